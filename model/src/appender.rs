@@ -1,0 +1,102 @@
+//! Rows in: the contract between what produces samples (scraper, later rules and remote write) and the store.
+//!
+//! A producer says once who it is ([`Appender::source`]), once what it exposes ([`Appender::metrics`],
+//! [`Appender::layout`]), and then sends one [`Row`] per scrape. The series of a column is the source's labels overridden
+//! by the metric's; a metric label with an empty value cannot exist, so a label stands on exactly one side.
+
+use std::sync::Arc;
+
+use crate::Labels;
+
+/// What samples come from together: one target, one rule group. Never reused while anything stored refers to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceId(pub u32);
+
+/// A label set as sources expose it, the metric name among it; one for the whole server, whoever exposes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MetricId(pub u32);
+
+/// The columns of a source's rows, in order. Cheap to clone; made by [`Appender::layout`] and only valid with the
+/// appender that made it.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// The metric of each column.
+    pub metrics: Arc<[MetricId]>,
+    /// The store's own name for each run of [`Layout::SEGMENT_COLUMNS`] columns.
+    pub segments: Arc<[u32]>,
+}
+
+impl Layout {
+    /// Columns are cut into segments of this many, so that a row of a million columns is a thousand ordinary rows and a
+    /// change in one column leaves the other segments alone.
+    pub const SEGMENT_COLUMNS: usize = 1024;
+}
+
+/// One scrape.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    /// Who was scraped.
+    pub source: SourceId,
+    /// The time of the scrape, milliseconds since the epoch; of every column that is not in `own_times`.
+    pub ts_ms: i64,
+    /// What the columns are.
+    pub layout: &'a Layout,
+    /// One value per column, bit-exact; the value of an absent column is ignored.
+    pub values: &'a [f64],
+    /// Bit `i % 64` of word `i / 64` says whether column `i` was exposed; `values.len().div_ceil(64)` words.
+    pub present: &'a [u64],
+    /// Columns whose sample carries its own time: (column, milliseconds), columns ascending, each present.
+    pub own_times: &'a [(u32, i64)],
+}
+
+/// What became of a row. Nothing of it is an error of the scrape.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// Samples written.
+    pub stored: u32,
+    /// Samples left out because their series already has a later one and the out-of-order window does not reach back.
+    pub out_of_order: u32,
+    /// Samples left out because their series has another value at that time. (The same value again counts as stored.)
+    pub duplicate: u32,
+    /// Samples left out because they lie before the retention or the out-of-order window.
+    pub too_old: u32,
+}
+
+/// Why a row, or what precedes it, could not be taken.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// The store could not write; nothing of the row is kept. The source says why, a full disk for instance.
+    #[error("cannot store the scrape")]
+    Store(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The store is closing.
+    #[error("cannot store the scrape: the database is closing")]
+    Closed,
+}
+
+/// Where rows go. Calls block, on the disk at worst; callers on an async runtime move them to blocking threads.
+pub trait Appender: Send + Sync {
+    /// The id of the source with these labels, made and stored durably if it is new.
+    ///
+    /// # Errors
+    /// When the store cannot write.
+    fn source(&self, labels: &Labels) -> Result<SourceId, AppendError>;
+
+    /// The ids of metrics, made and stored durably where new, in the order asked.
+    ///
+    /// # Errors
+    /// When the store cannot write.
+    fn metrics(&self, labels: &[Labels]) -> Result<Vec<MetricId>, AppendError>;
+
+    /// A layout of these columns. Sources with the same columns share it.
+    ///
+    /// # Errors
+    /// When the store cannot write.
+    fn layout(&self, metrics: &[MetricId]) -> Result<Layout, AppendError>;
+
+    /// Stores a row: all of it in one atomic write that survives the end of the process, or none of it.
+    ///
+    /// # Errors
+    /// When the store cannot write; then nothing of the row is stored.
+    fn commit(&self, row: &Row<'_>) -> Result<Committed, AppendError>;
+}

@@ -1,0 +1,28 @@
+//! The words every other crate speaks: labels, samples, matchers, relabelling, and the two contracts between the
+//! engines, [`Appender`] (rows in) and [`Querier`] (batches out).
+//!
+//! - **What**: plain values and pure functions on them.
+//! - **Path**: no step of its own; both paths (`docs/ARCHITECTURE.md`) are spelled in these types.
+//! - **Invariants**: no I/O, no async, no serde in the public types, no knowledge of any engine.
+//! - **Files**: `labels` one sorted compact allocation · `matcher`, `regex` the four label matchers with RE2's meaning ·
+//!   `relabel` rules on a label set · `appender`, `querier` the contracts · `target_group` what discovery says ·
+//!   `sample` the stale marker · `duration`, `float` Prometheus' and Go's spelling of numbers · `time` the wall clock.
+//! - **Tests**: at the foot of each file; `tests/` holds the ones that read upstream's data.
+
+pub mod appender;
+pub mod duration;
+pub mod float;
+pub mod labels;
+pub mod matcher;
+pub mod querier;
+pub mod regex;
+pub mod sample;
+pub mod target_group;
+pub mod time;
+
+pub use appender::{AppendError, Appender, Committed, Layout, MetricId, Row, SourceId};
+pub use labels::{Labels, LabelsBuilder};
+pub use matcher::{MatchOp, Matcher};
+pub use querier::{Batch, Column, Querier, QuerierError, Selection};
+pub use regex::{Regex, RegexError};
+pub use target_group::{TargetGroup, TargetGroups};

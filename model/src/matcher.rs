@@ -1,0 +1,130 @@
+//! The four label matchers.
+
+use std::fmt;
+
+use crate::regex::{Regex, RegexError};
+
+/// How a matcher compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MatchOp {
+    /// `=`
+    Equal,
+    /// `!=`
+    NotEqual,
+    /// `=~`, anchored at both ends
+    Regex,
+    /// `!~`, anchored at both ends
+    NotRegex,
+}
+
+impl MatchOp {
+    /// As written in a selector.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Equal => "=",
+            Self::NotEqual => "!=",
+            Self::Regex => "=~",
+            Self::NotRegex => "!~",
+        }
+    }
+}
+
+/// One condition on one label. A missing label counts as the empty string.
+#[derive(Clone, Debug)]
+pub struct Matcher {
+    /// The label's name.
+    pub name: String,
+    /// How its value is compared.
+    pub op: MatchOp,
+    /// With what: a literal, or the text of a regular expression.
+    pub value: String,
+    /// Present exactly for the two regular expression operators.
+    regex: Option<Regex>,
+}
+
+impl Matcher {
+    /// A matcher; regular expressions are compiled.
+    ///
+    /// # Errors
+    /// When the regular expression is not one.
+    pub fn new(op: MatchOp, name: impl Into<String>, value: impl Into<String>) -> Result<Self, RegexError> {
+        let value = value.into();
+        let regex = match op {
+            MatchOp::Equal | MatchOp::NotEqual => None,
+            MatchOp::Regex | MatchOp::NotRegex => Some(Regex::new(&value)?),
+        };
+        Ok(Self { name: name.into(), op, value, regex })
+    }
+
+    /// `name="value"`.
+    #[must_use]
+    pub fn equal(name: impl Into<String>, value: impl Into<String>) -> Self {
+        Self { name: name.into(), op: MatchOp::Equal, value: value.into(), regex: None }
+    }
+
+    /// Does this value of the label satisfy the condition?
+    #[must_use]
+    pub fn matches(&self, value: &str) -> bool {
+        match (self.op, &self.regex) {
+            (MatchOp::Equal, _) => self.value == value,
+            (MatchOp::NotEqual, _) => self.value != value,
+            (MatchOp::Regex, Some(regex)) => regex.is_match(value),
+            (MatchOp::NotRegex, Some(regex)) => !regex.is_match(value),
+            (_, None) => unreachable!("a regular expression matcher holds its expression"),
+        }
+    }
+
+    /// Is a series without the label among those that match?
+    #[must_use]
+    pub fn matches_empty(&self) -> bool {
+        self.matches("")
+    }
+
+    /// The only values that can match (`=`), or that can fail to (`!=`), when they are a small known set.
+    #[must_use]
+    pub fn literals(&self) -> Option<Vec<&str>> {
+        match &self.regex {
+            None => Some(vec![&self.value]),
+            Some(regex) => regex.literals().map(|set| set.iter().map(String::as_str).collect()),
+        }
+    }
+}
+
+impl PartialEq for Matcher {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.name, self.op, &self.value) == (&other.name, other.op, &other.value)
+    }
+}
+
+impl Eq for Matcher {}
+
+impl fmt::Display for Matcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}{:?}", self.name, self.op.as_str(), self.value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_four_operators() {
+        let check = |op, value: &str, yes: &[&str], no: &[&str]| {
+            let matcher = Matcher::new(op, "l", value).unwrap();
+            assert!(yes.iter().all(|v| matcher.matches(v)), "{matcher}");
+            assert!(!no.iter().any(|v| matcher.matches(v)), "{matcher}");
+        };
+        check(MatchOp::Equal, "a", &["a"], &["", "b", "aa"]);
+        check(MatchOp::NotEqual, "a", &["", "b"], &["a"]);
+        check(MatchOp::Regex, "a|b.*", &["a", "b", "bcd\n"], &["", "ab", "ca"]);
+        check(MatchOp::NotRegex, "a|b.*", &["", "ab"], &["a", "bc"]);
+    }
+
+    #[test]
+    fn a_broken_expression_is_named() {
+        let error = Matcher::new(MatchOp::Regex, "l", "a(").unwrap_err();
+        assert!(error.to_string().contains("a("), "{error}");
+    }
+}

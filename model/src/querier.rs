@@ -1,0 +1,88 @@
+//! Batches out: the contract between the store and what reads it (query, later rules and remote read).
+
+use crate::{Labels, Matcher};
+
+/// What is asked for by one selector.
+#[derive(Clone, Copy, Debug)]
+pub struct Selection<'a> {
+    /// The first millisecond wanted.
+    pub start_ms: i64,
+    /// The last millisecond wanted; both ends are included.
+    pub end_ms: i64,
+    /// All must hold; a matcher sees a missing label as the empty string.
+    pub matchers: &'a [Matcher],
+}
+
+/// Samples of one source: its timestamps once, and the chosen columns beside them.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// Ascending, no two equal; milliseconds since the epoch.
+    pub timestamps_ms: Vec<i64>,
+    /// The chosen series, each with one slot per timestamp.
+    pub columns: Vec<Column>,
+}
+
+/// One series within a [`Batch`].
+#[derive(Clone, Debug)]
+pub struct Column {
+    /// The whole label set of the series.
+    pub labels: Labels,
+    /// One value per timestamp of the batch, stale markers included; the value of an absent slot means nothing.
+    pub values: Vec<f64>,
+    /// Which slots hold a sample: bit `i % 64` of word `i / 64`. `None` when all do.
+    pub present: Option<Vec<u64>>,
+}
+
+impl Column {
+    /// Does slot `i` hold a sample?
+    #[must_use]
+    pub fn is_present(&self, i: usize) -> bool {
+        self.present.as_ref().is_none_or(|bits| bits[i / 64] >> (i % 64) & 1 == 1)
+    }
+}
+
+/// Why a selection ended early.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum QuerierError {
+    /// The receiver of the batches asked to stop (a limit, a deadline, a client that went away); it knows why.
+    #[error("the selection was stopped by its receiver")]
+    Stopped,
+    /// The store could not be read.
+    #[error("cannot read from the store")]
+    Store(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Where batches come from. Calls block, on the disk at worst.
+pub trait Querier: Send + Sync {
+    /// Hands every series that matches and has a sample in the time asked to `sink`, batch by batch, in any order.
+    /// A series comes whole: all its samples of the range are in one column of one batch. No two columns of a selection
+    /// have equal labels. An `Err` from `sink` ends the selection and is returned.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or `sink` refuses a batch.
+    fn select(
+        &self,
+        selection: &Selection<'_>,
+        sink: &mut dyn FnMut(Batch) -> Result<(), QuerierError>,
+    ) -> Result<(), QuerierError>;
+
+    /// The label sets of the matching series that were alive in the time asked, sorted, at most `limit` (0: all).
+    /// "Alive" may be coarser than a sample: a store answers by its own buckets of time.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn series(&self, selection: &Selection<'_>, limit: usize) -> Result<Vec<Labels>, QuerierError>;
+
+    /// The names of all labels of the matching series, sorted, at most `limit` (0: all).
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn label_names(&self, selection: &Selection<'_>, limit: usize) -> Result<Vec<String>, QuerierError>;
+
+    /// The values of one label over the matching series, sorted, at most `limit` (0: all).
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn label_values(&self, name: &str, selection: &Selection<'_>, limit: usize) -> Result<Vec<String>, QuerierError>;
+}
