@@ -1,8 +1,8 @@
 //! Rows in: the contract between what produces samples (scraper, later rules and remote write) and the store.
 //!
 //! A producer says once who it is ([`Appender::source`]), once what it exposes ([`Appender::metrics`],
-//! [`Appender::layout`]), and then sends one [`Row`] per scrape. The series of a column is the source's labels overridden
-//! by the metric's; a metric label with an empty value cannot exist, so a label stands on exactly one side.
+//! [`Appender::layout`]), and then commits one [`Row`] per scrape. The series of a column is the source's labels overridden
+//! by the metric's. A metric cannot take a source label away: such a series belongs to another source, without that label.
 
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ pub struct Row<'a> {
     pub own_times: &'a [(u32, i64)],
 }
 
-/// What became of a row. Nothing of it is an error of the scrape.
+/// What became of the rows of a commit. Nothing of it is an error of the scrape.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Committed {
     /// Samples written.
@@ -94,9 +94,11 @@ pub trait Appender: Send + Sync {
     /// When the store cannot write.
     fn layout(&self, metrics: &[MetricId]) -> Result<Layout, AppendError>;
 
-    /// Stores a row: all of it in one atomic write that survives the end of the process, or none of it.
+    /// Stores the rows of one scrape, each of another source: all of them in one atomic write that survives the end of
+    /// the process, or nothing. Usually it is one row; a scrape has more when metric relabelling took source labels away
+    /// from some of its series, which then belong to a source without those labels.
     ///
     /// # Errors
-    /// When the store cannot write; then nothing of the row is stored.
-    fn commit(&self, row: &Row<'_>) -> Result<Committed, AppendError>;
+    /// When the store cannot write; then nothing of the rows is stored.
+    fn commit(&self, rows: &[Row<'_>]) -> Result<Committed, AppendError>;
 }
