@@ -7,24 +7,24 @@ pub fn format_f(value: f64) -> String {
     special(value).map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Go's `strconv.FormatFloat(v, 'g', -1, 64)`: an exponent below 1e-4 and from 1e21 on.
+/// Go's `strconv.FormatFloat(v, 'g', -1, 64)`: an exponent below 1e-4 and from 1e6 on. (Go's `%v` waits until 1e21.)
 #[must_use]
 pub fn format_g(value: f64) -> String {
-    format_between(value, 1e-4)
+    format_between(value, 1e-4, 1e6)
 }
 
 /// As the HTTP API writes samples: an exponent below 1e-6 and from 1e21 on (upstream: `jsonutil.MarshalFloat`).
 #[must_use]
 pub fn format_json(value: f64) -> String {
-    format_between(value, 1e-6)
+    format_between(value, 1e-6, 1e21)
 }
 
-fn format_between(value: f64, smallest: f64) -> String {
+fn format_between(value: f64, smallest: f64, largest: f64) -> String {
     if let Some(text) = special(value) {
         return text.to_owned();
     }
     let magnitude = value.abs();
-    if magnitude == 0.0 || (smallest..1e21).contains(&magnitude) {
+    if magnitude == 0.0 || (smallest..largest).contains(&magnitude) {
         return value.to_string();
     }
     // Rust writes `1e-7`, Go at least two digits of exponent: `1e-07`.
@@ -56,7 +56,9 @@ mod tests {
             (0.1, "0.1", "0.1", "0.1"),
             (1e-5, "0.00001", "1e-05", "0.00001"),
             (1.5e-7, "0.00000015", "1.5e-07", "1.5e-07"),
-            (1e20, "100000000000000000000", "100000000000000000000", "100000000000000000000"),
+            (999_999.5, "999999.5", "999999.5", "999999.5"),
+            (1_234_567.0, "1234567", "1.234567e+06", "1234567"),
+            (1e20, "100000000000000000000", "1e+20", "100000000000000000000"),
             (1e21, "1000000000000000000000", "1e+21", "1e+21"),
             (-2.5e100, &format!("-25{}", "0".repeat(99)), "-2.5e+100", "-2.5e+100"),
             (f64::INFINITY, "+Inf", "+Inf", "+Inf"),
