@@ -1,1 +1,22 @@
-//! placeholder
+//! Target to HTTP to parser to [`model::Appender`]: the scrape engine.
+//!
+//! - **What**: keeps one loop per target, each scraping at its own offset of the interval.
+//! - **Path**: steps 2 to 5 of the scrape path (`docs/ARCHITECTURE.md`).
+//! - **Invariants**: knows nothing of RocksDB, YAML or Kubernetes; a target's bytes never panic and never cost more
+//!   memory than `limits` says; what one target does never touches another.
+//! - **Files**: `manager` groups in, one pool per job · `pool` sync targets, start and stop loops · `target` labels, URL,
+//!   health · `schedule` hash offsets · `scrape_loop` one target's clockwork · `fetch` request to bytes · `parse` bytes to
+//!   entries · `layout` text to column, what vanished · `report` `up` and its like · `metadata` HELP and TYPE.
+//! - **Tests**: at the foot of each file; `tests/` reads upstream's data.
+
+mod columns;
+#[cfg(test)]
+mod fake;
+mod labelling;
+mod layout;
+mod metadata;
+pub mod parse;
+
+pub use labelling::SeriesRules;
+pub use layout::{ContentError, Counts, SampleRules, TargetLayout};
+pub use metadata::{Metadata, MetadataCache};

@@ -1,0 +1,250 @@
+//! The columns of one source: their values in this scrape, which are there, and which were there in the last. Step 5.
+
+use std::collections::HashMap;
+
+use model::sample::stale_nan;
+use model::{AppendError, Appender, Committed, Labels, Layout, MetricId, Row, SourceId};
+
+/// Columns of ended series are given up when they are this many more than the live ones.
+const DEAD_SLACK: usize = 128;
+
+/// One source of a target. Almost every target has exactly one.
+#[derive(Debug)]
+pub(crate) struct SourceColumns {
+    /// The labels of the source.
+    pub(crate) labels: Labels,
+    id: Option<SourceId>,
+    metrics: Vec<MetricId>,
+    /// Of `metrics`; made anew when they change.
+    layout: Option<Layout>,
+    values: Vec<f64>,
+    present: Vec<u64>,
+    /// The columns that get a stale marker when they are not there.
+    tracked: Vec<u64>,
+    own_times: Vec<(u32, i64)>,
+    /// Further samples of a column that was exposed several times, each at its own time.
+    repeats: Vec<(u32, i64, f64)>,
+    /// The columns of `up` and its like.
+    report: Vec<u32>,
+}
+
+impl SourceColumns {
+    pub(crate) fn new(labels: Labels) -> Self {
+        Self {
+            labels,
+            id: None,
+            metrics: Vec::new(),
+            layout: None,
+            values: Vec::new(),
+            present: Vec::new(),
+            tracked: Vec::new(),
+            own_times: Vec::new(),
+            repeats: Vec::new(),
+            report: Vec::new(),
+        }
+    }
+
+    /// Nothing was exposed yet.
+    pub(crate) fn begin(&mut self) {
+        self.present.fill(0);
+        self.own_times.clear();
+        self.repeats.clear();
+    }
+
+    /// Takes a value; false when the column already has one for that time. The first wins.
+    pub(crate) fn put(&mut self, column: u32, value: f64, own: Option<i64>) -> bool {
+        let at = column as usize;
+        if !has(&self.present, at) {
+            set(&mut self.present, at);
+            self.values[at] = value;
+            self.own_times.extend(own.map(|own| (column, own)));
+            return true;
+        }
+        let taken = |time: i64| {
+            let first = self.own_times.iter().find(|(c, _)| *c == column).map(|(_, t)| *t);
+            first == Some(time) || self.repeats.iter().any(|(c, t, _)| (*c, *t) == (column, time))
+        };
+        match own {
+            Some(time) if !taken(time) => {
+                self.repeats.push((column, time, value));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The columns of these metrics, made where they are new.
+    pub(crate) fn columns(&mut self, ids: &[MetricId]) -> Vec<u32> {
+        let mut known: HashMap<MetricId, u32> = self.metrics.iter().copied().zip(0..).collect();
+        let mut column = |id: &MetricId| {
+            *known.entry(*id).or_insert_with(|| {
+                self.metrics.push(*id);
+                self.layout = None;
+                u32::try_from(self.metrics.len() - 1).expect("BUG: a body has fewer than 2^32 lines")
+            })
+        };
+        let columns = ids.iter().map(&mut column).collect();
+        let words = self.metrics.len().div_ceil(64);
+        self.values.resize(self.metrics.len(), 0.0);
+        self.present.resize(words, 0);
+        self.tracked.resize(words, 0);
+        columns
+    }
+
+    /// Sets `up` and its like, which are not subject to labels or limits of the target.
+    pub(crate) fn report(&mut self, appender: &dyn Appender, report: &[(&str, f64)]) -> Result<(), AppendError> {
+        if self.report.len() != report.len() {
+            let labels: Vec<Labels> =
+                report.iter().map(|(name, _)| Labels::from_sorted([(model::labels::METRIC_NAME, *name)])).collect();
+            self.report = self.columns(&appender.metrics(&labels)?);
+        }
+        for i in 0..report.len() {
+            let column = self.report[i] as usize;
+            set(&mut self.present, column);
+            self.values[column] = report[i].1;
+        }
+        Ok(())
+    }
+
+    /// Gives every series that is not there any more its stale marker.
+    pub(crate) fn mark_vanished(&mut self) {
+        for word in 0..self.tracked.len() {
+            let mut vanished = self.tracked[word] & !self.present[word];
+            self.present[word] |= vanished;
+            // What vanished is not tracked again by `end`.
+            self.tracked[word] &= !vanished;
+            while vanished != 0 {
+                self.values[word * 64 + vanished.trailing_zeros() as usize] = stale_nan();
+                vanished &= vanished - 1;
+            }
+        }
+    }
+
+    /// Has it nothing to store?
+    pub(crate) fn is_silent(&self) -> bool {
+        self.present.iter().all(|word| *word == 0)
+    }
+
+    /// What is to be stored.
+    pub(crate) fn row(&mut self, appender: &dyn Appender, ts_ms: i64) -> Result<Row<'_>, AppendError> {
+        let source = match self.id {
+            Some(id) => id,
+            None => *self.id.insert(appender.source(&self.labels)?),
+        };
+        if self.layout.is_none() {
+            self.layout = Some(appender.layout(&self.metrics)?);
+        }
+        let layout = self.layout.as_ref().expect("BUG: it was just made");
+        self.own_times.sort_unstable();
+        Ok(Row { source, ts_ms, layout, values: &self.values, present: &self.present, own_times: &self.own_times })
+    }
+
+    /// Stores the further samples of columns that were exposed several times: one small row for each, since a row holds
+    /// one sample per column.
+    pub(crate) fn commit_repeats(
+        &mut self,
+        appender: &dyn Appender,
+        ts_ms: i64,
+        sum: &mut Committed,
+    ) -> Result<(), AppendError> {
+        let mut repeats = std::mem::take(&mut self.repeats);
+        repeats.sort_by_key(|(column, time, _)| (*time, *column));
+        for (column, time, value) in repeats {
+            let (Some(source), Some(layout)) = (self.id, &self.layout) else { continue };
+            let mut present = vec![0; self.present.len()];
+            set(&mut present, column as usize);
+            let mut values = self.values.clone();
+            values[column as usize] = value;
+            let own_times = [(column, time)];
+            let row = Row { source, ts_ms, layout, values: &values, present: &present, own_times: &own_times };
+            let more = appender.commit(&[row])?;
+            sum.stored += more.stored;
+            sum.out_of_order += more.out_of_order;
+            sum.duplicate += more.duplicate;
+            sum.too_old += more.too_old;
+        }
+        Ok(())
+    }
+
+    /// The scrape is stored: what was there now is what may vanish next.
+    pub(crate) fn end(&mut self, track_own_times: bool) {
+        for word in 0..self.present.len() {
+            let mut stale = self.present[word];
+            let mut live = 0;
+            while stale != 0 {
+                let bit = stale.trailing_zeros();
+                let at = word * 64 + bit as usize;
+                if !model::sample::is_stale(self.values[at]) {
+                    live |= 1 << bit;
+                }
+                stale &= stale - 1;
+            }
+            self.tracked[word] = live;
+        }
+        if !track_own_times {
+            for (column, _) in &self.own_times {
+                clear(&mut self.tracked, *column as usize);
+            }
+        }
+        for column in &self.report {
+            clear(&mut self.tracked, *column as usize);
+        }
+        self.begin();
+    }
+
+    /// The report series end with the target.
+    pub(crate) fn end_report(&mut self) {
+        for column in std::mem::take(&mut self.report) {
+            set(&mut self.tracked, column as usize);
+        }
+    }
+
+    /// How many series were there.
+    pub(crate) fn live(&self) -> usize {
+        self.tracked.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
+    /// Gives up the columns that no line leads to and no marker waits for, if they are many; returns where each of the
+    /// others moved. `used` are the columns that lines lead to.
+    pub(crate) fn drop_dead(&mut self, used: impl Iterator<Item = u32>) -> Option<Vec<u32>> {
+        if self.metrics.len() <= DEAD_SLACK {
+            return None;
+        }
+        let mut keep = self.tracked.clone();
+        self.report.iter().copied().chain(used).for_each(|column| set(&mut keep, column as usize));
+        let live: usize = keep.iter().map(|word| word.count_ones() as usize).sum();
+        if self.metrics.len() <= 2 * live + DEAD_SLACK {
+            return None;
+        }
+        let mut moved = vec![0; self.metrics.len()];
+        let mut next = 0;
+        let tracked = std::mem::take(&mut self.tracked);
+        self.tracked = vec![0; live.div_ceil(64)];
+        for at in (0..self.metrics.len()).filter(|&at| has(&keep, at)) {
+            self.metrics[next] = self.metrics[at];
+            if has(&tracked, at) {
+                set(&mut self.tracked, next);
+            }
+            moved[at] = u32::try_from(next).expect("BUG: fewer than before");
+            next += 1;
+        }
+        self.metrics.truncate(live);
+        self.values = vec![0.0; live];
+        self.present = vec![0; live.div_ceil(64)];
+        self.report.iter_mut().for_each(|column| *column = moved[*column as usize]);
+        self.layout = None;
+        Some(moved)
+    }
+}
+
+fn has(bits: &[u64], at: usize) -> bool {
+    bits[at / 64] >> (at % 64) & 1 == 1
+}
+
+fn set(bits: &mut [u64], at: usize) {
+    bits[at / 64] |= 1 << (at % 64);
+}
+
+fn clear(bits: &mut [u64], at: usize) {
+    bits[at / 64] &= !(1 << (at % 64));
+}

@@ -1,0 +1,85 @@
+//! An appender that remembers: what the tests of this crate look at.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use model::{AppendError, Appender, Committed, Labels, LabelsBuilder, Layout, MetricId, Row, SourceId};
+
+/// All that was committed, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Recorder {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    sources: Vec<Labels>,
+    metrics: Vec<Labels>,
+    /// (time, series, value)
+    samples: Vec<(i64, String, f64)>,
+}
+
+impl Recorder {
+    /// The samples committed since the last call: `time series value`, sorted, without the report series.
+    pub(crate) fn take(&self) -> Vec<String> {
+        self.take_all().into_iter().filter(|line| !line.contains(" scrape_") && !line.contains(" up")).collect()
+    }
+
+    /// The same with the report series.
+    pub(crate) fn take_all(&self) -> Vec<String> {
+        let samples = std::mem::take(&mut self.state.lock().unwrap().samples);
+        let text = |v: f64| if model::sample::is_stale(v) { "stale".to_owned() } else { v.to_string() };
+        let mut lines: Vec<_> =
+            samples.into_iter().map(|(ts, series, v)| format!("{ts} {series} {}", text(v))).collect();
+        lines.sort();
+        lines
+    }
+}
+
+fn intern(known: &mut Vec<Labels>, labels: &Labels) -> u32 {
+    let at = known.iter().position(|k| k == labels).unwrap_or_else(|| {
+        known.push(labels.clone());
+        known.len() - 1
+    });
+    u32::try_from(at).unwrap()
+}
+
+impl Appender for Recorder {
+    fn source(&self, labels: &Labels) -> Result<SourceId, AppendError> {
+        Ok(SourceId(intern(&mut self.state.lock().unwrap().sources, labels)))
+    }
+
+    fn metrics(&self, labels: &[Labels]) -> Result<Vec<MetricId>, AppendError> {
+        let mut state = self.state.lock().unwrap();
+        Ok(labels.iter().map(|l| MetricId(intern(&mut state.metrics, l))).collect())
+    }
+
+    fn layout(&self, metrics: &[MetricId]) -> Result<Layout, AppendError> {
+        let mut distinct = BTreeMap::new();
+        metrics.iter().for_each(|m| *distinct.entry(m).or_insert(0) += 1);
+        assert!(distinct.values().all(|n| *n == 1), "a metric has one column");
+        Ok(Layout { metrics: metrics.into(), segments: [].into() })
+    }
+
+    fn commit(&self, rows: &[Row<'_>]) -> Result<Committed, AppendError> {
+        let mut state = self.state.lock().unwrap();
+        let mut committed = Committed::default();
+        for row in rows {
+            assert_eq!(row.values.len(), row.layout.metrics.len());
+            assert_eq!(row.present.len(), row.values.len().div_ceil(64));
+            for (column, value) in row.values.iter().enumerate() {
+                if row.present[column / 64] >> (column % 64) & 1 == 0 {
+                    continue;
+                }
+                let mut labels = LabelsBuilder::new(&state.sources[row.source.0 as usize]);
+                for (name, value) in &state.metrics[row.layout.metrics[column].0 as usize] {
+                    labels.set(name, value);
+                }
+                let own = row.own_times.iter().find(|(c, _)| *c as usize == column);
+                state.samples.push((own.map_or(row.ts_ms, |o| o.1), labels.labels().to_string(), *value));
+                committed.stored += 1;
+            }
+        }
+        Ok(committed)
+    }
+}

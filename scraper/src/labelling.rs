@@ -1,0 +1,121 @@
+//! From what a line exposes to the series it is: target labels joined in, metric relabelling, limits, and the cut into
+//! the source's side and the metric's. Runs only for lines that were not in the last scrape. Part of step 5.
+
+use model::labels::{METRIC_NAME, is_legacy_label_name, is_legacy_metric_name};
+use model::relabel::{RelabelRule, relabel};
+use model::{Labels, LabelsBuilder};
+
+/// What a scrape job asks of the series of its targets.
+#[derive(Clone, Debug, Default)]
+pub struct SeriesRules {
+    /// Exposed labels win over target labels of the same name.
+    pub honor_labels: bool,
+    /// `metric_relabel_configs`.
+    pub relabel: Vec<RelabelRule>,
+    /// Names outside the legacy alphabets fail the scrape.
+    pub legacy_names: bool,
+    /// Most labels of one series, the name and the target's among them; 0: any number.
+    pub label_limit: usize,
+    /// Longest label name, bytes; 0: any.
+    pub label_name_length_limit: usize,
+    /// Longest label value, bytes; 0: any.
+    pub label_value_length_limit: usize,
+}
+
+/// A series, cut in two: its labels are those of the source that are not in `removed`, overridden by `metric`.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Series {
+    /// What the source does not already say, the metric name among it.
+    pub(crate) metric: Labels,
+    /// Names of source labels that relabelling took away from this series.
+    pub(crate) removed: Vec<String>,
+}
+
+/// The series that a line stands for; `None` when relabelling drops it; an error fails the whole scrape.
+pub(crate) fn series(
+    exposed: &[(String, String)],
+    source: &Labels,
+    rules: &SeriesRules,
+) -> Result<Option<Series>, String> {
+    let mut builder = join(exposed, source, rules.honor_labels)?;
+    if !relabel(&mut builder, &rules.relabel).is_kept() {
+        return Ok(None);
+    }
+    check(&builder, rules)?;
+    let removed = source.iter().filter(|(name, _)| builder.get(name).is_empty()).map(|(name, _)| name.to_owned());
+    let removed = removed.collect();
+    builder.retain(|name, value| source.get(name) != Some(value));
+    Ok(Some(Series { metric: builder.labels(), removed }))
+}
+
+/// Exposed and target labels together. Without `honor_labels` the target wins and the exposed label moves to
+/// `exported_<name>`, again and again until the name is free, shorter names first.
+fn join(exposed: &[(String, String)], source: &Labels, honor_labels: bool) -> Result<LabelsBuilder, String> {
+    let mut builder = LabelsBuilder::default();
+    let mut names: Vec<&str> = exposed.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(format!("label name {:?} is not unique: invalid sample", pair[0]));
+    }
+    for (name, value) in exposed {
+        builder.set(name, value.as_str());
+    }
+    let mut conflicts: Vec<(&str, String)> = Vec::new();
+    for (name, value) in source {
+        let existing = builder.get(name);
+        if honor_labels {
+            // An exposed empty value still counts as exposed.
+            if names.binary_search(&name).is_err() {
+                builder.set(name, value);
+            }
+            continue;
+        }
+        if !existing.is_empty() {
+            conflicts.push((name, existing.to_owned()));
+        }
+        builder.set(name, value);
+    }
+    conflicts.sort_by_key(|(name, _)| name.len());
+    for (name, value) in conflicts {
+        let mut free = format!("exported_{name}");
+        while !builder.get(&free).is_empty() {
+            free.insert_str(0, "exported_");
+        }
+        builder.set(&free, value);
+    }
+    Ok(builder)
+}
+
+fn check(builder: &LabelsBuilder, rules: &SeriesRules) -> Result<(), String> {
+    let metric = builder.get(METRIC_NAME);
+    if metric.is_empty() {
+        return Err("missing metric name (__name__ label)".to_owned());
+    }
+    if rules.legacy_names {
+        let bad_label = builder.iter().find(|(name, _)| !is_legacy_label_name(name));
+        if bad_label.is_some() || !is_legacy_metric_name(metric) {
+            return Err(format!("invalid metric name or label names: {}", builder.labels()));
+        }
+    }
+    let count = builder.iter().count();
+    if rules.label_limit > 0 && count > rules.label_limit {
+        return Err(format!(
+            "label_limit exceeded (metric: {metric:.50}, number of labels: {count}, limit: {})",
+            rules.label_limit
+        ));
+    }
+    for (name, value) in builder.iter() {
+        let limits = [
+            ("label_name_length_limit", name.len(), rules.label_name_length_limit),
+            ("label_value_length_limit", value.len(), rules.label_value_length_limit),
+        ];
+        for (what, length, limit) in limits {
+            if limit > 0 && length > limit {
+                return Err(format!(
+                    "{what} exceeded (metric: {metric:.50}, label name: {name:.50}, length: {length}, limit: {limit})"
+                ));
+            }
+        }
+    }
+    Ok(())
+}

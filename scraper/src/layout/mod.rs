@@ -1,0 +1,413 @@
+//! Exposition text to column, and which columns vanished. Step 5 of the scrape path.
+//!
+//! Line i of a scrape is nearly always line i of the last one. A target therefore keeps, per line, a hash of the text
+//! before the value and where the value goes: a line that is where it was costs a hash and a number. Only a line that is
+//! new has its labels read, relabelled and interned.
+//! Invariant: what [`TargetLayout::read`] took in is visible to nobody until [`TargetLayout::commit`]; a body that turns
+//! out to be broken leaves no trace but the stale markers of what was there before.
+
+use std::collections::HashMap;
+
+use model::{AppendError, Appender, Committed, Labels};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::columns::SourceColumns;
+use crate::labelling::{self, SeriesRules};
+use crate::metadata::MetadataCache;
+use crate::parse::{CheapLine, Entry, MetricKind, Sample, TextParser, series_labels};
+
+/// Samples further ahead of the scrape than this are dropped, as upstream does; milliseconds.
+const AHEAD_MAX_MS: i64 = 10 * 60 * 1000;
+/// The seed under which lines that start with `#` are hashed.
+const COMMENT_SEED: u64 = 0x23;
+
+/// What a scrape job asks of the samples of its targets.
+#[derive(Clone, Debug)]
+pub struct SampleRules {
+    /// How exposed labels become a series.
+    pub series: SeriesRules,
+    /// Times that samples carry are used; otherwise they get the time of the scrape.
+    pub honor_timestamps: bool,
+    /// Series with own times get stale markers too.
+    pub track_timestamps_staleness: bool,
+    /// Most samples after relabelling; 0: any number.
+    pub sample_limit: usize,
+}
+
+/// What a body held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Samples exposed.
+    pub scraped: usize,
+    /// Samples that metric relabelling kept.
+    pub post_relabel: usize,
+    /// Series that the last scrape did not have.
+    pub added: usize,
+    /// Samples of a series that was already there at that time; the first won.
+    pub duplicate: usize,
+    /// Samples too far in the future.
+    pub out_of_bounds: usize,
+}
+
+/// Why a body was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ContentError {
+    /// Not an exposition.
+    #[error(transparent)]
+    Parse(#[from] crate::parse::ParseError),
+    /// A series that cannot be stored.
+    #[error("{0}")]
+    Series(String),
+    /// A new series could not be stored.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// More samples than `sample_limit`.
+    #[error("sample limit exceeded ({kept} samples after relabelling, limit: {limit})")]
+    SampleLimit {
+        /// What relabelling kept.
+        kept: usize,
+        /// The job's limit.
+        limit: usize,
+    },
+}
+
+/// Where the value of a line goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dest {
+    Column {
+        source: u16,
+        column: u32,
+    },
+    /// Relabelling drops it.
+    Dropped,
+    /// A comment; a `# TYPE` line says of what type the next series are.
+    Comment(Option<MetricKind>),
+    /// New in this scrape: index into `Pass::pending`.
+    Pending(u32),
+}
+
+impl Dest {
+    /// The column, if it is one of that source.
+    fn column_of(self, at: usize) -> Option<u32> {
+        match self {
+            Self::Column { source, column } if usize::from(source) == at => Some(column),
+            _ => None,
+        }
+    }
+}
+
+/// One line of the last scrape.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    key: u64,
+    dest: Dest,
+    with_ts: bool,
+}
+
+/// A sample whose series was not in the last scrape.
+struct Pending {
+    source: u16,
+    metric: Labels,
+    value: f64,
+    ts_ms: Option<i64>,
+}
+
+/// What one target exposed last, and where it is stored.
+#[derive(Debug)]
+pub struct TargetLayout {
+    slots: Vec<Slot>,
+    /// The target's own source first, then those that lack labels which relabelling removes.
+    sources: Vec<SourceColumns>,
+    /// HELP and TYPE of the target's metric families.
+    pub metadata: MetadataCache,
+}
+
+/// The working state of one reading of one body.
+struct Pass<'a> {
+    rules: &'a SampleRules,
+    ts_ms: i64,
+    counts: Counts,
+    pending: Vec<Pending>,
+    /// The lines of this body, once they differ from those of the last.
+    fresh: Option<Vec<Slot>>,
+    /// Where the lines of the last body went; made when a line is not where it was.
+    known: Option<HashMap<u64, u32>>,
+    /// The line of the last body that is expected next.
+    cursor: usize,
+}
+
+impl TargetLayout {
+    /// Of a target that was not scraped yet.
+    #[must_use]
+    pub fn new(labels: Labels) -> Self {
+        Self { slots: Vec::new(), sources: vec![SourceColumns::new(labels)], metadata: MetadataCache::default() }
+    }
+
+    /// Takes in a body; series that are new get their ids. On an error nothing of it stays but the counts so far.
+    ///
+    /// # Errors
+    /// When the body is broken or exceeds a limit, or the store cannot take a new series.
+    pub fn read(
+        &mut self,
+        body: &[u8],
+        rules: &SampleRules,
+        ts_ms: i64,
+        appender: &dyn Appender,
+    ) -> (Counts, Result<(), ContentError>) {
+        self.read_nothing();
+        let mut pass = Pass::new(rules, ts_ms);
+        let lines = self.read_lines(&mut TextParser::new(body), &mut pass).and_then(|()| pass.within_limit());
+        let result = lines.and_then(|()| self.keep(&mut pass, appender));
+        if result.is_err() {
+            self.read_nothing();
+        }
+        (pass.counts, result)
+    }
+
+    /// Forgets what a body said, as for a scrape that failed; the next commit writes stale markers.
+    pub fn read_nothing(&mut self) {
+        self.sources.iter_mut().for_each(SourceColumns::begin);
+    }
+
+    fn read_lines<'a>(&mut self, parser: &mut TextParser<'a>, pass: &mut Pass<'_>) -> Result<(), ContentError> {
+        loop {
+            if let Some(slot) = self.slots.get(pass.cursor).copied()
+                && let Some(line) = parser.cheap_line(slot.with_ts)
+                && slot.key == key(line.text, parser.kind())
+                && self.take_known(parser, &line, slot, pass)
+            {
+                continue;
+            }
+            if !self.read_line(parser, pass)? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// A line that is where it was. False when its value is not plainly a number.
+    fn take_known<'a>(
+        &mut self,
+        parser: &mut TextParser<'a>,
+        line: &CheapLine<'a>,
+        slot: Slot,
+        pass: &mut Pass<'_>,
+    ) -> bool {
+        if let Dest::Comment(kind) = slot.dest {
+            match kind {
+                Some(kind) => parser.accept_kind(line, kind),
+                None => parser.accept(line),
+            }
+        } else {
+            let Some((value, ts_ms)) = line.sample() else { return false };
+            parser.accept(line);
+            pass.count(slot.dest);
+            self.put(slot.dest, value, ts_ms, pass);
+        }
+        pass.cursor += 1;
+        if let Some(fresh) = &mut pass.fresh {
+            fresh.push(slot);
+        }
+        true
+    }
+
+    /// A line that is not where it was, if it was at all. False at the end of the body.
+    fn read_line(&mut self, parser: &mut TextParser<'_>, pass: &mut Pass<'_>) -> Result<bool, ContentError> {
+        let start = parser.cheap_line(false).map(|line| key(line.text, parser.kind()));
+        let Some(entry) = parser.next_entry()? else { return Ok(false) };
+        let fresh = pass.fresh.get_or_insert_with(|| self.slots.get(..pass.cursor).unwrap_or_default().to_vec());
+        let comment = |kind| Slot { key: start.unwrap_or_default(), dest: Dest::Comment(kind), with_ts: false };
+        match entry {
+            Entry::Comment(_) => fresh.push(comment(None)),
+            Entry::Help { metric, text } => {
+                fresh.push(comment(None));
+                self.metadata.set_help(&metric, &text);
+            }
+            Entry::Type { metric, kind } => {
+                fresh.push(comment(Some(kind)));
+                self.metadata.set_kind(&metric, kind);
+            }
+            Entry::Series(sample) => return self.read_series(sample, parser.kind(), pass),
+        }
+        // Comments keep their place: they are met in order or read again.
+        pass.cursor += 1;
+        Ok(true)
+    }
+
+    fn read_series(&mut self, sample: Sample<'_>, kind: MetricKind, pass: &mut Pass<'_>) -> Result<bool, ContentError> {
+        let key = key(sample.series, kind);
+        let known = pass.known.get_or_insert_with(|| {
+            self.slots
+                .iter()
+                .zip(0u32..)
+                .filter(|(s, _)| !matches!(s.dest, Dest::Comment(_)))
+                .map(|(s, i)| (s.key, i))
+                .collect()
+        });
+        let dest = match known.get(&key) {
+            Some(&at) => {
+                pass.cursor = at as usize + 1;
+                self.slots.get(at as usize).map_or(Dest::Dropped, |slot| slot.dest)
+            }
+            None => self.new_series(sample, kind, pass)?,
+        };
+        pass.count(dest);
+        self.put(dest, sample.value, sample.ts_ms, pass);
+        let slot = Slot { key, dest, with_ts: sample.ts_ms.is_some() };
+        pass.fresh.get_or_insert_default().push(slot);
+        Ok(true)
+    }
+
+    fn new_series(&mut self, sample: Sample<'_>, kind: MetricKind, pass: &mut Pass<'_>) -> Result<Dest, ContentError> {
+        let exposed = series_labels(sample.series, kind).map_err(ContentError::Series)?;
+        let main = self.sources[0].labels.clone();
+        let Some(series) = labelling::series(&exposed, &main, &pass.rules.series).map_err(ContentError::Series)? else {
+            return Ok(Dest::Dropped);
+        };
+        let source = self.source_without(&main, &series.removed)?;
+        let at = u32::try_from(pass.pending.len()).unwrap_or(u32::MAX);
+        pass.pending.push(Pending { source, metric: series.metric, value: sample.value, ts_ms: sample.ts_ms });
+        Ok(Dest::Pending(at))
+    }
+
+    /// The target's source without some of its labels.
+    fn source_without(&mut self, main: &Labels, removed: &[String]) -> Result<u16, ContentError> {
+        if removed.is_empty() {
+            return Ok(0);
+        }
+        let labels = Labels::from_sorted(main.iter().filter(|(name, _)| !removed.iter().any(|r| r == name)));
+        let at = self.sources.iter().position(|source| source.labels == labels).unwrap_or_else(|| {
+            self.sources.push(SourceColumns::new(labels));
+            self.sources.len() - 1
+        });
+        u16::try_from(at).map_err(|_| ContentError::Series("relabelling makes too many kinds of label sets".to_owned()))
+    }
+
+    fn put(&mut self, dest: Dest, value: f64, ts_ms: Option<i64>, pass: &mut Pass<'_>) {
+        let Dest::Column { source, column } = dest else { return };
+        match pass.own_time(ts_ms) {
+            Some(own) if own > pass.ts_ms + AHEAD_MAX_MS => pass.counts.out_of_bounds += 1,
+            own => {
+                let first = self.sources[usize::from(source)].put(column, value, own);
+                pass.counts.duplicate += usize::from(!first);
+            }
+        }
+    }
+
+    /// The body was sound: new series get their columns, and its lines become those to expect next time.
+    fn keep(&mut self, pass: &mut Pass<'_>, appender: &dyn Appender) -> Result<(), ContentError> {
+        let mut pending = std::mem::take(&mut pass.pending);
+        let mut dests = vec![Dest::Dropped; pending.len()];
+        for at in 0..self.sources.len() {
+            let of_source: Vec<usize> = (0..pending.len()).filter(|&i| usize::from(pending[i].source) == at).collect();
+            let labels: Vec<Labels> = of_source.iter().map(|&i| std::mem::take(&mut pending[i].metric)).collect();
+            if labels.is_empty() {
+                continue;
+            }
+            let ids = appender.metrics(&labels)?;
+            let source = u16::try_from(at).expect("BUG: source_without bounds their number");
+            for (i, column) in of_source.into_iter().zip(self.sources[at].columns(&ids)) {
+                dests[i] = Dest::Column { source, column };
+            }
+        }
+        for (dest, pending) in dests.iter().zip(&pending) {
+            let before = pass.counts.duplicate;
+            self.put(*dest, pending.value, pending.ts_ms, pass);
+            pass.counts.added += usize::from(pass.counts.duplicate == before);
+        }
+        match pass.fresh.take() {
+            None => self.slots.truncate(pass.cursor),
+            Some(mut fresh) => {
+                for slot in &mut fresh {
+                    if let Dest::Pending(at) = slot.dest {
+                        slot.dest = dests[at as usize];
+                    }
+                }
+                fresh.shrink_to_fit();
+                self.slots = fresh;
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores what was read, the report and the stale markers, as one commit.
+    ///
+    /// # Errors
+    /// When the store cannot write; the samples of this scrape are lost then.
+    pub fn commit(
+        &mut self,
+        appender: &dyn Appender,
+        ts_ms: i64,
+        report: &[(&str, f64)],
+        track_own_times: bool,
+    ) -> Result<Committed, AppendError> {
+        self.sources[0].report(appender, report)?;
+        let mut rows = Vec::with_capacity(1);
+        for (at, source) in self.sources.iter_mut().enumerate() {
+            source.mark_vanished();
+            if at == 0 || !source.is_silent() {
+                rows.push(source.row(appender, ts_ms)?);
+            }
+        }
+        let mut committed = appender.commit(&rows)?;
+        drop(rows);
+        for source in &mut self.sources {
+            source.commit_repeats(appender, ts_ms, &mut committed)?;
+            source.end(track_own_times);
+        }
+        self.drop_dead_columns();
+        Ok(committed)
+    }
+
+    /// How many series the last scrape had.
+    #[must_use]
+    pub fn series(&self) -> usize {
+        self.sources.iter().map(SourceColumns::live).sum()
+    }
+
+    /// Columns of series that ended are given up once they are the larger part.
+    fn drop_dead_columns(&mut self) {
+        for (at, source) in self.sources.iter_mut().enumerate() {
+            let used = self.slots.iter().filter_map(|slot| slot.dest.column_of(at));
+            let Some(moved) = source.drop_dead(used) else { continue };
+            for slot in &mut self.slots {
+                if let Some(column) = slot.dest.column_of(at)
+                    && let Dest::Column { column: place, .. } = &mut slot.dest
+                {
+                    *place = moved[column as usize];
+                }
+            }
+        }
+    }
+}
+
+impl<'a> Pass<'a> {
+    fn new(rules: &'a SampleRules, ts_ms: i64) -> Self {
+        let counts = Counts::default();
+        Self { rules, ts_ms, counts, pending: Vec::new(), fresh: None, known: None, cursor: 0 }
+    }
+
+    fn count(&mut self, dest: Dest) {
+        self.counts.scraped += 1;
+        self.counts.post_relabel += usize::from(dest != Dest::Dropped);
+    }
+
+    fn own_time(&self, ts_ms: Option<i64>) -> Option<i64> {
+        ts_ms.filter(|_| self.rules.honor_timestamps)
+    }
+
+    fn within_limit(&self) -> Result<(), ContentError> {
+        let (kept, limit) = (self.counts.post_relabel, self.rules.sample_limit);
+        if limit > 0 && kept > limit { Err(ContentError::SampleLimit { kept, limit }) } else { Ok(()) }
+    }
+}
+
+fn key(text: &[u8], kind: MetricKind) -> u64 {
+    match text.first() {
+        Some(b'#') => xxh3_64_with_seed(text, COMMENT_SEED),
+        _ => xxh3_64_with_seed(text, kind as u64),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,197 @@
+//! What one target's scrapes leave in the store. The cases follow upstream's behaviours by number
+//! (`conformance/scrape/behaviours.json`).
+
+use model::relabel::{NameValidation, RelabelAction, RelabelRule, RelabelSpec};
+
+use super::*;
+use crate::fake::Recorder;
+
+struct Target {
+    layout: TargetLayout,
+    store: Recorder,
+    rules: SampleRules,
+    now: i64,
+}
+
+fn target(labels: &[(&str, &str)]) -> Target {
+    let rules = SampleRules {
+        series: SeriesRules::default(),
+        honor_timestamps: true,
+        track_timestamps_staleness: false,
+        sample_limit: 0,
+    };
+    let labels = Labels::from_pairs(labels.iter().copied());
+    Target { layout: TargetLayout::new(labels), store: Recorder::default(), rules, now: 0 }
+}
+
+impl Target {
+    /// One scrape, one second after the last; what it left in the store.
+    fn scrape(&mut self, body: &str) -> (Counts, Vec<String>) {
+        self.now += 1000;
+        let (counts, result) = self.layout.read(body.as_bytes(), &self.rules, self.now, &self.store);
+        let up = f64::from(u8::from(result.is_ok()));
+        let track = self.rules.track_timestamps_staleness;
+        self.layout.commit(&self.store, self.now, &[("up", up)], track).unwrap();
+        (counts, self.store.take())
+    }
+
+    fn fails(&mut self, body: &str) -> String {
+        let (_, result) = self.layout.read(body.as_bytes(), &self.rules, self.now, &self.store);
+        let reason = result.unwrap_err().to_string();
+        self.layout.commit(&self.store, self.now, &[("up", 0.0)], false).unwrap();
+        reason
+    }
+}
+
+#[test]
+fn unchanged_lines_keep_their_columns() {
+    let mut t = target(&[("job", "j")]);
+    let (counts, stored) = t.scrape("# TYPE a counter\na 1\nb{x=\"1\"} 2\n");
+    assert_eq!(stored, ["1000 a{job=\"j\"} 1", "1000 b{job=\"j\", x=\"1\"} 2"]);
+    assert_eq!((counts.scraped, counts.post_relabel, counts.added), (2, 2, 2));
+    let (counts, stored) = t.scrape("# TYPE a counter\na 3\nb{x=\"1\"} NaN\n");
+    assert_eq!(stored, ["2000 a{job=\"j\"} 3", "2000 b{job=\"j\", x=\"1\"} NaN"]);
+    assert_eq!(counts.added, 0);
+}
+
+#[test]
+fn lines_may_move_appear_and_vanish() {
+    let mut t = target(&[]);
+    t.scrape("a 1\nb 2\nc 3\n");
+    assert_eq!(t.scrape("c 4\na 5\n").1, ["2000 a 5", "2000 b stale", "2000 c 4"]);
+    let (counts, stored) = t.scrape("x 1\nc 6\nb 7\na 8");
+    assert_eq!(stored, ["3000 a 8", "3000 b 7", "3000 c 6", "3000 x 1"]);
+    assert_eq!(counts.added, 2, "x is new and b had ended");
+    assert_eq!(t.scrape("").1, ["4000 a stale", "4000 b stale", "4000 c stale", "4000 x stale"]);
+    assert_eq!(t.scrape("").1, Vec::<String>::new(), "a marker is written once");
+}
+
+#[test]
+fn another_spelling_is_the_same_series() {
+    let mut t = target(&[]);
+    t.scrape("m{a=\"1\",b=\"2\"} 1");
+    let (counts, stored) = t.scrape("m{b=\"2\",a=\"1\"} 2");
+    assert_eq!((stored, counts.duplicate), (vec!["2000 m{a=\"1\", b=\"2\"} 2".to_owned()], 0));
+}
+
+#[test]
+fn a_broken_body_leaves_only_markers() {
+    let mut t = target(&[]);
+    t.scrape("a 1\nb 2\n");
+    assert!(t.fails("a 2\nb 3\nc{").contains("line 3"));
+    assert_eq!(t.store.take(), ["1000 a stale", "1000 b stale"]);
+    let (counts, stored) = t.scrape("a 4\nb 5\n");
+    assert_eq!((stored.len(), counts.added), (2, 0), "the lines were remembered");
+}
+
+#[test]
+fn own_times_are_kept_and_not_tracked() {
+    let mut t = target(&[]);
+    assert_eq!(t.scrape("a 1 500\nb 2\n").1, ["1000 b 2", "500 a 1"]);
+    assert_eq!(t.scrape("").1, ["2000 b stale"]);
+    t.rules.track_timestamps_staleness = true;
+    t.scrape("a 1 2500\n");
+    assert_eq!(t.scrape("").1, ["4000 a stale"]);
+    t.rules.honor_timestamps = false;
+    assert_eq!(t.scrape("a 1 0\n").1, ["5000 a 1"]);
+}
+
+#[test]
+fn repeated_series() {
+    let mut t = target(&[]);
+    let (counts, stored) = t.scrape("m 1\nm 2\nm 3\n");
+    assert_eq!((stored, counts.duplicate), (vec!["1000 m 1".to_owned()], 2));
+    let (counts, stored) = t.scrape("m 4\nm 5\nm 6\n");
+    assert_eq!((stored, counts.duplicate), (vec!["2000 m 4".to_owned()], 2));
+    assert_eq!(t.scrape("m 1 100\nm 2 200\nm 3 300\nm 4 300\n").1, ["100 m 1", "200 m 2", "300 m 3"]);
+}
+
+#[test]
+fn far_future_samples_are_dropped() {
+    let mut t = target(&[]);
+    let (counts, stored) = t.scrape("a 1 9000000\nb 1\n");
+    assert_eq!((stored, counts.out_of_bounds), (vec!["1000 b 1".to_owned()], 1));
+}
+
+#[test]
+fn sample_limit_fails_the_scrape() {
+    let mut t = target(&[]);
+    t.rules.sample_limit = 4;
+    t.scrape("a 1\nb 1\nc 1\nd 1\n");
+    assert!(t.fails("a 1\nb 1\nc 1\nd 1\ne 1\n").starts_with("sample limit exceeded"));
+    assert_eq!(t.store.take().len(), 4, "four markers");
+    assert_eq!(t.scrape("a 1\nb 1\nc 1\nd 1\n").1.len(), 4);
+    assert_eq!(t.scrape("e 1\nf 1\ng 1\nh 1\n").1.len(), 8, "markers do not count");
+}
+
+#[test]
+fn what_fails_a_scrape() {
+    let mut t = target(&[("job", "j")]);
+    assert!(t.fails("m{le=\"600\",le=\"700\"} 1").contains("label name \"le\" is not unique"));
+    assert!(t.fails("m{__name__=\"n\"} 1").contains("__name__"));
+    t.rules.series.label_limit = 2;
+    assert!(t.fails("m{a=\"1\"} 1").contains("label_limit exceeded"));
+    t.rules.series.label_limit = 0;
+    t.rules.series.label_value_length_limit = 3;
+    assert!(t.fails("m{a=\"1234\"} 1").contains("label_value_length_limit exceeded"));
+    t.rules.series.label_value_length_limit = 0;
+    t.rules.series.legacy_names = true;
+    assert!(t.fails("{\"test.metric\"} 1").contains("invalid metric name"));
+    assert_eq!(t.store.take(), Vec::<String>::new());
+    t.rules.series.legacy_names = false;
+    assert_eq!(t.scrape("{\"with.dots\"} 42").1, ["1000 {\"with.dots\", job=\"j\"} 42"]);
+}
+
+#[test]
+fn metric_relabelling_may_drop_series_and_take_target_labels_away() {
+    let mut t = target(&[("job", "j"), ("pod", "p")]);
+    let rule = |action, source: &[&str], regex: &str| {
+        let spec = RelabelSpec {
+            action,
+            source_labels: source.iter().map(|s| (*s).to_owned()).collect(),
+            regex: Some(regex.to_owned()),
+            ..RelabelSpec::default()
+        };
+        RelabelRule::new(spec, NameValidation::Utf8).unwrap()
+    };
+    t.rules.series.relabel =
+        vec![rule(RelabelAction::Drop, &["__name__"], "gone.*"), rule(RelabelAction::LabelDrop, &[], "pod")];
+    let (counts, stored) = t.scrape("gone_a 1\nkept 2\n");
+    assert_eq!(stored, ["1000 kept{job=\"j\"} 2"]);
+    assert_eq!((counts.scraped, counts.post_relabel), (2, 1));
+    assert_eq!(t.scrape("gone_a 1\nkept 3\n").1, ["2000 kept{job=\"j\"} 3"]);
+    assert_eq!(t.scrape("").1, ["3000 kept{job=\"j\"} stale"]);
+    t.layout.commit(&t.store, 4000, &[("up", 1.0)], false).unwrap();
+    assert_eq!(t.store.take_all(), ["4000 up{job=\"j\", pod=\"p\"} 1"]);
+}
+
+#[test]
+fn a_type_line_decides_how_bounds_are_spelled() {
+    let mut t = target(&[]);
+    t.scrape("# TYPE h histogram\nh_bucket{le=\"1\"} 1\n");
+    // The same text under another type is another series.
+    let stored = t.scrape("# TYPE h gauge\nh_bucket{le=\"1\"} 1\n").1;
+    assert_eq!(stored, ["2000 h_bucket{le=\"1\"} 1", "2000 h_bucket{le=\"1.0\"} stale"]);
+}
+
+#[test]
+fn columns_of_ended_series_are_given_up() {
+    let mut t = target(&[]);
+    for round in 0..40 {
+        let body: String = (0..50).map(|i| format!("m{{round=\"{round}\",i=\"{i}\"}} {i}\n")).collect();
+        let (counts, stored) = t.scrape(&format!("steady {round}\n{body}future 1 99999999\n"));
+        assert_eq!(counts.scraped, 52);
+        assert_eq!(stored.len(), 51 + if round == 0 { 0 } else { 50 });
+        assert!(stored.iter().any(|line| line.ends_with(&format!("steady {round}"))));
+    }
+    assert!(t.layout.sources[0].live() < 200);
+}
+
+#[test]
+fn help_and_type_are_remembered() {
+    let mut t = target(&[]);
+    t.scrape("# HELP a old\n# TYPE a counter\na 1\n# TYPE b gauge\nb 1\n");
+    t.scrape("# HELP a new\n# TYPE a counter\na 1\n# TYPE b gauge\nb 1\n");
+    let seen: Vec<_> = t.layout.metadata.iter().map(|(n, m)| (n, m.kind.as_str(), m.help.as_str())).collect();
+    assert_eq!(seen, [("a", "counter", "new"), ("b", "gauge", "")]);
+}

@@ -1,0 +1,45 @@
+//! HELP and TYPE of the metric families of one target.
+
+use std::collections::BTreeMap;
+
+use crate::parse::MetricKind;
+
+/// Families remembered per target; a target that makes up ever new ones starts over.
+const FAMILIES_MAX: usize = 10_000;
+
+/// What a target says of one metric family.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metadata {
+    /// Its type.
+    pub kind: MetricKind,
+    /// Its help text, empty if there is none.
+    pub help: String,
+}
+
+/// The families of one target by name.
+#[derive(Clone, Debug, Default)]
+pub struct MetadataCache {
+    families: BTreeMap<String, Metadata>,
+}
+
+impl MetadataCache {
+    pub(crate) fn set_help(&mut self, metric: &str, help: &str) {
+        help.clone_into(&mut self.family(metric).help);
+    }
+
+    pub(crate) fn set_kind(&mut self, metric: &str, kind: MetricKind) {
+        self.family(metric).kind = kind;
+    }
+
+    /// The families in order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Metadata)> {
+        self.families.iter().map(|(name, metadata)| (name.as_str(), metadata))
+    }
+
+    fn family(&mut self, metric: &str) -> &mut Metadata {
+        if self.families.len() >= FAMILIES_MAX && !self.families.contains_key(metric) {
+            self.families.clear();
+        }
+        self.families.entry(metric.to_owned()).or_default()
+    }
+}

@@ -1,0 +1,89 @@
+//! Values and timestamps as Go's parsers read them.
+
+use model::sample::NORMAL_NAN_BITS;
+
+/// A value token: decimal numbers, `Inf`, `infinity`, `NaN` in any case; no hexadecimal, no underscores, no overflow.
+pub(super) fn parse_value(token: &[u8]) -> Result<f64, &'static str> {
+    if let Some(value) = small_integer(token) {
+        return Ok(value);
+    }
+    let unsigned = match token {
+        [b'+' | b'-', rest @ ..] => rest,
+        _ => token,
+    };
+    match unsigned {
+        [b'0'..=b'9' | b'.', ..] => {}
+        [b'i' | b'I', ..] => {}
+        [b'n' | b'N', ..] if unsigned.len() == token.len() => {}
+        _ => return Err("invalid value"),
+    }
+    if unsigned.iter().any(|b| matches!(b, b'_' | b'x' | b'X' | b'p' | b'P')) {
+        return Err("unsupported character in value");
+    }
+    let value: f64 = fast_float2::parse(unsigned).map_err(|_| "invalid value")?;
+    if value.is_infinite() && unsigned.first().is_some_and(|b| !matches!(b, b'i' | b'I')) {
+        return Err("value out of range");
+    }
+    Ok(match token {
+        _ if value.is_nan() => f64::from_bits(NORMAL_NAN_BITS),
+        [b'-', ..] => -value,
+        _ => value,
+    })
+}
+
+/// Up to fifteen digits, the commonest value by far.
+fn small_integer(token: &[u8]) -> Option<f64> {
+    if token.is_empty() || token.len() > 15 {
+        return None;
+    }
+    let mut n: u64 = 0;
+    for &byte in token {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        n = n * 10 + u64::from(digit);
+    }
+    #[expect(clippy::cast_precision_loss, reason = "fifteen digits fit the 53 bits exactly")]
+    Some(n as f64)
+}
+
+/// A timestamp token: digits only, milliseconds, at most `i64::MAX`.
+pub(super) fn parse_timestamp(token: &[u8]) -> Result<i64, &'static str> {
+    if token.is_empty() || !token.iter().all(u8::is_ascii_digit) {
+        return Err("expected a timestamp in milliseconds or the end of the line");
+    }
+    std::str::from_utf8(token).ok().and_then(|t| t.parse().ok()).ok_or("timestamp out of range")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_as_go_reads_them() {
+        for (token, value) in [
+            ("0", 0.0),
+            ("12", 12.0),
+            ("999999999999999", 999_999_999_999_999.0),
+            ("9007199254740993", 9_007_199_254_740_992.0),
+            ("-1.5e+3", -1500.0),
+            (".5", 0.5),
+            ("5.", 5.0),
+            ("+3", 3.0),
+            ("1e-400", 0.0),
+            ("Inf", f64::INFINITY),
+            ("+inf", f64::INFINITY),
+            ("-Infinity", f64::NEG_INFINITY),
+        ] {
+            assert_eq!(parse_value(token.as_bytes()), Ok(value), "{token}");
+        }
+        assert_eq!(parse_value(b"-0").map(f64::to_bits), Ok((-0.0f64).to_bits()));
+        assert_eq!(parse_value(b"nAn").map(f64::to_bits), Ok(NORMAL_NAN_BITS));
+        for token in
+            ["", "-", "+", "true", "-NaN", "+NaN", "--1", "+-1", "1_000", "0x1", "1e400", "1 ", "1\r", "e5", "."]
+        {
+            assert!(parse_value(token.as_bytes()).is_err(), "{token:?}");
+        }
+    }
+}
