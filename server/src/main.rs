@@ -1,1 +1,2 @@
+//! The binary; its parts follow.
 fn main(){}

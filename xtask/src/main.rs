@@ -1,1 +1,113 @@
-fn main(){}
+//! The task runner: what a newcomer, a developer and CI call.
+//!
+//! - **What**: `cargo xtask run` and `cargo xtask test` are the two commands of the README; the others are their parts.
+//! - **Path**: none; it stands outside the product.
+//! - **Invariants**: a cache is never a dependency: without it the same command does the same, only later. Nothing is
+//!   installed but Debian packages, and only as root; otherwise it says which are missing.
+//! - **Files**: `setup` system packages · `cache` what takes minutes to build, once a machine · `tidy` house rules that
+//!   no lint knows.
+//! - **Tests**: `cargo xtask test` runs them all.
+#![allow(clippy::print_stdout, reason = "a task runner talks to a terminal")]
+
+mod cache;
+mod setup;
+mod tidy;
+
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, bail};
+
+const USAGE: &str = "\
+cargo xtask run [FLAG…]   build a release binary and start Weft with its embedded configuration (FLAGs go to weft)
+cargo xtask test          every check and test
+cargo xtask env           print what to export before calling cargo by hand, so that it finds the built RocksDB
+cargo xtask tidy          only the house rules
+cargo xtask conformance   how many of upstream's PromQL evaluations pass, file by file";
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let command = args.next().unwrap_or_default();
+    let rest: Vec<String> = args.collect();
+    let result = match command.as_str() {
+        "run" => run(&rest),
+        "test" => test(),
+        "env" => env(),
+        "tidy" => tidy::check(&root()),
+        "conformance" => conformance(),
+        _ => {
+            println!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The folder of the workspace.
+pub(crate) fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().map(PathBuf::from).unwrap_or_default()
+}
+
+/// Runs a step and says which one it is.
+pub(crate) fn step(name: &str, command: &mut Command) -> Result<()> {
+    println!("== {name}");
+    let status = command.status().with_context(|| format!("cannot start {:?}", command.get_program()))?;
+    if !status.success() {
+        bail!("{name}: {:?} failed ({status})", command.get_program());
+    }
+    Ok(())
+}
+
+/// Cargo in this workspace, with the built RocksDB.
+fn cargo(rocksdb: &cache::RocksDb, args: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root()).args(args).envs(rocksdb.env());
+    command
+}
+
+fn run(flags: &[String]) -> Result<()> {
+    setup::packages(setup::BUILD)?;
+    let rocksdb = cache::rocksdb()?;
+    step("build", &mut cargo(&rocksdb, &["build", "--release", "--bin", "weft"]))?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    step("weft", Command::new(target.join("release/weft")).args(flags))
+}
+
+fn test() -> Result<()> {
+    setup::packages(setup::BUILD)?;
+    setup::packages(setup::TEST)?;
+    setup::go()?;
+    tidy::check(&root())?;
+    let rocksdb = cache::rocksdb()?;
+    let kube = cache::kube()?;
+    step("format", &mut cargo(&rocksdb, &["fmt", "--all", "--check"]))?;
+    step("lints", &mut cargo(&rocksdb, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    step("binary", &mut cargo(&rocksdb, &["build", "--bin", "weft"]))?;
+    step("tests", cargo(&rocksdb, &["test", "--workspace"]).env("WEFT_KUBE_BIN", kube))
+}
+
+fn env() -> Result<()> {
+    for (name, value) in cache::rocksdb()?.env() {
+        println!("export {name}={value}");
+    }
+    Ok(())
+}
+
+fn conformance() -> Result<()> {
+    let rocksdb = cache::rocksdb()?;
+    let data = std::env::var_os("WEFT_CONFORMANCE").map_or_else(|| root().join("../shared/conformance"), PathBuf::from);
+    let folder = data.join("promql/testdata");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)
+        .with_context(|| format!("cannot read {}; set WEFT_CONFORMANCE", folder.display()))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect();
+    files.sort();
+    let mut weft = cargo(&rocksdb, &["run", "--quiet", "--bin", "weft", "--", "promtool", "test", "promql"]);
+    step("conformance", weft.args(files))
+}

@@ -1,0 +1,137 @@
+//! What takes minutes to build is built once a machine, outside the checkout, under a name that says what it is.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{root, step};
+
+/// Where RocksDB's static library is.
+#[derive(Debug)]
+pub(crate) struct RocksDb {
+    folder: PathBuf,
+}
+
+impl RocksDb {
+    /// What librocksdb-sys looks for.
+    pub(crate) fn env(&self) -> [(&'static str, String); 2] {
+        [("ROCKSDB_LIB_DIR", self.folder.display().to_string()), ("ROCKSDB_STATIC", "1".to_owned())]
+    }
+}
+
+/// RocksDB as a static library: taken from the cache, else built there (about 13 minutes on two quiet cores).
+pub(crate) fn rocksdb() -> Result<RocksDb> {
+    let rust = locked_version("rocksdb")?;
+    let sys = locked_version("librocksdb-sys")?;
+    let folder = folder()?.join(format!("librocksdb-{sys}-{}-clang-O2", std::env::consts::ARCH));
+    if !folder.join("librocksdb.a").exists() {
+        let work = scratch(&folder)?;
+        let manifest = format!(
+            "[package]\nname = \"librocksdb\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n[dependencies]\n\
+             rocksdb = {{ version = \"={rust}\", default-features = false, features = [\"lz4\", \"zstd\", \"bindgen-runtime\"] }}\n\
+             librocksdb-sys = {{ version = \"={sys}\", default-features = false }}\n"
+        );
+        fs::write(work.join("Cargo.toml"), manifest)?;
+        fs::create_dir_all(work.join("src"))?;
+        fs::write(work.join("src/lib.rs"), "")?;
+        let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        build.current_dir(&work).args(["build", "--release", "--target-dir", "target"]);
+        build.envs([("CC", "clang"), ("CXX", "clang++"), ("CXXFLAGS", "-O2")]);
+        if cfg!(target_arch = "x86_64") {
+            build.env("RUSTFLAGS", "-C target-cpu=x86-64-v2");
+        }
+        step("build RocksDB (once a machine, about 15 minutes)", &mut build)?;
+        let built = find(&work.join("target/release/build"), "librocksdb.a")?;
+        keep(&work, &folder, &[(built, "librocksdb.a")])?;
+    }
+    Ok(RocksDb { folder })
+}
+
+/// A folder with `kube-apiserver` and `etcd`: taken from the cache, else built there (about 8 minutes).
+pub(crate) fn kube() -> Result<PathBuf> {
+    let modules = root().join("tests/kube");
+    let version = |module: &str, of: &str| -> Result<String> {
+        let path = modules.join(module).join("go.mod");
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let line = text.lines().find(|line| line.trim_start_matches("require").trim().starts_with(of));
+        let found = line
+            .and_then(|line| line.split_whitespace().find(|word| word.starts_with("v1.") || word.starts_with("v3.")));
+        Ok(found.with_context(|| format!("{} does not name a version of {of}", path.display()))?.to_owned())
+    };
+    let (kubernetes, etcd) =
+        (version("apiserver", "k8s.io/kubernetes ")?, version("etcd", "go.etcd.io/etcd/server/v3 ")?);
+    let folder = folder()?.join(format!("kube-apiserver-{kubernetes}-etcd-{etcd}-{}", std::env::consts::ARCH));
+    if !folder.join("kube-apiserver").exists() {
+        let work = scratch(&folder)?;
+        let minor = kubernetes.split('.').nth(1).unwrap_or_default();
+        let package = "k8s.io/component-base/version";
+        let flags =
+            format!("-s -w -X {package}.gitVersion={kubernetes} -X {package}.gitMajor=1 -X {package}.gitMinor={minor}");
+        let build = |module: &str, binary: &str, package: &str, flags: &str| {
+            let mut go = Command::new("go");
+            go.current_dir(modules.join(module))
+                .args(["build", "-ldflags", flags, "-o"])
+                .arg(work.join(binary))
+                .arg(package);
+            go.env("CGO_ENABLED", "0").env("GOTOOLCHAIN", "local");
+            go.env("GOFLAGS", "-mod=readonly -buildvcs=false -trimpath");
+            step(&format!("build {binary} (once a machine, some minutes)"), &mut go)
+        };
+        build("etcd", "etcd", "go.etcd.io/etcd/server/v3", "-s -w")?;
+        build("apiserver", "kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver", &flags)?;
+        let built = [(work.join("etcd"), "etcd"), (work.join("kube-apiserver"), "kube-apiserver")];
+        keep(&work, &folder, &built)?;
+    }
+    Ok(folder)
+}
+
+/// `$WEFT_CACHE`, else `weft` in the user's cache folder.
+fn folder() -> Result<PathBuf> {
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    let user = || std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home).map(|cache| cache.join("weft"));
+    std::env::var_os("WEFT_CACHE").map(PathBuf::from).or_else(user).context("neither WEFT_CACHE nor HOME is set")
+}
+
+/// An empty folder beside the one to be made. Of two that build at once, each has its own.
+fn scratch(folder: &Path) -> Result<PathBuf> {
+    let work = folder.with_extension(format!("building-{}", std::process::id()));
+    fs::create_dir_all(&work).with_context(|| format!("cannot create {}", work.display()))?;
+    Ok(work)
+}
+
+/// Moves what was built into place in one step, so that nobody ever sees half of it.
+fn keep(work: &Path, folder: &Path, built: &[(PathBuf, &str)]) -> Result<()> {
+    let ready = work.with_extension(format!("ready-{}", std::process::id()));
+    fs::create_dir_all(&ready)?;
+    for (from, name) in built {
+        fs::copy(from, ready.join(name)).with_context(|| format!("cannot copy {}", from.display()))?;
+    }
+    if fs::rename(&ready, folder).is_err() && !folder.exists() {
+        bail!("cannot move {} to {}", ready.display(), folder.display());
+    }
+    fs::remove_dir_all(work).ok();
+    fs::remove_dir_all(&ready).ok();
+    Ok(())
+}
+
+fn find(folder: &Path, name: &str) -> Result<PathBuf> {
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let candidate = entry?.path().join("out").join(name);
+        if candidate.exists() {
+            return Ok(candidate);
+        }
+    }
+    bail!("the build left no {name} under {}", folder.display())
+}
+
+/// The version of a package in Cargo.lock.
+fn locked_version(package: &str) -> Result<String> {
+    let lock = fs::read_to_string(root().join("Cargo.lock")).context("cannot read Cargo.lock")?;
+    let mut lines = lock.lines();
+    let name = format!("name = \"{package}\"");
+    lines.by_ref().find(|line| *line == name).with_context(|| format!("Cargo.lock does not name {package}"))?;
+    let version = lines.next().and_then(|line| line.strip_prefix("version = \"")?.strip_suffix('"'));
+    Ok(version.with_context(|| format!("Cargo.lock has no version of {package}"))?.to_owned())
+}

@@ -1,0 +1,122 @@
+//! House rules: who may import whom, who owns a heavy dependency, one TLS backend (`docs/ARCHITECTURE.md`).
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+/// Crate, folder, and which of ours it may use (test-only dependencies included).
+const MAY_USE: &[(&str, &str, &[&str])] = &[
+    ("model", "model", &[]),
+    ("config", "config", &["model"]),
+    ("http-client", "http-client", &["model", "config"]),
+    ("discovery", "discovery", &["model", "config", "http-client"]),
+    ("scraper", "scraper", &["model", "config", "http-client"]),
+    ("storage", "storage", &["model"]),
+    ("query", "query", &["model"]),
+    ("tool", "tool", &["model", "config", "http-client", "discovery", "scraper", "storage", "query"]),
+    ("server", "server", &["model", "config", "http-client", "discovery", "scraper", "storage", "query", "tool"]),
+    ("e2e", "tests/e2e", &[]),
+    ("xtask", "xtask", &[]),
+];
+
+/// A dependency that only these may name. Tests of `e2e` may use anything.
+const OWNERS: &[(&str, &[&str])] = &[
+    ("rocksdb", &["storage"]),
+    ("promql-parser", &["query"]),
+    ("kube", &["discovery"]),
+    ("k8s-openapi", &["discovery"]),
+    ("reqwest", &["http-client", "scraper"]),
+    ("axum", &["server"]),
+    ("prometheus-parse", &["scraper"]),
+];
+
+/// Crates that do without an async runtime.
+const SYNCHRONOUS: &[&str] = &["model", "config", "storage", "query"];
+
+/// TLS is rustls with ring, in the whole tree.
+const BANNED: &[&str] = &["aws-lc-rs", "aws-lc-sys", "openssl", "openssl-sys", "native-tls", "serde_yaml", "serde_yml"];
+
+/// Source files longer than this want to be split; tests are not counted.
+const FILE_LINES_MAX: usize = 500;
+
+pub(crate) fn check(root: &Path) -> Result<()> {
+    let mut faults = Vec::new();
+    for (name, folder, may_use) in MAY_USE {
+        let path = root.join(folder).join("Cargo.toml");
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        for dependency in dependencies(&text) {
+            let ours = MAY_USE.iter().any(|(other, ..)| *other == dependency);
+            if ours && !may_use.contains(&dependency) {
+                faults.push(format!("{name} must not use {dependency} (docs/ARCHITECTURE.md, who may import whom)"));
+            }
+            if let Some((_, owners)) = OWNERS.iter().find(|(owned, _)| *owned == dependency)
+                && !owners.contains(name)
+                && *name != "e2e"
+            {
+                faults.push(format!("{name} must not use {dependency}: it belongs to {}", owners.join(" and ")));
+            }
+            if dependency == "tokio" && SYNCHRONOUS.contains(name) {
+                faults.push(format!("{name} is synchronous and must not use tokio"));
+            }
+        }
+        lengths(&root.join(folder).join("src"), &mut faults)?;
+    }
+    let lock = fs::read_to_string(root.join("Cargo.lock")).context("cannot read Cargo.lock")?;
+    for banned in BANNED {
+        if lock.lines().any(|line| line == format!("name = \"{banned}\"")) {
+            faults.push(format!("{banned} is in Cargo.lock; `cargo tree -i {banned}` says who brings it"));
+        }
+    }
+    if !faults.is_empty() {
+        bail!("tidy:\n  {}", faults.join("\n  "));
+    }
+    Ok(())
+}
+
+/// The names in the dependency tables of a Cargo.toml of this workspace, where each stands on a line of its own.
+fn dependencies(manifest: &str) -> impl Iterator<Item = &str> {
+    let mut inside = false;
+    manifest.lines().filter_map(move |line| {
+        if line.starts_with('[') {
+            inside = line.ends_with("dependencies]");
+            return None;
+        }
+        let name = line.split(['.', '=', ' ']).next()?;
+        (inside && !name.is_empty() && !name.starts_with('#')).then_some(name)
+    })
+}
+
+fn lengths(folder: &Path, faults: &mut Vec<String>) -> Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let path = entry?.path();
+        if path.is_dir() {
+            lengths(&path, faults)?;
+            continue;
+        }
+        let is_source = path.extension().is_some_and(|e| e == "rs") && path.file_stem().is_some_and(|s| s != "tests");
+        if !is_source {
+            continue;
+        }
+        let text = fs::read_to_string(&path)?;
+        let lines = text.lines().take_while(|line| *line != "#[cfg(test)]").count();
+        if lines > FILE_LINES_MAX {
+            faults.push(format!("{} has {lines} lines without tests; split it ({FILE_LINES_MAX})", path.display()));
+        }
+        if !text.starts_with("//!") {
+            faults.push(format!("{} does not open with a line that says what it is", path.display()));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dependency_tables_are_read() {
+        let manifest = "[package]\nname = \"x\"\n[dependencies]\nmodel.workspace = true\ntokio = { workspace = true }\n\n[dev-dependencies]\nserde_json.workspace = true\n[lints]\nworkspace = true\n";
+        assert_eq!(dependencies(manifest).collect::<Vec<_>>(), ["model", "tokio", "serde_json"]);
+    }
+}
