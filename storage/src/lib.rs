@@ -1,1 +1,34 @@
-//! placeholder
+//! Rows in, batches out, on RocksDB.
+//!
+//! - **What**: [`Db`] implements `model::Appender` and `model::Querier`: one scrape is one row, a series is a pair of a
+//!   Source and a Metric, and a selection comes out source by source.
+//! - **Path**: the last step of a scraped byte (`rows/writer`), the first of a query (`index/select`, `querier`).
+//! - **Invariants**: the only crate that knows RocksDB; no async, no HTTP, no YAML. Nothing in memory grows with what is
+//!   stored, and nothing is rebuilt at a start. What `commit` has returned survives the end of the process.
+//! - **Files**: `open`, `db`, `sync`, `store` the database · `schema` column families and keys · `rows/` a scrape as bytes,
+//!   in and out · `index/` ids, postings, matchers · `querier`, `assemble` rows into batches · `retention`, `stats`,
+//!   `metrics` · `cache`, `limits`.
+//! - **Tests**: codecs at the foot of their files; `tests/model.rs` against an oracle, `tests/crash.rs` against SIGKILL,
+//!   `tests/matchers.rs`, `tests/directory.rs`. Formats are drawn in `docs/formats/`.
+
+mod assemble;
+mod cache;
+mod db;
+mod error;
+mod index;
+mod limits;
+mod metrics;
+mod open;
+mod options;
+mod querier;
+mod retention;
+mod rows;
+mod schema;
+mod stats;
+mod store;
+mod sync;
+
+pub use db::Db;
+pub use error::Error;
+pub use options::Options;
+pub use stats::{Count, Stats};

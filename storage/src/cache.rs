@@ -1,0 +1,95 @@
+//! A bounded cache of two generations: what was not asked for during a whole generation is forgotten.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Bounded by the weights of what it holds, each given at insertion.
+#[derive(Debug)]
+pub(crate) struct Cache<K, V> {
+    generations: Mutex<Generations<K, V>>,
+    weight_max: usize,
+}
+
+#[derive(Debug)]
+struct Generations<K, V> {
+    young: HashMap<K, (V, usize)>,
+    young_weight: usize,
+    old: HashMap<K, (V, usize)>,
+}
+
+impl<K: Hash + Eq + Copy, V: Clone> Cache<K, V> {
+    /// Holds at most about `weight_max` in all.
+    pub(crate) fn new(weight_max: usize) -> Self {
+        let generations = Generations { young: HashMap::new(), young_weight: 0, old: HashMap::new() };
+        Self { generations: Mutex::new(generations), weight_max }
+    }
+
+    pub(crate) fn get(&self, key: K) -> Option<V> {
+        let mut generations = lock(&self.generations);
+        if let Some((value, _)) = generations.young.get(&key) {
+            return Some(value.clone());
+        }
+        let (value, weight) = generations.old.remove(&key)?;
+        self.put(&mut generations, key, value.clone(), weight);
+        Some(value)
+    }
+
+    pub(crate) fn insert(&self, key: K, value: V, weight: usize) {
+        let mut generations = lock(&self.generations);
+        generations.old.remove(&key);
+        self.put(&mut generations, key, value, weight);
+    }
+
+    pub(crate) fn remove(&self, key: K) {
+        let mut generations = lock(&self.generations);
+        generations.old.remove(&key);
+        if let Some((_, weight)) = generations.young.remove(&key) {
+            generations.young_weight -= weight;
+        }
+    }
+
+    fn put(&self, generations: &mut Generations<K, V>, key: K, value: V, weight: usize) {
+        if generations.young_weight + weight > self.weight_max / 2 {
+            generations.old = std::mem::take(&mut generations.young);
+            generations.young_weight = 0;
+        }
+        if let Some((_, before)) = generations.young.insert(key, (value, weight)) {
+            generations.young_weight -= before;
+        }
+        generations.young_weight += weight;
+    }
+}
+
+/// A lock whose holder panicked is taken over: what our locks guard is whole between any two statements.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_stays_and_the_rest_goes() {
+        let cache = Cache::new(20);
+        cache.insert(0, "kept", 1);
+        for key in 1..100 {
+            cache.insert(key, "passing", 1);
+            assert_eq!(cache.get(0), Some("kept"));
+        }
+        assert_eq!(cache.get(1), None);
+        let generations = lock(&cache.generations);
+        assert!(generations.young.len() + generations.old.len() <= 20);
+    }
+
+    #[test]
+    fn removal_forgets_in_both_generations() {
+        let cache = Cache::new(4);
+        cache.insert(1, 1, 2);
+        cache.insert(2, 2, 2);
+        cache.remove(1);
+        cache.remove(2);
+        assert_eq!((cache.get(1), cache.get(2)), (None, None));
+    }
+}

@@ -1,0 +1,166 @@
+//! The database: opens, takes rows in, hands batches out, syncs its log, closes.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLockReadGuard};
+
+use model::{AppendError, Appender, Committed, Labels, Layout, MetricId, Row, SourceId};
+use rocksdb::{Cache, WriteBatch, WriteBufferManager};
+
+use crate::cache::lock;
+use crate::error::Error;
+use crate::index::Index;
+use crate::metrics::Metrics;
+use crate::open;
+use crate::options::Options;
+use crate::rows::state::{SourceState, States};
+use crate::rows::writer::{self, Pending, Window};
+use crate::store::Store;
+use crate::sync::Syncer;
+
+/// An open database. Shared by reference (it is `Send` and `Sync`); closed by [`Db::close`] or by dropping it.
+pub struct Db {
+    pub(crate) store: Arc<Store>,
+    pub(crate) index: Index,
+    pub(crate) states: States,
+    pub(crate) options: Options,
+    /// Nothing before this is kept or taken.
+    pub(crate) horizon_ms: AtomicI64,
+    pub(crate) newest_ms: AtomicI64,
+    pub(crate) block_cache: Cache,
+    pub(crate) memtables: WriteBufferManager,
+    /// Has everything unreferenced been looked for since the start?
+    pub(crate) swept: AtomicBool,
+    closing: AtomicBool,
+    syncer: Mutex<Option<Syncer>>,
+    registry: prometheus::Registry,
+}
+
+impl fmt::Debug for Db {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Db").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+impl Db {
+    /// Opens the directory, making it if there is none, and registers the store's own metrics.
+    ///
+    /// # Errors
+    /// When the directory is in use, of another format, not writable or damaged, each by its own name.
+    pub fn open(options: Options, registry: &prometheus::Registry) -> Result<Self, Error> {
+        let start = |source| Error::Start { path: options.path.clone(), source };
+        let metrics = Metrics::new().map_err(|e| start(Box::new(e)))?;
+        let opened = open::open(&options, metrics)?;
+        let store = Arc::new(opened.store);
+        let index = Index::open(&store)?;
+        let syncer = Syncer::start(Arc::clone(&store), options.sync_interval).map_err(|e| start(Box::new(e)))?;
+        store.metrics.register(registry).map_err(|e| start(Box::new(e)))?;
+        store.metrics.retention_seconds.set(options.retention_ms as f64 / 1000.0);
+        let db = Self {
+            index,
+            states: States::default(),
+            horizon_ms: AtomicI64::new(opened.horizon_ms),
+            newest_ms: AtomicI64::new(i64::MIN),
+            block_cache: opened.cache,
+            memtables: opened.memtables,
+            swept: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            syncer: Mutex::new(Some(syncer)),
+            registry: registry.clone(),
+            store,
+            options,
+        };
+        db.refresh_metrics()?;
+        Ok(db)
+    }
+
+    /// Refuses further rows and syncs the write-ahead log. Reads go on until the database is dropped.
+    ///
+    /// # Errors
+    /// When the log cannot be synced.
+    pub fn close(&self) -> Result<(), Error> {
+        self.closing.store(true, Ordering::SeqCst);
+        // Whoever holds the gate is still writing.
+        drop(self.index.gate.write().unwrap_or_else(PoisonError::into_inner));
+        lock(&self.syncer).take();
+        self.store.db.flush_wal(true).map_err(Error::write)
+    }
+
+    fn open_gate(&self) -> Result<RwLockReadGuard<'_, ()>, AppendError> {
+        let gate = self.index.gate.read().unwrap_or_else(PoisonError::into_inner);
+        if self.closing.load(Ordering::SeqCst) { Err(AppendError::Closed) } else { Ok(gate) }
+    }
+
+    fn commit_rows(&self, rows: &[Row<'_>]) -> Result<Committed, Error> {
+        rows.iter().try_for_each(writer::check)?;
+        // Always in the order of sources, so that two commits cannot wait for each other.
+        let mut rows: Vec<&Row<'_>> = rows.iter().collect();
+        rows.sort_by_key(|row| row.source);
+        if rows.windows(2).any(|pair| pair[0].source == pair[1].source) {
+            return Err(Error::BadRow { reason: "a commit holds two rows of one source" });
+        }
+        let states: Vec<Arc<Mutex<SourceState>>> = rows.iter().map(|row| self.states.of(row.source)).collect();
+        let mut states: Vec<MutexGuard<'_, SourceState>> = states.iter().map(|state| lock(state)).collect();
+        let window = Window { horizon_ms: self.horizon_ms.load(Ordering::Acquire), late_ms: self.options.late_ms };
+        let mut batch = WriteBatch::default();
+        let mut total = Committed::default();
+        let mut done = Vec::with_capacity(rows.len());
+        for (row, state) in rows.iter().zip(&mut states) {
+            state.load(&self.store, &self.index, row.source)?;
+            let (change, committed) = Pending::plan((&self.store, &self.index), row, state, window, &mut batch)?;
+            total.stored += committed.stored;
+            total.out_of_order += committed.out_of_order;
+            total.duplicate += committed.duplicate;
+            total.too_old += committed.too_old;
+            done.push(change);
+        }
+        if !batch.is_empty() {
+            self.store.write(batch)?;
+        }
+        for ((change, state), row) in done.into_iter().zip(&mut states).zip(&rows) {
+            self.store.metrics.head_series.add(change.apply(state, window, self.store.bucket_ms));
+            self.newest_ms.fetch_max(row.ts_ms, Ordering::Relaxed);
+        }
+        self.store.metrics.count(&total);
+        Ok(total)
+    }
+}
+
+impl Drop for Db {
+    fn drop(&mut self) {
+        if let Err(error) = self.close() {
+            tracing::error!(%error, "cannot sync the log at the end");
+        }
+        self.store.metrics.unregister(&self.registry);
+    }
+}
+
+fn refused(error: Error) -> AppendError {
+    AppendError::Store(Box::new(error))
+}
+
+impl Appender for Db {
+    fn source(&self, labels: &Labels) -> Result<SourceId, AppendError> {
+        let _gate = self.open_gate()?;
+        self.index.intern_source(&self.store, labels).map(SourceId).map_err(refused)
+    }
+
+    fn metrics(&self, labels: &[Labels]) -> Result<Vec<MetricId>, AppendError> {
+        let _gate = self.open_gate()?;
+        let ids = self.index.intern_metrics(&self.store, labels).map_err(refused)?;
+        Ok(ids.into_iter().map(MetricId).collect())
+    }
+
+    fn layout(&self, metrics: &[MetricId]) -> Result<Layout, AppendError> {
+        let _gate = self.open_gate()?;
+        let text = |segment: &[MetricId]| segment.iter().flat_map(|metric| metric.0.to_le_bytes()).collect();
+        let segments: Vec<Vec<u8>> = metrics.chunks(Layout::SEGMENT_COLUMNS).map(text).collect();
+        let segments = self.index.intern_segments(&self.store, &segments).map_err(refused)?;
+        Ok(Layout { metrics: metrics.into(), segments: segments.into() })
+    }
+
+    fn commit(&self, rows: &[Row<'_>]) -> Result<Committed, AppendError> {
+        let _gate = self.open_gate()?;
+        self.commit_rows(rows).map_err(refused)
+    }
+}

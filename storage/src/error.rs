@@ -1,0 +1,93 @@
+//! What can go wrong with a database as a whole. Samples that are refused are counted in `model::Committed` instead.
+
+use std::path::PathBuf;
+
+/// Why a database cannot be opened, read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The path names something that is not a directory.
+    #[error("cannot open database {path}: it is not a directory", path = path.display())]
+    NotADirectory {
+        /// The path as it was given.
+        path: PathBuf,
+    },
+    /// The directory cannot be made, or no file can be made in it.
+    #[error("cannot write to database directory {path}", path = path.display())]
+    Unwritable {
+        /// The path as it was given.
+        path: PathBuf,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// Another process, or another `Db` of this one, holds the directory.
+    #[error("cannot open database {path}: it is in use by another process (it holds {path}/LOCK)", path = path.display())]
+    InUse {
+        /// The path as it was given.
+        path: PathBuf,
+    },
+    /// Written by a version of the format that this program does not know.
+    #[error("cannot open database {path}: its format is {found:?} and this version reads {expected:?}", path = path.display())]
+    Format {
+        /// The path as it was given.
+        path: PathBuf,
+        /// What the directory says.
+        found: String,
+        /// What this version writes.
+        expected: &'static str,
+    },
+    /// An option has a value that cannot work.
+    #[error("cannot open database {path}: {reason}", path = path.display())]
+    Options {
+        /// The path as it was given.
+        path: PathBuf,
+        /// Which option, and what it may be.
+        reason: String,
+    },
+    /// RocksDB refuses to open the directory.
+    #[error("cannot open database {path}", path = path.display())]
+    Open {
+        /// The path as it was given.
+        path: PathBuf,
+        /// What RocksDB says.
+        source: rocksdb::Error,
+    },
+    /// A thread or a metric of the database cannot be made.
+    #[error("cannot start database {path}", path = path.display())]
+    Start {
+        /// The path as it was given.
+        path: PathBuf,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Reading or writing failed.
+    #[error("cannot {verb} the database")]
+    Io {
+        /// What was tried.
+        verb: &'static str,
+        /// What RocksDB says.
+        source: rocksdb::Error,
+    },
+    /// Four thousand million ids of one kind were given out.
+    #[error("cannot add to the index: all ids of {kind} are used up")]
+    IdsExhausted {
+        /// Of sources, metrics or layouts.
+        kind: &'static str,
+    },
+    /// A row does not belong to the layout it names.
+    #[error("cannot store a row: {reason}")]
+    BadRow {
+        /// What does not fit.
+        reason: &'static str,
+    },
+}
+
+impl Error {
+    pub(crate) fn read(source: rocksdb::Error) -> Self {
+        Self::Io { verb: "read", source }
+    }
+
+    pub(crate) fn write(source: rocksdb::Error) -> Self {
+        Self::Io { verb: "write", source }
+    }
+}

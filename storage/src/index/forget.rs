@@ -1,0 +1,147 @@
+//! Takes away what nothing stored refers to any more: first the postings of segments that a source has not written in any
+//! remaining bucket, then sources, layouts and metrics without postings.
+//!
+//! Invariant: an id that this process handed out stays; postings that were taken away come back with the next row.
+
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+
+use model::{Labels, SourceId};
+use roaring::RoaringBitmap;
+use rocksdb::WriteBatch;
+
+use super::ids::{self, Ids};
+use super::postings;
+use crate::db::Db;
+use crate::error::Error;
+use crate::limits;
+use crate::rows::reader;
+use crate::schema::{
+    BY_ID, Bucket, Cf, METRIC_LABEL, SOURCE_LABEL, last_id, metric_sources_key, posted_keys, segment_sources_prefix,
+    source_segments_prefix,
+};
+use crate::store::Store;
+
+/// Takes away the postings of segments that these sources no longer have rows of.
+pub(crate) fn unpost(db: &Db, sources: &RoaringBitmap) -> Result<(), Error> {
+    let store: &Store = &db.store;
+    for source in sources {
+        let source = SourceId(source);
+        let _gate = db.index.gate.write().unwrap_or_else(PoisonError::into_inner);
+        let posted = segments_of(store, source)?;
+        let written = reader::seen(store, source, Bucket(i64::MIN), Bucket(i64::MAX))?;
+        let live = written.iter().fold(RoaringBitmap::new(), |all, (_, segments)| all | segments);
+        let dead = &posted - &live;
+        if dead.is_empty() {
+            continue;
+        }
+        let mut gone = metrics_of(db, &dead)?;
+        gone -= metrics_of(db, &(posted & live))?;
+        let mut batch = WriteBatch::default();
+        let cf = store.cf(Cf::Postings);
+        for segment in dead {
+            let (key, reverse) = posted_keys(source, segment);
+            batch.delete_cf(cf, key);
+            batch.delete_cf(cf, reverse);
+        }
+        for metric in gone {
+            take(store, &mut batch, &metric_sources_key(metric), &RoaringBitmap::from([source.0]))?;
+        }
+        store.write(batch)?;
+    }
+    Ok(())
+}
+
+fn segments_of(store: &Store, source: SourceId) -> Result<RoaringBitmap, Error> {
+    let mut segments = RoaringBitmap::new();
+    store.each(Cf::Postings, &source_segments_prefix(source), |key, _| {
+        segments.extend(last_id(key));
+        Ok(true)
+    })?;
+    Ok(segments)
+}
+
+fn metrics_of(db: &Db, segments: &RoaringBitmap) -> Result<RoaringBitmap, Error> {
+    let mut metrics = RoaringBitmap::new();
+    for segment in segments {
+        if let Some(columns) = db.index.segment_metrics(&db.store, segment)? {
+            metrics.extend(columns.iter().copied());
+        }
+    }
+    Ok(metrics)
+}
+
+/// Adds to the batch the removal of ids from a posting.
+fn take(store: &Store, batch: &mut WriteBatch, key: &[u8], gone: &RoaringBitmap) -> Result<(), Error> {
+    let left = postings::get(store, key)? - gone;
+    let cf = store.cf(Cf::Postings);
+    if left.is_empty() {
+        batch.delete_cf(cf, key);
+    } else {
+        batch.put_cf(cf, key, postings::encode(&left));
+    }
+    Ok(())
+}
+
+/// Takes away sources, layouts and metrics that have no postings and were not handed out by this process.
+pub(crate) fn sweep(db: &Db) -> Result<(), Error> {
+    let store: &Store = &db.store;
+    let has_any = |prefix: &[u8]| {
+        let mut any = false;
+        store.each(Cf::Postings, prefix, |_, _| {
+            any = true;
+            Ok(false)
+        })?;
+        Ok(any)
+    };
+    sweep_one(db, &db.index.sources, (Cf::Sources, Some(SOURCE_LABEL)), &|id| {
+        has_any(&source_segments_prefix(SourceId(id)))
+    })?;
+    sweep_one(db, &db.index.segments, (Cf::Layouts, None), &|id| has_any(&segment_sources_prefix(id)))?;
+    sweep_one(db, &db.index.metrics, (Cf::Metrics, Some(METRIC_LABEL)), &|id| {
+        store.has(Cf::Postings, metric_sources_key(id))
+    })
+}
+
+fn sweep_one(
+    db: &Db,
+    ids: &Ids,
+    (cf, side): (Cf, Option<u8>),
+    is_used: &dyn Fn(u32) -> Result<bool, Error>,
+) -> Result<(), Error> {
+    let store: &Store = &db.store;
+    let mut candidates = Vec::new();
+    store.each(cf, &[BY_ID], |key, _| {
+        if let Some(id) = last_id(key)
+            && !ids.is_held(id)
+            && !is_used(id)?
+        {
+            candidates.push(id);
+        }
+        Ok(true)
+    })?;
+    for some in candidates.chunks(limits::FORGET_AT_ONCE) {
+        let _gate = db.index.gate.write().unwrap_or_else(PoisonError::into_inner);
+        let mut batch = WriteBatch::default();
+        let mut by_key: BTreeMap<Vec<u8>, RoaringBitmap> = BTreeMap::new();
+        for &id in some {
+            // Before the gate was ours, someone may have asked for it.
+            let Some(text) = ids::text(store, cf, id)? else { continue };
+            if ids.is_held(id) || is_used(id)? {
+                continue;
+            }
+            ids.remove(store, &mut batch, id, &text)?;
+            if let (Some(side), Some(labels)) = (side, std::str::from_utf8(&text).ok().and_then(Labels::from_text)) {
+                for key in postings::label_keys(side, &labels) {
+                    by_key.entry(key).or_default().insert(id);
+                }
+            }
+            db.index.forget_cached(cf, id);
+        }
+        for (key, gone) in by_key {
+            take(store, &mut batch, &key, &gone)?;
+        }
+        store.write(batch)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,112 @@
+//! The factorised index: `ids` gives out and finds ids, `postings` are bitmaps of them by label, `select` turns matchers
+//! into (Metric, Sources), `collide` finds pairs with equal labels, `forget` takes away what nothing stored refers to.
+
+pub(crate) mod collide;
+pub(crate) mod forget;
+pub(crate) mod ids;
+pub(crate) mod postings;
+pub(crate) mod select;
+
+use std::sync::{Arc, RwLock};
+
+use model::{Labels, SourceId};
+use rocksdb::WriteBatch;
+
+use crate::cache::Cache;
+use crate::error::Error;
+use crate::limits;
+use crate::schema::{Cf, METRIC_LABEL, SOURCE_LABEL};
+use crate::store::Store;
+use ids::Ids;
+
+/// Ids and what they stand for.
+#[derive(Debug)]
+pub(crate) struct Index {
+    pub(crate) sources: Ids,
+    pub(crate) metrics: Ids,
+    pub(crate) segments: Ids,
+    /// Read-held while ids are found and used, write-held while unused ones are taken away.
+    pub(crate) gate: RwLock<()>,
+    source_labels: Cache<u32, Labels>,
+    metric_labels: Cache<u32, Labels>,
+    segment_metrics: Cache<u32, Arc<[u32]>>,
+}
+
+impl Index {
+    pub(crate) fn open(store: &Store) -> Result<Self, Error> {
+        Ok(Self {
+            sources: Ids::open(store, Cf::Sources, "sources")?,
+            metrics: Ids::open(store, Cf::Metrics, "metrics")?,
+            segments: Ids::open(store, Cf::Layouts, "layouts")?,
+            gate: RwLock::new(()),
+            source_labels: Cache::new(limits::LABEL_CACHE_BYTES),
+            metric_labels: Cache::new(limits::LABEL_CACHE_BYTES),
+            segment_metrics: Cache::new(limits::LAYOUT_CACHE_BYTES),
+        })
+    }
+
+    pub(crate) fn intern_source(&self, store: &Store, labels: &Labels) -> Result<u32, Error> {
+        let ids = self.sources.intern(store, &[labels.as_text().as_bytes()], |batch, new| {
+            postings::add_labels(store, batch, SOURCE_LABEL, new.iter().map(|&(id, _)| (id, labels)));
+        })?;
+        Ok(ids[0])
+    }
+
+    pub(crate) fn intern_metrics(&self, store: &Store, labels: &[Labels]) -> Result<Vec<u32>, Error> {
+        let texts: Vec<&[u8]> = labels.iter().map(|l| l.as_text().as_bytes()).collect();
+        self.metrics.intern(store, &texts, |batch, new| {
+            postings::add_labels(store, batch, METRIC_LABEL, new.iter().map(|&(id, i)| (id, &labels[i])));
+        })
+    }
+
+    pub(crate) fn intern_segments(&self, store: &Store, segments: &[Vec<u8>]) -> Result<Vec<u32>, Error> {
+        let texts: Vec<&[u8]> = segments.iter().map(Vec::as_slice).collect();
+        self.segments.intern(store, &texts, |_: &mut WriteBatch, _| {})
+    }
+
+    pub(crate) fn source_labels(&self, store: &Store, id: SourceId) -> Result<Option<Labels>, Error> {
+        cached_labels(store, &self.source_labels, Cf::Sources, id.0)
+    }
+
+    pub(crate) fn metric_labels(&self, store: &Store, id: u32) -> Result<Option<Labels>, Error> {
+        cached_labels(store, &self.metric_labels, Cf::Metrics, id)
+    }
+
+    /// The metrics of a segment's columns.
+    pub(crate) fn segment_metrics(&self, store: &Store, id: u32) -> Result<Option<Arc<[u32]>>, Error> {
+        if let Some(metrics) = self.segment_metrics.get(id) {
+            return Ok(Some(metrics));
+        }
+        let Some(text) = ids::text(store, Cf::Layouts, id)? else { return Ok(None) };
+        let metrics: Arc<[u32]> = text
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .take(model::Layout::SEGMENT_COLUMNS)
+            .map(|b| u32::from_le_bytes(*b))
+            .collect();
+        self.segment_metrics.insert(id, Arc::clone(&metrics), text.len() + limits::CACHE_ENTRY_BYTES);
+        Ok(Some(metrics))
+    }
+
+    fn forget_cached(&self, cf: Cf, id: u32) {
+        match cf {
+            Cf::Sources => self.source_labels.remove(id),
+            Cf::Metrics => self.metric_labels.remove(id),
+            _ => self.segment_metrics.remove(id),
+        }
+    }
+}
+
+fn cached_labels(store: &Store, cache: &Cache<u32, Labels>, cf: Cf, id: u32) -> Result<Option<Labels>, Error> {
+    if let Some(labels) = cache.get(id) {
+        return Ok(Some(labels));
+    }
+    let Some(text) = ids::text(store, cf, id)? else { return Ok(None) };
+    let Some(labels) = std::str::from_utf8(&text).ok().and_then(Labels::from_text) else {
+        store.corrupt(cf, &crate::schema::id_key(id), "not a label set");
+        return Ok(None);
+    };
+    cache.insert(id, labels.clone(), text.len() + limits::CACHE_ENTRY_BYTES);
+    Ok(Some(labels))
+}

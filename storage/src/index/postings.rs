@@ -1,0 +1,147 @@
+//! Bitmaps of ids: how they are stored, merged and found by label.
+
+use std::collections::BTreeMap;
+
+use model::{Labels, MatchOp, Matcher};
+use roaring::RoaringBitmap;
+use rocksdb::{MergeOperands, WriteBatch};
+
+use crate::error::Error;
+use crate::schema::{Cf, label_key, label_prefix, parse_label_key};
+use crate::store::Store;
+
+/// Tag of a value that lists its ids, four bytes each, least significant first.
+const LIST: u8 = 0;
+/// Tag of a value in roaring's portable form.
+const ROARING: u8 = 1;
+/// Longer lists are kept as roaring bitmaps.
+const LIST_MAX: u64 = 16;
+
+pub(crate) fn encode(bitmap: &RoaringBitmap) -> Vec<u8> {
+    if bitmap.len() <= LIST_MAX {
+        return encode_list(bitmap.iter());
+    }
+    let mut bytes = Vec::with_capacity(1 + bitmap.serialized_size());
+    bytes.push(ROARING);
+    bitmap.serialize_into(&mut bytes).expect("BUG: writing to memory does not fail");
+    bytes
+}
+
+pub(crate) fn encode_list(ids: impl IntoIterator<Item = u32>) -> Vec<u8> {
+    let mut bytes = vec![LIST];
+    bytes.extend(ids.into_iter().flat_map(u32::to_le_bytes));
+    bytes
+}
+
+pub(crate) fn decode(bytes: &[u8]) -> Option<RoaringBitmap> {
+    match bytes.split_first()? {
+        (&LIST, ids) => Some(ids.as_chunks::<4>().0.iter().map(|b| u32::from_le_bytes(*b)).collect()),
+        (&ROARING, bitmap) => RoaringBitmap::deserialize_from(bitmap).ok(),
+        _ => None,
+    }
+}
+
+/// The merge operator: the union. What does not decode is left out, RocksDB having checked its own checksums before.
+pub(crate) fn merge(_key: &[u8], existing: Option<&[u8]>, operands: &MergeOperands) -> Option<Vec<u8>> {
+    let mut union = existing.and_then(decode).unwrap_or_default();
+    for operand in operands {
+        match operand.split_first() {
+            Some((&LIST, ids)) => union.extend(ids.as_chunks::<4>().0.iter().map(|b| u32::from_le_bytes(*b))),
+            _ => union |= decode(operand).unwrap_or_default(),
+        }
+    }
+    Some(encode(&union))
+}
+
+/// The bitmap under a key, empty when there is none.
+pub(crate) fn get(store: &Store, key: &[u8]) -> Result<RoaringBitmap, Error> {
+    let Some(bytes) = store.db.get_pinned_cf(store.cf(Cf::Postings), key).map_err(Error::read)? else {
+        return Ok(RoaringBitmap::new());
+    };
+    Ok(decode_or_report(store, key, &bytes))
+}
+
+pub(crate) fn decode_or_report(store: &Store, key: &[u8], bytes: &[u8]) -> RoaringBitmap {
+    decode(bytes).unwrap_or_else(|| {
+        store.corrupt(Cf::Postings, key, "not a bitmap");
+        RoaringBitmap::new()
+    })
+}
+
+/// Adds the postings of new ids to a batch: one merge per label pair, per label name, and one for all.
+pub(crate) fn add_labels<'a>(
+    store: &Store,
+    batch: &mut WriteBatch,
+    side: u8,
+    new: impl Iterator<Item = (u32, &'a Labels)>,
+) {
+    let mut by_key: BTreeMap<Vec<u8>, Vec<u32>> = BTreeMap::new();
+    for (id, labels) in new {
+        for key in label_keys(side, labels) {
+            by_key.entry(key).or_default().push(id);
+        }
+    }
+    for (key, ids) in by_key {
+        batch.merge_cf(store.cf(Cf::Postings), key, encode_list(ids));
+    }
+}
+
+/// All keys under which an id with these labels is posted.
+pub(crate) fn label_keys<'a>(side: u8, labels: &'a Labels) -> impl Iterator<Item = Vec<u8>> + 'a {
+    let pairs = labels.iter().flat_map(move |(name, value)| [label_key(side, name, value), label_key(side, name, "")]);
+    std::iter::once(label_key(side, "", "")).chain(pairs)
+}
+
+/// All ids of a side.
+pub(crate) fn all(store: &Store, side: u8) -> Result<RoaringBitmap, Error> {
+    get(store, &label_key(side, "", ""))
+}
+
+/// The ids of a side that have a label, whatever its value.
+pub(crate) fn having(store: &Store, side: u8, name: &str) -> Result<RoaringBitmap, Error> {
+    if name.is_empty() { Ok(RoaringBitmap::new()) } else { get(store, &label_key(side, name, "")) }
+}
+
+/// The ids of a side that have the matcher's label with a value that matches.
+pub(crate) fn matching(store: &Store, side: u8, matcher: &Matcher) -> Result<RoaringBitmap, Error> {
+    if matcher.name.is_empty() {
+        return Ok(RoaringBitmap::new());
+    }
+    let negated = matches!(matcher.op, MatchOp::NotEqual | MatchOp::NotRegex);
+    let Some(literals) = matcher.literals() else { return matching_by_value(store, side, matcher) };
+    let mut union = RoaringBitmap::new();
+    for literal in literals.into_iter().filter(|literal| !literal.is_empty()) {
+        union |= get(store, &label_key(side, &matcher.name, literal))?;
+    }
+    if negated { Ok(having(store, side, &matcher.name)? - union) } else { Ok(union) }
+}
+
+fn matching_by_value(store: &Store, side: u8, matcher: &Matcher) -> Result<RoaringBitmap, Error> {
+    let mut union = RoaringBitmap::new();
+    store.each(Cf::Postings, &label_prefix(side, &matcher.name), |key, value| {
+        match parse_label_key(key) {
+            Some((_, "")) => {}
+            Some((_, text)) if matcher.matches(text) => union |= decode_or_report(store, key, value),
+            Some(_) => {}
+            None => store.corrupt(Cf::Postings, key, "not a label pair"),
+        }
+        Ok(true)
+    })?;
+    Ok(union)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_and_long_bitmaps_come_back() {
+        for n in [0, 1, 16, 17, 5000] {
+            let bitmap: RoaringBitmap = (0..n).map(|i| i * 3).collect();
+            assert_eq!(decode(&encode(&bitmap)), Some(bitmap));
+        }
+        for damaged in [&[][..], &[9, 1, 2], &[ROARING, 1, 2, 3]] {
+            assert_eq!(decode(damaged), None);
+        }
+    }
+}

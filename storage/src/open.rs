@@ -1,0 +1,166 @@
+//! Opens a data directory: checks it, sets RocksDB's options, reads and writes `meta`.
+
+use std::fs;
+use std::path::Path;
+
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, LogLevel, Options as DbOptions,
+    WriteBufferManager,
+};
+
+use crate::error::Error;
+use crate::index::postings;
+use crate::metrics::Metrics;
+use crate::options::Options;
+use crate::schema::{Cf, FORMAT, META_BUCKET_MS, META_FORMAT, META_HORIZON_MS};
+use crate::store::Store;
+
+/// The open store, its block cache and its memtables' accountant (both only to be asked how large they are), and the
+/// time before which nothing is kept.
+pub(crate) struct Opened {
+    pub(crate) store: Store,
+    pub(crate) cache: Cache,
+    pub(crate) memtables: WriteBufferManager,
+    pub(crate) horizon_ms: i64,
+}
+
+pub(crate) fn open(options: &Options, metrics: Metrics) -> Result<Opened, Error> {
+    let path = &options.path;
+    if let Some(reason) = options.refused() {
+        return Err(Error::Options { path: path.clone(), reason });
+    }
+    check_directory(path)?;
+    check_families(path)?;
+    // Memtables are charged to the cache, so that the one bound holds for both.
+    let cache = Cache::new_lru_cache(options.memory_bytes);
+    let memtables =
+        WriteBufferManager::new_write_buffer_manager_with_cache(options.memory_bytes / 2, false, cache.clone());
+    let mut db_options = db_options(options, &memtables);
+    db_options.create_if_missing(true);
+    let families = Cf::ALL.map(|cf| ColumnFamilyDescriptor::new(cf.name(), cf_options(cf, options, &cache)));
+    let db = DB::open_cf_descriptors(&db_options, path, families).map_err(|source| open_error(path, source))?;
+    let mut store = Store { db, metrics, bucket_ms: options.bucket_ms };
+    let horizon_ms = read_meta(&mut store, options)?;
+    Ok(Opened { store, cache, memtables, horizon_ms })
+}
+
+fn check_directory(path: &Path) -> Result<(), Error> {
+    let unwritable = |source| Error::Unwritable { path: path.to_owned(), source };
+    match fs::metadata(path) {
+        Ok(metadata) if !metadata.is_dir() => return Err(Error::NotADirectory { path: path.to_owned() }),
+        Ok(_) => {}
+        Err(_) => fs::create_dir_all(path).map_err(unwritable)?,
+    }
+    let probe = path.join(format!(".writable-{}", std::process::id()));
+    fs::write(&probe, b"").and_then(|()| fs::remove_file(&probe)).map_err(unwritable)
+}
+
+/// A later version's column families are no reason for RocksDB's own words about them.
+fn check_families(path: &Path) -> Result<(), Error> {
+    if !path.join("CURRENT").exists() {
+        return Ok(());
+    }
+    let families = DB::list_cf(&DbOptions::default(), path).map_err(|source| open_error(path, source))?;
+    let foreign: Vec<&str> = families
+        .iter()
+        .map(String::as_str)
+        .filter(|name| *name != "default" && Cf::ALL.iter().all(|cf| cf.name() != *name))
+        .collect();
+    if foreign.is_empty() {
+        return Ok(());
+    }
+    let found = format!("one with the column families {}", foreign.join(", "));
+    Err(Error::Format { path: path.to_owned(), found, expected: FORMAT })
+}
+
+fn open_error(path: &Path, source: rocksdb::Error) -> Error {
+    let path = path.to_owned();
+    let text = source.to_string();
+    if text.contains("LOCK") && (text.contains("Resource temporarily unavailable") || text.contains("lock hold by")) {
+        return Error::InUse { path };
+    }
+    Error::Open { path, source }
+}
+
+fn db_options(options: &Options, memtables: &WriteBufferManager) -> DbOptions {
+    let mut db = DbOptions::default();
+    db.create_missing_column_families(true);
+    db.set_write_buffer_manager(memtables);
+    db.set_max_total_wal_size(options.wal_bytes);
+    // Opening must not depend on how many files there are.
+    db.set_max_open_files(512);
+    db.set_skip_stats_update_on_db_open(true);
+    db.set_max_background_jobs(2);
+    db.set_bytes_per_sync(1 << 20);
+    db.set_keep_log_file_num(2);
+    db.set_max_log_file_size(4 << 20);
+    db.set_log_level(LogLevel::Warn);
+    db.set_stats_dump_period_sec(0);
+    db.set_stats_persist_period_sec(0);
+    // A torn end of the log is what a killed machine leaves; whatever follows damage is not read.
+    db.set_wal_recovery_mode(rocksdb::DBRecoveryMode::PointInTime);
+    db
+}
+
+fn cf_options(cf: Cf, options: &Options, cache: &Cache) -> DbOptions {
+    let mut family = DbOptions::default();
+    let mut table = BlockBasedOptions::default();
+    table.set_block_cache(cache);
+    table.set_cache_index_and_filter_blocks(true);
+    table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    table.set_format_version(6);
+    family.set_compression_type(DBCompressionType::Lz4);
+    family.set_bottommost_compression_type(DBCompressionType::Zstd);
+    let share = if cf == Cf::Rows { 8 } else { 16 };
+    family.set_write_buffer_size((options.memory_bytes / share).clamp(1 << 20, 64 << 20));
+    family.set_max_write_buffer_number(4);
+    family.set_level_compaction_dynamic_level_bytes(true);
+    match cf {
+        Cf::Rows => table.set_block_size(32 << 10),
+        Cf::Postings => {
+            table.set_block_size(8 << 10);
+            table.set_bloom_filter(10.0, false);
+            family.set_merge_operator_associative("union", postings::merge);
+            // A posting that grows quickly is merged as it is written, not again by every reader.
+            family.set_max_successive_merges(32);
+        }
+        Cf::Metrics | Cf::Sources | Cf::Layouts | Cf::Meta => {
+            table.set_block_size(8 << 10);
+            table.set_bloom_filter(10.0, false);
+        }
+    }
+    family.set_block_based_table_factory(&table);
+    family
+}
+
+/// Checks the format, takes over the bucket length, returns the horizon.
+fn read_meta(store: &mut Store, options: &Options) -> Result<i64, Error> {
+    let Some(found) = store.get(Cf::Meta, META_FORMAT)? else {
+        let mut batch = rocksdb::WriteBatch::default();
+        batch.put_cf(store.cf(Cf::Meta), META_FORMAT, FORMAT);
+        batch.put_cf(store.cf(Cf::Meta), META_BUCKET_MS, options.bucket_ms.to_be_bytes());
+        store.write(batch)?;
+        return Ok(i64::MIN);
+    };
+    if found != FORMAT.as_bytes() {
+        let found = String::from_utf8_lossy(&found).into_owned();
+        return Err(Error::Format { path: options.path.clone(), found, expected: FORMAT });
+    }
+    let bucket_ms =
+        store.get(Cf::Meta, META_BUCKET_MS)?.and_then(|bytes| Some(u32::from_be_bytes(bytes.try_into().ok()?)));
+    match bucket_ms {
+        Some(bucket_ms) if bucket_ms > 0 => {
+            if bucket_ms != options.bucket_ms {
+                tracing::warn!(bucket_ms, asked = options.bucket_ms, "the data directory keeps its own bucket length");
+            }
+            store.bucket_ms = bucket_ms;
+        }
+        _ => {
+            let found = format!("{FORMAT} without a bucket length");
+            return Err(Error::Format { path: options.path.clone(), found, expected: FORMAT });
+        }
+    }
+    let horizon =
+        store.get(Cf::Meta, META_HORIZON_MS)?.and_then(|bytes| Some(i64::from_be_bytes(bytes.try_into().ok()?)));
+    Ok(horizon.unwrap_or(i64::MIN))
+}

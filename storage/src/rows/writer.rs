@@ -1,0 +1,372 @@
+//! Takes the rows of a scrape: decides sample by sample what is new, codes it against the frames, writes one batch.
+//! The step *keep* of the scrape path.
+//!
+//! Invariant: the state of a source changes only after the write that it describes succeeded.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use model::{Committed, Layout, Row};
+use roaring::RoaringBitmap;
+use rocksdb::WriteBatch;
+
+use super::codec::{self, Columns, FRAME, ORDINARY, OWN_TIMES, RowView};
+use super::lane::{LANE, bits};
+use super::reader;
+use super::state::{Frame, SourceState};
+use crate::error::Error;
+use crate::index::{Index, postings};
+use crate::schema::{Bucket, Cf, RowKey, bucket_key, metric_sources_key, posted_keys, seen_key};
+use crate::store::Store;
+
+/// What may still be written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window {
+    /// Nothing before this.
+    pub(crate) horizon_ms: i64,
+    /// How far a sample with its own time may lie before the newest of its source.
+    pub(crate) late_ms: i64,
+}
+
+/// One row on its way into a batch.
+pub(crate) struct Pending<'a> {
+    store: &'a Store,
+    index: &'a Index,
+    row: &'a Row<'a>,
+    state: &'a SourceState,
+    window: Window,
+    frames: BTreeMap<(Bucket, u32), Arc<Frame>>,
+    own: HashMap<u32, (i64, u64)>,
+    stored_ordinary: bool,
+    pub(crate) committed: Committed,
+}
+
+/// What a state takes over once the write succeeded.
+#[derive(Debug)]
+pub(crate) struct Done {
+    frames: BTreeMap<(Bucket, u32), Arc<Frame>>,
+    own: HashMap<u32, (i64, u64)>,
+    newest: Option<i64>,
+    series: i64,
+}
+
+/// Columns of one segment that go into one row: presence words and where their times come from.
+#[derive(Debug, Default)]
+struct Target {
+    present: [u64; codec::LANES_MAX],
+    flags: u8,
+}
+
+type Targets = BTreeMap<(usize, i64), Target>;
+
+const SEGMENT: usize = Layout::SEGMENT_COLUMNS;
+const SEGMENT_LANES: usize = codec::LANES_MAX;
+
+/// Does the row fit its layout?
+pub(crate) fn check(row: &Row<'_>) -> Result<(), Error> {
+    let columns = row.layout.metrics.len();
+    let fits = [
+        (row.values.len() == columns, "it has not one value per column of its layout"),
+        (row.present.len() >= columns.div_ceil(64), "its presence words do not cover its columns"),
+        (row.layout.segments.len() == columns.div_ceil(SEGMENT), "its layout lacks segments"),
+        (row.own_times.is_sorted_by(|a, b| a.0 < b.0), "its own times are not in the order of columns"),
+        (
+            row.own_times.iter().all(|&(c, _)| (c as usize) < columns && has(row.present, c as usize)),
+            "a column with its own time is absent",
+        ),
+    ];
+    fits.into_iter().try_for_each(|(fits, reason)| if fits { Ok(()) } else { Err(Error::BadRow { reason }) })
+}
+
+fn has(present: &[u64], column: usize) -> bool {
+    present[column / 64] >> (column % 64) & 1 == 1
+}
+
+fn columns_of(present: &[u64]) -> impl Iterator<Item = usize> + '_ {
+    present.iter().enumerate().flat_map(|(i, &word)| bits(word).map(move |bit| i * LANE + bit))
+}
+
+fn count(present: &[u64]) -> u32 {
+    present.iter().map(|word| word.count_ones()).sum()
+}
+
+impl<'a> Pending<'a> {
+    /// Decides about every sample of the row and adds what is stored to the batch.
+    pub(crate) fn plan(
+        (store, index): (&'a Store, &'a Index),
+        row: &'a Row<'a>,
+        state: &'a SourceState,
+        window: Window,
+        batch: &mut WriteBatch,
+    ) -> Result<(Done, Committed), Error> {
+        let (frames, own, committed) = (BTreeMap::new(), HashMap::new(), Committed::default());
+        let mut pending = Self { store, index, row, state, window, frames, own, stored_ordinary: false, committed };
+        let mut targets = pending.ordinary()?;
+        if !row.own_times.is_empty() {
+            pending.own_times(&mut targets)?;
+        }
+        // Rows at or before something already stored may share a key with it.
+        let own_newest = state.own.values().map(|&(ts, _)| ts).max();
+        let shared_until = state.newest.max(own_newest);
+        for (&(segment, ts), target) in &targets {
+            let may_exist = target.flags & OWN_TIMES != 0 || shared_until.is_some_and(|until| ts <= until);
+            pending.put(segment, ts, target, may_exist, batch)?;
+        }
+        pending.mark_frames(batch)?;
+        let newest = if pending.stored_ordinary { state.newest.max(Some(row.ts_ms)) } else { state.newest };
+        let series = i64::from(count(row.present));
+        Ok((Done { frames: pending.frames, own: pending.own, newest, series }, pending.committed))
+    }
+
+    fn metric(&self, column: usize) -> u32 {
+        self.row.layout.metrics[column].0
+    }
+
+    fn bits_of(&self, column: usize) -> u64 {
+        self.row.values[column].to_bits()
+    }
+
+    /// The columns at the row's own time, less those that are refused.
+    fn ordinary(&mut self) -> Result<Targets, Error> {
+        let row = self.row;
+        let columns = row.values.len();
+        let mut present = row.present[..columns.div_ceil(64)].to_vec();
+        if let Some(last) = present.last_mut() {
+            *last &= codec::all_present((columns - 1) % 64 + 1);
+        }
+        for &(column, _) in row.own_times {
+            present[column as usize / 64] &= !(1 << (column % 64));
+        }
+        let n = count(&present);
+        let mut targets = Targets::new();
+        if n == 0 {
+            return Ok(targets);
+        }
+        if row.ts_ms < self.window.horizon_ms {
+            self.committed.too_old += n;
+            return Ok(targets);
+        }
+        if self.state.newest.is_some_and(|newest| row.ts_ms < newest) {
+            self.committed.out_of_order += n;
+            return Ok(targets);
+        }
+        let state = self.state;
+        if !state.own.is_empty() {
+            self.refuse_known(&mut present, &state.own);
+        }
+        if state.newest == Some(row.ts_ms) {
+            let parts = (self.store, self.index);
+            let stored = reader::newest_in(parts, row.source, &(row.ts_ms..=row.ts_ms), None, false)?;
+            self.refuse_known(&mut present, &stored);
+        }
+        if !state.own.is_empty() {
+            for column in columns_of(&present) {
+                let metric = self.metric(column);
+                if state.own.contains_key(&metric) {
+                    self.own.insert(metric, (row.ts_ms, self.bits_of(column)));
+                }
+            }
+        }
+        self.committed.stored += count(&present);
+        for (segment, words) in present.chunks(SEGMENT_LANES).enumerate() {
+            if words.iter().any(|&word| word != 0) {
+                let mut target = Target { flags: ORDINARY, ..Target::default() };
+                target.present[..words.len()].copy_from_slice(words);
+                targets.insert((segment, row.ts_ms), target);
+                self.stored_ordinary = true;
+            }
+        }
+        Ok(targets)
+    }
+
+    /// Takes away the columns whose series has a sample at this time or later.
+    fn refuse_known(&mut self, present: &mut [u64], known: &HashMap<u32, (i64, u64)>) {
+        for i in 0..present.len() {
+            for bit in bits(present[i]) {
+                let column = i * LANE + bit;
+                let Some(&(ts, stored)) = known.get(&self.metric(column)) else { continue };
+                if self.refuse(self.row.ts_ms, self.bits_of(column), (ts, stored)) {
+                    present[i] &= !(1 << bit);
+                }
+            }
+        }
+    }
+
+    /// Is a sample at `ts` refused, or already there, when its series' newest is `known`? Counts it when so.
+    fn refuse(&mut self, ts: i64, value: u64, known: (i64, u64)) -> bool {
+        if known.0 < ts {
+            return false;
+        }
+        if known.0 > ts {
+            self.committed.out_of_order += 1;
+        } else if known.1 == value {
+            self.committed.stored += 1;
+        } else {
+            self.committed.duplicate += 1;
+        }
+        true
+    }
+
+    /// The columns with own times, less those that are refused.
+    fn own_times(&mut self, targets: &mut Targets) -> Result<(), Error> {
+        let row = self.row;
+        let newest = self.state.newest.map_or(row.ts_ms, |newest| newest.max(row.ts_ms));
+        let floor = self.window.horizon_ms.max(newest.saturating_sub(self.window.late_ms));
+        let (new, old): (Vec<_>, Vec<_>) = row.own_times.iter().partition(|(_, ts)| *ts >= floor);
+        self.committed.too_old += u32::try_from(old.len()).unwrap_or(u32::MAX);
+        let unknown = |&&(column, _): &&(u32, i64)| !self.state.own.contains_key(&self.metric(column as usize));
+        let wanted: RoaringBitmap =
+            new.iter().filter(|own| unknown(own)).map(|own| self.metric(own.0 as usize)).collect();
+        let mut known = HashMap::new();
+        if let Some(from) = new.iter().filter(|own| unknown(own)).map(|own| own.1).min() {
+            let parts = (self.store, self.index);
+            known = reader::newest_in(parts, row.source, &(from..=i64::MAX), Some(&wanted), false)?;
+        }
+        for (column, ts) in new {
+            let (metric, value) = (self.metric(column as usize), self.bits_of(column as usize));
+            let last = self.own.get(&metric).or_else(|| self.state.own.get(&metric)).or_else(|| known.get(&metric));
+            if let Some(&last) = last
+                && self.refuse(ts, value, last)
+            {
+                self.own.insert(metric, last);
+                continue;
+            }
+            self.own.insert(metric, (ts, value));
+            self.committed.stored += 1;
+            let (segment, column) = (column as usize / SEGMENT, column as usize % SEGMENT);
+            let target = targets.entry((segment, ts)).or_default();
+            target.present[column / LANE] |= 1 << (column % LANE);
+            target.flags |= OWN_TIMES;
+        }
+        Ok(())
+    }
+
+    /// Adds one row to the batch, together with what its key already holds.
+    fn put(
+        &mut self,
+        segment: usize,
+        ts: i64,
+        target: &Target,
+        may_exist: bool,
+        batch: &mut WriteBatch,
+    ) -> Result<(), Error> {
+        let place =
+            RowKey::frame(Bucket::of(ts, self.store.bucket_ms), self.row.source, self.row.layout.segments[segment]);
+        let frame = self.frame(segment, place, batch)?;
+        let key = place.at(ts);
+        let seed = key.seed() ^ u64::from(frame.tag);
+        let start = segment * SEGMENT;
+        let values = &self.row.values[start..(start + SEGMENT).min(self.row.values.len())];
+        let mut bytes = Vec::with_capacity(values.len() * 2 + 32);
+        let existing = if may_exist { self.store.get(Cf::Rows, key.bytes())? } else { None };
+        let existing = existing.and_then(|bytes| {
+            let decoded = RowView::parse(&bytes, seed).and_then(|row| Ok((row.flags, row.decode_all(&frame.values)?)));
+            decoded.map_err(|reason| self.store.corrupt(Cf::Rows, &key.bytes(), reason)).ok()
+        });
+        match existing {
+            None => {
+                let columns = Columns { values, base: &frame.values, present: &target.present };
+                codec::encode(&columns, target.flags, seed, &mut bytes);
+            }
+            Some((flags, (mut merged, mut present))) => {
+                for (i, word) in present.iter_mut().enumerate() {
+                    for bit in bits(target.present[i] & !*word) {
+                        merged[i * LANE + bit] = values[i * LANE + bit];
+                    }
+                    *word |= target.present[i];
+                }
+                let columns = Columns { values: &merged, base: &frame.values, present: &present };
+                codec::encode(&columns, flags | target.flags, seed, &mut bytes);
+            }
+        }
+        batch.put_cf(self.store.cf(Cf::Rows), key.bytes(), bytes);
+        Ok(())
+    }
+
+    /// The frame of a segment in a bucket: known, stored, or made of this row's values.
+    fn frame(&mut self, segment: usize, place: RowKey, batch: &mut WriteBatch) -> Result<Arc<Frame>, Error> {
+        let id = (place.bucket, place.segment);
+        if let Some(frame) = self.state.frames.get(&id).or_else(|| self.frames.get(&id)) {
+            return Ok(Arc::clone(frame));
+        }
+        let start = segment * SEGMENT;
+        let end = (start + SEGMENT).min(self.row.values.len());
+        let stored = match self.store.get(Cf::Rows, place.bytes())? {
+            None => None,
+            Some(bytes) => match Frame::parse(&bytes, place.seed()) {
+                Ok(frame) if frame.values.len() == end - start => Some(frame),
+                Ok(_) => {
+                    self.store.corrupt(Cf::Rows, &place.bytes(), "frame and layout differ in columns");
+                    None
+                }
+                Err(reason) => {
+                    self.store.corrupt(Cf::Rows, &place.bytes(), reason);
+                    None
+                }
+            },
+        };
+        let frame = stored.unwrap_or_else(|| {
+            let present = &self.row.present[start / 64..end.div_ceil(64)];
+            let value = |i: usize| if has(present, i) { self.row.values[start + i] } else { 0.0 };
+            let values: Box<[f64]> = (0..end - start).map(value).collect();
+            let zeros = vec![0.0; values.len()];
+            let mut bytes = Vec::with_capacity(values.len() * 4);
+            let columns = Columns { values: &values, base: &zeros, present };
+            codec::encode(&columns, FRAME, place.seed(), &mut bytes);
+            batch.put_cf(self.store.cf(Cf::Rows), place.bytes(), &bytes);
+            Frame { values, tag: Frame::tag_of(&bytes) }
+        });
+        let frame = Arc::new(frame);
+        self.frames.insert(id, Arc::clone(&frame));
+        Ok(frame)
+    }
+
+    /// Marks the segments that are new in their bucket as seen, and posts those that are new for the source.
+    fn mark_frames(&self, batch: &mut WriteBatch) -> Result<(), Error> {
+        let (store, source) = (self.store, self.row.source);
+        let cf = store.cf(Cf::Postings);
+        let mut posted = HashSet::new();
+        let mut by_bucket: BTreeMap<Bucket, Vec<u32>> = BTreeMap::new();
+        for &(bucket, segment) in self.frames.keys() {
+            by_bucket.entry(bucket).or_default().push(segment);
+            let (key, reverse) = posted_keys(source, segment);
+            if !posted.insert(segment) || store.has(Cf::Postings, key)? {
+                continue;
+            }
+            batch.put_cf(cf, key, []);
+            batch.put_cf(cf, reverse, []);
+            let operand = postings::encode_list([source.0]);
+            for i in self.row.layout.segments.iter().enumerate().filter(|(_, s)| **s == segment).map(|(i, _)| i) {
+                let metrics = &self.row.layout.metrics[i * SEGMENT..];
+                for metric in metrics.iter().take(SEGMENT) {
+                    batch.merge_cf(cf, metric_sources_key(metric.0), &operand);
+                }
+            }
+        }
+        for (bucket, segments) in by_bucket {
+            batch.merge_cf(cf, seen_key(source, bucket), postings::encode_list(segments));
+            batch.merge_cf(cf, bucket_key(bucket), postings::encode_list([source.0]));
+        }
+        Ok(())
+    }
+}
+
+impl Done {
+    /// Brings the state up to what is stored now; returns by how much the number of series grew.
+    pub(crate) fn apply(self, state: &mut SourceState, window: Window, bucket_ms: u32) -> i64 {
+        state.newest = self.newest;
+        state.own.extend(self.own);
+        state.frames.extend(self.frames);
+        state.idle_rounds = 0;
+        if let Some(newest) = state.newest {
+            let late_ms = if state.own.is_empty() { 0 } else { window.late_ms };
+            let oldest = Bucket::of(newest.saturating_sub(late_ms), bucket_ms);
+            if state.frames.first_key_value().is_some_and(|((bucket, _), _)| *bucket < oldest) {
+                state.frames = state.frames.split_off(&(oldest, 0));
+            }
+        }
+        let grown = self.series - state.series;
+        state.series = self.series;
+        grown
+    }
+}

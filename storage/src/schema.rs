@@ -1,0 +1,269 @@
+//! Column families and keys. Drawn in `docs/formats/rows.md` and `docs/formats/index.md`.
+//!
+//! Keys are big-endian, so that RocksDB's byte order is the order of time and of ids.
+
+use model::SourceId;
+
+/// What `meta` must say for this code to read the rest.
+pub(crate) const FORMAT: &str = "weft-1";
+
+/// A column family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cf {
+    Rows,
+    Metrics,
+    Sources,
+    Layouts,
+    Postings,
+    Meta,
+}
+
+impl Cf {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Rows, Self::Metrics, Self::Sources, Self::Layouts, Self::Postings, Self::Meta];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Rows => "rows",
+            Self::Metrics => "metrics",
+            Self::Sources => "sources",
+            Self::Layouts => "layouts",
+            Self::Postings => "postings",
+            Self::Meta => "meta",
+        }
+    }
+}
+
+/// Keys of `meta`.
+pub(crate) const META_FORMAT: &[u8] = b"format";
+pub(crate) const META_BUCKET_MS: &[u8] = b"bucket_ms";
+pub(crate) const META_HORIZON_MS: &[u8] = b"horizon_ms";
+
+/// The first millisecond of a bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Bucket(pub(crate) i64);
+
+impl Bucket {
+    /// The bucket that a time lies in.
+    pub(crate) fn of(ts_ms: i64, bucket_ms: u32) -> Self {
+        Self(ts_ms.saturating_sub(ts_ms.rem_euclid(i64::from(bucket_ms))))
+    }
+
+    /// One past its last millisecond.
+    pub(crate) fn end_ms(self, bucket_ms: u32) -> i64 {
+        self.0.saturating_add(i64::from(bucket_ms))
+    }
+
+    /// With the sign turned, so that bytes sort as the numbers do.
+    pub(crate) fn bytes(self) -> [u8; 8] {
+        ((self.0 as u64) ^ (1 << 63)).to_be_bytes()
+    }
+
+    pub(crate) fn from_bytes(bytes: [u8; 8]) -> Self {
+        Self((u64::from_be_bytes(bytes) ^ (1 << 63)) as i64)
+    }
+}
+
+/// The slot of a segment's frame; the row of millisecond `n` of the bucket has the slot `n + 1`.
+pub(crate) const FRAME_SLOT: u32 = 0;
+
+/// Key in `rows`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RowKey {
+    pub(crate) bucket: Bucket,
+    pub(crate) source: SourceId,
+    pub(crate) segment: u32,
+    pub(crate) slot: u32,
+}
+
+impl RowKey {
+    pub(crate) const BYTES: usize = 20;
+
+    pub(crate) fn bytes(&self) -> [u8; Self::BYTES] {
+        let mut key = [0; Self::BYTES];
+        key[..8].copy_from_slice(&self.bucket.bytes());
+        key[8..12].copy_from_slice(&self.source.0.to_be_bytes());
+        key[12..16].copy_from_slice(&self.segment.to_be_bytes());
+        key[16..].copy_from_slice(&self.slot.to_be_bytes());
+        key
+    }
+
+    pub(crate) fn parse(key: &[u8]) -> Option<Self> {
+        let (bucket, rest) = key.split_first_chunk::<8>()?;
+        let (source, rest) = rest.split_first_chunk::<4>()?;
+        let (segment, rest) = rest.split_first_chunk::<4>()?;
+        let slot = rest.try_into().ok()?;
+        Some(Self {
+            bucket: Bucket::from_bytes(*bucket),
+            source: SourceId(u32::from_be_bytes(*source)),
+            segment: u32::from_be_bytes(*segment),
+            slot: u32::from_be_bytes(slot),
+        })
+    }
+
+    pub(crate) fn frame(bucket: Bucket, source: SourceId, segment: u32) -> Self {
+        Self { bucket, source, segment, slot: FRAME_SLOT }
+    }
+
+    pub(crate) fn at(self, ts_ms: i64) -> Self {
+        Self { slot: slot_of(self.bucket, ts_ms), ..self }
+    }
+
+    pub(crate) fn ts_ms(&self) -> i64 {
+        self.bucket.0.saturating_add(i64::from(self.slot) - 1)
+    }
+
+    /// What a row's checksum starts from, so that a row under another key does not pass.
+    pub(crate) fn seed(&self) -> u64 {
+        let place = u64::from(self.source.0) << 32 | u64::from(self.segment);
+        (self.bucket.0 as u64).rotate_left(17) ^ place.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(self.slot)
+    }
+}
+
+/// The slot of a time within (or, clamped, around) a bucket.
+pub(crate) fn slot_of(bucket: Bucket, ts_ms: i64) -> u32 {
+    let offset = ts_ms.saturating_sub(bucket.0).saturating_add(1);
+    u32::try_from(offset.max(1)).unwrap_or(u32::MAX)
+}
+
+/// The first byte of a key in `metrics`, `sources` and `layouts`.
+pub(crate) const BY_ID: u8 = 0;
+pub(crate) const BY_HASH: u8 = 1;
+
+pub(crate) fn id_key(id: u32) -> [u8; 5] {
+    let [a, b, c, d] = id.to_be_bytes();
+    [BY_ID, a, b, c, d]
+}
+
+pub(crate) fn hash_key(hash: u64) -> [u8; 9] {
+    let mut key = [BY_HASH; 9];
+    key[1..].copy_from_slice(&hash.to_be_bytes());
+    key
+}
+
+/// The first byte of a key in `postings`.
+pub(crate) const METRIC_LABEL: u8 = 0;
+pub(crate) const SOURCE_LABEL: u8 = 1;
+const METRIC_SOURCES: u8 = 2;
+const SEEN: u8 = 3;
+const BUCKET_SOURCES: u8 = 4;
+const SOURCE_SEGMENT: u8 = 5;
+const SEGMENT_SOURCE: u8 = 6;
+
+/// What starts every posting of one label name.
+pub(crate) fn label_prefix(side: u8, name: &str) -> Vec<u8> {
+    let mut key = Vec::with_capacity(5 + name.len() + 32);
+    key.push(side);
+    key.extend_from_slice(&(name.len() as u32).to_be_bytes());
+    key.extend_from_slice(name.as_bytes());
+    key
+}
+
+/// The posting of one label pair. The empty value holds all ids that have the label, the empty name with it all ids.
+pub(crate) fn label_key(side: u8, name: &str, value: &str) -> Vec<u8> {
+    let mut key = label_prefix(side, name);
+    key.extend_from_slice(value.as_bytes());
+    key
+}
+
+/// The name and value of a label posting's key.
+pub(crate) fn parse_label_key(key: &[u8]) -> Option<(&str, &str)> {
+    let (_, rest) = key.split_first()?;
+    let (len, rest) = rest.split_first_chunk::<4>()?;
+    let (name, value) = rest.split_at_checked(u32::from_be_bytes(*len) as usize)?;
+    Some((std::str::from_utf8(name).ok()?, std::str::from_utf8(value).ok()?))
+}
+
+fn tagged(tag: u8, id: u32) -> [u8; 5] {
+    let [a, b, c, d] = id.to_be_bytes();
+    [tag, a, b, c, d]
+}
+
+/// Which sources expose a metric.
+pub(crate) fn metric_sources_key(metric: u32) -> [u8; 5] {
+    tagged(METRIC_SOURCES, metric)
+}
+
+/// Which segments a source wrote in a bucket.
+pub(crate) fn seen_key(source: SourceId, bucket: Bucket) -> [u8; 13] {
+    let mut key = [0; 13];
+    key[..5].copy_from_slice(&tagged(SEEN, source.0));
+    key[5..].copy_from_slice(&bucket.bytes());
+    key
+}
+
+pub(crate) fn parse_seen_key(key: &[u8]) -> Option<(SourceId, Bucket)> {
+    let (source, bucket) = key.strip_prefix(&[SEEN])?.split_first_chunk::<4>()?;
+    Some((SourceId(u32::from_be_bytes(*source)), Bucket::from_bytes(bucket.try_into().ok()?)))
+}
+
+/// Which sources wrote in a bucket.
+pub(crate) fn bucket_key(bucket: Bucket) -> [u8; 9] {
+    let mut key = [BUCKET_SOURCES; 9];
+    key[1..].copy_from_slice(&bucket.bytes());
+    key
+}
+
+pub(crate) fn parse_bucket_key(key: &[u8]) -> Option<Bucket> {
+    Some(Bucket::from_bytes(key.strip_prefix(&[BUCKET_SOURCES])?.try_into().ok()?))
+}
+
+fn pair(tag: u8, first: u32, second: u32) -> [u8; 9] {
+    let mut key = [0; 9];
+    key[..5].copy_from_slice(&tagged(tag, first));
+    key[5..].copy_from_slice(&second.to_be_bytes());
+    key
+}
+
+/// Present when the metrics of a segment are posted for a source; and the same the other way round.
+pub(crate) fn posted_keys(source: SourceId, segment: u32) -> ([u8; 9], [u8; 9]) {
+    (pair(SOURCE_SEGMENT, source.0, segment), pair(SEGMENT_SOURCE, segment, source.0))
+}
+
+/// What starts the keys of the segments posted for a source.
+pub(crate) fn source_segments_prefix(source: SourceId) -> [u8; 5] {
+    tagged(SOURCE_SEGMENT, source.0)
+}
+
+/// What starts the keys of the sources that a segment is posted for.
+pub(crate) fn segment_sources_prefix(segment: u32) -> [u8; 5] {
+    tagged(SEGMENT_SOURCE, segment)
+}
+
+/// The last four bytes of a key, as an id.
+pub(crate) fn last_id(key: &[u8]) -> Option<u32> {
+    key.split_last_chunk::<4>().map(|(_, id)| u32::from_be_bytes(*id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_sort_as_times_do() {
+        let key = |ts: i64| {
+            let bucket = Bucket::of(ts, 1000);
+            RowKey::frame(bucket, SourceId(3), 9).at(ts)
+        };
+        let times = [i64::MIN, -1001, -1000, -1, 0, 999, 1000, i64::MAX];
+        let keys: Vec<_> = times.iter().map(|&t| key(t).bytes()).collect();
+        assert!(keys.is_sorted());
+        for &ts in &times {
+            assert_eq!(key(ts).ts_ms(), ts);
+            assert_eq!(RowKey::parse(&key(ts).bytes()), Some(key(ts)));
+        }
+        assert_eq!(Bucket::of(-1, 1000), Bucket(-1000));
+        assert_eq!(RowKey::parse(&[0; 19]), None);
+    }
+
+    #[test]
+    fn label_keys_come_back() {
+        let key = label_key(SOURCE_LABEL, "job", "a\0b");
+        assert_eq!(parse_label_key(&key), Some(("job", "a\0b")));
+        assert_eq!(parse_label_key(&[1, 0, 0, 0, 9, b'x']), None);
+        let seen = seen_key(SourceId(7), Bucket(-5));
+        assert_eq!(parse_seen_key(&seen), Some((SourceId(7), Bucket(-5))));
+        assert_eq!(parse_bucket_key(&bucket_key(Bucket(90))), Some(Bucket(90)));
+        assert_eq!(last_id(&posted_keys(SourceId(1), 2).0), Some(2));
+    }
+}

@@ -1,0 +1,86 @@
+//! RocksDB behind our column families: reads, bounded iteration, one kind of write.
+
+use std::fmt;
+
+use rocksdb::{ColumnFamily, DB, DBRawIterator, ReadOptions, WriteBatch, WriteOptions};
+
+use crate::error::Error;
+use crate::metrics::Metrics;
+use crate::schema::Cf;
+
+/// The open database.
+pub(crate) struct Store {
+    pub(crate) db: DB,
+    pub(crate) metrics: Metrics,
+    pub(crate) bucket_ms: u32,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("path", &self.db.path()).field("bucket_ms", &self.bucket_ms).finish()
+    }
+}
+
+impl Store {
+    pub(crate) fn cf(&self, cf: Cf) -> &ColumnFamily {
+        self.db.cf_handle(cf.name()).expect("BUG: all column families were opened")
+    }
+
+    pub(crate) fn get(&self, cf: Cf, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>, Error> {
+        self.db.get_cf(self.cf(cf), key).map_err(Error::read)
+    }
+
+    pub(crate) fn has(&self, cf: Cf, key: impl AsRef<[u8]>) -> Result<bool, Error> {
+        Ok(self.db.get_pinned_cf(self.cf(cf), key).map_err(Error::read)?.is_some())
+    }
+
+    /// Atomic, and in the hands of the operating system when this returns.
+    pub(crate) fn write(&self, batch: WriteBatch) -> Result<(), Error> {
+        self.db.write_opt(batch, &WriteOptions::default()).map_err(Error::write)
+    }
+
+    /// Over the keys from `from`, up to but not including `to`; not yet positioned.
+    pub(crate) fn iter(&self, cf: Cf, from: &[u8], to: &[u8]) -> DBRawIterator<'_> {
+        let mut options = ReadOptions::default();
+        options.set_iterate_lower_bound(from);
+        options.set_iterate_upper_bound(to);
+        self.db.raw_iterator_cf_opt(self.cf(cf), options)
+    }
+
+    /// Calls `each` with every key and value that starts with `prefix`, until it says false.
+    pub(crate) fn each(
+        &self,
+        cf: Cf,
+        prefix: &[u8],
+        mut each: impl FnMut(&[u8], &[u8]) -> Result<bool, Error>,
+    ) -> Result<(), Error> {
+        let mut iter = self.iter(cf, prefix, &after_prefix(prefix));
+        iter.seek_to_first();
+        while let Some((key, value)) = iter.item() {
+            if !each(key, value)? {
+                return Ok(());
+            }
+            iter.next();
+        }
+        iter.status().map_err(Error::read)
+    }
+
+    /// A stored value makes no sense: said once per value met, counted, and otherwise passed over.
+    pub(crate) fn corrupt(&self, cf: Cf, key: &[u8], reason: impl fmt::Display) {
+        self.metrics.corrupt_values.inc();
+        let key = key.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+        tracing::error!(column_family = cf.name(), key, %reason, "skipping a corrupt value");
+    }
+}
+
+/// The first key after all that start with `prefix`.
+pub(crate) fn after_prefix(prefix: &[u8]) -> Vec<u8> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            break;
+        }
+    }
+    end
+}

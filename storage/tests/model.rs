@@ -1,0 +1,342 @@
+//! Random scripts of appends, reopenings, retention and selections against an obviously correct model in memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::{Appender, Batch, Committed, Labels, Layout, Matcher, Querier, Row, Selection, SourceId};
+use prometheus::Registry;
+use proptest::prelude::*;
+use storage::{Db, Options};
+
+const BUCKET_MS: i64 = 1000;
+const LATE_MS: i64 = 1500;
+const RETENTION_MS: i64 = 6000;
+
+/// Source 0 with metric 1, and source 1 with metric 4, are one series; so are metrics 0 and 5 of source 0.
+const SOURCES: [&[(&str, &str)]; 3] = [&[("job", "a")], &[("job", "b")], &[("job", "c"), ("zone", "z")]];
+const METRICS: [&[(&str, &str)]; 6] = [
+    &[("__name__", "up")],
+    &[("__name__", "x"), ("code", "200")],
+    &[("__name__", "x"), ("code", "500")],
+    &[("__name__", "y"), ("zone", "w")],
+    &[("__name__", "x"), ("code", "200"), ("job", "a")],
+    &[("__name__", "up"), ("job", "a")],
+];
+/// Columns of each layout, as indices of metrics, repeated by `WIDE` distinct copies where a segment must overflow.
+const LAYOUTS: [&[usize]; 4] = [&[0, 1, 2, 3, 4, 5], &[1, 0], &[5, 4, 3], &[0, 3]];
+
+#[derive(Clone, Debug)]
+struct Scrape {
+    source: usize,
+    layout: usize,
+    ts_step: i64,
+    values: Vec<u8>,
+    present: u8,
+    own: Vec<(usize, i64)>,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Commit(Vec<Scrape>),
+    Reopen,
+    Retention(i64),
+    Select(i64, i64),
+}
+
+fn value(code: u8) -> f64 {
+    match code {
+        0 => f64::from_bits(0x7ff0_0000_0000_0002),
+        1 => -0.0,
+        2 => f64::INFINITY,
+        3 => f64::NAN,
+        4..=60 => f64::from(code),
+        61..=120 => f64::from(code) / 100.0,
+        _ => f64::from(code) * 1e9 + 0.1,
+    }
+}
+
+fn scrape() -> impl Strategy<Value = Scrape> {
+    let own = prop::collection::vec((0..6usize, -2500..800i64), 0..3);
+    let ts_step = prop_oneof![3 => 1..400i64, 1 => Just(0), 1 => -300..0i64, 1 => 900..2500i64];
+    let values = prop::collection::vec(any::<u8>(), 6);
+    (
+        0..3usize,
+        0..4usize,
+        ts_step,
+        values,
+        prop_oneof![2 => Just(0xff), 1 => any::<u8>()],
+        prop_oneof![2 => Just(vec![]), 1 => own],
+    )
+        .prop_map(|(source, layout, ts_step, values, present, own)| Scrape {
+            source,
+            layout,
+            ts_step,
+            values,
+            present,
+            own,
+        })
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        12 => prop::collection::vec(scrape(), 1..3).prop_map(Step::Commit),
+        1 => Just(Step::Reopen),
+        1 => (0..9000i64).prop_map(Step::Retention),
+        2 => (-8000..1000i64, 0..6000i64).prop_map(|(from, len)| Step::Select(from, len)),
+    ]
+}
+
+/// What the store must hold: samples by (source, metric), each with its bits and whether it came at its scrape's time.
+#[derive(Default)]
+struct Model {
+    samples: BTreeMap<(usize, usize), BTreeMap<i64, (u64, bool)>>,
+    newest: [Option<i64>; 3],
+    horizon: Option<i64>,
+    horizon_kept: Option<i64>,
+}
+
+impl Model {
+    fn newest_of(&self, series: (usize, usize)) -> Option<(i64, u64)> {
+        self.samples.get(&series)?.last_key_value().map(|(ts, (bits, _))| (*ts, *bits))
+    }
+
+    fn take(&mut self, series: (usize, usize), sample: (i64, f64), ordinary: bool, counts: &mut Committed) -> bool {
+        let (ts, bits) = (sample.0, sample.1.to_bits());
+        match self.newest_of(series) {
+            Some((newest, _)) if newest > ts => counts.out_of_order += 1,
+            Some((newest, stored)) if newest == ts && stored == bits => counts.stored += 1,
+            Some((newest, _)) if newest == ts => counts.duplicate += 1,
+            _ => {
+                counts.stored += 1;
+                self.samples.entry(series).or_default().insert(ts, (bits, ordinary));
+                return true;
+            }
+        }
+        false
+    }
+
+    fn commit(&mut self, scrape: &Scrape, ts: i64, own: &BTreeMap<usize, i64>, counts: &mut Committed) {
+        let before = self.newest[scrape.source];
+        let horizon = self.horizon.unwrap_or(i64::MIN);
+        let mut stored = false;
+        let columns = || LAYOUTS[scrape.layout].iter().enumerate().filter(|(i, _)| scrape.present >> i & 1 == 1);
+        for (i, &metric) in columns().filter(|(i, _)| !own.contains_key(i)) {
+            let sample = (ts, value(scrape.values[i]));
+            if ts < horizon {
+                counts.too_old += 1;
+            } else if before.is_some_and(|newest| ts < newest) {
+                counts.out_of_order += 1;
+            } else {
+                stored |= self.take((scrape.source, metric), sample, true, counts);
+            }
+        }
+        for (i, &metric) in columns() {
+            let Some(&own_ts) = own.get(&i) else { continue };
+            let floor = horizon.max(before.map_or(ts, |newest| newest.max(ts)) - LATE_MS);
+            if own_ts < floor {
+                counts.too_old += 1;
+            } else {
+                self.take((scrape.source, metric), (own_ts, value(scrape.values[i])), false, counts);
+            }
+        }
+        if stored {
+            self.newest[scrape.source] = before.max(Some(ts));
+        }
+    }
+
+    fn retain(&mut self, now: i64) {
+        let horizon = now - RETENTION_MS;
+        self.horizon = self.horizon.max(Some(horizon));
+        let old = |ts: i64| (ts.div_euclid(BUCKET_MS) + 1) * BUCKET_MS <= horizon;
+        for samples in self.samples.values_mut() {
+            if samples.keys().any(|&ts| old(ts)) {
+                self.horizon_kept = self.horizon;
+            }
+            samples.retain(|&ts, _| !old(ts));
+        }
+    }
+
+    fn reopen(&mut self) {
+        self.horizon = self.horizon_kept;
+        for (source, newest) in self.newest.iter_mut().enumerate() {
+            let samples = self.samples.iter().filter(|((s, _), _)| *s == source).flat_map(|(_, samples)| samples);
+            *newest = samples.filter(|(_, (_, ordinary))| *ordinary).map(|(ts, _)| *ts).max();
+        }
+    }
+
+    /// The series of a range as a reader sees them; of two pairs with equal labels the first one's samples stay.
+    fn select(&self, from: i64, to: i64) -> BTreeMap<Labels, BTreeMap<i64, u64>> {
+        let mut found: BTreeMap<Labels, BTreeMap<i64, u64>> = BTreeMap::new();
+        for (&(source, metric), samples) in &self.samples {
+            let mut in_range = samples.range(from..=to).peekable();
+            if in_range.peek().is_some() {
+                let series = found.entry(labels(source, metric)).or_default();
+                for (&ts, &(bits, _)) in in_range {
+                    series.entry(ts).or_insert(bits);
+                }
+            }
+        }
+        found
+    }
+}
+
+fn labels(source: usize, metric: usize) -> Labels {
+    Labels::from_pairs(SOURCES[source].iter().chain(METRICS[metric]).copied())
+}
+
+struct Harness {
+    db: Option<Db>,
+    dir: tempfile::TempDir,
+    sources: Vec<SourceId>,
+    layouts: Vec<Layout>,
+    clock: [i64; 3],
+    model: Model,
+}
+
+fn open(dir: &tempfile::TempDir) -> Db {
+    let options = Options {
+        bucket_ms: BUCKET_MS as u32,
+        late_ms: LATE_MS,
+        retention_ms: RETENTION_MS,
+        memory_bytes: 8 << 20,
+        ..Options::new(dir.path())
+    };
+    Db::open(options, &Registry::new()).unwrap()
+}
+
+impl Harness {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let db = open(&dir);
+        let mut harness =
+            Self { db: Some(db), dir, sources: vec![], layouts: vec![], clock: [10_000; 3], model: Model::default() };
+        harness.name_everything();
+        harness
+    }
+
+    fn db(&self) -> &Db {
+        self.db.as_ref().unwrap()
+    }
+
+    fn name_everything(&mut self) {
+        let db = self.db();
+        let sources: Vec<SourceId> =
+            SOURCES.iter().map(|pairs| db.source(&Labels::from_pairs(pairs.iter().copied())).unwrap()).collect();
+        assert!(sources.is_sorted());
+        let metrics: Vec<Labels> = METRICS.iter().map(|pairs| Labels::from_pairs(pairs.iter().copied())).collect();
+        let ids = db.metrics(&metrics).unwrap();
+        assert!(ids.is_sorted());
+        let layout = |columns: &&[usize]| db.layout(&columns.iter().map(|&i| ids[i]).collect::<Vec<_>>()).unwrap();
+        let layouts = LAYOUTS.iter().map(layout).collect();
+        (self.sources, self.layouts) = (sources, layouts);
+    }
+
+    fn commit(&mut self, scrapes: &[Scrape]) {
+        let mut seen = BTreeSet::new();
+        let mut expected = Committed::default();
+        let mut parts = vec![];
+        for scrape in scrapes.iter().filter(|scrape| seen.insert(scrape.source)) {
+            let ts = self.clock[scrape.source] + scrape.ts_step;
+            self.clock[scrape.source] = ts.max(self.clock[scrape.source]);
+            let columns = LAYOUTS[scrape.layout].len();
+            let present = u64::from(scrape.present);
+            let own: BTreeMap<usize, i64> = scrape
+                .own
+                .iter()
+                .filter(|(column, _)| *column < columns && present >> column & 1 == 1)
+                .map(|&(column, offset)| (column, ts + offset))
+                .collect();
+            self.model.commit(scrape, ts, &own, &mut expected);
+            let own: Vec<(u32, i64)> = own.into_iter().map(|(column, ts)| (column as u32, ts)).collect();
+            let values: Vec<f64> = (0..columns).map(|i| value(scrape.values[i])).collect();
+            parts.push((scrape, ts, values, [present], own));
+        }
+        let rows: Vec<Row<'_>> = parts
+            .iter()
+            .map(|(scrape, ts, values, present, own)| Row {
+                source: self.sources[scrape.source],
+                ts_ms: *ts,
+                layout: &self.layouts[scrape.layout],
+                values,
+                present,
+                own_times: own,
+            })
+            .collect();
+        assert_eq!(self.db().commit(&rows).unwrap(), expected);
+    }
+
+    fn select(&self, from: i64, to: i64) {
+        let got = read(self.db(), from, to, &[]);
+        let expected = self.model.select(from, to);
+        assert_eq!(got, expected, "{from}..={to}");
+        // Whatever has samples is alive.
+        let selection = Selection { start_ms: from, end_ms: to, matchers: &[] };
+        let series: BTreeSet<Labels> = self.db().series(&selection, 0).unwrap().into_iter().collect();
+        assert!(expected.keys().all(|labels| series.contains(labels)), "{series:?}");
+        let jobs: BTreeSet<String> = self.db().label_values("job", &selection, 0).unwrap().into_iter().collect();
+        assert!(expected.keys().all(|labels| jobs.contains(labels.value("job"))), "{jobs:?}");
+    }
+
+    fn run(&mut self, step: &Step) {
+        let now = self.clock.into_iter().max().unwrap_or(0);
+        match step {
+            Step::Commit(scrapes) => self.commit(scrapes),
+            Step::Select(from, len) => self.select(now + from, now + from + len),
+            Step::Retention(ahead) => {
+                self.db().enforce_retention(now + ahead - 4000).unwrap();
+                self.model.retain(now + ahead - 4000);
+            }
+            Step::Reopen => {
+                drop(self.db.take());
+                self.db = Some(open(&self.dir));
+                self.model.reopen();
+                self.name_everything();
+            }
+        }
+    }
+}
+
+/// Everything a selection yields, with the contract checked on the way.
+fn read(db: &Db, start_ms: i64, end_ms: i64, matchers: &[Matcher]) -> BTreeMap<Labels, BTreeMap<i64, u64>> {
+    let mut found = BTreeMap::new();
+    let mut sink = |batch: Batch| {
+        assert!(batch.timestamps_ms.is_sorted_by(|a, b| a < b), "{:?}", batch.timestamps_ms);
+        for column in &batch.columns {
+            assert_eq!(column.values.len(), batch.timestamps_ms.len());
+            let samples: BTreeMap<i64, u64> = (0..column.values.len())
+                .filter(|&i| column.is_present(i))
+                .map(|i| (batch.timestamps_ms[i], column.values[i].to_bits()))
+                .collect();
+            assert!(!samples.is_empty(), "{} has no samples", column.labels);
+            assert!(found.insert(column.labels.clone(), samples).is_none(), "{} came twice", column.labels);
+        }
+        Ok(())
+    };
+    db.select(&Selection { start_ms, end_ms, matchers }, &mut sink).unwrap();
+    found
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #[test]
+    fn the_store_does_what_the_model_does(steps in prop::collection::vec(step(), 1..60)) {
+        let mut harness = Harness::new();
+        for step in &steps {
+            harness.run(step);
+        }
+        harness.select(i64::MIN / 2, i64::MAX / 2);
+        harness.run(&Step::Reopen);
+        harness.select(i64::MIN / 2, i64::MAX / 2);
+    }
+}
+
+#[test]
+fn a_row_goes_in_and_comes_out() {
+    let mut harness = Harness::new();
+    let scrape =
+        Scrape { source: 2, layout: 0, ts_step: 5, values: vec![0, 1, 2, 3, 70, 200], present: 0xff, own: vec![] };
+    harness.commit(std::slice::from_ref(&scrape));
+    harness.commit(&[Scrape { values: vec![9, 9, 9, 9, 71, 9], ..scrape }]);
+    harness.select(0, 20_000);
+    let up = read(harness.db(), 0, 20_000, &[Matcher::equal("__name__", "up"), Matcher::equal("zone", "z")]);
+    assert_eq!(up.len(), 2);
+}
