@@ -93,15 +93,18 @@ impl SourceColumns {
 
     /// Sets `up` and its like, which are not subject to labels or limits of the target.
     pub(crate) fn report(&mut self, appender: &dyn Appender, report: &[(&str, f64)]) -> Result<(), AppendError> {
+        if report.is_empty() {
+            return Ok(());
+        }
         if self.report.len() != report.len() {
             let labels: Vec<Labels> =
                 report.iter().map(|(name, _)| Labels::from_sorted([(model::labels::METRIC_NAME, *name)])).collect();
             self.report = self.columns(&appender.metrics(&labels)?);
         }
-        for i in 0..report.len() {
-            let column = self.report[i] as usize;
+        for (column, (_, value)) in self.report.iter().zip(report) {
+            let column = *column as usize;
             set(&mut self.present, column);
-            self.values[column] = report[i].1;
+            self.values[column] = *value;
         }
         Ok(())
     }
@@ -217,16 +220,14 @@ impl SourceColumns {
             return None;
         }
         let mut moved = vec![0; self.metrics.len()];
-        let mut next = 0;
         let tracked = std::mem::take(&mut self.tracked);
         self.tracked = vec![0; live.div_ceil(64)];
-        for at in (0..self.metrics.len()).filter(|&at| has(&keep, at)) {
+        for (next, at) in (0..self.metrics.len()).filter(|&at| has(&keep, at)).enumerate() {
             self.metrics[next] = self.metrics[at];
             if has(&tracked, at) {
                 set(&mut self.tracked, next);
             }
             moved[at] = u32::try_from(next).expect("BUG: fewer than before");
-            next += 1;
         }
         self.metrics.truncate(live);
         self.values = vec![0.0; live];

@@ -12,11 +12,25 @@
 mod columns;
 #[cfg(test)]
 mod fake;
+mod fetch;
 mod labelling;
 mod layout;
+mod manager;
 mod metadata;
+mod metrics;
 pub mod parse;
+mod pool;
+mod report;
+mod schedule;
+mod scrape_loop;
+mod target;
 
+pub use fetch::{BODY_BYTES_MAX, FetchError};
 pub use labelling::SeriesRules;
 pub use layout::{ContentError, Counts, SampleRules, TargetLayout};
+pub use manager::{Manager, Options};
 pub use metadata::{Metadata, MetadataCache};
+pub use pool::{ActiveTarget, PoolStatus};
+pub use schedule::server_seed;
+pub use scrape_loop::TargetStatus;
+pub use target::{Populated, Target, populate};

@@ -20,9 +20,16 @@ pub struct Metadata {
 #[derive(Clone, Debug, Default)]
 pub struct MetadataCache {
     families: BTreeMap<String, Metadata>,
+    generation: u64,
 }
 
 impl MetadataCache {
+    /// Another number whenever something changed.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
     pub(crate) fn set_help(&mut self, metric: &str, help: &str) {
         help.clone_into(&mut self.family(metric).help);
     }
@@ -40,6 +47,7 @@ impl MetadataCache {
         if self.families.len() >= FAMILIES_MAX && !self.families.contains_key(metric) {
             self.families.clear();
         }
+        self.generation += 1;
         self.families.entry(metric.to_owned()).or_default()
     }
 }

@@ -359,6 +359,26 @@ impl TargetLayout {
         Ok(committed)
     }
 
+    /// The target is gone: marks all its series stale, those of the report too.
+    ///
+    /// # Errors
+    /// When the store cannot write.
+    pub fn end(
+        &mut self,
+        appender: &dyn Appender,
+        ts_ms: i64,
+        track_own_times: bool,
+    ) -> Result<Committed, AppendError> {
+        self.read_nothing();
+        self.sources[0].end_report();
+        self.commit(appender, ts_ms, &[], track_own_times)
+    }
+
+    /// Reads every line anew at the next scrape, as other rules want it; the series stay tracked.
+    pub fn forget_lines(&mut self) {
+        self.slots.clear();
+    }
+
     /// How many series the last scrape had.
     #[must_use]
     pub fn series(&self) -> usize {

@@ -1,0 +1,169 @@
+//! Request to bytes: one response read into a reused buffer, gunzipped, under a limit. Step 3 of the scrape path.
+
+use std::io::Write as _;
+
+use config::ScrapeProtocol;
+use flate2::write::MultiGzDecoder;
+use reqwest::RequestBuilder;
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+
+/// The most a body may hold, uncompressed, when the job sets no `body_size_limit`: a target that never stops sending
+/// must not take the server with it.
+pub const BODY_BYTES_MAX: usize = 256 << 20;
+
+/// Why there is nothing to parse. Texts follow upstream's.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// The job's client cannot be built or its credentials cannot be read.
+    #[error(transparent)]
+    Client(#[from] http_client::Error),
+    /// The job may not scrape, and why.
+    #[error("{0}")]
+    Refused(String),
+    /// No connection, no answer, a TLS fault, an answer that breaks off.
+    #[error("Get {url:?}: {cause}")]
+    Request {
+        /// What was asked for.
+        url: String,
+        /// The innermost cause and what led to it.
+        cause: String,
+    },
+    /// The whole of it took longer than the scrape timeout.
+    #[error("Get {url:?}: context deadline exceeded (scrape timeout {timeout})")]
+    Timeout {
+        /// What was asked for.
+        url: String,
+        /// The timeout, as a duration.
+        timeout: String,
+    },
+    /// Anything but 200.
+    #[error("server returned HTTP status {0}")]
+    Status(String),
+    /// More bytes than allowed.
+    #[error("body size limit exceeded (limit {limit} bytes{})", if *.configured { "" } else { ", set body_size_limit to change it" })]
+    TooLarge {
+        /// The limit.
+        limit: usize,
+        /// Is it the job's own?
+        configured: bool,
+    },
+    /// Not gzip although it says so.
+    #[error("cannot decompress the response: {0}")]
+    Gzip(String),
+    /// Not a format that is read.
+    #[error("{0}")]
+    ContentType(String),
+}
+
+/// Sends the request and reads the body into `buffer`, which is cleared first. Returns the Content-Type.
+pub(crate) async fn fetch(
+    request: RequestBuilder,
+    url: &str,
+    limit: Option<usize>,
+    buffer: &mut Vec<u8>,
+) -> Result<String, FetchError> {
+    buffer.clear();
+    let failed = |error: reqwest::Error| FetchError::Request { url: url.to_owned(), cause: causes(&error) };
+    let mut response = request.send().await.map_err(failed)?;
+    let status = response.status();
+    if status.as_u16() != 200 {
+        let reason = status.canonical_reason().unwrap_or_default();
+        return Err(FetchError::Status(format!("{} {reason}", status.as_u16()).trim_end().to_owned()));
+    }
+    let content_type = header(response.headers(), &CONTENT_TYPE);
+    let gzip = header(response.headers(), &CONTENT_ENCODING) == "gzip";
+    let sink = Limited { buffer, limit: limit.unwrap_or(BODY_BYTES_MAX), full: false };
+    let too_large = || FetchError::TooLarge { limit: limit.unwrap_or(BODY_BYTES_MAX), configured: limit.is_some() };
+    if gzip {
+        let mut decoder = MultiGzDecoder::new(sink);
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            if let Err(error) = decoder.write_all(&chunk) {
+                return Err(if decoder.get_ref().full { too_large() } else { FetchError::Gzip(error.to_string()) });
+            }
+        }
+        if let Err(error) = decoder.try_finish() {
+            return Err(if decoder.get_ref().full { too_large() } else { FetchError::Gzip(error.to_string()) });
+        }
+    } else {
+        let mut sink = sink;
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            sink.write_all(&chunk).map_err(|_| too_large())?;
+        }
+    }
+    Ok(content_type)
+}
+
+/// Is this the text format? An empty or unknown Content-Type is one only if the job has a `fallback_scrape_protocol`.
+pub(crate) fn check_content_type(
+    content_type: &str,
+    fallback: Option<ScrapeProtocol>,
+    body: &[u8],
+) -> Result<(), FetchError> {
+    let media = content_type.split(';').next().unwrap_or_default().trim();
+    if media.eq_ignore_ascii_case("text/plain") || body.is_empty() {
+        return Ok(());
+    }
+    let text_fallback =
+        matches!(fallback, Some(ScrapeProtocol::PrometheusText0_0_4 | ScrapeProtocol::PrometheusText1_0_0));
+    let other = ["application/openmetrics-text", "application/vnd.google.protobuf"];
+    let refused = if other.iter().any(|known| media.eq_ignore_ascii_case(known)) {
+        format!(
+            "received Content-Type {content_type:?}, which Weft does not read yet; let the target answer text/plain"
+        )
+    } else if text_fallback {
+        return Ok(());
+    } else if content_type.is_empty() {
+        "non-compliant scrape target sending blank Content-Type and no fallback_scrape_protocol specified for target \
+         (set fallback_scrape_protocol: PrometheusText0.0.4 in the job)"
+            .to_owned()
+    } else {
+        format!(
+            "received unsupported Content-Type {content_type:?} and no fallback_scrape_protocol specified for target \
+             (set fallback_scrape_protocol: PrometheusText0.0.4 in the job)"
+        )
+    };
+    Err(FetchError::ContentType(refused))
+}
+
+fn header(headers: &HeaderMap, name: &reqwest::header::HeaderName) -> String {
+    headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).unwrap_or_default()
+}
+
+/// The chain of causes without the URL, which stands in front already; outer texts that say nothing are left out.
+fn causes(error: &reqwest::Error) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !matches!(text.as_str(), "client error (Connect)" | "client error (SendRequest)" | "error trying to connect")
+        {
+            texts.push(text);
+        }
+        source = cause.source();
+    }
+    texts.dedup();
+    if texts.is_empty() { error.to_string() } else { texts.join(": ") }
+}
+
+/// Takes bytes up to a limit. As upstream counts, a body of exactly the limit is already too large.
+struct Limited<'a> {
+    buffer: &'a mut Vec<u8>,
+    limit: usize,
+    full: bool,
+}
+
+impl std::io::Write for Limited<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.buffer.len() + bytes.len() >= self.limit {
+            self.full = true;
+            return Err(std::io::Error::other("body size limit exceeded"));
+        }
+        self.buffer.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,117 @@
+//! Groups in, one pool per job. Step 2 of the scrape path.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
+
+use config::ScrapeConfig;
+use model::{Appender, TargetGroups};
+use prometheus::Registry;
+use tokio::sync::{Mutex, Semaphore};
+use tokio::task::JoinSet;
+
+use crate::metrics::Metrics;
+use crate::pool::{PoolStatus, ScrapePool};
+use crate::scrape_loop::{Mode, Shared};
+
+/// What the scrape engine needs to know of the server.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Sent with every request.
+    pub user_agent: String,
+    /// From [`crate::server_seed`].
+    pub seed: u64,
+}
+
+/// All scrape pools.
+pub struct Manager {
+    shared: Shared,
+    options: Options,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    pools: BTreeMap<String, ScrapePool>,
+    groups: Arc<TargetGroups>,
+    /// Pools whose job is gone, until they have marked their series.
+    leaving: JoinSet<()>,
+}
+
+impl std::fmt::Debug for Manager {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Manager").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+impl Manager {
+    /// An engine without jobs.
+    ///
+    /// # Errors
+    /// When its metrics are registered already.
+    pub fn new(appender: Arc<dyn Appender>, registry: &Registry, options: Options) -> Result<Self, prometheus::Error> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let shared = Shared {
+            appender,
+            metrics: Metrics::new(registry)?,
+            workers: Arc::new(Semaphore::new(cores)),
+            buffers: Arc::new(SyncMutex::new(Vec::new())),
+            seed: options.seed,
+        };
+        Ok(Self { shared, options, state: Mutex::default() })
+    }
+
+    /// Takes the jobs of a configuration. Jobs that did not change are not touched.
+    pub async fn apply(&self, jobs: &[Arc<ScrapeConfig>]) {
+        let mut state = self.state.lock().await;
+        let gone: Vec<String> =
+            state.pools.keys().filter(|name| !jobs.iter().any(|job| job.job_name == **name)).cloned().collect();
+        for name in gone {
+            if let Some(pool) = state.pools.remove(&name) {
+                state.leaving.spawn(pool.stop(Mode::End));
+            }
+        }
+        let groups = Arc::clone(&state.groups);
+        for job in jobs {
+            let of_job = groups.get(&job.job_name).map_or(&[][..], Vec::as_slice);
+            match state.pools.get_mut(&job.job_name) {
+                Some(pool) if pool.config == *job => {}
+                Some(pool) => {
+                    pool.reload(Arc::clone(job), &self.options.user_agent).await;
+                    pool.sync(of_job);
+                }
+                None => {
+                    let mut pool = ScrapePool::new(Arc::clone(job), self.shared.clone(), &self.options.user_agent);
+                    pool.sync(of_job);
+                    state.pools.insert(job.job_name.clone(), pool);
+                }
+            }
+        }
+    }
+
+    /// Takes what discovery knows now.
+    pub async fn sync(&self, groups: Arc<TargetGroups>) {
+        let mut state = self.state.lock().await;
+        for (name, pool) in &mut state.pools {
+            pool.sync(groups.get(name).map_or(&[][..], Vec::as_slice));
+        }
+        state.groups = groups;
+        while state.leaving.try_join_next().is_some() {}
+    }
+
+    /// Every job's targets, by job name.
+    pub async fn status(&self) -> BTreeMap<String, PoolStatus> {
+        self.state.lock().await.pools.iter().map(|(name, pool)| (name.clone(), pool.status())).collect()
+    }
+
+    /// Ends every loop. What is under way is given up; nothing is marked stale, for the server may be back soon.
+    pub async fn shutdown(&self) {
+        let pools = std::mem::take(&mut self.state.lock().await.pools);
+        let mut ending = JoinSet::new();
+        for pool in pools.into_values() {
+            ending.spawn(pool.stop(Mode::Abort));
+        }
+        while ending.join_next().await.is_some() {}
+        self.state.lock().await.leaving.shutdown().await;
+        self.shared.buffers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}

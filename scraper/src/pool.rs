@@ -1,0 +1,237 @@
+//! The targets of one job: which there are, and a loop for each. Step 2 of the scrape path.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use config::ScrapeConfig;
+use http_client::HttpClient;
+use model::{Labels, NameValidation, TargetGroup};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::labelling::SeriesRules;
+use crate::layout::{SampleRules, TargetLayout};
+use crate::scrape_loop::{JobSettings, Mode, ScrapeLoop, Shared, TargetStatus};
+use crate::target::{Populated, Target, populate};
+
+/// A target and how it is doing.
+#[derive(Clone, Debug)]
+pub struct ActiveTarget {
+    /// What is scraped.
+    pub target: Arc<Target>,
+    /// The newest of its loop.
+    pub status: TargetStatus,
+}
+
+/// What one job scrapes, and what it does not.
+#[derive(Clone, Debug, Default)]
+pub struct PoolStatus {
+    /// In order of their labels.
+    pub active: Vec<ActiveTarget>,
+    /// What relabelling dropped: labels as discovered, and the index of the rule. At most `keep_dropped_targets`.
+    pub dropped: Vec<(Labels, usize)>,
+    /// How many were dropped.
+    pub dropped_count: usize,
+    /// Targets that cannot be scraped, and why.
+    pub invalid: Vec<String>,
+}
+
+struct Running {
+    target: Arc<Target>,
+    status: Arc<Mutex<TargetStatus>>,
+    mode: watch::Sender<Mode>,
+}
+
+/// One job.
+pub(crate) struct ScrapePool {
+    pub(crate) config: Arc<ScrapeConfig>,
+    job: Arc<JobSettings>,
+    shared: Shared,
+    running: HashMap<u64, Running>,
+    /// Loops whose target is gone, until they have marked its series.
+    ending: HashMap<u64, Running>,
+    tasks: JoinSet<(u64, TargetLayout)>,
+    dropped: Vec<(Labels, usize)>,
+    dropped_count: usize,
+    invalid: Vec<String>,
+}
+
+impl ScrapePool {
+    pub(crate) fn new(config: Arc<ScrapeConfig>, shared: Shared, user_agent: &str) -> Self {
+        let job = Arc::new(settings(&config, user_agent));
+        Self {
+            config,
+            job,
+            shared,
+            running: HashMap::new(),
+            ending: HashMap::new(),
+            tasks: JoinSet::new(),
+            dropped: Vec::new(),
+            dropped_count: 0,
+            invalid: Vec::new(),
+        }
+    }
+
+    /// Starts and ends loops so that exactly the targets of these groups are scraped.
+    pub(crate) fn sync(&mut self, groups: &[Arc<TargetGroup>]) {
+        while let Some(ended) = self.tasks.try_join_next() {
+            if let Ok((hash, _)) = ended {
+                self.ending.remove(&hash);
+            }
+        }
+        // A loop that was taken back too late, or that broke, is started again below.
+        self.running.retain(|_, running| !running.mode.is_closed());
+        let wanted = self.wanted(groups);
+        self.refuse_too_many(wanted.len());
+        let gone: Vec<u64> = self.running.keys().filter(|hash| !wanted.contains_key(hash)).copied().collect();
+        for hash in gone {
+            if let Some(running) = self.running.remove(&hash) {
+                running.mode.send_replace(Mode::End);
+                self.ending.insert(hash, running);
+            }
+        }
+        for (hash, target) in wanted {
+            match self.running.get_mut(&hash) {
+                // Only what discovery says of it can have changed.
+                Some(running) => running.target = target,
+                None => self.start(target, None),
+            }
+        }
+        let targets = i64::try_from(self.running.len()).unwrap_or(i64::MAX);
+        self.shared.metrics.pool_targets.with_label_values(&[&self.config.job_name]).set(targets);
+    }
+
+    fn wanted(&mut self, groups: &[Arc<TargetGroup>]) -> HashMap<u64, Arc<Target>> {
+        let mut wanted = HashMap::new();
+        let keep = count(self.config.limits.keep_dropped_targets);
+        self.dropped.clear();
+        self.dropped_count = 0;
+        let mut invalid = Vec::new();
+        for populated in groups.iter().flat_map(|group| populate(group, &self.config)) {
+            match populated {
+                Populated::Target(target) => drop(wanted.entry(target.hash).or_insert_with(|| Arc::from(target))),
+                Populated::Invalid { reason } => invalid.push(reason),
+                Populated::Dropped { discovered, rule } => {
+                    self.dropped_count += 1;
+                    if keep == 0 || self.dropped.len() < keep {
+                        self.dropped.push((discovered, rule));
+                    }
+                }
+            }
+        }
+        for reason in invalid.iter().filter(|reason| !self.invalid.contains(reason)) {
+            tracing::error!(scrape_pool = %self.config.job_name, err = %reason, "cannot make a target");
+        }
+        self.invalid = invalid;
+        wanted
+    }
+
+    fn refuse_too_many(&self, targets: usize) {
+        let limit = count(self.config.limits.targets);
+        let reason = (limit > 0 && targets > limit)
+            .then(|| format!("target_limit exceeded (number of targets: {targets}, limit: {limit})"));
+        if reason.is_some() {
+            self.shared.metrics.exceeded_target_limit.inc();
+        }
+        *self.job.refused.write().unwrap_or_else(PoisonError::into_inner) = reason;
+    }
+
+    /// Starts a loop, or takes back one that was about to end.
+    fn start(&mut self, target: Arc<Target>, layout: Option<TargetLayout>) {
+        let hash = target.hash;
+        if layout.is_none()
+            && let Some(running) = self.ending.remove(&hash)
+            && !running.mode.is_closed()
+        {
+            running.mode.send_replace(Mode::Run);
+            self.running.insert(hash, Running { target, ..running });
+            return;
+        }
+        let (mode, receiver) = watch::channel(Mode::Run);
+        let status = Arc::new(Mutex::new(TargetStatus::default()));
+        let scrape_loop = ScrapeLoop {
+            target: Arc::clone(&target),
+            job: Arc::clone(&self.job),
+            shared: self.shared.clone(),
+            status: Arc::clone(&status),
+            layout: layout.unwrap_or_else(|| TargetLayout::new(target.public.clone())),
+            mode: receiver,
+        };
+        self.tasks.spawn(async move { (hash, scrape_loop.run().await) });
+        self.running.insert(hash, Running { target, status, mode });
+    }
+
+    /// Takes a changed configuration: all loops end and new ones go on where they stopped, so that series which the new
+    /// configuration does not make are marked stale.
+    pub(crate) async fn reload(&mut self, config: Arc<ScrapeConfig>, user_agent: &str) {
+        self.job = Arc::new(settings(&config, user_agent));
+        self.config = config;
+        let all: HashMap<u64, Running> = self.running.drain().chain(self.ending.drain()).collect();
+        for running in all.values() {
+            running.mode.send_replace(Mode::Stop);
+        }
+        while let Some(ended) = self.tasks.join_next().await {
+            let Ok((hash, mut layout)) = ended else { continue };
+            if let Some(running) = all.get(&hash) {
+                layout.forget_lines();
+                self.start(Arc::clone(&running.target), Some(layout));
+            }
+        }
+    }
+
+    /// Ends all loops: with stale markers when the job is gone, at once when the server shuts down.
+    pub(crate) async fn stop(mut self, mode: Mode) {
+        for running in self.running.values().chain(self.ending.values()) {
+            running.mode.send_replace(mode);
+        }
+        while self.tasks.join_next().await.is_some() {}
+        drop(self.shared.metrics.pool_targets.remove_label_values(&[&self.config.job_name]));
+    }
+
+    pub(crate) fn status(&self) -> PoolStatus {
+        let active = self.running.values().map(|running| ActiveTarget {
+            target: Arc::clone(&running.target),
+            status: running.status.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        });
+        let mut active: Vec<_> = active.collect();
+        active.sort_by(|a, b| (&a.target.labels, &a.target.url).cmp(&(&b.target.labels, &b.target.url)));
+        PoolStatus {
+            active,
+            dropped: self.dropped.clone(),
+            dropped_count: self.dropped_count,
+            invalid: self.invalid.clone(),
+        }
+    }
+}
+
+fn count(limit: u64) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
+fn settings(config: &ScrapeConfig, user_agent: &str) -> JobSettings {
+    let client = HttpClient::new(&config.http, user_agent).map_err(|error| crate::scrape_loop::chain(&error));
+    if let Err(reason) = &client {
+        tracing::error!(scrape_pool = %config.job_name, err = %reason, "cannot make the HTTP client of a job");
+    }
+    JobSettings {
+        rules: SampleRules {
+            series: SeriesRules {
+                honor_labels: config.honor_labels,
+                relabel: config.metric_relabel_configs.clone(),
+                legacy_names: config.name_validation == NameValidation::Legacy,
+                label_limit: count(config.limits.labels),
+                label_name_length_limit: count(config.limits.label_name_length),
+                label_value_length_limit: count(config.limits.label_value_length),
+            },
+            honor_timestamps: config.honor_timestamps,
+            track_timestamps_staleness: config.track_timestamps_staleness,
+            sample_limit: count(config.limits.samples),
+        },
+        body_size_limit: Some(count(config.limits.body_size_bytes)).filter(|limit| *limit > 0),
+        fallback: config.fallback_scrape_protocol,
+        compression: config.enable_compression,
+        extra_metrics: config.extra_scrape_metrics,
+        client,
+        refused: RwLock::new(None),
+    }
+}

@@ -1,0 +1,46 @@
+//! The series about a scrape that Prometheus adds to what was scraped.
+
+use crate::layout::Counts;
+
+/// What a scrape was like.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) up: bool,
+    pub(crate) duration_s: f64,
+    pub(crate) counts: Counts,
+}
+
+/// What `extra_scrape_metrics` adds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extra {
+    pub(crate) timeout_s: f64,
+    pub(crate) sample_limit: usize,
+    /// Bytes uncompressed; -1 when they were too many.
+    pub(crate) body_bytes: f64,
+}
+
+impl Report {
+    /// Name and value of every series.
+    pub(crate) fn series(&self, extra: Option<Extra>) -> Vec<(&'static str, f64)> {
+        let mut series = vec![
+            ("up", f64::from(u8::from(self.up))),
+            ("scrape_duration_seconds", self.duration_s),
+            ("scrape_samples_scraped", number(self.counts.scraped)),
+            ("scrape_samples_post_metric_relabeling", number(self.counts.post_relabel)),
+            ("scrape_series_added", number(self.counts.added)),
+        ];
+        if let Some(extra) = extra {
+            series.extend([
+                ("scrape_timeout_seconds", extra.timeout_s),
+                ("scrape_sample_limit", number(extra.sample_limit)),
+                ("scrape_body_size_bytes", extra.body_bytes),
+            ]);
+        }
+        series
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of one scrape are far below 2^53")]
+pub(crate) fn number(count: usize) -> f64 {
+    count as f64
+}

@@ -1,0 +1,73 @@
+//! When a target is scraped: at an offset of the interval that comes from what the target is, so that a restart moves no
+//! scrape and the targets of a job are spread evenly (upstream: `scrape/target.go`).
+
+use model::Labels;
+
+/// 64-bit FNV-1a.
+#[must_use]
+pub(crate) fn fnv1a(parts: &[&[u8]]) -> u64 {
+    let bytes = parts.iter().flat_map(|part| part.iter());
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// What makes this server scrape at other times than its replicas: host name and external labels.
+#[must_use]
+pub fn server_seed(hostname: &str, external_labels: &Labels) -> u64 {
+    fnv1a(&[hostname.as_bytes(), format!("{external_labels:?}").as_bytes()])
+}
+
+/// The hash of a target, of all its labels and its URL.
+#[must_use]
+pub(crate) fn target_hash(labels: &Labels, url: &str) -> u64 {
+    fnv1a(&[format!("{:016}", labels.hash64()).as_bytes(), url.as_bytes()])
+}
+
+/// Nanoseconds from `now_ns` (since the epoch) until the target's next turn; more than none, at most the interval.
+#[must_use]
+pub(crate) fn until_next_ns(now_ns: u64, interval_ns: u64, hash: u64, seed: u64) -> u64 {
+    let base = interval_ns - now_ns % interval_ns;
+    let next = base + (hash ^ seed) % interval_ns;
+    if next > interval_ns { next - interval_ns } else { next }
+}
+
+/// The time a scrape is stored under: the exact tick when the scrape began within a hair of it (a hundredth of the
+/// interval, 2 ms at most), which keeps timestamps regular; else when it began. Milliseconds.
+#[must_use]
+pub(crate) fn aligned_ms(began_ms: i64, tick_ms: i64, interval_ms: i64) -> i64 {
+    let tolerance = (interval_ms / 100).min(2);
+    if (began_ms - tick_ms).abs() <= tolerance { tick_ms } else { began_ms }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fnv_test_vectors() {
+        assert_eq!(fnv1a(&[b""]), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(fnv1a(&[b"foo", b"bar"]), 0x8594_4171_f739_67e8);
+    }
+
+    #[test]
+    fn targets_are_spread_over_the_interval_and_keep_their_place() {
+        let interval = 10_000_000_000;
+        let mut buckets = [0; 10];
+        for i in 0..10_000 {
+            let labels = Labels::from_pairs([("__address__", format!("10.0.0.{i}:80")), ("job", "j".into())]);
+            let hash = target_hash(&labels, "http://x/metrics");
+            let wait = until_next_ns(1_700_000_000_123_456_789, interval, hash, 7);
+            assert!(wait > 0 && wait <= interval);
+            let at = 1_700_000_000_123_456_789 + wait;
+            assert_eq!((at + until_next_ns(at, interval, hash, 7)) % interval, at % interval);
+            buckets[usize::try_from(at % interval / 1_000_000_000).unwrap()] += 1;
+        }
+        assert!(buckets.iter().all(|n| (850..1150).contains(n)), "{buckets:?}");
+    }
+
+    #[test]
+    fn times_snap_to_the_tick_only_when_close() {
+        assert_eq!(aligned_ms(10_002, 10_000, 15_000), 10_000);
+        assert_eq!(aligned_ms(10_003, 10_000, 15_000), 10_003);
+        assert_eq!(aligned_ms(101, 100, 50), 101);
+    }
+}

@@ -1,0 +1,353 @@
+//! One target's clockwork: wait, fetch, read, commit, again. Steps 3 to 6 of the scrape path, in order.
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use config::ScrapeProtocol;
+use http_client::HttpClient;
+use model::Appender;
+use model::duration::format_duration_ms;
+use reqwest::Method;
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
+
+use crate::fetch::{FetchError, check_content_type, fetch};
+use crate::layout::{ContentError, Counts, SampleRules, TargetLayout};
+use crate::metadata::MetadataCache;
+use crate::metrics::Metrics;
+use crate::report::{Extra, Report, number};
+use crate::schedule::{aligned_ms, until_next_ns};
+use crate::target::Target;
+
+/// The formats that are read, best first.
+const ACCEPTED: &str = "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+/// Body buffers larger than this are not kept for the next scrape.
+const BUFFER_KEPT_BYTES: usize = 8 << 20;
+/// Body buffers kept, at most.
+const BUFFERS_KEPT: usize = 16;
+
+/// What a loop is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Scrape.
+    Run,
+    /// The target is gone: mark its series stale at the next tick, then end. `Run` before that takes it back.
+    End,
+    /// End after a scrape that is under way, without markers: another loop takes over.
+    Stop,
+    /// End at once: the server shuts down.
+    Abort,
+}
+
+/// What all loops of a server share.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) appender: Arc<dyn Appender>,
+    pub(crate) metrics: Metrics,
+    /// As many at once as there are cores: reading and committing is work, not waiting.
+    pub(crate) workers: Arc<Semaphore>,
+    pub(crate) buffers: Arc<Mutex<Vec<Vec<u8>>>>,
+    pub(crate) seed: u64,
+}
+
+/// What all loops of a job share.
+#[derive(Debug)]
+pub(crate) struct JobSettings {
+    pub(crate) rules: SampleRules,
+    pub(crate) body_size_limit: Option<usize>,
+    pub(crate) fallback: Option<ScrapeProtocol>,
+    pub(crate) compression: bool,
+    pub(crate) extra_metrics: bool,
+    /// Why the job has no client.
+    pub(crate) client: Result<HttpClient, String>,
+    /// Why no target of the job may be scraped now: too many of them.
+    pub(crate) refused: RwLock<Option<String>>,
+}
+
+/// How a target is doing.
+#[derive(Clone, Debug, Default)]
+pub struct TargetStatus {
+    /// Did the last scrape succeed? `None` before the first.
+    pub up: Option<bool>,
+    /// Why not; empty when it did.
+    pub last_error: String,
+    /// When it began, milliseconds since the epoch.
+    pub last_scrape_ms: Option<i64>,
+    /// How long it took, seconds.
+    pub last_duration_s: f64,
+    /// HELP and TYPE of the target's families.
+    pub metadata: Arc<MetadataCache>,
+}
+
+/// One target's loop.
+pub(crate) struct ScrapeLoop {
+    pub(crate) target: Arc<Target>,
+    pub(crate) job: Arc<JobSettings>,
+    pub(crate) shared: Shared,
+    pub(crate) status: Arc<Mutex<TargetStatus>>,
+    pub(crate) layout: TargetLayout,
+    pub(crate) mode: watch::Receiver<Mode>,
+}
+
+impl ScrapeLoop {
+    /// Scrapes until told otherwise; returns what a loop that takes over goes on with.
+    pub(crate) async fn run(mut self) -> TargetLayout {
+        let interval = Duration::from_millis(self.target.interval_ms.unsigned_abs());
+        let wait = self.first_wait();
+        let start = Instant::now() + wait;
+        tokio::select! {
+            () = sleep(wait) => {}
+            () = ended(&mut self.mode) => return self.layout,
+        }
+        let mut ticks = interval_at(start, interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let started_ms = model::time::now_ms();
+        loop {
+            let tick = tokio::select! {
+                tick = ticks.tick() => tick,
+                () = stopped(&mut self.mode) => return self.layout,
+            };
+            let since = i64::try_from(tick.duration_since(start).as_millis()).unwrap_or(i64::MAX);
+            let tick_ms = started_ms + since;
+            let mode = *self.mode.borrow_and_update();
+            match mode {
+                Mode::Run => self.scrape(tick_ms).await,
+                Mode::End => {
+                    self.mark_ended(tick_ms).await;
+                    return self.layout;
+                }
+                Mode::Stop | Mode::Abort => return self.layout,
+            }
+        }
+    }
+
+    fn first_wait(&self) -> Duration {
+        let now_ns = model::time::now_ms().unsigned_abs() * 1_000_000;
+        let interval_ns = self.target.interval_ms.unsigned_abs() * 1_000_000;
+        Duration::from_nanos(until_next_ns(now_ns, interval_ns, self.target.hash, self.shared.seed))
+    }
+
+    async fn scrape(&mut self, tick_ms: i64) {
+        let began_ms = model::time::now_ms();
+        let ts_ms = aligned_ms(began_ms, tick_ms, self.target.interval_ms);
+        let began = Instant::now();
+        let mut buffer = self.shared.buffers.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        let mut mode = self.mode.clone();
+        let fetched = tokio::select! {
+            fetched = self.fetch(&mut buffer) => fetched,
+            () = aborted(&mut mode) => return,
+        };
+        let Ok(_worker) = Arc::clone(&self.shared.workers).acquire_owned().await else { return };
+        let mut work = Work {
+            layout: std::mem::replace(&mut self.layout, TargetLayout::new(self.target.public.clone())),
+            job: Arc::clone(&self.job),
+            appender: Arc::clone(&self.shared.appender),
+            fetched,
+            buffer,
+            ts_ms,
+            began,
+            timeout_s: seconds(self.target.timeout_ms),
+        };
+        // A panic in there would be a bug of ours; the target goes on with a fresh layout.
+        let Ok((work, outcome)) = tokio::task::spawn_blocking(move || {
+            let outcome = work.run();
+            (work, outcome)
+        })
+        .await
+        else {
+            tracing::error!(target = %self.target.url, "the scrape of a target failed inside Weft; this is a bug");
+            return;
+        };
+        self.layout = work.layout;
+        self.keep_buffer(work.buffer);
+        self.settle(began_ms, began.elapsed(), outcome);
+    }
+
+    async fn fetch(&self, buffer: &mut Vec<u8>) -> Result<(), FetchError> {
+        let refused = self.job.refused.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(reason) = refused.as_ref().or(self.job.client.as_ref().err()) {
+            return Err(FetchError::Refused(reason.clone()));
+        }
+        let Ok(client) = &self.job.client else { return Ok(()) };
+        let url = &self.target.url;
+        let wait = Duration::from_millis(self.target.timeout_ms.unsigned_abs());
+        let encoding = if self.job.compression { "gzip" } else { "identity" };
+        let request = client
+            .request(Method::GET, url)?
+            .header(ACCEPT, ACCEPTED)
+            .header(ACCEPT_ENCODING, encoding)
+            .header("X-Prometheus-Scrape-Timeout-Seconds", seconds(self.target.timeout_ms).to_string());
+        let body = timeout(wait, fetch(request, url, self.job.body_size_limit, buffer)).await;
+        let content_type = body.map_err(|_| FetchError::Timeout {
+            url: url.clone(),
+            timeout: format_duration_ms(self.target.timeout_ms),
+        })??;
+        check_content_type(&content_type, self.job.fallback, buffer)
+    }
+
+    async fn mark_ended(&mut self, tick_ms: i64) {
+        let mut layout = std::mem::replace(&mut self.layout, TargetLayout::new(self.target.public.clone()));
+        let appender = Arc::clone(&self.shared.appender);
+        let track = self.job.rules.track_timestamps_staleness;
+        let ended = tokio::task::spawn_blocking(move || {
+            let result = layout.end(appender.as_ref(), tick_ms, track);
+            (layout, result)
+        });
+        if let Ok((layout, result)) = ended.await {
+            self.layout = layout;
+            if let Err(error) = result {
+                tracing::warn!(target = %self.target.url, error = %chain(&error), "cannot mark the series of a removed target stale");
+            }
+        }
+    }
+
+    fn keep_buffer(&self, mut buffer: Vec<u8>) {
+        let mut kept = self.shared.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        if buffer.capacity() <= BUFFER_KEPT_BYTES && kept.len() < BUFFERS_KEPT {
+            buffer.clear();
+            kept.push(buffer);
+        }
+    }
+
+    fn settle(&self, began_ms: i64, took: Duration, outcome: Outcome) {
+        let metrics = &self.shared.metrics;
+        metrics.duration.observe(took.as_secs_f64());
+        metrics.duplicate.inc_by(outcome.counts.duplicate as u64 + u64::from(outcome.committed.duplicate));
+        metrics.out_of_bounds.inc_by(outcome.counts.out_of_bounds as u64 + u64::from(outcome.committed.too_old));
+        metrics.out_of_order.inc_by(u64::from(outcome.committed.out_of_order));
+        metrics.store_failures.inc_by(u64::from(outcome.not_stored));
+        match outcome.limit {
+            Some(Limit::Samples) => metrics.exceeded_sample_limit.inc(),
+            Some(Limit::Body) => metrics.exceeded_body_size_limit.inc(),
+            None => {}
+        }
+        if outcome.committed.out_of_order + outcome.committed.duplicate + outcome.committed.too_old > 0 {
+            tracing::warn!(
+                target = %self.target.url,
+                out_of_order = outcome.committed.out_of_order,
+                duplicate = outcome.committed.duplicate,
+                too_old = outcome.committed.too_old,
+                "samples of a scrape were left out"
+            );
+        }
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        if outcome.error != status.last_error && !outcome.error.is_empty() {
+            tracing::debug!(target = %self.target.url, error = %outcome.error, "scrape failed");
+        }
+        status.up = Some(outcome.error.is_empty());
+        status.last_error = outcome.error;
+        status.last_scrape_ms = Some(began_ms);
+        status.last_duration_s = took.as_secs_f64();
+        if status.metadata.generation() != self.layout.metadata.generation() {
+            status.metadata = Arc::new(self.layout.metadata.clone());
+        }
+    }
+}
+
+/// The synchronous part of one scrape.
+struct Work {
+    layout: TargetLayout,
+    job: Arc<JobSettings>,
+    appender: Arc<dyn Appender>,
+    fetched: Result<(), FetchError>,
+    buffer: Vec<u8>,
+    ts_ms: i64,
+    began: Instant,
+    timeout_s: f64,
+}
+
+enum Limit {
+    Samples,
+    Body,
+}
+
+struct Outcome {
+    /// Empty when all went well.
+    error: String,
+    counts: Counts,
+    committed: model::Committed,
+    limit: Option<Limit>,
+    not_stored: bool,
+}
+
+impl Work {
+    fn run(&mut self) -> Outcome {
+        let mut outcome = Outcome {
+            error: String::new(),
+            counts: Counts::default(),
+            committed: model::Committed::default(),
+            limit: None,
+            not_stored: false,
+        };
+        let mut body_bytes = 0.0;
+        match &self.fetched {
+            Err(error) => {
+                self.layout.read_nothing();
+                outcome.error = chain(error);
+                if matches!(error, FetchError::TooLarge { .. }) {
+                    outcome.limit = Some(Limit::Body);
+                    body_bytes = -1.0;
+                }
+            }
+            Ok(()) => {
+                body_bytes = number(self.buffer.len());
+                let (counts, result) =
+                    self.layout.read(&self.buffer, &self.job.rules, self.ts_ms, self.appender.as_ref());
+                outcome.counts = counts;
+                if let Err(error) = result {
+                    outcome.error = chain(&error);
+                    outcome.limit = matches!(error, ContentError::SampleLimit { .. }).then_some(Limit::Samples);
+                }
+            }
+        }
+        let report = Report {
+            up: outcome.error.is_empty(),
+            duration_s: self.began.elapsed().as_secs_f64(),
+            counts: outcome.counts,
+        };
+        let sample_limit = self.job.rules.sample_limit;
+        let extra = self.job.extra_metrics.then_some(Extra { timeout_s: self.timeout_s, sample_limit, body_bytes });
+        let track = self.job.rules.track_timestamps_staleness;
+        match self.layout.commit(self.appender.as_ref(), self.ts_ms, &report.series(extra), track) {
+            Ok(committed) => outcome.committed = committed,
+            Err(error) => {
+                outcome.error = chain(&error);
+                outcome.not_stored = true;
+            }
+        }
+        outcome
+    }
+}
+
+/// An error with its causes.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let more = cause.to_string();
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a timeout is far below 2^53 milliseconds")]
+fn seconds(ms: i64) -> f64 {
+    ms as f64 / 1000.0
+}
+
+/// Anything but `Run`: before its first scrape a target has nothing to mark.
+async fn ended(mode: &mut watch::Receiver<Mode>) {
+    drop(mode.wait_for(|mode| *mode != Mode::Run).await);
+}
+
+async fn stopped(mode: &mut watch::Receiver<Mode>) {
+    drop(mode.wait_for(|mode| matches!(mode, Mode::Stop | Mode::Abort)).await);
+}
+
+async fn aborted(mode: &mut watch::Receiver<Mode>) {
+    drop(mode.wait_for(|mode| *mode == Mode::Abort).await);
+}

@@ -1,0 +1,182 @@
+//! From what discovery found to a target: its labels after relabelling, its URL, its interval. Step 2 of the scrape path
+//! (upstream: `scrape/target.go`, `PopulateLabels`).
+
+use config::ScrapeConfig;
+use model::duration::{format_duration_ms, parse_duration_ms};
+use model::labels::{ADDRESS, INSTANCE, JOB, RESERVED_PREFIX};
+use model::relabel::{Relabeled, relabel};
+use model::{Labels, LabelsBuilder, TargetGroup};
+use url::form_urlencoded;
+
+use crate::schedule::target_hash;
+
+const SCHEME: &str = "__scheme__";
+const METRICS_PATH: &str = "__metrics_path__";
+const INTERVAL: &str = "__scrape_interval__";
+const TIMEOUT: &str = "__scrape_timeout__";
+const PARAM_PREFIX: &str = "__param_";
+const META_PREFIX: &str = "__meta_";
+
+/// Something to scrape, unchangeable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// As discovery found it, with the job's defaults; before relabelling.
+    pub discovered: Labels,
+    /// After relabelling, the internal labels among them.
+    pub labels: Labels,
+    /// The labels of its series.
+    pub public: Labels,
+    /// Where it is scraped.
+    pub url: String,
+    /// Time between scrapes, milliseconds.
+    pub interval_ms: i64,
+    /// Longest time a scrape may take, milliseconds.
+    pub timeout_ms: i64,
+    /// Of labels and URL: what makes two targets the same.
+    pub hash: u64,
+}
+
+/// What became of a discovered label set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Populated {
+    /// To be scraped.
+    Target(Box<Target>),
+    /// Relabelling dropped it.
+    Dropped {
+        /// As discovery found it.
+        discovered: Labels,
+        /// The index of the rule that dropped it.
+        rule: usize,
+    },
+    /// It cannot be scraped.
+    Invalid {
+        /// Why, naming the target within its group.
+        reason: String,
+    },
+}
+
+/// Every target of a group.
+pub fn populate(group: &TargetGroup, job: &ScrapeConfig) -> impl Iterator<Item = Populated> {
+    group.targets.iter().enumerate().map(move |(i, own)| {
+        let discovered = discovered(own, &group.labels, job);
+        one(&discovered, job).unwrap_or_else(|reason| Populated::Invalid {
+            reason: format!("instance {i} in group {}: {reason}", group.source),
+        })
+    })
+}
+
+/// A target's own labels, its group's where it has none, and the job's where neither has.
+fn discovered(own: &Labels, group: &Labels, job: &ScrapeConfig) -> Labels {
+    let mut builder = LabelsBuilder::new(own);
+    let mut default = |name: &str, value: &str| {
+        if builder.get(name).is_empty() {
+            builder.set(name, value);
+        }
+    };
+    group.iter().for_each(|(name, value)| default(name, value));
+    default(JOB, &job.job_name);
+    default(INTERVAL, &format_duration_ms(job.scrape_interval_ms));
+    default(TIMEOUT, &format_duration_ms(job.scrape_timeout_ms));
+    default(METRICS_PATH, &job.metrics_path);
+    default(SCHEME, &job.scheme);
+    default("__convert_classic_histograms_to_nhcb__", bool_text(job.convert_classic_histograms_to_nhcb));
+    default("__always_scrape_classic_histograms__", bool_text(job.always_scrape_classic_histograms));
+    default("__scrape_native_histograms__", bool_text(job.scrape_native_histograms));
+    for (name, values) in &job.params {
+        if let Some(first) = values.first() {
+            default(&format!("{PARAM_PREFIX}{name}"), first);
+        }
+    }
+    builder.labels()
+}
+
+fn bool_text(on: bool) -> &'static str {
+    if on { "true" } else { "false" }
+}
+
+fn one(discovered: &Labels, job: &ScrapeConfig) -> Result<Populated, String> {
+    let mut builder = LabelsBuilder::new(discovered);
+    if let Relabeled::DroppedBy(rule) = relabel(&mut builder, &job.relabel_configs) {
+        return Ok(Populated::Dropped { discovered: discovered.clone(), rule });
+    }
+    let address = builder.get(ADDRESS).to_owned();
+    if address.is_empty() {
+        return Err("no address".to_owned());
+    }
+    if address.contains('/') {
+        return Err(format!("{address:?} is not a valid hostname"));
+    }
+    let (interval_ms, timeout_ms) = times(&builder)?;
+    builder.retain(|name, _| !name.starts_with(META_PREFIX));
+    if builder.get(INSTANCE).is_empty() {
+        builder.set(INSTANCE, address);
+    }
+    let labels = builder.labels();
+    builder.retain(|name, _| !name.starts_with(RESERVED_PREFIX));
+    let url = url(&labels, job);
+    let hash = target_hash(&labels, &url);
+    let target =
+        Target { discovered: discovered.clone(), public: builder.labels(), labels, url, interval_ms, timeout_ms, hash };
+    Ok(Populated::Target(Box::new(target)))
+}
+
+fn times(builder: &LabelsBuilder) -> Result<(i64, i64), String> {
+    let read = |label: &str, what: &str| -> Result<i64, String> {
+        let text = builder.get(label);
+        let ms = parse_duration_ms(text).map_err(|e| format!("error parsing {what}: {e}"))?;
+        if ms == 0 { Err(format!("{what} cannot be 0")) } else { Ok(ms) }
+    };
+    let (interval, timeout) = (read(INTERVAL, "scrape interval")?, read(TIMEOUT, "scrape timeout")?);
+    if timeout > interval {
+        return Err(format!(
+            "scrape timeout cannot be greater than scrape interval ({:?} > {:?})",
+            builder.get(TIMEOUT),
+            builder.get(INTERVAL)
+        ));
+    }
+    Ok((interval, timeout))
+}
+
+fn url(labels: &Labels, job: &ScrapeConfig) -> String {
+    let mut params: Vec<(String, Vec<String>)> = job.params.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+    for (name, value) in labels {
+        let Some(name) = name.strip_prefix(PARAM_PREFIX) else { continue };
+        match params.iter_mut().find(|(known, _)| known == name) {
+            Some((_, values)) if !values.is_empty() => value.clone_into(&mut values[0]),
+            Some((_, values)) => values.push(value.to_owned()),
+            None => params.push((name.to_owned(), vec![value.to_owned()])),
+        }
+    }
+    params.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    for (name, values) in &params {
+        query.extend_pairs(values.iter().map(|value| (name, value)));
+    }
+    let query = query.finish();
+    let path = escaped_path(labels.value(METRICS_PATH));
+    let slash = if path.starts_with('/') || path.is_empty() { "" } else { "/" };
+    let mark = if query.is_empty() { "" } else { "?" };
+    format!("{}://{}{slash}{path}{mark}{query}", labels.value(SCHEME), labels.value(ADDRESS))
+}
+
+/// As Go writes the path of a URL: what may not stand there is escaped, a question mark among it.
+fn escaped_path(path: &str) -> String {
+    use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+    const ESCAPED: &AsciiSet = &CONTROLS
+        .add(b' ')
+        .add(b'"')
+        .add(b'#')
+        .add(b'%')
+        .add(b'<')
+        .add(b'>')
+        .add(b'?')
+        .add(b'[')
+        .add(b'\\')
+        .add(b']')
+        .add(b'^')
+        .add(b'`')
+        .add(b'{')
+        .add(b'|')
+        .add(b'}');
+    utf8_percent_encode(path, ESCAPED).to_string()
+}
