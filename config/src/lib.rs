@@ -4,16 +4,31 @@
 //! - **Path**: before both paths; every other crate is built from these values.
 //! - **Invariants**: no network, no async; a value that exists is valid; secrets are never printed; a reader of a job
 //!   never needs `global`.
-//! - **Files**: `global`, `scrape`, `sd`, `http`, `secret` the values · `yaml` YAML out.
+//! - **Files**: `global`, `scrape`, `sd`, `http`, `secret` the values · `load` the file as a whole · `sections`, `unserved` what is
+//!   checked and not served · `*_read` one section each, read and shown · `node` YAML in · `decode` fields of a mapping ·
+//!   `yaml` YAML out · `size`, `selector` small languages.
 //! - **Tests**: at the foot of each file; `tests/` reads upstream's data.
 
+mod decode;
+mod error;
 mod global;
 mod http;
+mod http_read;
+mod load;
+mod node;
+mod relabel_read;
 mod scrape;
+mod scrape_read;
 mod sd;
+mod sd_read;
 mod secret;
+mod sections;
+mod selector;
+mod size;
+mod unserved;
 mod yaml;
 
+pub use error::Error;
 pub use global::{Config, GlobalConfig, StorageConfig};
 pub use http::{Authorization, BasicAuth, HttpClientConfig, HttpHeader, OAuth2, ProxyConfig, TlsConfig, TlsVersion};
 pub use scrape::{ScrapeConfig, ScrapeLimits, ScrapeProtocol};

@@ -1,0 +1,31 @@
+//! Why a configuration was refused.
+
+use std::path::PathBuf;
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("cannot read configuration file {}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file says something that is not valid: `prometheus.yml:3:5: scrape_configs[0].scrape_interval: …`.
+    #[error("{}:{line}:{column}: {}{message}", file.display(), if field.is_empty() { String::new() } else { format!("{field}: ") })]
+    Invalid {
+        /// The file.
+        file: PathBuf,
+        /// From one.
+        line: usize,
+        /// From one.
+        column: usize,
+        /// The path of the field; empty when the file is no YAML.
+        field: String,
+        /// What is wrong, and the way out where there is a plain one.
+        message: String,
+    },
+}
