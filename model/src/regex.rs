@@ -241,7 +241,9 @@ fn syntax_error(source: &str, error: &regex_syntax::Error) -> RegexError {
             ErrorKind::RepetitionCountInvalid => "invalid repeat count",
             ErrorKind::EscapeUnexpectedEof => "trailing backslash at end of expression",
             ErrorKind::EscapeUnrecognized => "invalid escape sequence",
-            ErrorKind::FlagUnrecognized | ErrorKind::FlagDanglingNegation => "invalid or unsupported Perl syntax",
+            ErrorKind::FlagUnrecognized | ErrorKind::FlagDanglingNegation | ErrorKind::UnsupportedLookAround => {
+                "invalid or unsupported Perl syntax"
+            }
             ErrorKind::GroupNameDuplicate { .. } => "duplicate capture group name",
             other => return refused(source, &other.to_string()),
         },
