@@ -166,7 +166,7 @@ impl Run {
         for column in &mut self.columns {
             column.values.truncate(rows);
             column.present.truncate(rows.div_ceil(64));
-            if let Some(last) = column.present.last_mut().filter(|_| rows % 64 != 0) {
+            if let Some(last) = column.present.last_mut().filter(|_| !rows.is_multiple_of(64)) {
                 *last &= (1 << (rows % 64)) - 1;
             }
         }
@@ -176,7 +176,7 @@ impl Run {
 impl RunColumn {
     fn push(&mut self, at: usize, value: f64, present: u64) {
         self.values.push(value);
-        if at % 64 == 0 {
+        if at.is_multiple_of(64) {
             self.present.push(0);
         }
         self.present[at / 64] |= present << (at % 64);

@@ -32,6 +32,8 @@ fn unreadable(error: Error) -> QuerierError {
     QuerierError::Store(Box::new(error))
 }
 
+type EachSource<'f> = dyn FnMut(SourceId, &[u32]) -> Result<(), Stop> + 'f;
+type EachAlive<'f> = dyn FnMut(&Labels, &[u32]) -> Result<(), Error> + 'f;
 type Sink<'s> = dyn FnMut(Batch) -> Result<(), QuerierError> + 's;
 
 impl Db {
@@ -123,11 +125,7 @@ impl Db {
     }
 
     /// Calls `each` with every source and those of its matching metrics that it wrote in the buckets of the range.
-    fn each_alive(
-        &self,
-        selection: &Selection<'_>,
-        each: &mut dyn FnMut(&Labels, &[u32]) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    fn each_alive(&self, selection: &Selection<'_>, each: &mut EachAlive<'_>) -> Result<(), Error> {
         let (from, to) = self.buckets(&(selection.start_ms..=selection.end_ms));
         let mut by_segments: HashMap<Vec<u32>, RoaringBitmap> = HashMap::new();
         let walked = by_source(&self.selected(selection)?, &mut |source, metrics| {
@@ -167,7 +165,7 @@ fn columns_max(range: &RangeInclusive<i64>) -> usize {
 }
 
 /// Calls `each` with every source of a selection and its metrics, ascending.
-fn by_source(selected: &[Selected], each: &mut dyn FnMut(SourceId, &[u32]) -> Result<(), Stop>) -> Result<(), Stop> {
+fn by_source(selected: &[Selected], each: &mut EachSource<'_>) -> Result<(), Stop> {
     let mut sources = selected.iter().fold(RoaringBitmap::new(), |all, one| all | &one.sources);
     while let Some(first) = sources.min() {
         let last = sources.select(u32::try_from(limits::SOURCES_AT_ONCE - 1).unwrap_or(u32::MAX)).or(sources.max());

@@ -1,5 +1,7 @@
 //! Random scripts of appends, reopenings, retention and selections against an obviously correct model in memory.
 
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{Appender, Batch, Committed, Labels, Layout, Matcher, Querier, Row, Selection, SourceId};
@@ -316,7 +318,7 @@ fn read(db: &Db, start_ms: i64, end_ms: i64, matchers: &[Matcher]) -> BTreeMap<L
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn the_store_does_what_the_model_does(steps in prop::collection::vec(step(), 1..60)) {
         let mut harness = Harness::new();

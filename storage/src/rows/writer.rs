@@ -110,7 +110,7 @@ impl<'a> Pending<'a> {
         let shared_until = state.newest.max(own_newest);
         for (&(segment, ts), target) in &targets {
             let may_exist = target.flags & OWN_TIMES != 0 || shared_until.is_some_and(|until| ts <= until);
-            pending.put(segment, ts, target, may_exist, batch)?;
+            pending.put((segment, ts), target, may_exist, batch)?;
         }
         pending.mark_frames(batch)?;
         let newest = if pending.stored_ordinary { state.newest.max(Some(row.ts_ms)) } else { state.newest };
@@ -181,12 +181,12 @@ impl<'a> Pending<'a> {
 
     /// Takes away the columns whose series has a sample at this time or later.
     fn refuse_known(&mut self, present: &mut [u64], known: &HashMap<u32, (i64, u64)>) {
-        for i in 0..present.len() {
-            for bit in bits(present[i]) {
+        for (i, word) in present.iter_mut().enumerate() {
+            for bit in bits(*word) {
                 let column = i * LANE + bit;
                 let Some(&(ts, stored)) = known.get(&self.metric(column)) else { continue };
                 if self.refuse(self.row.ts_ms, self.bits_of(column), (ts, stored)) {
-                    present[i] &= !(1 << bit);
+                    *word &= !(1 << bit);
                 }
             }
         }
@@ -244,8 +244,7 @@ impl<'a> Pending<'a> {
     /// Adds one row to the batch, together with what its key already holds.
     fn put(
         &mut self,
-        segment: usize,
-        ts: i64,
+        (segment, ts): (usize, i64),
         target: &Target,
         may_exist: bool,
         batch: &mut WriteBatch,

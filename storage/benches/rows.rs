@@ -1,0 +1,131 @@
+//! What a sample costs: committed, stored, read back. `cargo bench -p storage [-- <sources> <columns> <rows>]`.
+//!
+//! Values are like a node exporter's: a third constant, counters of all speeds, decimals, a few full floats. CPU times
+//! are those of the whole process, RocksDB's own threads included.
+
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement ends at the first error and prints")]
+
+use std::time::{Duration, Instant};
+
+use model::{Appender, Labels, Matcher, Querier, Row, Selection, SourceId};
+use prometheus::Registry;
+use storage::{Db, Options};
+
+const INTERVAL_MS: i64 = 15_000;
+
+struct Shape {
+    sources: usize,
+    columns: usize,
+    rows: usize,
+}
+
+/// User and system time of this process.
+fn cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    Duration::from_millis(ticks * 10)
+}
+
+fn resident_mb() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096 >> 20
+}
+
+fn value(source: usize, column: usize, row: usize) -> f64 {
+    let seed = (source * 7919 + column * 104_729) as u64;
+    let (row, jitter) = (row as u64, (seed ^ row as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40);
+    match column % 20 {
+        0..=6 => (seed % 1000) as f64,
+        7..=10 => (seed % 100_000 + row / 7) as f64,
+        11..=14 => (seed % 1_000_000 + row * (seed % 50) + jitter % 20) as f64,
+        15..=16 => (seed * 1000 + row * 150_000 + jitter % 90_000) as f64,
+        17 => (seed % 100_000 + row * 1413 + jitter % 30) as f64 / 100.0,
+        18 => (jitter % 64) as f64,
+        _ => (seed % 1000) as f64 + jitter as f64 / 16_777_259.0,
+    }
+}
+
+fn report(what: &str, samples: usize, (started, cpu_before): (Instant, Duration)) {
+    let per = |time: Duration| time.as_nanos() as f64 / samples as f64;
+    println!(
+        "{what:<34} {:>8.2} ns/sample wall {:>8.2} ns/sample CPU",
+        per(started.elapsed()),
+        per(cpu() - cpu_before)
+    );
+}
+
+fn now() -> (Instant, Duration) {
+    (Instant::now(), cpu())
+}
+
+fn select(db: &Db, matchers: &[Matcher], end_ms: i64) -> usize {
+    let mut samples = 0;
+    let mut sink = |batch: model::Batch| {
+        samples += batch.columns.len() * batch.timestamps_ms.len();
+        Ok(())
+    };
+    db.select(&Selection { start_ms: 0, end_ms, matchers }, &mut sink).unwrap();
+    samples
+}
+
+fn main() {
+    let numbers: Vec<usize> = std::env::args().filter_map(|arg| arg.parse().ok()).collect();
+    let get = |i: usize, default| numbers.get(i).copied().unwrap_or(default);
+    let shape = Shape { sources: get(0, 200), columns: get(1, 1000), rows: get(2, 240) };
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(Options::new(dir.path()), &Registry::new()).unwrap();
+
+    let labels: Vec<Labels> = (0..shape.columns)
+        .map(|i| Labels::from_pairs([("__name__", format!("metric_{}_total", i / 10)), ("i", i.to_string())]))
+        .collect();
+    let start = now();
+    let ids = db.metrics(&labels).unwrap();
+    report("new metrics (per metric)", labels.len(), start);
+    let layout = db.layout(&ids).unwrap();
+    let sources: Vec<SourceId> = (0..shape.sources)
+        .map(|i| db.source(&Labels::from_pairs([("instance", i.to_string()), ("job", "bench".to_owned())])).unwrap())
+        .collect();
+    let present = vec![u64::MAX; shape.columns.div_ceil(64)];
+
+    let mut spent = (Duration::ZERO, Duration::ZERO);
+    let mut slowest = Duration::ZERO;
+    for row in 0..shape.rows {
+        let all: Vec<Vec<f64>> = (0..shape.sources)
+            .map(|source| (0..shape.columns).map(|column| value(source, column, row)).collect())
+            .collect();
+        let (started, cpu_before) = now();
+        for (source, values) in sources.iter().zip(&all) {
+            let ts_ms = row as i64 * INTERVAL_MS;
+            let one = Instant::now();
+            let row = Row { source: *source, ts_ms, layout: &layout, values, present: &present, own_times: &[] };
+            assert_eq!(db.commit(&[row]).unwrap().stored as usize, shape.columns);
+            slowest = slowest.max(one.elapsed());
+        }
+        spent = (spent.0 + started.elapsed(), spent.1 + (cpu() - cpu_before));
+    }
+    let samples = shape.sources * shape.columns * shape.rows;
+    let per = |time: Duration| time.as_nanos() as f64 / samples as f64;
+    println!("{:<34} {:>8.2} ns/sample wall {:>8.2} ns/sample CPU", "commit", per(spent.0), per(spent.1));
+    println!("slowest commit {slowest:?}, resident {} MB", resident_mb());
+
+    let end_ms = shape.rows as i64 * INTERVAL_MS;
+    let start = now();
+    report("select everything", select(&db, &[], end_ms), start);
+    let one = [Matcher::equal("__name__", "metric_5_total")];
+    let start = now();
+    report("select one name (10 columns)", select(&db, &one, end_ms), start);
+    let one = [Matcher::equal("__name__", "metric_5_total"), Matcher::equal("instance", "7")];
+    let start = now();
+    report("select ten series", select(&db, &one, end_ms), start);
+    println!("resident {} MB", resident_mb());
+
+    let start = Instant::now();
+    drop(db);
+    println!("close {:?}", start.elapsed());
+    let start = Instant::now();
+    let db = Db::open(Options::new(dir.path()), &Registry::new()).unwrap();
+    println!("open {:?}", start.elapsed());
+    let stats = db.stats(10).unwrap();
+    println!("{} series, {:.2} bytes a sample on disk", stats.series, stats.disk_bytes as f64 / samples as f64);
+}

@@ -1,0 +1,235 @@
+//! What is said about directories that cannot be opened, and what a directory keeps.
+
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
+
+use std::error::Error as _;
+
+use model::{AppendError, Appender, Labels, MetricId, Querier, Row, Selection};
+use prometheus::Registry;
+use storage::{Db, Error, Options};
+
+fn small(path: impl Into<std::path::PathBuf>) -> Options {
+    Options { memory_bytes: 8 << 20, bucket_ms: 1000, ..Options::new(path) }
+}
+
+fn open(path: impl Into<std::path::PathBuf>) -> Result<Db, Error> {
+    Db::open(small(path), &Registry::new())
+}
+
+fn put(db: &Db, job: &str, name: &str, ts_ms: i64) {
+    let source = db.source(&Labels::from_pairs([("job", job)])).unwrap();
+    let layout = db.layout(&db.metrics(&[Labels::from_pairs([("__name__", name)])]).unwrap()).unwrap();
+    let row = Row { source, ts_ms, layout: &layout, values: &[ts_ms as f64], present: &[1], own_times: &[] };
+    assert_eq!(db.commit(&[row]).unwrap().stored, 1);
+}
+
+fn names(db: &Db) -> Vec<String> {
+    db.label_values("__name__", &Selection { start_ms: 0, end_ms: i64::MAX, matchers: &[] }, 0).unwrap()
+}
+
+#[test]
+fn a_directory_in_use_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path()).unwrap();
+    let error = open(dir.path()).unwrap_err();
+    assert!(matches!(error, Error::InUse { .. }), "{error:?}");
+    assert!(error.to_string().contains(&dir.path().display().to_string()), "{error}");
+    drop(db);
+    open(dir.path()).unwrap();
+}
+
+#[test]
+fn what_is_no_directory_or_not_writable_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, b"x").unwrap();
+    let error = open(&file).unwrap_err();
+    assert_eq!(error.to_string(), format!("cannot open database {}: it is not a directory", file.display()));
+    let below = file.join("below");
+    let error = open(&below).unwrap_err();
+    assert_eq!(error.to_string(), format!("cannot write to database directory {}", below.display()));
+    assert!(error.source().is_some());
+}
+
+#[test]
+fn another_format_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()).unwrap());
+    let mut options = rocksdb::Options::default();
+    options.create_missing_column_families(true);
+    let families = ["default", "meta", "rows", "metrics", "sources", "layouts"];
+    let mut descriptors: Vec<_> =
+        families.iter().map(|name| rocksdb::ColumnFamilyDescriptor::new(*name, rocksdb::Options::default())).collect();
+    let mut postings = rocksdb::Options::default();
+    postings.set_merge_operator_associative("union", |_, _, _| None);
+    descriptors.push(rocksdb::ColumnFamilyDescriptor::new("postings", postings));
+    let db = rocksdb::DB::open_cf_descriptors(&options, dir.path(), descriptors).unwrap();
+    db.put_cf(db.cf_handle("meta").unwrap(), b"format", b"weft-99").unwrap();
+    drop(db);
+    let error = open(dir.path()).unwrap_err().to_string();
+    assert!(error.contains("weft-99") && error.contains("weft-1"), "{error}");
+}
+
+#[test]
+fn a_directory_with_column_families_of_another_version_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = rocksdb::Options::default();
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    drop(rocksdb::DB::open_cf(&options, dir.path(), ["default", "hypercubes"]).unwrap());
+    let error = open(dir.path()).unwrap_err();
+    assert!(matches!(error, Error::Format { .. }), "{error:?}");
+    assert!(error.to_string().contains("hypercubes"), "{error}");
+}
+
+#[test]
+fn options_that_cannot_work_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { bucket_ms: 0, ..Options::new(dir.path()) };
+    let error = Db::open(options, &Registry::new()).unwrap_err().to_string();
+    assert!(error.contains("bucket_ms is 0"), "{error}");
+}
+
+#[test]
+fn a_closed_database_takes_no_rows_and_still_reads() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path()).unwrap();
+    put(&db, "a", "up", 1);
+    db.close().unwrap();
+    assert!(matches!(db.source(&Labels::empty()), Err(AppendError::Closed)));
+    assert!(matches!(db.commit(&[]), Err(AppendError::Closed)));
+    assert_eq!(names(&db), ["up"]);
+}
+
+#[test]
+fn rows_that_do_not_fit_are_refused_and_nothing_is_stored() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path()).unwrap();
+    let source = db.source(&Labels::from_pairs([("job", "a")])).unwrap();
+    let layout = db.layout(&db.metrics(&[Labels::from_pairs([("__name__", "up")])]).unwrap()).unwrap();
+    let good = Row { source, ts_ms: 1, layout: &layout, values: &[1.0], present: &[1], own_times: &[] };
+    for rows in [
+        &[Row { values: &[], ..good }][..],
+        &[Row { present: &[], ..good }],
+        &[Row { own_times: &[(7, 1)], ..good }],
+        &[Row { present: &[0], own_times: &[(0, 1)], ..good }],
+        &[good, good],
+    ] {
+        assert!(matches!(db.commit(rows), Err(AppendError::Store(_))), "{rows:?}");
+    }
+    assert_eq!(names(&db), Vec::<String>::new());
+}
+
+#[test]
+fn ids_stay_across_a_restart_and_go_with_the_retention() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = Registry::new();
+    let options = || Options { retention_ms: 10_000, ..small(dir.path()) };
+    let db = Db::open(options(), &registry).unwrap();
+    put(&db, "old", "gone", 1_000);
+    put(&db, "new", "kept", 1_000);
+    put(&db, "new", "kept", 20_000);
+    let ids = db.metrics(&[Labels::from_pairs([("__name__", "kept")])]).unwrap();
+    drop(db);
+    let db = Db::open(options(), &registry).unwrap();
+    assert_eq!(db.metrics(&[Labels::from_pairs([("__name__", "kept")])]).unwrap(), ids);
+    assert_eq!(names(&db), ["gone", "kept"]);
+    assert_eq!(db.enforce_retention(22_000).unwrap(), 1);
+    assert_eq!(names(&db), ["kept"]);
+    let stats = db.stats(10).unwrap();
+    assert_eq!((stats.series, stats.label_pairs, stats.min_time_ms), (1, 2, Some(20_000)));
+    // The metric that went is made anew; the one that stayed is the same.
+    put(&db, "new", "gone", 21_000);
+    assert_eq!(db.metrics(&[Labels::from_pairs([("__name__", "kept")])]).unwrap(), ids);
+    assert_eq!(names(&db), ["gone", "kept"]);
+}
+
+#[test]
+fn ids_in_use_by_this_process_outlive_the_retention() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(Options { retention_ms: 5_000, ..small(dir.path()) }, &Registry::new()).unwrap();
+    let source = db.source(&Labels::from_pairs([("job", "a")])).unwrap();
+    let layout = db.layout(&db.metrics(&[Labels::from_pairs([("__name__", "up")])]).unwrap()).unwrap();
+    let row = |ts_ms| Row { source, ts_ms, layout: &layout, values: &[1.0], present: &[1], own_times: &[] };
+    db.commit(&[row(1_000)]).unwrap();
+    assert_eq!(db.enforce_retention(100_000).unwrap(), 1);
+    assert_eq!(names(&db), Vec::<String>::new());
+    assert_eq!(db.commit(&[row(1_500)]).unwrap().too_old, 1);
+    assert_eq!(db.commit(&[row(100_000)]).unwrap().stored, 1);
+    assert_eq!(names(&db), ["up"]);
+}
+
+#[test]
+fn the_oldest_buckets_make_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path()).unwrap();
+    for bucket in 0..5 {
+        put(&db, "a", "up", bucket * 1000);
+    }
+    assert_eq!(db.enforce_size(u64::MAX).unwrap(), 0);
+    assert_eq!(db.enforce_size(0).unwrap(), 4);
+    assert_eq!(db.stats(1).unwrap().min_time_ms, Some(4000));
+    assert_eq!(db.enforce_size(0).unwrap(), 0);
+}
+
+#[test]
+fn a_corrupt_row_is_passed_over_and_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path()).unwrap();
+    for ts in 1..=3 {
+        put(&db, "a", "up", ts);
+    }
+    drop(db);
+    let mut options = rocksdb::Options::default();
+    options.set_merge_operator_associative("union", |_, _, _| None);
+    let families = ["default", "meta", "rows", "metrics", "sources", "layouts", "postings"];
+    let raw =
+        rocksdb::DB::open_cf_with_opts(&options, dir.path(), families.map(|name| (name, options.clone()))).unwrap();
+    let rows = raw.cf_handle("rows").unwrap();
+    let keys: Vec<Box<[u8]>> =
+        raw.iterator_cf(rows, rocksdb::IteratorMode::Start).map(|item| item.unwrap().0).collect();
+    assert_eq!(keys.len(), 4, "a frame and three rows");
+    raw.put_cf(rows, &keys[2], b"garbage").unwrap();
+    drop(raw);
+    let registry = Registry::new();
+    let db = Db::open(small(dir.path()), &registry).unwrap();
+    let mut timestamps = vec![];
+    let mut sink = |batch: model::Batch| {
+        timestamps.extend(batch.timestamps_ms);
+        Ok(())
+    };
+    db.select(&Selection { start_ms: 0, end_ms: 100, matchers: &[] }, &mut sink).unwrap();
+    assert_eq!(timestamps, [1, 3]);
+    let counted = registry.gather().into_iter().find(|f| f.name() == "weft_storage_corrupt_values_total").unwrap();
+    assert_eq!(counted.get_metric()[0].get_counter().get_value(), 1.0);
+}
+
+#[test]
+fn a_row_of_many_segments_is_one_commit_and_several_batches() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(Options { bucket_ms: 100_000, ..Options::new(dir.path()) }, &Registry::new()).unwrap();
+    let source = db.source(&Labels::from_pairs([("job", "huge")])).unwrap();
+    let labels: Vec<Labels> = (0..20_000)
+        .map(|i| Labels::from_pairs([("__name__", format!("m{}", i % 100)), ("i", i.to_string())]))
+        .collect();
+    let ids: Vec<MetricId> = db.metrics(&labels).unwrap();
+    let layout = db.layout(&ids).unwrap();
+    let present = vec![u64::MAX; ids.len().div_ceil(64)];
+    for ts in 1..4 {
+        let values: Vec<f64> = (0..ids.len()).map(|i| (i as i64 * ts) as f64).collect();
+        let row = Row { source, ts_ms: ts, layout: &layout, values: &values, present: &present, own_times: &[] };
+        assert_eq!(db.commit(&[row]).unwrap().stored as usize, ids.len());
+    }
+    let (mut batches, mut columns) = (0, 0);
+    let mut sink = |batch: model::Batch| {
+        (batches, columns) = (batches + 1, columns + batch.columns.len());
+        for column in &batch.columns {
+            let i: f64 = column.labels.value("i").parse().unwrap();
+            assert_eq!(column.values, [i, i * 2.0, i * 3.0]);
+        }
+        Ok(())
+    };
+    db.select(&Selection { start_ms: 0, end_ms: 10, matchers: &[] }, &mut sink).unwrap();
+    assert_eq!(columns, ids.len());
+    assert!(batches > 1, "a wide source comes in several batches");
+}
