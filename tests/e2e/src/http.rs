@@ -1,0 +1,104 @@
+//! HTTP to what a test started.
+
+use std::time::Duration;
+
+use reqwest::{Certificate, Client, Method, RequestBuilder};
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+/// A client of one server; every call waits for its answer.
+#[derive(Debug)]
+pub struct Http {
+    client: Client,
+    runtime: Runtime,
+    base: String,
+    token: Option<String>,
+}
+
+impl Http {
+    /// A client; `base` has no slash at its end.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn new(base: impl Into<String>) -> Self {
+        Self::with(base.into(), None, None)
+    }
+
+    /// A client that trusts a certificate authority and sends a bearer token.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn trusting(base: impl Into<String>, ca_pem: &str, token: &str) -> Self {
+        Self::with(base.into(), Some(ca_pem), Some(token.to_owned()))
+    }
+
+    fn with(base: String, ca_pem: Option<&str>, token: Option<String>) -> Self {
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let ca = ca_pem.map(|pem| Certificate::from_pem(pem.as_bytes()).unwrap());
+        let builder = Client::builder().timeout(Duration::from_secs(30)).no_proxy();
+        let client = builder.tls_certs_only(ca).build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        Self { client, runtime, base, token }
+    }
+
+    fn send(&self, request: RequestBuilder) -> Result<(u16, String), String> {
+        let request = match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        };
+        self.runtime.block_on(async {
+            let response = request.send().await.map_err(|error| format!("{error:?}"))?;
+            let status = response.status().as_u16();
+            Ok((status, response.text().await.map_err(|error| format!("{error:?}"))?))
+        })
+    }
+
+    /// Status and body of a GET.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn get(&self, path: &str) -> Result<(u16, String), String> {
+        self.send(self.client.get(format!("{}{path}", self.base)))
+    }
+
+    /// Status and body of a POST of a form.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn post(&self, path: &str, form: &[(&str, &str)]) -> Result<(u16, String), String> {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let request = self.client.post(format!("{}{path}", self.base));
+        self.send(request.header("content-type", "application/x-www-form-urlencoded").body(body))
+    }
+
+    /// Status and body of a request with a JSON body.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn json(&self, method: &str, path: &str, kind: &str, body: &Value) -> Result<(u16, String), String> {
+        let method: Method = method.parse().map_err(|_| "no method".to_owned())?;
+        let request = self.client.request(method, format!("{}{path}", self.base));
+        self.send(request.header("content-type", kind).body(body.to_string()))
+    }
+
+    /// The `data` of a successful API answer.
+    ///
+    /// # Errors
+    /// When there is no answer or it is an error.
+    pub fn api(&self, path: &str) -> Result<Value, String> {
+        let (status, body) = self.get(&format!("/api/v1/{path}"))?;
+        let mut value: Value = serde_json::from_str(&body).map_err(|error| format!("{status}: {error}: {body}"))?;
+        if value["status"] != "success" { Err(format!("{status}: {body}")) } else { Ok(value["data"].take()) }
+    }
+
+    /// The result of an instant query.
+    ///
+    /// # Errors
+    /// When there is no answer or it is an error.
+    pub fn query(&self, query: &str) -> Result<Value, String> {
+        let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("query", query).finish();
+        Ok(self.api(&format!("query?{query}"))?["result"].take())
+    }
+}

@@ -1,0 +1,272 @@
+//! A kube-apiserver with its etcd, the objects of an Antrea deployment in it, and the pods' metrics endpoints.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+
+use e2e::{Http, Process, eventually, free_port};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use serde_json::{Value, json};
+
+/// The running cluster.
+pub(crate) struct Cluster {
+    pub(crate) port: u16,
+    pub(crate) ca_pem: String,
+    admin: Http,
+    _processes: Vec<Process>,
+    _folder: tempfile::TempDir,
+}
+
+struct Pki {
+    ca: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl Pki {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "test-ca");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self { ca: CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap() }
+    }
+
+    fn server(&self, names: &[&str]) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>()).unwrap();
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        (params.signed_by(&key, &self.ca).unwrap().pem(), key.serialize_pem())
+    }
+}
+
+const ADMIN: &str = "the-admin-token-of-this-test";
+
+impl Cluster {
+    pub(crate) fn start(advertise: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let programs = PathBuf::from(std::env::var_os("WEFT_KUBE_BIN").unwrap());
+        let write = |name: &str, text: &str| -> PathBuf {
+            let path = folder.path().join(name);
+            fs::write(&path, text).unwrap();
+            path
+        };
+        let pki = Pki::new();
+        let ca_pem = pki.ca.pem();
+        let (certificate, key) = pki.server(&["127.0.0.1", "localhost", "kubernetes.default.svc", advertise]);
+        let account_key = KeyPair::generate().unwrap().serialize_pem();
+        let files = [
+            ("tls-cert-file", write("server.crt", &certificate)),
+            ("tls-private-key-file", write("server.key", &key)),
+            ("client-ca-file", write("ca.crt", &ca_pem)),
+            ("token-auth-file", write("tokens.csv", &format!("{ADMIN},admin,admin,\"system:masters\"\n"))),
+            ("service-account-key-file", write("sa.key", &account_key)),
+            ("service-account-signing-key-file", write("sa.key", &account_key)),
+        ];
+        let (etcd_port, peer_port, port) = (free_port(), free_port(), free_port());
+        let etcd = Process::start(
+            Command::new(programs.join("etcd"))
+                .args(["--name", "t", "--log-level", "warn", "--unsafe-no-fsync", "--data-dir"])
+                .arg(folder.path().join("etcd"))
+                .args(["--listen-client-urls", &format!("http://127.0.0.1:{etcd_port}")])
+                .args(["--advertise-client-urls", &format!("http://127.0.0.1:{etcd_port}")])
+                .args(["--listen-peer-urls", &format!("http://127.0.0.1:{peer_port}")])
+                .args(["--initial-advertise-peer-urls", &format!("http://127.0.0.1:{peer_port}")])
+                .args(["--initial-cluster", &format!("t=http://127.0.0.1:{peer_port}")]),
+            &folder.path().join("etcd.log"),
+        );
+        let etcd_http = Http::new(format!("http://127.0.0.1:{etcd_port}"));
+        eventually("etcd answers", || etcd_http.get("/health").map(drop));
+        let mut server = Command::new(programs.join("kube-apiserver"));
+        server
+            .arg(format!("--etcd-servers=http://127.0.0.1:{etcd_port}"))
+            .arg(format!("--secure-port={port}"))
+            .arg(format!("--advertise-address={advertise}"))
+            .args([
+                "--bind-address=0.0.0.0",
+                "--authorization-mode=RBAC",
+                "--profiling=false",
+                "--allow-privileged=true",
+            ])
+            .args([
+                "--service-account-issuer=https://kubernetes.default.svc",
+                "--service-cluster-ip-range=10.96.0.0/24",
+            ])
+            // Pods would need a `default` ServiceAccount, which only the controller-manager makes.
+            .arg("--disable-admission-plugins=ServiceAccount")
+            .args(files.iter().map(|(flag, path)| format!("--{flag}={}", path.display())));
+        let log = folder.path().join("apiserver.log");
+        let mut server = Process::start(&mut server, &log);
+        let admin = Http::trusting(format!("https://127.0.0.1:{port}"), &ca_pem, ADMIN);
+        eventually("the API server is ready", || {
+            assert!(server.ended().is_none(), "the API server ended:\n{}", server.output());
+            match admin.get("/readyz") {
+                Ok((200, _)) => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        });
+        Self { port, ca_pem, admin, _processes: vec![server, etcd], _folder: folder }
+    }
+
+    /// Creates an object.
+    pub(crate) fn create(&self, path: &str, object: &Value) -> Value {
+        let (status, body) = self.admin.json("POST", path, "application/json", object).unwrap();
+        assert!(status == 201 || status == 409, "{path}: {status}: {body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    pub(crate) fn delete(&self, path: &str) {
+        let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0});
+        let (status, body) = self.admin.json("DELETE", path, "application/json", &options).unwrap();
+        assert_eq!(status, 200, "{path}: {body}");
+    }
+
+    /// The ServiceAccount, ClusterRole and ClusterRoleBinding of the seed's manifest.
+    pub(crate) fn apply_manifest_rbac(&self) {
+        let rbac = "/apis/rbac.authorization.k8s.io/v1";
+        self.create(
+            "/api/v1/namespaces/monitoring/serviceaccounts",
+            &json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "prometheus"}}),
+        );
+        self.create(&format!("{rbac}/clusterroles"), &role(&["nodes", "nodes/proxy", "services", "endpoints", "pods"]));
+        self.create(
+            &format!("{rbac}/clusterrolebindings"),
+            &json!({
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "prometheus"},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "prometheus"},
+                "subjects": [{"kind": "ServiceAccount", "name": "prometheus", "namespace": "monitoring"}],
+            }),
+        );
+    }
+
+    /// Takes a resource out of the ClusterRole, and ends the watches that were allowed.
+    pub(crate) fn forbid(&self, resource: &str) {
+        let left = ["nodes", "nodes/proxy", "services", "endpoints", "pods"];
+        let left: Vec<&str> = left.into_iter().filter(|r| *r != resource).collect();
+        let path = "/apis/rbac.authorization.k8s.io/v1/clusterroles/prometheus";
+        let (status, body) = self.admin.json("PUT", path, "application/json", &role(&left)).unwrap();
+        assert_eq!(status, 200, "{body}");
+    }
+
+    /// A pod of Antrea's agent, running.
+    pub(crate) fn agent(&self, name: &str, node: &str, ip: &str) {
+        self.pod(name, node, ip, &json!([
+            {"name": "antrea-agent", "image": "example.invalid/agent:1", "ports": [{"name": "api", "containerPort": 10350, "protocol": "TCP"}]},
+            {"name": "antrea-ovs", "image": "example.invalid/ovs:1"},
+        ]));
+    }
+
+    /// The pod of Antrea's controller with its Service and Endpoints.
+    pub(crate) fn controller(&self, name: &str, node: &str, ip: &str) {
+        self.pod(name, node, ip, &json!([
+            {"name": "antrea-controller", "image": "example.invalid/controller:1", "ports": [{"name": "api", "containerPort": 10349, "protocol": "TCP"}]},
+        ]));
+        let metadata = json!({"name": "antrea", "namespace": "kube-system", "labels": {"app": "antrea"}});
+        self.create(
+            "/api/v1/namespaces/kube-system/services",
+            &json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata,
+                "spec": {"ports": [{"name": "https", "port": 443, "targetPort": "api", "protocol": "TCP"}]}}),
+        );
+        self.create(
+            "/api/v1/namespaces/kube-system/endpoints",
+            &json!({"apiVersion": "v1", "kind": "Endpoints", "metadata": metadata, "subsets": [{
+                "addresses": [{"ip": ip, "nodeName": node, "targetRef": {"kind": "Pod", "namespace": "kube-system", "name": name}}],
+                "ports": [{"name": "https", "port": 10349, "protocol": "TCP"}]}]}),
+        );
+    }
+
+    fn pod(&self, name: &str, node: &str, ip: &str, containers: &Value) {
+        let pods = "/api/v1/namespaces/kube-system/pods";
+        self.create(
+            pods,
+            &json!({
+                "apiVersion": "v1", "kind": "Pod",
+                "metadata": {"name": name, "labels": {"app": "antrea"}},
+                "spec": {"nodeName": node, "terminationGracePeriodSeconds": 0, "containers": containers},
+            }),
+        );
+        let status = json!({"status": {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "hostIP": "127.0.0.1",
+            "conditions": [{"type": "Ready", "status": "True"}]}});
+        let path = format!("{pods}/{name}/status");
+        let (code, body) = self.admin.json("PATCH", &path, "application/merge-patch+json", &status).unwrap();
+        assert_eq!(code, 200, "{body}");
+    }
+
+    /// A token of a ServiceAccount, by the TokenRequest API.
+    pub(crate) fn token(&self, namespace: &str, account: &str) -> String {
+        let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token");
+        let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}});
+        self.create(&path, &request)["status"]["token"].as_str().unwrap().to_owned()
+    }
+
+    /// Metrics endpoints over HTTPS with a self-signed certificate, for those with the token only. They end with the
+    /// process.
+    pub(crate) fn fake_pods(&self, addresses: &[&str], token: &str) -> Vec<std::thread::JoinHandle<()>> {
+        let own = Pki::new();
+        let (certificate, key) = own.server(&["antrea"]);
+        let der = |pem: &str| -> Vec<u8> {
+            use rustls::pki_types::pem::PemObject as _;
+            CertificateDer::from_pem_slice(pem.as_bytes()).map(|c| c.to_vec()).unwrap_or_default()
+        };
+        let key = {
+            use rustls::pki_types::pem::PemObject as _;
+            PrivatePkcs8KeyDer::from_pem_slice(key.as_bytes()).unwrap()
+        };
+        let config = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![CertificateDer::from(der(&certificate))], PrivateKeyDer::Pkcs8(key))
+            .unwrap();
+        let config = Arc::new(config);
+        let start = |address: &&str| {
+            let listener = TcpListener::bind(address).unwrap();
+            let (config, expected) = (Arc::clone(&config), format!("authorization: bearer {}", token.to_lowercase()));
+            std::thread::spawn(move || {
+                for stream in listener.incoming().flatten() {
+                    let (config, expected) = (Arc::clone(&config), expected.clone());
+                    std::thread::spawn(move || {
+                        serve(StreamOwned::new(ServerConnection::new(config).unwrap(), stream), &expected)
+                    });
+                }
+            })
+        };
+        addresses.iter().map(start).collect()
+    }
+}
+
+fn role(resources: &[&str]) -> Value {
+    let verbs = json!(["get", "list", "watch"]);
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "prometheus"},
+        "rules": [
+            {"apiGroups": [""], "resources": resources, "verbs": verbs},
+            {"apiGroups": ["networking.k8s.io"], "resources": ["ingresses"], "verbs": verbs},
+            {"nonResourceURLs": ["/metrics"], "verbs": ["get"]},
+        ],
+    })
+}
+
+fn serve(mut stream: StreamOwned<ServerConnection, std::net::TcpStream>, expected: &str) {
+    loop {
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") {
+            match stream.read(&mut byte) {
+                Ok(1) => head.push(byte[0]),
+                _ => return,
+            }
+        }
+        let allowed = String::from_utf8_lossy(&head).to_lowercase().contains(expected);
+        let body = "# TYPE process_open_fds gauge\nprocess_open_fds 12\n\
+                    # TYPE antrea_agent_local_pod_count gauge\nantrea_agent_local_pod_count 3\n";
+        let (status, body) = if allowed { ("200 OK", body) } else { ("401 Unauthorized", "") };
+        let answer = format!(
+            "HTTP/1.1 {status}\r\ncontent-type: text/plain; version=0.0.4\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        if stream.write_all(answer.as_bytes()).and_then(|()| stream.flush()).is_err() {
+            return;
+        }
+    }
+}

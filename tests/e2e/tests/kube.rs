@@ -1,0 +1,171 @@
+//! The Antrea jobs against a real kube-apiserver and etcd, in a network namespace of their own.
+//!
+//! The API server refuses loopback addresses in Endpoints, so this test starts itself again under `unshare`, where
+//! 10.244.0.0/24 exists on `lo` alone and nothing can leave. Where that right is missing it says so and counts as
+//! skipped. The configuration is the text of the ConfigMap in `deploy/antrea`, byte for byte.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a test: a failed step is its message"
+)]
+
+mod cluster;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use cluster::Cluster;
+use e2e::{Weft, eventually};
+use serde_json::{Value, json};
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().collect();
+    if args.iter().any(|arg| arg == "--list") {
+        println!("antrea: test");
+        return ExitCode::SUCCESS;
+    }
+    if args.get(1).is_some_and(|arg| arg == "inside") {
+        inside();
+        return ExitCode::SUCCESS;
+    }
+    let result = |text: &str, counts: &str| println!("test antrea ... {text}\n\ntest result: {text}. {counts}\n");
+    if let Some(why) = cannot() {
+        e2e::skipped(&why);
+        result("ok", "0 passed; 0 failed; 1 ignored");
+        println!("0 passed, 0 failed, 1 skipped");
+        return ExitCode::SUCCESS;
+    }
+    let again = Command::new("unshare")
+        .args(["--net", "--mount", "--propagation", "private"])
+        .arg(&args[0])
+        .arg("inside")
+        .status();
+    if again.is_ok_and(|status| status.success()) {
+        result("ok", "1 passed; 0 failed; 0 ignored");
+        return ExitCode::SUCCESS;
+    }
+    result("FAILED", "0 passed; 1 failed; 0 ignored");
+    ExitCode::FAILURE
+}
+
+/// Why the test cannot run here, if it cannot.
+fn cannot() -> Option<String> {
+    let namespace = Command::new("unshare").args(["--net", "--mount", "true"]).output();
+    if !namespace.is_ok_and(|output| output.status.success()) {
+        return Some("no right to make a network namespace (unshare --net --mount)".to_owned());
+    }
+    let folder = std::env::var_os("WEFT_KUBE_BIN")?;
+    let missing = ["kube-apiserver", "etcd"].into_iter().find(|name| !Path::new(&folder).join(name).exists());
+    missing.map(|name| format!("$WEFT_KUBE_BIN has no {name}; `cargo xtask test` builds it"))
+}
+
+/// The `prometheus.yml` in the ConfigMap of a manifest, without its indentation.
+fn config_map(manifest: &str) -> String {
+    let start = manifest.find("  prometheus.yml: |-\n").unwrap() + "  prometheus.yml: |-\n".len();
+    let lines = manifest[start..].lines().take_while(|line| *line != "---");
+    lines.map(|line| line.strip_prefix("    ").unwrap_or(line.trim_start()).to_owned() + "\n").collect()
+}
+
+fn run(program: &str, args: &[&str]) {
+    let status = Command::new(program).args(args).status().unwrap();
+    assert!(status.success(), "{program} {args:?}");
+}
+
+const AGENTS: [(&str, &str, &str); 2] =
+    [("antrea-agent-aaaaa", "node-a", "127.0.0.11"), ("antrea-agent-bbbbb", "node-b", "127.0.0.12")];
+
+fn inside() {
+    run("ip", &["link", "set", "lo", "up"]);
+    for address in ["10.244.0.2/32", "10.244.0.13/32"] {
+        run("ip", &["addr", "add", address, "dev", "lo"]);
+    }
+    let cluster = Cluster::start("10.244.0.2");
+    cluster.create(
+        "/api/v1/namespaces",
+        &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "monitoring"}}),
+    );
+    cluster.apply_manifest_rbac();
+    for (name, node, ip) in AGENTS {
+        cluster.agent(name, node, ip);
+    }
+    cluster.controller("antrea-controller-0", "node-a", "10.244.0.13");
+    let token = cluster.token("monitoring", "prometheus");
+    let addresses = ["127.0.0.11:10350", "127.0.0.12:10350", "127.0.0.14:10350", "10.244.0.13:10349"];
+    let _pods = cluster.fake_pods(&addresses, &token);
+    // What a pod finds: the token, the certificate authority, and where the API server is.
+    run("mount", &["-t", "tmpfs", "none", "/run"]);
+    let account = Path::new("/run/secrets/kubernetes.io/serviceaccount");
+    fs::create_dir_all(account).unwrap();
+    fs::write(account.join("token"), &token).unwrap();
+    fs::write(account.join("ca.crt"), &cluster.ca_pem).unwrap();
+    let manifest =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/antrea/antrea-prometheus.yml")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("prometheus.yml"), config_map(&manifest)).unwrap();
+    let environment =
+        [("KUBERNETES_SERVICE_HOST", "10.244.0.2".to_owned()), ("KUBERNETES_SERVICE_PORT", cluster.port.to_string())];
+    let weft = Weft::start_with(folder, &["--log.level=debug"], &environment);
+
+    println!("all three jobs come up");
+    let up = |n: usize| move |targets: &[Value]| targets.len() == n && targets.iter().all(|t| t["health"] == "up");
+    let targets = wait_for_targets(&weft, up(4));
+    let instances: Vec<&str> = targets.iter().map(|t| t["labels"]["instance"].as_str().unwrap()).collect();
+    let api_server = format!("10.244.0.2:{}", cluster.port);
+    assert_eq!(
+        instances,
+        [&api_server, "node-a;antrea-agent-aaaaa", "node-a;antrea-controller-0", "node-b;antrea-agent-bbbbb"]
+    );
+    let agent = targets.iter().find(|t| t["labels"]["instance"] == "node-a;antrea-agent-aaaaa").unwrap();
+    assert_eq!(agent["scrapeUrl"], "https://127.0.0.11:10350/metrics");
+    assert_eq!(agent["discoveredLabels"]["__meta_kubernetes_pod_container_name"], "antrea-agent");
+
+    println!("the article's queries answer");
+    answers(&weft, "process_open_fds{job=~\"antrea.*\"}", 3);
+    answers(&weft, "antrea_agent_local_pod_count{instance=~\"^node-a.*\"}", 1);
+    answers(&weft, "sum by (job) (up)", 3);
+    answers(&weft, "apiserver_request_total{job=\"kubernetes-apiservers\"} > 0", 1);
+
+    println!("a pod deleted goes stale, and no longer is a target");
+    cluster.delete("/api/v1/namespaces/kube-system/pods/antrea-agent-bbbbb");
+    wait_for_targets(&weft, up(3));
+    eventually("its series are stale", || {
+        let result = weft.http.query("antrea_agent_local_pod_count{instance=\"node-b;antrea-agent-bbbbb\"}")?;
+        if result[0].is_null() { Ok(()) } else { Err(result.to_string()) }
+    });
+    let last = "timestamp(last_over_time(up{instance=\"node-b;antrea-agent-bbbbb\"}[5m]))";
+    assert!(!weft.http.query(last).unwrap()[0].is_null(), "its past is kept");
+
+    println!("a new pod appears without a restart");
+    cluster.agent("antrea-agent-ccccc", "node-b", "127.0.0.14");
+    let targets = wait_for_targets(&weft, up(4));
+    assert!(targets.iter().any(|t| t["labels"]["instance"] == "node-b;antrea-agent-ccccc"));
+
+    println!("a missing permission is told and harms no other job");
+    cluster.forbid("endpoints");
+    eventually("the failure is counted", || {
+        let result = weft.http.get("/metrics")?.1;
+        let line = result.lines().find(|line| line.starts_with("prometheus_sd_kubernetes_failures_total"));
+        if line.is_some_and(|line| !line.ends_with(" 0")) { Ok(()) } else { Err(format!("{line:?}")) }
+    });
+    let agents = weft.http.query("up{job=\"antrea-agents\"} == 1").unwrap();
+    assert_eq!(agents.as_array().unwrap().len(), 2, "{agents}");
+}
+
+fn wait_for_targets(weft: &Weft, right: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+    eventually("targets", || {
+        let mut data = weft.http.api("targets?state=active")?;
+        let mut targets = data["activeTargets"].take().as_array().cloned().unwrap_or_default();
+        targets.sort_by_key(|t| t["labels"]["instance"].as_str().unwrap_or_default().to_owned());
+        let shown: Vec<_> = targets.iter().map(|t| (&t["labels"]["instance"], &t["health"], &t["lastError"])).collect();
+        if right(&targets) { Ok(targets.clone()) } else { Err(format!("{shown:?}")) }
+    })
+}
+
+fn answers(weft: &Weft, query: &str, at_least: usize) {
+    eventually(query, || {
+        let result = weft.http.query(query)?;
+        if result.as_array().is_some_and(|r| r.len() >= at_least) { Ok(()) } else { Err(result.to_string()) }
+    });
+}

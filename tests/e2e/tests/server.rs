@@ -1,0 +1,148 @@
+//! Flags, files and signals of the real binary.
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test: a failed step is its message")]
+
+use std::fs;
+use std::process::Command;
+
+use e2e::{Weft, eventually};
+
+const NOTHING: &str = "scrape_configs: []\n";
+
+#[test]
+fn an_unknown_flag_is_refused_with_a_suggestion() {
+    let output = Command::new(Weft::binary()).arg("--storage.tsdb.pth=x").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success());
+    assert!(said.contains("--storage.tsdb.pth") && said.contains("--storage.tsdb.path"), "{said}");
+}
+
+#[test]
+fn version_is_told() {
+    let output = Command::new(Weft::binary()).arg("--version").output().unwrap();
+    assert!(output.status.success());
+    assert!(String::from_utf8_lossy(&output.stdout).contains("compatible with Prometheus 3."));
+}
+
+#[test]
+fn sigterm_ends_it_cleanly() {
+    let mut weft = Weft::start(NOTHING, &[]);
+    weft.process.signal("TERM");
+    assert!(weft.process.wait().success());
+    assert!(weft.process.output().contains("See you next time!"));
+}
+
+#[test]
+fn lifecycle_is_off_unless_asked_for() {
+    let weft = Weft::start(NOTHING, &[]);
+    assert_eq!(weft.http.post("/-/reload", &[]), Ok((403, "Lifecycle API is not enabled.".into())));
+    assert_eq!(weft.http.get("/-/quit"), Ok((405, "Only POST or PUT requests allowed".into())));
+}
+
+#[test]
+fn quit_ends_it() {
+    let mut weft = Weft::start(NOTHING, &["--web.enable-lifecycle"]);
+    assert_eq!(weft.http.post("/-/quit", &[]), Ok((200, "Requesting termination... Goodbye!".into())));
+    assert!(weft.process.wait().success());
+}
+
+#[test]
+fn a_broken_file_leaves_the_old_configuration_running() {
+    let weft = Weft::start("global: {scrape_interval: 7s}\n", &["--web.enable-lifecycle"]);
+    let file = weft.folder().join("prometheus.yml");
+    fs::write(&file, "global:\n  scrape_interval: 8s\n  scrape_intervall: 9s\n").unwrap();
+    let (status, said) = weft.http.post("/-/reload", &[]).unwrap();
+    assert_eq!(status, 500);
+    assert!(said.contains("prometheus.yml") && said.contains("scrape_intervall") && said.contains('3'), "{said}");
+    let yaml = weft.http.api("status/config").unwrap()["yaml"].as_str().unwrap().to_owned();
+    assert!(yaml.contains("scrape_interval: 7s"), "{yaml}");
+    assert_eq!(weft.http.api("status/runtimeinfo").unwrap()["reloadConfigSuccess"], false);
+    // SIGHUP takes the mended file.
+    fs::write(&file, "global: {scrape_interval: 8s}\n").unwrap();
+    weft.process.signal("HUP");
+    eventually("the new configuration is in force", || {
+        let yaml = weft.http.api("status/config")?["yaml"].to_string();
+        if yaml.contains("scrape_interval: 8s") { Ok(()) } else { Err(yaml) }
+    });
+    assert_eq!(weft.http.api("status/runtimeinfo").unwrap()["reloadConfigSuccess"], true);
+}
+
+#[test]
+fn a_broken_file_at_the_start_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("prometheus.yml"), "scrape_configs:\n- job_name: a\n- job_name: a\n").unwrap();
+    let output = Weft::command(folder.path(), &[]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("prometheus.yml") && said.contains("job_name"), "{said}");
+}
+
+#[test]
+fn sections_that_are_not_served_are_told_once() {
+    let weft = Weft::start("rule_files: ['*.rules']\nremote_write: [{url: 'http://localhost:1/x'}]\n", &[]);
+    let log = weft.process.output();
+    for section in ["rule_files", "remote_write"] {
+        let lines = log.lines().filter(|line| line.contains("level=WARN") && line.contains(section)).count();
+        assert_eq!(lines, 1, "{section}:\n{log}");
+    }
+}
+
+#[test]
+fn a_data_directory_in_use_is_refused_by_name() {
+    let weft = Weft::start(NOTHING, &[]);
+    let output = Weft::command(weft.folder(), &[]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success(), "{said}");
+    assert!(said.contains(&weft.folder().join("data").display().to_string()) && said.contains("use"), "{said}");
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("prometheus.yml"), NOTHING).unwrap();
+    fs::write(folder.path().join("data"), "a file").unwrap();
+    let output = Weft::command(folder.path(), &[]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains(&folder.path().join("data").display().to_string()), "{said}");
+}
+
+#[test]
+fn bad_queries_get_upstreams_errors() {
+    let weft = Weft::start(NOTHING, &[]);
+    let ask = |query: &str| weft.http.post("/api/v1/query", &[("query", query)]).unwrap();
+    let (status, body) = ask("sum(");
+    assert_eq!(status, 400);
+    assert!(
+        body.contains(r#""errorType":"bad_data""#) && body.contains("1:5: parse error: unclosed left parenthesis"),
+        "{body}"
+    );
+    let (status, body) = ask("rate(up)");
+    assert_eq!(status, 400);
+    assert!(body.contains(r#"expected type range vector in call to function \"rate\", got instant vector"#), "{body}");
+    let (status, body) = weft.http.get("/api/v1/query_range?query=up&start=0&end=12000&step=1").unwrap();
+    assert_eq!(status, 400);
+    assert!(body.contains("exceeded maximum resolution of 11,000 points"), "{body}");
+}
+
+#[test]
+fn logs_are_logfmt_or_json() {
+    let weft = Weft::start(NOTHING, &[]);
+    let line = weft.process.output().lines().next().unwrap().to_owned();
+    assert!(line.starts_with("time=20") && line.contains(" level=INFO source=") && line.contains(" msg="), "{line}");
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("prometheus.yml"), "no_such_field: 1\n").unwrap();
+    let output = Weft::command(folder.path(), &["--log.format=json"]).output().unwrap();
+    for line in String::from_utf8_lossy(&output.stderr).lines() {
+        let value: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(value["time"].is_string() && value["level"].is_string() && value["msg"].is_string(), "{line}");
+    }
+}
+
+#[test]
+fn everything_lives_below_the_route_prefix() {
+    let weft = Weft::start_at(NOTHING, &["--web.external-url=http://example.org/prom"], "/prom");
+    let of = |path: &str| weft.http.get(path).unwrap().0;
+    assert_eq!(
+        (of("/prom/-/healthy"), of("/-/healthy"), of("/prom/api/v1/labels"), of("/api/v1/labels")),
+        (200, 404, 200, 404)
+    );
+    assert_eq!(of("/prom/metrics"), 200);
+}
