@@ -1,63 +1,66 @@
-//! Credentials and further headers, their files read anew for every request.
+//! What every request carries: credentials and headers, read from their files each time.
 
-use std::fs;
 use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use config::{HttpClientConfig, Secret};
-use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
 use crate::Error;
 
-/// The headers that a configuration adds to every request.
+/// The headers of a request made now.
 pub(crate) fn headers(config: &HttpClientConfig) -> Result<HeaderMap, Error> {
     let mut headers = HeaderMap::new();
+    if let Some(auth) = &config.basic_auth {
+        let username = match &auth.username_file {
+            Some(path) => read("username_file", path)?,
+            None => auth.username.clone(),
+        };
+        let password = text_or_file(auth.password.as_ref(), "password_file", auth.password_file.as_deref())?;
+        let pair = STANDARD.encode(format!("{username}:{}", password.unwrap_or_default()));
+        headers.insert(AUTHORIZATION, secret_value("Authorization", &format!("Basic {pair}"))?);
+    }
+    if let Some(auth) = &config.authorization {
+        let credentials =
+            text_or_file(auth.credentials.as_ref(), "credentials_file", auth.credentials_file.as_deref())?;
+        if let Some(credentials) = credentials {
+            headers.insert(AUTHORIZATION, secret_value("Authorization", &format!("{} {credentials}", auth.kind))?);
+        }
+    }
     for (name, header) in &config.http_headers {
-        let parsed = HeaderName::try_from(name).map_err(|_| Error::Header(format!("http_headers name {name:?}")))?;
-        let texts = header.values.iter().cloned().chain(header.secrets.iter().map(|s| s.expose().to_owned()));
-        let mut texts: Vec<String> = texts.collect();
+        let invalid = || Error::Header { name: name.clone() };
+        let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid())?;
+        for value in &header.values {
+            headers.append(&key, HeaderValue::from_str(value).map_err(|_| invalid())?);
+        }
+        for secret in &header.secrets {
+            headers.append(&key, secret_value(name, secret.expose())?);
+        }
         for file in &header.files {
-            texts.push(read(file, "http_headers file")?);
+            headers.append(&key, secret_value(name, &read("http_headers file", file)?)?);
         }
-        for text in texts {
-            headers.append(parsed.clone(), secret_value(&text, &format!("http_headers {name}"))?);
-        }
-    }
-    if let Some(basic) = &config.basic_auth {
-        let user =
-            one(None, basic.username_file.as_deref(), "username_file")?.unwrap_or_else(|| basic.username.clone());
-        let password =
-            one(basic.password.as_ref(), basic.password_file.as_deref(), "password_file")?.unwrap_or_default();
-        let text = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
-        headers.insert(AUTHORIZATION, secret_value(&text, "basic_auth")?);
-    }
-    if let Some(authorization) = &config.authorization
-        && let Some(credentials) =
-            one(authorization.credentials.as_ref(), authorization.credentials_file.as_deref(), "credentials_file")?
-    {
-        let text = format!("{} {credentials}", authorization.kind);
-        headers.insert(AUTHORIZATION, secret_value(&text, "the credentials of authorization")?);
     }
     Ok(headers)
 }
 
-fn one(text: Option<&Secret>, file: Option<&Path>, field: &'static str) -> Result<Option<String>, Error> {
+fn text_or_file(text: Option<&Secret>, what: &'static str, file: Option<&Path>) -> Result<Option<String>, Error> {
     match (text, file) {
-        (Some(secret), _) => Ok(Some(secret.expose().to_owned())),
-        (None, Some(path)) => read(path, field).map(Some),
+        (_, Some(path)) => read(what, path).map(Some),
+        (Some(secret), None) => Ok(Some(secret.expose().to_owned())),
         (None, None) => Ok(None),
     }
 }
 
-fn read(path: &Path, what: &'static str) -> Result<String, Error> {
-    let text = fs::read_to_string(path).map_err(|source| Error::Read { what, path: path.to_owned(), source })?;
-    Ok(text.trim().to_owned())
+/// The file's text without the blanks around it, as upstream reads it.
+fn read(what: &'static str, path: &Path) -> Result<String, Error> {
+    let text = std::fs::read_to_string(path);
+    text.map(|text| text.trim().to_owned()).map_err(|source| Error::Read { what, path: path.to_owned(), source })
 }
 
-fn secret_value(text: &str, what: &str) -> Result<HeaderValue, Error> {
-    let mut value = HeaderValue::try_from(text).map_err(|_| Error::Header(what.to_owned()))?;
+/// A value that no log shows.
+fn secret_value(name: &str, value: &str) -> Result<HeaderValue, Error> {
+    let mut value = HeaderValue::from_str(value).map_err(|_| Error::Header { name: name.to_owned() })?;
     value.set_sensitive(true);
     Ok(value)
 }

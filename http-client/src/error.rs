@@ -1,47 +1,52 @@
-//! Why a client cannot be made or a request cannot be sent.
+//! Why a client or a request could not be made.
 
 use std::path::PathBuf;
 
-/// Faults of a client's configuration, and of the files it names.
+/// A client or a request that cannot be made. No text holds a secret.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A file that holds a certificate, a key or a credential.
-    #[error("cannot read {what} {path:?}")]
+    /// Understood, and not served.
+    #[error("cannot use {what}: it is not served yet; {instead}")]
+    NotServed {
+        /// The field.
+        what: &'static str,
+        /// What to do.
+        instead: &'static str,
+    },
+    /// A file of the configuration cannot be read.
+    #[error("cannot read {what} {}: {source}", path.display())]
     Read {
-        /// What it should hold, by its field: `ca_file`.
+        /// The field.
         what: &'static str,
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// Why.
         source: std::io::Error,
     },
-    /// PEM without what was looked for.
-    #[error("{what} holds no {wanted}")]
+    /// A certificate or key is none.
+    #[error("cannot use {what} of {from}: {reason}")]
     Pem {
-        /// The field, and the file if it is one.
-        what: String,
-        /// `certificate` or `private key`.
-        wanted: &'static str,
-    },
-    /// Certificates, keys or versions that do not go together.
-    #[error("cannot use the TLS configuration: {0}")]
-    Tls(String),
-    /// Not a URL.
-    #[error("{url:?} is not a URL: {reason}")]
-    Url {
-        /// As it was given.
-        url: String,
-        /// Why not.
+        /// The field.
+        what: &'static str,
+        /// The file, or that it stands in the configuration.
+        from: String,
+        /// Why.
         reason: String,
     },
-    /// A credential or header that HTTP cannot carry.
-    #[error("{0} has characters that an HTTP header cannot hold")]
-    Header(String),
-    /// Known and not served.
-    #[error("{0} is not served yet")]
-    NotServed(&'static str),
-    /// The client could not be made.
-    #[error("cannot make an HTTP client")]
+    /// The TLS settings contradict each other or what is possible.
+    #[error("cannot set up TLS: {0}")]
+    Tls(String),
+    /// A header's name or value is none.
+    #[error("cannot send header {name}: not a valid header")]
+    Header {
+        /// Its name.
+        name: String,
+    },
+    /// The proxy's URL or headers are not usable.
+    #[error("cannot use proxy_url: {0}")]
+    Proxy(#[source] reqwest::Error),
+    /// The client could not be put together.
+    #[error("cannot build the HTTP client")]
     Build(#[source] reqwest::Error),
 }

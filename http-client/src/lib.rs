@@ -1,11 +1,12 @@
-//! One reqwest client from one `http_config`.
+//! One HTTP client from one `http_config`.
 //!
-//! - **What**: [`HttpClient`] makes requests with the TLS, credentials, proxy and headers of a configuration block.
-//! - **Path**: under step 3 of the scrape path, and under whatever else speaks HTTP.
-//! - **Invariants**: rustls with ring is the only TLS; certificates that change on disk are used from the next request
-//!   on, credentials in files are read for each; a missing file fails the request that needs it and nothing else.
-//! - **Files**: `client` clients and requests · `tls` trust and identity · `auth` credentials and headers · `error`.
-//! - **Tests**: `tests/` speaks to real TLS servers on loopback.
+//! - **What**: [`HttpClient`] makes requests that carry the configured credentials, headers, TLS and proxy.
+//! - **Path**: used by the fetch step of the scrape path, by discovery and by senders.
+//! - **Invariants**: credentials are read from their files at every request and never stand in an error or log; certificate
+//!   files are looked at before every request and read again when they changed; a missing file is an error of the request
+//!   that needed it; answers are never decompressed here.
+//! - **Files**: `client` the client · `auth` credentials and headers · `tls` rustls from `tls_config` · `error` why not.
+//! - **Tests**: `tests/` runs real servers on the loopback interface.
 
 mod auth;
 mod client;

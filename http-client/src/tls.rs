@@ -1,160 +1,213 @@
-//! TLS of a client: whom to trust, who to be, which versions; and whether the files behind it have changed.
+//! rustls from `tls_config`.
+//!
+//! The certificate is checked by a verifier of our own, which wraps that of rustls: it can check against the configured
+//! `server_name`, believe everything, or refuse everything where the system has no roots at all (so that a client that
+//! only speaks plain HTTP works there).
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
 
 use config::{TlsConfig, TlsVersion};
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, SupportedProtocolVersion};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, SupportedProtocolVersion,
+};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 
 use crate::Error;
 
-/// What files looked like when they were read: a difference means reading them again.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Fingerprint(Vec<Option<(u64, u64, i64, i64)>>);
-
-/// Looks at the files that a TLS configuration names.
-pub(crate) fn fingerprint(tls: &TlsConfig) -> Fingerprint {
-    let look = |path: &Option<PathBuf>| {
-        let metadata = fs::metadata(path.as_ref()?).ok()?;
-        Some((metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec()))
-    };
-    Fingerprint([&tls.ca_file, &tls.cert_file, &tls.key_file].into_iter().map(look).collect())
+/// What a file was when it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    modified: Option<SystemTime>,
+    len: u64,
+    inode: u64,
 }
 
-/// The rustls configuration of a client.
-pub(crate) fn client_config(tls: &TlsConfig, http2: bool) -> Result<ClientConfig, Error> {
-    let provider =
-        CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(rustls::crypto::ring::default_provider()));
-    let versions = versions(tls)?;
-    let refused = |error: rustls::Error| Error::Tls(error.to_string());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
-    let builder = builder.with_protocol_versions(&versions).map_err(refused)?;
-    let builder = if tls.insecure_skip_verify {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(TrustAll(provider)))
-    } else {
-        builder.with_root_certificates(roots(tls)?)
-    };
-    let mut config = match identity(tls)? {
-        Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(refused)?,
-        None => builder.with_no_client_auth(),
-    };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    if http2 {
-        config.alpn_protocols.insert(0, b"h2".to_vec());
-    }
-    Ok(config)
+/// The state of the certificate files now; equal exactly when nothing needs to be read again.
+pub(crate) fn stamps(tls: &TlsConfig) -> Vec<Option<Stamp>> {
+    [&tls.ca_file, &tls.cert_file, &tls.key_file].into_iter().map(|path| stamp(path.as_deref()?)).collect()
 }
 
-fn versions(tls: &TlsConfig) -> Result<Vec<&'static SupportedProtocolVersion>, Error> {
-    let lowest = tls.min_version.unwrap_or(TlsVersion::Tls12);
-    let highest = tls.max_version.unwrap_or(TlsVersion::Tls13);
+fn stamp(path: &Path) -> Option<Stamp> {
+    let meta = fs::metadata(path).ok()?;
+    #[cfg(unix)]
+    let inode = std::os::unix::fs::MetadataExt::ino(&meta);
+    #[cfg(not(unix))]
+    let inode = 0;
+    Some(Stamp { modified: meta.modified().ok(), len: meta.len(), inode })
+}
+
+/// The name to check certificates against, if one is configured.
+pub(crate) fn server_name(tls: &TlsConfig) -> Result<Option<ServerName<'static>>, Error> {
+    let Some(name) = &tls.server_name else { return Ok(None) };
+    let parsed = ServerName::try_from(name.clone());
+    parsed.map(Some).map_err(|_| Error::Tls(format!("server_name {name:?} is neither a host name nor an address")))
+}
+
+/// The protocol versions to speak.
+pub(crate) fn versions(tls: &TlsConfig) -> Result<Vec<&'static SupportedProtocolVersion>, Error> {
+    let (min, max) = (tls.min_version.unwrap_or(TlsVersion::Tls12), tls.max_version.unwrap_or(TlsVersion::Tls13));
     let known = [(TlsVersion::Tls12, &rustls::version::TLS12), (TlsVersion::Tls13, &rustls::version::TLS13)];
-    let spoken: Vec<_> = known.into_iter().filter(|(v, _)| (lowest..=highest).contains(v)).map(|(_, v)| v).collect();
+    let spoken: Vec<_> = known.into_iter().filter(|(v, _)| (min..=max).contains(v)).map(|(_, v)| v).collect();
     if spoken.is_empty() {
-        return Err(Error::Tls(format!(
-            "max_version {} is older than any that is spoken (TLS12, TLS13)",
-            highest.as_str()
-        )));
+        let message = format!("max_version {} is older than TLS12, the oldest that is spoken", max.as_str());
+        return Err(Error::Tls(message));
     }
     Ok(spoken)
 }
 
-fn roots(tls: &TlsConfig) -> Result<RootCertStore, Error> {
-    let mut roots = RootCertStore::empty();
-    let Some((pem, what)) = pem(tls.ca.as_deref(), tls.ca_file.as_deref(), "ca", "ca_file")? else {
-        // A machine without roots still speaks to servers that need none.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        return Ok(roots);
+/// The client side of TLS; reads the files.
+pub(crate) fn client_config(tls: &TlsConfig, http2: bool) -> Result<ClientConfig, Error> {
+    let provider = Arc::new(ring::default_provider());
+    let verifier = Verifier {
+        roots: verifier_of_roots(tls, &provider)?,
+        name: server_name(tls)?,
+        believe_all: tls.insecure_skip_verify,
+        provider: Arc::clone(&provider),
     };
-    let (added, _) = roots.add_parsable_certificates(certificates(&pem));
-    if added == 0 {
-        return Err(Error::Pem { what, wanted: "certificate" });
-    }
-    Ok(roots)
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&versions(tls)?)
+        .map_err(|error| Error::Tls(error.to_string()))?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    let mut config = match identity(tls)? {
+        None => builder.with_no_client_auth(),
+        Some((chain, key)) => builder
+            .with_client_auth_cert(chain, key)
+            .map_err(|error| Error::Tls(format!("the client's certificate and key do not fit: {error}")))?,
+    };
+    let h2 = http2.then(|| b"h2".to_vec());
+    config.alpn_protocols = h2.into_iter().chain([b"http/1.1".to_vec()]).collect();
+    Ok(config)
 }
 
-type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
-
-/// The client's certificate and key: PKCS#8, PKCS#1 or SEC1.
-fn identity(tls: &TlsConfig) -> Result<Option<Identity>, Error> {
-    let Some((cert, cert_what)) = pem(tls.cert.as_deref(), tls.cert_file.as_deref(), "cert", "cert_file")? else {
-        return Ok(None);
-    };
-    let key = pem(tls.key.as_ref().map(config::Secret::expose), tls.key_file.as_deref(), "key", "key_file")?;
-    let Some((key, key_what)) = key else {
-        return Err(Error::Tls("a client certificate needs key or key_file".to_owned()));
-    };
-    let chain: Vec<_> = certificates(&cert).collect();
-    if chain.is_empty() {
-        return Err(Error::Pem { what: cert_what, wanted: "certificate" });
-    }
-    let key = PrivateKeyDer::from_pem_slice(&key).map_err(|_| Error::Pem { what: key_what, wanted: "private key" })?;
-    Ok(Some((chain, key)))
-}
-
-fn certificates(pem: &[u8]) -> impl Iterator<Item = CertificateDer<'static>> {
-    CertificateDer::pem_slice_iter(pem).filter_map(Result::ok)
-}
-
-/// PEM from the configuration or from a file, and what to call it.
-fn pem(
-    text: Option<&str>,
-    file: Option<&Path>,
-    field: &'static str,
-    file_field: &'static str,
-) -> Result<Option<(Vec<u8>, String)>, Error> {
+/// The bytes of a field that is either text or a file, and where they are from.
+fn bytes(text: Option<&str>, what: &'static str, file: Option<&Path>) -> Result<Option<(Vec<u8>, String)>, Error> {
     match (text, file) {
-        (Some(text), _) => Ok(Some((text.as_bytes().to_vec(), field.to_owned()))),
-        (None, Some(path)) => {
-            let bytes =
-                fs::read(path).map_err(|source| Error::Read { what: file_field, path: path.to_owned(), source })?;
-            Ok(Some((bytes, format!("{file_field} {}", path.display()))))
-        }
+        (_, Some(path)) => match fs::read(path) {
+            Ok(bytes) => Ok(Some((bytes, path.display().to_string()))),
+            Err(source) => Err(Error::Read { what, path: path.to_owned(), source }),
+        },
+        (Some(text), None) => Ok(Some((text.as_bytes().to_vec(), "the configuration".to_owned()))),
         (None, None) => Ok(None),
     }
 }
 
-/// `insecure_skip_verify`: any certificate will do, as long as the server holds its key.
-#[derive(Debug)]
-struct TrustAll(Arc<CryptoProvider>);
+fn certificates(what: &'static str, pem: &[u8], from: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let refused = |reason: String| Error::Pem { what, from: from.to_owned(), reason };
+    let chain = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
+    let chain = chain.map_err(|error| refused(error.to_string()))?;
+    if chain.is_empty() { Err(refused("it holds no PEM certificate".to_owned())) } else { Ok(chain) }
+}
 
-impl ServerCertVerifier for TrustAll {
+type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn identity(tls: &TlsConfig) -> Result<Option<Identity>, Error> {
+    let Some((cert, from)) = bytes(tls.cert.as_deref(), "cert_file", tls.cert_file.as_deref())? else {
+        return Ok(None);
+    };
+    let chain = certificates("cert", &cert, &from)?;
+    let key = bytes(tls.key.as_ref().map(config::Secret::expose), "key_file", tls.key_file.as_deref())?;
+    let (key, from) = key.ok_or_else(|| Error::Tls("a client certificate needs a key or key_file".to_owned()))?;
+    let key = PrivateKeyDer::from_pem_slice(&key);
+    // The parser's own text could quote the key.
+    let reason = || "it holds no PEM private key (PKCS#1, PKCS#8 or SEC1)".to_owned();
+    let key = key.map_err(|_| Error::Pem { what: "key", from, reason: reason() })?;
+    Ok(Some((chain, key)))
+}
+
+fn verifier_of_roots(
+    tls: &TlsConfig,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Option<Arc<WebPkiServerVerifier>>, Error> {
+    let roots = match bytes(tls.ca.as_deref(), "ca_file", tls.ca_file.as_deref())? {
+        Some((pem, from)) => {
+            let mut roots = RootCertStore::empty();
+            for certificate in certificates("ca", &pem, &from)? {
+                let added = roots.add(certificate);
+                added.map_err(|error| Error::Pem { what: "ca", from: from.clone(), reason: error.to_string() })?;
+            }
+            Arc::new(roots)
+        }
+        None if tls.insecure_skip_verify => return Ok(None),
+        None => system_roots(),
+    };
+    if roots.is_empty() {
+        return Ok(None);
+    }
+    let built = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider)).build();
+    built.map(Some).map_err(|error| Error::Tls(error.to_string()))
+}
+
+/// Read once for the process: they are the same for every client, and a hundred copies of them are not.
+fn system_roots() -> Arc<RootCertStore> {
+    static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
+    let roots = ROOTS.get_or_init(|| {
+        let loaded = rustls_native_certs::load_native_certs();
+        for error in &loaded.errors {
+            tracing::warn!(%error, "cannot read a certificate of the system's roots");
+        }
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(loaded.certs);
+        Arc::new(roots)
+    });
+    Arc::clone(roots)
+}
+
+#[derive(Debug)]
+struct Verifier {
+    /// `None` when there are no roots: then nothing is believed, unless everything is.
+    roots: Option<Arc<WebPkiServerVerifier>>,
+    /// Checked instead of the name that was asked for.
+    name: Option<ServerName<'static>>,
+    believe_all: bool,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
+        if self.believe_all {
+            return Ok(ServerCertVerified::assertion());
+        }
+        let name = self.name.as_ref().unwrap_or(server_name);
+        match &self.roots {
+            Some(roots) => roots.verify_server_cert(end_entity, intermediates, name, ocsp_response, now),
+            None => Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)),
+        }
     }
 
     fn verify_tls12_signature(
         &self,
         message: &[u8],
         cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
+        dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, signed, &self.0.signature_verification_algorithms)
+        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
         &self,
         message: &[u8],
         cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
+        dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, signed, &self.0.signature_verification_algorithms)
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
