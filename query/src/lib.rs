@@ -1,1 +1,25 @@
-//! placeholder
+//! PromQL over any [`model::Querier`].
+//!
+//! - **What**: parses a query, checks its types, evaluates it for one time or a range of them.
+//! - **Path**: steps 2 to 4 of a query: text → checked tree → batches from the store folded into a [`Value`].
+//! - **Invariants**: no tokio, no HTTP, no knowledge of how series are stored; every loop over series looks at the
+//!   deadline, the cancellation flag and the sample limit; results of equal data are equal, whatever the order of batches.
+//! - **Files**: `engine` limits and entry points · `parse/` text → tree · `eval/` tree → values, a file per kind of node ·
+//!   `functions/` a family per file, `mod` is the table · `window` which samples a step sees · `value` results ·
+//!   `notes` warnings and infos · `promqltest/` upstream's test scripts.
+//! - **Tests**: at the foot of each file; `tests/conformance.rs` runs upstream's scripts and ours in `tests/data`.
+
+mod engine;
+mod error;
+mod eval;
+mod functions;
+mod notes;
+mod parse;
+pub mod promqltest;
+mod value;
+mod window;
+
+pub use engine::{Engine, EngineOptions, QueryOptions, QueryResult, Stats};
+pub use error::Error;
+pub use parse::parse_selector;
+pub use value::{RangeSeries, Sample, Value};

@@ -1,0 +1,224 @@
+//! Runs queries: parses, sets the limits, evaluates, shapes the result. Step 2 of the query path.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use model::Querier;
+
+use crate::Error;
+use crate::eval::{Evaluator, Finish};
+use crate::notes::Notes;
+use crate::parse::ast::{Expr, Type};
+use crate::parse::{self, Dialect};
+use crate::value::Value;
+use crate::window::Grid;
+
+/// What holds for all queries of an engine.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// How far back an instant selector looks for a sample.
+    pub lookback_delta_ms: i64,
+    /// The step of subqueries that name none: upstream's global evaluation interval.
+    pub default_step_ms: i64,
+    /// Samples that one query may hold in memory at once.
+    pub max_samples: usize,
+    /// Time that one query may take.
+    pub timeout: Duration,
+    /// The functions and aggregations upstream calls experimental.
+    pub experimental_functions: bool,
+    /// `fill`, `fill_left` and `fill_right` after a binary operator.
+    pub fill_modifiers: bool,
+    /// Metric names that an operation drops stay visible until the end of the query.
+    pub delayed_name_removal: bool,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            lookback_delta_ms: 300_000,
+            default_step_ms: 60_000,
+            max_samples: 50_000_000,
+            timeout: Duration::from_secs(120),
+            experimental_functions: false,
+            fill_modifiers: false,
+            delayed_name_removal: false,
+        }
+    }
+}
+
+/// What one query asks for besides its text and times.
+#[derive(Clone, Debug, Default)]
+pub struct QueryOptions {
+    /// Instead of the engine's lookback delta.
+    pub lookback_delta_ms: Option<i64>,
+    /// Instead of the engine's timeout, when that is longer.
+    pub timeout: Option<Duration>,
+    /// At most this many series in the result (0: all); a warning says when some were left out.
+    pub limit: usize,
+    /// Set from elsewhere to stop the query.
+    pub cancel: Option<Arc<AtomicBool>>,
+}
+
+/// What a query cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Samples that selectors looked at, summed over the steps.
+    pub total_samples: u64,
+    /// The most samples held at once.
+    pub peak_samples: usize,
+}
+
+/// A result and what is to be said about it.
+#[derive(Clone, Debug)]
+pub struct QueryResult {
+    /// The result.
+    pub value: Value,
+    /// `PromQL warning: … (1:5)`
+    pub warnings: Vec<String>,
+    /// `PromQL info: … (1:5)`
+    pub infos: Vec<String>,
+    /// What it cost.
+    pub stats: Stats,
+}
+
+/// Evaluates PromQL over any [`Querier`]. Cheap to make; holds nothing between queries.
+#[derive(Clone, Debug, Default)]
+pub struct Engine {
+    options: EngineOptions,
+}
+
+/// The times of a query: one step, or a range of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Times {
+    pub(crate) start_ms: i64,
+    pub(crate) end_ms: i64,
+    pub(crate) step_ms: i64,
+}
+
+/// A range query yields at most this many steps, as in upstream's API.
+const STEPS_MAX: i64 = 1 << 24;
+
+impl Engine {
+    /// An engine with these options.
+    #[must_use]
+    pub fn new(options: EngineOptions) -> Self {
+        Self { options }
+    }
+
+    /// The options it was made with.
+    #[must_use]
+    pub fn options(&self) -> &EngineOptions {
+        &self.options
+    }
+
+    /// Checks a query without running it.
+    ///
+    /// # Errors
+    /// When it does not parse.
+    pub fn check(&self, text: &str) -> Result<(), Error> {
+        self.parse(text).map(drop)
+    }
+
+    /// The value of a query at a time.
+    ///
+    /// # Errors
+    /// When the query does not parse, fails on this data, or goes past a limit.
+    pub fn instant(
+        &self,
+        querier: &dyn Querier,
+        text: &str,
+        ts_ms: i64,
+        options: &QueryOptions,
+    ) -> Result<QueryResult, Error> {
+        let expr = self.parse(text)?;
+        let times = Times { start_ms: ts_ms, end_ms: ts_ms, step_ms: 0 };
+        self.run(querier, (text, &expr), times, options)
+    }
+
+    /// The values of a query at `start_ms`, `start_ms + step_ms` and so on up to `end_ms`.
+    ///
+    /// # Errors
+    /// When the query does not parse, fails on this data, or goes past a limit.
+    #[expect(clippy::too_many_arguments, reason = "the three times belong together and are plain at every caller")]
+    pub fn range(
+        &self,
+        querier: &dyn Querier,
+        text: &str,
+        start_ms: i64,
+        end_ms: i64,
+        step_ms: i64,
+        options: &QueryOptions,
+    ) -> Result<QueryResult, Error> {
+        let expr = self.parse(text)?;
+        let got = expr.value_type();
+        if !matches!(got, Type::Scalar | Type::Vector) {
+            let got = got.documented();
+            return Err(Error::Parse(format!(
+                "invalid expression type {got:?} for range query, must be Scalar or instant Vector"
+            )));
+        }
+        if step_ms <= 0 || end_ms < start_ms || (end_ms - start_ms) / step_ms >= STEPS_MAX {
+            return Err(Error::execution("the range of a query needs a positive step and an end not before its start"));
+        }
+        self.run(querier, (text, &expr), Times { start_ms, end_ms, step_ms }, options)
+    }
+
+    pub(crate) fn parse(&self, text: &str) -> Result<Expr, Error> {
+        let dialect = Dialect {
+            experimental_functions: self.options.experimental_functions,
+            fill_modifiers: self.options.fill_modifiers,
+            empty_selectors: false,
+        };
+        parse::parse(text, dialect)
+    }
+
+    pub(crate) fn run(
+        &self,
+        querier: &dyn Querier,
+        (text, expr): (&str, &Expr),
+        times: Times,
+        options: &QueryOptions,
+    ) -> Result<QueryResult, Error> {
+        let timeout = options.timeout.map_or(self.options.timeout, |t| t.min(self.options.timeout));
+        let evaluator = Evaluator {
+            querier,
+            options: &self.options,
+            text,
+            times,
+            lookback_ms: options.lookback_delta_ms.unwrap_or(self.options.lookback_delta_ms).max(1),
+            deadline: Instant::now().checked_add(timeout),
+            cancel: options.cancel.as_deref(),
+            notes: RefCell::new(Notes::default()),
+            held: Cell::new(0),
+            peak: Cell::new(0),
+            total: Cell::new(0),
+        };
+        let steps = if times.step_ms > 0 { (times.end_ms - times.start_ms) / times.step_ms } else { 0 };
+        let grid = Grid { start_ms: times.start_ms, step_ms: times.step_ms, len: steps as usize + 1 };
+        let finish = if times.step_ms > 0 { Finish::Matrix } else { Finish::Vector };
+        let mut value = evaluator.value(expr, &grid, finish)?;
+        let stats = Stats { total_samples: evaluator.total.get(), peak_samples: evaluator.peak.get() };
+        let (mut warnings, infos) = evaluator.notes.into_inner().into_texts();
+        if options.limit > 0 && truncate(&mut value, options.limit) {
+            warnings.push("results truncated due to limit".to_owned());
+        }
+        Ok(QueryResult { value, warnings, infos, stats })
+    }
+}
+
+fn truncate(value: &mut Value, limit: usize) -> bool {
+    let before = match value {
+        Value::Vector(samples) => samples.len(),
+        Value::Matrix(series) => series.len(),
+        _ => 0,
+    };
+    match value {
+        Value::Vector(samples) => samples.truncate(limit),
+        Value::Matrix(series) => series.truncate(limit),
+        _ => {}
+    }
+    before > limit
+}

@@ -1,0 +1,255 @@
+//! Binary operators on two vectors. Which series meet is decided once per pair of series, by a key over the labels they
+//! match on; what they yield, and whether a match is ambiguous, at every step.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use model::labels::METRIC_NAME;
+use model::{Labels, LabelsBuilder};
+
+use super::binary::{arithmetic, holds};
+use super::{Evaluator, merged};
+use crate::Error;
+use crate::parse::ast::{Binary, BinaryOp, Card, Matching};
+use crate::value::{ABSENT, Series, is_absent, without_name};
+use crate::window::Grid;
+
+/// Series by the labels they match on.
+#[derive(Default)]
+struct Keys {
+    ids: HashMap<Labels, usize>,
+}
+
+impl Keys {
+    fn id(&mut self, labels: &Labels, matching: &Matching) -> usize {
+        let next = self.ids.len();
+        *self.ids.entry(match_labels(labels, matching)).or_insert(next)
+    }
+}
+
+/// The labels that decide a match.
+fn match_labels(labels: &Labels, matching: &Matching) -> Labels {
+    let listed = |name: &str| matching.labels.iter().any(|l| l == name);
+    let keep = |name: &str| if matching.on { listed(name) } else { name != METRIC_NAME && !listed(name) };
+    Labels::from_sorted(labels.iter().filter(|(name, _)| keep(name)))
+}
+
+/// One side of the operator, by key.
+struct Side {
+    series: Vec<Series>,
+    keys: Vec<usize>,
+    /// The series of each key.
+    of_key: Vec<Vec<usize>>,
+}
+
+impl Side {
+    fn new(series: Vec<Series>, keys: &mut Keys, matching: &Matching) -> Self {
+        let ids: Vec<usize> = series.iter().map(|s| keys.id(&s.labels, matching)).collect();
+        Self { series, keys: ids, of_key: Vec::new() }
+    }
+
+    fn index(&mut self, n_keys: usize) {
+        self.of_key = vec![Vec::new(); n_keys];
+        for (i, key) in self.keys.iter().enumerate() {
+            self.of_key[*key].push(i);
+        }
+    }
+
+    fn present(&self, key: usize, step: usize) -> bool {
+        self.of_key[key].iter().any(|i| !is_absent(self.series[*i].values[step]))
+    }
+}
+
+impl Evaluator<'_> {
+    pub(super) fn vector_vector(&self, binary: &Binary, grid: &Grid) -> Result<Vec<Series>, Error> {
+        let left = self.vector(&binary.left, grid)?;
+        let right = self.vector(&binary.right, grid)?;
+        let mut keys = Keys::default();
+        let mut left = Side::new(left, &mut keys, &binary.matching);
+        let mut right = Side::new(right, &mut keys, &binary.matching);
+        left.index(keys.ids.len());
+        right.index(keys.ids.len());
+        if binary.op.is_set() {
+            return merged(set(binary.op, left, right, grid.len));
+        }
+        // The "one" side is the right one from here on.
+        let swapped = binary.matching.card == Card::OneToMany;
+        let (many, one) = if swapped { (right, left) } else { (left, right) };
+        let join = Join { evaluator: self, binary, swapped, many: &many, one: &one, steps: grid.len };
+        join.run()
+    }
+}
+
+/// `and`, `or`, `unless`.
+fn set(op: BinaryOp, mut left: Side, mut right: Side, steps: usize) -> Vec<Series> {
+    if op == BinaryOp::Or {
+        for (i, series) in right.series.iter_mut().enumerate() {
+            let key = right.keys[i];
+            let taken = |step: &usize| left.present(key, *step);
+            (0..steps).filter(taken).for_each(|step| series.values[step] = ABSENT);
+        }
+        left.series.extend(right.series.into_iter().filter(|s| !s.is_empty()));
+        return left.series;
+    }
+    let wanted = op == BinaryOp::And;
+    for (i, series) in left.series.iter_mut().enumerate() {
+        let gone = |step: &usize| right.present(left.keys[i], *step) != wanted;
+        (0..steps).filter(gone).for_each(|step| series.values[step] = ABSENT);
+    }
+    left.series.retain(|s| !s.is_empty());
+    left.series
+}
+
+/// Arithmetic or comparison of two vectors.
+struct Join<'a> {
+    evaluator: &'a Evaluator<'a>,
+    binary: &'a Binary,
+    /// The many side stands right in the text.
+    swapped: bool,
+    many: &'a Side,
+    one: &'a Side,
+    steps: usize,
+}
+
+impl Join<'_> {
+    fn run(&self) -> Result<Vec<Series>, Error> {
+        let matching = &self.binary.matching;
+        // With `group_right` too, `fill_left` is for the many side: upstream swaps the sides, not these.
+        let (fill_many, fill_one) = (matching.fill_left, matching.fill_right);
+        self.check_one_side(fill_many.is_some() || fill_one.is_some())?;
+        let mut out = Output::default();
+        for (i, many) in self.many.series.iter().enumerate() {
+            self.evaluator.check()?;
+            let key = self.many.keys[i];
+            for step in (0..self.steps).filter(|step| !is_absent(many.values[*step])) {
+                let partners = self.one.of_key[key].iter().copied();
+                let partner = partners.into_iter().find(|j| !is_absent(self.one.series[*j].values[step]));
+                let value = match (partner, fill_one) {
+                    (Some(j), _) => self.one.series[j].values[step],
+                    (None, Some(fill)) => fill,
+                    (None, None) => continue,
+                };
+                self.put(&mut out, (Some(i), partner, key), step, (many.values[step], value))?;
+            }
+        }
+        if let Some(fill) = fill_many {
+            for (j, one) in self.one.series.iter().enumerate() {
+                let key = self.one.keys[j];
+                for step in (0..self.steps).filter(|step| !is_absent(one.values[*step])) {
+                    if !self.many.present(key, step) {
+                        self.put(&mut out, (None, Some(j), key), step, (fill, one.values[step]))?;
+                    }
+                }
+            }
+        }
+        merged(out.series)
+    }
+
+    /// Two series of the one side with the same key at the same step leave it open which is meant.
+    fn check_one_side(&self, fills: bool) -> Result<(), Error> {
+        for rivals in self.one.of_key.iter().filter(|rivals| rivals.len() > 1) {
+            for step in 0..self.steps {
+                let mut present = rivals.iter().filter(|i| !is_absent(self.one.series[**i].values[step]));
+                let (Some(a), Some(b)) = (present.next(), present.next()) else { continue };
+                if !fills && self.many.series.iter().all(|s| is_absent(s.values[step])) {
+                    continue;
+                }
+                let side = if self.swapped { "left" } else { "right" };
+                let group = match_labels(&self.one.series[*a].labels, &self.binary.matching);
+                let (a, b) = (&self.one.series[*a].labels, &self.one.series[*b].labels);
+                let (a, b) = (a.min(b), a.max(b));
+                return Err(Error::execution(format!(
+                    "found duplicate series for the match group {group:?} on the {side} hand-side of the operation: \
+                     [{a:?}, {b:?}];many-to-many matching not allowed: matching labels must be unique on one side"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn put(
+        &self,
+        out: &mut Output,
+        pair: (Option<usize>, Option<usize>, usize),
+        step: usize,
+        (many, one): (f64, f64),
+    ) -> Result<(), Error> {
+        let op = self.binary.op;
+        let (left, right) = if self.swapped { (one, many) } else { (many, one) };
+        let held = holds(op, left, right);
+        let value = match (op.is_comparison(), self.binary.return_bool) {
+            (false, _) => arithmetic(op, left, right),
+            (true, true) => f64::from(u8::from(held)),
+            // The value of the left side, also where that is the one side.
+            (true, false) if held => left,
+            (true, false) => ABSENT,
+        };
+        // Also a match that the comparison filters away may not be ambiguous.
+        let one_to_one = self.binary.matching.card == Card::OneToOne;
+        if one_to_one && !out.taken(pair.2, step, self.steps) {
+            return Err(Error::execution(
+                "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
+            ));
+        }
+        if is_absent(value) {
+            return Ok(());
+        }
+        let i = match out.pairs.entry((pair.0, pair.1)) {
+            Entry::Occupied(found) => *found.get(),
+            Entry::Vacant(free) => {
+                let (labels, drop_name) = self.result_labels(pair.0, pair.1);
+                let next = out.series.len();
+                let i = *out.by_labels.entry(labels.clone()).or_insert(next);
+                if i == next {
+                    out.series.push(Series { labels, drop_name, values: vec![ABSENT; self.steps] });
+                }
+                *free.insert(i)
+            }
+        };
+        if !is_absent(out.series[i].values[step]) {
+            return Err(Error::execution("multiple matches for labels: grouping labels must ensure unique matches"));
+        }
+        out.series[i].values[step] = value;
+        Ok(())
+    }
+
+    /// The labels of what a pair yields; a missing partner counts as having just the labels it would match on.
+    fn result_labels(&self, many: Option<usize>, one: Option<usize>) -> (Labels, bool) {
+        let (matching, binary) = (&self.binary.matching, self.binary);
+        let one_series = one.map(|j| &self.one.series[j]);
+        let many_series = many.map(|i| &self.many.series[i]);
+        let stand_in = |other: Option<&Series>| other.map(|s| match_labels(&s.labels, matching)).unwrap_or_default();
+        let base = many_series.map_or_else(|| stand_in(one_series), |s| s.labels.clone());
+        let other = one_series.map_or_else(|| stand_in(many_series), |s| s.labels.clone());
+        let drops = binary.return_bool || !binary.op.is_comparison();
+        let delayed = self.evaluator.options.delayed_name_removal;
+        let mut builder = LabelsBuilder::new(&base);
+        let listed = |name: &str| matching.labels.iter().any(|l| l == name);
+        if matching.card == Card::OneToOne {
+            builder.retain(|name, _| if matching.on { listed(name) } else { !listed(name) });
+        }
+        for name in &matching.include {
+            builder.set(name, other.value(name));
+        }
+        let labels = builder.labels();
+        let had = many_series.is_some_and(|s| s.drop_name);
+        if drops && !delayed { (without_name(&labels), had) } else { (labels, had || drops) }
+    }
+}
+
+#[derive(Default)]
+struct Output {
+    series: Vec<Series>,
+    by_labels: HashMap<Labels, usize>,
+    pairs: HashMap<(Option<usize>, Option<usize>), usize>,
+    /// Per key, the steps that already have a match.
+    matched: HashMap<usize, Vec<bool>>,
+}
+
+impl Output {
+    /// Takes a step of a key; false when it was taken before.
+    fn taken(&mut self, key: usize, step: usize, steps: usize) -> bool {
+        let slots = self.matched.entry(key).or_insert_with(|| vec![false; steps]);
+        !std::mem::replace(&mut slots[step], true)
+    }
+}

@@ -1,0 +1,344 @@
+//! Tree → values. This file only dispatches: who evaluates which node, as a stream of series where it can.
+//!
+//! A node *streams* when each of its series depends on one series of its operand alone; then an aggregation above it
+//! folds series as they arrive and no more than a batch of them is in memory.
+
+mod aggregate;
+mod binary;
+mod call;
+mod matching;
+mod select_k;
+mod selector;
+mod subquery;
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use model::{Labels, Querier};
+
+use crate::engine::{EngineOptions, Times};
+use crate::functions::Body;
+use crate::notes::Notes;
+use crate::parse::ast::{Expr, ExprKind, Span, Type};
+use crate::value::{ABSENT, RangeSeries, Sample, Series, Value, is_absent, without_name};
+use crate::window::Grid;
+use crate::{Error, functions};
+
+/// One query being evaluated.
+pub(crate) struct Evaluator<'a> {
+    pub(crate) querier: &'a dyn Querier,
+    pub(crate) options: &'a EngineOptions,
+    pub(crate) text: &'a str,
+    pub(crate) times: Times,
+    pub(crate) lookback_ms: i64,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) cancel: Option<&'a AtomicBool>,
+    pub(crate) notes: RefCell<Notes>,
+    /// Samples in memory now, at most so far, and looked at in all.
+    pub(crate) held: Cell<usize>,
+    pub(crate) peak: Cell<usize>,
+    pub(crate) total: Cell<u64>,
+}
+
+/// Which form the result takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Finish {
+    Vector,
+    Matrix,
+}
+
+/// Takes series one by one.
+pub(crate) type Sink<'s> = dyn FnMut(Series) -> Result<(), Error> + 's;
+
+const SAME_LABELS: &str = "vector cannot contain metrics with the same labelset";
+
+impl Evaluator<'_> {
+    /// The finished result of a whole query.
+    pub(crate) fn value(&self, expr: &Expr, grid: &Grid, finish: Finish) -> Result<Value, Error> {
+        let ts_ms = grid.start_ms;
+        match (expr.value_type(), finish) {
+            (Type::String, _) => match &expr.unwrapped().kind {
+                ExprKind::String(value) => Ok(Value::String { ts_ms, value: value.clone() }),
+                _ => Ok(Value::String { ts_ms, value: String::new() }),
+            },
+            (Type::Scalar, Finish::Vector) => Ok(Value::Scalar { ts_ms, value: self.scalar(expr, grid)?[0] }),
+            (Type::Scalar, Finish::Matrix) => {
+                let values = self.scalar(expr, grid)?;
+                let points = values.iter().enumerate().map(|(i, v)| (grid.time(i), *v)).collect();
+                Ok(Value::Matrix(vec![RangeSeries { labels: Labels::empty(), points }]))
+            }
+            (Type::Matrix, _) => self.range_vector(expr, grid).map(Value::Matrix),
+            (Type::Vector, _) => {
+                let series = self.cleaned(self.vector(expr, grid)?)?;
+                Ok(if finish == Finish::Vector { as_vector(series, ts_ms) } else { as_matrix(series, grid) })
+            }
+        }
+    }
+
+    /// With names removed whose removal was delayed.
+    fn cleaned(&self, mut series: Vec<Series>) -> Result<Vec<Series>, Error> {
+        for one in &mut series {
+            if one.drop_name {
+                one.labels = without_name(&one.labels);
+                one.drop_name = false;
+            }
+        }
+        merged(series)
+    }
+
+    /// An instant vector at every step. Selectors and what streams come sorted by labels.
+    pub(crate) fn vector(&self, expr: &Expr, grid: &Grid) -> Result<Vec<Series>, Error> {
+        let before = self.held.get();
+        let series = if grid.len > 1 && is_invariant(expr) {
+            let once = self.vector(expr, &grid.first())?;
+            once.into_iter().map(|s| repeated(s, grid.len)).collect()
+        } else if streams(expr) {
+            let mut all = Vec::new();
+            self.stream_node(expr, grid, &mut |series| {
+                self.hold(series.values.len())?;
+                all.push(series);
+                Ok(())
+            })?;
+            all.sort_by(|a: &Series, b: &Series| a.labels.cmp(&b.labels));
+            merged(all)?
+        } else {
+            self.whole(expr, grid)?
+        };
+        self.held.set(before);
+        self.hold(series.iter().map(|s| s.values.len()).sum())?;
+        Ok(series)
+    }
+
+    /// The series of an instant vector one by one, in any order.
+    pub(crate) fn stream(&self, expr: &Expr, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
+        let whole = !streams(expr) || grid.len > 1 && is_invariant(expr);
+        if whole || !self.options.delayed_name_removal && may_collide(expr) {
+            return self.vector(expr, grid)?.into_iter().try_for_each(sink);
+        }
+        self.stream_node(expr, grid, sink)
+    }
+
+    fn stream_node(&self, expr: &Expr, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
+        match &expr.kind {
+            ExprKind::Paren(inner) => self.stream_node(inner, grid, sink),
+            ExprKind::Vector(selector) => self.instant_selector(selector, grid, sink),
+            ExprKind::Negate(inner) => self.stream(inner, grid, &mut |mut series| {
+                self.drop_name(&mut series);
+                series.values.iter_mut().filter(|v| !is_absent(**v)).for_each(|v| *v = -*v);
+                sink(series)
+            }),
+            ExprKind::Binary(binary) => self.vector_scalar(binary, grid, sink),
+            ExprKind::Call(call) => self.stream_call(expr, call, grid, sink),
+            _ => Err(Error::execution("BUG: this kind of expression does not stream")),
+        }
+    }
+
+    /// What needs its operands whole.
+    fn whole(&self, expr: &Expr, grid: &Grid) -> Result<Vec<Series>, Error> {
+        match &expr.kind {
+            ExprKind::Paren(inner) => self.vector(inner, grid),
+            ExprKind::Aggregate(aggregate) => self.aggregate(aggregate, grid),
+            ExprKind::Binary(binary) => self.vector_vector(binary, grid),
+            ExprKind::Call(call) => self.whole_call(expr, call, grid),
+            _ => Err(Error::execution("BUG: not an instant vector")),
+        }
+    }
+
+    /// A number at every step.
+    pub(crate) fn scalar(&self, expr: &Expr, grid: &Grid) -> Result<Vec<f64>, Error> {
+        if grid.len > 1 && is_invariant(expr) {
+            return Ok(vec![self.scalar(expr, &grid.first())?[0]; grid.len]);
+        }
+        match &expr.kind {
+            ExprKind::Number(value) => Ok(vec![*value; grid.len]),
+            ExprKind::Paren(inner) => self.scalar(inner, grid),
+            ExprKind::Negate(inner) => Ok(self.scalar(inner, grid)?.iter().map(|v| -v).collect()),
+            ExprKind::Binary(binary) => {
+                let mut left = self.scalar(&binary.left, grid)?;
+                let right = self.scalar(&binary.right, grid)?;
+                for (l, r) in left.iter_mut().zip(&right) {
+                    *l = binary::scalars(binary.op, *l, *r);
+                }
+                Ok(left)
+            }
+            ExprKind::Call(call) => self.scalar_call(call, grid),
+            _ => Err(Error::execution("BUG: not a scalar")),
+        }
+    }
+
+    /// Removes the name, now or at the end of the query.
+    pub(crate) fn drop_name(&self, series: &mut Series) {
+        if self.options.delayed_name_removal {
+            series.drop_name = true;
+        } else {
+            series.labels = without_name(&series.labels);
+        }
+    }
+
+    pub(crate) fn warn(&self, span: Span, message: &str) {
+        self.notes.borrow_mut().warn(self.text, span, message);
+    }
+
+    pub(crate) fn info(&self, span: Span, message: &str) {
+        self.notes.borrow_mut().info(self.text, span, message);
+    }
+
+    /// Is the query still wanted and within its time?
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.cancel.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
+            return Err(Error::Canceled);
+        }
+        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return Err(Error::Timeout);
+        }
+        Ok(())
+    }
+
+    /// Counts samples that are now in memory.
+    pub(crate) fn hold(&self, samples: usize) -> Result<(), Error> {
+        let held = self.held.get() + samples;
+        self.held.set(held);
+        self.peak.set(self.peak.get().max(held));
+        if held > self.options.max_samples {
+            return Err(Error::TooManySamples);
+        }
+        Ok(())
+    }
+}
+
+/// Joins series with equal labels; two samples at one step are an error.
+pub(crate) fn merged(series: Vec<Series>) -> Result<Vec<Series>, Error> {
+    let mut seen: HashMap<Labels, usize> = HashMap::with_capacity(series.len());
+    let mut out: Vec<Series> = Vec::with_capacity(series.len());
+    for one in series {
+        let Some(&i) = seen.get(&one.labels) else {
+            seen.insert(one.labels.clone(), out.len());
+            out.push(one);
+            continue;
+        };
+        for (slot, value) in out[i].values.iter_mut().zip(one.values) {
+            match (is_absent(*slot), is_absent(value)) {
+                (true, _) => *slot = value,
+                (false, true) => {}
+                (false, false) => return Err(Error::execution(SAME_LABELS)),
+            }
+        }
+    }
+    Ok(out)
+}
+
+fn repeated(series: Series, len: usize) -> Series {
+    let value = series.values.first().copied().unwrap_or(ABSENT);
+    Series { values: vec![value; len], ..series }
+}
+
+/// Is the value the same at every step?
+pub(crate) fn is_invariant(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Number(_) | ExprKind::String(_) => true,
+        ExprKind::Vector(s) | ExprKind::Matrix(s, _) => s.shift.at.is_some(),
+        ExprKind::Subquery(s) => s.shift.at.is_some(),
+        ExprKind::Paren(e) | ExprKind::Negate(e) => is_invariant(e),
+        ExprKind::Binary(b) => is_invariant(&b.left) && is_invariant(&b.right),
+        ExprKind::Aggregate(a) => is_invariant(&a.expr) && a.param.as_ref().is_none_or(is_invariant),
+        ExprKind::Call(call) => {
+            let default_time = call.args.is_empty() && !matches!(call.function.body, Body::Pi);
+            !call.function.varies() && !default_time && call.args.iter().all(is_invariant)
+        }
+    }
+}
+
+/// Does each series of the result depend on one series of the operand alone?
+fn streams(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Paren(inner) => streams(inner),
+        ExprKind::Vector(_) | ExprKind::Negate(_) => true,
+        ExprKind::Binary(b) => b.left.value_type() == Type::Scalar || b.right.value_type() == Type::Scalar,
+        ExprKind::Call(call) => match call.function.body {
+            Body::Range(_) | Body::RangeKeepName(_) | Body::Math(_) => true,
+            Body::Date(_) => !call.args.is_empty(),
+            Body::Timestamp => true,
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// Could two series of the result have equal labels once their names are gone?
+fn may_collide(expr: &Expr) -> bool {
+    let mut one_name = true;
+    let mut selectors = 0;
+    expr.walk(&mut |node| {
+        if let ExprKind::Vector(s) | ExprKind::Matrix(s, _) = &node.kind {
+            selectors += 1;
+            let named = |m: &model::Matcher| m.name == model::labels::METRIC_NAME && m.op == model::MatchOp::Equal;
+            one_name &= s.matchers.iter().any(named);
+        }
+    });
+    !one_name || selectors > 1
+}
+
+fn as_vector(series: Vec<Series>, ts_ms: i64) -> Value {
+    let present = series.into_iter().filter(|s| !is_absent(s.values[0]));
+    Value::Vector(present.map(|s| Sample { value: s.values[0], labels: s.labels, ts_ms }).collect())
+}
+
+fn as_matrix(series: Vec<Series>, grid: &Grid) -> Value {
+    let present = series.into_iter().filter(|s| !s.is_empty());
+    let mut matrix: Vec<RangeSeries> = present
+        .map(|s| {
+            let points = s.values.iter().enumerate().filter(|(_, v)| !is_absent(**v));
+            RangeSeries { points: points.map(|(i, v)| (grid.time(i), *v)).collect(), labels: s.labels }
+        })
+        .collect();
+    matrix.sort_by(|a, b| a.labels.cmp(&b.labels));
+    Value::Matrix(matrix)
+}
+
+/// The text of a string argument.
+fn string_of(expr: &Expr) -> &str {
+    match &expr.unwrapped().kind {
+        ExprKind::String(value) => value,
+        _ => "",
+    }
+}
+
+/// The scalar arguments of a function, for each of its steps.
+struct ScalarArgs {
+    columns: Vec<Vec<f64>>,
+}
+
+impl ScalarArgs {
+    fn at(&self, step: usize, out: &mut Vec<f64>) {
+        out.clear();
+        out.extend(self.columns.iter().map(|c| c[step]));
+    }
+}
+
+impl Evaluator<'_> {
+    fn scalar_args(&self, args: &[Expr], grid: &Grid) -> Result<ScalarArgs, Error> {
+        let scalars = args.iter().filter(|arg| arg.value_type() == Type::Scalar);
+        Ok(ScalarArgs { columns: scalars.map(|arg| self.scalar(arg, grid)).collect::<Result<_, _>>()? })
+    }
+}
+
+/// The one argument of this type.
+fn arg_of(args: &[Expr], ty: Type) -> Result<&Expr, Error> {
+    let found = args.iter().find(|arg| arg.value_type() == ty);
+    found.ok_or_else(|| Error::execution("BUG: the argument's type was checked when the query was parsed"))
+}
+
+/// Smoothing factors must lie inside 0 and 1.
+fn check_factors(function: &functions::Function, args: &ScalarArgs) -> Result<(), Error> {
+    if function.name != "double_exponential_smoothing" {
+        return Ok(());
+    }
+    for (column, (word, short)) in args.columns.iter().zip([("smoothing", "sf"), ("trend", "tf")]) {
+        if let Some(bad) = column.iter().find(|v| !(**v > 0.0 && **v < 1.0)) {
+            return Err(Error::execution(format!("invalid {word} factor. Expected: 0 < {short} < 1, got: {bad:.6}")));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,174 @@
+//! Aggregations with a parameter, which need all series of a group side by side.
+
+use std::collections::HashMap;
+
+use model::float::{format_f, format_g};
+use model::{Labels, LabelsBuilder};
+
+use super::aggregate::group_labels;
+use super::{Evaluator, merged, string_of};
+use crate::Error;
+use crate::functions::over_time::quantile_of;
+use crate::parse::ast::{Aggregate, AggregateOp, Expr};
+use crate::value::{ABSENT, Series, is_absent};
+use crate::window::Grid;
+
+/// The series of one group, as positions.
+struct Group {
+    labels: Labels,
+    members: Vec<usize>,
+}
+
+impl Evaluator<'_> {
+    pub(super) fn select(&self, aggregate: &Aggregate, grid: &Grid) -> Result<Vec<Series>, Error> {
+        let Some(param) = &aggregate.param else {
+            return Err(Error::execution("BUG: the aggregation's parameter was checked when the query was parsed"));
+        };
+        let series = self.vector(&aggregate.expr, grid)?;
+        let groups = grouped(&series, aggregate);
+        match aggregate.op {
+            AggregateOp::CountValues => count_values(&series, &groups, string_of(param), grid),
+            AggregateOp::Quantile => self.quantile(&series, &groups, param, grid),
+            AggregateOp::LimitRatio => self.limit_ratio(series, param, grid),
+            op => self.limited(&series, &groups, (op, param), grid),
+        }
+    }
+
+    fn quantile(&self, series: &[Series], groups: &[Group], param: &Expr, grid: &Grid) -> Result<Vec<Series>, Error> {
+        let quantiles = self.scalar(param, grid)?;
+        if !series.is_empty() {
+            quantiles.iter().for_each(|q| self.check_quantile(*q, param));
+        }
+        let mut out = Vec::with_capacity(groups.len());
+        let mut found = Vec::new();
+        for group in groups {
+            let values = quantiles.iter().enumerate().map(|(step, q)| {
+                found.clear();
+                found.extend(group.members.iter().map(|i| series[*i].values[step]).filter(|v| !is_absent(*v)));
+                if found.is_empty() { ABSENT } else { quantile_of(*q, &mut found) }
+            });
+            let values = values.collect();
+            let drop_name = group.members.iter().any(|i| series[*i].drop_name);
+            out.push(Series { labels: group.labels.clone(), drop_name, values });
+        }
+        Ok(out)
+    }
+
+    /// `topk`, `bottomk`, `limitk`: the members that stay, each at the steps where it does.
+    fn limited(
+        &self,
+        series: &[Series],
+        groups: &[Group],
+        (op, param): (AggregateOp, &Expr),
+        grid: &Grid,
+    ) -> Result<Vec<Series>, Error> {
+        let limits = self.scalar(param, grid)?.into_iter().map(whole_number).collect::<Result<Vec<_>, _>>()?;
+        let mut out: Vec<Option<Series>> = (0..series.len()).map(|_| None).collect();
+        let mut order = Vec::new();
+        let mut ranked = Vec::new();
+        for group in groups {
+            for (step, limit) in limits.iter().enumerate() {
+                let present = group.members.iter().filter(|i| !is_absent(series[**i].values[step]));
+                ranked.clear();
+                ranked.extend(present.map(|i| (series[*i].values[step], *i)));
+                match op {
+                    AggregateOp::TopK => ranked.sort_by(|a, b| nan_last(a.0, b.0, b.0.total_cmp(&a.0))),
+                    AggregateOp::BottomK => ranked.sort_by(|a, b| nan_last(a.0, b.0, a.0.total_cmp(&b.0))),
+                    _ => {}
+                }
+                for (value, i) in ranked.iter().take(*limit) {
+                    let kept = out[*i].get_or_insert_with(|| {
+                        order.push(*i);
+                        Series { values: vec![ABSENT; grid.len], ..series[*i].clone() }
+                    });
+                    kept.values[step] = *value;
+                }
+            }
+        }
+        Ok(order.into_iter().filter_map(|i| out[i].take()).collect())
+    }
+
+    /// Keeps the series whose hash falls into a share of all hashes: the same ones in every query.
+    fn limit_ratio(&self, mut series: Vec<Series>, param: &Expr, grid: &Grid) -> Result<Vec<Series>, Error> {
+        let mut ratios = self.scalar(param, grid)?;
+        for ratio in &mut ratios {
+            if ratio.is_nan() {
+                return Err(Error::execution("Ratio value is NaN"));
+            }
+            let capped = ratio.clamp(-1.0, 1.0);
+            if capped != *ratio {
+                let (got, cap) = (format_g(*ratio), format_g(capped));
+                let message = format!("ratio value should be between -1 and 1, got {got}, capping to {cap}");
+                self.warn(param.span, &message);
+                *ratio = capped;
+            }
+        }
+        for one in &mut series {
+            let place = one.labels.hash64() as f64 / u64::MAX as f64;
+            for (value, ratio) in one.values.iter_mut().zip(&ratios) {
+                let kept = if *ratio >= 0.0 { place < *ratio } else { place >= 1.0 + ratio };
+                if !kept {
+                    *value = ABSENT;
+                }
+            }
+        }
+        series.retain(|s| !s.is_empty());
+        Ok(series)
+    }
+}
+
+fn nan_last(a: f64, b: f64, order: std::cmp::Ordering) -> std::cmp::Ordering {
+    if a.is_nan() || b.is_nan() { a.is_nan().cmp(&b.is_nan()) } else { order }
+}
+
+fn whole_number(value: f64) -> Result<usize, Error> {
+    if value.is_nan() {
+        return Err(Error::execution("Parameter value is NaN"));
+    }
+    if value >= i64::MAX as f64 {
+        return Err(Error::execution(format!("Scalar value {} overflows int64", format_g(value))));
+    }
+    if value <= i64::MIN as f64 {
+        return Err(Error::execution(format!("Scalar value {} underflows int64", format_g(value))));
+    }
+    Ok(if value < 1.0 { 0 } else { value as usize })
+}
+
+fn grouped(series: &[Series], aggregate: &Aggregate) -> Vec<Group> {
+    let mut found: HashMap<Labels, usize> = HashMap::new();
+    let mut groups: Vec<Group> = Vec::new();
+    for (i, one) in series.iter().enumerate() {
+        let labels = group_labels(&one.labels, &aggregate.grouping);
+        let at = *found.entry(labels).or_insert_with_key(|labels| {
+            groups.push(Group { labels: labels.clone(), members: Vec::new() });
+            groups.len() - 1
+        });
+        groups[at].members.push(i);
+    }
+    groups
+}
+
+/// How often each value occurs: a series per value, which becomes a label.
+fn count_values(series: &[Series], groups: &[Group], label: &str, grid: &Grid) -> Result<Vec<Series>, Error> {
+    if label.is_empty() {
+        return Err(Error::execution(format!("invalid label name {label:?}")));
+    }
+    let mut out = Vec::new();
+    for group in groups {
+        let mut by_value: HashMap<u64, Vec<f64>> = HashMap::new();
+        for one in group.members.iter().map(|i| &series[*i]) {
+            for (step, value) in one.values.iter().enumerate().filter(|(_, v)| !is_absent(**v)) {
+                let counts = by_value.entry(value.to_bits()).or_insert_with(|| vec![ABSENT; grid.len]);
+                counts[step] = if is_absent(counts[step]) { 1.0 } else { counts[step] + 1.0 };
+            }
+        }
+        let drop_name = group.members.iter().any(|i| series[*i].drop_name) && label != model::labels::METRIC_NAME;
+        for (bits, values) in by_value {
+            let mut builder = LabelsBuilder::new(&group.labels);
+            builder.set(label, format_f(f64::from_bits(bits)));
+            out.push(Series { labels: builder.labels(), drop_name, values });
+        }
+    }
+    out.sort_by(|a, b| a.labels.cmp(&b.labels));
+    merged(out)
+}

@@ -1,0 +1,191 @@
+//! Selectors: batches from the store → series. Step 3 of the query path.
+
+use model::{Batch, QuerierError, Selection};
+
+use super::{Evaluator, Sink};
+use crate::Error;
+use crate::parse::ast::{At, Expr, ExprKind, Selector, Shift};
+use crate::value::{ABSENT, RangeSeries, Series, is_absent};
+use crate::window::{Dense, Grid, Window, bounds};
+
+impl Evaluator<'_> {
+    /// For each step, the time up to which a selector looks.
+    pub(super) fn ends(&self, shift: Shift, grid: &Grid) -> Vec<i64> {
+        let fixed = match shift.at {
+            None => None,
+            Some(At::Ms(ms)) => Some(ms),
+            Some(At::Start) => Some(self.times.start_ms),
+            Some(At::End) => Some(self.times.end_ms),
+        };
+        (0..grid.len).map(|i| fixed.unwrap_or_else(|| grid.time(i)).saturating_sub(shift.offset_ms)).collect()
+    }
+
+    /// Hands over the batches that hold the samples in `(end - length, end]` of every step.
+    pub(super) fn batches(
+        &self,
+        selector: &Selector,
+        (ends, length_ms): (&[i64], i64),
+        each: &mut dyn FnMut(Batch) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let (Some(first), Some(last)) = (ends.first(), ends.last()) else { return Ok(()) };
+        let selection = Selection {
+            start_ms: first.saturating_sub(length_ms).saturating_add(1),
+            end_ms: *last,
+            matchers: &selector.matchers,
+        };
+        let mut failed = None;
+        let result = self.querier.select(&selection, &mut |batch| {
+            let outcome = self.check().and_then(|()| {
+                let before = self.held.get();
+                self.hold(batch.timestamps_ms.len() * batch.columns.len())?;
+                self.held.set(before);
+                each(batch)
+            });
+            outcome.map_err(|error| {
+                failed = Some(error);
+                QuerierError::Stopped
+            })
+        });
+        match (failed, result) {
+            (Some(error), _) => Err(error),
+            (None, result) => result.map_err(Error::Store),
+        }
+    }
+
+    /// The latest sample of each series within the lookback, at every step.
+    pub(super) fn instant_selector(&self, selector: &Selector, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
+        self.latest(selector, grid, |_, value| value, sink)
+    }
+
+    /// As an instant selector, with the time of each sample (in seconds) for its value.
+    pub(super) fn selector_times(&self, selector: &Selector, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
+        self.latest(selector, grid, |ts, _| ts as f64 / 1000.0, sink)
+    }
+
+    fn latest(
+        &self,
+        selector: &Selector,
+        grid: &Grid,
+        take: fn(i64, f64) -> f64,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), Error> {
+        let ends = self.ends(selector.shift, grid);
+        let mut dense = Dense::default();
+        self.batches(selector, (&ends, self.lookback_ms), &mut |batch| {
+            let windows = bounds(&batch.timestamps_ms, &ends, self.lookback_ms);
+            for column in &batch.columns {
+                dense.load(&batch.timestamps_ms, column, true);
+                let mut seen = 0u64;
+                let mut values = Vec::with_capacity(grid.len);
+                for window in &windows {
+                    let (ts, samples) = dense.slice(&batch.timestamps_ms, column, *window);
+                    // A stale marker ends the series: what lies before it is not looked at.
+                    let latest = ts.last().zip(samples.last()).filter(|(_, value)| !is_absent(**value));
+                    seen += u64::from(latest.is_some());
+                    values.push(latest.map_or(ABSENT, |(ts, value)| take(*ts, *value)));
+                }
+                self.total.set(self.total.get() + seen);
+                if seen > 0 {
+                    sink(Series { labels: column.labels.clone(), drop_name: false, values })?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Calls `each` with every series of a range vector, in any order, as a function from step to samples.
+    pub(super) fn windows(
+        &self,
+        expr: &Expr,
+        grid: &Grid,
+        each: &mut dyn FnMut(&Ranges<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        match &expr.unwrapped().kind {
+            ExprKind::Matrix(selector, range_ms) => {
+                let ends = self.ends(selector.shift, grid);
+                self.batches(selector, (&ends, *range_ms), &mut |batch| {
+                    self.windows_of(&batch, (&ends, *range_ms), grid, each)
+                })
+            }
+            ExprKind::Subquery(subquery) => {
+                let ends = self.ends(subquery.shift, grid);
+                let (batch, drops) = self.subquery(subquery, &ends)?;
+                self.each_window(&batch, (&ends, subquery.range_ms), (grid, &drops), each)
+            }
+            _ => Err(Error::execution("BUG: not a range vector")),
+        }
+    }
+
+    fn windows_of(
+        &self,
+        batch: &Batch,
+        range: (&[i64], i64),
+        grid: &Grid,
+        each: &mut dyn FnMut(&Ranges<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.each_window(batch, range, (grid, &[]), each)
+    }
+
+    fn each_window(
+        &self,
+        batch: &Batch,
+        (ends, range_ms): (&[i64], i64),
+        (grid, drops): (&Grid, &[bool]),
+        each: &mut dyn FnMut(&Ranges<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let windows = bounds(&batch.timestamps_ms, ends, range_ms);
+        let mut dense = Dense::default();
+        for (i, column) in batch.columns.iter().enumerate() {
+            dense.load(&batch.timestamps_ms, column, false);
+            let drop_name = drops.get(i).copied().unwrap_or(false);
+            each(&Ranges { batch, column, windows: &windows, dense: &dense, ends, range_ms, grid, drop_name })?;
+        }
+        Ok(())
+    }
+
+    /// A range vector as the result of a query: the samples themselves.
+    pub(super) fn range_vector(&self, expr: &Expr, grid: &Grid) -> Result<Vec<RangeSeries>, Error> {
+        let mut matrix = Vec::new();
+        self.windows(expr, &grid.first(), &mut |ranges| {
+            let window = ranges.at(0);
+            self.hold(window.ts.len())?;
+            if !window.ts.is_empty() {
+                let labels = if ranges.drop_name {
+                    crate::value::without_name(ranges.labels())
+                } else {
+                    ranges.labels().clone()
+                };
+                let points = window.ts.iter().copied().zip(window.values.iter().copied()).collect();
+                matrix.push(RangeSeries { labels, points });
+            }
+            Ok(())
+        })?;
+        matrix.sort_by(|a, b| a.labels.cmp(&b.labels));
+        Ok(matrix)
+    }
+}
+
+/// The samples of one series that each step sees.
+pub(super) struct Ranges<'a> {
+    batch: &'a Batch,
+    column: &'a model::Column,
+    windows: &'a [(usize, usize)],
+    dense: &'a Dense,
+    ends: &'a [i64],
+    range_ms: i64,
+    grid: &'a Grid,
+    /// The name goes at the end of the query.
+    pub(super) drop_name: bool,
+}
+
+impl Ranges<'_> {
+    pub(super) fn labels(&self) -> &model::Labels {
+        &self.column.labels
+    }
+
+    pub(super) fn at(&self, step: usize) -> Window<'_> {
+        let (ts, values) = self.dense.slice(&self.batch.timestamps_ms, self.column, self.windows[step]);
+        let end_ms = self.ends[step];
+        Window { ts, values, start_ms: end_ms - self.range_ms, end_ms, eval_ms: self.grid.time(step) }
+    }
+}

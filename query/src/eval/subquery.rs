@@ -1,0 +1,35 @@
+//! Subqueries: an inner query at its own steps, whose values are the samples of a range vector.
+
+use model::{Batch, Column};
+
+use super::Evaluator;
+use crate::Error;
+use crate::parse::ast::Subquery;
+use crate::window::Grid;
+
+impl Evaluator<'_> {
+    /// The inner values for all outer steps as one batch (absent slots are stale markers, which ranges skip), and which
+    /// series lose their name at the end. Inner steps are multiples of the step, whatever the outer times.
+    pub(super) fn subquery(&self, subquery: &Subquery, ends: &[i64]) -> Result<(Batch, Vec<bool>), Error> {
+        let step_ms = subquery.step_ms.unwrap_or(self.options.default_step_ms).max(1);
+        let (Some(first), Some(last)) = (ends.first(), ends.last()) else { return Ok((Batch::default(), vec![])) };
+        let after = first.saturating_sub(subquery.range_ms);
+        let mut start_ms = after / step_ms * step_ms;
+        if start_ms <= after {
+            start_ms += step_ms;
+        }
+        if start_ms > *last {
+            return Ok((Batch::default(), vec![]));
+        }
+        let steps = usize::try_from((last - start_ms) / step_ms).map_err(|_| Error::TooManySamples)? + 1;
+        if steps > self.options.max_samples {
+            return Err(Error::TooManySamples);
+        }
+        let grid = Grid { start_ms, step_ms, len: steps };
+        let series = self.vector(&subquery.expr, &grid)?;
+        let drops = series.iter().map(|s| s.drop_name).collect();
+        let columns = series.into_iter().map(|s| Column { labels: s.labels, values: s.values, present: None });
+        let timestamps_ms = (0..steps).map(|i| grid.time(i)).collect();
+        Ok((Batch { timestamps_ms, columns: columns.collect() }, drops))
+    }
+}

@@ -1,0 +1,180 @@
+//! `…_over_time`, `changes`, `resets`: one value out of the samples of a range.
+
+use super::kahan::{Kahan, Mean, Variance};
+use crate::window::Window;
+
+pub(crate) fn avg(window: &Window<'_>, _: &[f64]) -> Option<f64> {
+    let (first, rest) = window.values.split_first()?;
+    let mut mean = Mean::new(*first);
+    rest.iter().for_each(|v| mean.add(*v));
+    Some(mean.value())
+}
+
+pub(crate) fn sum(window: &Window<'_>, _: &[f64]) -> Option<f64> {
+    window.values.first()?;
+    let mut sum = Kahan::default();
+    window.values.iter().for_each(|v| sum.add(*v));
+    Some(if sum.sum.is_infinite() { sum.sum } else { sum.value() })
+}
+
+pub(crate) fn count(window: &Window<'_>, _: &[f64]) -> Option<f64> {
+    window.values.first()?;
+    Some(window.values.len() as f64)
+}
+
+pub(crate) fn present(window: &Window<'_>, _: &[f64]) -> Option<f64> {
+    window.values.first().map(|_| 1.0)
+}
+
+pub(crate) fn first(window: &Window<'_>, _: &[f64]) -> Option<f64> {
+    window.values.first().copied()
+}
+
+pub(crate) fn last(window: &Window<'_>, _: &[f64]) -> Option<f64> {
+    window.values.last().copied()
+}
+
+pub(crate) fn max(window: &Window<'_>, _: &[f64]) -> Option<f64> {
+    window.values.iter().copied().reduce(|m, v| if v > m || m.is_nan() { v } else { m })
+}
+
+pub(crate) fn min(window: &Window<'_>, _: &[f64]) -> Option<f64> {
+    window.values.iter().copied().reduce(|m, v| if v < m || m.is_nan() { v } else { m })
+}
+
+pub(crate) fn stddev(window: &Window<'_>, args: &[f64]) -> Option<f64> {
+    stdvar(window, args).map(f64::sqrt)
+}
+
+pub(crate) fn stdvar(window: &Window<'_>, _: &[f64]) -> Option<f64> {
+    window.values.first()?;
+    let mut variance = Variance::default();
+    window.values.iter().for_each(|v| variance.add(*v));
+    Some(variance.value())
+}
+
+pub(crate) fn changes(window: &Window<'_>, _: &[f64]) -> Option<f64> {
+    window.values.first()?;
+    let changed = window.values.windows(2).filter(|w| w[0] != w[1] && !(w[0].is_nan() && w[1].is_nan()));
+    Some(changed.count() as f64)
+}
+
+pub(crate) fn resets(window: &Window<'_>, _: &[f64]) -> Option<f64> {
+    window.values.first()?;
+    Some(window.values.windows(2).filter(|w| w[1] < w[0]).count() as f64)
+}
+
+pub(crate) fn quantile(window: &Window<'_>, args: &[f64]) -> Option<f64> {
+    window.values.first()?;
+    Some(quantile_of(*args.first()?, &mut window.values.to_vec()))
+}
+
+pub(crate) fn mad(window: &Window<'_>, _: &[f64]) -> Option<f64> {
+    window.values.first()?;
+    if window.values.iter().any(|v| v.is_nan()) {
+        return Some(f64::NAN);
+    }
+    let mut values = window.values.to_vec();
+    let median = quantile_of(0.5, &mut values);
+    values.iter_mut().for_each(|v| *v = (*v - median).abs());
+    Some(quantile_of(0.5, &mut values))
+}
+
+pub(crate) fn ts_of_first(window: &Window<'_>, _: &[f64]) -> Option<f64> {
+    window.ts.first().map(|ts| *ts as f64 / 1000.0)
+}
+
+pub(crate) fn ts_of_last(window: &Window<'_>, _: &[f64]) -> Option<f64> {
+    window.ts.last().map(|ts| *ts as f64 / 1000.0)
+}
+
+pub(crate) fn ts_of_max(window: &Window<'_>, _: &[f64]) -> Option<f64> {
+    ts_where(window, |v, best| v >= best)
+}
+
+pub(crate) fn ts_of_min(window: &Window<'_>, _: &[f64]) -> Option<f64> {
+    ts_where(window, |v, best| v <= best)
+}
+
+fn ts_where(window: &Window<'_>, better: fn(f64, f64) -> bool) -> Option<f64> {
+    let mut samples = window.ts.iter().zip(window.values);
+    let (ts, value) = samples.next()?;
+    let best =
+        samples.fold(
+            (ts, *value),
+            |(best_ts, best), (ts, value)| {
+                if better(*value, best) || best.is_nan() { (ts, *value) } else { (best_ts, best) }
+            },
+        );
+    Some(*best.0 as f64 / 1000.0)
+}
+
+/// Holt's double exponential smoothing; arguments: smoothing factor, trend factor.
+pub(crate) fn smoothing(window: &Window<'_>, args: &[f64]) -> Option<f64> {
+    let &[smooth, trend_factor] = args else { return None };
+    let &[first, second, ..] = window.values else { return None };
+    let (mut before, mut level, mut trend) = (0.0, first, second - first);
+    for (i, value) in window.values[1..].iter().enumerate() {
+        if i > 0 {
+            trend = trend_factor * (level - before) + (1.0 - trend_factor) * trend;
+        }
+        let next = smooth * value + (1.0 - smooth) * (level + trend);
+        (before, level) = (level, next);
+    }
+    Some(level)
+}
+
+/// The quantile of some values, interpolated; sorts them.
+pub(crate) fn quantile_of(q: f64, values: &mut [f64]) -> f64 {
+    if values.is_empty() || q.is_nan() {
+        return f64::NAN;
+    }
+    if q < 0.0 {
+        return f64::NEG_INFINITY;
+    }
+    if q > 1.0 {
+        return f64::INFINITY;
+    }
+    // NaN sorts first, as upstream sorts it.
+    values.sort_by(|a, b| match (a.is_nan(), b.is_nan()) {
+        (false, false) => a.total_cmp(b),
+        (a, b) => b.cmp(&a),
+    });
+    let rank = q * (values.len() - 1) as f64;
+    let lower = rank.floor().max(0.0) as usize;
+    let upper = (lower + 1).min(values.len() - 1);
+    let weight = rank - rank.floor();
+    values[lower] * (1.0 - weight) + values[upper] * weight
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(f: crate::functions::RangeFn, values: &[f64], args: &[f64]) -> Option<f64> {
+        let ts: Vec<i64> = (1..=values.len() as i64).map(|i| i * 1000).collect();
+        f(&Window { ts: &ts, values, start_ms: 0, end_ms: 10_000, eval_ms: 10_000 }, args)
+    }
+
+    #[test]
+    fn one_value_of_many() {
+        let values = [1.0, 3.0, 2.0, f64::NAN];
+        assert_eq!(of(max, &values, &[]), Some(3.0));
+        assert_eq!(of(min, &values, &[]), Some(1.0));
+        assert_eq!(of(count, &values, &[]), Some(4.0));
+        assert_eq!(of(changes, &values, &[]), Some(3.0));
+        assert_eq!(of(resets, &values, &[]), Some(1.0));
+        assert_eq!(of(quantile, &values[..3], &[0.5]), Some(2.0));
+        assert_eq!(of(stdvar, &values[..2], &[]), Some(1.0));
+        assert_eq!(of(mad, &[4.0, 6.0, 2.0, 1.0, 999.0], &[]), Some(2.0));
+        assert_eq!(of(ts_of_max, &values, &[]), Some(2.0));
+        assert_eq!(of(sum, &[], &[]), None);
+    }
+
+    #[test]
+    fn quantiles_outside_their_range() {
+        assert_eq!(quantile_of(-0.1, &mut [1.0]), f64::NEG_INFINITY);
+        assert_eq!(quantile_of(1.1, &mut [1.0]), f64::INFINITY);
+        assert!(quantile_of(0.5, &mut []).is_nan());
+    }
+}

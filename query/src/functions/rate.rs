@@ -1,0 +1,139 @@
+//! Change over a range: `rate`, `increase`, `delta` and their kin, and linear regression.
+
+use super::kahan::Kahan;
+use crate::window::Window;
+
+pub(crate) fn rate(window: &Window<'_>, _: &[f64]) -> Option<f64> {
+    extrapolated(window, true, true)
+}
+
+pub(crate) fn increase(window: &Window<'_>, _: &[f64]) -> Option<f64> {
+    extrapolated(window, true, false)
+}
+
+pub(crate) fn delta(window: &Window<'_>, _: &[f64]) -> Option<f64> {
+    extrapolated(window, false, false)
+}
+
+/// The difference between the last and first sample, stretched to the borders of the range unless the samples end far
+/// from them (more than 1.1 sample intervals), in which case half an interval is assumed. A counter is not stretched
+/// below zero.
+fn extrapolated(window: &Window<'_>, counter: bool, per_second: bool) -> Option<f64> {
+    let (&first_ts, &last_ts) = (window.ts.first()?, window.ts.last()?);
+    let (&first, &last) = (window.values.first()?, window.values.last()?);
+    let intervals = window.ts.len() - 1;
+    if intervals == 0 {
+        return None;
+    }
+    let mut result = last - first;
+    if counter {
+        let mut previous = first;
+        for &value in &window.values[1..] {
+            if value < previous {
+                result += previous;
+            }
+            previous = value;
+        }
+    }
+    let mut to_start = (first_ts - window.start_ms) as f64 / 1000.0;
+    let mut to_end = (window.end_ms - last_ts) as f64 / 1000.0;
+    let sampled = (last_ts - first_ts) as f64 / 1000.0;
+    let average = sampled / intervals as f64;
+    let threshold = average * 1.1;
+    if to_start >= threshold {
+        to_start = average / 2.0;
+    }
+    if counter && result > 0.0 && first >= 0.0 {
+        to_start = to_start.min(sampled * (first / result));
+    }
+    if to_end >= threshold {
+        to_end = average / 2.0;
+    }
+    let mut factor = (sampled + to_start + to_end) / sampled;
+    if per_second {
+        factor /= (window.end_ms - window.start_ms) as f64 / 1000.0;
+    }
+    Some(result * factor)
+}
+
+pub(crate) fn irate(window: &Window<'_>, _: &[f64]) -> Option<f64> {
+    instant(window, true)
+}
+
+pub(crate) fn idelta(window: &Window<'_>, _: &[f64]) -> Option<f64> {
+    instant(window, false)
+}
+
+fn instant(window: &Window<'_>, is_rate: bool) -> Option<f64> {
+    let &[.., before, last] = window.values else { return None };
+    let &[.., before_ts, last_ts] = window.ts else { return None };
+    let change = if is_rate && last < before { last } else { last - before };
+    let interval_ms = last_ts - before_ts;
+    if interval_ms == 0 {
+        return None;
+    }
+    Some(if is_rate { change / (interval_ms as f64 / 1000.0) } else { change })
+}
+
+pub(crate) fn deriv(window: &Window<'_>, _: &[f64]) -> Option<f64> {
+    if window.values.len() < 2 {
+        return None;
+    }
+    Some(regression(window, window.ts[0]).0)
+}
+
+pub(crate) fn predict_linear(window: &Window<'_>, args: &[f64]) -> Option<f64> {
+    if window.values.len() < 2 {
+        return None;
+    }
+    let (slope, intercept) = regression(window, window.eval_ms);
+    Some(slope * args.first()? + intercept)
+}
+
+/// Least squares: the slope per second, and the value at a time.
+fn regression(window: &Window<'_>, intercept_ms: i64) -> (f64, f64) {
+    let first = window.values[0];
+    if window.values.iter().all(|v| *v == first) {
+        return if first.is_infinite() { (f64::NAN, f64::NAN) } else { (0.0, first) };
+    }
+    let [mut sum_x, mut sum_y, mut sum_xy, mut sum_xx] = [Kahan::default(); 4];
+    for (&ts, &y) in window.ts.iter().zip(window.values) {
+        let x = (ts - intercept_ms) as f64 / 1000.0;
+        sum_x.add(x);
+        sum_y.add(y);
+        sum_xy.add(x * y);
+        sum_xx.add(x * x);
+    }
+    let n = window.values.len() as f64;
+    let (sum_x, sum_y) = (sum_x.value(), sum_y.value());
+    let covariance = sum_xy.value() - sum_x * sum_y / n;
+    let variance = sum_xx.value() - sum_x * sum_x / n;
+    let slope = covariance / variance;
+    (slope, sum_y / n - slope * sum_x / n)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window<'a>(ts: &'a [i64], values: &'a [f64]) -> Window<'a> {
+        Window { ts, values, start_ms: 0, end_ms: 60_000, eval_ms: 60_000 }
+    }
+
+    #[test]
+    fn resets_are_added_and_borders_reached() {
+        let w = window(&[15_000, 30_000, 45_000, 60_000], &[10.0, 20.0, 5.0, 15.0]);
+        // 10 → 20, reset to 5, → 15: 25 in 45 s; 15 s more at the start, bounded by the way down to zero: 18 s.
+        assert_eq!(increase(&w, &[]), Some(25.0 * ((45.0 + 15.0) / 45.0)));
+        assert_eq!(delta(&w, &[]), Some(5.0 * ((45.0 + 15.0) / 45.0)));
+        assert_eq!(irate(&w, &[]), Some(10.0 / 15.0));
+        assert_eq!(rate(&window(&[15_000], &[1.0]), &[]), None);
+    }
+
+    #[test]
+    fn a_line_is_continued() {
+        let w = window(&[0, 30_000, 60_000], &[0.0, 30.0, 60.0]);
+        assert_eq!(deriv(&w, &[]), Some(1.0));
+        assert_eq!(predict_linear(&w, &[60.0]), Some(120.0));
+    }
+}

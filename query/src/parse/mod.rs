@@ -1,0 +1,210 @@
+//! Query text → checked tree. Step 2 of the query path.
+//!
+//! `locate` decides what is a query, says what is wrong and where, and reads every literal; the crate promql-parser gives
+//! the shape of the tree. It sees the text with its strings replaced by placeholders, so that escapes and regular
+//! expressions are read once, by us, with Go's meaning. Nothing outside this folder knows of that crate.
+
+pub(crate) mod ast;
+mod lexer;
+mod locate;
+mod number;
+mod operators;
+
+use std::fmt::Write as _;
+use std::time::{Duration, SystemTime};
+
+use model::Matcher;
+use promql_parser::parser as pp;
+
+use self::ast::{
+    Aggregate, AggregateOp, At, Binary, BinaryOp, Call, Card, Expr, ExprKind, Grouping, Matching, Selector, Shift,
+    Subquery,
+};
+use self::lexer::Fault;
+pub(crate) use self::lexer::unquote;
+use self::locate::Outline;
+use crate::{Error, functions};
+
+/// Which parts of the language are switched on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Dialect {
+    pub(crate) experimental_functions: bool,
+    pub(crate) fill_modifiers: bool,
+    /// `{}` is a selector.
+    pub(crate) empty_selectors: bool,
+}
+
+/// Marks a placeholder; cannot stand in an unquoted name.
+const PLACEHOLDER: char = '\u{a7}';
+
+/// Parses and checks a query.
+pub(crate) fn parse(text: &str, dialect: Dialect) -> Result<Expr, Error> {
+    let outline = locate::outline(text, dialect).map_err(|fault| parse_error(text, &fault))?;
+    let tree = pp::parse(&with_placeholders(text, &outline)).map_err(|message| {
+        // The outline found nothing wrong, so it is the tree builder that does not know the construct.
+        parse_error(text, &Fault::new(0, format!("not supported yet: {message}")))
+    })?;
+    let mut builder = Builder { outline, next_span: 0, next_number: 0, next_selector: 0 };
+    builder.expr(&tree).map_err(|message| parse_error(text, &Fault::new(0, message)))
+}
+
+/// The matchers of a lone selector such as `up{job="a"}`, as `match[]` has it. `{}` gives none.
+///
+/// # Errors
+/// When the text is no selector.
+pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, Error> {
+    let mut outline = locate::lone_selector(text).map_err(|fault| parse_error(text, &fault))?;
+    Ok(outline.selectors.pop().unwrap_or_default())
+}
+
+fn with_placeholders(text: &str, outline: &Outline) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut at = 0;
+    for (i, span) in outline.string_spans.iter().enumerate() {
+        out.push_str(text.get(at..span.start).unwrap_or(""));
+        let _ = write!(out, "\"{PLACEHOLDER}{i}\"");
+        at = span.end;
+    }
+    out.push_str(text.get(at..).unwrap_or(""));
+    out
+}
+
+/// `line:column: parse error: …`; columns count bytes, as upstream's do.
+fn parse_error(text: &str, fault: &Fault) -> Error {
+    if text.is_empty() {
+        return Error::Parse(format!("unknown position: parse error: {}", fault.message));
+    }
+    Error::Parse(format!("{}: parse error: {}", line_column(text, fault.start), fault.message))
+}
+
+/// `line:column` of a byte of the text, both from one.
+pub(crate) fn line_column(text: &str, at: usize) -> String {
+    let before = &text.as_bytes()[..at.min(text.len())];
+    let line = 1 + before.iter().filter(|b| **b == b'\n').count();
+    let column = 1 + before.iter().rev().take_while(|b| **b != b'\n').count();
+    format!("{line}:{column}")
+}
+
+/// Lays the foreign tree over the outline.
+struct Builder {
+    outline: Outline,
+    next_span: usize,
+    next_number: usize,
+    next_selector: usize,
+}
+
+type Built<T> = Result<T, String>;
+
+impl Builder {
+    fn expr(&mut self, tree: &pp::Expr) -> Built<Expr> {
+        let kind = match tree {
+            pp::Expr::Paren(e) => ExprKind::Paren(Box::new(self.expr(&e.expr)?)),
+            pp::Expr::Unary(e) => ExprKind::Negate(Box::new(self.expr(&e.expr)?)),
+            pp::Expr::NumberLiteral(_) => {
+                self.next_number += 1;
+                let value = self.outline.numbers.get(self.next_number - 1);
+                ExprKind::Number(*value.ok_or_else(misfit)?)
+            }
+            pp::Expr::StringLiteral(e) => ExprKind::String(self.name(&e.val)),
+            pp::Expr::VectorSelector(e) => ExprKind::Vector(self.selector(e)?),
+            pp::Expr::MatrixSelector(e) => ExprKind::Matrix(self.selector(&e.vs)?, millis(e.range)?),
+            pp::Expr::Subquery(e) => ExprKind::Subquery(Box::new(Subquery {
+                expr: self.expr(&e.expr)?,
+                range_ms: millis(e.range)?,
+                step_ms: e.step.map(millis).transpose()?,
+                shift: shift(e.offset.as_ref(), e.at.as_ref())?,
+            })),
+            pp::Expr::Call(e) => {
+                let args = e.args.args.iter().map(|arg| self.expr(arg)).collect::<Built<Vec<_>>>()?;
+                let function = functions::lookup(e.func.name).ok_or_else(misfit)?;
+                ExprKind::Call(Call { function, args })
+            }
+            pp::Expr::Aggregate(e) => ExprKind::Aggregate(Box::new(self.aggregate(e)?)),
+            pp::Expr::Binary(e) => ExprKind::Binary(Box::new(self.binary(e)?)),
+            pp::Expr::Extension(_) => return Err(misfit()),
+        };
+        let span = self.outline.spans.get(self.next_span).copied().ok_or_else(misfit)?;
+        self.next_span += 1;
+        Ok(Expr { kind, span })
+    }
+
+    /// The string behind a placeholder; other names are themselves.
+    fn name(&self, name: &str) -> String {
+        let string = name.strip_prefix(PLACEHOLDER).and_then(|i| self.outline.strings.get(i.parse::<usize>().ok()?));
+        string.map_or_else(|| name.to_owned(), Clone::clone)
+    }
+
+    fn names(&self, labels: &[String]) -> Vec<String> {
+        let mut names: Vec<String> = labels.iter().map(|l| self.name(l)).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    fn selector(&mut self, tree: &pp::VectorSelector) -> Built<Selector> {
+        let matchers = self.outline.selectors.get_mut(self.next_selector).ok_or_else(misfit)?;
+        self.next_selector += 1;
+        Ok(Selector { matchers: std::mem::take(matchers), shift: shift(tree.offset.as_ref(), tree.at.as_ref())? })
+    }
+
+    fn aggregate(&mut self, tree: &pp::AggregateExpr) -> Built<Aggregate> {
+        let op = AggregateOp::from_name(&tree.op.to_string()).ok_or_else(misfit)?;
+        let param = tree.param.as_ref().map(|param| self.expr(param)).transpose()?;
+        let expr = self.expr(&tree.expr)?;
+        let grouping = tree.modifier.as_ref().map_or_else(Grouping::default, |modifier| Grouping {
+            labels: self.names(&modifier.labels().labels),
+            without: !modifier.is_include(),
+        });
+        Ok(Aggregate { op, expr, param, grouping })
+    }
+
+    fn binary(&mut self, tree: &pp::BinaryExpr) -> Built<Binary> {
+        let op = BinaryOp::from_symbol(&tree.op.to_string()).ok_or_else(misfit)?;
+        let left = self.expr(&tree.lhs)?;
+        let right = self.expr(&tree.rhs)?;
+        let mut matching = Matching::default();
+        let mut return_bool = false;
+        if let Some(modifier) = &tree.modifier {
+            return_bool = modifier.return_bool;
+            if let Some(labels) = &modifier.matching {
+                matching.on = labels.is_include();
+                matching.labels = self.names(&labels.labels().labels);
+            }
+            matching.card = match &modifier.card {
+                pp::VectorMatchCardinality::ManyToOne(_) => Card::ManyToOne,
+                pp::VectorMatchCardinality::OneToMany(_) => Card::OneToMany,
+                _ => Card::OneToOne,
+            };
+            matching.include = modifier.card.labels().map_or_else(Vec::new, |labels| self.names(&labels.labels));
+            matching.fill_left = modifier.fill_values.lhs;
+            matching.fill_right = modifier.fill_values.rhs;
+        }
+        Ok(Binary { op, left, right, return_bool, matching })
+    }
+}
+
+fn misfit() -> String {
+    "not supported yet: the two readings of the query differ".to_owned()
+}
+
+fn millis(duration: Duration) -> Built<i64> {
+    i64::try_from(duration.as_millis()).map_err(|_| "duration out of range".to_owned())
+}
+
+fn shift(offset: Option<&pp::Offset>, at: Option<&pp::AtModifier>) -> Built<Shift> {
+    let offset_ms = match offset {
+        None => 0,
+        Some(pp::Offset::Pos(d)) => millis(*d)?,
+        Some(pp::Offset::Neg(d)) => -millis(*d)?,
+    };
+    let at = match at {
+        None => None,
+        Some(pp::AtModifier::Start) => Some(At::Start),
+        Some(pp::AtModifier::End) => Some(At::End),
+        Some(pp::AtModifier::At(time)) => Some(At::Ms(match time.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(after) => millis(after)?,
+            Err(before) => -millis(before.duration())?,
+        })),
+    };
+    Ok(Shift { at, offset_ms })
+}

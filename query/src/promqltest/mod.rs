@@ -1,0 +1,236 @@
+//! Runs upstream's PromQL test scripts (`load`, `eval`, `expect`): for our own tests and for `promtool test promql`.
+
+mod compare;
+mod notation;
+mod script;
+mod store;
+
+use std::time::Duration;
+
+use self::script::{Command, Eval, When};
+use self::store::Store;
+use crate::engine::Times;
+use crate::parse::ast::{At, Expr, ExprKind};
+use crate::value::{Sample, Value};
+use crate::{Engine, EngineOptions, QueryOptions};
+
+/// What became of a script.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Evaluations in it.
+    pub total: usize,
+    /// Those that gave what was expected.
+    pub passed: usize,
+    /// The others.
+    pub failures: Vec<Failure>,
+}
+
+/// An evaluation that did not give what was expected.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// Where it stands in the script, counted from one.
+    pub line: usize,
+    /// Its query.
+    pub query: String,
+    /// What was wrong.
+    pub reason: String,
+}
+
+/// Functions whose result depends on the time of evaluation, which `@` does not fix.
+const TIME_DEPENDENT: [&str; 15] = [
+    "days_in_month",
+    "day_of_month",
+    "day_of_week",
+    "day_of_year",
+    "hour",
+    "minute",
+    "month",
+    "year",
+    "predict_linear",
+    "time",
+    "timestamp",
+    "start",
+    "end",
+    "range",
+    "step",
+];
+
+/// Runs a script from its text.
+///
+/// # Errors
+/// When the script itself cannot be read; the text names the line.
+pub fn run(text: &str) -> Result<Report, String> {
+    let commands = script::parse(text)?;
+    let engine = Engine::new(EngineOptions {
+        max_samples: 10_000_000,
+        timeout: Duration::from_secs(100),
+        experimental_functions: true,
+        fill_modifiers: true,
+        delayed_name_removal: true,
+        ..EngineOptions::default()
+    });
+    let mut store = Store::default();
+    let mut report = Report::default();
+    for command in &commands {
+        match command {
+            Command::Clear => store.clear(),
+            Command::Load { step_ms, classic, series } => {
+                for (labels, points) in series {
+                    store.load(labels, points, *step_ms);
+                    if *classic {
+                        store.load_classic(labels, points, *step_ms);
+                    }
+                }
+            }
+            Command::Eval(eval) => {
+                report.total += 1;
+                let mut outcome = Runner { engine: &engine, store: &store, eval }.run();
+                if store.take_reached_histogram() {
+                    outcome = Err("native histogram samples are not supported yet".to_owned());
+                }
+                match outcome {
+                    Ok(()) => report.passed += 1,
+                    Err(reason) => {
+                        report.failures.push(Failure { line: eval.line, query: eval.query.clone(), reason });
+                    }
+                }
+            }
+        }
+    }
+    Ok(report)
+}
+
+struct Runner<'a> {
+    engine: &'a Engine,
+    store: &'a Store,
+    eval: &'a Eval,
+}
+
+impl Runner<'_> {
+    fn run(&self) -> Result<(), String> {
+        let expr = self.engine.parse(&self.eval.query).map_err(|error| error.to_string())?;
+        match self.eval.when {
+            When::Range { start_ms, end_ms, step_ms } => {
+                let result = self.engine.range(
+                    self.store,
+                    &self.eval.query,
+                    start_ms,
+                    end_ms,
+                    step_ms,
+                    &QueryOptions::default(),
+                );
+                let result = match result {
+                    Ok(_) if self.eval.expect.fail.is_some() => return Err("succeeded, expected to fail".to_owned()),
+                    Ok(result) => result,
+                    Err(error) => return compare::failure(&error, &self.eval.expect),
+                };
+                compare::annotations(&result, &self.eval.expect)?;
+                match &result.value {
+                    Value::Matrix(series) => compare::matrix(series, &self.eval.expect, (start_ms, step_ms)),
+                    _ => Err("got no matrix".to_owned()),
+                }
+            }
+            When::Instant(ts_ms) => self.instant(&expr, ts_ms),
+        }
+    }
+
+    fn instant(&self, expr: &Expr, ts_ms: i64) -> Result<(), String> {
+        let expect = &self.eval.expect;
+        let result = match self.evaluate(expr, Times { start_ms: ts_ms, end_ms: ts_ms, step_ms: 0 }) {
+            Ok(_) if expect.fail.is_some() => return Err("succeeded, expected to fail".to_owned()),
+            Ok(result) => result,
+            Err(error) => return compare::failure(&error, expect),
+        };
+        compare::annotations(&result, expect)?;
+        compare::instant(&result.value, expect)?;
+        self.around(expr, ts_ms)?;
+        if names(expr).iter().any(|name| TIME_DEPENDENT.contains(name)) {
+            return Ok(());
+        }
+        // With every selector fixed to the time, the evaluation time must not matter.
+        let mut fixed = expr.clone();
+        fix(&mut fixed, ts_ms);
+        let others = if ts_ms == 0 { vec![-1000, 0, 1000] } else { vec![-10 * ts_ms, 0, ts_ms / 5, ts_ms, 10 * ts_ms] };
+        for other in others {
+            let result = self.evaluate(&fixed, Times { start_ms: other, end_ms: other, step_ms: 0 });
+            let result = result.map_err(|error| format!("with @, at {other}: {error}"))?;
+            compare::instant(&result.value, expect).map_err(|reason| format!("with @, at {other}: {reason}"))?;
+            self.around(&fixed, other).map_err(|reason| format!("with @, at {other}: {reason}"))?;
+        }
+        Ok(())
+    }
+
+    /// As a range query around the time, the step at the time must be the same.
+    fn around(&self, expr: &Expr, ts_ms: i64) -> Result<(), String> {
+        let expect = &self.eval.expect;
+        let bound = |at: Option<At>| matches!(at, Some(At::Start | At::End));
+        let mut by_bounds = false;
+        expr.walk(&mut |node| {
+            by_bounds |= match &node.kind {
+                ExprKind::Vector(s) | ExprKind::Matrix(s, _) => bound(s.shift.at),
+                ExprKind::Subquery(s) => bound(s.shift.at),
+                ExprKind::Call(call) => ["start", "end", "range", "step"].contains(&call.function.name),
+                _ => false,
+            };
+        });
+        if by_bounds || expect.range.is_some() || expect.string.is_some() {
+            return Ok(());
+        }
+        let times = Times { start_ms: ts_ms - 60_000, end_ms: ts_ms + 60_000, step_ms: 60_000 };
+        let result = self.evaluate(expr, times).map_err(|error| format!("as a range: {error}"))?;
+        let Value::Matrix(series) = result.value else { return Err("as a range: got no matrix".to_owned()) };
+        if expect.ordered {
+            return Ok(());
+        }
+        let points = series.into_iter().filter_map(|s| {
+            let value = s.points.iter().find(|(ts, _)| *ts == ts_ms)?.1;
+            Some(Sample { labels: s.labels, ts_ms, value })
+        });
+        let samples: Vec<Sample> = points.collect();
+        let value = match (expect.scalar, samples.first()) {
+            (Some(_), Some(sample)) => Value::Scalar { ts_ms, value: sample.value },
+            _ => Value::Vector(samples),
+        };
+        compare::instant(&value, expect).map_err(|reason| format!("as a range: {reason}"))
+    }
+
+    fn evaluate(&self, expr: &Expr, times: Times) -> Result<crate::QueryResult, crate::Error> {
+        self.engine.run(self.store, (&self.eval.query, expr), times, &QueryOptions::default())
+    }
+}
+
+/// The functions that a query calls.
+fn names(expr: &Expr) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    expr.walk(&mut |node| {
+        if let ExprKind::Call(call) = &node.kind {
+            names.push(call.function.name);
+        }
+    });
+    names
+}
+
+/// Puts `@` on every selector and subquery that has none and is not inside a subquery.
+fn fix(expr: &mut Expr, ts_ms: i64) {
+    match &mut expr.kind {
+        ExprKind::Number(_) | ExprKind::String(_) => {}
+        ExprKind::Vector(s) | ExprKind::Matrix(s, _) => {
+            s.shift.at.get_or_insert(At::Ms(ts_ms));
+        }
+        ExprKind::Subquery(s) => {
+            s.shift.at.get_or_insert(At::Ms(ts_ms));
+        }
+        ExprKind::Paren(e) | ExprKind::Negate(e) => fix(e, ts_ms),
+        ExprKind::Call(call) => call.args.iter_mut().for_each(|arg| fix(arg, ts_ms)),
+        ExprKind::Aggregate(a) => {
+            fix(&mut a.expr, ts_ms);
+            if let Some(param) = &mut a.param {
+                fix(param, ts_ms);
+            }
+        }
+        ExprKind::Binary(b) => {
+            fix(&mut b.left, ts_ms);
+            fix(&mut b.right, ts_ms);
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Script text → commands.
+
+use model::Labels;
+use model::duration::parse_duration_ms;
+
+use super::notation::{Point, series};
+
+#[derive(Debug)]
+pub(crate) enum Command {
+    Clear,
+    Load { step_ms: i64, classic: bool, series: Vec<(Labels, Vec<Point>)> },
+    Eval(Box<Eval>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum When {
+    Instant(i64),
+    Range { start_ms: i64, end_ms: i64, step_ms: i64 },
+}
+
+/// One `eval`.
+#[derive(Debug)]
+pub(crate) struct Eval {
+    /// Counted from one.
+    pub(crate) line: usize,
+    pub(crate) when: When,
+    pub(crate) query: String,
+    pub(crate) expect: Expect,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Expect {
+    pub(crate) fail: Option<Text>,
+    pub(crate) warn: Vec<Text>,
+    pub(crate) no_warn: bool,
+    pub(crate) info: Vec<Text>,
+    pub(crate) no_info: bool,
+    pub(crate) ordered: bool,
+    pub(crate) string: Option<String>,
+    pub(crate) range: Option<When>,
+    pub(crate) scalar: Option<f64>,
+    pub(crate) series: Vec<(Labels, Vec<Point>)>,
+}
+
+/// What a message must be.
+#[derive(Clone, Debug)]
+pub(crate) enum Text {
+    Any,
+    Equal(String),
+    Regex(String),
+}
+
+/// Reads a whole script.
+pub(crate) fn parse(text: &str) -> Result<Vec<Command>, String> {
+    let lines: Vec<&str> = text.lines().map(|l| l.trim()).map(|l| if l.starts_with('#') { "" } else { l }).collect();
+    let mut commands = Vec::new();
+    let mut at = 0;
+    while at < lines.len() {
+        let line = lines[at];
+        let body_end = (at + 1..lines.len()).find(|i| lines[*i].is_empty()).unwrap_or(lines.len());
+        let word = line.split_whitespace().next().unwrap_or("").to_ascii_lowercase();
+        let body = &lines[at + 1..body_end];
+        let fault = |message: String| format!("line {}: {message}", at + 1);
+        let next = match word.as_str() {
+            "" => at + 1,
+            "clear" => {
+                commands.push(Command::Clear);
+                at + 1
+            }
+            w if w.starts_with("load") => {
+                commands.push(load(line, body).map_err(fault)?);
+                body_end
+            }
+            w if w.starts_with("eval") => {
+                commands.push(Command::Eval(Box::new(eval(line, at + 1, body).map_err(fault)?)));
+                body_end
+            }
+            _ => return Err(fault(format!("unknown command {word:?}"))),
+        };
+        at = next;
+    }
+    Ok(commands)
+}
+
+fn duration(text: Option<&str>) -> Result<i64, String> {
+    parse_duration_ms(text.unwrap_or("")).map_err(|error| error.to_string())
+}
+
+fn load(line: &str, body: &[&str]) -> Result<Command, String> {
+    let mut words = line.split_whitespace();
+    let classic = words.next().is_some_and(|w| w.eq_ignore_ascii_case("load_with_nhcb"));
+    let step_ms = duration(words.next())?;
+    // Start timestamps (`metric@st …`) have no place in the model yet.
+    let samples = body.iter().filter(|l| !l.split_whitespace().next().is_some_and(|w| w.ends_with("@st")));
+    let series = samples.map(|l| series(l)).collect::<Result<_, _>>()?;
+    Ok(Command::Load { step_ms, classic, series })
+}
+
+/// Takes words off the front of a line.
+fn word<'a>(rest: &mut &'a str) -> &'a str {
+    let trimmed = rest.trim_start();
+    let (word, after) = trimmed.split_at(trimmed.find(char::is_whitespace).unwrap_or(trimmed.len()));
+    *rest = after;
+    word
+}
+
+fn range(rest: &mut &str) -> Result<When, String> {
+    let mut value = |key: &str| {
+        let got = word(rest);
+        if got == key { duration(Some(word(rest))) } else { Err(format!("expected {key:?}, got {got:?}")) }
+    };
+    Ok(When::Range { start_ms: value("from")?, end_ms: value("to")?, step_ms: value("step")? })
+}
+
+fn eval(line: &str, number: usize, body: &[&str]) -> Result<Eval, String> {
+    let mut rest = line;
+    let mut expect = Expect::default();
+    match word(&mut rest).to_ascii_lowercase().as_str() {
+        "eval_fail" => expect.fail = Some(Text::Any),
+        "eval_warn" => expect.warn.push(Text::Any),
+        "eval_info" => expect.info.push(Text::Any),
+        "eval_ordered" => expect.ordered = true,
+        _ => {}
+    }
+    let when = match word(&mut rest) {
+        "instant" => {
+            word(&mut rest);
+            When::Instant(duration(Some(word(&mut rest)))?)
+        }
+        "range" => range(&mut rest)?,
+        other => return Err(format!("expected instant or range, got {other:?}")),
+    };
+    for line in body {
+        if let Some(rule) = line.strip_prefix("expect ") {
+            expectation(rule.trim(), &mut expect)?;
+        } else if let Some(text) = line.strip_prefix("expected_fail_message ") {
+            expect.fail = Some(Text::Equal(text.trim().to_owned()));
+        } else if let Some(text) = line.strip_prefix("expected_fail_regexp ") {
+            expect.fail = Some(Text::Regex(text.trim().to_owned()));
+        } else if let Ok(value) = line.parse::<f64>() {
+            expect.scalar = Some(value);
+            break;
+        } else {
+            expect.series.push(series(line)?);
+        }
+    }
+    Ok(Eval { line: number, when, query: rest.trim().to_owned(), expect })
+}
+
+fn expectation(rule: &str, expect: &mut Expect) -> Result<(), String> {
+    let mut rest = rule;
+    match word(&mut rest) {
+        "fail" => expect.fail = Some(message(rest)),
+        "warn" => expect.warn.push(message(rest)),
+        "info" => expect.info.push(message(rest)),
+        "no_warn" => expect.no_warn = true,
+        "no_info" => expect.no_info = true,
+        "ordered" => expect.ordered = true,
+        "string" => expect.string = Some(crate::parse::unquote(rest.trim())?),
+        "range" => {
+            word(&mut rest);
+            expect.range = Some(range(&mut rest)?);
+        }
+        other => return Err(format!("unknown expectation {other:?}")),
+    }
+    Ok(())
+}
+
+fn message(rest: &str) -> Text {
+    let rest = rest.trim();
+    match (rest.strip_prefix("msg:"), rest.strip_prefix("regex:")) {
+        (Some(text), _) => Text::Equal(text.trim().to_owned()),
+        (_, Some(text)) => Text::Regex(text.trim().to_owned()),
+        _ => Text::Any,
+    }
+}

@@ -1,0 +1,61 @@
+//! Upstream's test scripts, and ours in `data/`. The numbers are a ratchet: they may only rise.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use query::promqltest;
+
+/// File → evaluations that pass. What is missing needs native histograms, `anchored`/`smoothed`, duration expressions,
+/// `info`, start timestamps or type-and-unit labels.
+const PASSED: &[(&str, usize)] = &[
+    ("aggregators.test", 125),
+    ("at_modifier.test", 78),
+    ("collision.test", 2),
+    ("duration_expression.test", 8),
+    ("extended_vectors.test", 30),
+    ("fill-modifier.test", 46),
+    ("functions.test", 325),
+    ("histograms.test", 93),
+    ("info.test", 0),
+    ("limit.test", 1),
+    ("literals.test", 25),
+    ("name_label_dropping.test", 30),
+    ("native_histograms.test", 3),
+    ("operators.test", 142),
+    ("range_queries.test", 17),
+    ("selectors.test", 31),
+    ("staleness.test", 17),
+    ("start_timestamps.test", 2),
+    ("subquery.test", 32),
+    ("trig_functions.test", 19),
+    ("type_and_unit.test", 58),
+];
+
+fn upstream() -> Option<PathBuf> {
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/conformance");
+    let folder = std::env::var_os("WEFT_CONFORMANCE").map_or(default, PathBuf::from);
+    folder.join("promql/testdata").is_dir().then_some(folder)
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
+fn upstream_scripts() {
+    let Some(folder) = upstream() else {
+        eprintln!("skipped: no upstream data (set WEFT_CONFORMANCE)");
+        return;
+    };
+    let mut got = Vec::new();
+    let mut paths: Vec<PathBuf> =
+        fs::read_dir(folder.join("promql/testdata")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    for path in paths {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let report = promqltest::run(&fs::read_to_string(&path).unwrap()).unwrap_or_else(|e| panic!("{name}: {e}"));
+        for failure in &report.failures {
+            eprintln!("{name}:{}: {} => {}", failure.line, failure.query, failure.reason);
+        }
+        got.push((name, report.passed));
+    }
+    let expected: Vec<(String, usize)> = PASSED.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect();
+    assert_eq!(got, expected, "evaluations that pass: when more do, raise the numbers");
+}
