@@ -1,1 +1,38 @@
-//! placeholder
+//! promtool's commands, thin over the crates that do the work.
+//!
+//! - **What**: `test promql FILE…` runs PromQL test scripts.
+//! - **Path**: none; it is what a person runs beside the server, in the same binary.
+//! - **Invariants**: reads only the files named, writes only to the output given; the exit code says whether all is well
+//!   (0), something failed (1) or the command line was wrong (2).
+//! - **Files**: `lib` chooses the command · `promql` the test scripts.
+//! - **Tests**: at the foot of each file.
+
+mod promql;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: promtool test promql [--verbose] FILE...";
+
+/// Runs a command: `args` without the name of the program, output to `out`.
+pub fn run(args: &[String], out: &mut dyn Write) -> ExitCode {
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let result = match words.as_slice() {
+        ["test", "promql", rest @ ..] => promql::test(rest, out),
+        _ => writeln!(out, "{USAGE}").map(|()| Outcome::Misused),
+    };
+    match result {
+        Ok(Outcome::Passed) => ExitCode::SUCCESS,
+        Ok(Outcome::Misused) => ExitCode::from(2),
+        // An output that is gone cannot be told either.
+        Ok(Outcome::Failed) | Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Passed,
+    Failed,
+    Misused,
+}
