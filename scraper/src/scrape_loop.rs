@@ -11,6 +11,7 @@ use reqwest::Method;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
+use url::Url;
 
 use crate::fetch::{FetchError, check_content_type, fetch};
 use crate::layout::{ContentError, Counts, SampleRules, TargetLayout};
@@ -171,10 +172,11 @@ impl ScrapeLoop {
         }
         let Ok(client) = &self.job.client else { return Ok(()) };
         let url = &self.target.url;
+        let parsed = Url::parse(url).map_err(|error| FetchError::Refused(format!("{url:?} is not a URL: {error}")))?;
         let wait = Duration::from_millis(self.target.timeout_ms.unsigned_abs());
         let encoding = if self.job.compression { "gzip" } else { "identity" };
         let request = client
-            .request(Method::GET, url)?
+            .request(Method::GET, &parsed)?
             .header(ACCEPT, ACCEPTED)
             .header(ACCEPT_ENCODING, encoding)
             .header("X-Prometheus-Scrape-Timeout-Seconds", seconds(self.target.timeout_ms).to_string());

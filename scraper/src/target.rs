@@ -36,6 +36,13 @@ pub struct Target {
     pub hash: u64,
 }
 
+/// Labels that relabelling may set to switch the handling of histograms, and what errors call them.
+const SWITCHES: [(&str, &str); 3] = [
+    ("__convert_classic_histograms_to_nhcb__", "convert classic histograms to nhcb"),
+    ("__always_scrape_classic_histograms__", "always scrape classic histograms"),
+    ("__scrape_native_histograms__", "scrape native histograms"),
+];
+
 /// What became of a discovered label set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Populated {
@@ -79,19 +86,17 @@ fn discovered(own: &Labels, group: &Labels, job: &ScrapeConfig) -> Labels {
     default(TIMEOUT, &format_duration_ms(job.scrape_timeout_ms));
     default(METRICS_PATH, &job.metrics_path);
     default(SCHEME, &job.scheme);
-    default("__convert_classic_histograms_to_nhcb__", bool_text(job.convert_classic_histograms_to_nhcb));
-    default("__always_scrape_classic_histograms__", bool_text(job.always_scrape_classic_histograms));
-    default("__scrape_native_histograms__", bool_text(job.scrape_native_histograms));
+    let switches =
+        [job.convert_classic_histograms_to_nhcb, job.always_scrape_classic_histograms, job.scrape_native_histograms];
+    for ((label, _), on) in SWITCHES.into_iter().zip(switches) {
+        default(label, if on { "true" } else { "false" });
+    }
     for (name, values) in &job.params {
         if let Some(first) = values.first() {
             default(&format!("{PARAM_PREFIX}{name}"), first);
         }
     }
     builder.labels()
-}
-
-fn bool_text(on: bool) -> &'static str {
-    if on { "true" } else { "false" }
 }
 
 fn one(discovered: &Labels, job: &ScrapeConfig) -> Result<Populated, String> {
@@ -107,6 +112,13 @@ fn one(discovered: &Labels, job: &ScrapeConfig) -> Result<Populated, String> {
         return Err(format!("{address:?} is not a valid hostname"));
     }
     let (interval_ms, timeout_ms) = times(&builder)?;
+    for (label, what) in SWITCHES {
+        let text = builder.get(label);
+        let known = ["1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"];
+        if !known.contains(&text) {
+            return Err(format!("error parsing {what}: strconv.ParseBool: parsing {text:?}: invalid syntax"));
+        }
+    }
     builder.retain(|name, _| !name.starts_with(META_PREFIX));
     if builder.get(INSTANCE).is_empty() {
         builder.set(INSTANCE, address);
@@ -156,7 +168,9 @@ fn url(labels: &Labels, job: &ScrapeConfig) -> String {
     let path = escaped_path(labels.value(METRICS_PATH));
     let slash = if path.starts_with('/') || path.is_empty() { "" } else { "/" };
     let mark = if query.is_empty() { "" } else { "?" };
-    format!("{}://{}{slash}{path}{mark}{query}", labels.value(SCHEME), labels.value(ADDRESS))
+    let scheme = labels.value(SCHEME);
+    let colon = if scheme.is_empty() { "" } else { ":" };
+    format!("{scheme}{colon}//{}{slash}{path}{mark}{query}", labels.value(ADDRESS))
 }
 
 /// As Go writes the path of a URL: what may not stand there is escaped, a question mark among it.

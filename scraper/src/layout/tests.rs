@@ -195,3 +195,29 @@ fn help_and_type_are_remembered() {
     let seen: Vec<_> = t.layout.metadata.iter().map(|(n, m)| (n, m.kind.as_str(), m.help.as_str())).collect();
     assert_eq!(seen, [("a", "counter", "new"), ("b", "gauge", "")]);
 }
+
+/// Upstream's table of label conflicts.
+#[test]
+fn conflicts_as_upstream_resolves_them() {
+    let root = std::env::var_os("WEFT_CONFORMANCE").map_or_else(
+        || std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/conformance")),
+        std::path::PathBuf::from,
+    );
+    let Ok(text) = std::fs::read_to_string(root.join("scrape/label_conflicts.json")) else {
+        assert!(!root.exists(), "{} has no label_conflicts.json", root.display());
+        return;
+    };
+    let table: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for case in table["cases"].as_array().unwrap() {
+        let pairs = |field: &str| -> Vec<(String, String)> {
+            let object = case[field].as_object().unwrap();
+            object.iter().map(|(k, v)| (k.clone(), v.as_str().unwrap().to_owned())).collect()
+        };
+        let mut t = target(&[]);
+        t.layout = TargetLayout::new(Labels::from_pairs(pairs("target_labels")));
+        t.rules.series.honor_labels = case["honor_labels"].as_bool().unwrap();
+        let (_, stored) = t.scrape(case["exposed"].as_str().unwrap());
+        let expected = format!("1000 {} ", Labels::from_pairs(pairs("stored_labels")));
+        assert!(stored.len() == 1 && stored[0].starts_with(&expected), "{}: {stored:?}, not {expected}", case["name"]);
+    }
+}

@@ -1,0 +1,65 @@
+//! What discovery found becomes a target as upstream makes it (`conformance/scrape/populate_labels.json`).
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test: a failed step is its message")]
+
+use std::path::{Path, PathBuf};
+
+use config::Config;
+use model::{Labels, TargetGroup};
+use scraper::{Populated, populate};
+use serde_json::Value;
+
+/// Recorded cases that are not ours to pass, and why.
+const KNOWN: [(&str, &str); 1] = [("bad interval", "upstream names the unknown unit; we show the whole text")];
+
+fn labels(value: &Value) -> Labels {
+    let pairs = value.as_object().into_iter().flatten();
+    Labels::from_pairs(pairs.map(|(name, value)| (name.as_str(), value.as_str().unwrap())))
+}
+
+fn passes(case: &Value) -> Result<(), String> {
+    let text = case["config"].as_str().unwrap();
+    let config = Config::parse(text, Path::new("prometheus.yml"), &|_| None).map_err(|e| e.to_string())?;
+    let target = labels(&case["target_labels"]);
+    let group = TargetGroup { source: "g".into(), labels: labels(&case["group_labels"]), targets: vec![target] };
+    let same = |what: &str, ours: &Labels| {
+        let theirs = labels(&case[what]);
+        if *ours == theirs { Ok(()) } else { Err(format!("{what}: {ours:?}, not {theirs:?}")) }
+    };
+    match populate(&group, &config.scrape_configs[0]).next().unwrap() {
+        Populated::Target(target) => {
+            same("discovered_labels", &target.discovered)?;
+            same("labels_after_relabeling", &target.labels)?;
+            same("public_labels", &target.public)?;
+            if case["scrape_url"] == target.url.as_str() { Ok(()) } else { Err(target.url.clone()) }
+        }
+        Populated::Dropped { discovered, .. } => {
+            same("discovered_labels", &discovered)?;
+            if case["dropped"] == true { Ok(()) } else { Err("dropped".into()) }
+        }
+        Populated::Invalid { reason } => match case["error"].as_str() {
+            Some(error) if reason == format!("instance 0 in group g: {error}") => Ok(()),
+            error => Err(format!("{reason}, not {error:?}")),
+        },
+    }
+}
+
+#[test]
+fn targets_as_upstream_makes_them() {
+    let root = std::env::var_os("WEFT_CONFORMANCE")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/conformance")), PathBuf::from);
+    let Ok(text) = std::fs::read_to_string(root.join("scrape/populate_labels.json")) else {
+        eprintln!("SKIPPED: {} is absent; set WEFT_CONFORMANCE", root.display());
+        return;
+    };
+    let table: Value = serde_json::from_str(&text).unwrap();
+    let cases = table["cases"].as_array().unwrap();
+    assert_eq!(cases.len(), 46);
+    for case in cases {
+        let name = case["name"].as_str().unwrap();
+        let known = KNOWN.iter().any(|(known, _)| *known == name);
+        match passes(case) {
+            Ok(()) => assert!(!known, "{name} passes now: take it from the list"),
+            Err(why) => assert!(known, "{name}: {why}"),
+        }
+    }
+}
