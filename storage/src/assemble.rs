@@ -30,6 +30,8 @@ pub(crate) struct Reader<'a> {
     range: RangeInclusive<i64>,
     metrics: Vec<u32>,
     plans: HashMap<u32, Wanted>,
+    /// Rows of the last run: the next one is likely as long.
+    rows_hint: usize,
 }
 
 /// Rows of one segment in one bucket, column by column.
@@ -57,7 +59,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn new(store: &'a Store, index: &'a Index, range: RangeInclusive<i64>) -> Self {
         let (from, to) = (Bucket::of(*range.start(), store.bucket_ms), Bucket::of(*range.end(), store.bucket_ms));
         let iter = reader::rows_iter(store, from, to);
-        Self { store, index, iter, range, metrics: Vec::new(), plans: HashMap::new() }
+        Self { store, index, iter, range, metrics: Vec::new(), plans: HashMap::new(), rows_hint: 0 }
     }
 
     /// The samples of these metrics (ascending) of a source.
@@ -76,13 +78,14 @@ impl<'a> Reader<'a> {
             for segment in segments {
                 self.plan(segment)?;
                 let Some(wanted) = self.plans.get(&segment).filter(|wanted| !wanted.is_empty()) else { continue };
-                let mut taker = Taker::new(wanted);
+                let mut taker = Taker::new(wanted, self.rows_hint);
                 let place = RowKey::frame(*bucket, source, segment);
                 let cells = &mut gathered.cells;
                 reader::scan_segment(self.store, &mut self.iter, place, &self.range, &mut |frame, ts, row| {
                     taker.take(frame, ts, row, cells)
                 })?;
                 if !taker.run.timestamps.is_empty() {
+                    self.rows_hint = taker.run.timestamps.len();
                     gathered.runs.push(taker.run);
                 }
             }
@@ -117,9 +120,14 @@ struct Taker<'w> {
 }
 
 impl<'w> Taker<'w> {
-    fn new(wanted: &'w Wanted) -> Self {
+    fn new(wanted: &'w Wanted, rows: usize) -> Self {
         let columns = wanted.iter().flat_map(|(_, columns)| columns);
-        let columns = columns.map(|&(_, wanted)| RunColumn { wanted, ..RunColumn::default() }).collect();
+        let columns = columns.map(|&(_, wanted)| RunColumn {
+            wanted,
+            values: Vec::with_capacity(rows),
+            present: Vec::with_capacity(rows.div_ceil(64)),
+        });
+        let columns = columns.collect();
         Self { wanted, bases: Vec::new(), run: Run { timestamps: Vec::new(), columns } }
     }
 

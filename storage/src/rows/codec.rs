@@ -208,6 +208,14 @@ mod tests {
         assert_eq!((values, present), (base, vec![u64::MAX; 16]));
     }
 
+    /// The example of `docs/formats/rows.md`.
+    #[test]
+    fn the_documented_example_holds() {
+        let bytes = encoded(&[13.0, f64::from_bits(0x7ff8_0000_0000_0001)], &[10.0, 0.5], &[0b11]);
+        let documented = [0x01, 0x02, 0, 0x43, 0x09, 0, 0x06, 0x01, 0x01, 0, 0, 0, 0, 0, 0x18, 0x40];
+        assert_eq!(bytes[..bytes.len() - CHECKSUM_BYTES], documented);
+    }
+
     #[test]
     fn every_flipped_bit_and_every_other_key_is_noticed() {
         let bytes = encoded(&[1.0, 2.5, f64::NAN], &[1.0, 2.0, 3.0], &[0b101]);
