@@ -9,7 +9,7 @@
 //!   in and out · `index/` ids, postings, matchers · `querier`, `assemble` rows into batches · `retention`, `stats`,
 //!   `metrics` · `cache`, `limits`.
 //! - **Tests**: codecs at the foot of their files; `tests/model.rs` against an oracle, `tests/crash.rs` against SIGKILL,
-//!   `tests/matchers.rs`, `tests/directory.rs`. Formats are drawn in `docs/formats/`.
+//!   `tests/matchers.rs`, `tests/directory.rs`, `tests/disk_full.rs` on a small file system. Formats are drawn in `docs/formats/`.
 
 mod assemble;
 mod cache;

@@ -38,6 +38,11 @@ pub(crate) fn open(options: &Options, metrics: Metrics) -> Result<Opened, Error>
     let mut db_options = db_options(options, &memtables);
     db_options.create_if_missing(true);
     let families = Cf::ALL.map(|cf| ColumnFamilyDescriptor::new(cf.name(), cf_options(cf, options, &cache)));
+    // Unused, but there: with its own 64 MiB memtable RocksDB would wait for that much room after the disk was full.
+    let mut unused = DbOptions::default();
+    unused.set_write_buffer_size(1 << 20);
+    let unused = ColumnFamilyDescriptor::new("default", unused);
+    let families = families.into_iter().chain([unused]);
     let db = DB::open_cf_descriptors(&db_options, path, families).map_err(|source| open_error(path, source))?;
     let mut store = Store { db, metrics, bucket_ms: options.bucket_ms };
     let horizon_ms = read_meta(&mut store, options)?;
