@@ -119,7 +119,7 @@ impl Engine {
     /// # Errors
     /// When it does not parse.
     pub fn check(&self, text: &str) -> Result<(), Error> {
-        self.parse(text).map(drop)
+        self.parse(text, None).map(drop)
     }
 
     /// The value of a query at a time.
@@ -133,8 +133,8 @@ impl Engine {
         ts_ms: i64,
         options: &QueryOptions,
     ) -> Result<QueryResult, Error> {
-        let expr = self.parse(text)?;
         let times = Times { start_ms: ts_ms, end_ms: ts_ms, step_ms: 0 };
+        let expr = self.parse(text, Some(times))?;
         self.run(querier, (text, &expr), times, options)
     }
 
@@ -152,7 +152,8 @@ impl Engine {
         step_ms: i64,
         options: &QueryOptions,
     ) -> Result<QueryResult, Error> {
-        let expr = self.parse(text)?;
+        let times = Times { start_ms, end_ms, step_ms };
+        let expr = self.parse(text, Some(times))?;
         let got = expr.value_type();
         if !matches!(got, Type::Scalar | Type::Vector) {
             let got = got.documented();
@@ -163,13 +164,15 @@ impl Engine {
         if step_ms <= 0 || end_ms < start_ms || (end_ms - start_ms) / step_ms >= STEPS_MAX {
             return Err(Error::execution("the range of a query needs a positive step and an end not before its start"));
         }
-        self.run(querier, (text, &expr), Times { start_ms, end_ms, step_ms }, options)
+        self.run(querier, (text, &expr), times, options)
     }
 
-    pub(crate) fn parse(&self, text: &str) -> Result<Expr, Error> {
+    /// `times` are for durations that depend on them.
+    pub(crate) fn parse(&self, text: &str, times: Option<Times>) -> Result<Expr, Error> {
         let dialect = Dialect {
             experimental_functions: self.options.experimental_functions,
             fill_modifiers: self.options.fill_modifiers,
+            step_and_range_ms: times.map(|t| (t.step_ms, t.end_ms - t.start_ms)),
             empty_selectors: false,
         };
         parse::parse(text, dialect)

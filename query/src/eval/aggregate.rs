@@ -124,3 +124,79 @@ impl Evaluator<'_> {
         Ok(out)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
+    use crate::promqltest::Store;
+    use crate::{Engine, EngineOptions, Error, QueryOptions, Value};
+
+    fn store() -> Store {
+        let mut store = Store::default();
+        for i in 0..40 {
+            let line = format!("hits_total{{pod=\"p{i}\", zone=\"z{}\"}} {i}+{}x20", i % 3, 1 + i % 7);
+            store.load_line(&line, 30_000).unwrap();
+        }
+        store
+    }
+
+    fn range(engine: &Engine, query: &str) -> BTreeMap<String, Vec<(i64, f64)>> {
+        let result = engine.range(&store(), query, 60_000, 600_000, 45_000, &QueryOptions::default()).unwrap();
+        let Value::Matrix(series) = result.value else { panic!("{query} yields no matrix") };
+        series.into_iter().map(|s| (s.labels.to_string(), s.points)).collect()
+    }
+
+    /// The same as the fold, from the series themselves.
+    #[test]
+    fn folding_agrees_with_collecting() {
+        let engine = Engine::default();
+        let rates = range(&engine, "rate(hits_total[2m])");
+        assert_eq!(rates.len(), 40);
+        let zone = |labels: &str| labels.split("zone=").nth(1).unwrap().trim_end_matches('}').to_owned();
+        for (query, f) in [
+            ("sum by (zone) (rate(hits_total[2m]))", (|v: &[f64]| v.iter().sum()) as fn(&[f64]) -> f64),
+            ("max by (zone) (rate(hits_total[2m]))", |v| v.iter().copied().fold(f64::MIN, f64::max)),
+            ("avg by (zone) (rate(hits_total[2m]))", |v| v.iter().sum::<f64>() / v.len() as f64),
+            ("count by (zone) (rate(hits_total[2m]))", |v| v.len() as f64),
+        ] {
+            let mut expected: BTreeMap<String, BTreeMap<i64, Vec<f64>>> = BTreeMap::new();
+            for (labels, points) in &rates {
+                let group = expected.entry(format!("{{zone={}}}", zone(labels))).or_default();
+                points.iter().for_each(|(ts, v)| group.entry(*ts).or_default().push(*v));
+            }
+            let got = range(&engine, query);
+            assert_eq!(got.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>(), "{query}");
+            for (labels, points) in got {
+                for (ts, value) in points {
+                    let wanted = f(&expected[&labels][&ts]);
+                    assert!((value - wanted).abs() < 1e-12, "{query} {labels} at {ts}: {value}, expected {wanted}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn limits_stop_a_query() {
+        let options = |max_samples| EngineOptions { max_samples, ..EngineOptions::default() };
+        let run = |max_samples, query: &str, options_of_query: &QueryOptions| {
+            Engine::new(options(max_samples)).range(&store(), query, 0, 600_000, 30_000, options_of_query)
+        };
+        let plain = QueryOptions::default();
+        // A batch of 3 columns and 1 group fit where 40 series do not.
+        assert!(run(200, "sum(rate(hits_total[2m]))", &plain).is_ok());
+        let error = run(200, "rate(hits_total[2m])", &plain).unwrap_err();
+        assert!(matches!(error, Error::TooManySamples));
+        assert_eq!(error.to_string(), "query processing would load too many samples into memory in query execution");
+        let canceled = QueryOptions { cancel: Some(Arc::new(AtomicBool::new(true))), ..QueryOptions::default() };
+        assert!(matches!(run(1000, "sum(hits_total)", &canceled), Err(Error::Canceled)));
+        let late = QueryOptions { timeout: Some(std::time::Duration::ZERO), ..QueryOptions::default() };
+        assert!(matches!(run(1000, "sum(hits_total)", &late), Err(Error::Timeout)));
+        let few = QueryOptions { limit: 2, ..QueryOptions::default() };
+        let result = run(10_000, "hits_total", &few).unwrap();
+        assert_eq!(result.warnings, ["results truncated due to limit"]);
+        assert!(matches!(result.value, Value::Matrix(series) if series.len() == 2));
+    }
+}

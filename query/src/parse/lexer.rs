@@ -165,7 +165,7 @@ impl<'a> Lexer<'a> {
                 self.paren_depth += 1;
                 Ok(self.token(TokenKind::Punctuation, 1))
             }
-            ')' if self.paren_depth == 0 => Err(Fault::new(self.at, "unexpected right parenthesis ')'")),
+            ')' if self.paren_depth == 0 => Err(Fault::new(self.at + 1, "unexpected right parenthesis ')'")),
             ')' => {
                 self.paren_depth -= 1;
                 Ok(self.token(TokenKind::Punctuation, 1))
@@ -271,7 +271,7 @@ impl<'a> Lexer<'a> {
 }
 
 /// Is it a word of the language, in any case?
-pub(crate) fn is_keyword(word: &str) -> bool {
+pub(super) fn is_keyword(word: &str) -> bool {
     let among = |words: &[&str]| words.iter().any(|w| w.eq_ignore_ascii_case(word));
     among(&OPERATOR_WORDS) || among(&AGGREGATIONS) || among(&KEYWORDS)
 }

@@ -8,8 +8,8 @@
 use model::{MatchOp, Matcher};
 
 use super::ast::{AggregateOp, BinaryOp, Span, Type};
-use super::lexer::{Fault, Lexer, Mode, Token, TokenKind, describe, unquote};
-use super::{Dialect, number};
+use super::lexer::{Fault, Lexer, Mode, Token, TokenKind, describe, is_keyword, unquote};
+use super::{Dialect, PLACEHOLDER, number};
 use crate::functions;
 
 /// What the walk found in a query that is right.
@@ -23,8 +23,10 @@ pub(crate) struct Outline {
     pub(crate) selectors: Vec<Vec<Matcher>>,
     /// The string literals, from left to right, unquoted: also those used as names.
     pub(crate) strings: Vec<String>,
-    /// The places of the string literals.
-    pub(crate) string_spans: Vec<Span>,
+    /// Ranges, subquery steps and offsets, from left to right.
+    pub(crate) durations_ms: Vec<i64>,
+    /// What to put in place of which stretches of the text, from left to right, before the tree builder sees it.
+    pub(crate) replacements: Vec<(Span, String)>,
 }
 
 /// What is known of an expression once it has been walked over.
@@ -141,9 +143,15 @@ impl<'a> Walker<'a> {
 
     pub(super) fn take_string(&mut self) -> Result<String, Fault> {
         let value = unquote(self.text()).map_err(|message| Fault::new(self.token.span.start, message))?;
-        self.outline.strings.push(value.clone());
-        self.outline.string_spans.push(self.token.span);
+        self.keep_name(value.clone());
         Ok(value)
+    }
+
+    /// Hides the current token, a name or string, from the tree builder behind a placeholder.
+    pub(super) fn keep_name(&mut self, name: String) {
+        let placeholder = format!("\"{PLACEHOLDER}{}\"", self.outline.strings.len());
+        self.outline.replacements.push((self.token.span, placeholder));
+        self.outline.strings.push(name);
     }
 
     pub(super) fn expr(&mut self, min: u8) -> Result<Node, Fault> {
@@ -248,13 +256,19 @@ impl<'a> Walker<'a> {
     /// A selector, at its opening brace or just after its name.
     fn selector(&mut self, name: Option<(&str, Span)>) -> Result<Node, Fault> {
         let mut span = name.map_or(self.token.span, |(_, span)| span);
+        let outside = name.is_some();
+        if let Some((_, place)) = name.filter(|(word, _)| is_keyword(word)) {
+            // The tree builder knows fewer words as names; which one it is does not matter to it.
+            self.outline.replacements.push((place, "m".to_owned()));
+        }
         let mut name = name.map(|(name, _)| name.to_owned());
         let mut matchers = Vec::new();
         if self.is("{") {
             span.end = self.braces(&mut name, &mut matchers, span.start)?;
         }
         if let Some(name) = &name {
-            if let Some(other) = matchers.iter().find(|m| m.name == model::labels::METRIC_NAME) {
+            let other = matchers.iter().find(|m| outside && m.name == model::labels::METRIC_NAME);
+            if let Some(other) = other {
                 let message = format!("metric name must not be set twice: {name:?} or {:?}", other.value);
                 self.complain(span.start, message);
             }

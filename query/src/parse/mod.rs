@@ -5,12 +5,12 @@
 //! expressions are read once, by us, with Go's meaning. Nothing outside this folder knows of that crate.
 
 pub(crate) mod ast;
+mod durations;
 mod lexer;
 mod locate;
 mod number;
 mod operators;
 
-use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use model::Matcher;
@@ -30,6 +30,8 @@ use crate::{Error, functions};
 pub(crate) struct Dialect {
     pub(crate) experimental_functions: bool,
     pub(crate) fill_modifiers: bool,
+    /// What `step()` and `range()` mean inside durations, when the times of the query are known.
+    pub(crate) step_and_range_ms: Option<(i64, i64)>,
     /// `{}` is a selector.
     pub(crate) empty_selectors: bool,
 }
@@ -44,7 +46,7 @@ pub(crate) fn parse(text: &str, dialect: Dialect) -> Result<Expr, Error> {
         // The outline found nothing wrong, so it is the tree builder that does not know the construct.
         parse_error(text, &Fault::new(0, format!("not supported yet: {message}")))
     })?;
-    let mut builder = Builder { outline, next_span: 0, next_number: 0, next_selector: 0 };
+    let mut builder = Builder { outline, next_span: 0, next_number: 0, next_selector: 0, next_duration: 0 };
     builder.expr(&tree).map_err(|message| parse_error(text, &Fault::new(0, message)))
 }
 
@@ -60,9 +62,9 @@ pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, Error> {
 fn with_placeholders(text: &str, outline: &Outline) -> String {
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
-    for (i, span) in outline.string_spans.iter().enumerate() {
+    for (span, replacement) in &outline.replacements {
         out.push_str(text.get(at..span.start).unwrap_or(""));
-        let _ = write!(out, "\"{PLACEHOLDER}{i}\"");
+        out.push_str(replacement);
         at = span.end;
     }
     out.push_str(text.get(at..).unwrap_or(""));
@@ -91,6 +93,7 @@ struct Builder {
     next_span: usize,
     next_number: usize,
     next_selector: usize,
+    next_duration: usize,
 }
 
 type Built<T> = Result<T, String>;
@@ -107,12 +110,15 @@ impl Builder {
             }
             pp::Expr::StringLiteral(e) => ExprKind::String(self.name(&e.val)),
             pp::Expr::VectorSelector(e) => ExprKind::Vector(self.selector(e)?),
-            pp::Expr::MatrixSelector(e) => ExprKind::Matrix(self.selector(&e.vs)?, millis(e.range)?),
+            pp::Expr::MatrixSelector(e) => {
+                let range_ms = self.duration()?;
+                ExprKind::Matrix(self.selector(&e.vs)?, range_ms)
+            }
             pp::Expr::Subquery(e) => ExprKind::Subquery(Box::new(Subquery {
                 expr: self.expr(&e.expr)?,
-                range_ms: millis(e.range)?,
-                step_ms: e.step.map(millis).transpose()?,
-                shift: shift(e.offset.as_ref(), e.at.as_ref())?,
+                range_ms: self.duration()?,
+                step_ms: e.step.map(|_| self.duration()).transpose()?,
+                shift: self.shift(e.offset.is_some(), e.at.as_ref())?,
             })),
             pp::Expr::Call(e) => {
                 let args = e.args.args.iter().map(|arg| self.expr(arg)).collect::<Built<Vec<_>>>()?;
@@ -143,8 +149,28 @@ impl Builder {
 
     fn selector(&mut self, tree: &pp::VectorSelector) -> Built<Selector> {
         let matchers = self.outline.selectors.get_mut(self.next_selector).ok_or_else(misfit)?;
+        let matchers = std::mem::take(matchers);
         self.next_selector += 1;
-        Ok(Selector { matchers: std::mem::take(matchers), shift: shift(tree.offset.as_ref(), tree.at.as_ref())? })
+        Ok(Selector { matchers, shift: self.shift(tree.offset.is_some(), tree.at.as_ref())? })
+    }
+
+    fn duration(&mut self) -> Built<i64> {
+        self.next_duration += 1;
+        self.outline.durations_ms.get(self.next_duration - 1).copied().ok_or_else(misfit)
+    }
+
+    fn shift(&mut self, has_offset: bool, at: Option<&pp::AtModifier>) -> Built<Shift> {
+        let offset_ms = if has_offset { self.duration()? } else { 0 };
+        let at = match at {
+            None => None,
+            Some(pp::AtModifier::Start) => Some(At::Start),
+            Some(pp::AtModifier::End) => Some(At::End),
+            Some(pp::AtModifier::At(time)) => Some(At::Ms(match time.duration_since(SystemTime::UNIX_EPOCH) {
+                Ok(after) => millis(after)?,
+                Err(before) => -millis(before.duration())?,
+            })),
+        };
+        Ok(Shift { at, offset_ms })
     }
 
     fn aggregate(&mut self, tree: &pp::AggregateExpr) -> Built<Aggregate> {
@@ -189,22 +215,4 @@ fn misfit() -> String {
 
 fn millis(duration: Duration) -> Built<i64> {
     i64::try_from(duration.as_millis()).map_err(|_| "duration out of range".to_owned())
-}
-
-fn shift(offset: Option<&pp::Offset>, at: Option<&pp::AtModifier>) -> Built<Shift> {
-    let offset_ms = match offset {
-        None => 0,
-        Some(pp::Offset::Pos(d)) => millis(*d)?,
-        Some(pp::Offset::Neg(d)) => -millis(*d)?,
-    };
-    let at = match at {
-        None => None,
-        Some(pp::AtModifier::Start) => Some(At::Start),
-        Some(pp::AtModifier::End) => Some(At::End),
-        Some(pp::AtModifier::At(time)) => Some(At::Ms(match time.duration_since(SystemTime::UNIX_EPOCH) {
-            Ok(after) => millis(after)?,
-            Err(before) => -millis(before.duration())?,
-        })),
-    };
-    Ok(Shift { at, offset_ms })
 }

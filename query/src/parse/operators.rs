@@ -1,7 +1,7 @@
 //! The recogniser's part for what joins expressions: binary operators, aggregations, ranges, `offset` and `@`.
 
 use super::ast::{AggregateOp, BinaryOp, Span, Type};
-use super::lexer::{Fault, Mode, Token, TokenKind};
+use super::lexer::{Fault, Mode, TokenKind};
 use super::locate::{Node, Shape, Walker};
 use super::number;
 
@@ -122,7 +122,12 @@ impl Walker<'_> {
         let mut labels = Vec::new();
         while !self.is(")") {
             labels.push(match self.token.kind {
-                TokenKind::Identifier | TokenKind::Keyword => self.text().to_owned(),
+                TokenKind::Identifier => self.text().to_owned(),
+                TokenKind::Keyword => {
+                    let word = self.text().to_owned();
+                    self.keep_name(word.clone());
+                    word
+                }
                 TokenKind::Number if self.text().bytes().all(|b| b.is_ascii_alphabetic()) => self.text().to_owned(),
                 TokenKind::String => self.take_string()?,
                 _ => return Err(self.unexpected(CONTEXT, "label")),
@@ -200,17 +205,14 @@ impl Walker<'_> {
     }
 
     fn range(&mut self, node: Node) -> Result<Node, Fault> {
-        const EXPECTED: &str = "number, duration, step(), or range()";
         let open = self.token.span.start;
         self.advance(Mode::Brackets)?;
-        self.positive_duration("subquery or range selector", EXPECTED)?;
-        self.advance(Mode::Brackets)?;
+        self.range_duration("subquery or range selector")?;
         let subquery = self.is(":");
         if subquery {
             self.advance(Mode::Brackets)?;
             if !self.is("]") {
-                self.positive_duration("subquery selector", "number, duration, step(), range(), or \"]\"")?;
-                self.advance(Mode::Brackets)?;
+                self.range_duration("subquery selector")?;
             }
         }
         if !self.is("]") {
@@ -244,50 +246,13 @@ impl Walker<'_> {
     }
 
     fn in_brackets(&self) -> Fault {
-        let start = self.token.span.start;
-        if self.token.kind == TokenKind::Operator {
-            return Fault::new(start, "duration expressions are not supported yet: write the duration as one number");
-        }
         let c = self.text().chars().next().unwrap_or(' ');
-        Fault::new(start, format!("unexpected character: '{c}', expected ':'"))
-    }
-
-    /// The duration at the current token, which must be above zero.
-    fn positive_duration(&mut self, context: &str, expected: &str) -> Result<(), Fault> {
-        let start = self.token.span.start;
-        if self.is("-") {
-            return Err(Fault::new(start, "duration must be greater than 0"));
-        }
-        if self.is("+") {
-            self.advance(Mode::Brackets)?;
-        }
-        let ms = self.duration(context, expected)?;
-        if ms <= 0 {
-            return Err(Fault::new(start, "duration must be greater than 0"));
-        }
-        Ok(())
-    }
-
-    fn duration(&self, context: &str, expected: &str) -> Result<i64, Fault> {
-        let Token { kind, span } = self.token;
-        let word = self.text();
-        if self.is("(") || ["step", "range", "min_of", "max_of"].contains(&word) && self.before_paren() {
-            let message = "duration expressions are not supported yet: write the duration as one number";
-            return Err(Fault::new(span.start, message));
-        }
-        if !matches!(kind, TokenKind::Number | TokenKind::Duration) {
-            return Err(self.unexpected(context, expected));
-        }
-        number::duration_ms(word).map_err(|message| Fault::new(span.start, message))
+        Fault::new(self.token.span.start, format!("unexpected character: '{c}', expected ':'"))
     }
 
     fn offset(&mut self, node: Node) -> Result<Node, Fault> {
         self.advance(Mode::Statement)?;
-        if self.is("-") || self.is("+") {
-            self.advance(Mode::Statement)?;
-        }
-        self.duration("offset", "number, duration, step(), or range()")?;
-        let end = self.token.span.end;
+        let end = self.offset_duration()?;
         let Shape::Shiftable { selector, offset, at } = node.shape else {
             let message =
                 "offset modifier must be preceded by an instant vector selector or range vector selector or a subquery";
@@ -296,7 +261,6 @@ impl Walker<'_> {
         if offset {
             return Err(Fault::new(node.span.start, "offset may not be set multiple times"));
         }
-        self.advance(Mode::Statement)?;
         Ok(self.extend(node, end, Shape::Shiftable { selector, offset: true, at }))
     }
 

@@ -7,8 +7,9 @@ mod store;
 
 use std::time::Duration;
 
+pub use self::notation::{Point, series};
 use self::script::{Command, Eval, When};
-use self::store::Store;
+pub(crate) use self::store::Store;
 use crate::engine::Times;
 use crate::parse::ast::{At, Expr, ExprKind};
 use crate::value::{Sample, Value};
@@ -108,7 +109,7 @@ struct Runner<'a> {
 
 impl Runner<'_> {
     fn run(&self) -> Result<(), String> {
-        let expr = self.engine.parse(&self.eval.query).map_err(|error| error.to_string())?;
+        self.engine.check(&self.eval.query).map_err(|error| error.to_string())?;
         match self.eval.when {
             When::Range { start_ms, end_ms, step_ms } => {
                 let result = self.engine.range(
@@ -130,21 +131,26 @@ impl Runner<'_> {
                     _ => Err("got no matrix".to_owned()),
                 }
             }
-            When::Instant(ts_ms) => self.instant(&expr, ts_ms),
+            When::Instant(ts_ms) => self.instant(ts_ms),
         }
     }
 
-    fn instant(&self, expr: &Expr, ts_ms: i64) -> Result<(), String> {
+    fn instant(&self, ts_ms: i64) -> Result<(), String> {
         let expect = &self.eval.expect;
-        let result = match self.evaluate(expr, Times { start_ms: ts_ms, end_ms: ts_ms, step_ms: 0 }) {
+        let times = Times { start_ms: ts_ms, end_ms: ts_ms, step_ms: 0 };
+        let expr = match self.engine.parse(&self.eval.query, Some(times)) {
+            Ok(expr) => expr,
+            Err(error) => return compare::failure(&error, expect),
+        };
+        let result = match self.evaluate(&expr, times) {
             Ok(_) if expect.fail.is_some() => return Err("succeeded, expected to fail".to_owned()),
             Ok(result) => result,
             Err(error) => return compare::failure(&error, expect),
         };
         compare::annotations(&result, expect)?;
         compare::instant(&result.value, expect)?;
-        self.around(expr, ts_ms)?;
-        if names(expr).iter().any(|name| TIME_DEPENDENT.contains(name)) {
+        self.around(&expr, ts_ms)?;
+        if names(&expr).iter().any(|name| TIME_DEPENDENT.contains(name)) {
             return Ok(());
         }
         // With every selector fixed to the time, the evaluation time must not matter.

@@ -6,15 +6,20 @@ use crate::parse_selector;
 
 /// One point of a series line.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Point {
+pub enum Point {
+    /// No sample.
     Absent,
+    /// A sample; the stale marker is one.
     Float(f64),
     /// A native histogram, which the model cannot hold yet.
     Histogram,
 }
 
 /// The labels and points of a line.
-pub(crate) fn series(line: &str) -> Result<(Labels, Vec<Point>), String> {
+///
+/// # Errors
+/// What of the line is not in the notation.
+pub fn series(line: &str) -> Result<(Labels, Vec<Point>), String> {
     let (metric, points) = split_metric(line);
     let matchers = parse_selector(metric).map_err(|error| error.to_string())?;
     let labels = Labels::from_pairs(matchers.iter().map(|m| (&m.name, &m.value)));

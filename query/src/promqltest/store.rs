@@ -21,6 +21,14 @@ pub(crate) struct Store {
 }
 
 impl Store {
+    /// Loads one line of series notation.
+    #[cfg(test)]
+    pub(crate) fn load_line(&mut self, line: &str, step_ms: i64) -> Result<(), String> {
+        let (labels, points) = super::notation::series(line)?;
+        self.load(&labels, &points, step_ms);
+        Ok(())
+    }
+
     pub(crate) fn load(&mut self, labels: &Labels, points: &[Point], step_ms: i64) {
         for (i, point) in points.iter().enumerate() {
             let ts = step_ms * i as i64;
