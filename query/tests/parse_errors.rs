@@ -11,10 +11,6 @@ const KNOWN: &[(&str, &str)] = &[
     ("expr-190", UNITS),
     ("expr-263", BYTES),
     ("expr-264", BYTES),
-    ("expr-306", INFO),
-    ("expr-307", INFO),
-    ("expr-308", INFO),
-    ("expr-309", INFO),
     ("expr-452", EXTENDED),
     ("expr-453", EXTENDED),
     ("expr-454", EXTENDED),
@@ -29,7 +25,6 @@ const KNOWN: &[(&str, &str)] = &[
 
 const BYTES: &str = "strings are UTF-8 here, upstream's are bytes";
 const EXTENDED: &str = "anchored and smoothed are not supported yet";
-const INFO: &str = "the function info is not supported yet";
 const UNITS: &str = "upstream's lexer takes any letters for a unit here";
 
 #[test]

@@ -132,6 +132,7 @@ impl Evaluator<'_> {
                 label::join(&mut series, string_of(&call.args[1]), string_of(&call.args[2]), &sources)?;
                 merged(series)
             }
+            Body::Info => self.info_call(call, grid),
             Body::HistogramQuantile => self.histogram_quantile(call, grid),
             Body::HistogramQuantiles => self.histogram_quantiles(call, grid),
             Body::HistogramFraction => self.histogram_fraction(call, grid),
@@ -228,7 +229,7 @@ impl Evaluator<'_> {
     fn classic_histograms(&self, arg: &Expr, grid: &Grid) -> Result<Vec<Classic>, Error> {
         let mut found: HashMap<Labels, usize> = HashMap::new();
         let mut histograms: Vec<Classic> = Vec::new();
-        for mut series in self.vector(arg, grid)? {
+        for series in self.vector(arg, grid)? {
             let name = series.labels.name().to_owned();
             let bound = series.labels.value(BUCKET).to_owned();
             let Some(upper) = parse_bound(&bound) else {
@@ -237,7 +238,6 @@ impl Evaluator<'_> {
                 self.warn(arg.span, &message);
                 continue;
             };
-            self.drop_name(&mut series);
             let mut builder = LabelsBuilder::new(&series.labels);
             builder.del(BUCKET);
             let labels = builder.labels();
@@ -250,11 +250,16 @@ impl Evaluator<'_> {
         Ok(histograms)
     }
 
+    fn nameless(&self, mut series: Series) -> Series {
+        self.drop_name(&mut series);
+        series
+    }
+
     fn histogram_quantile(&self, call: &Call, grid: &Grid) -> Result<Vec<Series>, Error> {
         let quantiles = self.scalar(&call.args[0], grid)?;
         quantiles.iter().for_each(|q| self.check_quantile(*q, &call.args[0]));
         let histograms = self.classic_histograms(&call.args[1], grid)?;
-        Ok(histograms.iter().map(|h| self.quantiles_of(h, &quantiles, &call.args[1])).collect())
+        merged(histograms.iter().map(|h| self.quantiles_of(h, &quantiles, &call.args[1])).collect())
     }
 
     fn quantiles_of(&self, histogram: &Classic, quantiles: &[f64], arg: &Expr) -> Series {
@@ -282,7 +287,7 @@ impl Evaluator<'_> {
             );
             self.info(arg.span, &message);
         }
-        Series { labels: histogram.labels.clone(), drop_name: histogram.drop_name, values }
+        self.nameless(Series { labels: histogram.labels.clone(), drop_name: histogram.drop_name, values })
     }
 
     fn histogram_quantiles(&self, call: &Call, grid: &Grid) -> Result<Vec<Series>, Error> {
@@ -315,9 +320,9 @@ impl Evaluator<'_> {
                 let empty = buckets.is_empty();
                 values.push(if empty { ABSENT } else { histogram::fraction(lower[step], upper[step], &mut buckets) });
             }
-            out.push(Series { labels: histogram.labels, drop_name: histogram.drop_name, values });
+            out.push(self.nameless(Series { labels: histogram.labels, drop_name: histogram.drop_name, values }));
         }
-        Ok(out)
+        merged(out)
     }
 }
 

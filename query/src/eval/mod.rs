@@ -6,6 +6,7 @@
 mod aggregate;
 mod binary;
 mod call;
+mod info;
 mod matching;
 mod select_k;
 mod selector;

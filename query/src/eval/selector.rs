@@ -11,13 +11,17 @@ use crate::window::{Dense, Grid, Window, bounds};
 impl Evaluator<'_> {
     /// For each step, the time up to which a selector looks.
     pub(super) fn ends(&self, shift: Shift, grid: &Grid) -> Vec<i64> {
-        let fixed = match shift.at {
-            None => None,
-            Some(At::Ms(ms)) => Some(ms),
-            Some(At::Start) => Some(self.times.start_ms),
-            Some(At::End) => Some(self.times.end_ms),
-        };
+        let fixed = self.fixed_time(shift);
         (0..grid.len).map(|i| fixed.unwrap_or_else(|| grid.time(i)).saturating_sub(shift.offset_ms)).collect()
+    }
+
+    /// The time that `@` names.
+    pub(super) fn fixed_time(&self, shift: Shift) -> Option<i64> {
+        match shift.at? {
+            At::Ms(ms) => Some(ms),
+            At::Start => Some(self.times.start_ms),
+            At::End => Some(self.times.end_ms),
+        }
     }
 
     /// Hands over the batches that hold the samples in `(end - length, end]` of every step.
@@ -54,29 +58,29 @@ impl Evaluator<'_> {
 
     /// The latest sample of each series within the lookback, at every step.
     pub(super) fn instant_selector(&self, selector: &Selector, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
-        self.latest(selector, grid, |_, value| value, sink)
+        self.latest(selector, &self.ends(selector.shift, grid), |_, value| value, sink)
     }
 
     /// As an instant selector, with the time of each sample (in seconds) for its value.
     pub(super) fn selector_times(&self, selector: &Selector, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
-        self.latest(selector, grid, |ts, _| ts as f64 / 1000.0, sink)
+        self.latest(selector, &self.ends(selector.shift, grid), |ts, _| ts as f64 / 1000.0, sink)
     }
 
-    fn latest(
+    /// What `take` makes of the latest sample within the lookback of each end.
+    pub(super) fn latest(
         &self,
         selector: &Selector,
-        grid: &Grid,
+        ends: &[i64],
         take: fn(i64, f64) -> f64,
         sink: &mut Sink<'_>,
     ) -> Result<(), Error> {
-        let ends = self.ends(selector.shift, grid);
         let mut dense = Dense::default();
-        self.batches(selector, (&ends, self.lookback_ms), &mut |batch| {
-            let windows = bounds(&batch.timestamps_ms, &ends, self.lookback_ms);
+        self.batches(selector, (ends, self.lookback_ms), &mut |batch| {
+            let windows = bounds(&batch.timestamps_ms, ends, self.lookback_ms);
             for column in &batch.columns {
                 dense.load(&batch.timestamps_ms, column, true);
                 let mut seen = 0u64;
-                let mut values = Vec::with_capacity(grid.len);
+                let mut values = Vec::with_capacity(ends.len());
                 for window in &windows {
                     let (ts, samples) = dense.slice(&batch.timestamps_ms, column, *window);
                     // A stale marker ends the series: what lies before it is not looked at.

@@ -55,6 +55,7 @@ pub(crate) enum Body {
     HistogramFraction,
     /// Reads native histograms only: floats yield nothing.
     NativeOnly,
+    Info,
     Start,
     End,
     Range_,
@@ -129,6 +130,7 @@ static FUNCTIONS: &[Function] = &[
     date("hour", time::hour),
     range("idelta", rate::idelta),
     range("increase", rate::increase),
+    experimental(stable("info", &[V, V], 1, V, B::Info)),
     range("irate", rate::irate),
     stable("label_join", &[V, T, T, T], -1, V, B::LabelJoin),
     stable("label_replace", &[V, T, T, T, T], 0, V, B::LabelReplace),

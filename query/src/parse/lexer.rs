@@ -271,7 +271,7 @@ impl<'a> Lexer<'a> {
 }
 
 /// Is it a word of the language, in any case?
-pub(super) fn is_keyword(word: &str) -> bool {
+fn is_keyword(word: &str) -> bool {
     let among = |words: &[&str]| words.iter().any(|w| w.eq_ignore_ascii_case(word));
     among(&OPERATOR_WORDS) || among(&AGGREGATIONS) || among(&KEYWORDS)
 }

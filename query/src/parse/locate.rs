@@ -8,7 +8,7 @@
 use model::{MatchOp, Matcher};
 
 use super::ast::{AggregateOp, BinaryOp, Span, Type};
-use super::lexer::{Fault, Lexer, Mode, Token, TokenKind, describe, is_keyword, unquote};
+use super::lexer::{Fault, Lexer, Mode, Token, TokenKind, describe, unquote};
 use super::{Dialect, PLACEHOLDER, number};
 use crate::functions;
 
@@ -257,10 +257,7 @@ impl<'a> Walker<'a> {
     fn selector(&mut self, name: Option<(&str, Span)>) -> Result<Node, Fault> {
         let mut span = name.map_or(self.token.span, |(_, span)| span);
         let outside = name.is_some();
-        if let Some((_, place)) = name.filter(|(word, _)| is_keyword(word)) {
-            // The tree builder knows fewer words as names; which one it is does not matter to it.
-            self.outline.replacements.push((place, "m".to_owned()));
-        }
+        let replaced = self.outline.replacements.len();
         let mut name = name.map(|(name, _)| name.to_owned());
         let mut matchers = Vec::new();
         if self.is("{") {
@@ -278,6 +275,9 @@ impl<'a> Walker<'a> {
             self.complain(span.start, "vector selector must contain at least one non-empty matcher");
         }
         self.outline.selectors.push(matchers);
+        // The tree builder only has to see that there is a selector.
+        self.outline.replacements.truncate(replaced);
+        self.outline.replacements.push((span, "m".to_owned()));
         let shape = Shape::Shiftable { selector: true, offset: false, at: false };
         Ok(self.leave(Type::Vector, span, shape))
     }
@@ -338,7 +338,7 @@ impl<'a> Walker<'a> {
     }
 
     fn call(&mut self, name: &str, span: Span) -> Result<Node, Fault> {
-        let args = self.args()?;
+        let args = self.args(name == "info")?;
         let span = Span { start: span.start, end: self.token.span.end };
         self.advance(Mode::Statement)?;
         let Some(function) = functions::lookup(name) else {
@@ -377,11 +377,15 @@ impl<'a> Walker<'a> {
     }
 
     /// Arguments from the opening parenthesis to the closing one, which is the token left.
-    pub(super) fn args(&mut self) -> Result<Vec<Node>, Fault> {
+    pub(super) fn args(&mut self, info: bool) -> Result<Vec<Node>, Fault> {
+        let strict = self.dialect.empty_selectors;
         self.advance(Mode::Statement)?;
         let mut args = Vec::new();
         while !self.is(")") {
+            // What `info` takes second may match anything.
+            self.dialect.empty_selectors = strict || info && args.len() == 1;
             args.push(self.expr(0)?);
+            self.dialect.empty_selectors = strict;
             if self.is(",") {
                 let comma = self.token.span.start;
                 self.advance(Mode::Statement)?;

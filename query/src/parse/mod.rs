@@ -1,8 +1,8 @@
 //! Query text → checked tree. Step 2 of the query path.
 //!
 //! `locate` decides what is a query, says what is wrong and where, and reads every literal; the crate promql-parser gives
-//! the shape of the tree. It sees the text with its strings replaced by placeholders, so that escapes and regular
-//! expressions are read once, by us, with Go's meaning. Nothing outside this folder knows of that crate.
+//! the shape of the tree. It sees the text with selectors, strings and durations replaced by placeholders, so that these
+//! are read once, by us, with Go's meaning. Nothing outside this folder knows of that crate.
 
 pub(crate) mod ast;
 mod durations;

@@ -153,7 +153,7 @@ impl Walker<'_> {
                 return Err(self.unexpected("aggregation", ""));
             }
         }
-        let args = self.args()?;
+        let args = self.args(false)?;
         let mut span = Span { start: name.start, end: self.token.span.end };
         self.advance(Mode::Statement)?;
         if !before && (self.is("by") || self.is("without")) {

@@ -56,20 +56,28 @@ const TIME_DEPENDENT: [&str; 15] = [
     "step",
 ];
 
-/// Runs a script from its text.
+/// Runs a script from its text, with every part of the language on.
 ///
 /// # Errors
 /// When the script itself cannot be read; the text names the line.
 pub fn run(text: &str) -> Result<Report, String> {
-    let commands = script::parse(text)?;
-    let engine = Engine::new(EngineOptions {
-        max_samples: 10_000_000,
+    let options = EngineOptions {
         timeout: Duration::from_secs(100),
         experimental_functions: true,
         fill_modifiers: true,
         delayed_name_removal: true,
         ..EngineOptions::default()
-    });
+    };
+    run_with(text, options)
+}
+
+/// Runs a script with an engine of these options.
+///
+/// # Errors
+/// When the script itself cannot be read; the text names the line.
+pub fn run_with(text: &str, options: EngineOptions) -> Result<Report, String> {
+    let commands = script::parse(text)?;
+    let engine = Engine::new(options);
     let mut store = Store::default();
     let mut report = Report::default();
     for command in &commands {
