@@ -1,0 +1,177 @@
+//! Targets from files that somebody else writes, read again when they change. A broken file keeps its former groups.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::FileSdConfig;
+use model::labels::ADDRESS;
+use model::{Labels, LabelsBuilder, TargetGroup};
+use notify::{EventKind, RecursiveMode, Watcher as _};
+use serde::Deserialize;
+use tokio::sync::Notify;
+
+use crate::Error;
+use crate::hub::Sink;
+
+/// The label that says which file a target is from.
+const FILEPATH: &str = "__meta_filepath";
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileGroup {
+    #[serde(default)]
+    targets: Option<Vec<String>>,
+    #[serde(default)]
+    labels: Option<BTreeMap<String, String>>,
+}
+
+/// Reads the files until it is aborted.
+pub(crate) async fn run(config: FileSdConfig, sink: Sink) {
+    let changed = Arc::new(Notify::new());
+    // Kept while the task runs; without it the interval alone decides.
+    let _watcher = watch(&config, Arc::clone(&changed));
+    let interval = Duration::from_millis(u64::try_from(config.refresh_interval_ms).unwrap_or(0).max(1000));
+    let mut sources: BTreeMap<PathBuf, BTreeSet<String>> = BTreeMap::new();
+    loop {
+        let patterns = config.files.clone();
+        if let Ok(read) = tokio::task::spawn_blocking(move || read_all(&patterns)).await {
+            take(read, &mut sources, &sink);
+        }
+        // Either way the files are read again.
+        let _ = tokio::time::timeout(interval, changed.notified()).await;
+    }
+}
+
+/// Puts what was read into the sink, and what is gone out of it.
+fn take(
+    read: Vec<(PathBuf, Result<Vec<TargetGroup>, Error>)>,
+    sources: &mut BTreeMap<PathBuf, BTreeSet<String>>,
+    sink: &Sink,
+) {
+    let mut errors = Vec::new();
+    let mut groups = Vec::new();
+    let mut kept = BTreeMap::new();
+    for (path, result) in read {
+        let own = match result {
+            Ok(found) => {
+                let own = found.iter().map(|group| group.source.clone()).collect();
+                groups.extend(found);
+                own
+            }
+            Err(error) => {
+                sink.hub.metrics.file_errors.inc();
+                errors.push(error.to_string());
+                sources.get(&path).cloned().unwrap_or_default()
+            }
+        };
+        kept.insert(path, own);
+    }
+    let all_kept: BTreeSet<&String> = kept.values().flatten().collect();
+    let removed: Vec<String> =
+        sources.values().flatten().filter(|source| !all_kept.contains(source)).cloned().collect();
+    sink.update(groups, &removed);
+    *sources = kept;
+    let error = (!errors.is_empty()).then(|| errors.join("; "));
+    if sink.report(error.clone())
+        && let Some(error) = error
+    {
+        tracing::warn!(%error, "file discovery keeps the former groups");
+    }
+}
+
+fn watch(config: &FileSdConfig, changed: Arc<Notify>) -> Option<notify::RecommendedWatcher> {
+    let on_event = move |event: notify::Result<notify::Event>| match event {
+        // Reading the files is an event too.
+        Ok(event) if matches!(event.kind, EventKind::Access(_)) => {}
+        _ => changed.notify_one(),
+    };
+    let mut watcher = match notify::recommended_watcher(on_event) {
+        Ok(watcher) => watcher,
+        Err(error) => {
+            tracing::warn!(%error, "file discovery cannot be told of changes; it reads the files at its interval");
+            return None;
+        }
+    };
+    let folder = |path: &PathBuf| match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let folders: BTreeSet<PathBuf> = config.files.iter().map(folder).collect();
+    for folder in folders {
+        if let Err(error) = watcher.watch(&folder, RecursiveMode::NonRecursive) {
+            tracing::warn!(%error, folder = %folder.display(), "file discovery cannot watch a folder");
+        }
+    }
+    Some(watcher)
+}
+
+fn read_all(patterns: &[PathBuf]) -> Vec<(PathBuf, Result<Vec<TargetGroup>, Error>)> {
+    let mut paths = BTreeSet::new();
+    for pattern in patterns {
+        if let Ok(found) = glob::glob(&pattern.to_string_lossy()) {
+            paths.extend(found.filter_map(Result::ok));
+        }
+    }
+    paths.into_iter().map(|path| (path.clone(), read(&path))).collect()
+}
+
+fn read(path: &Path) -> Result<Vec<TargetGroup>, Error> {
+    let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    let refused = |reason: String| Error::Groups { path: path.to_owned(), reason };
+    let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+    let groups: Vec<Option<FileGroup>> = if is_json {
+        serde_json::from_str(&text).map_err(|error| refused(error.to_string()))?
+    } else if text.trim().is_empty() {
+        Vec::new()
+    } else {
+        let options = serde_saphyr::options! { with_snippet: false };
+        serde_saphyr::from_str_with_options(&text, options).map_err(|error| refused(error.to_string()))?
+    };
+    let mut found = Vec::new();
+    for (i, group) in groups.into_iter().enumerate() {
+        let group = group.ok_or_else(|| refused("nil target group item found".to_owned()))?;
+        let mut labels = LabelsBuilder::default();
+        for (name, value) in group.labels.unwrap_or_default() {
+            labels.set(&name, value);
+        }
+        labels.set(FILEPATH, path.display().to_string());
+        let targets = group.targets.unwrap_or_default();
+        found.push(TargetGroup {
+            source: format!("{}:{i}", path.display()),
+            labels: labels.labels(),
+            targets: targets.iter().map(|target| Labels::from_pairs([(ADDRESS, target)])).collect(),
+        });
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_formats_and_what_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let yaml = write("a.yml", "- targets: ['x:1', 'y:2']\n  labels: {job: j, n: 1}\n- targets: [z]\n");
+        let json = write("a.json", r#"[{"targets":["x:1","y:2"],"labels":{"job":"j","n":"1"}},{"targets":["z"]}]"#);
+        for path in [yaml, json] {
+            let groups = read(&path).unwrap();
+            assert_eq!(groups.len(), 2, "{path:?}");
+            assert_eq!(groups[0].source, format!("{}:0", path.display()));
+            assert_eq!(groups[0].targets.len(), 2);
+            assert_eq!((groups[0].labels.value("job"), groups[0].labels.value("n")), ("j", "1"));
+            assert_eq!(groups[1].labels.value(FILEPATH), path.display().to_string());
+        }
+        for (name, text) in [("b.yml", "- targets: [x]\n  label: {}\n"), ("c.json", "[null]"), ("d.yml", "x: [")] {
+            assert!(read(&write(name, text)).is_err(), "{name}");
+        }
+        assert!(read(&write("e.yml", "")).unwrap().is_empty());
+    }
+}

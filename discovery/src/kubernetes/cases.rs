@@ -1,0 +1,191 @@
+//! The recorded scenarios of upstream: objects and events in, groups out.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use config::{AttachMetadata, KubernetesRole};
+use model::Labels;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::*;
+
+/// The objects of a fake API server, and the part of them that a discovery sees.
+#[derive(Default)]
+struct Objects {
+    by_kind: BTreeMap<(Kind, Key), Arc<Object>>,
+}
+
+impl World for Objects {
+    fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<Arc<Object>> {
+        self.by_kind.get(&(kind, Key::new(namespace, name))).cloned()
+    }
+}
+
+fn decode<T: DeserializeOwned>(value: &Value) -> T {
+    serde_json::from_value(value.clone()).unwrap()
+}
+
+/// `None` for kinds that no label is made of.
+fn object(value: &Value) -> Option<(Kind, Object)> {
+    Some(match value["kind"].as_str().unwrap() {
+        "CronJob" | "Deployment" => return None,
+        "Pod" => (Kind::Pod, Object::Pod(decode(value))),
+        "Node" => (Kind::Node, Object::Node(decode(value))),
+        "Service" => (Kind::Service, Object::Service(decode(value))),
+        "Endpoints" => (Kind::Endpoints, Object::Endpoints(decode(value))),
+        "EndpointSlice" => (Kind::EndpointSlice, Object::EndpointSlice(decode(value))),
+        "Ingress" => (Kind::Ingress, Object::Ingress(decode(value))),
+        "Namespace" => (Kind::Namespace, Object::Namespace(decode(value))),
+        "ReplicaSet" => (Kind::ReplicaSet, Object::ReplicaSet(decode(value))),
+        "Job" => (Kind::Job, Object::Job(decode(value))),
+        other => panic!("unknown kind {other}"),
+    })
+}
+
+fn kind_of(plural: &str) -> Kind {
+    let kinds = [
+        Kind::Pod,
+        Kind::Node,
+        Kind::Service,
+        Kind::Endpoints,
+        Kind::EndpointSlice,
+        Kind::Ingress,
+        Kind::Namespace,
+        Kind::ReplicaSet,
+        Kind::Job,
+    ];
+    kinds.into_iter().find(|kind| kind.plural() == plural).unwrap()
+}
+
+fn labels(map: &Value) -> Labels {
+    Labels::from_pairs(map.as_object().unwrap().iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap())))
+}
+
+/// What the discovery sees: its namespaces, and what its selectors (only `key=value` occurs) let through.
+fn is_seen(case: &Value, kind: Kind, object: &Object) -> bool {
+    let config = &case["config"];
+    let mut namespaces: Vec<&str> =
+        config["namespaces"]["names"].as_array().into_iter().flatten().map(|name| name.as_str().unwrap()).collect();
+    if config["namespaces"]["own_namespace"] == true {
+        namespaces.push(config["own_namespace_value"].as_str().unwrap());
+    }
+    let own = super::super::objects::namespace(object.meta());
+    if !kind.is_cluster_wide() && !namespaces.is_empty() && !namespaces.contains(&own) {
+        return false;
+    }
+    config["selectors"].as_array().unwrap().iter().all(|selector| {
+        let role = role(selector["role"].as_str().unwrap());
+        let Some((key, value)) = selector["label"].as_str().unwrap().split_once('=') else { return true };
+        let found = object.meta().labels.as_ref().and_then(|labels| labels.get(key));
+        primary(role) != kind || found.is_some_and(|found| found == value)
+    })
+}
+
+fn role(text: &str) -> KubernetesRole {
+    KubernetesRole::ALL.into_iter().find(|role| role.as_str() == text).unwrap()
+}
+
+/// The recordings hold the labels that a node had before its update. Ours are those it has now.
+const KNOWN: &[&str] =
+    &["TestEndpointsDiscoveryWithUpdatedNodeMetadata", "TestEndpointsSlicesDiscoveryWithUpdatedNodeMetadata"];
+
+#[test]
+fn recorded_scenarios() {
+    let default = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/conformance"));
+    let folder = std::env::var_os("WEFT_CONFORMANCE").map_or(default, PathBuf::from);
+    let path = folder.join("discovery/kubernetes_sd_cases.json");
+    let Ok(text) = std::fs::read_to_string(&path) else {
+        let _ = writeln!(std::io::stderr(), "skipped: there is no {}", path.display());
+        return;
+    };
+    let data: Value = serde_json::from_str(&text).unwrap();
+    let mut wrong = Vec::new();
+    let cases = data["cases"].as_array().unwrap();
+    assert_eq!(cases.len(), 79);
+    for case in cases {
+        if let Some(why) = run_case(case) {
+            wrong.push((case["name"].as_str().unwrap(), why));
+        }
+    }
+    let new: Vec<String> =
+        wrong.iter().filter(|(name, _)| !KNOWN.contains(name)).map(|(name, why)| format!("{name}: {why}")).collect();
+    assert!(new.is_empty(), "{} new differences:\n{}", new.len(), new.join("\n"));
+    let fixed: Vec<&&str> = KNOWN.iter().filter(|known| !wrong.iter().any(|(name, _)| name == *known)).collect();
+    assert!(fixed.is_empty(), "no longer different, take off the list: {fixed:?}");
+}
+
+fn run_case(case: &Value) -> Option<String> {
+    let attach = &case["config"]["attach_metadata"];
+    let on = |name: &str| attach[name].as_bool().unwrap_or(false);
+    let attach = AttachMetadata {
+        node: on("node"),
+        namespace: on("namespace"),
+        deployment: on("deployment"),
+        job: on("job"),
+        cronjob: on("cronjob"),
+    };
+    let role = role(case["config"]["role"].as_str().unwrap());
+    let mut world = Objects::default();
+    let put = |world: &mut Objects, value: &Value| {
+        let Some((kind, object)) = object(value) else { return };
+        if is_seen(case, kind, &object) {
+            world.by_kind.insert((kind, Key::of(object.meta())), Arc::new(object));
+        }
+    };
+    for value in case["initial_objects"].as_array().unwrap() {
+        put(&mut world, value);
+    }
+    for event in case["events_after_sync"].as_array().unwrap() {
+        if event["verb"] == "delete" {
+            let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
+            world.by_kind.remove(&(kind_of(&text("resource")), Key::new(text("namespace"), text("name"))));
+        } else {
+            put(&mut world, &event["object"]);
+        }
+    }
+    let main = primary(role);
+    let groups: BTreeMap<String, TargetGroup> = world
+        .by_kind
+        .iter()
+        .filter(|((kind, _), _)| *kind == main)
+        .filter_map(|(_, object)| group(object, attach, &world))
+        .filter(|group| !group.targets.is_empty())
+        .map(|group| (group.source.clone(), group))
+        .collect();
+    let mut expected = BTreeMap::new();
+    for (source, group) in case["expected_target_groups"].as_object().unwrap() {
+        let targets: Vec<Labels> = group["targets"].as_array().into_iter().flatten().map(labels).collect();
+        if !targets.is_empty() {
+            let labels = labels(&group["labels"]);
+            expected.insert(source.clone(), TargetGroup { source: source.clone(), labels, targets });
+        }
+    }
+    // The trailing targets of pods come in any order.
+    let sorted = |groups: BTreeMap<String, TargetGroup>| -> Vec<TargetGroup> {
+        let sort = |mut group: TargetGroup| {
+            group.targets.sort();
+            group
+        };
+        groups.into_values().map(sort).collect()
+    };
+    let (expected, groups) = (sorted(expected), sorted(groups));
+    (expected != groups).then(|| format!("expected {expected:#?}\ngot {groups:#?}"))
+}
+
+#[test]
+fn sources_of_objects_that_are_gone_are_those_they_had() {
+    let world = Objects::default();
+    let meta = serde_json::json!({"name": "n", "namespace": "s"});
+    for (role, kind) in [
+        (KubernetesRole::Service, "Service"),
+        (KubernetesRole::Endpoints, "Endpoints"),
+        (KubernetesRole::EndpointSlice, "EndpointSlice"),
+        (KubernetesRole::Ingress, "Ingress"),
+        (KubernetesRole::Pod, "Pod"),
+    ] {
+        let (_, object) = object(&serde_json::json!({"kind": kind, "metadata": meta})).unwrap();
+        let group = group(&object, AttachMetadata::default(), &world).unwrap();
+        assert_eq!(group.source, source(role, &Key::new("s", "n")));
+    }
+}

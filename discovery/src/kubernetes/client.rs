@@ -1,0 +1,131 @@
+//! How an API server is spoken to: from inside the cluster, by a kubeconfig, or by address and credentials.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use config::{HttpClientConfig, KubernetesSdConfig, TlsConfig};
+use kube::Client;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use serde_json::{Map, Value, json};
+use tokio::sync::Mutex;
+
+use crate::Error;
+
+/// Which API server, and as whom. Discoveries that agree in it share a client and watches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Server {
+    pub(crate) api_server: Option<String>,
+    pub(crate) kubeconfig_file: Option<std::path::PathBuf>,
+    pub(crate) http: HttpClientConfig,
+}
+
+impl Server {
+    pub(crate) fn of(config: &KubernetesSdConfig) -> Self {
+        Self {
+            api_server: config.api_server.clone(),
+            kubeconfig_file: config.kubeconfig_file.clone(),
+            http: config.http.clone(),
+        }
+    }
+}
+
+/// A client that is built when it is first needed, and again after it was refused.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) server: Server,
+    client: Mutex<Option<ClientBox>>,
+}
+
+struct ClientBox(Client);
+
+impl std::fmt::Debug for ClientBox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Client")
+    }
+}
+
+impl Slot {
+    pub(crate) fn new(server: Server) -> Self {
+        Self { server, client: Mutex::new(None) }
+    }
+
+    pub(crate) async fn client(&self) -> Result<Client, Error> {
+        let mut guard = self.client.lock().await;
+        if let Some(client) = &*guard {
+            return Ok(client.0.clone());
+        }
+        let config = kube_config(&self.server).await?;
+        let client = Client::try_from(config).map_err(|error| Error::Client(error.to_string()))?;
+        *guard = Some(ClientBox(client.clone()));
+        Ok(client)
+    }
+
+    /// Forgets the client: its credentials were refused, and may be others by now.
+    pub(crate) async fn reset(&self) {
+        *self.client.lock().await = None;
+    }
+}
+
+async fn kube_config(server: &Server) -> Result<kube::Config, Error> {
+    let kubeconfig = match (&server.api_server, &server.kubeconfig_file) {
+        (None, None) => return kube::Config::incluster().map_err(|error| Error::Client(error.to_string())),
+        (None, Some(path)) => Kubeconfig::read_from(path).map_err(|error| Error::Client(error.to_string()))?,
+        (Some(url), _) => kubeconfig_of(url, &server.http)?,
+    };
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
+    config.map_err(|error| Error::Client(error.to_string()))
+}
+
+/// The HTTP client fields as a kubeconfig, which kube reads and keeps reading (tokens, certificate authorities).
+fn kubeconfig_of(url: &str, http: &HttpClientConfig) -> Result<Kubeconfig, Error> {
+    if http.oauth2.is_some() {
+        return Err(Error::Client("oauth2 is not served yet; use basic_auth or authorization".to_owned()));
+    }
+    let default = TlsConfig::default();
+    let tls = http.tls.as_ref().unwrap_or(&default);
+    let encoded = |text: &str| Value::from(STANDARD.encode(text));
+    let shown = |path: &std::path::PathBuf| Value::from(path.display().to_string());
+    let mut cluster = Map::new();
+    let mut user = Map::new();
+    let put = |map: &mut Map<String, Value>, key: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            map.insert(key.to_owned(), value);
+        }
+    };
+    put(&mut cluster, "server", Some(url.trim_end_matches('/').into()));
+    put(&mut cluster, "insecure-skip-tls-verify", tls.insecure_skip_verify.then_some(true.into()));
+    put(&mut cluster, "certificate-authority", tls.ca_file.as_ref().map(shown));
+    put(&mut cluster, "certificate-authority-data", tls.ca.as_deref().map(encoded));
+    put(&mut cluster, "tls-server-name", tls.server_name.as_deref().map(Value::from));
+    put(&mut cluster, "proxy-url", http.proxy.proxy_url.as_deref().map(Value::from));
+    put(&mut user, "client-certificate", tls.cert_file.as_ref().map(shown));
+    put(&mut user, "client-certificate-data", tls.cert.as_deref().map(encoded));
+    put(&mut user, "client-key", tls.key_file.as_ref().map(shown));
+    put(&mut user, "client-key-data", tls.key.as_ref().map(|key| encoded(key.expose())));
+    if let Some(auth) = &http.authorization {
+        if !auth.kind.eq_ignore_ascii_case("bearer") {
+            let message = format!("authorization type {:?} is not served for api_server; it is Bearer", auth.kind);
+            return Err(Error::Client(message));
+        }
+        put(&mut user, "token", auth.credentials.as_ref().map(|secret| secret.expose().into()));
+        put(&mut user, "tokenFile", auth.credentials_file.as_ref().map(shown));
+    }
+    if let Some(auth) = &http.basic_auth {
+        let read = |path: &std::path::PathBuf| {
+            let text = std::fs::read_to_string(path);
+            text.map(|text| text.trim().to_owned()).map_err(|source| Error::Read { path: path.clone(), source })
+        };
+        let username = auth.username_file.as_ref().map_or_else(|| Ok(auth.username.clone()), read)?;
+        let given = || auth.password.as_ref().map(|secret| secret.expose().to_owned()).unwrap_or_default();
+        let password = auth.password_file.as_ref().map_or_else(|| Ok(given()), read)?;
+        put(&mut user, "username", Some(username.into()));
+        put(&mut user, "password", Some(password.into()));
+    }
+    let kubeconfig = json!({
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": cluster}],
+        "users": [{"name": "u", "user": user}],
+    });
+    // The parser's own text could quote a secret.
+    serde_json::from_value(kubeconfig).map_err(|_| Error::Client("the HTTP client fields do not fit".to_owned()))
+}

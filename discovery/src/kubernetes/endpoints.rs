@@ -1,0 +1,134 @@
+//! Role `endpoints`: every address and port of an Endpoints object, and then the other ports of the pods behind it.
+//! Endpoints → [`TargetGroup`], pure.
+
+use std::sync::Arc;
+
+use config::AttachMetadata;
+use model::labels::ADDRESS;
+use model::{Labels, LabelsBuilder, TargetGroup};
+
+use super::meta::{host_port, object_labels, set, set_namespace, set_node, set_service};
+use super::objects::{Address, Endpoints, Key, Kind, Object, Pod, ServicePort, TargetRef, World, name, namespace};
+use super::pod::{containers, set_container, set_pod, set_port};
+
+/// The targets of an Endpoints object.
+pub(crate) fn group(endpoints: &Endpoints, attach: AttachMetadata, world: &dyn World) -> TargetGroup {
+    let meta = &endpoints.metadata;
+    let mut labels = object_labels("endpoints", meta);
+    set_service(&mut labels, namespace(meta), name(meta), world);
+    set_namespace(&mut labels, meta, attach, world);
+    let mut behind = PodsBehind::default();
+    let mut targets = Vec::new();
+    for subset in &endpoints.subsets {
+        for port in &subset.ports {
+            let ready = subset.addresses.iter().map(|address| (address, "true"));
+            for (address, ready) in ready.chain(subset.not_ready_addresses.iter().map(|address| (address, "false"))) {
+                let pod = pod_of(address.target_ref.as_ref(), namespace(meta), world);
+                targets.push(target(address, port, ready, pod.as_deref(), (attach, world)));
+                behind.covered(pod, port.port);
+            }
+        }
+    }
+    targets.extend(behind.other_ports(attach, world));
+    let source = format!("endpoints/{}/{}", namespace(meta), name(meta));
+    TargetGroup { source, labels: labels.labels(), targets }
+}
+
+/// The pods that the object leads to.
+pub(crate) fn pods(endpoints: &Endpoints) -> Vec<Key> {
+    let subsets = endpoints.subsets.iter();
+    let addresses = subsets.flat_map(|subset| subset.addresses.iter().chain(&subset.not_ready_addresses));
+    addresses.filter_map(|a| pod_key(a.target_ref.as_ref(), namespace(&endpoints.metadata))).collect()
+}
+
+/// The pod that a reference names.
+pub(crate) fn pod_key(reference: Option<&TargetRef>, namespace: &str) -> Option<Key> {
+    let reference = reference.filter(|reference| reference.kind == "Pod")?;
+    let own = if reference.namespace.is_empty() { namespace } else { &reference.namespace };
+    Some(Key::new(own, &reference.name))
+}
+
+/// The pod that a reference leads to, if it is known.
+pub(crate) fn pod_of(reference: Option<&TargetRef>, namespace: &str, world: &dyn World) -> Option<Arc<Object>> {
+    let key = pod_key(reference, namespace)?;
+    world.get(Kind::Pod, &key.namespace, &key.name)
+}
+
+fn target(
+    address: &Address,
+    port: &ServicePort,
+    ready: &str,
+    pod: Option<&Object>,
+    (attach, world): (AttachMetadata, &dyn World),
+) -> Labels {
+    let mut labels = LabelsBuilder::default();
+    labels.set(ADDRESS, host_port(&address.ip, port.port));
+    set(&mut labels, "endpoint_port_name", &port.name);
+    set(&mut labels, "endpoint_port_protocol", &port.protocol);
+    set(&mut labels, "endpoint_ready", ready);
+    set(&mut labels, "endpoint_node_name", address.node_name.as_deref().unwrap_or_default());
+    set(&mut labels, "endpoint_hostname", &address.hostname);
+    if let Some(reference) = &address.target_ref {
+        set(&mut labels, "endpoint_address_target_kind", &reference.kind);
+        set(&mut labels, "endpoint_address_target_name", &reference.name);
+    }
+    if attach.node {
+        let by_reference = address.target_ref.as_ref().filter(|reference| reference.kind == "Node");
+        let node = address.node_name.as_deref().or(by_reference.map(|reference| reference.name.as_str()));
+        if let Some(node) = node {
+            set_node(&mut labels, node, world);
+        }
+    }
+    if let Some(Object::Pod(pod)) = pod {
+        set_pod(&mut labels, pod, attach, world);
+        set_matching_container(&mut labels, pod, port.port, &port.protocol);
+    }
+    labels.labels()
+}
+
+/// The labels of the container that has the port; of several the last wins.
+pub(crate) fn set_matching_container(labels: &mut LabelsBuilder, pod: &Pod, port: u32, protocol: &str) {
+    for (container, is_init) in containers(pod) {
+        if let Some(own) = container.ports.iter().find(|own| own.container_port == port) {
+            set_container(labels, container, is_init);
+            set_port(labels, own, protocol);
+        }
+    }
+}
+
+/// The pods that endpoints lead to, and which of their ports are targets already.
+#[derive(Debug, Default)]
+pub(crate) struct PodsBehind(Vec<(Arc<Object>, Vec<u32>)>);
+
+impl PodsBehind {
+    /// Notes that a port of a pod is a target.
+    pub(crate) fn covered(&mut self, pod: Option<Arc<Object>>, port: u32) {
+        let Some(pod) = pod else { return };
+        match self.0.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &pod)) {
+            Some((_, ports)) => ports.push(port),
+            None => self.0.push((pod, vec![port])),
+        }
+    }
+
+    /// The targets of the ports that no endpoint covers.
+    pub(crate) fn other_ports(&self, attach: AttachMetadata, world: &dyn World) -> Vec<Labels> {
+        let mut targets = Vec::new();
+        for (pod, covered) in &self.0 {
+            let Object::Pod(pod) = &**pod else { continue };
+            if pod.status.pod_ip.is_empty() {
+                continue;
+            }
+            for (container, is_init) in containers(pod) {
+                for port in container.ports.iter().filter(|port| !covered.contains(&port.container_port)) {
+                    let mut labels = LabelsBuilder::default();
+                    labels.set(ADDRESS, host_port(&pod.status.pod_ip, port.container_port));
+                    set_container(&mut labels, container, is_init);
+                    set_port(&mut labels, port, &port.protocol);
+                    set_pod(&mut labels, pod, attach, world);
+                    targets.push(labels.labels());
+                }
+            }
+        }
+        targets
+    }
+}

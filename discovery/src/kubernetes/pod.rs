@@ -1,0 +1,113 @@
+//! Role `pod`: every port of every container becomes a target. Pod → [`TargetGroup`], pure.
+
+use config::AttachMetadata;
+use model::labels::ADDRESS;
+use model::{Labels, LabelsBuilder, TargetGroup};
+
+use super::meta::{host_port, set, set_maps, set_namespace, set_node};
+use super::objects::{Container, ContainerPort, Kind, Object, Pod, World, controller, name, namespace};
+
+/// The targets of a pod; none while it has no address, or while a node that is asked for is not known.
+pub(crate) fn group(pod: &Pod, attach: AttachMetadata, world: &dyn World) -> TargetGroup {
+    let mut group = TargetGroup { source: source(pod), ..TargetGroup::default() };
+    if pod.status.pod_ip.is_empty() {
+        return group;
+    }
+    let mut labels = LabelsBuilder::default();
+    set(&mut labels, "namespace", namespace(&pod.metadata));
+    set_pod(&mut labels, pod, attach, world);
+    set_namespace(&mut labels, &pod.metadata, attach, world);
+    if attach.node && !set_node(&mut labels, &pod.spec.node_name, world) {
+        return group;
+    }
+    group.labels = labels.labels();
+    for (container, is_init) in containers(pod) {
+        if container.ports.is_empty() {
+            group.targets.push(target(pod, container, is_init, None));
+        }
+        group.targets.extend(container.ports.iter().map(|port| target(pod, container, is_init, Some(port))));
+    }
+    group
+}
+
+fn source(pod: &Pod) -> String {
+    format!("pod/{}/{}", namespace(&pod.metadata), name(&pod.metadata))
+}
+
+/// The containers, then the init containers, and which they are.
+pub(crate) fn containers(pod: &Pod) -> impl Iterator<Item = (&Container, bool)> {
+    let init = pod.spec.init_containers.iter().map(|container| (container, true));
+    pod.spec.containers.iter().map(|container| (container, false)).chain(init)
+}
+
+fn target(pod: &Pod, container: &Container, is_init: bool, port: Option<&ContainerPort>) -> Labels {
+    let mut labels = LabelsBuilder::default();
+    let ip = &pod.status.pod_ip;
+    labels.set(ADDRESS, port.map_or_else(|| ip.clone(), |port| host_port(ip, port.container_port)));
+    set_container(&mut labels, container, is_init);
+    if let Some(port) = port {
+        set_port(&mut labels, port, &port.protocol);
+    }
+    let statuses = if is_init { &pod.status.init_container_statuses } else { &pod.status.container_statuses };
+    if let Some(status) = statuses.iter().find(|status| status.name == container.name) {
+        set(&mut labels, "pod_container_id", &status.container_id);
+    }
+    labels.labels()
+}
+
+/// The labels of a container.
+pub(crate) fn set_container(labels: &mut LabelsBuilder, container: &Container, is_init: bool) {
+    set(labels, "pod_container_name", &container.name);
+    set(labels, "pod_container_image", &container.image);
+    set(labels, "pod_container_init", if is_init { "true" } else { "false" });
+}
+
+/// The labels of a container's port.
+pub(crate) fn set_port(labels: &mut LabelsBuilder, port: &ContainerPort, protocol: &str) {
+    set(labels, "pod_container_port_name", &port.name);
+    set(labels, "pod_container_port_number", &port.container_port.to_string());
+    set(labels, "pod_container_port_protocol", protocol);
+}
+
+/// The labels that a pod gives to its own targets and to those of endpoints that lead to it.
+pub(crate) fn set_pod(labels: &mut LabelsBuilder, pod: &Pod, attach: AttachMetadata, world: &dyn World) {
+    let ready = pod.status.conditions.iter().find(|condition| condition.kind == "Ready");
+    let ready = ready.map_or_else(|| "unknown".to_owned(), |condition| condition.status.to_lowercase());
+    set(labels, "pod_name", name(&pod.metadata));
+    set(labels, "pod_ip", &pod.status.pod_ip);
+    set(labels, "pod_ready", &ready);
+    set(labels, "pod_phase", &pod.status.phase);
+    set(labels, "pod_node_name", &pod.spec.node_name);
+    set(labels, "pod_host_ip", &pod.status.host_ip);
+    set(labels, "pod_uid", pod.metadata.uid.as_deref().unwrap_or_default());
+    set_maps(labels, "pod", &pod.metadata);
+    let Some((kind, owner)) = controller(&pod.metadata) else { return };
+    set(labels, "pod_controller_kind", kind);
+    set(labels, "pod_controller_name", owner);
+    // The owner's owner, where its kind is the expected one.
+    let grand_owner = |by: Kind, expected: &str| -> Option<String> {
+        let found = world.get(by, namespace(&pod.metadata), owner)?;
+        let meta = match &*found {
+            Object::ReplicaSet(set) => &set.metadata,
+            Object::Job(job) => &job.metadata,
+            _ => return None,
+        };
+        controller(meta).filter(|(kind, _)| *kind == expected).map(|(_, name)| name.to_owned())
+    };
+    if attach.deployment
+        && kind == "ReplicaSet"
+        && let Some(deployment) = grand_owner(Kind::ReplicaSet, "Deployment")
+    {
+        set(labels, "pod_deployment_name", &deployment);
+    }
+    if kind == "Job" {
+        if attach.job {
+            set(labels, "pod_job_name", owner);
+        }
+        if attach.cronjob
+            && let Some(cronjob) = grand_owner(Kind::Job, "CronJob")
+        {
+            set(labels, "pod_cronjob_name", &cronjob);
+        }
+    }
+}

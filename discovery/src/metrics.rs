@@ -1,0 +1,50 @@
+//! What discovery counts, under upstream's names.
+
+use prometheus::{IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
+
+use crate::Error;
+
+/// The counters; cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Metrics {
+    pub(crate) discovered_targets: IntGaugeVec,
+    pub(crate) updates: IntCounterVec,
+    pub(crate) file_errors: IntCounter,
+    pub(crate) kubernetes_events: IntCounterVec,
+    pub(crate) kubernetes_failures: IntCounter,
+}
+
+impl Metrics {
+    pub(crate) fn new(registry: &Registry) -> Result<Self, Error> {
+        let gauges = |name: &str, help: &str, labels: &[&str]| IntGaugeVec::new(Opts::new(name, help), labels);
+        let counters = |name: &str, help: &str, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
+        let metrics = Self {
+            discovered_targets: gauges(
+                "prometheus_sd_discovered_targets",
+                "Current number of discovered targets.",
+                &["name", "config"],
+            )?,
+            updates: counters(
+                "prometheus_sd_updates_total",
+                "Total number of update events sent to the SD consumers.",
+                &["name"],
+            )?,
+            file_errors: IntCounter::new("prometheus_sd_file_read_errors_total", "The number of File-SD read errors.")?,
+            kubernetes_events: counters(
+                "prometheus_sd_kubernetes_events_total",
+                "The number of Kubernetes events handled.",
+                &["role", "event"],
+            )?,
+            kubernetes_failures: IntCounter::new(
+                "prometheus_sd_kubernetes_failures_total",
+                "The number of failed WATCH/LIST requests.",
+            )?,
+        };
+        registry.register(Box::new(metrics.discovered_targets.clone()))?;
+        registry.register(Box::new(metrics.updates.clone()))?;
+        registry.register(Box::new(metrics.file_errors.clone()))?;
+        registry.register(Box::new(metrics.kubernetes_events.clone()))?;
+        registry.register(Box::new(metrics.kubernetes_failures.clone()))?;
+        Ok(metrics)
+    }
+}
