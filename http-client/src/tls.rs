@@ -2,7 +2,8 @@
 //!
 //! The certificate is checked by a verifier of our own, which wraps that of rustls: it can check against the configured
 //! `server_name`, believe everything, or refuse everything where the system has no roots at all (so that a client that
-//! only speaks plain HTTP works there).
+//! only speaks plain HTTP works there). A server whose own certificate stands in the CA file is believed too, as Go does:
+//! self-signed certificates are deployed so, and rustls alone refuses them.
 
 use std::fs;
 use std::path::Path;
@@ -10,9 +11,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use config::{TlsConfig, TlsVersion};
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::server::ParsedCertificate;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, SupportedProtocolVersion,
 };
@@ -20,6 +22,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 
 use crate::Error;
+use crate::validity::is_valid_at;
 
 /// What a file was when it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,8 +68,10 @@ pub(crate) fn versions(tls: &TlsConfig) -> Result<Vec<&'static SupportedProtocol
 /// The client side of TLS; reads the files.
 pub(crate) fn client_config(tls: &TlsConfig, http2: bool) -> Result<ClientConfig, Error> {
     let provider = Arc::new(ring::default_provider());
+    let (roots, trusted) = verifier_of_roots(tls, &provider)?;
     let verifier = Verifier {
-        roots: verifier_of_roots(tls, &provider)?,
+        roots,
+        trusted,
         name: server_name(tls)?,
         believe_all: tls.insecure_skip_verify,
         provider: Arc::clone(&provider),
@@ -122,27 +127,30 @@ fn identity(tls: &TlsConfig) -> Result<Option<Identity>, Error> {
     Ok(Some((chain, key)))
 }
 
-fn verifier_of_roots(
-    tls: &TlsConfig,
-    provider: &Arc<CryptoProvider>,
-) -> Result<Option<Arc<WebPkiServerVerifier>>, Error> {
+/// The verifier, and the configured certificates as they stand.
+type Roots = (Option<Arc<WebPkiServerVerifier>>, Vec<CertificateDer<'static>>);
+
+fn verifier_of_roots(tls: &TlsConfig, provider: &Arc<CryptoProvider>) -> Result<Roots, Error> {
+    let mut trusted = Vec::new();
     let roots = match bytes(tls.ca.as_deref(), "ca_file", tls.ca_file.as_deref())? {
         Some((pem, from)) => {
             let mut roots = RootCertStore::empty();
-            for certificate in certificates("ca", &pem, &from)? {
-                let added = roots.add(certificate);
+            trusted = certificates("ca", &pem, &from)?;
+            for certificate in &trusted {
+                let added = roots.add(certificate.clone());
                 added.map_err(|error| Error::Pem { what: "ca", from: from.clone(), reason: error.to_string() })?;
             }
             Arc::new(roots)
         }
-        None if tls.insecure_skip_verify => return Ok(None),
+        None if tls.insecure_skip_verify => return Ok((None, trusted)),
         None => system_roots(),
     };
     if roots.is_empty() {
-        return Ok(None);
+        return Ok((None, trusted));
     }
     let built = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider)).build();
-    built.map(Some).map_err(|error| Error::Tls(error.to_string()))
+    let built = built.map_err(|error| Error::Tls(error.to_string()))?;
+    Ok((Some(built), trusted))
 }
 
 /// Read once for the process: they are the same for every client, and a hundred copies of them are not.
@@ -164,6 +172,8 @@ fn system_roots() -> Arc<RootCertStore> {
 struct Verifier {
     /// `None` when there are no roots: then nothing is believed, unless everything is.
     roots: Option<Arc<WebPkiServerVerifier>>,
+    /// Believed when a server shows one of them as its own.
+    trusted: Vec<CertificateDer<'static>>,
     /// Checked instead of the name that was asked for.
     name: Option<ServerName<'static>>,
     believe_all: bool,
@@ -183,6 +193,11 @@ impl ServerCertVerifier for Verifier {
             return Ok(ServerCertVerified::assertion());
         }
         let name = self.name.as_ref().unwrap_or(server_name);
+        if self.trusted.iter().any(|trusted| trusted == end_entity) {
+            verify_server_name(&ParsedCertificate::try_from(end_entity)?, name)?;
+            let valid = is_valid_at(end_entity, now);
+            return valid.then(ServerCertVerified::assertion).ok_or(CertificateError::Expired.into());
+        }
         match &self.roots {
             Some(roots) => roots.verify_server_cert(end_entity, intermediates, name, ocsp_response, now),
             None => Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)),

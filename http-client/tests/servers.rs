@@ -69,6 +69,10 @@ impl Server {
 
     fn tls(authority: &Authority, names: &[&str], clients: Option<&Authority>) -> Self {
         let (certificate, key) = authority.issue(names);
+        Self::with(&certificate, &key, clients)
+    }
+
+    fn with(certificate: &rcgen::Certificate, key: &KeyPair, clients: Option<&Authority>) -> Self {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
         let builder = builder.unwrap();
@@ -186,6 +190,30 @@ async fn the_authority_decides() {
     assert!(refused.contains("certificate"), "{refused}");
     let believe = TlsConfig { insecure_skip_verify: true, ..TlsConfig::default() };
     assert_eq!(get(&client(&config(believe)), &server.url()).await.unwrap(), "ok");
+}
+
+#[tokio::test]
+async fn a_self_signed_certificate_is_believed_when_it_is_configured_and_in_date() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    for (names, last_year, expected) in [
+        ("127.0.0.1", 2999, None),
+        ("other.example", 2999, Some("not valid for name")),
+        ("127.0.0.1", 2001, Some("Expired")),
+    ] {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![names.to_owned()]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.not_before = rcgen::date_time_ymd(2000, 1, 1);
+        params.not_after = rcgen::date_time_ymd(last_year, 1, 1);
+        let certificate = params.self_signed(&key).unwrap();
+        let server = Server::with(&certificate, &key, None);
+        let tls = TlsConfig { ca: Some(certificate.pem()), ..TlsConfig::default() };
+        let result = get(&client(&config(tls)), &server.url()).await;
+        match expected {
+            None => assert_eq!(result.unwrap(), "ok"),
+            Some(part) => assert!(result.as_ref().unwrap_err().contains(part), "{result:?}"),
+        }
+    }
 }
 
 #[tokio::test]
