@@ -31,6 +31,8 @@ pub(crate) struct Window<'a> {
     pub(crate) end_ms: i64,
     /// The time of the step itself, which `offset` and `@` do not move.
     pub(crate) eval_ms: i64,
+    /// The series is known never to fall, so no counter reset need be looked for.
+    pub(crate) rises: bool,
 }
 
 /// For each step, the stretch of timestamps in `(end - length, end]`. `ends` ascend.
@@ -77,6 +79,12 @@ impl Dense {
             }
         }
         self.rank.push(self.ts.len());
+    }
+
+    /// Does no sample lie below the one before it?
+    pub(crate) fn rises(&self, column: &Column) -> bool {
+        let values = if self.rank.is_empty() { &column.values } else { &self.values };
+        values.is_sorted()
     }
 
     /// The samples between two bounds of the batch.

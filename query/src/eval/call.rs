@@ -10,7 +10,7 @@ use crate::functions::histogram::{self, Bucket};
 use crate::functions::{Body, MathFn, RangeFn, label, sort};
 use crate::parse::ast::{Call, Expr, ExprKind, Type};
 use crate::value::{ABSENT, Series, is_absent};
-use crate::window::Grid;
+use crate::window::{Grid, Window};
 
 impl Evaluator<'_> {
     pub(super) fn stream_call(&self, expr: &Expr, call: &Call, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
@@ -44,8 +44,10 @@ impl Evaluator<'_> {
         self.windows(range, grid, &mut |ranges| {
             let mut values = Vec::with_capacity(grid.len);
             let mut looked = 0u64;
+            // One look at the column saves one at every window.
+            let rises = is_counter && ranges.rises();
             for step in 0..grid.len {
-                let window = ranges.at(step);
+                let window = Window { rises, ..ranges.at(step) };
                 looked += window.ts.len() as u64;
                 scalars.at(step, &mut args);
                 if is_quantile && !window.ts.is_empty() {

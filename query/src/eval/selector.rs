@@ -187,9 +187,15 @@ impl Ranges<'_> {
         &self.column.labels
     }
 
+    /// Does no sample lie below the one before it?
+    pub(super) fn rises(&self) -> bool {
+        self.dense.rises(self.column)
+    }
+
     pub(super) fn at(&self, step: usize) -> Window<'_> {
         let (ts, values) = self.dense.slice(&self.batch.timestamps_ms, self.column, self.windows[step]);
         let end_ms = self.ends[step];
-        Window { ts, values, start_ms: end_ms - self.range_ms, end_ms, eval_ms: self.grid.time(step) }
+        let eval_ms = self.grid.time(step);
+        Window { ts, values, start_ms: end_ms - self.range_ms, end_ms, eval_ms, rises: false }
     }
 }

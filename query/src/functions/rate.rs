@@ -26,7 +26,7 @@ fn extrapolated(window: &Window<'_>, counter: bool, per_second: bool) -> Option<
         return None;
     }
     let mut result = last - first;
-    if counter {
+    if counter && !window.rises {
         let mut previous = first;
         for &value in &window.values[1..] {
             if value < previous {
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     fn window<'a>(ts: &'a [i64], values: &'a [f64]) -> Window<'a> {
-        Window { ts, values, start_ms: 0, end_ms: 60_000, eval_ms: 60_000 }
+        Window { ts, values, start_ms: 0, end_ms: 60_000, eval_ms: 60_000, rises: false }
     }
 
     #[test]

@@ -59,6 +59,18 @@ pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, Error> {
     Ok(outline.selectors.pop().unwrap_or_default())
 }
 
+/// The query again, broken into lines where it is long, as upstream's formatter does in most cases. Durations written as
+/// numbers are printed as durations.
+///
+/// # Errors
+/// When the text is no query.
+pub fn format_query(text: &str) -> Result<String, Error> {
+    let dialect = Dialect { experimental_functions: true, fill_modifiers: true, ..Dialect::default() };
+    locate::outline(text, dialect).map_err(|fault| parse_error(text, &fault))?;
+    let unknown = |message| parse_error(text, &Fault::new(0, format!("cannot be formatted yet: {message}")));
+    pp::parse(text).map(|tree| tree.prettify()).map_err(unknown)
+}
+
 fn with_placeholders(text: &str, outline: &Outline) -> String {
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
@@ -215,4 +227,51 @@ fn misfit() -> String {
 
 fn millis(duration: Duration) -> Built<i64> {
     i64::try_from(duration.as_millis()).map_err(|_| "duration out of range".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn selectors_alone() {
+        let shown = |text: &str| {
+            parse_selector(text)
+                .map(|matchers| matchers.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(shown(r#"up{job=~"a|b"}"#).as_deref(), Ok(r#"job=~"a|b",__name__="up""#));
+        assert_eq!(shown(r#"{"my.up", "l.l"!="x"}"#).as_deref(), Ok(r#"l.l!="x",__name__="my.up""#));
+        assert_eq!(shown("{}").as_deref(), Ok(""));
+        let unexpected = "1:3: parse error: unexpected \"[\"".to_owned();
+        assert_eq!(shown("up[5m]"), Err(unexpected));
+        assert!(shown("").is_err() && shown("up + 1").is_err() && shown("up offset 5m").is_err());
+    }
+
+    #[test]
+    fn typographic_quotes_are_named() {
+        let error = parse("up{job=\u{201c}a\u{201d}}", Dialect::default()).unwrap_err();
+        let expected =
+            "1:8: parse error: unexpected character: '\u{201c}' (a typographic quote: write \" or ' instead)";
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn literals_have_gos_meaning() {
+        let value = |text: &str| match parse(text, Dialect::default()).unwrap().kind {
+            ExprKind::String(text) => text,
+            ExprKind::Number(number) => number.to_string(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(value(r#""a\x41\u00e9\t""#), "aA\u{e9}\t");
+        assert_eq!(value(r"`\d`"), r"\d");
+        assert_eq!(value("-0x10"), "-16");
+        assert_eq!(value("1h"), "3600");
+    }
+
+    #[test]
+    fn formatting() {
+        assert_eq!(format_query("sum by(a)(rate(up[5m]))").unwrap(), "sum by (a) (rate(up[5m]))");
+        assert!(format_query("sum(").is_err());
+    }
 }
