@@ -1,0 +1,91 @@
+//! What a refusal says, what a loaded configuration warns of, and what it never shows.
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+use std::path::Path;
+
+use config::{Config, SdConfig};
+
+fn parse(text: &str) -> Result<Config, config::Error> {
+    Config::parse(text, Path::new("/etc/prometheus/prometheus.yml"), &|_| None)
+}
+
+#[track_caller]
+fn refused(text: &str, expected: &str) {
+    assert_eq!(parse(text).unwrap_err().to_string(), expected);
+}
+
+#[test]
+fn a_refusal_names_the_place_the_field_and_a_way_out() {
+    refused(
+        "scrape_configs:\n- job_name: a\n  scrape_intervall: 5s\n",
+        "/etc/prometheus/prometheus.yml:3:3: scrape_configs[0].scrape_intervall: field scrape_intervall not found in scrape_configs[0]; did you mean scrape_interval?",
+    );
+    refused(
+        "global:\n  scrape_interval: 5\n",
+        "/etc/prometheus/prometheus.yml:2:20: global.scrape_interval: not a valid duration string: \"5\"; write it as 30s, 5m or 1h30m",
+    );
+    refused(
+        "global:\n  a: 1\n  a: 2\n",
+        "/etc/prometheus/prometheus.yml:3:3: field a already set; remove one of the two",
+    );
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = Config::load(&folder.path().join("none.yml")).unwrap_err();
+    assert!(error.to_string().contains("none.yml"), "{error}");
+}
+
+const SECRETS: &str = "scrape_configs:
+- job_name: a
+  basic_auth: {username: u, password: hunter2}
+  proxy_url: http://u:hunter2@proxy:1
+  http_headers: {X-Key: {secrets: [hunter2]}}
+  consul_sd_configs: [{server: s, token: hunter2}]
+- job_name: b
+  bearer_token: hunter2
+  tls_config: {cert: c, key: hunter2}
+- job_name: c
+  oauth2: {client_id: i, client_secret: hunter2, token_url: 'http://t'}
+";
+
+#[test]
+fn secrets_are_never_shown() {
+    let config = parse(SECRETS).unwrap();
+    assert!(!config.to_yaml().contains("hunter2"), "{}", config.to_yaml());
+    // The proxy's URL is the client's to use; every other secret is hidden even here.
+    let debug = format!("{config:?}").replace("http://u:hunter2@proxy:1", "");
+    assert!(!debug.contains("hunter2"), "{debug}");
+}
+
+#[test]
+fn what_is_not_served_is_said_once() {
+    let config = parse(&format!("{SECRETS}rule_files: [r.yml]\nremote_write: [{{url: 'http://w'}}]\n")).unwrap();
+    let warnings = config.not_served();
+    for part in ["rule_files", "remote_write", "consul_sd_configs"] {
+        assert_eq!(warnings.iter().filter(|warning| warning.starts_with(part)).count(), 1, "{part}: {warnings:?}");
+    }
+    assert!(parse("").unwrap().not_served().is_empty());
+}
+
+#[test]
+fn relative_paths_start_at_the_files_folder() {
+    let config = parse(
+        "rule_files: [r/*.yml]\nscrape_configs: [{job_name: a, file_sd_configs: [{files: [t.json, /x/t.yml]}]}]\n",
+    );
+    let config = config.unwrap();
+    assert_eq!(config.rule_files, [Path::new("/etc/prometheus/r/*.yml")]);
+    let [SdConfig::File(files)] = config.scrape_configs[0].sd.as_slice() else { panic!("{config:?}") };
+    assert_eq!(files.files, [Path::new("/etc/prometheus/t.json"), Path::new("/x/t.yml")]);
+}
+
+#[test]
+fn external_labels_take_the_environment() {
+    let text = "global: {external_labels: {a: '${POD}-$$x', b: $GONE}}\n";
+    let env = |name: &str| (name == "POD").then(|| "p0".to_owned());
+    let config = Config::parse(text, Path::new("p.yml"), &env).unwrap();
+    assert_eq!(config.global.external_labels.get("a"), Some("p0-$x"));
+    assert_eq!(config.global.external_labels.get("b"), None);
+    assert!(config.warnings.len() == 1 && config.warnings[0].contains("GONE"), "{:?}", config.warnings);
+}
