@@ -1,2 +1,52 @@
-//! The binary; its parts follow.
-fn main(){}
+//! The binary `weft`, installed as `prometheus` and `promtool` too.
+//!
+//! - **What**: joins the engines into a server.
+//! - **Path**: both paths begin or end here: `wire` starts what scrapes, `api` takes queries.
+//! - **Invariants**: the only crate that sees all others; parts are built and joined in `wire` alone, HTTP statuses are
+//!   chosen in `api/error` alone.
+//! - **Files**: `flags`, `settings` the command line · `wire` parts built and joined, start and end · `app` what they
+//!   share, reload · `listen`, `api/` HTTP · `logging`, `self_metrics`, `version`, `clock`, `default_config`.
+//! - **Tests**: at the foot of the files; the whole binary in `tests/e2e`.
+
+mod api;
+mod app;
+mod clock;
+mod default_config;
+mod flags;
+mod listen;
+mod logging;
+mod self_metrics;
+mod settings;
+mod version;
+mod wire;
+
+use std::process::ExitCode;
+
+use flags::Flags;
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> ExitCode {
+    let mut args: Vec<String> = std::env::args().collect();
+    let called = args.first().and_then(|name| name.rsplit('/').next()).unwrap_or_default();
+    if called == "promtool" {
+        return tool::run(&args[1..], &mut std::io::stdout().lock());
+    }
+    if args.get(1).is_some_and(|arg| arg == "promtool") {
+        return tool::run(&args[2..], &mut std::io::stdout().lock());
+    }
+    // Prometheus' own spelling of short flags.
+    args.iter_mut().filter(|arg| *arg == "-version").for_each(|arg| *arg = "--version".to_owned());
+    let flags = match Flags::parse(args) {
+        Ok(flags) => flags,
+        Err(error) => error.exit(),
+    };
+    match wire::run(flags) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(err = %format!("{error:#}"), "Weft ends");
+            ExitCode::FAILURE
+        }
+    }
+}

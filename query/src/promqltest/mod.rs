@@ -2,6 +2,8 @@
 
 mod compare;
 mod notation;
+#[cfg(test)]
+mod recorded;
 mod script;
 mod store;
 
@@ -85,7 +87,7 @@ pub fn run_with(text: &str, options: EngineOptions) -> Result<Report, String> {
             Command::Clear => store.clear(),
             Command::Load { step_ms, classic, series } => {
                 for (labels, points) in series {
-                    store.load(labels, points, *step_ms);
+                    store.load(labels, points, (0, *step_ms));
                     if *classic {
                         store.load_classic(labels, points, *step_ms);
                     }

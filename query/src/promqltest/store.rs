@@ -21,17 +21,17 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Loads one line of series notation.
+    /// Loads one line of series notation, from a time on.
     #[cfg(test)]
-    pub(crate) fn load_line(&mut self, line: &str, step_ms: i64) -> Result<(), String> {
+    pub(crate) fn load_line(&mut self, line: &str, (start_ms, step_ms): (i64, i64)) -> Result<(), String> {
         let (labels, points) = super::notation::series(line)?;
-        self.load(&labels, &points, step_ms);
+        self.load(&labels, &points, (start_ms, step_ms));
         Ok(())
     }
 
-    pub(crate) fn load(&mut self, labels: &Labels, points: &[Point], step_ms: i64) {
+    pub(crate) fn load(&mut self, labels: &Labels, points: &[Point], (start_ms, step_ms): (i64, i64)) {
         for (i, point) in points.iter().enumerate() {
-            let ts = step_ms * i as i64;
+            let ts = start_ms + step_ms * i as i64;
             match point {
                 Point::Absent => {}
                 Point::Float(value) => {

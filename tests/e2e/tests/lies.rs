@@ -14,7 +14,7 @@ const LIES: [(&str, &str); 9] = [
     ("/label", "longest allowed"),
     ("/gzip", "decompress"),
     ("/status", "500 Internal Server Error"),
-    ("/cut", "metrics"),
+    ("/cut", "before message length reached"),
 ];
 
 fn lie(path: &str) -> Answer {

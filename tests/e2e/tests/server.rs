@@ -72,7 +72,7 @@ fn a_broken_file_at_the_start_is_told() {
     fs::write(folder.path().join("prometheus.yml"), "scrape_configs:\n- job_name: a\n- job_name: a\n").unwrap();
     let output = Weft::command(folder.path(), &[]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success() && said.contains("prometheus.yml") && said.contains("job_name"), "{said}");
+    assert!(!output.status.success() && said.contains("prometheus.yml:3:") && said.contains("job name"), "{said}");
 }
 
 #[test]

@@ -1,0 +1,34 @@
+//! Whether browsers may query from another origin (`--web.cors.origin`).
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, Method, StatusCode};
+
+use crate::app::App;
+
+/// Adds upstream's headers to every answer of the API, and answers OPTIONS.
+pub(crate) async fn cors(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let origin = request.headers().get("origin").cloned();
+    let mut response = match *request.method() {
+        Method::OPTIONS => StatusCode::NO_CONTENT.into_response(),
+        _ => next.run(request).await,
+    };
+    let headers = response.headers_mut();
+    headers.append("vary", HeaderValue::from_static("Origin"));
+    let allowed = origin.filter(|origin| origin.to_str().is_ok_and(|text| app.settings.cors_origin.is_match(text)));
+    if let Some(origin) = allowed {
+        // With the default pattern every origin is as good as any.
+        let any = app.settings.cors_origin.as_str() == ".*";
+        headers.insert("access-control-allow-origin", if any { HeaderValue::from_static("*") } else { origin });
+        headers.insert(
+            "access-control-allow-headers",
+            HeaderValue::from_static("Accept, Authorization, Content-Type, Origin"),
+        );
+        headers.insert("access-control-allow-methods", HeaderValue::from_static("GET, POST, OPTIONS"));
+        headers.insert("access-control-expose-headers", HeaderValue::from_static("Date"));
+    }
+    response
+}

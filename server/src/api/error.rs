@@ -1,0 +1,87 @@
+//! Errors as the API tells them: `errorType`, text, and the HTTP status, which is chosen here alone.
+
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use model::QuerierError;
+
+use super::format;
+
+/// What an API call failed with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ApiError {
+    kind: Kind,
+    text: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    BadData,
+    Execution,
+    Canceled,
+    Timeout,
+    Internal,
+}
+
+impl ApiError {
+    pub(crate) fn new(kind: Kind, text: impl Into<String>) -> Self {
+        Self { kind, text: text.into() }
+    }
+
+    pub(crate) fn bad_data(text: impl Into<String>) -> Self {
+        Self::new(Kind::BadData, text)
+    }
+
+    /// `invalid parameter "name": …`
+    pub(crate) fn parameter(name: &str, text: impl std::fmt::Display) -> Self {
+        Self::bad_data(format!("invalid parameter {name:?}: {text}"))
+    }
+
+    pub(crate) fn internal(error: &dyn std::error::Error) -> Self {
+        let mut text = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            text = format!("{text}: {cause}");
+            source = cause.source();
+        }
+        Self::new(Kind::Internal, text)
+    }
+}
+
+impl From<QuerierError> for ApiError {
+    fn from(error: QuerierError) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl Kind {
+    fn status(self) -> StatusCode {
+        match self {
+            Self::BadData => StatusCode::BAD_REQUEST,
+            Self::Execution => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Canceled => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
+            Self::Timeout => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::BadData => "bad_data",
+            Self::Execution => "execution",
+            Self::Canceled => "canceled",
+            Self::Timeout => "timeout",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut body = String::from("{\"status\":\"error\",\"errorType\":");
+        format::string(&mut body, self.kind.as_str());
+        body.push_str(",\"error\":");
+        format::string(&mut body, &self.text);
+        body.push('}');
+        (self.kind.status(), format::JSON, body).into_response()
+    }
+}

@@ -1,0 +1,190 @@
+//! JSON straight into the body, byte for byte as upstream writes it.
+
+use std::fmt::{self, Write as _};
+
+use axum::response::{IntoResponse, Response};
+use http::HeaderName;
+use http::header::CONTENT_TYPE;
+use model::Labels;
+use model::float::{format_f, format_json};
+use query::{QueryResult, Value};
+
+/// The header of every API answer.
+pub(crate) const JSON: [(HeaderName, &str); 1] = [(CONTENT_TYPE, "application/json")];
+
+/// Formatted text at the end.
+pub(crate) fn put(out: &mut String, text: fmt::Arguments<'_>) {
+    // Writing to a String does not fail.
+    out.write_fmt(text).ok();
+}
+
+/// A string with `<`, `>` and `&` escaped, as Go does by default.
+pub(crate) fn string(out: &mut String, text: &str) {
+    write_string(out, text, true);
+}
+
+/// A name or value of a label: upstream leaves `<`, `>` and `&` alone there.
+pub(crate) fn label_string(out: &mut String, text: &str) {
+    write_string(out, text, false);
+}
+
+fn write_string(out: &mut String, text: &str, html: bool) {
+    out.push('"');
+    let mut plain = 0;
+    for (at, c) in text.char_indices() {
+        let special =
+            c < ' ' || matches!(c, '"' | '\\') || html && matches!(c, '<' | '>' | '&' | '\u{2028}' | '\u{2029}');
+        if !special {
+            continue;
+        }
+        out.push_str(&text[plain..at]);
+        plain = at + c.len_utf8();
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c => put(out, format_args!("\\u{:04x}", u32::from(c))),
+        }
+    }
+    out.push_str(&text[plain..]);
+    out.push('"');
+}
+
+/// `{"job":"a"}`
+pub(crate) fn labels(out: &mut String, labels: &Labels) {
+    object(out, labels.iter(), label_string);
+}
+
+/// An object of the pairs in their order.
+pub(crate) fn object<V>(
+    out: &mut String,
+    pairs: impl IntoIterator<Item = (impl AsRef<str>, V)>,
+    mut value: impl FnMut(&mut String, V),
+) {
+    out.push('{');
+    for (i, (name, v)) in pairs.into_iter().enumerate() {
+        if i > 0 {
+            out.push(',');
+        }
+        label_string(out, name.as_ref());
+        out.push(':');
+        value(out, v);
+    }
+    out.push('}');
+}
+
+/// An array.
+pub(crate) fn array<T>(out: &mut String, items: impl IntoIterator<Item = T>, mut item: impl FnMut(&mut String, T)) {
+    out.push('[');
+    for (i, it) in items.into_iter().enumerate() {
+        if i > 0 {
+            out.push(',');
+        }
+        item(out, it);
+    }
+    out.push(']');
+}
+
+/// A sample's time: seconds, with three decimals unless it is a whole second.
+fn timestamp(out: &mut String, ms: i64) {
+    if ms % 1000 == 0 {
+        put(out, format_args!("{}", ms / 1000));
+        return;
+    }
+    let sign = if ms < 0 { "-" } else { "" };
+    put(out, format_args!("{sign}{}.{:03}", ms.unsigned_abs() / 1000, ms.unsigned_abs() % 1000));
+}
+
+fn point(out: &mut String, ms: i64, value: f64) {
+    out.push('[');
+    timestamp(out, ms);
+    out.push_str(",\"");
+    out.push_str(&format_json(value));
+    out.push_str("\"]");
+}
+
+/// The time of a scalar or string result: the shortest float.
+#[expect(clippy::cast_precision_loss, reason = "milliseconds since the epoch are far below 2^53")]
+fn plain_time(ms: i64) -> f64 {
+    ms as f64 / 1000.0
+}
+
+/// `{"status":"success","data":…}` with warnings and infos behind it.
+pub(crate) fn success(data: impl FnOnce(&mut String), warnings: &[String], infos: &[String]) -> Response {
+    let mut body = String::from("{\"status\":\"success\",\"data\":");
+    data(&mut body);
+    for (name, texts) in [("warnings", warnings), ("infos", infos)] {
+        if !texts.is_empty() {
+            put(&mut body, format_args!(",\"{name}\":"));
+            array(&mut body, texts, |out, text| string(out, text));
+        }
+    }
+    body.push('}');
+    (JSON, body).into_response()
+}
+
+/// The data of a query's answer.
+pub(crate) fn query_result(out: &mut String, result: &QueryResult, stats: Option<&str>) {
+    let kind = match &result.value {
+        Value::Scalar { .. } => "scalar",
+        Value::String { .. } => "string",
+        Value::Vector(_) => "vector",
+        Value::Matrix(_) => "matrix",
+    };
+    put(out, format_args!("{{\"resultType\":\"{kind}\",\"result\":"));
+    match &result.value {
+        Value::Scalar { ts_ms, value } => put(out, format_args!("[{},\"{}\"]", plain_time(*ts_ms), format_f(*value))),
+        Value::String { ts_ms, value } => {
+            put(out, format_args!("[{},", plain_time(*ts_ms)));
+            string(out, value);
+            out.push(']');
+        }
+        Value::Vector(samples) => array(out, samples, |out, sample| {
+            out.push_str("{\"metric\":");
+            labels(out, &sample.labels);
+            out.push_str(",\"value\":");
+            point(out, sample.ts_ms, sample.value);
+            out.push('}');
+        }),
+        Value::Matrix(series) => array(out, series, |out, series| {
+            out.push_str("{\"metric\":");
+            labels(out, &series.labels);
+            out.push_str(",\"values\":");
+            array(out, &series.points, |out, (ms, value)| point(out, *ms, *value));
+            out.push('}');
+        }),
+    }
+    if let Some(stats) = stats {
+        out.push_str(",\"stats\":");
+        out.push_str(stats);
+    }
+    out.push('}');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(write: impl FnOnce(&mut String)) -> String {
+        let mut out = String::new();
+        write(&mut out);
+        out
+    }
+
+    #[test]
+    fn strings_and_label_strings() {
+        assert_eq!(written(|o| string(o, "a<b>\"\\\n\u{1}&é")), r#""a\u003cb\u003e\"\\\n\u0001\u0026é""#);
+        assert_eq!(written(|o| label_string(o, "a<b>&")), r#""a<b>&""#);
+    }
+
+    #[test]
+    fn times_have_three_decimals_or_none() {
+        let of = |ms| written(|o| timestamp(o, ms));
+        assert_eq!(
+            (of(1_700_000_000_000), of(1_700_000_000_050), of(-1_500)),
+            ("1700000000".into(), "1700000000.050".into(), "-1.500".into())
+        );
+    }
+}

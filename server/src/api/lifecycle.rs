@@ -1,0 +1,82 @@
+//! `/-/healthy`, `/-/ready`, `/-/reload`, `/-/quit`, `/metrics`, `/version`, and the counting of requests.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::{Method, StatusCode, header};
+
+use crate::app::App;
+
+/// `/-/healthy`
+pub(crate) async fn healthy() -> &'static str {
+    "Prometheus Server is Healthy.\n"
+}
+
+/// `/-/ready`
+pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
+    if app.is_stopping() {
+        return (StatusCode::SERVICE_UNAVAILABLE, [("x-prometheus-stopping", "true")], "Service Unavailable")
+            .into_response();
+    }
+    "Prometheus Server is Ready.\n".into_response()
+}
+
+/// Why a lifecycle request is refused, if it is.
+fn refused(app: &App, method: &Method) -> Option<Response> {
+    if method != Method::POST && method != Method::PUT {
+        return Some((StatusCode::METHOD_NOT_ALLOWED, "Only POST or PUT requests allowed").into_response());
+    }
+    let text = "Lifecycle API is not enabled.";
+    (!app.settings.lifecycle).then(|| (StatusCode::FORBIDDEN, text).into_response())
+}
+
+/// `/-/reload`
+pub(crate) async fn reload(State(app): State<Arc<App>>, method: Method) -> Response {
+    if let Some(response) = refused(&app, &method) {
+        return response;
+    }
+    match app.reload().await {
+        Ok(()) => StatusCode::OK.into_response(),
+        Err(error) => {
+            let text = format!("failed to reload config: {error:#}\n");
+            (StatusCode::INTERNAL_SERVER_ERROR, [("x-content-type-options", "nosniff")], text).into_response()
+        }
+    }
+}
+
+/// `/-/quit`
+pub(crate) async fn quit(State(app): State<Arc<App>>, method: Method) -> Response {
+    if let Some(response) = refused(&app, &method) {
+        return response;
+    }
+    app.stop.cancel();
+    "Requesting termination... Goodbye!".into_response()
+}
+
+/// `/version`
+pub(crate) async fn version() -> String {
+    super::status::build().to_string()
+}
+
+/// `/metrics`
+pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
+    let families = app.registry.gather();
+    match prometheus::TextEncoder::new().encode_to_string(&families) {
+        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+/// Counts every request by its route.
+pub(crate) async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str).to_owned();
+    let prefix = app.settings.route_prefix.trim_end_matches('/');
+    let handler = route.strip_prefix(prefix).unwrap_or(&route).to_owned();
+    let begun = Instant::now();
+    let response = next.run(request).await;
+    app.metrics.observe_request(&handler, response.status().as_u16(), begun.elapsed());
+    response
+}

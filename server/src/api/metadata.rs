@@ -1,0 +1,99 @@
+//! `/api/v1/metadata`, `/api/v1/targets/metadata`: HELP and TYPE of what is scraped.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use model::Matcher;
+use scraper::Metadata;
+
+use super::{ApiError, Params, format};
+use crate::app::App;
+
+/// `/api/v1/metadata`
+pub(crate) async fn metadata(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
+    let limit = number(&params, "limit")?;
+    let per_metric = number(&params, "limit_per_metric")?.filter(|n| *n > 0);
+    let wanted = params.get("metric");
+    let pools = app.scraper.status().await;
+    let mut families: BTreeMap<&str, Vec<&Metadata>> = BTreeMap::new();
+    for target in pools.values().flat_map(|pool| &pool.active) {
+        for (name, metadata) in target.status.metadata.iter() {
+            if !wanted.is_empty() && name != wanted {
+                continue;
+            }
+            let known = families.entry(name).or_default();
+            if !known.contains(&metadata) && per_metric.is_none_or(|n| known.len() < n) {
+                known.push(metadata);
+            }
+        }
+    }
+    let shown = families.into_iter().take(limit.unwrap_or(usize::MAX));
+    let body = |out: &mut String| {
+        format::object(out, shown, |out, entries| {
+            format::array(out, entries, |out, m| entry(out, m, EntryOrder::Unit))
+        });
+    };
+    Ok(format::success(body, &[], &[]))
+}
+
+/// `/api/v1/targets/metadata`
+pub(crate) async fn targets_metadata(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
+    let limit = number(&params, "limit")?.unwrap_or(usize::MAX);
+    let wanted = params.get("metric");
+    let matchers = match params.get("match_target") {
+        "" => Vec::new(),
+        text => query::parse_selector(text).map_err(|e| ApiError::parameter("match_target", e))?,
+    };
+    let pools = app.scraper.status().await;
+    let fits = |matchers: &[Matcher], labels: &model::Labels| matchers.iter().all(|m| m.matches(labels.value(&m.name)));
+    let targets = pools.values().flat_map(|pool| &pool.active).filter(|active| fits(&matchers, &active.target.public));
+    let entries = targets.flat_map(|active| active.status.metadata.iter().map(move |(name, m)| (active, name, m)));
+    let entries = entries.filter(|(_, name, _)| wanted.is_empty() || *name == wanted).take(limit);
+    let body = |out: &mut String| {
+        format::array(out, entries, |out, (active, name, metadata)| {
+            out.push_str("{\"target\":");
+            format::labels(out, &active.target.public);
+            if wanted.is_empty() {
+                out.push_str(",\"metric\":");
+                format::string(out, name);
+            }
+            out.push(',');
+            let mut rest = String::new();
+            entry(&mut rest, metadata, EntryOrder::Help);
+            out.push_str(&rest[1..]);
+        });
+    };
+    Ok(format::success(body, &[], &[]))
+}
+
+/// The two endpoints write the same three fields in different orders.
+#[derive(Clone, Copy)]
+enum EntryOrder {
+    /// type, unit, help
+    Unit,
+    /// type, help, unit
+    Help,
+}
+
+fn entry(out: &mut String, metadata: &Metadata, order: EntryOrder) {
+    out.push_str("{\"type\":");
+    format::string(out, metadata.kind.as_str());
+    if matches!(order, EntryOrder::Unit) {
+        out.push_str(",\"unit\":\"\"");
+    }
+    out.push_str(",\"help\":");
+    format::string(out, &metadata.help);
+    out.push_str(if matches!(order, EntryOrder::Help) { ",\"unit\":\"\"}" } else { "}" });
+}
+
+/// A negative number means no limit.
+fn number(params: &Params, name: &str) -> Result<Option<usize>, ApiError> {
+    let text = params.get(name);
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let number: i64 = text.parse().map_err(|_| ApiError::bad_data(format!("{name} must be a number")))?;
+    Ok(usize::try_from(number).ok())
+}

@@ -1,0 +1,100 @@
+//! The HTTP API: routes, and what every handler may see.
+
+mod cors;
+mod error;
+mod format;
+mod lifecycle;
+mod metadata;
+mod page;
+mod params;
+mod query;
+mod series;
+mod status;
+mod targets;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::response::{IntoResponse, Redirect};
+use axum::routing::{any, get};
+use http::StatusCode;
+use tower_http::compression::CompressionLayer;
+
+use crate::app::App;
+
+pub(crate) use error::{ApiError, Kind};
+pub(crate) use params::Params;
+
+/// The largest form that is read.
+const FORM_BYTES_MAX: usize = 10 << 20;
+
+/// All routes, below the route prefix.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    let v1 = Router::new()
+        .route("/query", get_post(query::instant))
+        .route("/query_range", get_post(query::range))
+        .route("/series", get_post(series::series))
+        .route("/labels", get_post(series::label_names))
+        .route("/label/{name}/values", get(series::label_values))
+        .route("/metadata", get(metadata::metadata))
+        .route("/targets", get(targets::targets))
+        .route("/targets/metadata", get(metadata::targets_metadata))
+        .route("/scrape_pools", get(targets::scrape_pools))
+        .route("/status/config", get(status::config))
+        .route("/status/flags", get(status::flags))
+        .route("/status/buildinfo", get(status::buildinfo))
+        .route("/status/runtimeinfo", get(status::runtimeinfo))
+        .route("/status/tsdb", get(status::tsdb))
+        .route("/status/walreplay", get(status::walreplay))
+        .route("/alerts", get(status::no_alerts))
+        .route("/alertmanagers", get(status::no_alertmanagers))
+        .route("/rules", get(status::no_rules))
+        .route("/query_exemplars", get_post(status::no_exemplars))
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(CompressionLayer::new())
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), cors::cors));
+    let inner = Router::new()
+        .nest("/api/v1", v1)
+        .route("/", get(page::page))
+        .route("/query", get(page::page))
+        .route("/graph", get(page::page))
+        .route("/targets", get(page::page))
+        .route("/metrics", get(lifecycle::metrics))
+        .route("/version", get(lifecycle::version))
+        .route("/-/healthy", get(lifecycle::healthy))
+        .route("/-/ready", get(lifecycle::ready))
+        .route("/-/reload", any(lifecycle::reload))
+        .route("/-/quit", any(lifecycle::quit))
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(not_found)
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), lifecycle::observe))
+        .layer(DefaultBodyLimit::max(FORM_BYTES_MAX));
+    let prefix = app.settings.route_prefix.clone();
+    let router = if prefix == "/" {
+        inner
+    } else {
+        let home = prefix.clone();
+        Router::new().route("/", get(|| async move { Redirect::to(&home) })).nest(&prefix, inner).fallback(not_found)
+    };
+    router.with_state(app)
+}
+
+fn get_post<H, T>(handler: H) -> axum::routing::MethodRouter<Arc<App>>
+where
+    H: axum::handler::Handler<T, Arc<App>> + Clone,
+    T: 'static,
+{
+    // HEAD is not asked for by anyone, and upstream refuses it.
+    get(handler.clone()).post(handler).head(method_not_allowed)
+}
+
+async fn method_not_allowed() -> impl IntoResponse {
+    (StatusCode::METHOD_NOT_ALLOWED, [("x-content-type-options", "nosniff")], "Method Not Allowed\n")
+}
+
+async fn not_found() -> impl IntoResponse {
+    (StatusCode::NOT_FOUND, [("x-content-type-options", "nosniff")], "404 page not found\n")
+}

@@ -1,0 +1,133 @@
+//! What a request asks: the query string and a form in the body, together.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use http::header::CONTENT_TYPE;
+use model::Matcher;
+use model::duration::parse_duration_ms;
+
+use super::error::ApiError;
+use crate::clock::parse_rfc3339;
+
+/// Upstream's "minimum time" and "maximum time", which its clients send for "all".
+const TIME_MIN: &str = "-292273086-05-16T16:47:06Z";
+const TIME_MAX: &str = "292277025-08-18T07:12:54.999999999Z";
+/// What those stand for here: far enough for any sample, small enough that nothing overflows.
+pub(crate) const TIME_MIN_MS: i64 = i64::MIN / 4;
+/// The other end.
+pub(crate) const TIME_MAX_MS: i64 = i64::MAX / 4;
+
+/// The parameters of a request, in the order given, the query string first.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Params(Vec<(String, String)>);
+
+impl<S: Send + Sync> FromRequest<S> for Params {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let query = request.uri().query().unwrap_or_default().to_owned();
+        let mut pairs: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        let is_form = request
+            .headers()
+            .get(CONTENT_TYPE)
+            .is_some_and(|value| value.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
+        if is_form {
+            let body = Bytes::from_request(request, state)
+                .await
+                .map_err(|error| ApiError::bad_data(format!("error parsing form values: {error}")))?;
+            // As in Go, the values of a form come before those of the query string.
+            let mut form: Vec<_> = url::form_urlencoded::parse(&body).into_owned().collect();
+            form.append(&mut pairs);
+            pairs = form;
+        }
+        Ok(Self(pairs))
+    }
+}
+
+impl Params {
+    /// The first value, or the empty string.
+    pub(crate) fn get(&self, name: &str) -> &str {
+        self.0.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value)
+    }
+
+    /// All values.
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A time that must be there, milliseconds.
+    pub(crate) fn time(&self, name: &str) -> Result<i64, ApiError> {
+        parse_time(self.get(name)).map_err(|error| ApiError::parameter(name, error))
+    }
+
+    /// A time, or what stands for its absence.
+    pub(crate) fn time_or(&self, name: &str, default: i64) -> Result<i64, ApiError> {
+        match self.get(name) {
+            "" => Ok(default),
+            text => parse_time(text)
+                .map_err(|error| ApiError::parameter(name, format!("invalid time value for '{name}': {error}"))),
+        }
+    }
+
+    /// How many results at most; 0: all.
+    pub(crate) fn limit(&self) -> Result<usize, ApiError> {
+        let text = self.get("limit");
+        if text.is_empty() {
+            return Ok(0);
+        }
+        let number: i64 = text
+            .parse()
+            .map_err(|_| ApiError::parameter("limit", format!("strconv.Atoi: parsing {text:?}: invalid syntax")))?;
+        usize::try_from(number).map_err(|_| ApiError::parameter("limit", "limit must be non-negative"))
+    }
+
+    /// The selectors of `match[]`.
+    pub(crate) fn matchers(&self) -> Result<Vec<Vec<Matcher>>, String> {
+        self.all("match[]").map(|text| query::parse_selector(text).map_err(|e| e.to_string())).collect()
+    }
+}
+
+/// Float seconds or RFC 3339, to milliseconds.
+pub(crate) fn parse_time(text: &str) -> Result<i64, String> {
+    if let Ok(seconds) = text.parse::<f64>()
+        && let Some(ms) = to_ms(seconds)
+    {
+        return Ok(ms);
+    }
+    match text {
+        TIME_MIN => return Ok(TIME_MIN_MS),
+        TIME_MAX => return Ok(TIME_MAX_MS),
+        _ => {}
+    }
+    parse_rfc3339(text).ok_or_else(|| format!("cannot parse {text:?} to a valid timestamp"))
+}
+
+/// Float seconds or a duration, to milliseconds.
+pub(crate) fn parse_duration(text: &str) -> Result<i64, String> {
+    if let Ok(seconds) = text.parse::<f64>() {
+        return to_ms(seconds).ok_or_else(|| format!("cannot parse {text:?} to a valid duration. It overflows int64"));
+    }
+    parse_duration_ms(text).map_err(|_| format!("cannot parse {text:?} to a valid duration"))
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the range was checked")]
+fn to_ms(seconds: f64) -> Option<i64> {
+    let ms = (seconds * 1000.0).round();
+    (ms.abs() < 9.2e18).then_some(ms as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_durations() {
+        assert_eq!(parse_time("1700000000.0505"), Ok(1_700_000_000_051));
+        assert_eq!(parse_time("2023-11-14T22:13:20Z"), Ok(1_700_000_000_000));
+        assert_eq!(parse_time(TIME_MIN), Ok(TIME_MIN_MS));
+        assert_eq!(parse_time("abc"), Err("cannot parse \"abc\" to a valid timestamp".into()));
+        assert!(parse_time("NaN").is_err());
+        assert_eq!((parse_duration("1.5"), parse_duration("5m")), (Ok(1500), Ok(300_000)));
+        assert_eq!(parse_duration("x"), Err("cannot parse \"x\" to a valid duration".into()));
+    }
+}

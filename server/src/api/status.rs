@@ -1,0 +1,151 @@
+//! `/api/v1/status/*`: what runs here and how; and the endpoints of parts that are not built yet, which Grafana asks for
+//! all the same and which are truly empty: there are no rules, alerts or exemplars.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::{ApiError, Params, format};
+use crate::app::App;
+use crate::clock::rfc3339;
+use crate::version;
+
+fn json(value: &serde_json::Value) -> Response {
+    let text = value.to_string();
+    format::success(|out| out.push_str(&text), &[], &[])
+}
+
+/// `/api/v1/status/config`
+pub(crate) async fn config(State(app): State<Arc<App>>) -> Response {
+    let yaml = app.config().to_yaml();
+    let body = |out: &mut String| {
+        out.push_str("{\"yaml\":");
+        format::string(out, &yaml);
+        out.push('}');
+    };
+    format::success(body, &[], &[])
+}
+
+/// `/api/v1/status/flags`
+pub(crate) async fn flags(State(app): State<Arc<App>>) -> Response {
+    let mut shown: Vec<(&str, String)> = app.flags.shown().collect();
+    for (name, value) in &mut shown {
+        if *name == "web.route-prefix" {
+            value.clone_from(&app.settings.route_prefix);
+        }
+    }
+    format::success(|out| format::object(out, shown, |out, value| format::string(out, &value)), &[], &[])
+}
+
+/// What both `/api/v1/status/buildinfo` and `/version` say.
+pub(crate) fn build() -> serde_json::Value {
+    serde_json::json!({
+        "version": version::COMPATIBLE,
+        "revision": "",
+        "branch": "",
+        "buildUser": "",
+        "buildDate": "",
+        "goVersion": "",
+        "application": "weft",
+        "weftVersion": version::WEFT,
+    })
+}
+
+/// `/api/v1/status/buildinfo`
+pub(crate) async fn buildinfo() -> Response {
+    json(&build())
+}
+
+/// `/api/v1/status/runtimeinfo`
+pub(crate) async fn runtimeinfo(State(app): State<Arc<App>>) -> Response {
+    let reload = app.last_reload();
+    let folder = std::env::current_dir().unwrap_or_default();
+    json(&serde_json::json!({
+        "startTime": rfc3339(app.started_ms),
+        "CWD": folder.display().to_string(),
+        "hostname": app.settings.hostname,
+        "serverTime": rfc3339(model::time::now_ms()),
+        "reloadConfigSuccess": reload.ok,
+        "lastConfigTime": rfc3339(reload.at_ms),
+        "corruptionCount": 0,
+        "goroutineCount": 0,
+        "GOMAXPROCS": std::thread::available_parallelism().map_or(1, usize::from),
+        "GOMEMLIMIT": 0,
+        "GOGC": "",
+        "GODEBUG": "",
+        "storageRetention": app.retention.to_string(),
+    }))
+}
+
+/// `/api/v1/status/tsdb`
+pub(crate) async fn tsdb(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
+    let limit = match params.get("limit") {
+        "" => 10,
+        text => match text.parse::<usize>() {
+            Ok(0) | Err(_) => return Err(ApiError::bad_data("limit must be a positive number")),
+            Ok(n) if n > 10_000 => return Err(ApiError::bad_data("limit must not exceed 10000")),
+            Ok(n) => n,
+        },
+    };
+    let stats = tokio::task::spawn_blocking(move || app.db.stats(limit)).await;
+    let stats = match stats {
+        Ok(Ok(stats)) => stats,
+        Ok(Err(error)) => return Err(ApiError::internal(&error)),
+        Err(error) => return Err(ApiError::internal(&error)),
+    };
+    let body = |out: &mut String| {
+        format::put(
+            out,
+            format_args!(
+                "{{\"headStats\":{{\"numSeries\":{},\"numLabelPairs\":{},\"chunkCount\":0,\"minTime\":{},\"maxTime\":{}}}",
+                stats.series,
+                stats.label_pairs,
+                stats.min_time_ms.unwrap_or_default(),
+                stats.max_time_ms.unwrap_or_default()
+            ),
+        );
+        let tables = [
+            ("seriesCountByMetricName", &stats.series_by_metric_name),
+            ("labelValueCountByLabelName", &stats.values_by_label_name),
+            ("memoryInBytesByLabelName", &stats.bytes_by_label_name),
+            ("seriesCountByLabelValuePair", &stats.series_by_label_pair),
+        ];
+        for (name, rows) in tables {
+            format::put(out, format_args!(",\"{name}\":"));
+            format::array(out, rows, |out, row| {
+                out.push_str("{\"name\":");
+                format::string(out, &row.name);
+                format::put(out, format_args!(",\"value\":{}}}", row.value));
+            });
+        }
+        out.push('}');
+    };
+    Ok(format::success(body, &[], &[]))
+}
+
+/// `/api/v1/status/walreplay`: there is nothing to replay before the server is ready.
+pub(crate) async fn walreplay() -> Response {
+    json(&serde_json::json!({"min": 0, "max": 0, "current": 0}))
+}
+
+/// `/api/v1/alerts`
+pub(crate) async fn no_alerts() -> Response {
+    json(&serde_json::json!({"alerts": []}))
+}
+
+/// `/api/v1/alertmanagers`
+pub(crate) async fn no_alertmanagers() -> Response {
+    json(&serde_json::json!({"activeAlertmanagers": [], "droppedAlertmanagers": []}))
+}
+
+/// `/api/v1/rules`
+pub(crate) async fn no_rules() -> Response {
+    json(&serde_json::json!({"groups": []}))
+}
+
+/// `/api/v1/query_exemplars`
+pub(crate) async fn no_exemplars(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
+    app.engine.check(params.get("query")).map_err(|e| ApiError::bad_data(e.to_string()))?;
+    Ok(json(&serde_json::json!([])))
+}

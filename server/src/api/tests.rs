@@ -1,0 +1,148 @@
+//! Answers byte for byte as upstream gave them (`conformance/httpapi/golden/default_flags.json`), over the same data in a
+//! real store.
+#![allow(clippy::print_stderr, reason = "a test: a failed step is its message")]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use http::Request;
+use model::{Appender, Labels, Layout, Row};
+use query::promqltest::{Point, series};
+use serde_json::Value;
+use tower::ServiceExt as _;
+
+use super::router;
+use crate::app::App;
+use crate::flags::Flags;
+use crate::wire;
+
+/// The first sample of every series.
+const START_MS: i64 = 1_700_000_000_000;
+
+/// Paths that are served. Those of parts that come later are not in the list, nor those whose answers are about the
+/// program and not about the data.
+const SERVED: [&str; 10] = [
+    "/api/v1/query",
+    "/api/v1/query_range",
+    "/api/v1/series",
+    "/api/v1/labels",
+    "/api/v1/label/",
+    "/api/v1/metadata",
+    "/api/v1/targets/metadata",
+    "/api/v1/scrape_pools",
+    "/api/v1/status/walreplay",
+    "/-/",
+];
+
+/// Exchanges that differ, and why.
+const KNOWN: &[(&str, &str)] = include!("tests_known.rs");
+
+fn conformance() -> Option<(String, Value)> {
+    let root = std::env::var_os("WEFT_CONFORMANCE")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/conformance")), PathBuf::from);
+    let golden = root.join("httpapi/golden");
+    let Ok(data) = std::fs::read_to_string(golden.join("dataset.load")) else {
+        eprintln!("SKIPPED: {} is absent; set WEFT_CONFORMANCE", golden.display());
+        return None;
+    };
+    let text = std::fs::read_to_string(golden.join("default_flags.json")).unwrap();
+    Some((data, serde_json::from_str(&text).unwrap()))
+}
+
+/// The server without its sockets, over a store of its own.
+fn app(folder: &std::path::Path) -> Arc<App> {
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let path = format!("--storage.tsdb.path={}", folder.display());
+    let args = ["weft", &path, "--storage.tsdb.retention.time=100y", "--web.listen-address=127.0.0.1:0"];
+    let flags = Flags::parse(args.iter().map(|arg| (*arg).to_owned())).unwrap();
+    let config = config::Config::parse("global: {scrape_interval: 15s}", "a.yml".as_ref(), &|_| None).unwrap();
+    wire::build(flags, &config).unwrap()
+}
+
+/// One source; a row a minute.
+fn load(app: &App, data: &str) {
+    let lines =
+        data.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with(['#', 'l']) || l.starts_with("la"));
+    let all: Vec<(Labels, Vec<Point>)> = lines.map(|line| series(line).unwrap()).collect();
+    let floats: Vec<_> = all.into_iter().filter(|(_, points)| !points.contains(&Point::Histogram)).collect();
+    let source = app.db.source(&Labels::empty()).unwrap();
+    let labels: Vec<Labels> = floats.iter().map(|(labels, _)| labels.clone()).collect();
+    let layout: Layout = app.db.layout(&app.db.metrics(&labels).unwrap()).unwrap();
+    let longest = floats.iter().map(|(_, points)| points.len()).max().unwrap();
+    for i in 0..longest {
+        let mut present = vec![0u64; floats.len().div_ceil(64)];
+        let mut values = vec![0.0; floats.len()];
+        for (column, (_, points)) in floats.iter().enumerate() {
+            if let Some(Point::Float(value)) = points.get(i) {
+                values[column] = *value;
+                present[column / 64] |= 1 << (column % 64);
+            }
+        }
+        let ts_ms = START_MS + i64::try_from(i).unwrap() * 60_000;
+        let row = Row { source, ts_ms, layout: &layout, values: &values, present: &present, own_times: &[] };
+        let committed = app.db.commit(&[row]).unwrap();
+        assert_eq!((committed.out_of_order, committed.too_old), (0, 0));
+    }
+}
+
+fn encoded(pairs: &Value) -> String {
+    let pairs = pairs.as_array().into_iter().flatten();
+    let pairs = pairs.map(|pair| (pair[0].as_str().unwrap(), pair[1].as_str().unwrap()));
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+}
+
+async fn ask(app: &Arc<App>, request: &Value) -> (u16, String) {
+    let query = encoded(&request["params"]);
+    let path = request["path"].as_str().unwrap();
+    let uri = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
+    let mut builder = Request::builder().method(request["method"].as_str().unwrap_or("GET")).uri(uri);
+    let form = encoded(&request["form"]);
+    if !form.is_empty() {
+        builder = builder.header("content-type", "application/x-www-form-urlencoded");
+    }
+    let response = router(Arc::clone(app)).oneshot(builder.body(Body::from(form)).unwrap()).await.unwrap();
+    let status = response.status().as_u16();
+    let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+/// An answer with the order of an instant vector made plain, which upstream leaves open.
+fn comparable(body: &str, query: &str) -> String {
+    let Ok(mut value) = serde_json::from_str::<Value>(body) else { return body.to_owned() };
+    let data = &mut value["data"];
+    if data["resultType"] == "vector" && !query.contains("sort") {
+        data["result"].as_array_mut().unwrap().sort_by_key(Value::to_string);
+        return value.to_string();
+    }
+    body.to_owned()
+}
+
+#[tokio::test]
+async fn answers_as_upstream() {
+    let Some((data, golden)) = conformance() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let app = app(&folder.path().join("data"));
+    load(&app, &data);
+    let mut differing = Vec::new();
+    let mut same = 0;
+    for case in golden["cases"].as_array().unwrap() {
+        let (name, request) = (case["name"].as_str().unwrap(), &case["request"]);
+        let path = request["path"].as_str().unwrap();
+        let served = SERVED.iter().any(|p| path == *p || p.ends_with('/') && path.starts_with(p));
+        let Some(expected) = case["response"]["body"].as_str().filter(|_| served) else { continue };
+        let query = encoded(&request["params"]) + &encoded(&request["form"]);
+        let (status, body) = ask(&app, request).await;
+        let equal = case["response"]["status"] == status && comparable(&body, &query) == comparable(expected, &query);
+        same += usize::from(equal);
+        let known = KNOWN.iter().any(|(known, _)| *known == name);
+        if equal == known {
+            differing.push(format!(
+                "{name} ({path}?{query}): {}\n  ours   {status} {body:.400}\n  theirs {expected:.400}",
+                if known { "is the same now" } else { "differs" }
+            ));
+        }
+    }
+    assert!(differing.is_empty(), "{} alike, unexpected:\n{}", same, differing.join("\n"));
+    assert!(same > 150, "only {same} exchanges were compared");
+}

@@ -1,0 +1,102 @@
+//! What everything in the server can reach: the parts, and the configuration that is in force.
+
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use anyhow::{Context, Result};
+use config::Config;
+use tokio::sync::{Mutex, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use crate::default_config;
+use crate::flags::Flags;
+use crate::self_metrics::ServerMetrics;
+use crate::settings::{Retention, Settings};
+
+/// The running server.
+pub(crate) struct App {
+    pub(crate) flags: Flags,
+    pub(crate) settings: Settings,
+    pub(crate) retention: Retention,
+    pub(crate) db: Arc<storage::Db>,
+    pub(crate) engine: query::Engine,
+    pub(crate) query_slots: Arc<Semaphore>,
+    pub(crate) discovery: Mutex<discovery::Manager>,
+    pub(crate) scraper: scraper::Manager,
+    pub(crate) registry: prometheus::Registry,
+    pub(crate) metrics: ServerMetrics,
+    /// Cancelled when the server is to end.
+    pub(crate) stop: CancellationToken,
+    pub(crate) started_ms: i64,
+    pub(crate) config: RwLock<Arc<Config>>,
+    pub(crate) reload: RwLock<Reload>,
+    /// One reload at a time.
+    pub(crate) reloading: Mutex<()>,
+}
+
+/// How the last attempt to load the configuration went.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reload {
+    pub(crate) ok: bool,
+    /// When the configuration in force was loaded.
+    pub(crate) at_ms: i64,
+}
+
+impl App {
+    /// The configuration in force.
+    pub(crate) fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn last_reload(&self) -> Reload {
+        *self.reload.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// Loads the configuration again. A fault leaves the old one in force.
+    pub(crate) async fn reload(&self) -> Result<()> {
+        let _one_at_a_time = self.reloading.lock().await;
+        match load(&self.flags) {
+            Ok(config) => {
+                self.put_in_force(config).await;
+                tracing::info!(filename = self.flags.get("config.file"), "Completed loading of configuration file");
+                Ok(())
+            }
+            Err(error) => {
+                self.metrics.reload_ok.set(0.0);
+                self.reload.write().unwrap_or_else(PoisonError::into_inner).ok = false;
+                tracing::error!(err = %format!("{error:#}"), "Error reloading config; the old one stays in force");
+                Err(error)
+            }
+        }
+    }
+
+    /// Hands a configuration to the parts.
+    pub(crate) async fn put_in_force(&self, config: Config) {
+        for warning in config.warnings.iter().cloned().chain(config.not_served()) {
+            tracing::warn!("{warning}");
+        }
+        let config = Arc::new(config);
+        self.scraper.apply(&config.scrape_configs).await;
+        self.discovery.lock().await.apply(&config.scrape_configs);
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+        let at_ms = model::time::now_ms();
+        *self.reload.write().unwrap_or_else(PoisonError::into_inner) = Reload { ok: true, at_ms };
+        self.metrics.reload_ok.set(1.0);
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds since the epoch are far below 2^53")]
+        self.metrics.reload_ok_at.set(at_ms as f64 / 1000.0);
+    }
+}
+
+/// The configuration file, or the embedded configuration where no file was asked for and none is there.
+pub(crate) fn load(flags: &Flags) -> Result<Config> {
+    let path = PathBuf::from(flags.get("config.file"));
+    if !flags.config_file_given && !path.exists() {
+        let text = default_config::text(flags.get("web.listen-address"), flags.get("web.route-prefix"));
+        return Config::parse(&text, &path, &|name| std::env::var(name).ok()).context("the embedded configuration");
+    }
+    Config::load(&path).with_context(|| format!("couldn't load configuration (--config.file={:?})", path.display()))
+}

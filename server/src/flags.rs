@@ -1,0 +1,297 @@
+//! The command line: Prometheus' flags in Prometheus' forms (`--flag=value`, `--flag value`, `--flag`, `--no-flag`).
+//!
+//! Every flag of Prometheus 3 is taken, so that a Deployment's arguments work unchanged; those without a meaning here are
+//! named in one line of the log.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, anyhow};
+use clap::builder::BoolishValueParser;
+use clap::{Arg, ArgAction, Command};
+use model::duration::parse_duration_ms;
+
+/// What a flag does here.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    /// It works.
+    Served,
+    /// Taken, without effect, because the thing it tunes does not exist here or is not built yet.
+    Ignored,
+    /// The same, and not shown by `--help`.
+    Hidden,
+}
+
+use Use::{Hidden, Ignored, Served};
+
+/// Name, default, effect, help. A default of `true` or `false` makes a switch.
+const FLAGS: &[(&str, &str, Use, &str)] = &[
+    (
+        "config.file",
+        "prometheus.yml",
+        Served,
+        "Configuration file. Where there is none, Weft scrapes itself and a local node-exporter.",
+    ),
+    ("config.auto-reload", "false", Ignored, "Reload when the configuration file changes."),
+    ("config.auto-reload-interval", "30s", Ignored, "How often to look for such a change."),
+    ("web.listen-address", "0.0.0.0:9090", Served, "Address to listen on. May be repeated."),
+    ("auto-gomaxprocs", "true", Ignored, "Go only."),
+    ("auto-gomemlimit", "true", Ignored, "Go only."),
+    ("auto-gomemlimit.ratio", "0.9", Ignored, "Go only."),
+    ("auto-gomemlimit.refresh-interval", "0s", Ignored, "Go only."),
+    ("web.config.file", "", Ignored, "TLS and authentication of the web server."),
+    ("web.read-timeout", "5m", Ignored, "Longest time to read a request."),
+    ("web.max-connections", "512", Served, "Most connections at once."),
+    ("web.max-notifications-subscribers", "16", Ignored, "Most listeners to notifications."),
+    ("web.external-url", "", Served, "The URL under which this server is reached from outside."),
+    ("web.route-prefix", "", Served, "Prefix of all paths; default: the path of --web.external-url."),
+    ("web.user-assets", "", Ignored, "Folder of files under /user."),
+    ("web.enable-lifecycle", "false", Served, "Allow reload and shutdown by HTTP."),
+    ("web.enable-admin-api", "false", Served, "Allow the admin API."),
+    ("web.enable-remote-write-receiver", "false", Ignored, "Take remote write requests."),
+    (
+        "web.remote-write-receiver.accepted-protobuf-messages",
+        "prometheus.WriteRequest,io.prometheus.write.v2.Request",
+        Ignored,
+        "Which remote write messages to take.",
+    ),
+    ("web.enable-otlp-receiver", "false", Ignored, "Take OTLP write requests."),
+    ("web.console.templates", "consoles", Ignored, "Folder of console templates."),
+    ("web.console.libraries", "console_libraries", Ignored, "Folder of console libraries."),
+    ("web.page-title", "Prometheus Time Series Collection and Processing Server", Served, "Title of the web pages."),
+    ("web.cors.origin", ".*", Served, "Regular expression, anchored: origins that browsers may query from."),
+    ("storage.tsdb.path", "data/", Served, "Folder of the stored data."),
+    ("storage.tsdb.retention.time", "", Served, "How long samples are kept; default 15d unless a size is set."),
+    (
+        "storage.tsdb.retention.size",
+        "0B",
+        Served,
+        "Most bytes on disk, oldest go first: B, KB, MB, GB, TB (powers of 1024).",
+    ),
+    ("storage.tsdb.no-lockfile", "false", Ignored, "The store always locks its folder."),
+    ("storage.tsdb.head-chunks-write-queue-size", "0", Ignored, "There is no head."),
+    ("storage.tsdb.delay-compact-file.path", "", Ignored, "There are no blocks to upload."),
+    ("storage.agent.path", "data-agent/", Ignored, "Agent mode."),
+    ("storage.agent.wal-compression", "true", Ignored, "Agent mode."),
+    ("storage.agent.retention.min-time", "5m", Ignored, "Agent mode."),
+    ("storage.agent.retention.max-time", "4h", Ignored, "Agent mode."),
+    ("storage.agent.checkpoint-from-in-memory-series", "false", Ignored, "Agent mode."),
+    ("storage.agent.checkpoint-batch-size", "1000", Ignored, "Agent mode."),
+    ("storage.agent.no-lockfile", "false", Ignored, "Agent mode."),
+    ("storage.remote.flush-deadline", "1m", Ignored, "Remote write."),
+    ("storage.remote.read-sample-limit", "50000000", Ignored, "Remote read."),
+    ("storage.remote.read-concurrent-limit", "10", Ignored, "Remote read."),
+    ("storage.remote.read-max-bytes-in-frame", "1048576", Ignored, "Remote read."),
+    ("web.search.max-limit", "10000", Ignored, "Search API."),
+    ("rules.alert.for-outage-tolerance", "1h", Ignored, "Rules."),
+    ("rules.alert.for-grace-period", "10m", Ignored, "Rules."),
+    ("rules.alert.resend-delay", "1m", Ignored, "Rules."),
+    ("rules.max-concurrent-evals", "4", Ignored, "Rules."),
+    ("alertmanager.notification-queue-capacity", "10000", Ignored, "Alerting."),
+    ("alertmanager.notification-batch-size", "256", Ignored, "Alerting."),
+    ("alertmanager.drain-notification-queue-on-shutdown", "true", Ignored, "Alerting."),
+    ("query.lookback-delta", "5m", Served, "How old the newest sample of a series may be to count in an instant."),
+    ("query.timeout", "2m", Served, "Longest time a query may take."),
+    ("query.max-concurrency", "20", Served, "Most queries at once."),
+    ("query.max-samples", "50000000", Served, "Most samples one query may hold in memory."),
+    ("enable-feature", "", Served, "Comma-separated features. May be repeated."),
+    ("agent", "false", Ignored, "Agent mode is not built."),
+    ("log.level", "info", Served, "debug, info, warn or error."),
+    ("log.format", "logfmt", Served, "logfmt or json."),
+    ("scrape.adjust-timestamps", "true", Hidden, ""),
+    ("scrape.discovery-reload-interval", "5s", Hidden, ""),
+    ("scrape.timestamp-tolerance", "2ms", Hidden, ""),
+    ("storage.tsdb.allow-overlapping-blocks", "true", Hidden, ""),
+    ("storage.tsdb.allow-overlapping-compaction", "true", Hidden, ""),
+    ("storage.tsdb.block-reload-interval", "1m", Hidden, ""),
+    ("storage.tsdb.delayed-compaction.max-percent", "10", Hidden, ""),
+    ("storage.tsdb.max-block-chunk-segment-size", "0B", Hidden, ""),
+    ("storage.tsdb.max-block-duration", "1d12h", Hidden, ""),
+    ("storage.tsdb.min-block-duration", "2h", Hidden, ""),
+    ("storage.tsdb.retention", "", Hidden, ""),
+    ("storage.tsdb.samples-per-chunk", "120", Hidden, ""),
+    ("storage.tsdb.wal-compression", "true", Hidden, ""),
+    ("storage.tsdb.wal-compression-type", "snappy", Hidden, ""),
+    ("storage.tsdb.wal-segment-size", "0B", Hidden, ""),
+    ("storage.agent.wal-compression-type", "snappy", Hidden, ""),
+    ("storage.agent.wal-segment-size", "0B", Hidden, ""),
+    ("storage.agent.wal-truncate-frequency", "0s", Hidden, ""),
+];
+
+/// Flags that may stand more than once.
+const REPEATED: [&str; 2] = ["web.listen-address", "enable-feature"];
+
+/// The command line, read.
+#[derive(Clone, Debug)]
+pub(crate) struct Flags {
+    values: BTreeMap<&'static str, Vec<String>>,
+    /// Was a configuration file asked for, so that it must exist?
+    pub(crate) config_file_given: bool,
+    /// Flags that were given and have no effect.
+    pub(crate) ignored: Vec<&'static str>,
+}
+
+impl Flags {
+    /// Reads the arguments behind the program name. `--help`, `--version` and mistakes end in clap's error, which knows
+    /// its text and exit code.
+    pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Self, clap::Error> {
+        let matches = command().try_get_matches_from(args)?;
+        let mut values = BTreeMap::new();
+        let mut ignored = Vec::new();
+        let mut config_file_given = false;
+        for (name, default, used, _) in FLAGS {
+            let given = matches.value_source(name) == Some(clap::parser::ValueSource::CommandLine);
+            let value: Vec<String> = if is_switch(default) {
+                let no = format!("no-{name}");
+                let off = matches.get_flag(&no);
+                let on = matches.get_one::<bool>(name).copied().unwrap_or_default();
+                vec![(on && !off).to_string()]
+            } else {
+                matches.get_many::<String>(name).map(|v| v.cloned().collect()).unwrap_or_default()
+            };
+            if given && *used != Served {
+                ignored.push(*name);
+            }
+            config_file_given |= given && *name == "config.file";
+            values.insert(*name, value);
+        }
+        Ok(Self { values, config_file_given, ignored })
+    }
+
+    /// The value of a flag; of one that was repeated the last.
+    pub(crate) fn get(&self, name: &str) -> &str {
+        self.all(name).last().map_or("", String::as_str)
+    }
+
+    /// All values of a flag.
+    pub(crate) fn all(&self, name: &str) -> &[String] {
+        self.values.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Is the switch on?
+    pub(crate) fn is_on(&self, name: &str) -> bool {
+        self.get(name) == "true"
+    }
+
+    /// A duration in milliseconds.
+    pub(crate) fn duration_ms(&self, name: &str) -> Result<i64> {
+        parse_duration_ms(self.get(name)).with_context(|| format!("--{name}"))
+    }
+
+    /// A whole number.
+    pub(crate) fn number(&self, name: &str) -> Result<usize> {
+        let text = self.get(name);
+        text.parse().map_err(|_| anyhow!("--{name}: {text:?} is not a whole number"))
+    }
+
+    /// A size in bytes, `512MB`; 0 when not set.
+    pub(crate) fn bytes(&self, name: &str) -> Result<u64> {
+        let text = self.get(name);
+        parse_bytes(text).ok_or_else(|| anyhow!("--{name}: {text:?} is not a size such as 512MB"))
+    }
+
+    /// Is the feature among those of `--enable-feature`?
+    pub(crate) fn feature(&self, name: &str) -> bool {
+        self.all("enable-feature").iter().flat_map(|list| list.split(',')).any(|feature| feature == name)
+    }
+
+    /// Every flag and its value, as `/api/v1/status/flags` shows them.
+    pub(crate) fn shown(&self) -> impl Iterator<Item = (&'static str, String)> {
+        self.values.iter().map(|(name, values)| (*name, values.join(",")))
+    }
+}
+
+/// The bytes of `10`, `10B`, `10KB`, `1.5`… in powers of 1024, an `i` in the unit changing nothing.
+fn parse_bytes(text: &str) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits)?;
+    let shift = match unit.replace("iB", "B").as_str() {
+        "" | "B" => 0,
+        "KB" => 10,
+        "MB" => 20,
+        "GB" => 30,
+        "TB" => 40,
+        "PB" => 50,
+        "EB" => 60,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(1 << shift)
+}
+
+fn is_switch(default: &str) -> bool {
+    default == "true" || default == "false"
+}
+
+fn command() -> Command {
+    let mut command = Command::new("weft")
+        .version(crate::version::LONG)
+        .about("Weft: finds targets, scrapes them, stores what they say, and answers PromQL.")
+        .disable_help_subcommand(true);
+    for (name, default, used, help) in FLAGS {
+        let effect = if *used == Ignored { " (accepted, no effect)" } else { "" };
+        let arg = Arg::new(*name).long(*name).help(format!("{help}{effect}")).hide(*used == Hidden);
+        if is_switch(default) {
+            // `--flag=true` is more than Prometheus takes, and what people write.
+            command = command.arg(
+                arg.num_args(0..=1)
+                    .require_equals(true)
+                    .default_value(*default)
+                    .default_missing_value("true")
+                    .value_parser(BoolishValueParser::new()),
+            );
+            let no = format!("no-{name}");
+            command =
+                command.arg(Arg::new(no.clone()).long(no).action(ArgAction::SetTrue).hide(true).overrides_with(*name));
+        } else {
+            let action = if REPEATED.contains(name) { ArgAction::Append } else { ArgAction::Set };
+            command = command.arg(arg.action(action).default_value(*default).allow_hyphen_values(true));
+        }
+    }
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Flags, clap::Error> {
+        Flags::parse(std::iter::once("weft").chain(args.iter().copied()).map(str::to_owned))
+    }
+
+    #[test]
+    fn the_forms_of_a_flag() {
+        let flags = parse(&[
+            "--config.file=a.yml",
+            "--storage.tsdb.path",
+            "/prometheus/",
+            "--web.enable-lifecycle",
+            "--no-auto-gomaxprocs",
+            "--web.listen-address=:1",
+            "--web.listen-address=:2",
+            "--enable-feature=a,b",
+            "--storage.tsdb.retention.size=2GB",
+        ])
+        .unwrap();
+        assert_eq!((flags.get("config.file"), flags.get("storage.tsdb.path")), ("a.yml", "/prometheus/"));
+        assert!(flags.is_on("web.enable-lifecycle") && !flags.is_on("auto-gomaxprocs"));
+        assert!(!flags.is_on("web.enable-admin-api"));
+        assert_eq!(flags.all("web.listen-address"), [":1", ":2"]);
+        assert!(flags.feature("b") && !flags.feature("c"));
+        assert_eq!(flags.bytes("storage.tsdb.retention.size").unwrap(), 2 << 30);
+        assert_eq!(flags.duration_ms("query.timeout").unwrap(), 120_000);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let error = parse(&["--config.fil=x"]).unwrap_err().to_string();
+        assert!(error.contains("--config.fil") && error.contains("--config.file"), "{error}");
+        let flags = parse(&["--query.timeout=fast"]).unwrap();
+        let error = format!("{:#}", flags.duration_ms("query.timeout").unwrap_err());
+        assert!(error.contains("--query.timeout") && error.contains("fast"), "{error}");
+    }
+
+    #[test]
+    fn flags_without_effect_are_told() {
+        let flags = parse(&["--storage.tsdb.wal-compression", "--log.level=debug"]).unwrap();
+        assert_eq!(flags.ignored, ["storage.tsdb.wal-compression"]);
+    }
+}

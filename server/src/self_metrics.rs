@@ -1,0 +1,105 @@
+//! What the server counts about itself, under upstream's names.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use prometheus::{Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
+
+use crate::version;
+
+/// Metrics of the configuration, the web server and the queries.
+#[derive(Clone, Debug)]
+pub(crate) struct ServerMetrics {
+    pub(crate) reload_ok: Gauge,
+    pub(crate) reload_ok_at: Gauge,
+    pub(crate) ready: Gauge,
+    queries: Gauge,
+    query_seconds: HistogramVec,
+    queries_total: IntCounter,
+    requests: IntCounterVec,
+    request_seconds: HistogramVec,
+}
+
+impl ServerMetrics {
+    pub(crate) fn new(registry: &Registry, max_concurrency: usize) -> Result<Self> {
+        let gauge = |name: &str, help: &str| -> Result<Gauge> {
+            let gauge = Gauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok(gauge)
+        };
+        let seconds = vec![0.001, 0.005, 0.02, 0.1, 0.2, 0.4, 1.0, 3.0, 8.0, 20.0, 60.0, 120.0];
+        let histogram = |name: &str, help: &str, label: &str| -> Result<HistogramVec> {
+            let opts = HistogramOpts::new(name, help).buckets(seconds.clone());
+            let histogram = HistogramVec::new(opts, &[label])?;
+            registry.register(Box::new(histogram.clone()))?;
+            Ok(histogram)
+        };
+        let build = GaugeVec::new(
+            Opts::new("prometheus_build_info", "Always 1; its labels say what runs here."),
+            &["version", "revision", "branch", "goversion", "goos", "goarch", "tags", "application", "weft_version"],
+        )?;
+        registry.register(Box::new(build.clone()))?;
+        let arch = std::env::consts::ARCH;
+        build.with_label_values(&[version::COMPATIBLE, "", "", "", "linux", arch, "", "weft", version::WEFT]).set(1.0);
+        let slots = gauge("prometheus_engine_queries_concurrent_max", "Queries that may run at once.")?;
+        #[expect(clippy::cast_precision_loss, reason = "a number of queries")]
+        slots.set(max_concurrency as f64);
+        let requests = IntCounterVec::new(
+            Opts::new("prometheus_http_requests_total", "HTTP requests by handler and status."),
+            &["handler", "code"],
+        )?;
+        registry.register(Box::new(requests.clone()))?;
+        let queries_total = IntCounter::new("weft_queries_total", "Queries answered or refused.")?;
+        registry.register(Box::new(queries_total.clone()))?;
+        Ok(Self {
+            reload_ok: gauge(
+                "prometheus_config_last_reload_successful",
+                "1 when the last attempt to load the configuration succeeded.",
+            )?,
+            reload_ok_at: gauge(
+                "prometheus_config_last_reload_success_timestamp_seconds",
+                "When the configuration was last loaded.",
+            )?,
+            ready: gauge("prometheus_ready", "1 when the server answers queries.")?,
+            queries: gauge("prometheus_engine_queries", "Queries that run or wait now.")?,
+            query_seconds: histogram(
+                "prometheus_engine_query_duration_histogram_seconds",
+                "How long queries took.",
+                "slice",
+            )?,
+            queries_total,
+            requests,
+            request_seconds: histogram(
+                "prometheus_http_request_duration_seconds",
+                "How long requests took.",
+                "handler",
+            )?,
+        })
+    }
+
+    pub(crate) fn observe_query(&self, took: Duration) {
+        self.queries_total.inc();
+        self.query_seconds.with_label_values(&["inner_eval"]).observe(took.as_secs_f64());
+    }
+
+    /// A query that runs or waits, until the guard is dropped.
+    pub(crate) fn running(&self) -> RunningQuery {
+        self.queries.inc();
+        RunningQuery(self.queries.clone())
+    }
+
+    pub(crate) fn observe_request(&self, handler: &str, status: u16, took: Duration) {
+        self.requests.with_label_values(&[handler, status.to_string().as_str()]).inc();
+        self.request_seconds.with_label_values(&[handler]).observe(took.as_secs_f64());
+    }
+}
+
+/// Counts down when dropped.
+#[derive(Debug)]
+pub(crate) struct RunningQuery(Gauge);
+
+impl Drop for RunningQuery {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

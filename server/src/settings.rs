@@ -1,0 +1,140 @@
+//! The flags, made into what the server works with.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use model::Regex;
+use model::duration::format_duration_ms;
+use url::Url;
+
+use crate::flags::Flags;
+
+/// What the web server and the queries go by.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// `/`, or a path without a slash at its end.
+    pub(crate) route_prefix: String,
+    pub(crate) external_url: Url,
+    pub(crate) cors_origin: Regex,
+    pub(crate) lifecycle: bool,
+    pub(crate) page_title: String,
+    pub(crate) hostname: String,
+    pub(crate) query_timeout: Duration,
+    pub(crate) max_connections: usize,
+}
+
+impl Settings {
+    pub(crate) fn new(flags: &Flags) -> Result<Self> {
+        let hostname = hostname::get().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let external_url = external_url(flags.get("web.external-url"), flags.get("web.listen-address"), &hostname)?;
+        let prefix = match flags.get("web.route-prefix") {
+            "" => external_url.path().to_owned(),
+            given => given.to_owned(),
+        };
+        let prefix = prefix.trim_matches('/');
+        let timeout_ms = flags.duration_ms("query.timeout")?;
+        Ok(Self {
+            route_prefix: format!("/{prefix}"),
+            external_url,
+            cors_origin: Regex::new(flags.get("web.cors.origin")).context("--web.cors.origin")?,
+            lifecycle: flags.is_on("web.enable-lifecycle"),
+            page_title: flags.get("web.page-title").to_owned(),
+            hostname,
+            query_timeout: Duration::from_millis(timeout_ms.unsigned_abs()),
+            max_connections: flags.number("web.max-connections")?.max(1),
+        })
+    }
+
+    /// A URL as someone outside would write it: a loopback host becomes this server's.
+    pub(crate) fn seen_from_outside(&self, url: &str) -> String {
+        let Ok(mut parsed) = Url::parse(url) else { return url.to_owned() };
+        let local = matches!(parsed.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+        let host = self.external_url.host_str().unwrap_or_default();
+        if !local || parsed.set_host(Some(host)).is_err() {
+            return url.to_owned();
+        }
+        parsed.to_string()
+    }
+}
+
+fn external_url(given: &str, listen: &str, hostname: &str) -> Result<Url> {
+    if given.is_empty() {
+        let port = listen.rsplit(':').next().unwrap_or("9090");
+        let url = format!("http://{hostname}:{port}/");
+        return Url::parse(&url).or_else(|_| Url::parse("http://localhost/")).context("--web.listen-address");
+    }
+    let url = Url::parse(given).with_context(|| format!("--web.external-url: {given:?} is not a URL"))?;
+    anyhow::ensure!(
+        matches!(url.scheme(), "http" | "https"),
+        "--web.external-url: {given:?} must begin with http:// or https://"
+    );
+    Ok(url)
+}
+
+/// How long and how much is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Retention {
+    /// Milliseconds; 0: for ever.
+    pub(crate) time_ms: i64,
+    /// Bytes; 0: any number.
+    pub(crate) size_bytes: u64,
+}
+
+impl Retention {
+    /// 15 days, unless a time or a size is given.
+    pub(crate) fn new(flags: &Flags) -> Result<Self> {
+        let size_bytes = flags.bytes("storage.tsdb.retention.size")?;
+        let time_ms = match flags.get("storage.tsdb.retention.time") {
+            "" if size_bytes > 0 => 0,
+            "" => 15 * 24 * 60 * 60 * 1000,
+            _ => flags.duration_ms("storage.tsdb.retention.time")?,
+        };
+        Ok(Self { time_ms, size_bytes })
+    }
+}
+
+/// `15d`, `15d or 512MiB`
+impl std::fmt::Display for Retention {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut parts = Vec::new();
+        if self.time_ms > 0 {
+            parts.push(format_duration_ms(self.time_ms));
+        }
+        if self.size_bytes > 0 {
+            let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+            let power = (0..units.len()).rev().find(|p| self.size_bytes.is_multiple_of(1 << (10 * p))).unwrap_or(0);
+            parts.push(format!("{}{}", self.size_bytes >> (10 * power), units[power]));
+        }
+        f.write_str(&parts.join(" or "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(args: &[&str]) -> (Settings, Retention) {
+        let flags = Flags::parse(std::iter::once("weft").chain(args.iter().copied()).map(str::to_owned)).unwrap();
+        (Settings::new(&flags).unwrap(), Retention::new(&flags).unwrap())
+    }
+
+    #[test]
+    fn the_prefix_comes_from_the_external_url() {
+        assert_eq!(settings(&[]).0.route_prefix, "/");
+        let (settings, _) = settings(&["--web.external-url=http://prom.example:8080/prom/"]);
+        assert_eq!(settings.route_prefix, "/prom");
+        assert_eq!(settings.seen_from_outside("http://127.0.0.1:19300/metrics"), "http://prom.example:19300/metrics");
+        assert_eq!(settings.seen_from_outside("http://10.0.0.1:1/m"), "http://10.0.0.1:1/m");
+    }
+
+    #[test]
+    fn retention_as_upstream_writes_it() {
+        let shown = |args: &[&str]| settings(args).1.to_string();
+        assert_eq!(shown(&[]), "15d");
+        assert_eq!(shown(&["--storage.tsdb.retention.size=1GB"]), "1GiB");
+        assert_eq!(
+            shown(&["--storage.tsdb.retention.time=1w", "--storage.tsdb.retention.size=1536MB"]),
+            "1w or 1536MiB"
+        );
+    }
+}

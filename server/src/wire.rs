@@ -1,0 +1,202 @@
+//! The one place where parts are built and joined, started and ended.
+
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use config::Config;
+use prometheus::Registry;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Mutex, Semaphore};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{App, Reload, load};
+use crate::flags::Flags;
+use crate::listen::{Limited, bind};
+use crate::logging::{self, Format};
+use crate::self_metrics::ServerMetrics;
+use crate::settings::{Retention, Settings};
+use crate::{api, version};
+
+/// How often old data is looked for.
+const RETENTION_EVERY: Duration = Duration::from_secs(60);
+/// How long answers that are under way may take once the server is to end.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Runs the server until it is told to end.
+pub(crate) fn run(flags: Flags) -> Result<()> {
+    let format = match flags.get("log.format") {
+        "logfmt" => Format::Logfmt,
+        "json" => Format::Json,
+        other => anyhow::bail!("--log.format: {other:?} is neither logfmt nor json"),
+    };
+    logging::start(flags.get("log.level"), format)?;
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        tracing::debug!("the TLS provider was installed already");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
+    runtime.block_on(serve(flags))
+}
+
+async fn serve(flags: Flags) -> Result<()> {
+    tracing::info!(version = version::WEFT, compatible_with = version::COMPATIBLE, "Starting Weft");
+    if !flags.ignored.is_empty() {
+        tracing::warn!(flags = flags.ignored.join(","), "these flags are accepted and have no effect");
+    }
+    let config = load(&flags)?;
+    let listeners = listen(&flags).await?;
+    let app = build(flags, &config)?;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(follow_discovery(Arc::clone(&app)));
+    tasks.spawn(retention(Arc::clone(&app)));
+    tasks.spawn(signals(Arc::clone(&app))?);
+    app.put_in_force(config).await;
+    let places = Arc::new(Semaphore::new(app.settings.max_connections));
+    let mut servers = JoinSet::new();
+    for listener in listeners {
+        let address = listener.local_addr()?;
+        let open = format!("http://localhost:{}{}", address.port(), app.settings.route_prefix);
+        tracing::info!(%address, "Start listening for connections");
+        tracing::info!("Open {open}");
+        let service = api::router(Arc::clone(&app));
+        let stop = app.stop.clone();
+        let listener = Limited { listener, places: Arc::clone(&places) };
+        servers
+            .spawn(async move { axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await });
+    }
+    app.metrics.ready.set(1.0);
+    tracing::info!("Server is ready to receive web requests.");
+    app.stop.cancelled().await;
+    end(&app, tasks, servers).await
+}
+
+async fn end(app: &Arc<App>, mut tasks: JoinSet<()>, mut servers: JoinSet<std::io::Result<()>>) -> Result<()> {
+    tracing::info!("Stopping: no more scrapes");
+    app.metrics.ready.set(0.0);
+    app.discovery.lock().await.shutdown().await;
+    app.scraper.shutdown().await;
+    tasks.shutdown().await;
+    let drained = tokio::time::timeout(DRAIN, async { while servers.join_next().await.is_some() {} }).await;
+    if drained.is_err() {
+        tracing::warn!(after = ?DRAIN, "some answers were still under way and are given up");
+        servers.shutdown().await;
+    }
+    let db = Arc::clone(&app.db);
+    tokio::task::spawn_blocking(move || db.close()).await.context("cannot close the database")??;
+    tracing::info!("See you next time!");
+    Ok(())
+}
+
+async fn listen(flags: &Flags) -> Result<Vec<tokio::net::TcpListener>> {
+    let mut listeners = Vec::new();
+    for address in flags.all("web.listen-address") {
+        let listener =
+            bind(address).await.with_context(|| format!("--web.listen-address: cannot listen on {address}"))?;
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+pub(crate) fn build(flags: Flags, config: &Config) -> Result<Arc<App>> {
+    let settings = Settings::new(&flags)?;
+    let mut retention = Retention::new(&flags)?;
+    if let Some(time_ms) = config.storage.retention_time_ms {
+        retention.time_ms = time_ms;
+    }
+    if let Some(size_bytes) = config.storage.retention_size_bytes {
+        retention.size_bytes = size_bytes;
+    }
+    let registry = Registry::new();
+    registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+    let mut options = storage::Options::new(flags.get("storage.tsdb.path"));
+    options.retention_ms = retention.time_ms;
+    let db = Arc::new(storage::Db::open(options, &registry)?);
+    let concurrency = flags.number("query.max-concurrency")?.max(1);
+    let engine = query::Engine::new(query::EngineOptions {
+        lookback_delta_ms: flags.duration_ms("query.lookback-delta")?,
+        max_samples: flags.number("query.max-samples")?,
+        timeout: settings.query_timeout,
+        default_step_ms: config.global.evaluation_interval_ms,
+        experimental_functions: flags.feature("promql-experimental-functions"),
+        fill_modifiers: flags.feature("promql-binop-fill-modifiers"),
+        delayed_name_removal: flags.feature("promql-delayed-name-removal"),
+    });
+    let user_agent = format!("Prometheus/{} Weft/{}", version::COMPATIBLE, version::WEFT);
+    let seed = scraper::server_seed(&settings.hostname, &config.global.external_labels);
+    let appender: Arc<dyn model::Appender> = Arc::<storage::Db>::clone(&db);
+    let scraper = scraper::Manager::new(appender, &registry, scraper::Options { user_agent, seed })?;
+    let discovery = discovery::Manager::new(discovery::Options::default(), &registry)?;
+    let metrics = ServerMetrics::new(&registry, concurrency)?;
+    let now_ms = model::time::now_ms();
+    Ok(Arc::new(App {
+        flags,
+        settings,
+        retention,
+        db,
+        engine,
+        query_slots: Arc::new(Semaphore::new(concurrency)),
+        discovery: Mutex::new(discovery),
+        scraper,
+        registry,
+        metrics,
+        stop: CancellationToken::new(),
+        started_ms: now_ms,
+        config: RwLock::new(Arc::new(config.clone())),
+        reload: RwLock::new(Reload { ok: true, at_ms: now_ms }),
+        reloading: Mutex::new(()),
+    }))
+}
+
+/// What discovery publishes becomes the scraper's targets.
+async fn follow_discovery(app: Arc<App>) {
+    let mut groups = app.discovery.lock().await.targets();
+    loop {
+        let now = Arc::clone(&groups.borrow_and_update());
+        app.scraper.sync(now).await;
+        if groups.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn retention(app: Arc<App>) {
+    let mut ticks = tokio::time::interval(RETENTION_EVERY);
+    loop {
+        ticks.tick().await;
+        let (db, retention) = (Arc::clone(&app.db), app.retention);
+        let work = move || -> Result<(), storage::Error> {
+            if retention.time_ms > 0 {
+                db.enforce_retention(model::time::now_ms())?;
+            }
+            if retention.size_bytes > 0 {
+                db.enforce_size(retention.size_bytes)?;
+            }
+            Ok(())
+        };
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(work).await {
+            tracing::error!(err = %format!("{:#}", anyhow::Error::from(error)), "cannot drop old data");
+        }
+    }
+}
+
+/// SIGTERM and SIGINT end the server, SIGHUP reloads the configuration.
+fn signals(app: Arc<App>) -> Result<impl Future<Output = ()> + use<>> {
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
+    let mut hup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        loop {
+            tokio::select! {
+                _ = term.recv() => tracing::info!("Received an OS signal, exiting gracefully... signal=terminated"),
+                _ = int.recv() => tracing::info!("Received an OS signal, exiting gracefully... signal=interrupt"),
+                _ = hup.recv() => {
+                    // The error is logged and counted where it happens.
+                    app.reload().await.ok();
+                    continue;
+                }
+            }
+            app.stop.cancel();
+        }
+    })
+}
