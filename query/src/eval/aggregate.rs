@@ -138,7 +138,7 @@ mod tests {
         let mut store = Store::default();
         for i in 0..40 {
             let line = format!("hits_total{{pod=\"p{i}\", zone=\"z{}\"}} {i}+{}x20", i % 3, 1 + i % 7);
-            store.load_line(&line, 30_000).unwrap();
+            store.load_line(&line, (0, 30_000)).unwrap();
         }
         store
     }

@@ -232,7 +232,9 @@ impl Evaluator<'_> {
         let mut found: HashMap<Labels, usize> = HashMap::new();
         let mut histograms: Vec<Classic> = Vec::new();
         for series in self.vector(arg, grid)? {
-            let name = series.labels.name().to_owned();
+            // Upstream's notes name the metric only while names are kept to the end.
+            let delayed = self.options.delayed_name_removal;
+            let name = if delayed { series.labels.name().to_owned() } else { String::new() };
             let bound = series.labels.value(BUCKET).to_owned();
             let Some(upper) = parse_bound(&bound) else {
                 let of = if name.is_empty() { String::new() } else { format!(" for metric name {name:?}") };

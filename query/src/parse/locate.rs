@@ -25,6 +25,8 @@ pub(crate) struct Outline {
     pub(crate) strings: Vec<String>,
     /// Ranges, subquery steps and offsets, from left to right.
     pub(crate) durations_ms: Vec<i64>,
+    /// The times after `@`, from left to right.
+    pub(crate) times_ms: Vec<i64>,
     /// What to put in place of which stretches of the text, from left to right, before the tree builder sees it.
     pub(crate) replacements: Vec<(Span, String)>,
 }
@@ -209,6 +211,7 @@ impl<'a> Walker<'a> {
             TokenKind::Number | TokenKind::Duration => {
                 let value = number::value(self.text()).map_err(|message| Fault::new(token.span.start, message))?;
                 self.outline.numbers.push(value);
+                self.outline.replacements.push((token.span, "1".to_owned()));
                 self.advance(Mode::Statement)?;
                 Ok(self.leave(Type::Scalar, token.span, Shape::Number))
             }

@@ -1,7 +1,7 @@
 //! Query text → checked tree. Step 2 of the query path.
 //!
 //! `locate` decides what is a query, says what is wrong and where, and reads every literal; the crate promql-parser gives
-//! the shape of the tree. It sees the text with selectors, strings and durations replaced by placeholders, so that these
+//! the shape of the tree. It sees the text with selectors and literals replaced by placeholders, so that these
 //! are read once, by us, with Go's meaning. Nothing outside this folder knows of that crate.
 
 pub(crate) mod ast;
@@ -10,8 +10,6 @@ mod lexer;
 mod locate;
 mod number;
 mod operators;
-
-use std::time::{Duration, SystemTime};
 
 use model::Matcher;
 use promql_parser::parser as pp;
@@ -46,7 +44,8 @@ pub(crate) fn parse(text: &str, dialect: Dialect) -> Result<Expr, Error> {
         // The outline found nothing wrong, so it is the tree builder that does not know the construct.
         parse_error(text, &Fault::new(0, format!("not supported yet: {message}")))
     })?;
-    let mut builder = Builder { outline, next_span: 0, next_number: 0, next_selector: 0, next_duration: 0 };
+    let mut builder =
+        Builder { outline, next_span: 0, next_number: 0, next_selector: 0, next_duration: 0, next_time: 0 };
     builder.expr(&tree).map_err(|message| parse_error(text, &Fault::new(0, message)))
 }
 
@@ -106,6 +105,7 @@ struct Builder {
     next_number: usize,
     next_selector: usize,
     next_duration: usize,
+    next_time: usize,
 }
 
 type Built<T> = Result<T, String>;
@@ -177,10 +177,10 @@ impl Builder {
             None => None,
             Some(pp::AtModifier::Start) => Some(At::Start),
             Some(pp::AtModifier::End) => Some(At::End),
-            Some(pp::AtModifier::At(time)) => Some(At::Ms(match time.duration_since(SystemTime::UNIX_EPOCH) {
-                Ok(after) => millis(after)?,
-                Err(before) => -millis(before.duration())?,
-            })),
+            Some(pp::AtModifier::At(_)) => {
+                self.next_time += 1;
+                Some(At::Ms(self.outline.times_ms.get(self.next_time - 1).copied().ok_or_else(misfit)?))
+            }
         };
         Ok(Shift { at, offset_ms })
     }
@@ -223,10 +223,6 @@ impl Builder {
 
 fn misfit() -> String {
     "not supported yet: the two readings of the query differ".to_owned()
-}
-
-fn millis(duration: Duration) -> Built<i64> {
-    i64::try_from(duration.as_millis()).map_err(|_| "duration out of range".to_owned())
 }
 
 #[cfg(test)]

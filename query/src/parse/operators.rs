@@ -288,6 +288,8 @@ impl Walker<'_> {
                 let message = format!("timestamp out of bounds for @ modifier: {shown}");
                 return Err(Fault::new(node.span.start, message));
             }
+            self.outline.times_ms.push((value * 1000.0).round() as i64);
+            self.outline.replacements.push((self.token.span, "1".to_owned()));
         } else {
             return Err(self.unexpected("@", EXPECTED));
         }

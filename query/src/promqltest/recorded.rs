@@ -1,0 +1,132 @@
+//! Upstream's recorded answers to queries, over the data they were recorded with.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value as Json, json};
+
+use super::store::Store;
+use crate::{Engine, Error, QueryOptions, QueryResult, Value};
+use model::float::{format_f, format_json};
+
+/// When the first sample of the data was taken.
+const START_MS: i64 = 1_700_000_000_000;
+
+fn load(text: &str) -> Store {
+    let mut store = Store::default();
+    let mut step_ms = 0;
+    for line in text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')) {
+        if let Some(step) = line.strip_prefix("load ") {
+            step_ms = model::duration::parse_duration_ms(step.trim()).unwrap();
+        } else {
+            store.load_line(line, (START_MS, step_ms)).unwrap();
+        }
+    }
+    store
+}
+
+/// The answer in the form of the HTTP API, with samples as `[ms, text]`.
+fn shown(result: &QueryResult) -> Json {
+    let metric = |labels: &model::Labels| -> Json { labels.iter().map(|(n, v)| (n.to_owned(), json!(v))).collect() };
+    let (kind, mut list) = match &result.value {
+        Value::Scalar { ts_ms, value } => ("scalar", vec![json!([ts_ms, format_f(*value)])]),
+        Value::String { ts_ms, value } => ("string", vec![json!([ts_ms, value])]),
+        Value::Vector(samples) => {
+            let one = |s: &crate::Sample| json!([metric(&s.labels), [s.ts_ms, format_json(s.value)]]);
+            ("vector", samples.iter().map(one).collect())
+        }
+        Value::Matrix(series) => {
+            let points = |s: &crate::RangeSeries| -> Vec<Json> {
+                s.points.iter().map(|(ts, v)| json!([ts, format_json(*v)])).collect()
+            };
+            ("matrix", series.iter().map(|s| json!([metric(&s.labels), points(s)])).collect())
+        }
+    };
+    list.sort_by_key(Json::to_string);
+    json!([kind, list, result.warnings, result.infos])
+}
+
+/// The recorded answer in the same form.
+fn recorded(body: &Json) -> Json {
+    let ms = |pair: &Json| json!([(pair[0].as_f64().unwrap() * 1000.0).round() as i64, pair[1]]);
+    let (kind, result) = (body["data"]["resultType"].as_str().unwrap(), &body["data"]["result"]);
+    let metric = |one: &Json| -> Json {
+        let mut pairs: Vec<_> = one["metric"].as_object().unwrap().clone().into_iter().collect();
+        pairs.sort_by(|a, b| a.0.cmp(&b.0));
+        pairs.into_iter().collect()
+    };
+    let mut list: Vec<Json> = match kind {
+        "scalar" | "string" => vec![ms(result)],
+        "vector" => result.as_array().unwrap().iter().map(|o| json!([metric(o), ms(&o["value"])])).collect(),
+        _ => {
+            let points = |o: &Json| o["values"].as_array().unwrap().iter().map(ms).collect::<Vec<_>>();
+            result.as_array().unwrap().iter().map(|o| json!([metric(o), points(o)])).collect()
+        }
+    };
+    list.sort_by_key(Json::to_string);
+    let texts = |key: &str| if body[key].is_null() { json!([]) } else { body[key].clone() };
+    json!([kind, list, texts("warnings"), texts("infos")])
+}
+
+fn param<'a>(case: &'a Json, name: &str) -> Option<&'a str> {
+    let params = case["request"]["params"].as_array()?;
+    params.iter().find(|p| p[0] == name).and_then(|p| p[1].as_str())
+}
+
+/// A time or step in seconds; other forms are not for the engine.
+fn millis(case: &Json, name: &str) -> Option<i64> {
+    let text = param(case, name)?;
+    text.parse::<f64>().ok().map(|s| (s * 1000.0).round() as i64).or(model::duration::parse_duration_ms(text).ok())
+}
+
+fn answer(store: &Store, case: &Json) -> Option<Result<QueryResult, Error>> {
+    let (engine, options) = (Engine::default(), QueryOptions::default());
+    let known = ["query", "time", "start", "end", "step"];
+    let plain = |p: &Json| p[0].as_str().is_some_and(|name| known.contains(&name));
+    if !case["request"]["params"].as_array()?.iter().all(plain) {
+        return None;
+    }
+    let query = param(case, "query")?;
+    match case["request"]["path"].as_str()? {
+        "/api/v1/query" => Some(engine.instant(store, query, millis(case, "time")?, &options)),
+        "/api/v1/query_range" => {
+            let (start, end, step) = (millis(case, "start")?, millis(case, "end")?, millis(case, "step")?);
+            let plain = step > 0 && end >= start && (end - start) / step <= 11_000;
+            plain.then(|| engine.range(store, query, start, end, step, &options))
+        }
+        _ => None,
+    }
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
+fn as_recorded() {
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/conformance");
+    let folder = std::env::var_os("WEFT_CONFORMANCE").map_or(default, PathBuf::from).join("httpapi/golden");
+    let Ok(text) = fs::read_to_string(folder.join("default_flags.json")) else {
+        eprintln!("skipped: no upstream data (set WEFT_CONFORMANCE)");
+        return;
+    };
+    let store = load(&fs::read_to_string(folder.join("dataset.load")).unwrap());
+    let all: Json = serde_json::from_str(&text).unwrap();
+    let cases = all.as_object().unwrap().values().find_map(Json::as_array).unwrap();
+    let mut compared = 0;
+    for case in cases {
+        let Some(answer) = answer(&store, case) else { continue };
+        if store.take_reached_histogram() {
+            continue;
+        }
+        let query = param(case, "query").unwrap();
+        let Ok(body) = serde_json::from_str::<Json>(case["response"]["body"].as_str().unwrap()) else { continue };
+        match (answer, body["error"].as_str()) {
+            (Ok(result), None) => assert_eq!(shown(&result), recorded(&body), "{query}"),
+            (Err(error), Some(expected)) => {
+                let expected = expected.strip_prefix("invalid parameter \"query\": ").unwrap_or(expected);
+                assert_eq!(error.to_string(), expected, "{query}");
+            }
+            (answer, expected) => panic!("{query}: got {answer:?}, expected {expected:?}"),
+        }
+        compared += 1;
+    }
+    assert!(compared > 30, "only {compared} answers");
+}
