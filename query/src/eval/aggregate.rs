@@ -179,6 +179,19 @@ mod tests {
     }
 
     #[test]
+    fn deep_queries_do_not_exhaust_the_stack() {
+        let engine = Engine::default();
+        let run = |query: &str| engine.instant(&store(), query, 60_000, &QueryOptions::default());
+        let chain = |n: usize| vec!["hits_total"; n].join(" or ");
+        let nested = |n: usize| format!("{}hits_total{}", "abs(".repeat(n), ")".repeat(n));
+        assert!(run(&chain(190)).is_ok() && run(&nested(190)).is_ok());
+        for query in [chain(10_000), nested(10_000), format!("{}1", "-".repeat(10_000)), "(".repeat(10_000)] {
+            let error = run(&query).unwrap_err().to_string();
+            assert!(error.ends_with("expression is nested too deeply"), "{error}");
+        }
+    }
+
+    #[test]
     fn limits_stop_a_query() {
         let options = |max_samples| EngineOptions { max_samples, ..EngineOptions::default() };
         let run = |max_samples, query: &str, options_of_query: &QueryOptions| {

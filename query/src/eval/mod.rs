@@ -80,6 +80,9 @@ impl Evaluator<'_> {
 
     /// With names removed whose removal was delayed.
     fn cleaned(&self, mut series: Vec<Series>) -> Result<Vec<Series>, Error> {
+        if !series.iter().any(|s| s.drop_name) {
+            return Ok(series);
+        }
         for one in &mut series {
             if one.drop_name {
                 one.labels = without_name(&one.labels);
@@ -103,7 +106,8 @@ impl Evaluator<'_> {
                 Ok(())
             })?;
             all.sort_by(|a: &Series, b: &Series| a.labels.cmp(&b.labels));
-            merged(all)?
+            let unique = all.is_sorted_by(|a, b| a.labels != b.labels);
+            if unique { all } else { merged(all)? }
         } else {
             self.whole(expr, grid)?
         };

@@ -61,7 +61,7 @@ pub(super) struct Walker<'a> {
     pub(super) depth: usize,
 }
 
-/// Expressions inside one another; beyond this the stack would be at risk.
+/// Expressions inside one another, each operator of a chain counting; beyond this the stack would be at risk.
 const DEPTH_MAX: usize = 200;
 const UNARY_OPERAND: u8 = 6;
 
@@ -157,19 +157,26 @@ impl<'a> Walker<'a> {
     }
 
     pub(super) fn expr(&mut self, min: u8) -> Result<Node, Fault> {
-        self.depth += 1;
-        if self.depth > DEPTH_MAX {
-            return Err(Fault::new(self.token.span.start, "expression is nested too deeply"));
-        }
+        let depth = self.depth;
+        self.deeper()?;
         let mut left = self.unary()?;
         while let Some(op) = self.operator() {
             if op.precedence() < min {
                 break;
             }
+            self.deeper()?;
             left = self.binary(left, op)?;
         }
-        self.depth -= 1;
+        self.depth = depth;
         Ok(left)
+    }
+
+    fn deeper(&mut self) -> Result<(), Fault> {
+        self.depth += 1;
+        if self.depth > DEPTH_MAX {
+            return Err(Fault::new(self.token.span.start, "expression is nested too deeply"));
+        }
+        Ok(())
     }
 
     fn operator(&self) -> Option<BinaryOp> {
