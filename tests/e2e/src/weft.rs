@@ -18,6 +18,7 @@ pub struct Weft {
     /// Where it answers, `127.0.0.1:port`.
     pub address: String,
     folder: TempDir,
+    environment: Vec<(String, String)>,
 }
 
 impl Weft {
@@ -85,7 +86,8 @@ impl Weft {
             Ok((200, _)) => Ok(()),
             other => Err(format!("{other:?}")),
         });
-        Self { process, http, address, folder }
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        Self { process, http, address, folder, environment }
     }
 
     /// The command that starts it in a folder that holds `prometheus.yml`.
@@ -114,11 +116,12 @@ impl Weft {
     #[track_caller]
     #[must_use]
     pub fn restart(self, signal: &str, flags: &[&str]) -> Self {
-        let Self { mut process, folder, .. } = self;
+        let Self { mut process, folder, environment, .. } = self;
         process.signal(signal);
         process.wait();
         drop(process);
-        Self::start_in(folder, flags, "", &[])
+        let environment: Vec<_> = environment.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+        Self::start_in(folder, flags, "", &environment)
     }
 
     /// The highest resident memory so far, bytes.

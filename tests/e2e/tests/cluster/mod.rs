@@ -56,14 +56,14 @@ impl Cluster {
         let pki = Pki::new();
         let ca_pem = pki.ca.pem();
         let (certificate, key) = pki.server(&["127.0.0.1", "localhost", "kubernetes.default.svc", advertise]);
-        let account_key = KeyPair::generate().unwrap().serialize_pem();
+        let account_key = KeyPair::generate().unwrap();
         let files = [
             ("tls-cert-file", write("server.crt", &certificate)),
             ("tls-private-key-file", write("server.key", &key)),
             ("client-ca-file", write("ca.crt", &ca_pem)),
             ("token-auth-file", write("tokens.csv", &format!("{ADMIN},admin,admin,\"system:masters\"\n"))),
-            ("service-account-key-file", write("sa.key", &account_key)),
-            ("service-account-signing-key-file", write("sa.key", &account_key)),
+            ("service-account-key-file", write("sa.pub", &account_key.public_key_pem())),
+            ("service-account-signing-key-file", write("sa.key", &account_key.serialize_pem())),
         ];
         let (etcd_port, peer_port, port) = (free_port(), free_port(), free_port());
         let etcd = Process::start(
