@@ -64,16 +64,8 @@ impl Drop for Exporter {
 
 fn serve(mut stream: TcpStream, answer: &dyn Fn(&str) -> Answer) {
     loop {
-        let mut head = Vec::new();
-        let mut byte = [0];
-        while !head.ends_with(b"\r\n\r\n") {
-            match stream.read(&mut byte) {
-                Ok(1) => head.push(byte[0]),
-                _ => return,
-            }
-        }
-        let line = String::from_utf8_lossy(&head).into_owned();
-        let path = line.split_whitespace().nth(1).unwrap_or("/").to_owned();
+        let Some(head) = read_head(&mut stream) else { return };
+        let path = head.split_whitespace().nth(1).unwrap_or("/").to_owned();
         match answer(&path) {
             Answer::Metrics(body) => {
                 let head = format!(
@@ -98,4 +90,17 @@ fn serve(mut stream: TcpStream, answer: &dyn Fn(&str) -> Answer) {
             }
         }
     }
+}
+
+/// The head of a request; `None` when the other side has gone.
+pub fn read_head(stream: &mut impl Read) -> Option<String> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read(&mut byte) {
+            Ok(1) => head.push(byte[0]),
+            _ => return None,
+        }
+    }
+    Some(String::from_utf8_lossy(&head).into_owned())
 }

@@ -14,7 +14,7 @@ mod http;
 mod process;
 mod weft;
 
-pub use exporter::{Answer, Exporter};
+pub use exporter::{Answer, Exporter, read_head};
 pub use http::Http;
 pub use process::Process;
 pub use weft::Weft;

@@ -1,7 +1,7 @@
 //! A kube-apiserver with its etcd, the objects of an Antrea deployment in it, and the pods' metrics endpoints.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Command;
@@ -249,15 +249,8 @@ fn role(resources: &[&str]) -> Value {
 
 fn serve(mut stream: StreamOwned<ServerConnection, std::net::TcpStream>, expected: &str) {
     loop {
-        let mut head = Vec::new();
-        let mut byte = [0];
-        while !head.ends_with(b"\r\n\r\n") {
-            match stream.read(&mut byte) {
-                Ok(1) => head.push(byte[0]),
-                _ => return,
-            }
-        }
-        let allowed = String::from_utf8_lossy(&head).to_lowercase().contains(expected);
+        let Some(head) = e2e::read_head(&mut stream) else { return };
+        let allowed = head.to_lowercase().contains(expected);
         let body = "# TYPE process_open_fds gauge\nprocess_open_fds 12\n\
                     # TYPE antrea_agent_local_pod_count gauge\nantrea_agent_local_pod_count 3\n";
         let (status, body) = if allowed { ("200 OK", body) } else { ("401 Unauthorized", "") };

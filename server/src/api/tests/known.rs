@@ -1,4 +1,6 @@
-&[
+//! Recorded exchanges that differ, by name, and why.
+
+pub(super) const KNOWN: &[(&str, &str)] = &[
     ("scalar underscore number", "promql-parser does not read 1_000"),
     ("time min formatted", "upstream's time overflows here, ours does not"),
     ("time max formatted", "upstream's time overflows here, ours does not"),
@@ -14,4 +16,4 @@
     ("range mixed float and histogram", "native histograms are not stored yet"),
     ("label values __name__", "native histograms are not stored yet"),
     ("label values invalid name (empty)", "Go's router redirects a path with two slashes"),
-]
+];

@@ -2,6 +2,8 @@
 //! real store.
 #![allow(clippy::print_stderr, reason = "a test: a failed step is its message")]
 
+mod known;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,6 +14,7 @@ use query::promqltest::{Point, series};
 use serde_json::Value;
 use tower::ServiceExt as _;
 
+use self::known::KNOWN;
 use super::router;
 use crate::app::App;
 use crate::flags::Flags;
@@ -34,9 +37,6 @@ const SERVED: [&str; 10] = [
     "/api/v1/status/walreplay",
     "/-/",
 ];
-
-/// Exchanges that differ, and why.
-const KNOWN: &[(&str, &str)] = include!("tests_known.rs");
 
 fn conformance() -> Option<(String, Value)> {
     let root = std::env::var_os("WEFT_CONFORMANCE")
