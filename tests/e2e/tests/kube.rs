@@ -94,20 +94,7 @@ fn inside() {
     let token = cluster.token("monitoring", "prometheus");
     let addresses = ["127.0.0.11:10350", "127.0.0.12:10350", "127.0.0.14:10350", "10.244.0.13:10349"];
     let _pods = cluster.fake_pods(&addresses, &token);
-    // What a pod finds: its namespace, the token, the certificate authority, and where the API server is.
-    run("mount", &["-t", "tmpfs", "none", "/run"]);
-    let account = Path::new("/run/secrets/kubernetes.io/serviceaccount");
-    fs::create_dir_all(account).unwrap();
-    fs::write(account.join("namespace"), "monitoring").unwrap();
-    fs::write(account.join("token"), &token).unwrap();
-    fs::write(account.join("ca.crt"), &cluster.ca_pem).unwrap();
-    let manifest =
-        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/antrea/antrea-prometheus.yml")).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("prometheus.yml"), config_map(&manifest)).unwrap();
-    let environment =
-        [("KUBERNETES_SERVICE_HOST", "10.244.0.2".to_owned()), ("KUBERNETES_SERVICE_PORT", cluster.port.to_string())];
-    let weft = Weft::start_with(folder, &["--log.level=debug"], &environment);
+    let weft = as_a_pod(&cluster, &token);
 
     println!("all three jobs come up");
     let up = |n: usize| move |targets: &[Value]| targets.len() == n && targets.iter().all(|t| t["health"] == "up");
@@ -157,6 +144,23 @@ fn inside() {
         let logged = weft.process.output().lines().any(|line| line.contains("endpoints") && line.contains("forbidden"));
         if counted && logged { Ok(()) } else { Err(format!("{line:?}")) }
     });
+}
+
+/// Starts Weft with what a pod finds: its namespace, the token, the certificate authority, and where the API server is.
+fn as_a_pod(cluster: &Cluster, token: &str) -> Weft {
+    run("mount", &["-t", "tmpfs", "none", "/run"]);
+    let account = Path::new("/run/secrets/kubernetes.io/serviceaccount");
+    fs::create_dir_all(account).unwrap();
+    fs::write(account.join("namespace"), "monitoring").unwrap();
+    fs::write(account.join("token"), token).unwrap();
+    fs::write(account.join("ca.crt"), &cluster.ca_pem).unwrap();
+    let manifest =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/antrea/antrea-prometheus.yml")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("prometheus.yml"), config_map(&manifest)).unwrap();
+    let environment =
+        [("KUBERNETES_SERVICE_HOST", "10.244.0.2".to_owned()), ("KUBERNETES_SERVICE_PORT", cluster.port.to_string())];
+    Weft::start_with(folder, &["--log.level=debug"], &environment)
 }
 
 fn wait_for_targets(weft: &Weft, right: impl Fn(&[Value]) -> bool) -> Vec<Value> {
