@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use model::duration::format_duration_ms;
 use model::{Labels, NameValidation};
 
+use crate::size::format_size;
 use crate::yaml::Yaml;
 use crate::{ScrapeConfig, ScrapeLimits, ScrapeProtocol};
 
@@ -32,6 +34,31 @@ impl Config {
     #[must_use]
     pub fn not_served(&self) -> Vec<String> {
         self.not_served.clone()
+    }
+
+    /// Fills in how long and how much is kept, for a file that says neither. Zero means no bound.
+    pub fn default_retention(&mut self, time_ms: i64, size_bytes: u64) {
+        let said = &self.storage;
+        if said.retention_time_ms.is_some()
+            || said.retention_size_bytes.is_some()
+            || said.retention_percentage.is_some()
+        {
+            return;
+        }
+        let mut shown = Vec::new();
+        if time_ms > 0 {
+            self.storage.retention_time_ms = Some(time_ms);
+            shown.push(("time".to_owned(), Yaml::text(format_duration_ms(time_ms))));
+        }
+        if size_bytes > 0 {
+            self.storage.retention_size_bytes = Some(size_bytes);
+            shown.push(("size".to_owned(), Yaml::text(format_size(size_bytes))));
+        }
+        let path = ["storage", "tsdb", "retention"];
+        let place = path.iter().try_fold(&mut self.shown, |at, name| at.get_mut(name));
+        if let Some(place) = place {
+            *place = Yaml::Map(shown);
+        }
     }
 
     /// The configuration as `/api/v1/status/config` shows it: every default filled in, secrets as `<secret>`.

@@ -37,3 +37,4 @@ pub use sd::{
     UnservedSd,
 };
 pub use secret::{SECRET_SHOWN, Secret};
+pub use size::{format_size, parse_size};

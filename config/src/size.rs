@@ -3,7 +3,10 @@
 const UNITS: [(&str, u32); 6] = [("EiB", 60), ("PiB", 50), ("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
 
 /// The bytes of a size, which may be negative.
-pub(crate) fn parse_size(text: &str) -> Result<i64, String> {
+///
+/// # Errors
+/// When the text is not a size; in upstream's words.
+pub fn parse_size(text: &str) -> Result<i64, String> {
     let (sign, mut rest) = text.strip_prefix('-').map_or((1.0, text), |rest| (-1.0, rest));
     if rest == "0" {
         return Ok(0);
@@ -27,7 +30,8 @@ pub(crate) fn parse_size(text: &str) -> Result<i64, String> {
 }
 
 /// `15MiB`, `1GiB512MiB`; 0 is `0B`.
-pub(crate) fn format_size(bytes: u64) -> String {
+#[must_use]
+pub fn format_size(bytes: u64) -> String {
     let mut out = String::new();
     let mut rest = bytes;
     for (unit, shift) in UNITS {

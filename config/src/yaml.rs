@@ -29,6 +29,14 @@ impl Yaml {
         Self::List(texts.into_iter().map(|t| Self::text(t.as_ref())).collect())
     }
 
+    /// The value of a key.
+    pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut Self> {
+        match self {
+            Self::Map(pairs) => pairs.iter_mut().find(|(name, _)| name == key).map(|(_, value)| value),
+            _ => None,
+        }
+    }
+
     /// The document.
     pub(crate) fn print(&self) -> String {
         let mut out = String::new();

@@ -17,7 +17,6 @@ use crate::settings::{Retention, Settings};
 pub(crate) struct App {
     pub(crate) flags: Flags,
     pub(crate) settings: Settings,
-    pub(crate) retention: Retention,
     pub(crate) db: Arc<storage::Db>,
     pub(crate) engine: query::Engine,
     pub(crate) query_slots: Arc<Semaphore>,
@@ -91,8 +90,16 @@ impl App {
     }
 }
 
-/// The configuration file, or the embedded configuration where no file was asked for and none is there.
+/// The configuration with the flags as defaults of what it does not say.
 pub(crate) fn load(flags: &Flags) -> Result<Config> {
+    let retention = Retention::new(flags)?;
+    let mut config = read(flags)?;
+    config.default_retention(retention.time_ms, retention.size_bytes);
+    Ok(config)
+}
+
+/// The configuration file, or the embedded configuration where no file was asked for and none is there.
+fn read(flags: &Flags) -> Result<Config> {
     let path = PathBuf::from(flags.get("config.file"));
     if !flags.config_file_given && !path.exists() {
         let text = default_config::text(flags.get("web.listen-address"), flags.get("web.route-prefix"));

@@ -186,7 +186,8 @@ impl Flags {
     /// A size in bytes, `512MB`; 0 when not set.
     pub(crate) fn bytes(&self, name: &str) -> Result<u64> {
         let text = self.get(name);
-        parse_bytes(text).ok_or_else(|| anyhow!("--{name}: {text:?} is not a size such as 512MB"))
+        let bytes = config::parse_size(text).ok().and_then(|bytes| u64::try_from(bytes).ok());
+        bytes.ok_or_else(|| anyhow!("--{name}: {text:?} is not a size such as 512MB"))
     }
 
     /// Is the feature among those of `--enable-feature`?
@@ -198,23 +199,6 @@ impl Flags {
     pub(crate) fn shown(&self) -> impl Iterator<Item = (&'static str, String)> {
         self.values.iter().map(|(name, values)| (*name, values.join(",")))
     }
-}
-
-/// The bytes of `10`, `10B`, `10KB`, `1.5`… in powers of 1024, an `i` in the unit changing nothing.
-fn parse_bytes(text: &str) -> Option<u64> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at_checked(digits)?;
-    let shift = match unit.replace("iB", "B").as_str() {
-        "" | "B" => 0,
-        "KB" => 10,
-        "MB" => 20,
-        "GB" => 30,
-        "TB" => 40,
-        "PB" => 50,
-        "EB" => 60,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
 fn is_switch(default: &str) -> bool {

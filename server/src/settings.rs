@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use config::{Config, format_size};
 use model::Regex;
 use model::duration::format_duration_ms;
 use url::Url;
@@ -81,7 +82,7 @@ pub(crate) struct Retention {
 }
 
 impl Retention {
-    /// 15 days, unless a time or a size is given.
+    /// What the flags say: 15 days, unless a time or a size is given.
     pub(crate) fn new(flags: &Flags) -> Result<Self> {
         let size_bytes = flags.bytes("storage.tsdb.retention.size")?;
         let time_ms = match flags.get("storage.tsdb.retention.time") {
@@ -90,6 +91,13 @@ impl Retention {
             _ => flags.duration_ms("storage.tsdb.retention.time")?,
         };
         Ok(Self { time_ms, size_bytes })
+    }
+
+    /// What is in force: the configuration with the flags as its defaults.
+    pub(crate) fn in_force(config: &Config) -> Self {
+        let said = &config.storage;
+        let time_ms = said.retention_time_ms.unwrap_or_default();
+        Self { time_ms, size_bytes: said.retention_size_bytes.unwrap_or_default() }
     }
 }
 
@@ -101,9 +109,7 @@ impl std::fmt::Display for Retention {
             parts.push(format_duration_ms(self.time_ms));
         }
         if self.size_bytes > 0 {
-            let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
-            let power = (0..units.len()).rev().find(|p| self.size_bytes.is_multiple_of(1 << (10 * p))).unwrap_or(0);
-            parts.push(format!("{}{}", self.size_bytes >> (10 * power), units[power]));
+            parts.push(format_size(self.size_bytes));
         }
         f.write_str(&parts.join(" or "))
     }
@@ -134,7 +140,7 @@ mod tests {
         assert_eq!(shown(&["--storage.tsdb.retention.size=1GB"]), "1GiB");
         assert_eq!(
             shown(&["--storage.tsdb.retention.time=1w", "--storage.tsdb.retention.size=1536MB"]),
-            "1w or 1536MiB"
+            "1w or 1GiB512MiB"
         );
     }
 }

@@ -100,17 +100,10 @@ async fn listen(flags: &Flags) -> Result<Vec<tokio::net::TcpListener>> {
 
 pub(crate) fn build(flags: Flags, config: &Config) -> Result<Arc<App>> {
     let settings = Settings::new(&flags)?;
-    let mut retention = Retention::new(&flags)?;
-    if let Some(time_ms) = config.storage.retention_time_ms {
-        retention.time_ms = time_ms;
-    }
-    if let Some(size_bytes) = config.storage.retention_size_bytes {
-        retention.size_bytes = size_bytes;
-    }
     let registry = Registry::new();
     registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
     let mut options = storage::Options::new(flags.get("storage.tsdb.path"));
-    options.retention_ms = retention.time_ms;
+    options.retention_ms = Retention::in_force(config).time_ms;
     let db = Arc::new(storage::Db::open(options, &registry)?);
     let concurrency = flags.number("query.max-concurrency")?.max(1);
     let engine = query::Engine::new(query::EngineOptions {
@@ -132,7 +125,6 @@ pub(crate) fn build(flags: Flags, config: &Config) -> Result<Arc<App>> {
     Ok(Arc::new(App {
         flags,
         settings,
-        retention,
         db,
         engine,
         query_slots: Arc::new(Semaphore::new(concurrency)),
@@ -164,7 +156,7 @@ async fn retention(app: Arc<App>) {
     let mut ticks = tokio::time::interval(RETENTION_EVERY);
     loop {
         ticks.tick().await;
-        let (db, retention) = (Arc::clone(&app.db), app.retention);
+        let (db, retention) = (Arc::clone(&app.db), Retention::in_force(&app.config()));
         let work = move || -> Result<(), storage::Error> {
             if retention.time_ms > 0 {
                 db.enforce_retention(model::time::now_ms())?;

@@ -9,6 +9,7 @@ use axum::response::Response;
 use super::{ApiError, Params, format};
 use crate::app::App;
 use crate::clock::rfc3339;
+use crate::settings::Retention;
 use crate::version;
 
 fn json(value: &serde_json::Value) -> Response {
@@ -74,7 +75,7 @@ pub(crate) async fn runtimeinfo(State(app): State<Arc<App>>) -> Response {
         "GOMEMLIMIT": 0,
         "GOGC": "",
         "GODEBUG": "",
-        "storageRetention": app.retention.to_string(),
+        "storageRetention": Retention::in_force(&app.config()).to_string(),
     }))
 }
 
