@@ -1,12 +1,26 @@
 //! The columns of one source: their values in this scrape, which are there, and which were there in the last. Step 5.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use model::sample::stale_nan;
 use model::{AppendError, Appender, Committed, Labels, Layout, MetricId, Row, SourceId};
 
 /// Columns of ended series are given up when they are this many more than the live ones.
 const DEAD_SLACK: usize = 128;
+
+/// Further samples of columns that one scrape may hold.
+pub(crate) const REPEATS_MAX: usize = 100_000;
+
+/// What became of a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Put {
+    /// It will be stored.
+    Taken,
+    /// Its series has one for that time already.
+    Duplicate,
+    /// There are more than [`REPEATS_MAX`].
+    TooMany,
+}
 
 /// One source of a target. Almost every target has exactly one.
 #[derive(Debug)]
@@ -24,6 +38,8 @@ pub(crate) struct SourceColumns {
     own_times: Vec<(u32, i64)>,
     /// Further samples of a column that was exposed several times, each at its own time.
     repeats: Vec<(u32, i64, f64)>,
+    /// The own times of all columns, once one of them was exposed several times.
+    repeated: HashSet<(u32, i64)>,
     /// The columns of `up` and its like.
     report: Vec<u32>,
 }
@@ -40,6 +56,7 @@ impl SourceColumns {
             tracked: Vec::new(),
             own_times: Vec::new(),
             repeats: Vec::new(),
+            repeated: HashSet::new(),
             report: Vec::new(),
         }
     }
@@ -49,28 +66,32 @@ impl SourceColumns {
         self.present.fill(0);
         self.own_times.clear();
         self.repeats.clear();
+        self.repeated.clear();
     }
 
-    /// Takes a value; false when the column already has one for that time. The first wins.
-    pub(crate) fn put(&mut self, column: u32, value: f64, own: Option<i64>) -> bool {
+    /// Takes a value. Of several for one time the first wins.
+    pub(crate) fn put(&mut self, column: u32, value: f64, own: Option<i64>) -> Put {
         let at = column as usize;
         if !has(&self.present, at) {
             set(&mut self.present, at);
             self.values[at] = value;
             self.own_times.extend(own.map(|own| (column, own)));
-            return true;
+            return Put::Taken;
         }
-        let taken = |time: i64| {
-            let first = self.own_times.iter().find(|(c, _)| *c == column).map(|(_, t)| *t);
-            first == Some(time) || self.repeats.iter().any(|(c, t, _)| (*c, *t) == (column, time))
-        };
-        match own {
-            Some(time) if !taken(time) => {
-                self.repeats.push((column, time, value));
-                true
-            }
-            _ => false,
+        let Some(time) = own else { return Put::Duplicate };
+        if self.repeats.len() >= REPEATS_MAX {
+            return Put::TooMany;
         }
+        if self.repeats.is_empty() {
+            self.repeated = self.own_times.iter().copied().collect();
+        } else if let Some(newest) = self.own_times.last() {
+            self.repeated.insert(*newest);
+        }
+        if !self.repeated.insert((column, time)) {
+            return Put::Duplicate;
+        }
+        self.repeats.push((column, time, value));
+        Put::Taken
     }
 
     /// The columns of these metrics, made where they are new.
@@ -114,8 +135,6 @@ impl SourceColumns {
         for word in 0..self.tracked.len() {
             let mut vanished = self.tracked[word] & !self.present[word];
             self.present[word] |= vanished;
-            // What vanished is not tracked again by `end`.
-            self.tracked[word] &= !vanished;
             while vanished != 0 {
                 self.values[word * 64 + vanished.trailing_zeros() as usize] = stale_nan();
                 vanished &= vanished - 1;
@@ -142,23 +161,30 @@ impl SourceColumns {
         Ok(Row { source, ts_ms, layout, values: &self.values, present: &self.present, own_times: &self.own_times })
     }
 
-    /// Stores the further samples of columns that were exposed several times: one small row for each, since a row holds
-    /// one sample per column.
+    /// Stores the further samples of columns that were exposed several times: a row holds one sample per column, so the
+    /// second samples of all columns make a row, the third another.
     pub(crate) fn commit_repeats(
         &mut self,
         appender: &dyn Appender,
         ts_ms: i64,
         sum: &mut Committed,
     ) -> Result<(), AppendError> {
-        let mut repeats = std::mem::take(&mut self.repeats);
-        repeats.sort_by_key(|(column, time, _)| (*time, *column));
-        for (column, time, value) in repeats {
-            let (Some(source), Some(layout)) = (self.id, &self.layout) else { continue };
+        let mut rest = std::mem::take(&mut self.repeats);
+        let (Some(source), Some(layout)) = (self.id, &self.layout) else { return Ok(()) };
+        rest.sort_by_key(|(column, time, _)| (*column, *time));
+        let mut values = vec![0.0; if rest.is_empty() { 0 } else { self.values.len() }];
+        while !rest.is_empty() {
             let mut present = vec![0; self.present.len()];
-            set(&mut present, column as usize);
-            let mut values = self.values.clone();
-            values[column as usize] = value;
-            let own_times = [(column, time)];
+            let mut own_times = Vec::new();
+            rest.retain(|(column, time, value)| {
+                let later = own_times.last().is_some_and(|(last, _)| last == column);
+                if !later {
+                    set(&mut present, *column as usize);
+                    values[*column as usize] = *value;
+                    own_times.push((*column, *time));
+                }
+                later
+            });
             let row = Row { source, ts_ms, layout, values: &values, present: &present, own_times: &own_times };
             let more = appender.commit(&[row])?;
             sum.stored += more.stored;
@@ -195,11 +221,11 @@ impl SourceColumns {
         self.begin();
     }
 
-    /// The report series end with the target.
-    pub(crate) fn end_report(&mut self) {
-        for column in std::mem::take(&mut self.report) {
-            set(&mut self.tracked, column as usize);
-        }
+    /// The report series end with the target; false when there are none.
+    pub(crate) fn end_report(&mut self) -> bool {
+        let report = std::mem::take(&mut self.report);
+        report.iter().for_each(|column| set(&mut self.tracked, *column as usize));
+        !report.is_empty()
     }
 
     /// How many series were there.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use model::{AppendError, Appender, Committed, Labels, LabelsBuilder, Layout, MetricId, Row, SourceId};
 
@@ -9,6 +10,8 @@ use model::{AppendError, Appender, Committed, Labels, LabelsBuilder, Layout, Met
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
     state: Mutex<State>,
+    /// The next commit fails.
+    pub(crate) full: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -62,6 +65,9 @@ impl Appender for Recorder {
     }
 
     fn commit(&self, rows: &[Row<'_>]) -> Result<Committed, AppendError> {
+        if self.full.swap(false, Ordering::Relaxed) {
+            return Err(AppendError::Store("no space left".into()));
+        }
         let mut state = self.state.lock().unwrap();
         let mut committed = Committed::default();
         for row in rows {

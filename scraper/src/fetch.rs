@@ -1,15 +1,54 @@
 //! Request to bytes: one response read into a reused buffer, gunzipped, under a limit. Step 3 of the scrape path.
 
 use std::io::Write as _;
+use std::sync::Arc;
 
 use config::ScrapeProtocol;
 use flate2::write::MultiGzDecoder;
 use reqwest::RequestBuilder;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The most a body may hold, uncompressed, when the job sets no `body_size_limit`: a target that never stops sending
 /// must not take the server with it.
 pub const BODY_BYTES_MAX: usize = 256 << 20;
+
+/// Bytes of a body that are not counted against the common budget: almost every body is smaller.
+const BODY_BYTES_FREE: usize = 8 << 20;
+/// What large bodies may take together, in units of a MiB; those that come when it is used up wait, within their timeout.
+const BUDGET_MIB: usize = 512;
+
+/// The memory that the large bodies of all targets share.
+#[derive(Clone, Debug)]
+pub(crate) struct BodyBudget(Arc<Semaphore>);
+
+impl Default for BodyBudget {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(BUDGET_MIB)))
+    }
+}
+
+/// One body's part of the budget; given back when dropped.
+#[derive(Debug, Default)]
+pub(crate) struct BodyShare(Option<OwnedSemaphorePermit>);
+
+impl BodyShare {
+    /// Waits until a body of that size is covered.
+    async fn cover(&mut self, budget: &BodyBudget, bytes: usize) {
+        let wanted = (bytes.saturating_sub(BODY_BYTES_FREE) >> 20).min(BUDGET_MIB);
+        let held = self.0.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let more = u32::try_from(wanted.saturating_sub(held)).unwrap_or_default();
+        if more == 0 {
+            return;
+        }
+        if let Ok(permit) = Arc::clone(&budget.0).acquire_many_owned(more).await {
+            match &mut self.0 {
+                Some(held) => held.merge(permit),
+                none => *none = Some(permit),
+            }
+        }
+    }
+}
 
 /// Why there is nothing to parse. Texts follow upstream's.
 #[derive(Debug, thiserror::Error)]
@@ -56,14 +95,16 @@ pub enum FetchError {
     ContentType(String),
 }
 
-/// Sends the request and reads the body into `buffer`, which is cleared first. Returns the Content-Type.
+/// Sends the request and reads the body into the buffer, which is cleared first. Returns the Content-Type, and the share of
+/// the budget that the body takes.
 pub(crate) async fn fetch(
     request: RequestBuilder,
     url: &str,
     limit: Option<usize>,
-    buffer: &mut Vec<u8>,
-) -> Result<String, FetchError> {
+    (buffer, budget): (&mut Vec<u8>, &BodyBudget),
+) -> Result<(String, BodyShare), FetchError> {
     buffer.clear();
+    let mut share = BodyShare::default();
     let failed = |error: reqwest::Error| FetchError::Request { url: url.to_owned(), cause: causes(&error) };
     let mut response = request.send().await.map_err(failed)?;
     let status = response.status();
@@ -81,6 +122,7 @@ pub(crate) async fn fetch(
             if let Err(error) = decoder.write_all(&chunk) {
                 return Err(if decoder.get_ref().full { too_large() } else { FetchError::Gzip(error.to_string()) });
             }
+            share.cover(budget, decoder.get_ref().buffer.len()).await;
         }
         if let Err(error) = decoder.try_finish() {
             return Err(if decoder.get_ref().full { too_large() } else { FetchError::Gzip(error.to_string()) });
@@ -89,9 +131,10 @@ pub(crate) async fn fetch(
         let mut sink = sink;
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             sink.write_all(&chunk).map_err(|_| too_large())?;
+            share.cover(budget, sink.buffer.len()).await;
         }
     }
-    Ok(content_type)
+    Ok((content_type, share))
 }
 
 /// Is this the text format? An empty or unknown Content-Type is one only if the job has a `fallback_scrape_protocol`.

@@ -9,6 +9,7 @@ use prometheus::Registry;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
 
+use crate::fetch::BodyBudget;
 use crate::metrics::Metrics;
 use crate::pool::{PoolStatus, ScrapePool};
 use crate::scrape_loop::{Mode, Shared};
@@ -55,6 +56,7 @@ impl Manager {
             metrics: Metrics::new(registry)?,
             workers: Arc::new(Semaphore::new(cores)),
             buffers: Arc::new(SyncMutex::new(Vec::new())),
+            budget: BodyBudget::default(),
             seed: options.seed,
         };
         Ok(Self { shared, options, state: Mutex::default() })
@@ -71,20 +73,28 @@ impl Manager {
             }
         }
         let groups = Arc::clone(&state.groups);
+        let of_job = |job: &ScrapeConfig| groups.get(&job.job_name).map_or(&[][..], Vec::as_slice);
+        // Each waits for its scrapes under way; all at once, that is no longer than one timeout.
+        let mut changing = JoinSet::new();
         for job in jobs {
-            let of_job = groups.get(&job.job_name).map_or(&[][..], Vec::as_slice);
-            match state.pools.get_mut(&job.job_name) {
-                Some(pool) if pool.config == *job => {}
+            match state.pools.remove(&job.job_name) {
+                Some(pool) if pool.config == *job => drop(state.pools.insert(job.job_name.clone(), pool)),
                 Some(pool) => {
-                    pool.reload(Arc::clone(job), &self.options.user_agent).await;
-                    pool.sync(of_job);
+                    let (job, user_agent) = (Arc::clone(job), self.options.user_agent.clone());
+                    changing.spawn(async move { pool.reload(job, &user_agent).await });
                 }
                 None => {
                     let mut pool = ScrapePool::new(Arc::clone(job), self.shared.clone(), &self.options.user_agent);
-                    pool.sync(of_job);
+                    pool.sync(of_job(job));
                     state.pools.insert(job.job_name.clone(), pool);
                 }
             }
+        }
+        while let Some(changed) = changing.join_next().await {
+            let Ok(mut pool) = changed else { continue };
+            let config = Arc::clone(&pool.config);
+            pool.sync(of_job(&config));
+            state.pools.insert(config.job_name.clone(), pool);
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::parse::MetricKind;
 
-/// Families remembered per target; a target that makes up ever new ones starts over.
+/// Families remembered per target; further ones have no metadata.
 const FAMILIES_MAX: usize = 10_000;
 
 /// What a target says of one metric family.
@@ -31,11 +31,15 @@ impl MetadataCache {
     }
 
     pub(crate) fn set_help(&mut self, metric: &str, help: &str) {
-        help.clone_into(&mut self.family(metric).help);
+        if let Some(family) = self.family(metric) {
+            help.clone_into(&mut family.help);
+        }
     }
 
     pub(crate) fn set_kind(&mut self, metric: &str, kind: MetricKind) {
-        self.family(metric).kind = kind;
+        if let Some(family) = self.family(metric) {
+            family.kind = kind;
+        }
     }
 
     /// The families in order of their names.
@@ -43,11 +47,11 @@ impl MetadataCache {
         self.families.iter().map(|(name, metadata)| (name.as_str(), metadata))
     }
 
-    fn family(&mut self, metric: &str) -> &mut Metadata {
+    fn family(&mut self, metric: &str) -> Option<&mut Metadata> {
         if self.families.len() >= FAMILIES_MAX && !self.families.contains_key(metric) {
-            self.families.clear();
+            return None;
         }
         self.generation += 1;
-        self.families.entry(metric.to_owned()).or_default()
+        Some(self.families.entry(metric.to_owned()).or_default())
     }
 }

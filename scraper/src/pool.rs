@@ -1,6 +1,6 @@
 //! The targets of one job: which there are, and a loop for each. Step 2 of the scrape path.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use config::ScrapeConfig;
@@ -84,10 +84,18 @@ impl ScrapePool {
         let wanted = self.wanted(groups);
         self.refuse_too_many(wanted.len());
         let gone: Vec<u64> = self.running.keys().filter(|hash| !wanted.contains_key(hash)).copied().collect();
-        for hash in gone {
-            if let Some(running) = self.running.remove(&hash) {
-                running.mode.send_replace(Mode::End);
-                self.ending.insert(hash, running);
+        let fresh = wanted.values().filter(|target| !self.running.contains_key(&target.hash));
+        let successors: HashSet<Labels> = fresh.map(|target| target.public.clone()).collect();
+        for (hash, running) in gone.into_iter().filter_map(|hash| Some((hash, self.running.remove(&hash)?))) {
+            // Where another target goes on with the same series, say a pod with a new address, markers would tear them.
+            let followed = successors.contains(&running.target.public);
+            running.mode.send_replace(if followed { Mode::Stop } else { Mode::End });
+            self.ending.insert(hash, running);
+        }
+        for running in self.ending.values().filter(|running| successors.contains(&running.target.public)) {
+            // Unless it is this very target that comes back: `start` revives its loop.
+            if !wanted.contains_key(&running.target.hash) {
+                running.mode.send_replace(Mode::Stop);
             }
         }
         for (hash, target) in wanted {
@@ -142,6 +150,7 @@ impl ScrapePool {
         if layout.is_none()
             && let Some(running) = self.ending.remove(&hash)
             && !running.mode.is_closed()
+            && *running.mode.borrow() == Mode::End
         {
             running.mode.send_replace(Mode::Run);
             self.running.insert(hash, Running { target, ..running });
@@ -163,7 +172,7 @@ impl ScrapePool {
 
     /// Takes a changed configuration: all loops end and new ones go on where they stopped, so that series which the new
     /// configuration does not make are marked stale.
-    pub(crate) async fn reload(&mut self, config: Arc<ScrapeConfig>, user_agent: &str) {
+    pub(crate) async fn reload(mut self, config: Arc<ScrapeConfig>, user_agent: &str) -> Self {
         self.job = Arc::new(settings(&config, user_agent));
         self.config = config;
         let all: HashMap<u64, Running> = self.running.drain().chain(self.ending.drain()).collect();
@@ -177,6 +186,7 @@ impl ScrapePool {
                 self.start(Arc::clone(&running.target), Some(layout));
             }
         }
+        self
     }
 
     /// Ends all loops: with stale markers when the job is gone, at once when the server shuts down.

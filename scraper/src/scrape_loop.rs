@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use url::Url;
 
-use crate::fetch::{FetchError, check_content_type, fetch};
+use crate::fetch::{BodyBudget, BodyShare, FetchError, check_content_type, fetch};
 use crate::layout::{ContentError, Counts, SampleRules, TargetLayout};
 use crate::metadata::MetadataCache;
 use crate::metrics::Metrics;
@@ -49,6 +49,7 @@ pub(crate) struct Shared {
     /// As many at once as there are cores: reading and committing is work, not waiting.
     pub(crate) workers: Arc<Semaphore>,
     pub(crate) buffers: Arc<Mutex<Vec<Vec<u8>>>>,
+    pub(crate) budget: BodyBudget,
     pub(crate) seed: u64,
 }
 
@@ -99,7 +100,7 @@ impl ScrapeLoop {
         let start = Instant::now() + wait;
         tokio::select! {
             () = sleep(wait) => {}
-            () = ended(&mut self.mode) => return self.layout,
+            () = stopped(&mut self.mode) => return self.layout,
         }
         let mut ticks = interval_at(start, interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -116,7 +117,10 @@ impl ScrapeLoop {
                 Mode::Run => self.scrape(tick_ms).await,
                 Mode::End => {
                     self.mark_ended(tick_ms).await;
-                    return self.layout;
+                    // It may have been taken back meanwhile.
+                    if *self.mode.borrow() != Mode::Run {
+                        return self.layout;
+                    }
                 }
                 Mode::Stop | Mode::Abort => return self.layout,
             }
@@ -165,12 +169,12 @@ impl ScrapeLoop {
         self.settle(began_ms, began.elapsed(), outcome);
     }
 
-    async fn fetch(&self, buffer: &mut Vec<u8>) -> Result<(), FetchError> {
+    async fn fetch(&self, buffer: &mut Vec<u8>) -> Result<BodyShare, FetchError> {
         let refused = self.job.refused.read().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(reason) = refused.as_ref().or(self.job.client.as_ref().err()) {
             return Err(FetchError::Refused(reason.clone()));
         }
-        let Ok(client) = &self.job.client else { return Ok(()) };
+        let Ok(client) = &self.job.client else { return Ok(BodyShare::default()) };
         let url = &self.target.url;
         let parsed = Url::parse(url).map_err(|error| FetchError::Refused(format!("{url:?} is not a URL: {error}")))?;
         let wait = Duration::from_millis(self.target.timeout_ms.unsigned_abs());
@@ -180,20 +184,21 @@ impl ScrapeLoop {
             .header(ACCEPT, ACCEPTED)
             .header(ACCEPT_ENCODING, encoding)
             .header("X-Prometheus-Scrape-Timeout-Seconds", seconds(self.target.timeout_ms).to_string());
-        let body = timeout(wait, fetch(request, url, self.job.body_size_limit, buffer)).await;
-        let content_type = body.map_err(|_| FetchError::Timeout {
+        let body = timeout(wait, fetch(request, url, self.job.body_size_limit, (buffer, &self.shared.budget))).await;
+        let (content_type, share) = body.map_err(|_| FetchError::Timeout {
             url: url.clone(),
             timeout: format_duration_ms(self.target.timeout_ms),
         })??;
-        check_content_type(&content_type, self.job.fallback, buffer)
+        check_content_type(&content_type, self.job.fallback, buffer).map(|()| share)
     }
 
     async fn mark_ended(&mut self, tick_ms: i64) {
+        let ts_ms = aligned_ms(model::time::now_ms(), tick_ms, self.target.interval_ms);
         let mut layout = std::mem::replace(&mut self.layout, TargetLayout::new(self.target.public.clone()));
         let appender = Arc::clone(&self.shared.appender);
         let track = self.job.rules.track_timestamps_staleness;
         let ended = tokio::task::spawn_blocking(move || {
-            let result = layout.end(appender.as_ref(), tick_ms, track);
+            let result = layout.end(appender.as_ref(), ts_ms, track);
             (layout, result)
         });
         if let Ok((layout, result)) = ended.await {
@@ -252,7 +257,8 @@ struct Work {
     layout: TargetLayout,
     job: Arc<JobSettings>,
     appender: Arc<dyn Appender>,
-    fetched: Result<(), FetchError>,
+    /// The body's share of the budget, held until it is read.
+    fetched: Result<BodyShare, FetchError>,
     buffer: Vec<u8>,
     ts_ms: i64,
     began: Instant,
@@ -292,7 +298,7 @@ impl Work {
                     body_bytes = -1.0;
                 }
             }
-            Ok(()) => {
+            Ok(_) => {
                 body_bytes = number(self.buffer.len());
                 let (counts, result) =
                     self.layout.read(&self.buffer, &self.job.rules, self.ts_ms, self.appender.as_ref());
@@ -339,11 +345,6 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 #[expect(clippy::cast_precision_loss, reason = "a timeout is far below 2^53 milliseconds")]
 fn seconds(ms: i64) -> f64 {
     ms as f64 / 1000.0
-}
-
-/// Anything but `Run`: before its first scrape a target has nothing to mark.
-async fn ended(mode: &mut watch::Receiver<Mode>) {
-    drop(mode.wait_for(|mode| *mode != Mode::Run).await);
 }
 
 async fn stopped(mode: &mut watch::Receiver<Mode>) {

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::{Context, Result};
 use config::Config;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::default_config;
@@ -29,8 +29,8 @@ pub(crate) struct App {
     pub(crate) started_ms: i64,
     pub(crate) config: RwLock<Arc<Config>>,
     pub(crate) reload: RwLock<Reload>,
-    /// One reload at a time.
-    pub(crate) reloading: Mutex<()>,
+    /// Asks the one task that reloads; it answers where the asker still listens.
+    pub(crate) reloads: mpsc::Sender<oneshot::Sender<Result<()>>>,
 }
 
 /// How the last attempt to load the configuration went.
@@ -55,9 +55,17 @@ impl App {
         self.stop.is_cancelled()
     }
 
-    /// Loads the configuration again. A fault leaves the old one in force.
+    /// Has the configuration loaded again, and waits for the outcome. A caller that does not wait changes nothing: the
+    /// reload goes on.
     pub(crate) async fn reload(&self) -> Result<()> {
-        let _one_at_a_time = self.reloading.lock().await;
+        let (answer, outcome) = oneshot::channel();
+        let stopping = || anyhow::anyhow!("the server is stopping");
+        self.reloads.send(answer).await.map_err(|_| stopping())?;
+        outcome.await.map_err(|_| stopping())?
+    }
+
+    /// Loads the configuration again. A fault leaves the old one in force.
+    pub(crate) async fn reload_now(&self) -> Result<()> {
         match load(&self.flags) {
             Ok(config) => {
                 self.put_in_force(config).await;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use config::Config;
 use prometheus::Registry;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -21,8 +21,13 @@ use crate::{api, version};
 
 /// How often old data is looked for.
 const RETENTION_EVERY: Duration = Duration::from_secs(60);
+/// How often targets are looked over when discovery has nothing new.
+const TARGETS_EVERY: Duration = Duration::from_secs(60);
 /// How long answers that are under way may take once the server is to end.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// How the task that reloads is asked.
+type Reloads = mpsc::Sender<oneshot::Sender<Result<()>>>;
 
 /// Runs the server until it is told to end.
 pub(crate) fn run(flags: Flags) -> Result<()> {
@@ -46,10 +51,12 @@ async fn serve(flags: Flags) -> Result<()> {
     }
     let config = load(&flags)?;
     let listeners = listen(&flags).await?;
-    let app = build(flags, &config)?;
+    let (reloads, asked) = mpsc::channel(1);
+    let app = build(flags, &config, reloads)?;
     let mut tasks = JoinSet::new();
     tasks.spawn(follow_discovery(Arc::clone(&app)));
     tasks.spawn(retention(Arc::clone(&app)));
+    tasks.spawn(reload(Arc::clone(&app), asked));
     tasks.spawn(signals(Arc::clone(&app))?);
     app.put_in_force(config).await;
     let places = Arc::new(Semaphore::new(app.settings.max_connections));
@@ -74,9 +81,10 @@ async fn serve(flags: Flags) -> Result<()> {
 async fn end(app: &Arc<App>, mut tasks: JoinSet<()>, mut servers: JoinSet<std::io::Result<()>>) -> Result<()> {
     tracing::info!("Stopping: no more scrapes");
     app.metrics.ready.set(0.0);
+    // First what could start something: reloads, and targets that come.
+    tasks.shutdown().await;
     app.discovery.lock().await.shutdown().await;
     app.scraper.shutdown().await;
-    tasks.shutdown().await;
     let drained = tokio::time::timeout(DRAIN, async { while servers.join_next().await.is_some() {} }).await;
     if drained.is_err() {
         tracing::warn!(after = ?DRAIN, "some answers were still under way and are given up");
@@ -98,7 +106,7 @@ async fn listen(flags: &Flags) -> Result<Vec<tokio::net::TcpListener>> {
     Ok(listeners)
 }
 
-pub(crate) fn build(flags: Flags, config: &Config) -> Result<Arc<App>> {
+pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<Arc<App>> {
     let settings = Settings::new(&flags)?;
     let registry = Registry::new();
     registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
@@ -136,19 +144,27 @@ pub(crate) fn build(flags: Flags, config: &Config) -> Result<Arc<App>> {
         started_ms: now_ms,
         config: RwLock::new(Arc::new(config.clone())),
         reload: RwLock::new(Reload { ok: true, at_ms: now_ms }),
-        reloading: Mutex::new(()),
+        reloads,
     }))
 }
 
-/// What discovery publishes becomes the scraper's targets.
+/// What discovery publishes becomes the scraper's targets; now and then they are looked over all the same.
 async fn follow_discovery(app: Arc<App>) {
     let mut groups = app.discovery.lock().await.targets();
     loop {
         let now = Arc::clone(&groups.borrow_and_update());
         app.scraper.sync(now).await;
-        if groups.changed().await.is_err() {
+        if let Ok(Err(_)) = tokio::time::timeout(TARGETS_EVERY, groups.changed()).await {
             return;
         }
+    }
+}
+
+/// Reloads one after another, whoever asks and whether they wait or not.
+async fn reload(app: Arc<App>, mut asked: mpsc::Receiver<oneshot::Sender<Result<()>>>) {
+    while let Some(answer) = asked.recv().await {
+        // The error is logged and counted where it happens; nobody may be listening.
+        answer.send(app.reload_now().await).ok();
     }
 }
 
@@ -183,8 +199,8 @@ fn signals(app: Arc<App>) -> Result<impl Future<Output = ()> + use<>> {
                 _ = term.recv() => tracing::info!("Received an OS signal, exiting gracefully... signal=terminated"),
                 _ = int.recv() => tracing::info!("Received an OS signal, exiting gracefully... signal=interrupt"),
                 _ = hup.recv() => {
-                    // The error is logged and counted where it happens.
-                    app.reload().await.ok();
+                    // Not waited for: a SIGTERM must be heard meanwhile. A full queue reloads soon anyway.
+                    app.reloads.try_send(oneshot::channel().0).ok();
                     continue;
                 }
             }

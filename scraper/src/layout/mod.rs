@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use model::{AppendError, Appender, Committed, Labels};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::columns::SourceColumns;
+use crate::columns::{Put, REPEATS_MAX, SourceColumns};
 use crate::labelling::{self, SeriesRules};
 use crate::metadata::MetadataCache;
 use crate::parse::{CheapLine, Entry, MetricKind, Sample, TextParser, series_labels};
@@ -135,6 +135,7 @@ struct Pass<'a> {
     known: Option<HashMap<u64, u32>>,
     /// The line of the last body that is expected next.
     cursor: usize,
+    too_many_repeats: bool,
 }
 
 impl TargetLayout {
@@ -172,6 +173,7 @@ impl TargetLayout {
 
     fn read_lines<'a>(&mut self, parser: &mut TextParser<'a>, pass: &mut Pass<'_>) -> Result<(), ContentError> {
         loop {
+            parser.skip_empty_lines();
             if let Some(slot) = self.slots.get(pass.cursor).copied()
                 && let Some(line) = parser.cheap_line(slot.with_ts)
                 && slot.key == key(line.text, parser.kind())
@@ -287,10 +289,11 @@ impl TargetLayout {
         let Dest::Column { source, column } = dest else { return };
         match pass.own_time(ts_ms) {
             Some(own) if own > pass.ts_ms + AHEAD_MAX_MS => pass.counts.out_of_bounds += 1,
-            own => {
-                let first = self.sources[usize::from(source)].put(column, value, own);
-                pass.counts.duplicate += usize::from(!first);
-            }
+            own => match self.sources[usize::from(source)].put(column, value, own) {
+                Put::Taken => {}
+                Put::Duplicate => pass.counts.duplicate += 1,
+                Put::TooMany => pass.too_many_repeats = true,
+            },
         }
     }
 
@@ -351,12 +354,15 @@ impl TargetLayout {
         }
         let mut committed = appender.commit(&rows)?;
         drop(rows);
+        // What is stored is stored, whatever becomes of the repeats.
+        let mut repeated = Ok(());
         for source in &mut self.sources {
-            source.commit_repeats(appender, ts_ms, &mut committed)?;
+            let stored = source.commit_repeats(appender, ts_ms, &mut committed);
+            repeated = repeated.and(stored);
             source.end(track_own_times);
         }
         self.drop_dead_columns();
-        Ok(committed)
+        repeated.map(|()| committed)
     }
 
     /// The target is gone: marks all its series stale, those of the report too.
@@ -370,7 +376,9 @@ impl TargetLayout {
         track_own_times: bool,
     ) -> Result<Committed, AppendError> {
         self.read_nothing();
-        self.sources[0].end_report();
+        if !self.sources[0].end_report() && self.series() == 0 {
+            return Ok(Committed::default());
+        }
         self.commit(appender, ts_ms, &[], track_own_times)
     }
 
@@ -404,7 +412,7 @@ impl TargetLayout {
 impl<'a> Pass<'a> {
     fn new(rules: &'a SampleRules, ts_ms: i64) -> Self {
         let counts = Counts::default();
-        Self { rules, ts_ms, counts, pending: Vec::new(), fresh: None, known: None, cursor: 0 }
+        Self { rules, ts_ms, counts, pending: Vec::new(), fresh: None, known: None, cursor: 0, too_many_repeats: false }
     }
 
     fn count(&mut self, dest: Dest) {
@@ -417,6 +425,10 @@ impl<'a> Pass<'a> {
     }
 
     fn within_limit(&self) -> Result<(), ContentError> {
+        if self.too_many_repeats {
+            let text = format!("one series has several samples, each with its own time, more than {REPEATS_MAX} times");
+            return Err(ContentError::Series(text));
+        }
         let (kept, limit) = (self.counts.post_relabel, self.rules.sample_limit);
         if limit > 0 && kept > limit { Err(ContentError::SampleLimit { kept, limit }) } else { Ok(()) }
     }

@@ -196,6 +196,44 @@ fn help_and_type_are_remembered() {
     assert_eq!(seen, [("a", "counter", "new"), ("b", "gauge", "")]);
 }
 
+#[test]
+fn blank_lines_are_nothing() {
+    let mut t = target(&[]);
+    assert_eq!(t.scrape(&" \n\t\n\n".repeat(300_000)).1, Vec::<String>::new());
+    let body = "\n# TYPE h histogram\n \nh_bucket{le=\"1\"} 1\n\n  \n# TYPE g gauge\ng{le=\"1\"} 2\n \n";
+    let first = t.scrape(body).1;
+    assert_eq!(first, ["2000 g{le=\"1\"} 2", "2000 h_bucket{le=\"1.0\"} 1"]);
+    let (counts, second) = t.scrape(body);
+    assert_eq!((counts.added, second.len()), (0, 2));
+    // Without the TYPE line the bound is spelled as it was written.
+    let stored = t.scrape("\n \nh_bucket{le=\"1\"} 1\n").1;
+    assert!(stored.contains(&"4000 h_bucket{le=\"1\"} 1".to_owned()), "{stored:?}");
+}
+
+#[test]
+fn markers_that_could_not_be_stored_are_stored_next_time() {
+    let mut t = target(&[]);
+    t.scrape("a 1\nb 1\n");
+    t.store.full.store(true, std::sync::atomic::Ordering::Relaxed);
+    let (_, read) = t.layout.read(b"a 2\n", &t.rules, 2000, &t.store);
+    read.unwrap();
+    t.layout.commit(&t.store, 2000, &[("up", 1.0)], false).unwrap_err();
+    t.now = 2000;
+    assert_eq!(t.scrape("a 3\n").1, ["3000 a 3", "3000 b stale"]);
+}
+
+#[test]
+fn a_target_that_ends_has_everything_marked_once() {
+    let mut t = target(&[("job", "j")]);
+    t.layout.end(&t.store, 500, false).unwrap();
+    assert_eq!(t.store.take_all(), Vec::<String>::new(), "nothing was there yet");
+    t.scrape("a 1\n");
+    t.layout.end(&t.store, 2000, false).unwrap();
+    assert_eq!(t.store.take_all(), ["2000 a{job=\"j\"} stale", "2000 up{job=\"j\"} stale"]);
+    t.layout.end(&t.store, 3000, false).unwrap();
+    assert_eq!(t.store.take_all(), Vec::<String>::new());
+}
+
 /// Upstream's table of label conflicts.
 #[test]
 fn conflicts_as_upstream_resolves_them() {

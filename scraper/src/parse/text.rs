@@ -91,25 +91,35 @@ impl<'a> TextParser<'a> {
     /// # Errors
     /// When the text is not an exposition; there is nothing to read after that.
     pub fn next_entry(&mut self) -> Result<Option<Entry<'a>>, ParseError> {
-        while self.peek(0) == Some(b'\n') {
-            self.pos += 1;
-            self.line += 1;
-        }
+        self.skip_empty_lines();
         let start = self.pos;
         match self.peek(0) {
             None | Some(0) => Ok(None),
             Some(b'#') => self.comment(start).map(Some),
-            Some(_) => self.series(start),
+            Some(_) => self.series(start).map(Some),
         }
     }
 
-    fn series(&mut self, start: usize) -> Result<Option<Entry<'a>>, ParseError> {
-        let lead = blanks(self.tail(start));
-        if matches!(self.peek(lead), None | Some(b'\n')) {
-            // Blanks alone; the newline, if any, is skipped by the next call.
-            self.pos += lead;
-            return self.next_entry();
+    /// Moves to the next line that holds something; blanks before a name are part of it and stay.
+    pub fn skip_empty_lines(&mut self) {
+        loop {
+            let lead = blanks(self.tail(self.pos));
+            match self.peek(lead) {
+                Some(b'\n') => {
+                    self.pos += lead + 1;
+                    self.line += 1;
+                }
+                None => {
+                    self.pos += lead;
+                    return;
+                }
+                Some(_) => return,
+            }
         }
+    }
+
+    fn series(&mut self, start: usize) -> Result<Entry<'a>, ParseError> {
+        let lead = blanks(self.tail(start));
         let after_lead = self.tail(start + lead);
         let name = name_len(after_lead, true);
         if name == 0 && after_lead.first() != Some(&b'{') {
@@ -140,7 +150,7 @@ impl<'a> TextParser<'a> {
         }
         let (value, ts_ms) = self.value_and_time(start, end)?;
         self.line += series.iter().filter(|b| **b == b'\n').count();
-        Ok(Some(Entry::Series(Sample { series, value, ts_ms })))
+        Ok(Entry::Series(Sample { series, value, ts_ms }))
     }
 
     /// What follows the series, and the end of the line.

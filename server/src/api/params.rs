@@ -92,7 +92,7 @@ pub(crate) fn parse_time(text: &str) -> Result<i64, String> {
     if let Ok(seconds) = text.parse::<f64>()
         && let Some(ms) = to_ms(seconds)
     {
-        return Ok(ms);
+        return Ok(ms.clamp(TIME_MIN_MS, TIME_MAX_MS));
     }
     match text {
         TIME_MIN => return Ok(TIME_MIN_MS),
@@ -127,6 +127,7 @@ mod tests {
         assert_eq!(parse_time(TIME_MIN), Ok(TIME_MIN_MS));
         assert_eq!(parse_time("abc"), Err("cannot parse \"abc\" to a valid timestamp".into()));
         assert!(parse_time("NaN").is_err());
+        assert_eq!((parse_time("9e15"), parse_time("-9e15")), (Ok(TIME_MAX_MS), Ok(TIME_MIN_MS)));
         assert_eq!((parse_duration("1.5"), parse_duration("5m")), (Ok(1500), Ok(300_000)));
         assert_eq!(parse_duration("x"), Err("cannot parse \"x\" to a valid duration".into()));
     }

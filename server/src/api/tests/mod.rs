@@ -64,7 +64,7 @@ fn app(folder: &std::path::Path) -> Arc<App> {
     let mut config = config::Config::parse("global: {scrape_interval: 15s}", "a.yml".as_ref(), &|_| None).unwrap();
     let retention = crate::settings::Retention::new(&flags).unwrap();
     config.default_retention(retention.time_ms, retention.size_bytes);
-    wire::build(flags, &config).unwrap()
+    wire::build(flags, &config, tokio::sync::mpsc::channel(1).0).unwrap()
 }
 
 /// One source; a row a minute.
