@@ -96,14 +96,19 @@ fn folder() -> Result<PathBuf> {
 
 /// An empty folder beside the one to be made. Of two that build at once, each has its own.
 fn scratch(folder: &Path) -> Result<PathBuf> {
-    let work = folder.with_extension(format!("building-{}", std::process::id()));
+    let work = beside(folder, "building");
     fs::create_dir_all(&work).with_context(|| format!("cannot create {}", work.display()))?;
     Ok(work)
 }
 
+fn beside(folder: &Path, what: &str) -> PathBuf {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    folder.with_file_name(format!("{name}.{what}-{}", std::process::id()))
+}
+
 /// Moves what was built into place in one step, so that nobody ever sees half of it.
 fn keep(work: &Path, folder: &Path, built: &[(PathBuf, &str)]) -> Result<()> {
-    let ready = work.with_extension(format!("ready-{}", std::process::id()));
+    let ready = beside(folder, "ready");
     fs::create_dir_all(&ready)?;
     for (from, name) in built {
         fs::copy(from, ready.join(name)).with_context(|| format!("cannot copy {}", from.display()))?;

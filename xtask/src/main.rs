@@ -21,6 +21,7 @@ use anyhow::{Context, Result, bail};
 const USAGE: &str = "\
 cargo xtask run [FLAG…]   build a release binary and start Weft with its embedded configuration (FLAGs go to weft)
 cargo xtask test          every check and test
+cargo xtask setup         only what those two install and build once a machine
 cargo xtask env           print what to export before calling cargo by hand, so that it finds the built RocksDB
 cargo xtask tidy          only the house rules
 cargo xtask conformance   how many of upstream's PromQL evaluations pass, file by file";
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
     let result = match command.as_str() {
         "run" => run(&rest),
         "test" => test(),
+        "setup" => setup().map(drop),
         "env" => env(),
         "tidy" => tidy::check(&root()),
         "conformance" => conformance(),
@@ -79,13 +81,17 @@ fn run(flags: &[String]) -> Result<()> {
     step("weft", Command::new(target.join("release/weft")).args(flags))
 }
 
-fn test() -> Result<()> {
+/// Everything that building and testing need; where RocksDB and the API server are.
+fn setup() -> Result<(cache::RocksDb, PathBuf)> {
     setup::packages(setup::BUILD)?;
     setup::packages(setup::TEST)?;
     setup::go()?;
+    Ok((cache::rocksdb()?, cache::kube()?))
+}
+
+fn test() -> Result<()> {
     tidy::check(&root())?;
-    let rocksdb = cache::rocksdb()?;
-    let kube = cache::kube()?;
+    let (rocksdb, kube) = setup()?;
     step("format", &mut cargo(&rocksdb, &["fmt", "--all", "--check"]))?;
     step("lints", &mut cargo(&rocksdb, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     step("binary", &mut cargo(&rocksdb, &["build", "--bin", "weft"]))?;
