@@ -174,9 +174,8 @@ async fn retention(app: Arc<App>) {
         ticks.tick().await;
         let (db, retention) = (Arc::clone(&app.db), Retention::in_force(&app.config()));
         let work = move || -> Result<(), storage::Error> {
-            if retention.time_ms > 0 {
-                db.enforce_retention(model::time::now_ms())?;
-            }
+            db.set_retention(retention.time_ms);
+            db.enforce_retention(model::time::now_ms())?;
             if retention.size_bytes > 0 {
                 db.enforce_size(retention.size_bytes)?;
             }

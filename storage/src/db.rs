@@ -24,6 +24,7 @@ pub struct Db {
     pub(crate) index: Index,
     pub(crate) states: States,
     pub(crate) options: Options,
+    pub(crate) retention_ms: AtomicI64,
     /// Nothing before this is kept or taken.
     pub(crate) horizon_ms: AtomicI64,
     pub(crate) newest_ms: AtomicI64,
@@ -55,7 +56,6 @@ impl Db {
         let index = Index::open(&store)?;
         let syncer = Syncer::start(Arc::clone(&store), options.sync_interval).map_err(|e| start(Box::new(e)))?;
         store.metrics.register(registry).map_err(|e| start(Box::new(e)))?;
-        store.metrics.retention_seconds.set(options.retention_ms as f64 / 1000.0);
         let db = Self {
             index,
             states: States::default(),
@@ -68,10 +68,19 @@ impl Db {
             syncer: Mutex::new(Some(syncer)),
             registry: registry.clone(),
             store,
+            retention_ms: AtomicI64::new(0),
             options,
         };
+        db.set_retention(db.options.retention_ms);
         db.refresh_metrics()?;
         Ok(db)
+    }
+
+    /// How long samples are kept from now on, milliseconds; 0 keeps them for ever.
+    pub fn set_retention(&self, retention_ms: i64) {
+        self.retention_ms.store(retention_ms, Ordering::Release);
+        #[expect(clippy::cast_precision_loss, reason = "a retention is far below 2^53 milliseconds")]
+        self.store.metrics.retention_seconds.set(retention_ms as f64 / 1000.0);
     }
 
     /// Refuses further rows and syncs the write-ahead log. Reads go on until the database is dropped.

@@ -24,8 +24,9 @@ impl Db {
     pub fn enforce_retention(&self, now_ms: i64) -> Result<usize, Error> {
         self.store.metrics.head_series.sub(self.states.forget_idle(limits::IDLE_ROUNDS));
         let mut dropped = 0;
-        if self.options.retention_ms > 0 {
-            let horizon = now_ms.saturating_sub(self.options.retention_ms);
+        let retention_ms = self.retention_ms.load(Ordering::Acquire);
+        if retention_ms > 0 {
+            let horizon = now_ms.saturating_sub(retention_ms);
             self.horizon_ms.fetch_max(horizon, Ordering::AcqRel);
             let buckets = self.stored_buckets()?;
             let old: Vec<Bucket> =

@@ -145,6 +145,18 @@ fn ids_stay_across_a_restart_and_go_with_the_retention() {
 }
 
 #[test]
+fn the_retention_may_change_while_the_database_is_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(Options { retention_ms: 0, ..small(dir.path()) }, &Registry::new()).unwrap();
+    put(&db, "old", "gone", 1_000);
+    put(&db, "new", "kept", 20_000);
+    assert_eq!(db.enforce_retention(22_000).unwrap(), 0, "for ever");
+    db.set_retention(10_000);
+    assert_eq!(db.enforce_retention(22_000).unwrap(), 1);
+    assert_eq!(names(&db), ["kept"]);
+}
+
+#[test]
 fn ids_in_use_by_this_process_outlive_the_retention() {
     let dir = tempfile::tempdir().unwrap();
     let db = Db::open(Options { retention_ms: 5_000, ..small(dir.path()) }, &Registry::new()).unwrap();
