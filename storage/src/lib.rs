@@ -20,6 +20,7 @@ mod limits;
 mod metrics;
 mod open;
 mod options;
+mod pages;
 mod querier;
 mod retention;
 mod rows;

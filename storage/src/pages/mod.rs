@@ -1,0 +1,3 @@
+//! Columns at rest. Drawn in `docs/formats/pages.md`.
+
+pub(crate) mod column;
