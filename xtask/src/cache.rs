@@ -87,6 +87,33 @@ pub(crate) fn kube() -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// A folder with the `prometheus` that Weft is measured against: taken from the cache, else built there (some minutes).
+pub(crate) fn prometheus() -> Result<PathBuf> {
+    let module = root().join("benches/peers");
+    let path = module.join("go.mod");
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut words = text.split_whitespace().skip_while(|word| *word != "github.com/prometheus/prometheus");
+    let version = words.nth(1).filter(|word| word.starts_with("v0."));
+    let version = version.with_context(|| format!("{} does not name a version of Prometheus", path.display()))?;
+    let folder = folder()?.join(format!("prometheus-{version}-{}", std::env::consts::ARCH));
+    if !folder.join("prometheus").exists() {
+        let work = scratch(&folder)?;
+        // The module v0.315.0 is the release 3.15.0.
+        let mut numbers = version.trim_start_matches("v0.").splitn(2, '.');
+        let (joined, patch) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+        let release = format!("{}.{}.{patch}", &joined[..1], joined[1..].trim_start_matches('0'));
+        let flags = format!("-s -w -X github.com/prometheus/common/version.Version={release}");
+        let mut go = Command::new("go");
+        go.current_dir(&module).args(["build", "-tags", "netgo", "-ldflags", &flags, "-o"]);
+        go.arg(work.join("prometheus")).arg("github.com/prometheus/prometheus/cmd/prometheus");
+        go.env("CGO_ENABLED", "0").env("GOTOOLCHAIN", "local");
+        go.env("GOFLAGS", "-mod=readonly -buildvcs=false -trimpath");
+        step("build Prometheus (once a machine, some minutes)", &mut go)?;
+        keep(&work, &folder, &[(work.join("prometheus"), "prometheus")])?;
+    }
+    Ok(folder)
+}
+
 /// `$WEFT_CACHE`, else `weft` in the user's cache folder.
 fn folder() -> Result<PathBuf> {
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));

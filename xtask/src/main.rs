@@ -4,11 +4,12 @@
 //! - **Path**: none; it stands outside the product.
 //! - **Invariants**: a cache is never a dependency: without it the same command does the same, only later. Nothing is
 //!   installed but Debian packages, and only as root; otherwise it says which are missing.
-//! - **Files**: `setup` system packages · `cache` what takes minutes to build, once a machine · `tidy` house rules that
+//! - **Files**: `bench` the comparison with peers · `setup` system packages · `cache` what takes minutes to build, once a machine · `tidy` house rules that
 //!   no lint knows.
 //! - **Tests**: `cargo xtask test` runs them all.
 #![allow(clippy::print_stdout, reason = "a task runner talks to a terminal")]
 
+mod bench;
 mod cache;
 mod setup;
 mod tidy;
@@ -21,6 +22,7 @@ use anyhow::{Context, Result, bail};
 const USAGE: &str = "\
 cargo xtask run [FLAG…]   build a release binary and start Weft with its embedded configuration (FLAGs go to weft)
 cargo xtask test          every check and test
+cargo xtask bench [FLAG…] measure Weft beside Prometheus and VictoriaMetrics (20 minutes; --smoke, --full, --help)
 cargo xtask setup         only what those two install and build once a machine
 cargo xtask env           print what to export before calling cargo by hand, so that it finds the built RocksDB
 cargo xtask tidy          only the house rules
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
     let result = match command.as_str() {
         "run" => run(&rest),
         "test" => test(),
+        "bench" => bench::run(&rest),
         "setup" => setup().map(drop),
         "env" => env(),
         "tidy" => tidy::check(&root()),
@@ -67,7 +70,7 @@ pub(crate) fn step(name: &str, command: &mut Command) -> Result<()> {
 }
 
 /// Cargo in this workspace, with the built RocksDB.
-fn cargo(rocksdb: &cache::RocksDb, args: &[&str]) -> Command {
+pub(crate) fn cargo(rocksdb: &cache::RocksDb, args: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root()).args(args).envs(rocksdb.env());
     command

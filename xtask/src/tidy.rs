@@ -16,6 +16,7 @@ const MAY_USE: &[(&str, &str, &[&str])] = &[
     ("query", "query", &["model"]),
     ("tool", "tool", &["model", "config", "http-client", "discovery", "scraper", "storage", "query"]),
     ("server", "server", &["model", "config", "http-client", "discovery", "scraper", "storage", "query", "tool"]),
+    ("benches", "benches", &["model"]),
     ("e2e", "tests/e2e", &[]),
     ("xtask", "xtask", &[]),
 ];
@@ -28,7 +29,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("k8s-openapi", &["discovery"]),
     ("reqwest", &["http-client", "scraper"]),
     ("axum", &["server"]),
-    ("prometheus-parse", &["scraper"]),
+    ("prometheus-parse", &["scraper", "benches"]),
 ];
 
 /// Crates that do without an async runtime.

@@ -1,0 +1,54 @@
+//! Runs the servers one after another on the same fleet and prints what was measured.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use benches::options::BenchOptions;
+use benches::report::{self, Sheet};
+use benches::servers::{Kind, Server};
+use benches::{machine, phases};
+use model::time::now_ms;
+use serde_json::json;
+
+fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().collect();
+    let options = BenchOptions::read(&args);
+    let fleet = std::env::current_exe()?.with_file_name("fleet");
+    let mut servers = Vec::new();
+    for kind in Kind::ALL.into_iter().filter(|kind| options.wants(*kind)) {
+        servers.push(Server::find(kind, &options.binary(kind)?)?);
+    }
+    if servers.is_empty() {
+        bail!("--only names no server: it takes weft, prometheus and victoria-metrics");
+    }
+    let started_ms = now_ms();
+    let work =
+        options.work.clone().unwrap_or_else(std::env::temp_dir).join(format!("weft-bench-{}", std::process::id()));
+    let machine = machine::describe();
+    let sheets = all(&servers, &options, &fleet, &work);
+    if !options.keep {
+        std::fs::remove_dir_all(&work).ok();
+    }
+    let mut sheets = sheets?;
+    report::mismatches(&mut sheets);
+    let run = json!({
+        "arguments": args, "started_ms": started_ms, "seconds": (now_ms() - started_ms) / 1_000, "machine": machine,
+        "load_at_end": machine::load(), "options": format!("{options:?}"),
+    });
+    let path = report::save(&options.results, started_ms, run, &sheets)?;
+    let mut out = std::io::stdout().lock();
+    write!(out, "\n{}\n", report::table(&sheets))?;
+    writeln!(out, "{}", path.display())?;
+    Ok(())
+}
+
+fn all(servers: &[Server], options: &BenchOptions, fleet: &Path, work: &Path) -> Result<Vec<Sheet>> {
+    let mut sheets = Vec::new();
+    for server in servers {
+        writeln!(std::io::stdout(), "== {} {}", server.kind.name(), server.version)?;
+        let sheet = phases::run(server, options, fleet, work);
+        sheets.push(sheet.with_context(|| format!("{} ({})", server.kind.name(), server.binary.display()))?);
+    }
+    Ok(sheets)
+}

@@ -1,0 +1,60 @@
+//! What is done to a server: scraped, asked, churned, killed, left alone and weighed.
+
+mod churn;
+mod disk;
+mod ingest;
+mod kill;
+mod memory;
+mod query;
+mod stage;
+
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::Result;
+use model::time::now_ms;
+use serde_json::json;
+
+use crate::options::BenchOptions;
+use crate::report::Sheet;
+use crate::servers::Server;
+use stage::Stage;
+
+/// All phases, on one server.
+///
+/// # Errors
+/// When the fleet or the server does not start, or ends by itself.
+pub fn run(server: &Server, options: &BenchOptions, fleet: &Path, work: &Path) -> Result<Sheet> {
+    let mut sheet = Sheet::new(server.clone());
+    let folder = work.join(server.kind.name());
+    let mut stage = Stage::start(server, &options.fleet, options, (fleet, &folder))?;
+    sheet.details.insert("command", json!(stage.command()));
+    say("scraping")?;
+    let scraped = ingest::run(&mut stage, options, &mut sheet)?;
+    say("queries")?;
+    query::run(&mut stage, options, scraped, &mut sheet)?;
+    if options.churn_for > 0 {
+        say("pod churn")?;
+        churn::run(&mut stage, options, &mut sheet)?;
+    }
+    say("kill -9")?;
+    let stored = kill::run(&mut stage, options, &mut sheet)?;
+    say("disk")?;
+    disk::run(&mut stage, options, stored, &mut sheet)?;
+    drop(stage);
+    if !options.keep {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    if options.memory_targets > 0 {
+        let folder = work.join(format!("{}-memory", server.kind.name()));
+        say("memory")?;
+        memory::run(server, options, (fleet, &folder), &mut sheet)?;
+    }
+    Ok(sheet)
+}
+
+/// Which phase begins, and when.
+fn say(phase: &str) -> Result<()> {
+    let at = jiff::Timestamp::from_millisecond(now_ms()).unwrap_or_default();
+    Ok(writeln!(std::io::stdout(), "   {} {phase}", at.strftime("%H:%M:%S"))?)
+}

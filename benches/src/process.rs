@@ -1,0 +1,148 @@
+//! A program that the bench started, and what the kernel says of it.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+/// `utime` and `stime` count in hundredths of a second on every Linux that Rust runs on (`getconf CLK_TCK`).
+pub const TICK: Duration = Duration::from_millis(10);
+
+/// Resident memory in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Memory {
+    /// All of it.
+    pub resident: f64,
+    /// What is not backed by files.
+    pub anonymous: f64,
+}
+
+/// A running program; killed when dropped, and by the kernel when the bench itself dies.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    name: String,
+}
+
+impl Process {
+    /// Starts a program whose messages go to the end of `log`. With `talks`, its input and output are pipes.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(program: &Path, args: &[String], log: &Path, talks: bool) -> Result<Self> {
+        let file = File::options().create(true).append(true).open(log)?;
+        // setpriv turns into the program, under the same process id.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]).arg(program).args(args).stderr(file.try_clone()?);
+        if talks {
+            command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        } else {
+            command.stdin(Stdio::null()).stdout(file);
+        }
+        let name = program.display().to_string();
+        let child = command.spawn().with_context(|| format!("cannot start setpriv (util-linux) for {name}"))?;
+        Ok(Self { child, name })
+    }
+
+    /// Its input and output, once.
+    pub fn pipes(&mut self) -> (Option<ChildStdin>, Option<ChildStdout>) {
+        (self.child.stdin.take(), self.child.stdout.take())
+    }
+
+    /// Kills it as the kernel does when memory runs out.
+    ///
+    /// # Errors
+    /// When it has ended by itself.
+    pub fn kill(&mut self) -> Result<()> {
+        self.check()?;
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Is it still there?
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn check(&mut self) -> Result<()> {
+        match self.child.try_wait()? {
+            Some(status) => bail!("{} ended by itself ({status})", self.name),
+            None => Ok(()),
+        }
+    }
+
+    /// User and system time of all its threads.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn cpu(&self) -> Result<Duration> {
+        let text = self.proc("stat")?;
+        ticks(&text).map(|ticks| TICK * ticks).with_context(|| format!("cannot read the CPU time of {}", self.name))
+    }
+
+    /// CPU time of each thread, to the nanosecond; a thread that ends takes its time with it, so this is for short spans.
+    #[must_use]
+    pub fn threads(&self) -> HashMap<OsString, Duration> {
+        let Ok(tasks) = fs::read_dir(format!("/proc/{}/task", self.child.id())) else { return HashMap::new() };
+        let each = tasks.flatten().filter_map(|task| {
+            let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
+            let nanoseconds = text.split(' ').next()?.parse().ok()?;
+            Some((task.file_name(), Duration::from_nanos(nanoseconds)))
+        });
+        each.collect()
+    }
+
+    /// CPU time since an earlier call of [`Process::threads`].
+    #[must_use]
+    pub fn since(&self, before: &HashMap<OsString, Duration>) -> Duration {
+        let now = self.threads().into_iter();
+        now.map(|(thread, time)| time.saturating_sub(before.get(&thread).copied().unwrap_or_default())).sum()
+    }
+
+    /// Its memory.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn memory(&self) -> Result<Memory> {
+        let text = self.proc("status")?;
+        let field = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok()).map(|kib| kib * 1024.0)
+        };
+        let resident = field("VmRSS:").with_context(|| format!("cannot read the memory of {}", self.name))?;
+        Ok(Memory { resident, anonymous: field("RssAnon:").unwrap_or_default() })
+    }
+
+    fn proc(&self, file: &str) -> Result<String> {
+        let path = format!("/proc/{}/{file}", self.child.id());
+        fs::read_to_string(&path).with_context(|| format!("cannot read {path} ({})", self.name))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// `utime + stime` of `/proc/PID/stat`. The name of the program, in parentheses, may hold anything.
+fn ticks(stat: &str) -> Option<u32> {
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    Some(fields.get(11)?.parse::<u32>().ok()? + fields.get(12)?.parse::<u32>().ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_time_is_found_behind_an_odd_name() {
+        let stat = "12 (a) b (c)) S 1 2 3 4 5 6 7 8 9 10 310 45 0 0 20 0 8 0 99";
+        assert_eq!(ticks(stat), Some(355));
+    }
+}
