@@ -89,6 +89,19 @@ impl Matcher {
             Some(regex) => regex.literals().map(|set| set.iter().map(String::as_str).collect()),
         }
     }
+
+    /// The value of a regular expression that matches (`=~`), or fails to (`!~`), starts with one of these; empty when
+    /// nothing is known.
+    #[must_use]
+    pub fn prefixes(&self) -> &[String] {
+        self.regex.as_ref().map_or(&[], Regex::prefixes)
+    }
+
+    /// Does the regular expression match every value but perhaps the empty one?
+    #[must_use]
+    pub fn is_of_everything(&self) -> bool {
+        self.regex.as_ref().is_some_and(Regex::matches_all)
+    }
 }
 
 impl PartialEq for Matcher {

@@ -31,6 +31,7 @@ pub struct RegexError {
 pub struct Regex {
     source: String,
     plan: Plan,
+    prefixes: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -56,7 +57,13 @@ impl Regex {
             Some(plan) => plan,
             None => Plan::Engine(compile(source, &pattern)?),
         };
-        Ok(Self { source: source.to_owned(), plan })
+        let prefixes = match &plan {
+            Plan::Literals(_) => Vec::new(),
+            Plan::Prefix(prefix) | Plan::LongerPrefix(prefix) if prefix.is_empty() => Vec::new(),
+            Plan::Prefix(prefix) | Plan::LongerPrefix(prefix) => vec![prefix.clone()],
+            Plan::Engine(_) => prefixes(&hir),
+        };
+        Ok(Self { source: source.to_owned(), plan, prefixes })
     }
 
     /// The expression as it was given.
@@ -85,13 +92,16 @@ impl Regex {
         }
     }
 
-    /// What every match starts with; empty when nothing is known.
+    /// Every match starts with one of these; empty when nothing is known. None starts with another, sorted.
     #[must_use]
-    pub fn prefix(&self) -> &str {
-        match &self.plan {
-            Plan::Prefix(prefix) | Plan::LongerPrefix(prefix) => prefix,
-            _ => "",
-        }
+    pub fn prefixes(&self) -> &[String] {
+        &self.prefixes
+    }
+
+    /// Does every text but perhaps the empty one match?
+    #[must_use]
+    pub fn matches_all(&self) -> bool {
+        matches!(&self.plan, Plan::Prefix(prefix) | Plan::LongerPrefix(prefix) if prefix.is_empty())
     }
 }
 
@@ -173,6 +183,49 @@ fn plan(hir: &Hir) -> Option<Plan> {
         0 => Some(Plan::Prefix(prefix)),
         1 => Some(Plan::LongerPrefix(prefix)),
         _ => None,
+    }
+}
+
+/// What the matches of the branches start with, none starting with another; empty when a branch may start with anything.
+fn prefixes(hir: &Hir) -> Vec<String> {
+    let branches: &[Hir] = match hir.kind() {
+        HirKind::Capture(capture) => return prefixes(&capture.sub),
+        HirKind::Alternation(branches) => branches,
+        _ => std::slice::from_ref(hir),
+    };
+    let mut all = Vec::with_capacity(branches.len());
+    for branch in branches {
+        let mut prefix = String::new();
+        lead(branch, &mut prefix);
+        if prefix.is_empty() || all.len() == LITERALS_MAX {
+            return Vec::new();
+        }
+        all.push(prefix);
+    }
+    all.sort_unstable();
+    // Sorted, whatever starts with another follows it.
+    all.dedup_by(|later, first| later.starts_with(first.as_str()));
+    all
+}
+
+/// Adds what every match starts with. Is that the whole match?
+fn lead(hir: &Hir, prefix: &mut String) -> bool {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => true,
+        HirKind::Literal(literal) => match std::str::from_utf8(&literal.0) {
+            Ok(text) => {
+                prefix.push_str(text);
+                true
+            }
+            Err(_) => false,
+        },
+        HirKind::Capture(capture) => lead(&capture.sub, prefix),
+        HirKind::Concat(parts) => parts.iter().all(|part| lead(part, prefix)),
+        HirKind::Repetition(repetition) if repetition.min > 0 => {
+            lead(&repetition.sub, prefix);
+            false
+        }
+        _ => false,
     }
 }
 
@@ -466,7 +519,49 @@ mod tests {
         assert_eq!(set("node-(1|2)"), Some(vec!["node-1".into(), "node-2".into()]));
         assert_eq!(set("[ab]c?"), Some(vec!["a".into(), "ac".into(), "b".into(), "bc".into()]));
         assert_eq!(set("a.*"), None);
-        assert_eq!(Regex::new("pre.*").unwrap().prefix(), "pre");
+    }
+
+    #[test]
+    fn what_matches_start_with() {
+        let check = |pattern: &str, prefixes: &[&str]| {
+            assert_eq!(Regex::new(pattern).unwrap().prefixes(), prefixes, "{pattern}")
+        };
+        check("pre.*", &["pre"]);
+        check("pre.+", &["pre"]);
+        check("http_[a-z]+_total", &["http_"]);
+        check("^http_.*s$", &["http_"]);
+        check("(foo)(bar)?[0-9]+", &["foo"]);
+        check("foo+.*x", &["foo"]);
+        check("(ab)+.*x", &["ab"]);
+        check("node-[0-9]+|pod-.*", &["node-", "pod-"]);
+        check("(b[0-9]+|a[0-9]+c)", &["a", "b"]);
+        check("é[0-9]+", &["é"]);
+        // Nothing is known where a branch, the case or the first character is open.
+        for pattern in [
+            "(?i)foo[0-9]+",
+            "(?i:f)oo[0-9]+",
+            ".*",
+            ".+",
+            "",
+            "a?b.*",
+            "(foo)*x+",
+            ".*foo",
+            "foo[0-9]+|",
+            "foo[0-9]+|.*a",
+            "[ab].*",
+        ] {
+            check(pattern, &[]);
+        }
+        // One that starts with another is found with it.
+        check("foo[0-9]+x*|(?:foob)[0-9]+y*|fo[0-9]+", &["fo"]);
+    }
+
+    #[test]
+    fn what_matches_everything() {
+        for (pattern, all) in [(".*", true), (".+", true), ("", false), ("a.*", false), ("..+", false), (".*|a", false)]
+        {
+            assert_eq!(Regex::new(pattern).unwrap().matches_all(), all, "{pattern}");
+        }
     }
 
     #[test]
