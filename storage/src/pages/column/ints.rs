@@ -6,11 +6,13 @@ use super::varint;
 
 /// In the head of a block: patches follow its codes.
 const PATCHED: u8 = 0x40;
+/// In the head of a block: a bit per difference says which are not 0, and only these have codes.
+const SPARSE: u8 = 0x80;
 /// In the head of a patch: it is the last of its block.
 const LAST: u8 = 0x80;
 /// In the head of a patch: it stands for 1 and no number follows.
 const ONE: u8 = 0x40;
-/// Differences that are looked at to choose order and base.
+/// The most differences that are looked at to choose order and base.
 const SAMPLES: usize = 32;
 /// What a patch costs, in bits, before it is known.
 const PATCH_BITS: usize = 32;
@@ -29,10 +31,10 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Chooses, and leaves in `ints[1..]` the differences that are coded. `apart` says that distances do not wrap.
-    pub(super) fn make(ints: &mut [i64], apart: bool) -> Self {
+    /// Chooses, and leaves in `ints[1..]` the differences that are coded.
+    pub(super) fn make(ints: &mut [i64]) -> Self {
         let first = ints[0];
-        let factor = reduce(ints, apart);
+        let factor = reduce(ints);
         let steps = Window::guess(ints, 1);
         let (mut order, mut window) = (1, steps);
         for other in [0, 2] {
@@ -72,16 +74,19 @@ impl Plan {
 }
 
 /// Replaces integers by their distances from the first over a factor of all these distances.
-fn reduce(ints: &mut [i64], apart: bool) -> u64 {
+fn reduce(ints: &mut [i64]) -> u64 {
     let first = ints[0];
-    let mut all = 0;
+    let (mut all, mut wrapped) = (0, 0);
     for n in ints.iter_mut() {
-        *n = n.wrapping_sub(first);
-        all |= *n;
+        let distance = n.wrapping_sub(first);
+        wrapped |= (*n ^ first) & (*n ^ distance);
+        all |= distance;
+        *n = distance;
     }
     let shift = all.trailing_zeros() % 64;
     let mut odd = 0u64;
-    if apart {
+    // Of distances that wrapped, only powers of two are factors still.
+    if wrapped >= 0 {
         for n in ints.iter() {
             odd = gcd(odd, n.unsigned_abs() >> shift);
             if odd == 1 {
@@ -132,7 +137,7 @@ impl Window {
     /// From evenly spaced differences of an order.
     fn guess(ints: &[i64], order: u8) -> Self {
         let skipped = usize::from(order.max(1));
-        let n = ints.len().saturating_sub(skipped).min(SAMPLES);
+        let n = ints.len().saturating_sub(skipped).min((ints.len() / 8).clamp(SAMPLES / 2, SAMPLES));
         if n < usize::from(order) {
             return Self { base: 0, top: 0, bits: if order == 1 { 0 } else { usize::MAX } };
         }
@@ -148,11 +153,14 @@ impl Window {
         }
         samples.sort_unstable();
         let mut best = Self { base: 0, top: 0, bits: usize::MAX };
-        let trims = n.div_ceil(8).min(4);
+        let zeros = samples.iter().filter(|&&sample| sample == 0).count();
+        let trims = (n / 8 + 1).min(4);
         for low in 0..trims {
             for high in 0..trims {
                 let (base, top) = (samples[low], samples[n - 1 - high]);
-                let bits = (width(base, top) * n + (low + high) * PATCH_BITS) * 1000 / n;
+                let width = width(base, top);
+                let packed = (width * n).min(width * (n - zeros) + n);
+                let bits = (packed + (low + high) * PATCH_BITS) * 1000 / n;
                 if bits < best.bits {
                     best = Self { base, top, bits };
                 }
@@ -196,16 +204,26 @@ fn patch_bits(code_bits: usize) -> usize {
 
 fn encode_block(differences: &[i64], base: i64, out: &mut Vec<u8>) {
     let mut codes = [0u64; BLOCK];
-    let mut any = 0;
-    for (code, difference) in codes.iter_mut().zip(differences) {
+    let (mut len, mut zeros, mut any) = (differences.len(), 0, 0);
+    for (code, &difference) in codes.iter_mut().zip(differences) {
         *code = difference.wrapping_sub(base) as u64;
         any |= *code;
+        zeros += usize::from(difference == 0);
     }
-    let len = differences.len();
-    let width = cheapest_width(&codes[..len], any);
-    if width >= 64 || any >> width == 0 {
-        out.push(width as u8);
-        return pack(&codes, len, width, out);
+    if any == 0 {
+        return out.push(0);
+    }
+    let mut widths = Widths::of(&codes[..len]);
+    let (mut width, bits) = widths.cheapest(len);
+    let mut head = 0;
+    let mut set = 0u64;
+    if zeros * 8 > len && bits > len {
+        widths.forget(base.wrapping_neg() as u64, zeros);
+        let (sparse_width, sparse_bits) = widths.cheapest(len - zeros);
+        if sparse_bits + len < bits {
+            (width, head) = (sparse_width, SPARSE);
+            (len, set) = squeeze(&mut codes, differences);
+        }
     }
     let mut patches = [(0u8, 0u64); BLOCK];
     let mut n_patches = 0;
@@ -215,7 +233,11 @@ fn encode_block(differences: &[i64], base: i64, out: &mut Vec<u8>) {
             n_patches += 1;
         }
     }
-    out.push(width as u8 | PATCHED);
+    head |= if n_patches > 0 { PATCHED } else { 0 };
+    out.push(width as u8 | head);
+    if head & SPARSE != 0 {
+        out.extend_from_slice(&set.to_le_bytes()[..differences.len().div_ceil(8)]);
+    }
     pack(&codes, len, width, out);
     for (i, &(place, code)) in patches[..n_patches].iter().enumerate() {
         let last = if i + 1 == n_patches { LAST } else { 0 };
@@ -228,28 +250,54 @@ fn encode_block(differences: &[i64], base: i64, out: &mut Vec<u8>) {
     }
 }
 
-/// The width for which packed codes and patches together are smallest.
-fn cheapest_width(codes: &[u64], any: u64) -> usize {
-    if any == 0 {
-        return 0;
-    }
-    let mut by_width = [0u8; 65];
-    for code in codes {
-        by_width[(64 - code.leading_zeros()) as usize] += 1;
-    }
-    let mut patched = 0;
-    for (bits, &n) in by_width.iter().enumerate().skip(WIDTH_MAX + 1) {
-        patched += usize::from(n) * patch_bits(bits);
-    }
-    let (mut best, mut best_bits) = (WIDTH_MAX, usize::MAX);
-    for width in (0..=WIDTH_MAX).rev() {
-        let bits = width * codes.len() + patched;
-        if bits < best_bits {
-            (best, best_bits) = (width, bits);
+/// Leaves the codes of differences other than 0, and gives their number and places.
+fn squeeze(codes: &mut [u64; BLOCK], differences: &[i64]) -> (usize, u64) {
+    let (mut len, mut set) = (0, 0);
+    for (i, &difference) in differences.iter().enumerate() {
+        if difference != 0 {
+            codes[len] = codes[i];
+            len += 1;
+            set |= 1 << i;
         }
-        patched += usize::from(by_width[width]) * patch_bits(width);
     }
-    best
+    codes[len..].fill(0);
+    (len, set)
+}
+
+/// How many codes have how many bits.
+#[derive(Debug)]
+struct Widths([u8; 65]);
+
+impl Widths {
+    fn of(codes: &[u64]) -> Self {
+        // Two tables, so that a code needs not wait for the count of the one before it.
+        let mut tables = [[0u8; 65]; 2];
+        for (i, code) in codes.iter().enumerate() {
+            tables[i % 2][(64 - code.leading_zeros()) as usize] += 1;
+        }
+        let [mut widths, other] = tables;
+        widths.iter_mut().zip(other).for_each(|(n, more)| *n += more);
+        Self(widths)
+    }
+
+    fn forget(&mut self, code: u64, n: usize) {
+        self.0[(64 - code.leading_zeros()) as usize] -= n as u8;
+    }
+
+    /// The width for which `len` packed codes and patches together are smallest, and the bits they take.
+    fn cheapest(&self, len: usize) -> (usize, usize) {
+        let (mut best, mut best_bits, mut patched) = (0, usize::MAX, 0);
+        for (width, &n) in self.0.iter().enumerate().rev() {
+            let bits = width * len + patched;
+            if bits < best_bits && width <= WIDTH_MAX {
+                (best, best_bits) = (width, bits);
+            }
+            if n > 0 {
+                patched += usize::from(n) * patch_bits(width);
+            }
+        }
+        (best, best_bits)
+    }
 }
 
 /// What the head of a column says of its integers.
@@ -267,7 +315,9 @@ pub(super) fn decode(mut bytes: &[u8], shape: Shape, count: usize, out: &mut Vec
     let factor = if factored { varint::take(bytes)? as i64 } else { 1 };
     let first = unzigzag(varint::take(bytes)?);
     let step = if order == 2 { unzigzag(varint::take(bytes)?) } else { 0 };
-    let base = unzigzag(varint::take(bytes)?).wrapping_mul(factor);
+    let base = unzigzag(varint::take(bytes)?);
+    let zero = base.wrapping_neg() as u64;
+    let base = base.wrapping_mul(factor);
     let mut sum = Sum { order, factor, base, last: first, step: step.wrapping_mul(factor) };
     out.reserve(count);
     out.push(form.value(first));
@@ -275,7 +325,7 @@ pub(super) fn decode(mut bytes: &[u8], shape: Shape, count: usize, out: &mut Vec
     let mut left = count - 1;
     while left > 0 {
         let len = left.min(BLOCK);
-        decode_block(bytes, len, &mut codes)?;
+        decode_block(bytes, len, zero, &mut codes)?;
         sum.integrate(&codes, &mut ints);
         form.values(&ints, &mut values);
         out.extend_from_slice(&values[..len]);
@@ -284,23 +334,54 @@ pub(super) fn decode(mut bytes: &[u8], shape: Shape, count: usize, out: &mut Vec
     bytes.is_empty().then_some(())
 }
 
-fn decode_block(bytes: &mut &[u8], len: usize, codes: &mut [u64; BLOCK]) -> Option<()> {
-    let (&head, rest) = bytes.split_first()?;
-    *bytes = rest;
-    let width = usize::from(head & !PATCHED);
+/// Takes the codes of a block off the front of `bytes`; `zero` is the code of the difference 0.
+fn decode_block(bytes: &mut &[u8], len: usize, zero: u64, codes: &mut [u64; BLOCK]) -> Option<()> {
+    let head = take_byte(bytes)?;
+    let width = usize::from(head & !(SPARSE | PATCHED));
     if width > WIDTH_MAX {
         return None;
     }
+    if head & SPARSE == 0 {
+        return decode_codes(bytes, len, (width, head & PATCHED != 0), codes);
+    }
+    let (low, rest) = bytes.split_at_checked(len.div_ceil(8))?;
+    *bytes = rest;
+    let mut set = [0u8; 8];
+    set[..low.len()].copy_from_slice(low);
+    let mut set = u64::from_le_bytes(set);
+    let mut packed = [0u64; BLOCK];
+    decode_codes(bytes, set.count_ones() as usize, (width, head & PATCHED != 0), &mut packed)?;
+    codes.fill(zero);
+    for &code in &packed {
+        if set == 0 {
+            break;
+        }
+        codes[set.trailing_zeros() as usize] = code;
+        set &= set - 1;
+    }
+    Some(())
+}
+
+fn decode_codes(
+    bytes: &mut &[u8],
+    len: usize,
+    (width, mut patched): (usize, bool),
+    codes: &mut [u64; BLOCK],
+) -> Option<()> {
     unpack(bytes, len, width, codes)?;
-    let mut patched = head & PATCHED != 0;
     while patched {
-        let (&head, rest) = bytes.split_first()?;
-        *bytes = rest;
+        let head = take_byte(bytes)?;
         codes[usize::from(head & !(ONE | LAST))] =
             if head & ONE != 0 { 1 } else { unzigzag(varint::take(bytes)?) as u64 };
         patched = head & LAST == 0;
     }
     Some(())
+}
+
+fn take_byte(bytes: &mut &[u8]) -> Option<u8> {
+    let (&byte, rest) = bytes.split_first()?;
+    *bytes = rest;
+    Some(byte)
 }
 
 /// From codes back to integers, block by block.

@@ -78,7 +78,7 @@ fn encode_ints(form: Form, ints: &mut [i64], out: &mut Vec<u8>) {
     if rest.iter().all(|n| n == first) {
         return encode_constant(form.value(*first), out);
     }
-    let plan = ints::Plan::make(ints, matches!(form, Form::Decimal(_)));
+    let plan = ints::Plan::make(ints);
     let kind = if plan.factor > 1 { FACTORED } else { PLAIN };
     out.push(kind | plan.order << 4 | form.tag());
     plan.encode(ints, out);

@@ -107,3 +107,72 @@ fn no_values_are_no_bytes() {
     assert!(decode(&[0], 0, &mut vec![]).is_err());
     assert!(decode(&[], 1, &mut vec![]).is_err());
 }
+
+/// Steps of a deterministic column.
+fn noise(i: usize, below: u64) -> f64 {
+    ((i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33).wrapping_mul(below).wrapping_shr(31) as f64
+}
+
+fn summed(samples: usize, start: f64, divisor: f64, step: impl Fn(usize) -> f64) -> Vec<f64> {
+    let mut total = start;
+    let next = |i| {
+        total += step(i);
+        total / divisor
+    };
+    (0..samples).map(next).collect()
+}
+
+#[test]
+fn constants_take_their_digits() {
+    let stale = model::sample::stale_nan();
+    for (value, bytes) in [(0.0, 1), (1.0, 2), (-1.0, 2), (0.37, 2), (4096e5, 4), (1_700_000_000.123, 7)] {
+        assert_eq!((round_trip(&[value; 240]).len(), round_trip(&[value]).len()), (bytes, bytes), "{value}");
+    }
+    for (value, bytes) in [(f64::INFINITY, 3), (-0.0, 2), (0.5, 2), (1e300, 9), (std::f64::consts::PI, 9), (stale, 9)] {
+        assert_eq!(round_trip(&[value; 5760]).len(), bytes, "{value}");
+    }
+}
+
+/// Sizes may shrink: then they shrink here too.
+#[test]
+fn no_class_of_columns_grows() {
+    let stale = model::sample::stale_nan();
+    let small: Vec<f64> = (0..480).map(|i| noise(i, 16)).collect();
+    let staled = [&small[..479], &[stale]].concat();
+    let reset: Vec<f64> = (0..240)
+        .map(|i| (if i < 100 { 5e6 + 30.0 * i as f64 } else { 31.0 * (i - 100) as f64 }) + noise(i, 4))
+        .collect();
+    let idle: Vec<f64> = (0..240).map(|i| if i / 60 == 2 { noise(i, 1000) / 1000.0 } else { f64::NAN }).collect();
+    for (name, values, bytes) in [
+        ("small integers", small, 251),
+        ("small integers and a stale marker", staled, 256),
+        ("constant, then stale", [vec![5.0; 100], vec![stale; 3]].concat(), 7),
+        ("slow counter", summed(480, 1e4, 1.0, |i| f64::from(u8::from(i % 23 == 7))), 34),
+        ("counter", summed(480, 1e6, 1.0, |i| 900.0 + noise(i, 100)), 434),
+        ("counter of few samples", summed(40, 1e6, 1.0, |i| 900.0 + noise(i, 100)), 42),
+        ("counter with a reset", reset, 105),
+        ("counter that is mostly idle", summed(240, 1e6, 1.0, |i| if i % 4 == 0 { noise(i, 1000) } else { 0.0 }), 113),
+        ("seconds of CPU", summed(480, 1e6, 100.0, |i| 1400.0 + noise(i, 60)), 374),
+        ("memory", summed(480, 4096e5, 1.0, |i| (noise(i, 100) - 50.0) * 4096.0), 437),
+        ("an accelerating counter", summed(480, 0.0, 1.0, |i| (i * 1000) as f64 + noise(i, 4)), 193),
+        ("large integers", summed(480, 1.7e18, 1.0, |i| 15e9 + noise(i, 1000) * 1024.0), 683),
+        ("single-precision floats", (0..480).map(|i| f64::from(noise(i, 1000) as f32 / 777.0)).collect(), 1654),
+        ("sum of floats", summed(480, 1e4, 1.0, |i| 1.0 + noise(i, 1000) / 777.0), 2420),
+        ("NaN with an hour of decimals", idle, 89),
+        ("two floats by turns", (0..480).map(|i| 1.0 / (3.0 + noise(i, 2))).collect(), 87),
+    ] {
+        assert_eq!(round_trip(&values).len(), bytes, "{name}, {} values", values.len());
+    }
+}
+
+/// The examples of `docs/formats/pages.md`.
+#[test]
+fn the_documented_examples_hold() {
+    let stale = model::sample::stale_nan();
+    assert_eq!(round_trip(&[0.37; 40]), [0x02, 0x4a]);
+    let reset = [100.0, 102.5, 105.5, 107.5, 110.5, stale, 0.5, 3.0, 6.0, 8.5];
+    let documented = [0xc0, 0x01, 0x05, 0x01, 0x00, 0x91, 0x05, 0xd0, 0x0f, 0x08, 0x42, 0x89, 0x64, 0x84, 0xbf, 0x03];
+    assert_eq!(round_trip(&reset), documented);
+    let sparse = [7.0, 7.0, 7.0, 7.0, 7.0, 40.0, 40.0, 40.0, 40.0, 40.0, 40.0, 12.0, 12.0, 12.0, 12.0, 12.0, 12.0];
+    assert_eq!(round_trip(&sparse), [0x50, 0x0e, 0x37, 0x86, 0x10, 0x04, 0x3d, 0x00]);
+}
