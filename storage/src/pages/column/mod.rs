@@ -3,9 +3,11 @@
 //!
 //! Invariant: a column knows neither its length nor how many values it has; whoever stores it keeps both.
 
+mod block;
 mod form;
 mod ints;
 mod pack;
+mod plan;
 mod varint;
 
 use form::Form;
@@ -78,10 +80,7 @@ fn encode_ints(form: Form, ints: &mut [i64], out: &mut Vec<u8>) {
     if rest.iter().all(|n| n == first) {
         return encode_constant(form.value(*first), out);
     }
-    let plan = ints::Plan::make(ints);
-    let kind = if plan.factor > 1 { FACTORED } else { PLAIN };
-    out.push(kind | plan.order << 4 | form.tag());
-    plan.encode(ints, out);
+    ints::encode(ints, form, out);
 }
 
 /// Values that follow each other, all with the same bits.
