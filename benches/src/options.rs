@@ -27,17 +27,17 @@ const FULL: &[&str] = &[
 const SMOKE: &[&str] = &[
     "--targets=10",
     "--series=200",
-    "--warmup=2",
-    "--duration=8",
+    "--warmup=1",
+    "--duration=6",
     "--churn-every=5",
-    "--churn-for=8",
+    "--churn-for=6",
     "--query-runs=3",
-    "--kill-after=5",
+    "--kill-after=3",
     "--memory-targets=20",
     "--memory-interval=1",
-    "--memory-for=4",
+    "--memory-for=2",
     "--block-duration=1m",
-    "--settle=4",
+    "--settle=2",
 ];
 
 /// Measures Weft beside Prometheus and VictoriaMetrics, one after another, on the same fleet.

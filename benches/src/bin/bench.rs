@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use benches::options::BenchOptions;
 use benches::report::{self, Sheet};
 use benches::servers::{Kind, Server};
@@ -26,11 +26,10 @@ fn main() -> Result<()> {
     let work =
         options.work.clone().unwrap_or_else(std::env::temp_dir).join(format!("weft-bench-{}", std::process::id()));
     let machine = machine::describe();
-    let sheets = all(&servers, &options, &fleet, &work);
+    let (mut sheets, failed) = all(&servers, &options, &fleet, &work)?;
     if !options.keep {
         std::fs::remove_dir_all(&work).ok();
     }
-    let mut sheets = sheets?;
     report::mismatches(&mut sheets);
     let run = json!({
         "arguments": args, "started_ms": started_ms, "seconds": (now_ms() - started_ms) / 1_000, "machine": machine,
@@ -40,15 +39,21 @@ fn main() -> Result<()> {
     let mut out = std::io::stdout().lock();
     write!(out, "\n{}\n", report::table(&sheets))?;
     writeln!(out, "{}", path.display())?;
-    Ok(())
+    if failed { bail!("not everything was measured; the notes below the table say why") } else { Ok(()) }
 }
 
-fn all(servers: &[Server], options: &BenchOptions, fleet: &Path, work: &Path) -> Result<Vec<Sheet>> {
-    let mut sheets = Vec::new();
+/// A server that fails does not take the others' numbers with it.
+fn all(servers: &[Server], options: &BenchOptions, fleet: &Path, work: &Path) -> Result<(Vec<Sheet>, bool)> {
+    let (mut sheets, mut failed) = (Vec::new(), false);
     for server in servers {
         writeln!(std::io::stdout(), "== {} {}", server.kind.name(), server.version)?;
-        let sheet = phases::run(server, options, fleet, work);
-        sheets.push(sheet.with_context(|| format!("{} ({})", server.kind.name(), server.binary.display()))?);
+        let mut sheet = Sheet::new(server.clone());
+        if let Err(error) = phases::run(options, (fleet, work), &mut sheet) {
+            writeln!(std::io::stdout(), "{}: {error:#}", server.kind.name())?;
+            sheet.note(format!("given up: {error:#}"));
+            failed = true;
+        }
+        sheets.push(sheet);
     }
-    Ok(sheets)
+    Ok((sheets, failed))
 }

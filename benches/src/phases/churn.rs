@@ -8,7 +8,7 @@ use crate::options::BenchOptions;
 use crate::report::Sheet;
 
 pub(super) fn run(stage: &mut Stage, options: &BenchOptions, sheet: &mut Sheet) -> Result<()> {
-    let before = settled(&stage.watch(10.max(options.interval))?, 1);
+    let before = settled(&stage.watch(options.interval.max(10).min(options.churn_for))?, 1);
     let (from, made_before) = (stage.counts()?, pods_made(stage)?);
     stage.ask_fleet(&format!("/churn?every={}", options.churn_every))?;
     let memory = stage.watch(options.churn_for)?;

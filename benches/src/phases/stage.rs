@@ -119,7 +119,7 @@ impl Stage {
         while !so(self)? {
             self.alive()?;
             if begin.elapsed() > PATIENCE {
-                bail!("{} did not get there in {PATIENCE:?}; its log: {}", self.server.kind.name(), self.log.display());
+                bail!("{} did not get there in {PATIENCE:?}; {}", self.server.kind.name(), last_words(&self.log));
             }
             wait(Duration::from_millis(200));
         }
@@ -127,11 +127,7 @@ impl Stage {
     }
 
     fn alive(&mut self) -> Result<()> {
-        self.process.check().with_context(|| {
-            let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-            let last: Vec<&str> = log.lines().rev().take(5).collect();
-            format!("its last messages: {}", last.into_iter().rev().collect::<Vec<_>>().join("\n"))
-        })
+        self.process.check().with_context(|| last_words(&self.log))
     }
 
     /// Counters now.
@@ -239,8 +235,7 @@ fn start_fleet(
     let mut line = String::new();
     BufReader::new(output.context("BUG: the fleet has no output")?).read_line(&mut line)?;
     let port = line.trim().rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-    let port =
-        port.with_context(|| format!("the fleet did not start; its log: {}", folder.join("fleet.log").display()))?;
+    let port = port.with_context(|| format!("the fleet did not start; {}", last_words(&folder.join("fleet.log"))))?;
     Ok((process, input, Http::new(port)))
 }
 
@@ -256,4 +251,11 @@ fn scrape_config(interval: u64, targets_file: &Path) -> String {
 
 fn free_port() -> Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+/// The end of a log, for those who will not find the file any more.
+fn last_words(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    format!("its last messages:\n{}", lines[lines.len().saturating_sub(8)..].join("\n"))
 }
