@@ -72,6 +72,34 @@ fn external_url(given: &str, listen: &str, hostname: &str) -> Result<Url> {
     Ok(url)
 }
 
+/// How the store is opened.
+pub(crate) fn storage_options(flags: &Flags) -> Result<storage::Options> {
+    let mut options = storage::Options::new(flags.get("storage.tsdb.path"));
+    let memory = match flags.bytes("storage.memory")? {
+        0 => (memory_limit().unwrap_or(u64::MAX) / 8).clamp(32 << 20, 512 << 20),
+        given => given,
+    };
+    options.memory_bytes = usize::try_from(memory).unwrap_or(usize::MAX);
+    let sync_ms = flags.duration_ms("storage.sync-interval")?;
+    options.sync_interval = Duration::from_millis(sync_ms.unsigned_abs());
+    if flags.get("storage.tsdb.min-block-duration") != "2h" {
+        let bucket_ms = flags.duration_ms("storage.tsdb.min-block-duration")?;
+        options.bucket_ms = u32::try_from(bucket_ms).unwrap_or(u32::MAX);
+    }
+    Ok(options)
+}
+
+/// Bytes that this process may use: of its control group where that is limited, else of the machine.
+fn memory_limit() -> Option<u64> {
+    let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+    let group = number("/sys/fs/cgroup/memory.max").or_else(|| number("/sys/fs/cgroup/memory/memory.limit_in_bytes"));
+    let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let kib = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+        kib.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
+    });
+    group.into_iter().chain(machine).min()
+}
+
 /// How long and how much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Retention {

@@ -16,7 +16,7 @@ use crate::flags::Flags;
 use crate::listen::{Limited, bind};
 use crate::logging::{self, Format};
 use crate::self_metrics::ServerMetrics;
-use crate::settings::{Retention, Settings};
+use crate::settings::{Retention, Settings, storage_options};
 use crate::{api, version};
 
 /// How often old data is looked for.
@@ -110,9 +110,11 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
     let settings = Settings::new(&flags)?;
     let registry = Registry::new();
     registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
-    let mut options = storage::Options::new(flags.get("storage.tsdb.path"));
+    let mut options = storage_options(&flags)?;
     options.retention_ms = Retention::in_force(config).time_ms;
     let db = Arc::new(storage::Db::open(options, &registry)?);
+    db.set_out_of_order_window(config.storage.out_of_order_time_window_ms);
+    db.start_sealing().context("cannot start the thread that seals")?;
     let concurrency = flags.number("query.max-concurrency")?.max(1);
     let engine = query::Engine::new(query::EngineOptions {
         lookback_delta_ms: flags.duration_ms("query.lookback-delta")?,
@@ -172,8 +174,10 @@ async fn retention(app: Arc<App>) {
     let mut ticks = tokio::time::interval(RETENTION_EVERY);
     loop {
         ticks.tick().await;
-        let (db, retention) = (Arc::clone(&app.db), Retention::in_force(&app.config()));
+        let config = app.config();
+        let (db, retention) = (Arc::clone(&app.db), Retention::in_force(&config));
         let work = move || -> Result<(), storage::Error> {
+            db.set_out_of_order_window(config.storage.out_of_order_time_window_ms);
             db.set_retention(retention.time_ms);
             db.enforce_retention(model::time::now_ms())?;
             if retention.size_bytes > 0 {

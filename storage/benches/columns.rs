@@ -9,6 +9,8 @@
 
 #[path = "../src/pages/column/mod.rs"]
 mod column;
+#[path = "../src/varint.rs"]
+mod varint;
 /// What the codec takes from the rest of the crate.
 mod rows {
     pub(crate) mod codec {

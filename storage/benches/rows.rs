@@ -69,6 +69,20 @@ fn select(db: &Db, matchers: &[Matcher], end_ms: i64) -> usize {
     samples
 }
 
+/// Selections, wide and narrow.
+fn read(db: &Db, end_ms: i64) {
+    let start = now();
+    report("select everything", select(db, &[], end_ms), start);
+    let one = [Matcher::equal("__name__", "metric_5_total")];
+    let start = now();
+    let samples_read: usize = (0..5).map(|_| select(db, &one, end_ms)).sum();
+    report("select one name (10 columns), x5", samples_read, start);
+    let one = [Matcher::equal("__name__", "metric_5_total"), Matcher::equal("instance", "7")];
+    let start = now();
+    report("select ten series", select(db, &one, end_ms), start);
+    println!("resident {} MB", resident_mb());
+}
+
 fn main() {
     let numbers: Vec<usize> = std::env::args().filter_map(|arg| arg.parse().ok()).collect();
     let get = |i: usize, default| numbers.get(i).copied().unwrap_or(default);
@@ -110,23 +124,30 @@ fn main() {
     println!("slowest commit {slowest:?}, resident {} MB", resident_mb());
 
     let end_ms = shape.rows as i64 * INTERVAL_MS;
+    read(&db, end_ms);
     let start = now();
-    report("select everything", select(&db, &[], end_ms), start);
-    let one = [Matcher::equal("__name__", "metric_5_total")];
+    let sealed = db.seal(end_ms + 3_600_000).unwrap();
+    report("seal", usize::try_from(sealed.samples).unwrap(), start);
+    assert_eq!(usize::try_from(sealed.samples).unwrap(), samples);
     let start = now();
-    let samples_read: usize = (0..5).map(|_| select(&db, &one, end_ms)).sum();
-    report("select one name (10 columns), x5", samples_read, start);
-    let one = [Matcher::equal("__name__", "metric_5_total"), Matcher::equal("instance", "7")];
-    let start = now();
-    report("select ten series", select(&db, &one, end_ms), start);
-    println!("resident {} MB", resident_mb());
+    db.seal(end_ms + 200_000_000).unwrap();
+    report("merge", samples, start);
+    read(&db, end_ms);
 
     let start = Instant::now();
     drop(db);
     println!("close {:?}", start.elapsed());
     let start = Instant::now();
-    let db = Db::open(Options::new(dir.path()), &Registry::new()).unwrap();
+    let registry = Registry::new();
+    let db = Db::open(Options::new(dir.path()), &registry).unwrap();
     println!("open {:?}", start.elapsed());
     let stats = db.stats(10).unwrap();
     println!("{} series, {:.2} bytes a sample on disk", stats.series, stats.disk_bytes as f64 / samples as f64);
+    db.enforce_retention(end_ms).unwrap();
+    for family in registry.gather().iter().filter(|family| family.name() == "weft_storage_sst_bytes") {
+        for metric in family.get_metric() {
+            let bytes = metric.get_gauge().get_value() / samples as f64;
+            println!("  {:<10} {bytes:>8.3} bytes a sample", metric.get_label()[0].value());
+        }
+    }
 }

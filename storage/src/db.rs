@@ -8,6 +8,7 @@ use model::{AppendError, Appender, Committed, Labels, Layout, MetricId, Row, Sou
 use rocksdb::{Cache, WriteBatch, WriteBufferManager};
 
 use crate::cache::lock;
+use crate::deletes::Deletes;
 use crate::error::Error;
 use crate::index::Index;
 use crate::metrics::Metrics;
@@ -15,8 +16,13 @@ use crate::open;
 use crate::options::Options;
 use crate::rows::state::{SourceState, States};
 use crate::rows::writer::{self, Pending, Window};
+use crate::schema::Cf;
+use crate::seal::thread::Sealer;
 use crate::store::Store;
 use crate::sync::Syncer;
+
+/// A range of keys that was dropped: from the first to the last.
+pub(crate) type Dropped = (Cf, Vec<u8>, Vec<u8>);
 
 /// An open database. Shared by reference (it is `Send` and `Sync`); closed by [`Db::close`] or by dropping it.
 pub struct Db {
@@ -28,12 +34,21 @@ pub struct Db {
     /// Nothing before this is kept or taken.
     pub(crate) horizon_ms: AtomicI64,
     pub(crate) newest_ms: AtomicI64,
+    out_of_order_ms: AtomicI64,
     pub(crate) block_cache: Cache,
     pub(crate) memtables: WriteBufferManager,
     /// Has everything unreferenced been looked for since the start?
     pub(crate) swept: AtomicBool,
+    /// Held by whoever seals, merges, deletes or drops: one at a time.
+    pub(crate) maintenance: Mutex<()>,
+    pub(crate) deletes: Deletes,
+    /// Ranges of keys that were dropped and whose files are still there.
+    pub(crate) dropped: Mutex<Vec<Dropped>>,
+    /// The time of the latest round of housekeeping.
+    pub(crate) now_ms: AtomicI64,
     closing: AtomicBool,
     syncer: Mutex<Option<Syncer>>,
+    pub(crate) sealer: Mutex<Option<Sealer>>,
     registry: prometheus::Registry,
 }
 
@@ -61,11 +76,17 @@ impl Db {
             states: States::default(),
             horizon_ms: AtomicI64::new(opened.horizon_ms),
             newest_ms: AtomicI64::new(i64::MIN),
+            out_of_order_ms: AtomicI64::new(0),
             block_cache: opened.cache,
             memtables: opened.memtables,
             swept: AtomicBool::new(false),
+            maintenance: Mutex::default(),
+            deletes: Deletes::open(&store)?,
+            dropped: Mutex::default(),
+            now_ms: AtomicI64::new(i64::MIN),
             closing: AtomicBool::new(false),
             syncer: Mutex::new(Some(syncer)),
+            sealer: Mutex::default(),
             registry: registry.clone(),
             store,
             retention_ms: AtomicI64::new(0),
@@ -91,8 +112,24 @@ impl Db {
         self.closing.store(true, Ordering::SeqCst);
         // Whoever holds the gate is still writing.
         drop(self.index.gate.write().unwrap_or_else(PoisonError::into_inner));
+        // Taken out first: whoever joins a thread must not hold what it may want.
+        let sealer = lock(&self.sealer).take();
+        drop(sealer);
         lock(&self.syncer).take();
         self.store.db.flush_wal(true).map_err(Error::write)
+    }
+
+    /// How far behind the newest sample of the database a sample may lie that comes out of order, milliseconds; 0 refuses
+    /// all.
+    pub fn set_out_of_order_window(&self, window_ms: i64) {
+        self.out_of_order_ms.store(window_ms.max(0), Ordering::Release);
+    }
+
+    fn out_of_order_from(&self) -> i64 {
+        match (self.out_of_order_ms.load(Ordering::Acquire), self.newest_ms.load(Ordering::Relaxed)) {
+            (0, _) | (_, i64::MIN) => i64::MAX,
+            (window, newest) => newest.saturating_sub(window),
+        }
     }
 
     fn open_gate(&self) -> Result<RwLockReadGuard<'_, ()>, AppendError> {
@@ -110,7 +147,11 @@ impl Db {
         }
         let states: Vec<Arc<Mutex<SourceState>>> = rows.iter().map(|row| self.states.of(row.source)).collect();
         let mut states: Vec<MutexGuard<'_, SourceState>> = states.iter().map(|state| lock(state)).collect();
-        let window = Window { horizon_ms: self.horizon_ms.load(Ordering::Acquire), late_ms: self.options.late_ms };
+        let window = Window {
+            horizon_ms: self.horizon_ms.load(Ordering::Acquire),
+            late_ms: self.options.late_ms,
+            out_of_order_from_ms: self.out_of_order_from(),
+        };
         let mut batch = WriteBatch::default();
         let mut total = Committed::default();
         let mut done = Vec::with_capacity(rows.len());
@@ -127,7 +168,7 @@ impl Db {
             self.store.write(batch)?;
         }
         for ((change, state), row) in done.into_iter().zip(&mut states).zip(&rows) {
-            self.store.metrics.head_series.add(change.apply(state, window, self.store.bucket_ms));
+            self.store.metrics.head_series.add(change.apply(state, window, &self.store));
             self.newest_ms.fetch_max(row.ts_ms, Ordering::Relaxed);
         }
         self.store.metrics.count(&total);

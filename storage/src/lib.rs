@@ -6,14 +6,15 @@
 //! - **Invariants**: the only crate that knows RocksDB; no async, no HTTP, no YAML. Nothing in memory grows with what is
 //!   stored, and nothing is rebuilt at a start. What `commit` has returned survives the end of the process.
 //! - **Files**: `open`, `db`, `sync`, `store` the database · `schema` column families and keys · `rows/` a scrape as bytes,
-//!   in and out · `index/` ids, postings, matchers · `querier`, `assemble` rows into batches · `retention`, `stats`,
-//!   `metrics` · `cache`, `limits`.
+//!   in and out · `pages/` columns at rest · `seal/` rows into pages, small partitions into large ones · `read/` both into
+//!   columns · `index/` ids, postings, matchers · `querier` · `deletes`, `retention`, `snapshot` · `stats`, `metrics` ·
+//!   `cache`, `limits`, `varint`.
 //! - **Tests**: codecs at the foot of their files; `tests/model.rs` against an oracle, `tests/crash.rs` against SIGKILL,
 //!   `tests/matchers.rs`, `tests/directory.rs`, `tests/disk_full.rs` on a small file system. Formats are drawn in `docs/formats/`.
 
-mod assemble;
 mod cache;
 mod db;
+mod deletes;
 mod error;
 mod index;
 mod limits;
@@ -22,14 +23,20 @@ mod open;
 mod options;
 mod pages;
 mod querier;
+mod read;
 mod retention;
 mod rows;
 mod schema;
+mod seal;
+mod snapshot;
 mod stats;
 mod store;
 mod sync;
+mod varint;
 
 pub use db::Db;
+pub use deletes::RetentionRule;
 pub use error::Error;
 pub use options::Options;
+pub use seal::Sealed;
 pub use stats::{Count, Stats};

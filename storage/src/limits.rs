@@ -22,3 +22,20 @@ pub(crate) const NEWEST_BUCKETS: usize = 64;
 pub(crate) const SEGMENT_SETS: usize = 64;
 /// Rounds of housekeeping after which the state of a silent source is forgotten.
 pub(crate) const IDLE_ROUNDS: u32 = 10;
+/// Rows that a timeline may name: a day of milliseconds.
+pub(crate) const TIMELINE_ROWS: usize = 86_400_000;
+/// Rows beyond which the partitions of a source are not merged into a larger one: a column is decoded whole.
+pub(crate) const MERGED_ROWS: usize = 6_000;
+/// The lengths of partitions, in buckets: what is sealed, and what is merged.
+pub(crate) const PARTITION_BUCKETS: [u32; 3] = [1, 8, 48];
+/// A page is full with this many columns or bytes.
+pub(crate) const PAGE_COLUMNS: u64 = 256;
+pub(crate) const PAGE_BYTES: usize = 8 << 10;
+/// Values that sealing holds at once, about.
+pub(crate) const SEAL_VALUES: usize = 1 << 20;
+/// Bytes of pages that go into one write.
+pub(crate) const SEAL_BATCH_BYTES: usize = 512 << 10;
+/// Iterators over pages that one selection keeps, each on partitions of its own.
+pub(crate) const PAGE_ITERATORS: usize = 32;
+/// With fewer wanted metrics left than this, pages that hold none of them are leapt over.
+pub(crate) const PAGE_LEAP: usize = 8;

@@ -10,9 +10,14 @@ pub(crate) struct Metrics {
     out_of_order: IntCounterVec,
     out_of_bound: IntCounterVec,
     pub(crate) duplicates: IntCounter,
+    pub(crate) late_samples: IntCounter,
     pub(crate) head_series: IntGauge,
     pub(crate) corrupt_values: IntCounter,
+    pub(crate) sealed_samples: IntCounter,
+    pub(crate) seal_failures: IntCounter,
     pub(crate) sync_failures: IntCounter,
+    /// `weft_storage_sst_bytes{family}`.
+    pub(crate) sst_bytes: IntGaugeVec,
     pub(crate) buckets_dropped: IntCounterVec,
     pub(crate) storage_bytes: IntGauge,
     pub(crate) lowest_seconds: Gauge,
@@ -41,6 +46,10 @@ impl Metrics {
                 "prometheus_tsdb_out_of_bound_samples_total",
                 "Total number of samples refused because they are older than what may still be written.",
             )?,
+            late_samples: IntCounter::new(
+                "prometheus_tsdb_head_out_of_order_samples_appended_total",
+                "Total number of samples stored although their series had a later one.",
+            )?,
             duplicates: IntCounter::new(
                 "weft_storage_duplicate_samples_total",
                 "Total number of samples refused because their series has another value at that time.",
@@ -49,6 +58,18 @@ impl Metrics {
             corrupt_values: IntCounter::new(
                 "weft_storage_corrupt_values_total",
                 "Total number of stored values that were skipped because they make no sense.",
+            )?,
+            sealed_samples: IntCounter::new(
+                "weft_storage_sealed_samples_total",
+                "Total number of samples that went from rows into pages.",
+            )?,
+            seal_failures: IntCounter::new(
+                "weft_storage_seal_failures_total",
+                "Total number of rounds of sealing that failed.",
+            )?,
+            sst_bytes: IntGaugeVec::new(
+                Opts::new("weft_storage_sst_bytes", "Bytes of the sorted files, by column family."),
+                &["family"],
             )?,
             sync_failures: IntCounter::new(
                 "weft_storage_wal_sync_failures_total",
@@ -101,9 +122,13 @@ impl Metrics {
             Box::new(self.out_of_order.clone()),
             Box::new(self.out_of_bound.clone()),
             Box::new(self.duplicates.clone()),
+            Box::new(self.late_samples.clone()),
             Box::new(self.head_series.clone()),
             Box::new(self.corrupt_values.clone()),
+            Box::new(self.sealed_samples.clone()),
             Box::new(self.sync_failures.clone()),
+            Box::new(self.seal_failures.clone()),
+            Box::new(self.sst_bytes.clone()),
             Box::new(self.buckets_dropped.clone()),
             Box::new(self.storage_bytes.clone()),
             Box::new(self.lowest_seconds.clone()),

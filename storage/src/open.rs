@@ -12,8 +12,9 @@ use crate::error::Error;
 use crate::index::postings;
 use crate::metrics::Metrics;
 use crate::options::Options;
+use crate::pages;
 use crate::schema::{Cf, FORMAT, META_BUCKET_MS, META_FORMAT, META_HORIZON_MS};
-use crate::store::Store;
+use crate::store::{Store, View};
 
 /// The open store, its block cache and its memtables' accountant (both only to be asked how large they are), and the
 /// time before which nothing is kept.
@@ -44,7 +45,7 @@ pub(crate) fn open(options: &Options, metrics: Metrics) -> Result<Opened, Error>
     let unused = ColumnFamilyDescriptor::new("default", unused);
     let families = families.into_iter().chain([unused]);
     let db = DB::open_cf_descriptors(&db_options, path, families).map_err(|source| open_error(path, source))?;
-    let mut store = Store { db, metrics, bucket_ms: options.bucket_ms };
+    let mut store = Store::new(db, metrics, options.bucket_ms);
     let horizon_ms = read_meta(&mut store, options)?;
     Ok(Opened { store, cache, memtables, horizon_ms })
 }
@@ -115,13 +116,15 @@ fn cf_options(cf: Cf, options: &Options, cache: &Cache) -> DbOptions {
     table.set_pin_l0_filter_and_index_blocks_in_cache(true);
     table.set_format_version(6);
     family.set_compression_type(DBCompressionType::Lz4);
-    family.set_bottommost_compression_type(DBCompressionType::Zstd);
+    // Rows are gone before a stronger compression has paid for itself.
+    let at_rest = if cf == Cf::Rows { DBCompressionType::Lz4 } else { DBCompressionType::Zstd };
+    family.set_bottommost_compression_type(at_rest);
     let share = if cf == Cf::Rows { 8 } else { 16 };
     family.set_write_buffer_size((options.memory_bytes / share).clamp(1 << 20, 64 << 20));
     family.set_max_write_buffer_number(4);
     family.set_level_compaction_dynamic_level_bytes(true);
     match cf {
-        Cf::Rows => table.set_block_size(32 << 10),
+        Cf::Rows | Cf::Pages => table.set_block_size(32 << 10),
         Cf::Postings => {
             table.set_block_size(8 << 10);
             table.set_bloom_filter(10.0, false);
@@ -165,6 +168,9 @@ fn read_meta(store: &mut Store, options: &Options) -> Result<i64, Error> {
             return Err(Error::Format { path: options.path.clone(), found, expected: FORMAT });
         }
     }
+    let sealed = pages::partitions(&View::new(store))?;
+    let sealed_until = sealed.iter().map(|(partition, _)| partition.end_ms(store.bucket_ms)).max();
+    store.sealed_until_ms.store(sealed_until.unwrap_or(i64::MIN), std::sync::atomic::Ordering::Release);
     let horizon =
         store.get(Cf::Meta, META_HORIZON_MS)?.and_then(|bytes| Some(i64::from_be_bytes(bytes.try_into().ok()?)));
     Ok(horizon.unwrap_or(i64::MIN))

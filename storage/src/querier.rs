@@ -6,15 +6,16 @@ use std::ops::RangeInclusive;
 use model::{Batch, Column, Labels, Querier, QuerierError, Selection, SourceId};
 use roaring::RoaringBitmap;
 
-use crate::assemble::Reader;
 use crate::db::Db;
 use crate::error::Error;
 use crate::index::collide::{self, join};
 use crate::index::postings;
 use crate::index::select::{Selected, select};
 use crate::limits;
-use crate::rows::reader;
+use crate::pages;
+use crate::read::Reader;
 use crate::schema::{Bucket, Cf, bucket_key};
+use crate::store::View;
 
 /// Why a selection ended: our own trouble or the receiver's wish.
 enum Stop {
@@ -42,13 +43,18 @@ impl Db {
         (Bucket::of(*range.start(), bucket_ms), Bucket::of(*range.end(), bucket_ms))
     }
 
-    /// The sources that wrote in the buckets of a range.
-    fn alive(&self, range: &RangeInclusive<i64>) -> Result<RoaringBitmap, Error> {
+    /// The sources that have rows or pages in a range.
+    pub(crate) fn alive(&self, view: &View<'_>, range: &RangeInclusive<i64>) -> Result<RoaringBitmap, Error> {
         let (from, to) = self.buckets(range);
         let mut end = bucket_key(to).to_vec();
         end.push(0);
-        let mut iter = self.store.iter(Cf::Postings, &bucket_key(from), &end);
         let mut alive = RoaringBitmap::new();
+        for (partition, sources) in pages::partitions(view)? {
+            if partition.start.0 <= *range.end() && partition.end_ms(self.store.bucket_ms) > *range.start() {
+                alive |= sources;
+            }
+        }
+        let mut iter = view.iter(Cf::Postings, &bucket_key(from), &end);
         iter.seek_to_first();
         while let Some((key, value)) = iter.item() {
             alive |= postings::decode_or_report(&self.store, key, value);
@@ -58,24 +64,25 @@ impl Db {
         Ok(alive)
     }
 
-    fn selected(&self, selection: &Selection<'_>) -> Result<Vec<Selected>, Error> {
-        let alive = self.alive(&(selection.start_ms..=selection.end_ms))?;
+    fn selected(&self, view: &View<'_>, selection: &Selection<'_>) -> Result<Vec<Selected>, Error> {
+        let alive = self.alive(view, &(selection.start_ms..=selection.end_ms))?;
         if alive.is_empty() { Ok(Vec::new()) } else { select(&self.store, selection.matchers, &alive) }
     }
 
     fn select_batches(&self, selection: &Selection<'_>, sink: &mut Sink<'_>) -> Result<(), Stop> {
         let range = selection.start_ms..=selection.end_ms;
-        let selected = self.selected(selection)?;
+        let view = View::new(&self.store);
+        let selected = self.selected(&view, selection)?;
         let groups = collide::groups(&self.store, &self.index, &selected)?;
         let grouped: HashSet<(SourceId, u32)> = groups.values().flatten().copied().collect();
-        let mut reader = Reader::new(&self.store, &self.index, range.clone());
+        let deleted = self.deleted(&range)?;
+        let mut reader = Reader::new(&view, &self.index, range.clone(), &deleted)?;
         let columns_max = columns_max(&range);
-        let (from, to) = self.buckets(&range);
         by_source(&selected, &mut |source, metrics| {
-            let buckets = reader::seen(&self.store, source, from, to)?;
+            let stored = reader.stored(source)?;
             let Some(source_labels) = self.index.source_labels(&self.store, source)? else { return Ok(()) };
             for metrics in metrics.chunks(columns_max) {
-                let gathered = reader.gather(source, metrics, &buckets)?;
+                let gathered = reader.gather(&stored, metrics)?;
                 let mut labels = |i: usize| match metrics[i] {
                     metric if grouped.contains(&(source, metric)) => Ok(None),
                     metric => self.labels(&source_labels, metric),
@@ -87,7 +94,7 @@ impl Db {
             Ok(())
         })?;
         for (labels, pairs) in groups {
-            let batch = self.merged(&mut reader, labels, &pairs, (from, to))?;
+            let batch = self.merged(&mut reader, labels, &pairs)?;
             if !batch.timestamps_ms.is_empty() {
                 sink(batch).map_err(Stop::Sink)?;
             }
@@ -100,17 +107,11 @@ impl Db {
     }
 
     /// One series out of several pairs; of two samples at one time that of the older pair stays.
-    fn merged(
-        &self,
-        reader: &mut Reader<'_>,
-        labels: Labels,
-        pairs: &[(SourceId, u32)],
-        (from, to): (Bucket, Bucket),
-    ) -> Result<Batch, Error> {
+    fn merged(&self, reader: &mut Reader<'_>, labels: Labels, pairs: &[(SourceId, u32)]) -> Result<Batch, Error> {
         let mut samples: BTreeMap<i64, f64> = BTreeMap::new();
         for &(source, metric) in pairs {
-            let buckets = reader::seen(&self.store, source, from, to)?;
-            let gathered = reader.gather(source, &[metric], &buckets)?;
+            let stored = reader.stored(source)?;
+            let gathered = reader.gather(&stored, &[metric])?;
             for batch in gathered.into_batches(&mut |_| Ok(Some(labels.clone())))? {
                 for column in &batch.columns {
                     let present = |(i, _): &(usize, &i64)| column.is_present(*i);
@@ -126,13 +127,12 @@ impl Db {
 
     /// Calls `each` with every source and those of its matching metrics that it wrote in the buckets of the range.
     fn each_alive(&self, selection: &Selection<'_>, each: &mut EachAlive<'_>) -> Result<(), Error> {
-        let (from, to) = self.buckets(&(selection.start_ms..=selection.end_ms));
+        let view = View::new(&self.store);
+        let mut reader = Reader::new(&view, &self.index, selection.start_ms..=selection.end_ms, &[])?;
         let mut by_segments: HashMap<Vec<u32>, RoaringBitmap> = HashMap::new();
-        let walked = by_source(&self.selected(selection)?, &mut |source, metrics| {
+        let walked = by_source(&self.selected(&view, selection)?, &mut |source, metrics| {
             let Some(labels) = self.index.source_labels(&self.store, source)? else { return Ok(()) };
-            let buckets = reader::seen(&self.store, source, from, to)?;
-            let segments = buckets.iter().fold(RoaringBitmap::new(), |all, (_, segments)| all | segments);
-            let segments: Vec<u32> = segments.iter().collect();
+            let segments: Vec<u32> = reader.stored(source)?.segments().iter().collect();
             if !by_segments.contains_key(&segments) {
                 let mut written = RoaringBitmap::new();
                 for &segment in &segments {

@@ -1,6 +1,6 @@
-//! Whole buckets go: those past the retention, and the oldest when the directory is too large.
+//! Whole buckets and partitions go: those past the retention, and the oldest when the directory is too large.
 //!
-//! Invariant: a bucket and every mark of it go in one write; the files it leaves are only reclaimed after that.
+//! Invariant: each and every mark of it go in one write; the files it leaves are only reclaimed after that.
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
@@ -8,61 +8,102 @@ use std::sync::atomic::Ordering;
 use roaring::RoaringBitmap;
 use rocksdb::WriteBatch;
 
+use crate::cache::lock;
 use crate::db::Db;
 use crate::error::Error;
 use crate::index::{forget, postings};
 use crate::limits;
-use crate::schema::{Bucket, Cf, META_HORIZON_MS, RowKey, bucket_key, parse_bucket_key, seen_key};
-use crate::store::after_prefix;
+use crate::pages;
+use crate::schema::{
+    Bucket, Cf, META_HORIZON_MS, Partition, RowKey, bucket_key, parse_bucket_key, partition_key, seen_key,
+};
+use crate::store::{View, after_prefix};
+
+/// What is dropped whole.
+enum Oldest {
+    Bucket(Bucket),
+    Partition(Partition),
+}
 
 impl Db {
-    /// Drops the buckets that lie wholly before the retention, and forgets what only they used. To be called about every
-    /// minute. Returns how many buckets went.
+    /// Drops the buckets and partitions that lie wholly before the retention, and forgets what only they used. To be called
+    /// about every minute. Returns how many went.
     ///
     /// # Errors
     /// When the store cannot be read or written.
     pub fn enforce_retention(&self, now_ms: i64) -> Result<usize, Error> {
+        let _one = lock(&self.maintenance);
         self.store.metrics.head_series.sub(self.states.forget_idle(limits::IDLE_ROUNDS));
         let mut dropped = 0;
         let retention_ms = self.retention_ms.load(Ordering::Acquire);
         if retention_ms > 0 {
             let horizon = now_ms.saturating_sub(retention_ms);
-            self.horizon_ms.fetch_max(horizon, Ordering::AcqRel);
+            if self.horizon_ms.fetch_max(horizon, Ordering::AcqRel) < horizon {
+                let meta = self.store.cf(Cf::Meta);
+                self.store.db.put_cf(meta, META_HORIZON_MS, horizon.to_be_bytes()).map_err(Error::write)?;
+            }
             let buckets = self.stored_buckets()?;
             let old: Vec<Bucket> =
                 buckets.into_iter().filter(|bucket| bucket.end_ms(self.store.bucket_ms) <= horizon).collect();
-            dropped = old.len();
-            self.drop_buckets(&old, "time")?;
+            let partitions = self.stored_partitions()?;
+            let ended: Vec<Partition> =
+                partitions.into_iter().filter(|partition| partition.end_ms(self.store.bucket_ms) <= horizon).collect();
+            dropped = old.len() + ended.len();
+            self.drop_all(&old, &ended, "time")?;
         }
         self.refresh_metrics()?;
         Ok(dropped)
     }
 
-    /// Drops the oldest buckets until the data directory has at most about `bytes_max`; the newest bucket always stays.
-    /// Returns how many buckets went.
+    /// Drops the oldest partitions and buckets until the data directory has at most about `bytes_max`; the newest bucket
+    /// always stays. Returns how many went.
     ///
     /// # Errors
     /// When the store cannot be read or written.
     pub fn enforce_size(&self, bytes_max: u64) -> Result<usize, Error> {
+        let _one = lock(&self.maintenance);
         let mut bytes = self.disk_bytes();
-        let mut oldest = self.stored_buckets()?;
-        oldest.pop();
-        let mut too_many = Vec::new();
-        for bucket in oldest {
+        let mut buckets = self.stored_buckets()?;
+        buckets.pop();
+        let mut oldest: Vec<(i64, Oldest)> = buckets.into_iter().map(|b| (b.0, Oldest::Bucket(b))).collect();
+        oldest.extend(self.stored_partitions()?.into_iter().map(|p| (p.start.0, Oldest::Partition(p))));
+        oldest.sort_unstable_by_key(|(start, _)| *start);
+        let (mut buckets, mut partitions) = (Vec::new(), Vec::new());
+        for (_, one) in oldest {
             if bytes <= bytes_max {
                 break;
             }
-            bytes = bytes.saturating_sub(self.bucket_bytes(bucket));
-            too_many.push(bucket);
+            match one {
+                Oldest::Bucket(bucket) => {
+                    bytes = bytes.saturating_sub(self.bytes_under(Cf::Rows, &bucket.bytes()));
+                    buckets.push(bucket);
+                }
+                Oldest::Partition(partition) => {
+                    bytes = bytes.saturating_sub(self.bytes_under(Cf::Pages, &partition.bytes()));
+                    partitions.push(partition);
+                }
+            }
         }
-        self.drop_buckets(&too_many, "size")?;
-        if !too_many.is_empty() {
-            // What shared a file with later buckets would be counted again at the next call.
-            let (from, to) = (too_many[0].bytes(), too_many[too_many.len() - 1].bytes());
-            self.store.db.compact_range_cf(self.store.cf(Cf::Rows), Some(&from[..]), Some(&after_prefix(&to)[..]));
+        self.drop_all(&buckets, &partitions, "size")?;
+        // What shared a file with later ones would be counted again at the next call.
+        if let (Some(first), Some(last)) = (buckets.first(), buckets.last()) {
+            let (from, to) = (first.bytes(), after_prefix(&last.bytes()));
+            self.store.db.compact_range_cf(self.store.cf(Cf::Rows), Some(&from[..]), Some(&to[..]));
+        }
+        if let (Some(first), Some(last)) = (partitions.first(), partitions.last()) {
+            let (from, to) = (first.bytes(), after_prefix(&last.bytes()));
+            self.store.db.compact_range_cf(self.store.cf(Cf::Pages), Some(&from[..]), Some(&to[..]));
+        }
+        if !buckets.is_empty() || !partitions.is_empty() {
             self.refresh_metrics()?;
         }
-        Ok(too_many.len())
+        Ok(buckets.len() + partitions.len())
+    }
+
+    /// All partitions that hold pages, by start.
+    pub(crate) fn stored_partitions(&self) -> Result<Vec<Partition>, Error> {
+        let partitions = pages::partitions(&View::new(&self.store))?;
+        Ok(partitions.into_iter().map(|(partition, _)| partition).collect())
     }
 
     /// All buckets that hold rows, oldest first.
@@ -78,18 +119,28 @@ impl Db {
         Ok(buckets)
     }
 
-    fn bucket_bytes(&self, bucket: Bucket) -> u64 {
-        let (from, to) = (bucket.bytes(), after_prefix(&bucket.bytes()));
-        let sizes = self.store.db.get_approximate_sizes_cf(self.store.cf(Cf::Rows), &[rocksdb::Range::new(&from, &to)]);
+    fn bytes_under(&self, cf: Cf, prefix: &[u8]) -> u64 {
+        let (from, to) = (prefix.to_vec(), after_prefix(prefix));
+        let sizes = self.store.db.get_approximate_sizes_cf(self.store.cf(cf), &[rocksdb::Range::new(&from, &to)]);
         sizes.iter().sum()
     }
 
-    fn drop_buckets(&self, buckets: &[Bucket], reason: &str) -> Result<(), Error> {
+    fn drop_all(&self, buckets: &[Bucket], partitions: &[Partition], reason: &str) -> Result<(), Error> {
         let mut sources = RoaringBitmap::new();
         for &bucket in buckets {
             sources |= self.drop_bucket(bucket)?;
             self.store.metrics.buckets_dropped.with_label_values(&[reason]).inc();
         }
+        for &partition in partitions {
+            sources |= postings::get(&self.store, &partition_key(partition))?;
+            let horizon = self.horizon_ms.fetch_max(partition.end_ms(self.store.bucket_ms), Ordering::AcqRel);
+            let horizon = horizon.max(partition.end_ms(self.store.bucket_ms));
+            let mut batch = WriteBatch::default();
+            batch.put_cf(self.store.cf(Cf::Meta), META_HORIZON_MS, horizon.to_be_bytes());
+            self.drop_partition(partition, batch)?;
+            self.store.metrics.buckets_dropped.with_label_values(&[reason]).inc();
+        }
+        self.delete_files()?;
         if !self.swept.load(Ordering::Acquire) {
             // An earlier process may have ended between dropping and forgetting.
             sources = postings::all(&self.store, crate::schema::SOURCE_LABEL)?;
@@ -124,7 +175,7 @@ impl Db {
             batch.put_cf(store.cf(Cf::Meta), META_HORIZON_MS, horizon.to_be_bytes());
             store.write(batch)?;
         }
-        store.db.delete_file_in_range_cf(store.cf(Cf::Rows), from, last).map_err(Error::write)?;
+        lock(&self.dropped).push((Cf::Rows, from.to_vec(), last.to_vec()));
         Ok(sources)
     }
 }

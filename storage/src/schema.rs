@@ -1,4 +1,4 @@
-//! Column families and keys. Drawn in `docs/formats/rows.md` and `docs/formats/index.md`.
+//! Column families and keys. Drawn in `docs/formats/`: `rows.md`, `pages.md`, `index.md`.
 //!
 //! Keys are big-endian, so that RocksDB's byte order is the order of time and of ids.
 
@@ -11,6 +11,7 @@ pub(crate) const FORMAT: &str = "weft-1";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cf {
     Rows,
+    Pages,
     Metrics,
     Sources,
     Layouts,
@@ -19,12 +20,13 @@ pub(crate) enum Cf {
 }
 
 impl Cf {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Rows, Self::Metrics, Self::Sources, Self::Layouts, Self::Postings, Self::Meta];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Rows, Self::Pages, Self::Metrics, Self::Sources, Self::Layouts, Self::Postings, Self::Meta];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Rows => "rows",
+            Self::Pages => "pages",
             Self::Metrics => "metrics",
             Self::Sources => "sources",
             Self::Layouts => "layouts",
@@ -38,6 +40,24 @@ impl Cf {
 pub(crate) const META_FORMAT: &[u8] = b"format";
 pub(crate) const META_BUCKET_MS: &[u8] = b"bucket_ms";
 pub(crate) const META_HORIZON_MS: &[u8] = b"horizon_ms";
+
+/// What starts the keys of deletions.
+pub(crate) const META_DELETED: &[u8] = b"deleted";
+
+/// The key of a deletion, in the order in which they were asked for.
+pub(crate) fn deleted_key(number: u64) -> Vec<u8> {
+    [META_DELETED, &number.to_be_bytes()].concat()
+}
+
+/// Present when the partitions within a partition were merged into it.
+pub(crate) fn merged_key(partition: Partition) -> Vec<u8> {
+    [b"merged", &partition.bytes()[..]].concat()
+}
+
+/// Which retention rules a partition was written under.
+pub(crate) fn ruled_key(partition: Partition) -> Vec<u8> {
+    [b"ruled", &partition.bytes()[..]].concat()
+}
 
 /// The first millisecond of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,6 +82,95 @@ impl Bucket {
     pub(crate) fn from_bytes(bytes: [u8; 8]) -> Self {
         Self((u64::from_be_bytes(bytes) ^ (1 << 63)) as i64)
     }
+}
+
+/// A stretch of time that pages cover: one bucket, or several merged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Partition {
+    pub(crate) start: Bucket,
+    /// How many buckets long it is.
+    pub(crate) buckets: u32,
+}
+
+impl Partition {
+    pub(crate) const BYTES: usize = 12;
+
+    /// The partition of this many buckets that a time lies in.
+    pub(crate) fn of(ts_ms: i64, buckets: u32, bucket_ms: u32) -> Self {
+        let length = i64::from(buckets) * i64::from(bucket_ms);
+        Self { start: Bucket(ts_ms.saturating_sub(ts_ms.rem_euclid(length))), buckets }
+    }
+
+    /// One past its last millisecond.
+    pub(crate) fn end_ms(self, bucket_ms: u32) -> i64 {
+        self.start.0.saturating_add(i64::from(self.buckets) * i64::from(bucket_ms))
+    }
+
+    pub(crate) fn bytes(self) -> [u8; Self::BYTES] {
+        let mut key = [0; Self::BYTES];
+        key[..8].copy_from_slice(&self.start.bytes());
+        key[8..].copy_from_slice(&self.buckets.to_be_bytes());
+        key
+    }
+
+    pub(crate) fn parse(bytes: [u8; Self::BYTES]) -> Option<Self> {
+        let (start, buckets) = bytes.split_first_chunk::<8>()?;
+        Some(Self { start: Bucket::from_bytes(*start), buckets: u32::from_be_bytes(buckets.try_into().ok()?) })
+    }
+}
+
+/// The name under which timelines lie, before all pages of their partition. No metric name has it.
+pub(crate) const TIMELINE_NAME: u32 = 0;
+
+/// The pages of one metric name of one source in one partition, as one seal wrote them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct PageGroup {
+    pub(crate) partition: Partition,
+    /// A hash of the metric name: names that share it share their pages.
+    pub(crate) name: u32,
+    pub(crate) source: SourceId,
+    /// Of the seal that wrote them; what the timeline does not name is not there.
+    pub(crate) generation: u32,
+}
+
+impl PageGroup {
+    const BYTES: usize = Partition::BYTES + 12;
+    /// Bytes of a page's key.
+    pub(crate) const KEY_BYTES: usize = Self::BYTES + 4;
+
+    /// The key of the page whose first column is of this metric.
+    pub(crate) fn key(&self, first_metric: u32) -> [u8; Self::KEY_BYTES] {
+        let mut key = [0; Self::KEY_BYTES];
+        key[..12].copy_from_slice(&self.partition.bytes());
+        key[12..16].copy_from_slice(&self.name.to_be_bytes());
+        key[16..20].copy_from_slice(&self.source.0.to_be_bytes());
+        key[20..24].copy_from_slice(&self.generation.to_be_bytes());
+        key[24..].copy_from_slice(&first_metric.to_be_bytes());
+        key
+    }
+
+    /// The group of a key, and the metric of the page's first column. `None` for what is no page, a timeline say.
+    pub(crate) fn parse(key: &[u8]) -> Option<(Self, u32)> {
+        let (partition, rest) = key.split_first_chunk::<{ Partition::BYTES }>()?;
+        let words: [u8; 16] = rest.try_into().ok()?;
+        let word = |i: usize| u32::from_be_bytes([words[i], words[i + 1], words[i + 2], words[i + 3]]);
+        let group = Self {
+            partition: Partition::parse(*partition)?,
+            name: word(0),
+            source: SourceId(word(4)),
+            generation: word(8),
+        };
+        Some((group, word(12)))
+    }
+}
+
+/// Key of the timeline of a source in a partition.
+pub(crate) fn timeline_key(partition: Partition, source: SourceId) -> [u8; 20] {
+    let mut key = [0; 20];
+    key[..12].copy_from_slice(&partition.bytes());
+    key[12..16].copy_from_slice(&TIMELINE_NAME.to_be_bytes());
+    key[16..].copy_from_slice(&source.0.to_be_bytes());
+    key
 }
 
 /// The slot of a segment's frame; the row of millisecond `n` of the bucket has the slot `n + 1`.
@@ -149,6 +258,7 @@ const SEEN: u8 = 3;
 const BUCKET_SOURCES: u8 = 4;
 const SOURCE_SEGMENT: u8 = 5;
 const SEGMENT_SOURCE: u8 = 6;
+const PARTITION_SOURCES: u8 = 7;
 
 /// What starts every posting of one label name.
 pub(crate) fn label_prefix(side: u8, name: &str) -> Vec<u8> {
@@ -206,6 +316,20 @@ pub(crate) fn bucket_key(bucket: Bucket) -> [u8; 9] {
 
 pub(crate) fn parse_bucket_key(key: &[u8]) -> Option<Bucket> {
     Some(Bucket::from_bytes(key.strip_prefix(&[BUCKET_SOURCES])?.try_into().ok()?))
+}
+
+/// What starts the keys of all partitions.
+pub(crate) const PARTITIONS: [u8; 1] = [PARTITION_SOURCES];
+
+/// Which sources have, or had, pages in a partition.
+pub(crate) fn partition_key(partition: Partition) -> [u8; 13] {
+    let mut key = [PARTITION_SOURCES; 13];
+    key[1..].copy_from_slice(&partition.bytes());
+    key
+}
+
+pub(crate) fn parse_partition_key(key: &[u8]) -> Option<Partition> {
+    Partition::parse(key.strip_prefix(&PARTITIONS)?.try_into().ok()?)
 }
 
 fn pair(tag: u8, first: u32, second: u32) -> [u8; 9] {

@@ -9,7 +9,8 @@ use roaring::RoaringBitmap;
 use crate::db::Db;
 use crate::error::Error;
 use crate::index::postings;
-use crate::schema::{Cf, METRIC_LABEL, SOURCE_LABEL, bucket_key, last_id, metric_sources_key, parse_label_key};
+use crate::schema::{Bucket, Cf, METRIC_LABEL, SOURCE_LABEL, last_id, metric_sources_key, parse_label_key};
+use crate::store::View;
 
 /// A name and how many there are of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,22 +90,38 @@ impl Db {
     /// When the store cannot be read.
     pub fn stats(&self, limit: usize) -> Result<Stats, Error> {
         let buckets = self.stored_buckets()?;
-        let mut alive = RoaringBitmap::new();
-        for &bucket in buckets.iter().rev().take(2) {
-            alive |= postings::get(&self.store, &bucket_key(bucket))?;
-        }
+        let first_page = self.stored_partitions()?.first().map(|partition| partition.start);
         let newest = self.newest_ms.load(Ordering::Relaxed);
-        let max_time_ms = buckets.last().map(|bucket| bucket.end_ms(self.store.bucket_ms) - 1);
+        let max_time_ms = self.newest_end(&buckets)?;
+        let until = max_time_ms.unwrap_or(i64::MIN);
+        let recent = until.saturating_sub(2 * i64::from(self.store.bucket_ms) - 1)..=until;
+        let alive = self.alive(&View::new(&self.store), &recent)?;
         let mut stats = Stats {
             sources: alive.len(),
             samples_appended: self.store.metrics.samples_appended(),
             disk_bytes: self.disk_bytes(),
-            min_time_ms: buckets.first().map(|bucket| bucket.0),
+            min_time_ms: buckets.first().copied().into_iter().chain(first_page).min().map(|bucket| bucket.0),
             max_time_ms: if newest == i64::MIN { max_time_ms } else { Some(newest) },
             ..Stats::default()
         };
         self.count_series(&alive, limit, &mut stats)?;
         Ok(stats)
+    }
+
+    /// The last millisecond of the newest bucket or partition.
+    fn newest_end(&self, buckets: &[Bucket]) -> Result<Option<i64>, Error> {
+        let bucket_ms = self.store.bucket_ms;
+        let pages = self.stored_partitions()?.into_iter().map(|partition| partition.end_ms(bucket_ms)).max();
+        let rows = buckets.last().map(|bucket| bucket.end_ms(bucket_ms));
+        Ok(rows.max(pages).map(|end| end - 1))
+    }
+
+    /// The newest row, as far as it is known: the end of the newest bucket before the first row after a start.
+    pub(crate) fn newest_stored(&self) -> Result<i64, Error> {
+        match self.newest_ms.load(Ordering::Relaxed) {
+            i64::MIN => Ok(self.newest_end(&self.stored_buckets()?)?.unwrap_or(i64::MIN)),
+            newest => Ok(newest),
+        }
     }
 
     fn count_series(&self, alive: &RoaringBitmap, limit: usize, stats: &mut Stats) -> Result<(), Error> {
@@ -164,12 +181,21 @@ impl Db {
     pub(crate) fn refresh_metrics(&self) -> Result<(), Error> {
         let metrics = &self.store.metrics;
         metrics.storage_bytes.set(i64::try_from(self.disk_bytes()).unwrap_or(i64::MAX));
-        if let Some(first) = self.stored_buckets()?.first() {
+        let first_page = self.stored_partitions()?.first().map(|partition| partition.start);
+        if let Some(first) = self.stored_buckets()?.first().copied().into_iter().chain(first_page).min() {
             metrics.lowest_seconds.set(first.0 as f64 / 1000.0);
         }
         let newest = self.newest_ms.load(Ordering::Relaxed);
         if newest != i64::MIN {
             metrics.highest_seconds.set(newest as f64 / 1000.0);
+        }
+        for cf in Cf::ALL {
+            let property = "rocksdb.live-sst-files-size";
+            let bytes = self.store.db.property_int_value_cf(self.store.cf(cf), property).map_err(Error::read)?;
+            metrics
+                .sst_bytes
+                .with_label_values(&[cf.name()])
+                .set(i64::try_from(bytes.unwrap_or(0)).unwrap_or(i64::MAX));
         }
         for (part, bytes) in [("block_cache", self.block_cache.get_usage()), ("memtables", self.memtables.get_usage())]
         {

@@ -1,8 +1,10 @@
 //! RocksDB behind our column families: reads, bounded iteration, one kind of write.
 
 use std::fmt;
+use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-use rocksdb::{ColumnFamily, DB, DBRawIterator, ReadOptions, WriteBatch, WriteOptions};
+use rocksdb::{ColumnFamily, DB, DBRawIterator, ReadOptions, Snapshot, WriteBatch, WriteOptions};
 
 use crate::error::Error;
 use crate::metrics::Metrics;
@@ -13,6 +15,12 @@ pub(crate) struct Store {
     pub(crate) db: DB,
     pub(crate) metrics: Metrics,
     pub(crate) bucket_ms: u32,
+    /// Read-held by whoever reads, write-held while files are deleted under ranges that were dropped.
+    pub(crate) files: RwLock<()>,
+    /// Buckets that end by this time may have been sealed.
+    pub(crate) sealed_until_ms: AtomicI64,
+    /// How often a row opened a bucket of its source that may have been sealed.
+    pub(crate) late_frames: AtomicU64,
 }
 
 impl fmt::Debug for Store {
@@ -22,6 +30,11 @@ impl fmt::Debug for Store {
 }
 
 impl Store {
+    pub(crate) fn new(db: DB, metrics: Metrics, bucket_ms: u32) -> Self {
+        let (files, sealed_until_ms, late_frames) = (RwLock::default(), AtomicI64::new(i64::MIN), AtomicU64::new(0));
+        Self { db, metrics, bucket_ms, files, sealed_until_ms, late_frames }
+    }
+
     pub(crate) fn cf(&self, cf: Cf) -> &ColumnFamily {
         self.db.cf_handle(cf.name()).expect("BUG: all column families were opened")
     }
@@ -41,10 +54,7 @@ impl Store {
 
     /// Over the keys from `from`, up to but not including `to`; not yet positioned.
     pub(crate) fn iter(&self, cf: Cf, from: &[u8], to: &[u8]) -> DBRawIterator<'_> {
-        let mut options = ReadOptions::default();
-        options.set_iterate_lower_bound(from);
-        options.set_iterate_upper_bound(to);
-        self.db.raw_iterator_cf_opt(self.cf(cf), options)
+        self.db.raw_iterator_cf_opt(self.cf(cf), between(from, to))
     }
 
     /// Calls `each` with every key and value that starts with `prefix`, until it says false.
@@ -70,6 +80,45 @@ impl Store {
         self.metrics.corrupt_values.inc();
         let key = key.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
         tracing::error!(column_family = cf.name(), key, %reason, "skipping a corrupt value");
+    }
+}
+
+fn between(from: &[u8], to: &[u8]) -> ReadOptions {
+    let mut options = ReadOptions::default();
+    options.set_iterate_lower_bound(from);
+    if !to.is_empty() {
+        options.set_iterate_upper_bound(to);
+    }
+    options
+}
+
+/// The store at one moment: while it is held, rows that become pages stay rows to its reader.
+pub(crate) struct View<'a> {
+    pub(crate) store: &'a Store,
+    snapshot: Snapshot<'a>,
+    /// Files that hold only dropped keys stay as long as someone may read them.
+    _files: RwLockReadGuard<'a, ()>,
+}
+
+impl fmt::Debug for View<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("View").field("store", self.store).finish_non_exhaustive()
+    }
+}
+
+impl<'a> View<'a> {
+    pub(crate) fn new(store: &'a Store) -> Self {
+        let files = store.files.read().unwrap_or_else(PoisonError::into_inner);
+        Self { store, snapshot: store.db.snapshot(), _files: files }
+    }
+
+    pub(crate) fn get(&self, cf: Cf, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>, Error> {
+        self.snapshot.get_cf(self.store.cf(cf), key).map_err(Error::read)
+    }
+
+    /// Over the keys from `from`, up to but not including `to` (to the end, when that is empty); not yet positioned.
+    pub(crate) fn iter(&self, cf: Cf, from: &[u8], to: &[u8]) -> DBRawIterator<'_> {
+        self.snapshot.raw_iterator_cf_opt(self.store.cf(cf), between(from, to))
     }
 }
 

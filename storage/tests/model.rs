@@ -1,4 +1,5 @@
-//! Random scripts of appends, reopenings, retention and selections against an obviously correct model in memory.
+//! Random scripts of appends (late ones too), seals, merges, deletions, reopenings, retention and selections against an
+//! obviously correct model in memory.
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
@@ -42,6 +43,11 @@ enum Step {
     Reopen,
     Retention(i64),
     Select(i64, i64),
+    /// How far the clock of the seal is ahead of the newest row.
+    Seal(i64),
+    /// Which matcher, and how long before the oldest clock the range starts and ends.
+    Delete(usize, i64, i64),
+    Clean,
 }
 
 fn value(code: u8) -> f64 {
@@ -84,30 +90,47 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Reopen),
         1 => (0..9000i64).prop_map(Step::Retention),
         2 => (-8000..1000i64, 0..6000i64).prop_map(|(from, len)| Step::Select(from, len)),
+        3 => prop_oneof![Just(0), 0..20_000i64].prop_map(Step::Seal),
+        1 => (0..4usize, 0..9000i64, 0..6000i64).prop_map(|(i, start, end)| Step::Delete(i, start, end)),
+        1 => Just(Step::Clean),
     ]
 }
 
 /// What the store must hold: samples by (source, metric), each with its bits and whether it came at its scrape's time.
+/// What lies before the horizon may be there or not.
 #[derive(Default)]
 struct Model {
     samples: BTreeMap<(usize, usize), BTreeMap<i64, (u64, bool)>>,
     newest: [Option<i64>; 3],
-    horizon: Option<i64>,
-    horizon_kept: Option<i64>,
+    /// The newest scrape since the database was opened.
+    newest_of_all: Option<i64>,
+    window: i64,
+    horizon: i64,
 }
 
 impl Model {
-    fn newest_of(&self, series: (usize, usize)) -> Option<(i64, u64)> {
-        self.samples.get(&series)?.last_key_value().map(|(ts, (bits, _))| (*ts, *bits))
+    fn newest_of(&self, series: (usize, usize)) -> Option<i64> {
+        self.samples.get(&series)?.last_key_value().map(|(ts, _)| *ts)
+    }
+
+    /// From when on late samples are taken.
+    fn late_from(&self) -> i64 {
+        match self.newest_of_all {
+            Some(newest) if self.window > 0 => newest - self.window,
+            _ => i64::MAX,
+        }
     }
 
     fn take(&mut self, series: (usize, usize), sample: (i64, f64), ordinary: bool, counts: &mut Committed) -> bool {
         let (ts, bits) = (sample.0, sample.1.to_bits());
-        match self.newest_of(series) {
-            Some((newest, _)) if newest > ts => counts.out_of_order += 1,
-            Some((newest, stored)) if newest == ts && stored == bits => counts.stored += 1,
-            Some((newest, _)) if newest == ts => counts.duplicate += 1,
-            _ => {
+        if self.newest_of(series).is_some_and(|newest| newest > ts) && ts < self.late_from() {
+            counts.out_of_order += 1;
+            return false;
+        }
+        match self.samples.get(&series).and_then(|samples| samples.get(&ts)) {
+            Some((stored, _)) if *stored == bits => counts.stored += 1,
+            Some(_) => counts.duplicate += 1,
+            None => {
                 counts.stored += 1;
                 self.samples.entry(series).or_default().insert(ts, (bits, ordinary));
                 return true;
@@ -118,14 +141,14 @@ impl Model {
 
     fn commit(&mut self, scrape: &Scrape, ts: i64, own: &BTreeMap<usize, i64>, counts: &mut Committed) {
         let before = self.newest[scrape.source];
-        let horizon = self.horizon.unwrap_or(i64::MIN);
         let mut stored = false;
         let columns = || LAYOUTS[scrape.layout].iter().enumerate().filter(|(i, _)| scrape.present >> i & 1 == 1);
         for (i, &metric) in columns().filter(|(i, _)| !own.contains_key(i)) {
             let sample = (ts, value(scrape.values[i]));
-            if ts < horizon {
+            let late = before.is_some_and(|newest| ts < newest);
+            if ts < self.horizon || (late && ts < self.late_from() && self.late_from() < i64::MAX) {
                 counts.too_old += 1;
-            } else if before.is_some_and(|newest| ts < newest) {
+            } else if late && ts < self.late_from() {
                 counts.out_of_order += 1;
             } else {
                 stored |= self.take((scrape.source, metric), sample, true, counts);
@@ -133,8 +156,8 @@ impl Model {
         }
         for (i, &metric) in columns() {
             let Some(&own_ts) = own.get(&i) else { continue };
-            let floor = horizon.max(before.map_or(ts, |newest| newest.max(ts)) - LATE_MS);
-            if own_ts < floor {
+            let floor = (before.map_or(ts, |newest| newest.max(ts)) - LATE_MS).min(self.late_from());
+            if own_ts < floor.max(self.horizon) {
                 counts.too_old += 1;
             } else {
                 self.take((scrape.source, metric), (own_ts, value(scrape.values[i])), false, counts);
@@ -146,30 +169,31 @@ impl Model {
     }
 
     fn retain(&mut self, now: i64) {
-        let horizon = now - RETENTION_MS;
-        self.horizon = self.horizon.max(Some(horizon));
-        let old = |ts: i64| (ts.div_euclid(BUCKET_MS) + 1) * BUCKET_MS <= horizon;
-        for samples in self.samples.values_mut() {
-            if samples.keys().any(|&ts| old(ts)) {
-                self.horizon_kept = self.horizon;
+        self.horizon = self.horizon.max(now - RETENTION_MS);
+    }
+
+    fn delete(&mut self, matcher: &Matcher, from: i64, to: i64) {
+        for (&(source, metric), samples) in &mut self.samples {
+            if matcher.matches(labels(source, metric).value(&matcher.name)) {
+                samples.retain(|&ts, _| ts < from || ts > to);
             }
-            samples.retain(|&ts, _| !old(ts));
         }
     }
 
+    fn has(&self, wanted: &Labels, ts: i64, bits: u64) -> bool {
+        let pairs = self.samples.iter().filter(|((source, metric), _)| labels(*source, *metric) == *wanted);
+        pairs.into_iter().any(|(_, samples)| samples.get(&ts).is_some_and(|(stored, _)| *stored == bits))
+    }
+
     fn reopen(&mut self) {
-        self.horizon = self.horizon_kept;
-        for (source, newest) in self.newest.iter_mut().enumerate() {
-            let samples = self.samples.iter().filter(|((s, _), _)| *s == source).flat_map(|(_, samples)| samples);
-            *newest = samples.filter(|(_, (_, ordinary))| *ordinary).map(|(ts, _)| *ts).max();
-        }
+        self.newest_of_all = None;
     }
 
     /// The series of a range as a reader sees them; of two pairs with equal labels the first one's samples stay.
     fn select(&self, from: i64, to: i64) -> BTreeMap<Labels, BTreeMap<i64, u64>> {
         let mut found: BTreeMap<Labels, BTreeMap<i64, u64>> = BTreeMap::new();
         for (&(source, metric), samples) in &self.samples {
-            let mut in_range = samples.range(from..=to).peekable();
+            let mut in_range = samples.range(from.min(to)..=to).filter(|(ts, _)| **ts >= from).peekable();
             if in_range.peek().is_some() {
                 let series = found.entry(labels(source, metric)).or_default();
                 for (&ts, &(bits, _)) in in_range {
@@ -194,7 +218,17 @@ struct Harness {
     model: Model,
 }
 
-fn open(dir: &tempfile::TempDir) -> Db {
+/// What is deleted: by the name, by a label of the source, by one that some metrics override, everything.
+fn deletion(i: usize) -> Matcher {
+    match i {
+        0 => Matcher::equal("__name__", "x"),
+        1 => Matcher::equal("job", "a"),
+        2 => Matcher::new(model::MatchOp::NotEqual, "zone", "").unwrap(),
+        _ => Matcher::new(model::MatchOp::Regex, "__name__", ".*").unwrap(),
+    }
+}
+
+fn open(dir: &tempfile::TempDir, window: i64) -> Db {
     let options = Options {
         bucket_ms: BUCKET_MS as u32,
         late_ms: LATE_MS,
@@ -202,15 +236,17 @@ fn open(dir: &tempfile::TempDir) -> Db {
         memory_bytes: 8 << 20,
         ..Options::new(dir.path())
     };
-    Db::open(options, &Registry::new()).unwrap()
+    let db = Db::open(options, &Registry::new()).unwrap();
+    db.set_out_of_order_window(window);
+    db
 }
 
 impl Harness {
-    fn new() -> Self {
+    fn new(window: i64) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let db = open(&dir);
-        let mut harness =
-            Self { db: Some(db), dir, sources: vec![], layouts: vec![], clock: [10_000; 3], model: Model::default() };
+        let db = open(&dir, window);
+        let model = Model { window, horizon: i64::MIN, ..Model::default() };
+        let mut harness = Self { db: Some(db), dir, sources: vec![], layouts: vec![], clock: [10_000; 3], model };
         harness.name_everything();
         harness
     }
@@ -264,12 +300,25 @@ impl Harness {
             })
             .collect();
         assert_eq!(self.db().commit(&rows).unwrap(), expected);
+        self.model.newest_of_all = rows.iter().map(|row| row.ts_ms).max().max(self.model.newest_of_all);
     }
 
     fn select(&self, from: i64, to: i64) {
         let got = read(self.db(), from, to, &[]);
-        let expected = self.model.select(from, to);
-        assert_eq!(got, expected, "{from}..={to}");
+        let expected = self.model.select(from.max(self.model.horizon), to);
+        let kept: BTreeMap<Labels, BTreeMap<i64, u64>> = got
+            .iter()
+            .map(|(labels, samples)| {
+                (labels.clone(), samples.range(self.model.horizon..).map(|(ts, bits)| (*ts, *bits)).collect())
+            })
+            .filter(|(_, samples): &(_, BTreeMap<_, _>)| !samples.is_empty())
+            .collect();
+        assert_eq!(kept, expected, "{from}..={to}");
+        // Of what is older, some may be gone (one of two pairs with equal labels too); nothing else is there.
+        for (labels, samples) in &got {
+            let known = |(ts, bits): (&i64, &u64)| self.model.has(labels, *ts, *bits);
+            assert!(samples.iter().all(known), "{labels}");
+        }
         // Whatever has samples is alive.
         let selection = Selection { start_ms: from, end_ms: to, matchers: &[] };
         let series: BTreeSet<Labels> = self.db().series(&selection, 0).unwrap().into_iter().collect();
@@ -287,9 +336,20 @@ impl Harness {
                 self.db().enforce_retention(now + ahead - 4000).unwrap();
                 self.model.retain(now + ahead - 4000);
             }
+            Step::Seal(ahead) => {
+                self.db().seal(now + ahead).unwrap();
+            }
+            Step::Delete(i, start, end) => {
+                // Where nothing is written any more: what comes in again after a deletion is there again.
+                let settled = self.clock.into_iter().min().unwrap_or(0).min(now - self.model.window) - 3000;
+                let (from, to, matcher) = (settled - start, settled - end, deletion(*i));
+                self.db().delete(std::slice::from_ref(&matcher), from, to).unwrap();
+                self.model.delete(&matcher, from, to);
+            }
+            Step::Clean => self.db().clean_deleted().unwrap(),
             Step::Reopen => {
                 drop(self.db.take());
-                self.db = Some(open(&self.dir));
+                self.db = Some(open(&self.dir, self.model.window));
                 self.model.reopen();
                 self.name_everything();
             }
@@ -320,8 +380,11 @@ fn read(db: &Db, start_ms: i64, end_ms: i64, matchers: &[Matcher]) -> BTreeMap<L
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
-    fn the_store_does_what_the_model_does(steps in prop::collection::vec(step(), 1..60)) {
-        let mut harness = Harness::new();
+    fn the_store_does_what_the_model_does(
+        steps in prop::collection::vec(step(), 1..60),
+        window in prop_oneof![Just(0), 500..4000i64],
+    ) {
+        let mut harness = Harness::new(window);
         for step in &steps {
             harness.run(step);
         }
@@ -333,7 +396,7 @@ proptest! {
 
 #[test]
 fn a_row_goes_in_and_comes_out() {
-    let mut harness = Harness::new();
+    let mut harness = Harness::new(0);
     let scrape =
         Scrape { source: 2, layout: 0, ts_step: 5, values: vec![0, 1, 2, 3, 70, 200], present: 0xff, own: vec![] };
     harness.commit(std::slice::from_ref(&scrape));

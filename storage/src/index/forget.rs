@@ -15,12 +15,12 @@ use super::postings;
 use crate::db::Db;
 use crate::error::Error;
 use crate::limits;
-use crate::rows::reader;
+use crate::read::Reader;
 use crate::schema::{
-    BY_ID, Bucket, Cf, METRIC_LABEL, SOURCE_LABEL, last_id, metric_sources_key, posted_keys, segment_sources_prefix,
+    BY_ID, Cf, METRIC_LABEL, SOURCE_LABEL, last_id, metric_sources_key, posted_keys, segment_sources_prefix,
     source_segments_prefix,
 };
-use crate::store::Store;
+use crate::store::{Store, View};
 
 /// Takes away the postings of segments that these sources no longer have rows of.
 pub(crate) fn unpost(db: &Db, sources: &RoaringBitmap) -> Result<(), Error> {
@@ -29,8 +29,8 @@ pub(crate) fn unpost(db: &Db, sources: &RoaringBitmap) -> Result<(), Error> {
         let source = SourceId(source);
         let _gate = db.index.gate.write().unwrap_or_else(PoisonError::into_inner);
         let posted = segments_of(store, source)?;
-        let written = reader::seen(store, source, Bucket(i64::MIN), Bucket(i64::MAX))?;
-        let live = written.iter().fold(RoaringBitmap::new(), |all, (_, segments)| all | segments);
+        let view = View::new(store);
+        let live = Reader::new(&view, &db.index, i64::MIN..=i64::MAX, &[])?.stored(source)?.segments();
         let dead = &posted - &live;
         if dead.is_empty() {
             continue;

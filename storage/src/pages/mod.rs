@@ -1,3 +1,76 @@
 //! Columns at rest. Drawn in `docs/formats/pages.md`.
 
 pub(crate) mod column;
+pub(crate) mod page;
+pub(crate) mod reader;
+pub(crate) mod timeline;
+
+use model::SourceId;
+use roaring::RoaringBitmap;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::error::Error;
+use crate::index::{Index, postings};
+use crate::limits;
+use crate::schema::{Cf, PARTITIONS, Partition, TIMELINE_NAME, parse_partition_key, timeline_key};
+use crate::store::{Store, View, after_prefix};
+use timeline::Timeline;
+
+/// What pages of a metric name lie under.
+pub(crate) fn name_of(metric_name: &str) -> u32 {
+    (xxh3_64(metric_name.as_bytes()) as u32).max(TIMELINE_NAME + 1)
+}
+
+/// What metrics lie under in pages, and these metrics, ascending, each with its index among the wanted.
+pub(crate) type Named = (u32, Vec<(u32, usize)>);
+
+/// Metrics by what they lie under in pages, ascending, each with its index among those given (which ascend).
+pub(crate) fn by_name(store: &Store, index: &Index, metrics: &[u32]) -> Result<Vec<Named>, Error> {
+    let mut named = Vec::with_capacity(metrics.len());
+    for (i, &metric) in metrics.iter().enumerate() {
+        if let Some(labels) = index.metric_labels(store, metric)? {
+            named.push((name_of(labels.name()), metric, i));
+        }
+    }
+    named.sort_unstable();
+    let groups = named.chunk_by(|a, b| a.0 == b.0);
+    Ok(groups.map(|group| (group[0].0, group.iter().map(|&(_, metric, i)| (metric, i)).collect())).collect())
+}
+
+/// All partitions, each with the sources that have, or had, pages in it; by start.
+pub(crate) fn partitions(view: &View<'_>) -> Result<Vec<(Partition, RoaringBitmap)>, Error> {
+    let mut found = Vec::new();
+    let mut iter = view.iter(Cf::Postings, &PARTITIONS, &after_prefix(&PARTITIONS));
+    iter.seek_to_first();
+    while let Some((key, value)) = iter.item() {
+        match parse_partition_key(key) {
+            Some(partition) => found.push((partition, postings::decode_or_report(view.store, key, value))),
+            None => view.store.corrupt(Cf::Postings, key, "not a partition"),
+        }
+        iter.next();
+    }
+    iter.status().map_err(Error::read)?;
+    Ok(found)
+}
+
+/// The timeline of a source in a partition.
+pub(crate) fn timeline_of(view: &View<'_>, partition: Partition, source: SourceId) -> Result<Option<Timeline>, Error> {
+    let key = timeline_key(partition, source);
+    let Some(bytes) = view.get(Cf::Pages, key)? else { return Ok(None) };
+    let timeline = Timeline::parse(&bytes, partition, source);
+    Ok(timeline.map_err(|reason| view.store.corrupt(Cf::Pages, &key, reason)).ok())
+}
+
+/// The time of the newest row that pages hold of a source.
+pub(crate) fn newest_of(view: &View<'_>, source: SourceId) -> Result<Option<i64>, Error> {
+    let having = partitions(view)?.into_iter().rev().filter(|(_, sources)| sources.contains(source.0));
+    let mut newest = None;
+    for (partition, _) in having.take(limits::NEWEST_BUCKETS) {
+        let timeline = timeline_of(view, partition, source)?;
+        newest = newest.max(timeline.and_then(|timeline| timeline.timestamps.last().copied()));
+        if newest.is_some() && partition.buckets == 1 {
+            break;
+        }
+    }
+    Ok(newest)
+}

@@ -1,8 +1,10 @@
 //! Rows: one scrape under one key. `codec` lays a row out, `lane` packs 64 columns of it, `frame` is what rows are coded
-//! against, `writer` takes rows in, `state` is what a source's next row depends on, `reader` scans.
+//! against, `writer` takes rows in, `state` is what a source's next row depends on, `reader` scans, `taker` turns
+//! rows into columns.
 
 pub(crate) mod codec;
 pub(crate) mod lane;
 pub(crate) mod reader;
 pub(crate) mod state;
+pub(crate) mod taker;
 pub(crate) mod writer;

@@ -2,28 +2,25 @@
 //!
 //! Invariant: what does not pass its checksum is reported and passed over; a broken frame hides its segment and bucket.
 
-use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
 use model::SourceId;
 use roaring::RoaringBitmap;
 use rocksdb::DBRawIterator;
 
-use super::codec::{Corrupt, OWN_TIMES, RowView};
-use super::lane::{LANE, bits};
+use super::codec::{Corrupt, ORDINARY, RowView};
 use super::state::Frame;
 use crate::error::Error;
-use crate::index::Index;
 use crate::index::postings;
 use crate::schema::{Bucket, Cf, RowKey, parse_seen_key, seen_key, slot_of};
-use crate::store::Store;
+use crate::store::{Store, View};
 
 /// Called with the frame, the time and the row.
 pub(crate) type EachRow<'f> = dyn FnMut(&Frame, i64, &RowView<'_>) -> Result<(), Corrupt> + 'f;
 
 /// The buckets from `from` to `to` in which a source wrote, each with the segments it wrote, ascending.
 pub(crate) fn seen(
-    store: &Store,
+    view: &View<'_>,
     source: SourceId,
     from: Bucket,
     to: Bucket,
@@ -31,7 +28,8 @@ pub(crate) fn seen(
     let mut found = Vec::new();
     let mut end = seen_key(source, to).to_vec();
     end.push(0);
-    let mut iter = store.iter(Cf::Postings, &seen_key(source, from), &end);
+    let store = view.store;
+    let mut iter = view.iter(Cf::Postings, &seen_key(source, from), &end);
     iter.seek_to_first();
     while let Some((key, value)) = iter.item() {
         match parse_seen_key(key) {
@@ -45,16 +43,11 @@ pub(crate) fn seen(
 }
 
 /// An iterator over the rows of the buckets from `from` to `to`.
-pub(crate) fn rows_iter(store: &Store, from: Bucket, to: Bucket) -> DBRawIterator<'_> {
+pub(crate) fn rows_iter<'v>(view: &'v View<'_>, from: Bucket, to: Bucket) -> DBRawIterator<'v> {
     let start = RowKey::frame(from, SourceId(0), 0).bytes();
     // Past every key of the last bucket: the next byte string after its eight bytes.
     let end = crate::store::after_prefix(&to.bytes());
-    let mut options = rocksdb::ReadOptions::default();
-    options.set_iterate_lower_bound(start);
-    if !end.is_empty() {
-        options.set_iterate_upper_bound(end);
-    }
-    store.db.raw_iterator_cf_opt(store.cf(Cf::Rows), options)
+    view.iter(Cf::Rows, &start, &end)
 }
 
 /// Calls `each` with the rows of the segment that `place` names whose times lie in `range`, ascending.
@@ -105,46 +98,24 @@ pub(crate) fn scan_segment(
     iter.status().map_err(Error::read)
 }
 
-/// What a source holds of `wanted` metrics (all when `None`) in a range: the newest time and its bits, by metric.
-/// `only_own` looks at rows with own times alone.
-pub(crate) fn newest_in(
-    (store, index): (&Store, &Index),
-    source: SourceId,
+/// Adds to `times` the times of the rows with times of their scrape of a segment.
+pub(crate) fn times_of(
+    iter: &mut DBRawIterator<'_>,
+    place: RowKey,
     range: &RangeInclusive<i64>,
-    wanted: Option<&RoaringBitmap>,
-    only_own: bool,
-) -> Result<HashMap<u32, (i64, u64)>, Error> {
-    let (from, to) = (Bucket::of(*range.start(), store.bucket_ms), Bucket::of(*range.end(), store.bucket_ms));
-    let mut iter = rows_iter(store, from, to);
-    let mut newest: HashMap<u32, (i64, u64)> = HashMap::new();
-    for (bucket, segments) in seen(store, source, from, to)? {
-        for segment in segments {
-            let Some(metrics) = index.segment_metrics(store, segment)? else { continue };
-            if wanted.is_some_and(|wanted| !metrics.iter().any(|&m| wanted.contains(m))) {
-                continue;
-            }
-            let place = RowKey::frame(bucket, source, segment);
-            scan_segment(store, &mut iter, place, range, &mut |frame, ts, row| {
-                if only_own && row.flags & OWN_TIMES == 0 {
-                    return Ok(());
-                }
-                let (values, present) = row.decode_all(&frame.values)?;
-                for (lane, &word) in present.iter().enumerate() {
-                    for column in bits(word).map(|bit| lane * LANE + bit) {
-                        let Some(&metric) = metrics.get(column) else {
-                            return Err(Corrupt::Shape("more columns than its layout"));
-                        };
-                        if wanted.is_none_or(|wanted| wanted.contains(metric)) {
-                            let slot = newest.entry(metric).or_insert((ts, values[column].to_bits()));
-                            if slot.0 < ts {
-                                *slot = (ts, values[column].to_bits());
-                            }
-                        }
-                    }
-                }
-                Ok(())
-            })?;
+    times: &mut Vec<i64>,
+) -> Result<(), Error> {
+    iter.seek(place.at(*range.start()).bytes());
+    while let Some((bytes, value)) = iter.item() {
+        let Some(key) =
+            RowKey::parse(bytes).filter(|key| bytes[..16] == place.bytes()[..16] && key.ts_ms() <= *range.end())
+        else {
+            break;
+        };
+        if key.slot != 0 && range.contains(&key.ts_ms()) && value.first().is_some_and(|flags| flags & ORDINARY != 0) {
+            times.push(key.ts_ms());
         }
+        iter.next();
     }
-    Ok(newest)
+    iter.status().map_err(Error::read)
 }

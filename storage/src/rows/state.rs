@@ -3,7 +3,7 @@
 //! Invariant: nothing here is needed to read, and all of it is found again in the store when a source is first heard
 //! after a start.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
 use model::SourceId;
@@ -14,8 +14,10 @@ use crate::cache::lock;
 use crate::error::Error;
 use crate::index::Index;
 use crate::limits;
+use crate::pages;
+use crate::read;
 use crate::schema::{Bucket, Cf, RowKey};
-use crate::store::Store;
+use crate::store::{Store, View};
 
 /// The base values of a segment in a bucket.
 #[derive(Debug)]
@@ -45,6 +47,8 @@ pub(crate) struct SourceState {
     pub(crate) frames: BTreeMap<(Bucket, u32), Arc<Frame>>,
     /// The newest sample, by metric, of series that came with own times: time and bits.
     pub(crate) own: HashMap<u32, (i64, u64)>,
+    /// Buckets written since a seal last looked.
+    pub(crate) touched: BTreeSet<Bucket>,
     /// Samples of the latest row.
     pub(crate) series: i64,
     /// Rounds of housekeeping since the last row.
@@ -57,19 +61,22 @@ impl SourceState {
         if self.loaded {
             return Ok(());
         }
-        self.newest = newest_ordinary(store, source)?;
-        let from = self.newest.unwrap_or(i64::MIN);
-        self.own = reader::newest_in((store, index), source, &(from..=i64::MAX), None, true)?;
+        let view = View::new(store);
+        self.newest = newest_ordinary(&view, source)?.max(pages::newest_of(&view, source)?);
+        // Whatever lies beyond the newest row came with a time of its own.
+        let from = self.newest.map_or(i64::MIN, |newest| newest.saturating_add(1));
+        self.own = read::newest((store, index), source, from..=i64::MAX, None)?;
         self.loaded = true;
         Ok(())
     }
 }
 
-fn newest_ordinary(store: &Store, source: SourceId) -> Result<Option<i64>, Error> {
-    let buckets = reader::seen(store, source, Bucket(i64::MIN), Bucket(i64::MAX))?;
+fn newest_ordinary(view: &View<'_>, source: SourceId) -> Result<Option<i64>, Error> {
+    let store = view.store;
+    let buckets = reader::seen(view, source, Bucket(i64::MIN), Bucket(i64::MAX))?;
     for (bucket, segments) in buckets.into_iter().rev().take(limits::NEWEST_BUCKETS) {
         let mut newest = None;
-        let mut iter = reader::rows_iter(store, bucket, bucket);
+        let mut iter = reader::rows_iter(view, bucket, bucket);
         for segment in segments {
             let place = RowKey::frame(bucket, source, segment);
             iter.seek_for_prev(RowKey { slot: u32::MAX, ..place }.bytes());

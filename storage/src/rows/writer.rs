@@ -3,19 +3,19 @@
 //!
 //! Invariant: the state of a source changes only after the write that it describes succeeded.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use model::{Committed, Layout, Row};
-use roaring::RoaringBitmap;
 use rocksdb::WriteBatch;
 
 use super::codec::{self, Columns, FRAME, ORDINARY, OWN_TIMES, RowView};
 use super::lane::{LANE, bits};
-use super::reader;
 use super::state::{Frame, SourceState};
 use crate::error::Error;
 use crate::index::{Index, postings};
+use crate::read;
 use crate::schema::{Bucket, Cf, RowKey, bucket_key, metric_sources_key, posted_keys, seen_key};
 use crate::store::Store;
 
@@ -26,6 +26,14 @@ pub(crate) struct Window {
     pub(crate) horizon_ms: i64,
     /// How far a sample with its own time may lie before the newest of its source.
     pub(crate) late_ms: i64,
+    /// What lies before something stored is taken from here on; `i64::MAX` when never.
+    pub(crate) out_of_order_from_ms: i64,
+}
+
+impl Window {
+    fn takes_late(&self, ts_ms: i64) -> bool {
+        ts_ms >= self.out_of_order_from_ms
+    }
 }
 
 /// One row on its way into a batch.
@@ -38,6 +46,10 @@ pub(crate) struct Pending<'a> {
     frames: BTreeMap<(Bucket, u32), Arc<Frame>>,
     own: HashMap<u32, (i64, u64)>,
     stored_ordinary: bool,
+    late: u64,
+    touched: BTreeSet<Bucket>,
+    /// Buckets whose rows were sealed: what is left of them makes room first.
+    reopened: BTreeSet<Bucket>,
     pub(crate) committed: Committed,
 }
 
@@ -48,6 +60,9 @@ pub(crate) struct Done {
     own: HashMap<u32, (i64, u64)>,
     newest: Option<i64>,
     series: i64,
+    late: u64,
+    touched: BTreeSet<Bucket>,
+    reopened: u64,
 }
 
 /// Columns of one segment that go into one row: presence words and where their times come from.
@@ -100,14 +115,16 @@ impl<'a> Pending<'a> {
         batch: &mut WriteBatch,
     ) -> Result<(Done, Committed), Error> {
         let (frames, own, committed) = (BTreeMap::new(), HashMap::new(), Committed::default());
-        let mut pending = Self { store, index, row, state, window, frames, own, stored_ordinary: false, committed };
+        let (touched, reopened) = (BTreeSet::new(), BTreeSet::new());
+        let (stored_ordinary, late) = (false, 0);
+        let mut pending =
+            Self { store, index, row, state, window, frames, own, stored_ordinary, late, touched, reopened, committed };
         let mut targets = pending.ordinary()?;
         if !row.own_times.is_empty() {
             pending.own_times(&mut targets)?;
         }
         // Rows at or before something already stored may share a key with it.
-        let own_newest = state.own.values().map(|&(ts, _)| ts).max();
-        let shared_until = state.newest.max(own_newest);
+        let shared_until = pending.stored_until();
         for (&(segment, ts), target) in &targets {
             let may_exist = target.flags & OWN_TIMES != 0 || shared_until.is_some_and(|until| ts <= until);
             pending.put((segment, ts), target, may_exist, batch)?;
@@ -115,7 +132,14 @@ impl<'a> Pending<'a> {
         pending.mark_frames(batch)?;
         let newest = if pending.stored_ordinary { state.newest.max(Some(row.ts_ms)) } else { state.newest };
         let series = i64::from(count(row.present));
-        Ok((Done { frames: pending.frames, own: pending.own, newest, series }, pending.committed))
+        let Self { frames, own, touched, late, committed, .. } = pending;
+        let reopened = pending.reopened.len() as u64;
+        Ok((Done { frames, own, newest, series, late, touched, reopened }, committed))
+    }
+
+    /// The newest time of anything stored of the source.
+    fn stored_until(&self) -> Option<i64> {
+        self.state.newest.max(self.state.own.values().map(|&(ts, _)| ts).max())
     }
 
     fn metric(&self, column: usize) -> u32 {
@@ -146,28 +170,35 @@ impl<'a> Pending<'a> {
             self.committed.too_old += n;
             return Ok(targets);
         }
-        if self.state.newest.is_some_and(|newest| row.ts_ms < newest) {
-            self.committed.out_of_order += n;
+        let late = self.state.newest.is_some_and(|newest| row.ts_ms < newest);
+        if late && !self.window.takes_late(row.ts_ms) {
+            let bounded = self.window.out_of_order_from_ms < i64::MAX;
+            *(if bounded { &mut self.committed.too_old } else { &mut self.committed.out_of_order }) += n;
             return Ok(targets);
         }
         let state = self.state;
         if !state.own.is_empty() {
             self.refuse_known(&mut present, &state.own);
         }
-        if state.newest == Some(row.ts_ms) {
+        if self.stored_until().is_some_and(|until| row.ts_ms <= until) {
+            let mut metrics: Vec<u32> = columns_of(&present).map(|column| self.metric(column)).collect();
+            metrics.sort_unstable();
             let parts = (self.store, self.index);
-            let stored = reader::newest_in(parts, row.source, &(row.ts_ms..=row.ts_ms), None, false)?;
+            let stored = read::newest(parts, row.source, row.ts_ms..=row.ts_ms, Some(&metrics))?;
             self.refuse_known(&mut present, &stored);
         }
         if !state.own.is_empty() {
             for column in columns_of(&present) {
                 let metric = self.metric(column);
-                if state.own.contains_key(&metric) {
+                if state.own.get(&metric).is_some_and(|(newest, _)| *newest < row.ts_ms) {
                     self.own.insert(metric, (row.ts_ms, self.bits_of(column)));
                 }
             }
         }
         self.committed.stored += count(&present);
+        if late {
+            self.late += u64::from(count(&present));
+        }
         for (segment, words) in present.chunks(SEGMENT_LANES).enumerate() {
             if words.iter().any(|&word| word != 0) {
                 let mut target = Target { flags: ORDINARY, ..Target::default() };
@@ -194,7 +225,7 @@ impl<'a> Pending<'a> {
 
     /// Is a sample at `ts` refused, or already there, when its series' newest is `known`? Counts it when so.
     fn refuse(&mut self, ts: i64, value: u64, known: (i64, u64)) -> bool {
-        if known.0 < ts {
+        if known.0 < ts || (known.0 > ts && self.window.takes_late(ts)) {
             return false;
         }
         if known.0 > ts {
@@ -211,27 +242,43 @@ impl<'a> Pending<'a> {
     fn own_times(&mut self, targets: &mut Targets) -> Result<(), Error> {
         let row = self.row;
         let newest = self.state.newest.map_or(row.ts_ms, |newest| newest.max(row.ts_ms));
-        let floor = self.window.horizon_ms.max(newest.saturating_sub(self.window.late_ms));
+        let floor = newest.saturating_sub(self.window.late_ms).min(self.window.out_of_order_from_ms);
+        let floor = self.window.horizon_ms.max(floor);
         let (new, old): (Vec<_>, Vec<_>) = row.own_times.iter().partition(|(_, ts)| *ts >= floor);
         self.committed.too_old += u32::try_from(old.len()).unwrap_or(u32::MAX);
         let unknown = |&&(column, _): &&(u32, i64)| !self.state.own.contains_key(&self.metric(column as usize));
-        let wanted: RoaringBitmap =
+        let mut wanted: Vec<u32> =
             new.iter().filter(|own| unknown(own)).map(|own| self.metric(own.0 as usize)).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
         let mut known = HashMap::new();
         if let Some(from) = new.iter().filter(|own| unknown(own)).map(|own| own.1).min() {
-            let parts = (self.store, self.index);
-            known = reader::newest_in(parts, row.source, &(from..=i64::MAX), Some(&wanted), false)?;
+            known = read::newest((self.store, self.index), row.source, from..=i64::MAX, Some(&wanted))?;
         }
         for (column, ts) in new {
             let (metric, value) = (self.metric(column as usize), self.bits_of(column as usize));
             let last = self.own.get(&metric).or_else(|| self.state.own.get(&metric)).or_else(|| known.get(&metric));
-            if let Some(&last) = last
+            let last = last.copied();
+            if let Some(last) = last
                 && self.refuse(ts, value, last)
             {
                 self.own.insert(metric, last);
                 continue;
             }
-            self.own.insert(metric, (ts, value));
+            match last {
+                Some(last) if last.0 > ts => {
+                    self.own.insert(metric, last);
+                    let parts = (self.store, self.index);
+                    let there = read::newest(parts, row.source, ts..=ts, Some(&[metric]))?;
+                    if there.get(&metric).is_some_and(|&there| self.refuse(ts, value, there)) {
+                        continue;
+                    }
+                    self.late += 1;
+                }
+                _ => {
+                    self.own.insert(metric, (ts, value));
+                }
+            }
             self.committed.stored += 1;
             let (segment, column) = (column as usize / SEGMENT, column as usize % SEGMENT);
             let target = targets.entry((segment, ts)).or_default();
@@ -252,6 +299,7 @@ impl<'a> Pending<'a> {
         let place =
             RowKey::frame(Bucket::of(ts, self.store.bucket_ms), self.row.source, self.row.layout.segments[segment]);
         let frame = self.frame(segment, place, batch)?;
+        self.touched.insert(place.bucket);
         let key = place.at(ts);
         let seed = key.seed() ^ u64::from(frame.tag);
         let start = segment * SEGMENT;
@@ -290,7 +338,8 @@ impl<'a> Pending<'a> {
         }
         let start = segment * SEGMENT;
         let end = (start + SEGMENT).min(self.row.values.len());
-        let stored = match self.store.get(Cf::Rows, place.bytes())? {
+        let held = if self.is_sealed(place.bucket, batch)? { None } else { self.store.get(Cf::Rows, place.bytes())? };
+        let stored = match held {
             None => None,
             Some(bytes) => match Frame::parse(&bytes, place.seed()) {
                 Ok(frame) if frame.values.len() == end - start => Some(frame),
@@ -318,6 +367,26 @@ impl<'a> Pending<'a> {
         let frame = Arc::new(frame);
         self.frames.insert(id, Arc::clone(&frame));
         Ok(frame)
+    }
+
+    /// Are the rows that the source may have in a bucket sealed, and only waiting to be dropped? Then they go now: rows
+    /// coded against other frames would lie among them.
+    fn is_sealed(&mut self, bucket: Bucket, batch: &mut WriteBatch) -> Result<bool, Error> {
+        let (store, source) = (self.store, self.row.source);
+        if self.reopened.contains(&bucket) {
+            return Ok(true);
+        }
+        let until = store.sealed_until_ms.load(Ordering::Acquire);
+        if bucket.end_ms(store.bucket_ms) > until || store.has(Cf::Postings, seen_key(source, bucket))? {
+            return Ok(false);
+        }
+        let from = RowKey::frame(bucket, source, 0);
+        let last = RowKey { segment: u32::MAX, slot: u32::MAX, ..from };
+        let mut end = last.bytes().to_vec();
+        end.push(0);
+        batch.delete_range_cf(store.cf(Cf::Rows), &from.bytes()[..], &end[..]);
+        self.reopened.insert(bucket);
+        Ok(true)
     }
 
     /// Marks the segments that are new in their bucket as seen, and posts those that are new for the source.
@@ -352,7 +421,11 @@ impl<'a> Pending<'a> {
 
 impl Done {
     /// Brings the state up to what is stored now; returns by how much the number of series grew.
-    pub(crate) fn apply(self, state: &mut SourceState, window: Window, bucket_ms: u32) -> i64 {
+    pub(crate) fn apply(self, state: &mut SourceState, window: Window, store: &Store) -> i64 {
+        let bucket_ms = store.bucket_ms;
+        store.late_frames.fetch_add(self.reopened, Ordering::AcqRel);
+        store.metrics.late_samples.inc_by(self.late);
+        state.touched.extend(self.touched);
         state.newest = self.newest;
         state.own.extend(self.own);
         state.frames.extend(self.frames);

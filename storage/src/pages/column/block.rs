@@ -2,7 +2,7 @@
 
 use super::ints::{unzigzag, zigzag};
 use super::pack::{BLOCK, WIDTH_MAX, pack, unpack};
-use super::varint;
+use crate::varint;
 
 /// In the head of a block: patches follow its codes.
 const PATCHED: u8 = 0x40;

@@ -3,7 +3,8 @@
 use super::form::Form;
 use super::pack::BLOCK;
 use super::plan::Plan;
-use super::{FACTORED, PLAIN, block, varint};
+use super::{FACTORED, PLAIN, block};
+use crate::varint;
 
 /// Appends a column of integers, at least two and not all equal; leaves their differences in their place.
 pub(super) fn encode(ints: &mut [i64], form: Form, out: &mut Vec<u8>) {

@@ -8,11 +8,11 @@ mod form;
 mod ints;
 mod pack;
 mod plan;
-mod varint;
 
 use form::Form;
 
 use crate::rows::codec::Corrupt;
+use crate::varint;
 
 /// High bits of the first byte: the value of all, ...
 const CONSTANT: u8 = 0x00;
@@ -43,7 +43,6 @@ const ODD_OTHER: u8 = ODD.len() as u8;
 const PROBES: usize = 8;
 
 /// Appends a column. `values` are the samples that exist, in time order.
-#[allow(dead_code, reason = "its caller is the page")]
 pub(crate) fn encode(values: &[f64], out: &mut Vec<u8>) {
     let Some((first, rest)) = values.split_first() else { return };
     if rest.iter().all(|value| value.to_bits() == first.to_bits()) {
@@ -207,7 +206,6 @@ fn probe(values: &[f64]) -> Form {
 }
 
 /// Appends the `count` values of a column to `out`; `bytes` is all that `encode` wrote.
-#[allow(dead_code, reason = "its caller is the page")]
 pub(crate) fn decode(bytes: &[u8], count: usize, out: &mut Vec<f64>) -> Result<(), Corrupt> {
     let start = out.len();
     let decoded = match bytes.split_first() {

@@ -1,0 +1,229 @@
+//! Wanted columns out of pages: one source in one partition at a time.
+//!
+//! Invariant: what does not pass its checksum is reported and passed over; a broken timeline hides its source and partition.
+
+use std::ops::{Range, RangeInclusive};
+
+use model::SourceId;
+use roaring::RoaringBitmap;
+use rocksdb::DBRawIterator;
+
+use super::Named;
+use super::page::{self, ColumnView, Times};
+use super::timeline::Timeline;
+use crate::error::Error;
+use crate::limits;
+use crate::read::run::{Cells, Run, RunColumn, mark};
+use crate::rows::codec::Corrupt;
+use crate::schema::{Cf, PageGroup, Partition};
+use crate::store::{View, after_prefix};
+
+/// Takes a column and its index among the wanted.
+type EachColumn<'f> = dyn FnMut(&ColumnView<'_>, usize) -> Result<(), Corrupt> + 'f;
+
+/// The metrics of one name that are wanted, each with its index; ascending.
+type WantedOfName = [(u32, usize)];
+
+/// Goes over the pages of a range; fastest when sources are asked for in their order.
+pub(crate) struct PageReader<'v> {
+    view: &'v View<'v>,
+    /// Those of the range.
+    partitions: Vec<(Partition, RoaringBitmap)>,
+    cursors: Vec<Option<Cursor<'v>>>,
+}
+
+struct Cursor<'v> {
+    iter: DBRawIterator<'v>,
+    /// The group that was read last, all of it.
+    last: Option<PageGroup>,
+}
+
+/// What is wanted of the columns of a partition, and what of their times.
+struct Clip {
+    /// Times on the timeline.
+    line: usize,
+    /// The wanted of these.
+    places: Range<usize>,
+    start_ms: i64,
+    range: RangeInclusive<i64>,
+}
+
+impl<'v> PageReader<'v> {
+    pub(crate) fn new(view: &'v View<'v>, range: &RangeInclusive<i64>) -> Result<Self, Error> {
+        let bucket_ms = view.store.bucket_ms;
+        let mut partitions = super::partitions(view)?;
+        partitions
+            .retain(|(partition, _)| partition.start.0 <= *range.end() && partition.end_ms(bucket_ms) > *range.start());
+        let cursors = partitions.iter().take(limits::PAGE_ITERATORS).map(|_| None).collect();
+        Ok(Self { view, partitions, cursors })
+    }
+
+    /// The timelines of a source.
+    pub(crate) fn timelines(&self, source: SourceId) -> Result<Vec<(Partition, Timeline)>, Error> {
+        let mut found = Vec::new();
+        for (partition, _) in self.partitions.iter().filter(|(_, sources)| sources.contains(source.0)) {
+            if let Some(timeline) = super::timeline_of(self.view, *partition, source)? {
+                found.push((*partition, timeline));
+            }
+        }
+        Ok(found)
+    }
+
+    /// The wanted columns of a source in a partition, over the times in `range`. Samples with times of their own
+    /// become cells.
+    pub(crate) fn run(
+        &mut self,
+        (partition, source): (Partition, SourceId),
+        timeline: &Timeline,
+        (names, range): (&[Named], &RangeInclusive<i64>),
+        cells: &mut Cells,
+    ) -> Result<Run, Error> {
+        let times = &timeline.timestamps;
+        let from = times.partition_point(|ts| ts < range.start());
+        let to = times.partition_point(|ts| ts <= range.end()).max(from);
+        let mut run = Run { timestamps: times[from..to].to_vec(), columns: Vec::new() };
+        let clip = Clip { line: times.len(), places: from..to, start_ms: partition.start.0, range: range.clone() };
+        let cursor = self.cursor(partition);
+        let view = cursor.0;
+        for (name, wanted) in names {
+            let group = PageGroup { partition, name: *name, source, generation: timeline.generation };
+            cursor.1.group(view, &group, wanted, &mut |column, wanted| clip.take(column, wanted, &mut run, cells))?;
+        }
+        Ok(run)
+    }
+
+    fn cursor(&mut self, partition: Partition) -> (&'v View<'v>, &mut Cursor<'v>) {
+        let place = self.partitions.iter().position(|(one, _)| *one == partition).unwrap_or(0);
+        let place = place % self.cursors.len().max(1);
+        let shared = self.partitions.len() > self.cursors.len();
+        let view = self.view;
+        let cursor = self.cursors[place].get_or_insert_with(|| {
+            // A cursor on partitions of its own need not look at the others.
+            let (from, to) = if shared {
+                (Vec::new(), Vec::new())
+            } else {
+                (partition.bytes().to_vec(), after_prefix(&partition.bytes()))
+            };
+            Cursor { iter: view.iter(Cf::Pages, &from, &to), last: None }
+        });
+        (view, cursor)
+    }
+}
+
+impl Cursor<'_> {
+    /// Is the iterator on a page of the group? Then the metric of the page's first column.
+    fn on(&self, group: &PageGroup) -> Option<u32> {
+        let (here, first) = PageGroup::parse(self.iter.key()?)?;
+        (here == *group).then_some(first)
+    }
+
+    /// Calls `each` with the wanted columns of a group of pages.
+    fn group(
+        &mut self,
+        view: &View<'_>,
+        group: &PageGroup,
+        wanted: &WantedOfName,
+        each: &mut EachColumn<'_>,
+    ) -> Result<(), Error> {
+        // After the pages of one source those of the next often follow; they are then the first of their group.
+        let follows = self.last.is_some_and(|last| last < *group) && self.on(group).is_some();
+        if !follows {
+            self.iter.seek(group.key(0));
+        }
+        self.last = Some(*group);
+        let mut left = wanted;
+        while let (Some(first), Some(&(metric, _))) = (self.on(group), left.first()) {
+            if metric < first {
+                left = &left[left.partition_point(|&(metric, _)| metric < first)..];
+                continue;
+            }
+            if let Some(bytes) = self.iter.value() {
+                left = take_page(view, bytes, group, first, (left, each));
+            }
+            self.iter.next();
+            // Many pages, few wanted: leap to the one that may hold the next.
+            if let (Some(first), Some(&(metric, _))) = (self.on(group), left.first())
+                && left.len() < limits::PAGE_LEAP
+                && first < metric
+            {
+                self.iter.seek_for_prev(group.key(metric));
+            }
+        }
+        // The next group starts after the last page of this one.
+        if left.is_empty() && self.on(group).is_some() {
+            self.last = None;
+        }
+        self.iter.status().map_err(Error::read)
+    }
+}
+
+/// Hands out the wanted columns of a page; returns what later pages may hold.
+fn take_page<'w>(
+    view: &View<'_>,
+    bytes: &[u8],
+    group: &PageGroup,
+    first: u32,
+    (wanted, each): (&'w WantedOfName, &mut EachColumn<'_>),
+) -> &'w WantedOfName {
+    let mut columns = Vec::new();
+    let taken = page::parse(bytes, group, first, &mut columns).and_then(|()| {
+        let mut left = wanted;
+        for column in &columns {
+            left = &left[left.partition_point(|&(metric, _)| metric < column.metric)..];
+            match left.first() {
+                Some(&(metric, wanted)) if metric == column.metric => each(column, wanted)?,
+                Some(_) => {}
+                None => break,
+            }
+        }
+        let last = columns.last().map_or(first, |column| column.metric);
+        Ok(&wanted[wanted.partition_point(|&(metric, _)| metric <= last)..])
+    });
+    taken.unwrap_or_else(|reason| {
+        view.store.corrupt(Cf::Pages, &group.key(first), reason);
+        &wanted[wanted.partition_point(|&(metric, _)| metric <= first)..]
+    })
+}
+
+impl Clip {
+    fn take(&self, column: &ColumnView<'_>, wanted: usize, run: &mut Run, cells: &mut Cells) -> Result<(), Corrupt> {
+        let mut values = Vec::new();
+        let n = self.places.len();
+        match column.decode(self.line, self.start_ms, &mut values)? {
+            Times::Span(span) => {
+                let (from, to) = (span.start.max(self.places.start), span.end.min(self.places.end));
+                if from >= to {
+                    return Ok(());
+                }
+                let mut present = vec![0; n.div_ceil(64)];
+                let place = from - self.places.start;
+                mark(&mut present, place..place + (to - from), true);
+                let values = if n == values.len() && to - from == n {
+                    values
+                } else {
+                    let mut clipped = vec![0.0; n];
+                    clipped[place..place + (to - from)].copy_from_slice(&values[from - span.start..to - span.start]);
+                    clipped
+                };
+                run.columns.push(RunColumn { wanted, values, present });
+            }
+            Times::Places(places) => {
+                let mut sparse = RunColumn { wanted, values: vec![0.0; n], present: vec![0; n.div_ceil(64)] };
+                for (place, value) in places.into_iter().zip(values) {
+                    if self.places.contains(&place) {
+                        let place = place - self.places.start;
+                        sparse.values[place] = value;
+                        sparse.present[place / 64] |= 1 << (place % 64);
+                    }
+                }
+                run.columns.push(sparse);
+            }
+            Times::Own(times) => {
+                let own = times.into_iter().zip(values).filter(|(ts, _)| self.range.contains(ts));
+                let cells = cells.entry(wanted).or_default();
+                cells.extend(own);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,185 @@
+//! Rows and pages of one source into columns. The step *read* of the query path; sealing reads the same way.
+//!
+//! Rows at the time of their scrape and columns of pages become runs, which are laid on one common line of time. Samples
+//! with their own times are kept as cells, and series that have any leave the line unless their times all lie on it.
+
+pub(crate) mod line;
+pub(crate) mod run;
+
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+
+use model::SourceId;
+use roaring::RoaringBitmap;
+use rocksdb::DBRawIterator;
+
+use crate::deletes::Deleted;
+use crate::error::Error;
+use crate::index::Index;
+use crate::pages::reader::PageReader;
+use crate::pages::timeline::Timeline;
+use crate::pages::{Named, by_name};
+use crate::rows::reader;
+use crate::rows::taker::{Taker, Wanted, wanted};
+use crate::schema::{Bucket, Partition, RowKey};
+use crate::store::{Store, View};
+use line::Gathered;
+
+/// What is stored of one source in the range of a reader.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub(crate) source: SourceId,
+    /// Buckets with rows, and the segments written in each.
+    pub(crate) buckets: Vec<(Bucket, RoaringBitmap)>,
+    /// Partitions with pages.
+    pub(crate) timelines: Vec<(Partition, Timeline)>,
+}
+
+impl Stored {
+    /// All segments that its rows or pages are of.
+    pub(crate) fn segments(&self) -> RoaringBitmap {
+        let rows = self.buckets.iter().map(|(_, segments)| segments);
+        rows.chain(self.timelines.iter().map(|(_, timeline)| &timeline.segments))
+            .fold(RoaringBitmap::new(), |all, segments| all | segments)
+    }
+}
+
+/// Reads sources one after another; what it learns about metrics serves the next source with the same.
+pub(crate) struct Reader<'v> {
+    view: &'v View<'v>,
+    index: &'v Index,
+    rows: DBRawIterator<'v>,
+    pages: PageReader<'v>,
+    range: RangeInclusive<i64>,
+    deleted: &'v [Deleted],
+    metrics: Vec<u32>,
+    plans: HashMap<u32, Wanted>,
+    /// The wanted by the name they lie under in pages.
+    names: Vec<Named>,
+    /// Rows of the last run: the next one is likely as long.
+    rows_hint: usize,
+}
+
+impl<'v> Reader<'v> {
+    /// A reader of a range of time, without what was deleted.
+    pub(crate) fn new(
+        view: &'v View<'v>,
+        index: &'v Index,
+        range: RangeInclusive<i64>,
+        deleted: &'v [Deleted],
+    ) -> Result<Self, Error> {
+        let bucket_ms = view.store.bucket_ms;
+        let rows = reader::rows_iter(view, Bucket::of(*range.start(), bucket_ms), Bucket::of(*range.end(), bucket_ms));
+        let pages = PageReader::new(view, &range)?;
+        let (metrics, plans, names) = (Vec::new(), HashMap::new(), Vec::new());
+        Ok(Self { view, index, rows, pages, range, deleted, metrics, plans, names, rows_hint: 0 })
+    }
+
+    /// What there is of a source.
+    pub(crate) fn stored(&mut self, source: SourceId) -> Result<Stored, Error> {
+        let bucket_ms = self.view.store.bucket_ms;
+        let (from, to) = (Bucket::of(*self.range.start(), bucket_ms), Bucket::of(*self.range.end(), bucket_ms));
+        let buckets = reader::seen(self.view, source, from, to)?;
+        Ok(Stored { source, buckets, timelines: self.pages.timelines(source)? })
+    }
+
+    /// The times of all rows of a source, ascending.
+    pub(crate) fn times(&mut self, stored: &Stored) -> Result<Vec<i64>, Error> {
+        let mut times: Vec<i64> = Vec::new();
+        for (_, timeline) in &stored.timelines {
+            times.extend(timeline.timestamps.iter().filter(|ts| self.range.contains(ts)));
+        }
+        for (bucket, segments) in &stored.buckets {
+            for segment in segments {
+                let place = RowKey::frame(*bucket, stored.source, segment);
+                reader::times_of(&mut self.rows, place, &self.range, &mut times)?;
+            }
+        }
+        times.sort();
+        times.dedup();
+        Ok(times)
+    }
+
+    /// The samples of these metrics (ascending) of a source. Of two at one time that of a page comes first.
+    pub(crate) fn gather(&mut self, stored: &Stored, metrics: &[u32]) -> Result<Gathered, Error> {
+        if self.metrics != metrics {
+            self.metrics = metrics.to_vec();
+            self.plans.clear();
+            self.names.clear();
+        }
+        let mut gathered = Gathered::default();
+        if !stored.timelines.is_empty() && self.names.is_empty() {
+            self.names = by_name(self.view.store, self.index, metrics)?;
+        }
+        for (partition, timeline) in &stored.timelines {
+            let place = (*partition, stored.source);
+            let run = self.pages.run(place, timeline, (&self.names, &self.range), &mut gathered.cells)?;
+            if !run.columns.is_empty() {
+                gathered.runs.push(run);
+            }
+        }
+        for (bucket, segments) in &stored.buckets {
+            for segment in segments {
+                self.plan(segment)?;
+                let Some(wanted) = self.plans.get(&segment).filter(|wanted| !wanted.is_empty()) else { continue };
+                let mut taker = Taker::new(wanted, self.rows_hint);
+                let place = RowKey::frame(*bucket, stored.source, segment);
+                let cells = &mut gathered.cells;
+                reader::scan_segment(self.view.store, &mut self.rows, place, &self.range, &mut |frame, ts, row| {
+                    taker.take(frame, ts, row, cells)
+                })?;
+                if !taker.run.timestamps.is_empty() {
+                    self.rows_hint = taker.run.timestamps.len();
+                    gathered.runs.push(taker.run);
+                }
+            }
+        }
+        for deleted in self.deleted {
+            deleted.of(stored.source, metrics, &mut gathered.deleted);
+        }
+        Ok(gathered)
+    }
+
+    fn plan(&mut self, segment: u32) -> Result<(), Error> {
+        if !self.plans.contains_key(&segment) {
+            let columns = self.index.segment_metrics(self.view.store, segment)?;
+            let plan = columns.map_or_else(Wanted::new, |columns| wanted(&columns, &self.metrics));
+            self.plans.insert(segment, plan);
+        }
+        Ok(())
+    }
+}
+
+/// The newest sample of each of these metrics (ascending; all when `None`) of a source in a range, deleted or not: its
+/// time and bits, by metric.
+pub(crate) fn newest(
+    (store, index): (&Store, &Index),
+    source: SourceId,
+    range: RangeInclusive<i64>,
+    metrics: Option<&[u32]>,
+) -> Result<HashMap<u32, (i64, u64)>, Error> {
+    let mut newest = HashMap::new();
+    let view = View::new(store);
+    let mut reader = Reader::new(&view, index, range, &[])?;
+    let stored = reader.stored(source)?;
+    let mut all = RoaringBitmap::new();
+    if metrics.is_none() {
+        for segment in &stored.segments() {
+            all.extend(index.segment_metrics(store, segment)?.iter().flat_map(|columns| columns.iter().copied()));
+        }
+    }
+    let all: Vec<u32> = all.into_iter().collect();
+    let metrics = metrics.unwrap_or(&all);
+    let gathered = reader.gather(&stored, metrics)?;
+    let line = gathered.line();
+    let laid = gathered.lay(&line);
+    for (wanted, slots) in laid.common {
+        let last = (0..line.len()).rev().find(|i| slots.present[i / 64] >> (i % 64) & 1 == 1);
+        newest.extend(last.map(|i| (metrics[wanted], (line[i], slots.values[i].to_bits()))));
+    }
+    for (wanted, times, values) in laid.apart {
+        let last = times.last().zip(values.last());
+        newest.extend(last.map(|(ts, value)| (metrics[wanted], (*ts, value.to_bits()))));
+    }
+    Ok(newest)
+}
