@@ -125,6 +125,17 @@ impl Default for GlobalConfig {
     }
 }
 
+/// One of `storage.tsdb.retention_rules`: Weft's own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RetentionRuleConfig {
+    /// A series selector. Whoever knows the query language reads it.
+    pub selector: String,
+    /// How long its series are kept.
+    pub time_ms: i64,
+    /// Where the rule stands, for messages: `prometheus.yml:7: storage.tsdb.retention_rules[0].match`.
+    pub place: String,
+}
+
 /// The `storage.tsdb` section; it wins over the flags of the same meaning.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StorageConfig {
@@ -136,6 +147,8 @@ pub struct StorageConfig {
     pub retention_size_bytes: Option<u64>,
     /// How much of the disk may be used.
     pub retention_percentage: Option<f64>,
+    /// Series that are kept for less than the others.
+    pub retention_rules: Vec<RetentionRuleConfig>,
     /// How many exemplars are kept.
     pub max_exemplars: Option<i64>,
 }

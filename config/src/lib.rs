@@ -29,7 +29,7 @@ mod unserved;
 mod yaml;
 
 pub use error::Error;
-pub use global::{Config, GlobalConfig, StorageConfig};
+pub use global::{Config, GlobalConfig, RetentionRuleConfig, StorageConfig};
 pub use http::{Authorization, BasicAuth, HttpClientConfig, HttpHeader, OAuth2, ProxyConfig, TlsConfig, TlsVersion};
 pub use scrape::{ScrapeConfig, ScrapeLimits, ScrapeProtocol};
 pub use sd::{

@@ -13,7 +13,7 @@ use crate::scrape_read::{self, show_limits, validation_name};
 use crate::sd_read::one_star_in_last_part;
 use crate::size::format_size;
 use crate::yaml::Yaml;
-use crate::{Config, Error, GlobalConfig, ScrapeConfig, StorageConfig, node, sections};
+use crate::{Config, Error, GlobalConfig, RetentionRuleConfig, ScrapeConfig, StorageConfig, node, sections, unserved};
 
 type Pairs = Vec<(String, Yaml)>;
 
@@ -290,6 +290,9 @@ fn storage(fields: &mut Fields<'_>, shown: &mut Pairs) -> Result<StorageConfig, 
         tsdb.push(("chunk_encoding".to_owned(), Yaml::Map(vec![("floats".to_owned(), Yaml::text(floats))])));
     }
     tsdb.push(("retention".to_owned(), retention(&mut t, &mut config)?));
+    if let Some(rules) = retention_rules(&mut t, &mut config)? {
+        tsdb.push(("retention_rules".to_owned(), rules));
+    }
     t.finish()?;
     out.push(("tsdb".to_owned(), Yaml::Map(tsdb)));
     if let Some(mut exemplars) = f.fields("exemplars")? {
@@ -301,6 +304,29 @@ fn storage(fields: &mut Fields<'_>, shown: &mut Pairs) -> Result<StorageConfig, 
     f.finish()?;
     shown.push(("storage".to_owned(), Yaml::Map(out)));
     Ok(config)
+}
+
+fn retention_rules(tsdb: &mut Fields<'_>, config: &mut StorageConfig) -> Result<Option<Yaml>, Error> {
+    let mut shown = Vec::new();
+    for mut f in unserved::each(tsdb, "retention_rules", "empty or null retention rule")? {
+        let Some(selector) = f.text("match")?.filter(|text| !text.is_empty()) else {
+            return Err(
+                f.refuse_all("a retention rule needs 'match', a series selector such as '{__name__=~\"debug_.*\"}'")
+            );
+        };
+        let Some(time_ms) = f.duration_ms("time")?.filter(|ms| *ms > 0) else {
+            return Err(f.refuse("time", "a retention rule needs 'time', a duration longer than 0 such as 2d"));
+        };
+        let place = f.refuse("match", "").to_string();
+        let place = place.trim_end_matches([':', ' ']).to_owned();
+        f.finish()?;
+        shown.push(Yaml::Map(vec![
+            ("match".to_owned(), Yaml::text(selector.clone())),
+            ("time".to_owned(), Yaml::text(format_duration_ms(time_ms))),
+        ]));
+        config.retention_rules.push(RetentionRuleConfig { selector, time_ms, place });
+    }
+    Ok((!shown.is_empty()).then_some(Yaml::List(shown)))
 }
 
 fn retention(tsdb: &mut Fields<'_>, config: &mut StorageConfig) -> Result<Yaml, Error> {

@@ -89,3 +89,17 @@ fn external_labels_take_the_environment() {
     assert_eq!(config.global.external_labels.get("b"), None);
     assert!(config.warnings.len() == 1 && config.warnings[0].contains("GONE"), "{:?}", config.warnings);
 }
+
+#[test]
+fn retention_rules_are_read_and_shown() {
+    let text = "storage:\n  tsdb:\n    retention_rules:\n    - match: '{__name__=~\"debug_.*\"}'\n      time: 2d\n";
+    let config = parse(text).unwrap();
+    let rule = &config.storage.retention_rules[0];
+    assert_eq!((rule.selector.as_str(), rule.time_ms), ("{__name__=~\"debug_.*\"}", 2 * 86_400_000));
+    assert_eq!(rule.place, "/etc/prometheus/prometheus.yml:4:14: storage.tsdb.retention_rules[0].match");
+    assert!(config.to_yaml().contains("retention_rules:\n    - match: "), "{}", config.to_yaml());
+    refused(
+        "storage:\n  tsdb:\n    retention_rules:\n    - match: up\n      time: 0s\n",
+        "/etc/prometheus/prometheus.yml:5:13: storage.tsdb.retention_rules[0].time: a retention rule needs 'time', a duration longer than 0 such as 2d",
+    );
+}

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::default_config;
 use crate::flags::Flags;
 use crate::self_metrics::ServerMetrics;
-use crate::settings::{Retention, Settings};
+use crate::settings::{Retention, Settings, retention_rules};
 
 /// The running server.
 pub(crate) struct App {
@@ -87,6 +87,11 @@ impl App {
             tracing::warn!("{warning}");
         }
         let config = Arc::new(config);
+        match retention_rules(&config) {
+            Ok(rules) => self.db.set_retention_rules(rules),
+            Err(error) => tracing::error!(err = %format!("{error:#}"), "the retention rules stay as they were"),
+        }
+        self.db.set_out_of_order_window(config.storage.out_of_order_time_window_ms);
         self.scraper.apply(&config.scrape_configs).await;
         self.discovery.lock().await.apply(&config.scrape_configs);
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
@@ -103,6 +108,8 @@ pub(crate) fn load(flags: &Flags) -> Result<Config> {
     let retention = Retention::new(flags)?;
     let mut config = read(flags)?;
     config.default_retention(retention.time_ms, retention.size_bytes);
+    // Only the query engine can read a selector.
+    retention_rules(&config)?;
     Ok(config)
 }
 

@@ -46,7 +46,7 @@ const FLAGS: &[(&str, &str, Use, &str)] = &[
     ("web.route-prefix", "", Served, "Prefix of all paths; default: the path of --web.external-url."),
     ("web.user-assets", "", Ignored, "Folder of files under /user."),
     ("web.enable-lifecycle", "false", Served, "Allow reload and shutdown by HTTP."),
-    ("web.enable-admin-api", "false", Ignored, "The admin API is not built yet."),
+    ("web.enable-admin-api", "false", Served, "Allow deletions and snapshots by HTTP."),
     ("web.enable-remote-write-receiver", "false", Ignored, "Take remote write requests."),
     (
         "web.remote-write-receiver.accepted-protobuf-messages",

@@ -89,6 +89,17 @@ pub(crate) fn storage_options(flags: &Flags) -> Result<storage::Options> {
     Ok(options)
 }
 
+/// The retention rules of a configuration, their selectors read.
+pub(crate) fn retention_rules(config: &Config) -> Result<Vec<storage::RetentionRule>> {
+    let rules = config.storage.retention_rules.iter();
+    rules
+        .map(|rule| {
+            let matchers = query::parse_selector(&rule.selector).with_context(|| rule.place.clone())?;
+            Ok(storage::RetentionRule { matchers, keep_ms: rule.time_ms })
+        })
+        .collect()
+}
+
 /// Bytes that this process may use: of its control group where that is limited, else of the machine.
 fn memory_limit() -> Option<u64> {
     let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();

@@ -113,7 +113,6 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
     let mut options = storage_options(&flags)?;
     options.retention_ms = Retention::in_force(config).time_ms;
     let db = Arc::new(storage::Db::open(options, &registry)?);
-    db.set_out_of_order_window(config.storage.out_of_order_time_window_ms);
     db.start_sealing().context("cannot start the thread that seals")?;
     let concurrency = flags.number("query.max-concurrency")?.max(1);
     let engine = query::Engine::new(query::EngineOptions {
@@ -174,10 +173,8 @@ async fn retention(app: Arc<App>) {
     let mut ticks = tokio::time::interval(RETENTION_EVERY);
     loop {
         ticks.tick().await;
-        let config = app.config();
-        let (db, retention) = (Arc::clone(&app.db), Retention::in_force(&config));
+        let (db, retention) = (Arc::clone(&app.db), Retention::in_force(&app.config()));
         let work = move || -> Result<(), storage::Error> {
-            db.set_out_of_order_window(config.storage.out_of_order_time_window_ms);
             db.set_retention(retention.time_ms);
             db.enforce_retention(model::time::now_ms())?;
             if retention.size_bytes > 0 {

@@ -20,6 +20,8 @@ pub(crate) enum Kind {
     Canceled,
     Timeout,
     Internal,
+    /// What was asked for is switched off.
+    Unavailable,
 }
 
 impl ApiError {
@@ -60,7 +62,7 @@ impl Kind {
             Self::Execution => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Canceled => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
             Self::Timeout => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Internal | Self::Unavailable => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -71,6 +73,7 @@ impl Kind {
             Self::Canceled => "canceled",
             Self::Timeout => "timeout",
             Self::Internal => "internal",
+            Self::Unavailable => "unavailable",
         }
     }
 }

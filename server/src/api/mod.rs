@@ -1,5 +1,6 @@
 //! The HTTP API: routes, and what every handler may see.
 
+mod admin;
 mod cors;
 mod error;
 mod format;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::response::{IntoResponse, Redirect};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use http::StatusCode;
 use tower_http::compression::CompressionLayer;
 
@@ -49,6 +50,9 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/status/runtimeinfo", get(status::runtimeinfo))
         .route("/status/tsdb", get(status::tsdb))
         .route("/status/walreplay", get(status::walreplay))
+        .route("/admin/tsdb/delete_series", changes(admin::delete_series))
+        .route("/admin/tsdb/clean_tombstones", changes(admin::clean_tombstones))
+        .route("/admin/tsdb/snapshot", changes(admin::snapshot))
         .route("/alerts", get(status::no_alerts))
         .route("/alertmanagers", get(status::no_alertmanagers))
         .route("/rules", get(status::no_rules))
@@ -89,6 +93,15 @@ where
 {
     // HEAD is not asked for by anyone, and upstream refuses it.
     get(handler.clone()).post(handler).head(method_not_allowed)
+}
+
+/// What changes the store: by POST or PUT alone.
+fn changes<H, T>(handler: H) -> axum::routing::MethodRouter<Arc<App>>
+where
+    H: axum::handler::Handler<T, Arc<App>> + Clone,
+    T: 'static,
+{
+    post(handler.clone()).put(handler).fallback(admin::not_allowed)
 }
 
 async fn method_not_allowed() -> impl IntoResponse {

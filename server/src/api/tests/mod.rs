@@ -25,7 +25,8 @@ const START_MS: i64 = 1_700_000_000_000;
 
 /// Paths that are served. Those of parts that come later are not in the list, nor those whose answers are about the
 /// program and not about the data.
-const SERVED: [&str; 15] = [
+const SERVED: [&str; 16] = [
+    "/api/v1/admin/tsdb/",
     "/api/v1/query",
     "/api/v1/query_range",
     "/api/v1/series",
@@ -57,10 +58,14 @@ fn conformance() -> Option<(String, Value)> {
 
 /// The server without its sockets, over a store of its own.
 fn app(folder: &std::path::Path) -> Arc<App> {
+    app_with(folder, &[])
+}
+
+fn app_with(folder: &std::path::Path, more: &[&str]) -> Arc<App> {
     drop(rustls::crypto::ring::default_provider().install_default());
     let path = format!("--storage.tsdb.path={}", folder.display());
     let args = ["weft", &path, "--storage.tsdb.retention.time=100y", "--web.listen-address=127.0.0.1:0"];
-    let flags = Flags::parse(args.iter().map(|arg| (*arg).to_owned())).unwrap();
+    let flags = Flags::parse(args.iter().chain(more).map(|arg| (*arg).to_owned())).unwrap();
     let mut config = config::Config::parse("global: {scrape_interval: 15s}", "a.yml".as_ref(), &|_| None).unwrap();
     let retention = crate::settings::Retention::new(&flags).unwrap();
     config.default_retention(retention.time_ms, retention.size_bytes);
@@ -152,4 +157,42 @@ async fn answers_as_upstream() {
     }
     assert!(differing.is_empty(), "{} alike, unexpected:\n{}", same, differing.join("\n"));
     assert!(same > 200, "only {same} exchanges were compared");
+}
+
+/// The answer to a POST.
+async fn post(app: &Arc<App>, path: &str, form: &[[&str; 2]]) -> (u16, String) {
+    let request = serde_json::json!({"method": "POST", "path": path, "form": form});
+    ask(app, &request).await
+}
+
+#[tokio::test]
+async fn series_are_deleted_and_snapshots_taken_where_that_is_allowed() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let app = app_with(&data, &["--web.enable-admin-api"]);
+    load(&app, "gone{job=\"a\"} 1 2 3\nkept{job=\"a\"} 1 2 3");
+    let (status, body) = post(&app, "/api/v1/admin/tsdb/snapshot", &[]).await;
+    assert_eq!(status, 200, "{body}");
+    let name = serde_json::from_str::<Value>(&body).unwrap()["data"]["name"].as_str().unwrap().to_owned();
+
+    let refused = post(&app, "/api/v1/admin/tsdb/delete_series", &[]).await;
+    assert_eq!((refused.0, refused.1.contains("no match[] parameter provided")), (400, true), "{}", refused.1);
+    assert_eq!(post(&app, "/api/v1/admin/tsdb/delete_series", &[["match[]", "gone"]]).await.0, 204);
+    assert_eq!(post(&app, "/api/v1/admin/tsdb/clean_tombstones", &[]).await.0, 204);
+    let count = |db: &storage::Db| {
+        let mut found = vec![];
+        let selection = model::Selection { start_ms: i64::MIN, end_ms: i64::MAX, matchers: &[] };
+        let mut sink = |batch: model::Batch| {
+            found.extend(batch.columns.iter().map(|column| column.labels.name().to_owned()));
+            Ok(())
+        };
+        model::Querier::select(db, &selection, &mut sink).unwrap();
+        found.sort();
+        found
+    };
+    assert_eq!(count(&app.db), ["kept"]);
+    // The snapshot was taken before.
+    let options = storage::Options::new(data.join("snapshots").join(name));
+    let snapshot = storage::Db::open(options, &prometheus::Registry::new()).unwrap();
+    assert_eq!(count(&snapshot), ["gone", "kept"]);
 }

@@ -1,0 +1,79 @@
+//! `/api/v1/admin/tsdb/…`: deletions, their cleaning up, and snapshots. Refused without `--web.enable-admin-api`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header};
+
+use super::params::{TIME_MAX_MS, TIME_MIN_MS};
+use super::{ApiError, Kind, Params, format};
+use crate::app::App;
+use crate::clock::snapshot_name;
+
+/// The folder of snapshots within the data directory.
+const SNAPSHOTS: &str = "snapshots";
+
+fn enabled(app: &App) -> Result<(), ApiError> {
+    if app.flags.is_on("web.enable-admin-api") {
+        return Ok(());
+    }
+    Err(ApiError::new(Kind::Unavailable, "admin APIs disabled"))
+}
+
+/// Runs what blocks, and says why it failed.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, storage::Error> + Send + 'static,
+) -> Result<T, ApiError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) => Err(ApiError::internal(&error)),
+        Err(error) => Err(ApiError::internal(&error)),
+    }
+}
+
+/// `POST /api/v1/admin/tsdb/delete_series`
+pub(crate) async fn delete_series(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
+    enabled(&app)?;
+    if params.all("match[]").next().is_none() {
+        return Err(ApiError::bad_data("no match[] parameter provided"));
+    }
+    let (start_ms, end_ms) = (params.time_or("start", TIME_MIN_MS)?, params.time_or("end", TIME_MAX_MS)?);
+    let sets = params.matchers().map_err(|error| ApiError::parameter("match[]", error))?;
+    blocking(move || sets.iter().try_for_each(|matchers| app.db.delete(matchers, start_ms, end_ms))).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// `POST /api/v1/admin/tsdb/clean_tombstones`
+pub(crate) async fn clean_tombstones(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
+    enabled(&app)?;
+    blocking(move || app.db.clean_deleted()).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// `POST /api/v1/admin/tsdb/snapshot`: a data directory of its own under `<data>/snapshots`. There is no head that could
+/// be left out, whatever `skip_head` says.
+pub(crate) async fn snapshot(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
+    enabled(&app)?;
+    let text = params.get("skip_head");
+    if !matches!(text, "" | "1" | "t" | "T" | "TRUE" | "true" | "True" | "0" | "f" | "F" | "FALSE" | "false" | "False")
+    {
+        let reason = format!("unable to parse boolean: strconv.ParseBool: parsing {text:?}: invalid syntax");
+        return Err(ApiError::parameter("skip_head", reason));
+    }
+    let name = snapshot_name(model::time::now_ms());
+    let directory = std::path::Path::new(app.flags.get("storage.tsdb.path")).join(SNAPSHOTS).join(&name);
+    blocking(move || app.db.snapshot(&directory)).await?;
+    let body = |out: &mut String| {
+        out.push_str("{\"name\":");
+        format::string(out, &name);
+        out.push('}');
+    };
+    Ok(format::success(body, &[], &[]))
+}
+
+/// Any other method.
+pub(crate) async fn not_allowed() -> impl IntoResponse {
+    let headers = [(header::ALLOW, "OPTIONS, POST, PUT"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
+    (StatusCode::METHOD_NOT_ALLOWED, headers, "Method Not Allowed\n")
+}
