@@ -18,33 +18,36 @@ struct Generations<K, V> {
     old: HashMap<K, (V, usize)>,
 }
 
-impl<K: Hash + Eq + Copy, V: Clone> Cache<K, V> {
-    /// Holds at most about `weight_max` in all.
+impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
+    /// Holds at most about `weight_max` in all; what weighs more than a quarter of it is not taken.
     pub(crate) fn new(weight_max: usize) -> Self {
         let generations = Generations { young: HashMap::new(), young_weight: 0, old: HashMap::new() };
         Self { generations: Mutex::new(generations), weight_max }
     }
 
-    pub(crate) fn get(&self, key: K) -> Option<V> {
+    pub(crate) fn get(&self, key: &K) -> Option<V> {
         let mut generations = lock(&self.generations);
-        if let Some((value, _)) = generations.young.get(&key) {
+        if let Some((value, _)) = generations.young.get(key) {
             return Some(value.clone());
         }
-        let (value, weight) = generations.old.remove(&key)?;
+        let (key, (value, weight)) = generations.old.remove_entry(key)?;
         self.put(&mut generations, key, value.clone(), weight);
         Some(value)
     }
 
     pub(crate) fn insert(&self, key: K, value: V, weight: usize) {
+        if weight > self.weight_max / 4 {
+            return self.remove(&key);
+        }
         let mut generations = lock(&self.generations);
         generations.old.remove(&key);
         self.put(&mut generations, key, value, weight);
     }
 
-    pub(crate) fn remove(&self, key: K) {
+    pub(crate) fn remove(&self, key: &K) {
         let mut generations = lock(&self.generations);
-        generations.old.remove(&key);
-        if let Some((_, weight)) = generations.young.remove(&key) {
+        generations.old.remove(key);
+        if let Some((_, weight)) = generations.young.remove(key) {
             generations.young_weight -= weight;
         }
     }
@@ -76,20 +79,29 @@ mod tests {
         cache.insert(0, "kept", 1);
         for key in 1..100 {
             cache.insert(key, "passing", 1);
-            assert_eq!(cache.get(0), Some("kept"));
+            assert_eq!(cache.get(&0), Some("kept"));
         }
-        assert_eq!(cache.get(1), None);
+        assert_eq!(cache.get(&1), None);
         let generations = lock(&cache.generations);
         assert!(generations.young.len() + generations.old.len() <= 20);
     }
 
     #[test]
+    fn what_is_too_heavy_does_not_push_out_the_rest() {
+        let cache = Cache::new(8);
+        cache.insert(1, "light", 1);
+        cache.insert(2, "heavy", 3);
+        cache.insert(1, "heavy now", 3);
+        assert_eq!((cache.get(&1), cache.get(&2)), (None, None));
+    }
+
+    #[test]
     fn removal_forgets_in_both_generations() {
-        let cache = Cache::new(4);
+        let cache = Cache::new(8);
         cache.insert(1, 1, 2);
         cache.insert(2, 2, 2);
-        cache.remove(1);
-        cache.remove(2);
-        assert_eq!((cache.get(1), cache.get(2)), (None, None));
+        cache.remove(&1);
+        cache.remove(&2);
+        assert_eq!((cache.get(&1), cache.get(&2)), (None, None));
     }
 }

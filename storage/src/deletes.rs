@@ -3,7 +3,6 @@
 //!
 //! A retention rule is a deletion whose end moves: it acts only when pages are written anew.
 
-use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -15,7 +14,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::cache::lock;
 use crate::db::Db;
 use crate::error::Error;
-use crate::index::select::select;
+use crate::index::select::{Selected, select};
 use crate::pages;
 use crate::schema::{Cf, META_DELETED, Partition, deleted_key, ruled_key};
 use crate::seal::{Pace, Stop};
@@ -27,29 +26,25 @@ use crate::varint;
 pub(crate) struct Deleted {
     /// The first and last millisecond.
     pub(crate) range: (i64, i64),
-    /// The series: metrics, each with its sources.
-    pub(crate) series: HashMap<u32, RoaringBitmap>,
+    pub(crate) series: Vec<Selected>,
 }
 
 impl Deleted {
     /// Adds what is deleted of these metrics (ascending) of a source, each by its index.
     pub(crate) fn of(&self, source: SourceId, metrics: &[u32], out: &mut Vec<(usize, i64, i64)>) {
         let mut add = |i: usize| out.push((i, self.range.0, self.range.1));
-        if self.series.len() < metrics.len() {
-            for (metric, sources) in &self.series {
-                if sources.contains(source.0)
-                    && let Ok(i) = metrics.binary_search(metric)
-                {
-                    add(i);
-                }
-            }
-            return;
-        }
-        for (i, metric) in metrics.iter().enumerate() {
-            if self.series.get(metric).is_some_and(|sources| sources.contains(source.0)) {
-                add(i);
+        for one in self.series.iter().filter(|one| one.sources.contains(source.0)) {
+            if one.metrics.len() < metrics.len() as u64 {
+                one.metrics.iter().flat_map(|metric| metrics.binary_search(&metric)).for_each(&mut add);
+            } else {
+                (0..metrics.len()).filter(|&i| one.metrics.contains(metrics[i])).for_each(&mut add);
             }
         }
+    }
+
+    /// The sources of its series.
+    fn sources(&self) -> RoaringBitmap {
+        self.series.iter().fold(RoaringBitmap::new(), |all, one| all | &one.sources)
     }
 }
 
@@ -170,9 +165,8 @@ impl Db {
         let mut left = Vec::new();
         for tombstone in self.deletes.tombstones().iter() {
             let deleted = self.resolve(tombstone.range, &tombstone.matchers)?;
-            let sources = deleted.series.values().fold(RoaringBitmap::new(), |all, sources| all | sources);
             let mut clean =
-                self.rewrite_all(tombstone.range, &sources, &mut |_| std::ops::ControlFlow::Continue(()))?;
+                self.rewrite_all(tombstone.range, &deleted.sources(), &mut |_| std::ops::ControlFlow::Continue(()))?;
             let bucket_ms = self.store.bucket_ms;
             clean &= self
                 .stored_buckets()?
@@ -233,8 +227,7 @@ impl Db {
 
     fn resolve(&self, range: (i64, i64), matchers: &[Matcher]) -> Result<Deleted, Error> {
         let alive = self.alive(&View::new(&self.store), &(range.0..=range.1))?;
-        let selected = select(&self.store, matchers, &alive)?;
-        Ok(Deleted { range, series: selected.into_iter().map(|one| (one.metric, one.sources)).collect() })
+        Ok(Deleted { range, series: select((&self.store, &self.index), matchers, &alive)? })
     }
 
     /// Writes anew the partitions that lie wholly past a rule, once.
@@ -258,9 +251,7 @@ impl Db {
             let mut done = true;
             for rule in past {
                 let range = (partition.start.0, partition.end_ms(self.store.bucket_ms) - 1);
-                let series = self.resolve(range, &rule.matchers)?.series;
-                let sources = series.values().fold(RoaringBitmap::new(), |all, sources| all | sources);
-                for source in sources & &having {
+                for source in self.resolve(range, &rule.matchers)?.sources() & &having {
                     done &= self.rewrite(SourceId(source), partition, pace)?.is_some();
                 }
             }

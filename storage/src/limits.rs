@@ -4,6 +4,16 @@
 pub(crate) const LABEL_CACHE_BYTES: usize = 16 << 20;
 /// Column lists kept in memory.
 pub(crate) const LAYOUT_CACHE_BYTES: usize = 16 << 20;
+/// Bitmaps of ids kept in memory, of sources and of metrics each.
+pub(crate) const POSTINGS_CACHE_BYTES: usize = 16 << 20;
+/// So many postings are read in their order in the time of reading the labels of one id.
+pub(crate) const POSTINGS_PER_LABELS: u64 = 8;
+/// Metrics whose sources are asked for one by one; those of more are read in their order.
+pub(crate) const METRICS_ONE_BY_ONE: u64 = 8;
+/// So many postings are passed over in the time of seeking one.
+pub(crate) const POSTINGS_PER_SEEK: u32 = 8;
+/// Ids made in one write.
+pub(crate) const IDS_AT_ONCE: usize = 8 << 10;
 /// What a cache entry weighs besides its text.
 pub(crate) const CACHE_ENTRY_BYTES: usize = 96;
 /// Values that one batch of a selection aims not to exceed.
@@ -18,8 +28,6 @@ pub(crate) const SOURCES_AT_ONCE: u64 = 256;
 pub(crate) const FORGET_AT_ONCE: usize = 512;
 /// Buckets looked through for the newest row of a source after a restart.
 pub(crate) const NEWEST_BUCKETS: usize = 64;
-/// Sets of segments whose metrics are remembered while one selection is listed.
-pub(crate) const SEGMENT_SETS: usize = 64;
 /// Rounds of housekeeping after which the state of a silent source is forgotten.
 pub(crate) const IDLE_ROUNDS: u32 = 10;
 /// Rows that a timeline may name: a day of milliseconds.

@@ -1,6 +1,6 @@
 //! Selections: which series, then their samples, source by source.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::ops::RangeInclusive;
 
 use model::{Batch, Column, Labels, Querier, QuerierError, Selection, SourceId};
@@ -9,8 +9,8 @@ use roaring::RoaringBitmap;
 use crate::db::Db;
 use crate::error::Error;
 use crate::index::collide::{self, join};
-use crate::index::postings;
 use crate::index::select::{Selected, select};
+use crate::index::{list, postings};
 use crate::limits;
 use crate::pages;
 use crate::read::Reader;
@@ -34,7 +34,6 @@ fn unreadable(error: Error) -> QuerierError {
 }
 
 type EachSource<'f> = dyn FnMut(SourceId, &[u32]) -> Result<(), Stop> + 'f;
-type EachAlive<'f> = dyn FnMut(&Labels, &[u32]) -> Result<(), Error> + 'f;
 type Sink<'s> = dyn FnMut(Batch) -> Result<(), QuerierError> + 's;
 
 impl Db {
@@ -66,7 +65,7 @@ impl Db {
 
     fn selected(&self, view: &View<'_>, selection: &Selection<'_>) -> Result<Vec<Selected>, Error> {
         let alive = self.alive(view, &(selection.start_ms..=selection.end_ms))?;
-        if alive.is_empty() { Ok(Vec::new()) } else { select(&self.store, selection.matchers, &alive) }
+        if alive.is_empty() { Ok(Vec::new()) } else { select((&self.store, &self.index), selection.matchers, &alive) }
     }
 
     fn select_batches(&self, selection: &Selection<'_>, sink: &mut Sink<'_>) -> Result<(), Stop> {
@@ -124,37 +123,6 @@ impl Db {
         let (timestamps_ms, values) = samples.into_iter().unzip();
         Ok(Batch { timestamps_ms, columns: vec![Column { labels, values, present: None }] })
     }
-
-    /// Calls `each` with every source and those of its matching metrics that it wrote in the buckets of the range.
-    fn each_alive(&self, selection: &Selection<'_>, each: &mut EachAlive<'_>) -> Result<(), Error> {
-        let view = View::new(&self.store);
-        let mut reader = Reader::new(&view, &self.index, selection.start_ms..=selection.end_ms, &[])?;
-        let mut by_segments: HashMap<Vec<u32>, RoaringBitmap> = HashMap::new();
-        let walked = by_source(&self.selected(&view, selection)?, &mut |source, metrics| {
-            let Some(labels) = self.index.source_labels(&self.store, source)? else { return Ok(()) };
-            let segments: Vec<u32> = reader.stored(source)?.segments().iter().collect();
-            if !by_segments.contains_key(&segments) {
-                let mut written = RoaringBitmap::new();
-                for &segment in &segments {
-                    let columns = self.index.segment_metrics(&self.store, segment)?;
-                    written.extend(columns.iter().flat_map(|columns| columns.iter().copied()));
-                }
-                if by_segments.len() >= limits::SEGMENT_SETS {
-                    by_segments.clear();
-                }
-                by_segments.insert(segments.clone(), written);
-            }
-            let metrics: Vec<u32> = metrics.iter().copied().filter(|m| by_segments[&segments].contains(*m)).collect();
-            if !metrics.is_empty() {
-                each(&labels, &metrics)?;
-            }
-            Ok(())
-        });
-        match walked {
-            Err(Stop::Store(error)) => Err(error),
-            _ => Ok(()),
-        }
-    }
 }
 
 /// How many columns a batch over this range may have.
@@ -170,13 +138,20 @@ fn by_source(selected: &[Selected], each: &mut EachSource<'_>) -> Result<(), Sto
     while let Some(first) = sources.min() {
         let last = sources.select(u32::try_from(limits::SOURCES_AT_ONCE - 1).unwrap_or(u32::MAX)).or(sources.max());
         let some = first..=last.unwrap_or(first);
-        let mut metrics_of: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-        for one in selected {
+        let mut selected_of: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+        for (i, one) in selected.iter().enumerate() {
             for source in one.sources.range(some.clone()) {
-                metrics_of.entry(source).or_default().push(one.metric);
+                selected_of.entry(source).or_default().push(i);
             }
         }
-        for (source, metrics) in metrics_of {
+        // The next source is likely to have the same.
+        let (mut last, mut metrics) = (Vec::new(), Vec::new());
+        for (source, these) in selected_of {
+            if these != last {
+                let union = these.iter().fold(RoaringBitmap::new(), |all, &i| all | &selected[i].metrics);
+                metrics = union.into_iter().collect();
+                last = these;
+            }
             each(SourceId(source), &metrics)?;
         }
         sources.remove_range(some);
@@ -196,78 +171,18 @@ impl Querier for Db {
     }
 
     fn series(&self, selection: &Selection<'_>, limit: usize) -> Result<Vec<Labels>, QuerierError> {
-        let mut found = BTreeSet::new();
-        let each = &mut |source: &Labels, metrics: &[u32]| {
-            for &metric in metrics {
-                if let Some(labels) = self.labels(source, metric)? {
-                    keep(&mut found, labels, limit);
-                }
-            }
-            Ok(())
-        };
-        self.each_alive(selection, each).map_err(unreadable)?;
-        Ok(found.into_iter().collect())
+        list::series(self, selection, at_most(limit)).map_err(unreadable)
     }
 
     fn label_names(&self, selection: &Selection<'_>, limit: usize) -> Result<Vec<String>, QuerierError> {
-        let mut found: BTreeSet<String> = BTreeSet::new();
-        let mut done = RoaringBitmap::new();
-        let add = |found: &mut BTreeSet<String>, labels: &Labels| {
-            for (name, _) in labels {
-                if !found.contains(name) {
-                    found.insert(name.to_owned());
-                }
-            }
-        };
-        let each = &mut |source: &Labels, metrics: &[u32]| {
-            add(&mut found, source);
-            for &metric in metrics {
-                if done.insert(metric)
-                    && let Some(labels) = self.index.metric_labels(&self.store, metric)?
-                {
-                    add(&mut found, &labels);
-                }
-            }
-            Ok(())
-        };
-        self.each_alive(selection, each).map_err(unreadable)?;
-        Ok(cut(found, limit))
+        list::label_names(self, selection, at_most(limit)).map_err(unreadable)
     }
 
     fn label_values(&self, name: &str, selection: &Selection<'_>, limit: usize) -> Result<Vec<String>, QuerierError> {
-        let having = postings::having(&self.store, crate::schema::METRIC_LABEL, name).map_err(unreadable)?;
-        let mut found: BTreeSet<String> = BTreeSet::new();
-        let mut done = RoaringBitmap::new();
-        let each = &mut |source: &Labels, metrics: &[u32]| {
-            let mut lacking = false;
-            for &metric in metrics {
-                if !having.contains(metric) {
-                    lacking = true;
-                } else if done.insert(metric)
-                    && let Some(labels) = self.index.metric_labels(&self.store, metric)?
-                {
-                    found.extend(labels.get(name).map(str::to_owned));
-                }
-            }
-            if lacking {
-                found.extend(source.get(name).map(str::to_owned));
-            }
-            Ok(())
-        };
-        self.each_alive(selection, each).map_err(unreadable)?;
-        Ok(cut(found, limit))
+        list::label_values(self, name, selection, at_most(limit)).map_err(unreadable)
     }
 }
 
-/// Adds to a sorted set of at most `limit` (0: any number), which keeps its first ones.
-fn keep(found: &mut BTreeSet<Labels>, labels: Labels, limit: usize) {
-    found.insert(labels);
-    if limit > 0 && found.len() > limit {
-        found.pop_last();
-    }
-}
-
-fn cut(found: BTreeSet<String>, limit: usize) -> Vec<String> {
-    let limit = if limit == 0 { usize::MAX } else { limit };
-    found.into_iter().take(limit).collect()
+fn at_most(limit: usize) -> usize {
+    if limit == 0 { usize::MAX } else { limit }
 }

@@ -1,17 +1,22 @@
 //! Different (Source, Metric) pairs can have equal labels: one exposes what the other is given. They are one series.
 //!
 //! Labels split in one way only into those with a source's label names and the rest, unless a metric has a label whose
-//! name some source has too. So only such metrics, and others of their name, need their pairs compared.
+//! name some source has too. So only such metrics, and others of their name that lack the label, need their pairs compared.
+//! Which these are, bitmaps tell; that there are none, which is the rule, costs no look at any label.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::HashMap;
 
+use model::labels::METRIC_NAME;
 use model::{Labels, SourceId};
 use roaring::RoaringBitmap;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Index;
+use super::postings;
 use super::select::Selected;
 use crate::error::Error;
+use crate::limits;
+use crate::schema::{Cf, METRIC_LABEL, SOURCE_LABEL, label_prefix, parse_label_key};
 use crate::store::Store;
 
 /// Pairs with equal labels, each group with its labels, pairs ascending.
@@ -36,64 +41,123 @@ pub(crate) fn join(source: &Labels, metric: &Labels) -> Labels {
 
 /// The groups of more than one pair among the selected.
 pub(crate) fn groups(store: &Store, index: &Index, selected: &[Selected]) -> Result<Groups, Error> {
-    let sources = selected.iter().fold(RoaringBitmap::new(), |all, one| all | &one.sources);
-    let mut source_names = BTreeSet::new();
-    for source in &sources {
-        if let Some(labels) = index.source_labels(store, SourceId(source))? {
-            add_names(&mut source_names, &labels);
-        }
-    }
-    // (hash of the labels, source, metric)
-    let mut suspects: Vec<(u64, u32, u32)> = Vec::new();
-    let mut names = HashSet::new();
-    let mut plain = Vec::new();
-    for one in selected {
-        let Some(labels) = index.metric_labels(store, one.metric)? else { continue };
-        if labels.iter().any(|(name, _)| source_names.contains(name)) {
-            each_pair(store, index, one, &labels, |hash, source| suspects.push((hash, source, one.metric)))?;
-            names.insert(labels.name().to_owned());
-        } else {
-            plain.push(one);
-        }
-    }
-    if suspects.is_empty() {
+    let Suspects { shadowing, others } = suspects(store, index, selected)?;
+    if shadowing.is_empty() {
         return Ok(Groups::new());
     }
-    suspects.sort_unstable();
-    let mut others = Vec::new();
-    for one in plain {
-        let Some(labels) = index.metric_labels(store, one.metric)? else { continue };
-        if names.contains(labels.name()) {
-            each_pair(store, index, one, &labels, |hash, source| {
-                if suspects.binary_search_by_key(&hash, |suspect| suspect.0).is_ok() {
-                    others.push((hash, source, one.metric));
-                }
-            })?;
+    // (hash of the labels, source, metric)
+    let mut pairs: Vec<(u64, u32, u32)> = Vec::new();
+    each_pair((store, index), selected, &shadowing, |pair| pairs.push(pair))?;
+    pairs.sort_unstable();
+    let mut more = Vec::new();
+    each_pair((store, index), selected, &others, |pair| {
+        if pairs.binary_search_by_key(&pair.0, |pair| pair.0).is_ok() {
+            more.push(pair);
         }
-    }
-    suspects.extend(others);
-    suspects.sort_unstable();
-    by_labels(store, index, &suspects)
+    })?;
+    pairs.extend(more);
+    pairs.sort_unstable();
+    by_labels(store, index, &pairs)
 }
 
-fn add_names(names: &mut BTreeSet<String>, labels: &Labels) {
-    for (name, _) in labels {
-        if !names.contains(name) {
-            names.insert(name.to_owned());
-        }
-    }
+/// Metrics whose pairs may be equal to others.
+#[derive(Debug, Default)]
+struct Suspects {
+    /// Have a label that some selected source gives, too.
+    shadowing: RoaringBitmap,
+    /// Have none, but lack what one of the shadowing has.
+    others: RoaringBitmap,
 }
 
-fn each_pair(
+/// Two metrics with equal labels on their series differ in a label that one of them has, and a source gives to the other.
+fn suspects(store: &Store, index: &Index, selected: &[Selected]) -> Result<Suspects, Error> {
+    let (mut metrics, mut sources) = (RoaringBitmap::new(), RoaringBitmap::new());
+    for one in selected {
+        metrics |= &one.metrics;
+        sources |= &one.sources;
+    }
+    // By label of the sources: the metrics that have it, where others lack it.
+    let mut having = Vec::new();
+    let mut name_given = false;
+    for name in index.label_names(store, SOURCE_LABEL)?.iter() {
+        let with = &metrics & &*index.having(store, METRIC_LABEL, name)?;
+        if with.is_empty() || index.having(store, SOURCE_LABEL, name)?.is_disjoint(&sources) {
+            continue;
+        }
+        if with != metrics {
+            name_given |= name == METRIC_NAME;
+            having.push(with);
+        }
+    }
+    let mut found = Suspects::default();
+    if having.is_empty() {
+        return Ok(found);
+    }
+    let mut add = |group: &RoaringBitmap| {
+        for with in &having {
+            let with = group & with;
+            if !with.is_empty() && with.len() < group.len() {
+                found.others |= group - &with;
+                found.shadowing |= with;
+            }
+        }
+    };
+    if name_given {
+        add(&metrics);
+    } else {
+        // Series with equal labels have equal names.
+        each_name(store, index, &metrics, &mut add)?;
+    }
+    found.others -= &found.shadowing;
+    Ok(found)
+}
+
+/// Calls `each` with those of the metrics that have the same name, name by name.
+fn each_name(
     store: &Store,
     index: &Index,
-    one: &Selected,
-    labels: &Labels,
-    mut each: impl FnMut(u64, u32),
+    metrics: &RoaringBitmap,
+    each: &mut dyn FnMut(&RoaringBitmap),
 ) -> Result<(), Error> {
-    for source in &one.sources {
-        if let Some(source_labels) = index.source_labels(store, SourceId(source))? {
-            each(xxh3_64(join(&source_labels, labels).as_text().as_bytes()), source);
+    let named = index.having(store, METRIC_LABEL, METRIC_NAME)?;
+    each(&(metrics - &*named));
+    let metrics = metrics & &*named;
+    if metrics.len().saturating_mul(limits::POSTINGS_PER_LABELS) < named.len() {
+        let mut by_name: HashMap<String, RoaringBitmap> = HashMap::new();
+        for metric in &metrics {
+            if let Some(labels) = index.metric_labels(store, metric)? {
+                by_name.entry(labels.name().to_owned()).or_default().insert(metric);
+            }
+        }
+        by_name.values().for_each(each);
+        return Ok(());
+    }
+    store.each(Cf::Postings, &label_prefix(METRIC_LABEL, METRIC_NAME), |key, bytes| {
+        if parse_label_key(key).is_some_and(|(_, name)| !name.is_empty()) {
+            let group = postings::decode_or_report(store, key, bytes) & &metrics;
+            if group.len() > 1 {
+                each(&group);
+            }
+        }
+        Ok(true)
+    })
+}
+
+/// Calls `each` with the selected pairs of these metrics.
+fn each_pair(
+    (store, index): (&Store, &Index),
+    selected: &[Selected],
+    metrics: &RoaringBitmap,
+    mut each: impl FnMut((u64, u32, u32)),
+) -> Result<(), Error> {
+    for one in selected {
+        for metric in &one.metrics & metrics {
+            let Some(labels) = index.metric_labels(store, metric)? else { continue };
+            for source in &one.sources {
+                if let Some(source_labels) = index.source_labels(store, SourceId(source))? {
+                    each((xxh3_64(join(&source_labels, &labels).as_text().as_bytes()), source, metric));
+                }
+            }
         }
     }
     Ok(())

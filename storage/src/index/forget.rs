@@ -124,6 +124,7 @@ fn sweep_one(
         let _gate = db.index.gate.write().unwrap_or_else(PoisonError::into_inner);
         let mut batch = WriteBatch::default();
         let mut by_key: BTreeMap<Vec<u8>, RoaringBitmap> = BTreeMap::new();
+        let mut gone = Vec::new();
         for &id in some {
             // Before the gate was ours, someone may have asked for it.
             let Some(text) = ids::text(store, cf, id)? else { continue };
@@ -135,12 +136,14 @@ fn sweep_one(
                 for key in postings::label_keys(side, &labels) {
                     by_key.entry(key).or_default().insert(id);
                 }
+                gone.push(labels);
             }
             db.index.forget_cached(cf, id);
         }
-        for (key, gone) in by_key {
-            take(store, &mut batch, &key, &gone)?;
+        for (key, ids) in by_key {
+            take(store, &mut batch, &key, &ids)?;
         }
+        let _changing = side.map(|side| db.index.side(side).change(gone.iter()));
         store.write(batch)?;
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! Ids of label sets and column lists: given out once, found again by hash. Drawn in `docs/formats/index.md`.
 //!
-//! Invariant: an id handed to a producer stays valid until the process ends (`held`), whatever retention takes away.
+//! Invariants: an id, its hash and its postings come in one write, so that what a write left behind is found and used by the
+//! next who asks. An id handed to a producer stays valid until the process ends (`held`), whatever retention takes away.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -11,8 +12,16 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::cache::lock;
 use crate::error::Error;
+use crate::limits;
 use crate::schema::{BY_ID, Cf, hash_key, id_key, last_id};
 use crate::store::{Store, after_prefix};
+
+/// What a text has.
+enum Found {
+    Id(u32),
+    /// None; these ids have its hash.
+    Others(Vec<u8>),
+}
 
 /// The ids of one column family.
 #[derive(Debug)]
@@ -32,42 +41,56 @@ impl Ids {
         Ok(Self { cf, kind, next: Mutex::new(next), held: Mutex::default() })
     }
 
-    /// The ids of texts, made where new; `extra` adds to the write what goes with new (id, index of its text).
-    pub(crate) fn intern(
+    /// The ids of texts, made where new, a bounded number in each write. `extra` adds to a write what goes with its new
+    /// (id, index of its text); what it returns is dropped when all of that is visible.
+    pub(crate) fn intern<G>(
         &self,
         store: &Store,
         texts: &[&[u8]],
-        extra: impl FnOnce(&mut WriteBatch, &[(u32, usize)]),
+        mut extra: impl FnMut(&mut WriteBatch, &[(u32, usize)]) -> G,
     ) -> Result<Vec<u32>, Error> {
-        let mut found = Vec::with_capacity(texts.len());
-        for text in texts {
-            found.push(self.find(store, xxh3_64(text), text)?);
+        let mut ids = Vec::with_capacity(texts.len());
+        for (start, some) in (0..).step_by(limits::IDS_AT_ONCE).zip(texts.chunks(limits::IDS_AT_ONCE)) {
+            let before = *lock(&self.next);
+            let mut found = Vec::with_capacity(some.len());
+            for text in some {
+                found.push(self.find(store, xxh3_64(text), text)?);
+            }
+            if found.iter().any(|one| matches!(one, Found::Others(_))) {
+                self.make(
+                    store,
+                    (some, before),
+                    &mut found,
+                    &mut |batch: &mut WriteBatch, new: &mut [(u32, usize)]| {
+                        new.iter_mut().for_each(|(_, i)| *i += start);
+                        extra(batch, new)
+                    },
+                )?;
+            }
+            ids.extend(found.into_iter().filter_map(|one| if let Found::Id(id) = one { Some(id) } else { None }));
         }
-        if found.iter().any(Option::is_none) {
-            self.make(store, texts, &mut found, extra)?;
-        }
-        let ids: Vec<u32> = found.into_iter().flatten().collect();
         lock(&self.held).extend(ids.iter().copied());
         Ok(ids)
     }
 
-    fn find(&self, store: &Store, hash: u64, text: &[u8]) -> Result<Option<u32>, Error> {
-        let Some(list) = store.get(self.cf, hash_key(hash))? else { return Ok(None) };
+    fn find(&self, store: &Store, hash: u64, text: &[u8]) -> Result<Found, Error> {
+        let Some(list) = store.get(self.cf, hash_key(hash))? else { return Ok(Found::Others(Vec::new())) };
         for bytes in list.as_chunks::<4>().0 {
             let id = u32::from_le_bytes(*bytes);
             if self::text(store, self.cf, id)?.is_some_and(|stored| stored == text) {
-                return Ok(Some(id));
+                return Ok(Found::Id(id));
             }
         }
-        Ok(None)
+        Ok(Found::Others(list))
     }
 
-    fn make(
+    /// Makes the ids that were not found. `before` is the next id before they were looked for.
+    fn make<G>(
         &self,
         store: &Store,
-        texts: &[&[u8]],
-        found: &mut [Option<u32>],
-        extra: impl FnOnce(&mut WriteBatch, &[(u32, usize)]),
+        (texts, before): (&[&[u8]], u32),
+        found: &mut [Found],
+        extra: &mut impl FnMut(&mut WriteBatch, &mut [(u32, usize)]) -> G,
     ) -> Result<(), Error> {
         let mut next = lock(&self.next);
         let mut batch = WriteBatch::default();
@@ -76,36 +99,38 @@ impl Ids {
         let mut made: HashMap<&[u8], u32> = HashMap::new();
         let mut by_hash: HashMap<u64, Vec<u8>> = HashMap::new();
         let mut last = *next;
-        for (i, slot) in found.iter_mut().enumerate().filter(|(_, slot)| slot.is_none()) {
-            let (text, hash) = (texts[i], xxh3_64(texts[i]));
-            // Another thread, or an earlier text of this call, may have made it meanwhile.
-            *slot = match made.get(text) {
-                Some(&id) => Some(id),
-                None => self.find(store, hash, text)?,
-            };
-            if slot.is_some() {
+        for (i, (slot, text)) in found.iter_mut().zip(texts).enumerate() {
+            let Found::Others(others) = slot else { continue };
+            let hash = xxh3_64(text);
+            // An earlier text of this call, or another thread meanwhile, may have made it.
+            if let Some(&id) = made.get(text) {
+                *slot = Found::Id(id);
                 continue;
+            }
+            if *next != before {
+                match self.find(store, hash, text)? {
+                    Found::Others(list) => *others = list,
+                    known => {
+                        *slot = known;
+                        continue;
+                    }
+                }
             }
             let id = last;
             last = last.checked_add(1).ok_or(Error::IdsExhausted { kind: self.kind })?;
-            let ids = match by_hash.entry(hash) {
-                std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-                std::collections::hash_map::Entry::Vacant(entry) => {
-                    entry.insert(store.get(self.cf, hash_key(hash))?.unwrap_or_default())
-                }
-            };
-            ids.extend_from_slice(&id.to_le_bytes());
+            by_hash.entry(hash).or_insert_with(|| std::mem::take(others)).extend_from_slice(&id.to_le_bytes());
             batch.put_cf(cf, id_key(id), text);
             made.insert(text, id);
             new.push((id, i));
-            *slot = Some(id);
+            *slot = Found::Id(id);
         }
         for (hash, ids) in &by_hash {
             batch.put_cf(cf, hash_key(*hash), ids);
         }
-        extra(&mut batch, &new);
+        let changing = extra(&mut batch, &mut new);
         store.write(batch)?;
         *next = last;
+        drop(changing);
         Ok(())
     }
 

@@ -1,15 +1,20 @@
-//! The factorised index: `ids` gives out and finds ids, `postings` are bitmaps of them by label, `select` turns matchers
-//! into (Metric, Sources), `collide` finds pairs with equal labels, `forget` takes away what nothing stored refers to.
+//! The factorised index: `ids` gives out and finds ids, `postings` are bitmaps of them by label, `lookup` caches them until
+//! `epoch` tells of a change, `select` turns matchers into Metrics × Sources, `list` answers what there
+//! is, `collide` finds pairs with equal labels, `forget` takes away what nothing stored refers to.
 
 pub(crate) mod collide;
+mod epoch;
 pub(crate) mod forget;
 pub(crate) mod ids;
+pub(crate) mod list;
+mod lookup;
 pub(crate) mod postings;
 pub(crate) mod select;
 
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 use model::{Labels, SourceId};
+use roaring::RoaringBitmap;
 use rocksdb::WriteBatch;
 
 use crate::cache::Cache;
@@ -17,6 +22,7 @@ use crate::error::Error;
 use crate::limits;
 use crate::schema::{Cf, METRIC_LABEL, SOURCE_LABEL};
 use crate::store::Store;
+use epoch::{Changing, Epochs};
 use ids::Ids;
 
 /// Ids and what they stand for.
@@ -30,6 +36,32 @@ pub(crate) struct Index {
     source_labels: Cache<u32, Labels>,
     metric_labels: Cache<u32, Labels>,
     segment_metrics: Cache<u32, Arc<[u32]>>,
+    metric_side: Side,
+    source_side: Side,
+    /// The metrics of sets of segments.
+    metrics_of_segments: Cache<Arc<[u32]>, Arc<RoaringBitmap>>,
+}
+
+/// What is remembered of the postings of metrics, or of sources.
+#[derive(Debug)]
+struct Side {
+    /// By label name, the empty name standing for all.
+    epochs: Epochs,
+    /// Bitmaps as of an epoch.
+    bitmaps: Cache<Box<[u8]>, (u64, Arc<RoaringBitmap>)>,
+    names: Mutex<Option<(u64, Arc<[String]>)>>,
+}
+
+impl Side {
+    fn new() -> Self {
+        Self { epochs: Epochs::default(), bitmaps: Cache::new(limits::POSTINGS_CACHE_BYTES), names: Mutex::default() }
+    }
+
+    /// Ids with these labels are about to be made, or taken away.
+    fn change<'a>(&self, labels: impl Iterator<Item = &'a Labels>) -> Changing<'_> {
+        let names = labels.flat_map(|labels| labels.iter().map(|(name, _)| name.as_bytes()));
+        self.epochs.change(std::iter::once(&b""[..]).chain(names).collect())
+    }
 }
 
 impl Index {
@@ -42,12 +74,16 @@ impl Index {
             source_labels: Cache::new(limits::LABEL_CACHE_BYTES),
             metric_labels: Cache::new(limits::LABEL_CACHE_BYTES),
             segment_metrics: Cache::new(limits::LAYOUT_CACHE_BYTES),
+            metric_side: Side::new(),
+            source_side: Side::new(),
+            metrics_of_segments: Cache::new(limits::LAYOUT_CACHE_BYTES),
         })
     }
 
     pub(crate) fn intern_source(&self, store: &Store, labels: &Labels) -> Result<u32, Error> {
         let ids = self.sources.intern(store, &[labels.as_text().as_bytes()], |batch, new| {
             postings::add_labels(store, batch, SOURCE_LABEL, new.iter().map(|&(id, _)| (id, labels)));
+            self.source_side.change(std::iter::once(labels))
         })?;
         Ok(ids[0])
     }
@@ -56,12 +92,17 @@ impl Index {
         let texts: Vec<&[u8]> = labels.iter().map(|l| l.as_text().as_bytes()).collect();
         self.metrics.intern(store, &texts, |batch, new| {
             postings::add_labels(store, batch, METRIC_LABEL, new.iter().map(|&(id, i)| (id, &labels[i])));
+            self.metric_side.change(new.iter().map(|&(_, i)| &labels[i]))
         })
     }
 
     pub(crate) fn intern_segments(&self, store: &Store, segments: &[Vec<u8>]) -> Result<Vec<u32>, Error> {
         let texts: Vec<&[u8]> = segments.iter().map(Vec::as_slice).collect();
         self.segments.intern(store, &texts, |_: &mut WriteBatch, _| {})
+    }
+
+    fn labels_of(&self, store: &Store, side: u8, id: u32) -> Result<Option<Labels>, Error> {
+        if side == METRIC_LABEL { self.metric_labels(store, id) } else { self.source_labels(store, SourceId(id)) }
     }
 
     pub(crate) fn source_labels(&self, store: &Store, id: SourceId) -> Result<Option<Labels>, Error> {
@@ -74,7 +115,7 @@ impl Index {
 
     /// The metrics of a segment's columns.
     pub(crate) fn segment_metrics(&self, store: &Store, id: u32) -> Result<Option<Arc<[u32]>>, Error> {
-        if let Some(metrics) = self.segment_metrics.get(id) {
+        if let Some(metrics) = self.segment_metrics.get(&id) {
             return Ok(Some(metrics));
         }
         let Some(text) = ids::text(store, Cf::Layouts, id)? else { return Ok(None) };
@@ -91,15 +132,15 @@ impl Index {
 
     fn forget_cached(&self, cf: Cf, id: u32) {
         match cf {
-            Cf::Sources => self.source_labels.remove(id),
-            Cf::Metrics => self.metric_labels.remove(id),
-            _ => self.segment_metrics.remove(id),
+            Cf::Sources => self.source_labels.remove(&id),
+            Cf::Metrics => self.metric_labels.remove(&id),
+            _ => self.segment_metrics.remove(&id),
         }
     }
 }
 
 fn cached_labels(store: &Store, cache: &Cache<u32, Labels>, cf: Cf, id: u32) -> Result<Option<Labels>, Error> {
-    if let Some(labels) = cache.get(id) {
+    if let Some(labels) = cache.get(&id) {
         return Ok(Some(labels));
     }
     let Some(text) = ids::text(store, cf, id)? else { return Ok(None) };

@@ -1,13 +1,13 @@
-//! Bitmaps of ids: how they are stored, merged and found by label.
+//! Bitmaps of ids: how they are stored and merged.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
-use model::{Labels, MatchOp, Matcher};
+use model::Labels;
 use roaring::RoaringBitmap;
 use rocksdb::{MergeOperands, WriteBatch};
 
 use crate::error::Error;
-use crate::schema::{Cf, label_key, label_prefix, parse_label_key};
+use crate::schema::{Cf, label_key};
 use crate::store::Store;
 
 /// Tag of a value that lists its ids, four bytes each, least significant first.
@@ -68,6 +68,14 @@ pub(crate) fn decode_or_report(store: &Store, key: &[u8], bytes: &[u8]) -> Roari
     })
 }
 
+/// Does a stored bitmap hold any of these ids?
+pub(crate) fn intersects(store: &Store, (key, bytes): (&[u8], &[u8]), ids: &RoaringBitmap) -> bool {
+    match bytes.split_first() {
+        Some((&LIST, list)) => list.as_chunks::<4>().0.iter().any(|id| ids.contains(u32::from_le_bytes(*id))),
+        _ => !decode_or_report(store, key, bytes).is_disjoint(ids),
+    }
+}
+
 /// Adds the postings of new ids to a batch: one merge per label pair, per label name, and one for all.
 pub(crate) fn add_labels<'a>(
     store: &Store,
@@ -75,15 +83,23 @@ pub(crate) fn add_labels<'a>(
     side: u8,
     new: impl Iterator<Item = (u32, &'a Labels)>,
 ) {
-    let mut by_key: BTreeMap<Vec<u8>, Vec<u32>> = BTreeMap::new();
+    let (mut all, mut names) = (Vec::new(), HashMap::<&str, Vec<u32>>::new());
+    let mut pairs: HashMap<(&str, &str), Vec<u32>> = HashMap::new();
     for (id, labels) in new {
-        for key in label_keys(side, labels) {
-            by_key.entry(key).or_default().push(id);
+        all.push(id);
+        for (name, value) in labels {
+            names.entry(name).or_default().push(id);
+            pairs.entry((name, value)).or_default().push(id);
         }
     }
-    for (key, ids) in by_key {
-        batch.merge_cf(store.cf(Cf::Postings), key, encode_list(ids));
+    let mut post = |name: &str, value: &str, ids: Vec<u32>| {
+        batch.merge_cf(store.cf(Cf::Postings), label_key(side, name, value), encode(&RoaringBitmap::from_iter(ids)));
+    };
+    if !all.is_empty() {
+        post("", "", all);
     }
+    names.into_iter().for_each(|(name, ids)| post(name, "", ids));
+    pairs.into_iter().for_each(|((name, value), ids)| post(name, value, ids));
 }
 
 /// All keys under which an id with these labels is posted.
@@ -95,39 +111,6 @@ pub(crate) fn label_keys<'a>(side: u8, labels: &'a Labels) -> impl Iterator<Item
 /// All ids of a side.
 pub(crate) fn all(store: &Store, side: u8) -> Result<RoaringBitmap, Error> {
     get(store, &label_key(side, "", ""))
-}
-
-/// The ids of a side that have a label, whatever its value.
-pub(crate) fn having(store: &Store, side: u8, name: &str) -> Result<RoaringBitmap, Error> {
-    if name.is_empty() { Ok(RoaringBitmap::new()) } else { get(store, &label_key(side, name, "")) }
-}
-
-/// The ids of a side that have the matcher's label with a value that matches.
-pub(crate) fn matching(store: &Store, side: u8, matcher: &Matcher) -> Result<RoaringBitmap, Error> {
-    if matcher.name.is_empty() {
-        return Ok(RoaringBitmap::new());
-    }
-    let negated = matches!(matcher.op, MatchOp::NotEqual | MatchOp::NotRegex);
-    let Some(literals) = matcher.literals() else { return matching_by_value(store, side, matcher) };
-    let mut union = RoaringBitmap::new();
-    for literal in literals.into_iter().filter(|literal| !literal.is_empty()) {
-        union |= get(store, &label_key(side, &matcher.name, literal))?;
-    }
-    if negated { Ok(having(store, side, &matcher.name)? - union) } else { Ok(union) }
-}
-
-fn matching_by_value(store: &Store, side: u8, matcher: &Matcher) -> Result<RoaringBitmap, Error> {
-    let mut union = RoaringBitmap::new();
-    store.each(Cf::Postings, &label_prefix(side, &matcher.name), |key, value| {
-        match parse_label_key(key) {
-            Some((_, "")) => {}
-            Some((_, text)) if matcher.matches(text) => union |= decode_or_report(store, key, value),
-            Some(_) => {}
-            None => store.corrupt(Cf::Postings, key, "not a label pair"),
-        }
-        Ok(true)
-    })?;
-    Ok(union)
 }
 
 #[cfg(test)]

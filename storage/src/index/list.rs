@@ -1,0 +1,137 @@
+//! What there is, from bitmaps: which metrics and sources match and were written in a range, the label names and values
+//! they have. Only a listing of series reads the labels of these, and of no others.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use model::{Labels, Selection, SourceId};
+use roaring::RoaringBitmap;
+
+use super::Index;
+use super::collide::join;
+use super::postings;
+use super::select::{Selected, candidates, each_metric};
+use crate::db::Db;
+use crate::error::Error;
+use crate::limits;
+use crate::read::Reader;
+use crate::schema::{METRIC_LABEL, SOURCE_LABEL, metric_sources_key};
+use crate::store::{Store, View};
+
+/// The series of a selection that its sources wrote in the buckets and partitions of its range. A pair may be in several.
+fn written(db: &Db, selection: &Selection<'_>) -> Result<Vec<Selected>, Error> {
+    let (store, index): (&Store, _) = (&db.store, &db.index);
+    let view = View::new(store);
+    let range = selection.start_ms..=selection.end_ms;
+    let alive = db.alive(&view, &range)?;
+    if alive.is_empty() {
+        return Ok(Vec::new());
+    }
+    let candidates = candidates((store, index), selection.matchers, &alive)?;
+    // Sources with the same segments wrote the same metrics.
+    let mut by_segments: HashMap<Vec<u32>, RoaringBitmap> = HashMap::new();
+    let mut reader = Reader::new(&view, index, range, &[])?;
+    for source in having_any(store, &candidates)? {
+        let segments = reader.stored(SourceId(source))?.segments();
+        by_segments.entry(segments.into_iter().collect()).or_default().insert(source);
+    }
+    let mut found = Vec::new();
+    for (segments, sources) in by_segments {
+        let metrics = index.metrics_of(store, segments.into())?;
+        for candidate in &candidates {
+            let one = Selected { metrics: &candidate.metrics & &*metrics, sources: &candidate.sources & &sources };
+            if !one.metrics.is_empty() && !one.sources.is_empty() {
+                found.push(one);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The sources that may have written any of these.
+fn having_any(store: &Store, candidates: &[Selected]) -> Result<RoaringBitmap, Error> {
+    let mut sources = RoaringBitmap::new();
+    for candidate in candidates {
+        if candidate.metrics.len() > limits::METRICS_ONE_BY_ONE {
+            sources |= &candidate.sources;
+        } else {
+            each_metric(store, &candidate.metrics, &mut |metric, bytes| {
+                let key = metric_sources_key(metric);
+                sources |= postings::decode_or_report(store, &key, bytes) & &candidate.sources;
+            })?;
+        }
+    }
+    Ok(sources)
+}
+
+impl Index {
+    /// The metrics of these segments.
+    fn metrics_of(&self, store: &Store, segments: Arc<[u32]>) -> Result<Arc<RoaringBitmap>, Error> {
+        if let Some(metrics) = self.metrics_of_segments.get(&segments) {
+            return Ok(metrics);
+        }
+        let mut metrics = RoaringBitmap::new();
+        for &segment in segments.iter() {
+            if let Some(columns) = self.segment_metrics(store, segment)? {
+                metrics.extend(columns.iter().copied());
+            }
+        }
+        let metrics = Arc::new(metrics);
+        let weight = metrics.serialized_size() + segments.len() * 4 + limits::CACHE_ENTRY_BYTES;
+        self.metrics_of_segments.insert(segments, Arc::clone(&metrics), weight);
+        Ok(metrics)
+    }
+}
+
+/// The label sets of the series, sorted, at most `limit`.
+pub(crate) fn series(db: &Db, selection: &Selection<'_>, limit: usize) -> Result<Vec<Labels>, Error> {
+    let mut found = BTreeSet::new();
+    for one in written(db, selection)? {
+        for metric in &one.metrics {
+            let Some(metric) = db.index.metric_labels(&db.store, metric)? else { continue };
+            for source in &one.sources {
+                let Some(source) = db.index.source_labels(&db.store, SourceId(source))? else { continue };
+                found.insert(join(&source, &metric));
+                if found.len() > limit {
+                    found.pop_last();
+                }
+            }
+        }
+    }
+    Ok(found.into_iter().collect())
+}
+
+/// The label names of the series, sorted, at most `limit`.
+pub(crate) fn label_names(db: &Db, selection: &Selection<'_>, limit: usize) -> Result<Vec<String>, Error> {
+    let found = written(db, selection)?;
+    let metrics = found.iter().fold(RoaringBitmap::new(), |all, one| all | &one.metrics);
+    let sources = found.iter().fold(RoaringBitmap::new(), |all, one| all | &one.sources);
+    let mut names: BTreeSet<String> = BTreeSet::new();
+    for (side, ids) in [(METRIC_LABEL, metrics), (SOURCE_LABEL, sources)] {
+        for name in db.index.label_names(&db.store, side)?.iter() {
+            if !names.contains(name) && !db.index.having(&db.store, side, name)?.is_disjoint(&ids) {
+                names.insert(name.clone());
+            }
+        }
+    }
+    Ok(names.into_iter().take(limit).collect())
+}
+
+/// The values that a label has in the series, sorted, at most `limit`.
+pub(crate) fn label_values(db: &Db, name: &str, selection: &Selection<'_>, limit: usize) -> Result<Vec<String>, Error> {
+    let (store, index): (&Store, _) = (&db.store, &db.index);
+    let having = index.having(store, METRIC_LABEL, name)?;
+    let (mut metrics, mut sources) = (RoaringBitmap::new(), RoaringBitmap::new());
+    for one in written(db, selection)? {
+        if !one.metrics.is_subset(&having) {
+            sources |= one.sources;
+        }
+        metrics |= one.metrics;
+    }
+    let mut values = index.values_of(store, (METRIC_LABEL, name), &metrics, limit)?;
+    values.extend(index.values_of(store, (SOURCE_LABEL, name), &sources, limit)?);
+    values.sort_unstable();
+    values.dedup();
+    values.truncate(limit);
+    Ok(values)
+}

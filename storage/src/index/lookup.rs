@@ -1,0 +1,198 @@
+//! Postings through a cache: what matchers say about one side. A result holds until a label of its name is given to a new
+//! id of the side, or taken away with an old one.
+
+use std::sync::Arc;
+
+use model::{MatchOp, Matcher};
+use roaring::RoaringBitmap;
+
+use super::Index;
+use super::postings;
+use crate::cache::lock;
+use crate::error::Error;
+use crate::limits;
+use crate::schema::{Cf, METRIC_LABEL, label_key, label_prefix, parse_label_key};
+use crate::store::{Store, after_prefix};
+
+/// Starts the cache keys of the results of regular expressions, which no key in `postings` starts with.
+const BY_EXPRESSION: u8 = 0xff;
+
+impl Index {
+    pub(super) fn side(&self, side: u8) -> &super::Side {
+        if side == METRIC_LABEL { &self.metric_side } else { &self.source_side }
+    }
+
+    /// What `read` gives, or gave when last it had to be asked. `name` is the label that it depends on.
+    fn cached(
+        &self,
+        side: u8,
+        name: &str,
+        key: Box<[u8]>,
+        read: impl FnOnce() -> Result<RoaringBitmap, Error>,
+    ) -> Result<Arc<RoaringBitmap>, Error> {
+        let side = self.side(side);
+        let now = side.epochs.quiet(name.as_bytes());
+        if let Some(now) = now
+            && let Some((then, bitmap)) = side.bitmaps.get(&key)
+            && then == now
+        {
+            return Ok(bitmap);
+        }
+        let bitmap = Arc::new(read()?);
+        if let Some(now) = now {
+            let weight = bitmap.serialized_size() + key.len() + limits::CACHE_ENTRY_BYTES;
+            side.bitmaps.insert(key, (now, Arc::clone(&bitmap)), weight);
+        }
+        Ok(bitmap)
+    }
+
+    fn posting(&self, store: &Store, side: u8, name: &str, value: &str) -> Result<Arc<RoaringBitmap>, Error> {
+        let key = label_key(side, name, value);
+        self.cached(side, name, key.clone().into(), || postings::get(store, &key))
+    }
+
+    /// All ids of a side.
+    pub(crate) fn all(&self, store: &Store, side: u8) -> Result<Arc<RoaringBitmap>, Error> {
+        self.posting(store, side, "", "")
+    }
+
+    /// The ids of a side that have a label, whatever its value.
+    pub(crate) fn having(&self, store: &Store, side: u8, name: &str) -> Result<Arc<RoaringBitmap>, Error> {
+        if name.is_empty() { Ok(Arc::default()) } else { self.posting(store, side, name, "") }
+    }
+
+    /// The ids of a side that have the matcher's label with a value that matches.
+    pub(crate) fn matching(&self, store: &Store, side: u8, matcher: &Matcher) -> Result<Arc<RoaringBitmap>, Error> {
+        if matcher.name.is_empty() {
+            return Ok(Arc::default());
+        }
+        let negated = matches!(matcher.op, MatchOp::NotEqual | MatchOp::NotRegex);
+        let named = self.named(store, side, matcher)?;
+        if negated { Ok(Arc::new(&*self.having(store, side, &matcher.name)? - &*named)) } else { Ok(named) }
+    }
+
+    /// The ids that have the label with a value that the matcher's text or expression is of.
+    fn named(&self, store: &Store, side: u8, matcher: &Matcher) -> Result<Arc<RoaringBitmap>, Error> {
+        let name = &matcher.name;
+        if matcher.is_of_everything() {
+            return self.having(store, side, name);
+        }
+        match matcher.literals().as_deref() {
+            // No stored value is empty.
+            Some([]) | Some([""]) => Ok(Arc::default()),
+            Some([one]) => self.posting(store, side, name, one),
+            Some(several) => {
+                let mut union = RoaringBitmap::new();
+                for one in several.iter().filter(|one| !one.is_empty()) {
+                    union |= &*self.posting(store, side, name, one)?;
+                }
+                Ok(Arc::new(union))
+            }
+            None => {
+                let mut key = vec![BY_EXPRESSION];
+                key.extend_from_slice(&label_key(side, name, &matcher.value));
+                self.cached(side, name, key.into(), || by_expression(store, side, matcher))
+            }
+        }
+    }
+
+    /// The label names of a side, sorted.
+    pub(crate) fn label_names(&self, store: &Store, side: u8) -> Result<Arc<[String]>, Error> {
+        let cached = &self.side(side).names;
+        // A name is new only with a new id.
+        let now = self.side(side).epochs.quiet(b"");
+        if let Some((then, names)) = &*lock(cached)
+            && now == Some(*then)
+        {
+            return Ok(Arc::clone(names));
+        }
+        let names: Arc<[String]> = read_names(store, side)?.into();
+        if let Some(now) = now {
+            *lock(cached) = Some((now, Arc::clone(&names)));
+        }
+        Ok(names)
+    }
+
+    /// The values of a label that these ids of a side have, sorted, at most `limit`.
+    pub(crate) fn values_of(
+        &self,
+        store: &Store,
+        (side, name): (u8, &str),
+        ids: &RoaringBitmap,
+        limit: usize,
+    ) -> Result<Vec<String>, Error> {
+        let having = self.having(store, side, name)?;
+        let ids = ids & &*having;
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut values = Vec::new();
+        // There are at most as many values as ids that have the label.
+        if ids.len().saturating_mul(limits::POSTINGS_PER_LABELS) < having.len() {
+            for id in ids {
+                let labels = self.labels_of(store, side, id)?;
+                values.extend(labels.and_then(|labels| labels.get(name).map(str::to_owned)));
+            }
+            values.sort_unstable();
+            values.dedup();
+            values.truncate(limit);
+            return Ok(values);
+        }
+        store.each(Cf::Postings, &label_prefix(side, name), |key, bytes| {
+            match parse_label_key(key) {
+                Some((_, "")) => {}
+                Some((_, value)) if postings::intersects(store, (key, bytes), &ids) => values.push(value.to_owned()),
+                Some(_) => {}
+                None => store.corrupt(Cf::Postings, key, "not a label pair"),
+            }
+            Ok(values.len() < limit)
+        })?;
+        Ok(values)
+    }
+}
+
+/// The ids whose value of the label the expression matches: of the values that start as its matches do.
+fn by_expression(store: &Store, side: u8, matcher: &Matcher) -> Result<RoaringBitmap, Error> {
+    let negated = matcher.op == MatchOp::NotRegex;
+    let mut union = RoaringBitmap::new();
+    let mut within = |prefix: &str| {
+        store.each(Cf::Postings, &label_key(side, &matcher.name, prefix), |key, value| {
+            match parse_label_key(key) {
+                Some((_, "")) => {}
+                Some((_, text)) if matcher.matches(text) != negated => {
+                    union |= postings::decode_or_report(store, key, value);
+                }
+                Some(_) => {}
+                None => store.corrupt(Cf::Postings, key, "not a label pair"),
+            }
+            Ok(true)
+        })
+    };
+    match matcher.prefixes() {
+        [] => within("")?,
+        prefixes => prefixes.iter().try_for_each(|prefix| within(prefix))?,
+    }
+    Ok(union)
+}
+
+fn read_names(store: &Store, side: u8) -> Result<Vec<String>, Error> {
+    let mut names = Vec::new();
+    let mut iter = store.iter(Cf::Postings, &[side], &after_prefix(&[side]));
+    iter.seek_to_first();
+    while let Some(key) = iter.key() {
+        match parse_label_key(key) {
+            Some((name, _)) => {
+                names.extend((!name.is_empty()).then(|| name.to_owned()));
+                let next = after_prefix(&label_prefix(side, name));
+                iter.seek(next);
+            }
+            None => {
+                store.corrupt(Cf::Postings, key, "not a label pair");
+                iter.next();
+            }
+        }
+    }
+    iter.status().map_err(Error::read)?;
+    names.sort_unstable();
+    Ok(names)
+}
