@@ -125,10 +125,7 @@ pub fn list(span: Span, pod: &str) -> Vec<Query> {
             "range, quantile_over_time",
             format!("max by (app) (quantile_over_time(0.9, http_requests_in_flight[{window}]))"),
         ),
-        range(
-            "range, join",
-            "sum by (app) (go_memstats_heap_inuse_bytes / on (instance) process_resident_memory_bytes)".to_owned(),
-        ),
+        range("range, join", "sum by (app) (go_memstats_heap_inuse_bytes / process_resident_memory_bytes)".to_owned()),
         range("range, nothing", "http_requests_total{app=\"no-such-app\"}".to_owned()),
         look("series of one app", "series", "http_requests_total{app=\"checkout\"}"),
         look("label names", "labels", ""),

@@ -130,11 +130,12 @@ fn number(value: f64) -> String {
     }
 }
 
-/// Writes the JSON of a run under a name that no other run has.
+/// Writes the JSON of a run under a name that no other run has. `places` are folders of this machine and what is written
+/// for them.
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn save(folder: &Path, at_ms: i64, run: Value, sheets: &[Sheet]) -> Result<PathBuf> {
+pub fn save(folder: &Path, at_ms: i64, places: &[(&Path, &str)], (run, sheets): (&Value, &[Sheet])) -> Result<PathBuf> {
     let servers: Vec<Value> = sheets.iter().map(|sheet| {
         json!({
             "name": sheet.server.kind.name(),
@@ -147,8 +148,11 @@ pub fn save(folder: &Path, at_ms: i64, run: Value, sheets: &[Sheet]) -> Result<P
     let all = json!({"run": run, "servers": servers, "table": table(sheets).lines().collect::<Vec<_>>()});
     let path = folder.join(format!("{}.json", stamp(at_ms)));
     std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    std::fs::write(&path, serde_json::to_vec_pretty(&all)?)
-        .with_context(|| format!("cannot write {}", path.display()))?;
+    let mut text = serde_json::to_string_pretty(&all)?;
+    for (place, name) in places {
+        text = text.replace(&place.display().to_string(), name);
+    }
+    std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(path)
 }
 

@@ -1,7 +1,7 @@
 //! Runs the servers one after another on the same fleet and prints what was measured.
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use benches::options::BenchOptions;
@@ -35,7 +35,12 @@ fn main() -> Result<()> {
         "arguments": args, "started_ms": started_ms, "seconds": (now_ms() - started_ms) / 1_000, "machine": machine,
         "load_at_end": machine::load(), "options": format!("{options:?}"),
     });
-    let path = report::save(&options.results, started_ms, run, &sheets)?;
+    let (here, home) = (std::env::current_dir()?, std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default());
+    let mut places = vec![(work.as_path(), "WORK"), (here.as_path(), ".")];
+    if home.components().count() > 1 {
+        places.push((&home, "~"));
+    }
+    let path = report::save(&options.results, started_ms, &places, (&run, &sheets))?;
     let mut out = std::io::stdout().lock();
     write!(out, "\n{}\n", report::table(&sheets))?;
     writeln!(out, "{}", path.display())?;
