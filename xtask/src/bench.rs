@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: Weft side by side with the servers it is measured against.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
@@ -23,14 +23,25 @@ pub(crate) fn run(flags: &[String]) -> Result<()> {
         args.push(format!("--peer=prometheus={}", cache::prometheus()?.join("prometheus").display()));
     }
     if !names(flags, "victoria-metrics") {
-        setup::packages(PACKAGES)?;
-        args.push("--peer=victoria-metrics=/usr/bin/victoria-metrics".to_owned());
+        args.push(format!("--peer=victoria-metrics={}", victoria_metrics()?));
     }
     step("build Weft", &mut cargo(&rocksdb, &["build", "--release", "--bin", "weft"]))?;
     step("build the bench", &mut cargo(&rocksdb, &["build", "--release", "--package", "benches"]))?;
     let release = target().join("release");
     args.push(format!("--weft={}", release.join("weft").display()));
     step("bench", Command::new(release.join("bench")).current_dir(root()).args(args).args(flags))
+}
+
+/// Debian's, without the service that its package sets up.
+fn victoria_metrics() -> Result<&'static str> {
+    const BINARY: &str = "/usr/bin/victoria-metrics";
+    let was_there = Path::new(BINARY).exists();
+    setup::packages(PACKAGES)?;
+    if !was_there {
+        // Where there is no systemd there is no service either.
+        Command::new("systemctl").args(["disable", "--now", "victoria-metrics"]).status().ok();
+    }
+    Ok(BINARY)
 }
 
 fn help() -> Result<()> {
