@@ -67,6 +67,19 @@ pub trait Querier: Send + Sync {
         sink: &mut dyn FnMut(Batch) -> Result<(), QuerierError>,
     ) -> Result<(), QuerierError>;
 
+    /// As [`Querier::select`], for whoever needs only the newest sample of each series in the time asked: older ones may be
+    /// left out.
+    ///
+    /// # Errors
+    /// As [`Querier::select`].
+    fn select_latest(
+        &self,
+        selection: &Selection<'_>,
+        sink: &mut dyn FnMut(Batch) -> Result<(), QuerierError>,
+    ) -> Result<(), QuerierError> {
+        self.select(selection, sink)
+    }
+
     /// The label sets of the matching series that were alive in the time asked, sorted, at most `limit` (0: all).
     /// "Alive" may be coarser than a sample: a store answers by its own buckets of time.
     ///

@@ -68,7 +68,18 @@ impl Db {
         if alive.is_empty() { Ok(Vec::new()) } else { select((&self.store, &self.index), selection.matchers, &alive) }
     }
 
-    fn select_batches(&self, selection: &Selection<'_>, sink: &mut Sink<'_>) -> Result<(), Stop> {
+    fn select_either(&self, selection: &Selection<'_>, latest: bool, sink: &mut Sink<'_>) -> Result<(), QuerierError> {
+        if selection.start_ms > selection.end_ms {
+            return Ok(());
+        }
+        self.select_batches(selection, latest, sink).map_err(|stop| match stop {
+            Stop::Store(error) => unreadable(error),
+            Stop::Sink(error) => error,
+        })
+    }
+
+    /// All samples, or at least the newest of each series.
+    fn select_batches(&self, selection: &Selection<'_>, latest: bool, sink: &mut Sink<'_>) -> Result<(), Stop> {
         let range = selection.start_ms..=selection.end_ms;
         let view = View::new(&self.store);
         let selected = self.selected(&view, selection)?;
@@ -81,7 +92,8 @@ impl Db {
             let stored = reader.stored(source)?;
             let Some(source_labels) = self.index.source_labels(&self.store, source)? else { return Ok(()) };
             for metrics in metrics.chunks(columns_max) {
-                let gathered = reader.gather(&stored, metrics)?;
+                let gathered =
+                    if latest { reader.gather_latest(&stored, metrics)? } else { reader.gather(&stored, metrics)? };
                 let mut labels = |i: usize| match metrics[i] {
                     metric if grouped.contains(&(source, metric)) => Ok(None),
                     metric => self.labels(&source_labels, metric),
@@ -161,13 +173,11 @@ fn by_source(selected: &[Selected], each: &mut EachSource<'_>) -> Result<(), Sto
 
 impl Querier for Db {
     fn select(&self, selection: &Selection<'_>, sink: &mut Sink<'_>) -> Result<(), QuerierError> {
-        if selection.start_ms > selection.end_ms {
-            return Ok(());
-        }
-        self.select_batches(selection, sink).map_err(|stop| match stop {
-            Stop::Store(error) => unreadable(error),
-            Stop::Sink(error) => error,
-        })
+        self.select_either(selection, false, sink)
+    }
+
+    fn select_latest(&self, selection: &Selection<'_>, sink: &mut Sink<'_>) -> Result<(), QuerierError> {
+        self.select_either(selection, true, sink)
     }
 
     fn series(&self, selection: &Selection<'_>, limit: usize) -> Result<Vec<Labels>, QuerierError> {

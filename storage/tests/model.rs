@@ -306,6 +306,12 @@ impl Harness {
     fn select(&self, from: i64, to: i64) {
         let got = read(self.db(), from, to, &[]);
         let expected = self.model.select(from.max(self.model.horizon), to);
+        let newest = read_latest(self.db(), from, to);
+        let last = |all: &BTreeMap<Labels, BTreeMap<i64, u64>>| -> Vec<(Labels, Option<(i64, u64)>)> {
+            let last = |samples: &BTreeMap<i64, u64>| samples.last_key_value().map(|(ts, bits)| (*ts, *bits));
+            all.iter().map(|(labels, samples)| (labels.clone(), last(samples))).collect()
+        };
+        assert_eq!(last(&newest), last(&got), "newest of {from}..={to}");
         let kept: BTreeMap<Labels, BTreeMap<i64, u64>> = got
             .iter()
             .map(|(labels, samples)| {
@@ -359,6 +365,20 @@ impl Harness {
 
 /// Everything a selection yields, with the contract checked on the way.
 fn read(db: &Db, start_ms: i64, end_ms: i64, matchers: &[Matcher]) -> BTreeMap<Labels, BTreeMap<i64, u64>> {
+    read_by(&Selection { start_ms, end_ms, matchers }, |selection, sink| db.select(selection, sink))
+}
+
+/// What a selection of the newest samples yields.
+fn read_latest(db: &Db, start_ms: i64, end_ms: i64) -> BTreeMap<Labels, BTreeMap<i64, u64>> {
+    read_by(&Selection { start_ms, end_ms, matchers: &[] }, |selection, sink| db.select_latest(selection, sink))
+}
+
+type Sink<'s> = dyn FnMut(Batch) -> Result<(), model::QuerierError> + 's;
+
+fn read_by(
+    selection: &Selection<'_>,
+    select: impl Fn(&Selection<'_>, &mut Sink<'_>) -> Result<(), model::QuerierError>,
+) -> BTreeMap<Labels, BTreeMap<i64, u64>> {
     let mut found = BTreeMap::new();
     let mut sink = |batch: Batch| {
         assert!(batch.timestamps_ms.is_sorted_by(|a, b| a < b), "{:?}", batch.timestamps_ms);
@@ -373,7 +393,7 @@ fn read(db: &Db, start_ms: i64, end_ms: i64, matchers: &[Matcher]) -> BTreeMap<L
         }
         Ok(())
     };
-    db.select(&Selection { start_ms, end_ms, matchers }, &mut sink).unwrap();
+    select(selection, &mut sink).unwrap();
     found
 }
 

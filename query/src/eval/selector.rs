@@ -8,6 +8,13 @@ use crate::parse::ast::{At, Expr, ExprKind, Selector, Shift};
 use crate::value::{ABSENT, RangeSeries, Series, is_absent};
 use crate::window::{Dense, Grid, Window, bounds};
 
+/// Which samples within the time before each step count.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    All,
+    Newest,
+}
+
 impl Evaluator<'_> {
     /// For each step, the time up to which a selector looks.
     pub(super) fn ends(&self, shift: Shift, grid: &Grid) -> Vec<i64> {
@@ -29,6 +36,7 @@ impl Evaluator<'_> {
         &self,
         selector: &Selector,
         (ends, length_ms): (&[i64], i64),
+        need: Need,
         each: &mut dyn FnMut(Batch) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let (Some(first), Some(last)) = (ends.first(), ends.last()) else { return Ok(()) };
@@ -38,7 +46,7 @@ impl Evaluator<'_> {
             matchers: &selector.matchers,
         };
         let mut failed = None;
-        let result = self.querier.select(&selection, &mut |batch| {
+        let mut sink = |batch: Batch| {
             let outcome = self.check().and_then(|()| {
                 let before = self.held.get();
                 self.hold(batch.timestamps_ms.len() * batch.columns.len())?;
@@ -49,7 +57,11 @@ impl Evaluator<'_> {
                 failed = Some(error);
                 QuerierError::Stopped
             })
-        });
+        };
+        let result = match need {
+            Need::Newest if first == last => self.querier.select_latest(&selection, &mut sink),
+            _ => self.querier.select(&selection, &mut sink),
+        };
         match (failed, result) {
             (Some(error), _) => Err(error),
             (None, result) => result.map_err(Error::Store),
@@ -75,7 +87,7 @@ impl Evaluator<'_> {
         sink: &mut Sink<'_>,
     ) -> Result<(), Error> {
         let mut dense = Dense::default();
-        self.batches(selector, (ends, self.lookback_ms), &mut |batch| {
+        self.batches(selector, (ends, self.lookback_ms), Need::Newest, &mut |batch| {
             let windows = bounds(&batch.timestamps_ms, ends, self.lookback_ms);
             for column in &batch.columns {
                 dense.load(&batch.timestamps_ms, column, true);
@@ -107,7 +119,7 @@ impl Evaluator<'_> {
         match &expr.unwrapped().kind {
             ExprKind::Matrix(selector, range_ms) => {
                 let ends = self.ends(selector.shift, grid);
-                self.batches(selector, (&ends, *range_ms), &mut |batch| {
+                self.batches(selector, (&ends, *range_ms), Need::All, &mut |batch| {
                     self.windows_of(&batch, (&ends, *range_ms), grid, each)
                 })
             }

@@ -70,6 +70,7 @@ struct Suspects {
 }
 
 /// Two metrics with equal labels on their series differ in a label that one of them has, and a source gives to the other.
+/// One metric has equal labels on the series of two sources where it has all that they differ in.
 fn suspects(store: &Store, index: &Index, selected: &[Selected]) -> Result<Suspects, Error> {
     let (mut metrics, mut sources) = (RoaringBitmap::new(), RoaringBitmap::new());
     for one in selected {
@@ -78,18 +79,23 @@ fn suspects(store: &Store, index: &Index, selected: &[Selected]) -> Result<Suspe
     }
     // By label of the sources: the metrics that have it, where others lack it.
     let mut having = Vec::new();
+    let mut shadowing_any = RoaringBitmap::new();
     let mut name_given = false;
     for name in index.label_names(store, SOURCE_LABEL)?.iter() {
         let with = &metrics & &*index.having(store, METRIC_LABEL, name)?;
         if with.is_empty() || index.having(store, SOURCE_LABEL, name)?.is_disjoint(&sources) {
             continue;
         }
+        shadowing_any |= &with;
         if with != metrics {
             name_given |= name == METRIC_NAME;
             having.push(with);
         }
     }
     let mut found = Suspects::default();
+    for one in selected.iter().filter(|one| one.sources.len() > 1) {
+        found.shadowing |= &one.metrics & &shadowing_any;
+    }
     if having.is_empty() {
         return Ok(found);
     }

@@ -102,11 +102,7 @@ impl<'v> Reader<'v> {
 
     /// The samples of these metrics (ascending) of a source. Of two at one time that of a page comes first.
     pub(crate) fn gather(&mut self, stored: &Stored, metrics: &[u32]) -> Result<Gathered, Error> {
-        if self.metrics != metrics {
-            self.metrics = metrics.to_vec();
-            self.plans.clear();
-            self.names.clear();
-        }
+        self.want(metrics);
         let mut gathered = Gathered::default();
         if !stored.timelines.is_empty() && self.names.is_empty() {
             self.names = by_name(self.view.store, self.index, metrics)?;
@@ -138,6 +134,74 @@ impl<'v> Reader<'v> {
             deleted.of(stored.source, metrics, &mut gathered.deleted);
         }
         Ok(gathered)
+    }
+
+    /// The newest samples of these metrics (ascending) of a source, perhaps with some older ones.
+    pub(crate) fn gather_latest(&mut self, stored: &Stored, metrics: &[u32]) -> Result<Gathered, Error> {
+        if !self.deleted.is_empty() {
+            // What is newest may be deleted.
+            return self.gather(stored, metrics);
+        }
+        self.want(metrics);
+        let mut gathered = Gathered::default();
+        let mut left: RoaringBitmap = (0..u32::try_from(metrics.len()).unwrap_or(u32::MAX)).collect();
+        for (bucket, segments) in stored.buckets.iter().rev() {
+            // Pages may hold something newer than the rows of the buckets before them.
+            let end_ms = |partition: &Partition| partition.end_ms(self.view.store.bucket_ms);
+            if stored.timelines.iter().any(|(partition, _)| end_ms(partition) > bucket.0) {
+                return self.gather(stored, metrics);
+            }
+            let open = left.clone();
+            for segment in segments {
+                self.plan(segment)?;
+                let Some(wanted) = self.plans.get(&segment).filter(|wanted| !wanted.is_empty()) else { continue };
+                let mut missing: RoaringBitmap =
+                    wanted.iter().flat_map(|(_, columns)| columns.iter().map(|&(_, wanted)| wanted as u32)).collect();
+                missing &= &open;
+                if missing.is_empty() {
+                    continue;
+                }
+                let place = RowKey::frame(*bucket, stored.source, segment);
+                let cells = &mut gathered.cells;
+                let runs = &mut gathered.runs;
+                reader::scan_segment_back(
+                    self.view.store,
+                    &mut self.rows,
+                    place,
+                    &self.range,
+                    &mut |frame, ts, row| {
+                        let mut taker = Taker::new(wanted, 1);
+                        taker.take(frame, ts, row, cells)?;
+                        for (lane, columns) in wanted {
+                            let present = row.present(*lane);
+                            for (_, wanted) in columns.iter().filter(|(bit, _)| present >> bit & 1 == 1) {
+                                missing.remove(*wanted as u32);
+                                left.remove(*wanted as u32);
+                            }
+                        }
+                        if !taker.run.timestamps.is_empty() {
+                            runs.push(taker.run);
+                        }
+                        Ok(!missing.is_empty())
+                    },
+                )?;
+            }
+            if left.is_empty() {
+                return Ok(gathered);
+            }
+        }
+        if !stored.timelines.is_empty() {
+            return self.gather(stored, metrics);
+        }
+        Ok(gathered)
+    }
+
+    fn want(&mut self, metrics: &[u32]) {
+        if self.metrics != metrics {
+            self.metrics = metrics.to_vec();
+            self.plans.clear();
+            self.names.clear();
+        }
     }
 
     fn plan(&mut self, segment: u32) -> Result<(), Error> {

@@ -18,6 +18,9 @@ use crate::store::{Store, View};
 /// Called with the frame, the time and the row.
 pub(crate) type EachRow<'f> = dyn FnMut(&Frame, i64, &RowView<'_>) -> Result<(), Corrupt> + 'f;
 
+/// The same; says whether to go on.
+pub(crate) type EachRowBack<'f> = dyn FnMut(&Frame, i64, &RowView<'_>) -> Result<bool, Corrupt> + 'f;
+
 /// The buckets from `from` to `to` in which a source wrote, each with the segments it wrote, ascending.
 pub(crate) fn seen(
     view: &View<'_>,
@@ -94,6 +97,49 @@ pub(crate) fn scan_segment(
             }
         }
         iter.next();
+    }
+    iter.status().map_err(Error::read)
+}
+
+/// Calls `each` with the rows of the segment that `place` names whose times lie in `range`, descending, until it says
+/// false.
+pub(crate) fn scan_segment_back(
+    store: &Store,
+    iter: &mut DBRawIterator<'_>,
+    place: RowKey,
+    range: &RangeInclusive<i64>,
+    each: &mut EachRowBack<'_>,
+) -> Result<(), Error> {
+    let frame_key = place.bytes();
+    iter.seek(frame_key);
+    let frame = match iter.item() {
+        Some((key, bytes)) if key == frame_key => match Frame::parse(bytes, place.seed()) {
+            Ok(frame) => frame,
+            Err(reason) => {
+                store.corrupt(Cf::Rows, key, reason);
+                return Ok(());
+            }
+        },
+        _ => return iter.status().map_err(Error::read),
+    };
+    iter.seek_for_prev(place.at(*range.end()).bytes());
+    while let Some((bytes, value)) = iter.item() {
+        let same = |key: &RowKey| key.slot != 0 && bytes[..16] == frame_key[..16] && key.ts_ms() >= *range.start();
+        let Some(key) = RowKey::parse(bytes).filter(same) else { break };
+        let row = RowView::parse(value, key.seed() ^ u64::from(frame.tag));
+        let fits = |row: RowView<'_>| {
+            if row.columns == frame.values.len() {
+                each(&frame, key.ts_ms(), &row)
+            } else {
+                Err(Corrupt::Shape("row and frame differ in columns"))
+            }
+        };
+        match row.and_then(fits) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(reason) => store.corrupt(Cf::Rows, bytes, reason),
+        }
+        iter.prev();
     }
     iter.status().map_err(Error::read)
 }
