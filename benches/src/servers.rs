@@ -76,8 +76,8 @@ impl Kind {
                 "-search.latencyOffset=1ms".to_owned(),
             ],
         };
-        if self == Self::Prometheus {
-            // For a snapshot, when no block has been cut by the time that disk is measured.
+        if self != Self::VictoriaMetrics {
+            // For a snapshot when disk is measured: it brings to the disk what was not there yet.
             args.push("--web.enable-admin-api".to_owned());
         }
         if self != Self::VictoriaMetrics && !start.block_duration.is_empty() {

@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::fs;
 use std::sync::atomic::Ordering;
 
+use model::SourceId;
 use roaring::RoaringBitmap;
 
 use crate::db::Db;
 use crate::error::Error;
 use crate::index::postings;
+use crate::pages;
 use crate::schema::{Bucket, Cf, METRIC_LABEL, SOURCE_LABEL, last_id, metric_sources_key, parse_label_key};
 use crate::store::View;
 
@@ -36,6 +38,14 @@ pub struct Stats {
     pub samples_appended: u64,
     /// Bytes of the data directory.
     pub disk_bytes: u64,
+    /// Samples in pages.
+    pub page_samples: u64,
+    /// Bytes of the sorted files of pages.
+    pub page_bytes: u64,
+    /// Bytes of the sorted files of rows.
+    pub row_bytes: u64,
+    /// Bytes of the sorted files of everything else.
+    pub index_bytes: u64,
     /// The start of the oldest bucket.
     pub min_time_ms: Option<i64>,
     /// The newest row since the start, else the last millisecond of the newest bucket.
@@ -105,7 +115,34 @@ impl Db {
             ..Stats::default()
         };
         self.count_series(&alive, limit, &mut stats)?;
+        stats.page_samples = self.page_samples()?;
+        for cf in Cf::ALL {
+            let bytes = self.file_bytes(cf)?;
+            match cf {
+                Cf::Pages => stats.page_bytes += bytes,
+                Cf::Rows => stats.row_bytes += bytes,
+                _ => stats.index_bytes += bytes,
+            }
+        }
         Ok(stats)
+    }
+
+    fn page_samples(&self) -> Result<u64, Error> {
+        let view = View::new(&self.store);
+        let mut samples = 0;
+        for (partition, sources) in pages::partitions(&view)? {
+            for source in sources {
+                let timeline = pages::timeline_of(&view, partition, SourceId(source))?;
+                samples += timeline.map_or(0, |timeline| timeline.samples);
+            }
+        }
+        Ok(samples)
+    }
+
+    /// Bytes of the sorted files of a column family.
+    fn file_bytes(&self, cf: Cf) -> Result<u64, Error> {
+        let bytes = self.store.db.property_int_value_cf(self.store.cf(cf), "rocksdb.live-sst-files-size");
+        Ok(bytes.map_err(Error::read)?.unwrap_or(0))
     }
 
     /// The last millisecond of the newest bucket or partition.
@@ -190,12 +227,8 @@ impl Db {
             metrics.highest_seconds.set(newest as f64 / 1000.0);
         }
         for cf in Cf::ALL {
-            let property = "rocksdb.live-sst-files-size";
-            let bytes = self.store.db.property_int_value_cf(self.store.cf(cf), property).map_err(Error::read)?;
-            metrics
-                .sst_bytes
-                .with_label_values(&[cf.name()])
-                .set(i64::try_from(bytes.unwrap_or(0)).unwrap_or(i64::MAX));
+            let bytes = i64::try_from(self.file_bytes(cf)?).unwrap_or(i64::MAX);
+            metrics.sst_bytes.with_label_values(&[cf.name()]).set(bytes);
         }
         for (part, bytes) in [("block_cache", self.block_cache.get_usage()), ("memtables", self.memtables.get_usage())]
         {

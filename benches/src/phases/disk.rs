@@ -72,16 +72,18 @@ fn settle(stage: &mut Stage, most: Duration) -> Result<()> {
 }
 
 /// What the server says of its pages; until it says so, nothing.
+/// Pages, counted by the server itself. A snapshot brings to the disk what was only in the log.
 fn weft(stage: &Stage, stored: f64) -> Result<AtRest> {
-    let kind = "kind=\"pages\"";
-    let samples = stage.http.metric("weft_storage_samples", kind)?;
-    let sealed = stage.http.metric("weft_storage_bytes", kind)?;
-    let Some((samples, sealed)) = samples.zip(sealed).filter(|(samples, _)| *samples > 0.0) else {
-        return Ok(AtRest { samples: stored, how: "weft does not say what it has sealed", ..AtRest::default() });
+    stage.http.post("/api/v1/admin/tsdb/snapshot")?;
+    let answer: Value = serde_json::from_slice(&stage.http.get("/api/v1/status/tsdb")?.body).unwrap_or_default();
+    let storage = &answer["data"]["storage"];
+    let number = |name: &str| storage[name].as_f64();
+    let Some(samples) = number("pageSamples").filter(|samples| *samples > 0.0) else {
+        return Ok(AtRest { samples: stored, how: "weft has sealed nothing", ..AtRest::default() });
     };
-    let index = stage.http.metric("weft_storage_bytes", "kind=\"index\"")?;
-    let how = "pages, by the server's own count; the index where it is counted";
-    Ok(AtRest { samples, bytes: Some(sealed), with_index: index.map(|index| sealed + index), how })
+    let pages = number("pageBytes");
+    let with_index = pages.zip(number("indexBytes")).map(|(pages, index)| pages + index);
+    Ok(AtRest { samples, bytes: pages, with_index, how: "pages, and them with the index, as the server counts them" })
 }
 
 /// Blocks, each of which says how many samples it has. Where none has been cut, a snapshot makes one of the head.

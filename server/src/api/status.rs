@@ -120,7 +120,14 @@ pub(crate) async fn tsdb(State(app): State<Arc<App>>, params: Params) -> Result<
                 format::put(out, format_args!(",\"value\":{}}}", row.value));
             });
         }
-        out.push('}');
+        // Weft's own: what lies where, and how much of it.
+        format::put(
+            out,
+            format_args!(
+                ",\"storage\":{{\"pageSamples\":{},\"pageBytes\":{},\"rowBytes\":{},\"indexBytes\":{}}}}}",
+                stats.page_samples, stats.page_bytes, stats.row_bytes, stats.index_bytes
+            ),
+        );
     };
     Ok(format::success(body, &[], &[]))
 }
