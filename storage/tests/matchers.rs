@@ -157,3 +157,174 @@ fn a_receiver_that_stops_is_not_asked_again() {
     assert!(matches!(result, Err(model::QuerierError::Stopped)));
     assert_eq!(batches, 1);
 }
+
+fn open(dir: &tempfile::TempDir) -> Db {
+    Db::open(Options { memory_bytes: 8 << 20, ..Options::new(dir.path()) }, &Registry::new()).unwrap()
+}
+
+fn commit(db: &Db, source: &Labels, metrics: &[Labels], ts_ms: i64) {
+    let layout = db.layout(&db.metrics(metrics).unwrap()).unwrap();
+    let row = Row {
+        source: db.source(source).unwrap(),
+        ts_ms,
+        layout: &layout,
+        values: &vec![1.0; metrics.len()],
+        present: &vec![u64::MAX; metrics.len().div_ceil(64)],
+        own_times: &[],
+    };
+    db.commit(&[row]).unwrap();
+}
+
+/// What the store should make of a source's metric.
+fn joined(source: &Labels, metric: &Labels) -> Labels {
+    let mut builder = model::LabelsBuilder::new(source);
+    metric.iter().for_each(|(name, value)| {
+        builder.set(name, value);
+    });
+    builder.labels()
+}
+
+mod random {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The same few on both sides, so that they override each other and meet in equal series.
+    const NAMES: [&str; 4] = ["__name__", "job", "zone", "l"];
+    const VALUES: [&str; 6] = ["", "a", "b", "ab", "abc", "B"];
+    const EXPRESSIONS: [&str; 18] = [
+        "",
+        ".*",
+        ".+",
+        "a|",
+        "a|b",
+        "a.*",
+        "a.+",
+        "ab?",
+        "(?i)B",
+        "(?i:b).*",
+        "ab.*|b",
+        "a[bc]+|b[a-z]*",
+        "[ab].*",
+        "^a.*$",
+        ".*c",
+        "(a|b)c?.*",
+        "..",
+        "ab.*|a.*",
+    ];
+
+    fn labels() -> impl Strategy<Value = Labels> {
+        proptest::collection::vec(0..VALUES.len(), NAMES.len())
+            .prop_map(|values| Labels::from_pairs(NAMES.iter().zip(values).map(|(name, value)| (*name, VALUES[value]))))
+    }
+
+    fn matcher() -> impl Strategy<Value = Matcher> {
+        let literal = (0..NAMES.len(), any::<bool>(), 0..VALUES.len()).prop_map(|(name, equal, value)| {
+            let op = if equal { MatchOp::Equal } else { MatchOp::NotEqual };
+            Matcher::new(op, NAMES[name], VALUES[value]).unwrap()
+        });
+        let regex = (0..NAMES.len(), any::<bool>(), 0..EXPRESSIONS.len()).prop_map(|(name, positive, expression)| {
+            let op = if positive { MatchOp::Regex } else { MatchOp::NotRegex };
+            Matcher::new(op, NAMES[name], EXPRESSIONS[expression]).unwrap()
+        });
+        prop_oneof![literal, regex]
+    }
+
+    type Scrapes = Vec<(Labels, Vec<Labels>)>;
+
+    fn scrapes() -> impl Strategy<Value = Scrapes> {
+        proptest::collection::vec((labels(), proptest::collection::vec(labels(), 1..6)), 1..6)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+        /// In two rounds, the first of which fills the caches.
+        #[test]
+        fn selections_and_listings_are_what_a_filter_says(
+            rounds in [scrapes(), scrapes()],
+            questions in proptest::collection::vec(proptest::collection::vec(matcher(), 0..4), 24),
+        ) {
+            let dir = tempfile::tempdir().unwrap();
+            let db = open(&dir);
+            let mut all = BTreeSet::new();
+            for (round, scrapes) in rounds.into_iter().enumerate() {
+                for (i, (source, mut metrics)) in scrapes.into_iter().enumerate() {
+                    metrics.sort();
+                    metrics.dedup();
+                    commit(&db, &source, &metrics, (1000 * round + 10 * i) as i64);
+                    all.extend(metrics.iter().map(|metric| joined(&source, metric)));
+                }
+                for matchers in &questions {
+                    check(&db, &all, matchers);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_name_given_by_a_source_meets_the_same_name_of_a_metric() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(&dir);
+    let labels = |pairs: &[(&str, &str)]| Labels::from_pairs(pairs.iter().copied());
+    commit(&db, &labels(&[("__name__", "x")]), &[labels(&[("l", "1")])], 1000);
+    commit(&db, &Labels::empty(), &[labels(&[("__name__", "x"), ("l", "1")])], 2000);
+    check(&db, &BTreeSet::from([labels(&[("__name__", "x"), ("l", "1")])]), &[]);
+}
+
+/// Several threads make the same metrics and commit them with sources of their own: each finds its series at once,
+/// whoever made the metric, although every selection leaves its results behind for the next.
+#[test]
+fn what_a_commit_returned_from_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(&dir);
+    let run = |thread: usize| {
+        for i in 0..150 {
+            let text = i.to_string();
+            let metric = Labels::from_pairs([("__name__", "m"), ("i", text.as_str())]);
+            let source = Labels::from_pairs([("instance", format!("{thread}-{}", i / 3))]);
+            commit(&db, &source, std::slice::from_ref(&metric), 1000 + i);
+            let name = Matcher::equal("__name__", "m");
+            for matchers in [
+                vec![name.clone(), Matcher::new(MatchOp::Regex, "i", "[0-9]+").unwrap()],
+                vec![
+                    name.clone(),
+                    Matcher::new(MatchOp::Regex, "instance", ".*-.*").unwrap(),
+                    Matcher::equal("i", &*text),
+                ],
+            ] {
+                let expected = joined(&source, &metric);
+                assert!(selected(&db, &matchers).contains(&expected), "{expected} by {matchers:?}");
+                let selection = Selection { start_ms: 0, end_ms: 5000, matchers: &matchers };
+                assert!(db.label_values("i", &selection, 0).unwrap().contains(&text), "{text} by {matchers:?}");
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for thread in 0..3 {
+            scope.spawn(move || run(thread));
+        }
+    });
+}
+
+#[test]
+fn many_metrics_of_one_call_get_one_id_each() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(&dir);
+    let label = |i: usize| Labels::from_pairs([("__name__", format!("m_{}", i % 100)), ("i", i.to_string())]);
+    // The last ones repeat the first, and some of another write.
+    let labels: Vec<Labels> = (0..20_000).chain(0..10).chain(8000..8400).map(label).collect();
+    let ids = db.metrics(&labels).unwrap();
+    assert_eq!(ids[20_000..20_010], ids[..10]);
+    assert_eq!(ids[20_010..], ids[8000..8400]);
+    assert_eq!(ids.iter().collect::<std::collections::HashSet<_>>().len(), 20_000);
+    assert_eq!(db.metrics(&labels).unwrap(), ids);
+    commit(&db, &Labels::from_pairs([("job", "a")]), &labels[..20_000], 1000);
+    let expected = |i: usize| joined(&Labels::from_pairs([("job", "a")]), &labels[i]);
+    let one = [Matcher::equal("i", "8191")];
+    assert_eq!(selected(&db, &one), BTreeSet::from([expected(8191)]));
+    let one_name = [Matcher::equal("__name__", "m_7"), Matcher::new(MatchOp::Regex, "i", "1..?7").unwrap()];
+    let matching = (0..20_000)
+        .filter(|i| i % 100 == 7 && matches!(i.to_string().as_bytes(), [b'1', _, b'7'] | [b'1', _, _, b'7']));
+    assert_eq!(selected(&db, &one_name), matching.map(expected).collect());
+}
