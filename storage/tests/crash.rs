@@ -1,21 +1,36 @@
-//! A child process commits and says so; it is killed at a random moment. Everything it said is there, nothing twice.
+//! A child process commits, seals, merges, deletes and drops, and says what it did; it is killed at random moments. All that
+//! it said is there, nothing is there twice, and nothing that was deleted is back.
 
-#![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test's helpers fail as the test does")]
 
-use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Command, Stdio};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicI64, Ordering};
 
-use model::{Appender, Labels, Querier, Row, Selection};
+use model::{Appender, Labels, Layout, Matcher, Querier, Row, Selection};
 use prometheus::Registry;
 use storage::{Db, Options};
 
 const CHILD_DIRECTORY: &str = "WEFT_STORAGE_CRASH_CHILD";
-const COLUMNS: usize = 1500;
-const BUCKET_MS: u32 = 10_000;
+const TEST: &str = "what_was_committed_survives_a_kill";
+const KILLS: u32 = 60;
+/// Of the two sources: of two segments, and of a few columns.
+const COLUMNS: [usize; 2] = [Layout::SEGMENT_COLUMNS + 6, 3];
+/// Samples of one moment that are never deleted.
+const LASTING: usize = COLUMNS[0] + COLUMNS[1] - 2;
+/// The column that is deleted now and then.
+const DELETED: usize = 1;
+/// Ten commits fill a bucket, 480 the largest partition.
+const BUCKET_MS: u32 = 10;
+const RETENTION_MS: i64 = 700;
+/// Commits between two deletions.
+const DELETE_EVERY: i64 = 37;
 
-fn open(path: &std::path::Path) -> Db {
-    let options = Options { bucket_ms: BUCKET_MS, memory_bytes: 8 << 20, ..Options::new(path) };
+fn open(path: &Path) -> Db {
+    let options =
+        Options { bucket_ms: BUCKET_MS, memory_bytes: 8 << 20, retention_ms: RETENTION_MS, ..Options::new(path) };
     Db::open(options, &Registry::new()).unwrap()
 }
 
@@ -23,50 +38,158 @@ fn value(ts: i64, column: usize) -> f64 {
     (ts * 7 + column as i64) as f64 / if column.is_multiple_of(3) { 4.0 } else { 1.0 }
 }
 
-/// Commits rows of two sources in turn until it is killed, one line per commit that returned.
-fn child(path: &std::path::Path) {
+/// Commits and deletes until it is killed, one line for each that returned (and one before a deletion starts), while a
+/// second thread seals what came in.
+fn child(path: &Path) {
+    // A panic anywhere ends the process, which the parent notices.
+    std::panic::set_hook(Box::new(|panic| {
+        let _ = writeln!(std::io::stderr(), "{panic}");
+        std::process::abort();
+    }));
     let db = open(path);
-    let sources: Vec<_> =
-        ["a", "b"].iter().map(|job| db.source(&Labels::from_pairs([("job", job)])).unwrap()).collect();
-    let metrics: Vec<Labels> =
-        (0..COLUMNS).map(|i| Labels::from_pairs([("__name__", "m".to_owned()), ("i", i.to_string())])).collect();
-    let layout = db.layout(&db.metrics(&metrics).unwrap()).unwrap();
     // Where an earlier child was killed, the next one goes on.
-    let newest = stored(&db).into_keys().max().unwrap_or(0);
+    let newest = AtomicI64::new(stored(&db).lasting.into_keys().max().unwrap_or(0));
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            for round in 0.. {
+                // Buckets end as soon as the first commit beyond them is in.
+                let now = newest.load(Ordering::Acquire);
+                let sealed = db.seal(now).unwrap();
+                say("sealed", i64::try_from(sealed.samples).unwrap());
+                say("merged", i64::try_from(sealed.merged).unwrap());
+                if round % 3 == 0 {
+                    db.clean_deleted().unwrap();
+                    db.enforce_retention(now).unwrap();
+                }
+            }
+        });
+        commit_and_delete(&db, &newest);
+    });
+}
+
+fn say(what: &str, number: i64) {
     let mut out = std::io::stdout().lock();
-    for ts in newest + 1.. {
-        let values: Vec<f64> = (0..COLUMNS).map(|i| value(ts, i)).collect();
-        let row = |source| Row {
-            source,
+    writeln!(out, "{what} {number}").unwrap();
+    out.flush().unwrap();
+}
+
+fn commit_and_delete(db: &Db, newest: &AtomicI64) {
+    let sources = ["a", "b"].map(|job| db.source(&Labels::from_pairs([("job", job)])).unwrap());
+    let metrics: Vec<Labels> = (0..COLUMNS[0])
+        .map(|i| Labels::from_pairs([("__name__", format!("m{}", i % 7)), ("i", i.to_string())]))
+        .collect();
+    let layouts = COLUMNS.map(|n| db.layout(&db.metrics(&metrics[..n]).unwrap()).unwrap());
+    for ts in newest.load(Ordering::Acquire) + 1.. {
+        let values: Vec<f64> = (0..COLUMNS[0]).map(|i| value(ts, i)).collect();
+        let row = |i: usize| Row {
+            source: sources[i],
             ts_ms: ts,
-            layout: &layout,
-            values: &values,
-            present: &[u64::MAX; COLUMNS.div_ceil(64)],
+            layout: &layouts[i],
+            values: &values[..COLUMNS[i]],
+            present: &[u64::MAX; COLUMNS[0].div_ceil(64)][..COLUMNS[i].div_ceil(64)],
             own_times: &[],
         };
-        let committed = db.commit(&[row(sources[0]), row(sources[1])]).unwrap();
-        assert_eq!(committed.stored as usize, 2 * COLUMNS);
-        writeln!(out, "{ts}").unwrap();
-        out.flush().unwrap();
+        let committed = db.commit(&[row(0), row(1)]).unwrap();
+        assert_eq!(committed.stored as usize, COLUMNS[0] + COLUMNS[1]);
+        say("committed", ts);
+        newest.store(ts, Ordering::Release);
+        if ts % DELETE_EVERY == 0 {
+            say("deleting", ts);
+            db.delete(&[Matcher::equal("i", DELETED.to_string())], i64::MIN, ts).unwrap();
+            say("deleted", ts);
+        }
     }
 }
 
-/// How many samples there are at each time, each of them checked.
-fn stored(db: &Db) -> BTreeMap<i64, usize> {
-    let mut count: BTreeMap<i64, usize> = BTreeMap::new();
+#[derive(Debug, Default)]
+struct Stored {
+    /// Samples by time, less those of the deleted column.
+    lasting: BTreeMap<i64, usize>,
+    /// Times of samples of the deleted column, of both sources.
+    deleted: [BTreeSet<i64>; 2],
+}
+
+/// What there is, the value of each sample checked.
+fn stored(db: &Db) -> Stored {
+    let mut stored = Stored::default();
     let mut sink = |batch: model::Batch| {
         assert!(batch.timestamps_ms.is_sorted_by(|a, b| a < b));
         for column in &batch.columns {
             let index: usize = column.labels.value("i").parse().unwrap();
+            let source = usize::from(column.labels.value("job") == "b");
             for (i, &ts) in batch.timestamps_ms.iter().enumerate().filter(|(i, _)| column.is_present(*i)) {
                 assert_eq!(column.values[i].to_bits(), value(ts, index).to_bits());
-                *count.entry(ts).or_default() += 1;
+                if index == DELETED {
+                    assert!(stored.deleted[source].insert(ts), "{ts} is there twice");
+                } else {
+                    *stored.lasting.entry(ts).or_default() += 1;
+                }
             }
         }
         Ok(())
     };
     db.select(&Selection { start_ms: i64::MIN, end_ms: i64::MAX, matchers: &[] }, &mut sink).unwrap();
-    count
+    stored
+}
+
+/// What the children said: the newest times, and how much went from rows into pages, and into larger ones.
+#[derive(Clone, Copy, Debug, Default)]
+struct Said {
+    committed: i64,
+    deleting: i64,
+    deleted: i64,
+    sealed: i64,
+    merged: i64,
+}
+
+impl Said {
+    /// Reads up to `lines` lines; says whether they came. A line without its end was cut by the kill.
+    fn hear(&mut self, from: &mut BufReader<ChildStdout>, mut lines: u64) -> bool {
+        let mut line = String::new();
+        while lines > 0 {
+            line.clear();
+            if from.read_line(&mut line).unwrap() == 0 || !line.ends_with('\n') {
+                return false;
+            }
+            let Some((what, Ok(ts))) = line.trim().split_once(' ').map(|(what, ts)| (what, ts.parse::<i64>())) else {
+                continue;
+            };
+            match what {
+                "committed" => self.committed = ts,
+                "deleting" => self.deleting = ts,
+                "deleted" => self.deleted = ts,
+                "sealed" => self.sealed += ts,
+                "merged" => self.merged += ts,
+                _ => continue,
+            }
+            lines -= 1;
+        }
+        true
+    }
+
+    fn check(&self, found: &Stored, seed: u64) {
+        let newest = found.lasting.keys().last().copied().unwrap_or(0);
+        // At most the one commit whose line was not written.
+        assert!((self.committed..=self.committed + 1).contains(&newest), "seed {seed}: {self:?}, newest {newest}");
+        // The child's clock may have been at that commit.
+        let kept_from = (self.committed + 1 - RETENTION_MS).max(1);
+        for ts in kept_from..=newest {
+            assert_eq!(found.lasting.get(&ts), Some(&LASTING), "seed {seed}: {self:?}, at {ts}");
+            for column in &found.deleted {
+                let there = column.contains(&ts);
+                assert!(there || ts <= self.deleting, "seed {seed}: {self:?}, the deleted column lacks {ts}");
+                assert!(!there || ts > self.deleted, "seed {seed}: {self:?}, the deleted column has {ts}");
+            }
+        }
+        assert!(found.lasting.values().all(|n| *n <= LASTING), "seed {seed}: twice: {:?}", found.lasting);
+    }
+}
+
+fn next(seed: &mut u64) -> u64 {
+    *seed ^= *seed << 13;
+    *seed ^= *seed >> 7;
+    *seed ^= *seed << 17;
+    *seed
 }
 
 #[test]
@@ -75,43 +198,28 @@ fn what_was_committed_survives_a_kill() {
         return child(path.as_ref());
     }
     let dir = tempfile::tempdir().unwrap();
-    let mut newest = 0;
-    for round in 0..4 {
+    let seed = u64::from(std::process::id()) << 20 | model::time::now_ms() as u64 & 0xf_ffff;
+    let (mut random, mut said) = (seed | 1, Said::default());
+    for _ in 0..KILLS {
         let mut process = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "what_was_committed_survives_a_kill", "--nocapture"])
+            .args(["--exact", TEST, "--nocapture"])
             .env(CHILD_DIRECTORY, dir.path())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap());
-        // A different number of commits each round; where in the next one the signal lands is up to the machine.
-        let commits = 15 + 17 * round + (std::process::id() as usize % 11);
-        let mut said = 0;
-        let mut line = String::new();
-        while said < commits && lines.read_line(&mut line).unwrap() > 0 {
-            if let Ok(ts) = line.trim().parse::<i64>() {
-                (newest, said) = (ts, said + 1);
-            }
-            line.clear();
+        let heard = said.hear(&mut lines, 1 + next(&mut random) % 60);
+        // Some more work, so that the signal does not always come just after a line.
+        let mut work = next(&mut random) % 4_000_000;
+        while work > 0 {
+            work = std::hint::black_box(work) - 1;
         }
-        assert_eq!(said, commits, "the child ended early");
         process.kill().unwrap();
-        process.wait().unwrap();
-        let mut rest = String::new();
-        lines.read_to_string(&mut rest).unwrap();
-        // A last line without its end was still a commit that returned, if its number is whole.
-        newest = rest
-            .split_inclusive('\n')
-            .filter(|l| l.ends_with('\n'))
-            .filter_map(|l| l.trim().parse().ok())
-            .max()
-            .unwrap_or(newest);
-
-        let db = open(dir.path());
-        let found = stored(&db);
-        assert!((1..=newest).all(|ts| found.get(&ts) == Some(&(2 * COLUMNS))), "up to {newest}: {found:?}");
-        // At most the one commit whose line was not written; and it is whole.
-        let beyond: Vec<_> = found.range(newest + 1..).collect();
-        assert!(beyond.len() <= 1 && beyond.iter().all(|(_, n)| **n == 2 * COLUMNS), "{beyond:?}");
+        let status = process.wait().unwrap();
+        assert!(heard, "seed {seed}: the child ended early, {status}");
+        said.hear(&mut lines, u64::MAX);
+        said.check(&stored(&open(dir.path())), seed);
     }
+    assert!(said.sealed > 0 && said.merged > 0 && said.deleted > 0, "the children did too little: {said:?}");
+    println!("{KILLS} kills: {said:?}");
 }
