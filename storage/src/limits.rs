@@ -9,7 +9,7 @@ pub(crate) const POSTINGS_CACHE_BYTES: usize = 16 << 20;
 /// So many postings are read in their order in the time of reading the labels of one id.
 pub(crate) const POSTINGS_PER_LABELS: u64 = 8;
 /// Metrics whose sources are asked for one by one; those of more are read in their order.
-pub(crate) const METRICS_ONE_BY_ONE: u64 = 8;
+pub(crate) const METRICS_ONE_BY_ONE: u64 = 64;
 /// So many postings are passed over in the time of seeking one.
 pub(crate) const POSTINGS_PER_SEEK: u32 = 8;
 /// Ids made in one write.

@@ -43,6 +43,22 @@ impl Store {
         self.db.get_cf(self.cf(cf), key).map_err(Error::read)
     }
 
+    /// Calls `each` with the place of every key that is there, and its value. The keys ascend.
+    pub(crate) fn get_sorted<K: AsRef<[u8]>>(
+        &self,
+        cf: Cf,
+        keys: &[K],
+        mut each: impl FnMut(usize, &[u8]),
+    ) -> Result<(), Error> {
+        let values = self.db.batched_multi_get_cf(self.cf(cf), keys, true);
+        for (i, value) in values.into_iter().enumerate() {
+            if let Some(value) = value.map_err(Error::read)? {
+                each(i, &value);
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn has(&self, cf: Cf, key: impl AsRef<[u8]>) -> Result<bool, Error> {
         Ok(self.db.get_pinned_cf(self.cf(cf), key).map_err(Error::read)?.is_some())
     }

@@ -52,10 +52,7 @@ impl Ids {
         let mut ids = Vec::with_capacity(texts.len());
         for (start, some) in (0..).step_by(limits::IDS_AT_ONCE).zip(texts.chunks(limits::IDS_AT_ONCE)) {
             let before = *lock(&self.next);
-            let mut found = Vec::with_capacity(some.len());
-            for text in some {
-                found.push(self.find(store, xxh3_64(text), text)?);
-            }
+            let mut found = self.find_all(store, some)?;
             if found.iter().any(|one| matches!(one, Found::Others(_))) {
                 self.make(
                     store,
@@ -71,6 +68,38 @@ impl Ids {
         }
         lock(&self.held).extend(ids.iter().copied());
         Ok(ids)
+    }
+
+    /// Looks for many in the order in which they are stored: those that are new by their hashes, the others by their ids too.
+    fn find_all(&self, store: &Store, texts: &[&[u8]]) -> Result<Vec<Found>, Error> {
+        if let [text] = texts {
+            return Ok(vec![self.find(store, xxh3_64(text), text)?]);
+        }
+        let mut hashes: Vec<(u64, usize)> = texts.iter().enumerate().map(|(i, text)| (xxh3_64(text), i)).collect();
+        hashes.sort_unstable();
+        let mut found: Vec<Found> = texts.iter().map(|_| Found::Others(Vec::new())).collect();
+        let mut likely: Vec<(u32, usize)> = Vec::new();
+        let keys: Vec<[u8; 9]> = hashes.iter().map(|(hash, _)| hash_key(*hash)).collect();
+        store.get_sorted(self.cf, &keys, |at, list| {
+            let i = hashes[at].1;
+            likely.extend(list.first_chunk::<4>().map(|id| (u32::from_le_bytes(*id), i)));
+            found[i] = Found::Others(list.to_vec());
+        })?;
+        likely.sort_unstable();
+        let keys: Vec<[u8; 5]> = likely.iter().map(|(id, _)| id_key(*id)).collect();
+        store.get_sorted(self.cf, &keys, |at, stored| {
+            let (id, i) = likely[at];
+            if stored == texts[i] {
+                found[i] = Found::Id(id);
+            }
+        })?;
+        for (slot, text) in found.iter_mut().zip(texts) {
+            // Several texts have its hash.
+            if matches!(slot, Found::Others(list) if list.len() > 4) {
+                *slot = self.find(store, xxh3_64(text), text)?;
+            }
+        }
+        Ok(found)
     }
 
     fn find(&self, store: &Store, hash: u64, text: &[u8]) -> Result<Found, Error> {
