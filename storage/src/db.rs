@@ -11,6 +11,7 @@ use crate::cache::lock;
 use crate::deletes::Deletes;
 use crate::error::Error;
 use crate::index::Index;
+use crate::limits;
 use crate::metrics::Metrics;
 use crate::open;
 use crate::options::Options;
@@ -196,9 +197,14 @@ impl Appender for Db {
     }
 
     fn metrics(&self, labels: &[Labels]) -> Result<Vec<MetricId>, AppendError> {
-        let _gate = self.open_gate()?;
-        let ids = self.index.intern_metrics(&self.store, labels).map_err(refused)?;
-        Ok(ids.into_iter().map(MetricId).collect())
+        let mut all = Vec::with_capacity(labels.len());
+        for some in labels.chunks(limits::IDS_AT_ONCE) {
+            // Anew for each write: whoever waits for the gate keeps every commit waiting.
+            let _gate = self.open_gate()?;
+            let ids = self.index.intern_metrics(&self.store, some).map_err(refused)?;
+            all.extend(ids.into_iter().map(MetricId));
+        }
+        Ok(all)
     }
 
     fn layout(&self, metrics: &[MetricId]) -> Result<Layout, AppendError> {

@@ -12,7 +12,7 @@ pub(crate) const POSTINGS_PER_LABELS: u64 = 8;
 pub(crate) const METRICS_ONE_BY_ONE: u64 = 64;
 /// So many postings are passed over in the time of seeking one.
 pub(crate) const POSTINGS_PER_SEEK: u32 = 8;
-/// Ids made in one write.
+/// Metrics found, and made where new, in one write and under one hold of the index's gate.
 pub(crate) const IDS_AT_ONCE: usize = 8 << 10;
 /// What a cache entry weighs besides its text.
 pub(crate) const CACHE_ENTRY_BYTES: usize = 96;

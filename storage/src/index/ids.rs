@@ -12,7 +12,6 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::cache::lock;
 use crate::error::Error;
-use crate::limits;
 use crate::schema::{BY_ID, Cf, hash_key, id_key, last_id};
 use crate::store::{Store, after_prefix};
 
@@ -41,31 +40,21 @@ impl Ids {
         Ok(Self { cf, kind, next: Mutex::new(next), held: Mutex::default() })
     }
 
-    /// The ids of texts, made where new, a bounded number in each write. `extra` adds to a write what goes with its new
-    /// (id, index of its text); what it returns is dropped when all of that is visible.
+    /// The ids of texts, made where new in one write. `extra` adds to it what goes with new (id, index of its text); what it
+    /// returns is dropped when all of that is visible.
     pub(crate) fn intern<G>(
         &self,
         store: &Store,
         texts: &[&[u8]],
-        mut extra: impl FnMut(&mut WriteBatch, &[(u32, usize)]) -> G,
+        extra: impl FnOnce(&mut WriteBatch, &[(u32, usize)]) -> G,
     ) -> Result<Vec<u32>, Error> {
-        let mut ids = Vec::with_capacity(texts.len());
-        for (start, some) in (0..).step_by(limits::IDS_AT_ONCE).zip(texts.chunks(limits::IDS_AT_ONCE)) {
-            let before = *lock(&self.next);
-            let mut found = self.find_all(store, some)?;
-            if found.iter().any(|one| matches!(one, Found::Others(_))) {
-                self.make(
-                    store,
-                    (some, before),
-                    &mut found,
-                    &mut |batch: &mut WriteBatch, new: &mut [(u32, usize)]| {
-                        new.iter_mut().for_each(|(_, i)| *i += start);
-                        extra(batch, new)
-                    },
-                )?;
-            }
-            ids.extend(found.into_iter().filter_map(|one| if let Found::Id(id) = one { Some(id) } else { None }));
+        let before = *lock(&self.next);
+        let mut found = self.find_all(store, texts)?;
+        if found.iter().any(|one| matches!(one, Found::Others(_))) {
+            self.make(store, (texts, before), &mut found, extra)?;
         }
+        let ids: Vec<u32> =
+            found.into_iter().filter_map(|one| if let Found::Id(id) = one { Some(id) } else { None }).collect();
         lock(&self.held).extend(ids.iter().copied());
         Ok(ids)
     }
@@ -119,7 +108,7 @@ impl Ids {
         store: &Store,
         (texts, before): (&[&[u8]], u32),
         found: &mut [Found],
-        extra: &mut impl FnMut(&mut WriteBatch, &mut [(u32, usize)]) -> G,
+        extra: impl FnOnce(&mut WriteBatch, &[(u32, usize)]) -> G,
     ) -> Result<(), Error> {
         let mut next = lock(&self.next);
         let mut batch = WriteBatch::default();
@@ -156,7 +145,7 @@ impl Ids {
         for (hash, ids) in &by_hash {
             batch.put_cf(cf, hash_key(*hash), ids);
         }
-        let changing = extra(&mut batch, &mut new);
+        let changing = extra(&mut batch, &new);
         store.write(batch)?;
         *next = last;
         drop(changing);
