@@ -71,8 +71,8 @@ const FLAGS: &[(&str, &str, Use, &str)] = &[
         "storage.memory",
         "0B",
         Served,
-        "Most memory of the store: what was just written and what was read. Default: an eighth of what the container or \
-         the machine has, at most 512MB.",
+        "Most memory of the store: what was just written and what was read. Default: a sixteenth of what the container \
+         or the machine has, at most 128MB.",
     ),
     (
         "storage.sync-interval",

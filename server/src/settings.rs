@@ -76,7 +76,7 @@ fn external_url(given: &str, listen: &str, hostname: &str) -> Result<Url> {
 pub(crate) fn storage_options(flags: &Flags) -> Result<storage::Options> {
     let mut options = storage::Options::new(flags.get("storage.tsdb.path"));
     let memory = match flags.bytes("storage.memory")? {
-        0 => (memory_limit().unwrap_or(u64::MAX) / 8).clamp(32 << 20, 512 << 20),
+        0 => (memory_limit().unwrap_or(u64::MAX) / 16).clamp(32 << 20, 128 << 20),
         given => given,
     };
     options.memory_bytes = usize::try_from(memory).unwrap_or(usize::MAX);

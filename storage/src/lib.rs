@@ -8,11 +8,12 @@
 //! - **Files**: `open`, `db`, `sync`, `store` the database · `schema` column families and keys · `rows/` a scrape as bytes,
 //!   in and out · `pages/` columns at rest · `seal/` rows into pages, small partitions into large ones · `read/` both into
 //!   columns · `index/` ids, postings, matchers · `querier` · `deletes`, `retention`, `snapshot` · `stats`, `metrics` ·
-//!   `cache`, `limits`, `varint`.
+//!   `cache`, `checksum`, `limits`, `varint`.
 //! - **Tests**: codecs at the foot of their files; `tests/model.rs` against an oracle, `tests/crash.rs` against SIGKILL,
 //!   `tests/matchers.rs`, `tests/directory.rs`, `tests/disk_full.rs` on a small file system. Formats are drawn in `docs/formats/`.
 
 mod cache;
+mod checksum;
 mod db;
 mod deletes;
 mod error;

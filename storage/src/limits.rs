@@ -8,6 +8,8 @@ pub(crate) const LAYOUT_CACHE_BYTES: usize = 16 << 20;
 pub(crate) const POSTINGS_CACHE_BYTES: usize = 16 << 20;
 /// So many postings are read in their order in the time of reading the labels of one id.
 pub(crate) const POSTINGS_PER_LABELS: u64 = 8;
+/// With more candidates for each source than this, what the sources wrote is asked for instead of who wrote each metric.
+pub(crate) const METRICS_PER_SOURCE: u64 = 16;
 /// Metrics whose sources are asked for one by one; those of more are read in their order.
 pub(crate) const METRICS_ONE_BY_ONE: u64 = 64;
 /// So many postings are passed over in the time of seeking one.
@@ -30,6 +32,8 @@ pub(crate) const FORGET_AT_ONCE: usize = 512;
 pub(crate) const NEWEST_BUCKETS: usize = 64;
 /// Rounds of housekeeping after which the state of a silent source is forgotten.
 pub(crate) const IDLE_ROUNDS: u32 = 10;
+/// Ids added to postings one by one, after which they are brought together on the disk.
+pub(crate) const POSTED_ONE_BY_ONE: u64 = 10_000;
 /// Rows that a timeline may name: a day of milliseconds.
 pub(crate) const TIMELINE_ROWS: usize = 86_400_000;
 /// Rows beyond which the partitions of a source are not merged into a larger one: a column is decoded whole.

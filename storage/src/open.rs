@@ -119,8 +119,9 @@ fn cf_options(cf: Cf, options: &Options, cache: &Cache) -> DbOptions {
     // Rows are gone before a stronger compression has paid for itself.
     let at_rest = if cf == Cf::Rows { DBCompressionType::Lz4 } else { DBCompressionType::Zstd };
     family.set_bottommost_compression_type(at_rest);
-    let share = if cf == Cf::Rows { 8 } else { 16 };
-    family.set_write_buffer_size((options.memory_bytes / share).clamp(1 << 20, 64 << 20));
+    // What is written often gets room, but no more than saves writing it twice.
+    let most = if matches!(cf, Cf::Rows | Cf::Pages) { 16 << 20 } else { 4 << 20 };
+    family.set_write_buffer_size((options.memory_bytes / 16).clamp(1 << 20, most));
     family.set_max_write_buffer_number(4);
     family.set_level_compaction_dynamic_level_bytes(true);
     match cf {

@@ -34,6 +34,7 @@ impl Db {
     pub fn enforce_retention(&self, now_ms: i64) -> Result<usize, Error> {
         let _one = lock(&self.maintenance);
         self.store.metrics.head_series.sub(self.states.forget_idle(limits::IDLE_ROUNDS));
+        self.gather_postings()?;
         let mut dropped = 0;
         let retention_ms = self.retention_ms.load(Ordering::Acquire);
         if retention_ms > 0 {
@@ -53,6 +54,15 @@ impl Db {
         }
         self.refresh_metrics()?;
         Ok(dropped)
+    }
+
+    /// Readers of a posting put together what was added to it one by one; on its way to the disk it becomes one value.
+    fn gather_postings(&self) -> Result<(), Error> {
+        if self.store.posted.load(Ordering::Relaxed) < limits::POSTED_ONE_BY_ONE {
+            return Ok(());
+        }
+        self.store.posted.store(0, Ordering::Relaxed);
+        self.store.db.flush_cf(self.store.cf(Cf::Postings)).map_err(Error::write)
     }
 
     /// Drops the oldest partitions and buckets until the data directory has at most about `bytes_max`; the newest bucket

@@ -19,6 +19,8 @@ pub(crate) struct Store {
     pub(crate) files: RwLock<()>,
     /// Buckets that end by this time may have been sealed.
     pub(crate) sealed_until_ms: AtomicI64,
+    /// How many ids were added to postings since these were last brought together.
+    pub(crate) posted: AtomicU64,
     /// How often a row opened a bucket of its source that may have been sealed.
     pub(crate) late_frames: AtomicU64,
 }
@@ -31,8 +33,9 @@ impl fmt::Debug for Store {
 
 impl Store {
     pub(crate) fn new(db: DB, metrics: Metrics, bucket_ms: u32) -> Self {
-        let (files, sealed_until_ms, late_frames) = (RwLock::default(), AtomicI64::new(i64::MIN), AtomicU64::new(0));
-        Self { db, metrics, bucket_ms, files, sealed_until_ms, late_frames }
+        let (files, sealed_until_ms) = (RwLock::default(), AtomicI64::new(i64::MIN));
+        let (posted, late_frames) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { db, metrics, bucket_ms, files, sealed_until_ms, posted, late_frames }
     }
 
     pub(crate) fn cf(&self, cf: Cf) -> &ColumnFamily {

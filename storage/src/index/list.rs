@@ -66,7 +66,7 @@ fn having_any(store: &Store, candidates: &[Selected]) -> Result<RoaringBitmap, E
 
 impl Index {
     /// The metrics of these segments.
-    fn metrics_of(&self, store: &Store, segments: Arc<[u32]>) -> Result<Arc<RoaringBitmap>, Error> {
+    pub(super) fn metrics_of(&self, store: &Store, segments: Arc<[u32]>) -> Result<Arc<RoaringBitmap>, Error> {
         if let Some(metrics) = self.metrics_of_segments.get(&segments) {
             return Ok(metrics);
         }

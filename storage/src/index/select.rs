@@ -4,15 +4,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use model::Matcher;
 use model::labels::METRIC_NAME;
+use model::{Matcher, SourceId};
 use roaring::RoaringBitmap;
 
 use super::Index;
 use super::postings;
 use crate::error::Error;
 use crate::limits;
-use crate::schema::{Cf, METRIC_LABEL, SOURCE_LABEL, last_id, metric_sources_key};
+use crate::schema::{Cf, METRIC_LABEL, SOURCE_LABEL, last_id, metric_sources_key, source_segments_prefix};
 use crate::store::{Store, after_prefix};
 
 /// Metrics that match, and the sources with which each of them does. No pair is in two of a selection.
@@ -41,7 +41,11 @@ pub(crate) fn select(
 ) -> Result<Vec<Selected>, Error> {
     let mut selected = Written::default();
     for candidate in candidates(parts, matchers, alive)? {
-        selected.add(parts.0, &candidate)?;
+        if candidate.metrics.len() > limits::METRICS_PER_SOURCE * candidate.sources.len() {
+            selected.add_by_source(parts, &candidate)?;
+        } else {
+            selected.add(parts.0, &candidate)?;
+        }
     }
     Ok(selected.selected)
 }
@@ -103,6 +107,26 @@ struct Written {
 }
 
 impl Written {
+    /// Where sources are few: what each of them wrote, instead of who wrote each metric.
+    fn add_by_source(&mut self, (store, index): (&Store, &Index), candidate: &Selected) -> Result<(), Error> {
+        let mut by_segments: HashMap<Vec<u32>, RoaringBitmap> = HashMap::new();
+        for source in &candidate.sources {
+            let mut segments = Vec::new();
+            store.each(Cf::Postings, &source_segments_prefix(SourceId(source)), |key, _| {
+                segments.extend(last_id(key));
+                Ok(true)
+            })?;
+            by_segments.entry(segments).or_default().insert(source);
+        }
+        for (segments, sources) in by_segments {
+            let metrics = &candidate.metrics & &*index.metrics_of(store, segments.into())?;
+            if !metrics.is_empty() {
+                self.selected.push(Selected { metrics, sources });
+            }
+        }
+        Ok(())
+    }
+
     fn add(&mut self, store: &Store, candidate: &Selected) -> Result<(), Error> {
         // By the stored bytes: metrics of one layout have the same, and need no decoding.
         let mut known: HashMap<Box<[u8]>, Option<usize>> = HashMap::new();

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::{column, timeline};
 use crate::rows::codec::Corrupt;
@@ -122,7 +122,7 @@ impl PageBuilder {
 }
 
 fn checksum(bytes: &[u8], group: &PageGroup, first_metric: u32) -> u32 {
-    xxh3_64_with_seed(bytes, xxh3_64_with_seed(&group.key(first_metric), 0)) as u32
+    crate::checksum::checksum(bytes, xxh3_64(&group.key(first_metric)))
 }
 
 /// A column within a page, not yet decoded.

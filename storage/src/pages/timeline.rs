@@ -5,7 +5,7 @@
 
 use model::SourceId;
 use roaring::RoaringBitmap;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::column;
 use crate::limits;
@@ -90,7 +90,7 @@ impl Timeline {
 }
 
 fn checksum(bytes: &[u8], partition: Partition, source: SourceId) -> u32 {
-    xxh3_64_with_seed(bytes, xxh3_64_with_seed(&timeline_key(partition, source), 0)) as u32
+    crate::checksum::checksum(bytes, xxh3_64(&timeline_key(partition, source)))
 }
 
 #[cfg(test)]

@@ -3,9 +3,8 @@
 //! Invariant: a row needs its frame (the base values of its segment in its bucket) and nothing else, and one lane can be
 //! decoded without the others.
 
-use xxhash_rust::xxh3::xxh3_64_with_seed;
-
 use super::lane::{self, LANE, LaneBase};
+use crate::checksum::checksum;
 
 /// Lanes in the widest segment.
 pub(crate) const LANES_MAX: usize = model::Layout::SEGMENT_COLUMNS / LANE;
@@ -75,10 +74,6 @@ pub(crate) fn encode(columns: &Columns<'_>, flags: u8, seed: u64, out: &mut Vec<
     out.extend_from_slice(&payload);
     let checksum = checksum(&out[start..], seed);
     out.extend_from_slice(&checksum.to_le_bytes());
-}
-
-fn checksum(bytes: &[u8], seed: u64) -> u32 {
-    xxh3_64_with_seed(bytes, seed) as u32
 }
 
 /// The presence word of a lane of which every column is present.

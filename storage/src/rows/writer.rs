@@ -406,6 +406,7 @@ impl<'a> Pending<'a> {
             let operand = postings::encode_list([source.0]);
             for i in self.row.layout.segments.iter().enumerate().filter(|(_, s)| **s == segment).map(|(i, _)| i) {
                 let metrics = &self.row.layout.metrics[i * SEGMENT..];
+                store.posted.fetch_add(metrics.len().min(SEGMENT) as u64, Ordering::Relaxed);
                 for metric in metrics.iter().take(SEGMENT) {
                     batch.merge_cf(cf, metric_sources_key(metric.0), &operand);
                 }
