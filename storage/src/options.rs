@@ -33,7 +33,7 @@ impl Options {
             late_ms: 60 * 60 * 1000,
             memory_bytes: 256 << 20,
             sync_interval: Duration::from_secs(1),
-            wal_bytes: 256 << 20,
+            wal_bytes: 64 << 20,
         }
     }
 

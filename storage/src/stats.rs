@@ -132,7 +132,7 @@ impl Db {
         let mut samples = 0;
         for (partition, sources) in pages::partitions(&view)? {
             for source in sources {
-                let timeline = pages::timeline_of(&view, partition, SourceId(source))?;
+                let timeline = pages::timeline_head(&view, partition, SourceId(source))?;
                 samples += timeline.map_or(0, |timeline| timeline.samples);
             }
         }

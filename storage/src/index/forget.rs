@@ -30,7 +30,7 @@ pub(crate) fn unpost(db: &Db, sources: &RoaringBitmap) -> Result<(), Error> {
         let _gate = db.index.gate.write().unwrap_or_else(PoisonError::into_inner);
         let posted = segments_of(store, source)?;
         let view = View::new(store);
-        let live = Reader::new(&view, &db.index, i64::MIN..=i64::MAX, &[])?.stored(source)?.segments();
+        let live = Reader::new(&view, &db.index, i64::MIN..=i64::MAX, &[])?.segments(source)?;
         let dead = &posted - &live;
         if dead.is_empty() {
             continue;

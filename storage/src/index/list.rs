@@ -32,7 +32,7 @@ fn written(db: &Db, selection: &Selection<'_>) -> Result<Vec<Selected>, Error> {
     let mut by_segments: HashMap<Vec<u32>, RoaringBitmap> = HashMap::new();
     let mut reader = Reader::new(&view, index, range, &[])?;
     for source in having_any(store, &candidates)? {
-        let segments = reader.stored(SourceId(source))?.segments();
+        let segments = reader.segments(SourceId(source))?;
         by_segments.entry(segments.into_iter().collect()).or_default().insert(source);
     }
     let mut found = Vec::new();

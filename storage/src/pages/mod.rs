@@ -61,6 +61,18 @@ pub(crate) fn timeline_of(view: &View<'_>, partition: Partition, source: SourceI
     Ok(timeline.map_err(|reason| view.store.corrupt(Cf::Pages, &key, reason)).ok())
 }
 
+/// The same without its timestamps.
+pub(crate) fn timeline_head(
+    view: &View<'_>,
+    partition: Partition,
+    source: SourceId,
+) -> Result<Option<Timeline>, Error> {
+    let key = timeline_key(partition, source);
+    let Some(bytes) = view.get(Cf::Pages, key)? else { return Ok(None) };
+    let timeline = Timeline::head(&bytes, partition, source);
+    Ok(timeline.map_err(|reason| view.store.corrupt(Cf::Pages, &key, reason)).ok())
+}
+
 /// The time of the newest row that pages hold of a source.
 pub(crate) fn newest_of(view: &View<'_>, source: SourceId) -> Result<Option<i64>, Error> {
     let having = partitions(view)?.into_iter().rev().filter(|(_, sources)| sources.contains(source.0));

@@ -58,6 +58,17 @@ impl<'v> PageReader<'v> {
         Ok(Self { view, partitions, cursors })
     }
 
+    /// The segments that pages of a source may hold metrics of.
+    pub(crate) fn segments(&self, source: SourceId) -> Result<RoaringBitmap, Error> {
+        let mut segments = RoaringBitmap::new();
+        for (partition, _) in self.partitions.iter().filter(|(_, sources)| sources.contains(source.0)) {
+            if let Some(timeline) = super::timeline_head(self.view, *partition, source)? {
+                segments |= timeline.segments;
+            }
+        }
+        Ok(segments)
+    }
+
     /// The timelines of a source.
     pub(crate) fn timelines(&self, source: SourceId) -> Result<Vec<(Partition, Timeline)>, Error> {
         let mut found = Vec::new();

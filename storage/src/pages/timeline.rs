@@ -65,6 +65,16 @@ impl Timeline {
     }
 
     pub(crate) fn parse(bytes: &[u8], partition: Partition, source: SourceId) -> Result<Self, Corrupt> {
+        let (head, rest) = Self::split(bytes, partition, source)?;
+        Ok(Self { timestamps: take_times(rest, partition.start.0)?, ..head })
+    }
+
+    /// Without the timestamps.
+    pub(crate) fn head(bytes: &[u8], partition: Partition, source: SourceId) -> Result<Self, Corrupt> {
+        Self::split(bytes, partition, source).map(|(head, _)| head)
+    }
+
+    fn split(bytes: &[u8], partition: Partition, source: SourceId) -> Result<(Self, &[u8]), Corrupt> {
         let (bytes, stored) =
             bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(Corrupt::Shape("shorter than a checksum"))?;
         let (got, expected) = (checksum(bytes, partition, source), u32::from_le_bytes(*stored));
@@ -73,7 +83,7 @@ impl Timeline {
         }
         let mut rest = bytes;
         let head = Self::parse_head(&mut rest).ok_or(Corrupt::Shape("a timeline cut short"))?;
-        Ok(Self { timestamps: take_times(rest, partition.start.0)?, ..head })
+        Ok((head, rest))
     }
 
     fn parse_head(bytes: &mut &[u8]) -> Option<Self> {

@@ -83,6 +83,14 @@ impl<'v> Reader<'v> {
         Ok(Stored { source, buckets, timelines: self.pages.timelines(source)? })
     }
 
+    /// The segments that a source wrote in the range, or in a bucket or partition that reaches into it.
+    pub(crate) fn segments(&mut self, source: SourceId) -> Result<RoaringBitmap, Error> {
+        let bucket_ms = self.view.store.bucket_ms;
+        let (from, to) = (Bucket::of(*self.range.start(), bucket_ms), Bucket::of(*self.range.end(), bucket_ms));
+        let rows = reader::seen(self.view, source, from, to)?;
+        Ok(rows.into_iter().fold(self.pages.segments(source)?, |all, (_, segments)| all | segments))
+    }
+
     /// The times of all rows of a source, ascending.
     pub(crate) fn times(&mut self, stored: &Stored) -> Result<Vec<i64>, Error> {
         let mut times: Vec<i64> = Vec::new();

@@ -116,7 +116,7 @@ impl Db {
         let view = View::new(&self.store);
         for (partition, sources) in pages::partitions(&view)? {
             let covers = partition.start <= bucket && bucket.0 < partition.end_ms(self.store.bucket_ms);
-            if covers && sources.contains(source.0) && pages::timeline_of(&view, partition, source)?.is_some() {
+            if covers && sources.contains(source.0) && pages::timeline_head(&view, partition, source)?.is_some() {
                 return Ok(partition);
             }
         }
