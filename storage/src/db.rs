@@ -117,7 +117,7 @@ impl Db {
         let sealer = lock(&self.sealer).take();
         drop(sealer);
         lock(&self.syncer).take();
-        self.store.db.flush_wal(true).map_err(Error::write)
+        self.store.sync()
     }
 
     /// How far behind the newest sample of the database a sample may lie that comes out of order, milliseconds; 0 refuses

@@ -149,7 +149,7 @@ impl Db {
         let mut all = Vec::clone(&self.deletes.tombstones());
         let number = all.last().and_then(|last| last.key.last_chunk::<8>()).map_or(0, |n| u64::from_be_bytes(*n) + 1);
         let key = deleted_key(number);
-        self.store.db.put_cf(self.store.cf(Cf::Meta), &key, bytes).map_err(Error::write)?;
+        self.store.put(Cf::Meta, &key, bytes)?;
         all.push(Tombstone { key, range, matchers: matchers.to_vec() });
         *self.deletes.tombstones.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(all);
         Ok(())
@@ -173,7 +173,7 @@ impl Db {
                 .into_iter()
                 .all(|bucket| bucket.0 > tombstone.range.1 || bucket.end_ms(bucket_ms) <= tombstone.range.0);
             if clean {
-                self.store.db.delete_cf(self.store.cf(Cf::Meta), &tombstone.key).map_err(Error::write)?;
+                self.store.delete(Cf::Meta, &tombstone.key)?;
             } else {
                 left.push(tombstone.clone());
             }
@@ -256,7 +256,7 @@ impl Db {
                 }
             }
             if done {
-                self.store.db.put_cf(self.store.cf(Cf::Meta), ruled_key(partition), mark).map_err(Error::write)?;
+                self.store.put(Cf::Meta, ruled_key(partition), mark)?;
             }
         }
         Ok(())

@@ -68,6 +68,22 @@ pub enum Error {
         /// What RocksDB says.
         source: rocksdb::Error,
     },
+    /// The disk has no room for what is written. Reads go on, and writes when there is room again.
+    #[error("cannot write the database: the disk of {path} is full; make room and writing goes on by itself", path = path.display())]
+    DiskFull {
+        /// The data directory.
+        path: PathBuf,
+        /// What RocksDB says.
+        source: rocksdb::Error,
+    },
+    /// An earlier write failed, and nothing is written until that is overcome.
+    #[error("cannot write the database: an earlier write failed ({cause})")]
+    Stopped {
+        /// Why the earlier one failed.
+        cause: String,
+        /// What RocksDB says.
+        source: rocksdb::Error,
+    },
     /// Four thousand million ids of one kind were given out.
     #[error("cannot add to the index: all ids of {kind} are used up")]
     IdsExhausted {

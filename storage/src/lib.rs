@@ -10,6 +10,7 @@
 //!   columns · `index/` ids, postings, matchers · `querier` · `deletes`, `retention`, `snapshot` · `stats`, `metrics` ·
 //!   `cache`, `checksum`, `limits`, `varint`.
 //! - **Tests**: codecs at the foot of their files; `tests/model.rs` against an oracle, `tests/crash.rs` against SIGKILL,
+//!   `tests/faults.rs` against writes that fail,
 //!   `tests/matchers.rs`, `tests/directory.rs`, `tests/disk_full.rs` on a small file system. Formats are drawn in `docs/formats/`.
 
 mod cache;

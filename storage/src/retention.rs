@@ -40,8 +40,7 @@ impl Db {
         if retention_ms > 0 {
             let horizon = now_ms.saturating_sub(retention_ms);
             if self.horizon_ms.fetch_max(horizon, Ordering::AcqRel) < horizon {
-                let meta = self.store.cf(Cf::Meta);
-                self.store.db.put_cf(meta, META_HORIZON_MS, horizon.to_be_bytes()).map_err(Error::write)?;
+                self.store.put(Cf::Meta, META_HORIZON_MS, horizon.to_be_bytes())?;
             }
             let buckets = self.stored_buckets()?;
             let old: Vec<Bucket> =

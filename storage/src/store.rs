@@ -2,13 +2,18 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use rocksdb::{ColumnFamily, DB, DBRawIterator, ReadOptions, Snapshot, WriteBatch, WriteOptions};
 
+use crate::cache::lock;
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::schema::Cf;
+
+/// How RocksDB says that a file had an error before, and that the disk is full.
+const AGAIN: &str = "Writer has previous error";
+const FULL: &str = "No space left on device";
 
 /// The open database.
 pub(crate) struct Store {
@@ -23,6 +28,8 @@ pub(crate) struct Store {
     pub(crate) posted: AtomicU64,
     /// How often a row opened a bucket of its source that may have been sealed.
     pub(crate) late_frames: AtomicU64,
+    /// Why the latest write failed that gave a reason of its own.
+    failed: Mutex<String>,
 }
 
 impl fmt::Debug for Store {
@@ -35,7 +42,7 @@ impl Store {
     pub(crate) fn new(db: DB, metrics: Metrics, bucket_ms: u32) -> Self {
         let (files, sealed_until_ms) = (RwLock::default(), AtomicI64::new(i64::MIN));
         let (posted, late_frames) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { db, metrics, bucket_ms, files, sealed_until_ms, posted, late_frames }
+        Self { db, metrics, bucket_ms, files, sealed_until_ms, posted, late_frames, failed: Mutex::default() }
     }
 
     pub(crate) fn cf(&self, cf: Cf) -> &ColumnFamily {
@@ -68,7 +75,32 @@ impl Store {
 
     /// Atomic, and in the hands of the operating system when this returns.
     pub(crate) fn write(&self, batch: WriteBatch) -> Result<(), Error> {
-        self.db.write_opt(batch, &WriteOptions::default()).map_err(Error::write)
+        self.db.write_opt(batch, &WriteOptions::default()).map_err(|source| self.write_error(source))
+    }
+
+    pub(crate) fn put(&self, cf: Cf, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), Error> {
+        self.db.put_cf(self.cf(cf), key, value).map_err(|source| self.write_error(source))
+    }
+
+    pub(crate) fn delete(&self, cf: Cf, key: impl AsRef<[u8]>) -> Result<(), Error> {
+        self.db.delete_cf(self.cf(cf), key).map_err(|source| self.write_error(source))
+    }
+
+    /// Has the log on the disk.
+    pub(crate) fn sync(&self) -> Result<(), Error> {
+        self.db.flush_wal(true).map_err(|source| self.write_error(source))
+    }
+
+    /// Why a write failed: RocksDB's later answers only say that an earlier one did.
+    pub(crate) fn write_error(&self, source: rocksdb::Error) -> Error {
+        let text = source.to_string();
+        if text.contains(AGAIN) {
+            let cause = lock(&self.failed).clone();
+            return if cause.is_empty() { Error::write(source) } else { Error::Stopped { cause, source } };
+        }
+        let full = text.contains(FULL);
+        *lock(&self.failed) = text;
+        if full { Error::DiskFull { path: self.db.path().to_owned(), source } } else { Error::write(source) }
     }
 
     /// Over the keys from `from`, up to but not including `to`; not yet positioned.

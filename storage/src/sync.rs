@@ -25,7 +25,7 @@ impl Syncer {
                 if sequence == last {
                     continue;
                 }
-                match store.db.flush_wal(true) {
+                match store.sync() {
                     Ok(()) => last = sequence,
                     Err(error) => {
                         store.metrics.sync_failures.inc();

@@ -39,7 +39,7 @@ impl Db {
                     && !self.store.has(Cf::Meta, merged_key(parent))?
                     && self.merge_into(parent, &children, pace, sealed)?
                 {
-                    self.store.db.put_cf(self.store.cf(Cf::Meta), merged_key(parent), []).map_err(Error::write)?;
+                    self.store.put(Cf::Meta, merged_key(parent), [])?;
                 }
             }
         }

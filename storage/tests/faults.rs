@@ -1,0 +1,277 @@
+//! Writes that fail: a child process opens, commits, seals, merges, deletes, drops and closes, and its n-th write (or sync,
+//! creation, rename, truncation) fails, for n = 1, 2, … until none fails. Nothing that was said to be stored is ever lost,
+//! reading goes on, and the next process finds a database that is whole.
+//!
+//! The failing is done by `faults.c`, which a C compiler makes and the loader puts before libc: without `cc` the test says
+//! that it was skipped.
+
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test's helpers fail as the test does, and say why")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use model::{Appender, Labels, Matcher, Querier, Row, Selection};
+use prometheus::Registry;
+use storage::{Db, Error, Options};
+
+const CHILD_DIRECTORY: &str = "WEFT_STORAGE_FAULT_CHILD";
+const TEST: &str = "no_failing_write_loses_what_was_stored";
+const COLUMNS: usize = 70;
+/// The column that is deleted half way.
+const DELETED: usize = 1;
+const BUCKET_MS: u32 = 10;
+/// Commits of one run.
+const COMMITS: i64 = 120;
+/// When the deletion comes, and what it covers.
+const DELETE_AT: i64 = 60;
+/// Every n is tried in every mode up to here; then each `STEP`-th in one mode, the next in the next: all of the several
+/// hundred would take minutes.
+const EACH: usize = 25;
+const STEP: usize = 5;
+
+fn open(path: &Path, registry: &Registry) -> Result<Db, Error> {
+    let options = Options {
+        bucket_ms: BUCKET_MS,
+        memory_bytes: 8 << 20,
+        retention_ms: 0,
+        sync_interval: std::time::Duration::from_millis(5),
+        ..Options::new(path)
+    };
+    Db::open(options, registry)
+}
+
+fn value(ts: i64, column: usize) -> f64 {
+    (ts * 7 + column as i64) as f64 / if column.is_multiple_of(3) { 4.0 } else { 1.0 }
+}
+
+/// What came of one step of the child's.
+#[derive(Debug, Default)]
+struct Said {
+    committed: Vec<i64>,
+    refused: Vec<String>,
+    deleted: bool,
+    delete_tried: bool,
+}
+
+impl Said {
+    fn of(text: &str) -> Self {
+        let mut said = Self::default();
+        for line in text.lines() {
+            match line.split_once(' ') {
+                Some(("committed", ts)) => said.committed.push(ts.parse().unwrap()),
+                Some(("refused", why)) => said.refused.push(why.to_owned()),
+                Some(("deleting", _)) => said.delete_tried = true,
+                Some(("deleted", _)) => said.deleted = true,
+                _ => {}
+            }
+        }
+        said
+    }
+
+    /// Is all there that was said, and whole?
+    fn check(&self, found: &BTreeMap<i64, Vec<usize>>) {
+        for ts in &self.committed {
+            assert!(found.contains_key(ts), "the commit at {ts} is lost");
+        }
+        for (ts, columns) in found {
+            let gone = self.delete_tried && *ts <= DELETE_AT && !columns.contains(&DELETED);
+            assert!(gone || columns.len() == COLUMNS, "{} columns at {ts}", columns.len());
+            assert!(!gone || columns.len() == COLUMNS - 1, "{} columns at {ts}", columns.len());
+            assert!(gone || !self.deleted || *ts > DELETE_AT, "what was deleted at {ts} is back");
+        }
+    }
+}
+
+/// Times and columns, the values checked.
+fn stored(db: &Db) -> BTreeMap<i64, Vec<usize>> {
+    let mut found: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
+    let mut sink = |batch: model::Batch| {
+        for column in &batch.columns {
+            let index: usize = column.labels.value("i").parse().unwrap();
+            for (i, &ts) in batch.timestamps_ms.iter().enumerate().filter(|(i, _)| column.is_present(*i)) {
+                assert_eq!(column.values[i].to_bits(), value(ts, index).to_bits());
+                let columns = found.entry(ts).or_default();
+                assert!(!columns.contains(&index), "column {index} is twice at {ts}");
+                columns.push(index);
+            }
+        }
+        Ok(())
+    };
+    db.select(&Selection { start_ms: i64::MIN, end_ms: i64::MAX, matchers: &[] }, &mut sink).unwrap();
+    found
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text.replace('\n', " ")
+}
+
+fn names() -> Vec<Labels> {
+    (0..COLUMNS).map(|i| Labels::from_pairs([("__name__", format!("m{}", i % 7)), ("i", i.to_string())])).collect()
+}
+
+/// The child: whatever fails is said, and the next thing is tried.
+fn child(path: &Path) {
+    let db = match open(path, &Registry::new()) {
+        Ok(db) => db,
+        Err(error) => return println!("refused open: {}", chain(&error)),
+    };
+    let mut said = Said::default();
+    let labels = names();
+    for ts in 1..=COMMITS {
+        match commit(&db, &labels, ts) {
+            Ok(()) => {
+                println!("committed {ts}");
+                said.committed.push(ts);
+            }
+            Err(error) => println!("refused commit {ts}: {}", chain(&*error)),
+        }
+        let tried = |what: &str, result: Result<(), Error>| match result {
+            Ok(()) => println!("{what} {ts}"),
+            Err(error) => println!("refused {what} {ts}: {}", chain(&error)),
+        };
+        if ts == DELETE_AT {
+            println!("deleting {ts}");
+            said.delete_tried = true;
+            tried("deleted", db.delete(&[Matcher::equal("i", DELETED.to_string())], i64::MIN, DELETE_AT));
+        }
+        if ts % 23 == 0 {
+            tried("sealed", db.seal(ts).map(|_| ()));
+        }
+        if ts % 40 == 0 {
+            tried("cleaned", db.clean_deleted());
+            tried("retained", db.enforce_retention(ts).map(|_| ()));
+        }
+    }
+    said.check(&stored(&db));
+    match db.close() {
+        Ok(()) => println!("closed"),
+        Err(error) => println!("refused close: {}", chain(&error)),
+    }
+}
+
+fn commit(db: &Db, labels: &[Labels], ts: i64) -> Result<(), Box<dyn std::error::Error>> {
+    let source = db.source(&Labels::from_pairs([("job", "a")]))?;
+    let layout = db.layout(&db.metrics(labels)?)?;
+    let values: Vec<f64> = (0..COLUMNS).map(|i| value(ts, i)).collect();
+    let present = [u64::MAX; COLUMNS.div_ceil(64)];
+    let row = Row { source, ts_ms: ts, layout: &layout, values: &values, present: &present, own_times: &[] };
+    let committed = db.commit(&[row])?;
+    assert_eq!(committed.stored as usize, COLUMNS);
+    Ok(())
+}
+
+/// The library that lets writes fail.
+fn shim(dir: &Path) -> Option<PathBuf> {
+    let library = dir.join("faults.so");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults.c");
+    let made =
+        Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).arg("-ldl").status();
+    match made {
+        Ok(status) => {
+            assert!(status.success(), "faults.c does not compile");
+            Some(library)
+        }
+        Err(error) => {
+            println!("skipped: there is no C compiler named cc: {error}");
+            None
+        }
+    }
+}
+
+/// Which error, and whether once or from then on.
+#[derive(Clone, Copy, Debug)]
+struct Mode {
+    errno: i32,
+    forever: bool,
+}
+
+const MODES: [Mode; 4] = [
+    Mode { errno: 28, forever: false },
+    Mode { errno: 5, forever: true },
+    Mode { errno: 5, forever: false },
+    Mode { errno: 28, forever: true },
+];
+
+/// Runs a child whose n-th write fails; what failed, if anything did.
+fn run(dir: &Path, shim: &Path, n: usize, mode: Mode) -> (Output, Option<String>) {
+    let (data, report) = (dir.join("data"), dir.join("report"));
+    let _ = std::fs::remove_dir_all(&data);
+    let _ = std::fs::remove_file(&report);
+    std::fs::create_dir(&data).unwrap();
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", TEST, "--nocapture"]).env(CHILD_DIRECTORY, &data).env("LD_PRELOAD", shim);
+    command.env("WEFT_FAULT_DIR", &data).env("WEFT_FAULT_REPORT", &report);
+    command.env("WEFT_FAULT_AT", n.to_string()).env("WEFT_FAULT_ERRNO", mode.errno.to_string());
+    if mode.forever {
+        command.env("WEFT_FAULT_FOREVER", "1");
+    }
+    let output = command.output().unwrap();
+    (output, std::fs::read_to_string(&report).ok())
+}
+
+/// The next process: finds all, and nothing that makes no sense; it writes, seals, and finds all again.
+fn check_after(data: &Path, said: &Said) {
+    let registry = Registry::new();
+    let db = open(data, &registry).unwrap();
+    said.check(&stored(&db));
+    commit(&db, &names(), COMMITS + 1).unwrap();
+    db.seal(COMMITS * 100).unwrap();
+    let found = stored(&db);
+    said.check(&found);
+    assert!(found.contains_key(&(COMMITS + 1)));
+    let families = registry.gather();
+    let corrupt = families.iter().find(|family| family.name() == "weft_storage_corrupt_values_total").unwrap();
+    assert!(corrupt.get_metric()[0].get_counter().get_value() == 0.0, "something makes no sense");
+}
+
+/// One n in one mode; says whether anything failed.
+fn check(dir: &Path, shim: &Path, n: usize, mode: Mode) -> bool {
+    let (output, failed) = run(dir, shim, n, mode);
+    let out = String::from_utf8_lossy(&output.stdout);
+    let place = format!("write {n}, {mode:?}, {failed:?}\n{out}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "the child ended with {}: {place}", output.status);
+    let said = Said::of(&out);
+    if failed.is_none() {
+        assert!(said.refused.is_empty() && out.contains("closed"), "nothing failed, and yet: {place}");
+    }
+    // The end of the log that failed is not written again; why, an earlier line has said.
+    let again = |refused: &&String| refused.starts_with("close") && said.refused.len() > 1;
+    for refused in said.refused.iter().filter(|refused| !again(refused)) {
+        let named = ["No space left on device", "Input/output error"];
+        assert!(named.iter().any(|name| refused.contains(name)), "{refused:?} does not say why: {place}");
+    }
+    let checked = std::panic::catch_unwind(|| check_after(&dir.join("data"), &said));
+    assert!(checked.is_ok(), "{place}");
+    failed.is_some()
+}
+
+#[test]
+fn no_failing_write_loses_what_was_stored() {
+    if let Some(path) = std::env::var_os(CHILD_DIRECTORY) {
+        return child(path.as_ref());
+    }
+    let memory = Path::new("/dev/shm");
+    let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+    let Some(shim) = shim(dir.path()) else { return };
+    let mut n = 1;
+    let mut tried = 0;
+    'all: loop {
+        let modes = if n <= EACH { &MODES[..] } else { std::slice::from_ref(&MODES[tried % MODES.len()]) };
+        for mode in modes {
+            tried += 1;
+            if !check(dir.path(), &shim, n, *mode) {
+                break 'all;
+            }
+        }
+        n += if n < EACH { 1 } else { STEP };
+    }
+    assert!(n > 1, "the library that lets writes fail has no effect");
+    println!("{tried} runs, until write {n} of a run did not come");
+}
