@@ -13,7 +13,7 @@ use crate::index::postings;
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::pages;
-use crate::schema::{Cf, FORMAT, META_BUCKET_MS, META_FORMAT, META_HORIZON_MS};
+use crate::schema::{Bucket, Cf, FORMAT, META_BUCKET_MS, META_FORMAT, META_HORIZON_MS, bucket_key, parse_bucket_key};
 use crate::store::{Store, View};
 
 /// The open store, its block cache and its memtables' accountant (both only to be asked how large they are), and the
@@ -171,7 +171,15 @@ fn read_meta(store: &mut Store, options: &Options) -> Result<i64, Error> {
     }
     let sealed = pages::partitions(&View::new(store))?;
     let sealed_until = sealed.iter().map(|(partition, _)| partition.end_ms(store.bucket_ms)).max();
-    store.sealed_until_ms.store(sealed_until.unwrap_or(i64::MIN), std::sync::atomic::Ordering::Release);
+    // Sealed buckets of which nothing was kept have no pages: all with rows but the newest may be such.
+    let mut buckets = Vec::new();
+    store.each(Cf::Postings, &bucket_key(Bucket(0))[..1], |key, _| {
+        buckets.extend(parse_bucket_key(key));
+        Ok(true)
+    })?;
+    let before_newest = buckets.iter().rev().nth(1).map(|bucket| bucket.end_ms(store.bucket_ms));
+    let sealed_until = sealed_until.max(before_newest).unwrap_or(i64::MIN);
+    store.sealed_until_ms.store(sealed_until, std::sync::atomic::Ordering::Release);
     let horizon =
         store.get(Cf::Meta, META_HORIZON_MS)?.and_then(|bytes| Some(i64::from_be_bytes(bytes.try_into().ok()?)));
     Ok(horizon.unwrap_or(i64::MIN))

@@ -87,7 +87,12 @@ impl Db {
                 continue;
             }
             // From here on, whoever writes into the bucket must look whether its rows are still there.
-            self.store.sealed_until_ms.fetch_max(bucket.end_ms(bucket_ms), Ordering::AcqRel);
+            if self.store.sealed_until_ms.fetch_max(bucket.end_ms(bucket_ms), Ordering::AcqRel)
+                < bucket.end_ms(bucket_ms)
+            {
+                // Who did not see that yet has written when the gate is ours, and is among the sources below.
+                drop(self.index.gate.write().unwrap_or_else(PoisonError::into_inner));
+            }
             let late = self.store.late_frames.load(Ordering::Acquire);
             let mut all = true;
             for source in postings::get(&self.store, &bucket_key(bucket))? {
@@ -150,7 +155,8 @@ impl Db {
         let mut dropped = std::mem::take(&mut *lock(&self.dropped));
         if let Ok(_nobody_reads) = store.files.try_write() {
             for (cf, from, to) in &dropped {
-                store.db.delete_file_in_range_cf(store.cf(*cf), from, to).map_err(Error::write)?;
+                let deleted = store.db.delete_file_in_range_cf(store.cf(*cf), from, to);
+                deleted.map_err(|source| store.write_error(source))?;
             }
             dropped.retain(|(cf, _, _)| *cf == Cf::Rows);
         }
