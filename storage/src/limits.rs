@@ -44,7 +44,7 @@ pub(crate) const PARTITION_BUCKETS: [u32; 3] = [1, 8, 48];
 pub(crate) const PAGE_COLUMNS: u64 = 256;
 pub(crate) const PAGE_BYTES: usize = 8 << 10;
 /// Values that sealing holds at once, about.
-pub(crate) const SEAL_VALUES: usize = 1 << 20;
+pub(crate) const SEAL_VALUES: usize = 1 << 18;
 /// Bytes of pages that go into one write.
 pub(crate) const SEAL_BATCH_BYTES: usize = 512 << 10;
 /// Iterators over pages that one selection keeps, each on partitions of its own.

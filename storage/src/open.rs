@@ -115,7 +115,9 @@ fn cf_options(cf: Cf, options: &Options, cache: &Cache) -> DbOptions {
     table.set_cache_index_and_filter_blocks(true);
     table.set_pin_l0_filter_and_index_blocks_in_cache(true);
     table.set_format_version(6);
-    family.set_compression_type(DBCompressionType::Lz4);
+    // What rests long is compressed well from the first file on: pages are small and written once or twice.
+    let fresh = if cf == Cf::Pages { DBCompressionType::Zstd } else { DBCompressionType::Lz4 };
+    family.set_compression_type(fresh);
     // Rows are gone before a stronger compression has paid for itself.
     let at_rest = if cf == Cf::Rows { DBCompressionType::Lz4 } else { DBCompressionType::Zstd };
     family.set_bottommost_compression_type(at_rest);

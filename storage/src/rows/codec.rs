@@ -147,13 +147,20 @@ impl<'a> RowView<'a> {
         self.lanes[lane].present
     }
 
-    /// Fills `out` with the values of a lane; those of absent columns mean nothing.
-    pub(crate) fn decode(&self, lane: usize, base: &LaneBase, out: &mut [f64; LANE]) -> Result<(), Corrupt> {
+    /// Fills `out` with the values of a lane where `wanted` has a bit; those of absent columns mean nothing.
+    pub(crate) fn decode(
+        &self,
+        lane: usize,
+        base: &LaneBase,
+        wanted: u64,
+        out: &mut [f64; LANE],
+    ) -> Result<(), Corrupt> {
         let view = &self.lanes[lane];
         if view.present == 0 {
             return Ok(());
         }
-        base.decode(view.width, view.packed, view.exceptions, out).ok_or(Corrupt::Shape("lane does not decode"))
+        base.decode((view.width, view.packed, view.exceptions), wanted, out)
+            .ok_or(Corrupt::Shape("lane does not decode"))
     }
 
     /// All columns: values, and a presence word per lane.
@@ -164,7 +171,7 @@ impl<'a> RowView<'a> {
         for (i, chunk) in values.chunks_mut(LANE).enumerate() {
             present.push(self.present(i));
             let lane_base = LaneBase::new(base.get(i * LANE..).unwrap_or(&[]));
-            self.decode(i, &lane_base, &mut out)?;
+            self.decode(i, &lane_base, u64::MAX, &mut out)?;
             for bit in lane::bits(self.present(i)) {
                 chunk[bit] = out[bit];
             }

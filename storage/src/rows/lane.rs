@@ -10,6 +10,8 @@ pub(crate) const LANE: usize = 64;
 pub(crate) const WIDTH_MAX: u32 = 56;
 /// What an exception costs, in bits, when widths are weighed.
 const EXCEPTION_BITS: u32 = 72;
+/// So many columns of a lane are decoded one by one; more, and all of them are.
+const PICKED_MAX: u32 = 12;
 /// Decimal places, as factors, in the order they are tried on a base that is not an integer.
 const SCALES: [f64; 2] = [1e3, 1e6];
 
@@ -186,9 +188,17 @@ impl LaneBase {
         Self(Box::new(std::array::from_fn(|i| Base::new(values.get(i).copied().unwrap_or(0.0)))))
     }
 
-    /// Fills `out` with the lane's values, absent ones included; `None` when the exceptions make no sense.
-    pub(crate) fn decode(&self, width: u32, packed: &[u8], exceptions: &[u8], out: &mut [f64; LANE]) -> Option<()> {
-        if width == 0 {
+    /// Fills `out` with the lane's values, absent ones included, at least where a bit of `wanted` is set; `None` when the
+    /// exceptions make no sense.
+    pub(crate) fn decode(
+        &self,
+        (width, packed, exceptions): (u32, &[u8], &[u8]),
+        wanted: u64,
+        out: &mut [f64; LANE],
+    ) -> Option<()> {
+        if wanted.count_ones() <= PICKED_MAX {
+            self.pick(width, packed, wanted, out)?;
+        } else if width == 0 {
             for (slot, base) in out.iter_mut().zip(self.0.iter()) {
                 *slot = f64::from_bits(base.bits);
             }
@@ -204,6 +214,21 @@ impl LaneBase {
             bytes[..len].copy_from_slice(kept);
             out[column] = f64::from_bits(self.0[column].bits ^ u64::from_le_bytes(bytes) << shift);
             rest = after;
+        }
+        Some(())
+    }
+
+    fn pick(&self, width: u32, packed: &[u8], wanted: u64, out: &mut [f64; LANE]) -> Option<()> {
+        let mask = (1u64 << width) - 1;
+        for i in bits(wanted) {
+            let bit = i * width as usize;
+            let from = packed.get(bit / 8..)?;
+            let mut word = [0u8; 8];
+            let len = from.len().min(8);
+            word[..len].copy_from_slice(&from[..len]);
+            let code = u64::from_le_bytes(word) >> (bit % 8) & mask;
+            let base = &self.0[i];
+            out[i] = if code == 0 { f64::from_bits(base.bits) } else { base.value(code) };
         }
         Some(())
     }
@@ -247,7 +272,12 @@ mod tests {
         let (packed, exceptions) = bytes.split_at(bytes.len() - shape.exception_bytes);
         assert_eq!(packed.len(), packed_bytes(values.len(), shape.width));
         let mut out = [0.0; LANE];
-        LaneBase::new(base).decode(shape.width, packed, exceptions, &mut out).unwrap();
+        LaneBase::new(base).decode((shape.width, packed, exceptions), u64::MAX, &mut out).unwrap();
+        for i in 0..values.len() {
+            let mut one = [0.0; LANE];
+            LaneBase::new(base).decode((shape.width, packed, exceptions), 1 << i, &mut one).unwrap();
+            assert_eq!(one[i].to_bits(), out[i].to_bits(), "column {i} alone");
+        }
         for i in bits(present) {
             assert_eq!(out[i].to_bits(), values[i].to_bits(), "column {i}: {} against {}", values[i], base[i]);
         }
@@ -297,8 +327,8 @@ mod tests {
     fn damaged_exceptions_are_refused() {
         let mut out = [0.0; LANE];
         let base = LaneBase::new(&[]);
-        assert_eq!(base.decode(0, &[], &[0x05, 1, 2], &mut out), None);
-        assert_eq!(base.decode(3, &[0; 600], &[], &mut out), None);
+        assert_eq!(base.decode((0, &[], &[0x05, 1, 2]), u64::MAX, &mut out), None);
+        assert_eq!(base.decode((3, &[0; 600], &[]), u64::MAX, &mut out), None);
     }
 
     fn any_value() -> impl proptest::strategy::Strategy<Value = f64> {

@@ -26,6 +26,10 @@ pub(crate) fn wanted(columns: &[u32], metrics: &[u32]) -> Wanted {
     wanted
 }
 
+fn mask(wanted: &[(usize, usize)]) -> u64 {
+    wanted.iter().fold(0, |mask, (bit, _)| mask | 1 << bit)
+}
+
 /// Rows go in, a run comes out.
 pub(crate) struct Taker<'w> {
     wanted: &'w Wanted,
@@ -58,7 +62,7 @@ impl<'w> Taker<'w> {
         let mut columns = self.run.columns.iter_mut();
         for ((lane, wanted), base) in self.wanted.iter().zip(&self.bases) {
             let present = row.present(*lane);
-            if let Err(reason) = row.decode(*lane, base, &mut out) {
+            if let Err(reason) = row.decode(*lane, base, mask(wanted), &mut out) {
                 self.run.truncate(at);
                 return Err(reason);
             }
