@@ -1,4 +1,4 @@
-//! kill -9 while scraping: what was committed is there after the restart, and nothing twice.
+//! kill -9 while scraping, and while rows become pages: what was committed is there after the restart, and nothing twice.
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test: a failed step is its message")]
 
 use std::collections::BTreeMap;
@@ -6,6 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use e2e::{Answer, Exporter, Weft, eventually};
+
+/// So that there is always something to seal.
+const FLAGS: &[&str] = &["--storage.tsdb.min-block-duration=1s"];
+
+/// Has this process turned so many samples into pages?
+fn sealed(weft: &Weft, wanted: u64) -> Result<(), String> {
+    let (_, text) = weft.http.get("/metrics")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("weft_storage_sealed_samples_total "));
+    let sealed: u64 = line.and_then(|number| number.parse().ok()).ok_or("no such metric")?;
+    if sealed >= wanted { Ok(()) } else { Err(format!("{sealed} sealed")) }
+}
 
 /// All samples of one series by time, seconds; fails on a time that comes twice.
 fn samples(weft: &Weft) -> Result<BTreeMap<String, String>, String> {
@@ -33,7 +44,7 @@ fn committed_samples_survive_kill_9_and_none_is_there_twice() {
          static_configs: [{{targets: ['{}']}}]\n",
         exporter.address
     );
-    let mut weft = Weft::start(&config, &[]);
+    let mut weft = Weft::start(&config, FLAGS);
     let mut known = BTreeMap::new();
     for round in 1..=3 {
         let before = scrapes.load(Ordering::SeqCst);
@@ -44,7 +55,7 @@ fn committed_samples_survive_kill_9_and_none_is_there_twice() {
         // Whatever a query has shown was committed.
         let seen = eventually("samples", || samples(&weft));
         assert!(seen.len() >= 10, "{}", seen.len());
-        weft = weft.restart("KILL", &[]);
+        weft = weft.restart("KILL", FLAGS);
         let after = eventually("samples after the restart", || samples(&weft));
         for (time, value) in known.iter().chain(&seen) {
             assert_eq!(after.get(time), Some(value), "round {round}: lost or changed at {time}");
@@ -55,6 +66,10 @@ fn committed_samples_survive_kill_9_and_none_is_there_twice() {
         assert_eq!(values.len(), after.len(), "round {round}: a scrape is there twice");
         known = after;
     }
+    // Once all of it was sealed it is still the same.
+    eventually("sealing", || sealed(&weft, 20 * 2000));
+    let after = eventually("samples after sealing", || samples(&weft));
+    assert!(known.iter().all(|(time, value)| after.get(time) == Some(value)), "lost or changed by sealing");
     let result = weft.http.query("count(other offset 0s)").unwrap();
     assert_eq!(result[0]["value"][1], "2000");
 }

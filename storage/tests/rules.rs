@@ -1,0 +1,66 @@
+//! Retention rules: what they select is gone once its partition is past them, the rest stays; and a merge keeps everything
+//! else bit for bit.
+
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
+
+use std::collections::BTreeMap;
+
+use model::{Appender, Labels, Matcher, Querier, Row, Selection};
+use prometheus::Registry;
+use storage::{Db, Options, RetentionRule};
+
+const BUCKET_MS: i64 = 1000;
+
+fn filled(path: &std::path::Path) -> Db {
+    let options = Options { bucket_ms: BUCKET_MS as u32, memory_bytes: 8 << 20, ..Options::new(path) };
+    let db = Db::open(options, &Registry::new()).unwrap();
+    let names = ["debug_a", "kept", "debug_b"];
+    let metrics: Vec<Labels> = names.iter().map(|name| Labels::from_pairs([("__name__", *name)])).collect();
+    let layout = db.layout(&db.metrics(&metrics).unwrap()).unwrap();
+    for job in ["a", "b"] {
+        let source = db.source(&Labels::from_pairs([("job", job)])).unwrap();
+        for ts_ms in (0..12 * BUCKET_MS).step_by(250) {
+            let values = [ts_ms as f64, ts_ms as f64 / 8.0, -1.0];
+            let row = Row { source, ts_ms, layout: &layout, values: &values, present: &[0b111], own_times: &[] };
+            assert_eq!(db.commit(&[row]).unwrap().stored, 3);
+        }
+    }
+    db
+}
+
+/// Times of the samples there are, by name and job.
+fn times(db: &Db) -> BTreeMap<String, Vec<i64>> {
+    let mut found = BTreeMap::new();
+    let mut sink = |batch: model::Batch| {
+        for column in &batch.columns {
+            let here = |i: &usize| column.is_present(*i);
+            let times = (0..batch.timestamps_ms.len()).filter(here).map(|i| batch.timestamps_ms[i]).collect();
+            found.insert(format!("{} {}", column.labels.name(), column.labels.value("job")), times);
+        }
+        Ok(())
+    };
+    db.select(&Selection { start_ms: 0, end_ms: i64::MAX, matchers: &[] }, &mut sink).unwrap();
+    found
+}
+
+#[test]
+fn a_rule_takes_away_what_it_selects_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = filled(dir.path());
+    let before = times(&db);
+    let debug = Matcher::new(model::MatchOp::Regex, "__name__", "debug_.*").unwrap();
+    let matchers = vec![debug, Matcher::equal("job", "a")];
+    db.set_retention_rules(vec![RetentionRule { matchers, keep_ms: 10 * BUCKET_MS }]);
+    // The eight buckets of the first merged partition are just past the rule.
+    db.seal(18 * BUCKET_MS).unwrap();
+    let after = times(&db);
+    for (series, before) in &before {
+        let cut = series.starts_with("debug_") && series.ends_with(" a");
+        let expected: Vec<i64> = before.iter().copied().filter(|ts| !cut || *ts >= 8 * BUCKET_MS).collect();
+        assert_eq!(after[series], expected, "{series}");
+    }
+    // Later everything that it selects is past it.
+    db.seal(200 * BUCKET_MS).unwrap();
+    let left: Vec<String> = times(&db).into_keys().collect();
+    assert_eq!(left, ["debug_a b", "debug_b b", "kept a", "kept b"]);
+}
