@@ -15,6 +15,7 @@ use crate::limits;
 use crate::metrics::Metrics;
 use crate::open;
 use crate::options::Options;
+use crate::quarantine::Damage;
 use crate::rows::state::{SourceState, States};
 use crate::rows::writer::{self, Pending, Window};
 use crate::schema::Cf;
@@ -94,8 +95,16 @@ impl Db {
             options,
         };
         db.set_retention(db.options.retention_ms);
+        db.report(opened.hurt);
         db.refresh_metrics()?;
         Ok(db)
+    }
+
+    /// What cannot be read, as far as it was met: files that were set aside (also by earlier processes) and keys that were
+    /// passed over. The latest last, a bounded number.
+    #[must_use]
+    pub fn damage(&self) -> Vec<Damage> {
+        self.store.damage()
     }
 
     /// How long samples are kept from now on, milliseconds; 0 keeps them for ever.

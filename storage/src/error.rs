@@ -68,6 +68,14 @@ pub enum Error {
         /// What RocksDB says.
         source: rocksdb::Error,
     },
+    /// A damaged file cannot be set aside.
+    #[error("cannot set aside damaged files of database {path}", path = path.display())]
+    Quarantine {
+        /// The path as it was given.
+        path: PathBuf,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
     /// The disk has no room for what is written. Reads go on, and writes when there is room again.
     #[error("cannot write the database: the disk of {path} is full; make room and writing goes on by itself", path = path.display())]
     DiskFull {
@@ -99,6 +107,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Is something stored damaged?
+    pub(crate) fn is_damage(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == rocksdb::ErrorKind::Corruption)
+    }
+
     pub(crate) fn read(source: rocksdb::Error) -> Self {
         Self::Io { verb: "read", source }
     }

@@ -7,11 +7,11 @@
 //!   stored, and nothing is rebuilt at a start. What `commit` has returned survives the end of the process.
 //! - **Files**: `open`, `db`, `sync`, `store` the database · `schema` column families and keys · `rows/` a scrape as bytes,
 //!   in and out · `pages/` columns at rest · `seal/` rows into pages, small partitions into large ones · `read/` both into
-//!   columns · `index/` ids, postings, matchers · `querier` · `deletes`, `retention`, `snapshot` · `stats`, `metrics` ·
+//!   columns · `index/` ids, postings, matchers · `querier` · `deletes`, `retention`, `snapshot` · `stats`, `metrics` · `quarantine/` damaged files ·
 //!   `cache`, `checksum`, `limits`, `varint`.
 //! - **Tests**: codecs at the foot of their files; `tests/model.rs` against an oracle, `tests/crash.rs` against SIGKILL,
 //!   `tests/faults.rs` against writes that fail,
-//!   `tests/matchers.rs`, `tests/directory.rs`, `tests/disk_full.rs` on a small file system. Formats are drawn in `docs/formats/`.
+//!   `tests/matchers.rs`, `tests/directory.rs`, `tests/flips.rs` on damaged files, `tests/disk_full.rs` on a small file system. Formats are drawn in `docs/formats/`.
 
 mod cache;
 mod checksum;
@@ -24,6 +24,7 @@ mod metrics;
 mod open;
 mod options;
 mod pages;
+mod quarantine;
 mod querier;
 mod read;
 mod retention;
@@ -40,5 +41,6 @@ pub use db::Db;
 pub use deletes::RetentionRule;
 pub use error::Error;
 pub use options::Options;
+pub use quarantine::Damage;
 pub use seal::Sealed;
 pub use stats::{Count, Stats};

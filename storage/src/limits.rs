@@ -1,5 +1,10 @@
 //! Every bound of the store that is not an option, in one place.
 
+/// Damages that are remembered and told, and names of metrics for each.
+pub(crate) const DAMAGES: usize = 100;
+pub(crate) const DAMAGED_NAMES: usize = 50;
+/// So many times a database is opened again, each time with the damaged files set aside that were found.
+pub(crate) const OPEN_ROUNDS: usize = 20;
 /// Text of label sets kept in memory, of sources and of metrics each.
 pub(crate) const LABEL_CACHE_BYTES: usize = 16 << 20;
 /// Column lists kept in memory.

@@ -13,6 +13,7 @@ pub(crate) struct Metrics {
     pub(crate) late_samples: IntCounter,
     pub(crate) head_series: IntGauge,
     pub(crate) corrupt_values: IntCounter,
+    pub(crate) quarantined_files: IntCounter,
     pub(crate) sealed_samples: IntCounter,
     pub(crate) seal_failures: IntCounter,
     pub(crate) sync_failures: IntCounter,
@@ -58,6 +59,10 @@ impl Metrics {
             corrupt_values: IntCounter::new(
                 "weft_storage_corrupt_values_total",
                 "Total number of stored values that were skipped because they make no sense.",
+            )?,
+            quarantined_files: IntCounter::new(
+                "weft_storage_quarantined_files_total",
+                "Total number of damaged files that were set aside.",
             )?,
             sealed_samples: IntCounter::new(
                 "weft_storage_sealed_samples_total",
@@ -125,6 +130,7 @@ impl Metrics {
             Box::new(self.late_samples.clone()),
             Box::new(self.head_series.clone()),
             Box::new(self.corrupt_values.clone()),
+            Box::new(self.quarantined_files.clone()),
             Box::new(self.sealed_samples.clone()),
             Box::new(self.sync_failures.clone()),
             Box::new(self.seal_failures.clone()),

@@ -10,11 +10,16 @@ use rocksdb::{
 
 use crate::error::Error;
 use crate::index::postings;
+use crate::limits;
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::pages;
+use crate::quarantine::{self, Hurt};
 use crate::schema::{Bucket, Cf, FORMAT, META_BUCKET_MS, META_FORMAT, META_HORIZON_MS, bucket_key, parse_bucket_key};
 use crate::store::{Store, View};
+
+/// A text file with the format and the length of a bucket, for when `meta` is lost.
+const COPY: &str = "FORMAT";
 
 /// The open store, its block cache and its memtables' accountant (both only to be asked how large they are), and the
 /// time before which nothing is kept.
@@ -23,6 +28,8 @@ pub(crate) struct Opened {
     pub(crate) cache: Cache,
     pub(crate) memtables: WriteBufferManager,
     pub(crate) horizon_ms: i64,
+    /// What was set aside.
+    pub(crate) hurt: Vec<Hurt>,
 }
 
 pub(crate) fn open(options: &Options, metrics: Metrics) -> Result<Opened, Error> {
@@ -38,16 +45,64 @@ pub(crate) fn open(options: &Options, metrics: Metrics) -> Result<Opened, Error>
         WriteBufferManager::new_write_buffer_manager_with_cache(options.memory_bytes / 2, false, cache.clone());
     let mut db_options = db_options(options, &memtables);
     db_options.create_if_missing(true);
-    let families = Cf::ALL.map(|cf| ColumnFamilyDescriptor::new(cf.name(), cf_options(cf, options, &cache)));
+    let (db, hurt) = open_whole(path, &mut db_options, &|| families(options, &cache))?;
+    let mut store = Store::new(db, metrics, options.bucket_ms);
+    quarantine::told(path).into_iter().for_each(|damage| store.hurt(damage));
+    let horizon_ms = read_meta(&mut store, options)?;
+    Ok(Opened { store, cache, memtables, horizon_ms, hurt })
+}
+
+fn families(options: &Options, cache: &Cache) -> Vec<ColumnFamilyDescriptor> {
+    let families = Cf::ALL.map(|cf| ColumnFamilyDescriptor::new(cf.name(), cf_options(cf, options, cache)));
     // Unused, but there: with its own 64 MiB memtable RocksDB would wait for that much room after the disk was full.
     let mut unused = DbOptions::default();
     unused.set_write_buffer_size(1 << 20);
-    let unused = ColumnFamilyDescriptor::new("default", unused);
-    let families = families.into_iter().chain([unused]);
-    let db = DB::open_cf_descriptors(&db_options, path, families).map_err(|source| open_error(path, source))?;
-    let mut store = Store::new(db, metrics, options.bucket_ms);
-    let horizon_ms = read_meta(&mut store, options)?;
-    Ok(Opened { store, cache, memtables, horizon_ms })
+    families.into_iter().chain([ColumnFamilyDescriptor::new("default", unused)]).collect()
+}
+
+/// Opens what is whole: damaged files are set aside first, and what they had is returned.
+fn open_whole(
+    path: &Path,
+    db_options: &mut DbOptions,
+    families: &dyn Fn() -> Vec<ColumnFamilyDescriptor>,
+) -> Result<(DB, Vec<Hurt>), Error> {
+    let aside = |source| Error::Quarantine { path: path.to_owned(), source };
+    let mut hurt = Vec::new();
+    for _ in 0..limits::OPEN_ROUNDS {
+        let failed = match DB::open_cf_descriptors(db_options, path, families()) {
+            Ok(db) if quarantine::bad_files(&db, path, None).map_err(aside)?.is_empty() => match unreadable_meta(&db) {
+                None => return Ok((db, hurt)),
+                damaged => damaged,
+            },
+            Ok(_) => None,
+            Err(source) if quarantine::named(source.as_ref()).is_some() => Some(source),
+            Err(source) => return Err(open_error(path, source)),
+        };
+        // Only while nobody writes is the list of files and what is there the same.
+        db_options.set_paranoid_checks(false);
+        let looked = DB::open_cf_descriptors_read_only(db_options, path, families(), false);
+        db_options.set_paranoid_checks(true);
+        let looked = looked.map_err(|source| open_error(path, source))?;
+        let text = failed.as_ref().map(ToString::to_string);
+        let bad = quarantine::bad_files(&looked, path, text.as_deref()).map_err(aside)?;
+        drop(looked);
+        if let (true, Some(source)) = (bad.is_empty(), failed) {
+            return Err(open_error(path, source));
+        }
+        hurt.extend(quarantine::set_aside(path, bad).map_err(aside)?);
+    }
+    let source = std::io::Error::other("ever more damaged files are found");
+    Err(aside(source))
+}
+
+/// Of `meta` there is little, and all of it is needed: it is set aside when any of it cannot be read.
+fn unreadable_meta(db: &DB) -> Option<rocksdb::Error> {
+    let mut iter = db.raw_iterator_cf(db.cf_handle(Cf::Meta.name())?);
+    iter.seek_to_first();
+    while iter.valid() {
+        iter.next();
+    }
+    iter.status().err().filter(|error| error.kind() == rocksdb::ErrorKind::Corruption)
 }
 
 fn check_directory(path: &Path) -> Result<(), Error> {
@@ -144,15 +199,34 @@ fn cf_options(cf: Cf, options: &Options, cache: &Cache) -> DbOptions {
     family
 }
 
+/// Writes `meta` as that of a new directory, or after it was lost as the copy says.
+fn make_meta(store: &Store, options: &Options, copy: Option<String>) -> Result<(), Error> {
+    let kept = copy.as_deref().and_then(|text| text.strip_prefix(FORMAT)?.trim().parse::<u32>().ok());
+    let mut is_new = true;
+    for cf in [Cf::Sources, Cf::Postings] {
+        store.each(cf, &[], |_, _| {
+            is_new = false;
+            Ok(false)
+        })?;
+    }
+    if kept.is_none() && !is_new {
+        let found = copy.unwrap_or_else(|| "not known, its column family meta being lost".to_owned());
+        return Err(Error::Format { path: options.path.clone(), found, expected: FORMAT });
+    }
+    let bucket_ms = kept.unwrap_or(options.bucket_ms);
+    let mut batch = rocksdb::WriteBatch::default();
+    batch.put_cf(store.cf(Cf::Meta), META_FORMAT, FORMAT);
+    batch.put_cf(store.cf(Cf::Meta), META_BUCKET_MS, bucket_ms.to_be_bytes());
+    store.write(batch)
+}
+
 /// Checks the format, takes over the bucket length, returns the horizon.
 fn read_meta(store: &mut Store, options: &Options) -> Result<i64, Error> {
-    let Some(found) = store.get(Cf::Meta, META_FORMAT)? else {
-        let mut batch = rocksdb::WriteBatch::default();
-        batch.put_cf(store.cf(Cf::Meta), META_FORMAT, FORMAT);
-        batch.put_cf(store.cf(Cf::Meta), META_BUCKET_MS, options.bucket_ms.to_be_bytes());
-        store.write(batch)?;
-        return Ok(i64::MIN);
-    };
+    let copy = options.path.join(COPY);
+    if !store.has(Cf::Meta, META_FORMAT)? {
+        make_meta(store, options, fs::read_to_string(&copy).ok())?;
+    }
+    let found = store.get(Cf::Meta, META_FORMAT)?.unwrap_or_default();
     if found != FORMAT.as_bytes() {
         let found = String::from_utf8_lossy(&found).into_owned();
         return Err(Error::Format { path: options.path.clone(), found, expected: FORMAT });
@@ -170,6 +244,11 @@ fn read_meta(store: &mut Store, options: &Options) -> Result<i64, Error> {
             let found = format!("{FORMAT} without a bucket length");
             return Err(Error::Format { path: options.path.clone(), found, expected: FORMAT });
         }
+    }
+    // What cannot be guessed stands beside the database, too.
+    let text = format!("{FORMAT}\n{}\n", store.bucket_ms);
+    if fs::read_to_string(&copy).ok().as_deref() != Some(&text) {
+        fs::write(&copy, text).map_err(|source| Error::Unwritable { path: options.path.clone(), source })?;
     }
     let sealed = pages::partitions(&View::new(store))?;
     let sealed_until = sealed.iter().map(|(partition, _)| partition.end_ms(store.bucket_ms)).max();

@@ -4,12 +4,14 @@ use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
-use rocksdb::{ColumnFamily, DB, DBRawIterator, ReadOptions, Snapshot, WriteBatch, WriteOptions};
+use rocksdb::{ColumnFamily, DB, DBRawIterator, ErrorKind, ReadOptions, Snapshot, WriteBatch, WriteOptions};
 
 use crate::cache::lock;
 use crate::error::Error;
+use crate::limits;
 use crate::metrics::Metrics;
-use crate::schema::Cf;
+use crate::quarantine::{self, Damage};
+use crate::schema::{Bucket, Cf};
 
 /// How RocksDB says that a file had an error before, and that the disk is full.
 const AGAIN: &str = "Writer has previous error";
@@ -30,6 +32,8 @@ pub(crate) struct Store {
     pub(crate) late_frames: AtomicU64,
     /// Why the latest write failed that gave a reason of its own.
     failed: Mutex<String>,
+    /// What cannot be read, the latest last; bounded.
+    damage: Mutex<Vec<Damage>>,
 }
 
 impl fmt::Debug for Store {
@@ -42,7 +46,17 @@ impl Store {
     pub(crate) fn new(db: DB, metrics: Metrics, bucket_ms: u32) -> Self {
         let (files, sealed_until_ms) = (RwLock::default(), AtomicI64::new(i64::MIN));
         let (posted, late_frames) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { db, metrics, bucket_ms, files, sealed_until_ms, posted, late_frames, failed: Mutex::default() }
+        Self {
+            db,
+            metrics,
+            bucket_ms,
+            files,
+            sealed_until_ms,
+            posted,
+            late_frames,
+            failed: Mutex::default(),
+            damage: Mutex::default(),
+        }
     }
 
     pub(crate) fn cf(&self, cf: Cf) -> &ColumnFamily {
@@ -50,7 +64,14 @@ impl Store {
     }
 
     pub(crate) fn get(&self, cf: Cf, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>, Error> {
-        self.db.get_cf(self.cf(cf), key).map_err(Error::read)
+        let key = key.as_ref();
+        match self.db.get_cf(self.cf(cf), key) {
+            // What an id stands for may be gone; marks that decide what is dropped must be known.
+            Err(source) if [Cf::Metrics, Cf::Sources, Cf::Layouts].contains(&cf) => {
+                self.passed_over(cf, key, source).map(|()| None)
+            }
+            got => got.map_err(Error::read),
+        }
     }
 
     /// Calls `each` with the place of every key that is there, and its value. The keys ascend.
@@ -99,6 +120,12 @@ impl Store {
             return if cause.is_empty() { Error::write(source) } else { Error::Stopped { cause, source } };
         }
         let full = text.contains(FULL);
+        if source.kind() == ErrorKind::Corruption
+            && let Some(number) = quarantine::named(&text)
+            && let Err(error) = quarantine::wait(self.db.path(), number)
+        {
+            tracing::error!(%error, "cannot remember a damaged file for the next start");
+        }
         *lock(&self.failed) = text;
         if full { Error::DiskFull { path: self.db.path().to_owned(), source } } else { Error::write(source) }
     }
@@ -126,12 +153,54 @@ impl Store {
         iter.status().map_err(Error::read)
     }
 
+    /// How an iterator ended. What cannot be read where `place` lies is reported and passed over.
+    pub(crate) fn ended(&self, iter: &DBRawIterator<'_>, cf: Cf, place: &[u8]) -> Result<(), Error> {
+        iter.status().or_else(|source| self.passed_over(cf, place, source))
+    }
+
+    /// Reports what is damaged under a key; any other reason not to read it stays an error.
+    pub(crate) fn passed_over(&self, cf: Cf, place: &[u8], source: rocksdb::Error) -> Result<(), Error> {
+        if source.kind() != ErrorKind::Corruption {
+            return Err(Error::read(source));
+        }
+        self.corrupt(cf, place, &source);
+        let (mut from_ms, mut to_ms) = (i64::MIN, i64::MAX);
+        if let (Cf::Rows | Cf::Pages, Some(bytes)) = (cf, place.first_chunk::<8>()) {
+            let buckets = place.get(8..12).filter(|_| cf == Cf::Pages).and_then(|bytes| bytes.try_into().ok());
+            let buckets = buckets.map_or(1, u32::from_be_bytes);
+            from_ms = Bucket::from_bytes(*bytes).0;
+            to_ms = from_ms.saturating_add(i64::from(buckets) * i64::from(self.bucket_ms)).saturating_sub(1);
+        }
+        let (place, family) = (hex(place), cf.name().to_owned());
+        self.hurt(Damage { place, family, from_ms, to_ms, metrics: Vec::new(), what: source.to_string() });
+        Ok(())
+    }
+
+    /// Remembers a damage, once.
+    pub(crate) fn hurt(&self, damage: Damage) {
+        let mut all = lock(&self.damage);
+        if !all.iter().any(|known| known.place == damage.place && known.family == damage.family) {
+            if all.len() == limits::DAMAGES {
+                all.remove(0);
+            }
+            all.push(damage);
+        }
+    }
+
+    pub(crate) fn damage(&self) -> Vec<Damage> {
+        lock(&self.damage).clone()
+    }
+
     /// A stored value makes no sense: said once per value met, counted, and otherwise passed over.
     pub(crate) fn corrupt(&self, cf: Cf, key: &[u8], reason: impl fmt::Display) {
         self.metrics.corrupt_values.inc();
-        let key = key.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+        let key = hex(key);
         tracing::error!(column_family = cf.name(), key, %reason, "skipping a corrupt value");
     }
+}
+
+fn hex(key: &[u8]) -> String {
+    key.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 fn between(from: &[u8], to: &[u8]) -> ReadOptions {
@@ -164,7 +233,11 @@ impl<'a> View<'a> {
     }
 
     pub(crate) fn get(&self, cf: Cf, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>, Error> {
-        self.snapshot.get_cf(self.store.cf(cf), key).map_err(Error::read)
+        let key = key.as_ref();
+        match self.snapshot.get_cf(self.store.cf(cf), key) {
+            Err(source) if cf == Cf::Pages => self.store.passed_over(cf, key, source).map(|()| None),
+            got => got.map_err(Error::read),
+        }
     }
 
     /// Over the keys from `from`, up to but not including `to` (to the end, when that is empty); not yet positioned.

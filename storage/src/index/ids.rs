@@ -10,9 +10,10 @@ use roaring::RoaringBitmap;
 use rocksdb::WriteBatch;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::postings;
 use crate::cache::lock;
 use crate::error::Error;
-use crate::schema::{BY_ID, Cf, hash_key, id_key, last_id};
+use crate::schema::{BY_ID, Cf, METRIC_LABEL, SOURCE_LABEL, hash_key, id_key, last_id};
 use crate::store::{Store, after_prefix};
 
 /// What a text has.
@@ -35,8 +36,20 @@ impl Ids {
     pub(crate) fn open(store: &Store, cf: Cf, kind: &'static str) -> Result<Self, Error> {
         let mut iter = store.iter(cf, &[BY_ID], &after_prefix(&[BY_ID]));
         iter.seek_to_last();
-        iter.status().map_err(Error::read)?;
-        let next = iter.key().and_then(last_id).map_or(0, |id| id.saturating_add(1));
+        let stored = iter.key().and_then(last_id);
+        store.ended(&iter, cf, &[BY_ID])?;
+        // An id that postings name is never given out again, though what it stood for may be lost.
+        let posted = match cf {
+            Cf::Sources => postings::all(store, SOURCE_LABEL).map(|all| all.max()),
+            Cf::Metrics => postings::all(store, METRIC_LABEL).map(|all| all.max()),
+            _ => postings::last_segment(store),
+        };
+        let posted = match posted {
+            // One of the two is enough.
+            Err(error) if error.is_damage() && stored.is_some() => None,
+            posted => posted?,
+        };
+        let next = stored.max(posted).map_or(0, |id| id.saturating_add(1));
         Ok(Self { cf, kind, next: Mutex::new(next), held: Mutex::default() })
     }
 

@@ -7,7 +7,7 @@ use roaring::RoaringBitmap;
 use rocksdb::{MergeOperands, WriteBatch};
 
 use crate::error::Error;
-use crate::schema::{Cf, label_key};
+use crate::schema::{Cf, label_key, last_id, segment_sources_prefix};
 use crate::store::Store;
 
 /// Tag of a value that lists its ids, four bytes each, least significant first.
@@ -111,6 +111,15 @@ pub(crate) fn label_keys<'a>(side: u8, labels: &'a Labels) -> impl Iterator<Item
 /// All ids of a side.
 pub(crate) fn all(store: &Store, side: u8) -> Result<RoaringBitmap, Error> {
     get(store, &label_key(side, "", ""))
+}
+
+/// The highest segment that any source wrote.
+pub(crate) fn last_segment(store: &Store) -> Result<Option<u32>, Error> {
+    let mut iter = store.iter(Cf::Postings, &segment_sources_prefix(0)[..1], &segment_sources_prefix(u32::MAX));
+    iter.seek_for_prev(segment_sources_prefix(u32::MAX));
+    let last = iter.key().and_then(|key| key.get(1..5)).and_then(last_id);
+    iter.status().map_err(Error::read)?;
+    Ok(last)
 }
 
 #[cfg(test)]

@@ -164,7 +164,7 @@ impl Cursor<'_> {
         if left.is_empty() && self.on(group).is_some() {
             self.last = None;
         }
-        self.iter.status().map_err(Error::read)
+        view.store.ended(&self.iter, Cf::Pages, &group.key(0))
     }
 }
 

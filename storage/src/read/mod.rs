@@ -100,7 +100,7 @@ impl<'v> Reader<'v> {
         for (bucket, segments) in &stored.buckets {
             for segment in segments {
                 let place = RowKey::frame(*bucket, stored.source, segment);
-                reader::times_of(&mut self.rows, place, &self.range, &mut times)?;
+                reader::times_of(self.view.store, &mut self.rows, place, &self.range, &mut times)?;
             }
         }
         times.sort();

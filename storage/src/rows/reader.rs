@@ -71,7 +71,7 @@ pub(crate) fn scan_segment(
                 return Ok(());
             }
         },
-        _ => return iter.status().map_err(Error::read),
+        _ => return store.ended(iter, Cf::Rows, &frame_key),
     };
     let (first, last) = (slot_of(place.bucket, *range.start()), slot_of(place.bucket, *range.end()));
     if first > 1 {
@@ -98,7 +98,7 @@ pub(crate) fn scan_segment(
         }
         iter.next();
     }
-    iter.status().map_err(Error::read)
+    store.ended(iter, Cf::Rows, &frame_key)
 }
 
 /// Calls `each` with the rows of the segment that `place` names whose times lie in `range`, descending, until it says
@@ -120,7 +120,7 @@ pub(crate) fn scan_segment_back(
                 return Ok(());
             }
         },
-        _ => return iter.status().map_err(Error::read),
+        _ => return store.ended(iter, Cf::Rows, &frame_key),
     };
     iter.seek_for_prev(place.at(*range.end()).bytes());
     while let Some((bytes, value)) = iter.item() {
@@ -141,11 +141,12 @@ pub(crate) fn scan_segment_back(
         }
         iter.prev();
     }
-    iter.status().map_err(Error::read)
+    store.ended(iter, Cf::Rows, &frame_key)
 }
 
 /// Adds to `times` the times of the rows with times of their scrape of a segment.
 pub(crate) fn times_of(
+    store: &Store,
     iter: &mut DBRawIterator<'_>,
     place: RowKey,
     range: &RangeInclusive<i64>,
@@ -163,5 +164,5 @@ pub(crate) fn times_of(
         }
         iter.next();
     }
-    iter.status().map_err(Error::read)
+    store.ended(iter, Cf::Rows, &place.bytes())
 }

@@ -95,7 +95,7 @@ fn newest_ordinary(view: &View<'_>, source: SourceId) -> Result<Option<i64>, Err
                 iter.prev();
             }
         }
-        iter.status().map_err(Error::read)?;
+        store.ended(&iter, Cf::Rows, &bucket.bytes())?;
         if newest.is_some() {
             return Ok(newest);
         }

@@ -1,0 +1,199 @@
+//! Files that cannot be used are set aside, so that the rest of the database can be: moved to `quarantine/` in the data
+//! directory, and taken out of RocksDB's MANIFEST. What is hurt is kept beside them, and told.
+//!
+//! Invariant: nothing is ever deleted here.
+
+mod hurt;
+mod manifest;
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use rocksdb::{DB, LiveFile};
+
+use crate::limits;
+use crate::schema::{Bucket, Cf};
+use manifest::Place;
+
+/// Where files go that are set aside.
+pub(crate) const DIRECTORY: &str = "quarantine";
+/// Names the files, one a line, that were found damaged while the database was open.
+const WAITING: &str = "waiting";
+/// What was set aside: a line each, its fields separated by tabs.
+const TOLD: &str = "damage.tsv";
+/// The last bytes of every file of RocksDB's.
+const MAGIC: [u8; 8] = 0x88e2_41b7_85f4_cff7_u64.to_le_bytes();
+
+/// Something that cannot be read, and what is hurt by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The file that was set aside, or the key that cannot be read.
+    pub place: String,
+    /// What was stored there: `rows`, `pages`, `postings` and so on.
+    pub family: String,
+    /// The first millisecond that may be hurt; `i64::MIN` when all of time may be.
+    pub from_ms: i64,
+    /// The last one.
+    pub to_ms: i64,
+    /// Names of metrics that may be hurt, as far as they can be told; a bounded number.
+    pub metrics: Vec<String>,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// A file that cannot stay, and why.
+#[derive(Clone, Debug)]
+pub(crate) struct Bad {
+    file: LiveFile,
+    what: String,
+}
+
+/// What was set aside, and the keys it had.
+#[derive(Clone, Debug)]
+pub(crate) struct Hurt {
+    pub(crate) damage: Damage,
+    pub(crate) keys: RangeInclusive<Vec<u8>>,
+}
+
+/// The file that a text of RocksDB's names.
+pub(crate) fn named(text: &str) -> Option<u64> {
+    let (before, _) = text.split_once(".sst")?;
+    let digits = before.len() - before.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+    before[before.len() - digits..].parse().ok()
+}
+
+fn number_of(file: &LiveFile) -> Option<u64> {
+    named(&file.name)
+}
+
+fn path_of(directory: &Path, file: &LiveFile) -> PathBuf {
+    directory.join(file.name.trim_start_matches('/'))
+}
+
+/// Why a file cannot be opened, from its length and its end alone.
+fn wrong_with(directory: &Path, file: &LiveFile) -> io::Result<Option<String>> {
+    let mut opened = match File::open(path_of(directory, file)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some("the file is missing".to_owned())),
+        opened => opened?,
+    };
+    let length = opened.metadata()?.len();
+    if length != file.size as u64 {
+        return Ok(Some(format!("the file has {length} bytes and must have {}", file.size)));
+    }
+    let mut end = [0; 8];
+    opened.seek(SeekFrom::End(-8))?;
+    opened.read_exact(&mut end)?;
+    Ok((end != MAGIC).then(|| "the end of the file makes no sense".to_owned()))
+}
+
+/// The files that cannot stay: those whose end is wrong, those that `error` names, and those that wait for this.
+pub(crate) fn bad_files(db: &DB, directory: &Path, error: Option<&str>) -> io::Result<Vec<Bad>> {
+    let waiting = fs::read_to_string(directory.join(DIRECTORY).join(WAITING)).unwrap_or_default();
+    let waiting: BTreeSet<u64> = waiting.lines().filter_map(named).collect();
+    let mut bad = Vec::new();
+    for file in db.live_files().map_err(|error| io::Error::other(error.to_string()))? {
+        let number = number_of(&file);
+        let what = match wrong_with(directory, &file)? {
+            None if number.is_some_and(|number| waiting.contains(&number)) => {
+                Some("it has blocks that cannot be read".to_owned())
+            }
+            None => error.filter(|error| number.is_some() && named(error) == number).map(str::to_owned),
+            wrong => wrong,
+        };
+        bad.extend(what.map(|what| Bad { file, what }));
+    }
+    Ok(bad)
+}
+
+/// What was set aside so far, the latest last.
+pub(crate) fn told(directory: &Path) -> Vec<Damage> {
+    let text = fs::read_to_string(directory.join(DIRECTORY).join(TOLD)).unwrap_or_default();
+    let mut told: Vec<Damage> = text.lines().filter_map(parse).collect();
+    told.drain(..told.len().saturating_sub(limits::DAMAGES));
+    told
+}
+
+/// Adds to what was set aside.
+pub(crate) fn tell(directory: &Path, damage: &Damage) -> io::Result<()> {
+    let Damage { place, family, from_ms, to_ms, metrics, what } = damage;
+    let what = what.replace(['\t', '\n'], " ");
+    let line = format!("{place}\t{family}\t{from_ms}\t{to_ms}\t{what}\t{}\n", metrics.join("\t"));
+    let mut file = File::options().create(true).append(true).open(directory.join(DIRECTORY).join(TOLD))?;
+    file.write_all(line.as_bytes())
+}
+
+fn parse(line: &str) -> Option<Damage> {
+    let mut fields = line.split('\t');
+    Some(Damage {
+        place: fields.next()?.to_owned(),
+        family: fields.next()?.to_owned(),
+        from_ms: fields.next()?.parse().ok()?,
+        to_ms: fields.next()?.parse().ok()?,
+        what: fields.next()?.to_owned(),
+        metrics: fields.filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+    })
+}
+
+/// Remembers a damaged file for the next time the database is opened.
+pub(crate) fn wait(directory: &Path, number: u64) -> io::Result<()> {
+    let aside = directory.join(DIRECTORY);
+    fs::create_dir_all(&aside)?;
+    let waiting = aside.join(WAITING);
+    let mut text = fs::read_to_string(&waiting).unwrap_or_default();
+    let line = format!("{number:06}.sst\n");
+    if !text.contains(&line) {
+        text.push_str(&line);
+        fs::write(waiting, text)?;
+    }
+    Ok(())
+}
+
+/// Takes the files out of the database, which nobody may have open, and moves them aside.
+pub(crate) fn set_aside(directory: &Path, bad: Vec<Bad>) -> io::Result<Vec<Hurt>> {
+    let families = manifest::families(directory)?;
+    let mut places = Vec::new();
+    for Bad { file, .. } in &bad {
+        let family = families.get(&file.column_family_name).copied();
+        let (Some(family), Some(number)) = (family, number_of(file)) else {
+            return Err(io::Error::other(format!("{} is of no known column family", file.name)));
+        };
+        places.push(Place { family, level: file.level.unsigned_abs(), number });
+    }
+    let aside = directory.join(DIRECTORY);
+    fs::create_dir_all(&aside)?;
+    manifest::remove(directory, &places)?;
+    let mut hurt = Vec::new();
+    for Bad { file, what } in bad {
+        let from = path_of(directory, &file);
+        if from.exists() {
+            fs::rename(&from, aside.join(file.name.trim_start_matches('/')))?;
+        }
+        let damage = damage_of(&file, &what);
+        hurt.push(Hurt { damage, keys: file.start_key.unwrap_or_default()..=file.end_key.unwrap_or_default() });
+    }
+    match fs::remove_file(aside.join(WAITING)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(hurt),
+    }
+}
+
+fn damage_of(file: &LiveFile, what: &str) -> Damage {
+    let start = |key: &Option<Vec<u8>>| Some(Bucket::from_bytes(*key.as_deref()?.first_chunk::<8>()?).0);
+    let timed = [Cf::Rows, Cf::Pages].iter().any(|cf| cf.name() == file.column_family_name);
+    let (mut from_ms, mut to_ms) = (i64::MIN, i64::MAX);
+    if timed {
+        from_ms = start(&file.start_key).unwrap_or(from_ms);
+        to_ms = start(&file.end_key).unwrap_or(to_ms);
+    }
+    Damage {
+        place: file.name.trim_start_matches('/').to_owned(),
+        family: file.column_family_name.clone(),
+        from_ms,
+        to_ms,
+        metrics: Vec::new(),
+        what: what.to_owned(),
+    }
+}

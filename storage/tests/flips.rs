@@ -1,0 +1,267 @@
+//! Files that are damaged, cut or gone: the database opens, says what is hurt and serves the rest; with its files whole
+//! again it would hold all.
+
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test's helpers fail as the test does")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use model::{Appender, Labels, Querier, Row, Selection};
+use prometheus::Registry;
+use storage::{Db, Options};
+
+const BUCKET_MS: i64 = 1000;
+const STEP_MS: i64 = 20;
+const SOURCES: usize = 3;
+const FAMILIES: [&str; 8] = ["default", "meta", "rows", "pages", "metrics", "sources", "layouts", "postings"];
+const COLUMNS: usize = 200;
+/// What is sealed, and where the rows end.
+const SEALED_MS: i64 = 5 * BUCKET_MS;
+const END_MS: i64 = 8 * BUCKET_MS;
+
+fn open(path: &Path) -> Db {
+    let options = Options { bucket_ms: BUCKET_MS as u32, memory_bytes: 8 << 20, retention_ms: 0, ..Options::new(path) };
+    Db::open(options, &Registry::new()).unwrap()
+}
+
+fn value(ts: i64, source: usize, column: usize) -> f64 {
+    f64::from_bits((ts as u64 * 1009 + source as u64 * 31 + column as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 2)
+}
+
+fn put(db: &Db, source: usize, ts_ms: i64) {
+    let labels: Vec<Labels> =
+        (0..COLUMNS).map(|i| Labels::from_pairs([("__name__", format!("m{}", i % 9)), ("i", i.to_string())])).collect();
+    let layout = db.layout(&db.metrics(&labels).unwrap()).unwrap();
+    let id = db.source(&Labels::from_pairs([("job", source.to_string())])).unwrap();
+    let values: Vec<f64> = (0..COLUMNS).map(|i| value(ts_ms, source, i)).collect();
+    let present = [u64::MAX; COLUMNS.div_ceil(64)];
+    let row = Row { source: id, ts_ms, layout: &layout, values: &values, present: &present, own_times: &[] };
+    assert_eq!(db.commit(&[row]).unwrap().stored as usize, COLUMNS);
+}
+
+/// Samples by source and time, the values checked.
+fn stored(db: &Db, end_ms: i64) -> Result<BTreeMap<(usize, i64), usize>, model::QuerierError> {
+    let mut found = BTreeMap::new();
+    let mut sink = |batch: model::Batch| {
+        for column in &batch.columns {
+            let index: usize = column.labels.value("i").parse().unwrap();
+            let source: usize = column.labels.value("job").parse().unwrap();
+            for (i, &ts) in batch.timestamps_ms.iter().enumerate().filter(|(i, _)| column.is_present(*i)) {
+                assert_eq!(column.values[i].to_bits(), value(ts, source, index).to_bits(), "{source} {index} {ts}");
+                *found.entry((source, ts)).or_default() += 1;
+            }
+        }
+        Ok(())
+    };
+    db.select(&Selection { start_ms: 0, end_ms, matchers: &[] }, &mut sink)?;
+    Ok(found)
+}
+
+/// A database whose every column family has files: pages of five buckets, rows of three.
+fn made() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path());
+    for ts in (0..END_MS).step_by(STEP_MS as usize) {
+        (0..SOURCES).for_each(|source| put(&db, source, ts));
+    }
+    db.seal(SEALED_MS + 100).unwrap();
+    // A snapshot has all that is in the log in files.
+    db.snapshot(&dir.path().join("whole")).unwrap();
+    dir
+}
+
+/// The files of a column family, largest first.
+fn files(path: &Path, family: &str) -> Vec<PathBuf> {
+    let descriptors = FAMILIES.iter().map(|name| {
+        let mut options = rocksdb::Options::default();
+        if *name == "postings" {
+            options.set_merge_operator_associative("union", |_, _, _| None);
+        }
+        rocksdb::ColumnFamilyDescriptor::new(*name, options)
+    });
+    let db =
+        rocksdb::DB::open_cf_descriptors_read_only(&rocksdb::Options::default(), path, descriptors, false).unwrap();
+    let mut files = db.live_files().unwrap();
+    files.retain(|file| file.column_family_name == family);
+    files.sort_by_key(|file| std::cmp::Reverse(file.size));
+    files.iter().map(|file| path.join(file.name.trim_start_matches('/'))).collect()
+}
+
+fn flip(file: &Path, at: impl Fn(usize) -> usize) {
+    let mut bytes = fs::read(file).unwrap();
+    let at = at(bytes.len());
+    bytes[at] ^= 0x55;
+    fs::write(file, bytes).unwrap();
+}
+
+fn copy(from: &Path) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    // Links would share the damage.
+    for file in fs::read_dir(from).unwrap().map(Result::unwrap).filter(|file| file.file_type().unwrap().is_file()) {
+        fs::copy(file.path(), dir.path().join(file.file_name())).unwrap();
+    }
+    dir
+}
+
+/// Opens a copy in which a file is damaged; what is still found, and what is said.
+#[track_caller]
+fn damaged(made: &Path, family: &str, damage: impl Fn(&Path)) -> (tempfile::TempDir, Db) {
+    let dir = copy(&made.join("whole"));
+    let files = files(dir.path(), family);
+    damage(files.first().expect("there is a file"));
+    let db = open(dir.path());
+    (dir, db)
+}
+
+fn all() -> usize {
+    SOURCES * (END_MS / STEP_MS) as usize
+}
+
+/// What cannot even be opened is set aside: the rest is there, and goes on.
+#[test]
+fn files_without_a_sound_end_are_set_aside() {
+    let made = made();
+    let cut = |file: &Path| fs::write(file, &fs::read(file).unwrap()[..100]).unwrap();
+    let gone = |file: &Path| fs::remove_file(file).unwrap();
+    let end = |file: &Path| flip(file, |len| len - 3);
+    let index = |file: &Path| flip(file, |len| len - 30);
+    let ways: [(&str, &dyn Fn(&Path)); 4] = [("cut", &cut), ("gone", &gone), ("end", &end), ("footer", &index)];
+    for family in ["rows", "pages"] {
+        for (way, damage) in ways {
+            let (dir, db) = damaged(made.path(), family, damage);
+            let place = format!("{family} {way}: {:?}", db.damage());
+            let told = db.damage();
+            assert_eq!(told.len(), 1, "{place}");
+            assert_eq!(told[0].family, family, "{place}");
+            let (from, to) = if family == "rows" { (SEALED_MS, END_MS - 1) } else { (0, SEALED_MS - 1) };
+            assert_eq!((told[0].from_ms, told[0].to_ms), (from, to), "{place}");
+            assert_eq!(told[0].metrics, (0..9).map(|i| format!("m{i}")).collect::<Vec<_>>(), "{place}");
+            let found = stored(&db, END_MS).unwrap();
+            let lost = ((to + 1 - from) / STEP_MS) as usize * SOURCES;
+            assert_eq!(found.len(), all() - lost, "{place}");
+            assert!(found.keys().all(|(_, ts)| *ts < from || *ts > to), "{place}");
+            assert!(found.values().all(|n| *n == COLUMNS), "{place}");
+            if way != "gone" {
+                assert!(dir.path().join("quarantine").join(&told[0].place).exists(), "{place}");
+            }
+            // It is written to and sealed as before, and still tells what is lost after a start.
+            (0..SOURCES).for_each(|source| put(&db, source, END_MS));
+            db.seal(END_MS + 100).unwrap();
+            drop(db);
+            let db = open(dir.path());
+            assert_eq!(db.damage(), told, "{place}");
+            assert_eq!(stored(&db, END_MS).unwrap().len(), all() - lost + SOURCES, "{place}");
+        }
+    }
+}
+
+/// A block that cannot be read hides what is in it, and not what is beside it.
+#[test]
+fn damaged_blocks_are_passed_over() {
+    let made = made();
+    for family in ["rows", "pages"] {
+        let (_dir, db) = damaged(made.path(), family, |file| flip(file, |len| len / 3));
+        assert_eq!(db.damage(), [], "nothing was read yet");
+        let found = stored(&db, END_MS).unwrap();
+        let told = db.damage();
+        assert!(!told.is_empty(), "{family}");
+        assert!(told.iter().all(|one| one.family == family && one.to_ms < i64::MAX), "{told:?}");
+        let whole = found.values().filter(|n| **n == COLUMNS).count();
+        assert!(whole < all() && whole >= all() / 2, "{family}: {whole} of {} are whole", all());
+        // What was not said to be hurt is there.
+        for ts in (0..END_MS).step_by(STEP_MS as usize) {
+            let hurt = told.iter().any(|one| (one.from_ms..=one.to_ms).contains(&ts));
+            assert!(hurt || (0..SOURCES).all(|source| found.get(&(source, ts)) == Some(&COLUMNS)), "{family}: {ts}");
+        }
+    }
+}
+
+/// What ids stood for may be lost: the ids are not given to others, and what was stored under them never shows under
+/// another name. What is written from then on is there.
+#[test]
+fn lost_names_are_not_given_to_others() {
+    let made = made();
+    for family in ["sources", "metrics", "layouts"] {
+        let (_dir, db) = damaged(made.path(), family, |file| fs::remove_file(file).unwrap());
+        assert_eq!(db.damage().len(), 1, "{family}: {:?}", db.damage());
+        assert_eq!(db.damage()[0].family, family);
+        // The other way round than before.
+        (0..SOURCES).rev().for_each(|source| put(&db, source, END_MS));
+        let found = stored(&db, END_MS).unwrap();
+        for source in 0..SOURCES {
+            assert_eq!(found.get(&(source, END_MS)), Some(&COLUMNS), "{family}: {found:?}");
+        }
+    }
+}
+
+/// Without `meta` the length of a bucket is known from its copy, whatever is asked for.
+#[test]
+fn a_lost_meta_is_made_anew() {
+    let made = made();
+    let dir = copy(&made.path().join("whole"));
+    drop(open(dir.path()));
+    for (round, damage) in
+        [(|file| fs::remove_file(file).unwrap()) as fn(&Path), |file| flip(file, |_| 3)].into_iter().enumerate()
+    {
+        damage(&files(dir.path(), "meta")[0]);
+        let options = Options { bucket_ms: 777, memory_bytes: 8 << 20, retention_ms: 0, ..Options::new(dir.path()) };
+        let db = Db::open(options, &Registry::new()).unwrap();
+        assert_eq!(db.damage().last().unwrap().family, "meta");
+        assert_eq!(stored(&db, END_MS).unwrap().len(), all());
+        drop(db);
+        // Into a file with it, so that it can be lost again.
+        let db = open(dir.path());
+        db.snapshot(&dir.path().join(format!("flushed{round}"))).unwrap();
+    }
+    fs::remove_file(dir.path().join("FORMAT")).unwrap();
+    fs::remove_file(&files(dir.path(), "meta")[0]).unwrap();
+    let options = Options { bucket_ms: 777, ..Options::new(dir.path()) };
+    let error = Db::open(options, &Registry::new()).unwrap_err().to_string();
+    assert!(error.contains("meta being lost"), "{error}");
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// Wherever a bit flips in any file of the index: the database opens or says why not, and nothing panics.
+#[test]
+fn a_damaged_index_is_served_as_far_as_it_can_be_read() {
+    let made = made();
+    for family in ["metrics", "sources", "layouts", "postings", "meta"] {
+        for part in 0..8 {
+            let dir = copy(&made.path().join("whole"));
+            drop(open(dir.path()));
+            let file = files(dir.path(), family).remove(0);
+            flip(&file, |len| len * part / 8 + 3);
+            let options = Options {
+                bucket_ms: BUCKET_MS as u32,
+                memory_bytes: 8 << 20,
+                retention_ms: 0,
+                ..Options::new(dir.path())
+            };
+            let told = match Db::open(options, &Registry::new()) {
+                Ok(db) => match stored(&db, END_MS) {
+                    Ok(found) => {
+                        assert!(found.len() == all() || !db.damage().is_empty(), "{family} {part}: it is not told");
+                        format!("{} of {}, {} damages", found.len(), all(), db.damage().len())
+                    }
+                    Err(error) => chain(&error),
+                },
+                Err(error) => chain(&error),
+            };
+            // Bitmaps that cannot be read are not taken for empty ones: the error names their file.
+            let refused = told.starts_with("cannot");
+            assert!(!refused || family == "postings" && told.contains(".sst"), "{family} {part}: {told}");
+            assert!(family != "meta" || told.starts_with("1200 of 1200"), "{family} {part}: {told}");
+            println!("{family} {part}: {told}");
+        }
+    }
+}
