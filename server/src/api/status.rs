@@ -89,9 +89,9 @@ pub(crate) async fn tsdb(State(app): State<Arc<App>>, params: Params) -> Result<
             Ok(n) => n,
         },
     };
-    let stats = tokio::task::spawn_blocking(move || app.db.stats(limit)).await;
-    let stats = match stats {
-        Ok(Ok(stats)) => stats,
+    let work = move || Ok::<_, storage::Error>((app.db.stats(limit)?, app.db.damage()));
+    let (stats, damage) = match tokio::task::spawn_blocking(work).await {
+        Ok(Ok(found)) => found,
         Ok(Err(error)) => return Err(ApiError::internal(&error)),
         Err(error) => return Err(ApiError::internal(&error)),
     };
@@ -120,16 +120,31 @@ pub(crate) async fn tsdb(State(app): State<Arc<App>>, params: Params) -> Result<
                 format::put(out, format_args!(",\"value\":{}}}", row.value));
             });
         }
-        // Weft's own: what lies where, and how much of it.
+        // Weft's own: what lies where, how much of it, and what cannot be read.
         format::put(
             out,
             format_args!(
-                ",\"storage\":{{\"pageSamples\":{},\"pageBytes\":{},\"rowBytes\":{},\"indexBytes\":{}}}}}",
+                ",\"storage\":{{\"pageSamples\":{},\"pageBytes\":{},\"rowBytes\":{},\"indexBytes\":{},\"damage\":",
                 stats.page_samples, stats.page_bytes, stats.row_bytes, stats.index_bytes
             ),
         );
+        format::array(out, &damage, put_damage);
+        out.push_str("}}");
     };
     Ok(format::success(body, &[], &[]))
+}
+
+/// What cannot be read: where it lay, when it was scraped, whose it was.
+fn put_damage(out: &mut String, damage: &storage::Damage) {
+    out.push_str("{\"place\":");
+    format::string(out, &damage.place);
+    out.push_str(",\"family\":");
+    format::string(out, &damage.family);
+    format::put(out, format_args!(",\"minTime\":{},\"maxTime\":{},\"metrics\":", damage.from_ms, damage.to_ms));
+    format::array(out, &damage.metrics, |out, name| format::string(out, name));
+    out.push_str(",\"error\":");
+    format::string(out, &damage.what);
+    out.push('}');
 }
 
 /// `/api/v1/status/walreplay`: there is nothing to replay before the server is ready.

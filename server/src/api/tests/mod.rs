@@ -191,6 +191,9 @@ async fn series_are_deleted_and_snapshots_taken_where_that_is_allowed() {
         found
     };
     assert_eq!(count(&app.db), ["kept"]);
+    let (_, tsdb) = ask(&app, &serde_json::json!({"path": "/api/v1/status/tsdb"})).await;
+    let tsdb: Value = serde_json::from_str(&tsdb).unwrap();
+    assert_eq!(tsdb["data"]["storage"]["damage"], serde_json::json!([]));
     // The snapshot was taken before.
     let options = storage::Options::new(data.join("snapshots").join(name));
     let snapshot = storage::Db::open(options, &prometheus::Registry::new()).unwrap();
