@@ -53,6 +53,28 @@ pub(crate) fn rows_iter<'v>(view: &'v View<'_>, from: Bucket, to: Bucket) -> DBR
     view.iter(Cf::Rows, &start, &end)
 }
 
+/// The frame that `place` names; the iterator is left on it. `None` when there is none, or none that can be read.
+fn frame_at(store: &Store, iter: &mut DBRawIterator<'_>, place: RowKey) -> Result<Option<Frame>, Error> {
+    let frame_key = place.bytes();
+    iter.seek(frame_key);
+    match iter.item() {
+        Some((key, bytes)) if key == frame_key => match Frame::parse(bytes, place.seed()) {
+            Ok(frame) => Ok(Some(frame)),
+            Err(reason) => {
+                store.corrupt(Cf::Rows, key, reason);
+                Ok(None)
+            }
+        },
+        _ => store.ended(iter, Cf::Rows, &frame_key).map(|()| None),
+    }
+}
+
+/// A row that lies beside a frame, checked.
+fn row_at<'b>(key: RowKey, bytes: &'b [u8], frame: &Frame) -> Result<RowView<'b>, Corrupt> {
+    let row = RowView::parse(bytes, key.seed() ^ u64::from(frame.tag))?;
+    if row.columns == frame.values.len() { Ok(row) } else { Err(Corrupt::Shape("row and frame differ in columns")) }
+}
+
 /// Calls `each` with the rows of the segment that `place` names whose times lie in `range`, ascending.
 pub(crate) fn scan_segment(
     store: &Store,
@@ -62,17 +84,7 @@ pub(crate) fn scan_segment(
     each: &mut EachRow<'_>,
 ) -> Result<(), Error> {
     let frame_key = place.bytes();
-    iter.seek(frame_key);
-    let frame = match iter.item() {
-        Some((key, bytes)) if key == frame_key => match Frame::parse(bytes, place.seed()) {
-            Ok(frame) => frame,
-            Err(reason) => {
-                store.corrupt(Cf::Rows, key, reason);
-                return Ok(());
-            }
-        },
-        _ => return store.ended(iter, Cf::Rows, &frame_key),
-    };
+    let Some(frame) = frame_at(store, iter, place)? else { return Ok(()) };
     let (first, last) = (slot_of(place.bucket, *range.start()), slot_of(place.bucket, *range.end()));
     if first > 1 {
         iter.seek(RowKey { slot: first, ..place }.bytes());
@@ -84,15 +96,8 @@ pub(crate) fn scan_segment(
             break;
         };
         if range.contains(&key.ts_ms()) {
-            let row = RowView::parse(value, key.seed() ^ u64::from(frame.tag));
-            let fits = |row: RowView<'_>| {
-                if row.columns == frame.values.len() {
-                    each(&frame, key.ts_ms(), &row)
-                } else {
-                    Err(Corrupt::Shape("row and frame differ in columns"))
-                }
-            };
-            if let Err(reason) = row.and_then(fits) {
+            let row = row_at(key, value, &frame);
+            if let Err(reason) = row.and_then(|row| each(&frame, key.ts_ms(), &row)) {
                 store.corrupt(Cf::Rows, bytes, reason);
             }
         }
@@ -111,30 +116,12 @@ pub(crate) fn scan_segment_back(
     each: &mut EachRowBack<'_>,
 ) -> Result<(), Error> {
     let frame_key = place.bytes();
-    iter.seek(frame_key);
-    let frame = match iter.item() {
-        Some((key, bytes)) if key == frame_key => match Frame::parse(bytes, place.seed()) {
-            Ok(frame) => frame,
-            Err(reason) => {
-                store.corrupt(Cf::Rows, key, reason);
-                return Ok(());
-            }
-        },
-        _ => return store.ended(iter, Cf::Rows, &frame_key),
-    };
+    let Some(frame) = frame_at(store, iter, place)? else { return Ok(()) };
     iter.seek_for_prev(place.at(*range.end()).bytes());
     while let Some((bytes, value)) = iter.item() {
         let same = |key: &RowKey| key.slot != 0 && bytes[..16] == frame_key[..16] && key.ts_ms() >= *range.start();
         let Some(key) = RowKey::parse(bytes).filter(same) else { break };
-        let row = RowView::parse(value, key.seed() ^ u64::from(frame.tag));
-        let fits = |row: RowView<'_>| {
-            if row.columns == frame.values.len() {
-                each(&frame, key.ts_ms(), &row)
-            } else {
-                Err(Corrupt::Shape("row and frame differ in columns"))
-            }
-        };
-        match row.and_then(fits) {
+        match row_at(key, value, &frame).and_then(|row| each(&frame, key.ts_ms(), &row)) {
             Ok(true) => {}
             Ok(false) => break,
             Err(reason) => store.corrupt(Cf::Rows, bytes, reason),
