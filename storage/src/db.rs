@@ -100,6 +100,13 @@ impl Db {
         Ok(db)
     }
 
+    /// Why nothing is written until the database is opened again, if that is so: a damaged file was met where it cannot be
+    /// passed over, or the log could not be written. A full disk is no such reason.
+    #[must_use]
+    pub fn stopped(&self) -> Option<String> {
+        self.store.stopped()
+    }
+
     /// What cannot be read, as far as it was met: files that were set aside (also by earlier processes) and keys that were
     /// passed over. The latest last, a bounded number.
     #[must_use]

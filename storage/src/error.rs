@@ -89,8 +89,6 @@ pub enum Error {
     Stopped {
         /// Why the earlier one failed.
         cause: String,
-        /// What RocksDB says.
-        source: rocksdb::Error,
     },
     /// Four thousand million ids of one kind were given out.
     #[error("cannot add to the index: all ids of {kind} are used up")]

@@ -1,7 +1,7 @@
 //! RocksDB behind our column families: reads, bounded iteration, one kind of write.
 
 use std::fmt;
-use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use rocksdb::{ColumnFamily, DB, DBRawIterator, ErrorKind, ReadOptions, Snapshot, WriteBatch, WriteOptions};
@@ -30,8 +30,12 @@ pub(crate) struct Store {
     pub(crate) posted: AtomicU64,
     /// How often a row opened a bucket of its source that may have been sealed.
     pub(crate) late_frames: AtomicU64,
+    /// Did the latest write fail?
+    failing: AtomicBool,
     /// Why the latest write failed that gave a reason of its own.
     failed: Mutex<String>,
+    /// Why nothing is written until the next start.
+    stopped: Mutex<Option<String>>,
     /// What cannot be read, the latest last; bounded.
     damage: Mutex<Vec<Damage>>,
 }
@@ -54,7 +58,9 @@ impl Store {
             sealed_until_ms,
             posted,
             late_frames,
+            failing: AtomicBool::new(false),
             failed: Mutex::default(),
+            stopped: Mutex::default(),
             damage: Mutex::default(),
         }
     }
@@ -96,7 +102,11 @@ impl Store {
 
     /// Atomic, and in the hands of the operating system when this returns.
     pub(crate) fn write(&self, batch: WriteBatch) -> Result<(), Error> {
-        self.db.write_opt(batch, &WriteOptions::default()).map_err(|source| self.write_error(source))
+        self.db.write_opt(batch, &WriteOptions::default()).map_err(|source| self.write_error(source))?;
+        if self.failing.load(Ordering::Relaxed) {
+            self.failing.store(false, Ordering::Release);
+        }
+        Ok(())
     }
 
     pub(crate) fn put(&self, cf: Cf, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), Error> {
@@ -109,15 +119,21 @@ impl Store {
 
     /// Has the log on the disk.
     pub(crate) fn sync(&self) -> Result<(), Error> {
+        // To sync a log that could not be written is for RocksDB a worse error than a full disk, and none that it recovers
+        // from by itself.
+        if self.failing.load(Ordering::Acquire) {
+            return Err(Error::Stopped { cause: lock(&self.failed).clone() });
+        }
         self.db.flush_wal(true).map_err(|source| self.write_error(source))
     }
 
     /// Why a write failed: RocksDB's later answers only say that an earlier one did.
     pub(crate) fn write_error(&self, source: rocksdb::Error) -> Error {
         let text = source.to_string();
+        self.failing.store(true, Ordering::Release);
         if text.contains(AGAIN) {
             let cause = lock(&self.failed).clone();
-            return if cause.is_empty() { Error::write(source) } else { Error::Stopped { cause, source } };
+            return if cause.is_empty() { Error::write(source) } else { Error::Stopped { cause } };
         }
         let full = text.contains(FULL);
         if source.kind() == ErrorKind::Corruption
@@ -125,6 +141,9 @@ impl Store {
             && let Err(error) = quarantine::wait(self.db.path(), number)
         {
             tracing::error!(%error, "cannot remember a damaged file for the next start");
+        }
+        if !full {
+            lock(&self.stopped).get_or_insert_with(|| text.clone());
         }
         *lock(&self.failed) = text;
         if full { Error::DiskFull { path: self.db.path().to_owned(), source } } else { Error::write(source) }
@@ -185,6 +204,10 @@ impl Store {
             }
             all.push(damage);
         }
+    }
+
+    pub(crate) fn stopped(&self) -> Option<String> {
+        lock(&self.stopped).clone()
     }
 
     pub(crate) fn damage(&self) -> Vec<Damage> {

@@ -114,6 +114,9 @@ fn damaged(made: &Path, family: &str, damage: impl Fn(&Path)) -> (tempfile::Temp
     (dir, db)
 }
 
+/// What is done to a file.
+type Damaging<'d> = &'d dyn Fn(&Path);
+
 fn all() -> usize {
     SOURCES * (END_MS / STEP_MS) as usize
 }
@@ -126,7 +129,7 @@ fn files_without_a_sound_end_are_set_aside() {
     let gone = |file: &Path| fs::remove_file(file).unwrap();
     let end = |file: &Path| flip(file, |len| len - 3);
     let index = |file: &Path| flip(file, |len| len - 30);
-    let ways: [(&str, &dyn Fn(&Path)); 4] = [("cut", &cut), ("gone", &gone), ("end", &end), ("footer", &index)];
+    let ways: [(&str, Damaging<'_>); 4] = [("cut", &cut), ("gone", &gone), ("end", &end), ("footer", &index)];
     for family in ["rows", "pages"] {
         for (way, damage) in ways {
             let (dir, db) = damaged(made.path(), family, damage);
@@ -175,6 +178,36 @@ fn damaged_blocks_are_passed_over() {
             assert!(hurt || (0..SOURCES).all(|source| found.get(&(source, ts)) == Some(&COLUMNS)), "{family}: {ts}");
         }
     }
+}
+
+/// A compaction that cannot read a file stops all writing: the error names the file, reading goes on, and the next start
+/// sets it aside and writes again.
+#[test]
+fn a_compaction_that_meets_damage_stops_writing_until_the_next_start() {
+    let made = made();
+    let (dir, db) = damaged(made.path(), "rows", |file| flip(file, |len| len / 2));
+    let before = stored(&db, SEALED_MS - 1).unwrap();
+    // Of three buckets in the file one goes, so that the rest of it is written anew.
+    db.seal(SEALED_MS + BUCKET_MS + 100).unwrap();
+    let labels = Labels::from_pairs([("job", "new")]);
+    let error = chain(&db.source(&labels).unwrap_err());
+    assert!(error.contains("Corruption") && error.contains(".sst"), "{error}");
+    assert!(db.stopped().is_some_and(|reason| reason.contains(".sst")), "{:?}", db.stopped());
+    assert_eq!(stored(&db, SEALED_MS - 1).unwrap(), before, "reading goes on");
+    drop(db);
+    let db = open(dir.path());
+    assert_eq!(db.stopped(), None);
+    assert!(db.damage().iter().any(|one| one.place.ends_with(".sst")), "{:?}", db.damage());
+    assert!(
+        fs::read_dir(dir.path().join("quarantine"))
+            .unwrap()
+            .any(|file| { file.unwrap().file_name().to_string_lossy().ends_with(".sst") })
+    );
+    assert_eq!(stored(&db, SEALED_MS - 1).unwrap(), before);
+    (0..SOURCES).for_each(|source| put(&db, source, END_MS));
+    db.seal(END_MS + 10 * BUCKET_MS).unwrap();
+    let found = stored(&db, END_MS).unwrap();
+    assert!((0..SOURCES).all(|source| found.get(&(source, END_MS)) == Some(&COLUMNS)));
 }
 
 /// What ids stood for may be lost: the ids are not given to others, and what was stored under them never shows under
