@@ -105,6 +105,7 @@ impl Store {
         self.db.write_opt(batch, &WriteOptions::default()).map_err(|source| self.write_error(source))?;
         if self.failing.load(Ordering::Relaxed) {
             self.failing.store(false, Ordering::Release);
+            *lock(&self.stopped) = None;
         }
         Ok(())
     }

@@ -83,6 +83,23 @@ fn a_directory_with_column_families_of_another_version_is_refused() {
 }
 
 #[test]
+fn a_directory_from_before_there_were_pages_opens() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = rocksdb::Options::default();
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    let families = ["default", "meta", "rows", "metrics", "sources", "layouts", "postings"];
+    let db = rocksdb::DB::open_cf(&options, dir.path(), families).unwrap();
+    db.put_cf(db.cf_handle("meta").unwrap(), b"format", b"weft-1").unwrap();
+    db.put_cf(db.cf_handle("meta").unwrap(), b"bucket_ms", 1000u32.to_be_bytes()).unwrap();
+    drop(db);
+    let db = open(dir.path()).unwrap();
+    put(&db, "a", "up", 1);
+    db.seal(10_000).unwrap();
+    assert_eq!(names(&db), ["up"]);
+}
+
+#[test]
 fn options_that_cannot_work_are_named() {
     let dir = tempfile::tempdir().unwrap();
     let options = Options { bucket_ms: 0, ..Options::new(dir.path()) };
