@@ -81,11 +81,12 @@ impl Db {
     /// All samples, or at least the newest of each series.
     fn select_batches(&self, selection: &Selection<'_>, latest: bool, sink: &mut Sink<'_>) -> Result<(), Stop> {
         let range = selection.start_ms..=selection.end_ms;
+        // Before the view: a deletion that is cleaned up meanwhile is then either still masked or already gone.
+        let deleted = self.deleted(&range)?;
         let view = View::new(&self.store);
         let selected = self.selected(&view, selection)?;
         let groups = collide::groups(&self.store, &self.index, &selected)?;
         let grouped: HashSet<(SourceId, u32)> = groups.values().flatten().copied().collect();
-        let deleted = self.deleted(&range)?;
         let mut reader = Reader::new(&view, &self.index, range.clone(), &deleted)?;
         let columns_max = columns_max(&range);
         by_source(&selected, &mut |source, metrics| {

@@ -240,6 +240,8 @@ fn between(from: &[u8], to: &[u8]) -> ReadOptions {
 pub(crate) struct View<'a> {
     pub(crate) store: &'a Store,
     snapshot: Snapshot<'a>,
+    /// Is what is read likely to be read again?
+    caching: bool,
     /// Files that hold only dropped keys stay as long as someone may read them.
     _files: RwLockReadGuard<'a, ()>,
 }
@@ -253,7 +255,12 @@ impl fmt::Debug for View<'_> {
 impl<'a> View<'a> {
     pub(crate) fn new(store: &'a Store) -> Self {
         let files = store.files.read().unwrap_or_else(PoisonError::into_inner);
-        Self { store, snapshot: store.db.snapshot(), _files: files }
+        Self { store, snapshot: store.db.snapshot(), caching: true, _files: files }
+    }
+
+    /// For who reads everything once: it leaves the cache to the others.
+    pub(crate) fn passing(store: &'a Store) -> Self {
+        Self { caching: false, ..Self::new(store) }
     }
 
     pub(crate) fn get(&self, cf: Cf, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>, Error> {
@@ -266,7 +273,9 @@ impl<'a> View<'a> {
 
     /// Over the keys from `from`, up to but not including `to` (to the end, when that is empty); not yet positioned.
     pub(crate) fn iter(&self, cf: Cf, from: &[u8], to: &[u8]) -> DBRawIterator<'_> {
-        self.snapshot.raw_iterator_cf_opt(self.store.cf(cf), between(from, to))
+        let mut options = between(from, to);
+        options.fill_cache(self.caching);
+        self.snapshot.raw_iterator_cf_opt(self.store.cf(cf), options)
     }
 }
 

@@ -85,7 +85,7 @@ impl Db {
         let within = Bucket(start_ms)..Bucket(end_ms);
         let state = self.states.of(source);
         lock(&state).touched.retain(|bucket| !within.contains(bucket));
-        let view = View::new(&self.store);
+        let view = View::passing(&self.store);
         let range = start_ms..=end_ms.saturating_sub(1);
         let deleted = self.unkept(&range)?;
         let mut reader = Reader::new(&view, &self.index, range, &deleted)?;
