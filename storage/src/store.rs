@@ -14,8 +14,13 @@ use crate::quarantine::{self, Damage};
 use crate::schema::{Bucket, Cf};
 
 /// How RocksDB says that a file had an error before, and that the disk is full.
-const AGAIN: &str = "Writer has previous error";
+const AGAIN: [&str; 2] = ["Writer has previous error", "Seen error"];
 const FULL: &str = "No space left on device";
+
+/// Does RocksDB only say that something failed before?
+fn is_again(text: &str) -> bool {
+    AGAIN.iter().any(|again| text.contains(again))
+}
 
 /// The open database.
 pub(crate) struct Store {
@@ -30,6 +35,8 @@ pub(crate) struct Store {
     pub(crate) posted: AtomicU64,
     /// How often a row opened a bucket of its source that may have been sealed.
     pub(crate) late_frames: AtomicU64,
+    /// Held while the log is synced, until it is known why that failed.
+    syncing: Mutex<()>,
     /// Did the latest write fail?
     failing: AtomicBool,
     /// Why the latest write failed that gave a reason of its own.
@@ -58,6 +65,7 @@ impl Store {
             sealed_until_ms,
             posted,
             late_frames,
+            syncing: Mutex::default(),
             failing: AtomicBool::new(false),
             failed: Mutex::default(),
             stopped: Mutex::default(),
@@ -122,17 +130,26 @@ impl Store {
     pub(crate) fn sync(&self) -> Result<(), Error> {
         // To sync a log that could not be written is for RocksDB a worse error than a full disk, and none that it recovers
         // from by itself.
+        let _syncing = lock(&self.syncing);
         if self.failing.load(Ordering::Acquire) {
             return Err(Error::Stopped { cause: lock(&self.failed).clone() });
         }
-        self.db.flush_wal(true).map_err(|source| self.write_error(source))
+        self.db.flush_wal(true).map_err(|source| self.failure(source))
     }
 
     /// Why a write failed: RocksDB's later answers only say that an earlier one did.
     pub(crate) fn write_error(&self, source: rocksdb::Error) -> Error {
+        if is_again(&source.to_string()) && lock(&self.failed).is_empty() {
+            // A sync that is just failing has not said yet why.
+            drop(lock(&self.syncing));
+        }
+        self.failure(source)
+    }
+
+    fn failure(&self, source: rocksdb::Error) -> Error {
         let text = source.to_string();
         self.failing.store(true, Ordering::Release);
-        if text.contains(AGAIN) {
+        if is_again(&text) {
             let cause = lock(&self.failed).clone();
             return if cause.is_empty() { Error::write(source) } else { Error::Stopped { cause } };
         }
