@@ -139,7 +139,7 @@ impl Store {
 
     /// Why a write failed: RocksDB's later answers only say that an earlier one did.
     pub(crate) fn write_error(&self, source: rocksdb::Error) -> Error {
-        if is_again(&source.to_string()) && lock(&self.failed).is_empty() {
+        if is_again(source.as_ref()) && lock(&self.failed).is_empty() {
             // A sync that is just failing has not said yet why.
             drop(lock(&self.syncing));
         }
