@@ -151,9 +151,9 @@ impl Said {
             if from.read_line(&mut line).unwrap() == 0 || !line.ends_with('\n') {
                 return false;
             }
-            let Some((what, Ok(ts))) = line.trim().split_once(' ').map(|(what, ts)| (what, ts.parse::<i64>())) else {
-                continue;
-            };
+            // What the test harness says of itself, at any moment, may come before it on its line.
+            let mut words = line.split_whitespace().rev();
+            let (Some(Ok(ts)), Some(what)) = (words.next().map(str::parse::<i64>), words.next()) else { continue };
             match what {
                 "committed" => self.committed = ts,
                 "deleting" => self.deleting = ts,
