@@ -181,9 +181,12 @@ impl Db {
             total.too_old += committed.too_old;
             done.push(change);
         }
+        let kept = &self.store.kept.rows;
+        let changing: Vec<_> = rows.iter().zip(&done).filter_map(|(row, done)| done.changes_kept(kept, row)).collect();
         if !batch.is_empty() {
             self.store.write(batch)?;
         }
+        drop(changing);
         for ((change, state), row) in done.into_iter().zip(&mut states).zip(&rows) {
             self.store.metrics.head_series.add(change.apply(state, window, &self.store));
             self.newest_ms.fetch_max(row.ts_ms, Ordering::Relaxed);

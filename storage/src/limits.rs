@@ -23,6 +23,10 @@ pub(crate) const POSTINGS_PER_SEEK: u32 = 8;
 pub(crate) const IDS_AT_ONCE: usize = 8 << 10;
 /// What a cache entry weighs besides its text.
 pub(crate) const CACHE_ENTRY_BYTES: usize = 96;
+/// So many columns of a segment are kept taken apart when asked for at once, and no more.
+pub(crate) const KEPT_COLUMNS: usize = 64;
+/// The part of the store's memory for what readers keep: one of so many.
+pub(crate) const KEPT_PART: usize = 8;
 /// Values that one batch of a selection aims not to exceed.
 pub(crate) const BATCH_VALUES: usize = 4 << 20;
 /// Columns of one batch, at least and at most, whatever the range.

@@ -40,13 +40,14 @@ pub(crate) fn open(options: &Options, metrics: Metrics) -> Result<Opened, Error>
     check_directory(path)?;
     check_families(path)?;
     // Memtables are charged to the cache, so that the one bound holds for both.
-    let cache = Cache::new_lru_cache(options.memory_bytes);
+    let kept_bytes = options.memory_bytes / limits::KEPT_PART;
+    let cache = Cache::new_lru_cache(options.memory_bytes - kept_bytes);
     let memtables =
         WriteBufferManager::new_write_buffer_manager_with_cache(options.memory_bytes / 2, false, cache.clone());
     let mut db_options = db_options(options, &memtables);
     db_options.create_if_missing(true);
     let (db, hurt) = open_whole(path, &mut db_options, &|| families(options, &cache))?;
-    let mut store = Store::new(db, metrics, options.bucket_ms);
+    let mut store = Store::new(db, metrics, options.bucket_ms, kept_bytes);
     quarantine::told(path).into_iter().for_each(|damage| store.hurt(damage));
     let horizon_ms = read_meta(&mut store, options)?;
     Ok(Opened { store, cache, memtables, horizon_ms, hurt })

@@ -182,6 +182,7 @@ impl Db {
             batch.delete_cf(store.cf(Cf::Postings), bucket_key(bucket));
             let horizon = self.horizon_ms.load(Ordering::Acquire);
             batch.put_cf(store.cf(Cf::Meta), META_HORIZON_MS, horizon.to_be_bytes());
+            let _changing = store.kept.rows.of_all();
             store.write(batch)?;
         }
         lock(&self.dropped).push((Cf::Rows, from.to_vec(), last.to_vec()));

@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::quarantine::{self, Damage};
+use crate::read::kept::{Kept, Moments};
 use crate::schema::{Bucket, Cf};
 
 /// How RocksDB says that a file had an error before, and that the disk is full.
@@ -29,6 +30,8 @@ pub(crate) struct Store {
     pub(crate) bucket_ms: u32,
     /// Read-held by whoever reads, write-held while files are deleted under ranges that were dropped.
     pub(crate) files: RwLock<()>,
+    /// What readers keep between queries.
+    pub(crate) kept: Kept,
     /// Buckets that end by this time may have been sealed.
     pub(crate) sealed_until_ms: AtomicI64,
     /// How many ids were added to postings since these were last brought together.
@@ -54,7 +57,8 @@ impl fmt::Debug for Store {
 }
 
 impl Store {
-    pub(crate) fn new(db: DB, metrics: Metrics, bucket_ms: u32) -> Self {
+    /// Readers keep about `kept_bytes`.
+    pub(crate) fn new(db: DB, metrics: Metrics, bucket_ms: u32, kept_bytes: usize) -> Self {
         let (files, sealed_until_ms) = (RwLock::default(), AtomicI64::new(i64::MIN));
         let (posted, late_frames) = (AtomicU64::new(0), AtomicU64::new(0));
         Self {
@@ -62,6 +66,7 @@ impl Store {
             metrics,
             bucket_ms,
             files,
+            kept: Kept::new(kept_bytes),
             sealed_until_ms,
             posted,
             late_frames,
@@ -257,8 +262,10 @@ fn between(from: &[u8], to: &[u8]) -> ReadOptions {
 pub(crate) struct View<'a> {
     pub(crate) store: &'a Store,
     snapshot: Snapshot<'a>,
+    /// No later than the snapshot.
+    pub(crate) moments: Moments,
     /// Is what is read likely to be read again?
-    caching: bool,
+    pub(crate) caching: bool,
     /// Files that hold only dropped keys stay as long as someone may read them.
     _files: RwLockReadGuard<'a, ()>,
 }
@@ -272,7 +279,8 @@ impl fmt::Debug for View<'_> {
 impl<'a> View<'a> {
     pub(crate) fn new(store: &'a Store) -> Self {
         let files = store.files.read().unwrap_or_else(PoisonError::into_inner);
-        Self { store, snapshot: store.db.snapshot(), caching: true, _files: files }
+        let moments = store.kept.moments();
+        Self { store, snapshot: store.db.snapshot(), moments, caching: true, _files: files }
     }
 
     /// For who reads everything once: it leaves the cache to the others.

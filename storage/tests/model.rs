@@ -42,7 +42,8 @@ enum Step {
     Commit(Vec<Scrape>),
     Reopen,
     Retention(i64),
-    Select(i64, i64),
+    /// From when on, for how long; and some of it by one of the matchers.
+    Select(i64, i64, usize),
     /// How far the clock of the seal is ahead of the newest row.
     Seal(i64),
     /// Which matcher, and how long before the oldest clock the range starts and ends.
@@ -89,7 +90,7 @@ fn step() -> impl Strategy<Value = Step> {
         12 => prop::collection::vec(scrape(), 1..3).prop_map(Step::Commit),
         1 => Just(Step::Reopen),
         1 => (0..9000i64).prop_map(Step::Retention),
-        2 => (-8000..1000i64, 0..6000i64).prop_map(|(from, len)| Step::Select(from, len)),
+        6 => (-8000..1000i64, 0..6000i64, 0..4usize).prop_map(|(from, len, i)| Step::Select(from, len, i)),
         3 => prop_oneof![Just(0), 0..20_000i64].prop_map(Step::Seal),
         1 => (0..4usize, 0..9000i64, 0..6000i64).prop_map(|(i, start, end)| Step::Delete(i, start, end)),
         1 => Just(Step::Clean),
@@ -218,8 +219,8 @@ struct Harness {
     model: Model,
 }
 
-/// What is deleted: by the name, by a label of the source, by one that some metrics override, everything.
-fn deletion(i: usize) -> Matcher {
+/// What is deleted, or selected: by the name, by a label of the source, by one that some metrics override, everything.
+fn matcher(i: usize) -> Matcher {
     match i {
         0 => Matcher::equal("__name__", "x"),
         1 => Matcher::equal("job", "a"),
@@ -303,8 +304,15 @@ impl Harness {
         self.model.newest_of_all = rows.iter().map(|row| row.ts_ms).max().max(self.model.newest_of_all);
     }
 
-    fn select(&self, from: i64, to: i64) {
+    fn select(&self, from: i64, to: i64, some: usize) {
+        // First some and then all, so that what is kept of the one serves the other.
+        let matcher = matcher(some);
+        let mut some = read(self.db(), from, to, std::slice::from_ref(&matcher));
         let got = read(self.db(), from, to, &[]);
+        for (labels, samples) in got.iter().filter(|(labels, _)| matcher.matches(labels.value(&matcher.name))) {
+            assert_eq!(some.remove(labels).as_ref(), Some(samples), "{labels} by {matcher:?} in {from}..={to}");
+        }
+        assert!(some.is_empty(), "{some:?} by {matcher:?} in {from}..={to}");
         let expected = self.model.select(from.max(self.model.horizon), to);
         let newest = read_latest(self.db(), from, to);
         let last = |all: &BTreeMap<Labels, BTreeMap<i64, u64>>| -> Vec<(Labels, Option<(i64, u64)>)> {
@@ -337,7 +345,7 @@ impl Harness {
         let now = self.clock.into_iter().max().unwrap_or(0);
         match step {
             Step::Commit(scrapes) => self.commit(scrapes),
-            Step::Select(from, len) => self.select(now + from, now + from + len),
+            Step::Select(from, len, some) => self.select(now + from, now + from + len, *some),
             Step::Retention(ahead) => {
                 self.db().enforce_retention(now + ahead - 4000).unwrap();
                 self.model.retain(now + ahead - 4000);
@@ -348,7 +356,7 @@ impl Harness {
             Step::Delete(i, start, end) => {
                 // Where nothing is written any more: what comes in again after a deletion is there again.
                 let settled = self.clock.into_iter().min().unwrap_or(0).min(now - self.model.window) - 3000;
-                let (from, to, matcher) = (settled - start, settled - end, deletion(*i));
+                let (from, to, matcher) = (settled - start, settled - end, matcher(*i));
                 self.db().delete(std::slice::from_ref(&matcher), from, to).unwrap();
                 self.model.delete(&matcher, from, to);
             }
@@ -408,9 +416,9 @@ proptest! {
         for step in &steps {
             harness.run(step);
         }
-        harness.select(i64::MIN / 2, i64::MAX / 2);
+        harness.select(i64::MIN / 2, i64::MAX / 2, 0);
         harness.run(&Step::Reopen);
-        harness.select(i64::MIN / 2, i64::MAX / 2);
+        harness.select(i64::MIN / 2, i64::MAX / 2, 0);
     }
 }
 
@@ -421,7 +429,7 @@ fn a_row_goes_in_and_comes_out() {
         Scrape { source: 2, layout: 0, ts_step: 5, values: vec![0, 1, 2, 3, 70, 200], present: 0xff, own: vec![] };
     harness.commit(std::slice::from_ref(&scrape));
     harness.commit(&[Scrape { values: vec![9, 9, 9, 9, 71, 9], ..scrape }]);
-    harness.select(0, 20_000);
+    harness.select(0, 20_000, 1);
     let up = read(harness.db(), 0, 20_000, &[Matcher::equal("__name__", "up"), Matcher::equal("zone", "z")]);
     assert_eq!(up.len(), 2);
 }

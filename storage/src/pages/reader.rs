@@ -62,8 +62,8 @@ impl<'v> PageReader<'v> {
     pub(crate) fn segments(&self, source: SourceId) -> Result<RoaringBitmap, Error> {
         let mut segments = RoaringBitmap::new();
         for (partition, _) in self.partitions.iter().filter(|(_, sources)| sources.contains(source.0)) {
-            if let Some(timeline) = super::timeline_head(self.view, *partition, source)? {
-                segments |= timeline.segments;
+            if let Some(timeline) = self.view.store.kept.head(self.view, *partition, source)? {
+                segments |= &timeline.segments;
             }
         }
         Ok(segments)

@@ -3,6 +3,7 @@
 //! Rows at the time of their scrape and columns of pages become runs, which are laid on one common line of time. Samples
 //! with their own times are kept as cells, and series that have any leave the line unless their times all lie on it.
 
+pub(crate) mod kept;
 pub(crate) mod line;
 pub(crate) mod run;
 
@@ -79,7 +80,8 @@ impl<'v> Reader<'v> {
     pub(crate) fn stored(&mut self, source: SourceId) -> Result<Stored, Error> {
         let bucket_ms = self.view.store.bucket_ms;
         let (from, to) = (Bucket::of(*self.range.start(), bucket_ms), Bucket::of(*self.range.end(), bucket_ms));
-        let buckets = reader::seen(self.view, source, from, to)?;
+        let all = self.view.store.kept.buckets(self.view, source)?;
+        let buckets = all.iter().filter(|(bucket, _)| (from..=to).contains(bucket)).cloned().collect();
         Ok(Stored { source, buckets, timelines: self.pages.timelines(source)? })
     }
 
@@ -87,8 +89,9 @@ impl<'v> Reader<'v> {
     pub(crate) fn segments(&mut self, source: SourceId) -> Result<RoaringBitmap, Error> {
         let bucket_ms = self.view.store.bucket_ms;
         let (from, to) = (Bucket::of(*self.range.start(), bucket_ms), Bucket::of(*self.range.end(), bucket_ms));
-        let rows = reader::seen(self.view, source, from, to)?;
-        Ok(rows.into_iter().fold(self.pages.segments(source)?, |all, (_, segments)| all | segments))
+        let rows = self.view.store.kept.buckets(self.view, source)?;
+        let rows = rows.iter().filter(|(bucket, _)| (from..=to).contains(bucket));
+        Ok(rows.fold(self.pages.segments(source)?, |all, (_, segments)| all | segments))
     }
 
     /// The times of all rows of a source, ascending.
@@ -126,12 +129,23 @@ impl<'v> Reader<'v> {
             for segment in segments {
                 self.plan(segment)?;
                 let Some(wanted) = self.plans.get(&segment).filter(|wanted| !wanted.is_empty()) else { continue };
-                let mut taker = Taker::new(wanted, self.rows_hint);
                 let place = RowKey::frame(*bucket, stored.source, segment);
+                let kept = &self.view.store.kept;
+                if let Some(run) = kept.run(self.view, &mut self.rows, (place, wanted), &self.range)? {
+                    if !run.timestamps.is_empty() {
+                        gathered.runs.push(run);
+                    }
+                    continue;
+                }
+                let mut taker = Taker::new(wanted, self.rows_hint);
                 let cells = &mut gathered.cells;
-                reader::scan_segment(self.view.store, &mut self.rows, place, &self.range, &mut |frame, ts, row| {
-                    taker.take(frame, ts, row, cells)
-                })?;
+                reader::scan_segment(
+                    self.view.store,
+                    &mut self.rows,
+                    (place, wanted),
+                    &self.range,
+                    &mut |bases, ts, row| taker.take(bases, ts, row, cells),
+                )?;
                 if !taker.run.timestamps.is_empty() {
                     self.rows_hint = taker.run.timestamps.len();
                     gathered.runs.push(taker.run);
@@ -175,11 +189,11 @@ impl<'v> Reader<'v> {
                 reader::scan_segment_back(
                     self.view.store,
                     &mut self.rows,
-                    place,
+                    (place, wanted),
                     &self.range,
-                    &mut |frame, ts, row| {
+                    &mut |bases, ts, row| {
                         let mut taker = Taker::new(wanted, 1);
-                        taker.take(frame, ts, row, cells)?;
+                        taker.take(bases, ts, row, cells)?;
                         for (lane, columns) in wanted {
                             let present = row.present(*lane);
                             for (_, wanted) in columns.iter().filter(|(bit, _)| present >> bit & 1 == 1) {
@@ -231,7 +245,7 @@ pub(crate) fn newest(
     metrics: Option<&[u32]>,
 ) -> Result<HashMap<u32, (i64, u64)>, Error> {
     let mut newest = HashMap::new();
-    let view = View::new(store);
+    let view = View::passing(store);
     let mut reader = Reader::new(&view, index, range, &[])?;
     let stored = reader.stored(source)?;
     let mut all = RoaringBitmap::new();

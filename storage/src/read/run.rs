@@ -72,6 +72,22 @@ pub(crate) fn mark(present: &mut [u64], range: Range<usize>, set: bool) {
     }
 }
 
+/// A run of bits by itself.
+pub(crate) fn bits_of(present: &[u64], range: Range<usize>) -> Vec<u64> {
+    let (word, shift) = (range.start / 64, range.start % 64);
+    let mut bits: Vec<u64> = (0..range.len().div_ceil(64))
+        .map(|i| {
+            let low = present[word + i] >> shift;
+            let high = present.get(word + i + 1).filter(|_| shift > 0);
+            low | high.map_or(0, |high| high << (64 - shift))
+        })
+        .collect();
+    if let Some(last) = bits.last_mut().filter(|_| !range.len().is_multiple_of(64)) {
+        *last &= (1 << (range.len() % 64)) - 1;
+    }
+    bits
+}
+
 /// Is none of a run of bits set?
 pub(crate) fn none_set(present: &[u64], range: Range<usize>) -> bool {
     let mut at = range.start;
@@ -101,6 +117,13 @@ mod tests {
             }
             assert_eq!(none_set(&present, 0..256), from == to);
             assert!(none_set(&present, 0..from) && none_set(&present, to..256));
+            for (first, last) in [(0, 256), (from, to), (1, 130), (70, 71)] {
+                let bits = bits_of(&present, first..last);
+                let set = |i: usize| bits[i / 64] >> (i % 64) & 1 == 1;
+                assert!((0..last - first).all(|i| set(i) == (from..to).contains(&(first + i))), "{first}..{last}");
+                assert_eq!(bits.len(), (last - first).div_ceil(64));
+                assert!(bits.len() * 64 == last - first || none_set(&bits, last - first..bits.len() * 64));
+            }
             mark(&mut present, from..to, false);
             assert!(is_empty(&present));
         }

@@ -183,6 +183,8 @@ fn push_exception(column: usize, xor: u64, out: &mut Vec<u8>) {
 pub(crate) struct LaneBase(Box<[Base; LANE]>);
 
 impl LaneBase {
+    pub(crate) const BYTES: usize = size_of::<[Base; LANE]>();
+
     /// From the base values of the lane's columns; those past the end count as 0.
     pub(crate) fn new(values: &[f64]) -> Self {
         Self(Box::new(std::array::from_fn(|i| Base::new(values.get(i).copied().unwrap_or(0.0)))))

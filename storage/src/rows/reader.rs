@@ -9,17 +9,17 @@ use roaring::RoaringBitmap;
 use rocksdb::DBRawIterator;
 
 use super::codec::{Corrupt, ORDINARY, RowView};
-use super::state::Frame;
+use super::taker::{Bases, Wanted};
 use crate::error::Error;
 use crate::index::postings;
 use crate::schema::{Bucket, Cf, RowKey, parse_seen_key, seen_key, slot_of};
 use crate::store::{Store, View};
 
-/// Called with the frame, the time and the row.
-pub(crate) type EachRow<'f> = dyn FnMut(&Frame, i64, &RowView<'_>) -> Result<(), Corrupt> + 'f;
+/// Called with the base values, the time and the row.
+pub(crate) type EachRow<'f> = dyn FnMut(&Bases, i64, &RowView<'_>) -> Result<(), Corrupt> + 'f;
 
 /// The same; says whether to go on.
-pub(crate) type EachRowBack<'f> = dyn FnMut(&Frame, i64, &RowView<'_>) -> Result<bool, Corrupt> + 'f;
+pub(crate) type EachRowBack<'f> = dyn FnMut(&Bases, i64, &RowView<'_>) -> Result<bool, Corrupt> + 'f;
 
 /// The buckets from `from` to `to` in which a source wrote, each with the segments it wrote, ascending.
 pub(crate) fn seen(
@@ -53,13 +53,19 @@ pub(crate) fn rows_iter<'v>(view: &'v View<'_>, from: Bucket, to: Bucket) -> DBR
     view.iter(Cf::Rows, &start, &end)
 }
 
-/// The frame that `place` names; the iterator is left on it. `None` when there is none, or none that can be read.
-fn frame_at(store: &Store, iter: &mut DBRawIterator<'_>, place: RowKey) -> Result<Option<Frame>, Error> {
+/// The base values of the frame that `place` names; the iterator is left on it. `None` when there is none, or none that
+/// can be read.
+pub(crate) fn frame_at(
+    store: &Store,
+    iter: &mut DBRawIterator<'_>,
+    place: RowKey,
+    wanted: &Wanted,
+) -> Result<Option<Bases>, Error> {
     let frame_key = place.bytes();
     iter.seek(frame_key);
     match iter.item() {
-        Some((key, bytes)) if key == frame_key => match Frame::parse(bytes, place.seed()) {
-            Ok(frame) => Ok(Some(frame)),
+        Some((key, bytes)) if key == frame_key => match Bases::parse(bytes, place.seed(), wanted) {
+            Ok(bases) => Ok(Some(bases)),
             Err(reason) => {
                 store.corrupt(Cf::Rows, key, reason);
                 Ok(None)
@@ -70,40 +76,68 @@ fn frame_at(store: &Store, iter: &mut DBRawIterator<'_>, place: RowKey) -> Resul
 }
 
 /// A row that lies beside a frame, checked.
-fn row_at<'b>(key: RowKey, bytes: &'b [u8], frame: &Frame) -> Result<RowView<'b>, Corrupt> {
-    let row = RowView::parse(bytes, key.seed() ^ u64::from(frame.tag))?;
-    if row.columns == frame.values.len() { Ok(row) } else { Err(Corrupt::Shape("row and frame differ in columns")) }
+fn row_at<'b>(key: RowKey, bytes: &'b [u8], bases: &Bases) -> Result<RowView<'b>, Corrupt> {
+    let row = RowView::parse(bytes, key.seed() ^ u64::from(bases.tag))?;
+    if row.columns == bases.columns { Ok(row) } else { Err(Corrupt::Shape("row and frame differ in columns")) }
+}
+
+/// Is there a row of the segment that `place` names in these slots? Leaves the iterator on the first.
+pub(crate) fn seek_row(
+    store: &Store,
+    iter: &mut DBRawIterator<'_>,
+    place: RowKey,
+    slots: &RangeInclusive<u32>,
+) -> Result<bool, Error> {
+    iter.seek(RowKey { slot: *slots.start(), ..place }.bytes());
+    let here = iter.key().is_some_and(|key| in_slots(key, place, slots).is_some());
+    store.ended(iter, Cf::Rows, &place.bytes())?;
+    Ok(here)
+}
+
+fn in_slots(key: &[u8], place: RowKey, slots: &RangeInclusive<u32>) -> Option<RowKey> {
+    let same = key.starts_with(&place.bytes()[..RowKey::BYTES - 4]);
+    RowKey::parse(key).filter(|key| same && slots.contains(&key.slot))
+}
+
+/// Calls `each` with the rows of the segment from where the iterator is, as long as their slots are among these and it
+/// says true.
+pub(crate) fn each_row(
+    store: &Store,
+    iter: &mut DBRawIterator<'_>,
+    (place, slots): (RowKey, &RangeInclusive<u32>),
+    bases: &Bases,
+    each: &mut dyn FnMut(i64, &RowView<'_>) -> Result<bool, Corrupt>,
+) -> Result<(), Error> {
+    while let Some((bytes, value)) = iter.item() {
+        let Some(key) = in_slots(bytes, place, slots) else { break };
+        match row_at(key, value, bases).and_then(|row| each(key.ts_ms(), &row)) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(reason) => store.corrupt(Cf::Rows, bytes, reason),
+        }
+        iter.next();
+    }
+    store.ended(iter, Cf::Rows, &place.bytes())
 }
 
 /// Calls `each` with the rows of the segment that `place` names whose times lie in `range`, ascending.
 pub(crate) fn scan_segment(
     store: &Store,
     iter: &mut DBRawIterator<'_>,
-    place: RowKey,
+    (place, wanted): (RowKey, &Wanted),
     range: &RangeInclusive<i64>,
     each: &mut EachRow<'_>,
 ) -> Result<(), Error> {
-    let frame_key = place.bytes();
-    let Some(frame) = frame_at(store, iter, place)? else { return Ok(()) };
-    let (first, last) = (slot_of(place.bucket, *range.start()), slot_of(place.bucket, *range.end()));
-    if first > 1 {
-        iter.seek(RowKey { slot: first, ..place }.bytes());
+    let Some(bases) = frame_at(store, iter, place, wanted)? else { return Ok(()) };
+    let slots = slot_of(place.bucket, *range.start())..=slot_of(place.bucket, *range.end());
+    if *slots.start() > 1 {
+        iter.seek(RowKey { slot: *slots.start(), ..place }.bytes());
     } else {
         iter.next();
     }
-    while let Some((bytes, value)) = iter.item() {
-        let Some(key) = RowKey::parse(bytes).filter(|key| key.slot <= last && bytes[..16] == frame_key[..16]) else {
-            break;
-        };
-        if range.contains(&key.ts_ms()) {
-            let row = row_at(key, value, &frame);
-            if let Err(reason) = row.and_then(|row| each(&frame, key.ts_ms(), &row)) {
-                store.corrupt(Cf::Rows, bytes, reason);
-            }
-        }
-        iter.next();
-    }
-    store.ended(iter, Cf::Rows, &frame_key)
+    each_row(store, iter, (place, &slots), &bases, &mut |ts, row| {
+        if range.contains(&ts) { each(&bases, ts, row).map(|()| true) } else { Ok(true) }
+    })
 }
 
 /// Calls `each` with the rows of the segment that `place` names whose times lie in `range`, descending, until it says
@@ -111,17 +145,17 @@ pub(crate) fn scan_segment(
 pub(crate) fn scan_segment_back(
     store: &Store,
     iter: &mut DBRawIterator<'_>,
-    place: RowKey,
+    (place, wanted): (RowKey, &Wanted),
     range: &RangeInclusive<i64>,
     each: &mut EachRowBack<'_>,
 ) -> Result<(), Error> {
     let frame_key = place.bytes();
-    let Some(frame) = frame_at(store, iter, place)? else { return Ok(()) };
+    let Some(bases) = frame_at(store, iter, place, wanted)? else { return Ok(()) };
     iter.seek_for_prev(place.at(*range.end()).bytes());
     while let Some((bytes, value)) = iter.item() {
         let same = |key: &RowKey| key.slot != 0 && bytes[..16] == frame_key[..16] && key.ts_ms() >= *range.start();
         let Some(key) = RowKey::parse(bytes).filter(same) else { break };
-        match row_at(key, value, &frame).and_then(|row| each(&frame, key.ts_ms(), &row)) {
+        match row_at(key, value, &bases).and_then(|row| each(&bases, key.ts_ms(), &row)) {
             Ok(true) => {}
             Ok(false) => break,
             Err(reason) => store.corrupt(Cf::Rows, bytes, reason),

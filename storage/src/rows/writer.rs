@@ -16,6 +16,7 @@ use super::state::{Frame, SourceState};
 use crate::error::Error;
 use crate::index::{Index, postings};
 use crate::read;
+use crate::read::kept::{Changes, Changing};
 use crate::schema::{Bucket, Cf, RowKey, bucket_key, metric_sources_key, posted_keys, seen_key};
 use crate::store::Store;
 
@@ -46,6 +47,8 @@ pub(crate) struct Pending<'a> {
     frames: BTreeMap<(Bucket, u32), Arc<Frame>>,
     own: HashMap<u32, (i64, u64)>,
     stored_ordinary: bool,
+    /// Does it write anything but newer rows of segments that its buckets have?
+    disturbs: bool,
     late: u64,
     touched: BTreeSet<Bucket>,
     /// Buckets whose rows were sealed: what is left of them makes room first.
@@ -63,6 +66,7 @@ pub(crate) struct Done {
     late: u64,
     touched: BTreeSet<Bucket>,
     reopened: u64,
+    disturbs: bool,
 }
 
 /// Columns of one segment that go into one row: presence words and where their times come from.
@@ -116,9 +120,21 @@ impl<'a> Pending<'a> {
     ) -> Result<(Done, Committed), Error> {
         let (frames, own, committed) = (BTreeMap::new(), HashMap::new(), Committed::default());
         let (touched, reopened) = (BTreeSet::new(), BTreeSet::new());
-        let (stored_ordinary, late) = (false, 0);
-        let mut pending =
-            Self { store, index, row, state, window, frames, own, stored_ordinary, late, touched, reopened, committed };
+        let mut pending = Self {
+            store,
+            index,
+            row,
+            state,
+            window,
+            frames,
+            own,
+            stored_ordinary: false,
+            disturbs: false,
+            late: 0,
+            touched,
+            reopened,
+            committed,
+        };
         let mut targets = pending.ordinary()?;
         if !row.own_times.is_empty() {
             pending.own_times(&mut targets)?;
@@ -127,14 +143,16 @@ impl<'a> Pending<'a> {
         let shared_until = pending.stored_until();
         for (&(segment, ts), target) in &targets {
             let may_exist = target.flags & OWN_TIMES != 0 || shared_until.is_some_and(|until| ts <= until);
+            pending.disturbs |= may_exist;
             pending.put((segment, ts), target, may_exist, batch)?;
         }
+        pending.disturbs |= !pending.frames.is_empty();
         pending.mark_frames(batch)?;
         let newest = if pending.stored_ordinary { state.newest.max(Some(row.ts_ms)) } else { state.newest };
         let series = i64::from(count(row.present));
-        let Self { frames, own, touched, late, committed, .. } = pending;
+        let Self { frames, own, touched, late, committed, disturbs, .. } = pending;
         let reopened = pending.reopened.len() as u64;
-        Ok((Done { frames, own, newest, series, late, touched, reopened }, committed))
+        Ok((Done { frames, own, newest, series, late, touched, reopened, disturbs }, committed))
     }
 
     /// The newest time of anything stored of the source.
@@ -421,6 +439,11 @@ impl<'a> Pending<'a> {
 }
 
 impl Done {
+    /// To be held while it is written.
+    pub(crate) fn changes_kept<'k>(&self, kept: &'k Changes, row: &Row<'_>) -> Option<Changing<'k>> {
+        self.disturbs.then(|| kept.of(row.source))
+    }
+
     /// Brings the state up to what is stored now; returns by how much the number of series grew.
     pub(crate) fn apply(self, state: &mut SourceState, window: Window, store: &Store) -> i64 {
         let bucket_ms = store.bucket_ms;

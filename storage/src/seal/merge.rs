@@ -125,7 +125,9 @@ impl Db {
         for key in [merged_key(partition), ruled_key(partition)] {
             batch.delete_cf(store.cf(Cf::Meta), key);
         }
+        let changing = store.kept.pages.of_all();
         store.write(batch)?;
+        drop(changing);
         lock(&self.dropped).push((Cf::Pages, from, to));
         Ok(())
     }

@@ -105,7 +105,10 @@ impl Db {
         if state.touched.iter().any(|bucket| within.contains(bucket)) {
             return Ok(None);
         }
+        let kept = &self.store.kept;
+        let changing = (kept.rows.of(source), kept.pages.of(source));
         self.store.write(self.exchange(&stored, target, &timeline))?;
+        drop(changing);
         state.frames.retain(|(bucket, _), _| !within.contains(bucket));
         drop(state);
         let before: u64 = stored.timelines.iter().map(|(_, timeline)| timeline.samples).sum();

@@ -1,0 +1,98 @@
+//! Readers that come again and again while rows come in, are sealed and merged: each finds every row that was committed
+//! before it asked, once.
+
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
+
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use model::{Appender, Batch, Labels, Layout, Matcher, Querier, Row, Selection, SourceId};
+use storage::{Db, Options};
+
+const BUCKET_MS: i64 = 1000;
+const STEP_MS: i64 = 20;
+const ROWS: i64 = 4000;
+const SOURCES: usize = 6;
+/// The metric whose times are its own: a second before its scrape, but later than the one before.
+const OWN: usize = 3;
+
+fn commit(db: &Db, sources: &[SourceId], layouts: &[Layout; 2], row: i64) {
+    let ts = row * STEP_MS;
+    let values = [row as f64, -(row as f64), 7.0, row as f64];
+    for (i, &source) in sources.iter().enumerate() {
+        // Half of the sources have a series with own times; some change their layout now and then.
+        let layout = &layouts[usize::from(i % 3 == 0 && row % 200 > 150)];
+        let own = [(OWN as u32, ts - BUCKET_MS)];
+        let own_times: &[_] = if i % 2 == 0 { &own } else { &[] };
+        let row = Row { source, ts_ms: ts, layout, values: &values, present: &[0b1111], own_times };
+        assert_eq!(db.commit(&[row]).unwrap().stored, 4);
+    }
+}
+
+/// The values of a metric over a time, by source, each beside its time.
+fn read(db: &Db, name: &str, range: (i64, i64)) -> Vec<(String, Vec<(i64, f64)>)> {
+    let matchers = [Matcher::equal("__name__", name)];
+    let mut found = vec![];
+    let selection = Selection { start_ms: range.0, end_ms: range.1, matchers: &matchers };
+    db.select(&selection, &mut |batch: Batch| {
+        for column in &batch.columns {
+            let present = (0..column.values.len()).filter(|&i| column.is_present(i));
+            let samples = present.map(|i| (batch.timestamps_ms[i], column.values[i])).collect();
+            found.push((column.labels.value("job").to_owned(), samples));
+        }
+        Ok(())
+    })
+    .unwrap();
+    found
+}
+
+#[test]
+fn no_reader_misses_a_committed_row_whatever_goes_on_beside_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { bucket_ms: BUCKET_MS as u32, memory_bytes: 8 << 20, ..Options::new(dir.path()) };
+    let db = Db::open(options, &prometheus::Registry::new()).unwrap();
+    let name = |i: usize| Labels::from_pairs([("__name__", format!("m{i}").as_str())]);
+    let ids = db.metrics(&(0..4).map(name).collect::<Vec<_>>()).unwrap();
+    let more = db.metrics(&[name(4)]).unwrap();
+    let layouts = [db.layout(&ids).unwrap(), db.layout(&[ids[..3].to_vec(), more].concat()).unwrap()];
+    let sources: Vec<SourceId> =
+        (0..SOURCES).map(|i| db.source(&Labels::from_pairs([("job", format!("s{i}").as_str())])).unwrap()).collect();
+    let (committed, done) = (AtomicI64::new(-1), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let (db, committed, done, layouts, sources) = (&db, &committed, &done, &layouts, &sources);
+        let read_all = move |metric: usize, back: i64| {
+            let name = format!("m{metric}");
+            while !done.load(Ordering::Acquire) {
+                let last = committed.load(Ordering::Acquire);
+                let first = (last - back).max(0);
+                let found = read(db, &name, (first * STEP_MS, last * STEP_MS));
+                assert!(last < first || found.len() == SOURCES, "{name} of {} sources", found.len());
+                for (job, samples) in found {
+                    let expected: Vec<i64> = (first..=last).map(|row| row * STEP_MS).collect();
+                    let times: Vec<i64> = samples.iter().map(|(ts, _)| *ts).collect();
+                    assert_eq!(times, expected, "{name} of {job}");
+                    let right = |(ts, value): &(i64, f64)| match metric {
+                        0 => *value == (ts / STEP_MS) as f64,
+                        1 => *value == -((ts / STEP_MS) as f64),
+                        _ => *value == 7.0,
+                    };
+                    assert!(samples.iter().all(right), "{name} of {job}");
+                }
+            }
+        };
+        scope.spawn(move || read_all(0, 30));
+        scope.spawn(move || read_all(1, 300));
+        scope.spawn(move || {
+            while !done.load(Ordering::Acquire) {
+                db.seal(committed.load(Ordering::Acquire) * STEP_MS).unwrap();
+            }
+        });
+        for row in 0..ROWS {
+            commit(db, sources, layouts, row);
+            committed.store(row, Ordering::Release);
+        }
+        done.store(true, Ordering::Release);
+    });
+    assert_eq!(read(&db, "m2", (0, ROWS * STEP_MS)).iter().map(|(_, samples)| samples.len()).sum::<usize>(), {
+        SOURCES * ROWS as usize
+    });
+}
