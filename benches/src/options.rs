@@ -74,6 +74,9 @@ pub struct BenchOptions {
     /// How many seconds it is scraped once every target has been.
     #[arg(long, default_value_t = 45)]
     pub memory_for: u64,
+    /// Kill the server of the second fleet, too, before it ends.
+    #[arg(long)]
+    pub memory_kill: bool,
     /// Runs of each query; a third of them where one takes longer than a second.
     #[arg(long, default_value_t = 11)]
     pub query_runs: usize,

@@ -25,8 +25,8 @@ struct Back {
     last: (f64, f64),
 }
 
-/// Returns how many samples the server counted before it was killed.
-pub(super) fn run(stage: &mut Stage, options: &BenchOptions, sheet: &mut Sheet) -> Result<f64> {
+/// Returns how many samples the server counted before it was killed. `what` is added to the names of the lines.
+pub(super) fn run(stage: &mut Stage, options: &BenchOptions, what: &str, sheet: &mut Sheet) -> Result<f64> {
     let window = options.kill_after.max(2 * options.interval);
     stage.watch(window)?;
     let counts = stage.counts()?;
@@ -42,18 +42,18 @@ pub(super) fn run(stage: &mut Stage, options: &BenchOptions, sheet: &mut Sheet) 
     stage.restart()?;
     let back = poll(stage, begin, asked_ms, expected)?;
     let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
-    sheet.put("first answer after kill -9", "s", seconds(back.any));
-    sheet.put("correct answer after kill -9", "s", seconds(back.right));
+    sheet.put(format!("first answer after kill -9{what}"), "s", seconds(back.any));
+    sheet.put(format!("correct answer after kill -9{what}"), "s", seconds(back.right));
     if back.right.is_none() {
-        sheet.note("after kill -9 it did not answer what it had answered 2 s before");
+        sheet.note(format!("after kill -9{what} it did not answer what it had answered 2 s before"));
     }
     let query = format!("sum(count_over_time({UPTIME}[{window}s]))");
     let kept = stage.http.number(&query, killed_ms)?.unwrap_or_default();
     #[expect(clippy::cast_precision_loss, reason = "small numbers")]
     let lost = (served - kept) * options.interval as f64 / stage.targets as f64;
-    sheet.put("scrapes lost by kill -9", "s", lost.max(0.0));
+    sheet.put(format!("scrapes lost by kill -9{what}"), "s", lost.max(0.0));
     sheet.details.insert(
-        "kill",
+        if what.is_empty() { "kill" } else { "kill_of_second_fleet" },
         json!({"expected": expected, "got": back.last, "served": served, "kept": kept, "window_seconds": window, "at_ms": killed_ms}),
     );
     // It counts from nothing again, and the first sample must be there to be counted.

@@ -23,6 +23,10 @@ pub(super) fn run(server: &Server, options: &BenchOptions, places: (&Path, &Path
     sheet.put(format!("memory per series at {}", short(stage.series)), "B", resident / series);
     let cpu = stage.process.cpu()?.as_secs_f64() * 1e6 / stage.counts()?.stored;
     sheet.put(format!("CPU per sample at {}, first scrapes", short(stage.series)), "µs", cpu);
+    if options.memory_kill {
+        let what = format!(" at {}", short(stage.series));
+        super::kill::run(&mut stage, &with, &what, sheet)?;
+    }
     drop(stage);
     if !options.keep {
         std::fs::remove_dir_all(places.1)?;

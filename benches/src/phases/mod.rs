@@ -41,7 +41,7 @@ pub fn run(options: &BenchOptions, (fleet, work): (&Path, &Path), sheet: &mut Sh
         churn::run(&mut stage, options, sheet)?;
     }
     say("kill -9")?;
-    let stored = kill::run(&mut stage, options, sheet)?;
+    let stored = kill::run(&mut stage, options, "", sheet)?;
     say("disk")?;
     disk::run(&mut stage, options, stored, sheet)?;
     drop(stage);

@@ -3,16 +3,20 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::stage::Stage;
+use super::stage::{Stage, settled};
 use crate::options::BenchOptions;
 use crate::queries::{self, Span};
 use crate::report::Sheet;
+
+/// Seconds over which memory is looked at, before the first query and after the last.
+const MEMORY_FOR: u64 = 3;
 
 pub(super) fn run(stage: &mut Stage, options: &BenchOptions, scraped: Span, sheet: &mut Sheet) -> Result<()> {
     stage.pause()?;
     // The last scrapes may have been read but not stored: ask for a time before them.
     let span = Span { to_ms: scraped.to_ms - 2_000, ..scraped };
     let pod = stage.some_pod(span.to_ms)?;
+    let before = settled(&stage.watch(MEMORY_FOR)?, 1).resident;
     let mut all = serde_json::Map::new();
     for query in queries::list(span, &pod) {
         let timing = queries::time(&query, options.query_runs, stage.http, &stage.process)?;
@@ -25,6 +29,10 @@ pub(super) fn run(stage: &mut Stage, options: &BenchOptions, scraped: Span, shee
         }
         all.insert(query.name.to_owned(), timing.json(&query));
     }
+    let after = settled(&stage.watch(MEMORY_FOR)?, 1).resident;
+    sheet.put("memory before the queries", "MB", before / 1e6);
+    sheet.put("memory after the queries", "MB", after / 1e6);
+    sheet.put("memory after / before the queries", "", after / before);
     sheet.details.insert("queries", Value::Object(all));
     sheet.details.insert("queried", json!({"from_ms": span.from_ms, "to_ms": span.to_ms}));
     stage.resume()
