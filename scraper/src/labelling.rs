@@ -5,6 +5,8 @@ use model::labels::{METRIC_NAME, is_legacy_label_name, is_legacy_metric_name};
 use model::relabel::{RelabelRule, relabel};
 use model::{Labels, LabelsBuilder};
 
+use crate::parse::LabelPairs;
+
 /// What a scrape job asks of the series of its targets.
 #[derive(Clone, Debug, Default)]
 pub struct SeriesRules {
@@ -32,11 +34,7 @@ pub(crate) struct Series {
 }
 
 /// The series that a line stands for; `None` when relabelling drops it; an error fails the whole scrape.
-pub(crate) fn series(
-    exposed: &[(String, String)],
-    source: &Labels,
-    rules: &SeriesRules,
-) -> Result<Option<Series>, String> {
+pub(crate) fn series(exposed: &LabelPairs<'_>, source: &Labels, rules: &SeriesRules) -> Result<Option<Series>, String> {
     let mut builder = join(exposed, source, rules.honor_labels)?;
     if !relabel(&mut builder, &rules.relabel).is_kept() {
         return Ok(None);
@@ -50,15 +48,15 @@ pub(crate) fn series(
 
 /// Exposed and target labels together. Without `honor_labels` the target wins and the exposed label moves to
 /// `exported_<name>`, again and again until the name is free, shorter names first.
-fn join(exposed: &[(String, String)], source: &Labels, honor_labels: bool) -> Result<LabelsBuilder, String> {
+fn join(exposed: &LabelPairs<'_>, source: &Labels, honor_labels: bool) -> Result<LabelsBuilder, String> {
     let mut builder = LabelsBuilder::default();
-    let mut names: Vec<&str> = exposed.iter().map(|(name, _)| name.as_str()).collect();
+    let mut names: Vec<&str> = exposed.iter().map(|(name, _)| name.as_ref()).collect();
     names.sort_unstable();
     if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
         return Err(format!("label name {:?} is not unique: invalid sample", pair[0]));
     }
     for (name, value) in exposed {
-        builder.set(name, value.as_str());
+        builder.set(name, value.as_ref());
     }
     let mut conflicts: Vec<(&str, String)> = Vec::new();
     for (name, value) in source {

@@ -1,4 +1,4 @@
-//! HELP and TYPE of the metric families of one target.
+//! HELP, TYPE and UNIT of the metric families of one target.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +14,8 @@ pub struct Metadata {
     pub kind: MetricKind,
     /// Its help text, empty if there is none.
     pub help: String,
+    /// Its unit, empty if there is none.
+    pub unit: String,
 }
 
 /// The families of one target by name.
@@ -39,6 +41,12 @@ impl MetadataCache {
     pub(crate) fn set_kind(&mut self, metric: &str, kind: MetricKind) {
         if let Some(family) = self.family(metric) {
             family.kind = kind;
+        }
+    }
+
+    pub(crate) fn set_unit(&mut self, metric: &str, unit: &str) {
+        if let Some(family) = self.family(metric) {
+            unit.clone_into(&mut family.unit);
         }
     }
 

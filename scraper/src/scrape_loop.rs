@@ -17,6 +17,7 @@ use crate::fetch::{BodyBudget, BodyShare, FetchError, check_content_type, fetch}
 use crate::layout::{ContentError, Counts, SampleRules, TargetLayout};
 use crate::metadata::MetadataCache;
 use crate::metrics::Metrics;
+use crate::parse::Format;
 use crate::report::{Extra, Report, number};
 use crate::schedule::{aligned_ms, until_next_ns};
 use crate::target::Target;
@@ -301,7 +302,7 @@ impl Work {
             Ok(_) => {
                 body_bytes = number(self.buffer.len());
                 let (counts, result) =
-                    self.layout.read(&self.buffer, &self.job.rules, self.ts_ms, self.appender.as_ref());
+                    self.layout.read((Format::Text, &self.buffer), &self.job.rules, self.ts_ms, self.appender.as_ref());
                 outcome.counts = counts;
                 if let Err(error) = result {
                     outcome.error = chain(&error);

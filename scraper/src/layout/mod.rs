@@ -9,17 +9,14 @@
 use std::collections::HashMap;
 
 use model::{AppendError, Appender, Committed, Labels};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::columns::{Put, REPEATS_MAX, SourceColumns};
 use crate::labelling::{self, SeriesRules};
 use crate::metadata::MetadataCache;
-use crate::parse::{CheapLine, Entry, MetricKind, Sample, TextParser, series_labels};
+use crate::parse::{Entry, Format, Mark, Parser, Point, Recognised, Sample};
 
 /// Samples further ahead of the scrape than this are dropped, as upstream does; milliseconds.
 const AHEAD_MAX_MS: i64 = 10 * 60 * 1000;
-/// The seed under which lines that start with `#` are hashed.
-const COMMENT_SEED: u64 = 0x23;
 
 /// What a scrape job asks of the samples of its targets.
 #[derive(Clone, Debug)]
@@ -47,6 +44,8 @@ pub struct Counts {
     pub duplicate: usize,
     /// Samples too far in the future.
     pub out_of_bounds: usize,
+    /// Native histograms whose buckets were left out.
+    pub native_histograms: usize,
 }
 
 /// Why a body was refused.
@@ -81,8 +80,8 @@ enum Dest {
     },
     /// Relabelling drops it.
     Dropped,
-    /// A comment; a `# TYPE` line says of what type the next series are.
-    Comment(Option<MetricKind>),
+    /// A comment has none.
+    Comment,
     /// New in this scrape: index into `Pass::pending`.
     Pending(u32),
 }
@@ -100,9 +99,8 @@ impl Dest {
 /// One line of the last scrape.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
-    key: u64,
+    mark: Mark,
     dest: Dest,
-    with_ts: bool,
 }
 
 /// A sample whose series was not in the last scrape.
@@ -151,14 +149,16 @@ impl TargetLayout {
     /// When the body is broken or exceeds a limit, or the store cannot take a new series.
     pub fn read(
         &mut self,
-        body: &[u8],
+        (format, body): (Format, &[u8]),
         rules: &SampleRules,
         ts_ms: i64,
         appender: &dyn Appender,
     ) -> (Counts, Result<(), ContentError>) {
         self.read_nothing();
         let mut pass = Pass::new(rules, ts_ms);
-        let lines = self.read_lines(&mut TextParser::new(body), &mut pass).and_then(|()| pass.within_limit());
+        let mut parser = Parser::new(format, body);
+        let lines = self.read_lines(&mut parser, &mut pass).and_then(|()| pass.within_limit());
+        pass.counts.native_histograms = parser.native_histograms();
         let result = lines.and_then(|()| self.keep(&mut pass, appender));
         if result.is_err() {
             self.read_nothing();
@@ -171,104 +171,70 @@ impl TargetLayout {
         self.sources.iter_mut().for_each(SourceColumns::begin);
     }
 
-    fn read_lines<'a>(&mut self, parser: &mut TextParser<'a>, pass: &mut Pass<'_>) -> Result<(), ContentError> {
+    fn read_lines(&mut self, parser: &mut Parser<'_>, pass: &mut Pass<'_>) -> Result<(), ContentError> {
         loop {
-            parser.skip_empty_lines();
             if let Some(slot) = self.slots.get(pass.cursor).copied()
-                && let Some(line) = parser.cheap_line(slot.with_ts)
-                && slot.key == key(line.text, parser.kind())
-                && self.take_known(parser, &line, slot, pass)
+                && let Some(recognised) = parser.recognise(&slot.mark)
             {
-                continue;
-            }
-            if !self.read_line(parser, pass)? {
+                if let Recognised::Series(point) = recognised {
+                    pass.count(slot.dest);
+                    self.put(slot.dest, &point, pass);
+                }
+                pass.cursor += 1;
+                if let Some(fresh) = &mut pass.fresh {
+                    fresh.push(slot);
+                }
+            } else if !self.read_line(parser, pass)? {
                 return Ok(());
             }
         }
     }
 
-    /// A line that is where it was. False when its value is not plainly a number.
-    fn take_known<'a>(
-        &mut self,
-        parser: &mut TextParser<'a>,
-        line: &CheapLine<'a>,
-        slot: Slot,
-        pass: &mut Pass<'_>,
-    ) -> bool {
-        if let Dest::Comment(kind) = slot.dest {
-            match kind {
-                Some(kind) => parser.accept_kind(line, kind),
-                None => parser.accept(line),
-            }
-        } else {
-            let Some((value, ts_ms)) = line.sample() else { return false };
-            parser.accept(line);
-            pass.count(slot.dest);
-            self.put(slot.dest, value, ts_ms, pass);
-        }
-        pass.cursor += 1;
-        if let Some(fresh) = &mut pass.fresh {
-            fresh.push(slot);
-        }
-        true
-    }
-
     /// A line that is not where it was, if it was at all. False at the end of the body.
-    fn read_line(&mut self, parser: &mut TextParser<'_>, pass: &mut Pass<'_>) -> Result<bool, ContentError> {
-        let start = parser.cheap_line(false).map(|line| key(line.text, parser.kind()));
+    fn read_line(&mut self, parser: &mut Parser<'_>, pass: &mut Pass<'_>) -> Result<bool, ContentError> {
         let Some(entry) = parser.next_entry()? else { return Ok(false) };
+        let mark = parser.mark();
         let fresh = pass.fresh.get_or_insert_with(|| self.slots.get(..pass.cursor).unwrap_or_default().to_vec());
-        let comment = |kind| Slot { key: start.unwrap_or_default(), dest: Dest::Comment(kind), with_ts: false };
         match entry {
-            Entry::Comment(_) => fresh.push(comment(None)),
-            Entry::Help { metric, text } => {
-                fresh.push(comment(None));
-                self.metadata.set_help(&metric, &text);
-            }
-            Entry::Type { metric, kind } => {
-                fresh.push(comment(Some(kind)));
-                self.metadata.set_kind(&metric, kind);
-            }
-            Entry::Series(sample) => return self.read_series(sample, parser.kind(), pass),
+            Entry::Series(sample) => return self.read_series(sample, mark, pass),
+            Entry::Comment(_) => {}
+            Entry::Help { metric, text } => self.metadata.set_help(&metric, &text),
+            Entry::Type { metric, kind } => self.metadata.set_kind(&metric, kind),
+            Entry::Unit { metric, unit } => self.metadata.set_unit(&metric, unit),
         }
+        fresh.push(Slot { mark, dest: Dest::Comment });
         // Comments keep their place: they are met in order or read again.
         pass.cursor += 1;
         Ok(true)
     }
 
-    fn read_series(&mut self, sample: Sample<'_>, kind: MetricKind, pass: &mut Pass<'_>) -> Result<bool, ContentError> {
-        let key = key(sample.series, kind);
+    fn read_series(&mut self, sample: Sample<'_>, mark: Mark, pass: &mut Pass<'_>) -> Result<bool, ContentError> {
         let known = pass.known.get_or_insert_with(|| {
-            self.slots
-                .iter()
-                .zip(0u32..)
-                .filter(|(s, _)| !matches!(s.dest, Dest::Comment(_)))
-                .map(|(s, i)| (s.key, i))
-                .collect()
+            self.slots.iter().zip(0u32..).filter(|(s, _)| s.mark.is_series()).map(|(s, i)| (s.mark.key, i)).collect()
         });
-        let dest = match known.get(&key) {
+        let dest = match known.get(&mark.key) {
             Some(&at) => {
                 pass.cursor = at as usize + 1;
                 self.slots.get(at as usize).map_or(Dest::Dropped, |slot| slot.dest)
             }
-            None => self.new_series(sample, kind, pass)?,
+            None => self.new_series(&sample, pass)?,
         };
         pass.count(dest);
-        self.put(dest, sample.value, sample.ts_ms, pass);
-        let slot = Slot { key, dest, with_ts: sample.ts_ms.is_some() };
-        pass.fresh.get_or_insert_default().push(slot);
+        self.put(dest, &sample.point, pass);
+        pass.fresh.get_or_insert_default().push(Slot { mark, dest });
         Ok(true)
     }
 
-    fn new_series(&mut self, sample: Sample<'_>, kind: MetricKind, pass: &mut Pass<'_>) -> Result<Dest, ContentError> {
-        let exposed = series_labels(sample.series, kind).map_err(ContentError::Series)?;
+    fn new_series(&mut self, sample: &Sample<'_>, pass: &mut Pass<'_>) -> Result<Dest, ContentError> {
+        let exposed = sample.series.labels().map_err(ContentError::Series)?;
         let main = self.sources[0].labels.clone();
         let Some(series) = labelling::series(&exposed, &main, &pass.rules.series).map_err(ContentError::Series)? else {
             return Ok(Dest::Dropped);
         };
         let source = self.source_without(&main, &series.removed)?;
         let at = u32::try_from(pass.pending.len()).unwrap_or(u32::MAX);
-        pass.pending.push(Pending { source, metric: series.metric, value: sample.value, ts_ms: sample.ts_ms });
+        let Point { value, ts_ms, .. } = sample.point;
+        pass.pending.push(Pending { source, metric: series.metric, value, ts_ms });
         Ok(Dest::Pending(at))
     }
 
@@ -285,11 +251,11 @@ impl TargetLayout {
         u16::try_from(at).map_err(|_| ContentError::Series("relabelling makes too many kinds of label sets".to_owned()))
     }
 
-    fn put(&mut self, dest: Dest, value: f64, ts_ms: Option<i64>, pass: &mut Pass<'_>) {
+    fn put(&mut self, dest: Dest, point: &Point<'_>, pass: &mut Pass<'_>) {
         let Dest::Column { source, column } = dest else { return };
-        match pass.own_time(ts_ms) {
+        match pass.own_time(point.ts_ms) {
             Some(own) if own > pass.ts_ms + AHEAD_MAX_MS => pass.counts.out_of_bounds += 1,
-            own => match self.sources[usize::from(source)].put(column, value, own) {
+            own => match self.sources[usize::from(source)].put(column, point.value, own) {
                 Put::Taken => {}
                 Put::Duplicate => pass.counts.duplicate += 1,
                 Put::TooMany => pass.too_many_repeats = true,
@@ -315,7 +281,7 @@ impl TargetLayout {
         }
         for (dest, pending) in dests.iter().zip(&pending) {
             let before = pass.counts.duplicate;
-            self.put(*dest, pending.value, pending.ts_ms, pass);
+            self.put(*dest, &Point::new(pending.value, pending.ts_ms), pass);
             pass.counts.added += usize::from(pass.counts.duplicate == before);
         }
         match pass.fresh.take() {
@@ -431,13 +397,6 @@ impl<'a> Pass<'a> {
         }
         let (kept, limit) = (self.counts.post_relabel, self.rules.sample_limit);
         if limit > 0 && kept > limit { Err(ContentError::SampleLimit { kept, limit }) } else { Ok(()) }
-    }
-}
-
-fn key(text: &[u8], kind: MetricKind) -> u64 {
-    match text.first() {
-        Some(b'#') => xxh3_64_with_seed(text, COMMENT_SEED),
-        _ => xxh3_64_with_seed(text, kind as u64),
     }
 }
 

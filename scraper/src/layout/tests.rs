@@ -28,7 +28,7 @@ impl Target {
     /// One scrape, one second after the last; what it left in the store.
     fn scrape(&mut self, body: &str) -> (Counts, Vec<String>) {
         self.now += 1000;
-        let (counts, result) = self.layout.read(body.as_bytes(), &self.rules, self.now, &self.store);
+        let (counts, result) = self.layout.read((Format::Text, body.as_bytes()), &self.rules, self.now, &self.store);
         let up = f64::from(u8::from(result.is_ok()));
         let track = self.rules.track_timestamps_staleness;
         self.layout.commit(&self.store, self.now, &[("up", up)], track).unwrap();
@@ -36,7 +36,7 @@ impl Target {
     }
 
     fn fails(&mut self, body: &str) -> String {
-        let (_, result) = self.layout.read(body.as_bytes(), &self.rules, self.now, &self.store);
+        let (_, result) = self.layout.read((Format::Text, body.as_bytes()), &self.rules, self.now, &self.store);
         let reason = result.unwrap_err().to_string();
         self.layout.commit(&self.store, self.now, &[("up", 0.0)], false).unwrap();
         reason
@@ -215,7 +215,7 @@ fn markers_that_could_not_be_stored_are_stored_next_time() {
     let mut t = target(&[]);
     t.scrape("a 1\nb 1\n");
     t.store.full.store(true, std::sync::atomic::Ordering::Relaxed);
-    let (_, read) = t.layout.read(b"a 2\n", &t.rules, 2000, &t.store);
+    let (_, read) = t.layout.read((Format::Text, b"a 2\n"), &t.rules, 2000, &t.store);
     read.unwrap();
     t.layout.commit(&t.store, 2000, &[("up", 1.0)], false).unwrap_err();
     t.now = 2000;
@@ -232,6 +232,106 @@ fn a_target_that_ends_has_everything_marked_once() {
     assert_eq!(t.store.take_all(), ["2000 a{job=\"j\"} stale", "2000 up{job=\"j\"} stale"]);
     t.layout.end(&t.store, 3000, false).unwrap();
     assert_eq!(t.store.take_all(), Vec::<String>::new());
+}
+
+impl Target {
+    /// The same as `scrape`, in another format.
+    fn scrape_as(&mut self, format: Format, body: &[u8]) -> (Counts, Vec<String>) {
+        self.now += 1000;
+        let (counts, result) = self.layout.read((format, body), &self.rules, self.now, &self.store);
+        result.unwrap();
+        self.layout.commit(&self.store, self.now, &[("up", 1.0)], false).unwrap();
+        (counts, self.store.take())
+    }
+}
+
+#[test]
+fn openmetrics_lines_keep_their_columns() {
+    let mut t = target(&[]);
+    let body = |count: u32, exemplar: &str| {
+        format!(
+            "# TYPE h histogram\n# UNIT h \nh_bucket{{le=\"1\"}} {count}{exemplar}\nh_count {count} 0.5\nh_created 7\n# EOF\n"
+        )
+    };
+    let (_, stored) = t.scrape_as(Format::OpenMetrics, body(1, "").as_bytes());
+    assert_eq!(stored, ["1000 h_bucket{le=\"1.0\"} 1", "1000 h_created 7", "500 h_count 1"]);
+    let (counts, stored) = t.scrape_as(Format::OpenMetrics, body(2, " # {id=\"x\"} 0.5 3").as_bytes());
+    assert_eq!(stored, ["2000 h_bucket{le=\"1.0\"} 2", "2000 h_created 7", "500 h_count 2"]);
+    assert_eq!(counts.added, 0);
+    let (_, result) = t.layout.read((Format::OpenMetrics, b"# TYPE h histogram\n"), &t.rules, 3000, &t.store);
+    assert_eq!(result.unwrap_err().to_string(), "line 2: data does not end with # EOF: \"\"");
+}
+
+/// One message, its length before it.
+fn delimited(message: &[u8]) -> Vec<u8> {
+    [&[u8::try_from(message.len()).unwrap()], message].concat()
+}
+
+fn field(number: u8, message: &[u8]) -> Vec<u8> {
+    [&[number << 3 | 2], &*delimited(message)].concat()
+}
+
+fn histogram(name: &str, inside: &[u8]) -> Vec<u8> {
+    let metric = [field(1, &[field(1, b"a"), field(2, b"b")].concat()), field(7, inside)].concat();
+    delimited(&[field(1, name.as_bytes()), vec![0x18, 4], field(4, &metric)].concat())
+}
+
+#[test]
+fn protobuf_and_text_are_the_same_series() {
+    let mut t = target(&[]);
+    let bucket = field(3, &[&[0x08, 2, 0x11][..], &1f64.to_le_bytes()].concat());
+    let body = histogram("h", &[&[0x08, 3][..], &bucket].concat());
+    let expected = [
+        "h_bucket{a=\"b\", le=\"+Inf\"} 3",
+        "h_bucket{a=\"b\", le=\"1.0\"} 2",
+        "h_count{a=\"b\"} 3",
+        "h_sum{a=\"b\"} 0",
+    ];
+    let at = |now: u32| expected.map(|line| format!("{now} {line}"));
+    for (now, added) in [(1000, 4), (2000, 0)] {
+        let (counts, stored) = t.scrape_as(Format::Protobuf, &body);
+        assert_eq!((stored, counts.added, counts.native_histograms), (at(now).to_vec(), added, 0));
+    }
+    let text = "# TYPE h histogram\nh_bucket{a=\"b\",le=\"1\"} 2\nh_bucket{a=\"b\",le=\"+Inf\"} 3\nh_sum{a=\"b\"} 0\nh_count{a=\"b\"} 3\n";
+    assert_eq!(t.scrape(text).1, at(3000), "nothing went stale");
+    assert_eq!(t.scrape_as(Format::Protobuf, &body).1, at(4000));
+    let (_, result) = t.layout.read((Format::Protobuf, &body[..body.len() - 1]), &t.rules, 5000, &t.store);
+    assert_eq!(result.unwrap_err().to_string(), "before byte 1: message breaks off: \"\"");
+}
+
+#[test]
+fn native_buckets_are_left_out_and_counted() {
+    let mut t = target(&[]);
+    let span = field(12, &[0x08, 2, 0x10, 1]);
+    let body = histogram("n", &[&[0x08, 7][..], &span, &[0x6a, 1, 14]].concat());
+    for now in [1000, 2000] {
+        let (counts, stored) = t.scrape_as(Format::Protobuf, &body);
+        let expected = ["n_bucket{a=\"b\", le=\"+Inf\"} 7", "n_count{a=\"b\"} 7", "n_sum{a=\"b\"} 0"];
+        assert_eq!(stored, expected.map(|line| format!("{now} {line}")));
+        assert_eq!(counts.native_histograms, 1);
+    }
+}
+
+#[test]
+fn legacy_names_are_asked_for_in_every_format() {
+    let mut t = target(&[]);
+    t.rules.series.legacy_names = true;
+    let metric = delimited(&[field(1, b"with.dots"), field(4, b"")].concat());
+    let bodies: [(Format, &[u8]); 3] = [
+        (Format::Text, b"{\"with.dots\"} 1\n"),
+        (Format::OpenMetrics, b"{\"with.dots\"} 1\n# EOF\n"),
+        (Format::Protobuf, &metric),
+    ];
+    for (format, body) in bodies {
+        let (_, result) = t.layout.read((format, body), &t.rules, 1000, &t.store);
+        let reason = result.unwrap_err().to_string();
+        assert!(reason.starts_with("invalid metric name or label names"), "{format:?}: {reason}");
+    }
+    t.rules.series.legacy_names = false;
+    for (format, body) in bodies {
+        let (_, stored) = t.scrape_as(format, body);
+        assert!(stored[0].contains(" {\"with.dots\"} "), "{format:?}: {stored:?}");
+    }
 }
 
 /// Upstream's table of label conflicts.

@@ -1,13 +1,8 @@
-//! The text of one series taken apart: metric name and labels.
+//! The text of one series taken apart: names, labels, quotes.
 
 use std::borrow::Cow;
 
-use memchr::memchr2;
-use model::float::format_g;
-use model::labels::METRIC_NAME;
-
-use super::MetricKind;
-use super::number::parse_value;
+use memchr::{memchr, memchr2};
 
 /// One item between the braces, as written.
 #[derive(Clone, Copy, Debug)]
@@ -20,64 +15,12 @@ pub(super) struct RawLabel<'a> {
     pub(super) value: &'a [u8],
 }
 
-/// The (name, value) pairs of a series text that [`super::TextParser`] has accepted: `__name__` first, then in the order
-/// written, empty values and repeated names included. `le` of histograms and `quantile` of summaries are brought into
-/// one spelling (`1` becomes `1.0`).
-///
-/// # Errors
-/// Which label is not UTF-8.
-pub fn series_labels(series: &[u8], kind: MetricKind) -> Result<Vec<(String, String)>, String> {
-    // Leading blanks are part of the name, as upstream has it.
-    let lead = blanks(series);
-    let name = name_len(series.get(lead..).unwrap_or_default(), true);
-    let (name, rest) = series.split_at_checked(if name == 0 { 0 } else { lead + name }).unwrap_or((series, &[]));
-    let mut pairs = Vec::new();
-    let mut fault = None;
-    if !name.is_empty() {
-        push(&mut pairs, &mut fault, b"__name__", name, kind);
-    }
-    let gap = blanks(rest);
-    if let Some(inside) = rest.get(gap + 1..) {
-        let mut on_label = |label: RawLabel<'_>| {
-            let (name, value) =
-                if label.is_name { (METRIC_NAME.as_bytes(), label.name) } else { (label.name, label.value) };
-            push(&mut pairs, &mut fault, name, value, kind);
-            Ok(())
-        };
-        walk_labels(inside, &mut on_label).map_err(|(_, why)| why.to_owned())?;
-    }
-    if let Some(at) = pairs.iter().position(|(name, _)| name == METRIC_NAME) {
-        pairs[..=at].rotate_right(1);
-    }
-    fault.map_or(Ok(pairs), Err)
-}
-
-fn push(pairs: &mut Vec<(String, String)>, fault: &mut Option<String>, name: &[u8], value: &[u8], kind: MetricKind) {
-    match (std::str::from_utf8(name), std::str::from_utf8(value)) {
-        (Ok(name), Ok(value)) => {
-            let name = unescape(name);
-            let value = normalised(&name, unescape(value), kind);
-            pairs.push((name.into_owned(), value.into_owned()));
-        }
-        (Ok(name), Err(_)) => *fault = Some(format!("value of label {name:?} is not valid UTF-8")),
-        (Err(_), _) => *fault = Some(format!("label name {:?} is not valid UTF-8", String::from_utf8_lossy(name))),
-    }
-}
-
-fn normalised<'a>(name: &str, value: Cow<'a, str>, kind: MetricKind) -> Cow<'a, str> {
-    let bound = kind == MetricKind::Histogram && name == "le" || kind == MetricKind::Summary && name == "quantile";
-    if !bound {
-        return value;
-    }
-    match parse_value(value.as_bytes()) {
-        Err(_) => value,
-        Ok(number) => {
-            let mut text = format_g(number);
-            if number.is_finite() && !text.contains(['e', '.']) {
-                text.push_str(".0");
-            }
-            Cow::Owned(text)
-        }
+impl RawLabel<'_> {
+    /// Of the names of one series only the first is right.
+    pub(super) fn named_once(&self, named: &mut bool) -> Result<(), &'static str> {
+        let repeated = self.is_name && *named;
+        *named |= self.is_name;
+        if repeated { Err("metric name already set") } else { Ok(()) }
     }
 }
 
@@ -132,6 +75,72 @@ pub(super) fn walk_labels<'a>(
             at += 1;
         }
     }
+}
+
+/// Where a quoted string stands in OpenMetrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Quoted {
+    /// A name, which may hold line breaks.
+    Label,
+    /// A label value, which may hold NULs.
+    Value,
+    /// Anything in an exemplar, which holds neither.
+    Exemplar,
+}
+
+/// The same in OpenMetrics: no blanks, one comma between labels, one more allowed behind the last. `place` is
+/// [`Quoted::Label`] for the labels of a series and [`Quoted::Exemplar`] for those of an exemplar, which has no name.
+pub(super) fn walk_strict_labels<'a>(
+    text: &'a [u8],
+    place: Quoted,
+    on_label: &mut dyn FnMut(RawLabel<'a>) -> Result<(), &'static str>,
+) -> Result<usize, (usize, &'static str)> {
+    let tail = |at: usize| text.get(at..).unwrap_or_default();
+    let value_place = if place == Quoted::Label { Quoted::Value } else { place };
+    let mut at = 0;
+    loop {
+        let name_at = at;
+        let quoted = match tail(at).first() {
+            Some(b'}') => return Ok(at + 1),
+            first => first == Some(&b'"'),
+        };
+        at += if quoted { strict_quoted_len(tail(at), place).unwrap_or(0) } else { name_len(tail(at), false) };
+        if at == name_at {
+            return Err((at, "expected a label name"));
+        }
+        let rim = usize::from(quoted);
+        let name = text.get(name_at + rim..at - rim).unwrap_or_default();
+        let is_name = quoted && matches!(tail(at).first(), Some(b',' | b'}'));
+        let mut value: &[u8] = &[];
+        if is_name && place == Quoted::Exemplar || !is_name && tail(at).first() != Some(&b'=') {
+            return Err((at, "expected an equal sign"));
+        }
+        if !is_name {
+            let n = strict_quoted_len(tail(at + 1), value_place)
+                .ok_or((at + 1, "expected a label value in double quotes"))?;
+            value = text.get(at + 2..at + n).unwrap_or_default();
+            if std::str::from_utf8(value).is_err() {
+                return Err((at + 1, "label value is not valid UTF-8"));
+            }
+            at += 1 + n;
+        }
+        on_label(RawLabel { is_name, name, value }).map_err(|why| (name_at, why))?;
+        match tail(at).first() {
+            Some(b',') => at += 1,
+            Some(b'}') => {}
+            _ => return Err((at, "expected a comma or the closing brace")),
+        }
+    }
+}
+
+/// The length of a quoted string with its quotes, or `None` if there is none that may stand there.
+pub(super) fn strict_quoted_len(text: &[u8], place: Quoted) -> Option<usize> {
+    let length = quoted_len(text)?;
+    let inside = text.get(1..length - 1)?;
+    let broken =
+        memchr(b'\n', inside).is_some_and(|at| place != Quoted::Label || at > 0 && inside.get(at - 1) == Some(&b'\\'));
+    let has_nul = place != Quoted::Value && memchr(0, inside).is_some();
+    (!broken && !has_nul).then_some(length)
 }
 
 /// The length of a quoted string with its quotes, or `None` if there is none or it has no end.

@@ -56,6 +56,16 @@ pub(super) fn parse_timestamp(token: &[u8]) -> Result<i64, &'static str> {
     std::str::from_utf8(token).ok().and_then(|t| t.parse().ok()).ok_or("timestamp out of range")
 }
 
+/// A timestamp token of OpenMetrics: seconds, any number but NaN and infinity; what is beyond milliseconds is cut off.
+pub(super) fn parse_seconds(token: &[u8]) -> Result<i64, &'static str> {
+    let seconds = parse_value(token)?;
+    if !seconds.is_finite() {
+        return Err("invalid timestamp");
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "what does not fit is at the end of time, and refused later")]
+    Ok((seconds * 1000.0) as i64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +94,17 @@ mod tests {
             ["", "-", "+", "true", "-NaN", "+NaN", "--1", "+-1", "1_000", "0x1", "1e400", "1 ", "1\r", "e5", "."]
         {
             assert!(parse_value(token.as_bytes()).is_err(), "{token:?}");
+        }
+    }
+
+    #[test]
+    fn seconds_become_milliseconds() {
+        for (token, ms) in [("0", 0), ("123.123", 123_123), ("1520879607.789", 1_520_879_607_789), ("-1.0009", -1000)] {
+            assert_eq!(parse_seconds(token.as_bytes()), Ok(ms), "{token}");
+        }
+        assert_eq!(parse_seconds(b"1e300"), Ok(i64::MAX));
+        for token in ["NaN", "Inf", "-Inf", "", "1s"] {
+            assert!(parse_seconds(token.as_bytes()).is_err(), "{token:?}");
         }
     }
 }

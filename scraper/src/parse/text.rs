@@ -5,112 +5,57 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memrchr};
+use memchr::memchr;
 
-use super::labels::{blanks, name_len, quoted_len, unescape, walk_labels};
+use super::labels::{RawLabel, blanks, name_len, quoted_len, unescape, walk_labels};
+use super::lines::Lines;
 use super::number::{parse_timestamp, parse_value};
-use super::{Entry, MetricKind, ParseError, Sample};
-
-/// The longest text of one series, or of one comment, in bytes. Nothing real comes near; a target that sends more is
-/// broken, and its error should not cost as much memory again.
-pub(super) const LINE_BYTES_MAX: usize = 1 << 20;
+use super::{Entry, Mark, MetricKind, ParseError, Point, Recognised, Sample, Series};
 
 /// Reads an exposition entry by entry.
 #[derive(Debug)]
-pub struct TextParser<'a> {
-    body: &'a [u8],
-    pos: usize,
-    line: usize,
-    kind: MetricKind,
-}
-
-/// A line taken apart by its last blanks alone, which is right whenever the text turns out to be a known series.
-#[derive(Clone, Copy, Debug)]
-pub struct CheapLine<'a> {
-    /// What stands before the value; for a line that starts with `#`, the whole line.
-    pub text: &'a [u8],
-    value: &'a [u8],
-    ts: Option<&'a [u8]>,
-    next: usize,
-}
-
-impl CheapLine<'_> {
-    /// The value and the own time, or `None` when they are not plainly readable (the full parser says why).
-    #[must_use]
-    pub fn sample(&self) -> Option<(f64, Option<i64>)> {
-        let ts = self.ts.map(parse_timestamp).transpose().ok()?;
-        Some((parse_value(self.value).ok()?, ts))
-    }
+pub(super) struct TextParser<'a> {
+    pub(super) lines: Lines<'a>,
 }
 
 impl<'a> TextParser<'a> {
-    /// Starts at the first byte.
-    #[must_use]
-    pub fn new(body: &'a [u8]) -> Self {
-        Self { body, pos: 0, line: 1, kind: MetricKind::Unknown }
+    pub(super) fn new(body: &'a [u8]) -> Self {
+        Self { lines: Lines::new(body) }
     }
 
-    /// The type that the last `# TYPE` line gave; `le` and `quantile` are normalised by it.
-    #[must_use]
-    pub fn kind(&self) -> MetricKind {
-        self.kind
-    }
-
-    /// The line at the cursor, cut at its last blank, or at the last but one if it should have a timestamp. Does not move.
-    #[must_use]
-    pub fn cheap_line(&self, with_ts: bool) -> Option<CheapLine<'a>> {
-        let rest = self.body.get(self.pos..)?;
-        let end = memchr(b'\n', rest).unwrap_or(rest.len());
-        let line = rest.get(..end)?;
-        let next = self.pos + end + 1;
-        if line.first() == Some(&b'#') {
-            return Some(CheapLine { text: line, value: &[], ts: None, next });
-        }
-        let (before, last) = cut(line)?;
-        if !with_ts {
-            return Some(CheapLine { text: before, value: last, ts: None, next });
-        }
-        let (text, value) = cut(before)?;
-        Some(CheapLine { text, value, ts: Some(last), next })
-    }
-
-    /// Moves past a line that was recognised.
-    pub fn accept(&mut self, line: &CheapLine<'a>) {
-        self.pos = line.next;
-        self.line += 1;
-    }
-
-    /// Moves past a recognised `# TYPE` line.
-    pub fn accept_kind(&mut self, line: &CheapLine<'a>, kind: MetricKind) {
-        self.kind = kind;
-        self.accept(line);
-    }
-
-    /// The next entry; `None` at the end.
-    ///
-    /// # Errors
-    /// When the text is not an exposition; there is nothing to read after that.
-    pub fn next_entry(&mut self) -> Result<Option<Entry<'a>>, ParseError> {
+    #[inline]
+    pub(super) fn recognise(&mut self, mark: &Mark) -> Option<Recognised<'a>> {
         self.skip_empty_lines();
-        let start = self.pos;
-        match self.peek(0) {
+        let end = self.lines.find(mark)?;
+        if !mark.is_series() {
+            return self.lines.pass_comment(mark, end).then_some(Recognised::Comment);
+        }
+        // Without a blank the name may be longer, or the value may be the last blank's.
+        if !matches!(self.lines.byte(end), Some(b' ' | b'\t')) {
+            return None;
+        }
+        let (point, next) = self.point(end).ok()?;
+        self.lines.pos = next;
+        Some(Recognised::Series(point))
+    }
+
+    pub(super) fn next_entry(&mut self) -> Result<Option<Entry<'a>>, ParseError> {
+        self.skip_empty_lines();
+        match self.lines.byte(self.lines.pos) {
             None | Some(0) => Ok(None),
-            Some(b'#') => self.comment(start).map(Some),
-            Some(_) => self.series(start).map(Some),
+            Some(b'#') => self.comment().map(Some),
+            Some(_) => self.series().map(Some),
         }
     }
 
     /// Moves to the next line that holds something; blanks before a name are part of it and stay.
-    pub fn skip_empty_lines(&mut self) {
+    fn skip_empty_lines(&mut self) {
         loop {
-            let lead = blanks(self.tail(self.pos));
-            match self.peek(lead) {
-                Some(b'\n') => {
-                    self.pos += lead + 1;
-                    self.line += 1;
-                }
+            let after = self.lines.pos + blanks(self.lines.tail(self.lines.pos));
+            match self.lines.byte(after) {
+                Some(b'\n') => self.lines.pos = after + 1,
                 None => {
-                    self.pos += lead;
+                    self.lines.pos = after;
                     return;
                 }
                 Some(_) => return,
@@ -118,84 +63,72 @@ impl<'a> TextParser<'a> {
         }
     }
 
-    fn series(&mut self, start: usize) -> Result<Entry<'a>, ParseError> {
-        let lead = blanks(self.tail(start));
-        let after_lead = self.tail(start + lead);
-        let name = name_len(after_lead, true);
-        if name == 0 && after_lead.first() != Some(&b'{') {
-            return Err(self.fail(start, "expected a metric name, an opening brace or a comment"));
+    fn series(&mut self) -> Result<Entry<'a>, ParseError> {
+        let start = self.lines.pos;
+        let lead = blanks(self.lines.tail(start));
+        let name = name_len(self.lines.tail(start + lead), true);
+        if name == 0 && self.lines.byte(start + lead) != Some(b'{') {
+            return Err(self.lines.fail("expected a metric name, an opening brace or a comment"));
         }
         let mut end = start + lead + name;
-        let gap = blanks(self.tail(end));
-        if self.tail(end + gap).first() == Some(&b'{') {
+        let inside = end + blanks(self.lines.tail(end)) + 1;
+        if self.lines.byte(inside - 1) == Some(b'{') {
             let mut named = name > 0;
-            let mut on_label = |pair: super::labels::RawLabel<'_>| {
-                let repeated = pair.is_name && named;
-                named |= pair.is_name;
-                if repeated { Err("metric name already set") } else { Ok(()) }
-            };
-            let inside = self.tail(end + gap + 1);
-            let length =
-                walk_labels(inside, &mut on_label).map_err(|(at, why)| self.fail_at(start, end + gap + 1 + at, why))?;
-            end += gap + 1 + length;
+            let mut on_label = |label: RawLabel<'_>| label.named_once(&mut named);
+            let length = walk_labels(self.lines.tail(inside), &mut on_label)
+                .map_err(|(at, why)| self.lines.fail_at(inside + at, why))?;
+            end = inside + length;
             if !named {
-                return Err(self.fail(start, "metric name not set"));
+                return Err(self.lines.fail("metric name not set"));
             }
         }
-        let series = self.body.get(start..end).unwrap_or_default();
-        if series.len() > LINE_BYTES_MAX {
-            return Err(
-                self.fail(start, &format!("series of {} bytes, longest allowed is {LINE_BYTES_MAX}", series.len()))
-            );
-        }
-        let (value, ts_ms) = self.value_and_time(start, end)?;
-        self.line += series.iter().filter(|b| **b == b'\n').count();
-        Ok(Entry::Series(Sample { series, value, ts_ms }))
+        let (point, next) = self.point(end).map_err(|(at, why)| self.lines.fail_at(at, why))?;
+        let text = self.lines.slice(start, end);
+        self.lines.pass_series(text, next)?;
+        Ok(Entry::Series(Sample { series: Series::Text { text, kind: self.lines.kind }, point }))
     }
 
-    /// What follows the series, and the end of the line.
-    fn value_and_time(&mut self, start: usize, end: usize) -> Result<(f64, Option<i64>), ParseError> {
-        let mut at = end + blanks(self.tail(end));
-        let token = word(self.tail(at));
+    /// What follows a series that ends at `end`, and where the next line begins; or where it goes wrong and why.
+    #[inline]
+    fn point(&self, end: usize) -> Result<(Point<'a>, usize), (usize, &'static str)> {
+        let lines = &self.lines;
+        let mut at = end + blanks(lines.tail(end));
+        let token = word(lines.tail(at));
         if token.is_empty() {
-            return Err(self.fail(start, "expected a value after the series"));
+            return Err((at, "expected a value after the series"));
         }
-        let value = parse_value(token).map_err(|why| self.fail_at(start, at, why))?;
+        let value = parse_value(token).map_err(|why| (at, why))?;
         at += token.len();
-        at += blanks(self.tail(at));
-        let token = word(self.tail(at));
+        if lines.byte(at) == Some(b'\n') {
+            return Ok((Point::new(value, None), at + 1));
+        }
+        at += blanks(lines.tail(at));
+        let token = word(lines.tail(at));
         let mut ts_ms = None;
         if !token.is_empty() {
-            ts_ms = Some(parse_timestamp(token).map_err(|why| self.fail_at(start, at, why))?);
+            ts_ms = Some(parse_timestamp(token).map_err(|why| (at, why))?);
             at += token.len();
-            at += blanks(self.tail(at));
+            at += blanks(lines.tail(at));
         }
-        match self.tail(at).first() {
-            None => self.pos = at,
-            Some(b'\n') => self.pos = at + 1,
-            Some(_) => return Err(self.fail_at(start, at, "expected the end of the line after the timestamp")),
+        match lines.byte(at) {
+            None => Ok((Point::new(value, ts_ms), at)),
+            Some(b'\n') => Ok((Point::new(value, ts_ms), at + 1)),
+            Some(_) => Err((at, "expected the end of the line after the timestamp")),
         }
-        self.line += 1;
-        Ok((value, ts_ms))
     }
 
-    fn comment(&mut self, start: usize) -> Result<Entry<'a>, ParseError> {
-        let rest = self.tail(start);
+    fn comment(&mut self) -> Result<Entry<'a>, ParseError> {
+        let rest = self.lines.tail(self.lines.pos);
         let end = memchr(b'\n', rest).unwrap_or(rest.len());
         let line = rest.get(..end).unwrap_or_default();
-        if line.len() > LINE_BYTES_MAX {
-            return Err(
-                self.fail(start, &format!("comment of {} bytes, longest allowed is {LINE_BYTES_MAX}", line.len()))
-            );
-        }
-        let entry = self.meta(start, line)?.unwrap_or(Entry::Comment(line));
-        self.pos = start + end + 1;
-        self.line += 1;
+        let entry = self.meta(line)?.unwrap_or(Entry::Comment(line));
+        let kind = if let Entry::Type { kind, .. } = &entry { Some(*kind) } else { None };
+        self.lines.pass_new_comment(rest.get(..=end).unwrap_or(rest), kind)?;
         Ok(entry)
     }
 
     /// `# HELP name text` or `# TYPE name type`; the first blank is not optional, the keyword is in capitals.
-    fn meta(&mut self, start: usize, line: &'a [u8]) -> Result<Option<Entry<'a>>, ParseError> {
+    fn meta(&self, line: &'a [u8]) -> Result<Option<Entry<'a>>, ParseError> {
         let after_hash = line.get(1..).unwrap_or_default();
         let gap = blanks(after_hash);
         let keyword = after_hash.get(gap..).unwrap_or_default();
@@ -209,7 +142,7 @@ impl<'a> TextParser<'a> {
         let rest = after.get(gap_after..).unwrap_or_default();
         let (raw, length) = match rest.first() {
             Some(b'"') => {
-                let n = quoted_len(rest).ok_or_else(|| self.fail(start, what))?;
+                let n = quoted_len(rest).ok_or_else(|| self.lines.fail(what))?;
                 (rest.get(1..n - 1).unwrap_or_default(), n)
             }
             _ => {
@@ -218,14 +151,14 @@ impl<'a> TextParser<'a> {
             }
         };
         if length == 0 {
-            return Err(self.fail(start, what));
+            return Err(self.lines.fail(what));
         }
-        let metric = utf8(raw).map(unescape).ok_or_else(|| self.fail(start, "metric name is not valid UTF-8"))?;
+        let metric = utf8(raw).map(unescape).ok_or_else(|| self.lines.fail("metric name is not valid UTF-8"))?;
         let text = rest.get(length..).unwrap_or_default();
         // One blank separates; the others belong to the text.
         let text = text.get(blanks(text).min(1)..).unwrap_or_default();
         if help {
-            let text = utf8(text).ok_or_else(|| self.fail(start, "help text is not valid UTF-8"))?;
+            let text = utf8(text).ok_or_else(|| self.lines.fail("help text is not valid UTF-8"))?;
             return Ok(Some(Entry::Help { metric, text: unescape_help(text) }));
         }
         let kind = match text {
@@ -234,43 +167,15 @@ impl<'a> TextParser<'a> {
             b"histogram" => MetricKind::Histogram,
             b"summary" => MetricKind::Summary,
             b"untyped" => MetricKind::Unknown,
-            other => {
-                let shown = String::from_utf8_lossy(other.get(..40.min(other.len())).unwrap_or_default()).into_owned();
-                return Err(self.fail(start, &format!("invalid metric type {shown:?}")));
-            }
+            other => return Err(self.lines.fail(&invalid_type(other))),
         };
-        self.kind = kind;
         Ok(Some(Entry::Type { metric, kind }))
-    }
-
-    fn tail(&self, from: usize) -> &'a [u8] {
-        self.body.get(from..).unwrap_or_default()
-    }
-
-    fn peek(&self, ahead: usize) -> Option<u8> {
-        self.body.get(self.pos + ahead).copied()
-    }
-
-    fn fail(&self, start: usize, reason: &str) -> ParseError {
-        let rest = self.tail(start);
-        let end = memchr(b'\n', rest).unwrap_or(rest.len()).min(100);
-        let excerpt = String::from_utf8_lossy(rest.get(..end).unwrap_or_default()).into_owned();
-        ParseError { line: self.line, reason: reason.to_owned(), excerpt }
-    }
-
-    fn fail_at(&self, start: usize, at: usize, reason: &str) -> ParseError {
-        self.fail(start, &format!("column {}: {reason}", at - start + 1))
     }
 }
 
-/// A line without its last word, and that word.
-fn cut(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let at = memrchr(b' ', line)?;
-    let mut before = line.get(..at)?;
-    while let [shorter @ .., b' ' | b'\t'] = before {
-        before = shorter;
-    }
-    Some((before, line.get(at + 1..)?))
+/// The start of a type that there is not.
+pub(super) fn invalid_type(text: &[u8]) -> String {
+    format!("invalid metric type {:?}", String::from_utf8_lossy(text.get(..40).unwrap_or(text)))
 }
 
 fn word(text: &[u8]) -> &[u8] {
@@ -278,7 +183,7 @@ fn word(text: &[u8]) -> &[u8] {
     text.get(..end).unwrap_or_default()
 }
 
-fn utf8(bytes: &[u8]) -> Option<&str> {
+pub(super) fn utf8(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(bytes).ok()
 }
 

@@ -1,0 +1,114 @@
+//! What the two text formats have in common: a place in a body, comments and series that are recognised, errors.
+
+use memchr::{memchr, memchr_iter};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::{Mark, MetricKind, ParseError, What};
+
+/// The longest text of one series, or of one comment, in bytes. Nothing real comes near; a target that sends more is
+/// broken, and its error should not cost as much memory again.
+const LINE_BYTES_MAX: usize = 1 << 20;
+/// The seed under which comments are hashed; those of series are their types.
+const COMMENT_SEED: u64 = 0x23;
+
+/// A body and how far it is read.
+#[derive(Debug)]
+pub(super) struct Lines<'a> {
+    body: &'a [u8],
+    /// Where the next entry begins.
+    pub(super) pos: usize,
+    /// The type that the last `# TYPE` line gave; `le` and `quantile` are normalised by it.
+    pub(super) kind: MetricKind,
+    /// What the mark of the last entry is made of.
+    last: (&'a [u8], What),
+}
+
+impl<'a> Lines<'a> {
+    pub(super) fn new(body: &'a [u8]) -> Self {
+        Self { body, pos: 0, kind: MetricKind::Unknown, last: (&[], What::Comment) }
+    }
+
+    /// Where the entry ends that the mark was taken of, if it is the next: behind the series, or behind the comment.
+    #[inline]
+    pub(super) fn find(&self, mark: &Mark) -> Option<usize> {
+        let end = self.pos + mark.len as usize;
+        let text = self.body.get(self.pos..end)?;
+        let seed = if mark.what == What::Series { self.kind as u64 } else { COMMENT_SEED };
+        (xxh3_64_with_seed(text, seed) == mark.key).then_some(end)
+    }
+
+    /// Moves past a comment that was found, unless it goes on beyond what the mark was taken of.
+    pub(super) fn pass_comment(&mut self, mark: &Mark, end: usize) -> bool {
+        let whole = self.body.get(..end).is_some_and(|read| read.ends_with(b"\n")) || end == self.body.len();
+        if whole {
+            self.pos = end;
+            if let What::Type(kind) = mark.what {
+                self.kind = kind;
+            }
+        }
+        whole
+    }
+
+    /// Moves past a series that was read, up to `next`.
+    pub(super) fn pass_series(&mut self, series: &'a [u8], next: usize) -> Result<(), ParseError> {
+        self.within_limit("series", series)?;
+        self.last = (series, What::Series);
+        self.pos = next;
+        Ok(())
+    }
+
+    /// Moves past a comment that was read, its end of line included.
+    pub(super) fn pass_new_comment(&mut self, comment: &'a [u8], kind: Option<MetricKind>) -> Result<(), ParseError> {
+        self.within_limit("comment", comment)?;
+        self.last = (comment, kind.map_or(What::Comment, What::Type));
+        self.kind = kind.unwrap_or(self.kind);
+        self.pos += comment.len();
+        Ok(())
+    }
+
+    pub(super) fn mark(&self) -> Mark {
+        let (text, what) = self.last;
+        let seed = if what == What::Series { self.kind as u64 } else { COMMENT_SEED };
+        let len = u32::try_from(text.len()).expect("BUG: a longer text is refused");
+        Mark { key: xxh3_64_with_seed(text, seed), len, what }
+    }
+
+    #[inline]
+    pub(super) fn tail(&self, from: usize) -> &'a [u8] {
+        self.body.get(from..).unwrap_or_default()
+    }
+
+    #[inline]
+    pub(super) fn slice(&self, from: usize, to: usize) -> &'a [u8] {
+        self.body.get(from..to).unwrap_or_default()
+    }
+
+    #[inline]
+    pub(super) fn byte(&self, at: usize) -> Option<u8> {
+        self.body.get(at).copied()
+    }
+
+    fn within_limit(&self, what: &str, text: &[u8]) -> Result<(), ParseError> {
+        let length = text.len();
+        if length <= LINE_BYTES_MAX {
+            return Ok(());
+        }
+        Err(self.fail(&format!("{what} of {length} bytes, longest allowed is {LINE_BYTES_MAX}")))
+    }
+
+    /// Something is wrong with the entry that begins here. Counts lines up to it, so only for what ends the reading.
+    #[cold]
+    pub(super) fn fail(&self, reason: &str) -> ParseError {
+        let rest = self.tail(self.pos);
+        let end = memchr(b'\n', rest).unwrap_or(rest.len()).min(100);
+        let excerpt = String::from_utf8_lossy(rest.get(..end).unwrap_or_default()).into_owned();
+        let line = 1 + memchr_iter(b'\n', self.slice(0, self.pos)).count();
+        ParseError { place: format!("line {line}"), reason: reason.to_owned(), excerpt }
+    }
+
+    /// The same, and where in the entry.
+    #[cold]
+    pub(super) fn fail_at(&self, at: usize, reason: &str) -> ParseError {
+        self.fail(&format!("column {}: {reason}", at - self.pos + 1))
+    }
+}

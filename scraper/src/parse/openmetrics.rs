@@ -1,0 +1,212 @@
+//! OpenMetrics text, 0.0.1 and 1.0.0: where entries begin and end.
+//!
+//! As strict as upstream's lexer, which is less than the standard asks for: one blank where there is one, no empty lines,
+//! no other comments than HELP, TYPE, UNIT and the EOF that ends the input. Times are in seconds.
+
+use super::labels::{Quoted, RawLabel, name_len, strict_quoted_len, unescape, walk_strict_labels};
+use super::lines::Lines;
+use super::number::{parse_seconds, parse_value};
+use super::text::{invalid_type, utf8};
+use super::{Entry, Exemplar, Mark, MetricKind, ParseError, Point, Recognised, Sample, Series};
+
+const NO_EOF: &str = "data does not end with # EOF";
+
+/// Reads an exposition entry by entry.
+#[derive(Debug)]
+pub(super) struct OpenMetricsParser<'a> {
+    pub(super) lines: Lines<'a>,
+}
+
+/// Where it goes wrong and why.
+type Fault = (usize, &'static str);
+
+impl<'a> OpenMetricsParser<'a> {
+    pub(super) fn new(body: &'a [u8]) -> Self {
+        Self { lines: Lines::new(body) }
+    }
+
+    #[inline]
+    pub(super) fn recognise(&mut self, mark: &Mark) -> Option<Recognised<'a>> {
+        let end = self.lines.find(mark)?;
+        if !mark.is_series() {
+            return self.lines.pass_comment(mark, end).then_some(Recognised::Comment);
+        }
+        let (point, next) = self.point(end).ok()?;
+        self.lines.pos = next;
+        Some(Recognised::Series(point))
+    }
+
+    pub(super) fn next_entry(&mut self) -> Result<Option<Entry<'a>>, ParseError> {
+        match self.lines.byte(self.lines.pos) {
+            None => Err(self.lines.fail(NO_EOF)),
+            Some(b'#') => self.comment(),
+            Some(_) => self.series().map(Some),
+        }
+    }
+
+    fn series(&mut self) -> Result<Entry<'a>, ParseError> {
+        let start = self.lines.pos;
+        let name = name_len(self.lines.tail(start), true);
+        let mut end = start + name;
+        let braces = self.lines.byte(end) == Some(b'{');
+        if name == 0 && !braces {
+            return Err(self.lines.fail("expected a metric name, an opening brace or a # at the start of a line"));
+        }
+        if braces {
+            let mut named = name > 0;
+            let mut on_label = |label: RawLabel<'_>| label.named_once(&mut named);
+            let length = walk_strict_labels(self.lines.tail(end + 1), Quoted::Label, &mut on_label)
+                .map_err(|(at, why)| self.lines.fail_at(end + 1 + at, why))?;
+            end += 1 + length;
+            if !named {
+                return Err(self.lines.fail("metric name not set"));
+            }
+        }
+        let (point, next) = self.point(end).map_err(|(at, why)| self.lines.fail_at(at, why))?;
+        let text = self.lines.slice(start, end);
+        self.lines.pass_series(text, next)?;
+        Ok(Entry::Series(Sample { series: Series::Text { text, kind: self.lines.kind }, point }))
+    }
+
+    /// What follows a series that ends at `end`, and where the next line begins.
+    #[inline]
+    fn point(&self, end: usize) -> Result<(Point<'a>, usize), Fault> {
+        let (value, at) = self.number(end, "expected a value after the series", parse_value)?;
+        let mut point = Point::new(value, None);
+        if self.lines.byte(at) == Some(b'\n') {
+            return Ok((point, at + 1));
+        }
+        let mut at = at;
+        if !self.lines.tail(at).starts_with(b" # {") {
+            let (ts_ms, after) = self.number(at, "expected a timestamp or an exemplar", parse_seconds)?;
+            point.ts_ms = Some(ts_ms);
+            at = after;
+        }
+        if self.lines.tail(at).starts_with(b" # {") {
+            let (exemplar, after) = self.exemplar(at + 4)?;
+            point.exemplar = Some(exemplar);
+            at = after;
+        }
+        self.end_of_line(at).map(|next| (point, next))
+    }
+
+    /// An exemplar, from behind its opening brace.
+    fn exemplar(&self, start: usize) -> Result<(Exemplar<'a>, usize), Fault> {
+        let length = walk_strict_labels(self.lines.tail(start), Quoted::Exemplar, &mut |_| Ok(()))
+            .map_err(|(at, why)| (start + at, why))?;
+        let labels = self.lines.slice(start, start + length);
+        let (value, mut at) =
+            self.number(start + length, "expected a value after the exemplar's labels", parse_value)?;
+        let mut ts_ms = None;
+        if self.lines.byte(at) == Some(b' ') {
+            let (time, after) = self.number(at, "expected the exemplar's timestamp", parse_seconds)?;
+            ts_ms = Some(time);
+            at = after;
+        }
+        Ok((Exemplar::text(labels, value, ts_ms), at))
+    }
+
+    /// One blank and a number behind it, and where it ends.
+    #[inline]
+    fn number<T>(
+        &self,
+        at: usize,
+        expected: &'static str,
+        parse: fn(&[u8]) -> Result<T, &'static str>,
+    ) -> Result<(T, usize), Fault> {
+        let token = match self.lines.tail(at) {
+            [b' ', rest @ ..] => {
+                let end = rest.iter().position(|b| matches!(b, b' ' | b'\n')).unwrap_or(rest.len());
+                rest.get(..end).unwrap_or_default()
+            }
+            [] => return Err((at, NO_EOF)),
+            _ => return Err((at, expected)),
+        };
+        if token.is_empty() {
+            return Err((at, expected));
+        }
+        let number = parse(token).map_err(|why| (at + 1, why))?;
+        Ok((number, at + 1 + token.len()))
+    }
+
+    fn end_of_line(&self, at: usize) -> Result<usize, Fault> {
+        match self.lines.byte(at) {
+            Some(b'\n') => Ok(at + 1),
+            None => Err((at, NO_EOF)),
+            Some(_) => Err((at, "expected the end of the line")),
+        }
+    }
+
+    /// `# EOF`, or `# HELP`, `# TYPE` or `# UNIT` with a name and a text.
+    fn comment(&mut self) -> Result<Option<Entry<'a>>, ParseError> {
+        let line = self.lines.tail(self.lines.pos);
+        if let Some(rest) = line.strip_prefix(b"# EOF") {
+            return match rest {
+                b"" | b"\n" => Ok(None),
+                _ => Err(self.lines.fail("unexpected data after # EOF")),
+            };
+        }
+        let keyword = ["HELP", "TYPE", "UNIT"].into_iter().find(|keyword| {
+            line.strip_prefix(b"# ").and_then(|rest| rest.strip_prefix(keyword.as_bytes())).and_then(<[u8]>::first)
+                == Some(&b' ')
+        });
+        let Some(keyword) = keyword else {
+            return Err(self.lines.fail("expected HELP, TYPE, UNIT or EOF after #"));
+        };
+        let rest = line.get("# HELP ".len()..).unwrap_or_default();
+        let (name, length) = match strict_quoted_len(rest, Quoted::Label) {
+            Some(n) => (rest.get(1..n - 1).unwrap_or_default(), n),
+            None => {
+                let n = name_len(rest, true);
+                (rest.get(..n).unwrap_or_default(), n)
+            }
+        };
+        if length == 0 {
+            return Err(self.lines.fail(&format!("expected a metric name after {keyword}")));
+        }
+        let after = rest.get(length..).unwrap_or_default();
+        let end = memchr::memchr(b'\n', after);
+        let (Some(b' '), Some(end)) = (after.first(), end) else {
+            return Err(self.lines.fail(&format!("expected a line of text after {keyword} and the metric name")));
+        };
+        let metric = utf8(name).map(unescape).ok_or_else(|| self.lines.fail("metric name is not valid UTF-8"))?;
+        let text = after.get(1..end).unwrap_or_default();
+        let as_text = || utf8(text).ok_or_else(|| self.lines.fail(&format!("text of {keyword} is not valid UTF-8")));
+        let entry = match keyword {
+            "HELP" => Entry::Help { metric, text: unescape(as_text()?) },
+            "UNIT" => {
+                if !ends_with_unit(name, text) {
+                    return Err(self.lines.fail("the unit is not the end of the metric name"));
+                }
+                Entry::Unit { metric, unit: as_text()? }
+            }
+            _ => {
+                let kind = kind_of(text).ok_or_else(|| self.lines.fail(&invalid_type(text)))?;
+                Entry::Type { metric, kind }
+            }
+        };
+        let kind = if let Entry::Type { kind, .. } = &entry { Some(*kind) } else { None };
+        let whole = self.lines.pos + (line.len() - after.len()) + end + 1;
+        self.lines.pass_new_comment(self.lines.slice(self.lines.pos, whole), kind)?;
+        Ok(Some(entry))
+    }
+}
+
+/// `_seconds` ends the name of what has the unit `seconds`; no unit always fits.
+fn ends_with_unit(name: &[u8], unit: &[u8]) -> bool {
+    unit.is_empty() || name.strip_suffix(unit).is_some_and(|front| front.ends_with(b"_"))
+}
+
+fn kind_of(text: &[u8]) -> Option<MetricKind> {
+    Some(match text {
+        b"counter" => MetricKind::Counter,
+        b"gauge" => MetricKind::Gauge,
+        b"histogram" => MetricKind::Histogram,
+        b"gaugehistogram" => MetricKind::GaugeHistogram,
+        b"summary" => MetricKind::Summary,
+        b"info" => MetricKind::Info,
+        b"stateset" => MetricKind::StateSet,
+        b"unknown" => MetricKind::Unknown,
+        _ => return None,
+    })
+}

@@ -1,0 +1,190 @@
+//! Delimited `io.prometheus.client.MetricFamily` messages, handed out as the text formats would write them.
+//!
+//! Nothing is decoded into structures: a metric's label fields stay where they are, a hash of them and of the part
+//! (`_sum`, one bucket) is what a series is recognised by. The buckets of native histograms are left out and counted.
+
+mod message;
+mod series;
+mod wire;
+
+use std::borrow::Cow;
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::{Entry, Mark, ParseError, Point, Recognised, Sample, Series, What};
+use message::{Family, Metric};
+pub use series::Part;
+pub(super) use series::{push_labels, series_labels};
+use wire::{Broken, Fields};
+
+/// Reads an exposition entry by entry.
+#[derive(Debug)]
+pub(super) struct ProtobufParser<'a> {
+    families: Fields<'a>,
+    family: Family<'a>,
+    stage: Stage,
+    metric: Metric<'a>,
+    /// What comes next, once it was looked at; the end and a fault are met again and again.
+    ahead: Option<Result<Option<Ahead<'a>>, Broken>>,
+    mark: Mark,
+    native_histograms: usize,
+}
+
+/// What of a family comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Another family.
+    Next,
+    Help,
+    Unit,
+    Type,
+    Metrics,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Ahead<'a> {
+    key: u64,
+    what: AheadWhat<'a>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum AheadWhat<'a> {
+    Help,
+    Unit,
+    Type,
+    Series(Part, Point<'a>),
+}
+
+impl<'a> ProtobufParser<'a> {
+    pub(super) fn new(body: &'a [u8]) -> Self {
+        Self {
+            families: Fields::new(body),
+            family: Family::default(),
+            stage: Stage::Next,
+            metric: Metric::default(),
+            ahead: None,
+            mark: Mark { key: 0, len: 0, what: What::Comment },
+            native_histograms: 0,
+        }
+    }
+
+    pub(super) fn mark(&self) -> Mark {
+        self.mark
+    }
+
+    pub(super) fn native_histograms(&self) -> usize {
+        self.native_histograms
+    }
+
+    #[inline]
+    pub(super) fn recognise(&mut self, mark: &Mark) -> Option<Recognised<'a>> {
+        let ahead = self.look_ahead().ok()??;
+        if ahead.key != mark.key {
+            return None;
+        }
+        self.ahead = None;
+        Some(match ahead.what {
+            AheadWhat::Series(_, point) => Recognised::Series(point),
+            _ => Recognised::Comment,
+        })
+    }
+
+    pub(super) fn next_entry(&mut self) -> Result<Option<Entry<'a>>, ParseError> {
+        let Some(ahead) = self.look_ahead().map_err(|why| self.fail(why))? else { return Ok(None) };
+        let family = &self.family;
+        let what = match ahead.what {
+            AheadWhat::Series(..) => What::Series,
+            AheadWhat::Type => What::Type(family.kind),
+            AheadWhat::Help | AheadWhat::Unit => What::Comment,
+        };
+        let text = |bytes: &'a [u8], broken: &str| std::str::from_utf8(bytes).map_err(|_| self.fail(broken));
+        let metric = || text(family.name, "metric name is not valid UTF-8").map(Cow::Borrowed);
+        let entry = match ahead.what {
+            AheadWhat::Help => {
+                if family.name.is_empty() {
+                    return Err(self.fail("metric family without a name"));
+                }
+                let help = text(family.help, "help text is not valid UTF-8")?;
+                Entry::Help { metric: metric()?, text: Cow::Borrowed(help) }
+            }
+            AheadWhat::Unit => Entry::Unit { metric: metric()?, unit: text(family.unit, "unit is not valid UTF-8")? },
+            AheadWhat::Type => Entry::Type { metric: metric()?, kind: family.kind },
+            AheadWhat::Series(part, point) => {
+                let series = Series::Protobuf { name: family.name, labels: self.metric.labels, part };
+                Entry::Series(Sample { series, point })
+            }
+        };
+        self.mark = Mark { key: ahead.key, len: 0, what };
+        self.ahead = None;
+        Ok(Some(entry))
+    }
+
+    #[inline]
+    fn look_ahead(&mut self) -> Result<Option<Ahead<'a>>, Broken> {
+        if let Some(known) = self.ahead {
+            return known;
+        }
+        let ahead = self.read_ahead();
+        self.ahead = Some(ahead);
+        ahead
+    }
+
+    fn read_ahead(&mut self) -> Result<Option<Ahead<'a>>, Broken> {
+        loop {
+            let family = &self.family;
+            let comment = |tag: u64, text: &[u8], what| {
+                Ok(Some(Ahead { key: xxh3_64_with_seed(text, family.seed.wrapping_add(tag)), what }))
+            };
+            match self.stage {
+                Stage::Metrics => {
+                    if let Some((part, point)) = self.metric.next_part()? {
+                        let what = AheadWhat::Series(part, point);
+                        return Ok(Some(Ahead { key: part.key(self.metric.base), what }));
+                    }
+                    self.next_metric()?;
+                }
+                Stage::Next => {
+                    let Some(message) = self.families.next_delimited()? else { return Ok(None) };
+                    // As upstream has it, a family without metrics is nothing.
+                    if let Some(family) = Family::read(message)? {
+                        self.family = family;
+                        self.stage = Stage::Help;
+                    }
+                }
+                Stage::Help => {
+                    self.stage = if family.unit.is_empty() { Stage::Type } else { Stage::Unit };
+                    return comment(1, family.help, AheadWhat::Help);
+                }
+                Stage::Unit => {
+                    self.stage = Stage::Type;
+                    return comment(2, family.unit, AheadWhat::Unit);
+                }
+                Stage::Type => {
+                    self.stage = Stage::Metrics;
+                    return comment(3, &[], AheadWhat::Type);
+                }
+            }
+        }
+    }
+
+    /// The next metric of the family, or the end of the family.
+    fn next_metric(&mut self) -> Result<(), Broken> {
+        while let Some((number, value)) = self.family.fields.next()? {
+            if number == 4 {
+                let (metric, native) = Metric::read(value.bytes()?, &self.family)?;
+                self.metric = metric;
+                self.native_histograms += usize::from(native);
+                return Ok(());
+            }
+        }
+        self.metric = Metric::default();
+        self.stage = Stage::Next;
+        Ok(())
+    }
+
+    #[cold]
+    fn fail(&self, reason: &str) -> ParseError {
+        let excerpt = String::from_utf8_lossy(self.family.name).chars().take(100).collect();
+        ParseError { place: format!("before byte {}", self.families.at()), reason: reason.to_owned(), excerpt }
+    }
+}

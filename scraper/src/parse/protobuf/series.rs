@@ -1,0 +1,89 @@
+//! The series that a metric is: their names and labels.
+
+use std::borrow::Cow;
+
+use model::labels::{BUCKET, METRIC_NAME};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::wire::{Fields, Value};
+use crate::parse::LabelPairs;
+use crate::parse::series::format_bound;
+
+/// Which of the series of a metric.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Part {
+    /// The only one.
+    Whole,
+    /// `_count`
+    Count,
+    /// `_sum`
+    Sum,
+    /// `_bucket` with this `le`.
+    Bucket(f64),
+    /// The one with this `quantile`.
+    Quantile(f64),
+}
+
+impl Part {
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Whole | Self::Quantile(_) => "",
+            Self::Count => "_count",
+            Self::Sum => "_sum",
+            Self::Bucket(_) => "_bucket",
+        }
+    }
+
+    /// Of the part of a metric with that hash.
+    pub(super) fn key(self, base: u64) -> u64 {
+        let (tag, bound) = match self {
+            Self::Whole => return base,
+            Self::Count => (1, 0.0),
+            Self::Sum => (2, 0.0),
+            Self::Bucket(bound) => (3, bound),
+            Self::Quantile(quantile) => (4, quantile),
+        };
+        xxh3_64_with_seed(&f64::to_le_bytes(bound), base.wrapping_add(tag))
+    }
+}
+
+/// The pairs of one of a metric's series: the name first, then the labels, then the bound.
+pub(crate) fn series_labels<'a>(name: &'a [u8], labels: &'a [u8], part: Part) -> Result<LabelPairs<'a>, String> {
+    let name = std::str::from_utf8(name).map_err(|_| "metric name is not valid UTF-8".to_owned())?;
+    let name = match part.suffix() {
+        "" => Cow::Borrowed(name),
+        suffix => Cow::Owned(format!("{name}{suffix}")),
+    };
+    let mut pairs = LabelPairs::with_capacity(8);
+    pairs.push((Cow::Borrowed(METRIC_NAME), name));
+    push_labels(&mut pairs, labels)?;
+    match part {
+        Part::Bucket(bound) => pairs.push((Cow::Borrowed(BUCKET), Cow::Owned(format_bound(bound)))),
+        Part::Quantile(bound) => pairs.push((Cow::Borrowed("quantile"), Cow::Owned(format_bound(bound)))),
+        Part::Whole | Part::Count | Part::Sum => {}
+    }
+    Ok(pairs)
+}
+
+/// The pairs of the label fields, each field number 1, among `fields`.
+pub(crate) fn push_labels<'a>(pairs: &mut LabelPairs<'a>, fields: &'a [u8]) -> Result<(), String> {
+    let mut fields = Fields::new(fields);
+    while let Some((number, value)) = fields.next()? {
+        let (1, Value::Bytes(message)) = (number, value) else { continue };
+        let (mut name, mut text): (&[u8], &[u8]) = (&[], &[]);
+        let mut pair = Fields::new(message);
+        while let Some((number, value)) = pair.next()? {
+            match number {
+                1 => name = value.bytes()?,
+                2 => text = value.bytes()?,
+                _ => {}
+            }
+        }
+        let shown = || String::from_utf8_lossy(name).into_owned();
+        let valid = std::str::from_utf8(name).ok().filter(|name| !name.is_empty());
+        let name = valid.ok_or_else(|| format!("invalid label name: {:?}", shown()))?;
+        let text = std::str::from_utf8(text).map_err(|_| format!("invalid value of label {name:?}"))?;
+        pairs.push((Cow::Borrowed(name), Cow::Borrowed(text)));
+    }
+    Ok(())
+}

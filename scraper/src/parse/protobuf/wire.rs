@@ -1,0 +1,151 @@
+//! The fields of a protobuf message, in place. Only what the exposition format needs: no groups.
+
+/// What a field holds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Value<'a> {
+    Varint(u64),
+    Double(f64),
+    /// A string, a message, or packed numbers.
+    Bytes(&'a [u8]),
+    /// Four bytes, which nothing in the format is.
+    Fixed32,
+}
+
+/// Why a message cannot be read.
+pub(super) type Broken = &'static str;
+
+/// The fields of a message, one after the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Fields<'a> {
+    message: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Fields<'a> {
+    pub(super) fn new(message: &'a [u8]) -> Self {
+        Self { message, at: 0 }
+    }
+
+    /// How many bytes are read.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// A number and what it holds; `None` at the end.
+    #[inline]
+    pub(super) fn next(&mut self) -> Result<Option<(u64, Value<'a>)>, Broken> {
+        if self.at >= self.message.len() {
+            return Ok(None);
+        }
+        let tag = self.varint()?;
+        let value = match tag & 7 {
+            0 => Value::Varint(self.varint()?),
+            1 => {
+                let bytes = self.bytes(8)?.try_into().map_err(|_| "BUG: eight bytes were taken")?;
+                Value::Double(f64::from_le_bytes(bytes))
+            }
+            2 => {
+                let length = self.varint()?;
+                let length = usize::try_from(length).map_err(|_| "length of a field out of range")?;
+                Value::Bytes(self.bytes(length)?)
+            }
+            5 => {
+                self.bytes(4)?;
+                Value::Fixed32
+            }
+            _ => return Err("unknown wire type"),
+        };
+        match tag >> 3 {
+            0 => Err("field number 0"),
+            number => Ok(Some((number, value))),
+        }
+    }
+
+    /// The next message of a stream in which each is preceded by its length; `None` at the end.
+    pub(super) fn next_delimited(&mut self) -> Result<Option<&'a [u8]>, Broken> {
+        if self.at >= self.message.len() {
+            return Ok(None);
+        }
+        let start = self.at;
+        let length = self.varint()?;
+        if self.at - start > 5 {
+            return Err("length of a message out of range");
+        }
+        let length = usize::try_from(length).map_err(|_| "length of a message out of range")?;
+        self.bytes(length).map(Some)
+    }
+
+    #[inline]
+    fn varint(&mut self) -> Result<u64, Broken> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = *self.message.get(self.at).ok_or(TRUNCATED)?;
+            self.at += 1;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Ok(number);
+            }
+        }
+        Err("number of more than ten bytes")
+    }
+
+    #[inline]
+    fn bytes(&mut self, length: usize) -> Result<&'a [u8], Broken> {
+        let end = self.at.checked_add(length).ok_or(TRUNCATED)?;
+        let bytes = self.message.get(self.at..end).ok_or(TRUNCATED)?;
+        self.at = end;
+        Ok(bytes)
+    }
+}
+
+const TRUNCATED: Broken = "message breaks off";
+
+impl<'a> Value<'a> {
+    pub(super) fn bytes(self) -> Result<&'a [u8], Broken> {
+        if let Self::Bytes(bytes) = self { Ok(bytes) } else { Err(WRONG_TYPE) }
+    }
+
+    pub(super) fn double(self) -> Result<f64, Broken> {
+        if let Self::Double(number) = self { Ok(number) } else { Err(WRONG_TYPE) }
+    }
+
+    pub(super) fn varint(self) -> Result<u64, Broken> {
+        if let Self::Varint(number) = self { Ok(number) } else { Err(WRONG_TYPE) }
+    }
+}
+
+const WRONG_TYPE: Broken = "field of the wrong wire type";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_of_each_kind() {
+        let mut fields = Fields::new(b"\x08\x96\x01\x12\x02ab\x19\0\0\0\0\0\0\xf0\x3f\x25\0\0\0\0");
+        assert_eq!(fields.next(), Ok(Some((1, Value::Varint(150)))));
+        assert_eq!(fields.next(), Ok(Some((2, Value::Bytes(b"ab")))));
+        assert_eq!(fields.next(), Ok(Some((3, Value::Double(1.0)))));
+        assert_eq!(fields.next(), Ok(Some((4, Value::Fixed32))));
+        assert_eq!(fields.next(), Ok(None));
+    }
+
+    #[test]
+    fn broken_messages_are_errors() {
+        let cases: [&[u8]; 8] = [
+            b"\x08",
+            b"\x08\xff",
+            b"\x12\x03ab",
+            b"\x19\0\0",
+            b"\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+            b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+            b"\x0b",
+            b"\x02\0",
+        ];
+        for message in cases {
+            assert!(Fields::new(message).next().is_err(), "{message:?}");
+        }
+        assert!(Fields::new(b"\x03ab").next_delimited().is_err());
+        assert!(Fields::new(b"\x81\x80\x80\x80\x80\x00a").next_delimited().is_err());
+    }
+}
