@@ -3,7 +3,6 @@
 use std::io::Write as _;
 use std::sync::Arc;
 
-use config::ScrapeProtocol;
 use flate2::write::MultiGzDecoder;
 use reqwest::RequestBuilder;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
@@ -135,38 +134,6 @@ pub(crate) async fn fetch(
         }
     }
     Ok((content_type, share))
-}
-
-/// Is this the text format? An empty or unknown Content-Type is one only if the job has a `fallback_scrape_protocol`.
-pub(crate) fn check_content_type(
-    content_type: &str,
-    fallback: Option<ScrapeProtocol>,
-    body: &[u8],
-) -> Result<(), FetchError> {
-    let media = content_type.split(';').next().unwrap_or_default().trim();
-    if media.eq_ignore_ascii_case("text/plain") || body.is_empty() {
-        return Ok(());
-    }
-    let text_fallback =
-        matches!(fallback, Some(ScrapeProtocol::PrometheusText0_0_4 | ScrapeProtocol::PrometheusText1_0_0));
-    let other = ["application/openmetrics-text", "application/vnd.google.protobuf"];
-    let refused = if other.iter().any(|known| media.eq_ignore_ascii_case(known)) {
-        format!(
-            "received Content-Type {content_type:?}, which Weft does not read yet; let the target answer text/plain"
-        )
-    } else if text_fallback {
-        return Ok(());
-    } else if content_type.is_empty() {
-        "non-compliant scrape target sending blank Content-Type and no fallback_scrape_protocol specified for target \
-         (set fallback_scrape_protocol: PrometheusText0.0.4 in the job)"
-            .to_owned()
-    } else {
-        format!(
-            "received unsupported Content-Type {content_type:?} and no fallback_scrape_protocol specified for target \
-             (set fallback_scrape_protocol: PrometheusText0.0.4 in the job)"
-        )
-    };
-    Err(FetchError::ContentType(refused))
 }
 
 fn header(headers: &HeaderMap, name: &reqwest::header::HeaderName) -> String {

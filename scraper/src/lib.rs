@@ -5,8 +5,9 @@
 //! - **Invariants**: knows nothing of RocksDB, YAML or Kubernetes; a target's bytes never panic and never cost more
 //!   memory than `limits` says; what one target does never touches another.
 //! - **Files**: `manager` groups in, one pool per job · `pool` sync targets, start and stop loops · `target` labels, URL,
-//!   health · `schedule` hash offsets · `scrape_loop` one target's clockwork · `fetch` request to bytes · `parse` bytes to
-//!   entries · `layout` text to column, what vanished · `report` `up` and its like · `metadata` HELP and TYPE.
+//!   health · `schedule` hash offsets · `scrape_loop` one target's clockwork · `fetch` request to bytes · `negotiate` what
+//!   is asked for and how the answer is read · `media_type` a Content-Type · `parse` bytes to entries, a file per format ·
+//!   `layout` entry to column, what vanished · `report` `up` and its like · `metadata` HELP, TYPE and UNIT.
 //! - **Tests**: at the foot of each file; `tests/` reads upstream's data.
 
 mod columns;
@@ -16,8 +17,10 @@ mod fetch;
 mod labelling;
 mod layout;
 mod manager;
+mod media_type;
 mod metadata;
 mod metrics;
+mod negotiate;
 pub mod parse;
 mod pool;
 mod report;

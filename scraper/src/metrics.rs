@@ -11,6 +11,7 @@ pub(crate) struct Metrics {
     pub(crate) duplicate: IntCounter,
     pub(crate) out_of_order: IntCounter,
     pub(crate) out_of_bounds: IntCounter,
+    pub(crate) native_histograms: IntCounter,
     pub(crate) store_failures: IntCounter,
     pub(crate) pool_targets: IntGaugeVec,
     pub(crate) duration: Histogram,
@@ -58,6 +59,10 @@ impl Metrics {
             out_of_bounds: counter(
                 "prometheus_target_scrapes_sample_out_of_bounds_total",
                 &format!("{rejected} their time is too far ahead or before the retention."),
+            )?,
+            native_histograms: counter(
+                "weft_scrape_native_histograms_left_out_total",
+                "Native histograms exposed by targets whose buckets were left out: only their classic series are stored.",
             )?,
             store_failures: counter(
                 "weft_scrapes_not_stored_total",

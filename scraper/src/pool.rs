@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::labelling::SeriesRules;
 use crate::layout::{SampleRules, TargetLayout};
+use crate::negotiate;
 use crate::scrape_loop::{JobSettings, Mode, ScrapeLoop, Shared, TargetStatus};
 use crate::target::{Populated, Target, populate};
 
@@ -238,6 +239,7 @@ fn settings(config: &ScrapeConfig, user_agent: &str) -> JobSettings {
             sample_limit: count(config.limits.samples),
         },
         body_size_limit: Some(count(config.limits.body_size_bytes)).filter(|limit| *limit > 0),
+        accept: negotiate::accept(&config.scrape_protocols, &config.name_escaping),
         fallback: config.fallback_scrape_protocol,
         compression: config.enable_compression,
         extra_metrics: config.extra_scrape_metrics,

@@ -13,17 +13,16 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use url::Url;
 
-use crate::fetch::{BodyBudget, BodyShare, FetchError, check_content_type, fetch};
+use crate::fetch::{BodyBudget, BodyShare, FetchError, fetch};
 use crate::layout::{ContentError, Counts, SampleRules, TargetLayout};
 use crate::metadata::MetadataCache;
 use crate::metrics::Metrics;
+use crate::negotiate;
 use crate::parse::Format;
 use crate::report::{Extra, Report, number};
 use crate::schedule::{aligned_ms, until_next_ns};
 use crate::target::Target;
 
-/// The formats that are read, best first.
-const ACCEPTED: &str = "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
 /// Body buffers larger than this are not kept for the next scrape.
 const BUFFER_KEPT_BYTES: usize = 8 << 20;
 /// Body buffers kept, at most.
@@ -59,6 +58,8 @@ pub(crate) struct Shared {
 pub(crate) struct JobSettings {
     pub(crate) rules: SampleRules,
     pub(crate) body_size_limit: Option<usize>,
+    /// The `Accept` header.
+    pub(crate) accept: String,
     pub(crate) fallback: Option<ScrapeProtocol>,
     pub(crate) compression: bool,
     pub(crate) extra_metrics: bool,
@@ -170,19 +171,19 @@ impl ScrapeLoop {
         self.settle(began_ms, began.elapsed(), outcome);
     }
 
-    async fn fetch(&self, buffer: &mut Vec<u8>) -> Result<BodyShare, FetchError> {
+    async fn fetch(&self, buffer: &mut Vec<u8>) -> Result<Fetched, FetchError> {
         let refused = self.job.refused.read().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(reason) = refused.as_ref().or(self.job.client.as_ref().err()) {
-            return Err(FetchError::Refused(reason.clone()));
+        if let Some(reason) = refused {
+            return Err(FetchError::Refused(reason));
         }
-        let Ok(client) = &self.job.client else { return Ok(BodyShare::default()) };
+        let client = self.job.client.as_ref().map_err(|reason| FetchError::Refused(reason.clone()))?;
         let url = &self.target.url;
         let parsed = Url::parse(url).map_err(|error| FetchError::Refused(format!("{url:?} is not a URL: {error}")))?;
         let wait = Duration::from_millis(self.target.timeout_ms.unsigned_abs());
         let encoding = if self.job.compression { "gzip" } else { "identity" };
         let request = client
             .request(Method::GET, &parsed)?
-            .header(ACCEPT, ACCEPTED)
+            .header(ACCEPT, &self.job.accept)
             .header(ACCEPT_ENCODING, encoding)
             .header("X-Prometheus-Scrape-Timeout-Seconds", seconds(self.target.timeout_ms).to_string());
         let body = timeout(wait, fetch(request, url, self.job.body_size_limit, (buffer, &self.shared.budget))).await;
@@ -190,7 +191,10 @@ impl ScrapeLoop {
             url: url.clone(),
             timeout: format_duration_ms(self.target.timeout_ms),
         })??;
-        check_content_type(&content_type, self.job.fallback, buffer).map(|()| share)
+        // What is empty is empty in every format.
+        let format =
+            if buffer.is_empty() { Ok(Format::Text) } else { negotiate::format(&content_type, self.job.fallback) };
+        Ok(Fetched { format: format?, _share: share })
     }
 
     async fn mark_ended(&mut self, tick_ms: i64) {
@@ -224,6 +228,7 @@ impl ScrapeLoop {
         metrics.duplicate.inc_by(outcome.counts.duplicate as u64 + u64::from(outcome.committed.duplicate));
         metrics.out_of_bounds.inc_by(outcome.counts.out_of_bounds as u64 + u64::from(outcome.committed.too_old));
         metrics.out_of_order.inc_by(u64::from(outcome.committed.out_of_order));
+        metrics.native_histograms.inc_by(outcome.counts.native_histograms as u64);
         metrics.store_failures.inc_by(u64::from(outcome.not_stored));
         match outcome.limit {
             Some(Limit::Samples) => metrics.exceeded_sample_limit.inc(),
@@ -253,13 +258,19 @@ impl ScrapeLoop {
     }
 }
 
+/// What there is to know of a body that is in the buffer.
+struct Fetched {
+    format: Format,
+    /// Of the budget, held until the body is read.
+    _share: BodyShare,
+}
+
 /// The synchronous part of one scrape.
 struct Work {
     layout: TargetLayout,
     job: Arc<JobSettings>,
     appender: Arc<dyn Appender>,
-    /// The body's share of the budget, held until it is read.
-    fetched: Result<BodyShare, FetchError>,
+    fetched: Result<Fetched, FetchError>,
     buffer: Vec<u8>,
     ts_ms: i64,
     began: Instant,
@@ -299,10 +310,14 @@ impl Work {
                     body_bytes = -1.0;
                 }
             }
-            Ok(_) => {
+            Ok(fetched) => {
                 body_bytes = number(self.buffer.len());
-                let (counts, result) =
-                    self.layout.read((Format::Text, &self.buffer), &self.job.rules, self.ts_ms, self.appender.as_ref());
+                let (counts, result) = self.layout.read(
+                    (fetched.format, &self.buffer),
+                    &self.job.rules,
+                    self.ts_ms,
+                    self.appender.as_ref(),
+                );
                 outcome.counts = counts;
                 if let Err(error) = result {
                     outcome.error = chain(&error);

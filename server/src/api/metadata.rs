@@ -81,11 +81,16 @@ fn entry(out: &mut String, metadata: &Metadata, order: EntryOrder) {
     out.push_str("{\"type\":");
     format::string(out, metadata.kind.as_str());
     if matches!(order, EntryOrder::Unit) {
-        out.push_str(",\"unit\":\"\"");
+        out.push_str(",\"unit\":");
+        format::string(out, &metadata.unit);
     }
     out.push_str(",\"help\":");
     format::string(out, &metadata.help);
-    out.push_str(if matches!(order, EntryOrder::Help) { ",\"unit\":\"\"}" } else { "}" });
+    if matches!(order, EntryOrder::Help) {
+        out.push_str(",\"unit\":");
+        format::string(out, &metadata.unit);
+    }
+    out.push('}');
 }
 
 /// A negative number means no limit.
