@@ -47,7 +47,7 @@ fn entries(format: Format, body: &[u8]) -> Result<Vec<Value>, String> {
                 let mut entry = json!({"kind": "series", "labels": sorted(sample.series.labels()?),
                     "value": model::float::format_g(point.value)});
                 if let scraper::parse::Series::Text { text, .. } = sample.series {
-                    entry["series"] = json!(String::from_utf8_lossy(text));
+                    entry["series"] = json!(text);
                 }
                 if let Some(ts) = point.ts_ms {
                     entry["timestamp_ms"] = json!(ts);

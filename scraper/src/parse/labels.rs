@@ -1,21 +1,22 @@
 //! The text of one series taken apart: names, labels, quotes.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use memchr::{memchr, memchr2};
 
-/// One item between the braces, as written.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct RawLabel<'a> {
+/// One item between the braces, by where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct RawLabel {
     /// A quoted string that stands alone is the metric name.
     pub(super) is_name: bool,
     /// The name, without quotes but still escaped.
-    pub(super) name: &'a [u8],
+    pub(super) name: Range<usize>,
     /// The value, without quotes but still escaped; empty for a metric name.
-    pub(super) value: &'a [u8],
+    pub(super) value: Range<usize>,
 }
 
-impl RawLabel<'_> {
+impl RawLabel {
     /// Of the names of one series only the first is right.
     pub(super) fn named_once(&self, named: &mut bool) -> Result<(), &'static str> {
         let repeated = self.is_name && *named;
@@ -26,9 +27,9 @@ impl RawLabel<'_> {
 
 /// Walks what stands behind an opening brace, calls `on_label` for each item, and returns the length up to and with the
 /// closing brace; or where it goes wrong and why.
-pub(super) fn walk_labels<'a>(
-    text: &'a [u8],
-    on_label: &mut dyn FnMut(RawLabel<'a>) -> Result<(), &'static str>,
+pub(super) fn walk_labels(
+    text: &[u8],
+    mut on_label: impl FnMut(RawLabel) -> Result<(), &'static str>,
 ) -> Result<usize, (usize, &'static str)> {
     let tail = |at: usize| text.get(at..).unwrap_or_default();
     let mut at = 0;
@@ -40,11 +41,11 @@ pub(super) fn walk_labels<'a>(
         let (name, length, quoted) = match tail(at).first() {
             Some(b'"') => {
                 let n = quoted_len(tail(at)).ok_or((at, "quoted name without an end"))?;
-                (text.get(at + 1..at + n - 1).unwrap_or_default(), n, true)
+                (at + 1..at + n - 1, n, true)
             }
             _ => {
                 let n = name_len(tail(at), false);
-                (text.get(at..at + n).unwrap_or_default(), n, false)
+                (at..at + n, n, false)
             }
         };
         if length == 0 {
@@ -54,7 +55,7 @@ pub(super) fn walk_labels<'a>(
         at += length;
         at += blanks(tail(at));
         let is_name = quoted && matches!(tail(at).first(), Some(b',' | b'}'));
-        let mut value: &[u8] = &[];
+        let mut value = 0..0;
         if !is_name {
             if tail(at).first() != Some(&b'=') {
                 return Err((at, "expected an equal sign"));
@@ -62,10 +63,7 @@ pub(super) fn walk_labels<'a>(
             at += 1;
             at += blanks(tail(at));
             let n = quoted_len(tail(at)).ok_or((at, "expected a label value in double quotes"))?;
-            value = text.get(at + 1..at + n - 1).unwrap_or_default();
-            if std::str::from_utf8(value).is_err() {
-                return Err((at, "label value is not valid UTF-8"));
-            }
+            value = at + 1..at + n - 1;
             at += n;
         }
         on_label(RawLabel { is_name, name, value }).map_err(|why| (name_at, why))?;
@@ -90,10 +88,10 @@ pub(super) enum Quoted {
 
 /// The same in OpenMetrics: no blanks, one comma between labels, one more allowed behind the last. `place` is
 /// [`Quoted::Label`] for the labels of a series and [`Quoted::Exemplar`] for those of an exemplar, which has no name.
-pub(super) fn walk_strict_labels<'a>(
-    text: &'a [u8],
+pub(super) fn walk_strict_labels(
+    text: &[u8],
     place: Quoted,
-    on_label: &mut dyn FnMut(RawLabel<'a>) -> Result<(), &'static str>,
+    mut on_label: impl FnMut(RawLabel) -> Result<(), &'static str>,
 ) -> Result<usize, (usize, &'static str)> {
     let tail = |at: usize| text.get(at..).unwrap_or_default();
     let value_place = if place == Quoted::Label { Quoted::Value } else { place };
@@ -109,19 +107,16 @@ pub(super) fn walk_strict_labels<'a>(
             return Err((at, "expected a label name"));
         }
         let rim = usize::from(quoted);
-        let name = text.get(name_at + rim..at - rim).unwrap_or_default();
+        let name = name_at + rim..at - rim;
         let is_name = quoted && matches!(tail(at).first(), Some(b',' | b'}'));
-        let mut value: &[u8] = &[];
+        let mut value = 0..0;
         if is_name && place == Quoted::Exemplar || !is_name && tail(at).first() != Some(&b'=') {
             return Err((at, "expected an equal sign"));
         }
         if !is_name {
             let n = strict_quoted_len(tail(at + 1), value_place)
                 .ok_or((at + 1, "expected a label value in double quotes"))?;
-            value = text.get(at + 2..at + n).unwrap_or_default();
-            if std::str::from_utf8(value).is_err() {
-                return Err((at + 1, "label value is not valid UTF-8"));
-            }
+            value = at + 2..at + n;
             at += 1 + n;
         }
         on_label(RawLabel { is_name, name, value }).map_err(|why| (name_at, why))?;

@@ -49,12 +49,14 @@ impl<'a> Lines<'a> {
         whole
     }
 
-    /// Moves past a series that was read, up to `next`.
-    pub(super) fn pass_series(&mut self, series: &'a [u8], next: usize) -> Result<(), ParseError> {
+    /// Moves past a series that was read, up to `next`; the series ends at `end`.
+    pub(super) fn pass_series(&mut self, end: usize, next: usize) -> Result<&'a str, ParseError> {
+        let series = self.slice(self.pos, end);
         self.within_limit("series", series)?;
+        let text = std::str::from_utf8(series).map_err(|_| self.fail("series is not valid UTF-8"))?;
         self.last = (series, What::Series);
         self.pos = next;
-        Ok(())
+        Ok(text)
     }
 
     /// Moves past a comment that was read, its end of line included.

@@ -54,8 +54,8 @@ impl<'a> OpenMetricsParser<'a> {
         }
         if braces {
             let mut named = name > 0;
-            let mut on_label = |label: RawLabel<'_>| label.named_once(&mut named);
-            let length = walk_strict_labels(self.lines.tail(end + 1), Quoted::Label, &mut on_label)
+            let on_label = |label: RawLabel| label.named_once(&mut named);
+            let length = walk_strict_labels(self.lines.tail(end + 1), Quoted::Label, on_label)
                 .map_err(|(at, why)| self.lines.fail_at(end + 1 + at, why))?;
             end += 1 + length;
             if !named {
@@ -63,8 +63,7 @@ impl<'a> OpenMetricsParser<'a> {
             }
         }
         let (point, next) = self.point(end).map_err(|(at, why)| self.lines.fail_at(at, why))?;
-        let text = self.lines.slice(start, end);
-        self.lines.pass_series(text, next)?;
+        let text = self.lines.pass_series(end, next)?;
         Ok(Entry::Series(Sample { series: Series::Text { text, kind: self.lines.kind }, point }))
     }
 
@@ -92,9 +91,9 @@ impl<'a> OpenMetricsParser<'a> {
 
     /// An exemplar, from behind its opening brace.
     fn exemplar(&self, start: usize) -> Result<(Exemplar<'a>, usize), Fault> {
-        let length = walk_strict_labels(self.lines.tail(start), Quoted::Exemplar, &mut |_| Ok(()))
+        let length = walk_strict_labels(self.lines.tail(start), Quoted::Exemplar, |_| Ok(()))
             .map_err(|(at, why)| (start + at, why))?;
-        let labels = self.lines.slice(start, start + length);
+        let labels = utf8(self.lines.slice(start, start + length)).ok_or((start, "label value is not valid UTF-8"))?;
         let (value, mut at) =
             self.number(start + length, "expected a value after the exemplar's labels", parse_value)?;
         let mut ts_ms = None;

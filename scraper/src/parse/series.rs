@@ -1,7 +1,9 @@
 //! Series and exemplars taken apart into label pairs: what only a series that was not in the last scrape needs.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
+use memchr::memchr;
 use model::float::format_g;
 use model::labels::METRIC_NAME;
 
@@ -19,7 +21,7 @@ pub enum Series<'a> {
     /// In a text format.
     Text {
         /// Name and labels as written, without blanks after them.
-        text: &'a [u8],
+        text: &'a str,
         /// The type that the last `# TYPE` line gave.
         kind: MetricKind,
     },
@@ -47,7 +49,7 @@ pub struct Exemplar<'a> {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum ExemplarLabels<'a> {
     /// What stands behind the opening brace, the closing one included.
-    Text(&'a [u8]),
+    Text(&'a str),
     /// The label fields.
     Protobuf(&'a [u8]),
 }
@@ -57,7 +59,7 @@ impl<'a> Series<'a> {
     /// `le` of histograms and `quantile` of summaries are brought into one spelling (`1` becomes `1.0`).
     ///
     /// # Errors
-    /// Which label is not UTF-8, or has no name.
+    /// Which label is not UTF-8 or has no name; in the text formats there is none.
     pub fn labels(&self) -> Result<LabelPairs<'a>, String> {
         match *self {
             Self::Text { text, kind } => text_labels(text, kind),
@@ -67,7 +69,7 @@ impl<'a> Series<'a> {
 }
 
 impl<'a> Exemplar<'a> {
-    pub(super) fn text(labels: &'a [u8], value: f64, ts_ms: Option<i64>) -> Self {
+    pub(super) fn text(labels: &'a str, value: f64, ts_ms: Option<i64>) -> Self {
         Self { labels: ExemplarLabels::Text(labels), value, ts_ms }
     }
 
@@ -89,17 +91,16 @@ impl<'a> Exemplar<'a> {
     }
 }
 
-fn text_labels(text: &[u8], kind: MetricKind) -> Result<LabelPairs<'_>, String> {
+fn text_labels(text: &str, kind: MetricKind) -> Result<LabelPairs<'_>, String> {
     // Leading blanks are part of the name, as upstream has it.
-    let lead = blanks(text);
-    let name = name_len(text.get(lead..).unwrap_or_default(), true);
-    let (name, rest) = text.split_at_checked(if name == 0 { 0 } else { lead + name }).unwrap_or((text, &[]));
+    let lead = blanks(text.as_bytes());
+    let name = name_len(text.as_bytes().get(lead..).unwrap_or_default(), true);
+    let (name, rest) = text.split_at_checked(if name == 0 { 0 } else { lead + name }).unwrap_or((text, ""));
     let mut pairs = LabelPairs::with_capacity(8);
     if !name.is_empty() {
-        pairs.push(pair(METRIC_NAME.as_bytes(), name)?);
+        pairs.push((Cow::Borrowed(METRIC_NAME), Cow::Borrowed(name)));
     }
-    let gap = blanks(rest);
-    if let Some(inside) = rest.get(gap + 1..) {
+    if let Some(inside) = rest.get(blanks(rest.as_bytes()) + 1..) {
         push_inside(&mut pairs, inside, kind)?;
     }
     if let Some(at) = pairs.iter().position(|(name, _)| name == METRIC_NAME) {
@@ -109,29 +110,23 @@ fn text_labels(text: &[u8], kind: MetricKind) -> Result<LabelPairs<'_>, String> 
 }
 
 /// What stands behind an opening brace.
-fn push_inside<'a>(pairs: &mut LabelPairs<'a>, inside: &'a [u8], kind: MetricKind) -> Result<(), String> {
-    let mut fault = None;
-    let mut on_label = |label: RawLabel<'a>| {
-        let read = if label.is_name { pair(METRIC_NAME.as_bytes(), label.name) } else { pair(label.name, label.value) };
-        match read {
-            Ok((name, value)) => {
-                let value = normalised(&name, value, kind);
-                pairs.push((name, value));
-            }
-            Err(why) => fault = Some(why),
-        }
+fn push_inside<'a>(pairs: &mut LabelPairs<'a>, inside: &'a str, kind: MetricKind) -> Result<(), String> {
+    let escapes = memchr(b'\\', inside.as_bytes()).is_some();
+    let piece = |range: Range<usize>| {
+        let text = inside.get(range).unwrap_or_default();
+        if escapes { unescape(text) } else { Cow::Borrowed(text) }
+    };
+    let on_label = |label: RawLabel| {
+        let name = piece(label.name);
+        pairs.push(if label.is_name {
+            (Cow::Borrowed(METRIC_NAME), name)
+        } else {
+            let value = normalised(&name, piece(label.value), kind);
+            (name, value)
+        });
         Ok(())
     };
-    walk_labels(inside, &mut on_label).map_err(|(_, why)| why.to_owned())?;
-    fault.map_or(Ok(()), Err)
-}
-
-fn pair<'a>(name: &'a [u8], value: &'a [u8]) -> Result<(Cow<'a, str>, Cow<'a, str>), String> {
-    match (std::str::from_utf8(name), std::str::from_utf8(value)) {
-        (Ok(name), Ok(value)) => Ok((unescape(name), unescape(value))),
-        (Ok(name), Err(_)) => Err(format!("value of label {name:?} is not valid UTF-8")),
-        (Err(_), _) => Err(format!("label name {:?} is not valid UTF-8", String::from_utf8_lossy(name))),
-    }
+    walk_labels(inside.as_bytes(), on_label).map_err(|(_, why)| why.to_owned()).map(|_| ())
 }
 
 fn normalised<'a>(name: &str, value: Cow<'a, str>, kind: MetricKind) -> Cow<'a, str> {

@@ -74,8 +74,8 @@ impl<'a> TextParser<'a> {
         let inside = end + blanks(self.lines.tail(end)) + 1;
         if self.lines.byte(inside - 1) == Some(b'{') {
             let mut named = name > 0;
-            let mut on_label = |label: RawLabel<'_>| label.named_once(&mut named);
-            let length = walk_labels(self.lines.tail(inside), &mut on_label)
+            let on_label = |label: RawLabel| label.named_once(&mut named);
+            let length = walk_labels(self.lines.tail(inside), on_label)
                 .map_err(|(at, why)| self.lines.fail_at(inside + at, why))?;
             end = inside + length;
             if !named {
@@ -83,8 +83,7 @@ impl<'a> TextParser<'a> {
             }
         }
         let (point, next) = self.point(end).map_err(|(at, why)| self.lines.fail_at(at, why))?;
-        let text = self.lines.slice(start, end);
-        self.lines.pass_series(text, next)?;
+        let text = self.lines.pass_series(end, next)?;
         Ok(Entry::Series(Sample { series: Series::Text { text, kind: self.lines.kind }, point }))
     }
 

@@ -25,31 +25,29 @@ pub(super) struct Metric<'a> {
     pub(super) base: u64,
     pub(super) ts_ms: Option<i64>,
     pub(super) start_ms: Option<i64>,
-    parts: Parts<'a>,
+    step: Step,
+    /// Summary or histogram: the others have one number.
+    histogram: bool,
+    /// The number or the sum, and how many were observed.
+    sum: f64,
+    count: f64,
+    exemplar: Option<Exemplar<'a>>,
+    /// For its buckets or quantiles.
+    several: Fields<'a>,
+    /// Has it native buckets?
+    pub(super) native: bool,
 }
 
-/// The series of a metric that are still to come.
-#[derive(Debug, Default)]
-enum Parts<'a> {
+/// Which of the series of a metric comes next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Step {
     #[default]
     None,
-    Whole(f64, Option<Exemplar<'a>>),
-    Count(Several<'a>),
-    Sum(Several<'a>),
+    Whole,
+    Count,
+    Sum,
     /// Buckets or quantiles.
-    Rest(Several<'a>),
-}
-
-/// What a summary or a histogram holds.
-#[derive(Clone, Copy, Debug, Default)]
-struct Several<'a> {
-    histogram: bool,
-    count: f64,
-    sum: f64,
-    start_ms: Option<i64>,
-    native: bool,
-    /// The message, for its buckets or quantiles.
-    fields: Fields<'a>,
+    Rest,
 }
 
 impl<'a> Family<'a> {
@@ -87,9 +85,8 @@ impl<'a> Family<'a> {
 }
 
 impl<'a> Metric<'a> {
-    /// The metric, and whether it has native buckets.
-    pub(super) fn read(message: &'a [u8], family: &Family<'a>) -> Result<(Self, bool), Broken> {
-        let mut metric = Self::default();
+    /// Takes the place of the metric before it.
+    pub(super) fn read(&mut self, message: &'a [u8], family: &Family<'a>) -> Result<(), Broken> {
         let mut body: &[u8] = &[];
         let (mut first, mut last) = (usize::MAX, 0);
         let wanted = match family.kind {
@@ -99,6 +96,7 @@ impl<'a> Metric<'a> {
             MetricKind::Histogram | MetricKind::GaugeHistogram => 7,
             _ => 5,
         };
+        (self.ts_ms, self.start_ms) = (None, None);
         let mut fields = Fields::new(message);
         loop {
             let start = fields.at();
@@ -110,93 +108,106 @@ impl<'a> Metric<'a> {
                     last = fields.at();
                 }
                 // Zero cannot be told from no time at all.
-                6 => metric.ts_ms = Some(value.varint()?.cast_signed()).filter(|ms| *ms != 0),
+                6 => self.ts_ms = Some(value.varint()?.cast_signed()).filter(|ms| *ms != 0),
                 _ if number == wanted => body = value.bytes()?,
                 _ => {}
             }
         }
-        metric.labels = message.get(first..last).unwrap_or_default();
-        metric.base = xxh3_64_with_seed(metric.labels, family.seed);
-        let mut native = false;
-        metric.parts = match wanted {
-            4 | 7 => {
-                let several = Several::read(body, wanted == 7)?;
-                (metric.start_ms, native) = (several.start_ms, several.native);
-                Parts::Count(several)
+        self.labels = message.get(first..last).unwrap_or_default();
+        self.base = xxh3_64_with_seed(self.labels, family.seed);
+        (self.sum, self.count, self.exemplar, self.native) = (0.0, 0.0, None, false);
+        self.histogram = wanted == 7;
+        match wanted {
+            4 | 7 => self.read_several(body),
+            _ => self.read_number(body),
+        }
+    }
+
+    /// A counter, a gauge or an untyped value.
+    fn read_number(&mut self, message: &'a [u8]) -> Result<(), Broken> {
+        self.step = Step::Whole;
+        let mut fields = Fields::new(message);
+        while let Some((field, value)) = fields.next()? {
+            match field {
+                1 => self.sum = value.double()?,
+                2 => self.exemplar = Some(read_exemplar(value.bytes()?)?),
+                3 => self.start_ms = Some(timestamp_ms(value.bytes()?)?),
+                _ => {}
             }
-            _ => {
-                let (value, exemplar, start_ms) = number(body)?;
-                metric.start_ms = start_ms;
-                Parts::Whole(value, exemplar)
+        }
+        Ok(())
+    }
+
+    fn read_several(&mut self, message: &'a [u8]) -> Result<(), Broken> {
+        self.step = Step::Count;
+        self.several = Fields::new(message);
+        let histogram = self.histogram;
+        let mut count_float = 0.0;
+        let mut fields = self.several;
+        while let Some((number, value)) = fields.next()? {
+            match number {
+                1 => self.count = count(value.varint()?),
+                2 => self.sum = value.double()?,
+                4 if !histogram => self.start_ms = Some(timestamp_ms(value.bytes()?)?),
+                4 => count_float = value.double()?,
+                15 if histogram => self.start_ms = Some(timestamp_ms(value.bytes()?)?),
+                // Spans, a zero bucket's width or its count.
+                6 if histogram => self.native |= value.double()? > 0.0,
+                7 if histogram => self.native |= value.varint()? > 0,
+                9 | 12 => self.native |= histogram,
+                _ => {}
             }
-        };
-        Ok((metric, native))
+        }
+        if count_float != 0.0 {
+            self.count = count_float;
+        }
+        Ok(())
     }
 
     /// The next series of the metric: the count, the sum, then what there are of buckets or quantiles.
     #[inline]
     pub(super) fn next_part(&mut self) -> Result<Option<(Part, Point<'a>)>, Broken> {
         let mut exemplar = None;
-        let (part, value) = match std::mem::take(&mut self.parts) {
-            Parts::None => return Ok(None),
-            Parts::Whole(value, its_exemplar) => {
-                exemplar = its_exemplar;
-                (Part::Whole, value)
+        let (part, value) = match self.step {
+            Step::None => return Ok(None),
+            Step::Whole => {
+                self.step = Step::None;
+                exemplar = self.exemplar;
+                (Part::Whole, self.sum)
             }
-            Parts::Count(several) => {
-                self.parts = Parts::Sum(several);
-                (Part::Count, several.count)
+            Step::Count => {
+                self.step = Step::Sum;
+                (Part::Count, self.count)
             }
-            Parts::Sum(several) => {
-                self.parts = Parts::Rest(several);
-                (Part::Sum, several.sum)
+            Step::Sum => {
+                self.step = Step::Rest;
+                (Part::Sum, self.sum)
             }
-            Parts::Rest(mut several) => match several.next_bound()? {
+            Step::Rest => match self.next_bound()? {
                 Some((bound, value, its_exemplar)) => {
                     // What follows the last bucket is not read.
-                    if !several.histogram || bound != f64::INFINITY {
-                        self.parts = Parts::Rest(several);
+                    if self.histogram && bound == f64::INFINITY {
+                        self.step = Step::None;
                     }
                     exemplar = its_exemplar;
-                    (if several.histogram { Part::Bucket(bound) } else { Part::Quantile(bound) }, value)
+                    (if self.histogram { Part::Bucket(bound) } else { Part::Quantile(bound) }, value)
                 }
-                None if several.histogram => (Part::Bucket(f64::INFINITY), several.count),
-                None => return Ok(None),
+                None => {
+                    self.step = Step::None;
+                    if !self.histogram {
+                        return Ok(None);
+                    }
+                    (Part::Bucket(f64::INFINITY), self.count)
+                }
             },
         };
         Ok(Some((part, Point { value, ts_ms: self.ts_ms, start_ms: self.start_ms, exemplar })))
-    }
-}
-
-impl<'a> Several<'a> {
-    fn read(message: &'a [u8], histogram: bool) -> Result<Self, Broken> {
-        let mut several = Self { histogram, fields: Fields::new(message), ..Self::default() };
-        let mut fields = several.fields;
-        let mut count_float = 0.0;
-        while let Some((number, value)) = fields.next()? {
-            match number {
-                1 => several.count = count(value.varint()?),
-                2 => several.sum = value.double()?,
-                4 if !histogram => several.start_ms = Some(timestamp_ms(value.bytes()?)?),
-                4 => count_float = value.double()?,
-                15 if histogram => several.start_ms = Some(timestamp_ms(value.bytes()?)?),
-                // Spans, a zero bucket's width or its count.
-                6 if histogram => several.native |= value.double()? > 0.0,
-                7 if histogram => several.native |= value.varint()? > 0,
-                9 | 12 => several.native |= histogram,
-                _ => {}
-            }
-        }
-        if count_float != 0.0 {
-            several.count = count_float;
-        }
-        Ok(several)
     }
 
     /// Upper bound and count of the next bucket, or the next quantile and its value.
     #[inline]
     fn next_bound(&mut self) -> Result<Option<(f64, f64, Option<Exemplar<'a>>)>, Broken> {
-        while let Some((number, value)) = self.fields.next()? {
+        while let Some((number, value)) = self.several.next()? {
             if number != 3 {
                 continue;
             }
@@ -216,21 +227,6 @@ impl<'a> Several<'a> {
         }
         Ok(None)
     }
-}
-
-/// A counter, a gauge or an untyped value.
-fn number(message: &[u8]) -> Result<(f64, Option<Exemplar<'_>>, Option<i64>), Broken> {
-    let (mut number, mut exemplar, mut start_ms) = (0.0, None, None);
-    let mut fields = Fields::new(message);
-    while let Some((field, value)) = fields.next()? {
-        match field {
-            1 => number = value.double()?,
-            2 => exemplar = Some(read_exemplar(value.bytes()?)?),
-            3 => start_ms = Some(timestamp_ms(value.bytes()?)?),
-            _ => {}
-        }
-    }
-    Ok((number, exemplar, start_ms))
 }
 
 fn read_exemplar(message: &[u8]) -> Result<Exemplar<'_>, Broken> {

@@ -78,19 +78,25 @@ impl<'a> ProtobufParser<'a> {
 
     #[inline]
     pub(super) fn recognise(&mut self, mark: &Mark) -> Option<Recognised<'a>> {
-        let ahead = self.look_ahead().ok()??;
-        if ahead.key != mark.key {
-            return None;
+        let ahead = self.look_ahead();
+        match ahead {
+            Ok(Some(Ahead { key, what })) if key == mark.key => Some(match what {
+                AheadWhat::Series(_, point) => Recognised::Series(point),
+                _ => Recognised::Comment,
+            }),
+            _ => {
+                self.ahead = Some(ahead);
+                None
+            }
         }
-        self.ahead = None;
-        Some(match ahead.what {
-            AheadWhat::Series(_, point) => Recognised::Series(point),
-            _ => Recognised::Comment,
-        })
     }
 
     pub(super) fn next_entry(&mut self) -> Result<Option<Entry<'a>>, ParseError> {
-        let Some(ahead) = self.look_ahead().map_err(|why| self.fail(why))? else { return Ok(None) };
+        let ahead = self.look_ahead();
+        let Ok(Some(ahead)) = ahead else {
+            self.ahead = Some(ahead);
+            return ahead.map(|_| None).map_err(|why| self.fail(why));
+        };
         let family = &self.family;
         let what = match ahead.what {
             AheadWhat::Series(..) => What::Series,
@@ -115,18 +121,13 @@ impl<'a> ProtobufParser<'a> {
             }
         };
         self.mark = Mark { key: ahead.key, len: 0, what };
-        self.ahead = None;
         Ok(Some(entry))
     }
 
+    /// What comes next, taken: who does not want it puts it back.
     #[inline]
     fn look_ahead(&mut self) -> Result<Option<Ahead<'a>>, Broken> {
-        if let Some(known) = self.ahead {
-            return known;
-        }
-        let ahead = self.read_ahead();
-        self.ahead = Some(ahead);
-        ahead
+        self.ahead.take().unwrap_or_else(|| self.read_ahead())
     }
 
     fn read_ahead(&mut self) -> Result<Option<Ahead<'a>>, Broken> {
@@ -171,13 +172,11 @@ impl<'a> ProtobufParser<'a> {
     fn next_metric(&mut self) -> Result<(), Broken> {
         while let Some((number, value)) = self.family.fields.next()? {
             if number == 4 {
-                let (metric, native) = Metric::read(value.bytes()?, &self.family)?;
-                self.metric = metric;
-                self.native_histograms += usize::from(native);
+                self.metric.read(value.bytes()?, &self.family)?;
+                self.native_histograms += usize::from(self.metric.native);
                 return Ok(());
             }
         }
-        self.metric = Metric::default();
         self.stage = Stage::Next;
         Ok(())
     }
