@@ -270,7 +270,7 @@ impl LabelsBuilder {
     }
 
     /// The pairs in byte order of their names.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
         self.pairs.iter().map(|(n, v)| (n.as_str(), v.as_str()))
     }
 

@@ -35,15 +35,33 @@ pub(crate) struct Series {
 
 /// The series that a line stands for; `None` when relabelling drops it; an error fails the whole scrape.
 pub(crate) fn series(exposed: &LabelPairs<'_>, source: &Labels, rules: &SeriesRules) -> Result<Option<Series>, String> {
+    if rules.relabel.is_empty()
+        && let Some(pairs) = apart(exposed, source)
+    {
+        check(pairs.iter().copied().chain(source.iter()), rules)?;
+        return Ok(Some(Series { metric: Labels::from_sorted(pairs), removed: Vec::new() }));
+    }
     let mut builder = join(exposed, source, rules.honor_labels)?;
     if !relabel(&mut builder, &rules.relabel).is_kept() {
         return Ok(None);
     }
-    check(&builder, rules)?;
+    check(builder.iter(), rules)?;
     let removed = source.iter().filter(|(name, _)| builder.get(name).is_empty()).map(|(name, _)| name.to_owned());
     let removed = removed.collect();
     builder.retain(|name, value| source.get(name) != Some(value));
     Ok(Some(Series { metric: builder.labels(), removed }))
+}
+
+/// The exposed labels in order, when they have nothing to do with the target's: no name is on both sides, none repeated.
+/// That is nearly always so, and then the metric's side is what was exposed.
+fn apart<'a>(exposed: &'a LabelPairs<'_>, source: &Labels) -> Option<Vec<(&'a str, &'a str)>> {
+    let mut pairs: Vec<(&str, &str)> = exposed.iter().map(|(name, value)| (name.as_ref(), value.as_ref())).collect();
+    pairs.sort_unstable_by_key(|(name, _)| *name);
+    let repeated = pairs.windows(2).any(|pair| pair[0].0 == pair[1].0);
+    let shared = source.iter().any(|(name, _)| pairs.iter().any(|(exposed, _)| *exposed == name));
+    // An empty value means that there is no such label.
+    pairs.retain(|(_, value)| !value.is_empty());
+    (!repeated && !shared).then_some(pairs)
 }
 
 /// Exposed and target labels together. Without `honor_labels` the target wins and the exposed label moves to
@@ -84,25 +102,28 @@ fn join(exposed: &LabelPairs<'_>, source: &Labels, honor_labels: bool) -> Result
     Ok(builder)
 }
 
-fn check(builder: &LabelsBuilder, rules: &SeriesRules) -> Result<(), String> {
-    let metric = builder.get(METRIC_NAME);
+fn check<'a>(labels: impl Iterator<Item = (&'a str, &'a str)> + Clone, rules: &SeriesRules) -> Result<(), String> {
+    let metric = labels.clone().find(|(name, _)| *name == METRIC_NAME).map_or("", |(_, value)| value);
     if metric.is_empty() {
         return Err("missing metric name (__name__ label)".to_owned());
     }
     if rules.legacy_names {
-        let bad_label = builder.iter().find(|(name, _)| !is_legacy_label_name(name));
-        if bad_label.is_some() || !is_legacy_metric_name(metric) {
-            return Err(format!("invalid metric name or label names: {}", builder.labels()));
+        let bad_label = labels.clone().any(|(name, _)| !is_legacy_label_name(name));
+        if bad_label || !is_legacy_metric_name(metric) {
+            return Err(format!("invalid metric name or label names: {}", Labels::from_pairs(labels)));
         }
     }
-    let count = builder.iter().count();
+    let count = labels.clone().count();
     if rules.label_limit > 0 && count > rules.label_limit {
         return Err(format!(
             "label_limit exceeded (metric: {metric:.50}, number of labels: {count}, limit: {})",
             rules.label_limit
         ));
     }
-    for (name, value) in builder.iter() {
+    if rules.label_name_length_limit == 0 && rules.label_value_length_limit == 0 {
+        return Ok(());
+    }
+    for (name, value) in labels {
         let limits = [
             ("label_name_length_limit", name.len(), rules.label_name_length_limit),
             ("label_value_length_limit", value.len(), rules.label_value_length_limit),
