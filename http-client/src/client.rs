@@ -75,6 +75,24 @@ impl HttpClient {
         Ok(request)
     }
 
+    /// Does a request for the URL go to its host, and over plain TCP?
+    pub(crate) fn is_direct(&self, url: &Url) -> bool {
+        let proxy = &self.config.proxy;
+        url.scheme() == "http" && proxy.proxy_url.is_none() && !proxy.proxy_from_environment
+    }
+
+    pub(crate) fn follows_redirects(&self) -> bool {
+        self.config.follow_redirects
+    }
+
+    pub(crate) fn config(&self) -> &HttpClientConfig {
+        &self.config
+    }
+
+    pub(crate) fn user_agent(&self) -> &str {
+        &self.user_agent
+    }
+
     /// The client for a URL, and the URL and `Host` to use with it.
     fn client(&self, url: &Url) -> Result<(reqwest::Client, Url, Option<HeaderValue>), Error> {
         let default = TlsConfig::default();

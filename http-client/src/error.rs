@@ -43,6 +43,12 @@ pub enum Error {
         /// Its name.
         name: String,
     },
+    /// The URL is none that can be asked for.
+    #[error("cannot ask for {url}: not a valid URL")]
+    Url {
+        /// The URL.
+        url: String,
+    },
     /// The proxy's URL or headers are not usable.
     #[error("cannot use proxy_url: {0}")]
     Proxy(#[source] reqwest::Error),

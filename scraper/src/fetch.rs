@@ -4,9 +4,10 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use flate2::write::MultiGzDecoder;
-use reqwest::RequestBuilder;
-use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName};
+use http_client::{Connection, GetError, HttpClient};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use url::Url;
 
 /// The most a body may hold, uncompressed, when the job sets no `body_size_limit`: a target that never stops sending
 /// must not take the server with it.
@@ -97,15 +98,18 @@ pub enum FetchError {
 /// Sends the request and reads the body into the buffer, which is cleared first. Returns the Content-Type, and the share of
 /// the budget that the body takes.
 pub(crate) async fn fetch(
-    request: RequestBuilder,
-    url: &str,
+    (client, connection): (&HttpClient, &mut Connection),
+    (url, headers): (&Url, &HeaderMap),
     limit: Option<usize>,
     (buffer, budget): (&mut Vec<u8>, &BodyBudget),
 ) -> Result<(String, BodyShare), FetchError> {
     buffer.clear();
     let mut share = BodyShare::default();
-    let failed = |error: reqwest::Error| FetchError::Request { url: url.to_owned(), cause: causes(&error) };
-    let mut response = request.send().await.map_err(failed)?;
+    let failed = |error: GetError| match error {
+        GetError::Client(error) => FetchError::Client(error),
+        GetError::Failed(cause) => FetchError::Request { url: url.to_string(), cause },
+    };
+    let mut response = client.get(connection, url, headers).await.map_err(failed)?;
     let status = response.status();
     if status.as_u16() != 200 {
         let reason = status.canonical_reason().unwrap_or_default();
@@ -136,24 +140,8 @@ pub(crate) async fn fetch(
     Ok((content_type, share))
 }
 
-fn header(headers: &HeaderMap, name: &reqwest::header::HeaderName) -> String {
+fn header(headers: &HeaderMap, name: &HeaderName) -> String {
     headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).unwrap_or_default()
-}
-
-/// The chain of causes without the URL, which stands in front already; outer texts that say nothing are left out.
-fn causes(error: &reqwest::Error) -> String {
-    let mut texts: Vec<String> = Vec::new();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        let text = cause.to_string();
-        if !matches!(text.as_str(), "client error (Connect)" | "client error (SendRequest)" | "error trying to connect")
-        {
-            texts.push(text);
-        }
-        source = cause.source();
-    }
-    texts.dedup();
-    if texts.is_empty() { error.to_string() } else { texts.join(": ") }
 }
 
 /// Takes bytes up to a limit. As upstream counts, a body of exactly the limit is already too large.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use config::ScrapeConfig;
-use http_client::HttpClient;
+use http_client::{Connection, HttpClient};
 use model::{Labels, NameValidation, TargetGroup};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -165,6 +165,7 @@ impl ScrapePool {
             shared: self.shared.clone(),
             status: Arc::clone(&status),
             layout: layout.unwrap_or_else(|| TargetLayout::new(target.public.clone())),
+            connection: Connection::default(),
             mode: receiver,
         };
         self.tasks.spawn(async move { (hash, scrape_loop.run().await) });

@@ -4,11 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use config::ScrapeProtocol;
-use http_client::HttpClient;
+use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue};
+use http_client::{Connection, HttpClient};
 use model::Appender;
 use model::duration::format_duration_ms;
-use reqwest::Method;
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use url::Url;
@@ -27,6 +26,8 @@ use crate::target::Target;
 const BUFFER_KEPT_BYTES: usize = 8 << 20;
 /// Body buffers kept, at most.
 const BUFFERS_KEPT: usize = 16;
+
+const TIMEOUT_SECONDS: HeaderName = HeaderName::from_static("x-prometheus-scrape-timeout-seconds");
 
 /// What a loop is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +92,7 @@ pub(crate) struct ScrapeLoop {
     pub(crate) shared: Shared,
     pub(crate) status: Arc<Mutex<TargetStatus>>,
     pub(crate) layout: TargetLayout,
+    pub(crate) connection: Connection,
     pub(crate) mode: watch::Receiver<Mode>,
 }
 
@@ -171,7 +173,7 @@ impl ScrapeLoop {
         self.settle(began_ms, began.elapsed(), outcome);
     }
 
-    async fn fetch(&self, buffer: &mut Vec<u8>) -> Result<Fetched, FetchError> {
+    async fn fetch(&mut self, buffer: &mut Vec<u8>) -> Result<Fetched, FetchError> {
         let refused = self.job.refused.read().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(reason) = refused {
             return Err(FetchError::Refused(reason));
@@ -181,12 +183,13 @@ impl ScrapeLoop {
         let parsed = Url::parse(url).map_err(|error| FetchError::Refused(format!("{url:?} is not a URL: {error}")))?;
         let wait = Duration::from_millis(self.target.timeout_ms.unsigned_abs());
         let encoding = if self.job.compression { "gzip" } else { "identity" };
-        let request = client
-            .request(Method::GET, &parsed)?
-            .header(ACCEPT, &self.job.accept)
-            .header(ACCEPT_ENCODING, encoding)
-            .header("X-Prometheus-Scrape-Timeout-Seconds", seconds(self.target.timeout_ms).to_string());
-        let body = timeout(wait, fetch(request, url, self.job.body_size_limit, (buffer, &self.shared.budget))).await;
+        let timeout_seconds = seconds(self.target.timeout_ms).to_string();
+        let texts =
+            [(ACCEPT, self.job.accept.as_str()), (ACCEPT_ENCODING, encoding), (TIMEOUT_SECONDS, &timeout_seconds)];
+        let headers: HeaderMap =
+            texts.into_iter().filter_map(|(name, text)| Some((name, HeaderValue::from_str(text).ok()?))).collect();
+        let (limit, room) = (self.job.body_size_limit, (&mut *buffer, &self.shared.budget));
+        let body = timeout(wait, fetch((client, &mut self.connection), (&parsed, &headers), limit, room)).await;
         let (content_type, share) = body.map_err(|_| FetchError::Timeout {
             url: url.clone(),
             timeout: format_duration_ms(self.target.timeout_ms),

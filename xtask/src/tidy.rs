@@ -27,7 +27,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("promql-parser", &["query"]),
     ("kube", &["discovery"]),
     ("k8s-openapi", &["discovery"]),
-    ("reqwest", &["http-client", "scraper"]),
+    ("reqwest", &["http-client"]),
+    ("hyper", &["http-client"]),
     ("axum", &["server"]),
     ("prometheus-parse", &["scraper", "benches"]),
 ];

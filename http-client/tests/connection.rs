@@ -1,0 +1,170 @@
+//! A target's own connection against real servers on the loopback interface.
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use config::{BasicAuth, HttpClientConfig, Secret};
+use http::HeaderMap;
+use http::header::{ACCEPT, HeaderValue};
+use http_client::{Connection, GetError, HttpClient};
+use url::Url;
+
+/// Answers every request for `/` + a name with what the script has under the name; says which connection it came over.
+/// Ends at a request for `/end`.
+struct Server {
+    addr: SocketAddr,
+    heads: mpsc::Receiver<(usize, Vec<String>)>,
+    thread: Option<JoinHandle<()>>,
+}
+
+const SCRIPT: &[(&str, &str)] = &[
+    ("/long", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: text/plain\r\n\r\nhello"),
+    ("/chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"),
+    ("/moved", "HTTP/1.1 302 Found\r\nLocation: /long\r\nContent-Length: 0\r\n\r\n"),
+    ("/cut", "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello"),
+    ("/last", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
+];
+
+impl Server {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let (sender, heads) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            for (n, stream) in listener.incoming().enumerate() {
+                if !serve(&stream.unwrap(), n, &sender) {
+                    return;
+                }
+            }
+        });
+        Self { addr, heads, thread: Some(thread) }
+    }
+
+    fn url(&self, path: &str) -> Url {
+        Url::parse(&format!("http://{}{path}", self.addr)).unwrap()
+    }
+
+    /// Of the latest request: the connection it came over, and its head.
+    fn head(&self) -> (usize, Vec<String>) {
+        self.heads.recv().unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let mut stream = TcpStream::connect(self.addr).unwrap();
+        stream.write_all(b"GET /end HTTP/1.1\r\n\r\n").unwrap();
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+/// Serves one connection; false at the end of all.
+fn serve(stream: &TcpStream, n: usize, heads: &mpsc::Sender<(usize, Vec<String>)>) -> bool {
+    let mut lines = BufReader::new(stream).lines();
+    loop {
+        let head: Vec<String> = lines.by_ref().map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+        let Some(path) = head.first().and_then(|line| line.split(' ').nth(1)) else { return true };
+        if path == "/end" {
+            return false;
+        }
+        let answer = SCRIPT.iter().find(|(name, _)| *name == path).unwrap().1;
+        let closes = ["/cut", "/last"].contains(&path);
+        heads.send((n, head)).unwrap();
+        let mut out = stream;
+        out.write_all(answer.as_bytes()).unwrap();
+        if closes {
+            return true;
+        }
+    }
+}
+
+fn client(config: &HttpClientConfig) -> HttpClient {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    HttpClient::new(config, "Weft/test").unwrap()
+}
+
+async fn get(client: &HttpClient, connection: &mut Connection, url: &Url) -> Result<(u16, String), GetError> {
+    let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("text/plain"))]);
+    let mut response = client.get(connection, url, &headers).await?;
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        body.extend_from_slice(&chunk);
+    }
+    assert_eq!(response.chunk().await?, None, "the end stays the end");
+    Ok((response.status().as_u16(), String::from_utf8(body).unwrap()))
+}
+
+#[tokio::test]
+async fn requests_go_over_one_connection_and_carry_everything() {
+    let server = Server::start();
+    let basic_auth = BasicAuth { username: "u".into(), password: Some(Secret::new("p")), ..BasicAuth::default() };
+    let client = client(&HttpClientConfig { basic_auth: Some(basic_auth), ..HttpClientConfig::default() });
+    let mut connection = Connection::default();
+    for path in ["/long", "/chunked", "/long"] {
+        let expected = if path == "/long" { "hello" } else { "abcde" };
+        assert_eq!(get(&client, &mut connection, &server.url(path)).await.unwrap(), (200, expected.to_owned()));
+        let (n, head) = server.head();
+        assert_eq!(n, 0);
+        let host = format!("host: {}", server.addr);
+        for line in [host.as_str(), "user-agent: Weft/test", "accept: text/plain", "authorization: Basic dTpw"] {
+            assert!(head.iter().any(|got| got == line), "{line} in {head:?}");
+        }
+    }
+    drop(connection);
+}
+
+#[tokio::test]
+async fn a_connection_that_was_closed_is_made_again() {
+    let server = Server::start();
+    let (client, mut connection) = (client(&HttpClientConfig::default()), Connection::default());
+    for n in 0..3 {
+        assert_eq!(get(&client, &mut connection, &server.url("/last")).await.unwrap().1, "ok");
+        assert_eq!(server.head().0, n);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_an_error_and_the_next_one_is_not() {
+    let server = Server::start();
+    let (client, mut connection) = (client(&HttpClientConfig::default()), Connection::default());
+    let cut = get(&client, &mut connection, &server.url("/cut")).await.unwrap_err().to_string();
+    assert!(cut.contains("end of file before message length reached"), "{cut}");
+    assert_eq!(get(&client, &mut connection, &server.url("/long")).await.unwrap().1, "hello");
+    assert_eq!((server.head().0, server.head().0), (0, 1));
+    drop(connection);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_read_to_its_end_closes_the_connection() {
+    let server = Server::start();
+    let (client, mut connection) = (client(&HttpClientConfig::default()), Connection::default());
+    let response = client.get(&mut connection, &server.url("/long"), &HeaderMap::new()).await.unwrap();
+    assert_eq!(response.status(), 200);
+    drop(response);
+    assert_eq!(get(&client, &mut connection, &server.url("/long")).await.unwrap().1, "hello");
+    assert_eq!((server.head().0, server.head().0), (0, 1));
+    drop(connection);
+}
+
+#[tokio::test]
+async fn redirects_are_followed_unless_told_otherwise() {
+    let server = Server::start();
+    let mut connection = Connection::default();
+    let stays = client(&HttpClientConfig { follow_redirects: false, ..HttpClientConfig::default() });
+    assert_eq!(get(&stays, &mut connection, &server.url("/moved")).await.unwrap().0, 302);
+    let follows = client(&HttpClientConfig::default());
+    assert_eq!(get(&follows, &mut connection, &server.url("/moved")).await.unwrap(), (200, "hello".to_owned()));
+    drop((connection, follows));
+}
+
+#[tokio::test]
+async fn nobody_there_is_said_without_the_url() {
+    let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let client = client(&HttpClientConfig::default());
+    let url = Url::parse(&format!("http://{addr}/metrics")).unwrap();
+    let error = get(&client, &mut Connection::default(), &url).await.unwrap_err().to_string();
+    assert!(error.contains("Connection refused") && !error.contains("/metrics"), "{error}");
+}
