@@ -43,7 +43,7 @@ impl Labels {
 
     /// From pairs that are already in byte order of their names, without duplicates or empty values.
     pub fn from_sorted<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut text = String::new();
+        let mut text = String::with_capacity(256);
         let mut last: Option<&str> = None;
         for (name, value) in pairs {
             debug_assert!(last.is_none_or(|last| last < name), "label names are in order");

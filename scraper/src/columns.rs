@@ -96,15 +96,27 @@ impl SourceColumns {
 
     /// The columns of these metrics, made where they are new.
     pub(crate) fn columns(&mut self, ids: &[MetricId]) -> Vec<u32> {
-        let mut known: HashMap<MetricId, u32> = self.metrics.iter().copied().zip(0..).collect();
-        let mut column = |id: &MetricId| {
-            *known.entry(*id).or_insert_with(|| {
-                self.metrics.push(*id);
-                self.layout = None;
-                u32::try_from(self.metrics.len() - 1).expect("BUG: a body has fewer than 2^32 lines")
-            })
+        let number = |len: usize| u32::try_from(len).expect("BUG: a body has fewer than 2^32 lines");
+        let first = number(self.metrics.len());
+        // Metrics that nobody had before come in ascending order; there is nothing to look up then.
+        let newest = self.metrics.iter().max();
+        let all_new = newest.is_none_or(|newest| ids.first() > Some(newest)) && ids.is_sorted_by(|a, b| a < b);
+        let columns = if all_new {
+            self.metrics.extend_from_slice(ids);
+            (first..number(self.metrics.len())).collect()
+        } else {
+            let mut known: HashMap<MetricId, u32> = self.metrics.iter().copied().zip(0..).collect();
+            let mut column = |id: &MetricId| {
+                *known.entry(*id).or_insert_with(|| {
+                    self.metrics.push(*id);
+                    number(self.metrics.len() - 1)
+                })
+            };
+            ids.iter().map(&mut column).collect()
         };
-        let columns = ids.iter().map(&mut column).collect();
+        if number(self.metrics.len()) > first {
+            self.layout = None;
+        }
         let words = self.metrics.len().div_ceil(64);
         self.values.resize(self.metrics.len(), 0.0);
         self.present.resize(words, 0);

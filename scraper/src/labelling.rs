@@ -58,7 +58,11 @@ fn apart<'a>(exposed: &'a LabelPairs<'_>, source: &Labels) -> Option<Vec<(&'a st
     let mut pairs: Vec<(&str, &str)> = exposed.iter().map(|(name, value)| (name.as_ref(), value.as_ref())).collect();
     pairs.sort_unstable_by_key(|(name, _)| *name);
     let repeated = pairs.windows(2).any(|pair| pair[0].0 == pair[1].0);
-    let shared = source.iter().any(|(name, _)| pairs.iter().any(|(exposed, _)| *exposed == name));
+    let mut names = pairs.iter().map(|(name, _)| *name).peekable();
+    let shared = source.iter().any(|(name, _)| {
+        while names.next_if(|exposed| *exposed < name).is_some() {}
+        names.peek() == Some(&name)
+    });
     // An empty value means that there is no such label.
     pairs.retain(|(_, value)| !value.is_empty());
     (!repeated && !shared).then_some(pairs)

@@ -155,12 +155,25 @@ pub(super) fn quoted_len(text: &[u8]) -> Option<usize> {
 
 /// The length of an unquoted name at the start of `text`; colons only in metric names.
 pub(super) fn name_len(text: &[u8], colons: bool) -> usize {
-    let word = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_' || colons && *b == b':';
+    let word = |b: &u8| LETTERS[usize::from(*b)] && (colons || *b != b':');
     match text.first() {
-        Some(first) if word(first) && !first.is_ascii_digit() => text.iter().take_while(|b| word(b)).count(),
+        Some(first) if word(first) && !first.is_ascii_digit() => {
+            text.iter().position(|b| !word(b)).unwrap_or(text.len())
+        }
         _ => 0,
     }
 }
+
+/// What names are made of.
+const LETTERS: [bool; 256] = {
+    let mut letters = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        letters[byte] = (byte as u8).is_ascii_alphanumeric() || byte == b'_' as usize || byte == b':' as usize;
+        byte += 1;
+    }
+    letters
+};
 
 /// How many blanks and tabs `text` starts with.
 pub(super) fn blanks(text: &[u8]) -> usize {

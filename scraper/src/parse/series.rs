@@ -131,7 +131,7 @@ fn push_inside<'a>(pairs: &mut LabelPairs<'a>, inside: &'a str, kind: MetricKind
 
 fn normalised<'a>(name: &str, value: Cow<'a, str>, kind: MetricKind) -> Cow<'a, str> {
     let bound = kind == MetricKind::Histogram && name == "le" || kind == MetricKind::Summary && name == "quantile";
-    if !bound {
+    if !bound || is_normal(&value) {
         return value;
     }
     match parse_value(value.as_bytes()) {
@@ -143,6 +143,14 @@ fn normalised<'a>(name: &str, value: Cow<'a, str>, kind: MetricKind) -> Cow<'a, 
     }
 }
 
+/// Is this surely what [`format_bound`] would write? Up to six digits, a point, up to six more, no useless zeros.
+fn is_normal(text: &str) -> bool {
+    let Some((whole, part)) = text.split_once('.') else { return text == "+Inf" };
+    let digits = |text: &str| (1..=6).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    let small = whole == "0" && (part == "0" || !part.starts_with("0000"));
+    digits(whole) && digits(part) && (small || !whole.starts_with('0')) && (part == "0" || !part.ends_with('0'))
+}
+
 /// The bound of a bucket, or a quantile, as OpenMetrics wants it: always with a point or an exponent.
 pub(super) fn format_bound(number: f64) -> String {
     let mut text = format_g(number);
@@ -150,4 +158,35 @@ pub(super) fn format_bound(number: f64) -> String {
         text.push_str(".0");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_have_one_spelling() {
+        for (written, stored) in [
+            ("1", "1.0"),
+            ("1.0", "1.0"),
+            ("0.5", "0.5"),
+            ("0.0", "0.0"),
+            ("-0", "-0.0"),
+            ("00.5", "0.5"),
+            ("0.50", "0.5"),
+            ("0.0001", "0.0001"),
+            ("0.00001", "1e-05"),
+            ("123456.654321", "123456.654321"),
+            ("1234567.5", "1.2345675e+06"),
+            ("1e3", "1000.0"),
+            ("+Inf", "+Inf"),
+            ("inf", "+Inf"),
+            ("1_0", "1_0"),
+        ] {
+            assert_eq!(normalised("le", Cow::Borrowed(written), MetricKind::Histogram), stored, "{written}");
+            let once = stored.parse::<f64>().map(format_bound);
+            assert!(once.is_err() || once.as_deref() == Ok(stored), "{stored}");
+            assert_eq!(normalised("quantile", Cow::Borrowed(written), MetricKind::Histogram), written);
+        }
+    }
 }
