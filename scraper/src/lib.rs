@@ -7,10 +7,11 @@
 //! - **Files**: `manager` groups in, one pool per job · `pool` sync targets, start and stop loops · `target` labels, URL,
 //!   health · `schedule` hash offsets · `scrape_loop` one target's clockwork · `fetch` request to bytes · `negotiate` what
 //!   is asked for and how the answer is read · `media_type` a Content-Type · `parse` bytes to entries, a file per format ·
-//!   `layout` entry to column, what vanished · `report` `up` and its like · `metadata` HELP, TYPE and UNIT.
+//!   `layout` entry to column, what vanished · `report` `up` and its like · `failure_log` what failed · `metadata` HELP, TYPE and UNIT.
 //! - **Tests**: at the foot of each file; `tests/` reads upstream's data.
 
 mod columns;
+mod failure_log;
 #[cfg(test)]
 mod fake;
 mod fetch;

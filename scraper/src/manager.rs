@@ -9,6 +9,7 @@ use prometheus::Registry;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
 
+use crate::failure_log::FailureLogs;
 use crate::fetch::BodyBudget;
 use crate::metrics::Metrics;
 use crate::pool::{PoolStatus, ScrapePool};
@@ -57,13 +58,15 @@ impl Manager {
             workers: Arc::new(Semaphore::new(cores)),
             buffers: Arc::new(SyncMutex::new(Vec::new())),
             budget: BodyBudget::default(),
+            failure_logs: FailureLogs::default(),
             seed: options.seed,
         };
         Ok(Self { shared, options, state: Mutex::default() })
     }
 
-    /// Takes the jobs of a configuration. Jobs that did not change are not touched.
+    /// Takes the jobs of a configuration. Jobs that did not change are not touched; logs of failed scrapes are opened anew.
     pub async fn apply(&self, jobs: &[Arc<ScrapeConfig>]) {
+        self.shared.failure_logs.reopen();
         let mut state = self.state.lock().await;
         let gone: Vec<String> =
             state.pools.keys().filter(|name| !jobs.iter().any(|job| job.job_name == **name)).cloned().collect();

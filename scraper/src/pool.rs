@@ -9,6 +9,7 @@ use model::{Labels, NameValidation, TargetGroup};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::failure_log::FailureLogs;
 use crate::labelling::SeriesRules;
 use crate::layout::{SampleRules, TargetLayout};
 use crate::negotiate;
@@ -59,7 +60,7 @@ pub(crate) struct ScrapePool {
 
 impl ScrapePool {
     pub(crate) fn new(config: Arc<ScrapeConfig>, shared: Shared, user_agent: &str) -> Self {
-        let job = Arc::new(settings(&config, user_agent));
+        let job = Arc::new(settings(&config, user_agent, &shared.failure_logs));
         Self {
             config,
             job,
@@ -175,7 +176,7 @@ impl ScrapePool {
     /// Takes a changed configuration: all loops end and new ones go on where they stopped, so that series which the new
     /// configuration does not make are marked stale.
     pub(crate) async fn reload(mut self, config: Arc<ScrapeConfig>, user_agent: &str) -> Self {
-        self.job = Arc::new(settings(&config, user_agent));
+        self.job = Arc::new(settings(&config, user_agent, &self.shared.failure_logs));
         self.config = config;
         let all: HashMap<u64, Running> = self.running.drain().chain(self.ending.drain()).collect();
         for running in all.values() {
@@ -220,12 +221,13 @@ fn count(limit: u64) -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
-fn settings(config: &ScrapeConfig, user_agent: &str) -> JobSettings {
+fn settings(config: &ScrapeConfig, user_agent: &str, logs: &FailureLogs) -> JobSettings {
     let client = HttpClient::new(&config.http, user_agent).map_err(|error| crate::scrape_loop::chain(&error));
     if let Err(reason) = &client {
         tracing::error!(scrape_pool = %config.job_name, err = %reason, "cannot make the HTTP client of a job");
     }
     JobSettings {
+        name: config.job_name.clone(),
         rules: SampleRules {
             series: SeriesRules {
                 honor_labels: config.honor_labels,
@@ -244,6 +246,7 @@ fn settings(config: &ScrapeConfig, user_agent: &str) -> JobSettings {
         fallback: config.fallback_scrape_protocol,
         compression: config.enable_compression,
         extra_metrics: config.extra_scrape_metrics,
+        failure_log: config.scrape_failure_log_file.as_deref().map(|path| logs.get(path)),
         client,
         refused: RwLock::new(None),
     }

@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use url::Url;
 
+use crate::failure_log::{FailureLog, FailureLogs};
 use crate::fetch::{BodyBudget, BodyShare, FetchError, fetch};
 use crate::layout::{ContentError, Counts, SampleRules, TargetLayout};
 use crate::metadata::MetadataCache;
@@ -51,12 +52,14 @@ pub(crate) struct Shared {
     pub(crate) workers: Arc<Semaphore>,
     pub(crate) buffers: Arc<Mutex<Vec<Vec<u8>>>>,
     pub(crate) budget: BodyBudget,
+    pub(crate) failure_logs: FailureLogs,
     pub(crate) seed: u64,
 }
 
 /// What all loops of a job share.
 #[derive(Debug)]
 pub(crate) struct JobSettings {
+    pub(crate) name: String,
     pub(crate) rules: SampleRules,
     pub(crate) body_size_limit: Option<usize>,
     /// The `Accept` header.
@@ -64,6 +67,7 @@ pub(crate) struct JobSettings {
     pub(crate) fallback: Option<ScrapeProtocol>,
     pub(crate) compression: bool,
     pub(crate) extra_metrics: bool,
+    pub(crate) failure_log: Option<Arc<FailureLog>>,
     /// Why the job has no client.
     pub(crate) client: Result<HttpClient, String>,
     /// Why no target of the job may be scraped now: too many of them.
@@ -150,13 +154,13 @@ impl ScrapeLoop {
         let Ok(_worker) = Arc::clone(&self.shared.workers).acquire_owned().await else { return };
         let mut work = Work {
             layout: std::mem::replace(&mut self.layout, TargetLayout::new(self.target.public.clone())),
+            target: Arc::clone(&self.target),
             job: Arc::clone(&self.job),
             appender: Arc::clone(&self.shared.appender),
             fetched,
             buffer,
             ts_ms,
             began,
-            timeout_s: seconds(self.target.timeout_ms),
         };
         // A panic in there would be a bug of ours; the target goes on with a fresh layout.
         let Ok((work, outcome)) = tokio::task::spawn_blocking(move || {
@@ -271,13 +275,13 @@ struct Fetched {
 /// The synchronous part of one scrape.
 struct Work {
     layout: TargetLayout,
+    target: Arc<Target>,
     job: Arc<JobSettings>,
     appender: Arc<dyn Appender>,
     fetched: Result<Fetched, FetchError>,
     buffer: Vec<u8>,
     ts_ms: i64,
     began: Instant,
-    timeout_s: f64,
 }
 
 enum Limit {
@@ -328,13 +332,19 @@ impl Work {
                 }
             }
         }
+        if !outcome.error.is_empty()
+            && let Some(log) = &self.job.failure_log
+        {
+            log.write(model::time::now_ms(), (&self.job.name, &self.target.url), &outcome.error);
+        }
         let report = Report {
             up: outcome.error.is_empty(),
             duration_s: self.began.elapsed().as_secs_f64(),
             counts: outcome.counts,
         };
         let sample_limit = self.job.rules.sample_limit;
-        let extra = self.job.extra_metrics.then_some(Extra { timeout_s: self.timeout_s, sample_limit, body_bytes });
+        let timeout_s = seconds(self.target.timeout_ms);
+        let extra = self.job.extra_metrics.then_some(Extra { timeout_s, sample_limit, body_bytes });
         let track = self.job.rules.track_timestamps_staleness;
         match self.layout.commit(self.appender.as_ref(), self.ts_ms, &report.series(extra), track) {
             Ok(committed) => outcome.committed = committed,
@@ -372,4 +382,68 @@ async fn stopped(mode: &mut watch::Receiver<Mode>) {
 
 async fn aborted(mode: &mut watch::Receiver<Mode>) {
     drop(mode.wait_for(|mode| *mode == Mode::Abort).await);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::RwLock;
+
+    use super::*;
+    use crate::fake::Recorder;
+    use crate::labelling::SeriesRules;
+
+    #[test]
+    fn what_failed_is_logged_and_a_body_is_read_as_what_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("failures.json");
+        let store = Arc::new(Recorder::default());
+        let job = JobSettings {
+            name: "j".to_owned(),
+            rules: SampleRules {
+                series: SeriesRules::default(),
+                honor_timestamps: true,
+                track_timestamps_staleness: false,
+                sample_limit: 0,
+            },
+            body_size_limit: None,
+            accept: String::new(),
+            fallback: None,
+            compression: true,
+            extra_metrics: false,
+            failure_log: Some(FailureLogs::default().get(&path)),
+            client: Err(String::new()),
+            refused: RwLock::new(None),
+        };
+        let target = Target {
+            discovered: model::Labels::empty(),
+            labels: model::Labels::empty(),
+            public: model::Labels::empty(),
+            url: "http://t/metrics".to_owned(),
+            interval_ms: 1000,
+            timeout_ms: 1000,
+            hash: 0,
+        };
+        let mut work = Work {
+            layout: TargetLayout::new(target.public.clone()),
+            target: Arc::new(target),
+            job: Arc::new(job),
+            appender: Arc::clone(&store) as Arc<dyn Appender>,
+            fetched: Ok(Fetched { format: Format::OpenMetrics, _share: BodyShare::default() }),
+            buffer: b"a 1 2.5\n# EOF\n".to_vec(),
+            ts_ms: 1000,
+            began: Instant::now(),
+        };
+        assert_eq!(work.run().error, "");
+        assert_eq!(store.take(), ["2500 a 1"]);
+        work.buffer = b"a 1\n".to_vec();
+        let error = work.run().error;
+        assert_eq!(error, "line 2: data does not end with # EOF: \"\"");
+        work.fetched = Err(FetchError::Status("404 Not Found".to_owned()));
+        work.run();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let said: Vec<_> = lines.iter().map(|line| line["msg"].as_str().unwrap()).collect();
+        assert_eq!(said, [error.as_str(), "server returned HTTP status 404 Not Found"]);
+        assert_eq!((&lines[0]["job_name"], &lines[1]["target"]), (&"j".into(), &"http://t/metrics".into()));
+    }
 }
