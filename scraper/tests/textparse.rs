@@ -250,6 +250,29 @@ fn what_is_unchanged_is_recognised() {
     assert!(entries > 1900 && anew < 10, "{entries} recognised, {anew} read anew");
 }
 
+/// A target's bytes are an error at worst: recordings cut anywhere, and with any byte changed.
+#[test]
+fn broken_bodies_are_errors_at_worst() {
+    let mut read = 0;
+    for file in ["classic", "openmetrics", "protobuf"] {
+        let Some(cases) = conformance(&format!("textparse/{file}.json")) else { return };
+        for case in cases.as_array().unwrap() {
+            let mut body = body(case);
+            body.truncate(400);
+            for at in 0..body.len() {
+                let whole = body[at];
+                for other in [0, b'"', b'\\', b'{', 0xff, whole ^ 0x80, whole.wrapping_add(1)] {
+                    body[at] = other;
+                    read += usize::from(entries(format(case), &body).is_ok());
+                }
+                body[at] = whole;
+                read += usize::from(entries(format(case), &body[..at]).is_ok());
+            }
+        }
+    }
+    assert!(read > 10_000, "{read} were read to the end");
+}
+
 #[test]
 fn the_suite_of_openmetrics() {
     let Some(suite) = conformance("textparse/openmetrics_suite.json") else { return };

@@ -313,6 +313,17 @@ fn native_buckets_are_left_out_and_counted() {
 }
 
 #[test]
+fn long_lines_keep_their_columns_too() {
+    let mut t = target(&[]);
+    let long = "x".repeat(5000);
+    for (value, added) in [(1, 2), (2, 0)] {
+        let (counts, stored) = t.scrape(&format!("# HELP a {long}\na{{l=\"{long}\"}} {value}\nb {value}\n"));
+        assert_eq!((counts.added, stored.len()), (added, 2));
+        assert!(stored[1].ends_with(&format!(" b {value}")), "{}", stored[1]);
+    }
+}
+
+#[test]
 fn legacy_names_are_asked_for_in_every_format() {
     let mut t = target(&[]);
     t.rules.series.legacy_names = true;

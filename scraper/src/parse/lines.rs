@@ -8,6 +8,8 @@ use super::{Mark, MetricKind, ParseError, What};
 /// The longest text of one series, or of one comment, in bytes. Nothing real comes near; a target that sends more is
 /// broken, and its error should not cost as much memory again.
 const LINE_BYTES_MAX: usize = 1 << 20;
+/// Longer entries are always read anew: every line that is not where it was would otherwise cost a hash of that length.
+const RECOGNISED_BYTES_MAX: usize = 4096;
 /// The seed under which comments are hashed; those of series are their types.
 const COMMENT_SEED: u64 = 0x23;
 
@@ -31,7 +33,11 @@ impl<'a> Lines<'a> {
     /// Where the entry ends that the mark was taken of, if it is the next: behind the series, or behind the comment.
     #[inline]
     pub(super) fn find(&self, mark: &Mark) -> Option<usize> {
-        let end = self.pos + mark.len as usize;
+        let len = mark.len as usize;
+        if len > RECOGNISED_BYTES_MAX {
+            return None;
+        }
+        let end = self.pos + len;
         let text = self.body.get(self.pos..end)?;
         let seed = if mark.what == What::Series { self.kind as u64 } else { COMMENT_SEED };
         (xxh3_64_with_seed(text, seed) == mark.key).then_some(end)
