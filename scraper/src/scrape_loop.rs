@@ -392,12 +392,8 @@ mod tests {
     use crate::fake::Recorder;
     use crate::labelling::SeriesRules;
 
-    #[test]
-    fn what_failed_is_logged_and_a_body_is_read_as_what_it_is() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("failures.json");
-        let store = Arc::new(Recorder::default());
-        let job = JobSettings {
+    fn job(client: Result<HttpClient, String>) -> JobSettings {
+        JobSettings {
             name: "j".to_owned(),
             rules: SampleRules {
                 series: SeriesRules::default(),
@@ -406,26 +402,89 @@ mod tests {
                 sample_limit: 0,
             },
             body_size_limit: None,
-            accept: String::new(),
+            accept: "text/plain;q=0.6,*/*;q=0.5".to_owned(),
             fallback: None,
             compression: true,
             extra_metrics: false,
-            failure_log: Some(FailureLogs::default().get(&path)),
-            client: Err(String::new()),
+            failure_log: None,
+            client,
             refused: RwLock::new(None),
-        };
-        let target = Target {
+        }
+    }
+
+    fn target(url: &str) -> Arc<Target> {
+        Arc::new(Target {
             discovered: model::Labels::empty(),
             labels: model::Labels::empty(),
             public: model::Labels::empty(),
-            url: "http://t/metrics".to_owned(),
+            url: url.to_owned(),
             interval_ms: 1000,
-            timeout_ms: 1000,
+            timeout_ms: 1500,
             hash: 0,
+        })
+    }
+
+    /// What a target is asked, and what its answer is read as.
+    #[tokio::test]
+    async fn a_target_is_asked_and_its_answer_names_its_format() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/metrics", listener.local_addr().unwrap());
+        let serve = async {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                request.push(socket.read_u8().await.unwrap());
+            }
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/openmetrics-text; version=1.0.0\r\n";
+            let answer = format!("{head}content-length: 6\r\nconnection: close\r\n\r\n# EOF\n");
+            socket.write_all(answer.as_bytes()).await.unwrap();
+            String::from_utf8(request).unwrap().to_lowercase()
         };
+        let client = HttpClient::new(&config::HttpClientConfig::default(), "Prometheus/3.15.0").unwrap();
+        let target = target(&url);
+        let mut scrape_loop = ScrapeLoop {
+            layout: TargetLayout::new(target.public.clone()),
+            target,
+            connection: Connection::default(),
+            job: Arc::new(job(Ok(client))),
+            shared: Shared {
+                appender: Arc::new(Recorder::default()),
+                metrics: Metrics::new(&prometheus::Registry::new()).unwrap(),
+                workers: Arc::new(Semaphore::new(1)),
+                buffers: Arc::default(),
+                budget: BodyBudget::default(),
+                failure_logs: FailureLogs::default(),
+                seed: 0,
+            },
+            status: Arc::default(),
+            mode: watch::channel(Mode::Run).1,
+        };
+        let mut buffer = Vec::new();
+        let (request, fetched) = tokio::join!(serve, scrape_loop.fetch(&mut buffer));
+        assert_eq!((fetched.unwrap().format, buffer.as_slice()), (Format::OpenMetrics, &b"# EOF\n"[..]));
+        for line in [
+            "get /metrics http/1.1",
+            "accept: text/plain;q=0.6,*/*;q=0.5",
+            "accept-encoding: gzip",
+            "user-agent: prometheus/3.15.0",
+            "x-prometheus-scrape-timeout-seconds: 1.5",
+        ] {
+            assert!(request.lines().any(|sent| sent == line), "{line}: {request}");
+        }
+    }
+
+    #[test]
+    fn what_failed_is_logged_and_a_body_is_read_as_what_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("failures.json");
+        let store = Arc::new(Recorder::default());
+        let target = target("http://t/metrics");
+        let job = JobSettings { failure_log: Some(FailureLogs::default().get(&path)), ..job(Err(String::new())) };
         let mut work = Work {
             layout: TargetLayout::new(target.public.clone()),
-            target: Arc::new(target),
+            target,
             job: Arc::new(job),
             appender: Arc::clone(&store) as Arc<dyn Appender>,
             fetched: Ok(Fetched { format: Format::OpenMetrics, _share: BodyShare::default() }),
