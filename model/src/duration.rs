@@ -22,6 +22,14 @@ pub enum DurationError {
     /// Not of the form `1h30m`.
     #[error("not a valid duration string: {0:?}")]
     Invalid(String),
+    /// A unit that is none.
+    #[error("unknown unit {unit:?} in duration {text:?}")]
+    Unit {
+        /// What stands where the unit should.
+        unit: String,
+        /// The whole text.
+        text: String,
+    },
     /// More than 292 years.
     #[error("duration out of range")]
     Range,
@@ -45,13 +53,16 @@ pub fn parse_duration_ms(text: &str) -> Result<i64, DurationError> {
     while !rest.is_empty() {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         let (number, after) = rest.split_at(digits);
-        let letters = after.bytes().take_while(u8::is_ascii_lowercase).count();
-        let (unit, after) = after.split_at(letters);
-        let (_, unit_ms) = units.by_ref().find(|(name, _)| *name == unit).ok_or_else(invalid)?;
-        if number.is_empty() {
+        let (unit, after) = after.split_at(after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len()));
+        let number: i64 = number.parse().map_err(|_| invalid())?;
+        if unit.is_empty() {
             return Err(invalid());
         }
-        let number: i64 = number.parse().map_err(|_| DurationError::Range)?;
+        if UNITS.iter().all(|(name, _)| *name != unit) {
+            return Err(DurationError::Unit { unit: unit.to_owned(), text: text.to_owned() });
+        }
+        // Units stand in falling order, each once.
+        let (_, unit_ms) = units.by_ref().find(|(name, _)| *name == unit).ok_or_else(invalid)?;
         total = number.checked_mul(*unit_ms).and_then(|ms| total.checked_add(ms)).ok_or(DurationError::Range)?;
         rest = after;
     }
@@ -122,5 +133,8 @@ mod tests {
             assert!(parse_duration_ms(text).is_err(), "{text}");
         }
         assert_eq!(parse_duration_ms(""), Err(DurationError::Empty));
+        let unit = |text: &str| parse_duration_ms(text).unwrap_err().to_string();
+        assert_eq!(unit("5y1hs"), "unknown unit \"hs\" in duration \"5y1hs\"");
+        assert_eq!(unit("1.5h"), "unknown unit \".\" in duration \"1.5h\"");
     }
 }

@@ -7,10 +7,16 @@ pub fn format_f(value: f64) -> String {
     special(value).map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Go's `strconv.FormatFloat(v, 'g', -1, 64)`: an exponent below 1e-4 and from 1e6 on. (Go's `%v` waits until 1e21.)
+/// Go's `strconv.FormatFloat(v, 'g', -1, 64)`: an exponent below 1e-4 and from 1e6 on. [`format_v`] waits until 1e21.
 #[must_use]
 pub fn format_g(value: f64) -> String {
     format_between(value, 1e-4, 1e6)
+}
+
+/// Go's `%v`: an exponent below 1e-4 and from 1e21 on.
+#[must_use]
+pub fn format_v(value: f64) -> String {
+    format_between(value, 1e-4, 1e21)
 }
 
 /// As the HTTP API writes samples: an exponent below 1e-6 and from 1e21 on (upstream: `jsonutil.MarshalFloat`).
@@ -67,5 +73,6 @@ mod tests {
         ] {
             assert_eq!((&*format_f(value), &*format_g(value), &*format_json(value)), (f, g, json), "{value}");
         }
+        assert_eq!((&*format_v(1e-5), &*format_v(1e20), &*format_v(1e21)), ("1e-05", "100000000000000000000", "1e+21"));
     }
 }
