@@ -10,7 +10,7 @@ use model::Querier;
 use crate::Error;
 use crate::eval::{Evaluator, Finish};
 use crate::notes::Notes;
-use crate::parse::ast::{Expr, Type};
+use crate::parse::ast::{BinaryOp, Expr, ExprKind, Type};
 use crate::parse::{self, Dialect};
 use crate::value::Value;
 use crate::window::Grid;
@@ -30,6 +30,8 @@ pub struct EngineOptions {
     pub experimental_functions: bool,
     /// `fill`, `fill_left` and `fill_right` after a binary operator.
     pub fill_modifiers: bool,
+    /// `anchored` and `smoothed` after a selector.
+    pub extended_range_selectors: bool,
     /// Metric names that an operation drops stay visible until the end of the query.
     pub delayed_name_removal: bool,
 }
@@ -43,6 +45,7 @@ impl Default for EngineOptions {
             timeout: Duration::from_secs(120),
             experimental_functions: false,
             fill_modifiers: false,
+            extended_range_selectors: false,
             delayed_name_removal: false,
         }
     }
@@ -119,7 +122,23 @@ impl Engine {
     /// # Errors
     /// When it does not parse.
     pub fn check(&self, text: &str) -> Result<(), Error> {
-        self.parse(text, None).map(drop)
+        self.parse(text).map(drop)
+    }
+
+    /// The query again, broken into lines where it is long, as upstream's formatter does.
+    ///
+    /// # Errors
+    /// When it does not parse.
+    pub fn format(&self, text: &str) -> Result<String, Error> {
+        self.parse(text).map(|expr| parse::pretty(&expr))
+    }
+
+    /// The syntax tree of a query as JSON, in the form of upstream's `/api/v1/parse_query`.
+    ///
+    /// # Errors
+    /// When it does not parse.
+    pub fn tree_json(&self, text: &str) -> Result<String, Error> {
+        self.parse(text).map(|expr| parse::json(&expr))
     }
 
     /// The value of a query at a time.
@@ -134,8 +153,8 @@ impl Engine {
         options: &QueryOptions,
     ) -> Result<QueryResult, Error> {
         let times = Times { start_ms: ts_ms, end_ms: ts_ms, step_ms: 0 };
-        let expr = self.parse(text, Some(times))?;
-        self.run(querier, (text, &expr), times, options)
+        let expr = self.parse(text)?;
+        self.run(querier, (text, expr), times, options)
     }
 
     /// The values of a query at `start_ms`, `start_ms + step_ms` and so on up to `end_ms`.
@@ -153,7 +172,7 @@ impl Engine {
         options: &QueryOptions,
     ) -> Result<QueryResult, Error> {
         let times = Times { start_ms, end_ms, step_ms };
-        let expr = self.parse(text, Some(times))?;
+        let expr = self.parse(text)?;
         let got = expr.value_type();
         if !matches!(got, Type::Scalar | Type::Vector) {
             let got = got.documented();
@@ -164,16 +183,14 @@ impl Engine {
         if step_ms <= 0 || end_ms < start_ms || (end_ms - start_ms) / step_ms >= STEPS_MAX {
             return Err(Error::execution("the range of a query needs a positive step and an end not before its start"));
         }
-        self.run(querier, (text, &expr), times, options)
+        self.run(querier, (text, expr), times, options)
     }
 
-    /// `times` are for durations that depend on them.
-    pub(crate) fn parse(&self, text: &str, times: Option<Times>) -> Result<Expr, Error> {
+    pub(crate) fn parse(&self, text: &str) -> Result<Expr, Error> {
         let dialect = Dialect {
             experimental_functions: self.options.experimental_functions,
             fill_modifiers: self.options.fill_modifiers,
-            step_and_range_ms: times.map(|t| (t.step_ms, t.end_ms - t.start_ms)),
-            empty_selectors: false,
+            extended_range_selectors: self.options.extended_range_selectors,
         };
         parse::parse(text, dialect)
     }
@@ -181,10 +198,12 @@ impl Engine {
     pub(crate) fn run(
         &self,
         querier: &dyn Querier,
-        (text, expr): (&str, &Expr),
+        (text, mut expr): (&str, Expr),
         times: Times,
         options: &QueryOptions,
     ) -> Result<QueryResult, Error> {
+        parse::resolve(text, &mut expr, times)?;
+        supported(&expr)?;
         let timeout = options.timeout.map_or(self.options.timeout, |t| t.min(self.options.timeout));
         let evaluator = Evaluator {
             querier,
@@ -202,7 +221,7 @@ impl Engine {
         let steps = if times.step_ms > 0 { (times.end_ms - times.start_ms) / times.step_ms } else { 0 };
         let grid = Grid { start_ms: times.start_ms, step_ms: times.step_ms, len: steps as usize + 1 };
         let finish = if times.step_ms > 0 { Finish::Matrix } else { Finish::Vector };
-        let mut value = evaluator.value(expr, &grid, finish)?;
+        let mut value = evaluator.value(&expr, &grid, finish)?;
         let stats = Stats { total_samples: evaluator.total.get(), peak_samples: evaluator.peak.get() };
         let (mut warnings, infos) = evaluator.notes.into_inner().into_texts();
         if options.limit > 0 && truncate(&mut value, options.limit) {
@@ -210,6 +229,23 @@ impl Engine {
         }
         Ok(QueryResult { value, warnings, infos, stats })
     }
+}
+
+/// Native histograms and what works on them alone is not there yet.
+fn supported(expr: &Expr) -> Result<(), Error> {
+    let mut missing = None;
+    expr.walk(&mut |node| match &node.kind {
+        ExprKind::Binary(b) if matches!(b.op, BinaryOp::TrimUpper | BinaryOp::TrimLower) => {
+            missing = Some(format!("the histogram operator {} is not supported yet", b.op.symbol()));
+        }
+        ExprKind::Vector(s) | ExprKind::Matrix(s, _) => {
+            if let Some(extension) = s.extension {
+                missing = Some(format!("the modifier {} is not supported yet", extension.word()));
+            }
+        }
+        _ => {}
+    });
+    missing.map_or(Ok(()), |message| Err(Error::Execution(message)))
 }
 
 fn truncate(value: &mut Value, limit: usize) -> bool {

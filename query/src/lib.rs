@@ -21,5 +21,5 @@ mod window;
 
 pub use engine::{Engine, EngineOptions, QueryOptions, QueryResult, Stats};
 pub use error::Error;
-pub use parse::{format_query, parse_selector};
+pub use parse::parse_selector;
 pub use value::{RangeSeries, Sample, Value};

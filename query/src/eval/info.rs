@@ -7,7 +7,7 @@ use model::{Labels, LabelsBuilder, MatchOp, Matcher};
 
 use super::{Evaluator, merged};
 use crate::Error;
-use crate::parse::ast::{Call, Expr, ExprKind, Selector, Shift};
+use crate::parse::ast::{Call, Expr, ExprKind, Selector};
 use crate::value::{ABSENT, Series, is_absent};
 use crate::window::Grid;
 
@@ -58,7 +58,7 @@ impl Evaluator<'_> {
         let wanted = Wanted::new(call);
         let base = self.vector(&call.args[0], grid)?;
         let matchers = wanted.names.iter().chain(&wanted.data).cloned().collect();
-        let selector = Selector { matchers, shift: Shift::default() };
+        let selector = Selector { matchers, ..Selector::default() };
         // Info series are looked up when the base series are: their `@` and `offset` count for both.
         let ends = self.reference_times(&call.args[0], grid);
         let mut infos: Vec<Series> = Vec::new();
@@ -91,9 +91,9 @@ impl Evaluator<'_> {
         let mut shifts = Vec::new();
         let mut found = false;
         expr.walk(&mut |node| match &node.kind {
-            ExprKind::Subquery(s) if !found => shifts.push(s.shift),
+            ExprKind::Subquery(s) if !found => shifts.push(&s.shift),
             ExprKind::Vector(s) | ExprKind::Matrix(s, _) if !found => {
-                shifts.push(s.shift);
+                shifts.push(&s.shift);
                 found = true;
             }
             _ => {}
@@ -101,7 +101,7 @@ impl Evaluator<'_> {
         let mut times: Vec<i64> = (0..grid.len).map(|i| grid.time(i)).collect();
         for shift in shifts {
             let fixed = self.fixed_time(shift);
-            times.iter_mut().for_each(|t| *t = fixed.unwrap_or(*t).saturating_sub(shift.offset_ms));
+            times.iter_mut().for_each(|t| *t = fixed.unwrap_or(*t).saturating_sub(shift.offset.ms));
         }
         times
     }

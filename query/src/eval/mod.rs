@@ -22,7 +22,7 @@ use model::{Labels, Querier};
 use crate::engine::{EngineOptions, Times};
 use crate::functions::Body;
 use crate::notes::Notes;
-use crate::parse::ast::{Expr, ExprKind, Span, Type};
+use crate::parse::ast::{Expr, ExprKind, Sign, Span, Type};
 use crate::value::{ABSENT, RangeSeries, Sample, Series, Value, is_absent, without_name};
 use crate::window::Grid;
 use crate::{Error, functions};
@@ -129,7 +129,8 @@ impl Evaluator<'_> {
         match &expr.kind {
             ExprKind::Paren(inner) => self.stream_node(inner, grid, sink),
             ExprKind::Vector(selector) => self.instant_selector(selector, grid, sink),
-            ExprKind::Negate(inner) => self.stream(inner, grid, &mut |mut series| {
+            ExprKind::Unary(Sign::Plus, inner) => self.stream(inner, grid, sink),
+            ExprKind::Unary(Sign::Minus, inner) => self.stream(inner, grid, &mut |mut series| {
                 self.drop_name(&mut series);
                 series.values.iter_mut().filter(|v| !is_absent(**v)).for_each(|v| *v = -*v);
                 sink(series)
@@ -157,9 +158,10 @@ impl Evaluator<'_> {
             return Ok(vec![self.scalar(expr, &grid.first())?[0]; grid.len]);
         }
         match &expr.kind {
-            ExprKind::Number(value) => Ok(vec![*value; grid.len]),
+            ExprKind::Number(number) => Ok(vec![number.value; grid.len]),
             ExprKind::Paren(inner) => self.scalar(inner, grid),
-            ExprKind::Negate(inner) => Ok(self.scalar(inner, grid)?.iter().map(|v| -v).collect()),
+            ExprKind::Unary(Sign::Plus, inner) => self.scalar(inner, grid),
+            ExprKind::Unary(Sign::Minus, inner) => Ok(self.scalar(inner, grid)?.iter().map(|v| -v).collect()),
             ExprKind::Binary(binary) => {
                 let mut left = self.scalar(&binary.left, grid)?;
                 let right = self.scalar(&binary.right, grid)?;
@@ -245,7 +247,7 @@ pub(crate) fn is_invariant(expr: &Expr) -> bool {
         ExprKind::Number(_) | ExprKind::String(_) => true,
         ExprKind::Vector(s) | ExprKind::Matrix(s, _) => s.shift.at.is_some(),
         ExprKind::Subquery(s) => s.shift.at.is_some(),
-        ExprKind::Paren(e) | ExprKind::Negate(e) => is_invariant(e),
+        ExprKind::Paren(e) | ExprKind::Unary(_, e) => is_invariant(e),
         ExprKind::Binary(b) => is_invariant(&b.left) && is_invariant(&b.right),
         ExprKind::Aggregate(a) => is_invariant(&a.expr) && a.param.as_ref().is_none_or(is_invariant),
         ExprKind::Call(call) => {
@@ -259,7 +261,7 @@ pub(crate) fn is_invariant(expr: &Expr) -> bool {
 fn streams(expr: &Expr) -> bool {
     match &expr.kind {
         ExprKind::Paren(inner) => streams(inner),
-        ExprKind::Vector(_) | ExprKind::Negate(_) => true,
+        ExprKind::Vector(_) | ExprKind::Unary(..) => true,
         ExprKind::Binary(b) => b.left.value_type() == Type::Scalar || b.right.value_type() == Type::Scalar,
         ExprKind::Call(call) => match call.function.body {
             Body::Range(_) | Body::RangeKeepName(_) | Body::Math(_) => true,

@@ -17,13 +17,13 @@ pub(super) enum Need {
 
 impl Evaluator<'_> {
     /// For each step, the time up to which a selector looks.
-    pub(super) fn ends(&self, shift: Shift, grid: &Grid) -> Vec<i64> {
+    pub(super) fn ends(&self, shift: &Shift, grid: &Grid) -> Vec<i64> {
         let fixed = self.fixed_time(shift);
-        (0..grid.len).map(|i| fixed.unwrap_or_else(|| grid.time(i)).saturating_sub(shift.offset_ms)).collect()
+        (0..grid.len).map(|i| fixed.unwrap_or_else(|| grid.time(i)).saturating_sub(shift.offset.ms)).collect()
     }
 
     /// The time that `@` names.
-    pub(super) fn fixed_time(&self, shift: Shift) -> Option<i64> {
+    pub(super) fn fixed_time(&self, shift: &Shift) -> Option<i64> {
         match shift.at? {
             At::Ms(ms) => Some(ms),
             At::Start => Some(self.times.start_ms),
@@ -70,12 +70,12 @@ impl Evaluator<'_> {
 
     /// The latest sample of each series within the lookback, at every step.
     pub(super) fn instant_selector(&self, selector: &Selector, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
-        self.latest(selector, &self.ends(selector.shift, grid), |_, value| value, sink)
+        self.latest(selector, &self.ends(&selector.shift, grid), |_, value| value, sink)
     }
 
     /// As an instant selector, with the time of each sample (in seconds) for its value.
     pub(super) fn selector_times(&self, selector: &Selector, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
-        self.latest(selector, &self.ends(selector.shift, grid), |ts, _| ts as f64 / 1000.0, sink)
+        self.latest(selector, &self.ends(&selector.shift, grid), |ts, _| ts as f64 / 1000.0, sink)
     }
 
     /// What `take` makes of the latest sample within the lookback of each end.
@@ -117,16 +117,16 @@ impl Evaluator<'_> {
         each: &mut dyn FnMut(&Ranges<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         match &expr.unwrapped().kind {
-            ExprKind::Matrix(selector, range_ms) => {
-                let ends = self.ends(selector.shift, grid);
-                self.batches(selector, (&ends, *range_ms), Need::All, &mut |batch| {
-                    self.windows_of(&batch, (&ends, *range_ms), grid, each)
+            ExprKind::Matrix(selector, range) => {
+                let ends = self.ends(&selector.shift, grid);
+                self.batches(selector, (&ends, range.ms), Need::All, &mut |batch| {
+                    self.windows_of(&batch, (&ends, range.ms), grid, each)
                 })
             }
             ExprKind::Subquery(subquery) => {
-                let ends = self.ends(subquery.shift, grid);
+                let ends = self.ends(&subquery.shift, grid);
                 let (batch, drops) = self.subquery(subquery, &ends)?;
-                self.each_window(&batch, (&ends, subquery.range_ms), (grid, &drops), each)
+                self.each_window(&batch, (&ends, subquery.range.ms), (grid, &drops), each)
             }
             _ => Err(Error::execution("BUG: not a range vector")),
         }

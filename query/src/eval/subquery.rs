@@ -11,9 +11,9 @@ impl Evaluator<'_> {
     /// The inner values for all outer steps as one batch (absent slots are stale markers, which ranges skip), and which
     /// series lose their name at the end. Inner steps are multiples of the step, whatever the outer times.
     pub(super) fn subquery(&self, subquery: &Subquery, ends: &[i64]) -> Result<(Batch, Vec<bool>), Error> {
-        let step_ms = subquery.step_ms.unwrap_or(self.options.default_step_ms).max(1);
+        let step_ms = subquery.step.as_ref().map_or(self.options.default_step_ms, |step| step.ms).max(1);
         let (Some(first), Some(last)) = (ends.first(), ends.last()) else { return Ok((Batch::default(), vec![])) };
-        let after = first.saturating_sub(subquery.range_ms);
+        let after = first.saturating_sub(subquery.range.ms);
         let mut start_ms = after / step_ms * step_ms;
         if start_ms <= after {
             start_ms += step_ms;

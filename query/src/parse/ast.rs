@@ -51,19 +51,62 @@ pub(crate) struct Expr {
 
 #[derive(Clone, Debug)]
 pub(crate) enum ExprKind {
-    Number(f64),
+    Number(Number),
     String(String),
     /// `up{job="a"} offset 5m`
     Vector(Selector),
     /// `up{job="a"}[5m]`
-    Matrix(Selector, i64),
+    Matrix(Selector, Duration),
     Subquery(Box<Subquery>),
     Paren(Box<Expr>),
-    /// `-x`; a unary plus means nothing and leaves no trace.
-    Negate(Box<Expr>),
+    /// `-x` or `+x`, where x is no number literal: a number takes the sign into itself.
+    Unary(Sign, Box<Expr>),
     Binary(Box<Binary>),
     Aggregate(Box<Aggregate>),
     Call(Call),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sign {
+    Plus,
+    Minus,
+}
+
+/// A number literal.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Number {
+    pub(crate) value: f64,
+    /// It was written as a duration, which stands for its seconds.
+    pub(crate) is_duration: bool,
+}
+
+/// A range, a step or an offset.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Duration {
+    /// What it comes to; 0 while it depends on the times of a query.
+    pub(crate) ms: i64,
+    /// How it is computed, when it is more than a literal.
+    pub(crate) expr: Option<Box<DurationExpr>>,
+}
+
+/// `5m * 2`, `step()`, `(5m)`.
+#[derive(Clone, Debug)]
+pub(crate) struct DurationExpr {
+    pub(crate) kind: DurationKind,
+    /// In parentheses.
+    pub(crate) wrapped: bool,
+    pub(crate) span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum DurationKind {
+    Literal(Number),
+    Step,
+    Range,
+    Negate(Box<DurationExpr>),
+    MinOf(Box<DurationExpr>, Box<DurationExpr>),
+    MaxOf(Box<DurationExpr>, Box<DurationExpr>),
+    Binary(BinaryOp, Box<DurationExpr>, Box<DurationExpr>),
 }
 
 /// The `@` modifier.
@@ -75,25 +118,48 @@ pub(crate) enum At {
 }
 
 /// `@` and `offset` of a selector or subquery.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Shift {
     pub(crate) at: Option<At>,
-    pub(crate) offset_ms: i64,
+    pub(crate) offset: Duration,
 }
 
-#[derive(Clone, Debug)]
+/// What a range selector takes from outside its range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extension {
+    /// The range begins and ends with the last samples before its bounds.
+    Anchored,
+    /// The range begins and ends with values interpolated at its bounds.
+    Smoothed,
+}
+
+impl Extension {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Anchored => "anchored",
+            Self::Smoothed => "smoothed",
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Selector {
-    /// All of them, the one for the name among them.
+    /// The name in front of the braces.
+    pub(crate) name: Option<String>,
+    /// All of them, the one for the name among them, last.
     pub(crate) matchers: Vec<Matcher>,
     pub(crate) shift: Shift,
+    pub(crate) extension: Option<Extension>,
+    /// Without a range and what follows it.
+    pub(crate) span: Span,
 }
 
 /// `expr[range:step]`
 #[derive(Clone, Debug)]
 pub(crate) struct Subquery {
     pub(crate) expr: Expr,
-    pub(crate) range_ms: i64,
-    pub(crate) step_ms: Option<i64>,
+    pub(crate) range: Duration,
+    pub(crate) step: Option<Duration>,
     pub(crate) shift: Shift,
 }
 
@@ -173,7 +239,7 @@ pub(crate) struct Aggregate {
 /// `by` or `without`; neither is `by ()`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Grouping {
-    /// Sorted, without duplicates.
+    /// As written.
     pub(crate) labels: Vec<String>,
     pub(crate) without: bool,
 }
@@ -196,10 +262,14 @@ pub(crate) enum BinaryOp {
     And,
     Or,
     Unless,
+    /// `</`: what of a histogram lies below a value.
+    TrimUpper,
+    /// `>/`: what of a histogram lies above a value.
+    TrimLower,
 }
 
 impl BinaryOp {
-    const ALL: [(&'static str, Self); 16] = [
+    const ALL: [(&'static str, Self); 18] = [
         ("+", Self::Add),
         ("-", Self::Sub),
         ("*", Self::Mul),
@@ -216,12 +286,9 @@ impl BinaryOp {
         ("and", Self::And),
         ("or", Self::Or),
         ("unless", Self::Unless),
+        ("</", Self::TrimUpper),
+        (">/", Self::TrimLower),
     ];
-
-    pub(crate) fn from_symbol(symbol: &str) -> Option<Self> {
-        let found = Self::ALL.iter().find(|(s, _)| s.eq_ignore_ascii_case(symbol));
-        found.map(|(_, op)| *op)
-    }
 
     pub(crate) fn symbol(self) -> &'static str {
         Self::ALL.iter().find(|(_, op)| *op == self).map_or("", |(symbol, _)| symbol)
@@ -240,6 +307,7 @@ impl BinaryOp {
         match self {
             Self::Or => 1,
             Self::And | Self::Unless => 2,
+            Self::TrimUpper | Self::TrimLower => 3,
             op if op.is_comparison() => 3,
             Self::Add | Self::Sub => 4,
             Self::Pow => 7,
@@ -274,12 +342,35 @@ pub(crate) struct Matching {
     pub(crate) card: Card,
     /// `on` rather than `ignoring`.
     pub(crate) on: bool,
-    /// Of `on` or `ignoring`; sorted, without duplicates.
+    /// Of `on` or `ignoring`, as written.
     pub(crate) labels: Vec<String>,
     /// Labels that `group_left` or `group_right` takes over from the one side.
     pub(crate) include: Vec<String>,
     pub(crate) fill_left: Option<f64>,
     pub(crate) fill_right: Option<f64>,
+}
+
+impl DurationExpr {
+    /// Calls `visit` for every node.
+    pub(crate) fn walk(&self, visit: &mut dyn FnMut(&Self)) {
+        visit(self);
+        match &self.kind {
+            DurationKind::Literal(_) | DurationKind::Step | DurationKind::Range => {}
+            DurationKind::Negate(inner) => inner.walk(visit),
+            DurationKind::MinOf(a, b) | DurationKind::MaxOf(a, b) | DurationKind::Binary(_, a, b) => {
+                a.walk(visit);
+                b.walk(visit);
+            }
+        }
+    }
+}
+
+impl Binary {
+    /// How the two sides find each other, when both are vectors.
+    pub(crate) fn matched(&self) -> Option<&Matching> {
+        let vectors = [&self.left, &self.right].iter().all(|side| side.value_type() == Type::Vector);
+        vectors.then_some(&self.matching)
+    }
 }
 
 impl Expr {
@@ -289,7 +380,7 @@ impl Expr {
             ExprKind::String(_) => Type::String,
             ExprKind::Vector(_) | ExprKind::Aggregate(_) => Type::Vector,
             ExprKind::Matrix(..) | ExprKind::Subquery(_) => Type::Matrix,
-            ExprKind::Paren(e) | ExprKind::Negate(e) => e.value_type(),
+            ExprKind::Paren(e) | ExprKind::Unary(_, e) => e.value_type(),
             ExprKind::Call(call) => call.function.returns,
             ExprKind::Binary(b) => match (b.left.value_type(), b.right.value_type()) {
                 (Type::Scalar, Type::Scalar) => Type::Scalar,
@@ -311,7 +402,7 @@ impl Expr {
         visit(self);
         match &self.kind {
             ExprKind::Number(_) | ExprKind::String(_) | ExprKind::Vector(_) | ExprKind::Matrix(..) => {}
-            ExprKind::Paren(e) | ExprKind::Negate(e) => e.walk(visit),
+            ExprKind::Paren(e) | ExprKind::Unary(_, e) => e.walk(visit),
             ExprKind::Subquery(s) => s.expr.walk(visit),
             ExprKind::Call(call) => call.args.iter().for_each(|arg| arg.walk(visit)),
             ExprKind::Aggregate(a) => {

@@ -6,7 +6,7 @@ use model::Labels;
 use model::regex::Regex;
 use model::sample::is_stale;
 
-use super::notation::Point;
+use super::Point;
 use super::script::{Expect, Text, When};
 use crate::value::{RangeSeries, Sample};
 use crate::{Error, QueryResult, Value};
@@ -130,7 +130,7 @@ pub(crate) fn matrix(series: &[RangeSeries], expect: &Expect, (start, step): (i6
             match point {
                 Point::Absent => {}
                 Point::Float(value) => floats.push((start + step * i as i64, *value)),
-                Point::Histogram => return Err(format!("{labels}: native histogram samples are not supported yet")),
+                Point::Histogram(_) => return Err(format!("{labels}: native histogram samples are not supported yet")),
             }
         }
         expected.insert(labels, floats);

@@ -9,11 +9,13 @@ mod store;
 
 use std::time::Duration;
 
-pub use self::notation::{Point, series};
+pub use self::notation::series;
 use self::script::{Command, Eval, When};
 pub(crate) use self::store::Store;
 use crate::engine::Times;
-use crate::parse::ast::{At, Expr, ExprKind};
+use crate::parse::ast::{self, At, DurationKind, Expr, ExprKind, Shift};
+pub use crate::parse::histogram::{Buckets, Hint, HistogramLiteral};
+pub use crate::parse::series::Point;
 use crate::value::{Sample, Value};
 use crate::{Engine, EngineOptions, QueryOptions};
 
@@ -67,6 +69,7 @@ pub fn run(text: &str) -> Result<Report, String> {
         timeout: Duration::from_secs(100),
         experimental_functions: true,
         fill_modifiers: true,
+        extended_range_selectors: true,
         delayed_name_removal: true,
         ..EngineOptions::default()
     };
@@ -148,7 +151,7 @@ impl Runner<'_> {
     fn instant(&self, ts_ms: i64) -> Result<(), String> {
         let expect = &self.eval.expect;
         let times = Times { start_ms: ts_ms, end_ms: ts_ms, step_ms: 0 };
-        let expr = match self.engine.parse(&self.eval.query, Some(times)) {
+        let expr = match self.engine.parse(&self.eval.query) {
             Ok(expr) => expr,
             Err(error) => return compare::failure(&error, expect),
         };
@@ -179,12 +182,13 @@ impl Runner<'_> {
     /// As a range query around the time, the step at the time must be the same.
     fn around(&self, expr: &Expr, ts_ms: i64) -> Result<(), String> {
         let expect = &self.eval.expect;
-        let bound = |at: Option<At>| matches!(at, Some(At::Start | At::End));
+        let bound = |shift: &Shift| matches!(shift.at, Some(At::Start | At::End)) || by_times(&shift.offset);
         let mut by_bounds = false;
         expr.walk(&mut |node| {
             by_bounds |= match &node.kind {
-                ExprKind::Vector(s) | ExprKind::Matrix(s, _) => bound(s.shift.at),
-                ExprKind::Subquery(s) => bound(s.shift.at),
+                ExprKind::Vector(s) => bound(&s.shift),
+                ExprKind::Matrix(s, range) => bound(&s.shift) || by_times(range),
+                ExprKind::Subquery(s) => bound(&s.shift) || by_times(&s.range) || s.step.as_ref().is_some_and(by_times),
                 ExprKind::Call(call) => ["start", "end", "range", "step"].contains(&call.function.name),
                 _ => false,
             };
@@ -211,8 +215,17 @@ impl Runner<'_> {
     }
 
     fn evaluate(&self, expr: &Expr, times: Times) -> Result<crate::QueryResult, crate::Error> {
-        self.engine.run(self.store, (&self.eval.query, expr), times, &QueryOptions::default())
+        self.engine.run(self.store, (&self.eval.query, expr.clone()), times, &QueryOptions::default())
     }
+}
+
+/// Does a duration depend on the times of the query?
+fn by_times(duration: &ast::Duration) -> bool {
+    let mut found = false;
+    if let Some(expr) = &duration.expr {
+        expr.walk(&mut |node| found |= matches!(node.kind, DurationKind::Step | DurationKind::Range));
+    }
+    found
 }
 
 /// The functions that a query calls.
@@ -236,7 +249,7 @@ fn fix(expr: &mut Expr, ts_ms: i64) {
         ExprKind::Subquery(s) => {
             s.shift.at.get_or_insert(At::Ms(ts_ms));
         }
-        ExprKind::Paren(e) | ExprKind::Negate(e) => fix(e, ts_ms),
+        ExprKind::Paren(e) | ExprKind::Unary(_, e) => fix(e, ts_ms),
         ExprKind::Call(call) => call.args.iter_mut().for_each(|arg| fix(arg, ts_ms)),
         ExprKind::Aggregate(a) => {
             fix(&mut a.expr, ts_ms);

@@ -3,7 +3,8 @@
 use model::Labels;
 use model::duration::parse_duration_ms;
 
-use super::notation::{Point, series};
+use super::Point;
+use super::notation::series;
 
 #[derive(Debug)]
 pub(crate) enum Command {

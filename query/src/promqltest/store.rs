@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use model::labels::{BUCKET, METRIC_NAME};
 use model::{Batch, Column, Labels, LabelsBuilder, Querier, QuerierError, Selection};
 
-use super::notation::Point;
+use super::Point;
 
 /// Batches are this wide, so that scripts meet columns with holes as well as full ones.
 const COLUMNS: usize = 3;
@@ -37,7 +37,7 @@ impl Store {
                 Point::Float(value) => {
                     self.series.entry(labels.clone()).or_default().insert(ts, *value);
                 }
-                Point::Histogram => {
+                Point::Histogram(_) => {
                     self.histograms.entry(labels.clone()).or_default().insert(ts);
                 }
             }

@@ -1,0 +1,220 @@
+//! Expressions by operator precedence, and everything that begins one: literals, calls, aggregations, parentheses.
+
+use super::ast::{Aggregate, AggregateOp, Binary, BinaryOp, Call, Expr, ExprKind, Grouping, Number, Sign, Span};
+use super::number;
+use super::parser::{Context, Parsed, Parser};
+use super::quote::{quoted, unquote};
+use super::token::{Kind, Word};
+use crate::functions;
+
+/// The unary operators bind like multiplication.
+const UNARY_OPERAND: u8 = 6;
+
+impl Parser<'_> {
+    /// An expression of operators that bind at least this tightly.
+    pub(super) fn expr(&mut self, min: u8) -> Parsed<Expr> {
+        let depth = self.depth();
+        self.deeper()?;
+        let mut left = self.unary()?;
+        while let Kind::Operator(op) = self.peek() {
+            if op.precedence() < min {
+                break;
+            }
+            self.take();
+            self.deeper()?;
+            left = self.binary(left, op)?;
+        }
+        self.rise_to(depth);
+        Ok(left)
+    }
+
+    fn binary(&mut self, left: Expr, op: BinaryOp) -> Parsed<Expr> {
+        let (return_bool, matching) = self.matching()?;
+        let right = self.expr(op.precedence() + u8::from(op != BinaryOp::Pow))?;
+        let span = Span { start: left.span.start, end: right.span.end };
+        let fills = matching.fill_left.is_some() || matching.fill_right.is_some();
+        if fills && !self.dialect.fill_modifiers {
+            self.fault(span, "binop fill modifiers are experimental and not enabled");
+        }
+        let binary = Binary { op, left, right, return_bool, matching };
+        Ok(Expr { kind: ExprKind::Binary(Box::new(binary)), span })
+    }
+
+    fn unary(&mut self) -> Parsed<Expr> {
+        let sign = match self.peek() {
+            Kind::Operator(BinaryOp::Add) => Sign::Plus,
+            Kind::Operator(BinaryOp::Sub) => Sign::Minus,
+            _ => {
+                let primary = self.primary()?;
+                return self.postfix(primary);
+            }
+        };
+        let start = self.take().span.start;
+        let inner = self.expr(UNARY_OPERAND)?;
+        let span = Span { start, end: inner.span.end };
+        let kind = match inner.kind {
+            ExprKind::Number(n) if sign == Sign::Minus => ExprKind::Number(Number { value: -n.value, ..n }),
+            ExprKind::Number(n) => ExprKind::Number(n),
+            _ => ExprKind::Unary(sign, Box::new(inner)),
+        };
+        Ok(Expr { kind, span })
+    }
+
+    /// Can the next token begin an expression?
+    pub(super) fn begins_expr(&mut self) -> bool {
+        let other = matches!(
+            self.peek(),
+            Kind::Number
+                | Kind::Duration
+                | Kind::String
+                | Kind::LeftParen
+                | Kind::LeftBrace
+                | Kind::Operator(BinaryOp::Add | BinaryOp::Sub)
+        );
+        other || self.names_metric()
+    }
+
+    fn primary(&mut self) -> Parsed<Expr> {
+        match self.peek() {
+            Kind::Number | Kind::Duration => {
+                let (number, span) = self.number();
+                Ok(Expr { kind: ExprKind::Number(number), span })
+            }
+            Kind::String => {
+                let span = self.take().span;
+                Ok(Expr { kind: ExprKind::String(self.unquoted(span)), span })
+            }
+            Kind::LeftParen => {
+                let start = self.take().span.start;
+                let inner = self.expr(0)?;
+                let end = self.expect(Kind::RightParen)?.span.end;
+                Ok(Expr { kind: ExprKind::Paren(Box::new(inner)), span: Span { start, end } })
+            }
+            Kind::LeftBrace => self.selector(None),
+            Kind::Aggregate(op) => {
+                let span = self.take().span;
+                match self.peek() {
+                    Kind::LeftParen | Kind::Word(Word::By | Word::Without) => self.aggregate(op, span),
+                    _ => self.selector(Some(span)),
+                }
+            }
+            kind if self.names_metric() => {
+                let span = self.take().span;
+                let callable = kind == Kind::Identifier || matches!(kind, Kind::Word(word) if word.is_call());
+                if callable && self.peek() == Kind::LeftParen { self.call(span) } else { self.selector(Some(span)) }
+            }
+            _ => Err(self.unexpected()),
+        }
+    }
+
+    /// A number or duration, which must come next.
+    pub(super) fn number(&mut self) -> (Number, Span) {
+        let token = self.take();
+        let is_duration = token.kind == Kind::Duration;
+        let text = self.str(token.span);
+        let (value, wrong) = if is_duration { number::duration(text) } else { number::number(text) };
+        if let Some(message) = wrong {
+            self.fault(token.span, message);
+        }
+        (Number { value, is_duration }, token.span)
+    }
+
+    /// What a string literal stands for.
+    pub(super) fn unquoted(&mut self, span: Span) -> String {
+        unquote(self.str(span)).unwrap_or_else(|message| {
+            self.fault(span, message);
+            String::new()
+        })
+    }
+
+    fn call(&mut self, name: Span) -> Parsed<Expr> {
+        let args = self.args()?;
+        let span = Span { start: name.start, end: self.closing };
+        let text = self.str(name);
+        let Some(function) = functions::lookup(text) else {
+            self.fault(name, format!("unknown function with name {}", quoted(text)));
+            return Ok(nothing(span));
+        };
+        if function.experimental && !self.dialect.experimental_functions {
+            self.fault(name, format!("function {} is not enabled", quoted(text)));
+        }
+        Ok(Expr { kind: ExprKind::Call(Call { function, args }), span })
+    }
+
+    /// Arguments and the parentheses around them.
+    fn args(&mut self) -> Parsed<Vec<Expr>> {
+        self.expect(Kind::LeftParen)?;
+        let mut args = Vec::new();
+        if self.take_if(Kind::RightParen).is_some() {
+            return Ok(args);
+        }
+        args.push(self.expr(0)?);
+        while let Some(comma) = self.take_if(Kind::Comma) {
+            if self.begins_expr() {
+                args.push(self.expr(0)?);
+            } else {
+                self.fault(comma.span, "trailing commas not allowed in function call args");
+            }
+        }
+        self.expect(Kind::RightParen)?;
+        Ok(args)
+    }
+
+    /// From just after the name of the aggregation.
+    fn aggregate(&mut self, op: AggregateOp, name: Span) -> Parsed<Expr> {
+        let outer = self.enter(Context::aggregation(name.start));
+        let before = self.grouping()?;
+        let mut args = self.args()?;
+        let mut span = Span { start: name.start, end: self.closing };
+        let grouping = match before {
+            Some(grouping) => grouping,
+            None => match self.grouping()? {
+                Some(grouping) => {
+                    span.end = self.closing;
+                    grouping
+                }
+                None => Grouping::default(),
+            },
+        };
+        self.enter(outer);
+        let wanted = 1 + usize::from(op.param().is_some());
+        let got = args.len();
+        let wrong = if got == 0 {
+            Some("no arguments for aggregate expression provided".to_owned())
+        } else if op.experimental() && !self.dialect.experimental_functions {
+            let feature = "--enable-feature=promql-experimental-functions";
+            Some(format!("{}() is experimental and must be enabled with {feature}", op.name()))
+        } else if got != wanted {
+            Some(format!("wrong number of arguments for aggregate expression provided, expected {wanted}, got {got}"))
+        } else {
+            None
+        };
+        let last = args.pop();
+        match (wrong, last) {
+            (None, Some(expr)) => {
+                let aggregate = Aggregate { op, expr, param: args.pop(), grouping };
+                Ok(Expr { kind: ExprKind::Aggregate(Box::new(aggregate)), span })
+            }
+            (wrong, _) => {
+                self.fault(span, wrong.unwrap_or_default());
+                Ok(nothing(span))
+            }
+        }
+    }
+
+    /// `by (a)` or `without (a)`, where there is one.
+    fn grouping(&mut self) -> Parsed<Option<Grouping>> {
+        let without = match self.peek() {
+            Kind::Word(Word::By) => false,
+            Kind::Word(Word::Without) => true,
+            _ => return Ok(None),
+        };
+        self.take();
+        Ok(Some(Grouping { labels: self.labels()?, without }))
+    }
+}
+
+/// Stands for an expression that has been complained about, so that what follows it can be read.
+fn nothing(span: Span) -> Expr {
+    Expr { kind: ExprKind::Paren(Box::new(Expr { kind: ExprKind::String(String::new()), span })), span }
+}

@@ -1,0 +1,188 @@
+//! Tree → JSON, for the tree view of the UI (`/api/v1/parse_query`). Keys are in alphabetical order, and `<`, `>` and
+//! `&` are escaped, as upstream's encoder has it.
+
+use std::fmt::Write as _;
+
+use model::Matcher;
+use model::float::{format_f, format_json};
+
+use super::ast::{
+    Aggregate, At, Binary, Call, Card, Duration, DurationExpr, DurationKind, Expr, ExprKind, Extension, Number,
+    Selector, Shift, Subquery,
+};
+
+/// The JSON object of an expression.
+pub(super) fn json(expr: &Expr) -> String {
+    match &expr.kind {
+        ExprKind::Number(n) => format!(r#"{{"type":"numberLiteral","val":{}}}"#, text(&format_f(n.value))),
+        ExprKind::String(value) => format!(r#"{{"type":"stringLiteral","val":{}}}"#, text(value)),
+        ExprKind::Vector(s) => format!("{{{},{}}}", selector(s, ""), r#""type":"vectorSelector""#),
+        ExprKind::Matrix(s, range) => {
+            let range = format!(r#""range":{},"rangeExpr":{},"#, range.ms, duration_expr(Some(range)));
+            format!("{{{},{}}}", selector(s, &range), r#""type":"matrixSelector""#)
+        }
+        ExprKind::Subquery(s) => subquery(s),
+        ExprKind::Paren(inner) => format!(r#"{{"expr":{},"type":"parenExpr"}}"#, json(inner)),
+        ExprKind::Unary(sign, inner) => {
+            format!(r#"{{"expr":{},"op":"{}","type":"unaryExpr"}}"#, json(inner), sign.symbol())
+        }
+        ExprKind::Binary(b) => binary(b),
+        ExprKind::Aggregate(a) => aggregate(a),
+        ExprKind::Call(c) => call(c),
+    }
+}
+
+fn text(value: &str) -> String {
+    let mut out = String::with_capacity(value.len() + 2);
+    out.push('"');
+    for c in value.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\x08' => out.push_str("\\b"),
+            '\x0c' => out.push_str("\\f"),
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\x1f' => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+fn list(items: impl Iterator<Item = String>) -> String {
+    format!("[{}]", items.collect::<Vec<_>>().join(","))
+}
+
+fn texts(values: &[String]) -> String {
+    list(values.iter().map(|value| text(value)))
+}
+
+fn matcher(m: &Matcher) -> String {
+    format!(r#"{{"name":{},"type":"{}","value":{}}}"#, text(&m.name), m.op.as_str(), text(&m.value))
+}
+
+/// `range` goes between the offset and what follows it in the alphabet.
+fn selector(s: &Selector, range: &str) -> String {
+    let (start_or_end, timestamp) = at(&s.shift);
+    format!(
+        r#""anchored":{},"matchers":{},"name":{},{},{range}"smoothed":{},{start_or_end},{timestamp}"#,
+        s.extension == Some(Extension::Anchored),
+        list(s.matchers.iter().map(matcher)),
+        text(s.name.as_deref().unwrap_or("")),
+        offset(&s.shift),
+        s.extension == Some(Extension::Smoothed),
+    )
+}
+
+fn offset(shift: &Shift) -> String {
+    format!(r#""offset":{},"offsetExpr":{}"#, shift.offset.ms, duration_expr(Some(&shift.offset)))
+}
+
+fn at(shift: &Shift) -> (&'static str, String) {
+    let (word, ms) = match shift.at {
+        None => (r#""startOrEnd":null"#, None),
+        Some(At::Start) => (r#""startOrEnd":"start""#, None),
+        Some(At::End) => (r#""startOrEnd":"end""#, None),
+        Some(At::Ms(ms)) => (r#""startOrEnd":null"#, Some(ms)),
+    };
+    (word, format!(r#""timestamp":{}"#, ms.map_or_else(|| "null".to_owned(), |ms| ms.to_string())))
+}
+
+fn subquery(s: &Subquery) -> String {
+    let (start_or_end, timestamp) = at(&s.shift);
+    format!(
+        r#"{{"expr":{},{},"range":{},"rangeExpr":{},{start_or_end},"step":{},"stepExpr":{},{timestamp},"type":"subquery"}}"#,
+        json(&s.expr),
+        offset(&s.shift),
+        s.range.ms,
+        duration_expr(Some(&s.range)),
+        s.step.as_ref().map_or(0, |step| step.ms),
+        duration_expr(s.step.as_ref()),
+    )
+}
+
+fn duration_expr(duration: Option<&Duration>) -> String {
+    let expr = duration.and_then(|d| d.expr.as_deref());
+    expr.map_or_else(|| "null".to_owned(), duration_node)
+}
+
+fn duration_node(expr: &DurationExpr) -> String {
+    let null = || "null".to_owned();
+    let (lhs, op, rhs) = match &expr.kind {
+        DurationKind::Literal(number) if !expr.wrapped => return literal(*number),
+        // Parentheses around a literal are a sign without effect there.
+        DurationKind::Literal(number) => (null(), "+", literal(*number)),
+        DurationKind::Step => (null(), "step", null()),
+        DurationKind::Range => (null(), "range", null()),
+        DurationKind::Negate(inner) => (null(), "-", duration_node(inner)),
+        DurationKind::MinOf(a, b) => (duration_node(a), "min_of", duration_node(b)),
+        DurationKind::MaxOf(a, b) => (duration_node(a), "max_of", duration_node(b)),
+        DurationKind::Binary(op, a, b) => (duration_node(a), op.symbol(), duration_node(b)),
+    };
+    let wrapped = expr.wrapped;
+    format!(r#"{{"lhs":{lhs},"op":"{op}","rhs":{rhs},"type":"durationExpr","wrapped":{wrapped}}}"#)
+}
+
+fn literal(number: Number) -> String {
+    let (duration, val) = (number.is_duration, text(&format_f(number.value)));
+    format!(r#"{{"duration":{duration},"type":"numberLiteral","val":{val}}}"#)
+}
+
+fn binary(b: &Binary) -> String {
+    let matching = b.matched().map_or_else(
+        || "null".to_owned(),
+        |m| {
+            let card = match m.card {
+                _ if b.op.is_set() => "many-to-many",
+                Card::OneToOne => "one-to-one",
+                Card::ManyToOne => "many-to-one",
+                Card::OneToMany => "one-to-many",
+            };
+            // JSON has no word for infinity.
+            let fill =
+                |value: Option<f64>| value.filter(|v| v.is_finite()).map_or_else(|| "null".to_owned(), format_json);
+            format!(
+                r#"{{"card":"{card}","fillValues":{{"lhs":{},"rhs":{}}},"include":{},"labels":{},"on":{}}}"#,
+                fill(m.fill_left),
+                fill(m.fill_right),
+                texts(&m.include),
+                texts(&m.labels),
+                m.on
+            )
+        },
+    );
+    format!(
+        r#"{{"bool":{},"lhs":{},"matching":{matching},"op":{},"rhs":{},"type":"binaryExpr"}}"#,
+        b.return_bool,
+        json(&b.left),
+        text(b.op.symbol()),
+        json(&b.right)
+    )
+}
+
+fn aggregate(a: &Aggregate) -> String {
+    format!(
+        r#"{{"expr":{},"grouping":{},"op":"{}","param":{},"type":"aggregation","without":{}}}"#,
+        json(&a.expr),
+        texts(&a.grouping.labels),
+        a.op.name(),
+        a.param.as_ref().map_or_else(|| "null".to_owned(), json),
+        a.grouping.without
+    )
+}
+
+fn call(c: &Call) -> String {
+    let f = c.function;
+    format!(
+        r#"{{"args":{},"func":{{"argTypes":{},"name":"{}","returnType":"{}","variadic":{}}},"type":"call"}}"#,
+        list(c.args.iter().map(json)),
+        list(f.args.iter().map(|ty| format!("\"{}\"", ty.short()))),
+        f.name,
+        f.returns.short(),
+        f.variadic
+    )
+}

@@ -1,0 +1,384 @@
+//! Query text → tokens with their places. What a character means depends on the brackets around it; the lexer keeps
+//! track of them by itself.
+
+use super::ast::{BinaryOp, Span};
+use super::quote::{escape, quoted, quoted_char};
+use super::slips;
+use super::token::{Kind, Token, Word, keyword};
+
+/// What is wrong with the text, from the token's start on.
+pub(super) type Misread = String;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Outside of brackets, and inside square ones after the first number.
+    Statement,
+    /// Inside square brackets.
+    Duration,
+    /// The points of a series description.
+    Sequence,
+    /// Inside `{{`.
+    Histogram,
+    /// After the `}}` of a histogram.
+    AfterHistogram,
+    Done,
+}
+
+#[derive(Debug)]
+pub(super) struct Lexer<'a> {
+    pub(super) text: &'a str,
+    /// Where the current token starts.
+    pub(super) start: usize,
+    pub(super) at: usize,
+    pub(super) state: State,
+    /// The text is a series description.
+    pub(super) series: bool,
+    paren_depth: usize,
+    brace_open: bool,
+    pub(super) bracket_open: bool,
+    got_colon: bool,
+    got_duration: bool,
+}
+
+impl<'a> Lexer<'a> {
+    pub(super) fn new(text: &'a str, series: bool) -> Self {
+        Self {
+            text,
+            start: 0,
+            at: 0,
+            state: State::Statement,
+            series,
+            paren_depth: 0,
+            brace_open: false,
+            bracket_open: false,
+            got_colon: false,
+            got_duration: false,
+        }
+    }
+
+    fn rest(&self) -> &'a str {
+        self.text.get(self.at..).unwrap_or("")
+    }
+
+    pub(super) fn peek(&self) -> Option<char> {
+        self.rest().chars().next()
+    }
+
+    pub(super) fn bump(&mut self) -> Option<char> {
+        let c = self.peek()?;
+        self.at += c.len_utf8();
+        Some(c)
+    }
+
+    /// Takes the next character when it is among these.
+    pub(super) fn accept(&mut self, set: &str) -> bool {
+        let found = self.peek().is_some_and(|c| set.contains(c));
+        if found {
+            self.bump();
+        }
+        found
+    }
+
+    pub(super) fn skip(&mut self, wanted: impl Fn(char) -> bool) {
+        while self.peek().is_some_and(&wanted) {
+            self.bump();
+        }
+    }
+
+    pub(super) fn word(&self) -> &'a str {
+        self.text.get(self.start..self.at).unwrap_or("")
+    }
+
+    /// The next token, or what is wrong with the text; nothing follows that.
+    pub(super) fn next(&mut self) -> Result<Token, Misread> {
+        loop {
+            self.start = self.at;
+            let read = match self.state {
+                State::Done => Ok(Some(Kind::End)),
+                State::Statement if self.brace_open => self.in_braces(),
+                State::Statement => self.statement(),
+                State::Duration => self.duration(),
+                State::Sequence => self.sequence(),
+                State::Histogram => self.histogram(),
+                State::AfterHistogram => Ok(Some(self.after_histogram())),
+            };
+            match read {
+                Ok(None) => {}
+                Ok(Some(kind)) => return Ok(Token { kind, span: Span { start: self.start, end: self.at } }),
+                Err(misread) => {
+                    self.state = State::Done;
+                    return Err(misread);
+                }
+            }
+        }
+    }
+
+    /// Blanks and comments; false when there were none.
+    fn blank(&mut self) -> bool {
+        let before = self.at;
+        self.skip(is_space);
+        if self.peek() == Some('#') {
+            self.skip(|c| c != '\n' && c != '\r');
+        }
+        self.at > before
+    }
+
+    fn statement(&mut self) -> Result<Option<Kind>, Misread> {
+        if self.blank() {
+            return Ok(None);
+        }
+        let Some(c) = self.bump() else {
+            return self.end();
+        };
+        let kind = match c {
+            ',' => Kind::Comma,
+            '@' => Kind::At,
+            '*' => Kind::Operator(BinaryOp::Mul),
+            '/' => Kind::Operator(BinaryOp::Div),
+            '%' => Kind::Operator(BinaryOp::Mod),
+            '+' => Kind::Operator(BinaryOp::Add),
+            '-' => Kind::Operator(BinaryOp::Sub),
+            '^' => Kind::Operator(BinaryOp::Pow),
+            '=' | '!' | '<' | '>' => self.comparison(c)?,
+            '"' | '\'' | '`' => self.string(c)?,
+            '0'..='9' => self.number_or_duration()?,
+            '.' if self.peek().is_some_and(|c| c.is_ascii_digit()) => self.number_or_duration()?,
+            c if is_alpha(c) || c == ':' => {
+                return if self.bracket_open { self.bracketed_word(c) } else { Ok(Some(self.name())) };
+            }
+            '(' | ')' => self.paren(c)?,
+            '{' => {
+                self.brace_open = true;
+                Kind::LeftBrace
+            }
+            '[' if self.bracket_open => return Err("unexpected left bracket '['".to_owned()),
+            '[' => {
+                self.got_colon = false;
+                self.bracket_open = true;
+                self.state = State::Duration;
+                Kind::LeftBracket
+            }
+            ']' if !self.bracket_open => return Err("unexpected right bracket ']'".to_owned()),
+            ']' => {
+                self.bracket_open = false;
+                Kind::RightBracket
+            }
+            c => return Err(slips::hinted(format!("unexpected character: {}", quoted_char(Some(c))), c)),
+        };
+        Ok(Some(kind))
+    }
+
+    fn end(&mut self) -> Result<Option<Kind>, Misread> {
+        self.state = State::Done;
+        if self.paren_depth > 0 {
+            return Err("unclosed left parenthesis".to_owned());
+        }
+        if self.bracket_open {
+            return Err("unclosed left bracket".to_owned());
+        }
+        Ok(Some(Kind::End))
+    }
+
+    fn comparison(&mut self, c: char) -> Result<Kind, Misread> {
+        let next = self.peek();
+        let (kind, long) = match (c, next) {
+            ('=', Some('=')) => (Kind::Operator(BinaryOp::Eq), true),
+            ('=', Some('~')) => return Err("unexpected character after '=': '~'".to_owned()),
+            ('=', _) => (Kind::Assign, false),
+            ('!', Some('=')) => (Kind::Operator(BinaryOp::Ne), true),
+            ('!', next) => return Err(format!("unexpected character after '!': {}", quoted_char(next))),
+            ('<', Some('=')) => (Kind::Operator(BinaryOp::Le), true),
+            ('<', Some('/')) => (Kind::Operator(BinaryOp::TrimUpper), true),
+            ('<', _) => (Kind::Operator(BinaryOp::Lt), false),
+            (_, Some('=')) => (Kind::Operator(BinaryOp::Ge), true),
+            (_, Some('/')) => (Kind::Operator(BinaryOp::TrimLower), true),
+            _ => (Kind::Operator(BinaryOp::Gt), false),
+        };
+        if long {
+            self.bump();
+        }
+        Ok(kind)
+    }
+
+    fn paren(&mut self, c: char) -> Result<Kind, Misread> {
+        if c == '(' {
+            self.paren_depth += 1;
+            return Ok(Kind::LeftParen);
+        }
+        if self.paren_depth == 0 {
+            self.start = self.at;
+            return Err("unexpected right parenthesis ')'".to_owned());
+        }
+        self.paren_depth -= 1;
+        Ok(Kind::RightParen)
+    }
+
+    /// A keyword or the name of a metric.
+    pub(super) fn name(&mut self) -> Kind {
+        self.skip(|c| is_alphanumeric(c) || c == ':');
+        let word = self.word();
+        let kind = match keyword(word) {
+            // `fill` alone is a metric.
+            Some(Kind::Word(word)) if word.is_fill() && !self.before_paren() => Kind::Identifier,
+            Some(kind) => kind,
+            None if word.contains(':') => Kind::MetricIdentifier,
+            None => Kind::Identifier,
+        };
+        if self.series && self.peek() != Some('{') {
+            self.state = State::Sequence;
+        }
+        kind
+    }
+
+    fn before_paren(&self) -> bool {
+        self.rest().trim_start_matches(is_space).starts_with('(')
+    }
+
+    /// A letter or colon inside square brackets, after a number.
+    fn bracketed_word(&mut self, c: char) -> Result<Option<Kind>, Misread> {
+        if c == ':' {
+            if self.got_colon {
+                return Err("unexpected colon ':'".to_owned());
+            }
+            self.got_colon = true;
+            return Ok(Some(Kind::Colon));
+        }
+        let word = self.duration_word(c).map(Kind::Word);
+        word.map(Some).ok_or_else(|| format!("unexpected character: {}, expected ':'", quoted_char(Some(c))))
+    }
+
+    fn duration_word(&mut self, first: char) -> Option<Word> {
+        if !matches!(first, 's' | 'S' | 'm' | 'M' | 'r' | 'R') {
+            return None;
+        }
+        self.skip(is_alpha);
+        Word::in_duration(self.word())
+    }
+
+    fn duration(&mut self) -> Result<Option<Kind>, Misread> {
+        let unexpected = |c| format!("unexpected character in duration expression: {}", quoted_char(Some(c)));
+        let Some(c) = self.bump() else {
+            return Err("unexpected end of input in duration expression".to_owned());
+        };
+        let kind = match c {
+            c if is_space(c) => {
+                self.skip(is_space);
+                return Ok(None);
+            }
+            ']' => {
+                self.bracket_open = false;
+                self.got_colon = false;
+                self.state = State::Statement;
+                Kind::RightBracket
+            }
+            ':' => {
+                self.start = self.at;
+                if !self.got_duration {
+                    return Err("unexpected colon before duration in duration expression".to_owned());
+                }
+                if self.got_colon {
+                    return Err("unexpected repeated colon in duration expression".to_owned());
+                }
+                self.start = self.at - 1;
+                self.got_colon = true;
+                Kind::Colon
+            }
+            '(' | ')' => self.paren(c)?,
+            '+' => Kind::Operator(BinaryOp::Add),
+            '-' => Kind::Operator(BinaryOp::Sub),
+            '*' => Kind::Operator(BinaryOp::Mul),
+            '/' => Kind::Operator(BinaryOp::Div),
+            '%' => Kind::Operator(BinaryOp::Mod),
+            '^' => Kind::Operator(BinaryOp::Pow),
+            ',' => Kind::Comma,
+            '0'..='9' => self.first_number()?,
+            '.' if self.peek().is_some_and(|c| c.is_ascii_digit()) => self.first_number()?,
+            c => self.duration_word(c).map(Kind::Word).ok_or_else(|| slips::hinted(unexpected(c), c))?,
+        };
+        Ok(Some(kind))
+    }
+
+    /// After a number the brackets are read like what stands outside them.
+    fn first_number(&mut self) -> Result<Kind, Misread> {
+        self.got_duration = true;
+        self.state = State::Statement;
+        self.number_or_duration()
+    }
+
+    fn in_braces(&mut self) -> Result<Option<Kind>, Misread> {
+        if self.blank() {
+            return Ok(None);
+        }
+        let Some(c) = self.bump() else {
+            return Err("unexpected end of input inside braces".to_owned());
+        };
+        let kind = match c {
+            ',' => Kind::Comma,
+            '"' | '\'' | '`' => self.string(c)?,
+            '=' if self.accept("~") => Kind::Matches,
+            '=' => Kind::Assign,
+            '!' if self.accept("~") => Kind::MatchesNot,
+            '!' if self.accept("=") => Kind::Operator(BinaryOp::Ne),
+            '!' => {
+                return Err(format!("unexpected character after '!' inside braces: {}", quoted_char(self.peek())));
+            }
+            '{' => return Err("unexpected left brace '{'".to_owned()),
+            '}' => {
+                self.brace_open = false;
+                if self.series {
+                    self.state = State::Sequence;
+                }
+                Kind::RightBrace
+            }
+            c if is_alpha(c) => {
+                self.skip(is_alphanumeric);
+                Kind::Identifier
+            }
+            c => return Err(slips::hinted(format!("unexpected character inside braces: {}", quoted_char(Some(c))), c)),
+        };
+        Ok(Some(kind))
+    }
+
+    /// From just after the opening quote.
+    fn string(&mut self, quote: char) -> Result<Kind, Misread> {
+        let mut chars = self.rest().chars();
+        let mut escaped = Vec::new();
+        while let Some(c) = chars.next() {
+            match c {
+                c if c == quote => {
+                    self.at = self.text.len() - chars.as_str().len();
+                    return Ok(Kind::String);
+                }
+                // Where bytes were no text, whoever decoded them put this.
+                char::REPLACEMENT_CHARACTER => return Err("invalid UTF-8 rune".to_owned()),
+                '\\' if quote != '`' => escape(&mut chars, quote, &mut escaped)?,
+                '\n' if quote != '`' => break,
+                _ => {}
+            }
+        }
+        Err(if quote == '`' { "unterminated raw string" } else { "unterminated quoted string" }.to_owned())
+    }
+
+    fn number_or_duration(&mut self) -> Result<Kind, Misread> {
+        self.at = self.start;
+        if self.scan_number() {
+            return Ok(Kind::Number);
+        }
+        if self.scan_duration() {
+            return Ok(Kind::Duration);
+        }
+        Err(format!("bad number or duration syntax: {}", quoted(self.word())))
+    }
+}
+
+pub(super) fn is_space(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\n' | '\r')
+}
+
+pub(super) fn is_alpha(c: char) -> bool {
+    c == '_' || c.is_ascii_alphabetic()
+}
+
+pub(super) fn is_alphanumeric(c: char) -> bool {
+    is_alpha(c) || c.is_ascii_digit()
+}

@@ -1,0 +1,314 @@
+//! What stands between an operator and its right side, and what follows a finished expression: `[5m]`, `offset 5m`,
+//! `@ 10`, `anchored`.
+
+use super::ast::{
+    At, BinaryOp, Card, Duration, DurationExpr, DurationKind, Expr, ExprKind, Extension, Matching, Number, Shift, Span,
+    Subquery,
+};
+use super::number::format_six;
+use super::parser::{Context, Parsed, Parser};
+use super::quote::quoted;
+use super::token::{Kind, Token, Word};
+
+const OPEN: Context = Context::new("grouping opts", "\"(\"");
+const LABEL: Context = Context::new("grouping opts", "label");
+const NEXT: Context = Context::new("grouping opts", "\",\" or \")\"");
+const TIME: Context = Context::new("@", "timestamp");
+const OFFSET: Context = Context::new("offset", "number, duration, step(), or range()");
+const RANGE: Context = Context::new("subquery or range selector", "number, duration, step(), or range()");
+const RANGE_END: Context = Context::new("subquery or range", "\":\" or \"]\"");
+const STEP: Context = Context::new("subquery selector", "number, duration, step(), range(), or \"]\"");
+const STEP_END: Context = Context::new("subquery selector", "\"]\"");
+
+/// Upstream's times are an int64 of seconds before they become milliseconds.
+const SECONDS_MAX: f64 = 9_223_372_036_854_775_807.0;
+
+impl Parser<'_> {
+    /// `bool`, and how the series of the two sides find each other.
+    pub(super) fn matching(&mut self) -> Parsed<(bool, Matching)> {
+        let mut matching = Matching::default();
+        let return_bool = self.take_if(Kind::Word(Word::Bool)).is_some();
+        if let Kind::Word(word @ (Word::On | Word::Ignoring)) = self.peek() {
+            self.take();
+            matching.on = word == Word::On;
+            matching.labels = self.labels()?;
+            let card = match self.peek() {
+                Kind::Word(Word::GroupLeft) => Card::ManyToOne,
+                Kind::Word(Word::GroupRight) => Card::OneToMany,
+                _ => Card::OneToOne,
+            };
+            if card != Card::OneToOne {
+                self.take();
+                matching.card = card;
+                let fill = matches!(self.peek(), Kind::Word(word) if word.is_fill());
+                if self.peek() == Kind::LeftParen || !fill && !self.begins_expr() {
+                    matching.include = self.labels()?;
+                }
+            }
+        }
+        self.fills(&mut matching)?;
+        Ok((return_bool, matching))
+    }
+
+    /// `fill(0)`, or `fill_left(0)` and `fill_right(0)` in either order.
+    fn fills(&mut self, matching: &mut Matching) -> Parsed<()> {
+        if self.take_if(Kind::Word(Word::Fill)).is_some() {
+            let value = self.fill_value()?;
+            (matching.fill_left, matching.fill_right) = (Some(value), Some(value));
+            return Ok(());
+        }
+        for _ in 0..2 {
+            if matching.fill_left.is_none() && self.take_if(Kind::Word(Word::FillLeft)).is_some() {
+                matching.fill_left = Some(self.fill_value()?);
+            } else if matching.fill_right.is_none() && self.take_if(Kind::Word(Word::FillRight)).is_some() {
+                matching.fill_right = Some(self.fill_value()?);
+            }
+        }
+        Ok(())
+    }
+
+    fn fill_value(&mut self) -> Parsed<f64> {
+        self.expect(Kind::LeftParen)?;
+        let value = self.signed()?;
+        self.expect(Kind::RightParen)?;
+        Ok(value)
+    }
+
+    /// A number or duration with or without a sign.
+    fn signed(&mut self) -> Parsed<f64> {
+        let minus = self.sign().map(|(op, _)| op == BinaryOp::Sub);
+        if !matches!(self.peek(), Kind::Number | Kind::Duration) {
+            return Err(self.unexpected());
+        }
+        let (number, _) = self.number();
+        Ok(if minus == Some(true) { -number.value } else { number.value })
+    }
+
+    /// A plus or minus, where there is one.
+    pub(super) fn sign(&mut self) -> Option<(BinaryOp, Token)> {
+        match self.peek() {
+            Kind::Operator(op @ (BinaryOp::Add | BinaryOp::Sub)) => Some((op, self.take())),
+            _ => None,
+        }
+    }
+
+    /// `(a, b,)`
+    pub(super) fn labels(&mut self) -> Parsed<Vec<String>> {
+        let outer = self.enter(OPEN);
+        self.expect(Kind::LeftParen)?;
+        self.enter(LABEL);
+        let mut labels = Vec::new();
+        while self.take_if(Kind::RightParen).is_none() {
+            self.enter(LABEL);
+            labels.push(self.label()?);
+            self.enter(NEXT);
+            if self.take_if(Kind::Comma).is_none() {
+                self.expect(Kind::RightParen)?;
+                break;
+            }
+            self.enter(LABEL);
+        }
+        self.enter(outer);
+        Ok(labels)
+    }
+
+    fn label(&mut self) -> Parsed<String> {
+        let named = match self.peek() {
+            Kind::Operator(op) => op.is_set() || op == BinaryOp::Atan2,
+            Kind::Identifier | Kind::MetricIdentifier | Kind::String | Kind::Aggregate(_) | Kind::Word(_) => true,
+            _ => false,
+        };
+        if !named {
+            return Err(self.unexpected());
+        }
+        let token = self.take();
+        let name = match token.kind {
+            Kind::String => self.unquoted(token.span),
+            _ => self.str(token.span).to_owned(),
+        };
+        if name.is_empty() {
+            self.fault(token.span, format!("invalid label name for grouping: {}", quoted(&name)));
+        }
+        Ok(name)
+    }
+
+    /// Whatever may follow a finished expression.
+    pub(super) fn postfix(&mut self, mut expr: Expr) -> Parsed<Expr> {
+        loop {
+            match self.peek() {
+                Kind::LeftBracket => expr = self.range(expr)?,
+                Kind::Word(Word::Offset) => self.offset(&mut expr)?,
+                Kind::At => self.at(&mut expr)?,
+                Kind::Word(Word::Anchored) => self.extension(&mut expr, Extension::Anchored),
+                Kind::Word(Word::Smoothed) => self.extension(&mut expr, Extension::Smoothed),
+                _ => return Ok(expr),
+            }
+            // Ranges of ranges are nested expressions too.
+            self.deeper()?;
+        }
+    }
+
+    fn range(&mut self, expr: Expr) -> Parsed<Expr> {
+        let open = self.take().span.start;
+        let outer = self.enter(RANGE);
+        let range = self.positive_duration()?;
+        self.enter(RANGE_END);
+        let subquery = self.take_if(Kind::Colon).is_some();
+        let mut step = None;
+        if subquery {
+            self.enter(STEP);
+            if self.peek() != Kind::RightBracket {
+                step = Some(self.positive_duration()?);
+                self.enter(STEP_END);
+            }
+        }
+        let end = self.expect(Kind::RightBracket)?.span.end;
+        self.enter(outer);
+        let span = Span { start: expr.span.start, end };
+        if subquery {
+            let subquery = Subquery { expr, range, step, shift: Shift::default() };
+            return Ok(Expr { kind: ExprKind::Subquery(Box::new(subquery)), span });
+        }
+        let selector = match expr.kind {
+            ExprKind::Vector(selector) => Ok(selector),
+            _ => Err("ranges only allowed for vector selectors"),
+        };
+        let wrong = match &selector {
+            Err(message) => Some(*message),
+            Ok(s) if s.shift.offset.is_set() => Some("no offset modifiers allowed before range"),
+            Ok(s) if s.shift.at.is_some() => Some("no @ modifiers allowed before range"),
+            Ok(_) => None,
+        };
+        if let Some(message) = wrong {
+            self.fault(Span { start: open, end }, message);
+        }
+        // Without matchers it stands for what was no selector.
+        let kind = ExprKind::Matrix(selector.unwrap_or_default(), range);
+        Ok(Expr { kind, span })
+    }
+
+    fn offset(&mut self, expr: &mut Expr) -> Parsed<()> {
+        self.take();
+        let outer = self.enter(OFFSET);
+        let duration = self.offset_duration()?;
+        self.enter(outer);
+        let end = self.closing;
+        if let Some(shift) = self.shift_of(expr, "offset modifier") {
+            if shift.offset.is_set() {
+                self.fault(expr.span, "offset may not be set multiple times");
+            } else if let Some(shift) = expr.shift_mut() {
+                shift.offset = duration;
+            }
+            expr.extend_to(end);
+        }
+        Ok(())
+    }
+
+    fn at(&mut self, expr: &mut Expr) -> Parsed<()> {
+        self.take();
+        let outer = self.enter(TIME);
+        let at = match self.peek() {
+            Kind::Word(word @ (Word::Start | Word::End)) => {
+                self.take();
+                self.expect(Kind::LeftParen)?;
+                self.expect(Kind::RightParen)?;
+                if word == Word::Start { At::Start } else { At::End }
+            }
+            _ => {
+                let seconds = self.signed()?;
+                if !(seconds > -SECONDS_MAX && seconds < SECONDS_MAX) {
+                    let shown = format_six(seconds);
+                    self.fault(expr.span, format!("timestamp out of bounds for @ modifier: {shown}"));
+                }
+                At::Ms((seconds * 1000.0).round() as i64)
+            }
+        };
+        self.enter(outer);
+        let end = self.closing;
+        if let Some(shift) = self.shift_of(expr, "@ modifier") {
+            if shift.at.is_some() {
+                self.fault(expr.span, "@ <timestamp> may not be set multiple times");
+            } else {
+                if let Some(shift) = expr.shift_mut() {
+                    shift.at = Some(at);
+                }
+                expr.extend_to(end);
+            }
+        }
+        Ok(())
+    }
+
+    /// What was set on an expression so far; a complaint when nothing can be.
+    fn shift_of(&mut self, expr: &Expr, what: &str) -> Option<Shift> {
+        match &expr.kind {
+            ExprKind::Matrix(s, _) if s.matchers.is_empty() && !self.faults.is_empty() => {
+                self.fault(expr.span, "ranges only allowed for vector selectors");
+                None
+            }
+            ExprKind::Vector(s) | ExprKind::Matrix(s, _) => Some(s.shift.clone()),
+            ExprKind::Subquery(s) => Some(s.shift.clone()),
+            _ => {
+                let wanted = "an instant vector selector or range vector selector or a subquery";
+                self.fault(expr.span, format!("{what} must be preceded by {wanted}"));
+                None
+            }
+        }
+    }
+
+    fn extension(&mut self, expr: &mut Expr, extension: Extension) {
+        self.take();
+        let word = extension.word();
+        if !self.dialect.extended_range_selectors {
+            self.fault(expr.span, format!("{word} modifier is experimental and not enabled"));
+            return;
+        }
+        match &mut expr.kind {
+            ExprKind::Vector(s) | ExprKind::Matrix(s, _) => {
+                let before = s.extension.replace(extension);
+                if before.is_some_and(|e| e != extension) {
+                    self.fault(expr.span, "anchored and smoothed modifiers cannot be used together");
+                }
+            }
+            ExprKind::Subquery(_) => {
+                self.fault(expr.span, format!("{word} modifier is not supported for subqueries"));
+            }
+            _ => self.fault(expr.span, format!("{word} modifier not implemented")),
+        }
+    }
+}
+
+impl Duration {
+    /// Is there one?
+    pub(crate) fn is_set(&self) -> bool {
+        self.ms != 0 || self.expr.is_some()
+    }
+
+    pub(super) fn literal(number: Number) -> Self {
+        Self { ms: (number.value * 1e9).round() as i64 / 1_000_000, expr: None }
+    }
+
+    pub(super) fn computed(expr: DurationExpr) -> Self {
+        match expr.kind {
+            DurationKind::Literal(number) if !expr.wrapped => Self::literal(number),
+            _ => Self { ms: 0, expr: Some(Box::new(expr)) },
+        }
+    }
+}
+
+impl Expr {
+    /// `@` and `offset` of what can have them.
+    pub(crate) fn shift_mut(&mut self) -> Option<&mut Shift> {
+        match &mut self.kind {
+            ExprKind::Vector(s) | ExprKind::Matrix(s, _) => Some(&mut s.shift),
+            ExprKind::Subquery(s) => Some(&mut s.shift),
+            _ => None,
+        }
+    }
+
+    fn extend_to(&mut self, end: usize) {
+        self.span.end = end;
+        if let ExprKind::Vector(selector) = &mut self.kind {
+            selector.span.end = end;
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Tree → query text, as upstream spells it.
+
+use std::fmt;
+
+use model::Matcher;
+use model::duration::format_duration_ms;
+use model::float::format_f;
+use model::labels::METRIC_NAME;
+
+use super::ast::{
+    Aggregate, At, Binary, Card, Duration, DurationExpr, DurationKind, Expr, ExprKind, Extension, Number, Selector,
+    Shift, Sign, Subquery,
+};
+use super::quote::quoted;
+
+impl fmt::Display for Expr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            ExprKind::Number(number) => number.fmt(f),
+            ExprKind::String(text) => f.write_str(&quoted(text)),
+            ExprKind::Vector(s) => {
+                write!(f, "{}{}{}{}", Bare(s), AtText(s.shift.at), Word(s.extension), Offset(&s.shift))
+            }
+            ExprKind::Matrix(s, range) => {
+                write!(f, "{}[{range}]{}{}{}", Bare(s), Word(s.extension), AtText(s.shift.at), Offset(&s.shift))
+            }
+            ExprKind::Subquery(s) => write!(f, "{}{}", s.expr, s.suffix()),
+            ExprKind::Paren(inner) => write!(f, "({inner})"),
+            ExprKind::Unary(sign, inner) => write!(f, "{}{inner}", sign.symbol()),
+            ExprKind::Binary(b) => write!(f, "{} {} {}", b.left, b.operator(), b.right),
+            ExprKind::Aggregate(a) => match &a.param {
+                Some(param) => write!(f, "{}({param}, {})", a.head(), a.expr),
+                None => write!(f, "{}({})", a.head(), a.expr),
+            },
+            ExprKind::Call(call) => {
+                write!(f, "{}(", call.function.name)?;
+                for (i, arg) in call.args.iter().enumerate() {
+                    write!(f, "{}{arg}", if i > 0 { ", " } else { "" })?;
+                }
+                f.write_str(")")
+            }
+        }
+    }
+}
+
+impl Sign {
+    pub(super) fn symbol(self) -> &'static str {
+        match self {
+            Self::Plus => "+",
+            Self::Minus => "-",
+        }
+    }
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.is_duration {
+            return f.write_str(&format_f(self.value));
+        }
+        f.write_str(&format_duration_ms((self.value * 1000.0).round() as i64))
+    }
+}
+
+impl fmt::Display for Duration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.expr {
+            Some(expr) => expr.fmt(f),
+            None => f.write_str(&format_duration_ms(self.ms)),
+        }
+    }
+}
+
+impl fmt::Display for DurationExpr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.wrapped {
+            f.write_str("(")?;
+        }
+        match &self.kind {
+            DurationKind::Literal(number) => number.fmt(f)?,
+            DurationKind::Step => f.write_str("step()")?,
+            DurationKind::Range => f.write_str("range()")?,
+            DurationKind::Negate(inner) => write!(f, "-{inner}")?,
+            DurationKind::MinOf(a, b) => write!(f, "min_of({a}, {b})")?,
+            DurationKind::MaxOf(a, b) => write!(f, "max_of({a}, {b})")?,
+            DurationKind::Binary(op, a, b) => write!(f, "{a} {} {b}", op.symbol())?,
+        }
+        f.write_str(if self.wrapped { ")" } else { "" })
+    }
+}
+
+/// A selector without what follows its braces.
+struct Bare<'a>(&'a Selector);
+
+impl fmt::Display for Bare<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.0.name.as_deref().unwrap_or("");
+        f.write_str(name)?;
+        let is_name = |m: &&Matcher| {
+            m.name == METRIC_NAME && m.op == model::MatchOp::Equal && m.value == name && !m.value.is_empty()
+        };
+        let mut texts: Vec<String> = self.0.matchers.iter().filter(|m| !is_name(m)).map(matcher).collect();
+        texts.sort();
+        if texts.is_empty() { Ok(()) } else { write!(f, "{{{}}}", texts.join(",")) }
+    }
+}
+
+fn matcher(matcher: &Matcher) -> String {
+    format!("{}{}{}", name(&matcher.name), matcher.op.as_str(), quoted(&matcher.value))
+}
+
+/// A label's name, in quotes when it needs them.
+fn name(name: &str) -> String {
+    let plain = |(i, b): (usize, u8)| b == b'_' || b.is_ascii_alphabetic() || i > 0 && b.is_ascii_digit();
+    if !name.is_empty() && name.bytes().enumerate().all(plain) { name.to_owned() } else { quoted(name) }
+}
+
+fn names(names: &[String]) -> String {
+    names.iter().map(|n| name(n)).collect::<Vec<_>>().join(", ")
+}
+
+struct AtText(Option<At>);
+
+impl fmt::Display for AtText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => Ok(()),
+            Some(At::Ms(ms)) => write!(f, " @ {:.3}", ms as f64 / 1000.0),
+            Some(At::Start) => f.write_str(" @ start()"),
+            Some(At::End) => f.write_str(" @ end()"),
+        }
+    }
+}
+
+struct Word(Option<Extension>);
+
+impl fmt::Display for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |extension| write!(f, " {}", extension.word()))
+    }
+}
+
+struct Offset<'a>(&'a Shift);
+
+impl fmt::Display for Offset<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.offset.is_set() { write!(f, " offset {}", self.0.offset) } else { Ok(()) }
+    }
+}
+
+impl Subquery {
+    /// `[5m:1m] @ 10.000 offset 1h`
+    pub(super) fn suffix(&self) -> String {
+        let step = self.step.as_ref().map_or_else(String::new, ToString::to_string);
+        format!("[{}:{step}]{}{}", self.range, AtText(self.shift.at), Offset(&self.shift))
+    }
+}
+
+impl Aggregate {
+    /// `sum by (a) `
+    pub(super) fn head(&self) -> String {
+        let labels = &self.grouping.labels;
+        match (self.grouping.without, labels.is_empty()) {
+            (true, _) => format!("{} without ({}) ", self.op.name(), names(labels)),
+            (false, false) => format!("{} by ({}) ", self.op.name(), names(labels)),
+            (false, true) => self.op.name().to_owned(),
+        }
+    }
+}
+
+impl Binary {
+    /// `+ on (a) group_left ()`
+    pub(super) fn operator(&self) -> String {
+        let mut out = self.op.symbol().to_owned();
+        if self.return_bool {
+            out += " bool";
+        }
+        let Some(m) = self.matched() else { return out };
+        let group = match m.card {
+            Card::ManyToOne => Some("group_left"),
+            Card::OneToMany => Some("group_right"),
+            _ => None,
+        };
+        if !m.labels.is_empty() || m.on || group.is_some() {
+            let word = if m.on { "on" } else { "ignoring" };
+            out += &format!(" {word} ({})", names(&m.labels));
+        }
+        if let Some(word) = group {
+            out += &format!(" {word} ({})", names(&m.include));
+        }
+        let fill = |word, value: f64| format!(" {word} ({})", model::float::format_v(value));
+        match (m.fill_left, m.fill_right) {
+            (Some(left), Some(right)) if left.to_bits() == right.to_bits() => out += &fill("fill", left),
+            (left, right) => {
+                out.extend(left.map(|value| fill("fill_left", value)));
+                out.extend(right.map(|value| fill("fill_right", value)));
+            }
+        }
+        out
+    }
+}

@@ -1,0 +1,80 @@
+//! What the durations of a query come to, once its times are known.
+
+use super::ast::{BinaryOp, Duration, DurationExpr, DurationKind, Expr, ExprKind, Selector, Span};
+use super::durations::SECONDS_MAX;
+use super::parser::Fault;
+use crate::engine::Times;
+
+/// Sets every duration of the tree that is more than a literal.
+pub(crate) fn resolve(expr: &mut Expr, times: Times) -> Result<(), Fault> {
+    match &mut expr.kind {
+        ExprKind::Number(_) | ExprKind::String(_) => Ok(()),
+        ExprKind::Vector(selector) => offset(selector, times),
+        ExprKind::Matrix(selector, range) => {
+            offset(selector, times)?;
+            set(range, times, true)
+        }
+        ExprKind::Subquery(subquery) => {
+            set(&mut subquery.shift.offset, times, false)?;
+            subquery.step.as_mut().map_or(Ok(()), |step| set(step, times, true))?;
+            set(&mut subquery.range, times, true)?;
+            resolve(&mut subquery.expr, times)
+        }
+        ExprKind::Paren(inner) | ExprKind::Unary(_, inner) => resolve(inner, times),
+        ExprKind::Call(call) => call.args.iter_mut().try_for_each(|arg| resolve(arg, times)),
+        ExprKind::Aggregate(a) => {
+            a.param.as_mut().map_or(Ok(()), |param| resolve(param, times))?;
+            resolve(&mut a.expr, times)
+        }
+        ExprKind::Binary(b) => {
+            resolve(&mut b.left, times)?;
+            resolve(&mut b.right, times)
+        }
+    }
+}
+
+fn offset(selector: &mut Selector, times: Times) -> Result<(), Fault> {
+    set(&mut selector.shift.offset, times, false)
+}
+
+fn set(duration: &mut Duration, times: Times, positive: bool) -> Result<(), Fault> {
+    let Some(expr) = &duration.expr else { return Ok(()) };
+    let seconds = value(expr, times)?;
+    if positive && seconds <= 0.0 {
+        return Err(fault(expr.span, "duration must be greater than 0"));
+    }
+    if seconds.is_nan() || seconds.abs() > SECONDS_MAX {
+        return Err(fault(expr.span, "duration is out of range"));
+    }
+    duration.ms = (seconds * 1000.0).round() as i64;
+    Ok(())
+}
+
+fn fault(span: Span, message: &str) -> Fault {
+    Fault { span, message: message.to_owned() }
+}
+
+/// Seconds.
+fn value(expr: &DurationExpr, times: Times) -> Result<f64, Fault> {
+    Ok(match &expr.kind {
+        DurationKind::Literal(number) => number.value,
+        DurationKind::Step => times.step_ms as f64 / 1000.0,
+        DurationKind::Range => (times.end_ms - times.start_ms) as f64 / 1000.0,
+        DurationKind::Negate(inner) => -value(inner, times)?,
+        DurationKind::MinOf(a, b) => value(a, times)?.min(value(b, times)?),
+        DurationKind::MaxOf(a, b) => value(a, times)?.max(value(b, times)?),
+        DurationKind::Binary(op, a, b) => {
+            let (left, right) = (value(a, times)?, value(b, times)?);
+            match op {
+                BinaryOp::Add => left + right,
+                BinaryOp::Sub => left - right,
+                BinaryOp::Mul => left * right,
+                BinaryOp::Div if right == 0.0 => return Err(fault(expr.span, "division by zero")),
+                BinaryOp::Mod if right == 0.0 => return Err(fault(expr.span, "modulo by zero")),
+                BinaryOp::Div => left / right,
+                BinaryOp::Mod => left % right,
+                _ => left.powf(right),
+            }
+        }
+    })
+}

@@ -1,0 +1,90 @@
+//! Selectors: a name, and matchers in braces.
+
+use model::labels::METRIC_NAME;
+use model::{MatchOp, Matcher};
+
+use super::ast::{BinaryOp, Expr, ExprKind, Selector, Span};
+use super::parser::{Context, Parsed, Parser};
+use super::token::Kind;
+
+const LABEL: Context = Context::new("label matching", "identifier or \"}\"");
+const OPERATOR: Context = Context::new("label matching", "label matching operator");
+const VALUE: Context = Context::new("label matching", "string");
+const NEXT: Context = Context::new("label matching", "\",\" or \"}\"");
+
+impl Parser<'_> {
+    /// Can the next token be the name of a metric?
+    pub(super) fn names_metric(&mut self) -> bool {
+        match self.peek() {
+            Kind::Operator(op) => op.is_set(),
+            Kind::Word(word) => word.is_metric(),
+            Kind::Identifier | Kind::MetricIdentifier | Kind::Aggregate(_) => true,
+            _ => false,
+        }
+    }
+
+    /// A selector from its opening brace on, or from just after its name.
+    pub(super) fn selector(&mut self, name: Option<Span>) -> Parsed<Expr> {
+        let mut selector = Selector { name: name.map(|span| self.str(span).to_owned()), ..Selector::default() };
+        let braces = if self.peek() == Kind::LeftBrace { Some(self.matchers(&mut selector.matchers)?) } else { None };
+        let (first, last) = (name.or(braces).unwrap_or_default(), braces.or(name).unwrap_or_default());
+        selector.span = Span { start: first.start, end: last.end };
+        if let Some(name) = &selector.name {
+            selector.matchers.push(Matcher::equal(METRIC_NAME, name.as_str()));
+        }
+        let span = selector.span;
+        Ok(Expr { kind: ExprKind::Vector(selector), span })
+    }
+
+    /// From the opening brace to the closing one.
+    fn matchers(&mut self, matchers: &mut Vec<Matcher>) -> Parsed<Span> {
+        let start = self.take().span.start;
+        let outer = self.enter(LABEL);
+        let end = loop {
+            if let Some(brace) = self.take_if(Kind::RightBrace) {
+                break brace.span.end;
+            }
+            self.enter(LABEL);
+            matchers.extend(self.matcher()?);
+            self.enter(NEXT);
+            if self.take_if(Kind::Comma).is_none() {
+                break self.expect(Kind::RightBrace)?.span.end;
+            }
+            self.enter(LABEL);
+        };
+        self.enter(outer);
+        Ok(Span { start, end })
+    }
+
+    /// One matcher, or a name in quotes; none when its expression is wrong.
+    fn matcher(&mut self) -> Parsed<Option<Matcher>> {
+        let label = match self.peek() {
+            Kind::Identifier | Kind::String => self.take(),
+            _ => return Err(self.unexpected()),
+        };
+        let is_string = label.kind == Kind::String;
+        let name = if is_string { self.unquoted(label.span) } else { self.str(label.span).to_owned() };
+        let op = match self.peek() {
+            Kind::Assign => MatchOp::Equal,
+            Kind::Operator(BinaryOp::Ne) => MatchOp::NotEqual,
+            Kind::Matches => MatchOp::Regex,
+            Kind::MatchesNot => MatchOp::NotRegex,
+            _ if is_string => return Ok(Some(Matcher::equal(METRIC_NAME, name))),
+            _ => {
+                self.enter(OPERATOR);
+                return Err(self.unexpected());
+            }
+        };
+        self.take();
+        self.enter(VALUE);
+        let value = self.expect(Kind::String)?.span;
+        let text = self.unquoted(value);
+        match Matcher::new(op, name, text) {
+            Ok(matcher) => Ok(Some(matcher)),
+            Err(error) => {
+                self.fault(Span { start: label.span.start, end: value.end }, error.to_string());
+                Ok(None)
+            }
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! Series descriptions: `up{job="a"} 1 _ 2+3x4 stale {{schema:1 sum:0.3}}x2`. The language of test scripts.
+
+use model::labels::METRIC_NAME;
+use model::sample::stale_nan;
+use model::{Labels, LabelsBuilder};
+
+use super::Dialect;
+use super::ast::{BinaryOp, Span};
+use super::histogram::HistogramLiteral;
+use super::parser::{Context, Fault, Parsed, Parser, Stop};
+use super::quote::quoted;
+use super::token::{Key, Kind};
+
+/// One point of a series.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Point {
+    /// No sample.
+    Absent,
+    /// A sample; the stale marker is one.
+    Float(f64),
+    /// A native histogram, which samples cannot hold yet.
+    Histogram(Box<HistogramLiteral>),
+}
+
+const VALUES: Context = Context::new("series values", "");
+const LABEL: Context = Context::new("label set", "identifier or \"}\"");
+const ASSIGN: Context = Context::new("label set", "\"=\"");
+const TEXT: Context = Context::new("label set", "string");
+const NEXT: Context = Context::new("label set", "\",\" or \"}\"");
+const KEY: Context = Context::new("histogram description", "histogram description key, e.g. buckets:[5 10 7]");
+
+/// One line describes at most this many points.
+const POINTS_MAX: usize = 10_000_000;
+
+/// The labels and points of a line.
+pub(super) fn series(text: &str) -> Result<(Labels, Vec<Point>), Vec<Fault>> {
+    let mut parser = Parser::new(text, Dialect::default(), true);
+    let mut points = Vec::new();
+    let parsed = parser.metric().and_then(|labels| parser.points(&mut points).map(|()| labels));
+    match parsed {
+        Ok(labels) if parser.faults.is_empty() => Ok((labels, points)),
+        _ => Err(parser.faults),
+    }
+}
+
+impl Parser<'_> {
+    fn metric(&mut self) -> Parsed<Labels> {
+        let name = self.names_metric().then(|| self.take().span);
+        let mut builder = LabelsBuilder::new(&Labels::empty());
+        if self.peek() == Kind::LeftBrace {
+            self.label_set(&mut builder)?;
+        }
+        if let Some(span) = name {
+            builder.set(METRIC_NAME, self.str(span));
+        }
+        Ok(builder.labels())
+    }
+
+    fn label_set(&mut self, labels: &mut LabelsBuilder) -> Parsed<()> {
+        self.take();
+        let outer = self.enter(LABEL);
+        while self.take_if(Kind::RightBrace).is_none() {
+            self.enter(LABEL);
+            let label = match self.peek() {
+                Kind::Identifier | Kind::String => self.take(),
+                _ => return Err(self.unexpected()),
+            };
+            let is_string = label.kind == Kind::String;
+            let name = if is_string { self.unquoted(label.span) } else { self.str(label.span).to_owned() };
+            self.enter(ASSIGN);
+            if is_string && self.peek() != Kind::Assign {
+                labels.set(METRIC_NAME, &name);
+            } else {
+                self.expect(Kind::Assign)?;
+                self.enter(TEXT);
+                let value = self.expect(Kind::String)?.span;
+                let value = self.unquoted(value);
+                labels.set(&name, &value);
+            }
+            self.enter(NEXT);
+            if self.take_if(Kind::Comma).is_none() {
+                self.expect(Kind::RightBrace)?;
+                break;
+            }
+            self.enter(LABEL);
+        }
+        self.enter(outer);
+        Ok(())
+    }
+
+    fn points(&mut self, points: &mut Vec<Point>) -> Parsed<()> {
+        self.enter(VALUES);
+        if !matches!(self.peek(), Kind::Space | Kind::End) {
+            return Err(self.unexpected());
+        }
+        loop {
+            self.enter(Context::default());
+            match self.peek() {
+                Kind::End => return Ok(()),
+                Kind::Space => self.take(),
+                _ => return Err(self.unexpected()),
+            };
+            self.enter(VALUES);
+            match self.peek() {
+                Kind::Blank => {
+                    self.take();
+                    let times = self.times()?.unwrap_or(1);
+                    self.repeat(points, times, &Point::Absent);
+                }
+                Kind::OpenHistogram => self.histograms(points)?,
+                Kind::Number | Kind::Identifier | Kind::Operator(BinaryOp::Add | BinaryOp::Sub) => {
+                    self.floats(points)?;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn repeat(&mut self, points: &mut Vec<Point>, times: usize, point: &Point) {
+        if points.len().saturating_add(times) > POINTS_MAX {
+            self.fault(self.last_span(), format!("more than {POINTS_MAX} points in series values"));
+        } else {
+            points.extend(std::iter::repeat_n(point, times).cloned());
+        }
+    }
+
+    /// `v`, `vxN`, `a+bxN`
+    fn floats(&mut self, points: &mut Vec<Point>) -> Parsed<()> {
+        let mut value = match self.take_if(Kind::Identifier) {
+            Some(word) => {
+                if self.str(word.span) != "stale" {
+                    self.blame("series values", "number or \"stale\"");
+                }
+                stale_nan()
+            }
+            None => self.signed_float()?,
+        };
+        let step = match self.peek() {
+            Kind::Operator(BinaryOp::Add | BinaryOp::Sub) => {
+                let step = self.signed_float()?;
+                if self.peek() != Kind::Times {
+                    return Err(self.unexpected());
+                }
+                Some(step)
+            }
+            _ => None,
+        };
+        // One more than it says: the point to begin with.
+        let times = self.times()?.map_or(1, |n| n.saturating_add(1));
+        let Some(step) = step else {
+            self.repeat(points, times, &Point::Float(value));
+            return Ok(());
+        };
+        let begin = points.len();
+        self.repeat(points, times, &Point::Absent);
+        for point in points.iter_mut().skip(begin) {
+            *point = Point::Float(value);
+            value += step;
+        }
+        Ok(())
+    }
+
+    fn signed_float(&mut self) -> Parsed<f64> {
+        let minus = self.sign().is_some_and(|(op, _)| op == BinaryOp::Sub);
+        if self.peek() != Kind::Number {
+            return Err(self.unexpected());
+        }
+        let (number, _) = self.number();
+        Ok(if minus { -number.value } else { number.value })
+    }
+
+    /// `xN`, where it is.
+    fn times(&mut self) -> Parsed<Option<usize>> {
+        if self.take_if(Kind::Times).is_none() {
+            return Ok(None);
+        }
+        Ok(Some(usize::try_from(self.whole()?).unwrap_or(usize::MAX)))
+    }
+
+    fn whole(&mut self) -> Parsed<u64> {
+        let span = self.expect(Kind::Number)?.span;
+        let text = self.str(span);
+        let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        Ok(text.parse().unwrap_or_else(|_| {
+            let why = if digits { "value out of range" } else { "invalid syntax" };
+            let error = format!("strconv.ParseUint: parsing {}: {why}", quoted(text));
+            self.fault(span, format!("invalid repetition in series values: {error}"));
+            0
+        }))
+    }
+
+    fn int(&mut self) -> Parsed<i32> {
+        let minus = self.take_if(Kind::Operator(BinaryOp::Sub)).is_some();
+        let value = i64::try_from(self.whole()?).unwrap_or(i64::MAX);
+        Ok(i32::try_from(if minus { -value } else { value }).unwrap_or(if minus { i32::MIN } else { i32::MAX }))
+    }
+
+    /// `{{…}}`, `{{…}}xN`, `{{…}}+{{…}}xN`
+    fn histograms(&mut self, points: &mut Vec<Point>) -> Parsed<()> {
+        let mut current = self.histogram()?;
+        let Some((op, _)) = self.sign() else {
+            let times = self.times()?.map_or(1, |n| n.saturating_add(1));
+            self.repeat(points, times, &Point::Histogram(Box::new(current)));
+            return Ok(());
+        };
+        self.enter(VALUES);
+        if self.peek() != Kind::OpenHistogram {
+            return Err(self.unexpected());
+        }
+        let step = self.histogram()?;
+        self.enter(VALUES);
+        let times = match self.times()? {
+            Some(times) => times.saturating_add(1),
+            None => return Err(self.unexpected()),
+        };
+        let begin = points.len();
+        self.repeat(points, times, &Point::Absent);
+        let sign = if op == BinaryOp::Sub { -1.0 } else { 1.0 };
+        for (i, point) in points.iter_mut().skip(begin).enumerate() {
+            if i > 0 {
+                current = current.plus(&step, sign).map_err(|message| {
+                    self.fault(self.last_span(), message);
+                    Stop
+                })?;
+            }
+            *point = Point::Histogram(Box::new(current.clone()));
+        }
+        Ok(())
+    }
+
+    fn histogram(&mut self) -> Parsed<HistogramLiteral> {
+        self.take();
+        let mut histogram = HistogramLiteral::default();
+        let mut seen = Vec::new();
+        let outer = self.enter(VALUES);
+        if self.take_if(Kind::Space).is_some() {
+            self.expect(Kind::CloseHistogram)?;
+        } else if self.take_if(Kind::CloseHistogram).is_none() {
+            self.entry(&mut histogram, &mut seen)?;
+            self.enter(KEY);
+            while self.take_if(Kind::CloseHistogram).is_none() {
+                self.expect(Kind::Space)?;
+                if matches!(self.peek(), Kind::Key(_)) {
+                    self.entry(&mut histogram, &mut seen)?;
+                } else {
+                    self.expect(Kind::CloseHistogram)?;
+                    break;
+                }
+            }
+        }
+        self.enter(outer);
+        Ok(histogram)
+    }
+
+    /// `key:value`
+    fn entry(&mut self, histogram: &mut HistogramLiteral, seen: &mut Vec<Key>) -> Parsed<()> {
+        let Kind::Key(key) = self.peek() else { return Err(self.unexpected()) };
+        self.take();
+        self.expect(Kind::Colon)?;
+        let mut other = HistogramLiteral::default();
+        let repeated = seen.contains(&key);
+        let into = if repeated { &mut other } else { histogram };
+        match key {
+            Key::Sum => into.sum = self.signed_float()?,
+            Key::Count => into.count = self.signed_float()?,
+            Key::Schema => into.schema = self.int()?,
+            Key::Offset => into.positive.offset = self.int()?,
+            Key::NegativeOffset => into.negative.offset = self.int()?,
+            Key::Buckets => into.positive.counts = self.numbers()?,
+            Key::NegativeBuckets => into.negative.counts = self.numbers()?,
+            Key::ZeroBucket => into.zero_count = self.signed_float()?,
+            Key::ZeroBucketWidth => into.zero_threshold = self.signed_float()?,
+            Key::CustomValues => into.custom_values = self.numbers()?,
+            Key::CounterResetHint => match self.peek() {
+                Kind::Hint(hint) => {
+                    self.take();
+                    into.hint = Some(hint);
+                }
+                _ => return Err(self.unexpected()),
+            },
+        }
+        if repeated {
+            self.fault(Span::default(), format!("duplicate key \"{}\" in histogram", key.name()));
+        }
+        seen.push(key);
+        Ok(())
+    }
+
+    /// `[1 2 3]`
+    fn numbers(&mut self) -> Parsed<Vec<f64>> {
+        self.expect(Kind::LeftBracket)?;
+        let mut numbers = vec![self.signed_float()?];
+        while self.take_if(Kind::RightBracket).is_none() {
+            self.expect(Kind::Space)?;
+            if self.take_if(Kind::RightBracket).is_some() {
+                break;
+            }
+            numbers.push(self.signed_float()?);
+        }
+        Ok(numbers)
+    }
+}
