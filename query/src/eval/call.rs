@@ -138,6 +138,7 @@ impl Evaluator<'_> {
             Body::HistogramQuantile => self.histogram_quantile(call, grid),
             Body::HistogramQuantiles => self.histogram_quantiles(call, grid),
             Body::HistogramFraction => self.histogram_fraction(call, grid),
+            Body::StartTimestamp => Err(Error::execution("start_timestamp: start timestamps are not supported yet")),
             Body::NativeOnly => self.stream(&call.args[0], grid, &mut |_| Ok(())).map(|()| Vec::new()),
             _ => Err(Error::execution(format!("BUG: {} yields no vector", call.function.name))),
         }

@@ -31,7 +31,14 @@ impl Parser<'_> {
             Kind::Operator(BinaryOp::Add | BinaryOp::Sub) => false,
             _ => true,
         };
-        let mut expr = if closed { self.duration_operand()? } else { self.duration_unary()? };
+        let place = sign.as_ref().map(|(_, token)| token.span);
+        let mut expr = if matches!(self.peek(), Kind::Number | Kind::Duration) {
+            self.duration_literal(place)
+        } else if closed {
+            self.duration_operand()?
+        } else {
+            self.duration_unary()?
+        };
         if let Some((op, token)) = sign {
             expr = self.signed_duration(op, token, expr);
         }
@@ -98,7 +105,7 @@ impl Parser<'_> {
 
     fn duration_operand(&mut self) -> Parsed<DurationExpr> {
         let start = match self.peek() {
-            Kind::Number | Kind::Duration => return Ok(self.duration_literal()),
+            Kind::Number | Kind::Duration => return Ok(self.duration_literal(None)),
             Kind::LeftParen => {
                 let start = self.take().span.start;
                 let mut inner = self.duration_expr(0)?;
@@ -127,10 +134,11 @@ impl Parser<'_> {
         Ok(DurationExpr { kind, wrapped: false, span: Span { start: start.span.start, end } })
     }
 
-    fn duration_literal(&mut self) -> DurationExpr {
+    /// `place` is where a sign stands, when that is what is blamed for a value out of range.
+    fn duration_literal(&mut self, place: Option<Span>) -> DurationExpr {
         let (number, span) = self.number();
         if number.value.is_nan() || number.value.abs() > SECONDS_MAX {
-            self.fault(span, "duration out of range");
+            self.fault(place.unwrap_or(span), "duration out of range");
             return zero_literal();
         }
         DurationExpr { kind: DurationKind::Literal(number), wrapped: false, span }

@@ -2,7 +2,7 @@
 
 use super::ast::{Aggregate, AggregateOp, Binary, BinaryOp, Call, Expr, ExprKind, Grouping, Number, Sign, Span};
 use super::number;
-use super::parser::{Context, Parsed, Parser};
+use super::parser::{Context, Fault, Parsed, Parser};
 use super::quote::{quoted, unquote};
 use super::token::{Kind, Word};
 use crate::functions;
@@ -122,7 +122,7 @@ impl Parser<'_> {
     /// What a string literal stands for.
     pub(super) fn unquoted(&mut self, span: Span) -> String {
         unquote(self.str(span)).unwrap_or_else(|message| {
-            self.fault(span, message);
+            self.no_text.get_or_insert(Fault { span, message });
             String::new()
         })
     }

@@ -10,13 +10,19 @@ mod durations;
 mod expr;
 pub(crate) mod histogram;
 mod json;
+#[cfg(test)]
+mod judged;
 mod lexer;
+#[cfg(test)]
+mod messages;
 mod modifiers;
 mod number;
 mod parser;
 mod pretty;
 mod print;
 mod quote;
+#[cfg(test)]
+mod random;
 #[cfg(test)]
 mod recorded;
 mod resolve;
@@ -60,7 +66,10 @@ fn tree(text: &str, dialect: Dialect) -> Result<Expr, Vec<Fault>> {
     };
     let expr = parsed.and_then(|expr| parser.expect(Kind::End).map(|_| expr));
     let Ok(expr) = expr else { return Err(parser.faults) };
-    let faults = if parser.faults.is_empty() { check::check(text, &expr) } else { parser.faults };
+    let mut faults = parser.faults;
+    if faults.is_empty() {
+        faults = parser.no_text.map_or_else(|| check::check(text, &expr), |fault| vec![fault]);
+    }
     if faults.is_empty() { Ok(expr) } else { Err(faults) }
 }
 
@@ -71,6 +80,7 @@ fn tree(text: &str, dialect: Dialect) -> Result<Expr, Vec<Fault>> {
 pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, Error> {
     let mut parser = Parser::new(text, Dialect::default(), false);
     let selector = parser.lone_selector();
+    parser.faults.extend(parser.no_text.take());
     match selector.map(|expr| expr.kind) {
         Ok(ExprKind::Vector(selector)) if parser.faults.is_empty() => Ok(selector.matchers),
         _ => Err(told(text, &parser.faults)),

@@ -115,7 +115,8 @@ impl Parser<'_> {
     fn label(&mut self) -> Parsed<String> {
         let named = match self.peek() {
             Kind::Operator(op) => op.is_set() || op == BinaryOp::Atan2,
-            Kind::Identifier | Kind::MetricIdentifier | Kind::String | Kind::Aggregate(_) | Kind::Word(_) => true,
+            Kind::Identifier | Kind::MetricIdentifier | Kind::String | Kind::Aggregate(_) => true,
+            Kind::Word(word) => word != Word::Without,
             _ => false,
         };
         if !named {

@@ -45,6 +45,8 @@ pub(super) struct Parser<'a> {
     pub(super) text: &'a str,
     pub(super) dialect: Dialect,
     pub(super) faults: Vec<Fault>,
+    /// A string that upstream could hold and we cannot; told when nothing else is wrong.
+    pub(super) no_text: Option<Fault>,
     /// Where the last token ended that can end an expression.
     pub(super) closing: usize,
     /// The token that was read last.
@@ -64,6 +66,7 @@ impl<'a> Parser<'a> {
             text,
             dialect,
             faults: Vec::new(),
+            no_text: None,
             closing: 0,
             last: Token { kind: Kind::End, span: Span::default() },
             ahead: None,

@@ -8,10 +8,9 @@ use model::float::format_f;
 use serde_json::{Value as Json, json};
 
 use super::ast::Expr;
+use super::random::ALL_ON;
 use super::series::Point;
 use super::{Dialect, Fault};
-
-const ALL_ON: Dialect = Dialect { experimental_functions: true, fill_modifiers: true, extended_range_selectors: true };
 
 /// Cases in which we differ, and why.
 const KNOWN: &[(&str, &str)] = &[

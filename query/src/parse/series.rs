@@ -37,6 +37,7 @@ pub(super) fn series(text: &str) -> Result<(Labels, Vec<Point>), Vec<Fault>> {
     let mut parser = Parser::new(text, Dialect::default(), true);
     let mut points = Vec::new();
     let parsed = parser.metric().and_then(|labels| parser.points(&mut points).map(|()| labels));
+    parser.faults.extend(parser.no_text.take());
     match parsed {
         Ok(labels) if parser.faults.is_empty() => Ok((labels, points)),
         _ => Err(parser.faults),

@@ -110,7 +110,9 @@ impl Word {
 
     /// Can it name a metric?
     pub(super) fn is_metric(self) -> bool {
-        self.is_call() || matches!(self, Self::Offset | Self::Smoothed | Self::Anchored | Self::By | Self::Without)
+        self.is_call()
+            || self.is_fill()
+            || matches!(self, Self::Offset | Self::Smoothed | Self::Anchored | Self::By | Self::Without)
     }
 
     /// The words of duration expressions.
