@@ -37,6 +37,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let v1 = Router::new()
         .route("/query", get_post(query::instant))
         .route("/query_range", get_post(query::range))
+        .route("/format_query", get_post(query::format_query))
+        .route("/parse_query", get_post(query::parse_query))
         .route("/series", get_post(series::series))
         .route("/labels", get_post(series::label_names))
         .route("/label/{name}/values", get(series::label_values))

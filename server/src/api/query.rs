@@ -1,5 +1,5 @@
-//! `/api/v1/query` and `/api/v1/query_range`. A query waits for one of `--query.max-concurrency`
-//! slots, runs on a blocking thread, and ends when its client goes away.
+//! `/api/v1/query` and `/api/v1/query_range`, and what only reads the text of a query. A query waits for one of
+//! `--query.max-concurrency` slots, runs on a blocking thread, and ends when its client goes away.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -96,6 +96,18 @@ pub(crate) async fn range(State(app): State<Arc<App>>, params: Params) -> Result
         app.engine.range(app.db.as_ref(), params.get("query"), start, end, step, options)
     })
     .await
+}
+
+/// `/api/v1/format_query`
+pub(crate) async fn format_query(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
+    let text = app.engine.format(params.get("query")).map_err(told)?;
+    Ok(format::success(|out| format::string(out, &text), &[], &[]))
+}
+
+/// `/api/v1/parse_query`: the tree of a query, for the UI.
+pub(crate) async fn parse_query(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
+    let tree = app.engine.tree_json(params.get("query")).map_err(told)?;
+    Ok(format::success(|out| out.push_str(&tree), &[], &[]))
 }
 
 fn told(error: Error) -> ApiError {

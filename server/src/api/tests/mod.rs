@@ -25,10 +25,12 @@ const START_MS: i64 = 1_700_000_000_000;
 
 /// Paths that are served. Those of parts that come later are not in the list, nor those whose answers are about the
 /// program and not about the data.
-const SERVED: [&str; 16] = [
+const SERVED: [&str; 18] = [
     "/api/v1/admin/tsdb/",
     "/api/v1/query",
     "/api/v1/query_range",
+    "/api/v1/format_query",
+    "/api/v1/parse_query",
     "/api/v1/series",
     "/api/v1/labels",
     "/api/v1/label/",
