@@ -202,7 +202,7 @@ impl Engine {
         times: Times,
         options: &QueryOptions,
     ) -> Result<QueryResult, Error> {
-        parse::resolve(text, &mut expr, times)?;
+        parse::resolve(&mut expr, times)?;
         supported(&expr)?;
         let timeout = options.timeout.map_or(self.options.timeout, |t| t.min(self.options.timeout));
         let evaluator = Evaluator {
@@ -231,18 +231,14 @@ impl Engine {
     }
 }
 
-/// Native histograms and what works on them alone is not there yet.
+/// Native histograms and what works on them alone is not there yet; some functions take no extended ranges.
 fn supported(expr: &Expr) -> Result<(), Error> {
     let mut missing = None;
     expr.walk(&mut |node| match &node.kind {
         ExprKind::Binary(b) if matches!(b.op, BinaryOp::TrimUpper | BinaryOp::TrimLower) => {
             missing = Some(format!("the histogram operator {} is not supported yet", b.op.symbol()));
         }
-        ExprKind::Vector(s) | ExprKind::Matrix(s, _) => {
-            if let Some(extension) = s.extension {
-                missing = Some(format!("the modifier {} is not supported yet", extension.word()));
-            }
-        }
+        ExprKind::Call(call) => missing = missing.take().or_else(|| call.refused_extension()),
         _ => {}
     });
     missing.map_or(Ok(()), |message| Err(Error::Execution(message)))

@@ -66,6 +66,11 @@ pub(crate) fn is_absent(value: f64) -> bool {
 }
 
 impl Series {
+    /// Slots with a sample.
+    pub(crate) fn present(&self) -> usize {
+        self.values.iter().filter(|v| !is_absent(**v)).count()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.values.iter().all(|v| is_absent(*v))
     }

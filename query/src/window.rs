@@ -3,6 +3,8 @@
 use model::Column;
 use model::sample::is_stale;
 
+use crate::parse::ast::Extension;
+
 /// The steps of an evaluation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Grid {
@@ -33,10 +35,87 @@ pub(crate) struct Window<'a> {
     pub(crate) eval_ms: i64,
     /// The series is known never to fall, so no counter reset need be looked for.
     pub(crate) rises: bool,
+    /// The samples reach beyond the bounds, as far as the lookback.
+    pub(crate) extension: Option<Extension>,
+}
+
+/// How far beyond the bounds of a range its samples are taken from.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Reach {
+    pub(crate) back_ms: i64,
+    pub(crate) ahead_ms: i64,
+}
+
+/// An extended range: the values at its bounds, and which samples lie between them.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Edges {
+    pub(crate) left: f64,
+    pub(crate) right: f64,
+    pub(crate) inner: std::ops::Range<usize>,
+}
+
+impl Window<'_> {
+    /// How long the range is.
+    pub(crate) fn seconds(&self) -> f64 {
+        (self.end_ms - self.start_ms) as f64 / 1000.0
+    }
+
+    /// The values at the bounds; none when every sample lies on one side of the range. Between the samples around a bound
+    /// a counter does not fall: where it was reset, it starts from zero.
+    pub(crate) fn edges(&self, counter: bool) -> Option<Edges> {
+        let smoothed = self.extension == Some(Extension::Smoothed);
+        let (mut first, mut last) = (self.anchor(), self.ts.len().checked_sub(1)?);
+        if smoothed {
+            last = self.ts[..last].partition_point(|ts| *ts < self.end_ms);
+        }
+        if self.ts[last] <= self.start_ms || smoothed && self.ts[first] > self.end_ms {
+            return None;
+        }
+        let between = |i: usize, at_ms: i64, is_left: bool| {
+            let (mut from, mut to) = (self.values[i], self.values[i + 1]);
+            if counter && to < from {
+                (from, to) = if is_left { (0.0, to) } else { (from, to + from) };
+            }
+            from + (to - from) * (at_ms - self.ts[i]) as f64 / (self.ts[i + 1] - self.ts[i]) as f64
+        };
+        let (mut left, mut right) = (self.values[first], self.values[last]);
+        let starts_between = smoothed && self.ts[first] < self.start_ms;
+        if starts_between {
+            left = between(first, self.start_ms, true);
+        }
+        if smoothed && last > 0 && self.ts[last] > self.end_ms {
+            // With both bounds between the same samples, both lie after the reset.
+            right = between(last - 1, self.end_ms, starts_between && last - 1 == first);
+        }
+        first += usize::from(self.ts[first] <= self.start_ms);
+        let after = last + usize::from(self.ts[last] < self.end_ms);
+        Some(Edges { left, right, inner: first..after.max(first) })
+    }
+
+    /// The last sample at or before the start of the range, or else the first there is.
+    pub(crate) fn anchor(&self) -> usize {
+        let within = self.ts.len().saturating_sub(1);
+        self.ts[..within].partition_point(|ts| *ts <= self.start_ms).saturating_sub(1)
+    }
+
+    /// The values from the anchor on; none when all lie before the range.
+    pub(crate) fn since_anchor(&self) -> Option<&[f64]> {
+        let last = self.ts.last()?;
+        match self.extension {
+            None => Some(self.values),
+            Some(_) if *last <= self.start_ms => None,
+            Some(_) => Some(&self.values[self.anchor()..]),
+        }
+    }
 }
 
 /// For each step, the stretch of timestamps in `(end - length, end]`. `ends` ascend.
 pub(crate) fn bounds(timestamps: &[i64], ends: &[i64], length_ms: i64) -> Vec<(usize, usize)> {
+    reaching(timestamps, ends, length_ms, Reach::default())
+}
+
+/// As [`bounds`], and as far beyond them as `reach` says.
+pub(crate) fn reaching(timestamps: &[i64], ends: &[i64], length_ms: i64, reach: Reach) -> Vec<(usize, usize)> {
     let (mut low, mut high) = (0, 0);
     let skip = |mut i: usize, limit: i64| {
         while timestamps.get(i).is_some_and(|ts| *ts <= limit) {
@@ -45,8 +124,8 @@ pub(crate) fn bounds(timestamps: &[i64], ends: &[i64], length_ms: i64) -> Vec<(u
         i
     };
     let find = |end: &i64| {
-        low = skip(low, end - length_ms);
-        high = skip(high, *end);
+        low = skip(low, end - length_ms - reach.back_ms);
+        high = skip(high, end + reach.ahead_ms);
         (low, high.max(low))
     };
     ends.iter().map(find).collect()
@@ -111,6 +190,23 @@ mod tests {
     fn left_open_right_closed() {
         assert_eq!(bounds(&[10, 20, 30], &[20, 30, 40, 60], 10), [(1, 2), (2, 3), (3, 3), (3, 3)]);
         assert_eq!(bounds(&[10, 20, 30], &[5, 25], 100), [(0, 0), (0, 2)]);
+    }
+
+    #[test]
+    fn edges_of_extended_ranges() {
+        let edges = |extension, end_ms: i64| {
+            let (ts, values) = (&[0, 10, 20, 30], &[1.0, 5.0, 2.0, 4.0]);
+            let start_ms = end_ms - 10;
+            Window { ts, values, start_ms, end_ms, eval_ms: 0, rises: false, extension: Some(extension) }.edges(true)
+        };
+        let some = |left, right, inner| Some(Edges { left, right, inner });
+        assert_eq!(edges(Extension::Anchored, 35), some(2.0, 4.0, 3..4));
+        assert_eq!(edges(Extension::Smoothed, 15), some(3.0, 6.0, 1..2));
+        // A bound on a sample has its value; a reset between both bounds happened before them.
+        assert_eq!(edges(Extension::Smoothed, 10), some(1.0, 5.0, 1..1));
+        assert_eq!(edges(Extension::Smoothed, 20), some(5.0, 2.0, 2..2));
+        assert_eq!(edges(Extension::Smoothed, 45), None);
+        assert_eq!(edges(Extension::Smoothed, -5), None);
     }
 
     #[test]

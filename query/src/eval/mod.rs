@@ -6,6 +6,7 @@
 mod aggregate;
 mod binary;
 mod call;
+mod extended;
 mod info;
 mod matching;
 mod select_k;
@@ -22,7 +23,7 @@ use model::{Labels, Querier};
 use crate::engine::{EngineOptions, Times};
 use crate::functions::Body;
 use crate::notes::Notes;
-use crate::parse::ast::{Expr, ExprKind, Sign, Span, Type};
+use crate::parse::ast::{Expr, ExprKind, Extension, Sign, Span, Type};
 use crate::value::{ABSENT, RangeSeries, Sample, Series, Value, is_absent, without_name};
 use crate::window::Grid;
 use crate::{Error, functions};
@@ -128,6 +129,9 @@ impl Evaluator<'_> {
     fn stream_node(&self, expr: &Expr, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
         match &expr.kind {
             ExprKind::Paren(inner) => self.stream_node(inner, grid, sink),
+            ExprKind::Vector(selector) if selector.extension == Some(Extension::Smoothed) => {
+                self.smoothed_selector(selector, grid, sink)
+            }
             ExprKind::Vector(selector) => self.instant_selector(selector, grid, sink),
             ExprKind::Unary(Sign::Plus, inner) => self.stream(inner, grid, sink),
             ExprKind::Unary(Sign::Minus, inner) => self.stream(inner, grid, &mut |mut series| {

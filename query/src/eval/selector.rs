@@ -2,11 +2,11 @@
 
 use model::{Batch, QuerierError, Selection};
 
-use super::{Evaluator, Sink};
+use super::{Evaluator, Sink, extended};
 use crate::Error;
-use crate::parse::ast::{At, Expr, ExprKind, Selector, Shift};
+use crate::parse::ast::{At, Expr, ExprKind, Extension, Selector, Shift};
 use crate::value::{ABSENT, RangeSeries, Series, is_absent};
-use crate::window::{Dense, Grid, Window, bounds};
+use crate::window::{Dense, Grid, Reach, Window, bounds, reaching};
 
 /// Which samples within the time before each step count.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -119,44 +119,20 @@ impl Evaluator<'_> {
         match &expr.unwrapped().kind {
             ExprKind::Matrix(selector, range) => {
                 let ends = self.ends(&selector.shift, grid);
-                self.batches(selector, (&ends, range.ms), Need::All, &mut |batch| {
-                    self.windows_of(&batch, (&ends, range.ms), grid, each)
+                let extended = (self.reach(selector), selector.extension);
+                self.range_batches(selector, (&ends, range.ms), &mut |batch| {
+                    let frame = Frame { ends: &ends, range_ms: range.ms, grid, extended };
+                    each_window(&batch, &frame, &[], each)
                 })
             }
             ExprKind::Subquery(subquery) => {
                 let ends = self.ends(&subquery.shift, grid);
                 let (batch, drops) = self.subquery(subquery, &ends)?;
-                self.each_window(&batch, (&ends, subquery.range.ms), (grid, &drops), each)
+                let frame = Frame { ends: &ends, range_ms: subquery.range.ms, grid, extended: <_>::default() };
+                each_window(&batch, &frame, &drops, each)
             }
             _ => Err(Error::execution("BUG: not a range vector")),
         }
-    }
-
-    fn windows_of(
-        &self,
-        batch: &Batch,
-        range: (&[i64], i64),
-        grid: &Grid,
-        each: &mut dyn FnMut(&Ranges<'_>) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        self.each_window(batch, range, (grid, &[]), each)
-    }
-
-    fn each_window(
-        &self,
-        batch: &Batch,
-        (ends, range_ms): (&[i64], i64),
-        (grid, drops): (&Grid, &[bool]),
-        each: &mut dyn FnMut(&Ranges<'_>) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        let windows = bounds(&batch.timestamps_ms, ends, range_ms);
-        let mut dense = Dense::default();
-        for (i, column) in batch.columns.iter().enumerate() {
-            dense.load(&batch.timestamps_ms, column, false);
-            let drop_name = drops.get(i).copied().unwrap_or(false);
-            each(&Ranges { batch, column, windows: &windows, dense: &dense, ends, range_ms, grid, drop_name })?;
-        }
-        Ok(())
     }
 
     /// A range vector as the result of a query: the samples themselves.
@@ -165,13 +141,16 @@ impl Evaluator<'_> {
         self.windows(expr, &grid.first(), &mut |ranges| {
             let window = ranges.at(0);
             self.hold(window.ts.len())?;
-            if !window.ts.is_empty() {
+            let points = match window.extension {
+                None => window.ts.iter().copied().zip(window.values.iter().copied()).collect(),
+                Some(_) => extended::points(&window),
+            };
+            if !points.is_empty() {
                 let labels = if ranges.drop_name {
                     crate::value::without_name(ranges.labels())
                 } else {
                     ranges.labels().clone()
                 };
-                let points = window.ts.iter().copied().zip(window.values.iter().copied()).collect();
                 matrix.push(RangeSeries { labels, points });
             }
             Ok(())
@@ -181,15 +160,38 @@ impl Evaluator<'_> {
     }
 }
 
+/// Where the ranges of all steps lie.
+#[derive(Clone, Copy)]
+struct Frame<'a> {
+    ends: &'a [i64],
+    range_ms: i64,
+    grid: &'a Grid,
+    extended: (Reach, Option<Extension>),
+}
+
+fn each_window(
+    batch: &Batch,
+    frame: &Frame<'_>,
+    drops: &[bool],
+    each: &mut dyn FnMut(&Ranges<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let windows = reaching(&batch.timestamps_ms, frame.ends, frame.range_ms, frame.extended.0);
+    let mut dense = Dense::default();
+    for (i, column) in batch.columns.iter().enumerate() {
+        dense.load(&batch.timestamps_ms, column, false);
+        let drop_name = drops.get(i).copied().unwrap_or(false);
+        each(&Ranges { batch, column, windows: &windows, dense: &dense, frame: *frame, drop_name })?;
+    }
+    Ok(())
+}
+
 /// The samples of one series that each step sees.
 pub(super) struct Ranges<'a> {
     batch: &'a Batch,
     column: &'a model::Column,
     windows: &'a [(usize, usize)],
     dense: &'a Dense,
-    ends: &'a [i64],
-    range_ms: i64,
-    grid: &'a Grid,
+    frame: Frame<'a>,
     /// The name goes at the end of the query.
     pub(super) drop_name: bool,
 }
@@ -206,8 +208,8 @@ impl Ranges<'_> {
 
     pub(super) fn at(&self, step: usize) -> Window<'_> {
         let (ts, values) = self.dense.slice(&self.batch.timestamps_ms, self.column, self.windows[step]);
-        let end_ms = self.ends[step];
-        let eval_ms = self.grid.time(step);
-        Window { ts, values, start_ms: end_ms - self.range_ms, end_ms, eval_ms, rises: false }
+        let Frame { ends, range_ms, grid, extended: (_, extension) } = self.frame;
+        let (end_ms, eval_ms) = (ends[step], grid.time(step));
+        Window { ts, values, start_ms: end_ms - range_ms, end_ms, eval_ms, rises: false, extension }
     }
 }

@@ -54,14 +54,12 @@ pub(crate) fn stdvar(window: &Window<'_>, _: &[f64]) -> Option<f64> {
 }
 
 pub(crate) fn changes(window: &Window<'_>, _: &[f64]) -> Option<f64> {
-    window.values.first()?;
-    let changed = window.values.windows(2).filter(|w| w[0] != w[1] && !(w[0].is_nan() && w[1].is_nan()));
+    let changed = window.since_anchor()?.windows(2).filter(|w| w[0] != w[1] && !(w[0].is_nan() && w[1].is_nan()));
     Some(changed.count() as f64)
 }
 
 pub(crate) fn resets(window: &Window<'_>, _: &[f64]) -> Option<f64> {
-    window.values.first()?;
-    Some(window.values.windows(2).filter(|w| w[1] < w[0]).count() as f64)
+    Some(window.since_anchor()?.windows(2).filter(|w| w[1] < w[0]).count() as f64)
 }
 
 pub(crate) fn quantile(window: &Window<'_>, args: &[f64]) -> Option<f64> {
@@ -153,7 +151,10 @@ mod tests {
 
     fn of(f: crate::functions::RangeFn, values: &[f64], args: &[f64]) -> Option<f64> {
         let ts: Vec<i64> = (1..=values.len() as i64).map(|i| i * 1000).collect();
-        f(&Window { ts: &ts, values, start_ms: 0, end_ms: 10_000, eval_ms: 10_000, rises: false }, args)
+        f(
+            &Window { ts: &ts, values, start_ms: 0, end_ms: 10_000, eval_ms: 10_000, rises: false, extension: None },
+            args,
+        )
     }
 
     #[test]

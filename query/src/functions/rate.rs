@@ -19,6 +19,10 @@ pub(crate) fn delta(window: &Window<'_>, _: &[f64]) -> Option<f64> {
 /// from them (more than 1.1 sample intervals), in which case half an interval is assumed. A counter is not stretched
 /// below zero.
 fn extrapolated(window: &Window<'_>, counter: bool, per_second: bool) -> Option<f64> {
+    if window.extension.is_some() {
+        let change = between_edges(window, counter)?;
+        return Some(if per_second { change / window.seconds() } else { change });
+    }
     let (&first_ts, &last_ts) = (window.ts.first()?, window.ts.last()?);
     let (&first, &last) = (window.values.first()?, window.values.last()?);
     let intervals = window.ts.len() - 1;
@@ -51,9 +55,25 @@ fn extrapolated(window: &Window<'_>, counter: bool, per_second: bool) -> Option<
     }
     let mut factor = (sampled + to_start + to_end) / sampled;
     if per_second {
-        factor /= (window.end_ms - window.start_ms) as f64 / 1000.0;
+        factor /= window.seconds();
     }
     Some(result * factor)
+}
+
+/// The difference of the values at the bounds of an extended range; resets between them are made up for.
+fn between_edges(window: &Window<'_>, counter: bool) -> Option<f64> {
+    let edges = window.edges(counter)?;
+    let mut result = edges.right - edges.left;
+    if counter {
+        let mut previous = edges.left;
+        for &value in window.values[edges.inner].iter().chain([&edges.right]) {
+            if value < previous {
+                result += previous;
+            }
+            previous = value;
+        }
+    }
+    Some(result)
 }
 
 pub(crate) fn irate(window: &Window<'_>, _: &[f64]) -> Option<f64> {
@@ -117,7 +137,7 @@ mod tests {
     use super::*;
 
     fn window<'a>(ts: &'a [i64], values: &'a [f64]) -> Window<'a> {
-        Window { ts, values, start_ms: 0, end_ms: 60_000, eval_ms: 60_000, rises: false }
+        Window { ts, values, start_ms: 0, end_ms: 60_000, eval_ms: 60_000, rises: false, extension: None }
     }
 
     #[test]

@@ -365,6 +365,23 @@ impl DurationExpr {
     }
 }
 
+impl Call {
+    /// What to say when a range is extended for a function that could not tell the samples outside.
+    pub(crate) fn refused_extension(&self) -> Option<String> {
+        let extension = self.args.iter().find_map(|arg| match &arg.unwrapped().kind {
+            ExprKind::Matrix(selector, _) => selector.extension,
+            _ => None,
+        })?;
+        let takers: &[&str] = match extension {
+            Extension::Anchored => &["changes", "delta", "increase", "rate", "resets"],
+            Extension::Smoothed => &["delta", "increase", "rate"],
+        };
+        let (word, name) = (extension.word(), self.function.name);
+        let refused = !takers.contains(&name);
+        refused.then(|| format!("{word} modifier can only be used with: {} - not with {name}", takers.join(", ")))
+    }
+}
+
 impl Binary {
     /// How the two sides find each other, when both are vectors.
     pub(crate) fn matched(&self) -> Option<&Matching> {

@@ -109,10 +109,13 @@ impl Parser<'_> {
             Kind::LeftParen => {
                 let start = self.take().span.start;
                 let mut inner = self.duration_expr(0)?;
-                let end = self.expect(Kind::RightParen)?.span.end;
+                self.expect(Kind::RightParen)?;
+                // Of parentheses only the one before a literal counts among its places, as upstream has it.
+                if matches!(inner.kind, DurationKind::Literal(_)) && !inner.wrapped {
+                    inner.span.start = start;
+                }
                 // What was in parentheses already keeps one pair.
                 inner.wrapped = true;
-                inner.span = Span { start, end };
                 return Ok(inner);
             }
             Kind::Word(Word::Step | Word::Range | Word::MinOf | Word::MaxOf) => self.take(),
@@ -131,7 +134,12 @@ impl Parser<'_> {
             }
         };
         let end = self.expect(Kind::RightParen)?.span.end;
-        Ok(DurationExpr { kind, wrapped: false, span: Span { start: start.span.start, end } })
+        let span = match &kind {
+            // As upstream has it: from the first argument to the last.
+            DurationKind::MinOf(a, b) | DurationKind::MaxOf(a, b) => Span { start: a.span.start, end: b.span.end },
+            _ => Span { start: start.span.start, end },
+        };
+        Ok(DurationExpr { kind, wrapped: false, span })
     }
 
     /// `place` is where a sign stands, when that is what is blamed for a value out of range.

@@ -117,10 +117,10 @@ pub(crate) fn json(expr: &Expr) -> String {
     json::json(expr)
 }
 
-/// Sets the durations that depend on the times of the query.
-pub(crate) fn resolve(text: &str, expr: &mut Expr, times: Times) -> Result<(), Error> {
-    resolve::resolve(expr, times)
-        .map_err(|fault| Error::execution(format!("{}: {}", line_column(text, fault.span.start), fault.message)))
+/// Sets the durations that depend on the times of the query. Errors name bytes, from and to, where others name a line.
+pub(crate) fn resolve(expr: &mut Expr, times: Times) -> Result<(), Error> {
+    let told = |Fault { span, message }| Error::Parse(format!("{}:{}: {message}", span.start, span.end));
+    resolve::resolve(expr, times).map_err(told)
 }
 
 /// `line:column: parse error: …`; columns count bytes, as upstream's do.

@@ -40,10 +40,13 @@ fn offset(selector: &mut Selector, times: Times) -> Result<(), Fault> {
 fn set(duration: &mut Duration, times: Times, positive: bool) -> Result<(), Fault> {
     let Some(expr) = &duration.expr else { return Ok(()) };
     let seconds = value(expr, times)?;
+    if !seconds.is_finite() {
+        return Err(fault(expr.span, "duration is NaN or infinite"));
+    }
     if positive && seconds <= 0.0 {
         return Err(fault(expr.span, "duration must be greater than 0"));
     }
-    if seconds.is_nan() || seconds.abs() > SECONDS_MAX {
+    if seconds.abs() > SECONDS_MAX {
         return Err(fault(expr.span, "duration is out of range"));
     }
     duration.ms = (seconds * 1000.0).round() as i64;

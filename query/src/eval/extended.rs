@@ -1,0 +1,86 @@
+//! Extended selectors: ranges that look beyond their bounds, and values between samples.
+
+use super::selector::Need;
+use super::{Evaluator, Sink};
+use crate::Error;
+use crate::parse::ast::{Extension, Selector};
+use crate::value::{ABSENT, Series};
+use crate::window::{Dense, Grid, Reach, Window, reaching};
+
+impl Evaluator<'_> {
+    /// How far beyond its bounds a selector takes samples from: the lookback, backwards or both ways.
+    pub(super) fn reach(&self, selector: &Selector) -> Reach {
+        let lookback = self.lookback_ms;
+        match selector.extension {
+            None => Reach::default(),
+            Some(Extension::Anchored) => Reach { back_ms: lookback, ahead_ms: 0 },
+            Some(Extension::Smoothed) => Reach { back_ms: lookback, ahead_ms: lookback },
+        }
+    }
+
+    /// At every step the value on the line between the samples around it; the one before it when none follows.
+    pub(super) fn smoothed_selector(&self, selector: &Selector, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
+        let ends = self.ends(&selector.shift, grid);
+        let reach = Reach { back_ms: 0, ahead_ms: self.lookback_ms };
+        let mut dense = Dense::default();
+        self.batches_reaching(selector, (&ends, self.lookback_ms), reach, &mut |batch| {
+            let windows = reaching(&batch.timestamps_ms, &ends, self.lookback_ms, reach);
+            for column in &batch.columns {
+                dense.load(&batch.timestamps_ms, column, false);
+                let at = |(window, end): (&(usize, usize), &i64)| {
+                    let (ts, values) = dense.slice(&batch.timestamps_ms, column, *window);
+                    between(ts, values, *end)
+                };
+                let values: Vec<f64> = windows.iter().zip(&ends).map(at).collect();
+                let series = Series { labels: column.labels.clone(), drop_name: false, values };
+                self.total.set(self.total.get() + series.present() as u64);
+                if !series.is_empty() {
+                    sink(series)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn batches_reaching(
+        &self,
+        selector: &Selector,
+        (ends, length_ms): (&[i64], i64),
+        reach: Reach,
+        each: &mut dyn FnMut(model::Batch) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let ahead: Vec<i64> = ends.iter().map(|end| end.saturating_add(reach.ahead_ms)).collect();
+        let length_ms = length_ms.saturating_add(reach.back_ms).saturating_add(reach.ahead_ms);
+        self.batches(selector, (&ahead, length_ms), Need::All, each)
+    }
+
+    /// The batches of a range selector.
+    pub(super) fn range_batches(
+        &self,
+        selector: &Selector,
+        range: (&[i64], i64),
+        each: &mut dyn FnMut(model::Batch) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.batches_reaching(selector, range, self.reach(selector), each)
+    }
+}
+
+fn between(ts: &[i64], values: &[f64], at_ms: i64) -> f64 {
+    let after = ts.partition_point(|t| *t <= at_ms);
+    let Some(before) = after.checked_sub(1) else { return ABSENT };
+    match ts.get(after) {
+        Some(next) if ts[before] < at_ms => {
+            let share = (at_ms - ts[before]) as f64 / (next - ts[before]) as f64;
+            values[before] + (values[after] - values[before]) * share
+        }
+        _ => values[before],
+    }
+}
+
+/// The samples of an extended range as the result of a query: those between the bounds, and one at each of them.
+pub(super) fn points(window: &Window<'_>) -> Vec<(i64, f64)> {
+    let Some(edges) = window.edges(false) else { return Vec::new() };
+    let inner = window.ts[edges.inner.clone()].iter().copied().zip(window.values[edges.inner].iter().copied());
+    let left = (window.start_ms, edges.left);
+    [left].into_iter().chain(inner).chain([(window.end_ms, edges.right)]).collect()
+}
