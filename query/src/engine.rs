@@ -10,7 +10,7 @@ use model::Querier;
 use crate::Error;
 use crate::eval::{Evaluator, Finish};
 use crate::notes::Notes;
-use crate::parse::ast::{BinaryOp, Expr, ExprKind, Type};
+use crate::parse::ast::{Expr, ExprKind, Type};
 use crate::parse::{self, Dialect};
 use crate::value::Value;
 use crate::window::Grid;
@@ -203,7 +203,7 @@ impl Engine {
         options: &QueryOptions,
     ) -> Result<QueryResult, Error> {
         parse::resolve(&mut expr, times)?;
-        supported(&expr)?;
+        check(&expr)?;
         let timeout = options.timeout.map_or(self.options.timeout, |t| t.min(self.options.timeout));
         let evaluator = Evaluator {
             querier,
@@ -231,17 +231,19 @@ impl Engine {
     }
 }
 
-/// Native histograms and what works on them alone is not there yet; some functions take no extended ranges.
-fn supported(expr: &Expr) -> Result<(), Error> {
-    let mut missing = None;
-    expr.walk(&mut |node| match &node.kind {
-        ExprKind::Binary(b) if matches!(b.op, BinaryOp::TrimUpper | BinaryOp::TrimLower) => {
-            missing = Some(format!("the histogram operator {} is not supported yet", b.op.symbol()));
-        }
-        ExprKind::Call(call) => missing = missing.take().or_else(|| call.refused_extension()),
-        _ => {}
+/// What a query may not ask for although it parses.
+fn check(expr: &Expr) -> Result<(), Error> {
+    let mut refused = None;
+    expr.walk(&mut |node| {
+        refused = refused.take().or_else(|| match &node.kind {
+            ExprKind::Call(call) => call.refused_extension(),
+            ExprKind::Binary(b) if b.op.is_trim() && node.value_type() == Type::Scalar => {
+                Some(format!("operator {:?} not allowed for Scalar operations", b.op.symbol()))
+            }
+            _ => None,
+        });
     });
-    missing.map_or(Ok(()), |message| Err(Error::Execution(message)))
+    refused.map_or(Ok(()), |message| Err(Error::Execution(message)))
 }
 
 fn truncate(value: &mut Value, limit: usize) -> bool {

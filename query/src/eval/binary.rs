@@ -41,6 +41,13 @@ pub(super) fn scalars(op: BinaryOp, left: f64, right: f64) -> f64 {
 }
 
 impl Evaluator<'_> {
+    /// Trimming is for histograms; of floats nothing is left.
+    pub(super) fn note_floats(&self, binary: &Binary) {
+        let op = binary.op.symbol();
+        let message = format!("incompatible sample types encountered for binary operator {op:?}: float {op} float");
+        self.info(binary.left.span, &message);
+    }
+
     /// A vector and a scalar, whichever stands left.
     pub(super) fn vector_scalar(&self, binary: &Binary, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
         let scalar_left = binary.left.value_type() == Type::Scalar;
@@ -48,6 +55,10 @@ impl Evaluator<'_> {
         let numbers = self.scalar(scalar, grid)?;
         let op = binary.op;
         self.stream(vector, grid, &mut |mut series| {
+            if op.is_trim() {
+                self.note_floats(binary);
+                return Ok(());
+            }
             if binary.return_bool || !op.is_comparison() {
                 self.drop_name(&mut series);
             }

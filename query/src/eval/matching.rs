@@ -178,6 +178,10 @@ impl Join<'_> {
         let (left, right) = if self.swapped { (one, many) } else { (many, one) };
         let held = holds(op, left, right);
         let value = match (op.is_comparison(), self.binary.return_bool) {
+            _ if op.is_trim() => {
+                self.evaluator.note_floats(self.binary);
+                ABSENT
+            }
             (false, _) => arithmetic(op, left, right),
             (true, true) => f64::from(u8::from(held)),
             // The value of the left side, also where that is the one side.
