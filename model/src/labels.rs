@@ -152,7 +152,17 @@ impl PartialOrd for Labels {
 /// As upstream compares: pair by pair, name before value; a set that is the start of another comes first.
 impl Ord for Labels {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.iter().cmp(other.iter())
+        let (left, right) = (self.as_text(), other.as_text());
+        let same = common_prefix(left.as_bytes(), right.as_bytes());
+        if same == left.len().min(right.len()) {
+            return left.len().cmp(&right.len());
+        }
+        // Neighbours in an order share most of their text: only the pair in which they part is compared.
+        let (mut pairs, mut at) = (self.iter(), 0);
+        while pairs.next().is_some() && left.len() - pairs.0.len() <= same {
+            at = left.len() - pairs.0.len();
+        }
+        Iter(&left[at..]).next().cmp(&Iter(&right[at..]).next())
     }
 }
 
@@ -316,6 +326,13 @@ fn push_str(text: &mut String, s: &str) {
     text.push_str(s);
 }
 
+/// How many bytes two texts have in common from their start on.
+fn common_prefix(left: &[u8], right: &[u8]) -> usize {
+    let (left_words, right_words) = (left.as_chunks::<16>().0, right.as_chunks::<16>().0);
+    let words = left_words.iter().zip(right_words).take_while(|(l, r)| l == r).count() * 16;
+    words + left[words..].iter().zip(&right[words..]).take_while(|(l, r)| l == r).count()
+}
+
 fn checked_str(text: &str) -> Option<(&str, &str)> {
     let mut len = 0usize;
     for (i, &byte) in text.as_bytes().iter().enumerate().take(6) {
@@ -370,6 +387,21 @@ mod tests {
         assert!(a < ab && ab < b);
         // A longer value is not a larger one.
         assert!(labels(&[("a", "aaaa")]) < labels(&[("a", "b")]));
+    }
+
+    #[test]
+    fn order_is_that_of_the_pairs_wherever_texts_part() {
+        let long = "x".repeat(70);
+        let values = ["", "a", "aa", "ab", "b", "ü", "v", &long[1..], &long];
+        let mut sets = Vec::new();
+        for (first, second) in values.iter().flat_map(|first| values.map(|second| (*first, second))) {
+            for name in ["k", "kk", "l"] {
+                sets.push(labels(&[("a", first), (name, second), ("z", first)]));
+            }
+        }
+        for (left, right) in sets.iter().flat_map(|left| sets.iter().map(move |right| (left, right))) {
+            assert_eq!(left.cmp(right), left.iter().cmp(right.iter()), "{left} {right}");
+        }
     }
 
     #[test]

@@ -85,20 +85,27 @@ impl Index {
 
 /// The label sets of the series, sorted, at most `limit`.
 pub(crate) fn series(db: &Db, selection: &Selection<'_>, limit: usize) -> Result<Vec<Labels>, Error> {
-    let mut found = BTreeSet::new();
+    let mut found = Vec::new();
+    let first = |found: &mut Vec<Labels>| {
+        found.sort_unstable();
+        found.dedup();
+        found.truncate(limit);
+    };
     for one in written(db, selection)? {
+        // A source or a metric whose labels are damaged is left out.
+        let labels = one.sources.iter().map(|source| db.index.source_labels(&db.store, SourceId(source)));
+        let sources: Vec<Labels> = labels.filter_map(Result::transpose).collect::<Result<_, _>>()?;
         for metric in &one.metrics {
             let Some(metric) = db.index.metric_labels(&db.store, metric)? else { continue };
-            for source in &one.sources {
-                let Some(source) = db.index.source_labels(&db.store, SourceId(source))? else { continue };
-                found.insert(join(&source, &metric));
-                if found.len() > limit {
-                    found.pop_last();
-                }
+            found.extend(sources.iter().map(|source| join(source, &metric)));
+            // With a limit no more than twice as many are held.
+            if found.len() / 2 > limit {
+                first(&mut found);
             }
         }
     }
-    Ok(found.into_iter().collect())
+    first(&mut found);
+    Ok(found)
 }
 
 /// The label names of the series, sorted, at most `limit`.
