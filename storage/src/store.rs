@@ -12,7 +12,7 @@ use crate::limits;
 use crate::metrics::Metrics;
 use crate::quarantine::{self, Damage};
 use crate::read::kept::{Kept, Moments};
-use crate::schema::{Bucket, Cf};
+use crate::schema::{Bucket, Cf, id_key};
 
 /// How RocksDB says that a file had an error before, and that the disk is full.
 const AGAIN: [&str; 2] = ["Writer has previous error", "Seen error"];
@@ -104,6 +104,23 @@ impl Store {
         for (i, value) in values.into_iter().enumerate() {
             if let Some(value) = value.map_err(Error::read)? {
                 each(i, &value);
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls `each` with the place of every id that stands for something, and with that. The ids ascend. The cache is left
+    /// to others, and what cannot be read is reported and passed over.
+    pub(crate) fn passing_texts(&self, cf: Cf, ids: &[u32], mut each: impl FnMut(usize, &[u8])) -> Result<(), Error> {
+        let mut options = ReadOptions::default();
+        options.fill_cache(false);
+        let keys: Vec<[u8; 5]> = ids.iter().map(|id| id_key(*id)).collect();
+        let texts = self.db.batched_multi_get_cf_opt(self.cf(cf), &keys, true, &options);
+        for (i, text) in texts.into_iter().enumerate() {
+            match text {
+                Ok(Some(text)) => each(i, &text),
+                Ok(None) => {}
+                Err(source) => self.passed_over(cf, &keys[i], source)?,
             }
         }
         Ok(())

@@ -20,7 +20,8 @@ use rocksdb::WriteBatch;
 use crate::cache::Cache;
 use crate::error::Error;
 use crate::limits;
-use crate::schema::{Cf, METRIC_LABEL, SOURCE_LABEL};
+use crate::pages::{Names, name_of};
+use crate::schema::{Cf, METRIC_LABEL, SOURCE_LABEL, id_key};
 use crate::store::Store;
 use epoch::{Changing, Epochs};
 use ids::Ids;
@@ -36,6 +37,7 @@ pub(crate) struct Index {
     source_labels: Cache<u32, Labels>,
     metric_labels: Cache<u32, Labels>,
     segment_metrics: Cache<u32, Arc<[u32]>>,
+    segment_names: Cache<u32, Names>,
     metric_side: Side,
     source_side: Side,
     /// The metrics of sets of segments.
@@ -74,6 +76,7 @@ impl Index {
             source_labels: Cache::new(limits::LABEL_CACHE_BYTES),
             metric_labels: Cache::new(limits::LABEL_CACHE_BYTES),
             segment_metrics: Cache::new(limits::LAYOUT_CACHE_BYTES),
+            segment_names: Cache::new(limits::LAYOUT_CACHE_BYTES),
             metric_side: Side::new(),
             source_side: Side::new(),
             metrics_of_segments: Cache::new(limits::LAYOUT_CACHE_BYTES),
@@ -130,11 +133,34 @@ impl Index {
         Ok(Some(metrics))
     }
 
+    /// The metrics of a segment's columns, each after what it lies under in pages, ascending. A metric whose labels are
+    /// damaged is left out.
+    pub(crate) fn segment_names(&self, store: &Store, id: u32) -> Result<Option<Names>, Error> {
+        if let Some(names) = self.segment_names.get(&id) {
+            return Ok(Some(names));
+        }
+        let Some(metrics) = self.segment_metrics(store, id)? else { return Ok(None) };
+        let mut metrics = metrics.to_vec();
+        metrics.sort_unstable();
+        let mut names = Vec::with_capacity(metrics.len());
+        store.passing_texts(Cf::Metrics, &metrics, |i, text| match parse_labels(text) {
+            Some(labels) => names.push((name_of(labels.name()), metrics[i])),
+            None => store.corrupt(Cf::Metrics, &id_key(metrics[i]), "not a label set"),
+        })?;
+        names.sort_unstable();
+        let names: Names = names.into();
+        self.segment_names.insert(id, Arc::clone(&names), names.len() * 8 + limits::CACHE_ENTRY_BYTES);
+        Ok(Some(names))
+    }
+
     fn forget_cached(&self, cf: Cf, id: u32) {
         match cf {
             Cf::Sources => self.source_labels.remove(&id),
             Cf::Metrics => self.metric_labels.remove(&id),
-            _ => self.segment_metrics.remove(&id),
+            _ => {
+                self.segment_metrics.remove(&id);
+                self.segment_names.remove(&id);
+            }
         }
     }
 }
@@ -144,10 +170,14 @@ fn cached_labels(store: &Store, cache: &Cache<u32, Labels>, cf: Cf, id: u32) -> 
         return Ok(Some(labels));
     }
     let Some(text) = ids::text(store, cf, id)? else { return Ok(None) };
-    let Some(labels) = std::str::from_utf8(&text).ok().and_then(Labels::from_text) else {
-        store.corrupt(cf, &crate::schema::id_key(id), "not a label set");
+    let Some(labels) = parse_labels(&text) else {
+        store.corrupt(cf, &id_key(id), "not a label set");
         return Ok(None);
     };
     cache.insert(id, labels.clone(), text.len() + limits::CACHE_ENTRY_BYTES);
     Ok(Some(labels))
+}
+
+fn parse_labels(text: &[u8]) -> Option<Labels> {
+    std::str::from_utf8(text).ok().and_then(Labels::from_text)
 }

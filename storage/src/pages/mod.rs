@@ -5,6 +5,8 @@ pub(crate) mod page;
 pub(crate) mod reader;
 pub(crate) mod timeline;
 
+use std::sync::Arc;
+
 use model::SourceId;
 use roaring::RoaringBitmap;
 use xxhash_rust::xxh3::xxh3_64;
@@ -24,6 +26,9 @@ pub(crate) fn name_of(metric_name: &str) -> u32 {
 /// What metrics lie under in pages, and these metrics, ascending, each with its index among the wanted.
 pub(crate) type Named = (u32, Vec<(u32, usize)>);
 
+/// Metrics, each after what it lies under in pages; ascending.
+pub(crate) type Names = Arc<[(u32, u32)]>;
+
 /// Metrics by what they lie under in pages, ascending, each with its index among those given (which ascend).
 pub(crate) fn by_name(store: &Store, index: &Index, metrics: &[u32]) -> Result<Vec<Named>, Error> {
     let mut named = Vec::with_capacity(metrics.len());
@@ -32,9 +37,27 @@ pub(crate) fn by_name(store: &Store, index: &Index, metrics: &[u32]) -> Result<V
             named.push((name_of(labels.name()), metric, i));
         }
     }
+    Ok(grouped(named))
+}
+
+/// Of (what it lies under, metric, its index among the wanted).
+pub(crate) fn grouped(mut named: Vec<(u32, u32, usize)>) -> Vec<Named> {
     named.sort_unstable();
     let groups = named.chunk_by(|a, b| a.0 == b.0);
-    Ok(groups.map(|group| (group[0].0, group.iter().map(|&(_, metric, i)| (metric, i)).collect())).collect())
+    groups.map(|group| (group[0].0, group.iter().map(|&(_, metric, i)| (metric, i)).collect())).collect()
+}
+
+/// The metrics of segments, each after what it lies under in pages; ascending.
+pub(crate) fn named(store: &Store, index: &Index, segments: &RoaringBitmap) -> Result<Vec<(u32, u32)>, Error> {
+    let mut all = Vec::new();
+    for segment in segments {
+        if let Some(names) = index.segment_names(store, segment)? {
+            all.extend_from_slice(&names);
+        }
+    }
+    all.sort_unstable();
+    all.dedup();
+    Ok(all)
 }
 
 /// All partitions, each with the sources that have, or had, pages in it; by start.

@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::index::Index;
 use crate::pages::reader::PageReader;
 use crate::pages::timeline::Timeline;
-use crate::pages::{Named, by_name};
+use crate::pages::{Named, by_name, grouped, named};
 use crate::rows::reader;
 use crate::rows::taker::{Taker, Wanted, wanted};
 use crate::schema::{Bucket, Partition, RowKey};
@@ -218,6 +218,17 @@ impl<'v> Reader<'v> {
         Ok(gathered)
     }
 
+    /// Makes known what metrics lie under in pages, and returns them: gathering these needs no look at their labels.
+    pub(crate) fn know(&mut self, named: &[(u32, u32)]) -> Vec<u32> {
+        let mut metrics: Vec<u32> = named.iter().map(|&(_, metric)| metric).collect();
+        metrics.sort_unstable();
+        self.want(&metrics);
+        let place = |metric| metrics.binary_search(&metric).ok().map(|i| (metric, i));
+        let named = named.iter().filter_map(|&(name, metric)| place(metric).map(|(metric, i)| (name, metric, i)));
+        self.names = grouped(named.collect());
+        metrics
+    }
+
     fn want(&mut self, metrics: &[u32]) {
         if self.metrics != metrics {
             self.metrics = metrics.to_vec();
@@ -248,13 +259,7 @@ pub(crate) fn newest(
     let view = View::passing(store);
     let mut reader = Reader::new(&view, index, range, &[])?;
     let stored = reader.stored(source)?;
-    let mut all = RoaringBitmap::new();
-    if metrics.is_none() {
-        for segment in &stored.segments() {
-            all.extend(index.segment_metrics(store, segment)?.iter().flat_map(|columns| columns.iter().copied()));
-        }
-    }
-    let all: Vec<u32> = all.into_iter().collect();
+    let all = if metrics.is_none() { reader.know(&named(store, index, &stored.segments())?) } else { Vec::new() };
     let metrics = metrics.unwrap_or(&all);
     let gathered = reader.gather(&stored, metrics)?;
     let line = gathered.line();

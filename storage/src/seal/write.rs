@@ -5,7 +5,6 @@ use std::sync::PoisonError;
 use std::time::Instant;
 
 use model::SourceId;
-use roaring::RoaringBitmap;
 use rocksdb::WriteBatch;
 
 use super::{Pace, Stop};
@@ -14,7 +13,7 @@ use crate::db::Db;
 use crate::error::Error;
 use crate::index::postings;
 use crate::limits;
-use crate::pages::by_name;
+use crate::pages::named;
 use crate::pages::page::PageBuilder;
 use crate::pages::timeline::Timeline;
 use crate::read::line::Slots;
@@ -129,20 +128,10 @@ impl Db {
         line: &[i64],
         output: &mut Output<'_, '_>,
     ) -> Result<(), Stop> {
-        let mut metrics = RoaringBitmap::new();
-        for segment in &stored.segments() {
-            if let Some(columns) = self.index.segment_metrics(&self.store, segment)? {
-                metrics.extend(columns.iter().copied());
-            }
-        }
-        let metrics: Vec<u32> = metrics.into_iter().collect();
-        let names = by_name(&self.store, &self.index, &metrics)?;
-        let named: Vec<(u32, u32)> =
-            names.iter().flat_map(|(name, metrics)| metrics.iter().map(|&(metric, _)| (*name, metric))).collect();
+        let named = named(&self.store, &self.index, &stored.segments())?;
         let at_once = (limits::SEAL_VALUES / line.len().max(1)).max(64);
         for some in named.chunks(at_once) {
-            let mut metrics: Vec<u32> = some.iter().map(|&(_, metric)| metric).collect();
-            metrics.sort_unstable();
+            let metrics = reader.know(some);
             let laid = reader.gather(stored, &metrics)?.lay(line);
             let common: HashMap<u32, &Slots> =
                 laid.common.iter().map(|(wanted, slots)| (metrics[*wanted], slots)).collect();
@@ -190,15 +179,9 @@ impl Db {
 
     /// Takes away the pages that a timeline named until now.
     pub(super) fn remove_pages(&self, partition: Partition, source: SourceId, old: &Timeline) -> Result<(), Error> {
-        let mut metrics = RoaringBitmap::new();
-        for segment in &old.segments {
-            if let Some(columns) = self.index.segment_metrics(&self.store, segment)? {
-                metrics.extend(columns.iter().copied());
-            }
-        }
-        let metrics: Vec<u32> = metrics.into_iter().collect();
         let mut batch = WriteBatch::default();
-        for (name, _) in by_name(&self.store, &self.index, &metrics)? {
+        let named = named(&self.store, &self.index, &old.segments)?;
+        for name in named.chunk_by(|a, b| a.0 == b.0).map(|group| group[0].0) {
             let group = PageGroup { partition, name, source, generation: old.generation };
             let mut iter = self.store.iter(Cf::Pages, &group.key(0), &group.key(u32::MAX));
             iter.seek_to_first();
