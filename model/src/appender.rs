@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use crate::Labels;
 
-/// What samples come from together: one target, one rule group. Never reused while anything stored refers to it.
+/// What samples come from together: one target, one rule group. Never given out again for something else. Once nothing
+/// stored refers to it any more the store may forget it, as it may a [`MetricId`] and a [`Layout`]; it then refuses what
+/// names it with [`AppendError::Forgotten`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SourceId(pub u32);
 
@@ -69,6 +71,10 @@ pub enum AppendError {
     /// The store could not write; nothing of the row is kept. The source says why, a full disk for instance.
     #[error("cannot store the scrape")]
     Store(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The row names a source or a layout, or the layout a metric, that nothing stored referred to for the whole
+    /// retention. Nothing of the rows is kept; ids asked for anew are good.
+    #[error("cannot store the scrape: its ids were forgotten")]
+    Forgotten,
     /// The store is closing.
     #[error("cannot store the scrape: the database is closing")]
     Closed,

@@ -12,6 +12,8 @@ pub(crate) struct Recorder {
     state: Mutex<State>,
     /// The next commit fails.
     pub(crate) full: AtomicBool,
+    /// The next commit finds its ids forgotten.
+    pub(crate) forgetful: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -67,6 +69,10 @@ impl Appender for Recorder {
     fn commit(&self, rows: &[Row<'_>]) -> Result<Committed, AppendError> {
         if self.full.swap(false, Ordering::Relaxed) {
             return Err(AppendError::Store("no space left".into()));
+        }
+        if self.forgetful.swap(false, Ordering::Relaxed) {
+            *self.state.lock().unwrap() = State::default();
+            return Err(AppendError::Forgotten);
         }
         let mut state = self.state.lock().unwrap();
         let mut committed = Committed::default();

@@ -6,8 +6,8 @@ use std::time::Duration;
 use config::ScrapeProtocol;
 use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue};
 use http_client::{Connection, HttpClient};
-use model::Appender;
 use model::duration::format_duration_ms;
+use model::{AppendError, Appender};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use url::Url;
@@ -319,17 +319,8 @@ impl Work {
             }
             Ok(fetched) => {
                 body_bytes = number(self.buffer.len());
-                let (counts, result) = self.layout.read(
-                    (fetched.format, &self.buffer),
-                    &self.job.rules,
-                    self.ts_ms,
-                    self.appender.as_ref(),
-                );
-                outcome.counts = counts;
-                if let Err(error) = result {
-                    outcome.error = chain(&error);
-                    outcome.limit = matches!(error, ContentError::SampleLimit { .. }).then_some(Limit::Samples);
-                }
+                let format = fetched.format;
+                self.read(format, &mut outcome);
             }
         }
         if !outcome.error.is_empty()
@@ -337,6 +328,36 @@ impl Work {
         {
             log.write(model::time::now_ms(), (&self.job.name, &self.target.url), &outcome.error);
         }
+        let mut stored = self.store(&outcome, body_bytes);
+        if matches!(stored, Err(AppendError::Forgotten)) {
+            self.layout.forget_ids();
+            if let (Ok(fetched), true) = (&self.fetched, outcome.error.is_empty()) {
+                let format = fetched.format;
+                self.read(format, &mut outcome);
+            }
+            stored = self.store(&outcome, body_bytes);
+        }
+        match stored {
+            Ok(committed) => outcome.committed = committed,
+            Err(error) => {
+                outcome.error = chain(&error);
+                outcome.not_stored = true;
+            }
+        }
+        outcome
+    }
+
+    fn read(&mut self, format: Format, outcome: &mut Outcome) {
+        let body = (format, &self.buffer[..]);
+        let (counts, result) = self.layout.read(body, &self.job.rules, self.ts_ms, self.appender.as_ref());
+        outcome.counts = counts;
+        if let Err(error) = result {
+            outcome.error = chain(&error);
+            outcome.limit = matches!(error, ContentError::SampleLimit { .. }).then_some(Limit::Samples);
+        }
+    }
+
+    fn store(&mut self, outcome: &Outcome, body_bytes: f64) -> Result<model::Committed, AppendError> {
         let report = Report {
             up: outcome.error.is_empty(),
             duration_s: self.began.elapsed().as_secs_f64(),
@@ -346,14 +367,7 @@ impl Work {
         let timeout_s = seconds(self.target.timeout_ms);
         let extra = self.job.extra_metrics.then_some(Extra { timeout_s, sample_limit, body_bytes });
         let track = self.job.rules.track_timestamps_staleness;
-        match self.layout.commit(self.appender.as_ref(), self.ts_ms, &report.series(extra), track) {
-            Ok(committed) => outcome.committed = committed,
-            Err(error) => {
-                outcome.error = chain(&error);
-                outcome.not_stored = true;
-            }
-        }
-        outcome
+        self.layout.commit(self.appender.as_ref(), self.ts_ms, &report.series(extra), track)
     }
 }
 
@@ -504,5 +518,31 @@ mod tests {
         let said: Vec<_> = lines.iter().map(|line| line["msg"].as_str().unwrap()).collect();
         assert_eq!(said, [error.as_str(), "server returned HTTP status 404 Not Found"]);
         assert_eq!((&lines[0]["job_name"], &lines[1]["target"]), (&"j".into(), &"http://t/metrics".into()));
+    }
+
+    #[test]
+    fn ids_that_the_store_forgot_are_asked_for_again() {
+        let recorder = Arc::new(Recorder::default());
+        let mut work = Work {
+            layout: TargetLayout::new(model::Labels::empty()),
+            target: target("http://127.0.0.1:1/metrics"),
+            job: Arc::new(job(Err("unused".to_owned()))),
+            appender: Arc::clone(&recorder) as Arc<dyn Appender>,
+            fetched: Ok(Fetched { format: Format::Text, _share: BodyShare::default() }),
+            buffer: b"a 1\nb 2\n".to_vec(),
+            ts_ms: 1000,
+            began: Instant::now(),
+        };
+        work.run();
+        recorder.take_all();
+        recorder.forgetful.store(true, std::sync::atomic::Ordering::Relaxed);
+        work.buffer = b"a 3\nc 4\n".to_vec();
+        work.ts_ms = 2000;
+        let outcome = work.run();
+        assert_eq!((outcome.error.as_str(), outcome.not_stored, outcome.committed.stored), ("", false, 7));
+        let stored = recorder.take_all();
+        for line in ["2000 a 3", "2000 c 4", "2000 up 1", "2000 scrape_samples_scraped 2"] {
+            assert!(stored.iter().any(|stored| stored == line), "{line} in {stored:?}");
+        }
     }
 }

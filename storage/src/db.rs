@@ -156,6 +156,12 @@ impl Db {
 
     fn commit_rows(&self, rows: &[Row<'_>]) -> Result<Committed, Error> {
         rows.iter().try_for_each(writer::check)?;
+        for row in rows {
+            let segments = row.layout.segments.iter().copied();
+            if !self.index.sources.are_there([row.source.0].into_iter()) || !self.index.segments.are_there(segments) {
+                return Err(Error::Forgotten);
+            }
+        }
         // Always in the order of sources, so that two commits cannot wait for each other.
         let mut rows: Vec<&Row<'_>> = rows.iter().collect();
         rows.sort_by_key(|row| row.source);
@@ -206,7 +212,10 @@ impl Drop for Db {
 }
 
 fn refused(error: Error) -> AppendError {
-    AppendError::Store(Box::new(error))
+    match error {
+        Error::Forgotten => AppendError::Forgotten,
+        other => AppendError::Store(Box::new(other)),
+    }
 }
 
 impl Appender for Db {
@@ -228,6 +237,9 @@ impl Appender for Db {
 
     fn layout(&self, metrics: &[MetricId]) -> Result<Layout, AppendError> {
         let _gate = self.open_gate()?;
+        if !self.index.metrics.are_there(metrics.iter().map(|metric| metric.0)) {
+            return Err(AppendError::Forgotten);
+        }
         let text = |segment: &[MetricId]| segment.iter().flat_map(|metric| metric.0.to_le_bytes()).collect();
         let segments: Vec<Vec<u8>> = metrics.chunks(Layout::SEGMENT_COLUMNS).map(text).collect();
         let segments = self.index.intern_segments(&self.store, &segments).map_err(refused)?;

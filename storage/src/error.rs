@@ -96,6 +96,9 @@ pub enum Error {
         /// Of sources, metrics or layouts.
         kind: &'static str,
     },
+    /// A producer names ids that were taken away since they were handed out: nothing stored referred to them.
+    #[error("cannot store a row: its ids were forgotten")]
+    Forgotten,
     /// A row does not belong to the layout it names.
     #[error("cannot store a row: {reason}")]
     BadRow {

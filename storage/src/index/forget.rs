@@ -1,7 +1,8 @@
 //! Takes away what nothing stored refers to any more: first the postings of segments that a source has not written in any
 //! remaining bucket, then sources, layouts and metrics without postings.
 //!
-//! Invariant: an id that this process handed out stays; postings that were taken away come back with the next row.
+//! Invariant: an id goes while the gate is held, so that a row is either in, and its ids are used, or finds them gone and is
+//! refused. Postings that were taken away come back with the next row.
 
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
@@ -83,7 +84,7 @@ fn take(store: &Store, batch: &mut WriteBatch, key: &[u8], gone: &RoaringBitmap)
     Ok(())
 }
 
-/// Takes away sources, layouts and metrics that have no postings and were not handed out by this process.
+/// Takes away sources, layouts and metrics that have no postings, but for those made since the last sweep.
 pub(crate) fn sweep(db: &Db) -> Result<(), Error> {
     let store: &Store = &db.store;
     let has_any = |prefix: &[u8]| {
@@ -111,9 +112,10 @@ fn sweep_one(
 ) -> Result<(), Error> {
     let store: &Store = &db.store;
     let mut candidates = Vec::new();
+    let young = ids.grown_up();
     store.each(cf, &[BY_ID], |key, _| {
         if let Some(id) = last_id(key)
-            && !ids.is_held(id)
+            && id < young
             && !is_used(id)?
         {
             candidates.push(id);
@@ -124,13 +126,14 @@ fn sweep_one(
         let _gate = db.index.gate.write().unwrap_or_else(PoisonError::into_inner);
         let mut batch = WriteBatch::default();
         let mut by_key: BTreeMap<Vec<u8>, RoaringBitmap> = BTreeMap::new();
-        let mut gone = Vec::new();
+        let (mut gone, mut taken) = (Vec::new(), Vec::new());
         for &id in some {
-            // Before the gate was ours, someone may have asked for it.
+            // Before the gate was ours, someone may have used it.
             let Some(text) = ids::text(store, cf, id)? else { continue };
-            if ids.is_held(id) || is_used(id)? {
+            if is_used(id)? {
                 continue;
             }
+            taken.push(id);
             ids.remove(store, &mut batch, id, &text)?;
             if let (Some(side), Some(labels)) = (side, std::str::from_utf8(&text).ok().and_then(Labels::from_text)) {
                 for key in postings::label_keys(side, &labels) {
@@ -145,6 +148,7 @@ fn sweep_one(
         }
         let _changing = side.map(|side| db.index.side(side).change(gone.iter()));
         store.write(batch)?;
+        ids.mark_gone(taken.into_iter());
     }
     Ok(())
 }

@@ -1,10 +1,11 @@
 //! Ids of label sets and column lists: given out once, found again by hash. Drawn in `docs/formats/index.md`.
 //!
 //! Invariants: an id, its hash and its postings come in one write, so that what a write left behind is found and used by the
-//! next who asks. An id handed to a producer stays valid until the process ends (`held`), whatever retention takes away.
+//! next who asks. An id that was taken away is never given out again, and whoever still uses it is told (`gone`).
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError, RwLock};
 
 use roaring::RoaringBitmap;
 use rocksdb::WriteBatch;
@@ -29,7 +30,10 @@ pub(crate) struct Ids {
     cf: Cf,
     kind: &'static str,
     next: Mutex<u32>,
-    held: Mutex<RoaringBitmap>,
+    /// What this process took away.
+    gone: RwLock<RoaringBitmap>,
+    /// Ids from this one on were made since the last sweep: their rows may be on their way.
+    young: AtomicU32,
 }
 
 impl Ids {
@@ -50,7 +54,7 @@ impl Ids {
             posted => posted?,
         };
         let next = stored.max(posted).map_or(0, |id| id.saturating_add(1));
-        Ok(Self { cf, kind, next: Mutex::new(next), held: Mutex::default() })
+        Ok(Self { cf, kind, next: Mutex::new(next), gone: RwLock::default(), young: AtomicU32::new(next) })
     }
 
     /// The ids of texts, made where new in one write. `extra` adds to it what goes with new (id, index of its text); what it
@@ -66,10 +70,7 @@ impl Ids {
         if found.iter().any(|one| matches!(one, Found::Others(_))) {
             self.make(store, (texts, before), &mut found, extra)?;
         }
-        let ids: Vec<u32> =
-            found.into_iter().filter_map(|one| if let Found::Id(id) = one { Some(id) } else { None }).collect();
-        lock(&self.held).extend(ids.iter().copied());
-        Ok(ids)
+        Ok(found.into_iter().filter_map(|one| if let Found::Id(id) = one { Some(id) } else { None }).collect())
     }
 
     /// Looks for many in the order in which they are stored: those that are new by their hashes, the others by their ids too.
@@ -165,9 +166,23 @@ impl Ids {
         Ok(())
     }
 
-    /// Was the id handed out by this process?
-    pub(crate) fn is_held(&self, id: u32) -> bool {
-        lock(&self.held).contains(id)
+    /// Were all of these ids handed out, and none taken away since? To be asked while the gate is held.
+    pub(crate) fn are_there(&self, mut ids: impl Iterator<Item = u32>) -> bool {
+        let gone = self.gone.read().unwrap_or_else(PoisonError::into_inner);
+        gone.is_empty() || !ids.any(|id| gone.contains(id))
+    }
+
+    /// Remembers that these ids were taken away.
+    pub(crate) fn mark_gone(&self, ids: impl Iterator<Item = u32>) {
+        let mut gone = self.gone.write().unwrap_or_else(PoisonError::into_inner);
+        gone.extend(ids);
+        // Ids made one after another mostly go together.
+        gone.optimize();
+    }
+
+    /// Begins a sweep: the ids below the one returned may go when nothing refers to them.
+    pub(crate) fn grown_up(&self) -> u32 {
+        self.young.swap(*lock(&self.next), Ordering::AcqRel)
     }
 
     /// Adds the removal of an id to the batch.

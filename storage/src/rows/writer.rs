@@ -424,6 +424,9 @@ impl<'a> Pending<'a> {
             let operand = postings::encode_list([source.0]);
             for i in self.row.layout.segments.iter().enumerate().filter(|(_, s)| **s == segment).map(|(i, _)| i) {
                 let metrics = &self.row.layout.metrics[i * SEGMENT..];
+                if !self.index.metrics.are_there(metrics.iter().take(SEGMENT).map(|metric| metric.0)) {
+                    return Err(Error::Forgotten);
+                }
                 store.posted.fetch_add(metrics.len().min(SEGMENT) as u64, Ordering::Relaxed);
                 for metric in metrics.iter().take(SEGMENT) {
                     batch.merge_cf(cf, metric_sources_key(metric.0), &operand);
