@@ -178,7 +178,11 @@ fn cf_options(cf: Cf, options: &Options, cache: &Cache) -> DbOptions {
     let at_rest = if cf == Cf::Rows { DBCompressionType::Lz4 } else { DBCompressionType::Zstd };
     family.set_bottommost_compression_type(at_rest);
     // What is written often gets room, but no more than saves writing it twice.
-    let most = if matches!(cf, Cf::Rows | Cf::Pages) { 16 << 20 } else { 4 << 20 };
+    let most = match cf {
+        Cf::Rows => 16 << 20,
+        Cf::Pages => 4 << 20,
+        _ => 2 << 20,
+    };
     family.set_write_buffer_size((options.memory_bytes / 16).clamp(1 << 20, most));
     family.set_max_write_buffer_number(4);
     family.set_level_compaction_dynamic_level_bytes(true);

@@ -93,14 +93,15 @@ impl Store {
         }
     }
 
-    /// Calls `each` with the place of every key that is there, and its value. The keys ascend.
+    /// Calls `each` with the place of every key that is there, and its value. The keys ascend. What had to be read for it is
+    /// not cached: a target that comes asks for each of its metrics, once.
     pub(crate) fn get_sorted<K: AsRef<[u8]>>(
         &self,
         cf: Cf,
         keys: &[K],
         mut each: impl FnMut(usize, &[u8]),
     ) -> Result<(), Error> {
-        let values = self.db.batched_multi_get_cf(self.cf(cf), keys, true);
+        let values = self.db.batched_multi_get_cf_opt(self.cf(cf), keys, true, &passing());
         for (i, value) in values.into_iter().enumerate() {
             if let Some(value) = value.map_err(Error::read)? {
                 each(i, &value);
@@ -112,10 +113,8 @@ impl Store {
     /// Calls `each` with the place of every id that stands for something, and with that. The ids ascend. The cache is left
     /// to others, and what cannot be read is reported and passed over.
     pub(crate) fn passing_texts(&self, cf: Cf, ids: &[u32], mut each: impl FnMut(usize, &[u8])) -> Result<(), Error> {
-        let mut options = ReadOptions::default();
-        options.fill_cache(false);
         let keys: Vec<[u8; 5]> = ids.iter().map(|id| id_key(*id)).collect();
-        let texts = self.db.batched_multi_get_cf_opt(self.cf(cf), &keys, true, &options);
+        let texts = self.db.batched_multi_get_cf_opt(self.cf(cf), &keys, true, &passing());
         for (i, text) in texts.into_iter().enumerate() {
             match text {
                 Ok(Some(text)) => each(i, &text),
@@ -272,6 +271,13 @@ fn between(from: &[u8], to: &[u8]) -> ReadOptions {
     if !to.is_empty() {
         options.set_iterate_upper_bound(to);
     }
+    options
+}
+
+/// For reads that leave the cache to others.
+fn passing() -> ReadOptions {
+    let mut options = ReadOptions::default();
+    options.fill_cache(false);
     options
 }
 
