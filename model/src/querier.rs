@@ -1,6 +1,8 @@
 //! Batches out: the contract between the store and what reads it (query, later rules and remote read).
 
-use crate::{Labels, Matcher};
+use std::sync::Arc;
+
+use crate::{Histogram, Labels, Matcher};
 
 /// What is asked for by one selector.
 #[derive(Clone, Copy, Debug)]
@@ -22,15 +24,21 @@ pub struct Batch {
     pub columns: Vec<Column>,
 }
 
-/// One series within a [`Batch`].
-#[derive(Clone, Debug)]
+/// One series within a [`Batch`]. What few series have stands beside the values, sparse: an empty list costs nothing.
+#[derive(Clone, Debug, Default)]
 pub struct Column {
     /// The whole label set of the series.
     pub labels: Labels,
-    /// One value per timestamp of the batch, stale markers included; the value of an absent slot means nothing.
+    /// One value per timestamp of the batch, stale markers included; the value of an absent slot, or of one that holds
+    /// a histogram, means nothing.
     pub values: Vec<f64>,
     /// Which slots hold a sample: bit `i % 64` of word `i / 64`. `None` when all do.
     pub present: Option<Vec<u64>>,
+    /// Slots whose sample is a histogram, ascending, each present. A stale marker is a float also among histograms.
+    pub histograms: Vec<(u32, Arc<Histogram>)>,
+    /// Slots whose sample says since when it counts, ascending, each present: (slot, milliseconds since the epoch,
+    /// never 0). It is a sample of that time with the value zero, as far as `rate` and its kin go.
+    pub start_times_ms: Vec<(u32, i64)>,
 }
 
 impl Column {

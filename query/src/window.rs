@@ -215,6 +215,7 @@ mod tests {
             labels: Labels::empty(),
             values: vec![1.0, 2.0, model::sample::stale_nan(), 4.0],
             present: Some(vec![0b1101]),
+            ..Column::default()
         };
         let ts = [1, 2, 3, 4];
         let mut dense = Dense::default();

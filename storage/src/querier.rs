@@ -134,7 +134,7 @@ impl Db {
             }
         }
         let (timestamps_ms, values) = samples.into_iter().unzip();
-        Ok(Batch { timestamps_ms, columns: vec![Column { labels, values, present: None }] })
+        Ok(Batch { timestamps_ms, columns: vec![Column { labels, values, ..Column::default() }] })
     }
 }
 

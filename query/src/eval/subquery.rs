@@ -28,7 +28,7 @@ impl Evaluator<'_> {
         let grid = Grid { start_ms, step_ms, len: steps };
         let series = self.vector(&subquery.expr, &grid)?;
         let drops = series.iter().map(|s| s.drop_name).collect();
-        let columns = series.into_iter().map(|s| Column { labels: s.labels, values: s.values, present: None });
+        let columns = series.into_iter().map(|s| Column { labels: s.labels, values: s.values, ..Column::default() });
         let timestamps_ms = (0..steps).map(|i| grid.time(i)).collect();
         Ok((Batch { timestamps_ms, columns: columns.collect() }, drops))
     }

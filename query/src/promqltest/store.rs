@@ -101,7 +101,7 @@ fn batch(series: &[(&Labels, Vec<(i64, f64)>)]) -> Batch {
             }
         }
         let full = samples.len() == timestamps_ms.len();
-        Column { labels: (*labels).clone(), values, present: (!full).then_some(present) }
+        Column { labels: (*labels).clone(), values, present: (!full).then_some(present), ..Column::default() }
     });
     Batch { columns: columns.collect(), timestamps_ms }
 }

@@ -104,7 +104,7 @@ impl Gathered {
         let mut apart: HashMap<Vec<i64>, Vec<Column>> = HashMap::new();
         for (wanted, times, values) in laid.apart {
             if let Some(labels) = labels(wanted)? {
-                apart.entry(times).or_default().push(Column { labels, values, present: None });
+                apart.entry(times).or_default().push(Column { labels, values, ..Column::default() });
             }
         }
         let mut common = Vec::with_capacity(laid.common.len());
@@ -183,7 +183,7 @@ impl Slots {
 
     fn column(self, labels: Labels) -> Column {
         let all = all_set(&self.present, self.values.len());
-        Column { labels, values: self.values, present: (!all).then_some(self.present) }
+        Column { labels, values: self.values, present: (!all).then_some(self.present), ..Column::default() }
     }
 }
 
