@@ -56,6 +56,14 @@ impl fmt::Debug for Store {
     }
 }
 
+impl Drop for Store {
+    /// RocksDB, closed while it recovers from a full disk, waits for a recovery that waits for flushes which closing
+    /// prevents (seen in 11.8.1). Told first that all work ends, the recovery gives up.
+    fn drop(&mut self) {
+        self.db.cancel_all_background_work(false);
+    }
+}
+
 impl Store {
     /// Readers keep about `kept_bytes`.
     pub(crate) fn new(db: DB, metrics: Metrics, bucket_ms: u32, kept_bytes: usize) -> Self {
