@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use model::{Appender, Labels, Layout, Matcher, Querier, Row, Selection};
+use model::{AppendError, Appender, Labels, Layout, Matcher, Querier, Row, Selection, SourceId};
 use prometheus::Registry;
 use storage::{Db, Options};
 
@@ -73,23 +73,38 @@ fn say(what: &str, number: i64) {
     out.flush().unwrap();
 }
 
-fn commit_and_delete(db: &Db, newest: &AtomicI64) {
-    let sources = ["a", "b"].map(|job| db.source(&Labels::from_pairs([("job", job)])).unwrap());
+/// The ids of what is written. The housekeeping beside forgets what has no rows yet at any time.
+fn names(db: &Db) -> Result<([SourceId; 2], [Layout; 2]), AppendError> {
+    let source = |job| db.source(&Labels::from_pairs([("job", job)]));
     let metrics: Vec<Labels> = (0..COLUMNS[0])
         .map(|i| Labels::from_pairs([("__name__", format!("m{}", i % 7)), ("i", i.to_string())]))
         .collect();
-    let layouts = COLUMNS.map(|n| db.layout(&db.metrics(&metrics[..n]).unwrap()).unwrap());
+    let layout = |n: usize| db.layout(&db.metrics(&metrics[..n])?);
+    Ok(([source("a")?, source("b")?], [layout(COLUMNS[0])?, layout(COLUMNS[1])?]))
+}
+
+fn commit_and_delete(db: &Db, newest: &AtomicI64) {
+    let mut named = names(db);
     for ts in newest.load(Ordering::Acquire) + 1.. {
         let values: Vec<f64> = (0..COLUMNS[0]).map(|i| value(ts, i)).collect();
-        let row = |i: usize| Row {
-            source: sources[i],
-            ts_ms: ts,
-            layout: &layouts[i],
-            values: &values[..COLUMNS[i]],
-            present: &[u64::MAX; COLUMNS[0].div_ceil(64)][..COLUMNS[i].div_ceil(64)],
-            own_times: &[],
+        let commit = |(sources, layouts): &([SourceId; 2], [Layout; 2])| {
+            let row = |i: usize| Row {
+                source: sources[i],
+                ts_ms: ts,
+                layout: &layouts[i],
+                values: &values[..COLUMNS[i]],
+                present: &[u64::MAX; COLUMNS[0].div_ceil(64)][..COLUMNS[i].div_ceil(64)],
+                own_times: &[],
+                histograms: &[],
+            };
+            db.commit(&[row(0), row(1)])
         };
-        let committed = db.commit(&[row(0), row(1)]).unwrap();
+        let committed = loop {
+            match named.as_ref().map_err(|error| matches!(error, AppendError::Forgotten)).map(commit) {
+                Err(true) | Ok(Err(AppendError::Forgotten)) => named = names(db),
+                other => break other.unwrap().unwrap(),
+            }
+        };
         assert_eq!(committed.stored as usize, COLUMNS[0] + COLUMNS[1]);
         say("committed", ts);
         newest.store(ts, Ordering::Release);
