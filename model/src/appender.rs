@@ -6,7 +6,9 @@
 
 use std::sync::Arc;
 
-use crate::Labels;
+#[cfg(doc)]
+use crate::sample;
+use crate::{Histogram, Labels};
 
 /// What samples come from together: one target, one rule group. Never given out again for something else. Once nothing
 /// stored refers to it any more the store may forget it, as it may a [`MetricId`] and a [`Layout`]; it then refuses what
@@ -49,6 +51,9 @@ pub struct Row<'a> {
     pub present: &'a [u64],
     /// Columns whose sample carries its own time: (column, milliseconds), columns ascending, each present.
     pub own_times: &'a [(u32, i64)],
+    /// Columns whose sample is a native histogram, columns ascending, each present and with [`sample::histogram_mark`] as
+    /// its value; each valid ([`Histogram::validate`]).
+    pub histograms: &'a [(u32, Histogram)],
 }
 
 /// What became of the rows of a commit. Nothing of it is an error of the scrape.

@@ -17,3 +17,19 @@ pub fn stale_nan() -> f64 {
 pub fn is_stale(value: f64) -> bool {
     value.to_bits() == STALE_NAN_BITS
 }
+
+/// The bits of the marker that stands among the values of a row where a sample is a native histogram. Of this program alone:
+/// another NaN than upstream's stale marker, and as little one that arithmetic yields.
+pub const HISTOGRAM_MARK_BITS: u64 = 0x7ff0_0000_0000_0003;
+
+/// What stands among values for a native histogram.
+#[must_use]
+pub fn histogram_mark() -> f64 {
+    f64::from_bits(HISTOGRAM_MARK_BITS)
+}
+
+/// Does this value stand for a native histogram, bit for bit?
+#[must_use]
+pub fn is_histogram_mark(value: f64) -> bool {
+    value.to_bits() == HISTOGRAM_MARK_BITS
+}

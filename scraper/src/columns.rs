@@ -170,7 +170,15 @@ impl SourceColumns {
         }
         let layout = self.layout.as_ref().expect("BUG: it was just made");
         self.own_times.sort_unstable();
-        Ok(Row { source, ts_ms, layout, values: &self.values, present: &self.present, own_times: &self.own_times })
+        Ok(Row {
+            source,
+            ts_ms,
+            layout,
+            values: &self.values,
+            present: &self.present,
+            own_times: &self.own_times,
+            histograms: &[],
+        })
     }
 
     /// Stores the further samples of columns that were exposed several times: a row holds one sample per column, so the
@@ -197,7 +205,15 @@ impl SourceColumns {
                 }
                 later
             });
-            let row = Row { source, ts_ms, layout, values: &values, present: &present, own_times: &own_times };
+            let row = Row {
+                source,
+                ts_ms,
+                layout,
+                values: &values,
+                present: &present,
+                own_times: &own_times,
+                histograms: &[],
+            };
             let more = appender.commit(&[row])?;
             sum.stored += more.stored;
             sum.out_of_order += more.out_of_order;

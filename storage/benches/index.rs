@@ -52,7 +52,16 @@ fn commit(db: &Db, source: &Labels, layout: &model::Layout) {
     let values: Vec<f64> = (0..columns).map(|i| i as f64).collect();
     let present = vec![u64::MAX; columns.div_ceil(64)];
     let source = db.source(source).unwrap();
-    db.commit(&[Row { source, ts_ms: TS_MS, layout, values: &values, present: &present, own_times: &[] }]).unwrap();
+    db.commit(&[Row {
+        source,
+        ts_ms: TS_MS,
+        layout,
+        values: &values,
+        present: &present,
+        own_times: &[],
+        histograms: &[],
+    }])
+    .unwrap();
 }
 
 fn matchers(name: &str) -> Vec<(&'static str, Vec<Matcher>)> {

@@ -112,7 +112,15 @@ fn main() {
         for (source, values) in sources.iter().zip(&all) {
             let ts_ms = row as i64 * INTERVAL_MS;
             let one = Instant::now();
-            let row = Row { source: *source, ts_ms, layout: &layout, values, present: &present, own_times: &[] };
+            let row = Row {
+                source: *source,
+                ts_ms,
+                layout: &layout,
+                values,
+                present: &present,
+                own_times: &[],
+                histograms: &[],
+            };
             assert_eq!(db.commit(&[row]).unwrap().stored as usize, shape.columns);
             slowest = slowest.max(one.elapsed());
         }

@@ -42,8 +42,15 @@ fn run(seconds: u64, sealing: bool) -> Vec<Duration> {
         }
         for source in &sources {
             let ts_ms = model::time::now_ms();
-            let row =
-                Row { source: *source, ts_ms, layout: &layout, values: &values, present: &present, own_times: &[] };
+            let row = Row {
+                source: *source,
+                ts_ms,
+                layout: &layout,
+                values: &values,
+                present: &present,
+                own_times: &[],
+                histograms: &[],
+            };
             let one = Instant::now();
             db.commit(&[row]).unwrap();
             took.push(one.elapsed());

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, LogLevel, Options as DbOptions,
@@ -50,6 +51,11 @@ pub(crate) fn open(options: &Options, metrics: Metrics) -> Result<Opened, Error>
     let mut store = Store::new(db, metrics, options.bucket_ms, kept_bytes);
     quarantine::told(path).into_iter().for_each(|damage| store.hurt(damage));
     let horizon_ms = read_meta(&mut store, options)?;
+    let mut any = store.iter(Cf::Histograms, &[], &[]);
+    any.seek_to_first();
+    let has_histograms = any.valid() || any.status().is_err();
+    drop(any);
+    store.has_histograms = AtomicBool::new(has_histograms);
     Ok(Opened { store, cache, memtables, horizon_ms, hurt })
 }
 
@@ -172,7 +178,8 @@ fn cf_options(cf: Cf, options: &Options, cache: &Cache) -> DbOptions {
     table.set_pin_l0_filter_and_index_blocks_in_cache(true);
     table.set_format_version(6);
     // What rests long is compressed well from the first file on: pages are small and written once or twice.
-    let fresh = if cf == Cf::Pages { DBCompressionType::Zstd } else { DBCompressionType::Lz4 };
+    let rests = matches!(cf, Cf::Pages | Cf::Histograms);
+    let fresh = if rests { DBCompressionType::Zstd } else { DBCompressionType::Lz4 };
     family.set_compression_type(fresh);
     // Rows are gone before a stronger compression has paid for itself.
     let at_rest = if cf == Cf::Rows { DBCompressionType::Lz4 } else { DBCompressionType::Zstd };
@@ -187,7 +194,7 @@ fn cf_options(cf: Cf, options: &Options, cache: &Cache) -> DbOptions {
     family.set_max_write_buffer_number(4);
     family.set_level_compaction_dynamic_level_bytes(true);
     match cf {
-        Cf::Rows | Cf::Pages => table.set_block_size(32 << 10),
+        Cf::Rows | Cf::Pages | Cf::Histograms => table.set_block_size(32 << 10),
         Cf::Postings => {
             table.set_block_size(8 << 10);
             table.set_bloom_filter(10.0, false);

@@ -1,13 +1,16 @@
 //! Selections: which series, then their samples, source by source.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use model::{Batch, Column, Labels, Querier, QuerierError, Selection, SourceId};
+use model::{Batch, Column, Histogram, Labels, Querier, QuerierError, Selection, SourceId};
 use roaring::RoaringBitmap;
 
 use crate::db::Db;
 use crate::error::Error;
+use crate::histograms::HistogramReader;
 use crate::index::collide::{self, join};
 use crate::index::select::{Selected, select};
 use crate::index::{list, postings};
@@ -88,6 +91,7 @@ impl Db {
         let groups = collide::groups(&self.store, &self.index, &selected)?;
         let grouped: HashSet<(SourceId, u32)> = groups.values().flatten().copied().collect();
         let mut reader = Reader::new(&view, &self.index, range.clone(), &deleted)?;
+        let mut histograms = self.has_histograms().then(|| HistogramReader::new(&view));
         let columns_max = columns_max(&range);
         by_source(&selected, &mut |source, metrics| {
             let stored = reader.stored(source)?;
@@ -95,18 +99,26 @@ impl Db {
             for metrics in metrics.chunks(columns_max) {
                 let gathered =
                     if latest { reader.gather_latest(&stored, metrics)? } else { reader.gather(&stored, metrics)? };
-                let mut labels = |i: usize| match metrics[i] {
-                    metric if grouped.contains(&(source, metric)) => Ok(None),
-                    metric => self.labels(&source_labels, metric),
+                let mut complete = |i: usize, times: &[i64], column: &mut Column| {
+                    let metric = metrics[i];
+                    if grouped.contains(&(source, metric)) {
+                        return Ok(false);
+                    }
+                    let Some(labels) = self.labels(&source_labels, metric)? else { return Ok(false) };
+                    column.labels = labels;
+                    if let Some(histograms) = &mut histograms {
+                        histograms.fill((source, metric), times, column)?;
+                    }
+                    Ok(true)
                 };
-                for batch in gathered.into_batches(&mut labels)? {
+                for batch in gathered.into_batches(&mut complete)? {
                     sink(batch).map_err(Stop::Sink)?;
                 }
             }
             Ok(())
         })?;
         for (labels, pairs) in groups {
-            let batch = self.merged(&mut reader, labels, &pairs)?;
+            let batch = self.merged((&mut reader, histograms.as_mut()), labels, &pairs)?;
             if !batch.timestamps_ms.is_empty() {
                 sink(batch).map_err(Stop::Sink)?;
             }
@@ -114,27 +126,48 @@ impl Db {
         Ok(())
     }
 
+    fn has_histograms(&self) -> bool {
+        self.store.has_histograms.load(Ordering::Acquire)
+    }
+
     fn labels(&self, source: &Labels, metric: u32) -> Result<Option<Labels>, Error> {
         Ok(self.index.metric_labels(&self.store, metric)?.map(|metric| join(source, &metric)))
     }
 
     /// One series out of several pairs; of two samples at one time that of the older pair stays.
-    fn merged(&self, reader: &mut Reader<'_>, labels: Labels, pairs: &[(SourceId, u32)]) -> Result<Batch, Error> {
-        let mut samples: BTreeMap<i64, f64> = BTreeMap::new();
+    fn merged<'v>(
+        &self,
+        (reader, mut histograms): (&mut Reader<'v>, Option<&mut HistogramReader<'v>>),
+        labels: Labels,
+        pairs: &[(SourceId, u32)],
+    ) -> Result<Batch, Error> {
+        let mut samples: BTreeMap<i64, (f64, Option<Arc<Histogram>>)> = BTreeMap::new();
         for &(source, metric) in pairs {
             let stored = reader.stored(source)?;
             let gathered = reader.gather(&stored, &[metric])?;
-            for batch in gathered.into_batches(&mut |_| Ok(Some(labels.clone())))? {
-                for column in &batch.columns {
+            let mut complete = |_, times: &[i64], column: &mut Column| match &mut histograms {
+                Some(histograms) => histograms.fill((source, metric), times, column).map(|()| true),
+                None => Ok(true),
+            };
+            for batch in gathered.into_batches(&mut complete)? {
+                for mut column in batch.columns {
+                    let mut found: HashMap<usize, Arc<Histogram>> =
+                        column.histograms.drain(..).map(|(slot, one)| (slot as usize, one)).collect();
                     let present = |(i, _): &(usize, &i64)| column.is_present(*i);
                     for (i, ts) in batch.timestamps_ms.iter().enumerate().filter(present) {
-                        samples.entry(*ts).or_insert(column.values[i]);
+                        samples.entry(*ts).or_insert_with(|| (column.values[i], found.remove(&i)));
                     }
                 }
             }
         }
-        let (timestamps_ms, values) = samples.into_iter().unzip();
-        Ok(Batch { timestamps_ms, columns: vec![Column { labels, values, ..Column::default() }] })
+        let mut column = Column { labels, ..Column::default() };
+        let mut timestamps_ms = Vec::with_capacity(samples.len());
+        for (slot, (ts, (value, histogram))) in (0..).zip(samples) {
+            timestamps_ms.push(ts);
+            column.values.push(value);
+            column.histograms.extend(histogram.map(|histogram| (slot, histogram)));
+        }
+        Ok(Batch { timestamps_ms, columns: vec![column] })
     }
 }
 

@@ -149,6 +149,7 @@ impl Db {
             self.drop_partition(partition, batch)?;
             self.store.metrics.buckets_dropped.with_label_values(&[reason]).inc();
         }
+        self.drop_histograms()?;
         self.delete_files()?;
         if !self.swept.load(Ordering::Acquire) {
             // An earlier process may have ended between dropping and forgetting.
@@ -159,6 +160,23 @@ impl Db {
         forget::unpost(self, &sources)?;
         forget::sweep(self)?;
         self.swept.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Native histograms before whatever is left, and before what may still come in, have no marker any more.
+    fn drop_histograms(&self) -> Result<(), Error> {
+        if !self.store.has_histograms.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let open = Bucket::of(self.horizon_ms.load(Ordering::Acquire), self.store.bucket_ms);
+        let rows = self.stored_buckets()?.first().copied();
+        let pages = self.stored_partitions()?.first().map(|partition| partition.start);
+        let to = rows.into_iter().chain(pages).fold(open, Bucket::min);
+        let (from, to) = ([0; 8], to.bytes());
+        let mut batch = WriteBatch::default();
+        batch.delete_range_cf(self.store.cf(Cf::Histograms), from, to);
+        self.store.write(batch)?;
+        lock(&self.dropped).push((Cf::Histograms, from.to_vec(), to.to_vec()));
         Ok(())
     }
 

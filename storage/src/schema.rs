@@ -1,4 +1,5 @@
-//! Column families and keys. Drawn in `docs/formats/`: `rows.md`, `pages.md`, `index.md`.
+//! Column families and keys. Drawn in `docs/formats/`: `rows.md`, `pages.md`, `histograms.md`,
+//! `index.md`.
 //!
 //! Keys are big-endian, so that RocksDB's byte order is the order of time and of ids.
 
@@ -12,6 +13,7 @@ pub(crate) const FORMAT: &str = "weft-1";
 pub(crate) enum Cf {
     Rows,
     Pages,
+    Histograms,
     Metrics,
     Sources,
     Layouts,
@@ -20,13 +22,22 @@ pub(crate) enum Cf {
 }
 
 impl Cf {
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Rows, Self::Pages, Self::Metrics, Self::Sources, Self::Layouts, Self::Postings, Self::Meta];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Rows,
+        Self::Pages,
+        Self::Histograms,
+        Self::Metrics,
+        Self::Sources,
+        Self::Layouts,
+        Self::Postings,
+        Self::Meta,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Rows => "rows",
             Self::Pages => "pages",
+            Self::Histograms => "histograms",
             Self::Metrics => "metrics",
             Self::Sources => "sources",
             Self::Layouts => "layouts",

@@ -40,7 +40,7 @@ pub struct Stats {
     pub disk_bytes: u64,
     /// Samples in pages.
     pub page_samples: u64,
-    /// Bytes of the sorted files of pages.
+    /// Bytes of the sorted files of pages, and of native histograms.
     pub page_bytes: u64,
     /// Bytes of the sorted files of rows.
     pub row_bytes: u64,
@@ -119,7 +119,7 @@ impl Db {
         for cf in Cf::ALL {
             let bytes = self.file_bytes(cf)?;
             match cf {
-                Cf::Pages => stats.page_bytes += bytes,
+                Cf::Pages | Cf::Histograms => stats.page_bytes += bytes,
                 Cf::Rows => stats.row_bytes += bytes,
                 _ => stats.index_bytes += bytes,
             }

@@ -36,6 +36,8 @@ pub(crate) struct Store {
     pub(crate) sealed_until_ms: AtomicI64,
     /// How many ids were added to postings since these were last brought together.
     pub(crate) posted: AtomicU64,
+    /// Was any sample that is there, or was, a native histogram? Most servers never see one.
+    pub(crate) has_histograms: AtomicBool,
     /// How often a row opened a bucket of its source that may have been sealed.
     pub(crate) late_frames: AtomicU64,
     /// Held while the log is synced, until it is known why that failed.
@@ -77,6 +79,7 @@ impl Store {
             kept: Kept::new(kept_bytes),
             sealed_until_ms,
             posted,
+            has_histograms: AtomicBool::new(true),
             late_frames,
             syncing: Mutex::default(),
             failing: AtomicBool::new(false),
@@ -231,7 +234,7 @@ impl Store {
         }
         self.corrupt(cf, place, &source);
         let (mut from_ms, mut to_ms) = (i64::MIN, i64::MAX);
-        if let (Cf::Rows | Cf::Pages, Some(bytes)) = (cf, place.first_chunk::<8>()) {
+        if let (Cf::Rows | Cf::Pages | Cf::Histograms, Some(bytes)) = (cf, place.first_chunk::<8>()) {
             let buckets = place.get(8..12).filter(|_| cf == Cf::Pages).and_then(|bytes| bytes.try_into().ok());
             let buckets = buckets.map_or(1, u32::from_be_bytes);
             from_ms = Bucket::from_bytes(*bytes).0;

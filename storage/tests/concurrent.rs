@@ -23,7 +23,7 @@ fn commit(db: &Db, sources: &[SourceId], layouts: &[Layout; 2], row: i64) {
         let layout = &layouts[usize::from(i % 3 == 0 && row % 200 > 150)];
         let own = [(OWN as u32, ts - BUCKET_MS)];
         let own_times: &[_] = if i % 2 == 0 { &own } else { &[] };
-        let row = Row { source, ts_ms: ts, layout, values: &values, present: &[0b1111], own_times };
+        let row = Row { source, ts_ms: ts, layout, values: &values, present: &[0b1111], own_times, histograms: &[] };
         assert_eq!(db.commit(&[row]).unwrap().stored, 4);
     }
 }

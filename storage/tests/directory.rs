@@ -19,7 +19,8 @@ fn open(path: impl Into<std::path::PathBuf>) -> Result<Db, Error> {
 fn put(db: &Db, job: &str, name: &str, ts_ms: i64) {
     let source = db.source(&Labels::from_pairs([("job", job)])).unwrap();
     let layout = db.layout(&db.metrics(&[Labels::from_pairs([("__name__", name)])]).unwrap()).unwrap();
-    let row = Row { source, ts_ms, layout: &layout, values: &[ts_ms as f64], present: &[1], own_times: &[] };
+    let row =
+        Row { source, ts_ms, layout: &layout, values: &[ts_ms as f64], present: &[1], own_times: &[], histograms: &[] };
     assert_eq!(db.commit(&[row]).unwrap().stored, 1);
 }
 
@@ -124,7 +125,8 @@ fn rows_that_do_not_fit_are_refused_and_nothing_is_stored() {
     let db = open(dir.path()).unwrap();
     let source = db.source(&Labels::from_pairs([("job", "a")])).unwrap();
     let layout = db.layout(&db.metrics(&[Labels::from_pairs([("__name__", "up")])]).unwrap()).unwrap();
-    let good = Row { source, ts_ms: 1, layout: &layout, values: &[1.0], present: &[1], own_times: &[] };
+    let good =
+        Row { source, ts_ms: 1, layout: &layout, values: &[1.0], present: &[1], own_times: &[], histograms: &[] };
     for rows in [
         &[Row { values: &[], ..good }][..],
         &[Row { present: &[], ..good }],
@@ -179,7 +181,8 @@ fn ids_in_use_by_this_process_outlive_the_retention() {
     let db = Db::open(Options { retention_ms: 5_000, ..small(dir.path()) }, &Registry::new()).unwrap();
     let source = db.source(&Labels::from_pairs([("job", "a")])).unwrap();
     let layout = db.layout(&db.metrics(&[Labels::from_pairs([("__name__", "up")])]).unwrap()).unwrap();
-    let row = |ts_ms| Row { source, ts_ms, layout: &layout, values: &[1.0], present: &[1], own_times: &[] };
+    let row =
+        |ts_ms| Row { source, ts_ms, layout: &layout, values: &[1.0], present: &[1], own_times: &[], histograms: &[] };
     db.commit(&[row(1_000)]).unwrap();
     assert_eq!(db.enforce_retention(100_000).unwrap(), 1);
     assert_eq!(names(&db), Vec::<String>::new());
@@ -246,7 +249,15 @@ fn a_row_of_many_segments_is_one_commit_and_several_batches() {
     let present = vec![u64::MAX; ids.len().div_ceil(64)];
     for ts in 1..4 {
         let values: Vec<f64> = (0..ids.len()).map(|i| (i as i64 * ts) as f64).collect();
-        let row = Row { source, ts_ms: ts, layout: &layout, values: &values, present: &present, own_times: &[] };
+        let row = Row {
+            source,
+            ts_ms: ts,
+            layout: &layout,
+            values: &values,
+            present: &present,
+            own_times: &[],
+            histograms: &[],
+        };
         assert_eq!(db.commit(&[row]).unwrap().stored as usize, ids.len());
     }
     let (mut batches, mut columns) = (0, 0);

@@ -106,7 +106,15 @@ impl<'d> Scraper<'d> {
         let values: Vec<f64> = (0..COLUMNS).map(|i| value(ts_ms, i)).collect();
         let present = &[u64::MAX; COLUMNS.div_ceil(64)];
         let layout = &self.layout;
-        self.db.commit(&[Row { source: self.source, ts_ms, layout, values: &values, present, own_times: &[] }])?;
+        self.db.commit(&[Row {
+            source: self.source,
+            ts_ms,
+            layout,
+            values: &values,
+            present,
+            own_times: &[],
+            histograms: &[],
+        }])?;
         Ok(())
     }
 

@@ -161,7 +161,8 @@ fn commit(db: &Db, labels: &[Labels], ts: i64) -> Result<(), Box<dyn std::error:
     let layout = db.layout(&db.metrics(labels)?)?;
     let values: Vec<f64> = (0..COLUMNS).map(|i| value(ts, i)).collect();
     let present = [u64::MAX; COLUMNS.div_ceil(64)];
-    let row = Row { source, ts_ms: ts, layout: &layout, values: &values, present: &present, own_times: &[] };
+    let row =
+        Row { source, ts_ms: ts, layout: &layout, values: &values, present: &present, own_times: &[], histograms: &[] };
     let committed = db.commit(&[row])?;
     assert_eq!(committed.stored as usize, COLUMNS);
     Ok(())

@@ -36,7 +36,8 @@ fn put(db: &Db, source: usize, ts_ms: i64) {
     let id = db.source(&Labels::from_pairs([("job", source.to_string())])).unwrap();
     let values: Vec<f64> = (0..COLUMNS).map(|i| value(ts_ms, source, i)).collect();
     let present = [u64::MAX; COLUMNS.div_ceil(64)];
-    let row = Row { source: id, ts_ms, layout: &layout, values: &values, present: &present, own_times: &[] };
+    let row =
+        Row { source: id, ts_ms, layout: &layout, values: &values, present: &present, own_times: &[], histograms: &[] };
     assert_eq!(db.commit(&[row]).unwrap().stored as usize, COLUMNS);
 }
 

@@ -28,7 +28,15 @@ fn pod(db: &Db, pod: &str) -> (SourceId, Layout) {
 }
 
 fn commit(db: &Db, (source, layout): &(SourceId, Layout), ts_ms: i64) -> Result<Committed, AppendError> {
-    db.commit(&[Row { source: *source, ts_ms, layout, values: &[1.0, 2.0], present: &[0b11], own_times: &[] }])
+    db.commit(&[Row {
+        source: *source,
+        ts_ms,
+        layout,
+        values: &[1.0, 2.0],
+        present: &[0b11],
+        own_times: &[],
+        histograms: &[],
+    }])
 }
 
 /// How many values of a label are stored, alive or not.

@@ -43,6 +43,7 @@ fn filled() -> (tempfile::TempDir, Db, BTreeSet<Labels>) {
             values: &vec![1.0; columns.len()],
             present: &[(1 << columns.len()) - 1],
             own_times: &[],
+            histograms: &[],
         };
         db.commit(&[row]).unwrap();
         all.extend(columns.iter().map(|&c| Labels::from_pairs(source.iter().chain(METRICS[c]).copied())));
@@ -171,6 +172,7 @@ fn commit(db: &Db, source: &Labels, metrics: &[Labels], ts_ms: i64) {
         values: &vec![1.0; metrics.len()],
         present: &vec![u64::MAX; metrics.len().div_ceil(64)],
         own_times: &[],
+        histograms: &[],
     };
     db.commit(&[row]).unwrap();
 }

@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use model::histogram::{Buckets, Histogram};
+use model::sample::{histogram_mark, is_histogram_mark};
 use model::{
     AppendError, Appender, Batch, Committed, Labels, Layout, Matcher, MetricId, Querier, Row, Selection, SourceId,
 };
@@ -61,8 +63,16 @@ fn value(code: u8) -> f64 {
         3 => f64::NAN,
         4..=60 => f64::from(code),
         61..=120 => f64::from(code) / 100.0,
+        230.. => histogram_mark(),
         _ => f64::from(code) * 1e9 + 0.1,
     }
+}
+
+/// The native histogram that a series has at a time, if it has one.
+fn histogram(ts: i64) -> Histogram {
+    let counts = (0..ts % 4).map(|i| (ts % 100 + i) as f64 / if ts % 3 == 0 { 8.0 } else { 1.0 }).collect();
+    let positive = Buckets::run((ts % 7) as i32 - 3, counts);
+    Histogram { schema: (ts % 9) as i32, count: ts as f64, sum: ts as f64 / 3.0, positive, ..Histogram::default() }
 }
 
 fn scrape() -> impl Strategy<Value = Scrape> {
@@ -224,6 +234,7 @@ struct Part {
     values: Vec<f64>,
     present: [u64; 1],
     own: Vec<(u32, i64)>,
+    histograms: Vec<(u32, Histogram)>,
 }
 
 struct Harness {
@@ -301,7 +312,11 @@ impl Harness {
             self.model.commit(scrape, ts, &own, &mut expected);
             let own: Vec<(u32, i64)> = own.into_iter().map(|(column, ts)| (column as u32, ts)).collect();
             let values: Vec<f64> = (0..columns).map(|i| value(scrape.values[i])).collect();
-            parts.push(Part { source: scrape.source, layout: scrape.layout, ts, values, present: [present], own });
+            let own_ts = |column| own.iter().find(|(own, _)| *own == column).map_or(ts, |(_, ts)| *ts);
+            let marked = (0..columns).filter(|&i| is_histogram_mark(values[i]) && present >> i & 1 == 1);
+            let histograms = marked.map(|i| (i as u32, histogram(own_ts(i as u32)))).collect();
+            let (source, layout) = (scrape.source, scrape.layout);
+            parts.push(Part { source, layout, ts, values, present: [present], own, histograms });
         }
         let mut got = self.try_commit(&parts);
         if matches!(got, Err(AppendError::Forgotten)) {
@@ -314,9 +329,9 @@ impl Harness {
 
     fn try_commit<'p>(&'p self, parts: &'p [Part]) -> Result<Committed, AppendError> {
         let row = |part: &'p Part| {
-            let Part { source, layout, ts, values, present, own } = part;
+            let Part { source, layout, ts, values, present, own, histograms } = part;
             let (source, layout) = (self.model.ids.0[*source], &self.layouts[*layout]);
-            Row { source, ts_ms: *ts, layout, values, present, own_times: own }
+            Row { source, ts_ms: *ts, layout, values, present, own_times: own, histograms }
         };
         self.db().commit(&parts.iter().map(row).collect::<Vec<_>>())
     }
@@ -409,6 +424,13 @@ fn read_by(
         assert!(batch.timestamps_ms.is_sorted_by(|a, b| a < b), "{:?}", batch.timestamps_ms);
         for column in &batch.columns {
             assert_eq!(column.values.len(), batch.timestamps_ms.len());
+            assert!(column.histograms.is_sorted_by_key(|(slot, _)| *slot));
+            let marked = |i: &usize| column.is_present(*i) && is_histogram_mark(column.values[*i]);
+            let (marked, times) = ((0..column.values.len()).filter(marked), &batch.timestamps_ms);
+            assert!(marked.eq(column.histograms.iter().map(|(slot, _)| *slot as usize)), "{}", column.labels);
+            for (slot, one) in &column.histograms {
+                assert_eq!(**one, histogram(times[*slot as usize]), "{}", column.labels);
+            }
             let samples: BTreeMap<i64, u64> = (0..column.values.len())
                 .filter(|&i| column.is_present(i))
                 .map(|i| (batch.timestamps_ms[i], column.values[i].to_bits()))

@@ -21,7 +21,15 @@ fn filled(path: &std::path::Path) -> Db {
         let source = db.source(&Labels::from_pairs([("job", job)])).unwrap();
         for ts_ms in (0..12 * BUCKET_MS).step_by(250) {
             let values = [ts_ms as f64, ts_ms as f64 / 8.0, -1.0];
-            let row = Row { source, ts_ms, layout: &layout, values: &values, present: &[0b111], own_times: &[] };
+            let row = Row {
+                source,
+                ts_ms,
+                layout: &layout,
+                values: &values,
+                present: &[0b111],
+                own_times: &[],
+                histograms: &[],
+            };
             assert_eq!(db.commit(&[row]).unwrap().stored, 3);
         }
     }

@@ -21,7 +21,9 @@ impl Db {
         for mut one in hurt {
             let damage = &mut one.damage;
             if damage.to_ms != i64::MAX {
-                let buckets = Self::last_partition(&one.keys).map_or(1, |partition| partition.buckets);
+                let pages = damage.family == Cf::Pages.name();
+                let partition = if pages { Self::last_partition(one.keys.end()) } else { None };
+                let buckets = partition.map_or(1, |partition| partition.buckets);
                 damage.to_ms =
                     damage.to_ms.saturating_add(i64::from(buckets) * i64::from(self.store.bucket_ms)).saturating_sub(1);
             }
@@ -46,19 +48,16 @@ impl Db {
         }
     }
 
-    fn last_partition(keys: &std::ops::RangeInclusive<Vec<u8>>) -> Option<Partition> {
-        // Keys of rows are as long as those of timelines; these have no name where rows have a source and segment.
-        let key = keys.end();
-        (key.len() != RowKey::BYTES || key[12..16] == TIMELINE_NAME.to_be_bytes())
-            .then(|| Partition::parse(*key.first_chunk::<{ Partition::BYTES }>()?))
-            .flatten()
+    fn last_partition(key: &[u8]) -> Option<Partition> {
+        Partition::parse(*key.first_chunk::<{ Partition::BYTES }>()?)
             .filter(|partition| limits::PARTITION_BUCKETS.contains(&partition.buckets))
     }
 
     fn names_in(&self, family: &str, keys: (&[u8], &[u8])) -> Result<BTreeSet<String>, Error> {
         match family {
             family if family == Cf::Pages.name() => self.names_of_pages(keys),
-            family if family == Cf::Rows.name() => self.names_of_rows(keys),
+            // The keys of histograms have a metric where those of rows have a segment: nothing that is looked at here.
+            family if family == Cf::Rows.name() || family == Cf::Histograms.name() => self.names_of_rows(keys),
             _ => Ok(BTreeSet::new()),
         }
     }

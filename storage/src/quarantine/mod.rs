@@ -182,7 +182,7 @@ pub(crate) fn set_aside(directory: &Path, bad: Vec<Bad>) -> io::Result<Vec<Hurt>
 
 fn damage_of(file: &LiveFile, what: &str) -> Damage {
     let start = |key: &Option<Vec<u8>>| Some(Bucket::from_bytes(*key.as_deref()?.first_chunk::<8>()?).0);
-    let timed = [Cf::Rows, Cf::Pages].iter().any(|cf| cf.name() == file.column_family_name);
+    let timed = [Cf::Rows, Cf::Pages, Cf::Histograms].iter().any(|cf| cf.name() == file.column_family_name);
     let (mut from_ms, mut to_ms) = (i64::MIN, i64::MAX);
     if timed {
         from_ms = start(&file.start_key).unwrap_or(from_ms);

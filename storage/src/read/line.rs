@@ -2,10 +2,13 @@
 
 use std::collections::HashMap;
 
-use model::{Batch, Column, Labels};
+use model::{Batch, Column};
 
 use super::run::{Cells, Run, RunColumn, all_set, is_empty, mark, none_set};
 use crate::error::Error;
+
+/// See [`Gathered::into_batches`].
+pub(crate) type Complete<'c> = dyn FnMut(usize, &[i64], &mut Column) -> Result<bool, Error> + 'c;
 
 /// What was read of one source.
 #[derive(Debug, Default)]
@@ -93,24 +96,23 @@ impl Gathered {
         Laid { common: common.filter(|(_, slots)| !is_empty(&slots.present)).collect(), apart }
     }
 
-    /// Batches: one with the common line, then one for each other set of times. `labels` names a wanted metric, or says
-    /// that it is not to be handed out.
-    pub(crate) fn into_batches(
-        self,
-        labels: &mut dyn FnMut(usize) -> Result<Option<Labels>, Error>,
-    ) -> Result<Vec<Batch>, Error> {
+    /// Batches: one with the common line, then one for each other set of times. `complete` gives the column of a wanted
+    /// metric over these times what is still missing, or says that it is not to be handed out.
+    pub(crate) fn into_batches(self, complete: &mut Complete<'_>) -> Result<Vec<Batch>, Error> {
         let line = self.line();
         let laid = self.lay(&line);
         let mut apart: HashMap<Vec<i64>, Vec<Column>> = HashMap::new();
         for (wanted, times, values) in laid.apart {
-            if let Some(labels) = labels(wanted)? {
-                apart.entry(times).or_default().push(Column { labels, values, ..Column::default() });
+            let mut column = Column { values, ..Column::default() };
+            if complete(wanted, &times, &mut column)? {
+                apart.entry(times).or_default().push(column);
             }
         }
         let mut common = Vec::with_capacity(laid.common.len());
         for (wanted, slots) in laid.common {
-            if let Some(labels) = labels(wanted)? {
-                common.push(slots.column(labels));
+            let mut column = slots.column();
+            if complete(wanted, &line, &mut column)? {
+                common.push(column);
             }
         }
         let mut batches = Vec::with_capacity(1 + apart.len());
@@ -181,9 +183,9 @@ impl Slots {
         }
     }
 
-    fn column(self, labels: Labels) -> Column {
+    fn column(self) -> Column {
         let all = all_set(&self.present, self.values.len());
-        Column { labels, values: self.values, present: (!all).then_some(self.present), ..Column::default() }
+        Column { values: self.values, present: (!all).then_some(self.present), ..Column::default() }
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use model::sample::is_histogram_mark;
 use model::{Committed, Layout, Row};
 use rocksdb::WriteBatch;
 
@@ -14,6 +15,7 @@ use super::codec::{self, Columns, FRAME, ORDINARY, OWN_TIMES, RowView};
 use super::lane::{LANE, bits};
 use super::state::{Frame, SourceState};
 use crate::error::Error;
+use crate::histograms;
 use crate::index::{Index, postings};
 use crate::read;
 use crate::read::kept::{Changes, Changing};
@@ -93,8 +95,20 @@ pub(crate) fn check(row: &Row<'_>) -> Result<(), Error> {
             row.own_times.iter().all(|&(c, _)| (c as usize) < columns && has(row.present, c as usize)),
             "a column with its own time is absent",
         ),
+        (row.histograms.is_sorted_by(|a, b| a.0 < b.0), "its histograms are not in the order of columns"),
     ];
-    fits.into_iter().try_for_each(|(fits, reason)| if fits { Ok(()) } else { Err(Error::BadRow { reason }) })
+    let refused = |reason| Err(Error::BadRow { reason });
+    fits.into_iter().try_for_each(|(fits, reason)| if fits { Ok(()) } else { refused(reason) })?;
+    for (column, histogram) in row.histograms {
+        let marked = row.values.get(*column as usize).is_some_and(|value| is_histogram_mark(*value));
+        if !marked || !has(row.present, *column as usize) {
+            return refused("a column with a histogram does not say so by its value, or is absent");
+        }
+        if histogram.validate().is_err() {
+            return refused("a histogram is not valid");
+        }
+    }
+    Ok(())
 }
 
 fn has(present: &[u64], column: usize) -> bool {
@@ -328,6 +342,7 @@ impl<'a> Pending<'a> {
             let decoded = RowView::parse(&bytes, seed).and_then(|row| Ok((row.flags, row.decode_all(&frame.values)?)));
             decoded.map_err(|reason| self.store.corrupt(Cf::Rows, &key.bytes(), reason)).ok()
         });
+        let mut new = target.present;
         match existing {
             None => {
                 let columns = Columns { values, base: &frame.values, present: &target.present };
@@ -335,7 +350,8 @@ impl<'a> Pending<'a> {
             }
             Some((flags, (mut merged, mut present))) => {
                 for (i, word) in present.iter_mut().enumerate() {
-                    for bit in bits(target.present[i] & !*word) {
+                    new[i] &= !*word;
+                    for bit in bits(new[i]) {
                         merged[i * LANE + bit] = values[i * LANE + bit];
                     }
                     *word |= target.present[i];
@@ -345,7 +361,19 @@ impl<'a> Pending<'a> {
             }
         }
         batch.put_cf(self.store.cf(Cf::Rows), key.bytes(), bytes);
+        self.put_histograms((start, ts), &new, batch);
         Ok(())
+    }
+
+    /// Adds the histograms of a segment's columns that are new at a time to the batch.
+    fn put_histograms(&self, (start, ts): (usize, i64), new: &[u64], batch: &mut WriteBatch) {
+        let from = self.row.histograms.partition_point(|(column, _)| (*column as usize) < start);
+        let of_segment =
+            self.row.histograms[from..].iter().take_while(|(column, _)| (*column as usize) < start + SEGMENT);
+        for (column, histogram) in of_segment.filter(|(column, _)| has(new, *column as usize - start)) {
+            let series = (self.row.source, self.metric(*column as usize));
+            histograms::put(self.store, batch, series, ts, histogram);
+        }
     }
 
     /// The frame of a segment in a bucket: known, stored, or made of this row's values.

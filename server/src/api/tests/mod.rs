@@ -95,7 +95,8 @@ fn load(app: &App, data: &str) {
             }
         }
         let ts_ms = START_MS + i64::try_from(i).unwrap() * 60_000;
-        let row = Row { source, ts_ms, layout: &layout, values: &values, present: &present, own_times: &[] };
+        let row =
+            Row { source, ts_ms, layout: &layout, values: &values, present: &present, own_times: &[], histograms: &[] };
         let committed = app.db.commit(&[row]).unwrap();
         assert_eq!((committed.out_of_order, committed.too_old), (0, 0));
     }
