@@ -5,12 +5,14 @@
 //! whose sum is that NaN, as upstream writes it, stores the float instead. No [`Histogram`] ever is a stale marker.
 
 mod bounds;
+mod classic;
 mod text;
 mod validate;
 
 use std::sync::Arc;
 
 pub use bounds::{Bucket, upper_bound};
+pub use classic::ClassicError;
 pub use validate::HistogramError;
 
 /// What a histogram says about a reset of its counters since the sample before it.
