@@ -32,6 +32,8 @@ pub struct EngineOptions {
     pub fill_modifiers: bool,
     /// `anchored` and `smoothed` after a selector.
     pub extended_range_selectors: bool,
+    /// Since when a sample counts matters to `rate` and its kin, and `start_timestamp` tells it.
+    pub use_start_timestamps: bool,
     /// Metric names that an operation drops stay visible until the end of the query.
     pub delayed_name_removal: bool,
 }
@@ -46,6 +48,7 @@ impl Default for EngineOptions {
             experimental_functions: false,
             fill_modifiers: false,
             extended_range_selectors: false,
+            use_start_timestamps: false,
             delayed_name_removal: false,
         }
     }
@@ -204,6 +207,7 @@ impl Engine {
     ) -> Result<QueryResult, Error> {
         parse::resolve(&mut expr, times)?;
         check(&expr)?;
+        parse::mark_totals(&mut expr);
         let timeout = options.timeout.map_or(self.options.timeout, |t| t.min(self.options.timeout));
         let evaluator = Evaluator {
             querier,

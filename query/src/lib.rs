@@ -5,7 +5,8 @@
 //! - **Invariants**: no tokio, no HTTP, no knowledge of how series are stored; every loop over series looks at the
 //!   deadline, the cancellation flag and the sample limit; results of equal data are equal, whatever the order of batches.
 //! - **Files**: `engine` limits and entry points · `parse/` text → tree · `eval/` tree → values, a file per kind of node ·
-//!   `functions/` a family per file, `mod` is the table · `window` which samples a step sees · `value` results ·
+//!   `functions/` a family per file, `mod` is the table ·
+//!   `histogram/` arithmetic of native histograms · `window` which samples a step sees · `value` results ·
 //!   `notes` warnings and infos · `promqltest/` upstream's test scripts.
 //! - **Tests**: at the foot of each file; `tests/conformance.rs` runs upstream's scripts and ours in `tests/data`.
 
@@ -13,6 +14,7 @@ mod engine;
 mod error;
 mod eval;
 mod functions;
+mod histogram;
 mod notes;
 mod parse;
 pub mod promqltest;

@@ -1,7 +1,11 @@
 //! Results, and the form series have during evaluation.
 
+use std::sync::Arc;
+
 use model::sample::STALE_NAN_BITS;
-use model::{Labels, labels::METRIC_NAME};
+use model::{Histogram, Labels, labels::METRIC_NAME};
+
+use crate::histogram::{self, Sparse};
 
 /// What a query yields.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,8 +37,10 @@ pub struct Sample {
     pub labels: Labels,
     /// Milliseconds since the epoch.
     pub ts_ms: i64,
-    /// The value.
+    /// The value; 0 where it is a histogram.
     pub value: f64,
+    /// The histogram it is instead of a float.
+    pub histogram: Option<Arc<Histogram>>,
 }
 
 /// A series with its samples.
@@ -44,16 +50,20 @@ pub struct RangeSeries {
     pub labels: Labels,
     /// Milliseconds since the epoch and value; times ascend.
     pub points: Vec<(i64, f64)>,
+    /// The samples that are histograms: milliseconds since the epoch, ascending, none of them among those of `points`.
+    pub histograms: Vec<(i64, Arc<Histogram>)>,
 }
 
 /// A series during evaluation: a slot per step.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Series {
     pub(crate) labels: Labels,
     /// The name is to be removed at the end of the query (delayed name removal).
     pub(crate) drop_name: bool,
-    /// [`ABSENT`] where there is no sample.
+    /// [`ABSENT`] where there is no float.
     pub(crate) values: Vec<f64>,
+    /// What is a histogram at some steps, where `values` is absent.
+    pub(crate) histograms: Sparse,
 }
 
 /// Marks a slot without a sample. It is the stale marker's NaN: no sample that a query sees has it, and no arithmetic
@@ -66,14 +76,88 @@ pub(crate) fn is_absent(value: f64) -> bool {
 }
 
 impl Series {
+    /// A series of floats.
+    pub(crate) fn of_floats(labels: Labels, drop_name: bool, values: Vec<f64>) -> Self {
+        Self { labels, drop_name, values, histograms: Vec::new() }
+    }
+
     /// Slots with a sample.
     pub(crate) fn present(&self) -> usize {
-        self.values.iter().filter(|v| !is_absent(**v)).count()
+        self.values.iter().filter(|v| !is_absent(**v)).count() + self.histograms.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.values.iter().all(|v| is_absent(*v))
+        self.histograms.is_empty() && self.values.iter().all(|v| is_absent(*v))
     }
+
+    pub(crate) fn has_floats(&self) -> bool {
+        self.values.iter().any(|v| !is_absent(*v))
+    }
+
+    /// Is there a sample at a step?
+    #[inline]
+    pub(crate) fn has(&self, step: usize) -> bool {
+        !is_absent(self.values[step]) || histogram::at(&self.histograms, step).is_some()
+    }
+
+    /// The steps with a sample, in order.
+    pub(crate) fn steps(&self) -> impl Iterator<Item = usize> {
+        (0..self.values.len()).filter(|step| self.has(*step))
+    }
+
+    /// The sample at a step.
+    #[inline]
+    pub(crate) fn at(&self, step: usize) -> Option<SampleRef<'_>> {
+        let value = self.values[step];
+        if !is_absent(value) {
+            return Some(SampleRef::Float(value));
+        }
+        histogram::at(&self.histograms, step).map(SampleRef::Histogram)
+    }
+
+    /// 1 where there is a histogram.
+    pub(crate) fn histogram_as_one(&self, step: usize) -> f64 {
+        histogram::at(&self.histograms, step).map_or(ABSENT, |_| 1.0)
+    }
+
+    /// Sets a step that holds nothing. Steps of histograms come in ascending order, or rarely not.
+    pub(crate) fn put(&mut self, step: usize, cell: SampleRef<'_>) {
+        match cell {
+            SampleRef::Float(value) => self.values[step] = value,
+            SampleRef::Histogram(histogram) => self.put_histogram(step, Arc::clone(histogram)),
+        }
+    }
+
+    pub(crate) fn put_histogram(&mut self, step: usize, histogram: Arc<Histogram>) {
+        let place = self.histograms.partition_point(|(at, _)| (*at as usize) < step);
+        self.histograms.insert(place, (step as u32, histogram));
+    }
+
+    /// Leaves the samples of some steps alone.
+    pub(crate) fn retain(&mut self, keep: impl Fn(usize) -> bool) {
+        let absent = self.values.iter_mut().enumerate().filter(|(step, _)| !keep(*step));
+        absent.for_each(|(_, value)| *value = ABSENT);
+        self.histograms.retain(|(step, _)| keep(*step as usize));
+    }
+
+    /// What it weighs against the limit of samples: one for each slot, and for each histogram what upstream counts.
+    pub(crate) fn weight(&self) -> usize {
+        self.values.len() + self.histograms.iter().map(|(_, h)| weight(h)).sum::<usize>()
+    }
+}
+
+/// A histogram counts as so many samples as its bytes make.
+pub(crate) fn weight(histogram: &Histogram) -> usize {
+    let buckets = |b: &model::histogram::Buckets| b.spans.len() + b.counts.len();
+    let words = buckets(&histogram.positive) + buckets(&histogram.negative) + histogram.custom_values.len();
+    (words * 8 + 168 + 8) / 16
+}
+
+/// One sample during evaluation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum SampleRef<'a> {
+    Float(f64),
+    Histogram(&'a Arc<Histogram>),
 }
 
 /// Labels that say what the raw samples were, and so no longer hold for what was computed from them.

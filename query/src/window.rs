@@ -1,8 +1,11 @@
 //! Which samples each step sees. Bounds are found once per batch, for all its columns.
 
-use model::Column;
-use model::sample::is_stale;
+use std::sync::Arc;
 
+use model::sample::is_stale;
+use model::{Column, Histogram, ResetHint};
+
+use crate::histogram;
 use crate::parse::ast::Extension;
 
 /// The steps of an evaluation.
@@ -24,11 +27,24 @@ impl Grid {
     }
 }
 
+/// A histogram at its time.
+#[derive(Clone, Debug)]
+pub(crate) struct Timed {
+    pub(crate) ts_ms: i64,
+    /// Since when it counts; 0 when nobody says.
+    pub(crate) start_ms: i64,
+    pub(crate) histogram: Arc<Histogram>,
+}
+
 /// The samples of one series that one step sees: those in `(start_ms, end_ms]`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Window<'a> {
+    /// Of floats.
     pub(crate) ts: &'a [i64],
     pub(crate) values: &'a [f64],
+    /// Since when each float counts, 0 when nobody says; empty when nobody says it of any.
+    pub(crate) starts: &'a [i64],
+    pub(crate) histograms: &'a [Timed],
     pub(crate) start_ms: i64,
     pub(crate) end_ms: i64,
     /// The time of the step itself, which `offset` and `@` do not move.
@@ -55,6 +71,16 @@ pub(crate) struct Edges {
 }
 
 impl Window<'_> {
+    /// Floats and histograms.
+    pub(crate) fn len(&self) -> usize {
+        self.ts.len() + self.histograms.len()
+    }
+
+    /// Is there no sample at all?
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// How long the range is.
     pub(crate) fn seconds(&self) -> f64 {
         (self.end_ms - self.start_ms) as f64 / 1000.0
@@ -131,6 +157,16 @@ pub(crate) fn reaching(timestamps: &[i64], ends: &[i64], length_ms: i64, reach: 
     ends.iter().map(find).collect()
 }
 
+/// What of a column is looked at besides its floats and histograms.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Look {
+    pub(crate) stale_markers: bool,
+    pub(crate) starts: bool,
+    /// Only counts and sums matter, so histograms say for themselves whether they were reset: what upstream's iterator
+    /// for that case does.
+    pub(crate) totals: bool,
+}
+
 /// A column without its holes, and how many samples precede each of its slots. Reused from column to column.
 #[derive(Debug, Default)]
 pub(crate) struct Dense {
@@ -138,26 +174,70 @@ pub(crate) struct Dense {
     values: Vec<f64>,
     /// Empty when the column has no holes.
     rank: Vec<usize>,
+    starts: Vec<i64>,
+    histograms: Vec<Timed>,
+    histogram_rank: Vec<usize>,
 }
 
 impl Dense {
-    /// Drops absent slots and, unless they matter, stale markers.
-    pub(crate) fn load(&mut self, timestamps: &[i64], column: &Column, keep_stale: bool) {
+    /// Drops absent slots and, unless they matter, stale markers; sets histograms apart.
+    pub(crate) fn load(&mut self, timestamps: &[i64], column: &Column, look: Look) {
         self.rank.clear();
         self.ts.clear();
         self.values.clear();
-        let holes = column.present.is_some() || (!keep_stale && column.values.iter().any(|v| is_stale(*v)));
+        self.starts.clear();
+        self.histograms.clear();
+        self.histogram_rank.clear();
+        let starts = if look.starts { &*column.start_times_ms } else { &[] };
+        let holes = column.present.is_some()
+            || !column.histograms.is_empty()
+            || !starts.is_empty()
+            || (!look.stale_markers && column.values.iter().any(|v| is_stale(*v)));
         if !holes {
             return;
         }
+        let mut histograms = column.histograms.iter().peekable();
+        let mut starts = starts.iter().peekable();
+        let has_starts = starts.peek().is_some();
         for (i, (ts, value)) in timestamps.iter().zip(&column.values).enumerate() {
             self.rank.push(self.ts.len());
-            if column.is_present(i) && (keep_stale || !is_stale(*value)) {
+            if !column.histograms.is_empty() {
+                self.histogram_rank.push(self.histograms.len());
+            }
+            let start_ms = starts.next_if(|(slot, _)| *slot as usize == i).map_or(0, |(_, start)| *start);
+            if let Some((_, histogram)) = histograms.next_if(|(slot, _)| *slot as usize == i) {
+                let histogram = Arc::clone(histogram);
+                self.histograms.push(Timed { ts_ms: *ts, start_ms, histogram });
+            } else if column.is_present(i) && (look.stale_markers || !is_stale(*value)) {
                 self.ts.push(*ts);
                 self.values.push(*value);
+                if has_starts {
+                    self.starts.push(start_ms);
+                }
             }
         }
         self.rank.push(self.ts.len());
+        self.histogram_rank.push(self.histograms.len());
+        if look.totals {
+            self.tell_resets();
+        }
+    }
+
+    /// Replaces the hints that say nothing by what a look at the histogram before tells.
+    fn tell_resets(&mut self) {
+        for i in (1..self.histograms.len()).rev() {
+            let [.., before, current] = &mut self.histograms[..=i] else { return };
+            if current.histogram.reset_hint == ResetHint::Unknown {
+                let reset = histogram::is_reset(&current.histogram, &before.histogram);
+                Arc::make_mut(&mut current.histogram).reset_hint =
+                    if reset { ResetHint::Reset } else { ResetHint::NotReset };
+            }
+        }
+    }
+
+    /// Does it hold more than floats without a start?
+    pub(crate) fn is_rich(&self) -> bool {
+        !self.histograms.is_empty() || !self.starts.is_empty()
     }
 
     /// Does no sample lie below the one before it?
@@ -166,7 +246,7 @@ impl Dense {
         values.is_sorted()
     }
 
-    /// The samples between two bounds of the batch.
+    /// The floats between two bounds of the batch.
     pub(crate) fn slice<'a>(
         &'a self,
         timestamps: &'a [i64],
@@ -178,6 +258,19 @@ impl Dense {
         }
         let (low, high) = (self.rank[low], self.rank[high]);
         (&self.ts[low..high], &self.values[low..high])
+    }
+
+    /// Since when the floats between two bounds of the batch count; empty when nobody says it of any.
+    pub(crate) fn starts(&self, (low, high): (usize, usize)) -> &[i64] {
+        if self.starts.is_empty() { &[] } else { &self.starts[self.rank[low]..self.rank[high]] }
+    }
+
+    /// The histograms between two bounds of the batch.
+    pub(crate) fn histograms(&self, (low, high): (usize, usize)) -> &[Timed] {
+        if self.histograms.is_empty() {
+            return &[];
+        }
+        &self.histograms[self.histogram_rank[low]..self.histogram_rank[high]]
     }
 }
 
@@ -197,7 +290,7 @@ mod tests {
         let edges = |extension, end_ms: i64| {
             let (ts, values) = (&[0, 10, 20, 30], &[1.0, 5.0, 2.0, 4.0]);
             let start_ms = end_ms - 10;
-            Window { ts, values, start_ms, end_ms, eval_ms: 0, rises: false, extension: Some(extension) }.edges(true)
+            Window { ts, values, start_ms, end_ms, extension: Some(extension), ..Window::default() }.edges(true)
         };
         let some = |left, right, inner| Some(Edges { left, right, inner });
         assert_eq!(edges(Extension::Anchored, 35), some(2.0, 4.0, 3..4));
@@ -219,10 +312,32 @@ mod tests {
         };
         let ts = [1, 2, 3, 4];
         let mut dense = Dense::default();
-        dense.load(&ts, &column, false);
+        dense.load(&ts, &column, Look::default());
         assert_eq!(dense.slice(&ts, &column, (0, 4)), (&[1, 4][..], &[1.0, 4.0][..]));
         assert_eq!(dense.slice(&ts, &column, (1, 3)), (&[][..], &[][..]));
-        dense.load(&ts, &column, true);
+        dense.load(&ts, &column, Look { stale_markers: true, ..Look::default() });
         assert_eq!(dense.slice(&ts, &column, (0, 4)).0, [1, 3, 4]);
+    }
+
+    #[test]
+    fn histograms_are_set_apart() {
+        let histogram = |count| Arc::new(Histogram { count, ..Histogram::default() });
+        let column = Column {
+            values: vec![0.0, 2.0, 0.0, 4.0],
+            histograms: vec![(0, histogram(7.0)), (2, histogram(5.0))],
+            start_times_ms: vec![(2, 25), (3, 30)],
+            ..Column::default()
+        };
+        let ts = [10, 20, 30, 40];
+        let mut dense = Dense::default();
+        dense.load(&ts, &column, Look { starts: true, totals: true, ..Look::default() });
+        assert_eq!(dense.slice(&ts, &column, (0, 4)), (&[20, 40][..], &[2.0, 4.0][..]));
+        assert_eq!(dense.starts((1, 4)), [0, 30]);
+        let found: Vec<_> = dense.histograms((1, 4)).iter().map(|h| (h.ts_ms, h.start_ms, h.histogram.count)).collect();
+        assert_eq!(found, [(30, 25, 5.0)]);
+        let hints: Vec<_> = dense.histograms((0, 4)).iter().map(|h| h.histogram.reset_hint).collect();
+        assert_eq!(hints, [ResetHint::Unknown, ResetHint::Reset]);
+        dense.load(&ts, &column, Look::default());
+        assert!(dense.starts((0, 4)).is_empty() && dense.is_rich());
     }
 }

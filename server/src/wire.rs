@@ -123,6 +123,7 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
         experimental_functions: flags.feature("promql-experimental-functions"),
         fill_modifiers: flags.feature("promql-binop-fill-modifiers"),
         extended_range_selectors: flags.feature("promql-extended-range-selectors"),
+        use_start_timestamps: flags.feature("use-start-timestamps"),
         delayed_name_removal: flags.feature("promql-delayed-name-removal"),
     });
     let user_agent = format!("Prometheus/{} Weft/{}", version::COMPATIBLE, version::WEFT);

@@ -6,20 +6,22 @@ use model::Labels;
 use model::labels::METRIC_NAME;
 
 use super::Evaluator;
+use super::fold::HistogramFold;
 use crate::Error;
 use crate::functions::kahan::{Kahan, Mean, Variance};
-use crate::parse::ast::{Aggregate, AggregateOp, Grouping};
+use crate::notes::{Remark, Remarks};
+use crate::parse::ast::{Aggregate, AggregateOp, Grouping, Span};
 use crate::value::{ABSENT, Series, is_absent};
 use crate::window::Grid;
 
-/// The labels of the group a series belongs to.
-pub(super) fn group_labels(labels: &Labels, grouping: &Grouping) -> Labels {
-    if !grouping.without && grouping.labels.is_empty() {
+/// The labels of the group a series belongs to, and one that stays whatever they are grouped by.
+pub(super) fn group_labels(labels: &Labels, grouping: &Grouping, stays: Option<&str>) -> Labels {
+    if !grouping.without && grouping.labels.is_empty() && stays.is_none() {
         return Labels::empty();
     }
     let listed = |name: &str| grouping.labels.iter().any(|l| l == name);
     let keep = |name: &str| if grouping.without { name != METRIC_NAME && !listed(name) } else { listed(name) };
-    Labels::from_sorted(labels.iter().filter(|(name, _)| keep(name)))
+    Labels::from_sorted(labels.iter().filter(|(name, _)| stays == Some(name) || keep(name)))
 }
 
 /// What a group has seen, a slot per step.
@@ -93,33 +95,58 @@ struct Group {
     labels: Labels,
     drop_name: bool,
     fold: Fold,
+    histograms: HistogramFold,
 }
 
 impl Evaluator<'_> {
-    pub(super) fn aggregate(&self, aggregate: &Aggregate, grid: &Grid) -> Result<Vec<Series>, Error> {
+    pub(super) fn aggregate(&self, aggregate: &Aggregate, span: Span, grid: &Grid) -> Result<Vec<Series>, Error> {
         if aggregate.op.param().is_some() {
-            return self.select(aggregate, grid);
+            return self.select(aggregate, span, grid);
         }
         let op = aggregate.op;
         let mut found: HashMap<Labels, usize> = HashMap::new();
         let mut groups: Vec<Group> = Vec::new();
         self.stream(&aggregate.expr, grid, &mut |series| {
-            let labels = group_labels(&series.labels, &aggregate.grouping);
+            let labels = group_labels(&series.labels, &aggregate.grouping, None);
             let i = match found.get(&labels) {
                 Some(i) => *i,
                 None => {
                     self.hold(grid.len)?;
                     found.insert(labels.clone(), groups.len());
-                    groups.push(Group { labels, drop_name: false, fold: Fold::new(op, grid.len) });
+                    let (fold, histograms) = (Fold::new(op, grid.len), HistogramFold::default());
+                    groups.push(Group { labels, drop_name: false, fold, histograms });
                     groups.len() - 1
                 }
             };
             groups[i].drop_name |= series.drop_name;
-            groups[i].fold.add(op, &series.values);
+            let group = &mut groups[i];
+            group.fold.add(op, &series.values);
+            if series.histograms.is_empty() {
+                return Ok(());
+            }
+            let mut remarks = Remarks::default();
+            match (op, &mut group.fold) {
+                (AggregateOp::Sum | AggregateOp::Avg, _) => {
+                    let held = group.histograms.add(op, &series.histograms, &mut remarks);
+                    self.hold(held)?;
+                }
+                (AggregateOp::Count | AggregateOp::Group, fold) => {
+                    let ones: Vec<f64> = (0..grid.len).map(|step| series.histogram_as_one(step)).collect();
+                    fold.add(op, &ones);
+                }
+                _ => remarks.add(Remark::IgnoredInGroup(op.name())),
+            }
+            self.remarks(aggregate.expr.span, series.labels.name(), &mut remarks);
             Ok(())
         })?;
-        let finish = |g: Group| Series { labels: g.labels, drop_name: g.drop_name, values: g.fold.finish(op) };
-        let mut out: Vec<Series> = groups.into_iter().map(finish).collect();
+        let mut out: Vec<Series> = Vec::with_capacity(groups.len());
+        for group in groups {
+            let mut remarks = Remarks::default();
+            let mut series = Series::of_floats(group.labels, group.drop_name, group.fold.finish(op));
+            group.histograms.finish(&mut series, &mut remarks);
+            self.remarks(aggregate.expr.span, "", &mut remarks);
+            out.push(series);
+        }
         out.sort_by(|a, b| a.labels.cmp(&b.labels));
         Ok(out)
     }

@@ -3,9 +3,11 @@
 use super::selector::Need;
 use super::{Evaluator, Sink};
 use crate::Error;
+use crate::functions::histogram_rate;
+use crate::notes::{Remark, Remarks};
 use crate::parse::ast::{Extension, Selector};
-use crate::value::{ABSENT, Series};
-use crate::window::{Dense, Grid, Reach, Window, reaching};
+use crate::value::{ABSENT, Series, is_absent};
+use crate::window::{Dense, Grid, Look, Reach, Timed, Window, reaching};
 
 impl Evaluator<'_> {
     /// How far beyond its bounds a selector takes samples from: the lookback, backwards or both ways.
@@ -26,13 +28,16 @@ impl Evaluator<'_> {
         self.batches_reaching(selector, (&ends, self.lookback_ms), reach, &mut |batch| {
             let windows = reaching(&batch.timestamps_ms, &ends, self.lookback_ms, reach);
             for column in &batch.columns {
-                dense.load(&batch.timestamps_ms, column, false);
-                let at = |(window, end): (&(usize, usize), &i64)| {
+                dense.load(&batch.timestamps_ms, column, Look::default());
+                let mut series = Series::of_floats(column.labels.clone(), false, Vec::with_capacity(ends.len()));
+                for (step, (window, end)) in windows.iter().zip(&ends).enumerate() {
                     let (ts, values) = dense.slice(&batch.timestamps_ms, column, *window);
-                    between(ts, values, *end)
-                };
-                let values: Vec<f64> = windows.iter().zip(&ends).map(at).collect();
-                let series = Series { labels: column.labels.clone(), drop_name: false, values };
+                    series.values.push(between(ts, values, *end));
+                    let histograms = dense.histograms(*window);
+                    if !histograms.is_empty() {
+                        self.smoothed_histogram(selector, histograms, *end, (step, &mut series));
+                    }
+                }
                 self.total.set(self.total.get() + series.present() as u64);
                 if !series.is_empty() {
                     sink(series)?;
@@ -40,6 +45,20 @@ impl Evaluator<'_> {
             }
             Ok(())
         })
+    }
+
+    /// The same among histograms; where there are floats too, nothing.
+    fn smoothed_histogram(&self, selector: &Selector, histograms: &[Timed], end_ms: i64, at: (usize, &mut Series)) {
+        let (step, series) = at;
+        let mut remarks = Remarks::default();
+        if is_absent(series.values[step]) {
+            let histogram = histogram_rate::smoothed(histograms, end_ms, &mut remarks);
+            series.histograms.extend(histogram.map(|histogram| (step as u32, histogram)));
+        } else {
+            series.values[step] = ABSENT;
+            remarks.add(Remark::MixedRange);
+        }
+        self.remarks(selector.span, series.labels.name(), &mut remarks);
     }
 
     fn batches_reaching(

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use model::labels::{INSTANCE, JOB, METRIC_NAME};
 use model::{Labels, LabelsBuilder, MatchOp, Matcher};
 
+use super::selector::Take;
 use super::{Evaluator, merged};
 use crate::Error;
 use crate::parse::ast::{Call, Expr, ExprKind, Selector};
@@ -62,7 +63,12 @@ impl Evaluator<'_> {
         // Info series are looked up when the base series are: their `@` and `offset` count for both.
         let ends = self.reference_times(&call.args[0], grid);
         let mut infos: Vec<Series> = Vec::new();
-        self.latest(&selector, &ends, |ts, _| ts as f64, &mut |series| {
+        self.latest(&selector, &ends, Take::FloatMillis, &mut |series| {
+            if !series.histograms.is_empty() {
+                let labels = &series.labels;
+                let message = format!("this should be an info metric, with float samples: {labels:?}");
+                return Err(Error::execution(message));
+            }
             self.hold(series.values.len())?;
             infos.push(series);
             Ok(())
@@ -110,7 +116,7 @@ impl Evaluator<'_> {
 /// Splits a series by the labels that it has at each step.
 fn enrich(series: &Series, candidates: &[&Series], wanted: &Wanted, out: &mut Vec<Series>) -> Result<(), Error> {
     let mut made: HashMap<Labels, usize> = HashMap::new();
-    for (step, value) in series.values.iter().enumerate().filter(|(_, v)| !is_absent(**v)) {
+    for step in series.steps() {
         let chosen = latest_of_each_name(candidates, step)?;
         if chosen.is_empty() && wanted.required() {
             continue;
@@ -131,10 +137,10 @@ fn enrich(series: &Series, candidates: &[&Series], wanted: &Wanted, out: &mut Ve
         let labels = builder.labels();
         let i = *made.entry(labels).or_insert_with_key(|labels| {
             let values = vec![ABSENT; series.values.len()];
-            out.push(Series { labels: labels.clone(), drop_name: series.drop_name, values });
+            out.push(Series::of_floats(labels.clone(), series.drop_name, values));
             out.len() - 1
         });
-        out[i].values[step] = *value;
+        series.at(step).into_iter().for_each(|cell| out[i].put(step, cell));
     }
     Ok(())
 }

@@ -7,11 +7,11 @@ use std::collections::hash_map::Entry;
 use model::labels::METRIC_NAME;
 use model::{Labels, LabelsBuilder};
 
-use super::binary::{arithmetic, holds};
+use super::binary::{Made, arithmetic, holds};
 use super::{Evaluator, merged};
 use crate::Error;
 use crate::parse::ast::{Binary, BinaryOp, Card, Matching};
-use crate::value::{ABSENT, Series, is_absent, without_name};
+use crate::value::{ABSENT, SampleRef, Series, without_name};
 use crate::window::Grid;
 
 /// Series by the labels they match on.
@@ -56,7 +56,7 @@ impl Side {
     }
 
     fn present(&self, key: usize, step: usize) -> bool {
-        self.of_key[key].iter().any(|i| !is_absent(self.series[*i].values[step]))
+        self.of_key[key].iter().any(|i| self.series[*i].has(step))
     }
 }
 
@@ -70,7 +70,7 @@ impl Evaluator<'_> {
         left.index(keys.ids.len());
         right.index(keys.ids.len());
         if binary.op.is_set() {
-            return merged(set(binary.op, left, right, grid.len));
+            return merged(set(binary.op, left, right));
         }
         // The "one" side is the right one from here on.
         let swapped = binary.matching.card == Card::OneToMany;
@@ -81,20 +81,17 @@ impl Evaluator<'_> {
 }
 
 /// `and`, `or`, `unless`.
-fn set(op: BinaryOp, mut left: Side, mut right: Side, steps: usize) -> Vec<Series> {
+fn set(op: BinaryOp, mut left: Side, mut right: Side) -> Vec<Series> {
     if op == BinaryOp::Or {
         for (i, series) in right.series.iter_mut().enumerate() {
-            let key = right.keys[i];
-            let taken = |step: &usize| left.present(key, *step);
-            (0..steps).filter(taken).for_each(|step| series.values[step] = ABSENT);
+            series.retain(|step| !left.present(right.keys[i], step));
         }
         left.series.extend(right.series.into_iter().filter(|s| !s.is_empty()));
         return left.series;
     }
     let wanted = op == BinaryOp::And;
     for (i, series) in left.series.iter_mut().enumerate() {
-        let gone = |step: &usize| right.present(left.keys[i], *step) != wanted;
-        (0..steps).filter(gone).for_each(|step| series.values[step] = ABSENT);
+        series.retain(|step| right.present(left.keys[i], step) == wanted);
     }
     left.series.retain(|s| !s.is_empty());
     left.series
@@ -121,23 +118,24 @@ impl Join<'_> {
         for (i, many) in self.many.series.iter().enumerate() {
             self.evaluator.check()?;
             let key = self.many.keys[i];
-            for step in (0..self.steps).filter(|step| !is_absent(many.values[*step])) {
-                let partners = self.one.of_key[key].iter().copied();
-                let partner = partners.into_iter().find(|j| !is_absent(self.one.series[*j].values[step]));
-                let value = match (partner, fill_one) {
-                    (Some(j), _) => self.one.series[j].values[step],
-                    (None, Some(fill)) => fill,
+            for step in 0..self.steps {
+                let Some(value) = many.at(step) else { continue };
+                let mut partners = self.one.of_key[key].iter().copied();
+                let partner = partners.find_map(|j| self.one.series[j].at(step).map(|cell| (j, cell)));
+                let other = match (partner, fill_one) {
+                    (Some((_, cell)), _) => cell,
+                    (None, Some(fill)) => SampleRef::Float(fill),
                     (None, None) => continue,
                 };
-                self.put(&mut out, (Some(i), partner, key), step, (many.values[step], value))?;
+                self.put(&mut out, (Some(i), partner.map(|(j, _)| j), key), step, (value, other))?;
             }
         }
         if let Some(fill) = fill_many {
             for (j, one) in self.one.series.iter().enumerate() {
                 let key = self.one.keys[j];
-                for step in (0..self.steps).filter(|step| !is_absent(one.values[*step])) {
-                    if !self.many.present(key, step) {
-                        self.put(&mut out, (None, Some(j), key), step, (fill, one.values[step]))?;
+                for step in (0..self.steps).filter(|step| !self.many.present(key, *step)) {
+                    if let Some(cell) = one.at(step) {
+                        self.put(&mut out, (None, Some(j), key), step, (SampleRef::Float(fill), cell))?;
                     }
                 }
             }
@@ -149,9 +147,9 @@ impl Join<'_> {
     fn check_one_side(&self, fills: bool) -> Result<(), Error> {
         for rivals in self.one.of_key.iter().filter(|rivals| rivals.len() > 1) {
             for step in 0..self.steps {
-                let mut present = rivals.iter().filter(|i| !is_absent(self.one.series[**i].values[step]));
+                let mut present = rivals.iter().filter(|i| self.one.series[**i].has(step));
                 let (Some(a), Some(b)) = (present.next(), present.next()) else { continue };
-                if !fills && self.many.series.iter().all(|s| is_absent(s.values[step])) {
+                if !fills && !self.many.series.iter().any(|s| s.has(step)) {
                     continue;
                 }
                 let side = if self.swapped { "left" } else { "right" };
@@ -172,21 +170,22 @@ impl Join<'_> {
         out: &mut Output,
         pair: (Option<usize>, Option<usize>, usize),
         step: usize,
-        (many, one): (f64, f64),
+        (many, one): (SampleRef<'_>, SampleRef<'_>),
     ) -> Result<(), Error> {
         let op = self.binary.op;
         let (left, right) = if self.swapped { (one, many) } else { (many, one) };
-        let held = holds(op, left, right);
-        let value = match (op.is_comparison(), self.binary.return_bool) {
-            _ if op.is_trim() => {
-                self.evaluator.note_floats(self.binary);
-                ABSENT
+        let made = match (left, right) {
+            (SampleRef::Float(left), SampleRef::Float(right)) if !op.is_trim() => {
+                let held = holds(op, left, right);
+                match (op.is_comparison(), self.binary.return_bool) {
+                    (false, _) => Made::Float(arithmetic(op, left, right)),
+                    (true, true) => Made::Float(f64::from(u8::from(held))),
+                    // The value of the left side, also where that is the one side.
+                    (true, false) if held => Made::Float(left),
+                    (true, false) => Made::Nothing,
+                }
             }
-            (false, _) => arithmetic(op, left, right),
-            (true, true) => f64::from(u8::from(held)),
-            // The value of the left side, also where that is the one side.
-            (true, false) if held => left,
-            (true, false) => ABSENT,
+            _ => self.evaluator.mixed_pair(self.binary, left, right),
         };
         // Also a match that the comparison filters away may not be ambiguous.
         let one_to_one = self.binary.matching.card == Card::OneToOne;
@@ -195,7 +194,7 @@ impl Join<'_> {
                 "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
             ));
         }
-        if is_absent(value) {
+        if made == Made::Nothing {
             return Ok(());
         }
         let i = match out.pairs.entry((pair.0, pair.1)) {
@@ -205,15 +204,19 @@ impl Join<'_> {
                 let next = out.series.len();
                 let i = *out.by_labels.entry(labels.clone()).or_insert(next);
                 if i == next {
-                    out.series.push(Series { labels, drop_name, values: vec![ABSENT; self.steps] });
+                    out.series.push(Series::of_floats(labels, drop_name, vec![ABSENT; self.steps]));
                 }
                 *free.insert(i)
             }
         };
-        if !is_absent(out.series[i].values[step]) {
+        if out.series[i].has(step) {
             return Err(Error::execution("multiple matches for labels: grouping labels must ensure unique matches"));
         }
-        out.series[i].values[step] = value;
+        match made {
+            Made::Float(value) => out.series[i].values[step] = value,
+            Made::Histogram(histogram) => out.series[i].put_histogram(step, histogram),
+            Made::Nothing => {}
+        }
         Ok(())
     }
 
@@ -225,7 +228,7 @@ impl Join<'_> {
         let stand_in = |other: Option<&Series>| other.map(|s| match_labels(&s.labels, matching)).unwrap_or_default();
         let base = many_series.map_or_else(|| stand_in(one_series), |s| s.labels.clone());
         let other = one_series.map_or_else(|| stand_in(many_series), |s| s.labels.clone());
-        let drops = binary.return_bool || !binary.op.is_comparison();
+        let drops = binary.return_bool || !binary.op.is_comparison() && !binary.op.is_trim();
         let delayed = self.evaluator.options.delayed_name_removal;
         let mut builder = LabelsBuilder::new(&base);
         let listed = |name: &str| matching.labels.iter().any(|l| l == name);

@@ -7,24 +7,31 @@ mod aggregate;
 mod binary;
 mod call;
 mod extended;
+mod fold;
+mod histogram;
 mod info;
 mod matching;
+mod rich;
 mod select_k;
 mod selector;
 mod subquery;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use model::{Labels, Querier};
 
+use self::selector::Take;
+
 use crate::engine::{EngineOptions, Times};
 use crate::functions::Body;
-use crate::notes::Notes;
+use crate::histogram as native;
+use crate::notes::{Notes, Remark, Remarks};
 use crate::parse::ast::{Expr, ExprKind, Extension, Sign, Span, Type};
-use crate::value::{ABSENT, RangeSeries, Sample, Series, Value, is_absent, without_name};
+use crate::value::{ABSENT, RangeSeries, Sample, SampleRef, Series, Value, is_absent, without_name};
 use crate::window::Grid;
 use crate::{Error, functions};
 
@@ -69,7 +76,7 @@ impl Evaluator<'_> {
             (Type::Scalar, Finish::Matrix) => {
                 let values = self.scalar(expr, grid)?;
                 let points = values.iter().enumerate().map(|(i, v)| (grid.time(i), *v)).collect();
-                Ok(Value::Matrix(vec![RangeSeries { labels: Labels::empty(), points }]))
+                Ok(Value::Matrix(vec![RangeSeries { labels: Labels::empty(), points, histograms: Vec::new() }]))
             }
             (Type::Matrix, _) => self.range_vector(expr, grid).map(Value::Matrix),
             (Type::Vector, _) => {
@@ -102,7 +109,7 @@ impl Evaluator<'_> {
         } else if streams(expr) {
             let mut all = Vec::new();
             self.stream_node(expr, grid, &mut |series| {
-                self.hold(series.values.len())?;
+                self.hold(series.weight())?;
                 all.push(series);
                 Ok(())
             })?;
@@ -113,7 +120,7 @@ impl Evaluator<'_> {
             self.whole(expr, grid)?
         };
         self.held.set(before);
-        self.hold(series.iter().map(|s| s.values.len()).sum())?;
+        self.hold(series.iter().map(Series::weight).sum())?;
         Ok(series)
     }
 
@@ -132,11 +139,12 @@ impl Evaluator<'_> {
             ExprKind::Vector(selector) if selector.extension == Some(Extension::Smoothed) => {
                 self.smoothed_selector(selector, grid, sink)
             }
-            ExprKind::Vector(selector) => self.instant_selector(selector, grid, sink),
+            ExprKind::Vector(selector) => self.instant_selector(selector, grid, Take::Value, sink),
             ExprKind::Unary(Sign::Plus, inner) => self.stream(inner, grid, sink),
             ExprKind::Unary(Sign::Minus, inner) => self.stream(inner, grid, &mut |mut series| {
                 self.drop_name(&mut series);
                 series.values.iter_mut().filter(|v| !is_absent(**v)).for_each(|v| *v = -*v);
+                series.histograms.iter_mut().for_each(|(_, h)| *h = Arc::new(native::scaled(h, -1.0)));
                 sink(series)
             }),
             ExprKind::Binary(binary) => self.vector_scalar(binary, grid, sink),
@@ -149,7 +157,7 @@ impl Evaluator<'_> {
     fn whole(&self, expr: &Expr, grid: &Grid) -> Result<Vec<Series>, Error> {
         match &expr.kind {
             ExprKind::Paren(inner) => self.vector(inner, grid),
-            ExprKind::Aggregate(aggregate) => self.aggregate(aggregate, grid),
+            ExprKind::Aggregate(aggregate) => self.aggregate(aggregate, expr.span, grid),
             ExprKind::Binary(binary) => self.vector_vector(binary, grid),
             ExprKind::Call(call) => self.whole_call(expr, call, grid),
             _ => Err(Error::execution("BUG: not an instant vector")),
@@ -186,6 +194,15 @@ impl Evaluator<'_> {
         } else {
             series.labels = without_name(&series.labels);
         }
+    }
+
+    /// Says what is to be said of a metric, at a place of the query.
+    pub(crate) fn remark(&self, span: Span, metric: &str, remark: Remark) {
+        self.notes.borrow_mut().remark(self.text, span, metric, remark);
+    }
+
+    pub(crate) fn remarks(&self, span: Span, metric: &str, remarks: &mut Remarks) {
+        remarks.0.drain(..).for_each(|remark| self.remark(span, metric, remark));
     }
 
     pub(crate) fn warn(&self, span: Span, message: &str) {
@@ -229,6 +246,15 @@ pub(crate) fn merged(series: Vec<Series>) -> Result<Vec<Series>, Error> {
             out.push(one);
             continue;
         };
+        if !one.histograms.is_empty() || !out[i].histograms.is_empty() {
+            for step in one.steps() {
+                if out[i].has(step) {
+                    return Err(Error::execution(SAME_LABELS));
+                }
+                one.at(step).into_iter().for_each(|cell| out[i].put(step, cell));
+            }
+            continue;
+        }
         for (slot, value) in out[i].values.iter_mut().zip(one.values) {
             match (is_absent(*slot), is_absent(value)) {
                 (true, _) => *slot = value,
@@ -242,7 +268,11 @@ pub(crate) fn merged(series: Vec<Series>) -> Result<Vec<Series>, Error> {
 
 fn repeated(series: Series, len: usize) -> Series {
     let value = series.values.first().copied().unwrap_or(ABSENT);
-    Series { values: vec![value; len], ..series }
+    let histograms = match series.histograms.first() {
+        Some((_, histogram)) => (0..len as u32).map(|step| (step, Arc::clone(histogram))).collect(),
+        None => Vec::new(),
+    };
+    Series { values: vec![value; len], histograms, ..series }
 }
 
 /// Is the value the same at every step?
@@ -270,7 +300,7 @@ fn streams(expr: &Expr) -> bool {
         ExprKind::Call(call) => match call.function.body {
             Body::Range(_) | Body::RangeKeepName(_) | Body::Math(_) => true,
             Body::Date(_) => !call.args.is_empty(),
-            Body::Timestamp => true,
+            Body::Timestamp | Body::OfHistograms(_) => true,
             _ => false,
         },
         _ => false,
@@ -292,8 +322,14 @@ fn may_collide(expr: &Expr) -> bool {
 }
 
 fn as_vector(series: Vec<Series>, ts_ms: i64) -> Value {
-    let present = series.into_iter().filter(|s| !is_absent(s.values[0]));
-    Value::Vector(present.map(|s| Sample { value: s.values[0], labels: s.labels, ts_ms }).collect())
+    let sample = |s: Series| {
+        let (value, histogram) = match s.at(0)? {
+            SampleRef::Float(value) => (value, None),
+            SampleRef::Histogram(histogram) => (0.0, Some(Arc::clone(histogram))),
+        };
+        Some(Sample { labels: s.labels, ts_ms, value, histogram })
+    };
+    Value::Vector(series.into_iter().filter_map(sample).collect())
 }
 
 fn as_matrix(series: Vec<Series>, grid: &Grid) -> Value {
@@ -301,7 +337,12 @@ fn as_matrix(series: Vec<Series>, grid: &Grid) -> Value {
     let mut matrix: Vec<RangeSeries> = present
         .map(|s| {
             let points = s.values.iter().enumerate().filter(|(_, v)| !is_absent(**v));
-            RangeSeries { points: points.map(|(i, v)| (grid.time(i), *v)).collect(), labels: s.labels }
+            let histograms = s.histograms.into_iter().map(|(step, h)| (grid.time(step as usize), h));
+            RangeSeries {
+                points: points.map(|(i, v)| (grid.time(i), *v)).collect(),
+                histograms: histograms.collect(),
+                labels: s.labels,
+            }
         })
         .collect();
     matrix.sort_by(|a, b| a.labels.cmp(&b.labels));

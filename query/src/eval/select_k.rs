@@ -6,11 +6,12 @@ use model::float::{format_f, format_g};
 use model::{Labels, LabelsBuilder};
 
 use super::aggregate::group_labels;
-use super::{Evaluator, merged, string_of};
+use super::{Evaluator, string_of};
 use crate::Error;
 use crate::functions::over_time::quantile_of;
-use crate::parse::ast::{Aggregate, AggregateOp, Expr};
-use crate::value::{ABSENT, Series, is_absent};
+use crate::notes::Remark;
+use crate::parse::ast::{Aggregate, AggregateOp, Expr, Span};
+use crate::value::{ABSENT, SampleRef, Series, is_absent};
 use crate::window::Grid;
 
 /// The series of one group, as positions.
@@ -20,14 +21,19 @@ struct Group {
 }
 
 impl Evaluator<'_> {
-    pub(super) fn select(&self, aggregate: &Aggregate, grid: &Grid) -> Result<Vec<Series>, Error> {
+    pub(super) fn select(&self, aggregate: &Aggregate, span: Span, grid: &Grid) -> Result<Vec<Series>, Error> {
         let Some(param) = &aggregate.param else {
             return Err(Error::execution("BUG: the aggregation's parameter was checked when the query was parsed"));
         };
-        let series = self.vector(&aggregate.expr, grid)?;
+        let mut series = self.vector(&aggregate.expr, grid)?;
+        match aggregate.op {
+            op @ (AggregateOp::TopK | AggregateOp::BottomK) => self.without_histograms(&mut series, op, span),
+            op @ AggregateOp::Quantile => self.without_histograms(&mut series, op, aggregate.expr.span),
+            _ => {}
+        }
         let groups = grouped(&series, aggregate);
         match aggregate.op {
-            AggregateOp::CountValues => count_values(&series, &groups, string_of(param), grid),
+            AggregateOp::CountValues => count_values(&series, aggregate, string_of(param), grid),
             AggregateOp::Quantile => self.quantile(&series, &groups, param, grid),
             AggregateOp::LimitRatio => self.limit_ratio(series, param, grid),
             op => self.limited(&series, &groups, (op, param), grid),
@@ -49,9 +55,17 @@ impl Evaluator<'_> {
             });
             let values = values.collect();
             let drop_name = group.members.iter().any(|i| series[*i].drop_name);
-            out.push(Series { labels: group.labels.clone(), drop_name, values });
+            out.push(Series::of_floats(group.labels.clone(), drop_name, values));
         }
         Ok(out)
+    }
+
+    /// Histograms have no order: where that matters, they are left out, and it is said.
+    fn without_histograms(&self, series: &mut [Series], op: AggregateOp, span: Span) {
+        for one in series.iter_mut().filter(|s| !s.histograms.is_empty()) {
+            one.histograms.clear();
+            self.remark(span, "", Remark::IgnoredInGroup(op.name()));
+        }
     }
 
     /// `topk`, `bottomk`, `limitk`: the members that stay, each at the steps where it does.
@@ -68,7 +82,7 @@ impl Evaluator<'_> {
         let mut ranked = Vec::new();
         for group in groups {
             for (step, limit) in limits.iter().enumerate() {
-                let present = group.members.iter().filter(|i| !is_absent(series[**i].values[step]));
+                let present = group.members.iter().filter(|i| series[**i].has(step));
                 ranked.clear();
                 ranked.extend(present.map(|i| (series[*i].values[step], *i)));
                 match op {
@@ -76,12 +90,12 @@ impl Evaluator<'_> {
                     AggregateOp::BottomK => ranked.sort_by(|a, b| nan_last(a.0, b.0, a.0.total_cmp(&b.0))),
                     _ => {}
                 }
-                for (value, i) in ranked.iter().take(*limit) {
+                for (_, i) in ranked.iter().take(*limit) {
                     let kept = out[*i].get_or_insert_with(|| {
                         order.push(*i);
-                        Series { values: vec![ABSENT; grid.len], ..series[*i].clone() }
+                        Series::of_floats(series[*i].labels.clone(), series[*i].drop_name, vec![ABSENT; grid.len])
                     });
-                    kept.values[step] = *value;
+                    series[*i].at(step).into_iter().for_each(|cell| kept.put(step, cell));
                 }
             }
         }
@@ -105,12 +119,10 @@ impl Evaluator<'_> {
         }
         for one in &mut series {
             let place = one.labels.hash64() as f64 / u64::MAX as f64;
-            for (value, ratio) in one.values.iter_mut().zip(&ratios) {
-                let kept = if *ratio >= 0.0 { place < *ratio } else { place >= 1.0 + ratio };
-                if !kept {
-                    *value = ABSENT;
-                }
-            }
+            one.retain(|step| {
+                let ratio = ratios[step];
+                if ratio >= 0.0 { place < ratio } else { place >= 1.0 + ratio }
+            });
         }
         series.retain(|s| !s.is_empty());
         Ok(series)
@@ -138,7 +150,7 @@ fn grouped(series: &[Series], aggregate: &Aggregate) -> Vec<Group> {
     let mut found: HashMap<Labels, usize> = HashMap::new();
     let mut groups: Vec<Group> = Vec::new();
     for (i, one) in series.iter().enumerate() {
-        let labels = group_labels(&one.labels, &aggregate.grouping);
+        let labels = group_labels(&one.labels, &aggregate.grouping, None);
         let at = *found.entry(labels).or_insert_with_key(|labels| {
             groups.push(Group { labels: labels.clone(), members: Vec::new() });
             groups.len() - 1
@@ -148,27 +160,33 @@ fn grouped(series: &[Series], aggregate: &Aggregate) -> Vec<Group> {
     groups
 }
 
-/// How often each value occurs: a series per value, which becomes a label.
-fn count_values(series: &[Series], groups: &[Group], label: &str, grid: &Grid) -> Result<Vec<Series>, Error> {
+/// How often each value occurs: a series per value, which becomes a label before series are grouped.
+fn count_values(series: &[Series], aggregate: &Aggregate, label: &str, grid: &Grid) -> Result<Vec<Series>, Error> {
     if label.is_empty() {
         return Err(Error::execution(format!("invalid label name {label:?}")));
     }
-    let mut out = Vec::new();
-    for group in groups {
-        let mut by_value: HashMap<u64, Vec<f64>> = HashMap::new();
-        for one in group.members.iter().map(|i| &series[*i]) {
-            for (step, value) in one.values.iter().enumerate().filter(|(_, v)| !is_absent(**v)) {
-                let counts = by_value.entry(value.to_bits()).or_insert_with(|| vec![ABSENT; grid.len]);
-                counts[step] = if is_absent(counts[step]) { 1.0 } else { counts[step] + 1.0 };
-            }
-        }
-        let drop_name = group.members.iter().any(|i| series[*i].drop_name) && label != model::labels::METRIC_NAME;
-        for (bits, values) in by_value {
-            let mut builder = LabelsBuilder::new(&group.labels);
-            builder.set(label, format_f(f64::from_bits(bits)));
-            out.push(Series { labels: builder.labels(), drop_name, values });
+    let mut counts: HashMap<Labels, (Vec<f64>, bool)> = HashMap::new();
+    for one in series {
+        // The group of a value is looked for when the value changes.
+        let mut by_value: HashMap<String, Labels> = HashMap::new();
+        for step in one.steps() {
+            let text = match one.at(step) {
+                Some(SampleRef::Float(value)) => format_f(value),
+                Some(SampleRef::Histogram(histogram)) => histogram.to_string(),
+                None => continue,
+            };
+            let labels = by_value.entry(text).or_insert_with_key(|text| {
+                let mut builder = LabelsBuilder::new(&one.labels);
+                builder.set(label, text.as_str());
+                group_labels(&builder.labels(), &aggregate.grouping, Some(label))
+            });
+            let (counts, drop_name) = counts.entry(labels.clone()).or_insert_with(|| (vec![ABSENT; grid.len], false));
+            counts[step] = if is_absent(counts[step]) { 1.0 } else { counts[step] + 1.0 };
+            *drop_name |= one.drop_name && label != model::labels::METRIC_NAME;
         }
     }
+    let finish = |(labels, (values, drop_name))| Series::of_floats(labels, drop_name, values);
+    let mut out: Vec<Series> = counts.into_iter().map(finish).collect();
     out.sort_by(|a, b| a.labels.cmp(&b.labels));
-    merged(out)
+    Ok(out)
 }

@@ -1,12 +1,14 @@
 //! Selectors: batches from the store → series. Step 3 of the query path.
 
+use std::sync::Arc;
+
 use model::{Batch, QuerierError, Selection};
 
 use super::{Evaluator, Sink, extended};
 use crate::Error;
 use crate::parse::ast::{At, Expr, ExprKind, Extension, Selector, Shift};
-use crate::value::{ABSENT, RangeSeries, Series, is_absent};
-use crate::window::{Dense, Grid, Reach, Window, bounds, reaching};
+use crate::value::{ABSENT, RangeSeries, Series, is_absent, weight};
+use crate::window::{Dense, Grid, Look, Reach, Window, bounds, reaching};
 
 /// Which samples within the time before each step count.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -68,41 +70,42 @@ impl Evaluator<'_> {
         }
     }
 
-    /// The latest sample of each series within the lookback, at every step.
-    pub(super) fn instant_selector(&self, selector: &Selector, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
-        self.latest(selector, &self.ends(&selector.shift, grid), |_, value| value, sink)
+    /// The latest sample of each series within the lookback, at every step, or what is taken of it.
+    pub(super) fn instant_selector(
+        &self,
+        selector: &Selector,
+        grid: &Grid,
+        take: Take,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), Error> {
+        self.latest(selector, &self.ends(&selector.shift, grid), take, sink)
     }
 
-    /// As an instant selector, with the time of each sample (in seconds) for its value.
-    pub(super) fn selector_times(&self, selector: &Selector, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
-        self.latest(selector, &self.ends(&selector.shift, grid), |ts, _| ts as f64 / 1000.0, sink)
-    }
-
-    /// What `take` makes of the latest sample within the lookback of each end.
+    /// The latest sample within the lookback of each end, or what is taken of it.
     pub(super) fn latest(
         &self,
         selector: &Selector,
         ends: &[i64],
-        take: fn(i64, f64) -> f64,
+        take: Take,
         sink: &mut Sink<'_>,
     ) -> Result<(), Error> {
         let mut dense = Dense::default();
-        self.batches(selector, (ends, self.lookback_ms), Need::Newest, &mut |batch| {
+        // Whether a histogram was reset shows beside the one before it.
+        let need = if selector.totals { Need::All } else { Need::Newest };
+        let look = Look { stale_markers: true, starts: take == Take::Start, totals: selector.totals };
+        self.batches(selector, (ends, self.lookback_ms), need, &mut |batch| {
             let windows = bounds(&batch.timestamps_ms, ends, self.lookback_ms);
             for column in &batch.columns {
-                dense.load(&batch.timestamps_ms, column, true);
-                let mut seen = 0u64;
-                let mut values = Vec::with_capacity(ends.len());
-                for window in &windows {
-                    let (ts, samples) = dense.slice(&batch.timestamps_ms, column, *window);
-                    // A stale marker ends the series: what lies before it is not looked at.
-                    let latest = ts.last().zip(samples.last()).filter(|(_, value)| !is_absent(**value));
-                    seen += u64::from(latest.is_some());
-                    values.push(latest.map_or(ABSENT, |(ts, value)| take(*ts, *value)));
-                }
-                self.total.set(self.total.get() + seen);
+                dense.load(&batch.timestamps_ms, column, look);
+                let series = if dense.is_rich() || take == Take::Start {
+                    latest_rich(&batch, column, &dense, &windows, take)
+                } else {
+                    latest_floats(&batch, column, &dense, &windows, take)
+                };
+                let seen = series.present();
+                self.total.set(self.total.get() + seen as u64);
                 if seen > 0 {
-                    sink(Series { labels: column.labels.clone(), drop_name: false, values })?;
+                    sink(series)?;
                 }
             }
             Ok(())
@@ -120,15 +123,18 @@ impl Evaluator<'_> {
             ExprKind::Matrix(selector, range) => {
                 let ends = self.ends(&selector.shift, grid);
                 let extended = (self.reach(selector), selector.extension);
+                let starts = self.options.use_start_timestamps;
+                let look = Look { starts, totals: selector.totals, ..Look::default() };
                 self.range_batches(selector, (&ends, range.ms), &mut |batch| {
-                    let frame = Frame { ends: &ends, range_ms: range.ms, grid, extended };
+                    let frame = Frame { ends: &ends, range_ms: range.ms, grid, extended, look };
                     each_window(&batch, &frame, &[], each)
                 })
             }
             ExprKind::Subquery(subquery) => {
                 let ends = self.ends(&subquery.shift, grid);
                 let (batch, drops) = self.subquery(subquery, &ends)?;
-                let frame = Frame { ends: &ends, range_ms: subquery.range.ms, grid, extended: <_>::default() };
+                let (extended, look) = <_>::default();
+                let frame = Frame { ends: &ends, range_ms: subquery.range.ms, grid, extended, look };
                 each_window(&batch, &frame, &drops, each)
             }
             _ => Err(Error::execution("BUG: not a range vector")),
@@ -140,24 +146,87 @@ impl Evaluator<'_> {
         let mut matrix = Vec::new();
         self.windows(expr, &grid.first(), &mut |ranges| {
             let window = ranges.at(0);
-            self.hold(window.ts.len())?;
+            let histograms: Vec<_> = window.histograms.iter().map(|h| (h.ts_ms, Arc::clone(&h.histogram))).collect();
+            self.hold(window.ts.len() + histograms.iter().map(|(_, h)| weight(h)).sum::<usize>())?;
             let points = match window.extension {
                 None => window.ts.iter().copied().zip(window.values.iter().copied()).collect(),
                 Some(_) => extended::points(&window),
             };
-            if !points.is_empty() {
+            if !points.is_empty() || !histograms.is_empty() {
                 let labels = if ranges.drop_name {
                     crate::value::without_name(ranges.labels())
                 } else {
                     ranges.labels().clone()
                 };
-                matrix.push(RangeSeries { labels, points });
+                matrix.push(RangeSeries { labels, points, histograms });
             }
             Ok(())
         })?;
         matrix.sort_by(|a, b| a.labels.cmp(&b.labels));
         Ok(matrix)
     }
+}
+
+/// What is taken of a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Take {
+    /// The float or histogram it is.
+    Value,
+    /// Its time, in seconds.
+    Time,
+    /// Of a float its time, in milliseconds; a histogram as it is.
+    FloatMillis,
+    /// Since when it counts, in seconds; 0 when nobody says.
+    Start,
+}
+
+impl Take {
+    #[inline]
+    fn from(self, ts_ms: i64, start_ms: i64, value: f64) -> f64 {
+        match self {
+            Self::Value => value,
+            Self::Time => ts_ms as f64 / 1000.0,
+            Self::FloatMillis => ts_ms as f64,
+            Self::Start => start_ms as f64 / 1000.0,
+        }
+    }
+}
+
+fn latest_floats(
+    batch: &Batch,
+    column: &model::Column,
+    dense: &Dense,
+    windows: &[(usize, usize)],
+    take: Take,
+) -> Series {
+    let value = |window: &(usize, usize)| {
+        let (ts, samples) = dense.slice(&batch.timestamps_ms, column, *window);
+        // A stale marker ends the series: what lies before it is not looked at.
+        let latest = ts.last().zip(samples.last()).filter(|(_, value)| !is_absent(**value));
+        latest.map_or(ABSENT, |(ts, value)| take.from(*ts, 0, *value))
+    };
+    Series::of_floats(column.labels.clone(), false, windows.iter().map(value).collect())
+}
+
+/// The same where there are histograms, or starts of floats.
+fn latest_rich(batch: &Batch, column: &model::Column, dense: &Dense, windows: &[(usize, usize)], take: Take) -> Series {
+    let mut series = Series::of_floats(column.labels.clone(), false, vec![ABSENT; windows.len()]);
+    for (step, window) in windows.iter().enumerate() {
+        let (ts, samples) = dense.slice(&batch.timestamps_ms, column, *window);
+        let start_ms = dense.starts(*window).last().copied().unwrap_or(0);
+        let histogram = dense.histograms(*window).last().filter(|h| ts.last().is_none_or(|ts| *ts < h.ts_ms));
+        match (histogram, ts.last().zip(samples.last())) {
+            (Some(h), _) if matches!(take, Take::Value | Take::FloatMillis) => {
+                series.histograms.push((step as u32, Arc::clone(&h.histogram)))
+            }
+            (Some(h), _) => series.values[step] = take.from(h.ts_ms, h.start_ms, 0.0),
+            (None, Some((ts, value))) if !is_absent(*value) => {
+                series.values[step] = take.from(*ts, start_ms, *value);
+            }
+            _ => {}
+        }
+    }
+    series
 }
 
 /// Where the ranges of all steps lie.
@@ -167,6 +236,7 @@ struct Frame<'a> {
     range_ms: i64,
     grid: &'a Grid,
     extended: (Reach, Option<Extension>),
+    look: Look,
 }
 
 fn each_window(
@@ -178,7 +248,7 @@ fn each_window(
     let windows = reaching(&batch.timestamps_ms, frame.ends, frame.range_ms, frame.extended.0);
     let mut dense = Dense::default();
     for (i, column) in batch.columns.iter().enumerate() {
-        dense.load(&batch.timestamps_ms, column, false);
+        dense.load(&batch.timestamps_ms, column, frame.look);
         let drop_name = drops.get(i).copied().unwrap_or(false);
         each(&Ranges { batch, column, windows: &windows, dense: &dense, frame: *frame, drop_name })?;
     }
@@ -206,10 +276,16 @@ impl Ranges<'_> {
         self.dense.rises(self.column)
     }
 
+    /// Are there histograms, or floats that say since when they count?
+    pub(super) fn is_rich(&self) -> bool {
+        self.dense.is_rich()
+    }
+
     pub(super) fn at(&self, step: usize) -> Window<'_> {
         let (ts, values) = self.dense.slice(&self.batch.timestamps_ms, self.column, self.windows[step]);
-        let Frame { ends, range_ms, grid, extended: (_, extension) } = self.frame;
+        let (starts, histograms) = (self.dense.starts(self.windows[step]), self.dense.histograms(self.windows[step]));
+        let Frame { ends, range_ms, grid, extended: (_, extension), .. } = self.frame;
         let (end_ms, eval_ms) = (ends[step], grid.time(step));
-        Window { ts, values, start_ms: end_ms - range_ms, end_ms, eval_ms, rises: false, extension }
+        Window { ts, values, starts, histograms, start_ms: end_ms - range_ms, end_ms, eval_ms, rises: false, extension }
     }
 }

@@ -1,6 +1,8 @@
 //! Subqueries: an inner query at its own steps, whose values are the samples of a range vector.
 
-use model::{Batch, Column};
+use std::sync::Arc;
+
+use model::{Batch, Column, Histogram, ResetHint};
 
 use super::Evaluator;
 use crate::Error;
@@ -28,8 +30,21 @@ impl Evaluator<'_> {
         let grid = Grid { start_ms, step_ms, len: steps };
         let series = self.vector(&subquery.expr, &grid)?;
         let drops = series.iter().map(|s| s.drop_name).collect();
-        let columns = series.into_iter().map(|s| Column { labels: s.labels, values: s.values, ..Column::default() });
+        let columns = series.into_iter().map(|s| Column {
+            labels: s.labels,
+            values: s.values,
+            histograms: s.histograms.into_iter().map(|(step, h)| (step, without_hint(h))).collect(),
+            ..Column::default()
+        });
         let timestamps_ms = (0..steps).map(|i| grid.time(i)).collect();
         Ok((Batch { timestamps_ms, columns: columns.collect() }, drops))
     }
+}
+
+/// Between the steps of a subquery lie samples it does not see: what a histogram says of the one before it does not hold.
+fn without_hint(mut histogram: Arc<Histogram>) -> Arc<Histogram> {
+    if matches!(histogram.reset_hint, ResetHint::Reset | ResetHint::NotReset) {
+        Arc::make_mut(&mut histogram).reset_hint = ResetHint::Unknown;
+    }
+    histogram
 }

@@ -66,7 +66,7 @@ mod tests {
 
     fn series() -> [Series; 1] {
         let labels = Labels::from_pairs([("__name__", "m"), ("src", "source-10")]);
-        [Series { labels, drop_name: true, values: vec![1.0] }]
+        [Series::of_floats(labels, true, vec![1.0])]
     }
 
     #[test]

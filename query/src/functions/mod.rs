@@ -1,14 +1,17 @@
 //! The table of functions: their types, and which family evaluates them.
 
 pub(crate) mod histogram;
+pub(crate) mod histogram_rate;
 pub(crate) mod kahan;
 pub(crate) mod label;
 pub(crate) mod math;
+pub(crate) mod mixed;
 pub(crate) mod over_time;
 pub(crate) mod rate;
 pub(crate) mod sort;
 pub(crate) mod time;
 
+use crate::histogram as native;
 use crate::parse::ast::Type;
 use crate::window::Window;
 
@@ -53,8 +56,8 @@ pub(crate) enum Body {
     HistogramQuantile,
     HistogramQuantiles,
     HistogramFraction,
-    /// Reads native histograms only: floats yield nothing.
-    NativeOnly,
+    /// A number of each native histogram; floats yield nothing.
+    OfHistograms(fn(&model::Histogram) -> f64),
     Info,
     Start,
     StartTimestamp,
@@ -120,14 +123,14 @@ static FUNCTIONS: &[Function] = &[
     math("exp", |v, _| Some(v.exp())),
     stable("first_over_time", &[M], 0, V, B::RangeKeepName(over_time::first)),
     math("floor", |v, _| Some(v.floor())),
-    stable("histogram_avg", &[V], 0, V, B::NativeOnly),
-    stable("histogram_count", &[V], 0, V, B::NativeOnly),
+    stable("histogram_avg", &[V], 0, V, B::OfHistograms(native::average)),
+    stable("histogram_count", &[V], 0, V, B::OfHistograms(|h| h.count)),
     stable("histogram_fraction", &[S, S, V], 0, V, B::HistogramFraction),
     stable("histogram_quantile", &[S, V], 0, V, B::HistogramQuantile),
     experimental(stable("histogram_quantiles", &[V, T, S, S], 9, V, B::HistogramQuantiles)),
-    stable("histogram_stddev", &[V], 0, V, B::NativeOnly),
-    stable("histogram_stdvar", &[V], 0, V, B::NativeOnly),
-    stable("histogram_sum", &[V], 0, V, B::NativeOnly),
+    stable("histogram_stddev", &[V], 0, V, B::OfHistograms(|h| native::variance(h).sqrt())),
+    stable("histogram_stdvar", &[V], 0, V, B::OfHistograms(native::variance)),
+    stable("histogram_sum", &[V], 0, V, B::OfHistograms(|h| h.sum)),
     date("hour", time::hour),
     range("idelta", rate::idelta),
     range("increase", rate::increase),

@@ -151,10 +151,7 @@ mod tests {
 
     fn of(f: crate::functions::RangeFn, values: &[f64], args: &[f64]) -> Option<f64> {
         let ts: Vec<i64> = (1..=values.len() as i64).map(|i| i * 1000).collect();
-        f(
-            &Window { ts: &ts, values, start_ms: 0, end_ms: 10_000, eval_ms: 10_000, rises: false, extension: None },
-            args,
-        )
+        f(&Window { ts: &ts, values, end_ms: 10_000, eval_ms: 10_000, ..Window::default() }, args)
     }
 
     #[test]

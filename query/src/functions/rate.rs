@@ -3,25 +3,83 @@
 use super::kahan::Kahan;
 use crate::window::Window;
 
+/// Which change is meant.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kind {
+    /// It only rises, but for resets.
+    pub(super) counter: bool,
+    pub(super) per_second: bool,
+}
+
+impl Kind {
+    pub(super) const RATE: Self = Self { counter: true, per_second: true };
+    pub(super) const INCREASE: Self = Self { counter: true, per_second: false };
+    pub(super) const DELTA: Self = Self { counter: false, per_second: false };
+}
+
 pub(crate) fn rate(window: &Window<'_>, _: &[f64]) -> Option<f64> {
-    extrapolated(window, true, true)
+    extrapolated(window, Kind::RATE)
 }
 
 pub(crate) fn increase(window: &Window<'_>, _: &[f64]) -> Option<f64> {
-    extrapolated(window, true, false)
+    extrapolated(window, Kind::INCREASE)
 }
 
 pub(crate) fn delta(window: &Window<'_>, _: &[f64]) -> Option<f64> {
-    extrapolated(window, false, false)
+    extrapolated(window, Kind::DELTA)
 }
 
-/// The difference between the last and first sample, stretched to the borders of the range unless the samples end far
-/// from them (more than 1.1 sample intervals), in which case half an interval is assumed. A counter is not stretched
-/// below zero.
-fn extrapolated(window: &Window<'_>, counter: bool, per_second: bool) -> Option<f64> {
+/// How far a change between samples is stretched to the borders of its range: all the way, unless the samples end far
+/// from them (more than 1.1 sample intervals), in which case half an interval is assumed. In seconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stretch {
+    last_ms: i64,
+    sampled: f64,
+    to_start: f64,
+    to_end: f64,
+}
+
+impl Stretch {
+    #[inline]
+    pub(super) fn new(window: &Window<'_>, (first_ms, last_ms): (i64, i64), intervals: usize) -> Self {
+        let mut to_start = (first_ms - window.start_ms) as f64 / 1000.0;
+        let mut to_end = (window.end_ms - last_ms) as f64 / 1000.0;
+        let sampled = (last_ms - first_ms) as f64 / 1000.0;
+        let average = if intervals == 0 { 0.0 } else { sampled / intervals as f64 };
+        let threshold = average * 1.1;
+        if to_start >= threshold {
+            to_start = average / 2.0;
+        }
+        if to_end >= threshold {
+            to_end = average / 2.0;
+        }
+        Self { last_ms, sampled, to_start, to_end }
+    }
+
+    /// A counter is not stretched below zero, which it left so many sampled times before the first sample.
+    #[inline]
+    pub(super) fn not_below_zero(&mut self, times: f64) {
+        self.to_start = self.to_start.min(self.sampled * times);
+    }
+
+    /// It is known when the counter was zero: nothing is to be assumed on that side.
+    pub(super) fn begin_at(&mut self, start_ms: i64) {
+        self.to_start = 0.0;
+        self.sampled = (self.last_ms - start_ms) as f64 / 1000.0;
+    }
+
+    #[inline]
+    pub(super) fn factor(&self, window: &Window<'_>, kind: Kind) -> f64 {
+        let factor = (self.sampled + self.to_start + self.to_end) / self.sampled;
+        if kind.per_second { factor / window.seconds() } else { factor }
+    }
+}
+
+/// The difference between the last and first sample, stretched to the borders of the range.
+pub(super) fn extrapolated(window: &Window<'_>, kind: Kind) -> Option<f64> {
     if window.extension.is_some() {
-        let change = between_edges(window, counter)?;
-        return Some(if per_second { change / window.seconds() } else { change });
+        let change = between_edges(window, kind.counter)?;
+        return Some(if kind.per_second { change / window.seconds() } else { change });
     }
     let (&first_ts, &last_ts) = (window.ts.first()?, window.ts.last()?);
     let (&first, &last) = (window.values.first()?, window.values.last()?);
@@ -30,7 +88,7 @@ fn extrapolated(window: &Window<'_>, counter: bool, per_second: bool) -> Option<
         return None;
     }
     let mut result = last - first;
-    if counter && !window.rises {
+    if kind.counter && !window.rises {
         let mut previous = first;
         for &value in &window.values[1..] {
             if value < previous {
@@ -39,25 +97,11 @@ fn extrapolated(window: &Window<'_>, counter: bool, per_second: bool) -> Option<
             previous = value;
         }
     }
-    let mut to_start = (first_ts - window.start_ms) as f64 / 1000.0;
-    let mut to_end = (window.end_ms - last_ts) as f64 / 1000.0;
-    let sampled = (last_ts - first_ts) as f64 / 1000.0;
-    let average = sampled / intervals as f64;
-    let threshold = average * 1.1;
-    if to_start >= threshold {
-        to_start = average / 2.0;
+    let mut stretch = Stretch::new(window, (first_ts, last_ts), intervals);
+    if kind.counter && result > 0.0 && first >= 0.0 {
+        stretch.not_below_zero(first / result);
     }
-    if counter && result > 0.0 && first >= 0.0 {
-        to_start = to_start.min(sampled * (first / result));
-    }
-    if to_end >= threshold {
-        to_end = average / 2.0;
-    }
-    let mut factor = (sampled + to_start + to_end) / sampled;
-    if per_second {
-        factor /= window.seconds();
-    }
-    Some(result * factor)
+    Some(result * stretch.factor(window, kind))
 }
 
 /// The difference of the values at the bounds of an extended range; resets between them are made up for.
@@ -137,7 +181,7 @@ mod tests {
     use super::*;
 
     fn window<'a>(ts: &'a [i64], values: &'a [f64]) -> Window<'a> {
-        Window { ts, values, start_ms: 0, end_ms: 60_000, eval_ms: 60_000, rises: false, extension: None }
+        Window { ts, values, end_ms: 60_000, eval_ms: 60_000, ..Window::default() }
     }
 
     #[test]

@@ -150,6 +150,8 @@ pub(crate) struct Selector {
     pub(crate) matchers: Vec<Matcher>,
     pub(crate) shift: Shift,
     pub(crate) extension: Option<Extension>,
+    /// Of histograms only the count and the sum are looked at.
+    pub(crate) totals: bool,
     /// Without a range and what follows it.
     pub(crate) span: Span,
 }

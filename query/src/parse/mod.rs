@@ -8,7 +8,6 @@ pub(crate) mod ast;
 mod check;
 mod durations;
 mod expr;
-pub(crate) mod histogram;
 mod json;
 #[cfg(test)]
 mod judged;
@@ -32,6 +31,7 @@ pub(crate) mod series;
 mod series_lexer;
 mod slips;
 mod token;
+mod totals;
 
 use model::Matcher;
 
@@ -121,6 +121,11 @@ pub(crate) fn json(expr: &Expr) -> String {
 pub(crate) fn resolve(expr: &mut Expr, times: Times) -> Result<(), Error> {
     let told = |Fault { span, message }| Error::Parse(format!("{}:{}: {message}", span.start, span.end));
     resolve::resolve(expr, times).map_err(told)
+}
+
+/// Marks the selectors of whose histograms only count and sum are looked at.
+pub(crate) fn mark_totals(expr: &mut Expr) {
+    totals::mark(expr, totals::Needs::Unknown);
 }
 
 /// `line:column: parse error: …`; columns count bytes, as upstream's do.

@@ -141,7 +141,7 @@ fn point(point: &Point) -> Json {
     match point {
         Point::Absent => Json::Null,
         Point::Float(value) => json!(format_f(*value)),
-        Point::Histogram(histogram) => json!(histogram.to_string()),
+        Point::Histogram { histogram, .. } => json!(histogram.notation()),
     }
 }
 

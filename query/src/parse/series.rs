@@ -1,15 +1,18 @@
 //! Series descriptions: `up{job="a"} 1 _ 2+3x4 stale {{schema:1 sum:0.3}}x2`. The language of test scripts.
 
+use std::sync::Arc;
+
+use model::histogram::Buckets;
 use model::labels::METRIC_NAME;
 use model::sample::stale_nan;
-use model::{Labels, LabelsBuilder};
+use model::{Histogram, Labels, LabelsBuilder};
 
 use super::Dialect;
 use super::ast::{BinaryOp, Span};
-use super::histogram::HistogramLiteral;
 use super::parser::{Context, Fault, Parsed, Parser, Stop};
 use super::quote::quoted;
 use super::token::{Key, Kind};
+use crate::histogram::Total;
 
 /// One point of a series.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,8 +21,13 @@ pub enum Point {
     Absent,
     /// A sample; the stale marker is one.
     Float(f64),
-    /// A native histogram, which samples cannot hold yet.
-    Histogram(Box<HistogramLiteral>),
+    /// A native histogram.
+    Histogram {
+        /// With float counts.
+        histogram: Arc<Histogram>,
+        /// Is its reset hint written down, be it that nothing is known?
+        names_hint: bool,
+    },
 }
 
 const VALUES: Context = Context::new("series values", "");
@@ -42,6 +50,32 @@ pub(super) fn series(text: &str) -> Result<(Labels, Vec<Point>), Vec<Fault>> {
         Ok(labels) if parser.faults.is_empty() => Ok((labels, points)),
         _ => Err(parser.faults),
     }
+}
+
+/// A histogram as far as it is read: offsets and counts come in any order.
+#[derive(Default)]
+struct Literal {
+    rest: Histogram,
+    positive: (i32, Vec<f64>),
+    negative: (i32, Vec<f64>),
+}
+
+impl Literal {
+    fn finish(self) -> Histogram {
+        let [positive, negative] = [self.positive, self.negative].map(|(first, counts)| Buckets::run(first, counts));
+        Histogram { positive, negative, ..self.rest }
+    }
+}
+
+/// The next histogram of a row that changes by the same one at each point.
+fn combined(current: &Histogram, step: &Histogram, op: BinaryOp) -> Result<Histogram, String> {
+    if current.schema > step.schema {
+        let (from, to) = (step.schema, current.schema);
+        return Err(format!("error combining histograms: cannot merge from schema {from} to {to}"));
+    }
+    let mut total = Total::new(current);
+    let result = if op == BinaryOp::Sub { total.subtract(step) } else { total.add(step) };
+    result.map(|_| total.finish()).map_err(|error| error.to_string())
 }
 
 impl Parser<'_> {
@@ -108,7 +142,7 @@ impl Parser<'_> {
                     let times = self.times()?.unwrap_or(1);
                     self.repeat(points, times, &Point::Absent);
                 }
-                Kind::OpenHistogram => self.histograms(points)?,
+                Kind::OpenHistogram => self.histogram_points(points)?,
                 Kind::Number | Kind::Identifier | Kind::Operator(BinaryOp::Add | BinaryOp::Sub) => {
                     self.floats(points)?;
                 }
@@ -197,18 +231,20 @@ impl Parser<'_> {
     }
 
     /// `{{…}}`, `{{…}}xN`, `{{…}}+{{…}}xN`
-    fn histograms(&mut self, points: &mut Vec<Point>) -> Parsed<()> {
-        let mut current = self.histogram()?;
+    fn histogram_points(&mut self, points: &mut Vec<Point>) -> Parsed<()> {
+        let (base, names_hint) = self.histogram()?;
+        let point = |histogram: &Arc<Histogram>| Point::Histogram { histogram: Arc::clone(histogram), names_hint };
+        let mut current = Arc::new(base);
         let Some((op, _)) = self.sign() else {
             let times = self.times()?.map_or(1, |n| n.saturating_add(1));
-            self.repeat(points, times, &Point::Histogram(Box::new(current)));
+            self.repeat(points, times, &point(&current));
             return Ok(());
         };
         self.enter(VALUES);
         if self.peek() != Kind::OpenHistogram {
             return Err(self.unexpected());
         }
-        let step = self.histogram()?;
+        let (step, _) = self.histogram()?;
         self.enter(VALUES);
         let times = match self.times()? {
             Some(times) => times.saturating_add(1),
@@ -216,22 +252,22 @@ impl Parser<'_> {
         };
         let begin = points.len();
         self.repeat(points, times, &Point::Absent);
-        let sign = if op == BinaryOp::Sub { -1.0 } else { 1.0 };
-        for (i, point) in points.iter_mut().skip(begin).enumerate() {
+        for (i, slot) in points.iter_mut().skip(begin).enumerate() {
             if i > 0 {
-                current = current.plus(&step, sign).map_err(|message| {
+                current = Arc::new(combined(&current, &step, op).map_err(|message| {
                     self.fault(self.last_span(), message);
                     Stop
-                })?;
+                })?);
             }
-            *point = Point::Histogram(Box::new(current.clone()));
+            *slot = point(&current);
         }
         Ok(())
     }
 
-    fn histogram(&mut self) -> Parsed<HistogramLiteral> {
+    /// `{{…}}`, and whether its reset hint is written down.
+    fn histogram(&mut self) -> Parsed<(Histogram, bool)> {
         self.take();
-        let mut histogram = HistogramLiteral::default();
+        let mut histogram = Literal::default();
         let mut seen = Vec::new();
         let outer = self.enter(VALUES);
         if self.take_if(Kind::Space).is_some() {
@@ -250,32 +286,32 @@ impl Parser<'_> {
             }
         }
         self.enter(outer);
-        Ok(histogram)
+        Ok((histogram.finish(), seen.contains(&Key::CounterResetHint)))
     }
 
     /// `key:value`
-    fn entry(&mut self, histogram: &mut HistogramLiteral, seen: &mut Vec<Key>) -> Parsed<()> {
+    fn entry(&mut self, histogram: &mut Literal, seen: &mut Vec<Key>) -> Parsed<()> {
         let Kind::Key(key) = self.peek() else { return Err(self.unexpected()) };
         self.take();
         self.expect(Kind::Colon)?;
-        let mut other = HistogramLiteral::default();
+        let mut other = Literal::default();
         let repeated = seen.contains(&key);
         let into = if repeated { &mut other } else { histogram };
         match key {
-            Key::Sum => into.sum = self.signed_float()?,
-            Key::Count => into.count = self.signed_float()?,
-            Key::Schema => into.schema = self.int()?,
-            Key::Offset => into.positive.offset = self.int()?,
-            Key::NegativeOffset => into.negative.offset = self.int()?,
-            Key::Buckets => into.positive.counts = self.numbers()?,
-            Key::NegativeBuckets => into.negative.counts = self.numbers()?,
-            Key::ZeroBucket => into.zero_count = self.signed_float()?,
-            Key::ZeroBucketWidth => into.zero_threshold = self.signed_float()?,
-            Key::CustomValues => into.custom_values = self.numbers()?,
+            Key::Sum => into.rest.sum = self.signed_float()?,
+            Key::Count => into.rest.count = self.signed_float()?,
+            Key::Schema => into.rest.schema = self.int()?,
+            Key::Offset => into.positive.0 = self.int()?,
+            Key::NegativeOffset => into.negative.0 = self.int()?,
+            Key::Buckets => into.positive.1 = self.numbers()?,
+            Key::NegativeBuckets => into.negative.1 = self.numbers()?,
+            Key::ZeroBucket => into.rest.zero_count = self.signed_float()?,
+            Key::ZeroBucketWidth => into.rest.zero_threshold = self.signed_float()?,
+            Key::CustomValues => into.rest.custom_values = self.numbers()?.into(),
             Key::CounterResetHint => match self.peek() {
                 Kind::Hint(hint) => {
                     self.take();
-                    into.hint = Some(hint);
+                    into.rest.reset_hint = hint;
                 }
                 _ => return Err(self.unexpected()),
             },

@@ -3,7 +3,7 @@
 use super::ast::BinaryOp;
 use super::lexer::{Lexer, Misread, State, is_alpha, is_space};
 use super::quote::{quoted, quoted_char};
-use super::token::{Hint, Key, Kind, keyword};
+use super::token::{Key, Kind, hint, keyword};
 
 impl Lexer<'_> {
     /// Between the points.
@@ -97,7 +97,7 @@ impl Lexer<'_> {
         if keyword(word) == Some(Kind::Number) {
             return Ok(Kind::Number);
         }
-        let hint = Hint::from_name(word).map(Kind::Hint);
+        let hint = hint(word).map(Kind::Hint);
         hint.ok_or_else(|| format!("bad histogram descriptor found: {}", quoted(word)))
     }
 

@@ -1,5 +1,7 @@
 //! The words of the language, and what parse errors call them.
 
+use model::ResetHint;
+
 use super::ast::{AggregateOp, BinaryOp, Span};
 use super::quote::quoted;
 
@@ -43,7 +45,7 @@ pub(super) enum Kind {
     /// `}}`
     CloseHistogram,
     Key(Key),
-    Hint(Hint),
+    Hint(ResetHint),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -182,33 +184,10 @@ impl Key {
     }
 }
 
-/// The values of `counter_reset_hint`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Hint {
-    /// Nothing is known.
-    #[default]
-    Unknown,
-    /// The counter was reset before this sample.
-    Reset,
-    /// The counter was not reset before this sample.
-    NotReset,
-    /// It is no counter.
-    Gauge,
-}
-
-impl Hint {
-    const ALL: [(&'static str, Self); 4] =
-        [("unknown", Self::Unknown), ("reset", Self::Reset), ("not_reset", Self::NotReset), ("gauge", Self::Gauge)];
-
-    pub(super) fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(text, _)| text.eq_ignore_ascii_case(name)).map(|(_, hint)| *hint)
-    }
-
-    /// As series descriptions write it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(_, hint)| *hint == self).map_or("", |(name, _)| name)
-    }
+/// The value of `counter_reset_hint` of this name.
+pub(super) fn hint(name: &str) -> Option<ResetHint> {
+    let all = [ResetHint::Unknown, ResetHint::Reset, ResetHint::NotReset, ResetHint::Gauge];
+    all.into_iter().find(|hint| hint.name().eq_ignore_ascii_case(name))
 }
 
 /// As parse errors name a token: `<op:+>`, `<by>`, `identifier "x"`.

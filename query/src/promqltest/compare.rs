@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use model::Labels;
+use model::histogram::Buckets;
 use model::regex::Regex;
 use model::sample::is_stale;
+use model::{Histogram, Labels};
 
 use super::Point;
 use super::script::{Expect, Text, When};
@@ -94,28 +95,60 @@ pub(crate) fn vector(samples: &[Sample], expect: &Expect) -> Result<(), String> 
     }
     let mut places = HashMap::new();
     for (i, (labels, points)) in expect.series.iter().enumerate() {
-        let Some(Point::Float(value)) = points.first() else {
-            return Err(format!("{labels}: native histogram samples are not supported yet"));
-        };
-        places.insert(labels, (i, *value));
+        places.insert(labels, (i, points.first().unwrap_or(&Point::Absent)));
     }
     for (i, sample) in samples.iter().enumerate() {
-        let Some((place, value)) = places.remove(&sample.labels) else {
+        let Some((place, point)) = places.remove(&sample.labels) else {
             return Err(format!("unexpected or repeated series {}: {}", sample.labels, shown(samples)));
         };
         if expect.ordered && place != i {
             return Err(format!("{} is at place {i}, expected {place}", sample.labels));
         }
-        if !near(value, sample.value) {
-            return Err(format!("{}: got {}, expected {value}", sample.labels, sample.value));
-        }
+        same(point, sample.value, sample.histogram.as_deref()).map_err(|why| format!("{}: {why}", sample.labels))?;
     }
     Ok(())
 }
 
 fn shown(samples: &[Sample]) -> String {
-    let texts: Vec<String> = samples.iter().take(6).map(|s| format!("{} {}", s.labels, s.value)).collect();
+    let value = |s: &Sample| s.histogram.as_ref().map_or_else(|| s.value.to_string(), |h| h.notation());
+    let texts: Vec<String> = samples.iter().take(6).map(|s| format!("{} {}", s.labels, value(s))).collect();
     texts.join("; ")
+}
+
+/// Is a sample the expected point?
+fn same(expected: &Point, value: f64, histogram: Option<&Histogram>) -> Result<(), String> {
+    let got = || histogram.map_or_else(|| value.to_string(), Histogram::notation);
+    match (expected, histogram) {
+        (Point::Float(expected), None) if near(*expected, value) => Ok(()),
+        (Point::Float(expected), _) => Err(format!("got {}, expected {expected}", got())),
+        (Point::Histogram { histogram: expected, names_hint }, Some(histogram))
+            if near_histograms(expected, histogram, *names_hint) =>
+        {
+            Ok(())
+        }
+        (Point::Histogram { histogram: expected, .. }, _) => {
+            Err(format!("got {}, expected {}", got(), expected.notation()))
+        }
+        (Point::Absent, _) => Err(format!("got {}, expected nothing", got())),
+    }
+}
+
+/// As [`near`], number by number, of what is not empty.
+fn near_histograms(expected: &Histogram, got: &Histogram, with_hint: bool) -> bool {
+    let [a, b] = [expected, got].map(|h| {
+        let mut compact = h.clone();
+        compact.compact();
+        compact
+    });
+    let all_near = |a: &[f64], b: &[f64]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| near(*a, *b));
+    let side = |a: &Buckets, b: &Buckets| a.spans == b.spans && all_near(&a.counts, &b.counts);
+    (!with_hint || a.reset_hint == b.reset_hint)
+        && a.schema == b.schema
+        && a.zero_threshold == b.zero_threshold
+        && all_near(&[a.count, a.sum, a.zero_count], &[b.count, b.sum, b.zero_count])
+        && side(&a.positive, &b.positive)
+        && side(&a.negative, &b.negative)
+        && all_near(&a.custom_values, &b.custom_values)
 }
 
 /// Checks series of several points, which stand at `start`, `start + step` and so on.
@@ -123,26 +156,24 @@ pub(crate) fn matrix(series: &[RangeSeries], expect: &Expect, (start, step): (i6
     if !series.is_sorted_by(|a, b| a.labels < b.labels) {
         return Err("series are not sorted".to_owned());
     }
-    let mut expected: HashMap<&Labels, Vec<(i64, f64)>> = HashMap::new();
+    let mut expected: HashMap<&Labels, Vec<(i64, &Point)>> = HashMap::new();
     for (labels, points) in &expect.series {
-        let mut floats = Vec::new();
-        for (i, point) in points.iter().enumerate() {
-            match point {
-                Point::Absent => {}
-                Point::Float(value) => floats.push((start + step * i as i64, *value)),
-                Point::Histogram(_) => return Err(format!("{labels}: native histogram samples are not supported yet")),
-            }
-        }
-        expected.insert(labels, floats);
+        let points = points.iter().enumerate().filter(|(_, point)| **point != Point::Absent);
+        expected.insert(labels, points.map(|(i, point)| (start + step * i as i64, point)).collect());
     }
     for one in series {
         let Some(wanted) = expected.remove(&one.labels) else {
-            return Err(format!("unexpected series {} {:?}", one.labels, one.points));
+            return Err(format!("unexpected series {} {:?} {:?}", one.labels, one.points, one.histograms));
         };
-        let same = wanted.len() == one.points.len()
-            && wanted.iter().zip(&one.points).all(|(a, b)| a.0 == b.0 && near(a.1, b.1));
-        if !same {
-            return Err(format!("{}: got {:?}, expected {wanted:?}", one.labels, one.points));
+        let mut got: Vec<(i64, f64, Option<&Histogram>)> = one.points.iter().map(|(ts, v)| (*ts, *v, None)).collect();
+        got.extend(one.histograms.iter().map(|(ts, h)| (*ts, 0.0, Some(&**h))));
+        got.sort_by_key(|(ts, ..)| *ts);
+        if !got.iter().map(|(ts, ..)| ts).eq(wanted.iter().map(|(ts, _)| ts)) {
+            let times: Vec<i64> = wanted.iter().map(|(ts, _)| *ts).collect();
+            return Err(format!("{}: got {got:?}, expected points at {times:?}", one.labels));
+        }
+        for ((ts, value, histogram), (_, point)) in got.iter().zip(&wanted) {
+            same(point, *value, *histogram).map_err(|why| format!("{} at {ts}: {why}", one.labels))?;
         }
     }
     match expected.iter().find(|(_, points)| !points.is_empty()) {

@@ -1,5 +1,6 @@
 //! Runs upstream's PromQL test scripts (`load`, `eval`, `expect`): for our own tests and for `promtool test promql`.
 
+mod classic;
 mod compare;
 mod notation;
 #[cfg(test)]
@@ -14,7 +15,6 @@ use self::script::{Command, Eval, When};
 pub(crate) use self::store::Store;
 use crate::engine::Times;
 use crate::parse::ast::{self, At, DurationKind, Expr, ExprKind, Shift};
-pub use crate::parse::histogram::{Buckets, Hint, HistogramLiteral};
 pub use crate::parse::series::Point;
 use crate::value::{Sample, Value};
 use crate::{Engine, EngineOptions, QueryOptions};
@@ -63,13 +63,14 @@ const TIME_DEPENDENT: [&str; 15] = [
 /// Runs a script from its text, with every part of the language on.
 ///
 /// # Errors
-/// When the script itself cannot be read; the text names the line.
+/// When the script itself cannot be read (the text names the line), or loads what makes no sense.
 pub fn run(text: &str) -> Result<Report, String> {
     let options = EngineOptions {
         timeout: Duration::from_secs(100),
         experimental_functions: true,
         fill_modifiers: true,
         extended_range_selectors: true,
+        use_start_timestamps: true,
         delayed_name_removal: true,
         ..EngineOptions::default()
     };
@@ -79,7 +80,7 @@ pub fn run(text: &str) -> Result<Report, String> {
 /// Runs a script with an engine of these options.
 ///
 /// # Errors
-/// When the script itself cannot be read; the text names the line.
+/// When the script itself cannot be read (the text names the line), or loads what makes no sense.
 pub fn run_with(text: &str, options: EngineOptions) -> Result<Report, String> {
     let commands = script::parse(text)?;
     let engine = Engine::new(options);
@@ -89,20 +90,14 @@ pub fn run_with(text: &str, options: EngineOptions) -> Result<Report, String> {
         match command {
             Command::Clear => store.clear(),
             Command::Load { step_ms, classic, series } => {
-                for (labels, points) in series {
-                    store.load(labels, points, (0, *step_ms));
-                    if *classic {
-                        store.load_classic(labels, points, *step_ms);
-                    }
+                series.iter().try_for_each(|line| store.load(line, (0, *step_ms)))?;
+                if *classic {
+                    classic::histograms(series)?.iter().try_for_each(|line| store.load(line, (0, *step_ms)))?;
                 }
             }
             Command::Eval(eval) => {
                 report.total += 1;
-                let mut outcome = Runner { engine: &engine, store: &store, eval }.run();
-                if store.take_reached_histogram() {
-                    outcome = Err("native histogram samples are not supported yet".to_owned());
-                }
-                match outcome {
+                match (Runner { engine: &engine, store: &store, eval }).run() {
                     Ok(()) => report.passed += 1,
                     Err(reason) => {
                         report.failures.push(Failure { line: eval.line, query: eval.query.clone(), reason });
@@ -203,8 +198,10 @@ impl Runner<'_> {
             return Ok(());
         }
         let points = series.into_iter().filter_map(|s| {
-            let value = s.points.iter().find(|(ts, _)| *ts == ts_ms)?.1;
-            Some(Sample { labels: s.labels, ts_ms, value })
+            let value = s.points.iter().find(|(ts, _)| *ts == ts_ms).map(|(_, value)| *value);
+            let histogram = s.histograms.into_iter().find(|(ts, _)| *ts == ts_ms).map(|(_, histogram)| histogram);
+            let found = value.is_some() || histogram.is_some();
+            found.then_some(Sample { labels: s.labels, ts_ms, value: value.unwrap_or(0.0), histogram })
         });
         let samples: Vec<Sample> = points.collect();
         let value = match (expect.scalar, samples.first()) {

@@ -26,7 +26,7 @@ mod tests {
             [float(1.0), Point::Absent, float(2.0), float(5.0), float(8.0), float(-1.0), float(-2.0)]
         );
         assert_eq!(points.len(), 14);
-        assert!(matches!(&points[12], Point::Histogram(h) if h.sum == 1.0));
+        assert!(matches!(&points[12], Point::Histogram { histogram, .. } if histogram.sum == 1.0));
         assert!(series("m 1x").is_err() && series("m{a=~\"b\" 1").is_err());
     }
 }

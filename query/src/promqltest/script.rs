@@ -9,8 +9,17 @@ use super::notation::series;
 #[derive(Debug)]
 pub(crate) enum Command {
     Clear,
-    Load { step_ms: i64, classic: bool, series: Vec<(Labels, Vec<Point>)> },
+    Load { step_ms: i64, classic: bool, series: Vec<Line> },
     Eval(Box<Eval>),
+}
+
+/// One series of a `load`.
+#[derive(Debug)]
+pub(crate) struct Line {
+    pub(crate) labels: Labels,
+    pub(crate) points: Vec<Point>,
+    /// How long before its time each point counts since, milliseconds, negative; empty when that is not said.
+    pub(crate) starts_ms: Vec<Option<i64>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -91,10 +100,49 @@ fn load(line: &str, body: &[&str]) -> Result<Command, String> {
     let mut words = line.split_whitespace();
     let classic = words.next().is_some_and(|w| w.eq_ignore_ascii_case("load_with_nhcb"));
     let step_ms = duration(words.next())?;
-    // Start timestamps (`metric@st …`) have no place in the model yet.
-    let samples = body.iter().filter(|l| !l.split_whitespace().next().is_some_and(|w| w.ends_with("@st")));
-    let series = samples.map(|l| series(l)).collect::<Result<_, _>>()?;
-    Ok(Command::Load { step_ms, classic, series })
+    let mut lines: Vec<Line> = Vec::new();
+    let mut waiting: Option<(Labels, Vec<Option<i64>>)> = None;
+    for line in body {
+        let metric = line.split_whitespace().next().unwrap_or("");
+        if let Some(metric) = metric.strip_suffix("@st") {
+            let items = line.split_whitespace().skip(1).map(starts).collect::<Result<Vec<_>, _>>()?;
+            waiting = Some((series(metric)?.0, items.concat()));
+            continue;
+        }
+        let (labels, points) = series(line)?;
+        let starts_ms = match waiting.take() {
+            None => Vec::new(),
+            Some((of, starts_ms)) if of == labels && starts_ms.len() == points.len() => starts_ms,
+            Some((of, starts_ms)) => {
+                let (n, got) = (starts_ms.len(), points.len());
+                return Err(format!("{n} start timestamps of {of} before {got} points of {labels}"));
+            }
+        };
+        lines.push(Line { labels, points, starts_ms });
+    }
+    match waiting {
+        None => Ok(Command::Load { step_ms, classic, series: lines }),
+        Some((of, _)) => Err(format!("start timestamps of {of} without points")),
+    }
+}
+
+/// `_`, `_xN`, `dur`, `durxN`, `dur+durxN`, `dur-durxN`
+fn starts(item: &str) -> Result<Vec<Option<i64>>, String> {
+    let (item, times) = match item.rsplit_once('x') {
+        Some((item, times)) => (item, Some(times.parse::<usize>().map_err(|e| format!("{times:?}: {e}"))?)),
+        None => (item, None),
+    };
+    if item == "_" {
+        return Ok(vec![None; times.unwrap_or(1)]);
+    }
+    let signed = |text: &str| match text.strip_prefix('-') {
+        Some(rest) => duration(Some(rest)).map(|ms| -ms),
+        None => duration(Some(text.strip_prefix('+').unwrap_or(text))),
+    };
+    let step_at = item.char_indices().skip(1).find(|(_, c)| matches!(c, '+' | '-')).map(|(i, _)| i);
+    let (first, step) = item.split_at(step_at.unwrap_or(item.len()));
+    let (first, step) = (signed(first)?, if step.is_empty() { 0 } else { signed(step)? });
+    Ok((0..=times.unwrap_or(0) as i64).map(|i| Some(first + step * i)).collect())
 }
 
 /// Takes words off the front of a line.

@@ -1,23 +1,35 @@
 //! Series in memory: the store that scripts load into.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 
-use model::labels::{BUCKET, METRIC_NAME};
-use model::{Batch, Column, Labels, LabelsBuilder, Querier, QuerierError, Selection};
+use model::{Batch, Column, Histogram, Labels, Querier, QuerierError, ResetHint, Selection};
 
 use super::Point;
+use super::script::Line;
+use crate::histogram;
 
 /// Batches are this wide, so that scripts meet columns with holes as well as full ones.
 const COLUMNS: usize = 3;
 
+#[derive(Clone, Debug)]
+enum Value {
+    Float(f64),
+    Histogram(Arc<Histogram>),
+}
+
+#[derive(Clone, Debug)]
+struct Sample {
+    value: Value,
+    /// Since when it counts; 0 when nobody says.
+    start_ms: i64,
+}
+
+type Samples = BTreeMap<i64, Sample>;
+
 #[derive(Debug, Default)]
 pub(crate) struct Store {
-    series: BTreeMap<Labels, BTreeMap<i64, f64>>,
-    /// Where native histograms should be.
-    histograms: BTreeMap<Labels, BTreeSet<i64>>,
-    /// A selection reached one of them.
-    reached_histogram: AtomicBool,
+    series: BTreeMap<Labels, Samples>,
 }
 
 impl Store {
@@ -25,52 +37,42 @@ impl Store {
     #[cfg(test)]
     pub(crate) fn load_line(&mut self, line: &str, (start_ms, step_ms): (i64, i64)) -> Result<(), String> {
         let (labels, points) = super::notation::series(line)?;
-        self.load(&labels, &points, (start_ms, step_ms));
-        Ok(())
+        self.load(&Line { labels, points, starts_ms: Vec::new() }, (start_ms, step_ms))
     }
 
-    pub(crate) fn load(&mut self, labels: &Labels, points: &[Point], (start_ms, step_ms): (i64, i64)) {
-        for (i, point) in points.iter().enumerate() {
+    /// Loads the points of a series. Histograms that make no sense are refused.
+    pub(crate) fn load(&mut self, line: &Line, (start_ms, step_ms): (i64, i64)) -> Result<(), String> {
+        let samples = self.series.entry(line.labels.clone()).or_default();
+        for (i, point) in line.points.iter().enumerate() {
             let ts = start_ms + step_ms * i as i64;
-            match point {
-                Point::Absent => {}
-                Point::Float(value) => {
-                    self.series.entry(labels.clone()).or_default().insert(ts, *value);
+            let value = match point {
+                Point::Absent => continue,
+                Point::Float(value) => Value::Float(*value),
+                Point::Histogram { histogram, .. } => {
+                    histogram.validate().map_err(|error| format!("{}: {error}", line.labels))?;
+                    let before = samples.range(..ts).next_back().map(|(_, sample)| &sample.value);
+                    Value::Histogram(as_kept(histogram, before))
                 }
-                Point::Histogram(_) => {
-                    self.histograms.entry(labels.clone()).or_default().insert(ts);
-                }
-            }
+            };
+            let start = line.starts_ms.get(i).copied().flatten();
+            samples.insert(ts, Sample { value, start_ms: start.map_or(0, |offset| ts + offset) });
         }
-    }
-
-    /// Notes the histograms with custom buckets that `load_with_nhcb` would make of a classic bucket's series.
-    pub(crate) fn load_classic(&mut self, labels: &Labels, points: &[Point], step_ms: i64) {
-        let name = labels.name();
-        let Some(base) = ["_bucket", "_count", "_sum"].iter().find_map(|suffix| name.strip_suffix(suffix)) else {
-            return;
-        };
-        let mut builder = LabelsBuilder::new(labels);
-        builder.del(BUCKET).set(METRIC_NAME, base);
-        let found = points.iter().enumerate().filter(|(_, p)| matches!(p, Point::Float(_)));
-        self.histograms.entry(builder.labels()).or_default().extend(found.map(|(i, _)| step_ms * i as i64));
+        Ok(())
     }
 
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }
 
-    /// Was a native histogram reached since the last call?
-    pub(crate) fn take_reached_histogram(&self) -> bool {
-        self.reached_histogram.swap(false, Ordering::Relaxed)
-    }
-
-    fn matching<'a>(&'a self, selection: &'a Selection<'_>) -> impl Iterator<Item = (&'a Labels, Vec<(i64, f64)>)> {
+    fn matching<'a>(
+        &'a self,
+        selection: &'a Selection<'_>,
+    ) -> impl Iterator<Item = (&'a Labels, Vec<(i64, &'a Sample)>)> {
         let matches = |labels: &Labels| selection.matchers.iter().all(|m| m.matches(labels.value(&m.name)));
         let series = self.series.iter().filter(move |(labels, _)| matches(labels));
         let in_range = series.map(|(labels, samples)| {
             let range = if selection.start_ms <= selection.end_ms {
-                samples.range(selection.start_ms..=selection.end_ms).map(|(t, v)| (*t, *v)).collect()
+                samples.range(selection.start_ms..=selection.end_ms).map(|(t, v)| (*t, v)).collect()
             } else {
                 Vec::new()
             };
@@ -78,30 +80,50 @@ impl Store {
         });
         in_range.filter(|(_, samples)| !samples.is_empty())
     }
-
-    fn note_histograms(&self, selection: &Selection<'_>) {
-        let matches = |labels: &Labels| selection.matchers.iter().all(|m| m.matches(labels.value(&m.name)));
-        let range = selection.start_ms..=selection.end_ms.max(selection.start_ms);
-        if self.histograms.iter().any(|(l, ts)| matches(l) && ts.range(range.clone()).next().is_some()) {
-            self.reached_histogram.store(true, Ordering::Relaxed);
-        }
-    }
 }
 
-fn batch(series: &[(&Labels, Vec<(i64, f64)>)]) -> Batch {
+/// A histogram with the hint that upstream's store has for it when it is read. That is not the one it came with: between
+/// histograms of one kind without a reset it is known that there was none, and nothing is known where such a row begins.
+fn as_kept(histogram: &Arc<Histogram>, before: Option<&Value>) -> Arc<Histogram> {
+    let continues = match before {
+        Some(Value::Histogram(before)) if histogram.reset_hint != ResetHint::Reset => {
+            let unhinted = Histogram { reset_hint: ResetHint::Unknown, ..Histogram::clone(histogram) };
+            !before.is_gauge()
+                && before.schema == histogram.schema
+                && before.zero_threshold == histogram.zero_threshold
+                && before.custom_values == histogram.custom_values
+                && !histogram::is_reset(&unhinted, before)
+        }
+        _ => false,
+    };
+    let reset_hint = match histogram.reset_hint {
+        ResetHint::Gauge => ResetHint::Gauge,
+        _ if continues => ResetHint::NotReset,
+        _ => ResetHint::Unknown,
+    };
+    Arc::new(Histogram { reset_hint, ..Histogram::clone(histogram) })
+}
+
+fn batch(series: &[(&Labels, Vec<(i64, &Sample)>)]) -> Batch {
     let all: BTreeSet<i64> = series.iter().flat_map(|(_, samples)| samples.iter().map(|(ts, _)| *ts)).collect();
     let timestamps_ms: Vec<i64> = all.into_iter().collect();
     let columns = series.iter().map(|(labels, samples)| {
-        let mut values = vec![0.0; timestamps_ms.len()];
-        let mut present = vec![0u64; timestamps_ms.len().div_ceil(64)];
-        for (ts, value) in samples {
-            if let Ok(i) = timestamps_ms.binary_search(ts) {
-                values[i] = *value;
-                present[i / 64] |= 1 << (i % 64);
+        let n = timestamps_ms.len();
+        let mut column = Column { labels: (*labels).clone(), values: vec![0.0; n], ..Column::default() };
+        let mut present = vec![0u64; n.div_ceil(64)];
+        for (ts, sample) in samples {
+            let Ok(i) = timestamps_ms.binary_search(ts) else { continue };
+            present[i / 64] |= 1 << (i % 64);
+            match &sample.value {
+                Value::Float(value) => column.values[i] = *value,
+                Value::Histogram(histogram) => column.histograms.push((i as u32, Arc::clone(histogram))),
+            }
+            if sample.start_ms != 0 {
+                column.start_times_ms.push((i as u32, sample.start_ms));
             }
         }
-        let full = samples.len() == timestamps_ms.len();
-        Column { labels: (*labels).clone(), values, present: (!full).then_some(present), ..Column::default() }
+        column.present = (samples.len() < n).then_some(present);
+        column
     });
     Batch { columns: columns.collect(), timestamps_ms }
 }
@@ -116,7 +138,6 @@ impl Querier for Store {
         selection: &Selection<'_>,
         sink: &mut dyn FnMut(Batch) -> Result<(), QuerierError>,
     ) -> Result<(), QuerierError> {
-        self.note_histograms(selection);
         let found: Vec<_> = self.matching(selection).collect();
         found.chunks(COLUMNS).try_for_each(|chunk| sink(batch(chunk)))
     }

@@ -5,8 +5,8 @@ use std::fmt::{self, Write as _};
 use axum::response::{IntoResponse, Response};
 use http::HeaderName;
 use http::header::CONTENT_TYPE;
-use model::Labels;
 use model::float::{format_f, format_json};
+use model::{Histogram, Labels};
 use query::{QueryResult, Value};
 
 /// The header of every API answer.
@@ -100,9 +100,50 @@ fn timestamp(out: &mut String, ms: i64) {
 fn point(out: &mut String, ms: i64, value: f64) {
     out.push('[');
     timestamp(out, ms);
-    out.push_str(",\"");
-    out.push_str(&format_json(value));
-    out.push_str("\"]");
+    out.push(',');
+    number(out, value);
+    out.push(']');
+}
+
+/// A number is a string, as JSON knows no infinity.
+fn number(out: &mut String, value: f64) {
+    put(out, format_args!("\"{}\"", format_json(value)));
+}
+
+fn histogram_point(out: &mut String, ms: i64, value: &Histogram) {
+    out.push('[');
+    timestamp(out, ms);
+    out.push(',');
+    histogram(out, value);
+    out.push(']');
+}
+
+/// `{"count":"3","sum":"4.5","buckets":[[0,"1","2","3"]]}`: of each bucket that is not empty which bounds belong to it (0:
+/// the upper one, 1: the lower one, 2: neither, 3: both), the bounds, and its count.
+fn histogram(out: &mut String, histogram: &Histogram) {
+    out.push_str("{\"count\":");
+    number(out, histogram.count);
+    out.push_str(",\"sum\":");
+    number(out, histogram.sum);
+    let mut buckets = histogram.buckets().filter(|bucket| bucket.count != 0.0).peekable();
+    if buckets.peek().is_some() {
+        out.push_str(",\"buckets\":");
+        array(out, buckets, |out, bucket| {
+            let bounds = match (bucket.lower_inclusive, bucket.upper_inclusive) {
+                (false, true) => 0,
+                (true, false) => 1,
+                (false, false) => 2,
+                (true, true) => 3,
+            };
+            put(out, format_args!("[{bounds}"));
+            for value in [bucket.lower, bucket.upper, bucket.count] {
+                out.push(',');
+                number(out, value);
+            }
+            out.push(']');
+        });
+    }
+    out.push('}');
 }
 
 /// The time of a scalar or string result: the shortest float.
@@ -144,15 +185,29 @@ pub(crate) fn query_result(out: &mut String, result: &QueryResult, stats: Option
         Value::Vector(samples) => array(out, samples, |out, sample| {
             out.push_str("{\"metric\":");
             labels(out, &sample.labels);
-            out.push_str(",\"value\":");
-            point(out, sample.ts_ms, sample.value);
+            match &sample.histogram {
+                None => {
+                    out.push_str(",\"value\":");
+                    point(out, sample.ts_ms, sample.value);
+                }
+                Some(histogram) => {
+                    out.push_str(",\"histogram\":");
+                    histogram_point(out, sample.ts_ms, histogram);
+                }
+            }
             out.push('}');
         }),
         Value::Matrix(series) => array(out, series, |out, series| {
             out.push_str("{\"metric\":");
             labels(out, &series.labels);
-            out.push_str(",\"values\":");
-            array(out, &series.points, |out, (ms, value)| point(out, *ms, *value));
+            if !series.points.is_empty() {
+                out.push_str(",\"values\":");
+                array(out, &series.points, |out, (ms, value)| point(out, *ms, *value));
+            }
+            if !series.histograms.is_empty() {
+                out.push_str(",\"histograms\":");
+                array(out, &series.histograms, |out, (ms, value)| histogram_point(out, *ms, value));
+            }
             out.push('}');
         }),
     }
@@ -177,6 +232,43 @@ mod tests {
     fn strings_and_label_strings() {
         assert_eq!(written(|o| string(o, "a<b>\"\\\n\u{1}&é")), r#""a\u003cb\u003e\"\\\n\u0001\u0026é""#);
         assert_eq!(written(|o| label_string(o, "a<b>&")), r#""a<b>&""#);
+    }
+
+    #[test]
+    fn samples_and_histograms_stand_apart() {
+        let mut histogram = Histogram {
+            count: 9.0,
+            sum: f64::NEG_INFINITY,
+            zero_count: 2.0,
+            zero_threshold: 0.001,
+            positive: [(0, 1.5), (1, 0.0), (2, 3.0)].into_iter().collect(),
+            negative: [(1, 2.5)].into_iter().collect(),
+            ..Histogram::default()
+        };
+        let metric = Labels::from_pairs([("job", "a")]);
+        let both = query::RangeSeries {
+            labels: metric.clone(),
+            points: vec![(1_500, 2.0)],
+            histograms: vec![(2_000, histogram.clone().into())],
+        };
+        let of = |value| {
+            let stats = query::Stats::default();
+            let result = QueryResult { value, warnings: vec![], infos: vec![], stats };
+            written(|out| query_result(out, &result, None))
+        };
+        let shown = r#"{"count":"9","sum":"-Inf","buckets":[[1,"-2","-1","2.5"],[3,"-0.001","0.001","2"],[0,"0.5","1","1.5"],[0,"2","4","3"]]}"#;
+        assert_eq!(
+            of(Value::Matrix(vec![both])),
+            format!(
+                r#"{{"resultType":"matrix","result":[{{"metric":{{"job":"a"}},"values":[[1.500,"2"]],"histograms":[[2,{shown}]]}}]}}"#
+            )
+        );
+        (histogram.zero_count, histogram.positive, histogram.negative) = <_>::default();
+        let sample = query::Sample { labels: metric, ts_ms: 3_000, value: 0.0, histogram: Some(histogram.into()) };
+        assert_eq!(
+            of(Value::Vector(vec![sample])),
+            r#"{"resultType":"vector","result":[{"metric":{"job":"a"},"histogram":[3,{"count":"9","sum":"-Inf"}]}]}"#
+        );
     }
 
     #[test]

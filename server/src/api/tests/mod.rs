@@ -80,7 +80,7 @@ fn load(app: &App, data: &str) {
         data.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with(['#', 'l']) || l.starts_with("la"));
     let all: Vec<(Labels, Vec<Point>)> = lines.map(|line| series(line).unwrap()).collect();
     let floats: Vec<_> =
-        all.into_iter().filter(|(_, points)| !points.iter().any(|p| matches!(p, Point::Histogram(_)))).collect();
+        all.into_iter().filter(|(_, points)| !points.iter().any(|p| matches!(p, Point::Histogram { .. }))).collect();
     let source = app.db.source(&Labels::empty()).unwrap();
     let labels: Vec<Labels> = floats.iter().map(|(labels, _)| labels.clone()).collect();
     let layout: Layout = app.db.layout(&app.db.metrics(&labels).unwrap()).unwrap();

@@ -1,0 +1,190 @@
+//! Quantiles and fractions of histograms, classic and native ones side by side.
+
+use std::collections::HashMap;
+
+use model::{Labels, LabelsBuilder, labels::BUCKET};
+
+use super::{Evaluator, merged, string_of};
+use crate::Error;
+use crate::functions::histogram::{self as classic, Bucket};
+use crate::histogram::{self as native, Reading, Sparse};
+use crate::notes::Remark;
+use crate::parse::ast::{Call, Expr};
+use crate::value::{ABSENT, Series, is_absent};
+use crate::window::Grid;
+
+/// A histogram over the steps: the series of its classic buckets, by upper bound, and what is native of it.
+struct Distribution {
+    labels: Labels,
+    name: String,
+    drop_name: bool,
+    buckets: Vec<(f64, Vec<f64>)>,
+    native: Sparse,
+}
+
+/// What there is of a histogram at one step.
+enum Form<'a> {
+    Classic(&'a mut Vec<Bucket>),
+    Native(&'a model::Histogram),
+}
+
+impl Distribution {
+    /// A number at each step; `None` stands for a step at which both forms are there, so that neither counts.
+    fn read(&self, steps: usize, mut f: impl FnMut(usize, Option<Form<'_>>) -> f64) -> Vec<f64> {
+        let mut buckets = Vec::new();
+        let mut at = |step: usize| {
+            buckets.clear();
+            let present = self.buckets.iter().filter(|(_, counts)| !is_absent(counts[step]));
+            buckets.extend(present.map(|(upper, counts)| Bucket { upper: *upper, count: counts[step] }));
+            match native::at(&self.native, step) {
+                None if buckets.is_empty() => ABSENT,
+                None => f(step, Some(Form::Classic(&mut buckets))),
+                Some(histogram) if buckets.is_empty() => f(step, Some(Form::Native(histogram))),
+                Some(_) => f(step, None),
+            }
+        };
+        (0..steps).map(&mut at).collect()
+    }
+}
+
+impl Evaluator<'_> {
+    fn distributions(&self, arg: &Expr, grid: &Grid) -> Result<Vec<Distribution>, Error> {
+        let mut found: HashMap<Labels, usize> = HashMap::new();
+        let mut distributions: Vec<Distribution> = Vec::new();
+        let mut place = |labels: Labels, name: &str, drop_name: bool, all: &mut Vec<Distribution>| {
+            *found.entry(labels.clone()).or_insert_with(|| {
+                let name = name.to_owned();
+                all.push(Distribution { labels, name, drop_name, buckets: Vec::new(), native: Vec::new() });
+                all.len() - 1
+            })
+        };
+        for series in self.vector(arg, grid)? {
+            // Upstream's notes name the metric only while names are kept to the end.
+            let delayed = self.options.delayed_name_removal;
+            let name = if delayed { series.labels.name().to_owned() } else { String::new() };
+            let has_floats = series.has_floats();
+            if !series.histograms.is_empty() {
+                let i = place(series.labels.clone(), &name, series.drop_name, &mut distributions);
+                distributions[i].native = series.histograms;
+            }
+            if !has_floats {
+                continue;
+            }
+            let bound = series.labels.value(BUCKET).to_owned();
+            let Some(upper) = parse_bound(&bound) else {
+                let of = if name.is_empty() { String::new() } else { format!(" for metric name {name:?}") };
+                let message = format!("bucket label \"le\" is missing or has a malformed value of {bound:?}{of}");
+                self.warn(arg.span, &message);
+                continue;
+            };
+            let mut builder = LabelsBuilder::new(&series.labels);
+            builder.del(BUCKET);
+            let i = place(builder.labels(), &name, series.drop_name, &mut distributions);
+            distributions[i].buckets.push((upper, series.values));
+        }
+        Ok(distributions)
+    }
+
+    fn nameless(&self, of: &Distribution, values: Vec<f64>) -> Series {
+        let mut series = Series::of_floats(of.labels.clone(), of.drop_name, values);
+        self.drop_name(&mut series);
+        series
+    }
+
+    pub(super) fn histogram_quantile(&self, call: &Call, grid: &Grid) -> Result<Vec<Series>, Error> {
+        let quantiles = self.scalar(&call.args[0], grid)?;
+        quantiles.iter().for_each(|q| self.check_quantile(*q, &call.args[0]));
+        let distributions = self.distributions(&call.args[1], grid)?;
+        merged(distributions.iter().map(|d| self.quantiles_of(d, &quantiles, &call.args[1])).collect())
+    }
+
+    fn quantiles_of(&self, of: &Distribution, quantiles: &[f64], arg: &Expr) -> Series {
+        let mut forced = false;
+        let remark = |remark| self.remark(arg.span, &of.name, remark);
+        let values = of.read(quantiles.len(), |step, form| match form {
+            Some(Form::Classic(buckets)) => {
+                let (value, was_forced) = classic::quantile(quantiles[step], buckets);
+                forced |= was_forced;
+                value
+            }
+            Some(Form::Native(histogram)) => {
+                let Reading { value, has_nan } = native::quantile(quantiles[step], histogram);
+                if has_nan {
+                    remark(if value.is_nan() { Remark::QuantileIsNan } else { Remark::QuantileIsSkewed });
+                }
+                value
+            }
+            None => {
+                remark(Remark::MixedClassicNative);
+                ABSENT
+            }
+        });
+        if forced {
+            let name = if of.name.is_empty() { String::new() } else { format!(" for metric name {:?}", of.name) };
+            let message = format!(
+                "input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile){name}"
+            );
+            self.info(arg.span, &message);
+        }
+        self.nameless(of, values)
+    }
+
+    pub(super) fn histogram_quantiles(&self, call: &Call, grid: &Grid) -> Result<Vec<Series>, Error> {
+        let target = string_of(&call.args[1]);
+        let distributions = self.distributions(&call.args[0], grid)?;
+        let mut out = Vec::new();
+        for arg in &call.args[2..] {
+            let quantiles = self.scalar(arg, grid)?;
+            quantiles.iter().for_each(|q| self.check_quantile(*q, arg));
+            for distribution in &distributions {
+                let mut series = self.quantiles_of(distribution, &quantiles, &call.args[0]);
+                let mut builder = LabelsBuilder::new(&series.labels);
+                builder.set(target, quantile_label(quantiles[0]));
+                series.labels = builder.labels();
+                out.push(series);
+            }
+        }
+        merged(out)
+    }
+
+    pub(super) fn histogram_fraction(&self, call: &Call, grid: &Grid) -> Result<Vec<Series>, Error> {
+        let lower = self.scalar(&call.args[0], grid)?;
+        let upper = self.scalar(&call.args[1], grid)?;
+        let arg = &call.args[2];
+        let mut out = Vec::new();
+        for of in &self.distributions(arg, grid)? {
+            let values = of.read(grid.len, |step, form| match form {
+                Some(Form::Classic(buckets)) => classic::fraction(lower[step], upper[step], buckets),
+                Some(Form::Native(histogram)) => {
+                    let Reading { value, has_nan } = native::fraction(lower[step], upper[step], histogram);
+                    if has_nan {
+                        self.remark(arg.span, &of.name, Remark::FractionWithoutNan);
+                    }
+                    value
+                }
+                None => {
+                    self.remark(arg.span, &of.name, Remark::MixedClassicNative);
+                    ABSENT
+                }
+            });
+            out.push(self.nameless(of, values));
+        }
+        merged(out)
+    }
+}
+
+/// A quantile as OpenMetrics writes it: with a fraction, be it zero.
+fn quantile_label(q: f64) -> String {
+    let text = model::float::format_g(q);
+    if text.bytes().all(|b| b.is_ascii_digit() || b == b'-') { text + ".0" } else { text }
+}
+
+/// A bucket's upper bound, as Go reads floats.
+fn parse_bound(text: &str) -> Option<f64> {
+    let number = text.trim_start_matches(['+', '-']);
+    let special = ["inf", "infinity", "nan"].iter().any(|s| s.eq_ignore_ascii_case(number));
+    if !special && !number.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
+        return None;
+    }
+    text.parse().ok()
+}

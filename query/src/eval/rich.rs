@@ -1,0 +1,88 @@
+//! Functions of what is more than floats: histograms, and samples that say since when they count.
+
+use super::selector::{Ranges, Take};
+use super::{Evaluator, ScalarArgs, Sink, arg_of, merged};
+use crate::Error;
+use crate::functions::RangeFn;
+use crate::functions::mixed::{self, Outcome};
+use crate::notes::{Remark, Remarks};
+use crate::parse::ast::{Call, Expr, ExprKind, Type};
+use crate::value::{ABSENT, Series};
+use crate::window::Grid;
+
+impl Evaluator<'_> {
+    /// A function of a range vector, for one of its series; `f` is what it is for floats.
+    pub(super) fn rich_range(
+        &self,
+        call: &Call,
+        f: RangeFn,
+        (ranges, scalars): (&Ranges<'_>, &ScalarArgs),
+        grid: &Grid,
+    ) -> Result<Series, Error> {
+        let range = arg_of(&call.args, Type::Matrix)?;
+        let of_both = mixed::of(call.function.name);
+        let mut remarks = Remarks::default();
+        let mut args = Vec::new();
+        let mut series = Series::of_floats(ranges.labels().clone(), ranges.drop_name, vec![ABSENT; grid.len]);
+        for step in 0..grid.len {
+            self.check()?;
+            let window = ranges.at(step);
+            self.total.set(self.total.get() + window.len() as u64);
+            scalars.at(step, &mut args);
+            let outcome = match of_both {
+                Some(of_both) => of_both(&window, &mut remarks),
+                None => {
+                    if !window.ts.is_empty() && call.function.name == "quantile_over_time" {
+                        self.check_quantile(args[0], &call.args[0]);
+                    }
+                    if !window.ts.is_empty() && !window.histograms.is_empty() {
+                        remarks.add(Remark::IgnoredInRange);
+                    }
+                    f(&window, &args).map(Outcome::Float)
+                }
+            };
+            match outcome {
+                Some(Outcome::Float(value)) => series.values[step] = value,
+                Some(Outcome::Histogram(histogram)) => series.histograms.push((step as u32, histogram)),
+                None => {}
+            }
+        }
+        self.remarks(range.span, series.labels.name(), &mut remarks);
+        Ok(series)
+    }
+
+    /// Since when the samples of a selector count; of what was computed, nobody says.
+    pub(super) fn start_timestamp(&self, arg: &Expr, grid: &Grid) -> Result<Vec<Series>, Error> {
+        let mut out = Vec::new();
+        match &arg.unwrapped().kind {
+            ExprKind::Vector(selector) if self.options.use_start_timestamps => {
+                self.instant_selector(selector, grid, Take::Start, &mut |mut series| {
+                    self.hold(series.weight())?;
+                    self.drop_name(&mut series);
+                    out.push(series);
+                    Ok(())
+                })?;
+            }
+            _ => self.stream(arg, grid, &mut |_| Ok(()))?,
+        }
+        merged(out)
+    }
+
+    /// A number of each histogram; floats yield nothing.
+    pub(super) fn of_histograms(
+        &self,
+        arg: &Expr,
+        f: fn(&model::Histogram) -> f64,
+        grid: &Grid,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), Error> {
+        self.stream(arg, grid, &mut |mut series| {
+            series.values.fill(ABSENT);
+            for (step, histogram) in std::mem::take(&mut series.histograms) {
+                series.values[step as usize] = f(&histogram);
+            }
+            self.drop_name(&mut series);
+            if series.is_empty() { Ok(()) } else { sink(series) }
+        })
+    }
+}

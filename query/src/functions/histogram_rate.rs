@@ -1,0 +1,291 @@
+//! Change over a range of histograms, or of floats that say since when they count.
+
+use std::sync::Arc;
+
+use model::{Histogram, ResetHint};
+
+use super::mixed::{Entry, Outcome, entries};
+use super::rate::{self, Kind, Stretch};
+use crate::histogram::{self, Combined, Incompatible, Total, divided, scaled, started_anew, starts_overlap};
+use crate::notes::{Operation, Remark, Remarks};
+use crate::parse::ast::Extension;
+use crate::value::SampleRef;
+use crate::window::{Timed, Window};
+
+/// Takes note of what was noticed when histograms were combined; `None` when they could not be. Resets are accounted for
+/// elsewhere, so contradicting hints are none of it.
+fn taken(result: Result<Combined, Incompatible>, operation: Operation, remarks: &mut Remarks) -> Option<()> {
+    match result {
+        Ok(combined) => remarks.bounds(combined, operation),
+        Err(Incompatible) => {
+            remarks.add(Remark::MixedSchemas);
+            return None;
+        }
+    }
+    Some(())
+}
+
+fn gauge(mut histogram: Histogram) -> Histogram {
+    histogram.reset_hint = ResetHint::Gauge;
+    histogram.compact();
+    histogram
+}
+
+/// `rate`, `increase`, `delta`
+pub(super) fn extrapolated(window: &Window<'_>, kind: Kind, remarks: &mut Remarks) -> Option<Outcome> {
+    if !window.histograms.is_empty() && !window.ts.is_empty() {
+        remarks.add(Remark::MixedRange);
+        return None;
+    }
+    if window.extension.is_some() {
+        return match window.histograms {
+            [] => rate::extrapolated(window, kind).map(Outcome::Float),
+            _ => extended(window, kind, remarks).map(Outcome::histogram),
+        };
+    }
+    let all = entries(window);
+    let (first, last) = (all.first()?, all.last()?);
+    let from_start =
+        kind.counter && first.start_ms > window.start_ms && first.start_ms != 0 && first.start_ms < first.ts_ms;
+    if all.len() == 1 && !from_start {
+        return None;
+    }
+    let mut stretch = Stretch::new(window, (first.ts_ms, last.ts_ms), all.len() - 1);
+    if let SampleRef::Histogram(first_histogram) = first.cell {
+        let mut change = match window.histograms {
+            [_] => Histogram::clone(first_histogram),
+            samples => change(samples, kind, remarks)?,
+        };
+        if from_start {
+            // The first sample began at zero within the range: that is where the change begins.
+            stretch.begin_at(first.start_ms);
+            if all.len() > 1 {
+                let mut total = Total::new(&change);
+                taken(total.add(first_histogram), Operation::Addition, remarks)?;
+                change = total.finish();
+            }
+        } else if kind.counter && change.count > 0.0 && first_histogram.count >= 0.0 {
+            stretch.not_below_zero(first_histogram.count / change.count);
+        }
+        return Some(Outcome::histogram(scaled(&change, stretch.factor(window, kind))));
+    }
+    let (first_value, last_value) = (window.values[0], window.values[window.values.len() - 1]);
+    let mut change = last_value - first_value;
+    if kind.counter {
+        change += float_resets(&all, remarks);
+    }
+    if from_start {
+        stretch.begin_at(first.start_ms);
+        change += first_value;
+    } else if kind.counter && change > 0.0 && first_value >= 0.0 {
+        stretch.not_below_zero(first_value / change);
+    }
+    Some(Outcome::Float(change * stretch.factor(window, kind)))
+}
+
+/// What resets took from a counter.
+fn float_resets(all: &[Entry<'_>], remarks: &mut Remarks) -> f64 {
+    let mut lost = 0.0;
+    for pair in all.windows(2) {
+        let (SampleRef::Float(before), SampleRef::Float(current)) = (pair[0].cell, pair[1].cell) else { continue };
+        if starts_overlap(pair[0].times(), pair[1].start_ms) {
+            remarks.add(Remark::StartsOverlap);
+        }
+        if current < before || started_anew(pair[0].times(), pair[1].times()) {
+            lost += before;
+        }
+    }
+    lost
+}
+
+fn is_reset(before: &Timed, current: &Timed) -> bool {
+    started_anew((before.start_ms, before.ts_ms), (current.start_ms, current.ts_ms))
+        || histogram::is_reset(&current.histogram, &before.histogram)
+}
+
+/// What came on top from the first histogram to the last, resets made up for.
+fn change(samples: &[Timed], kind: Kind, remarks: &mut Remarks) -> Option<Histogram> {
+    let [first, .., last] = samples else { return None };
+    let hint = |of: ResetHint| move |sample: &Timed| sample.histogram.reset_hint == of;
+    if kind.counter && samples.iter().any(hint(ResetHint::Gauge)) {
+        remarks.add(Remark::NotCounter);
+    }
+    // What comes before a reset right after the first sample is of no interest, not even its kind of buckets.
+    let second = &samples[1];
+    let begins_anew = kind.counter && is_reset(first, second);
+    let base = if begins_anew {
+        let frame = &second.histogram;
+        let custom_values = Arc::clone(&frame.custom_values);
+        Arc::new(Histogram { schema: frame.schema, custom_values, ..Histogram::default() })
+    } else {
+        Arc::clone(&first.histogram)
+    };
+    let between = if kind.counter { &samples[1..] } else { std::slice::from_ref(last) };
+    if between.iter().any(|sample| sample.histogram.is_custom() != base.is_custom()) {
+        remarks.0.clear();
+        remarks.add(Remark::MixedSchemas);
+        return None;
+    }
+    let mut total = Total::new(&last.histogram);
+    if let Some(coarsest) = between.iter().map(|sample| sample.histogram.schema).min() {
+        total.coarsen(coarsest);
+    }
+    taken(total.subtract(&base), Operation::Subtraction, remarks)?;
+    if kind.counter {
+        let mut before = base;
+        for pair in samples.windows(2) {
+            if starts_overlap((pair[0].start_ms, pair[0].ts_ms), pair[1].start_ms) {
+                remarks.add(Remark::StartsOverlap);
+            }
+            let anew = started_anew((pair[0].start_ms, pair[0].ts_ms), (pair[1].start_ms, pair[1].ts_ms));
+            if anew || histogram::is_reset(&pair[1].histogram, &before) {
+                taken(total.add(&before), Operation::Addition, remarks)?;
+            }
+            before = Arc::clone(&pair[1].histogram);
+        }
+    } else if ![first, last].into_iter().all(hint(ResetHint::Gauge)) {
+        remarks.add(Remark::NotGauge);
+    }
+    Some(gauge(total.finish()))
+}
+
+/// `irate`, `idelta`
+pub(super) fn instant(window: &Window<'_>, is_rate: bool, remarks: &mut Remarks) -> Option<Outcome> {
+    let all = entries(window);
+    let [.., before, last] = &all[..] else { return None };
+    let seconds = (last.ts_ms - before.ts_ms) as f64 / 1000.0;
+    let anew = is_rate && started_anew(before.times(), last.times());
+    match (before.cell, last.cell) {
+        (SampleRef::Float(a), SampleRef::Float(b)) => {
+            let change = if is_rate && (b < a || anew) { b } else { b - a };
+            Some(Outcome::Float(if is_rate { change / seconds } else { change }))
+        }
+        (SampleRef::Histogram(a), SampleRef::Histogram(b)) => {
+            let gauges = [a, b].map(|h| h.is_gauge());
+            if is_rate && gauges.contains(&true) {
+                remarks.add(Remark::NotCounter);
+            }
+            if !is_rate && gauges.contains(&false) {
+                remarks.add(Remark::NotGauge);
+            }
+            let mut total = Total::new(b);
+            if !is_rate || !anew && !histogram::is_reset(b, a) {
+                taken(total.subtract(a), Operation::Subtraction, remarks)?;
+            }
+            let change = gauge(total.finish());
+            Some(Outcome::histogram(if is_rate { divided(&change, seconds) } else { change }))
+        }
+        _ => {
+            remarks.add(Remark::MixedRange);
+            None
+        }
+    }
+}
+
+/// The histogram at a bound of an extended range, between two samples: on the line from one to the other, or from zero
+/// after a reset.
+fn between(a: &Timed, b: &Timed, at_ms: i64, kind: Kind, remarks: &mut Remarks) -> Option<Histogram> {
+    if at_ms == a.ts_ms || at_ms == b.ts_ms {
+        let exact = if at_ms == a.ts_ms { a } else { b };
+        return Some(Histogram::clone(&exact.histogram));
+    }
+    let share = (at_ms - a.ts_ms) as f64 / (b.ts_ms - a.ts_ms) as f64;
+    if kind.counter && histogram::is_reset(&b.histogram, &a.histogram) {
+        return Some(scaled(&b.histogram, share));
+    }
+    let mut difference = Total::new(&b.histogram);
+    taken(difference.subtract(&a.histogram), Operation::Subtraction, remarks)?;
+    let mut total = Total::new(&scaled(&difference.finish(), share));
+    taken(total.add(&a.histogram), Operation::Addition, remarks)?;
+    Some(total.finish())
+}
+
+/// The histogram at a time on the line between those around it; the one before it when none follows.
+pub(crate) fn smoothed(samples: &[Timed], at_ms: i64, remarks: &mut Remarks) -> Option<Arc<Histogram>> {
+    let after = samples.partition_point(|s| s.ts_ms <= at_ms);
+    let before = &samples[after.checked_sub(1)?];
+    match samples.get(after) {
+        Some(next) if before.ts_ms < at_ms && before.histogram.is_custom() != next.histogram.is_custom() => {
+            remarks.add(Remark::MixedSchemas);
+            None
+        }
+        Some(next) if before.ts_ms < at_ms => {
+            let kind = Kind { counter: !next.histogram.is_gauge(), per_second: false };
+            between(before, next, at_ms, kind, remarks).map(Arc::new)
+        }
+        _ => Some(Arc::clone(&before.histogram)),
+    }
+}
+
+/// The change from one bound of an extended range to the other.
+fn extended(window: &Window<'_>, kind: Kind, remarks: &mut Remarks) -> Option<Histogram> {
+    let samples = window.histograms;
+    let smoothed = window.extension == Some(Extension::Smoothed);
+    let within = samples.len() - 1;
+    let first = samples[..within].partition_point(|s| s.ts_ms <= window.start_ms).saturating_sub(1);
+    let mut last = within;
+    if smoothed {
+        last = samples[..within].partition_point(|s| s.ts_ms < window.end_ms);
+    }
+    if samples[last].ts_ms <= window.start_ms || smoothed && samples[first].ts_ms > window.end_ms {
+        return None;
+    }
+    let used = &samples[first..=last];
+    if used.iter().any(|s| s.histogram.is_custom() != used[0].histogram.is_custom()) {
+        remarks.add(Remark::MixedSchemas);
+        return None;
+    }
+    if kind.counter && used.iter().any(|s| s.histogram.is_gauge()) {
+        remarks.add(Remark::NotCounter);
+    }
+    let starts_between = smoothed && used[0].ts_ms < window.start_ms;
+    let left = match used {
+        [a, b, ..] if starts_between => between(a, b, window.start_ms, kind, remarks)?,
+        _ => Histogram::clone(&used[0].histogram),
+    };
+    let right = match used {
+        [.., a, b] if smoothed && b.ts_ms > window.end_ms => between(a, b, window.end_ms, kind, remarks)?,
+        _ => Histogram::clone(&samples[last].histogram),
+    };
+    if !kind.counter && [&left, &right].iter().any(|h| !h.is_gauge()) {
+        remarks.add(Remark::NotGauge);
+    }
+    let mut total = Total::new(&right);
+    taken(total.subtract(&left), Operation::Subtraction, remarks)?;
+    if kind.counter {
+        for lost in resets_between(used, &left, &right, starts_between) {
+            taken(total.add(lost), Operation::Addition, remarks)?;
+        }
+    }
+    let change = total.finish();
+    Some(gauge(if kind.per_second { divided(&change, window.seconds()) } else { change }))
+}
+
+/// What stood before each reset between the bounds of an extended range. A reset between the samples around the left
+/// bound counts in the value there already.
+fn resets_between<'a>(
+    used: &'a [Timed],
+    left: &'a Histogram,
+    right: &'a Histogram,
+    starts_between: bool,
+) -> Vec<&'a Histogram> {
+    let mut lost = Vec::new();
+    let (mut before, mut rest) = (left, &used[1..]);
+    if let [a, b, ..] = used
+        && starts_between
+        && histogram::is_reset(&b.histogram, &a.histogram)
+    {
+        (before, rest) = (&b.histogram, &used[2..]);
+        if rest.is_empty() {
+            return lost;
+        }
+    }
+    let Some((_, inner)) = rest.split_last() else { return lost };
+    for current in inner.iter().map(|s| &*s.histogram).chain([right]) {
+        if histogram::is_reset(current, before) {
+            lost.push(before);
+        }
+        before = current;
+    }
+    lost
+}

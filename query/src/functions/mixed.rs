@@ -1,0 +1,193 @@
+//! Functions of ranges in which there are histograms, or samples that say since when they count. Functions that are not
+//! here look at floats alone.
+
+use std::sync::Arc;
+
+use model::Histogram;
+
+use super::{histogram_rate, over_time, rate};
+use crate::histogram::{self, Combined, Incompatible, Mean, Total, started_anew};
+use crate::notes::{Operation, Remark, Remarks};
+use crate::parse::ast::Extension;
+use crate::value::SampleRef;
+use crate::window::Window;
+
+/// What a range comes to.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Outcome {
+    Float(f64),
+    Histogram(Arc<Histogram>),
+}
+
+impl Outcome {
+    pub(crate) fn histogram(histogram: Histogram) -> Self {
+        Self::Histogram(Arc::new(histogram))
+    }
+}
+
+pub(crate) type MixedFn = fn(&Window<'_>, &mut Remarks) -> Option<Outcome>;
+
+/// The function of this name, when it is one for histograms too.
+pub(crate) fn of(name: &str) -> Option<MixedFn> {
+    Some(match name {
+        "rate" => |w, r| histogram_rate::extrapolated(w, rate::Kind::RATE, r),
+        "increase" => |w, r| histogram_rate::extrapolated(w, rate::Kind::INCREASE, r),
+        "delta" => |w, r| histogram_rate::extrapolated(w, rate::Kind::DELTA, r),
+        "irate" => |w, r| histogram_rate::instant(w, true, r),
+        "idelta" => |w, r| histogram_rate::instant(w, false, r),
+        "sum_over_time" => sum,
+        "avg_over_time" => avg,
+        "count_over_time" => |w, _| (!w.is_empty()).then(|| Outcome::Float(w.len() as f64)),
+        "present_over_time" => |w, _| (!w.is_empty()).then_some(Outcome::Float(1.0)),
+        "first_over_time" => |w, _| entries(w).first().map(|entry| outcome(entry.cell)),
+        "last_over_time" => |w, _| entries(w).last().map(|entry| outcome(entry.cell)),
+        "ts_of_first_over_time" => |w, _| entries(w).first().map(|entry| seconds(entry.ts_ms)),
+        "ts_of_last_over_time" => |w, _| entries(w).last().map(|entry| seconds(entry.ts_ms)),
+        "changes" => changes,
+        "resets" => resets,
+        _ => return None,
+    })
+}
+
+fn outcome(cell: SampleRef<'_>) -> Outcome {
+    match cell {
+        SampleRef::Float(value) => Outcome::Float(value),
+        SampleRef::Histogram(histogram) => Outcome::Histogram(Arc::clone(histogram)),
+    }
+}
+
+fn seconds(ts_ms: i64) -> Outcome {
+    Outcome::Float(ts_ms as f64 / 1000.0)
+}
+
+/// A sample of either kind.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry<'a> {
+    pub(super) ts_ms: i64,
+    pub(super) start_ms: i64,
+    pub(super) cell: SampleRef<'a>,
+}
+
+impl Entry<'_> {
+    /// Since when it counts, and its time.
+    pub(super) fn times(&self) -> (i64, i64) {
+        (self.start_ms, self.ts_ms)
+    }
+}
+
+/// All samples of a range in the order of their times.
+pub(super) fn entries<'a>(window: &Window<'a>) -> Vec<Entry<'a>> {
+    let start = |i: usize| window.starts.get(i).copied().unwrap_or(0);
+    let floats = window.ts.iter().zip(window.values).enumerate();
+    let mut all: Vec<Entry<'a>> = floats
+        .map(|(i, (ts, value))| Entry { ts_ms: *ts, start_ms: start(i), cell: SampleRef::Float(*value) })
+        .collect();
+    let histograms = window.histograms.iter();
+    all.extend(histograms.map(|h| Entry {
+        ts_ms: h.ts_ms,
+        start_ms: h.start_ms,
+        cell: SampleRef::Histogram(&h.histogram),
+    }));
+    all.sort_by_key(|entry| entry.ts_ms);
+    all
+}
+
+/// The samples from the anchor on; none when all lie before an extended range.
+fn since_anchor<'a>(window: &Window<'a>) -> Option<Vec<Entry<'a>>> {
+    let mut all = entries(window);
+    if window.extension == Some(Extension::Anchored) {
+        let before = all.partition_point(|entry| entry.ts_ms <= window.start_ms);
+        if before == all.len() {
+            return None;
+        }
+        all.drain(..before.saturating_sub(1));
+    }
+    (!all.is_empty()).then_some(all)
+}
+
+fn changes(window: &Window<'_>, _: &mut Remarks) -> Option<Outcome> {
+    let changed = |pair: &&[Entry<'_>]| match (pair[0].cell, pair[1].cell) {
+        (SampleRef::Float(a), SampleRef::Float(b)) => a != b && !(a.is_nan() && b.is_nan()),
+        (SampleRef::Histogram(a), SampleRef::Histogram(b)) => a != b,
+        _ => true,
+    };
+    Some(Outcome::Float(since_anchor(window)?.windows(2).filter(changed).count() as f64))
+}
+
+fn resets(window: &Window<'_>, _: &mut Remarks) -> Option<Outcome> {
+    let reset = |pair: &&[Entry<'_>]| {
+        let fell = match (pair[0].cell, pair[1].cell) {
+            (SampleRef::Float(a), SampleRef::Float(b)) => b < a,
+            (SampleRef::Histogram(a), SampleRef::Histogram(b)) => histogram::is_reset(b, a),
+            _ => return true,
+        };
+        fell || started_anew(pair[0].times(), pair[1].times())
+    };
+    Some(Outcome::Float(since_anchor(window)?.windows(2).filter(reset).count() as f64))
+}
+
+fn sum(window: &Window<'_>, remarks: &mut Remarks) -> Option<Outcome> {
+    if window.histograms.is_empty() {
+        return over_time::sum(window, &[]).map(Outcome::Float);
+    }
+    let mut total = Total::new(&window.histograms[0].histogram);
+    all_of(window, remarks, |histogram| total.add(histogram))?;
+    Some(Outcome::histogram(total.finish()))
+}
+
+fn avg(window: &Window<'_>, remarks: &mut Remarks) -> Option<Outcome> {
+    if window.histograms.is_empty() {
+        return over_time::avg(window, &[]).map(Outcome::Float);
+    }
+    let mut mean = Mean::new(&window.histograms[0].histogram);
+    all_of(window, remarks, |histogram| mean.add(histogram))?;
+    Some(Outcome::histogram(mean.finish()))
+}
+
+/// Adds all histograms of a range but the first; `None` when they do not go together.
+fn all_of(
+    window: &Window<'_>,
+    remarks: &mut Remarks,
+    mut add: impl FnMut(&Histogram) -> Result<Combined, Incompatible>,
+) -> Option<()> {
+    if !window.values.is_empty() {
+        remarks.add(Remark::MixedRange);
+        return None;
+    }
+    let mut hints = Hints::default();
+    hints.see(&window.histograms[0].histogram);
+    let mut combined = Combined::default();
+    for one in &window.histograms[1..] {
+        hints.see(&one.histogram);
+        match add(&one.histogram) {
+            Ok(found) => combined |= found,
+            Err(Incompatible) => {
+                remarks.add(Remark::MixedSchemas);
+                return None;
+            }
+        }
+    }
+    // Whether hints contradict each other is asked of all of them, not of each and the sum so far.
+    combined.resets_collide = hints.collide();
+    remarks.combined(combined, Operation::Aggregation);
+    Some(())
+}
+
+/// Which hints some histograms have.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Hints {
+    reset: bool,
+    not_reset: bool,
+}
+
+impl Hints {
+    pub(crate) fn see(&mut self, histogram: &Histogram) {
+        self.reset |= histogram.reset_hint == model::ResetHint::Reset;
+        self.not_reset |= histogram.reset_hint == model::ResetHint::NotReset;
+    }
+
+    /// Do they contradict each other?
+    pub(crate) fn collide(self) -> bool {
+        self.reset && self.not_reset
+    }
+}

@@ -1,0 +1,111 @@
+//! Were counters reset between two samples? By what they say, by what they hold, by when they started.
+
+use model::{Histogram, ResetHint};
+
+use super::cells::{Cells, at_resolution, common_bounds};
+
+/// Did a counter of a histogram fall since the one before? A hint decides; without one, each count is compared, of all
+/// buckets as the later histogram has them. Finer buckets or a narrower zero bucket come only with a reset.
+pub(crate) fn detect(current: &Histogram, before: &Histogram) -> bool {
+    match current.reset_hint {
+        ResetHint::Reset => return true,
+        ResetHint::NotReset => return false,
+        ResetHint::Unknown | ResetHint::Gauge => {}
+    }
+    if current.count < before.count {
+        return true;
+    }
+    if current.is_custom() && before.is_custom() && current.custom_values != before.custom_values {
+        let bounds = common_bounds(&current.custom_values, &before.custom_values);
+        let cells = |h: &Histogram| {
+            let mut cells = Cells::new(&h.positive);
+            cells.rebound(&h.custom_values, &bounds);
+            cells
+        };
+        return fell(&cells(current), &cells(before));
+    }
+    if current.is_custom() != before.is_custom()
+        || current.schema > before.schema
+        || current.zero_threshold < before.zero_threshold
+    {
+        return true;
+    }
+    let (positive, negative, zero, threshold) = at_resolution(before, current.schema, current.zero_threshold);
+    threshold != current.zero_threshold
+        || current.zero_count < zero.value()
+        || fell(&Cells::new(&current.positive), &positive)
+        || fell(&Cells::new(&current.negative), &negative)
+}
+
+fn fell(current: &Cells, before: &Cells) -> bool {
+    let mut now = current.0.iter().peekable();
+    before.0.iter().any(|(index, count)| {
+        while now.next_if(|(i, _)| i < index).is_some() {}
+        match now.peek() {
+            Some((i, current)) if i == index => current.value() < count.value(),
+            _ => count.value() != 0.0,
+        }
+    })
+}
+
+/// Did a sample's counter start from zero after the sample before it? Both are given as (start, time), 0 for a start
+/// that is not known. A start at the very time of the sample before is a reset only where that sample has a start of its
+/// own before its time: that is how deltas are told from counters whose start nobody knows.
+pub(crate) fn started_anew((start_before, before): (i64, i64), (start, time): (i64, i64)) -> bool {
+    if start == 0 || start >= time || start < before {
+        return false;
+    }
+    start > before || start_before != 0 && start_before < before
+}
+
+/// Does a sample claim to count since before the sample before it, but not since when that one does?
+pub(crate) fn starts_overlap((start_before, before): (i64, i64), start: i64) -> bool {
+    start != 0 && start < before && start != start_before
+}
+
+#[cfg(test)]
+mod tests {
+    use model::histogram::Buckets;
+
+    use super::*;
+
+    #[test]
+    fn what_falls() {
+        let base = Histogram {
+            schema: 1,
+            count: 10.0,
+            zero_threshold: 0.1,
+            zero_count: 1.0,
+            positive: Buckets::run(0, vec![2.0, 0.0, 3.0]),
+            negative: Buckets::run(0, vec![4.0]),
+            ..Histogram::default()
+        };
+        let with = |f: fn(&mut Histogram)| {
+            let mut changed = base.clone();
+            f(&mut changed);
+            changed
+        };
+        assert!(!detect(&base, &base));
+        assert!(detect(&with(|h| h.count = 9.0), &base));
+        assert!(detect(&with(|h| h.zero_count = 0.5), &base));
+        assert!(detect(&with(|h| h.negative = Buckets::default()), &base));
+        assert!(detect(&with(|h| h.positive.counts[2] = 2.0), &base));
+        assert!(detect(&with(|h| h.schema = 2), &base));
+        assert!(detect(&with(|h| h.zero_threshold = 0.05), &base));
+        assert!(!detect(&with(|h| (h.count, h.reset_hint) = (9.0, ResetHint::NotReset)), &base));
+        assert!(detect(&with(|h| h.reset_hint = ResetHint::Reset), &base));
+        // The empty bucket may go; buckets joined by a coarser schema did not fall.
+        assert!(!detect(&with(|h| h.positive.compact()), &base));
+        assert!(!detect(&with(|h| (h.schema, h.positive) = (0, Buckets::run(0, vec![2.0, 3.0]))), &base));
+    }
+
+    #[test]
+    fn starts() {
+        assert!(started_anew((0, 100), (150, 200)));
+        assert!(!started_anew((0, 100), (0, 200)) && !started_anew((0, 100), (200, 200)));
+        assert!(!started_anew((50, 100), (50, 200)));
+        assert!(started_anew((50, 100), (100, 200)) && !started_anew((0, 100), (100, 200)));
+        assert!(!started_anew((100, 100), (100, 200)) && !started_anew((130, 100), (100, 200)));
+        assert!(starts_overlap((50, 100), 60) && !starts_overlap((50, 100), 50) && !starts_overlap((50, 100), 100));
+    }
+}

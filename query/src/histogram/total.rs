@@ -1,0 +1,269 @@
+//! Sums and means of histograms.
+
+use std::cmp::Ordering;
+
+use model::{Histogram, ResetHint};
+
+use super::cells::{Cells, at_resolution, common_bounds, widen};
+use crate::functions::kahan::Kahan;
+
+/// An exponential histogram and one with custom bounds have nothing in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("cannot apply this operation on histograms with a mix of exponential and custom bucket schemas")]
+pub(crate) struct Incompatible;
+
+/// What was noticed when histograms were combined.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Combined {
+    /// One says that its counters were reset, the other that they were not.
+    pub(crate) resets_collide: bool,
+    /// Their custom bounds differ; only those they share are left.
+    pub(crate) bounds_differ: bool,
+}
+
+impl std::ops::BitOrAssign for Combined {
+    fn bitor_assign(&mut self, other: Self) {
+        self.resets_collide |= other.resets_collide;
+        self.bounds_differ |= other.bounds_differ;
+    }
+}
+
+/// A running sum of histograms. It has the coarsest schema and the widest zero bucket of them all.
+#[derive(Clone, Debug)]
+pub(crate) struct Total {
+    /// What does not add up: the hint, the schema, the zero threshold, the bounds.
+    frame: Histogram,
+    count: Kahan,
+    sum: Kahan,
+    zero: Kahan,
+    positive: Cells,
+    negative: Cells,
+}
+
+impl Total {
+    pub(crate) fn new(first: &Histogram) -> Self {
+        let frame = Histogram { positive: <_>::default(), negative: <_>::default(), ..first.clone() };
+        Self {
+            count: Kahan::new(first.count),
+            sum: Kahan::new(first.sum),
+            zero: Kahan::new(first.zero_count),
+            positive: Cells::new(&first.positive),
+            negative: Cells::new(&first.negative),
+            frame,
+        }
+    }
+
+    /// Adds a histogram.
+    pub(crate) fn add(&mut self, other: &Histogram) -> Result<Combined, Incompatible> {
+        self.add_times(other, 1.0)
+    }
+
+    /// Takes a histogram away. Whether the result is a gauge, the caller knows.
+    pub(crate) fn subtract(&mut self, other: &Histogram) -> Result<Combined, Incompatible> {
+        self.add_times(other, -1.0)
+    }
+
+    fn add_times(&mut self, other: &Histogram, sign: f64) -> Result<Combined, Incompatible> {
+        if self.frame.is_custom() != other.is_custom() {
+            return Err(Incompatible);
+        }
+        let resets_collide = self.meet_hint(other.reset_hint);
+        let bounds_differ = self.frame.is_custom() && self.frame.custom_values != other.custom_values;
+        self.count.add(sign * other.count);
+        self.sum.add(sign * other.sum);
+        let same = self.frame.schema == other.schema && self.frame.zero_threshold == other.zero_threshold;
+        if bounds_differ {
+            let bounds = common_bounds(&self.frame.custom_values, &other.custom_values);
+            let mut cells = Cells::new(&other.positive);
+            cells.rebound(&other.custom_values, &bounds);
+            self.positive.rebound(&self.frame.custom_values, &bounds);
+            self.positive.add(cells.0.iter().map(|(i, count)| (*i, count.value())), sign);
+            self.frame.custom_values = bounds.into();
+        } else if same {
+            self.zero.add(sign * other.zero_count);
+            self.positive.add(other.positive.iter(), sign);
+            self.negative.add(other.negative.iter(), sign);
+        } else {
+            self.add_reconciled(other, sign);
+        }
+        Ok(Combined { resets_collide, bounds_differ })
+    }
+
+    /// Adds a histogram of another schema or zero threshold.
+    fn add_reconciled(&mut self, other: &Histogram, sign: f64) {
+        let frame = &mut self.frame;
+        let schema = frame.schema.min(other.schema);
+        let (positive, negative, zero) = loop {
+            let (positive, negative, zero, reached) = at_resolution(other, schema, frame.zero_threshold);
+            if reached.partial_cmp(&frame.zero_threshold) != Some(Ordering::Greater) {
+                break (positive, negative, zero);
+            }
+            let sides = [&mut self.positive, &mut self.negative];
+            frame.zero_threshold = widen(sides, frame.schema, reached, &mut self.zero);
+        };
+        self.coarsen(schema);
+        self.zero.add(sign * zero.value());
+        self.positive.add(positive.0.iter().map(|(i, count)| (*i, count.value())), sign);
+        self.negative.add(negative.0.iter().map(|(i, count)| (*i, count.value())), sign);
+    }
+
+    /// Has no finer buckets than this exponential schema from here on.
+    pub(crate) fn coarsen(&mut self, schema: i32) {
+        if !self.frame.is_custom() && schema < self.frame.schema {
+            self.positive.coarsen(self.frame.schema, schema);
+            self.negative.coarsen(self.frame.schema, schema);
+            self.frame.schema = schema;
+        }
+    }
+
+    /// The hint that holds for both; true when they contradict each other.
+    fn meet_hint(&mut self, other: ResetHint) -> bool {
+        let mine = self.frame.reset_hint;
+        self.frame.reset_hint = match (mine, other) {
+            (a, b) if a == b => a,
+            (ResetHint::Gauge, _) | (_, ResetHint::Gauge) => ResetHint::Gauge,
+            _ => ResetHint::Unknown,
+        };
+        matches!((mine, other), (ResetHint::Reset, ResetHint::NotReset) | (ResetHint::NotReset, ResetHint::Reset))
+    }
+
+    fn each(&mut self, mut f: impl FnMut(&mut Kahan)) {
+        [&mut self.count, &mut self.sum, &mut self.zero].into_iter().for_each(&mut f);
+        self.positive.each(&mut f);
+        self.negative.each(&mut f);
+    }
+
+    fn scale(&mut self, factor: f64) {
+        self.each(|n| (n.sum, n.lost) = (n.sum * factor, n.lost * factor));
+    }
+
+    fn divide(&mut self, divisor: f64) {
+        self.each(|n| (n.sum, n.lost) = (n.sum / divisor, n.lost / divisor));
+    }
+
+    fn overflows(&mut self) -> bool {
+        let mut found = false;
+        self.each(|n| found |= n.sum.is_infinite());
+        found
+    }
+
+    /// The sum as a histogram.
+    pub(crate) fn finish(self) -> Histogram {
+        Histogram {
+            count: self.count.value(),
+            sum: self.sum.value(),
+            zero_count: self.zero.value(),
+            positive: self.positive.buckets(Kahan::value),
+            negative: self.negative.buckets(Kahan::value),
+            ..self.frame
+        }
+    }
+}
+
+/// A mean of histograms that switches to running means when the sum would leave the range of floats.
+#[derive(Clone, Debug)]
+pub(crate) struct Mean {
+    total: Total,
+    n: f64,
+    running: bool,
+}
+
+impl Mean {
+    pub(crate) fn new(first: &Histogram) -> Self {
+        Self { total: Total::new(first), n: 1.0, running: false }
+    }
+
+    pub(crate) fn add(&mut self, histogram: &Histogram) -> Result<Combined, Incompatible> {
+        self.n += 1.0;
+        if !self.running {
+            let before = self.total.clone();
+            let combined = self.total.add(histogram)?;
+            if !self.total.overflows() {
+                return Ok(combined);
+            }
+            self.running = true;
+            self.total = before;
+            self.total.divide(self.n - 1.0);
+        }
+        self.total.scale((self.n - 1.0) / self.n);
+        self.total.add(&super::divided(histogram, self.n))
+    }
+
+    pub(crate) fn finish(mut self) -> Histogram {
+        if !self.running {
+            self.total.divide(self.n);
+        }
+        self.total.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::histogram::Buckets;
+
+    use super::*;
+
+    fn of(schema: i32, zero: (f64, f64), counts: &[f64]) -> Histogram {
+        Histogram {
+            schema,
+            zero_threshold: zero.0,
+            zero_count: zero.1,
+            count: zero.1 + counts.iter().sum::<f64>(),
+            positive: Buckets::run(0, counts.to_vec()),
+            ..Histogram::default()
+        }
+    }
+
+    #[test]
+    fn the_coarser_schema_and_the_wider_zero_bucket_win() {
+        let fine = of(1, (0.0, 0.0), &[1.0, 2.0, 3.0, 4.0]);
+        let coarse = of(0, (0.8, 5.0), &[0.0, 6.0]);
+        // Fine bounds: 0.7…1, …1.4, …2, …2.8. The threshold 0.8 lies within the first, which goes as a whole.
+        for (a, b) in [(&fine, &coarse), (&coarse, &fine)] {
+            let mut total = Total::new(a);
+            assert_eq!(total.add(b), Ok(Combined::default()));
+            let sum = total.finish();
+            assert_eq!((sum.schema, sum.zero_threshold, sum.zero_count, sum.count), (0, 1.0, 6.0, 21.0));
+            assert_eq!(sum.positive, [(1, 11.0), (2, 4.0)].into_iter().collect());
+        }
+    }
+
+    #[test]
+    fn hints_meet() {
+        let with = |reset_hint| Histogram { reset_hint, ..Histogram::default() };
+        let meet = |a, b| {
+            let mut total = Total::new(&with(a));
+            let collide = total.add(&with(b)).unwrap().resets_collide;
+            (total.finish().reset_hint, collide)
+        };
+        use ResetHint::{Gauge, NotReset, Reset, Unknown};
+        assert_eq!(meet(Reset, NotReset), (Unknown, true));
+        assert_eq!(meet(NotReset, Unknown), (Unknown, false));
+        assert_eq!(meet(NotReset, NotReset), (NotReset, false));
+        assert_eq!(meet(Reset, Gauge), (Gauge, false));
+    }
+
+    #[test]
+    fn custom_bounds_in_common() {
+        let custom = |bounds: &[f64], counts: &[f64]| Histogram {
+            schema: Histogram::CUSTOM,
+            custom_values: bounds.into(),
+            positive: Buckets::run(0, counts.to_vec()),
+            ..Histogram::default()
+        };
+        let mut total = Total::new(&custom(&[1.0, 2.0, 4.0], &[1.0, 2.0, 3.0, 4.0]));
+        assert!(total.subtract(&custom(&[2.0, 3.0], &[1.0, 1.0, 1.0])).unwrap().bounds_differ);
+        assert_eq!(total.add(&Histogram::default()), Err(Incompatible));
+        let got = total.finish();
+        assert_eq!((&*got.custom_values, got.positive), (&[2.0][..], Buckets::run(0, vec![2.0, 5.0])));
+    }
+
+    #[test]
+    fn means_of_huge_counts() {
+        let huge = of(0, (0.0, f64::MAX), &[f64::MAX / 2.0]);
+        let mut mean = Mean::new(&huge);
+        mean.add(&huge).unwrap();
+        let got = mean.finish();
+        assert_eq!((got.zero_count, got.positive), (f64::MAX, Buckets::run(0, vec![f64::MAX / 2.0])));
+    }
+}
