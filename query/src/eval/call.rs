@@ -3,9 +3,10 @@
 use model::Labels;
 
 use super::selector::Take;
-use super::{Evaluator, Sink, arg_of, check_factors, merged, string_of};
+use super::{Evaluator, Sink, arg_of, check_factors, label_name, merged, string_of};
 use crate::Error;
 use crate::functions::{Body, MathFn, RangeFn, label, sort};
+use crate::parse::Text;
 use crate::parse::ast::{Call, Expr, ExprKind, Type};
 use crate::value::{ABSENT, Series, is_absent};
 use crate::window::{Grid, Window};
@@ -136,14 +137,18 @@ impl Evaluator<'_> {
             Body::Sort(order) => self.sort(expr, call, order, grid),
             Body::LabelReplace => {
                 let mut series = self.vector(&call.args[0], grid)?;
-                let texts = [1, 2, 3, 4].map(|i| string_of(&call.args[i]));
-                label::replace(&mut series, texts)?;
+                let target = label_name(&call.args[1], label::no_target("label_replace"))?;
+                let [replacement, source, pattern] = [2, 3, 4].map(|i| string_of(&call.args[i]));
+                label::replace(&mut series, [target, replacement?, source?, pattern?])?;
                 merged(series)
             }
             Body::LabelJoin => {
                 let mut series = self.vector(&call.args[0], grid)?;
-                let sources: Vec<&str> = call.args[3..].iter().map(string_of).collect();
-                label::join(&mut series, string_of(&call.args[1]), string_of(&call.args[2]), &sources)?;
+                let no_source = |name: &Text| format!("invalid source label name in label_join(): {}", name.lossy());
+                let sources = call.args[3..].iter().map(|arg| label_name(arg, no_source));
+                let sources = sources.collect::<Result<Vec<_>, _>>()?;
+                let target = label_name(&call.args[1], label::no_target("label_join"))?;
+                label::join(&mut series, target, string_of(&call.args[2])?, &sources);
                 merged(series)
             }
             Body::Info => self.info_call(call, grid),
@@ -185,7 +190,8 @@ impl Evaluator<'_> {
             self.warn(expr.span, "sort is ineffective for range queries since results are always ordered by labels");
             return Ok(series);
         }
-        let names: Vec<String> = call.args[1..].iter().map(|arg| string_of(arg).to_owned()).collect();
+        let names =
+            call.args[1..].iter().map(|arg| string_of(arg).map(str::to_owned)).collect::<Result<Vec<_>, _>>()?;
         match order {
             sort::Order::Ascending => sort::by_value(&mut series, false),
             sort::Order::Descending => sort::by_value(&mut series, true),

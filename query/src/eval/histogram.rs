@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use model::{Labels, LabelsBuilder, labels::BUCKET};
 
-use super::{Evaluator, merged, string_of};
+use super::{Evaluator, label_name, merged};
 use crate::Error;
 use crate::functions::histogram::{self as classic, Bucket};
 use crate::histogram::{self as native, Reading, Sparse};
@@ -130,7 +130,7 @@ impl Evaluator<'_> {
     }
 
     pub(super) fn histogram_quantiles(&self, call: &Call, grid: &Grid) -> Result<Vec<Series>, Error> {
-        let target = string_of(&call.args[1]);
+        let target = label_name(&call.args[1], |name| format!("invalid label name {name}"))?;
         let distributions = self.distributions(&call.args[0], grid)?;
         let mut out = Vec::new();
         for arg in &call.args[2..] {

@@ -30,6 +30,7 @@ use crate::engine::{EngineOptions, Times};
 use crate::functions::Body;
 use crate::histogram as native;
 use crate::notes::{Notes, Remark, Remarks};
+use crate::parse::Text;
 use crate::parse::ast::{Expr, ExprKind, Extension, Sign, Span, Type};
 use crate::value::{ABSENT, RangeSeries, Sample, SampleRef, Series, Value, is_absent, without_name};
 use crate::window::Grid;
@@ -69,7 +70,7 @@ impl Evaluator<'_> {
         let ts_ms = grid.start_ms;
         match (expr.value_type(), finish) {
             (Type::String, _) => match &expr.unwrapped().kind {
-                ExprKind::String(value) => Ok(Value::String { ts_ms, value: value.clone() }),
+                ExprKind::String(value) => Ok(Value::String { ts_ms, value: value.lossy().into_owned() }),
                 _ => Ok(Value::String { ts_ms, value: String::new() }),
             },
             (Type::Scalar, Finish::Vector) => Ok(Value::Scalar { ts_ms, value: self.scalar(expr, grid)?[0] }),
@@ -349,12 +350,24 @@ fn as_matrix(series: Vec<Series>, grid: &Grid) -> Value {
     Value::Matrix(matrix)
 }
 
-/// The text of a string argument.
-fn string_of(expr: &Expr) -> &str {
+/// A string argument.
+fn text_of(expr: &Expr) -> Result<&Text, Error> {
     match &expr.unwrapped().kind {
-        ExprKind::String(value) => value,
-        _ => "",
+        ExprKind::String(text) => Ok(text),
+        _ => Err(Error::execution("BUG: the argument's type was checked when the query was parsed")),
     }
+}
+
+/// The text of a string argument; labels hold no other than UTF-8.
+fn string_of(expr: &Expr) -> Result<&str, Error> {
+    let text = text_of(expr)?;
+    text.as_str().ok_or_else(|| Error::execution(format!("invalid UTF-8 in string {text}")))
+}
+
+/// A string argument that names a label.
+fn label_name(expr: &Expr, refusal: impl Fn(&Text) -> String) -> Result<&str, Error> {
+    let text = text_of(expr)?;
+    text.as_str().filter(|name| !name.is_empty()).ok_or_else(|| Error::execution(refusal(text)))
 }
 
 /// The scalar arguments of a function, for each of its steps.

@@ -6,7 +6,7 @@ use model::float::{format_f, format_g};
 use model::{Labels, LabelsBuilder};
 
 use super::aggregate::group_labels;
-use super::{Evaluator, string_of};
+use super::{Evaluator, label_name};
 use crate::Error;
 use crate::functions::over_time::quantile_of;
 use crate::notes::Remark;
@@ -33,7 +33,10 @@ impl Evaluator<'_> {
         }
         let groups = grouped(&series, aggregate);
         match aggregate.op {
-            AggregateOp::CountValues => count_values(&series, aggregate, string_of(param), grid),
+            AggregateOp::CountValues => {
+                let label = label_name(param, |name| format!("invalid label name {name}"))?;
+                Ok(count_values(&series, aggregate, label, grid))
+            }
             AggregateOp::Quantile => self.quantile(&series, &groups, param, grid),
             AggregateOp::LimitRatio => self.limit_ratio(series, param, grid),
             op => self.limited(&series, &groups, (op, param), grid),
@@ -161,10 +164,7 @@ fn grouped(series: &[Series], aggregate: &Aggregate) -> Vec<Group> {
 }
 
 /// How often each value occurs: a series per value, which becomes a label before series are grouped.
-fn count_values(series: &[Series], aggregate: &Aggregate, label: &str, grid: &Grid) -> Result<Vec<Series>, Error> {
-    if label.is_empty() {
-        return Err(Error::execution(format!("invalid label name {label:?}")));
-    }
+fn count_values(series: &[Series], aggregate: &Aggregate, label: &str, grid: &Grid) -> Vec<Series> {
     let mut counts: HashMap<Labels, (Vec<f64>, bool)> = HashMap::new();
     for one in series {
         // The group of a value is looked for when the value changes.
@@ -188,5 +188,5 @@ fn count_values(series: &[Series], aggregate: &Aggregate, label: &str, grid: &Gr
     let finish = |(labels, (values, drop_name))| Series::of_floats(labels, drop_name, values);
     let mut out: Vec<Series> = counts.into_iter().map(finish).collect();
     out.sort_by(|a, b| a.labels.cmp(&b.labels));
-    Ok(out)
+    out
 }

@@ -5,6 +5,7 @@ use model::regex::CapturingRegex;
 use model::{Labels, LabelsBuilder};
 
 use crate::Error;
+use crate::parse::Text;
 use crate::value::Series;
 
 /// Gives every series whose `source` label matches wholly the label `target`, expanded from `replacement`.
@@ -12,9 +13,6 @@ pub(crate) fn replace(series: &mut [Series], args: [&str; 4]) -> Result<(), Erro
     let [target, replacement, source, pattern] = args;
     let regex = CapturingRegex::new(pattern)
         .map_err(|_| Error::execution(format!("invalid regular expression in label_replace(): {pattern}")))?;
-    if target.is_empty() {
-        return Err(Error::execution(format!("invalid destination label name in label_replace(): {target}")));
-    }
     for one in series {
         if let Some(value) = regex.expand(one.labels.value(source), replacement) {
             set(one, target, value);
@@ -23,20 +21,18 @@ pub(crate) fn replace(series: &mut [Series], args: [&str; 4]) -> Result<(), Erro
     Ok(())
 }
 
+/// What is said of a name that no label can have.
+pub(crate) fn no_target(function: &'static str) -> impl Fn(&Text) -> String {
+    move |name| format!("invalid destination label name in {function}(): {}", name.lossy())
+}
+
 /// Gives every series the label `target`: the values of `sources`, joined.
-pub(crate) fn join(series: &mut [Series], target: &str, separator: &str, sources: &[&str]) -> Result<(), Error> {
-    if sources.contains(&"") {
-        return Err(Error::execution("invalid source label name in label_join(): "));
-    }
-    if target.is_empty() {
-        return Err(Error::execution("invalid destination label name in label_join(): "));
-    }
+pub(crate) fn join(series: &mut [Series], target: &str, separator: &str, sources: &[&str]) {
     for one in series {
         let values: Vec<&str> = sources.iter().map(|name| one.labels.value(name)).collect();
         let value = values.join(separator);
         set(one, target, value);
     }
-    Ok(())
 }
 
 fn set(series: &mut Series, target: &str, value: String) {
@@ -74,8 +70,8 @@ mod tests {
         let mut s = series();
         replace(&mut s, ["dst", "value-$1", "src", "source-(.*)"]).unwrap();
         assert_eq!(s[0].labels.value("dst"), "value-10");
-        join(&mut s, "__name__", "_", &["src", "dst"]).unwrap();
+        join(&mut s, "__name__", "_", &["src", "dst"]);
         assert_eq!((s[0].labels.name(), s[0].drop_name), ("source-10_value-10", false));
-        assert!(replace(&mut s, ["", "", "src", ""]).is_err());
+        assert!(replace(&mut s, ["dst", "", "src", "("]).is_err());
     }
 }

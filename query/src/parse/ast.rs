@@ -1,5 +1,6 @@
 //! The checked expression tree that evaluation works on. It knows nothing of the parser that made it.
 
+use super::quote::Text;
 use model::Matcher;
 
 use crate::functions::Function;
@@ -52,7 +53,7 @@ pub(crate) struct Expr {
 #[derive(Clone, Debug)]
 pub(crate) enum ExprKind {
     Number(Number),
-    String(String),
+    String(Text),
     /// `up{job="a"} offset 5m`
     Vector(Selector),
     /// `up{job="a"}[5m]`

@@ -3,7 +3,7 @@
 use super::ast::{Aggregate, AggregateOp, Binary, BinaryOp, Call, Expr, ExprKind, Grouping, Number, Sign, Span};
 use super::number;
 use super::parser::{Context, Fault, Parsed, Parser};
-use super::quote::{quoted, unquote};
+use super::quote::{Text, quoted, unquote};
 use super::token::{Kind, Word};
 use crate::functions;
 
@@ -82,7 +82,7 @@ impl Parser<'_> {
             }
             Kind::String => {
                 let span = self.take().span;
-                Ok(Expr { kind: ExprKind::String(self.unquoted(span)), span })
+                Ok(Expr { kind: ExprKind::String(self.text(span)), span })
             }
             Kind::LeftParen => {
                 let start = self.take().span.start;
@@ -119,7 +119,15 @@ impl Parser<'_> {
         (Number { value, is_duration }, token.span)
     }
 
-    /// What a string literal stands for.
+    /// A string literal that is an expression.
+    fn text(&mut self, span: Span) -> Text {
+        Text::unquoted(self.str(span)).unwrap_or_else(|message| {
+            self.no_text.get_or_insert(Fault { span, message });
+            Text::new(String::new())
+        })
+    }
+
+    /// What a string literal stands for, a label's value for example.
     pub(super) fn unquoted(&mut self, span: Span) -> String {
         unquote(self.str(span)).unwrap_or_else(|message| {
             self.no_text.get_or_insert(Fault { span, message });
@@ -216,5 +224,5 @@ impl Parser<'_> {
 
 /// Stands for an expression that has been complained about, so that what follows it can be read.
 fn nothing(span: Span) -> Expr {
-    Expr { kind: ExprKind::Paren(Box::new(Expr { kind: ExprKind::String(String::new()), span })), span }
+    Expr { kind: ExprKind::Paren(Box::new(Expr { kind: ExprKind::String(Text::new(String::new())), span })), span }
 }

@@ -15,7 +15,7 @@ use super::ast::{
 pub(super) fn json(expr: &Expr) -> String {
     match &expr.kind {
         ExprKind::Number(n) => format!(r#"{{"type":"numberLiteral","val":{}}}"#, text(&format_f(n.value))),
-        ExprKind::String(value) => format!(r#"{{"type":"stringLiteral","val":{}}}"#, text(value)),
+        ExprKind::String(value) => format!(r#"{{"type":"stringLiteral","val":{}}}"#, text(&value.lossy())),
         ExprKind::Vector(s) => format!("{{{},{}}}", selector(s, ""), r#""type":"vectorSelector""#),
         ExprKind::Matrix(s, range) => {
             let range = format!(r#""range":{},"rangeExpr":{},"#, range.ms, duration_expr(Some(range)));

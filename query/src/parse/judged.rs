@@ -22,7 +22,7 @@ const REFUSED: &[&str] = &[
 ];
 
 /// What it takes although upstream does not.
-const TAKEN: &[&str] = &["up @ 1e300", "up{a=\"b\" or c=\"d\"}", "info(up, target_info)", "\"\\xff\""];
+const TAKEN: &[&str] = &["up @ 1e300", "up{a=\"b\" or c=\"d\"}", "info(up, target_info)"];
 
 #[test]
 fn the_gaps_are_still_there() {
@@ -40,7 +40,7 @@ fn the_gaps_are_still_there() {
 fn ours(expr: &Expr) -> String {
     match &expr.kind {
         ExprKind::Number(n) => format!("{}", n.value),
-        ExprKind::String(text) => quoted(text),
+        ExprKind::String(text) => text.to_string(),
         ExprKind::Vector(s) => vector(s),
         ExprKind::Matrix(s, range) => format!("[{} {}]", vector(s), range.ms),
         ExprKind::Subquery(s) => {

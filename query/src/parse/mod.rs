@@ -37,7 +37,7 @@ use model::Matcher;
 
 use self::ast::{Expr, ExprKind, Span};
 use self::parser::{Fault, Parser, Stop};
-pub(crate) use self::quote::unquote;
+pub(crate) use self::quote::{Text, unquote};
 use self::token::Kind;
 use crate::Error;
 use crate::engine::Times;

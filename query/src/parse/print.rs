@@ -17,7 +17,7 @@ impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             ExprKind::Number(number) => number.fmt(f),
-            ExprKind::String(text) => f.write_str(&quoted(text)),
+            ExprKind::String(text) => text.fmt(f),
             ExprKind::Vector(s) => {
                 write!(f, "{}{}{}{}", Bare(s), AtText(s.shift.at), Word(s.extension), Offset(&s.shift))
             }

@@ -1,5 +1,8 @@
 //! Go's way of quoting texts and characters, which messages and printed queries follow, and back.
 
+use std::borrow::Cow;
+use std::fmt;
+
 /// Go's `strconv.Quote`.
 pub(crate) fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
@@ -47,10 +50,61 @@ pub(super) fn code_point(c: char) -> String {
 
 /// The text inside a quoted string, with Go's escapes resolved.
 pub(crate) fn unquote(quoted: &str) -> Result<String, String> {
+    Text::unquoted(quoted)?.string.map_err(|_| "invalid UTF-8 in string".to_owned())
+}
+
+/// A string literal. Escapes may make of it what is not UTF-8; then it is its bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct Text {
+    string: Result<String, Vec<u8>>,
+}
+
+impl Text {
+    pub(super) fn new(string: String) -> Self {
+        Self { string: Ok(string) }
+    }
+
+    /// Of a quoted string, with Go's escapes resolved.
+    pub(super) fn unquoted(quoted: &str) -> Result<Self, String> {
+        let bytes = unescaped(quoted)?;
+        Ok(Self { string: String::from_utf8(bytes).map_err(|error| error.into_bytes()) })
+    }
+
+    /// The text, when it is UTF-8.
+    pub(crate) fn as_str(&self) -> Option<&str> {
+        self.string.as_deref().ok()
+    }
+
+    /// The text, with replacement characters for what is not UTF-8.
+    pub(crate) fn lossy(&self) -> Cow<'_, str> {
+        match &self.string {
+            Ok(string) => Cow::Borrowed(string),
+            Err(bytes) => String::from_utf8_lossy(bytes),
+        }
+    }
+}
+
+/// Quoted as Go does it.
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = match &self.string {
+            Ok(string) => return f.write_str(&quoted(string)),
+            Err(bytes) => bytes,
+        };
+        let mut out = String::from("\"");
+        for chunk in bytes.utf8_chunks() {
+            chunk.valid().chars().for_each(|c| push(c, '"', &mut out));
+            chunk.invalid().iter().for_each(|byte| out += &format!("\\x{byte:02x}"));
+        }
+        write!(f, "{out}\"")
+    }
+}
+
+fn unescaped(quoted: &str) -> Result<Vec<u8>, String> {
     let quote = quoted.chars().next().unwrap_or('"');
     let body = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or("");
     if quote == '`' || !body.contains('\\') {
-        return Ok(body.to_owned());
+        return Ok(body.as_bytes().to_vec());
     }
     let mut out = Vec::with_capacity(body.len());
     let mut chars = body.chars();
@@ -61,7 +115,7 @@ pub(crate) fn unquote(quoted: &str) -> Result<String, String> {
             out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
         }
     }
-    String::from_utf8(out).map_err(|_| "invalid UTF-8 in string".to_owned())
+    Ok(out)
 }
 
 /// Resolves the escape after a backslash; says what is wrong with it.
@@ -134,5 +188,7 @@ mod tests {
         assert_eq!(unquote(r"'it\'s'").as_deref(), Ok("it's"));
         assert_eq!(unquote(r"`\d`").as_deref(), Ok(r"\d"));
         assert_eq!(unquote(r#""\xff""#), Err("invalid UTF-8 in string".to_owned()));
+        let text = Text::unquoted(r#""a\xc5z\n""#).unwrap();
+        assert_eq!((text.as_str(), &*text.lossy(), text.to_string().as_str()), (None, "a\u{fffd}z\n", r#""a\xc5z\n""#));
     }
 }

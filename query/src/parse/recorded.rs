@@ -16,14 +16,9 @@ use super::{Dialect, Fault};
 const KNOWN: &[(&str, &str)] = &[
     ("expr-154", DECODED),
     ("expr-252", DECODED),
-    ("expr-263", BYTES),
-    ("expr-263 by default", BYTES),
-    ("expr-264", BYTES),
-    ("expr-264 by default", BYTES),
     ("expr-484", "a plus in front of a duration function leaves no trace in the tree, as elsewhere"),
 ];
 
-const BYTES: &str = "strings are UTF-8 here, upstream's are bytes";
 const DECODED: &str = "what is no UTF-8 is decoded first, and the end of the text is further off then";
 const GOES_ON: &str = "after an error upstream goes on and finds more; nobody is shown that";
 
