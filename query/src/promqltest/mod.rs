@@ -65,7 +65,12 @@ const TIME_DEPENDENT: [&str; 15] = [
 /// # Errors
 /// When the script itself cannot be read (the text names the line), or loads what makes no sense.
 pub fn run(text: &str) -> Result<Report, String> {
-    let options = EngineOptions {
+    run_with(text, everything())
+}
+
+/// Every part of the language on.
+fn everything() -> EngineOptions {
+    EngineOptions {
         timeout: Duration::from_secs(100),
         experimental_functions: true,
         fill_modifiers: true,
@@ -73,8 +78,7 @@ pub fn run(text: &str) -> Result<Report, String> {
         use_start_timestamps: true,
         delayed_name_removal: true,
         ..EngineOptions::default()
-    };
-    run_with(text, options)
+    }
 }
 
 /// Runs a script with an engine of these options.
@@ -117,7 +121,8 @@ struct Runner<'a> {
 
 impl Runner<'_> {
     fn run(&self) -> Result<(), String> {
-        self.engine.check(&self.eval.query).map_err(|error| error.to_string())?;
+        // Also a query that is expected to fail must be one.
+        Engine::new(everything()).check(&self.eval.query).map_err(|error| error.to_string())?;
         match self.eval.when {
             When::Range { start_ms, end_ms, step_ms } => {
                 let result = self.engine.range(
