@@ -162,8 +162,8 @@ pub(crate) fn reaching(timestamps: &[i64], ends: &[i64], length_ms: i64, reach: 
 pub(crate) struct Look {
     pub(crate) stale_markers: bool,
     pub(crate) starts: bool,
-    /// Only counts and sums matter, so histograms say for themselves whether they were reset: what upstream's iterator
-    /// for that case does.
+    /// Only counts and sums matter: histograms come without buckets, and say for themselves whether they were reset
+    /// (upstream: `HistogramStatsIterator`).
     pub(crate) totals: bool,
 }
 
@@ -223,15 +223,19 @@ impl Dense {
         }
     }
 
-    /// Replaces the hints that say nothing by what a look at the histogram before tells.
+    /// Replaces the hints that say nothing by what a look at the histogram before tells, and takes the buckets away.
     fn tell_resets(&mut self) {
-        for i in (1..self.histograms.len()).rev() {
-            let [.., before, current] = &mut self.histograms[..=i] else { return };
-            if current.histogram.reset_hint == ResetHint::Unknown {
-                let reset = histogram::is_reset(&current.histogram, &before.histogram);
-                Arc::make_mut(&mut current.histogram).reset_hint =
-                    if reset { ResetHint::Reset } else { ResetHint::NotReset };
+        for i in (0..self.histograms.len()).rev() {
+            let current = &self.histograms[i].histogram;
+            let mut reset_hint = current.reset_hint;
+            if let Some(before) = i.checked_sub(1).map(|i| &self.histograms[i].histogram)
+                && reset_hint == ResetHint::Unknown
+            {
+                let reset = histogram::is_reset(current, before);
+                reset_hint = if reset { ResetHint::Reset } else { ResetHint::NotReset };
             }
+            let Histogram { schema, count, sum, .. } = **current;
+            self.histograms[i].histogram = Arc::new(Histogram { reset_hint, schema, count, sum, ..<_>::default() });
         }
     }
 

@@ -106,6 +106,9 @@ impl Evaluator<'_> {
         let mut remarks = Remarks::default();
         remarks.combined(combined, if subtracts { Operation::Subtraction } else { Operation::Addition });
         self.remarks(binary.left.span, "", &mut remarks);
+        if combined.resets_collide {
+            return Made::Nothing;
+        }
         let mut histogram = total.finish();
         if subtracts {
             histogram.reset_hint = ResetHint::Gauge;

@@ -7,7 +7,7 @@ use super::{Evaluator, Sink, arg_of, check_factors, label_name, merged, string_o
 use crate::Error;
 use crate::functions::{Body, MathFn, RangeFn, label, sort};
 use crate::parse::Text;
-use crate::parse::ast::{Call, Expr, ExprKind, Type};
+use crate::parse::ast::{Call, Expr, ExprKind, Span, Type};
 use crate::value::{ABSENT, Series, is_absent};
 use crate::window::{Grid, Window};
 
@@ -66,7 +66,7 @@ impl Evaluator<'_> {
                 return Ok(());
             }
             if is_counter && series.has_floats() {
-                self.note_non_counter(series.labels.name(), range);
+                self.note_non_counter(series.labels.name(), super::rich::place(range));
             }
             if !keep_name {
                 self.drop_name(&mut series);
@@ -75,12 +75,12 @@ impl Evaluator<'_> {
         })
     }
 
-    fn note_non_counter(&self, name: &str, arg: &Expr) {
+    fn note_non_counter(&self, name: &str, place: Span) {
         let counter = ["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| name.ends_with(suffix));
         if !name.is_empty() && !counter {
             let message =
                 format!("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {name:?}");
-            self.info(arg.span, &message);
+            self.info(place, &message);
         }
     }
 
@@ -186,6 +186,9 @@ impl Evaluator<'_> {
 
     fn sort(&self, expr: &Expr, call: &Call, order: sort::Order, grid: &Grid) -> Result<Vec<Series>, Error> {
         let mut series = self.vector(&call.args[0], grid)?;
+        if matches!(order, sort::Order::Ascending | sort::Order::Descending) {
+            sort::floats_alone(&mut series);
+        }
         if self.times.step_ms > 0 {
             self.warn(expr.span, "sort is ineffective for range queries since results are always ordered by labels");
             return Ok(series);

@@ -6,7 +6,7 @@ use crate::Error;
 use crate::functions::histogram_rate;
 use crate::notes::{Remark, Remarks};
 use crate::parse::ast::{Extension, Selector};
-use crate::value::{ABSENT, Series, is_absent};
+use crate::value::{ABSENT, Series};
 use crate::window::{Dense, Grid, Look, Reach, Timed, Window, reaching};
 
 impl Evaluator<'_> {
@@ -35,7 +35,8 @@ impl Evaluator<'_> {
                     series.values.push(between(ts, values, *end));
                     let histograms = dense.histograms(*window);
                     if !histograms.is_empty() {
-                        self.smoothed_histogram(selector, histograms, *end, (step, &mut series));
+                        let mixed = !ts.is_empty();
+                        self.smoothed_histogram(selector, (histograms, mixed), *end, (step, &mut series));
                     }
                 }
                 self.total.set(self.total.get() + series.present() as u64);
@@ -48,15 +49,20 @@ impl Evaluator<'_> {
     }
 
     /// The same among histograms; where there are floats too, nothing.
-    fn smoothed_histogram(&self, selector: &Selector, histograms: &[Timed], end_ms: i64, at: (usize, &mut Series)) {
-        let (step, series) = at;
+    fn smoothed_histogram(
+        &self,
+        selector: &Selector,
+        (histograms, mixed): (&[Timed], bool),
+        end_ms: i64,
+        (step, series): (usize, &mut Series),
+    ) {
         let mut remarks = Remarks::default();
-        if is_absent(series.values[step]) {
-            let histogram = histogram_rate::smoothed(histograms, end_ms, &mut remarks);
-            series.histograms.extend(histogram.map(|histogram| (step as u32, histogram)));
-        } else {
+        if mixed {
             series.values[step] = ABSENT;
             remarks.add(Remark::MixedRange);
+        } else {
+            let histogram = histogram_rate::smoothed(histograms, end_ms, &mut remarks);
+            series.histograms.extend(histogram.map(|histogram| (step as u32, histogram)));
         }
         self.remarks(selector.span, series.labels.name(), &mut remarks);
     }

@@ -80,14 +80,16 @@ impl HistogramFold {
         for (step, slot) in self.slots {
             let float = &mut series.values[step as usize];
             if !is_absent(*float) {
-                remarks.add(Remark::MixedGroup);
                 *float = ABSENT;
+                if slot.sum.is_some() {
+                    remarks.add(Remark::MixedGroup);
+                }
                 continue;
             }
+            let Some(sum) = slot.sum else { continue };
             if slot.hints.collide() {
                 remarks.add(Remark::ResetsCollide(Operation::Aggregation));
             }
-            let Some(sum) = slot.sum else { continue };
             let mut histogram = sum.finish();
             histogram.compact();
             series.histograms.push((step, Arc::new(histogram)));

@@ -228,8 +228,10 @@ impl Join<'_> {
         let stand_in = |other: Option<&Series>| other.map(|s| match_labels(&s.labels, matching)).unwrap_or_default();
         let base = many_series.map_or_else(|| stand_in(one_series), |s| s.labels.clone());
         let other = one_series.map_or_else(|| stand_in(many_series), |s| s.labels.clone());
-        let drops = binary.return_bool || !binary.op.is_comparison() && !binary.op.is_trim();
+        // What was computed of both has no name from the start, unless it is included; what was compared loses it later.
+        let computed = !binary.op.is_comparison() && !binary.op.is_trim();
         let delayed = self.evaluator.options.delayed_name_removal;
+        let base = if computed { without_name(&base) } else { base };
         let mut builder = LabelsBuilder::new(&base);
         let listed = |name: &str| matching.labels.iter().any(|l| l == name);
         if matching.card == Card::OneToOne {
@@ -240,7 +242,11 @@ impl Join<'_> {
         }
         let labels = builder.labels();
         let had = many_series.is_some_and(|s| s.drop_name);
-        if drops && !delayed { (without_name(&labels), had) } else { (labels, had || drops) }
+        match (computed, binary.return_bool) {
+            (true, _) => (labels, false),
+            (false, true) if !delayed => (without_name(&labels), had),
+            (false, drops) => (labels, had || drops),
+        }
     }
 }
 

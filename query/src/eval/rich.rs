@@ -6,9 +6,17 @@ use crate::Error;
 use crate::functions::RangeFn;
 use crate::functions::mixed::{self, Outcome};
 use crate::notes::{Remark, Remarks};
-use crate::parse::ast::{Call, Expr, ExprKind, Type};
+use crate::parse::ast::{Call, Expr, ExprKind, Span, Type};
 use crate::value::{ABSENT, Series};
 use crate::window::Grid;
+
+/// Where remarks on a range point to; of a subquery upstream forgets where it stands.
+pub(super) fn place(range: &Expr) -> Span {
+    match range.unwrapped().kind {
+        ExprKind::Subquery(_) => Span::default(),
+        _ => range.span,
+    }
+}
 
 impl Evaluator<'_> {
     /// A function of a range vector, for one of its series; `f` is what it is for floats.
@@ -47,7 +55,8 @@ impl Evaluator<'_> {
                 None => {}
             }
         }
-        self.remarks(range.span, series.labels.name(), &mut remarks);
+        let place = if place(range) == range.span { call.args[0].span } else { place(range) };
+        self.remarks(place, series.labels.name(), &mut remarks);
         Ok(series)
     }
 

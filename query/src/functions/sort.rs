@@ -12,9 +12,16 @@ pub(crate) enum Order {
     LabelDescending,
 }
 
-/// Sorts by the value at the first step; NaN goes last either way. Histograms have no order and are left out.
-pub(crate) fn by_value(series: &mut Vec<Series>, descending: bool) {
-    series.retain(|s| s.histograms.is_empty());
+/// Leaves histograms out, which have no order.
+pub(crate) fn floats_alone(series: &mut Vec<Series>) {
+    for one in series.iter_mut() {
+        one.histograms.clear();
+    }
+    series.retain(|s| !s.is_empty());
+}
+
+/// Sorts by the value at the first step; NaN goes last either way.
+pub(crate) fn by_value(series: &mut [Series], descending: bool) {
     series.sort_by(|a, b| {
         let (a, b) = (a.values[0], b.values[0]);
         match (a.is_nan(), b.is_nan()) {

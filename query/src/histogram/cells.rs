@@ -90,13 +90,31 @@ impl Cells {
     }
 }
 
+/// How many buckets of a side end within the zero bucket. Such a histogram contradicts itself; as upstream has it, these
+/// buckets count neither when it is added to another nor when it is looked at for a reset.
+pub(super) fn within_zero(buckets: impl Iterator<Item = i32>, schema: i32, threshold: f64) -> usize {
+    if threshold == 0.0 || schema == Histogram::CUSTOM {
+        return 0;
+    }
+    buckets.take_while(|i| upper_bound(*i, schema, &[]) <= threshold).count()
+}
+
+impl Cells {
+    /// Without the buckets that end within the zero bucket.
+    pub(super) fn beyond_zero(mut self, schema: i32, threshold: f64) -> Self {
+        let within = within_zero(self.0.iter().map(|(i, _)| *i), schema, threshold);
+        self.0.drain(..within);
+        self
+    }
+}
+
 /// The bounds that two sets of custom bounds have in common.
 pub(super) fn common_bounds(a: &[f64], b: &[f64]) -> Vec<f64> {
     a.iter().copied().filter(|bound| b.contains(bound)).collect()
 }
 
-/// A histogram's buckets at a coarser schema and a larger zero threshold: positive, negative, zero count and the
-/// threshold, which may have had to grow further.
+/// A histogram's buckets at a coarser schema and a larger zero threshold: positive and negative ones that end beyond the
+/// zero bucket, the zero count, and the threshold, which may have had to grow further.
 pub(super) fn at_resolution(histogram: &Histogram, schema: i32, threshold: f64) -> (Cells, Cells, Kahan, f64) {
     let (mut positive, mut negative) = (Cells::new(&histogram.positive), Cells::new(&histogram.negative));
     let mut zero = Kahan::new(histogram.zero_count);
@@ -106,7 +124,8 @@ pub(super) fn at_resolution(histogram: &Histogram, schema: i32, threshold: f64) 
     }
     positive.coarsen(histogram.schema, schema);
     negative.coarsen(histogram.schema, schema);
-    (positive, negative, zero, reached)
+    let threshold = threshold.max(reached);
+    (positive.beyond_zero(schema, threshold), negative.beyond_zero(schema, threshold), zero, reached)
 }
 
 /// Makes the zero bucket reach to `threshold`, further where that lies within a bucket that is not empty.

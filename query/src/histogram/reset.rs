@@ -1,5 +1,6 @@
 //! Were counters reset between two samples? By what they say, by what they hold, by when they started.
 
+use model::histogram::Buckets;
 use model::{Histogram, ResetHint};
 
 use super::cells::{Cells, at_resolution, common_bounds};
@@ -30,11 +31,12 @@ pub(crate) fn detect(current: &Histogram, before: &Histogram) -> bool {
     {
         return true;
     }
+    let beyond_zero = |side: &Buckets| Cells::new(side).beyond_zero(current.schema, current.zero_threshold);
     let (positive, negative, zero, threshold) = at_resolution(before, current.schema, current.zero_threshold);
     threshold != current.zero_threshold
         || current.zero_count < zero.value()
-        || fell(&Cells::new(&current.positive), &positive)
-        || fell(&Cells::new(&current.negative), &negative)
+        || fell(&beyond_zero(&current.positive), &positive)
+        || fell(&beyond_zero(&current.negative), &negative)
 }
 
 fn fell(current: &Cells, before: &Cells) -> bool {
@@ -65,8 +67,6 @@ pub(crate) fn starts_overlap((start_before, before): (i64, i64), start: i64) -> 
 
 #[cfg(test)]
 mod tests {
-    use model::histogram::Buckets;
-
     use super::*;
 
     #[test]

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use model::{Histogram, ResetHint};
 
-use super::cells::{Cells, at_resolution, common_bounds, widen};
+use super::cells::{Cells, at_resolution, common_bounds, widen, within_zero};
 use crate::functions::kahan::Kahan;
 
 /// An exponential histogram and one with custom bounds have nothing in common.
@@ -81,8 +81,10 @@ impl Total {
             self.frame.custom_values = bounds.into();
         } else if same {
             self.zero.add(sign * other.zero_count);
-            self.positive.add(other.positive.iter(), sign);
-            self.negative.add(other.negative.iter(), sign);
+            for (mine, buckets) in [(&mut self.positive, &other.positive), (&mut self.negative, &other.negative)] {
+                let within = within_zero(buckets.iter().map(|(i, _)| i), other.schema, other.zero_threshold);
+                mine.add(buckets.iter().skip(within), sign);
+            }
         } else {
             self.add_reconciled(other, sign);
         }
