@@ -1,27 +1,27 @@
-//! What every request carries: credentials and headers, read from their files each time.
+//! What every request carries: credentials and headers, read from their files each time. What is secret goes to the host
+//! that was configured and not to those that it redirects to.
 
 use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use config::{HttpClientConfig, Secret};
-use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue};
 
 use crate::Error;
 
-/// The headers of a request made now.
-pub(crate) fn headers(config: &HttpClientConfig) -> Result<HeaderMap, Error> {
+/// The headers of a request made now. One that is not `trusted` carries nothing secret.
+pub(crate) fn headers(config: &HttpClientConfig, trusted: bool) -> Result<HeaderMap, Error> {
     let mut headers = HeaderMap::new();
-    if let Some(auth) = &config.basic_auth {
+    if let Some(auth) = config.basic_auth.as_ref().filter(|_| trusted) {
         let username = match &auth.username_file {
             Some(path) => read("username_file", path)?,
             None => auth.username.clone(),
         };
         let password = text_or_file(auth.password.as_ref(), "password_file", auth.password_file.as_deref())?;
-        let pair = STANDARD.encode(format!("{username}:{}", password.unwrap_or_default()));
-        headers.insert(AUTHORIZATION, secret_value("Authorization", &format!("Basic {pair}"))?);
+        headers.insert(AUTHORIZATION, basic(&username, &password.unwrap_or_default())?);
     }
-    if let Some(auth) = &config.authorization {
+    if let Some(auth) = config.authorization.as_ref().filter(|_| trusted) {
         let credentials =
             text_or_file(auth.credentials.as_ref(), "credentials_file", auth.credentials_file.as_deref())?;
         if let Some(credentials) = credentials {
@@ -31,8 +31,11 @@ pub(crate) fn headers(config: &HttpClientConfig) -> Result<HeaderMap, Error> {
     for (name, header) in &config.http_headers {
         let invalid = || Error::Header { name: name.clone() };
         let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid())?;
-        for value in &header.values {
+        for value in header.values.iter().filter(|_| trusted || key != COOKIE) {
             headers.append(&key, HeaderValue::from_str(value).map_err(|_| invalid())?);
+        }
+        if !trusted {
+            continue;
         }
         for secret in &header.secrets {
             headers.append(&key, secret_value(name, secret.expose())?);
@@ -44,7 +47,17 @@ pub(crate) fn headers(config: &HttpClientConfig) -> Result<HeaderMap, Error> {
     Ok(headers)
 }
 
-fn text_or_file(text: Option<&Secret>, what: &'static str, file: Option<&Path>) -> Result<Option<String>, Error> {
+/// `Basic …`
+pub(crate) fn basic(username: &str, password: &str) -> Result<HeaderValue, Error> {
+    secret_value("Authorization", &format!("Basic {}", STANDARD.encode(format!("{username}:{password}"))))
+}
+
+/// The text of a field that is either a secret or a file.
+pub(crate) fn text_or_file(
+    text: Option<&Secret>,
+    what: &'static str,
+    file: Option<&Path>,
+) -> Result<Option<String>, Error> {
     match (text, file) {
         (_, Some(path)) => read(what, path).map(Some),
         (Some(secret), None) => Ok(Some(secret.expose().to_owned())),
@@ -59,7 +72,7 @@ fn read(what: &'static str, path: &Path) -> Result<String, Error> {
 }
 
 /// A value that no log shows.
-fn secret_value(name: &str, value: &str) -> Result<HeaderValue, Error> {
+pub(crate) fn secret_value(name: &str, value: &str) -> Result<HeaderValue, Error> {
     let mut value = HeaderValue::from_str(value).map_err(|_| Error::Header { name: name.to_owned() })?;
     value.set_sensitive(true);
     Ok(value)

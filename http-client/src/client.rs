@@ -2,27 +2,29 @@
 //!
 //! `server_name` must reach the server in the handshake (SNI), while the request must keep the target's own address in
 //! `Host`. reqwest takes SNI from the URL, so the URL's host becomes the server name, `Host` is set by hand, and a resolver
-//! leads the name back to the target. Connections are pooled by URL, so that each target then needs a client of its own.
+//! leads the name back to the target. Connections are pooled by URL, so that each target then needs a client of its own; so
+//! does each Unix socket, whatever the URL says.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use config::{HttpClientConfig, TlsConfig};
 use http::Method;
-use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, HOST, HeaderValue};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 use url::Url;
 
+use crate::oauth2::Tokens;
+use crate::proxy::Proxies;
 use crate::tls::{self, Stamp};
 use crate::{Error, auth};
 
 /// Idle connections live longer than most scrape intervals, so that a scrape does not begin with a handshake.
 const IDLE: Duration = Duration::from_secs(300);
-/// As many as Go follows.
-const REDIRECTS_MAX: usize = 10;
 /// Clients of single targets that are kept; past it they are all made anew.
 const CLIENTS_MAX: usize = 10_000;
 
@@ -31,6 +33,8 @@ const CLIENTS_MAX: usize = 10_000;
 pub struct HttpClient {
     config: HttpClientConfig,
     user_agent: String,
+    proxies: Proxies,
+    tokens: Option<Tokens>,
     built: Mutex<Option<Built>>,
 }
 
@@ -39,7 +43,7 @@ struct Built {
     stamps: Vec<Option<Stamp>>,
     tls: rustls::ClientConfig,
     common: reqwest::Client,
-    /// By the target's `host:port`; only with a `server_name`.
+    /// By the target's `host:port` where there is a `server_name`, and by Unix socket.
     of_targets: HashMap<String, reqwest::Client>,
 }
 
@@ -49,25 +53,43 @@ impl HttpClient {
     /// # Errors
     /// When the configuration asks for what is not served, or contradicts itself.
     pub fn new(config: &HttpClientConfig, user_agent: &str) -> Result<Self, Error> {
-        if config.oauth2.is_some() {
-            let instead = "use basic_auth or authorization";
-            return Err(Error::NotServed { what: "oauth2", instead });
-        }
         if let Some(tls) = &config.tls {
             tls::versions(tls)?;
             tls::server_name(tls)?;
         }
-        proxy(config)?;
-        Ok(Self { config: config.clone(), user_agent: user_agent.to_owned(), built: Mutex::new(None) })
+        Ok(Self {
+            config: config.clone(),
+            user_agent: user_agent.to_owned(),
+            proxies: Proxies::new(&config.proxy, &|name| std::env::var(name).ok())?,
+            tokens: config.oauth2.as_ref().map(|oauth2| Tokens::new(oauth2, user_agent)).transpose()?,
+            built: Mutex::new(None),
+        })
     }
 
-    /// A request with credentials and headers on it; the caller adds its own and a timeout, and sends it.
+    /// A request with credentials and headers on it; the caller adds its own, a body and a timeout, and sends it. Redirects
+    /// are not followed.
     ///
     /// # Errors
-    /// When a file of the configuration cannot be read or used now.
-    pub fn request(&self, method: Method, url: &Url) -> Result<reqwest::RequestBuilder, Error> {
-        let headers = auth::headers(&self.config)?;
-        let (client, url, host) = self.client(url)?;
+    /// When a file of the configuration cannot be read or used now, or no token is given out.
+    pub async fn request(&self, method: Method, url: &Url) -> Result<reqwest::RequestBuilder, Error> {
+        let token = self.token().await?;
+        let request = self.prepare(method, url, true, None)?;
+        Ok(match token {
+            Some(token) => request.header(AUTHORIZATION, token),
+            None => request,
+        })
+    }
+
+    /// The same without a token, over a Unix socket if one is named; without anything secret if it is not `trusted`.
+    pub(crate) fn prepare(
+        &self,
+        method: Method,
+        url: &Url,
+        trusted: bool,
+        socket: Option<&Path>,
+    ) -> Result<reqwest::RequestBuilder, Error> {
+        let headers = auth::headers(&self.config, trusted)?;
+        let (client, url, host) = self.client(url, socket)?;
         let mut request = client.request(method, url).headers(headers);
         if let Some(host) = host {
             request = request.header(HOST, host);
@@ -75,10 +97,25 @@ impl HttpClient {
         Ok(request)
     }
 
-    /// Does a request for the URL go to its host, and over plain TCP?
-    pub(crate) fn is_direct(&self, url: &Url) -> bool {
-        let proxy = &self.config.proxy;
-        url.scheme() == "http" && proxy.proxy_url.is_none() && !proxy.proxy_from_environment
+    /// The OAuth 2.0 token, as the value of `Authorization`.
+    pub(crate) async fn token(&self) -> Result<Option<HeaderValue>, Error> {
+        match &self.tokens {
+            // The server of tokens is asked by a client like this one.
+            Some(tokens) => Box::pin(tokens.header()).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// A server did not take the token.
+    pub(crate) async fn token_refused(&self, token: &HeaderValue) {
+        if let Some(tokens) = &self.tokens {
+            tokens.refused(token).await;
+        }
+    }
+
+    /// Does a request for the URL go over plain TCP, or a plain socket, to whom it is for?
+    pub(crate) fn is_direct(&self, url: &Url, socket: Option<&Path>) -> bool {
+        url.scheme() == "http" && (socket.is_some() || self.proxies.of(url).is_none())
     }
 
     pub(crate) fn follows_redirects(&self) -> bool {
@@ -94,7 +131,7 @@ impl HttpClient {
     }
 
     /// The client for a URL, and the URL and `Host` to use with it.
-    fn client(&self, url: &Url) -> Result<(reqwest::Client, Url, Option<HeaderValue>), Error> {
+    fn client(&self, url: &Url, socket: Option<&Path>) -> Result<(reqwest::Client, Url, Option<HeaderValue>), Error> {
         let default = TlsConfig::default();
         let config = self.config.tls.as_ref().unwrap_or(&default);
         let stamps = tls::stamps(config);
@@ -104,31 +141,39 @@ impl HttpClient {
             Some(built) => built,
             None => {
                 let tls = tls::client_config(config, self.http2())?;
-                let common = self.build(tls.clone(), None)?;
+                let common = self.build(tls.clone(), None, None)?;
                 Built { stamps, tls, common, of_targets: HashMap::new() }
             }
         };
         let built = guard.insert(built);
-        let Some((named, authority, target)) = self.renamed(url) else {
-            return Ok((built.common.clone(), url.clone(), None));
+        let (url, host, detour) = match self.renamed(url, socket) {
+            Some((named, authority, detour)) => {
+                let host = HeaderValue::from_str(&authority);
+                (named, Some(host.map_err(|_| Error::Header { name: "Host".to_owned() })?), Some((authority, detour)))
+            }
+            None => (url.clone(), None, None),
         };
-        let host = HeaderValue::from_str(&authority).map_err(|_| Error::Header { name: "Host".to_owned() })?;
-        if let Some(client) = built.of_targets.get(&authority) {
-            return Ok((client.clone(), named, Some(host)));
+        let key = match (socket, &detour) {
+            (Some(socket), _) => format!("unix:{}", socket.display()),
+            (None, Some((authority, _))) => authority.clone(),
+            (None, None) => return Ok((built.common.clone(), url, host)),
+        };
+        if let Some(client) = built.of_targets.get(&key) {
+            return Ok((client.clone(), url, host));
         }
         if built.of_targets.len() >= CLIENTS_MAX {
             built.of_targets.clear();
         }
-        let client = self.build(built.tls.clone(), Some(target))?;
-        built.of_targets.insert(authority, client.clone());
-        Ok((client, named, Some(host)))
+        let client = self.build(built.tls.clone(), detour.map(|(_, detour)| detour), socket)?;
+        built.of_targets.insert(key, client.clone());
+        Ok((client, url, host))
     }
 
     /// For HTTPS with a `server_name`: the URL under that name, the `Host`, and the way back to the target. A proxy would
     /// be asked for the name instead of the target; through one the name is only checked.
-    fn renamed(&self, url: &Url) -> Option<(Url, String, Detour)> {
+    fn renamed(&self, url: &Url, socket: Option<&Path>) -> Option<(Url, String, Detour)> {
         let name = self.config.tls.as_ref()?.server_name.as_ref()?;
-        let proxied = self.config.proxy.proxy_url.is_some() || self.config.proxy.proxy_from_environment;
+        let proxied = socket.is_none() && self.proxies.of(url).is_some();
         let host = url.host_str()?;
         if url.scheme() != "https" || proxied || host == name {
             return None;
@@ -149,66 +194,36 @@ impl HttpClient {
         self.config.enable_http2 && self.config.tls.as_ref().is_none_or(|tls| tls.server_name.is_none())
     }
 
-    fn build(&self, tls: rustls::ClientConfig, detour: Option<Detour>) -> Result<reqwest::Client, Error> {
+    fn build(
+        &self,
+        tls: rustls::ClientConfig,
+        detour: Option<Detour>,
+        socket: Option<&Path>,
+    ) -> Result<reqwest::Client, Error> {
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .user_agent(&self.user_agent)
-            .redirect(redirects(&self.config))
+            // `redirect` follows them.
+            .redirect(Policy::none())
             .referer(false)
             .gzip(false)
             .pool_idle_timeout(IDLE)
-            .tcp_nodelay(true);
+            .tcp_nodelay(true)
+            .no_proxy();
         if !self.http2() {
             builder = builder.http1_only();
         }
         if let Some(detour) = detour {
             builder = builder.dns_resolver(Arc::new(detour));
         }
-        if !self.config.proxy.proxy_from_environment {
-            builder = builder.no_proxy();
+        if let Some(socket) = socket {
+            builder = builder.unix_socket(socket);
         }
-        if let Some(proxy) = proxy(&self.config)? {
+        for proxy in self.proxies.reqwest() {
             builder = builder.proxy(proxy);
         }
         builder.build().map_err(Error::Build)
     }
-}
-
-fn proxy(config: &HttpClientConfig) -> Result<Option<reqwest::Proxy>, Error> {
-    let Some(url) = &config.proxy.proxy_url else { return Ok(None) };
-    let proxy = reqwest::Proxy::all(url).map_err(|error| Error::Proxy(error.without_url()))?;
-    let mut headers = HeaderMap::new();
-    for (name, values) in &config.proxy.proxy_connect_header {
-        let invalid = || Error::Header { name: name.clone() };
-        let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid())?;
-        for secret in values {
-            let mut value = HeaderValue::from_str(secret.expose()).map_err(|_| invalid())?;
-            value.set_sensitive(true);
-            headers.append(&key, value);
-        }
-    }
-    let proxy = proxy.no_proxy(reqwest::NoProxy::from_string(&config.proxy.no_proxy));
-    Ok(Some(if headers.is_empty() { proxy } else { proxy.headers(headers) }))
-}
-
-/// reqwest drops `Authorization` when a redirect leads to another host; other secret headers it would carry along, so
-/// such a redirect is an error.
-fn redirects(config: &HttpClientConfig) -> Policy {
-    if !config.follow_redirects {
-        return Policy::none();
-    }
-    let secret_headers = config.http_headers.values().any(|h| !h.secrets.is_empty() || !h.files.is_empty());
-    Policy::custom(move |attempt| {
-        let place = |url: &Url| (url.host_str().map(str::to_owned), url.port_or_known_default());
-        let elsewhere = attempt.previous().first().is_some_and(|first| place(first) != place(attempt.url()));
-        if attempt.previous().len() > REDIRECTS_MAX {
-            attempt.error("stopped after 10 redirects")
-        } else if secret_headers && elsewhere {
-            attempt.error("a redirect to another host would carry secret http_headers along")
-        } else {
-            attempt.follow()
-        }
-    })
 }
 
 /// Leads the server name to the target, and every other name where it belongs.

@@ -49,9 +49,22 @@ pub enum Error {
         /// The URL.
         url: String,
     },
-    /// The proxy's URL or headers are not usable.
-    #[error("cannot use proxy_url: {0}")]
-    Proxy(#[source] reqwest::Error),
+    /// A proxy's URL is none.
+    #[error("cannot use {what}: {reason}")]
+    Proxy {
+        /// The field or the variable.
+        what: &'static str,
+        /// Why; the URL may hold a password.
+        reason: &'static str,
+    },
+    /// The OAuth 2.0 server gave no token.
+    #[error("oauth2: cannot fetch token from {url}: {reason}")]
+    Token {
+        /// The server.
+        url: String,
+        /// What it said, or what went wrong on the way.
+        reason: String,
+    },
     /// The client could not be put together.
     #[error("cannot build the HTTP client")]
     Build(#[source] reqwest::Error),

@@ -5,16 +5,24 @@
 //! - **Invariants**: credentials are read from their files at every request and never stand in an error or log; certificate
 //!   files are looked at before every request and read again when they changed; a missing file is an error of the request
 //!   that needed it; answers are never decompressed here.
-//! - **Files**: `client` the client · `connection` a target's own connection · `auth` credentials and headers · `tls` rustls from `tls_config` · `validity` the dates of a
-//!   certificate · `error` why not.
+//! - **Files**: `client` the client · `connection` a target's own connection · `wire` the stream under it · `redirect` where
+//!   one leads · `auth` credentials and headers · `oauth2` tokens · `proxy` which requests go through which · `tls` rustls
+//!   from `tls_config` · `verify` which servers are believed · `certificate` what one says of itself · `cause` why a request failed, in words · `error` why it
+//!   could not be made.
 //! - **Tests**: `tests/` runs real servers on the loopback interface.
 
 mod auth;
+mod cause;
+mod certificate;
 mod client;
 mod connection;
 mod error;
+mod oauth2;
+mod proxy;
+mod redirect;
 mod tls;
-mod validity;
+mod verify;
+mod wire;
 
 pub use client::HttpClient;
 pub use connection::{Connection, GetError, Response};

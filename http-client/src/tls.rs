@@ -1,9 +1,4 @@
-//! rustls from `tls_config`.
-//!
-//! The certificate is checked by a verifier of our own, which wraps that of rustls: it can check against the configured
-//! `server_name`, believe everything, or refuse everything where the system has no roots at all (so that a client that
-//! only speaks plain HTTP works there). A server whose own certificate stands in the CA file is believed too, as Go does:
-//! self-signed certificates are deployed so, and rustls alone refuses them.
+//! rustls from `tls_config`. Whether a server's certificate is believed is for `verify` to say.
 
 use std::fs;
 use std::path::Path;
@@ -11,18 +6,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use config::{TlsConfig, TlsVersion};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{WebPkiServerVerifier, verify_server_name};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::server::ParsedCertificate;
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, SupportedProtocolVersion,
-};
+use rustls::client::WebPkiServerVerifier;
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
 use crate::Error;
-use crate::validity::is_valid_at;
+use crate::verify::Verifier;
 
 /// What a file was when it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,63 +157,4 @@ fn system_roots() -> Arc<RootCertStore> {
         Arc::new(roots)
     });
     Arc::clone(roots)
-}
-
-#[derive(Debug)]
-struct Verifier {
-    /// `None` when there are no roots: then nothing is believed, unless everything is.
-    roots: Option<Arc<WebPkiServerVerifier>>,
-    /// Believed when a server shows one of them as its own.
-    trusted: Vec<CertificateDer<'static>>,
-    /// Checked instead of the name that was asked for.
-    name: Option<ServerName<'static>>,
-    believe_all: bool,
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        if self.believe_all {
-            return Ok(ServerCertVerified::assertion());
-        }
-        let name = self.name.as_ref().unwrap_or(server_name);
-        if self.trusted.iter().any(|trusted| trusted == end_entity) {
-            verify_server_name(&ParsedCertificate::try_from(end_entity)?, name)?;
-            let valid = is_valid_at(end_entity, now);
-            return valid.then(ServerCertVerified::assertion).ok_or(CertificateError::Expired.into());
-        }
-        match &self.roots {
-            Some(roots) => roots.verify_server_cert(end_entity, intermediates, name, ocsp_response, now),
-            None => Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)),
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
 }

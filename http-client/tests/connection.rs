@@ -165,5 +165,95 @@ async fn nobody_there_is_said_without_the_url() {
     let client = client(&HttpClientConfig::default());
     let url = Url::parse(&format!("http://{addr}/metrics")).unwrap();
     let error = get(&client, &mut Connection::default(), &url).await.unwrap_err().to_string();
-    assert!(error.contains("Connection refused") && !error.contains("/metrics"), "{error}");
+    assert_eq!(error, format!("dial tcp {addr}: connect: connection refused"));
+    let secured = Url::parse(&format!("https://{addr}/metrics")).unwrap();
+    let error = get(&client, &mut Connection::default(), &secured).await.unwrap_err().to_string();
+    assert!(error.contains("connection refused") && !error.contains("/metrics"), "{error}");
+    let nowhere = Url::parse("http://nowhere.invalid/metrics").unwrap();
+    let error = get(&client, &mut Connection::default(), &nowhere).await.unwrap_err().to_string();
+    assert!(error.starts_with("dial tcp: lookup nowhere.invalid: no such host"), "{error}");
+}
+
+#[cfg(unix)]
+mod sockets {
+    use std::os::unix::net::UnixListener;
+    use std::path::Path;
+
+    use config::TlsConfig;
+    use rcgen::generate_simple_self_signed;
+    use rustls::{ServerConfig, ServerConnection, StreamOwned};
+    use rustls_pki_types::PrivateKeyDer;
+
+    use super::*;
+
+    /// Answers with its own name, request by request, until it is asked for `/last`.
+    fn listen(path: &Path, tls: Option<Arc<ServerConfig>>) -> JoinHandle<Vec<String>> {
+        let listener = UnixListener::bind(path).unwrap();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        std::thread::spawn(move || {
+            let mut heads = Vec::new();
+            for stream in listener.incoming() {
+                let stream = stream.unwrap();
+                let mut stream: Box<dyn ReadWrite> = match &tls {
+                    None => Box::new(stream),
+                    Some(tls) => Box::new(StreamOwned::new(ServerConnection::new(Arc::clone(tls)).unwrap(), stream)),
+                };
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    let mut byte = [0];
+                    stream.read_exact(&mut byte).unwrap();
+                    head.push(byte[0]);
+                }
+                let head = String::from_utf8(head).unwrap();
+                let answer =
+                    format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{name}", name.len());
+                stream.write_all(answer.as_bytes()).unwrap();
+                stream.flush().unwrap();
+                let last = head.starts_with("GET /last");
+                heads.push(head);
+                if last {
+                    break;
+                }
+            }
+            heads
+        })
+    }
+
+    trait ReadWrite: std::io::Read + std::io::Write {}
+    impl<T: std::io::Read + std::io::Write> ReadWrite for T {}
+
+    #[tokio::test]
+    async fn a_socket_is_asked_whatever_the_url_says() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let folder = tempfile::tempdir().unwrap();
+        let key = generate_simple_self_signed(["shared".to_owned()]).unwrap();
+        let chain = vec![key.cert.der().clone()];
+        let secret = PrivateKeyDer::try_from(key.signing_key.serialize_der()).unwrap();
+        let tls = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, secret).unwrap();
+        let tls = Arc::new(tls);
+        let config = TlsConfig { ca: Some(key.cert.pem()), ..TlsConfig::default() };
+        let client = client(&HttpClientConfig { tls: Some(config), ..HttpClientConfig::default() });
+        for (scheme, tls) in [("http", None), ("https", Some(tls))] {
+            let names = ["one", "two"].map(|name| format!("{scheme}-{name}"));
+            let threads = names.clone().map(|name| listen(&folder.path().join(name), tls.clone()));
+            let mut connections = names.clone().map(|name| Connection::over_socket(folder.path().join(name)));
+            for path in ["/metrics", "/last"] {
+                let url = Url::parse(&format!("{scheme}://shared:9100{path}")).unwrap();
+                for (name, connection) in names.iter().zip(&mut connections) {
+                    assert_eq!(get(&client, connection, &url).await.unwrap(), (200, name.clone()));
+                }
+            }
+            for thread in threads {
+                let heads = thread.join().unwrap();
+                assert!(heads.iter().all(|head| head.to_lowercase().contains("host: shared:9100\r\n")), "{heads:?}");
+            }
+        }
+        let mut nobody = Connection::over_socket(folder.path().join("nobody"));
+        let url = Url::parse("http://shared/metrics").unwrap();
+        let error = get(&client, &mut nobody, &url).await.unwrap_err().to_string();
+        assert!(
+            error.starts_with("dial unix ") && error.ends_with("nobody: connect: no such file or directory"),
+            "{error}"
+        );
+    }
 }

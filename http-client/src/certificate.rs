@@ -1,5 +1,5 @@
-//! From when to when a certificate is valid: the one thing that must be read from a certificate by hand, for those that
-//! are trusted as they stand (`tls`).
+//! What a certificate says of itself and rustls keeps to itself: from when to when it is valid, for those that are trusted as
+//! they stand (`verify`), and who issued it, for errors.
 
 use rustls_pki_types::UnixTime;
 
@@ -8,6 +8,12 @@ const INTEGER: u8 = 0x02;
 const VERSION: u8 = 0xa0;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
+const SET: u8 = 0x31;
+const OBJECT_IDENTIFIER: u8 = 0x06;
+/// The attributes of names, 2.5.4.x, by the last byte of their identifiers.
+const ATTRIBUTES: [(u8, &str); 6] = [(3, "CN"), (6, "C"), (7, "L"), (8, "ST"), (10, "O"), (11, "OU")];
+/// The longest issuer that is shown.
+const SHOWN_MAX: usize = 200;
 
 /// Is the certificate valid now? One that cannot be read is not.
 pub(crate) fn is_valid_at(certificate: &[u8], now: UnixTime) -> bool {
@@ -15,8 +21,28 @@ pub(crate) fn is_valid_at(certificate: &[u8], now: UnixTime) -> bool {
     validity(certificate).is_some_and(|(from, to)| (from..=to).contains(&seconds))
 }
 
-/// Seconds since the epoch.
-fn validity(certificate: &[u8]) -> Option<(i64, i64)> {
+/// Who issued the certificate: `CN=kubernetes,O=acme`. Empty when that cannot be read.
+pub(crate) fn issuer(certificate: &[u8]) -> String {
+    let read = || {
+        let mut tbs = after_algorithm(certificate)?;
+        let mut name = take(&mut tbs, SEQUENCE)?;
+        let mut parts = Vec::new();
+        while !name.is_empty() {
+            let mut set = take(&mut name, SET)?;
+            let mut pair = take(&mut set, SEQUENCE)?;
+            let identifier = take(&mut pair, OBJECT_IDENTIFIER)?;
+            let tag = *pair.first()?;
+            let value = String::from_utf8_lossy(take(&mut pair, tag)?);
+            let known = ATTRIBUTES.iter().find(|(last, _)| identifier == [0x55, 4, *last]);
+            parts.extend(known.map(|(_, name)| format!("{name}={}", value.escape_debug())));
+        }
+        Some(parts.join(",").chars().take(SHOWN_MAX).collect())
+    };
+    read().unwrap_or_default()
+}
+
+/// What is to be signed, from the issuer on.
+fn after_algorithm(certificate: &[u8]) -> Option<&[u8]> {
     let mut input = certificate;
     let mut outer = take(&mut input, SEQUENCE)?;
     let mut tbs = take(&mut outer, SEQUENCE)?;
@@ -24,8 +50,14 @@ fn validity(certificate: &[u8]) -> Option<(i64, i64)> {
         take(&mut tbs, VERSION)?;
     }
     take(&mut tbs, INTEGER)?;
-    // The algorithm, then the issuer.
     take(&mut tbs, SEQUENCE)?;
+    Some(tbs)
+}
+
+/// Seconds since the epoch.
+fn validity(certificate: &[u8]) -> Option<(i64, i64)> {
+    let mut tbs = after_algorithm(certificate)?;
+    // The issuer.
     take(&mut tbs, SEQUENCE)?;
     let mut validity = take(&mut tbs, SEQUENCE)?;
     Some((time(&mut validity)?, time(&mut validity)?))
@@ -94,6 +126,7 @@ mod tests {
     fn what_is_no_certificate_is_not_valid() {
         for bytes in [&[][..], &[0x30], &[0x30, 0x84, 0xff, 0xff, 0xff, 0xff], &[0x30, 2, 0x30, 0]] {
             assert_eq!(validity(bytes), None);
+            assert_eq!(issuer(bytes), "");
         }
     }
 }

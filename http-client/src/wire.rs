@@ -1,0 +1,121 @@
+//! The stream under a target's own connection: TCP or a Unix socket, its first bytes remembered so that an answer that is no
+//! HTTP can be told apart.
+
+use std::io;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+/// As many first bytes as an error shows.
+const SHOWN: usize = 16;
+/// The type of a TLS alert, and the first byte of every version of the protocol.
+const TLS_ALERT: [u8; 2] = [0x15, 0x03];
+
+/// Where a connection leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Host and port.
+    Tcp(String, u16),
+    /// A path.
+    Unix(Arc<Path>),
+}
+
+/// What the other side sent first, once it sent something.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FirstBytes(Arc<OnceLock<Vec<u8>>>);
+
+impl FirstBytes {
+    /// What an answer that is no HTTP seems to be.
+    pub(crate) fn explain(&self) -> Option<String> {
+        let first = self.0.get()?;
+        let shown = first.escape_ascii();
+        if first.starts_with(&TLS_ALERT) {
+            return Some(format!("malformed HTTP response \"{shown}\": the port speaks TLS; set scheme: https"));
+        }
+        (!first.starts_with(b"HTTP/")).then(|| format!("malformed HTTP response \"{shown}\""))
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Wire {
+    io: Io,
+    first: FirstBytes,
+}
+
+#[derive(Debug)]
+enum Io {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Wire {
+    /// Connects. The error names the place as Go does.
+    pub(crate) async fn to(place: &Place) -> Result<(Self, FirstBytes), String> {
+        let first = FirstBytes::default();
+        let io = match place {
+            Place::Tcp(host, port) => tcp(host, *port).await.map(Io::Tcp)?,
+            Place::Unix(path) => {
+                let stream = UnixStream::connect(path).await;
+                let failed = |error| format!("dial unix {}: connect: {}", path.display(), crate::cause::of_io(&error));
+                Io::Unix(stream.map_err(failed)?)
+            }
+        };
+        Ok((Self { io, first: first.clone() }, first))
+    }
+}
+
+async fn tcp(host: &str, port: u16) -> Result<TcpStream, String> {
+    let found = tokio::net::lookup_host((host, port)).await;
+    let found = found.map_err(|error| format!("dial tcp: lookup {host}: no such host ({error})"))?;
+    let mut failure = format!("dial tcp: lookup {host}: no such host");
+    for address in found {
+        match TcpStream::connect(address).await.and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failure = format!("dial tcp {address}: connect: {}", crate::cause::of_io(&error)),
+        }
+    }
+    Err(failure)
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = match &mut self.io {
+            Io::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Io::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+        };
+        let new = buf.filled().get(before..).unwrap_or_default();
+        if !new.is_empty() && self.first.0.get().is_none() {
+            let first = new.get(..SHOWN).unwrap_or(new).to_vec();
+            self.first.0.get_or_init(|| first);
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.io {
+            Io::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Io::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.io {
+            Io::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Io::Unix(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.io {
+            Io::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Io::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

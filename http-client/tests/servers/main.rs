@@ -1,0 +1,9 @@
+//! The client against real servers.
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+mod credentials;
+mod http2;
+mod kit;
+mod oauth2;
+mod proxy;
+mod tls;
