@@ -182,7 +182,9 @@ impl ScrapePool {
         for running in all.values() {
             running.mode.send_replace(Mode::Stop);
         }
-        while let Some(ended) = self.tasks.join_next().await {
+        // Not the set that the new ones are started in, which does not empty.
+        let mut old = std::mem::take(&mut self.tasks);
+        while let Some(ended) = old.join_next().await {
             let Ok((hash, mut layout)) = ended else { continue };
             if let Some(running) = all.get(&hash) {
                 layout.forget_lines();
