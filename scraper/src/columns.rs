@@ -256,6 +256,21 @@ impl SourceColumns {
         !report.is_empty()
     }
 
+    /// Takes over the series that were there in the last scrape of another, to mark those that do not come any more.
+    pub(crate) fn adopt(&mut self, mut other: Self) {
+        other.end_report();
+        let tracked: Vec<MetricId> =
+            (0..other.metrics.len()).filter(|&at| has(&other.tracked, at)).map(|at| other.metrics[at]).collect();
+        for column in self.columns(&tracked) {
+            set(&mut self.tracked, column as usize);
+        }
+    }
+
+    /// Was nothing ever exposed?
+    pub(crate) fn is_blank(&self) -> bool {
+        self.metrics.is_empty()
+    }
+
     /// How many series were there.
     pub(crate) fn live(&self) -> usize {
         self.tracked.iter().map(|word| word.count_ones() as usize).sum()

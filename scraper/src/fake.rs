@@ -12,8 +12,10 @@ pub(crate) struct Recorder {
     state: Mutex<State>,
     /// The next commit fails.
     pub(crate) full: AtomicBool,
-    /// The next commit finds its ids forgotten.
-    pub(crate) forgetful: AtomicBool,
+    /// New metrics are refused.
+    pub(crate) no_metrics: AtomicBool,
+    /// What the next commit says of samples that it leaves out.
+    pub(crate) left_out: Mutex<Committed>,
 }
 
 #[derive(Debug, Default)]
@@ -55,6 +57,9 @@ impl Appender for Recorder {
     }
 
     fn metrics(&self, labels: &[Labels]) -> Result<Vec<MetricId>, AppendError> {
+        if self.no_metrics.load(Ordering::Relaxed) {
+            return Err(AppendError::Store("no space left".into()));
+        }
         let mut state = self.state.lock().unwrap();
         Ok(labels.iter().map(|l| MetricId(intern(&mut state.metrics, l))).collect())
     }
@@ -70,12 +75,8 @@ impl Appender for Recorder {
         if self.full.swap(false, Ordering::Relaxed) {
             return Err(AppendError::Store("no space left".into()));
         }
-        if self.forgetful.swap(false, Ordering::Relaxed) {
-            *self.state.lock().unwrap() = State::default();
-            return Err(AppendError::Forgotten);
-        }
         let mut state = self.state.lock().unwrap();
-        let mut committed = Committed::default();
+        let mut committed = std::mem::take(&mut *self.left_out.lock().unwrap());
         for row in rows {
             assert_eq!(row.values.len(), row.layout.metrics.len());
             assert_eq!(row.present.len(), row.values.len().div_ceil(64));

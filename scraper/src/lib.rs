@@ -5,7 +5,8 @@
 //! - **Invariants**: knows nothing of RocksDB, YAML or Kubernetes; a target's bytes never panic and never cost more
 //!   memory than `limits` says; what one target does never touches another.
 //! - **Files**: `manager` groups in, one pool per job · `pool` sync targets, start and stop loops · `target` labels, URL,
-//!   health · `schedule` hash offsets · `scrape_loop` one target's clockwork · `fetch` request to bytes · `negotiate` what
+//!   health · `schedule` hash offsets · `scrape_loop` one target's clockwork ·
+//!   `heirs` who goes on with the series of one that is gone · `work` the synchronous part of a scrape · `fetch` request to bytes · `negotiate` what
 //!   is asked for and how the answer is read · `media_type` a Content-Type · `parse` bytes to entries, a file per format ·
 //!   `layout` entry to column, what vanished · `report` `up` and its like · `failure_log` what failed · `metadata` HELP, TYPE and UNIT.
 //! - **Tests**: at the foot of each file; `tests/` reads upstream's data.
@@ -15,6 +16,7 @@ mod failure_log;
 #[cfg(test)]
 mod fake;
 mod fetch;
+mod heirs;
 mod labelling;
 mod layout;
 mod manager;
@@ -27,7 +29,10 @@ mod pool;
 mod report;
 mod schedule;
 mod scrape_loop;
+#[cfg(test)]
+mod simulation;
 mod target;
+mod work;
 
 pub use fetch::{BODY_BYTES_MAX, FetchError};
 pub use labelling::SeriesRules;

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::failure_log::FailureLogs;
 use crate::fetch::BodyBudget;
+use crate::heirs::Heirs;
 use crate::metrics::Metrics;
 use crate::pool::{PoolStatus, ScrapePool};
 use crate::scrape_loop::{Mode, Shared};
@@ -59,22 +60,21 @@ impl Manager {
             buffers: Arc::new(SyncMutex::new(Vec::new())),
             budget: BodyBudget::default(),
             failure_logs: FailureLogs::default(),
+            heirs: Heirs::default(),
+            now_ms: Arc::new(model::time::now_ms),
             seed: options.seed,
         };
-        Ok(Self { shared, options, state: Mutex::default() })
+        Ok(Self::over(shared, options))
+    }
+
+    pub(crate) fn over(shared: Shared, options: Options) -> Self {
+        Self { shared, options, state: Mutex::default() }
     }
 
     /// Takes the jobs of a configuration. Jobs that did not change are not touched; logs of failed scrapes are opened anew.
     pub async fn apply(&self, jobs: &[Arc<ScrapeConfig>]) {
         self.shared.failure_logs.reopen();
         let mut state = self.state.lock().await;
-        let gone: Vec<String> =
-            state.pools.keys().filter(|name| !jobs.iter().any(|job| job.job_name == **name)).cloned().collect();
-        for name in gone {
-            if let Some(pool) = state.pools.remove(&name) {
-                state.leaving.spawn(pool.stop(Mode::End));
-            }
-        }
         let groups = Arc::clone(&state.groups);
         let of_job = |job: &ScrapeConfig| groups.get(&job.job_name).map_or(&[][..], Vec::as_slice);
         // Each waits for its scrapes under way; all at once, that is no longer than one timeout.
@@ -98,6 +98,14 @@ impl Manager {
             let config = Arc::clone(&pool.config);
             pool.sync(of_job(&config));
             state.pools.insert(config.job_name.clone(), pool);
+        }
+        // Last, so that those which go on with the same series are there already.
+        let gone: Vec<String> =
+            state.pools.keys().filter(|name| !jobs.iter().any(|job| job.job_name == **name)).cloned().collect();
+        for name in gone {
+            if let Some(pool) = state.pools.remove(&name) {
+                state.leaving.spawn(pool.stop(Mode::End));
+            }
         }
     }
 

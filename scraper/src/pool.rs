@@ -1,6 +1,6 @@
 //! The targets of one job: which there are, and a loop for each. Step 2 of the scrape path.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use config::ScrapeConfig;
@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::failure_log::FailureLogs;
+use crate::heirs::SameRules;
 use crate::labelling::SeriesRules;
 use crate::layout::{SampleRules, TargetLayout};
 use crate::negotiate;
@@ -86,26 +87,17 @@ impl ScrapePool {
         let wanted = self.wanted(groups);
         self.refuse_too_many(wanted.len());
         let gone: Vec<u64> = self.running.keys().filter(|hash| !wanted.contains_key(hash)).copied().collect();
-        let fresh = wanted.values().filter(|target| !self.running.contains_key(&target.hash));
-        let successors: HashSet<Labels> = fresh.map(|target| target.public.clone()).collect();
-        for (hash, running) in gone.into_iter().filter_map(|hash| Some((hash, self.running.remove(&hash)?))) {
-            // Where another target goes on with the same series, say a pod with a new address, markers would tear them.
-            let followed = successors.contains(&running.target.public);
-            running.mode.send_replace(if followed { Mode::Stop } else { Mode::End });
-            self.ending.insert(hash, running);
-        }
-        for running in self.ending.values().filter(|running| successors.contains(&running.target.public)) {
-            // Unless it is this very target that comes back: `start` revives its loop.
-            if !wanted.contains_key(&running.target.hash) {
-                running.mode.send_replace(Mode::Stop);
-            }
-        }
         for (hash, target) in wanted {
             match self.running.get_mut(&hash) {
                 // Only what discovery says of it can have changed.
                 Some(running) => running.target = target,
                 None => self.start(target, None),
             }
+        }
+        // Last, so that those which go on with the same series are there already.
+        for (hash, running) in gone.into_iter().filter_map(|hash| Some((hash, self.running.remove(&hash)?))) {
+            running.mode.send_replace(Mode::End);
+            self.ending.insert(hash, running);
         }
         let targets = i64::try_from(self.running.len()).unwrap_or(i64::MAX);
         self.shared.metrics.pool_targets.with_label_values(&[&self.config.job_name]).set(targets);
@@ -166,7 +158,8 @@ impl ScrapePool {
             shared: self.shared.clone(),
             status: Arc::clone(&status),
             layout: layout.unwrap_or_else(|| TargetLayout::new(target.public.clone())),
-            connection: Connection::default(),
+            connection: target.socket().map_or_else(Connection::default, |path| Connection::over_socket(path.into())),
+            heir: Some(self.shared.heirs.enter(&target.public)),
             mode: receiver,
         };
         self.tasks.spawn(async move { (hash, scrape_loop.run().await) });
@@ -176,7 +169,12 @@ impl ScrapePool {
     /// Takes a changed configuration: all loops end and new ones go on where they stopped, so that series which the new
     /// configuration does not make are marked stale.
     pub(crate) async fn reload(mut self, config: Arc<ScrapeConfig>, user_agent: &str) -> Self {
-        self.job = Arc::new(settings(&config, user_agent, &self.shared.failure_logs));
+        let mut job = settings(&config, user_agent, &self.shared.failure_logs);
+        let same_rules = makes_the_same(&self.config, &config);
+        if same_rules {
+            job.same_rules = self.job.same_rules.clone();
+        }
+        self.job = Arc::new(job);
         self.config = config;
         let all: HashMap<u64, Running> = self.running.drain().chain(self.ending.drain()).collect();
         for running in all.values() {
@@ -187,7 +185,9 @@ impl ScrapePool {
         while let Some(ended) = old.join_next().await {
             let Ok((hash, mut layout)) = ended else { continue };
             if let Some(running) = all.get(&hash) {
-                layout.forget_lines();
+                if !same_rules {
+                    layout.forget_lines();
+                }
                 self.start(Arc::clone(&running.target), Some(layout));
             }
         }
@@ -223,6 +223,16 @@ fn count(limit: u64) -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
+/// Is the same made of the same bytes? As upstream has it, all but these fields may change that.
+fn makes_the_same(old: &ScrapeConfig, new: &ScrapeConfig) -> bool {
+    let mut like_new = old.clone();
+    like_new.scrape_interval_ms = new.scrape_interval_ms;
+    like_new.scrape_timeout_ms = new.scrape_timeout_ms;
+    like_new.limits.samples = new.limits.samples;
+    like_new.http = new.http.clone();
+    like_new == *new
+}
+
 fn settings(config: &ScrapeConfig, user_agent: &str, logs: &FailureLogs) -> JobSettings {
     let client = HttpClient::new(&config.http, user_agent).map_err(|error| crate::scrape_loop::chain(&error));
     if let Err(reason) = &client {
@@ -250,6 +260,7 @@ fn settings(config: &ScrapeConfig, user_agent: &str, logs: &FailureLogs) -> JobS
         extra_metrics: config.extra_scrape_metrics,
         failure_log: config.scrape_failure_log_file.as_deref().map(|path| logs.get(path)),
         client,
+        same_rules: SameRules::default(),
         refused: RwLock::new(None),
     }
 }

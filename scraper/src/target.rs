@@ -15,6 +15,7 @@ const METRICS_PATH: &str = "__metrics_path__";
 const INTERVAL: &str = "__scrape_interval__";
 const TIMEOUT: &str = "__scrape_timeout__";
 const PARAM_PREFIX: &str = "__param_";
+const UNIX_SOCKET: &str = "__unix_socket__";
 const META_PREFIX: &str = "__meta_";
 
 /// Something to scrape, unchangeable.
@@ -34,6 +35,14 @@ pub struct Target {
     pub timeout_ms: i64,
     /// Of labels and URL: what makes two targets the same.
     pub hash: u64,
+}
+
+impl Target {
+    /// The Unix socket to connect to, whatever the URL says.
+    #[must_use]
+    pub fn socket(&self) -> Option<&str> {
+        self.labels.get(UNIX_SOCKET).filter(|path| !path.is_empty())
+    }
 }
 
 /// Labels that relabelling may set to switch the handling of histograms, and what errors call them.

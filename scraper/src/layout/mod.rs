@@ -353,12 +353,26 @@ impl TargetLayout {
         self.slots.clear();
     }
 
-    /// Asks the store for every id anew: it forgot some, as nothing that it still holds has them. What a scrape brought has to
-    /// be read again.
-    pub fn forget_ids(&mut self) {
-        self.slots.clear();
-        for source in &mut self.sources {
-            *source = SourceColumns::new(source.labels.clone());
+    /// Was nothing ever stored of it?
+    pub(crate) fn is_blank(&self) -> bool {
+        self.sources.iter().all(SourceColumns::is_blank)
+    }
+
+    /// Takes over what a target with the same labels exposed; the next commit marks what does not come any more. Its lines
+    /// are of use if they were read by the same rules.
+    pub(crate) fn adopt(&mut self, mut other: Self, same_rules: bool) {
+        if self.is_blank() {
+            if !same_rules {
+                other.forget_lines();
+            }
+            *self = other;
+            return;
+        }
+        for source in other.sources {
+            match self.sources.iter_mut().find(|own| own.labels == source.labels) {
+                Some(own) => own.adopt(source),
+                None => self.sources.push(source),
+            }
         }
     }
 

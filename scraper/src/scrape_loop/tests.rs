@@ -1,0 +1,129 @@
+//! What a target is asked, what is made of its answer, and when.
+
+use std::sync::RwLock;
+
+use super::*;
+use crate::fake::Recorder;
+use crate::fetch::BodyShare;
+use crate::labelling::SeriesRules;
+use crate::layout::TargetLayout;
+use crate::parse::Format;
+
+fn job(client: Result<HttpClient, String>) -> JobSettings {
+    JobSettings {
+        name: "j".to_owned(),
+        rules: SampleRules {
+            series: SeriesRules::default(),
+            honor_timestamps: true,
+            track_timestamps_staleness: false,
+            sample_limit: 0,
+        },
+        body_size_limit: None,
+        accept: "text/plain;q=0.6,*/*;q=0.5".to_owned(),
+        fallback: None,
+        compression: true,
+        extra_metrics: false,
+        failure_log: None,
+        client,
+        same_rules: SameRules::default(),
+        refused: RwLock::new(None),
+    }
+}
+
+fn target(url: &str) -> Arc<Target> {
+    Arc::new(Target {
+        discovered: model::Labels::empty(),
+        labels: model::Labels::empty(),
+        public: model::Labels::empty(),
+        url: url.to_owned(),
+        interval_ms: 1000,
+        timeout_ms: 1500,
+        hash: 0,
+    })
+}
+
+/// What a target is asked, and what its answer is read as.
+#[tokio::test]
+async fn a_target_is_asked_and_its_answer_names_its_format() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/metrics", listener.local_addr().unwrap());
+    let serve = async {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            request.push(socket.read_u8().await.unwrap());
+        }
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/openmetrics-text; version=1.0.0\r\n";
+        let answer = format!("{head}content-length: 6\r\nconnection: close\r\n\r\n# EOF\n");
+        socket.write_all(answer.as_bytes()).await.unwrap();
+        String::from_utf8(request).unwrap().to_lowercase()
+    };
+    let client = HttpClient::new(&config::HttpClientConfig::default(), "Prometheus/3.15.0").unwrap();
+    let target = target(&url);
+    let mut scrape_loop = ScrapeLoop {
+        layout: TargetLayout::new(target.public.clone()),
+        target,
+        connection: Connection::default(),
+        job: Arc::new(job(Ok(client))),
+        shared: Shared {
+            appender: Arc::new(Recorder::default()),
+            metrics: Metrics::new(&prometheus::Registry::new()).unwrap(),
+            workers: Arc::new(Semaphore::new(1)),
+            buffers: Arc::default(),
+            budget: BodyBudget::default(),
+            failure_logs: FailureLogs::default(),
+            heirs: Heirs::default(),
+            now_ms: Arc::new(model::time::now_ms),
+            seed: 0,
+        },
+        status: Arc::default(),
+        heir: None,
+        mode: watch::channel(Mode::Run).1,
+    };
+    let mut buffer = Vec::new();
+    let (request, fetched) = tokio::join!(serve, scrape_loop.fetch(&mut buffer));
+    assert_eq!((fetched.unwrap().format, buffer.as_slice()), (Format::OpenMetrics, &b"# EOF\n"[..]));
+    for line in [
+        "get /metrics http/1.1",
+        "accept: text/plain;q=0.6,*/*;q=0.5",
+        "accept-encoding: gzip",
+        "user-agent: prometheus/3.15.0",
+        "x-prometheus-scrape-timeout-seconds: 1.5",
+    ] {
+        assert!(request.lines().any(|sent| sent == line), "{line}: {request}");
+    }
+}
+
+#[test]
+fn what_failed_is_logged_and_a_body_is_read_as_what_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("failures.json");
+    let store = Arc::new(Recorder::default());
+    let target = target("http://t/metrics");
+    let job = JobSettings { failure_log: Some(FailureLogs::default().get(&path)), ..job(Err(String::new())) };
+    let mut work = Work {
+        layout: TargetLayout::new(target.public.clone()),
+        target,
+        job: Arc::new(job),
+        appender: Arc::clone(&store) as Arc<dyn Appender>,
+        fetched: Ok(Fetched { format: Format::OpenMetrics, _share: BodyShare::default() }),
+        buffer: b"a 1 2.5\n# EOF\n".to_vec(),
+        ts_ms: 1000,
+        began_ms: 1000,
+        began: Instant::now(),
+    };
+    assert_eq!(work.run().error, "");
+    assert_eq!(store.take(), ["2500 a 1"]);
+    work.buffer = b"a 1\n".to_vec();
+    let error = work.run().error;
+    assert_eq!(error, "line 2: data does not end with # EOF: \"\"");
+    work.fetched = Err(FetchError::Status("404 Not Found".to_owned()));
+    work.run();
+    let text = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let said: Vec<_> = lines.iter().map(|line| line["msg"].as_str().unwrap()).collect();
+    assert_eq!(said, [error.as_str(), "server returned HTTP status 404 Not Found"]);
+    assert_eq!((&lines[0]["job_name"], &lines[1]["target"]), (&"j".into(), &"http://t/metrics".into()));
+}

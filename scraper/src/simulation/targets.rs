@@ -1,0 +1,93 @@
+//! Which targets there are, and what is known of them.
+
+use super::*;
+
+const JOB: &str = "job_name: j, scrape_interval: 10s, scrape_timeout: 5s";
+
+#[tokio::test(start_paused = true)]
+async fn one_target_is_scraped_once_and_keeps_its_loop_when_only_its_origin_changes() {
+    // scrape-087, -088
+    let mut world = World::new();
+    world.serve("t", |_| page("m 1\n"));
+    world.apply(&format!("{{{JOB}}}")).await;
+    let found = |how: &str| world.labels("t", &[("__meta_found", how)]);
+    let (first, second) = (found("first"), found("second"));
+    world.discover(&[("j", &[first.clone(), first.clone(), second.clone()])]).await;
+    world.scraped("t", 1).await;
+    assert_eq!(world.targets("j").await.len(), 1);
+    world.discover(&[("j", &[second])]).await;
+    let targets = world.targets("j").await;
+    assert_eq!(targets[0].target.discovered.get("__meta_found"), Some("second"));
+    assert_eq!(targets[0].status.up, Some(true), "its loop was not started anew");
+    world.seconds(30.0).await;
+    assert_eq!(world.stored().len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropped_targets_are_counted_and_some_are_kept() {
+    // scrape-039
+    for (keep, shown) in [("keep_dropped_targets: 1", 1), ("keep_dropped_targets: 0", 2)] {
+        let world = World::new();
+        let drop = "relabel_configs: [{action: drop, source_labels: [drop], regex: yes!}]";
+        world.apply(&format!("{{{JOB}, {keep}, {drop}}}")).await;
+        let targets =
+            ["a", "b", "c"].map(|name| world.labels(name, &[("drop", if name == "c" { "no" } else { "yes!" })]));
+        world.discover(&[("j", &targets)]).await;
+        let status = world.manager.status().await.remove("j").unwrap();
+        assert_eq!((status.active.len(), status.dropped.len(), status.dropped_count), (1, shown, 2));
+        assert_eq!(status.dropped[0].1, 0, "the rule that did it");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bad_target_is_named_and_the_others_are_scraped() {
+    // scrape-089, -091, -092
+    let mut world = World::new();
+    world.serve("t", |_| page("m 1\n"));
+    world.apply(&format!("{{{JOB}}}")).await;
+    let bad = Labels::from_pairs([("a", "b")]);
+    let slow = world.labels("t", &[("__scrape_timeout__", "11s")]);
+    world.discover(&[("j", &[bad, slow, world.labels("t", &[])])]).await;
+    world.scraped("t", 1).await;
+    let status = world.manager.status().await.remove("j").unwrap();
+    let expected = [
+        "instance 0 in group test: no address",
+        "instance 1 in group test: scrape timeout cannot be greater than scrape interval (\"11s\" > \"10s\")",
+    ];
+    assert_eq!((status.invalid.as_slice(), status.active.len()), (&expected.map(str::to_owned)[..], 1));
+    assert_eq!(world.stored().len(), 1);
+    let keep = "relabel_configs: [{action: labelkeep, regex: foo}]";
+    world.apply(&format!("{{{JOB}, {keep}}}")).await;
+    let status = world.manager.status().await.remove("j").unwrap();
+    assert_eq!(status.invalid[2], "instance 2 in group test: no address");
+}
+
+#[tokio::test(start_paused = true)]
+async fn targets_of_a_job_that_has_no_discovery_any_more_are_gone() {
+    // scrape-100
+    let mut world = World::new();
+    world.serve("t", |_| page("m 1\n"));
+    world.apply(&format!("{{{JOB}}}")).await;
+    world.discover(&[("j", &[world.labels("t", &[])])]).await;
+    world.scraped("t", 1).await;
+    world.discover(&[]).await;
+    assert!(world.targets("j").await.is_empty());
+    world.seconds(60.0).await;
+    assert_eq!(world.asked()["t"].len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn samples_that_the_store_leaves_out_are_counted_and_fail_nothing() {
+    // scrape-056
+    let mut world = World::new();
+    world.serve("t", |_| page("a 1\nb 1\nc 1\n"));
+    world.apply(&format!("{{{JOB}}}")).await;
+    world.discover(&[("j", &[world.labels("t", &[])])]).await;
+    *world.store.left_out.lock().unwrap() = model::Committed { stored: 0, out_of_order: 1, duplicate: 2, too_old: 3 };
+    world.scraped("t", 1).await;
+    assert_eq!(world.error("j").await, "");
+    for (metric, expected) in [("out_of_order", 1.0), ("duplicate_timestamp", 2.0), ("out_of_bounds", 3.0)] {
+        let name = format!("prometheus_target_scrapes_sample_{metric}_total");
+        assert!((world.metric(&name) - expected).abs() < 0.1, "{name}");
+    }
+}

@@ -1,0 +1,109 @@
+//! The synchronous part of a scrape: read what was fetched, report on it, commit. Steps 4 to 6 of the scrape path.
+
+use std::sync::Arc;
+
+use model::Appender;
+use tokio::time::Instant;
+
+use crate::fetch::{BodyShare, FetchError};
+use crate::layout::{ContentError, Counts, TargetLayout};
+use crate::parse::Format;
+use crate::report::{Extra, Report, number};
+use crate::scrape_loop::{JobSettings, chain, seconds};
+use crate::target::Target;
+
+/// What there is to know of a body that is in the buffer.
+pub(crate) struct Fetched {
+    pub(crate) format: Format,
+    /// Of the budget, held until the body is read.
+    pub(crate) _share: BodyShare,
+}
+
+/// The synchronous part of one scrape.
+pub(crate) struct Work {
+    pub(crate) layout: TargetLayout,
+    pub(crate) target: Arc<Target>,
+    pub(crate) job: Arc<JobSettings>,
+    pub(crate) appender: Arc<dyn Appender>,
+    pub(crate) fetched: Result<Fetched, FetchError>,
+    pub(crate) buffer: Vec<u8>,
+    pub(crate) ts_ms: i64,
+    pub(crate) began_ms: i64,
+    pub(crate) began: Instant,
+}
+
+/// Which limit was exceeded.
+pub(crate) enum Limit {
+    Samples,
+    Body,
+}
+
+/// How it went.
+pub(crate) struct Outcome {
+    /// Empty when all went well.
+    pub(crate) error: String,
+    pub(crate) counts: Counts,
+    pub(crate) committed: model::Committed,
+    pub(crate) limit: Option<Limit>,
+    pub(crate) not_stored: bool,
+}
+
+impl Work {
+    /// Does it all.
+    pub(crate) fn run(&mut self) -> Outcome {
+        let mut outcome = Outcome {
+            error: String::new(),
+            counts: Counts::default(),
+            committed: model::Committed::default(),
+            limit: None,
+            not_stored: false,
+        };
+        let mut body_bytes = 0.0;
+        match &self.fetched {
+            Err(error) => {
+                self.layout.read_nothing();
+                outcome.error = chain(error);
+                if matches!(error, FetchError::TooLarge { .. }) {
+                    outcome.limit = Some(Limit::Body);
+                    body_bytes = -1.0;
+                }
+            }
+            Ok(fetched) => {
+                body_bytes = number(self.buffer.len());
+                let (counts, result) = self.layout.read(
+                    (fetched.format, &self.buffer),
+                    &self.job.rules,
+                    self.ts_ms,
+                    self.appender.as_ref(),
+                );
+                outcome.counts = counts;
+                if let Err(error) = result {
+                    outcome.error = chain(&error);
+                    outcome.limit = matches!(error, ContentError::SampleLimit { .. }).then_some(Limit::Samples);
+                }
+            }
+        }
+        if !outcome.error.is_empty()
+            && let Some(log) = &self.job.failure_log
+        {
+            log.write(self.began_ms, (&self.job.name, &self.target.url), &outcome.error);
+        }
+        let report = Report {
+            up: outcome.error.is_empty(),
+            duration_s: self.began.elapsed().as_secs_f64(),
+            counts: outcome.counts,
+        };
+        let sample_limit = self.job.rules.sample_limit;
+        let timeout_s = seconds(self.target.timeout_ms);
+        let extra = self.job.extra_metrics.then_some(Extra { timeout_s, sample_limit, body_bytes });
+        let track = self.job.rules.track_timestamps_staleness;
+        match self.layout.commit(self.appender.as_ref(), self.ts_ms, &report.series(extra), track) {
+            Ok(committed) => outcome.committed = committed,
+            Err(error) => {
+                outcome.error = chain(&error);
+                outcome.not_stored = true;
+            }
+        }
+        outcome
+    }
+}
