@@ -31,7 +31,7 @@ mod yaml;
 pub use error::Error;
 pub use global::{Config, GlobalConfig, RetentionRuleConfig, StorageConfig};
 pub use http::{Authorization, BasicAuth, HttpClientConfig, HttpHeader, OAuth2, ProxyConfig, TlsConfig, TlsVersion};
-pub use scrape::{ScrapeConfig, ScrapeLimits, ScrapeProtocol};
+pub use scrape::{LimitMode, ScrapeConfig, ScrapeLimits, ScrapeProtocol};
 pub use sd::{
     AttachMetadata, FileSdConfig, KubernetesRole, KubernetesSdConfig, KubernetesSelector, SdConfig, StaticConfig,
     UnservedSd,

@@ -61,13 +61,19 @@ pub struct ScrapeConfig {
     pub sd: Vec<SdConfig>,
 }
 
-/// Bounds of a scrape; past one of them the whole scrape fails. Zero is no bound.
+/// Bounds of a scrape; past one of them the whole scrape fails, unless something else is said of it. Zero is no bound.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ScrapeLimits {
     /// Of an uncompressed answer.
     pub body_size_bytes: u64,
     /// Samples after relabelling.
     pub samples: u64,
+    /// What becomes of a scrape that has more. Weft's own.
+    pub mode: LimitMode,
+    /// Series that a target may begin in a day of UTC; further ones are left out, in both modes. Weft's own.
+    pub series: u64,
+    /// Lines of an answer, comments among them; zero is what the size of the largest answer gives. Weft's own.
+    pub entries: u64,
     /// Targets of the job.
     pub targets: u64,
     /// Labels of a series.
@@ -82,6 +88,27 @@ pub struct ScrapeLimits {
     pub native_histogram_min_bucket_factor: f64,
     /// Dropped targets that are remembered for the API; not a bound of a scrape.
     pub keep_dropped_targets: u64,
+}
+
+/// What becomes of a scrape that has more samples than `sample_limit`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum LimitMode {
+    /// It fails, and all series of the target end.
+    #[default]
+    Hard,
+    /// The series that were there go on, new ones are left out until there is room.
+    Soft,
+}
+
+impl LimitMode {
+    /// As configurations spell it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hard => "hard",
+            Self::Soft => "soft",
+        }
+    }
 }
 
 /// A format of exposition.

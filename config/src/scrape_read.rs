@@ -9,7 +9,9 @@ use crate::decode::Fields;
 use crate::http_read::{self, put_path, put_text};
 use crate::size::format_size;
 use crate::yaml::Yaml;
-use crate::{Error, GlobalConfig, ScrapeConfig, ScrapeLimits, ScrapeProtocol, SdConfig, relabel_read, sd_read};
+use crate::{
+    Error, GlobalConfig, LimitMode, ScrapeConfig, ScrapeLimits, ScrapeProtocol, SdConfig, relabel_read, sd_read,
+};
 
 const ESCAPINGS: [&str; 4] = ["allow-utf-8", "underscores", "dots", "values"];
 
@@ -159,11 +161,22 @@ fn names(f: &mut Fields<'_>, global: &GlobalConfig) -> Result<(NameValidation, S
 pub(crate) fn limits(f: &mut Fields<'_>, inherited: &ScrapeLimits) -> Result<ScrapeLimits, Error> {
     let body_size = f.size_bytes("body_size_limit")?.unwrap_or(0);
     let body_size = u64::try_from(body_size).map_err(|_| f.refuse("body_size_limit", "must not be negative"))?;
+    let mode = match f.text("limit_mode")?.as_deref() {
+        None | Some("") => inherited.mode,
+        Some("hard") => LimitMode::Hard,
+        Some("soft") => LimitMode::Soft,
+        Some(other) => {
+            return Err(f.refuse("limit_mode", format!("unknown limit_mode {other:?}; it is hard or soft")));
+        }
+    };
     let mut count =
         |name, inherited| -> Result<u64, Error> { Ok(f.count(name)?.filter(|n| *n != 0).unwrap_or(inherited)) };
     Ok(ScrapeLimits {
         body_size_bytes: if body_size == 0 { inherited.body_size_bytes } else { body_size },
         samples: count("sample_limit", inherited.samples)?,
+        mode,
+        series: count("series_limit", inherited.series)?,
+        entries: count("entry_limit", inherited.entries)?,
         targets: count("target_limit", inherited.targets)?,
         labels: count("label_limit", inherited.labels)?,
         label_name_length: count("label_name_length_limit", inherited.label_name_length)?,
@@ -220,6 +233,8 @@ pub(crate) fn show_limits(limits: &ScrapeLimits, out: &mut Pairs) {
     }
     for (name, n) in [
         ("sample_limit", limits.samples),
+        ("series_limit", limits.series),
+        ("entry_limit", limits.entries),
         ("target_limit", limits.targets),
         ("label_limit", limits.labels),
         ("label_name_length_limit", limits.label_name_length),
@@ -233,6 +248,9 @@ pub(crate) fn show_limits(limits: &ScrapeLimits, out: &mut Pairs) {
     if limits.native_histogram_min_bucket_factor != 0.0 {
         let factor = float::format_g(limits.native_histogram_min_bucket_factor);
         out.push(("native_histogram_min_bucket_factor".to_owned(), Yaml::Raw(factor)));
+    }
+    if limits.mode != LimitMode::default() {
+        out.push(("limit_mode".to_owned(), Yaml::text(limits.mode.as_str())));
     }
     if limits.keep_dropped_targets > 0 {
         out.push(("keep_dropped_targets".to_owned(), Yaml::raw(limits.keep_dropped_targets)));

@@ -103,3 +103,26 @@ fn retention_rules_are_read_and_shown() {
         "/etc/prometheus/prometheus.yml:5:13: storage.tsdb.retention_rules[0].time: a retention rule needs 'time', a duration longer than 0 such as 2d",
     );
 }
+
+#[test]
+fn limits_of_our_own_are_read_inherited_and_shown() {
+    use config::LimitMode;
+
+    let text = "global: {limit_mode: soft, series_limit: 7}
+scrape_configs:
+- {job_name: a}
+- {job_name: b, limit_mode: hard, series_limit: 8, entry_limit: 9}
+";
+    let config = parse(text).unwrap();
+    let limits: Vec<_> = config.scrape_configs.iter().map(|job| job.limits).collect();
+    assert_eq!((limits[0].mode, limits[0].series, limits[0].entries), (LimitMode::Soft, 7, 0));
+    assert_eq!((limits[1].mode, limits[1].series, limits[1].entries), (LimitMode::Hard, 8, 9));
+    let shown = config.to_yaml();
+    for line in ["  limit_mode: soft\n", "  series_limit: 7\n", "  series_limit: 8\n", "  entry_limit: 9\n"] {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+    refused(
+        "scrape_configs: [{job_name: a, limit_mode: off}]",
+        "/etc/prometheus/prometheus.yml:1:44: scrape_configs[0].limit_mode: unknown limit_mode \"off\"; it is hard or soft",
+    );
+}

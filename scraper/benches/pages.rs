@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use model::{AppendError, Appender, Committed, Labels, Layout, MetricId, Row, SourceId};
 use scraper::parse::{Entry, Format, Parser};
-use scraper::{SampleRules, SeriesRules, TargetLayout};
+use scraper::{SampleRules, TargetLayout};
 
 const CODES: [&str; 8] = ["200", "201", "204", "301", "400", "404", "499", "503"];
 const BOUNDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -222,12 +222,7 @@ fn report(what: &str, bytes: usize, samples: usize, took: Duration) {
 
 /// Reads pages into one target's layout, the first of them before the clock starts.
 fn scrapes(what: &str, format: Format, pages: &[Vec<u8>], rounds: usize) {
-    let rules = SampleRules {
-        series: SeriesRules::default(),
-        honor_timestamps: true,
-        track_timestamps_staleness: false,
-        sample_limit: 0,
-    };
+    let rules = SampleRules { honor_timestamps: true, ..SampleRules::default() };
     let store = Ids::default();
     let mut layout = TargetLayout::new(Labels::from_pairs([("job", "ingress"), ("instance", "10.0.0.1:9100")]));
     let (mut read, mut samples, mut took) = (0, 0, Duration::ZERO);

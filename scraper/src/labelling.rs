@@ -5,6 +5,7 @@ use model::labels::{METRIC_NAME, is_legacy_label_name, is_legacy_metric_name};
 use model::relabel::{RelabelRule, relabel};
 use model::{Labels, LabelsBuilder};
 
+use crate::layout::ContentError;
 use crate::parse::LabelPairs;
 
 /// What a scrape job asks of the series of its targets.
@@ -33,15 +34,43 @@ pub(crate) struct Series {
     pub(crate) removed: Vec<String>,
 }
 
+/// Why a series fails the whole scrape.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    reason: String,
+    /// Was it one of the limits of labels?
+    limit: bool,
+}
+
+impl Refusal {
+    /// It breaks no limit.
+    pub(crate) fn invalid(reason: String) -> Self {
+        Self { reason, limit: false }
+    }
+
+    fn over_limit(reason: String) -> Self {
+        Self { reason, limit: true }
+    }
+
+    /// The error of the scrape, for a series that stands there.
+    pub(crate) fn at(self, place: String) -> ContentError {
+        ContentError::Series { place, reason: self.reason, limit: self.limit }
+    }
+}
+
 /// The series that a line stands for; `None` when relabelling drops it; an error fails the whole scrape.
-pub(crate) fn series(exposed: &LabelPairs<'_>, source: &Labels, rules: &SeriesRules) -> Result<Option<Series>, String> {
+pub(crate) fn series(
+    exposed: &LabelPairs<'_>,
+    source: &Labels,
+    rules: &SeriesRules,
+) -> Result<Option<Series>, Refusal> {
     if rules.relabel.is_empty()
         && let Some(pairs) = apart(exposed, source)
     {
         check(pairs.iter().copied().chain(source.iter()), rules)?;
         return Ok(Some(Series { metric: Labels::from_sorted(pairs), removed: Vec::new() }));
     }
-    let mut builder = join(exposed, source, rules.honor_labels)?;
+    let mut builder = join(exposed, source, rules.honor_labels).map_err(Refusal::invalid)?;
     if !relabel(&mut builder, &rules.relabel).is_kept() {
         return Ok(None);
     }
@@ -106,38 +135,41 @@ fn join(exposed: &LabelPairs<'_>, source: &Labels, honor_labels: bool) -> Result
     Ok(builder)
 }
 
-fn check<'a>(labels: impl Iterator<Item = (&'a str, &'a str)> + Clone, rules: &SeriesRules) -> Result<(), String> {
+fn check<'a>(labels: impl Iterator<Item = (&'a str, &'a str)> + Clone, rules: &SeriesRules) -> Result<(), Refusal> {
     let metric = labels.clone().find(|(name, _)| *name == METRIC_NAME).map_or("", |(_, value)| value);
     if metric.is_empty() {
-        return Err("missing metric name (__name__ label)".to_owned());
+        return Err(Refusal::invalid("missing metric name (__name__ label)".to_owned()));
     }
     if rules.legacy_names {
         let bad_label = labels.clone().any(|(name, _)| !is_legacy_label_name(name));
         if bad_label || !is_legacy_metric_name(metric) {
-            return Err(format!("invalid metric name or label names: {}", Labels::from_pairs(labels)));
+            let shown = Labels::from_pairs(labels);
+            return Err(Refusal::invalid(format!("invalid metric name or label names: {shown}")));
         }
     }
     let count = labels.clone().count();
     if rules.label_limit > 0 && count > rules.label_limit {
-        return Err(format!(
+        return Err(Refusal::over_limit(format!(
             "label_limit exceeded (metric: {metric:.50}, number of labels: {count}, limit: {})",
             rules.label_limit
-        ));
+        )));
     }
     if rules.label_name_length_limit == 0 && rules.label_value_length_limit == 0 {
         return Ok(());
     }
     for (name, value) in labels {
-        let limits = [
-            ("label_name_length_limit", name.len(), rules.label_name_length_limit),
-            ("label_value_length_limit", value.len(), rules.label_value_length_limit),
-        ];
-        for (what, length, limit) in limits {
-            if limit > 0 && length > limit {
-                return Err(format!(
-                    "{what} exceeded (metric: {metric:.50}, label name: {name:.50}, length: {length}, limit: {limit})"
-                ));
-            }
+        let (length, limit) = (name.len(), rules.label_name_length_limit);
+        if limit > 0 && length > limit {
+            return Err(Refusal::over_limit(format!(
+                "label_name_length_limit exceeded (metric: {metric:.50}, label name: {name:.50}, length: {length}, limit: {limit})"
+            )));
+        }
+        let (length, limit) = (value.len(), rules.label_value_length_limit);
+        if limit > 0 && length > limit {
+            let shown: String = value.chars().take(50).collect();
+            return Err(Refusal::over_limit(format!(
+                "label_value_length_limit exceeded (metric: {metric:.50}, label name: {name:.50}, value: {shown:?}, length: {length}, limit: {limit})"
+            )));
         }
     }
     Ok(())

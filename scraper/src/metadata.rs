@@ -1,11 +1,15 @@
 //! HELP, TYPE and UNIT of the metric families of one target.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::parse::MetricKind;
 
 /// Families remembered per target; further ones have no metadata.
 const FAMILIES_MAX: usize = 10_000;
+/// Bytes of names and texts remembered per target.
+const BYTES_MAX: usize = 8 << 20;
+/// Scrapes after the last that had a family.
+const KEPT_SCRAPES: u64 = 11;
 
 /// What a target says of one metric family.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,48 +22,166 @@ pub struct Metadata {
     pub unit: String,
 }
 
-/// The families of one target by name.
+/// The families of one target by name. One that is not exposed any more is forgotten after some scrapes.
 #[derive(Clone, Debug, Default)]
 pub struct MetadataCache {
-    families: BTreeMap<String, Metadata>,
+    families: BTreeMap<String, Family>,
     generation: u64,
+    /// Of all names and texts.
+    bytes: usize,
+    /// Given to the next family.
+    next: u32,
+    /// Good scrapes so far.
+    scrapes: u64,
+    /// There are families that may not be exposed any more.
+    unsettled: bool,
+    /// When the next one is to be forgotten.
+    due: Option<u64>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Family {
+    number: u32,
+    metadata: Metadata,
+    /// The last scrape that had it, for one that is not there now.
+    last_seen: Option<u64>,
 }
 
 impl MetadataCache {
+    /// The number of no family.
+    pub(crate) const NO_FAMILY: u32 = u32::MAX;
+
     /// Another number whenever something changed.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.generation
     }
 
-    pub(crate) fn set_help(&mut self, metric: &str, help: &str) {
-        if let Some(family) = self.family(metric) {
-            help.clone_into(&mut family.help);
-        }
+    /// Sets the help text; the number of the family.
+    pub(crate) fn set_help(&mut self, metric: &str, help: &str) -> u32 {
+        self.set(metric, help.len(), |family| std::mem::replace(&mut family.help, help.to_owned()).len())
     }
 
-    pub(crate) fn set_kind(&mut self, metric: &str, kind: MetricKind) {
-        if let Some(family) = self.family(metric) {
+    /// Sets the type.
+    pub(crate) fn set_kind(&mut self, metric: &str, kind: MetricKind) -> u32 {
+        self.set(metric, 0, |family| {
             family.kind = kind;
-        }
+            0
+        })
     }
 
-    pub(crate) fn set_unit(&mut self, metric: &str, unit: &str) {
-        if let Some(family) = self.family(metric) {
-            unit.clone_into(&mut family.unit);
-        }
+    /// Sets the unit.
+    pub(crate) fn set_unit(&mut self, metric: &str, unit: &str) -> u32 {
+        self.set(metric, unit.len(), |family| std::mem::replace(&mut family.unit, unit.to_owned()).len())
     }
 
     /// The families in order of their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Metadata)> {
-        self.families.iter().map(|(name, metadata)| (name.as_str(), metadata))
+        self.families.iter().map(|(name, family)| (name.as_str(), &family.metadata))
     }
 
-    fn family(&mut self, metric: &str) -> Option<&mut Metadata> {
-        if self.families.len() >= FAMILIES_MAX && !self.families.contains_key(metric) {
-            return None;
+    /// Of what is remembered: bytes of names and texts.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// `set` puts a text of that many bytes into the family and says how long the one before was.
+    fn set(&mut self, metric: &str, bytes: usize, set: impl FnOnce(&mut Metadata) -> usize) -> u32 {
+        let is_new = !self.families.contains_key(metric);
+        let more = bytes + if is_new { metric.len() } else { 0 };
+        if self.bytes + more > BYTES_MAX || is_new && self.families.len() >= FAMILIES_MAX {
+            return Self::NO_FAMILY;
         }
+        let family = self.families.entry(metric.to_owned()).or_insert_with(|| {
+            self.next = self.next.wrapping_add(1) % Self::NO_FAMILY;
+            Family { number: self.next, ..Family::default() }
+        });
+        self.unsettled |= is_new;
         self.generation += 1;
-        Some(self.families.entry(metric.to_owned()).or_default())
+        self.bytes = (self.bytes + more).saturating_sub(set(&mut family.metadata));
+        family.number
+    }
+
+    /// A good scrape had these families, or exactly those of the last if it was `unchanged`.
+    pub(crate) fn scraped<I: Iterator<Item = u32>>(&mut self, unchanged: bool, numbers: impl FnOnce() -> I) {
+        self.scrapes += 1;
+        if !unchanged || self.unsettled {
+            self.unsettled = false;
+            let there: HashSet<u32> = numbers().collect();
+            for family in self.families.values_mut() {
+                let was_there = self.scrapes - 1;
+                let is_there = there.contains(&family.number);
+                family.last_seen = if is_there { None } else { family.last_seen.or(Some(was_there)) };
+            }
+            self.set_due();
+        }
+        if self.due.is_some_and(|due| self.scrapes >= due) {
+            let (scrapes, before) = (self.scrapes, self.families.len());
+            self.families.retain(|_, family| family.last_seen.is_none_or(|seen| scrapes < seen + KEPT_SCRAPES));
+            self.generation += u64::from(self.families.len() < before);
+            let bytes = |(name, f): (&String, &Family)| name.len() + f.metadata.help.len() + f.metadata.unit.len();
+            self.bytes = self.families.iter().map(bytes).sum();
+            self.set_due();
+        }
+    }
+
+    fn set_due(&mut self) {
+        self.due = self.families.values().filter_map(|family| family.last_seen).min().map(|seen| seen + KEPT_SCRAPES);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(cache: &MetadataCache) -> Vec<&str> {
+        cache.iter().map(|(name, _)| name).collect()
+    }
+
+    #[test]
+    fn families_are_forgotten_ten_scrapes_after_the_last_that_had_them() {
+        // scrape-083
+        let mut cache = MetadataCache::default();
+        let (a, b) = (cache.set_help("a", "help"), cache.set_kind("b", MetricKind::Gauge));
+        assert_eq!(cache.set_unit("a", "s"), a);
+        cache.scraped(false, || [a, a, b].into_iter());
+        cache.scraped(false, || [b].into_iter());
+        let generation = cache.generation();
+        for _ in 0..9 {
+            cache.scraped(true, || [b].into_iter());
+            assert_eq!((names(&cache).len(), cache.generation()), (2, generation));
+        }
+        cache.scraped(true, || [b].into_iter());
+        assert_eq!((names(&cache), cache.bytes()), (vec!["b"], 1));
+        assert!(cache.generation() > generation);
+        let again = cache.set_help("a", "");
+        cache.scraped(true, || [b].into_iter());
+        assert_ne!(again, b);
+        for _ in 0..10 {
+            cache.scraped(true, || [b].into_iter());
+        }
+        assert_eq!(names(&cache), ["b"], "of a body that was refused");
+        cache.scraped(false, || [].into_iter());
+        cache.scraped(false, || [b].into_iter());
+        for _ in 0..20 {
+            cache.scraped(true, || [b].into_iter());
+        }
+        assert_eq!(names(&cache), ["b"], "it came back in time");
+    }
+
+    #[test]
+    fn what_is_remembered_has_a_bound() {
+        let mut cache = MetadataCache::default();
+        let long = "x".repeat(1 << 20);
+        for i in 0..20_000 {
+            cache.set_help(&format!("m{i}"), if i < 100 { &long } else { "short" });
+        }
+        assert!(cache.bytes() <= BYTES_MAX && names(&cache).len() <= FAMILIES_MAX);
+        let first = cache.iter().next().unwrap().0.to_owned();
+        for _ in 0..100 {
+            cache.set_help(&first, "short");
+        }
+        assert!(cache.bytes() < BYTES_MAX);
     }
 }

@@ -1,6 +1,7 @@
 //! What the scrape engine counts about itself, under upstream's names.
 
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntGaugeVec, Opts, Registry};
+use prometheus::core::Collector;
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
 
 /// The engine's own metrics.
 #[derive(Clone, Debug)]
@@ -13,27 +14,22 @@ pub(crate) struct Metrics {
     pub(crate) out_of_bounds: IntCounter,
     pub(crate) native_histograms: IntCounter,
     pub(crate) store_failures: IntCounter,
+    pub(crate) exceeded_label_limits: IntCounter,
+    pub(crate) over_limit: IntCounter,
     pub(crate) pool_targets: IntGaugeVec,
+    pub(crate) pool_target_limit: IntGaugeVec,
+    pub(crate) pool_syncs: IntCounterVec,
+    pub(crate) pool_sync_failures: IntCounterVec,
     pub(crate) duration: Histogram,
 }
 
 impl Metrics {
     pub(crate) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let counter = |name: &str, help: &str| -> Result<IntCounter, prometheus::Error> {
-            let counter = IntCounter::new(name, help)?;
-            registry.register(Box::new(counter.clone()))?;
-            Ok(counter)
-        };
-        let pool_targets = IntGaugeVec::new(
-            Opts::new("prometheus_target_scrape_pool_targets", "Targets that a scrape pool scrapes now."),
-            &["scrape_job"],
-        )?;
-        registry.register(Box::new(pool_targets.clone()))?;
-        let duration = Histogram::with_opts(
-            HistogramOpts::new("weft_scrape_duration_seconds", "How long scrapes took, request to commit.")
-                .buckets(vec![0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0]),
-        )?;
-        registry.register(Box::new(duration.clone()))?;
+        let counter = |name: &str, help: &str| added(registry, IntCounter::new(name, help)?);
+        let gauges = |name, help: &str| added(registry, IntGaugeVec::new(Opts::new(name, help), &["scrape_job"])?);
+        let counters = |name, help: &str| added(registry, IntCounterVec::new(Opts::new(name, help), &["scrape_job"])?);
+        let duration = HistogramOpts::new("weft_scrape_duration_seconds", "How long scrapes took, request to commit.")
+            .buckets(vec![0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0]);
         let rejected = "Samples left out because";
         Ok(Self {
             exceeded_sample_limit: counter(
@@ -68,8 +64,45 @@ impl Metrics {
                 "weft_scrapes_not_stored_total",
                 "Scrapes lost because the store could not write.",
             )?,
-            pool_targets,
-            duration,
+            exceeded_label_limits: counter(
+                "prometheus_target_scrape_pool_exceeded_label_limits_total",
+                "Scrapes that had a series with more or longer labels than the label limits allow.",
+            )?,
+            over_limit: counter(
+                "weft_scrape_samples_over_limit_total",
+                "Samples of new series that sample_limit with limit_mode soft, or series_limit, left out.",
+            )?,
+            pool_targets: gauges("prometheus_target_scrape_pool_targets", "Targets that a scrape pool scrapes now.")?,
+            pool_target_limit: gauges(
+                "prometheus_target_scrape_pool_target_limit",
+                "Most targets that a scrape pool may have; 0: any number.",
+            )?,
+            pool_syncs: counters(
+                "prometheus_target_scrape_pool_sync_total",
+                "Times a scrape pool took what discovery knows.",
+            )?,
+            pool_sync_failures: counters(
+                "prometheus_target_sync_failed_total",
+                "Targets that could not be made of what discovery knows.",
+            )?,
+            duration: added(registry, Histogram::with_opts(duration)?)?,
         })
     }
+
+    /// A job is gone.
+    pub(crate) fn forget_pool(&self, job: &str) {
+        // What was never counted is not there.
+        for gauges in [&self.pool_targets, &self.pool_target_limit] {
+            let _ = gauges.remove_label_values(&[job]);
+        }
+        for counters in [&self.pool_syncs, &self.pool_sync_failures] {
+            let _ = counters.remove_label_values(&[job]);
+        }
+    }
+}
+
+/// The same, in the registry.
+fn added<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C, prometheus::Error> {
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
 }

@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use config::ScrapeConfig;
+use config::{LimitMode, ScrapeConfig, ScrapeLimits};
 use http_client::{Connection, HttpClient};
 use model::{Labels, NameValidation, TargetGroup};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::failure_log::FailureLogs;
+use crate::fetch::BODY_BYTES_MAX;
 use crate::heirs::SameRules;
 use crate::labelling::SeriesRules;
 use crate::layout::{SampleRules, TargetLayout};
@@ -100,7 +101,11 @@ impl ScrapePool {
             self.ending.insert(hash, running);
         }
         let targets = i64::try_from(self.running.len()).unwrap_or(i64::MAX);
-        self.shared.metrics.pool_targets.with_label_values(&[&self.config.job_name]).set(targets);
+        let metrics = &self.shared.metrics;
+        metrics.pool_targets.with_label_values(&[&self.config.job_name]).set(targets);
+        let limit = i64::try_from(self.config.limits.targets).unwrap_or(i64::MAX);
+        metrics.pool_target_limit.with_label_values(&[&self.config.job_name]).set(limit);
+        metrics.pool_syncs.with_label_values(&[&self.config.job_name]).inc();
     }
 
     fn wanted(&mut self, groups: &[Arc<TargetGroup>]) -> HashMap<u64, Arc<Target>> {
@@ -124,6 +129,8 @@ impl ScrapePool {
         for reason in invalid.iter().filter(|reason| !self.invalid.contains(reason)) {
             tracing::error!(scrape_pool = %self.config.job_name, err = %reason, "cannot make a target");
         }
+        let failed = self.shared.metrics.pool_sync_failures.with_label_values(&[&self.config.job_name]);
+        failed.inc_by(invalid.len() as u64);
         self.invalid = invalid;
         wanted
     }
@@ -200,7 +207,7 @@ impl ScrapePool {
             running.mode.send_replace(mode);
         }
         while self.tasks.join_next().await.is_some() {}
-        drop(self.shared.metrics.pool_targets.remove_label_values(&[&self.config.job_name]));
+        self.shared.metrics.forget_pool(&self.config.job_name);
     }
 
     pub(crate) fn status(&self) -> PoolStatus {
@@ -228,9 +235,19 @@ fn makes_the_same(old: &ScrapeConfig, new: &ScrapeConfig) -> bool {
     let mut like_new = old.clone();
     like_new.scrape_interval_ms = new.scrape_interval_ms;
     like_new.scrape_timeout_ms = new.scrape_timeout_ms;
-    like_new.limits.samples = new.limits.samples;
+    let ScrapeLimits { samples, series, entries, mode, .. } = new.limits;
+    like_new.limits = ScrapeLimits { samples, series, entries, mode, ..old.limits };
     like_new.http = new.http.clone();
     like_new == *new
+}
+
+/// What a body of the longest allowed may hold of lines of an ordinary length, if the job does not say.
+fn entry_limit(config: &ScrapeConfig) -> usize {
+    const ENTRY_BYTES: usize = 128;
+    match count(config.limits.entries) {
+        0 => count(config.limits.body_size_bytes).max(BODY_BYTES_MAX) / ENTRY_BYTES,
+        limit => limit,
+    }
 }
 
 fn settings(config: &ScrapeConfig, user_agent: &str, logs: &FailureLogs) -> JobSettings {
@@ -252,6 +269,9 @@ fn settings(config: &ScrapeConfig, user_agent: &str, logs: &FailureLogs) -> JobS
             honor_timestamps: config.honor_timestamps,
             track_timestamps_staleness: config.track_timestamps_staleness,
             sample_limit: count(config.limits.samples),
+            soft: config.limits.mode == LimitMode::Soft,
+            series_limit: count(config.limits.series),
+            entry_limit: entry_limit(config),
         },
         body_size_limit: Some(count(config.limits.body_size_bytes)).filter(|limit| *limit > 0),
         accept: negotiate::accept(&config.scrape_protocols, &config.name_escaping),

@@ -8,6 +8,8 @@ pub(crate) struct Report {
     pub(crate) up: bool,
     pub(crate) duration_s: f64,
     pub(crate) counts: Counts,
+    /// Limits leave out what is new; how much is a series then, one that upstream does not have.
+    pub(crate) leaves_out: bool,
 }
 
 /// What `extra_scrape_metrics` adds.
@@ -29,6 +31,9 @@ impl Report {
             ("scrape_samples_post_metric_relabeling", number(self.counts.post_relabel)),
             ("scrape_series_added", number(self.counts.added)),
         ];
+        if self.leaves_out {
+            series.push(("scrape_samples_over_limit", number(self.counts.over_limit)));
+        }
         if let Some(extra) = extra {
             series.extend([
                 ("scrape_timeout_seconds", extra.timeout_s),

@@ -36,6 +36,7 @@ pub(crate) struct Work {
 pub(crate) enum Limit {
     Samples,
     Body,
+    Labels,
 }
 
 /// How it went.
@@ -79,7 +80,11 @@ impl Work {
                 outcome.counts = counts;
                 if let Err(error) = result {
                     outcome.error = chain(&error);
-                    outcome.limit = matches!(error, ContentError::SampleLimit { .. }).then_some(Limit::Samples);
+                    outcome.limit = match error {
+                        ContentError::SampleLimit { .. } => Some(Limit::Samples),
+                        ContentError::Series { limit: true, .. } => Some(Limit::Labels),
+                        _ => None,
+                    };
                 }
             }
         }
@@ -92,6 +97,7 @@ impl Work {
             up: outcome.error.is_empty(),
             duration_s: self.began.elapsed().as_secs_f64(),
             counts: outcome.counts,
+            leaves_out: self.job.rules.soft || self.job.rules.series_limit > 0,
         };
         let sample_limit = self.job.rules.sample_limit;
         let timeout_s = seconds(self.target.timeout_ms);

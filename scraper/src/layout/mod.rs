@@ -6,70 +6,23 @@
 //! Invariant: what [`TargetLayout::read`] took in is visible to nobody until [`TargetLayout::commit`]; a body that turns
 //! out to be broken leaves no trace but the stale markers of what was there before.
 
+mod daily;
+mod rules;
+
 use std::collections::HashMap;
 
 use model::{AppendError, Appender, Committed, Labels};
 
 use crate::columns::{Put, REPEATS_MAX, SourceColumns};
-use crate::labelling::{self, SeriesRules};
+use crate::labelling::{self, Refusal};
 use crate::metadata::MetadataCache;
 use crate::parse::{Entry, Format, Mark, Parser, Point, Recognised, Sample};
 
+use daily::DailySeries;
+pub use rules::{ContentError, Counts, SampleRules};
+
 /// Samples further ahead of the scrape than this are dropped, as upstream does; milliseconds.
 const AHEAD_MAX_MS: i64 = 10 * 60 * 1000;
-
-/// What a scrape job asks of the samples of its targets.
-#[derive(Clone, Debug)]
-pub struct SampleRules {
-    /// How exposed labels become a series.
-    pub series: SeriesRules,
-    /// Times that samples carry are used; otherwise they get the time of the scrape.
-    pub honor_timestamps: bool,
-    /// Series with own times get stale markers too.
-    pub track_timestamps_staleness: bool,
-    /// Most samples after relabelling; 0: any number.
-    pub sample_limit: usize,
-}
-
-/// What a body held.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Samples exposed.
-    pub scraped: usize,
-    /// Samples that metric relabelling kept.
-    pub post_relabel: usize,
-    /// Series that the last scrape did not have.
-    pub added: usize,
-    /// Samples of a series that was already there at that time; the first won.
-    pub duplicate: usize,
-    /// Samples too far in the future.
-    pub out_of_bounds: usize,
-    /// Native histograms whose buckets were left out.
-    pub native_histograms: usize,
-}
-
-/// Why a body was refused.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ContentError {
-    /// Not an exposition.
-    #[error(transparent)]
-    Parse(#[from] crate::parse::ParseError),
-    /// A series that cannot be stored.
-    #[error("{0}")]
-    Series(String),
-    /// A new series could not be stored.
-    #[error(transparent)]
-    Append(#[from] AppendError),
-    /// More samples than `sample_limit`.
-    #[error("sample limit exceeded ({kept} samples after relabelling, limit: {limit})")]
-    SampleLimit {
-        /// What relabelling kept.
-        kept: usize,
-        /// The job's limit.
-        limit: usize,
-    },
-}
 
 /// Where the value of a line goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,13 +33,20 @@ enum Dest {
     },
     /// Relabelling drops it.
     Dropped,
-    /// A comment has none.
-    Comment,
+    /// A comment has none. The metric family that it is about, by its number.
+    Comment(u32),
+    /// A limit leaves the series out, until there is room.
+    OverLimit,
     /// New in this scrape: index into `Pass::pending`.
     Pending(u32),
 }
 
 impl Dest {
+    /// The metric family that a comment is about.
+    fn family(self) -> Option<u32> {
+        if let Self::Comment(family) = self { Some(family) } else { None }
+    }
+
     /// The column, if it is one of that source.
     fn column_of(self, at: usize) -> Option<u32> {
         match self {
@@ -119,6 +79,7 @@ pub struct TargetLayout {
     sources: Vec<SourceColumns>,
     /// HELP and TYPE of the target's metric families.
     pub metadata: MetadataCache,
+    today: DailySeries,
 }
 
 /// The working state of one reading of one body.
@@ -134,13 +95,22 @@ struct Pass<'a> {
     /// The line of the last body that is expected next.
     cursor: usize,
     too_many_repeats: bool,
+    /// How many new series `sample_limit` leaves room for.
+    room: usize,
+    /// Of the new series, those within the limit.
+    begun: usize,
 }
 
 impl TargetLayout {
     /// Of a target that was not scraped yet.
     #[must_use]
     pub fn new(labels: Labels) -> Self {
-        Self { slots: Vec::new(), sources: vec![SourceColumns::new(labels)], metadata: MetadataCache::default() }
+        Self {
+            slots: Vec::new(),
+            sources: vec![SourceColumns::new(labels)],
+            metadata: MetadataCache::default(),
+            today: DailySeries::default(),
+        }
     }
 
     /// Takes in a body; series that are new get their ids. On an error nothing of it stays but the counts so far.
@@ -156,12 +126,19 @@ impl TargetLayout {
     ) -> (Counts, Result<(), ContentError>) {
         self.read_nothing();
         let mut pass = Pass::new(rules, ts_ms);
+        if rules.series_limit > 0 && self.today.begin(ts_ms, || known_series(&self.slots)) {
+            self.slots.retain(|slot| slot.dest != Dest::OverLimit);
+        }
+        if rules.soft && rules.sample_limit > 0 {
+            pass.room = rules.sample_limit.saturating_sub(known_series(&self.slots));
+        }
         let mut parser = Parser::new(format, body);
         let lines = self.read_lines(&mut parser, &mut pass).and_then(|()| pass.within_limit());
         pass.counts.native_histograms = parser.native_histograms();
         let result = lines.and_then(|()| self.keep(&mut pass, appender));
         if result.is_err() {
             self.read_nothing();
+            pass.counts.added = pass.begun;
         }
         (pass.counts, result)
     }
@@ -195,20 +172,26 @@ impl TargetLayout {
         let Some(entry) = parser.next_entry()? else { return Ok(false) };
         let mark = parser.mark();
         let fresh = pass.fresh.get_or_insert_with(|| self.slots.get(..pass.cursor).unwrap_or_default().to_vec());
-        match entry {
-            Entry::Series(sample) => return self.read_series(sample, mark, pass),
-            Entry::Comment(_) => {}
+        if pass.rules.entry_limit > 0 && fresh.len() >= pass.rules.entry_limit {
+            return Err(ContentError::EntryLimit { limit: pass.rules.entry_limit });
+        }
+        let family = match entry {
+            Entry::Series(sample) => {
+                let read = self.read_series(sample, mark, pass);
+                return read.map(|()| true).map_err(|refusal| refusal.at(parser.place()));
+            }
+            Entry::Comment(_) => MetadataCache::NO_FAMILY,
             Entry::Help { metric, text } => self.metadata.set_help(&metric, &text),
             Entry::Type { metric, kind } => self.metadata.set_kind(&metric, kind),
             Entry::Unit { metric, unit } => self.metadata.set_unit(&metric, unit),
-        }
-        fresh.push(Slot { mark, dest: Dest::Comment });
+        };
+        fresh.push(Slot { mark, dest: Dest::Comment(family) });
         // Comments keep their place: they are met in order or read again.
         pass.cursor += 1;
         Ok(true)
     }
 
-    fn read_series(&mut self, sample: Sample<'_>, mark: Mark, pass: &mut Pass<'_>) -> Result<bool, ContentError> {
+    fn read_series(&mut self, sample: Sample<'_>, mark: Mark, pass: &mut Pass<'_>) -> Result<(), Refusal> {
         let known = pass.known.get_or_insert_with(|| {
             self.slots.iter().zip(0u32..).filter(|(s, _)| s.mark.is_series()).map(|(s, i)| (s.mark.key, i)).collect()
         });
@@ -220,18 +203,34 @@ impl TargetLayout {
             None => self.new_series(&sample, pass)?,
         };
         pass.count(dest);
+        if pass.exceeds_limit() {
+            // The body will be refused: what is only counted needs no room.
+            return Ok(());
+        }
+        pass.begun += usize::from(matches!(dest, Dest::Pending(_)));
         self.put(dest, &sample.point, pass);
         pass.fresh.get_or_insert_default().push(Slot { mark, dest });
-        Ok(true)
+        Ok(())
     }
 
-    fn new_series(&mut self, sample: &Sample<'_>, pass: &mut Pass<'_>) -> Result<Dest, ContentError> {
-        let exposed = sample.series.labels().map_err(ContentError::Series)?;
+    fn new_series(&mut self, sample: &Sample<'_>, pass: &mut Pass<'_>) -> Result<Dest, Refusal> {
+        let exposed = sample.series.labels().map_err(Refusal::invalid)?;
         let main = self.sources[0].labels.clone();
-        let Some(series) = labelling::series(&exposed, &main, &pass.rules.series).map_err(ContentError::Series)? else {
+        let Some(series) = labelling::series(&exposed, &main, &pass.rules.series)? else {
             return Ok(Dest::Dropped);
         };
+        if pass.exceeds_limit() {
+            return Ok(Dest::OverLimit);
+        }
+        let full = pass.rules.soft && pass.rules.sample_limit > 0 && pass.pending.len() >= pass.room;
+        if full {
+            return Ok(Dest::OverLimit);
+        }
         let source = self.source_without(&main, &series.removed)?;
+        let limit = pass.rules.series_limit;
+        if limit > 0 && !self.today.admits(daily::key(source, &series.metric), pass.pending.len(), limit) {
+            return Ok(Dest::OverLimit);
+        }
         let at = u32::try_from(pass.pending.len()).unwrap_or(u32::MAX);
         let Point { value, ts_ms, .. } = sample.point;
         pass.pending.push(Pending { source, metric: series.metric, value, ts_ms });
@@ -239,7 +238,7 @@ impl TargetLayout {
     }
 
     /// The target's source without some of its labels.
-    fn source_without(&mut self, main: &Labels, removed: &[String]) -> Result<u16, ContentError> {
+    fn source_without(&mut self, main: &Labels, removed: &[String]) -> Result<u16, Refusal> {
         if removed.is_empty() {
             return Ok(0);
         }
@@ -248,7 +247,8 @@ impl TargetLayout {
             self.sources.push(SourceColumns::new(labels));
             self.sources.len() - 1
         });
-        u16::try_from(at).map_err(|_| ContentError::Series("relabelling makes too many kinds of label sets".to_owned()))
+        let too_many = || Refusal::invalid("relabelling makes too many kinds of label sets".to_owned());
+        u16::try_from(at).map_err(|_| too_many())
     }
 
     fn put(&mut self, dest: Dest, point: &Point<'_>, pass: &mut Pass<'_>) {
@@ -269,6 +269,10 @@ impl TargetLayout {
         let mut dests = vec![Dest::Dropped; pending.len()];
         for at in 0..self.sources.len() {
             let of_source: Vec<usize> = (0..pending.len()).filter(|&i| usize::from(pending[i].source) == at).collect();
+            if pass.rules.series_limit > 0 {
+                let number = u16::try_from(at).expect("BUG: source_without bounds their number");
+                self.today.keep(of_source.iter().map(|&i| daily::key(number, &pending[i].metric)));
+            }
             let labels: Vec<Labels> = of_source.iter().map(|&i| std::mem::take(&mut pending[i].metric)).collect();
             if labels.is_empty() {
                 continue;
@@ -284,6 +288,7 @@ impl TargetLayout {
             self.put(*dest, &Point::new(pending.value, pending.ts_ms), pass);
             pass.counts.added += usize::from(pass.counts.duplicate == before);
         }
+        let unchanged = pass.fresh.is_none() && self.slots.len() == pass.cursor;
         match pass.fresh.take() {
             None => self.slots.truncate(pass.cursor),
             Some(mut fresh) => {
@@ -296,6 +301,16 @@ impl TargetLayout {
                 self.slots = fresh;
             }
         }
+        if !unchanged
+            && pass.counts.over_limit > 0
+            && pass.rules.soft
+            && known_series(&self.slots) < pass.rules.sample_limit
+        {
+            // There is room now: at the next scrape they are read again.
+            self.slots.retain(|slot| slot.dest != Dest::OverLimit);
+        }
+        let families = || self.slots.iter().filter_map(|slot| slot.dest.family());
+        self.metadata.scraped(unchanged, families);
         Ok(())
     }
 
@@ -401,12 +416,30 @@ impl TargetLayout {
 impl<'a> Pass<'a> {
     fn new(rules: &'a SampleRules, ts_ms: i64) -> Self {
         let counts = Counts::default();
-        Self { rules, ts_ms, counts, pending: Vec::new(), fresh: None, known: None, cursor: 0, too_many_repeats: false }
+        Self {
+            rules,
+            ts_ms,
+            counts,
+            pending: Vec::new(),
+            fresh: None,
+            known: None,
+            cursor: 0,
+            too_many_repeats: false,
+            room: 0,
+            begun: 0,
+        }
     }
 
     fn count(&mut self, dest: Dest) {
         self.counts.scraped += 1;
         self.counts.post_relabel += usize::from(dest != Dest::Dropped);
+        self.counts.over_limit += usize::from(dest == Dest::OverLimit);
+    }
+
+    /// Are there so many samples already that the scrape fails?
+    fn exceeds_limit(&self) -> bool {
+        let limit = self.rules.sample_limit;
+        limit > 0 && !self.rules.soft && self.counts.post_relabel > limit
     }
 
     fn own_time(&self, ts_ms: Option<i64>) -> Option<i64> {
@@ -415,13 +448,19 @@ impl<'a> Pass<'a> {
 
     fn within_limit(&self) -> Result<(), ContentError> {
         if self.too_many_repeats {
-            let text = format!("one series has several samples, each with its own time, more than {REPEATS_MAX} times");
-            return Err(ContentError::Series(text));
+            return Err(ContentError::Repeats { limit: REPEATS_MAX });
         }
         let (kept, limit) = (self.counts.post_relabel, self.rules.sample_limit);
-        if limit > 0 && kept > limit { Err(ContentError::SampleLimit { kept, limit }) } else { Ok(()) }
+        if self.exceeds_limit() { Err(ContentError::SampleLimit { kept, limit }) } else { Ok(()) }
     }
 }
 
+/// How many lines led to series.
+fn known_series(slots: &[Slot]) -> usize {
+    slots.iter().filter(|slot| matches!(slot.dest, Dest::Column { .. })).count()
+}
+
+#[cfg(test)]
+mod limit_tests;
 #[cfg(test)]
 mod tests;

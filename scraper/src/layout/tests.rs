@@ -6,27 +6,22 @@ use model::relabel::{NameValidation, RelabelAction, RelabelRule, RelabelSpec};
 use super::*;
 use crate::fake::Recorder;
 
-struct Target {
-    layout: TargetLayout,
-    store: Recorder,
-    rules: SampleRules,
-    now: i64,
+pub(super) struct Target {
+    pub(super) layout: TargetLayout,
+    pub(super) store: Recorder,
+    pub(super) rules: SampleRules,
+    pub(super) now: i64,
 }
 
-fn target(labels: &[(&str, &str)]) -> Target {
-    let rules = SampleRules {
-        series: SeriesRules::default(),
-        honor_timestamps: true,
-        track_timestamps_staleness: false,
-        sample_limit: 0,
-    };
+pub(super) fn target(labels: &[(&str, &str)]) -> Target {
+    let rules = SampleRules { honor_timestamps: true, ..SampleRules::default() };
     let labels = Labels::from_pairs(labels.iter().copied());
     Target { layout: TargetLayout::new(labels), store: Recorder::default(), rules, now: 0 }
 }
 
 impl Target {
     /// One scrape, one second after the last; what it left in the store.
-    fn scrape(&mut self, body: &str) -> (Counts, Vec<String>) {
+    pub(super) fn scrape(&mut self, body: &str) -> (Counts, Vec<String>) {
         self.now += 1000;
         let (counts, result) = self.layout.read((Format::Text, body.as_bytes()), &self.rules, self.now, &self.store);
         let up = f64::from(u8::from(result.is_ok()));
@@ -35,7 +30,7 @@ impl Target {
         (counts, self.store.take())
     }
 
-    fn fails(&mut self, body: &str) -> String {
+    pub(super) fn fails(&mut self, body: &str) -> String {
         let (_, result) = self.layout.read((Format::Text, body.as_bytes()), &self.rules, self.now, &self.store);
         let reason = result.unwrap_err().to_string();
         self.layout.commit(&self.store, self.now, &[("up", 0.0)], false).unwrap();

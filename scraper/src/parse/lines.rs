@@ -10,6 +10,9 @@ use super::{Mark, MetricKind, ParseError, What};
 const LINE_BYTES_MAX: usize = 1 << 20;
 /// Longer entries are always read anew: every line that is not where it was would otherwise cost a hash of that length.
 const RECOGNISED_BYTES_MAX: usize = 4096;
+/// Bytes of a line that an error shows, and how many of them stand behind the fault in a longer one.
+const SHOWN_BYTES: usize = 100;
+const SHOWN_AFTER: usize = 20;
 /// The seed under which comments are hashed; those of series are their types.
 const COMMENT_SEED: u64 = 0x23;
 
@@ -96,6 +99,13 @@ impl<'a> Lines<'a> {
         self.body.get(at).copied()
     }
 
+    /// Where the last entry stands, and how it begins.
+    #[cold]
+    pub(super) fn place(&self) -> (String, String) {
+        let before = self.slice(0, self.pos.saturating_sub(1));
+        (format!("line {}", 1 + memchr_iter(b'\n', before).count()), excerpt(self.last.0))
+    }
+
     fn within_limit(&self, what: &str, text: &[u8]) -> Result<(), ParseError> {
         let length = text.len();
         if length <= LINE_BYTES_MAX {
@@ -107,9 +117,7 @@ impl<'a> Lines<'a> {
     /// Something is wrong with the entry that begins here. Counts lines up to it, so only for what ends the reading.
     #[cold]
     pub(super) fn fail(&self, reason: &str) -> ParseError {
-        let rest = self.tail(self.pos);
-        let end = memchr(b'\n', rest).unwrap_or(rest.len()).min(100);
-        let excerpt = String::from_utf8_lossy(rest.get(..end).unwrap_or_default()).into_owned();
+        let excerpt = excerpt(self.tail(self.pos));
         let line = 1 + memchr_iter(b'\n', self.slice(0, self.pos)).count();
         ParseError { place: format!("line {line}"), reason: reason.to_owned(), excerpt }
     }
@@ -117,6 +125,17 @@ impl<'a> Lines<'a> {
     /// The same, and where in the entry.
     #[cold]
     pub(super) fn fail_at(&self, at: usize, reason: &str) -> ParseError {
-        self.fail(&format!("column {}: {reason}", at - self.pos + 1))
+        let column = at - self.pos;
+        let mut error = self.fail(&format!("column {}: {reason}", column + 1));
+        if column > SHOWN_BYTES - SHOWN_AFTER {
+            error.excerpt = format!("…{}", excerpt(self.tail(at + SHOWN_AFTER - SHOWN_BYTES)));
+        }
+        error
     }
+}
+
+/// The start of a line.
+fn excerpt(text: &[u8]) -> String {
+    let end = memchr(b'\n', text).unwrap_or(text.len()).min(SHOWN_BYTES);
+    String::from_utf8_lossy(text.get(..end).unwrap_or_default()).into_owned()
 }

@@ -231,6 +231,17 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// Where the entry stands that [`Parser::next_entry`] returned last, and how it begins: `line 3 ("up 1")`.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let (place, excerpt) = match &self.0 {
+            Inner::Text(parser) => parser.lines.place(),
+            Inner::OpenMetrics(parser) => parser.lines.place(),
+            Inner::Protobuf(parser) => parser.place(),
+        };
+        format!("{place} ({excerpt:?})")
+    }
+
     /// How many native histograms were met whose buckets were left out: there is no place for them yet.
     #[must_use]
     pub fn native_histograms(&self) -> usize {

@@ -92,6 +92,8 @@ pub struct TargetStatus {
     pub last_scrape_ms: Option<i64>,
     /// How long it took, seconds.
     pub last_duration_s: f64,
+    /// How many samples of new series a limit left out of it.
+    pub over_limit: usize,
     /// HELP and TYPE of the target's families.
     pub metadata: Arc<MetadataCache>,
 }
@@ -299,10 +301,12 @@ impl ScrapeLoop {
         metrics.out_of_bounds.inc_by(outcome.counts.out_of_bounds as u64 + u64::from(outcome.committed.too_old));
         metrics.out_of_order.inc_by(u64::from(outcome.committed.out_of_order));
         metrics.native_histograms.inc_by(outcome.counts.native_histograms as u64);
+        metrics.over_limit.inc_by(outcome.counts.over_limit as u64);
         metrics.store_failures.inc_by(u64::from(outcome.not_stored));
         match outcome.limit {
             Some(Limit::Samples) => metrics.exceeded_sample_limit.inc(),
             Some(Limit::Body) => metrics.exceeded_body_size_limit.inc(),
+            Some(Limit::Labels) => metrics.exceeded_label_limits.inc(),
             None => {}
         }
         if outcome.committed.out_of_order + outcome.committed.duplicate + outcome.committed.too_old > 0 {
@@ -315,12 +319,15 @@ impl ScrapeLoop {
             );
         }
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
-        if outcome.error != status.last_error && !outcome.error.is_empty() {
+        if outcome.not_stored {
+            tracing::error!(target = %self.target.url, error = %outcome.error, "the samples of a scrape are lost");
+        } else if outcome.error != status.last_error && !outcome.error.is_empty() {
             tracing::debug!(target = %self.target.url, error = %outcome.error, "scrape failed");
         }
         status.up = Some(outcome.error.is_empty());
         status.last_error = outcome.error;
         status.last_scrape_ms = Some(began_ms);
+        status.over_limit = outcome.counts.over_limit;
         status.last_duration_s = took.as_secs_f64();
         if status.metadata.generation() != self.layout.metadata.generation() {
             status.metadata = Arc::new(self.layout.metadata.clone());

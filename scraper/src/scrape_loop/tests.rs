@@ -5,19 +5,13 @@ use std::sync::RwLock;
 use super::*;
 use crate::fake::Recorder;
 use crate::fetch::BodyShare;
-use crate::labelling::SeriesRules;
 use crate::layout::TargetLayout;
 use crate::parse::Format;
 
 fn job(client: Result<HttpClient, String>) -> JobSettings {
     JobSettings {
         name: "j".to_owned(),
-        rules: SampleRules {
-            series: SeriesRules::default(),
-            honor_timestamps: true,
-            track_timestamps_staleness: false,
-            sample_limit: 0,
-        },
+        rules: SampleRules { honor_timestamps: true, ..SampleRules::default() },
         body_size_limit: None,
         accept: "text/plain;q=0.6,*/*;q=0.5".to_owned(),
         fallback: None,

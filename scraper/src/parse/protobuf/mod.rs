@@ -181,9 +181,16 @@ impl<'a> ProtobufParser<'a> {
         Ok(())
     }
 
+    /// Where the last entry stands, and of which family it is.
+    #[cold]
+    pub(super) fn place(&self) -> (String, String) {
+        let family = String::from_utf8_lossy(self.family.name).chars().take(100).collect();
+        (format!("before byte {}", self.families.at()), family)
+    }
+
     #[cold]
     fn fail(&self, reason: &str) -> ParseError {
-        let excerpt = String::from_utf8_lossy(self.family.name).chars().take(100).collect();
-        ParseError { place: format!("before byte {}", self.families.at()), reason: reason.to_owned(), excerpt }
+        let (place, excerpt) = self.place();
+        ParseError { place, reason: reason.to_owned(), excerpt }
     }
 }

@@ -1,0 +1,44 @@
+//! How many series a target may begin in a day: `series_limit`.
+
+use std::collections::HashSet;
+
+use model::Labels;
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// The series of one target today: those that were there when the day began, and those that began since. There are never
+/// more of them than the limit.
+#[derive(Debug, Default)]
+pub(super) struct DailySeries {
+    day: i64,
+    carried: usize,
+    seen: HashSet<u64>,
+}
+
+impl DailySeries {
+    /// A scrape; is it the first of a day? Then `there` counts the series of the one before.
+    pub(super) fn begin(&mut self, ts_ms: i64, there: impl FnOnce() -> usize) -> bool {
+        let day = ts_ms.div_euclid(DAY_MS);
+        let first = day != self.day;
+        if first {
+            (self.day, self.carried) = (day, there());
+            self.seen.clear();
+        }
+        first
+    }
+
+    /// May this series begin, when so many others of the same scrape may?
+    pub(super) fn admits(&self, key: u64, pending: usize, limit: usize) -> bool {
+        limit == 0 || self.seen.contains(&key) || self.carried + self.seen.len() + pending < limit
+    }
+
+    /// The scrape was sound.
+    pub(super) fn keep(&mut self, keys: impl Iterator<Item = u64>) {
+        self.seen.extend(keys);
+    }
+}
+
+/// What a series is known by.
+pub(super) fn key(source: u16, metric: &Labels) -> u64 {
+    metric.hash64() ^ u64::from(source)
+}

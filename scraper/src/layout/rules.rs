@@ -1,0 +1,90 @@
+//! What is asked of a body, what it held, and why it was refused.
+
+use model::AppendError;
+
+use crate::labelling::SeriesRules;
+
+/// What a scrape job asks of the samples of its targets.
+#[derive(Clone, Debug, Default)]
+pub struct SampleRules {
+    /// How exposed labels become a series.
+    pub series: SeriesRules,
+    /// Times that samples carry are used; otherwise they get the time of the scrape.
+    pub honor_timestamps: bool,
+    /// Series with own times get stale markers too.
+    pub track_timestamps_staleness: bool,
+    /// Most samples after relabelling; 0: any number.
+    pub sample_limit: usize,
+    /// Past `sample_limit` new series are left out; otherwise the scrape fails.
+    pub soft: bool,
+    /// Most series that a target may begin in a day (of UTC); further ones are left out. 0: any number.
+    pub series_limit: usize,
+    /// Most entries of a body, comments among them; 0: any number.
+    pub entry_limit: usize,
+}
+
+/// What a body held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Samples exposed.
+    pub scraped: usize,
+    /// Samples that metric relabelling kept.
+    pub post_relabel: usize,
+    /// Series that the last scrape did not have.
+    pub added: usize,
+    /// Samples of a series that was already there at that time; the first won.
+    pub duplicate: usize,
+    /// Samples too far in the future.
+    pub out_of_bounds: usize,
+    /// Native histograms whose buckets were left out.
+    pub native_histograms: usize,
+    /// Samples of new series that a limit left out.
+    pub over_limit: usize,
+}
+
+/// Why a body was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ContentError {
+    /// Not an exposition.
+    #[error(transparent)]
+    Parse(#[from] crate::parse::ParseError),
+    /// A series that cannot be stored, and where it stands.
+    #[error("{reason}, at {place}")]
+    Series {
+        /// `line 3`, from 1, or `before byte 17`, and how it begins.
+        place: String,
+        /// Why.
+        reason: String,
+        /// Was it one of the limits of labels?
+        limit: bool,
+    },
+    /// A new series could not be stored.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// More samples than `sample_limit`.
+    #[error(
+        "sample limit exceeded ({kept} samples after relabelling, limit: {limit}); raise sample_limit, drop series with \
+         metric_relabel_configs, or set limit_mode: soft to lose the new series only"
+    )]
+    SampleLimit {
+        /// What relabelling kept.
+        kept: usize,
+        /// The job's limit.
+        limit: usize,
+    },
+    /// More entries than `entry_limit`.
+    #[error(
+        "entry limit exceeded (more than {limit} lines, comments among them); raise entry_limit in the job if the target is sound"
+    )]
+    EntryLimit {
+        /// The job's limit.
+        limit: usize,
+    },
+    /// One series with more samples of its own times than can be.
+    #[error("one series has several samples, each with its own time, more than {limit} times")]
+    Repeats {
+        /// How many may be.
+        limit: usize,
+    },
+}
