@@ -2,11 +2,13 @@
 
 use std::io::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use flate2::write::MultiGzDecoder;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName};
 use http_client::{Connection, GetError, HttpClient};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 use url::Url;
 
 /// The most a body may hold, uncompressed, when the job sets no `body_size_limit`: a target that never stops sending
@@ -17,6 +19,16 @@ pub const BODY_BYTES_MAX: usize = 256 << 20;
 const BODY_BYTES_FREE: usize = 8 << 20;
 /// What large bodies may take together, in units of a MiB; those that come when it is used up wait, within their timeout.
 const BUDGET_MIB: usize = 512;
+
+/// How long the explanation of a refusal is waited for, and how much of it is shown.
+const SAID_WAIT: Duration = Duration::from_millis(200);
+const SAID_CHARS: usize = 200;
+/// How Go, nginx and Apache answer plain HTTP on a port that speaks TLS.
+const PLAIN_HTTP: [&str; 3] = [
+    "HTTP request to an HTTPS server",
+    "plain HTTP request was sent to HTTPS port",
+    "speaking plain HTTP to an SSL-enabled server port",
+];
 
 /// The memory that the large bodies of all targets share.
 #[derive(Clone, Debug)]
@@ -76,9 +88,9 @@ pub enum FetchError {
         /// The timeout, as a duration.
         timeout: String,
     },
-    /// Anything but 200.
-    #[error("server returned HTTP status {0}")]
-    Status(String),
+    /// Anything but 200, and what the server says of it.
+    #[error("server returned HTTP status {0}{1}")]
+    Status(String, String),
     /// More bytes than allowed.
     #[error("body size limit exceeded (limit {limit} bytes{})", if *.configured { "" } else { ", set body_size_limit to change it" })]
     TooLarge {
@@ -113,7 +125,11 @@ pub(crate) async fn fetch(
     let status = response.status();
     if status.as_u16() != 200 {
         let reason = status.canonical_reason().unwrap_or_default();
-        return Err(FetchError::Status(format!("{} {reason}", status.as_u16()).trim_end().to_owned()));
+        let status = format!("{} {reason}", status.as_u16()).trim_end().to_owned();
+        // What is late is not worth the wait.
+        let said = timeout(SAID_WAIT, response.chunk()).await.ok().and_then(Result::ok).flatten();
+        let said = explanation(&header(response.headers(), &CONTENT_TYPE), &said.unwrap_or_default());
+        return Err(FetchError::Status(status, said));
     }
     let content_type = header(response.headers(), &CONTENT_TYPE);
     let gzip = header(response.headers(), &CONTENT_ENCODING) == "gzip";
@@ -138,6 +154,22 @@ pub(crate) async fn fetch(
         }
     }
     Ok((content_type, share))
+}
+
+/// What a server says of its refusal, to be put behind the status: the message of a Kubernetes API server, or the first line of
+/// a plain text.
+fn explanation(content_type: &str, said: &[u8]) -> String {
+    let text = String::from_utf8_lossy(said);
+    if PLAIN_HTTP.iter().any(|known| text.contains(known)) {
+        return ": the port speaks TLS; set scheme: https".to_owned();
+    }
+    let json = || serde_json::from_slice::<serde_json::Value>(said).ok()?.get("message")?.as_str().map(str::to_owned);
+    let message = match content_type.split(';').next().unwrap_or_default().trim() {
+        "application/json" => json(),
+        "text/plain" => text.lines().find(|line| !line.trim().is_empty()).map(|line| line.trim().to_owned()),
+        _ => None,
+    };
+    message.map_or_else(String::new, |message| format!(": {}", message.chars().take(SAID_CHARS).collect::<String>()))
 }
 
 fn header(headers: &HeaderMap, name: &HeaderName) -> String {

@@ -113,7 +113,7 @@ fn what_failed_is_logged_and_a_body_is_read_as_what_it_is() {
     work.buffer = b"a 1\n".to_vec();
     let error = work.run().error;
     assert_eq!(error, "line 2: data does not end with # EOF: \"\"");
-    work.fetched = Err(FetchError::Status("404 Not Found".to_owned()));
+    work.fetched = Err(FetchError::Status("404 Not Found".to_owned(), String::new()));
     work.run();
     let text = std::fs::read_to_string(&path).unwrap();
     let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -59,16 +59,30 @@ async fn sockets_of_targets_with_one_address_stay_apart() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_the_answer_200_is_read() {
+async fn only_the_answer_200_is_read_and_others_are_explained() {
     // scrape-066
-    for (status, expected) in [
-        ("404 Not Found", "server returned HTTP status 404 Not Found"),
-        ("204 No Content", "server returned HTTP status 204 No Content"),
-        ("599 Own", "server returned HTTP status 599"),
+    let forbidden = "Forbidden (user=system:anonymous, verb=get, resource=nodes, subresource=metrics)";
+    let api = r#"{"kind":"Status","message":"nodes \"a\" is forbidden","code":403}"#;
+    for (status, kind, body, expected) in [
+        ("404 Not Found", "text/html", "<html>", "404 Not Found"),
+        ("204 No Content", "text/plain", "", "204 No Content"),
+        ("599 Own", "text/plain", "\n  why \nmore", "599: why"),
+        ("403 Forbidden", "text/plain; charset=utf-8", forbidden, &format!("403 Forbidden: {forbidden}")),
+        ("403 Forbidden", "application/json", api, "403 Forbidden: nodes \"a\" is forbidden"),
+        (
+            "400 Bad Request",
+            "text/plain",
+            "Client sent an HTTP request to an HTTPS server.\n",
+            "400 Bad Request: the port speaks TLS; set scheme: https",
+        ),
     ] {
-        let answer = answer(status, "content-type: text/plain\r\n", b"m 1\n");
+        let answer = answer(status, &format!("content-type: {kind}\r\n"), body.as_bytes());
+        let expected = format!("server returned HTTP status {expected}");
         assert_eq!(error("honor_labels: false", answer).await, expected);
     }
+    let late = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\ncontent-length: 9\r\n\r\n".to_vec();
+    let expected = "server returned HTTP status 503 Service Unavailable";
+    assert_eq!(error("honor_labels: false", Some(late)).await, expected);
 }
 
 #[tokio::test(start_paused = true)]
