@@ -4,6 +4,7 @@
 //! The phase of a target comes from its labels, its socket among them, and is another in every run: tests go by scrapes.
 //! The clock moves on when every task waits for it. Unix sockets hand bytes over at once, so that it never runs ahead of them.
 
+mod hostile;
 mod limits;
 mod reload;
 mod requests;

@@ -1,0 +1,124 @@
+//! Targets that mean harm, or are broken enough to look like it: each costs a bounded time and memory, and only itself.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::*;
+
+const JOB: &str = "job_name: j, scrape_interval: 10s, scrape_timeout: 5s";
+
+/// A target that sends pieces, the n-th of them after this pause, for as long as somebody takes them; how many bytes went out.
+fn send(
+    world: &mut World,
+    name: &str,
+    pause: Duration,
+    piece: impl Fn(usize) -> Vec<u8> + Send + 'static,
+) -> Arc<AtomicUsize> {
+    let listener = UnixListener::bind(world.folder.path().join(name)).unwrap();
+    let (asked, sent) = (Arc::clone(&world.asked), Arc::new(AtomicUsize::new(0)));
+    let (name, counter) = (name.to_owned(), Arc::clone(&sent));
+    world.targets.spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            asked.lock().unwrap().entry(name.clone()).or_default().push(String::new());
+            for n in 0.. {
+                let piece = piece(n);
+                if stream.write_all(&piece).await.is_err() {
+                    break;
+                }
+                counter.fetch_add(piece.len(), Ordering::Relaxed);
+                sleep(pause).await;
+            }
+        }
+    });
+    sent
+}
+
+const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n";
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_sends_byte_by_byte_holds_up_nobody() {
+    let mut world = World::new();
+    let second = Duration::from_secs(1);
+    let head = move |n: usize| HEAD.as_bytes().get(n..=n).map_or_else(|| b"x: y\r\n".to_vec(), <[u8]>::to_vec);
+    send(&mut world, "head", second, head);
+    let long = format!("{HEAD}content-length: 1000000\r\n\r\n");
+    let body = move |n: usize| if n == 0 { long.clone().into_bytes() } else { b"#".to_vec() };
+    send(&mut world, "body", second, body);
+    world.serve("good", |_| page("m 1\n"));
+    world.apply(&format!("{{{JOB}}}")).await;
+    let targets = ["head", "body", "good"].map(|name| world.labels(name, &[]));
+    world.discover(&[("j", &targets)]).await;
+    for name in ["head", "body", "good"] {
+        world.scraped(name, 3).await;
+    }
+    world.seconds(5.0).await;
+    for active in world.targets("j").await {
+        let name = active.target.public.get("instance").unwrap().to_owned();
+        let expected = if name == "good" { "" } else { "context deadline exceeded (scrape timeout 5s)" };
+        let error = &active.status.last_error;
+        assert!(error.ends_with(expected) && error.is_empty() == (name == "good"), "{name}: {error}");
+    }
+    assert!(timeless(&world.stored()).len() >= 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_without_an_end_is_left_at_the_limit() {
+    let limit = 1 << 20;
+    let text = "# never ends\n".repeat(1000);
+    let chunk = format!("{:x}\r\n{text}\r\n", text.len());
+    for (framing, piece) in [("transfer-encoding: chunked\r\n\r\n", chunk), ("connection: close\r\n\r\n", text)] {
+        let mut world = World::new();
+        let head = format!("{HEAD}{framing}");
+        let sent =
+            send(&mut world, "t", Duration::ZERO, move |n| if n == 0 { head.clone() } else { piece.clone() }.into());
+        world.apply(&format!("{{{JOB}, body_size_limit: 1MB}}")).await;
+        world.discover(&[("j", &[world.labels("t", &[])])]).await;
+        world.scraped("t", 1).await;
+        assert_eq!(world.error("j").await, format!("body size limit exceeded (limit {limit} bytes)"));
+        // Beyond the limit only what the socket holds was sent, and nobody takes more.
+        let sent = sent.load(Ordering::Relaxed);
+        assert!(sent >= limit && sent < 2 * limit, "{sent} bytes were sent");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn heads_without_an_end_are_left_soon() {
+    let mut world = World::new();
+    let sent = send(&mut world, "t", Duration::ZERO, |n| {
+        if n == 0 { HEAD.to_owned() } else { format!("x-{n}: {}\r\n", "y".repeat(100)) }.into()
+    });
+    world.apply(&format!("{{{JOB}}}")).await;
+    world.discover(&[("j", &[world.labels("t", &[])])]).await;
+    world.scraped("t", 1).await;
+    let error = world.error("j").await;
+    assert!(error.contains("message head is too large"), "{error}");
+    assert!(sent.load(Ordering::Relaxed) < 1 << 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_of_tiny_lines_names_the_fix() {
+    let mut world = World::new();
+    world.serve("t", |_| page(&"#\n".repeat(3_000_000)));
+    world.apply(&format!("{{{JOB}}}")).await;
+    world.discover(&[("j", &[world.labels("t", &[])])]).await;
+    world.scraped("t", 1).await;
+    let expected = "entry limit exceeded (more than 2097152 lines, comments among them); raise entry_limit in the job if \
+                    the target is sound";
+    assert_eq!(world.error("j").await, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_small_answer_that_unpacks_to_a_large_one_is_left_at_the_limit() {
+    use std::io::Write as _;
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    packed.write_all(&vec![b'\n'; 64 << 20]).unwrap();
+    let packed = packed.finish().unwrap();
+    assert!(packed.len() < 128 << 10);
+    let mut world = World::new();
+    let headers = "content-type: text/plain\r\ncontent-encoding: gzip\r\n";
+    world.serve("t", move |_| answer("200 OK", headers, &packed));
+    world.apply(&format!("{{{JOB}, body_size_limit: 1MB}}")).await;
+    world.discover(&[("j", &[world.labels("t", &[])])]).await;
+    world.scraped("t", 1).await;
+    assert_eq!(world.error("j").await, "body size limit exceeded (limit 1048576 bytes)");
+}
