@@ -12,6 +12,8 @@ pub(crate) struct Recorder {
     state: Mutex<State>,
     /// The next commit fails.
     pub(crate) full: AtomicBool,
+    /// The next commit finds its ids forgotten.
+    pub(crate) forgetful: AtomicBool,
     /// New metrics are refused.
     pub(crate) no_metrics: AtomicBool,
     /// What the next commit says of samples that it leaves out.
@@ -74,6 +76,10 @@ impl Appender for Recorder {
     fn commit(&self, rows: &[Row<'_>]) -> Result<Committed, AppendError> {
         if self.full.swap(false, Ordering::Relaxed) {
             return Err(AppendError::Store("no space left".into()));
+        }
+        if self.forgetful.swap(false, Ordering::Relaxed) {
+            *self.state.lock().unwrap() = State::default();
+            return Err(AppendError::Forgotten);
         }
         let mut state = self.state.lock().unwrap();
         let mut committed = std::mem::take(&mut *self.left_out.lock().unwrap());

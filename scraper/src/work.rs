@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::Appender;
+use model::{AppendError, Appender};
 use tokio::time::Instant;
 
 use crate::fetch::{BodyShare, FetchError};
@@ -71,21 +71,8 @@ impl Work {
             }
             Ok(fetched) => {
                 body_bytes = number(self.buffer.len());
-                let (counts, result) = self.layout.read(
-                    (fetched.format, &self.buffer),
-                    &self.job.rules,
-                    self.ts_ms,
-                    self.appender.as_ref(),
-                );
-                outcome.counts = counts;
-                if let Err(error) = result {
-                    outcome.error = chain(&error);
-                    outcome.limit = match error {
-                        ContentError::SampleLimit { .. } => Some(Limit::Samples),
-                        ContentError::Series { limit: true, .. } => Some(Limit::Labels),
-                        _ => None,
-                    };
-                }
+                let format = fetched.format;
+                self.read(format, &mut outcome);
             }
         }
         if !outcome.error.is_empty()
@@ -93,6 +80,40 @@ impl Work {
         {
             log.write(self.began_ms, (&self.job.name, &self.target.url), &outcome.error);
         }
+        let mut stored = self.store(&outcome, body_bytes);
+        if matches!(stored, Err(AppendError::Forgotten)) {
+            self.layout.forget_ids();
+            if let (Ok(fetched), true) = (&self.fetched, outcome.error.is_empty()) {
+                let format = fetched.format;
+                self.read(format, &mut outcome);
+            }
+            stored = self.store(&outcome, body_bytes);
+        }
+        match stored {
+            Ok(committed) => outcome.committed = committed,
+            Err(error) => {
+                outcome.error = chain(&error);
+                outcome.not_stored = true;
+            }
+        }
+        outcome
+    }
+
+    fn read(&mut self, format: Format, outcome: &mut Outcome) {
+        let body = (format, &self.buffer[..]);
+        let (counts, result) = self.layout.read(body, &self.job.rules, self.ts_ms, self.appender.as_ref());
+        outcome.counts = counts;
+        if let Err(error) = result {
+            outcome.error = chain(&error);
+            outcome.limit = match error {
+                ContentError::SampleLimit { .. } => Some(Limit::Samples),
+                ContentError::Series { limit: true, .. } => Some(Limit::Labels),
+                _ => None,
+            };
+        }
+    }
+
+    fn store(&mut self, outcome: &Outcome, body_bytes: f64) -> Result<model::Committed, AppendError> {
         let report = Report {
             up: outcome.error.is_empty(),
             duration_s: self.began.elapsed().as_secs_f64(),
@@ -103,13 +124,6 @@ impl Work {
         let timeout_s = seconds(self.target.timeout_ms);
         let extra = self.job.extra_metrics.then_some(Extra { timeout_s, sample_limit, body_bytes });
         let track = self.job.rules.track_timestamps_staleness;
-        match self.layout.commit(self.appender.as_ref(), self.ts_ms, &report.series(extra), track) {
-            Ok(committed) => outcome.committed = committed,
-            Err(error) => {
-                outcome.error = chain(&error);
-                outcome.not_stored = true;
-            }
-        }
-        outcome
+        self.layout.commit(self.appender.as_ref(), self.ts_ms, &report.series(extra), track)
     }
 }

@@ -391,6 +391,15 @@ impl TargetLayout {
         }
     }
 
+    /// Asks the store for every id anew: it forgot some, as nothing that it still holds has them. What a scrape brought has to
+    /// be read again.
+    pub(crate) fn forget_ids(&mut self) {
+        self.slots.clear();
+        for source in &mut self.sources {
+            *source = SourceColumns::new(source.labels.clone());
+        }
+    }
+
     /// How many series the last scrape had.
     #[must_use]
     pub fn series(&self) -> usize {

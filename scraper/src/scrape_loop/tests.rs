@@ -121,3 +121,30 @@ fn what_failed_is_logged_and_a_body_is_read_as_what_it_is() {
     assert_eq!(said, [error.as_str(), "server returned HTTP status 404 Not Found"]);
     assert_eq!((&lines[0]["job_name"], &lines[1]["target"]), (&"j".into(), &"http://t/metrics".into()));
 }
+
+#[test]
+fn ids_that_the_store_forgot_are_asked_for_again() {
+    let recorder = Arc::new(Recorder::default());
+    let mut work = Work {
+        layout: TargetLayout::new(model::Labels::empty()),
+        target: target("http://t/metrics"),
+        job: Arc::new(job(Err(String::new()))),
+        appender: Arc::clone(&recorder) as Arc<dyn Appender>,
+        fetched: Ok(Fetched { format: Format::Text, _share: BodyShare::default() }),
+        buffer: b"a 1\nb 2\n".to_vec(),
+        ts_ms: 1000,
+        began_ms: 1000,
+        began: Instant::now(),
+    };
+    work.run();
+    recorder.take_all();
+    recorder.forgetful.store(true, std::sync::atomic::Ordering::Relaxed);
+    work.buffer = b"a 3\nc 4\n".to_vec();
+    work.ts_ms = 2000;
+    let outcome = work.run();
+    assert_eq!((outcome.error.as_str(), outcome.not_stored), ("", false));
+    let stored = recorder.take_all();
+    for line in ["2000 a 3", "2000 c 4", "2000 up 1", "2000 scrape_samples_scraped 2"] {
+        assert!(stored.iter().any(|stored| stored == line), "{line} in {stored:?}");
+    }
+}
