@@ -6,7 +6,7 @@
 //! - **Invariants**: no I/O, no async, no serde in the public types, no knowledge of any engine.
 //! - **Files**: `labels` one sorted compact allocation · `matcher`, `regex` the four label matchers with RE2's meaning ·
 //!   `relabel` rules on a label set · `appender`, `querier` the contracts · `target_group` what discovery says ·
-//!   `histogram/` native histograms, their rules and bounds · `sample` the stale marker ·
+//!   `histogram/` native histograms, their rules and bounds · `sample` values that are markers ·
 //!   `duration`, `float` Prometheus' and Go's spelling of numbers · `time` the wall clock.
 //! - **Tests**: at the foot of each file; `tests/` holds the ones that read upstream's data.
 

@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use model::sample::stale_nan;
-use model::{AppendError, Appender, Committed, Labels, Layout, MetricId, Row, SourceId};
+use model::sample::{is_histogram_mark, stale_nan};
+use model::{AppendError, Appender, Committed, Histogram, Labels, Layout, MetricId, Row, SourceId};
 
 /// Columns of ended series are given up when they are this many more than the live ones.
 const DEAD_SLACK: usize = 128;
@@ -36,6 +36,8 @@ pub(crate) struct SourceColumns {
     /// The columns that get a stale marker when they are not there.
     tracked: Vec<u64>,
     own_times: Vec<(u32, i64)>,
+    /// Of the columns whose value is the marker of one.
+    histograms: Vec<(u32, Histogram)>,
     /// Further samples of a column that was exposed several times, each at its own time.
     repeats: Vec<(u32, i64, f64)>,
     /// The own times of all columns, once one of them was exposed several times.
@@ -55,6 +57,7 @@ impl SourceColumns {
             present: Vec::new(),
             tracked: Vec::new(),
             own_times: Vec::new(),
+            histograms: Vec::new(),
             repeats: Vec::new(),
             repeated: HashSet::new(),
             report: Vec::new(),
@@ -65,6 +68,7 @@ impl SourceColumns {
     pub(crate) fn begin(&mut self) {
         self.present.fill(0);
         self.own_times.clear();
+        self.histograms.clear();
         self.repeats.clear();
         self.repeated.clear();
     }
@@ -78,7 +82,8 @@ impl SourceColumns {
             self.own_times.extend(own.map(|own| (column, own)));
             return Put::Taken;
         }
-        let Some(time) = own else { return Put::Duplicate };
+        // A column holds one histogram of a scrape: the rare target that repeats a series has numbers.
+        let Some(time) = own.filter(|_| !is_histogram_mark(value)) else { return Put::Duplicate };
         if self.repeats.len() >= REPEATS_MAX {
             return Put::TooMany;
         }
@@ -92,6 +97,11 @@ impl SourceColumns {
         }
         self.repeats.push((column, time, value));
         Put::Taken
+    }
+
+    /// Takes the native histogram that a value just taken stands for.
+    pub(crate) fn put_histogram(&mut self, column: u32, histogram: Option<Histogram>) {
+        self.histograms.extend(histogram.map(|histogram| (column, histogram)));
     }
 
     /// The columns of these metrics, made where they are new.
@@ -170,6 +180,7 @@ impl SourceColumns {
         }
         let layout = self.layout.as_ref().expect("BUG: it was just made");
         self.own_times.sort_unstable();
+        self.histograms.sort_unstable_by_key(|(column, _)| *column);
         Ok(Row {
             source,
             ts_ms,
@@ -177,7 +188,7 @@ impl SourceColumns {
             values: &self.values,
             present: &self.present,
             own_times: &self.own_times,
-            histograms: &[],
+            histograms: &self.histograms,
         })
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use model::sample::{is_histogram_mark, is_stale};
 use model::{AppendError, Appender, Committed, Labels, LabelsBuilder, Layout, MetricId, Row, SourceId};
 
 /// All that was committed, in order.
@@ -24,8 +25,8 @@ pub(crate) struct Recorder {
 struct State {
     sources: Vec<Labels>,
     metrics: Vec<Labels>,
-    /// (time, series, value)
-    samples: Vec<(i64, String, f64)>,
+    /// (time, series, value as text)
+    samples: Vec<(i64, String, String)>,
 }
 
 impl Recorder {
@@ -37,9 +38,8 @@ impl Recorder {
     /// The same with the report series.
     pub(crate) fn take_all(&self) -> Vec<String> {
         let samples = std::mem::take(&mut self.state.lock().unwrap().samples);
-        let text = |v: f64| if model::sample::is_stale(v) { "stale".to_owned() } else { v.to_string() };
         let mut lines: Vec<_> =
-            samples.into_iter().map(|(ts, series, v)| format!("{ts} {series} {}", text(v))).collect();
+            samples.into_iter().map(|(ts, series, value)| format!("{ts} {series} {value}")).collect();
         lines.sort();
         lines
     }
@@ -94,8 +94,15 @@ impl Appender for Recorder {
                 for (name, value) in &state.metrics[row.layout.metrics[column].0 as usize] {
                     labels.set(name, value);
                 }
+                let histogram = row.histograms.iter().find(|(c, _)| *c as usize == column);
+                assert_eq!(histogram.is_some(), is_histogram_mark(*value));
+                let text = match histogram {
+                    Some((_, histogram)) => histogram.notation(),
+                    None if is_stale(*value) => "stale".to_owned(),
+                    None => value.to_string(),
+                };
                 let own = row.own_times.iter().find(|(c, _)| *c as usize == column);
-                state.samples.push((own.map_or(row.ts_ms, |o| o.1), labels.labels().to_string(), *value));
+                state.samples.push((own.map_or(row.ts_ms, |o| o.1), labels.labels().to_string(), text));
                 committed.stored += 1;
             }
         }

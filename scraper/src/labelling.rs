@@ -38,18 +38,36 @@ pub(crate) struct Series {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     reason: String,
-    /// Was it one of the limits of labels?
-    limit: bool,
+    /// Which limit was it, if one?
+    limit: Option<SeriesLimit>,
+}
+
+/// A limit of a job that one series can exceed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SeriesLimit {
+    /// Of the number of labels, or the length of their names and values.
+    Labels,
+    /// Of the buckets of a native histogram.
+    Buckets,
 }
 
 impl Refusal {
     /// It breaks no limit.
     pub(crate) fn invalid(reason: String) -> Self {
-        Self { reason, limit: false }
+        Self { reason, limit: None }
     }
 
     fn over_limit(reason: String) -> Self {
-        Self { reason, limit: true }
+        Self { reason, limit: Some(SeriesLimit::Labels) }
+    }
+
+    /// A native histogram with more buckets than it may have.
+    pub(crate) fn of_buckets(buckets: usize, limit: usize) -> Self {
+        let reason = format!(
+            "histogram bucket limit exceeded ({buckets} buckets at the coarsest resolution, limit: {limit}); raise \
+             native_histogram_bucket_limit"
+        );
+        Self { reason, limit: Some(SeriesLimit::Buckets) }
     }
 
     /// The error of the scrape, for a series that stands there.

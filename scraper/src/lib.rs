@@ -35,8 +35,8 @@ mod target;
 mod work;
 
 pub use fetch::{BODY_BYTES_MAX, FetchError};
-pub use labelling::SeriesRules;
-pub use layout::{ContentError, Counts, SampleRules, TargetLayout};
+pub use labelling::{SeriesLimit, SeriesRules};
+pub use layout::{Body, ContentError, Counts, HistogramRules, SampleRules, TargetLayout};
 pub use manager::{Manager, Options};
 pub use metadata::{Metadata, MetadataCache};
 pub use pool::{ActiveTarget, PoolStatus};

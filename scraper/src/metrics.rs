@@ -15,6 +15,7 @@ pub(crate) struct Metrics {
     pub(crate) native_histograms: IntCounter,
     pub(crate) store_failures: IntCounter,
     pub(crate) exceeded_label_limits: IntCounter,
+    pub(crate) exceeded_bucket_limit: IntCounter,
     pub(crate) over_limit: IntCounter,
     pub(crate) pool_targets: IntGaugeVec,
     pub(crate) pool_target_limit: IntGaugeVec,
@@ -67,6 +68,10 @@ impl Metrics {
             exceeded_label_limits: counter(
                 "prometheus_target_scrape_pool_exceeded_label_limits_total",
                 "Scrapes that had a series with more or longer labels than the label limits allow.",
+            )?,
+            exceeded_bucket_limit: counter(
+                "prometheus_target_scrapes_exceeded_native_histogram_bucket_limit_total",
+                "Scrapes that had a native histogram with more buckets than the limit at any resolution.",
             )?,
             over_limit: counter(
                 "weft_scrape_samples_over_limit_total",

@@ -13,7 +13,7 @@ use crate::failure_log::FailureLogs;
 use crate::fetch::BODY_BYTES_MAX;
 use crate::heirs::SameRules;
 use crate::labelling::SeriesRules;
-use crate::layout::{SampleRules, TargetLayout};
+use crate::layout::{HistogramRules, SampleRules, TargetLayout};
 use crate::negotiate;
 use crate::scrape_loop::{JobSettings, Mode, ScrapeLoop, Shared, TargetStatus};
 use crate::target::{Populated, Target, populate};
@@ -272,6 +272,10 @@ fn settings(config: &ScrapeConfig, user_agent: &str, logs: &FailureLogs) -> JobS
             soft: config.limits.mode == LimitMode::Soft,
             series_limit: count(config.limits.series),
             entry_limit: entry_limit(config),
+            histograms: HistogramRules::new(
+                count(config.limits.native_histogram_buckets),
+                config.limits.native_histogram_min_bucket_factor,
+            ),
         },
         body_size_limit: Some(count(config.limits.body_size_bytes)).filter(|limit| *limit > 0),
         accept: negotiate::accept(&config.scrape_protocols, &config.name_escaping),

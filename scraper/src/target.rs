@@ -8,6 +8,7 @@ use model::relabel::{Relabeled, relabel};
 use model::{Labels, LabelsBuilder, TargetGroup};
 use url::form_urlencoded;
 
+use crate::parse::Histograms;
 use crate::schedule::target_hash;
 
 const SCHEME: &str = "__scheme__";
@@ -42,6 +43,18 @@ impl Target {
     #[must_use]
     pub fn socket(&self) -> Option<&str> {
         self.labels.get(UNIX_SOCKET).filter(|path| !path.is_empty())
+    }
+}
+
+impl Target {
+    /// Which form of its histograms is wanted.
+    #[must_use]
+    pub fn histograms(&self) -> Histograms {
+        let on = |switch: usize| {
+            let text = self.labels.get(SWITCHES[switch].0).unwrap_or_default();
+            text.starts_with(['1', 't', 'T'])
+        };
+        Histograms { native: on(2), classic: on(1) }
     }
 }
 

@@ -6,7 +6,8 @@ use model::{AppendError, Appender};
 use tokio::time::Instant;
 
 use crate::fetch::{BodyShare, FetchError};
-use crate::layout::{ContentError, Counts, TargetLayout};
+use crate::labelling::SeriesLimit;
+use crate::layout::{Body, ContentError, Counts, TargetLayout};
 use crate::parse::Format;
 use crate::report::{Extra, Report, number};
 use crate::scrape_loop::{JobSettings, chain, seconds};
@@ -37,6 +38,7 @@ pub(crate) enum Limit {
     Samples,
     Body,
     Labels,
+    Buckets,
 }
 
 /// How it went.
@@ -100,14 +102,15 @@ impl Work {
     }
 
     fn read(&mut self, format: Format, outcome: &mut Outcome) {
-        let body = (format, &self.buffer[..]);
+        let body = Body { format, histograms: self.target.histograms(), bytes: &self.buffer };
         let (counts, result) = self.layout.read(body, &self.job.rules, self.ts_ms, self.appender.as_ref());
         outcome.counts = counts;
         if let Err(error) = result {
             outcome.error = chain(&error);
             outcome.limit = match error {
                 ContentError::SampleLimit { .. } => Some(Limit::Samples),
-                ContentError::Series { limit: true, .. } => Some(Limit::Labels),
+                ContentError::Series { limit: Some(SeriesLimit::Labels), .. } => Some(Limit::Labels),
+                ContentError::Series { limit: Some(SeriesLimit::Buckets), .. } => Some(Limit::Buckets),
                 _ => None,
             };
         }

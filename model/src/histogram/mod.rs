@@ -6,6 +6,7 @@
 
 mod bounds;
 mod classic;
+mod coarsen;
 mod text;
 mod validate;
 

@@ -7,18 +7,21 @@
 //! out to be broken leaves no trace but the stale markers of what was there before.
 
 mod daily;
+mod histograms;
+mod pass;
 mod rules;
 
-use std::collections::HashMap;
-
+use model::sample::is_histogram_mark;
 use model::{AppendError, Appender, Committed, Labels};
 
-use crate::columns::{Put, REPEATS_MAX, SourceColumns};
+use crate::columns::{Put, SourceColumns};
 use crate::labelling::{self, Refusal};
 use crate::metadata::MetadataCache;
-use crate::parse::{Entry, Format, Mark, Parser, Point, Recognised, Sample};
+use crate::parse::{Entry, Format, Histograms, Mark, Parser, Point, Recognised, Sample};
 
 use daily::DailySeries;
+pub use histograms::HistogramRules;
+use pass::{Pass, Pending};
 pub use rules::{ContentError, Counts, SampleRules};
 
 /// Samples further ahead of the scrape than this are dropped, as upstream does; milliseconds.
@@ -63,12 +66,21 @@ struct Slot {
     dest: Dest,
 }
 
-/// A sample whose series was not in the last scrape.
-struct Pending {
-    source: u16,
-    metric: Labels,
-    value: f64,
-    ts_ms: Option<i64>,
+/// What a target answered.
+#[derive(Clone, Copy, Debug)]
+pub struct Body<'a> {
+    /// How it is to be read.
+    pub format: Format,
+    /// Which form of its histograms is wanted.
+    pub histograms: Histograms,
+    /// All of it.
+    pub bytes: &'a [u8],
+}
+
+impl<'a, B: AsRef<[u8]> + ?Sized> From<(Format, &'a B)> for Body<'a> {
+    fn from((format, bytes): (Format, &'a B)) -> Self {
+        Self { format, histograms: Histograms::default(), bytes: bytes.as_ref() }
+    }
 }
 
 /// What one target exposed last, and where it is stored.
@@ -80,25 +92,6 @@ pub struct TargetLayout {
     /// HELP and TYPE of the target's metric families.
     pub metadata: MetadataCache,
     today: DailySeries,
-}
-
-/// The working state of one reading of one body.
-struct Pass<'a> {
-    rules: &'a SampleRules,
-    ts_ms: i64,
-    counts: Counts,
-    pending: Vec<Pending>,
-    /// The lines of this body, once they differ from those of the last.
-    fresh: Option<Vec<Slot>>,
-    /// Where the lines of the last body went; made when a line is not where it was.
-    known: Option<HashMap<u64, u32>>,
-    /// The line of the last body that is expected next.
-    cursor: usize,
-    too_many_repeats: bool,
-    /// How many new series `sample_limit` leaves room for.
-    room: usize,
-    /// Of the new series, those within the limit.
-    begun: usize,
 }
 
 impl TargetLayout {
@@ -117,9 +110,9 @@ impl TargetLayout {
     ///
     /// # Errors
     /// When the body is broken or exceeds a limit, or the store cannot take a new series.
-    pub fn read(
+    pub fn read<'a>(
         &mut self,
-        (format, body): (Format, &[u8]),
+        body: impl Into<Body<'a>>,
         rules: &SampleRules,
         ts_ms: i64,
         appender: &dyn Appender,
@@ -132,7 +125,8 @@ impl TargetLayout {
         if rules.soft && rules.sample_limit > 0 {
             pass.room = rules.sample_limit.saturating_sub(known_series(&self.slots));
         }
-        let mut parser = Parser::new(format, body);
+        let body = body.into();
+        let mut parser = Parser::of(body.format, body.bytes, body.histograms);
         let lines = self.read_lines(&mut parser, &mut pass).and_then(|()| pass.within_limit());
         pass.counts.native_histograms = parser.native_histograms();
         let result = lines.and_then(|()| self.keep(&mut pass, appender));
@@ -155,6 +149,9 @@ impl TargetLayout {
             {
                 if let Recognised::Series(point) = recognised {
                     pass.count(slot.dest);
+                    if is_histogram_mark(point.value) {
+                        pass.take_histogram(parser)?;
+                    }
                     self.put(slot.dest, &point, pass);
                 }
                 pass.cursor += 1;
@@ -177,6 +174,9 @@ impl TargetLayout {
         }
         let family = match entry {
             Entry::Series(sample) => {
+                if is_histogram_mark(sample.point.value) {
+                    pass.take_histogram(parser)?;
+                }
                 let read = self.read_series(sample, mark, pass);
                 return read.map(|()| true).map_err(|refusal| refusal.at(parser.place()));
             }
@@ -233,7 +233,8 @@ impl TargetLayout {
         }
         let at = u32::try_from(pass.pending.len()).unwrap_or(u32::MAX);
         let Point { value, ts_ms, .. } = sample.point;
-        pass.pending.push(Pending { source, metric: series.metric, value, ts_ms });
+        let histogram = pass.histogram.take();
+        pass.pending.push(Pending { source, metric: series.metric, value, ts_ms, histogram });
         Ok(Dest::Pending(at))
     }
 
@@ -252,11 +253,12 @@ impl TargetLayout {
     }
 
     fn put(&mut self, dest: Dest, point: &Point<'_>, pass: &mut Pass<'_>) {
+        let histogram = pass.histogram.take();
         let Dest::Column { source, column } = dest else { return };
         match pass.own_time(point.ts_ms) {
             Some(own) if own > pass.ts_ms + AHEAD_MAX_MS => pass.counts.out_of_bounds += 1,
             own => match self.sources[usize::from(source)].put(column, point.value, own) {
-                Put::Taken => {}
+                Put::Taken => self.sources[usize::from(source)].put_histogram(column, histogram),
                 Put::Duplicate => pass.counts.duplicate += 1,
                 Put::TooMany => pass.too_many_repeats = true,
             },
@@ -283,8 +285,9 @@ impl TargetLayout {
                 dests[i] = Dest::Column { source, column };
             }
         }
-        for (dest, pending) in dests.iter().zip(&pending) {
+        for (dest, pending) in dests.iter().zip(&mut pending) {
             let before = pass.counts.duplicate;
+            pass.histogram = pending.histogram.take();
             self.put(*dest, &Point::new(pending.value, pending.ts_ms), pass);
             pass.counts.added += usize::from(pass.counts.duplicate == before);
         }
@@ -419,48 +422,6 @@ impl TargetLayout {
                 }
             }
         }
-    }
-}
-
-impl<'a> Pass<'a> {
-    fn new(rules: &'a SampleRules, ts_ms: i64) -> Self {
-        let counts = Counts::default();
-        Self {
-            rules,
-            ts_ms,
-            counts,
-            pending: Vec::new(),
-            fresh: None,
-            known: None,
-            cursor: 0,
-            too_many_repeats: false,
-            room: 0,
-            begun: 0,
-        }
-    }
-
-    fn count(&mut self, dest: Dest) {
-        self.counts.scraped += 1;
-        self.counts.post_relabel += usize::from(dest != Dest::Dropped);
-        self.counts.over_limit += usize::from(dest == Dest::OverLimit);
-    }
-
-    /// Are there so many samples already that the scrape fails?
-    fn exceeds_limit(&self) -> bool {
-        let limit = self.rules.sample_limit;
-        limit > 0 && !self.rules.soft && self.counts.post_relabel > limit
-    }
-
-    fn own_time(&self, ts_ms: Option<i64>) -> Option<i64> {
-        ts_ms.filter(|_| self.rules.honor_timestamps)
-    }
-
-    fn within_limit(&self) -> Result<(), ContentError> {
-        if self.too_many_repeats {
-            return Err(ContentError::Repeats { limit: REPEATS_MAX });
-        }
-        let (kept, limit) = (self.counts.post_relabel, self.rules.sample_limit);
-        if self.exceeds_limit() { Err(ContentError::SampleLimit { kept, limit }) } else { Ok(()) }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use model::AppendError;
 
-use crate::labelling::SeriesRules;
+use super::histograms::HistogramRules;
+use crate::labelling::{SeriesLimit, SeriesRules};
 
 /// What a scrape job asks of the samples of its targets.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +22,8 @@ pub struct SampleRules {
     pub series_limit: usize,
     /// Most entries of a body, comments among them; 0: any number.
     pub entry_limit: usize,
+    /// Limits of native histograms.
+    pub histograms: HistogramRules,
 }
 
 /// What a body held.
@@ -36,7 +39,7 @@ pub struct Counts {
     pub duplicate: usize,
     /// Samples too far in the future.
     pub out_of_bounds: usize,
-    /// Native histograms whose buckets were left out.
+    /// Native histograms whose buckets were left out, not being asked for.
     pub native_histograms: usize,
     /// Samples of new series that a limit left out.
     pub over_limit: usize,
@@ -56,8 +59,8 @@ pub enum ContentError {
         place: String,
         /// Why.
         reason: String,
-        /// Was it one of the limits of labels?
-        limit: bool,
+        /// Which limit was it, if one?
+        limit: Option<SeriesLimit>,
     },
     /// A new series could not be stored.
     #[error(transparent)]

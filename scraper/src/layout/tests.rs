@@ -307,6 +307,49 @@ fn native_buckets_are_left_out_and_counted() {
     }
 }
 
+/// A native histogram alone (scrape-077), beside its classic form, and its end.
+#[test]
+fn native_histograms_are_stored_where_they_are_wanted() {
+    let span = field(12, &[0x08, 2, 0x10, 1]);
+    let bucket = field(3, &[&[0x08, 5, 0x11][..], &1.0f64.to_le_bytes()].concat());
+    let native = |count: u8| [&[0x08, count][..], &span, &[0x6a, 1, 2 * count], &bucket].concat();
+    for classic in [false, true] {
+        let mut t = target(&[]);
+        let mut scrape = |bytes: &[u8], now: i64| {
+            let histograms = Histograms { native: true, classic };
+            let body = Body { format: Format::Protobuf, histograms, bytes };
+            let (counts, result) = t.layout.read(body, &t.rules, now, &t.store);
+            result.unwrap();
+            t.layout.commit(&t.store, now, &[("up", 1.0)], false).unwrap();
+            (counts.native_histograms, t.store.take())
+        };
+        for (now, count) in [(1000, 7), (2000, 9)] {
+            let (left_out, stored) = scrape(&histogram("n", &native(count)), now);
+            assert_eq!((left_out, stored.len()), (0, if classic { 5 } else { 1 }), "{stored:?}");
+            let beside = format!("{now} n_bucket{{a=\"b\", le=\"1.0\"}} 5");
+            assert_eq!(stored.contains(&beside), classic, "{stored:?}");
+            assert!(stored.iter().any(|line| line.contains(&format!("count:{count} "))), "{stored:?}");
+        }
+        let (_, stored) = scrape(&[], 3000);
+        assert_eq!(stored.len(), if classic { 5 } else { 1 });
+        assert!(stored.contains(&"3000 n{a=\"b\"} stale".to_owned()), "{stored:?}");
+    }
+}
+
+#[test]
+fn a_histogram_that_makes_no_sense_fails_the_scrape_by_name() {
+    let mut t = target(&[]);
+    let span = field(12, &[0x08, 2, 0x10, 1]);
+    // A count of -3.
+    let bytes = histogram("n", &[&[0x08, 7][..], &span, &[0x6a, 1, 5]].concat());
+    let body =
+        Body { format: Format::Protobuf, histograms: Histograms { native: true, classic: false }, bytes: &bytes };
+    let (_, result) = t.layout.read(body, &t.rules, 1000, &t.store);
+    let error = result.unwrap_err().to_string();
+    assert!(error.contains("bucket number 1 has observation count of -3"), "{error}");
+    assert!(error.ends_with("(\"n\")"), "{error}");
+}
+
 #[test]
 fn long_lines_keep_their_columns_too() {
     let mut t = target(&[]);

@@ -14,6 +14,7 @@ mod text;
 
 use std::borrow::Cow;
 
+use model::Histogram;
 use openmetrics::OpenMetricsParser;
 pub use protobuf::Part;
 use protobuf::ProtobufParser;
@@ -29,6 +30,15 @@ pub enum Format {
     OpenMetrics,
     /// Delimited `io.prometheus.client.MetricFamily` messages.
     Protobuf,
+}
+
+/// Which form of a histogram is wanted of a target that exposes it as a native one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Histograms {
+    /// The native one; otherwise what there is of a classic one.
+    pub native: bool,
+    /// The classic one beside the native one.
+    pub classic: bool,
 }
 
 /// What `# TYPE` says of a metric family.
@@ -112,7 +122,8 @@ pub struct Sample<'a> {
 /// A sample without its series.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point<'a> {
-    /// The value. In the text formats every NaN is the ordinary one.
+    /// The value. In the text formats every NaN is the ordinary one. `model::sample::histogram_mark` stands for a native
+    /// histogram, which [`Parser::histogram`] reads.
     pub value: f64,
     /// The sample's own time, milliseconds since the epoch.
     pub ts_ms: Option<i64>,
@@ -191,10 +202,16 @@ impl<'a> Parser<'a> {
     /// Starts at the first byte.
     #[must_use]
     pub fn new(format: Format, body: &'a [u8]) -> Self {
+        Self::of(format, body, Histograms::default())
+    }
+
+    /// Starts at the first byte.
+    #[must_use]
+    pub fn of(format: Format, body: &'a [u8], histograms: Histograms) -> Self {
         Self(match format {
             Format::Text => Inner::Text(TextParser::new(body)),
             Format::OpenMetrics => Inner::OpenMetrics(OpenMetricsParser::new(body)),
-            Format::Protobuf => Inner::Protobuf(Box::new(ProtobufParser::new(body))),
+            Format::Protobuf => Inner::Protobuf(Box::new(ProtobufParser::new(body, histograms))),
         })
     }
 
@@ -231,6 +248,17 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// The native histogram whose marker was the value of the last entry.
+    ///
+    /// # Errors
+    /// When it is none; there is nothing to read after that.
+    pub fn histogram(&self) -> Result<Histogram, ParseError> {
+        match &self.0 {
+            Inner::Protobuf(parser) => parser.histogram(),
+            Inner::Text(_) | Inner::OpenMetrics(_) => Ok(Histogram::default()),
+        }
+    }
+
     /// Where the entry stands that [`Parser::next_entry`] returned last, and how it begins: `line 3 ("up 1")`.
     #[must_use]
     pub fn place(&self) -> String {
@@ -242,7 +270,7 @@ impl<'a> Parser<'a> {
         format!("{place} ({excerpt:?})")
     }
 
-    /// How many native histograms were met whose buckets were left out: there is no place for them yet.
+    /// How many native histograms were met whose buckets were left out, not being asked for.
     #[must_use]
     pub fn native_histograms(&self) -> usize {
         match &self.0 {

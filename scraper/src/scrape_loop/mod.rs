@@ -307,6 +307,7 @@ impl ScrapeLoop {
             Some(Limit::Samples) => metrics.exceeded_sample_limit.inc(),
             Some(Limit::Body) => metrics.exceeded_body_size_limit.inc(),
             Some(Limit::Labels) => metrics.exceeded_label_limits.inc(),
+            Some(Limit::Buckets) => metrics.exceeded_bucket_limit.inc(),
             None => {}
         }
         if outcome.committed.out_of_order + outcome.committed.duplicate + outcome.committed.too_old > 0 {

@@ -1,7 +1,10 @@
 //! Families and metrics, read in place: what is in them, and which series they are.
 
+use model::Histogram;
+use model::sample::{NORMAL_NAN_BITS, histogram_mark, is_histogram_mark, is_stale};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::native;
 use super::series::Part;
 use super::wire::{Broken, Fields};
 use crate::parse::{Exemplar, MetricKind, Point};
@@ -32,10 +35,13 @@ pub(super) struct Metric<'a> {
     sum: f64,
     count: f64,
     exemplar: Option<Exemplar<'a>>,
-    /// For its buckets or quantiles.
+    /// For its buckets or quantiles, and a native histogram.
     several: Fields<'a>,
+    body: &'a [u8],
     /// Has it native buckets?
     pub(super) native: bool,
+    /// Has it classic ones?
+    classic: bool,
 }
 
 /// Which of the series of a metric comes next.
@@ -44,6 +50,10 @@ enum Step {
     #[default]
     None,
     Whole,
+    /// The native histogram; then what there is of a classic one, if that is wanted.
+    Native {
+        classic: bool,
+    },
     Count,
     Sum,
     /// Buckets or quantiles.
@@ -115,7 +125,7 @@ impl<'a> Metric<'a> {
         }
         self.labels = message.get(first..last).unwrap_or_default();
         self.base = xxh3_64_with_seed(self.labels, family.seed);
-        (self.sum, self.count, self.exemplar, self.native) = (0.0, 0.0, None, false);
+        (self.sum, self.count, self.exemplar, self.native, self.classic) = (0.0, 0.0, None, false, false);
         self.histogram = wanted == 7;
         match wanted {
             4 | 7 => self.read_several(body),
@@ -140,6 +150,7 @@ impl<'a> Metric<'a> {
 
     fn read_several(&mut self, message: &'a [u8]) -> Result<(), Broken> {
         self.step = Step::Count;
+        self.body = message;
         self.several = Fields::new(message);
         let histogram = self.histogram;
         let mut count_float = 0.0;
@@ -148,6 +159,7 @@ impl<'a> Metric<'a> {
             match number {
                 1 => self.count = count(value.varint()?),
                 2 => self.sum = value.double()?,
+                3 => self.classic = true,
                 4 if !histogram => self.start_ms = Some(timestamp_ms(value.bytes()?)?),
                 4 => count_float = value.double()?,
                 15 if histogram => self.start_ms = Some(timestamp_ms(value.bytes()?)?),
@@ -164,7 +176,17 @@ impl<'a> Metric<'a> {
         Ok(())
     }
 
-    /// The next series of the metric: the count, the sum, then what there are of buckets or quantiles.
+    /// The native histogram comes first, or alone.
+    pub(super) fn ask_native(&mut self, and_classic: bool) {
+        self.step = Step::Native { classic: and_classic && self.classic };
+    }
+
+    /// The native histogram.
+    pub(super) fn histogram(&self, gauge: bool) -> Result<Histogram, String> {
+        native::read(self.body, gauge)
+    }
+
+    /// The next series of the metric: the native histogram where it is asked for, the count, the sum, then what there are of buckets or quantiles.
     #[inline]
     pub(super) fn next_part(&mut self) -> Result<Option<(Part, Point<'a>)>, Broken> {
         let mut exemplar = None;
@@ -174,6 +196,12 @@ impl<'a> Metric<'a> {
                 self.step = Step::None;
                 exemplar = self.exemplar;
                 (Part::Whole, self.sum)
+            }
+            Step::Native { classic } => {
+                self.step = if classic { Step::Count } else { Step::None };
+                let value = if is_stale(self.sum) { self.sum } else { histogram_mark() };
+                let point = Point { value, ts_ms: self.ts_ms, start_ms: self.start_ms, exemplar };
+                return Ok(Some((Part::Native, point)));
             }
             Step::Count => {
                 self.step = Step::Sum;
@@ -201,6 +229,8 @@ impl<'a> Metric<'a> {
                 }
             },
         };
+        // A number that a target exposes never passes for a histogram.
+        let value = if is_histogram_mark(value) { f64::from_bits(NORMAL_NAN_BITS) } else { value };
         Ok(Some((part, Point { value, ts_ms: self.ts_ms, start_ms: self.start_ms, exemplar })))
     }
 

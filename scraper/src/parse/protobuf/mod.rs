@@ -1,9 +1,11 @@
 //! Delimited `io.prometheus.client.MetricFamily` messages, handed out as the text formats would write them.
 //!
 //! Nothing is decoded into structures: a metric's label fields stay where they are, a hash of them and of the part
-//! (`_sum`, one bucket) is what a series is recognised by. The buckets of native histograms are left out and counted.
+//! (`_sum`, one bucket) is what a series is recognised by. A native histogram is one entry, in whose place a marker stands
+//! until it is asked for; where native histograms are not wanted, they are counted.
 
 mod message;
+mod native;
 mod series;
 mod wire;
 
@@ -11,7 +13,9 @@ use std::borrow::Cow;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::{Entry, Mark, ParseError, Point, Recognised, Sample, Series, What};
+use model::Histogram;
+
+use super::{Entry, Histograms, Mark, MetricKind, ParseError, Point, Recognised, Sample, Series, What};
 use message::{Family, Metric};
 pub use series::Part;
 pub(super) use series::{push_labels, series_labels};
@@ -27,6 +31,7 @@ pub(super) struct ProtobufParser<'a> {
     /// What comes next, once it was looked at; the end and a fault are met again and again.
     ahead: Option<Result<Option<Ahead<'a>>, Broken>>,
     mark: Mark,
+    wanted: Histograms,
     native_histograms: usize,
 }
 
@@ -56,7 +61,7 @@ enum AheadWhat<'a> {
 }
 
 impl<'a> ProtobufParser<'a> {
-    pub(super) fn new(body: &'a [u8]) -> Self {
+    pub(super) fn new(body: &'a [u8], wanted: Histograms) -> Self {
         Self {
             families: Fields::new(body),
             family: Family::default(),
@@ -64,12 +69,19 @@ impl<'a> ProtobufParser<'a> {
             metric: Metric::default(),
             ahead: None,
             mark: Mark { key: 0, len: 0, what: What::Comment },
+            wanted,
             native_histograms: 0,
         }
     }
 
     pub(super) fn mark(&self) -> Mark {
         self.mark
+    }
+
+    /// The native histogram for which the last entry was a marker.
+    pub(super) fn histogram(&self) -> Result<Histogram, ParseError> {
+        let gauge = self.family.kind == MetricKind::GaugeHistogram;
+        self.metric.histogram(gauge).map_err(|why| self.fail(&why))
     }
 
     pub(super) fn native_histograms(&self) -> usize {
@@ -173,7 +185,11 @@ impl<'a> ProtobufParser<'a> {
         while let Some((number, value)) = self.family.fields.next()? {
             if number == 4 {
                 self.metric.read(value.bytes()?, &self.family)?;
-                self.native_histograms += usize::from(self.metric.native);
+                if self.metric.native && self.wanted.native {
+                    self.metric.ask_native(self.wanted.classic);
+                } else {
+                    self.native_histograms += usize::from(self.metric.native);
+                }
                 return Ok(());
             }
         }

@@ -14,6 +14,8 @@ use crate::parse::series::format_bound;
 pub enum Part {
     /// The only one.
     Whole,
+    /// A native histogram, itself.
+    Native,
     /// `_count`
     Count,
     /// `_sum`
@@ -27,7 +29,7 @@ pub enum Part {
 impl Part {
     fn suffix(self) -> &'static str {
         match self {
-            Self::Whole | Self::Quantile(_) => "",
+            Self::Whole | Self::Native | Self::Quantile(_) => "",
             Self::Count => "_count",
             Self::Sum => "_sum",
             Self::Bucket(_) => "_bucket",
@@ -42,6 +44,7 @@ impl Part {
             Self::Sum => (2, 0.0),
             Self::Bucket(bound) => (3, bound),
             Self::Quantile(quantile) => (4, quantile),
+            Self::Native => (5, 0.0),
         };
         xxh3_64_with_seed(&f64::to_le_bytes(bound), base.wrapping_add(tag))
     }
@@ -60,7 +63,7 @@ pub(crate) fn series_labels<'a>(name: &'a [u8], labels: &'a [u8], part: Part) ->
     match part {
         Part::Bucket(bound) => pairs.push((Cow::Borrowed(BUCKET), Cow::Owned(format_bound(bound)))),
         Part::Quantile(bound) => pairs.push((Cow::Borrowed("quantile"), Cow::Owned(format_bound(bound)))),
-        Part::Whole | Part::Count | Part::Sum => {}
+        Part::Whole | Part::Native | Part::Count | Part::Sum => {}
     }
     Ok(pairs)
 }

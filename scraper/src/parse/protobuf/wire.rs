@@ -75,6 +75,11 @@ impl<'a> Fields<'a> {
         self.bytes(length).map(Some)
     }
 
+    /// The next of several numbers that are packed into one field; `None` at the end.
+    pub(super) fn next_packed(&mut self) -> Result<Option<u64>, Broken> {
+        if self.at >= self.message.len() { Ok(None) } else { self.varint().map(Some) }
+    }
+
     #[inline]
     fn varint(&mut self) -> Result<u64, Broken> {
         let mut number = 0;

@@ -1,0 +1,90 @@
+//! One reading of one body, as far as it has come.
+
+use std::collections::HashMap;
+
+use model::{Histogram, Labels};
+
+use super::{ContentError, Counts, Dest, SampleRules, Slot};
+use crate::columns::REPEATS_MAX;
+use crate::parse::Parser;
+
+/// A sample whose series was not in the last scrape.
+pub(super) struct Pending {
+    pub(super) source: u16,
+    pub(super) metric: Labels,
+    pub(super) value: f64,
+    pub(super) ts_ms: Option<i64>,
+    pub(super) histogram: Option<Histogram>,
+}
+
+/// The working state of one reading of one body.
+pub(super) struct Pass<'a> {
+    pub(super) rules: &'a SampleRules,
+    pub(super) ts_ms: i64,
+    pub(super) counts: Counts,
+    pub(super) pending: Vec<Pending>,
+    /// The lines of this body, once they differ from those of the last.
+    pub(super) fresh: Option<Vec<Slot>>,
+    /// Where the lines of the last body went; made when a line is not where it was.
+    pub(super) known: Option<HashMap<u64, u32>>,
+    /// The line of the last body that is expected next.
+    pub(super) cursor: usize,
+    /// What the value that is being put stands for, when it is a native histogram.
+    pub(super) histogram: Option<Histogram>,
+    pub(super) too_many_repeats: bool,
+    /// How many new series `sample_limit` leaves room for.
+    pub(super) room: usize,
+    /// Of the new series, those within the limit.
+    pub(super) begun: usize,
+}
+
+impl<'a> Pass<'a> {
+    pub(super) fn new(rules: &'a SampleRules, ts_ms: i64) -> Self {
+        let counts = Counts::default();
+        Self {
+            rules,
+            ts_ms,
+            counts,
+            pending: Vec::new(),
+            fresh: None,
+            known: None,
+            cursor: 0,
+            histogram: None,
+            too_many_repeats: false,
+            room: 0,
+            begun: 0,
+        }
+    }
+
+    /// Reads the native histogram that the last entry's value stands for.
+    pub(super) fn take_histogram(&mut self, parser: &Parser<'_>) -> Result<(), ContentError> {
+        let mut histogram = parser.histogram()?;
+        self.rules.histograms.fit(&mut histogram).map_err(|refusal| refusal.at(parser.place()))?;
+        self.histogram = Some(histogram);
+        Ok(())
+    }
+
+    pub(super) fn count(&mut self, dest: Dest) {
+        self.counts.scraped += 1;
+        self.counts.post_relabel += usize::from(dest != Dest::Dropped);
+        self.counts.over_limit += usize::from(dest == Dest::OverLimit);
+    }
+
+    /// Are there so many samples already that the scrape fails?
+    pub(super) fn exceeds_limit(&self) -> bool {
+        let limit = self.rules.sample_limit;
+        limit > 0 && !self.rules.soft && self.counts.post_relabel > limit
+    }
+
+    pub(super) fn own_time(&self, ts_ms: Option<i64>) -> Option<i64> {
+        ts_ms.filter(|_| self.rules.honor_timestamps)
+    }
+
+    pub(super) fn within_limit(&self) -> Result<(), ContentError> {
+        if self.too_many_repeats {
+            return Err(ContentError::Repeats { limit: REPEATS_MAX });
+        }
+        let (kept, limit) = (self.counts.post_relabel, self.rules.sample_limit);
+        if self.exceeds_limit() { Err(ContentError::SampleLimit { kept, limit }) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,200 @@
+//! A native histogram out of an `io.prometheus.client.Histogram` message, in place.
+
+use model::Histogram;
+use model::histogram::{Buckets, ResetHint, Span};
+
+use super::wire::{Broken, Fields, Value};
+
+/// Spans and buckets of one side, wherever in the message they stand.
+#[derive(Default)]
+struct Side {
+    spans: Vec<Span>,
+    /// Each the difference to the one before.
+    deltas: Vec<i64>,
+    counts: Vec<f64>,
+}
+
+/// The histogram that a message is, whole counts as floats (upstream: `model/textparse/protobufparse.go`, `Histogram`).
+///
+/// # Errors
+/// When the message is broken, or its spans and buckets do not go together. Whether they make sense is not looked at.
+pub(super) fn read(message: &[u8], gauge: bool) -> Result<Histogram, String> {
+    let mut histogram = Histogram::default();
+    let (mut positive, mut negative) = (Side::default(), Side::default());
+    let (mut count_float, mut zero_float) = (0.0, 0.0);
+    let mut fields = Fields::new(message);
+    while let Some((number, value)) = fields.next()? {
+        match number {
+            1 => histogram.count = whole(value.varint()?),
+            2 => histogram.sum = value.double()?,
+            4 => count_float = value.double()?,
+            5 => histogram.schema = schema(value.varint()?)?,
+            6 => histogram.zero_threshold = value.double()?,
+            7 => histogram.zero_count = whole(value.varint()?),
+            8 => zero_float = value.double()?,
+            9 => negative.spans.push(span(value.bytes()?)?),
+            10 => each_varint(value, |n| negative.deltas.push(unzigzag(n)))?,
+            11 => each_double(value, |n| negative.counts.push(n))?,
+            12 => positive.spans.push(span(value.bytes()?)?),
+            13 => each_varint(value, |n| positive.deltas.push(unzigzag(n)))?,
+            14 => each_double(value, |n| positive.counts.push(n))?,
+            _ => {}
+        }
+    }
+    let float = count_float > 0.0 || zero_float > 0.0;
+    if float {
+        (histogram.count, histogram.zero_count) = (count_float, zero_float);
+    }
+    histogram.positive = positive.buckets(float)?;
+    histogram.negative = negative.buckets(float)?;
+    if gauge {
+        histogram.reset_hint = ResetHint::Gauge;
+    }
+    for (side, buckets) in [("positive", &histogram.positive), ("negative", &histogram.negative)] {
+        let required: u64 = buckets.spans.iter().map(|span| u64::from(span.length)).sum();
+        if required != buckets.counts.len() as u64 {
+            return Err(format!("{side} side: spans require {required} buckets, have {}", buckets.counts.len()));
+        }
+    }
+    Ok(histogram)
+}
+
+impl Side {
+    fn buckets(self, float: bool) -> Result<Buckets, Broken> {
+        let mut counts = self.counts;
+        if !float {
+            let mut last = 0i64;
+            counts.clear();
+            for delta in self.deltas {
+                last = last.checked_add(delta).ok_or("bucket count out of range")?;
+                counts.push(last as f64);
+            }
+        }
+        // What says that there is a histogram without observations is no bucket.
+        let spans = self.spans.into_iter().filter(|span| span.length > 0 || !counts.is_empty()).collect();
+        Ok(Buckets { spans, counts })
+    }
+}
+
+fn span(message: &[u8]) -> Result<Span, Broken> {
+    let mut span = Span::default();
+    let mut fields = Fields::new(message);
+    while let Some((number, value)) = fields.next()? {
+        match number {
+            1 => span.offset = i32::try_from(unzigzag(value.varint()?)).map_err(|_| "offset of a span out of range")?,
+            2 => span.length = u32::try_from(value.varint()?).map_err(|_| "length of a span out of range")?,
+            _ => {}
+        }
+    }
+    Ok(span)
+}
+
+/// Of a field of numbers: one, or several packed together.
+fn each_varint(value: Value<'_>, mut each: impl FnMut(u64)) -> Result<(), Broken> {
+    let Value::Bytes(packed) = value else {
+        each(value.varint()?);
+        return Ok(());
+    };
+    let mut numbers = Fields::new(packed);
+    while let Some(number) = numbers.next_packed()? {
+        each(number);
+    }
+    Ok(())
+}
+
+fn each_double(value: Value<'_>, mut each: impl FnMut(f64)) -> Result<(), Broken> {
+    let Value::Bytes(packed) = value else {
+        each(value.double()?);
+        return Ok(());
+    };
+    let (numbers, []) = packed.as_chunks::<8>() else { return Err("packed numbers end early") };
+    numbers.iter().for_each(|bytes| each(f64::from_le_bytes(*bytes)));
+    Ok(())
+}
+
+fn schema(number: u64) -> Result<i32, Broken> {
+    i32::try_from(unzigzag(number)).map_err(|_| "schema out of range")
+}
+
+fn unzigzag(number: u64) -> i64 {
+    (number >> 1).cast_signed() ^ -((number & 1).cast_signed())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts are stored as floats, as upstream queries them")]
+fn whole(number: u64) -> f64 {
+    number as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fields as they are written: (number, varint), (number, double) or (number, bytes).
+    fn message(fields: &[(u8, Value<'_>)]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for (number, value) in fields {
+            match value {
+                Value::Varint(n) => {
+                    out.push(number << 3);
+                    varint(*n, &mut out);
+                }
+                Value::Double(n) => {
+                    out.push(number << 3 | 1);
+                    out.extend_from_slice(&n.to_le_bytes());
+                }
+                Value::Bytes(bytes) => {
+                    out.push(number << 3 | 2);
+                    varint(bytes.len() as u64, &mut out);
+                    out.extend_from_slice(bytes);
+                }
+                Value::Fixed32 => unreachable!("no field is one"),
+            }
+        }
+        out
+    }
+
+    fn varint(mut n: u64, out: &mut Vec<u8>) {
+        while n >= 0x80 {
+            out.push(n as u8 | 0x80);
+            n >>= 7;
+        }
+        out.push(n as u8);
+    }
+
+    #[test]
+    fn whole_counts_packed_or_not_and_float_counts() {
+        let span = message(&[(1, Value::Varint(3)), (2, Value::Varint(3))]);
+        let head = [(1, Value::Varint(9)), (2, Value::Double(1.5)), (5, Value::Varint(4)), (12, Value::Bytes(&span))];
+        let expected = Histogram {
+            schema: 2,
+            count: 9.0,
+            sum: 1.5,
+            positive: Buckets { spans: vec![Span { offset: -2, length: 3 }], counts: vec![4.0, 2.0, 3.0] },
+            ..Histogram::default()
+        };
+        let apart = [(13, Value::Varint(8)), (13, Value::Varint(3)), (13, Value::Varint(2))];
+        let packed = [(13, Value::Bytes(&[8, 3, 2]))];
+        for deltas in [&apart[..], &packed[..]] {
+            assert_eq!(read(&message(&[&head[..], deltas].concat()), false).unwrap(), expected);
+        }
+        let floats: Vec<u8> = [4.0f64, 2.0, 3.0].iter().flat_map(|n| n.to_le_bytes()).collect();
+        let float = [(4, Value::Double(9.0)), (14, Value::Bytes(&floats))];
+        let read_float = read(&message(&[&head[..], &float[..]].concat()), true).unwrap();
+        assert_eq!((&read_float, read_float.reset_hint), (&expected, ResetHint::Gauge));
+    }
+
+    #[test]
+    fn what_is_no_histogram_is_an_error() {
+        let span = message(&[(1, Value::Varint(0)), (2, Value::Varint(2))]);
+        let head = [(1, Value::Varint(3)), (5, Value::Varint(0)), (12, Value::Bytes(&span))];
+        for (rest, reason) in [
+            (vec![(13, Value::Varint(2))], "spans require 2 buckets, have 1"),
+            (vec![(13, Value::Bytes(&[2, 0x80]))], "breaks off"),
+            (vec![(14, Value::Bytes(&[2, 5])), (4, Value::Double(1.0))], "packed numbers end early"),
+            (vec![(5, Value::Varint(u64::MAX)), (13, Value::Bytes(&[2, 0]))], "schema out of range"),
+        ] {
+            let error = read(&message(&[&head[..], &rest[..]].concat()), false).unwrap_err();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+}
