@@ -22,6 +22,34 @@ pub(crate) enum Put {
     TooMany,
 }
 
+/// The time of a sample that has none of its own, among those that have.
+const OF_SCRAPE: i64 = i64::MIN;
+
+/// The times of columns that have several samples.
+#[derive(Debug, Default)]
+struct Taken {
+    times: HashSet<(u32, i64)>,
+    /// Columns whose first sample has a time of its own.
+    timed: HashSet<u32>,
+    /// How many of the own times are among these.
+    known: usize,
+}
+
+impl Taken {
+    fn learn(&mut self, own_times: &[(u32, i64)]) {
+        let new = own_times.get(self.known..).unwrap_or_default();
+        self.times.extend(new);
+        self.timed.extend(new.iter().map(|(column, _)| column));
+        self.known = own_times.len();
+    }
+
+    fn forget(&mut self) {
+        if self.known > 0 || !self.times.is_empty() {
+            *self = Self::default();
+        }
+    }
+}
+
 /// One source of a target. Almost every target has exactly one.
 #[derive(Debug)]
 pub(crate) struct SourceColumns {
@@ -38,10 +66,10 @@ pub(crate) struct SourceColumns {
     own_times: Vec<(u32, i64)>,
     /// Of the columns whose value is the marker of one.
     histograms: Vec<(u32, Histogram)>,
-    /// Further samples of a column that was exposed several times, each at its own time.
+    /// Further samples of a column that was exposed several times, each at another time.
     repeats: Vec<(u32, i64, f64)>,
-    /// The own times of all columns, once one of them was exposed several times.
-    repeated: HashSet<(u32, i64)>,
+    /// What `repeats` must not repeat, once a column was exposed several times.
+    taken: Taken,
     /// The columns of `up` and its like.
     report: Vec<u32>,
 }
@@ -59,7 +87,7 @@ impl SourceColumns {
             own_times: Vec::new(),
             histograms: Vec::new(),
             repeats: Vec::new(),
-            repeated: HashSet::new(),
+            taken: Taken::default(),
             report: Vec::new(),
         }
     }
@@ -70,7 +98,7 @@ impl SourceColumns {
         self.own_times.clear();
         self.histograms.clear();
         self.repeats.clear();
-        self.repeated.clear();
+        self.taken.forget();
     }
 
     /// Takes a value. Of several for one time the first wins.
@@ -83,16 +111,16 @@ impl SourceColumns {
             return Put::Taken;
         }
         // A column holds one histogram of a scrape: the rare target that repeats a series has numbers.
-        let Some(time) = own.filter(|_| !is_histogram_mark(value)) else { return Put::Duplicate };
+        if is_histogram_mark(value) || own.is_none() && self.own_times.is_empty() {
+            return Put::Duplicate;
+        }
         if self.repeats.len() >= REPEATS_MAX {
             return Put::TooMany;
         }
-        if self.repeats.is_empty() {
-            self.repeated = self.own_times.iter().copied().collect();
-        } else if let Some(newest) = self.own_times.last() {
-            self.repeated.insert(*newest);
-        }
-        if !self.repeated.insert((column, time)) {
+        self.taken.learn(&self.own_times);
+        let time = own.unwrap_or(OF_SCRAPE);
+        let first_was_of_scrape = time == OF_SCRAPE && !self.taken.timed.contains(&column);
+        if first_was_of_scrape || !self.taken.times.insert((column, time)) {
             return Put::Duplicate;
         }
         self.repeats.push((column, time, value));
@@ -207,12 +235,16 @@ impl SourceColumns {
         while !rest.is_empty() {
             let mut present = vec![0; self.present.len()];
             let mut own_times = Vec::new();
+            let mut last = None;
             rest.retain(|(column, time, value)| {
-                let later = own_times.last().is_some_and(|(last, _)| last == column);
+                let later = last == Some(*column);
                 if !later {
                     set(&mut present, *column as usize);
                     values[*column as usize] = *value;
-                    own_times.push((*column, *time));
+                    last = Some(*column);
+                    if *time != OF_SCRAPE {
+                        own_times.push((*column, *time));
+                    }
                 }
                 later
             });
@@ -252,6 +284,9 @@ impl SourceColumns {
         if !track_own_times {
             for (column, _) in &self.own_times {
                 clear(&mut self.tracked, *column as usize);
+            }
+            for (column, _) in self.taken.times.iter().filter(|(_, time)| *time == OF_SCRAPE) {
+                set(&mut self.tracked, *column as usize);
             }
         }
         for column in &self.report {

@@ -126,11 +126,13 @@ impl TargetLayout {
             pass.room = rules.sample_limit.saturating_sub(known_series(&self.slots));
         }
         let body = body.into();
+        let sources = self.sources.len();
         let mut parser = Parser::of(body.format, body.bytes, body.histograms);
         let lines = self.read_lines(&mut parser, &mut pass).and_then(|()| pass.within_limit());
         pass.counts.native_histograms = parser.native_histograms();
         let result = lines.and_then(|()| self.keep(&mut pass, appender));
         if result.is_err() {
+            self.sources.truncate(sources);
             self.read_nothing();
             pass.counts.added = pass.begun;
         }

@@ -102,6 +102,21 @@ fn repeated_series() {
 }
 
 #[test]
+fn a_series_with_and_without_times_of_its_own() {
+    let mut t = target(&[]);
+    let body = "own 1 100\nown 2 200\nmixed 1 500\nother 1 600\nmixed 2\nmixed 3 500\nmixed 4\nplain 5\nplain 6 700\n";
+    for now in [1000, 2000] {
+        let (counts, mut stored) = t.scrape(body);
+        stored.retain(|line| !line.contains("own"));
+        let of_scrape = [format!("{now} mixed 2"), format!("{now} plain 5")];
+        let own = ["500 mixed 1", "600 other 1", "700 plain 6"].map(str::to_owned);
+        assert_eq!(stored, [&of_scrape[..], &own[..]].concat());
+        assert_eq!(counts.duplicate, 2, "the second at 500 and the second without");
+    }
+    assert_eq!(t.scrape("").1, ["3000 mixed stale", "3000 plain stale"]);
+}
+
+#[test]
 fn far_future_samples_are_dropped() {
     let mut t = target(&[]);
     let (counts, stored) = t.scrape("a 1 9000000\nb 1\n");
@@ -407,4 +422,84 @@ fn conflicts_as_upstream_resolves_them() {
         let expected = format!("1000 {} ", Labels::from_pairs(pairs("stored_labels")));
         assert!(stored.len() == 1 && stored[0].starts_with(&expected), "{}: {stored:?}, not {expected}", case["name"]);
     }
+}
+
+fn rule(action: RelabelAction, source: &[&str], regex: &str, replacement: &str) -> RelabelRule {
+    let spec = RelabelSpec {
+        action,
+        source_labels: source.iter().map(|label| (*label).to_owned()).collect(),
+        regex: Some(regex.to_owned()),
+        replacement: replacement.to_owned(),
+        ..RelabelSpec::default()
+    };
+    RelabelRule::new(spec, NameValidation::Utf8).unwrap()
+}
+
+#[test]
+fn series_with_times_of_their_own_end_with_a_failure_when_they_are_tracked() {
+    // scrape-005, -006, -007
+    let mut t = target(&[]);
+    t.rules.track_timestamps_staleness = true;
+    t.scrape("a 1 500\n");
+    t.now += 1000;
+    t.fails("a 2 1500\nbroken{");
+    assert_eq!(t.store.take(), ["2000 a stale"]);
+}
+
+#[test]
+fn pages_that_are_refused_leave_nothing_in_memory() {
+    // scrape-040
+    let mut t = target(&[("job", "j"), ("pod", "p")]);
+    t.rules.series.relabel = vec![rule(RelabelAction::LabelDrop, &[], "pod", "$1")];
+    t.scrape("steady 1\n");
+    let (slots, sources) = (t.layout.slots.capacity(), t.layout.sources.len());
+    for round in 0..50 {
+        let page: String = (0..200).map(|i| format!("m{{round=\"{round}\",i=\"{i}\"}} 1\n")).collect();
+        t.rules.series.relabel =
+            vec![rule(RelabelAction::LabelDrop, &[], if round % 2 == 0 { "job" } else { "x" }, "$1")];
+        t.fails(&format!("{page}broken{{"));
+    }
+    assert_eq!((t.layout.slots.capacity(), t.layout.sources.len()), (slots, sources));
+    t.store.take();
+    assert_eq!(t.scrape("steady 2\n").1, ["1000 steady{job=\"j\"} 2"].map(|line| line.replace("1000", "2000")));
+}
+
+#[test]
+fn labels_that_are_empty_and_honoured() {
+    // scrape-041, -042, -043, -044
+    let mut t = target(&[("instance", "i"), ("n", "2")]);
+    assert_eq!(t.scrape("m{n=\"\"} 1\n").1, ["1000 m{instance=\"i\", n=\"2\"} 1"]);
+    assert_eq!(t.scrape("m{n=\"1\"} 1\n").1[0], "2000 m{exported_n=\"1\", instance=\"i\", n=\"2\"} 1");
+    let mut t = target(&[("instance", "i"), ("n", "2")]);
+    t.rules.series.honor_labels = true;
+    assert_eq!(t.scrape("m{n=\"1\"} 1\n").1, ["1000 m{instance=\"i\", n=\"1\"} 1"]);
+    let stored = t.scrape("m{instance=\"\"} 1\n").1;
+    assert!(stored.contains(&"2000 m{n=\"2\"} 1".to_owned()), "{stored:?}");
+}
+
+#[test]
+fn relabelling_that_takes_the_name_or_makes_a_bad_one_fails_the_scrape() {
+    // scrape-046, -047
+    let mut t = target(&[]);
+    t.rules.series.relabel = vec![rule(RelabelAction::LabelDrop, &[], "__name__", "$1")];
+    assert_eq!(t.fails("m{a=\"1\"} 1\n"), "missing metric name (__name__ label), at line 1 (\"m{a=\\\"1\\\"}\")");
+    t.rules.series.relabel = vec![rule(RelabelAction::LabelMap, &[], "(a)", "$1-b")];
+    t.rules.series.legacy_names = true;
+    assert!(t.fails("m{a=\"1\"} 1\n").starts_with("invalid metric name or label names"));
+    t.rules.series.legacy_names = false;
+    assert_eq!(
+        t.scrape("m{a=\"1\"} 1\n").1,
+        ["1000 {\"m\", a=\"1\", \"a-b\"=\"1\"} 1"].map(|l| l.replace("{\"m\", ", "m{"))
+    );
+}
+
+#[test]
+fn a_report_has_the_targets_labels_whatever_is_made_of_its_series() {
+    // scrape-023
+    let mut t = target(&[("job", "j")]);
+    t.rules.series.honor_labels = true;
+    t.rules.series.relabel = vec![rule(RelabelAction::Drop, &["__name__"], "up|m", "$1")];
+    t.scrape("m{job=\"other\"} 1\n");
+    t.layout.commit(&t.store, 2000, &[("up", 1.0)], false).unwrap();
+    assert_eq!(t.store.take_all(), ["2000 up{job=\"j\"} 1"]);
 }
