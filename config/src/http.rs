@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::Secret;
+use crate::yaml::Yaml;
 
 /// The HTTP client fields that scrape configurations, discoveries and senders share.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +81,10 @@ pub struct OAuth2 {
     pub client_secret: Option<Secret>,
     /// The file that holds the secret.
     pub client_secret_file: Option<PathBuf>,
+    /// As it is written; empty when it is not. Whatever is not that of `jwt` means client credentials, as upstream has it.
+    pub grant_type: String,
+    /// Another grant than that of client credentials.
+    pub jwt: Option<JwtBearer>,
     /// For what.
     pub scopes: Vec<String>,
     /// Where.
@@ -90,6 +95,25 @@ pub struct OAuth2 {
     pub tls: Option<TlsConfig>,
     /// The proxy towards the token server.
     pub proxy: ProxyConfig,
+}
+
+/// The grant `urn:ietf:params:oauth:grant-type:jwt-bearer` (RFC 7523), understood and shown; nothing serves it yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JwtBearer {
+    /// The key that signs, PEM.
+    pub certificate_key: Option<Secret>,
+    /// The file of that key.
+    pub certificate_key_file: Option<PathBuf>,
+    /// What the server knows it by.
+    pub certificate_key_id: String,
+    /// `RS256`, `RS384` or `RS512`.
+    pub signature_algorithm: String,
+    /// Who signs, if it is not the client's id.
+    pub iss: String,
+    /// Whom the assertion is for, if it is not the server of tokens.
+    pub audience: String,
+    /// Further claims.
+    pub(crate) claims: Option<Yaml>,
 }
 
 /// Whom to trust, and who to be. Of each pair at most one of text and file.

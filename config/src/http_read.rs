@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use crate::decode::Fields;
 use crate::yaml::Yaml;
 use crate::{
-    Authorization, BasicAuth, Error, HttpClientConfig, HttpHeader, OAuth2, ProxyConfig, SECRET_SHOWN, Secret,
-    TlsConfig, TlsVersion,
+    Authorization, BasicAuth, Error, HttpClientConfig, HttpHeader, JwtBearer, OAuth2, ProxyConfig, SECRET_SHOWN,
+    Secret, TlsConfig, TlsVersion, unserved,
 };
 
 /// Headers that the client sets itself.
@@ -113,6 +113,8 @@ fn oauth2(fields: &mut Fields<'_>) -> Result<Option<OAuth2>, Error> {
         client_id: inner.text("client_id")?.unwrap_or_default(),
         client_secret: inner.secret("client_secret")?,
         client_secret_file: inner.path("client_secret_file")?,
+        grant_type: inner.text("grant_type")?.unwrap_or_default(),
+        jwt: jwt_bearer(&mut inner)?,
         scopes: inner.texts("scopes")?,
         token_url: inner.text("token_url")?.unwrap_or_default(),
         endpoint_params: inner.text_map("endpoint_params")?,
@@ -125,12 +127,43 @@ fn oauth2(fields: &mut Fields<'_>) -> Result<Option<OAuth2>, Error> {
     if oauth2.token_url.is_empty() {
         return Err(inner.refuse("token_url", "oauth2 token_url must be configured"));
     }
-    if oauth2.client_secret.is_some() && oauth2.client_secret_file.is_some() {
+    if oauth2.jwt.is_none() && oauth2.client_secret.is_some() && oauth2.client_secret_file.is_some() {
         let message = "at most one of oauth2 client_secret, client_secret_file & client_secret_ref must be configured using grant-type=client_credentials";
         return Err(inner.refuse("client_secret_file", message));
     }
     inner.finish()?;
     Ok(Some(oauth2))
+}
+
+const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+
+/// The grant, if `grant_type` asks for another than client credentials.
+fn jwt_bearer(fields: &mut Fields<'_>) -> Result<Option<JwtBearer>, Error> {
+    let grant = fields.text("grant_type")?.unwrap_or_default();
+    let mut text = |name| fields.text(name).map(Option::unwrap_or_default);
+    let jwt = JwtBearer {
+        certificate_key_id: text("client_certificate_key_id")?,
+        signature_algorithm: text("signature_algorithm")?,
+        iss: text("iss")?,
+        audience: text("audience")?,
+        certificate_key: fields.secret("client_certificate_key")?,
+        certificate_key_file: fields.path("client_certificate_key_file")?,
+        claims: fields.node("claims").map(|node| unserved::anything("claims", node)),
+    };
+    if grant != JWT_BEARER {
+        return Ok(None);
+    }
+    if jwt.certificate_key.is_some() && jwt.certificate_key_file.is_some() {
+        let message = format!(
+            "at most one of oauth2 client_certificate_key, client_certificate_key_file & client_certificate_key_ref must \
+             be configured using grant-type={JWT_BEARER}"
+        );
+        return Err(fields.refuse("client_certificate_key_file", message));
+    }
+    if !["", "RS256", "RS384", "RS512"].contains(&jwt.signature_algorithm.as_str()) {
+        return Err(fields.refuse("signature_algorithm", "valid signature algorithms are RS256, RS384 and RS512"));
+    }
+    Ok(Some(jwt))
 }
 
 /// `tls_config`; one that says nothing is none.
@@ -300,6 +333,20 @@ fn show_oauth2(oauth2: &OAuth2) -> Yaml {
     let mut map = vec![("client_id".to_owned(), Yaml::text(&oauth2.client_id))];
     put_secret(&mut map, "client_secret", oauth2.client_secret.as_ref());
     put_path(&mut map, "client_secret_file", oauth2.client_secret_file.as_ref());
+    if let Some(jwt) = &oauth2.jwt {
+        put_text(&mut map, "client_certificate_key_id", Some(&jwt.certificate_key_id));
+        put_secret(&mut map, "client_certificate_key", jwt.certificate_key.as_ref());
+        put_path(&mut map, "client_certificate_key_file", jwt.certificate_key_file.as_ref());
+    }
+    put_text(&mut map, "grant_type", Some(&oauth2.grant_type));
+    if let Some(jwt) = &oauth2.jwt {
+        for (name, text) in
+            [("signature_algorithm", &jwt.signature_algorithm), ("iss", &jwt.iss), ("audience", &jwt.audience)]
+        {
+            put_text(&mut map, name, Some(text));
+        }
+        map.extend(jwt.claims.clone().map(|claims| ("claims".to_owned(), claims)));
+    }
     if !oauth2.scopes.is_empty() {
         map.push(("scopes".to_owned(), Yaml::texts(&oauth2.scopes)));
     }

@@ -30,7 +30,9 @@ mod yaml;
 
 pub use error::Error;
 pub use global::{Config, GlobalConfig, RetentionRuleConfig, StorageConfig};
-pub use http::{Authorization, BasicAuth, HttpClientConfig, HttpHeader, OAuth2, ProxyConfig, TlsConfig, TlsVersion};
+pub use http::{
+    Authorization, BasicAuth, HttpClientConfig, HttpHeader, JwtBearer, OAuth2, ProxyConfig, TlsConfig, TlsVersion,
+};
 pub use scrape::{LimitMode, ScrapeConfig, ScrapeLimits, ScrapeProtocol};
 pub use sd::{
     AttachMetadata, FileSdConfig, KubernetesRole, KubernetesSdConfig, KubernetesSelector, SdConfig, StaticConfig,

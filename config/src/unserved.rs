@@ -280,7 +280,7 @@ fn value(fields: &mut Fields<'_>, name: &'static str, takes: Takes) -> Result<Op
 }
 
 /// A value that no table describes. Better to hide too much than too little.
-fn anything(key: &str, node: &Node) -> Yaml {
+pub(crate) fn anything(key: &str, node: &Node) -> Yaml {
     let key_lower = key.to_ascii_lowercase();
     let sounds_secret =
         ["secret", "password", "token", "credential", "key", "auth"].iter().any(|s| key_lower.contains(s));

@@ -126,3 +126,31 @@ scrape_configs:
         "/etc/prometheus/prometheus.yml:1:44: scrape_configs[0].limit_mode: unknown limit_mode \"off\"; it is hard or soft",
     );
 }
+
+#[test]
+fn grants_of_oauth2_are_told_apart() {
+    let job = |more: &str| {
+        format!("scrape_configs: [{{job_name: a, oauth2: {{client_id: i, token_url: 'http://t', {more}}}}}]")
+    };
+    let config = parse(&job("grant_type: client_credentials, client_secret: s")).unwrap();
+    assert!(config.scrape_configs[0].http.oauth2.as_ref().unwrap().jwt.is_none());
+    let bearer = "grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer'";
+    let more = "client_certificate_key: hunter2, iss: me, claims: {count: 1, s: x}, signature_algorithm: RS384";
+    let config = parse(&job(&format!("{bearer}, {more}"))).unwrap();
+    let oauth2 = config.scrape_configs[0].http.oauth2.clone().unwrap();
+    assert_eq!(oauth2.jwt.unwrap().signature_algorithm, "RS384");
+    let shown = config.to_yaml();
+    for line in ["client_certificate_key: <secret>", "iss: me", "count: 1", "s: x", "grant_type: urn:ietf:params"] {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+    for (more, expected) in [
+        (format!("{bearer}, signature_algorithm: HS256"), "valid signature algorithms are RS256, RS384 and RS512"),
+        (
+            format!("{bearer}, client_certificate_key: a, client_certificate_key_file: b"),
+            "at most one of oauth2 client_certificate_key, client_certificate_key_file & client_certificate_key_ref must be configured",
+        ),
+    ] {
+        let error = parse(&job(&more)).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}

@@ -51,6 +51,10 @@ impl std::fmt::Debug for Token {
 
 impl Tokens {
     pub(crate) fn new(config: &OAuth2, user_agent: &str) -> Result<Self, Error> {
+        if config.jwt.is_some() {
+            let instead = "use client_credentials";
+            return Err(Error::NotServed { what: "the oauth2 grant jwt-bearer", instead });
+        }
         let invalid = || Error::Url { url: config.token_url.clone() };
         let url = Url::parse(&config.token_url).map_err(|_| invalid())?;
         let of_server = HttpClientConfig {
