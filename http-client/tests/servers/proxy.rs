@@ -115,3 +115,22 @@ async fn a_proxy_may_speak_socks() {
     drop(client);
     assert_eq!(targets.recv().unwrap(), [target.addr.to_string()]);
 }
+
+/// The environment of this process is not to be changed: the test runs itself with another.
+#[tokio::test]
+async fn the_environment_names_the_proxy() {
+    const URL: &str = "http://target.example/metrics";
+    let proxy = ProxyConfig { proxy_from_environment: true, ..ProxyConfig::default() };
+    if std::env::var_os("WEFT_TEST_CHILD").is_some() {
+        let client = client(&HttpClientConfig { proxy, ..HttpClientConfig::default() });
+        assert_eq!(get(&client, &URL.parse().unwrap()).await.as_deref(), Ok("ok"));
+        return;
+    }
+    let server = Server::plain(OK);
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "proxy::the_environment_names_the_proxy"]).env("WEFT_TEST_CHILD", "1");
+    child.env("http_proxy", server.addr.to_string()).env_remove("no_proxy").env_remove("NO_PROXY");
+    let output = tokio::task::spawn_blocking(move || child.output()).await.unwrap().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!(server.seen.recv().unwrap().head[0], format!("GET {URL} HTTP/1.1"));
+}
