@@ -1,7 +1,9 @@
 //! What the scrape engine counts about itself, under upstream's names.
 
 use prometheus::core::Collector;
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
+
+const JOB: &str = "scrape_job";
 
 /// The engine's own metrics.
 #[derive(Clone, Debug)]
@@ -17,18 +19,25 @@ pub(crate) struct Metrics {
     pub(crate) exceeded_label_limits: IntCounter,
     pub(crate) exceeded_bucket_limit: IntCounter,
     pub(crate) over_limit: IntCounter,
-    pub(crate) pool_targets: IntGaugeVec,
-    pub(crate) pool_target_limit: IntGaugeVec,
-    pub(crate) pool_syncs: IntCounterVec,
-    pub(crate) pool_sync_failures: IntCounterVec,
+    pub(crate) pools: PoolMetrics,
+    /// By the interval as a duration.
+    pub(crate) interval_length: HistogramVec,
     pub(crate) duration: Histogram,
+}
+
+/// Those of the scrape pools, by job.
+#[derive(Clone, Debug)]
+pub(crate) struct PoolMetrics {
+    pub(crate) targets: IntGaugeVec,
+    pub(crate) target_limit: IntGaugeVec,
+    pub(crate) syncs: IntCounterVec,
+    pub(crate) sync_failures: IntCounterVec,
+    pub(crate) sync_length: HistogramVec,
 }
 
 impl Metrics {
     pub(crate) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let counter = |name: &str, help: &str| added(registry, IntCounter::new(name, help)?);
-        let gauges = |name, help: &str| added(registry, IntGaugeVec::new(Opts::new(name, help), &["scrape_job"])?);
-        let counters = |name, help: &str| added(registry, IntCounterVec::new(Opts::new(name, help), &["scrape_job"])?);
         let duration = HistogramOpts::new("weft_scrape_duration_seconds", "How long scrapes took, request to commit.")
             .buckets(vec![0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0]);
         let rejected = "Samples left out because";
@@ -77,33 +86,66 @@ impl Metrics {
                 "weft_scrape_samples_over_limit_total",
                 "Samples of new series that sample_limit with limit_mode soft, or series_limit, left out.",
             )?,
-            pool_targets: gauges("prometheus_target_scrape_pool_targets", "Targets that a scrape pool scrapes now.")?,
-            pool_target_limit: gauges(
-                "prometheus_target_scrape_pool_target_limit",
-                "Most targets that a scrape pool may have; 0: any number.",
-            )?,
-            pool_syncs: counters(
-                "prometheus_target_scrape_pool_sync_total",
-                "Times a scrape pool took what discovery knows.",
-            )?,
-            pool_sync_failures: counters(
-                "prometheus_target_sync_failed_total",
-                "Targets that could not be made of what discovery knows.",
+            pools: PoolMetrics::new(registry)?,
+            interval_length: lengths(
+                registry,
+                ("prometheus_target_interval_length_seconds", "interval"),
+                "From one scrape of a target to the next.",
+                &[1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0],
             )?,
             duration: added(registry, Histogram::with_opts(duration)?)?,
         })
     }
+}
+
+impl PoolMetrics {
+    fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let gauges = |name, help: &str| added(registry, IntGaugeVec::new(Opts::new(name, help), &[JOB])?);
+        let counters = |name, help: &str| added(registry, IntCounterVec::new(Opts::new(name, help), &[JOB])?);
+        Ok(Self {
+            targets: gauges("prometheus_target_scrape_pool_targets", "Targets that a scrape pool scrapes now.")?,
+            target_limit: gauges(
+                "prometheus_target_scrape_pool_target_limit",
+                "Most targets that a scrape pool may have; 0: any number.",
+            )?,
+            syncs: counters(
+                "prometheus_target_scrape_pool_sync_total",
+                "Times a scrape pool took what discovery knows.",
+            )?,
+            sync_failures: counters(
+                "prometheus_target_sync_failed_total",
+                "Targets that could not be made of what discovery knows.",
+            )?,
+            sync_length: lengths(
+                registry,
+                ("prometheus_target_sync_length_seconds", JOB),
+                "How long a scrape pool took to take what discovery knows.",
+                &[0.001, 0.01, 0.1, 1.0],
+            )?,
+        })
+    }
 
     /// A job is gone.
-    pub(crate) fn forget_pool(&self, job: &str) {
+    pub(crate) fn forget(&self, job: &str) {
         // What was never counted is not there.
-        for gauges in [&self.pool_targets, &self.pool_target_limit] {
+        for gauges in [&self.targets, &self.target_limit] {
             let _ = gauges.remove_label_values(&[job]);
         }
-        for counters in [&self.pool_syncs, &self.pool_sync_failures] {
+        for counters in [&self.syncs, &self.sync_failures] {
             let _ = counters.remove_label_values(&[job]);
         }
+        let _ = self.sync_length.remove_label_values(&[job]);
     }
+}
+
+/// A histogram of a label. Upstream has summaries there; dashboards read their sums and counts, which these have too.
+fn lengths(
+    registry: &Registry,
+    (name, label): (&str, &str),
+    help: &str,
+    buckets: &[f64],
+) -> Result<HistogramVec, prometheus::Error> {
+    added(registry, HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), &[label])?)
 }
 
 /// The same, in the registry.

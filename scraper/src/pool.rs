@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use config::{LimitMode, ScrapeConfig, ScrapeLimits};
 use http_client::{Connection, HttpClient};
+use model::duration::format_duration_ms;
 use model::{Labels, NameValidation, TargetGroup};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::failure_log::FailureLogs;
 use crate::fetch::BODY_BYTES_MAX;
@@ -78,6 +80,7 @@ impl ScrapePool {
 
     /// Starts and ends loops so that exactly the targets of these groups are scraped.
     pub(crate) fn sync(&mut self, groups: &[Arc<TargetGroup>]) {
+        let began = Instant::now();
         while let Some(ended) = self.tasks.try_join_next() {
             if let Ok((hash, _)) = ended {
                 self.ending.remove(&hash);
@@ -101,11 +104,12 @@ impl ScrapePool {
             self.ending.insert(hash, running);
         }
         let targets = i64::try_from(self.running.len()).unwrap_or(i64::MAX);
-        let metrics = &self.shared.metrics;
-        metrics.pool_targets.with_label_values(&[&self.config.job_name]).set(targets);
+        let (metrics, job) = (&self.shared.metrics.pools, [self.config.job_name.as_str()]);
+        metrics.targets.with_label_values(&job).set(targets);
         let limit = i64::try_from(self.config.limits.targets).unwrap_or(i64::MAX);
-        metrics.pool_target_limit.with_label_values(&[&self.config.job_name]).set(limit);
-        metrics.pool_syncs.with_label_values(&[&self.config.job_name]).inc();
+        metrics.target_limit.with_label_values(&job).set(limit);
+        metrics.syncs.with_label_values(&job).inc();
+        metrics.sync_length.with_label_values(&job).observe(began.elapsed().as_secs_f64());
     }
 
     fn wanted(&mut self, groups: &[Arc<TargetGroup>]) -> HashMap<u64, Arc<Target>> {
@@ -129,7 +133,7 @@ impl ScrapePool {
         for reason in invalid.iter().filter(|reason| !self.invalid.contains(reason)) {
             tracing::error!(scrape_pool = %self.config.job_name, err = %reason, "cannot make a target");
         }
-        let failed = self.shared.metrics.pool_sync_failures.with_label_values(&[&self.config.job_name]);
+        let failed = self.shared.metrics.pools.sync_failures.with_label_values(&[&self.config.job_name]);
         failed.inc_by(invalid.len() as u64);
         self.invalid = invalid;
         wanted
@@ -159,6 +163,7 @@ impl ScrapePool {
         }
         let (mode, receiver) = watch::channel(Mode::Run);
         let status = Arc::new(Mutex::new(TargetStatus::default()));
+        let interval = format_duration_ms(target.interval_ms);
         let scrape_loop = ScrapeLoop {
             target: Arc::clone(&target),
             job: Arc::clone(&self.job),
@@ -166,6 +171,7 @@ impl ScrapePool {
             status: Arc::clone(&status),
             layout: layout.unwrap_or_else(|| TargetLayout::new(target.public.clone())),
             connection: target.socket().map_or_else(Connection::default, |path| Connection::over_socket(path.into())),
+            length: (None, self.shared.metrics.interval_length.with_label_values(&[&interval])),
             heir: Some(self.shared.heirs.enter(&target.public)),
             mode: receiver,
         };
@@ -207,7 +213,7 @@ impl ScrapePool {
             running.mode.send_replace(mode);
         }
         while self.tasks.join_next().await.is_some() {}
-        self.shared.metrics.forget_pool(&self.config.job_name);
+        self.shared.metrics.pools.forget(&self.config.job_name);
     }
 
     pub(crate) fn status(&self) -> PoolStatus {

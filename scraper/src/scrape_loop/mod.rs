@@ -8,6 +8,7 @@ use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue};
 use http_client::{Connection, HttpClient};
 use model::Appender;
 use model::duration::format_duration_ms;
+use prometheus::Histogram;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use url::Url;
@@ -106,6 +107,8 @@ pub(crate) struct ScrapeLoop {
     pub(crate) status: Arc<Mutex<TargetStatus>>,
     pub(crate) layout: TargetLayout,
     pub(crate) connection: Connection,
+    /// When the last scrape began, and where it is noted how long before the next that was.
+    pub(crate) length: (Option<Instant>, Histogram),
     /// While it scrapes.
     pub(crate) heir: Option<Heir>,
     pub(crate) mode: watch::Receiver<Mode>,
@@ -210,6 +213,9 @@ impl ScrapeLoop {
         let began_ms = (self.shared.now_ms)();
         let ts_ms = self.aligned_ms(began_ms, tick_ms);
         let began = Instant::now();
+        if let Some(last) = self.length.0.replace(began) {
+            self.length.1.observe(began.duration_since(last).as_secs_f64());
+        }
         let mut buffer = self.shared.buffers.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
         let mut mode = self.mode.clone();
         let fetched = tokio::select! {

@@ -73,6 +73,7 @@ async fn a_target_is_asked_and_its_answer_names_its_format() {
             seed: 0,
         },
         status: Arc::default(),
+        length: (None, Histogram::with_opts(prometheus::HistogramOpts::new("l", "l")).unwrap()),
         heir: None,
         mode: watch::channel(Mode::Run).1,
     };

@@ -154,12 +154,15 @@ impl World {
         self.asked.lock().unwrap()
     }
 
-    /// The value of one of the engine's own metrics.
+    /// The value, or the sum, of one of the engine's own metrics.
     fn metric(&self, name: &str) -> f64 {
         let families = self.registry.gather();
         let family = families.iter().find(|family| family.name() == name);
         let metrics = family.map(prometheus::proto::MetricFamily::get_metric).unwrap_or_default();
-        metrics.iter().map(|m| m.get_counter().get_value() + m.get_gauge().get_value()).sum()
+        metrics
+            .iter()
+            .map(|m| m.get_counter().get_value() + m.get_gauge().get_value() + m.get_histogram().get_sample_sum())
+            .sum()
     }
 }
 

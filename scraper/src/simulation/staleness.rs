@@ -29,6 +29,8 @@ async fn a_failed_scrape_ends_everything_once_and_is_reported_each_time() {
     let mut times: Vec<&str> = lines.iter().map(|line| line.split_once(' ').unwrap().0).collect();
     times.dedup();
     assert_eq!(times.len(), 5, "{times:?}");
+    let between = world.metric("prometheus_target_interval_length_seconds");
+    assert!((between - 40.0).abs() < 0.01, "{between}");
     assert_eq!(world.error("j").await, "server returned HTTP status 500 Internal Server Error");
 }
 
