@@ -97,7 +97,7 @@ pub struct OAuth2 {
     pub proxy: ProxyConfig,
 }
 
-/// The grant `urn:ietf:params:oauth:grant-type:jwt-bearer` (RFC 7523), understood and shown; nothing serves it yet.
+/// The grant `urn:ietf:params:oauth:grant-type:jwt-bearer` (RFC 7523).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JwtBearer {
     /// The key that signs, PEM.
@@ -112,8 +112,10 @@ pub struct JwtBearer {
     pub iss: String,
     /// Whom the assertion is for, if it is not the server of tokens.
     pub audience: String,
-    /// Further claims.
-    pub(crate) claims: Option<Yaml>,
+    /// Further claims; they win over those that the client makes.
+    pub claims: serde_json::Map<String, serde_json::Value>,
+    /// The same as they are printed.
+    pub(crate) shown_claims: Option<Yaml>,
 }
 
 /// Whom to trust, and who to be. Of each pair at most one of text and file.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::decode::Fields;
+use crate::node::{Kind, Node};
 use crate::yaml::Yaml;
 use crate::{
     Authorization, BasicAuth, Error, HttpClientConfig, HttpHeader, JwtBearer, OAuth2, ProxyConfig, SECRET_SHOWN,
@@ -148,7 +149,12 @@ fn jwt_bearer(fields: &mut Fields<'_>) -> Result<Option<JwtBearer>, Error> {
         audience: text("audience")?,
         certificate_key: fields.secret("client_certificate_key")?,
         certificate_key_file: fields.path("client_certificate_key_file")?,
-        claims: fields.node("claims").map(|node| unserved::anything("claims", node)),
+        claims: match fields.node("claims").map(json) {
+            Some(serde_json::Value::Object(claims)) => claims,
+            Some(_) => return Err(fields.refuse("claims", "claims are a mapping of names to values")),
+            None => serde_json::Map::new(),
+        },
+        shown_claims: fields.node("claims").map(|node| unserved::anything("claims", node)),
     };
     if grant != JWT_BEARER {
         return Ok(None);
@@ -164,6 +170,22 @@ fn jwt_bearer(fields: &mut Fields<'_>) -> Result<Option<JwtBearer>, Error> {
         return Err(fields.refuse("signature_algorithm", "valid signature algorithms are RS256, RS384 and RS512"));
     }
     Ok(Some(jwt))
+}
+
+/// What YAML says, in JSON.
+fn json(node: &Node) -> serde_json::Value {
+    use serde_json::Value;
+    match &*node.kind {
+        Kind::Scalar { text, plain } => match text.to_ascii_lowercase().as_str() {
+            _ if !plain => Value::from(text.clone()),
+            "" | "~" | "null" => Value::Null,
+            "true" | "yes" | "on" => Value::from(true),
+            "false" | "no" | "off" => Value::from(false),
+            _ => text.parse().map(Value::Number).unwrap_or_else(|_| Value::from(text.clone())),
+        },
+        Kind::List(items) => items.iter().map(json).collect(),
+        Kind::Map(pairs) => pairs.iter().map(|(key, value)| (key.text.clone(), json(value))).collect(),
+    }
 }
 
 /// `tls_config`; one that says nothing is none.
@@ -345,7 +367,7 @@ fn show_oauth2(oauth2: &OAuth2) -> Yaml {
         {
             put_text(&mut map, name, Some(text));
         }
-        map.extend(jwt.claims.clone().map(|claims| ("claims".to_owned(), claims)));
+        map.extend(jwt.shown_claims.clone().map(|claims| ("claims".to_owned(), claims)));
     }
     if !oauth2.scopes.is_empty() {
         map.push(("scopes".to_owned(), Yaml::texts(&oauth2.scopes)));

@@ -135,10 +135,13 @@ fn grants_of_oauth2_are_told_apart() {
     let config = parse(&job("grant_type: client_credentials, client_secret: s")).unwrap();
     assert!(config.scrape_configs[0].http.oauth2.as_ref().unwrap().jwt.is_none());
     let bearer = "grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer'";
-    let more = "client_certificate_key: hunter2, iss: me, claims: {count: 1, s: x}, signature_algorithm: RS384";
+    let more = "client_certificate_key: hunter2, iss: me, claims: {count: 1, s: x, deep: {list: [yes, 'no', 1.5, ~]}}, signature_algorithm: RS384";
     let config = parse(&job(&format!("{bearer}, {more}"))).unwrap();
     let oauth2 = config.scrape_configs[0].http.oauth2.clone().unwrap();
-    assert_eq!(oauth2.jwt.unwrap().signature_algorithm, "RS384");
+    let jwt = oauth2.jwt.unwrap();
+    assert_eq!(jwt.signature_algorithm, "RS384");
+    let claims = serde_json::to_string(&jwt.claims).unwrap();
+    assert_eq!(claims, r#"{"count":1,"s":"x","deep":{"list":[true,"no",1.5,null]}}"#);
     let shown = config.to_yaml();
     for line in ["client_certificate_key: <secret>", "iss: me", "count: 1", "s: x", "grant_type: urn:ietf:params"] {
         assert!(shown.contains(line), "{line}: {shown}");

@@ -6,14 +6,6 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Understood, and not served.
-    #[error("cannot use {what}: it is not served yet; {instead}")]
-    NotServed {
-        /// The field.
-        what: &'static str,
-        /// What to do.
-        instead: &'static str,
-    },
     /// A file of the configuration cannot be read.
     #[error("cannot read {what} {}: {source}", path.display())]
     Read {

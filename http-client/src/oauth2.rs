@@ -1,5 +1,6 @@
-//! Tokens of an OAuth 2.0 server, by the client credentials grant (RFC 6749, section 4.4): asked for when first needed, kept
-//! until shortly before they end, and asked for again when the secret changed or a server refused the token.
+//! Tokens of an OAuth 2.0 server, by the client credentials grant (RFC 6749, section 4.4) or by a signed assertion (RFC 7523):
+//! asked for when first needed, kept until shortly before they end, and asked for again when the secret changed or a server
+//! refused the token.
 
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::{Url, form_urlencoded};
 
+use crate::assertion::assertion;
 use crate::auth::{basic, secret_value, text_or_file};
 use crate::{Error, HttpClient};
 
@@ -30,8 +32,19 @@ pub(crate) struct Tokens {
 #[derive(Debug, Default)]
 struct State {
     token: Option<Token>,
-    /// Does the server want the credentials in the body? `None` until it has accepted one way.
-    in_body: Option<bool>,
+    /// How the server wants to be asked; `None` until it has accepted one way.
+    way: Option<Way>,
+}
+
+/// How a server is told who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Credentials in `Authorization`.
+    Header,
+    /// Credentials among the parameters.
+    Body,
+    /// A signed assertion among the parameters.
+    Assertion,
 }
 
 #[derive(Clone)]
@@ -51,10 +64,6 @@ impl std::fmt::Debug for Token {
 
 impl Tokens {
     pub(crate) fn new(config: &OAuth2, user_agent: &str) -> Result<Self, Error> {
-        if config.jwt.is_some() {
-            let instead = "use client_credentials";
-            return Err(Error::NotServed { what: "the oauth2 grant jwt-bearer", instead });
-        }
         let invalid = || Error::Url { url: config.token_url.clone() };
         let url = Url::parse(&config.token_url).map_err(|_| invalid())?;
         let of_server = HttpClientConfig {
@@ -69,14 +78,17 @@ impl Tokens {
 
     /// The value of `Authorization`, from a token that is valid now. Those who come while it is asked for wait for it.
     pub(crate) async fn header(&self) -> Result<HeaderValue, Error> {
-        let file = self.config.client_secret_file.as_deref();
-        let secret = text_or_file(self.config.client_secret.as_ref(), "client_secret_file", file)?.unwrap_or_default();
+        let (text, what, file) = match &self.config.jwt {
+            Some(jwt) => (&jwt.certificate_key, "client_certificate_key_file", &jwt.certificate_key_file),
+            None => (&self.config.client_secret, "client_secret_file", &self.config.client_secret_file),
+        };
+        let secret = text_or_file(text.as_ref(), what, file.as_deref())?.unwrap_or_default();
         let mut state = self.state.lock().await;
         let lasts = |token: &&Token| token.ends.is_none_or(|ends| Instant::now() + SPARE < ends);
         if let Some(token) = state.token.as_ref().filter(|token| token.secret == secret).filter(lasts) {
             return Ok(token.header.clone());
         }
-        let token = self.ask(&secret, &mut state.in_body).await?;
+        let token = self.ask(&secret, &mut state.way).await?;
         let header = token.header.clone();
         state.token = Some(token);
         Ok(header)
@@ -91,12 +103,18 @@ impl Tokens {
     }
 
     /// Credentials go into the header as the standard wants it; where that is refused, into the body.
-    async fn ask(&self, secret: &str, in_body: &mut Option<bool>) -> Result<Token, Error> {
+    async fn ask(&self, secret: &str, known: &mut Option<Way>) -> Result<Token, Error> {
+        let ways: &[Way] = match (&self.config.jwt, &known) {
+            (Some(_), _) => &[Way::Assertion],
+            (None, Some(Way::Body)) => &[Way::Body],
+            (None, Some(_)) => &[Way::Header],
+            (None, None) => &[Way::Header, Way::Body],
+        };
         let mut refusal = None;
-        for way in in_body.map_or(vec![false, true], |way| vec![way]) {
-            match self.ask_with(secret, way).await {
+        for way in ways {
+            match self.ask_with(secret, *way).await {
                 Ok(token) => {
-                    *in_body = Some(way);
+                    *known = Some(*way);
                     return Ok(token);
                 }
                 // What the server said first is about the better known way.
@@ -104,22 +122,22 @@ impl Tokens {
                 Err(Refusal::Failed(error)) => return Err(error),
             }
         }
-        *in_body = None;
+        *known = None;
         Err(refusal.expect("BUG: at least one way was tried"))
     }
 
-    async fn ask_with(&self, secret: &str, in_body: bool) -> Result<Token, Refusal> {
+    async fn ask_with(&self, secret: &str, way: Way) -> Result<Token, Refusal> {
         let failed = |reason: String| Refusal::Failed(self.failed(reason));
         let id = &self.config.client_id;
         let mut request = self.client.prepare(Method::POST, &self.url, true, None).map_err(Refusal::Failed)?;
-        if !in_body {
+        if way == Way::Header {
             let escaped = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
             request = request.header(AUTHORIZATION, basic(&escaped(id), &escaped(secret)).map_err(Refusal::Failed)?);
         }
         let request = request
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(ACCEPT, "application/json")
-            .body(self.form(secret, in_body));
+            .body(self.form(secret, way).map_err(|why| failed(why.to_owned()))?);
         let mut answer = request.send().await.map_err(|error| failed(crate::cause::of(&error)))?;
         let status = answer.status();
         let kind = answer.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
@@ -146,18 +164,30 @@ impl Tokens {
         Ok(Token { header, secret: secret.to_owned(), ends })
     }
 
-    fn form(&self, secret: &str, in_body: bool) -> String {
+    fn form(&self, secret: &str, way: Way) -> Result<String, &'static str> {
         let mut form = form_urlencoded::Serializer::new(String::new());
-        form.append_pair("grant_type", "client_credentials");
+        let params = &self.config.endpoint_params;
+        // What does not keep to the standard may want another name of the grant.
+        if !params.contains_key("grant_type") {
+            let jwt = way == Way::Assertion;
+            form.append_pair("grant_type", if jwt { &self.config.grant_type } else { "client_credentials" });
+        }
         if !self.config.scopes.is_empty() {
             form.append_pair("scope", &self.config.scopes.join(" "));
         }
-        form.extend_pairs(&self.config.endpoint_params);
-        if in_body {
-            form.append_pair("client_id", &self.config.client_id);
-            form.append_pair("client_secret", secret);
+        form.extend_pairs(params);
+        match (way, &self.config.jwt) {
+            (Way::Assertion, Some(jwt)) => {
+                let now_s = model::time::now_ms() / 1000;
+                form.append_pair("assertion", &assertion(&self.config, jwt, secret, now_s)?);
+            }
+            (Way::Body, _) => {
+                form.append_pair("client_id", &self.config.client_id);
+                form.append_pair("client_secret", secret);
+            }
+            _ => {}
         }
-        form.finish()
+        Ok(form.finish())
     }
 
     fn failed(&self, reason: String) -> Error {

@@ -153,3 +153,50 @@ async fn a_token_that_is_not_given_out_is_an_error_without_secrets() {
     }
     assert!(target.seen.try_recv().is_err(), "the target is not asked without a token");
 }
+
+#[tokio::test]
+async fn a_key_may_ask_in_place_of_a_secret() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use ring::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA512, RsaKeyPair, UnparsedPublicKey};
+    use rustls_pki_types::PrivatePkcs1KeyDer;
+    use rustls_pki_types::pem::PemObject as _;
+
+    const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+    let pem = include_str!("../data/rsa-pkcs1.pem");
+    let (server, target) = (Server::plain(json(r#"{"access_token":"one"}"#)), Server::plain(OK));
+    let text = format!(
+        "scrape_configs: [{{job_name: a, oauth2: {{client_id: me, grant_type: '{GRANT}', scopes: [a, b], token_url: '{}', \
+         client_certificate_key: {pem:?}, client_certificate_key_id: k1, signature_algorithm: RS512, claims: {{sub: other, \
+         n: 1}}}}}}]",
+        server.url()
+    );
+    let config = config::Config::parse(&text, std::path::Path::new("prometheus.yml"), &|_| None).unwrap();
+    let oauth2 = config.scrape_configs[0].http.oauth2.clone().unwrap();
+    let asking = client(&with((*oauth2).clone()));
+    for _ in 0..2 {
+        assert_eq!(shown(&asking, &target).await.as_deref(), Some("Bearer one"));
+    }
+    let seen = server.seen.recv().unwrap();
+    assert!(server.seen.try_recv().is_err() && seen.header("authorization").is_none());
+    let form = form(&seen);
+    assert_eq!((form["grant_type"].as_str(), form["scope"].as_str()), (GRANT, "a b"));
+    let (said, signature) = form["assertion"].rsplit_once('.').unwrap();
+    let key = RsaKeyPair::from_der(PrivatePkcs1KeyDer::from_pem_slice(pem.as_bytes()).unwrap().secret_pkcs1_der());
+    let key = key.unwrap().public_key().as_ref().to_vec();
+    let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+    UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA512, key).verify(said.as_bytes(), &signature).unwrap();
+    let mut parts = said
+        .split('.')
+        .map(|part| serde_json::from_slice::<serde_json::Value>(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap());
+    assert_eq!(parts.next().unwrap(), serde_json::json!({"alg": "RS512", "typ": "JWT", "kid": "k1"}));
+    let claims = parts.next().unwrap();
+    for (name, expected) in [("iss", "me"), ("sub", "other"), ("aud", server.url().as_str()), ("scope", "a b")] {
+        assert_eq!(claims[name], expected, "{name}");
+    }
+    assert_eq!((claims["n"].as_i64(), claims["exp"].as_i64()), (Some(1), claims["iat"].as_i64().map(|iat| iat + 600)));
+    let mut broken = *oauth2;
+    broken.jwt.as_mut().unwrap().certificate_key = Some(Secret::new("hunter2"));
+    let error = get(&client(&with(broken)), &target.url()).await.unwrap_err();
+    assert!(error.ends_with("client_certificate_key holds no PEM private key of RSA (PKCS#1 or PKCS#8)"), "{error}");
+}
