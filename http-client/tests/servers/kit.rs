@@ -141,11 +141,12 @@ impl Server {
                     return;
                 }
                 match &tls {
-                    None => drop(serve(stream, &answer).map(|seen| sender.send(seen))),
+                    // Told before it is answered: who asked may look at once.
+                    None => drop(serve(stream, &answer, |seen| drop(sender.send(seen.clone())))),
                     Some(tls) => {
                         let connection = ServerConnection::new(Arc::clone(tls)).unwrap();
                         let mut stream = StreamOwned::new(connection, stream);
-                        let seen = serve(&mut stream, &answer);
+                        let seen = serve(&mut stream, &answer, |_| {});
                         let sni = stream.conn.server_name().map(str::to_owned);
                         stream.conn.send_close_notify();
                         let _ = stream.flush();
@@ -171,7 +172,11 @@ impl Drop for Server {
     }
 }
 
-fn serve(mut stream: impl Read + Write, answer: &dyn Fn(&Seen) -> String) -> std::io::Result<Seen> {
+fn serve(
+    mut stream: impl Read + Write,
+    answer: &dyn Fn(&Seen) -> String,
+    tell: impl FnOnce(&Seen),
+) -> std::io::Result<Seen> {
     let mut seen = Seen { sni: None, head: Vec::new(), body: String::new() };
     let mut reader = BufReader::new(&mut stream);
     if reader.fill_buf()?.first() == Some(&HANDSHAKE) {
@@ -192,6 +197,7 @@ fn serve(mut stream: impl Read + Write, answer: &dyn Fn(&Seen) -> String) -> std
         reader.read_exact(&mut body)?;
         seen.body = String::from_utf8(body).unwrap();
     }
+    tell(&seen);
     stream.write_all(answer(&seen).as_bytes())?;
     stream.flush()?;
     Ok(seen)
