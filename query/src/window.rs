@@ -250,18 +250,26 @@ impl Dense {
         values.is_sorted()
     }
 
+    /// All floats, and how many of them precede each slot of the batch; empty when every slot holds one.
+    pub(crate) fn floats<'a>(
+        &'a self,
+        timestamps: &'a [i64],
+        column: &'a Column,
+    ) -> (&'a [i64], &'a [f64], &'a [usize]) {
+        if self.rank.is_empty() { (timestamps, &column.values, &[]) } else { (&self.ts, &self.values, &self.rank) }
+    }
+
     /// The floats between two bounds of the batch.
+    #[inline]
     pub(crate) fn slice<'a>(
         &'a self,
         timestamps: &'a [i64],
         column: &'a Column,
         (low, high): (usize, usize),
     ) -> (&'a [i64], &'a [f64]) {
-        if self.rank.is_empty() {
-            return (&timestamps[low..high], &column.values[low..high]);
-        }
-        let (low, high) = (self.rank[low], self.rank[high]);
-        (&self.ts[low..high], &self.values[low..high])
+        let (ts, values, rank) = self.floats(timestamps, column);
+        let (low, high) = if rank.is_empty() { (low, high) } else { (rank[low], rank[high]) };
+        (&ts[low..high], &values[low..high])
     }
 
     /// Since when the floats between two bounds of the batch count; empty when nobody says it of any.

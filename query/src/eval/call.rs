@@ -9,7 +9,7 @@ use crate::functions::{Body, MathFn, RangeFn, label, sort};
 use crate::parse::Text;
 use crate::parse::ast::{Call, Expr, ExprKind, Span, Type};
 use crate::value::{ABSENT, Series, is_absent};
-use crate::window::{Grid, Window};
+use crate::window::Grid;
 
 impl Evaluator<'_> {
     pub(super) fn stream_call(&self, expr: &Expr, call: &Call, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
@@ -51,7 +51,7 @@ impl Evaluator<'_> {
                 // One look at the column saves one at every window.
                 let rises = is_counter && ranges.rises();
                 for step in 0..grid.len {
-                    let window = Window { rises, ..ranges.at(step) };
+                    let window = ranges.floats_at(step, rises);
                     looked += window.ts.len() as u64;
                     scalars.at(step, &mut args);
                     if is_quantile && !window.ts.is_empty() {

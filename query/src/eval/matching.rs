@@ -11,7 +11,7 @@ use super::binary::{Made, arithmetic, holds};
 use super::{Evaluator, merged};
 use crate::Error;
 use crate::parse::ast::{Binary, BinaryOp, Card, Matching};
-use crate::value::{ABSENT, SampleRef, Series, without_name};
+use crate::value::{ABSENT, SampleRef, Series, is_absent, without_name};
 use crate::window::Grid;
 
 /// Series by the labels they match on.
@@ -174,18 +174,23 @@ impl Join<'_> {
     ) -> Result<(), Error> {
         let op = self.binary.op;
         let (left, right) = if self.swapped { (one, many) } else { (many, one) };
-        let made = match (left, right) {
+        let (value, histogram) = match (left, right) {
             (SampleRef::Float(left), SampleRef::Float(right)) if !op.is_trim() => {
                 let held = holds(op, left, right);
-                match (op.is_comparison(), self.binary.return_bool) {
-                    (false, _) => Made::Float(arithmetic(op, left, right)),
-                    (true, true) => Made::Float(f64::from(u8::from(held))),
+                let value = match (op.is_comparison(), self.binary.return_bool) {
+                    (false, _) => arithmetic(op, left, right),
+                    (true, true) => f64::from(u8::from(held)),
                     // The value of the left side, also where that is the one side.
-                    (true, false) if held => Made::Float(left),
-                    (true, false) => Made::Nothing,
-                }
+                    (true, false) if held => left,
+                    (true, false) => ABSENT,
+                };
+                (value, None)
             }
-            _ => self.evaluator.mixed_pair(self.binary, left, right),
+            _ => match self.evaluator.mixed_pair(self.binary, left, right) {
+                Made::Float(value) => (value, None),
+                Made::Histogram(histogram) => (ABSENT, Some(histogram)),
+                Made::Nothing => (ABSENT, None),
+            },
         };
         // Also a match that the comparison filters away may not be ambiguous.
         let one_to_one = self.binary.matching.card == Card::OneToOne;
@@ -194,7 +199,7 @@ impl Join<'_> {
                 "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
             ));
         }
-        if made == Made::Nothing {
+        if is_absent(value) && histogram.is_none() {
             return Ok(());
         }
         let i = match out.pairs.entry((pair.0, pair.1)) {
@@ -212,10 +217,9 @@ impl Join<'_> {
         if out.series[i].has(step) {
             return Err(Error::execution("multiple matches for labels: grouping labels must ensure unique matches"));
         }
-        match made {
-            Made::Float(value) => out.series[i].values[step] = value,
-            Made::Histogram(histogram) => out.series[i].put_histogram(step, histogram),
-            Made::Nothing => {}
+        match histogram {
+            None => out.series[i].values[step] = value,
+            Some(histogram) => out.series[i].put_histogram(step, histogram),
         }
         Ok(())
     }

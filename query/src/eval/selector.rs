@@ -97,13 +97,14 @@ impl Evaluator<'_> {
             let windows = bounds(&batch.timestamps_ms, ends, self.lookback_ms);
             for column in &batch.columns {
                 dense.load(&batch.timestamps_ms, column, look);
-                let series = if dense.is_rich() || take == Take::Start {
-                    latest_rich(&batch, column, &dense, &windows, take)
+                let mut series = Series::of_floats(column.labels.clone(), false, Vec::with_capacity(ends.len()));
+                let seen = if dense.is_rich() || take == Take::Start {
+                    let floats = |window| dense.slice(&batch.timestamps_ms, column, window);
+                    latest_rich(&dense, &windows, floats, take, &mut series)
                 } else {
-                    latest_floats(&batch, column, &dense, &windows, take)
+                    latest_floats(&windows, dense.floats(&batch.timestamps_ms, column), take, &mut series.values)
                 };
-                let seen = series.present();
-                self.total.set(self.total.get() + seen as u64);
+                self.total.set(self.total.get() + seen);
                 if seen > 0 {
                     sink(series)?;
                 }
@@ -192,41 +193,48 @@ impl Take {
     }
 }
 
+/// What is taken of the last float of each window; how many there are.
 fn latest_floats(
-    batch: &Batch,
-    column: &model::Column,
-    dense: &Dense,
     windows: &[(usize, usize)],
+    (ts, floats, rank): (&[i64], &[f64], &[usize]),
     take: Take,
-) -> Series {
-    let value = |window: &(usize, usize)| {
-        let (ts, samples) = dense.slice(&batch.timestamps_ms, column, *window);
+    values: &mut Vec<f64>,
+) -> u64 {
+    let mut seen = 0;
+    for (low, high) in windows {
+        let (low, high) = if rank.is_empty() { (*low, *high) } else { (rank[*low], rank[*high]) };
         // A stale marker ends the series: what lies before it is not looked at.
-        let latest = ts.last().zip(samples.last()).filter(|(_, value)| !is_absent(**value));
-        latest.map_or(ABSENT, |(ts, value)| take.from(*ts, 0, *value))
-    };
-    Series::of_floats(column.labels.clone(), false, windows.iter().map(value).collect())
+        let value = if low < high { floats[high - 1] } else { ABSENT };
+        let found = !is_absent(value);
+        seen += u64::from(found);
+        values.push(if found && take != Take::Value { take.from(ts[high - 1], 0, value) } else { value });
+    }
+    seen
 }
 
-/// The same where there are histograms, or starts of floats.
-fn latest_rich(batch: &Batch, column: &model::Column, dense: &Dense, windows: &[(usize, usize)], take: Take) -> Series {
-    let mut series = Series::of_floats(column.labels.clone(), false, vec![ABSENT; windows.len()]);
+/// What is taken of the latest samples of windows in which there are histograms, or starts of floats; how many there are.
+fn latest_rich<'a>(
+    dense: &Dense,
+    windows: &[(usize, usize)],
+    floats: impl Fn((usize, usize)) -> (&'a [i64], &'a [f64]),
+    take: Take,
+    series: &mut Series,
+) -> u64 {
     for (step, window) in windows.iter().enumerate() {
-        let (ts, samples) = dense.slice(&batch.timestamps_ms, column, *window);
+        let (ts, samples) = floats(*window);
         let start_ms = dense.starts(*window).last().copied().unwrap_or(0);
         let histogram = dense.histograms(*window).last().filter(|h| ts.last().is_none_or(|ts| *ts < h.ts_ms));
-        match (histogram, ts.last().zip(samples.last())) {
+        series.values.push(match (histogram, ts.last().zip(samples.last())) {
             (Some(h), _) if matches!(take, Take::Value | Take::FloatMillis) => {
-                series.histograms.push((step as u32, Arc::clone(&h.histogram)))
+                series.histograms.push((step as u32, Arc::clone(&h.histogram)));
+                ABSENT
             }
-            (Some(h), _) => series.values[step] = take.from(h.ts_ms, h.start_ms, 0.0),
-            (None, Some((ts, value))) if !is_absent(*value) => {
-                series.values[step] = take.from(*ts, start_ms, *value);
-            }
-            _ => {}
-        }
+            (Some(h), _) => take.from(h.ts_ms, h.start_ms, 0.0),
+            (None, Some((ts, value))) if !is_absent(*value) => take.from(*ts, start_ms, *value),
+            _ => ABSENT,
+        });
     }
-    series
+    series.present() as u64
 }
 
 /// Where the ranges of all steps lie.
@@ -281,11 +289,18 @@ impl Ranges<'_> {
         self.dense.is_rich()
     }
 
-    pub(super) fn at(&self, step: usize) -> Window<'_> {
+    /// The floats of a step, where there is nothing else.
+    #[inline]
+    pub(super) fn floats_at(&self, step: usize, rises: bool) -> Window<'_> {
         let (ts, values) = self.dense.slice(&self.batch.timestamps_ms, self.column, self.windows[step]);
-        let (starts, histograms) = (self.dense.starts(self.windows[step]), self.dense.histograms(self.windows[step]));
         let Frame { ends, range_ms, grid, extended: (_, extension), .. } = self.frame;
         let (end_ms, eval_ms) = (ends[step], grid.time(step));
-        Window { ts, values, starts, histograms, start_ms: end_ms - range_ms, end_ms, eval_ms, rises: false, extension }
+        let start_ms = end_ms - range_ms;
+        Window { ts, values, starts: &[], histograms: &[], start_ms, end_ms, eval_ms, rises, extension }
+    }
+
+    pub(super) fn at(&self, step: usize) -> Window<'_> {
+        let (starts, histograms) = (self.dense.starts(self.windows[step]), self.dense.histograms(self.windows[step]));
+        Window { starts, histograms, ..self.floats_at(step, false) }
     }
 }
