@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use e2e::{Answer, Exporter, Weft, eventually};
+use e2e::{Answer, Exporter, Http, Process, Weft, eventually};
 
 #[test]
 fn the_go_client_reads_every_endpoint() {
@@ -37,4 +37,56 @@ fn the_go_client_reads_every_endpoint() {
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     assert!(said.contains("--- PASS: TestEveryEndpoint"), "{said}");
+}
+
+/// Native histograms of client_golang over protobuf, into the store, through sealing, and back to the Go client.
+#[test]
+fn native_histograms_of_a_go_program_come_back_as_they_were() {
+    if Command::new("go").arg("version").output().is_err() {
+        e2e::skipped("Go is not installed; `cargo xtask test` says so too");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let binary = folder.path().join("target");
+    let built = Command::new("go")
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../goclient"))
+        .args(["test", "-c", "-o"])
+        .arg(&binary)
+        .env("GOFLAGS", "-mod=readonly")
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let mut command = Command::new(&binary);
+    command.args(["-test.run", "TestServeHistograms"]).env("WEFT_SERVE_HISTOGRAMS", "1");
+    let target = Process::start(&mut command, &folder.path().join("target.log"));
+    let address = eventually("the Go target", || {
+        let said = target.output();
+        said.lines().find_map(|line| line.strip_prefix("listening ")).map(str::to_owned).ok_or(said)
+    });
+    let config = format!(
+        "global: {{scrape_interval: 1s, scrape_timeout: 1s, scrape_native_histograms: true}}\nscrape_configs:\n\
+         - job_name: go\n  static_configs: [{{targets: ['{address}']}}]\n"
+    );
+    let weft = Weft::start(&config, &["--storage.tsdb.min-block-duration=2s"]);
+    let here = Http::new(format!("http://{address}"));
+    let equal = || match here.get(&format!("/compare?weft=http://{}", weft.address))? {
+        (200, said) if said == "equal\n" => Ok(()),
+        (_, said) => Err(said),
+    };
+    eventually("what was scraped is what is exposed", equal);
+    let number = |query: &str| {
+        let result = weft.http.query(query)?;
+        let text = result[0]["value"][1].as_str().ok_or_else(|| result.to_string())?;
+        text.parse::<f64>().map_err(|error| error.to_string())
+    };
+    eventually("samples of eight buckets of time, the first of them sealed", || {
+        let samples = number("sum(count_over_time(latency_seconds[1m]))")?;
+        if samples >= 48.0 { Ok(()) } else { Err(format!("{samples} samples")) }
+    });
+    eventually("it is still", equal);
+    let quantile = number("histogram_quantile(0.5, latency_seconds{route=\"/\"})").unwrap();
+    assert!((1.0..1.6).contains(&quantile), "{quantile}");
+    assert_eq!(number("histogram_count(latency_seconds{route=\"/below\"})"), Ok(500.0));
+    assert_eq!(number("histogram_count(latency_seconds{route=\"/idle\"})"), Ok(0.0));
+    assert_eq!(number("count({__name__=~\"latency_seconds_.*\"})").ok(), None, "no classic series beside them");
 }
