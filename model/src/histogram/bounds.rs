@@ -65,7 +65,7 @@ pub fn upper_bound(index: i32, schema: i32, custom_values: &[f64]) -> f64 {
 
 impl Histogram {
     /// The buckets above zero (or of custom bounds), ascending, empty ones that a span covers among them.
-    pub fn positive_buckets(&self) -> impl DoubleEndedIterator<Item = Bucket> {
+    pub fn positive_buckets(&self) -> impl Iterator<Item = Bucket> {
         let bound = |i: i32| upper_bound(i, self.schema, &self.custom_values);
         self.positive.iter().map(move |(index, count)| {
             let (lower, upper) = (bound(index.saturating_sub(1)), bound(index));
@@ -76,12 +76,18 @@ impl Histogram {
     }
 
     /// The buckets below zero, from zero downwards.
-    pub fn negative_buckets(&self) -> impl DoubleEndedIterator<Item = Bucket> {
+    pub fn negative_buckets(&self) -> impl Iterator<Item = Bucket> {
         let bound = |i: i32| -upper_bound(i, self.schema, &[]);
         self.negative.iter().map(move |(index, count)| {
             let (lower, upper) = (bound(index), bound(index.saturating_sub(1)));
             Bucket { lower, upper, lower_inclusive: lower < 0.0, upper_inclusive: upper > 0.0, count, index }
         })
+    }
+
+    /// The buckets below zero, towards zero.
+    pub(super) fn lowest_first(&self) -> impl Iterator<Item = Bucket> {
+        let downwards: Vec<Bucket> = self.negative_buckets().collect();
+        downwards.into_iter().rev()
     }
 
     /// The bucket around zero.
@@ -99,7 +105,7 @@ impl Histogram {
 
     /// All buckets, ascending; the zero bucket unless it is empty. Where a bucket would reach into the zero bucket, its
     /// bound is the zero threshold.
-    pub fn buckets(&self) -> impl DoubleEndedIterator<Item = Bucket> {
+    pub fn buckets(&self) -> impl Iterator<Item = Bucket> {
         let zero = Some(self.zero_bucket()).filter(|zero| zero.count > 0.0);
         let threshold = self.zero_threshold;
         let cut = move |mut b: Bucket| {
@@ -110,7 +116,7 @@ impl Histogram {
             }
             b
         };
-        self.negative_buckets().rev().map(cut).chain(zero).chain(self.positive_buckets().map(cut))
+        self.lowest_first().map(cut).chain(zero).chain(self.positive_buckets().map(cut))
     }
 
     /// May its counters fall at any time?

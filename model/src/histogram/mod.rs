@@ -131,20 +131,17 @@ impl Buckets {
         Self { spans: if counts.is_empty() { Vec::new() } else { vec![span] }, counts }
     }
 
-    /// The index of every bucket, ascending, with its count.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (i32, f64)> {
+    /// The index of every bucket, ascending, with its count. Of a histogram that is not valid, as far as spans and counts
+    /// go together.
+    pub fn iter(&self) -> impl Iterator<Item = (i32, f64)> {
         let mut next = 0i32;
-        let mut firsts = Vec::with_capacity(self.spans.len());
-        for span in &self.spans {
-            next = next.saturating_add(span.offset);
-            firsts.push((next, span.length));
-            next = next.saturating_add_unsigned(span.length);
-        }
-        let indices = firsts.into_iter().flat_map(|(first, n)| (0..n).map(move |i| first.saturating_add_unsigned(i)));
-        // Zipped by position from either end: a histogram that is not valid may have more of one than of the other.
-        let known = self.spans.iter().map(|s| s.length as usize).sum::<usize>().min(self.counts.len());
-        let indices: Vec<i32> = indices.take(known).collect();
-        indices.into_iter().zip(self.counts[..known].iter().copied())
+        let runs = self.spans.iter().map(move |span| {
+            let first = next.saturating_add(span.offset);
+            next = first.saturating_add_unsigned(span.length);
+            (first, span.length)
+        });
+        let indices = runs.flat_map(|(first, n)| (0..n).map(move |i| first.saturating_add_unsigned(i)));
+        indices.zip(self.counts.iter().copied())
     }
 
     /// Is there no bucket?

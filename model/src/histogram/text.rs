@@ -33,7 +33,7 @@ impl fmt::Display for Histogram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{{count:{}, sum:{}", format_g(self.count), format_g(self.sum))?;
         let zero = Some(self.zero_bucket());
-        let all = self.negative_buckets().rev().chain(zero).chain(self.positive_buckets());
+        let all = self.lowest_first().chain(zero).chain(self.positive_buckets());
         for bucket in all.filter(|b| b.count != 0.0) {
             write!(f, ", {bucket}")?;
         }

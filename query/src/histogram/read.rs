@@ -65,7 +65,12 @@ pub(crate) fn quantile(q: f64, histogram: &Histogram) -> Reading {
     // What is no number is in no bucket: ranks then only hold counted from below.
     let upwards = histogram.sum.is_nan() || q < 0.5;
     let rank = if upwards { q } else { 1.0 - q } * histogram.count;
-    let found = if upwards { reach(histogram.buckets(), rank) } else { reach(histogram.buckets().rev(), rank) };
+    let found = if upwards {
+        reach(histogram.buckets(), rank)
+    } else {
+        let all: Vec<Bucket> = histogram.buckets().collect();
+        reach(all.into_iter().rev(), rank)
+    };
     let Some((bucket, count)) = found else { return unreached(rank, histogram) };
     let bucket = match within(bucket, histogram) {
         Ok(bucket) => bucket,
