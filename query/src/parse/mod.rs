@@ -21,7 +21,7 @@ mod pretty;
 mod print;
 mod quote;
 #[cfg(test)]
-mod random;
+pub(crate) mod random;
 #[cfg(test)]
 mod recorded;
 mod resolve;

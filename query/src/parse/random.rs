@@ -11,7 +11,7 @@ pub(super) const ALL_ON: Dialect =
 
 /// The constructs that the crate promql-parser knows too, or all of them.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
+pub(crate) enum Part {
     Shared,
     All,
 }
@@ -93,7 +93,7 @@ fn number(part: Part) -> BoxedStrategy<String> {
 }
 
 /// A query of this type. Binary operands are in parentheses at times, operators of all ranks follow one another.
-pub(super) fn query(part: Part) -> BoxedStrategy<(String, Type)> {
+pub(crate) fn query(part: Part) -> BoxedStrategy<(String, Type)> {
     let vector = (selector(part), offset(part)).prop_map(|(s, o)| (format!("{s}{o}"), Type::Vector));
     let scalar = number(part).prop_map(|n| (n, Type::Scalar));
     let leaf = prop_oneof![2 => vector, 1 => scalar];

@@ -1,5 +1,7 @@
 //! Runs upstream's PromQL test scripts (`load`, `eval`, `expect`): for our own tests and for `promtool test promql`.
 
+#[cfg(test)]
+mod agree;
 mod classic;
 mod compare;
 mod notation;

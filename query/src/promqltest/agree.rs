@@ -1,0 +1,76 @@
+//! Random queries over floats and histograms: nothing panics, and a range query says at each step what an instant query
+//! says.
+
+use proptest::prelude::*;
+
+use super::Store;
+use crate::engine::Times;
+use crate::parse::random::{Part, query};
+use crate::promqltest::everything;
+use crate::{Engine, QueryOptions, Value};
+
+/// Names and labels as random queries have them; each kind of sample beside each other.
+const DATA: &str = r#"
+up{job="a", instance="x"} 1+1x20
+up{job="b", le="1"} {{schema:0 sum:5 count:4 z_bucket_w:0.5 buckets:[1 2 1]}}+{{schema:1 sum:2 count:3 buckets:[0 1 2]}}x20
+up{job="c"} 1 2 {{schema:0 sum:5 count:4 buckets:[1 2 1]}}x6 _x3 7 6 {{schema:-53 sum:5 count:4 custom_values:[1 5] buckets:[1 2 1]}}x6
+x_total{job="a", instance="x"} 0+5x9 1+2x9
+x_total{job="b"} {{schema:2 sum:-3 count:9 z_bucket:1 z_bucket_w:0.01 buckets:[1 2] n_buckets:[2 3]}}+{{schema:2 sum:1 count:2 buckets:[1 1]}}x9 stale {{schema:1 sum:2 count:2 buckets:[1 1]}}x6
+a:b{job="a"} {{schema:-53 sum:5 count:4 custom_values:[1 5] buckets:[1 2 1]}}x8 {{schema:-53 sum:5 count:4 custom_values:[1 2 5] buckets:[1 1 1 1] counter_reset_hint:gauge}}x8
+a:b{job="b", le="+Inf"} 4 _x5 NaN 3x9
+offset{by="é"} {{}}x9 {{schema:0 sum:NaN count:10 buckets:[3 4]}}x9
+"#;
+
+/// What makes a value depend on when a query begins and ends.
+const BY_TIMES: [&str; 5] = ["start", "end", "range", "step", "sort"];
+
+fn store() -> Store {
+    let mut store = Store::default();
+    for line in DATA.lines().filter(|line| !line.is_empty()) {
+        store.load_line(line, (0, 60_000)).unwrap();
+    }
+    store
+}
+
+/// The samples of a result at a time, in a form to compare.
+fn at(value: &Value, ts_ms: i64) -> Vec<String> {
+    let mut found: Vec<String> = match value {
+        Value::Vector(samples) => samples
+            .iter()
+            .map(|s| {
+                format!("{} {}", s.labels, s.histogram.as_ref().map_or_else(|| s.value.to_string(), |h| h.notation()))
+            })
+            .collect(),
+        Value::Matrix(series) => series
+            .iter()
+            .flat_map(|s| {
+                let floats = s.points.iter().map(|(ts, v)| (*ts, v.to_string()));
+                let histograms = s.histograms.iter().map(|(ts, h)| (*ts, h.notation()));
+                let here = floats.chain(histograms).filter(|(ts, _)| *ts == ts_ms);
+                here.map(|(_, text)| format!("{} {text}", s.labels)).collect::<Vec<_>>()
+            })
+            .collect(),
+        Value::Scalar { value, .. } => vec![format!("{{}} {value}")],
+        Value::String { .. } => Vec::new(),
+    };
+    found.sort();
+    found
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn instants_and_ranges((text, _) in query(Part::All)) {
+        let (engine, store, options) = (Engine::new(everything()), store(), QueryOptions::default());
+        let Ok(expr) = engine.parse(&text) else { return Ok(()) };
+        let by_times = BY_TIMES.iter().any(|word| text.to_lowercase().contains(word));
+        let ts_ms = 11 * 60_000;
+        let run = |times| engine.run(&store, (&text, expr.clone()), times, &options);
+        let instant = run(Times { start_ms: ts_ms, end_ms: ts_ms, step_ms: 0 });
+        let range = run(Times { start_ms: ts_ms - 240_000, end_ms: ts_ms + 180_000, step_ms: 60_000 });
+        if let (Ok(instant), Ok(range)) = (instant, range) && !by_times && !matches!(instant.value, Value::Matrix(_)) {
+            prop_assert_eq!(at(&instant.value, ts_ms), at(&range.value, ts_ms), "{}", text);
+        }
+    }
+}
