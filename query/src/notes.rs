@@ -1,7 +1,11 @@
 //! Warnings and infos that go with a result, each once. The texts are upstream's (`util/annotations`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use model::float::format_g;
+
+use crate::functions::histogram::Raised;
+use crate::functions::time::rfc3339;
 use crate::histogram::Combined;
 use crate::parse::ast::Span;
 use crate::parse::line_column;
@@ -13,6 +17,17 @@ const SHOWN_MAX: usize = 10;
 pub(crate) struct Notes {
     warnings: BTreeSet<String>,
     infos: BTreeSet<String>,
+    /// By metric and place, the classic histograms that had to be made ascend.
+    forced: BTreeMap<(String, String), Forced>,
+}
+
+/// Buckets that had to be raised, over several samples.
+#[derive(Clone, Copy, Debug)]
+struct Forced {
+    raised: Raised,
+    samples: usize,
+    first_ms: i64,
+    last_ms: i64,
 }
 
 impl Notes {
@@ -24,8 +39,28 @@ impl Notes {
         self.infos.insert(format!("PromQL info: {message} ({})", line_column(text, span.start)));
     }
 
+    /// A classic histogram of a metric had to be made ascend at a time.
+    pub(crate) fn forced(&mut self, text: &str, span: Span, metric: &str, (ts_ms, raised): (i64, Raised)) {
+        let key = (metric.to_owned(), line_column(text, span.start));
+        let new = Forced { raised, samples: 0, first_ms: ts_ms, last_ms: ts_ms };
+        let forced = self.forced.entry(key).or_insert(new);
+        forced.raised = forced.raised.and(raised);
+        forced.samples += 1;
+        forced.first_ms = forced.first_ms.min(ts_ms);
+        forced.last_ms = forced.last_ms.max(ts_ms);
+    }
+
     /// Warnings and infos, sorted.
-    pub(crate) fn into_texts(self) -> (Vec<String>, Vec<String>) {
+    pub(crate) fn into_texts(mut self) -> (Vec<String>, Vec<String>) {
+        for ((metric, place), Forced { raised, samples, first_ms, last_ms }) in self.forced {
+            let of = if metric.is_empty() { String::new() } else { format!(" for metric name {metric:?}") };
+            let [first, last] = [raised.first, raised.last].map(format_g);
+            let [from, to] = [first_ms, last_ms].map(|ms| rfc3339(ms / 1000));
+            let most = two_digits(raised.most);
+            self.infos.insert(format!(
+                "PromQL info: input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile){of}, from buckets {first} to {last}, with a max diff of {most}, over {samples} samples from {from} to {to} ({place})"
+            ));
+        }
         (shown(self.warnings, "warning"), shown(self.infos, "info"))
     }
 }
@@ -37,6 +72,22 @@ fn shown(all: BTreeSet<String>, kind: &str) -> Vec<String> {
         texts.push(format!("{more} more {kind} annotations omitted"));
     }
     texts
+}
+
+/// Go's `%.2g`.
+fn two_digits(value: f64) -> String {
+    let scientific = format!("{value:.1e}");
+    let Some((digits, exponent)) = scientific.split_once('e') else { return format_g(value) };
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let trimmed = |text: &str| match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text.to_owned(),
+    };
+    if (-4..2).contains(&exponent) {
+        return trimmed(&format!("{value:.*}", usize::try_from(1 - exponent).unwrap_or(0)));
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{}e{sign}{:02}", trimmed(digits), exponent.unsigned_abs())
 }
 
 /// Which operation combined histograms.
@@ -159,6 +210,26 @@ impl Remarks {
         self.bounds(combined, operation);
         if combined.resets_collide {
             self.add(Remark::ResetsCollide(operation));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_significant_digits() {
+        for (value, text) in [
+            (5.0, "5"),
+            (20.0, "20"),
+            (0.876, "0.88"),
+            (1234.0, "1.2e+03"),
+            (100.0, "1e+02"),
+            (0.000_05, "5e-05"),
+            (9.96, "10"),
+        ] {
+            assert_eq!(two_digits(value), text);
         }
     }
 }

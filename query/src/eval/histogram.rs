@@ -95,16 +95,17 @@ impl Evaluator<'_> {
         let quantiles = self.scalar(&call.args[0], grid)?;
         quantiles.iter().for_each(|q| self.check_quantile(*q, &call.args[0]));
         let distributions = self.distributions(&call.args[1], grid)?;
-        merged(distributions.iter().map(|d| self.quantiles_of(d, &quantiles, &call.args[1])).collect())
+        merged(distributions.iter().map(|d| self.quantiles_of(d, &quantiles, &call.args[1], grid)).collect())
     }
 
-    fn quantiles_of(&self, of: &Distribution, quantiles: &[f64], arg: &Expr) -> Series {
-        let mut forced = false;
+    fn quantiles_of(&self, of: &Distribution, quantiles: &[f64], arg: &Expr, grid: &Grid) -> Series {
         let remark = |remark| self.remark(arg.span, &of.name, remark);
         let values = of.read(quantiles.len(), |step, form| match form {
             Some(Form::Classic(buckets)) => {
-                let (value, was_forced) = classic::quantile(quantiles[step], buckets);
-                forced |= was_forced;
+                let (value, raised) = classic::quantile(quantiles[step], buckets);
+                if let Some(raised) = raised {
+                    self.notes.borrow_mut().forced(self.text, arg.span, &of.name, (grid.time(step), raised));
+                }
                 value
             }
             Some(Form::Native(histogram)) => {
@@ -119,13 +120,6 @@ impl Evaluator<'_> {
                 ABSENT
             }
         });
-        if forced {
-            let name = if of.name.is_empty() { String::new() } else { format!(" for metric name {:?}", of.name) };
-            let message = format!(
-                "input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile){name}"
-            );
-            self.info(arg.span, &message);
-        }
         self.nameless(of, values)
     }
 
@@ -137,7 +131,7 @@ impl Evaluator<'_> {
             let quantiles = self.scalar(arg, grid)?;
             quantiles.iter().for_each(|q| self.check_quantile(*q, arg));
             for distribution in &distributions {
-                let mut series = self.quantiles_of(distribution, &quantiles, &call.args[0]);
+                let mut series = self.quantiles_of(distribution, &quantiles, &call.args[0], grid);
                 let mut builder = LabelsBuilder::new(&series.labels);
                 builder.set(target, quantile_label(quantiles[0]));
                 series.labels = builder.labels();

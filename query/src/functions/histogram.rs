@@ -10,6 +10,22 @@ pub(crate) struct Bucket {
 /// Differences this small, relative to the counts, come from rounding.
 const TOLERANCE: f64 = 1e-12;
 
+/// Counts that fell from bucket to bucket and had to be raised: the bounds between which that was, and by how much at most.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Raised {
+    pub(crate) first: f64,
+    pub(crate) last: f64,
+    pub(crate) most: f64,
+}
+
+impl Raised {
+    /// Of both.
+    pub(crate) fn and(self, other: Self) -> Self {
+        let (first, last) = (self.first.min(other.first), self.last.max(other.last));
+        Self { first, last, most: self.most.max(other.most) }
+    }
+}
+
 /// Sorts, joins equal bounds; `None` unless the last bucket reaches infinity.
 fn prepare(buckets: &mut Vec<Bucket>) -> Option<()> {
     buckets.sort_by(|a, b| a.upper.total_cmp(&b.upper));
@@ -26,19 +42,19 @@ fn prepare(buckets: &mut Vec<Bucket>) -> Option<()> {
     Some(())
 }
 
-/// The quantile, interpolated within its bucket, and whether counts had to be raised to ascend.
-pub(crate) fn quantile(q: f64, buckets: &mut Vec<Bucket>) -> (f64, bool) {
+/// The quantile, interpolated within its bucket, and which counts had to be raised to ascend.
+pub(crate) fn quantile(q: f64, buckets: &mut Vec<Bucket>) -> (f64, Option<Raised>) {
     if q.is_nan() {
-        return (f64::NAN, false);
+        return (f64::NAN, None);
     }
     if q < 0.0 {
-        return (f64::NEG_INFINITY, false);
+        return (f64::NEG_INFINITY, None);
     }
     if q > 1.0 {
-        return (f64::INFINITY, false);
+        return (f64::INFINITY, None);
     }
     if prepare(buckets).is_none() {
-        return (f64::NAN, false);
+        return (f64::NAN, None);
     }
     let forced = ascend(buckets);
     let last = buckets.len() - 1;
@@ -63,20 +79,23 @@ pub(crate) fn quantile(q: f64, buckets: &mut Vec<Bucket>) -> (f64, bool) {
     (start + (end - start) * (rank / count), forced)
 }
 
-/// Makes the counts ascend; was more than rounding in the way?
-fn ascend(buckets: &mut [Bucket]) -> bool {
-    let mut forced = false;
+/// Makes the counts ascend. What is more than rounding is told.
+fn ascend(buckets: &mut [Bucket]) -> Option<Raised> {
+    let mut raised: Option<Raised> = None;
     let mut before = buckets[0].count;
     for bucket in &mut buckets[1..] {
         let near = (bucket.count - before).abs() <= TOLERANCE * (bucket.count.abs() + before.abs());
+        if !near && bucket.count < before {
+            let here = Raised { first: bucket.upper, last: bucket.upper, most: before - bucket.count };
+            raised = Some(raised.map_or(here, |raised| raised.and(here)));
+        }
         if near || bucket.count < before {
-            forced |= !near;
             bucket.count = before;
         } else {
             before = bucket.count;
         }
     }
-    forced
+    raised
 }
 
 /// The share of observations between two values, interpolated within their buckets.
@@ -129,10 +148,11 @@ mod tests {
     #[test]
     fn interpolation() {
         let full = [(1.0, 10.0), (2.0, 30.0), (f64::INFINITY, 40.0)];
-        assert_eq!(quantile(0.5, &mut buckets(&full)), (1.5, false));
-        assert_eq!(quantile(0.9, &mut buckets(&full)), (2.0, false));
+        assert_eq!(quantile(0.5, &mut buckets(&full)), (1.5, None));
+        assert_eq!(quantile(0.9, &mut buckets(&full)), (2.0, None));
         assert_eq!(fraction(0.0, 1.5, &mut buckets(&full)), 0.5);
         assert!(quantile(0.5, &mut buckets(&full[..2])).0.is_nan());
-        assert!(quantile(0.5, &mut buckets(&[(1.0, 5.0), (2.0, 3.0), (f64::INFINITY, 6.0)])).1);
+        let raised = quantile(0.5, &mut buckets(&[(1.0, 5.0), (2.0, 3.0), (4.0, 4.5), (f64::INFINITY, 6.0)])).1;
+        assert_eq!(raised, Some(Raised { first: 2.0, last: 4.0, most: 2.0 }));
     }
 }

@@ -63,6 +63,13 @@ pub(crate) fn minute(seconds: i64) -> f64 {
     (seconds.rem_euclid(3_600) / 60) as f64
 }
 
+/// `2024-02-29T23:59:30Z`
+pub(crate) fn rfc3339(seconds: i64) -> String {
+    let (year, month, day) = civil(seconds);
+    let of_day = seconds.rem_euclid(DAY);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", of_day / 3_600, of_day / 60 % 60, of_day % 60)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +80,7 @@ mod tests {
         let leap_day = 1_709_251_170;
         let parts = [year, month, day_of_month, day_of_year, days_in_month, day_of_week, hour, minute];
         assert_eq!(parts.map(|f| f(leap_day)), [2024.0, 2.0, 29.0, 60.0, 29.0, 4.0, 23.0, 59.0]);
+        assert_eq!(rfc3339(leap_day), "2024-02-29T23:59:30Z");
         assert_eq!(parts.map(|f| f(0)), [1970.0, 1.0, 1.0, 1.0, 31.0, 4.0, 0.0, 0.0]);
         assert_eq!(parts.map(|f| f(-1)), [1969.0, 12.0, 31.0, 365.0, 31.0, 3.0, 23.0, 59.0]);
     }

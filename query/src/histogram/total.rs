@@ -143,6 +143,13 @@ impl Total {
         self.each(|n| (n.sum, n.lost) = (n.sum / divisor, n.lost / divisor));
     }
 
+    /// At least as large as any of its numbers, and any sum of some of its buckets.
+    fn largest(&mut self) -> f64 {
+        let mut sum = 0.0;
+        self.each(|n| sum += n.sum.abs());
+        sum
+    }
+
     fn overflows(&mut self) -> bool {
         let mut found = false;
         self.each(|n| found |= n.sum.is_infinite());
@@ -162,6 +169,12 @@ impl Total {
     }
 }
 
+/// As [`Total::largest`].
+fn largest(histogram: &Histogram) -> f64 {
+    let Histogram { count, sum, zero_count, positive, negative, .. } = histogram;
+    [count, sum, zero_count].into_iter().chain(&positive.counts).chain(&negative.counts).map(|n| n.abs()).sum()
+}
+
 /// A mean of histograms that switches to running means when the sum would leave the range of floats.
 #[derive(Clone, Debug)]
 pub(crate) struct Mean {
@@ -178,6 +191,10 @@ impl Mean {
     pub(crate) fn add(&mut self, histogram: &Histogram) -> Result<Combined, Incompatible> {
         self.n += 1.0;
         if !self.running {
+            // Far from the end of the range of floats there is no need to look back.
+            if self.total.largest() + largest(histogram) < f64::MAX {
+                return self.total.add(histogram);
+            }
             let before = self.total.clone();
             let combined = self.total.add(histogram)?;
             if !self.total.overflows() {
