@@ -32,9 +32,13 @@ impl DailySeries {
         limit == 0 || self.seen.contains(&key) || self.carried + self.seen.len() + pending < limit
     }
 
-    /// The scrape was sound.
-    pub(super) fn keep(&mut self, keys: impl Iterator<Item = u64>) {
-        self.seen.extend(keys);
+    /// The scrape was sound. Of a series that was there already, only its key is new.
+    pub(super) fn keep(&mut self, series: impl Iterator<Item = (u64, bool)>) {
+        for (key, was_there) in series {
+            if self.seen.insert(key) && was_there {
+                self.carried = self.carried.saturating_sub(1);
+            }
+        }
     }
 }
 

@@ -63,6 +63,24 @@ fn a_soft_limit_stands_from_the_first_scrape_on() {
 }
 
 #[test]
+fn series_that_were_there_stay_when_lines_are_read_anew() {
+    let mut t = soft(3);
+    t.scrape(&series(0..3));
+    for forget in [TargetLayout::forget_lines, TargetLayout::forget_ids] {
+        forget(&mut t.layout);
+        // It takes a good scrape to make use of it.
+        t.fails("broken{");
+        t.store.take();
+        assert_eq!(numbers(&t.scrape(&series([7, 8, 9, 0, 1, 2])).1), ["0", "1", "2"]);
+    }
+    t.layout.forget_lines();
+    let mut stored = t.scrape(&series([7, 8, 0])).1;
+    stored.retain(|line| !line.ends_with("stale"));
+    assert_eq!(numbers(&stored), ["0"], "one place is not free yet");
+    assert_eq!(numbers(&t.scrape(&series([7, 8, 0])).1), ["0", "7", "8"]);
+}
+
+#[test]
 fn a_day_has_so_many_series() {
     const DAY: i64 = 24 * 60 * 60 * 1000;
     let mut t = target(&[]);
@@ -80,6 +98,20 @@ fn a_day_has_so_many_series() {
     assert!(t.fails(&format!("{}broken{{", series(100..104))).contains("line 5"));
     t.store.take();
     assert_eq!(numbers(&t.scrape(&series([0, 4, 5, 8])).1), ["0", "4", "5", "8"]);
+}
+
+#[test]
+fn lines_that_are_read_anew_are_no_series_of_today() {
+    let mut t = target(&[]);
+    t.rules.series_limit = 4;
+    t.scrape(&series(0..3));
+    t.now += 24 * 60 * 60 * 1000;
+    t.scrape(&series(0..3));
+    for _ in 0..3 {
+        t.layout.forget_lines();
+        let (counts, stored) = t.scrape(&series([7, 0, 1, 2, 8]));
+        assert_eq!((numbers(&stored).join(" "), counts.over_limit), ("0 1 2 7".to_owned(), 1));
+    }
 }
 
 #[test]

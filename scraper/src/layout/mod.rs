@@ -11,6 +11,8 @@ mod histograms;
 mod pass;
 mod rules;
 
+use std::collections::HashSet;
+
 use model::sample::is_histogram_mark;
 use model::{AppendError, Appender, Committed, Labels};
 
@@ -92,6 +94,8 @@ pub struct TargetLayout {
     /// HELP and TYPE of the target's metric families.
     pub metadata: MetadataCache,
     today: DailySeries,
+    /// The keys of lines that led to series and were forgotten; those go before new ones where a limit leaves no room for all.
+    forgotten: HashSet<u64>,
 }
 
 impl TargetLayout {
@@ -103,6 +107,7 @@ impl TargetLayout {
             sources: vec![SourceColumns::new(labels)],
             metadata: MetadataCache::default(),
             today: DailySeries::default(),
+            forgotten: HashSet::new(),
         }
     }
 
@@ -123,7 +128,7 @@ impl TargetLayout {
             self.slots.retain(|slot| slot.dest != Dest::OverLimit);
         }
         if rules.soft && rules.sample_limit > 0 {
-            pass.room = rules.sample_limit.saturating_sub(known_series(&self.slots));
+            pass.room = rules.sample_limit.saturating_sub(known_series(&self.slots) + self.forgotten.len());
         }
         let body = body.into();
         let sources = self.sources.len();
@@ -202,7 +207,7 @@ impl TargetLayout {
                 pass.cursor = at as usize + 1;
                 self.slots.get(at as usize).map_or(Dest::Dropped, |slot| slot.dest)
             }
-            None => self.new_series(&sample, pass)?,
+            None => self.new_series(&sample, mark, pass)?,
         };
         pass.count(dest);
         if pass.exceeds_limit() {
@@ -215,7 +220,7 @@ impl TargetLayout {
         Ok(())
     }
 
-    fn new_series(&mut self, sample: &Sample<'_>, pass: &mut Pass<'_>) -> Result<Dest, Refusal> {
+    fn new_series(&mut self, sample: &Sample<'_>, mark: Mark, pass: &mut Pass<'_>) -> Result<Dest, Refusal> {
         let exposed = sample.series.labels().map_err(Refusal::invalid)?;
         let main = self.sources[0].labels.clone();
         let Some(series) = labelling::series(&exposed, &main, &pass.rules.series)? else {
@@ -224,19 +229,22 @@ impl TargetLayout {
         if pass.exceeds_limit() {
             return Ok(Dest::OverLimit);
         }
-        let full = pass.rules.soft && pass.rules.sample_limit > 0 && pass.pending.len() >= pass.room;
-        if full {
+        let was_there = self.forgotten.contains(&mark.key);
+        let limited = pass.rules.soft && pass.rules.sample_limit > 0 && !was_there;
+        if limited && pass.room == 0 {
             return Ok(Dest::OverLimit);
         }
         let source = self.source_without(&main, &series.removed)?;
         let limit = pass.rules.series_limit;
-        if limit > 0 && !self.today.admits(daily::key(source, &series.metric), pass.pending.len(), limit) {
+        if limit > 0 && !was_there && !self.today.admits(daily::key(source, &series.metric), pass.pending.len(), limit)
+        {
             return Ok(Dest::OverLimit);
         }
+        pass.room = pass.room.saturating_sub(usize::from(limited));
         let at = u32::try_from(pass.pending.len()).unwrap_or(u32::MAX);
         let Point { value, ts_ms, .. } = sample.point;
         let histogram = pass.histogram.take();
-        pass.pending.push(Pending { source, metric: series.metric, value, ts_ms, histogram });
+        pass.pending.push(Pending { source, metric: series.metric, value, ts_ms, was_there, histogram });
         Ok(Dest::Pending(at))
     }
 
@@ -275,7 +283,8 @@ impl TargetLayout {
             let of_source: Vec<usize> = (0..pending.len()).filter(|&i| usize::from(pending[i].source) == at).collect();
             if pass.rules.series_limit > 0 {
                 let number = u16::try_from(at).expect("BUG: source_without bounds their number");
-                self.today.keep(of_source.iter().map(|&i| daily::key(number, &pending[i].metric)));
+                let key = |&i: &usize| (daily::key(number, &pending[i].metric), pending[i].was_there);
+                self.today.keep(of_source.iter().map(key));
             }
             let labels: Vec<Labels> = of_source.iter().map(|&i| std::mem::take(&mut pending[i].metric)).collect();
             if labels.is_empty() {
@@ -314,6 +323,7 @@ impl TargetLayout {
             // There is room now: at the next scrape they are read again.
             self.slots.retain(|slot| slot.dest != Dest::OverLimit);
         }
+        self.forgotten = HashSet::new();
         let families = || self.slots.iter().filter_map(|slot| slot.dest.family());
         self.metadata.scraped(unchanged, families);
         Ok(())
@@ -370,7 +380,8 @@ impl TargetLayout {
 
     /// Reads every line anew at the next scrape, as other rules want it; the series stay tracked.
     pub fn forget_lines(&mut self) {
-        self.slots.clear();
+        let series = self.slots.drain(..).filter(|slot| matches!(slot.dest, Dest::Column { .. }));
+        self.forgotten.extend(series.map(|slot| slot.mark.key));
     }
 
     /// Was nothing ever stored of it?
@@ -399,7 +410,7 @@ impl TargetLayout {
     /// Asks the store for every id anew: it forgot some, as nothing that it still holds has them. What a scrape brought has to
     /// be read again.
     pub(crate) fn forget_ids(&mut self) {
-        self.slots.clear();
+        self.forget_lines();
         for source in &mut self.sources {
             *source = SourceColumns::new(source.labels.clone());
         }

@@ -14,6 +14,8 @@ pub(super) struct Pending {
     pub(super) metric: Labels,
     pub(super) value: f64,
     pub(super) ts_ms: Option<i64>,
+    /// Its line was there before lines were forgotten.
+    pub(super) was_there: bool,
     pub(super) histogram: Option<Histogram>,
 }
 
