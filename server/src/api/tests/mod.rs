@@ -79,24 +79,35 @@ fn load(app: &App, data: &str) {
     let lines =
         data.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with(['#', 'l']) || l.starts_with("la"));
     let all: Vec<(Labels, Vec<Point>)> = lines.map(|line| series(line).unwrap()).collect();
-    let floats: Vec<_> =
-        all.into_iter().filter(|(_, points)| !points.iter().any(|p| matches!(p, Point::Histogram { .. }))).collect();
     let source = app.db.source(&Labels::empty()).unwrap();
-    let labels: Vec<Labels> = floats.iter().map(|(labels, _)| labels.clone()).collect();
+    let labels: Vec<Labels> = all.iter().map(|(labels, _)| labels.clone()).collect();
     let layout: Layout = app.db.layout(&app.db.metrics(&labels).unwrap()).unwrap();
-    let longest = floats.iter().map(|(_, points)| points.len()).max().unwrap();
+    let longest = all.iter().map(|(_, points)| points.len()).max().unwrap();
     for i in 0..longest {
-        let mut present = vec![0u64; floats.len().div_ceil(64)];
-        let mut values = vec![0.0; floats.len()];
-        for (column, (_, points)) in floats.iter().enumerate() {
-            if let Some(Point::Float(value)) = points.get(i) {
-                values[column] = *value;
-                present[column / 64] |= 1 << (column % 64);
-            }
+        let mut present = vec![0u64; all.len().div_ceil(64)];
+        let mut values = vec![0.0; all.len()];
+        let mut histograms = Vec::new();
+        for (column, (_, points)) in all.iter().enumerate() {
+            values[column] = match points.get(i) {
+                Some(Point::Float(value)) => *value,
+                Some(Point::Histogram { histogram, .. }) => {
+                    histograms.push((u32::try_from(column).unwrap(), (**histogram).clone()));
+                    model::sample::histogram_mark()
+                }
+                _ => continue,
+            };
+            present[column / 64] |= 1 << (column % 64);
         }
         let ts_ms = START_MS + i64::try_from(i).unwrap() * 60_000;
-        let row =
-            Row { source, ts_ms, layout: &layout, values: &values, present: &present, own_times: &[], histograms: &[] };
+        let row = Row {
+            source,
+            ts_ms,
+            layout: &layout,
+            values: &values,
+            present: &present,
+            own_times: &[],
+            histograms: &histograms,
+        };
         let committed = app.db.commit(&[row]).unwrap();
         assert_eq!((committed.out_of_order, committed.too_old), (0, 0));
     }
