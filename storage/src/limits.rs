@@ -31,6 +31,9 @@ pub(crate) const KEPT_PART: usize = 8;
 pub(crate) const BATCH_VALUES: usize = 4 << 20;
 /// Columns of one batch, at least and at most, whatever the range.
 pub(crate) const BATCH_COLUMNS: (usize, usize) = (256, 16 << 10);
+/// A selection of so many pairs of sources and metrics is read on a thread of its own, so many batches ahead.
+pub(crate) const READ_AHEAD_PAIRS: u64 = 2_000;
+pub(crate) const READ_AHEAD_BATCHES: usize = 2;
 /// The scrape interval assumed when the rows of a range are estimated.
 pub(crate) const ASSUMED_INTERVAL_MS: i64 = 10_000;
 /// Sources whose matching metrics are gathered at once.

@@ -2,16 +2,18 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
+use std::thread;
 
 use model::{Batch, Column, Histogram, Labels, Querier, QuerierError, Selection, SourceId};
 use roaring::RoaringBitmap;
 
 use crate::db::Db;
+use crate::deletes::Deleted;
 use crate::error::Error;
 use crate::histograms::HistogramReader;
-use crate::index::collide::{self, join};
+use crate::index::collide::{self, Groups, join};
 use crate::index::select::{Selected, select};
 use crate::index::{list, postings};
 use crate::limits;
@@ -37,6 +39,7 @@ fn unreadable(error: Error) -> QuerierError {
 }
 
 type EachSource<'f> = dyn FnMut(SourceId, &[u32]) -> Result<(), Stop> + 'f;
+type Out<'o> = dyn FnMut(Batch) -> Result<(), Stop> + 'o;
 type Sink<'s> = dyn FnMut(Batch) -> Result<(), QuerierError> + 's;
 
 impl Db {
@@ -89,41 +92,22 @@ impl Db {
         let view = View::new(&self.store);
         let selected = self.selected(&view, selection)?;
         let groups = collide::groups(&self.store, &self.index, &selected)?;
-        let grouped: HashSet<(SourceId, u32)> = groups.values().flatten().copied().collect();
-        let mut reader = Reader::new(&view, &self.index, range.clone(), &deleted)?;
-        let mut histograms = self.has_histograms().then(|| HistogramReader::new(&view));
-        let columns_max = columns_max(&range);
-        by_source(&selected, &mut |source, metrics| {
-            let stored = reader.stored(source)?;
-            let Some(source_labels) = self.index.source_labels(&self.store, source)? else { return Ok(()) };
-            for metrics in metrics.chunks(columns_max) {
-                let gathered =
-                    if latest { reader.gather_latest(&stored, metrics)? } else { reader.gather(&stored, metrics)? };
-                let mut complete = |i: usize, times: &[i64], column: &mut Column| {
-                    let metric = metrics[i];
-                    if grouped.contains(&(source, metric)) {
-                        return Ok(false);
-                    }
-                    let Some(labels) = self.labels(&source_labels, metric)? else { return Ok(false) };
-                    column.labels = labels;
-                    if let Some(histograms) = &mut histograms {
-                        histograms.fill((source, metric), times, column)?;
-                    }
-                    Ok(true)
-                };
-                for batch in gathered.into_batches(&mut complete)? {
-                    sink(batch).map_err(Stop::Sink)?;
-                }
-            }
-            Ok(())
-        })?;
-        for (labels, pairs) in groups {
-            let batch = self.merged((&mut reader, histograms.as_mut()), labels, &pairs)?;
-            if !batch.timestamps_ms.is_empty() {
-                sink(batch).map_err(Stop::Sink)?;
-            }
+        let (range, deleted, selected, groups) = (&range, &deleted[..], &selected[..], &groups);
+        let chosen = Chosen { db: self, view: &view, range, deleted, selected, groups, latest };
+        let pairs: u64 = selected.iter().map(|one| one.sources.len() * one.metrics.len()).sum();
+        if pairs < limits::READ_AHEAD_PAIRS {
+            return chosen.read(&mut |batch| sink(batch).map_err(Stop::Sink));
         }
-        Ok(())
+        // What is read is worked on meanwhile.
+        thread::scope(|scope| {
+            let (ahead, batches) = mpsc::sync_channel(limits::READ_AHEAD_BATCHES);
+            let reading = scope.spawn(move || {
+                chosen.read(&mut |batch| ahead.send(batch).map_err(|_| Stop::Sink(QuerierError::Stopped)))
+            });
+            let taken = batches.into_iter().try_for_each(sink);
+            let read = reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            taken.map_err(Stop::Sink).and(read)
+        })
     }
 
     fn has_histograms(&self) -> bool {
@@ -168,6 +152,61 @@ impl Db {
             column.histograms.extend(histogram.map(|histogram| (slot, histogram)));
         }
         Ok(Batch { timestamps_ms, columns: vec![column] })
+    }
+}
+
+/// What one selection reads.
+struct Chosen<'a> {
+    db: &'a Db,
+    view: &'a View<'a>,
+    range: &'a RangeInclusive<i64>,
+    deleted: &'a [Deleted],
+    selected: &'a [Selected],
+    groups: &'a Groups,
+    /// At least the newest sample of each series is wanted, not all.
+    latest: bool,
+}
+
+impl Chosen<'_> {
+    /// Hands over what there is of the selected series, source by source, then that of groups of pairs with equal labels.
+    fn read(&self, out: &mut Out<'_>) -> Result<(), Stop> {
+        let Self { db, view, range, .. } = *self;
+        let grouped: HashSet<(SourceId, u32)> = self.groups.values().flatten().copied().collect();
+        let mut reader = Reader::new(view, &db.index, range.clone(), self.deleted)?;
+        let mut histograms = db.has_histograms().then(|| HistogramReader::new(view));
+        let columns_max = columns_max(range);
+        by_source(self.selected, &mut |source, metrics| {
+            let stored = reader.stored(source)?;
+            let Some(source_labels) = db.index.source_labels(&db.store, source)? else { return Ok(()) };
+            for metrics in metrics.chunks(columns_max) {
+                let gathered = if self.latest {
+                    reader.gather_latest(&stored, metrics)?
+                } else {
+                    reader.gather(&stored, metrics)?
+                };
+                let mut complete = |i: usize, times: &[i64], column: &mut Column| {
+                    let metric = metrics[i];
+                    if grouped.contains(&(source, metric)) {
+                        return Ok(false);
+                    }
+                    let Some(labels) = db.labels(&source_labels, metric)? else { return Ok(false) };
+                    column.labels = labels;
+                    if let Some(histograms) = &mut histograms {
+                        histograms.fill((source, metric), times, column)?;
+                    }
+                    Ok(true)
+                };
+                gathered.into_batches(&mut complete)?.into_iter().try_for_each(&mut *out)?;
+            }
+            Ok(())
+        })?;
+        for (labels, pairs) in self.groups {
+            let batch = db.merged((&mut reader, histograms.as_mut()), labels.clone(), pairs)?;
+            if !batch.timestamps_ms.is_empty() {
+                out(batch)?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -96,3 +96,44 @@ fn no_reader_misses_a_committed_row_whatever_goes_on_beside_it() {
         SOURCES * ROWS as usize
     });
 }
+
+/// A selection that is large enough to be read ahead: every series comes once, and who has enough ends it.
+#[test]
+fn what_is_read_ahead_is_all_there_and_ends_when_it_is_not_wanted() {
+    const COLUMNS: usize = 2500;
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { bucket_ms: BUCKET_MS as u32, memory_bytes: 8 << 20, ..Options::new(dir.path()) };
+    let db = Db::open(options, &prometheus::Registry::new()).unwrap();
+    let metric = |i: usize| Labels::from_pairs([("__name__", format!("m{i}").as_str())]);
+    let layout = db.layout(&db.metrics(&(0..COLUMNS).map(metric).collect::<Vec<_>>()).unwrap()).unwrap();
+    let present = vec![u64::MAX; COLUMNS.div_ceil(64)];
+    for job in 0..SOURCES {
+        let source = db.source(&Labels::from_pairs([("job", format!("s{job}").as_str())])).unwrap();
+        for ts_ms in [10, 20] {
+            let values: Vec<f64> = (0..COLUMNS).map(|i| (i * job) as f64 + ts_ms as f64).collect();
+            let present = &present;
+            let row = Row { source, ts_ms, layout: &layout, values: &values, present, own_times: &[], histograms: &[] };
+            assert_eq!(db.commit(&[row]).unwrap().stored as usize, COLUMNS);
+        }
+    }
+    let selection = Selection { start_ms: 0, end_ms: 100, matchers: &[] };
+    let mut found = std::collections::BTreeSet::new();
+    db.select(&selection, &mut |batch| {
+        assert_eq!(batch.timestamps_ms, [10, 20]);
+        for column in &batch.columns {
+            let number = |name: &str| column.labels.value(name)[1..].parse::<usize>().unwrap();
+            let first = (number("__name__") * number("job")) as f64;
+            assert_eq!(column.values, [first + 10.0, first + 20.0], "{}", column.labels);
+            assert!(found.insert(column.labels.clone()), "{} came twice", column.labels);
+        }
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(found.len(), SOURCES * COLUMNS);
+    let mut batches = 0;
+    let ended = db.select(&selection, &mut |_| {
+        batches += 1;
+        if batches < 2 { Ok(()) } else { Err(model::QuerierError::Stopped) }
+    });
+    assert!(matches!(ended, Err(model::QuerierError::Stopped)) && batches == 2, "{ended:?} after {batches}");
+}
