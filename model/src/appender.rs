@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 #[cfg(doc)]
 use crate::sample;
-use crate::{Histogram, Labels};
+use crate::{Exemplar, Histogram, Labels};
 
 /// What samples come from together: one target, one rule group. Never given out again for something else. Once nothing
 /// stored refers to it any more the store may forget it, as it may a [`MetricId`] and a [`Layout`]; it then refuses what
@@ -112,4 +112,18 @@ pub trait Appender: Send + Sync {
     /// # Errors
     /// When the store cannot write; then nothing of the rows is stored.
     fn commit(&self, rows: &[Row<'_>]) -> Result<Committed, AppendError>;
+
+    /// Does it keep exemplars? Where it does not, nobody need read them.
+    fn keeps_exemplars(&self) -> bool {
+        false
+    }
+
+    /// Keeps exemplars of series of one source: those that are new, as long as there is room for them. That some are not
+    /// kept is no error.
+    ///
+    /// # Errors
+    /// When the store cannot write, or the ids are forgotten; then none is kept.
+    fn exemplars(&self, _source: SourceId, _exemplars: &[(MetricId, Exemplar)]) -> Result<(), AppendError> {
+        Ok(())
+    }
 }

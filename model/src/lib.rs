@@ -6,12 +6,13 @@
 //! - **Invariants**: no I/O, no async, no serde in the public types, no knowledge of any engine.
 //! - **Files**: `labels` one sorted compact allocation · `matcher`, `regex` the four label matchers with RE2's meaning ·
 //!   `relabel` rules on a label set · `appender`, `querier` the contracts · `target_group` what discovery says ·
-//!   `histogram/` native histograms, their rules and bounds · `sample` values that are markers ·
+//!   `histogram/` native histograms, their rules and bounds · `exemplar` single events · `sample` values that are markers ·
 //!   `duration`, `float` Prometheus' and Go's spelling of numbers · `time` the wall clock.
 //! - **Tests**: at the foot of each file; `tests/` holds the ones that read upstream's data.
 
 pub mod appender;
 pub mod duration;
+pub mod exemplar;
 pub mod float;
 pub mod histogram;
 pub mod labels;
@@ -24,6 +25,7 @@ pub mod target_group;
 pub mod time;
 
 pub use appender::{AppendError, Appender, Committed, Layout, MetricId, Row, SourceId};
+pub use exemplar::Exemplar;
 pub use histogram::{Histogram, ResetHint};
 pub use labels::{Labels, LabelsBuilder};
 pub use matcher::{MatchOp, Matcher};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use model::Querier;
+use model::{Matcher, Querier};
 
 use crate::Error;
 use crate::eval::{Evaluator, Finish};
@@ -126,6 +126,20 @@ impl Engine {
     /// When it does not parse.
     pub fn check(&self, text: &str) -> Result<(), Error> {
         self.parse(text).map(drop)
+    }
+
+    /// The matchers of every selector of a query.
+    ///
+    /// # Errors
+    /// When it does not parse.
+    pub fn selectors(&self, text: &str) -> Result<Vec<Vec<Matcher>>, Error> {
+        let mut selectors = Vec::new();
+        self.parse(text)?.walk(&mut |node| {
+            if let ExprKind::Vector(selector) | ExprKind::Matrix(selector, _) = &node.kind {
+                selectors.push(selector.matchers.clone());
+            }
+        });
+        Ok(selectors)
     }
 
     /// The query again, broken into lines where it is long, as upstream's formatter does.

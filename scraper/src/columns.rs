@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use model::sample::{is_histogram_mark, stale_nan};
-use model::{AppendError, Appender, Committed, Histogram, Labels, Layout, MetricId, Row, SourceId};
+use model::{AppendError, Appender, Committed, Exemplar, Histogram, Labels, Layout, MetricId, Row, SourceId};
 
 /// Columns of ended series are given up when they are this many more than the live ones.
 const DEAD_SLACK: usize = 128;
@@ -66,6 +66,8 @@ pub(crate) struct SourceColumns {
     own_times: Vec<(u32, i64)>,
     /// Of the columns whose value is the marker of one.
     histograms: Vec<(u32, Histogram)>,
+    /// One for each of some columns.
+    exemplars: Vec<(u32, Exemplar)>,
     /// Further samples of a column that was exposed several times, each at another time.
     repeats: Vec<(u32, i64, f64)>,
     /// What `repeats` must not repeat, once a column was exposed several times.
@@ -86,6 +88,7 @@ impl SourceColumns {
             tracked: Vec::new(),
             own_times: Vec::new(),
             histograms: Vec::new(),
+            exemplars: Vec::new(),
             repeats: Vec::new(),
             taken: Taken::default(),
             report: Vec::new(),
@@ -97,6 +100,7 @@ impl SourceColumns {
         self.present.fill(0);
         self.own_times.clear();
         self.histograms.clear();
+        self.exemplars.clear();
         self.repeats.clear();
         self.taken.forget();
     }
@@ -130,6 +134,23 @@ impl SourceColumns {
     /// Takes the native histogram that a value just taken stands for.
     pub(crate) fn put_histogram(&mut self, column: u32, histogram: Option<Histogram>) {
         self.histograms.extend(histogram.map(|histogram| (column, histogram)));
+    }
+
+    /// Takes the exemplar of a sample just taken.
+    pub(crate) fn put_exemplar(&mut self, column: u32, exemplar: Option<Exemplar>) {
+        self.exemplars.extend(exemplar.map(|exemplar| (column, exemplar)));
+    }
+
+    /// Stores the exemplars, once the samples are. That they cannot be is no fault of the scrape.
+    pub(crate) fn commit_exemplars(&mut self, appender: &dyn Appender) {
+        let (Some(source), false) = (self.id, self.exemplars.is_empty()) else { return };
+        let mut exemplars: Vec<(MetricId, Exemplar)> =
+            self.exemplars.drain(..).map(|(column, exemplar)| (self.metrics[column as usize], exemplar)).collect();
+        // Of several the store keeps those that are new, in the order of their times.
+        exemplars.sort_by_key(|(_, exemplar)| exemplar.ts_ms);
+        if let Err(error) = appender.exemplars(source, &exemplars) {
+            tracing::warn!(source = %self.labels, error = %crate::scrape_loop::chain(&error), "exemplars are lost");
+        }
     }
 
     /// The columns of these metrics, made where they are new.

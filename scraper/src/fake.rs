@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use model::sample::{is_histogram_mark, is_stale};
-use model::{AppendError, Appender, Committed, Labels, LabelsBuilder, Layout, MetricId, Row, SourceId};
+use model::{AppendError, Appender, Committed, Exemplar, Labels, LabelsBuilder, Layout, MetricId, Row, SourceId};
 
 /// All that was committed, in order.
 #[derive(Debug, Default)]
@@ -15,6 +15,8 @@ pub(crate) struct Recorder {
     pub(crate) full: AtomicBool,
     /// The next commit finds its ids forgotten.
     pub(crate) forgetful: AtomicBool,
+    /// Are exemplars wanted, and those there are: `series labels value time`, sorted.
+    pub(crate) exemplars: Mutex<(bool, Vec<String>)>,
     /// New metrics are refused.
     pub(crate) no_metrics: AtomicBool,
     /// What the next commit says of samples that it leaves out.
@@ -71,6 +73,24 @@ impl Appender for Recorder {
         metrics.iter().for_each(|m| *distinct.entry(m).or_insert(0) += 1);
         assert!(distinct.values().all(|n| *n == 1), "a metric has one column");
         Ok(Layout { metrics: metrics.into(), segments: [].into() })
+    }
+
+    fn keeps_exemplars(&self) -> bool {
+        self.exemplars.lock().unwrap().0
+    }
+
+    fn exemplars(&self, source: SourceId, exemplars: &[(MetricId, Exemplar)]) -> Result<(), AppendError> {
+        let state = self.state.lock().unwrap();
+        let kept = &mut self.exemplars.lock().unwrap().1;
+        for (metric, Exemplar { labels, value, ts_ms }) in exemplars {
+            let mut series = LabelsBuilder::new(&state.sources[source.0 as usize]);
+            for (name, value) in &state.metrics[metric.0 as usize] {
+                series.set(name, value);
+            }
+            kept.push(format!("{} {labels} {value} {ts_ms}", series.labels()));
+        }
+        kept.sort();
+        Ok(())
     }
 
     fn commit(&self, rows: &[Row<'_>]) -> Result<Committed, AppendError> {

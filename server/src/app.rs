@@ -92,6 +92,10 @@ impl App {
             Err(error) => tracing::error!(err = %format!("{error:#}"), "the retention rules stay as they were"),
         }
         self.db.set_out_of_order_window(config.storage.out_of_order_time_window_ms);
+        let exemplars = crate::settings::exemplars_max(&self.flags, &config);
+        if let Err(error) = self.db.set_exemplars_max(exemplars) {
+            tracing::error!(err = %error, "exemplars are kept as before");
+        }
         self.scraper.apply(&config.scrape_configs).await;
         self.discovery.lock().await.apply(&config.scrape_configs);
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;

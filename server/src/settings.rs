@@ -89,6 +89,14 @@ pub(crate) fn storage_options(flags: &Flags) -> Result<storage::Options> {
     Ok(options)
 }
 
+/// How many exemplars are kept: none unless the feature is on, as with upstream.
+pub(crate) fn exemplars_max(flags: &Flags, config: &Config) -> usize {
+    if !flags.feature("exemplar-storage") {
+        return 0;
+    }
+    usize::try_from(config.storage.max_exemplars.unwrap_or(100_000)).unwrap_or(0)
+}
+
 /// The retention rules of a configuration, their selectors read.
 pub(crate) fn retention_rules(config: &Config) -> Result<Vec<storage::RetentionRule>> {
     let rules = config.storage.retention_rules.iter();

@@ -4,12 +4,13 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLockReadGuard};
 
-use model::{AppendError, Appender, Committed, Labels, Layout, MetricId, Row, SourceId};
+use model::{AppendError, Appender, Committed, Exemplar, Labels, Layout, MetricId, Row, SourceId};
 use rocksdb::{Cache, WriteBatch, WriteBufferManager};
 
 use crate::cache::lock;
 use crate::deletes::Deletes;
 use crate::error::Error;
+use crate::exemplars::Exemplars;
 use crate::index::Index;
 use crate::limits;
 use crate::metrics::Metrics;
@@ -30,6 +31,7 @@ pub(crate) type Dropped = (Cf, Vec<u8>, Vec<u8>);
 pub struct Db {
     pub(crate) store: Arc<Store>,
     pub(crate) index: Index,
+    pub(crate) exemplars: Exemplars,
     pub(crate) states: States,
     pub(crate) options: Options,
     pub(crate) retention_ms: AtomicI64,
@@ -75,6 +77,7 @@ impl Db {
         store.metrics.register(registry).map_err(|e| start(Box::new(e)))?;
         let db = Self {
             index,
+            exemplars: Exemplars::new(),
             states: States::default(),
             horizon_ms: AtomicI64::new(opened.horizon_ms),
             newest_ms: AtomicI64::new(i64::MIN),
@@ -249,5 +252,14 @@ impl Appender for Db {
     fn commit(&self, rows: &[Row<'_>]) -> Result<Committed, AppendError> {
         let _gate = self.open_gate()?;
         self.commit_rows(rows).map_err(refused)
+    }
+
+    fn keeps_exemplars(&self) -> bool {
+        self.exemplars.are_kept()
+    }
+
+    fn exemplars(&self, source: SourceId, exemplars: &[(MetricId, Exemplar)]) -> Result<(), AppendError> {
+        let _gate = self.open_gate()?;
+        self.keep_exemplars(source, exemplars).map_err(refused)
     }
 }

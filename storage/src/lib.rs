@@ -7,7 +7,7 @@
 //!   stored, and nothing is rebuilt at a start. What `commit` has returned survives the end of the process.
 //! - **Files**: `open`, `db`, `sync`, `store` the database · `schema` column families and keys · `rows/` a scrape as bytes,
 //!   in and out · `pages/` columns at rest · `histograms/` the samples that are native histograms · `seal/` rows into pages, small partitions into large ones · `read/` both into
-//!   columns · `index/` ids, postings, matchers · `querier` · `deletes`, `retention`, `snapshot` · `stats`, `metrics` · `quarantine/` damaged files ·
+//!   columns · `index/` ids, postings, matchers · `exemplars` · `querier` · `deletes`, `retention`, `snapshot` · `stats`, `metrics` · `quarantine/` damaged files ·
 //!   `cache`, `checksum`, `limits`, `varint`.
 //! - **Tests**: codecs at the foot of their files; `tests/model.rs` against an oracle, `tests/crash.rs` against SIGKILL,
 //!   `tests/faults.rs` against writes that fail,
@@ -18,6 +18,7 @@ mod checksum;
 mod db;
 mod deletes;
 mod error;
+mod exemplars;
 mod histograms;
 mod index;
 mod limits;

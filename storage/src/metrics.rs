@@ -26,19 +26,44 @@ pub(crate) struct Metrics {
     pub(crate) retention_seconds: Gauge,
     /// `weft_rocksdb_bytes{part}`.
     pub(crate) rocksdb_bytes: IntGaugeVec,
+    pub(crate) exemplars: ExemplarMetrics,
+}
+
+/// What became of exemplars.
+#[derive(Debug)]
+pub(crate) struct ExemplarMetrics {
+    pub(crate) kept: IntCounter,
+    pub(crate) out_of_order: IntCounter,
+    pub(crate) too_long: IntCounter,
 }
 
 /// `type` of the sample counters: the only kind stored so far.
 const FLOAT: &[&str] = &["float"];
 
+impl ExemplarMetrics {
+    fn new() -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            kept: IntCounter::new(
+                "prometheus_tsdb_exemplar_exemplars_appended_total",
+                "Total number of exemplars stored.",
+            )?,
+            out_of_order: IntCounter::new(
+                "prometheus_tsdb_exemplar_out_of_order_exemplars_total",
+                "Total number of exemplars refused because their series has a later one.",
+            )?,
+            too_long: IntCounter::new(
+                "weft_storage_too_long_exemplars_total",
+                "Total number of exemplars refused because their labels are longer than 128 characters.",
+            )?,
+        })
+    }
+}
+
 impl Metrics {
     pub(crate) fn new() -> Result<Self, prometheus::Error> {
         let by_type = |name: &str, help: &str| IntCounterVec::new(Opts::new(name, help), &["type"]);
         let metrics = Self {
-            samples_appended: by_type(
-                "prometheus_tsdb_head_samples_appended_total",
-                "Total number of appended samples.",
-            )?,
+            samples_appended: by_type("prometheus_tsdb_head_samples_appended_total", "Number of appended samples.")?,
             out_of_order: by_type(
                 "prometheus_tsdb_out_of_order_samples_total",
                 "Total number of samples refused because their series has a later one.",
@@ -98,6 +123,7 @@ impl Metrics {
                 "How long samples are kept, 0 meaning for ever.",
             )?,
             rocksdb_bytes: IntGaugeVec::new(Opts::new("weft_rocksdb_bytes", "Memory of RocksDB."), &["part"])?,
+            exemplars: ExemplarMetrics::new()?,
         };
         for vec in [&metrics.samples_appended, &metrics.out_of_order, &metrics.out_of_bound] {
             vec.with_label_values(FLOAT);
@@ -141,6 +167,9 @@ impl Metrics {
             Box::new(self.highest_seconds.clone()),
             Box::new(self.retention_seconds.clone()),
             Box::new(self.rocksdb_bytes.clone()),
+            Box::new(self.exemplars.kept.clone()),
+            Box::new(self.exemplars.out_of_order.clone()),
+            Box::new(self.exemplars.too_long.clone()),
         ]
     }
 

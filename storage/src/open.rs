@@ -202,6 +202,7 @@ fn cf_options(cf: Cf, options: &Options, cache: &Cache) -> DbOptions {
             // A posting that grows quickly is merged as it is written, not again by every reader.
             family.set_max_successive_merges(32);
         }
+        Cf::Exemplars => table.set_block_size(32 << 10),
         Cf::Metrics | Cf::Sources | Cf::Layouts | Cf::Meta => {
             table.set_block_size(8 << 10);
             table.set_bloom_filter(10.0, false);

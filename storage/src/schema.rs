@@ -14,6 +14,7 @@ pub(crate) enum Cf {
     Rows,
     Pages,
     Histograms,
+    Exemplars,
     Metrics,
     Sources,
     Layouts,
@@ -22,10 +23,11 @@ pub(crate) enum Cf {
 }
 
 impl Cf {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Rows,
         Self::Pages,
         Self::Histograms,
+        Self::Exemplars,
         Self::Metrics,
         Self::Sources,
         Self::Layouts,
@@ -38,6 +40,7 @@ impl Cf {
             Self::Rows => "rows",
             Self::Pages => "pages",
             Self::Histograms => "histograms",
+            Self::Exemplars => "exemplars",
             Self::Metrics => "metrics",
             Self::Sources => "sources",
             Self::Layouts => "layouts",

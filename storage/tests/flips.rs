@@ -14,8 +14,8 @@ use storage::{Db, Options};
 const BUCKET_MS: i64 = 1000;
 const STEP_MS: i64 = 20;
 const SOURCES: usize = 3;
-const FAMILIES: [&str; 9] =
-    ["default", "meta", "rows", "pages", "histograms", "metrics", "sources", "layouts", "postings"];
+const FAMILIES: [&str; 10] =
+    ["default", "meta", "rows", "pages", "histograms", "exemplars", "metrics", "sources", "layouts", "postings"];
 const COLUMNS: usize = 200;
 /// What is sealed, and where the rows end.
 const SEALED_MS: i64 = 5 * BUCKET_MS;

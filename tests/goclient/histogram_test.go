@@ -19,7 +19,7 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// TestServeHistograms is a target with native histograms, until it is ended from outside. What Weft stored of them it
+// TestServeHistograms is a target with native histograms and an exemplar, until it is ended from outside. What Weft stored of them it
 // compares with what it exposes, whenever /compare?weft=URL is asked for: the answer is "equal", or what differs.
 func TestServeHistograms(t *testing.T) {
 	if os.Getenv("WEFT_SERVE_HISTOGRAMS") == "" {
@@ -38,6 +38,9 @@ func TestServeHistograms(t *testing.T) {
 		latency.WithLabelValues("/below").Observe(float64(i-100) / 8)
 	}
 	latency.WithLabelValues("/idle")
+	served := prometheus.NewCounter(prometheus.CounterOpts{Name: "served_total", Help: "What was served."})
+	registry.MustRegister(served)
+	served.(prometheus.ExemplarAdder).AddWithExemplar(3, prometheus.Labels{"trace_id": "0af7651916cd43dd"})
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("/compare", func(w http.ResponseWriter, r *http.Request) {
@@ -66,10 +69,10 @@ func compare(ctx context.Context, url string, registry *prometheus.Registry) err
 	}
 	vector, ok := value.(model.Vector)
 	families, err := registry.Gather()
-	if err != nil || !ok || len(vector) != len(families[0].Metric) {
+	if err != nil || !ok || len(vector) != len(latencies(families)) {
 		return fmt.Errorf("%v: %v", err, value)
 	}
-	for _, metric := range families[0].Metric {
+	for _, metric := range latencies(families) {
 		route := metric.Label[0].GetValue()
 		var found *model.SampleHistogram
 		for _, sample := range vector {
@@ -96,6 +99,24 @@ func compare(ctx context.Context, url string, registry *prometheus.Registry) err
 		want = append(want, buckets(exposed, exposed.PositiveSpan, exposed.PositiveDelta, 1)...)
 		if strings.Join(got, "\n") != strings.Join(want, "\n") {
 			return fmt.Errorf("buckets of %s:\n%s\nexposed are:\n%s", route, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	}
+	now := time.Now()
+	exemplars, err := v1.NewAPI(client).QueryExemplars(ctx, "rate(served_total[1m])", now.Add(-time.Hour), now)
+	if err != nil || len(exemplars) != 1 || len(exemplars[0].Exemplars) != 1 {
+		return fmt.Errorf("exemplars: %v: %v", err, exemplars)
+	}
+	one := exemplars[0].Exemplars[0]
+	if exemplars[0].SeriesLabels["job"] != "go" || one.Labels["trace_id"] != "0af7651916cd43dd" || one.Value != 3 {
+		return fmt.Errorf("exemplar: %v", exemplars)
+	}
+	return nil
+}
+
+func latencies(families []*dto.MetricFamily) []*dto.Metric {
+	for _, family := range families {
+		if family.GetName() == "latency_seconds" {
+			return family.Metric
 		}
 	}
 	return nil

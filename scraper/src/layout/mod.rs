@@ -132,6 +132,7 @@ impl TargetLayout {
         }
         let body = body.into();
         let sources = self.sources.len();
+        pass.exemplars = appender.keeps_exemplars();
         let mut parser = Parser::of(body.format, body.bytes, body.histograms);
         let lines = self.read_lines(&mut parser, &mut pass).and_then(|()| pass.within_limit());
         pass.counts.native_histograms = parser.native_histograms();
@@ -159,6 +160,9 @@ impl TargetLayout {
                     if is_histogram_mark(point.value) {
                         pass.take_histogram(parser)?;
                     }
+                    if point.exemplar.is_some() {
+                        pass.take_exemplar(&point);
+                    }
                     self.put(slot.dest, &point, pass);
                 }
                 pass.cursor += 1;
@@ -184,6 +188,7 @@ impl TargetLayout {
                 if is_histogram_mark(sample.point.value) {
                     pass.take_histogram(parser)?;
                 }
+                pass.take_exemplar(&sample.point);
                 let read = self.read_series(sample, mark, pass);
                 return read.map(|()| true).map_err(|refusal| refusal.at(parser.place()));
             }
@@ -243,8 +248,8 @@ impl TargetLayout {
         pass.room = pass.room.saturating_sub(usize::from(limited));
         let at = u32::try_from(pass.pending.len()).unwrap_or(u32::MAX);
         let Point { value, ts_ms, .. } = sample.point;
-        let histogram = pass.histogram.take();
-        pass.pending.push(Pending { source, metric: series.metric, value, ts_ms, was_there, histogram });
+        let (histogram, exemplar) = (pass.histogram.take(), pass.exemplar.take());
+        pass.pending.push(Pending { source, metric: series.metric, value, ts_ms, was_there, histogram, exemplar });
         Ok(Dest::Pending(at))
     }
 
@@ -263,12 +268,15 @@ impl TargetLayout {
     }
 
     fn put(&mut self, dest: Dest, point: &Point<'_>, pass: &mut Pass<'_>) {
-        let histogram = pass.histogram.take();
+        let (histogram, exemplar) = (pass.histogram.take(), pass.exemplar.take());
         let Dest::Column { source, column } = dest else { return };
         match pass.own_time(point.ts_ms) {
             Some(own) if own > pass.ts_ms + AHEAD_MAX_MS => pass.counts.out_of_bounds += 1,
             own => match self.sources[usize::from(source)].put(column, point.value, own) {
-                Put::Taken => self.sources[usize::from(source)].put_histogram(column, histogram),
+                Put::Taken => {
+                    self.sources[usize::from(source)].put_histogram(column, histogram);
+                    self.sources[usize::from(source)].put_exemplar(column, exemplar);
+                }
                 Put::Duplicate => pass.counts.duplicate += 1,
                 Put::TooMany => pass.too_many_repeats = true,
             },
@@ -299,6 +307,7 @@ impl TargetLayout {
         for (dest, pending) in dests.iter().zip(&mut pending) {
             let before = pass.counts.duplicate;
             pass.histogram = pending.histogram.take();
+            pass.exemplar = pending.exemplar.take();
             self.put(*dest, &Point::new(pending.value, pending.ts_ms), pass);
             pass.counts.added += usize::from(pass.counts.duplicate == before);
         }
@@ -350,6 +359,9 @@ impl TargetLayout {
         }
         let mut committed = appender.commit(&rows)?;
         drop(rows);
+        for source in &mut self.sources {
+            source.commit_exemplars(appender);
+        }
         // What is stored is stored, whatever becomes of the repeats.
         let mut repeated = Ok(());
         for source in &mut self.sources {

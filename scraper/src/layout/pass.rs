@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use model::{Histogram, Labels};
+use model::{Exemplar, Histogram, Labels};
 
 use super::{ContentError, Counts, Dest, SampleRules, Slot};
 use crate::columns::REPEATS_MAX;
-use crate::parse::Parser;
+use crate::parse::{Parser, Point};
 
 /// A sample whose series was not in the last scrape.
 pub(super) struct Pending {
@@ -17,6 +17,7 @@ pub(super) struct Pending {
     /// Its line was there before lines were forgotten.
     pub(super) was_there: bool,
     pub(super) histogram: Option<Histogram>,
+    pub(super) exemplar: Option<Exemplar>,
 }
 
 /// The working state of one reading of one body.
@@ -33,6 +34,10 @@ pub(super) struct Pass<'a> {
     pub(super) cursor: usize,
     /// What the value that is being put stands for, when it is a native histogram.
     pub(super) histogram: Option<Histogram>,
+    /// Are exemplars wanted?
+    pub(super) exemplars: bool,
+    /// That of the sample that is being put.
+    pub(super) exemplar: Option<Exemplar>,
     pub(super) too_many_repeats: bool,
     /// How many new series `sample_limit` leaves room for.
     pub(super) room: usize,
@@ -52,9 +57,22 @@ impl<'a> Pass<'a> {
             known: None,
             cursor: 0,
             histogram: None,
+            exemplars: false,
+            exemplar: None,
             too_many_repeats: false,
             room: 0,
             begun: 0,
+        }
+    }
+
+    /// Takes the exemplar of a sample where exemplars are wanted. One without a time has that of its sample, and one whose
+    /// labels are none is nothing.
+    pub(super) fn take_exemplar(&mut self, point: &Point<'_>) {
+        let Some(exemplar) = point.exemplar.filter(|_| self.exemplars) else { return };
+        let ts_ms = exemplar.ts_ms.or(self.own_time(point.ts_ms)).unwrap_or(self.ts_ms);
+        if let Ok(pairs) = exemplar.labels() {
+            let labels = Labels::from_pairs(pairs.iter().map(|(name, value)| (&**name, &**value)));
+            self.exemplar = Some(Exemplar { labels, value: exemplar.value, ts_ms });
         }
     }
 

@@ -503,3 +503,26 @@ fn a_report_has_the_targets_labels_whatever_is_made_of_its_series() {
     t.layout.commit(&t.store, 2000, &[("up", 1.0)], false).unwrap();
     assert_eq!(t.store.take_all(), ["2000 up{job=\"j\"} 1"]);
 }
+
+/// scrape-080
+#[test]
+fn exemplars_come_with_their_samples_where_they_are_wanted() {
+    let mut t = target(&[("job", "j")]);
+    let body = |count: u32, more: &str| {
+        format!("# TYPE a counter\na_total {count} # {{trace_id=\"x{count}\"}} 0.5\nb_total 1 7.5{more}\n# EOF\n")
+    };
+    let mut scrape = |wanted: bool, body: &str, now: i64| {
+        t.store.exemplars.lock().unwrap().0 = wanted;
+        let (_, result) = t.layout.read((Format::OpenMetrics, body), &t.rules, now, &t.store);
+        result.unwrap();
+        t.layout.commit(&t.store, now, &[("up", 1.0)], false).unwrap();
+        std::mem::take(&mut t.store.exemplars.lock().unwrap().1)
+    };
+    let none: [&str; 0] = [];
+    assert_eq!(scrape(false, &body(1, ""), 1000), none);
+    assert_eq!(scrape(true, &body(2, ""), 2000), ["a_total{job=\"j\"} {trace_id=\"x2\"} 0.5 2000"]);
+    let both = scrape(true, &body(3, " # {trace_id=\"y\"} 4 6.25"), 3000);
+    assert_eq!(both, ["a_total{job=\"j\"} {trace_id=\"x3\"} 0.5 3000", "b_total{job=\"j\"} {trace_id=\"y\"} 4 6250"]);
+    let new = "# TYPE c counter\nc_total 1 8 # {} 1\n# EOF\n";
+    assert_eq!(scrape(true, new, 4000), ["c_total{job=\"j\"} {} 1 8000"], "of a series that is new");
+}

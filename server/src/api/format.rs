@@ -88,7 +88,7 @@ pub(crate) fn array<T>(out: &mut String, items: impl IntoIterator<Item = T>, mut
 }
 
 /// A sample's time: seconds, with three decimals unless it is a whole second.
-fn timestamp(out: &mut String, ms: i64) {
+pub(crate) fn timestamp(out: &mut String, ms: i64) {
     if ms % 1000 == 0 {
         put(out, format_args!("{}", ms / 1000));
         return;
@@ -106,7 +106,7 @@ fn point(out: &mut String, ms: i64, value: f64) {
 }
 
 /// A number is a string, as JSON knows no infinity.
-fn number(out: &mut String, value: f64) {
+pub(crate) fn number(out: &mut String, value: f64) {
     put(out, format_args!("\"{}\"", format_json(value)));
 }
 

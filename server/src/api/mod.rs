@@ -3,6 +3,7 @@
 mod admin;
 mod cors;
 mod error;
+mod exemplars;
 mod format;
 mod lifecycle;
 mod metadata;
@@ -58,7 +59,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/alerts", get(status::no_alerts))
         .route("/alertmanagers", get(status::no_alertmanagers))
         .route("/rules", get(status::no_rules))
-        .route("/query_exemplars", get_post(status::no_exemplars))
+        .route("/query_exemplars", get_post(exemplars::query))
         .method_not_allowed_fallback(method_not_allowed)
         .layer(CompressionLayer::new())
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), cors::cors));

@@ -1,5 +1,5 @@
 //! `/api/v1/status/*`: what runs here and how; and the endpoints of parts that are not built yet, which Grafana asks for
-//! all the same and which are truly empty: there are no rules, alerts or exemplars.
+//! all the same and which are truly empty: there are no rules or alerts.
 
 use std::sync::Arc;
 
@@ -165,10 +165,4 @@ pub(crate) async fn no_alertmanagers() -> Response {
 /// `/api/v1/rules`
 pub(crate) async fn no_rules() -> Response {
     json(&serde_json::json!({"groups": []}))
-}
-
-/// `/api/v1/query_exemplars`
-pub(crate) async fn no_exemplars(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
-    app.engine.check(params.get("query")).map_err(|e| ApiError::bad_data(e.to_string()))?;
-    Ok(json(&serde_json::json!([])))
 }

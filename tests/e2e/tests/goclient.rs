@@ -39,7 +39,7 @@ fn the_go_client_reads_every_endpoint() {
     assert!(said.contains("--- PASS: TestEveryEndpoint"), "{said}");
 }
 
-/// Native histograms of client_golang over protobuf, into the store, through sealing, and back to the Go client.
+/// Native histograms and an exemplar of client_golang over protobuf, into the store, and back to the Go client.
 #[test]
 fn native_histograms_of_a_go_program_come_back_as_they_were() {
     if Command::new("go").arg("version").output().is_err() {
@@ -67,7 +67,7 @@ fn native_histograms_of_a_go_program_come_back_as_they_were() {
         "global: {{scrape_interval: 1s, scrape_timeout: 1s, scrape_native_histograms: true}}\nscrape_configs:\n\
          - job_name: go\n  static_configs: [{{targets: ['{address}']}}]\n"
     );
-    let weft = Weft::start(&config, &["--storage.tsdb.min-block-duration=2s"]);
+    let weft = Weft::start(&config, &["--storage.tsdb.min-block-duration=2s", "--enable-feature=exemplar-storage"]);
     let here = Http::new(format!("http://{address}"));
     let equal = || match here.get(&format!("/compare?weft=http://{}", weft.address))? {
         (200, said) if said == "equal\n" => Ok(()),

@@ -1,0 +1,359 @@
+//! The latest exemplars of all series together, in a ring: the newest push out the oldest, whoseever they are
+//! (upstream: `tsdb/exemplar.go`). Drawn in `docs/formats/index.md`.
+//!
+//! Invariant: what is in memory is found again in the store; per series it is one entry, and no more series than exemplars.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Mutex;
+
+use model::{Exemplar, Labels, Matcher, MetricId, SourceId};
+use rocksdb::WriteBatch;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+use crate::cache::lock;
+use crate::checksum::checksum;
+use crate::db::Db;
+use crate::error::Error;
+use crate::index::Index;
+use crate::index::collide::join;
+use crate::index::postings;
+use crate::index::select::{Selected, select};
+use crate::schema::{Cf, SOURCE_LABEL};
+use crate::store::Store;
+
+/// Source, metric, hash of their labels, time, value; the text of the labels follows, then a checksum.
+const HEAD_BYTES: usize = 4 + 4 + 8 + 8 + 8;
+const CHECKSUM_BYTES: usize = 4;
+
+/// The ring.
+#[derive(Debug)]
+pub(crate) struct Exemplars(Mutex<Ring>);
+
+#[derive(Debug, Default)]
+struct Ring {
+    /// How many are kept; 0: none, and what is stored stays unread.
+    max: u64,
+    /// The numbers of the oldest, and of the next.
+    first: u64,
+    next: u64,
+    newest: HashMap<(u32, u32), Newest>,
+}
+
+/// The newest exemplar of a series.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Newest {
+    ts_ms: i64,
+    value: u64,
+    labels: u64,
+    number: u64,
+}
+
+impl Newest {
+    fn of(exemplar: &Exemplar, number: u64) -> Self {
+        let labels = xxh3_64(exemplar.labels.as_text().as_bytes());
+        Self { ts_ms: exemplar.ts_ms, value: exemplar.value.to_bits(), labels, number }
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        (self.ts_ms, self.value, self.labels) == (other.ts_ms, other.value, other.labels)
+    }
+}
+
+/// Whose an exemplar is. The hash of the labels tells whether the ids still stand for the same: after a restart the highest
+/// that nothing else referred to are given out again.
+#[derive(Clone, Copy, Debug)]
+struct Owner {
+    series: (u32, u32),
+    labels: u64,
+}
+
+fn hash(source: &Labels, metric: &Labels) -> u64 {
+    xxh3_64_with_seed(metric.as_text().as_bytes(), xxh3_64(source.as_text().as_bytes()))
+}
+
+fn encode(owner: Owner, exemplar: &Exemplar, number: u64) -> Vec<u8> {
+    let text = exemplar.labels.as_text().as_bytes();
+    let mut out = Vec::with_capacity(HEAD_BYTES + text.len() + CHECKSUM_BYTES);
+    out.extend_from_slice(&owner.series.0.to_le_bytes());
+    out.extend_from_slice(&owner.series.1.to_le_bytes());
+    out.extend_from_slice(&owner.labels.to_le_bytes());
+    out.extend_from_slice(&exemplar.ts_ms.to_le_bytes());
+    out.extend_from_slice(&exemplar.value.to_bits().to_le_bytes());
+    out.extend_from_slice(text);
+    let sum = checksum(&out, number);
+    out.extend_from_slice(&sum.to_le_bytes());
+    out
+}
+
+fn decode(bytes: &[u8], number: u64) -> Option<(Owner, Exemplar)> {
+    let (body, sum) = bytes.split_last_chunk::<CHECKSUM_BYTES>()?;
+    if checksum(body, number) != u32::from_le_bytes(*sum) {
+        return None;
+    }
+    let (source, body) = body.split_first_chunk::<4>()?;
+    let (metric, body) = body.split_first_chunk::<4>()?;
+    let (hash, body) = body.split_first_chunk::<8>()?;
+    let (ts_ms, body) = body.split_first_chunk::<8>()?;
+    let (value, text) = body.split_first_chunk::<8>()?;
+    let labels = Labels::from_text(std::str::from_utf8(text).ok()?)?;
+    let value = f64::from_bits(u64::from_le_bytes(*value));
+    let series = (u32::from_le_bytes(*source), u32::from_le_bytes(*metric));
+    let owner = Owner { series, labels: u64::from_le_bytes(*hash) };
+    Some((owner, Exemplar { labels, value, ts_ms: i64::from_le_bytes(*ts_ms) }))
+}
+
+/// Calls `each` with every exemplar, oldest first.
+fn each(store: &Store, from: u64, mut take: impl FnMut(u64, Owner, Exemplar)) -> Result<(), Error> {
+    let mut iter = store.iter(Cf::Exemplars, &from.to_be_bytes(), &[]);
+    iter.seek_to_first();
+    while let Some((key, value)) = iter.item() {
+        let number = key.try_into().ok().map(u64::from_be_bytes);
+        match number.and_then(|number| Some((number, decode(value, number)?))) {
+            Some((number, (owner, exemplar))) => take(number, owner, exemplar),
+            None => store.corrupt(Cf::Exemplars, key, "not an exemplar"),
+        }
+        iter.next();
+    }
+    store.ended(&iter, Cf::Exemplars, &[])
+}
+
+impl Exemplars {
+    pub(crate) fn new() -> Self {
+        Self(Mutex::default())
+    }
+
+    pub(crate) fn are_kept(&self) -> bool {
+        lock(&self.0).max > 0
+    }
+
+    /// How many are kept from now on.
+    fn set_max(&self, store: &Store, max: u64) -> Result<(), Error> {
+        let mut ring = lock(&self.0);
+        if ring.max == 0 && max > 0 {
+            ring.load(store)?;
+        }
+        ring.max = max;
+        let mut batch = WriteBatch::default();
+        ring.cut(store, &mut batch);
+        store.write(batch)
+    }
+
+    /// Keeps what is new. Of a series none is kept that is older than its newest.
+    fn keep(
+        &self,
+        (store, index): (&Store, &Index),
+        source: SourceId,
+        exemplars: &[(MetricId, Exemplar)],
+    ) -> Result<(), Error> {
+        let mut ring = lock(&self.0);
+        if ring.max == 0 {
+            return Ok(());
+        }
+        let mut batch = WriteBatch::default();
+        let mut kept = Vec::new();
+        let mut next = ring.next;
+        for (metric, exemplar) in exemplars {
+            let series = (source.0, metric.0);
+            let one = Newest::of(exemplar, next);
+            let before = ring.newest.get(&series);
+            if before.is_some_and(|before| before.is_same(&one)) {
+                continue;
+            }
+            if !exemplar.is_short() {
+                store.metrics.exemplars.too_long.inc();
+            } else if before.is_some_and(|before| before.ts_ms > one.ts_ms) {
+                store.metrics.exemplars.out_of_order.inc();
+            } else if let (Some(source), Some(metric)) =
+                (index.source_labels(store, source)?, index.metric_labels(store, metric.0)?)
+            {
+                let owner = Owner { series, labels: hash(&source, &metric) };
+                batch.put_cf(store.cf(Cf::Exemplars), next.to_be_bytes(), encode(owner, exemplar, next));
+                kept.push((series, one));
+                next += 1;
+            }
+        }
+        if kept.is_empty() {
+            return Ok(());
+        }
+        let before = (ring.first, ring.next);
+        ring.next = next;
+        ring.cut(store, &mut batch);
+        if let Err(error) = store.write(batch) {
+            (ring.first, ring.next) = before;
+            return Err(error);
+        }
+        store.metrics.exemplars.kept.inc_by(kept.len() as u64);
+        ring.newest.extend(kept);
+        ring.forget();
+        Ok(())
+    }
+}
+
+impl Ring {
+    fn load(&mut self, store: &Store) -> Result<(), Error> {
+        *self = Self { max: self.max, ..Self::default() };
+        let mut first = None;
+        each(store, 0, |number, owner, exemplar| {
+            first = first.or(Some(number));
+            self.next = number + 1;
+            self.newest.insert(owner.series, Newest::of(&exemplar, number));
+        })?;
+        self.first = first.unwrap_or(self.next);
+        Ok(())
+    }
+
+    /// Adds the removal of the oldest ones that are too many to the batch.
+    fn cut(&mut self, store: &Store, batch: &mut WriteBatch) {
+        let first = self.next.saturating_sub(self.max).max(self.first);
+        if first > self.first {
+            batch.delete_range_cf(store.cf(Cf::Exemplars), self.first.to_be_bytes(), first.to_be_bytes());
+            self.first = first;
+        }
+    }
+
+    /// Series whose newest exemplar is gone are forgotten once they are as many as the others may be.
+    fn forget(&mut self) {
+        if self.newest.len() as u64 > 2 * self.max {
+            self.newest.retain(|_, newest| newest.number >= self.first);
+        }
+    }
+}
+
+impl Db {
+    /// How many exemplars are kept, of all series together; 0 keeps none, which is what a database starts with.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    pub fn set_exemplars_max(&self, max: usize) -> Result<(), Error> {
+        self.exemplars.set_max(&self.store, max as u64)
+    }
+
+    pub(crate) fn keep_exemplars(&self, source: SourceId, exemplars: &[(MetricId, Exemplar)]) -> Result<(), Error> {
+        let metrics = exemplars.iter().map(|(metric, _)| metric.0);
+        if !self.index.sources.are_there([source.0].into_iter()) || !self.index.metrics.are_there(metrics) {
+            return Err(Error::Forgotten);
+        }
+        self.exemplars.keep((&self.store, &self.index), source, exemplars)
+    }
+
+    /// The exemplars of a stretch of time, first and last millisecond, of the series that any of these selectors match:
+    /// by series, in their order, the oldest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn exemplars(
+        &self,
+        selectors: &[Vec<Matcher>],
+        (start_ms, end_ms): (i64, i64),
+    ) -> Result<Vec<(Labels, Vec<Exemplar>)>, Error> {
+        let all = postings::all(&self.store, SOURCE_LABEL)?;
+        let mut selected: Vec<Selected> = Vec::new();
+        for matchers in selectors {
+            selected.extend(select((&self.store, &self.index), matchers, &all)?);
+        }
+        let is_selected = |(source, metric): (u32, u32)| {
+            selected.iter().any(|one| one.sources.contains(source) && one.metrics.contains(metric))
+        };
+        let first = lock(&self.exemplars.0).first;
+        let mut by_series: HashMap<(u32, u32), Vec<(u64, Exemplar)>> = HashMap::new();
+        each(&self.store, first, |_, owner, exemplar| {
+            if (start_ms..=end_ms).contains(&exemplar.ts_ms) && is_selected(owner.series) {
+                by_series.entry(owner.series).or_default().push((owner.labels, exemplar));
+            }
+        })?;
+        let mut found: BTreeMap<Labels, Vec<Exemplar>> = BTreeMap::new();
+        for ((source, metric), exemplars) in by_series {
+            let source = self.index.source_labels(&self.store, SourceId(source))?;
+            let metric = self.index.metric_labels(&self.store, metric)?;
+            let (Some(source), Some(metric)) = (source, metric) else { continue };
+            let labels = hash(&source, &metric);
+            let its = exemplars.into_iter().filter(|(of, _)| *of == labels).map(|(_, exemplar)| exemplar);
+            found.entry(join(&source, &metric)).or_default().extend(its);
+        }
+        found.retain(|_, exemplars| !exemplars.is_empty());
+        found.values_mut().for_each(|exemplars| exemplars.sort_by_key(|exemplar| exemplar.ts_ms));
+        Ok(found.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{Appender, Row};
+
+    use super::*;
+    use crate::Options;
+
+    fn open(path: &std::path::Path) -> Db {
+        let options = Options { memory_bytes: 8 << 20, ..Options::new(path) };
+        Db::open(options, &prometheus::Registry::new()).unwrap()
+    }
+
+    fn exemplar(trace: &str, ts_ms: i64) -> Exemplar {
+        Exemplar { labels: Labels::from_pairs([("trace_id", trace)]), value: ts_ms as f64 / 8.0, ts_ms }
+    }
+
+    /// Times, by job.
+    fn found(db: &Db, range: (i64, i64)) -> Vec<(String, Vec<i64>)> {
+        let matchers = vec![vec![Matcher::equal("__name__", "a_total")], vec![Matcher::equal("job", "x")]];
+        let found = db.exemplars(&matchers, range).unwrap();
+        let times = |all: Vec<Exemplar>| {
+            all.iter().for_each(|one| assert_eq!(*one, exemplar(&format!("t{}", one.ts_ms), one.ts_ms)));
+            all.iter().map(|one| one.ts_ms).collect()
+        };
+        found.into_iter().map(|(labels, all)| (labels.value("job").to_owned(), times(all))).collect()
+    }
+
+    #[test]
+    fn the_newest_stay_of_all_series_together_and_over_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = open(dir.path());
+        db.set_exemplars_max(5).unwrap();
+        let metric = db.metrics(&[Labels::from_pairs([("__name__", "a_total")])]).unwrap()[0];
+        let [a, b] = ["a", "b"].map(|job| db.source(&Labels::from_pairs([("job", job)])).unwrap());
+        let layout = db.layout(&[metric]).unwrap();
+        for source in [a, b] {
+            let (values, present) = (&[1.0], &[1]);
+            db.commit(&[Row { source, ts_ms: 1, layout: &layout, values, present, own_times: &[], histograms: &[] }])
+                .unwrap();
+        }
+        let keep = |db: &Db, source, ts_ms: i64| {
+            Appender::exemplars(db, source, &[(metric, exemplar(&format!("t{ts_ms}"), ts_ms))]).unwrap();
+        };
+        for ts_ms in [10, 20, 20, 15, 30] {
+            keep(&db, a, ts_ms);
+        }
+        keep(&db, b, 12);
+        let all = (i64::MIN, i64::MAX);
+        let both = |times: &[i64]| vec![("a".to_owned(), times.to_vec()), ("b".to_owned(), vec![12])];
+        assert_eq!(found(&db, all), both(&[10, 20, 30]), "what came again, or late, is not kept");
+        assert_eq!(found(&db, (11, 20)), both(&[20]));
+        keep(&db, a, 40);
+        keep(&db, a, 50);
+        assert_eq!(found(&db, all), both(&[20, 30, 40, 50]), "the oldest of six made room");
+        drop(db);
+        let db = open(dir.path());
+        db.set_exemplars_max(4).unwrap();
+        assert_eq!(found(&db, all), both(&[30, 40, 50]));
+        keep(&db, a, 50);
+        keep(&db, a, 45);
+        assert_eq!(found(&db, all), both(&[30, 40, 50]), "what is known is known after a restart");
+        assert_eq!(db.exemplars(&[vec![Matcher::equal("job", "c")]], all).unwrap(), []);
+    }
+
+    #[test]
+    fn none_is_kept_unasked_and_none_with_long_labels() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = open(dir.path());
+        let metric = db.metrics(&[Labels::from_pairs([("__name__", "a_total")])]).unwrap()[0];
+        let source = db.source(&Labels::empty()).unwrap();
+        let all = (i64::MIN, i64::MAX);
+        Appender::exemplars(&db, source, &[(metric, exemplar("t1", 1))]).unwrap();
+        assert_eq!(found(&db, all), []);
+        db.set_exemplars_max(5).unwrap();
+        let long = "ü".repeat(Exemplar::LABELS_MAX - "trace_id".len() + 1);
+        Appender::exemplars(&db, source, &[(metric, exemplar(&long, 2))]).unwrap();
+        assert_eq!(found(&db, all), []);
+        let metrics = &db.store.metrics;
+        assert_eq!((metrics.exemplars.too_long.get(), metrics.exemplars.kept.get()), (1, 0));
+    }
+}
