@@ -157,12 +157,16 @@ impl Ord for Labels {
         if same == left.len().min(right.len()) {
             return left.len().cmp(&right.len());
         }
-        // Neighbours in an order share most of their text: only the pair in which they part is compared.
-        let (mut pairs, mut at) = (self.iter(), 0);
-        while pairs.next().is_some() && left.len() - pairs.0.len() <= same {
-            at = left.len() - pairs.0.len();
+        // Neighbours in an order share most of their text: only the name or value in which they part is compared.
+        let mut at = 0;
+        loop {
+            let (start, end) = string_at(left.as_bytes(), at);
+            if end > same {
+                let (other_start, other_end) = string_at(right.as_bytes(), at);
+                return left.as_bytes()[start..end].cmp(&right.as_bytes()[other_start..other_end]);
+            }
+            at = end;
         }
-        Iter(&left[at..]).next().cmp(&Iter(&right[at..]).next())
     }
 }
 
@@ -324,6 +328,20 @@ fn push_str(text: &mut String, s: &str) {
         }
     }
     text.push_str(s);
+}
+
+/// Where the string whose length stands at a place begins and ends, in a text that was checked.
+fn string_at(text: &[u8], mut at: usize) -> (usize, usize) {
+    let (mut len, mut shift) = (0, 0);
+    loop {
+        let byte = text[at];
+        at += 1;
+        len |= usize::from(byte & 0x3f) << shift;
+        if byte & 0x40 == 0 {
+            return (at, at + len);
+        }
+        shift += 6;
+    }
 }
 
 /// How many bytes two texts have in common from their start on.

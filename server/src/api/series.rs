@@ -1,6 +1,5 @@
 //! `/api/v1/series`, `/api/v1/labels`, `/api/v1/label/<name>/values`: what series there are.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::rejection::PathRejection;
@@ -81,13 +80,18 @@ async fn collect<T: Ord + Send + 'static>(
     let ask_for = if limit == 0 { 0 } else { limit + 1 };
     let work = move || {
         let sets = if sets.is_empty() { vec![Vec::new()] } else { sets };
-        let mut all = BTreeSet::new();
+        let mut items = Vec::new();
         for matchers in &sets {
             let selection = Selection { start_ms, end_ms, matchers };
-            all.extend(ask(app.db.as_ref(), &selection, ask_for)?);
+            items.extend(ask(app.db.as_ref(), &selection, ask_for)?);
         }
-        let truncated = limit > 0 && all.len() > limit;
-        let items = all.into_iter().take(if limit == 0 { usize::MAX } else { limit }).collect();
+        // Each answer is in order already.
+        if sets.len() > 1 {
+            items.sort();
+            items.dedup();
+        }
+        let truncated = limit > 0 && items.len() > limit;
+        items.truncate(if limit == 0 { usize::MAX } else { limit });
         Ok::<_, QuerierError>(Found { items, truncated })
     };
     let done = tokio::task::spawn_blocking(work).await;
