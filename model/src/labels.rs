@@ -331,17 +331,25 @@ fn push_str(text: &mut String, s: &str) {
 }
 
 /// Where the string whose length stands at a place begins and ends, in a text that was checked.
-fn string_at(text: &[u8], mut at: usize) -> (usize, usize) {
-    let (mut len, mut shift) = (0, 0);
-    loop {
-        let byte = text[at];
-        at += 1;
-        len |= usize::from(byte & 0x3f) << shift;
-        if byte & 0x40 == 0 {
-            return (at, at + len);
+fn string_at(text: &[u8], at: usize) -> (usize, usize) {
+    let (len, digits) = length(&text[at..]).expect("BUG: a label text was checked when it was made");
+    (at + digits, at + digits + len)
+}
+
+/// The length that stands at the start of a text, and how many bytes say it.
+#[inline]
+fn length(text: &[u8]) -> Option<(usize, usize)> {
+    let mut len = 0usize;
+    for (i, &byte) in text.iter().enumerate().take(6) {
+        if byte >= 0x80 {
+            return None;
         }
-        shift += 6;
+        len |= usize::from(byte & 0x3f) << (6 * i);
+        if byte & 0x40 == 0 {
+            return Some((len, i + 1));
+        }
     }
+    None
 }
 
 /// How many bytes two texts have in common from their start on.
@@ -352,17 +360,8 @@ fn common_prefix(left: &[u8], right: &[u8]) -> usize {
 }
 
 fn checked_str(text: &str) -> Option<(&str, &str)> {
-    let mut len = 0usize;
-    for (i, &byte) in text.as_bytes().iter().enumerate().take(6) {
-        if byte >= 0x80 {
-            return None;
-        }
-        len |= usize::from(byte & 0x3f) << (6 * i);
-        if byte & 0x40 == 0 {
-            return text.get(i + 1..)?.split_at_checked(len);
-        }
-    }
-    None
+    let (len, digits) = length(text.as_bytes())?;
+    text.get(digits..)?.split_at_checked(len)
 }
 
 #[cfg(test)]
