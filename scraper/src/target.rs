@@ -50,10 +50,7 @@ impl Target {
     /// Which form of its histograms is wanted.
     #[must_use]
     pub fn histograms(&self) -> Histograms {
-        let on = |switch: usize| {
-            let text = self.labels.get(SWITCHES[switch].0).unwrap_or_default();
-            text.starts_with(['1', 't', 'T'])
-        };
+        let on = |switch: usize| self.labels.get(SWITCHES[switch].0).and_then(parse_bool).unwrap_or(false);
         Histograms { native: on(2), classic: on(1) }
     }
 }
@@ -136,8 +133,7 @@ fn one(discovered: &Labels, job: &ScrapeConfig) -> Result<Populated, String> {
     let (interval_ms, timeout_ms) = times(&builder)?;
     for (label, what) in SWITCHES {
         let text = builder.get(label);
-        let known = ["1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"];
-        if !known.contains(&text) {
+        if parse_bool(text).is_none() {
             return Err(format!("error parsing {what}: strconv.ParseBool: parsing {text:?}: invalid syntax"));
         }
     }
@@ -152,6 +148,15 @@ fn one(discovered: &Labels, job: &ScrapeConfig) -> Result<Populated, String> {
     let target =
         Target { discovered: discovered.clone(), public: builder.labels(), labels, url, interval_ms, timeout_ms, hash };
     Ok(Populated::Target(Box::new(target)))
+}
+
+/// As Go's `strconv.ParseBool` reads it.
+fn parse_bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
+        _ => None,
+    }
 }
 
 fn times(builder: &LabelsBuilder) -> Result<(i64, i64), String> {
