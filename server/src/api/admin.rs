@@ -22,7 +22,7 @@ fn enabled(app: &App) -> Result<(), ApiError> {
 }
 
 /// Runs what blocks, and says why it failed.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, storage::Error> + Send + 'static,
 ) -> Result<T, ApiError> {
     match tokio::task::spawn_blocking(work).await {

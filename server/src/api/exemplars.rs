@@ -7,8 +7,9 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use model::Exemplar;
 
+use super::admin::blocking;
 use super::params::{TIME_MAX_MS, TIME_MIN_MS};
-use super::{ApiError, Kind, Params, format};
+use super::{ApiError, Params, format};
 use crate::app::App;
 
 /// The endpoint. A query without selectors has no answer, as with upstream.
@@ -21,11 +22,7 @@ pub(crate) async fn query(State(app): State<Arc<App>>, params: Params) -> Result
     if selectors.is_empty() {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let app = Arc::clone(&app);
-    let found = tokio::task::spawn_blocking(move || app.db.exemplars(&selectors, range)).await;
-    let found = found
-        .map_err(|_| ApiError::new(Kind::Internal, "reading exemplars failed inside Weft; this is a bug"))?
-        .map_err(|error| ApiError::new(Kind::Internal, format!("cannot read exemplars: {error}")))?;
+    let found = blocking(move || app.db.exemplars(&selectors, range)).await?;
     let body = |out: &mut String| {
         format::array(out, &found, |out, (labels, exemplars)| {
             out.push_str("{\"seriesLabels\":");
