@@ -77,7 +77,7 @@ impl Db {
         store.metrics.register(registry).map_err(|e| start(Box::new(e)))?;
         let db = Self {
             index,
-            exemplars: Exemplars::new(),
+            exemplars: Exemplars::default(),
             states: States::default(),
             horizon_ms: AtomicI64::new(opened.horizon_ms),
             newest_ms: AtomicI64::new(i64::MIN),

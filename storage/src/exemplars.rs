@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use model::{Exemplar, Labels, Matcher, MetricId, SourceId};
 use rocksdb::WriteBatch;
@@ -26,8 +27,12 @@ const HEAD_BYTES: usize = 4 + 4 + 8 + 8 + 8;
 const CHECKSUM_BYTES: usize = 4;
 
 /// The ring.
-#[derive(Debug)]
-pub(crate) struct Exemplars(Mutex<Ring>);
+#[derive(Debug, Default)]
+pub(crate) struct Exemplars {
+    /// Asked by every scrape, which must not wait for who writes.
+    kept: AtomicBool,
+    ring: Mutex<Ring>,
+}
 
 #[derive(Debug, Default)]
 struct Ring {
@@ -118,21 +123,18 @@ fn each(store: &Store, from: u64, mut take: impl FnMut(u64, Owner, Exemplar)) ->
 }
 
 impl Exemplars {
-    pub(crate) fn new() -> Self {
-        Self(Mutex::default())
-    }
-
     pub(crate) fn are_kept(&self) -> bool {
-        lock(&self.0).max > 0
+        self.kept.load(Ordering::Acquire)
     }
 
     /// How many are kept from now on.
     fn set_max(&self, store: &Store, max: u64) -> Result<(), Error> {
-        let mut ring = lock(&self.0);
+        let mut ring = lock(&self.ring);
         if ring.max == 0 && max > 0 {
             ring.load(store)?;
         }
         ring.max = max;
+        self.kept.store(max > 0, Ordering::Release);
         let mut batch = WriteBatch::default();
         ring.cut(store, &mut batch);
         store.write(batch)
@@ -145,7 +147,7 @@ impl Exemplars {
         source: SourceId,
         exemplars: &[(MetricId, Exemplar)],
     ) -> Result<(), Error> {
-        let mut ring = lock(&self.0);
+        let mut ring = lock(&self.ring);
         if ring.max == 0 {
             return Ok(());
         }
@@ -254,7 +256,7 @@ impl Db {
         let is_selected = |(source, metric): (u32, u32)| {
             selected.iter().any(|one| one.sources.contains(source) && one.metrics.contains(metric))
         };
-        let first = lock(&self.exemplars.0).first;
+        let first = lock(&self.exemplars.ring).first;
         let mut by_series: HashMap<(u32, u32), Vec<(u64, Exemplar)>> = HashMap::new();
         each(&self.store, first, |_, owner, exemplar| {
             if (start_ms..=end_ms).contains(&exemplar.ts_ms) && is_selected(owner.series) {
