@@ -32,6 +32,18 @@ pub(crate) fn take_usize(bytes: &mut &[u8]) -> Option<usize> {
     usize::try_from(take(bytes)?).ok()
 }
 
+/// A signed number as an unsigned one that is small where it is near zero.
+#[inline]
+pub(crate) fn zigzag(n: i64) -> u64 {
+    ((n << 1) ^ (n >> 63)) as u64
+}
+
+/// What [`zigzag`] was given.
+#[inline]
+pub(crate) fn unzigzag(z: u64) -> i64 {
+    (z >> 1) as i64 ^ -((z & 1) as i64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use model::histogram::{Buckets, Histogram, ResetHint, Span};
 
 use crate::checksum::checksum;
-use crate::varint;
+use crate::varint::{self, unzigzag, zigzag};
 
 const CHECKSUM_BYTES: usize = 4;
 /// The low bits of the first byte are the reset hint.
@@ -155,14 +155,6 @@ fn take_side(whole: bool, bytes: &mut &[u8]) -> Option<Buckets> {
         });
     }
     Some(buckets)
-}
-
-fn zigzag(n: i64) -> u64 {
-    (n << 1 ^ n >> 63) as u64
-}
-
-fn unzigzag(n: u64) -> i64 {
-    (n >> 1) as i64 ^ -((n & 1) as i64)
 }
 
 #[cfg(test)]

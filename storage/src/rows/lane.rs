@@ -4,6 +4,8 @@
 //! multiplied by the scale that the base asks for), the zigzag of their difference; else the column is an exception and
 //! its bits stand aside, XORed with the base. Whoever decodes computes exactly the expression the encoder verified.
 
+use crate::varint::{unzigzag, zigzag};
+
 /// Columns in a lane.
 pub(crate) const LANE: usize = 64;
 /// A code of more bits than this is an exception, so that one unaligned 8-byte load always holds a whole code.
@@ -66,16 +68,6 @@ fn as_int(value: f64) -> Option<i64> {
 fn as_scaled(value: f64, scale: f64) -> Option<i64> {
     let int = (value * scale + 0.5_f64.copysign(value)) as i64;
     ((int as f64 / scale).to_bits() == value.to_bits()).then_some(int)
-}
-
-#[inline]
-fn zigzag(n: i64) -> u64 {
-    ((n << 1) ^ (n >> 63)) as u64
-}
-
-#[inline]
-fn unzigzag(z: u64) -> i64 {
-    (z >> 1) as i64 ^ -((z & 1) as i64)
 }
 
 /// What `encode` wrote.

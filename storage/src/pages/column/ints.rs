@@ -4,7 +4,7 @@ use super::form::Form;
 use super::pack::BLOCK;
 use super::plan::Plan;
 use super::{FACTORED, PLAIN, block};
-use crate::varint;
+use crate::varint::{self, unzigzag, zigzag};
 
 /// Appends a column of integers, at least two and not all equal; leaves their differences in their place.
 pub(super) fn encode(ints: &mut [i64], form: Form, out: &mut Vec<u8>) {
@@ -95,14 +95,4 @@ impl Sum {
             }
         }
     }
-}
-
-#[inline]
-pub(super) fn zigzag(n: i64) -> u64 {
-    ((n << 1) ^ (n >> 63)) as u64
-}
-
-#[inline]
-pub(super) fn unzigzag(z: u64) -> i64 {
-    (z >> 1) as i64 ^ -((z & 1) as i64)
 }

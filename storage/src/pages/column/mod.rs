@@ -67,7 +67,7 @@ fn encode_constant(value: f64, out: &mut Vec<u8>) {
     let places = Form::places(value, 0);
     let (form, n) = places.map_or((Form::Bits, bits), |places| {
         let form = Form::Decimal(places);
-        form.int(value).map_or((Form::Bits, bits), |n| (form, ints::zigzag(n)))
+        form.int(value).map_or((Form::Bits, bits), |n| (form, varint::zigzag(n)))
     });
     let (form, n) = if n.leading_zeros() / 8 >= bits.leading_zeros() / 8 { (form, n) } else { (Form::Bits, bits) };
     out.push(CONSTANT | form.tag());
@@ -231,7 +231,7 @@ fn decode_plain(bytes: &[u8], count: usize, out: &mut Vec<f64>) -> Option<()> {
             let n = u64::from_le_bytes(n);
             let value = match form {
                 Form::Bits => f64::from_bits(n.swap_bytes()),
-                _ => form.value(ints::unzigzag(n)),
+                _ => form.value(varint::unzigzag(n)),
             };
             out.resize(out.len() + count, value);
             Some(())
