@@ -10,9 +10,9 @@ use std::sync::Arc;
 use crate::sample;
 use crate::{Exemplar, Histogram, Labels};
 
-/// What samples come from together: one target, one rule group. Never given out again for something else. Once nothing
-/// stored refers to it any more the store may forget it, as it may a [`MetricId`] and a [`Layout`]; it then refuses what
-/// names it with [`AppendError::Forgotten`].
+/// What samples come from together: one target, one rule group. Not given out again for something else as long as the
+/// appender lives. Once nothing stored refers to it any more the store may forget it, as it may a [`MetricId`] and a
+/// [`Layout`]; it then refuses what names it with [`AppendError::Forgotten`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SourceId(pub u32);
 

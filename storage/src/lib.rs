@@ -5,10 +5,11 @@
 //! - **Path**: the last step of a scraped byte (`rows/writer`), the first of a query (`index/select`, `querier`).
 //! - **Invariants**: the only crate that knows RocksDB; no async, no HTTP, no YAML. Nothing in memory grows with what is
 //!   stored, and nothing is rebuilt at a start. What `commit` has returned survives the end of the process.
-//! - **Files**: `open`, `db`, `sync`, `store` the database · `schema` column families and keys · `rows/` a scrape as bytes,
-//!   in and out · `pages/` columns at rest · `histograms/` the samples that are native histograms · `seal/` rows into pages, small partitions into large ones · `read/` both into
-//!   columns · `index/` ids, postings, matchers · `exemplars` · `querier` · `deletes`, `retention`, `snapshot` · `stats`, `metrics` · `quarantine/` damaged files ·
-//!   `cache`, `checksum`, `limits`, `varint`.
+//! - **Files**: `open`, `db`, `sync`, `store` the database · `schema` column families and keys · `rows/` a scrape as
+//!   bytes, in and out · `pages/` columns at rest · `histograms/` the samples that are native histograms · `seal/`
+//!   rows into pages, small partitions into large ones · `read/` both into columns · `index/` ids, postings, matchers
+//!   · `exemplars` · `querier` · `deletes`, `retention`, `snapshot` · `stats`, `metrics` · `quarantine/` damaged files
+//!   · `cache`, `checksum`, `limits`, `varint`.
 //! - **Tests**: codecs at the foot of their files; `tests/model.rs` against an oracle, `tests/crash.rs` against SIGKILL,
 //!   `tests/faults.rs` against writes that fail,
 //!   `tests/matchers.rs`, `tests/directory.rs`, `tests/flips.rs` on damaged files, `tests/disk_full.rs` on a small file system. Formats are drawn in `docs/formats/`.

@@ -194,7 +194,7 @@ fn cf_options(cf: Cf, options: &Options, cache: &Cache) -> DbOptions {
     family.set_max_write_buffer_number(4);
     family.set_level_compaction_dynamic_level_bytes(true);
     match cf {
-        Cf::Rows | Cf::Pages | Cf::Histograms => table.set_block_size(32 << 10),
+        Cf::Rows | Cf::Pages | Cf::Histograms | Cf::Exemplars => table.set_block_size(32 << 10),
         Cf::Postings => {
             table.set_block_size(8 << 10);
             table.set_bloom_filter(10.0, false);
@@ -202,7 +202,6 @@ fn cf_options(cf: Cf, options: &Options, cache: &Cache) -> DbOptions {
             // A posting that grows quickly is merged as it is written, not again by every reader.
             family.set_max_successive_merges(32);
         }
-        Cf::Exemplars => table.set_block_size(32 << 10),
         Cf::Metrics | Cf::Sources | Cf::Layouts | Cf::Meta => {
             table.set_block_size(8 << 10);
             table.set_bloom_filter(10.0, false);

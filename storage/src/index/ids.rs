@@ -1,7 +1,8 @@
 //! Ids of label sets and column lists: given out once, found again by hash. Drawn in `docs/formats/index.md`.
 //!
 //! Invariants: an id, its hash and its postings come in one write, so that what a write left behind is found and used by the
-//! next who asks. An id that was taken away is never given out again, and whoever still uses it is told (`gone`).
+//! next who asks. An id that was taken away is not given out again by this process, and whoever still uses it is told
+//! (`gone`).
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
