@@ -18,20 +18,26 @@ impl Histogram {
     }
 }
 
+/// Where a bucket goes when an exponential schema becomes coarser by so many steps, 31 at most.
+#[must_use]
+pub fn joined_index(index: i32, steps: u32) -> i32 {
+    (index.saturating_sub(1) >> steps).saturating_add(1)
+}
+
 impl Buckets {
     fn coarsened(&self, steps: u32) -> Self {
         let mut out = Self::default();
         let mut last = None;
         for (index, count) in self.iter() {
-            let index = ((index - 1) >> steps) + 1;
+            let index = joined_index(index, steps);
             match (last, out.spans.last_mut(), out.counts.last_mut()) {
                 (Some(last), _, Some(joined)) if last == index => *joined += count,
-                (Some(last), Some(span), _) if last + 1 == index => {
+                (Some(last), Some(span), _) if index.checked_sub(1) == Some(last) => {
                     span.length += 1;
                     out.counts.push(count);
                 }
                 _ => {
-                    let offset = last.map_or(index, |last| index - last - 1);
+                    let offset = last.map_or(index, |last| index.saturating_sub(last).saturating_sub(1));
                     out.spans.push(Span { offset, length: 1 });
                     out.counts.push(count);
                 }
@@ -65,6 +71,15 @@ mod tests {
         assert_eq!(at(0), [(0, 7.0), (1, 8.0), (2, 16.0)]);
         assert_eq!(at(-4), [(0, 7.0), (1, 24.0)]);
         assert_eq!(at(5), at(2));
+    }
+
+    #[test]
+    fn buckets_at_the_ends_of_what_an_index_can_be_are_no_trouble() {
+        let far = Span { offset: i32::MIN, length: 2 };
+        let positive = Buckets { spans: vec![far, Span { offset: i32::MAX, length: 1 }], counts: vec![1.0, 2.0, 4.0] };
+        let mut histogram = Histogram { schema: 8, positive, ..Histogram::default() };
+        histogram.coarsen(-4);
+        assert_eq!(histogram.positive.counts.iter().sum::<f64>(), 7.0);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! One side's buckets by index, each with what rounding lost.
 
 use model::Histogram;
-use model::histogram::{Buckets, upper_bound};
+use model::histogram::{Buckets, joined_index, upper_bound};
 
 use crate::functions::kahan::Kahan;
 
@@ -53,7 +53,7 @@ impl Cells {
     pub(super) fn coarsen(&mut self, from: i32, to: i32) {
         let halvings = from.saturating_sub(to).clamp(0, 31);
         if halvings > 0 {
-            self.map(|i| (i.saturating_sub(1) >> halvings).saturating_add(1));
+            self.map(|i| joined_index(i, halvings as u32));
         }
     }
 
