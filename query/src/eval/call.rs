@@ -3,8 +3,9 @@
 use model::Labels;
 
 use super::selector::Take;
-use super::{Evaluator, Sink, arg_of, check_factors, label_name, merged, string_of};
+use super::{Evaluator, Sink, arg_of, check_factors, extension_of, label_name, merged, string_of};
 use crate::Error;
+use crate::functions::sweep::Sweeper;
 use crate::functions::{Body, MathFn, RangeFn, label, sort};
 use crate::parse::Text;
 use crate::parse::ast::{Call, Expr, ExprKind, Span, Type};
@@ -42,22 +43,26 @@ impl Evaluator<'_> {
         let mut args = Vec::new();
         let is_quantile = call.function.name == "quantile_over_time";
         let is_counter = matches!(call.function.name, "rate" | "increase");
+        let sweeper = Sweeper::of(call.function.name, extension_of(range));
         self.windows(range, grid, &mut |ranges| {
             let mut series = if ranges.is_rich() {
                 self.rich_range(call, f, (ranges, &scalars), grid)?
             } else {
                 let mut values = Vec::with_capacity(grid.len);
                 let mut looked = 0u64;
-                // One look at the column saves one at every window.
-                let rises = is_counter && ranges.rises();
-                for step in 0..grid.len {
-                    let window = ranges.floats_at(step, rises);
-                    looked += window.ts.len() as u64;
-                    scalars.at(step, &mut args);
-                    if is_quantile && !window.ts.is_empty() {
-                        self.check_quantile(args[0], &call.args[0]);
+                if let Some(sweeper) = sweeper {
+                    looked = ranges.sweep(sweeper, |step| scalars.first(step), &mut values);
+                } else {
+                    for step in 0..grid.len {
+                        let window = ranges.floats_at(step);
+                        looked += window.ts.len() as u64;
+                        scalars.at(step, &mut args);
+                        values.push(f(&window, &args).unwrap_or(ABSENT));
                     }
-                    values.push(f(&window, &args).unwrap_or(ABSENT));
+                }
+                if is_quantile {
+                    let seen = (0..grid.len).filter(|step| !is_absent(values[*step]));
+                    seen.for_each(|step| self.check_quantile(scalars.first(step), &call.args[0]));
                 }
                 self.total.set(self.total.get() + looked);
                 Series::of_floats(ranges.labels().clone(), ranges.drop_name, values)

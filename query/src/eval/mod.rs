@@ -376,6 +376,11 @@ struct ScalarArgs {
 }
 
 impl ScalarArgs {
+    /// The first, where a function has one.
+    fn first(&self, step: usize) -> f64 {
+        self.columns.first().map_or(f64::NAN, |column| column[step])
+    }
+
     fn at(&self, step: usize, out: &mut Vec<f64>) {
         out.clear();
         out.extend(self.columns.iter().map(|c| c[step]));
@@ -393,6 +398,14 @@ impl Evaluator<'_> {
 fn arg_of(args: &[Expr], ty: Type) -> Result<&Expr, Error> {
     let found = args.iter().find(|arg| arg.value_type() == ty);
     found.ok_or_else(|| Error::execution("BUG: the argument's type was checked when the query was parsed"))
+}
+
+/// How the selector of a range reaches beyond it.
+fn extension_of(range: &Expr) -> Option<Extension> {
+    match &range.unwrapped().kind {
+        ExprKind::Matrix(selector, _) => selector.extension,
+        _ => None,
+    }
 }
 
 /// Smoothing factors must lie inside 0 and 1.

@@ -1,11 +1,13 @@
 //! Selectors: batches from the store → series. Step 3 of the query path.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use model::{Batch, QuerierError, Selection};
 
 use super::{Evaluator, Sink, extended};
 use crate::Error;
+use crate::functions::sweep::{Planned, Sweep, Sweeper};
 use crate::parse::ast::{At, Expr, ExprKind, Extension, Selector, Shift};
 use crate::value::{ABSENT, RangeSeries, Series, is_absent, weight};
 use crate::window::{Dense, Grid, Look, Reach, Window, bounds, reaching};
@@ -255,10 +257,11 @@ fn each_window(
 ) -> Result<(), Error> {
     let windows = reaching(&batch.timestamps_ms, frame.ends, frame.range_ms, frame.extended.0);
     let mut dense = Dense::default();
+    let plan = OnceCell::new();
     for (i, column) in batch.columns.iter().enumerate() {
         dense.load(&batch.timestamps_ms, column, frame.look);
         let drop_name = drops.get(i).copied().unwrap_or(false);
-        each(&Ranges { batch, column, windows: &windows, dense: &dense, frame: *frame, drop_name })?;
+        each(&Ranges { batch, column, windows: &windows, plan: &plan, dense: &dense, frame: *frame, drop_name })?;
     }
     Ok(())
 }
@@ -268,6 +271,8 @@ pub(super) struct Ranges<'a> {
     batch: &'a Batch,
     column: &'a model::Column,
     windows: &'a [(usize, usize)],
+    /// What a sweep knows of the windows of columns without holes.
+    plan: &'a OnceCell<Vec<Option<Planned>>>,
     dense: &'a Dense,
     frame: Frame<'a>,
     /// The name goes at the end of the query.
@@ -279,11 +284,6 @@ impl Ranges<'_> {
         &self.column.labels
     }
 
-    /// Does no sample lie below the one before it?
-    pub(super) fn rises(&self) -> bool {
-        self.dense.rises(self.column)
-    }
-
     /// Are there histograms, or floats that say since when they count?
     pub(super) fn is_rich(&self) -> bool {
         self.dense.is_rich()
@@ -291,16 +291,32 @@ impl Ranges<'_> {
 
     /// The floats of a step, where there is nothing else.
     #[inline]
-    pub(super) fn floats_at(&self, step: usize, rises: bool) -> Window<'_> {
+    pub(super) fn floats_at(&self, step: usize) -> Window<'_> {
         let (ts, values) = self.dense.slice(&self.batch.timestamps_ms, self.column, self.windows[step]);
         let Frame { ends, range_ms, grid, extended: (_, extension), .. } = self.frame;
         let (end_ms, eval_ms) = (ends[step], grid.time(step));
         let start_ms = end_ms - range_ms;
-        Window { ts, values, starts: &[], histograms: &[], start_ms, end_ms, eval_ms, rises, extension }
+        Window { ts, values, starts: &[], histograms: &[], start_ms, end_ms, eval_ms, extension }
+    }
+
+    /// The values of a swept function at every step; how many floats it looked at. `arg` is its argument at a step.
+    pub(super) fn sweep(&self, sweeper: Sweeper, arg: impl Fn(usize) -> f64, out: &mut Vec<f64>) -> u64 {
+        let (ts, values, rank) = self.dense.floats(&self.batch.timestamps_ms, self.column);
+        let times = (self.frame.ends, self.frame.range_ms);
+        let (own_windows, own_plan): (Vec<_>, _);
+        let (windows, plan) = if rank.is_empty() {
+            (self.windows, self.plan.get_or_init(|| sweeper.plan((ts, self.windows), times)))
+        } else {
+            own_windows = self.windows.iter().map(|&(low, high)| (rank[low], rank[high])).collect();
+            own_plan = sweeper.plan((ts, &own_windows), times);
+            (&own_windows[..], &own_plan)
+        };
+        sweeper.run(&Sweep { values, windows, plan }, arg, out);
+        windows.iter().map(|(low, high)| (high - low) as u64).sum()
     }
 
     pub(super) fn at(&self, step: usize) -> Window<'_> {
         let (starts, histograms) = (self.dense.starts(self.windows[step]), self.dense.histograms(self.windows[step]));
-        Window { starts, histograms, ..self.floats_at(step, false) }
+        Window { starts, histograms, ..self.floats_at(step) }
     }
 }

@@ -9,6 +9,7 @@ pub(crate) mod mixed;
 pub(crate) mod over_time;
 pub(crate) mod rate;
 pub(crate) mod sort;
+pub(crate) mod sweep;
 pub(crate) mod time;
 
 use crate::histogram as native;
