@@ -1,15 +1,15 @@
 //! Runs queries: parses, sets the limits, evaluates, shapes the result. Step 2 of the query path.
 
-use std::cell::{Cell, RefCell};
-use std::sync::Arc;
+use std::num::NonZero;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use model::{Matcher, Querier};
 
 use crate::Error;
-use crate::eval::{Evaluator, Finish};
-use crate::notes::Notes;
+use crate::eval::{Evaluator, Finish, Query};
 use crate::parse::ast::{Expr, ExprKind, Type};
 use crate::parse::{self, Dialect};
 use crate::value::Value;
@@ -36,6 +36,8 @@ pub struct EngineOptions {
     pub use_start_timestamps: bool,
     /// Metric names that an operation drops stay visible until the end of the query.
     pub delayed_name_removal: bool,
+    /// Threads that one query may read and compute on.
+    pub threads: usize,
 }
 
 impl Default for EngineOptions {
@@ -50,6 +52,7 @@ impl Default for EngineOptions {
             extended_range_selectors: false,
             use_start_timestamps: false,
             delayed_name_removal: false,
+            threads: thread::available_parallelism().map_or(1, NonZero::get),
         }
     }
 }
@@ -223,7 +226,7 @@ impl Engine {
         check(&expr)?;
         parse::mark_totals(&mut expr);
         let timeout = options.timeout.map_or(self.options.timeout, |t| t.min(self.options.timeout));
-        let evaluator = Evaluator {
+        let query = Query {
             querier,
             options: &self.options,
             text,
@@ -231,17 +234,15 @@ impl Engine {
             lookback_ms: options.lookback_delta_ms.unwrap_or(self.options.lookback_delta_ms).max(1),
             deadline: Instant::now().checked_add(timeout),
             cancel: options.cancel.as_deref(),
-            notes: RefCell::new(Notes::default()),
-            held: Cell::new(0),
-            peak: Cell::new(0),
-            total: Cell::new(0),
+            notes: Mutex::default(),
         };
+        let evaluator = Evaluator::new(&query);
         let steps = if times.step_ms > 0 { (times.end_ms - times.start_ms) / times.step_ms } else { 0 };
         let grid = Grid { start_ms: times.start_ms, step_ms: times.step_ms, len: steps as usize + 1 };
         let finish = if times.step_ms > 0 { Finish::Matrix } else { Finish::Vector };
         let mut value = evaluator.value(&expr, &grid, finish)?;
-        let stats = Stats { total_samples: evaluator.total.get(), peak_samples: evaluator.peak.get() };
-        let (mut warnings, infos) = evaluator.notes.into_inner().into_texts();
+        let stats = evaluator.stats();
+        let (mut warnings, infos) = query.notes.into_inner().unwrap_or_else(PoisonError::into_inner).into_texts();
         if options.limit > 0 && truncate(&mut value, options.limit) {
             warnings.push("results truncated due to limit".to_owned());
         }

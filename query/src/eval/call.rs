@@ -64,7 +64,7 @@ impl Evaluator<'_> {
                     let seen = (0..grid.len).filter(|step| !is_absent(values[*step]));
                     seen.for_each(|step| self.check_quantile(scalars.first(step), &call.args[0]));
                 }
-                self.total.set(self.total.get() + looked);
+                self.looked_at(looked);
                 Series::of_floats(ranges.labels().clone(), ranges.drop_name, values)
             };
             if series.is_empty() {
@@ -194,7 +194,7 @@ impl Evaluator<'_> {
         if matches!(order, sort::Order::Ascending | sort::Order::Descending) {
             sort::floats_alone(&mut series);
         }
-        if self.times.step_ms > 0 {
+        if self.query.times.step_ms > 0 {
             self.warn(expr.span, "sort is ineffective for range queries since results are always ordered by labels");
             return Ok(series);
         }
@@ -214,10 +214,10 @@ impl Evaluator<'_> {
         match call.function.body {
             Body::Pi => constant(std::f64::consts::PI),
             Body::Time => Ok((0..grid.len).map(|i| grid.time(i) as f64 / 1000.0).collect()),
-            Body::Start => constant(self.times.start_ms as f64 / 1000.0),
-            Body::End => constant(self.times.end_ms as f64 / 1000.0),
-            Body::Range_ => constant((self.times.end_ms - self.times.start_ms) as f64 / 1000.0),
-            Body::Step => constant(self.times.step_ms as f64 / 1000.0),
+            Body::Start => constant(self.query.times.start_ms as f64 / 1000.0),
+            Body::End => constant(self.query.times.end_ms as f64 / 1000.0),
+            Body::Range_ => constant((self.query.times.end_ms - self.query.times.start_ms) as f64 / 1000.0),
+            Body::Step => constant(self.query.times.step_ms as f64 / 1000.0),
             Body::MaxOf | Body::MinOf => {
                 let (a, b) = (self.scalar(&call.args[0], grid)?, self.scalar(&call.args[1], grid)?);
                 let larger = matches!(call.function.body, Body::MaxOf);

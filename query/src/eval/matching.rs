@@ -234,7 +234,7 @@ impl Join<'_> {
         let other = one_series.map_or_else(|| stand_in(many_series), |s| s.labels.clone());
         // What was computed of both has no name from the start, unless it is included; what was compared loses it later.
         let computed = !binary.op.is_comparison() && !binary.op.is_trim();
-        let delayed = self.evaluator.options.delayed_name_removal;
+        let delayed = self.evaluator.query.options.delayed_name_removal;
         let base = if computed { without_name(&base) } else { base };
         let mut builder = LabelsBuilder::new(&base);
         let listed = |name: &str| matching.labels.iter().any(|l| l == name);

@@ -11,22 +11,24 @@ mod fold;
 mod histogram;
 mod info;
 mod matching;
+mod parts;
 mod rich;
 mod select_k;
 mod selector;
 mod subquery;
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use model::{Labels, Querier};
 
+use self::parts::Part;
 use self::selector::Take;
 
-use crate::engine::{EngineOptions, Times};
+use crate::engine::{EngineOptions, Stats, Times};
 use crate::functions::Body;
 use crate::histogram as native;
 use crate::notes::{Notes, Remark, Remarks};
@@ -36,8 +38,8 @@ use crate::value::{ABSENT, RangeSeries, Sample, SampleRef, Series, Value, is_abs
 use crate::window::Grid;
 use crate::{Error, functions};
 
-/// One query being evaluated.
-pub(crate) struct Evaluator<'a> {
+/// What a query asks, of whom, and within which bounds.
+pub(crate) struct Query<'a> {
     pub(crate) querier: &'a dyn Querier,
     pub(crate) options: &'a EngineOptions,
     pub(crate) text: &'a str,
@@ -45,11 +47,18 @@ pub(crate) struct Evaluator<'a> {
     pub(crate) lookback_ms: i64,
     pub(crate) deadline: Option<Instant>,
     pub(crate) cancel: Option<&'a AtomicBool>,
-    pub(crate) notes: RefCell<Notes>,
+    pub(crate) notes: Mutex<Notes>,
+}
+
+/// A query being evaluated on one thread.
+pub(crate) struct Evaluator<'a> {
+    query: &'a Query<'a>,
+    /// The part of the one selection of the expression that is all this thread reads.
+    part: Option<Part<'a>>,
     /// Samples in memory now, at most so far, and looked at in all.
-    pub(crate) held: Cell<usize>,
-    pub(crate) peak: Cell<usize>,
-    pub(crate) total: Cell<u64>,
+    held: Cell<usize>,
+    peak: Cell<usize>,
+    total: Cell<u64>,
 }
 
 /// Which form the result takes.
@@ -64,7 +73,16 @@ pub(crate) type Sink<'s> = dyn FnMut(Series) -> Result<(), Error> + 's;
 
 const SAME_LABELS: &str = "vector cannot contain metrics with the same labelset";
 
-impl Evaluator<'_> {
+impl<'a> Evaluator<'a> {
+    pub(crate) fn new(query: &'a Query<'a>) -> Self {
+        Self { query, part: None, held: Cell::new(0), peak: Cell::new(0), total: Cell::new(0) }
+    }
+
+    /// What the query cost.
+    pub(crate) fn stats(&self) -> Stats {
+        Stats { total_samples: self.total.get(), peak_samples: self.peak.get() }
+    }
+
     /// The finished result of a whole query.
     pub(crate) fn value(&self, expr: &Expr, grid: &Grid, finish: Finish) -> Result<Value, Error> {
         let ts_ms = grid.start_ms;
@@ -109,7 +127,7 @@ impl Evaluator<'_> {
             once.into_iter().map(|s| repeated(s, grid.len)).collect()
         } else if streams(expr) {
             let mut all = Vec::new();
-            self.stream_node(expr, grid, &mut |series| {
+            self.stream_parts(expr, grid, &mut |series| {
                 self.hold(series.weight())?;
                 all.push(series);
                 Ok(())
@@ -128,10 +146,10 @@ impl Evaluator<'_> {
     /// The series of an instant vector one by one, in any order.
     pub(crate) fn stream(&self, expr: &Expr, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
         let whole = !streams(expr) || grid.len > 1 && is_invariant(expr);
-        if whole || !self.options.delayed_name_removal && may_collide(expr) {
+        if whole || !self.query.options.delayed_name_removal && may_collide(expr) {
             return self.vector(expr, grid)?.into_iter().try_for_each(sink);
         }
-        self.stream_node(expr, grid, sink)
+        self.stream_parts(expr, grid, sink)
     }
 
     fn stream_node(&self, expr: &Expr, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
@@ -190,7 +208,7 @@ impl Evaluator<'_> {
 
     /// Removes the name, now or at the end of the query.
     pub(crate) fn drop_name(&self, series: &mut Series) {
-        if self.options.delayed_name_removal {
+        if self.query.options.delayed_name_removal {
             series.drop_name = true;
         } else {
             series.labels = without_name(&series.labels);
@@ -199,7 +217,7 @@ impl Evaluator<'_> {
 
     /// Says what is to be said of a metric, at a place of the query.
     pub(crate) fn remark(&self, span: Span, metric: &str, remark: Remark) {
-        self.notes.borrow_mut().remark(self.text, span, metric, remark);
+        self.notes().remark(self.query.text, span, metric, remark);
     }
 
     pub(crate) fn remarks(&self, span: Span, metric: &str, remarks: &mut Remarks) {
@@ -207,22 +225,31 @@ impl Evaluator<'_> {
     }
 
     pub(crate) fn warn(&self, span: Span, message: &str) {
-        self.notes.borrow_mut().warn(self.text, span, message);
+        self.notes().warn(self.query.text, span, message);
     }
 
     pub(crate) fn info(&self, span: Span, message: &str) {
-        self.notes.borrow_mut().info(self.text, span, message);
+        self.notes().info(self.query.text, span, message);
     }
 
     /// Is the query still wanted and within its time?
     pub(crate) fn check(&self) -> Result<(), Error> {
-        if self.cancel.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
+        if self.query.cancel.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
             return Err(Error::Canceled);
         }
-        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+        if self.query.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return Err(Error::Timeout);
         }
         Ok(())
+    }
+
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.query.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts samples that a selector looked at.
+    fn looked_at(&self, samples: u64) {
+        self.total.set(self.total.get() + samples);
     }
 
     /// Counts samples that are now in memory.
@@ -230,7 +257,7 @@ impl Evaluator<'_> {
         let held = self.held.get() + samples;
         self.held.set(held);
         self.peak.set(self.peak.get().max(held));
-        if held > self.options.max_samples {
+        if held > self.query.options.max_samples {
             return Err(Error::TooManySamples);
         }
         Ok(())

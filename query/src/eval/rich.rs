@@ -35,7 +35,7 @@ impl Evaluator<'_> {
         for step in 0..grid.len {
             self.check()?;
             let window = ranges.at(step);
-            self.total.set(self.total.get() + window.len() as u64);
+            self.looked_at(window.len() as u64);
             scalars.at(step, &mut args);
             let outcome = match of_both {
                 Some(of_both) => of_both(&window, &mut remarks),
@@ -64,7 +64,7 @@ impl Evaluator<'_> {
     pub(super) fn start_timestamp(&self, arg: &Expr, grid: &Grid) -> Result<Vec<Series>, Error> {
         let mut out = Vec::new();
         match &arg.unwrapped().kind {
-            ExprKind::Vector(selector) if self.options.use_start_timestamps => {
+            ExprKind::Vector(selector) if self.query.options.use_start_timestamps => {
                 self.instant_selector(selector, grid, Take::Start, &mut |mut series| {
                     self.hold(series.weight())?;
                     self.drop_name(&mut series);

@@ -3,8 +3,9 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use model::{Batch, QuerierError, Selection};
+use model::{Batch, Parts, QuerierError, Selection};
 
+use super::parts::Part;
 use super::{Evaluator, Sink, extended};
 use crate::Error;
 use crate::functions::sweep::{Planned, Sweep, Sweeper};
@@ -12,11 +13,22 @@ use crate::parse::ast::{At, Expr, ExprKind, Extension, Selector, Shift};
 use crate::value::{ABSENT, RangeSeries, Series, is_absent, weight};
 use crate::window::{Dense, Grid, Look, Reach, Window, bounds, reaching};
 
-/// Which samples within the time before each step count.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Need {
-    All,
-    Newest,
+/// What is read for a selector.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted<'e> {
+    selection: Selection<'e>,
+    /// Only the newest sample of each series.
+    latest: bool,
+}
+
+impl<'e> Wanted<'e> {
+    /// The samples in `(end - length, end]` of every step, and as far beyond as `reach` says.
+    pub(super) fn new(selector: &'e Selector, (ends, length_ms): (&[i64], i64), reach: Reach) -> Option<Self> {
+        let before = length_ms.saturating_add(reach.back_ms);
+        let start_ms = ends.first()?.saturating_sub(before).saturating_add(1);
+        let end_ms = ends.last()?.saturating_add(reach.ahead_ms);
+        Some(Self { selection: Selection { start_ms, end_ms, matchers: &selector.matchers }, latest: false })
+    }
 }
 
 impl Evaluator<'_> {
@@ -30,25 +42,42 @@ impl Evaluator<'_> {
     pub(super) fn fixed_time(&self, shift: &Shift) -> Option<i64> {
         match shift.at? {
             At::Ms(ms) => Some(ms),
-            At::Start => Some(self.times.start_ms),
-            At::End => Some(self.times.end_ms),
+            At::Start => Some(self.query.times.start_ms),
+            At::End => Some(self.query.times.end_ms),
         }
     }
 
-    /// Hands over the batches that hold the samples in `(end - length, end]` of every step.
+    /// What is read for a selector that stands here.
+    pub(super) fn wanted<'e>(&self, leaf: &'e Expr, grid: &Grid) -> Option<Wanted<'e>> {
+        match &leaf.kind {
+            ExprKind::Vector(selector) if selector.extension == Some(Extension::Smoothed) => {
+                self.wanted_smoothed(selector, &self.ends(&selector.shift, grid))
+            }
+            ExprKind::Vector(selector) => self.wanted_latest(selector, &self.ends(&selector.shift, grid)),
+            ExprKind::Matrix(selector, range) => {
+                Wanted::new(selector, (&self.ends(&selector.shift, grid), range.ms), self.reach(selector))
+            }
+            _ => None,
+        }
+    }
+
+    fn wanted_latest<'e>(&self, selector: &'e Selector, ends: &[i64]) -> Option<Wanted<'e>> {
+        let wanted = Wanted::new(selector, (ends, self.query.lookback_ms), Reach::default())?;
+        // Whether a histogram was reset shows beside the one before it.
+        Some(Wanted { latest: !selector.totals && ends.first() == ends.last(), ..wanted })
+    }
+
+    pub(super) fn open(&self, wanted: &Wanted<'_>) -> Result<Box<dyn Parts + '_>, Error> {
+        self.query.querier.open(&wanted.selection, wanted.latest).map_err(Error::Store)
+    }
+
+    /// Hands over what is wanted of a selector, batch by batch: of a part when this thread reads only that.
     pub(super) fn batches(
         &self,
-        selector: &Selector,
-        (ends, length_ms): (&[i64], i64),
-        need: Need,
+        wanted: Option<Wanted<'_>>,
         each: &mut dyn FnMut(Batch) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let (Some(first), Some(last)) = (ends.first(), ends.last()) else { return Ok(()) };
-        let selection = Selection {
-            start_ms: first.saturating_sub(length_ms).saturating_add(1),
-            end_ms: *last,
-            matchers: &selector.matchers,
-        };
+        let Some(Wanted { selection, latest }) = wanted else { return Ok(()) };
         let mut failed = None;
         let mut sink = |batch: Batch| {
             let outcome = self.check().and_then(|()| {
@@ -62,9 +91,9 @@ impl Evaluator<'_> {
                 QuerierError::Stopped
             })
         };
-        let result = match need {
-            Need::Newest if first == last => self.querier.select_latest(&selection, &mut sink),
-            _ => self.querier.select(&selection, &mut sink),
+        let result = match self.part {
+            Some(Part { reader, part }) => reader.read(part, &mut sink),
+            None => self.query.querier.select(&selection, latest, &mut sink),
         };
         match (failed, result) {
             (Some(error), _) => Err(error),
@@ -92,11 +121,9 @@ impl Evaluator<'_> {
         sink: &mut Sink<'_>,
     ) -> Result<(), Error> {
         let mut dense = Dense::default();
-        // Whether a histogram was reset shows beside the one before it.
-        let need = if selector.totals { Need::All } else { Need::Newest };
         let look = Look { stale_markers: true, starts: take == Take::Start, totals: selector.totals };
-        self.batches(selector, (ends, self.lookback_ms), need, &mut |batch| {
-            let windows = bounds(&batch.timestamps_ms, ends, self.lookback_ms);
+        self.batches(self.wanted_latest(selector, ends), &mut |batch| {
+            let windows = bounds(&batch.timestamps_ms, ends, self.query.lookback_ms);
             for column in &batch.columns {
                 dense.load(&batch.timestamps_ms, column, look);
                 let mut series = Series::of_floats(column.labels.clone(), false, Vec::with_capacity(ends.len()));
@@ -106,7 +133,7 @@ impl Evaluator<'_> {
                 } else {
                     latest_floats(&windows, dense.floats(&batch.timestamps_ms, column), take, &mut series.values)
                 };
-                self.total.set(self.total.get() + seen);
+                self.looked_at(seen);
                 if seen > 0 {
                     sink(series)?;
                 }
@@ -126,9 +153,10 @@ impl Evaluator<'_> {
             ExprKind::Matrix(selector, range) => {
                 let ends = self.ends(&selector.shift, grid);
                 let extended = (self.reach(selector), selector.extension);
-                let starts = self.options.use_start_timestamps;
+                let starts = self.query.options.use_start_timestamps;
                 let look = Look { starts, totals: selector.totals, ..Look::default() };
-                self.range_batches(selector, (&ends, range.ms), &mut |batch| {
+                let wanted = Wanted::new(selector, (&ends, range.ms), extended.0);
+                self.batches(wanted, &mut |batch| {
                     let frame = Frame { ends: &ends, range_ms: range.ms, grid, extended, look };
                     each_window(&batch, &frame, &[], each)
                 })

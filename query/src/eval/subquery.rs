@@ -13,7 +13,7 @@ impl Evaluator<'_> {
     /// The inner values for all outer steps as one batch (absent slots are stale markers, which ranges skip), and which
     /// series lose their name at the end. Inner steps are multiples of the step, whatever the outer times.
     pub(super) fn subquery(&self, subquery: &Subquery, ends: &[i64]) -> Result<(Batch, Vec<bool>), Error> {
-        let step_ms = subquery.step.as_ref().map_or(self.options.default_step_ms, |step| step.ms).max(1);
+        let step_ms = subquery.step.as_ref().map_or(self.query.options.default_step_ms, |step| step.ms).max(1);
         let (Some(first), Some(last)) = (ends.first(), ends.last()) else { return Ok((Batch::default(), vec![])) };
         let after = first.saturating_sub(subquery.range.ms);
         let mut start_ms = after / step_ms * step_ms;
@@ -24,7 +24,7 @@ impl Evaluator<'_> {
             return Ok((Batch::default(), vec![]));
         }
         let steps = usize::try_from((last - start_ms) / step_ms).map_err(|_| Error::TooManySamples)? + 1;
-        if steps > self.options.max_samples {
+        if steps > self.query.options.max_samples {
             return Err(Error::TooManySamples);
         }
         let grid = Grid { start_ms, step_ms, len: steps };
