@@ -15,7 +15,7 @@ use crate::db::Db;
 use crate::deletes::Deleted;
 use crate::error::Error;
 use crate::histograms::HistogramReader;
-use crate::index::collide::{self, Groups, join};
+use crate::index::collide::{self, Groups};
 use crate::index::select::{Selected, select};
 use crate::index::{list, postings};
 use crate::limits;
@@ -100,10 +100,6 @@ impl Db {
         self.store.has_histograms.load(Ordering::Acquire)
     }
 
-    fn labels(&self, source: &Labels, metric: u32) -> Result<Option<Labels>, Error> {
-        Ok(self.index.metric_labels(&self.store, metric)?.map(|metric| join(source, &metric)))
-    }
-
     /// One series out of several pairs; of two samples at one time that of the older pair stays.
     fn merged<'v>(
         &self,
@@ -163,7 +159,8 @@ impl Parts for Chosen<'_> {
         let reader = Reader::new(&self.view, &self.db.index, self.range.clone(), &self.deleted).map_err(unreadable)?;
         let histograms = self.db.has_histograms().then(|| HistogramReader::new(&self.view));
         let grouped = self.groups.values().flatten().copied().collect();
-        Ok(Box::new(ChosenReader { chosen: self, grouped, readers: RefCell::new((reader, histograms)) }))
+        let (readers, known) = (RefCell::new((reader, histograms)), RefCell::default());
+        Ok(Box::new(ChosenReader { chosen: self, grouped, readers, known }))
     }
 }
 
@@ -172,6 +169,30 @@ struct ChosenReader<'a> {
     /// Pairs that are not a series by themselves.
     grouped: HashSet<(SourceId, u32)>,
     readers: RefCell<(Reader<'a>, Option<HistogramReader<'a>>)>,
+    known: RefCell<Known>,
+}
+
+/// Labels of some metrics as far as they were asked for: the next source has the same, as a rule.
+#[derive(Default)]
+struct Known {
+    metrics: Arc<[u32]>,
+    labels: Vec<Option<Labels>>,
+}
+
+impl Known {
+    /// The labels of the metric at a place among these.
+    fn labels(&mut self, db: &Db, metrics: &Arc<[u32]>, place: usize) -> Result<Option<&Labels>, Error> {
+        if !Arc::ptr_eq(&self.metrics, metrics) {
+            self.metrics = Arc::clone(metrics);
+            self.labels.clear();
+            self.labels.resize(metrics.len(), None);
+        }
+        let known = &mut self.labels[place];
+        if known.is_none() {
+            *known = db.index.metric_labels(&db.store, metrics[place])?;
+        }
+        Ok(known.as_ref())
+    }
 }
 
 impl PartReader for ChosenReader<'_> {
@@ -198,13 +219,15 @@ impl<'a> ChosenReader<'a> {
         let Some(source_labels) = db.index.source_labels(&db.store, source)? else { return Ok(()) };
         let gathered =
             if *latest { reader.gather_latest(&stored, metrics)? } else { reader.gather(&stored, metrics)? };
+        let mut known = self.known.borrow_mut();
         let mut complete = |i: usize, times: &[i64], column: &mut Column| {
             let metric = metrics[i];
             if self.grouped.contains(&(source, metric)) {
                 return Ok(false);
             }
-            let Some(labels) = db.labels(&source_labels, metric)? else { return Ok(false) };
-            column.labels = labels;
+            let place = piece.range.start + i;
+            let Some(metric_labels) = known.labels(db, &piece.metrics, place)? else { return Ok(false) };
+            column.labels = source_labels.joined(metric_labels);
             if let Some(histograms) = &mut histograms {
                 histograms.fill((source, metric), times, column)?;
             }

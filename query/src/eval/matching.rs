@@ -31,7 +31,7 @@ impl Keys {
 fn match_labels(labels: &Labels, matching: &Matching) -> Labels {
     let listed = |name: &str| matching.labels.iter().any(|l| l == name);
     let keep = |name: &str| if matching.on { listed(name) } else { name != METRIC_NAME && !listed(name) };
-    Labels::from_sorted(labels.iter().filter(|(name, _)| keep(name)))
+    labels.filtered(keep)
 }
 
 /// One side of the operator, by key.

@@ -8,7 +8,6 @@ use model::{Labels, Selection, SourceId};
 use roaring::RoaringBitmap;
 
 use super::Index;
-use super::collide::join;
 use super::postings;
 use super::select::{Selected, candidates, each_metric};
 use crate::db::Db;
@@ -97,7 +96,7 @@ pub(crate) fn series(db: &Db, selection: &Selection<'_>, limit: usize) -> Result
         let sources: Vec<Labels> = labels.filter_map(Result::transpose).collect::<Result<_, _>>()?;
         for metric in &one.metrics {
             let Some(metric) = db.index.metric_labels(&db.store, metric)? else { continue };
-            found.extend(sources.iter().map(|source| join(source, &metric)));
+            found.extend(sources.iter().map(|source| source.joined(&metric)));
             // With a limit no more than twice as many are held.
             if found.len() / 2 > limit {
                 first(&mut found);
