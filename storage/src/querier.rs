@@ -19,7 +19,6 @@ use crate::index::collide::{self, Groups};
 use crate::index::select::{Selected, select};
 use crate::index::{list, postings};
 use crate::limits;
-use crate::pages;
 use crate::read::Reader;
 use crate::schema::{Bucket, Cf, bucket_key};
 use crate::store::View;
@@ -53,30 +52,32 @@ fn unreadable(error: Error) -> QuerierError {
 }
 
 impl Db {
-    fn buckets(&self, range: &RangeInclusive<i64>) -> (Bucket, Bucket) {
+    pub(crate) fn buckets(&self, range: &RangeInclusive<i64>) -> (Bucket, Bucket) {
         let bucket_ms = self.store.bucket_ms;
         (Bucket::of(*range.start(), bucket_ms), Bucket::of(*range.end(), bucket_ms))
     }
 
     /// The sources that have rows or pages in a range.
-    pub(crate) fn alive(&self, view: &View<'_>, range: &RangeInclusive<i64>) -> Result<RoaringBitmap, Error> {
+    pub(crate) fn alive(&self, view: &View<'_>, range: &RangeInclusive<i64>) -> Result<Arc<RoaringBitmap>, Error> {
         let (from, to) = self.buckets(range);
-        let mut end = bucket_key(to).to_vec();
-        end.push(0);
-        let mut alive = RoaringBitmap::new();
-        for (partition, sources) in pages::partitions(view)? {
-            if partition.start.0 <= *range.end() && partition.end_ms(self.store.bucket_ms) > *range.start() {
-                alive |= sources;
+        self.store.kept.alive(view, (from, to), || {
+            let mut alive = RoaringBitmap::new();
+            for (partition, sources) in &*self.store.kept.partitions(view)? {
+                if partition.start.0 <= *range.end() && partition.end_ms(self.store.bucket_ms) > *range.start() {
+                    alive |= sources;
+                }
             }
-        }
-        let mut iter = view.iter(Cf::Postings, &bucket_key(from), &end);
-        iter.seek_to_first();
-        while let Some((key, value)) = iter.item() {
-            alive |= postings::decode_or_report(&self.store, key, value);
-            iter.next();
-        }
-        iter.status().map_err(Error::read)?;
-        Ok(alive)
+            let mut end = bucket_key(to).to_vec();
+            end.push(0);
+            let mut iter = view.iter(Cf::Postings, &bucket_key(from), &end);
+            iter.seek_to_first();
+            while let Some((key, value)) = iter.item() {
+                alive |= postings::decode_or_report(&self.store, key, value);
+                iter.next();
+            }
+            iter.status().map_err(Error::read)?;
+            Ok(alive)
+        })
     }
 
     fn selected(&self, view: &View<'_>, selection: &Selection<'_>) -> Result<Vec<Selected>, Error> {
