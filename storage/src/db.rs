@@ -72,7 +72,7 @@ impl Db {
         let metrics = Metrics::new().map_err(|e| start(Box::new(e)))?;
         let opened = open::open(&options, metrics)?;
         let store = Arc::new(opened.store);
-        let index = Index::open(&store)?;
+        let index = Index::open(&store, crate::open::index_bytes(&options))?;
         let syncer = Syncer::start(Arc::clone(&store), options.sync_interval).map_err(|e| start(Box::new(e)))?;
         store.metrics.register(registry).map_err(|e| start(Box::new(e)))?;
         let db = Self {

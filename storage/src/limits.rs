@@ -5,12 +5,6 @@ pub(crate) const DAMAGES: usize = 100;
 pub(crate) const DAMAGED_NAMES: usize = 50;
 /// So many times a database is opened again, each time with the damaged files set aside that were found.
 pub(crate) const OPEN_ROUNDS: usize = 20;
-/// Text of label sets kept in memory, of sources and of metrics each.
-pub(crate) const LABEL_CACHE_BYTES: usize = 16 << 20;
-/// Column lists kept in memory.
-pub(crate) const LAYOUT_CACHE_BYTES: usize = 16 << 20;
-/// Bitmaps of ids kept in memory, of sources and of metrics each.
-pub(crate) const POSTINGS_CACHE_BYTES: usize = 16 << 20;
 /// So many postings are read in their order in the time of reading the labels of one id.
 pub(crate) const POSTINGS_PER_LABELS: u64 = 8;
 /// With more candidates for each source than this, what the sources wrote is asked for instead of who wrote each metric.
@@ -25,8 +19,14 @@ pub(crate) const IDS_AT_ONCE: usize = 8 << 10;
 pub(crate) const CACHE_ENTRY_BYTES: usize = 96;
 /// So many columns of a segment are kept taken apart when asked for at once, and no more.
 pub(crate) const KEPT_COLUMNS: usize = 64;
-/// The part of the store's memory for what readers keep: one of so many.
+/// The parts of the store's memory for what readers keep, and for the caches of the index: one of so many. The rest is
+/// RocksDB's, for what was just written and for blocks.
 pub(crate) const KEPT_PART: usize = 8;
+pub(crate) const INDEX_PART: usize = 4;
+/// A selection of more pairs of sources and metrics than this leaves the blocks in memory to others; one of more sources
+/// those of rows, whatever it takes of each row: its columns are kept instead.
+pub(crate) const CACHED_PAIRS: u64 = 4_000;
+pub(crate) const CACHED_SOURCES: u64 = 32;
 /// Values that one batch of a selection aims not to exceed.
 pub(crate) const BATCH_VALUES: usize = 512 << 10;
 /// Columns of one batch, at least and at most, whatever the range.

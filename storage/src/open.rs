@@ -42,7 +42,7 @@ pub(crate) fn open(options: &Options, metrics: Metrics) -> Result<Opened, Error>
     check_families(path)?;
     // Memtables are charged to the cache, so that the one bound holds for both.
     let kept_bytes = options.memory_bytes / limits::KEPT_PART;
-    let cache = Cache::new_lru_cache(options.memory_bytes - kept_bytes);
+    let cache = Cache::new_lru_cache(options.memory_bytes - kept_bytes - index_bytes(options));
     let memtables =
         WriteBufferManager::new_write_buffer_manager_with_cache(options.memory_bytes / 2, false, cache.clone());
     let mut db_options = db_options(options, &memtables);
@@ -139,6 +139,11 @@ fn check_families(path: &Path) -> Result<(), Error> {
     }
     let found = format!("one with the column families {}", foreign.join(", "));
     Err(Error::Format { path: path.to_owned(), found, expected: FORMAT })
+}
+
+/// The share of the index's caches.
+pub(crate) fn index_bytes(options: &Options) -> usize {
+    options.memory_bytes / limits::INDEX_PART
 }
 
 fn open_error(path: &Path, source: rocksdb::Error) -> Error {

@@ -90,9 +90,13 @@ impl Db {
         let range = selection.start_ms..=selection.end_ms;
         // Before the view: a deletion that is cleaned up meanwhile is then either still masked or already gone.
         let deleted = self.deleted(&range)?;
-        let view = View::new(&self.store);
+        let mut view = View::new(&self.store);
         let selected = if range.is_empty() { Vec::new() } else { self.selected(&view, selection)? };
         let groups = collide::groups(&self.store, &self.index, &selected)?;
+        let pairs: u64 = selected.iter().map(|one| one.sources.len() * one.metrics.len()).sum();
+        let sources = selected.iter().fold(RoaringBitmap::new(), |all, one| all | &one.sources).len();
+        view.caching_pages = pairs <= limits::CACHED_PAIRS;
+        view.caching_rows = view.caching_pages && sources <= limits::CACHED_SOURCES;
         let parts = parts(&selected, &range);
         Ok(Chosen { db: self, view, range, deleted, parts, groups, latest })
     }

@@ -300,6 +300,9 @@ pub(crate) struct View<'a> {
     pub(crate) moments: Moments,
     /// Is what is read likely to be read again?
     pub(crate) caching: bool,
+    /// The same of blocks of these families, unless there is too much of them.
+    pub(crate) caching_rows: bool,
+    pub(crate) caching_pages: bool,
     /// Files that hold only dropped keys stay as long as someone may read them.
     _files: RwLockReadGuard<'a, ()>,
 }
@@ -314,7 +317,15 @@ impl<'a> View<'a> {
     pub(crate) fn new(store: &'a Store) -> Self {
         let files = store.files.read().unwrap_or_else(PoisonError::into_inner);
         let moments = store.kept.moments();
-        Self { store, snapshot: store.db.snapshot(), moments, caching: true, _files: files }
+        Self {
+            store,
+            snapshot: store.db.snapshot(),
+            moments,
+            caching: true,
+            caching_rows: true,
+            caching_pages: true,
+            _files: files,
+        }
     }
 
     /// For who reads everything once: it leaves the cache to the others.
@@ -333,7 +344,11 @@ impl<'a> View<'a> {
     /// Over the keys from `from`, up to but not including `to` (to the end, when that is empty); not yet positioned.
     pub(crate) fn iter(&self, cf: Cf, from: &[u8], to: &[u8]) -> DBRawIterator<'_> {
         let mut options = between(from, to);
-        options.fill_cache(self.caching);
+        options.fill_cache(match cf {
+            Cf::Rows => self.caching && self.caching_rows,
+            Cf::Pages => self.caching && self.caching_pages,
+            _ => self.caching,
+        });
         self.snapshot.raw_iterator_cf_opt(self.store.cf(cf), options)
     }
 }

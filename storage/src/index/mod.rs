@@ -55,8 +55,8 @@ struct Side {
 }
 
 impl Side {
-    fn new() -> Self {
-        Self { epochs: Epochs::default(), bitmaps: Cache::new(limits::POSTINGS_CACHE_BYTES), names: Mutex::default() }
+    fn new(bytes: usize) -> Self {
+        Self { epochs: Epochs::default(), bitmaps: Cache::new(bytes), names: Mutex::default() }
     }
 
     /// Ids with these labels are about to be made, or taken away.
@@ -67,19 +67,21 @@ impl Side {
 }
 
 impl Index {
-    pub(crate) fn open(store: &Store) -> Result<Self, Error> {
+    /// Its caches hold about `bytes` in all.
+    pub(crate) fn open(store: &Store, bytes: usize) -> Result<Self, Error> {
+        let part = bytes / 16;
         Ok(Self {
             sources: Ids::open(store, Cf::Sources, "sources")?,
             metrics: Ids::open(store, Cf::Metrics, "metrics")?,
             segments: Ids::open(store, Cf::Layouts, "layouts")?,
             gate: RwLock::new(()),
-            source_labels: Cache::new(limits::LABEL_CACHE_BYTES),
-            metric_labels: Cache::new(limits::LABEL_CACHE_BYTES),
-            segment_metrics: Cache::new(limits::LAYOUT_CACHE_BYTES),
-            segment_names: Cache::new(limits::LAYOUT_CACHE_BYTES),
-            metric_side: Side::new(),
-            source_side: Side::new(),
-            metrics_of_segments: Cache::new(limits::LAYOUT_CACHE_BYTES),
+            source_labels: Cache::new(part),
+            metric_labels: Cache::new(6 * part),
+            segment_metrics: Cache::new(2 * part),
+            segment_names: Cache::new(2 * part),
+            metric_side: Side::new(2 * part),
+            source_side: Side::new(2 * part),
+            metrics_of_segments: Cache::new(part),
         })
     }
 
