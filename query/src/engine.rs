@@ -1,8 +1,8 @@
 //! Runs queries: parses, sets the limits, evaluates, shapes the result. Step 2 of the query path.
 
 use std::cell::{Cell, RefCell};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use model::{Matcher, Querier};
@@ -12,6 +12,7 @@ use crate::eval::{Evaluator, Finish};
 use crate::notes::Notes;
 use crate::parse::ast::{Expr, ExprKind, Type};
 use crate::parse::{self, Dialect};
+use crate::stats::{Counter, Stats};
 use crate::value::Value;
 use crate::window::Grid;
 
@@ -65,16 +66,10 @@ pub struct QueryOptions {
     pub limit: usize,
     /// Set from elsewhere to stop the query.
     pub cancel: Option<Arc<AtomicBool>>,
-}
-
-/// What a query cost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Samples that selectors looked at, summed over the steps.
-    pub total_samples: u64,
-    /// The most samples held at once.
-    pub peak_samples: usize,
+    /// Where to write what the query cost, whether it fails or not.
+    pub stats: Option<Arc<Mutex<Stats>>>,
+    /// The same for each step.
+    pub per_step_stats: bool,
 }
 
 /// A result and what is to be said about it.
@@ -86,8 +81,6 @@ pub struct QueryResult {
     pub warnings: Vec<String>,
     /// `PromQL info: … (1:5)`
     pub infos: Vec<String>,
-    /// What it cost.
-    pub stats: Stats,
 }
 
 /// Evaluates PromQL over any [`Querier`]. Cheap to make; holds nothing between queries.
@@ -219,10 +212,14 @@ impl Engine {
         times: Times,
         options: &QueryOptions,
     ) -> Result<QueryResult, Error> {
+        let begun = Instant::now();
         parse::resolve(&mut expr, times)?;
         check(&expr)?;
         parse::mark_totals(&mut expr);
         let timeout = options.timeout.map_or(self.options.timeout, |t| t.min(self.options.timeout));
+        let steps = if times.step_ms > 0 { (times.end_ms - times.start_ms) / times.step_ms } else { 0 };
+        let grid = Grid { start_ms: times.start_ms, step_ms: times.step_ms, len: steps as usize + 1 };
+        let told_steps = if options.per_step_stats { grid.len } else { 0 };
         let evaluator = Evaluator {
             querier,
             options: &self.options,
@@ -234,19 +231,41 @@ impl Engine {
             notes: RefCell::new(Notes::default()),
             held: Cell::new(0),
             peak: Cell::new(0),
-            total: Cell::new(0),
+            samples: Counter::new(options.stats.is_some(), told_steps),
         };
-        let steps = if times.step_ms > 0 { (times.end_ms - times.start_ms) / times.step_ms } else { 0 };
-        let grid = Grid { start_ms: times.start_ms, step_ms: times.step_ms, len: steps as usize + 1 };
         let finish = if times.step_ms > 0 { Finish::Matrix } else { Finish::Vector };
-        let mut value = evaluator.value(&expr, &grid, finish)?;
-        let stats = Stats { total_samples: evaluator.total.get(), peak_samples: evaluator.peak.get() };
-        let (mut warnings, infos) = evaluator.notes.into_inner().into_texts();
+        let prepared = Instant::now();
+        let value = evaluator.value(&expr, &grid, finish);
+        let evaluated = Instant::now();
+        let Evaluator { samples, peak, notes, .. } = evaluator;
+        let value = value.map(sorted);
+        if let Some(place) = &options.stats {
+            let level = samples.finish();
+            *place.lock().unwrap_or_else(PoisonError::into_inner) = Stats {
+                total_samples: level.all[0],
+                samples_read: level.all[1],
+                peak_samples: peak.get(),
+                per_step: level.steps.into_iter().enumerate().map(|(i, counts)| (grid.time(i), counts)).collect(),
+                preparation: prepared - begun,
+                evaluation: evaluated - prepared,
+                sorting: evaluated.elapsed(),
+            };
+        }
+        let mut value = value?;
+        let (mut warnings, infos) = notes.into_inner().into_texts();
         if options.limit > 0 && truncate(&mut value, options.limit) {
             warnings.push("results truncated due to limit".to_owned());
         }
-        Ok(QueryResult { value, warnings, infos, stats })
+        Ok(QueryResult { value, warnings, infos })
     }
+}
+
+/// A range query's series come by their labels.
+fn sorted(mut value: Value) -> Value {
+    if let Value::Matrix(series) = &mut value {
+        series.sort_by(|a, b| a.labels.cmp(&b.labels));
+    }
+    value
 }
 
 /// What a query may not ask for although it parses.

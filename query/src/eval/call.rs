@@ -47,19 +47,16 @@ impl Evaluator<'_> {
                 self.rich_range(call, f, (ranges, &scalars), grid)?
             } else {
                 let mut values = Vec::with_capacity(grid.len);
-                let mut looked = 0u64;
                 // One look at the column saves one at every window.
                 let rises = is_counter && ranges.rises();
                 for step in 0..grid.len {
                     let window = ranges.floats_at(step, rises);
-                    looked += window.ts.len() as u64;
                     scalars.at(step, &mut args);
                     if is_quantile && !window.ts.is_empty() {
                         self.check_quantile(args[0], &call.args[0]);
                     }
                     values.push(f(&window, &args).unwrap_or(ABSENT));
                 }
-                self.total.set(self.total.get() + looked);
                 Series::of_floats(ranges.labels().clone(), ranges.drop_name, values)
             };
             if series.is_empty() {

@@ -39,7 +39,7 @@ impl Evaluator<'_> {
                         self.smoothed_histogram(selector, (histograms, mixed), *end, (step, &mut series));
                     }
                 }
-                self.total.set(self.total.get() + series.present() as u64);
+                self.count(&series);
                 if !series.is_empty() {
                     sink(series)?;
                 }

@@ -32,6 +32,7 @@ use crate::histogram as native;
 use crate::notes::{Notes, Remark, Remarks};
 use crate::parse::Text;
 use crate::parse::ast::{Expr, ExprKind, Extension, Sign, Span, Type};
+use crate::stats::Counter;
 use crate::value::{ABSENT, RangeSeries, Sample, SampleRef, Series, Value, is_absent, without_name};
 use crate::window::Grid;
 use crate::{Error, functions};
@@ -46,10 +47,11 @@ pub(crate) struct Evaluator<'a> {
     pub(crate) deadline: Option<Instant>,
     pub(crate) cancel: Option<&'a AtomicBool>,
     pub(crate) notes: RefCell<Notes>,
-    /// Samples in memory now, at most so far, and looked at in all.
+    /// Samples in memory now, and at most so far.
     pub(crate) held: Cell<usize>,
     pub(crate) peak: Cell<usize>,
-    pub(crate) total: Cell<u64>,
+    /// Samples looked at and read.
+    pub(crate) samples: Counter,
 }
 
 /// Which form the result takes.
@@ -105,7 +107,9 @@ impl Evaluator<'_> {
     pub(crate) fn vector(&self, expr: &Expr, grid: &Grid) -> Result<Vec<Series>, Error> {
         let before = self.held.get();
         let series = if grid.len > 1 && is_invariant(expr) {
+            self.samples.enter(1);
             let once = self.vector(expr, &grid.first())?;
+            self.samples.leave_invariant(grid.len);
             once.into_iter().map(|s| repeated(s, grid.len)).collect()
         } else if streams(expr) {
             let mut all = Vec::new();
@@ -168,7 +172,10 @@ impl Evaluator<'_> {
     /// A number at every step.
     pub(crate) fn scalar(&self, expr: &Expr, grid: &Grid) -> Result<Vec<f64>, Error> {
         if grid.len > 1 && is_invariant(expr) {
-            return Ok(vec![self.scalar(expr, &grid.first())?[0]; grid.len]);
+            self.samples.enter(1);
+            let once = self.scalar(expr, &grid.first())?[0];
+            self.samples.leave_invariant(grid.len);
+            return Ok(vec![once; grid.len]);
         }
         match &expr.kind {
             ExprKind::Number(number) => Ok(vec![number.value; grid.len]),
@@ -335,7 +342,7 @@ fn as_vector(series: Vec<Series>, ts_ms: i64) -> Value {
 
 fn as_matrix(series: Vec<Series>, grid: &Grid) -> Value {
     let present = series.into_iter().filter(|s| !s.is_empty());
-    let mut matrix: Vec<RangeSeries> = present
+    let matrix = present
         .map(|s| {
             let points = s.values.iter().enumerate().filter(|(_, v)| !is_absent(**v));
             let histograms = s.histograms.into_iter().map(|(step, h)| (grid.time(step as usize), h));
@@ -346,7 +353,6 @@ fn as_matrix(series: Vec<Series>, grid: &Grid) -> Value {
             }
         })
         .collect();
-    matrix.sort_by(|a, b| a.labels.cmp(&b.labels));
     Value::Matrix(matrix)
 }
 

@@ -35,7 +35,6 @@ impl Evaluator<'_> {
         for step in 0..grid.len {
             self.check()?;
             let window = ranges.at(step);
-            self.total.set(self.total.get() + window.len() as u64);
             scalars.at(step, &mut args);
             let outcome = match of_both {
                 Some(of_both) => of_both(&window, &mut remarks),

@@ -8,7 +8,7 @@ use super::{Evaluator, Sink, extended};
 use crate::Error;
 use crate::parse::ast::{At, Expr, ExprKind, Extension, Selector, Shift};
 use crate::value::{ABSENT, RangeSeries, Series, is_absent, weight};
-use crate::window::{Dense, Grid, Look, Reach, Window, bounds, reaching};
+use crate::window::{Dense, Grid, Look, Reach, Timed, Window, bounds, reaching};
 
 /// Which samples within the time before each step count.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -104,13 +104,41 @@ impl Evaluator<'_> {
                 } else {
                     latest_floats(&windows, dense.floats(&batch.timestamps_ms, column), take, &mut series.values)
                 };
-                self.total.set(self.total.get() + seen);
+                self.count(&series);
                 if seen > 0 {
                     sink(series)?;
                 }
             }
             Ok(())
         })
+    }
+
+    /// Counts what was taken of a selector's samples.
+    pub(super) fn count(&self, series: &Series) {
+        if self.samples.is_wanted() {
+            let floats = series.values.iter().enumerate().filter(|(_, v)| !is_absent(**v)).map(|(step, _)| (step, 1));
+            let histograms = series.histograms.iter().map(|(step, h)| (*step as usize, weight(h) as u64));
+            self.samples.add(floats.chain(histograms).map(|(step, n)| (step, [n, n])));
+        }
+    }
+
+    /// Counts the samples of a range vector at every step; those of a subquery are counted as read where it is evaluated.
+    fn count_ranges(&self, ranges: &Ranges<'_>, read: bool) {
+        if !self.samples.is_wanted() {
+            return;
+        }
+        let weigh = |floats: usize, histograms: &[Timed]| {
+            floats as u64 + histograms.iter().map(|h| weight(&h.histogram) as u64).sum::<u64>()
+        };
+        let Frame { ends, extended: (reach, _), .. } = ranges.frame;
+        self.samples.add((0..ends.len()).map(|step| {
+            let window = ranges.at(step);
+            let known_ms = if step == 0 { i64::MIN } else { ends[step - 1].saturating_add(reach.ahead_ms) };
+            let old_floats = window.ts.partition_point(|ts| *ts <= known_ms);
+            let old_histograms = window.histograms.partition_point(|h| h.ts_ms <= known_ms);
+            let new = weigh(window.ts.len() - old_floats, &window.histograms[old_histograms..]);
+            (step, [weigh(window.ts.len(), window.histograms), if read { new } else { 0 }])
+        }));
     }
 
     /// Calls `each` with every series of a range vector, in any order, as a function from step to samples.
@@ -128,15 +156,21 @@ impl Evaluator<'_> {
                 let look = Look { starts, totals: selector.totals, ..Look::default() };
                 self.range_batches(selector, (&ends, range.ms), &mut |batch| {
                     let frame = Frame { ends: &ends, range_ms: range.ms, grid, extended, look };
-                    each_window(&batch, &frame, &[], each)
+                    each_window(&batch, &frame, &[], &mut |ranges| {
+                        self.count_ranges(ranges, true);
+                        each(ranges)
+                    })
                 })
             }
             ExprKind::Subquery(subquery) => {
                 let ends = self.ends(&subquery.shift, grid);
-                let (batch, drops) = self.subquery(subquery, &ends)?;
+                let (batch, drops) = self.subquery(subquery, &ends, grid)?;
                 let (extended, look) = <_>::default();
                 let frame = Frame { ends: &ends, range_ms: subquery.range.ms, grid, extended, look };
-                each_window(&batch, &frame, &drops, each)
+                each_window(&batch, &frame, &drops, &mut |ranges| {
+                    self.count_ranges(ranges, false);
+                    each(ranges)
+                })
             }
             _ => Err(Error::execution("BUG: not a range vector")),
         }
@@ -163,7 +197,6 @@ impl Evaluator<'_> {
             }
             Ok(())
         })?;
-        matrix.sort_by(|a, b| a.labels.cmp(&b.labels));
         Ok(matrix)
     }
 }
