@@ -37,6 +37,10 @@ pub struct EngineOptions {
     pub use_start_timestamps: bool,
     /// Metric names that an operation drops stay visible until the end of the query.
     pub delayed_name_removal: bool,
+    /// What of MetricsQL does not contradict PromQL (`docs/promql-extensions.md`).
+    pub extensions: bool,
+    /// How far apart samples usually are, for ranges that are not written.
+    pub scrape_interval_ms: i64,
 }
 
 impl Default for EngineOptions {
@@ -51,6 +55,8 @@ impl Default for EngineOptions {
             extended_range_selectors: false,
             use_start_timestamps: false,
             delayed_name_removal: false,
+            extensions: false,
+            scrape_interval_ms: 60_000,
         }
     }
 }
@@ -201,6 +207,8 @@ impl Engine {
             experimental_functions: self.options.experimental_functions,
             fill_modifiers: self.options.fill_modifiers,
             extended_range_selectors: self.options.extended_range_selectors,
+            extensions: self.options.extensions,
+            scrape_interval_ms: self.options.scrape_interval_ms,
         };
         parse::parse(text, dialect)
     }

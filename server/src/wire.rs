@@ -126,6 +126,8 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
         extended_range_selectors: flags.feature("promql-extended-range-selectors"),
         use_start_timestamps: flags.feature("use-start-timestamps"),
         delayed_name_removal: flags.feature("promql-delayed-name-removal"),
+        extensions: flags.feature("promql-extensions"),
+        scrape_interval_ms: config.global.scrape_interval_ms,
     });
     let user_agent = format!("Prometheus/{} Weft/{}", version::COMPATIBLE, version::WEFT);
     let seed = scraper::server_seed(&settings.hostname, &config.global.external_labels);

@@ -124,7 +124,7 @@ impl Evaluator<'_> {
         let op = binary.op;
         self.stream(vector, grid, &mut |mut series| {
             // Trimming keeps the name, comparisons too.
-            if binary.return_bool || !op.is_comparison() && !op.is_trim() {
+            if !binary.keep_name && (binary.return_bool || !op.is_comparison() && !op.is_trim()) {
                 self.drop_name(&mut series);
             }
             if op.is_trim() || !series.histograms.is_empty() {

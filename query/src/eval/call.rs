@@ -1,6 +1,6 @@
 //! Function calls: arguments to the families in `functions`.
 
-use model::Labels;
+use model::{Labels, Matcher};
 
 use super::selector::Take;
 use super::{Evaluator, Sink, arg_of, check_factors, label_name, merged, string_of};
@@ -9,22 +9,23 @@ use crate::functions::{Body, MathFn, RangeFn, label, sort};
 use crate::parse::Text;
 use crate::parse::ast::{Call, Expr, ExprKind, Span, Type};
 use crate::value::{ABSENT, Series, is_absent};
-use crate::window::Grid;
+use crate::window::{Grid, Window};
 
 impl Evaluator<'_> {
     pub(super) fn stream_call(&self, expr: &Expr, call: &Call, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
         match call.function.body {
-            Body::Range(f) => self.range_call(call, (f, false), grid, sink),
+            Body::Range(f) => self.range_call(call, (f, call.keep_name), grid, sink),
             Body::RangeKeepName(f) => self.range_call(call, (f, true), grid, sink),
             Body::Math(f) => self.math_call(call, f, grid, sink),
             Body::Date(f) => self.stream(&call.args[0], grid, &mut |mut series| {
-                self.drop_name(&mut series);
+                self.drop_name_of(call, &mut series);
                 series.histograms.clear();
                 series.values.iter_mut().filter(|v| !is_absent(**v)).for_each(|v| *v = f(*v as i64));
                 sink(series)
             }),
-            Body::Timestamp => self.timestamp(&call.args[0], grid, sink),
-            Body::OfHistograms(f) => self.of_histograms(&call.args[0], f, grid, sink),
+            Body::Timestamp => self.timestamp(call, grid, sink),
+            Body::OfHistograms(f) => self.of_histograms(call, f, grid, sink),
+            Body::AcrossSteps(f) => self.across_steps(call, f, grid, sink),
             _ => Err(Error::execution(format!("BUG: {} does not stream (at {})", call.function.name, expr.span.start))),
         }
     }
@@ -92,7 +93,7 @@ impl Evaluator<'_> {
         let scalars = self.scalar_args(&call.args, grid)?;
         let mut args = Vec::new();
         self.stream(arg_of(&call.args, Type::Vector)?, grid, &mut |mut series| {
-            self.drop_name(&mut series);
+            self.drop_name_of(call, &mut series);
             series.histograms.clear();
             for (step, value) in series.values.iter_mut().enumerate().filter(|(_, v)| !is_absent(**v)) {
                 scalars.at(step, &mut args);
@@ -102,13 +103,36 @@ impl Evaluator<'_> {
         })
     }
 
-    fn timestamp(&self, arg: &Expr, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
+    /// One number of all the floats of a series, at every step.
+    fn across_steps(&self, call: &Call, f: RangeFn, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
+        let scalars = self.scalar_args(&call.args, grid)?;
+        let mut args = Vec::new();
+        scalars.at(0, &mut args);
+        self.stream(arg_of(&call.args, Type::Vector)?, grid, &mut |mut series| {
+            let present: Vec<f64> = series.values.iter().copied().filter(|v| !is_absent(*v)).collect();
+            let Some(value) = f(&Window { values: &present, ..Window::default() }, &args) else { return Ok(()) };
+            series.values.fill(value);
+            series.histograms.clear();
+            self.drop_name_of(call, &mut series);
+            sink(series)
+        })
+    }
+
+    /// Removes the name unless the call says that it is to stay.
+    pub(super) fn drop_name_of(&self, call: &Call, series: &mut Series) {
+        if !call.keep_name {
+            self.drop_name(series);
+        }
+    }
+
+    fn timestamp(&self, call: &Call, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
+        let arg = &call.args[0];
         let plain = match &arg.unwrapped().kind {
             ExprKind::Vector(selector) => Some(selector),
             _ => None,
         };
         let mut nameless = |mut series: Series| {
-            self.drop_name(&mut series);
+            self.drop_name_of(call, &mut series);
             sink(series)
         };
         if let Some(selector) = plain {
@@ -147,6 +171,13 @@ impl Evaluator<'_> {
                 let target = label_name(&call.args[1], label::no_target("label_join"))?;
                 label::join(&mut series, target, string_of(&call.args[2])?, &sources);
                 merged(series)
+            }
+            Body::LabelMatch(op) => {
+                let mut series = self.vector(&call.args[0], grid)?;
+                let [label, pattern] = [string_of(&call.args[1])?, string_of(&call.args[2])?];
+                let matcher = Matcher::new(op, label, pattern).map_err(|error| Error::execution(error.to_string()))?;
+                series.retain(|series| matcher.matches(series.labels.value(label)));
+                Ok(series)
             }
             Body::Info => self.info_call(call, grid),
             Body::HistogramQuantile => self.histogram_quantile(call, grid),

@@ -28,7 +28,7 @@ impl Keys {
 }
 
 /// The labels that decide a match.
-fn match_labels(labels: &Labels, matching: &Matching) -> Labels {
+pub(super) fn match_labels(labels: &Labels, matching: &Matching) -> Labels {
     let listed = |name: &str| matching.labels.iter().any(|l| l == name);
     let keep = |name: &str| if matching.on { listed(name) } else { name != METRIC_NAME && !listed(name) };
     Labels::from_sorted(labels.iter().filter(|(name, _)| keep(name)))
@@ -62,6 +62,9 @@ impl Side {
 
 impl Evaluator<'_> {
     pub(super) fn vector_vector(&self, binary: &Binary, grid: &Grid) -> Result<Vec<Series>, Error> {
+        if binary.op == BinaryOp::Default {
+            return self.filled(binary, grid);
+        }
         let left = self.vector(&binary.left, grid)?;
         let right = self.vector(&binary.right, grid)?;
         let mut keys = Keys::default();
@@ -243,6 +246,10 @@ impl Join<'_> {
         }
         for name in &matching.include {
             builder.set(name, other.value(name));
+        }
+        if binary.keep_name {
+            builder.set(METRIC_NAME, many_series.or(one_series).map_or("", |s| s.labels.name()));
+            return (builder.labels(), false);
         }
         let labels = builder.labels();
         let had = many_series.is_some_and(|s| s.drop_name);

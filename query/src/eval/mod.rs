@@ -7,6 +7,7 @@ mod aggregate;
 mod binary;
 mod call;
 mod extended;
+mod fill;
 mod fold;
 mod histogram;
 mod info;
@@ -31,7 +32,7 @@ use crate::functions::Body;
 use crate::histogram as native;
 use crate::notes::{Notes, Remark, Remarks};
 use crate::parse::Text;
-use crate::parse::ast::{Expr, ExprKind, Extension, Sign, Span, Type};
+use crate::parse::ast::{BinaryOp, Expr, ExprKind, Extension, Sign, Span, Type};
 use crate::stats::Counter;
 use crate::value::{ABSENT, RangeSeries, Sample, SampleRef, Series, Value, is_absent, without_name};
 use crate::window::Grid;
@@ -304,9 +305,10 @@ fn streams(expr: &Expr) -> bool {
     match &expr.kind {
         ExprKind::Paren(inner) => streams(inner),
         ExprKind::Vector(_) | ExprKind::Unary(..) => true,
+        ExprKind::Binary(b) if b.op == BinaryOp::Default => false,
         ExprKind::Binary(b) => b.left.value_type() == Type::Scalar || b.right.value_type() == Type::Scalar,
         ExprKind::Call(call) => match call.function.body {
-            Body::Range(_) | Body::RangeKeepName(_) | Body::Math(_) => true,
+            Body::Range(_) | Body::RangeKeepName(_) | Body::Math(_) | Body::AcrossSteps(_) => true,
             Body::Date(_) => !call.args.is_empty(),
             Body::Timestamp | Body::OfHistograms(_) => true,
             _ => false,

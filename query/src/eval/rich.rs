@@ -79,17 +79,17 @@ impl Evaluator<'_> {
     /// A number of each histogram; floats yield nothing.
     pub(super) fn of_histograms(
         &self,
-        arg: &Expr,
+        call: &Call,
         f: fn(&model::Histogram) -> f64,
         grid: &Grid,
         sink: &mut Sink<'_>,
     ) -> Result<(), Error> {
-        self.stream(arg, grid, &mut |mut series| {
+        self.stream(&call.args[0], grid, &mut |mut series| {
             series.values.fill(ABSENT);
             for (step, histogram) in std::mem::take(&mut series.histograms) {
                 series.values[step as usize] = f(&histogram);
             }
-            self.drop_name(&mut series);
+            self.drop_name_of(call, &mut series);
             if series.is_empty() { Ok(()) } else { sink(series) }
         })
     }

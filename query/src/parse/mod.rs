@@ -8,6 +8,7 @@ pub(crate) mod ast;
 mod check;
 mod durations;
 mod expr;
+mod extensions;
 mod json;
 #[cfg(test)]
 mod judged;
@@ -30,6 +31,7 @@ mod selector;
 pub(crate) mod series;
 mod series_lexer;
 mod slips;
+mod templates;
 mod token;
 mod totals;
 
@@ -48,6 +50,10 @@ pub(crate) struct Dialect {
     pub(crate) experimental_functions: bool,
     pub(crate) fill_modifiers: bool,
     pub(crate) extended_range_selectors: bool,
+    /// What of MetricsQL does not contradict.
+    pub(crate) extensions: bool,
+    /// How far apart samples usually are; what takes the place of a range that is not written depends on it.
+    pub(crate) scrape_interval_ms: i64,
 }
 
 /// Parses and checks a query.
