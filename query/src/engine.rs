@@ -223,6 +223,7 @@ impl Engine {
         let begun = Instant::now();
         parse::resolve(&mut expr, times)?;
         check(&expr)?;
+        parse::unwrap_args(&mut expr);
         parse::mark_totals(&mut expr);
         let timeout = options.timeout.map_or(self.options.timeout, |t| t.min(self.options.timeout));
         let steps = if times.step_ms > 0 { (times.end_ms - times.start_ms) / times.step_ms } else { 0 };

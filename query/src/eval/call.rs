@@ -217,7 +217,7 @@ impl Evaluator<'_> {
         if matches!(order, sort::Order::Ascending | sort::Order::Descending) {
             sort::floats_alone(&mut series);
         }
-        if self.times.step_ms > 0 {
+        if grid.len > 1 {
             self.warn(expr.span, "sort is ineffective for range queries since results are always ordered by labels");
             return Ok(series);
         }

@@ -136,8 +136,9 @@ impl Join<'_> {
         if let Some(fill) = fill_many {
             for (j, one) in self.one.series.iter().enumerate() {
                 let key = self.one.keys[j];
-                for step in (0..self.steps).filter(|step| !self.many.present(key, *step)) {
-                    if let Some(cell) = one.at(step) {
+                for step in 0..self.steps {
+                    let alone = !out.matched.get(&key).is_some_and(|steps| steps[step]);
+                    if let Some(cell) = one.at(step).filter(|_| alone) {
                         self.put(&mut out, (None, Some(j), key), step, (SampleRef::Float(fill), cell))?;
                     }
                 }
@@ -193,11 +194,14 @@ impl Join<'_> {
                 Made::Float(value) => (value, None),
                 Made::Histogram(histogram) => (ABSENT, Some(histogram)),
                 Made::Nothing => (ABSENT, None),
+                // What does not go together is as good as not there.
+                Made::Refused => return Ok(()),
             },
         };
         // Also a match that the comparison filters away may not be ambiguous.
         let one_to_one = self.binary.matching.card == Card::OneToOne;
-        if one_to_one && !out.taken(pair.2, step, self.steps) {
+        let counts = one_to_one || self.binary.matching.fill_left.is_some();
+        if counts && out.take(pair.2, step, self.steps) && one_to_one {
             return Err(Error::execution(
                 "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
             ));
@@ -271,9 +275,9 @@ struct Output {
 }
 
 impl Output {
-    /// Takes a step of a key; false when it was taken before.
-    fn taken(&mut self, key: usize, step: usize, steps: usize) -> bool {
+    /// Takes a step of a key; true when it was taken before.
+    fn take(&mut self, key: usize, step: usize, steps: usize) -> bool {
         let slots = self.matched.entry(key).or_insert_with(|| vec![false; steps]);
-        !std::mem::replace(&mut slots[step], true)
+        std::mem::replace(&mut slots[step], true)
     }
 }

@@ -4,6 +4,7 @@
 //! folds series as they arrive and no more than a batch of them is in memory.
 
 mod aggregate;
+mod best;
 mod binary;
 mod call;
 mod extended;
@@ -293,6 +294,13 @@ pub(crate) fn is_invariant(expr: &Expr) -> bool {
         ExprKind::Paren(e) | ExprKind::Unary(_, e) => is_invariant(e),
         ExprKind::Binary(b) => is_invariant(&b.left) && is_invariant(&b.right),
         ExprKind::Aggregate(a) => is_invariant(&a.expr) && a.param.as_ref().is_none_or(is_invariant),
+        // The time of a sample is the same at every step where the sample is.
+        ExprKind::Call(call) if matches!(call.function.body, Body::Timestamp) => {
+            matches!(call.args[0].unwrapped().kind, ExprKind::Vector(_)) && is_invariant(&call.args[0])
+        }
+        ExprKind::Call(call) if matches!(call.function.body, Body::Info) => {
+            is_invariant(&call.args[0]) && info::is_uniform(&call.args[0])
+        }
         ExprKind::Call(call) => {
             let default_time = call.args.is_empty() && !matches!(call.function.body, Body::Pi);
             !call.function.varies() && !default_time && call.args.iter().all(is_invariant)

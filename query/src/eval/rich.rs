@@ -63,8 +63,11 @@ impl Evaluator<'_> {
     pub(super) fn start_timestamp(&self, arg: &Expr, grid: &Grid) -> Result<Vec<Series>, Error> {
         let mut out = Vec::new();
         match &arg.unwrapped().kind {
-            ExprKind::Vector(selector) if self.options.use_start_timestamps => {
+            ExprKind::Vector(selector) if selector.extension.is_none() => {
                 self.instant_selector(selector, grid, Take::Start, &mut |mut series| {
+                    if !self.options.use_start_timestamps {
+                        return Ok(());
+                    }
                     self.hold(series.weight())?;
                     self.drop_name(&mut series);
                     out.push(series);

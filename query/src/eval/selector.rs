@@ -26,10 +26,14 @@ impl Evaluator<'_> {
 
     /// The time that `@` names.
     pub(super) fn fixed_time(&self, shift: &Shift) -> Option<i64> {
-        match shift.at? {
-            At::Ms(ms) => Some(ms),
-            At::Start => Some(self.times.start_ms),
-            At::End => Some(self.times.end_ms),
+        shift.at.map(|at| self.fixed_at(at))
+    }
+
+    pub(super) fn fixed_at(&self, at: At) -> i64 {
+        match at {
+            At::Ms(ms) => ms,
+            At::Start => self.times.start_ms,
+            At::End => self.times.end_ms,
         }
     }
 

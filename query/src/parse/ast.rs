@@ -433,6 +433,25 @@ impl Expr {
     }
 
     /// Calls `visit` for every node, parents first.
+    pub(crate) fn walk_mut(&mut self, visit: &mut dyn FnMut(&mut Self)) {
+        visit(self);
+        match &mut self.kind {
+            ExprKind::Number(_) | ExprKind::String(_) | ExprKind::Vector(_) | ExprKind::Matrix(..) => {}
+            ExprKind::Paren(e) | ExprKind::Unary(_, e) => e.walk_mut(visit),
+            ExprKind::Subquery(s) => s.expr.walk_mut(visit),
+            ExprKind::Call(call) => call.args.iter_mut().for_each(|arg| arg.walk_mut(visit)),
+            ExprKind::Aggregate(a) => {
+                a.param.iter_mut().for_each(|param| param.walk_mut(visit));
+                a.expr.walk_mut(visit);
+            }
+            ExprKind::Binary(b) => {
+                b.left.walk_mut(visit);
+                b.right.walk_mut(visit);
+            }
+        }
+    }
+
+    /// Calls `visit` for every node, parents first.
     pub(crate) fn walk<'a>(&'a self, visit: &mut dyn FnMut(&'a Self)) {
         visit(self);
         match &self.kind {

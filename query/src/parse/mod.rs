@@ -129,6 +129,25 @@ pub(crate) fn resolve(expr: &mut Expr, times: Times) -> Result<(), Error> {
     resolve::resolve(expr, times).map_err(told)
 }
 
+/// Takes away the parentheses around arguments and what is aggregated: notes point to what is inside.
+pub(crate) fn unwrap_args(expr: &mut Expr) {
+    expr.walk_mut(&mut |node| match &mut node.kind {
+        ExprKind::Call(call) => call.args.iter_mut().for_each(unwrap),
+        ExprKind::Aggregate(aggregate) => {
+            unwrap(&mut aggregate.expr);
+            aggregate.param.iter_mut().for_each(unwrap);
+        }
+        _ => {}
+    });
+}
+
+fn unwrap(expr: &mut Expr) {
+    while let ExprKind::Paren(inner) = &mut expr.kind {
+        let kind = std::mem::replace(&mut inner.kind, ExprKind::String(Text::new(String::new())));
+        *expr = Expr { kind, span: inner.span };
+    }
+}
+
 /// Marks the selectors of whose histograms only count and sum are looked at.
 pub(crate) fn mark_totals(expr: &mut Expr) {
     totals::mark(expr, totals::Needs::Unknown);
