@@ -39,9 +39,9 @@ impl Evaluator<'_> {
     ) -> Result<(), Error> {
         let range = arg_of(&call.args, Type::Matrix)?;
         let scalars = self.scalar_args(&call.args, grid)?;
-        check_factors(call.function, &scalars)?;
         let mut args = Vec::new();
         let is_quantile = call.function.name == "quantile_over_time";
+        let is_smoothing = call.function.name == "double_exponential_smoothing";
         let is_counter = matches!(call.function.name, "rate" | "increase");
         self.windows(range, grid, &mut |ranges| {
             let mut series = if ranges.is_rich() {
@@ -53,6 +53,9 @@ impl Evaluator<'_> {
                 for step in 0..grid.len {
                     let window = ranges.floats_at(step, rises);
                     scalars.at(step, &mut args);
+                    if is_smoothing && !window.ts.is_empty() {
+                        check_factors(&args)?;
+                    }
                     if is_quantile && !window.ts.is_empty() {
                         self.check_quantile(args[0], &call.args[0]);
                     }

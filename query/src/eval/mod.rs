@@ -28,6 +28,7 @@ use model::{Labels, Querier};
 
 use self::selector::Take;
 
+use crate::Error;
 use crate::engine::{EngineOptions, Times};
 use crate::functions::Body;
 use crate::histogram as native;
@@ -37,7 +38,6 @@ use crate::parse::ast::{BinaryOp, Expr, ExprKind, Extension, Sign, Span, Type};
 use crate::stats::Counter;
 use crate::value::{ABSENT, RangeSeries, Sample, SampleRef, Series, Value, is_absent, without_name};
 use crate::window::Grid;
-use crate::{Error, functions};
 
 /// One query being evaluated.
 pub(crate) struct Evaluator<'a> {
@@ -411,14 +411,13 @@ fn arg_of(args: &[Expr], ty: Type) -> Result<&Expr, Error> {
     found.ok_or_else(|| Error::execution("BUG: the argument's type was checked when the query was parsed"))
 }
 
-/// Smoothing factors must lie inside 0 and 1.
-fn check_factors(function: &functions::Function, args: &ScalarArgs) -> Result<(), Error> {
-    if function.name != "double_exponential_smoothing" {
-        return Ok(());
-    }
-    for (column, (word, short)) in args.columns.iter().zip([("smoothing", "sf"), ("trend", "tf")]) {
-        if let Some(bad) = column.iter().find(|v| !(**v > 0.0 && **v < 1.0)) {
-            return Err(Error::execution(format!("invalid {word} factor. Expected: 0 < {short} < 1, got: {bad:.6}")));
+/// Smoothing factors must lie inside 0 and 1, where there is something to smooth.
+fn check_factors(factors: &[f64]) -> Result<(), Error> {
+    for (factor, (word, short)) in factors.iter().zip([("smoothing", "sf"), ("trend", "tf")]) {
+        if !(*factor > 0.0 && *factor < 1.0) {
+            return Err(Error::execution(format!(
+                "invalid {word} factor. Expected: 0 < {short} < 1, got: {factor:.6}"
+            )));
         }
     }
     Ok(())

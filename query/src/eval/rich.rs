@@ -1,7 +1,7 @@
 //! Functions of what is more than floats: histograms, and samples that say since when they count.
 
 use super::selector::{Ranges, Take};
-use super::{Evaluator, ScalarArgs, Sink, arg_of, merged};
+use super::{Evaluator, ScalarArgs, Sink, arg_of, check_factors, merged};
 use crate::Error;
 use crate::functions::RangeFn;
 use crate::functions::mixed::{self, Outcome};
@@ -36,6 +36,9 @@ impl Evaluator<'_> {
             self.check()?;
             let window = ranges.at(step);
             scalars.at(step, &mut args);
+            if !window.is_empty() && call.function.name == "double_exponential_smoothing" {
+                check_factors(&args)?;
+            }
             let outcome = match of_both {
                 Some(of_both) => of_both(&window, &mut remarks),
                 None => {
