@@ -6,6 +6,8 @@ pub(crate) mod kahan;
 pub(crate) mod label;
 pub(crate) mod math;
 pub(crate) mod mixed;
+#[cfg(test)]
+mod naive;
 pub(crate) mod over_time;
 pub(crate) mod rate;
 pub(crate) mod sort;
