@@ -144,6 +144,7 @@ impl Join<'_> {
                 }
             }
         }
+        out.series.retain(|series| !series.is_empty());
         merged(out.series)
     }
 
@@ -206,7 +207,8 @@ impl Join<'_> {
                 "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
             ));
         }
-        if is_absent(value) && histogram.is_none() {
+        let filtered = is_absent(value) && histogram.is_none();
+        if filtered && one_to_one {
             return Ok(());
         }
         let i = match out.pairs.entry((pair.0, pair.1)) {
@@ -221,10 +223,13 @@ impl Join<'_> {
                 *free.insert(i)
             }
         };
-        if out.series[i].has(step) {
+        // Also among these what was filtered away counts.
+        let filters = !one_to_one && op.is_comparison() && !self.binary.return_bool;
+        if out.series[i].has(step) || filters && out.made_before(i, step, self.steps) {
             return Err(Error::execution("multiple matches for labels: grouping labels must ensure unique matches"));
         }
         match histogram {
+            None if filtered => {}
             None => out.series[i].values[step] = value,
             Some(histogram) => out.series[i].put_histogram(step, histogram),
         }
@@ -272,9 +277,17 @@ struct Output {
     pairs: HashMap<(Option<usize>, Option<usize>), usize>,
     /// Per key, the steps that already have a match.
     matched: HashMap<usize, Vec<bool>>,
+    /// Per series of a comparison, the steps at which it was made, and perhaps filtered away.
+    made: HashMap<usize, Vec<bool>>,
 }
 
 impl Output {
+    /// Makes a sample of a series; true when it was made before.
+    fn made_before(&mut self, series: usize, step: usize, steps: usize) -> bool {
+        let slots = self.made.entry(series).or_insert_with(|| vec![false; steps]);
+        std::mem::replace(&mut slots[step], true)
+    }
+
     /// Takes a step of a key; true when it was taken before.
     fn take(&mut self, key: usize, step: usize, steps: usize) -> bool {
         let slots = self.matched.entry(key).or_insert_with(|| vec![false; steps]);

@@ -17,13 +17,11 @@ fn window<'a>(ts: &'a [i64], values: &'a [f64]) -> Window<'a> {
 fn exact() -> impl Strategy<Value = Vec<(i128, f64)>> {
     let number = (any::<i32>(), 0u32..80).prop_map(|(mantissa, shift)| {
         let units = i128::from(mantissa) << shift;
-        #[expect(clippy::cast_precision_loss, reason = "32 bits and a shift are exact")]
         (units, units as f64 / f64::from(2.0f32.powi(40)))
     });
     prop::collection::vec(number, 1..40)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "the nearest float is meant")]
 fn sum_of(numbers: &[(i128, f64)]) -> f64 {
     numbers.iter().map(|(units, _)| units).sum::<i128>() as f64 / f64::from(2.0f32.powi(40))
 }
@@ -48,11 +46,9 @@ fn rise(values: &[f64]) -> f64 {
 
 /// How many times longer than between the samples a change is taken to have lasted.
 fn stretch(ts: &[i64], values: &[f64], change: f64, counter: bool) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
     let seconds = |ms: i64| ms as f64 / 1000.0;
     let (first, last) = (ts[0], ts[ts.len() - 1]);
     let sampled = seconds(last - first);
-    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
     let average = sampled / (ts.len() - 1) as f64;
     let reach = |gap: f64| if gap < average * 1.1 { gap } else { average / 2.0 };
     let mut before = reach(seconds(first));
@@ -76,7 +72,6 @@ proptest! {
         prop_assert!((sum.value() - sum_of(&numbers)).abs() <= slack, "{} {}", sum.value(), sum_of(&numbers));
         let mut mean = Mean::new(numbers[0].1);
         numbers[1..].iter().for_each(|(_, number)| mean.add(*number));
-        #[expect(clippy::cast_precision_loss, reason = "a small number")]
         let expected = sum_of(&numbers) / numbers.len() as f64;
         prop_assert!((mean.value() - expected).abs() <= slack * 2.0 + expected.abs() * 4.0 * f64::EPSILON);
     }
@@ -96,13 +91,11 @@ proptest! {
     #[test]
     fn functions_over_time((ts, values) in samples()) {
         let w = window(&ts, &values);
-        #[expect(clippy::cast_precision_loss, reason = "a small number")]
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n;
         let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
         let falls = values.windows(2).filter(|pair| pair[1] < pair[0]).count();
         let changes = values.windows(2).filter(|pair| pair[1] != pair[0]).count();
-        #[expect(clippy::cast_precision_loss, reason = "small numbers")]
         for (name, got, expected) in [
             ("sum", over_time::sum(&w, &[]), values.iter().sum()),
             ("avg", over_time::avg(&w, &[]), mean),
@@ -118,10 +111,8 @@ proptest! {
         // A line through the samples leaves no slope in what is left.
         let slope = rate::deriv(&w, &[]).unwrap();
         let (mut covariance, mut spread) = (0.0, 0.0);
-        #[expect(clippy::cast_precision_loss, reason = "small numbers")]
         let middle = ts.iter().sum::<i64>() as f64 / n / 1000.0;
         for (ts, value) in ts.iter().zip(&values) {
-            #[expect(clippy::cast_precision_loss, reason = "small numbers")]
             let x = *ts as f64 / 1000.0 - middle;
             covariance += x * (value - mean);
             spread += x * x;
@@ -155,7 +146,6 @@ proptest! {
 
 /// An aggregation of sorted values, from its definition.
 fn plain(name: &str, values: &[f64]) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "a small number")]
     let n = values.len() as f64;
     let sum: f64 = values.iter().sum();
     let variance = values.iter().map(|v| (v - sum / n).powi(2)).sum::<f64>() / n;
@@ -169,7 +159,6 @@ fn plain(name: &str, values: &[f64]) -> f64 {
         "stddev" => variance.sqrt(),
         _ => {
             let rank = 0.25 * (n - 1.0);
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place among the values")]
             let below = rank.floor() as usize;
             let above = (below + 1).min(values.len() - 1);
             values[below] + (values[above] - values[below]) * rank.fract()
