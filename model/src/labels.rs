@@ -4,6 +4,7 @@
 //! in ASCII bytes of six bits each, least significant first, bit 6 meaning "more follows"; so the whole is valid UTF-8 and
 //! slices of it are `&str` without a check or `unsafe`.
 
+use std::cell::Cell;
 use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
@@ -20,6 +21,9 @@ pub const JOB: &str = "job";
 pub const INSTANCE: &str = "instance";
 /// The upper bound of a classic histogram's bucket.
 pub const BUCKET: &str = "le";
+
+/// Memory of each thread for the text of the next set, bytes.
+const TEXT_KEPT: usize = 16 << 10;
 
 /// An immutable set of label pairs, names unique and in byte order, values never empty.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -43,16 +47,16 @@ impl Labels {
 
     /// From pairs that are already in byte order of their names, without duplicates or empty values.
     pub fn from_sorted<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut text = String::with_capacity(256);
         let mut last: Option<&str> = None;
-        for (name, value) in pairs {
-            debug_assert!(last.is_none_or(|last| last < name), "label names are in order");
-            debug_assert!(!value.is_empty(), "a label has a value");
-            last = Some(name);
-            push_str(&mut text, name);
-            push_str(&mut text, value);
-        }
-        Self(Arc::from(text))
+        assembled(|text| {
+            for (name, value) in pairs {
+                debug_assert!(last.is_none_or(|last| last < name), "label names are in order");
+                debug_assert!(!value.is_empty(), "a label has a value");
+                last = Some(name);
+                push_str(text, name);
+                push_str(text, value);
+            }
+        })
     }
 
     /// From the bytes of [`Labels::as_text`], say out of a store; `None` when they are not a label set.
@@ -111,6 +115,45 @@ impl Labels {
     #[must_use]
     pub fn iter(&self) -> Iter<'_> {
         Iter(&self.0)
+    }
+
+    /// These and those of another set, which stay where both have a label.
+    #[must_use]
+    pub fn joined(&self, other: &Self) -> Self {
+        let (mut left, mut right) = (Entries(&self.0), Entries(&other.0));
+        let (mut l, mut r) = (left.next(), right.next());
+        assembled(|text| {
+            while let (Some((left_name, left_text)), Some((right_name, right_text))) = (l, r) {
+                let order = left_name.cmp(right_name);
+                text.push_str(if order.is_lt() { left_text } else { right_text });
+                if order.is_le() {
+                    l = left.next();
+                }
+                if order.is_ge() {
+                    r = right.next();
+                }
+            }
+            // What is left of one is all in its last entry and what follows it.
+            text.push_str(l.map_or("", |(_, entry)| entry));
+            text.push_str(left.0);
+            text.push_str(r.map_or("", |(_, entry)| entry));
+            text.push_str(right.0);
+        })
+    }
+
+    /// Those whose names are kept.
+    #[must_use]
+    pub fn filtered(&self, keep: impl FnMut(&str) -> bool) -> Self {
+        assembled(|text| self.filtered_text(keep, text))
+    }
+
+    /// Adds the text of [`Labels::filtered`] to another, say to look for the set without making it.
+    pub fn filtered_text(&self, mut keep: impl FnMut(&str) -> bool, text: &mut String) {
+        for (name, entry) in Entries(&self.0) {
+            if keep(name) {
+                text.push_str(entry);
+            }
+        }
     }
 
     /// Upstream's `Labels.Hash`: xxHash64 over every name and value, each preceded by its length (one byte below 255,
@@ -238,6 +281,40 @@ impl<'a> Iterator for Iter<'a> {
     }
 }
 
+/// The pairs of a set as they lie in its text, each with its name.
+struct Entries<'a>(&'a str);
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = (&'a str, &'a str);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let (name_start, name_end) = string_at(self.0.as_bytes(), 0);
+        let (_, end) = string_at(self.0.as_bytes(), name_end);
+        let (entry, rest) = self.0.split_at(end);
+        self.0 = rest;
+        Some((&entry[name_start..name_end], entry))
+    }
+}
+
+/// A set from a text that is put together in memory that stays.
+fn assembled(write: impl FnOnce(&mut String)) -> Labels {
+    thread_local! {
+        static TEXT: Cell<String> = const { Cell::new(String::new()) };
+    }
+    let mut text = TEXT.take();
+    text.clear();
+    write(&mut text);
+    let labels = Labels(Arc::from(text.as_str()));
+    if text.capacity() <= TEXT_KEPT {
+        TEXT.set(text);
+    }
+    labels
+}
+
 /// A label set under construction: set and remove, then [`LabelsBuilder::labels`].
 #[derive(Clone, Debug, Default)]
 pub struct LabelsBuilder {
@@ -331,7 +408,11 @@ fn push_str(text: &mut String, s: &str) {
 }
 
 /// Where the string whose length stands at a place begins and ends, in a text that was checked.
+#[inline]
 fn string_at(text: &[u8], at: usize) -> (usize, usize) {
+    if let Some(&short @ 0..0x40) = text.get(at) {
+        return (at + 1, at + 1 + usize::from(short));
+    }
     let (len, digits) = length(&text[at..]).expect("BUG: a label text was checked when it was made");
     (at + digits, at + digits + len)
 }
@@ -359,8 +440,12 @@ fn common_prefix(left: &[u8], right: &[u8]) -> usize {
     words + left[words..].iter().zip(&right[words..]).take_while(|(l, r)| l == r).count()
 }
 
+#[inline]
 fn checked_str(text: &str) -> Option<(&str, &str)> {
-    let (len, digits) = length(text.as_bytes())?;
+    let (len, digits) = match text.as_bytes().first() {
+        Some(&short @ 0..0x40) => (usize::from(short), 1),
+        _ => length(text.as_bytes())?,
+    };
     text.get(digits..)?.split_at_checked(len)
 }
 
@@ -418,6 +503,24 @@ mod tests {
         }
         for (left, right) in sets.iter().flat_map(|left| sets.iter().map(move |right| (left, right))) {
             assert_eq!(left.cmp(right), left.iter().cmp(right.iter()), "{left} {right}");
+        }
+    }
+
+    #[test]
+    fn joined_and_filtered_are_those_of_the_pairs() {
+        let long = "v".repeat(100);
+        let sets = [
+            labels(&[]),
+            labels(&[("b", "1")]),
+            labels(&[("a", "1"), ("c", &long)]),
+            labels(&[("a", "2"), ("b", "2"), ("d", "ü")]),
+            labels(&[("__name__", "up"), ("zz", &long)]),
+        ];
+        for (left, right) in sets.iter().flat_map(|left| sets.iter().map(move |right| (left, right))) {
+            assert_eq!(left.joined(right), Labels::from_pairs(left.iter().chain(right)), "{left} {right}");
+            let keep = |name: &str| right.get(name).is_none();
+            let kept = Labels::from_sorted(left.iter().filter(|(name, _)| keep(name)));
+            assert_eq!(left.filtered(keep), kept, "{left} {right}");
         }
     }
 

@@ -61,31 +61,49 @@ pub enum QuerierError {
     Store(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Where batches come from. Calls block, on the disk at worst.
-pub trait Querier: Send + Sync {
-    /// Hands every series that matches and has a sample in the time asked to `sink`, batch by batch, in any order.
-    /// A series comes whole: all its samples of the range are in one column of one batch. No two columns of a selection
-    /// have equal labels. An `Err` from `sink` ends the selection and is returned.
+/// Takes batches; an `Err` ends the reading.
+pub type BatchSink<'s> = dyn FnMut(Batch) -> Result<(), QuerierError> + 's;
+
+/// An opened selection: every series that matches and has a sample in the time asked, in parts that may be read side by
+/// side, each on a thread of its own. A series comes whole: all its samples of the range are in one column of one batch. No
+/// two columns of a selection have equal labels. What is read is the store as it was when the selection was opened.
+pub trait Parts: Sync {
+    /// How many parts there are. A selection with little to read has one, one that finds nothing may have none.
+    fn count(&self) -> usize;
+
+    /// What reads one part after another.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn reader(&self) -> Result<Box<dyn PartReader + '_>, QuerierError>;
+}
+
+/// Reads parts of a selection, on one thread.
+pub trait PartReader {
+    /// Hands the series of one part to `sink`, batch by batch: in any order, which is the same whoever reads.
     ///
     /// # Errors
     /// When the store cannot be read, or `sink` refuses a batch.
-    fn select(
-        &self,
-        selection: &Selection<'_>,
-        sink: &mut dyn FnMut(Batch) -> Result<(), QuerierError>,
-    ) -> Result<(), QuerierError>;
+    fn read(&self, part: usize, sink: &mut BatchSink<'_>) -> Result<(), QuerierError>;
+}
 
-    /// As [`Querier::select`], for whoever needs only the newest sample of each series in the time asked: older ones may be
-    /// left out.
+/// Where batches come from. Calls block, on the disk at worst.
+pub trait Querier: Send + Sync {
+    /// Finds what a selection is of. With `latest` only the newest sample of each series in the time asked is needed: older
+    /// ones may be left out.
     ///
     /// # Errors
-    /// As [`Querier::select`].
-    fn select_latest(
-        &self,
-        selection: &Selection<'_>,
-        sink: &mut dyn FnMut(Batch) -> Result<(), QuerierError>,
-    ) -> Result<(), QuerierError> {
-        self.select(selection, sink)
+    /// When the store cannot be read.
+    fn open<'q>(&'q self, selection: &Selection<'_>, latest: bool) -> Result<Box<dyn Parts + 'q>, QuerierError>;
+
+    /// Hands all parts of a selection to `sink`, one after another.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or `sink` refuses a batch.
+    fn select(&self, selection: &Selection<'_>, latest: bool, sink: &mut BatchSink<'_>) -> Result<(), QuerierError> {
+        let parts = self.open(selection, latest)?;
+        let reader = parts.reader()?;
+        (0..parts.count()).try_for_each(|part| reader.read(part, sink))
     }
 
     /// The label sets of the matching series that were alive in the time asked, sorted, at most `limit` (0: all).

@@ -2,14 +2,14 @@
 //! a word leaves only the groups with it.
 //!
 //! A range query of 60 steps a minute apart over two hours of samples every 15 seconds, held in memory as batches of one
-//! source each, which selecting copies. Of several rounds the fastest counts; it is told per series and step.
+//! source each, which selecting copies, on one thread. Of several rounds the fastest counts; it is told per series and step.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement ends at the first error and prints")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use model::{Batch, Column, Histogram, Labels, Querier, QuerierError, Selection};
+use model::{Batch, BatchSink, Column, Histogram, Labels, PartReader, Parts, Querier, QuerierError, Selection};
 use query::{Engine, EngineOptions, QueryOptions};
 
 const EVERY_MS: i64 = 15_000;
@@ -69,14 +69,29 @@ fn column(name: &str, source: usize, i: usize) -> Column {
     column
 }
 
+/// The batches of a selection, each a part.
+struct Chosen<'a>(Vec<&'a Batch>);
+
+impl Parts for Chosen<'_> {
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    fn reader(&self) -> Result<Box<dyn PartReader + '_>, QuerierError> {
+        Ok(Box::new(Chosen(self.0.clone())))
+    }
+}
+
+impl PartReader for Chosen<'_> {
+    fn read(&self, part: usize, sink: &mut BatchSink<'_>) -> Result<(), QuerierError> {
+        sink(self.0[part].clone())
+    }
+}
+
 impl Querier for Memory {
-    fn select(
-        &self,
-        selection: &Selection<'_>,
-        sink: &mut dyn FnMut(Batch) -> Result<(), QuerierError>,
-    ) -> Result<(), QuerierError> {
+    fn open<'q>(&'q self, selection: &Selection<'_>, _: bool) -> Result<Box<dyn Parts + 'q>, QuerierError> {
         let wanted = |name: &str| selection.matchers.iter().all(|m| m.name != "__name__" || m.matches(name));
-        self.batches.iter().filter(|(name, _)| wanted(name)).try_for_each(|(_, batch)| sink(batch.clone()))
+        Ok(Box::new(Chosen(self.batches.iter().filter(|(name, _)| wanted(name)).map(|(_, batch)| batch).collect())))
     }
 
     fn series(&self, _: &Selection<'_>, _: usize) -> Result<Vec<Labels>, QuerierError> {
@@ -182,6 +197,7 @@ fn main() {
         experimental_functions: true,
         extended_range_selectors: true,
         max_samples: usize::MAX,
+        threads: 1,
         ..EngineOptions::default()
     });
     let fastest = |query: &str| {

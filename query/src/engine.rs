@@ -1,15 +1,15 @@
 //! Runs queries: parses, sets the limits, evaluates, shapes the result. Step 2 of the query path.
 
-use std::cell::{Cell, RefCell};
+use std::num::NonZero;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use model::{Matcher, Querier};
 
 use crate::Error;
-use crate::eval::{Evaluator, Finish};
-use crate::notes::Notes;
+use crate::eval::{Evaluator, Finish, Query};
 use crate::parse::ast::{Expr, ExprKind, Type};
 use crate::parse::{self, Dialect};
 use crate::stats::{Counter, Stats};
@@ -41,6 +41,8 @@ pub struct EngineOptions {
     pub extensions: bool,
     /// How far apart samples usually are, for ranges that are not written.
     pub scrape_interval_ms: i64,
+    /// Threads that one query may read and compute on.
+    pub threads: usize,
 }
 
 impl Default for EngineOptions {
@@ -57,6 +59,7 @@ impl Default for EngineOptions {
             delayed_name_removal: false,
             extensions: false,
             scrape_interval_ms: 60_000,
+            threads: thread::available_parallelism().map_or(1, NonZero::get),
         }
     }
 }
@@ -229,7 +232,7 @@ impl Engine {
         let steps = if times.step_ms > 0 { (times.end_ms - times.start_ms) / times.step_ms } else { 0 };
         let grid = Grid { start_ms: times.start_ms, step_ms: times.step_ms, len: steps as usize + 1 };
         let told_steps = if options.per_step_stats { grid.len } else { 0 };
-        let evaluator = Evaluator {
+        let query = Query {
             querier,
             options: &self.options,
             text,
@@ -237,23 +240,20 @@ impl Engine {
             lookback_ms: options.lookback_delta_ms.unwrap_or(self.options.lookback_delta_ms).max(1),
             deadline: Instant::now().checked_add(timeout),
             cancel: options.cancel.as_deref(),
-            notes: RefCell::new(Notes::default()),
-            held: Cell::new(0),
-            peak: Cell::new(0),
-            samples: Counter::new(options.stats.is_some(), told_steps),
+            notes: Mutex::default(),
         };
+        let evaluator = Evaluator::new(&query, Counter::new(options.stats.is_some(), told_steps));
         let finish = if times.step_ms > 0 { Finish::Matrix } else { Finish::Vector };
         let prepared = Instant::now();
         let value = evaluator.value(&expr, &grid, finish);
         let evaluated = Instant::now();
-        let Evaluator { samples, peak, notes, .. } = evaluator;
+        let (peak_samples, level) = evaluator.into_cost();
         let value = value.map(sorted);
         if let Some(place) = &options.stats {
-            let level = samples.finish();
             *place.lock().unwrap_or_else(PoisonError::into_inner) = Stats {
                 total_samples: level.all[0],
                 samples_read: level.all[1],
-                peak_samples: peak.get(),
+                peak_samples,
                 per_step: level.steps.into_iter().enumerate().map(|(i, counts)| (grid.time(i), counts)).collect(),
                 preparation: prepared - begun,
                 evaluation: evaluated - prepared,
@@ -261,7 +261,7 @@ impl Engine {
             };
         }
         let mut value = value?;
-        let (mut warnings, infos) = notes.into_inner().into_texts();
+        let (mut warnings, infos) = query.notes.into_inner().unwrap_or_else(PoisonError::into_inner).into_texts();
         if options.limit > 0 && truncate(&mut value, options.limit) {
             warnings.push("results truncated due to limit".to_owned());
         }

@@ -59,6 +59,21 @@ impl Counter {
         Self { levels: wanted.then(|| Mutex::new(vec![Level::of(steps)])) }
     }
 
+    /// Counts apart what belongs to the same steps, on another thread.
+    pub(crate) fn apart(&self) -> Self {
+        let steps = self.with(|levels| levels.last().map_or(0, |level| level.steps.len()));
+        Self::new(self.is_wanted(), steps)
+    }
+
+    /// Takes over what was counted apart.
+    pub(crate) fn absorb(&self, level: &Level) {
+        self.with(|levels| {
+            let Some(mine) = levels.last_mut() else { return };
+            let steps = mine.steps.iter_mut().zip(&level.steps).chain([(&mut mine.all, &level.all)]);
+            steps.for_each(|(mine, more)| (0..2).for_each(|i| mine[i] += more[i]));
+        });
+    }
+
     /// Does anyone ask?
     pub(crate) fn is_wanted(&self) -> bool {
         self.levels.is_some()

@@ -165,8 +165,9 @@ const METADATA: [&str; 3] = [METRIC_NAME, "__type__", "__unit__"];
 
 /// Without the metric name, and the type and unit that go with it.
 pub(crate) fn without_name(labels: &Labels) -> Labels {
-    if !labels.iter().any(|(name, _)| METADATA.contains(&name)) {
-        return labels.clone();
+    if labels.iter().any(|(name, _)| METADATA.contains(&name)) {
+        labels.filtered(|name| !METADATA.contains(&name))
+    } else {
+        labels.clone()
     }
-    Labels::from_sorted(labels.iter().filter(|(name, _)| !METADATA.contains(name)))
 }

@@ -49,8 +49,6 @@ pub(crate) struct Window<'a> {
     pub(crate) end_ms: i64,
     /// The time of the step itself, which `offset` and `@` do not move.
     pub(crate) eval_ms: i64,
-    /// The series is known never to fall, so no counter reset need be looked for.
-    pub(crate) rises: bool,
     /// The samples reach beyond the bounds, as far as the lookback.
     pub(crate) extension: Option<Extension>,
 }
@@ -240,12 +238,6 @@ impl Dense {
     /// Does it hold more than floats without a start?
     pub(crate) fn is_rich(&self) -> bool {
         !self.histograms.is_empty() || !self.starts.is_empty()
-    }
-
-    /// Does no sample lie below the one before it?
-    pub(crate) fn rises(&self, column: &Column) -> bool {
-        let values = if self.rank.is_empty() { &column.values } else { &self.values };
-        values.is_sorted()
     }
 
     /// All floats, and how many of them precede each slot of the batch; empty when every slot holds one.

@@ -3,20 +3,32 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use model::{Batch, Labels, Querier, QuerierError, Selection};
+use model::{BatchSink, Labels, PartReader, Parts, Querier, QuerierError, Selection};
 use query::{Engine, QueryOptions, Value};
 
 /// A store with nothing in it.
 #[derive(Debug)]
 struct Nothing;
 
-impl Querier for Nothing {
-    fn select(
-        &self,
-        _: &Selection<'_>,
-        _: &mut dyn FnMut(Batch) -> Result<(), QuerierError>,
-    ) -> Result<(), QuerierError> {
+impl Parts for Nothing {
+    fn count(&self) -> usize {
+        0
+    }
+
+    fn reader(&self) -> Result<Box<dyn PartReader + '_>, QuerierError> {
+        Ok(Box::new(Self))
+    }
+}
+
+impl PartReader for Nothing {
+    fn read(&self, _: usize, _: &mut BatchSink<'_>) -> Result<(), QuerierError> {
         Ok(())
+    }
+}
+
+impl Querier for Nothing {
+    fn open<'q>(&'q self, _: &Selection<'_>, _: bool) -> Result<Box<dyn Parts + 'q>, QuerierError> {
+        Ok(Box::new(Self))
     }
 
     fn series(&self, _: &Selection<'_>, _: usize) -> Result<Vec<Labels>, QuerierError> {

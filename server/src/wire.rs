@@ -128,6 +128,7 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
         delayed_name_removal: flags.feature("promql-delayed-name-removal"),
         extensions: flags.feature("promql-extensions"),
         scrape_interval_ms: config.global.scrape_interval_ms,
+        ..query::EngineOptions::default()
     });
     let user_agent = format!("Prometheus/{} Weft/{}", version::COMPATIBLE, version::WEFT);
     let seed = scraper::server_seed(&settings.hostname, &config.global.external_labels);

@@ -39,7 +39,7 @@ fn select(db: &Db, matchers: &[Matcher]) -> usize {
         series += batch.columns.len();
         Ok(())
     };
-    db.select(&Selection { start_ms: 0, end_ms: 2 * TS_MS, matchers }, &mut sink).unwrap();
+    db.select(&Selection { start_ms: 0, end_ms: 2 * TS_MS, matchers }, false, &mut sink).unwrap();
     series
 }
 

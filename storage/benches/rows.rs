@@ -65,7 +65,7 @@ fn select(db: &Db, matchers: &[Matcher], end_ms: i64) -> usize {
         samples += batch.columns.len() * batch.timestamps_ms.len();
         Ok(())
     };
-    db.select(&Selection { start_ms: 0, end_ms, matchers }, &mut sink).unwrap();
+    db.select(&Selection { start_ms: 0, end_ms, matchers }, false, &mut sink).unwrap();
     samples
 }
 

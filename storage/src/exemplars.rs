@@ -16,7 +16,6 @@ use crate::checksum::checksum;
 use crate::db::Db;
 use crate::error::Error;
 use crate::index::Index;
-use crate::index::collide::join;
 use crate::index::postings;
 use crate::index::select::{Selected, select};
 use crate::schema::{Cf, SOURCE_LABEL};
@@ -270,7 +269,7 @@ impl Db {
             let (Some(source), Some(metric)) = (source, metric) else { continue };
             let labels = hash(&source, &metric);
             let its = exemplars.into_iter().filter(|(of, _)| *of == labels).map(|(_, exemplar)| exemplar);
-            found.entry(join(&source, &metric)).or_default().extend(its);
+            found.entry(source.joined(&metric)).or_default().extend(its);
         }
         found.retain(|_, exemplars| !exemplars.is_empty());
         found.values_mut().for_each(|exemplars| exemplars.sort_by_key(|exemplar| exemplar.ts_ms));

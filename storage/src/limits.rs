@@ -28,16 +28,14 @@ pub(crate) const KEPT_COLUMNS: usize = 64;
 /// The part of the store's memory for what readers keep: one of so many.
 pub(crate) const KEPT_PART: usize = 8;
 /// Values that one batch of a selection aims not to exceed.
-pub(crate) const BATCH_VALUES: usize = 4 << 20;
+pub(crate) const BATCH_VALUES: usize = 512 << 10;
 /// Columns of one batch, at least and at most, whatever the range.
-pub(crate) const BATCH_COLUMNS: (usize, usize) = (256, 16 << 10);
-/// A selection of so many pairs of sources and metrics is read on a thread of its own, so many batches ahead.
-pub(crate) const READ_AHEAD_PAIRS: u64 = 2_000;
-pub(crate) const READ_AHEAD_BATCHES: usize = 2;
+pub(crate) const BATCH_COLUMNS: (usize, usize) = (128, 16 << 10);
+/// Values that make a part of a selection worth a thread's while, and how many of them a column is worth by itself.
+pub(crate) const PART_WORK: usize = 16 << 10;
+pub(crate) const COLUMN_WORK: usize = 8;
 /// The scrape interval assumed when the rows of a range are estimated.
 pub(crate) const ASSUMED_INTERVAL_MS: i64 = 10_000;
-/// Sources whose matching metrics are gathered at once.
-pub(crate) const SOURCES_AT_ONCE: u64 = 256;
 /// Ids taken away under one hold of the index's gate.
 pub(crate) const FORGET_AT_ONCE: usize = 512;
 /// Buckets looked through for the newest row of a source after a restart.

@@ -1,23 +1,24 @@
 //! Selections: which series, then their samples, source by source.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, mpsc};
-use std::thread;
 
-use model::{Batch, Column, Histogram, Labels, Querier, QuerierError, Selection, SourceId};
+use model::{
+    Batch, BatchSink, Column, Histogram, Labels, PartReader, Parts, Querier, QuerierError, Selection, SourceId,
+};
 use roaring::RoaringBitmap;
 
 use crate::db::Db;
 use crate::deletes::Deleted;
 use crate::error::Error;
 use crate::histograms::HistogramReader;
-use crate::index::collide::{self, Groups, join};
+use crate::index::collide::{self, Groups};
 use crate::index::select::{Selected, select};
 use crate::index::{list, postings};
 use crate::limits;
-use crate::pages;
 use crate::read::Reader;
 use crate::schema::{Bucket, Cf, bucket_key};
 use crate::store::View;
@@ -34,39 +35,49 @@ impl From<Error> for Stop {
     }
 }
 
+impl From<Stop> for QuerierError {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Store(error) => unreadable(error),
+            Stop::Sink(error) => error,
+        }
+    }
+}
+
+type Out<'o> = dyn FnMut(Batch) -> Result<(), Stop> + 'o;
+type Readers<'r, 'a> = (&'r mut Reader<'a>, Option<&'r mut HistogramReader<'a>>);
+
 fn unreadable(error: Error) -> QuerierError {
     QuerierError::Store(Box::new(error))
 }
 
-type EachSource<'f> = dyn FnMut(SourceId, &[u32]) -> Result<(), Stop> + 'f;
-type Out<'o> = dyn FnMut(Batch) -> Result<(), Stop> + 'o;
-type Sink<'s> = dyn FnMut(Batch) -> Result<(), QuerierError> + 's;
-
 impl Db {
-    fn buckets(&self, range: &RangeInclusive<i64>) -> (Bucket, Bucket) {
+    pub(crate) fn buckets(&self, range: &RangeInclusive<i64>) -> (Bucket, Bucket) {
         let bucket_ms = self.store.bucket_ms;
         (Bucket::of(*range.start(), bucket_ms), Bucket::of(*range.end(), bucket_ms))
     }
 
     /// The sources that have rows or pages in a range.
-    pub(crate) fn alive(&self, view: &View<'_>, range: &RangeInclusive<i64>) -> Result<RoaringBitmap, Error> {
+    pub(crate) fn alive(&self, view: &View<'_>, range: &RangeInclusive<i64>) -> Result<Arc<RoaringBitmap>, Error> {
         let (from, to) = self.buckets(range);
-        let mut end = bucket_key(to).to_vec();
-        end.push(0);
-        let mut alive = RoaringBitmap::new();
-        for (partition, sources) in pages::partitions(view)? {
-            if partition.start.0 <= *range.end() && partition.end_ms(self.store.bucket_ms) > *range.start() {
-                alive |= sources;
+        self.store.kept.alive(view, (from, to), || {
+            let mut alive = RoaringBitmap::new();
+            for (partition, sources) in &*self.store.kept.partitions(view)? {
+                if partition.start.0 <= *range.end() && partition.end_ms(self.store.bucket_ms) > *range.start() {
+                    alive |= sources;
+                }
             }
-        }
-        let mut iter = view.iter(Cf::Postings, &bucket_key(from), &end);
-        iter.seek_to_first();
-        while let Some((key, value)) = iter.item() {
-            alive |= postings::decode_or_report(&self.store, key, value);
-            iter.next();
-        }
-        iter.status().map_err(Error::read)?;
-        Ok(alive)
+            let mut end = bucket_key(to).to_vec();
+            end.push(0);
+            let mut iter = view.iter(Cf::Postings, &bucket_key(from), &end);
+            iter.seek_to_first();
+            while let Some((key, value)) = iter.item() {
+                alive |= postings::decode_or_report(&self.store, key, value);
+                iter.next();
+            }
+            iter.status().map_err(Error::read)?;
+            Ok(alive)
+        })
     }
 
     fn selected(&self, view: &View<'_>, selection: &Selection<'_>) -> Result<Vec<Selected>, Error> {
@@ -74,54 +85,26 @@ impl Db {
         if alive.is_empty() { Ok(Vec::new()) } else { select((&self.store, &self.index), selection.matchers, &alive) }
     }
 
-    fn select_either(&self, selection: &Selection<'_>, latest: bool, sink: &mut Sink<'_>) -> Result<(), QuerierError> {
-        if selection.start_ms > selection.end_ms {
-            return Ok(());
-        }
-        self.select_batches(selection, latest, sink).map_err(|stop| match stop {
-            Stop::Store(error) => unreadable(error),
-            Stop::Sink(error) => error,
-        })
-    }
-
     /// All samples, or at least the newest of each series.
-    fn select_batches(&self, selection: &Selection<'_>, latest: bool, sink: &mut Sink<'_>) -> Result<(), Stop> {
+    fn chosen(&self, selection: &Selection<'_>, latest: bool) -> Result<Chosen<'_>, Error> {
         let range = selection.start_ms..=selection.end_ms;
         // Before the view: a deletion that is cleaned up meanwhile is then either still masked or already gone.
         let deleted = self.deleted(&range)?;
         let view = View::new(&self.store);
-        let selected = self.selected(&view, selection)?;
+        let selected = if range.is_empty() { Vec::new() } else { self.selected(&view, selection)? };
         let groups = collide::groups(&self.store, &self.index, &selected)?;
-        let (range, deleted, selected, groups) = (&range, &deleted[..], &selected[..], &groups);
-        let chosen = Chosen { db: self, view: &view, range, deleted, selected, groups, latest };
-        let pairs: u64 = selected.iter().map(|one| one.sources.len() * one.metrics.len()).sum();
-        if pairs < limits::READ_AHEAD_PAIRS {
-            return chosen.read(&mut |batch| sink(batch).map_err(Stop::Sink));
-        }
-        // What is read is worked on meanwhile.
-        thread::scope(|scope| {
-            let (ahead, batches) = mpsc::sync_channel(limits::READ_AHEAD_BATCHES);
-            let reading = scope.spawn(move || {
-                chosen.read(&mut |batch| ahead.send(batch).map_err(|_| Stop::Sink(QuerierError::Stopped)))
-            });
-            let taken = batches.into_iter().try_for_each(sink);
-            let read = reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            taken.map_err(Stop::Sink).and(read)
-        })
+        let parts = parts(&selected, &range);
+        Ok(Chosen { db: self, view, range, deleted, parts, groups, latest })
     }
 
     fn has_histograms(&self) -> bool {
         self.store.has_histograms.load(Ordering::Acquire)
     }
 
-    fn labels(&self, source: &Labels, metric: u32) -> Result<Option<Labels>, Error> {
-        Ok(self.index.metric_labels(&self.store, metric)?.map(|metric| join(source, &metric)))
-    }
-
     /// One series out of several pairs; of two samples at one time that of the older pair stays.
     fn merged<'v>(
         &self,
-        (reader, mut histograms): (&mut Reader<'v>, Option<&mut HistogramReader<'v>>),
+        (reader, mut histograms): Readers<'_, 'v>,
         labels: Labels,
         pairs: &[(SourceId, u32)],
     ) -> Result<Batch, Error> {
@@ -155,53 +138,111 @@ impl Db {
     }
 }
 
-/// What one selection reads.
+/// A selection with the store as it is to be read.
 struct Chosen<'a> {
     db: &'a Db,
-    view: &'a View<'a>,
-    range: &'a RangeInclusive<i64>,
-    deleted: &'a [Deleted],
-    selected: &'a [Selected],
-    groups: &'a Groups,
+    view: View<'a>,
+    range: RangeInclusive<i64>,
+    deleted: Vec<Deleted>,
+    parts: Vec<Vec<Piece>>,
+    groups: Groups,
     /// At least the newest sample of each series is wanted, not all.
     latest: bool,
 }
 
-impl Chosen<'_> {
-    /// Hands over what there is of the selected series, source by source, then that of groups of pairs with equal labels.
-    fn read(&self, out: &mut Out<'_>) -> Result<(), Stop> {
-        let Self { db, view, range, .. } = *self;
-        let grouped: HashSet<(SourceId, u32)> = self.groups.values().flatten().copied().collect();
-        let mut reader = Reader::new(view, &db.index, range.clone(), self.deleted)?;
-        let mut histograms = db.has_histograms().then(|| HistogramReader::new(view));
-        let columns_max = columns_max(range);
-        by_source(self.selected, &mut |source, metrics| {
-            let stored = reader.stored(source)?;
-            let Some(source_labels) = db.index.source_labels(&db.store, source)? else { return Ok(()) };
-            for metrics in metrics.chunks(columns_max) {
-                let gathered = if self.latest {
-                    reader.gather_latest(&stored, metrics)?
-                } else {
-                    reader.gather(&stored, metrics)?
-                };
-                let mut complete = |i: usize, times: &[i64], column: &mut Column| {
-                    let metric = metrics[i];
-                    if grouped.contains(&(source, metric)) {
-                        return Ok(false);
-                    }
-                    let Some(labels) = db.labels(&source_labels, metric)? else { return Ok(false) };
-                    column.labels = labels;
-                    if let Some(histograms) = &mut histograms {
-                        histograms.fill((source, metric), times, column)?;
-                    }
-                    Ok(true)
-                };
-                gathered.into_batches(&mut complete)?.into_iter().try_for_each(&mut *out)?;
+impl Parts for Chosen<'_> {
+    fn count(&self) -> usize {
+        // Series of several pairs are read in the end, and from all their sources.
+        self.parts.len() + usize::from(!self.groups.is_empty())
+    }
+
+    fn reader(&self) -> Result<Box<dyn PartReader + '_>, QuerierError> {
+        let reader = Reader::new(&self.view, &self.db.index, self.range.clone(), &self.deleted).map_err(unreadable)?;
+        let histograms = self.db.has_histograms().then(|| HistogramReader::new(&self.view));
+        let grouped = self.groups.values().flatten().copied().collect();
+        let (readers, known) = (RefCell::new((reader, histograms)), RefCell::default());
+        Ok(Box::new(ChosenReader { chosen: self, grouped, readers, known }))
+    }
+}
+
+struct ChosenReader<'a> {
+    chosen: &'a Chosen<'a>,
+    /// Pairs that are not a series by themselves.
+    grouped: HashSet<(SourceId, u32)>,
+    readers: RefCell<(Reader<'a>, Option<HistogramReader<'a>>)>,
+    known: RefCell<Known>,
+}
+
+/// Labels of some metrics as far as they were asked for: the next source has the same, as a rule.
+#[derive(Default)]
+struct Known {
+    metrics: Arc<[u32]>,
+    labels: Vec<Option<Labels>>,
+}
+
+impl Known {
+    /// The labels of the metric at a place among these.
+    fn labels(&mut self, db: &Db, metrics: &Arc<[u32]>, place: usize) -> Result<Option<&Labels>, Error> {
+        if !Arc::ptr_eq(&self.metrics, metrics) {
+            self.metrics = Arc::clone(metrics);
+            self.labels.clear();
+            self.labels.resize(metrics.len(), None);
+        }
+        let known = &mut self.labels[place];
+        if known.is_none() {
+            *known = db.index.metric_labels(&db.store, metrics[place])?;
+        }
+        Ok(known.as_ref())
+    }
+}
+
+impl PartReader for ChosenReader<'_> {
+    fn read(&self, part: usize, sink: &mut BatchSink<'_>) -> Result<(), QuerierError> {
+        let mut readers = self.readers.borrow_mut();
+        let (reader, histograms) = &mut *readers;
+        let mut out = |batch| sink(batch).map_err(Stop::Sink);
+        match self.chosen.parts.get(part) {
+            Some(pieces) => {
+                pieces.iter().try_for_each(|piece| self.piece((reader, histograms.as_mut()), piece, &mut out))?;
             }
-            Ok(())
-        })?;
-        for (labels, pairs) in self.groups {
-            let batch = db.merged((&mut reader, histograms.as_mut()), labels.clone(), pairs)?;
+            None => self.groups((reader, histograms.as_mut()), &mut out)?,
+        }
+        Ok(())
+    }
+}
+
+impl<'a> ChosenReader<'a> {
+    /// What there is of some metrics of one source.
+    fn piece(&self, (reader, mut histograms): Readers<'_, 'a>, piece: &Piece, out: &mut Out<'_>) -> Result<(), Stop> {
+        let Chosen { db, latest, .. } = self.chosen;
+        let (source, metrics) = (piece.source, &piece.metrics[piece.range.clone()]);
+        let stored = reader.stored(source)?;
+        let Some(source_labels) = db.index.source_labels(&db.store, source)? else { return Ok(()) };
+        let gathered =
+            if *latest { reader.gather_latest(&stored, metrics)? } else { reader.gather(&stored, metrics)? };
+        let mut known = self.known.borrow_mut();
+        let mut complete = |i: usize, times: &[i64], column: &mut Column| {
+            let metric = metrics[i];
+            if self.grouped.contains(&(source, metric)) {
+                return Ok(false);
+            }
+            let place = piece.range.start + i;
+            let Some(metric_labels) = known.labels(db, &piece.metrics, place)? else { return Ok(false) };
+            column.labels = source_labels.joined(metric_labels);
+            if let Some(histograms) = &mut histograms {
+                histograms.fill((source, metric), times, column)?;
+            }
+            Ok(true)
+        };
+        gathered.into_batches(&mut complete)?.into_iter().try_for_each(out)
+    }
+
+    fn groups(&self, (reader, mut histograms): Readers<'_, 'a>, out: &mut Out<'_>) -> Result<(), Stop> {
+        let mut groups: Vec<_> = self.chosen.groups.iter().collect();
+        groups.sort_unstable_by_key(|(_, pairs)| *pairs);
+        for (labels, pairs) in groups {
+            let readers = (&mut *reader, histograms.as_deref_mut());
+            let batch = self.chosen.db.merged(readers, labels.clone(), pairs)?;
             if !batch.timestamps_ms.is_empty() {
                 out(batch)?;
             }
@@ -210,47 +251,61 @@ impl Chosen<'_> {
     }
 }
 
-/// How many columns a batch over this range may have.
-fn columns_max(range: &RangeInclusive<i64>) -> usize {
+/// Some metrics of one source.
+#[derive(Debug)]
+struct Piece {
+    source: SourceId,
+    /// All that are selected of this source, and often of the next.
+    metrics: Arc<[u32]>,
+    range: Range<usize>,
+}
+
+/// A selection in pieces, source by source, as many to a part as are worth a thread's while.
+fn parts(selected: &[Selected], range: &RangeInclusive<i64>) -> Vec<Vec<Piece>> {
     let rows = range.end().saturating_sub(*range.start()) / limits::ASSUMED_INTERVAL_MS + 1;
+    let rows = usize::try_from(rows).unwrap_or(usize::MAX);
     let (least, most) = limits::BATCH_COLUMNS;
-    (limits::BATCH_VALUES / usize::try_from(rows).unwrap_or(usize::MAX)).clamp(least, most)
+    let columns_max = (limits::BATCH_VALUES / rows).clamp(least, most);
+    let mut parts: Vec<Vec<Piece>> = Vec::new();
+    let mut work = usize::MAX;
+    by_source(selected, &mut |source, metrics| {
+        for from in (0..metrics.len()).step_by(columns_max) {
+            if work >= limits::PART_WORK {
+                parts.push(Vec::new());
+                work = 0;
+            }
+            let range = from..metrics.len().min(from + columns_max);
+            work = work.saturating_add(range.len().saturating_mul(rows.saturating_add(limits::COLUMN_WORK)));
+            let piece = Piece { source, metrics: Arc::clone(metrics), range };
+            parts.last_mut().expect("BUG: a part was begun").push(piece);
+        }
+    });
+    parts
 }
 
 /// Calls `each` with every source of a selection and its metrics, ascending.
-fn by_source(selected: &[Selected], each: &mut EachSource<'_>) -> Result<(), Stop> {
-    let mut sources = selected.iter().fold(RoaringBitmap::new(), |all, one| all | &one.sources);
-    while let Some(first) = sources.min() {
-        let last = sources.select(u32::try_from(limits::SOURCES_AT_ONCE - 1).unwrap_or(u32::MAX)).or(sources.max());
-        let some = first..=last.unwrap_or(first);
-        let mut selected_of: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
-        for (i, one) in selected.iter().enumerate() {
-            for source in one.sources.range(some.clone()) {
-                selected_of.entry(source).or_default().push(i);
-            }
+fn by_source(selected: &[Selected], each: &mut dyn FnMut(SourceId, &Arc<[u32]>)) {
+    let mut selected_of: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    for (i, one) in selected.iter().enumerate() {
+        for source in &one.sources {
+            selected_of.entry(source).or_default().push(i);
         }
-        // The next source is likely to have the same.
-        let (mut last, mut metrics) = (Vec::new(), Vec::new());
-        for (source, these) in selected_of {
-            if these != last {
-                let union = these.iter().fold(RoaringBitmap::new(), |all, &i| all | &selected[i].metrics);
-                metrics = union.into_iter().collect();
-                last = these;
-            }
-            each(SourceId(source), &metrics)?;
-        }
-        sources.remove_range(some);
     }
-    Ok(())
+    // The next source is likely to have the same.
+    let (mut last, mut metrics): (Vec<usize>, Arc<[u32]>) = <_>::default();
+    for (source, these) in selected_of {
+        if these != last {
+            let union = these.iter().fold(RoaringBitmap::new(), |all, &i| all | &selected[i].metrics);
+            metrics = union.into_iter().collect();
+            last = these;
+        }
+        each(SourceId(source), &metrics);
+    }
 }
 
 impl Querier for Db {
-    fn select(&self, selection: &Selection<'_>, sink: &mut Sink<'_>) -> Result<(), QuerierError> {
-        self.select_either(selection, false, sink)
-    }
-
-    fn select_latest(&self, selection: &Selection<'_>, sink: &mut Sink<'_>) -> Result<(), QuerierError> {
-        self.select_either(selection, true, sink)
+    fn open<'q>(&'q self, selection: &Selection<'_>, latest: bool) -> Result<Box<dyn Parts + 'q>, QuerierError> {
+        Ok(Box::new(self.chosen(selection, latest).map_err(unreadable)?))
     }
 
     fn series(&self, selection: &Selection<'_>, limit: usize) -> Result<Vec<Labels>, QuerierError> {

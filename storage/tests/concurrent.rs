@@ -33,7 +33,7 @@ fn read(db: &Db, name: &str, range: (i64, i64)) -> Vec<(String, Vec<(i64, f64)>)
     let matchers = [Matcher::equal("__name__", name)];
     let mut found = vec![];
     let selection = Selection { start_ms: range.0, end_ms: range.1, matchers: &matchers };
-    db.select(&selection, &mut |batch: Batch| {
+    db.select(&selection, false, &mut |batch: Batch| {
         for column in &batch.columns {
             let present = (0..column.values.len()).filter(|&i| column.is_present(i));
             let samples = present.map(|i| (batch.timestamps_ms[i], column.values[i])).collect();
@@ -97,9 +97,9 @@ fn no_reader_misses_a_committed_row_whatever_goes_on_beside_it() {
     });
 }
 
-/// A selection that is large enough to be read ahead: every series comes once, and who has enough ends it.
+/// A selection of many parts: every series comes once, from one reader or several, and who has enough ends it.
 #[test]
-fn what_is_read_ahead_is_all_there_and_ends_when_it_is_not_wanted() {
+fn parts_are_all_there_and_end_when_they_are_not_wanted() {
     const COLUMNS: usize = 2500;
     let dir = tempfile::tempdir().unwrap();
     let options = Options { bucket_ms: BUCKET_MS as u32, memory_bytes: 8 << 20, ..Options::new(dir.path()) };
@@ -118,7 +118,7 @@ fn what_is_read_ahead_is_all_there_and_ends_when_it_is_not_wanted() {
     }
     let selection = Selection { start_ms: 0, end_ms: 100, matchers: &[] };
     let mut found = std::collections::BTreeSet::new();
-    db.select(&selection, &mut |batch| {
+    db.select(&selection, false, &mut |batch| {
         assert_eq!(batch.timestamps_ms, [10, 20]);
         for column in &batch.columns {
             let number = |name: &str| column.labels.value(name)[1..].parse::<usize>().unwrap();
@@ -130,8 +130,25 @@ fn what_is_read_ahead_is_all_there_and_ends_when_it_is_not_wanted() {
     })
     .unwrap();
     assert_eq!(found.len(), SOURCES * COLUMNS);
+    let parts = db.open(&selection, false).unwrap();
+    assert!(parts.count() > 2, "{} parts", parts.count());
+    let read_by = |first: usize| {
+        let (reader, mut labels) = (parts.reader().unwrap(), Vec::new());
+        let mut sink = |batch: Batch| {
+            labels.extend(batch.columns.into_iter().map(|column| column.labels));
+            Ok(())
+        };
+        (first..parts.count()).step_by(2).for_each(|part| reader.read(part, &mut sink).unwrap());
+        labels
+    };
+    let (even, odd) = std::thread::scope(|scope| {
+        let odd = scope.spawn(|| read_by(1));
+        (read_by(0), odd.join().unwrap())
+    });
+    assert_eq!(even.len() + odd.len(), found.len());
+    assert_eq!(even.into_iter().chain(odd).collect::<std::collections::BTreeSet<_>>(), found);
     let mut batches = 0;
-    let ended = db.select(&selection, &mut |_| {
+    let ended = db.select(&selection, false, &mut |_| {
         batches += 1;
         if batches < 2 { Ok(()) } else { Err(model::QuerierError::Stopped) }
     });

@@ -38,7 +38,7 @@ fn rows(db: &Db) -> BTreeSet<i64> {
         rows.extend(batch.timestamps_ms);
         Ok(())
     };
-    db.select(&Selection { start_ms: 0, end_ms: i64::MAX, matchers: &[] }, &mut sink).unwrap();
+    db.select(&Selection { start_ms: 0, end_ms: i64::MAX, matchers: &[] }, false, &mut sink).unwrap();
     rows
 }
 

@@ -98,7 +98,7 @@ fn stored(db: &Db) -> BTreeMap<i64, Vec<usize>> {
         }
         Ok(())
     };
-    db.select(&Selection { start_ms: i64::MIN, end_ms: i64::MAX, matchers: &[] }, &mut sink).unwrap();
+    db.select(&Selection { start_ms: i64::MIN, end_ms: i64::MAX, matchers: &[] }, false, &mut sink).unwrap();
     found
 }
 

@@ -56,7 +56,7 @@ fn stored(db: &Db, end_ms: i64) -> Result<BTreeMap<(usize, i64), usize>, model::
         }
         Ok(())
     };
-    db.select(&Selection { start_ms: 0, end_ms, matchers: &[] }, &mut sink)?;
+    db.select(&Selection { start_ms: 0, end_ms, matchers: &[] }, false, &mut sink)?;
     Ok(found)
 }
 

@@ -83,7 +83,7 @@ fn selected(db: &Db, matchers: &[Matcher]) -> BTreeSet<Labels> {
         }
         Ok(())
     };
-    db.select(&Selection { start_ms: 0, end_ms: 5000, matchers }, &mut sink).unwrap();
+    db.select(&Selection { start_ms: 0, end_ms: 5000, matchers }, false, &mut sink).unwrap();
     found
 }
 
@@ -154,7 +154,7 @@ fn a_receiver_that_stops_is_not_asked_again() {
         batches += 1;
         Err(model::QuerierError::Stopped)
     };
-    let result = db.select(&Selection { start_ms: 0, end_ms: 5000, matchers: &[] }, &mut sink);
+    let result = db.select(&Selection { start_ms: 0, end_ms: 5000, matchers: &[] }, false, &mut sink);
     assert!(matches!(result, Err(model::QuerierError::Stopped)));
     assert_eq!(batches, 1);
 }

@@ -405,12 +405,12 @@ impl Harness {
 
 /// Everything a selection yields, with the contract checked on the way.
 fn read(db: &Db, start_ms: i64, end_ms: i64, matchers: &[Matcher]) -> BTreeMap<Labels, BTreeMap<i64, u64>> {
-    read_by(&Selection { start_ms, end_ms, matchers }, |selection, sink| db.select(selection, sink))
+    read_by(&Selection { start_ms, end_ms, matchers }, |selection, sink| db.select(selection, false, sink))
 }
 
 /// What a selection of the newest samples yields.
 fn read_latest(db: &Db, start_ms: i64, end_ms: i64) -> BTreeMap<Labels, BTreeMap<i64, u64>> {
-    read_by(&Selection { start_ms, end_ms, matchers: &[] }, |selection, sink| db.select_latest(selection, sink))
+    read_by(&Selection { start_ms, end_ms, matchers: &[] }, |selection, sink| db.select(selection, true, sink))
 }
 
 type Sink<'s> = dyn FnMut(Batch) -> Result<(), model::QuerierError> + 's;

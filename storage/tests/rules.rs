@@ -47,7 +47,7 @@ fn times(db: &Db) -> BTreeMap<String, Vec<i64>> {
         }
         Ok(())
     };
-    db.select(&Selection { start_ms: 0, end_ms: i64::MAX, matchers: &[] }, &mut sink).unwrap();
+    db.select(&Selection { start_ms: 0, end_ms: i64::MAX, matchers: &[] }, false, &mut sink).unwrap();
     found
 }
 

@@ -14,14 +14,16 @@ use crate::parse::ast::{Aggregate, AggregateOp, Grouping, Span};
 use crate::value::{ABSENT, Series, is_absent};
 use crate::window::Grid;
 
-/// The labels of the group a series belongs to, and one that stays whatever they are grouped by.
-pub(super) fn group_labels(labels: &Labels, grouping: &Grouping, stays: Option<&str>) -> Labels {
-    if !grouping.without && grouping.labels.is_empty() && stays.is_none() {
-        return Labels::empty();
-    }
+/// Which labels the group of a series has, of those of the series; one stays whatever they are grouped by.
+fn grouping_by<'a>(grouping: &'a Grouping, stays: Option<&'a str>) -> impl Fn(&str) -> bool + 'a {
     let listed = |name: &str| grouping.labels.iter().any(|l| l == name);
-    let keep = |name: &str| if grouping.without { name != METRIC_NAME && !listed(name) } else { listed(name) };
-    Labels::from_sorted(labels.iter().filter(|(name, _)| stays == Some(name) || keep(name)))
+    let keep = move |name: &str| if grouping.without { name != METRIC_NAME && !listed(name) } else { listed(name) };
+    move |name| stays == Some(name) || keep(name)
+}
+
+/// The labels of the group a series belongs to.
+pub(super) fn group_labels(labels: &Labels, grouping: &Grouping, stays: Option<&str>) -> Labels {
+    labels.filtered(grouping_by(grouping, stays))
 }
 
 /// What a group has seen, a slot per step.
@@ -104,15 +106,21 @@ impl Evaluator<'_> {
             return self.select(aggregate, span, grid);
         }
         let op = aggregate.op;
-        let mut found: HashMap<Labels, usize> = HashMap::new();
+        let mut found: HashMap<String, usize> = HashMap::new();
         let mut groups: Vec<Group> = Vec::new();
+        let mut text = String::new();
+        let groups_all = !aggregate.grouping.without && aggregate.grouping.labels.is_empty();
         self.stream(&aggregate.expr, grid, &mut |series| {
-            let labels = group_labels(&series.labels, &aggregate.grouping, None);
-            let i = match found.get(&labels) {
+            text.clear();
+            if !groups_all {
+                series.labels.filtered_text(grouping_by(&aggregate.grouping, None), &mut text);
+            }
+            let i = match found.get(&text) {
                 Some(i) => *i,
                 None => {
                     self.hold(grid.len)?;
-                    found.insert(labels.clone(), groups.len());
+                    found.insert(text.clone(), groups.len());
+                    let labels = group_labels(&series.labels, &aggregate.grouping, None);
                     let (fold, histograms) = (Fold::new(op, grid.len), HistogramFold::default());
                     groups.push(Group { labels, drop_name: false, fold, histograms });
                     groups.len() - 1

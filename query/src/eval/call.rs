@@ -3,8 +3,9 @@
 use model::{Labels, Matcher};
 
 use super::selector::Take;
-use super::{Evaluator, Sink, arg_of, check_factors, label_name, merged, string_of};
+use super::{Evaluator, Sink, arg_of, check_factors, extension_of, label_name, merged, string_of};
 use crate::Error;
+use crate::functions::sweep::Sweeper;
 use crate::functions::{Body, MathFn, RangeFn, label, sort};
 use crate::parse::Text;
 use crate::parse::ast::{Call, Expr, ExprKind, Span, Type};
@@ -43,23 +44,27 @@ impl Evaluator<'_> {
         let is_quantile = call.function.name == "quantile_over_time";
         let is_smoothing = call.function.name == "double_exponential_smoothing";
         let is_counter = matches!(call.function.name, "rate" | "increase");
+        let sweeper = Sweeper::of(call.function.name, extension_of(range));
         self.windows(range, grid, &mut |ranges| {
             let mut series = if ranges.is_rich() {
                 self.rich_range(call, f, (ranges, &scalars), grid)?
             } else {
                 let mut values = Vec::with_capacity(grid.len);
-                // One look at the column saves one at every window.
-                let rises = is_counter && ranges.rises();
-                for step in 0..grid.len {
-                    let window = ranges.floats_at(step, rises);
-                    scalars.at(step, &mut args);
-                    if is_smoothing && !window.ts.is_empty() {
-                        check_factors(&args)?;
+                if let Some(sweeper) = sweeper {
+                    ranges.sweep(sweeper, |step| scalars.first(step), &mut values);
+                } else {
+                    for step in 0..grid.len {
+                        let window = ranges.floats_at(step);
+                        scalars.at(step, &mut args);
+                        if is_smoothing && !window.ts.is_empty() {
+                            check_factors(&args)?;
+                        }
+                        values.push(f(&window, &args).unwrap_or(ABSENT));
                     }
-                    if is_quantile && !window.ts.is_empty() {
-                        self.check_quantile(args[0], &call.args[0]);
-                    }
-                    values.push(f(&window, &args).unwrap_or(ABSENT));
+                }
+                if is_quantile {
+                    let seen = (0..grid.len).filter(|step| !is_absent(values[*step]));
+                    seen.for_each(|step| self.check_quantile(scalars.first(step), &call.args[0]));
                 }
                 Series::of_floats(ranges.labels().clone(), ranges.drop_name, values)
             };
@@ -240,10 +245,10 @@ impl Evaluator<'_> {
         match call.function.body {
             Body::Pi => constant(std::f64::consts::PI),
             Body::Time => Ok((0..grid.len).map(|i| grid.time(i) as f64 / 1000.0).collect()),
-            Body::Start => constant(self.times.start_ms as f64 / 1000.0),
-            Body::End => constant(self.times.end_ms as f64 / 1000.0),
-            Body::Range_ => constant((self.times.end_ms - self.times.start_ms) as f64 / 1000.0),
-            Body::Step => constant(self.times.step_ms as f64 / 1000.0),
+            Body::Start => constant(self.query.times.start_ms as f64 / 1000.0),
+            Body::End => constant(self.query.times.end_ms as f64 / 1000.0),
+            Body::Range_ => constant((self.query.times.end_ms - self.query.times.start_ms) as f64 / 1000.0),
+            Body::Step => constant(self.query.times.step_ms as f64 / 1000.0),
             Body::MaxOf | Body::MinOf => {
                 let (a, b) = (self.scalar(&call.args[0], grid)?, self.scalar(&call.args[1], grid)?);
                 let larger = matches!(call.function.body, Body::MaxOf);

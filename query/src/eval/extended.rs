@@ -1,6 +1,6 @@
 //! Extended selectors: ranges that look beyond their bounds, and values between samples.
 
-use super::selector::Need;
+use super::selector::Wanted;
 use super::{Evaluator, Sink};
 use crate::Error;
 use crate::functions::histogram_rate;
@@ -12,7 +12,7 @@ use crate::window::{Dense, Grid, Look, Reach, Timed, Window, reaching};
 impl Evaluator<'_> {
     /// How far beyond its bounds a selector takes samples from: the lookback, backwards or both ways.
     pub(super) fn reach(&self, selector: &Selector) -> Reach {
-        let lookback = self.lookback_ms;
+        let lookback = self.query.lookback_ms;
         match selector.extension {
             None => Reach::default(),
             Some(Extension::Anchored) => Reach { back_ms: lookback, ahead_ms: 0 },
@@ -20,13 +20,22 @@ impl Evaluator<'_> {
         }
     }
 
+    /// An instant selector looks back as all do, and ahead as far.
+    fn smoothed_reach(&self) -> Reach {
+        Reach { back_ms: 0, ahead_ms: self.query.lookback_ms }
+    }
+
+    pub(super) fn wanted_smoothed<'e>(&self, selector: &'e Selector, ends: &[i64]) -> Option<Wanted<'e>> {
+        Wanted::new(selector, (ends, self.query.lookback_ms), self.smoothed_reach())
+    }
+
     /// At every step the value on the line between the samples around it; the one before it when none follows.
     pub(super) fn smoothed_selector(&self, selector: &Selector, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
         let ends = self.ends(&selector.shift, grid);
-        let reach = Reach { back_ms: 0, ahead_ms: self.lookback_ms };
+        let reach = self.smoothed_reach();
         let mut dense = Dense::default();
-        self.batches_reaching(selector, (&ends, self.lookback_ms), reach, &mut |batch| {
-            let windows = reaching(&batch.timestamps_ms, &ends, self.lookback_ms, reach);
+        self.batches(self.wanted_smoothed(selector, &ends), &mut |batch| {
+            let windows = reaching(&batch.timestamps_ms, &ends, self.query.lookback_ms, reach);
             for column in &batch.columns {
                 dense.load(&batch.timestamps_ms, column, Look::default());
                 let mut series = Series::of_floats(column.labels.clone(), false, Vec::with_capacity(ends.len()));
@@ -65,28 +74,6 @@ impl Evaluator<'_> {
             series.histograms.extend(histogram.map(|histogram| (step as u32, histogram)));
         }
         self.remarks(selector.span, series.labels.name(), &mut remarks);
-    }
-
-    fn batches_reaching(
-        &self,
-        selector: &Selector,
-        (ends, length_ms): (&[i64], i64),
-        reach: Reach,
-        each: &mut dyn FnMut(model::Batch) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        let ahead: Vec<i64> = ends.iter().map(|end| end.saturating_add(reach.ahead_ms)).collect();
-        let length_ms = length_ms.saturating_add(reach.back_ms).saturating_add(reach.ahead_ms);
-        self.batches(selector, (&ahead, length_ms), Need::All, each)
-    }
-
-    /// The batches of a range selector.
-    pub(super) fn range_batches(
-        &self,
-        selector: &Selector,
-        range: (&[i64], i64),
-        each: &mut dyn FnMut(model::Batch) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        self.batches_reaching(selector, range, self.reach(selector), each)
     }
 }
 

@@ -60,7 +60,7 @@ impl Evaluator<'_> {
         };
         for series in self.vector(arg, grid)? {
             // Upstream's notes name the metric only while names are kept to the end.
-            let delayed = self.options.delayed_name_removal;
+            let delayed = self.query.options.delayed_name_removal;
             let name = if delayed { series.labels.name().to_owned() } else { String::new() };
             let has_floats = series.has_floats();
             if !series.histograms.is_empty() {
@@ -104,7 +104,7 @@ impl Evaluator<'_> {
             Some(Form::Classic(buckets)) => {
                 let (value, raised) = classic::quantile(quantiles[step], buckets);
                 if let Some(raised) = raised {
-                    self.notes.borrow_mut().forced(self.text, arg.span, &of.name, (grid.time(step), raised));
+                    self.notes().forced(self.query.text, arg.span, &of.name, (grid.time(step), raised));
                 }
                 value
             }

@@ -31,7 +31,7 @@ impl Keys {
 pub(super) fn match_labels(labels: &Labels, matching: &Matching) -> Labels {
     let listed = |name: &str| matching.labels.iter().any(|l| l == name);
     let keep = |name: &str| if matching.on { listed(name) } else { name != METRIC_NAME && !listed(name) };
-    Labels::from_sorted(labels.iter().filter(|(name, _)| keep(name)))
+    labels.filtered(keep)
 }
 
 /// One side of the operator, by key.
@@ -246,7 +246,7 @@ impl Join<'_> {
         let other = one_series.map_or_else(|| stand_in(many_series), |s| s.labels.clone());
         // What was computed of both has no name from the start, unless it is included; what was compared loses it later.
         let computed = !binary.op.is_comparison() && !binary.op.is_trim();
-        let delayed = self.evaluator.options.delayed_name_removal;
+        let delayed = self.evaluator.query.options.delayed_name_removal;
         let base = if computed { without_name(&base) } else { base };
         let mut builder = LabelsBuilder::new(&base);
         let listed = |name: &str| matching.labels.iter().any(|l| l == name);

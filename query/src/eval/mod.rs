@@ -13,19 +13,21 @@ mod fold;
 mod histogram;
 mod info;
 mod matching;
+mod parts;
 mod rich;
 mod select_k;
 mod selector;
 mod subquery;
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use model::{Labels, Querier};
 
+use self::parts::Part;
 use self::selector::Take;
 
 use crate::Error;
@@ -35,12 +37,12 @@ use crate::histogram as native;
 use crate::notes::{Notes, Remark, Remarks};
 use crate::parse::Text;
 use crate::parse::ast::{BinaryOp, Expr, ExprKind, Extension, Sign, Span, Type};
-use crate::stats::Counter;
+use crate::stats::{Counter, Level};
 use crate::value::{ABSENT, RangeSeries, Sample, SampleRef, Series, Value, is_absent, without_name};
 use crate::window::Grid;
 
-/// One query being evaluated.
-pub(crate) struct Evaluator<'a> {
+/// What a query asks, of whom, and within which bounds.
+pub(crate) struct Query<'a> {
     pub(crate) querier: &'a dyn Querier,
     pub(crate) options: &'a EngineOptions,
     pub(crate) text: &'a str,
@@ -48,12 +50,19 @@ pub(crate) struct Evaluator<'a> {
     pub(crate) lookback_ms: i64,
     pub(crate) deadline: Option<Instant>,
     pub(crate) cancel: Option<&'a AtomicBool>,
-    pub(crate) notes: RefCell<Notes>,
+    pub(crate) notes: Mutex<Notes>,
+}
+
+/// A query being evaluated on one thread.
+pub(crate) struct Evaluator<'a> {
+    query: &'a Query<'a>,
+    /// The part of the one selection of the expression that is all this thread reads.
+    part: Option<Part<'a>>,
     /// Samples in memory now, and at most so far.
-    pub(crate) held: Cell<usize>,
-    pub(crate) peak: Cell<usize>,
+    held: Cell<usize>,
+    peak: Cell<usize>,
     /// Samples looked at and read.
-    pub(crate) samples: Counter,
+    samples: Counter,
 }
 
 /// Which form the result takes.
@@ -68,7 +77,24 @@ pub(crate) type Sink<'s> = dyn FnMut(Series) -> Result<(), Error> + 's;
 
 const SAME_LABELS: &str = "vector cannot contain metrics with the same labelset";
 
-impl Evaluator<'_> {
+impl<'a> Evaluator<'a> {
+    pub(crate) fn new(query: &'a Query<'a>, samples: Counter) -> Self {
+        Self { query, part: None, held: Cell::new(0), peak: Cell::new(0), samples }
+    }
+
+    /// The most samples held at once, and what was looked at and read.
+    pub(crate) fn into_cost(self) -> (usize, Level) {
+        (self.peak.get(), self.samples.finish())
+    }
+
+    /// What an invariant expression yields at the first step, counted for all of them.
+    fn once<T>(&self, grid: &Grid, evaluate: impl FnOnce(&Grid) -> Result<T, Error>) -> Result<T, Error> {
+        self.samples.enter(1);
+        let value = evaluate(&grid.first())?;
+        self.samples.leave_invariant(grid.len);
+        Ok(value)
+    }
+
     /// The finished result of a whole query.
     pub(crate) fn value(&self, expr: &Expr, grid: &Grid, finish: Finish) -> Result<Value, Error> {
         let ts_ms = grid.start_ms;
@@ -109,13 +135,11 @@ impl Evaluator<'_> {
     pub(crate) fn vector(&self, expr: &Expr, grid: &Grid) -> Result<Vec<Series>, Error> {
         let before = self.held.get();
         let series = if grid.len > 1 && is_invariant(expr) {
-            self.samples.enter(1);
-            let once = self.vector(expr, &grid.first())?;
-            self.samples.leave_invariant(grid.len);
+            let once = self.once(grid, |first| self.vector(expr, first))?;
             once.into_iter().map(|s| repeated(s, grid.len)).collect()
         } else if streams(expr) {
             let mut all = Vec::new();
-            self.stream_node(expr, grid, &mut |series| {
+            self.stream_parts(expr, grid, &mut |series| {
                 self.hold(series.weight())?;
                 all.push(series);
                 Ok(())
@@ -134,10 +158,10 @@ impl Evaluator<'_> {
     /// The series of an instant vector one by one, in any order.
     pub(crate) fn stream(&self, expr: &Expr, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
         let whole = !streams(expr) || grid.len > 1 && is_invariant(expr);
-        if whole || !self.options.delayed_name_removal && may_collide(expr) {
+        if whole || !self.query.options.delayed_name_removal && may_collide(expr) {
             return self.vector(expr, grid)?.into_iter().try_for_each(sink);
         }
-        self.stream_node(expr, grid, sink)
+        self.stream_parts(expr, grid, sink)
     }
 
     fn stream_node(&self, expr: &Expr, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
@@ -174,9 +198,7 @@ impl Evaluator<'_> {
     /// A number at every step.
     pub(crate) fn scalar(&self, expr: &Expr, grid: &Grid) -> Result<Vec<f64>, Error> {
         if grid.len > 1 && is_invariant(expr) {
-            self.samples.enter(1);
-            let once = self.scalar(expr, &grid.first())?[0];
-            self.samples.leave_invariant(grid.len);
+            let once = self.once(grid, |first| self.scalar(expr, first))?[0];
             return Ok(vec![once; grid.len]);
         }
         match &expr.kind {
@@ -199,7 +221,7 @@ impl Evaluator<'_> {
 
     /// Removes the name, now or at the end of the query.
     pub(crate) fn drop_name(&self, series: &mut Series) {
-        if self.options.delayed_name_removal {
+        if self.query.options.delayed_name_removal {
             series.drop_name = true;
         } else {
             series.labels = without_name(&series.labels);
@@ -208,7 +230,7 @@ impl Evaluator<'_> {
 
     /// Says what is to be said of a metric, at a place of the query.
     pub(crate) fn remark(&self, span: Span, metric: &str, remark: Remark) {
-        self.notes.borrow_mut().remark(self.text, span, metric, remark);
+        self.notes().remark(self.query.text, span, metric, remark);
     }
 
     pub(crate) fn remarks(&self, span: Span, metric: &str, remarks: &mut Remarks) {
@@ -216,22 +238,26 @@ impl Evaluator<'_> {
     }
 
     pub(crate) fn warn(&self, span: Span, message: &str) {
-        self.notes.borrow_mut().warn(self.text, span, message);
+        self.notes().warn(self.query.text, span, message);
     }
 
     pub(crate) fn info(&self, span: Span, message: &str) {
-        self.notes.borrow_mut().info(self.text, span, message);
+        self.notes().info(self.query.text, span, message);
     }
 
     /// Is the query still wanted and within its time?
     pub(crate) fn check(&self) -> Result<(), Error> {
-        if self.cancel.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
+        if self.query.cancel.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
             return Err(Error::Canceled);
         }
-        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+        if self.query.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return Err(Error::Timeout);
         }
         Ok(())
+    }
+
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.query.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts samples that are now in memory.
@@ -239,7 +265,7 @@ impl Evaluator<'_> {
         let held = self.held.get() + samples;
         self.held.set(held);
         self.peak.set(self.peak.get().max(held));
-        if held > self.options.max_samples {
+        if held > self.query.options.max_samples {
             return Err(Error::TooManySamples);
         }
         Ok(())
@@ -392,6 +418,11 @@ struct ScalarArgs {
 }
 
 impl ScalarArgs {
+    /// The first, where a function has one.
+    fn first(&self, step: usize) -> f64 {
+        self.columns.first().map_or(f64::NAN, |column| column[step])
+    }
+
     fn at(&self, step: usize, out: &mut Vec<f64>) {
         out.clear();
         out.extend(self.columns.iter().map(|c| c[step]));
@@ -409,6 +440,14 @@ impl Evaluator<'_> {
 fn arg_of(args: &[Expr], ty: Type) -> Result<&Expr, Error> {
     let found = args.iter().find(|arg| arg.value_type() == ty);
     found.ok_or_else(|| Error::execution("BUG: the argument's type was checked when the query was parsed"))
+}
+
+/// How the selector of a range reaches beyond it.
+fn extension_of(range: &Expr) -> Option<Extension> {
+    match &range.unwrapped().kind {
+        ExprKind::Matrix(selector, _) => selector.extension,
+        _ => None,
+    }
 }
 
 /// Smoothing factors must lie inside 0 and 1, where there is something to smooth.

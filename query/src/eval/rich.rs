@@ -68,7 +68,7 @@ impl Evaluator<'_> {
         match &arg.unwrapped().kind {
             ExprKind::Vector(selector) if selector.extension.is_none() => {
                 self.instant_selector(selector, grid, Take::Start, &mut |mut series| {
-                    if !self.options.use_start_timestamps {
+                    if !self.query.options.use_start_timestamps {
                         return Ok(());
                     }
                     self.hold(series.weight())?;

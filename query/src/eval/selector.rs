@@ -1,20 +1,34 @@
 //! Selectors: batches from the store → series. Step 3 of the query path.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
-use model::{Batch, QuerierError, Selection};
+use model::{Batch, Parts, QuerierError, Selection};
 
+use super::parts::Part;
 use super::{Evaluator, Sink, extended};
 use crate::Error;
+use crate::functions::sweep::{Planned, Sweep, Sweeper};
 use crate::parse::ast::{At, Expr, ExprKind, Extension, Selector, Shift};
 use crate::value::{ABSENT, RangeSeries, Series, is_absent, weight};
 use crate::window::{Dense, Grid, Look, Reach, Timed, Window, bounds, reaching};
 
-/// Which samples within the time before each step count.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Need {
-    All,
-    Newest,
+/// What is read for a selector.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted<'e> {
+    selection: Selection<'e>,
+    /// Only the newest sample of each series.
+    latest: bool,
+}
+
+impl<'e> Wanted<'e> {
+    /// The samples in `(end - length, end]` of every step, and as far beyond as `reach` says.
+    pub(super) fn new(selector: &'e Selector, (ends, length_ms): (&[i64], i64), reach: Reach) -> Option<Self> {
+        let before = length_ms.saturating_add(reach.back_ms);
+        let start_ms = ends.first()?.saturating_sub(before).saturating_add(1);
+        let end_ms = ends.last()?.saturating_add(reach.ahead_ms);
+        Some(Self { selection: Selection { start_ms, end_ms, matchers: &selector.matchers }, latest: false })
+    }
 }
 
 impl Evaluator<'_> {
@@ -32,25 +46,42 @@ impl Evaluator<'_> {
     pub(super) fn fixed_at(&self, at: At) -> i64 {
         match at {
             At::Ms(ms) => ms,
-            At::Start => self.times.start_ms,
-            At::End => self.times.end_ms,
+            At::Start => self.query.times.start_ms,
+            At::End => self.query.times.end_ms,
         }
     }
 
-    /// Hands over the batches that hold the samples in `(end - length, end]` of every step.
+    /// What is read for a selector that stands here.
+    pub(super) fn wanted<'e>(&self, leaf: &'e Expr, grid: &Grid) -> Option<Wanted<'e>> {
+        match &leaf.kind {
+            ExprKind::Vector(selector) if selector.extension == Some(Extension::Smoothed) => {
+                self.wanted_smoothed(selector, &self.ends(&selector.shift, grid))
+            }
+            ExprKind::Vector(selector) => self.wanted_latest(selector, &self.ends(&selector.shift, grid)),
+            ExprKind::Matrix(selector, range) => {
+                Wanted::new(selector, (&self.ends(&selector.shift, grid), range.ms), self.reach(selector))
+            }
+            _ => None,
+        }
+    }
+
+    fn wanted_latest<'e>(&self, selector: &'e Selector, ends: &[i64]) -> Option<Wanted<'e>> {
+        let wanted = Wanted::new(selector, (ends, self.query.lookback_ms), Reach::default())?;
+        // Whether a histogram was reset shows beside the one before it.
+        Some(Wanted { latest: !selector.totals && ends.first() == ends.last(), ..wanted })
+    }
+
+    pub(super) fn open(&self, wanted: &Wanted<'_>) -> Result<Box<dyn Parts + '_>, Error> {
+        self.query.querier.open(&wanted.selection, wanted.latest).map_err(Error::Store)
+    }
+
+    /// Hands over what is wanted of a selector, batch by batch: of a part when this thread reads only that.
     pub(super) fn batches(
         &self,
-        selector: &Selector,
-        (ends, length_ms): (&[i64], i64),
-        need: Need,
+        wanted: Option<Wanted<'_>>,
         each: &mut dyn FnMut(Batch) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let (Some(first), Some(last)) = (ends.first(), ends.last()) else { return Ok(()) };
-        let selection = Selection {
-            start_ms: first.saturating_sub(length_ms).saturating_add(1),
-            end_ms: *last,
-            matchers: &selector.matchers,
-        };
+        let Some(Wanted { selection, latest }) = wanted else { return Ok(()) };
         let mut failed = None;
         let mut sink = |batch: Batch| {
             let outcome = self.check().and_then(|()| {
@@ -64,9 +95,9 @@ impl Evaluator<'_> {
                 QuerierError::Stopped
             })
         };
-        let result = match need {
-            Need::Newest if first == last => self.querier.select_latest(&selection, &mut sink),
-            _ => self.querier.select(&selection, &mut sink),
+        let result = match self.part {
+            Some(Part { reader, part }) => reader.read(part, &mut sink),
+            None => self.query.querier.select(&selection, latest, &mut sink),
         };
         match (failed, result) {
             (Some(error), _) => Err(error),
@@ -94,11 +125,9 @@ impl Evaluator<'_> {
         sink: &mut Sink<'_>,
     ) -> Result<(), Error> {
         let mut dense = Dense::default();
-        // Whether a histogram was reset shows beside the one before it.
-        let need = if selector.totals { Need::All } else { Need::Newest };
         let look = Look { stale_markers: true, starts: take == Take::Start, totals: selector.totals };
-        self.batches(selector, (ends, self.lookback_ms), need, &mut |batch| {
-            let windows = bounds(&batch.timestamps_ms, ends, self.lookback_ms);
+        self.batches(self.wanted_latest(selector, ends), &mut |batch| {
+            let windows = bounds(&batch.timestamps_ms, ends, self.query.lookback_ms);
             for column in &batch.columns {
                 dense.load(&batch.timestamps_ms, column, look);
                 let mut series = Series::of_floats(column.labels.clone(), false, Vec::with_capacity(ends.len()));
@@ -156,9 +185,10 @@ impl Evaluator<'_> {
             ExprKind::Matrix(selector, range) => {
                 let ends = self.ends(&selector.shift, grid);
                 let extended = (self.reach(selector), selector.extension);
-                let starts = self.options.use_start_timestamps;
+                let starts = self.query.options.use_start_timestamps;
                 let look = Look { starts, totals: selector.totals, ..Look::default() };
-                self.range_batches(selector, (&ends, range.ms), &mut |batch| {
+                let wanted = Wanted::new(selector, (&ends, range.ms), extended.0);
+                self.batches(wanted, &mut |batch| {
                     let frame = Frame { ends: &ends, range_ms: range.ms, grid, extended, look };
                     each_window(&batch, &frame, &[], &mut |ranges| {
                         self.count_ranges(ranges, true);
@@ -292,10 +322,11 @@ fn each_window(
 ) -> Result<(), Error> {
     let windows = reaching(&batch.timestamps_ms, frame.ends, frame.range_ms, frame.extended.0);
     let mut dense = Dense::default();
+    let plan = OnceCell::new();
     for (i, column) in batch.columns.iter().enumerate() {
         dense.load(&batch.timestamps_ms, column, frame.look);
         let drop_name = drops.get(i).copied().unwrap_or(false);
-        each(&Ranges { batch, column, windows: &windows, dense: &dense, frame: *frame, drop_name })?;
+        each(&Ranges { batch, column, windows: &windows, plan: &plan, dense: &dense, frame: *frame, drop_name })?;
     }
     Ok(())
 }
@@ -305,6 +336,8 @@ pub(super) struct Ranges<'a> {
     batch: &'a Batch,
     column: &'a model::Column,
     windows: &'a [(usize, usize)],
+    /// What a sweep knows of the windows of columns without holes.
+    plan: &'a OnceCell<Vec<Option<Planned>>>,
     dense: &'a Dense,
     frame: Frame<'a>,
     /// The name goes at the end of the query.
@@ -316,11 +349,6 @@ impl Ranges<'_> {
         &self.column.labels
     }
 
-    /// Does no sample lie below the one before it?
-    pub(super) fn rises(&self) -> bool {
-        self.dense.rises(self.column)
-    }
-
     /// Are there histograms, or floats that say since when they count?
     pub(super) fn is_rich(&self) -> bool {
         self.dense.is_rich()
@@ -328,16 +356,31 @@ impl Ranges<'_> {
 
     /// The floats of a step, where there is nothing else.
     #[inline]
-    pub(super) fn floats_at(&self, step: usize, rises: bool) -> Window<'_> {
+    pub(super) fn floats_at(&self, step: usize) -> Window<'_> {
         let (ts, values) = self.dense.slice(&self.batch.timestamps_ms, self.column, self.windows[step]);
         let Frame { ends, range_ms, grid, extended: (_, extension), .. } = self.frame;
         let (end_ms, eval_ms) = (ends[step], grid.time(step));
         let start_ms = end_ms - range_ms;
-        Window { ts, values, starts: &[], histograms: &[], start_ms, end_ms, eval_ms, rises, extension }
+        Window { ts, values, starts: &[], histograms: &[], start_ms, end_ms, eval_ms, extension }
+    }
+
+    /// The values of a swept function at every step. `arg` is its argument at a step.
+    pub(super) fn sweep(&self, sweeper: Sweeper, arg: impl Fn(usize) -> f64, out: &mut Vec<f64>) {
+        let (ts, values, rank) = self.dense.floats(&self.batch.timestamps_ms, self.column);
+        let times = (self.frame.ends, self.frame.range_ms);
+        let (own_windows, own_plan): (Vec<_>, _);
+        let (windows, plan) = if rank.is_empty() {
+            (self.windows, self.plan.get_or_init(|| sweeper.plan((ts, self.windows), times)))
+        } else {
+            own_windows = self.windows.iter().map(|&(low, high)| (rank[low], rank[high])).collect();
+            own_plan = sweeper.plan((ts, &own_windows), times);
+            (&own_windows[..], &own_plan)
+        };
+        sweeper.run(&Sweep { values, windows, plan }, arg, out);
     }
 
     pub(super) fn at(&self, step: usize) -> Window<'_> {
         let (starts, histograms) = (self.dense.starts(self.windows[step]), self.dense.histograms(self.windows[step]));
-        Window { starts, histograms, ..self.floats_at(step, false) }
+        Window { starts, histograms, ..self.floats_at(step) }
     }
 }

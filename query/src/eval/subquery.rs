@@ -18,7 +18,7 @@ impl Evaluator<'_> {
         ends: &[i64],
         outer: &Grid,
     ) -> Result<(Batch, Vec<bool>), Error> {
-        let step_ms = subquery.step.as_ref().map_or(self.options.default_step_ms, |step| step.ms).max(1);
+        let step_ms = subquery.step.as_ref().map_or(self.query.options.default_step_ms, |step| step.ms).max(1);
         let (Some(first), Some(last)) = (ends.first(), ends.last()) else { return Ok((Batch::default(), vec![])) };
         let after = first.saturating_sub(subquery.range.ms);
         let mut start_ms = after / step_ms * step_ms;
@@ -29,13 +29,14 @@ impl Evaluator<'_> {
             return Ok((Batch::default(), vec![]));
         }
         let steps = usize::try_from((last - start_ms) / step_ms).map_err(|_| Error::TooManySamples)? + 1;
-        if steps > self.options.max_samples {
+        if steps > self.query.options.max_samples {
             return Err(Error::TooManySamples);
         }
         let grid = Grid { start_ms, step_ms, len: steps };
-        self.samples.enter(if self.samples.is_wanted() { steps } else { 0 });
+        let samples = &self.samples;
+        samples.enter(if samples.is_wanted() { steps } else { 0 });
         let series = self.vector(&subquery.expr, &grid)?;
-        self.samples.leave_subquery(&grid, (subquery.range.ms, subquery.shift.offset.ms), outer);
+        samples.leave_subquery(&grid, (subquery.range.ms, subquery.shift.offset.ms), outer);
         let drops = series.iter().map(|s| s.drop_name).collect();
         let columns = series.into_iter().map(|s| Column {
             labels: s.labels,

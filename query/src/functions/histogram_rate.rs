@@ -65,9 +65,9 @@ pub(super) fn extrapolated(window: &Window<'_>, kind: Kind, remarks: &mut Remark
                 change = total.finish();
             }
         } else if kind.counter && change.count > 0.0 && first_histogram.count >= 0.0 {
-            stretch.not_below_zero(first_histogram.count / change.count);
+            stretch = stretch.not_below_zero(first_histogram.count / change.count);
         }
-        return Some(Outcome::histogram(scaled(&change, stretch.factor(window, kind))));
+        return Some(Outcome::histogram(scaled(&change, stretch.factor(window.seconds(), kind))));
     }
     let (first_value, last_value) = (window.values[0], window.values[window.values.len() - 1]);
     let mut change = last_value - first_value;
@@ -78,9 +78,9 @@ pub(super) fn extrapolated(window: &Window<'_>, kind: Kind, remarks: &mut Remark
         stretch.begin_at(first.start_ms);
         change += first_value;
     } else if kind.counter && change > 0.0 && first_value >= 0.0 {
-        stretch.not_below_zero(first_value / change);
+        stretch = stretch.not_below_zero(first_value / change);
     }
-    Some(Outcome::Float(change * stretch.factor(window, kind)))
+    Some(Outcome::Float(change * stretch.factor(window.seconds(), kind)))
 }
 
 /// What resets took from a counter.

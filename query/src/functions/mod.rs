@@ -11,6 +11,7 @@ mod naive;
 pub(crate) mod over_time;
 pub(crate) mod rate;
 pub(crate) mod sort;
+pub(crate) mod sweep;
 pub(crate) mod time;
 
 use model::MatchOp;

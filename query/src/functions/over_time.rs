@@ -1,5 +1,7 @@
 //! `…_over_time`, `changes`, `resets`: one value out of the samples of a range.
 
+use std::cmp::Ordering;
+
 use super::kahan::{Kahan, Mean, Variance};
 use crate::window::Window;
 
@@ -122,8 +124,22 @@ pub(crate) fn smoothing(window: &Window<'_>, args: &[f64]) -> Option<f64> {
     Some(level)
 }
 
+/// By size; NaN comes first, as upstream sorts it.
+pub(super) fn order(a: &f64, b: &f64) -> Ordering {
+    match (a.is_nan(), b.is_nan()) {
+        (false, false) => a.total_cmp(b),
+        (a, b) => b.cmp(&a),
+    }
+}
+
 /// The quantile of some values, interpolated; sorts them.
 pub(crate) fn quantile_of(q: f64, values: &mut [f64]) -> f64 {
+    values.sort_unstable_by(order);
+    quantile_of_sorted(q, values)
+}
+
+/// The quantile of values in [`order`].
+pub(super) fn quantile_of_sorted(q: f64, values: &[f64]) -> f64 {
     if values.is_empty() || q.is_nan() {
         return f64::NAN;
     }
@@ -133,11 +149,6 @@ pub(crate) fn quantile_of(q: f64, values: &mut [f64]) -> f64 {
     if q > 1.0 {
         return f64::INFINITY;
     }
-    // NaN sorts first, as upstream sorts it.
-    values.sort_by(|a, b| match (a.is_nan(), b.is_nan()) {
-        (false, false) => a.total_cmp(b),
-        (a, b) => b.cmp(&a),
-    });
     let rank = q * (values.len() - 1) as f64;
     let lower = rank.floor().max(0.0) as usize;
     let upper = (lower + 1).min(values.len() - 1);

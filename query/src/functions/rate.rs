@@ -5,7 +5,7 @@ use crate::window::Window;
 
 /// Which change is meant.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Kind {
+pub(crate) struct Kind {
     /// It only rises, but for resets.
     pub(super) counter: bool,
     pub(super) per_second: bool,
@@ -32,7 +32,7 @@ pub(crate) fn delta(window: &Window<'_>, _: &[f64]) -> Option<f64> {
 /// How far a change between samples is stretched to the borders of its range: all the way, unless the samples end far
 /// from them (more than 1.1 sample intervals), in which case half an interval is assumed. In seconds.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Stretch {
+pub(crate) struct Stretch {
     last_ms: i64,
     sampled: f64,
     to_start: f64,
@@ -58,8 +58,16 @@ impl Stretch {
 
     /// A counter is not stretched below zero, which it left so many sampled times before the first sample.
     #[inline]
-    pub(super) fn not_below_zero(&mut self, times: f64) {
-        self.to_start = self.to_start.min(self.sampled * times);
+    pub(super) fn not_below_zero(self, times: f64) -> Self {
+        Self { to_start: self.to_start.min(self.sampled * times), ..self }
+    }
+
+    /// Could [`Self::not_below_zero`] of the first value over the change shorten the stretch? Tells without a division,
+    /// and says yes when in doubt.
+    #[inline]
+    pub(super) fn may_reach_zero(&self, first: f64, change: f64) -> bool {
+        let surely_not = first * self.sampled > change * self.to_start * (1.0 + 1e-9);
+        !surely_not
     }
 
     /// It is known when the counter was zero: nothing is to be assumed on that side.
@@ -69,9 +77,9 @@ impl Stretch {
     }
 
     #[inline]
-    pub(super) fn factor(&self, window: &Window<'_>, kind: Kind) -> f64 {
+    pub(super) fn factor(&self, range_seconds: f64, kind: Kind) -> f64 {
         let factor = (self.sampled + self.to_start + self.to_end) / self.sampled;
-        if kind.per_second { factor / window.seconds() } else { factor }
+        if kind.per_second { factor / range_seconds } else { factor }
     }
 }
 
@@ -88,7 +96,7 @@ pub(super) fn extrapolated(window: &Window<'_>, kind: Kind) -> Option<f64> {
         return None;
     }
     let mut result = last - first;
-    if kind.counter && !window.rises {
+    if kind.counter {
         let mut previous = first;
         for &value in &window.values[1..] {
             if value < previous {
@@ -99,9 +107,9 @@ pub(super) fn extrapolated(window: &Window<'_>, kind: Kind) -> Option<f64> {
     }
     let mut stretch = Stretch::new(window, (first_ts, last_ts), intervals);
     if kind.counter && result > 0.0 && first >= 0.0 {
-        stretch.not_below_zero(first / result);
+        stretch = stretch.not_below_zero(first / result);
     }
-    Some(result * stretch.factor(window, kind))
+    Some(result * stretch.factor(window.seconds(), kind))
 }
 
 /// The difference of the values at the bounds of an extended range; resets between them are made up for.

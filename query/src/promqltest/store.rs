@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use model::{Batch, Column, Histogram, Labels, Querier, QuerierError, ResetHint, Selection};
+use model::{
+    Batch, BatchSink, Column, Histogram, Labels, PartReader, Parts, Querier, QuerierError, ResetHint, Selection,
+};
 
 use super::Point;
 use super::script::Line;
@@ -26,6 +28,7 @@ struct Sample {
 }
 
 type Samples = BTreeMap<i64, Sample>;
+type Found<'a> = (&'a Labels, Vec<(i64, &'a Sample)>);
 
 #[derive(Debug, Default)]
 pub(crate) struct Store {
@@ -64,10 +67,7 @@ impl Store {
         *self = Self::default();
     }
 
-    fn matching<'a>(
-        &'a self,
-        selection: &'a Selection<'_>,
-    ) -> impl Iterator<Item = (&'a Labels, Vec<(i64, &'a Sample)>)> {
+    fn matching(&self, selection: &Selection<'_>) -> Vec<Found<'_>> {
         let matches = |labels: &Labels| selection.matchers.iter().all(|m| m.matches(labels.value(&m.name)));
         let series = self.series.iter().filter(move |(labels, _)| matches(labels));
         let in_range = series.map(|(labels, samples)| {
@@ -78,7 +78,7 @@ impl Store {
             };
             (labels, range)
         });
-        in_range.filter(|(_, samples)| !samples.is_empty())
+        in_range.filter(|(_, samples)| !samples.is_empty()).collect()
     }
 }
 
@@ -104,7 +104,7 @@ fn as_kept(histogram: &Arc<Histogram>, before: Option<&Value>) -> Arc<Histogram>
     Arc::new(Histogram { reset_hint, ..Histogram::clone(histogram) })
 }
 
-fn batch(series: &[(&Labels, Vec<(i64, &Sample)>)]) -> Batch {
+fn batch(series: &[Found<'_>]) -> Batch {
     let all: BTreeSet<i64> = series.iter().flat_map(|(_, samples)| samples.iter().map(|(ts, _)| *ts)).collect();
     let timestamps_ms: Vec<i64> = all.into_iter().collect();
     let columns = series.iter().map(|(labels, samples)| {
@@ -132,27 +132,43 @@ fn limited<T>(values: BTreeSet<T>, limit: usize) -> Vec<T> {
     values.into_iter().take(if limit == 0 { usize::MAX } else { limit }).collect()
 }
 
+/// The series of a selection, [`COLUMNS`] to a part.
+struct Chosen<'a>(Vec<Found<'a>>);
+
+impl Parts for Chosen<'_> {
+    fn count(&self) -> usize {
+        self.0.len().div_ceil(COLUMNS)
+    }
+
+    fn reader(&self) -> Result<Box<dyn PartReader + '_>, QuerierError> {
+        Ok(Box::new(self))
+    }
+}
+
+impl PartReader for &Chosen<'_> {
+    fn read(&self, part: usize, sink: &mut BatchSink<'_>) -> Result<(), QuerierError> {
+        self.0.chunks(COLUMNS).nth(part).map_or(Ok(()), |chunk| sink(batch(chunk)))
+    }
+}
+
 impl Querier for Store {
-    fn select(
-        &self,
-        selection: &Selection<'_>,
-        sink: &mut dyn FnMut(Batch) -> Result<(), QuerierError>,
-    ) -> Result<(), QuerierError> {
-        let found: Vec<_> = self.matching(selection).collect();
-        found.chunks(COLUMNS).try_for_each(|chunk| sink(batch(chunk)))
+    fn open<'q>(&'q self, selection: &Selection<'_>, _: bool) -> Result<Box<dyn Parts + 'q>, QuerierError> {
+        Ok(Box::new(Chosen(self.matching(selection))))
     }
 
     fn series(&self, selection: &Selection<'_>, limit: usize) -> Result<Vec<Labels>, QuerierError> {
-        Ok(limited(self.matching(selection).map(|(labels, _)| labels.clone()).collect(), limit))
+        Ok(limited(self.matching(selection).iter().map(|&(labels, _)| labels.clone()).collect(), limit))
     }
 
     fn label_names(&self, selection: &Selection<'_>, limit: usize) -> Result<Vec<String>, QuerierError> {
-        let names = self.matching(selection).flat_map(|(labels, _)| labels.iter().map(|(n, _)| n.to_owned()));
+        let found = self.matching(selection);
+        let names = found.iter().flat_map(|(labels, _)| labels.iter().map(|(n, _)| n.to_owned()));
         Ok(limited(names.collect(), limit))
     }
 
     fn label_values(&self, name: &str, selection: &Selection<'_>, limit: usize) -> Result<Vec<String>, QuerierError> {
-        let values = self.matching(selection).filter_map(|(labels, _)| labels.get(name).map(str::to_owned));
+        let found = self.matching(selection);
+        let values = found.iter().filter_map(|(labels, _)| labels.get(name).map(str::to_owned));
         Ok(limited(values.collect(), limit))
     }
 }

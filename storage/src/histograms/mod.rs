@@ -147,7 +147,7 @@ mod tests {
             }
             Ok(())
         };
-        db.select(&Selection { start_ms: 0, end_ms: i64::MAX, matchers: &[] }, &mut sink).unwrap();
+        db.select(&Selection { start_ms: 0, end_ms: i64::MAX, matchers: &[] }, false, &mut sink).unwrap();
         found
     }
 
@@ -210,7 +210,7 @@ mod tests {
             }
             Ok(())
         };
-        db.select(&Selection { start_ms: 0, end_ms: i64::MAX, matchers: &[] }, &mut sink).unwrap();
+        db.select(&Selection { start_ms: 0, end_ms: i64::MAX, matchers: &[] }, false, &mut sink).unwrap();
         assert_eq!(present, left);
         assert_eq!(db.store.metrics.corrupt_values.get(), 2);
     }

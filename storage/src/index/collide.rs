@@ -22,23 +22,6 @@ use crate::store::Store;
 /// Pairs with equal labels, each group with its labels, pairs ascending.
 pub(crate) type Groups = HashMap<Labels, Vec<(SourceId, u32)>>;
 
-/// The labels of a series: the source's, overridden by the metric's.
-pub(crate) fn join(source: &Labels, metric: &Labels) -> Labels {
-    let (mut left, mut right) = (source.iter().peekable(), metric.iter().peekable());
-    let pairs = std::iter::from_fn(|| match (left.peek(), right.peek()) {
-        (Some(l), Some(r)) if l.0 < r.0 => left.next(),
-        (Some(l), Some(r)) => {
-            if l.0 == r.0 {
-                left.next();
-            }
-            right.next()
-        }
-        (Some(_), None) => left.next(),
-        (None, _) => right.next(),
-    });
-    Labels::from_sorted(pairs)
-}
-
 /// The groups of more than one pair among the selected.
 pub(crate) fn groups(store: &Store, index: &Index, selected: &[Selected]) -> Result<Groups, Error> {
     let Suspects { shadowing, others } = suspects(store, index, selected)?;
@@ -161,7 +144,7 @@ fn each_pair(
             let Some(labels) = index.metric_labels(store, metric)? else { continue };
             for source in &one.sources {
                 if let Some(source_labels) = index.source_labels(store, SourceId(source))? {
-                    each((xxh3_64(join(&source_labels, &labels).as_text().as_bytes()), source, metric));
+                    each((xxh3_64(source_labels.joined(&labels).as_text().as_bytes()), source, metric));
                 }
             }
         }
@@ -175,7 +158,7 @@ fn by_labels(store: &Store, index: &Index, suspects: &[(u64, u32, u32)]) -> Resu
         for &(_, source, metric) in run {
             let source_labels = index.source_labels(store, SourceId(source))?;
             if let (Some(source_labels), Some(labels)) = (source_labels, index.metric_labels(store, metric)?) {
-                groups.entry(join(&source_labels, &labels)).or_default().push((SourceId(source), metric));
+                groups.entry(source_labels.joined(&labels)).or_default().push((SourceId(source), metric));
             }
         }
     }

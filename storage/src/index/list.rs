@@ -2,13 +2,13 @@
 //! they have. Only a listing of series reads the labels of these, and of no others.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use model::{Labels, Selection, SourceId};
 use roaring::RoaringBitmap;
 
 use super::Index;
-use super::collide::join;
 use super::postings;
 use super::select::{Selected, candidates, each_metric};
 use crate::db::Db;
@@ -18,34 +18,97 @@ use crate::read::Reader;
 use crate::schema::{METRIC_LABEL, SOURCE_LABEL, metric_sources_key};
 use crate::store::{Store, View};
 
-/// The series of a selection that its sources wrote in the buckets and partitions of its range. A pair may be in several.
-fn written(db: &Db, selection: &Selection<'_>) -> Result<Vec<Selected>, Error> {
+/// What sources wrote in a stretch of time.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    /// Sources by the segments they wrote: those with the same wrote the same metrics.
+    by_segments: HashMap<Arc<[u32]>, RoaringBitmap>,
+    /// All metrics, and all sources.
+    metrics: RoaringBitmap,
+    sources: RoaringBitmap,
+}
+
+impl Written {
+    fn read((db, view): (&Db, &View<'_>), range: &RangeInclusive<i64>, sources: &RoaringBitmap) -> Result<Self, Error> {
+        let mut written = Self::default();
+        let mut reader = Reader::new(view, &db.index, range.clone(), &[])?;
+        for source in sources {
+            let segments = reader.segments(SourceId(source))?;
+            written.by_segments.entry(segments.into_iter().collect()).or_default().insert(source);
+        }
+        for (segments, sources) in &written.by_segments {
+            let metrics = db.index.metrics_of(&db.store, segments)?;
+            if !metrics.is_empty() {
+                written.metrics |= &*metrics;
+                written.sources |= sources;
+            }
+        }
+        Ok(written)
+    }
+
+    /// What it weighs in a cache.
+    pub(crate) fn weight(&self) -> usize {
+        let by_segments = self.by_segments.iter();
+        let by_segments = by_segments.map(|(segments, sources)| segments.len() * 4 + sources.serialized_size() + 96);
+        by_segments.sum::<usize>() + self.metrics.serialized_size() + self.sources.serialized_size()
+    }
+}
+
+/// What was written in the buckets and partitions of a selection's range: by all sources when the selection is of most.
+fn written(
+    (db, view): (&Db, &View<'_>),
+    (selection, alive): (&Selection<'_>, &RoaringBitmap),
+    sources: &RoaringBitmap,
+) -> Result<Arc<Written>, Error> {
+    let range = selection.start_ms..=selection.end_ms;
+    if sources.len() * 2 < alive.len() {
+        return Written::read((db, view), &range, sources).map(Arc::new);
+    }
+    let buckets = db.buckets(&range);
+    db.store.kept.written(view, buckets, || Written::read((db, view), &range, alive))
+}
+
+/// The series of a selection that its sources wrote in its range. A pair may be in several.
+fn pairs(db: &Db, selection: &Selection<'_>) -> Result<Vec<Selected>, Error> {
     let (store, index): (&Store, _) = (&db.store, &db.index);
     let view = View::new(store);
-    let range = selection.start_ms..=selection.end_ms;
-    let alive = db.alive(&view, &range)?;
+    let alive = db.alive(&view, &(selection.start_ms..=selection.end_ms))?;
     if alive.is_empty() {
         return Ok(Vec::new());
     }
     let candidates = candidates((store, index), selection.matchers, &alive)?;
-    // Sources with the same segments wrote the same metrics.
-    let mut by_segments: HashMap<Vec<u32>, RoaringBitmap> = HashMap::new();
-    let mut reader = Reader::new(&view, index, range, &[])?;
-    for source in having_any(store, &candidates)? {
-        let segments = reader.segments(SourceId(source))?;
-        by_segments.entry(segments.into_iter().collect()).or_default().insert(source);
-    }
+    let written = written((db, &view), (selection, &alive), &having_any(store, &candidates)?)?;
     let mut found = Vec::new();
-    for (segments, sources) in by_segments {
-        let metrics = index.metrics_of(store, segments.into())?;
+    for (segments, sources) in &written.by_segments {
+        let metrics = index.metrics_of(store, segments)?;
         for candidate in &candidates {
-            let one = Selected { metrics: &candidate.metrics & &*metrics, sources: &candidate.sources & &sources };
+            let one = Selected { metrics: &candidate.metrics & &*metrics, sources: &candidate.sources & sources };
             if !one.metrics.is_empty() && !one.sources.is_empty() {
                 found.push(one);
             }
         }
     }
     Ok(found)
+}
+
+/// The metrics and the sources of a selection. Of the sources those are left out all of whose metrics are among `but`.
+fn sides(db: &Db, selection: &Selection<'_>, but: &RoaringBitmap) -> Result<(RoaringBitmap, RoaringBitmap), Error> {
+    if selection.matchers.is_empty() {
+        let view = View::new(&db.store);
+        let alive = db.alive(&view, &(selection.start_ms..=selection.end_ms))?;
+        let written = written((db, &view), (selection, &alive), &alive)?;
+        if written.metrics.is_disjoint(but) {
+            return Ok((written.metrics.clone(), written.sources.clone()));
+        }
+    }
+    let (mut metrics, mut sources) = (RoaringBitmap::new(), RoaringBitmap::new());
+    for one in pairs(db, selection)? {
+        if !one.metrics.is_subset(but) {
+            sources |= one.sources;
+        }
+        metrics |= one.metrics;
+    }
+    Ok((metrics, sources))
 }
 
 /// The sources that may have written any of these.
@@ -66,8 +129,8 @@ fn having_any(store: &Store, candidates: &[Selected]) -> Result<RoaringBitmap, E
 
 impl Index {
     /// The metrics of these segments.
-    pub(super) fn metrics_of(&self, store: &Store, segments: Arc<[u32]>) -> Result<Arc<RoaringBitmap>, Error> {
-        if let Some(metrics) = self.metrics_of_segments.get(&segments) {
+    pub(super) fn metrics_of(&self, store: &Store, segments: &Arc<[u32]>) -> Result<Arc<RoaringBitmap>, Error> {
+        if let Some(metrics) = self.metrics_of_segments.get(segments) {
             return Ok(metrics);
         }
         let mut metrics = RoaringBitmap::new();
@@ -78,7 +141,7 @@ impl Index {
         }
         let metrics = Arc::new(metrics);
         let weight = metrics.serialized_size() + segments.len() * 4 + limits::CACHE_ENTRY_BYTES;
-        self.metrics_of_segments.insert(segments, Arc::clone(&metrics), weight);
+        self.metrics_of_segments.insert(Arc::clone(segments), Arc::clone(&metrics), weight);
         Ok(metrics)
     }
 }
@@ -91,13 +154,13 @@ pub(crate) fn series(db: &Db, selection: &Selection<'_>, limit: usize) -> Result
         found.dedup();
         found.truncate(limit);
     };
-    for one in written(db, selection)? {
+    for one in pairs(db, selection)? {
         // A source or a metric whose labels are damaged is left out.
         let labels = one.sources.iter().map(|source| db.index.source_labels(&db.store, SourceId(source)));
         let sources: Vec<Labels> = labels.filter_map(Result::transpose).collect::<Result<_, _>>()?;
         for metric in &one.metrics {
             let Some(metric) = db.index.metric_labels(&db.store, metric)? else { continue };
-            found.extend(sources.iter().map(|source| join(source, &metric)));
+            found.extend(sources.iter().map(|source| source.joined(&metric)));
             // With a limit no more than twice as many are held.
             if found.len() / 2 > limit {
                 first(&mut found);
@@ -110,9 +173,7 @@ pub(crate) fn series(db: &Db, selection: &Selection<'_>, limit: usize) -> Result
 
 /// The label names of the series, sorted, at most `limit`.
 pub(crate) fn label_names(db: &Db, selection: &Selection<'_>, limit: usize) -> Result<Vec<String>, Error> {
-    let found = written(db, selection)?;
-    let metrics = found.iter().fold(RoaringBitmap::new(), |all, one| all | &one.metrics);
-    let sources = found.iter().fold(RoaringBitmap::new(), |all, one| all | &one.sources);
+    let (metrics, sources) = sides(db, selection, &RoaringBitmap::new())?;
     let mut names: BTreeSet<String> = BTreeSet::new();
     for (side, ids) in [(METRIC_LABEL, metrics), (SOURCE_LABEL, sources)] {
         for name in db.index.label_names(&db.store, side)?.iter() {
@@ -128,13 +189,7 @@ pub(crate) fn label_names(db: &Db, selection: &Selection<'_>, limit: usize) -> R
 pub(crate) fn label_values(db: &Db, name: &str, selection: &Selection<'_>, limit: usize) -> Result<Vec<String>, Error> {
     let (store, index): (&Store, _) = (&db.store, &db.index);
     let having = index.having(store, METRIC_LABEL, name)?;
-    let (mut metrics, mut sources) = (RoaringBitmap::new(), RoaringBitmap::new());
-    for one in written(db, selection)? {
-        if !one.metrics.is_subset(&having) {
-            sources |= one.sources;
-        }
-        metrics |= one.metrics;
-    }
+    let (metrics, sources) = sides(db, selection, &having)?;
     let mut values = index.values_of(store, (METRIC_LABEL, name), &metrics, limit)?;
     values.extend(index.values_of(store, (SOURCE_LABEL, name), &sources, limit)?);
     values.sort_unstable();

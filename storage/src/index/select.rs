@@ -119,7 +119,7 @@ impl Written {
             by_segments.entry(segments).or_default().insert(source);
         }
         for (segments, sources) in by_segments {
-            let metrics = &candidate.metrics & &*index.metrics_of(store, segments.into())?;
+            let metrics = &candidate.metrics & &*index.metrics_of(store, &segments.into())?;
             if !metrics.is_empty() {
                 self.selected.push(Selected { metrics, sources });
             }

@@ -51,9 +51,10 @@ struct Clip {
 impl<'v> PageReader<'v> {
     pub(crate) fn new(view: &'v View<'v>, range: &RangeInclusive<i64>) -> Result<Self, Error> {
         let bucket_ms = view.store.bucket_ms;
-        let mut partitions = super::partitions(view)?;
-        partitions
-            .retain(|(partition, _)| partition.start.0 <= *range.end() && partition.end_ms(bucket_ms) > *range.start());
+        let in_range = |(partition, _): &&(Partition, RoaringBitmap)| {
+            partition.start.0 <= *range.end() && partition.end_ms(bucket_ms) > *range.start()
+        };
+        let partitions: Vec<_> = view.store.kept.partitions(view)?.iter().filter(in_range).cloned().collect();
         let cursors = partitions.iter().take(limits::PAGE_ITERATORS).map(|_| None).collect();
         Ok(Self { view, partitions, cursors })
     }

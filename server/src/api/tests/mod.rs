@@ -201,7 +201,7 @@ async fn series_are_deleted_and_snapshots_taken_where_that_is_allowed() {
             found.extend(batch.columns.iter().map(|column| column.labels.name().to_owned()));
             Ok(())
         };
-        model::Querier::select(db, &selection, &mut sink).unwrap();
+        model::Querier::select(db, &selection, false, &mut sink).unwrap();
         found.sort();
         found
     };

@@ -17,6 +17,7 @@ use rocksdb::DBRawIterator;
 
 use crate::cache::{Cache, lock};
 use crate::error::Error;
+use crate::index::list::Written;
 use crate::limits;
 use crate::pages::{self, timeline::Timeline};
 use crate::read::run::Run;
@@ -29,6 +30,8 @@ use columns::{Columns, Refused};
 
 /// Buckets in which a source has rows, and the segments written in each.
 pub(crate) type Buckets = Arc<[(Bucket, RoaringBitmap)]>;
+/// Partitions, each with the sources that have, or had, pages in it.
+pub(crate) type Partitions = Arc<[(Partition, RoaringBitmap)]>;
 type Segment = (Bucket, u32, u32);
 /// With the moment of the view that it was read from.
 type Dated<T> = (u64, T);
@@ -42,6 +45,10 @@ pub(crate) struct Kept {
     buckets: Cache<u32, Dated<Buckets>>,
     heads: Cache<(Partition, u32), Dated<Option<Arc<Timeline>>>>,
     columns: Cache<Segment, Arc<Mutex<Columns>>>,
+    /// Since nothing came or went anywhere.
+    partitions: Mutex<Dated<Option<Partitions>>>,
+    alive: Cache<(Bucket, Bucket), (Moments, Arc<RoaringBitmap>)>,
+    written: Cache<(Bucket, Bucket), (Moments, Arc<Written>)>,
 }
 
 impl fmt::Debug for Kept {
@@ -51,7 +58,7 @@ impl fmt::Debug for Kept {
 }
 
 /// When a view was taken, by the clocks of [`Kept`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Moments {
     rows: u64,
     pages: u64,
@@ -65,13 +72,65 @@ impl Kept {
             pages: Changes::default(),
             buckets: Cache::new(bytes / 8),
             heads: Cache::new(bytes / 8),
-            columns: Cache::new(bytes / 4 * 3),
+            columns: Cache::new(bytes / 8 * 5),
+            partitions: Mutex::default(),
+            alive: Cache::new(bytes / 16),
+            written: Cache::new(bytes / 16),
         }
     }
 
     /// To be asked for before a snapshot is taken.
     pub(crate) fn moments(&self) -> Moments {
         Moments { rows: self.rows.now(), pages: self.pages.now() }
+    }
+
+    /// All partitions, with the sources that have, or had, pages in each; by start.
+    pub(crate) fn partitions(&self, view: &View<'_>) -> Result<Partitions, Error> {
+        if let (moment, Some(partitions)) = &*lock(&self.partitions)
+            && *moment == view.moments.pages
+        {
+            return Ok(Arc::clone(partitions));
+        }
+        let partitions: Partitions = pages::partitions(view)?.into();
+        if view.caching {
+            *lock(&self.partitions) = (view.moments.pages, Some(Arc::clone(&partitions)));
+        }
+        Ok(partitions)
+    }
+
+    /// The sources that have rows or pages in some buckets, from the first to the last; some that had may be among them.
+    pub(crate) fn alive(
+        &self,
+        view: &View<'_>,
+        buckets: (Bucket, Bucket),
+        read: impl FnOnce() -> Result<RoaringBitmap, Error>,
+    ) -> Result<Arc<RoaringBitmap>, Error> {
+        if let Some((_, alive)) = self.alive.get(&buckets).filter(|(moments, _)| *moments == view.moments) {
+            return Ok(alive);
+        }
+        let alive = Arc::new(read()?);
+        if view.caching {
+            let weight = alive.serialized_size() + limits::CACHE_ENTRY_BYTES;
+            self.alive.insert(buckets, (view.moments, Arc::clone(&alive)), weight);
+        }
+        Ok(alive)
+    }
+
+    /// What all sources wrote in some buckets, from the first to the last.
+    pub(crate) fn written(
+        &self,
+        view: &View<'_>,
+        buckets: (Bucket, Bucket),
+        read: impl FnOnce() -> Result<Written, Error>,
+    ) -> Result<Arc<Written>, Error> {
+        if let Some((_, written)) = self.written.get(&buckets).filter(|(moments, _)| *moments == view.moments) {
+            return Ok(written);
+        }
+        let written = Arc::new(read()?);
+        if view.caching {
+            self.written.insert(buckets, (view.moments, Arc::clone(&written)), written.weight());
+        }
+        Ok(written)
     }
 
     /// All buckets in which a source has rows.

@@ -1,0 +1,172 @@
+//! Expressions whose series each come from one series of one selection: the selection is read in parts, and each part
+//! carried through the expression, on all cores. Who asked gets the series in the order of the parts, as if one thread had
+//! read them: sums of floats depend on it.
+
+use std::cell::Cell;
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::thread;
+
+use model::{BatchSink, PartReader, Parts, QuerierError};
+
+use super::{Evaluator, Query, Sink};
+use crate::Error;
+use crate::functions::Body;
+use crate::parse::ast::{BinaryOp, Expr, ExprKind, Type};
+use crate::stats::{Counter, Level};
+use crate::value::Series;
+use crate::window::Grid;
+
+/// A part of a selection and what reads it.
+#[derive(Clone, Copy)]
+pub(super) struct Part<'a> {
+    pub(super) reader: &'a dyn PartReader,
+    pub(super) part: usize,
+}
+
+/// What a thread says of its parts, one after another.
+type Outcome = Result<Done, Error>;
+
+struct Done {
+    series: Vec<Series>,
+    /// Samples held at most while they were made.
+    peak: usize,
+    counted: Level,
+}
+
+impl Evaluator<'_> {
+    /// The series of an expression that streams.
+    pub(super) fn stream_parts(&self, expr: &Expr, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
+        let leaf = if self.part.is_none() { leaf(expr) } else { None };
+        let Some(selection) = leaf.and_then(|leaf| self.wanted(leaf, grid)) else {
+            return self.stream_node(expr, grid, sink);
+        };
+        let parts = self.open(&selection)?;
+        let threads = self.query.options.threads.min(parts.count());
+        if threads < 2 {
+            return self.one_by_one(&*parts, (expr, grid), sink);
+        }
+        let parts = &*parts;
+        let mut largest = 0;
+        let taken = thread::scope(|scope| {
+            let (query, held, samples) = (self.query, self.held.get(), &self.samples);
+            let threads: Vec<Receiver<Outcome>> = (0..threads)
+                .map(|first| {
+                    let (out, outcomes) = mpsc::sync_channel(1);
+                    let mine = (first..parts.count()).step_by(threads);
+                    scope.spawn(move || work((query, held, samples), parts, mine, (expr, grid), &out));
+                    outcomes
+                })
+                .collect();
+            for part in 0..parts.count() {
+                // Without an answer the thread panicked, which the scope passes on.
+                let Ok(done) = threads[part % threads.len()].recv() else { return Ok(()) };
+                let Done { series, peak, counted } = done?;
+                self.samples.absorb(&counted);
+                largest = largest.max(peak - held);
+                series.into_iter().try_for_each(&mut *sink)?;
+            }
+            Ok(())
+        });
+        // As if the largest part had been the last.
+        let before = self.held.get();
+        self.hold(largest)?;
+        self.held.set(before);
+        taken
+    }
+
+    fn one_by_one(&self, parts: &dyn Parts, (expr, grid): (&Expr, &Grid), sink: &mut Sink<'_>) -> Result<(), Error> {
+        // Also where there is nothing to read, the expression has its say: its other arguments may be wrong.
+        let reader = if parts.count() == 0 { Box::new(Nothing) } else { parts.reader().map_err(Error::Store)? };
+        for part in 0..parts.count().max(1) {
+            let part = Part { reader: &*reader, part };
+            let evaluator = self.query.of_part(self.held.get(), part, self.samples.apart());
+            evaluator.stream_node(expr, grid, sink)?;
+            let (peak, counted) = evaluator.into_cost();
+            self.samples.absorb(&counted);
+            self.peak.set(self.peak.get().max(peak));
+        }
+        Ok(())
+    }
+}
+
+struct Nothing;
+
+impl PartReader for Nothing {
+    fn read(&self, _: usize, _: &mut BatchSink<'_>) -> Result<(), QuerierError> {
+        Ok(())
+    }
+}
+
+impl Query<'_> {
+    /// An evaluator that reads one part alone, where so many samples are held already.
+    fn of_part<'a>(&'a self, held: usize, part: Part<'a>, samples: Counter) -> Evaluator<'a> {
+        let (held, peak) = (Cell::new(held), Cell::new(held));
+        Evaluator { query: self, part: Some(part), held, peak, samples }
+    }
+}
+
+/// Carries some parts through the expression, until all are done, one fails, or nobody wants more.
+fn work(
+    (query, held, samples): (&Query<'_>, usize, &Counter),
+    parts: &dyn Parts,
+    mine: impl Iterator<Item = usize>,
+    (expr, grid): (&Expr, &Grid),
+    out: &SyncSender<Outcome>,
+) {
+    let reader = match parts.reader() {
+        Ok(reader) => reader,
+        Err(error) => return drop(out.send(Err(Error::Store(error)))),
+    };
+    for part in mine {
+        let evaluator = query.of_part(held, Part { reader: &*reader, part }, samples.apart());
+        let mut series = Vec::new();
+        let streamed = evaluator.stream_node(expr, grid, &mut |one| {
+            series.push(one);
+            Ok(())
+        });
+        let (peak, counted) = evaluator.into_cost();
+        let done = streamed.map(|()| Done { series, peak, counted });
+        let failed = done.is_err();
+        if out.send(done).is_err() || failed {
+            return;
+        }
+    }
+}
+
+/// The one selector of an expression each of whose series comes from one series of it.
+fn leaf(expr: &Expr) -> Option<&Expr> {
+    match &expr.kind {
+        ExprKind::Paren(inner) | ExprKind::Unary(_, inner) => leaf(inner),
+        ExprKind::Vector(_) | ExprKind::Matrix(..) => Some(expr),
+        ExprKind::Binary(binary) if binary.op == BinaryOp::Default => None,
+        ExprKind::Binary(binary) => match (binary.left.value_type(), binary.right.value_type()) {
+            (Type::Vector, Type::Scalar) => leaf(&binary.left).filter(|_| !selects(&binary.right)),
+            (Type::Scalar, Type::Vector) => leaf(&binary.right).filter(|_| !selects(&binary.left)),
+            _ => None,
+        },
+        ExprKind::Call(call) => {
+            let streams = matches!(
+                call.function.body,
+                Body::Range(_)
+                    | Body::RangeKeepName(_)
+                    | Body::Math(_)
+                    | Body::Date(_)
+                    | Body::Timestamp
+                    | Body::OfHistograms(_)
+                    | Body::AcrossSteps(_)
+            );
+            let mut selecting = call.args.iter().filter(|arg| selects(arg));
+            match (selecting.next(), selecting.next()) {
+                (Some(arg), None) if streams => leaf(arg),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+fn selects(expr: &Expr) -> bool {
+    let mut found = false;
+    expr.walk(&mut |node| found |= matches!(node.kind, ExprKind::Vector(_) | ExprKind::Matrix(..)));
+    found
+}
