@@ -12,6 +12,7 @@ use crate::Error;
 use crate::eval::{Evaluator, Finish, Query};
 use crate::parse::ast::{Expr, ExprKind, Type};
 use crate::parse::{self, Dialect};
+use crate::stats::{Counter, Stats};
 use crate::value::Value;
 use crate::window::Grid;
 
@@ -36,6 +37,10 @@ pub struct EngineOptions {
     pub use_start_timestamps: bool,
     /// Metric names that an operation drops stay visible until the end of the query.
     pub delayed_name_removal: bool,
+    /// What of MetricsQL does not contradict PromQL (`docs/promql-extensions.md`).
+    pub extensions: bool,
+    /// How far apart samples usually are, for ranges that are not written.
+    pub scrape_interval_ms: i64,
     /// Threads that one query may read and compute on.
     pub threads: usize,
 }
@@ -52,6 +57,8 @@ impl Default for EngineOptions {
             extended_range_selectors: false,
             use_start_timestamps: false,
             delayed_name_removal: false,
+            extensions: false,
+            scrape_interval_ms: 60_000,
             threads: thread::available_parallelism().map_or(1, NonZero::get),
         }
     }
@@ -68,16 +75,10 @@ pub struct QueryOptions {
     pub limit: usize,
     /// Set from elsewhere to stop the query.
     pub cancel: Option<Arc<AtomicBool>>,
-}
-
-/// What a query cost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Samples that selectors looked at, summed over the steps.
-    pub total_samples: u64,
-    /// The most samples held at once.
-    pub peak_samples: usize,
+    /// Where to write what the query cost, whether it fails or not.
+    pub stats: Option<Arc<Mutex<Stats>>>,
+    /// The same for each step.
+    pub per_step_stats: bool,
 }
 
 /// A result and what is to be said about it.
@@ -89,8 +90,6 @@ pub struct QueryResult {
     pub warnings: Vec<String>,
     /// `PromQL info: … (1:5)`
     pub infos: Vec<String>,
-    /// What it cost.
-    pub stats: Stats,
 }
 
 /// Evaluates PromQL over any [`Querier`]. Cheap to make; holds nothing between queries.
@@ -211,6 +210,8 @@ impl Engine {
             experimental_functions: self.options.experimental_functions,
             fill_modifiers: self.options.fill_modifiers,
             extended_range_selectors: self.options.extended_range_selectors,
+            extensions: self.options.extensions,
+            scrape_interval_ms: self.options.scrape_interval_ms,
         };
         parse::parse(text, dialect)
     }
@@ -222,10 +223,15 @@ impl Engine {
         times: Times,
         options: &QueryOptions,
     ) -> Result<QueryResult, Error> {
+        let begun = Instant::now();
         parse::resolve(&mut expr, times)?;
         check(&expr)?;
+        parse::unwrap_args(&mut expr);
         parse::mark_totals(&mut expr);
         let timeout = options.timeout.map_or(self.options.timeout, |t| t.min(self.options.timeout));
+        let steps = if times.step_ms > 0 { (times.end_ms - times.start_ms) / times.step_ms } else { 0 };
+        let grid = Grid { start_ms: times.start_ms, step_ms: times.step_ms, len: steps as usize + 1 };
+        let told_steps = if options.per_step_stats { grid.len } else { 0 };
         let query = Query {
             querier,
             options: &self.options,
@@ -236,18 +242,39 @@ impl Engine {
             cancel: options.cancel.as_deref(),
             notes: Mutex::default(),
         };
-        let evaluator = Evaluator::new(&query);
-        let steps = if times.step_ms > 0 { (times.end_ms - times.start_ms) / times.step_ms } else { 0 };
-        let grid = Grid { start_ms: times.start_ms, step_ms: times.step_ms, len: steps as usize + 1 };
+        let evaluator = Evaluator::new(&query, Counter::new(options.stats.is_some(), told_steps));
         let finish = if times.step_ms > 0 { Finish::Matrix } else { Finish::Vector };
-        let mut value = evaluator.value(&expr, &grid, finish)?;
-        let stats = evaluator.stats();
+        let prepared = Instant::now();
+        let value = evaluator.value(&expr, &grid, finish);
+        let evaluated = Instant::now();
+        let (peak_samples, level) = evaluator.into_cost();
+        let value = value.map(sorted);
+        if let Some(place) = &options.stats {
+            *place.lock().unwrap_or_else(PoisonError::into_inner) = Stats {
+                total_samples: level.all[0],
+                samples_read: level.all[1],
+                peak_samples,
+                per_step: level.steps.into_iter().enumerate().map(|(i, counts)| (grid.time(i), counts)).collect(),
+                preparation: prepared - begun,
+                evaluation: evaluated - prepared,
+                sorting: evaluated.elapsed(),
+            };
+        }
+        let mut value = value?;
         let (mut warnings, infos) = query.notes.into_inner().unwrap_or_else(PoisonError::into_inner).into_texts();
         if options.limit > 0 && truncate(&mut value, options.limit) {
             warnings.push("results truncated due to limit".to_owned());
         }
-        Ok(QueryResult { value, warnings, infos, stats })
+        Ok(QueryResult { value, warnings, infos })
     }
+}
+
+/// A range query's series come by their labels.
+fn sorted(mut value: Value) -> Value {
+    if let Value::Matrix(series) = &mut value {
+        series.sort_by(|a, b| a.labels.cmp(&b.labels));
+    }
+    value
 }
 
 /// What a query may not ask for although it parses.

@@ -6,7 +6,7 @@
 //!   deadline, the cancellation flag and the sample limit; results of equal data are equal, whatever the order of batches.
 //! - **Files**: `engine` limits and entry points · `parse/` text → tree · `eval/` tree → values, a file per kind of node ·
 //!   `functions/` a family per file, `mod` is the table ·
-//!   `histogram/` arithmetic of native histograms · `window` which samples a step sees · `value` results ·
+//!   `histogram/` arithmetic of native histograms · `window` which samples a step sees · `value` results · `stats` what it cost ·
 //!   `notes` warnings and infos · `promqltest/` upstream's test scripts.
 //! - **Tests**: at the foot of each file; `tests/conformance.rs` runs upstream's scripts and ours in `tests/data`.
 
@@ -18,10 +18,12 @@ mod histogram;
 mod notes;
 mod parse;
 pub mod promqltest;
+mod stats;
 mod value;
 mod window;
 
-pub use engine::{Engine, EngineOptions, QueryOptions, QueryResult, Stats};
+pub use engine::{Engine, EngineOptions, QueryOptions, QueryResult};
 pub use error::Error;
 pub use parse::parse_selector;
+pub use stats::Stats;
 pub use value::{RangeSeries, Sample, Value};

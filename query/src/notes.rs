@@ -1,6 +1,6 @@
 //! Warnings and infos that go with a result, each once. The texts are upstream's (`util/annotations`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use model::float::format_g;
 
@@ -15,10 +15,11 @@ const SHOWN_MAX: usize = 10;
 
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
-    warnings: BTreeSet<String>,
-    infos: BTreeSet<String>,
-    /// By metric and place, the classic histograms that had to be made ascend.
-    forced: BTreeMap<(String, String), Forced>,
+    /// By what is said, the place: of several the one that came up last.
+    warnings: BTreeMap<String, String>,
+    infos: BTreeMap<String, String>,
+    /// By metric, the place and the classic histograms that had to be made ascend.
+    forced: BTreeMap<String, (String, Forced)>,
 }
 
 /// Buckets that had to be raised, over several samples.
@@ -32,18 +33,18 @@ struct Forced {
 
 impl Notes {
     pub(crate) fn warn(&mut self, text: &str, span: Span, message: &str) {
-        self.warnings.insert(format!("PromQL warning: {message} ({})", line_column(text, span.start)));
+        self.warnings.insert(format!("PromQL warning: {message}"), line_column(text, span.start));
     }
 
     pub(crate) fn info(&mut self, text: &str, span: Span, message: &str) {
-        self.infos.insert(format!("PromQL info: {message} ({})", line_column(text, span.start)));
+        self.infos.insert(format!("PromQL info: {message}"), line_column(text, span.start));
     }
 
     /// A classic histogram of a metric had to be made ascend at a time.
     pub(crate) fn forced(&mut self, text: &str, span: Span, metric: &str, (ts_ms, raised): (i64, Raised)) {
-        let key = (metric.to_owned(), line_column(text, span.start));
         let new = Forced { raised, samples: 0, first_ms: ts_ms, last_ms: ts_ms };
-        let forced = self.forced.entry(key).or_insert(new);
+        let (place, forced) = self.forced.entry(metric.to_owned()).or_insert_with(|| (String::new(), new));
+        *place = line_column(text, span.start);
         forced.raised = forced.raised.and(raised);
         forced.samples += 1;
         forced.first_ms = forced.first_ms.min(ts_ms);
@@ -52,22 +53,24 @@ impl Notes {
 
     /// Warnings and infos, sorted.
     pub(crate) fn into_texts(mut self) -> (Vec<String>, Vec<String>) {
-        for ((metric, place), Forced { raised, samples, first_ms, last_ms }) in self.forced {
+        for (metric, (place, Forced { raised, samples, first_ms, last_ms })) in self.forced {
             let of = if metric.is_empty() { String::new() } else { format!(" for metric name {metric:?}") };
             let [first, last] = [raised.first, raised.last].map(format_g);
             let [from, to] = [first_ms, last_ms].map(|ms| rfc3339(ms / 1000));
             let most = two_digits(raised.most);
-            self.infos.insert(format!(
-                "PromQL info: input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile){of}, from buckets {first} to {last}, with a max diff of {most}, over {samples} samples from {from} to {to} ({place})"
-            ));
+            let message = format!(
+                "PromQL info: input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile){of}, from buckets {first} to {last}, with a max diff of {most}, over {samples} samples from {from} to {to}"
+            );
+            self.infos.insert(message, place);
         }
         (shown(self.warnings, "warning"), shown(self.infos, "info"))
     }
 }
 
-fn shown(all: BTreeSet<String>, kind: &str) -> Vec<String> {
+fn shown(all: BTreeMap<String, String>, kind: &str) -> Vec<String> {
     let more = all.len().saturating_sub(SHOWN_MAX);
-    let mut texts: Vec<String> = all.into_iter().take(SHOWN_MAX).collect();
+    let mut texts: Vec<String> =
+        all.into_iter().take(SHOWN_MAX).map(|(message, place)| format!("{message} ({place})")).collect();
     if more > 0 {
         texts.push(format!("{more} more {kind} annotations omitted"));
     }

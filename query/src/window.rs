@@ -95,21 +95,19 @@ impl Window<'_> {
         if self.ts[last] <= self.start_ms || smoothed && self.ts[first] > self.end_ms {
             return None;
         }
-        let between = |i: usize, at_ms: i64, is_left: bool| {
-            let (mut from, mut to) = (self.values[i], self.values[i + 1]);
+        let between = |i: usize, at_ms: i64| {
+            let (mut from, to) = (self.values[i], self.values[i + 1]);
             if counter && to < from {
-                (from, to) = if is_left { (0.0, to) } else { (from, to + from) };
+                from = 0.0;
             }
             from + (to - from) * (at_ms - self.ts[i]) as f64 / (self.ts[i + 1] - self.ts[i]) as f64
         };
         let (mut left, mut right) = (self.values[first], self.values[last]);
-        let starts_between = smoothed && self.ts[first] < self.start_ms;
-        if starts_between {
-            left = between(first, self.start_ms, true);
+        if smoothed && self.ts[first] < self.start_ms {
+            left = between(first, self.start_ms);
         }
         if smoothed && last > 0 && self.ts[last] > self.end_ms {
-            // With both bounds between the same samples, both lie after the reset.
-            right = between(last - 1, self.end_ms, starts_between && last - 1 == first);
+            right = between(last - 1, self.end_ms);
         }
         first += usize::from(self.ts[first] <= self.start_ms);
         let after = last + usize::from(self.ts[last] < self.end_ms);
@@ -298,7 +296,7 @@ mod tests {
         };
         let some = |left, right, inner| Some(Edges { left, right, inner });
         assert_eq!(edges(Extension::Anchored, 35), some(2.0, 4.0, 3..4));
-        assert_eq!(edges(Extension::Smoothed, 15), some(3.0, 6.0, 1..2));
+        assert_eq!(edges(Extension::Smoothed, 15), some(3.0, 1.0, 1..2));
         // A bound on a sample has its value; a reset between both bounds happened before them.
         assert_eq!(edges(Extension::Smoothed, 10), some(1.0, 5.0, 1..1));
         assert_eq!(edges(Extension::Smoothed, 20), some(5.0, 2.0, 2..2));

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::default_config;
 use crate::flags::Flags;
+use crate::query_log::QueryLog;
 use crate::self_metrics::ServerMetrics;
 use crate::settings::{Retention, Settings, retention_rules};
 
@@ -20,6 +21,7 @@ pub(crate) struct App {
     pub(crate) db: Arc<storage::Db>,
     pub(crate) engine: query::Engine,
     pub(crate) query_slots: Arc<Semaphore>,
+    pub(crate) query_log: QueryLog,
     pub(crate) discovery: Mutex<discovery::Manager>,
     pub(crate) scraper: scraper::Manager,
     pub(crate) registry: prometheus::Registry,
@@ -66,9 +68,12 @@ impl App {
 
     /// Loads the configuration again. A fault leaves the old one in force.
     pub(crate) async fn reload_now(&self) -> Result<()> {
-        match load(&self.flags) {
-            Ok(config) => {
-                self.put_in_force(config).await;
+        let loaded = match load(&self.flags) {
+            Ok(config) => self.put_in_force(config).await,
+            Err(error) => Err(error),
+        };
+        match loaded {
+            Ok(()) => {
                 tracing::info!(filename = self.flags.get("config.file"), "Completed loading of configuration file");
                 Ok(())
             }
@@ -81,8 +86,9 @@ impl App {
         }
     }
 
-    /// Hands a configuration to the parts.
-    pub(crate) async fn put_in_force(&self, config: Config) {
+    /// Hands a configuration to the parts; when it cannot be had as a whole, to none of them.
+    pub(crate) async fn put_in_force(&self, config: Config) -> Result<()> {
+        self.query_log.reopen(config.global.query_log_file.as_deref())?;
         for warning in config.warnings.iter().cloned().chain(config.not_served()) {
             tracing::warn!("{warning}");
         }
@@ -104,6 +110,7 @@ impl App {
         self.metrics.reload_ok.set(1.0);
         #[expect(clippy::cast_precision_loss, reason = "milliseconds since the epoch are far below 2^53")]
         self.metrics.reload_ok_at.set(at_ms as f64 / 1000.0);
+        Ok(())
     }
 }
 

@@ -22,6 +22,8 @@ pub(crate) struct Settings {
     pub(crate) hostname: String,
     pub(crate) query_timeout: Duration,
     pub(crate) max_connections: usize,
+    /// `stats=all` tells the samples of each step.
+    pub(crate) per_step_stats: bool,
 }
 
 impl Settings {
@@ -43,6 +45,7 @@ impl Settings {
             hostname,
             query_timeout: Duration::from_millis(timeout_ms.unsigned_abs()),
             max_connections: flags.number("web.max-connections")?.max(1),
+            per_step_stats: flags.feature("promql-per-step-stats"),
         })
     }
 

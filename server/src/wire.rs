@@ -13,8 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, Reload, load};
 use crate::flags::Flags;
-use crate::listen::{Limited, bind};
+use crate::listen::{Client, Limited, bind};
 use crate::logging::{self, Format};
+use crate::query_log::QueryLog;
 use crate::self_metrics::ServerMetrics;
 use crate::settings::{Retention, Settings, storage_options};
 use crate::{api, version};
@@ -58,7 +59,7 @@ async fn serve(flags: Flags) -> Result<()> {
     tasks.spawn(retention(Arc::clone(&app)));
     tasks.spawn(reload(Arc::clone(&app), asked));
     tasks.spawn(signals(Arc::clone(&app))?);
-    app.put_in_force(config).await;
+    app.put_in_force(config).await?;
     let places = Arc::new(Semaphore::new(app.settings.max_connections));
     let mut servers = JoinSet::new();
     for listener in listeners {
@@ -66,7 +67,7 @@ async fn serve(flags: Flags) -> Result<()> {
         let open = format!("http://localhost:{}{}", address.port(), app.settings.route_prefix);
         tracing::info!(%address, "Start listening for connections");
         tracing::info!("Open {open}");
-        let service = api::router(Arc::clone(&app));
+        let service = api::router(Arc::clone(&app)).into_make_service_with_connect_info::<Client>();
         let stop = app.stop.clone();
         let listener = Limited { listener, places: Arc::clone(&places) };
         servers
@@ -125,6 +126,8 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
         extended_range_selectors: flags.feature("promql-extended-range-selectors"),
         use_start_timestamps: flags.feature("use-start-timestamps"),
         delayed_name_removal: flags.feature("promql-delayed-name-removal"),
+        extensions: flags.feature("promql-extensions"),
+        scrape_interval_ms: config.global.scrape_interval_ms,
         ..query::EngineOptions::default()
     });
     let user_agent = format!("Prometheus/{} Weft/{}", version::COMPATIBLE, version::WEFT);
@@ -133,6 +136,7 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
     let scraper = scraper::Manager::new(appender, &registry, scraper::Options { user_agent, seed })?;
     let discovery = discovery::Manager::new(discovery::Options::default(), &registry)?;
     let metrics = ServerMetrics::new(&registry, concurrency)?;
+    let query_log = QueryLog::new(&registry)?;
     let now_ms = model::time::now_ms();
     Ok(Arc::new(App {
         flags,
@@ -140,6 +144,7 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
         db,
         engine,
         query_slots: Arc::new(Semaphore::new(concurrency)),
+        query_log,
         discovery: Mutex::new(discovery),
         scraper,
         registry,

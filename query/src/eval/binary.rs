@@ -46,12 +46,15 @@ pub(super) fn scalars(op: BinaryOp, left: f64, right: f64) -> f64 {
     if op.is_comparison() { f64::from(u8::from(holds(op, left, right))) } else { arithmetic(op, left, right) }
 }
 
-/// What an operator makes of two samples; a comparison that does not hold, and what does not go together, nothing.
+/// What an operator makes of two samples.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Made {
     Float(f64),
     Histogram(Arc<Histogram>),
+    /// A comparison that does not hold.
     Nothing,
+    /// They do not go together.
+    Refused,
 }
 
 impl Made {
@@ -88,7 +91,7 @@ impl Evaluator<'_> {
                 let message =
                     format!("incompatible sample types encountered for binary operator {op:?}: {left} {op} {right}");
                 self.info(binary.left.span, &message);
-                Made::Nothing
+                Made::Refused
             }
         }
     }
@@ -101,13 +104,13 @@ impl Evaluator<'_> {
             let op = binary.op.symbol();
             let message = format!("incompatible bucket layout encountered for binary operator {op}");
             self.warn(binary.left.span, &message);
-            return Made::Nothing;
+            return Made::Refused;
         };
         let mut remarks = Remarks::default();
         remarks.combined(combined, if subtracts { Operation::Subtraction } else { Operation::Addition });
         self.remarks(binary.left.span, "", &mut remarks);
         if combined.resets_collide {
-            return Made::Nothing;
+            return Made::Refused;
         }
         let mut histogram = total.finish();
         if subtracts {
@@ -124,7 +127,7 @@ impl Evaluator<'_> {
         let op = binary.op;
         self.stream(vector, grid, &mut |mut series| {
             // Trimming keeps the name, comparisons too.
-            if binary.return_bool || !op.is_comparison() && !op.is_trim() {
+            if !binary.keep_name && (binary.return_bool || !op.is_comparison() && !op.is_trim()) {
                 self.drop_name(&mut series);
             }
             if op.is_trim() || !series.histograms.is_empty() {
@@ -155,7 +158,7 @@ impl Evaluator<'_> {
             match self.mixed_pair(binary, left, right) {
                 Made::Float(value) => series.values[step as usize] = value,
                 Made::Histogram(histogram) => series.histograms.push((step, histogram)),
-                Made::Nothing => {}
+                Made::Nothing | Made::Refused => {}
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Function calls: arguments to the families in `functions`.
 
-use model::Labels;
+use model::{Labels, Matcher};
 
 use super::selector::Take;
 use super::{Evaluator, Sink, arg_of, check_factors, extension_of, label_name, merged, string_of};
@@ -10,22 +10,23 @@ use crate::functions::{Body, MathFn, RangeFn, label, sort};
 use crate::parse::Text;
 use crate::parse::ast::{Call, Expr, ExprKind, Span, Type};
 use crate::value::{ABSENT, Series, is_absent};
-use crate::window::Grid;
+use crate::window::{Grid, Window};
 
 impl Evaluator<'_> {
     pub(super) fn stream_call(&self, expr: &Expr, call: &Call, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
         match call.function.body {
-            Body::Range(f) => self.range_call(call, (f, false), grid, sink),
+            Body::Range(f) => self.range_call(call, (f, call.keep_name), grid, sink),
             Body::RangeKeepName(f) => self.range_call(call, (f, true), grid, sink),
             Body::Math(f) => self.math_call(call, f, grid, sink),
             Body::Date(f) => self.stream(&call.args[0], grid, &mut |mut series| {
-                self.drop_name(&mut series);
+                self.drop_name_of(call, &mut series);
                 series.histograms.clear();
                 series.values.iter_mut().filter(|v| !is_absent(**v)).for_each(|v| *v = f(*v as i64));
                 sink(series)
             }),
-            Body::Timestamp => self.timestamp(&call.args[0], grid, sink),
-            Body::OfHistograms(f) => self.of_histograms(&call.args[0], f, grid, sink),
+            Body::Timestamp => self.timestamp(call, grid, sink),
+            Body::OfHistograms(f) => self.of_histograms(call, f, grid, sink),
+            Body::AcrossSteps(f) => self.across_steps(call, f, grid, sink),
             _ => Err(Error::execution(format!("BUG: {} does not stream (at {})", call.function.name, expr.span.start))),
         }
     }
@@ -39,9 +40,9 @@ impl Evaluator<'_> {
     ) -> Result<(), Error> {
         let range = arg_of(&call.args, Type::Matrix)?;
         let scalars = self.scalar_args(&call.args, grid)?;
-        check_factors(call.function, &scalars)?;
         let mut args = Vec::new();
         let is_quantile = call.function.name == "quantile_over_time";
+        let is_smoothing = call.function.name == "double_exponential_smoothing";
         let is_counter = matches!(call.function.name, "rate" | "increase");
         let sweeper = Sweeper::of(call.function.name, extension_of(range));
         self.windows(range, grid, &mut |ranges| {
@@ -49,14 +50,15 @@ impl Evaluator<'_> {
                 self.rich_range(call, f, (ranges, &scalars), grid)?
             } else {
                 let mut values = Vec::with_capacity(grid.len);
-                let mut looked = 0u64;
                 if let Some(sweeper) = sweeper {
-                    looked = ranges.sweep(sweeper, |step| scalars.first(step), &mut values);
+                    ranges.sweep(sweeper, |step| scalars.first(step), &mut values);
                 } else {
                     for step in 0..grid.len {
                         let window = ranges.floats_at(step);
-                        looked += window.ts.len() as u64;
                         scalars.at(step, &mut args);
+                        if is_smoothing && !window.ts.is_empty() {
+                            check_factors(&args)?;
+                        }
                         values.push(f(&window, &args).unwrap_or(ABSENT));
                     }
                 }
@@ -64,7 +66,6 @@ impl Evaluator<'_> {
                     let seen = (0..grid.len).filter(|step| !is_absent(values[*step]));
                     seen.for_each(|step| self.check_quantile(scalars.first(step), &call.args[0]));
                 }
-                self.looked_at(looked);
                 Series::of_floats(ranges.labels().clone(), ranges.drop_name, values)
             };
             if series.is_empty() {
@@ -100,7 +101,7 @@ impl Evaluator<'_> {
         let scalars = self.scalar_args(&call.args, grid)?;
         let mut args = Vec::new();
         self.stream(arg_of(&call.args, Type::Vector)?, grid, &mut |mut series| {
-            self.drop_name(&mut series);
+            self.drop_name_of(call, &mut series);
             series.histograms.clear();
             for (step, value) in series.values.iter_mut().enumerate().filter(|(_, v)| !is_absent(**v)) {
                 scalars.at(step, &mut args);
@@ -110,13 +111,36 @@ impl Evaluator<'_> {
         })
     }
 
-    fn timestamp(&self, arg: &Expr, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
+    /// One number of all the floats of a series, at every step.
+    fn across_steps(&self, call: &Call, f: RangeFn, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
+        let scalars = self.scalar_args(&call.args, grid)?;
+        let mut args = Vec::new();
+        scalars.at(0, &mut args);
+        self.stream(arg_of(&call.args, Type::Vector)?, grid, &mut |mut series| {
+            let present: Vec<f64> = series.values.iter().copied().filter(|v| !is_absent(*v)).collect();
+            let Some(value) = f(&Window { values: &present, ..Window::default() }, &args) else { return Ok(()) };
+            series.values.fill(value);
+            series.histograms.clear();
+            self.drop_name_of(call, &mut series);
+            sink(series)
+        })
+    }
+
+    /// Removes the name unless the call says that it is to stay.
+    pub(super) fn drop_name_of(&self, call: &Call, series: &mut Series) {
+        if !call.keep_name {
+            self.drop_name(series);
+        }
+    }
+
+    fn timestamp(&self, call: &Call, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
+        let arg = &call.args[0];
         let plain = match &arg.unwrapped().kind {
             ExprKind::Vector(selector) => Some(selector),
             _ => None,
         };
         let mut nameless = |mut series: Series| {
-            self.drop_name(&mut series);
+            self.drop_name_of(call, &mut series);
             sink(series)
         };
         if let Some(selector) = plain {
@@ -156,6 +180,13 @@ impl Evaluator<'_> {
                 label::join(&mut series, target, string_of(&call.args[2])?, &sources);
                 merged(series)
             }
+            Body::LabelMatch(op) => {
+                let mut series = self.vector(&call.args[0], grid)?;
+                let [label, pattern] = [string_of(&call.args[1])?, string_of(&call.args[2])?];
+                let matcher = Matcher::new(op, label, pattern).map_err(|error| Error::execution(error.to_string()))?;
+                series.retain(|series| matcher.matches(series.labels.value(label)));
+                Ok(series)
+            }
             Body::Info => self.info_call(call, grid),
             Body::HistogramQuantile => self.histogram_quantile(call, grid),
             Body::HistogramQuantiles => self.histogram_quantiles(call, grid),
@@ -194,7 +225,7 @@ impl Evaluator<'_> {
         if matches!(order, sort::Order::Ascending | sort::Order::Descending) {
             sort::floats_alone(&mut series);
         }
-        if self.query.times.step_ms > 0 {
+        if grid.len > 1 {
             self.warn(expr.span, "sort is ineffective for range queries since results are always ordered by labels");
             return Ok(series);
         }

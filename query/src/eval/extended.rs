@@ -48,7 +48,7 @@ impl Evaluator<'_> {
                         self.smoothed_histogram(selector, (histograms, mixed), *end, (step, &mut series));
                     }
                 }
-                self.looked_at(series.present() as u64);
+                self.count(&series);
                 if !series.is_empty() {
                     sink(series)?;
                 }

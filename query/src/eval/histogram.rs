@@ -93,8 +93,8 @@ impl Evaluator<'_> {
 
     pub(super) fn histogram_quantile(&self, call: &Call, grid: &Grid) -> Result<Vec<Series>, Error> {
         let quantiles = self.scalar(&call.args[0], grid)?;
-        quantiles.iter().for_each(|q| self.check_quantile(*q, &call.args[0]));
         let distributions = self.distributions(&call.args[1], grid)?;
+        quantiles.iter().for_each(|q| self.check_quantile(*q, &call.args[0]));
         merged(distributions.iter().map(|d| self.quantiles_of(d, &quantiles, &call.args[1], grid)).collect())
     }
 

@@ -1,6 +1,6 @@
 //! `info(v, {…})`: adds the labels of info series (`target_info`) to the series that share their `instance` and `job`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use model::labels::{INSTANCE, JOB, METRIC_NAME};
 use model::{Labels, LabelsBuilder, MatchOp, Matcher};
@@ -8,7 +8,8 @@ use model::{Labels, LabelsBuilder, MatchOp, Matcher};
 use super::selector::Take;
 use super::{Evaluator, merged};
 use crate::Error;
-use crate::parse::ast::{Call, Expr, ExprKind, Selector};
+use crate::functions::Body;
+use crate::parse::ast::{At, Call, Expr, ExprKind, Selector, Shift, Type};
 use crate::value::{ABSENT, Series, is_absent};
 use crate::window::Grid;
 
@@ -54,25 +55,53 @@ fn key(labels: &Labels) -> Key<'_> {
     (labels.value(INSTANCE), labels.value(JOB))
 }
 
+/// What `instance` and `job` of the infos must be, for each way in which the series have both, or one of them.
+fn identities<'a>(keys: impl Iterator<Item = Key<'a>>) -> Vec<[Matcher; 2]> {
+    let mut found: BTreeMap<[bool; 2], [BTreeSet<&str>; 2]> = BTreeMap::new();
+    for (instance, job) in keys.filter(|key| *key != ("", "")) {
+        let sets = found.entry([instance, job].map(str::is_empty)).or_default();
+        sets[0].insert(instance);
+        sets[1].insert(job);
+    }
+    let any_of = |name: &str, values: &BTreeSet<&str>| match values.iter().collect::<Vec<_>>().as_slice() {
+        [one] => Matcher::equal(name, **one),
+        several => {
+            let pattern = several.iter().map(|value| escaped(value)).collect::<Vec<_>>().join("|");
+            Matcher::new(MatchOp::Regex, name, pattern).expect("BUG: escaped texts make an expression")
+        }
+    };
+    found.values().map(|[instances, jobs]| [any_of(INSTANCE, instances), any_of(JOB, jobs)]).collect()
+}
+
+/// A text as a regular expression that matches it alone.
+fn escaped(text: &str) -> String {
+    let special = |c: &char| "\\.+*?()|[]{}^$".contains(*c);
+    text.chars().flat_map(|c| Some('\\').filter(|_| special(&c)).into_iter().chain([c])).collect()
+}
+
 impl Evaluator<'_> {
     pub(super) fn info_call(&self, call: &Call, grid: &Grid) -> Result<Vec<Series>, Error> {
         let wanted = Wanted::new(call);
-        let base = self.vector(&call.args[0], grid)?;
-        let matchers = wanted.names.iter().chain(&wanted.data).cloned().collect();
-        let selector = Selector { matchers, ..Selector::default() };
+        let mut base = self.vector(&call.args[0], grid)?;
+        base.retain(|series| !series.is_empty());
         // Info series are looked up when the base series are: their `@` and `offset` count for both.
         let ends = self.reference_times(&call.args[0], grid);
         let mut infos: Vec<Series> = Vec::new();
-        self.latest(&selector, &ends, Take::FloatMillis, &mut |series| {
-            if !series.histograms.is_empty() {
-                let labels = &series.labels;
-                let message = format!("this should be an info metric, with float samples: {labels:?}");
-                return Err(Error::execution(message));
-            }
-            self.hold(series.values.len())?;
-            infos.push(series);
-            Ok(())
-        })?;
+        let enriched = base.iter().filter(|series| !wanted.is_info(series.labels.name()));
+        for identity in identities(enriched.map(|series| key(&series.labels))) {
+            let matchers = wanted.names.iter().chain(&wanted.data).cloned().chain(identity).collect();
+            let selector = Selector { matchers, ..Selector::default() };
+            self.latest(&selector, &ends, Take::FloatMillis, &mut |series| {
+                if !series.histograms.is_empty() {
+                    let labels = &series.labels;
+                    let message = format!("this should be an info metric, with float samples: {labels:?}");
+                    return Err(Error::execution(message));
+                }
+                self.hold(series.values.len())?;
+                infos.push(series);
+                Ok(())
+            })?;
+        }
         infos.sort_by(|a, b| a.labels.cmp(&b.labels));
         let mut by_key: HashMap<Key<'_>, Vec<&Series>> = HashMap::new();
         for info in &infos {
@@ -92,25 +121,83 @@ impl Evaluator<'_> {
         merged(out)
     }
 
-    /// For each step, when the samples of the first selector are taken.
+    /// For each step, when the samples of the selectors are taken: that of the step, unless `@` and `offset` move all of
+    /// them alike.
     fn reference_times(&self, expr: &Expr, grid: &Grid) -> Vec<i64> {
-        let mut shifts = Vec::new();
-        let mut found = false;
-        expr.walk(&mut |node| match &node.kind {
-            ExprKind::Subquery(s) if !found => shifts.push(&s.shift),
-            ExprKind::Vector(s) | ExprKind::Matrix(s, _) if !found => {
-                shifts.push(&s.shift);
-                found = true;
-            }
-            _ => {}
-        });
+        let reference = reference(expr, &mut Vec::new());
         let mut times: Vec<i64> = (0..grid.len).map(|i| grid.time(i)).collect();
-        for shift in shifts {
-            let fixed = self.fixed_time(shift);
-            times.iter_mut().for_each(|t| *t = fixed.unwrap_or(*t).saturating_sub(shift.offset.ms));
+        if let Reference::Shifted(at, offset_ms) = reference {
+            let fixed = at.map(|at| self.fixed_at(at));
+            times.iter_mut().for_each(|t| *t = fixed.unwrap_or(*t).saturating_sub(offset_ms));
         }
         times
     }
+}
+
+/// When the samples below an expression are taken.
+#[derive(Clone, Copy, PartialEq)]
+enum Reference {
+    /// There is none to be taken.
+    Nothing,
+    /// As `@` and `offset` say, all alike.
+    Shifted(Option<At>, i64),
+    /// Some so and some otherwise.
+    Various,
+}
+
+impl Reference {
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (one, Self::Nothing) | (Self::Nothing, one) => one,
+            (a, b) if a == b => a,
+            _ => Self::Various,
+        }
+    }
+}
+
+/// Are all samples below an expression taken at one time, whatever the step's is?
+pub(super) fn is_uniform(expr: &Expr) -> bool {
+    matches!(reference(expr, &mut Vec::new()), Reference::Shifted(..))
+}
+
+/// Offsets of the subqueries around a selector add up, until an `@` fixes it.
+fn reference<'a>(expr: &'a Expr, outer: &mut Vec<&'a Shift>) -> Reference {
+    if !matches!(expr.value_type(), Type::Vector | Type::Matrix) {
+        return Reference::Nothing;
+    }
+    let below = match &expr.kind {
+        ExprKind::Vector(s) | ExprKind::Matrix(s, _) => {
+            let mut at = None;
+            let mut offset_ms = 0i64;
+            for shift in std::iter::once(&s.shift).chain(outer.iter().rev().copied()) {
+                if at.is_some() {
+                    break;
+                }
+                at = shift.at;
+                offset_ms = offset_ms.saturating_add(shift.offset.ms);
+            }
+            return Reference::Shifted(at, offset_ms);
+        }
+        ExprKind::Subquery(s) => {
+            outer.push(&s.shift);
+            let below = reference(&s.expr, outer);
+            outer.pop();
+            below
+        }
+        ExprKind::Paren(e) | ExprKind::Unary(_, e) => reference(e, outer),
+        ExprKind::Binary(b) => reference(&b.left, outer).and(reference(&b.right, outer)),
+        ExprKind::Aggregate(a) => {
+            let param = a.param.as_ref().map_or(Reference::Nothing, |param| reference(param, outer));
+            reference(&a.expr, outer).and(param)
+        }
+        ExprKind::Call(call) => {
+            let args = if matches!(call.function.body, Body::Info) { &call.args[..1] } else { &call.args[..] };
+            args.iter().fold(Reference::Nothing, |all, arg| all.and(reference(arg, outer)))
+        }
+        ExprKind::Number(_) | ExprKind::String(_) => Reference::Nothing,
+    };
+    // A vector of nothing selected has the time of the step, whatever stands beside it.
+    if below == Reference::Nothing { Reference::Various } else { below }
 }
 
 /// Splits a series by the labels that it has at each step.

@@ -28,7 +28,7 @@ impl Keys {
 }
 
 /// The labels that decide a match.
-fn match_labels(labels: &Labels, matching: &Matching) -> Labels {
+pub(super) fn match_labels(labels: &Labels, matching: &Matching) -> Labels {
     let listed = |name: &str| matching.labels.iter().any(|l| l == name);
     let keep = |name: &str| if matching.on { listed(name) } else { name != METRIC_NAME && !listed(name) };
     labels.filtered(keep)
@@ -62,6 +62,9 @@ impl Side {
 
 impl Evaluator<'_> {
     pub(super) fn vector_vector(&self, binary: &Binary, grid: &Grid) -> Result<Vec<Series>, Error> {
+        if binary.op == BinaryOp::Default {
+            return self.filled(binary, grid);
+        }
         let left = self.vector(&binary.left, grid)?;
         let right = self.vector(&binary.right, grid)?;
         let mut keys = Keys::default();
@@ -133,13 +136,15 @@ impl Join<'_> {
         if let Some(fill) = fill_many {
             for (j, one) in self.one.series.iter().enumerate() {
                 let key = self.one.keys[j];
-                for step in (0..self.steps).filter(|step| !self.many.present(key, *step)) {
-                    if let Some(cell) = one.at(step) {
+                for step in 0..self.steps {
+                    let alone = !out.matched.get(&key).is_some_and(|steps| steps[step]);
+                    if let Some(cell) = one.at(step).filter(|_| alone) {
                         self.put(&mut out, (None, Some(j), key), step, (SampleRef::Float(fill), cell))?;
                     }
                 }
             }
         }
+        out.series.retain(|series| !series.is_empty());
         merged(out.series)
     }
 
@@ -190,16 +195,20 @@ impl Join<'_> {
                 Made::Float(value) => (value, None),
                 Made::Histogram(histogram) => (ABSENT, Some(histogram)),
                 Made::Nothing => (ABSENT, None),
+                // What does not go together is as good as not there.
+                Made::Refused => return Ok(()),
             },
         };
         // Also a match that the comparison filters away may not be ambiguous.
         let one_to_one = self.binary.matching.card == Card::OneToOne;
-        if one_to_one && !out.taken(pair.2, step, self.steps) {
+        let counts = one_to_one || self.binary.matching.fill_left.is_some();
+        if counts && out.take(pair.2, step, self.steps) && one_to_one {
             return Err(Error::execution(
                 "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
             ));
         }
-        if is_absent(value) && histogram.is_none() {
+        let filtered = is_absent(value) && histogram.is_none();
+        if filtered && one_to_one {
             return Ok(());
         }
         let i = match out.pairs.entry((pair.0, pair.1)) {
@@ -214,10 +223,13 @@ impl Join<'_> {
                 *free.insert(i)
             }
         };
-        if out.series[i].has(step) {
+        // Also among these what was filtered away counts.
+        let filters = !one_to_one && op.is_comparison() && !self.binary.return_bool;
+        if out.series[i].has(step) || filters && out.made_before(i, step, self.steps) {
             return Err(Error::execution("multiple matches for labels: grouping labels must ensure unique matches"));
         }
         match histogram {
+            None if filtered => {}
             None => out.series[i].values[step] = value,
             Some(histogram) => out.series[i].put_histogram(step, histogram),
         }
@@ -244,6 +256,10 @@ impl Join<'_> {
         for name in &matching.include {
             builder.set(name, other.value(name));
         }
+        if binary.keep_name {
+            builder.set(METRIC_NAME, many_series.or(one_series).map_or("", |s| s.labels.name()));
+            return (builder.labels(), false);
+        }
         let labels = builder.labels();
         let had = many_series.is_some_and(|s| s.drop_name);
         match (computed, binary.return_bool) {
@@ -261,12 +277,20 @@ struct Output {
     pairs: HashMap<(Option<usize>, Option<usize>), usize>,
     /// Per key, the steps that already have a match.
     matched: HashMap<usize, Vec<bool>>,
+    /// Per series of a comparison, the steps at which it was made, and perhaps filtered away.
+    made: HashMap<usize, Vec<bool>>,
 }
 
 impl Output {
-    /// Takes a step of a key; false when it was taken before.
-    fn taken(&mut self, key: usize, step: usize, steps: usize) -> bool {
+    /// Makes a sample of a series; true when it was made before.
+    fn made_before(&mut self, series: usize, step: usize, steps: usize) -> bool {
+        let slots = self.made.entry(series).or_insert_with(|| vec![false; steps]);
+        std::mem::replace(&mut slots[step], true)
+    }
+
+    /// Takes a step of a key; true when it was taken before.
+    fn take(&mut self, key: usize, step: usize, steps: usize) -> bool {
         let slots = self.matched.entry(key).or_insert_with(|| vec![false; steps]);
-        !std::mem::replace(&mut slots[step], true)
+        std::mem::replace(&mut slots[step], true)
     }
 }

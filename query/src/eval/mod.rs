@@ -4,9 +4,11 @@
 //! folds series as they arrive and no more than a batch of them is in memory.
 
 mod aggregate;
+mod best;
 mod binary;
 mod call;
 mod extended;
+mod fill;
 mod fold;
 mod histogram;
 mod info;
@@ -28,15 +30,16 @@ use model::{Labels, Querier};
 use self::parts::Part;
 use self::selector::Take;
 
-use crate::engine::{EngineOptions, Stats, Times};
+use crate::Error;
+use crate::engine::{EngineOptions, Times};
 use crate::functions::Body;
 use crate::histogram as native;
 use crate::notes::{Notes, Remark, Remarks};
 use crate::parse::Text;
-use crate::parse::ast::{Expr, ExprKind, Extension, Sign, Span, Type};
+use crate::parse::ast::{BinaryOp, Expr, ExprKind, Extension, Sign, Span, Type};
+use crate::stats::{Counter, Level};
 use crate::value::{ABSENT, RangeSeries, Sample, SampleRef, Series, Value, is_absent, without_name};
 use crate::window::Grid;
-use crate::{Error, functions};
 
 /// What a query asks, of whom, and within which bounds.
 pub(crate) struct Query<'a> {
@@ -55,10 +58,11 @@ pub(crate) struct Evaluator<'a> {
     query: &'a Query<'a>,
     /// The part of the one selection of the expression that is all this thread reads.
     part: Option<Part<'a>>,
-    /// Samples in memory now, at most so far, and looked at in all.
+    /// Samples in memory now, and at most so far.
     held: Cell<usize>,
     peak: Cell<usize>,
-    total: Cell<u64>,
+    /// Samples looked at and read.
+    samples: Counter,
 }
 
 /// Which form the result takes.
@@ -74,13 +78,21 @@ pub(crate) type Sink<'s> = dyn FnMut(Series) -> Result<(), Error> + 's;
 const SAME_LABELS: &str = "vector cannot contain metrics with the same labelset";
 
 impl<'a> Evaluator<'a> {
-    pub(crate) fn new(query: &'a Query<'a>) -> Self {
-        Self { query, part: None, held: Cell::new(0), peak: Cell::new(0), total: Cell::new(0) }
+    pub(crate) fn new(query: &'a Query<'a>, samples: Counter) -> Self {
+        Self { query, part: None, held: Cell::new(0), peak: Cell::new(0), samples }
     }
 
-    /// What the query cost.
-    pub(crate) fn stats(&self) -> Stats {
-        Stats { total_samples: self.total.get(), peak_samples: self.peak.get() }
+    /// The most samples held at once, and what was looked at and read.
+    pub(crate) fn into_cost(self) -> (usize, Level) {
+        (self.peak.get(), self.samples.finish())
+    }
+
+    /// What an invariant expression yields at the first step, counted for all of them.
+    fn once<T>(&self, grid: &Grid, evaluate: impl FnOnce(&Grid) -> Result<T, Error>) -> Result<T, Error> {
+        self.samples.enter(1);
+        let value = evaluate(&grid.first())?;
+        self.samples.leave_invariant(grid.len);
+        Ok(value)
     }
 
     /// The finished result of a whole query.
@@ -123,7 +135,7 @@ impl<'a> Evaluator<'a> {
     pub(crate) fn vector(&self, expr: &Expr, grid: &Grid) -> Result<Vec<Series>, Error> {
         let before = self.held.get();
         let series = if grid.len > 1 && is_invariant(expr) {
-            let once = self.vector(expr, &grid.first())?;
+            let once = self.once(grid, |first| self.vector(expr, first))?;
             once.into_iter().map(|s| repeated(s, grid.len)).collect()
         } else if streams(expr) {
             let mut all = Vec::new();
@@ -186,7 +198,8 @@ impl<'a> Evaluator<'a> {
     /// A number at every step.
     pub(crate) fn scalar(&self, expr: &Expr, grid: &Grid) -> Result<Vec<f64>, Error> {
         if grid.len > 1 && is_invariant(expr) {
-            return Ok(vec![self.scalar(expr, &grid.first())?[0]; grid.len]);
+            let once = self.once(grid, |first| self.scalar(expr, first))?[0];
+            return Ok(vec![once; grid.len]);
         }
         match &expr.kind {
             ExprKind::Number(number) => Ok(vec![number.value; grid.len]),
@@ -245,11 +258,6 @@ impl<'a> Evaluator<'a> {
 
     fn notes(&self) -> MutexGuard<'_, Notes> {
         self.query.notes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Counts samples that a selector looked at.
-    fn looked_at(&self, samples: u64) {
-        self.total.set(self.total.get() + samples);
     }
 
     /// Counts samples that are now in memory.
@@ -312,6 +320,13 @@ pub(crate) fn is_invariant(expr: &Expr) -> bool {
         ExprKind::Paren(e) | ExprKind::Unary(_, e) => is_invariant(e),
         ExprKind::Binary(b) => is_invariant(&b.left) && is_invariant(&b.right),
         ExprKind::Aggregate(a) => is_invariant(&a.expr) && a.param.as_ref().is_none_or(is_invariant),
+        // The time of a sample is the same at every step where the sample is.
+        ExprKind::Call(call) if matches!(call.function.body, Body::Timestamp) => {
+            matches!(call.args[0].unwrapped().kind, ExprKind::Vector(_)) && is_invariant(&call.args[0])
+        }
+        ExprKind::Call(call) if matches!(call.function.body, Body::Info) => {
+            is_invariant(&call.args[0]) && info::is_uniform(&call.args[0])
+        }
         ExprKind::Call(call) => {
             let default_time = call.args.is_empty() && !matches!(call.function.body, Body::Pi);
             !call.function.varies() && !default_time && call.args.iter().all(is_invariant)
@@ -324,9 +339,10 @@ fn streams(expr: &Expr) -> bool {
     match &expr.kind {
         ExprKind::Paren(inner) => streams(inner),
         ExprKind::Vector(_) | ExprKind::Unary(..) => true,
+        ExprKind::Binary(b) if b.op == BinaryOp::Default => false,
         ExprKind::Binary(b) => b.left.value_type() == Type::Scalar || b.right.value_type() == Type::Scalar,
         ExprKind::Call(call) => match call.function.body {
-            Body::Range(_) | Body::RangeKeepName(_) | Body::Math(_) => true,
+            Body::Range(_) | Body::RangeKeepName(_) | Body::Math(_) | Body::AcrossSteps(_) => true,
             Body::Date(_) => !call.args.is_empty(),
             Body::Timestamp | Body::OfHistograms(_) => true,
             _ => false,
@@ -362,7 +378,7 @@ fn as_vector(series: Vec<Series>, ts_ms: i64) -> Value {
 
 fn as_matrix(series: Vec<Series>, grid: &Grid) -> Value {
     let present = series.into_iter().filter(|s| !s.is_empty());
-    let mut matrix: Vec<RangeSeries> = present
+    let matrix = present
         .map(|s| {
             let points = s.values.iter().enumerate().filter(|(_, v)| !is_absent(**v));
             let histograms = s.histograms.into_iter().map(|(step, h)| (grid.time(step as usize), h));
@@ -373,7 +389,6 @@ fn as_matrix(series: Vec<Series>, grid: &Grid) -> Value {
             }
         })
         .collect();
-    matrix.sort_by(|a, b| a.labels.cmp(&b.labels));
     Value::Matrix(matrix)
 }
 
@@ -435,14 +450,13 @@ fn extension_of(range: &Expr) -> Option<Extension> {
     }
 }
 
-/// Smoothing factors must lie inside 0 and 1.
-fn check_factors(function: &functions::Function, args: &ScalarArgs) -> Result<(), Error> {
-    if function.name != "double_exponential_smoothing" {
-        return Ok(());
-    }
-    for (column, (word, short)) in args.columns.iter().zip([("smoothing", "sf"), ("trend", "tf")]) {
-        if let Some(bad) = column.iter().find(|v| !(**v > 0.0 && **v < 1.0)) {
-            return Err(Error::execution(format!("invalid {word} factor. Expected: 0 < {short} < 1, got: {bad:.6}")));
+/// Smoothing factors must lie inside 0 and 1, where there is something to smooth.
+fn check_factors(factors: &[f64]) -> Result<(), Error> {
+    for (factor, (word, short)) in factors.iter().zip([("smoothing", "sf"), ("trend", "tf")]) {
+        if !(*factor > 0.0 && *factor < 1.0) {
+            return Err(Error::execution(format!(
+                "invalid {word} factor. Expected: 0 < {short} < 1, got: {factor:.6}"
+            )));
         }
     }
     Ok(())

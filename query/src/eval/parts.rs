@@ -11,7 +11,8 @@ use model::{BatchSink, PartReader, Parts, QuerierError};
 use super::{Evaluator, Query, Sink};
 use crate::Error;
 use crate::functions::Body;
-use crate::parse::ast::{Expr, ExprKind, Type};
+use crate::parse::ast::{BinaryOp, Expr, ExprKind, Type};
+use crate::stats::{Counter, Level};
 use crate::value::Series;
 use crate::window::Grid;
 
@@ -27,9 +28,9 @@ type Outcome = Result<Done, Error>;
 
 struct Done {
     series: Vec<Series>,
-    /// Samples held at most while they were made, and looked at.
+    /// Samples held at most while they were made.
     peak: usize,
-    total: u64,
+    counted: Level,
 }
 
 impl Evaluator<'_> {
@@ -47,21 +48,21 @@ impl Evaluator<'_> {
         let parts = &*parts;
         let mut largest = 0;
         let taken = thread::scope(|scope| {
-            let (query, held) = (self.query, self.held.get());
+            let (query, held, samples) = (self.query, self.held.get(), &self.samples);
             let threads: Vec<Receiver<Outcome>> = (0..threads)
                 .map(|first| {
                     let (out, outcomes) = mpsc::sync_channel(1);
                     let mine = (first..parts.count()).step_by(threads);
-                    scope.spawn(move || work((query, held), parts, mine, (expr, grid), &out));
+                    scope.spawn(move || work((query, held, samples), parts, mine, (expr, grid), &out));
                     outcomes
                 })
                 .collect();
             for part in 0..parts.count() {
                 // Without an answer the thread panicked, which the scope passes on.
                 let Ok(done) = threads[part % threads.len()].recv() else { return Ok(()) };
-                let Done { series, peak, total } = done?;
+                let Done { series, peak, counted } = done?;
+                self.samples.absorb(&counted);
                 largest = largest.max(peak - held);
-                self.looked_at(total);
                 series.into_iter().try_for_each(&mut *sink)?;
             }
             Ok(())
@@ -77,10 +78,12 @@ impl Evaluator<'_> {
         // Also where there is nothing to read, the expression has its say: its other arguments may be wrong.
         let reader = if parts.count() == 0 { Box::new(Nothing) } else { parts.reader().map_err(Error::Store)? };
         for part in 0..parts.count().max(1) {
-            let evaluator = self.query.of_part(self.held.get(), Part { reader: &*reader, part });
+            let part = Part { reader: &*reader, part };
+            let evaluator = self.query.of_part(self.held.get(), part, self.samples.apart());
             evaluator.stream_node(expr, grid, sink)?;
-            self.looked_at(evaluator.total.get());
-            self.peak.set(self.peak.get().max(evaluator.peak.get()));
+            let (peak, counted) = evaluator.into_cost();
+            self.samples.absorb(&counted);
+            self.peak.set(self.peak.get().max(peak));
         }
         Ok(())
     }
@@ -96,15 +99,15 @@ impl PartReader for Nothing {
 
 impl Query<'_> {
     /// An evaluator that reads one part alone, where so many samples are held already.
-    fn of_part<'a>(&'a self, held: usize, part: Part<'a>) -> Evaluator<'a> {
+    fn of_part<'a>(&'a self, held: usize, part: Part<'a>, samples: Counter) -> Evaluator<'a> {
         let (held, peak) = (Cell::new(held), Cell::new(held));
-        Evaluator { query: self, part: Some(part), held, peak, total: Cell::new(0) }
+        Evaluator { query: self, part: Some(part), held, peak, samples }
     }
 }
 
 /// Carries some parts through the expression, until all are done, one fails, or nobody wants more.
 fn work(
-    (query, held): (&Query<'_>, usize),
+    (query, held, samples): (&Query<'_>, usize, &Counter),
     parts: &dyn Parts,
     mine: impl Iterator<Item = usize>,
     (expr, grid): (&Expr, &Grid),
@@ -115,13 +118,14 @@ fn work(
         Err(error) => return drop(out.send(Err(Error::Store(error)))),
     };
     for part in mine {
-        let evaluator = query.of_part(held, Part { reader: &*reader, part });
+        let evaluator = query.of_part(held, Part { reader: &*reader, part }, samples.apart());
         let mut series = Vec::new();
         let streamed = evaluator.stream_node(expr, grid, &mut |one| {
             series.push(one);
             Ok(())
         });
-        let done = streamed.map(|()| Done { series, peak: evaluator.peak.get(), total: evaluator.total.get() });
+        let (peak, counted) = evaluator.into_cost();
+        let done = streamed.map(|()| Done { series, peak, counted });
         let failed = done.is_err();
         if out.send(done).is_err() || failed {
             return;
@@ -134,6 +138,7 @@ fn leaf(expr: &Expr) -> Option<&Expr> {
     match &expr.kind {
         ExprKind::Paren(inner) | ExprKind::Unary(_, inner) => leaf(inner),
         ExprKind::Vector(_) | ExprKind::Matrix(..) => Some(expr),
+        ExprKind::Binary(binary) if binary.op == BinaryOp::Default => None,
         ExprKind::Binary(binary) => match (binary.left.value_type(), binary.right.value_type()) {
             (Type::Vector, Type::Scalar) => leaf(&binary.left).filter(|_| !selects(&binary.right)),
             (Type::Scalar, Type::Vector) => leaf(&binary.right).filter(|_| !selects(&binary.left)),
@@ -148,6 +153,7 @@ fn leaf(expr: &Expr) -> Option<&Expr> {
                     | Body::Date(_)
                     | Body::Timestamp
                     | Body::OfHistograms(_)
+                    | Body::AcrossSteps(_)
             );
             let mut selecting = call.args.iter().filter(|arg| selects(arg));
             match (selecting.next(), selecting.next()) {

@@ -1,7 +1,7 @@
 //! Functions of what is more than floats: histograms, and samples that say since when they count.
 
 use super::selector::{Ranges, Take};
-use super::{Evaluator, ScalarArgs, Sink, arg_of, merged};
+use super::{Evaluator, ScalarArgs, Sink, arg_of, check_factors, merged};
 use crate::Error;
 use crate::functions::RangeFn;
 use crate::functions::mixed::{self, Outcome};
@@ -35,8 +35,10 @@ impl Evaluator<'_> {
         for step in 0..grid.len {
             self.check()?;
             let window = ranges.at(step);
-            self.looked_at(window.len() as u64);
             scalars.at(step, &mut args);
+            if !window.is_empty() && call.function.name == "double_exponential_smoothing" {
+                check_factors(&args)?;
+            }
             let outcome = match of_both {
                 Some(of_both) => of_both(&window, &mut remarks),
                 None => {
@@ -64,8 +66,11 @@ impl Evaluator<'_> {
     pub(super) fn start_timestamp(&self, arg: &Expr, grid: &Grid) -> Result<Vec<Series>, Error> {
         let mut out = Vec::new();
         match &arg.unwrapped().kind {
-            ExprKind::Vector(selector) if self.query.options.use_start_timestamps => {
+            ExprKind::Vector(selector) if selector.extension.is_none() => {
                 self.instant_selector(selector, grid, Take::Start, &mut |mut series| {
+                    if !self.query.options.use_start_timestamps {
+                        return Ok(());
+                    }
                     self.hold(series.weight())?;
                     self.drop_name(&mut series);
                     out.push(series);
@@ -80,17 +85,17 @@ impl Evaluator<'_> {
     /// A number of each histogram; floats yield nothing.
     pub(super) fn of_histograms(
         &self,
-        arg: &Expr,
+        call: &Call,
         f: fn(&model::Histogram) -> f64,
         grid: &Grid,
         sink: &mut Sink<'_>,
     ) -> Result<(), Error> {
-        self.stream(arg, grid, &mut |mut series| {
+        self.stream(&call.args[0], grid, &mut |mut series| {
             series.values.fill(ABSENT);
             for (step, histogram) in std::mem::take(&mut series.histograms) {
                 series.values[step as usize] = f(&histogram);
             }
-            self.drop_name(&mut series);
+            self.drop_name_of(call, &mut series);
             if series.is_empty() { Ok(()) } else { sink(series) }
         })
     }

@@ -6,11 +6,12 @@ use model::float::{format_f, format_g};
 use model::{Labels, LabelsBuilder};
 
 use super::aggregate::group_labels;
+use super::best::Best;
 use super::{Evaluator, label_name};
 use crate::Error;
 use crate::functions::over_time::quantile_of;
 use crate::notes::Remark;
-use crate::parse::ast::{Aggregate, AggregateOp, Expr, Span};
+use crate::parse::ast::{Aggregate, AggregateOp, Expr, Span, Type};
 use crate::value::{ABSENT, SampleRef, Series, is_absent};
 use crate::window::Grid;
 
@@ -26,6 +27,11 @@ impl Evaluator<'_> {
             return Err(Error::execution("BUG: the aggregation's parameter was checked when the query was parsed"));
         };
         let mut series = self.vector(&aggregate.expr, grid)?;
+        let limits = aggregate.op.param() == Some(Type::Scalar);
+        let limits = if limits { self.scalar(param, grid)? } else { Vec::new() };
+        if selects_nothing(aggregate.op, &limits) {
+            return Ok(Vec::new());
+        }
         match aggregate.op {
             op @ (AggregateOp::TopK | AggregateOp::BottomK) => self.without_histograms(&mut series, op, span),
             op @ AggregateOp::Quantile => self.without_histograms(&mut series, op, aggregate.expr.span),
@@ -37,17 +43,17 @@ impl Evaluator<'_> {
                 let label = label_name(param, |name| format!("invalid label name {name}"))?;
                 Ok(count_values(&series, aggregate, label, grid))
             }
-            AggregateOp::Quantile => self.quantile(&series, &groups, param, grid),
-            AggregateOp::LimitRatio => self.limit_ratio(series, param, grid),
-            op => self.limited(&series, &groups, (op, param), grid),
+            AggregateOp::Quantile => Ok(self.quantile(&series, &groups, (param, &limits))),
+            AggregateOp::LimitRatio => self.limit_ratio(series, param, limits),
+            op => limited(&series, &groups, (op, limits), grid),
         }
     }
 
-    fn quantile(&self, series: &[Series], groups: &[Group], param: &Expr, grid: &Grid) -> Result<Vec<Series>, Error> {
-        let quantiles = self.scalar(param, grid)?;
-        if !series.is_empty() {
-            quantiles.iter().for_each(|q| self.check_quantile(*q, param));
-        }
+    fn quantile(&self, series: &[Series], groups: &[Group], (param, quantiles): (&Expr, &[f64])) -> Vec<Series> {
+        // Of many that lie outside, the outermost are told.
+        quantiles.iter().filter(|q| q.is_nan()).take(1).for_each(|q| self.check_quantile(*q, param));
+        let (least, most) = extremes(quantiles);
+        [least, most].iter().filter(|q| !q.is_nan()).for_each(|q| self.check_quantile(*q, param));
         let mut out = Vec::with_capacity(groups.len());
         let mut found = Vec::new();
         for group in groups {
@@ -60,7 +66,7 @@ impl Evaluator<'_> {
             let drop_name = group.members.iter().any(|i| series[*i].drop_name);
             out.push(Series::of_floats(group.labels.clone(), drop_name, values));
         }
-        Ok(out)
+        out
     }
 
     /// Histograms have no order: where that matters, they are left out, and it is said.
@@ -71,59 +77,24 @@ impl Evaluator<'_> {
         }
     }
 
-    /// `topk`, `bottomk`, `limitk`: the members that stay, each at the steps where it does.
-    fn limited(
-        &self,
-        series: &[Series],
-        groups: &[Group],
-        (op, param): (AggregateOp, &Expr),
-        grid: &Grid,
-    ) -> Result<Vec<Series>, Error> {
-        let limits = self.scalar(param, grid)?.into_iter().map(whole_number).collect::<Result<Vec<_>, _>>()?;
-        let mut out: Vec<Option<Series>> = (0..series.len()).map(|_| None).collect();
-        let mut order = Vec::new();
-        let mut ranked = Vec::new();
-        for group in groups {
-            for (step, limit) in limits.iter().enumerate() {
-                let present = group.members.iter().filter(|i| series[**i].has(step));
-                ranked.clear();
-                ranked.extend(present.map(|i| (series[*i].values[step], *i)));
-                match op {
-                    AggregateOp::TopK => ranked.sort_by(|a, b| nan_last(a.0, b.0, b.0.total_cmp(&a.0))),
-                    AggregateOp::BottomK => ranked.sort_by(|a, b| nan_last(a.0, b.0, a.0.total_cmp(&b.0))),
-                    _ => {}
-                }
-                for (_, i) in ranked.iter().take(*limit) {
-                    let kept = out[*i].get_or_insert_with(|| {
-                        order.push(*i);
-                        Series::of_floats(series[*i].labels.clone(), series[*i].drop_name, vec![ABSENT; grid.len])
-                    });
-                    series[*i].at(step).into_iter().for_each(|cell| kept.put(step, cell));
-                }
-            }
-        }
-        Ok(order.into_iter().filter_map(|i| out[i].take()).collect())
-    }
-
     /// Keeps the series whose hash falls into a share of all hashes: the same ones in every query.
-    fn limit_ratio(&self, mut series: Vec<Series>, param: &Expr, grid: &Grid) -> Result<Vec<Series>, Error> {
-        let mut ratios = self.scalar(param, grid)?;
-        for ratio in &mut ratios {
-            if ratio.is_nan() {
-                return Err(Error::execution("Ratio value is NaN"));
-            }
+    fn limit_ratio(&self, mut series: Vec<Series>, param: &Expr, ratios: Vec<f64>) -> Result<Vec<Series>, Error> {
+        if ratios.iter().any(|ratio| ratio.is_nan()) {
+            return Err(Error::execution("Ratio value is NaN"));
+        }
+        let (least, most) = extremes(&ratios);
+        for ratio in [most, least] {
             let capped = ratio.clamp(-1.0, 1.0);
-            if capped != *ratio {
-                let (got, cap) = (format_g(*ratio), format_g(capped));
+            if capped != ratio {
+                let (got, cap) = (format_g(ratio), format_g(capped));
                 let message = format!("ratio value should be between -1 and 1, got {got}, capping to {cap}");
                 self.warn(param.span, &message);
-                *ratio = capped;
             }
         }
         for one in &mut series {
             let place = one.labels.hash64() as f64 / u64::MAX as f64;
             one.retain(|step| {
-                let ratio = ratios[step];
+                let ratio = ratios[step].clamp(-1.0, 1.0);
                 if ratio >= 0.0 { place < ratio } else { place >= 1.0 + ratio }
             });
         }
@@ -132,8 +103,50 @@ impl Evaluator<'_> {
     }
 }
 
-fn nan_last(a: f64, b: f64, order: std::cmp::Ordering) -> std::cmp::Ordering {
-    if a.is_nan() || b.is_nan() { a.is_nan().cmp(&b.is_nan()) } else { order }
+/// `topk`, `bottomk`, `limitk`: the members that stay, each at the steps where it does.
+fn limited(
+    series: &[Series],
+    groups: &[Group],
+    (op, limits): (AggregateOp, Vec<f64>),
+    grid: &Grid,
+) -> Result<Vec<Series>, Error> {
+    let limits = limits.into_iter().map(whole_number).collect::<Result<Vec<_>, _>>()?;
+    let mut out: Vec<Option<Series>> = (0..series.len()).map(|_| None).collect();
+    let mut order = Vec::new();
+    for group in groups {
+        for (step, limit) in limits.iter().enumerate() {
+            let present = group.members.iter().copied().filter(|i| series[*i].has(step));
+            let mut keep = |i: usize| {
+                let kept = out[i].get_or_insert_with(|| {
+                    order.push(i);
+                    Series::of_floats(series[i].labels.clone(), series[i].drop_name, vec![ABSENT; grid.len])
+                });
+                series[i].at(step).into_iter().for_each(|cell| kept.put(step, cell));
+            };
+            if op == AggregateOp::LimitK {
+                present.take(*limit).for_each(&mut keep);
+                continue;
+            }
+            let mut best = Best::new(*limit, op == AggregateOp::TopK);
+            present.for_each(|i| best.offer(series[i].values[step], i));
+            best.drain().for_each(&mut keep);
+        }
+    }
+    Ok(order.into_iter().filter_map(|i| out[i].take()).collect())
+}
+
+/// The least and the largest number that is one; both NaN when none is.
+fn extremes(numbers: &[f64]) -> (f64, f64) {
+    numbers.iter().fold((f64::NAN, f64::NAN), |(least, most), v| (least.min(*v), most.max(*v)))
+}
+
+/// Is the parameter at every step one that leaves nothing? Then nothing else about it matters.
+fn selects_nothing(op: AggregateOp, limits: &[f64]) -> bool {
+    match (op, extremes(limits)) {
+        (AggregateOp::TopK | AggregateOp::BottomK | AggregateOp::LimitK, (_, most)) => most < 1.0,
+        (AggregateOp::LimitRatio, (least, most)) => least == 0.0 && most == 0.0,
+        _ => false,
+    }
 }
 
 fn whole_number(value: f64) -> Result<usize, Error> {

@@ -11,7 +11,7 @@ use crate::Error;
 use crate::functions::sweep::{Planned, Sweep, Sweeper};
 use crate::parse::ast::{At, Expr, ExprKind, Extension, Selector, Shift};
 use crate::value::{ABSENT, RangeSeries, Series, is_absent, weight};
-use crate::window::{Dense, Grid, Look, Reach, Window, bounds, reaching};
+use crate::window::{Dense, Grid, Look, Reach, Timed, Window, bounds, reaching};
 
 /// What is read for a selector.
 #[derive(Clone, Copy, Debug)]
@@ -40,10 +40,14 @@ impl Evaluator<'_> {
 
     /// The time that `@` names.
     pub(super) fn fixed_time(&self, shift: &Shift) -> Option<i64> {
-        match shift.at? {
-            At::Ms(ms) => Some(ms),
-            At::Start => Some(self.query.times.start_ms),
-            At::End => Some(self.query.times.end_ms),
+        shift.at.map(|at| self.fixed_at(at))
+    }
+
+    pub(super) fn fixed_at(&self, at: At) -> i64 {
+        match at {
+            At::Ms(ms) => ms,
+            At::Start => self.query.times.start_ms,
+            At::End => self.query.times.end_ms,
         }
     }
 
@@ -133,13 +137,41 @@ impl Evaluator<'_> {
                 } else {
                     latest_floats(&windows, dense.floats(&batch.timestamps_ms, column), take, &mut series.values)
                 };
-                self.looked_at(seen);
+                self.count(&series);
                 if seen > 0 {
                     sink(series)?;
                 }
             }
             Ok(())
         })
+    }
+
+    /// Counts what was taken of a selector's samples.
+    pub(super) fn count(&self, series: &Series) {
+        if self.samples.is_wanted() {
+            let floats = series.values.iter().enumerate().filter(|(_, v)| !is_absent(**v)).map(|(step, _)| (step, 1));
+            let histograms = series.histograms.iter().map(|(step, h)| (*step as usize, weight(h) as u64));
+            self.samples.add(floats.chain(histograms).map(|(step, n)| (step, [n, n])));
+        }
+    }
+
+    /// Counts the samples of a range vector at every step; those of a subquery are counted as read where it is evaluated.
+    fn count_ranges(&self, ranges: &Ranges<'_>, read: bool) {
+        if !self.samples.is_wanted() {
+            return;
+        }
+        let weigh = |floats: usize, histograms: &[Timed]| {
+            floats as u64 + histograms.iter().map(|h| weight(&h.histogram) as u64).sum::<u64>()
+        };
+        let Frame { ends, extended: (reach, _), .. } = ranges.frame;
+        self.samples.add((0..ends.len()).map(|step| {
+            let window = ranges.at(step);
+            let known_ms = if step == 0 { i64::MIN } else { ends[step - 1].saturating_add(reach.ahead_ms) };
+            let old_floats = window.ts.partition_point(|ts| *ts <= known_ms);
+            let old_histograms = window.histograms.partition_point(|h| h.ts_ms <= known_ms);
+            let new = weigh(window.ts.len() - old_floats, &window.histograms[old_histograms..]);
+            (step, [weigh(window.ts.len(), window.histograms), if read { new } else { 0 }])
+        }));
     }
 
     /// Calls `each` with every series of a range vector, in any order, as a function from step to samples.
@@ -158,15 +190,21 @@ impl Evaluator<'_> {
                 let wanted = Wanted::new(selector, (&ends, range.ms), extended.0);
                 self.batches(wanted, &mut |batch| {
                     let frame = Frame { ends: &ends, range_ms: range.ms, grid, extended, look };
-                    each_window(&batch, &frame, &[], each)
+                    each_window(&batch, &frame, &[], &mut |ranges| {
+                        self.count_ranges(ranges, true);
+                        each(ranges)
+                    })
                 })
             }
             ExprKind::Subquery(subquery) => {
                 let ends = self.ends(&subquery.shift, grid);
-                let (batch, drops) = self.subquery(subquery, &ends)?;
+                let (batch, drops) = self.subquery(subquery, &ends, grid)?;
                 let (extended, look) = <_>::default();
                 let frame = Frame { ends: &ends, range_ms: subquery.range.ms, grid, extended, look };
-                each_window(&batch, &frame, &drops, each)
+                each_window(&batch, &frame, &drops, &mut |ranges| {
+                    self.count_ranges(ranges, false);
+                    each(ranges)
+                })
             }
             _ => Err(Error::execution("BUG: not a range vector")),
         }
@@ -193,7 +231,6 @@ impl Evaluator<'_> {
             }
             Ok(())
         })?;
-        matrix.sort_by(|a, b| a.labels.cmp(&b.labels));
         Ok(matrix)
     }
 }
@@ -327,8 +364,8 @@ impl Ranges<'_> {
         Window { ts, values, starts: &[], histograms: &[], start_ms, end_ms, eval_ms, extension }
     }
 
-    /// The values of a swept function at every step; how many floats it looked at. `arg` is its argument at a step.
-    pub(super) fn sweep(&self, sweeper: Sweeper, arg: impl Fn(usize) -> f64, out: &mut Vec<f64>) -> u64 {
+    /// The values of a swept function at every step. `arg` is its argument at a step.
+    pub(super) fn sweep(&self, sweeper: Sweeper, arg: impl Fn(usize) -> f64, out: &mut Vec<f64>) {
         let (ts, values, rank) = self.dense.floats(&self.batch.timestamps_ms, self.column);
         let times = (self.frame.ends, self.frame.range_ms);
         let (own_windows, own_plan): (Vec<_>, _);
@@ -340,7 +377,6 @@ impl Ranges<'_> {
             (&own_windows[..], &own_plan)
         };
         sweeper.run(&Sweep { values, windows, plan }, arg, out);
-        windows.iter().map(|(low, high)| (high - low) as u64).sum()
     }
 
     pub(super) fn at(&self, step: usize) -> Window<'_> {

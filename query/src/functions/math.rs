@@ -1,13 +1,21 @@
 //! Functions of one value and some scalars.
 
-/// The larger, as Go has it: NaN when either is NaN.
+/// The larger, as Go has it: infinity is larger than what is no number.
 pub(crate) fn max(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
+    if a == f64::INFINITY || b == f64::INFINITY {
+        f64::INFINITY
+    } else if a.is_nan() || b.is_nan() {
+        f64::NAN
+    } else if a == 0.0 && b == 0.0 {
+        if a.is_sign_negative() { b } else { a }
+    } else {
+        a.max(b)
+    }
 }
 
-/// The smaller, as Go has it: NaN when either is NaN.
+/// The smaller, as Go has it.
 pub(crate) fn min(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }
+    -max(-a, -b)
 }
 
 pub(crate) fn clamp(value: f64, args: &[f64]) -> Option<f64> {

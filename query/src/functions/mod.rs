@@ -6,11 +6,15 @@ pub(crate) mod kahan;
 pub(crate) mod label;
 pub(crate) mod math;
 pub(crate) mod mixed;
+#[cfg(test)]
+mod naive;
 pub(crate) mod over_time;
 pub(crate) mod rate;
 pub(crate) mod sort;
 pub(crate) mod sweep;
 pub(crate) mod time;
+
+use model::MatchOp;
 
 use crate::histogram as native;
 use crate::parse::ast::Type;
@@ -26,6 +30,8 @@ pub(crate) struct Function {
     pub(crate) variadic: i32,
     pub(crate) returns: Type,
     pub(crate) experimental: bool,
+    /// Of MetricsQL, not of PromQL.
+    pub(crate) extension: bool,
     pub(crate) body: Body,
 }
 
@@ -54,6 +60,10 @@ pub(crate) enum Body {
     Sort(sort::Order),
     LabelReplace,
     LabelJoin,
+    /// The series whose label matches, or does not.
+    LabelMatch(MatchOp),
+    /// Instant vector → one number of all the values that a series has at the steps of the query.
+    AcrossSteps(RangeFn),
     HistogramQuantile,
     HistogramQuantiles,
     HistogramFraction,
@@ -74,7 +84,7 @@ use Body as B;
 use Type::{Matrix as M, Scalar as S, String as T, Vector as V};
 
 const fn stable(name: &'static str, args: &'static [Type], variadic: i32, returns: Type, body: Body) -> Function {
-    Function { name, args, variadic, returns, experimental: false, body }
+    Function { name, args, variadic, returns, experimental: false, extension: false, body }
 }
 
 const fn range(name: &'static str, f: RangeFn) -> Function {
@@ -91,6 +101,14 @@ const fn date(name: &'static str, f: fn(i64) -> f64) -> Function {
 
 const fn experimental(function: Function) -> Function {
     Function { experimental: true, ..function }
+}
+
+const fn extension(name: &'static str, args: &'static [Type], body: Body) -> Function {
+    Function { extension: true, ..stable(name, args, 0, V, body) }
+}
+
+const fn across(name: &'static str, f: RangeFn) -> Function {
+    extension(name, &[V], B::AcrossSteps(f))
 }
 
 static FUNCTIONS: &[Function] = &[
@@ -138,6 +156,8 @@ static FUNCTIONS: &[Function] = &[
     experimental(stable("info", &[V, V], 1, V, B::Info)),
     range("irate", rate::irate),
     stable("label_join", &[V, T, T, T], -1, V, B::LabelJoin),
+    extension("label_match", &[V, T, T], B::LabelMatch(MatchOp::Regex)),
+    extension("label_mismatch", &[V, T, T], B::LabelMatch(MatchOp::NotRegex)),
     stable("label_replace", &[V, T, T, T, T], 0, V, B::LabelReplace),
     stable("last_over_time", &[M], 0, V, B::RangeKeepName(over_time::last)),
     math("ln", |v, _| Some(v.ln())),
@@ -156,6 +176,14 @@ static FUNCTIONS: &[Function] = &[
     stable("quantile_over_time", &[S, M], 0, V, B::Range(over_time::quantile)),
     math("rad", |v, _| Some(v * std::f64::consts::PI / 180.0)),
     experimental(stable("range", &[], 0, S, B::Range_)),
+    across("range_avg", over_time::avg),
+    across("range_first", over_time::first),
+    across("range_last", over_time::last),
+    across("range_max", over_time::max),
+    across("range_median", |window, _| over_time::quantile(window, &[0.5])),
+    across("range_min", over_time::min),
+    extension("range_quantile", &[S, V], B::AcrossSteps(over_time::quantile)),
+    across("range_sum", over_time::sum),
     range("rate", rate::rate),
     range("resets", over_time::resets),
     stable("round", &[V, S], 1, V, B::Math(math::round)),

@@ -89,7 +89,9 @@ pub(crate) fn quantile(q: f64, histogram: &Histogram) -> Reading {
 /// Without any bucket.
 fn unreached(rank: f64, histogram: &Histogram) -> Reading {
     let has_nan = histogram.sum.is_nan();
-    Reading { value: if has_nan || rank <= 0.0 { f64::NAN } else { 0.0 }, has_nan }
+    // A rank that is no number is reached nowhere.
+    let reachable = rank > 0.0 && !has_nan;
+    Reading { value: if reachable { 0.0 } else { f64::NAN }, has_nan }
 }
 
 /// The first bucket in which the counts so far reach a rank, else the last; with the counts up to it.

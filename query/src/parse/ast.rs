@@ -88,6 +88,8 @@ pub(crate) struct Duration {
     pub(crate) ms: i64,
     /// How it is computed, when it is more than a literal.
     pub(crate) expr: Option<Box<DurationExpr>>,
+    /// It is not written.
+    pub(crate) implied: bool,
 }
 
 /// `5m * 2`, `step()`, `(5m)`.
@@ -170,6 +172,8 @@ pub(crate) struct Subquery {
 pub(crate) struct Call {
     pub(crate) function: &'static Function,
     pub(crate) args: Vec<Expr>,
+    /// The result has the names of its operands.
+    pub(crate) keep_name: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -269,10 +273,12 @@ pub(crate) enum BinaryOp {
     TrimUpper,
     /// `>/`: what of a histogram lies above a value.
     TrimLower,
+    /// What stands left, and what stands right where there is nothing (MetricsQL).
+    Default,
 }
 
 impl BinaryOp {
-    const ALL: [(&'static str, Self); 18] = [
+    const ALL: [(&'static str, Self); 19] = [
         ("+", Self::Add),
         ("-", Self::Sub),
         ("*", Self::Mul),
@@ -291,6 +297,7 @@ impl BinaryOp {
         ("unless", Self::Unless),
         ("</", Self::TrimUpper),
         (">/", Self::TrimLower),
+        ("default", Self::Default),
     ];
 
     pub(crate) fn symbol(self) -> &'static str {
@@ -313,6 +320,7 @@ impl BinaryOp {
     /// How tightly it binds; larger is tighter.
     pub(crate) fn precedence(self) -> u8 {
         match self {
+            Self::Default => 0,
             Self::Or => 1,
             Self::And | Self::Unless => 2,
             Self::TrimUpper | Self::TrimLower => 3,
@@ -330,6 +338,8 @@ pub(crate) struct Binary {
     pub(crate) left: Expr,
     pub(crate) right: Expr,
     pub(crate) return_bool: bool,
+    /// The result has the names of its left side.
+    pub(crate) keep_name: bool,
     pub(crate) matching: Matching,
 }
 
@@ -419,6 +429,25 @@ impl Expr {
         match &self.kind {
             ExprKind::Paren(inner) => inner.unwrapped(),
             _ => self,
+        }
+    }
+
+    /// Calls `visit` for every node, parents first.
+    pub(crate) fn walk_mut(&mut self, visit: &mut dyn FnMut(&mut Self)) {
+        visit(self);
+        match &mut self.kind {
+            ExprKind::Number(_) | ExprKind::String(_) | ExprKind::Vector(_) | ExprKind::Matrix(..) => {}
+            ExprKind::Paren(e) | ExprKind::Unary(_, e) => e.walk_mut(visit),
+            ExprKind::Subquery(s) => s.expr.walk_mut(visit),
+            ExprKind::Call(call) => call.args.iter_mut().for_each(|arg| arg.walk_mut(visit)),
+            ExprKind::Aggregate(a) => {
+                a.param.iter_mut().for_each(|param| param.walk_mut(visit));
+                a.expr.walk_mut(visit);
+            }
+            ExprKind::Binary(b) => {
+                b.left.walk_mut(visit);
+                b.right.walk_mut(visit);
+            }
         }
     }
 

@@ -139,6 +139,12 @@ impl Checker<'_> {
                 self.fault(side.span, "binary expression must contain only scalar and instant vector types");
             }
         }
+        if *op == BinaryOp::Default {
+            if types[0] != Type::Vector {
+                self.fault(left.span, "the left side of default must be an instant vector");
+            }
+            self.set(*op, matching.card, span);
+        }
         let fills = matching.fill_left.is_some() || matching.fill_right.is_some();
         if types != [Type::Vector; 2] {
             if !matching.labels.is_empty() {

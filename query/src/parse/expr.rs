@@ -1,6 +1,7 @@
 //! Expressions by operator precedence, and everything that begins one: literals, calls, aggregations, parentheses.
 
 use super::ast::{Aggregate, AggregateOp, Binary, BinaryOp, Call, Expr, ExprKind, Grouping, Number, Sign, Span};
+use super::extensions::with_flag;
 use super::number;
 use super::parser::{Context, Fault, Parsed, Parser};
 use super::quote::{Text, quoted, unquote};
@@ -16,7 +17,7 @@ impl Parser<'_> {
         let depth = self.depth();
         self.deeper()?;
         let mut left = self.unary()?;
-        while let Kind::Operator(op) = self.peek() {
+        while let Some(op) = self.operator() {
             if op.precedence() < min {
                 break;
             }
@@ -36,7 +37,7 @@ impl Parser<'_> {
         if fills && !self.dialect.fill_modifiers {
             self.fault(span, "binop fill modifiers are experimental and not enabled");
         }
-        let binary = Binary { op, left, right, return_bool, matching };
+        let binary = Binary { op, left, right, return_bool, keep_name: false, matching };
         Ok(Expr { kind: ExprKind::Binary(Box::new(binary)), span })
     }
 
@@ -100,6 +101,9 @@ impl Parser<'_> {
             }
             kind if self.names_metric() => {
                 let span = self.take().span;
+                if let Some(expr) = self.templated(span)? {
+                    return Ok(expr);
+                }
                 let callable = kind == Kind::Identifier || matches!(kind, Kind::Word(word) if word.is_call());
                 if callable && self.peek() == Kind::LeftParen { self.call(span) } else { self.selector(Some(span)) }
             }
@@ -136,21 +140,25 @@ impl Parser<'_> {
     }
 
     fn call(&mut self, name: Span) -> Parsed<Expr> {
-        let args = self.args()?;
+        let mut args = self.args()?;
         let span = Span { start: name.start, end: self.closing };
         let text = self.str(name);
-        let Some(function) = functions::lookup(text) else {
-            self.fault(name, format!("unknown function with name {}", quoted(text)));
+        let found = functions::lookup(text);
+        let Some(function) = found.filter(|function| !function.extension || self.dialect.extensions) else {
+            let message = format!("unknown function with name {}", quoted(text));
+            let extension = found.map(|_| text).or(self.extension_seen);
+            self.fault(name, extension.map_or(message.clone(), |word| with_flag(&message, word)));
             return Ok(nothing(span));
         };
         if function.experimental && !self.dialect.experimental_functions {
             self.fault(name, format!("function {} is not enabled", quoted(text)));
         }
-        Ok(Expr { kind: ExprKind::Call(Call { function, args }), span })
+        self.give_ranges(function, &mut args);
+        Ok(Expr { kind: ExprKind::Call(Call { function, args, keep_name: false }), span })
     }
 
     /// Arguments and the parentheses around them.
-    fn args(&mut self) -> Parsed<Vec<Expr>> {
+    pub(super) fn args(&mut self) -> Parsed<Vec<Expr>> {
         self.expect(Kind::LeftParen)?;
         let mut args = Vec::new();
         if self.take_if(Kind::RightParen).is_some() {

@@ -156,12 +156,18 @@ fn binary(b: &Binary) -> String {
         },
     );
     format!(
-        r#"{{"bool":{},"lhs":{},"matching":{matching},"op":{},"rhs":{},"type":"binaryExpr"}}"#,
+        r#"{{"bool":{},{}"lhs":{},"matching":{matching},"op":{},"rhs":{},"type":"binaryExpr"}}"#,
         b.return_bool,
+        kept(b.keep_name),
         json(&b.left),
         text(b.op.symbol()),
         json(&b.right)
     )
+}
+
+/// Upstream knows no such key; without the word it is not there.
+fn kept(keep_name: bool) -> &'static str {
+    if keep_name { "\"keepMetricNames\":true," } else { "" }
 }
 
 fn aggregate(a: &Aggregate) -> String {
@@ -178,11 +184,12 @@ fn aggregate(a: &Aggregate) -> String {
 fn call(c: &Call) -> String {
     let f = c.function;
     format!(
-        r#"{{"args":{},"func":{{"argTypes":{},"name":"{}","returnType":"{}","variadic":{}}},"type":"call"}}"#,
+        r#"{{"args":{},"func":{{"argTypes":{},"name":"{}","returnType":"{}","variadic":{}}},{}"type":"call"}}"#,
         list(c.args.iter().map(json)),
         list(f.args.iter().map(|ty| format!("\"{}\"", ty.short()))),
         f.name,
         f.returns.short(),
-        f.variadic
+        f.variadic,
+        kept(c.keep_name)
     )
 }

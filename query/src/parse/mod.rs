@@ -8,6 +8,7 @@ pub(crate) mod ast;
 mod check;
 mod durations;
 mod expr;
+mod extensions;
 mod json;
 #[cfg(test)]
 mod judged;
@@ -30,6 +31,7 @@ mod selector;
 pub(crate) mod series;
 mod series_lexer;
 mod slips;
+mod templates;
 mod token;
 mod totals;
 
@@ -48,6 +50,10 @@ pub(crate) struct Dialect {
     pub(crate) experimental_functions: bool,
     pub(crate) fill_modifiers: bool,
     pub(crate) extended_range_selectors: bool,
+    /// What of MetricsQL does not contradict.
+    pub(crate) extensions: bool,
+    /// How far apart samples usually are; what takes the place of a range that is not written depends on it.
+    pub(crate) scrape_interval_ms: i64,
 }
 
 /// Parses and checks a query.
@@ -121,6 +127,25 @@ pub(crate) fn json(expr: &Expr) -> String {
 pub(crate) fn resolve(expr: &mut Expr, times: Times) -> Result<(), Error> {
     let told = |Fault { span, message }| Error::Parse(format!("{}:{}: {message}", span.start, span.end));
     resolve::resolve(expr, times).map_err(told)
+}
+
+/// Takes away the parentheses around arguments and what is aggregated: notes point to what is inside.
+pub(crate) fn unwrap_args(expr: &mut Expr) {
+    expr.walk_mut(&mut |node| match &mut node.kind {
+        ExprKind::Call(call) => call.args.iter_mut().for_each(unwrap),
+        ExprKind::Aggregate(aggregate) => {
+            unwrap(&mut aggregate.expr);
+            aggregate.param.iter_mut().for_each(unwrap);
+        }
+        _ => {}
+    });
+}
+
+fn unwrap(expr: &mut Expr) {
+    while let ExprKind::Paren(inner) = &mut expr.kind {
+        let kind = std::mem::replace(&mut inner.kind, ExprKind::String(Text::new(String::new())));
+        *expr = Expr { kind, span: inner.span };
+    }
 }
 
 /// Marks the selectors of whose histograms only count and sum are looked at.

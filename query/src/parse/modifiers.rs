@@ -5,6 +5,7 @@ use super::ast::{
     At, BinaryOp, Card, Duration, DurationExpr, DurationKind, Expr, ExprKind, Extension, Matching, Number, Shift, Span,
     Subquery,
 };
+use super::extensions::KEEP;
 use super::number::format_six;
 use super::parser::{Context, Parsed, Parser};
 use super::quote::quoted;
@@ -142,6 +143,7 @@ impl Parser<'_> {
                 Kind::At => self.at(&mut expr)?,
                 Kind::Word(Word::Anchored) => self.extension(&mut expr, Extension::Anchored),
                 Kind::Word(Word::Smoothed) => self.extension(&mut expr, Extension::Smoothed),
+                _ if self.extension_next(KEEP) => self.keep_names(&mut expr)?,
                 _ => return Ok(expr),
             }
             // Ranges of ranges are nested expressions too.
@@ -285,13 +287,13 @@ impl Duration {
     }
 
     pub(super) fn literal(number: Number) -> Self {
-        Self { ms: (number.value * 1e9).round() as i64 / 1_000_000, expr: None }
+        Self { ms: (number.value * 1e9).round() as i64 / 1_000_000, ..Self::default() }
     }
 
     pub(super) fn computed(expr: DurationExpr) -> Self {
         match expr.kind {
             DurationKind::Literal(number) if !expr.wrapped => Self::literal(number),
-            _ => Self { ms: 0, expr: Some(Box::new(expr)) },
+            _ => Self { expr: Some(Box::new(expr)), ..Self::default() },
         }
     }
 }

@@ -5,7 +5,9 @@
 
 use super::Dialect;
 use super::ast::Span;
+use super::extensions::with_flag;
 use super::lexer::Lexer;
+use super::templates::Scope;
 use super::token::{Kind, Token, describe};
 
 /// Something is wrong at a place.
@@ -54,6 +56,11 @@ pub(super) struct Parser<'a> {
     ahead: Option<Token>,
     context: Context,
     depth: usize,
+    /// A word of an extension that is off, where one was met.
+    pub(super) extension_seen: Option<&'static str>,
+    /// The templates that are known here, and how often any was used.
+    pub(super) scope: Scope,
+    pub(super) uses: usize,
     lexer: Lexer<'a>,
 }
 
@@ -72,8 +79,17 @@ impl<'a> Parser<'a> {
             ahead: None,
             context: Context::default(),
             depth: 0,
+            extension_seen: None,
+            scope: None,
+            uses: 0,
             lexer: Lexer::new(text, series),
         }
+    }
+
+    /// Begins in the midst of the text, and so many levels deep.
+    pub(super) fn start_at(&mut self, at: usize, depth: usize) {
+        self.lexer.at = at;
+        self.depth = depth;
     }
 
     fn read(&mut self) -> Token {
@@ -152,6 +168,9 @@ impl<'a> Parser<'a> {
         }
         if !expected.is_empty() {
             message += &format!(", expected {expected}");
+        }
+        if let Some(word) = self.extension_seen {
+            message = with_flag(&message, word);
         }
         self.fault(span, message);
     }

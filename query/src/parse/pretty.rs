@@ -22,7 +22,7 @@ pub(super) fn pretty(expr: &Expr, level: usize) -> String {
         ExprKind::Number(_) | ExprKind::String(_) | ExprKind::Vector(_) | ExprKind::Matrix(..) => {
             format!("{pad}{whole}")
         }
-        ExprKind::Paren(inner) => format!("{pad}(\n{}\n{pad})", pretty(inner, level + 1)),
+        ExprKind::Paren(inner) => format!("{pad}(\n{}\n{pad}){}", pretty(inner, level + 1), expr.kept_names()),
         ExprKind::Binary(b) => {
             let (left, right) = (pretty(&b.left, level + 1), pretty(&b.right, level + 1));
             format!("{left}\n{pad}{}\n{right}", b.operator())
@@ -33,7 +33,7 @@ pub(super) fn pretty(expr: &Expr, level: usize) -> String {
         }
         ExprKind::Call(call) => {
             let args: Vec<String> = call.args.iter().map(|arg| pretty(arg, level + 1)).collect();
-            format!("{pad}{}(\n{}\n{pad})", call.function.name, args.join(",\n"))
+            format!("{pad}{}(\n{}\n{pad}){}", call.function.name, args.join(",\n"), expr.kept_names())
         }
     }
 }

@@ -22,10 +22,11 @@ impl fmt::Display for Expr {
                 write!(f, "{}{}{}{}", Bare(s), AtText(s.shift.at), Word(s.extension), Offset(&s.shift))
             }
             ExprKind::Matrix(s, range) => {
-                write!(f, "{}[{range}]{}{}{}", Bare(s), Word(s.extension), AtText(s.shift.at), Offset(&s.shift))
+                let range = if range.implied { String::new() } else { format!("[{range}]") };
+                write!(f, "{}{range}{}{}{}", Bare(s), Word(s.extension), AtText(s.shift.at), Offset(&s.shift))
             }
             ExprKind::Subquery(s) => write!(f, "{}{}", s.expr, s.suffix()),
-            ExprKind::Paren(inner) => write!(f, "({inner})"),
+            ExprKind::Paren(inner) => write!(f, "({inner}){}", self.kept_names()),
             ExprKind::Unary(sign, inner) => write!(f, "{}{inner}", sign.symbol()),
             ExprKind::Binary(b) => write!(f, "{} {} {}", b.left, b.operator(), b.right),
             ExprKind::Aggregate(a) => match &a.param {
@@ -37,9 +38,21 @@ impl fmt::Display for Expr {
                 for (i, arg) in call.args.iter().enumerate() {
                     write!(f, "{}{arg}", if i > 0 { ", " } else { "" })?;
                 }
-                f.write_str(")")
+                write!(f, "){}", self.kept_names())
             }
         }
+    }
+}
+
+impl Expr {
+    /// ` keep_metric_names` behind a call, or behind the parentheses of an operator.
+    pub(super) fn kept_names(&self) -> &'static str {
+        let kept = match &self.kind {
+            ExprKind::Call(call) => call.keep_name,
+            ExprKind::Paren(inner) => matches!(&inner.kind, ExprKind::Binary(binary) if binary.keep_name),
+            _ => false,
+        };
+        if kept { " keep_metric_names" } else { "" }
     }
 }
 

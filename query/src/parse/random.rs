@@ -6,8 +6,15 @@ use serde_json::Value as Json;
 use super::Dialect;
 use super::ast::{AggregateOp, Expr, Type};
 
-pub(super) const ALL_ON: Dialect =
-    Dialect { experimental_functions: true, fill_modifiers: true, extended_range_selectors: true };
+pub(super) const ALL_ON: Dialect = Dialect {
+    experimental_functions: true,
+    fill_modifiers: true,
+    extended_range_selectors: true,
+    extensions: false,
+    scrape_interval_ms: 15_000,
+};
+
+const EXTENDED: Dialect = Dialect { extensions: true, ..ALL_ON };
 
 /// The constructs that the crate promql-parser knows too, or all of them.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -190,74 +197,19 @@ fn aggregations(part: Part, vector: BoxedStrategy<String>) -> Inner {
         .boxed()
 }
 
+#[rustfmt::skip]
+const PIECES: [&str; 70] = [
+    "sum", "rate", "foo", "by", "(", ")", "{", "}", "[", "]", "[5m", ":", ",", "=", "=~", "!~", "==", "bool",
+    "on", "group_left", "ignoring", "offset", "@", "-", "+", "^", "</", "and", "'a'", "\"b\"", "`c`", "1",
+    "5m", "0x", "1e", "nan", "start", "end()", "step()", "min_of", "fill", "fill_left(1)", "smoothed", "#",
+    "\n", " ", "{{", "}}", "_", "x3", "stale", "buckets:[1", "schema:", "\\", "\"", "é", "\u{201c}",
+    "\u{fffd}", ".", "!", "&", "topk", "info", " default ", " keep_metric_names", "WITH (foo = ",
+    "with(f(a, b) = ", "f(foo, 1)", "label_match(", "range_sum(foo)",
+];
+
 /// Pieces of queries in any order, and what does not belong.
 fn soup() -> BoxedStrategy<String> {
-    let pieces = [
-        "sum",
-        "rate",
-        "foo",
-        "by",
-        "(",
-        ")",
-        "{",
-        "}",
-        "[",
-        "]",
-        "[5m",
-        ":",
-        ",",
-        "=",
-        "=~",
-        "!~",
-        "==",
-        "bool",
-        "on",
-        "group_left",
-        "ignoring",
-        "offset",
-        "@",
-        "-",
-        "+",
-        "^",
-        "</",
-        "and",
-        "'a'",
-        "\"b\"",
-        "`c`",
-        "1",
-        "5m",
-        "0x",
-        "1e",
-        "nan",
-        "start",
-        "end()",
-        "step()",
-        "min_of",
-        "fill",
-        "fill_left(1)",
-        "smoothed",
-        "#",
-        "\n",
-        " ",
-        "{{",
-        "}}",
-        "_",
-        "x3",
-        "stale",
-        "buckets:[1",
-        "schema:",
-        "\\",
-        "\"",
-        "é",
-        "\u{201c}",
-        "\u{fffd}",
-        ".",
-        "!",
-        "&",
-        "topk",
-        "info",
-    ];
-    prop::collection::vec(prop::sample::select(pieces.to_vec()), 0..14).prop_map(|all| all.concat()).boxed()
+    prop::collection::vec(prop::sample::select(PIECES.to_vec()), 0..14).prop_map(|all| all.concat()).boxed()
 }
 
 /// The JSON of a tree with the matchers in order: what is printed has them so.
@@ -280,8 +232,8 @@ fn ordered(expr: &Expr) -> Json {
 }
 
 /// Parses; when it is a query, what is printed of it must be the same query.
-fn round_trip(text: &str) -> Result<bool, TestCaseError> {
-    let expr = match super::tree(text, ALL_ON) {
+fn round_trip(text: &str, dialect: Dialect) -> Result<bool, TestCaseError> {
+    let expr = match super::tree(text, dialect) {
         Ok(expr) => expr,
         Err(faults) => {
             prop_assert!(!faults.is_empty(), "{text:?} fails without a reason");
@@ -297,7 +249,7 @@ fn round_trip(text: &str) -> Result<bool, TestCaseError> {
     });
     let (printed, json) = (expr.to_string(), ordered(&expr));
     for again in [&printed, &super::pretty(&expr)] {
-        let second = super::tree(again, ALL_ON)
+        let second = super::tree(again, dialect)
             .map_err(|e| TestCaseError::fail(format!("{text:?} prints as {again:?}: {e:?}")))?;
         prop_assert_eq!(&ordered(&second), &json, "{:?} prints as {:?}", text, again);
         prop_assert_eq!(&second.to_string(), &printed);
@@ -312,12 +264,16 @@ proptest! {
     fn a_query_prints_as_itself((text, ty) in query(Part::All)) {
         let expr = super::tree(&text, ALL_ON).map_err(|e| TestCaseError::fail(format!("{text:?}: {e:?}")))?;
         prop_assert_eq!(expr.value_type(), ty, "{}", text);
-        prop_assert!(round_trip(&text)?);
+        prop_assert!(round_trip(&text, ALL_ON)?);
+        // Extensions leave it alone.
+        let extended = super::tree(&text, EXTENDED).map_err(|e| TestCaseError::fail(format!("{text:?}: {e:?}")))?;
+        prop_assert_eq!(super::json(&extended), super::json(&expr));
     }
 
     #[test]
     fn no_text_panics(text in prop_oneof![soup(), any::<String>()]) {
-        round_trip(&text)?;
+        round_trip(&text, ALL_ON)?;
+        round_trip(&text, EXTENDED)?;
         let _ = crate::parse_selector(&text);
         let _ = super::series(&text);
     }

@@ -45,7 +45,7 @@ impl Parser<'_> {
                 break brace.span.end;
             }
             self.enter(LABEL);
-            matchers.extend(self.matcher()?);
+            self.matcher(matchers)?;
             self.enter(NEXT);
             if self.take_if(Kind::Comma).is_none() {
                 break self.expect(Kind::RightBrace)?.span.end;
@@ -56,8 +56,8 @@ impl Parser<'_> {
         Ok(Span { start, end })
     }
 
-    /// One matcher, or a name in quotes; none when its expression is wrong.
-    fn matcher(&mut self) -> Parsed<Option<Matcher>> {
+    /// One matcher, a name in quotes, or those of a template; none when its expression is wrong.
+    fn matcher(&mut self, matchers: &mut Vec<Matcher>) -> Parsed<()> {
         let label = match self.peek() {
             Kind::Identifier | Kind::String => self.take(),
             _ => return Err(self.unexpected()),
@@ -69,8 +69,15 @@ impl Parser<'_> {
             Kind::Operator(BinaryOp::Ne) => MatchOp::NotEqual,
             Kind::Matches => MatchOp::Regex,
             Kind::MatchesNot => MatchOp::NotRegex,
-            _ if is_string => return Ok(Some(Matcher::equal(METRIC_NAME, name))),
+            _ if is_string => {
+                matchers.push(Matcher::equal(METRIC_NAME, name));
+                return Ok(());
+            }
             _ => {
+                if let Some(templated) = self.templated_matchers(label.span)? {
+                    matchers.extend(templated);
+                    return Ok(());
+                }
                 self.enter(OPERATOR);
                 return Err(self.unexpected());
             }
@@ -80,11 +87,9 @@ impl Parser<'_> {
         let value = self.expect(Kind::String)?.span;
         let text = self.unquoted(value);
         match Matcher::new(op, name, text) {
-            Ok(matcher) => Ok(Some(matcher)),
-            Err(error) => {
-                self.fault(Span { start: label.span.start, end: value.end }, error.to_string());
-                Ok(None)
-            }
+            Ok(matcher) => matchers.push(matcher),
+            Err(error) => self.fault(Span { start: label.span.start, end: value.end }, error.to_string()),
         }
+        Ok(())
     }
 }

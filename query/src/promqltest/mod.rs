@@ -124,7 +124,10 @@ struct Runner<'a> {
 impl Runner<'_> {
     fn run(&self) -> Result<(), String> {
         // Also a query that is expected to fail must be one.
-        Engine::new(everything()).check(&self.eval.query).map_err(|error| error.to_string())?;
+        let extensions = self.engine.options().extensions;
+        Engine::new(EngineOptions { extensions, ..everything() })
+            .check(&self.eval.query)
+            .map_err(|error| error.to_string())?;
         match self.eval.when {
             When::Range { start_ms, end_ms, step_ms } => {
                 let result = self.engine.range(

@@ -31,7 +31,7 @@ pub(crate) fn label_string(out: &mut String, text: &str) {
 fn write_string(out: &mut String, text: &str, html: bool) {
     out.push('"');
     // Nearly all texts are of these bytes alone, which is seen without a branch for each.
-    let is_plain = |b: u8| b >= b' ' && b < 0x7f && !matches!(b, b'"' | b'\\' | b'<' | b'>' | b'&');
+    let is_plain = |b: u8| (b' '..0x7f).contains(&b) && !matches!(b, b'"' | b'\\' | b'<' | b'>' | b'&');
     if text.bytes().fold(true, |all, b| all & is_plain(b)) {
         out.push_str(text);
         out.push('"');
@@ -259,8 +259,7 @@ mod tests {
             histograms: vec![(2_000, histogram.clone().into())],
         };
         let of = |value| {
-            let stats = query::Stats::default();
-            let result = QueryResult { value, warnings: vec![], infos: vec![], stats };
+            let result = QueryResult { value, warnings: vec![], infos: vec![] };
             written(|out| query_result(out, &result, None))
         };
         let shown = r#"{"count":"9","sum":"-Inf","buckets":[[1,"-2","-1","2.5"],[3,"-0.001","0.001","2"],[0,"0.5","1","1.5"],[0,"2","4","3"]]}"#;

@@ -4,13 +4,14 @@ mod admin;
 mod cors;
 mod error;
 mod exemplars;
-mod format;
+pub(crate) mod format;
 mod lifecycle;
 mod metadata;
 mod page;
 mod params;
 mod query;
 mod series;
+mod stats;
 mod status;
 mod targets;
 #[cfg(test)]

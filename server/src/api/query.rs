@@ -1,17 +1,22 @@
 //! `/api/v1/query` and `/api/v1/query_range`, and what only reads the text of a query. A query waits for one of
 //! `--query.max-concurrency` slots, runs on a blocking thread, and ends when its client goes away.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::extract::State;
+use axum::extract::{ConnectInfo, FromRequestParts, OriginalUri, State};
 use axum::response::Response;
-use query::{Error, QueryOptions, QueryResult};
+use http::Method;
+use http::request::Parts;
+use query::{Error, QueryOptions, QueryResult, Stats};
 
 use super::params::parse_duration;
+use super::stats::{self, Wanted};
 use super::{ApiError, Kind, Params, format};
 use crate::app::App;
+use crate::listen::Client;
+use crate::query_log::Ran;
 
 /// More steps than this and a range query is refused.
 const POINTS_MAX: i64 = 11_000;
@@ -44,58 +49,121 @@ fn options(app: &App, params: &Params) -> Result<(QueryOptions, CancelOnDrop), A
     Ok((options, CancelOnDrop(cancel)))
 }
 
-async fn answer(
+/// When a query is evaluated; a step of 0 is that of an instant query.
+struct Times {
+    start_ms: i64,
+    end_ms: i64,
+    step_ms: i64,
+}
+
+/// Who asked, for the query log.
+pub(crate) struct Origin {
+    client_ip: String,
+    method: Method,
+    path: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Origin {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let client = parts.extensions.get::<ConnectInfo<Client>>();
+        let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
+        Ok(Self {
+            client_ip: client.map(|client| client.0.0.to_string()).unwrap_or_default(),
+            method: parts.method.clone(),
+            path: uri.path().to_owned(),
+        })
+    }
+}
+
+/// A query, from its parameters to its answer.
+struct Work {
     app: Arc<App>,
     params: Params,
-    run: impl FnOnce(&App, &Params, &QueryOptions) -> Result<QueryResult, Error> + Send + 'static,
-) -> Result<Response, ApiError> {
+    origin: Origin,
+    times: Times,
+    options: QueryOptions,
+    queued: Duration,
+}
+
+impl Work {
+    fn run(mut self) -> Result<Response, Error> {
+        let (wanted, warning) = stats::wanted(&self.params);
+        let cost = Arc::new(Mutex::new(Stats::default()));
+        if wanted != Wanted::Nothing || self.app.query_log.is_open() {
+            self.options.stats = Some(Arc::clone(&cost));
+            self.options.per_step_stats = wanted == Wanted::Steps && self.app.settings.per_step_stats;
+        }
+        let begun = Instant::now();
+        let result = self.evaluate();
+        self.app.metrics.observe_query(begun.elapsed());
+        let cost = stats::json(&cost.lock().unwrap_or_else(PoisonError::into_inner), self.queued);
+        self.log(&result, &cost);
+        let mut result = result?;
+        result.warnings.extend(warning);
+        let shown = (wanted != Wanted::Nothing).then_some(&*cost);
+        Ok(format::success(|out| format::query_result(out, &result, shown), &result.warnings, &result.infos))
+    }
+
+    fn evaluate(&self) -> Result<QueryResult, Error> {
+        let (app, query, options) = (&self.app, self.params.get("query"), &self.options);
+        let Times { start_ms, end_ms, step_ms } = self.times;
+        match step_ms {
+            0 => app.engine.instant(app.db.as_ref(), query, start_ms, options),
+            _ => app.engine.range(app.db.as_ref(), query, start_ms, end_ms, step_ms, options),
+        }
+    }
+
+    fn log(&self, result: &Result<QueryResult, Error>, stats: &str) {
+        // What does not parse does not run.
+        if !matches!(result, Err(Error::Parse(_))) && self.app.query_log.is_open() {
+            let Times { start_ms, end_ms, step_ms } = self.times;
+            let Origin { client_ip, method, path } = &self.origin;
+            let error = result.as_ref().err().map(ToString::to_string);
+            let (query, method) = (self.params.get("query"), method.as_str());
+            self.app.query_log.write(&Ran { query, start_ms, end_ms, step_ms, error, stats, client_ip, method, path });
+        }
+    }
+}
+
+async fn answer(app: Arc<App>, params: Params, origin: Origin, times: Times) -> Result<Response, ApiError> {
     let (options, _cancel) = options(&app, &params)?;
     let running = app.metrics.running();
+    let came = Instant::now();
     let slot = Arc::clone(&app.query_slots).acquire_owned().await;
-    let (app, begun) = (Arc::clone(&app), Instant::now());
-    let work = move || {
+    let work = Work { app, params, origin, times, options, queued: came.elapsed() };
+    let done = tokio::task::spawn_blocking(move || {
         let _held = (slot, running);
-        let result = run(&app, &params, &options);
-        app.metrics.observe_query(begun.elapsed());
-        result.map(|result| {
-            let stats = (!params.get("stats").is_empty()).then(|| stats(&result, begun.elapsed()));
-            let body = |out: &mut String| format::query_result(out, &result, stats.as_deref());
-            format::success(body, &result.warnings, &result.infos)
-        })
-    };
-    let done = tokio::task::spawn_blocking(work).await;
+        work.run()
+    })
+    .await;
     done.map_err(|_| ApiError::new(Kind::Internal, "the query failed inside Weft; this is a bug"))?.map_err(told)
 }
 
 /// `/api/v1/query`
-pub(crate) async fn instant(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
+pub(crate) async fn instant(State(app): State<Arc<App>>, origin: Origin, params: Params) -> Result<Response, ApiError> {
     let ts_ms = params.time_or("time", model::time::now_ms())?;
-    answer(app, params, move |app, params, options| {
-        app.engine.instant(app.db.as_ref(), params.get("query"), ts_ms, options)
-    })
-    .await
+    answer(app, params, origin, Times { start_ms: ts_ms, end_ms: ts_ms, step_ms: 0 }).await
 }
 
 /// `/api/v1/query_range`
-pub(crate) async fn range(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
-    let (start, end) = (params.time("start")?, params.time("end")?);
-    if end < start {
+pub(crate) async fn range(State(app): State<Arc<App>>, origin: Origin, params: Params) -> Result<Response, ApiError> {
+    let (start_ms, end_ms) = (params.time("start")?, params.time("end")?);
+    if end_ms < start_ms {
         return Err(ApiError::parameter("end", "end timestamp must not be before start time"));
     }
-    let step = parse_duration(params.get("step")).map_err(|e| ApiError::parameter("step", e))?;
-    if step <= 0 {
+    let step_ms = parse_duration(params.get("step")).map_err(|e| ApiError::parameter("step", e))?;
+    if step_ms <= 0 {
         let why = "zero or negative query resolution step widths are not accepted. Try a positive integer";
         return Err(ApiError::parameter("step", why));
     }
-    if (end - start) / step > POINTS_MAX {
+    if (end_ms - start_ms) / step_ms > POINTS_MAX {
         return Err(ApiError::bad_data(
             "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)",
         ));
     }
-    answer(app, params, move |app, params, options| {
-        app.engine.range(app.db.as_ref(), params.get("query"), start, end, step, options)
-    })
-    .await
+    answer(app, params, origin, Times { start_ms, end_ms, step_ms }).await
 }
 
 /// `/api/v1/format_query`
@@ -119,17 +187,4 @@ fn told(error: Error) -> ApiError {
         Error::Store(_) => ApiError::internal(&error),
         _ => ApiError::new(Kind::Execution, text),
     }
-}
-
-fn stats(result: &QueryResult, took: Duration) -> String {
-    let seconds = took.as_secs_f64();
-    let samples = result.stats.total_samples;
-    serde_json::json!({
-        "timings": {
-            "evalTotalTime": seconds, "resultSortTime": 0, "queryPreparationTime": 0, "innerEvalTime": seconds,
-            "execQueueTime": 0, "execTotalTime": seconds,
-        },
-        "samples": { "totalQueryableSamples": samples, "samplesRead": samples, "peakSamples": result.stats.peak_samples },
-    })
-    .to_string()
 }

@@ -146,3 +146,41 @@ fn everything_lives_below_the_route_prefix() {
     );
     assert_eq!(of("/prom/metrics"), 200);
 }
+
+#[test]
+fn queries_are_logged_where_the_configuration_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("queries.log");
+    let config = format!("global: {{query_log_file: '{}'}}\n", file.display());
+    let weft = Weft::start(&config, &["--web.enable-lifecycle", "--enable-feature=promql-per-step-stats"]);
+    let ask = |path: &str, form: &[(&str, &str)]| weft.http.post(&format!("/api/v1/{path}"), form).unwrap();
+    let range = [("query", "rate(up[1m])"), ("start", "0"), ("end", "3"), ("step", "1.5"), ("stats", "all")];
+    let (_, body) = ask("query_range", &range);
+    let answer: serde_json::Value = serde_json::from_str(&body).unwrap();
+    ask("query", &[("query", "label_replace(up,\"\",\"\",\"\",\"\")"), ("time", "1")]);
+    ask("query", &[("query", "sum(")]);
+    let lines = || -> Vec<serde_json::Value> {
+        let text = fs::read_to_string(&file).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let [first, second] = <[_; 2]>::try_from(lines()).unwrap();
+    let params = serde_json::json!({
+        "end": "1970-01-01T00:00:03.000Z", "query": "rate(up[1m])", "start": "1970-01-01T00:00:00.000Z", "step": 1
+    });
+    assert_eq!((&first["params"], &first["stats"]), (&params, &answer["data"]["stats"]));
+    assert_eq!(first["stats"]["samples"]["samplesReadPerStep"], serde_json::json!([[0, 0], [1.5, 0], [3, 0]]));
+    let origin = serde_json::json!({"clientIP": "127.0.0.1", "method": "POST", "path": "/api/v1/query_range"});
+    assert_eq!((&first["httpRequest"], first.get("error")), (&origin, None));
+    assert_eq!(second["error"], "invalid destination label name in label_replace(): ");
+    // A file that was moved away is made anew by a reload; one that cannot be is a fault of the configuration.
+    fs::rename(&file, folder.path().join("old.log")).unwrap();
+    assert_eq!(weft.http.post("/-/reload", &[]).unwrap().0, 200);
+    ask("query", &[("query", "1")]);
+    assert_eq!(lines().len(), 1);
+    let absent = config.replace("queries.log", "none/queries.log");
+    fs::write(weft.folder().join("prometheus.yml"), absent).unwrap();
+    let (status, said) = weft.http.post("/-/reload", &[]).unwrap();
+    assert!(status == 500 && said.contains("none/queries.log") && said.contains("query_log_file"), "{said}");
+    ask("query", &[("query", "1")]);
+    assert_eq!(lines().len(), 2, "the old one stays in force");
+}

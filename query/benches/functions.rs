@@ -1,0 +1,221 @@
+//! What each group of functions, aggregations and operators costs. `cargo bench -p query [-- <series> <rounds> <word>]`;
+//! a word leaves only the groups with it.
+//!
+//! A range query of 60 steps a minute apart over two hours of samples every 15 seconds, held in memory as batches of one
+//! source each, which selecting copies, on one thread. Of several rounds the fastest counts; it is told per series and step.
+
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement ends at the first error and prints")]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use model::{Batch, BatchSink, Column, Histogram, Labels, PartReader, Parts, Querier, QuerierError, Selection};
+use query::{Engine, EngineOptions, QueryOptions};
+
+const EVERY_MS: i64 = 15_000;
+const SAMPLES: i64 = 480;
+const STEPS: i64 = 60;
+const OF_SOURCE: usize = 50;
+
+/// Batches of one source each, of one metric.
+#[derive(Debug)]
+struct Memory {
+    batches: Vec<(&'static str, Batch)>,
+}
+
+impl Memory {
+    fn new(series: usize) -> Self {
+        let mut batches = Vec::new();
+        for name in ["counter_total", "gauge", "latency_bucket", "native"] {
+            for source in 0..series.div_ceil(OF_SOURCE) {
+                let columns = (0..OF_SOURCE.min(series - source * OF_SOURCE)).map(|i| column(name, source, i));
+                let timestamps_ms = (0..SAMPLES).map(|i| i * EVERY_MS).collect();
+                batches.push((name, Batch { timestamps_ms, columns: columns.collect() }));
+            }
+        }
+        Self { batches }
+    }
+}
+
+fn column(name: &str, source: usize, i: usize) -> Column {
+    let bounds = ["0.1", "0.5", "1", "5", "+Inf"];
+    let (instance, route) = (format!("i{source}"), format!("r{}", i / bounds.len()));
+    let mut labels = vec![("__name__", name), ("instance", &instance), ("route", &route)];
+    let which = format!("{}", i % bounds.len());
+    labels.push(if name == "latency_bucket" { ("le", bounds[i % bounds.len()]) } else { ("which", &which) });
+    let mut state = (source * 1_000 + i) as u64 + 1;
+    let mut random = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f64 / 16_777_216.0
+    };
+    let mut column = Column { labels: Labels::from_pairs(labels), ..Column::default() };
+    let mut total = 0.0;
+    for slot in 0..SAMPLES as u32 {
+        total += (random() * 10.0).floor();
+        if name == "native" {
+            let histogram = Histogram {
+                schema: 2,
+                count: total * 3.0,
+                sum: total,
+                positive: [(0, total), (1, total), (5, total)].into_iter().collect(),
+                ..Histogram::default()
+            };
+            column.histograms.push((slot, Arc::new(histogram)));
+            column.values.push(0.0);
+        } else {
+            column.values.push(if name == "gauge" { random() - 0.5 } else { total });
+        }
+    }
+    column
+}
+
+/// The batches of a selection, each a part.
+struct Chosen<'a>(Vec<&'a Batch>);
+
+impl Parts for Chosen<'_> {
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    fn reader(&self) -> Result<Box<dyn PartReader + '_>, QuerierError> {
+        Ok(Box::new(Chosen(self.0.clone())))
+    }
+}
+
+impl PartReader for Chosen<'_> {
+    fn read(&self, part: usize, sink: &mut BatchSink<'_>) -> Result<(), QuerierError> {
+        sink(self.0[part].clone())
+    }
+}
+
+impl Querier for Memory {
+    fn open<'q>(&'q self, selection: &Selection<'_>, _: bool) -> Result<Box<dyn Parts + 'q>, QuerierError> {
+        let wanted = |name: &str| selection.matchers.iter().all(|m| m.name != "__name__" || m.matches(name));
+        Ok(Box::new(Chosen(self.batches.iter().filter(|(name, _)| wanted(name)).map(|(_, batch)| batch).collect())))
+    }
+
+    fn series(&self, _: &Selection<'_>, _: usize) -> Result<Vec<Labels>, QuerierError> {
+        Ok(Vec::new())
+    }
+
+    fn label_names(&self, _: &Selection<'_>, _: usize) -> Result<Vec<String>, QuerierError> {
+        Ok(Vec::new())
+    }
+
+    fn label_values(&self, _: &str, _: &Selection<'_>, _: usize) -> Result<Vec<String>, QuerierError> {
+        Ok(Vec::new())
+    }
+}
+
+/// The groups, each with queries of it.
+const GROUPS: [(&str, &[&str]); 15] = [
+    ("selector", &["counter_total", "native", "counter_total offset 5m", "gauge @ end()"]),
+    (
+        "rate",
+        &["rate(counter_total[5m])", "increase(counter_total[5m])", "delta(gauge[5m])", "irate(counter_total[5m])"],
+    ),
+    (
+        "regression",
+        &["deriv(gauge[5m])", "predict_linear(gauge[5m], 60)", "double_exponential_smoothing(gauge[5m], 0.5, 0.5)"],
+    ),
+    (
+        "over time",
+        &[
+            "sum_over_time(gauge[5m])",
+            "avg_over_time(gauge[5m])",
+            "max_over_time(gauge[5m])",
+            "last_over_time(gauge[5m])",
+            "stddev_over_time(gauge[5m])",
+            "changes(gauge[5m])",
+            "resets(gauge[5m])",
+            "count_over_time(gauge[5m])",
+        ],
+    ),
+    (
+        "ranked over time",
+        &["quantile_over_time(0.9, gauge[5m])", "mad_over_time(gauge[5m])", "ts_of_max_over_time(gauge[5m])"],
+    ),
+    ("extended", &["rate(counter_total[5m] anchored)", "rate(counter_total[5m] smoothed)"]),
+    ("math", &["abs(gauge)", "ln(gauge)", "clamp(gauge, -0.1, 0.1)", "round(gauge, 0.1)", "sin(gauge)"]),
+    ("dates", &["hour(counter_total)", "days_in_month(counter_total)", "timestamp(gauge)"]),
+    (
+        "labels",
+        &[
+            "label_replace(gauge, \"to\", \"$1\", \"route\", \"r(.*)\")",
+            "label_join(gauge, \"to\", \"-\", \"route\", \"which\")",
+        ],
+    ),
+    (
+        "aggregations",
+        &["sum(gauge)", "avg by (route) (gauge)", "max without (which) (gauge)", "stddev(gauge)", "count(gauge)"],
+    ),
+    (
+        "ranked aggregations",
+        &[
+            "topk(5, gauge)",
+            "bottomk by (route) (2, gauge)",
+            "quantile(0.9, gauge)",
+            "count_values(\"v\", round(gauge))",
+            "limitk(5, gauge)",
+            "limit_ratio(0.5, gauge)",
+        ],
+    ),
+    (
+        "operators",
+        &[
+            "gauge * 2",
+            "gauge > 0",
+            "gauge + gauge",
+            "gauge and counter_total",
+            "gauge or counter_total",
+            "gauge / on (instance, route) group_left max by (instance, route) (gauge)",
+        ],
+    ),
+    ("classic histograms", &["histogram_quantile(0.9, latency_bucket)", "histogram_fraction(0, 1, latency_bucket)"]),
+    (
+        "native histograms",
+        &[
+            "rate(native[5m])",
+            "histogram_quantile(0.9, native)",
+            "histogram_count(rate(native[5m]))",
+            "sum(native)",
+            "native * 2",
+            "native </ 3",
+        ],
+    ),
+    ("subqueries", &["max_over_time(rate(counter_total[5m])[10m:1m])", "sum_over_time(gauge[10m:])"]),
+];
+
+fn main() {
+    // Cargo adds a flag of its own.
+    let args: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
+    let number = |i: usize, default: usize| args.get(i).map_or(default, |text| text.parse().unwrap());
+    let (series, rounds) = (number(0, 1_000), number(1, 5));
+    let word = args.get(2).map_or("", String::as_str);
+    let memory = Memory::new(series);
+    let engine = Engine::new(EngineOptions {
+        experimental_functions: true,
+        extended_range_selectors: true,
+        max_samples: usize::MAX,
+        threads: 1,
+        ..EngineOptions::default()
+    });
+    let fastest = |query: &str| {
+        let end_ms = SAMPLES * EVERY_MS - EVERY_MS;
+        let start_ms = end_ms - (STEPS - 1) * 60_000;
+        let run = || {
+            let begun = Instant::now();
+            engine.range(&memory, query, start_ms, end_ms, 60_000, &QueryOptions::default()).unwrap();
+            begun.elapsed()
+        };
+        (0..rounds).map(|_| run()).min().unwrap_or_default()
+    };
+    let per = |took: Duration| took.as_nanos() as f64 / (series as f64 * STEPS as f64);
+    println!("{series} series, {STEPS} steps: nanoseconds per series and step");
+    for (group, queries) in GROUPS.iter().filter(|(group, _)| group.contains(word)) {
+        println!("{group}");
+        for query in *queries {
+            println!("{:>10.1}  {query}", per(fastest(query)));
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! What of MetricsQL is understood beside PromQL (`docs/promql-extensions.md`): its words, and what takes the place of a
+//! range that is not written. `templates` reads `WITH`.
+
+use super::ast::{BinaryOp, Duration, DurationExpr, DurationKind, Expr, ExprKind, Number, Selector, Span, Type};
+use super::parser::{Parsed, Parser};
+use super::token::Kind;
+use crate::functions::{Body, Function};
+
+/// The switch, as messages name it.
+const FLAG: &str = "--enable-feature=promql-extensions";
+pub(super) const KEEP: &str = "keep_metric_names";
+pub(super) const DEFAULT: &str = "default";
+
+/// The message, and which switch would make sense of the text.
+pub(super) fn with_flag(message: &str, word: &str) -> String {
+    format!("{message} (MetricsQL's {word} needs {FLAG})")
+}
+
+impl Parser<'_> {
+    /// Is the next token this word? Where extensions are off it is remembered for the message about it.
+    pub(super) fn extension_next(&mut self, word: &'static str) -> bool {
+        if self.peek() != Kind::Identifier || !self.str(self.last_span()).eq_ignore_ascii_case(word) {
+            return false;
+        }
+        if !self.dialect.extensions {
+            self.extension_seen = Some(word);
+        }
+        self.dialect.extensions
+    }
+
+    /// The operator that comes next, if one does.
+    pub(super) fn operator(&mut self) -> Option<BinaryOp> {
+        match self.peek() {
+            Kind::Operator(op) => Some(op),
+            _ => self.extension_next(DEFAULT).then_some(BinaryOp::Default),
+        }
+    }
+
+    /// `keep_metric_names` after a call, or after an operator in parentheses.
+    pub(super) fn keep_names(&mut self, expr: &mut Expr) -> Parsed<()> {
+        let span = self.take().span;
+        let is_call = matches!(expr.kind, ExprKind::Call(_));
+        match innermost(expr) {
+            ExprKind::Call(call) if is_call && keeps(call.function) => call.keep_name = true,
+            ExprKind::Binary(binary) if !is_call => binary.keep_name = true,
+            _ => {
+                let wanted = "a function whose result loses its name, or an operator in parentheses";
+                self.fault(span, format!("{KEEP} must be preceded by {wanted}"));
+            }
+        }
+        expr.span.end = span.end;
+        Ok(())
+    }
+
+    /// Selectors that stand where a function takes a range get one.
+    pub(super) fn give_ranges(&self, function: &Function, args: &mut [Expr]) {
+        if !self.dialect.extensions {
+            return;
+        }
+        for (i, arg) in args.iter_mut().enumerate() {
+            if let (Some(Type::Matrix), ExprKind::Vector(selector)) = (function.arg_type(i), &mut arg.kind) {
+                let range = implied_range(function, self.dialect.scrape_interval_ms, arg.span);
+                arg.kind = ExprKind::Matrix(std::mem::take::<Selector>(selector), range);
+            }
+        }
+    }
+}
+
+fn innermost(expr: &mut Expr) -> &mut ExprKind {
+    match &mut expr.kind {
+        ExprKind::Paren(inner) => innermost(inner),
+        kind => kind,
+    }
+}
+
+fn keeps(function: &Function) -> bool {
+    matches!(
+        function.body,
+        Body::Range(_)
+            | Body::RangeKeepName(_)
+            | Body::Math(_)
+            | Body::Date(_)
+            | Body::Timestamp
+            | Body::AcrossSteps(_)
+    ) || matches!(function.body, Body::OfHistograms(_))
+}
+
+/// Functions that see nothing in a single sample.
+const OF_TWO: [&str; 10] = [
+    "changes",
+    "delta",
+    "deriv",
+    "double_exponential_smoothing",
+    "idelta",
+    "increase",
+    "irate",
+    "predict_linear",
+    "rate",
+    "resets",
+];
+
+/// A step, so that no sample is missed, and at least a scrape interval. What needs two samples gets an interval more, and
+/// at least four, so that a lost scrape makes no gap (Grafana: `$__rate_interval`).
+fn implied_range(function: &Function, interval_ms: i64, span: Span) -> Duration {
+    let node = |kind| Box::new(DurationExpr { kind, wrapped: false, span });
+    let intervals = |n: i64| {
+        let value = (interval_ms * n) as f64 / 1000.0;
+        node(DurationKind::Literal(Number { value, is_duration: true }))
+    };
+    let step = node(DurationKind::Step);
+    let kind = if OF_TWO.contains(&function.name) {
+        let more = node(DurationKind::Binary(BinaryOp::Add, step, intervals(1)));
+        DurationKind::MaxOf(more, intervals(4))
+    } else {
+        DurationKind::MaxOf(step, intervals(1))
+    };
+    Duration { ms: 0, expr: Some(node(kind)), implied: true }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Dialect, json, parse, pretty};
+
+    const ON: Dialect = Dialect {
+        experimental_functions: false,
+        fill_modifiers: false,
+        extended_range_selectors: false,
+        extensions: true,
+        scrape_interval_ms: 15_000,
+    };
+
+    fn printed(query: &str) -> String {
+        let expr = parse(query, ON).unwrap_or_else(|error| panic!("{query}: {error}"));
+        let text = expr.to_string();
+        let again = parse(&text, ON).unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!((json(&again), again.to_string()), (json(&expr), text.clone()), "{query}");
+        assert!(parse(&pretty(&expr), ON).is_ok());
+        text
+    }
+
+    #[test]
+    fn they_print_as_themselves() {
+        for query in [
+            "rate(up)",
+            "quantile_over_time(0.5, up{job=\"a\"} offset 5m)",
+            "a default b default 0",
+            "a default on (job) b",
+            "abs(up) keep_metric_names",
+            "sum(rate(up[5m]) keep_metric_names) by (job) default 1",
+            "(a / b) keep_metric_names",
+            "label_match(up, \"job\", \"a.*\")",
+            "range_quantile(0.9, up)",
+        ] {
+            let query = query.replace(
+                "sum(rate(up[5m]) keep_metric_names) by (job)",
+                "sum by (job) (rate(up[5m]) keep_metric_names)",
+            );
+            assert_eq!(printed(&query), query);
+        }
+        // The words stay names where they stand as names.
+        assert_eq!(printed("default default default"), "default default default");
+        assert_eq!(printed("with{default=\"a\"} + keep_metric_names"), "with{default=\"a\"} + keep_metric_names");
+    }
+
+    #[test]
+    fn templates_are_expanded() {
+        for (query, expected) in [
+            ("WITH (x = up) x", "up"),
+            ("WITH (x = a + b,) x * 2", "(a + b) * 2"),
+            ("WITH (f(m, w) = rate(m[5m]) / w) f(up{job=\"a\"}, 2 - 1)", "(rate(up{job=\"a\"}[5m]) / (2 - 1))"),
+            ("with (job = {job=\"a\"}) up{env=\"b\", job} / x{job}", "up{env=\"b\",job=\"a\"} / x{job=\"a\"}"),
+            ("WITH (a = x, b = a offset 1h) WITH (a = y) a - b", "y - x offset 1h"),
+            ("WITH (sq(x) = x * x, q(x) = sq(sq(x))) q(up)", "((up * up) * (up * up))"),
+            ("sum(WITH (x = up) x[5m:1m] offset 2m)", ""),
+        ] {
+            if expected.is_empty() {
+                assert!(parse(query, ON).is_err(), "{query}");
+            } else {
+                assert_eq!(printed(query), expected, "{query}");
+            }
+        }
+    }
+
+    #[test]
+    fn faults_of_templates() {
+        let error = |query: &str| parse(query, ON).unwrap_err().to_string();
+        assert_eq!(error("WITH (f(x) = x) f(a, b)"), "1:17: parse error: template \"f\" takes 1 argument(s), got 2");
+        assert_eq!(error("WITH (x = a +) x"), "1:14: parse error: unexpected end of input");
+        assert_eq!(
+            error("WITH (x a) x"),
+            "1:9: parse error: unexpected identifier \"a\" in WITH, expected \"(\" or \"=\""
+        );
+        // A template sees those before it: none can go round in circles.
+        assert_eq!(printed("WITH (x = x) x"), "x");
+        let doubled: Vec<String> = (1..30).map(|i| format!("x{i} = x{} + x{}", i - 1, i - 1)).collect();
+        let bomb = format!("WITH (x0 = up, {}) x29", doubled.join(", "));
+        assert!(error(&bomb).contains("templates are used more than 1000 times"), "{}", error(&bomb));
+    }
+
+    #[test]
+    fn without_the_flag_the_message_names_it() {
+        for (query, upstream) in [
+            ("a default 0", "1:3: parse error: unexpected identifier \"default\""),
+            ("abs(a) keep_metric_names", "1:8: parse error: unexpected identifier \"keep_metric_names\""),
+            ("label_match(a, \"b\", \"c\")", "1:1: parse error: unknown function with name \"label_match\""),
+            ("range_avg(a)", "1:1: parse error: unknown function with name \"range_avg\""),
+            ("WITH (x = up) x", "1:9: parse error: unexpected \"=\""),
+        ] {
+            let error = parse(query, Dialect::default()).unwrap_err().to_string();
+            assert!(error.starts_with(upstream) && error.contains(super::FLAG), "{error}");
+        }
+        // What is no extension is told as before.
+        let error = |query: &str| parse(query, Dialect::default()).unwrap_err().to_string();
+        assert_eq!(error("a defaul 0"), "1:3: parse error: unexpected identifier \"defaul\"");
+        assert!(error("rate(up)").ends_with("got instant vector"));
+    }
+}

@@ -1,0 +1,178 @@
+//! `WITH (name = expr, f(x) = expr) expr`: names for parts of a query. A template is kept as text and read anew wherever
+//! it is used, so that what it stands for may stand wherever its name does.
+
+use std::rc::Rc;
+
+use model::Matcher;
+
+use super::ast::{Expr, ExprKind, Span};
+use super::parser::{Context, Parsed, Parser, Stop};
+use super::quote::quoted;
+use super::token::Kind;
+
+/// Uses of templates in one query: what doubles at every level must end.
+const USES_MAX: usize = 1000;
+
+const HEAD: Context = Context::new("WITH", "\"(\" or \"=\"");
+const NAME: Context = Context::new("WITH", "identifier");
+const NEXT: Context = Context::new("WITH", "\",\" or \")\"");
+
+/// The templates that are known at a place: one, and those before it.
+pub(super) type Scope = Option<Rc<Template>>;
+
+#[derive(Debug)]
+pub(super) struct Template {
+    name: String,
+    params: Vec<String>,
+    body: Body,
+    /// Those it sees itself.
+    outer: Scope,
+}
+
+#[derive(Debug)]
+enum Body {
+    /// Read anew at every use.
+    Text(Span),
+    /// What an argument is.
+    Given(Expr),
+}
+
+fn find(scope: &Scope, name: &str) -> Scope {
+    let mut at = scope.as_ref();
+    while let Some(template) = at {
+        if template.name == name {
+            return Some(Rc::clone(template));
+        }
+        at = template.outer.as_ref();
+    }
+    None
+}
+
+impl Parser<'_> {
+    /// What a name that was just taken stands for: a list of templates and what follows it, or a template.
+    pub(super) fn templated(&mut self, name: Span) -> Parsed<Option<Expr>> {
+        if self.str(name).eq_ignore_ascii_case("with") && self.peek() == Kind::LeftParen {
+            if !self.dialect.extensions {
+                self.extension_seen = Some("WITH");
+                return Ok(None);
+            }
+            return self.with().map(Some);
+        }
+        let Some(template) = find(&self.scope, self.str(name)) else { return Ok(None) };
+        let mut args = Vec::new();
+        let mut span = name;
+        if !template.params.is_empty() {
+            args = if self.peek() == Kind::LeftParen { self.args()? } else { Vec::new() };
+            span.end = span.end.max(self.closing);
+        }
+        let (wanted, got) = (template.params.len(), args.len());
+        if wanted != got {
+            let name = quoted(&template.name);
+            self.fault(name_span(span), format!("template {name} takes {wanted} argument(s), got {got}"));
+            return Err(Stop);
+        }
+        self.expand(&template, args, span).map(Some)
+    }
+
+    /// From the opening parenthesis on.
+    fn with(&mut self) -> Parsed<Expr> {
+        let before = self.scope.clone();
+        self.take();
+        let outer = self.enter(NAME);
+        while self.peek() != Kind::RightParen {
+            self.enter(NAME);
+            let name = self.expect(Kind::Identifier)?.span;
+            self.enter(HEAD);
+            let params = if self.peek() == Kind::LeftParen { self.labels()? } else { Vec::new() };
+            self.enter(HEAD);
+            self.expect(Kind::Assign)?;
+            self.enter(NEXT);
+            let body = Body::Text(self.skip_body()?);
+            let name = self.str(name).to_owned();
+            self.scope = Some(Rc::new(Template { name, params, body, outer: self.scope.clone() }));
+            if self.take_if(Kind::Comma).is_none() {
+                break;
+            }
+        }
+        self.expect(Kind::RightParen)?;
+        self.enter(outer);
+        let expr = self.expr(0);
+        self.scope = before;
+        expr
+    }
+
+    /// Passes over tokens up to the comma or parenthesis that ends a template.
+    fn skip_body(&mut self) -> Parsed<Span> {
+        let mut depth = 0usize;
+        self.peek();
+        let start = self.last_span().start;
+        loop {
+            match self.peek() {
+                Kind::End | Kind::Error => return Err(self.unexpected()),
+                Kind::Comma | Kind::RightParen if depth == 0 => return Ok(Span { start, end: self.last_span().start }),
+                Kind::LeftParen | Kind::LeftBrace | Kind::LeftBracket => depth += 1,
+                Kind::RightParen | Kind::RightBrace | Kind::RightBracket => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            self.take();
+        }
+    }
+
+    /// What a template stands for, as if it stood at `span`.
+    fn expand(&mut self, template: &Rc<Template>, args: Vec<Expr>, span: Span) -> Parsed<Expr> {
+        self.uses += 1;
+        if self.uses > USES_MAX {
+            self.fault(span, format!("templates are used more than {USES_MAX} times"));
+            return Err(Stop);
+        }
+        let body = match &template.body {
+            Body::Given(expr) => expr.clone(),
+            Body::Text(text) => self.read_body(template, args, *text)?,
+        };
+        Ok(placed(body, span))
+    }
+
+    fn read_body(&mut self, template: &Rc<Template>, args: Vec<Expr>, text: Span) -> Parsed<Expr> {
+        let mut scope = template.outer.clone();
+        for (name, expr) in template.params.iter().zip(args) {
+            let (name, body) = (name.clone(), Body::Given(expr));
+            scope = Some(Rc::new(Template { name, params: Vec::new(), body, outer: scope }));
+        }
+        let until = self.text.get(..text.end).unwrap_or_default();
+        let mut inner = Parser::new(until, self.dialect, false);
+        inner.start_at(text.start, self.depth());
+        (inner.scope, inner.uses) = (scope, self.uses);
+        let expr = inner.expr(0).and_then(|expr| inner.expect(Kind::End).map(|_| expr));
+        self.uses = inner.uses;
+        self.faults.append(&mut inner.faults);
+        self.no_text = self.no_text.take().or(inner.no_text);
+        expr
+    }
+
+    /// The matchers that a name among matchers stands for: those of a template that is a selector without a name.
+    pub(super) fn templated_matchers(&mut self, name: Span) -> Parsed<Option<Vec<Matcher>>> {
+        let Some(template) = find(&self.scope, self.str(name)).filter(|t| t.params.is_empty()) else { return Ok(None) };
+        match self.expand(&template, Vec::new(), name)?.kind {
+            ExprKind::Vector(selector) if selector.name.is_none() => Ok(Some(selector.matchers)),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// The start of a use alone: its arguments have places of their own.
+fn name_span(span: Span) -> Span {
+    Span { start: span.start, end: span.start + 1 }
+}
+
+/// An expression at another place, in parentheses where what stands around it could tear it apart.
+fn placed(mut expr: Expr, span: Span) -> Expr {
+    expr.span = span;
+    match &mut expr.kind {
+        ExprKind::Binary(_) | ExprKind::Unary(..) => Expr { kind: ExprKind::Paren(Box::new(expr)), span },
+        ExprKind::Vector(selector) | ExprKind::Matrix(selector, _) => {
+            selector.span = span;
+            expr
+        }
+        _ => expr,
+    }
+}
