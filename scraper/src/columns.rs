@@ -66,7 +66,7 @@ pub(crate) struct SourceColumns {
     own_times: Vec<(u32, i64)>,
     /// Of the columns whose value is the marker of one.
     histograms: Vec<(u32, Histogram)>,
-    /// One for each of some columns.
+    /// Of some columns.
     exemplars: Vec<(u32, Exemplar)>,
     /// Further samples of a column that was exposed several times, each at another time.
     repeats: Vec<(u32, i64, f64)>,
@@ -136,9 +136,9 @@ impl SourceColumns {
         self.histograms.extend(histogram.map(|histogram| (column, histogram)));
     }
 
-    /// Takes the exemplar of a sample just taken.
-    pub(crate) fn put_exemplar(&mut self, column: u32, exemplar: Option<Exemplar>) {
-        self.exemplars.extend(exemplar.map(|exemplar| (column, exemplar)));
+    /// Takes the exemplars of a sample just taken.
+    pub(crate) fn put_exemplars(&mut self, column: u32, exemplars: Vec<Exemplar>) {
+        self.exemplars.extend(exemplars.into_iter().map(|exemplar| (column, exemplar)));
     }
 
     /// Stores the exemplars, once the samples are. That they cannot be is no fault of the scrape.

@@ -8,7 +8,7 @@ use model::relabel::{Relabeled, relabel};
 use model::{Labels, LabelsBuilder, TargetGroup};
 use url::form_urlencoded;
 
-use crate::parse::Histograms;
+use crate::parse::Wanted;
 use crate::schedule::target_hash;
 
 const SCHEME: &str = "__scheme__";
@@ -49,9 +49,9 @@ impl Target {
 impl Target {
     /// Which form of its histograms is wanted.
     #[must_use]
-    pub fn histograms(&self) -> Histograms {
+    pub fn wanted(&self) -> Wanted {
         let on = |switch: usize| self.labels.get(SWITCHES[switch].0).and_then(parse_bool).unwrap_or(false);
-        Histograms { native: on(2), classic: on(1) }
+        Wanted { native: on(2), classic: on(1), convert: on(0) }
     }
 }
 

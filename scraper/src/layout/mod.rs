@@ -19,7 +19,7 @@ use model::{AppendError, Appender, Committed, Labels};
 use crate::columns::{Put, SourceColumns};
 use crate::labelling::{self, Refusal};
 use crate::metadata::MetadataCache;
-use crate::parse::{Entry, Format, Histograms, Mark, Parser, Point, Recognised, Sample};
+use crate::parse::{Entry, Format, Mark, Parser, Point, Recognised, Sample, Wanted};
 
 use daily::DailySeries;
 pub use histograms::HistogramRules;
@@ -74,14 +74,14 @@ pub struct Body<'a> {
     /// How it is to be read.
     pub format: Format,
     /// Which form of its histograms is wanted.
-    pub histograms: Histograms,
+    pub wanted: Wanted,
     /// All of it.
     pub bytes: &'a [u8],
 }
 
 impl<'a, B: AsRef<[u8]> + ?Sized> From<(Format, &'a B)> for Body<'a> {
     fn from((format, bytes): (Format, &'a B)) -> Self {
-        Self { format, histograms: Histograms::default(), bytes: bytes.as_ref() }
+        Self { format, wanted: Wanted::default(), bytes: bytes.as_ref() }
     }
 }
 
@@ -132,8 +132,8 @@ impl TargetLayout {
         }
         let body = body.into();
         let sources = self.sources.len();
-        pass.exemplars = appender.keeps_exemplars();
-        let mut parser = Parser::of(body.format, body.bytes, body.histograms);
+        pass.keeps_exemplars = appender.keeps_exemplars();
+        let mut parser = Parser::of(body.format, body.bytes, body.wanted);
         let lines = self.read_lines(&mut parser, &mut pass).and_then(|()| pass.within_limit());
         pass.counts.native_histograms = parser.native_histograms();
         let result = lines.and_then(|()| self.keep(&mut pass, appender));
@@ -248,8 +248,8 @@ impl TargetLayout {
         pass.room = pass.room.saturating_sub(usize::from(limited));
         let at = u32::try_from(pass.pending.len()).unwrap_or(u32::MAX);
         let Point { value, ts_ms, .. } = sample.point;
-        let (histogram, exemplar) = (pass.histogram.take(), pass.exemplar.take());
-        pass.pending.push(Pending { source, metric: series.metric, value, ts_ms, was_there, histogram, exemplar });
+        let (histogram, exemplars) = (pass.histogram.take(), std::mem::take(&mut pass.exemplars));
+        pass.pending.push(Pending { source, metric: series.metric, value, ts_ms, was_there, histogram, exemplars });
         Ok(Dest::Pending(at))
     }
 
@@ -268,14 +268,14 @@ impl TargetLayout {
     }
 
     fn put(&mut self, dest: Dest, point: &Point<'_>, pass: &mut Pass<'_>) {
-        let (histogram, exemplar) = (pass.histogram.take(), pass.exemplar.take());
+        let (histogram, exemplars) = (pass.histogram.take(), std::mem::take(&mut pass.exemplars));
         let Dest::Column { source, column } = dest else { return };
         match pass.own_time(point.ts_ms) {
             Some(own) if own > pass.ts_ms + AHEAD_MAX_MS => pass.counts.out_of_bounds += 1,
             own => match self.sources[usize::from(source)].put(column, point.value, own) {
                 Put::Taken => {
                     self.sources[usize::from(source)].put_histogram(column, histogram);
-                    self.sources[usize::from(source)].put_exemplar(column, exemplar);
+                    self.sources[usize::from(source)].put_exemplars(column, exemplars);
                 }
                 Put::Duplicate => pass.counts.duplicate += 1,
                 Put::TooMany => pass.too_many_repeats = true,
@@ -307,7 +307,7 @@ impl TargetLayout {
         for (dest, pending) in dests.iter().zip(&mut pending) {
             let before = pass.counts.duplicate;
             pass.histogram = pending.histogram.take();
-            pass.exemplar = pending.exemplar.take();
+            pass.exemplars = std::mem::take(&mut pending.exemplars);
             self.put(*dest, &Point::new(pending.value, pending.ts_ms), pass);
             pass.counts.added += usize::from(pass.counts.duplicate == before);
         }

@@ -17,7 +17,7 @@ pub(super) struct Pending {
     /// Its line was there before lines were forgotten.
     pub(super) was_there: bool,
     pub(super) histogram: Option<Histogram>,
-    pub(super) exemplar: Option<Exemplar>,
+    pub(super) exemplars: Vec<Exemplar>,
 }
 
 /// The working state of one reading of one body.
@@ -35,9 +35,9 @@ pub(super) struct Pass<'a> {
     /// What the value that is being put stands for, when it is a native histogram.
     pub(super) histogram: Option<Histogram>,
     /// Are exemplars wanted?
-    pub(super) exemplars: bool,
-    /// That of the sample that is being put.
-    pub(super) exemplar: Option<Exemplar>,
+    pub(super) keeps_exemplars: bool,
+    /// Those of the sample that is being put.
+    pub(super) exemplars: Vec<Exemplar>,
     pub(super) too_many_repeats: bool,
     /// How many new series `sample_limit` leaves room for.
     pub(super) room: usize,
@@ -57,31 +57,43 @@ impl<'a> Pass<'a> {
             known: None,
             cursor: 0,
             histogram: None,
-            exemplars: false,
-            exemplar: None,
+            keeps_exemplars: false,
+            exemplars: Vec::new(),
             too_many_repeats: false,
             room: 0,
             begun: 0,
         }
     }
 
-    /// Takes the exemplar of a sample where exemplars are wanted. One without a time has that of its sample, and one whose
-    /// labels are none is nothing.
+    /// Takes the exemplar of a sample where exemplars are wanted. One without a time has that of its sample.
     pub(super) fn take_exemplar(&mut self, point: &Point<'_>) {
-        let Some(exemplar) = point.exemplar.filter(|_| self.exemplars) else { return };
+        let Some(exemplar) = point.exemplar.filter(|_| self.keeps_exemplars) else { return };
         let ts_ms = exemplar.ts_ms.or(self.own_time(point.ts_ms)).unwrap_or(self.ts_ms);
-        if let Ok(pairs) = exemplar.labels() {
-            let labels = Labels::from_pairs(pairs.iter().map(|(name, value)| (&**name, &**value)));
-            self.exemplar = Some(Exemplar { labels, value: exemplar.value, ts_ms });
-        }
+        self.push_exemplar(&exemplar, ts_ms);
     }
 
-    /// Reads the native histogram that the last entry's value stands for.
-    pub(super) fn take_histogram(&mut self, parser: &Parser<'_>) -> Result<(), ContentError> {
+    /// Reads the native histogram that the last entry's value stands for, and its exemplars; of these, one without a time is
+    /// nothing, as upstream has it.
+    pub(super) fn take_histogram(&mut self, parser: &mut Parser<'_>) -> Result<(), ContentError> {
         let mut histogram = parser.histogram()?;
         self.rules.histograms.fit(&mut histogram).map_err(|refusal| refusal.at(parser.place()))?;
         self.histogram = Some(histogram);
+        if self.keeps_exemplars {
+            for exemplar in parser.exemplars()? {
+                if let Some(ts_ms) = exemplar.ts_ms {
+                    self.push_exemplar(&exemplar, ts_ms);
+                }
+            }
+        }
         Ok(())
+    }
+
+    /// One whose labels are none is nothing.
+    fn push_exemplar(&mut self, exemplar: &crate::parse::Exemplar<'_>, ts_ms: i64) {
+        if let Ok(pairs) = exemplar.labels() {
+            let labels = Labels::from_pairs(pairs.iter().map(|(name, value)| (&**name, &**value)));
+            self.exemplars.push(Exemplar { labels, value: exemplar.value, ts_ms });
+        }
     }
 
     pub(super) fn count(&mut self, dest: Dest) {

@@ -331,8 +331,8 @@ fn native_histograms_are_stored_where_they_are_wanted() {
     for classic in [false, true] {
         let mut t = target(&[]);
         let mut scrape = |bytes: &[u8], now: i64| {
-            let histograms = Histograms { native: true, classic };
-            let body = Body { format: Format::Protobuf, histograms, bytes };
+            let wanted = Wanted { native: true, classic, convert: false };
+            let body = Body { format: Format::Protobuf, wanted, bytes };
             let (counts, result) = t.layout.read(body, &t.rules, now, &t.store);
             result.unwrap();
             t.layout.commit(&t.store, now, &[("up", 1.0)], false).unwrap();
@@ -351,14 +351,39 @@ fn native_histograms_are_stored_where_they_are_wanted() {
     }
 }
 
+/// scrape-078
+#[test]
+fn classic_histograms_are_stored_as_native_ones_where_that_is_wanted() {
+    let text = |count: u8| format!("# TYPE n histogram\nn_bucket{{le=\"1\"}} 5\nn_sum 9\nn_count {count}\nup 1\n");
+    let bucket = field(3, &[&[0x08, 5, 0x11][..], &1.0f64.to_le_bytes()].concat());
+    let message = |count: u8| histogram("n", &[&[0x08, count][..], &bucket].concat());
+    for classic in [false, true] {
+        for format in [Format::Text, Format::Protobuf] {
+            let mut t = target(&[]);
+            let wanted = Wanted { classic, convert: true, native: true };
+            for (now, count) in [(1000, 7), (2000, 9), (3000, 4)] {
+                let bytes = if format == Format::Text { text(count).into_bytes() } else { message(count) };
+                let (counts, result) = t.layout.read(Body { format, wanted, bytes: &bytes }, &t.rules, now, &t.store);
+                result.unwrap();
+                t.layout.commit(&t.store, now, &[("up", 1.0)], false).unwrap();
+                let stored = t.store.take().join("\n");
+                let whole = format!("count:{count} ");
+                assert_eq!(stored.contains(&whole), count > 5, "{format:?} {stored}");
+                assert_eq!(stored.contains("stale"), count < 5, "no such histogram is there: {format:?} {stored}");
+                assert_eq!(stored.contains("n_count"), classic, "{format:?} {stored}");
+                assert_eq!(counts.added > 0, now == 1000);
+            }
+        }
+    }
+}
+
 #[test]
 fn a_histogram_that_makes_no_sense_fails_the_scrape_by_name() {
     let mut t = target(&[]);
     let span = field(12, &[0x08, 2, 0x10, 1]);
     // A count of -3.
     let bytes = histogram("n", &[&[0x08, 7][..], &span, &[0x6a, 1, 5]].concat());
-    let body =
-        Body { format: Format::Protobuf, histograms: Histograms { native: true, classic: false }, bytes: &bytes };
+    let body = Body { format: Format::Protobuf, wanted: Wanted { native: true, ..Wanted::default() }, bytes: &bytes };
     let (_, result) = t.layout.read(body, &t.rules, 1000, &t.store);
     let error = result.unwrap_err().to_string();
     assert!(error.contains("bucket number 1 has observation count of -3"), "{error}");

@@ -1,9 +1,10 @@
 //! What the two text formats have in common: a place in a body, comments and series that are recognised, errors.
 
-use memchr::{memchr, memchr_iter};
+use memchr::{memchr, memchr_iter, memrchr};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::{Mark, MetricKind, ParseError, What};
+use super::entry::What;
+use super::{Mark, MetricKind, ParseError};
 
 /// The longest text of one series, or of one comment, in bytes. Nothing real comes near; a target that sends more is
 /// broken, and its error should not cost as much memory again.
@@ -104,6 +105,14 @@ impl<'a> Lines<'a> {
     pub(super) fn place(&self) -> (String, String) {
         let before = self.slice(0, self.pos.saturating_sub(1));
         (format!("line {}", 1 + memchr_iter(b'\n', before).count()), excerpt(self.last.0))
+    }
+
+    /// The line that ends before that byte, and its number.
+    #[cold]
+    pub(super) fn place_before(&self, end: usize) -> String {
+        let before = self.slice(0, end.saturating_sub(1));
+        let start = memrchr(b'\n', before).map_or(0, |at| at + 1);
+        format!("line {} ({:?})", 1 + memchr_iter(b'\n', before).count(), excerpt(self.tail(start)))
     }
 
     fn within_limit(&self, what: &str, text: &[u8]) -> Result<(), ParseError> {

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use memchr::memchr;
 use model::float::format_g;
-use model::labels::METRIC_NAME;
+use model::labels::{BUCKET, METRIC_NAME};
 
 use super::MetricKind;
 use super::labels::{RawLabel, blanks, name_len, unescape, walk_labels};
@@ -24,6 +24,8 @@ pub enum Series<'a> {
         text: &'a str,
         /// The type that the last `# TYPE` line gave.
         kind: MetricKind,
+        /// Not this one, but the histogram that it is a part of.
+        whole: bool,
     },
     /// In protobuf.
     Protobuf {
@@ -62,7 +64,9 @@ impl<'a> Series<'a> {
     /// Which label is not UTF-8 or has no name; in the text formats there is none.
     pub fn labels(&self) -> Result<LabelPairs<'a>, String> {
         match *self {
-            Self::Text { text, kind } => text_labels(text, kind),
+            Self::Text { text, kind, whole } => {
+                text_labels(text, kind).map(|pairs| if whole { of_whole(pairs) } else { pairs })
+            }
             Self::Protobuf { name, labels, part } => protobuf::series_labels(name, labels, part),
         }
     }
@@ -109,6 +113,20 @@ fn text_labels(text: &str, kind: MetricKind) -> Result<LabelPairs<'_>, String> {
     Ok(pairs)
 }
 
+/// The labels of a histogram out of those of one of its series.
+fn of_whole(mut pairs: LabelPairs<'_>) -> LabelPairs<'_> {
+    pairs.retain(|(name, _)| name != BUCKET);
+    if let Some((_, name)) = pairs.first_mut() {
+        let cut = ["_bucket", "_sum", "_count"].into_iter().find(|suffix| name.ends_with(suffix)).map_or(0, str::len);
+        let length = name.len() - cut;
+        match name {
+            Cow::Borrowed(text) => *text = text.get(..length).unwrap_or_default(),
+            Cow::Owned(text) => text.truncate(length),
+        }
+    }
+    pairs
+}
+
 /// What stands behind an opening brace.
 fn push_inside<'a>(pairs: &mut LabelPairs<'a>, inside: &'a str, kind: MetricKind) -> Result<(), String> {
     let escapes = memchr(b'\\', inside.as_bytes()).is_some();
@@ -130,7 +148,7 @@ fn push_inside<'a>(pairs: &mut LabelPairs<'a>, inside: &'a str, kind: MetricKind
 }
 
 fn normalised<'a>(name: &str, value: Cow<'a, str>, kind: MetricKind) -> Cow<'a, str> {
-    let bound = kind == MetricKind::Histogram && name == "le" || kind == MetricKind::Summary && name == "quantile";
+    let bound = kind == MetricKind::Histogram && name == BUCKET || kind == MetricKind::Summary && name == "quantile";
     if !bound || is_normal(&value) {
         return value;
     }

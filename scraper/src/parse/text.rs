@@ -84,7 +84,7 @@ impl<'a> TextParser<'a> {
         }
         let (point, next) = self.point(end).map_err(|(at, why)| self.lines.fail_at(at, why))?;
         let text = self.lines.pass_series(end, next)?;
-        Ok(Entry::Series(Sample { series: Series::Text { text, kind: self.lines.kind }, point }))
+        Ok(Entry::Series(Sample { series: Series::Text { text, kind: self.lines.kind, whole: false }, point }))
     }
 
     /// What follows a series that ends at `end`, and where the next line begins; or where it goes wrong and why.

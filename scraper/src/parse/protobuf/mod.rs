@@ -4,6 +4,7 @@
 //! (`_sum`, one bucket) is what a series is recognised by. A native histogram is one entry, in whose place a marker stands
 //! until it is asked for; where native histograms are not wanted, they are counted.
 
+mod exemplars;
 mod message;
 mod native;
 mod series;
@@ -15,7 +16,8 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use model::Histogram;
 
-use super::{Entry, Histograms, Mark, MetricKind, ParseError, Point, Recognised, Sample, Series, What};
+use super::entry::What;
+use super::{Entry, Exemplar, Mark, MetricKind, ParseError, Point, Recognised, Sample, Series, Wanted};
 use message::{Family, Metric};
 pub use series::Part;
 pub(super) use series::{push_labels, series_labels};
@@ -31,7 +33,7 @@ pub(super) struct ProtobufParser<'a> {
     /// What comes next, once it was looked at; the end and a fault are met again and again.
     ahead: Option<Result<Option<Ahead<'a>>, Broken>>,
     mark: Mark,
-    wanted: Histograms,
+    wanted: Wanted,
     native_histograms: usize,
 }
 
@@ -61,7 +63,7 @@ enum AheadWhat<'a> {
 }
 
 impl<'a> ProtobufParser<'a> {
-    pub(super) fn new(body: &'a [u8], wanted: Histograms) -> Self {
+    pub(super) fn new(body: &'a [u8], wanted: Wanted) -> Self {
         Self {
             families: Fields::new(body),
             family: Family::default(),
@@ -79,9 +81,14 @@ impl<'a> ProtobufParser<'a> {
     }
 
     /// The native histogram for which the last entry was a marker.
-    pub(super) fn histogram(&self) -> Result<Histogram, ParseError> {
+    pub(super) fn histogram(&mut self) -> Result<Histogram, ParseError> {
         let gauge = self.family.kind == MetricKind::GaugeHistogram;
         self.metric.histogram(gauge).map_err(|why| self.fail(&why))
+    }
+
+    /// Its exemplars.
+    pub(super) fn exemplars(&self) -> Result<Vec<Exemplar<'a>>, ParseError> {
+        self.metric.exemplars().map_err(|why| self.fail(why))
     }
 
     pub(super) fn native_histograms(&self) -> usize {
@@ -189,6 +196,9 @@ impl<'a> ProtobufParser<'a> {
                     self.metric.ask_native(self.wanted.classic);
                 } else {
                     self.native_histograms += usize::from(self.metric.native);
+                    if self.wanted.convert {
+                        self.metric.ask_converted(self.wanted.classic);
+                    }
                 }
                 return Ok(());
             }

@@ -1,0 +1,293 @@
+//! Classic histograms of a text page, handed out as native ones with custom buckets (upstream:
+//! `model/textparse/nhcbparse.go`).
+//!
+//! The lines of one histogram stand together. They are gathered as long as they come, and where they end, the histogram is
+//! an entry of its own, before what ended it. What makes no histogram is left out, as upstream does.
+
+use std::borrow::Cow;
+
+use model::Histogram;
+use model::sample::histogram_mark;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::entry::What;
+use super::family::{Member, Role};
+use super::{Entry, Exemplar, Mark, MetricKind, ParseError, Parser, Point, Recognised, Sample, Series, Wanted};
+
+/// The seed under which the first line of a histogram stands for all of it.
+const WHOLE_SEED: u64 = 0x4e48_4342;
+
+type Next<'a> = Result<Option<(Entry<'a>, Mark)>, ParseError>;
+
+/// Reads an exposition entry by entry.
+#[derive(Debug)]
+pub(super) struct Converter<'a> {
+    /// Of a text format.
+    lines: Parser<'a>,
+    wanted: Wanted,
+    /// What the last `# TYPE` line gave.
+    family: Cow<'a, str>,
+    kind: MetricKind,
+    gathered: Option<Gathered<'a>>,
+    /// What ended a histogram, to be handed out after it.
+    held: Option<Next<'a>>,
+    /// What comes next, once it was looked at; the end and a fault are met again and again.
+    ahead: Option<Next<'a>>,
+    /// The histogram that was handed out last, or is ahead.
+    whole: Whole<'a>,
+    mark: Mark,
+}
+
+/// The lines of one histogram, as many as came.
+#[derive(Debug)]
+struct Gathered<'a> {
+    group: u64,
+    /// The first of them.
+    series: Series<'a>,
+    key: u64,
+    buckets: Vec<(f64, f64)>,
+    count: Option<f64>,
+    sum: f64,
+    point: Point<'a>,
+    exemplars: Vec<Exemplar<'a>>,
+    /// Where the last of them stands, and how it begins.
+    place: usize,
+}
+
+#[derive(Debug, Default)]
+struct Whole<'a> {
+    histogram: Histogram,
+    exemplars: Vec<Exemplar<'a>>,
+    place: Option<usize>,
+}
+
+impl<'a> Converter<'a> {
+    pub(super) fn new(lines: Parser<'a>, wanted: Wanted) -> Self {
+        Self {
+            lines,
+            wanted,
+            family: Cow::Borrowed(""),
+            kind: MetricKind::Unknown,
+            gathered: None,
+            held: None,
+            ahead: None,
+            whole: Whole::default(),
+            mark: Mark { key: 0, len: 0, what: What::Comment },
+        }
+    }
+
+    pub(super) fn mark(&self) -> Mark {
+        self.mark
+    }
+
+    pub(super) fn histogram(&mut self) -> Histogram {
+        std::mem::take(&mut self.whole.histogram)
+    }
+
+    pub(super) fn exemplars(&self) -> &[Exemplar<'a>] {
+        &self.whole.exemplars
+    }
+
+    /// Where the last entry stands, and how it begins; of a histogram that is its last line.
+    #[cold]
+    pub(super) fn place(&self) -> String {
+        match self.whole.place {
+            Some(end) => self.lines.place_before(end),
+            None => self.lines.place(),
+        }
+    }
+
+    pub(super) fn recognise(&mut self, mark: &Mark) -> Option<Recognised<'a>> {
+        let plain = self.ahead.is_none() && self.held.is_none() && self.gathered.is_none();
+        if plain && self.kind != MetricKind::Histogram && !matches!(mark.what, What::Type(_)) {
+            return self.lines.recognise(mark);
+        }
+        match self.look_ahead() {
+            Ok(Some((entry, own))) if own == *mark => {
+                self.mark = own;
+                Some(match entry {
+                    Entry::Series(sample) => Recognised::Series(sample.point),
+                    _ => Recognised::Comment,
+                })
+            }
+            other => {
+                self.ahead = Some(other);
+                None
+            }
+        }
+    }
+
+    pub(super) fn next_entry(&mut self) -> Result<Option<Entry<'a>>, ParseError> {
+        match self.look_ahead() {
+            Ok(Some((entry, mark))) => {
+                self.mark = mark;
+                Ok(Some(entry))
+            }
+            end => {
+                self.ahead = Some(end.clone());
+                end.map(|_| None)
+            }
+        }
+    }
+
+    fn look_ahead(&mut self) -> Next<'a> {
+        self.ahead.take().unwrap_or_else(|| self.read())
+    }
+
+    fn read(&mut self) -> Next<'a> {
+        self.whole.place = None;
+        loop {
+            let next = match self.held.take() {
+                Some(held) => held,
+                None => self.lines.next_entry().map(|entry| entry.map(|entry| (entry, self.lines.mark()))),
+            };
+            let series = match &next {
+                Ok(Some((Entry::Series(sample), mark))) => Some((*sample, *mark)),
+                Ok(_) => None,
+                Err(_) => return next,
+            };
+            let member = series.and_then(|(sample, _)| self.member(&sample));
+            if self.gathered.as_ref().is_some_and(|gathered| member.is_none_or(|m| m.group != gathered.group))
+                && let Some(whole) = self.finish()
+            {
+                self.held = Some(next);
+                return Ok(Some(whole));
+            }
+            // A `_created` among the lines of a histogram does not end it.
+            if let (Some((sample, mark)), Some(member)) = (series, member.filter(|member| member.role != Role::Created))
+            {
+                self.gather(&sample, mark, member);
+                if !self.wanted.classic {
+                    continue;
+                }
+            }
+            if let Ok(Some((Entry::Type { metric, kind }, _))) = &next {
+                (self.family, self.kind) = (metric.clone(), *kind);
+            }
+            return next;
+        }
+    }
+
+    /// What the series is of the histogram that the last `# TYPE` line began.
+    fn member(&self, sample: &Sample<'a>) -> Option<Member> {
+        let (MetricKind::Histogram, Series::Text { text, .. }) = (self.kind, sample.series) else { return None };
+        Member::of(text, &self.family, self.kind)
+    }
+
+    fn gather(&mut self, sample: &Sample<'a>, mark: Mark, member: Member) {
+        let place = self.lines.at();
+        let gathered = self.gathered.get_or_insert_with(|| Gathered {
+            group: member.group,
+            series: sample.series,
+            key: mark.key,
+            buckets: Vec::with_capacity(16),
+            count: None,
+            sum: 0.0,
+            point: sample.point,
+            exemplars: Vec::new(),
+            place,
+        });
+        let Point { value, ts_ms, exemplar, .. } = sample.point;
+        match member.role {
+            Role::Bucket(bound) => gathered.buckets.push((bound, value)),
+            Role::Count => gathered.count = Some(value),
+            _ => gathered.sum = value,
+        }
+        gathered.exemplars.extend(exemplar);
+        gathered.point.ts_ms = ts_ms;
+        gathered.place = place;
+    }
+
+    /// The histogram that was gathered, if it is one.
+    fn finish(&mut self) -> Option<(Entry<'a>, Mark)> {
+        let Gathered { series, key, buckets, count, sum, point, exemplars, place, .. } = self.gathered.take()?;
+        let histogram = Histogram::from_classic(&buckets, count, sum).ok()?;
+        histogram.validate().ok()?;
+        self.whole = Whole { histogram, exemplars, place: Some(place) };
+        let Series::Text { text, kind, .. } = series else { return None };
+        let series = Series::Text { text, kind, whole: true };
+        let point = Point { value: histogram_mark(), exemplar: None, ..point };
+        let key = xxh3_64_with_seed(&key.to_le_bytes(), WHOLE_SEED);
+        Some((Entry::Series(Sample { series, point }), Mark { key, len: 0, what: What::Series }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Format;
+    use super::*;
+
+    /// Labels and value of every sample; of a histogram its notation and how many exemplars it has.
+    fn read(format: Format, page: &str, classic: bool) -> Vec<String> {
+        let wanted = Wanted { convert: true, classic, ..Wanted::default() };
+        let mut parser = Parser::of(format, page.as_bytes(), wanted);
+        let mut out = Vec::new();
+        while let Some(entry) = parser.next_entry().unwrap() {
+            let Entry::Series(Sample { series, point }) = entry else { continue };
+            let labels = series.labels().unwrap();
+            let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let labels = labels.join(",");
+            out.push(if model::sample::is_histogram_mark(point.value) {
+                let exemplars = parser.exemplars().unwrap().len();
+                format!("{labels} {} {:?} {exemplars}", parser.histogram().unwrap().notation(), point.ts_ms)
+            } else {
+                format!("{labels} {}", point.value)
+            });
+        }
+        out
+    }
+
+    #[track_caller]
+    fn check(page: &str, expected: &[&str]) {
+        assert_eq!(read(Format::Text, page, false), expected, "{page}");
+    }
+
+    #[test]
+    fn the_lines_of_a_histogram_become_one() {
+        let page = "# TYPE h histogram\nh_bucket{a=\"1\",le=\"1\"} 2\nh_bucket{a=\"1\",le=\"+Inf\"} 3\nh_sum{a=\"1\"} 4.5\n\
+                    h_count{a=\"1\"} 3 77\nh_count{a=\"2\"} 1\nother 7\n# TYPE g gauge\ng_sum 1\n";
+        let expected = [
+            "__name__=h,a=1 {{schema:-53 count:3 sum:4.5 custom_values:[1] buckets:[2 1]}} Some(77) 0",
+            "__name__=h,a=2 {{schema:-53 count:1 custom_values:[] buckets:[1]}} None 0",
+            "__name__=other 7",
+            "__name__=g_sum 1",
+        ];
+        check(page, &expected);
+        // With the classic ones, in the order of the page.
+        let both = read(Format::Text, page, true);
+        assert_eq!(both.len(), 9);
+        assert_eq!([&both[4], &both[6], &both[7]], [expected[0], expected[1], expected[2]]);
+        assert_eq!(both[0], "__name__=h_bucket,a=1,le=1.0 2");
+    }
+
+    #[test]
+    fn what_is_no_histogram_is_left_out_or_left_as_it_is() {
+        let falling = "h_bucket{le=\"1\"} 3\nh_bucket{le=\"2\"} 1\nh_count 3\n";
+        check(&format!("# TYPE h histogram\n{falling}up 1\n"), &["__name__=up 1"]);
+        check("# TYPE h histogram\nh_sum 3\n", &[]);
+        check("# TYPE h histogram\nh_bucket{le=\"x\"} 3\n", &["__name__=h_bucket,le=x 3"]);
+        check("# TYPE h gauge\nh_bucket{le=\"1\"} 3\n", &["__name__=h_bucket,le=1 3"]);
+        check("h_count 3\n", &["__name__=h_count 3"]);
+        let created = "__name__=h_created 5";
+        let whole = "__name__=h {{schema:-53 count:1 sum:2 custom_values:[] buckets:[1]}} None 0";
+        check("# TYPE h histogram\nh_count 1\nh_created 5\nh_sum 2\n", &[created, whole]);
+        check("# TYPE h histogram\nhh_count 3\nh 4\n", &["__name__=hh_count 3", "__name__=h 4"]);
+    }
+
+    #[test]
+    fn names_in_quotes_and_exemplars() {
+        let page = "# TYPE \"a.b\" histogram\n{\"a.b_bucket\",le=\"1.0\",x=\"y\"} 1 # {t=\"1\"} 0.5\n\
+                    {\"a.b_bucket\",x=\"y\",le=\"+Inf\"} 2 # {t=\"2\"} 9 10\n# EOF\n";
+        let expected = "__name__=a.b,x=y {{schema:-53 count:2 custom_values:[1] buckets:[1 1]}} None 2";
+        assert_eq!(read(Format::OpenMetrics, page, false), [expected]);
+    }
+
+    #[test]
+    fn an_error_about_a_histogram_names_its_last_line() {
+        let page = b"# TYPE h histogram\nh_count 1\nh_sum 1\n\n# HELP x y\nx 1\n";
+        let mut parser = Parser::of(Format::Text, page, Wanted { convert: true, ..Wanted::default() });
+        let places: Vec<_> = std::iter::from_fn(|| parser.next_entry().unwrap().map(|_| parser.place())).collect();
+        assert_eq!(places[1], "line 3 (\"h_sum 1\")");
+        assert_eq!(places[3], "line 6 (\"x\")");
+    }
+}
