@@ -47,11 +47,11 @@ impl Target {
 }
 
 impl Target {
-    /// Which form of its histograms is wanted.
+    /// In which form its histograms are wanted; for the rest what the job wants of its targets.
     #[must_use]
-    pub fn wanted(&self) -> Wanted {
+    pub fn wanted(&self, of_all: Wanted) -> Wanted {
         let on = |switch: usize| self.labels.get(SWITCHES[switch].0).and_then(parse_bool).unwrap_or(false);
-        Wanted { native: on(2), classic: on(1), convert: on(0) }
+        Wanted { native: on(2), classic: on(1), convert: on(0), ..of_all }
     }
 }
 

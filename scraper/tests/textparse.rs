@@ -163,6 +163,7 @@ fn wanted(case: &Value) -> Wanted {
         native: options["ignore_native_histograms"] == false,
         classic: options["keep_classic"] == true,
         convert: options["convert_classic_to_nhcb"] == true,
+        types: options["type_and_unit_labels"] == true,
     }
 }
 
@@ -206,23 +207,18 @@ fn check(file: &str, known: &[(&str, &str)], adapt: fn(&Value, bool, &mut Vec<Va
 
 #[test]
 fn upstreams_recordings_of_the_text_format() {
-    let known = [
-        ("classic-003", "type_and_unit_labels is a feature flag of a later issue"),
-        (
-            "classic-146",
-            "upstream lets a name that is not UTF-8 through its parser and refuses it later; we refuse it here",
-        ),
-        ("classic-151", "type_and_unit_labels is a feature flag of a later issue"),
-    ];
+    let known = [(
+        "classic-146",
+        "upstream lets a name that is not UTF-8 through its parser and refuses it later; we refuse it here",
+    )];
     check("textparse/classic.json", &known, |_, _, _| {});
 }
 
 #[test]
 fn upstreams_recordings_of_openmetrics() {
     let known = [
-        ("openmetrics-003", "type_and_unit_labels is a feature flag of a later issue"),
         ("openmetrics-142", "recorded while start times were asked for, which hides _created even when it should stay"),
-        ("openmetrics-164", "type_and_unit_labels is a feature flag of a later issue"),
+        ("openmetrics-164", "upstream gives the unit of one family to the next; ours is its own"),
     ];
     check("textparse/openmetrics.json", &known, openmetrics);
 }
@@ -245,14 +241,9 @@ fn openmetrics(case: &Value, ours: bool, entries: &mut Vec<Value>) {
 
 #[test]
 fn upstreams_recordings_of_protobuf() {
-    check("textparse/protobuf.json", &[], |case, ours, entries| {
+    check("textparse/protobuf.json", &[], |_, ours, entries| {
         for entry in entries.iter_mut().filter(|_| !ours) {
             entry.as_object_mut().unwrap().remove("series");
-            if case["options"]["type_and_unit_labels"] == true
-                && let Some(labels) = entry.get_mut("labels").and_then(Value::as_array_mut)
-            {
-                labels.retain(|label| label[0] != "__type__" && label[0] != "__unit__");
-            }
         }
     });
 }

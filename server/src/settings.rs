@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use config::{Config, format_size};
+use config::{Config, GlobalConfig, format_size};
 use model::Regex;
 use model::duration::format_duration_ms;
 use url::Url;
@@ -95,6 +95,11 @@ pub(crate) fn exemplars_max(flags: &Flags, config: &Config) -> usize {
         return 0;
     }
     usize::try_from(config.storage.max_exemplars.unwrap_or(100_000)).unwrap_or(0)
+}
+
+/// What holds where the configuration says nothing: some features are other defaults.
+pub(crate) fn global_defaults(flags: &Flags) -> GlobalConfig {
+    GlobalConfig { extra_scrape_metrics: flags.feature("extra-scrape-metrics"), ..GlobalConfig::default() }
 }
 
 /// The retention rules of a configuration, their selectors read.

@@ -49,6 +49,13 @@ async fn serve(flags: Flags) -> Result<()> {
     if !flags.ignored.is_empty() {
         tracing::warn!(flags = flags.ignored.join(","), "these flags are accepted and have no effect");
     }
+    let (idle, unknown) = flags.idle_features();
+    if !idle.is_empty() {
+        tracing::warn!(features = idle.join(","), "these features are accepted and have no effect");
+    }
+    if !unknown.is_empty() {
+        tracing::warn!(features = unknown.join(","), "unknown features in --enable-feature");
+    }
     let config = load(&flags)?;
     let listeners = listen(&flags).await?;
     let (reloads, asked) = mpsc::channel(1);
@@ -129,7 +136,9 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
     let user_agent = format!("Prometheus/{} Weft/{}", version::COMPATIBLE, version::WEFT);
     let seed = scraper::server_seed(&settings.hostname, &config.global.external_labels);
     let appender: Arc<dyn model::Appender> = Arc::<storage::Db>::clone(&db);
-    let scraper = scraper::Manager::new(appender, &registry, scraper::Options { user_agent, seed })?;
+    let wanted =
+        scraper::parse::Wanted { types: flags.feature("type-and-unit-labels"), ..scraper::parse::Wanted::default() };
+    let scraper = scraper::Manager::new(appender, &registry, scraper::Options { user_agent, seed, wanted })?;
     let discovery = discovery::Manager::new(discovery::Options::default(), &registry)?;
     let metrics = ServerMetrics::new(&registry, concurrency)?;
     let now_ms = model::time::now_ms();

@@ -456,6 +456,8 @@ fn known_series(slots: &[Slot]) -> usize {
 }
 
 #[cfg(test)]
+mod form_tests;
+#[cfg(test)]
 mod limit_tests;
 #[cfg(test)]
 mod tests;

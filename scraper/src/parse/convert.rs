@@ -204,8 +204,8 @@ impl<'a> Converter<'a> {
         let histogram = Histogram::from_classic(&buckets, count, sum).ok()?;
         histogram.validate().ok()?;
         self.whole = Whole { histogram, exemplars, place: Some(place) };
-        let Series::Text { text, kind, .. } = series else { return None };
-        let series = Series::Text { text, kind, whole: true };
+        let Series::Text { text, kind, unit, .. } = series else { return None };
+        let series = Series::Text { text, kind, unit, whole: true };
         let point = Point { value: histogram_mark(), exemplar: None, ..point };
         let key = xxh3_64_with_seed(&key.to_le_bytes(), WHOLE_SEED);
         Some((Entry::Series(Sample { series, point }), Mark { key, len: 0, what: What::Series }))

@@ -27,6 +27,11 @@ pub enum MetricKind {
 }
 
 impl MetricKind {
+    /// As the label `__type__` writes it: empty where it says nothing.
+    pub(super) fn label(self) -> &'static str {
+        if self == Self::Unknown { "" } else { self.as_str() }
+    }
+
     /// As `/api/v1/metadata` writes it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -119,6 +124,8 @@ pub(super) enum What {
     Comment,
     /// A comment that says of what type the next series are.
     Type(MetricKind),
+    /// A comment that says of what unit they are.
+    Unit,
 }
 
 impl Mark {

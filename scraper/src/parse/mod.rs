@@ -35,7 +35,7 @@ pub enum Format {
     Protobuf,
 }
 
-/// Which form of its histograms is wanted of a target.
+/// What is wanted of a target, and in which form.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// The native one of those that have it; otherwise what there is of a classic one.
@@ -44,6 +44,8 @@ pub struct Wanted {
     pub classic: bool,
     /// A native one with custom buckets in place of the classic one, where there is no other native one.
     pub convert: bool,
+    /// The labels `__type__` and `__unit__`, out of what the page says of the family.
+    pub types: bool,
 }
 
 /// Where and why an exposition is not one. The text shows at most a hundred bytes of the line.
@@ -81,8 +83,8 @@ impl<'a> Parser<'a> {
     #[must_use]
     pub fn of(format: Format, body: &'a [u8], wanted: Wanted) -> Self {
         let lines = Self(match format {
-            Format::Text => Inner::Text(TextParser::new(body)),
-            Format::OpenMetrics => Inner::OpenMetrics(OpenMetricsParser::new(body)),
+            Format::Text => Inner::Text(TextParser::new(body, wanted)),
+            Format::OpenMetrics => Inner::OpenMetrics(OpenMetricsParser::new(body, wanted)),
             Format::Protobuf => return Self(Inner::Protobuf(Box::new(ProtobufParser::new(body, wanted)))),
         });
         if wanted.convert { Self(Inner::Converted(Box::new(Converter::new(lines, wanted)))) } else { lines }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use memchr::memchr;
 use model::float::format_g;
-use model::labels::{BUCKET, METRIC_NAME};
+use model::labels::{BUCKET, METRIC_NAME, METRIC_TYPE, METRIC_UNIT};
 
 use super::MetricKind;
 use super::labels::{RawLabel, blanks, name_len, unescape, walk_labels};
@@ -24,6 +24,8 @@ pub enum Series<'a> {
         text: &'a str,
         /// The type that the last `# TYPE` line gave.
         kind: MetricKind,
+        /// Its unit, where the labels `__type__` and `__unit__` are wanted.
+        unit: Option<&'a str>,
         /// Not this one, but the histogram that it is a part of.
         whole: bool,
     },
@@ -35,6 +37,8 @@ pub enum Series<'a> {
         labels: &'a [u8],
         /// Which of the metric's series.
         part: Part,
+        /// Type and unit of the family, where the labels `__type__` and `__unit__` are wanted.
+        about: Option<(MetricKind, &'a str)>,
     },
 }
 
@@ -64,10 +68,23 @@ impl<'a> Series<'a> {
     /// Which label is not UTF-8 or has no name; in the text formats there is none.
     pub fn labels(&self) -> Result<LabelPairs<'a>, String> {
         match *self {
-            Self::Text { text, kind, whole } => {
-                text_labels(text, kind).map(|pairs| if whole { of_whole(pairs) } else { pairs })
+            Self::Text { text, kind, unit, whole } => {
+                let mut pairs = text_labels(text, kind)?;
+                if whole {
+                    cut_to_whole(&mut pairs);
+                }
+                if let Some(unit) = unit {
+                    push_about(&mut pairs, kind, unit);
+                }
+                Ok(pairs)
             }
-            Self::Protobuf { name, labels, part } => protobuf::series_labels(name, labels, part),
+            Self::Protobuf { name, labels, part, about } => {
+                let mut pairs = protobuf::series_labels(name, labels, part)?;
+                if let Some((kind, unit)) = about {
+                    push_about(&mut pairs, kind, unit);
+                }
+                Ok(pairs)
+            }
         }
     }
 }
@@ -113,8 +130,18 @@ fn text_labels(text: &str, kind: MetricKind) -> Result<LabelPairs<'_>, String> {
     Ok(pairs)
 }
 
-/// The labels of a histogram out of those of one of its series.
-fn of_whole(mut pairs: LabelPairs<'_>) -> LabelPairs<'_> {
+/// What the page says of the family wins over labels of the same names.
+fn push_about<'a>(pairs: &mut LabelPairs<'a>, kind: MetricKind, unit: &'a str) {
+    for (label, value) in [(METRIC_TYPE, kind.label()), (METRIC_UNIT, unit)] {
+        if !value.is_empty() {
+            pairs.retain(|(name, _)| name != label);
+            pairs.push((Cow::Borrowed(label), Cow::Borrowed(value)));
+        }
+    }
+}
+
+/// Makes the labels of a histogram of those of one of its series.
+fn cut_to_whole(pairs: &mut LabelPairs<'_>) {
     pairs.retain(|(name, _)| name != BUCKET);
     if let Some((_, name)) = pairs.first_mut() {
         let cut = ["_bucket", "_sum", "_count"].into_iter().find(|suffix| name.ends_with(suffix)).map_or(0, str::len);
@@ -124,7 +151,6 @@ fn of_whole(mut pairs: LabelPairs<'_>) -> LabelPairs<'_> {
             Cow::Owned(text) => text.truncate(length),
         }
     }
-    pairs
 }
 
 /// What stands behind an opening brace.

@@ -7,10 +7,11 @@ use std::borrow::Cow;
 
 use memchr::memchr;
 
+use super::entry::What;
 use super::labels::{RawLabel, blanks, name_len, quoted_len, unescape, walk_labels};
 use super::lines::Lines;
 use super::number::{parse_timestamp, parse_value};
-use super::{Entry, Mark, MetricKind, ParseError, Point, Recognised, Sample, Series};
+use super::{Entry, Mark, MetricKind, ParseError, Point, Recognised, Sample, Wanted};
 
 /// Reads an exposition entry by entry.
 #[derive(Debug)]
@@ -19,8 +20,8 @@ pub(super) struct TextParser<'a> {
 }
 
 impl<'a> TextParser<'a> {
-    pub(super) fn new(body: &'a [u8]) -> Self {
-        Self { lines: Lines::new(body) }
+    pub(super) fn new(body: &'a [u8], wanted: Wanted) -> Self {
+        Self { lines: Lines::new(body, wanted) }
     }
 
     #[inline]
@@ -84,7 +85,7 @@ impl<'a> TextParser<'a> {
         }
         let (point, next) = self.point(end).map_err(|(at, why)| self.lines.fail_at(at, why))?;
         let text = self.lines.pass_series(end, next)?;
-        Ok(Entry::Series(Sample { series: Series::Text { text, kind: self.lines.kind, whole: false }, point }))
+        Ok(Entry::Series(Sample { series: self.lines.series(text), point }))
     }
 
     /// What follows a series that ends at `end`, and where the next line begins; or where it goes wrong and why.
@@ -121,8 +122,8 @@ impl<'a> TextParser<'a> {
         let end = memchr(b'\n', rest).unwrap_or(rest.len());
         let line = rest.get(..end).unwrap_or_default();
         let entry = self.meta(line)?.unwrap_or(Entry::Comment(line));
-        let kind = if let Entry::Type { kind, .. } = &entry { Some(*kind) } else { None };
-        self.lines.pass_new_comment(rest.get(..=end).unwrap_or(rest), kind)?;
+        let what = if let Entry::Type { kind, .. } = &entry { What::Type(*kind) } else { What::Comment };
+        self.lines.pass_new_comment(rest.get(..=end).unwrap_or(rest), what)?;
         Ok(entry)
     }
 

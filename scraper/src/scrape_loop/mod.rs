@@ -20,7 +20,7 @@ use crate::layout::{SampleRules, TargetLayout};
 use crate::metadata::MetadataCache;
 use crate::metrics::Metrics;
 use crate::negotiate;
-use crate::parse::Format;
+use crate::parse::{Format, Wanted};
 use crate::schedule::{aligned_ms, until_next_ns};
 use crate::target::Target;
 use crate::work::{Fetched, Limit, Outcome, Work};
@@ -73,6 +73,8 @@ pub(crate) struct JobSettings {
     pub(crate) fallback: Option<ScrapeProtocol>,
     pub(crate) compression: bool,
     pub(crate) extra_metrics: bool,
+    /// What is wanted of every target.
+    pub(crate) wanted: Wanted,
     pub(crate) failure_log: Option<Arc<FailureLog>>,
     /// Why the job has no client.
     pub(crate) client: Result<HttpClient, String>,

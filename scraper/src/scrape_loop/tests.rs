@@ -6,7 +6,7 @@ use super::*;
 use crate::fake::Recorder;
 use crate::fetch::BodyShare;
 use crate::layout::TargetLayout;
-use crate::parse::Format;
+use crate::parse::{Format, Wanted};
 
 fn job(client: Result<HttpClient, String>) -> JobSettings {
     JobSettings {
@@ -17,6 +17,7 @@ fn job(client: Result<HttpClient, String>) -> JobSettings {
         fallback: None,
         compression: true,
         extra_metrics: false,
+        wanted: Wanted::default(),
         failure_log: None,
         client,
         same_rules: SameRules::default(),

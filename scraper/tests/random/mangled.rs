@@ -105,7 +105,7 @@ fn format() -> impl Strategy<Value = Format> {
 }
 
 fn wanted() -> impl Strategy<Value = Wanted> {
-    any::<[bool; 3]>().prop_map(|[native, classic, convert]| Wanted { native, classic, convert })
+    any::<[bool; 4]>().prop_map(|[native, classic, convert, types]| Wanted { native, classic, convert, types })
 }
 
 fn mangled() -> impl Strategy<Value = (Format, Vec<u8>, Vec<u8>)> {

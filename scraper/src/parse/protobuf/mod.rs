@@ -135,7 +135,11 @@ impl<'a> ProtobufParser<'a> {
             AheadWhat::Unit => Entry::Unit { metric: metric()?, unit: text(family.unit, "unit is not valid UTF-8")? },
             AheadWhat::Type => Entry::Type { metric: metric()?, kind: family.kind },
             AheadWhat::Series(part, point) => {
-                let series = Series::Protobuf { name: family.name, labels: self.metric.labels, part };
+                let about = match self.wanted.types {
+                    true => Some((family.kind, text(family.unit, "unit is not valid UTF-8")?)),
+                    false => None,
+                };
+                let series = Series::Protobuf { name: family.name, labels: self.metric.labels, part, about };
                 Entry::Series(Sample { series, point })
             }
         };
@@ -166,7 +170,10 @@ impl<'a> ProtobufParser<'a> {
                 Stage::Next => {
                     let Some(message) = self.families.next_delimited()? else { return Ok(None) };
                     // As upstream has it, a family without metrics is nothing.
-                    if let Some(family) = Family::read(message)? {
+                    if let Some(mut family) = Family::read(message)? {
+                        if self.wanted.types {
+                            family.seed = xxh3_64_with_seed(family.unit, family.seed);
+                        }
                         self.family = family;
                         self.stage = Stage::Help;
                     }
