@@ -2,8 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use model::sample::{is_histogram_mark, stale_nan};
+use model::sample::{histogram_mark, is_histogram_mark, stale_nan};
 use model::{AppendError, Appender, Committed, Exemplar, Histogram, Labels, Layout, MetricId, Row, SourceId};
+
+use crate::starts::{Starts, Zero};
 
 /// Columns of ended series are given up when they are this many more than the live ones.
 const DEAD_SLACK: usize = 128;
@@ -72,6 +74,8 @@ pub(crate) struct SourceColumns {
     repeats: Vec<(u32, i64, f64)>,
     /// What `repeats` must not repeat, once a column was exposed several times.
     taken: Taken,
+    /// Since when the samples of columns count.
+    pub(crate) starts: Starts,
     /// The columns of `up` and its like.
     report: Vec<u32>,
 }
@@ -91,6 +95,7 @@ impl SourceColumns {
             exemplars: Vec::new(),
             repeats: Vec::new(),
             taken: Taken::default(),
+            starts: Starts::default(),
             report: Vec::new(),
         }
     }
@@ -103,6 +108,7 @@ impl SourceColumns {
         self.exemplars.clear();
         self.repeats.clear();
         self.taken.forget();
+        self.starts.begin();
     }
 
     /// Takes a value. Of several for one time the first wins.
@@ -218,15 +224,55 @@ impl SourceColumns {
         self.present.iter().all(|word| *word == 0)
     }
 
-    /// What is to be stored.
-    pub(crate) fn row(&mut self, appender: &dyn Appender, ts_ms: i64) -> Result<Row<'_>, AppendError> {
+    /// Stores the zeros at which counting began, one row for each time: before the samples, which are later.
+    pub(crate) fn commit_zeros(&mut self, appender: &dyn Appender, ts_ms: i64) -> Result<(), AppendError> {
+        let rows = self.starts.rows(ts_ms);
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let (source, layout) = self.ids(appender)?;
+        for (start_ms, zeros) in rows {
+            let (mut values, mut present) = (vec![0.0; self.values.len()], vec![0; self.present.len()]);
+            let mut histograms = Vec::new();
+            for Zero { column, histogram } in zeros {
+                set(&mut present, column as usize);
+                if let Some(histogram) = histogram {
+                    values[column as usize] = histogram_mark();
+                    histograms.push((column, histogram));
+                }
+            }
+            let (values, present) = (values.as_slice(), present.as_slice());
+            let row = Row {
+                source,
+                ts_ms: start_ms,
+                layout: &layout,
+                values,
+                present,
+                own_times: &[],
+                histograms: &histograms,
+            };
+            // One that comes too late was there before, or is left out.
+            appender.commit(&[row])?;
+        }
+        Ok(())
+    }
+
+    /// The names that the store has for the source and its columns.
+    fn ids(&mut self, appender: &dyn Appender) -> Result<(SourceId, Layout), AppendError> {
         let source = match self.id {
             Some(id) => id,
             None => *self.id.insert(appender.source(&self.labels)?),
         };
-        if self.layout.is_none() {
-            self.layout = Some(appender.layout(&self.metrics)?);
-        }
+        let layout = match &self.layout {
+            Some(layout) => layout.clone(),
+            None => self.layout.insert(appender.layout(&self.metrics)?).clone(),
+        };
+        Ok((source, layout))
+    }
+
+    /// What is to be stored.
+    pub(crate) fn row(&mut self, appender: &dyn Appender, ts_ms: i64) -> Result<Row<'_>, AppendError> {
+        let (source, _) = self.ids(appender)?;
         let layout = self.layout.as_ref().expect("BUG: it was just made");
         self.own_times.sort_unstable();
         self.histograms.sort_unstable_by_key(|(column, _)| *column);
@@ -288,7 +334,8 @@ impl SourceColumns {
     }
 
     /// The scrape is stored: what was there now is what may vanish next.
-    pub(crate) fn end(&mut self, track_own_times: bool) {
+    pub(crate) fn end(&mut self, ts_ms: i64, track_own_times: bool) {
+        self.starts.end(ts_ms);
         for word in 0..self.present.len() {
             let mut stale = self.present[word];
             let mut live = 0;
@@ -369,6 +416,7 @@ impl SourceColumns {
         self.values = vec![0.0; live];
         self.present = vec![0; live.div_ceil(64)];
         self.report.iter_mut().for_each(|column| *column = moved[*column as usize]);
+        self.starts.move_columns(|column| has(&keep, column as usize).then(|| moved[column as usize]));
         self.layout = None;
         Some(moved)
     }

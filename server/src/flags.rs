@@ -136,7 +136,8 @@ const FLAGS: &[(&str, &str, Use, &str)] = &[
 ];
 
 /// Features of Prometheus 3 by what they do here: those that are served, and those that are taken without effect.
-const SERVED_FEATURES: [&str; 8] = [
+const SERVED_FEATURES: [&str; 9] = [
+    "created-timestamp-zero-ingestion",
     "exemplar-storage",
     "extra-scrape-metrics",
     "promql-binop-fill-modifiers",
@@ -146,10 +147,9 @@ const SERVED_FEATURES: [&str; 8] = [
     "type-and-unit-labels",
     "use-start-timestamps",
 ];
-const IGNORED_FEATURES: [&str; 20] = [
+const IGNORED_FEATURES: [&str; 19] = [
     "auto-reload-config",
     "concurrent-rule-eval",
-    "created-timestamp-zero-ingestion",
     "delayed-compaction",
     "fast-startup",
     "histograms-st-encoding",

@@ -99,7 +99,13 @@ pub(crate) fn exemplars_max(flags: &Flags, config: &Config) -> usize {
 
 /// What holds where the configuration says nothing: some features are other defaults.
 pub(crate) fn global_defaults(flags: &Flags) -> GlobalConfig {
-    GlobalConfig { extra_scrape_metrics: flags.feature("extra-scrape-metrics"), ..GlobalConfig::default() }
+    let protobuf_first = flags.feature("created-timestamp-zero-ingestion");
+    GlobalConfig {
+        extra_scrape_metrics: flags.feature("extra-scrape-metrics"),
+        // It says for each series when its counting began.
+        scrape_protocols: protobuf_first.then(|| config::ScrapeProtocol::PROTO_FIRST.to_vec()),
+        ..GlobalConfig::default()
+    }
 }
 
 /// The retention rules of a configuration, their selectors read.

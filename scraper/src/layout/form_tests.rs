@@ -90,7 +90,7 @@ fn classic_histograms_are_stored_as_native_ones_where_that_is_wanted() {
     for classic in [false, true] {
         for format in [Format::Text, Format::Protobuf] {
             let mut t = target(&[]);
-            let wanted = Wanted { classic, convert: true, native: true, types: false };
+            let wanted = Wanted { classic, convert: true, native: true, ..Wanted::default() };
             for (now, count) in [(1000, 7), (2000, 9), (3000, 4)] {
                 let bytes = if format == Format::Text { text(count).into_bytes() } else { message(count) };
                 let (counts, result) = t.layout.read(Body { format, wanted, bytes: &bytes }, &t.rules, now, &t.store);
@@ -148,4 +148,35 @@ fn type_and_unit_are_labels_where_that_is_wanted() {
     let (added, stored) = scrape(&page("unknown", ""));
     assert_eq!(added, 1);
     assert!(stored.contains(&r#"4000 a_s{__unit__="x"} 1"#.to_owned()) && stored.contains(&b(4000)), "{stored:?}");
+}
+
+/// scrape-086
+#[test]
+fn a_zero_stands_where_counting_began() {
+    let mut t = target(&[]);
+    let wanted = Wanted { start_times: true, convert: true, ..Wanted::default() };
+    let mut scrape = |body: &str| {
+        t.now += 1000;
+        let body = Body { format: Format::OpenMetrics, wanted, bytes: body.as_bytes() };
+        let (counts, result) = t.layout.read(body, &t.rules, t.now, &t.store);
+        result.unwrap();
+        t.layout.commit(&t.store, t.now, &[("up", 1.0)], false).unwrap();
+        (counts.scraped, t.store.take())
+    };
+    let page = |created: &str| {
+        format!(
+            "# TYPE a counter\na_total 5\na_created {created}\n# TYPE g gauge\ng_created 1\n# TYPE h histogram\n\
+             h_bucket{{le=\"1\"}} 1\nh_bucket{{le=\"+Inf\"}} 2\nh_created {created}\n# EOF\n"
+        )
+    };
+    let (scraped, stored) = scrape(&page("0.5"));
+    assert_eq!(scraped, 3, "the time is no sample");
+    let zero = "500 h {{schema:-53 custom_values:[1] counter_reset_hint:reset}}";
+    assert_eq!(&stored[3..], ["500 a_total 0", zero], "{stored:?}");
+    assert_eq!(scrape(&page("0.5")).1.len(), 3);
+    // It began anew after the last scrape, and once more before it.
+    let (_, stored) = scrape(&page("2.25"));
+    assert_eq!(stored[0], "2250 a_total 0");
+    assert_eq!(scrape(&page("2.5")).1.len(), 3);
+    assert_eq!(scrape(&page("99")).1.len(), 3, "in the future");
 }

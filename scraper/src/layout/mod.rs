@@ -133,6 +133,7 @@ impl TargetLayout {
         let body = body.into();
         let sources = self.sources.len();
         pass.keeps_exemplars = appender.keeps_exemplars();
+        pass.zeros = body.wanted.start_times;
         let mut parser = Parser::of(body.format, body.bytes, body.wanted);
         let lines = self.read_lines(&mut parser, &mut pass).and_then(|()| pass.within_limit());
         pass.counts.native_histograms = parser.native_histograms();
@@ -247,9 +248,10 @@ impl TargetLayout {
         }
         pass.room = pass.room.saturating_sub(usize::from(limited));
         let at = u32::try_from(pass.pending.len()).unwrap_or(u32::MAX);
-        let Point { value, ts_ms, .. } = sample.point;
-        let (histogram, exemplars) = (pass.histogram.take(), std::mem::take(&mut pass.exemplars));
-        pass.pending.push(Pending { source, metric: series.metric, value, ts_ms, was_there, histogram, exemplars });
+        let Point { value, ts_ms, start_ms, .. } = sample.point;
+        let (histogram, exemplars, metric) =
+            (pass.histogram.take(), std::mem::take(&mut pass.exemplars), series.metric);
+        pass.pending.push(Pending { source, metric, value, ts_ms, start_ms, was_there, histogram, exemplars });
         Ok(Dest::Pending(at))
     }
 
@@ -274,8 +276,12 @@ impl TargetLayout {
             Some(own) if own > pass.ts_ms + AHEAD_MAX_MS => pass.counts.out_of_bounds += 1,
             own => match self.sources[usize::from(source)].put(column, point.value, own) {
                 Put::Taken => {
-                    self.sources[usize::from(source)].put_histogram(column, histogram);
-                    self.sources[usize::from(source)].put_exemplars(column, exemplars);
+                    let columns = &mut self.sources[usize::from(source)];
+                    if let Some(start_ms) = point.start_ms.filter(|_| pass.zeros) {
+                        columns.starts.note(column, start_ms, own.unwrap_or(pass.ts_ms), histogram.as_ref());
+                    }
+                    columns.put_histogram(column, histogram);
+                    columns.put_exemplars(column, exemplars);
                 }
                 Put::Duplicate => pass.counts.duplicate += 1,
                 Put::TooMany => pass.too_many_repeats = true,
@@ -308,7 +314,8 @@ impl TargetLayout {
             let before = pass.counts.duplicate;
             pass.histogram = pending.histogram.take();
             pass.exemplars = std::mem::take(&mut pending.exemplars);
-            self.put(*dest, &Point::new(pending.value, pending.ts_ms), pass);
+            let point = Point { start_ms: pending.start_ms, ..Point::new(pending.value, pending.ts_ms) };
+            self.put(*dest, &point, pass);
             pass.counts.added += usize::from(pass.counts.duplicate == before);
         }
         let unchanged = pass.fresh.is_none() && self.slots.len() == pass.cursor;
@@ -350,6 +357,9 @@ impl TargetLayout {
         track_own_times: bool,
     ) -> Result<Committed, AppendError> {
         self.sources[0].report(appender, report)?;
+        for source in &mut self.sources {
+            source.commit_zeros(appender, ts_ms)?;
+        }
         let mut rows = Vec::with_capacity(1);
         for (at, source) in self.sources.iter_mut().enumerate() {
             source.mark_vanished();
@@ -367,7 +377,7 @@ impl TargetLayout {
         for source in &mut self.sources {
             let stored = source.commit_repeats(appender, ts_ms, &mut committed);
             repeated = repeated.and(stored);
-            source.end(track_own_times);
+            source.end(ts_ms, track_own_times);
         }
         self.drop_dead_columns();
         repeated.map(|()| committed)

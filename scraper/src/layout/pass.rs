@@ -14,6 +14,7 @@ pub(super) struct Pending {
     pub(super) metric: Labels,
     pub(super) value: f64,
     pub(super) ts_ms: Option<i64>,
+    pub(super) start_ms: Option<i64>,
     /// Its line was there before lines were forgotten.
     pub(super) was_there: bool,
     pub(super) histogram: Option<Histogram>,
@@ -39,6 +40,8 @@ pub(super) struct Pass<'a> {
     /// Those of the sample that is being put.
     pub(super) exemplars: Vec<Exemplar>,
     pub(super) too_many_repeats: bool,
+    /// Is a zero wanted at the time that counting began?
+    pub(super) zeros: bool,
     /// How many new series `sample_limit` leaves room for.
     pub(super) room: usize,
     /// Of the new series, those within the limit.
@@ -60,6 +63,7 @@ impl<'a> Pass<'a> {
             keeps_exemplars: false,
             exemplars: Vec::new(),
             too_many_repeats: false,
+            zeros: false,
             room: 0,
             begun: 0,
         }

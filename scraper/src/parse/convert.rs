@@ -1,18 +1,22 @@
-//! Classic histograms of a text page, handed out as native ones with custom buckets (upstream:
-//! `model/textparse/nhcbparse.go`).
+//! What several lines of a text page say together: classic histograms as native ones with custom buckets (upstream:
+//! `model/textparse/nhcbparse.go`), and since when a sample counts.
 //!
 //! The lines of one histogram stand together. They are gathered as long as they come, and where they end, the histogram is
-//! an entry of its own, before what ended it. What makes no histogram is left out, as upstream does.
+//! an entry of its own, before what ended it. What makes no histogram is left out, as upstream does. The times that counting
+//! began are looked for in all of a family when it begins.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
+use memchr::{memchr, memmem, memrchr};
 use model::Histogram;
 use model::sample::histogram_mark;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::entry::What;
 use super::family::{Member, Role};
-use super::{Entry, Exemplar, Mark, MetricKind, ParseError, Parser, Point, Recognised, Sample, Series, Wanted};
+use super::number::milliseconds;
+use super::{Entry, Exemplar, Format, Mark, MetricKind, ParseError, Parser, Point, Recognised, Sample, Series, Wanted};
 
 /// The seed under which the first line of a histogram stands for all of it.
 const WHOLE_SEED: u64 = 0x4e48_4342;
@@ -28,6 +32,8 @@ pub(super) struct Converter<'a> {
     /// What the last `# TYPE` line gave.
     family: Cow<'a, str>,
     kind: MetricKind,
+    /// By group, those of the family.
+    start_times: HashMap<u64, i64>,
     gathered: Option<Gathered<'a>>,
     /// What ended a histogram, to be handed out after it.
     held: Option<Next<'a>>,
@@ -68,6 +74,7 @@ impl<'a> Converter<'a> {
             wanted,
             family: Cow::Borrowed(""),
             kind: MetricKind::Unknown,
+            start_times: HashMap::new(),
             gathered: None,
             held: None,
             ahead: None,
@@ -99,7 +106,7 @@ impl<'a> Converter<'a> {
 
     pub(super) fn recognise(&mut self, mark: &Mark) -> Option<Recognised<'a>> {
         let plain = self.ahead.is_none() && self.held.is_none() && self.gathered.is_none();
-        if plain && self.kind != MetricKind::Histogram && !matches!(mark.what, What::Type(_)) {
+        if plain && !self.joins() && !matches!(mark.what, What::Type(_)) {
             return self.lines.recognise(mark);
         }
         match self.look_ahead() {
@@ -141,40 +148,67 @@ impl<'a> Converter<'a> {
                 Some(held) => held,
                 None => self.lines.next_entry().map(|entry| entry.map(|entry| (entry, self.lines.mark()))),
             };
-            let series = match &next {
-                Ok(Some((Entry::Series(sample), mark))) => Some((*sample, *mark)),
-                Ok(_) => None,
+            let (mut sample, mark) = match next {
+                Ok(Some((Entry::Series(sample), mark))) => (sample, mark),
                 Err(_) => return next,
+                other => {
+                    if let Some(whole) = self.finish() {
+                        self.held = Some(other);
+                        return Ok(Some(whole));
+                    }
+                    if let Ok(Some((Entry::Type { metric, kind }, _))) = &other {
+                        self.begin_family(metric.clone(), *kind);
+                    }
+                    return other;
+                }
             };
-            let member = series.and_then(|(sample, _)| self.member(&sample));
-            if self.gathered.as_ref().is_some_and(|gathered| member.is_none_or(|m| m.group != gathered.group))
-                && let Some(whole) = self.finish()
-            {
-                self.held = Some(next);
+            let member = self.member(&sample);
+            let ended = self.gathered.as_ref().is_some_and(|gathered| member.is_none_or(|m| m.group != gathered.group));
+            if ended && let Some(whole) = self.finish() {
+                self.held = Some(Ok(Some((Entry::Series(sample), mark))));
                 return Ok(Some(whole));
             }
-            // A `_created` among the lines of a histogram does not end it.
-            if let (Some((sample, mark)), Some(member)) = (series, member.filter(|member| member.role != Role::Created))
-            {
-                self.gather(&sample, mark, member);
-                if !self.wanted.classic {
+            if let Some(member) = member {
+                if self.wanted.start_times && member.role == Role::Created {
+                    continue;
+                }
+                sample.point.start_ms = self.start_times.get(&member.group).copied();
+                if self.wanted.convert && self.gather(&sample, mark, member) && !self.wanted.classic {
                     continue;
                 }
             }
-            if let Ok(Some((Entry::Type { metric, kind }, _))) = &next {
-                (self.family, self.kind) = (metric.clone(), *kind);
-            }
-            return next;
+            return Ok(Some((Entry::Series(sample), mark)));
         }
     }
 
-    /// What the series is of the histogram that the last `# TYPE` line began.
+    fn begin_family(&mut self, family: Cow<'a, str>, kind: MetricKind) {
+        (self.family, self.kind) = (family, kind);
+        self.start_times.clear();
+        if self.wanted.start_times && self.joins() {
+            created(self.lines.rest(), &self.family, kind, &mut self.start_times);
+        }
+    }
+
+    /// Are there lines in the family that say something together?
+    fn joins(&self) -> bool {
+        match self.kind {
+            MetricKind::Histogram => true,
+            MetricKind::Counter | MetricKind::Summary => self.wanted.start_times,
+            _ => false,
+        }
+    }
+
+    /// What the series is to the family that the last `# TYPE` line began.
     fn member(&self, sample: &Sample<'a>) -> Option<Member> {
-        let (MetricKind::Histogram, Series::Text { text, .. }) = (self.kind, sample.series) else { return None };
+        let (true, Series::Text { text, .. }) = (self.joins(), sample.series) else { return None };
         Member::of(text, &self.family, self.kind)
     }
 
-    fn gather(&mut self, sample: &Sample<'a>, mark: Mark, member: Member) {
+    /// Takes a line of a classic histogram, if it is one. (A `_created` among them is none, and does not end it.)
+    fn gather(&mut self, sample: &Sample<'a>, mark: Mark, member: Member) -> bool {
+        if self.kind != MetricKind::Histogram || !matches!(member.role, Role::Bucket(_) | Role::Count | Role::Sum) {
+            return false;
+        }
         let place = self.lines.at();
         let gathered = self.gathered.get_or_insert_with(|| Gathered {
             group: member.group,
@@ -196,6 +230,7 @@ impl<'a> Converter<'a> {
         gathered.exemplars.extend(exemplar);
         gathered.point.ts_ms = ts_ms;
         gathered.place = place;
+        true
     }
 
     /// The histogram that was gathered, if it is one.
@@ -212,9 +247,27 @@ impl<'a> Converter<'a> {
     }
 }
 
+/// The times at which counting began, by group: of the `_created` series that stand before the next family.
+fn created(rest: &[u8], family: &str, kind: MetricKind, times: &mut HashMap<u64, i64>) {
+    let block = memmem::find(rest, b"\n# TYPE ").and_then(|end| rest.get(..=end)).unwrap_or(rest);
+    let mut at = 0;
+    while let Some(found) = block.get(at..).and_then(|tail| memmem::find(tail, b"_created")) {
+        let found = at + found;
+        let start = block.get(..found).and_then(|before| memrchr(b'\n', before)).map_or(0, |at| at + 1);
+        let line = block.get(start..).unwrap_or_default();
+        if let Ok(Some(Entry::Series(Sample { series: Series::Text { text, .. }, point }))) =
+            Parser::new(Format::OpenMetrics, line).next_entry()
+            && let Some(Member { group, role: Role::Created }) = Member::of(text, family, kind)
+            && let Ok(ms) = milliseconds(point.value)
+        {
+            times.insert(group, ms);
+        }
+        at = found + memchr(b'\n', block.get(found..).unwrap_or_default()).unwrap_or(line.len());
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::Format;
     use super::*;
 
     /// Labels and value of every sample; of a histogram its notation and how many exemplars it has.

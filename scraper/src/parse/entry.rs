@@ -95,7 +95,7 @@ pub struct Point<'a> {
     pub value: f64,
     /// The sample's own time, milliseconds since the epoch.
     pub ts_ms: Option<i64>,
-    /// When the counting began, milliseconds since the epoch; protobuf alone says it here.
+    /// When the counting began, milliseconds since the epoch. In OpenMetrics it is there if it was asked for.
     pub start_ms: Option<i64>,
     /// One of the events that were counted.
     pub exemplar: Option<Exemplar<'a>>,

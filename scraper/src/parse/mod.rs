@@ -46,6 +46,8 @@ pub struct Wanted {
     pub convert: bool,
     /// The labels `__type__` and `__unit__`, out of what the page says of the family.
     pub types: bool,
+    /// Since when samples count ([`Point::start_ms`]): in OpenMetrics out of `_created` series, which are no series then.
+    pub start_times: bool,
 }
 
 /// Where and why an exposition is not one. The text shows at most a hundred bytes of the line.
@@ -87,7 +89,11 @@ impl<'a> Parser<'a> {
             Format::OpenMetrics => Inner::OpenMetrics(OpenMetricsParser::new(body, wanted)),
             Format::Protobuf => return Self(Inner::Protobuf(Box::new(ProtobufParser::new(body, wanted)))),
         });
-        if wanted.convert { Self(Inner::Converted(Box::new(Converter::new(lines, wanted)))) } else { lines }
+        let start_times = wanted.start_times && format == Format::OpenMetrics;
+        if !wanted.convert && !start_times {
+            return lines;
+        }
+        Self(Inner::Converted(Box::new(Converter::new(lines, Wanted { start_times, ..wanted }))))
     }
 
     /// Moves past the next entry if it is the one that the mark was taken of and nothing is wrong with it; `None` does not
@@ -170,6 +176,11 @@ impl<'a> Parser<'a> {
             Inner::OpenMetrics(parser) => parser.lines.place_before(end),
             Inner::Protobuf(_) | Inner::Converted(_) => self.place(),
         }
+    }
+
+    /// What of OpenMetrics text is not read yet.
+    fn rest(&self) -> &'a [u8] {
+        if let Inner::OpenMetrics(parser) = &self.0 { parser.lines.tail(parser.lines.pos) } else { &[] }
     }
 
     /// How many bytes of a text are read.

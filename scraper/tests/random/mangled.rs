@@ -105,7 +105,13 @@ fn format() -> impl Strategy<Value = Format> {
 }
 
 fn wanted() -> impl Strategy<Value = Wanted> {
-    any::<[bool; 4]>().prop_map(|[native, classic, convert, types]| Wanted { native, classic, convert, types })
+    any::<[bool; 5]>().prop_map(|[native, classic, convert, types, start_times]| Wanted {
+        native,
+        classic,
+        convert,
+        types,
+        start_times,
+    })
 }
 
 fn mangled() -> impl Strategy<Value = (Format, Vec<u8>, Vec<u8>)> {
@@ -141,6 +147,10 @@ fn of_the_page(counts: Counts) -> (usize, usize, usize, usize) {
     (counts.scraped, counts.post_relabel, counts.duplicate, counts.out_of_bounds)
 }
 
+/// So late that no page says that its counting began a moment before.
+const THEN: i64 = 9_000_000_000_001_000;
+const NOW: i64 = THEN + 1000;
+
 /// A page read after another is the same as read alone, and read again it has nothing new.
 fn depends_on_nothing_before(
     (format, wanted): (Format, Wanted),
@@ -148,11 +158,11 @@ fn depends_on_nothing_before(
     page: &[u8],
 ) -> Result<(), TestCaseError> {
     let (mut alone, mut after) = (Target::new(wanted), Target::new(wanted));
-    let _ = after.scrape(format, before, 1000);
-    let (expected_counts, expected) = alone.scrape(format, page, 2000);
-    let (counts, stored) = after.scrape(format, page, 2000);
+    let _ = after.scrape(format, before, THEN);
+    let (expected_counts, expected) = alone.scrape(format, page, NOW);
+    let (counts, stored) = after.scrape(format, page, NOW);
     prop_assert_eq!(&stored, &expected);
-    let (again_counts, again) = after.scrape(format, page, 2000);
+    let (again_counts, again) = after.scrape(format, page, NOW);
     prop_assert_eq!(&again, &expected);
     if expected.is_ok() {
         prop_assert_eq!(of_the_page(counts), of_the_page(expected_counts));
