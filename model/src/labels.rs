@@ -47,16 +47,21 @@ impl Labels {
 
     /// From pairs that are already in byte order of their names, without duplicates or empty values.
     pub fn from_sorted<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut text = String::with_capacity(256);
+        Self::from_sorted_in(&mut String::with_capacity(256), pairs)
+    }
+
+    /// The same for who makes many: `text` is where one is put together, whatever it holds.
+    pub fn from_sorted_in<'a>(text: &mut String, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        text.clear();
         let mut last: Option<&str> = None;
         for (name, value) in pairs {
             debug_assert!(last.is_none_or(|last| last < name), "label names are in order");
             debug_assert!(!value.is_empty(), "a label has a value");
             last = Some(name);
-            push_str(&mut text, name);
-            push_str(&mut text, value);
+            push_str(text, name);
+            push_str(text, value);
         }
-        Self(Arc::from(text))
+        Self(Arc::from(text.as_str()))
     }
 
     /// From the bytes of [`Labels::as_text`], say out of a store; `None` when they are not a label set.

@@ -138,8 +138,8 @@ impl SourceColumns {
     }
 
     /// Takes the native histogram that a value just taken stands for.
-    pub(crate) fn put_histogram(&mut self, column: u32, histogram: Option<Histogram>) {
-        self.histograms.extend(histogram.map(|histogram| (column, histogram)));
+    pub(crate) fn put_histogram(&mut self, column: u32, histogram: Option<Box<Histogram>>) {
+        self.histograms.extend(histogram.map(|histogram| (column, *histogram)));
     }
 
     /// Takes the exemplars of a sample just taken.

@@ -11,13 +11,14 @@ mod histograms;
 mod pass;
 mod rules;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasherDefault;
 
 use model::sample::is_histogram_mark;
 use model::{AppendError, Appender, Committed, Labels};
 
 use crate::columns::{Put, SourceColumns};
-use crate::labelling::{self, Refusal};
+use crate::labelling::{self, Refusal, Side};
 use crate::metadata::MetadataCache;
 use crate::parse::{Entry, Format, Mark, Parser, Point, Recognised, Sample, Wanted};
 
@@ -180,7 +181,11 @@ impl TargetLayout {
     fn read_line(&mut self, parser: &mut Parser<'_>, pass: &mut Pass<'_>) -> Result<bool, ContentError> {
         let Some(entry) = parser.next_entry()? else { return Ok(false) };
         let mark = parser.mark();
-        let fresh = pass.fresh.get_or_insert_with(|| self.slots.get(..pass.cursor).unwrap_or_default().to_vec());
+        let fresh = pass.fresh.get_or_insert_with(|| {
+            let mut fresh = Vec::with_capacity(self.slots.len() + 64);
+            fresh.extend_from_slice(self.slots.get(..pass.cursor).unwrap_or_default());
+            fresh
+        });
         if pass.rules.entry_limit > 0 && fresh.len() >= pass.rules.entry_limit {
             return Err(ContentError::EntryLimit { limit: pass.rules.entry_limit });
         }
@@ -190,7 +195,7 @@ impl TargetLayout {
                     pass.take_histogram(parser)?;
                 }
                 pass.take_exemplar(&sample.point);
-                let read = self.read_series(sample, mark, pass);
+                let read = self.read_series((parser, sample), mark, pass);
                 return read.map(|()| true).map_err(|refusal| refusal.at(parser.place()));
             }
             Entry::Comment(_) => MetadataCache::NO_FAMILY,
@@ -204,16 +209,24 @@ impl TargetLayout {
         Ok(true)
     }
 
-    fn read_series(&mut self, sample: Sample<'_>, mark: Mark, pass: &mut Pass<'_>) -> Result<(), Refusal> {
+    fn read_series<'a>(
+        &mut self,
+        (parser, sample): (&mut Parser<'a>, Sample<'a>),
+        mark: Mark,
+        pass: &mut Pass<'_>,
+    ) -> Result<(), Refusal> {
         let known = pass.known.get_or_insert_with(|| {
-            self.slots.iter().zip(0u32..).filter(|(s, _)| s.mark.is_series()).map(|(s, i)| (s.mark.key, i)).collect()
+            let mut known = HashMap::with_capacity_and_hasher(self.slots.len(), BuildHasherDefault::default());
+            let series = self.slots.iter().zip(0u32..).filter(|(slot, _)| slot.mark.is_series());
+            known.extend(series.map(|(slot, at)| (slot.mark.key, at)));
+            known
         });
         let dest = match known.get(&mark.key) {
             Some(&at) => {
                 pass.cursor = at as usize + 1;
                 self.slots.get(at as usize).map_or(Dest::Dropped, |slot| slot.dest)
             }
-            None => self.new_series(&sample, mark, pass)?,
+            None => self.new_series((parser, &sample), mark, pass)?,
         };
         pass.count(dest);
         if pass.exceeds_limit() {
@@ -226,10 +239,15 @@ impl TargetLayout {
         Ok(())
     }
 
-    fn new_series(&mut self, sample: &Sample<'_>, mark: Mark, pass: &mut Pass<'_>) -> Result<Dest, Refusal> {
-        let exposed = sample.series.labels().map_err(Refusal::invalid)?;
-        let main = self.sources[0].labels.clone();
-        let Some(series) = labelling::series(&exposed, &main, &pass.rules.series)? else {
+    fn new_series<'a>(
+        &mut self,
+        (parser, sample): (&mut Parser<'a>, &Sample<'a>),
+        mark: Mark,
+        pass: &mut Pass<'_>,
+    ) -> Result<Dest, Refusal> {
+        let side = pass.side.get_or_insert_with(|| Side::new(&self.sources[0].labels));
+        let exposed = parser.labels(&sample.series).map_err(Refusal::invalid)?;
+        let Some(series) = labelling::series(exposed, side, &pass.rules.series)? else {
             return Ok(Dest::Dropped);
         };
         if pass.exceeds_limit() {
@@ -240,7 +258,7 @@ impl TargetLayout {
         if limited && pass.room == 0 {
             return Ok(Dest::OverLimit);
         }
-        let source = self.source_without(&main, &series.removed)?;
+        let source = self.source_without(&series.removed)?;
         let limit = pass.rules.series_limit;
         if limit > 0 && !was_there && !self.today.admits(daily::key(source, &series.metric), pass.pending.len(), limit)
         {
@@ -249,17 +267,20 @@ impl TargetLayout {
         pass.room = pass.room.saturating_sub(usize::from(limited));
         let at = u32::try_from(pass.pending.len()).unwrap_or(u32::MAX);
         let Point { value, ts_ms, start_ms, .. } = sample.point;
-        let (histogram, exemplars, metric) =
-            (pass.histogram.take(), std::mem::take(&mut pass.exemplars), series.metric);
-        pass.pending.push(Pending { source, metric, value, ts_ms, start_ms, was_there, histogram, exemplars });
+        let more = if pass.has_more(&sample.point) { Some(pass.take_more(start_ms)) } else { None };
+        if pass.pending.is_empty() {
+            pass.pending.reserve(self.slots.len().min(1024));
+        }
+        pass.pending.push(Pending { source, metric: series.metric, value, ts_ms, was_there, more });
         Ok(Dest::Pending(at))
     }
 
     /// The target's source without some of its labels.
-    fn source_without(&mut self, main: &Labels, removed: &[String]) -> Result<u16, Refusal> {
+    fn source_without(&mut self, removed: &[String]) -> Result<u16, Refusal> {
         if removed.is_empty() {
             return Ok(0);
         }
+        let main = &self.sources[0].labels;
         let labels = Labels::from_sorted(main.iter().filter(|(name, _)| !removed.iter().any(|r| r == name)));
         let at = self.sources.iter().position(|source| source.labels == labels).unwrap_or_else(|| {
             self.sources.push(SourceColumns::new(labels));
@@ -270,22 +291,27 @@ impl TargetLayout {
     }
 
     fn put(&mut self, dest: Dest, point: &Point<'_>, pass: &mut Pass<'_>) {
-        let (histogram, exemplars) = (pass.histogram.take(), std::mem::take(&mut pass.exemplars));
-        let Dest::Column { source, column } = dest else { return };
-        match pass.own_time(point.ts_ms) {
-            Some(own) if own > pass.ts_ms + AHEAD_MAX_MS => pass.counts.out_of_bounds += 1,
-            own => match self.sources[usize::from(source)].put(column, point.value, own) {
-                Put::Taken => {
-                    let columns = &mut self.sources[usize::from(source)];
-                    if let Some(start_ms) = point.start_ms.filter(|_| pass.zeros) {
-                        columns.starts.note(column, start_ms, own.unwrap_or(pass.ts_ms), histogram.as_ref());
+        if let Dest::Column { source, column } = dest {
+            let columns = &mut self.sources[usize::from(source)];
+            match pass.own_time(point.ts_ms) {
+                Some(own) if own > pass.ts_ms + AHEAD_MAX_MS => pass.counts.out_of_bounds += 1,
+                own => match columns.put(column, point.value, own) {
+                    Put::Taken if pass.has_more(point) => {
+                        if let Some(start_ms) = point.start_ms.filter(|_| pass.zeros) {
+                            let ts_ms = own.unwrap_or(pass.ts_ms);
+                            columns.starts.note(column, start_ms, ts_ms, pass.histogram.as_deref());
+                        }
+                        columns.put_histogram(column, pass.histogram.take());
+                        columns.put_exemplars(column, std::mem::take(&mut pass.exemplars));
                     }
-                    columns.put_histogram(column, histogram);
-                    columns.put_exemplars(column, exemplars);
-                }
-                Put::Duplicate => pass.counts.duplicate += 1,
-                Put::TooMany => pass.too_many_repeats = true,
-            },
+                    Put::Taken => {}
+                    Put::Duplicate => pass.counts.duplicate += 1,
+                    Put::TooMany => pass.too_many_repeats = true,
+                },
+            }
+        }
+        if pass.has_more(point) {
+            (pass.histogram, pass.exemplars) = (None, Vec::new());
         }
     }
 
@@ -312,9 +338,10 @@ impl TargetLayout {
         }
         for (dest, pending) in dests.iter().zip(&mut pending) {
             let before = pass.counts.duplicate;
-            pass.histogram = pending.histogram.take();
-            pass.exemplars = std::mem::take(&mut pending.exemplars);
-            let point = Point { start_ms: pending.start_ms, ..Point::new(pending.value, pending.ts_ms) };
+            let mut point = Point::new(pending.value, pending.ts_ms);
+            if let Some(more) = pending.more.take() {
+                (pass.histogram, pass.exemplars, point.start_ms) = (more.histogram, more.exemplars, more.start_ms);
+            }
             self.put(*dest, &point, pass);
             pass.counts.added += usize::from(pass.counts.duplicate == before);
         }

@@ -1,11 +1,13 @@
 //! One reading of one body, as far as it has come.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use model::{Exemplar, Histogram, Labels};
 
 use super::{ContentError, Counts, Dest, SampleRules, Slot};
 use crate::columns::REPEATS_MAX;
+use crate::labelling::Side;
 use crate::parse::{Parser, Point};
 
 /// A sample whose series was not in the last scrape.
@@ -14,11 +16,34 @@ pub(super) struct Pending {
     pub(super) metric: Labels,
     pub(super) value: f64,
     pub(super) ts_ms: Option<i64>,
-    pub(super) start_ms: Option<i64>,
     /// Its line was there before lines were forgotten.
     pub(super) was_there: bool,
-    pub(super) histogram: Option<Histogram>,
+    pub(super) more: Option<Box<More>>,
+}
+
+/// What few samples have.
+pub(super) struct More {
+    pub(super) histogram: Option<Box<Histogram>>,
     pub(super) exemplars: Vec<Exemplar>,
+    pub(super) start_ms: Option<i64>,
+}
+
+/// Hashes what is a hash already.
+#[derive(Debug, Default)]
+pub(super) struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, key: u64) {
+        self.0 = key;
+    }
 }
 
 /// The working state of one reading of one body.
@@ -27,14 +52,16 @@ pub(super) struct Pass<'a> {
     pub(super) ts_ms: i64,
     pub(super) counts: Counts,
     pub(super) pending: Vec<Pending>,
+    /// The target's side of the series; made for the first that is new.
+    pub(super) side: Option<Side>,
     /// The lines of this body, once they differ from those of the last.
     pub(super) fresh: Option<Vec<Slot>>,
     /// Where the lines of the last body went; made when a line is not where it was.
-    pub(super) known: Option<HashMap<u64, u32>>,
+    pub(super) known: Option<HashMap<u64, u32, BuildHasherDefault<AsItIs>>>,
     /// The line of the last body that is expected next.
     pub(super) cursor: usize,
     /// What the value that is being put stands for, when it is a native histogram.
-    pub(super) histogram: Option<Histogram>,
+    pub(super) histogram: Option<Box<Histogram>>,
     /// Are exemplars wanted?
     pub(super) keeps_exemplars: bool,
     /// Those of the sample that is being put.
@@ -56,6 +83,7 @@ impl<'a> Pass<'a> {
             ts_ms,
             counts,
             pending: Vec::new(),
+            side: None,
             fresh: None,
             known: None,
             cursor: 0,
@@ -81,7 +109,7 @@ impl<'a> Pass<'a> {
     pub(super) fn take_histogram(&mut self, parser: &mut Parser<'_>) -> Result<(), ContentError> {
         let mut histogram = parser.histogram()?;
         self.rules.histograms.fit(&mut histogram).map_err(|refusal| refusal.at(parser.place()))?;
-        self.histogram = Some(histogram);
+        self.histogram = Some(Box::new(histogram));
         if self.keeps_exemplars {
             for exemplar in parser.exemplars()? {
                 if let Some(ts_ms) = exemplar.ts_ms {
@@ -90,6 +118,18 @@ impl<'a> Pass<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Has the sample that is being put more than a value?
+    #[inline]
+    pub(super) fn has_more(&self, point: &Point<'_>) -> bool {
+        self.histogram.is_some() || !self.exemplars.is_empty() || self.zeros && point.start_ms.is_some()
+    }
+
+    /// That.
+    pub(super) fn take_more(&mut self, start_ms: Option<i64>) -> Box<More> {
+        let (histogram, exemplars) = (self.histogram.take(), std::mem::take(&mut self.exemplars));
+        Box::new(More { histogram, exemplars, start_ms })
     }
 
     /// One whose labels are none is nothing.

@@ -4,6 +4,7 @@ use memchr::{memchr, memchr_iter, memrchr};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::entry::What;
+use super::series::Pieces;
 use super::{Mark, MetricKind, ParseError, Series, Wanted};
 
 /// The longest text of one series, or of one comment, in bytes. Nothing real comes near; a target that sends more is
@@ -33,15 +34,31 @@ pub(super) struct Lines<'a> {
     unit_of: &'a [u8],
     /// Of type and unit: marks of series differ where one of them does.
     seed: u64,
+    /// Those of the last series that was read.
+    pub(super) pieces: Pieces,
+    /// Of the text that was hashed last and was not what was looked for: where it stands, its length, seed and hash.
+    missed: (usize, usize, u64, u64),
     /// What the mark of the last entry is made of.
     last: (&'a [u8], What),
+    last_at: usize,
 }
 
 impl<'a> Lines<'a> {
     pub(super) fn new(body: &'a [u8], wanted: Wanted) -> Self {
         let unit = wanted.types.then_some("");
         let kind = MetricKind::Unknown;
-        Self { body, pos: 0, kind, unit, unit_of: &[], seed: kind as u64, last: (&[], What::Comment) }
+        Self {
+            body,
+            pos: 0,
+            kind,
+            unit,
+            unit_of: &[],
+            seed: kind as u64,
+            pieces: Pieces::default(),
+            missed: (0, 0, 0, 0),
+            last: (&[], What::Comment),
+            last_at: 0,
+        }
     }
 
     /// The next series are of this type.
@@ -67,15 +84,24 @@ impl<'a> Lines<'a> {
 
     /// Where the entry ends that the mark was taken of, if it is the next: behind the series, or behind the comment.
     #[inline]
-    pub(super) fn find(&self, mark: &Mark) -> Option<usize> {
+    pub(super) fn find(&mut self, mark: &Mark) -> Option<usize> {
         let len = mark.len as usize;
         if len > RECOGNISED_BYTES_MAX {
             return None;
         }
         let end = self.pos + len;
+        // Without a blank the name may be longer, or the value may be the last blank's.
+        if mark.is_series() && !matches!(self.body.get(end), Some(b' ' | b'\t')) {
+            return None;
+        }
         let text = self.body.get(self.pos..end)?;
         let seed = if mark.what == What::Series { self.seed } else { COMMENT_SEED };
-        (xxh3_64_with_seed(text, seed) == mark.key).then_some(end)
+        let key = xxh3_64_with_seed(text, seed);
+        if key == mark.key {
+            return Some(end);
+        }
+        self.missed = (self.pos, len, seed, key);
+        None
     }
 
     /// Moves past a comment that was found, unless it goes on beyond what the mark was taken of.
@@ -95,7 +121,7 @@ impl<'a> Lines<'a> {
         let series = self.slice(self.pos, end);
         self.within_limit("series", series)?;
         let text = std::str::from_utf8(series).map_err(|_| self.fail("series is not valid UTF-8"))?;
-        self.last = (series, What::Series);
+        (self.last, self.last_at) = ((series, What::Series), self.pos);
         self.pos = next;
         Ok(text)
     }
@@ -108,7 +134,7 @@ impl<'a> Lines<'a> {
     /// Moves past a comment that was read, its end of line included.
     pub(super) fn pass_new_comment(&mut self, comment: &'a [u8], what: What) -> Result<(), ParseError> {
         self.within_limit("comment", comment)?;
-        self.last = (comment, what);
+        (self.last, self.last_at) = ((comment, what), self.pos);
         if let What::Type(kind) = what {
             self.set_kind(kind);
         }
@@ -119,8 +145,11 @@ impl<'a> Lines<'a> {
     pub(super) fn mark(&self) -> Mark {
         let (text, what) = self.last;
         let seed = if what == What::Series { self.seed } else { COMMENT_SEED };
-        let len = u32::try_from(text.len()).expect("BUG: a longer text is refused");
-        Mark { key: xxh3_64_with_seed(text, seed), len, what }
+        // Often it is as long as what stood there before, and hashed already.
+        let (at, length, its_seed, key) = self.missed;
+        let is_missed = (at, length, its_seed) == (self.last_at, text.len(), seed);
+        let key = if is_missed { key } else { xxh3_64_with_seed(text, seed) };
+        Mark { key, len: u32::try_from(text.len()).expect("BUG: a longer text is refused"), what }
     }
 
     #[inline]

@@ -64,7 +64,11 @@ pub struct ParseError {
 
 /// Reads an exposition entry by entry.
 #[derive(Debug)]
-pub struct Parser<'a>(Inner<'a>);
+pub struct Parser<'a> {
+    inner: Inner<'a>,
+    /// The labels that were asked for last.
+    pairs: LabelPairs<'a>,
+}
 
 #[derive(Debug)]
 enum Inner<'a> {
@@ -84,23 +88,24 @@ impl<'a> Parser<'a> {
     /// Starts at the first byte.
     #[must_use]
     pub fn of(format: Format, body: &'a [u8], wanted: Wanted) -> Self {
-        let lines = Self(match format {
+        let parser = |inner| Self { inner, pairs: LabelPairs::new() };
+        let lines = parser(match format {
             Format::Text => Inner::Text(TextParser::new(body, wanted)),
             Format::OpenMetrics => Inner::OpenMetrics(OpenMetricsParser::new(body, wanted)),
-            Format::Protobuf => return Self(Inner::Protobuf(Box::new(ProtobufParser::new(body, wanted)))),
+            Format::Protobuf => return parser(Inner::Protobuf(Box::new(ProtobufParser::new(body, wanted)))),
         });
         let start_times = wanted.start_times && format == Format::OpenMetrics;
         if !wanted.convert && !start_times {
             return lines;
         }
-        Self(Inner::Converted(Box::new(Converter::new(lines, Wanted { start_times, ..wanted }))))
+        parser(Inner::Converted(Box::new(Converter::new(lines, Wanted { start_times, ..wanted }))))
     }
 
     /// Moves past the next entry if it is the one that the mark was taken of and nothing is wrong with it; `None` does not
     /// move, and [`Parser::next_entry`] says what is there.
     #[inline]
     pub fn recognise(&mut self, mark: &Mark) -> Option<Recognised<'a>> {
-        match &mut self.0 {
+        match &mut self.inner {
             Inner::Text(parser) => parser.recognise(mark),
             Inner::OpenMetrics(parser) => parser.recognise(mark),
             Inner::Protobuf(parser) => parser.recognise(mark),
@@ -113,7 +118,7 @@ impl<'a> Parser<'a> {
     /// # Errors
     /// When the bytes are not an exposition; there is nothing to read after that.
     pub fn next_entry(&mut self) -> Result<Option<Entry<'a>>, ParseError> {
-        match &mut self.0 {
+        match &mut self.inner {
             Inner::Text(parser) => parser.next_entry(),
             Inner::OpenMetrics(parser) => parser.next_entry(),
             Inner::Protobuf(parser) => parser.next_entry(),
@@ -121,10 +126,25 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// [`Series::labels`] of the entry that [`Parser::next_entry`] returned last, whose series that is.
+    ///
+    /// # Errors
+    /// Which label is not UTF-8 or has no name; in the text formats there is none.
+    pub fn labels(&mut self, series: &Series<'a>) -> Result<&mut LabelPairs<'a>, String> {
+        self.pairs.clear();
+        let pieces = match &self.inner {
+            Inner::Text(parser) => Some(&parser.lines.pieces),
+            Inner::OpenMetrics(parser) => Some(&parser.lines.pieces),
+            Inner::Protobuf(_) | Inner::Converted(_) => None,
+        };
+        series.push_labels(pieces, &mut self.pairs)?;
+        Ok(&mut self.pairs)
+    }
+
     /// The mark of the entry that [`Parser::next_entry`] returned last.
     #[must_use]
     pub fn mark(&self) -> Mark {
-        match &self.0 {
+        match &self.inner {
             Inner::Text(parser) => parser.lines.mark(),
             Inner::OpenMetrics(parser) => parser.lines.mark(),
             Inner::Protobuf(parser) => parser.mark(),
@@ -137,7 +157,7 @@ impl<'a> Parser<'a> {
     /// # Errors
     /// When it is none; there is nothing to read after that.
     pub fn histogram(&mut self) -> Result<Histogram, ParseError> {
-        match &mut self.0 {
+        match &mut self.inner {
             Inner::Protobuf(parser) => parser.histogram(),
             Inner::Converted(parser) => Ok(parser.histogram()),
             Inner::Text(_) | Inner::OpenMetrics(_) => Ok(Histogram::default()),
@@ -149,7 +169,7 @@ impl<'a> Parser<'a> {
     /// # Errors
     /// When the bytes are not an exposition; there is nothing to read after that.
     pub fn exemplars(&self) -> Result<Vec<Exemplar<'a>>, ParseError> {
-        match &self.0 {
+        match &self.inner {
             Inner::Protobuf(parser) => parser.exemplars(),
             Inner::Converted(parser) => Ok(parser.exemplars().to_vec()),
             Inner::Text(_) | Inner::OpenMetrics(_) => Ok(Vec::new()),
@@ -159,7 +179,7 @@ impl<'a> Parser<'a> {
     /// Where the entry stands that [`Parser::next_entry`] returned last, and how it begins: `line 3 ("up 1")`.
     #[must_use]
     pub fn place(&self) -> String {
-        let (place, excerpt) = match &self.0 {
+        let (place, excerpt) = match &self.inner {
             Inner::Text(parser) => parser.lines.place(),
             Inner::OpenMetrics(parser) => parser.lines.place(),
             Inner::Protobuf(parser) => parser.place(),
@@ -171,7 +191,7 @@ impl<'a> Parser<'a> {
     /// Where the line stands that ends before that byte.
     #[cold]
     fn place_before(&self, end: usize) -> String {
-        match &self.0 {
+        match &self.inner {
             Inner::Text(parser) => parser.lines.place_before(end),
             Inner::OpenMetrics(parser) => parser.lines.place_before(end),
             Inner::Protobuf(_) | Inner::Converted(_) => self.place(),
@@ -180,12 +200,12 @@ impl<'a> Parser<'a> {
 
     /// What of OpenMetrics text is not read yet.
     fn rest(&self) -> &'a [u8] {
-        if let Inner::OpenMetrics(parser) = &self.0 { parser.lines.tail(parser.lines.pos) } else { &[] }
+        if let Inner::OpenMetrics(parser) = &self.inner { parser.lines.tail(parser.lines.pos) } else { &[] }
     }
 
     /// How many bytes of a text are read.
     fn at(&self) -> usize {
-        match &self.0 {
+        match &self.inner {
             Inner::Text(parser) => parser.lines.pos,
             Inner::OpenMetrics(parser) => parser.lines.pos,
             Inner::Protobuf(_) | Inner::Converted(_) => 0,
@@ -195,7 +215,7 @@ impl<'a> Parser<'a> {
     /// How many native histograms were met whose buckets were left out, not being asked for.
     #[must_use]
     pub fn native_histograms(&self) -> usize {
-        match &self.0 {
+        match &self.inner {
             Inner::Text(_) | Inner::OpenMetrics(_) | Inner::Converted(_) => 0,
             Inner::Protobuf(parser) => parser.native_histograms(),
         }

@@ -4,7 +4,7 @@
 //! no other comments than HELP, TYPE, UNIT and the EOF that ends the input. Times are in seconds.
 
 use super::entry::What;
-use super::labels::{Quoted, RawLabel, name_len, strict_quoted_len, unescape, walk_strict_labels};
+use super::labels::{Quoted, name_len, strict_quoted_len, unescape, walk_strict_labels};
 use super::lines::Lines;
 use super::number::{parse_seconds, parse_value};
 use super::text::{invalid_type, utf8};
@@ -58,10 +58,11 @@ impl<'a> OpenMetricsParser<'a> {
         if name == 0 && !braces {
             return Err(self.lines.fail("expected a metric name, an opening brace or a # at the start of a line"));
         }
+        self.lines.pieces.begin(name, name + 1);
         if braces {
             let mut named = name > 0;
-            let on_label = |label: RawLabel| label.named_once(&mut named);
-            let length = walk_strict_labels(self.lines.tail(end + 1), Quoted::Label, on_label)
+            let body = self.lines.tail(end + 1);
+            let length = walk_strict_labels(body, Quoted::Label, |label| self.lines.pieces.add(label, &mut named))
                 .map_err(|(at, why)| self.lines.fail_at(end + 1 + at, why))?;
             end += 1 + length;
             if !named {

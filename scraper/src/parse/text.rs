@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use memchr::memchr;
 
 use super::entry::What;
-use super::labels::{RawLabel, blanks, name_len, quoted_len, unescape, walk_labels};
+use super::labels::{blanks, name_len, quoted_len, unescape, walk_labels};
 use super::lines::Lines;
 use super::number::{parse_timestamp, parse_value};
 use super::{Entry, Mark, MetricKind, ParseError, Point, Recognised, Sample, Wanted};
@@ -30,10 +30,6 @@ impl<'a> TextParser<'a> {
         let end = self.lines.find(mark)?;
         if !mark.is_series() {
             return self.lines.pass_comment(mark, end).then_some(Recognised::Comment);
-        }
-        // Without a blank the name may be longer, or the value may be the last blank's.
-        if !matches!(self.lines.byte(end), Some(b' ' | b'\t')) {
-            return None;
         }
         let (point, next) = self.point(end).ok()?;
         self.lines.pos = next;
@@ -73,10 +69,11 @@ impl<'a> TextParser<'a> {
         }
         let mut end = start + lead + name;
         let inside = end + blanks(self.lines.tail(end)) + 1;
+        self.lines.pieces.begin(if name > 0 { lead + name } else { 0 }, inside - start);
         if self.lines.byte(inside - 1) == Some(b'{') {
             let mut named = name > 0;
-            let on_label = |label: RawLabel| label.named_once(&mut named);
-            let length = walk_labels(self.lines.tail(inside), on_label)
+            let body = self.lines.tail(inside);
+            let length = walk_labels(body, |label| self.lines.pieces.add(label, &mut named))
                 .map_err(|(at, why)| self.lines.fail_at(inside + at, why))?;
             end = inside + length;
             if !named {

@@ -20,7 +20,7 @@ use super::entry::What;
 use super::{Entry, Exemplar, Mark, MetricKind, ParseError, Point, Recognised, Sample, Series, Wanted};
 use message::{Family, Metric};
 pub use series::Part;
-pub(super) use series::{push_labels, series_labels};
+pub(super) use series::{push_labels, push_series_labels};
 use wire::{Broken, Fields};
 
 /// Reads an exposition entry by entry.
