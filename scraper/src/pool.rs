@@ -172,6 +172,7 @@ impl ScrapePool {
             status: Arc::clone(&status),
             layout: layout.unwrap_or_else(|| TargetLayout::new(target.public.clone())),
             connection: target.socket().map_or_else(Connection::default, |path| Connection::over_socket(path.into())),
+            request: None,
             length: (None, self.shared.metrics.interval_length.with_label_values(&[&interval])),
             heir: Some(self.shared.heirs.enter(&target.public)),
             mode: receiver,

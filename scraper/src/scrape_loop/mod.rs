@@ -101,6 +101,24 @@ pub struct TargetStatus {
     pub metadata: Arc<MetadataCache>,
 }
 
+/// What a target is asked.
+pub(crate) struct Request {
+    /// Or why it is none.
+    url: Result<Url, String>,
+    headers: HeaderMap,
+}
+
+impl Request {
+    fn new(target: &Target, job: &JobSettings) -> Self {
+        let encoding = if job.compression { "gzip" } else { "identity" };
+        let timeout_seconds = seconds(target.timeout_ms).to_string();
+        let texts = [(ACCEPT, job.accept.as_str()), (ACCEPT_ENCODING, encoding), (TIMEOUT_SECONDS, &timeout_seconds)];
+        let headers = texts.into_iter().filter_map(|(name, text)| Some((name, HeaderValue::from_str(text).ok()?)));
+        let url = Url::parse(&target.url).map_err(|error| format!("{:?} is not a URL: {error}", target.url));
+        Self { url, headers: headers.collect() }
+    }
+}
+
 /// One target's loop.
 pub(crate) struct ScrapeLoop {
     pub(crate) target: Arc<Target>,
@@ -109,6 +127,8 @@ pub(crate) struct ScrapeLoop {
     pub(crate) status: Arc<Mutex<TargetStatus>>,
     pub(crate) layout: TargetLayout,
     pub(crate) connection: Connection,
+    /// What is asked, each time the same; made for the first scrape.
+    pub(crate) request: Option<Request>,
     /// When the last scrape began, and where it is noted how long before the next that was.
     pub(crate) length: (Option<Instant>, Histogram),
     /// While it scrapes.
@@ -257,19 +277,13 @@ impl ScrapeLoop {
             return Err(FetchError::Refused(reason));
         }
         let client = self.job.client.as_ref().map_err(|reason| FetchError::Refused(reason.clone()))?;
-        let url = &self.target.url;
-        let parsed = Url::parse(url).map_err(|error| FetchError::Refused(format!("{url:?} is not a URL: {error}")))?;
+        let request = self.request.get_or_insert_with(|| Request::new(&self.target, &self.job));
+        let (url, headers) = (request.url.as_ref().map_err(|why| FetchError::Refused(why.clone()))?, &request.headers);
         let wait = Duration::from_millis(self.target.timeout_ms.unsigned_abs());
-        let encoding = if self.job.compression { "gzip" } else { "identity" };
-        let timeout_seconds = seconds(self.target.timeout_ms).to_string();
-        let texts =
-            [(ACCEPT, self.job.accept.as_str()), (ACCEPT_ENCODING, encoding), (TIMEOUT_SECONDS, &timeout_seconds)];
-        let headers: HeaderMap =
-            texts.into_iter().filter_map(|(name, text)| Some((name, HeaderValue::from_str(text).ok()?))).collect();
         let (limit, room) = (self.job.body_size_limit, (&mut *buffer, &self.shared.budget));
-        let body = timeout(wait, fetch((client, &mut self.connection), (&parsed, &headers), limit, room)).await;
+        let body = timeout(wait, fetch((client, &mut self.connection), (url, headers), limit, room)).await;
         let (content_type, share) = body.map_err(|_| FetchError::Timeout {
-            url: url.clone(),
+            url: self.target.url.clone(),
             timeout: format_duration_ms(self.target.timeout_ms),
         })??;
         // What is empty is empty in every format.

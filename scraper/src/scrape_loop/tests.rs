@@ -61,6 +61,7 @@ async fn a_target_is_asked_and_its_answer_names_its_format() {
         layout: TargetLayout::new(target.public.clone()),
         target,
         connection: Connection::default(),
+        request: None,
         job: Arc::new(job(Ok(client))),
         shared: Shared {
             appender: Arc::new(Recorder::default()),
