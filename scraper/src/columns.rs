@@ -66,6 +66,8 @@ pub(crate) struct SourceColumns {
     /// The columns that get a stale marker when they are not there.
     tracked: Vec<u64>,
     own_times: Vec<(u32, i64)>,
+    /// When the last scrape was, and the own times that it had, columns ascending.
+    last: (i64, Vec<(u32, i64)>),
     /// Of the columns whose value is the marker of one.
     histograms: Vec<(u32, Histogram)>,
     /// Of some columns.
@@ -91,6 +93,7 @@ impl SourceColumns {
             present: Vec::new(),
             tracked: Vec::new(),
             own_times: Vec::new(),
+            last: (i64::MIN, Vec::new()),
             histograms: Vec::new(),
             exemplars: Vec::new(),
             repeats: Vec::new(),
@@ -109,6 +112,13 @@ impl SourceColumns {
         self.repeats.clear();
         self.taken.forget();
         self.starts.begin();
+    }
+
+    /// Has the series a later sample than one of that time? Only of series that were there in the last scrape.
+    pub(crate) fn is_past(&self, column: u32, own: i64) -> bool {
+        let (last_ms, own_times) = &self.last;
+        let last = own_times.binary_search_by_key(&column, |(column, _)| *column).map(|at| own_times[at].1);
+        has(&self.tracked, column as usize) && own < last.unwrap_or(*last_ms)
     }
 
     /// Takes a value. Of several for one time the first wins.
@@ -336,6 +346,8 @@ impl SourceColumns {
     /// The scrape is stored: what was there now is what may vanish next.
     pub(crate) fn end(&mut self, ts_ms: i64, track_own_times: bool) {
         self.starts.end(ts_ms);
+        self.last.0 = ts_ms;
+        std::mem::swap(&mut self.last.1, &mut self.own_times);
         for word in 0..self.present.len() {
             let mut stale = self.present[word];
             let mut live = 0;
@@ -350,7 +362,7 @@ impl SourceColumns {
             self.tracked[word] = live;
         }
         if !track_own_times {
-            for (column, _) in &self.own_times {
+            for (column, _) in &self.last.1 {
                 clear(&mut self.tracked, *column as usize);
             }
             for (column, _) in self.taken.times.iter().filter(|(_, time)| *time == OF_SCRAPE) {
@@ -416,6 +428,7 @@ impl SourceColumns {
         self.values = vec![0.0; live];
         self.present = vec![0; live.div_ceil(64)];
         self.report.iter_mut().for_each(|column| *column = moved[*column as usize]);
+        self.last.1.clear();
         self.starts.move_columns(|column| has(&keep, column as usize).then(|| moved[column as usize]));
         self.layout = None;
         Some(moved)

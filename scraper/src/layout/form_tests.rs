@@ -3,12 +3,22 @@
 use super::tests::target;
 use super::*;
 
-pub(super) fn delimited(message: &[u8]) -> Vec<u8> {
-    [&[u8::try_from(message.len()).unwrap()], message].concat()
+fn varint(mut number: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    while number > 0x7f {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+    out
 }
 
-pub(super) fn field(number: u8, message: &[u8]) -> Vec<u8> {
-    [&[number << 3 | 2], &*delimited(message)].concat()
+pub(super) fn delimited(message: &[u8]) -> Vec<u8> {
+    [&varint(message.len())[..], message].concat()
+}
+
+pub(super) fn field(number: usize, message: &[u8]) -> Vec<u8> {
+    [varint(number << 3 | 2), delimited(message)].concat()
 }
 
 fn histogram(name: &str, inside: &[u8]) -> Vec<u8> {
@@ -179,4 +189,51 @@ fn a_zero_stands_where_counting_began() {
     assert_eq!(stored[0], "2250 a_total 0");
     assert_eq!(scrape(&page("2.5")).1.len(), 3);
     assert_eq!(scrape(&page("99")).1.len(), 3, "in the future");
+}
+
+/// scrape-081
+#[test]
+fn a_native_histogram_has_the_exemplars_that_have_a_time() {
+    let exemplar = |label: &[u8], value: f64, seconds: Option<u8>| {
+        let pair = field(1, &[field(1, b"id"), field(2, label)].concat());
+        let time = seconds.map_or(Vec::new(), |seconds| field(3, &[0x08, seconds]));
+        [&pair[..], &[0x11], &value.to_le_bytes(), &time].concat()
+    };
+    let bucket =
+        |exemplar: &[u8]| field(3, &[&[0x08, 3, 0x11][..], &1.0f64.to_le_bytes(), &field(3, exemplar)].concat());
+    let span = field(12, &[0x08, 2, 0x10, 1]);
+    let base = [
+        &[0x08, 3][..],
+        &span,
+        &[0x6a, 1, 6],
+        &bucket(&exemplar(b"a", 1.0, Some(1))),
+        &bucket(&exemplar(b"b", 2.0, None)),
+    ]
+    .concat();
+    let own = [
+        field(16, &exemplar(b"c", 3.0, Some(9))),
+        field(16, &exemplar(b"d", 4.0, None)),
+        field(16, &exemplar(b"e", 5.0, Some(7))),
+    ];
+    let own = own.concat();
+    let (native, convert) =
+        (Wanted { native: true, ..Wanted::default() }, Wanted { convert: true, ..Wanted::default() });
+    let in_text = "# TYPE n histogram\nn_bucket{le=\"1\"} 1 # {id=\"a\"} 1 1\nn_count 1 # {id=\"b\"} 2\n# EOF\n";
+    for (format, bytes, wanted, expected) in [
+        (Format::Protobuf, histogram("n", &base), native, vec!["n{a=\"b\"} {id=\"a\"} 1 1000"]),
+        (
+            Format::Protobuf,
+            histogram("n", &[base.clone(), own].concat()),
+            native,
+            vec!["n{a=\"b\"} {id=\"c\"} 3 9000", "n{a=\"b\"} {id=\"e\"} 5 7000"],
+        ),
+        (Format::OpenMetrics, in_text.into(), convert, vec!["n {id=\"a\"} 1 1000"]),
+    ] {
+        let mut t = target(&[]);
+        t.store.exemplars.lock().unwrap().0 = true;
+        let (_, result) = t.layout.read(Body { format, wanted, bytes: &bytes }, &t.rules, 20_000, &t.store);
+        result.unwrap();
+        t.layout.commit(&t.store, 20_000, &[("up", 1.0)], false).unwrap();
+        assert_eq!(t.store.exemplars.lock().unwrap().1, expected, "{format:?}");
+    }
 }

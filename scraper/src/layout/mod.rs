@@ -135,6 +135,7 @@ impl TargetLayout {
         let sources = self.sources.len();
         pass.keeps_exemplars = appender.keeps_exemplars();
         pass.zeros = body.wanted.start_times;
+        pass.late_from_ms = appender.takes_late_from_ms();
         let mut parser = Parser::of(body.format, body.bytes, body.wanted);
         let lines = self.read_lines(&mut parser, &mut pass).and_then(|()| pass.within_limit());
         pass.counts.native_histograms = parser.native_histograms();
@@ -295,6 +296,8 @@ impl TargetLayout {
             let columns = &mut self.sources[usize::from(source)];
             match pass.own_time(point.ts_ms) {
                 Some(own) if own > pass.ts_ms + AHEAD_MAX_MS => pass.counts.out_of_bounds += 1,
+                // The store would refuse it, and the series has then nothing in this scrape.
+                Some(own) if own < pass.late_from_ms && columns.is_past(column, own) => pass.counts.out_of_order += 1,
                 own => match columns.put(column, point.value, own) {
                     Put::Taken if pass.has_more(point) => {
                         if let Some(start_ms) = point.start_ms.filter(|_| pass.zeros) {

@@ -69,6 +69,8 @@ pub(super) struct Pass<'a> {
     pub(super) too_many_repeats: bool,
     /// Is a zero wanted at the time that counting began?
     pub(super) zeros: bool,
+    /// From when on the store takes a sample although its series has a later one.
+    pub(super) late_from_ms: i64,
     /// How many new series `sample_limit` leaves room for.
     pub(super) room: usize,
     /// Of the new series, those within the limit.
@@ -92,6 +94,7 @@ impl<'a> Pass<'a> {
             exemplars: Vec::new(),
             too_many_repeats: false,
             zeros: false,
+            late_from_ms: i64::MAX,
             room: 0,
             begun: 0,
         }

@@ -92,6 +92,22 @@ fn own_times_are_kept_and_not_tracked() {
     assert_eq!(t.scrape("a 1 0\n").1, ["5000 a 1"]);
 }
 
+/// scrape-014
+#[test]
+fn a_sample_before_the_last_leaves_its_series_without_one() {
+    let mut t = target(&[]);
+    t.scrape("a 1\nb 1\n");
+    let (counts, stored) = t.scrape("a 2 500\nb 2 1500\n");
+    assert_eq!((counts.out_of_order, stored), (1, vec!["1500 b 2".to_owned(), "2000 a stale".to_owned()]));
+    // What it was last is what counts, and a store that takes it.
+    t.rules.track_timestamps_staleness = true;
+    t.scrape("a 3 2500\n");
+    assert_eq!(t.scrape("a 4 2600\n").1, ["2600 a 4"]);
+    *t.store.late_from_ms.lock().unwrap() = Some(2000);
+    assert_eq!(t.scrape("a 5 2550\n").1, ["2550 a 5"]);
+    assert_eq!(t.scrape("a 6 1999\n").1, ["6000 a stale"]);
+}
+
 #[test]
 fn repeated_series() {
     let mut t = target(&[]);
@@ -99,12 +115,14 @@ fn repeated_series() {
     assert_eq!((stored, counts.duplicate), (vec!["1000 m 1".to_owned()], 2));
     let (counts, stored) = t.scrape("m 4\nm 5\nm 6\n");
     assert_eq!((stored, counts.duplicate), (vec!["2000 m 4".to_owned()], 2));
+    *t.store.late_from_ms.lock().unwrap() = Some(0);
     assert_eq!(t.scrape("m 1 100\nm 2 200\nm 3 300\nm 4 300\n").1, ["100 m 1", "200 m 2", "300 m 3"]);
 }
 
 #[test]
 fn a_series_with_and_without_times_of_its_own() {
     let mut t = target(&[]);
+    *t.store.late_from_ms.lock().unwrap() = Some(0);
     let body = "own 1 100\nown 2 200\nmixed 1 500\nother 1 600\nmixed 2\nmixed 3 500\nmixed 4\nplain 5\nplain 6 700\n";
     for now in [1000, 2000] {
         let (counts, mut stored) = t.scrape(body);

@@ -41,6 +41,10 @@ impl Appender for Store {
         Ok(Layout { metrics: metrics.into(), segments: [].into() })
     }
 
+    fn takes_late_from_ms(&self) -> i64 {
+        i64::MIN
+    }
+
     fn commit(&self, rows: &[Row<'_>]) -> Result<Committed, AppendError> {
         let mut state = self.0.lock().unwrap();
         for row in rows {
