@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use config::{Config, GlobalConfig, format_size};
 use model::Regex;
 use model::duration::format_duration_ms;
+use scraper::parse::Wanted;
 use url::Url;
 
 use crate::flags::Flags;
@@ -108,6 +109,15 @@ pub(crate) fn global_defaults(flags: &Flags) -> GlobalConfig {
     }
 }
 
+/// What is wanted of every target.
+pub(crate) fn wanted_of_targets(flags: &Flags) -> Wanted {
+    Wanted {
+        types: flags.feature("type-and-unit-labels"),
+        start_times: flags.feature("created-timestamp-zero-ingestion"),
+        ..Wanted::default()
+    }
+}
+
 /// The retention rules of a configuration, their selectors read.
 pub(crate) fn retention_rules(config: &Config) -> Result<Vec<storage::RetentionRule>> {
     let rules = config.storage.retention_rules.iter();
@@ -180,6 +190,19 @@ mod tests {
     fn settings(args: &[&str]) -> (Settings, Retention) {
         let flags = Flags::parse(std::iter::once("weft").chain(args.iter().copied()).map(str::to_owned)).unwrap();
         (Settings::new(&flags).unwrap(), Retention::new(&flags).unwrap())
+    }
+
+    #[test]
+    fn features_of_scraping_reach_it() {
+        let of = |args: &[&str]| {
+            let flags = Flags::parse(std::iter::once("weft").chain(args.iter().copied()).map(str::to_owned)).unwrap();
+            let (wanted, defaults) = (wanted_of_targets(&flags), global_defaults(&flags));
+            (wanted.types, wanted.start_times, defaults.scrape_protocols.is_some(), defaults.extra_scrape_metrics)
+        };
+        assert_eq!(of(&[]), (false, false, false, false));
+        assert_eq!(of(&["--enable-feature=type-and-unit-labels"]), (true, false, false, false));
+        assert_eq!(of(&["--enable-feature=created-timestamp-zero-ingestion"]), (false, true, true, false));
+        assert_eq!(of(&["--enable-feature=extra-scrape-metrics"]), (false, false, false, true));
     }
 
     #[test]

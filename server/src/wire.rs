@@ -16,7 +16,7 @@ use crate::flags::Flags;
 use crate::listen::{Limited, bind};
 use crate::logging::{self, Format};
 use crate::self_metrics::ServerMetrics;
-use crate::settings::{Retention, Settings, storage_options};
+use crate::settings::{Retention, Settings, storage_options, wanted_of_targets};
 use crate::{api, version};
 
 /// How often old data is looked for.
@@ -136,8 +136,7 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
     let user_agent = format!("Prometheus/{} Weft/{}", version::COMPATIBLE, version::WEFT);
     let seed = scraper::server_seed(&settings.hostname, &config.global.external_labels);
     let appender: Arc<dyn model::Appender> = Arc::<storage::Db>::clone(&db);
-    let wanted =
-        scraper::parse::Wanted { types: flags.feature("type-and-unit-labels"), ..scraper::parse::Wanted::default() };
+    let wanted = wanted_of_targets(&flags);
     let scraper = scraper::Manager::new(appender, &registry, scraper::Options { user_agent, seed, wanted })?;
     let discovery = discovery::Manager::new(discovery::Options::default(), &registry)?;
     let metrics = ServerMetrics::new(&registry, concurrency)?;
