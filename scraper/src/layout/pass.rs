@@ -1,7 +1,7 @@
 //! One reading of one body, as far as it has come.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 use model::{Exemplar, Histogram, Labels};
 
@@ -28,21 +28,48 @@ pub(super) struct More {
     pub(super) start_ms: Option<i64>,
 }
 
-/// Hashes what is a hash already.
-#[derive(Debug, Default)]
-pub(super) struct AsItIs(u64);
+/// Where the lines of a body went, by their keys. These are hashes already, but ones that a target can steer: they are
+/// folded with numbers that it does not know.
+pub(super) type ByKey = HashMap<u64, u32, Folding>;
 
-impl Hasher for AsItIs {
+/// Two random numbers.
+#[derive(Debug)]
+pub(super) struct Folding(u64, u64);
+
+impl Default for Folding {
+    fn default() -> Self {
+        let random = RandomState::new();
+        Self(random.hash_one(0), random.hash_one(1) | 1)
+    }
+}
+
+impl BuildHasher for Folding {
+    type Hasher = Folded;
+
+    fn build_hasher(&self) -> Folded {
+        Folded { folding: (self.0, self.1), hash: 0 }
+    }
+}
+
+/// What became of a key.
+#[derive(Debug)]
+pub(super) struct Folded {
+    folding: (u64, u64),
+    hash: u64,
+}
+
+impl Hasher for Folded {
     fn finish(&self) -> u64 {
-        self.0
+        self.hash
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+        bytes.iter().for_each(|byte| self.write_u64(self.hash ^ u64::from(*byte)));
     }
 
     fn write_u64(&mut self, key: u64) {
-        self.0 = key;
+        let product = u128::from(key ^ self.folding.0) * u128::from(self.folding.1);
+        self.hash = product as u64 ^ (product >> 64) as u64;
     }
 }
 
@@ -57,7 +84,7 @@ pub(super) struct Pass<'a> {
     /// The lines of this body, once they differ from those of the last.
     pub(super) fresh: Option<Vec<Slot>>,
     /// Where the lines of the last body went; made when a line is not where it was.
-    pub(super) known: Option<HashMap<u64, u32, BuildHasherDefault<AsItIs>>>,
+    pub(super) known: Option<ByKey>,
     /// The line of the last body that is expected next.
     pub(super) cursor: usize,
     /// What the value that is being put stands for, when it is a native histogram.
@@ -165,5 +192,19 @@ impl<'a> Pass<'a> {
         }
         let (kept, limit) = (self.counts.post_relabel, self.rules.sample_limit);
         if self.exceeds_limit() { Err(ContentError::SampleLimit { kept, limit }) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_a_target_made_alike_are_spread() {
+        let folding = Folding::default();
+        // Alike in the bits by which a table tells keys apart.
+        let places = (0..4096u64).map(|i| folding.hash_one(i << 30 | 0x12345) & 0xfff);
+        let distinct = places.collect::<std::collections::HashSet<_>>().len();
+        assert!(distinct > 1024, "{distinct} of 4096 places");
     }
 }
