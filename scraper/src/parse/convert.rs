@@ -18,8 +18,11 @@ use super::family::{Member, Role};
 use super::number::milliseconds;
 use super::{Entry, Exemplar, Format, Mark, MetricKind, ParseError, Parser, Point, Recognised, Sample, Series, Wanted};
 
-/// The seed under which the first line of a histogram stands for all of it.
+/// The seed of the keys of histograms that were gathered.
 const WHOLE_SEED: u64 = 0x4e48_4342;
+
+/// Lines of one histogram; one that has more is none.
+pub(super) const LINES_MAX: usize = 10_000;
 
 type Next<'a> = Result<Option<(Entry<'a>, Mark)>, ParseError>;
 
@@ -48,9 +51,9 @@ pub(super) struct Converter<'a> {
 #[derive(Debug)]
 struct Gathered<'a> {
     group: u64,
-    /// The first of them.
+    /// One of them.
     series: Series<'a>,
-    key: u64,
+    lines: usize,
     buckets: Vec<(f64, f64)>,
     count: Option<f64>,
     sum: f64,
@@ -173,7 +176,7 @@ impl<'a> Converter<'a> {
                     continue;
                 }
                 sample.point.start_ms = self.start_times.get(&member.group).copied();
-                if self.wanted.convert && self.gather(&sample, mark, member) && !self.wanted.classic {
+                if self.wanted.convert && self.gather(&sample, member) && !self.wanted.classic {
                     continue;
                 }
             }
@@ -205,7 +208,7 @@ impl<'a> Converter<'a> {
     }
 
     /// Takes a line of a classic histogram, if it is one. (A `_created` among them is none, and does not end it.)
-    fn gather(&mut self, sample: &Sample<'a>, mark: Mark, member: Member) -> bool {
+    fn gather(&mut self, sample: &Sample<'a>, member: Member) -> bool {
         if self.kind != MetricKind::Histogram || !matches!(member.role, Role::Bucket(_) | Role::Count | Role::Sum) {
             return false;
         }
@@ -213,7 +216,7 @@ impl<'a> Converter<'a> {
         let gathered = self.gathered.get_or_insert_with(|| Gathered {
             group: member.group,
             series: sample.series,
-            key: mark.key,
+            lines: 0,
             buckets: Vec::with_capacity(16),
             count: None,
             sum: 0.0,
@@ -222,12 +225,14 @@ impl<'a> Converter<'a> {
             place,
         });
         let Point { value, ts_ms, exemplar, .. } = sample.point;
+        gathered.lines += 1;
         match member.role {
+            _ if gathered.lines > LINES_MAX => {}
             Role::Bucket(bound) => gathered.buckets.push((bound, value)),
             Role::Count => gathered.count = Some(value),
             _ => gathered.sum = value,
         }
-        gathered.exemplars.extend(exemplar);
+        gathered.exemplars.extend(exemplar.filter(|_| gathered.lines <= LINES_MAX));
         gathered.point.ts_ms = ts_ms;
         gathered.place = place;
         true
@@ -235,14 +240,20 @@ impl<'a> Converter<'a> {
 
     /// The histogram that was gathered, if it is one.
     fn finish(&mut self) -> Option<(Entry<'a>, Mark)> {
-        let Gathered { series, key, buckets, count, sum, point, exemplars, place, .. } = self.gathered.take()?;
+        let Gathered { group, series, lines, buckets, count, sum, point, exemplars, place, .. } =
+            self.gathered.take()?;
+        if lines > LINES_MAX {
+            return None;
+        }
         let histogram = Histogram::from_classic(&buckets, count, sum).ok()?;
         histogram.validate().ok()?;
         self.whole = Whole { histogram, exemplars, place: Some(place) };
         let Series::Text { text, kind, unit, .. } = series else { return None };
         let series = Series::Text { text, kind, unit, whole: true };
         let point = Point { value: histogram_mark(), exemplar: None, ..point };
-        let key = xxh3_64_with_seed(&key.to_le_bytes(), WHOLE_SEED);
+        // Not of a line: whichever is the first, it is the same histogram.
+        let family = xxh3_64_with_seed(self.family.as_bytes(), WHOLE_SEED);
+        let key = xxh3_64_with_seed(unit.unwrap_or_default().as_bytes(), family.wrapping_add(group));
         Some((Entry::Series(Sample { series, point }), Mark { key, len: 0, what: What::Series }))
     }
 }
@@ -321,6 +332,9 @@ mod tests {
         check("# TYPE h histogram\nh_bucket{le=\"x\"} 3\n", &["__name__=h_bucket,le=x 3"]);
         check("# TYPE h gauge\nh_bucket{le=\"1\"} 3\n", &["__name__=h_bucket,le=1 3"]);
         check("h_count 3\n", &["__name__=h_count 3"]);
+        let many = |n: usize| format!("# TYPE h histogram\n{}up 1\n", "h_bucket{le=\"1\"} 3\n".repeat(n));
+        assert_eq!(read(Format::Text, &many(LINES_MAX), false).len(), 2);
+        check(&many(LINES_MAX + 1), &["__name__=up 1"]);
         let created = "__name__=h_created 5";
         let whole = "__name__=h {{schema:-53 count:1 sum:2 custom_values:[] buckets:[1]}} None 0";
         check("# TYPE h histogram\nh_count 1\nh_created 5\nh_sum 2\n", &[created, whole]);

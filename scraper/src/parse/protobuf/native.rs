@@ -4,6 +4,7 @@ use model::Histogram;
 use model::histogram::{Buckets, Span};
 
 use super::wire::{Broken, Fields, Value};
+use crate::parse::convert::LINES_MAX;
 
 /// Spans and buckets of one side, wherever in the message they stand.
 #[derive(Default)]
@@ -74,6 +75,9 @@ pub(super) fn from_classic(message: &[u8]) -> Result<Option<Histogram>, Broken> 
                         4 => float = value.double()?,
                         _ => {}
                     }
+                }
+                if buckets.len() >= LINES_MAX {
+                    return Ok(None);
                 }
                 buckets.push((bound, if float == 0.0 { up_to } else { float }));
             }
