@@ -18,12 +18,12 @@ use crate::{Config, Error, GlobalConfig, RetentionRuleConfig, ScrapeConfig, Stor
 type Pairs = Vec<(String, Yaml)>;
 
 impl Config {
-    /// Reads a configuration file and the files it includes.
+    /// Reads a configuration file and the files it includes. `defaults` stands for what `global` does not say.
     ///
     /// # Errors
     /// When a file cannot be read or says something that is not valid.
-    pub fn load(path: &Path) -> Result<Self, Error> {
-        Self::parse(&read(path)?, path, &|name| std::env::var(name).ok())
+    pub fn load(path: &Path, defaults: &GlobalConfig) -> Result<Self, Error> {
+        Self::parse_over(defaults, &read(path)?, path, &|name| std::env::var(name).ok())
     }
 
     /// Reads a configuration from its text. Relative paths start at the folder of `file`, which also stands in errors;
@@ -32,12 +32,25 @@ impl Config {
     /// # Errors
     /// When the text, or a file that it includes, says something that is not valid.
     pub fn parse(text: &str, file: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, Error> {
+        Self::parse_over(&GlobalConfig::default(), text, file, env)
+    }
+
+    /// The same, with `defaults` for what `global` does not say.
+    ///
+    /// # Errors
+    /// When the text, or a file that it includes, says something that is not valid.
+    pub fn parse_over(
+        defaults: &GlobalConfig,
+        text: &str,
+        file: &Path,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, Error> {
         let env = Env(env);
         let source = Source { file, env: &env };
         let document = document(&source, text)?;
         let mut fields = Fields::new(&source, document.as_ref(), String::new())?;
         let mut warnings = Vec::new();
-        let (global, shown_global) = global(&mut fields, &mut warnings)?;
+        let (global, shown_global) = global(&mut fields, defaults, &mut warnings)?;
         let mut shown = vec![("global".to_owned(), shown_global)];
         let mut not_served = Vec::new();
         sections::before_jobs(&mut fields, &mut shown, &mut not_served)?;
@@ -142,16 +155,19 @@ fn patterns(fields: &mut Fields<'_>, name: &'static str, what: &str, shown: &mut
     Ok(paths)
 }
 
-fn global(fields: &mut Fields<'_>, warnings: &mut Vec<String>) -> Result<(GlobalConfig, Yaml), Error> {
-    let defaults = GlobalConfig::default();
+fn global(
+    fields: &mut Fields<'_>,
+    defaults: &GlobalConfig,
+    warnings: &mut Vec<String>,
+) -> Result<(GlobalConfig, Yaml), Error> {
     let Some(mut f) = fields.fields("global")? else {
-        let mut shown = show_global(&defaults, &[]);
+        let mut shown = show_global(defaults, &[]);
         if let Yaml::Map(pairs) = &mut shown
             && let Some(at) = pairs.iter().position(|(name, _)| name == "scrape_native_histograms")
         {
             pairs.insert(at, ("metric_name_escaping_scheme".to_owned(), Yaml::text("allow-utf-8")));
         }
-        return Ok((defaults, shown));
+        return Ok((defaults.clone(), shown));
     };
     let set = |ms: &i64| *ms != 0;
     let scrape_interval_ms = f.duration_ms("scrape_interval")?.filter(set).unwrap_or(defaults.scrape_interval_ms);
@@ -175,14 +191,15 @@ fn global(fields: &mut Fields<'_>, warnings: &mut Vec<String>) -> Result<(Global
         external_labels: Labels::from_pairs(external.iter().map(|(name, value)| (name, value))),
         query_log_file: f.path("query_log_file")?,
         scrape_failure_log_file: f.path("scrape_failure_log_file")?,
-        scrape_protocols: scrape_read::protocols(&mut f, &|message| format!("{message} for global config"))?,
+        scrape_protocols: scrape_read::protocols(&mut f, &|message| format!("{message} for global config"))?
+            .or_else(|| defaults.scrape_protocols.clone()),
         limits: scrape_read::limits(&mut f, &defaults.limits)?,
         name_validation,
         name_escaping: f.text("metric_name_escaping_scheme")?.unwrap_or_default(),
         scrape_native_histograms: f.bool("scrape_native_histograms")?.unwrap_or(false),
         always_scrape_classic_histograms: f.bool("always_scrape_classic_histograms")?.unwrap_or(false),
         convert_classic_histograms_to_nhcb: f.bool("convert_classic_histograms_to_nhcb")?.unwrap_or(false),
-        extra_scrape_metrics: f.bool("extra_scrape_metrics")?.unwrap_or(false),
+        extra_scrape_metrics: f.bool("extra_scrape_metrics")?.unwrap_or(defaults.extra_scrape_metrics),
     };
     f.finish()?;
     let shown = show_global(&global, &external);

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use config::{Config, SdConfig};
+use config::{Config, GlobalConfig, ScrapeProtocol, SdConfig};
 
 fn parse(text: &str) -> Result<Config, config::Error> {
     Config::parse(text, Path::new("/etc/prometheus/prometheus.yml"), &|_| None)
@@ -33,8 +33,30 @@ fn a_refusal_names_the_place_the_field_and_a_way_out() {
 #[test]
 fn a_missing_file_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let error = Config::load(&folder.path().join("none.yml")).unwrap_err();
+    let error = Config::load(&folder.path().join("none.yml"), &GlobalConfig::default()).unwrap_err();
     assert!(error.to_string().contains("none.yml"), "{error}");
+}
+
+#[test]
+fn defaults_hold_where_the_file_says_nothing() {
+    let defaults = GlobalConfig {
+        extra_scrape_metrics: true,
+        scrape_protocols: Some(ScrapeProtocol::PROTO_FIRST.to_vec()),
+        ..GlobalConfig::default()
+    };
+    let jobs = "scrape_configs: [{job_name: a}, {job_name: b, extra_scrape_metrics: false}]";
+    for (global, expected) in [
+        ("", [(true, 5), (false, 5)]),
+        ("global: {scrape_interval: 15s}\n", [(true, 5), (false, 5)]),
+        ("global: {extra_scrape_metrics: false, scrape_protocols: [PrometheusText0.0.4]}\n", [(false, 1), (false, 1)]),
+    ] {
+        let text = format!("{global}{jobs}");
+        let config = Config::parse_over(&defaults, &text, Path::new("p.yml"), &|_| None).unwrap();
+        let got: Vec<_> =
+            config.scrape_configs.iter().map(|job| (job.extra_scrape_metrics, job.scrape_protocols.len())).collect();
+        assert_eq!(got, expected, "{global}");
+        assert_eq!(config.to_yaml().contains("extra_scrape_metrics: true"), expected[0].0, "{}", config.to_yaml());
+    }
 }
 
 const SECRETS: &str = "scrape_configs:

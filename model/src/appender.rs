@@ -113,6 +113,11 @@ pub trait Appender: Send + Sync {
     /// When the store cannot write; then nothing of the rows is stored.
     fn commit(&self, rows: &[Row<'_>]) -> Result<Committed, AppendError>;
 
+    /// From when on a sample is taken although its series has a later one, milliseconds since the epoch.
+    fn takes_late_from_ms(&self) -> i64 {
+        i64::MAX
+    }
+
     /// Does it keep exemplars? Where it does not, nobody need read them.
     fn keeps_exemplars(&self) -> bool {
         false

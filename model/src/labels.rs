@@ -11,6 +11,10 @@ use std::sync::Arc;
 
 /// The label that holds the metric name.
 pub const METRIC_NAME: &str = "__name__";
+/// The label that holds the type of the metric, where that is wanted.
+pub const METRIC_TYPE: &str = "__type__";
+/// The label that holds its unit.
+pub const METRIC_UNIT: &str = "__unit__";
 /// Every label whose name starts so is dropped from a target before its series are stored.
 pub const RESERVED_PREFIX: &str = "__";
 /// Where a target answers, `host:port`.

@@ -1,7 +1,9 @@
-//! What a page costs from bytes to columns, in each format. `cargo bench -p scraper [-- <pods> <rounds>]`.
+//! What a page costs from bytes to columns, in each format. `cargo bench -p scraper [-- <pods> <rounds>
+//! <part of a name, such as "text new">]`.
 //!
 //! The page is what an ingress controller exposes: per pod a counter with five labels for each of eight status codes, a
-//! histogram of twelve buckets, a gauge and a summary. `unchanged` has the same series with other values; `new` has not
+//! histogram of twelve buckets, a gauge and a summary. `unchanged` has the same series with other values, `converted` is that
+//! with its classic histograms made native ones; `new` has not
 //! one series of the page before, as when all pods are replaced. The store behind it gives out ids and does nothing else.
 //! Times are those that this thread had a CPU.
 
@@ -12,8 +14,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use model::{AppendError, Appender, Committed, Labels, Layout, MetricId, Row, SourceId};
-use scraper::parse::{Entry, Format, Parser};
-use scraper::{SampleRules, TargetLayout};
+use scraper::parse::{Entry, Format, Parser, Wanted};
+use scraper::{Body, SampleRules, TargetLayout};
 
 const CODES: [&str; 8] = ["200", "201", "204", "301", "400", "404", "499", "503"];
 const BOUNDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -221,7 +223,7 @@ fn report(what: &str, bytes: usize, samples: usize, took: Duration) {
 }
 
 /// Reads pages into one target's layout, the first of them before the clock starts.
-fn scrapes(what: &str, format: Format, pages: &[Vec<u8>], rounds: usize) {
+fn scrapes(what: &str, (format, wanted): (Format, Wanted), pages: &[Vec<u8>], rounds: usize) {
     let rules = SampleRules { honor_timestamps: true, ..SampleRules::default() };
     let store = Ids::default();
     let mut layout = TargetLayout::new(Labels::from_pairs([("job", "ingress"), ("instance", "10.0.0.1:9100")]));
@@ -229,7 +231,7 @@ fn scrapes(what: &str, format: Format, pages: &[Vec<u8>], rounds: usize) {
     for round in 0..=rounds {
         let body = &pages[round % pages.len()];
         let started = cpu();
-        let (counts, result) = layout.read((format, body), &rules, round as i64 * 15_000, &store);
+        let (counts, result) = layout.read(Body { format, wanted, bytes: body }, &rules, round as i64 * 15_000, &store);
         result.unwrap();
         layout.commit(&store, round as i64 * 15_000, &[("up", 1.0)], false).unwrap();
         if round > 0 {
@@ -250,7 +252,7 @@ fn parse(what: &str, format: Format, body: &[u8], rounds: usize) {
         while let Some(entry) = parser.next_entry().unwrap() {
             let Entry::Series(sample) = entry else { continue };
             samples += 1;
-            letters += sample.series.labels().unwrap().len();
+            letters += parser.labels(&sample.series).unwrap().len();
         }
     }
     let took = cpu() - started;
@@ -261,13 +263,25 @@ fn parse(what: &str, format: Format, body: &[u8], rounds: usize) {
 fn main() {
     let numbers: Vec<usize> = std::env::args().skip(1).filter_map(|arg| arg.parse().ok()).collect();
     let (pods, rounds) = (numbers.first().copied().unwrap_or(500), numbers.get(1).copied().unwrap_or(40));
+    let only = std::env::args().nth(3).unwrap_or_default();
     for (name, format) in [("text", Format::Text), ("openmetrics", Format::OpenMetrics), ("protobuf", Format::Protobuf)]
     {
         let same: Vec<_> = (0..4).map(|round| page(format, pods, 0, round)).collect();
         println!("{name}: {} bytes, {} series", same[0].len(), pods * 28);
-        scrapes("  unchanged", format, &same, rounds);
         let new: Vec<_> = (0..4).map(|generation| page(format, pods, generation, 0)).collect();
-        scrapes("  new", format, &new, rounds);
-        parse("  parsed, labels and all", format, &same[0], rounds);
+        let wanted = |what: &str| format!("{name} {what}").contains(&only);
+        if wanted("unchanged") {
+            scrapes("  unchanged", (format, Wanted::default()), &same, rounds);
+        }
+        if wanted("converted") {
+            let convert = Wanted { convert: true, ..Wanted::default() };
+            scrapes("  unchanged, converted", (format, convert), &same, rounds);
+        }
+        if wanted("new") {
+            scrapes("  new", (format, Wanted::default()), &new, rounds);
+        }
+        if wanted("parsed") {
+            parse("  parsed, labels and all", format, &same[0], rounds);
+        }
     }
 }

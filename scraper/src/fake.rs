@@ -17,6 +17,8 @@ pub(crate) struct Recorder {
     pub(crate) forgetful: AtomicBool,
     /// Are exemplars wanted, and those there are: `series labels value time`, sorted.
     pub(crate) exemplars: Mutex<(bool, Vec<String>)>,
+    /// From when on late samples are taken, if ever.
+    pub(crate) late_from_ms: Mutex<Option<i64>>,
     /// New metrics are refused.
     pub(crate) no_metrics: AtomicBool,
     /// What the next commit says of samples that it leaves out.
@@ -73,6 +75,10 @@ impl Appender for Recorder {
         metrics.iter().for_each(|m| *distinct.entry(m).or_insert(0) += 1);
         assert!(distinct.values().all(|n| *n == 1), "a metric has one column");
         Ok(Layout { metrics: metrics.into(), segments: [].into() })
+    }
+
+    fn takes_late_from_ms(&self) -> i64 {
+        self.late_from_ms.lock().unwrap().unwrap_or(i64::MAX)
     }
 
     fn keeps_exemplars(&self) -> bool {

@@ -76,16 +76,35 @@ impl Refusal {
     }
 }
 
-/// The series that a line stands for; `None` when relabelling drops it; an error fails the whole scrape.
+/// The target's side of its series.
+#[derive(Debug)]
+pub(crate) struct Side {
+    labels: Labels,
+    /// Of `labels`.
+    names: Vec<String>,
+}
+
+impl Side {
+    pub(crate) fn new(labels: &Labels) -> Self {
+        let names = labels.iter().map(|(name, _)| name.to_owned()).collect();
+        Self { labels: labels.clone(), names }
+    }
+}
+
+/// The series that a line stands for; `None` when relabelling drops it; an error fails the whole scrape. Puts what was
+/// exposed in order.
 pub(crate) fn series(
-    exposed: &LabelPairs<'_>,
-    source: &Labels,
+    exposed: &mut LabelPairs<'_>,
+    side: &Side,
     rules: &SeriesRules,
 ) -> Result<Option<Series>, Refusal> {
-    if rules.relabel.is_empty()
-        && let Some(pairs) = apart(exposed, source)
-    {
-        check(pairs.iter().copied().chain(source.iter()), rules)?;
+    // Mostly the first letter says it.
+    exposed.sort_by(|(a, _), (b, _)| a.as_bytes().first().cmp(&b.as_bytes().first()).then_with(|| a.cmp(b)));
+    let source = &side.labels;
+    if rules.relabel.is_empty() && are_apart(exposed, &side.names) {
+        // An empty value means that there is no such label.
+        let pairs = exposed.iter().map(|(name, value)| (&**name, &**value)).filter(|(_, value)| !value.is_empty());
+        check(pairs.clone().chain(source.iter()), rules)?;
         return Ok(Some(Series { metric: Labels::from_sorted(pairs), removed: Vec::new() }));
     }
     let mut builder = join(exposed, source, rules.honor_labels).map_err(Refusal::invalid)?;
@@ -99,20 +118,17 @@ pub(crate) fn series(
     Ok(Some(Series { metric: builder.labels(), removed }))
 }
 
-/// The exposed labels in order, when they have nothing to do with the target's: no name is on both sides, none repeated.
-/// That is nearly always so, and then the metric's side is what was exposed.
-fn apart<'a>(exposed: &'a LabelPairs<'_>, source: &Labels) -> Option<Vec<(&'a str, &'a str)>> {
-    let mut pairs: Vec<(&str, &str)> = exposed.iter().map(|(name, value)| (name.as_ref(), value.as_ref())).collect();
-    pairs.sort_unstable_by_key(|(name, _)| *name);
-    let repeated = pairs.windows(2).any(|pair| pair[0].0 == pair[1].0);
-    let mut names = pairs.iter().map(|(name, _)| *name).peekable();
-    let shared = source.iter().any(|(name, _)| {
-        while names.next_if(|exposed| *exposed < name).is_some() {}
-        names.peek() == Some(&name)
-    });
-    // An empty value means that there is no such label.
-    pairs.retain(|(_, value)| !value.is_empty());
-    (!repeated && !shared).then_some(pairs)
+/// Have the exposed labels, in order, nothing to do with the target's: is no name on both sides, none repeated? That is
+/// nearly always so, and then the metric's side is what was exposed.
+fn are_apart(exposed: &LabelPairs<'_>, names: &[String]) -> bool {
+    if exposed.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+        return false;
+    }
+    let mut exposed = exposed.iter().map(|(name, _)| name.as_ref()).peekable();
+    !names.iter().any(|name| {
+        while exposed.next_if(|exposed| *exposed < name.as_str()).is_some() {}
+        exposed.peek() == Some(&name.as_str())
+    })
 }
 
 /// Exposed and target labels together. Without `honor_labels` the target wins and the exposed label moves to
@@ -165,8 +181,8 @@ fn check<'a>(labels: impl Iterator<Item = (&'a str, &'a str)> + Clone, rules: &S
             return Err(Refusal::invalid(format!("invalid metric name or label names: {shown}")));
         }
     }
-    let count = labels.clone().count();
-    if rules.label_limit > 0 && count > rules.label_limit {
+    let count = if rules.label_limit > 0 { labels.clone().count() } else { 0 };
+    if count > rules.label_limit {
         return Err(Refusal::over_limit(format!(
             "label_limit exceeded (metric: {metric:.50}, number of labels: {count}, limit: {})",
             rules.label_limit

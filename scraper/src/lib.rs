@@ -8,7 +8,7 @@
 //!   health · `schedule` hash offsets · `scrape_loop` one target's clockwork ·
 //!   `heirs` who goes on with the series of one that is gone · `work` the synchronous part of a scrape · `fetch` request to bytes · `negotiate` what
 //!   is asked for and how the answer is read · `media_type` a Content-Type · `parse` bytes to entries, a file per format ·
-//!   `layout` entry to column, what vanished, limits · `report` `up` and its like · `failure_log` what failed · `metadata` HELP, TYPE and UNIT.
+//!   `layout` entry to column, what vanished, limits · `starts` since when samples count · `report` `up` and its like · `failure_log` what failed · `metadata` HELP, TYPE and UNIT.
 //! - **Tests**: at the foot of each file; `tests/` reads upstream's data.
 
 mod columns;
@@ -31,6 +31,7 @@ mod schedule;
 mod scrape_loop;
 #[cfg(test)]
 mod simulation;
+mod starts;
 mod target;
 mod work;
 

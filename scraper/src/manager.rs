@@ -13,6 +13,7 @@ use crate::failure_log::FailureLogs;
 use crate::fetch::BodyBudget;
 use crate::heirs::Heirs;
 use crate::metrics::Metrics;
+use crate::parse::Wanted;
 use crate::pool::{PoolStatus, ScrapePool};
 use crate::scrape_loop::{Mode, Shared};
 
@@ -23,6 +24,8 @@ pub struct Options {
     pub user_agent: String,
     /// From [`crate::server_seed`].
     pub seed: u64,
+    /// What is wanted of every target; the forms of histograms are each target's own.
+    pub wanted: Wanted,
 }
 
 /// All scrape pools.
@@ -83,11 +86,11 @@ impl Manager {
             match state.pools.remove(&job.job_name) {
                 Some(pool) if pool.config == *job => drop(state.pools.insert(job.job_name.clone(), pool)),
                 Some(pool) => {
-                    let (job, user_agent) = (Arc::clone(job), self.options.user_agent.clone());
-                    changing.spawn(async move { pool.reload(job, &user_agent).await });
+                    let (job, options) = (Arc::clone(job), self.options.clone());
+                    changing.spawn(async move { pool.reload(job, &options).await });
                 }
                 None => {
-                    let mut pool = ScrapePool::new(Arc::clone(job), self.shared.clone(), &self.options.user_agent);
+                    let mut pool = ScrapePool::new(Arc::clone(job), self.shared.clone(), &self.options);
                     pool.sync(of_job(job));
                     state.pools.insert(job.job_name.clone(), pool);
                 }

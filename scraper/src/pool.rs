@@ -16,6 +16,7 @@ use crate::fetch::BODY_BYTES_MAX;
 use crate::heirs::SameRules;
 use crate::labelling::SeriesRules;
 use crate::layout::{HistogramRules, SampleRules, TargetLayout};
+use crate::manager::Options;
 use crate::negotiate;
 use crate::scrape_loop::{JobSettings, Mode, ScrapeLoop, Shared, TargetStatus};
 use crate::target::{Populated, Target, populate};
@@ -63,8 +64,8 @@ pub(crate) struct ScrapePool {
 }
 
 impl ScrapePool {
-    pub(crate) fn new(config: Arc<ScrapeConfig>, shared: Shared, user_agent: &str) -> Self {
-        let job = Arc::new(settings(&config, user_agent, &shared.failure_logs));
+    pub(crate) fn new(config: Arc<ScrapeConfig>, shared: Shared, options: &Options) -> Self {
+        let job = Arc::new(settings(&config, options, &shared.failure_logs));
         Self {
             config,
             job,
@@ -171,6 +172,7 @@ impl ScrapePool {
             status: Arc::clone(&status),
             layout: layout.unwrap_or_else(|| TargetLayout::new(target.public.clone())),
             connection: target.socket().map_or_else(Connection::default, |path| Connection::over_socket(path.into())),
+            request: None,
             length: (None, self.shared.metrics.interval_length.with_label_values(&[&interval])),
             heir: Some(self.shared.heirs.enter(&target.public)),
             mode: receiver,
@@ -181,8 +183,8 @@ impl ScrapePool {
 
     /// Takes a changed configuration: all loops end and new ones go on where they stopped, so that series which the new
     /// configuration does not make are marked stale.
-    pub(crate) async fn reload(mut self, config: Arc<ScrapeConfig>, user_agent: &str) -> Self {
-        let mut job = settings(&config, user_agent, &self.shared.failure_logs);
+    pub(crate) async fn reload(mut self, config: Arc<ScrapeConfig>, options: &Options) -> Self {
+        let mut job = settings(&config, options, &self.shared.failure_logs);
         let same_rules = makes_the_same(&self.config, &config);
         if same_rules {
             job.same_rules = self.job.same_rules.clone();
@@ -256,8 +258,8 @@ fn entry_limit(config: &ScrapeConfig) -> usize {
     }
 }
 
-fn settings(config: &ScrapeConfig, user_agent: &str, logs: &FailureLogs) -> JobSettings {
-    let client = HttpClient::new(&config.http, user_agent).map_err(|error| crate::scrape_loop::chain(&error));
+fn settings(config: &ScrapeConfig, options: &Options, logs: &FailureLogs) -> JobSettings {
+    let client = HttpClient::new(&config.http, &options.user_agent).map_err(|error| crate::scrape_loop::chain(&error));
     if let Err(reason) = &client {
         tracing::error!(scrape_pool = %config.job_name, err = %reason, "cannot make the HTTP client of a job");
     }
@@ -288,6 +290,7 @@ fn settings(config: &ScrapeConfig, user_agent: &str, logs: &FailureLogs) -> JobS
         fallback: config.fallback_scrape_protocol,
         compression: config.enable_compression,
         extra_metrics: config.extra_scrape_metrics,
+        wanted: options.wanted,
         failure_log: config.scrape_failure_log_file.as_deref().map(|path| logs.get(path)),
         client,
         same_rules: SameRules::default(),

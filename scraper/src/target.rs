@@ -8,7 +8,7 @@ use model::relabel::{Relabeled, relabel};
 use model::{Labels, LabelsBuilder, TargetGroup};
 use url::form_urlencoded;
 
-use crate::parse::Histograms;
+use crate::parse::Wanted;
 use crate::schedule::target_hash;
 
 const SCHEME: &str = "__scheme__";
@@ -47,11 +47,11 @@ impl Target {
 }
 
 impl Target {
-    /// Which form of its histograms is wanted.
+    /// In which form its histograms are wanted; for the rest what the job wants of its targets.
     #[must_use]
-    pub fn histograms(&self) -> Histograms {
+    pub fn wanted(&self, of_all: Wanted) -> Wanted {
         let on = |switch: usize| self.labels.get(SWITCHES[switch].0).and_then(parse_bool).unwrap_or(false);
-        Histograms { native: on(2), classic: on(1) }
+        Wanted { native: on(2), classic: on(1), convert: on(0), ..of_all }
     }
 }
 

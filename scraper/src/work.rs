@@ -102,7 +102,7 @@ impl Work {
     }
 
     fn read(&mut self, format: Format, outcome: &mut Outcome) {
-        let body = Body { format, histograms: self.target.histograms(), bytes: &self.buffer };
+        let body = Body { format, wanted: self.target.wanted(self.job.wanted), bytes: &self.buffer };
         let (counts, result) = self.layout.read(body, &self.job.rules, self.ts_ms, self.appender.as_ref());
         outcome.counts = counts;
         if let Err(error) = result {

@@ -12,7 +12,7 @@ use crate::default_config;
 use crate::flags::Flags;
 use crate::query_log::QueryLog;
 use crate::self_metrics::ServerMetrics;
-use crate::settings::{Retention, Settings, retention_rules};
+use crate::settings::{Retention, Settings, global_defaults, retention_rules};
 
 /// The running server.
 pub(crate) struct App {
@@ -127,9 +127,12 @@ pub(crate) fn load(flags: &Flags) -> Result<Config> {
 /// The configuration file, or the embedded configuration where no file was asked for and none is there.
 fn read(flags: &Flags) -> Result<Config> {
     let path = PathBuf::from(flags.get("config.file"));
+    let defaults = global_defaults(flags);
     if !flags.config_file_given && !path.exists() {
         let text = default_config::text(flags.get("web.listen-address"), flags.get("web.route-prefix"));
-        return Config::parse(&text, &path, &|name| std::env::var(name).ok()).context("the embedded configuration");
+        let env = |name: &str| std::env::var(name).ok();
+        return Config::parse_over(&defaults, &text, &path, &env).context("the embedded configuration");
     }
-    Config::load(&path).with_context(|| format!("couldn't load configuration (--config.file={:?})", path.display()))
+    Config::load(&path, &defaults)
+        .with_context(|| format!("couldn't load configuration (--config.file={:?})", path.display()))
 }

@@ -135,6 +135,41 @@ const FLAGS: &[(&str, &str, Use, &str)] = &[
     ("storage.agent.wal-truncate-frequency", "0s", Hidden, ""),
 ];
 
+/// Features of Prometheus 3 by what they do here: those that are served, and those that are taken without effect.
+const SERVED_FEATURES: [&str; 9] = [
+    "created-timestamp-zero-ingestion",
+    "exemplar-storage",
+    "extra-scrape-metrics",
+    "promql-binop-fill-modifiers",
+    "promql-delayed-name-removal",
+    "promql-experimental-functions",
+    "promql-extended-range-selectors",
+    "type-and-unit-labels",
+    "use-start-timestamps",
+];
+const IGNORED_FEATURES: [&str; 19] = [
+    "auto-reload-config",
+    "concurrent-rule-eval",
+    "delayed-compaction",
+    "fast-startup",
+    "histograms-st-encoding",
+    "memory-snapshot-on-shutdown",
+    // Type, help and unit are kept as long as their target, not per series: nothing is written for a remote to read yet.
+    "metadata-wal-records",
+    "native-histograms",
+    "old-ui",
+    "ooo-native-histograms",
+    "otlp-deltatocumulative",
+    "otlp-native-delta-ingestion",
+    "promql-duration-expr",
+    "promql-per-step-stats",
+    "search-api",
+    "st-storage",
+    "st-synthesis",
+    "use-uncached-io",
+    "xor2-encoding",
+];
+
 /// Flags that may stand more than once.
 const REPEATED: [&str; 2] = ["web.listen-address", "enable-feature"];
 
@@ -210,7 +245,17 @@ impl Flags {
 
     /// Is the feature among those of `--enable-feature`?
     pub(crate) fn feature(&self, name: &str) -> bool {
-        self.all("enable-feature").iter().flat_map(|list| list.split(',')).any(|feature| feature == name)
+        self.features().any(|feature| feature == name)
+    }
+
+    fn features(&self) -> impl Iterator<Item = &str> {
+        self.all("enable-feature").iter().flat_map(|list| list.split(',')).filter(|feature| !feature.is_empty())
+    }
+
+    /// The features that have no effect, and those that nobody knows.
+    pub(crate) fn idle_features(&self) -> (Vec<&str>, Vec<&str>) {
+        let idle = self.features().filter(|feature| !SERVED_FEATURES.contains(feature));
+        idle.partition(|feature| IGNORED_FEATURES.contains(feature))
     }
 
     /// Every flag and its value, as `/api/v1/status/flags` shows them.
@@ -289,6 +334,14 @@ mod tests {
         let flags = parse(&["--query.timeout=fast"]).unwrap();
         let error = format!("{:#}", flags.duration_ms("query.timeout").unwrap_err());
         assert!(error.contains("--query.timeout") && error.contains("fast"), "{error}");
+    }
+
+    #[test]
+    fn features_without_effect_are_told() {
+        let flags =
+            parse(&["--enable-feature=old-ui,exemplar-storage,,new-ui", "--enable-feature=st-storage"]).unwrap();
+        assert_eq!(flags.idle_features(), (vec!["old-ui", "st-storage"], vec!["new-ui"]));
+        assert!(SERVED_FEATURES.iter().all(|feature| !IGNORED_FEATURES.contains(feature)));
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use config::{Config, format_size};
+use config::{Config, GlobalConfig, format_size};
 use model::Regex;
 use model::duration::format_duration_ms;
+use scraper::parse::Wanted;
 use url::Url;
 
 use crate::flags::Flags;
@@ -100,6 +101,26 @@ pub(crate) fn exemplars_max(flags: &Flags, config: &Config) -> usize {
     usize::try_from(config.storage.max_exemplars.unwrap_or(100_000)).unwrap_or(0)
 }
 
+/// What holds where the configuration says nothing: some features are other defaults.
+pub(crate) fn global_defaults(flags: &Flags) -> GlobalConfig {
+    let protobuf_first = flags.feature("created-timestamp-zero-ingestion");
+    GlobalConfig {
+        extra_scrape_metrics: flags.feature("extra-scrape-metrics"),
+        // It says for each series when its counting began.
+        scrape_protocols: protobuf_first.then(|| config::ScrapeProtocol::PROTO_FIRST.to_vec()),
+        ..GlobalConfig::default()
+    }
+}
+
+/// What is wanted of every target.
+pub(crate) fn wanted_of_targets(flags: &Flags) -> Wanted {
+    Wanted {
+        types: flags.feature("type-and-unit-labels"),
+        start_times: flags.feature("created-timestamp-zero-ingestion"),
+        ..Wanted::default()
+    }
+}
+
 /// The retention rules of a configuration, their selectors read.
 pub(crate) fn retention_rules(config: &Config) -> Result<Vec<storage::RetentionRule>> {
     let rules = config.storage.retention_rules.iter();
@@ -172,6 +193,19 @@ mod tests {
     fn settings(args: &[&str]) -> (Settings, Retention) {
         let flags = Flags::parse(std::iter::once("weft").chain(args.iter().copied()).map(str::to_owned)).unwrap();
         (Settings::new(&flags).unwrap(), Retention::new(&flags).unwrap())
+    }
+
+    #[test]
+    fn features_of_scraping_reach_it() {
+        let of = |args: &[&str]| {
+            let flags = Flags::parse(std::iter::once("weft").chain(args.iter().copied()).map(str::to_owned)).unwrap();
+            let (wanted, defaults) = (wanted_of_targets(&flags), global_defaults(&flags));
+            (wanted.types, wanted.start_times, defaults.scrape_protocols.is_some(), defaults.extra_scrape_metrics)
+        };
+        assert_eq!(of(&[]), (false, false, false, false));
+        assert_eq!(of(&["--enable-feature=type-and-unit-labels"]), (true, false, false, false));
+        assert_eq!(of(&["--enable-feature=created-timestamp-zero-ingestion"]), (false, true, true, false));
+        assert_eq!(of(&["--enable-feature=extra-scrape-metrics"]), (false, false, false, true));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::listen::{Client, Limited, bind};
 use crate::logging::{self, Format};
 use crate::query_log::QueryLog;
 use crate::self_metrics::ServerMetrics;
-use crate::settings::{Retention, Settings, storage_options};
+use crate::settings::{Retention, Settings, storage_options, wanted_of_targets};
 use crate::{api, version};
 
 /// How often old data is looked for.
@@ -49,6 +49,13 @@ async fn serve(flags: Flags) -> Result<()> {
     tracing::info!(version = version::WEFT, compatible_with = version::COMPATIBLE, "Starting Weft");
     if !flags.ignored.is_empty() {
         tracing::warn!(flags = flags.ignored.join(","), "these flags are accepted and have no effect");
+    }
+    let (idle, unknown) = flags.idle_features();
+    if !idle.is_empty() {
+        tracing::warn!(features = idle.join(","), "these features are accepted and have no effect");
+    }
+    if !unknown.is_empty() {
+        tracing::warn!(features = unknown.join(","), "unknown features in --enable-feature");
     }
     let config = load(&flags)?;
     let listeners = listen(&flags).await?;
@@ -133,7 +140,8 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
     let user_agent = format!("Prometheus/{} Weft/{}", version::COMPATIBLE, version::WEFT);
     let seed = scraper::server_seed(&settings.hostname, &config.global.external_labels);
     let appender: Arc<dyn model::Appender> = Arc::<storage::Db>::clone(&db);
-    let scraper = scraper::Manager::new(appender, &registry, scraper::Options { user_agent, seed })?;
+    let wanted = wanted_of_targets(&flags);
+    let scraper = scraper::Manager::new(appender, &registry, scraper::Options { user_agent, seed, wanted })?;
     let discovery = discovery::Manager::new(discovery::Options::default(), &registry)?;
     let metrics = ServerMetrics::new(&registry, concurrency)?;
     let query_log = QueryLog::new(&registry)?;

@@ -254,6 +254,10 @@ impl Appender for Db {
         self.commit_rows(rows).map_err(refused)
     }
 
+    fn takes_late_from_ms(&self) -> i64 {
+        self.out_of_order_from()
+    }
+
     fn keeps_exemplars(&self) -> bool {
         self.exemplars.are_kept()
     }

@@ -4,13 +4,14 @@
 //! - **Path**: none; it stands outside the product.
 //! - **Invariants**: a cache is never a dependency: without it the same command does the same, only later. Nothing is
 //!   installed but Debian packages, and only as root; otherwise it says which are missing.
-//! - **Files**: `bench` the comparison with peers · `setup` system packages · `cache` what takes minutes to build, once a machine · `tidy` house rules that
+//! - **Files**: `bench` the comparison with peers · `setup` system packages · `cache` what takes minutes to build, once a machine · `fuzz` libFuzzer · `tidy` house rules that
 //!   no lint knows.
 //! - **Tests**: `cargo xtask test` runs them all.
 #![allow(clippy::print_stdout, reason = "a task runner talks to a terminal")]
 
 mod bench;
 mod cache;
+mod fuzz;
 mod setup;
 mod tidy;
 
@@ -26,7 +27,8 @@ cargo xtask bench [FLAG…] measure Weft beside Prometheus and VictoriaMetrics (
 cargo xtask setup         only what those two install and build once a machine
 cargo xtask env           print what to export before calling cargo by hand, so that it finds the built RocksDB
 cargo xtask tidy          only the house rules
-cargo xtask conformance   how many of upstream's PromQL evaluations pass, file by file";
+cargo xtask conformance   how many of upstream's PromQL evaluations pass, file by file
+cargo xtask fuzz [SEC]    what targets send, changed at random and led by coverage (5 minutes)";
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         "env" => env(),
         "tidy" => tidy::check(&root()),
         "conformance" => conformance(),
+        "fuzz" => fuzz::run(&rest),
         _ => {
             println!("{USAGE}");
             return ExitCode::from(2);

@@ -6,6 +6,9 @@ use super::{Buckets, Histogram};
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClassicError {
+    /// There is neither a bucket nor a count.
+    #[error("there is neither a bucket nor a count")]
+    Nothing,
     /// A count or bound is NaN, or a count below zero.
     #[error("a bucket's bound or count is no number, or its count is negative")]
     Number,
@@ -35,6 +38,9 @@ impl Histogram {
     /// # Errors
     /// When the buckets contradict each other or the count.
     pub fn from_classic(buckets: &[(f64, f64)], count: Option<f64>, sum: f64) -> Result<Self, ClassicError> {
+        if buckets.is_empty() && count.is_none() {
+            return Err(ClassicError::Nothing);
+        }
         if buckets.iter().any(|(bound, count)| bound.is_nan() || count.is_nan() || *count < 0.0) {
             return Err(ClassicError::Number);
         }
@@ -83,5 +89,6 @@ mod tests {
         assert_eq!(of(&[(1.0, 2.0), (2.0, 1.0)], None), ClassicError::NotCumulative { bound: 2.0, count: 1.0 });
         assert_eq!(of(&[(f64::INFINITY, 2.0)], Some(3.0)), ClassicError::Count { count: 3.0, last: 2.0 });
         assert_eq!(of(&[(1.0, f64::NAN)], None), ClassicError::Number);
+        assert_eq!(of(&[], None), ClassicError::Nothing);
     }
 }

@@ -9,25 +9,21 @@
 mod daily;
 mod histograms;
 mod pass;
+mod reading;
 mod rules;
 
 use std::collections::HashSet;
 
-use model::sample::is_histogram_mark;
 use model::{AppendError, Appender, Committed, Labels};
 
-use crate::columns::{Put, SourceColumns};
-use crate::labelling::{self, Refusal};
+use crate::columns::SourceColumns;
 use crate::metadata::MetadataCache;
-use crate::parse::{Entry, Format, Histograms, Mark, Parser, Point, Recognised, Sample};
+use crate::parse::{Format, Mark, Parser, Point, Wanted};
 
 use daily::DailySeries;
 pub use histograms::HistogramRules;
-use pass::{Pass, Pending};
+use pass::Pass;
 pub use rules::{ContentError, Counts, SampleRules};
-
-/// Samples further ahead of the scrape than this are dropped, as upstream does; milliseconds.
-const AHEAD_MAX_MS: i64 = 10 * 60 * 1000;
 
 /// Where the value of a line goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,14 +70,14 @@ pub struct Body<'a> {
     /// How it is to be read.
     pub format: Format,
     /// Which form of its histograms is wanted.
-    pub histograms: Histograms,
+    pub wanted: Wanted,
     /// All of it.
     pub bytes: &'a [u8],
 }
 
 impl<'a, B: AsRef<[u8]> + ?Sized> From<(Format, &'a B)> for Body<'a> {
     fn from((format, bytes): (Format, &'a B)) -> Self {
-        Self { format, histograms: Histograms::default(), bytes: bytes.as_ref() }
+        Self { format, wanted: Wanted::default(), bytes: bytes.as_ref() }
     }
 }
 
@@ -132,8 +128,10 @@ impl TargetLayout {
         }
         let body = body.into();
         let sources = self.sources.len();
-        pass.exemplars = appender.keeps_exemplars();
-        let mut parser = Parser::of(body.format, body.bytes, body.histograms);
+        pass.keeps_exemplars = appender.keeps_exemplars();
+        pass.zeros = body.wanted.start_times;
+        pass.late_from_ms = appender.takes_late_from_ms();
+        let mut parser = Parser::of(body.format, body.bytes, body.wanted);
         let lines = self.read_lines(&mut parser, &mut pass).and_then(|()| pass.within_limit());
         pass.counts.native_histograms = parser.native_histograms();
         let result = lines.and_then(|()| self.keep(&mut pass, appender));
@@ -148,139 +146,6 @@ impl TargetLayout {
     /// Forgets what a body said, as for a scrape that failed; the next commit writes stale markers.
     pub fn read_nothing(&mut self) {
         self.sources.iter_mut().for_each(SourceColumns::begin);
-    }
-
-    fn read_lines(&mut self, parser: &mut Parser<'_>, pass: &mut Pass<'_>) -> Result<(), ContentError> {
-        loop {
-            if let Some(slot) = self.slots.get(pass.cursor).copied()
-                && let Some(recognised) = parser.recognise(&slot.mark)
-            {
-                if let Recognised::Series(point) = recognised {
-                    pass.count(slot.dest);
-                    if is_histogram_mark(point.value) {
-                        pass.take_histogram(parser)?;
-                    }
-                    if point.exemplar.is_some() {
-                        pass.take_exemplar(&point);
-                    }
-                    self.put(slot.dest, &point, pass);
-                }
-                pass.cursor += 1;
-                if let Some(fresh) = &mut pass.fresh {
-                    fresh.push(slot);
-                }
-            } else if !self.read_line(parser, pass)? {
-                return Ok(());
-            }
-        }
-    }
-
-    /// A line that is not where it was, if it was at all. False at the end of the body.
-    fn read_line(&mut self, parser: &mut Parser<'_>, pass: &mut Pass<'_>) -> Result<bool, ContentError> {
-        let Some(entry) = parser.next_entry()? else { return Ok(false) };
-        let mark = parser.mark();
-        let fresh = pass.fresh.get_or_insert_with(|| self.slots.get(..pass.cursor).unwrap_or_default().to_vec());
-        if pass.rules.entry_limit > 0 && fresh.len() >= pass.rules.entry_limit {
-            return Err(ContentError::EntryLimit { limit: pass.rules.entry_limit });
-        }
-        let family = match entry {
-            Entry::Series(sample) => {
-                if is_histogram_mark(sample.point.value) {
-                    pass.take_histogram(parser)?;
-                }
-                pass.take_exemplar(&sample.point);
-                let read = self.read_series(sample, mark, pass);
-                return read.map(|()| true).map_err(|refusal| refusal.at(parser.place()));
-            }
-            Entry::Comment(_) => MetadataCache::NO_FAMILY,
-            Entry::Help { metric, text } => self.metadata.set_help(&metric, &text),
-            Entry::Type { metric, kind } => self.metadata.set_kind(&metric, kind),
-            Entry::Unit { metric, unit } => self.metadata.set_unit(&metric, unit),
-        };
-        fresh.push(Slot { mark, dest: Dest::Comment(family) });
-        // Comments keep their place: they are met in order or read again.
-        pass.cursor += 1;
-        Ok(true)
-    }
-
-    fn read_series(&mut self, sample: Sample<'_>, mark: Mark, pass: &mut Pass<'_>) -> Result<(), Refusal> {
-        let known = pass.known.get_or_insert_with(|| {
-            self.slots.iter().zip(0u32..).filter(|(s, _)| s.mark.is_series()).map(|(s, i)| (s.mark.key, i)).collect()
-        });
-        let dest = match known.get(&mark.key) {
-            Some(&at) => {
-                pass.cursor = at as usize + 1;
-                self.slots.get(at as usize).map_or(Dest::Dropped, |slot| slot.dest)
-            }
-            None => self.new_series(&sample, mark, pass)?,
-        };
-        pass.count(dest);
-        if pass.exceeds_limit() {
-            // The body will be refused: what is only counted needs no room.
-            return Ok(());
-        }
-        pass.begun += usize::from(matches!(dest, Dest::Pending(_)));
-        self.put(dest, &sample.point, pass);
-        pass.fresh.get_or_insert_default().push(Slot { mark, dest });
-        Ok(())
-    }
-
-    fn new_series(&mut self, sample: &Sample<'_>, mark: Mark, pass: &mut Pass<'_>) -> Result<Dest, Refusal> {
-        let exposed = sample.series.labels().map_err(Refusal::invalid)?;
-        let main = self.sources[0].labels.clone();
-        let Some(series) = labelling::series(&exposed, &main, &pass.rules.series)? else {
-            return Ok(Dest::Dropped);
-        };
-        if pass.exceeds_limit() {
-            return Ok(Dest::OverLimit);
-        }
-        let was_there = self.forgotten.contains(&mark.key);
-        let limited = pass.rules.soft && pass.rules.sample_limit > 0 && !was_there;
-        if limited && pass.room == 0 {
-            return Ok(Dest::OverLimit);
-        }
-        let source = self.source_without(&main, &series.removed)?;
-        let limit = pass.rules.series_limit;
-        if limit > 0 && !was_there && !self.today.admits(daily::key(source, &series.metric), pass.pending.len(), limit)
-        {
-            return Ok(Dest::OverLimit);
-        }
-        pass.room = pass.room.saturating_sub(usize::from(limited));
-        let at = u32::try_from(pass.pending.len()).unwrap_or(u32::MAX);
-        let Point { value, ts_ms, .. } = sample.point;
-        let (histogram, exemplar) = (pass.histogram.take(), pass.exemplar.take());
-        pass.pending.push(Pending { source, metric: series.metric, value, ts_ms, was_there, histogram, exemplar });
-        Ok(Dest::Pending(at))
-    }
-
-    /// The target's source without some of its labels.
-    fn source_without(&mut self, main: &Labels, removed: &[String]) -> Result<u16, Refusal> {
-        if removed.is_empty() {
-            return Ok(0);
-        }
-        let labels = Labels::from_sorted(main.iter().filter(|(name, _)| !removed.iter().any(|r| r == name)));
-        let at = self.sources.iter().position(|source| source.labels == labels).unwrap_or_else(|| {
-            self.sources.push(SourceColumns::new(labels));
-            self.sources.len() - 1
-        });
-        let too_many = || Refusal::invalid("relabelling makes too many kinds of label sets".to_owned());
-        u16::try_from(at).map_err(|_| too_many())
-    }
-
-    fn put(&mut self, dest: Dest, point: &Point<'_>, pass: &mut Pass<'_>) {
-        let (histogram, exemplar) = (pass.histogram.take(), pass.exemplar.take());
-        let Dest::Column { source, column } = dest else { return };
-        match pass.own_time(point.ts_ms) {
-            Some(own) if own > pass.ts_ms + AHEAD_MAX_MS => pass.counts.out_of_bounds += 1,
-            own => match self.sources[usize::from(source)].put(column, point.value, own) {
-                Put::Taken => {
-                    self.sources[usize::from(source)].put_histogram(column, histogram);
-                    self.sources[usize::from(source)].put_exemplar(column, exemplar);
-                }
-                Put::Duplicate => pass.counts.duplicate += 1,
-                Put::TooMany => pass.too_many_repeats = true,
-            },
-        }
     }
 
     /// The body was sound: new series get their columns, and its lines become those to expect next time.
@@ -306,9 +171,11 @@ impl TargetLayout {
         }
         for (dest, pending) in dests.iter().zip(&mut pending) {
             let before = pass.counts.duplicate;
-            pass.histogram = pending.histogram.take();
-            pass.exemplar = pending.exemplar.take();
-            self.put(*dest, &Point::new(pending.value, pending.ts_ms), pass);
+            let mut point = Point::new(pending.value, pending.ts_ms);
+            if let Some(more) = pending.more.take() {
+                (pass.histogram, pass.exemplars, point.start_ms) = (more.histogram, more.exemplars, more.start_ms);
+            }
+            self.put(*dest, &point, pass);
             pass.counts.added += usize::from(pass.counts.duplicate == before);
         }
         let unchanged = pass.fresh.is_none() && self.slots.len() == pass.cursor;
@@ -350,6 +217,9 @@ impl TargetLayout {
         track_own_times: bool,
     ) -> Result<Committed, AppendError> {
         self.sources[0].report(appender, report)?;
+        for source in &mut self.sources {
+            source.commit_zeros(appender, ts_ms)?;
+        }
         let mut rows = Vec::with_capacity(1);
         for (at, source) in self.sources.iter_mut().enumerate() {
             source.mark_vanished();
@@ -367,7 +237,7 @@ impl TargetLayout {
         for source in &mut self.sources {
             let stored = source.commit_repeats(appender, ts_ms, &mut committed);
             repeated = repeated.and(stored);
-            source.end(track_own_times);
+            source.end(ts_ms, track_own_times);
         }
         self.drop_dead_columns();
         repeated.map(|()| committed)
@@ -455,6 +325,8 @@ fn known_series(slots: &[Slot]) -> usize {
     slots.iter().filter(|slot| matches!(slot.dest, Dest::Column { .. })).count()
 }
 
+#[cfg(test)]
+mod form_tests;
 #[cfg(test)]
 mod limit_tests;
 #[cfg(test)]

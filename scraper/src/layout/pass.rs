@@ -1,11 +1,13 @@
 //! One reading of one body, as far as it has come.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 use model::{Exemplar, Histogram, Labels};
 
 use super::{ContentError, Counts, Dest, SampleRules, Slot};
 use crate::columns::REPEATS_MAX;
+use crate::labelling::Side;
 use crate::parse::{Parser, Point};
 
 /// A sample whose series was not in the last scrape.
@@ -16,8 +18,65 @@ pub(super) struct Pending {
     pub(super) ts_ms: Option<i64>,
     /// Its line was there before lines were forgotten.
     pub(super) was_there: bool,
-    pub(super) histogram: Option<Histogram>,
-    pub(super) exemplar: Option<Exemplar>,
+    pub(super) more: Option<Box<More>>,
+}
+
+/// What few samples have.
+pub(super) struct More {
+    pub(super) histogram: Option<Box<Histogram>>,
+    pub(super) exemplars: Vec<Exemplar>,
+    pub(super) start_ms: Option<i64>,
+}
+
+/// Where the lines of a body went, by their keys. These are hashes already, but ones that a target can steer: they are
+/// folded with numbers that it does not know.
+pub(super) type ByKey = HashMap<u64, u32, Folding>;
+
+/// Two random numbers.
+#[derive(Debug)]
+pub(super) struct Folding(u64, u64);
+
+impl Default for Folding {
+    fn default() -> Self {
+        let random = RandomState::new();
+        Self(random.hash_one(0), random.hash_one(1) | 1)
+    }
+}
+
+impl BuildHasher for Folding {
+    type Hasher = Folded;
+
+    fn build_hasher(&self) -> Folded {
+        Folded { folding: (self.0, self.1), hash: 0 }
+    }
+}
+
+/// What became of a key.
+#[derive(Debug)]
+pub(super) struct Folded {
+    folding: (u64, u64),
+    hash: u64,
+}
+
+impl Hasher for Folded {
+    fn finish(&self) -> u64 {
+        self.hash
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(self.hash ^ u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, key: u64) {
+        let (sum, factor) = self.folding;
+        // Once is not enough: of keys in even steps the low bits may repeat.
+        self.hash = fold(fold(key ^ sum, factor) ^ factor, 0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+fn fold(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    product as u64 ^ (product >> 64) as u64
 }
 
 /// The working state of one reading of one body.
@@ -26,19 +85,25 @@ pub(super) struct Pass<'a> {
     pub(super) ts_ms: i64,
     pub(super) counts: Counts,
     pub(super) pending: Vec<Pending>,
+    /// The target's side of the series; made for the first that is new.
+    pub(super) side: Option<Side>,
     /// The lines of this body, once they differ from those of the last.
     pub(super) fresh: Option<Vec<Slot>>,
     /// Where the lines of the last body went; made when a line is not where it was.
-    pub(super) known: Option<HashMap<u64, u32>>,
+    pub(super) known: Option<ByKey>,
     /// The line of the last body that is expected next.
     pub(super) cursor: usize,
     /// What the value that is being put stands for, when it is a native histogram.
-    pub(super) histogram: Option<Histogram>,
+    pub(super) histogram: Option<Box<Histogram>>,
     /// Are exemplars wanted?
-    pub(super) exemplars: bool,
-    /// That of the sample that is being put.
-    pub(super) exemplar: Option<Exemplar>,
+    pub(super) keeps_exemplars: bool,
+    /// Those of the sample that is being put.
+    pub(super) exemplars: Vec<Exemplar>,
     pub(super) too_many_repeats: bool,
+    /// Is a zero wanted at the time that counting began?
+    pub(super) zeros: bool,
+    /// From when on the store takes a sample although its series has a later one.
+    pub(super) late_from_ms: i64,
     /// How many new series `sample_limit` leaves room for.
     pub(super) room: usize,
     /// Of the new series, those within the limit.
@@ -53,35 +118,62 @@ impl<'a> Pass<'a> {
             ts_ms,
             counts,
             pending: Vec::new(),
+            side: None,
             fresh: None,
             known: None,
             cursor: 0,
             histogram: None,
-            exemplars: false,
-            exemplar: None,
+            keeps_exemplars: false,
+            exemplars: Vec::new(),
             too_many_repeats: false,
+            zeros: false,
+            late_from_ms: i64::MAX,
             room: 0,
             begun: 0,
         }
     }
 
-    /// Takes the exemplar of a sample where exemplars are wanted. One without a time has that of its sample, and one whose
-    /// labels are none is nothing.
+    /// Takes the exemplar of a sample where exemplars are wanted. One without a time has that of its sample.
     pub(super) fn take_exemplar(&mut self, point: &Point<'_>) {
-        let Some(exemplar) = point.exemplar.filter(|_| self.exemplars) else { return };
+        let Some(exemplar) = point.exemplar.filter(|_| self.keeps_exemplars) else { return };
         let ts_ms = exemplar.ts_ms.or(self.own_time(point.ts_ms)).unwrap_or(self.ts_ms);
-        if let Ok(pairs) = exemplar.labels() {
-            let labels = Labels::from_pairs(pairs.iter().map(|(name, value)| (&**name, &**value)));
-            self.exemplar = Some(Exemplar { labels, value: exemplar.value, ts_ms });
-        }
+        self.push_exemplar(&exemplar, ts_ms);
     }
 
-    /// Reads the native histogram that the last entry's value stands for.
-    pub(super) fn take_histogram(&mut self, parser: &Parser<'_>) -> Result<(), ContentError> {
+    /// Reads the native histogram that the last entry's value stands for, and its exemplars; of these, one without a time is
+    /// nothing, as upstream has it.
+    pub(super) fn take_histogram(&mut self, parser: &mut Parser<'_>) -> Result<(), ContentError> {
         let mut histogram = parser.histogram()?;
         self.rules.histograms.fit(&mut histogram).map_err(|refusal| refusal.at(parser.place()))?;
-        self.histogram = Some(histogram);
+        self.histogram = Some(Box::new(histogram));
+        if self.keeps_exemplars {
+            for exemplar in parser.exemplars()? {
+                if let Some(ts_ms) = exemplar.ts_ms {
+                    self.push_exemplar(&exemplar, ts_ms);
+                }
+            }
+        }
         Ok(())
+    }
+
+    /// Has the sample that is being put more than a value?
+    #[inline]
+    pub(super) fn has_more(&self, point: &Point<'_>) -> bool {
+        self.histogram.is_some() || !self.exemplars.is_empty() || self.zeros && point.start_ms.is_some()
+    }
+
+    /// That.
+    pub(super) fn take_more(&mut self, start_ms: Option<i64>) -> Box<More> {
+        let (histogram, exemplars) = (self.histogram.take(), std::mem::take(&mut self.exemplars));
+        Box::new(More { histogram, exemplars, start_ms })
+    }
+
+    /// One whose labels are none is nothing.
+    fn push_exemplar(&mut self, exemplar: &crate::parse::Exemplar<'_>, ts_ms: i64) {
+        if let Ok(pairs) = exemplar.labels() {
+            let labels = Labels::from_pairs(pairs.iter().map(|(name, value)| (&**name, &**value)));
+            self.exemplars.push(Exemplar { labels, value: exemplar.value, ts_ms });
+        }
     }
 
     pub(super) fn count(&mut self, dest: Dest) {
@@ -106,5 +198,19 @@ impl<'a> Pass<'a> {
         }
         let (kept, limit) = (self.counts.post_relabel, self.rules.sample_limit);
         if self.exceeds_limit() { Err(ContentError::SampleLimit { kept, limit }) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_a_target_made_alike_are_spread() {
+        let folding = Folding::default();
+        // Alike in the bits by which a table tells keys apart.
+        let places = (0..4096u64).map(|i| folding.hash_one(i << 30 | 0x12345) & 0xfff);
+        let distinct = places.collect::<std::collections::HashSet<_>>().len();
+        assert!(distinct > 2048, "{distinct} of 4096 places");
     }
 }

@@ -37,6 +37,8 @@ pub struct Counts {
     pub added: usize,
     /// Samples of a series that was already there at that time; the first won.
     pub duplicate: usize,
+    /// Samples of their own time whose series has a later one.
+    pub out_of_order: usize,
     /// Samples too far in the future.
     pub out_of_bounds: usize,
     /// Native histograms whose buckets were left out, not being asked for.

@@ -3,6 +3,7 @@
 
 use model::relabel::{NameValidation, RelabelAction, RelabelRule, RelabelSpec};
 
+use super::form_tests::{delimited, field};
 use super::*;
 use crate::fake::Recorder;
 
@@ -91,6 +92,22 @@ fn own_times_are_kept_and_not_tracked() {
     assert_eq!(t.scrape("a 1 0\n").1, ["5000 a 1"]);
 }
 
+/// scrape-014
+#[test]
+fn a_sample_before_the_last_leaves_its_series_without_one() {
+    let mut t = target(&[]);
+    t.scrape("a 1\nb 1\n");
+    let (counts, stored) = t.scrape("a 2 500\nb 2 1500\n");
+    assert_eq!((counts.out_of_order, stored), (1, vec!["1500 b 2".to_owned(), "2000 a stale".to_owned()]));
+    // What it was last is what counts, and a store that takes it.
+    t.rules.track_timestamps_staleness = true;
+    t.scrape("a 3 2500\n");
+    assert_eq!(t.scrape("a 4 2600\n").1, ["2600 a 4"]);
+    *t.store.late_from_ms.lock().unwrap() = Some(2000);
+    assert_eq!(t.scrape("a 5 2550\n").1, ["2550 a 5"]);
+    assert_eq!(t.scrape("a 6 1999\n").1, ["6000 a stale"]);
+}
+
 #[test]
 fn repeated_series() {
     let mut t = target(&[]);
@@ -98,12 +115,14 @@ fn repeated_series() {
     assert_eq!((stored, counts.duplicate), (vec!["1000 m 1".to_owned()], 2));
     let (counts, stored) = t.scrape("m 4\nm 5\nm 6\n");
     assert_eq!((stored, counts.duplicate), (vec!["2000 m 4".to_owned()], 2));
+    *t.store.late_from_ms.lock().unwrap() = Some(0);
     assert_eq!(t.scrape("m 1 100\nm 2 200\nm 3 300\nm 4 300\n").1, ["100 m 1", "200 m 2", "300 m 3"]);
 }
 
 #[test]
 fn a_series_with_and_without_times_of_its_own() {
     let mut t = target(&[]);
+    *t.store.late_from_ms.lock().unwrap() = Some(0);
     let body = "own 1 100\nown 2 200\nmixed 1 500\nother 1 600\nmixed 2\nmixed 3 500\nmixed 4\nplain 5\nplain 6 700\n";
     for now in [1000, 2000] {
         let (counts, mut stored) = t.scrape(body);
@@ -246,7 +265,7 @@ fn a_target_that_ends_has_everything_marked_once() {
 
 impl Target {
     /// The same as `scrape`, in another format.
-    fn scrape_as(&mut self, format: Format, body: &[u8]) -> (Counts, Vec<String>) {
+    pub(super) fn scrape_as(&mut self, format: Format, body: &[u8]) -> (Counts, Vec<String>) {
         self.now += 1000;
         let (counts, result) = self.layout.read((format, body), &self.rules, self.now, &self.store);
         result.unwrap();
@@ -273,98 +292,6 @@ fn openmetrics_lines_keep_their_columns() {
 }
 
 /// One message, its length before it.
-fn delimited(message: &[u8]) -> Vec<u8> {
-    [&[u8::try_from(message.len()).unwrap()], message].concat()
-}
-
-fn field(number: u8, message: &[u8]) -> Vec<u8> {
-    [&[number << 3 | 2], &*delimited(message)].concat()
-}
-
-fn histogram(name: &str, inside: &[u8]) -> Vec<u8> {
-    let metric = [field(1, &[field(1, b"a"), field(2, b"b")].concat()), field(7, inside)].concat();
-    delimited(&[field(1, name.as_bytes()), vec![0x18, 4], field(4, &metric)].concat())
-}
-
-#[test]
-fn protobuf_and_text_are_the_same_series() {
-    let mut t = target(&[]);
-    let bucket = field(3, &[&[0x08, 2, 0x11][..], &1f64.to_le_bytes()].concat());
-    let body = histogram("h", &[&[0x08, 3][..], &bucket].concat());
-    let expected = [
-        "h_bucket{a=\"b\", le=\"+Inf\"} 3",
-        "h_bucket{a=\"b\", le=\"1.0\"} 2",
-        "h_count{a=\"b\"} 3",
-        "h_sum{a=\"b\"} 0",
-    ];
-    let at = |now: u32| expected.map(|line| format!("{now} {line}"));
-    for (now, added) in [(1000, 4), (2000, 0)] {
-        let (counts, stored) = t.scrape_as(Format::Protobuf, &body);
-        assert_eq!((stored, counts.added, counts.native_histograms), (at(now).to_vec(), added, 0));
-    }
-    let text = "# TYPE h histogram\nh_bucket{a=\"b\",le=\"1\"} 2\nh_bucket{a=\"b\",le=\"+Inf\"} 3\nh_sum{a=\"b\"} 0\nh_count{a=\"b\"} 3\n";
-    assert_eq!(t.scrape(text).1, at(3000), "nothing went stale");
-    assert_eq!(t.scrape_as(Format::Protobuf, &body).1, at(4000));
-    let (_, result) = t.layout.read((Format::Protobuf, &body[..body.len() - 1]), &t.rules, 5000, &t.store);
-    assert_eq!(result.unwrap_err().to_string(), "before byte 1: message breaks off: \"\"");
-}
-
-#[test]
-fn native_buckets_are_left_out_and_counted() {
-    let mut t = target(&[]);
-    let span = field(12, &[0x08, 2, 0x10, 1]);
-    let body = histogram("n", &[&[0x08, 7][..], &span, &[0x6a, 1, 14]].concat());
-    for now in [1000, 2000] {
-        let (counts, stored) = t.scrape_as(Format::Protobuf, &body);
-        let expected = ["n_bucket{a=\"b\", le=\"+Inf\"} 7", "n_count{a=\"b\"} 7", "n_sum{a=\"b\"} 0"];
-        assert_eq!(stored, expected.map(|line| format!("{now} {line}")));
-        assert_eq!(counts.native_histograms, 1);
-    }
-}
-
-/// A native histogram alone (scrape-077), beside its classic form, and its end.
-#[test]
-fn native_histograms_are_stored_where_they_are_wanted() {
-    let span = field(12, &[0x08, 2, 0x10, 1]);
-    let bucket = field(3, &[&[0x08, 5, 0x11][..], &1.0f64.to_le_bytes()].concat());
-    let native = |count: u8| [&[0x08, count][..], &span, &[0x6a, 1, 2 * count], &bucket].concat();
-    for classic in [false, true] {
-        let mut t = target(&[]);
-        let mut scrape = |bytes: &[u8], now: i64| {
-            let histograms = Histograms { native: true, classic };
-            let body = Body { format: Format::Protobuf, histograms, bytes };
-            let (counts, result) = t.layout.read(body, &t.rules, now, &t.store);
-            result.unwrap();
-            t.layout.commit(&t.store, now, &[("up", 1.0)], false).unwrap();
-            (counts.native_histograms, t.store.take())
-        };
-        for (now, count) in [(1000, 7), (2000, 9)] {
-            let (left_out, stored) = scrape(&histogram("n", &native(count)), now);
-            assert_eq!((left_out, stored.len()), (0, if classic { 5 } else { 1 }), "{stored:?}");
-            let beside = format!("{now} n_bucket{{a=\"b\", le=\"1.0\"}} 5");
-            assert_eq!(stored.contains(&beside), classic, "{stored:?}");
-            assert!(stored.iter().any(|line| line.contains(&format!("count:{count} "))), "{stored:?}");
-        }
-        let (_, stored) = scrape(&[], 3000);
-        assert_eq!(stored.len(), if classic { 5 } else { 1 });
-        assert!(stored.contains(&"3000 n{a=\"b\"} stale".to_owned()), "{stored:?}");
-    }
-}
-
-#[test]
-fn a_histogram_that_makes_no_sense_fails_the_scrape_by_name() {
-    let mut t = target(&[]);
-    let span = field(12, &[0x08, 2, 0x10, 1]);
-    // A count of -3.
-    let bytes = histogram("n", &[&[0x08, 7][..], &span, &[0x6a, 1, 5]].concat());
-    let body =
-        Body { format: Format::Protobuf, histograms: Histograms { native: true, classic: false }, bytes: &bytes };
-    let (_, result) = t.layout.read(body, &t.rules, 1000, &t.store);
-    let error = result.unwrap_err().to_string();
-    assert!(error.contains("bucket number 1 has observation count of -3"), "{error}");
-    assert!(error.ends_with("(\"n\")"), "{error}");
-}
-
 #[test]
 fn long_lines_keep_their_columns_too() {
     let mut t = target(&[]);

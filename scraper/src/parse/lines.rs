@@ -1,9 +1,11 @@
 //! What the two text formats have in common: a place in a body, comments and series that are recognised, errors.
 
-use memchr::{memchr, memchr_iter};
+use memchr::{memchr, memchr_iter, memrchr};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::{Mark, MetricKind, ParseError, What};
+use super::entry::What;
+use super::series::Pieces;
+use super::{Mark, MetricKind, ParseError, Series, Wanted};
 
 /// The longest text of one series, or of one comment, in bytes. Nothing real comes near; a target that sends more is
 /// broken, and its error should not cost as much memory again.
@@ -13,7 +15,9 @@ const RECOGNISED_BYTES_MAX: usize = 4096;
 /// Bytes of a line that an error shows, and how many of them stand behind the fault in a longer one.
 const SHOWN_BYTES: usize = 100;
 const SHOWN_AFTER: usize = 20;
-/// The seed under which comments are hashed; those of series are their types.
+/// The seed under which units are hashed.
+const UNIT_SEED: u64 = 0x75;
+/// The seed under which comments are hashed; those of series are their types and units.
 const COMMENT_SEED: u64 = 0x23;
 
 /// A body and how far it is read.
@@ -24,26 +28,80 @@ pub(super) struct Lines<'a> {
     pub(super) pos: usize,
     /// The type that the last `# TYPE` line gave; `le` and `quantile` are normalised by it.
     pub(super) kind: MetricKind,
+    /// The unit of what comes next, where `__unit__` is wanted.
+    pub(super) unit: Option<&'a str>,
+    /// Whose unit that is.
+    unit_of: &'a [u8],
+    /// Of type and unit: marks of series differ where one of them does.
+    seed: u64,
+    /// Those of the last series that was read.
+    pub(super) pieces: Pieces,
+    /// Of the text that was hashed last and was not what was looked for: where it stands, its length, seed and hash.
+    missed: (usize, usize, u64, u64),
     /// What the mark of the last entry is made of.
     last: (&'a [u8], What),
+    last_at: usize,
 }
 
 impl<'a> Lines<'a> {
-    pub(super) fn new(body: &'a [u8]) -> Self {
-        Self { body, pos: 0, kind: MetricKind::Unknown, last: (&[], What::Comment) }
+    pub(super) fn new(body: &'a [u8], wanted: Wanted) -> Self {
+        let unit = wanted.types.then_some("");
+        let kind = MetricKind::Unknown;
+        Self {
+            body,
+            pos: 0,
+            kind,
+            unit,
+            unit_of: &[],
+            seed: kind as u64,
+            pieces: Pieces::default(),
+            missed: (0, 0, 0, 0),
+            last: (&[], What::Comment),
+            last_at: 0,
+        }
+    }
+
+    /// The next series are of this type.
+    pub(super) fn set_kind(&mut self, kind: MetricKind) {
+        self.kind = kind;
+        self.seed = kind as u64 ^ self.unit.map_or(0, |unit| xxh3_64_with_seed(unit.as_bytes(), UNIT_SEED));
+    }
+
+    /// The next series of that family are of this unit.
+    pub(super) fn set_unit(&mut self, family: &'a [u8], unit: &'a str) {
+        if self.unit.is_some() {
+            (self.unit_of, self.unit) = (family, Some(unit));
+            self.set_kind(self.kind);
+        }
+    }
+
+    /// A family begins: the unit of another is not its own. (With upstream it is.)
+    pub(super) fn begin_family(&mut self, family: &[u8]) {
+        if self.unit_of != family {
+            self.set_unit(&[], "");
+        }
     }
 
     /// Where the entry ends that the mark was taken of, if it is the next: behind the series, or behind the comment.
     #[inline]
-    pub(super) fn find(&self, mark: &Mark) -> Option<usize> {
+    pub(super) fn find(&mut self, mark: &Mark) -> Option<usize> {
         let len = mark.len as usize;
         if len > RECOGNISED_BYTES_MAX {
             return None;
         }
         let end = self.pos + len;
+        // Without a blank the name may be longer, or the value may be the last blank's.
+        if mark.is_series() && !matches!(self.body.get(end), Some(b' ' | b'\t')) {
+            return None;
+        }
         let text = self.body.get(self.pos..end)?;
-        let seed = if mark.what == What::Series { self.kind as u64 } else { COMMENT_SEED };
-        (xxh3_64_with_seed(text, seed) == mark.key).then_some(end)
+        let seed = if mark.what == What::Series { self.seed } else { COMMENT_SEED };
+        let key = xxh3_64_with_seed(text, seed);
+        if key == mark.key {
+            return Some(end);
+        }
+        self.missed = (self.pos, len, seed, key);
+        None
     }
 
     /// Moves past a comment that was found, unless it goes on beyond what the mark was taken of.
@@ -52,7 +110,7 @@ impl<'a> Lines<'a> {
         if whole {
             self.pos = end;
             if let What::Type(kind) = mark.what {
-                self.kind = kind;
+                self.set_kind(kind);
             }
         }
         whole
@@ -63,25 +121,35 @@ impl<'a> Lines<'a> {
         let series = self.slice(self.pos, end);
         self.within_limit("series", series)?;
         let text = std::str::from_utf8(series).map_err(|_| self.fail("series is not valid UTF-8"))?;
-        self.last = (series, What::Series);
+        (self.last, self.last_at) = ((series, What::Series), self.pos);
         self.pos = next;
         Ok(text)
     }
 
+    /// A series that is written so.
+    pub(super) fn series(&self, text: &'a str) -> Series<'a> {
+        Series::Text { text, kind: self.kind, unit: self.unit, whole: false }
+    }
+
     /// Moves past a comment that was read, its end of line included.
-    pub(super) fn pass_new_comment(&mut self, comment: &'a [u8], kind: Option<MetricKind>) -> Result<(), ParseError> {
+    pub(super) fn pass_new_comment(&mut self, comment: &'a [u8], what: What) -> Result<(), ParseError> {
         self.within_limit("comment", comment)?;
-        self.last = (comment, kind.map_or(What::Comment, What::Type));
-        self.kind = kind.unwrap_or(self.kind);
+        (self.last, self.last_at) = ((comment, what), self.pos);
+        if let What::Type(kind) = what {
+            self.set_kind(kind);
+        }
         self.pos += comment.len();
         Ok(())
     }
 
     pub(super) fn mark(&self) -> Mark {
         let (text, what) = self.last;
-        let seed = if what == What::Series { self.kind as u64 } else { COMMENT_SEED };
-        let len = u32::try_from(text.len()).expect("BUG: a longer text is refused");
-        Mark { key: xxh3_64_with_seed(text, seed), len, what }
+        let seed = if what == What::Series { self.seed } else { COMMENT_SEED };
+        // Often it is as long as what stood there before, and hashed already.
+        let (at, length, its_seed, key) = self.missed;
+        let is_missed = (at, length, its_seed) == (self.last_at, text.len(), seed);
+        let key = if is_missed { key } else { xxh3_64_with_seed(text, seed) };
+        Mark { key, len: u32::try_from(text.len()).expect("BUG: a longer text is refused"), what }
     }
 
     #[inline]
@@ -104,6 +172,14 @@ impl<'a> Lines<'a> {
     pub(super) fn place(&self) -> (String, String) {
         let before = self.slice(0, self.pos.saturating_sub(1));
         (format!("line {}", 1 + memchr_iter(b'\n', before).count()), excerpt(self.last.0))
+    }
+
+    /// The line that ends before that byte, and its number.
+    #[cold]
+    pub(super) fn place_before(&self, end: usize) -> String {
+        let before = self.slice(0, end.saturating_sub(1));
+        let start = memrchr(b'\n', before).map_or(0, |at| at + 1);
+        format!("line {} ({:?})", 1 + memchr_iter(b'\n', before).count(), excerpt(self.tail(start)))
     }
 
     fn within_limit(&self, what: &str, text: &[u8]) -> Result<(), ParseError> {

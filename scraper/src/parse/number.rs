@@ -58,7 +58,11 @@ pub(super) fn parse_timestamp(token: &[u8]) -> Result<i64, &'static str> {
 
 /// A timestamp token of OpenMetrics: seconds, any number but NaN and infinity; what is beyond milliseconds is cut off.
 pub(super) fn parse_seconds(token: &[u8]) -> Result<i64, &'static str> {
-    let seconds = parse_value(token)?;
+    milliseconds(parse_value(token)?)
+}
+
+/// Seconds as milliseconds.
+pub(super) fn milliseconds(seconds: f64) -> Result<i64, &'static str> {
     if !seconds.is_finite() {
         return Err("invalid timestamp");
     }

@@ -3,11 +3,12 @@
 //! As strict as upstream's lexer, which is less than the standard asks for: one blank where there is one, no empty lines,
 //! no other comments than HELP, TYPE, UNIT and the EOF that ends the input. Times are in seconds.
 
-use super::labels::{Quoted, RawLabel, name_len, strict_quoted_len, unescape, walk_strict_labels};
+use super::entry::What;
+use super::labels::{Quoted, name_len, strict_quoted_len, unescape, walk_strict_labels};
 use super::lines::Lines;
 use super::number::{parse_seconds, parse_value};
 use super::text::{invalid_type, utf8};
-use super::{Entry, Exemplar, Mark, MetricKind, ParseError, Point, Recognised, Sample, Series};
+use super::{Entry, Exemplar, Mark, MetricKind, ParseError, Point, Recognised, Sample, Wanted};
 
 const NO_EOF: &str = "data does not end with # EOF";
 
@@ -21,15 +22,20 @@ pub(super) struct OpenMetricsParser<'a> {
 type Fault = (usize, &'static str);
 
 impl<'a> OpenMetricsParser<'a> {
-    pub(super) fn new(body: &'a [u8]) -> Self {
-        Self { lines: Lines::new(body) }
+    pub(super) fn new(body: &'a [u8], wanted: Wanted) -> Self {
+        Self { lines: Lines::new(body, wanted) }
     }
 
     #[inline]
     pub(super) fn recognise(&mut self, mark: &Mark) -> Option<Recognised<'a>> {
         let end = self.lines.find(mark)?;
         if !mark.is_series() {
-            return self.lines.pass_comment(mark, end).then_some(Recognised::Comment);
+            let comment = self.lines.slice(self.lines.pos, end);
+            if !self.lines.pass_comment(mark, end) {
+                return None;
+            }
+            self.note_unit(comment, mark.what);
+            return Some(Recognised::Comment);
         }
         let (point, next) = self.point(end).ok()?;
         self.lines.pos = next;
@@ -52,10 +58,11 @@ impl<'a> OpenMetricsParser<'a> {
         if name == 0 && !braces {
             return Err(self.lines.fail("expected a metric name, an opening brace or a # at the start of a line"));
         }
+        self.lines.pieces.begin(name, name + 1);
         if braces {
             let mut named = name > 0;
-            let on_label = |label: RawLabel| label.named_once(&mut named);
-            let length = walk_strict_labels(self.lines.tail(end + 1), Quoted::Label, on_label)
+            let body = self.lines.tail(end + 1);
+            let length = walk_strict_labels(body, Quoted::Label, |label| self.lines.pieces.add(label, &mut named))
                 .map_err(|(at, why)| self.lines.fail_at(end + 1 + at, why))?;
             end += 1 + length;
             if !named {
@@ -64,7 +71,7 @@ impl<'a> OpenMetricsParser<'a> {
         }
         let (point, next) = self.point(end).map_err(|(at, why)| self.lines.fail_at(at, why))?;
         let text = self.lines.pass_series(end, next)?;
-        Ok(Entry::Series(Sample { series: Series::Text { text, kind: self.lines.kind }, point }))
+        Ok(Entry::Series(Sample { series: self.lines.series(text), point }))
     }
 
     /// What follows a series that ends at `end`, and where the next line begins.
@@ -152,18 +159,10 @@ impl<'a> OpenMetricsParser<'a> {
         let Some(keyword) = keyword else {
             return Err(self.lines.fail("expected HELP, TYPE, UNIT or EOF after #"));
         };
-        let rest = line.get("# HELP ".len()..).unwrap_or_default();
-        let (name, length) = match strict_quoted_len(rest, Quoted::Label) {
-            Some(n) => (rest.get(1..n - 1).unwrap_or_default(), n),
-            None => {
-                let n = name_len(rest, true);
-                (rest.get(..n).unwrap_or_default(), n)
-            }
-        };
-        if length == 0 {
+        let (name, after) = named(line);
+        if name.is_empty() {
             return Err(self.lines.fail(&format!("expected a metric name after {keyword}")));
         }
-        let after = rest.get(length..).unwrap_or_default();
         let end = memchr::memchr(b'\n', after);
         let (Some(b' '), Some(end)) = (after.first(), end) else {
             return Err(self.lines.fail(&format!("expected a line of text after {keyword} and the metric name")));
@@ -184,11 +183,42 @@ impl<'a> OpenMetricsParser<'a> {
                 Entry::Type { metric, kind }
             }
         };
-        let kind = if let Entry::Type { kind, .. } = &entry { Some(*kind) } else { None };
+        let what = match &entry {
+            Entry::Type { kind, .. } => What::Type(*kind),
+            Entry::Unit { .. } => What::Unit,
+            _ => What::Comment,
+        };
         let whole = self.lines.pos + (line.len() - after.len()) + end + 1;
-        self.lines.pass_new_comment(self.lines.slice(self.lines.pos, whole), kind)?;
+        let comment = self.lines.slice(self.lines.pos, whole);
+        self.lines.pass_new_comment(comment, what)?;
+        self.note_unit(comment, what);
         Ok(Some(entry))
     }
+
+    /// What a comment says of the unit of the series behind it.
+    fn note_unit(&mut self, comment: &'a [u8], what: What) {
+        if self.lines.unit.is_none() || !matches!(what, What::Type(_) | What::Unit) {
+            return;
+        }
+        let (family, text) = named(comment);
+        match what {
+            What::Unit => {
+                let text = text.strip_prefix(b" ").and_then(|text| text.strip_suffix(b"\n"));
+                self.lines.set_unit(family, text.and_then(utf8).unwrap_or_default());
+            }
+            _ => self.lines.begin_family(family),
+        }
+    }
+}
+
+/// The name of the family that a comment is about, without quotes, and what stands behind it.
+fn named(comment: &[u8]) -> (&[u8], &[u8]) {
+    let rest = comment.get("# HELP ".len()..).unwrap_or_default();
+    let (name, length) = match strict_quoted_len(rest, Quoted::Label) {
+        Some(n) => (rest.get(1..n - 1), n),
+        None => (rest.get(..name_len(rest, true)), name_len(rest, true)),
+    };
+    (name.unwrap_or_default(), rest.get(length..).unwrap_or_default())
 }
 
 /// `_seconds` ends the name of what has the unit `seconds`; no unit always fits.

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use memchr::memchr;
 use model::float::format_g;
-use model::labels::METRIC_NAME;
+use model::labels::{BUCKET, METRIC_NAME, METRIC_TYPE, METRIC_UNIT};
 
 use super::MetricKind;
 use super::labels::{RawLabel, blanks, name_len, unescape, walk_labels};
@@ -24,6 +24,10 @@ pub enum Series<'a> {
         text: &'a str,
         /// The type that the last `# TYPE` line gave.
         kind: MetricKind,
+        /// Its unit, where the labels `__type__` and `__unit__` are wanted.
+        unit: Option<&'a str>,
+        /// Not this one, but the histogram that it is a part of.
+        whole: bool,
     },
     /// In protobuf.
     Protobuf {
@@ -33,6 +37,8 @@ pub enum Series<'a> {
         labels: &'a [u8],
         /// Which of the metric's series.
         part: Part,
+        /// Type and unit of the family, where the labels `__type__` and `__unit__` are wanted.
+        about: Option<(MetricKind, &'a str)>,
     },
 }
 
@@ -61,10 +67,33 @@ impl<'a> Series<'a> {
     /// # Errors
     /// Which label is not UTF-8 or has no name; in the text formats there is none.
     pub fn labels(&self) -> Result<LabelPairs<'a>, String> {
-        match *self {
-            Self::Text { text, kind } => text_labels(text, kind),
-            Self::Protobuf { name, labels, part } => protobuf::series_labels(name, labels, part),
+        let mut pairs = LabelPairs::with_capacity(8);
+        self.push_labels(None, &mut pairs)?;
+        Ok(pairs)
+    }
+
+    /// The same into a list that is empty, with the pieces that the text was taken apart into, if they are at hand.
+    pub(super) fn push_labels(&self, pieces: Option<&Pieces>, pairs: &mut LabelPairs<'a>) -> Result<(), String> {
+        let about = match *self {
+            Self::Text { text, kind, unit, whole } => {
+                match pieces {
+                    Some(pieces) => push_pieces(pairs, text, pieces, kind),
+                    None => push_pieces(pairs, text, &Pieces::of(text)?, kind),
+                }
+                if whole {
+                    cut_to_whole(pairs);
+                }
+                unit.map(|unit| (kind, unit))
+            }
+            Self::Protobuf { name, labels, part, about } => {
+                protobuf::push_series_labels(pairs, name, labels, part)?;
+                about
+            }
+        };
+        if let Some((kind, unit)) = about {
+            push_about(pairs, kind, unit);
         }
+        Ok(())
     }
 }
 
@@ -84,55 +113,126 @@ impl<'a> Exemplar<'a> {
     pub fn labels(&self) -> Result<LabelPairs<'a>, String> {
         let mut pairs = LabelPairs::new();
         match self.labels {
-            ExemplarLabels::Text(inside) => push_inside(&mut pairs, inside, MetricKind::Unknown)?,
+            ExemplarLabels::Text(inside) => {
+                let mut labels = Vec::new();
+                let on_label = |label| {
+                    labels.push(label);
+                    Ok(())
+                };
+                walk_labels(inside.as_bytes(), on_label).map_err(|(_, why)| why.to_owned())?;
+                push_inside(&mut pairs, inside, &labels, MetricKind::Unknown);
+            }
             ExemplarLabels::Protobuf(fields) => protobuf::push_labels(&mut pairs, fields)?,
         }
         Ok(pairs)
     }
 }
 
-fn text_labels(text: &str, kind: MetricKind) -> Result<LabelPairs<'_>, String> {
-    // Leading blanks are part of the name, as upstream has it.
-    let lead = blanks(text.as_bytes());
-    let name = name_len(text.as_bytes().get(lead..).unwrap_or_default(), true);
-    let (name, rest) = text.split_at_checked(if name == 0 { 0 } else { lead + name }).unwrap_or((text, ""));
-    let mut pairs = LabelPairs::with_capacity(8);
-    if !name.is_empty() {
-        pairs.push((Cow::Borrowed(METRIC_NAME), Cow::Borrowed(name)));
+/// How the text of a series is taken apart.
+#[derive(Debug, Default)]
+pub(super) struct Pieces {
+    /// Where the name before the braces ends; 0 where there is none.
+    pub(super) name: usize,
+    /// Where what is between the braces begins; behind the end where there are none.
+    pub(super) inside: usize,
+    /// By where they stand between the braces.
+    pub(super) labels: Vec<RawLabel>,
+}
+
+impl Pieces {
+    /// A series begins.
+    pub(super) fn begin(&mut self, name: usize, inside: usize) {
+        (self.name, self.inside) = (name, inside);
+        self.labels.clear();
     }
-    if let Some(inside) = rest.get(blanks(rest.as_bytes()) + 1..) {
-        push_inside(&mut pairs, inside, kind)?;
+
+    /// Takes the next label. Of the names of one series only the first is right.
+    pub(super) fn add(&mut self, label: RawLabel, named: &mut bool) -> Result<(), &'static str> {
+        if label.is_name && *named {
+            return Err("metric name already set");
+        }
+        *named |= label.is_name;
+        self.labels.push(label);
+        Ok(())
     }
-    if let Some(at) = pairs.iter().position(|(name, _)| name == METRIC_NAME) {
+
+    fn of(text: &str) -> Result<Self, String> {
+        // Leading blanks are part of the name, as upstream has it.
+        let lead = blanks(text.as_bytes());
+        let length = name_len(text.as_bytes().get(lead..).unwrap_or_default(), true);
+        let name = if length == 0 { 0 } else { lead + length };
+        let rest = text.get(name..).unwrap_or_default();
+        let mut pieces = Self { name, inside: name + blanks(rest.as_bytes()) + 1, labels: Vec::new() };
+        if let Some(inside) = text.get(pieces.inside..).filter(|inside| !inside.is_empty()) {
+            let on_label = |label| {
+                pieces.labels.push(label);
+                Ok(())
+            };
+            walk_labels(inside.as_bytes(), on_label).map_err(|(_, why)| why.to_owned())?;
+        }
+        Ok(pieces)
+    }
+}
+
+fn push_pieces<'a>(pairs: &mut LabelPairs<'a>, text: &'a str, pieces: &Pieces, kind: MetricKind) {
+    if pieces.name > 0 {
+        pairs.push((Cow::Borrowed(METRIC_NAME), Cow::Borrowed(text.get(..pieces.name).unwrap_or_default())));
+    }
+    push_inside(pairs, text.get(pieces.inside..).unwrap_or_default(), &pieces.labels, kind);
+    if pairs.first().is_none_or(|(name, _)| name != METRIC_NAME)
+        && let Some(at) = pairs.iter().position(|(name, _)| name == METRIC_NAME)
+    {
         pairs.get_mut(..=at).unwrap_or_default().rotate_right(1);
     }
-    Ok(pairs)
+}
+
+/// What the page says of the family wins over labels of the same names.
+fn push_about<'a>(pairs: &mut LabelPairs<'a>, kind: MetricKind, unit: &'a str) {
+    for (label, value) in [(METRIC_TYPE, kind.label()), (METRIC_UNIT, unit)] {
+        if !value.is_empty() {
+            pairs.retain(|(name, _)| name != label);
+            pairs.push((Cow::Borrowed(label), Cow::Borrowed(value)));
+        }
+    }
+}
+
+/// Makes the labels of a histogram of those of one of its series.
+fn cut_to_whole(pairs: &mut LabelPairs<'_>) {
+    pairs.retain(|(name, _)| name != BUCKET);
+    if let Some((_, name)) = pairs.first_mut() {
+        let cut = ["_bucket", "_sum", "_count"].into_iter().find(|suffix| name.ends_with(suffix)).map_or(0, str::len);
+        let length = name.len() - cut;
+        match name {
+            Cow::Borrowed(text) => *text = text.get(..length).unwrap_or_default(),
+            Cow::Owned(text) => text.truncate(length),
+        }
+    }
 }
 
 /// What stands behind an opening brace.
-fn push_inside<'a>(pairs: &mut LabelPairs<'a>, inside: &'a str, kind: MetricKind) -> Result<(), String> {
+fn push_inside<'a>(pairs: &mut LabelPairs<'a>, inside: &'a str, labels: &[RawLabel], kind: MetricKind) {
     let escapes = memchr(b'\\', inside.as_bytes()).is_some();
-    let piece = |range: Range<usize>| {
-        let text = inside.get(range).unwrap_or_default();
+    let piece = |range: &Range<usize>| {
+        let text = inside.get(range.clone()).unwrap_or_default();
         if escapes { unescape(text) } else { Cow::Borrowed(text) }
     };
-    let on_label = |label: RawLabel| {
-        let name = piece(label.name);
-        pairs.push(if label.is_name {
-            (Cow::Borrowed(METRIC_NAME), name)
-        } else {
-            let value = normalised(&name, piece(label.value), kind);
-            (name, value)
-        });
-        Ok(())
-    };
-    walk_labels(inside.as_bytes(), on_label).map_err(|(_, why)| why.to_owned()).map(|_| ())
+    pairs.extend(labels.iter().map(|label| {
+        let name = piece(&label.name);
+        if label.is_name {
+            return (Cow::Borrowed(METRIC_NAME), name);
+        }
+        let value = normalised(&name, piece(&label.value), kind);
+        (name, value)
+    }));
 }
 
 fn normalised<'a>(name: &str, value: Cow<'a, str>, kind: MetricKind) -> Cow<'a, str> {
-    let bound = kind == MetricKind::Histogram && name == "le" || kind == MetricKind::Summary && name == "quantile";
+    let bound = kind == MetricKind::Histogram && name == BUCKET || kind == MetricKind::Summary && name == "quantile";
     if !bound || is_normal(&value) {
         return value;
+    }
+    if is_small_integer(&value) {
+        return Cow::Owned([&value, ".0"].concat());
     }
     match parse_value(value.as_bytes()) {
         Err(_) => value,
@@ -145,10 +245,22 @@ fn normalised<'a>(name: &str, value: Cow<'a, str>, kind: MetricKind) -> Cow<'a, 
 
 /// Is this surely what [`format_bound`] would write? Up to six digits, a point, up to six more, no useless zeros.
 fn is_normal(text: &str) -> bool {
-    let Some((whole, part)) = text.split_once('.') else { return text == "+Inf" };
-    let digits = |text: &str| (1..=6).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
-    let small = whole == "0" && (part == "0" || !part.starts_with("0000"));
-    digits(whole) && digits(part) && (small || !whole.starts_with('0')) && (part == "0" || !part.ends_with('0'))
+    let bytes = text.as_bytes();
+    let digits = |from: usize| bytes.iter().skip(from).take_while(|b| b.is_ascii_digit()).count();
+    let whole = digits(0);
+    let part = digits(whole + 1);
+    if bytes.get(whole) != Some(&b'.') || whole + 1 + part != bytes.len() {
+        return text == "+Inf";
+    }
+    let (zero, last) = (bytes.first() == Some(&b'0'), bytes.last() == Some(&b'0'));
+    let lone = |length: usize, zero: bool| length == 1 || !zero;
+    let small = zero && part > 1 && bytes.get(2..).is_some_and(|part| part.starts_with(b"0000"));
+    (1..=6).contains(&whole) && (1..=6).contains(&part) && lone(whole, zero) && lone(part, last) && !small
+}
+
+/// Up to six digits without useless zeros: all that they lack is a point.
+fn is_small_integer(text: &str) -> bool {
+    (1..=6).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'))
 }
 
 /// The bound of a bucket, or a quantile, as OpenMetrics wants it: always with a point or an exponent.
@@ -168,6 +280,10 @@ mod tests {
     fn bounds_have_one_spelling() {
         for (written, stored) in [
             ("1", "1.0"),
+            ("0", "0.0"),
+            ("01", "1.0"),
+            ("123456", "123456.0"),
+            ("1234567", "1.234567e+06"),
             ("1.0", "1.0"),
             ("0.5", "0.5"),
             ("0.0", "0.0"),

@@ -7,10 +7,11 @@ use std::borrow::Cow;
 
 use memchr::memchr;
 
-use super::labels::{RawLabel, blanks, name_len, quoted_len, unescape, walk_labels};
+use super::entry::What;
+use super::labels::{blanks, name_len, quoted_len, unescape, walk_labels};
 use super::lines::Lines;
 use super::number::{parse_timestamp, parse_value};
-use super::{Entry, Mark, MetricKind, ParseError, Point, Recognised, Sample, Series};
+use super::{Entry, Mark, MetricKind, ParseError, Point, Recognised, Sample, Wanted};
 
 /// Reads an exposition entry by entry.
 #[derive(Debug)]
@@ -19,8 +20,8 @@ pub(super) struct TextParser<'a> {
 }
 
 impl<'a> TextParser<'a> {
-    pub(super) fn new(body: &'a [u8]) -> Self {
-        Self { lines: Lines::new(body) }
+    pub(super) fn new(body: &'a [u8], wanted: Wanted) -> Self {
+        Self { lines: Lines::new(body, wanted) }
     }
 
     #[inline]
@@ -29,10 +30,6 @@ impl<'a> TextParser<'a> {
         let end = self.lines.find(mark)?;
         if !mark.is_series() {
             return self.lines.pass_comment(mark, end).then_some(Recognised::Comment);
-        }
-        // Without a blank the name may be longer, or the value may be the last blank's.
-        if !matches!(self.lines.byte(end), Some(b' ' | b'\t')) {
-            return None;
         }
         let (point, next) = self.point(end).ok()?;
         self.lines.pos = next;
@@ -72,10 +69,11 @@ impl<'a> TextParser<'a> {
         }
         let mut end = start + lead + name;
         let inside = end + blanks(self.lines.tail(end)) + 1;
+        self.lines.pieces.begin(if name > 0 { lead + name } else { 0 }, inside - start);
         if self.lines.byte(inside - 1) == Some(b'{') {
             let mut named = name > 0;
-            let on_label = |label: RawLabel| label.named_once(&mut named);
-            let length = walk_labels(self.lines.tail(inside), on_label)
+            let body = self.lines.tail(inside);
+            let length = walk_labels(body, |label| self.lines.pieces.add(label, &mut named))
                 .map_err(|(at, why)| self.lines.fail_at(inside + at, why))?;
             end = inside + length;
             if !named {
@@ -84,7 +82,7 @@ impl<'a> TextParser<'a> {
         }
         let (point, next) = self.point(end).map_err(|(at, why)| self.lines.fail_at(at, why))?;
         let text = self.lines.pass_series(end, next)?;
-        Ok(Entry::Series(Sample { series: Series::Text { text, kind: self.lines.kind }, point }))
+        Ok(Entry::Series(Sample { series: self.lines.series(text), point }))
     }
 
     /// What follows a series that ends at `end`, and where the next line begins; or where it goes wrong and why.
@@ -121,8 +119,8 @@ impl<'a> TextParser<'a> {
         let end = memchr(b'\n', rest).unwrap_or(rest.len());
         let line = rest.get(..end).unwrap_or_default();
         let entry = self.meta(line)?.unwrap_or(Entry::Comment(line));
-        let kind = if let Entry::Type { kind, .. } = &entry { Some(*kind) } else { None };
-        self.lines.pass_new_comment(rest.get(..=end).unwrap_or(rest), kind)?;
+        let what = if let Entry::Type { kind, .. } = &entry { What::Type(*kind) } else { What::Comment };
+        self.lines.pass_new_comment(rest.get(..=end).unwrap_or(rest), what)?;
         Ok(entry)
     }
 

@@ -20,7 +20,7 @@ use crate::layout::{SampleRules, TargetLayout};
 use crate::metadata::MetadataCache;
 use crate::metrics::Metrics;
 use crate::negotiate;
-use crate::parse::Format;
+use crate::parse::{Format, Wanted};
 use crate::schedule::{aligned_ms, until_next_ns};
 use crate::target::Target;
 use crate::work::{Fetched, Limit, Outcome, Work};
@@ -73,6 +73,8 @@ pub(crate) struct JobSettings {
     pub(crate) fallback: Option<ScrapeProtocol>,
     pub(crate) compression: bool,
     pub(crate) extra_metrics: bool,
+    /// What is wanted of every target.
+    pub(crate) wanted: Wanted,
     pub(crate) failure_log: Option<Arc<FailureLog>>,
     /// Why the job has no client.
     pub(crate) client: Result<HttpClient, String>,
@@ -99,6 +101,24 @@ pub struct TargetStatus {
     pub metadata: Arc<MetadataCache>,
 }
 
+/// What a target is asked.
+pub(crate) struct Request {
+    /// Or why it is none.
+    url: Result<Url, String>,
+    headers: HeaderMap,
+}
+
+impl Request {
+    fn new(target: &Target, job: &JobSettings) -> Self {
+        let encoding = if job.compression { "gzip" } else { "identity" };
+        let timeout_seconds = seconds(target.timeout_ms).to_string();
+        let texts = [(ACCEPT, job.accept.as_str()), (ACCEPT_ENCODING, encoding), (TIMEOUT_SECONDS, &timeout_seconds)];
+        let headers = texts.into_iter().filter_map(|(name, text)| Some((name, HeaderValue::from_str(text).ok()?)));
+        let url = Url::parse(&target.url).map_err(|error| format!("{:?} is not a URL: {error}", target.url));
+        Self { url, headers: headers.collect() }
+    }
+}
+
 /// One target's loop.
 pub(crate) struct ScrapeLoop {
     pub(crate) target: Arc<Target>,
@@ -107,6 +127,8 @@ pub(crate) struct ScrapeLoop {
     pub(crate) status: Arc<Mutex<TargetStatus>>,
     pub(crate) layout: TargetLayout,
     pub(crate) connection: Connection,
+    /// What is asked, each time the same; made for the first scrape.
+    pub(crate) request: Option<Request>,
     /// When the last scrape began, and where it is noted how long before the next that was.
     pub(crate) length: (Option<Instant>, Histogram),
     /// While it scrapes.
@@ -255,19 +277,13 @@ impl ScrapeLoop {
             return Err(FetchError::Refused(reason));
         }
         let client = self.job.client.as_ref().map_err(|reason| FetchError::Refused(reason.clone()))?;
-        let url = &self.target.url;
-        let parsed = Url::parse(url).map_err(|error| FetchError::Refused(format!("{url:?} is not a URL: {error}")))?;
+        let request = self.request.get_or_insert_with(|| Request::new(&self.target, &self.job));
+        let (url, headers) = (request.url.as_ref().map_err(|why| FetchError::Refused(why.clone()))?, &request.headers);
         let wait = Duration::from_millis(self.target.timeout_ms.unsigned_abs());
-        let encoding = if self.job.compression { "gzip" } else { "identity" };
-        let timeout_seconds = seconds(self.target.timeout_ms).to_string();
-        let texts =
-            [(ACCEPT, self.job.accept.as_str()), (ACCEPT_ENCODING, encoding), (TIMEOUT_SECONDS, &timeout_seconds)];
-        let headers: HeaderMap =
-            texts.into_iter().filter_map(|(name, text)| Some((name, HeaderValue::from_str(text).ok()?))).collect();
         let (limit, room) = (self.job.body_size_limit, (&mut *buffer, &self.shared.budget));
-        let body = timeout(wait, fetch((client, &mut self.connection), (&parsed, &headers), limit, room)).await;
+        let body = timeout(wait, fetch((client, &mut self.connection), (url, headers), limit, room)).await;
         let (content_type, share) = body.map_err(|_| FetchError::Timeout {
-            url: url.clone(),
+            url: self.target.url.clone(),
             timeout: format_duration_ms(self.target.timeout_ms),
         })??;
         // What is empty is empty in every format.
@@ -305,7 +321,7 @@ impl ScrapeLoop {
         metrics.duration.observe(took.as_secs_f64());
         metrics.duplicate.inc_by(outcome.counts.duplicate as u64 + u64::from(outcome.committed.duplicate));
         metrics.out_of_bounds.inc_by(outcome.counts.out_of_bounds as u64 + u64::from(outcome.committed.too_old));
-        metrics.out_of_order.inc_by(u64::from(outcome.committed.out_of_order));
+        metrics.out_of_order.inc_by(outcome.counts.out_of_order as u64 + u64::from(outcome.committed.out_of_order));
         metrics.native_histograms.inc_by(outcome.counts.native_histograms as u64);
         metrics.over_limit.inc_by(outcome.counts.over_limit as u64);
         metrics.store_failures.inc_by(u64::from(outcome.not_stored));

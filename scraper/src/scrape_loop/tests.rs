@@ -6,7 +6,7 @@ use super::*;
 use crate::fake::Recorder;
 use crate::fetch::BodyShare;
 use crate::layout::TargetLayout;
-use crate::parse::Format;
+use crate::parse::{Format, Wanted};
 
 fn job(client: Result<HttpClient, String>) -> JobSettings {
     JobSettings {
@@ -17,6 +17,7 @@ fn job(client: Result<HttpClient, String>) -> JobSettings {
         fallback: None,
         compression: true,
         extra_metrics: false,
+        wanted: Wanted::default(),
         failure_log: None,
         client,
         same_rules: SameRules::default(),
@@ -60,6 +61,7 @@ async fn a_target_is_asked_and_its_answer_names_its_format() {
         layout: TargetLayout::new(target.public.clone()),
         target,
         connection: Connection::default(),
+        request: None,
         job: Arc::new(job(Ok(client))),
         shared: Shared {
             appender: Arc::new(Recorder::default()),

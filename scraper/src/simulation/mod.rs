@@ -31,6 +31,7 @@ use crate::fake::Recorder;
 use crate::fetch::BodyBudget;
 use crate::heirs::Heirs;
 use crate::metrics::Metrics;
+use crate::parse::Wanted;
 use crate::scrape_loop::Shared;
 use crate::{ActiveTarget, Manager, Options};
 
@@ -77,7 +78,7 @@ impl World {
             now_ms: Arc::new(move || START_MS + i64::try_from(began.elapsed().as_millis()).unwrap()),
             seed: 0,
         };
-        let options = Options { user_agent: "Weft/test".to_owned(), seed: 0 };
+        let options = Options { user_agent: "Weft/test".to_owned(), seed: 0, wanted: Wanted::default() };
         Self {
             manager: Manager::over(shared, options),
             store,

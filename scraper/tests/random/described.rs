@@ -1,7 +1,7 @@
 //! Expositions made from a description: what the text format, OpenMetrics and protobuf say of it is the same.
 
 use proptest::prelude::*;
-use scraper::parse::Format;
+use scraper::parse::{Format, Wanted};
 
 use crate::store::Target;
 
@@ -169,16 +169,16 @@ proptest! {
     fn three_formats_say_the_same(families in families()) {
         const NOW: i64 = 2_000_000_000_000;
         let texts = [text(&families, false), text(&families, true)];
-        let (_, expected) = Target::new().scrape(Format::Protobuf, &protobuf(&families), NOW);
+        let (_, expected) = Target::new(Wanted::default()).scrape(Format::Protobuf, &protobuf(&families), NOW);
         let samples: usize = families.iter().map(|family| family.metrics.len()).sum();
         for (format, body) in [Format::Text, Format::OpenMetrics].into_iter().zip(&texts) {
-            let (counts, stored) = Target::new().scrape(format, body, NOW);
+            let (counts, stored) = Target::new(Wanted::default()).scrape(format, body, NOW);
             prop_assert_eq!(&stored, &expected, "{:?}: {}", format, String::from_utf8_lossy(body));
             prop_assert_eq!(counts.scraped, samples);
             prop_assert_eq!(counts.duplicate + stored.unwrap().len(), samples);
         }
         // One target may change its mind about the format without any of its series becoming another.
-        let mut target = Target::new();
+        let mut target = Target::new(Wanted::default());
         target.scrape(Format::Text, &texts[0], NOW).1.unwrap();
         let (_, stored) = target.scrape(Format::Protobuf, &protobuf(&families), NOW);
         prop_assert_eq!(&stored, &expected);

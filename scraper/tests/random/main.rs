@@ -4,6 +4,7 @@
 //! from one description in all three formats, which then have to say the same.
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+mod check;
 mod described;
 mod mangled;
 mod store;

@@ -1,11 +1,10 @@
 //! Arbitrary bytes, and pages of the corpus after some accidents.
 
 use proptest::prelude::*;
-use scraper::Counts;
-use scraper::parse::{Format, Parser};
+use scraper::parse::{Format, Wanted};
 
+use crate::check::{depends_on_nothing_before, read_to_the_end};
 use crate::corpus;
-use crate::store::Target;
 
 /// What may happen to a page. Places are taken modulo what there is.
 #[derive(Clone, Debug)]
@@ -104,6 +103,16 @@ fn format() -> impl Strategy<Value = Format> {
     prop::sample::select(vec![Format::Text, Format::OpenMetrics, Format::Protobuf])
 }
 
+fn wanted() -> impl Strategy<Value = Wanted> {
+    any::<[bool; 5]>().prop_map(|[native, classic, convert, types, start_times]| Wanted {
+        native,
+        classic,
+        convert,
+        types,
+        start_times,
+    })
+}
+
 fn mangled() -> impl Strategy<Value = (Format, Vec<u8>, Vec<u8>)> {
     let page = (
         any::<prop::sample::Index>(),
@@ -119,58 +128,27 @@ fn mangled() -> impl Strategy<Value = (Format, Vec<u8>, Vec<u8>)> {
     })
 }
 
-/// Reads to the end or the first fault, which comes within as many entries as there can be.
-fn read_to_the_end(format: Format, body: &[u8]) {
-    let mut parser = Parser::new(format, body);
-    // A family in protobuf is three entries, and a metric of a few bytes at most four.
-    let bound = body.len() * 4 + 4;
-    for _ in 0..=bound {
-        match parser.next_entry() {
-            Ok(Some(_)) => drop(parser.place()),
-            Ok(None) | Err(_) => return,
-        }
-    }
-    panic!("more than {bound} entries in {} bytes", body.len());
-}
-
-fn of_the_page(counts: Counts) -> (usize, usize, usize, usize) {
-    (counts.scraped, counts.post_relabel, counts.duplicate, counts.out_of_bounds)
-}
-
-/// A page read after another is the same as read alone, and read again it has nothing new.
-fn depends_on_nothing_before(format: Format, before: &[u8], page: &[u8]) -> Result<(), TestCaseError> {
-    let (mut alone, mut after) = (Target::new(), Target::new());
-    let _ = after.scrape(format, before, 1000);
-    let (expected_counts, expected) = alone.scrape(format, page, 2000);
-    let (counts, stored) = after.scrape(format, page, 2000);
-    prop_assert_eq!(&stored, &expected);
-    let (again_counts, again) = after.scrape(format, page, 2000);
-    prop_assert_eq!(&again, &expected);
-    if expected.is_ok() {
-        prop_assert_eq!(of_the_page(counts), of_the_page(expected_counts));
-        prop_assert_eq!(of_the_page(again_counts), of_the_page(expected_counts));
-        prop_assert_eq!(again_counts.added, 0);
-    }
-    Ok(())
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1024))]
 
     #[test]
     fn arbitrary_bytes_break_nothing(
         format in format(),
+        wanted in wanted(),
         body in prop::collection::vec(any::<u8>(), 0..300),
         before in prop::collection::vec(any::<u8>(), 0..300),
     ) {
-        read_to_the_end(format, &body);
-        depends_on_nothing_before(format, &before, &body)?;
+        read_to_the_end(format, wanted, &body);
+        depends_on_nothing_before((format, wanted), &before, &body);
     }
 
     #[test]
-    fn pages_after_accidents_are_read_as_if_they_were_the_first((format, before, page) in mangled()) {
-        read_to_the_end(format, &page);
-        depends_on_nothing_before(format, &before, &page)?;
+    fn pages_after_accidents_are_read_as_if_they_were_the_first(
+        (format, before, page) in mangled(),
+        wanted in wanted(),
+    ) {
+        read_to_the_end(format, wanted, &page);
+        depends_on_nothing_before((format, wanted), &before, &page);
     }
 }
 
@@ -179,8 +157,11 @@ fn pages_of_the_corpus_are_read_after_each_other() {
     let pages = corpus();
     for (format, before) in &pages {
         for (_, page) in pages.iter().filter(|(other, _)| other == format) {
-            read_to_the_end(*format, page);
-            depends_on_nothing_before(*format, before, page).unwrap();
+            for convert in [false, true] {
+                let wanted = Wanted { convert, ..Wanted::default() };
+                read_to_the_end(*format, wanted, page);
+                depends_on_nothing_before((*format, wanted), before, page);
+            }
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Mutex;
 
 use model::{AppendError, Appender, Committed, Labels, Layout, MetricId, Row, SourceId};
-use scraper::parse::Format;
-use scraper::{Counts, SampleRules, TargetLayout};
+use scraper::parse::{Format, Wanted};
+use scraper::{Body, Counts, SampleRules, TargetLayout};
 
 #[derive(Debug, Default)]
 struct Store(Mutex<State>);
@@ -16,8 +16,8 @@ struct State {
     stored: Vec<Stored>,
 }
 
-/// Labels, time and the value's bits.
-pub(crate) type Stored = (String, i64, u64);
+/// Labels, time and the value's bits, or the notation of a histogram.
+pub(crate) type Stored = (String, i64, Result<u64, String>);
 
 fn intern(known: &mut Vec<Labels>, labels: &Labels) -> u32 {
     let at = known.iter().position(|k| k == labels).unwrap_or_else(|| {
@@ -41,6 +41,10 @@ impl Appender for Store {
         Ok(Layout { metrics: metrics.into(), segments: [].into() })
     }
 
+    fn takes_late_from_ms(&self) -> i64 {
+        i64::MIN
+    }
+
     fn commit(&self, rows: &[Row<'_>]) -> Result<Committed, AppendError> {
         let mut state = self.0.lock().unwrap();
         for row in rows {
@@ -48,7 +52,10 @@ impl Appender for Store {
                 let own = row.own_times.iter().find(|(at, _)| *at as usize == column);
                 if row.present[column / 64] >> (column % 64) & 1 == 1 && !model::sample::is_stale(*value) {
                     let labels = state.metrics[row.layout.metrics[column].0 as usize].to_string();
-                    state.stored.push((labels, own.map_or(row.ts_ms, |own| own.1), value.to_bits()));
+                    let histogram = row.histograms.iter().find(|(at, _)| *at as usize == column);
+                    assert_eq!(histogram.is_some(), model::sample::is_histogram_mark(*value), "{labels}");
+                    let value = histogram.map_or(Ok(value.to_bits()), |(_, histogram)| Err(histogram.notation()));
+                    state.stored.push((labels, own.map_or(row.ts_ms, |own| own.1), value));
                 }
             }
         }
@@ -61,17 +68,19 @@ impl Appender for Store {
 pub(crate) struct Target {
     layout: TargetLayout,
     store: Store,
+    wanted: Wanted,
 }
 
 impl Target {
-    pub(crate) fn new() -> Self {
-        Self { layout: TargetLayout::new(Labels::from_pairs([("job", "j")])), store: Store::default() }
+    pub(crate) fn new(wanted: Wanted) -> Self {
+        Self { layout: TargetLayout::new(Labels::from_pairs([("job", "j")])), store: Store::default(), wanted }
     }
 
     /// What a scrape at that time counts and leaves, stale markers aside; or why it fails.
     pub(crate) fn scrape(&mut self, format: Format, body: &[u8], ts_ms: i64) -> (Counts, Result<Vec<Stored>, String>) {
         let rules = SampleRules { honor_timestamps: true, entry_limit: 10_000, ..SampleRules::default() };
-        let (counts, read) = self.layout.read((format, body), &rules, ts_ms, &self.store);
+        let (counts, read) =
+            self.layout.read(Body { format, wanted: self.wanted, bytes: body }, &rules, ts_ms, &self.store);
         self.layout.commit(&self.store, ts_ms, &[], false).unwrap();
         let mut stored = std::mem::take(&mut self.store.0.lock().unwrap().stored);
         stored.sort();

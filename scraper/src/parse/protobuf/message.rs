@@ -1,9 +1,11 @@
 //! Families and metrics, read in place: what is in them, and which series they are.
 
 use model::Histogram;
+use model::histogram::ResetHint;
 use model::sample::{NORMAL_NAN_BITS, histogram_mark, is_histogram_mark, is_stale};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::exemplars::{self, read_exemplar, timestamp_ms};
 use super::native;
 use super::series::Part;
 use super::wire::{Broken, Fields};
@@ -40,6 +42,9 @@ pub(super) struct Metric<'a> {
     body: &'a [u8],
     /// Has it native buckets?
     pub(super) native: bool,
+    /// Is a native one wanted that is made of the classic buckets? And that, once it is made.
+    convert: bool,
+    converted: Option<Histogram>,
     /// Has it classic ones?
     classic: bool,
 }
@@ -58,6 +63,8 @@ enum Step {
     Sum,
     /// Buckets or quantiles.
     Rest,
+    /// The native histogram made of what was before.
+    Converted,
 }
 
 impl<'a> Family<'a> {
@@ -126,6 +133,7 @@ impl<'a> Metric<'a> {
         self.labels = message.get(first..last).unwrap_or_default();
         self.base = xxh3_64_with_seed(self.labels, family.seed);
         (self.sum, self.count, self.exemplar, self.native, self.classic) = (0.0, 0.0, None, false, false);
+        (self.convert, self.converted) = (false, None);
         self.histogram = wanted == 7;
         match wanted {
             4 | 7 => self.read_several(body),
@@ -181,9 +189,29 @@ impl<'a> Metric<'a> {
         self.step = Step::Native { classic: and_classic && self.classic };
     }
 
+    /// A native one made of the classic buckets comes last, or alone.
+    pub(super) fn ask_converted(&mut self, and_classic: bool) {
+        self.convert = self.histogram;
+        if self.histogram && !and_classic {
+            self.step = Step::Converted;
+        }
+    }
+
     /// The native histogram.
-    pub(super) fn histogram(&self, gauge: bool) -> Result<Histogram, String> {
-        native::read(self.body, gauge)
+    pub(super) fn histogram(&mut self, gauge: bool) -> Result<Histogram, String> {
+        let mut histogram = match self.converted.take() {
+            Some(histogram) => histogram,
+            None => native::read(self.body)?,
+        };
+        if gauge {
+            histogram.reset_hint = ResetHint::Gauge;
+        }
+        Ok(histogram)
+    }
+
+    /// The exemplars of the native histogram.
+    pub(super) fn exemplars(&self) -> Result<Vec<Exemplar<'a>>, Broken> {
+        exemplars::of_histogram(self.body)
     }
 
     /// The next series of the metric: the native histogram where it is asked for, the count, the sum, then what there are of buckets or quantiles.
@@ -199,9 +227,12 @@ impl<'a> Metric<'a> {
             }
             Step::Native { classic } => {
                 self.step = if classic { Step::Count } else { Step::None };
-                let value = if is_stale(self.sum) { self.sum } else { histogram_mark() };
-                let point = Point { value, ts_ms: self.ts_ms, start_ms: self.start_ms, exemplar };
-                return Ok(Some((Part::Native, point)));
+                return Ok(Some((Part::Native, self.native_point())));
+            }
+            Step::Converted => {
+                self.step = Step::None;
+                self.converted = native::from_classic(self.body)?;
+                return Ok(self.converted.is_some().then(|| (Part::Native, self.native_point())));
             }
             Step::Count => {
                 self.step = Step::Sum;
@@ -215,13 +246,13 @@ impl<'a> Metric<'a> {
                 Some((bound, value, its_exemplar)) => {
                     // What follows the last bucket is not read.
                     if self.histogram && bound == f64::INFINITY {
-                        self.step = Step::None;
+                        self.step = self.after_classic();
                     }
                     exemplar = its_exemplar;
                     (if self.histogram { Part::Bucket(bound) } else { Part::Quantile(bound) }, value)
                 }
                 None => {
-                    self.step = Step::None;
+                    self.step = self.after_classic();
                     if !self.histogram {
                         return Ok(None);
                     }
@@ -232,6 +263,15 @@ impl<'a> Metric<'a> {
         // A number that a target exposes never passes for a histogram.
         let value = if is_histogram_mark(value) { f64::from_bits(NORMAL_NAN_BITS) } else { value };
         Ok(Some((part, Point { value, ts_ms: self.ts_ms, start_ms: self.start_ms, exemplar })))
+    }
+
+    fn after_classic(&self) -> Step {
+        if self.convert { Step::Converted } else { Step::None }
+    }
+
+    fn native_point(&self) -> Point<'a> {
+        let value = if is_stale(self.sum) { self.sum } else { histogram_mark() };
+        Point { value, ts_ms: self.ts_ms, start_ms: self.start_ms, exemplar: None }
     }
 
     /// Upper bound and count of the next bucket, or the next quantile and its value.
@@ -259,35 +299,7 @@ impl<'a> Metric<'a> {
     }
 }
 
-fn read_exemplar(message: &[u8]) -> Result<Exemplar<'_>, Broken> {
-    let (mut number, mut ts_ms) = (0.0, None);
-    let mut fields = Fields::new(message);
-    while let Some((field, value)) = fields.next()? {
-        match field {
-            1 => drop(value.bytes()?),
-            2 => number = value.double()?,
-            3 => ts_ms = Some(timestamp_ms(value.bytes()?)?),
-            _ => {}
-        }
-    }
-    Ok(Exemplar::protobuf(message, number, ts_ms))
-}
-
-/// A `google.protobuf.Timestamp`.
-fn timestamp_ms(message: &[u8]) -> Result<i64, Broken> {
-    let (mut seconds, mut nanos) = (0i64, 0i64);
-    let mut fields = Fields::new(message);
-    while let Some((field, value)) = fields.next()? {
-        match field {
-            1 => seconds = value.varint()?.cast_signed(),
-            2 => nanos = value.varint()?.cast_signed(),
-            _ => {}
-        }
-    }
-    Ok(seconds.saturating_mul(1000).saturating_add(nanos / 1_000_000))
-}
-
 #[expect(clippy::cast_precision_loss, reason = "counts are stored as floats, as upstream does")]
-fn count(number: u64) -> f64 {
+pub(super) fn count(number: u64) -> f64 {
     number as f64
 }

@@ -4,6 +4,7 @@
 //! (`_sum`, one bucket) is what a series is recognised by. A native histogram is one entry, in whose place a marker stands
 //! until it is asked for; where native histograms are not wanted, they are counted.
 
+mod exemplars;
 mod message;
 mod native;
 mod series;
@@ -15,10 +16,11 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use model::Histogram;
 
-use super::{Entry, Histograms, Mark, MetricKind, ParseError, Point, Recognised, Sample, Series, What};
+use super::entry::What;
+use super::{Entry, Exemplar, Mark, MetricKind, ParseError, Point, Recognised, Sample, Series, Wanted};
 use message::{Family, Metric};
 pub use series::Part;
-pub(super) use series::{push_labels, series_labels};
+pub(super) use series::{push_labels, push_series_labels};
 use wire::{Broken, Fields};
 
 /// Reads an exposition entry by entry.
@@ -31,7 +33,7 @@ pub(super) struct ProtobufParser<'a> {
     /// What comes next, once it was looked at; the end and a fault are met again and again.
     ahead: Option<Result<Option<Ahead<'a>>, Broken>>,
     mark: Mark,
-    wanted: Histograms,
+    wanted: Wanted,
     native_histograms: usize,
 }
 
@@ -61,7 +63,7 @@ enum AheadWhat<'a> {
 }
 
 impl<'a> ProtobufParser<'a> {
-    pub(super) fn new(body: &'a [u8], wanted: Histograms) -> Self {
+    pub(super) fn new(body: &'a [u8], wanted: Wanted) -> Self {
         Self {
             families: Fields::new(body),
             family: Family::default(),
@@ -79,9 +81,14 @@ impl<'a> ProtobufParser<'a> {
     }
 
     /// The native histogram for which the last entry was a marker.
-    pub(super) fn histogram(&self) -> Result<Histogram, ParseError> {
+    pub(super) fn histogram(&mut self) -> Result<Histogram, ParseError> {
         let gauge = self.family.kind == MetricKind::GaugeHistogram;
         self.metric.histogram(gauge).map_err(|why| self.fail(&why))
+    }
+
+    /// Its exemplars.
+    pub(super) fn exemplars(&self) -> Result<Vec<Exemplar<'a>>, ParseError> {
+        self.metric.exemplars().map_err(|why| self.fail(why))
     }
 
     pub(super) fn native_histograms(&self) -> usize {
@@ -128,7 +135,11 @@ impl<'a> ProtobufParser<'a> {
             AheadWhat::Unit => Entry::Unit { metric: metric()?, unit: text(family.unit, "unit is not valid UTF-8")? },
             AheadWhat::Type => Entry::Type { metric: metric()?, kind: family.kind },
             AheadWhat::Series(part, point) => {
-                let series = Series::Protobuf { name: family.name, labels: self.metric.labels, part };
+                let about = match self.wanted.types {
+                    true => Some((family.kind, text(family.unit, "unit is not valid UTF-8")?)),
+                    false => None,
+                };
+                let series = Series::Protobuf { name: family.name, labels: self.metric.labels, part, about };
                 Entry::Series(Sample { series, point })
             }
         };
@@ -159,7 +170,10 @@ impl<'a> ProtobufParser<'a> {
                 Stage::Next => {
                     let Some(message) = self.families.next_delimited()? else { return Ok(None) };
                     // As upstream has it, a family without metrics is nothing.
-                    if let Some(family) = Family::read(message)? {
+                    if let Some(mut family) = Family::read(message)? {
+                        if self.wanted.types {
+                            family.seed = xxh3_64_with_seed(family.unit, family.seed);
+                        }
                         self.family = family;
                         self.stage = Stage::Help;
                     }
@@ -189,6 +203,9 @@ impl<'a> ProtobufParser<'a> {
                     self.metric.ask_native(self.wanted.classic);
                 } else {
                     self.native_histograms += usize::from(self.metric.native);
+                    if self.wanted.convert {
+                        self.metric.ask_converted(self.wanted.classic);
+                    }
                 }
                 return Ok(());
             }

@@ -1,9 +1,10 @@
 //! A native histogram out of an `io.prometheus.client.Histogram` message, in place.
 
 use model::Histogram;
-use model::histogram::{Buckets, ResetHint, Span};
+use model::histogram::{Buckets, Span};
 
 use super::wire::{Broken, Fields, Value};
+use crate::parse::convert::LINES_MAX;
 
 /// Spans and buckets of one side, wherever in the message they stand.
 #[derive(Default)]
@@ -18,7 +19,7 @@ struct Side {
 ///
 /// # Errors
 /// When the message is broken, or its spans and buckets do not go together. Whether they make sense is not looked at.
-pub(super) fn read(message: &[u8], gauge: bool) -> Result<Histogram, String> {
+pub(super) fn read(message: &[u8]) -> Result<Histogram, String> {
     let mut histogram = Histogram::default();
     let (mut positive, mut negative) = (Side::default(), Side::default());
     let (mut count_float, mut zero_float) = (0.0, 0.0);
@@ -47,9 +48,6 @@ pub(super) fn read(message: &[u8], gauge: bool) -> Result<Histogram, String> {
     }
     histogram.positive = positive.buckets(float)?;
     histogram.negative = negative.buckets(float)?;
-    if gauge {
-        histogram.reset_hint = ResetHint::Gauge;
-    }
     for (side, buckets) in [("positive", &histogram.positive), ("negative", &histogram.negative)] {
         let required: u64 = buckets.spans.iter().map(|span| u64::from(span.length)).sum();
         if required != buckets.counts.len() as u64 {
@@ -57,6 +55,38 @@ pub(super) fn read(message: &[u8], gauge: bool) -> Result<Histogram, String> {
         }
     }
     Ok(histogram)
+}
+
+/// The histogram with custom buckets that the classic part of a message is, if it is one.
+pub(super) fn from_classic(message: &[u8]) -> Result<Option<Histogram>, Broken> {
+    let (mut buckets, mut count, mut count_float, mut sum) = (Vec::new(), 0.0, 0.0, 0.0);
+    let mut fields = Fields::new(message);
+    while let Some((number, value)) = fields.next()? {
+        match number {
+            1 => count = whole(value.varint()?),
+            2 => sum = value.double()?,
+            3 => {
+                let (mut up_to, mut bound, mut float) = (0.0, 0.0, 0.0);
+                let mut bucket = Fields::new(value.bytes()?);
+                while let Some((number, value)) = bucket.next()? {
+                    match number {
+                        1 => up_to = whole(value.varint()?),
+                        2 => bound = value.double()?,
+                        4 => float = value.double()?,
+                        _ => {}
+                    }
+                }
+                if buckets.len() >= LINES_MAX {
+                    return Ok(None);
+                }
+                buckets.push((bound, if float == 0.0 { up_to } else { float }));
+            }
+            4 => count_float = value.double()?,
+            _ => {}
+        }
+    }
+    let count = if count_float == 0.0 { count } else { count_float };
+    Ok(Histogram::from_classic(&buckets, Some(count), sum).ok().filter(|histogram| histogram.validate().is_ok()))
 }
 
 impl Side {
@@ -175,12 +205,11 @@ mod tests {
         let apart = [(13, Value::Varint(8)), (13, Value::Varint(3)), (13, Value::Varint(2))];
         let packed = [(13, Value::Bytes(&[8, 3, 2]))];
         for deltas in [&apart[..], &packed[..]] {
-            assert_eq!(read(&message(&[&head[..], deltas].concat()), false).unwrap(), expected);
+            assert_eq!(read(&message(&[&head[..], deltas].concat())).unwrap(), expected);
         }
         let floats: Vec<u8> = [4.0f64, 2.0, 3.0].iter().flat_map(|n| n.to_le_bytes()).collect();
         let float = [(4, Value::Double(9.0)), (14, Value::Bytes(&floats))];
-        let read_float = read(&message(&[&head[..], &float[..]].concat()), true).unwrap();
-        assert_eq!((&read_float, read_float.reset_hint), (&expected, ResetHint::Gauge));
+        assert_eq!(read(&message(&[&head[..], &float[..]].concat())).unwrap(), expected);
     }
 
     #[test]
@@ -193,7 +222,7 @@ mod tests {
             (vec![(14, Value::Bytes(&[2, 5])), (4, Value::Double(1.0))], "packed numbers end early"),
             (vec![(5, Value::Varint(u64::MAX)), (13, Value::Bytes(&[2, 0]))], "schema out of range"),
         ] {
-            let error = read(&message(&[&head[..], &rest[..]].concat()), false).unwrap_err();
+            let error = read(&message(&[&head[..], &rest[..]].concat())).unwrap_err();
             assert!(error.contains(reason), "{error}");
         }
     }

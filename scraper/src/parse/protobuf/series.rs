@@ -51,21 +51,25 @@ impl Part {
 }
 
 /// The pairs of one of a metric's series: the name first, then the labels, then the bound.
-pub(crate) fn series_labels<'a>(name: &'a [u8], labels: &'a [u8], part: Part) -> Result<LabelPairs<'a>, String> {
+pub(crate) fn push_series_labels<'a>(
+    pairs: &mut LabelPairs<'a>,
+    name: &'a [u8],
+    labels: &'a [u8],
+    part: Part,
+) -> Result<(), String> {
     let name = std::str::from_utf8(name).map_err(|_| "metric name is not valid UTF-8".to_owned())?;
     let name = match part.suffix() {
         "" => Cow::Borrowed(name),
         suffix => Cow::Owned(format!("{name}{suffix}")),
     };
-    let mut pairs = LabelPairs::with_capacity(8);
     pairs.push((Cow::Borrowed(METRIC_NAME), name));
-    push_labels(&mut pairs, labels)?;
+    push_labels(pairs, labels)?;
     match part {
         Part::Bucket(bound) => pairs.push((Cow::Borrowed(BUCKET), Cow::Owned(format_bound(bound)))),
         Part::Quantile(bound) => pairs.push((Cow::Borrowed("quantile"), Cow::Owned(format_bound(bound)))),
         Part::Whole | Part::Native | Part::Count | Part::Sum => {}
     }
-    Ok(pairs)
+    Ok(())
 }
 
 /// The pairs of the label fields, each field number 1, among `fields`.

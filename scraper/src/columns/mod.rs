@@ -1,9 +1,13 @@
 //! The columns of one source: their values in this scrape, which are there, and which were there in the last. Step 5.
 
+mod commit;
+
 use std::collections::{HashMap, HashSet};
 
 use model::sample::{is_histogram_mark, stale_nan};
-use model::{AppendError, Appender, Committed, Exemplar, Histogram, Labels, Layout, MetricId, Row, SourceId};
+use model::{AppendError, Appender, Exemplar, Histogram, Labels, Layout, MetricId, SourceId};
+
+use crate::starts::Starts;
 
 /// Columns of ended series are given up when they are this many more than the live ones.
 const DEAD_SLACK: usize = 128;
@@ -64,14 +68,18 @@ pub(crate) struct SourceColumns {
     /// The columns that get a stale marker when they are not there.
     tracked: Vec<u64>,
     own_times: Vec<(u32, i64)>,
+    /// When the last scrape was, and the own times that it had, columns ascending.
+    last: (i64, Vec<(u32, i64)>),
     /// Of the columns whose value is the marker of one.
     histograms: Vec<(u32, Histogram)>,
-    /// One for each of some columns.
+    /// Of some columns.
     exemplars: Vec<(u32, Exemplar)>,
     /// Further samples of a column that was exposed several times, each at another time.
     repeats: Vec<(u32, i64, f64)>,
     /// What `repeats` must not repeat, once a column was exposed several times.
     taken: Taken,
+    /// Since when the samples of columns count.
+    pub(crate) starts: Starts,
     /// The columns of `up` and its like.
     report: Vec<u32>,
 }
@@ -87,10 +95,12 @@ impl SourceColumns {
             present: Vec::new(),
             tracked: Vec::new(),
             own_times: Vec::new(),
+            last: (i64::MIN, Vec::new()),
             histograms: Vec::new(),
             exemplars: Vec::new(),
             repeats: Vec::new(),
             taken: Taken::default(),
+            starts: Starts::default(),
             report: Vec::new(),
         }
     }
@@ -103,6 +113,14 @@ impl SourceColumns {
         self.exemplars.clear();
         self.repeats.clear();
         self.taken.forget();
+        self.starts.begin();
+    }
+
+    /// Has the series a later sample than one of that time? Only of series that were there in the last scrape.
+    pub(crate) fn is_past(&self, column: u32, own: i64) -> bool {
+        let (last_ms, own_times) = &self.last;
+        let last = own_times.binary_search_by_key(&column, |(column, _)| *column).map(|at| own_times[at].1);
+        has(&self.tracked, column as usize) && own < last.unwrap_or(*last_ms)
     }
 
     /// Takes a value. Of several for one time the first wins.
@@ -132,25 +150,13 @@ impl SourceColumns {
     }
 
     /// Takes the native histogram that a value just taken stands for.
-    pub(crate) fn put_histogram(&mut self, column: u32, histogram: Option<Histogram>) {
-        self.histograms.extend(histogram.map(|histogram| (column, histogram)));
+    pub(crate) fn put_histogram(&mut self, column: u32, histogram: Option<Box<Histogram>>) {
+        self.histograms.extend(histogram.map(|histogram| (column, *histogram)));
     }
 
-    /// Takes the exemplar of a sample just taken.
-    pub(crate) fn put_exemplar(&mut self, column: u32, exemplar: Option<Exemplar>) {
-        self.exemplars.extend(exemplar.map(|exemplar| (column, exemplar)));
-    }
-
-    /// Stores the exemplars, once the samples are. That they cannot be is no fault of the scrape.
-    pub(crate) fn commit_exemplars(&mut self, appender: &dyn Appender) {
-        let (Some(source), false) = (self.id, self.exemplars.is_empty()) else { return };
-        let mut exemplars: Vec<(MetricId, Exemplar)> =
-            self.exemplars.drain(..).map(|(column, exemplar)| (self.metrics[column as usize], exemplar)).collect();
-        // Of several the store keeps those that are new, in the order of their times.
-        exemplars.sort_by_key(|(_, exemplar)| exemplar.ts_ms);
-        if let Err(error) = appender.exemplars(source, &exemplars) {
-            tracing::warn!(source = %self.labels, error = %crate::scrape_loop::chain(&error), "exemplars are lost");
-        }
+    /// Takes the exemplars of a sample just taken.
+    pub(crate) fn put_exemplars(&mut self, column: u32, exemplars: Vec<Exemplar>) {
+        self.exemplars.extend(exemplars.into_iter().map(|exemplar| (column, exemplar)));
     }
 
     /// The columns of these metrics, made where they are new.
@@ -218,77 +224,11 @@ impl SourceColumns {
         self.present.iter().all(|word| *word == 0)
     }
 
-    /// What is to be stored.
-    pub(crate) fn row(&mut self, appender: &dyn Appender, ts_ms: i64) -> Result<Row<'_>, AppendError> {
-        let source = match self.id {
-            Some(id) => id,
-            None => *self.id.insert(appender.source(&self.labels)?),
-        };
-        if self.layout.is_none() {
-            self.layout = Some(appender.layout(&self.metrics)?);
-        }
-        let layout = self.layout.as_ref().expect("BUG: it was just made");
-        self.own_times.sort_unstable();
-        self.histograms.sort_unstable_by_key(|(column, _)| *column);
-        Ok(Row {
-            source,
-            ts_ms,
-            layout,
-            values: &self.values,
-            present: &self.present,
-            own_times: &self.own_times,
-            histograms: &self.histograms,
-        })
-    }
-
-    /// Stores the further samples of columns that were exposed several times: a row holds one sample per column, so the
-    /// second samples of all columns make a row, the third another.
-    pub(crate) fn commit_repeats(
-        &mut self,
-        appender: &dyn Appender,
-        ts_ms: i64,
-        sum: &mut Committed,
-    ) -> Result<(), AppendError> {
-        let mut rest = std::mem::take(&mut self.repeats);
-        let (Some(source), Some(layout)) = (self.id, &self.layout) else { return Ok(()) };
-        rest.sort_by_key(|(column, time, _)| (*column, *time));
-        let mut values = vec![0.0; if rest.is_empty() { 0 } else { self.values.len() }];
-        while !rest.is_empty() {
-            let mut present = vec![0; self.present.len()];
-            let mut own_times = Vec::new();
-            let mut last = None;
-            rest.retain(|(column, time, value)| {
-                let later = last == Some(*column);
-                if !later {
-                    set(&mut present, *column as usize);
-                    values[*column as usize] = *value;
-                    last = Some(*column);
-                    if *time != OF_SCRAPE {
-                        own_times.push((*column, *time));
-                    }
-                }
-                later
-            });
-            let row = Row {
-                source,
-                ts_ms,
-                layout,
-                values: &values,
-                present: &present,
-                own_times: &own_times,
-                histograms: &[],
-            };
-            let more = appender.commit(&[row])?;
-            sum.stored += more.stored;
-            sum.out_of_order += more.out_of_order;
-            sum.duplicate += more.duplicate;
-            sum.too_old += more.too_old;
-        }
-        Ok(())
-    }
-
     /// The scrape is stored: what was there now is what may vanish next.
-    pub(crate) fn end(&mut self, track_own_times: bool) {
+    pub(crate) fn end(&mut self, ts_ms: i64, track_own_times: bool) {
+        self.starts.end(ts_ms);
+        self.last.0 = ts_ms;
+        std::mem::swap(&mut self.last.1, &mut self.own_times);
         for word in 0..self.present.len() {
             let mut stale = self.present[word];
             let mut live = 0;
@@ -303,7 +243,7 @@ impl SourceColumns {
             self.tracked[word] = live;
         }
         if !track_own_times {
-            for (column, _) in &self.own_times {
+            for (column, _) in &self.last.1 {
                 clear(&mut self.tracked, *column as usize);
             }
             for (column, _) in self.taken.times.iter().filter(|(_, time)| *time == OF_SCRAPE) {
@@ -369,6 +309,8 @@ impl SourceColumns {
         self.values = vec![0.0; live];
         self.present = vec![0; live.div_ceil(64)];
         self.report.iter_mut().for_each(|column| *column = moved[*column as usize]);
+        self.last.1.clear();
+        self.starts.move_columns(|column| has(&keep, column as usize).then(|| moved[column as usize]));
         self.layout = None;
         Some(moved)
     }

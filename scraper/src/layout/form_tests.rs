@@ -1,0 +1,239 @@
+//! In which form histograms, types and units are stored: what is wanted of a target.
+
+use super::tests::target;
+use super::*;
+
+fn varint(mut number: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    while number > 0x7f {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+    out
+}
+
+pub(super) fn delimited(message: &[u8]) -> Vec<u8> {
+    [&varint(message.len())[..], message].concat()
+}
+
+pub(super) fn field(number: usize, message: &[u8]) -> Vec<u8> {
+    [varint(number << 3 | 2), delimited(message)].concat()
+}
+
+fn histogram(name: &str, inside: &[u8]) -> Vec<u8> {
+    let metric = [field(1, &[field(1, b"a"), field(2, b"b")].concat()), field(7, inside)].concat();
+    delimited(&[field(1, name.as_bytes()), vec![0x18, 4], field(4, &metric)].concat())
+}
+
+#[test]
+fn protobuf_and_text_are_the_same_series() {
+    let mut t = target(&[]);
+    let bucket = field(3, &[&[0x08, 2, 0x11][..], &1f64.to_le_bytes()].concat());
+    let body = histogram("h", &[&[0x08, 3][..], &bucket].concat());
+    let expected = [
+        "h_bucket{a=\"b\", le=\"+Inf\"} 3",
+        "h_bucket{a=\"b\", le=\"1.0\"} 2",
+        "h_count{a=\"b\"} 3",
+        "h_sum{a=\"b\"} 0",
+    ];
+    let at = |now: u32| expected.map(|line| format!("{now} {line}"));
+    for (now, added) in [(1000, 4), (2000, 0)] {
+        let (counts, stored) = t.scrape_as(Format::Protobuf, &body);
+        assert_eq!((stored, counts.added, counts.native_histograms), (at(now).to_vec(), added, 0));
+    }
+    let text = "# TYPE h histogram\nh_bucket{a=\"b\",le=\"1\"} 2\nh_bucket{a=\"b\",le=\"+Inf\"} 3\nh_sum{a=\"b\"} 0\nh_count{a=\"b\"} 3\n";
+    assert_eq!(t.scrape(text).1, at(3000), "nothing went stale");
+    assert_eq!(t.scrape_as(Format::Protobuf, &body).1, at(4000));
+    let (_, result) = t.layout.read((Format::Protobuf, &body[..body.len() - 1]), &t.rules, 5000, &t.store);
+    assert_eq!(result.unwrap_err().to_string(), "before byte 1: message breaks off: \"\"");
+}
+
+#[test]
+fn native_buckets_are_left_out_and_counted() {
+    let mut t = target(&[]);
+    let span = field(12, &[0x08, 2, 0x10, 1]);
+    let body = histogram("n", &[&[0x08, 7][..], &span, &[0x6a, 1, 14]].concat());
+    for now in [1000, 2000] {
+        let (counts, stored) = t.scrape_as(Format::Protobuf, &body);
+        let expected = ["n_bucket{a=\"b\", le=\"+Inf\"} 7", "n_count{a=\"b\"} 7", "n_sum{a=\"b\"} 0"];
+        assert_eq!(stored, expected.map(|line| format!("{now} {line}")));
+        assert_eq!(counts.native_histograms, 1);
+    }
+}
+
+/// A native histogram alone (scrape-077), beside its classic form, and its end.
+#[test]
+fn native_histograms_are_stored_where_they_are_wanted() {
+    let span = field(12, &[0x08, 2, 0x10, 1]);
+    let bucket = field(3, &[&[0x08, 5, 0x11][..], &1.0f64.to_le_bytes()].concat());
+    let native = |count: u8| [&[0x08, count][..], &span, &[0x6a, 1, 2 * count], &bucket].concat();
+    for classic in [false, true] {
+        let mut t = target(&[]);
+        let mut scrape = |bytes: &[u8], now: i64| {
+            let wanted = Wanted { native: true, classic, ..Wanted::default() };
+            let body = Body { format: Format::Protobuf, wanted, bytes };
+            let (counts, result) = t.layout.read(body, &t.rules, now, &t.store);
+            result.unwrap();
+            t.layout.commit(&t.store, now, &[("up", 1.0)], false).unwrap();
+            (counts.native_histograms, t.store.take())
+        };
+        for (now, count) in [(1000, 7), (2000, 9)] {
+            let (left_out, stored) = scrape(&histogram("n", &native(count)), now);
+            assert_eq!((left_out, stored.len()), (0, if classic { 5 } else { 1 }), "{stored:?}");
+            let beside = format!("{now} n_bucket{{a=\"b\", le=\"1.0\"}} 5");
+            assert_eq!(stored.contains(&beside), classic, "{stored:?}");
+            assert!(stored.iter().any(|line| line.contains(&format!("count:{count} "))), "{stored:?}");
+        }
+        let (_, stored) = scrape(&[], 3000);
+        assert_eq!(stored.len(), if classic { 5 } else { 1 });
+        assert!(stored.contains(&"3000 n{a=\"b\"} stale".to_owned()), "{stored:?}");
+    }
+}
+
+/// scrape-078
+#[test]
+fn classic_histograms_are_stored_as_native_ones_where_that_is_wanted() {
+    let text = |count: u8| format!("# TYPE n histogram\nn_bucket{{le=\"1\"}} 5\nn_sum 9\nn_count {count}\nup 1\n");
+    let bucket = field(3, &[&[0x08, 5, 0x11][..], &1.0f64.to_le_bytes()].concat());
+    let message = |count: u8| histogram("n", &[&[0x08, count][..], &bucket].concat());
+    for classic in [false, true] {
+        for format in [Format::Text, Format::Protobuf] {
+            let mut t = target(&[]);
+            let wanted = Wanted { classic, convert: true, native: true, ..Wanted::default() };
+            for (now, count) in [(1000, 7), (2000, 9), (3000, 4)] {
+                let bytes = if format == Format::Text { text(count).into_bytes() } else { message(count) };
+                let (counts, result) = t.layout.read(Body { format, wanted, bytes: &bytes }, &t.rules, now, &t.store);
+                result.unwrap();
+                t.layout.commit(&t.store, now, &[("up", 1.0)], false).unwrap();
+                let stored = t.store.take().join("\n");
+                let whole = format!("count:{count} ");
+                assert_eq!(stored.contains(&whole), count > 5, "{format:?} {stored}");
+                assert_eq!(stored.contains("stale"), count < 5, "no such histogram is there: {format:?} {stored}");
+                assert_eq!(stored.contains("n_count"), classic, "{format:?} {stored}");
+                assert_eq!(counts.added > 0, now == 1000);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_histogram_that_makes_no_sense_fails_the_scrape_by_name() {
+    let mut t = target(&[]);
+    let span = field(12, &[0x08, 2, 0x10, 1]);
+    // A count of -3.
+    let bytes = histogram("n", &[&[0x08, 7][..], &span, &[0x6a, 1, 5]].concat());
+    let body = Body { format: Format::Protobuf, wanted: Wanted { native: true, ..Wanted::default() }, bytes: &bytes };
+    let (_, result) = t.layout.read(body, &t.rules, 1000, &t.store);
+    let error = result.unwrap_err().to_string();
+    assert!(error.contains("bucket number 1 has observation count of -3"), "{error}");
+    assert!(error.ends_with("(\"n\")"), "{error}");
+}
+
+/// scrape-052
+#[test]
+fn type_and_unit_are_labels_where_that_is_wanted() {
+    let mut t = target(&[]);
+    let wanted = Wanted { types: true, ..Wanted::default() };
+    let mut scrape = |body: &str| {
+        t.now += 1000;
+        let body = Body { format: Format::OpenMetrics, wanted, bytes: body.as_bytes() };
+        let (counts, result) = t.layout.read(body, &t.rules, t.now, &t.store);
+        result.unwrap();
+        t.layout.commit(&t.store, t.now, &[("up", 1.0)], false).unwrap();
+        (counts.added, t.store.take())
+    };
+    let page = |kind: &str, unit: &str| {
+        format!("# TYPE a_s {kind}\n# UNIT a_s {unit}\na_s{{__unit__=\"x\"}} 1\n# TYPE b gauge\nb 2\n# EOF\n")
+    };
+    let b = |now: i64| format!("{now} b{{__type__=\"gauge\"}} 2");
+    let (added, stored) = scrape(&page("gauge", "s"));
+    assert_eq!((added, &stored), (2, &vec![r#"1000 a_s{__type__="gauge", __unit__="s"} 1"#.to_owned(), b(1000)]));
+    assert_eq!(scrape(&page("gauge", "s")).0, 0);
+    // Another type or unit is another series.
+    let (added, stored) = scrape(&page("unknown", "s"));
+    assert_eq!(added, 1);
+    assert!(stored.contains(&r#"3000 a_s{__type__="gauge", __unit__="s"} stale"#.to_owned()), "{stored:?}");
+    assert!(stored.contains(&r#"3000 a_s{__unit__="s"} 1"#.to_owned()) && stored.contains(&b(3000)), "{stored:?}");
+    let (added, stored) = scrape(&page("unknown", ""));
+    assert_eq!(added, 1);
+    assert!(stored.contains(&r#"4000 a_s{__unit__="x"} 1"#.to_owned()) && stored.contains(&b(4000)), "{stored:?}");
+}
+
+/// scrape-086
+#[test]
+fn a_zero_stands_where_counting_began() {
+    let mut t = target(&[]);
+    let wanted = Wanted { start_times: true, convert: true, ..Wanted::default() };
+    let mut scrape = |body: &str| {
+        t.now += 1000;
+        let body = Body { format: Format::OpenMetrics, wanted, bytes: body.as_bytes() };
+        let (counts, result) = t.layout.read(body, &t.rules, t.now, &t.store);
+        result.unwrap();
+        t.layout.commit(&t.store, t.now, &[("up", 1.0)], false).unwrap();
+        (counts.scraped, t.store.take())
+    };
+    let page = |created: &str| {
+        format!(
+            "# TYPE a counter\na_total 5\na_created {created}\n# TYPE g gauge\ng_created 1\n# TYPE h histogram\n\
+             h_bucket{{le=\"1\"}} 1\nh_bucket{{le=\"+Inf\"}} 2\nh_created {created}\n# EOF\n"
+        )
+    };
+    let (scraped, stored) = scrape(&page("0.5"));
+    assert_eq!(scraped, 3, "the time is no sample");
+    let zero = "500 h {{schema:-53 custom_values:[1] counter_reset_hint:reset}}";
+    assert_eq!(&stored[3..], ["500 a_total 0", zero], "{stored:?}");
+    assert_eq!(scrape(&page("0.5")).1.len(), 3);
+    // It began anew after the last scrape, and once more before it.
+    let (_, stored) = scrape(&page("2.25"));
+    assert_eq!(stored[0], "2250 a_total 0");
+    assert_eq!(scrape(&page("2.5")).1.len(), 3);
+    assert_eq!(scrape(&page("99")).1.len(), 3, "in the future");
+}
+
+/// scrape-081
+#[test]
+fn a_native_histogram_has_the_exemplars_that_have_a_time() {
+    let exemplar = |label: &[u8], value: f64, seconds: Option<u8>| {
+        let pair = field(1, &[field(1, b"id"), field(2, label)].concat());
+        let time = seconds.map_or(Vec::new(), |seconds| field(3, &[0x08, seconds]));
+        [&pair[..], &[0x11], &value.to_le_bytes(), &time].concat()
+    };
+    let bucket =
+        |exemplar: &[u8]| field(3, &[&[0x08, 3, 0x11][..], &1.0f64.to_le_bytes(), &field(3, exemplar)].concat());
+    let span = field(12, &[0x08, 2, 0x10, 1]);
+    let base = [
+        &[0x08, 3][..],
+        &span,
+        &[0x6a, 1, 6],
+        &bucket(&exemplar(b"a", 1.0, Some(1))),
+        &bucket(&exemplar(b"b", 2.0, None)),
+    ]
+    .concat();
+    let own = [
+        field(16, &exemplar(b"c", 3.0, Some(9))),
+        field(16, &exemplar(b"d", 4.0, None)),
+        field(16, &exemplar(b"e", 5.0, Some(7))),
+    ];
+    let own = own.concat();
+    let (native, convert) =
+        (Wanted { native: true, ..Wanted::default() }, Wanted { convert: true, ..Wanted::default() });
+    let in_text = "# TYPE n histogram\nn_bucket{le=\"1\"} 1 # {id=\"a\"} 1 1\nn_count 1 # {id=\"b\"} 2\n# EOF\n";
+    for (format, bytes, wanted, expected) in [
+        (Format::Protobuf, histogram("n", &base), native, vec!["n{a=\"b\"} {id=\"a\"} 1 1000"]),
+        (
+            Format::Protobuf,
+            histogram("n", &[base.clone(), own].concat()),
+            native,
+            vec!["n{a=\"b\"} {id=\"c\"} 3 9000", "n{a=\"b\"} {id=\"e\"} 5 7000"],
+        ),
+        (Format::OpenMetrics, in_text.into(), convert, vec!["n {id=\"a\"} 1 1000"]),
+    ] {
+        let mut t = target(&[]);
+        t.store.exemplars.lock().unwrap().0 = true;
+        let (_, result) = t.layout.read(Body { format, wanted, bytes: &bytes }, &t.rules, 20_000, &t.store);
+        result.unwrap();
+        t.layout.commit(&t.store, 20_000, &[("up", 1.0)], false).unwrap();
+        assert_eq!(t.store.exemplars.lock().unwrap().1, expected, "{format:?}");
+    }
+}

@@ -1,0 +1,181 @@
+//! Entry by entry: what is where it was, what is new, and where its value goes. Part of step 5.
+
+use model::Labels;
+use model::sample::is_histogram_mark;
+
+use super::pass::{ByKey, Folding, Pass, Pending};
+use super::{ContentError, Dest, Slot, TargetLayout, daily};
+use crate::columns::{Put, SourceColumns};
+use crate::labelling::{self, Refusal, Side};
+use crate::metadata::MetadataCache;
+use crate::parse::{Entry, Mark, Parser, Point, Recognised, Sample};
+
+/// Samples further ahead of the scrape than this are dropped, as upstream does; milliseconds.
+const AHEAD_MAX_MS: i64 = 10 * 60 * 1000;
+
+impl TargetLayout {
+    pub(super) fn read_lines(&mut self, parser: &mut Parser<'_>, pass: &mut Pass<'_>) -> Result<(), ContentError> {
+        loop {
+            if let Some(slot) = self.slots.get(pass.cursor).copied()
+                && let Some(recognised) = parser.recognise(&slot.mark)
+            {
+                if let Recognised::Series(point) = recognised {
+                    pass.count(slot.dest);
+                    if is_histogram_mark(point.value) {
+                        pass.take_histogram(parser)?;
+                    }
+                    if point.exemplar.is_some() {
+                        pass.take_exemplar(&point);
+                    }
+                    self.put(slot.dest, &point, pass);
+                }
+                pass.cursor += 1;
+                if let Some(fresh) = &mut pass.fresh {
+                    fresh.push(slot);
+                }
+            } else if !self.read_line(parser, pass)? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// A line that is not where it was, if it was at all. False at the end of the body.
+    fn read_line(&mut self, parser: &mut Parser<'_>, pass: &mut Pass<'_>) -> Result<bool, ContentError> {
+        let Some(entry) = parser.next_entry()? else { return Ok(false) };
+        let mark = parser.mark();
+        let fresh = pass.fresh.get_or_insert_with(|| {
+            let mut fresh = Vec::with_capacity(self.slots.len() + 64);
+            fresh.extend_from_slice(self.slots.get(..pass.cursor).unwrap_or_default());
+            fresh
+        });
+        if pass.rules.entry_limit > 0 && fresh.len() >= pass.rules.entry_limit {
+            return Err(ContentError::EntryLimit { limit: pass.rules.entry_limit });
+        }
+        let family = match entry {
+            Entry::Series(sample) => {
+                if is_histogram_mark(sample.point.value) {
+                    pass.take_histogram(parser)?;
+                }
+                pass.take_exemplar(&sample.point);
+                let read = self.read_series((parser, sample), mark, pass);
+                return read.map(|()| true).map_err(|refusal| refusal.at(parser.place()));
+            }
+            Entry::Comment(_) => MetadataCache::NO_FAMILY,
+            Entry::Help { metric, text } => self.metadata.set_help(&metric, &text),
+            Entry::Type { metric, kind } => self.metadata.set_kind(&metric, kind),
+            Entry::Unit { metric, unit } => self.metadata.set_unit(&metric, unit),
+        };
+        fresh.push(Slot { mark, dest: Dest::Comment(family) });
+        // Comments keep their place: they are met in order or read again.
+        pass.cursor += 1;
+        Ok(true)
+    }
+
+    fn read_series<'a>(
+        &mut self,
+        (parser, sample): (&mut Parser<'a>, Sample<'a>),
+        mark: Mark,
+        pass: &mut Pass<'_>,
+    ) -> Result<(), Refusal> {
+        let known = pass.known.get_or_insert_with(|| {
+            let mut known = ByKey::with_capacity_and_hasher(self.slots.len(), Folding::default());
+            let series = self.slots.iter().zip(0u32..).filter(|(slot, _)| slot.mark.is_series());
+            known.extend(series.map(|(slot, at)| (slot.mark.key, at)));
+            known
+        });
+        let dest = match known.get(&mark.key) {
+            Some(&at) => {
+                pass.cursor = at as usize + 1;
+                self.slots.get(at as usize).map_or(Dest::Dropped, |slot| slot.dest)
+            }
+            None => self.new_series((parser, &sample), mark, pass)?,
+        };
+        pass.count(dest);
+        if pass.exceeds_limit() {
+            // The body will be refused: what is only counted needs no room.
+            return Ok(());
+        }
+        pass.begun += usize::from(matches!(dest, Dest::Pending(_)));
+        self.put(dest, &sample.point, pass);
+        pass.fresh.get_or_insert_default().push(Slot { mark, dest });
+        Ok(())
+    }
+
+    fn new_series<'a>(
+        &mut self,
+        (parser, sample): (&mut Parser<'a>, &Sample<'a>),
+        mark: Mark,
+        pass: &mut Pass<'_>,
+    ) -> Result<Dest, Refusal> {
+        let side = pass.side.get_or_insert_with(|| Side::new(&self.sources[0].labels));
+        let exposed = parser.labels(&sample.series).map_err(Refusal::invalid)?;
+        let Some(series) = labelling::series(exposed, side, &pass.rules.series)? else {
+            return Ok(Dest::Dropped);
+        };
+        if pass.exceeds_limit() {
+            return Ok(Dest::OverLimit);
+        }
+        let was_there = self.forgotten.contains(&mark.key);
+        let limited = pass.rules.soft && pass.rules.sample_limit > 0 && !was_there;
+        if limited && pass.room == 0 {
+            return Ok(Dest::OverLimit);
+        }
+        let source = self.source_without(&series.removed)?;
+        let limit = pass.rules.series_limit;
+        if limit > 0 && !was_there && !self.today.admits(daily::key(source, &series.metric), pass.pending.len(), limit)
+        {
+            return Ok(Dest::OverLimit);
+        }
+        pass.room = pass.room.saturating_sub(usize::from(limited));
+        let at = u32::try_from(pass.pending.len()).unwrap_or(u32::MAX);
+        let Point { value, ts_ms, start_ms, .. } = sample.point;
+        let more = if pass.has_more(&sample.point) { Some(pass.take_more(start_ms)) } else { None };
+        if pass.pending.is_empty() {
+            pass.pending.reserve(self.slots.len().min(1024));
+        }
+        pass.pending.push(Pending { source, metric: series.metric, value, ts_ms, was_there, more });
+        Ok(Dest::Pending(at))
+    }
+
+    /// The target's source without some of its labels.
+    fn source_without(&mut self, removed: &[String]) -> Result<u16, Refusal> {
+        if removed.is_empty() {
+            return Ok(0);
+        }
+        let main = &self.sources[0].labels;
+        let labels = Labels::from_sorted(main.iter().filter(|(name, _)| !removed.iter().any(|r| r == name)));
+        let at = self.sources.iter().position(|source| source.labels == labels).unwrap_or_else(|| {
+            self.sources.push(SourceColumns::new(labels));
+            self.sources.len() - 1
+        });
+        let too_many = || Refusal::invalid("relabelling makes too many kinds of label sets".to_owned());
+        u16::try_from(at).map_err(|_| too_many())
+    }
+
+    pub(super) fn put(&mut self, dest: Dest, point: &Point<'_>, pass: &mut Pass<'_>) {
+        if let Dest::Column { source, column } = dest {
+            let columns = &mut self.sources[usize::from(source)];
+            match pass.own_time(point.ts_ms) {
+                Some(own) if own > pass.ts_ms + AHEAD_MAX_MS => pass.counts.out_of_bounds += 1,
+                // The store would refuse it, and the series has then nothing in this scrape.
+                Some(own) if own < pass.late_from_ms && columns.is_past(column, own) => pass.counts.out_of_order += 1,
+                own => match columns.put(column, point.value, own) {
+                    Put::Taken if pass.has_more(point) => {
+                        if let Some(start_ms) = point.start_ms.filter(|_| pass.zeros) {
+                            let ts_ms = own.unwrap_or(pass.ts_ms);
+                            columns.starts.note(column, start_ms, ts_ms, pass.histogram.as_deref());
+                        }
+                        columns.put_histogram(column, pass.histogram.take());
+                        columns.put_exemplars(column, std::mem::take(&mut pass.exemplars));
+                    }
+                    Put::Taken => {}
+                    Put::Duplicate => pass.counts.duplicate += 1,
+                    Put::TooMany => pass.too_many_repeats = true,
+                },
+            }
+        }
+        if pass.has_more(point) {
+            (pass.histogram, pass.exemplars) = (None, Vec::new());
+        }
+    }
+}

@@ -1,0 +1,360 @@
+//! What several lines of a text page say together: classic histograms as native ones with custom buckets (upstream:
+//! `model/textparse/nhcbparse.go`), and since when a sample counts.
+//!
+//! The lines of one histogram stand together. They are gathered as long as they come, and where they end, the histogram is
+//! an entry of its own, before what ended it. What makes no histogram is left out, as upstream does. The times that counting
+//! began are looked for in all of a family when it begins.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use memchr::{memchr, memmem, memrchr};
+use model::Histogram;
+use model::sample::histogram_mark;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::entry::What;
+use super::family::{Member, Role};
+use super::number::milliseconds;
+use super::{Entry, Exemplar, Format, Mark, MetricKind, ParseError, Parser, Point, Recognised, Sample, Series, Wanted};
+
+/// The seed of the keys of histograms that were gathered.
+const WHOLE_SEED: u64 = 0x4e48_4342;
+
+/// Lines of one histogram; one that has more is none.
+pub(super) const LINES_MAX: usize = 10_000;
+
+type Next<'a> = Result<Option<(Entry<'a>, Mark)>, ParseError>;
+
+/// Reads an exposition entry by entry.
+#[derive(Debug)]
+pub(super) struct Converter<'a> {
+    /// Of a text format.
+    lines: Parser<'a>,
+    wanted: Wanted,
+    /// What the last `# TYPE` line gave.
+    family: Cow<'a, str>,
+    kind: MetricKind,
+    /// By group, those of the family.
+    start_times: HashMap<u64, i64>,
+    gathered: Option<Gathered<'a>>,
+    /// What ended a histogram, to be handed out after it.
+    held: Option<Next<'a>>,
+    /// What comes next, once it was looked at; the end and a fault are met again and again.
+    ahead: Option<Next<'a>>,
+    /// The histogram that was handed out last, or is ahead.
+    whole: Whole<'a>,
+    mark: Mark,
+}
+
+/// The lines of one histogram, as many as came.
+#[derive(Debug)]
+struct Gathered<'a> {
+    group: u64,
+    /// One of them.
+    series: Series<'a>,
+    lines: usize,
+    buckets: Vec<(f64, f64)>,
+    count: Option<f64>,
+    sum: f64,
+    point: Point<'a>,
+    exemplars: Vec<Exemplar<'a>>,
+    /// Where the last of them stands, and how it begins.
+    place: usize,
+}
+
+#[derive(Debug, Default)]
+struct Whole<'a> {
+    histogram: Histogram,
+    exemplars: Vec<Exemplar<'a>>,
+    place: Option<usize>,
+}
+
+impl<'a> Converter<'a> {
+    pub(super) fn new(lines: Parser<'a>, wanted: Wanted) -> Self {
+        Self {
+            lines,
+            wanted,
+            family: Cow::Borrowed(""),
+            kind: MetricKind::Unknown,
+            start_times: HashMap::new(),
+            gathered: None,
+            held: None,
+            ahead: None,
+            whole: Whole::default(),
+            mark: Mark { key: 0, len: 0, what: What::Comment },
+        }
+    }
+
+    pub(super) fn mark(&self) -> Mark {
+        self.mark
+    }
+
+    pub(super) fn histogram(&mut self) -> Histogram {
+        std::mem::take(&mut self.whole.histogram)
+    }
+
+    pub(super) fn exemplars(&self) -> &[Exemplar<'a>] {
+        &self.whole.exemplars
+    }
+
+    /// Where the last entry stands, and how it begins; of a histogram that is its last line.
+    #[cold]
+    pub(super) fn place(&self) -> String {
+        match self.whole.place {
+            Some(end) => self.lines.place_before(end),
+            None => self.lines.place(),
+        }
+    }
+
+    pub(super) fn recognise(&mut self, mark: &Mark) -> Option<Recognised<'a>> {
+        let plain = self.ahead.is_none() && self.held.is_none() && self.gathered.is_none();
+        if plain && !self.joins() && !matches!(mark.what, What::Type(_)) {
+            return self.lines.recognise(mark);
+        }
+        match self.look_ahead() {
+            Ok(Some((entry, own))) if own == *mark => {
+                self.mark = own;
+                Some(match entry {
+                    Entry::Series(sample) => Recognised::Series(sample.point),
+                    _ => Recognised::Comment,
+                })
+            }
+            other => {
+                self.ahead = Some(other);
+                None
+            }
+        }
+    }
+
+    pub(super) fn next_entry(&mut self) -> Result<Option<Entry<'a>>, ParseError> {
+        match self.look_ahead() {
+            Ok(Some((entry, mark))) => {
+                self.mark = mark;
+                Ok(Some(entry))
+            }
+            end => {
+                self.ahead = Some(end.clone());
+                end.map(|_| None)
+            }
+        }
+    }
+
+    fn look_ahead(&mut self) -> Next<'a> {
+        self.ahead.take().unwrap_or_else(|| self.read())
+    }
+
+    fn read(&mut self) -> Next<'a> {
+        self.whole.place = None;
+        loop {
+            let next = match self.held.take() {
+                Some(held) => held,
+                None => self.lines.next_entry().map(|entry| entry.map(|entry| (entry, self.lines.mark()))),
+            };
+            let (mut sample, mark) = match next {
+                Ok(Some((Entry::Series(sample), mark))) => (sample, mark),
+                Err(_) => return next,
+                other => {
+                    if let Some(whole) = self.finish() {
+                        self.held = Some(other);
+                        return Ok(Some(whole));
+                    }
+                    if let Ok(Some((Entry::Type { metric, kind }, _))) = &other {
+                        self.begin_family(metric.clone(), *kind);
+                    }
+                    return other;
+                }
+            };
+            let member = self.member(&sample);
+            let ended = self.gathered.as_ref().is_some_and(|gathered| member.is_none_or(|m| m.group != gathered.group));
+            if ended && let Some(whole) = self.finish() {
+                self.held = Some(Ok(Some((Entry::Series(sample), mark))));
+                return Ok(Some(whole));
+            }
+            if let Some(member) = member {
+                if self.wanted.start_times && member.role == Role::Created {
+                    continue;
+                }
+                sample.point.start_ms = self.start_times.get(&member.group).copied();
+                if self.wanted.convert && self.gather(&sample, member) && !self.wanted.classic {
+                    continue;
+                }
+            }
+            return Ok(Some((Entry::Series(sample), mark)));
+        }
+    }
+
+    fn begin_family(&mut self, family: Cow<'a, str>, kind: MetricKind) {
+        (self.family, self.kind) = (family, kind);
+        self.start_times.clear();
+        if self.wanted.start_times && self.joins() {
+            created(self.lines.rest(), &self.family, kind, &mut self.start_times);
+        }
+    }
+
+    /// Are there lines in the family that say something together?
+    fn joins(&self) -> bool {
+        match self.kind {
+            MetricKind::Histogram => true,
+            MetricKind::Counter | MetricKind::Summary => self.wanted.start_times,
+            _ => false,
+        }
+    }
+
+    /// What the series is to the family that the last `# TYPE` line began.
+    fn member(&self, sample: &Sample<'a>) -> Option<Member> {
+        let (true, Series::Text { text, .. }) = (self.joins(), sample.series) else { return None };
+        Member::of(text, &self.family, self.kind)
+    }
+
+    /// Takes a line of a classic histogram, if it is one. (A `_created` among them is none, and does not end it.)
+    fn gather(&mut self, sample: &Sample<'a>, member: Member) -> bool {
+        if self.kind != MetricKind::Histogram || !matches!(member.role, Role::Bucket(_) | Role::Count | Role::Sum) {
+            return false;
+        }
+        let place = self.lines.at();
+        let gathered = self.gathered.get_or_insert_with(|| Gathered {
+            group: member.group,
+            series: sample.series,
+            lines: 0,
+            buckets: Vec::with_capacity(16),
+            count: None,
+            sum: 0.0,
+            point: sample.point,
+            exemplars: Vec::new(),
+            place,
+        });
+        let Point { value, ts_ms, exemplar, .. } = sample.point;
+        gathered.lines += 1;
+        match member.role {
+            _ if gathered.lines > LINES_MAX => {}
+            Role::Bucket(bound) => gathered.buckets.push((bound, value)),
+            Role::Count => gathered.count = Some(value),
+            _ => gathered.sum = value,
+        }
+        gathered.exemplars.extend(exemplar.filter(|_| gathered.lines <= LINES_MAX));
+        gathered.point.ts_ms = ts_ms;
+        gathered.place = place;
+        true
+    }
+
+    /// The histogram that was gathered, if it is one.
+    fn finish(&mut self) -> Option<(Entry<'a>, Mark)> {
+        let Gathered { group, series, lines, buckets, count, sum, point, exemplars, place, .. } =
+            self.gathered.take()?;
+        if lines > LINES_MAX {
+            return None;
+        }
+        let histogram = Histogram::from_classic(&buckets, count, sum).ok()?;
+        histogram.validate().ok()?;
+        self.whole = Whole { histogram, exemplars, place: Some(place) };
+        let Series::Text { text, kind, unit, .. } = series else { return None };
+        let series = Series::Text { text, kind, unit, whole: true };
+        let point = Point { value: histogram_mark(), exemplar: None, ..point };
+        // Not of a line: whichever is the first, it is the same histogram.
+        let family = xxh3_64_with_seed(self.family.as_bytes(), WHOLE_SEED);
+        let key = xxh3_64_with_seed(unit.unwrap_or_default().as_bytes(), family.wrapping_add(group));
+        Some((Entry::Series(Sample { series, point }), Mark { key, len: 0, what: What::Series }))
+    }
+}
+
+/// The times at which counting began, by group: of the `_created` series that stand before the next family.
+fn created(rest: &[u8], family: &str, kind: MetricKind, times: &mut HashMap<u64, i64>) {
+    let block = memmem::find(rest, b"\n# TYPE ").and_then(|end| rest.get(..=end)).unwrap_or(rest);
+    let mut at = 0;
+    while let Some(found) = block.get(at..).and_then(|tail| memmem::find(tail, b"_created")) {
+        let found = at + found;
+        let start = block.get(..found).and_then(|before| memrchr(b'\n', before)).map_or(0, |at| at + 1);
+        let line = block.get(start..).unwrap_or_default();
+        if let Ok(Some(Entry::Series(Sample { series: Series::Text { text, .. }, point }))) =
+            Parser::new(Format::OpenMetrics, line).next_entry()
+            && let Some(Member { group, role: Role::Created }) = Member::of(text, family, kind)
+            && let Ok(ms) = milliseconds(point.value)
+        {
+            times.insert(group, ms);
+        }
+        at = found + memchr(b'\n', block.get(found..).unwrap_or_default()).unwrap_or(line.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Labels and value of every sample; of a histogram its notation and how many exemplars it has.
+    fn read(format: Format, page: &str, classic: bool) -> Vec<String> {
+        let wanted = Wanted { convert: true, classic, ..Wanted::default() };
+        let mut parser = Parser::of(format, page.as_bytes(), wanted);
+        let mut out = Vec::new();
+        while let Some(entry) = parser.next_entry().unwrap() {
+            let Entry::Series(Sample { series, point }) = entry else { continue };
+            let labels = series.labels().unwrap();
+            let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let labels = labels.join(",");
+            out.push(if model::sample::is_histogram_mark(point.value) {
+                let exemplars = parser.exemplars().unwrap().len();
+                format!("{labels} {} {:?} {exemplars}", parser.histogram().unwrap().notation(), point.ts_ms)
+            } else {
+                format!("{labels} {}", point.value)
+            });
+        }
+        out
+    }
+
+    #[track_caller]
+    fn check(page: &str, expected: &[&str]) {
+        assert_eq!(read(Format::Text, page, false), expected, "{page}");
+    }
+
+    #[test]
+    fn the_lines_of_a_histogram_become_one() {
+        let page = "# TYPE h histogram\nh_bucket{a=\"1\",le=\"1\"} 2\nh_bucket{a=\"1\",le=\"+Inf\"} 3\nh_sum{a=\"1\"} 4.5\n\
+                    h_count{a=\"1\"} 3 77\nh_count{a=\"2\"} 1\nother 7\n# TYPE g gauge\ng_sum 1\n";
+        let expected = [
+            "__name__=h,a=1 {{schema:-53 count:3 sum:4.5 custom_values:[1] buckets:[2 1]}} Some(77) 0",
+            "__name__=h,a=2 {{schema:-53 count:1 custom_values:[] buckets:[1]}} None 0",
+            "__name__=other 7",
+            "__name__=g_sum 1",
+        ];
+        check(page, &expected);
+        // With the classic ones, in the order of the page.
+        let both = read(Format::Text, page, true);
+        assert_eq!(both.len(), 9);
+        assert_eq!([&both[4], &both[6], &both[7]], [expected[0], expected[1], expected[2]]);
+        assert_eq!(both[0], "__name__=h_bucket,a=1,le=1.0 2");
+    }
+
+    #[test]
+    fn what_is_no_histogram_is_left_out_or_left_as_it_is() {
+        let falling = "h_bucket{le=\"1\"} 3\nh_bucket{le=\"2\"} 1\nh_count 3\n";
+        check(&format!("# TYPE h histogram\n{falling}up 1\n"), &["__name__=up 1"]);
+        check("# TYPE h histogram\nh_sum 3\n", &[]);
+        check("# TYPE h histogram\nh_bucket{le=\"x\"} 3\n", &["__name__=h_bucket,le=x 3"]);
+        check("# TYPE h gauge\nh_bucket{le=\"1\"} 3\n", &["__name__=h_bucket,le=1 3"]);
+        check("h_count 3\n", &["__name__=h_count 3"]);
+        let many = |n: usize| format!("# TYPE h histogram\n{}up 1\n", "h_bucket{le=\"1\"} 3\n".repeat(n));
+        assert_eq!(read(Format::Text, &many(LINES_MAX), false).len(), 2);
+        check(&many(LINES_MAX + 1), &["__name__=up 1"]);
+        let created = "__name__=h_created 5";
+        let whole = "__name__=h {{schema:-53 count:1 sum:2 custom_values:[] buckets:[1]}} None 0";
+        check("# TYPE h histogram\nh_count 1\nh_created 5\nh_sum 2\n", &[created, whole]);
+        check("# TYPE h histogram\nhh_count 3\nh 4\n", &["__name__=hh_count 3", "__name__=h 4"]);
+    }
+
+    #[test]
+    fn names_in_quotes_and_exemplars() {
+        let page = "# TYPE \"a.b\" histogram\n{\"a.b_bucket\",le=\"1.0\",x=\"y\"} 1 # {t=\"1\"} 0.5\n\
+                    {\"a.b_bucket\",x=\"y\",le=\"+Inf\"} 2 # {t=\"2\"} 9 10\n# EOF\n";
+        let expected = "__name__=a.b,x=y {{schema:-53 count:2 custom_values:[1] buckets:[1 1]}} None 2";
+        assert_eq!(read(Format::OpenMetrics, page, false), [expected]);
+    }
+
+    #[test]
+    fn an_error_about_a_histogram_names_its_last_line() {
+        let page = b"# TYPE h histogram\nh_count 1\nh_sum 1\n\n# HELP x y\nx 1\n";
+        let mut parser = Parser::of(Format::Text, page, Wanted { convert: true, ..Wanted::default() });
+        let places: Vec<_> = std::iter::from_fn(|| parser.next_entry().unwrap().map(|_| parser.place())).collect();
+        assert_eq!(places[1], "line 3 (\"h_sum 1\")");
+        assert_eq!(places[3], "line 6 (\"x\")");
+    }
+}

@@ -1,0 +1,146 @@
+//! What an exposition says, entry by entry, and what an entry is recognised by.
+
+use std::borrow::Cow;
+
+use super::{Exemplar, Series};
+
+/// What `# TYPE` says of a metric family.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum MetricKind {
+    /// No or an unknown type; `untyped` in the text format.
+    #[default]
+    Unknown,
+    /// Only ever rises, until it starts again from zero.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Classic histogram: `_bucket`, `_sum`, `_count`.
+    Histogram,
+    /// A histogram whose buckets go up and down.
+    GaugeHistogram,
+    /// Quantiles, `_sum`, `_count`.
+    Summary,
+    /// Labels about the target; the value is 1.
+    Info,
+    /// One series per state, 0 or 1.
+    StateSet,
+}
+
+impl MetricKind {
+    /// As the label `__type__` writes it: empty where it says nothing.
+    pub(super) fn label(self) -> &'static str {
+        if self == Self::Unknown { "" } else { self.as_str() }
+    }
+
+    /// As `/api/v1/metadata` writes it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+            Self::GaugeHistogram => "gaugehistogram",
+            Self::Summary => "summary",
+            Self::Info => "info",
+            Self::StateSet => "stateset",
+        }
+    }
+}
+
+/// One thing an exposition says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Entry<'a> {
+    /// `# HELP metric text`
+    Help {
+        /// The metric family.
+        metric: Cow<'a, str>,
+        /// The text, unescaped.
+        text: Cow<'a, str>,
+    },
+    /// `# TYPE metric type`
+    Type {
+        /// The metric family.
+        metric: Cow<'a, str>,
+        /// Its type.
+        kind: MetricKind,
+    },
+    /// `# UNIT metric unit`
+    Unit {
+        /// The metric family.
+        metric: Cow<'a, str>,
+        /// The unit, which the name ends with; may be empty.
+        unit: &'a str,
+    },
+    /// Any other line that starts with `#`.
+    Comment(&'a [u8]),
+    /// A sample.
+    Series(Sample<'a>),
+}
+
+/// A sample as it was exposed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sample<'a> {
+    /// Whose it is.
+    pub series: Series<'a>,
+    /// What it says.
+    pub point: Point<'a>,
+}
+
+/// A sample without its series.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Point<'a> {
+    /// The value. In the text formats every NaN is the ordinary one. `model::sample::histogram_mark` stands for a native
+    /// histogram, which [`Parser::histogram`] reads.
+    pub value: f64,
+    /// The sample's own time, milliseconds since the epoch.
+    pub ts_ms: Option<i64>,
+    /// When the counting began, milliseconds since the epoch. In OpenMetrics it is there if it was asked for.
+    pub start_ms: Option<i64>,
+    /// One of the events that were counted.
+    pub exemplar: Option<Exemplar<'a>>,
+}
+
+impl Point<'_> {
+    pub(crate) fn new(value: f64, ts_ms: Option<i64>) -> Self {
+        Self { value, ts_ms, start_ms: None, exemplar: None }
+    }
+}
+
+/// What an entry is recognised by in the next scrape. Equal marks mean that everything but value, times and exemplar is
+/// equal, byte by byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// A hash of the series, or of the whole comment.
+    pub key: u64,
+    /// How many bytes that is; 0 in protobuf.
+    pub(super) len: u32,
+    pub(super) what: What,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    Series,
+    Comment,
+    /// A comment that says of what type the next series are.
+    Type(MetricKind),
+    /// A comment that says of what unit they are.
+    Unit,
+}
+
+impl Mark {
+    /// Is it one of a series? Otherwise of a comment.
+    #[must_use]
+    pub fn is_series(&self) -> bool {
+        self.what == What::Series
+    }
+}
+
+/// What was recognised.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Recognised<'a> {
+    /// The comment that the mark was taken of.
+    Comment,
+    /// The series that the mark was taken of has this sample now.
+    Series(Point<'a>),
+}

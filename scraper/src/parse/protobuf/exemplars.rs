@@ -1,0 +1,59 @@
+//! Exemplars, and times as protobuf has them.
+
+use super::wire::{Broken, Fields};
+use crate::parse::Exemplar;
+
+/// The exemplars of a native histogram: its own, and where it has none those of its classic buckets; in either case those
+/// that have a time, as upstream has it.
+pub(super) fn of_histogram(message: &[u8]) -> Result<Vec<Exemplar<'_>>, Broken> {
+    let (mut own, mut of_buckets, mut has_own) = (Vec::new(), Vec::new(), false);
+    let mut fields = Fields::new(message);
+    while let Some((number, value)) = fields.next()? {
+        match number {
+            16 => {
+                has_own = true;
+                own.push(read_exemplar(value.bytes()?)?);
+            }
+            3 => {
+                let mut bucket = Fields::new(value.bytes()?);
+                while let Some((number, value)) = bucket.next()? {
+                    if number == 3 {
+                        of_buckets.push(read_exemplar(value.bytes()?)?);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut exemplars = if has_own { own } else { of_buckets };
+    exemplars.retain(|exemplar| exemplar.ts_ms.is_some());
+    Ok(exemplars)
+}
+
+pub(super) fn read_exemplar(message: &[u8]) -> Result<Exemplar<'_>, Broken> {
+    let (mut number, mut ts_ms) = (0.0, None);
+    let mut fields = Fields::new(message);
+    while let Some((field, value)) = fields.next()? {
+        match field {
+            1 => drop(value.bytes()?),
+            2 => number = value.double()?,
+            3 => ts_ms = Some(timestamp_ms(value.bytes()?)?),
+            _ => {}
+        }
+    }
+    Ok(Exemplar::protobuf(message, number, ts_ms))
+}
+
+/// A `google.protobuf.Timestamp`.
+pub(super) fn timestamp_ms(message: &[u8]) -> Result<i64, Broken> {
+    let (mut seconds, mut nanos) = (0i64, 0i64);
+    let mut fields = Fields::new(message);
+    while let Some((field, value)) = fields.next()? {
+        match field {
+            1 => seconds = value.varint()?.cast_signed(),
+            2 => nanos = value.varint()?.cast_signed(),
+            _ => {}
+        }
+    }
+    Ok(seconds.saturating_mul(1000).saturating_add(nanos / 1_000_000))
+}
