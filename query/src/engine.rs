@@ -10,6 +10,7 @@ use model::{Matcher, Querier};
 
 use crate::Error;
 use crate::eval::{Evaluator, Finish, Query};
+use crate::memory::{Memory, Share};
 use crate::parse::ast::{Expr, ExprKind, Type};
 use crate::parse::{self, Dialect};
 use crate::stats::{Counter, Stats};
@@ -43,6 +44,8 @@ pub struct EngineOptions {
     pub scrape_interval_ms: i64,
     /// Threads that one query may read and compute on.
     pub threads: usize,
+    /// What queries may hold, each and together.
+    pub memory: Arc<Memory>,
 }
 
 impl Default for EngineOptions {
@@ -60,6 +63,7 @@ impl Default for EngineOptions {
             extensions: false,
             scrape_interval_ms: 60_000,
             threads: thread::available_parallelism().map_or(1, NonZero::get),
+            memory: Arc::default(),
         }
     }
 }
@@ -90,6 +94,8 @@ pub struct QueryResult {
     pub warnings: Vec<String>,
     /// `PromQL info: … (1:5)`
     pub infos: Vec<String>,
+    /// The memory it takes, for as long as it is there.
+    pub share: Arc<Share>,
 }
 
 /// Evaluates PromQL over any [`Querier`]. Cheap to make; holds nothing between queries.
@@ -241,6 +247,7 @@ impl Engine {
             deadline: Instant::now().checked_add(timeout),
             cancel: options.cancel.as_deref(),
             notes: Mutex::default(),
+            share: Arc::new(Share::new(Arc::clone(&self.options.memory))),
         };
         let evaluator = Evaluator::new(&query, Counter::new(options.stats.is_some(), told_steps));
         let finish = if times.step_ms > 0 { Finish::Matrix } else { Finish::Vector };
@@ -261,11 +268,12 @@ impl Engine {
             };
         }
         let mut value = value?;
+        query.share.take(value.bytes())?;
         let (mut warnings, infos) = query.notes.into_inner().unwrap_or_else(PoisonError::into_inner).into_texts();
         if options.limit > 0 && truncate(&mut value, options.limit) {
             warnings.push("results truncated due to limit".to_owned());
         }
-        Ok(QueryResult { value, warnings, infos })
+        Ok(QueryResult { value, warnings, infos, share: query.share })
     }
 }
 

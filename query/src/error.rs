@@ -19,6 +19,24 @@ pub enum Error {
     /// It needs more than [`crate::EngineOptions::max_samples`] at once.
     #[error("query processing would load too many samples into memory in query execution")]
     TooManySamples,
+    /// It needs more memory than one query may have, bytes.
+    #[error(
+        "query needs more than {most} bytes of memory, which is what one query may hold \
+         (--query.max-memory-per-query): select fewer series, a shorter range or a longer step"
+    )]
+    QueryMemory {
+        /// What one may have.
+        most: usize,
+    },
+    /// Together with those that run beside it, it needs more memory than queries may have, bytes.
+    #[error(
+        "queries need more than {most} bytes of memory together, which is what they may hold (--query.max-memory): \
+         try again, or select fewer series, a shorter range or a longer step"
+    )]
+    Memory {
+        /// What they may have.
+        most: usize,
+    },
     /// The store failed.
     #[error("{0}")]
     Store(#[source] model::QuerierError),

@@ -15,6 +15,7 @@ mod error;
 mod eval;
 mod functions;
 mod histogram;
+mod memory;
 mod notes;
 mod parse;
 pub mod promqltest;
@@ -24,6 +25,7 @@ mod window;
 
 pub use engine::{Engine, EngineOptions, QueryOptions, QueryResult};
 pub use error::Error;
+pub use memory::{Memory, Share};
 pub use parse::parse_selector;
 pub use stats::Stats;
 pub use value::{RangeSeries, Sample, Value};

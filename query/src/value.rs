@@ -54,6 +54,32 @@ pub struct RangeSeries {
     pub histograms: Vec<(i64, Arc<Histogram>)>,
 }
 
+/// What a sample weighs in memory: its value, and its time in a result.
+pub(crate) const SAMPLE_BYTES: usize = 16;
+/// What a series weighs besides its samples: its labels, mostly.
+pub(crate) const SERIES_BYTES: usize = 384;
+
+impl Value {
+    /// About how many bytes of memory it takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let histograms =
+            |all: &[(i64, Arc<Histogram>)]| all.iter().map(|(_, h)| weight(h) * SAMPLE_BYTES).sum::<usize>();
+        match self {
+            Self::Scalar { .. } | Self::String { .. } => SERIES_BYTES,
+            Self::Vector(samples) => {
+                let histograms = samples.iter().filter_map(|sample| sample.histogram.as_deref());
+                samples.len() * SERIES_BYTES + histograms.map(|h| weight(h) * SAMPLE_BYTES).sum::<usize>()
+            }
+            Self::Matrix(series) => {
+                let bytes =
+                    |one: &RangeSeries| one.points.len() * SAMPLE_BYTES + histograms(&one.histograms) + SERIES_BYTES;
+                series.iter().map(bytes).sum()
+            }
+        }
+    }
+}
+
 /// A series during evaluation: a slot per step.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Series {
@@ -138,6 +164,11 @@ impl Series {
         let absent = self.values.iter_mut().enumerate().filter(|(step, _)| !keep(*step));
         absent.for_each(|(_, value)| *value = ABSENT);
         self.histograms.retain(|(step, _)| keep(*step as usize));
+    }
+
+    /// About how many bytes of memory it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.weight() * SAMPLE_BYTES + SERIES_BYTES
     }
 
     /// What it weighs against the limit of samples: one for each slot, and for each histogram what upstream counts.

@@ -112,6 +112,18 @@ const FLAGS: &[(&str, &str, Use, &str)] = &[
     ("query.timeout", "2m", Served, "Longest time a query may take."),
     ("query.max-concurrency", "20", Served, "Most queries at once."),
     ("query.max-samples", "50000000", Served, "Most samples one query may hold in memory."),
+    (
+        "query.max-memory",
+        "0B",
+        Served,
+        "Most memory of all queries together. Default: a quarter of what the container or the machine has.",
+    ),
+    (
+        "query.max-memory-per-query",
+        "0B",
+        Served,
+        "Most memory of one query. Default: half of what all may have together.",
+    ),
     ("enable-feature", "", Served, "Comma-separated features. May be repeated."),
     ("agent", "false", Ignored, "Agent mode is not built."),
     ("log.level", "info", Served, "debug, info, warn or error."),

@@ -93,6 +93,15 @@ pub(crate) fn storage_options(flags: &Flags) -> Result<storage::Options> {
     Ok(options)
 }
 
+/// What queries may hold.
+pub(crate) fn query_memory(flags: &Flags) -> Result<query::Memory> {
+    let or = |given: u64, default: u64| if given == 0 { default } else { given };
+    let all = or(flags.bytes("query.max-memory")?, memory_limit().unwrap_or(u64::MAX) / 4);
+    let each = or(flags.bytes("query.max-memory-per-query")?, all / 2);
+    let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    Ok(query::Memory::new(bytes(all), bytes(each)))
+}
+
 /// How many exemplars are kept: none unless the feature is on, as with upstream.
 pub(crate) fn exemplars_max(flags: &Flags, config: &Config) -> usize {
     if !flags.feature("exemplar-storage") {

@@ -17,7 +17,7 @@ use crate::listen::{Client, Limited, bind};
 use crate::logging::{self, Format};
 use crate::query_log::QueryLog;
 use crate::self_metrics::ServerMetrics;
-use crate::settings::{Retention, Settings, storage_options, wanted_of_targets};
+use crate::settings::{Retention, Settings, query_memory, storage_options, wanted_of_targets};
 use crate::{api, version};
 
 /// How often old data is looked for.
@@ -126,6 +126,7 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
     let engine = query::Engine::new(query::EngineOptions {
         lookback_delta_ms: flags.duration_ms("query.lookback-delta")?,
         max_samples: flags.number("query.max-samples")?,
+        memory: Arc::new(query_memory(&flags)?),
         timeout: settings.query_timeout,
         default_step_ms: config.global.evaluation_interval_ms,
         experimental_functions: flags.feature("promql-experimental-functions"),

@@ -11,8 +11,11 @@ use crate::Error;
 use crate::functions::kahan::{Kahan, Mean, Variance};
 use crate::notes::{Remark, Remarks};
 use crate::parse::ast::{Aggregate, AggregateOp, Grouping, Span};
-use crate::value::{ABSENT, Series, is_absent};
+use crate::value::{ABSENT, SAMPLE_BYTES, Series, is_absent};
 use crate::window::Grid;
+
+/// What a group weighs besides its slots.
+const GROUP_BYTES: usize = 512;
 
 /// Which labels the group of a series has, of those of the series; one stays whatever they are grouped by.
 fn grouping_by<'a>(grouping: &'a Grouping, stays: Option<&'a str>) -> impl Fn(&str) -> bool + 'a {
@@ -118,7 +121,7 @@ impl Evaluator<'_> {
             let i = match found.get(&text) {
                 Some(i) => *i,
                 None => {
-                    self.hold(grid.len)?;
+                    self.hold(grid.len, grid.len * size_of::<Option<Variance>>() + GROUP_BYTES)?;
                     found.insert(text.clone(), groups.len());
                     let labels = group_labels(&series.labels, &aggregate.grouping, None);
                     let (fold, histograms) = (Fold::new(op, grid.len), HistogramFold::default());
@@ -136,7 +139,7 @@ impl Evaluator<'_> {
             match (op, &mut group.fold) {
                 (AggregateOp::Sum | AggregateOp::Avg, _) => {
                     let held = group.histograms.add(op, &series.histograms, &mut remarks);
-                    self.hold(held)?;
+                    self.hold(held, held * SAMPLE_BYTES)?;
                 }
                 (AggregateOp::Count | AggregateOp::Group, fold) => {
                     let ones: Vec<f64> = (0..grid.len).map(|step| series.histogram_as_one(step)).collect();
@@ -167,7 +170,7 @@ mod tests {
     use std::sync::atomic::AtomicBool;
 
     use crate::promqltest::Store;
-    use crate::{Engine, EngineOptions, Error, QueryOptions, Value};
+    use crate::{Engine, EngineOptions, Error, Memory, QueryOptions, Value};
 
     fn store() -> Store {
         let mut store = Store::default();
@@ -224,6 +227,31 @@ mod tests {
             let error = run(&query).unwrap_err().to_string();
             assert!(error.contains("parse error: expression is nested too deeply"), "{error}");
         }
+    }
+
+    #[test]
+    fn memory_has_bounds_and_is_given_back() {
+        let run = |memory: &Arc<Memory>, query: &str| {
+            let memory = Arc::clone(memory);
+            let engine = Engine::new(EngineOptions { memory, threads: 2, ..EngineOptions::default() });
+            engine.range(&store(), query, 0, 600_000, 1_000, &QueryOptions::default())
+        };
+        // Of 40 series with 601 steps the sum holds some at a time, the bare selector all.
+        let memory = Arc::new(Memory::new(usize::MAX, 300_000));
+        let sum = run(&memory, "sum(rate(hits_total[2m]))").unwrap();
+        assert_eq!(memory.used(), sum.value.bytes());
+        let error = run(&memory, "rate(hits_total[2m])").unwrap_err();
+        assert!(matches!(error, Error::QueryMemory { most: 300_000 }) && error.to_string().contains("300000 bytes"));
+        assert_eq!(memory.used(), sum.value.bytes());
+        drop(sum);
+        assert_eq!(memory.used(), 0);
+
+        let memory = Arc::new(Memory::new(700_000, usize::MAX));
+        let one = run(&memory, "rate(hits_total[2m])").unwrap();
+        assert!(matches!(run(&memory, "rate(hits_total[2m])"), Err(Error::Memory { most: 700_000 })));
+        drop(one);
+        assert!(run(&memory, "rate(hits_total[2m])").is_ok());
+        assert_eq!(memory.used(), 0);
     }
 
     #[test]

@@ -97,7 +97,7 @@ impl Evaluator<'_> {
                     let message = format!("this should be an info metric, with float samples: {labels:?}");
                     return Err(Error::execution(message));
                 }
-                self.hold(series.values.len())?;
+                self.hold(series.values.len(), series.bytes())?;
                 infos.push(series);
                 Ok(())
             })?;

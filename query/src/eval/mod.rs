@@ -34,6 +34,7 @@ use crate::Error;
 use crate::engine::{EngineOptions, Times};
 use crate::functions::Body;
 use crate::histogram as native;
+use crate::memory::{Share, Taken};
 use crate::notes::{Notes, Remark, Remarks};
 use crate::parse::Text;
 use crate::parse::ast::{BinaryOp, Expr, ExprKind, Extension, Sign, Span, Type};
@@ -51,6 +52,7 @@ pub(crate) struct Query<'a> {
     pub(crate) deadline: Option<Instant>,
     pub(crate) cancel: Option<&'a AtomicBool>,
     pub(crate) notes: Mutex<Notes>,
+    pub(crate) share: Arc<Share>,
 }
 
 /// A query being evaluated on one thread.
@@ -58,11 +60,19 @@ pub(crate) struct Evaluator<'a> {
     query: &'a Query<'a>,
     /// The part of the one selection of the expression that is all this thread reads.
     part: Option<Part<'a>>,
-    /// Samples in memory now, and at most so far.
+    /// Samples in memory now, and at most so far; and the memory itself.
     held: Cell<usize>,
     peak: Cell<usize>,
+    taken: Taken<'a>,
     /// Samples looked at and read.
     samples: Counter,
+}
+
+/// What is in memory at some moment, beyond which more may come and go.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    samples: usize,
+    bytes: usize,
 }
 
 /// Which form the result takes.
@@ -79,7 +89,8 @@ const SAME_LABELS: &str = "vector cannot contain metrics with the same labelset"
 
 impl<'a> Evaluator<'a> {
     pub(crate) fn new(query: &'a Query<'a>, samples: Counter) -> Self {
-        Self { query, part: None, held: Cell::new(0), peak: Cell::new(0), samples }
+        let taken = Taken::new(&query.share);
+        Self { query, part: None, held: Cell::new(0), peak: Cell::new(0), taken, samples }
     }
 
     /// The most samples held at once, and what was looked at and read.
@@ -133,14 +144,14 @@ impl<'a> Evaluator<'a> {
 
     /// An instant vector at every step. Selectors and what streams come sorted by labels.
     pub(crate) fn vector(&self, expr: &Expr, grid: &Grid) -> Result<Vec<Series>, Error> {
-        let before = self.held.get();
+        let before = self.held();
         let series = if grid.len > 1 && is_invariant(expr) {
             let once = self.once(grid, |first| self.vector(expr, first))?;
             once.into_iter().map(|s| repeated(s, grid.len)).collect()
         } else if streams(expr) {
             let mut all = Vec::new();
             self.stream_parts(expr, grid, &mut |series| {
-                self.hold(series.weight())?;
+                self.hold(series.weight(), series.bytes())?;
                 all.push(series);
                 Ok(())
             })?;
@@ -150,8 +161,8 @@ impl<'a> Evaluator<'a> {
         } else {
             self.whole(expr, grid)?
         };
-        self.held.set(before);
-        self.hold(series.iter().map(Series::weight).sum())?;
+        self.back_to(before);
+        self.hold(series.iter().map(Series::weight).sum(), series.iter().map(Series::bytes).sum())?;
         Ok(series)
     }
 
@@ -260,8 +271,19 @@ impl<'a> Evaluator<'a> {
         self.query.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts samples that are now in memory.
-    pub(crate) fn hold(&self, samples: usize) -> Result<(), Error> {
+    fn held(&self) -> Held {
+        Held { samples: self.held.get(), bytes: self.taken.bytes() }
+    }
+
+    /// What came since is gone.
+    fn back_to(&self, before: Held) {
+        self.held.set(before.samples);
+        self.taken.back_to(before.bytes);
+    }
+
+    /// Counts samples that are now in memory, and the bytes they take.
+    pub(crate) fn hold(&self, samples: usize, bytes: usize) -> Result<(), Error> {
+        self.taken.take(bytes)?;
         let held = self.held.get() + samples;
         self.held.set(held);
         self.peak.set(self.peak.get().max(held));

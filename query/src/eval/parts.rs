@@ -11,6 +11,7 @@ use model::{BatchSink, PartReader, Parts, QuerierError};
 use super::{Evaluator, Query, Sink};
 use crate::Error;
 use crate::functions::Body;
+use crate::memory::Taken;
 use crate::parse::ast::{BinaryOp, Expr, ExprKind, Type};
 use crate::stats::{Counter, Level};
 use crate::value::Series;
@@ -24,10 +25,12 @@ pub(super) struct Part<'a> {
 }
 
 /// What a thread says of its parts, one after another.
-type Outcome = Result<Done, Error>;
+type Outcome<'a> = Result<Done<'a>, Error>;
 
-struct Done {
+struct Done<'a> {
     series: Vec<Series>,
+    /// The memory they take.
+    taken: Taken<'a>,
     /// Samples held at most while they were made.
     peak: usize,
     counted: Level,
@@ -49,7 +52,7 @@ impl Evaluator<'_> {
         let mut largest = 0;
         let taken = thread::scope(|scope| {
             let (query, held, samples) = (self.query, self.held.get(), &self.samples);
-            let threads: Vec<Receiver<Outcome>> = (0..threads)
+            let threads: Vec<Receiver<Outcome<'_>>> = (0..threads)
                 .map(|first| {
                     let (out, outcomes) = mpsc::sync_channel(1);
                     let mine = (first..parts.count()).step_by(threads);
@@ -60,17 +63,18 @@ impl Evaluator<'_> {
             for part in 0..parts.count() {
                 // Without an answer the thread panicked, which the scope passes on.
                 let Ok(done) = threads[part % threads.len()].recv() else { return Ok(()) };
-                let Done { series, peak, counted } = done?;
+                let Done { series, taken, peak, counted } = done?;
                 self.samples.absorb(&counted);
                 largest = largest.max(peak - held);
                 series.into_iter().try_for_each(&mut *sink)?;
+                drop(taken);
             }
             Ok(())
         });
         // As if the largest part had been the last.
-        let before = self.held.get();
-        self.hold(largest)?;
-        self.held.set(before);
+        let before = self.held();
+        self.hold(largest, 0)?;
+        self.back_to(before);
         taken
     }
 
@@ -101,17 +105,17 @@ impl Query<'_> {
     /// An evaluator that reads one part alone, where so many samples are held already.
     fn of_part<'a>(&'a self, held: usize, part: Part<'a>, samples: Counter) -> Evaluator<'a> {
         let (held, peak) = (Cell::new(held), Cell::new(held));
-        Evaluator { query: self, part: Some(part), held, peak, samples }
+        Evaluator { query: self, part: Some(part), held, peak, taken: Taken::new(&self.share), samples }
     }
 }
 
 /// Carries some parts through the expression, until all are done, one fails, or nobody wants more.
-fn work(
-    (query, held, samples): (&Query<'_>, usize, &Counter),
+fn work<'a>(
+    (query, held, samples): (&'a Query<'_>, usize, &Counter),
     parts: &dyn Parts,
     mine: impl Iterator<Item = usize>,
     (expr, grid): (&Expr, &Grid),
-    out: &SyncSender<Outcome>,
+    out: &SyncSender<Outcome<'a>>,
 ) {
     let reader = match parts.reader() {
         Ok(reader) => reader,
@@ -119,13 +123,14 @@ fn work(
     };
     for part in mine {
         let evaluator = query.of_part(held, Part { reader: &*reader, part }, samples.apart());
-        let mut series = Vec::new();
+        let (mut series, taken) = (Vec::new(), Taken::new(&query.share));
         let streamed = evaluator.stream_node(expr, grid, &mut |one| {
+            taken.take(one.bytes())?;
             series.push(one);
             Ok(())
         });
         let (peak, counted) = evaluator.into_cost();
-        let done = streamed.map(|()| Done { series, peak, counted });
+        let done = streamed.map(|()| Done { series, taken, peak, counted });
         let failed = done.is_err();
         if out.send(done).is_err() || failed {
             return;

@@ -71,7 +71,7 @@ impl Evaluator<'_> {
                     if !self.query.options.use_start_timestamps {
                         return Ok(());
                     }
-                    self.hold(series.weight())?;
+                    self.hold(series.weight(), series.bytes())?;
                     self.drop_name(&mut series);
                     out.push(series);
                     Ok(())

@@ -10,7 +10,7 @@ use super::{Evaluator, Sink, extended};
 use crate::Error;
 use crate::functions::sweep::{Planned, Sweep, Sweeper};
 use crate::parse::ast::{At, Expr, ExprKind, Extension, Selector, Shift};
-use crate::value::{ABSENT, RangeSeries, Series, is_absent, weight};
+use crate::value::{ABSENT, RangeSeries, SAMPLE_BYTES, SERIES_BYTES, Series, is_absent, weight};
 use crate::window::{Dense, Grid, Look, Reach, Timed, Window, bounds, reaching};
 
 /// What is read for a selector.
@@ -85,10 +85,15 @@ impl Evaluator<'_> {
         let mut failed = None;
         let mut sink = |batch: Batch| {
             let outcome = self.check().and_then(|()| {
-                let before = self.held.get();
-                self.hold(batch.timestamps_ms.len() * batch.columns.len())?;
-                self.held.set(before);
-                each(batch)
+                let before = self.held();
+                let samples = batch.timestamps_ms.len() * batch.columns.len();
+                self.hold(samples, samples * SAMPLE_BYTES + batch.columns.len() * SERIES_BYTES)?;
+                // Samples are counted as they come, their memory for as long as they are there.
+                self.held.set(before.samples);
+                let bytes = self.taken.bytes() - before.bytes;
+                let outcome = each(batch);
+                self.taken.give(bytes);
+                outcome
             });
             outcome.map_err(|error| {
                 failed = Some(error);
@@ -216,7 +221,8 @@ impl Evaluator<'_> {
         self.windows(expr, &grid.first(), &mut |ranges| {
             let window = ranges.at(0);
             let histograms: Vec<_> = window.histograms.iter().map(|h| (h.ts_ms, Arc::clone(&h.histogram))).collect();
-            self.hold(window.ts.len() + histograms.iter().map(|(_, h)| weight(h)).sum::<usize>())?;
+            let samples = window.ts.len() + histograms.iter().map(|(_, h)| weight(h)).sum::<usize>();
+            self.hold(samples, samples * SAMPLE_BYTES + SERIES_BYTES)?;
             let points = match window.extension {
                 None => window.ts.iter().copied().zip(window.values.iter().copied()).collect(),
                 Some(_) => extended::points(&window),

@@ -227,6 +227,8 @@ pub(crate) fn query_result(out: &mut String, result: &QueryResult, stats: Option
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn written(write: impl FnOnce(&mut String)) -> String {
@@ -259,7 +261,7 @@ mod tests {
             histograms: vec![(2_000, histogram.clone().into())],
         };
         let of = |value| {
-            let result = QueryResult { value, warnings: vec![], infos: vec![] };
+            let result = QueryResult { value, warnings: vec![], infos: vec![], share: Arc::default() };
             written(|out| query_result(out, &result, None))
         };
         let shown = r#"{"count":"9","sum":"-Inf","buckets":[[1,"-2","-1","2.5"],[3,"-0.001","0.001","2"],[0,"0.5","1","1.5"],[0,"2","4","3"]]}"#;

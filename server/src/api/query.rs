@@ -21,6 +21,9 @@ use crate::query_log::Ran;
 /// More steps than this and a range query is refused.
 const POINTS_MAX: i64 = 11_000;
 
+/// An answer as text takes so many times the memory of its values.
+const TEXT_FACTOR: usize = 2;
+
 /// Ends a query when its handler is dropped, which is what happens when the client goes away.
 struct CancelOnDrop(Arc<AtomicBool>);
 
@@ -103,6 +106,7 @@ impl Work {
         let mut result = result?;
         result.warnings.extend(warning);
         let shown = (wanted != Wanted::Nothing).then_some(&*cost);
+        result.share.take(result.value.bytes().saturating_mul(TEXT_FACTOR))?;
         Ok(format::success(|out| format::query_result(out, &result, shown), &result.warnings, &result.infos))
     }
 

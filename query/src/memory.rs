@@ -1,0 +1,142 @@
+//! What queries may hold: each, and all of them together. It is counted where memory grows with the data, by the sizes of
+//! what is held; what a query holds besides is small.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::Error;
+
+/// Memory that the queries of an engine share.
+#[derive(Debug)]
+pub struct Memory {
+    max: usize,
+    max_per_query: usize,
+    used: AtomicUsize,
+}
+
+impl Memory {
+    /// So many bytes for all queries, and for each.
+    #[must_use]
+    pub fn new(max: usize, max_per_query: usize) -> Self {
+        Self { max, max_per_query, used: AtomicUsize::new(0) }
+    }
+
+    /// Bytes that queries hold now.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+}
+
+impl Default for Memory {
+    /// Without bounds.
+    fn default() -> Self {
+        Self::new(usize::MAX, usize::MAX)
+    }
+}
+
+/// What one query, and then its result, holds; given back when dropped.
+#[derive(Debug, Default)]
+pub struct Share {
+    of: Arc<Memory>,
+    used: AtomicUsize,
+}
+
+impl Share {
+    pub(crate) fn new(of: Arc<Memory>) -> Self {
+        Self { of, used: AtomicUsize::new(0) }
+    }
+
+    /// So many bytes more.
+    ///
+    /// # Errors
+    /// When that is more than the query may have, or than all may have together; nothing is taken then.
+    pub fn take(&self, bytes: usize) -> Result<(), Error> {
+        let most = self.of.max_per_query;
+        if self.used.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) > most {
+            self.used.fetch_sub(bytes, Ordering::Relaxed);
+            return Err(Error::QueryMemory { most });
+        }
+        let most = self.of.max;
+        if self.of.used.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) > most {
+            self.give(bytes);
+            return Err(Error::Memory { most });
+        }
+        Ok(())
+    }
+
+    fn give(&self, bytes: usize) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+        self.of.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.of.used.fetch_sub(*self.used.get_mut(), Ordering::Relaxed);
+    }
+}
+
+/// What one thread of a query holds; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Taken<'a> {
+    share: &'a Share,
+    bytes: Cell<usize>,
+}
+
+impl<'a> Taken<'a> {
+    pub(crate) fn new(share: &'a Share) -> Self {
+        Self { share, bytes: Cell::new(0) }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.get()
+    }
+
+    pub(crate) fn take(&self, bytes: usize) -> Result<(), Error> {
+        self.share.take(bytes)?;
+        self.bytes.set(self.bytes.get() + bytes);
+        Ok(())
+    }
+
+    pub(crate) fn give(&self, bytes: usize) {
+        self.back_to(self.bytes.get() - bytes);
+    }
+
+    /// Gives back all but what was held at some moment before.
+    pub(crate) fn back_to(&self, before: usize) {
+        self.share.give(self.bytes.replace(before) - before);
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.back_to(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_is_given_back() {
+        let memory = Arc::new(Memory::new(100, 70));
+        let (one, other) = (Share::new(Arc::clone(&memory)), Share::new(Arc::clone(&memory)));
+        let taken = Taken::new(&one);
+        taken.take(40).unwrap();
+        let before = taken.bytes();
+        taken.take(30).unwrap();
+        assert!(matches!(taken.take(1), Err(Error::QueryMemory { most: 70 })));
+        other.take(30).unwrap();
+        assert!(matches!(other.take(1), Err(Error::Memory { most: 100 })));
+        taken.back_to(before);
+        other.take(1).unwrap();
+        assert_eq!(memory.used(), 71);
+        drop(taken);
+        assert_eq!(memory.used(), 31);
+        drop(other);
+        assert_eq!(memory.used(), 0);
+    }
+}
