@@ -16,7 +16,7 @@ const MAY_USE: &[(&str, &str, &[&str])] = &[
     ("query", "query", &["model"]),
     ("tool", "tool", &["model", "config", "http-client", "discovery", "scraper", "storage", "query"]),
     ("server", "server", &["model", "config", "http-client", "discovery", "scraper", "storage", "query", "tool"]),
-    ("benches", "benches", &["model"]),
+    ("benches", "benches", &["model", "storage", "query"]),
     ("e2e", "tests/e2e", &[]),
     ("xtask", "xtask", &[]),
 ];
