@@ -343,12 +343,13 @@ impl<'a> View<'a> {
 
     /// Over the keys from `from`, up to but not including `to` (to the end, when that is empty); not yet positioned.
     pub(crate) fn iter(&self, cf: Cf, from: &[u8], to: &[u8]) -> DBRawIterator<'_> {
+        self.iter_caching(cf, (from, to), cf != Cf::Pages || self.caching_pages)
+    }
+
+    /// The same where blocks stay in memory only if `caching`, and never for who reads everything once.
+    pub(crate) fn iter_caching(&self, cf: Cf, (from, to): (&[u8], &[u8]), caching: bool) -> DBRawIterator<'_> {
         let mut options = between(from, to);
-        options.fill_cache(match cf {
-            Cf::Rows => self.caching && self.caching_rows,
-            Cf::Pages => self.caching && self.caching_pages,
-            _ => self.caching,
-        });
+        options.fill_cache(self.caching && caching);
         self.snapshot.raw_iterator_cf_opt(self.store.cf(cf), options)
     }
 }

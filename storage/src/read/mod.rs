@@ -45,11 +45,26 @@ impl Stored {
     }
 }
 
+/// The rows once more, for what came since columns were kept: that is asked for again and again, and its blocks stay in
+/// memory even where those of whole columns do not.
+pub(crate) struct Tails<'v> {
+    view: &'v View<'v>,
+    buckets: (Bucket, Bucket),
+    iter: Option<DBRawIterator<'v>>,
+}
+
+impl<'v> Tails<'v> {
+    fn iter(&mut self) -> &mut DBRawIterator<'v> {
+        self.iter.get_or_insert_with(|| reader::rows_iter(self.view, self.buckets, true))
+    }
+}
+
 /// Reads sources one after another; what it learns about metrics serves the next source with the same.
 pub(crate) struct Reader<'v> {
     view: &'v View<'v>,
     index: &'v Index,
     rows: DBRawIterator<'v>,
+    tails: Tails<'v>,
     pages: PageReader<'v>,
     range: RangeInclusive<i64>,
     deleted: &'v [Deleted],
@@ -70,10 +85,12 @@ impl<'v> Reader<'v> {
         deleted: &'v [Deleted],
     ) -> Result<Self, Error> {
         let bucket_ms = view.store.bucket_ms;
-        let rows = reader::rows_iter(view, Bucket::of(*range.start(), bucket_ms), Bucket::of(*range.end(), bucket_ms));
+        let buckets = (Bucket::of(*range.start(), bucket_ms), Bucket::of(*range.end(), bucket_ms));
+        let rows = reader::rows_iter(view, buckets, view.caching_rows);
+        let tails = Tails { view, buckets, iter: None };
         let pages = PageReader::new(view, &range)?;
         let (metrics, plans, names) = (Vec::new(), HashMap::new(), Vec::new());
-        Ok(Self { view, index, rows, pages, range, deleted, metrics, plans, names, rows_hint: 0 })
+        Ok(Self { view, index, rows, tails, pages, range, deleted, metrics, plans, names, rows_hint: 0 })
     }
 
     /// What there is of a source.
@@ -131,7 +148,7 @@ impl<'v> Reader<'v> {
                 let Some(wanted) = self.plans.get(&segment).filter(|wanted| !wanted.is_empty()) else { continue };
                 let place = RowKey::frame(*bucket, stored.source, segment);
                 let kept = &self.view.store.kept;
-                if let Some(run) = kept.run(self.view, &mut self.rows, (place, wanted), &self.range)? {
+                if let Some(run) = kept.run(self.view, (&mut self.rows, &mut self.tails), (place, wanted), &self.range)? {
                     if !run.timestamps.is_empty() {
                         gathered.runs.push(run);
                     }

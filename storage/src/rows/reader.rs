@@ -45,12 +45,12 @@ pub(crate) fn seen(
     Ok(found)
 }
 
-/// An iterator over the rows of the buckets from `from` to `to`.
-pub(crate) fn rows_iter<'v>(view: &'v View<'_>, from: Bucket, to: Bucket) -> DBRawIterator<'v> {
+/// An iterator over the rows of the buckets from `from` to `to`; blocks that it reads stay in memory when `caching`.
+pub(crate) fn rows_iter<'v>(view: &'v View<'_>, (from, to): (Bucket, Bucket), caching: bool) -> DBRawIterator<'v> {
     let start = RowKey::frame(from, SourceId(0), 0).bytes();
     // Past every key of the last bucket: the next byte string after its eight bytes.
     let end = crate::store::after_prefix(&to.bytes());
-    view.iter(Cf::Rows, &start, &end)
+    view.iter_caching(Cf::Rows, (&start, &end), caching)
 }
 
 /// The base values of the frame that `place` names; the iterator is left on it. `None` when there is none, or none that

@@ -76,7 +76,7 @@ fn newest_ordinary(view: &View<'_>, source: SourceId) -> Result<Option<i64>, Err
     let buckets = reader::seen(view, source, Bucket(i64::MIN), Bucket(i64::MAX))?;
     for (bucket, segments) in buckets.into_iter().rev().take(limits::NEWEST_BUCKETS) {
         let mut newest = None;
-        let mut iter = reader::rows_iter(view, bucket, bucket);
+        let mut iter = reader::rows_iter(view, (bucket, bucket), true);
         for segment in segments {
             let place = RowKey::frame(bucket, source, segment);
             iter.seek_for_prev(RowKey { slot: u32::MAX, ..place }.bytes());

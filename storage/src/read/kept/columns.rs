@@ -60,6 +60,11 @@ impl Columns {
         self.columns.get(&place).map_or(0, |column| column.values.len())
     }
 
+    /// Is something there of all that is wanted?
+    pub(super) fn has(&self, wanted: &Wanted) -> bool {
+        places(wanted).all(|place| self.rows_of(place) > 0)
+    }
+
     /// Reads what is not there yet of the wanted columns, up to `last_ms`.
     pub(super) fn extend(
         &mut self,

@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::index::list::Written;
 use crate::limits;
 use crate::pages::{self, timeline::Timeline};
+use crate::read::Tails;
 use crate::read::run::Run;
 use crate::rows::reader;
 use crate::rows::taker::Wanted;
@@ -178,7 +179,7 @@ impl Kept {
     pub(crate) fn run(
         &self,
         view: &View<'_>,
-        iter: &mut DBRawIterator<'_>,
+        (rows, tails): (&mut DBRawIterator<'_>, &mut Tails<'_>),
         (place, wanted): (RowKey, &Wanted),
         range: &RangeInclusive<i64>,
     ) -> Result<Option<Run>, Error> {
@@ -204,7 +205,12 @@ impl Kept {
             *columns = Columns::new(view.moments.rows, from_ms);
         }
         let before = columns.weight();
-        match columns.extend(view.store, iter, (place, wanted), *range.end()) {
+        let extended = if columns.has(wanted) {
+            columns.extend(view.store, tails.iter(), (place, wanted), *range.end())
+        } else {
+            columns.extend(view.store, rows, (place, wanted), *range.end())
+        };
+        match extended {
             Ok(()) => {}
             Err(Refused::Store(error)) => {
                 self.columns.remove(&key);
