@@ -51,7 +51,11 @@ fn value(source: usize, column: usize, row: usize) -> f64 {
 fn fill(db: &Db, shape: Shape) {
     let label = |i: usize| {
         let kind = if i.is_multiple_of(4) { "gauge" } else { "requests_total" };
-        Labels::from_pairs([("__name__", kind.to_owned()), ("route", format!("/v1/{}", i / 4)), ("code", (i % 4).to_string())])
+        Labels::from_pairs([
+            ("__name__", kind.to_owned()),
+            ("route", format!("/v1/{}", i / 4)),
+            ("code", (i % 4).to_string()),
+        ])
     };
     let layout = db.layout(&db.metrics(&(0..shape.columns).map(label).collect::<Vec<_>>()).unwrap()).unwrap();
     let source = |i: usize| {

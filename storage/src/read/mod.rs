@@ -148,7 +148,9 @@ impl<'v> Reader<'v> {
                 let Some(wanted) = self.plans.get(&segment).filter(|wanted| !wanted.is_empty()) else { continue };
                 let place = RowKey::frame(*bucket, stored.source, segment);
                 let kept = &self.view.store.kept;
-                if let Some(run) = kept.run(self.view, (&mut self.rows, &mut self.tails), (place, wanted), &self.range)? {
+                if let Some(run) =
+                    kept.run(self.view, (&mut self.rows, &mut self.tails), (place, wanted), &self.range)?
+                {
                     if !run.timestamps.is_empty() {
                         gathered.runs.push(run);
                     }

@@ -13,6 +13,8 @@ const SLOTS: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Changes {
     clock: AtomicU64,
+    /// Changes under way, of any source.
+    open: AtomicU64,
     slots: Box<[Slot]>,
 }
 
@@ -33,7 +35,7 @@ pub(crate) struct Changing<'a> {
 
 impl Default for Changes {
     fn default() -> Self {
-        Self { clock: AtomicU64::new(0), slots: (0..SLOTS).map(|_| Slot::default()).collect() }
+        Self { clock: AtomicU64::new(0), open: AtomicU64::new(0), slots: (0..SLOTS).map(|_| Slot::default()).collect() }
     }
 }
 
@@ -51,6 +53,13 @@ impl Changes {
         slot.open.load(Ordering::SeqCst) == 0 && slot.last.load(Ordering::SeqCst) <= moment
     }
 
+    /// Was nothing of any source under way at that moment, nor since? To be asked after the snapshot was taken: it then shows
+    /// what every other shows of which the same was true.
+    pub(crate) fn quiet_since(&self, moment: u64) -> bool {
+        // In this order: a change that begins between the two writes after it, and so after the snapshot.
+        self.open.load(Ordering::SeqCst) == 0 && self.clock.load(Ordering::SeqCst) == moment
+    }
+
     /// To be called before anything of the source is written that is no newer row.
     pub(crate) fn of(&self, source: SourceId) -> Changing<'_> {
         let slot = source.0 as usize % SLOTS;
@@ -63,6 +72,7 @@ impl Changes {
     }
 
     fn open<'a>(&'a self, slots: &'a [Slot]) -> Changing<'a> {
+        self.open.fetch_add(1, Ordering::SeqCst);
         slots.iter().for_each(|slot| {
             slot.open.fetch_add(1, Ordering::SeqCst);
         });
@@ -84,6 +94,7 @@ impl Drop for Changing<'_> {
         self.slots.iter().for_each(|slot| {
             slot.open.fetch_sub(1, Ordering::SeqCst);
         });
+        self.changes.open.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -96,15 +107,17 @@ mod tests {
         let changes = Changes::default();
         let (one, other) = (SourceId(1), SourceId(2));
         let before = changes.now();
-        assert!(changes.none_since(one, before));
+        assert!(changes.none_since(one, before) && changes.quiet_since(before));
         let first = changes.of(one);
         let second = changes.of(one);
         let during = changes.now();
+        assert!(!changes.quiet_since(before) && !changes.quiet_since(during));
         drop(first);
+        assert!(!changes.quiet_since(changes.now()), "the second is open");
         assert!(!changes.none_since(one, during), "the second is open");
         drop(second);
         assert!(!changes.none_since(one, during), "read before its end");
-        assert!(changes.none_since(one, changes.now()));
+        assert!(changes.none_since(one, changes.now()) && changes.quiet_since(changes.now()));
         assert!(changes.none_since(other, before));
         drop(changes.of_all());
         assert!(!changes.none_since(other, during));

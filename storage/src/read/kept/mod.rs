@@ -46,7 +46,7 @@ pub(crate) struct Kept {
     buckets: Cache<u32, Dated<Buckets>>,
     heads: Cache<(Partition, u32), Dated<Option<Arc<Timeline>>>>,
     columns: Cache<Segment, Arc<Mutex<Columns>>>,
-    /// Since nothing came or went anywhere.
+    /// As views show them in whose time nothing came or went.
     partitions: Mutex<Dated<Option<Partitions>>>,
     alive: Cache<(Bucket, Bucket), (Moments, Arc<RoaringBitmap>)>,
     written: Cache<(Bucket, Bucket), (Moments, Arc<Written>)>,
@@ -85,17 +85,23 @@ impl Kept {
         Moments { rows: self.rows.now(), pages: self.pages.now() }
     }
 
+    /// Does a view show what every other shows of its moments? While something is under way one may see it, another not.
+    fn is_quiet(&self, view: &View<'_>) -> bool {
+        view.caching && self.rows.quiet_since(view.moments.rows) && self.pages.quiet_since(view.moments.pages)
+    }
+
     /// All partitions, with the sources that have, or had, pages in each; by start.
     pub(crate) fn partitions(&self, view: &View<'_>) -> Result<Partitions, Error> {
+        if !self.is_quiet(view) {
+            return Ok(pages::partitions(view)?.into());
+        }
         if let (moment, Some(partitions)) = &*lock(&self.partitions)
             && *moment == view.moments.pages
         {
             return Ok(Arc::clone(partitions));
         }
         let partitions: Partitions = pages::partitions(view)?.into();
-        if view.caching {
-            *lock(&self.partitions) = (view.moments.pages, Some(Arc::clone(&partitions)));
-        }
+        *lock(&self.partitions) = (view.moments.pages, Some(Arc::clone(&partitions)));
         Ok(partitions)
     }
 
@@ -106,15 +112,7 @@ impl Kept {
         buckets: (Bucket, Bucket),
         read: impl FnOnce() -> Result<RoaringBitmap, Error>,
     ) -> Result<Arc<RoaringBitmap>, Error> {
-        if let Some((_, alive)) = self.alive.get(&buckets).filter(|(moments, _)| *moments == view.moments) {
-            return Ok(alive);
-        }
-        let alive = Arc::new(read()?);
-        if view.caching {
-            let weight = alive.serialized_size() + limits::CACHE_ENTRY_BYTES;
-            self.alive.insert(buckets, (view.moments, Arc::clone(&alive)), weight);
-        }
-        Ok(alive)
+        self.of_quiet(&self.alive, (view, buckets), |alive| alive.serialized_size() + limits::CACHE_ENTRY_BYTES, read)
     }
 
     /// What all sources wrote in some buckets, from the first to the last.
@@ -124,14 +122,25 @@ impl Kept {
         buckets: (Bucket, Bucket),
         read: impl FnOnce() -> Result<Written, Error>,
     ) -> Result<Arc<Written>, Error> {
-        if let Some((_, written)) = self.written.get(&buckets).filter(|(moments, _)| *moments == view.moments) {
-            return Ok(written);
+        self.of_quiet(&self.written, (view, buckets), Written::weight, read)
+    }
+
+    fn of_quiet<T>(
+        &self,
+        cache: &Cache<(Bucket, Bucket), (Moments, Arc<T>)>,
+        (view, buckets): (&View<'_>, (Bucket, Bucket)),
+        weight: impl FnOnce(&T) -> usize,
+        read: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<Arc<T>, Error> {
+        if !self.is_quiet(view) {
+            return read().map(Arc::new);
         }
-        let written = Arc::new(read()?);
-        if view.caching {
-            self.written.insert(buckets, (view.moments, Arc::clone(&written)), written.weight());
+        if let Some((_, found)) = cache.get(&buckets).filter(|(moments, _)| *moments == view.moments) {
+            return Ok(found);
         }
-        Ok(written)
+        let found = Arc::new(read()?);
+        cache.insert(buckets, (view.moments, Arc::clone(&found)), weight(&found));
+        Ok(found)
     }
 
     /// All buckets in which a source has rows.
