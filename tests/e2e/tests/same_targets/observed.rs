@@ -99,17 +99,7 @@ fn labels(metric: &Value) -> String {
 
 /// The value of a sample; of how long a scrape took, only that there is one.
 fn value(labels: &str, value: &Value) -> Value {
-    if labels.contains("\"__name__\":\"scrape_duration_seconds\"") { "some".into() } else { numbers(value) }
-}
-
-/// With its numbers spelled in one way: of two shortest spellings that are equally near, upstream takes the even one.
-fn numbers(value: &Value) -> Value {
-    match value {
-        Value::String(text) => text.parse::<f64>().map_or_else(|_| value.clone(), |number| number.to_string().into()),
-        Value::Array(all) => all.iter().map(numbers).collect(),
-        Value::Object(all) => all.iter().map(|(name, value)| (name.clone(), numbers(value))).collect(),
-        _ => value.clone(),
-    }
+    if labels.contains("\"__name__\":\"scrape_duration_seconds\"") { "some".into() } else { value.clone() }
 }
 
 impl Observed {
@@ -191,7 +181,7 @@ fn exemplars(http: &Http, selector: &str, times: &Times) -> ByLabels {
     for one in answer["data"].as_array().unwrap() {
         let mut placed = Vec::new();
         for exemplar in one["exemplars"].as_array().unwrap() {
-            let said = serde_json::json!([exemplar["labels"], numbers(&exemplar["value"])]);
+            let said = serde_json::json!([exemplar["labels"], exemplar["value"]]);
             placed.extend(times.place(&exemplar["timestamp"]).map(|place| (place, said)));
         }
         placed.sort_by_key(|(place, _)| *place);
