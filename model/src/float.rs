@@ -4,7 +4,7 @@
 /// `NaN`, `+Inf`, `-Inf`.
 #[must_use]
 pub fn format_f(value: f64) -> String {
-    special(value).map_or_else(|| value.to_string(), str::to_owned)
+    special(value).map_or_else(|| shortest(value), str::to_owned)
 }
 
 /// Go's `strconv.FormatFloat(v, 'g', -1, 64)`: an exponent below 1e-4 and from 1e6 on. [`format_v`] waits until 1e21.
@@ -31,13 +31,33 @@ fn format_between(value: f64, smallest: f64, largest: f64) -> String {
     }
     let magnitude = value.abs();
     if magnitude == 0.0 || (smallest..largest).contains(&magnitude) {
-        return value.to_string();
+        return shortest(value);
     }
     // Rust writes `1e-7`, Go at least two digits of exponent: `1e-07`.
     let text = format!("{value:e}");
     let (digits, exponent) = text.split_once('e').expect("BUG: an exponent was asked for");
     let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |e| ('-', e));
     format!("{digits}e{sign}{exponent:0>2}")
+}
+
+/// Of two numbers with so many digits or fewer, no more than one reads back as the same float.
+const DIGITS_CERTAIN: usize = f64::DIGITS as usize;
+
+/// The shortest digits that read back the same. Where two are equally near, Rust takes the upper and Go the even one.
+fn shortest(value: f64) -> String {
+    let text = value.to_string();
+    let Some(point) = text.find('.') else { return text };
+    let decimals = text.len() - point - 1;
+    // A number with n binary places has n decimal ones, the last of them a 5: in the middle when all but that are shown.
+    let places = i32::try_from(decimals + 1).unwrap_or(i32::MAX);
+    let scaled = value * 2f64.powi(places);
+    if text.len() <= DIGITS_CERTAIN || scaled.fract() != 0.0 || (scaled / 2.0).fract() == 0.0 {
+        return text;
+    }
+    let mut lower = format!("{value:.*}", decimals + 1);
+    lower.pop();
+    let is_even = lower.ends_with(['0', '2', '4', '6', '8']);
+    if is_even && lower.parse() == Ok(value) { lower } else { text }
 }
 
 fn special(value: f64) -> Option<&'static str> {
@@ -52,6 +72,21 @@ fn special(value: f64) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_two_that_are_equally_near_the_even_one() {
+        for (value, text) in [
+            (1_945_546_524_766_013.0 / 8.0, "243193315595751.62"),
+            (-1_945_546_524_766_013.0 / 8.0, "-243193315595751.62"),
+            (3_997_106_295_662_845.0 / 4.0, "999276573915711.2"),
+            (3_997_106_295_662_847.0 / 4.0, "999276573915711.8"),
+            (811_123_582_811_715.0 / 8.0, "101390447851464.38"),
+            (0.625, "0.625"),
+            (2f64.powi(-24), "0.00000005960464477539063"),
+        ] {
+            assert_eq!((format_f(value), text.parse()), (text.to_owned(), Ok(value)));
+        }
+    }
 
     #[test]
     fn as_go_writes_them() {

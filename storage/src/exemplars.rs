@@ -3,9 +3,10 @@
 //!
 //! Invariant: what is in memory is found again in the store; per series it is one entry, and no more series than exemplars.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{self, AtomicBool};
 
 use model::{Exemplar, Labels, Matcher, MetricId, SourceId};
 use rocksdb::WriteBatch;
@@ -44,10 +45,10 @@ struct Ring {
 }
 
 /// The newest exemplar of a series.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 struct Newest {
     ts_ms: i64,
-    value: u64,
+    value: f64,
     labels: u64,
     number: u64,
 }
@@ -55,11 +56,13 @@ struct Newest {
 impl Newest {
     fn of(exemplar: &Exemplar, number: u64) -> Self {
         let labels = xxh3_64(exemplar.labels.as_text().as_bytes());
-        Self { ts_ms: exemplar.ts_ms, value: exemplar.value.to_bits(), labels, number }
+        Self { ts_ms: exemplar.ts_ms, value: exemplar.value, labels, number }
     }
 
-    fn is_same(&self, other: &Self) -> bool {
-        (self.ts_ms, self.value, self.labels) == (other.ts_ms, other.value, other.labels)
+    /// A histogram exposes several of one time again and again: in one order, what came before is told from what is new.
+    fn order(&self, other: &Self) -> Ordering {
+        let times = self.ts_ms.cmp(&other.ts_ms);
+        times.then(self.value.total_cmp(&other.value)).then(self.labels.cmp(&other.labels))
     }
 }
 
@@ -123,7 +126,7 @@ fn each(store: &Store, from: u64, mut take: impl FnMut(u64, Owner, Exemplar)) ->
 
 impl Exemplars {
     pub(crate) fn are_kept(&self) -> bool {
-        self.kept.load(Ordering::Acquire)
+        self.kept.load(atomic::Ordering::Acquire)
     }
 
     /// How many are kept from now on.
@@ -133,13 +136,13 @@ impl Exemplars {
             ring.load(store)?;
         }
         ring.max = max;
-        self.kept.store(max > 0, Ordering::Release);
+        self.kept.store(max > 0, atomic::Ordering::Release);
         let mut batch = WriteBatch::default();
         ring.cut(store, &mut batch);
         store.write(batch)
     }
 
-    /// Keeps what is new. Of a series none is kept that is older than its newest.
+    /// Keeps what is new. Of a series none is kept that comes before its newest.
     fn keep(
         &self,
         (store, index): (&Store, &Index),
@@ -151,18 +154,21 @@ impl Exemplars {
             return Ok(());
         }
         let mut batch = WriteBatch::default();
-        let mut kept = Vec::new();
+        let mut kept: Vec<((u32, u32), Newest)> = Vec::new();
         let mut next = ring.next;
-        for (metric, exemplar) in exemplars {
+        let mut ordered: Vec<_> = exemplars.iter().map(|(of, one)| (of, one, Newest::of(one, 0))).collect();
+        ordered.sort_by(|a, b| a.0.cmp(b.0).then_with(|| a.2.order(&b.2)));
+        for (metric, exemplar, one) in ordered {
             let series = (source.0, metric.0);
-            let one = Newest::of(exemplar, next);
-            let before = ring.newest.get(&series);
-            if before.is_some_and(|before| before.is_same(&one)) {
+            let one = Newest { number: next, ..one };
+            let last = kept.last().filter(|(of, _)| *of == series).map(|(_, last)| last);
+            let before = last.or_else(|| ring.newest.get(&series)).map(|before| before.order(&one));
+            if before == Some(Ordering::Equal) {
                 continue;
             }
             if !exemplar.is_short() {
                 store.metrics.exemplars.too_long.inc();
-            } else if before.is_some_and(|before| before.ts_ms > one.ts_ms) {
+            } else if before == Some(Ordering::Greater) {
                 store.metrics.exemplars.out_of_order.inc();
             } else if let (Some(source), Some(metric)) =
                 (index.source_labels(store, source)?, index.metric_labels(store, metric.0)?)
@@ -339,6 +345,38 @@ mod tests {
         keep(&db, a, 45);
         assert_eq!(found(&db, all), both(&[30, 40, 50]), "what is known is known after a restart");
         assert_eq!(db.exemplars(&[vec![Matcher::equal("job", "c")]], all).unwrap(), []);
+    }
+
+    #[test]
+    fn several_of_one_time_are_kept_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut db = open(dir.path());
+        let metric = db.metrics(&[Labels::from_pairs([("__name__", "a_seconds")])]).unwrap()[0];
+        let source = db.source(&Labels::from_pairs([("job", "a")])).unwrap();
+        let layout = db.layout(&[metric]).unwrap();
+        let (values, present) = (&[1.0], &[1]);
+        db.commit(&[Row { source, ts_ms: 1, layout: &layout, values, present, own_times: &[], histograms: &[] }])
+            .unwrap();
+        let of = |trace: &str, value, ts_ms| {
+            (metric, Exemplar { labels: Labels::from_pairs([("trace_id", trace)]), value, ts_ms })
+        };
+        let scrape = [of("b", 8.0, 20), of("b", 2.0, 20), of("a", 2.0, 20), of("b", f64::NAN, 20), of("a", 9.0, 10)];
+        for _ in 0..2 {
+            db.set_exemplars_max(50).unwrap();
+            for _ in 0..3 {
+                Appender::exemplars(&db, source, &scrape).unwrap();
+            }
+            let found = db.exemplars(&[vec![Matcher::equal("job", "a")]], (0, 30)).unwrap();
+            let mut found: Vec<_> = found[0]
+                .1
+                .iter()
+                .map(|one| format!("{} {} {}", one.ts_ms, one.value, one.labels.value("trace_id")))
+                .collect();
+            found.sort();
+            assert_eq!(found, ["10 9 a", "20 2 a", "20 2 b", "20 8 b", "20 NaN b"]);
+            drop(db);
+            db = open(dir.path());
+        }
     }
 
     #[test]

@@ -22,8 +22,8 @@ import (
 // TestServeHistograms is a target with native histograms and an exemplar, until it is ended from outside. What Weft stored of them it
 // compares with what it exposes, whenever /compare?weft=URL is asked for: the answer is "equal", or what differs.
 func TestServeHistograms(t *testing.T) {
-	if os.Getenv("WEFT_SERVE_HISTOGRAMS") == "" {
-		t.Skip("WEFT_SERVE_HISTOGRAMS is not set: this test is run by tests/e2e")
+	if os.Getenv("WEFT_SERVE") == "" {
+		t.Skip("WEFT_SERVE is not set: this test is run by tests/e2e")
 	}
 	registry := prometheus.NewRegistry()
 	latency := prometheus.NewHistogramVec(prometheus.HistogramOpts{

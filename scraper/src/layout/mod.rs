@@ -127,7 +127,7 @@ impl TargetLayout {
             pass.room = rules.sample_limit.saturating_sub(known_series(&self.slots) + self.forgotten.len());
         }
         let body = body.into();
-        let sources = self.sources.len();
+        let (sources, said) = (self.sources.len(), self.metadata.generation());
         pass.keeps_exemplars = appender.keeps_exemplars();
         pass.zeros = body.wanted.start_times;
         pass.late_from_ms = appender.takes_late_from_ms();
@@ -138,6 +138,9 @@ impl TargetLayout {
         if result.is_err() {
             self.sources.truncate(sources);
             self.read_nothing();
+            if self.metadata.generation() != said {
+                self.forget_comments();
+            }
             pass.counts.added = pass.begun;
         }
         (pass.counts, result)
@@ -146,6 +149,15 @@ impl TargetLayout {
     /// Forgets what a body said, as for a scrape that failed; the next commit writes stale markers.
     pub fn read_nothing(&mut self) {
         self.sources.iter_mut().for_each(SourceColumns::begin);
+    }
+
+    /// What a broken body said of its families stays until they are said anew: the next body's comments are all read.
+    fn forget_comments(&mut self) {
+        for slot in &mut self.slots {
+            if matches!(slot.dest, Dest::Comment(_)) {
+                slot.mark.key = 0;
+            }
+        }
     }
 
     /// The body was sound: new series get their columns, and its lines become those to expect next time.

@@ -226,6 +226,21 @@ fn help_and_type_are_remembered() {
 }
 
 #[test]
+fn what_a_broken_body_says_of_a_family_is_said_anew() {
+    let mut t = target(&[]);
+    let sound = "# HELP a old\n# TYPE a counter\na 1\nb 1\n";
+    let help = |t: &Target| t.layout.metadata.iter().map(|(_, m)| m.help.clone()).collect::<Vec<_>>();
+    t.scrape(sound);
+    for _ in 0..2 {
+        t.fails("# HELP a new\n# TYPE a counter\na 1\nb {");
+    }
+    for _ in 0..2 {
+        assert_eq!(t.scrape(sound).0.scraped, 2);
+        assert_eq!(help(&t), ["old"]);
+    }
+}
+
+#[test]
 fn blank_lines_are_nothing() {
     let mut t = target(&[]);
     assert_eq!(t.scrape(&" \n\t\n\n".repeat(300_000)).1, Vec::<String>::new());

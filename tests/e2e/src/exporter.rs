@@ -33,6 +33,15 @@ impl Exporter {
     /// When it cannot listen.
     #[must_use]
     pub fn start(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Self {
+        Self::start_with(move |head| answer(head.split_whitespace().nth(1).unwrap_or("/")))
+    }
+
+    /// The same; `answer` is asked with the head of each request.
+    ///
+    /// # Panics
+    /// When it cannot listen.
+    #[must_use]
+    pub fn start_with(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let stop = Arc::new(AtomicBool::new(false));
@@ -65,8 +74,7 @@ impl Drop for Exporter {
 fn serve(mut stream: TcpStream, answer: &dyn Fn(&str) -> Answer) {
     loop {
         let Some(head) = read_head(&mut stream) else { return };
-        let path = head.split_whitespace().nth(1).unwrap_or("/").to_owned();
-        match answer(&path) {
+        match answer(&head) {
             Answer::Metrics(body) => {
                 let head = format!(
                     "HTTP/1.1 200 OK\r\ncontent-type: text/plain; version=0.0.4\r\ncontent-length: {}\r\n\r\n",

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use reqwest::header::HeaderMap;
 use reqwest::{Certificate, Client, Method, RequestBuilder};
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -37,7 +38,7 @@ impl Http {
     fn with(base: String, ca_pem: Option<&str>, token: Option<String>) -> Self {
         rustls::crypto::ring::default_provider().install_default().ok();
         let ca = ca_pem.map(|pem| Certificate::from_pem(pem.as_bytes()).unwrap());
-        let builder = Client::builder().timeout(Duration::from_secs(30)).no_proxy();
+        let builder = Client::builder().timeout(Duration::from_secs(30)).no_proxy().no_gzip();
         let client = builder.tls_certs_only(ca).build().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Self { client, runtime, base, token }
@@ -73,6 +74,15 @@ impl Http {
         self.send(request.header("content-type", "application/x-www-form-urlencoded").body(body))
     }
 
+    /// Status and body of a request with a text as its body.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn text(&self, method: &str, path: &str, body: &str) -> Result<(u16, String), String> {
+        let method: Method = method.parse().map_err(|_| "no method".to_owned())?;
+        self.send(self.client.request(method, format!("{}{path}", self.base)).body(body.to_owned()))
+    }
+
     /// Status and body of a request with a JSON body.
     ///
     /// # Errors
@@ -81,6 +91,21 @@ impl Http {
         let method: Method = method.parse().map_err(|_| "no method".to_owned())?;
         let request = self.client.request(method, format!("{}{path}", self.base));
         self.send(request.header("content-type", kind).body(body.to_string()))
+    }
+
+    /// Status, headers and body of a GET with further headers, the body as it was sent.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn page(&self, path: &str, headers: &HeaderMap) -> Result<(u16, HeaderMap, Vec<u8>), String> {
+        let request = self.client.get(format!("{}{path}", self.base)).headers(headers.clone());
+        let request = self.token.iter().fold(request, |request, token| request.bearer_auth(token));
+        self.runtime.block_on(async {
+            let response = request.send().await.map_err(|error| format!("{error:?}"))?;
+            let (status, headers) = (response.status().as_u16(), response.headers().clone());
+            let body = response.bytes().await.map_err(|error| format!("{error:?}"))?;
+            Ok((status, headers, body.to_vec()))
+        })
     }
 
     /// The `data` of a successful API answer.

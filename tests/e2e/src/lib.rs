@@ -1,24 +1,31 @@
 //! What the end-to-end tests share: real processes on free loopback ports, and HTTP to them.
 //!
-//! - **What**: [`Weft`] and [`Process`] start programs and end them by their own id; [`Http`] asks them; [`Exporter`] is a
-//!   target that says what a test wants.
+//! - **What**: [`Weft`], [`Prometheus`], [`ControlPlane`], [`GoTarget`] and [`Process`] start programs and end them by
+//!   their own id; [`Http`] asks them; [`Exporter`] is a target that says what a test wants.
 //! - **Path**: outside the product, around all of it.
 //! - **Invariants**: everything listens on loopback or in a namespace that the test made; nothing outlives its test; a
 //!   test waits for a condition, never for a time.
-//! - **Files**: `process`, `weft`, `http`, `exporter`.
+//! - **Files**: `process`, `weft`, `prometheus`, `control_plane`, `go_target`, `http`, `exporter`.
 //! - **Tests**: `tests/`.
 #![allow(clippy::print_stderr, clippy::unwrap_used, reason = "a kit for tests: a failed step is its message")]
 
+mod control_plane;
 mod exporter;
+mod go_target;
 mod http;
 mod process;
+mod prometheus;
 mod weft;
 
+pub use control_plane::{ControlPlane, Pki};
 pub use exporter::{Answer, Exporter, read_head};
+pub use go_target::GoTarget;
 pub use http::Http;
 pub use process::Process;
+pub use prometheus::Prometheus;
 pub use weft::Weft;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long a condition may take to become true.
@@ -48,6 +55,14 @@ pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Result<T, String>) -> 
 #[must_use]
 pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Where `cargo xtask` keeps what it built.
+pub(crate) fn cache() -> Option<PathBuf> {
+    std::env::var_os("WEFT_CACHE").map(PathBuf::from).or_else(|| {
+        let user = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+        user.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache"))).map(|cache| cache.join("weft"))
+    })
 }
 
 /// Says that a test did not run.

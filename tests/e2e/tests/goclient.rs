@@ -3,13 +3,12 @@
 
 use std::process::Command;
 
-use e2e::{Answer, Exporter, Http, Process, Weft, eventually};
+use e2e::{Answer, Exporter, GoTarget, Http, Weft, eventually};
 
 #[test]
 fn the_go_client_reads_every_endpoint() {
-    if Command::new("go").arg("version").output().is_err() {
-        e2e::skipped("Go is not installed; `cargo xtask test` says so too");
-        return;
+    if let Some(why) = GoTarget::cannot() {
+        return e2e::skipped(why);
     }
     let exporter = Exporter::start(|_| {
         Answer::Metrics(
@@ -42,27 +41,11 @@ fn the_go_client_reads_every_endpoint() {
 /// Native histograms and an exemplar of client_golang over protobuf, into the store, and back to the Go client.
 #[test]
 fn native_histograms_of_a_go_program_come_back_as_they_were() {
-    if Command::new("go").arg("version").output().is_err() {
-        e2e::skipped("Go is not installed; `cargo xtask test` says so too");
-        return;
+    if let Some(why) = GoTarget::cannot() {
+        return e2e::skipped(why);
     }
-    let folder = tempfile::tempdir().unwrap();
-    let binary = folder.path().join("target");
-    let built = Command::new("go")
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../goclient"))
-        .args(["test", "-c", "-o"])
-        .arg(&binary)
-        .env("GOFLAGS", "-mod=readonly")
-        .output()
-        .unwrap();
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    let mut command = Command::new(&binary);
-    command.args(["-test.run", "TestServeHistograms"]).env("WEFT_SERVE_HISTOGRAMS", "1");
-    let target = Process::start(&mut command, &folder.path().join("target.log"));
-    let address = eventually("the Go target", || {
-        let said = target.output();
-        said.lines().find_map(|line| line.strip_prefix("listening ")).map(str::to_owned).ok_or(said)
-    });
+    let target = GoTarget::start("TestServeHistograms");
+    let address = &target.address;
     let config = format!(
         "global: {{scrape_interval: 1s, scrape_timeout: 1s, scrape_native_histograms: true}}\nscrape_configs:\n\
          - job_name: go\n  static_configs: [{{targets: ['{address}']}}]\n"

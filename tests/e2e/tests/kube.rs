@@ -17,7 +17,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use cluster::Cluster;
-use e2e::{Weft, eventually};
+use e2e::{ControlPlane, Weft, eventually};
 use serde_json::{Value, json};
 
 fn main() -> ExitCode {
@@ -56,9 +56,7 @@ fn cannot() -> Option<String> {
     if !namespace.is_ok_and(|output| output.status.success()) {
         return Some("no right to make a network namespace (unshare --net --mount)".to_owned());
     }
-    let folder = std::env::var_os("WEFT_KUBE_BIN")?;
-    let missing = ["kube-apiserver", "etcd"].into_iter().find(|name| !Path::new(&folder).join(name).exists());
-    missing.map(|name| format!("$WEFT_KUBE_BIN has no {name}; `cargo xtask test` builds it"))
+    ControlPlane::programs().err()
 }
 
 /// The `prometheus.yml` in the ConfigMap of a manifest, without its indentation.
@@ -100,7 +98,7 @@ fn inside() {
     let up = |n: usize| move |targets: &[Value]| targets.len() == n && targets.iter().all(|t| t["health"] == "up");
     let targets = wait_for_targets(&weft, up(4));
     let instances: Vec<&str> = targets.iter().map(|t| t["labels"]["instance"].as_str().unwrap()).collect();
-    let api_server = format!("10.244.0.2:{}", cluster.port);
+    let api_server = format!("10.244.0.2:{}", cluster.plane.port);
     assert_eq!(
         instances,
         [&api_server, "node-a;antrea-agent-aaaaa", "node-a;antrea-controller-0", "node-b;antrea-agent-bbbbb"]
@@ -153,13 +151,15 @@ fn as_a_pod(cluster: &Cluster, token: &str) -> Weft {
     fs::create_dir_all(account).unwrap();
     fs::write(account.join("namespace"), "monitoring").unwrap();
     fs::write(account.join("token"), token).unwrap();
-    fs::write(account.join("ca.crt"), &cluster.ca_pem).unwrap();
+    fs::write(account.join("ca.crt"), &cluster.plane.ca_pem).unwrap();
     let manifest =
         fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/antrea/antrea-prometheus.yml")).unwrap();
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("prometheus.yml"), config_map(&manifest)).unwrap();
-    let environment =
-        [("KUBERNETES_SERVICE_HOST", "10.244.0.2".to_owned()), ("KUBERNETES_SERVICE_PORT", cluster.port.to_string())];
+    let environment = [
+        ("KUBERNETES_SERVICE_HOST", "10.244.0.2".to_owned()),
+        ("KUBERNETES_SERVICE_PORT", cluster.plane.port.to_string()),
+    ];
     Weft::start_with(folder, &["--log.level=debug"], &environment)
 }
 

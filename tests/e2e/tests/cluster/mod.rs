@@ -1,125 +1,34 @@
-//! A kube-apiserver with its etcd, the objects of an Antrea deployment in it, and the pods' metrics endpoints.
+//! A kube-apiserver, the objects of an Antrea deployment in it, and the pods' metrics endpoints.
 
-use std::fs;
 use std::io::Write;
 use std::net::TcpListener;
-use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Arc;
 
-use e2e::{Http, Process, eventually, free_port};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use e2e::{ControlPlane, Pki};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
 /// The running cluster.
 pub(crate) struct Cluster {
-    pub(crate) port: u16,
-    pub(crate) ca_pem: String,
-    admin: Http,
-    _processes: Vec<Process>,
-    _folder: tempfile::TempDir,
+    pub(crate) plane: ControlPlane,
 }
-
-struct Pki {
-    ca: CertifiedIssuer<'static, KeyPair>,
-}
-
-impl Pki {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.distinguished_name.push(DnType::CommonName, "test-ca");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Self { ca: CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap() }
-    }
-
-    fn server(&self, names: &[&str]) -> (String, String) {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>()).unwrap();
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        (params.signed_by(&key, &self.ca).unwrap().pem(), key.serialize_pem())
-    }
-}
-
-const ADMIN: &str = "the-admin-token-of-this-test";
 
 impl Cluster {
     pub(crate) fn start(advertise: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let programs = PathBuf::from(std::env::var_os("WEFT_KUBE_BIN").unwrap());
-        let write = |name: &str, text: &str| -> PathBuf {
-            let path = folder.path().join(name);
-            fs::write(&path, text).unwrap();
-            path
-        };
-        let pki = Pki::new();
-        let ca_pem = pki.ca.pem();
-        let (certificate, key) = pki.server(&["127.0.0.1", "localhost", "kubernetes.default.svc", advertise]);
-        let account_key = KeyPair::generate().unwrap();
-        let files = [
-            ("tls-cert-file", write("server.crt", &certificate)),
-            ("tls-private-key-file", write("server.key", &key)),
-            ("client-ca-file", write("ca.crt", &ca_pem)),
-            ("token-auth-file", write("tokens.csv", &format!("{ADMIN},admin,admin,\"system:masters\"\n"))),
-            ("service-account-key-file", write("sa.pub", &account_key.public_key_pem())),
-            ("service-account-signing-key-file", write("sa.key", &account_key.serialize_pem())),
-        ];
-        let (etcd_port, peer_port, port) = (free_port(), free_port(), free_port());
-        let etcd = Process::start(
-            Command::new(programs.join("etcd"))
-                .args(["--name", "t", "--log-level", "warn", "--unsafe-no-fsync", "--data-dir"])
-                .arg(folder.path().join("etcd"))
-                .args(["--listen-client-urls", &format!("http://127.0.0.1:{etcd_port}")])
-                .args(["--advertise-client-urls", &format!("http://127.0.0.1:{etcd_port}")])
-                .args(["--listen-peer-urls", &format!("http://127.0.0.1:{peer_port}")])
-                .args(["--initial-advertise-peer-urls", &format!("http://127.0.0.1:{peer_port}")])
-                .args(["--initial-cluster", &format!("t=http://127.0.0.1:{peer_port}")]),
-            &folder.path().join("etcd.log"),
-        );
-        let etcd_http = Http::new(format!("http://127.0.0.1:{etcd_port}"));
-        eventually("etcd answers", || etcd_http.get("/health").map(drop));
-        let mut server = Command::new(programs.join("kube-apiserver"));
-        server
-            .arg(format!("--etcd-servers=http://127.0.0.1:{etcd_port}"))
-            .arg(format!("--secure-port={port}"))
-            .arg(format!("--advertise-address={advertise}"))
-            .args([
-                "--bind-address=0.0.0.0",
-                "--authorization-mode=RBAC",
-                "--profiling=false",
-                "--allow-privileged=true",
-            ])
-            .args([
-                "--service-account-issuer=https://kubernetes.default.svc",
-                "--service-cluster-ip-range=10.96.0.0/24",
-            ])
-            // Pods would need a `default` ServiceAccount, which only the controller-manager makes.
-            .arg("--disable-admission-plugins=ServiceAccount")
-            .args(files.iter().map(|(flag, path)| format!("--{flag}={}", path.display())));
-        let log = folder.path().join("apiserver.log");
-        let mut server = Process::start(&mut server, &log);
-        let admin = Http::trusting(format!("https://127.0.0.1:{port}"), &ca_pem, ADMIN);
-        eventually("the API server is ready", || {
-            assert!(server.ended().is_none(), "the API server ended:\n{}", server.output());
-            match admin.get("/readyz") {
-                Ok((200, _)) => Ok(()),
-                other => Err(format!("{other:?}")),
-            }
-        });
-        Self { port, ca_pem, admin, _processes: vec![server, etcd], _folder: folder }
+        Self { plane: ControlPlane::start(&ControlPlane::programs().unwrap(), "0.0.0.0", advertise) }
     }
 
     /// Creates an object.
     pub(crate) fn create(&self, path: &str, object: &Value) -> Value {
-        let (status, body) = self.admin.json("POST", path, "application/json", object).unwrap();
+        let (status, body) = self.plane.admin.json("POST", path, "application/json", object).unwrap();
         assert!(status == 201 || status == 409, "{path}: {status}: {body}");
         serde_json::from_str(&body).unwrap()
     }
 
     pub(crate) fn delete(&self, path: &str) {
         let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0});
-        let (status, body) = self.admin.json("DELETE", path, "application/json", &options).unwrap();
+        let (status, body) = self.plane.admin.json("DELETE", path, "application/json", &options).unwrap();
         assert_eq!(status, 200, "{path}: {body}");
     }
 
@@ -146,7 +55,7 @@ impl Cluster {
         let left = ["nodes", "nodes/proxy", "services", "endpoints", "pods"];
         let left: Vec<&str> = left.into_iter().filter(|r| *r != resource).collect();
         let path = "/apis/rbac.authorization.k8s.io/v1/clusterroles/prometheus";
-        let (status, body) = self.admin.json("PUT", path, "application/json", &role(&left)).unwrap();
+        let (status, body) = self.plane.admin.json("PUT", path, "application/json", &role(&left)).unwrap();
         assert_eq!(status, 200, "{body}");
     }
 
@@ -190,7 +99,7 @@ impl Cluster {
         let status = json!({"status": {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "hostIP": "127.0.0.1",
             "conditions": [{"type": "Ready", "status": "True"}]}});
         let path = format!("{pods}/{name}/status");
-        let (code, body) = self.admin.json("PATCH", &path, "application/merge-patch+json", &status).unwrap();
+        let (code, body) = self.plane.admin.json("PATCH", &path, "application/merge-patch+json", &status).unwrap();
         assert_eq!(code, 200, "{body}");
     }
 

@@ -16,13 +16,11 @@ mod shrink;
 mod wire;
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use e2e::{Answer, Exporter, Http, Process, Weft, eventually, free_port, skipped};
+use e2e::{Answer, Exporter, Http, Prometheus, Weft, eventually, skipped};
 
 use compare::Answer as Compared;
 use generate::{Query, Random};
@@ -40,9 +38,7 @@ const FEATURES: &str = "promql-experimental-functions,promql-extended-range-sele
 /// Two servers with the same samples.
 struct Pair {
     weft: Weft,
-    prometheus: Http,
-    _process: Process,
-    _folder: tempfile::TempDir,
+    prometheus: Prometheus,
 }
 
 /// What is asked, and when.
@@ -50,23 +46,6 @@ struct Pair {
 pub enum When {
     Instant(i64),
     Range { start_ms: i64, end_ms: i64, step_ms: i64 },
-}
-
-/// The Prometheus that the benches build, or why there is none.
-fn prometheus() -> Result<PathBuf, String> {
-    let cache = std::env::var_os("WEFT_CACHE").map(PathBuf::from).or_else(|| {
-        let user = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-        user.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache"))).map(|cache| cache.join("weft"))
-    });
-    let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../benches/peers/go.mod")).unwrap();
-    let mut words = text.split_whitespace().skip_while(|word| *word != "github.com/prometheus/prometheus");
-    let version = words.nth(1).unwrap();
-    let name = format!("prometheus-{version}-{}/prometheus", std::env::consts::ARCH);
-    let path = std::env::var_os("WEFT_PROMETHEUS").map(PathBuf::from).or_else(|| cache.map(|cache| cache.join(&name)));
-    let path = path.filter(|path| path.exists());
-    path.ok_or_else(|| {
-        format!("there is no {name} in the cache: `cargo xtask bench --smoke` builds it, or set WEFT_PROMETHEUS")
-    })
 }
 
 /// Who asks again gets the next page, and after the last one the first, three times over: a page that was lost comes again.
@@ -89,7 +68,7 @@ fn exporter(start_ms: i64) -> Exporter {
     })
 }
 
-fn start(program: &PathBuf, exporter: &str, features: &str) -> Pair {
+fn start(program: &Path, exporter: &str, features: &str) -> Pair {
     let config = |path: &str| {
         format!(
             "global: {{scrape_interval: 100ms, scrape_timeout: 100ms, evaluation_interval: 1m}}\n\
@@ -99,21 +78,9 @@ fn start(program: &PathBuf, exporter: &str, features: &str) -> Pair {
         )
     };
     let features = format!("--enable-feature={FEATURES}{features}");
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("prometheus.yml");
-    fs::write(&file, config("prometheus")).unwrap();
-    let port = free_port();
-    let process = Process::start(
-        Command::new(program)
-            .arg(format!("--config.file={}", file.display()))
-            .arg(format!("--storage.tsdb.path={}", folder.path().join("tsdb").display()))
-            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-            .arg(&features),
-        &folder.path().join("prometheus.log"),
-    );
-    let prometheus = Http::new(format!("http://127.0.0.1:{port}"));
+    let prometheus = Prometheus::start(program, &config("prometheus"), &[&features]);
     let weft = Weft::start(&config("weft"), &[&features]);
-    Pair { weft, prometheus, _process: process, _folder: folder }
+    Pair { weft, prometheus }
 }
 
 /// How many samples a server has.
@@ -141,7 +108,7 @@ impl Pair {
             let (_, body) = http.post(&format!("/api/v1/{path}"), &form).unwrap();
             Compared::read(&body)
         };
-        (of(&self.weft.http), of(&self.prometheus))
+        (of(&self.weft.http), of(&self.prometheus.http))
     }
 
     /// What differs however often it is asked. Where Prometheus walks over a map, its answer is now this and now that; and
@@ -200,7 +167,7 @@ fn differences(pair: &Pair, start_ms: i64, random: &mut Random) -> (Vec<String>,
 
 #[test]
 fn answers_as_prometheus() {
-    let program = match prometheus() {
+    let program = match Prometheus::binary() {
         Ok(program) => program,
         Err(why) => return skipped(&why),
     };
@@ -214,7 +181,7 @@ fn answers_as_prometheus() {
     let pairs = ["", ",promql-delayed-name-removal"].map(|features| start(&program, &exporter.address, features));
     let expected = data::count(start_ms);
     for pair in &pairs {
-        for (name, http) in [("Prometheus", &pair.prometheus), ("Weft", &pair.weft.http)] {
+        for (name, http) in [("Prometheus", &pair.prometheus.http), ("Weft", &pair.weft.http)] {
             eventually(&format!("{name} has all samples"), || {
                 let samples = samples(http, start_ms)?;
                 if samples == expected { Ok(()) } else { Err(format!("{samples} of {expected}")) }

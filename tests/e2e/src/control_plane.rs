@@ -1,0 +1,152 @@
+//! A kube-apiserver with its etcd, and the certificates that they need.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+
+use crate::{Http, Process, cache, eventually, free_port};
+
+const ADMIN: &str = "the-admin-token-of-this-test";
+
+/// A certificate authority of a test's own.
+#[derive(Debug)]
+pub struct Pki {
+    ca: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl Pki {
+    /// A new one.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "each has keys of its own")]
+    pub fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "test-ca");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self { ca: CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap() }
+    }
+
+    /// Certificate and key of a server, PEM.
+    ///
+    /// # Panics
+    /// When a name cannot be in a certificate.
+    #[must_use]
+    pub fn server(&self, names: &[&str]) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>()).unwrap();
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        (params.signed_by(&key, &self.ca).unwrap().pem(), key.serialize_pem())
+    }
+}
+
+/// A running API server and its etcd.
+#[derive(Debug)]
+pub struct ControlPlane {
+    /// Where the API server answers.
+    pub port: u16,
+    /// Where etcd answers.
+    pub etcd_port: u16,
+    /// What signed its certificate.
+    pub ca_pem: String,
+    /// HTTP to the API server, as one who may do everything.
+    pub admin: Http,
+    _processes: [Process; 2],
+    _folder: tempfile::TempDir,
+}
+
+impl ControlPlane {
+    /// The folder of its programs: `$WEFT_KUBE_BIN`, else what `cargo xtask test` built; or why there is none.
+    ///
+    /// # Errors
+    /// When a program is missing.
+    pub fn programs() -> Result<PathBuf, String> {
+        let built = || {
+            let folders = fs::read_dir(cache()?).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+            let name =
+                |path: &Path| path.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"kube-apiserver-"));
+            folders.filter(|path| name(path)).max()
+        };
+        let folder = std::env::var_os("WEFT_KUBE_BIN").map(PathBuf::from).or_else(built);
+        let folder = folder.filter(|folder| ["kube-apiserver", "etcd"].iter().all(|name| folder.join(name).exists()));
+        folder.ok_or_else(|| "no kube-apiserver and etcd; `cargo xtask test` builds them".to_owned())
+    }
+
+    /// Starts both; the API server listens on `bind`, and says that it is at `advertise`.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    #[must_use]
+    pub fn start(programs: &Path, bind: &str, advertise: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (etcd, etcd_port) = etcd(programs, folder.path());
+        let pki = Pki::new();
+        let ca_pem = pki.ca.pem();
+        let flags = files(&pki, folder.path(), advertise);
+        let port = free_port();
+        let mut server = Command::new(programs.join("kube-apiserver"));
+        server
+            .arg(format!("--etcd-servers=http://127.0.0.1:{etcd_port}"))
+            .arg(format!("--secure-port={port}"))
+            .arg(format!("--bind-address={bind}"))
+            .arg(format!("--advertise-address={advertise}"))
+            .args(["--authorization-mode=RBAC", "--profiling=false", "--allow-privileged=true"])
+            .args([
+                "--service-account-issuer=https://kubernetes.default.svc",
+                "--service-cluster-ip-range=10.96.0.0/24",
+            ])
+            // Pods would need a `default` ServiceAccount, which only the controller-manager makes.
+            .arg("--disable-admission-plugins=ServiceAccount")
+            .args(flags);
+        let mut server = Process::start(&mut server, &folder.path().join("apiserver.log"));
+        let admin = Http::trusting(format!("https://127.0.0.1:{port}"), &ca_pem, ADMIN);
+        eventually("the API server is ready", || {
+            assert!(server.ended().is_none(), "the API server ended:\n{}", server.output());
+            match admin.get("/readyz") {
+                Ok((200, _)) => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        });
+        Self { port, etcd_port, ca_pem, admin, _processes: [server, etcd], _folder: folder }
+    }
+}
+
+fn etcd(programs: &Path, folder: &Path) -> (Process, u16) {
+    let (port, peer_port) = (free_port(), free_port());
+    let etcd = Process::start(
+        Command::new(programs.join("etcd"))
+            .args(["--name", "t", "--log-level", "warn", "--unsafe-no-fsync", "--data-dir"])
+            .arg(folder.join("etcd"))
+            .args(["--listen-client-urls", &format!("http://127.0.0.1:{port}")])
+            .args(["--advertise-client-urls", &format!("http://127.0.0.1:{port}")])
+            .args(["--listen-peer-urls", &format!("http://127.0.0.1:{peer_port}")])
+            .args(["--initial-advertise-peer-urls", &format!("http://127.0.0.1:{peer_port}")])
+            .args(["--initial-cluster", &format!("t=http://127.0.0.1:{peer_port}")]),
+        &folder.join("etcd.log"),
+    );
+    let http = Http::new(format!("http://127.0.0.1:{port}"));
+    eventually("etcd answers", || http.get("/health").map(drop));
+    (etcd, port)
+}
+
+/// Certificates, keys and tokens of the API server, as flags that name their files.
+fn files(pki: &Pki, folder: &Path, advertise: &str) -> [String; 6] {
+    let (certificate, key) = pki.server(&["127.0.0.1", "localhost", "kubernetes.default.svc", advertise]);
+    let account_key = KeyPair::generate().unwrap();
+    let flag = |flag: &str, name: &str, text: &str| {
+        let path = folder.join(name);
+        fs::write(&path, text).unwrap();
+        format!("--{flag}={}", path.display())
+    };
+    [
+        flag("tls-cert-file", "server.crt", &certificate),
+        flag("tls-private-key-file", "server.key", &key),
+        flag("client-ca-file", "ca.crt", &pki.ca.pem()),
+        flag("token-auth-file", "tokens.csv", &format!("{ADMIN},admin,admin,\"system:masters\"\n")),
+        flag("service-account-key-file", "sa.pub", &account_key.public_key_pem()),
+        flag("service-account-signing-key-file", "sa.key", &account_key.serialize_pem()),
+    ]
+}
