@@ -33,6 +33,7 @@ mod scrape_loop;
 mod simulation;
 mod starts;
 mod target;
+mod threads;
 mod work;
 
 pub use fetch::{BODY_BYTES_MAX, FetchError};

@@ -16,6 +16,7 @@ use crate::metrics::Metrics;
 use crate::parse::Wanted;
 use crate::pool::{PoolStatus, ScrapePool};
 use crate::scrape_loop::{Mode, Shared};
+use crate::threads::Threads;
 
 /// What the scrape engine needs to know of the server.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub struct Options {
     pub seed: u64,
     /// What is wanted of every target; the forms of histograms are each target's own.
     pub wanted: Wanted,
+    /// Threads that scrape; with none it is done where the manager is asked to.
+    pub threads: usize,
 }
 
 /// All scrape pools.
@@ -53,12 +56,15 @@ impl Manager {
     /// An engine without jobs.
     ///
     /// # Errors
-    /// When its metrics are registered already.
+    /// When its metrics are registered already, or the system refuses a thread.
     pub fn new(appender: Arc<dyn Appender>, registry: &Registry, options: Options) -> Result<Self, prometheus::Error> {
+        let threads = Threads::start(options.threads)
+            .map_err(|error| prometheus::Error::Msg(format!("cannot start a thread that scrapes: {error}")))?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let shared = Shared {
             appender,
             metrics: Metrics::new(registry)?,
+            threads: Arc::new(threads),
             workers: Arc::new(Semaphore::new(cores)),
             buffers: Arc::new(SyncMutex::new(Vec::new())),
             budget: BodyBudget::default(),

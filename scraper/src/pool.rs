@@ -177,7 +177,8 @@ impl ScrapePool {
             heir: Some(self.shared.heirs.enter(&target.public)),
             mode: receiver,
         };
-        self.tasks.spawn(async move { (hash, scrape_loop.run().await) });
+        let thread = self.shared.threads.of(hash);
+        self.tasks.spawn_on(async move { (hash, scrape_loop.run().await) }, &thread);
         self.running.insert(hash, Running { target, status, mode });
     }
 

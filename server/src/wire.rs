@@ -142,7 +142,8 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
     let seed = scraper::server_seed(&settings.hostname, &config.global.external_labels);
     let appender: Arc<dyn model::Appender> = Arc::<storage::Db>::clone(&db);
     let wanted = wanted_of_targets(&flags);
-    let scraper = scraper::Manager::new(appender, &registry, scraper::Options { user_agent, seed, wanted })?;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let scraper = scraper::Manager::new(appender, &registry, scraper::Options { user_agent, seed, wanted, threads })?;
     let discovery = discovery::Manager::new(discovery::Options::default(), &registry)?;
     let metrics = ServerMetrics::new(&registry, concurrency)?;
     let query_log = QueryLog::new(&registry)?;

@@ -1,5 +1,6 @@
 //! One target's clockwork: wait, fetch, hand over what is to be read, again. Step 3 of the scrape path.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use crate::negotiate;
 use crate::parse::{Format, Wanted};
 use crate::schedule::{aligned_ms, until_next_ns};
 use crate::target::Target;
+use crate::threads::{READ_HERE_BYTES, Threads};
 use crate::work::{Fetched, Limit, Outcome, Work};
 
 /// Body buffers larger than this are not kept for the next scrape.
@@ -51,7 +53,8 @@ pub(crate) enum Mode {
 pub(crate) struct Shared {
     pub(crate) appender: Arc<dyn Appender>,
     pub(crate) metrics: Metrics,
-    /// As many at once as there are cores: reading and committing is work, not waiting.
+    pub(crate) threads: Arc<Threads>,
+    /// As many large bodies at once as there are cores: reading and committing is work, not waiting.
     pub(crate) workers: Arc<Semaphore>,
     pub(crate) buffers: Arc<Mutex<Vec<Vec<u8>>>>,
     pub(crate) budget: BodyBudget,
@@ -244,7 +247,7 @@ impl ScrapeLoop {
             fetched = self.fetch(&mut buffer) => fetched,
             () = aborted(&mut mode) => return,
         };
-        let Ok(_worker) = Arc::clone(&self.shared.workers).acquire_owned().await else { return };
+        let is_small = buffer.len() <= READ_HERE_BYTES;
         let mut work = Work {
             layout: std::mem::replace(&mut self.layout, TargetLayout::new(self.target.public.clone())),
             target: Arc::clone(&self.target),
@@ -256,13 +259,18 @@ impl ScrapeLoop {
             began_ms,
             began,
         };
-        // A panic in there would be a bug of ours; the target goes on with a fresh layout.
-        let Ok((work, outcome)) = tokio::task::spawn_blocking(move || {
+        let run = move || {
             let outcome = work.run();
             (work, outcome)
-        })
-        .await
-        else {
+        };
+        // A panic in there would be a bug of ours; the target goes on with a fresh layout.
+        let done = if is_small {
+            catch_unwind(AssertUnwindSafe(run)).ok()
+        } else {
+            let Ok(_worker) = Arc::clone(&self.shared.workers).acquire_owned().await else { return };
+            tokio::task::spawn_blocking(run).await.ok()
+        };
+        let Some((work, outcome)) = done else {
             tracing::error!(target = %self.target.url, "the scrape of a target failed inside Weft; this is a bug");
             return;
         };

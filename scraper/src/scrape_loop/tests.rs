@@ -66,6 +66,7 @@ async fn a_target_is_asked_and_its_answer_names_its_format() {
         shared: Shared {
             appender: Arc::new(Recorder::default()),
             metrics: Metrics::new(&prometheus::Registry::new()).unwrap(),
+            threads: Arc::new(Threads::start(0).unwrap()),
             workers: Arc::new(Semaphore::new(1)),
             buffers: Arc::default(),
             budget: BodyBudget::default(),

@@ -33,6 +33,7 @@ use crate::heirs::Heirs;
 use crate::metrics::Metrics;
 use crate::parse::Wanted;
 use crate::scrape_loop::Shared;
+use crate::threads::Threads;
 use crate::{ActiveTarget, Manager, Options};
 
 /// When the simulation begins: a multiple of all intervals, milliseconds since the epoch.
@@ -70,6 +71,7 @@ impl World {
         let shared = Shared {
             appender: Arc::clone(&store) as Arc<dyn model::Appender>,
             metrics: Metrics::new(&registry).unwrap(),
+            threads: Arc::new(Threads::start(0).unwrap()),
             workers: Arc::new(Semaphore::new(2)),
             buffers: Arc::default(),
             budget: BodyBudget::default(),
@@ -78,7 +80,7 @@ impl World {
             now_ms: Arc::new(move || START_MS + i64::try_from(began.elapsed().as_millis()).unwrap()),
             seed: 0,
         };
-        let options = Options { user_agent: "Weft/test".to_owned(), seed: 0, wanted: Wanted::default() };
+        let options = Options { user_agent: "Weft/test".to_owned(), seed: 0, wanted: Wanted::default(), threads: 0 };
         Self {
             manager: Manager::over(shared, options),
             store,
