@@ -77,6 +77,7 @@ fn fill(db: &Db, shape: Shape) {
 fn measure(db: &Db, query: &str, (start_ms, end_ms, step_ms): (i64, i64, i64)) {
     let engine = Engine::new(EngineOptions::default());
     // What was freed is given back, and the mark begins anew.
+    #[expect(clippy::disallowed_methods, reason = "the allocator gives back after a second, and tells nobody")]
     std::thread::sleep(Duration::from_secs(2));
     fs::write("/proc/self/clear_refs", "5").unwrap();
     let (before, cpu_before) = (memory_mb("VmRSS"), cpu());
