@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::process::TICK;
+/// CPU times of the machine count in hundredths of a second on every Linux that Rust runs on (`getconf CLK_TCK`).
+const TICK: Duration = Duration::from_millis(10);
 
 /// Jobs that wanted a CPU, on average over the last minute.
 #[must_use]

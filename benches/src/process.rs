@@ -1,16 +1,13 @@
 //! A program that the bench started, and what the kernel says of it.
 
-use std::collections::HashMap;
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-
-/// `utime` and `stime` count in hundredths of a second on every Linux that Rust runs on (`getconf CLK_TCK`).
-pub const TICK: Duration = Duration::from_millis(10);
+use nix::time::ClockId;
+use nix::unistd::Pid;
 
 /// Resident memory in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -75,32 +72,15 @@ impl Process {
         }
     }
 
-    /// User and system time of all its threads.
+    /// User and system time of all its threads, also of those that ended; to the nanosecond.
     ///
     /// # Errors
     /// When it has ended.
     pub fn cpu(&self) -> Result<Duration> {
-        let text = self.proc("stat")?;
-        ticks(&text).map(|ticks| TICK * ticks).with_context(|| format!("cannot read the CPU time of {}", self.name))
-    }
-
-    /// CPU time of each thread, to the nanosecond; a thread that ends takes its time with it, so this is for short spans.
-    #[must_use]
-    pub fn threads(&self) -> HashMap<OsString, Duration> {
-        let Ok(tasks) = fs::read_dir(format!("/proc/{}/task", self.child.id())) else { return HashMap::new() };
-        let each = tasks.flatten().filter_map(|task| {
-            let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
-            let nanoseconds = text.split(' ').next()?.parse().ok()?;
-            Some((task.file_name(), Duration::from_nanos(nanoseconds)))
-        });
-        each.collect()
-    }
-
-    /// CPU time since an earlier call of [`Process::threads`].
-    #[must_use]
-    pub fn since(&self, before: &HashMap<OsString, Duration>) -> Duration {
-        let now = self.threads().into_iter();
-        now.map(|(thread, time)| time.saturating_sub(before.get(&thread).copied().unwrap_or_default())).sum()
+        let gone = || format!("cannot read the CPU time of {}", self.name);
+        let pid = i32::try_from(self.child.id()).with_context(gone)?;
+        let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(pid)).with_context(gone)?;
+        clock.now().map(Duration::from).with_context(gone)
     }
 
     /// Its memory.
@@ -127,22 +107,5 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
-    }
-}
-
-/// `utime + stime` of `/proc/PID/stat`. The name of the program, in parentheses, may hold anything.
-fn ticks(stat: &str) -> Option<u32> {
-    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    Some(fields.get(11)?.parse::<u32>().ok()? + fields.get(12)?.parse::<u32>().ok()?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cpu_time_is_found_behind_an_odd_name() {
-        let stat = "12 (a) b (c)) S 1 2 3 4 5 6 7 8 9 10 310 45 0 0 20 0 8 0 99";
-        assert_eq!(ticks(stat), Some(355));
     }
 }

@@ -142,12 +142,12 @@ pub fn time(query: &Query, runs: usize, http: Http, server: &Process) -> Result<
     let first = http.get(&query.path)?;
     let runs = if first.took > SLOW { runs.div_ceil(3) } else { runs }.max(1);
     let (answer, bytes) = (count(first.status, &first.body), first.body.len());
-    let before = server.threads();
+    let before = server.cpu()?;
     let mut times = Vec::with_capacity(runs);
     for _ in 0..runs {
         times.push(http.get(&query.path)?.took);
     }
-    let cpu = server.since(&before);
+    let cpu = server.cpu()?.saturating_sub(before);
     times.sort();
     let runs_u32 = u32::try_from(runs).unwrap_or(u32::MAX);
     Ok(Timing { median: times[times.len() / 2], cpu: cpu / runs_u32, answer, bytes, runs })
