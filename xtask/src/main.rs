@@ -100,7 +100,8 @@ fn test() -> Result<()> {
     let (rocksdb, kube) = setup()?;
     step("format", &mut cargo(&rocksdb, &["fmt", "--all", "--check"]))?;
     step("lints", &mut cargo(&rocksdb, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
-    step("binary", &mut cargo(&rocksdb, &["build", "--bin", "weft"]))?;
+    // The binary that end-to-end tests start, built together with the tests: alone it would want another set of features of every dependency.
+    step("build", &mut cargo(&rocksdb, &["build", "--workspace", "--bins", "--tests"]))?;
     step("tests", cargo(&rocksdb, &["test", "--workspace"]).env("WEFT_KUBE_BIN", kube))
 }
 
