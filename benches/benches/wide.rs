@@ -8,6 +8,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use model::{Appender, Labels, Row, SourceId};
+use nix::time::ClockId;
 use prometheus::Registry;
 use query::{Engine, EngineOptions, QueryOptions, Value};
 use storage::{Db, Options};
@@ -25,10 +26,9 @@ struct Shape {
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
+/// User and system time of this process.
 fn cpu() -> Duration {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-    Duration::from_millis((fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()) * 10)
+    ClockId::CLOCK_PROCESS_CPUTIME_ID.now().unwrap().into()
 }
 
 /// Resident memory, now or (`VmHWM`) at most since it was last forgotten.
