@@ -414,9 +414,6 @@ fn push_str(text: &mut String, s: &str) {
 /// Where the string whose length stands at a place begins and ends, in a text that was checked.
 #[inline]
 fn string_at(text: &[u8], at: usize) -> (usize, usize) {
-    if let Some(&short @ 0..0x40) = text.get(at) {
-        return (at + 1, at + 1 + usize::from(short));
-    }
     let (len, digits) = length(&text[at..]).expect("BUG: a label text was checked when it was made");
     (at + digits, at + digits + len)
 }
@@ -424,6 +421,10 @@ fn string_at(text: &[u8], at: usize) -> (usize, usize) {
 /// The length that stands at the start of a text, and how many bytes say it.
 #[inline]
 fn length(text: &[u8]) -> Option<(usize, usize)> {
+    // Nearly all are short.
+    if let Some(&short @ 0..0x40) = text.first() {
+        return Some((usize::from(short), 1));
+    }
     let mut len = 0usize;
     for (i, &byte) in text.iter().enumerate().take(6) {
         if byte >= 0x80 {
@@ -446,10 +447,7 @@ fn common_prefix(left: &[u8], right: &[u8]) -> usize {
 
 #[inline]
 fn checked_str(text: &str) -> Option<(&str, &str)> {
-    let (len, digits) = match text.as_bytes().first() {
-        Some(&short @ 0..0x40) => (usize::from(short), 1),
-        _ => length(text.as_bytes())?,
-    };
+    let (len, digits) = length(text.as_bytes())?;
     text.get(digits..)?.split_at_checked(len)
 }
 
