@@ -8,11 +8,10 @@ use std::thread;
 
 use model::{BatchSink, PartReader, Parts, QuerierError};
 
-use super::{Evaluator, Query, Sink};
+use super::{Evaluator, Query, Sink, streams};
 use crate::Error;
-use crate::functions::Body;
 use crate::memory::Taken;
-use crate::parse::ast::{BinaryOp, Expr, ExprKind, Type};
+use crate::parse::ast::{Expr, ExprKind, Type};
 use crate::stats::{Counter, Level};
 use crate::value::Series;
 use crate::window::Grid;
@@ -143,26 +142,17 @@ fn leaf(expr: &Expr) -> Option<&Expr> {
     match &expr.kind {
         ExprKind::Paren(inner) | ExprKind::Unary(_, inner) => leaf(inner),
         ExprKind::Vector(_) | ExprKind::Matrix(..) => Some(expr),
-        ExprKind::Binary(binary) if binary.op == BinaryOp::Default => None,
-        ExprKind::Binary(binary) => match (binary.left.value_type(), binary.right.value_type()) {
-            (Type::Vector, Type::Scalar) => leaf(&binary.left).filter(|_| !selects(&binary.right)),
-            (Type::Scalar, Type::Vector) => leaf(&binary.right).filter(|_| !selects(&binary.left)),
-            _ => None,
-        },
-        ExprKind::Call(call) => {
-            let streams = matches!(
-                call.function.body,
-                Body::Range(_)
-                    | Body::RangeKeepName(_)
-                    | Body::Math(_)
-                    | Body::Date(_)
-                    | Body::Timestamp
-                    | Body::OfHistograms(_)
-                    | Body::AcrossSteps(_)
-            );
+        ExprKind::Binary(binary) if streams(expr) => {
+            let (vector, scalar) = match binary.left.value_type() {
+                Type::Scalar => (&binary.right, &binary.left),
+                _ => (&binary.left, &binary.right),
+            };
+            leaf(vector).filter(|_| !selects(scalar))
+        }
+        ExprKind::Call(call) if streams(expr) => {
             let mut selecting = call.args.iter().filter(|arg| selects(arg));
             match (selecting.next(), selecting.next()) {
-                (Some(arg), None) if streams => leaf(arg),
+                (Some(arg), None) => leaf(arg),
                 _ => None,
             }
         }
