@@ -185,10 +185,10 @@ impl Kept {
     }
 
     /// The wanted columns of the segment that `place` names, over a range, when they are kept or may be.
-    pub(crate) fn run(
+    pub(crate) fn run<'v>(
         &self,
         view: &View<'_>,
-        (rows, tails): (&mut DBRawIterator<'_>, &mut Tails<'_>),
+        (rows, tails): (&mut DBRawIterator<'v>, &mut Tails<'v>),
         (place, wanted): (RowKey, &Wanted),
         range: &RangeInclusive<i64>,
     ) -> Result<Option<Run>, Error> {
@@ -214,12 +214,8 @@ impl Kept {
             *columns = Columns::new(view.moments.rows, from_ms);
         }
         let before = columns.weight();
-        let extended = if columns.has(wanted) {
-            columns.extend(view.store, tails.iter(), (place, wanted), *range.end())
-        } else {
-            columns.extend(view.store, rows, (place, wanted), *range.end())
-        };
-        match extended {
+        let iter = if columns.has(wanted) { tails.iter() } else { rows };
+        match columns.extend(view.store, iter, (place, wanted), *range.end()) {
             Ok(()) => {}
             Err(Refused::Store(error)) => {
                 self.columns.remove(&key);
