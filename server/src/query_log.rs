@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use anyhow::{Context, Result};
 use prometheus::{Gauge, IntCounter, Registry};
 
-use crate::api::format::{label_string, put};
+use crate::api::format::{label_string, object, put};
 use crate::clock::rfc3339;
 
 /// What is told of a query besides its statistics.
@@ -100,16 +100,10 @@ fn line(ran: &Ran<'_>, now_ms: i64) -> String {
     }
     put(&mut out, format_args!(",\"stats\":{},", ran.stats));
     // There is no tracing here; upstream writes these without it, too.
-    put(&mut out, format_args!("\"spanID\":\"{:016}\",\"traceID\":\"{:032}\",\"httpRequest\":{{", 0, 0));
-    for (i, (name, value)) in
-        [("clientIP", ran.client_ip), ("method", ran.method), ("path", ran.path)].iter().enumerate()
-    {
-        if i > 0 {
-            out.push(',');
-        }
-        text(&mut out, name, value);
-    }
-    out.push_str("}}\n");
+    put(&mut out, format_args!("\"spanID\":\"{:016}\",\"traceID\":\"{:032}\",\"httpRequest\":", 0, 0));
+    let request = [("clientIP", ran.client_ip), ("method", ran.method), ("path", ran.path)];
+    object(&mut out, request, label_string);
+    out.push_str("}\n");
     out
 }
 

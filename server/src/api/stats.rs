@@ -5,7 +5,7 @@ use std::time::Duration;
 use query::Stats;
 
 use super::Params;
-use super::format::{array, put};
+use super::format::{array, object, put};
 
 /// What the parameter `stats` asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub(super) fn wanted(params: &Params) -> (Wanted, Option<String>) {
 
 /// `{"timings":{…},"samples":{…}}`; `queued` is how long the query waited for its turn.
 pub(super) fn json(stats: &Stats, queued: Duration) -> String {
-    let mut out = String::from("{\"timings\":{");
+    let mut out = String::from("{\"timings\":");
     let evaluated = stats.preparation + stats.evaluation + stats.sorting;
     let timings = [
         ("evalTotalTime", evaluated),
@@ -44,11 +44,8 @@ pub(super) fn json(stats: &Stats, queued: Duration) -> String {
         ("execQueueTime", queued),
         ("execTotalTime", queued + evaluated),
     ];
-    for (i, (name, took)) in timings.iter().enumerate() {
-        let comma = if i > 0 { "," } else { "" };
-        put(&mut out, format_args!("{comma}\"{name}\":{}", seconds(*took)));
-    }
-    out.push_str("},\"samples\":{");
+    object(&mut out, timings, |out, took| out.push_str(&seconds(took)));
+    out.push_str(",\"samples\":{");
     per_step(&mut out, ("totalQueryableSamplesPerStep", 0), stats);
     put(&mut out, format_args!("\"totalQueryableSamples\":{},", stats.total_samples));
     per_step(&mut out, ("samplesReadPerStep", 1), stats);
