@@ -39,12 +39,12 @@ fn protobuf_and_text_are_the_same_series() {
     ];
     let at = |now: u32| expected.map(|line| format!("{now} {line}"));
     for (now, added) in [(1000, 4), (2000, 0)] {
-        let (counts, stored) = t.scrape_as(Format::Protobuf, &body);
+        let (counts, stored) = t.scrape_as((Format::Protobuf, &body));
         assert_eq!((stored, counts.added, counts.native_histograms), (at(now).to_vec(), added, 0));
     }
     let text = "# TYPE h histogram\nh_bucket{a=\"b\",le=\"1\"} 2\nh_bucket{a=\"b\",le=\"+Inf\"} 3\nh_sum{a=\"b\"} 0\nh_count{a=\"b\"} 3\n";
     assert_eq!(t.scrape(text).1, at(3000), "nothing went stale");
-    assert_eq!(t.scrape_as(Format::Protobuf, &body).1, at(4000));
+    assert_eq!(t.scrape_as((Format::Protobuf, &body)).1, at(4000));
     let (_, result) = t.layout.read((Format::Protobuf, &body[..body.len() - 1]), &t.rules, 5000, &t.store);
     assert_eq!(result.unwrap_err().to_string(), "before byte 1: message breaks off: \"\"");
 }
@@ -55,7 +55,7 @@ fn native_buckets_are_left_out_and_counted() {
     let span = field(12, &[0x08, 2, 0x10, 1]);
     let body = histogram("n", &[&[0x08, 7][..], &span, &[0x6a, 1, 14]].concat());
     for now in [1000, 2000] {
-        let (counts, stored) = t.scrape_as(Format::Protobuf, &body);
+        let (counts, stored) = t.scrape_as((Format::Protobuf, &body));
         let expected = ["n_bucket{a=\"b\", le=\"+Inf\"} 7", "n_count{a=\"b\"} 7", "n_sum{a=\"b\"} 0"];
         assert_eq!(stored, expected.map(|line| format!("{now} {line}")));
         assert_eq!(counts.native_histograms, 1);
@@ -136,12 +136,9 @@ fn type_and_unit_are_labels_where_that_is_wanted() {
     let mut t = target(&[]);
     let wanted = Wanted { types: true, ..Wanted::default() };
     let mut scrape = |body: &str| {
-        t.now += 1000;
         let body = Body { format: Format::OpenMetrics, wanted, bytes: body.as_bytes() };
-        let (counts, result) = t.layout.read(body, &t.rules, t.now, &t.store);
-        result.unwrap();
-        t.layout.commit(&t.store, t.now, &[("up", 1.0)], false).unwrap();
-        (counts.added, t.store.take())
+        let (counts, stored) = t.scrape_as(body);
+        (counts.added, stored)
     };
     let page = |kind: &str, unit: &str| {
         format!("# TYPE a_s {kind}\n# UNIT a_s {unit}\na_s{{__unit__=\"x\"}} 1\n# TYPE b gauge\nb 2\n# EOF\n")
@@ -166,12 +163,9 @@ fn a_zero_stands_where_counting_began() {
     let mut t = target(&[]);
     let wanted = Wanted { start_times: true, convert: true, ..Wanted::default() };
     let mut scrape = |body: &str| {
-        t.now += 1000;
         let body = Body { format: Format::OpenMetrics, wanted, bytes: body.as_bytes() };
-        let (counts, result) = t.layout.read(body, &t.rules, t.now, &t.store);
-        result.unwrap();
-        t.layout.commit(&t.store, t.now, &[("up", 1.0)], false).unwrap();
-        (counts.scraped, t.store.take())
+        let (counts, stored) = t.scrape_as(body);
+        (counts.scraped, stored)
     };
     let page = |created: &str| {
         format!(

@@ -279,10 +279,10 @@ fn a_target_that_ends_has_everything_marked_once() {
 }
 
 impl Target {
-    /// The same as `scrape`, in another format.
-    pub(super) fn scrape_as(&mut self, format: Format, body: &[u8]) -> (Counts, Vec<String>) {
+    /// The same as `scrape`, in another format or with other wishes.
+    pub(super) fn scrape_as<'a>(&mut self, body: impl Into<Body<'a>>) -> (Counts, Vec<String>) {
         self.now += 1000;
-        let (counts, result) = self.layout.read((format, body), &self.rules, self.now, &self.store);
+        let (counts, result) = self.layout.read(body, &self.rules, self.now, &self.store);
         result.unwrap();
         self.layout.commit(&self.store, self.now, &[("up", 1.0)], false).unwrap();
         (counts, self.store.take())
@@ -297,9 +297,9 @@ fn openmetrics_lines_keep_their_columns() {
             "# TYPE h histogram\n# UNIT h \nh_bucket{{le=\"1\"}} {count}{exemplar}\nh_count {count} 0.5\nh_created 7\n# EOF\n"
         )
     };
-    let (_, stored) = t.scrape_as(Format::OpenMetrics, body(1, "").as_bytes());
+    let (_, stored) = t.scrape_as((Format::OpenMetrics, &body(1, "")));
     assert_eq!(stored, ["1000 h_bucket{le=\"1.0\"} 1", "1000 h_created 7", "500 h_count 1"]);
-    let (counts, stored) = t.scrape_as(Format::OpenMetrics, body(2, " # {id=\"x\"} 0.5 3").as_bytes());
+    let (counts, stored) = t.scrape_as((Format::OpenMetrics, &body(2, " # {id=\"x\"} 0.5 3")));
     assert_eq!(stored, ["2000 h_bucket{le=\"1.0\"} 2", "2000 h_created 7", "500 h_count 2"]);
     assert_eq!(counts.added, 0);
     let (_, result) = t.layout.read((Format::OpenMetrics, b"# TYPE h histogram\n"), &t.rules, 3000, &t.store);
@@ -335,7 +335,7 @@ fn legacy_names_are_asked_for_in_every_format() {
     }
     t.rules.series.legacy_names = false;
     for (format, body) in bodies {
-        let (_, stored) = t.scrape_as(format, body);
+        let (_, stored) = t.scrape_as((format, body));
         assert!(stored[0].contains(" {\"with.dots\"} "), "{format:?}: {stored:?}");
     }
 }
