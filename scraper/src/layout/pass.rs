@@ -1,8 +1,8 @@
 //! One reading of one body, as far as it has come.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
 
+use foldhash::quality::RandomState;
 use model::{Exemplar, Histogram, Labels};
 
 use super::{ContentError, Counts, Dest, SampleRules, Slot};
@@ -28,56 +28,9 @@ pub(super) struct More {
     pub(super) start_ms: Option<i64>,
 }
 
-/// Where the lines of a body went, by their keys. These are hashes already, but ones that a target can steer: they are
-/// folded with numbers that it does not know.
-pub(super) type ByKey = HashMap<u64, u32, Folding>;
-
-/// Two random numbers.
-#[derive(Debug)]
-pub(super) struct Folding(u64, u64);
-
-impl Default for Folding {
-    fn default() -> Self {
-        let random = RandomState::new();
-        Self(random.hash_one(0), random.hash_one(1) | 1)
-    }
-}
-
-impl BuildHasher for Folding {
-    type Hasher = Folded;
-
-    fn build_hasher(&self) -> Folded {
-        Folded { folding: (self.0, self.1), hash: 0 }
-    }
-}
-
-/// What became of a key.
-#[derive(Debug)]
-pub(super) struct Folded {
-    folding: (u64, u64),
-    hash: u64,
-}
-
-impl Hasher for Folded {
-    fn finish(&self) -> u64 {
-        self.hash
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u64(self.hash ^ u64::from(*byte)));
-    }
-
-    fn write_u64(&mut self, key: u64) {
-        let (sum, factor) = self.folding;
-        // Once is not enough: of keys in even steps the low bits may repeat.
-        self.hash = fold(fold(key ^ sum, factor) ^ factor, 0x9e37_79b9_7f4a_7c15);
-    }
-}
-
-fn fold(a: u64, b: u64) -> u64 {
-    let product = u128::from(a) * u128::from(b);
-    product as u64 ^ (product >> 64) as u64
-}
+/// Where the lines of a body went, by their keys. These are hashes already, but ones that a target can steer: they are hashed
+/// once more with what it does not know.
+pub(super) type ByKey = HashMap<u64, u32, RandomState>;
 
 /// The working state of one reading of one body.
 pub(super) struct Pass<'a> {
@@ -203,11 +156,13 @@ impl<'a> Pass<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::hash::BuildHasher;
+
     use super::*;
 
     #[test]
     fn keys_that_a_target_made_alike_are_spread() {
-        let folding = Folding::default();
+        let folding = RandomState::default();
         // Alike in the bits by which a table tells keys apart.
         let places = (0..4096u64).map(|i| folding.hash_one(i << 30 | 0x12345) & 0xfff);
         let distinct = places.collect::<std::collections::HashSet<_>>().len();

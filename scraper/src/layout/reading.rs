@@ -3,7 +3,7 @@
 use model::Labels;
 use model::sample::is_histogram_mark;
 
-use super::pass::{ByKey, Folding, Pass, Pending};
+use super::pass::{ByKey, Pass, Pending};
 use super::{ContentError, Dest, Slot, TargetLayout, daily};
 use crate::columns::{Put, SourceColumns};
 use crate::labelling::{self, Refusal, Side};
@@ -78,7 +78,7 @@ impl TargetLayout {
         pass: &mut Pass<'_>,
     ) -> Result<(), Refusal> {
         let known = pass.known.get_or_insert_with(|| {
-            let mut known = ByKey::with_capacity_and_hasher(self.slots.len(), Folding::default());
+            let mut known = ByKey::with_capacity_and_hasher(self.slots.len(), <_>::default());
             let series = self.slots.iter().zip(0u32..).filter(|(slot, _)| slot.mark.is_series());
             known.extend(series.map(|(slot, at)| (slot.mark.key, at)));
             known
