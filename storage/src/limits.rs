@@ -57,6 +57,8 @@ pub(crate) const PAGE_BYTES: usize = 8 << 10;
 pub(crate) const SEAL_VALUES: usize = 1 << 18;
 /// Bytes of pages that go into one write.
 pub(crate) const SEAL_BATCH_BYTES: usize = 512 << 10;
+/// With so many bytes waiting, the pages of a sealed bucket become a file of their own.
+pub(crate) const PAGES_FILE_BYTES: u64 = 1 << 20;
 /// Iterators over pages that one selection keeps, each on partitions of its own.
 pub(crate) const PAGE_ITERATORS: usize = 32;
 /// With fewer wanted metrics left than this, pages that hold none of them are leapt over.

@@ -191,8 +191,7 @@ fn cf_options(cf: Cf, options: &Options, cache: &Cache) -> DbOptions {
     family.set_bottommost_compression_type(at_rest);
     // What is written often gets room, but no more than saves writing it twice.
     let most = match cf {
-        Cf::Rows => 16 << 20,
-        Cf::Pages => 4 << 20,
+        Cf::Rows | Cf::Pages => 16 << 20,
         _ => 2 << 20,
     };
     family.set_write_buffer_size((options.memory_bytes / 16).clamp(1 << 20, most));

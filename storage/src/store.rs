@@ -4,7 +4,10 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
-use rocksdb::{ColumnFamily, DB, DBRawIterator, ErrorKind, ReadOptions, Snapshot, WriteBatch, WriteOptions};
+use rocksdb::{
+    ColumnFamily, DB, DBRawIterator, ErrorKind, FlushOptions, ReadOptions, Snapshot, WriteBatch, WriteOptions,
+    properties,
+};
 
 use crate::cache::lock;
 use crate::error::Error;
@@ -156,6 +159,17 @@ impl Store {
 
     pub(crate) fn delete(&self, cf: Cf, key: impl AsRef<[u8]>) -> Result<(), Error> {
         self.db.delete_cf(self.cf(cf), key).map_err(|source| self.write_error(source))
+    }
+
+    /// Has what was written of a column family put into a file of its own, soon, when that is worth one.
+    pub(crate) fn flush_large(&self, cf: Cf, least_bytes: u64) -> Result<(), Error> {
+        let waiting = self.db.property_int_value_cf(self.cf(cf), properties::CUR_SIZE_ACTIVE_MEM_TABLE);
+        if waiting.map_err(Error::read)?.unwrap_or_default() < least_bytes {
+            return Ok(());
+        }
+        let mut options = FlushOptions::default();
+        options.set_wait(false);
+        self.db.flush_cf_opt(self.cf(cf), &options).map_err(|source| self.write_error(source))
     }
 
     /// Has the log on the disk.

@@ -93,6 +93,11 @@ impl<'v> Reader<'v> {
         Ok(Self { view, index, rows, tails, pages, range, deleted, metrics, plans, names, rows_hint: 0 })
     }
 
+    /// Makes room at once for so many rows of a segment, rather than as they come.
+    pub(crate) fn expect_rows(&mut self, rows: usize) {
+        self.rows_hint = rows;
+    }
+
     /// What there is of a source.
     pub(crate) fn stored(&mut self, source: SourceId) -> Result<Stored, Error> {
         let bucket_ms = self.view.store.bucket_ms;

@@ -22,6 +22,7 @@ use crate::cache::lock;
 use crate::db::Db;
 use crate::error::Error;
 use crate::index::postings;
+use crate::limits;
 use crate::pages;
 use crate::schema::{Bucket, Cf, Partition, RowKey, bucket_key, seen_key};
 use crate::store::{View, after_prefix};
@@ -112,6 +113,8 @@ impl Db {
             if all {
                 self.drop_sealed_rows(bucket, late)?;
             }
+            // Files that hold no bucket in part overlap with no other: they sink through the levels as they are.
+            self.store.flush_large(Cf::Pages, limits::PAGES_FILE_BYTES)?;
         }
         Ok(())
     }

@@ -90,6 +90,7 @@ impl Db {
         let mut reader = Reader::new(&view, &self.index, range, &deleted)?;
         let stored = reader.stored(source)?;
         let line = reader.times(&stored)?;
+        reader.expect_rows(line.len());
         let generation = self.store.db.latest_sequence_number() as u32;
         let group = PageGroup { partition: target, name: 0, source, generation };
         let (batch, builder) = (WriteBatch::default(), PageBuilder::default());
