@@ -178,7 +178,7 @@ impl Db {
             late_ms: self.options.late_ms,
             out_of_order_from_ms: self.out_of_order_from(),
         };
-        let mut batch = WriteBatch::default();
+        let mut batch = WriteBatch::with_capacity_bytes(rows.iter().map(|row| 256 + 3 * row.values.len()).sum());
         let mut total = Committed::default();
         let mut done = Vec::with_capacity(rows.len());
         for (row, state) in rows.iter().zip(&mut states) {
