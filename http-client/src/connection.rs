@@ -1,29 +1,38 @@
 //! One target's own connection over plain HTTP/1.1, kept between requests, and answers however they came.
 //!
 //! A pool suits requests to a few servers. A scraper asks thousands, each now and then, always in the same task: then a pooled
-//! connection costs a task, channels and a grown read buffer for as long as it is idle, for nothing. `docs/decisions/0005-a-target-has-its-own-connection.md`.
+//! connection costs a task, channels and a grown read buffer for as long as it is idle, for nothing. `docs/decisions/0005-a-target-has-its-own-connection.md`,
+//! and `0009` for what stands between the socket and the body: nothing.
 
-use std::future::{Future, poll_fn};
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Poll, ready};
 
-use bytes::Bytes;
-use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, USER_AGENT};
-use http::{Method, Request, StatusCode};
-use http_body_util::{BodyExt as _, Empty};
-use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use bytes::BufMut as _;
+use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use http::{Method, StatusCode};
+use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use url::{Position, Url};
 
+use crate::answer::{Extent, HEAD_BYTES_MAX, Head};
 use crate::redirect::{REDIRECTS_MAX, stays_with, target};
-use crate::wire::{FirstBytes, Place, Wire};
+use crate::wire::{Place, Wire};
 use crate::{Error, HttpClient, auth, cause};
 
-/// What an idle connection keeps is one buffer of this size, and a body comes in such pieces.
-const READ_BYTES: usize = 16 << 10;
+/// How much of an answer is looked at first: a head, and all of a small body.
+const FIRST_BYTES: usize = 16 << 10;
+/// How much is read at once where chunks must be joined, and where it can go straight into the body.
+const PIECE_BYTES: usize = 64 << 10;
+const DIRECT_BYTES: usize = 256 << 10;
+
+thread_local! {
+    /// What was just read, until it is taken: no connection holds room while it waits.
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; PIECE_BYTES]);
+}
 
 /// The connection of one target. What cannot go over it goes through the client's pool: TLS and proxies.
 #[derive(Debug, Default)]
@@ -36,10 +45,7 @@ pub struct Connection {
 #[derive(Debug)]
 struct Open {
     place: Place,
-    first: FirstBytes,
-    sender: http1::SendRequest<Empty<Bytes>>,
-    driver: Pin<Box<http1::Connection<TokioIo<Wire>, Empty<Bytes>>>>,
-    ended: bool,
+    wire: Wire,
 }
 
 impl Connection {
@@ -47,15 +53,6 @@ impl Connection {
     #[must_use]
     pub fn over_socket(path: PathBuf) -> Self {
         Self { socket: Some(path.into()), open: None }
-    }
-
-    /// Where a request for the URL goes when nothing is in between.
-    fn place(&self, url: &Url) -> Option<Place> {
-        if let Some(socket) = &self.socket {
-            return Some(Place::Unix(Arc::clone(socket)));
-        }
-        let host = url.host_str()?.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Some(Place::Tcp(host, url.port_or_known_default()?))
     }
 }
 
@@ -82,11 +79,17 @@ pub struct Response<'c> {
 #[derive(Debug)]
 enum Body {
     Pooled(reqwest::Response),
-    /// The connection goes home when the body is read.
-    Own {
-        open: Option<Box<Open>>,
-        incoming: Incoming,
-    },
+    Own(Own),
+}
+
+/// A body on the target's own connection, which goes home when the body is read.
+#[derive(Debug)]
+struct Own {
+    open: Option<Open>,
+    /// What came with the head.
+    early: Vec<u8>,
+    extent: Extent,
+    keeps: bool,
 }
 
 /// Of one request, before it is known whether it is the last.
@@ -94,41 +97,91 @@ type Answer = (StatusCode, HeaderMap, Body);
 
 impl Open {
     async fn to(place: Place) -> Result<Self, GetError> {
-        let (wire, first) = Wire::to(&place).await.map_err(GetError::Failed)?;
-        let mut builder = http1::Builder::new();
-        builder.read_buf_exact_size(Some(READ_BYTES));
-        let (sender, driver) = builder.handshake(TokioIo::new(wire)).await.map_err(|error| failed(&error))?;
-        Ok(Self { place, first, sender, driver: Box::pin(driver), ended: false })
+        let wire = Wire::to(&place).await.map_err(GetError::Failed)?;
+        Ok(Self { place, wire })
     }
 
-    /// Moves the connection along while something is waited for that comes through it.
-    async fn drive<T>(driver: &mut Self, wanted: impl Future<Output = T>) -> T {
-        let mut wanted = pin!(wanted);
+    /// Hands over what comes next, at most so many bytes; none at the end.
+    async fn read<T>(&mut self, most: usize, mut take: impl FnMut(&[u8]) -> T) -> io::Result<T> {
         poll_fn(|context| {
-            if !driver.ended && driver.driver.as_mut().poll(context).is_ready() {
-                driver.ended = true;
-            }
-            wanted.as_mut().poll(context)
+            SCRATCH.with_borrow_mut(|scratch| {
+                let mut read = ReadBuf::new(&mut scratch[..most]);
+                ready!(Pin::new(&mut self.wire).poll_read(context, &mut read))?;
+                Poll::Ready(Ok(take(read.filled())))
+            })
         })
         .await
     }
 
-    async fn send(&mut self, request: Request<Empty<Bytes>>) -> Result<http::Response<Incoming>, hyper::Error> {
-        let answer = self.sender.send_request(request);
-        Self::drive(self, answer).await
-    }
-
-    /// Is it open still?
-    async fn is_ready(&mut self) -> bool {
-        let Self { sender, driver, ended, .. } = self;
-        let mut ready = pin!(sender.ready());
+    /// Is it open still, with nothing to read that nobody asked for?
+    async fn is_idle(&mut self) -> bool {
         poll_fn(|context| {
-            if !*ended && driver.as_mut().poll(context).is_ready() {
-                *ended = true;
-            }
-            if *ended { Poll::Ready(false) } else { ready.as_mut().poll(context).map(|ready| ready.is_ok()) }
+            let mut byte = [0];
+            let read = Pin::new(&mut self.wire).poll_read(context, &mut ReadBuf::new(&mut byte));
+            Poll::Ready(read.is_pending())
         })
         .await
+    }
+
+    /// Sends a request; the head of the answer, and what came with it of the body.
+    async fn ask(&mut self, request: &[u8]) -> Result<(Head, Vec<u8>), String> {
+        self.wire.write_all(request).await.map_err(|error| cause::of_io(&error))?;
+        let mut said = Vec::new();
+        loop {
+            let parsed = self.read(FIRST_BYTES, |bytes| {
+                if bytes.is_empty() {
+                    return Err("EOF: the connection was closed before an answer came".to_owned());
+                }
+                let whole = if said.is_empty() { bytes } else { extended(&mut said, bytes) };
+                let parsed = Head::parse(whole).map_err(|error| error.to_string())?;
+                if let Some((head, length)) = parsed {
+                    return Ok(Some((head, whole[length..].to_vec())));
+                }
+                if said.is_empty() {
+                    said.extend_from_slice(bytes);
+                }
+                if said.len() < HEAD_BYTES_MAX { Ok(None) } else { Err("the head of the answer has no end".to_owned()) }
+            });
+            match parsed.await.map_err(|error| cause::of_io(&error)).flatten() {
+                Ok(Some(answer)) => return Ok(answer),
+                Ok(None) => {}
+                Err(why) => return Err(self.wire.explain().unwrap_or(why)),
+            }
+        }
+    }
+}
+
+fn extended<'s>(said: &'s mut Vec<u8>, bytes: &[u8]) -> &'s [u8] {
+    said.extend_from_slice(bytes);
+    said
+}
+
+impl Own {
+    /// Appends what comes next of the body; false when there is no more.
+    async fn read(&mut self, into: &mut Vec<u8>) -> Result<bool, String> {
+        let Some(open) = &mut self.open else { return Ok(false) };
+        let early = std::mem::take(&mut self.early);
+        let (came, used) = if !early.is_empty() {
+            (early.len(), self.extent.take(&early, into).map_err(|error| error.to_string())?)
+        } else if self.extent.is_over() {
+            return Ok(false);
+        } else if let Extent::Length(left) = &mut self.extent {
+            let most = usize::try_from(*left).unwrap_or(usize::MAX).min(DIRECT_BYTES);
+            into.reserve(most);
+            let came = open.wire.read_buf(&mut (&mut *into).limit(most)).await.map_err(|error| cause::of_io(&error))?;
+            *left -= came as u64;
+            (came, came)
+        } else {
+            let extent = &mut self.extent;
+            let taken = open.read(PIECE_BYTES, |bytes| extent.take(bytes, into).map(|used| (bytes.len(), used)));
+            taken.await.map_err(|error| cause::of_io(&error))?.map_err(|error| error.to_string())?
+        };
+        if came == 0 && self.extent != Extent::Rest {
+            return Err("end of file before message length reached".to_owned());
+        }
+        // What comes behind an answer answers nothing.
+        self.keeps &= used == came;
+        Ok(came > 0)
     }
 }
 
@@ -166,12 +219,11 @@ impl HttpClient {
     ) -> Result<Answer, GetError> {
         let token = if trusted { self.token().await? } else { None };
         let socket = connection.socket.clone();
-        let place = connection.place(url).filter(|_| self.is_direct(url, socket.as_deref()));
-        let answer = if let Some(place) = place {
-            let request = || self.get_request(url, headers, trusted, token.as_ref());
-            let (open, answer) = send(connection.open.take(), place, request).await?;
-            let (head, incoming) = answer.into_parts();
-            (head.status, head.headers, Body::Own { open: Some(Box::new(open)), incoming })
+        let answer = if self.is_direct(url, socket.as_deref()) {
+            let request = self.get_request(url, headers, trusted, token.as_ref())?;
+            let (open, head, early) = send(connection, url, &request).await?;
+            let Head { status, headers, extent, keeps } = head;
+            (status, headers, Body::Own(Own { open: Some(open), early, extent, keeps }))
         } else {
             let mut request = self.prepare(Method::GET, url, trusted, socket.as_deref())?.headers(headers.clone());
             if let Some(token) = &token {
@@ -186,53 +238,56 @@ impl HttpClient {
         Ok(answer)
     }
 
+    /// The bytes of a GET. Of a header that is said more than once the last stays: ours, the configuration's, the token, the
+    /// caller's.
     fn get_request(
         &self,
         url: &Url,
         headers: &HeaderMap,
         trusted: bool,
         token: Option<&HeaderValue>,
-    ) -> Result<Request<Empty<Bytes>>, Error> {
-        let mut request = Request::new(Empty::new());
-        let invalid = |name: &str| Error::Header { name: name.to_owned() };
-        let path = &url[Position::BeforePath..Position::AfterQuery];
-        *request.uri_mut() = path.parse().map_err(|_| Error::Url { url: url.to_string() })?;
-        let all = request.headers_mut();
+    ) -> Result<Vec<u8>, Error> {
+        let configured = auth::headers(self.config(), trusted)?;
+        let token = token.map(|token| (&AUTHORIZATION, token)).filter(|(name, _)| !headers.contains_key(*name));
+        let is_said = |name: &HeaderName| headers.contains_key(name) || token.is_some_and(|(said, _)| said == name);
+        let mut request = Vec::with_capacity(512);
+        for part in ["GET ", &url[Position::BeforePath..Position::AfterQuery], " HTTP/1.1\r\n"] {
+            request.extend_from_slice(part.as_bytes());
+        }
         let authority = &url[Position::BeforeHost..Position::AfterPort];
-        all.insert(HOST, HeaderValue::from_str(authority).map_err(|_| invalid("Host"))?);
-        all.insert(USER_AGENT, HeaderValue::from_str(self.user_agent()).map_err(|_| invalid("User-Agent"))?);
-        all.extend(auth::headers(self.config(), trusted)?);
-        if let Some(token) = token {
-            all.insert(AUTHORIZATION, token.clone());
+        for (name, value) in [(HOST, authority), (USER_AGENT, self.user_agent())] {
+            if !configured.contains_key(&name) && !is_said(&name) {
+                put(&mut request, &name, value.as_bytes());
+            }
         }
-        for (name, value) in headers {
-            all.insert(name, value.clone());
+        let configured = configured.iter().filter(|(name, _)| !is_said(name));
+        for (name, value) in configured.chain(token).chain(headers) {
+            put(&mut request, name, value.as_bytes());
         }
+        request.extend_from_slice(b"\r\n");
         Ok(request)
     }
 }
 
+fn put(request: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
+    for part in [name.as_str().as_bytes(), b": ", value, b"\r\n"] {
+        request.extend_from_slice(part);
+    }
+}
+
 /// Sends over the open connection, if it leads there, else or when that was closed meanwhile over a new one.
-async fn send(
-    kept: Option<Open>,
-    place: Place,
-    request: impl Fn() -> Result<Request<Empty<Bytes>>, Error>,
-) -> Result<(Open, http::Response<Incoming>), GetError> {
-    // Before the connection: what cannot be asked should not knock either.
-    let mut prepared = request()?;
-    if let Some(mut open) = kept.filter(|open| open.place == place)
-        && open.is_ready().await
+async fn send(connection: &mut Connection, url: &Url, request: &[u8]) -> Result<(Open, Head, Vec<u8>), GetError> {
+    let (kept, socket) = (connection.open.take(), connection.socket.as_ref());
+    if let Some(mut open) = kept.filter(|open| open.place.serves(url, socket))
+        && open.is_idle().await
+        && let Ok((head, early)) = open.ask(request).await
     {
-        match open.send(prepared).await {
-            Ok(answer) => return Ok((open, answer)),
-            Err(_) => prepared = request()?,
-        }
+        return Ok((open, head, early));
     }
+    let place = Place::of(url, socket).ok_or_else(|| GetError::Failed(format!("{url} names no host")))?;
     let mut open = Open::to(place).await?;
-    match open.send(prepared).await {
-        Ok(answer) => Ok((open, answer)),
-        Err(error) => Err(open.first.explain().map_or_else(|| failed(&error), GetError::Failed)),
-    }
+    let (head, early) = open.ask(request).await.map_err(GetError::Failed)?;
+    Ok((open, head, early))
 }
 
 impl Response<'_> {
@@ -248,26 +303,26 @@ impl Response<'_> {
         &self.headers
     }
 
-    /// The next piece of the body; `None` after the last.
+    /// Appends the next piece of the body, usually below 256 KiB; false after the last.
     ///
     /// # Errors
     /// When it breaks off.
-    pub async fn chunk(&mut self) -> Result<Option<Bytes>, GetError> {
-        let (open, incoming) = match &mut self.body {
-            Body::Pooled(answer) => return answer.chunk().await.map_err(|error| failed(&error)),
-            Body::Own { open, incoming } => (open, incoming),
-        };
-        // Back only after the last piece: what broke off is closed.
-        let Some(mut connection) = open.take() else { return Ok(None) };
-        while let Some(frame) = Open::drive(&mut connection, incoming.frame()).await {
-            let frame = frame.map_err(|error| failed(&error))?;
-            if let Ok(data) = frame.into_data() {
-                *open = Some(connection);
-                return Ok(Some(data));
+    pub async fn read(&mut self, into: &mut Vec<u8>) -> Result<bool, GetError> {
+        let own = match &mut self.body {
+            Body::Pooled(answer) => {
+                let piece = answer.chunk().await.map_err(|error| failed(&error))?;
+                into.extend_from_slice(piece.as_deref().unwrap_or_default());
+                return Ok(piece.is_some());
             }
+            Body::Own(own) => own,
+        };
+        let more = own.read(into).await;
+        if !matches!(more, Ok(true)) {
+            // Back only after the last piece: what broke off is closed.
+            let open = own.open.take();
+            self.home.open = open.filter(|_| own.keeps && more.is_ok()).or(self.home.open.take());
         }
-        self.home.open = Some(*connection);
-        Ok(None)
+        more.map_err(GetError::Failed)
     }
 }
 

@@ -5,13 +5,14 @@
 //! - **Invariants**: credentials are read from their files at every request and never stand in an error or log; certificate
 //!   files are looked at before every request and read again when they changed; a missing file is an error of the request
 //!   that needed it; answers are never decompressed here.
-//! - **Files**: `client` the client · `connection` a target's own connection · `wire` the stream under it · `redirect` where
+//! - **Files**: `client` the client · `connection` a target's own connection · `answer` what comes over it · `wire` the stream under it · `redirect` where
 //!   one leads · `auth` credentials and headers · `oauth2` tokens · `assertion` what asks for
 //!   one with a key · `proxy` which requests go through which · `tls` rustls
 //!   from `tls_config` · `verify` which servers are believed · `certificate` what one says of itself · `cause` why a request failed, in words · `error` why it
 //!   could not be made.
 //! - **Tests**: `tests/` runs real servers on the loopback interface.
 
+mod answer;
 mod assertion;
 mod auth;
 mod cause;

@@ -4,11 +4,12 @@
 use std::io;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use url::Url;
 
 /// As many first bytes as an error shows.
 const SHOWN: usize = 16;
@@ -24,14 +25,34 @@ pub(crate) enum Place {
     Unix(Arc<Path>),
 }
 
-/// What the other side sent first, once it sent something.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct FirstBytes(Arc<OnceLock<Vec<u8>>>);
+impl Place {
+    /// Where a request for the URL goes when nothing is in between; a socket leads there whatever the URL says.
+    pub(crate) fn of(url: &Url, socket: Option<&Arc<Path>>) -> Option<Self> {
+        if let Some(socket) = socket {
+            return Some(Self::Unix(Arc::clone(socket)));
+        }
+        Some(Self::Tcp(host_of(url)?.to_owned(), url.port_or_known_default()?))
+    }
 
-impl FirstBytes {
+    /// Is it where a request for the URL goes?
+    pub(crate) fn serves(&self, url: &Url, socket: Option<&Arc<Path>>) -> bool {
+        match (self, socket) {
+            (Self::Unix(path), Some(socket)) => path == socket,
+            (Self::Tcp(host, port), None) => host_of(url) == Some(host) && url.port_or_known_default() == Some(*port),
+            _ => false,
+        }
+    }
+}
+
+/// The host without the brackets of an IPv6 address.
+fn host_of(url: &Url) -> Option<&str> {
+    url.host_str().map(|host| host.trim_start_matches('[').trim_end_matches(']'))
+}
+
+impl Wire {
     /// What an answer that is no HTTP seems to be.
     pub(crate) fn explain(&self) -> Option<String> {
-        let first = self.0.get()?;
+        let first = Some(&self.first).filter(|first| !first.is_empty())?;
         let shown = first.escape_ascii();
         if first.starts_with(&TLS_ALERT) {
             return Some(format!("malformed HTTP response \"{shown}\": the port speaks TLS; set scheme: https"));
@@ -43,7 +64,8 @@ impl FirstBytes {
 #[derive(Debug)]
 pub(crate) struct Wire {
     io: Io,
-    first: FirstBytes,
+    /// What the other side sent first.
+    first: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -54,8 +76,7 @@ enum Io {
 
 impl Wire {
     /// Connects. The error names the place as Go does.
-    pub(crate) async fn to(place: &Place) -> Result<(Self, FirstBytes), String> {
-        let first = FirstBytes::default();
+    pub(crate) async fn to(place: &Place) -> Result<Self, String> {
         let io = match place {
             Place::Tcp(host, port) => tcp(host, *port).await.map(Io::Tcp)?,
             Place::Unix(path) => {
@@ -64,7 +85,7 @@ impl Wire {
                 Io::Unix(stream.map_err(failed)?)
             }
         };
-        Ok((Self { io, first: first.clone() }, first))
+        Ok(Self { io, first: Vec::new() })
     }
 }
 
@@ -89,9 +110,8 @@ impl AsyncRead for Wire {
             Io::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
         };
         let new = buf.filled().get(before..).unwrap_or_default();
-        if !new.is_empty() && self.first.0.get().is_none() {
-            let first = new.get(..SHOWN).unwrap_or(new).to_vec();
-            self.first.0.get_or_init(|| first);
+        if self.first.is_empty() {
+            self.first = new.get(..SHOWN).unwrap_or(new).to_vec();
         }
         read
     }

@@ -127,30 +127,35 @@ pub(crate) async fn fetch(
         let reason = status.canonical_reason().unwrap_or_default();
         let status = format!("{} {reason}", status.as_u16()).trim_end().to_owned();
         // What is late is not worth the wait.
-        let said = timeout(SAID_WAIT, response.chunk()).await.ok().and_then(Result::ok).flatten();
-        let said = explanation(&header(response.headers(), &CONTENT_TYPE), &said.unwrap_or_default());
+        let mut said = Vec::new();
+        // An error is no explanation.
+        timeout(SAID_WAIT, response.read(&mut said)).await.ok();
+        let said = explanation(&header(response.headers(), &CONTENT_TYPE), &said);
         return Err(FetchError::Status(status, said));
     }
     let content_type = header(response.headers(), &CONTENT_TYPE);
     let gzip = header(response.headers(), &CONTENT_ENCODING) == "gzip";
-    let sink = Limited { buffer, limit: limit.unwrap_or(BODY_BYTES_MAX), full: false };
-    let too_large = || FetchError::TooLarge { limit: limit.unwrap_or(BODY_BYTES_MAX), configured: limit.is_some() };
+    let most = limit.unwrap_or(BODY_BYTES_MAX);
+    let too_large = || FetchError::TooLarge { limit: most, configured: limit.is_some() };
     if gzip {
-        let mut decoder = MultiGzDecoder::new(sink);
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            if let Err(error) = decoder.write_all(&chunk) {
+        let mut decoder = MultiGzDecoder::new(Limited { buffer, limit: most, full: false });
+        let mut piece = Vec::new();
+        while response.read(&mut piece).await.map_err(failed)? {
+            if let Err(error) = decoder.write_all(&piece) {
                 return Err(if decoder.get_ref().full { too_large() } else { FetchError::Gzip(error.to_string()) });
             }
+            piece.clear();
             share.cover(budget, decoder.get_ref().buffer.len()).await;
         }
         if let Err(error) = decoder.try_finish() {
             return Err(if decoder.get_ref().full { too_large() } else { FetchError::Gzip(error.to_string()) });
         }
     } else {
-        let mut sink = sink;
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            sink.write_all(&chunk).map_err(|_| too_large())?;
-            share.cover(budget, sink.buffer.len()).await;
+        while response.read(buffer).await.map_err(failed)? {
+            if buffer.len() >= most {
+                return Err(too_large());
+            }
+            share.cover(budget, buffer.len()).await;
         }
     }
     Ok((content_type, share))

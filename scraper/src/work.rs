@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::fetch::{BodyShare, FetchError};
 use crate::labelling::SeriesLimit;
 use crate::layout::{Body, ContentError, Counts, TargetLayout};
-use crate::parse::Format;
+use crate::parse::{Format, Wanted};
 use crate::report::{Extra, Report, number};
 use crate::scrape_loop::{JobSettings, chain, seconds};
 use crate::target::Target;
@@ -16,6 +16,8 @@ use crate::target::Target;
 /// What there is to know of a body that is in the buffer.
 pub(crate) struct Fetched {
     pub(crate) format: Format,
+    /// What is wanted of the target.
+    pub(crate) wanted: Wanted,
     /// Of the budget, held until the body is read.
     pub(crate) _share: BodyShare,
 }
@@ -73,8 +75,8 @@ impl Work {
             }
             Ok(fetched) => {
                 body_bytes = number(self.buffer.len());
-                let format = fetched.format;
-                self.read(format, &mut outcome);
+                let form = (fetched.format, fetched.wanted);
+                self.read(form, &mut outcome);
             }
         }
         if !outcome.error.is_empty()
@@ -86,8 +88,8 @@ impl Work {
         if matches!(stored, Err(AppendError::Forgotten)) {
             self.layout.forget_ids();
             if let (Ok(fetched), true) = (&self.fetched, outcome.error.is_empty()) {
-                let format = fetched.format;
-                self.read(format, &mut outcome);
+                let form = (fetched.format, fetched.wanted);
+                self.read(form, &mut outcome);
             }
             stored = self.store(&outcome, body_bytes);
         }
@@ -101,8 +103,8 @@ impl Work {
         outcome
     }
 
-    fn read(&mut self, format: Format, outcome: &mut Outcome) {
-        let body = Body { format, wanted: self.target.wanted(self.job.wanted), bytes: &self.buffer };
+    fn read(&mut self, (format, wanted): (Format, Wanted), outcome: &mut Outcome) {
+        let body = Body { format, wanted, bytes: &self.buffer };
         let (counts, result) = self.layout.read(body, &self.job.rules, self.ts_ms, self.appender.as_ref());
         outcome.counts = counts;
         if let Err(error) = result {

@@ -223,8 +223,6 @@ pub(crate) async fn get(client: &HttpClient, url: &Url) -> Result<String, String
     let response = client.get(&mut connection, url, &HeaderMap::new()).await;
     let mut response = response.map_err(|error| error.to_string())?;
     let mut body = Vec::new();
-    while let Some(piece) = response.chunk().await.map_err(|error| error.to_string())? {
-        body.extend_from_slice(&piece);
-    }
+    while response.read(&mut body).await.map_err(|error| error.to_string())? {}
     Ok(String::from_utf8(body).unwrap())
 }

@@ -104,11 +104,14 @@ pub struct TargetStatus {
     pub metadata: Arc<MetadataCache>,
 }
 
-/// What a target is asked.
+/// What a target is asked, and how it answered last.
 pub(crate) struct Request {
     /// Or why it is none.
     url: Result<Url, String>,
     headers: HeaderMap,
+    wanted: Wanted,
+    /// The Content-Type, and the format it stands for.
+    answered: Option<(String, Format)>,
 }
 
 impl Request {
@@ -118,7 +121,19 @@ impl Request {
         let texts = [(ACCEPT, job.accept.as_str()), (ACCEPT_ENCODING, encoding), (TIMEOUT_SECONDS, &timeout_seconds)];
         let headers = texts.into_iter().filter_map(|(name, text)| Some((name, HeaderValue::from_str(text).ok()?)));
         let url = Url::parse(&target.url).map_err(|error| format!("{:?} is not a URL: {error}", target.url));
-        Self { url, headers: headers.collect() }
+        Self { url, headers: headers.collect(), wanted: target.wanted(job.wanted), answered: None }
+    }
+
+    /// The format of an answer with this Content-Type.
+    fn format(&mut self, content_type: String, fallback: Option<ScrapeProtocol>) -> Result<Format, FetchError> {
+        match &self.answered {
+            Some((known, format)) if *known == content_type => Ok(*format),
+            _ => {
+                let format = negotiate::format(&content_type, fallback)?;
+                self.answered = Some((content_type, format));
+                Ok(format)
+            }
+        }
     }
 }
 
@@ -295,9 +310,8 @@ impl ScrapeLoop {
             timeout: format_duration_ms(self.target.timeout_ms),
         })??;
         // What is empty is empty in every format.
-        let format =
-            if buffer.is_empty() { Ok(Format::Text) } else { negotiate::format(&content_type, self.job.fallback) };
-        Ok(Fetched { format: format?, _share: share })
+        let format = if buffer.is_empty() { Format::Text } else { request.format(content_type, self.job.fallback)? };
+        Ok(Fetched { format, wanted: request.wanted, _share: share })
     }
 
     async fn mark_ended(&mut self, ts_ms: i64) {

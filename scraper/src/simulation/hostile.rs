@@ -83,16 +83,20 @@ async fn a_body_without_an_end_is_left_at_the_limit() {
 
 #[tokio::test(start_paused = true)]
 async fn heads_without_an_end_are_left_soon() {
-    let mut world = World::new();
-    let sent = send(&mut world, "t", Duration::ZERO, |n| {
-        if n == 0 { HEAD.to_owned() } else { format!("x-{n}: {}\r\n", "y".repeat(100)) }.into()
-    });
-    world.apply(&format!("{{{JOB}}}")).await;
-    world.discover(&[("j", &[world.labels("t", &[])])]).await;
-    world.scraped("t", 1).await;
-    let error = world.error("j").await;
-    assert!(error.contains("message head is too large"), "{error}");
-    assert!(sent.load(Ordering::Relaxed) < 1 << 20);
+    let lines = |n: usize| format!("x-{n}: {}\r\n", "y".repeat(100));
+    let one_line = |n: usize| if n == 1 { "x: ".to_owned() } else { "y".repeat(100) };
+    let kinds = [(lines as fn(usize) -> String, "too many headers"), (one_line, "the head of the answer has no end")];
+    for (more, why) in kinds {
+        let mut world = World::new();
+        let sent =
+            send(&mut world, "t", Duration::ZERO, move |n| if n == 0 { HEAD.to_owned() } else { more(n) }.into());
+        world.apply(&format!("{{{JOB}}}")).await;
+        world.discover(&[("j", &[world.labels("t", &[])])]).await;
+        world.scraped("t", 1).await;
+        let error = world.error("j").await;
+        assert!(error.contains(why), "{error}");
+        assert!(sent.load(Ordering::Relaxed) < 1 << 20);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,370 @@
+//! What a server answers over HTTP/1.1 (RFC 9112): its head, and where the body ends. No I/O.
+
+use std::mem::MaybeUninit;
+
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http::{StatusCode, Version};
+use httparse::ParserConfig;
+
+/// The most headers that an answer may have, and the most bytes of its head.
+const HEADERS_MAX: usize = 128;
+pub(crate) const HEAD_BYTES_MAX: usize = 64 << 10;
+/// The most bytes between two chunks of a body: what no one needs and no one reads.
+const BETWEEN_CHUNKS_MAX: usize = 16 << 10;
+
+/// What comes before the body.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    /// How far the body goes.
+    pub(crate) extent: Extent,
+    /// May the connection carry another request after the body?
+    pub(crate) keeps: bool,
+}
+
+/// How far a body goes from here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// So many bytes more.
+    Length(u64),
+    /// Chunk by chunk.
+    Chunked(Chunked),
+    /// To the end of the connection.
+    Rest,
+}
+
+/// Where in a chunked body one is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Chunked {
+    /// In the line that says how large the next chunk is; digits seen, and all bytes of lines since the last chunk.
+    Size {
+        size: u64,
+        digits: u8,
+        line: usize,
+    },
+    /// In what may follow the size on its line.
+    Extension {
+        size: u64,
+        line: usize,
+    },
+    /// So many bytes of the chunk are to come.
+    Data(u64),
+    /// In the line break after a chunk.
+    Break,
+    /// In the lines after the last chunk: bytes of all of them, and whether this one is empty so far.
+    Trailer {
+        line: usize,
+        empty: bool,
+    },
+    Done,
+}
+
+/// Why this is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("malformed HTTP response: {0}")]
+pub(crate) struct Malformed(pub(crate) String);
+
+fn malformed(why: impl ToString) -> Malformed {
+    Malformed(why.to_string())
+}
+
+impl Head {
+    /// The head that `bytes` start with, and its length; `None` while it is not whole. Interim answers are passed over.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, Malformed> {
+        let mut at = 0;
+        loop {
+            let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+            let mut answer = httparse::Response::new(&mut []);
+            let rest = bytes.get(at..).unwrap_or_default();
+            let parsed = ParserConfig::default().parse_response_with_uninit_headers(&mut answer, rest, &mut headers);
+            let length = match parsed.map_err(malformed)? {
+                httparse::Status::Complete(length) => length,
+                httparse::Status::Partial => return Ok(None),
+            };
+            at += length;
+            match answer.code.unwrap_or_default() {
+                // Nobody asked for another protocol.
+                101 => return Err(malformed("switching protocols")),
+                100..=199 => {}
+                _ => return Ok(Some((Self::of(&answer)?, at))),
+            }
+        }
+    }
+
+    fn of(answer: &httparse::Response<'_, '_>) -> Result<Self, Malformed> {
+        let status = StatusCode::from_u16(answer.code.unwrap_or_default()).map_err(malformed)?;
+        let version = if answer.version == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 };
+        let mut headers = HeaderMap::with_capacity(answer.headers.len());
+        for header in &*answer.headers {
+            let name = HeaderName::from_bytes(header.name.as_bytes()).map_err(malformed)?;
+            headers.append(name, HeaderValue::from_bytes(header.value).map_err(malformed)?);
+        }
+        let (extent, certain) = Extent::of(status, &headers)?;
+        let says = |word: &str| words(&headers, &CONNECTION).any(|said| said.eq_ignore_ascii_case(word));
+        let keeps = if version == Version::HTTP_11 { !says("close") } else { says("keep-alive") };
+        Ok(Self { status, headers, extent, keeps: keeps && certain && extent != Extent::Rest })
+    }
+}
+
+/// What stands between the commas of a header.
+fn words<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
+    let texts = headers.get_all(name).iter().map(|value| value.to_str().unwrap_or("?"));
+    texts.flat_map(|text| text.split(',')).map(str::trim).filter(|word| !word.is_empty())
+}
+
+impl Extent {
+    /// That of an answer, and whether both sides are sure to mean the same by it (RFC 9112, section 6.3).
+    fn of(status: StatusCode, headers: &HeaderMap) -> Result<(Self, bool), Malformed> {
+        if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+            return Ok((Self::Length(0), true));
+        }
+        let lengthy = headers.contains_key(CONTENT_LENGTH);
+        if headers.contains_key(TRANSFER_ENCODING) {
+            let mut codings = words(headers, &TRANSFER_ENCODING);
+            return match (codings.next(), codings.next()) {
+                (Some(coding), None) if coding.eq_ignore_ascii_case("chunked") => {
+                    Ok((Self::Chunked(Chunked::START), !lengthy))
+                }
+                _ => Err(malformed("a Transfer-Encoding other than chunked")),
+            };
+        }
+        let mut lengths = words(headers, &CONTENT_LENGTH);
+        let Some(first) = lengths.next() else {
+            return if lengthy { Err(malformed("a Content-Length without a number")) } else { Ok((Self::Rest, true)) };
+        };
+        if lengths.any(|other| other != first) {
+            return Err(malformed("two values of Content-Length"));
+        }
+        let digits = first.bytes().all(|byte| byte.is_ascii_digit());
+        let length = if digits { first.parse().ok() } else { None };
+        length.map(|length| (Self::Length(length), true)).ok_or_else(|| malformed("a Content-Length that is no number"))
+    }
+
+    /// Is the body whole?
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self, Self::Length(0) | Self::Chunked(Chunked::Done))
+    }
+
+    /// Appends what `bytes` hold of the body; says how many of them belong to the answer.
+    pub(crate) fn take(&mut self, bytes: &[u8], body: &mut Vec<u8>) -> Result<usize, Malformed> {
+        match self {
+            Self::Rest => {
+                body.extend_from_slice(bytes);
+                Ok(bytes.len())
+            }
+            Self::Length(left) => {
+                let here = up_to(bytes, *left);
+                body.extend_from_slice(here);
+                *left -= here.len() as u64;
+                Ok(here.len())
+            }
+            Self::Chunked(chunked) => chunked.take(bytes, body),
+        }
+    }
+}
+
+/// The start of `bytes`, `most` long at most.
+fn up_to(bytes: &[u8], most: u64) -> &[u8] {
+    usize::try_from(most).ok().and_then(|most| bytes.get(..most)).unwrap_or(bytes)
+}
+
+impl Chunked {
+    const START: Self = Self::Size { size: 0, digits: 0, line: 0 };
+
+    fn take(&mut self, bytes: &[u8], body: &mut Vec<u8>) -> Result<usize, Malformed> {
+        let mut at = 0;
+        while *self != Self::Done && at < bytes.len() {
+            if let Self::Data(left) = self {
+                let here = up_to(&bytes[at..], *left);
+                body.extend_from_slice(here);
+                at += here.len();
+                *left -= here.len() as u64;
+                if *left == 0 {
+                    *self = Self::Break;
+                }
+            } else {
+                *self = self.after(bytes[at])?;
+                at += 1;
+            }
+        }
+        Ok(at)
+    }
+
+    /// One byte further, outside of a chunk.
+    fn after(self, byte: u8) -> Result<Self, Malformed> {
+        match self {
+            Self::Size { line, .. } | Self::Extension { line, .. } | Self::Trailer { line, .. }
+                if line > BETWEEN_CHUNKS_MAX =>
+            {
+                Err(malformed("too much between two chunks"))
+            }
+            Self::Size { digits: 0, .. } if !byte.is_ascii_hexdigit() => {
+                Err(malformed("a chunk that does not say its size"))
+            }
+            Self::Size { size, digits, line } => match (char::from(byte).to_digit(16), byte) {
+                (Some(_), _) if digits == 16 => Err(malformed("a chunk that is too large")),
+                (Some(digit), _) => {
+                    Ok(Self::Size { size: size << 4 | u64::from(digit), digits: digits + 1, line: line + 1 })
+                }
+                (None, b'\n') => Ok(Self::sized(size)),
+                (None, b'\r' | b';' | b' ' | b'\t') => Ok(Self::Extension { size, line: line + 1 }),
+                (None, _) => Err(malformed("a chunk whose size is no number")),
+            },
+            Self::Extension { size, .. } if byte == b'\n' => Ok(Self::sized(size)),
+            Self::Extension { size, line } => Ok(Self::Extension { size, line: line + 1 }),
+            Self::Break => match byte {
+                b'\r' => Ok(Self::Break),
+                b'\n' => Ok(Self::START),
+                _ => Err(malformed("a chunk longer than it said")),
+            },
+            Self::Trailer { empty: true, .. } if byte == b'\n' => Ok(Self::Done),
+            Self::Trailer { line, empty } => {
+                let empty = byte == b'\n' || empty && byte == b'\r';
+                Ok(Self::Trailer { line: line + 1, empty })
+            }
+            Self::Data(_) | Self::Done => Ok(self),
+        }
+    }
+
+    /// After the line with a size.
+    fn sized(size: u64) -> Self {
+        if size == 0 { Self::Trailer { line: 0, empty: true } } else { Self::Data(size) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// An answer that comes in pieces cut at these places: status, body, whether it ended and how many bytes were its own.
+    fn read(answer: &[u8], cuts: &[usize]) -> Result<(u16, Vec<u8>, bool, usize), Malformed> {
+        let (mut head, mut body, mut seen, mut used) = (None::<Head>, Vec::new(), 0, 0);
+        let ends = cuts.iter().map(|cut| cut % (answer.len() + 1)).chain([answer.len()]);
+        for end in ends {
+            seen = seen.max(end);
+            if head.is_none()
+                && let Some((parsed, length)) = Head::parse(&answer[..seen])?
+            {
+                (head, used) = (Some(parsed), length);
+            }
+            if let Some(head) = &mut head {
+                used += head.extent.take(&answer[used..seen], &mut body)?;
+            }
+        }
+        let head = head.ok_or_else(|| malformed("no head"))?;
+        Ok((head.status.as_u16(), body, head.extent.is_over(), used))
+    }
+
+    fn head(text: &str) -> Result<Head, String> {
+        match Head::parse(text.as_bytes()) {
+            Ok(Some((head, length))) if length == text.len() => Ok(head),
+            Ok(other) => Err(format!("{other:?}")),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn a_head_says_how_far_the_body_goes_and_whether_the_connection_stays() {
+        let chunked = Extent::Chunked(Chunked::START);
+        for (lines, extent, keeps) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5", Extent::Length(5), true),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\nContent-Length: 5", Extent::Length(5), true),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: x, Close", Extent::Length(5), false),
+            ("HTTP/1.0 200 OK\r\nContent-Length: 5", Extent::Length(5), false),
+            ("HTTP/1.0 200 OK\r\nContent-Length: 5\r\nConnection: keep-alive", Extent::Length(5), true),
+            ("HTTP/1.1 200 OK", Extent::Rest, false),
+            ("HTTP/1.1 204 No Content", Extent::Length(0), true),
+            ("HTTP/1.1 304 Not Modified\r\nContent-Length: 5", Extent::Length(0), true),
+            ("HTTP/1.1 200\r\nTransfer-Encoding: Chunked", chunked, true),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5", chunked, false),
+            (
+                "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5",
+                Extent::Length(5),
+                true,
+            ),
+        ] {
+            let head = head(&format!("{lines}\r\n\r\n")).unwrap();
+            assert_eq!((head.extent, head.keeps), (extent, keeps), "{lines}");
+        }
+        assert_eq!(Head::parse(b"HTTP/1.1 200 OK\r\nContent-Le").unwrap().map(|(_, length)| length), None);
+        for (lines, why) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5, 6", "two values of Content-Length"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: +5", "a Content-Length that is no number"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: ", "a Content-Length without a number"),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked", "a Transfer-Encoding other than chunked"),
+            ("HTTP/1.1 101 Switching Protocols", "switching protocols"),
+            ("SSH-2.0-OpenSSH", "invalid HTTP version"),
+        ] {
+            let error = head(&format!("{lines}\r\n\r\n")).unwrap_err();
+            assert_eq!(error, format!("malformed HTTP response: {why}"));
+        }
+    }
+
+    #[test]
+    fn chunks_are_joined_and_what_is_none_is_an_error() {
+        let whole =
+            |body: &str| read(format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{body}").as_bytes(), &[]);
+        for (body, expected) in [
+            ("3\r\nabc\r\n0A ;x=\"y\"\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\n", "abc0123456789"),
+            ("0\r\n\r\n", ""),
+            ("3\nabc\n0\n\n", "abc"),
+        ] {
+            let (_, got, over, used) = whole(body).unwrap();
+            assert_eq!((std::str::from_utf8(&got).unwrap(), over), (expected, true));
+            assert!(used > body.len());
+        }
+        let (_, got, over, _) = whole("3\r\nabc\r\n5\r\nde").unwrap();
+        assert_eq!((&got[..], over), (&b"abcde"[..], false));
+        for (body, why) in [
+            ("\r\n", "a chunk that does not say its size"),
+            ("x\r\n", "a chunk that does not say its size"),
+            ("3z\r\n", "a chunk whose size is no number"),
+            ("11111111111111111\r\n", "a chunk that is too large"),
+            ("3\r\nabcd\r\n", "a chunk longer than it said"),
+            (&format!("3;{}", "x".repeat(20_000)), "too much between two chunks"),
+            (&format!("0\r\n{}", "x: y\r\n".repeat(4_000)), "too much between two chunks"),
+        ] {
+            assert_eq!(whole(body).unwrap_err(), malformed(why), "{body:.30}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn how_an_answer_is_cut_does_not_matter(
+            chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..40), 0..6),
+            cuts in prop::collection::vec(any::<usize>(), 0..12),
+            kind in 0..3,
+            extra in 0usize..3,
+        ) {
+            let body = chunks.concat();
+            let mut answer = b"HTTP/1.1 200 OK\r\n".to_vec();
+            match kind {
+                0 => answer.extend(format!("Content-Length: {}\r\n\r\n", body.len()).bytes().chain(body.clone())),
+                1 => answer.extend(b"\r\n".iter().chain(&body)),
+                _ => {
+                    answer.extend(b"Transfer-Encoding: chunked\r\n\r\n");
+                    for chunk in &chunks {
+                        answer.extend(format!("{:x}\r\n", chunk.len()).bytes().chain(chunk.iter().copied()).chain(*b"\r\n"));
+                    }
+                    answer.extend(b"0\r\n\r\n");
+                }
+            }
+            let length = answer.len();
+            // What follows is not of this answer, where it says how long it is.
+            let extra = if kind == 1 { 0 } else { extra };
+            answer.extend(std::iter::repeat_n(b'H', extra));
+            let (status, got, over, used) = read(&answer, &cuts).unwrap();
+            prop_assert_eq!((status, got, over, used), (200, body, kind != 1, length));
+        }
+
+        #[test]
+        fn no_bytes_are_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), cuts in prop::collection::vec(any::<usize>(), 0..4)) {
+            let answer = [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec(), bytes.clone()].concat();
+            let _ = read(&answer, &cuts);
+            let _ = read(&bytes, &cuts);
+        }
+    }
+}
