@@ -29,6 +29,32 @@ pub(super) fn group_labels(labels: &Labels, grouping: &Grouping, stays: Option<&
     labels.filtered(grouping_by(grouping, stays))
 }
 
+/// Numbers the groups as their first series come.
+pub(super) struct Groups<'a> {
+    grouping: &'a Grouping,
+    found: HashMap<String, usize>,
+    text: String,
+}
+
+impl<'a> Groups<'a> {
+    pub(super) fn new(grouping: &'a Grouping) -> Self {
+        Self { grouping, found: HashMap::new(), text: String::new() }
+    }
+
+    /// The number of the group a series belongs to; that of a new one is how many there were.
+    pub(super) fn of(&mut self, labels: &Labels) -> usize {
+        self.text.clear();
+        if self.grouping.without || !self.grouping.labels.is_empty() {
+            labels.filtered_text(grouping_by(self.grouping, None), &mut self.text);
+        }
+        if let Some(i) = self.found.get(&self.text) {
+            return *i;
+        }
+        self.found.insert(self.text.clone(), self.found.len());
+        self.found.len() - 1
+    }
+}
+
 /// What a group has seen, a slot per step.
 enum Fold {
     Sum(Vec<Option<Kahan>>),
@@ -109,26 +135,16 @@ impl Evaluator<'_> {
             return self.select(aggregate, span, grid);
         }
         let op = aggregate.op;
-        let mut found: HashMap<String, usize> = HashMap::new();
+        let mut numbers = Groups::new(&aggregate.grouping);
         let mut groups: Vec<Group> = Vec::new();
-        let mut text = String::new();
-        let groups_all = !aggregate.grouping.without && aggregate.grouping.labels.is_empty();
         self.stream(&aggregate.expr, grid, &mut |series| {
-            text.clear();
-            if !groups_all {
-                series.labels.filtered_text(grouping_by(&aggregate.grouping, None), &mut text);
+            let i = numbers.of(&series.labels);
+            if i == groups.len() {
+                self.hold(grid.len, grid.len * size_of::<Option<Variance>>() + GROUP_BYTES)?;
+                let labels = group_labels(&series.labels, &aggregate.grouping, None);
+                let (fold, histograms) = (Fold::new(op, grid.len), HistogramFold::default());
+                groups.push(Group { labels, drop_name: false, fold, histograms });
             }
-            let i = match found.get(&text) {
-                Some(i) => *i,
-                None => {
-                    self.hold(grid.len, grid.len * size_of::<Option<Variance>>() + GROUP_BYTES)?;
-                    found.insert(text.clone(), groups.len());
-                    let labels = group_labels(&series.labels, &aggregate.grouping, None);
-                    let (fold, histograms) = (Fold::new(op, grid.len), HistogramFold::default());
-                    groups.push(Group { labels, drop_name: false, fold, histograms });
-                    groups.len() - 1
-                }
-            };
             groups[i].drop_name |= series.drop_name;
             let group = &mut groups[i];
             group.fold.add(op, &series.values);

@@ -8,7 +8,8 @@ use std::thread;
 
 use model::{BatchSink, PartReader, Parts, QuerierError};
 
-use super::{Evaluator, Query, Sink, streams};
+use super::facts::streams;
+use super::{Evaluator, Query, Sink};
 use crate::Error;
 use crate::memory::Taken;
 use crate::parse::ast::{Expr, ExprKind, Type};
