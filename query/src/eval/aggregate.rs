@@ -233,6 +233,14 @@ mod tests {
     }
 
     #[test]
+    fn series_of_one_name_may_be_given_several() {
+        let run = |query: &str| Engine::default().instant(&store(), query, 60_000, &QueryOptions::default());
+        let error = run("sum(-count_values(\"__name__\", hits_total))").unwrap_err();
+        assert_eq!(error.to_string(), "vector cannot contain metrics with the same labelset");
+        assert!(run("sum(-count_values(\"value\", hits_total))").is_ok());
+    }
+
+    #[test]
     fn deep_queries_do_not_exhaust_the_stack() {
         let engine = Engine::default();
         let run = |query: &str| engine.instant(&store(), query, 60_000, &QueryOptions::default());

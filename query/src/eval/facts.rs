@@ -57,6 +57,8 @@ pub(super) fn may_collide(expr: &Expr) -> bool {
             let named = |m: &model::Matcher| m.name == METRIC_NAME && m.op == MatchOp::Equal;
             one_name &= s.matchers.iter().any(named);
         }
+        // As `count_values`, `label_replace` and their kin are told which label to set.
+        ExprKind::String(text) => one_name &= text.as_str() != Some(METRIC_NAME),
         _ => {}
     });
     !one_name || selectors > 1
