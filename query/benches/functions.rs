@@ -110,7 +110,7 @@ impl Querier for Memory {
 }
 
 /// The groups, each with queries of it.
-const GROUPS: [(&str, &[&str]); 15] = [
+const GROUPS: [(&str, &[&str]); 16] = [
     ("selector", &["counter_total", "native", "counter_total offset 5m", "gauge @ end()"]),
     (
         "rate",
@@ -173,6 +173,16 @@ const GROUPS: [(&str, &[&str]); 15] = [
             "gauge and counter_total",
             "gauge or counter_total",
             "gauge / on (instance, route) group_left max by (instance, route) (gauge)",
+        ],
+    ),
+    (
+        "repeated",
+        &[
+            "rate(counter_total[5m]) / (rate(counter_total[5m]) + rate(gauge[5m]))",
+            "gauge > -0.2 and gauge < 0.2",
+            "sum(rate(counter_total[5m])) / (1 + sum(rate(counter_total[5m])))",
+            "rate(counter_total[5m]) / on () group_left () sum(rate(counter_total[5m]))",
+            "max(rate(counter_total[5m])) - min(rate(counter_total[5m]))",
         ],
     ),
     ("classic histograms", &["histogram_quantile(0.9, latency_bucket)", "histogram_fraction(0, 1, latency_bucket)"]),

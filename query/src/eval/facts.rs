@@ -63,3 +63,10 @@ pub(super) fn may_collide(expr: &Expr) -> bool {
     });
     !one_name || selectors > 1
 }
+
+/// Is anything read for it?
+pub(super) fn selects(expr: &Expr) -> bool {
+    let mut found = false;
+    expr.walk(&mut |node| found |= matches!(node.kind, ExprKind::Vector(_) | ExprKind::Matrix(..)));
+    found
+}

@@ -18,6 +18,7 @@ mod parts;
 mod rich;
 mod select_k;
 mod selector;
+mod shared;
 mod sift;
 mod subquery;
 
@@ -32,6 +33,7 @@ use model::{Labels, Querier};
 use self::facts::{is_invariant, may_collide, streams};
 use self::parts::Part;
 use self::selector::Take;
+pub(crate) use self::shared::Shared;
 
 use crate::Error;
 use crate::engine::{EngineOptions, Times};
@@ -55,6 +57,7 @@ pub(crate) struct Query<'a> {
     pub(crate) cancel: Option<&'a AtomicBool>,
     pub(crate) notes: Mutex<Notes>,
     pub(crate) share: Arc<Share>,
+    pub(crate) shared: Shared,
 }
 
 /// A query being evaluated on one thread.
@@ -146,9 +149,17 @@ impl<'a> Evaluator<'a> {
 
     /// An instant vector at every step. Selectors and what streams come sorted by labels.
     pub(crate) fn vector(&self, expr: &Expr, grid: &Grid) -> Result<Vec<Series>, Error> {
+        let expr = expr.unwrapped();
+        let Some(shared) = self.shared(expr, grid, true)? else { return self.evaluated(expr, grid) };
+        let series = Arc::try_unwrap(shared).unwrap_or_else(|shared| shared.to_vec());
+        self.hold(series.iter().map(Series::weight).sum(), series.iter().map(Series::bytes).sum())?;
+        Ok(series)
+    }
+
+    fn evaluated(&self, expr: &Expr, grid: &Grid) -> Result<Vec<Series>, Error> {
         let before = self.held();
         let series = if grid.len > 1 && is_invariant(expr) {
-            let once = self.once(grid, |first| self.vector(expr, first))?;
+            let once = self.once(grid, |first| self.evaluated(expr, first))?;
             once.into_iter().map(|s| repeated(s, grid.len)).collect()
         } else if streams(expr) {
             let mut all = Vec::new();
@@ -170,10 +181,14 @@ impl<'a> Evaluator<'a> {
 
     /// The series of an instant vector one by one, in any order.
     pub(crate) fn stream(&self, expr: &Expr, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
+        let expr = expr.unwrapped();
+        if let Some(shared) = self.shared(expr, grid, false)? {
+            return self.hand_over(shared, sink);
+        }
         if self.is_read_once(expr, grid) {
             return self.stream_parts(expr, grid, sink);
         }
-        self.vector(expr, grid)?.into_iter().try_for_each(sink)
+        self.evaluated(expr, grid)?.into_iter().try_for_each(sink)
     }
 
     /// Can whoever streams it let go of each series, since nothing else asks for it?
@@ -184,7 +199,6 @@ impl<'a> Evaluator<'a> {
 
     fn stream_node(&self, expr: &Expr, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
         match &expr.kind {
-            ExprKind::Paren(inner) => self.stream_node(inner, grid, sink),
             ExprKind::Vector(selector) if selector.extension == Some(Extension::Smoothed) => {
                 self.smoothed_selector(selector, grid, sink)
             }
@@ -205,7 +219,6 @@ impl<'a> Evaluator<'a> {
     /// What needs its operands whole.
     fn whole(&self, expr: &Expr, grid: &Grid) -> Result<Vec<Series>, Error> {
         match &expr.kind {
-            ExprKind::Paren(inner) => self.vector(inner, grid),
             ExprKind::Aggregate(aggregate) => self.aggregate(aggregate, expr.span, grid),
             ExprKind::Binary(binary) => self.vector_vector(binary, grid),
             ExprKind::Call(call) => self.whole_call(expr, call, grid),
@@ -296,7 +309,7 @@ impl<'a> Evaluator<'a> {
 
     /// Counts samples that are now in memory, and the bytes they take.
     pub(crate) fn hold(&self, samples: usize, bytes: usize) -> Result<(), Error> {
-        self.taken.take(bytes)?;
+        self.query.take(&self.taken, bytes)?;
         let held = self.held.get() + samples;
         self.held.set(held);
         self.peak.set(self.peak.get().max(held));

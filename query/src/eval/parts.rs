@@ -8,7 +8,7 @@ use std::thread;
 
 use model::{BatchSink, PartReader, Parts, QuerierError};
 
-use super::facts::streams;
+use super::facts::{selects, streams};
 use super::{Evaluator, Query, Sink};
 use crate::Error;
 use crate::memory::Taken;
@@ -39,7 +39,8 @@ struct Done<'a> {
 impl Evaluator<'_> {
     /// The series of an expression that streams.
     pub(super) fn stream_parts(&self, expr: &Expr, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
-        let leaf = if self.part.is_none() { leaf(expr) } else { None };
+        let reads = self.part.is_none() && !self.query.shared.is_inside(expr);
+        let leaf = if reads { leaf(expr) } else { None };
         let Some(selection) = leaf.and_then(|leaf| self.wanted(leaf, grid)) else {
             return self.stream_node(expr, grid, sink);
         };
@@ -125,7 +126,7 @@ fn work<'a>(
         let evaluator = query.of_part(held, Part { reader: &*reader, part }, samples.apart());
         let (mut series, taken) = (Vec::new(), Taken::new(&query.share));
         let streamed = evaluator.stream_node(expr, grid, &mut |one| {
-            taken.take(one.bytes())?;
+            query.take(&taken, one.bytes())?;
             series.push(one);
             Ok(())
         });
@@ -159,10 +160,4 @@ fn leaf(expr: &Expr) -> Option<&Expr> {
         }
         _ => None,
     }
-}
-
-fn selects(expr: &Expr) -> bool {
-    let mut found = false;
-    expr.walk(&mut |node| found |= matches!(node.kind, ExprKind::Vector(_) | ExprKind::Matrix(..)));
-    found
 }
