@@ -10,7 +10,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use model::{Batch, BatchSink, Column, Histogram, Labels, PartReader, Parts, Querier, QuerierError, Selection};
+use model::{
+    Batch, BatchSink, Column, Histogram, Labels, Matcher, PartReader, Parts, Querier, QuerierError, Selection,
+};
 use query::{Engine, EngineOptions, QueryOptions, Stats};
 
 const EVERY_MS: i64 = 15_000;
@@ -71,8 +73,8 @@ fn column(name: &str, source: usize, i: usize) -> Column {
     column
 }
 
-/// The batches of a selection, each a part.
-struct Chosen<'a>(Vec<&'a Batch>);
+/// The batches of a selection, each a part, and what their columns must match.
+struct Chosen<'a>(Vec<&'a Batch>, Vec<Matcher>);
 
 impl Parts for Chosen<'_> {
     fn count(&self) -> usize {
@@ -80,20 +82,25 @@ impl Parts for Chosen<'_> {
     }
 
     fn reader(&self) -> Result<Box<dyn PartReader + '_>, QuerierError> {
-        Ok(Box::new(Chosen(self.0.clone())))
+        Ok(Box::new(Chosen(self.0.clone(), self.1.clone())))
     }
 }
 
 impl PartReader for Chosen<'_> {
     fn read(&self, part: usize, sink: &mut BatchSink<'_>) -> Result<(), QuerierError> {
-        sink(self.0[part].clone())
+        let batch = self.0[part];
+        let matches = |column: &&Column| self.1.iter().all(|m| m.matches(column.labels.value(&m.name)));
+        let columns = batch.columns.iter().filter(matches).cloned().collect();
+        sink(Batch { timestamps_ms: batch.timestamps_ms.clone(), columns })
     }
 }
 
 impl Querier for Memory {
     fn open<'q>(&'q self, selection: &Selection<'_>, _: bool) -> Result<Box<dyn Parts + 'q>, QuerierError> {
-        let wanted = |name: &str| selection.matchers.iter().all(|m| m.name != "__name__" || m.matches(name));
-        Ok(Box::new(Chosen(self.batches.iter().filter(|(name, _)| wanted(name)).map(|(_, batch)| batch).collect())))
+        let (names, others): (Vec<Matcher>, Vec<Matcher>) =
+            selection.matchers.iter().cloned().partition(|m| m.name == "__name__");
+        let found = self.batches.iter().filter(|(name, _)| names.iter().all(|m| m.matches(name)));
+        Ok(Box::new(Chosen(found.map(|(_, batch)| batch).collect(), others)))
     }
 
     fn series(&self, _: &Selection<'_>, _: usize) -> Result<Vec<Labels>, QuerierError> {
@@ -172,6 +179,8 @@ const GROUPS: [(&str, &[&str]); 16] = [
             "gauge + gauge",
             "gauge and counter_total",
             "gauge or counter_total",
+            "counter_total{route=\"r1\"} / gauge",
+            "gauge{route=\"r1\"} and on (instance, route) counter_total",
             "gauge / on (instance, route) group_left max by (instance, route) (gauge)",
         ],
     ),

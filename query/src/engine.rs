@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use model::{Matcher, Querier};
 
 use crate::Error;
-use crate::eval::{Evaluator, Finish, Query, Shared};
+use crate::eval::{Evaluator, Finish, Query, Shared, narrow};
 use crate::memory::{Memory, Share};
 use crate::parse::ast::{Expr, ExprKind, Type};
 use crate::parse::{self, Dialect};
@@ -234,6 +234,7 @@ impl Engine {
         check(&expr)?;
         parse::unwrap_args(&mut expr);
         parse::mark_totals(&mut expr);
+        narrow(&mut expr);
         let timeout = options.timeout.map_or(self.options.timeout, |t| t.min(self.options.timeout));
         let steps = if times.step_ms > 0 { (times.end_ms - times.start_ms) / times.step_ms } else { 0 };
         let grid = Grid { start_ms: times.start_ms, step_ms: times.step_ms, len: steps as usize + 1 };

@@ -70,3 +70,26 @@ pub(super) fn selects(expr: &Expr) -> bool {
     expr.walk(&mut |node| found |= matches!(node.kind, ExprKind::Vector(_) | ExprKind::Matrix(..)));
     found
 }
+
+/// The one selector of an expression each of whose series comes from one series of it.
+pub(super) fn leaf(expr: &Expr) -> Option<&Expr> {
+    match &expr.kind {
+        ExprKind::Paren(inner) | ExprKind::Unary(_, inner) => leaf(inner),
+        ExprKind::Vector(_) | ExprKind::Matrix(..) => Some(expr),
+        ExprKind::Binary(binary) if streams(expr) => {
+            let (vector, scalar) = match binary.left.value_type() {
+                Type::Scalar => (&binary.right, &binary.left),
+                _ => (&binary.left, &binary.right),
+            };
+            leaf(vector).filter(|_| !selects(scalar))
+        }
+        ExprKind::Call(call) if streams(expr) => {
+            let mut selecting = call.args.iter().filter(|arg| selects(arg));
+            match (selecting.next(), selecting.next()) {
+                (Some(arg), None) => leaf(arg),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}

@@ -14,6 +14,7 @@ mod fold;
 mod histogram;
 mod info;
 mod matching;
+mod narrow;
 mod parts;
 mod rich;
 mod select_k;
@@ -31,6 +32,7 @@ use std::time::Instant;
 use model::{Labels, Querier};
 
 use self::facts::{is_invariant, may_collide, streams};
+pub(crate) use self::narrow::narrow;
 use self::parts::Part;
 use self::selector::Take;
 pub(crate) use self::shared::Shared;

@@ -8,11 +8,11 @@ use std::thread;
 
 use model::{BatchSink, PartReader, Parts, QuerierError};
 
-use super::facts::{selects, streams};
+use super::facts::leaf;
 use super::{Evaluator, Query, Sink};
 use crate::Error;
 use crate::memory::Taken;
-use crate::parse::ast::{Expr, ExprKind, Type};
+use crate::parse::ast::Expr;
 use crate::stats::{Counter, Level};
 use crate::value::Series;
 use crate::window::Grid;
@@ -136,28 +136,5 @@ fn work<'a>(
         if out.send(done).is_err() || failed {
             return;
         }
-    }
-}
-
-/// The one selector of an expression each of whose series comes from one series of it.
-fn leaf(expr: &Expr) -> Option<&Expr> {
-    match &expr.kind {
-        ExprKind::Paren(inner) | ExprKind::Unary(_, inner) => leaf(inner),
-        ExprKind::Vector(_) | ExprKind::Matrix(..) => Some(expr),
-        ExprKind::Binary(binary) if streams(expr) => {
-            let (vector, scalar) = match binary.left.value_type() {
-                Type::Scalar => (&binary.right, &binary.left),
-                _ => (&binary.left, &binary.right),
-            };
-            leaf(vector).filter(|_| !selects(scalar))
-        }
-        ExprKind::Call(call) if streams(expr) => {
-            let mut selecting = call.args.iter().filter(|arg| selects(arg));
-            match (selecting.next(), selecting.next()) {
-                (Some(arg), None) => leaf(arg),
-                _ => None,
-            }
-        }
-        _ => None,
     }
 }
