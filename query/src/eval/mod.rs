@@ -59,7 +59,7 @@ pub(crate) struct Query<'a> {
     pub(crate) cancel: Option<&'a AtomicBool>,
     pub(crate) notes: Mutex<Notes>,
     pub(crate) share: Arc<Share>,
-    pub(crate) shared: Shared,
+    pub(crate) shared: Shared<'a>,
 }
 
 /// A query being evaluated on one thread.

@@ -2,18 +2,21 @@
 //!
 //! What is shared is held from its first place to its last. So at the first it, or what is made of each of its series, must
 //! be needed whole, as the operand of a binary operator between vectors is; an aggregation's is not, which holds but a part
-//! of it at a time. Where memory gets scarce it is let go, and evaluated again. Each place counts the samples that it would have looked at by itself. What
+//! of it at a time: several aggregations of one operand are made side by side instead, and the results of those whose place
+//! is still to come are shared. Where memory gets scarce, what is shared is let go, and evaluated again. Each place counts the samples that it would have looked at by itself. What
 //! led to a remark is not held: it is to be said at each place.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::facts::{selects, streams};
+use super::aggregate::Folding;
+use super::facts::{is_invariant, selects, streams};
 use super::{Evaluator, Query, Sink};
 use crate::Error;
 use crate::functions::Body;
 use crate::memory::{Share, Taken};
-use crate::parse::ast::{AggregateOp, Call, Duration, Expr, ExprKind, Span, Type};
+use crate::parse::ast::{Aggregate, AggregateOp, Call, Duration, Expr, ExprKind, Span, Type};
 use crate::stats::Level;
 use crate::value::Series;
 use crate::window::Grid;
@@ -23,9 +26,11 @@ const PLACES_MAX: usize = 500;
 
 /// What is shared in a query.
 #[derive(Debug, Default)]
-pub(crate) struct Shared {
+pub(crate) struct Shared<'e> {
     /// By where an expression lies in memory, which of those below it is.
     places: HashMap<usize, usize>,
+    /// By where the operand of an aggregation lies, later aggregations of the same, which are made beside it.
+    beside: HashMap<usize, Vec<(&'e Aggregate, usize)>>,
     slots: Mutex<Vec<Slot>>,
 }
 
@@ -55,21 +60,23 @@ struct Place<'e> {
     whole: bool,
     /// Behind the last place inside it.
     end: usize,
+    /// The subquery it stands in: its address, 0 for none.
+    subquery: usize,
 }
 
 fn address(expr: &Expr) -> usize {
     std::ptr::from_ref(expr).addr()
 }
 
-impl Shared {
+impl<'e> Shared<'e> {
     /// What to share of a query.
-    pub(crate) fn of(query: &Expr) -> Self {
+    pub(crate) fn of(query: &'e Expr) -> Self {
         let mut shared = Self::default();
         if !repeats_a_selector(query) {
             return shared;
         }
         let mut places = Vec::new();
-        visit(query, true, &mut places);
+        visit(query, (true, 0), &mut places);
         if places.len() > PLACES_MAX {
             return shared;
         }
@@ -91,8 +98,34 @@ impl Shared {
             }
             slots.push(Slot { places: same.len(), kept: None });
         }
+        shared.fold_beside((&places, &texts, &inside), &mut slots);
         shared.slots = Mutex::new(slots);
         shared
+    }
+
+    /// Finds the aggregations that fold the same series, which no one has from elsewhere.
+    fn fold_beside(&mut self, (places, texts, inside): (&[Place<'e>], &[String], &[bool]), slots: &mut Vec<Slot>) {
+        let mut first: HashMap<(&str, usize), usize> = HashMap::new();
+        for (i, place) in places.iter().enumerate() {
+            let ExprKind::Aggregate(aggregate) = &place.expr.kind else { continue };
+            let operand = aggregate.expr.unwrapped();
+            let folds = aggregate.op.param().is_none() && streams(operand) && !is_invariant(operand);
+            let has_own = !self.places.contains_key(&address(operand)) && !self.is_inside(operand);
+            if inside[i] || !folds || !has_own {
+                continue;
+            }
+            // The place behind that of an aggregation without a parameter is its operand.
+            match first.entry((&texts[i + 1], place.subquery)) {
+                Entry::Vacant(free) => drop(free.insert(address(operand))),
+                Entry::Occupied(found) => {
+                    let slot = *self.places.entry(address(place.expr)).or_insert_with(|| {
+                        slots.push(Slot { places: 1, kept: None });
+                        slots.len() - 1
+                    });
+                    self.beside.entry(*found.get()).or_default().push((aggregate, slot));
+                }
+            }
+        }
     }
 
     fn slots(&self) -> MutexGuard<'_, Vec<Slot>> {
@@ -186,6 +219,41 @@ impl Evaluator<'_> {
         Ok(Some(series))
     }
 
+    /// What an aggregation yields where others of the same operand are made beside it, unless there is no room for these.
+    pub(super) fn fold_with_others(&self, aggregate: &Aggregate, grid: &Grid) -> Result<Option<Vec<Series>>, Error> {
+        let Query { shared, share, .. } = self.query;
+        let Some(others) = shared.beside.get(&address(aggregate.expr.unwrapped())) else { return Ok(None) };
+        let mut folding = Folding::new(aggregate);
+        let mut beside: Vec<Folding<'_>> = others.iter().map(|(other, _)| Folding::new(other)).collect();
+        let before = self.held();
+        let (peak, remarks, level) =
+            (self.peak.replace(before.samples), self.notes().count(), self.samples.enter_beside());
+        let streamed = self.stream(&aggregate.expr, grid, &mut |series| {
+            let (samples, bytes) = folding.add(self, &series, grid.len);
+            let of_others: usize = beside.iter_mut().map(|other| other.add(self, &series, grid.len).1).sum();
+            if samples + bytes + of_others > 0 { self.hold(samples, bytes + of_others) } else { Ok(()) }
+        });
+        let own_peak = self.peak.replace(peak.max(self.peak.get())) - before.samples;
+        if matches!(&streamed, Err(error) if error.is_of_memory()) {
+            self.samples.forget(level);
+            self.back_to(before);
+            return Ok(None);
+        }
+        streamed?;
+        let cost = self.samples.leave();
+        self.samples.absorb(&cost);
+        let series = folding.finish(self);
+        let beside: Vec<Vec<Series>> = beside.into_iter().map(|other| other.finish(self)).collect();
+        if self.notes().count() == remarks {
+            for (series, (_, slot)) in beside.into_iter().zip(others) {
+                let bytes = series.iter().map(Series::bytes).sum();
+                let kept = Kept { series: Arc::new(series), grid: *grid, bytes, cost: cost.clone(), peak: own_peak };
+                shared.keep(*slot, kept, share);
+            }
+        }
+        Ok(Some(series))
+    }
+
     /// Hands over shared series one by one.
     pub(super) fn hand_over(&self, series: Arc<Vec<Series>>, sink: &mut Sink<'_>) -> Result<(), Error> {
         match Arc::try_unwrap(series) {
@@ -215,33 +283,33 @@ fn repeats_a_selector(query: &Expr) -> bool {
 }
 
 /// The places in the order in which they are evaluated. What aggregations and their like fold is not needed whole.
-fn visit<'e>(expr: &'e Expr, whole: bool, places: &mut Vec<Place<'e>>) {
+fn visit<'e>(expr: &'e Expr, (whole, within): (bool, usize), places: &mut Vec<Place<'e>>) {
     let expr = expr.unwrapped();
     let at = places.len();
     if expr.value_type() == Type::Vector && selects(expr) {
-        places.push(Place { expr, whole, end: at });
+        places.push(Place { expr, whole, end: at, subquery: within });
     }
     match &expr.kind {
-        ExprKind::Unary(_, inner) => visit(inner, whole, places),
-        ExprKind::Subquery(subquery) => visit(&subquery.expr, true, places),
+        ExprKind::Unary(_, inner) => visit(inner, (whole, within), places),
+        ExprKind::Subquery(subquery) => visit(&subquery.expr, (true, address(expr)), places),
         ExprKind::Aggregate(aggregate) => {
-            aggregate.param.iter().for_each(|param| visit(param, false, places));
+            aggregate.param.iter().for_each(|param| visit(param, (false, within), places));
             let whole = aggregate.op == AggregateOp::Quantile || !streams(&aggregate.expr);
-            visit(&aggregate.expr, whole, places);
+            visit(&aggregate.expr, (whole, within), places);
         }
         ExprKind::Binary(binary) => {
             let vectors = binary.matched().is_some();
-            visit(&binary.left, vectors || whole, places);
-            visit(&binary.right, vectors || whole, places);
+            visit(&binary.left, (vectors || whole, within), places);
+            visit(&binary.right, (vectors || whole, within), places);
         }
-        ExprKind::Call(call) => visit_args(call, whole, places),
+        ExprKind::Call(call) => visit_args(call, (whole, within), places),
         _ => {}
     }
     let end = places.len();
     places[at..].iter_mut().take(1).filter(|place| std::ptr::eq(place.expr, expr)).for_each(|place| place.end = end);
 }
 
-fn visit_args<'e>(call: &'e Call, whole: bool, places: &mut Vec<Place<'e>>) {
+fn visit_args<'e>(call: &'e Call, (whole, within): (bool, usize), places: &mut Vec<Place<'e>>) {
     for (i, arg) in call.args.iter().enumerate() {
         let is_selector = matches!(arg.unwrapped().kind, ExprKind::Vector(_));
         match call.function.body {
@@ -249,10 +317,12 @@ fn visit_args<'e>(call: &'e Call, whole: bool, places: &mut Vec<Place<'e>>) {
             Body::Timestamp | Body::StartTimestamp if is_selector => {}
             Body::Info if i > 0 => {}
             Body::Math(_) | Body::AcrossSteps(_) | Body::Date(_) | Body::Timestamp | Body::OfHistograms(_) => {
-                visit(arg, whole && arg.value_type() == Type::Vector, places);
+                visit(arg, (whole && arg.value_type() == Type::Vector, within), places);
             }
-            Body::Absent | Body::AbsentOverTime | Body::Scalar | Body::StartTimestamp => visit(arg, false, places),
-            _ => visit(arg, arg.value_type() == Type::Vector, places),
+            Body::Absent | Body::AbsentOverTime | Body::Scalar | Body::StartTimestamp => {
+                visit(arg, (false, within), places)
+            }
+            _ => visit(arg, (arg.value_type() == Type::Vector, within), places),
         }
     }
 }
@@ -344,14 +414,25 @@ mod tests {
         (result, stats)
     }
 
+    const SIMPLE: [&str; 8] = [
+        "up",
+        "x_total",
+        "rate(x_total[5m])",
+        "a:b",
+        "up > 1",
+        "sum by (job) (up)",
+        "-a:b",
+        r#"{job!="",__name__!="up"}"#,
+    ];
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
         fn as_from_each_place_alone(
-            (a, _) in query(Part::All),
+            a in prop_oneof![query(Part::All).prop_map(|(text, _)| text), prop::sample::select(&SIMPLE[..]).prop_map(str::to_owned)],
             (b, _) in query(Part::All),
-            form in prop::sample::select(vec!["A or A", "A and B or A", "-A or sum(A)", "A > 1 or A < 5", "max_over_time(A[2m:]) or min_over_time(A[2m:])", "A / (A + B)", "sort(A) or abs(A)"]),
+            form in prop::sample::select(vec!["A or A", "A and B or A", "-A or sum(A)", "A > 1 or A < 5", "max_over_time(A[2m:]) or min_over_time(A[2m:])", "A / (A + B)", "sort(A) or abs(A)", "sum(A) / (count(A) + max(B))", "A / on (job) group_left () sum by (job) (A) > min(A)"]),
         ) {
             let engine = Engine::new(everything());
             let text = form.replace('A', &format!("({a})")).replace('B', &format!("({b})"));
@@ -390,8 +471,11 @@ mod tests {
             ("sum(x_total) / (1 + sum(x_total))", 1),
             ("x_total / on () group_left () sum(x_total)", 1),
             ("max(x_total / x_total) - min(x_total / x_total)", 1),
-            // These hold but a part of it at a time.
-            ("sum(x_total) / count(x_total)", 2),
+            ("sum(x_total) / count(x_total) + max(x_total) - count(x_total)", 1),
+            ("x_total / on () group_left () max(rate(x_total[2m])) - on () group_left () min(rate(x_total[2m]))", 2),
+            // Each has steps of its own, or what is kept would be large.
+            ("sum_over_time(sum(x_total)[2m:]) / sum_over_time(count(x_total)[3m:])", 2),
+            ("topk(2, x_total) or bottomk(2, x_total)", 2),
             // A remark is to be said at each place.
             ("rate(x[2m]) / rate(x[2m])", 2),
         ] {
@@ -409,32 +493,35 @@ mod tests {
         for i in 0..40 {
             store.load_line(&format!("x_total{{i=\"{i}\"}} {i}+{i}x40"), (0, 30_000)).unwrap();
         }
-        let query = "max(x_total - x_total offset 1m) + max(x_total - x_total offset 2m)";
         let store = Counting(store, AtomicUsize::new(0));
-        let run = |most: usize, apart_too: bool| {
+        let run = |query: &str, most: usize, is_apart: bool| {
             let memory = Arc::new(Memory::new(usize::MAX, most));
             // With one thread, what is held when does not depend on chance.
             let options = EngineOptions { memory: Arc::clone(&memory), threads: 1, ..EngineOptions::default() };
             let engine = Engine::new(options);
             let expr = engine.parse(query).unwrap();
-            let expr = if apart_too { apart(&expr) } else { expr };
+            let expr = if is_apart { apart(&expr) } else { expr };
             let (result, ..) = run(&engine, &store, (query, &expr));
             let reads = store.1.swap(0, Ordering::Relaxed);
             let used = result.as_ref().map_or(0, |result| result.value.bytes());
             assert_eq!(memory.used(), used);
             result.map(|_| reads)
         };
-        let mut kept = false;
-        let mut gave_way = false;
-        for most in (10_000..400_000).step_by(5_000) {
-            match (run(most, false), run(most, true)) {
-                (Ok(reads), Ok(4)) => {
-                    kept |= reads == 3;
-                    gave_way |= reads == 4;
+        for query in [
+            "max(x_total - x_total offset 1m) + max(x_total - x_total offset 2m)",
+            "sum by (i) (x_total) / count by (i) (x_total)",
+        ] {
+            let (mut kept, mut gave_way) = (false, false);
+            for most in (10_000..400_000).step_by(1_000) {
+                match (run(query, most, false), run(query, most, true)) {
+                    (Ok(reads), Ok(alone)) => {
+                        kept |= reads < alone;
+                        gave_way |= reads >= alone;
+                    }
+                    (_, alone) => assert!(alone.is_err(), "{query} fits {most} bytes alone, but not when shared"),
                 }
-                (_, alone) => assert!(alone.is_err(), "within {most} bytes alone, but not when shared"),
             }
+            assert!(kept && gave_way, "{query} {kept} {gave_way}");
         }
-        assert!(kept && gave_way);
     }
 }
