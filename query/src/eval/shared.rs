@@ -22,7 +22,7 @@ use crate::value::Series;
 use crate::window::Grid;
 
 /// Among more expressions than these none is looked for twice.
-const PLACES_MAX: usize = 500;
+const PLACES_MAX: usize = 100;
 
 /// What is shared in a query.
 #[derive(Debug, Default)]

@@ -16,7 +16,7 @@ use crate::window::Grid;
 #[derive(Default)]
 struct Sieve {
     series: Vec<Series>,
-    /// So many may come before they are looked at again: twice those that were left, so that each is looked at few times.
+    /// So many may come before they are looked at again.
     most: usize,
 }
 
@@ -36,7 +36,7 @@ impl Sieve {
             let mut best = Best::new(*limit, op == AggregateOp::TopK);
             present.for_each(|(i, one)| stays[i] |= best.offer(one.values[step], i));
         }
-        let mut gone = (0, 0);
+        let (before, mut gone) = (self.series.len(), (0, 0));
         let mut stays = stays.into_iter();
         self.series.retain(|one| {
             let stays = stays.next().unwrap_or_default();
@@ -46,7 +46,9 @@ impl Sieve {
             stays
         });
         let largest = limits.iter().copied().max().unwrap_or_default();
-        self.most = self.series.len().max(largest).saturating_mul(2);
+        // Each is looked at few times, and fewer where that does not help.
+        let times = if self.series.len() > before / 2 { 4 } else { 2 };
+        self.most = self.series.len().max(largest).saturating_mul(times);
         gone
     }
 }
