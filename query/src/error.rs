@@ -46,4 +46,9 @@ impl Error {
     pub(crate) fn execution(text: impl Into<String>) -> Self {
         Self::Execution(text.into())
     }
+
+    /// Was too much to be held?
+    pub(crate) fn is_of_memory(&self) -> bool {
+        matches!(self, Self::TooManySamples | Self::QueryMemory { .. } | Self::Memory { .. })
+    }
 }

@@ -66,7 +66,13 @@ impl Share {
         Ok(())
     }
 
-    fn give(&self, bytes: usize) {
+    /// The same where three quarters stay free, as for what only spares time: what is made of it must find room.
+    pub(crate) fn take_spare(&self, bytes: usize) -> bool {
+        let fits = |used: &AtomicUsize, most: usize| used.load(Ordering::Relaxed).saturating_add(bytes) <= most / 4;
+        fits(&self.used, self.of.max_per_query) && fits(&self.of.used, self.of.max) && self.take(bytes).is_ok()
+    }
+
+    pub(crate) fn give(&self, bytes: usize) {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
         self.of.used.fetch_sub(bytes, Ordering::Relaxed);
     }

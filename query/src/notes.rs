@@ -20,6 +20,8 @@ pub(crate) struct Notes {
     infos: BTreeMap<String, String>,
     /// By metric, the place and the classic histograms that had to be made ascend.
     forced: BTreeMap<String, (String, Forced)>,
+    /// How often something was said, also again.
+    count: usize,
 }
 
 /// Buckets that had to be raised, over several samples.
@@ -32,16 +34,23 @@ struct Forced {
 }
 
 impl Notes {
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
     pub(crate) fn warn(&mut self, text: &str, span: Span, message: &str) {
+        self.count += 1;
         self.warnings.insert(format!("PromQL warning: {message}"), line_column(text, span.start));
     }
 
     pub(crate) fn info(&mut self, text: &str, span: Span, message: &str) {
+        self.count += 1;
         self.infos.insert(format!("PromQL info: {message}"), line_column(text, span.start));
     }
 
     /// A classic histogram of a metric had to be made ascend at a time.
     pub(crate) fn forced(&mut self, text: &str, span: Span, metric: &str, (ts_ms, raised): (i64, Raised)) {
+        self.count += 1;
         let new = Forced { raised, samples: 0, first_ms: ts_ms, last_ms: ts_ms };
         let (place, forced) = self.forced.entry(metric.to_owned()).or_insert_with(|| (String::new(), new));
         *place = line_column(text, span.start);

@@ -61,8 +61,22 @@ impl Counter {
 
     /// Counts apart what belongs to the same steps, on another thread.
     pub(crate) fn apart(&self) -> Self {
-        let steps = self.with(|levels| levels.last().map_or(0, |level| level.steps.len()));
-        Self::new(self.is_wanted(), steps)
+        Self::new(self.is_wanted(), self.steps())
+    }
+
+    fn steps(&self) -> usize {
+        self.with(|levels| levels.last().map_or(0, |level| level.steps.len()))
+    }
+
+    /// What follows is counted apart, and belongs to the same steps. Says which level that is.
+    pub(crate) fn enter_beside(&self) -> usize {
+        self.enter(self.steps());
+        self.with(|levels| levels.len().saturating_sub(1))
+    }
+
+    /// What was counted on a level, and what that left open, counts for nothing.
+    pub(crate) fn forget(&self, level: usize) {
+        self.with(|levels| levels.truncate(level));
     }
 
     /// Takes over what was counted apart.

@@ -9,7 +9,7 @@ use crate::histogram;
 use crate::parse::ast::Extension;
 
 /// The steps of an evaluation.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Grid {
     pub(crate) start_ms: i64,
     pub(crate) step_ms: i64,

@@ -29,6 +29,32 @@ pub(super) fn group_labels(labels: &Labels, grouping: &Grouping, stays: Option<&
     labels.filtered(grouping_by(grouping, stays))
 }
 
+/// Numbers the groups as their first series come.
+pub(super) struct Groups<'a> {
+    grouping: &'a Grouping,
+    found: HashMap<String, usize>,
+    text: String,
+}
+
+impl<'a> Groups<'a> {
+    pub(super) fn new(grouping: &'a Grouping) -> Self {
+        Self { grouping, found: HashMap::new(), text: String::new() }
+    }
+
+    /// The number of the group a series belongs to; that of a new one is how many there were.
+    pub(super) fn of(&mut self, labels: &Labels) -> usize {
+        self.text.clear();
+        if self.grouping.without || !self.grouping.labels.is_empty() {
+            labels.filtered_text(grouping_by(self.grouping, None), &mut self.text);
+        }
+        if let Some(i) = self.found.get(&self.text) {
+            return *i;
+        }
+        self.found.insert(self.text.clone(), self.found.len());
+        self.found.len() - 1
+    }
+}
+
 /// What a group has seen, a slot per step.
 enum Fold {
     Sum(Vec<Option<Kahan>>),
@@ -103,63 +129,80 @@ struct Group {
     histograms: HistogramFold,
 }
 
+/// An aggregation that folds, on its way.
+pub(super) struct Folding<'e> {
+    aggregate: &'e Aggregate,
+    numbers: Groups<'e>,
+    groups: Vec<Group>,
+}
+
+impl<'e> Folding<'e> {
+    pub(super) fn new(aggregate: &'e Aggregate) -> Self {
+        Self { aggregate, numbers: Groups::new(&aggregate.grouping), groups: Vec::new() }
+    }
+
+    /// Adds a series to its group. What is held for the group since: samples and bytes.
+    pub(super) fn add(&mut self, evaluator: &Evaluator<'_>, series: &Series, steps: usize) -> (usize, usize) {
+        let op = self.aggregate.op;
+        let mut held = (0, 0);
+        let i = self.numbers.of(&series.labels);
+        if i == self.groups.len() {
+            held = (steps, steps * size_of::<Option<Variance>>() + GROUP_BYTES);
+            let labels = group_labels(&series.labels, &self.aggregate.grouping, None);
+            let (fold, histograms) = (Fold::new(op, steps), HistogramFold::default());
+            self.groups.push(Group { labels, drop_name: false, fold, histograms });
+        }
+        let group = &mut self.groups[i];
+        group.drop_name |= series.drop_name;
+        group.fold.add(op, &series.values);
+        if series.histograms.is_empty() {
+            return held;
+        }
+        let mut remarks = Remarks::default();
+        match (op, &mut group.fold) {
+            (AggregateOp::Sum | AggregateOp::Avg, _) => {
+                let samples = group.histograms.add(op, &series.histograms, &mut remarks);
+                held = (held.0 + samples, held.1 + samples * SAMPLE_BYTES);
+            }
+            (AggregateOp::Count | AggregateOp::Group, fold) => {
+                let ones: Vec<f64> = (0..steps).map(|step| series.histogram_as_one(step)).collect();
+                fold.add(op, &ones);
+            }
+            _ => remarks.add(Remark::IgnoredInGroup(op.name())),
+        }
+        evaluator.remarks(self.aggregate.expr.span, series.labels.name(), &mut remarks);
+        held
+    }
+
+    pub(super) fn finish(self, evaluator: &Evaluator<'_>) -> Vec<Series> {
+        let mut out: Vec<Series> = Vec::with_capacity(self.groups.len());
+        for group in self.groups {
+            let mut remarks = Remarks::default();
+            let values = group.fold.finish(self.aggregate.op);
+            let mut series = Series::of_floats(group.labels, group.drop_name, values);
+            group.histograms.finish(&mut series, &mut remarks);
+            evaluator.remarks(self.aggregate.expr.span, "", &mut remarks);
+            out.push(series);
+        }
+        out.sort_by(|a, b| a.labels.cmp(&b.labels));
+        out
+    }
+}
+
 impl Evaluator<'_> {
     pub(super) fn aggregate(&self, aggregate: &Aggregate, span: Span, grid: &Grid) -> Result<Vec<Series>, Error> {
         if aggregate.op.param().is_some() {
             return self.select(aggregate, span, grid);
         }
-        let op = aggregate.op;
-        let mut found: HashMap<String, usize> = HashMap::new();
-        let mut groups: Vec<Group> = Vec::new();
-        let mut text = String::new();
-        let groups_all = !aggregate.grouping.without && aggregate.grouping.labels.is_empty();
-        self.stream(&aggregate.expr, grid, &mut |series| {
-            text.clear();
-            if !groups_all {
-                series.labels.filtered_text(grouping_by(&aggregate.grouping, None), &mut text);
-            }
-            let i = match found.get(&text) {
-                Some(i) => *i,
-                None => {
-                    self.hold(grid.len, grid.len * size_of::<Option<Variance>>() + GROUP_BYTES)?;
-                    found.insert(text.clone(), groups.len());
-                    let labels = group_labels(&series.labels, &aggregate.grouping, None);
-                    let (fold, histograms) = (Fold::new(op, grid.len), HistogramFold::default());
-                    groups.push(Group { labels, drop_name: false, fold, histograms });
-                    groups.len() - 1
-                }
-            };
-            groups[i].drop_name |= series.drop_name;
-            let group = &mut groups[i];
-            group.fold.add(op, &series.values);
-            if series.histograms.is_empty() {
-                return Ok(());
-            }
-            let mut remarks = Remarks::default();
-            match (op, &mut group.fold) {
-                (AggregateOp::Sum | AggregateOp::Avg, _) => {
-                    let held = group.histograms.add(op, &series.histograms, &mut remarks);
-                    self.hold(held, held * SAMPLE_BYTES)?;
-                }
-                (AggregateOp::Count | AggregateOp::Group, fold) => {
-                    let ones: Vec<f64> = (0..grid.len).map(|step| series.histogram_as_one(step)).collect();
-                    fold.add(op, &ones);
-                }
-                _ => remarks.add(Remark::IgnoredInGroup(op.name())),
-            }
-            self.remarks(aggregate.expr.span, series.labels.name(), &mut remarks);
-            Ok(())
-        })?;
-        let mut out: Vec<Series> = Vec::with_capacity(groups.len());
-        for group in groups {
-            let mut remarks = Remarks::default();
-            let mut series = Series::of_floats(group.labels, group.drop_name, group.fold.finish(op));
-            group.histograms.finish(&mut series, &mut remarks);
-            self.remarks(aggregate.expr.span, "", &mut remarks);
-            out.push(series);
+        if let Some(series) = self.fold_with_others(aggregate, grid)? {
+            return Ok(series);
         }
-        out.sort_by(|a, b| a.labels.cmp(&b.labels));
-        Ok(out)
+        let mut folding = Folding::new(aggregate);
+        self.stream(&aggregate.expr, grid, &mut |series| {
+            let (samples, bytes) = folding.add(self, &series, grid.len);
+            if samples + bytes > 0 { self.hold(samples, bytes) } else { Ok(()) }
+        })?;
+        Ok(folding.finish(self))
     }
 }
 
@@ -214,6 +257,14 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn series_of_one_name_may_be_given_several() {
+        let run = |query: &str| Engine::default().instant(&store(), query, 60_000, &QueryOptions::default());
+        let error = run("sum(-count_values(\"__name__\", hits_total))").unwrap_err();
+        assert_eq!(error.to_string(), "vector cannot contain metrics with the same labelset");
+        assert!(run("sum(-count_values(\"value\", hits_total))").is_ok());
     }
 
     #[test]

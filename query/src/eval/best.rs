@@ -14,19 +14,21 @@ impl Best {
         Self { heap: Vec::new(), count, largest }
     }
 
-    /// Takes a value that is among the best so far.
-    pub(super) fn offer(&mut self, value: f64, of: usize) {
+    /// Takes a value that is among the best so far; true when it is.
+    pub(super) fn offer(&mut self, value: f64, of: usize) -> bool {
         if self.heap.len() < self.count {
             self.heap.push((value, of));
             self.up(self.heap.len() - 1);
-            return;
+            return true;
         }
-        let Some(&(worst, _)) = self.heap.first() else { return };
+        let Some(&(worst, _)) = self.heap.first() else { return false };
         let better = if self.largest { worst < value } else { worst > value };
-        if better || worst.is_nan() && !value.is_nan() {
+        let taken = better || worst.is_nan() && !value.is_nan();
+        if taken {
             self.heap[0] = (value, of);
             self.down();
         }
+        taken
     }
 
     /// What they belong to, the best first, and empties it.
@@ -76,7 +78,9 @@ mod tests {
 
     fn best(count: usize, largest: bool, values: &[f64]) -> Vec<usize> {
         let mut best = Best::new(count, largest);
-        values.iter().enumerate().for_each(|(i, value)| best.offer(*value, i));
+        for (i, value) in values.iter().enumerate() {
+            best.offer(*value, i);
+        }
         best.drain().collect()
     }
 

@@ -117,7 +117,7 @@ impl Join<'_> {
         // With `group_right` too, `fill_left` is for the many side: upstream swaps the sides, not these.
         let (fill_many, fill_one) = (matching.fill_left, matching.fill_right);
         self.check_one_side(fill_many.is_some() || fill_one.is_some())?;
-        let mut out = Output::default();
+        let mut out = Output { matched: vec![Vec::new(); self.one.of_key.len()], ..Output::default() };
         for (i, many) in self.many.series.iter().enumerate() {
             self.evaluator.check()?;
             let key = self.many.keys[i];
@@ -137,7 +137,7 @@ impl Join<'_> {
             for (j, one) in self.one.series.iter().enumerate() {
                 let key = self.one.keys[j];
                 for step in 0..self.steps {
-                    let alone = !out.matched.get(&key).is_some_and(|steps| steps[step]);
+                    let alone = !out.matched[key].get(step).copied().unwrap_or_default();
                     if let Some(cell) = one.at(step).filter(|_| alone) {
                         self.put(&mut out, (None, Some(j), key), step, (SampleRef::Float(fill), cell))?;
                     }
@@ -211,17 +211,9 @@ impl Join<'_> {
         if filtered && one_to_one {
             return Ok(());
         }
-        let i = match out.pairs.entry((pair.0, pair.1)) {
-            Entry::Occupied(found) => *found.get(),
-            Entry::Vacant(free) => {
-                let (labels, drop_name) = self.result_labels(pair.0, pair.1);
-                let next = out.series.len();
-                let i = *out.by_labels.entry(labels.clone()).or_insert(next);
-                if i == next {
-                    out.series.push(Series::of_floats(labels, drop_name, vec![ABSENT; self.steps]));
-                }
-                *free.insert(i)
-            }
+        let i = match out.last {
+            Some((last, i)) if last == (pair.0, pair.1) => i,
+            _ => self.series_of(out, (pair.0, pair.1)),
         };
         // Also among these what was filtered away counts.
         let filters = !one_to_one && op.is_comparison() && !self.binary.return_bool;
@@ -234,6 +226,24 @@ impl Join<'_> {
             Some(histogram) => out.series[i].put_histogram(step, histogram),
         }
         Ok(())
+    }
+
+    /// The series that a pair adds to.
+    fn series_of(&self, out: &mut Output, pair: Pair) -> usize {
+        let i = match out.pairs.entry(pair) {
+            Entry::Occupied(found) => *found.get(),
+            Entry::Vacant(free) => {
+                let (labels, drop_name) = self.result_labels(pair.0, pair.1);
+                let next = out.series.len();
+                let i = *out.by_labels.entry(labels.clone()).or_insert(next);
+                if i == next {
+                    out.series.push(Series::of_floats(labels, drop_name, vec![ABSENT; self.steps]));
+                }
+                *free.insert(i)
+            }
+        };
+        out.last = Some((pair, i));
+        i
     }
 
     /// The labels of what a pair yields; a missing partner counts as having just the labels it would match on.
@@ -270,13 +280,18 @@ impl Join<'_> {
     }
 }
 
+/// A series of the many side and one of the one side, where there is one.
+type Pair = (Option<usize>, Option<usize>);
+
 #[derive(Default)]
 struct Output {
     series: Vec<Series>,
     by_labels: HashMap<Labels, usize>,
-    pairs: HashMap<(Option<usize>, Option<usize>), usize>,
-    /// Per key, the steps that already have a match.
-    matched: HashMap<usize, Vec<bool>>,
+    pairs: HashMap<Pair, usize>,
+    /// The pair that was looked for last: most have many steps, one after another.
+    last: Option<(Pair, usize)>,
+    /// Per key, the steps that already have a match; none where it has no match yet.
+    matched: Vec<Vec<bool>>,
     /// Per series of a comparison, the steps at which it was made, and perhaps filtered away.
     made: HashMap<usize, Vec<bool>>,
 }
@@ -290,7 +305,8 @@ impl Output {
 
     /// Takes a step of a key; true when it was taken before.
     fn take(&mut self, key: usize, step: usize, steps: usize) -> bool {
-        let slots = self.matched.entry(key).or_insert_with(|| vec![false; steps]);
+        let slots = &mut self.matched[key];
+        slots.resize(steps, false);
         std::mem::replace(&mut slots[step], true)
     }
 }

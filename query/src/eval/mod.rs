@@ -8,15 +8,19 @@ mod best;
 mod binary;
 mod call;
 mod extended;
+mod facts;
 mod fill;
 mod fold;
 mod histogram;
 mod info;
 mod matching;
+mod narrow;
 mod parts;
 mod rich;
 mod select_k;
 mod selector;
+mod shared;
+mod sift;
 mod subquery;
 
 use std::cell::Cell;
@@ -27,17 +31,19 @@ use std::time::Instant;
 
 use model::{Labels, Querier};
 
+use self::facts::{is_invariant, may_collide, streams};
+pub(crate) use self::narrow::narrow;
 use self::parts::Part;
 use self::selector::Take;
+pub(crate) use self::shared::Shared;
 
 use crate::Error;
 use crate::engine::{EngineOptions, Times};
-use crate::functions::Body;
 use crate::histogram as native;
 use crate::memory::{Share, Taken};
 use crate::notes::{Notes, Remark, Remarks};
 use crate::parse::Text;
-use crate::parse::ast::{BinaryOp, Expr, ExprKind, Extension, Sign, Span, Type};
+use crate::parse::ast::{Expr, ExprKind, Extension, Sign, Span, Type};
 use crate::stats::{Counter, Level};
 use crate::value::{ABSENT, RangeSeries, Sample, SampleRef, Series, Value, is_absent, without_name};
 use crate::window::Grid;
@@ -53,6 +59,7 @@ pub(crate) struct Query<'a> {
     pub(crate) cancel: Option<&'a AtomicBool>,
     pub(crate) notes: Mutex<Notes>,
     pub(crate) share: Arc<Share>,
+    pub(crate) shared: Shared<'a>,
 }
 
 /// A query being evaluated on one thread.
@@ -144,9 +151,17 @@ impl<'a> Evaluator<'a> {
 
     /// An instant vector at every step. Selectors and what streams come sorted by labels.
     pub(crate) fn vector(&self, expr: &Expr, grid: &Grid) -> Result<Vec<Series>, Error> {
+        let expr = expr.unwrapped();
+        let Some(shared) = self.shared(expr, grid, true)? else { return self.evaluated(expr, grid) };
+        let series = Arc::try_unwrap(shared).unwrap_or_else(|shared| shared.to_vec());
+        self.hold(series.iter().map(Series::weight).sum(), series.iter().map(Series::bytes).sum())?;
+        Ok(series)
+    }
+
+    fn evaluated(&self, expr: &Expr, grid: &Grid) -> Result<Vec<Series>, Error> {
         let before = self.held();
         let series = if grid.len > 1 && is_invariant(expr) {
-            let once = self.once(grid, |first| self.vector(expr, first))?;
+            let once = self.once(grid, |first| self.evaluated(expr, first))?;
             once.into_iter().map(|s| repeated(s, grid.len)).collect()
         } else if streams(expr) {
             let mut all = Vec::new();
@@ -168,16 +183,24 @@ impl<'a> Evaluator<'a> {
 
     /// The series of an instant vector one by one, in any order.
     pub(crate) fn stream(&self, expr: &Expr, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
-        let whole = !streams(expr) || grid.len > 1 && is_invariant(expr);
-        if whole || !self.query.options.delayed_name_removal && may_collide(expr) {
-            return self.vector(expr, grid)?.into_iter().try_for_each(sink);
+        let expr = expr.unwrapped();
+        if let Some(shared) = self.shared(expr, grid, false)? {
+            return self.hand_over(shared, sink);
         }
-        self.stream_parts(expr, grid, sink)
+        if self.is_read_once(expr, grid) {
+            return self.stream_parts(expr, grid, sink);
+        }
+        self.evaluated(expr, grid)?.into_iter().try_for_each(sink)
+    }
+
+    /// Can whoever streams it let go of each series, since nothing else asks for it?
+    fn is_read_once(&self, expr: &Expr, grid: &Grid) -> bool {
+        let varies = grid.len == 1 || !is_invariant(expr);
+        streams(expr) && varies && (self.query.options.delayed_name_removal || !may_collide(expr))
     }
 
     fn stream_node(&self, expr: &Expr, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
         match &expr.kind {
-            ExprKind::Paren(inner) => self.stream_node(inner, grid, sink),
             ExprKind::Vector(selector) if selector.extension == Some(Extension::Smoothed) => {
                 self.smoothed_selector(selector, grid, sink)
             }
@@ -198,7 +221,6 @@ impl<'a> Evaluator<'a> {
     /// What needs its operands whole.
     fn whole(&self, expr: &Expr, grid: &Grid) -> Result<Vec<Series>, Error> {
         match &expr.kind {
-            ExprKind::Paren(inner) => self.vector(inner, grid),
             ExprKind::Aggregate(aggregate) => self.aggregate(aggregate, expr.span, grid),
             ExprKind::Binary(binary) => self.vector_vector(binary, grid),
             ExprKind::Call(call) => self.whole_call(expr, call, grid),
@@ -281,9 +303,15 @@ impl<'a> Evaluator<'a> {
         self.taken.back_to(before.bytes);
     }
 
+    /// These are gone again.
+    fn release(&self, samples: usize, bytes: usize) {
+        self.held.set(self.held.get() - samples);
+        self.taken.give(bytes);
+    }
+
     /// Counts samples that are now in memory, and the bytes they take.
     pub(crate) fn hold(&self, samples: usize, bytes: usize) -> Result<(), Error> {
-        self.taken.take(bytes)?;
+        self.query.take(&self.taken, bytes)?;
         let held = self.held.get() + samples;
         self.held.set(held);
         self.peak.set(self.peak.get().max(held));
@@ -331,60 +359,6 @@ fn repeated(series: Series, len: usize) -> Series {
         None => Vec::new(),
     };
     Series { values: vec![value; len], histograms, ..series }
-}
-
-/// Is the value the same at every step?
-pub(crate) fn is_invariant(expr: &Expr) -> bool {
-    match &expr.kind {
-        ExprKind::Number(_) | ExprKind::String(_) => true,
-        ExprKind::Vector(s) | ExprKind::Matrix(s, _) => s.shift.at.is_some(),
-        ExprKind::Subquery(s) => s.shift.at.is_some(),
-        ExprKind::Paren(e) | ExprKind::Unary(_, e) => is_invariant(e),
-        ExprKind::Binary(b) => is_invariant(&b.left) && is_invariant(&b.right),
-        ExprKind::Aggregate(a) => is_invariant(&a.expr) && a.param.as_ref().is_none_or(is_invariant),
-        // The time of a sample is the same at every step where the sample is.
-        ExprKind::Call(call) if matches!(call.function.body, Body::Timestamp) => {
-            matches!(call.args[0].unwrapped().kind, ExprKind::Vector(_)) && is_invariant(&call.args[0])
-        }
-        ExprKind::Call(call) if matches!(call.function.body, Body::Info) => {
-            is_invariant(&call.args[0]) && info::is_uniform(&call.args[0])
-        }
-        ExprKind::Call(call) => {
-            let default_time = call.args.is_empty() && !matches!(call.function.body, Body::Pi);
-            !call.function.varies() && !default_time && call.args.iter().all(is_invariant)
-        }
-    }
-}
-
-/// Does each series of the result depend on one series of the operand alone?
-fn streams(expr: &Expr) -> bool {
-    match &expr.kind {
-        ExprKind::Paren(inner) => streams(inner),
-        ExprKind::Vector(_) | ExprKind::Unary(..) => true,
-        ExprKind::Binary(b) if b.op == BinaryOp::Default => false,
-        ExprKind::Binary(b) => b.left.value_type() == Type::Scalar || b.right.value_type() == Type::Scalar,
-        ExprKind::Call(call) => match call.function.body {
-            Body::Range(_) | Body::RangeKeepName(_) | Body::Math(_) | Body::AcrossSteps(_) => true,
-            Body::Date(_) => !call.args.is_empty(),
-            Body::Timestamp | Body::OfHistograms(_) => true,
-            _ => false,
-        },
-        _ => false,
-    }
-}
-
-/// Could two series of the result have equal labels once their names are gone?
-fn may_collide(expr: &Expr) -> bool {
-    let mut one_name = true;
-    let mut selectors = 0;
-    expr.walk(&mut |node| {
-        if let ExprKind::Vector(s) | ExprKind::Matrix(s, _) = &node.kind {
-            selectors += 1;
-            let named = |m: &model::Matcher| m.name == model::labels::METRIC_NAME && m.op == model::MatchOp::Equal;
-            one_name &= s.matchers.iter().any(named);
-        }
-    });
-    !one_name || selectors > 1
 }
 
 fn as_vector(series: Vec<Series>, ts_ms: i64) -> Value {

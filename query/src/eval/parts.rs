@@ -8,10 +8,11 @@ use std::thread;
 
 use model::{BatchSink, PartReader, Parts, QuerierError};
 
-use super::{Evaluator, Query, Sink, streams};
+use super::facts::leaf;
+use super::{Evaluator, Query, Sink};
 use crate::Error;
 use crate::memory::Taken;
-use crate::parse::ast::{Expr, ExprKind, Type};
+use crate::parse::ast::Expr;
 use crate::stats::{Counter, Level};
 use crate::value::Series;
 use crate::window::Grid;
@@ -38,7 +39,8 @@ struct Done<'a> {
 impl Evaluator<'_> {
     /// The series of an expression that streams.
     pub(super) fn stream_parts(&self, expr: &Expr, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
-        let leaf = if self.part.is_none() { leaf(expr) } else { None };
+        let reads = self.part.is_none() && !self.query.shared.is_inside(expr);
+        let leaf = if reads { leaf(expr) } else { None };
         let Some(selection) = leaf.and_then(|leaf| self.wanted(leaf, grid)) else {
             return self.stream_node(expr, grid, sink);
         };
@@ -124,7 +126,7 @@ fn work<'a>(
         let evaluator = query.of_part(held, Part { reader: &*reader, part }, samples.apart());
         let (mut series, taken) = (Vec::new(), Taken::new(&query.share));
         let streamed = evaluator.stream_node(expr, grid, &mut |one| {
-            taken.take(one.bytes())?;
+            query.take(&taken, one.bytes())?;
             series.push(one);
             Ok(())
         });
@@ -135,33 +137,4 @@ fn work<'a>(
             return;
         }
     }
-}
-
-/// The one selector of an expression each of whose series comes from one series of it.
-fn leaf(expr: &Expr) -> Option<&Expr> {
-    match &expr.kind {
-        ExprKind::Paren(inner) | ExprKind::Unary(_, inner) => leaf(inner),
-        ExprKind::Vector(_) | ExprKind::Matrix(..) => Some(expr),
-        ExprKind::Binary(binary) if streams(expr) => {
-            let (vector, scalar) = match binary.left.value_type() {
-                Type::Scalar => (&binary.right, &binary.left),
-                _ => (&binary.left, &binary.right),
-            };
-            leaf(vector).filter(|_| !selects(scalar))
-        }
-        ExprKind::Call(call) if streams(expr) => {
-            let mut selecting = call.args.iter().filter(|arg| selects(arg));
-            match (selecting.next(), selecting.next()) {
-                (Some(arg), None) => leaf(arg),
-                _ => None,
-            }
-        }
-        _ => None,
-    }
-}
-
-fn selects(expr: &Expr) -> bool {
-    let mut found = false;
-    expr.walk(&mut |node| found |= matches!(node.kind, ExprKind::Vector(_) | ExprKind::Matrix(..)));
-    found
 }

@@ -1,18 +1,20 @@
-//! Aggregations with a parameter, which need all series of a group side by side.
+//! Aggregations with a parameter. `quantile` needs all series of a group side by side, `topk` and its kin those that `sift`
+//! leaves; the others take series as they come.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use model::float::{format_f, format_g};
 use model::{Labels, LabelsBuilder};
 
-use super::aggregate::group_labels;
+use super::aggregate::{Groups, group_labels};
 use super::best::Best;
 use super::{Evaluator, label_name};
 use crate::Error;
 use crate::functions::over_time::quantile_of;
 use crate::notes::Remark;
 use crate::parse::ast::{Aggregate, AggregateOp, Expr, Span, Type};
-use crate::value::{ABSENT, SampleRef, Series, is_absent};
+use crate::value::{ABSENT, SAMPLE_BYTES, SERIES_BYTES, SampleRef, Series, is_absent};
 use crate::window::Grid;
 
 /// The series of one group, as positions.
@@ -26,26 +28,31 @@ impl Evaluator<'_> {
         let Some(param) = &aggregate.param else {
             return Err(Error::execution("BUG: the aggregation's parameter was checked when the query was parsed"));
         };
-        let mut series = self.vector(&aggregate.expr, grid)?;
         let limits = aggregate.op.param() == Some(Type::Scalar);
         let limits = if limits { self.scalar(param, grid)? } else { Vec::new() };
-        if selects_nothing(aggregate.op, &limits) {
-            return Ok(Vec::new());
-        }
         match aggregate.op {
-            op @ (AggregateOp::TopK | AggregateOp::BottomK) => self.without_histograms(&mut series, op, span),
-            op @ AggregateOp::Quantile => self.without_histograms(&mut series, op, aggregate.expr.span),
-            _ => {}
-        }
-        let groups = grouped(&series, aggregate);
-        match aggregate.op {
-            AggregateOp::CountValues => {
-                let label = label_name(param, |name| format!("invalid label name {name}"))?;
-                Ok(count_values(&series, aggregate, label, grid))
+            AggregateOp::CountValues => self.count_values(aggregate, param, grid),
+            AggregateOp::Quantile => {
+                let mut series = self.vector(&aggregate.expr, grid)?;
+                series.iter_mut().for_each(|one| self.without_histograms(one, aggregate.op, aggregate.expr.span));
+                Ok(self.quantile(&series, &grouped(&series, aggregate), (param, &limits)))
             }
-            AggregateOp::Quantile => Ok(self.quantile(&series, &groups, (param, &limits))),
-            AggregateOp::LimitRatio => self.limit_ratio(series, param, limits),
-            op => limited(&series, &groups, (op, limits), grid),
+            AggregateOp::LimitRatio => self.limit_ratio(&aggregate.expr, (param, &limits), grid),
+            op => {
+                let most = extremes(&limits).1;
+                let limits = if most < 1.0 { Ok(Vec::new()) } else { limits.into_iter().map(whole_number).collect() };
+                match limits {
+                    Ok(limits) if most >= 1.0 => {
+                        let series = self.candidates(aggregate, &limits, span, grid)?;
+                        Ok(limited(&series, &grouped(&series, aggregate), (op, &limits), grid))
+                    }
+                    // Nothing stays, but the operand has its say.
+                    nothing => {
+                        self.stream(&aggregate.expr, grid, &mut |_| Ok(()))?;
+                        nothing.map(|_| Vec::new())
+                    }
+                }
+            }
         }
     }
 
@@ -70,19 +77,39 @@ impl Evaluator<'_> {
     }
 
     /// Histograms have no order: where that matters, they are left out, and it is said.
-    fn without_histograms(&self, series: &mut [Series], op: AggregateOp, span: Span) {
-        for one in series.iter_mut().filter(|s| !s.histograms.is_empty()) {
-            one.histograms.clear();
+    pub(super) fn without_histograms(&self, series: &mut Series, op: AggregateOp, span: Span) {
+        if !series.histograms.is_empty() {
+            series.histograms.clear();
             self.remark(span, "", Remark::IgnoredInGroup(op.name()));
         }
     }
 
     /// Keeps the series whose hash falls into a share of all hashes: the same ones in every query.
-    fn limit_ratio(&self, mut series: Vec<Series>, param: &Expr, ratios: Vec<f64>) -> Result<Vec<Series>, Error> {
+    fn limit_ratio(&self, expr: &Expr, (param, ratios): (&Expr, &[f64]), grid: &Grid) -> Result<Vec<Series>, Error> {
+        let streams = self.is_read_once(expr, grid);
+        let mut kept = Vec::new();
+        self.stream(expr, grid, &mut |mut one| {
+            let place = one.labels.hash64() as f64 / u64::MAX as f64;
+            one.retain(|step| {
+                let ratio = ratios[step].clamp(-1.0, 1.0);
+                if ratio >= 0.0 { place < ratio } else { place >= 1.0 + ratio }
+            });
+            if one.is_empty() {
+                return Ok(());
+            }
+            if streams {
+                self.hold(one.weight(), one.bytes())?;
+            }
+            kept.push(one);
+            Ok(())
+        })?;
+        let (least, most) = extremes(ratios);
+        if least == 0.0 && most == 0.0 {
+            return Ok(Vec::new());
+        }
         if ratios.iter().any(|ratio| ratio.is_nan()) {
             return Err(Error::execution("Ratio value is NaN"));
         }
-        let (least, most) = extremes(&ratios);
         for ratio in [most, least] {
             let capped = ratio.clamp(-1.0, 1.0);
             if capped != ratio {
@@ -91,26 +118,54 @@ impl Evaluator<'_> {
                 self.warn(param.span, &message);
             }
         }
-        for one in &mut series {
-            let place = one.labels.hash64() as f64 / u64::MAX as f64;
-            one.retain(|step| {
-                let ratio = ratios[step].clamp(-1.0, 1.0);
-                if ratio >= 0.0 { place < ratio } else { place >= 1.0 + ratio }
-            });
+        if streams {
+            kept.sort_by(|a, b| a.labels.cmp(&b.labels));
         }
-        series.retain(|s| !s.is_empty());
-        Ok(series)
+        Ok(kept)
+    }
+
+    /// How often each value occurs: a series per value, which becomes a label before series are grouped.
+    fn count_values(&self, aggregate: &Aggregate, param: &Expr, grid: &Grid) -> Result<Vec<Series>, Error> {
+        let label = label_name(param, |name| format!("invalid label name {name}"));
+        let mut counts: HashMap<Labels, (Vec<f64>, bool)> = HashMap::new();
+        self.stream(&aggregate.expr, grid, &mut |one| {
+            let Ok(label) = label else { return Ok(()) };
+            self.check()?;
+            // The group of a value is looked for when the value changes.
+            let mut by_value: HashMap<String, Labels> = HashMap::new();
+            for step in one.steps() {
+                let text = match one.at(step) {
+                    Some(SampleRef::Float(value)) => format_f(value),
+                    Some(SampleRef::Histogram(histogram)) => histogram.to_string(),
+                    None => continue,
+                };
+                let labels = by_value.entry(text).or_insert_with_key(|text| {
+                    let mut builder = LabelsBuilder::new(&one.labels);
+                    builder.set(label, text.as_str());
+                    group_labels(&builder.labels(), &aggregate.grouping, Some(label))
+                });
+                let (counts, drop_name) = match counts.entry(labels.clone()) {
+                    Entry::Occupied(found) => found.into_mut(),
+                    Entry::Vacant(free) => {
+                        self.hold(grid.len, grid.len * SAMPLE_BYTES + SERIES_BYTES)?;
+                        free.insert((vec![ABSENT; grid.len], false))
+                    }
+                };
+                counts[step] = if is_absent(counts[step]) { 1.0 } else { counts[step] + 1.0 };
+                *drop_name |= one.drop_name && label != model::labels::METRIC_NAME;
+            }
+            Ok(())
+        })?;
+        label?;
+        let finish = |(labels, (values, drop_name))| Series::of_floats(labels, drop_name, values);
+        let mut out: Vec<Series> = counts.into_iter().map(finish).collect();
+        out.sort_by(|a, b| a.labels.cmp(&b.labels));
+        Ok(out)
     }
 }
 
 /// `topk`, `bottomk`, `limitk`: the members that stay, each at the steps where it does.
-fn limited(
-    series: &[Series],
-    groups: &[Group],
-    (op, limits): (AggregateOp, Vec<f64>),
-    grid: &Grid,
-) -> Result<Vec<Series>, Error> {
-    let limits = limits.into_iter().map(whole_number).collect::<Result<Vec<_>, _>>()?;
+fn limited(series: &[Series], groups: &[Group], (op, limits): (AggregateOp, &[usize]), grid: &Grid) -> Vec<Series> {
     let mut out: Vec<Option<Series>> = (0..series.len()).map(|_| None).collect();
     let mut order = Vec::new();
     for group in groups {
@@ -128,25 +183,18 @@ fn limited(
                 continue;
             }
             let mut best = Best::new(*limit, op == AggregateOp::TopK);
-            present.for_each(|i| best.offer(series[i].values[step], i));
+            for i in present {
+                best.offer(series[i].values[step], i);
+            }
             best.drain().for_each(&mut keep);
         }
     }
-    Ok(order.into_iter().filter_map(|i| out[i].take()).collect())
+    order.into_iter().filter_map(|i| out[i].take()).collect()
 }
 
 /// The least and the largest number that is one; both NaN when none is.
 fn extremes(numbers: &[f64]) -> (f64, f64) {
     numbers.iter().fold((f64::NAN, f64::NAN), |(least, most), v| (least.min(*v), most.max(*v)))
-}
-
-/// Is the parameter at every step one that leaves nothing? Then nothing else about it matters.
-fn selects_nothing(op: AggregateOp, limits: &[f64]) -> bool {
-    match (op, extremes(limits)) {
-        (AggregateOp::TopK | AggregateOp::BottomK | AggregateOp::LimitK, (_, most)) => most < 1.0,
-        (AggregateOp::LimitRatio, (least, most)) => least == 0.0 && most == 0.0,
-        _ => false,
-    }
 }
 
 fn whole_number(value: f64) -> Result<usize, Error> {
@@ -163,43 +211,15 @@ fn whole_number(value: f64) -> Result<usize, Error> {
 }
 
 fn grouped(series: &[Series], aggregate: &Aggregate) -> Vec<Group> {
-    let mut found: HashMap<Labels, usize> = HashMap::new();
+    let mut numbers = Groups::new(&aggregate.grouping);
     let mut groups: Vec<Group> = Vec::new();
     for (i, one) in series.iter().enumerate() {
-        let labels = group_labels(&one.labels, &aggregate.grouping, None);
-        let at = *found.entry(labels).or_insert_with_key(|labels| {
-            groups.push(Group { labels: labels.clone(), members: Vec::new() });
-            groups.len() - 1
-        });
+        let at = numbers.of(&one.labels);
+        if at == groups.len() {
+            let labels = group_labels(&one.labels, &aggregate.grouping, None);
+            groups.push(Group { labels, members: Vec::new() });
+        }
         groups[at].members.push(i);
     }
     groups
-}
-
-/// How often each value occurs: a series per value, which becomes a label before series are grouped.
-fn count_values(series: &[Series], aggregate: &Aggregate, label: &str, grid: &Grid) -> Vec<Series> {
-    let mut counts: HashMap<Labels, (Vec<f64>, bool)> = HashMap::new();
-    for one in series {
-        // The group of a value is looked for when the value changes.
-        let mut by_value: HashMap<String, Labels> = HashMap::new();
-        for step in one.steps() {
-            let text = match one.at(step) {
-                Some(SampleRef::Float(value)) => format_f(value),
-                Some(SampleRef::Histogram(histogram)) => histogram.to_string(),
-                None => continue,
-            };
-            let labels = by_value.entry(text).or_insert_with_key(|text| {
-                let mut builder = LabelsBuilder::new(&one.labels);
-                builder.set(label, text.as_str());
-                group_labels(&builder.labels(), &aggregate.grouping, Some(label))
-            });
-            let (counts, drop_name) = counts.entry(labels.clone()).or_insert_with(|| (vec![ABSENT; grid.len], false));
-            counts[step] = if is_absent(counts[step]) { 1.0 } else { counts[step] + 1.0 };
-            *drop_name |= one.drop_name && label != model::labels::METRIC_NAME;
-        }
-    }
-    let finish = |(labels, (values, drop_name))| Series::of_floats(labels, drop_name, values);
-    let mut out: Vec<Series> = counts.into_iter().map(finish).collect();
-    out.sort_by(|a, b| a.labels.cmp(&b.labels));
-    out
 }

@@ -24,7 +24,7 @@ offset{by="é"} {{}}x9 {{schema:0 sum:NaN count:10 buckets:[3 4]}}x9
 /// What makes a value depend on when a query begins and ends.
 const BY_TIMES: [&str; 5] = ["start", "end", "range", "step", "sort"];
 
-fn store() -> Store {
+pub(crate) fn store() -> Store {
     let mut store = Store::default();
     for line in DATA.lines().filter(|line| !line.is_empty()) {
         store.load_line(line, (0, 60_000)).unwrap();

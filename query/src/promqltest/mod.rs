@@ -1,7 +1,7 @@
 //! Runs upstream's PromQL test scripts (`load`, `eval`, `expect`): for our own tests and for `promtool test promql`.
 
 #[cfg(test)]
-mod agree;
+pub(crate) mod agree;
 mod classic;
 mod compare;
 mod notation;
@@ -71,7 +71,7 @@ pub fn run(text: &str) -> Result<Report, String> {
 }
 
 /// Every part of the language on.
-fn everything() -> EngineOptions {
+pub(crate) fn everything() -> EngineOptions {
     EngineOptions {
         timeout: Duration::from_secs(100),
         experimental_functions: true,

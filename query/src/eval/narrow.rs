@@ -1,0 +1,259 @@
+//! Matchers that hold for one side of an operator between vectors, given to the selectors of the other: what cannot find a
+//! partner is not read.
+//!
+//! Series that meet have equal values of the labels they match on, or none on both sides; so what a matcher says of such a
+//! label on one side holds for each partner. Narrowing a side may not be seen otherwise:
+//!
+//! - It takes away what would find no partner. So both sides of `and` may be narrowed, of `unless` the right one, of `or`
+//!   none, and none where a gap is filled.
+//! - Two series of the one side that match on the same labels are an error, also where they find no partner, unless the
+//!   other side has no sample at all. So arithmetic and comparisons are left alone, unless no two such series can be.
+//! - What is not read cannot be remarked on. So only plain selectors, and counts of them, are narrowed: of all others,
+//!   a remark may depend on which samples there are.
+//!
+//! What is not read is not counted among the samples a query looked at; upstream reads and counts it.
+
+use model::labels::METRIC_NAME;
+use model::{MatchOp, Matcher};
+
+use super::facts::leaf;
+use crate::parse::ast::{Aggregate, AggregateOp, Binary, BinaryOp, Card, Expr, ExprKind, Matching};
+
+/// Narrows what the sides of operators select.
+pub(crate) fn narrow(expr: &mut Expr) {
+    expr.walk_mut(&mut |node| {
+        if let ExprKind::Binary(binary) = &mut node.kind {
+            narrow_sides(binary);
+        }
+    });
+}
+
+fn narrow_sides(binary: &mut Binary) {
+    if binary.matched().is_none() || binary.op == BinaryOp::Default {
+        return;
+    }
+    let (left, right) = match binary.op {
+        BinaryOp::And => (true, true),
+        BinaryOp::Unless => (false, true),
+        BinaryOp::Or => (false, false),
+        _ => {
+            let Matching { card, fill_left, fill_right, .. } = &binary.matching;
+            let one = if *card == Card::OneToMany { &binary.left } else { &binary.right };
+            let both = fill_left.is_none() && fill_right.is_none() && has_no_rivals(one, &binary.matching);
+            (both, both)
+        }
+    };
+    let of = |side: &Expr| -> Vec<Matcher> {
+        known(side).into_iter().filter(|m| matches_on(&binary.matching, &m.name)).cloned().collect()
+    };
+    let (of_left, of_right) = (of(&binary.left), of(&binary.right));
+    if right {
+        of_left.iter().for_each(|matcher| give(&mut binary.right, matcher));
+    }
+    if left {
+        of_right.iter().for_each(|matcher| give(&mut binary.left, matcher));
+    }
+}
+
+/// Is it one of the labels that decide a match?
+fn matches_on(matching: &Matching, label: &str) -> bool {
+    let listed = matching.labels.iter().any(|l| l == label);
+    if matching.on { listed } else { !listed && label != METRIC_NAME }
+}
+
+/// Does the group of a series have this label, if the series has it?
+fn stays(aggregate: &Aggregate, label: &str) -> bool {
+    let listed = aggregate.grouping.labels.iter().any(|l| l == label);
+    if aggregate.grouping.without { !listed && label != METRIC_NAME } else { listed }
+}
+
+/// What holds for every series of an expression.
+fn known(expr: &Expr) -> Vec<&Matcher> {
+    let expr = expr.unwrapped();
+    match &expr.kind {
+        ExprKind::Aggregate(aggregate) if aggregate.op == AggregateOp::CountValues => Vec::new(),
+        ExprKind::Aggregate(aggregate) => {
+            let mut found = known(&aggregate.expr);
+            let selects = matches!(aggregate.op.name(), "topk" | "bottomk" | "limitk" | "limit_ratio");
+            found.retain(|m| selects || stays(aggregate, &m.name));
+            found
+        }
+        ExprKind::Binary(binary) if matches!(binary.op, BinaryOp::And | BinaryOp::Unless) => known(&binary.left),
+        _ => match leaf(expr).map(|leaf| &leaf.kind) {
+            // Functions take the name away, and what else begins so.
+            Some(ExprKind::Vector(selector) | ExprKind::Matrix(selector, _)) => {
+                selector.matchers.iter().filter(|m| !m.name.starts_with("__")).collect()
+            }
+            _ => Vec::new(),
+        },
+    }
+}
+
+/// Can no two series have equal labels of those they match on?
+fn has_no_rivals(expr: &Expr, matching: &Matching) -> bool {
+    let expr = expr.unwrapped();
+    match &expr.kind {
+        ExprKind::Aggregate(aggregate) if aggregate.op.param().is_none() => {
+            let labels = &aggregate.grouping.labels;
+            if aggregate.grouping.without {
+                !matching.on && matching.labels.iter().all(|label| labels.contains(label))
+            } else {
+                labels.iter().all(|label| matches_on(matching, label))
+            }
+        }
+        ExprKind::Vector(selector) => {
+            let named = |m: &Matcher| m.name == METRIC_NAME && m.op == MatchOp::Equal;
+            !matching.on && matching.labels.is_empty() && selector.matchers.iter().any(named)
+        }
+        _ => false,
+    }
+}
+
+/// Adds a matcher to what an expression selects, where that leaves out the series it does not hold for, and nothing else.
+fn give(expr: &mut Expr, matcher: &Matcher) {
+    match &mut expr.kind {
+        ExprKind::Paren(inner) => give(inner, matcher),
+        ExprKind::Vector(selector) if selector.extension.is_none() && !selector.matchers.contains(matcher) => {
+            // That of the name is the last.
+            selector.matchers.insert(0, matcher.clone());
+        }
+        ExprKind::Aggregate(aggregate) => {
+            let counts = matches!(aggregate.op, AggregateOp::Count | AggregateOp::Group);
+            if counts && stays(aggregate, &matcher.name) {
+                give(&mut aggregate.expr, matcher);
+            }
+        }
+        ExprKind::Binary(binary) if matches!(binary.op, BinaryOp::And | BinaryOp::Unless) => {
+            give(&mut binary.left, matcher);
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::Matcher;
+    use proptest::prelude::*;
+
+    use crate::engine::Times;
+    use crate::parse::ast::{Binary, BinaryOp, Card, Expr, ExprKind, Matching, Selector};
+    use crate::promqltest::agree::store;
+    use crate::promqltest::everything;
+    use crate::{Engine, QueryOptions};
+
+    #[test]
+    fn what_is_narrowed() {
+        for (query, narrowed) in [
+            (r#"a{x="1"} and b"#, r#"a{x="1"} and b{x="1"}"#),
+            (r#"a and on (x) b{x="1",y="2"}"#, r#"a{x="1"} and on (x) b{x="1",y="2"}"#),
+            (r#"a{x="1"} unless b{y!="2"}"#, r#"a{x="1"} unless b{x="1",y!="2"}"#),
+            (r#"a{x="1"} or b"#, r#"a{x="1"} or b"#),
+            (r#"a{x="1"} / b"#, r#"a{x="1"} / b{x="1"}"#),
+            (r#"a / b{x="1"}"#, r#"a{x="1"} / b{x="1"}"#),
+            // The selector may find `b` and `c` that differ in their names alone.
+            (r#"a{x="1"} / {__name__=~"b|c"}"#, r#"a{x="1"} / {__name__=~"b|c"}"#),
+            (r#"a{x="1"} / ignoring (y) b"#, r#"a{x="1"} / ignoring (y) b"#),
+            (r#"a{x="1"} / on (x) b"#, r#"a{x="1"} / on (x) b"#),
+            (
+                r#"a * on (x) group_left () sum by (x) (b{x="1"})"#,
+                r#"a{x="1"} * on (x) group_left () sum by (x) (b{x="1"})"#,
+            ),
+            (
+                r#"a * on (x) group_left () sum by (x,y) (b{x="1"})"#,
+                r#"a * on (x) group_left () sum by (x,y) (b{x="1"})"#,
+            ),
+            (
+                r#"count by (x) (b) * on (x) group_right () a{x="1"}"#,
+                r#"count by (x) (b{x="1"}) * on (x) group_right () a{x="1"}"#,
+            ),
+            (r#"rate(a{x="1"}[5m]) > 0 and b"#, r#"rate(a{x="1"}[5m]) > 0 and b{x="1"}"#),
+            // Whether `b` is a counter is remarked on.
+            (r#"a{x="1"} and rate(b[5m])"#, r#"a{x="1"} and rate(b[5m])"#),
+            (r#"a{x="1"} and count by (y) (b)"#, r#"a{x="1"} and count by (y) (b)"#),
+            (r#"label_replace(a{x="1"},"x","2","","") and b"#, r#"label_replace(a{x="1"},"x","2","","") and b"#),
+        ] {
+            let plain = |text: &str| text.replace(", ", ",");
+            let mut expr = Engine::new(everything()).parse(query).unwrap();
+            super::narrow(&mut expr);
+            assert_eq!(plain(&expr.to_string()), narrowed, "{query}");
+        }
+    }
+
+    /// The same query, of which no side of an operator can be narrowed.
+    fn wide(expr: &Expr) -> Expr {
+        let mut expr = expr.clone();
+        expr.walk_mut(&mut |node| {
+            let ExprKind::Binary(binary) = &mut node.kind else { return };
+            if binary.op == BinaryOp::Or || binary.matched().is_none() {
+                return;
+            }
+            for side in [&mut binary.left, &mut binary.right] {
+                let matchers = vec![Matcher::equal("__name__", "none")];
+                let none =
+                    Expr { kind: ExprKind::Vector(Selector { matchers, ..Selector::default() }), span: side.span };
+                let left = std::mem::replace(side, none.clone());
+                let span = left.span;
+                let matching = Matching { card: Card::OneToOne, ..Matching::default() };
+                let or = Binary { op: BinaryOp::Or, left, right: none, return_bool: false, keep_name: false, matching };
+                *side = Expr { kind: ExprKind::Binary(Box::new(or)), span };
+            }
+        });
+        expr
+    }
+
+    const SIDES: [&str; 12] = [
+        "up",
+        r#"up{job="a"}"#,
+        r#"up{job=~"a|c"}"#,
+        r#"{job!=""}"#,
+        r#"x_total{job="b"}"#,
+        r#"rate(x_total{job="a"}[5m])"#,
+        r#"a:b{le=""}"#,
+        r#"x_total{instance!="x"}"#,
+        r#"count by (job) (up)"#,
+        r#"sum by (job, le) ({job=~"a|b"})"#,
+        r#"(up unless x_total{job="a"})"#,
+        r#"group without (le) (a:b{job="a"})"#,
+    ];
+
+    const OPERATORS: [&str; 14] = [
+        "and",
+        "and on (job)",
+        "and ignoring (instance, le)",
+        "unless",
+        "unless on (job, le)",
+        "or",
+        "/",
+        "-",
+        "> on (job)",
+        "* on (job) group_left (le)",
+        "== bool on (job, instance) group_right ()",
+        "+ ignoring (le)",
+        "- on (job) fill (0)",
+        "/ ignoring (instance, le) group_left ()",
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn as_from_wide_sides(
+            sides in [prop::sample::select(&SIDES[..]), prop::sample::select(&SIDES[..]), prop::sample::select(&SIDES[..])],
+            operators in [prop::sample::select(&OPERATORS[..]), prop::sample::select(&OPERATORS[..])],
+            nests_left in any::<bool>(),
+        ) {
+            let ([a, b, c], [f, g]) = (sides, operators);
+            let text = if nests_left { format!("({a} {f} {b}) {g} {c}") } else { format!("{a} {f} ({b} {g} {c})") };
+            let (engine, store, options) = (Engine::new(everything()), store(), QueryOptions::default());
+            let expr = engine.parse(&text).unwrap();
+            let told = |expr: Expr| {
+                let times = Times { start_ms: 0, end_ms: 1_200_000, step_ms: 60_000 };
+                match engine.run(&store, (&text, expr), times, &options) {
+                    Ok(result) => format!("{:?} {:?} {:?}", result.value, result.warnings, result.infos),
+                    Err(error) => error.to_string(),
+                }
+            };
+            prop_assert_eq!(told(expr.clone()), told(wide(&expr)), "{}", &text);
+        }
+    }
+}
