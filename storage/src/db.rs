@@ -24,8 +24,15 @@ use crate::seal::thread::Sealer;
 use crate::store::Store;
 use crate::sync::Syncer;
 
-/// A range of keys that was dropped: from the first to the last.
-pub(crate) type Dropped = (Cf, Vec<u8>, Vec<u8>);
+/// A range of keys that was dropped.
+#[derive(Debug)]
+pub(crate) struct Dropped {
+    pub(crate) cf: Cf,
+    pub(crate) first: Vec<u8>,
+    pub(crate) last: Vec<u8>,
+    /// [`Store::late_frames`] at that time: rows that came later may lie in the range.
+    pub(crate) late: u64,
+}
 
 /// An open database. Shared by reference (it is `Send` and `Sync`); closed by [`Db::close`] or by dropping it.
 pub struct Db {

@@ -9,7 +9,7 @@ use roaring::RoaringBitmap;
 use rocksdb::WriteBatch;
 
 use crate::cache::lock;
-use crate::db::Db;
+use crate::db::{Db, Dropped};
 use crate::error::Error;
 use crate::index::{forget, postings};
 use crate::limits;
@@ -176,7 +176,8 @@ impl Db {
         let mut batch = WriteBatch::default();
         batch.delete_range_cf(self.store.cf(Cf::Histograms), from, to);
         self.store.write(batch)?;
-        lock(&self.dropped).push((Cf::Histograms, from.to_vec(), to.to_vec()));
+        let late = self.store.late_frames.load(Ordering::Acquire);
+        lock(&self.dropped).push(Dropped { cf: Cf::Histograms, first: from.to_vec(), last: to.to_vec(), late });
         Ok(())
     }
 
@@ -203,7 +204,8 @@ impl Db {
             let _changing = store.kept.rows.of_all();
             store.write(batch)?;
         }
-        lock(&self.dropped).push((Cf::Rows, from.to_vec(), last.to_vec()));
+        let late = store.late_frames.load(Ordering::Acquire);
+        lock(&self.dropped).push(Dropped { cf: Cf::Rows, first: from.to_vec(), last: last.to_vec(), late });
         Ok(sources)
     }
 }

@@ -120,6 +120,11 @@ impl Partition {
         self.start.0.saturating_add(i64::from(self.buckets) * i64::from(bucket_ms))
     }
 
+    /// Does the other lie within it?
+    pub(crate) fn covers(self, other: Self, bucket_ms: u32) -> bool {
+        self.start <= other.start && other.end_ms(bucket_ms) <= self.end_ms(bucket_ms)
+    }
+
     pub(crate) fn bytes(self) -> [u8; Self::BYTES] {
         let mut key = [0; Self::BYTES];
         key[..8].copy_from_slice(&self.start.bytes());

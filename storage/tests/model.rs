@@ -472,3 +472,28 @@ fn a_row_goes_in_and_comes_out() {
     let up = read(harness.db(), 0, 20_000, &[Matcher::equal("__name__", "up"), Matcher::equal("zone", "z")]);
     assert_eq!(up.len(), 2);
 }
+
+#[test]
+fn what_was_merged_outlives_the_cleaning_of_where_it_came_from() {
+    let scrape = |ts_step| {
+        let values = vec![4, 5, 6, 7, 8, 9];
+        vec![Scrape { source: 0, layout: 0, ts_step, values, present: 0xff, own: vec![] }]
+    };
+    // Source 1 is not merged, having one part alone: the partition of the first bucket stays, and remembers source 0.
+    let other = Scrape { source: 1, ..scrape(1).remove(0) };
+    let steps = [
+        Step::Commit(scrape(52)),
+        Step::Commit(vec![other]),
+        Step::Commit(scrape(2_180)),
+        Step::Seal(3_834),
+        Step::Commit(scrape(4_000)),
+        // Up to 10 020: in the first bucket, before its first sample.
+        Step::Delete(1, 5_480, -3_020),
+        Step::Clean,
+    ];
+    let mut harness = Harness::new(2_915);
+    for step in &steps {
+        harness.run(step);
+        harness.select(i64::MIN / 2, i64::MAX / 2, 0);
+    }
+}

@@ -19,7 +19,7 @@ use model::SourceId;
 use rocksdb::{CompactOptions, WriteBatch};
 
 use crate::cache::lock;
-use crate::db::Db;
+use crate::db::{Db, Dropped};
 use crate::error::Error;
 use crate::index::postings;
 use crate::limits;
@@ -147,29 +147,34 @@ impl Db {
             store.write(batch)?;
         }
         let last = RowKey { bucket, source: SourceId(u32::MAX), segment: u32::MAX, slot: u32::MAX }.bytes();
-        lock(&self.dropped).push((Cf::Rows, from.to_vec(), last.to_vec()));
+        lock(&self.dropped).push(Dropped { cf: Cf::Rows, first: from.to_vec(), last: last.to_vec(), late });
         Ok(())
     }
 
     /// Deletes the files that hold only dropped keys, unless someone reads now: then a later round does. Dropped rows that
-    /// share files with others are taken out of them in any case.
+    /// share files with others, or with late ones, are taken out of them in any case.
     pub(crate) fn delete_files(&self) -> Result<(), Error> {
         let store = &self.store;
         let mut dropped = std::mem::take(&mut *lock(&self.dropped));
         if let Ok(_nobody_reads) = store.files.try_write() {
-            for (cf, from, to) in &dropped {
-                let deleted = store.db.delete_file_in_range_cf(store.cf(*cf), from, to);
+            let late = store.late_frames.load(Ordering::Acquire);
+            for Dropped { cf, first, last, .. } in dropped.iter().filter(|one| one.cf != Cf::Rows || one.late == late) {
+                let deleted = store.db.delete_file_in_range_cf(store.cf(*cf), first, last);
                 deleted.map_err(|source| store.write_error(source))?;
             }
-            dropped.retain(|(cf, _, _)| *cf == Cf::Rows);
+            dropped.retain(|one| one.cf == Cf::Rows);
         }
         let mut options = CompactOptions::default();
         options.set_exclusive_manual_compaction(false);
-        for (_, from, to) in dropped.iter().filter(|(cf, _, _)| *cf == Cf::Rows) {
-            store.db.compact_range_cf_opt(store.cf(Cf::Rows), Some(from), Some(to), &options);
+        for rows in dropped.extract_if(.., |one| one.cf == Cf::Rows) {
+            store.db.compact_range_cf_opt(store.cf(Cf::Rows), Some(rows.first), Some(rows.last), &options);
         }
-        dropped.retain(|(cf, _, _)| *cf != Cf::Rows);
         lock(&self.dropped).extend(dropped);
         Ok(())
+    }
+
+    /// Pages come into a partition that may have been dropped before: files in its range are no longer to be deleted.
+    fn revive(&self, partition: Partition) {
+        lock(&self.dropped).retain(|one| one.cf != Cf::Pages || one.first != partition.bytes());
     }
 }

@@ -72,7 +72,8 @@ impl Output<'_, '_> {
 
 impl Db {
     /// Reads what is stored of a source within a partition, rows and pages of any size, and writes it as the pages of that
-    /// partition. `None` when rows came in meanwhile: the next round tries again.
+    /// partition. `None` when rows came in meanwhile: the next round tries again. Of a partition that was merged into a larger
+    /// one nothing is written: what was in it goes with the larger one.
     pub(crate) fn rewrite(
         &self,
         source: SourceId,
@@ -89,6 +90,10 @@ impl Db {
         let deleted = self.unkept(&range)?;
         let mut reader = Reader::new(&view, &self.index, range, &deleted)?;
         let stored = reader.stored(source)?;
+        if stored.timelines.iter().any(|(partition, _)| !target.covers(*partition, self.store.bucket_ms)) {
+            return Ok(Some(Written::default()));
+        }
+        self.revive(target);
         let line = reader.times(&stored)?;
         reader.expect_rows(line.len());
         let generation = self.store.db.latest_sequence_number() as u32;
