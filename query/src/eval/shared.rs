@@ -3,8 +3,8 @@
 //! What is shared is held from its first place to its last. So at the first it, or what is made of each of its series, must
 //! be needed whole, as the operand of a binary operator between vectors is; an aggregation's is not, which holds but a part
 //! of it at a time: several aggregations of one operand are made side by side instead, and the results of those whose place
-//! is still to come are shared. Where memory gets scarce, what is shared is let go, and evaluated again. Each place counts the samples that it would have looked at by itself. What
-//! led to a remark is not held: it is to be said at each place.
+//! is still to come are shared. Where memory gets scarce, what is shared is let go, and evaluated again. Each place counts
+//! the samples that it would have looked at by itself. What led to a remark is not held: it is to be said at each place.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

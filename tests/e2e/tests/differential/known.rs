@@ -45,7 +45,30 @@ fn has_any(query: &str, of: &[&str]) -> bool {
     of.iter().any(|part| query.contains(part))
 }
 
+/// Were fewer samples looked at here?
+fn fewer_samples(difference: &str) -> bool {
+    let totals = difference.split("\"totalQueryableSamples\":").skip(1);
+    let mut totals = totals.filter_map(|rest| rest.split(',').next()?.parse::<u64>().ok());
+    matches!((totals.next(), totals.next()), (Some(ours), Some(theirs)) if ours < theirs)
+}
+
+const JOINS: [&str; 17] = [
+    " and ", " unless ", " + ", " - ", " * ", " / ", " % ", " ^ ", " atan2 ", " == ", " != ", " < ", " > ", " <= ",
+    " >= ", " </ ", " >/ ",
+];
+
 pub const KNOWN: &[Known] = &[
+    Known {
+        example: "load and load{job=\"web\"}",
+        why: "matchers of one side of an operator narrow the other: what finds no partner is not read",
+        delayed_names: false,
+        is: |query, difference| {
+            difference.starts_with("stats:")
+                && query.contains('{')
+                && has_any(query, &JOINS)
+                && fewer_samples(difference)
+        },
+    },
     Known {
         example: "minute(vector(-Inf))",
         why: "what is no time becomes whatever the processor makes of it upstream; here NaN is 1970, and the infinities are \
