@@ -49,6 +49,9 @@ pub(crate) fn open(options: &Options, metrics: Metrics) -> Result<Opened, Error>
     db_options.create_if_missing(true);
     let (db, hurt) = open_whole(path, &mut db_options, &|| families(options, &cache))?;
     let mut store = Store::new(db, metrics, options.bucket_ms, kept_bytes);
+    // Where the merged value is on the disk alone, it is read: each further merge would count those before it again.
+    let merges = store.db.set_options_cf(&store.cf(Cf::Postings), &[("strict_max_successive_merges", "true")]);
+    merges.map_err(|source| open_error(path, source))?;
     quarantine::told(path).into_iter().for_each(|damage| store.hurt(damage));
     let horizon_ms = read_meta(&mut store, options)?;
     let mut any = store.iter(Cf::Histograms, &[], &[]);
