@@ -199,10 +199,11 @@ impl Db {
         }
         let kept = &self.store.kept.rows;
         let changing: Vec<_> = rows.iter().zip(&done).filter_map(|(row, done)| done.changes_kept(kept, row)).collect();
+        let adding: Vec<_> = rows.iter().map(|row| self.store.kept.newer.of(row.source)).collect();
         if !batch.is_empty() {
             self.store.write(batch)?;
         }
-        drop(changing);
+        drop((changing, adding));
         for ((change, state), row) in done.into_iter().zip(&mut states).zip(&rows) {
             self.store.metrics.head_series.add(change.apply(state, window, &self.store));
             self.newest_ms.fetch_max(row.ts_ms, Ordering::Relaxed);

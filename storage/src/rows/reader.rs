@@ -94,6 +94,11 @@ pub(crate) fn seek_row(
     Ok(here)
 }
 
+/// Is the iterator on a row of the segment?
+pub(crate) fn is_in(iter: &DBRawIterator<'_>, place: RowKey) -> bool {
+    iter.key().is_some_and(|key| key.starts_with(&place.bytes()[..RowKey::BYTES - 4]))
+}
+
 fn in_slots(key: &[u8], place: RowKey, slots: &RangeInclusive<u32>) -> Option<RowKey> {
     let same = key.starts_with(&place.bytes()[..RowKey::BYTES - 4]);
     RowKey::parse(key).filter(|key| same && slots.contains(&key.slot))

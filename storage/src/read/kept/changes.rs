@@ -60,7 +60,7 @@ impl Changes {
         self.open.load(Ordering::SeqCst) == 0 && self.clock.load(Ordering::SeqCst) == moment
     }
 
-    /// To be called before anything of the source is written that is no newer row.
+    /// To be called before anything of the source is written of which these tell.
     pub(crate) fn of(&self, source: SourceId) -> Changing<'_> {
         let slot = source.0 as usize % SLOTS;
         self.open(&self.slots[slot..=slot])

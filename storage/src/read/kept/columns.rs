@@ -12,13 +12,15 @@ use crate::rows::lane::LANE;
 use crate::rows::reader;
 use crate::rows::taker::{Bases, Wanted, mask};
 use crate::schema::{RowKey, slot_of};
-use crate::store::Store;
+use crate::store::{Store, View};
 
 /// What was read so far. Rows are only ever added: of anything else [`super::Changes`] tells.
 #[derive(Debug, Default)]
 pub(super) struct Columns {
     /// When the first of it was read.
     pub(super) moment: u64,
+    /// When, by the clock of newer rows, there was no row behind the last of the times.
+    pub(super) read_at: Option<u64>,
     /// All rows from here on are among the times, up to the last of these.
     from_ms: i64,
     times: Vec<i64>,
@@ -65,14 +67,35 @@ impl Columns {
         places(wanted).all(|place| self.rows_of(place) > 0)
     }
 
+    /// Is all there of all that is wanted, up to the last of the times?
+    pub(super) fn is_whole(&self, wanted: &Wanted) -> bool {
+        places(wanted).all(|place| self.rows_of(place) == self.times.len())
+    }
+
     /// Reads what is not there yet of the wanted columns, up to `last_ms`.
     pub(super) fn extend(
+        &mut self,
+        view: &View<'_>,
+        iter: &mut DBRawIterator<'_>,
+        (place, wanted): (RowKey, &Wanted),
+        last_ms: i64,
+    ) -> Result<(), Refused> {
+        self.read_at = None;
+        let looked = self.read_on(view.store, iter, (place, wanted), last_ms)?;
+        if looked && self.is_whole(wanted) && !reader::is_in(iter, place) {
+            self.read_at = Some(view.moments.newer());
+        }
+        Ok(())
+    }
+
+    /// Leaves the iterator on what comes behind. Was there anything to look for?
+    fn read_on(
         &mut self,
         store: &Store,
         iter: &mut DBRawIterator<'_>,
         (place, wanted): (RowKey, &Wanted),
         last_ms: i64,
-    ) -> Result<(), Refused> {
+    ) -> Result<bool, Refused> {
         let least = places(wanted).map(|place| self.rows_of(place)).min().unwrap_or(0);
         let from = match (self.times.get(least), self.times.last()) {
             (Some(&ts), _) => slot_of(place.bucket, ts),
@@ -80,8 +103,11 @@ impl Columns {
             (None, None) => slot_of(place.bucket, self.from_ms),
         };
         let slots = from..=slot_of(place.bucket, last_ms);
-        if slots.is_empty() || !reader::seek_row(store, iter, place, &slots)? {
-            return Ok(());
+        if slots.is_empty() {
+            return Ok(false);
+        }
+        if !reader::seek_row(store, iter, place, &slots)? {
+            return Ok(true);
         }
         if !self.bases.as_ref().is_some_and(|bases| bases.cover(wanted)) {
             let Some(bases) = reader::frame_at(store, iter, place, wanted)? else { return Err(Refused::Rows) };
@@ -108,7 +134,7 @@ impl Columns {
             }
             Ok(whole)
         })?;
-        if whole { Ok(()) } else { Err(Refused::Rows) }
+        if whole { Ok(true) } else { Err(Refused::Rows) }
     }
 
     /// The wanted columns over a range.

@@ -43,6 +43,8 @@ pub(crate) struct Kept {
     pub(crate) rows: Changes,
     /// Timelines that came or went.
     pub(crate) pages: Changes,
+    /// Newer rows.
+    pub(crate) newer: Changes,
     buckets: Cache<u32, Dated<Buckets>>,
     heads: Cache<(Partition, u32), Dated<Option<Arc<Timeline>>>>,
     columns: Cache<Segment, Arc<Mutex<Columns>>>,
@@ -63,6 +65,18 @@ impl fmt::Debug for Kept {
 pub(crate) struct Moments {
     rows: u64,
     pages: u64,
+    newer: u64,
+}
+
+impl Moments {
+    pub(super) fn newer(&self) -> u64 {
+        self.newer
+    }
+
+    /// Newer rows do not matter here.
+    fn are_those_of(&self, view: &View<'_>) -> bool {
+        (self.rows, self.pages) == (view.moments.rows, view.moments.pages)
+    }
 }
 
 impl Kept {
@@ -71,6 +85,7 @@ impl Kept {
         Self {
             rows: Changes::default(),
             pages: Changes::default(),
+            newer: Changes::default(),
             buckets: Cache::new(bytes / 8),
             heads: Cache::new(bytes / 8),
             columns: Cache::new(bytes / 8 * 5),
@@ -82,7 +97,7 @@ impl Kept {
 
     /// To be asked for before a snapshot is taken.
     pub(crate) fn moments(&self) -> Moments {
-        Moments { rows: self.rows.now(), pages: self.pages.now() }
+        Moments { rows: self.rows.now(), pages: self.pages.now(), newer: self.newer.now() }
     }
 
     /// Does a view show what every other shows of its moments? While something is under way one may see it, another not.
@@ -135,7 +150,7 @@ impl Kept {
         if !self.is_quiet(view) {
             return read().map(Arc::new);
         }
-        if let Some((_, found)) = cache.get(&buckets).filter(|(moments, _)| *moments == view.moments) {
+        if let Some((_, found)) = cache.get(&buckets).filter(|(moments, _)| moments.are_those_of(view)) {
             return Ok(found);
         }
         let found = Arc::new(read()?);
@@ -213,9 +228,13 @@ impl Kept {
             }
             *columns = Columns::new(view.moments.rows, from_ms);
         }
+        let all_read = columns.read_at.is_some_and(|moment| self.newer.none_since(source, moment));
+        if all_read && columns.is_whole(wanted) {
+            return Ok(Some(columns.run(range, wanted)));
+        }
         let before = columns.weight();
         let iter = if columns.has(wanted) { tails.iter() } else { rows };
-        match columns.extend(view.store, iter, (place, wanted), *range.end()) {
+        match columns.extend(view, iter, (place, wanted), *range.end()) {
             Ok(()) => {}
             Err(Refused::Store(error)) => {
                 self.columns.remove(&key);
