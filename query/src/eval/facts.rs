@@ -5,7 +5,7 @@ use model::labels::METRIC_NAME;
 
 use super::info;
 use crate::functions::Body;
-use crate::parse::ast::{BinaryOp, Expr, ExprKind, Type};
+use crate::parse::ast::{BinaryOp, Expr, ExprKind, Selector, Type};
 
 /// Is the value the same at every step?
 pub(super) fn is_invariant(expr: &Expr) -> bool {
@@ -54,14 +54,18 @@ pub(super) fn may_collide(expr: &Expr) -> bool {
     expr.walk(&mut |node| match &node.kind {
         ExprKind::Vector(s) | ExprKind::Matrix(s, _) => {
             selectors += 1;
-            let named = |m: &model::Matcher| m.name == METRIC_NAME && m.op == MatchOp::Equal;
-            one_name &= s.matchers.iter().any(named);
+            one_name &= has_one_name(s);
         }
         // As `count_values`, `label_replace` and their kin are told which label to set.
         ExprKind::String(text) => one_name &= text.as_str() != Some(METRIC_NAME),
         _ => {}
     });
     !one_name || selectors > 1
+}
+
+/// Do all series that it selects have the same name?
+pub(super) fn has_one_name(selector: &Selector) -> bool {
+    selector.matchers.iter().any(|m| m.name == METRIC_NAME && m.op == MatchOp::Equal)
 }
 
 /// Is anything read for it?

@@ -13,10 +13,10 @@
 //!
 //! What is not read is not counted among the samples a query looked at; upstream reads and counts it.
 
+use model::Matcher;
 use model::labels::METRIC_NAME;
-use model::{MatchOp, Matcher};
 
-use super::facts::leaf;
+use super::facts::{has_one_name, leaf};
 use crate::parse::ast::{Aggregate, AggregateOp, Binary, BinaryOp, Card, Expr, ExprKind, Matching};
 
 /// Narrows what the sides of operators select.
@@ -101,10 +101,7 @@ fn has_no_rivals(expr: &Expr, matching: &Matching) -> bool {
                 labels.iter().all(|label| matches_on(matching, label))
             }
         }
-        ExprKind::Vector(selector) => {
-            let named = |m: &Matcher| m.name == METRIC_NAME && m.op == MatchOp::Equal;
-            !matching.on && matching.labels.is_empty() && selector.matchers.iter().any(named)
-        }
+        ExprKind::Vector(selector) => !matching.on && matching.labels.is_empty() && has_one_name(selector),
         _ => false,
     }
 }

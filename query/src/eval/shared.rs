@@ -360,36 +360,22 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::{Arc, Mutex};
 
-    use model::{Labels, Matcher, Parts, Querier, QuerierError, Selection};
+    use model::{Matcher, Parts, Querier};
     use proptest::prelude::*;
 
     use crate::engine::Times;
     use crate::parse::ast::{Expr, ExprKind};
     use crate::parse::random::{Part, query};
     use crate::promqltest::agree::store;
+    use crate::promqltest::wrapped::{Wrap, Wrapped};
     use crate::promqltest::{Store, everything};
     use crate::{Engine, EngineOptions, Error, Memory, QueryOptions, QueryResult, Stats};
 
-    /// A store that counts how often it is read.
-    #[derive(Debug)]
-    struct Counting(Store, AtomicUsize);
-
-    impl Querier for Counting {
-        fn open<'q>(&'q self, selection: &Selection<'_>, latest: bool) -> Result<Box<dyn Parts + 'q>, QuerierError> {
-            self.1.fetch_add(1, Ordering::Relaxed);
-            self.0.open(selection, latest)
-        }
-
-        fn series(&self, selection: &Selection<'_>, limit: usize) -> Result<Vec<Labels>, QuerierError> {
-            self.0.series(selection, limit)
-        }
-
-        fn label_names(&self, selection: &Selection<'_>, limit: usize) -> Result<Vec<String>, QuerierError> {
-            self.0.label_names(selection, limit)
-        }
-
-        fn label_values(&self, name: &str, of: &Selection<'_>, limit: usize) -> Result<Vec<String>, QuerierError> {
-            self.0.label_values(name, of, limit)
+    /// Counts how often the store is read.
+    impl Wrap for AtomicUsize {
+        fn wrap<'q>(&self, parts: Box<dyn Parts + 'q>) -> Box<dyn Parts + 'q> {
+            self.fetch_add(1, Ordering::Relaxed);
+            parts
         }
     }
 
@@ -463,7 +449,7 @@ mod tests {
             inner.load_line(&format!("x_total{{i=\"{i}\"}} {i}+{i}x40"), (0, 30_000)).unwrap();
             inner.load_line(&format!("x{{i=\"{i}\"}} {i}+{i}x40"), (0, 30_000)).unwrap();
         }
-        let store = Counting(inner, AtomicUsize::new(0));
+        let store = Wrapped(inner, AtomicUsize::new(0));
         for (query, reads) in [
             ("rate(x_total[2m]) / (rate(x_total[2m]) + rate(x_total[3m]))", 2),
             ("x_total > 5 and x_total < 30", 1),
@@ -493,7 +479,7 @@ mod tests {
         for i in 0..40 {
             store.load_line(&format!("x_total{{i=\"{i}\"}} {i}+{i}x40"), (0, 30_000)).unwrap();
         }
-        let store = Counting(store, AtomicUsize::new(0));
+        let store = Wrapped(store, AtomicUsize::new(0));
         let run = |query: &str, most: usize, is_apart: bool| {
             let memory = Arc::new(Memory::new(usize::MAX, most));
             // With one thread, what is held when does not depend on chance.

@@ -100,15 +100,16 @@ impl Evaluator<'_> {
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use model::{BatchSink, Labels, PartReader, Parts, Querier, QuerierError, Selection};
+    use model::{BatchSink, PartReader, Parts, QuerierError};
     use proptest::prelude::*;
 
     use crate::promqltest::Store;
+    use crate::promqltest::wrapped::{Wrap, Wrapped};
     use crate::{Engine, EngineOptions, Memory, QueryOptions, Stats};
 
-    /// A store whose parts come in another order.
+    /// Parts come in another order.
     #[derive(Debug)]
-    struct Shuffled(Store, usize);
+    struct Shuffled(usize);
 
     struct Chosen<'a>(Box<dyn Parts + 'a>, usize);
 
@@ -132,21 +133,9 @@ mod tests {
         }
     }
 
-    impl Querier for Shuffled {
-        fn open<'q>(&'q self, selection: &Selection<'_>, latest: bool) -> Result<Box<dyn Parts + 'q>, QuerierError> {
-            Ok(Box::new(Chosen(self.0.open(selection, latest)?, self.1)))
-        }
-
-        fn series(&self, selection: &Selection<'_>, limit: usize) -> Result<Vec<Labels>, QuerierError> {
-            self.0.series(selection, limit)
-        }
-
-        fn label_names(&self, selection: &Selection<'_>, limit: usize) -> Result<Vec<String>, QuerierError> {
-            self.0.label_names(selection, limit)
-        }
-
-        fn label_values(&self, name: &str, of: &Selection<'_>, limit: usize) -> Result<Vec<String>, QuerierError> {
-            self.0.label_values(name, of, limit)
+    impl Wrap for Shuffled {
+        fn wrap<'q>(&self, parts: Box<dyn Parts + 'q>) -> Box<dyn Parts + 'q> {
+            Box::new(Chosen(parts, self.0))
         }
     }
 
@@ -191,7 +180,7 @@ mod tests {
             threads in 1usize..3,
         ) {
             let limit = if op == "count_values" { "\"v\"" } else { limit };
-            let store = Shuffled(store(&series), order);
+            let store = Wrapped(store(&series), Shuffled(order));
             let engine = Engine::new(EngineOptions { experimental_functions: true, threads, ..EngineOptions::default() });
             let told = |query: &str| {
                 let options = QueryOptions::default();

@@ -9,6 +9,8 @@ mod notation;
 mod recorded;
 mod script;
 mod store;
+#[cfg(test)]
+pub(crate) mod wrapped;
 
 use std::time::Duration;
 
