@@ -9,7 +9,7 @@ use roaring::RoaringBitmap;
 use rocksdb::WriteBatch;
 
 use crate::cache::lock;
-use crate::db::{Db, Dropped};
+use crate::db::Db;
 use crate::error::Error;
 use crate::index::{forget, postings};
 use crate::limits;
@@ -176,8 +176,7 @@ impl Db {
         let mut batch = WriteBatch::default();
         batch.delete_range_cf(self.store.cf(Cf::Histograms), from, to);
         self.store.write(batch)?;
-        let late = self.store.late_frames.load(Ordering::Acquire);
-        lock(&self.dropped).push(Dropped { cf: Cf::Histograms, first: from.to_vec(), last: to.to_vec(), late });
+        self.files_left(Cf::Histograms, &from, &to);
         Ok(())
     }
 
@@ -204,8 +203,7 @@ impl Db {
             let _changing = store.kept.rows.of_all();
             store.write(batch)?;
         }
-        let late = store.late_frames.load(Ordering::Acquire);
-        lock(&self.dropped).push(Dropped { cf: Cf::Rows, first: from.to_vec(), last: last.to_vec(), late });
+        self.files_left(Cf::Rows, &from, &last);
         Ok(sources)
     }
 }

@@ -96,11 +96,16 @@ pub(crate) fn seek_row(
 
 /// Is the iterator on a row of the segment?
 pub(crate) fn is_in(iter: &DBRawIterator<'_>, place: RowKey) -> bool {
-    iter.key().is_some_and(|key| key.starts_with(&place.bytes()[..RowKey::BYTES - 4]))
+    iter.key().is_some_and(|key| is_of(key, place))
+}
+
+/// Differs the key from that of the place in its slot alone?
+fn is_of(key: &[u8], place: RowKey) -> bool {
+    key.starts_with(&place.bytes()[..RowKey::BYTES - 4])
 }
 
 fn in_slots(key: &[u8], place: RowKey, slots: &RangeInclusive<u32>) -> Option<RowKey> {
-    let same = key.starts_with(&place.bytes()[..RowKey::BYTES - 4]);
+    let same = is_of(key, place);
     RowKey::parse(key).filter(|key| same && slots.contains(&key.slot))
 }
 

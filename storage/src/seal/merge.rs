@@ -2,15 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use std::sync::atomic::Ordering;
-
 use model::SourceId;
 use roaring::RoaringBitmap;
 use rocksdb::WriteBatch;
 
 use super::{Pace, Sealed, Stop};
-use crate::cache::lock;
-use crate::db::{Db, Dropped};
+use crate::db::Db;
 use crate::error::Error;
 use crate::limits;
 use crate::pages::timeline::Timeline;
@@ -130,8 +127,7 @@ impl Db {
         let changing = store.kept.pages.of_all();
         store.write(batch)?;
         drop(changing);
-        let late = store.late_frames.load(Ordering::Acquire);
-        lock(&self.dropped).push(Dropped { cf: Cf::Pages, first: from, last: to, late });
+        self.files_left(Cf::Pages, &from, &to);
         Ok(())
     }
 }

@@ -145,10 +145,16 @@ impl Db {
             batch.delete_range_cf(store.cf(Cf::Rows), &from[..], &to[..]);
             batch.delete_cf(store.cf(Cf::Postings), bucket_key(bucket));
             store.write(batch)?;
+            let last = RowKey { bucket, source: SourceId(u32::MAX), segment: u32::MAX, slot: u32::MAX }.bytes();
+            self.files_left(Cf::Rows, &from, &last);
         }
-        let last = RowKey { bucket, source: SourceId(u32::MAX), segment: u32::MAX, slot: u32::MAX }.bytes();
-        lock(&self.dropped).push(Dropped { cf: Cf::Rows, first: from.to_vec(), last: last.to_vec(), late });
         Ok(())
+    }
+
+    /// A range of keys was dropped, from the first to the last; its files are still there.
+    pub(crate) fn files_left(&self, cf: Cf, first: &[u8], last: &[u8]) {
+        let late = self.store.late_frames.load(Ordering::Acquire);
+        lock(&self.dropped).push(Dropped { cf, first: first.to_vec(), last: last.to_vec(), late });
     }
 
     /// Deletes the files that hold only dropped keys, unless someone reads now: then a later round does. Dropped rows that

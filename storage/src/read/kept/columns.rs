@@ -83,7 +83,7 @@ impl Columns {
         self.read_at = None;
         let looked = self.read_on(view.store, iter, (place, wanted), last_ms)?;
         if looked && self.is_whole(wanted) && !reader::is_in(iter, place) {
-            self.read_at = Some(view.moments.newer());
+            self.read_at = Some(view.moments.newer);
         }
         Ok(())
     }

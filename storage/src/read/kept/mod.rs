@@ -69,10 +69,6 @@ pub(crate) struct Moments {
 }
 
 impl Moments {
-    pub(super) fn newer(&self) -> u64 {
-        self.newer
-    }
-
     /// Newer rows do not matter here.
     fn are_those_of(&self, view: &View<'_>) -> bool {
         (self.rows, self.pages) == (view.moments.rows, view.moments.pages)
