@@ -40,7 +40,9 @@ pub(crate) const ASSUMED_INTERVAL_MS: i64 = 10_000;
 pub(crate) const FORGET_AT_ONCE: usize = 512;
 /// Buckets looked through for the newest row of a source after a restart.
 pub(crate) const NEWEST_BUCKETS: usize = 64;
-/// Rounds of housekeeping after which the state of a silent source is forgotten.
+/// Rounds of housekeeping after which the frames of a silent source are let go, and those after which all else of its
+/// state is.
+pub(crate) const FRAME_ROUNDS: u32 = 1;
 pub(crate) const IDLE_ROUNDS: u32 = 10;
 /// Ids added to postings one by one, after which they are brought together on the disk.
 pub(crate) const POSTED_ONE_BY_ONE: u64 = 10_000;

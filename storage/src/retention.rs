@@ -33,7 +33,7 @@ impl Db {
     /// When the store cannot be read or written.
     pub fn enforce_retention(&self, now_ms: i64) -> Result<usize, Error> {
         let _one = lock(&self.maintenance);
-        self.store.metrics.head_series.sub(self.states.forget_idle(limits::IDLE_ROUNDS));
+        self.store.metrics.head_series.sub(self.states.forget_idle());
         self.gather_postings()?;
         let mut dropped = 0;
         let retention_ms = self.retention_ms.load(Ordering::Acquire);

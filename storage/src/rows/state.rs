@@ -113,19 +113,24 @@ impl States {
         Arc::clone(lock(&self.0).entry(source.0).or_default())
     }
 
-    /// Forgets sources without a row for this many rounds; returns how many series they had.
-    pub(crate) fn forget_idle(&self, rounds: u32) -> i64 {
+    /// A round of housekeeping: forgets sources that were silent for long, and of others that are silent what is large.
+    /// Returns how many series the forgotten ones had.
+    pub(crate) fn forget_idle(&self) -> i64 {
         let mut gone = 0;
         lock(&self.0).retain(|_, state| {
             // A state that someone else holds is about to be written.
             let Some(state) = Arc::get_mut(state) else { return true };
             let state = state.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
             state.idle_rounds += 1;
-            let kept = state.idle_rounds <= rounds;
-            if !kept {
+            if state.idle_rounds > limits::IDLE_ROUNDS {
                 gone += state.series;
+                return false;
             }
-            kept
+            if state.idle_rounds > limits::FRAME_ROUNDS {
+                // Its next row, if there is one, finds them in the store.
+                state.frames.clear();
+            }
+            true
         });
         gone
     }
