@@ -131,14 +131,14 @@ impl Db {
                 }
             }
         }
-        let mut column = Column { labels, ..Column::default() };
+        let mut column = Column { metric: labels, ..Column::default() };
         let mut timestamps_ms = Vec::with_capacity(samples.len());
         for (slot, (ts, (value, histogram))) in (0..).zip(samples) {
             timestamps_ms.push(ts);
             column.values.push(value);
             column.histograms.extend(histogram.map(|histogram| (slot, histogram)));
         }
-        Ok(Batch { timestamps_ms, columns: vec![column] })
+        Ok(Batch { timestamps_ms, columns: vec![column], ..Batch::default() })
     }
 }
 
@@ -232,13 +232,14 @@ impl<'a> ChosenReader<'a> {
             }
             let place = piece.range.start + i;
             let Some(metric_labels) = known.labels(db, &piece.metrics, place)? else { return Ok(false) };
-            column.labels = source_labels.joined(metric_labels);
+            column.metric = metric_labels.clone();
             if let Some(histograms) = &mut histograms {
                 histograms.fill((source, metric), times, column)?;
             }
             Ok(true)
         };
-        gathered.into_batches(&mut complete)?.into_iter().try_for_each(out)
+        let batches = gathered.into_batches(&mut complete)?.into_iter();
+        batches.map(|batch| Batch { source: source_labels.clone(), ..batch }).try_for_each(out)
     }
 
     fn groups(&self, (reader, mut histograms): Readers<'_, 'a>, out: &mut Out<'_>) -> Result<(), Stop> {

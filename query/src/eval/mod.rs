@@ -15,6 +15,7 @@ mod histogram;
 mod info;
 mod matching;
 mod narrow;
+mod outline;
 mod parts;
 mod rich;
 mod select_k;
@@ -33,6 +34,7 @@ use model::{Labels, Querier};
 
 use self::facts::{is_invariant, may_collide, streams};
 pub(crate) use self::narrow::narrow;
+use self::outline::Needed;
 use self::parts::Part;
 use self::selector::Take;
 pub(crate) use self::shared::Shared;
@@ -165,7 +167,7 @@ impl<'a> Evaluator<'a> {
             once.into_iter().map(|s| repeated(s, grid.len)).collect()
         } else if streams(expr) {
             let mut all = Vec::new();
-            self.stream_parts(expr, grid, &mut |series| {
+            self.stream_parts((expr, None), grid, &mut |series| {
                 self.hold(series.weight(), series.bytes())?;
                 all.push(series);
                 Ok(())
@@ -183,12 +185,22 @@ impl<'a> Evaluator<'a> {
 
     /// The series of an instant vector one by one, in any order.
     pub(crate) fn stream(&self, expr: &Expr, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
+        self.stream_needed((expr, None), grid, sink)
+    }
+
+    /// The same, when of their labels only some are needed: others may be missing.
+    fn stream_needed(
+        &self,
+        (expr, needed): (&Expr, Option<&Needed>),
+        grid: &Grid,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), Error> {
         let expr = expr.unwrapped();
         if let Some(shared) = self.shared(expr, grid, false)? {
             return self.hand_over(shared, sink);
         }
         if self.is_read_once(expr, grid) {
-            return self.stream_parts(expr, grid, sink);
+            return self.stream_parts((expr, needed), grid, sink);
         }
         self.evaluated(expr, grid)?.into_iter().try_for_each(sink)
     }
@@ -257,7 +269,10 @@ impl<'a> Evaluator<'a> {
         if self.query.options.delayed_name_removal {
             series.drop_name = true;
         } else {
-            series.labels = without_name(&series.labels);
+            series.labels = match self.outlines() {
+                Some(outlines) => outlines.borrow_mut().without_name(&series.labels),
+                None => without_name(&series.labels),
+            };
         }
     }
 
