@@ -130,11 +130,32 @@ impl<'a> Evaluator<'a> {
                 Ok(Value::Matrix(vec![RangeSeries { labels: Labels::empty(), points, histograms: Vec::new() }]))
             }
             (Type::Matrix, _) => self.range_vector(expr, grid).map(Value::Matrix),
+            (Type::Vector, Finish::Vector) if self.is_apart(expr, grid) => self.unordered(expr, grid),
             (Type::Vector, _) => {
                 let series = self.cleaned(self.vector(expr, grid)?)?;
                 Ok(if finish == Finish::Vector { as_vector(series, ts_ms) } else { as_matrix(series, grid) })
             }
         }
+    }
+
+    /// Is each series of what streams one of its own, whatever becomes of its name?
+    fn is_apart(&self, expr: &Expr, grid: &Grid) -> bool {
+        let expr = expr.unwrapped();
+        self.is_read_once(expr, grid) && !may_collide(expr) && !self.query.shared.is_known(expr)
+    }
+
+    /// An instant vector as it comes: nothing is asked of the order of its samples, and to find one is half the work.
+    fn unordered(&self, expr: &Expr, grid: &Grid) -> Result<Value, Error> {
+        let mut samples = Vec::new();
+        self.stream_parts((expr.unwrapped(), None), grid, &mut |mut series| {
+            self.hold(series.weight(), series.bytes())?;
+            if std::mem::take(&mut series.drop_name) {
+                series.labels = without_name(&series.labels);
+            }
+            samples.extend(as_sample(series, grid.start_ms));
+            Ok(())
+        })?;
+        Ok(Value::Vector(samples))
     }
 
     /// With names removed whose removal was delayed.
@@ -376,15 +397,16 @@ fn repeated(series: Series, len: usize) -> Series {
     Series { values: vec![value; len], histograms, ..series }
 }
 
-fn as_vector(series: Vec<Series>, ts_ms: i64) -> Value {
-    let sample = |s: Series| {
-        let (value, histogram) = match s.at(0)? {
-            SampleRef::Float(value) => (value, None),
-            SampleRef::Histogram(histogram) => (0.0, Some(Arc::clone(histogram))),
-        };
-        Some(Sample { labels: s.labels, ts_ms, value, histogram })
+fn as_sample(series: Series, ts_ms: i64) -> Option<Sample> {
+    let (value, histogram) = match series.at(0)? {
+        SampleRef::Float(value) => (value, None),
+        SampleRef::Histogram(histogram) => (0.0, Some(Arc::clone(histogram))),
     };
-    Value::Vector(series.into_iter().filter_map(sample).collect())
+    Some(Sample { labels: series.labels, ts_ms, value, histogram })
+}
+
+fn as_vector(series: Vec<Series>, ts_ms: i64) -> Value {
+    Value::Vector(series.into_iter().filter_map(|one| as_sample(one, ts_ms)).collect())
 }
 
 fn as_matrix(series: Vec<Series>, grid: &Grid) -> Value {

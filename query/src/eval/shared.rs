@@ -133,6 +133,11 @@ impl<'e> Shared<'e> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Has an expression its series from elsewhere, or others have theirs from it?
+    pub(super) fn is_known(&self, expr: &Expr) -> bool {
+        self.places.contains_key(&address(expr))
+    }
+
     /// Does an expression other than this one, and inside it, have its series from elsewhere?
     pub(super) fn is_inside(&self, expr: &Expr) -> bool {
         let mut found = false;
