@@ -1,10 +1,18 @@
 //! Go's spelling of floats, which responses, label values and recordings of upstream carry.
 
+use std::fmt::Write as _;
+use std::ops::Range;
+
 /// Go's `strconv.FormatFloat(v, 'f', -1, 64)`: the shortest digits that read back the same, never an exponent;
 /// `NaN`, `+Inf`, `-Inf`.
 #[must_use]
 pub fn format_f(value: f64) -> String {
-    special(value).map_or_else(|| shortest(value), str::to_owned)
+    let mut out = String::new();
+    match special(value) {
+        Some(text) => out.push_str(text),
+        None => push_shortest(&mut out, value),
+    }
+    out
 }
 
 /// Go's `strconv.FormatFloat(v, 'g', -1, 64)`: an exponent below 1e-4 and from 1e6 on. [`format_v`] waits until 1e21.
@@ -19,45 +27,69 @@ pub fn format_v(value: f64) -> String {
     format_between(value, 1e-4, 1e21)
 }
 
-/// As the HTTP API writes samples: an exponent below 1e-6 and from 1e21 on (upstream: `jsonutil.MarshalFloat`).
+/// Adds a float as the HTTP API writes samples: an exponent below 1e-6 and from 1e21 on (upstream:
+/// `jsonutil.MarshalFloat`).
+pub fn push_json(out: &mut String, value: f64) {
+    push_between(out, value, 1e-6..1e21);
+}
+
+/// What [`push_json`] adds.
 #[must_use]
 pub fn format_json(value: f64) -> String {
     format_between(value, 1e-6, 1e21)
 }
 
 fn format_between(value: f64, smallest: f64, largest: f64) -> String {
+    let mut out = String::new();
+    push_between(&mut out, value, smallest..largest);
+    out
+}
+
+fn push_between(out: &mut String, value: f64, plain: Range<f64>) {
     if let Some(text) = special(value) {
-        return text.to_owned();
+        return out.push_str(text);
     }
     let magnitude = value.abs();
-    if magnitude == 0.0 || (smallest..largest).contains(&magnitude) {
-        return shortest(value);
+    if magnitude == 0.0 || plain.contains(&magnitude) {
+        return push_shortest(out, value);
     }
     // Rust writes `1e-7`, Go at least two digits of exponent: `1e-07`.
     let text = format!("{value:e}");
     let (digits, exponent) = text.split_once('e').expect("BUG: an exponent was asked for");
     let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |e| ('-', e));
-    format!("{digits}e{sign}{exponent:0>2}")
+    write!(out, "{digits}e{sign}{exponent:0>2}").expect("BUG: writing to a string does not fail");
 }
+
+/// Whole numbers below this are what they are cast to.
+const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// Of two numbers with so many digits or fewer, no more than one reads back as the same float.
 const DIGITS_CERTAIN: usize = f64::DIGITS as usize;
 
 /// The shortest digits that read back the same. Where two are equally near, Rust takes the upper and Go the even one.
-fn shortest(value: f64) -> String {
-    let text = value.to_string();
-    let Some(point) = text.find('.') else { return text };
+fn push_shortest(out: &mut String, value: f64) {
+    #[expect(clippy::cast_possible_truncation, reason = "it is a whole number that fits")]
+    if value.abs() < WHOLE_MAX && value.fract() == 0.0 && (value != 0.0 || value.is_sign_positive()) {
+        return out.push_str(itoa::Buffer::new().format(value as i64));
+    }
+    let start = out.len();
+    write!(out, "{value}").expect("BUG: writing to a string does not fail");
+    let text = &out[start..];
+    let Some(point) = text.find('.') else { return };
     let decimals = text.len() - point - 1;
     // A number with n binary places has n decimal ones, the last of them a 5: in the middle when all but that are shown.
     let places = i32::try_from(decimals + 1).unwrap_or(i32::MAX);
     let scaled = value * 2f64.powi(places);
     if text.len() <= DIGITS_CERTAIN || scaled.fract() != 0.0 || (scaled / 2.0).fract() == 0.0 {
-        return text;
+        return;
     }
     let mut lower = format!("{value:.*}", decimals + 1);
     lower.pop();
     let is_even = lower.ends_with(['0', '2', '4', '6', '8']);
-    if is_even && lower.parse() == Ok(value) { lower } else { text }
+    if is_even && lower.parse() == Ok(value) {
+        out.truncate(start);
+        out.push_str(&lower);
+    }
 }
 
 fn special(value: f64) -> Option<&'static str> {
@@ -99,6 +131,9 @@ mod tests {
             (1.5e-7, "0.00000015", "1.5e-07", "1.5e-07"),
             (999_999.5, "999999.5", "999999.5", "999999.5"),
             (1_234_567.0, "1234567", "1.234567e+06", "1234567"),
+            (-42.0, "-42", "-42", "-42"),
+            (9_007_199_254_740_991.0, "9007199254740991", "9.007199254740991e+15", "9007199254740991"),
+            (9_007_199_254_740_994.0, "9007199254740994", "9.007199254740994e+15", "9007199254740994"),
             (1e20, "100000000000000000000", "1e+20", "100000000000000000000"),
             (1e21, "1000000000000000000000", "1e+21", "1e+21"),
             (-2.5e100, &format!("-25{}", "0".repeat(99)), "-2.5e+100", "-2.5e+100"),
@@ -106,7 +141,9 @@ mod tests {
             (f64::NEG_INFINITY, "-Inf", "-Inf", "-Inf"),
             (f64::NAN, "NaN", "NaN", "NaN"),
         ] {
-            assert_eq!((&*format_f(value), &*format_g(value), &*format_json(value)), (f, g, json), "{value}");
+            let mut written = String::from("[");
+            push_json(&mut written, value);
+            assert_eq!((&*format_f(value), &*format_g(value), &written[1..]), (f, g, json), "{value}");
         }
         assert_eq!((&*format_v(1e-5), &*format_v(1e20), &*format_v(1e21)), ("1e-05", "100000000000000000000", "1e+21"));
     }

@@ -18,6 +18,8 @@ pub struct Selection<'a> {
 /// Samples of one source: its timestamps once, and the chosen columns beside them.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
+    /// Labels that all its series have, unless they have one of that name themselves.
+    pub source: Labels,
     /// Ascending, no two equal; milliseconds since the epoch.
     pub timestamps_ms: Vec<i64>,
     /// The chosen series, each with one slot per timestamp.
@@ -27,8 +29,9 @@ pub struct Batch {
 /// One series within a [`Batch`]. What few series have stands beside the values, sparse: an empty list costs nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Column {
-    /// The whole label set of the series.
-    pub labels: Labels,
+    /// The labels that the series has beside those of its batch. A store hands out the same set, not one that is equal,
+    /// where it can: what is made of it needs to be made once.
+    pub metric: Labels,
     /// One value per timestamp of the batch, stale markers included; the value of an absent slot, or of one that holds
     /// a histogram, means nothing.
     pub values: Vec<f64>,
@@ -39,6 +42,14 @@ pub struct Column {
     /// Slots whose sample says since when it counts, ascending, each present: (slot, milliseconds since the epoch,
     /// never 0). It is a sample of that time with the value zero, as far as `rate` and its kin go.
     pub start_times_ms: Vec<(u32, i64)>,
+}
+
+impl Batch {
+    /// The whole label set of one of its series.
+    #[must_use]
+    pub fn labels(&self, column: &Column) -> Labels {
+        if self.source.is_empty() { column.metric.clone() } else { self.source.joined(&column.metric) }
+    }
 }
 
 impl Column {

@@ -34,7 +34,7 @@ impl Memory {
             for source in 0..series.div_ceil(OF_SOURCE) {
                 let columns = (0..OF_SOURCE.min(series - source * OF_SOURCE)).map(|i| column(name, source, i));
                 let timestamps_ms = (0..SAMPLES).map(|i| i * EVERY_MS).collect();
-                batches.push((name, Batch { timestamps_ms, columns: columns.collect() }));
+                batches.push((name, Batch { timestamps_ms, columns: columns.collect(), ..Batch::default() }));
             }
         }
         Self { batches }
@@ -52,7 +52,7 @@ fn column(name: &str, source: usize, i: usize) -> Column {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 40) as f64 / 16_777_216.0
     };
-    let mut column = Column { labels: Labels::from_pairs(labels), ..Column::default() };
+    let mut column = Column { metric: Labels::from_pairs(labels), ..Column::default() };
     let mut total = 0.0;
     for slot in 0..SAMPLES as u32 {
         total += (random() * 10.0).floor();
@@ -89,9 +89,9 @@ impl Parts for Chosen<'_> {
 impl PartReader for Chosen<'_> {
     fn read(&self, part: usize, sink: &mut BatchSink<'_>) -> Result<(), QuerierError> {
         let batch = self.0[part];
-        let matches = |column: &&Column| self.1.iter().all(|m| m.matches(column.labels.value(&m.name)));
+        let matches = |column: &&Column| self.1.iter().all(|m| m.matches(column.metric.value(&m.name)));
         let columns = batch.columns.iter().filter(matches).cloned().collect();
-        sink(Batch { timestamps_ms: batch.timestamps_ms.clone(), columns })
+        sink(Batch { timestamps_ms: batch.timestamps_ms.clone(), columns, ..Batch::default() })
     }
 }
 

@@ -192,7 +192,7 @@ pub(crate) enum SampleRef<'a> {
 }
 
 /// Labels that say what the raw samples were, and so no longer hold for what was computed from them.
-const METADATA: [&str; 3] = [METRIC_NAME, "__type__", "__unit__"];
+pub(crate) const METADATA: [&str; 3] = [METRIC_NAME, "__type__", "__unit__"];
 
 /// Without the metric name, and the type and unit that go with it.
 pub(crate) fn without_name(labels: &Labels) -> Labels {

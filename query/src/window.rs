@@ -279,7 +279,6 @@ impl Dense {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::Labels;
 
     #[test]
     fn left_open_right_closed() {
@@ -307,7 +306,6 @@ mod tests {
     #[test]
     fn holes_are_skipped() {
         let column = Column {
-            labels: Labels::empty(),
             values: vec![1.0, 2.0, model::sample::stale_nan(), 4.0],
             present: Some(vec![0b1101]),
             ..Column::default()

@@ -131,14 +131,14 @@ impl Db {
                 }
             }
         }
-        let mut column = Column { labels, ..Column::default() };
+        let mut column = Column { metric: labels, ..Column::default() };
         let mut timestamps_ms = Vec::with_capacity(samples.len());
         for (slot, (ts, (value, histogram))) in (0..).zip(samples) {
             timestamps_ms.push(ts);
             column.values.push(value);
             column.histograms.extend(histogram.map(|histogram| (slot, histogram)));
         }
-        Ok(Batch { timestamps_ms, columns: vec![column] })
+        Ok(Batch { timestamps_ms, columns: vec![column], ..Batch::default() })
     }
 }
 
@@ -177,26 +177,27 @@ struct ChosenReader<'a> {
     known: RefCell<Known>,
 }
 
-/// Labels of some metrics as far as they were asked for: the next source has the same, as a rule.
+/// Labels of metrics that were asked for lately, each at the place its id leads to: other sources have the same, as a rule.
 #[derive(Default)]
-struct Known {
-    metrics: Arc<[u32]>,
-    labels: Vec<Option<Labels>>,
-}
+struct Known(Vec<Option<(u32, Labels)>>);
 
 impl Known {
-    /// The labels of the metric at a place among these.
-    fn labels(&mut self, db: &Db, metrics: &Arc<[u32]>, place: usize) -> Result<Option<&Labels>, Error> {
-        if !Arc::ptr_eq(&self.metrics, metrics) {
-            self.metrics = Arc::clone(metrics);
-            self.labels.clear();
-            self.labels.resize(metrics.len(), None);
+    /// Makes room for sources of so many metrics.
+    fn expect(&mut self, metrics: usize) {
+        let places = (4 * metrics).next_power_of_two().min(limits::KNOWN_METRICS);
+        if self.0.len() < places {
+            self.0.clear();
+            self.0.resize(places, None);
         }
-        let known = &mut self.labels[place];
-        if known.is_none() {
-            *known = db.index.metric_labels(&db.store, metrics[place])?;
+    }
+
+    fn labels(&mut self, db: &Db, metric: u32) -> Result<Option<&Labels>, Error> {
+        let place = metric as usize & (self.0.len() - 1);
+        let known = &mut self.0[place];
+        if known.as_ref().is_none_or(|(of, _)| *of != metric) {
+            *known = db.index.metric_labels(&db.store, metric)?.map(|labels| (metric, labels));
         }
-        Ok(known.as_ref())
+        Ok(known.as_ref().map(|(_, labels)| labels))
     }
 }
 
@@ -225,20 +226,21 @@ impl<'a> ChosenReader<'a> {
         let gathered =
             if *latest { reader.gather_latest(&stored, metrics)? } else { reader.gather(&stored, metrics)? };
         let mut known = self.known.borrow_mut();
+        known.expect(piece.metrics.len());
         let mut complete = |i: usize, times: &[i64], column: &mut Column| {
             let metric = metrics[i];
             if self.grouped.contains(&(source, metric)) {
                 return Ok(false);
             }
-            let place = piece.range.start + i;
-            let Some(metric_labels) = known.labels(db, &piece.metrics, place)? else { return Ok(false) };
-            column.labels = source_labels.joined(metric_labels);
+            let Some(metric_labels) = known.labels(db, metric)? else { return Ok(false) };
+            column.metric = metric_labels.clone();
             if let Some(histograms) = &mut histograms {
                 histograms.fill((source, metric), times, column)?;
             }
             Ok(true)
         };
-        gathered.into_batches(&mut complete)?.into_iter().try_for_each(out)
+        let batches = gathered.into_batches(&mut complete)?.into_iter();
+        batches.map(|batch| Batch { source: source_labels.clone(), ..batch }).try_for_each(out)
     }
 
     fn groups(&self, (reader, mut histograms): Readers<'_, 'a>, out: &mut Out<'_>) -> Result<(), Stop> {

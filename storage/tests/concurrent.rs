@@ -35,9 +35,10 @@ fn read(db: &Db, name: &str, range: (i64, i64)) -> Vec<(String, Vec<(i64, f64)>)
     let selection = Selection { start_ms: range.0, end_ms: range.1, matchers: &matchers };
     db.select(&selection, false, &mut |batch: Batch| {
         for column in &batch.columns {
+            let labels = batch.labels(column);
             let present = (0..column.values.len()).filter(|&i| column.is_present(i));
             let samples = present.map(|i| (batch.timestamps_ms[i], column.values[i])).collect();
-            found.push((column.labels.value("job").to_owned(), samples));
+            found.push((labels.value("job").to_owned(), samples));
         }
         Ok(())
     })
@@ -121,10 +122,11 @@ fn parts_are_all_there_and_end_when_they_are_not_wanted() {
     db.select(&selection, false, &mut |batch| {
         assert_eq!(batch.timestamps_ms, [10, 20]);
         for column in &batch.columns {
-            let number = |name: &str| column.labels.value(name)[1..].parse::<usize>().unwrap();
+            let labels = batch.labels(column);
+            let number = |name: &str| labels.value(name)[1..].parse::<usize>().unwrap();
             let first = (number("__name__") * number("job")) as f64;
-            assert_eq!(column.values, [first + 10.0, first + 20.0], "{}", column.labels);
-            assert!(found.insert(column.labels.clone()), "{} came twice", column.labels);
+            assert_eq!(column.values, [first + 10.0, first + 20.0], "{labels}");
+            assert!(found.insert(labels.clone()), "{labels} came twice");
         }
         Ok(())
     })
@@ -135,7 +137,7 @@ fn parts_are_all_there_and_end_when_they_are_not_wanted() {
     let read_by = |first: usize| {
         let (reader, mut labels) = (parts.reader().unwrap(), Vec::new());
         let mut sink = |batch: Batch| {
-            labels.extend(batch.columns.into_iter().map(|column| column.labels));
+            labels.extend(batch.columns.iter().map(|column| batch.labels(column)));
             Ok(())
         };
         (first..parts.count()).step_by(2).for_each(|part| reader.read(part, &mut sink).unwrap());

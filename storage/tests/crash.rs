@@ -130,8 +130,9 @@ fn stored(db: &Db) -> Stored {
     let mut sink = |batch: model::Batch| {
         assert!(batch.timestamps_ms.is_sorted_by(|a, b| a < b));
         for column in &batch.columns {
-            let index: usize = column.labels.value("i").parse().unwrap();
-            let source = usize::from(column.labels.value("job") == "b");
+            let labels = batch.labels(column);
+            let index: usize = labels.value("i").parse().unwrap();
+            let source = usize::from(labels.value("job") == "b");
             for (i, &ts) in batch.timestamps_ms.iter().enumerate().filter(|(i, _)| column.is_present(*i)) {
                 assert_eq!(column.values[i].to_bits(), value(ts, index).to_bits());
                 if index == DELETED {

@@ -265,7 +265,8 @@ fn a_row_of_many_segments_is_one_commit_and_several_batches() {
     let mut sink = |batch: model::Batch| {
         (batches, columns) = (batches + 1, columns + batch.columns.len());
         for column in &batch.columns {
-            let i: f64 = column.labels.value("i").parse().unwrap();
+            let labels = batch.labels(column);
+            let i: f64 = labels.value("i").parse().unwrap();
             assert_eq!(column.values, [i, i * 2.0, i * 3.0]);
         }
         Ok(())

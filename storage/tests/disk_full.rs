@@ -30,7 +30,8 @@ fn rows(db: &Db) -> BTreeSet<i64> {
     let mut rows = BTreeSet::new();
     let mut sink = |batch: model::Batch| {
         for column in &batch.columns {
-            let index: usize = column.labels.name()[1..].parse().unwrap();
+            let labels = batch.labels(column);
+            let index: usize = labels.name()[1..].parse().unwrap();
             for (i, &ts) in batch.timestamps_ms.iter().enumerate() {
                 assert!(column.is_present(i) && column.values[i] == value(ts, index), "{index} at {ts}");
             }

@@ -88,7 +88,8 @@ fn stored(db: &Db) -> BTreeMap<i64, Vec<usize>> {
     let mut found: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
     let mut sink = |batch: model::Batch| {
         for column in &batch.columns {
-            let index: usize = column.labels.value("i").parse().unwrap();
+            let labels = batch.labels(column);
+            let index: usize = labels.value("i").parse().unwrap();
             for (i, &ts) in batch.timestamps_ms.iter().enumerate().filter(|(i, _)| column.is_present(*i)) {
                 assert_eq!(column.values[i].to_bits(), value(ts, index).to_bits());
                 let columns = found.entry(ts).or_default();

@@ -47,8 +47,9 @@ fn stored(db: &Db, end_ms: i64) -> Result<BTreeMap<(usize, i64), usize>, model::
     let mut found = BTreeMap::new();
     let mut sink = |batch: model::Batch| {
         for column in &batch.columns {
-            let index: usize = column.labels.value("i").parse().unwrap();
-            let source: usize = column.labels.value("job").parse().unwrap();
+            let labels = batch.labels(column);
+            let index: usize = labels.value("i").parse().unwrap();
+            let source: usize = labels.value("job").parse().unwrap();
             for (i, &ts) in batch.timestamps_ms.iter().enumerate().filter(|(i, _)| column.is_present(*i)) {
                 assert_eq!(column.values[i].to_bits(), value(ts, source, index).to_bits(), "{source} {index} {ts}");
                 *found.entry((source, ts)).or_default() += 1;

@@ -78,8 +78,9 @@ fn naive(all: &BTreeSet<Labels>, matchers: &[Matcher]) -> BTreeSet<Labels> {
 fn selected(db: &Db, matchers: &[Matcher]) -> BTreeSet<Labels> {
     let mut found = BTreeSet::new();
     let mut sink = |batch: model::Batch| {
-        for column in batch.columns {
-            assert!(found.insert(column.labels.clone()), "{} came twice", column.labels);
+        for column in &batch.columns {
+            let labels = batch.labels(column);
+            assert!(found.insert(labels.clone()), "{labels} came twice");
         }
         Ok(())
     };

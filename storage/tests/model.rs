@@ -423,20 +423,21 @@ fn read_by(
     let mut sink = |batch: Batch| {
         assert!(batch.timestamps_ms.is_sorted_by(|a, b| a < b), "{:?}", batch.timestamps_ms);
         for column in &batch.columns {
+            let labels = batch.labels(column);
             assert_eq!(column.values.len(), batch.timestamps_ms.len());
             assert!(column.histograms.is_sorted_by_key(|(slot, _)| *slot));
             let marked = |i: &usize| column.is_present(*i) && is_histogram_mark(column.values[*i]);
             let (marked, times) = ((0..column.values.len()).filter(marked), &batch.timestamps_ms);
-            assert!(marked.eq(column.histograms.iter().map(|(slot, _)| *slot as usize)), "{}", column.labels);
+            assert!(marked.eq(column.histograms.iter().map(|(slot, _)| *slot as usize)), "{labels}");
             for (slot, one) in &column.histograms {
-                assert_eq!(**one, histogram(times[*slot as usize]), "{}", column.labels);
+                assert_eq!(**one, histogram(times[*slot as usize]), "{labels}");
             }
             let samples: BTreeMap<i64, u64> = (0..column.values.len())
                 .filter(|&i| column.is_present(i))
                 .map(|i| (batch.timestamps_ms[i], column.values[i].to_bits()))
                 .collect();
-            assert!(!samples.is_empty(), "{} has no samples", column.labels);
-            assert!(found.insert(column.labels.clone(), samples).is_none(), "{} came twice", column.labels);
+            assert!(!samples.is_empty(), "{labels} has no samples");
+            assert!(found.insert(labels.clone(), samples).is_none(), "{labels} came twice");
         }
         Ok(())
     };

@@ -41,9 +41,10 @@ fn times(db: &Db) -> BTreeMap<String, Vec<i64>> {
     let mut found = BTreeMap::new();
     let mut sink = |batch: model::Batch| {
         for column in &batch.columns {
+            let labels = batch.labels(column);
             let here = |i: &usize| column.is_present(*i);
             let times = (0..batch.timestamps_ms.len()).filter(here).map(|i| batch.timestamps_ms[i]).collect();
-            found.insert(format!("{} {}", column.labels.name(), column.labels.value("job")), times);
+            found.insert(format!("{} {}", labels.name(), labels.value("job")), times);
         }
         Ok(())
     };

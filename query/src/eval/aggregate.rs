@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use model::Labels;
-use model::labels::METRIC_NAME;
 
 use super::Evaluator;
 use super::fold::HistogramFold;
+use super::outline::{Lately, Needed, groups_by};
 use crate::Error;
 use crate::functions::kahan::{Kahan, Mean, Variance};
 use crate::notes::{Remark, Remarks};
@@ -17,41 +17,36 @@ use crate::window::Grid;
 /// What a group weighs besides its slots.
 const GROUP_BYTES: usize = 512;
 
-/// Which labels the group of a series has, of those of the series; one stays whatever they are grouped by.
-fn grouping_by<'a>(grouping: &'a Grouping, stays: Option<&'a str>) -> impl Fn(&str) -> bool + 'a {
-    let listed = |name: &str| grouping.labels.iter().any(|l| l == name);
-    let keep = move |name: &str| if grouping.without { name != METRIC_NAME && !listed(name) } else { listed(name) };
-    move |name| stays == Some(name) || keep(name)
-}
-
-/// The labels of the group a series belongs to.
+/// The labels of the group a series belongs to; one stays whatever they are grouped by.
 pub(super) fn group_labels(labels: &Labels, grouping: &Grouping, stays: Option<&str>) -> Labels {
-    labels.filtered(grouping_by(grouping, stays))
+    labels.filtered(|name| stays == Some(name) || groups_by(grouping, name))
 }
 
 /// Numbers the groups as their first series come.
 pub(super) struct Groups<'a> {
     grouping: &'a Grouping,
     found: HashMap<String, usize>,
+    lately: Lately<usize>,
     text: String,
 }
 
 impl<'a> Groups<'a> {
     pub(super) fn new(grouping: &'a Grouping) -> Self {
-        Self { grouping, found: HashMap::new(), text: String::new() }
+        Self { grouping, found: HashMap::new(), lately: Lately::default(), text: String::new() }
     }
 
     /// The number of the group a series belongs to; that of a new one is how many there were.
     pub(super) fn of(&mut self, labels: &Labels) -> usize {
-        self.text.clear();
-        if self.grouping.without || !self.grouping.labels.is_empty() {
-            labels.filtered_text(grouping_by(self.grouping, None), &mut self.text);
-        }
-        if let Some(i) = self.found.get(&self.text) {
-            return *i;
-        }
-        self.found.insert(self.text.clone(), self.found.len());
-        self.found.len() - 1
+        let Self { grouping, found, lately, text } = self;
+        lately.of(labels, || {
+            text.clear();
+            labels.filtered_text(|name| groups_by(grouping, name), text);
+            if let Some(i) = found.get(text) {
+                return *i;
+            }
+            found.insert(text.clone(), found.len());
+            found.len() - 1
+        })
     }
 }
 
@@ -198,7 +193,8 @@ impl Evaluator<'_> {
             return Ok(series);
         }
         let mut folding = Folding::new(aggregate);
-        self.stream(&aggregate.expr, grid, &mut |series| {
+        let needed = Needed::by([aggregate]);
+        self.stream_needed((&aggregate.expr, Some(&needed)), grid, &mut |series| {
             let (samples, bytes) = folding.add(self, &series, grid.len);
             if samples + bytes > 0 { self.hold(samples, bytes) } else { Ok(()) }
         })?;

@@ -66,7 +66,7 @@ impl Evaluator<'_> {
                     let seen = (0..grid.len).filter(|step| !is_absent(values[*step]));
                     seen.for_each(|step| self.check_quantile(scalars.first(step), &call.args[0]));
                 }
-                Series::of_floats(ranges.labels().clone(), ranges.drop_name, values)
+                Series::of_floats(ranges.labels(self), ranges.drop_name, values)
             };
             if series.is_empty() {
                 return Ok(());

@@ -5,7 +5,7 @@ use model::labels::METRIC_NAME;
 
 use super::info;
 use crate::functions::Body;
-use crate::parse::ast::{BinaryOp, Expr, ExprKind, Selector, Type};
+use crate::parse::ast::{BinaryOp, Expr, ExprKind, Selector, Sign, Type};
 
 /// Is the value the same at every step?
 pub(super) fn is_invariant(expr: &Expr) -> bool {
@@ -47,8 +47,31 @@ pub(super) fn streams(expr: &Expr) -> bool {
     }
 }
 
+/// Does a selector look at other times at each step?
+pub(super) fn has_own_times(leaf: &Expr) -> bool {
+    match &leaf.kind {
+        ExprKind::Vector(s) | ExprKind::Matrix(s, _) => s.shift.at.is_none(),
+        _ => false,
+    }
+}
+
+/// Has each series of what streams the name, and all other labels, of the one it comes from?
+fn keeps_names(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Vector(_) | ExprKind::Matrix(..) => true,
+        ExprKind::Paren(inner) | ExprKind::Unary(Sign::Plus, inner) => keeps_names(inner),
+        ExprKind::Binary(b) if b.op.is_comparison() && !b.return_bool && streams(expr) => {
+            keeps_names(if b.left.value_type() == Type::Scalar { &b.right } else { &b.left })
+        }
+        _ => false,
+    }
+}
+
 /// Could two series of the result have equal labels once their names are gone?
 pub(super) fn may_collide(expr: &Expr) -> bool {
+    if keeps_names(expr) {
+        return false;
+    }
     let mut one_name = true;
     let mut selectors = 0;
     expr.walk(&mut |node| match &node.kind {

@@ -15,6 +15,7 @@ mod histogram;
 mod info;
 mod matching;
 mod narrow;
+mod outline;
 mod parts;
 mod rich;
 mod select_k;
@@ -33,6 +34,7 @@ use model::{Labels, Querier};
 
 use self::facts::{is_invariant, may_collide, streams};
 pub(crate) use self::narrow::narrow;
+use self::outline::Needed;
 use self::parts::Part;
 use self::selector::Take;
 pub(crate) use self::shared::Shared;
@@ -128,11 +130,32 @@ impl<'a> Evaluator<'a> {
                 Ok(Value::Matrix(vec![RangeSeries { labels: Labels::empty(), points, histograms: Vec::new() }]))
             }
             (Type::Matrix, _) => self.range_vector(expr, grid).map(Value::Matrix),
+            (Type::Vector, Finish::Vector) if self.is_apart(expr, grid) => self.unordered(expr, grid),
             (Type::Vector, _) => {
                 let series = self.cleaned(self.vector(expr, grid)?)?;
                 Ok(if finish == Finish::Vector { as_vector(series, ts_ms) } else { as_matrix(series, grid) })
             }
         }
+    }
+
+    /// Is each series of what streams one of its own, whatever becomes of its name?
+    fn is_apart(&self, expr: &Expr, grid: &Grid) -> bool {
+        let expr = expr.unwrapped();
+        self.is_read_once(expr, grid) && !may_collide(expr) && !self.query.shared.is_known(expr)
+    }
+
+    /// An instant vector as it comes: nothing is asked of the order of its samples, and to find one is half the work.
+    fn unordered(&self, expr: &Expr, grid: &Grid) -> Result<Value, Error> {
+        let mut samples = Vec::new();
+        self.stream_parts((expr.unwrapped(), None), grid, &mut |mut series| {
+            self.hold(series.weight(), series.bytes())?;
+            if std::mem::take(&mut series.drop_name) {
+                series.labels = without_name(&series.labels);
+            }
+            samples.extend(as_sample(series, grid.start_ms));
+            Ok(())
+        })?;
+        Ok(Value::Vector(samples))
     }
 
     /// With names removed whose removal was delayed.
@@ -165,7 +188,7 @@ impl<'a> Evaluator<'a> {
             once.into_iter().map(|s| repeated(s, grid.len)).collect()
         } else if streams(expr) {
             let mut all = Vec::new();
-            self.stream_parts(expr, grid, &mut |series| {
+            self.stream_parts((expr, None), grid, &mut |series| {
                 self.hold(series.weight(), series.bytes())?;
                 all.push(series);
                 Ok(())
@@ -183,12 +206,22 @@ impl<'a> Evaluator<'a> {
 
     /// The series of an instant vector one by one, in any order.
     pub(crate) fn stream(&self, expr: &Expr, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
+        self.stream_needed((expr, None), grid, sink)
+    }
+
+    /// The same, when of their labels only some are needed: others may be missing.
+    fn stream_needed(
+        &self,
+        (expr, needed): (&Expr, Option<&Needed>),
+        grid: &Grid,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), Error> {
         let expr = expr.unwrapped();
         if let Some(shared) = self.shared(expr, grid, false)? {
             return self.hand_over(shared, sink);
         }
         if self.is_read_once(expr, grid) {
-            return self.stream_parts(expr, grid, sink);
+            return self.stream_parts((expr, needed), grid, sink);
         }
         self.evaluated(expr, grid)?.into_iter().try_for_each(sink)
     }
@@ -257,7 +290,10 @@ impl<'a> Evaluator<'a> {
         if self.query.options.delayed_name_removal {
             series.drop_name = true;
         } else {
-            series.labels = without_name(&series.labels);
+            series.labels = match self.outlines() {
+                Some(outlines) => outlines.borrow_mut().without_name(&series.labels),
+                None => without_name(&series.labels),
+            };
         }
     }
 
@@ -361,15 +397,16 @@ fn repeated(series: Series, len: usize) -> Series {
     Series { values: vec![value; len], histograms, ..series }
 }
 
-fn as_vector(series: Vec<Series>, ts_ms: i64) -> Value {
-    let sample = |s: Series| {
-        let (value, histogram) = match s.at(0)? {
-            SampleRef::Float(value) => (value, None),
-            SampleRef::Histogram(histogram) => (0.0, Some(Arc::clone(histogram))),
-        };
-        Some(Sample { labels: s.labels, ts_ms, value, histogram })
+fn as_sample(series: Series, ts_ms: i64) -> Option<Sample> {
+    let (value, histogram) = match series.at(0)? {
+        SampleRef::Float(value) => (value, None),
+        SampleRef::Histogram(histogram) => (0.0, Some(Arc::clone(histogram))),
     };
-    Value::Vector(series.into_iter().filter_map(sample).collect())
+    Some(Sample { labels: series.labels, ts_ms, value, histogram })
+}
+
+fn as_vector(series: Vec<Series>, ts_ms: i64) -> Value {
+    Value::Vector(series.into_iter().filter_map(|one| as_sample(one, ts_ms)).collect())
 }
 
 fn as_matrix(series: Vec<Series>, grid: &Grid) -> Value {

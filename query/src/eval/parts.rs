@@ -2,13 +2,14 @@
 //! carried through the expression, on all cores. Who asked gets the series in the order of the parts, as if one thread had
 //! read them: sums of floats depend on it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
 
 use model::{BatchSink, PartReader, Parts, QuerierError};
 
-use super::facts::leaf;
+use super::facts::{has_own_times, leaf};
+use super::outline::{Needed, Outlines};
 use super::{Evaluator, Query, Sink};
 use crate::Error;
 use crate::memory::Taken;
@@ -22,7 +23,12 @@ use crate::window::Grid;
 pub(super) struct Part<'a> {
     pub(super) reader: &'a dyn PartReader,
     pub(super) part: usize,
+    /// What knows the labels that are needed, unless all are.
+    pub(super) outlines: Option<&'a RefCell<Outlines>>,
 }
+
+/// An expression, what is needed of its labels, and when.
+type Task<'t> = (&'t Expr, Option<&'t Needed>, &'t Grid);
 
 /// What a thread says of its parts, one after another.
 type Outcome<'a> = Result<Done<'a>, Error>;
@@ -38,16 +44,23 @@ struct Done<'a> {
 
 impl Evaluator<'_> {
     /// The series of an expression that streams.
-    pub(super) fn stream_parts(&self, expr: &Expr, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
+    pub(super) fn stream_parts(
+        &self,
+        (expr, needed): (&Expr, Option<&Needed>),
+        grid: &Grid,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), Error> {
         let reads = self.part.is_none() && !self.query.shared.is_inside(expr);
         let leaf = if reads { leaf(expr) } else { None };
         let Some(selection) = leaf.and_then(|leaf| self.wanted(leaf, grid)) else {
             return self.stream_node(expr, grid, sink);
         };
+        // What is evaluated once for all steps is looked at whole.
+        let needed = needed.filter(|_| leaf.is_some_and(has_own_times));
         let parts = self.open(&selection)?;
         let threads = self.query.options.threads.min(parts.count());
         if threads < 2 {
-            return self.one_by_one(&*parts, (expr, grid), sink);
+            return self.one_by_one(&*parts, (expr, needed, grid), sink);
         }
         let parts = &*parts;
         let mut largest = 0;
@@ -57,7 +70,7 @@ impl Evaluator<'_> {
                 .map(|first| {
                     let (out, outcomes) = mpsc::sync_channel(1);
                     let mine = (first..parts.count()).step_by(threads);
-                    scope.spawn(move || work((query, held, samples), parts, mine, (expr, grid), &out));
+                    scope.spawn(move || work((query, held, samples), parts, mine, (expr, needed, grid), &out));
                     outcomes
                 })
                 .collect();
@@ -79,11 +92,12 @@ impl Evaluator<'_> {
         taken
     }
 
-    fn one_by_one(&self, parts: &dyn Parts, (expr, grid): (&Expr, &Grid), sink: &mut Sink<'_>) -> Result<(), Error> {
+    fn one_by_one(&self, parts: &dyn Parts, (expr, needed, grid): Task<'_>, sink: &mut Sink<'_>) -> Result<(), Error> {
         // Also where there is nothing to read, the expression has its say: its other arguments may be wrong.
         let reader = if parts.count() == 0 { Box::new(Nothing) } else { parts.reader().map_err(Error::Store)? };
+        let outlines = needed.map(|needed| RefCell::new(Outlines::new(needed)));
         for part in 0..parts.count().max(1) {
-            let part = Part { reader: &*reader, part };
+            let part = Part { reader: &*reader, part, outlines: outlines.as_ref() };
             let evaluator = self.query.of_part(self.held.get(), part, self.samples.apart());
             evaluator.stream_node(expr, grid, sink)?;
             let (peak, counted) = evaluator.into_cost();
@@ -115,15 +129,17 @@ fn work<'a>(
     (query, held, samples): (&'a Query<'_>, usize, &Counter),
     parts: &dyn Parts,
     mine: impl Iterator<Item = usize>,
-    (expr, grid): (&Expr, &Grid),
+    (expr, needed, grid): Task<'_>,
     out: &SyncSender<Outcome<'a>>,
 ) {
     let reader = match parts.reader() {
         Ok(reader) => reader,
         Err(error) => return drop(out.send(Err(Error::Store(error)))),
     };
+    let outlines = needed.map(|needed| RefCell::new(Outlines::new(needed)));
     for part in mine {
-        let evaluator = query.of_part(held, Part { reader: &*reader, part }, samples.apart());
+        let part = Part { reader: &*reader, part, outlines: outlines.as_ref() };
+        let evaluator = query.of_part(held, part, samples.apart());
         let (mut series, taken) = (Vec::new(), Taken::new(&query.share));
         let streamed = evaluator.stream_node(expr, grid, &mut |one| {
             query.take(&taken, one.bytes())?;

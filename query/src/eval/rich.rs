@@ -31,7 +31,7 @@ impl Evaluator<'_> {
         let of_both = mixed::of(call.function.name);
         let mut remarks = Remarks::default();
         let mut args = Vec::new();
-        let mut series = Series::of_floats(ranges.labels().clone(), ranges.drop_name, vec![ABSENT; grid.len]);
+        let mut series = Series::of_floats(ranges.labels(self), ranges.drop_name, vec![ABSENT; grid.len]);
         for step in 0..grid.len {
             self.check()?;
             let window = ranges.at(step);

@@ -101,7 +101,7 @@ impl Evaluator<'_> {
             })
         };
         let result = match self.part {
-            Some(Part { reader, part }) => reader.read(part, &mut sink),
+            Some(Part { reader, part, .. }) => reader.read(part, &mut sink),
             None => self.query.querier.select(&selection, latest, &mut sink),
         };
         match (failed, result) {
@@ -135,7 +135,7 @@ impl Evaluator<'_> {
             let windows = bounds(&batch.timestamps_ms, ends, self.query.lookback_ms);
             for column in &batch.columns {
                 dense.load(&batch.timestamps_ms, column, look);
-                let mut series = Series::of_floats(column.labels.clone(), false, Vec::with_capacity(ends.len()));
+                let mut series = Series::of_floats(self.labels_of(&batch, column), false, Vec::with_capacity(ends.len()));
                 let seen = if dense.is_rich() || take == Take::Start {
                     let floats = |window| dense.slice(&batch.timestamps_ms, column, window);
                     latest_rich(&dense, &windows, floats, take, &mut series)
@@ -228,11 +228,8 @@ impl Evaluator<'_> {
                 Some(_) => extended::points(&window),
             };
             if !points.is_empty() || !histograms.is_empty() {
-                let labels = if ranges.drop_name {
-                    crate::value::without_name(ranges.labels())
-                } else {
-                    ranges.labels().clone()
-                };
+                let labels = ranges.labels(self);
+                let labels = if ranges.drop_name { crate::value::without_name(&labels) } else { labels };
                 matrix.push(RangeSeries { labels, points, histograms });
             }
             Ok(())
@@ -351,8 +348,9 @@ pub(super) struct Ranges<'a> {
 }
 
 impl Ranges<'_> {
-    pub(super) fn labels(&self) -> &model::Labels {
-        &self.column.labels
+    /// The labels of the series, as far as they are needed.
+    pub(super) fn labels(&self, evaluator: &Evaluator<'_>) -> model::Labels {
+        evaluator.labels_of(self.batch, self.column)
     }
 
     /// Are there histograms, or floats that say since when they count?

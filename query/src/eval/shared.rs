@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::aggregate::Folding;
 use super::facts::{is_invariant, selects, streams};
+use super::outline::Needed;
 use super::{Evaluator, Query, Sink};
 use crate::Error;
 use crate::functions::Body;
@@ -132,6 +133,11 @@ impl<'e> Shared<'e> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Has an expression its series from elsewhere, or others have theirs from it?
+    pub(super) fn is_known(&self, expr: &Expr) -> bool {
+        self.places.contains_key(&address(expr))
+    }
+
     /// Does an expression other than this one, and inside it, have its series from elsewhere?
     pub(super) fn is_inside(&self, expr: &Expr) -> bool {
         let mut found = false;
@@ -228,7 +234,8 @@ impl Evaluator<'_> {
         let before = self.held();
         let (peak, remarks, level) =
             (self.peak.replace(before.samples), self.notes().count(), self.samples.enter_beside());
-        let streamed = self.stream(&aggregate.expr, grid, &mut |series| {
+        let needed = Needed::by([aggregate].into_iter().chain(others.iter().map(|(other, _)| *other)));
+        let streamed = self.stream_needed((&aggregate.expr, Some(&needed)), grid, &mut |series| {
             let (samples, bytes) = folding.add(self, &series, grid.len);
             let of_others: usize = beside.iter_mut().map(|other| other.add(self, &series, grid.len).1).sum();
             if samples + bytes + of_others > 0 { self.hold(samples, bytes + of_others) } else { Ok(()) }

@@ -39,13 +39,13 @@ impl Evaluator<'_> {
         samples.leave_subquery(&grid, (subquery.range.ms, subquery.shift.offset.ms), outer);
         let drops = series.iter().map(|s| s.drop_name).collect();
         let columns = series.into_iter().map(|s| Column {
-            labels: s.labels,
+            metric: s.labels,
             values: s.values,
             histograms: s.histograms.into_iter().map(|(step, h)| (step, without_hint(h))).collect(),
             ..Column::default()
         });
         let timestamps_ms = (0..steps).map(|i| grid.time(i)).collect();
-        Ok((Batch { timestamps_ms, columns: columns.collect() }, drops))
+        Ok((Batch { timestamps_ms, columns: columns.collect(), ..Batch::default() }, drops))
     }
 }
 

@@ -107,9 +107,13 @@ fn as_kept(histogram: &Arc<Histogram>, before: Option<&Value>) -> Arc<Histogram>
 fn batch(series: &[Found<'_>]) -> Batch {
     let all: BTreeSet<i64> = series.iter().flat_map(|(_, samples)| samples.iter().map(|(ts, _)| *ts)).collect();
     let timestamps_ms: Vec<i64> = all.into_iter().collect();
+    // What the first has, where all have something of that name.
+    let in_all = |name: &str| series.iter().all(|(labels, _)| labels.get(name).is_some());
+    let source = series.first().map_or_else(Labels::empty, |(labels, _)| labels.filtered(in_all));
     let columns = series.iter().map(|(labels, samples)| {
         let n = timestamps_ms.len();
-        let mut column = Column { labels: (*labels).clone(), values: vec![0.0; n], ..Column::default() };
+        let metric = labels.filtered(|name| source.get(name) != labels.get(name));
+        let mut column = Column { metric, values: vec![0.0; n], ..Column::default() };
         let mut present = vec![0u64; n.div_ceil(64)];
         for (ts, sample) in samples {
             let Ok(i) = timestamps_ms.binary_search(ts) else { continue };
@@ -125,7 +129,8 @@ fn batch(series: &[Found<'_>]) -> Batch {
         column.present = (samples.len() < n).then_some(present);
         column
     });
-    Batch { columns: columns.collect(), timestamps_ms }
+    let columns = columns.collect();
+    Batch { source, columns, timestamps_ms }
 }
 
 fn limited<T>(values: BTreeSet<T>, limit: usize) -> Vec<T> {

@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use axum::response::{IntoResponse, Response};
 use http::HeaderName;
 use http::header::CONTENT_TYPE;
-use model::float::{format_f, format_json};
+use model::float::{format_f, push_json};
 use model::{Histogram, Labels};
 use query::{QueryResult, Value};
 
@@ -28,11 +28,28 @@ pub(crate) fn label_string(out: &mut String, text: &str) {
     write_string(out, text, false);
 }
 
+/// Each byte of a word, seven bits for it and one that says whether it is of some kind.
+const LOW: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
+/// Is there none of eight bytes that could have to be escaped? True of nearly all texts.
+fn is_plain(eight: [u8; 8], html: bool) -> bool {
+    let word = u64::from_ne_bytes(eight);
+    let below = |limit: u8, word: u64| word.wrapping_sub(LOW * u64::from(limit)) & !word;
+    let holds = |byte: u8| below(1, word ^ LOW * u64::from(byte));
+    let mut found = word | below(b' ', word) | holds(b'"') | holds(b'\\');
+    if html {
+        found |= holds(b'<') | holds(b'>') | holds(b'&');
+    }
+    found & HIGH == 0
+}
+
 fn write_string(out: &mut String, text: &str, html: bool) {
     out.push('"');
-    // Nearly all texts are of these bytes alone, which is seen without a branch for each.
-    let is_plain = |b: u8| (b' '..0x7f).contains(&b) && !matches!(b, b'"' | b'\\' | b'<' | b'>' | b'&');
-    if text.bytes().fold(true, |all, b| all & is_plain(b)) {
+    let (eights, rest) = text.as_bytes().as_chunks::<8>();
+    let mut last = [b' '; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    if eights.iter().chain([&last]).all(|eight| is_plain(*eight, html)) {
         out.push_str(text);
         out.push('"');
         return;
@@ -96,12 +113,16 @@ pub(crate) fn array<T>(out: &mut String, items: impl IntoIterator<Item = T>, mut
 
 /// A sample's time: seconds, with three decimals unless it is a whole second.
 pub(crate) fn timestamp(out: &mut String, ms: i64) {
-    if ms % 1000 == 0 {
-        put(out, format_args!("{}", ms / 1000));
-        return;
+    let (seconds, rest) = (ms.unsigned_abs() / 1000, ms.unsigned_abs() % 1000);
+    if ms < 0 {
+        out.push('-');
     }
-    let sign = if ms < 0 { "-" } else { "" };
-    put(out, format_args!("{sign}{}.{:03}", ms.unsigned_abs() / 1000, ms.unsigned_abs() % 1000));
+    out.push_str(itoa::Buffer::new().format(seconds));
+    if rest != 0 {
+        // A digit more than is shown: the leading zeros.
+        out.push('.');
+        out.push_str(&itoa::Buffer::new().format(1000 + rest)[1..]);
+    }
 }
 
 fn point(out: &mut String, ms: i64, value: f64) {
@@ -114,7 +135,9 @@ fn point(out: &mut String, ms: i64, value: f64) {
 
 /// A number is a string, as JSON knows no infinity.
 pub(crate) fn number(out: &mut String, value: f64) {
-    put(out, format_args!("\"{}\"", format_json(value)));
+    out.push('"');
+    push_json(out, value);
+    out.push('"');
 }
 
 fn histogram_point(out: &mut String, ms: i64, value: &Histogram) {
@@ -241,6 +264,23 @@ mod tests {
     fn strings_and_label_strings() {
         assert_eq!(written(|o| string(o, "a<b>\"\\\n\u{1}&é")), r#""a\u003cb\u003e\"\\\n\u0001\u0026é""#);
         assert_eq!(written(|o| label_string(o, "a<b>&")), r#""a<b>&""#);
+    }
+
+    #[test]
+    fn bytes_that_must_be_escaped_are_found_at_each_place() {
+        for c in (0..0x180u32).filter_map(char::from_u32) {
+            for place in 0..20 {
+                let text = format!("{}{c}{}", "a".repeat(place), "~".repeat(19 - place));
+                let mut expected = serde_json::to_string(&text).unwrap();
+                // Written in full by Go.
+                expected = expected.replace("\\b", "\\u0008").replace("\\f", "\\u000c");
+                assert_eq!(written(|o| label_string(o, &text)), expected);
+                for html in ['<', '>', '&'] {
+                    expected = expected.replace(html, &format!("\\u{:04x}", u32::from(html)));
+                }
+                assert_eq!(written(|o| string(o, &text)), expected);
+            }
+        }
     }
 
     #[test]

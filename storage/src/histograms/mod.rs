@@ -133,7 +133,7 @@ mod tests {
     fn found(db: &Db) -> Vec<(i64, bool)> {
         let mut found = Vec::new();
         let mut sink = |batch: Batch| {
-            for column in batch.columns.iter().filter(|column| column.labels.name() == "latency_seconds") {
+            for column in batch.columns.iter().filter(|column| column.metric.name() == "latency_seconds") {
                 for (i, &ts_ms) in batch.timestamps_ms.iter().enumerate() {
                     let one = column.histograms.iter().find(|(slot, _)| *slot as usize == i).map(|(_, one)| one);
                     match one {
@@ -203,7 +203,7 @@ mod tests {
             (0..12 * BUCKET_MS).step_by(250).filter(|ts| !lost.contains(ts)).map(|ts| (ts, ts % 500 == 0)).collect();
         let mut present = Vec::new();
         let mut sink = |batch: Batch| {
-            for column in batch.columns.iter().filter(|column| column.labels.name() == "latency_seconds") {
+            for column in batch.columns.iter().filter(|column| column.metric.name() == "latency_seconds") {
                 let slots = (0..batch.timestamps_ms.len()).filter(|&i| column.is_present(i));
                 let is_one = |i: usize| column.histograms.iter().any(|(slot, _)| *slot as usize == i);
                 present.extend(slots.map(|i| (batch.timestamps_ms[i], is_one(i))));

@@ -117,9 +117,9 @@ impl Gathered {
         }
         let mut batches = Vec::with_capacity(1 + apart.len());
         if !common.is_empty() {
-            batches.push(Batch { timestamps_ms: line, columns: common });
+            batches.push(Batch { timestamps_ms: line, columns: common, ..Batch::default() });
         }
-        batches.extend(apart.into_iter().map(|(timestamps_ms, columns)| Batch { timestamps_ms, columns }));
+        batches.extend(apart.into_iter().map(|(timestamps_ms, columns)| Batch { timestamps_ms, columns, ..Batch::default() }));
         Ok(batches)
     }
 }

@@ -190,7 +190,7 @@ impl<'v> Reader<'v> {
         }
         self.want(metrics);
         let mut gathered = Gathered::default();
-        let mut left: RoaringBitmap = (0..u32::try_from(metrics.len()).unwrap_or(u32::MAX)).collect();
+        let mut left = Left::of(metrics.len());
         for (bucket, segments) in stored.buckets.iter().rev() {
             // Pages may hold something newer than the rows of the buckets before them.
             let end_ms = |partition: &Partition| partition.end_ms(self.view.store.bucket_ms);
@@ -201,9 +201,8 @@ impl<'v> Reader<'v> {
             for segment in segments {
                 self.plan(segment)?;
                 let Some(wanted) = self.plans.get(&segment).filter(|wanted| !wanted.is_empty()) else { continue };
-                let mut missing: RoaringBitmap =
-                    wanted.iter().flat_map(|(_, columns)| columns.iter().map(|&(_, wanted)| wanted as u32)).collect();
-                missing &= &open;
+                let mut missing = wanted.clone();
+                open.restrict(&mut missing);
                 if missing.is_empty() {
                     continue;
                 }
@@ -216,23 +215,28 @@ impl<'v> Reader<'v> {
                     (place, wanted),
                     &self.range,
                     &mut |bases, ts, row| {
-                        let mut taker = Taker::new(wanted, 1);
+                        let mut taker = Taker::new(&missing, 1);
                         taker.take(bases, ts, row, cells)?;
-                        for (lane, columns) in wanted {
+                        let run = taker.run;
+                        if !run.timestamps.is_empty() {
+                            runs.push(run);
+                        }
+                        for (lane, columns) in &mut missing {
                             let present = row.present(*lane);
-                            for (_, wanted) in columns.iter().filter(|(bit, _)| present >> bit & 1 == 1) {
-                                missing.remove(*wanted as u32);
-                                left.remove(*wanted as u32);
-                            }
+                            columns.retain(|&(bit, wanted)| {
+                                let found = present >> bit & 1 == 1;
+                                if found {
+                                    left.take(wanted);
+                                }
+                                !found
+                            });
                         }
-                        if !taker.run.timestamps.is_empty() {
-                            runs.push(taker.run);
-                        }
+                        missing.retain(|(_, columns)| !columns.is_empty());
                         Ok(!missing.is_empty())
                     },
                 )?;
             }
-            if left.is_empty() {
+            if left.count == 0 {
                 return Ok(gathered);
             }
         }
@@ -268,6 +272,31 @@ impl<'v> Reader<'v> {
             self.plans.insert(segment, plan);
         }
         Ok(())
+    }
+}
+
+/// Metrics, by index, of which nothing was found yet.
+#[derive(Clone, Debug)]
+struct Left {
+    is_left: Vec<bool>,
+    count: usize,
+}
+
+impl Left {
+    fn of(metrics: usize) -> Self {
+        Self { is_left: vec![true; metrics], count: metrics }
+    }
+
+    fn take(&mut self, metric: usize) {
+        self.count -= usize::from(std::mem::take(&mut self.is_left[metric]));
+    }
+
+    /// Leaves only those among the wanted.
+    fn restrict(&self, wanted: &mut Wanted) {
+        if self.count < self.is_left.len() {
+            wanted.iter_mut().for_each(|(_, columns)| columns.retain(|(_, wanted)| self.is_left[*wanted]));
+            wanted.retain(|(_, columns)| !columns.is_empty());
+        }
     }
 }
 

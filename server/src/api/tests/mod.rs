@@ -198,7 +198,7 @@ async fn series_are_deleted_and_snapshots_taken_where_that_is_allowed() {
         let mut found = vec![];
         let selection = model::Selection { start_ms: i64::MIN, end_ms: i64::MAX, matchers: &[] };
         let mut sink = |batch: model::Batch| {
-            found.extend(batch.columns.iter().map(|column| column.labels.name().to_owned()));
+            found.extend(batch.columns.iter().map(|column| batch.labels(column).name().to_owned()));
             Ok(())
         };
         model::Querier::select(db, &selection, false, &mut sink).unwrap();
