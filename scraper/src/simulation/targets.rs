@@ -83,11 +83,17 @@ async fn samples_that_the_store_leaves_out_are_counted_and_fail_nothing() {
     world.serve("t", |_| page("a 1\nb 1\nc 1\n"));
     world.apply(&format!("{{{JOB}}}")).await;
     world.discover(&[("j", &[world.labels("t", &[])])]).await;
-    *world.store.left_out.lock().unwrap() = model::Committed { stored: 0, out_of_order: 1, duplicate: 2, too_old: 3 };
+    *world.store.left_out.lock().unwrap() =
+        model::Committed { stored: 0, out_of_order: 1, duplicate: 2, too_old: 3, late_exemplars: 4 };
     world.scraped("t", 1).await;
     assert_eq!(world.error("j").await, "");
-    for (metric, expected) in [("out_of_order", 1.0), ("duplicate_timestamp", 2.0), ("out_of_bounds", 3.0)] {
-        let name = format!("prometheus_target_scrapes_sample_{metric}_total");
+    for (metric, expected) in [
+        ("sample_out_of_order", 1.0),
+        ("sample_duplicate_timestamp", 2.0),
+        ("sample_out_of_bounds", 3.0),
+        ("exemplar_out_of_order", 4.0),
+    ] {
+        let name = format!("prometheus_target_scrapes_{metric}_total");
         assert!((world.metric(&name) - expected).abs() < 0.1, "{name}");
     }
 }
