@@ -355,6 +355,7 @@ mod tests {
         assert_eq!(db.exemplars(&[vec![Matcher::equal("job", "c")]], all).unwrap(), []);
     }
 
+    /// scrape-082
     #[test]
     fn several_of_one_time_are_kept_once() {
         let dir = tempfile::tempdir().unwrap();

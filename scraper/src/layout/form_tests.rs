@@ -49,6 +49,7 @@ fn protobuf_and_text_are_the_same_series() {
     assert_eq!(result.unwrap_err().to_string(), "before byte 1: message breaks off: \"\"");
 }
 
+/// scrape-076
 #[test]
 fn native_buckets_are_left_out_and_counted() {
     let mut t = target(&[]);

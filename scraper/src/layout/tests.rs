@@ -62,6 +62,7 @@ fn lines_may_move_appear_and_vanish() {
     assert_eq!(t.scrape("").1, Vec::<String>::new(), "a marker is written once");
 }
 
+/// scrape-016
 #[test]
 fn another_spelling_is_the_same_series() {
     let mut t = target(&[]);
@@ -98,6 +99,7 @@ fn a_sample_before_the_last_leaves_its_series_without_one() {
     assert_eq!(t.scrape("a 6 1999\n").1, ["6000 a stale"]);
 }
 
+/// scrape-057, -058, -059
 #[test]
 fn repeated_series() {
     let mut t = target(&[]);
@@ -147,6 +149,7 @@ fn a_scrape_is_one_commit() {
     assert_eq!(t.store.commits.load(std::sync::atomic::Ordering::Relaxed), 1);
 }
 
+/// scrape-038
 #[test]
 fn far_future_samples_are_dropped() {
     let mut t = target(&[]);
@@ -168,10 +171,12 @@ fn what_fails_a_scrape() {
     t.rules.series.legacy_names = true;
     assert!(t.fails("{\"test.metric\"} 1").contains("invalid metric name"));
     assert_eq!(t.store.take(), Vec::<String>::new());
+    // scrape-049
     t.rules.series.legacy_names = false;
     assert_eq!(t.scrape("{\"with.dots\"} 42").1, ["1000 {\"with.dots\", job=\"j\"} 42"]);
 }
 
+/// scrape-050
 #[test]
 fn metric_relabelling_may_drop_series_and_take_target_labels_away() {
     let mut t = target(&[("job", "j"), ("pod", "p")]);
@@ -195,8 +200,11 @@ fn metric_relabelling_may_drop_series_and_take_target_labels_away() {
     assert_eq!(t.store.take_all(), ["4000 up{job=\"j\", pod=\"p\"} 1"]);
 }
 
+/// scrape-051
 #[test]
 fn a_type_line_decides_how_bounds_are_spelled() {
+    let mut t = target(&[]);
+    assert_eq!(t.scrape("# TYPE s summary\ns{quantile=\"1\"} 1\n").1, ["1000 s{quantile=\"1.0\"} 1"]);
     let mut t = target(&[]);
     t.scrape("# TYPE h histogram\nh_bucket{le=\"1\"} 1\n");
     // The same text under another type is another series.
@@ -290,6 +298,7 @@ impl Target {
     }
 }
 
+/// scrape-085
 #[test]
 fn openmetrics_lines_keep_their_columns() {
     let mut t = target(&[]);
