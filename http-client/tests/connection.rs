@@ -147,6 +147,7 @@ async fn an_answer_that_is_not_read_to_its_end_closes_the_connection() {
     assert_eq!((server.head().0, server.head().0), (0, 1));
 }
 
+/// scrape-067
 #[tokio::test]
 async fn redirects_are_followed_unless_told_otherwise() {
     let server = Server::start();

@@ -56,6 +56,37 @@ pub struct Row<'a> {
     pub histograms: &'a [(u32, Histogram)],
 }
 
+/// A sample that a row has no room for, as it holds one per column.
+#[derive(Clone, Debug)]
+pub struct Further {
+    /// The column of the row's layout.
+    pub column: u32,
+    /// Its time, milliseconds since the epoch.
+    pub ts_ms: i64,
+    /// The value, bit-exact; [`sample::histogram_mark`] for a native histogram.
+    pub value: f64,
+    /// The native histogram, if it is one; valid ([`Histogram::validate`]).
+    pub histogram: Option<Box<Histogram>>,
+}
+
+/// What one source said in one scrape.
+#[derive(Clone, Copy, Debug)]
+pub struct Scraped<'a> {
+    /// One sample per column.
+    pub row: Row<'a>,
+    /// Zeros at the times since which series count, before the row's. Each is stored if its series has nothing at that time
+    /// or later, and is counted in neither case.
+    pub starts: &'a [Further],
+    /// Samples of columns that were exposed several times, in the order in which they were exposed, after the row's.
+    pub repeats: &'a [Further],
+}
+
+impl<'a> From<Row<'a>> for Scraped<'a> {
+    fn from(row: Row<'a>) -> Self {
+        Self { row, starts: &[], repeats: &[] }
+    }
+}
+
 /// What became of the rows of a commit. Nothing of it is an error of the scrape.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Committed {
@@ -67,6 +98,8 @@ pub struct Committed {
     pub duplicate: u32,
     /// Samples left out because they lie before the retention or the out-of-order window.
     pub too_old: u32,
+    /// Exemplars left out, as [`Appender::exemplars`] says; it is not a commit that counts them.
+    pub late_exemplars: u32,
 }
 
 /// Why a row, or what precedes it, could not be taken.
@@ -105,13 +138,21 @@ pub trait Appender: Send + Sync {
     /// When the store cannot write.
     fn layout(&self, metrics: &[MetricId]) -> Result<Layout, AppendError>;
 
-    /// Stores the rows of one scrape, each of another source: all of them in one atomic write that survives the end of
-    /// the process, or nothing. Usually it is one row; a scrape has more when metric relabelling took source labels away
+    /// Stores all samples of one scrape, each part of another source: all of them in one atomic write that survives the end
+    /// of the process, or nothing. Usually it is one part; a scrape has more when metric relabelling took source labels away
     /// from some of its series, which then belong to a source without those labels.
     ///
     /// # Errors
-    /// When the store cannot write; then nothing of the rows is stored.
-    fn commit(&self, rows: &[Row<'_>]) -> Result<Committed, AppendError>;
+    /// When the store cannot write; then nothing of the scrape is stored.
+    fn commit_scrape(&self, parts: &[Scraped<'_>]) -> Result<Committed, AppendError>;
+
+    /// The same of rows that have everything.
+    ///
+    /// # Errors
+    /// As above.
+    fn commit(&self, rows: &[Row<'_>]) -> Result<Committed, AppendError> {
+        self.commit_scrape(&rows.iter().map(|row| Scraped::from(*row)).collect::<Vec<_>>())
+    }
 
     /// From when on a sample is taken although its series has a later one, milliseconds since the epoch.
     fn takes_late_from_ms(&self) -> i64 {
@@ -124,11 +165,11 @@ pub trait Appender: Send + Sync {
     }
 
     /// Keeps exemplars of series of one source: those that are new, as long as there is room for them. That some are not
-    /// kept is no error.
+    /// kept is no error. Returns how many were left out of series whose exemplars all come before what is kept.
     ///
     /// # Errors
     /// When the store cannot write, or the ids are forgotten; then none is kept.
-    fn exemplars(&self, _source: SourceId, _exemplars: &[(MetricId, Exemplar)]) -> Result<(), AppendError> {
-        Ok(())
+    fn exemplars(&self, _source: SourceId, _exemplars: &[(MetricId, Exemplar)]) -> Result<u32, AppendError> {
+        Ok(0)
     }
 }

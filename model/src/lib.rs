@@ -24,7 +24,7 @@ pub mod sample;
 pub mod target_group;
 pub mod time;
 
-pub use appender::{AppendError, Appender, Committed, Layout, MetricId, Row, SourceId};
+pub use appender::{AppendError, Appender, Committed, Further, Layout, MetricId, Row, Scraped, SourceId};
 pub use exemplar::Exemplar;
 pub use histogram::{Histogram, ResetHint};
 pub use labels::{Labels, LabelsBuilder};

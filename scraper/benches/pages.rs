@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use model::{AppendError, Appender, Committed, Labels, Layout, MetricId, Row, SourceId};
+use model::{AppendError, Appender, Committed, Labels, Layout, MetricId, Scraped, SourceId};
 use scraper::parse::{Entry, Format, Parser, Wanted};
 use scraper::{Body, SampleRules, TargetLayout};
 
@@ -39,7 +39,7 @@ impl Appender for Ids {
         Ok(Layout { metrics: metrics.into(), segments: [].into() })
     }
 
-    fn commit(&self, _: &[Row<'_>]) -> Result<Committed, AppendError> {
+    fn commit_scrape(&self, _: &[Scraped<'_>]) -> Result<Committed, AppendError> {
         Ok(Committed::default())
     }
 }

@@ -97,6 +97,7 @@ mod tests {
         assert!(logs.0.lock().unwrap().is_empty(), "nobody writes there any more");
     }
 
+    /// scrape-103
     #[test]
     fn a_file_that_cannot_be_opened_costs_nothing_but_its_lines() {
         let dir = tempfile::tempdir().unwrap();

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use model::sample::{is_histogram_mark, is_stale};
-use model::{AppendError, Appender, Committed, Exemplar, Labels, LabelsBuilder, Layout, MetricId, Row, SourceId};
+use model::{
+    AppendError, Appender, Committed, Exemplar, Labels, LabelsBuilder, Layout, MetricId, Row, Scraped, SourceId,
+};
 
 /// All that was committed, in order.
 #[derive(Debug, Default)]
@@ -21,6 +23,10 @@ pub(crate) struct Recorder {
     pub(crate) late_from_ms: Mutex<Option<i64>>,
     /// New metrics are refused.
     pub(crate) no_metrics: AtomicBool,
+    /// How many commits there were.
+    pub(crate) commits: AtomicUsize,
+    /// The times of the repeats of the last.
+    pub(crate) order: Mutex<Vec<String>>,
     /// What the next commit says of samples that it leaves out.
     pub(crate) left_out: Mutex<Committed>,
 }
@@ -31,6 +37,16 @@ struct State {
     metrics: Vec<Labels>,
     /// (time, series, value as text)
     samples: Vec<(i64, String, String)>,
+}
+
+impl State {
+    fn series(&self, row: &Row<'_>, column: usize) -> String {
+        let mut labels = LabelsBuilder::new(&self.sources[row.source.0 as usize]);
+        for (name, value) in &self.metrics[row.layout.metrics[column].0 as usize] {
+            labels.set(name, value);
+        }
+        labels.labels().to_string()
+    }
 }
 
 impl Recorder {
@@ -85,7 +101,7 @@ impl Appender for Recorder {
         self.exemplars.lock().unwrap().0
     }
 
-    fn exemplars(&self, source: SourceId, exemplars: &[(MetricId, Exemplar)]) -> Result<(), AppendError> {
+    fn exemplars(&self, source: SourceId, exemplars: &[(MetricId, Exemplar)]) -> Result<u32, AppendError> {
         let state = self.state.lock().unwrap();
         let kept = &mut self.exemplars.lock().unwrap().1;
         for (metric, Exemplar { labels, value, ts_ms }) in exemplars {
@@ -96,10 +112,10 @@ impl Appender for Recorder {
             kept.push(format!("{} {labels} {value} {ts_ms}", series.labels()));
         }
         kept.sort();
-        Ok(())
+        Ok(2)
     }
 
-    fn commit(&self, rows: &[Row<'_>]) -> Result<Committed, AppendError> {
+    fn commit_scrape(&self, parts: &[Scraped<'_>]) -> Result<Committed, AppendError> {
         if self.full.swap(false, Ordering::Relaxed) {
             return Err(AppendError::Store("no space left".into()));
         }
@@ -109,16 +125,15 @@ impl Appender for Recorder {
         }
         let mut state = self.state.lock().unwrap();
         let mut committed = std::mem::take(&mut *self.left_out.lock().unwrap());
-        for row in rows {
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        let repeats = parts.iter().flat_map(|part| part.repeats);
+        *self.order.lock().unwrap() = repeats.map(|one| one.ts_ms.to_string()).collect();
+        for Scraped { row, starts, repeats } in parts {
             assert_eq!(row.values.len(), row.layout.metrics.len());
             assert_eq!(row.present.len(), row.values.len().div_ceil(64));
             for (column, value) in row.values.iter().enumerate() {
                 if row.present[column / 64] >> (column % 64) & 1 == 0 {
                     continue;
-                }
-                let mut labels = LabelsBuilder::new(&state.sources[row.source.0 as usize]);
-                for (name, value) in &state.metrics[row.layout.metrics[column].0 as usize] {
-                    labels.set(name, value);
                 }
                 let histogram = row.histograms.iter().find(|(c, _)| *c as usize == column);
                 assert_eq!(histogram.is_some(), is_histogram_mark(*value));
@@ -128,8 +143,14 @@ impl Appender for Recorder {
                     None => value.to_string(),
                 };
                 let own = row.own_times.iter().find(|(c, _)| *c as usize == column);
-                state.samples.push((own.map_or(row.ts_ms, |o| o.1), labels.labels().to_string(), text));
+                let series = state.series(row, column);
+                state.samples.push((own.map_or(row.ts_ms, |o| o.1), series, text));
                 committed.stored += 1;
+            }
+            for one in starts.iter().chain(*repeats) {
+                let text = one.histogram.as_ref().map_or_else(|| one.value.to_string(), |one| one.notation());
+                let series = state.series(row, one.column as usize);
+                state.samples.push((one.ts_ms, series, text));
             }
         }
         Ok(committed)

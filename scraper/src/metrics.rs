@@ -14,6 +14,7 @@ pub(crate) struct Metrics {
     pub(crate) duplicate: IntCounter,
     pub(crate) out_of_order: IntCounter,
     pub(crate) out_of_bounds: IntCounter,
+    pub(crate) late_exemplars: IntCounter,
     pub(crate) native_histograms: IntCounter,
     pub(crate) store_failures: IntCounter,
     pub(crate) exceeded_label_limits: IntCounter,
@@ -65,6 +66,10 @@ impl Metrics {
             out_of_bounds: counter(
                 "prometheus_target_scrapes_sample_out_of_bounds_total",
                 &format!("{rejected} their time is too far ahead or before the retention."),
+            )?,
+            late_exemplars: counter(
+                "prometheus_target_scrapes_exemplar_out_of_order_total",
+                "Exemplars left out because all that came with their sample are earlier than what their series has.",
             )?,
             native_histograms: counter(
                 "weft_scrape_native_histograms_left_out_total",

@@ -102,6 +102,7 @@ mod tests {
         accept(&job.scrape_protocols, &job.name_escaping)
     }
 
+    /// scrape-061, -062
     #[test]
     fn headers_as_upstream_sends_them() {
         let Some(table) = conformance("scrape/behaviours.json") else { return };
@@ -112,6 +113,7 @@ mod tests {
         }
     }
 
+    /// scrape-063, -064
     #[test]
     fn escaping_and_order_are_the_jobs() {
         let one = "scrape_protocols: [PrometheusText1.0.0, PrometheusProto]";

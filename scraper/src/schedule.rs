@@ -48,6 +48,17 @@ mod tests {
         assert_eq!(fnv1a(&[b"foo", b"bar"]), 0x8594_4171_f739_67e8);
     }
 
+    /// scrape-094
+    #[test]
+    fn replicas_scrape_at_other_times() {
+        let labels = |replica| Labels::from_pairs([("replica", replica), ("zone", "z")]);
+        let seed = server_seed("host-a", &labels("1"));
+        assert_eq!(seed, fnv1a(&[b"host-a{replica=\"1\", zone=\"z\"}"]), "upstream's");
+        assert_ne!(seed, server_seed("host-b", &labels("1")));
+        assert_ne!(seed, server_seed("host-a", &labels("2")));
+    }
+
+    /// scrape-093
     #[test]
     fn targets_are_spread_over_the_interval_and_keep_their_place() {
         let interval = 10_000_000_000;
@@ -64,6 +75,7 @@ mod tests {
         assert!(buckets.iter().all(|n| (850..1150).contains(n)), "{buckets:?}");
     }
 
+    /// scrape-055
     #[test]
     fn times_snap_to_the_tick_only_when_close() {
         assert_eq!(aligned_ms(10_002, 10_000, 15_000), 10_000);

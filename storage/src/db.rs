@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLockReadGuard};
 
-use model::{AppendError, Appender, Committed, Exemplar, Labels, Layout, MetricId, Row, SourceId};
+use model::{AppendError, Appender, Committed, Exemplar, Labels, Layout, MetricId, Scraped, SourceId};
 use rocksdb::{Cache, WriteBatch, WriteBufferManager};
 
 use crate::cache::lock;
@@ -164,33 +164,33 @@ impl Db {
         if self.closing.load(Ordering::SeqCst) { Err(AppendError::Closed) } else { Ok(gate) }
     }
 
-    fn commit_rows(&self, rows: &[Row<'_>]) -> Result<Committed, Error> {
-        rows.iter().try_for_each(writer::check)?;
-        for row in rows {
+    fn commit_parts(&self, parts: &[Scraped<'_>]) -> Result<Committed, Error> {
+        parts.iter().try_for_each(writer::check)?;
+        for Scraped { row, .. } in parts {
             let segments = row.layout.segments.iter().copied();
             if !self.index.sources.are_there([row.source.0].into_iter()) || !self.index.segments.are_there(segments) {
                 return Err(Error::Forgotten);
             }
         }
         // Always in the order of sources, so that two commits cannot wait for each other.
-        let mut rows: Vec<&Row<'_>> = rows.iter().collect();
-        rows.sort_by_key(|row| row.source);
-        if rows.windows(2).any(|pair| pair[0].source == pair[1].source) {
-            return Err(Error::BadRow { reason: "a commit holds two rows of one source" });
+        let mut parts: Vec<&Scraped<'_>> = parts.iter().collect();
+        parts.sort_by_key(|part| part.row.source);
+        if parts.windows(2).any(|pair| pair[0].row.source == pair[1].row.source) {
+            return Err(Error::BadRow { reason: "a commit holds two parts of one source" });
         }
-        let states: Vec<Arc<Mutex<SourceState>>> = rows.iter().map(|row| self.states.of(row.source)).collect();
+        let states: Vec<Arc<Mutex<SourceState>>> = parts.iter().map(|part| self.states.of(part.row.source)).collect();
         let mut states: Vec<MutexGuard<'_, SourceState>> = states.iter().map(|state| lock(state)).collect();
         let window = Window {
             horizon_ms: self.horizon_ms.load(Ordering::Acquire),
             late_ms: self.options.late_ms,
             out_of_order_from_ms: self.out_of_order_from(),
         };
-        let mut batch = WriteBatch::with_capacity_bytes(rows.iter().map(|row| 256 + 3 * row.values.len()).sum());
+        let mut batch = WriteBatch::with_capacity_bytes(parts.iter().map(|part| 256 + 3 * part.row.values.len()).sum());
         let mut total = Committed::default();
-        let mut done = Vec::with_capacity(rows.len());
-        for (row, state) in rows.iter().zip(&mut states) {
-            state.load(&self.store, &self.index, row.source)?;
-            let (change, committed) = Pending::plan((&self.store, &self.index), row, state, window, &mut batch)?;
+        let mut done = Vec::with_capacity(parts.len());
+        for (part, state) in parts.iter().zip(&mut states) {
+            state.load(&self.store, &self.index, part.row.source)?;
+            let (change, committed) = Pending::plan((&self.store, &self.index), part, state, window, &mut batch)?;
             total.stored += committed.stored;
             total.out_of_order += committed.out_of_order;
             total.duplicate += committed.duplicate;
@@ -198,15 +198,16 @@ impl Db {
             done.push(change);
         }
         let kept = &self.store.kept.rows;
-        let changing: Vec<_> = rows.iter().zip(&done).filter_map(|(row, done)| done.changes_kept(kept, row)).collect();
-        let adding: Vec<_> = rows.iter().map(|row| self.store.kept.newer.of(row.source)).collect();
+        let changing: Vec<_> =
+            parts.iter().zip(&done).filter_map(|(part, done)| done.changes_kept(kept, &part.row)).collect();
+        let adding: Vec<_> = parts.iter().map(|part| self.store.kept.newer.of(part.row.source)).collect();
         if !batch.is_empty() {
             self.store.write(batch)?;
         }
         drop((changing, adding));
-        for ((change, state), row) in done.into_iter().zip(&mut states).zip(&rows) {
+        for ((change, state), part) in done.into_iter().zip(&mut states).zip(&parts) {
             self.store.metrics.head_series.add(change.apply(state, window, &self.store));
-            self.newest_ms.fetch_max(row.ts_ms, Ordering::Relaxed);
+            self.newest_ms.fetch_max(part.row.ts_ms, Ordering::Relaxed);
         }
         self.store.metrics.count(&total);
         Ok(total)
@@ -257,9 +258,9 @@ impl Appender for Db {
         Ok(Layout { metrics: metrics.into(), segments: segments.into() })
     }
 
-    fn commit(&self, rows: &[Row<'_>]) -> Result<Committed, AppendError> {
+    fn commit_scrape(&self, parts: &[Scraped<'_>]) -> Result<Committed, AppendError> {
         let _gate = self.open_gate()?;
-        self.commit_rows(rows).map_err(refused)
+        self.commit_parts(parts).map_err(refused)
     }
 
     fn takes_late_from_ms(&self) -> i64 {
@@ -270,7 +271,7 @@ impl Appender for Db {
         self.exemplars.are_kept()
     }
 
-    fn exemplars(&self, source: SourceId, exemplars: &[(MetricId, Exemplar)]) -> Result<(), AppendError> {
+    fn exemplars(&self, source: SourceId, exemplars: &[(MetricId, Exemplar)]) -> Result<u32, AppendError> {
         let _gate = self.open_gate()?;
         self.keep_exemplars(source, exemplars).map_err(refused)
     }

@@ -142,22 +142,30 @@ impl Exemplars {
         store.write(batch)
     }
 
-    /// Keeps what is new. Of a series none is kept that comes before its newest.
+    /// Keeps what is new. Of a series none is kept that comes before its newest. Returns how many did, of those series of which
+    /// nothing else was said: as upstream counts, what is exposed again beside something new, or is the newest, is not late.
     fn keep(
         &self,
         (store, index): (&Store, &Index),
         source: SourceId,
         exemplars: &[(MetricId, Exemplar)],
-    ) -> Result<(), Error> {
+    ) -> Result<u32, Error> {
         let mut ring = lock(&self.ring);
         if ring.max == 0 {
-            return Ok(());
+            return Ok(0);
         }
         let mut batch = WriteBatch::default();
         let mut kept: Vec<((u32, u32), Newest)> = Vec::new();
         let mut next = ring.next;
         let mut ordered: Vec<_> = exemplars.iter().map(|(of, one)| (of, one, Newest::of(one, 0))).collect();
         ordered.sort_by(|a, b| a.0.cmp(b.0).then_with(|| a.2.order(&b.2)));
+        let of_one = ordered.chunk_by(|a, b| a.0 == b.0).map(|all| {
+            let newest = ring.newest.get(&(source.0, all[0].0.0));
+            let is_late = |one: &Newest| newest.is_some_and(|newest| newest.order(one) == Ordering::Greater);
+            if all.iter().all(|(_, _, one)| is_late(one)) { all.len() } else { 0 }
+        });
+        let late = u32::try_from(of_one.sum::<usize>()).unwrap_or(u32::MAX);
+        store.metrics.exemplars.out_of_order.inc_by(u64::from(late));
         for (metric, exemplar, one) in ordered {
             let series = (source.0, metric.0);
             let one = Newest { number: next, ..one };
@@ -169,7 +177,7 @@ impl Exemplars {
             if !exemplar.is_short() {
                 store.metrics.exemplars.too_long.inc();
             } else if before == Some(Ordering::Greater) {
-                store.metrics.exemplars.out_of_order.inc();
+                // Counted above.
             } else if let (Some(source), Some(metric)) =
                 (index.source_labels(store, source)?, index.metric_labels(store, metric.0)?)
             {
@@ -180,7 +188,7 @@ impl Exemplars {
             }
         }
         if kept.is_empty() {
-            return Ok(());
+            return Ok(late);
         }
         let before = (ring.first, ring.next);
         ring.next = next;
@@ -192,7 +200,7 @@ impl Exemplars {
         store.metrics.exemplars.kept.inc_by(kept.len() as u64);
         ring.newest.extend(kept);
         ring.forget();
-        Ok(())
+        Ok(late)
     }
 }
 
@@ -235,7 +243,7 @@ impl Db {
         self.exemplars.set_max(&self.store, max as u64)
     }
 
-    pub(crate) fn keep_exemplars(&self, source: SourceId, exemplars: &[(MetricId, Exemplar)]) -> Result<(), Error> {
+    pub(crate) fn keep_exemplars(&self, source: SourceId, exemplars: &[(MetricId, Exemplar)]) -> Result<u32, Error> {
         let metrics = exemplars.iter().map(|(metric, _)| metric.0);
         if !self.index.sources.are_there([source.0].into_iter()) || !self.index.metrics.are_there(metrics) {
             return Err(Error::Forgotten);
@@ -347,6 +355,7 @@ mod tests {
         assert_eq!(db.exemplars(&[vec![Matcher::equal("job", "c")]], all).unwrap(), []);
     }
 
+    /// scrape-082
     #[test]
     fn several_of_one_time_are_kept_once() {
         let dir = tempfile::tempdir().unwrap();
@@ -364,8 +373,12 @@ mod tests {
         for _ in 0..2 {
             db.set_exemplars_max(50).unwrap();
             for _ in 0..3 {
-                Appender::exemplars(&db, source, &scrape).unwrap();
+                assert_eq!(Appender::exemplars(&db, source, &scrape).unwrap(), 0, "what comes again is not late");
             }
+            let late = [of("c", 1.0, 20), of("c", 1.0, 15)];
+            assert_eq!(Appender::exemplars(&db, source, &late).unwrap(), 2);
+            assert_eq!(Appender::exemplars(&db, source, &[&late[..], &scrape].concat()).unwrap(), 0);
+            assert_eq!(db.store.metrics.exemplars.out_of_order.get(), 2);
             let found = db.exemplars(&[vec![Matcher::equal("job", "a")]], (0, 30)).unwrap();
             let mut found: Vec<_> = found[0]
                 .1

@@ -49,7 +49,7 @@ impl ExemplarMetrics {
             )?,
             out_of_order: IntCounter::new(
                 "prometheus_tsdb_exemplar_out_of_order_exemplars_total",
-                "Total number of exemplars refused because their series has a later one.",
+                "Total number of exemplars refused because their series has a later one, where all of the series were.",
             )?,
             too_long: IntCounter::new(
                 "weft_storage_too_long_exemplars_total",

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::histogram::{Buckets, Histogram};
 use model::sample::{histogram_mark, is_histogram_mark};
 use model::{
-    AppendError, Appender, Batch, Committed, Labels, Layout, Matcher, MetricId, Querier, Row, Selection, SourceId,
+    AppendError, Appender, Batch, Committed, Further, Labels, Layout, Matcher, MetricId, Querier, Row, Scraped,
+    Selection, SourceId,
 };
 use prometheus::Registry;
 use proptest::prelude::*;
@@ -39,6 +40,8 @@ struct Scrape {
     values: Vec<u8>,
     present: u8,
     own: Vec<(usize, i64)>,
+    /// Column, time, value, and is it a start?
+    further: Vec<(usize, i64, u8, bool)>,
 }
 
 #[derive(Clone, Debug)]
@@ -77,6 +80,7 @@ fn histogram(ts: i64) -> Histogram {
 
 fn scrape() -> impl Strategy<Value = Scrape> {
     let own = prop::collection::vec((0..6usize, -2500..800i64), 0..3);
+    let further = prop::collection::vec((0..6usize, -2500..800i64, any::<u8>(), any::<bool>()), 1..5);
     let ts_step = prop_oneof![3 => 1..400i64, 1 => Just(0), 1 => -300..0i64, 1 => 900..2500i64];
     let values = prop::collection::vec(any::<u8>(), 6);
     (
@@ -86,14 +90,16 @@ fn scrape() -> impl Strategy<Value = Scrape> {
         values,
         prop_oneof![2 => Just(0xff), 1 => any::<u8>()],
         prop_oneof![2 => Just(vec![]), 1 => own],
+        prop_oneof![4 => Just(vec![]), 1 => further],
     )
-        .prop_map(|(source, layout, ts_step, values, present, own)| Scrape {
+        .prop_map(|(source, layout, ts_step, values, present, own, further)| Scrape {
             source,
             layout,
             ts_step,
             values,
             present,
             own,
+            further,
         })
 }
 
@@ -156,7 +162,14 @@ impl Model {
 
     fn commit(&mut self, scrape: &Scrape, ts: i64, own: &BTreeMap<usize, i64>, counts: &mut Committed) {
         let before = self.newest[scrape.source];
+        let floor = (before.map_or(ts, |newest| newest.max(ts)) - LATE_MS).min(self.late_from()).max(self.horizon);
         let mut stored = false;
+        for (column, at, code, _) in scrape.further(true) {
+            let series = (scrape.source, LAYOUTS[scrape.layout][column]);
+            if (floor..ts).contains(&(ts + at)) && self.newest_of(series).is_none_or(|newest| newest < ts + at) {
+                self.samples.entry(series).or_default().insert(ts + at, (value(code).to_bits(), false));
+            }
+        }
         let columns = || LAYOUTS[scrape.layout].iter().enumerate().filter(|(i, _)| scrape.present >> i & 1 == 1);
         for (i, &metric) in columns().filter(|(i, _)| !own.contains_key(i)) {
             let sample = (ts, value(scrape.values[i]));
@@ -171,11 +184,18 @@ impl Model {
         }
         for (i, &metric) in columns() {
             let Some(&own_ts) = own.get(&i) else { continue };
-            let floor = (before.map_or(ts, |newest| newest.max(ts)) - LATE_MS).min(self.late_from());
-            if own_ts < floor.max(self.horizon) {
+            if own_ts < floor {
                 counts.too_old += 1;
             } else {
                 self.take((scrape.source, metric), (own_ts, value(scrape.values[i])), false, counts);
+            }
+        }
+        for (column, at, code, _) in scrape.further(false) {
+            if ts + at < floor {
+                counts.too_old += 1;
+            } else {
+                let series = (scrape.source, LAYOUTS[scrape.layout][column]);
+                self.take(series, (ts + at, value(code)), false, counts);
             }
         }
         if stored {
@@ -222,6 +242,17 @@ impl Model {
     }
 }
 
+impl Scrape {
+    /// Of the columns that its layout has: the starts by series and time, each once, or the repeats.
+    fn further(&self, starts: bool) -> impl Iterator<Item = (usize, i64, u8, bool)> {
+        let columns = LAYOUTS[self.layout].len();
+        let mut further = self.further.clone();
+        let mut seen = BTreeSet::new();
+        further.retain(|one| one.0 < columns && one.3 == starts && (!starts || seen.insert(one.0)));
+        further.into_iter()
+    }
+}
+
 fn labels(source: usize, metric: usize) -> Labels {
     Labels::from_pairs(SOURCES[source].iter().chain(METRICS[metric]).copied())
 }
@@ -235,6 +266,8 @@ struct Part {
     present: [u64; 1],
     own: Vec<(u32, i64)>,
     histograms: Vec<(u32, Histogram)>,
+    starts: Vec<Further>,
+    repeats: Vec<Further>,
 }
 
 struct Harness {
@@ -316,7 +349,16 @@ impl Harness {
             let marked = (0..columns).filter(|&i| is_histogram_mark(values[i]) && present >> i & 1 == 1);
             let histograms = marked.map(|i| (i as u32, histogram(own_ts(i as u32)))).collect();
             let (source, layout) = (scrape.source, scrape.layout);
-            parts.push(Part { source, layout, ts, values, present: [present], own, histograms });
+            let further = |starts| -> Vec<Further> {
+                let further = scrape.further(starts).map(|(column, at, code, _)| {
+                    let (ts_ms, value) = (ts + at, value(code));
+                    let histogram = is_histogram_mark(value).then(|| Box::new(histogram(ts_ms)));
+                    Further { column: column as u32, ts_ms, value, histogram }
+                });
+                further.collect()
+            };
+            let (starts, repeats) = (further(true), further(false));
+            parts.push(Part { source, layout, ts, values, present: [present], own, histograms, starts, repeats });
         }
         let mut got = self.try_commit(&parts);
         if matches!(got, Err(AppendError::Forgotten)) {
@@ -328,12 +370,13 @@ impl Harness {
     }
 
     fn try_commit<'p>(&'p self, parts: &'p [Part]) -> Result<Committed, AppendError> {
-        let row = |part: &'p Part| {
-            let Part { source, layout, ts, values, present, own, histograms } = part;
+        let part = |part: &'p Part| {
+            let Part { source, layout, ts, values, present, own, histograms, starts, repeats } = part;
             let (source, layout) = (self.model.ids.0[*source], &self.layouts[*layout]);
-            Row { source, ts_ms: *ts, layout, values, present, own_times: own, histograms }
+            let row = Row { source, ts_ms: *ts, layout, values, present, own_times: own, histograms };
+            Scraped { row, starts, repeats }
         };
-        self.db().commit(&parts.iter().map(row).collect::<Vec<_>>())
+        self.db().commit_scrape(&parts.iter().map(part).collect::<Vec<_>>())
     }
 
     fn select(&self, from: i64, to: i64, some: usize) {
@@ -465,8 +508,15 @@ proptest! {
 #[test]
 fn a_row_goes_in_and_comes_out() {
     let mut harness = Harness::new(0);
-    let scrape =
-        Scrape { source: 2, layout: 0, ts_step: 5, values: vec![0, 1, 2, 3, 70, 200], present: 0xff, own: vec![] };
+    let scrape = Scrape {
+        source: 2,
+        layout: 0,
+        ts_step: 5,
+        values: vec![0, 1, 2, 3, 70, 200],
+        present: 0xff,
+        own: vec![],
+        further: vec![],
+    };
     harness.commit(std::slice::from_ref(&scrape));
     harness.commit(&[Scrape { values: vec![9, 9, 9, 9, 71, 9], ..scrape }]);
     harness.select(0, 20_000, 1);
@@ -478,7 +528,7 @@ fn a_row_goes_in_and_comes_out() {
 fn what_was_merged_outlives_the_cleaning_of_where_it_came_from() {
     let scrape = |ts_step| {
         let values = vec![4, 5, 6, 7, 8, 9];
-        vec![Scrape { source: 0, layout: 0, ts_step, values, present: 0xff, own: vec![] }]
+        vec![Scrape { source: 0, layout: 0, ts_step, values, present: 0xff, own: vec![], further: vec![] }]
     };
     // Source 1 is not merged, having one part alone: the partition of the first bucket stays, and remembers source 0.
     let other = Scrape { source: 1, ..scrape(1).remove(0) };

@@ -4,8 +4,8 @@ mod commit;
 
 use std::collections::{HashMap, HashSet};
 
-use model::sample::{is_histogram_mark, stale_nan};
-use model::{AppendError, Appender, Exemplar, Histogram, Labels, Layout, MetricId, SourceId};
+use model::sample::stale_nan;
+use model::{AppendError, Appender, Exemplar, Further, Histogram, Labels, Layout, MetricId, SourceId};
 
 use crate::starts::Starts;
 
@@ -26,24 +26,17 @@ pub(crate) enum Put {
     TooMany,
 }
 
-/// The time of a sample that has none of its own, among those that have.
-const OF_SCRAPE: i64 = i64::MIN;
-
 /// The times of columns that have several samples.
 #[derive(Debug, Default)]
 struct Taken {
     times: HashSet<(u32, i64)>,
-    /// Columns whose first sample has a time of its own.
-    timed: HashSet<u32>,
     /// How many of the own times are among these.
     known: usize,
 }
 
 impl Taken {
     fn learn(&mut self, own_times: &[(u32, i64)]) {
-        let new = own_times.get(self.known..).unwrap_or_default();
-        self.times.extend(new);
-        self.timed.extend(new.iter().map(|(column, _)| column));
+        self.times.extend(own_times.get(self.known..).unwrap_or_default());
         self.known = own_times.len();
     }
 
@@ -67,15 +60,17 @@ pub(crate) struct SourceColumns {
     present: Vec<u64>,
     /// The columns that get a stale marker when they are not there.
     tracked: Vec<u64>,
+    /// Those of them that a refused body had, up to where it was refused; none where no body was.
+    held: Vec<u64>,
     own_times: Vec<(u32, i64)>,
-    /// When the last scrape was, and the own times that it had, columns ascending.
+    /// When the last scrape was, and the own times that it had, columns ascending; of several the latest.
     last: (i64, Vec<(u32, i64)>),
     /// Of the columns whose value is the marker of one.
     histograms: Vec<(u32, Histogram)>,
     /// Of some columns.
     exemplars: Vec<(u32, Exemplar)>,
-    /// Further samples of a column that was exposed several times, each at another time.
-    repeats: Vec<(u32, i64, f64)>,
+    /// Further samples of columns that were exposed several times, each at another time.
+    repeats: Vec<Further>,
     /// What `repeats` must not repeat, once a column was exposed several times.
     taken: Taken,
     /// Since when the samples of columns count.
@@ -94,6 +89,7 @@ impl SourceColumns {
             values: Vec::new(),
             present: Vec::new(),
             tracked: Vec::new(),
+            held: Vec::new(),
             own_times: Vec::new(),
             last: (i64::MIN, Vec::new()),
             histograms: Vec::new(),
@@ -108,12 +104,23 @@ impl SourceColumns {
     /// Nothing was exposed yet.
     pub(crate) fn begin(&mut self) {
         self.present.fill(0);
+        self.held.clear();
         self.own_times.clear();
         self.histograms.clear();
         self.exemplars.clear();
         self.repeats.clear();
         self.taken.forget();
         self.starts.begin();
+    }
+
+    /// The body is refused, and nothing of it stays but that, as upstream has it, no series ends that it had.
+    pub(crate) fn refuse(&mut self, track_own_times: bool) {
+        let mut held: Vec<u64> = self.present.iter().zip(&self.tracked).map(|(present, was)| present & was).collect();
+        if !track_own_times {
+            self.own_times.iter().for_each(|(column, _)| clear(&mut held, *column as usize));
+        }
+        self.begin();
+        self.held = held;
     }
 
     /// Has the series a later sample than one of that time? Only of series that were there in the last scrape.
@@ -123,35 +130,27 @@ impl SourceColumns {
         has(&self.tracked, column as usize) && own < last.unwrap_or(*last_ms)
     }
 
-    /// Takes a value. Of several for one time the first wins.
-    pub(crate) fn put(&mut self, column: u32, value: f64, own: Option<i64>) -> Put {
+    /// Takes a value, and the native histogram that it stands for, if any. Of several for one time the first wins, and, as
+    /// upstream has it, what comes again without a time of its own is always one too many.
+    pub(crate) fn put(&mut self, column: u32, value: f64, own: Option<i64>, histogram: Option<Box<Histogram>>) -> Put {
         let at = column as usize;
         if !has(&self.present, at) {
             set(&mut self.present, at);
             self.values[at] = value;
             self.own_times.extend(own.map(|own| (column, own)));
+            self.histograms.extend(histogram.map(|histogram| (column, *histogram)));
             return Put::Taken;
         }
-        // A column holds one histogram of a scrape: the rare target that repeats a series has numbers.
-        if is_histogram_mark(value) || own.is_none() && self.own_times.is_empty() {
-            return Put::Duplicate;
-        }
+        let Some(ts_ms) = own else { return Put::Duplicate };
         if self.repeats.len() >= REPEATS_MAX {
             return Put::TooMany;
         }
         self.taken.learn(&self.own_times);
-        let time = own.unwrap_or(OF_SCRAPE);
-        let first_was_of_scrape = time == OF_SCRAPE && !self.taken.timed.contains(&column);
-        if first_was_of_scrape || !self.taken.times.insert((column, time)) {
+        if !self.taken.times.insert((column, ts_ms)) {
             return Put::Duplicate;
         }
-        self.repeats.push((column, time, value));
+        self.repeats.push(Further { column, ts_ms, value, histogram });
         Put::Taken
-    }
-
-    /// Takes the native histogram that a value just taken stands for.
-    pub(crate) fn put_histogram(&mut self, column: u32, histogram: Option<Box<Histogram>>) {
-        self.histograms.extend(histogram.map(|histogram| (column, *histogram)));
     }
 
     /// Takes the exemplars of a sample just taken.
@@ -207,10 +206,18 @@ impl SourceColumns {
         Ok(())
     }
 
+    /// Decides which zeros are stored where counting began: those that are later than what the last scrape had of their series.
+    pub(crate) fn choose_starts(&mut self, ts_ms: i64) {
+        let mut starts = std::mem::take(&mut self.starts);
+        starts.choose(ts_ms, |column, start_ms| !self.is_past(column, start_ms - 1));
+        self.starts = starts;
+    }
+
     /// Gives every series that is not there any more its stale marker.
     pub(crate) fn mark_vanished(&mut self) {
         for word in 0..self.tracked.len() {
-            let mut vanished = self.tracked[word] & !self.present[word];
+            let held = self.held.get(word).copied().unwrap_or_default();
+            let mut vanished = self.tracked[word] & !self.present[word] & !held;
             self.present[word] |= vanished;
             while vanished != 0 {
                 self.values[word * 64 + vanished.trailing_zeros() as usize] = stale_nan();
@@ -226,9 +233,11 @@ impl SourceColumns {
 
     /// The scrape is stored: what was there now is what may vanish next.
     pub(crate) fn end(&mut self, ts_ms: i64, track_own_times: bool) {
-        self.starts.end(ts_ms);
-        self.last.0 = ts_ms;
-        std::mem::swap(&mut self.last.1, &mut self.own_times);
+        // Of a series that a refused body had, the last sample is what it was.
+        if self.held.is_empty() {
+            self.last.0 = ts_ms;
+            std::mem::swap(&mut self.last.1, &mut self.own_times);
+        }
         for word in 0..self.present.len() {
             let mut stale = self.present[word];
             let mut live = 0;
@@ -246,10 +255,14 @@ impl SourceColumns {
             for (column, _) in &self.last.1 {
                 clear(&mut self.tracked, *column as usize);
             }
-            for (column, _) in self.taken.times.iter().filter(|(_, time)| *time == OF_SCRAPE) {
-                set(&mut self.tracked, *column as usize);
+        }
+        for one in &self.repeats {
+            match self.last.1.binary_search_by_key(&one.column, |(column, _)| *column) {
+                Ok(at) => self.last.1[at].1 = one.ts_ms.max(self.last.1[at].1),
+                Err(at) => self.last.1.insert(at, (one.column, one.ts_ms.max(ts_ms))),
             }
         }
+        self.tracked.iter_mut().zip(&self.held).for_each(|(tracked, held)| *tracked |= held);
         for column in &self.report {
             clear(&mut self.tracked, *column as usize);
         }

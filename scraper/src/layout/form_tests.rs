@@ -49,6 +49,7 @@ fn protobuf_and_text_are_the_same_series() {
     assert_eq!(result.unwrap_err().to_string(), "before byte 1: message breaks off: \"\"");
 }
 
+/// scrape-076
 #[test]
 fn native_buckets_are_left_out_and_counted() {
     let mut t = target(&[]);
@@ -88,6 +89,30 @@ fn native_histograms_are_stored_where_they_are_wanted() {
         let (_, stored) = scrape(&[], 3000);
         assert_eq!(stored.len(), if classic { 5 } else { 1 });
         assert!(stored.contains(&"3000 n{a=\"b\"} stale".to_owned()), "{stored:?}");
+    }
+}
+
+/// Several of one series, each with its own time, the first of them none.
+#[test]
+fn every_histogram_of_a_series_is_stored_at_its_own_time() {
+    let span = field(12, &[0x08, 2, 0x10, 1]);
+    let metric = |count: u8, ts_ms: usize| {
+        let inside = [&[0x08, count][..], &span, &[0x6a, 1, 2 * count]].concat();
+        let time = if ts_ms > 0 { [vec![0x30], varint(ts_ms)].concat() } else { Vec::new() };
+        field(4, &[field(7, &inside), time].concat())
+    };
+    let metrics = [metric(4, 0), metric(5, 1200), metric(6, 1300), metric(7, 1200), metric(8, 0), metric(9, 1250)];
+    let bytes = delimited(&[field(1, b"n"), vec![0x18, 4], metrics.concat()].concat());
+    let wanted = Wanted { native: true, ..Wanted::default() };
+    let mut t = target(&[]);
+    for now in [1000, 2000] {
+        let (counts, stored) = t.scrape_as(Body { format: Format::Protobuf, wanted, bytes: &bytes });
+        let mut expected = [(now, 4), (1200, 5), (1250, 9), (1300, 6)]
+            .map(|(ts, count)| format!("{ts} n {{{{count:{count} offset:1 buckets:[{count}]}}}}"));
+        expected.sort();
+        assert_eq!(stored, expected);
+        assert_eq!(counts.duplicate, 2, "the second at 1200 and the second without a time");
+        *t.store.late_from_ms.lock().unwrap() = Some(0);
     }
 }
 
@@ -183,6 +208,24 @@ fn a_zero_stands_where_counting_began() {
     assert_eq!(stored[0], "2250 a_total 0");
     assert_eq!(scrape(&page("2.5")).1.len(), 3);
     assert_eq!(scrape(&page("99")).1.len(), 3, "in the future");
+}
+
+/// scrape-086: of each series by itself.
+#[test]
+fn a_zero_is_later_than_what_its_series_had_not_the_target() {
+    let mut t = target(&[]);
+    let wanted = Wanted { start_times: true, ..Wanted::default() };
+    let mut scrape = |created: &str| {
+        let page = format!("# TYPE a counter\na_total 5\n{created}# TYPE b counter\nb_total 1\n# EOF\n");
+        let page = if created.is_empty() { page.replace("a_total 5\n", "") } else { page };
+        t.scrape_as(Body { format: Format::OpenMetrics, wanted, bytes: page.as_bytes() }).1
+    };
+    assert_eq!(scrape("a_created 0.5\n"), ["1000 a_total 5", "1000 b_total 1", "500 a_total 0"]);
+    assert_eq!(scrape(""), ["2000 a_total stale", "2000 b_total 1"]);
+    assert_eq!(scrape(""), ["3000 b_total 1"]);
+    // It began after it had ended, and before the last scrape.
+    assert_eq!(scrape("a_created 2.5\n"), ["2500 a_total 0", "4000 a_total 5", "4000 b_total 1"]);
+    assert_eq!(scrape("a_created 3.5\n"), ["5000 a_total 5", "5000 b_total 1"], "the last scrape had it");
 }
 
 /// scrape-081

@@ -4,7 +4,7 @@
 //! before the value and where the value goes: a line that is where it was costs a hash and a number. Only a line that is
 //! new has its labels read, relabelled and interned.
 //! Invariant: what [`TargetLayout::read`] took in is visible to nobody until [`TargetLayout::commit`]; a body that turns
-//! out to be broken leaves no trace but the stale markers of what was there before.
+//! out to be broken leaves no trace but the stale markers of what was there before and it did not have.
 
 mod daily;
 mod histograms;
@@ -24,6 +24,11 @@ use daily::DailySeries;
 pub use histograms::HistogramRules;
 use pass::Pass;
 pub use rules::{ContentError, Counts, SampleRules};
+
+/// Lines of refused bodies are forgotten once they are this many more than the known ones, as upstream does.
+const BEGUN_SLACK: usize = 1000;
+/// So many more than the known ones are remembered of one body.
+const BEGUN_MAX: usize = 100_000;
 
 /// Where the value of a line goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +97,8 @@ pub struct TargetLayout {
     today: DailySeries,
     /// The keys of lines that led to series and were forgotten; those go before new ones where a limit leaves no room for all.
     forgotten: HashSet<u64>,
+    /// The keys of lines of refused bodies that began series: as upstream counts, these are not new a second time.
+    begun: HashSet<u64>,
 }
 
 impl TargetLayout {
@@ -104,6 +111,7 @@ impl TargetLayout {
             metadata: MetadataCache::default(),
             today: DailySeries::default(),
             forgotten: HashSet::new(),
+            begun: HashSet::new(),
         }
     }
 
@@ -119,6 +127,11 @@ impl TargetLayout {
         appender: &dyn Appender,
     ) -> (Counts, Result<(), ContentError>) {
         self.read_nothing();
+        let body = body.into();
+        if body.bytes.is_empty() {
+            // Everything ended, and is known when it comes back.
+            return (Counts::default(), Ok(()));
+        }
         let mut pass = Pass::new(rules, ts_ms);
         if rules.series_limit > 0 && self.today.begin(ts_ms, || known_series(&self.slots)) {
             self.slots.retain(|slot| slot.dest != Dest::OverLimit);
@@ -126,7 +139,6 @@ impl TargetLayout {
         if rules.soft && rules.sample_limit > 0 {
             pass.room = rules.sample_limit.saturating_sub(known_series(&self.slots) + self.forgotten.len());
         }
-        let body = body.into();
         let (sources, said) = (self.sources.len(), self.metadata.generation());
         pass.keeps_exemplars = appender.keeps_exemplars();
         pass.zeros = body.wanted.start_times;
@@ -135,15 +147,33 @@ impl TargetLayout {
         let lines = self.read_lines(&mut parser, &mut pass).and_then(|()| pass.within_limit());
         pass.counts.native_histograms = parser.native_histograms();
         let result = lines.and_then(|()| self.keep(&mut pass, appender));
-        if result.is_err() {
+        if let Err(error) = &result {
             self.sources.truncate(sources);
-            self.read_nothing();
+            if matches!(error, ContentError::Append(_)) {
+                self.read_nothing();
+            } else {
+                let track = rules.track_timestamps_staleness;
+                self.sources.iter_mut().for_each(|source| source.refuse(track));
+            }
             if self.metadata.generation() != said {
                 self.forget_comments();
             }
-            pass.counts.added = pass.begun;
+            pass.counts.added = self.refuse(&pass);
         }
         (pass.counts, result)
+    }
+
+    /// How many series a refused body began, up to where it was refused. They are remembered.
+    fn refuse(&mut self, pass: &Pass<'_>) -> usize {
+        let lines = pass.fresh.iter().flatten().filter(|slot| matches!(slot.dest, Dest::Pending(_)));
+        let keys: HashSet<u64> = lines.map(|slot| slot.mark.key).collect();
+        let added = keys.iter().filter(|key| !self.begun.contains(key)).count();
+        if self.begun.len() > self.slots.len() + BEGUN_SLACK {
+            self.begun = HashSet::new();
+        }
+        let room = (self.slots.len() + BEGUN_MAX).saturating_sub(self.begun.len());
+        self.begun.extend(keys.into_iter().take(room));
+        added
     }
 
     /// Forgets what a body said, as for a scrape that failed; the next commit writes stale markers.
@@ -181,15 +211,18 @@ impl TargetLayout {
                 dests[i] = Dest::Column { source, column };
             }
         }
+        let mut keys = HashSet::new();
         for (dest, pending) in dests.iter().zip(&mut pending) {
-            let before = pass.counts.duplicate;
+            let left_out = pass.counts.left_out();
             let mut point = Point::new(pending.value, pending.ts_ms);
             if let Some(more) = pending.more.take() {
                 (pass.histogram, pass.exemplars, point.start_ms) = (more.histogram, more.exemplars, more.start_ms);
             }
             self.put(*dest, &point, pass);
-            pass.counts.added += usize::from(pass.counts.duplicate == before);
+            let is_new = pass.counts.left_out() == left_out && !self.begun.contains(&pending.key);
+            pass.counts.added += usize::from(is_new && keys.insert(pending.key));
         }
+        self.begun = HashSet::new();
         let unchanged = pass.fresh.is_none() && self.slots.len() == pass.cursor;
         match pass.fresh.take() {
             None => self.slots.truncate(pass.cursor),
@@ -229,30 +262,22 @@ impl TargetLayout {
         track_own_times: bool,
     ) -> Result<Committed, AppendError> {
         self.sources[0].report(appender, report)?;
-        for source in &mut self.sources {
-            source.commit_zeros(appender, ts_ms)?;
-        }
-        let mut rows = Vec::with_capacity(1);
+        let mut parts = Vec::with_capacity(1);
         for (at, source) in self.sources.iter_mut().enumerate() {
             source.mark_vanished();
+            source.choose_starts(ts_ms);
             if at == 0 || !source.is_silent() {
-                rows.push(source.row(appender, ts_ms)?);
+                parts.push(source.part(appender, ts_ms)?);
             }
         }
-        let mut committed = appender.commit(&rows)?;
-        drop(rows);
+        let mut committed = appender.commit_scrape(&parts)?;
+        drop(parts);
         for source in &mut self.sources {
-            source.commit_exemplars(appender);
-        }
-        // What is stored is stored, whatever becomes of the repeats.
-        let mut repeated = Ok(());
-        for source in &mut self.sources {
-            let stored = source.commit_repeats(appender, ts_ms, &mut committed);
-            repeated = repeated.and(stored);
+            committed.late_exemplars += source.commit_exemplars(appender);
             source.end(ts_ms, track_own_times);
         }
         self.drop_dead_columns();
-        repeated.map(|()| committed)
+        Ok(committed)
     }
 
     /// The target is gone: marks all its series stale, those of the report too.
@@ -341,5 +366,7 @@ fn known_series(slots: &[Slot]) -> usize {
 mod form_tests;
 #[cfg(test)]
 mod limit_tests;
+#[cfg(test)]
+mod refused_tests;
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,8 @@ use crate::parse::{Parser, Point};
 
 /// A sample whose series was not in the last scrape.
 pub(super) struct Pending {
+    /// Of its line.
+    pub(super) key: u64,
     pub(super) source: u16,
     pub(super) metric: Labels,
     pub(super) value: f64,
@@ -59,8 +61,6 @@ pub(super) struct Pass<'a> {
     pub(super) late_from_ms: i64,
     /// How many new series `sample_limit` leaves room for.
     pub(super) room: usize,
-    /// Of the new series, those within the limit.
-    pub(super) begun: usize,
 }
 
 impl<'a> Pass<'a> {
@@ -82,7 +82,6 @@ impl<'a> Pass<'a> {
             zeros: false,
             late_from_ms: i64::MAX,
             room: 0,
-            begun: 0,
         }
     }
 

@@ -9,6 +9,7 @@ use crate::columns::{Put, SourceColumns};
 use crate::labelling::{self, Refusal, Side};
 use crate::metadata::MetadataCache;
 use crate::parse::{Entry, Mark, Parser, Point, Recognised, Sample};
+use crate::starts;
 
 /// Samples further ahead of the scrape than this are dropped, as upstream does; milliseconds.
 const AHEAD_MAX_MS: i64 = 10 * 60 * 1000;
@@ -27,7 +28,10 @@ impl TargetLayout {
                     if point.exemplar.is_some() {
                         pass.take_exemplar(&point);
                     }
-                    self.put(slot.dest, &point, pass);
+                    // What comes past the limit is only counted.
+                    if !pass.exceeds_limit() {
+                        self.put(slot.dest, &point, pass);
+                    }
                 }
                 pass.cursor += 1;
                 if let Some(fresh) = &mut pass.fresh {
@@ -95,7 +99,6 @@ impl TargetLayout {
             // The body will be refused: what is only counted needs no room.
             return Ok(());
         }
-        pass.begun += usize::from(matches!(dest, Dest::Pending(_)));
         self.put(dest, &sample.point, pass);
         pass.fresh.get_or_insert_default().push(Slot { mark, dest });
         Ok(())
@@ -133,7 +136,8 @@ impl TargetLayout {
         if pass.pending.is_empty() {
             pass.pending.reserve(self.slots.len().min(1024));
         }
-        pass.pending.push(Pending { source, metric: series.metric, value, ts_ms, was_there, more });
+        let (key, metric) = (mark.key, series.metric);
+        pass.pending.push(Pending { key, source, metric, value, ts_ms, was_there, more });
         Ok(Dest::Pending(at))
     }
 
@@ -154,18 +158,17 @@ impl TargetLayout {
 
     pub(super) fn put(&mut self, dest: Dest, point: &Point<'_>, pass: &mut Pass<'_>) {
         if let Dest::Column { source, column } = dest {
+            let zero = pass.histogram.as_deref().filter(|_| pass.zeros).map(starts::empty);
             let columns = &mut self.sources[usize::from(source)];
             match pass.own_time(point.ts_ms) {
                 Some(own) if own > pass.ts_ms + AHEAD_MAX_MS => pass.counts.out_of_bounds += 1,
                 // The store would refuse it, and the series has then nothing in this scrape.
                 Some(own) if own < pass.late_from_ms && columns.is_past(column, own) => pass.counts.out_of_order += 1,
-                own => match columns.put(column, point.value, own) {
+                own => match columns.put(column, point.value, own, pass.histogram.take()) {
                     Put::Taken if pass.has_more(point) => {
                         if let Some(start_ms) = point.start_ms.filter(|_| pass.zeros) {
-                            let ts_ms = own.unwrap_or(pass.ts_ms);
-                            columns.starts.note(column, start_ms, ts_ms, pass.histogram.as_deref());
+                            columns.starts.note(column, start_ms, own.unwrap_or(pass.ts_ms), zero);
                         }
-                        columns.put_histogram(column, pass.histogram.take());
                         columns.put_exemplars(column, std::mem::take(&mut pass.exemplars));
                     }
                     Put::Taken => {}

@@ -47,6 +47,13 @@ pub struct Counts {
     pub over_limit: usize,
 }
 
+impl Counts {
+    /// Samples that are not stored although relabelling kept them.
+    pub(super) fn left_out(&self) -> usize {
+        self.duplicate + self.out_of_order + self.out_of_bounds
+    }
+}
+
 /// Why a body was refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -62,22 +62,13 @@ fn lines_may_move_appear_and_vanish() {
     assert_eq!(t.scrape("").1, Vec::<String>::new(), "a marker is written once");
 }
 
+/// scrape-016
 #[test]
 fn another_spelling_is_the_same_series() {
     let mut t = target(&[]);
     t.scrape("m{a=\"1\",b=\"2\"} 1");
     let (counts, stored) = t.scrape("m{b=\"2\",a=\"1\"} 2");
     assert_eq!((stored, counts.duplicate), (vec!["2000 m{a=\"1\", b=\"2\"} 2".to_owned()], 0));
-}
-
-#[test]
-fn a_broken_body_leaves_only_markers() {
-    let mut t = target(&[]);
-    t.scrape("a 1\nb 2\n");
-    assert!(t.fails("a 2\nb 3\nc{").contains("line 3"));
-    assert_eq!(t.store.take(), ["1000 a stale", "1000 b stale"]);
-    let (counts, stored) = t.scrape("a 4\nb 5\n");
-    assert_eq!((stored.len(), counts.added), (2, 0), "the lines were remembered");
 }
 
 #[test]
@@ -108,6 +99,7 @@ fn a_sample_before_the_last_leaves_its_series_without_one() {
     assert_eq!(t.scrape("a 6 1999\n").1, ["6000 a stale"]);
 }
 
+/// scrape-057, -058, -059
 #[test]
 fn repeated_series() {
     let mut t = target(&[]);
@@ -127,30 +119,42 @@ fn a_series_with_and_without_times_of_its_own() {
     for now in [1000, 2000] {
         let (counts, mut stored) = t.scrape(body);
         stored.retain(|line| !line.contains("own"));
-        let of_scrape = [format!("{now} mixed 2"), format!("{now} plain 5")];
         let own = ["500 mixed 1", "600 other 1", "700 plain 6"].map(str::to_owned);
-        assert_eq!(stored, [&of_scrape[..], &own[..]].concat());
-        assert_eq!(counts.duplicate, 2, "the second at 500 and the second without");
+        assert_eq!(stored, [&[format!("{now} plain 5")], &own[..]].concat());
+        assert_eq!(counts.duplicate, 3, "the second at 500 and, once there is one, those without a time");
     }
-    assert_eq!(t.scrape("").1, ["3000 mixed stale", "3000 plain stale"]);
+    assert_eq!(t.scrape("").1, ["3000 plain stale"]);
 }
 
+/// scrape-058
+#[test]
+fn repeated_samples_keep_their_order_and_the_latest_counts() {
+    let mut t = target(&[]);
+    t.rules.track_timestamps_staleness = true;
+    let (counts, stored) = t.scrape("m 1 300\nm 2 100\nm 3 200\nn 1\nn 2 1500\n");
+    assert_eq!(stored, ["100 m 2", "1000 n 1", "1500 n 2", "200 m 3", "300 m 1"]);
+    assert_eq!((counts.added, counts.duplicate), (2, 0));
+    let part = |t: &Target| t.store.order.lock().unwrap().join(" ");
+    assert_eq!(part(&t), "100 200 1500", "after the first of each");
+    assert_eq!(t.scrape("m 4 250\nn 3 1400\n").0.out_of_order, 2);
+}
+
+#[test]
+fn a_scrape_is_one_commit() {
+    let mut t = target(&[]);
+    let wanted = Wanted { start_times: true, ..Wanted::default() };
+    let page = "# TYPE a counter\na_total 1 0.3\na_total 2 0.4\na_total 3 0.5\na_created 0.1\n# EOF\n";
+    let body = Body { format: Format::OpenMetrics, wanted, bytes: page.as_bytes() };
+    assert_eq!(t.scrape_as(body).1, ["100 a_total 0", "300 a_total 1", "400 a_total 2", "500 a_total 3"]);
+    assert_eq!(t.store.commits.load(std::sync::atomic::Ordering::Relaxed), 1);
+}
+
+/// scrape-038
 #[test]
 fn far_future_samples_are_dropped() {
     let mut t = target(&[]);
     let (counts, stored) = t.scrape("a 1 9000000\nb 1\n");
     assert_eq!((stored, counts.out_of_bounds), (vec!["1000 b 1".to_owned()], 1));
-}
-
-#[test]
-fn sample_limit_fails_the_scrape() {
-    let mut t = target(&[]);
-    t.rules.sample_limit = 4;
-    t.scrape("a 1\nb 1\nc 1\nd 1\n");
-    assert!(t.fails("a 1\nb 1\nc 1\nd 1\ne 1\n").starts_with("sample limit exceeded"));
-    assert_eq!(t.store.take().len(), 4, "four markers");
-    assert_eq!(t.scrape("a 1\nb 1\nc 1\nd 1\n").1.len(), 4);
-    assert_eq!(t.scrape("e 1\nf 1\ng 1\nh 1\n").1.len(), 8, "markers do not count");
 }
 
 #[test]
@@ -167,10 +171,12 @@ fn what_fails_a_scrape() {
     t.rules.series.legacy_names = true;
     assert!(t.fails("{\"test.metric\"} 1").contains("invalid metric name"));
     assert_eq!(t.store.take(), Vec::<String>::new());
+    // scrape-049
     t.rules.series.legacy_names = false;
     assert_eq!(t.scrape("{\"with.dots\"} 42").1, ["1000 {\"with.dots\", job=\"j\"} 42"]);
 }
 
+/// scrape-050
 #[test]
 fn metric_relabelling_may_drop_series_and_take_target_labels_away() {
     let mut t = target(&[("job", "j"), ("pod", "p")]);
@@ -194,8 +200,11 @@ fn metric_relabelling_may_drop_series_and_take_target_labels_away() {
     assert_eq!(t.store.take_all(), ["4000 up{job=\"j\", pod=\"p\"} 1"]);
 }
 
+/// scrape-051
 #[test]
 fn a_type_line_decides_how_bounds_are_spelled() {
+    let mut t = target(&[]);
+    assert_eq!(t.scrape("# TYPE s summary\ns{quantile=\"1\"} 1\n").1, ["1000 s{quantile=\"1.0\"} 1"]);
     let mut t = target(&[]);
     t.scrape("# TYPE h histogram\nh_bucket{le=\"1\"} 1\n");
     // The same text under another type is another series.
@@ -289,6 +298,7 @@ impl Target {
     }
 }
 
+/// scrape-085
 #[test]
 fn openmetrics_lines_keep_their_columns() {
     let mut t = target(&[]);
@@ -366,7 +376,7 @@ fn conflicts_as_upstream_resolves_them() {
     }
 }
 
-fn rule(action: RelabelAction, source: &[&str], regex: &str, replacement: &str) -> RelabelRule {
+pub(super) fn rule(action: RelabelAction, source: &[&str], regex: &str, replacement: &str) -> RelabelRule {
     let spec = RelabelSpec {
         action,
         source_labels: source.iter().map(|label| (*label).to_owned()).collect(),
@@ -384,26 +394,8 @@ fn series_with_times_of_their_own_end_with_a_failure_when_they_are_tracked() {
     t.rules.track_timestamps_staleness = true;
     t.scrape("a 1 500\n");
     t.now += 1000;
-    t.fails("a 2 1500\nbroken{");
+    t.fails("broken{");
     assert_eq!(t.store.take(), ["2000 a stale"]);
-}
-
-#[test]
-fn pages_that_are_refused_leave_nothing_in_memory() {
-    // scrape-040
-    let mut t = target(&[("job", "j"), ("pod", "p")]);
-    t.rules.series.relabel = vec![rule(RelabelAction::LabelDrop, &[], "pod", "$1")];
-    t.scrape("steady 1\n");
-    let (slots, sources) = (t.layout.slots.capacity(), t.layout.sources.len());
-    for round in 0..50 {
-        let page: String = (0..200).map(|i| format!("m{{round=\"{round}\",i=\"{i}\"}} 1\n")).collect();
-        t.rules.series.relabel =
-            vec![rule(RelabelAction::LabelDrop, &[], if round % 2 == 0 { "job" } else { "x" }, "$1")];
-        t.fails(&format!("{page}broken{{"));
-    }
-    assert_eq!((t.layout.slots.capacity(), t.layout.sources.len()), (slots, sources));
-    t.store.take();
-    assert_eq!(t.scrape("steady 2\n").1, ["1000 steady{job=\"j\"} 2"].map(|line| line.replace("1000", "2000")));
 }
 
 #[test]
@@ -457,7 +449,8 @@ fn exemplars_come_with_their_samples_where_they_are_wanted() {
         t.store.exemplars.lock().unwrap().0 = wanted;
         let (_, result) = t.layout.read((Format::OpenMetrics, body), &t.rules, now, &t.store);
         result.unwrap();
-        t.layout.commit(&t.store, now, &[("up", 1.0)], false).unwrap();
+        let committed = t.layout.commit(&t.store, now, &[("up", 1.0)], false).unwrap();
+        assert_eq!(committed.late_exemplars, if wanted { 2 } else { 0 }, "what the store says of them");
         std::mem::take(&mut t.store.exemplars.lock().unwrap().1)
     };
     let none: [&str; 0] = [];

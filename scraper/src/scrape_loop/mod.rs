@@ -344,6 +344,7 @@ impl ScrapeLoop {
         metrics.duplicate.inc_by(outcome.counts.duplicate as u64 + u64::from(outcome.committed.duplicate));
         metrics.out_of_bounds.inc_by(outcome.counts.out_of_bounds as u64 + u64::from(outcome.committed.too_old));
         metrics.out_of_order.inc_by(outcome.counts.out_of_order as u64 + u64::from(outcome.committed.out_of_order));
+        metrics.late_exemplars.inc_by(u64::from(outcome.committed.late_exemplars));
         metrics.native_histograms.inc_by(outcome.counts.native_histograms as u64);
         metrics.over_limit.inc_by(outcome.counts.over_limit as u64);
         metrics.store_failures.inc_by(u64::from(outcome.not_stored));

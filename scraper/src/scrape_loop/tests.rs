@@ -126,6 +126,7 @@ fn what_failed_is_logged_and_a_body_is_read_as_what_it_is() {
     assert_eq!((&lines[0]["job_name"], &lines[1]["target"]), (&"j".into(), &"http://t/metrics".into()));
 }
 
+/// scrape-015
 #[test]
 fn ids_that_the_store_forgot_are_asked_for_again() {
     let recorder = Arc::new(Recorder::default());
@@ -151,4 +152,5 @@ fn ids_that_the_store_forgot_are_asked_for_again() {
     for line in ["2000 a 3", "2000 c 4", "2000 up 1", "2000 scrape_samples_scraped 2"] {
         assert!(stored.iter().any(|stored| stored == line), "{line} in {stored:?}");
     }
+    assert!(stored.iter().all(|line| !line.ends_with("stale")), "{stored:?}");
 }

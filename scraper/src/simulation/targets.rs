@@ -83,11 +83,58 @@ async fn samples_that_the_store_leaves_out_are_counted_and_fail_nothing() {
     world.serve("t", |_| page("a 1\nb 1\nc 1\n"));
     world.apply(&format!("{{{JOB}}}")).await;
     world.discover(&[("j", &[world.labels("t", &[])])]).await;
-    *world.store.left_out.lock().unwrap() = model::Committed { stored: 0, out_of_order: 1, duplicate: 2, too_old: 3 };
+    *world.store.left_out.lock().unwrap() =
+        model::Committed { stored: 0, out_of_order: 1, duplicate: 2, too_old: 3, late_exemplars: 4 };
     world.scraped("t", 1).await;
     assert_eq!(world.error("j").await, "");
-    for (metric, expected) in [("out_of_order", 1.0), ("duplicate_timestamp", 2.0), ("out_of_bounds", 3.0)] {
-        let name = format!("prometheus_target_scrapes_sample_{metric}_total");
+    for (metric, expected) in [
+        ("sample_out_of_order", 1.0),
+        ("sample_duplicate_timestamp", 2.0),
+        ("sample_out_of_bounds", 3.0),
+        ("exemplar_out_of_order", 4.0),
+    ] {
+        let name = format!("prometheus_target_scrapes_{metric}_total");
         assert!((world.metric(&name) - expected).abs() < 0.1, "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn samples_for_which_there_is_no_time_are_counted_and_fail_nothing() {
+    // scrape-038, -053, -054, -057
+    let ahead = START_MS + 3_600_000;
+    let body = format!("far 1 {ahead}\nold 1 0\ntwice 1\ntwice 1\ntwice 2\n");
+    for (honor, kept, out_of_bounds) in [(true, 2, 1.0), (false, 3, 0.0)] {
+        let mut world = World::new();
+        let served = page(&body);
+        world.serve("t", move |_| served.clone());
+        world.apply(&format!("{{{JOB}, honor_timestamps: {honor}}}")).await;
+        world.discover(&[("j", &[world.labels("t", &[])])]).await;
+        world.scraped("t", 1).await;
+        assert_eq!(world.error("j").await, "");
+        let lines = world.stored();
+        let old = since_start("0 old{instance=\"t\", job=\"j\"} 1");
+        assert_eq!((lines.contains(&old), lines.len()), (honor, kept), "{lines:?}");
+        assert!(lines.iter().any(|line| line.contains(" twice{") && line.ends_with(" 1")), "{lines:?}");
+        for (metric, expected) in [("duplicate_timestamp", 2.0), ("out_of_bounds", out_of_bounds)] {
+            let name = format!("prometheus_target_scrapes_sample_{metric}_total");
+            assert!((world.metric(&name) - expected).abs() < 0.1, "{name}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn relabelling_says_of_each_target_which_histograms_are_wanted() {
+    // scrape-079
+    let relabel = "relabel_configs: [{source_labels: [form], regex: native, \
+                   target_label: __convert_classic_histograms_to_nhcb__, replacement: 'true'}]";
+    for (form, expected) in [("native", "h{form=\"native\""), ("classic", "h_bucket{form=\"classic\"")] {
+        let mut world = World::new();
+        world.serve("t", |_| page("# TYPE h histogram\nh_bucket{le=\"+Inf\"} 1\nh_sum 1\nh_count 1\n"));
+        world.apply(&format!("{{{JOB}, {relabel}}}")).await;
+        world.discover(&[("j", &[world.labels("t", &[("form", form)])])]).await;
+        world.scraped("t", 1).await;
+        let lines = world.stored();
+        assert_eq!(lines.len(), if form == "native" { 1 } else { 3 }, "{lines:?}");
+        assert!(timeless(&lines)[0].starts_with(expected), "{lines:?}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use model::{AppendError, Appender, Committed, Labels, Layout, MetricId, Row, SourceId};
+use model::{AppendError, Appender, Committed, Labels, Layout, MetricId, Scraped, SourceId};
 use scraper::parse::{Format, Wanted};
 use scraper::{Body, Counts, SampleRules, TargetLayout};
 
@@ -45,9 +45,9 @@ impl Appender for Store {
         i64::MIN
     }
 
-    fn commit(&self, rows: &[Row<'_>]) -> Result<Committed, AppendError> {
+    fn commit_scrape(&self, parts: &[Scraped<'_>]) -> Result<Committed, AppendError> {
         let mut state = self.0.lock().unwrap();
-        for row in rows {
+        for Scraped { row, repeats, .. } in parts {
             for (column, value) in row.values.iter().enumerate() {
                 let own = row.own_times.iter().find(|(at, _)| *at as usize == column);
                 if row.present[column / 64] >> (column % 64) & 1 == 1 && !model::sample::is_stale(*value) {
@@ -57,6 +57,11 @@ impl Appender for Store {
                     let value = histogram.map_or(Ok(value.to_bits()), |(_, histogram)| Err(histogram.notation()));
                     state.stored.push((labels, own.map_or(row.ts_ms, |own| own.1), value));
                 }
+            }
+            for one in *repeats {
+                let labels = state.metrics[row.layout.metrics[one.column as usize].0 as usize].to_string();
+                let value = one.histogram.as_ref().map_or(Ok(one.value.to_bits()), |one| Err(one.notation()));
+                state.stored.push((labels, one.ts_ms, value));
             }
         }
         Ok(Committed::default())

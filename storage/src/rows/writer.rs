@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use model::sample::is_histogram_mark;
-use model::{Committed, Layout, Row};
+use model::{Committed, Further, Histogram, Layout, Row, Scraped};
 use rocksdb::WriteBatch;
 
 use super::codec::{self, Columns, FRAME, ORDINARY, OWN_TIMES, RowView};
@@ -39,19 +39,19 @@ impl Window {
     }
 }
 
-/// One row on its way into a batch.
+/// What one source said, on its way into a batch.
 pub(crate) struct Pending<'a> {
-    store: &'a Store,
-    index: &'a Index,
-    row: &'a Row<'a>,
-    state: &'a SourceState,
-    window: Window,
+    pub(super) store: &'a Store,
+    pub(super) index: &'a Index,
+    pub(super) row: &'a Row<'a>,
+    pub(super) state: &'a SourceState,
+    pub(super) window: Window,
     frames: BTreeMap<(Bucket, u32), Arc<Frame>>,
-    own: HashMap<u32, (i64, u64)>,
-    stored_ordinary: bool,
+    pub(super) own: HashMap<u32, (i64, u64)>,
+    pub(super) stored_ordinary: bool,
     /// Does it write anything but newer rows of segments that its buckets have?
     disturbs: bool,
-    late: u64,
+    pub(super) late: u64,
     touched: BTreeSet<Bucket>,
     /// Buckets whose rows were sealed: what is left of them makes room first.
     reopened: BTreeSet<Bucket>,
@@ -73,18 +73,33 @@ pub(crate) struct Done {
 
 /// Columns of one segment that go into one row: presence words and where their times come from.
 #[derive(Debug, Default)]
-struct Target {
-    present: [u64; codec::LANES_MAX],
-    flags: u8,
+pub(super) struct Target<'a> {
+    pub(super) present: [u64; codec::LANES_MAX],
+    pub(super) flags: u8,
+    /// Of these columns a further sample: the column in its segment first.
+    pub(super) further: Vec<(usize, &'a Further)>,
 }
 
-type Targets = BTreeMap<(usize, i64), Target>;
+impl Target<'_> {
+    /// These columns' values, where those are the row's; in `room` if some are not.
+    fn values<'v>(&self, row: &'v [f64], room: &'v mut Vec<f64>) -> &'v [f64] {
+        if self.further.is_empty() {
+            return row;
+        }
+        room.extend_from_slice(row);
+        self.further.iter().for_each(|(column, one)| room[*column] = one.value);
+        room
+    }
+}
 
-const SEGMENT: usize = Layout::SEGMENT_COLUMNS;
+pub(super) type Targets<'a> = BTreeMap<(usize, i64), Target<'a>>;
+
+pub(super) const SEGMENT: usize = Layout::SEGMENT_COLUMNS;
 const SEGMENT_LANES: usize = codec::LANES_MAX;
 
-/// Does the row fit its layout?
-pub(crate) fn check(row: &Row<'_>) -> Result<(), Error> {
+/// Does it all fit its layout?
+pub(crate) fn check(part: &Scraped<'_>) -> Result<(), Error> {
+    let row = &part.row;
     let columns = row.layout.metrics.len();
     let fits = [
         (row.values.len() == columns, "it has not one value per column of its layout"),
@@ -108,10 +123,16 @@ pub(crate) fn check(row: &Row<'_>) -> Result<(), Error> {
             return refused("a histogram is not valid");
         }
     }
+    for one in part.starts.iter().chain(part.repeats) {
+        let valid = one.histogram.as_ref().is_none_or(|histogram| histogram.validate().is_ok());
+        if one.column as usize >= columns || one.histogram.is_some() != is_histogram_mark(one.value) || !valid {
+            return refused("a further sample has no column, or is no valid histogram although it says so");
+        }
+    }
     Ok(())
 }
 
-fn has(present: &[u64], column: usize) -> bool {
+pub(super) fn has(present: &[u64], column: usize) -> bool {
     present[column / 64] >> (column % 64) & 1 == 1
 }
 
@@ -124,16 +145,17 @@ fn count(present: &[u64]) -> u32 {
 }
 
 impl<'a> Pending<'a> {
-    /// Decides about every sample of the row and adds what is stored to the batch.
+    /// Decides about every sample and adds what is stored to the batch.
     pub(crate) fn plan(
         (store, index): (&'a Store, &'a Index),
-        row: &'a Row<'a>,
+        part: &'a Scraped<'a>,
         state: &'a SourceState,
         window: Window,
         batch: &mut WriteBatch,
     ) -> Result<(Done, Committed), Error> {
         let (frames, own, committed) = (BTreeMap::new(), HashMap::new(), Committed::default());
         let (touched, reopened) = (BTreeSet::new(), BTreeSet::new());
+        let row = &part.row;
         let mut pending = Self {
             store,
             index,
@@ -149,9 +171,12 @@ impl<'a> Pending<'a> {
             reopened,
             committed,
         };
-        let mut targets = pending.ordinary()?;
-        if !row.own_times.is_empty() {
-            pending.own_times(&mut targets)?;
+        let mut targets = Targets::new();
+        let newer = pending.starts(part.starts, &mut targets)?;
+        pending.ordinary(&mut targets)?;
+        pending.newer_starts(newer, &mut targets);
+        if !row.own_times.is_empty() || !part.repeats.is_empty() {
+            pending.own_times(part.repeats, &mut targets)?;
         }
         // Rows at or before something already stored may share a key with it.
         let shared_until = pending.stored_until();
@@ -170,20 +195,20 @@ impl<'a> Pending<'a> {
     }
 
     /// The newest time of anything stored of the source.
-    fn stored_until(&self) -> Option<i64> {
+    pub(super) fn stored_until(&self) -> Option<i64> {
         self.state.newest.max(self.state.own.values().map(|&(ts, _)| ts).max())
     }
 
-    fn metric(&self, column: usize) -> u32 {
+    pub(super) fn metric(&self, column: usize) -> u32 {
         self.row.layout.metrics[column].0
     }
 
-    fn bits_of(&self, column: usize) -> u64 {
+    pub(super) fn bits_of(&self, column: usize) -> u64 {
         self.row.values[column].to_bits()
     }
 
     /// The columns at the row's own time, less those that are refused.
-    fn ordinary(&mut self) -> Result<Targets, Error> {
+    fn ordinary(&mut self, targets: &mut Targets<'a>) -> Result<(), Error> {
         let row = self.row;
         let columns = row.values.len();
         let mut present = row.present[..columns.div_ceil(64)].to_vec();
@@ -194,19 +219,18 @@ impl<'a> Pending<'a> {
             present[column as usize / 64] &= !(1 << (column % 64));
         }
         let n = count(&present);
-        let mut targets = Targets::new();
         if n == 0 {
-            return Ok(targets);
+            return Ok(());
         }
         if row.ts_ms < self.window.horizon_ms {
             self.committed.too_old += n;
-            return Ok(targets);
+            return Ok(());
         }
         let late = self.state.newest.is_some_and(|newest| row.ts_ms < newest);
         if late && !self.window.takes_late(row.ts_ms) {
             let bounded = self.window.out_of_order_from_ms < i64::MAX;
             *(if bounded { &mut self.committed.too_old } else { &mut self.committed.out_of_order }) += n;
-            return Ok(targets);
+            return Ok(());
         }
         let state = self.state;
         if !state.own.is_empty() {
@@ -219,10 +243,11 @@ impl<'a> Pending<'a> {
             let stored = read::newest(parts, row.source, row.ts_ms..=row.ts_ms, Some(&metrics))?;
             self.refuse_known(&mut present, &stored);
         }
-        if !state.own.is_empty() {
+        if !state.own.is_empty() || !self.own.is_empty() {
             for column in columns_of(&present) {
                 let metric = self.metric(column);
-                if state.own.get(&metric).is_some_and(|(newest, _)| *newest < row.ts_ms) {
+                let known = self.own.get(&metric).or_else(|| state.own.get(&metric));
+                if known.is_some_and(|(newest, _)| *newest < row.ts_ms) {
                     self.own.insert(metric, (row.ts_ms, self.bits_of(column)));
                 }
             }
@@ -239,7 +264,7 @@ impl<'a> Pending<'a> {
                 self.stored_ordinary = true;
             }
         }
-        Ok(targets)
+        Ok(())
     }
 
     /// Takes away the columns whose series has a sample at this time or later.
@@ -256,7 +281,7 @@ impl<'a> Pending<'a> {
     }
 
     /// Is a sample at `ts` refused, or already there, when its series' newest is `known`? Counts it when so.
-    fn refuse(&mut self, ts: i64, value: u64, known: (i64, u64)) -> bool {
+    pub(super) fn refuse(&mut self, ts: i64, value: u64, known: (i64, u64)) -> bool {
         if known.0 < ts || (known.0 > ts && self.window.takes_late(ts)) {
             return false;
         }
@@ -270,61 +295,11 @@ impl<'a> Pending<'a> {
         true
     }
 
-    /// The columns with own times, less those that are refused.
-    fn own_times(&mut self, targets: &mut Targets) -> Result<(), Error> {
-        let row = self.row;
-        let newest = self.state.newest.map_or(row.ts_ms, |newest| newest.max(row.ts_ms));
-        let floor = newest.saturating_sub(self.window.late_ms).min(self.window.out_of_order_from_ms);
-        let floor = self.window.horizon_ms.max(floor);
-        let (new, old): (Vec<_>, Vec<_>) = row.own_times.iter().partition(|(_, ts)| *ts >= floor);
-        self.committed.too_old += u32::try_from(old.len()).unwrap_or(u32::MAX);
-        let unknown = |&&(column, _): &&(u32, i64)| !self.state.own.contains_key(&self.metric(column as usize));
-        let mut wanted: Vec<u32> =
-            new.iter().filter(|own| unknown(own)).map(|own| self.metric(own.0 as usize)).collect();
-        wanted.sort_unstable();
-        wanted.dedup();
-        let mut known = HashMap::new();
-        if let Some(from) = new.iter().filter(|own| unknown(own)).map(|own| own.1).min() {
-            known = read::newest((self.store, self.index), row.source, from..=i64::MAX, Some(&wanted))?;
-        }
-        for (column, ts) in new {
-            let (metric, value) = (self.metric(column as usize), self.bits_of(column as usize));
-            let last = self.own.get(&metric).or_else(|| self.state.own.get(&metric)).or_else(|| known.get(&metric));
-            let last = last.copied();
-            if let Some(last) = last
-                && self.refuse(ts, value, last)
-            {
-                self.own.insert(metric, last);
-                continue;
-            }
-            match last {
-                Some(last) if last.0 > ts => {
-                    self.own.insert(metric, last);
-                    let parts = (self.store, self.index);
-                    let there = read::newest(parts, row.source, ts..=ts, Some(&[metric]))?;
-                    if there.get(&metric).is_some_and(|&there| self.refuse(ts, value, there)) {
-                        continue;
-                    }
-                    self.late += 1;
-                }
-                _ => {
-                    self.own.insert(metric, (ts, value));
-                }
-            }
-            self.committed.stored += 1;
-            let (segment, column) = (column as usize / SEGMENT, column as usize % SEGMENT);
-            let target = targets.entry((segment, ts)).or_default();
-            target.present[column / LANE] |= 1 << (column % LANE);
-            target.flags |= OWN_TIMES;
-        }
-        Ok(())
-    }
-
     /// Adds one row to the batch, together with what its key already holds.
     fn put(
         &mut self,
         (segment, ts): (usize, i64),
-        target: &Target,
+        target: &Target<'_>,
         may_exist: bool,
         batch: &mut WriteBatch,
     ) -> Result<(), Error> {
@@ -335,7 +310,8 @@ impl<'a> Pending<'a> {
         let key = place.at(ts);
         let seed = key.seed() ^ u64::from(frame.tag);
         let start = segment * SEGMENT;
-        let values = &self.row.values[start..(start + SEGMENT).min(self.row.values.len())];
+        let mut room = Vec::new();
+        let values = target.values(&self.row.values[start..(start + SEGMENT).min(self.row.values.len())], &mut room);
         let mut bytes = Vec::with_capacity(values.len() * 2 + 32);
         let existing = if may_exist { self.store.get(Cf::Rows, key.bytes())? } else { None };
         let existing = existing.and_then(|bytes| {
@@ -361,18 +337,26 @@ impl<'a> Pending<'a> {
             }
         }
         batch.put_cf(self.store.cf(Cf::Rows), key.bytes(), bytes);
-        self.put_histograms((start, ts), &new, batch);
+        self.put_histograms((start, ts), (target, &new), batch);
         Ok(())
     }
 
     /// Adds the histograms of a segment's columns that are new at a time to the batch.
-    fn put_histograms(&self, (start, ts): (usize, i64), new: &[u64], batch: &mut WriteBatch) {
+    fn put_histograms(&self, (start, ts): (usize, i64), (target, new): (&Target<'_>, &[u64]), batch: &mut WriteBatch) {
+        let mut put = |column: usize, histogram: &Histogram| {
+            histograms::put(self.store, batch, (self.row.source, self.metric(start + column)), ts, histogram);
+        };
+        let is_further = |column: usize| target.further.iter().any(|(further, _)| *further == column);
+        for (column, one) in target.further.iter().filter(|(column, _)| has(new, *column)) {
+            one.histogram.iter().for_each(|histogram| put(*column, histogram));
+        }
         let from = self.row.histograms.partition_point(|(column, _)| (*column as usize) < start);
         let of_segment =
             self.row.histograms[from..].iter().take_while(|(column, _)| (*column as usize) < start + SEGMENT);
-        for (column, histogram) in of_segment.filter(|(column, _)| has(new, *column as usize - start)) {
-            let series = (self.row.source, self.metric(*column as usize));
-            histograms::put(self.store, batch, series, ts, histogram);
+        for (column, histogram) in of_segment.map(|(column, histogram)| (*column as usize - start, histogram)) {
+            if has(new, column) && !is_further(column) {
+                put(column, histogram);
+            }
         }
     }
 
