@@ -9,8 +9,12 @@ pub(crate) const OPEN_ROUNDS: usize = 20;
 pub(crate) const POSTINGS_PER_LABELS: u64 = 8;
 /// With more candidates for each source than this, what the sources wrote is asked for instead of who wrote each metric.
 pub(crate) const METRICS_PER_SOURCE: u64 = 16;
-/// Metrics whose sources are asked for one by one; those of more are read in their order.
+/// Metrics of which it is asked who may have written them; of more nobody is left out.
 pub(crate) const METRICS_ONE_BY_ONE: u64 = 64;
+/// Postings that are asked for one by one; more are read in their order.
+pub(crate) const POSTINGS_ONE_BY_ONE: u64 = 64;
+/// With more segments for each source than this, it is asked which the sources wrote instead of who wrote each segment.
+pub(crate) const SEGMENTS_PER_SOURCE: u64 = 4;
 /// So many postings are passed over in the time of seeking one.
 pub(crate) const POSTINGS_PER_SEEK: u32 = 8;
 /// Metrics found, and made where new, in one write and under one hold of the index's gate.

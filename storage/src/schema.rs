@@ -6,7 +6,7 @@
 use model::SourceId;
 
 /// What `meta` must say for this code to read the rest.
-pub(crate) const FORMAT: &str = "weft-1";
+pub(crate) const FORMAT: &str = "weft-2";
 
 /// A column family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -272,11 +272,11 @@ pub(crate) fn hash_key(hash: u64) -> [u8; 9] {
 /// The first byte of a key in `postings`.
 pub(crate) const METRIC_LABEL: u8 = 0;
 pub(crate) const SOURCE_LABEL: u8 = 1;
-const METRIC_SOURCES: u8 = 2;
+const METRIC_SEGMENTS: u8 = 2;
 const SEEN: u8 = 3;
 const BUCKET_SOURCES: u8 = 4;
 const SOURCE_SEGMENT: u8 = 5;
-const SEGMENT_SOURCE: u8 = 6;
+const SEGMENT_SOURCES: u8 = 6;
 const PARTITION_SOURCES: u8 = 7;
 
 /// What starts every posting of one label name.
@@ -308,9 +308,9 @@ fn tagged(tag: u8, id: u32) -> [u8; 5] {
     [tag, a, b, c, d]
 }
 
-/// Which sources expose a metric.
-pub(crate) fn metric_sources_key(metric: u32) -> [u8; 5] {
-    tagged(METRIC_SOURCES, metric)
+/// Which segments have a metric.
+pub(crate) fn metric_segments_key(metric: u32) -> [u8; 5] {
+    tagged(METRIC_SEGMENTS, metric)
 }
 
 /// Which segments a source wrote in a bucket.
@@ -351,26 +351,22 @@ pub(crate) fn parse_partition_key(key: &[u8]) -> Option<Partition> {
     Partition::parse(key.strip_prefix(&PARTITIONS)?.try_into().ok()?)
 }
 
-fn pair(tag: u8, first: u32, second: u32) -> [u8; 9] {
+/// Present when a source has, or had, rows of a segment.
+pub(crate) fn source_segment_key(source: SourceId, segment: u32) -> [u8; 9] {
     let mut key = [0; 9];
-    key[..5].copy_from_slice(&tagged(tag, first));
-    key[5..].copy_from_slice(&second.to_be_bytes());
+    key[..5].copy_from_slice(&source_segments_prefix(source));
+    key[5..].copy_from_slice(&segment.to_be_bytes());
     key
 }
 
-/// Present when the metrics of a segment are posted for a source; and the same the other way round.
-pub(crate) fn posted_keys(source: SourceId, segment: u32) -> ([u8; 9], [u8; 9]) {
-    (pair(SOURCE_SEGMENT, source.0, segment), pair(SEGMENT_SOURCE, segment, source.0))
-}
-
-/// What starts the keys of the segments posted for a source.
+/// What starts the keys of the segments of a source.
 pub(crate) fn source_segments_prefix(source: SourceId) -> [u8; 5] {
     tagged(SOURCE_SEGMENT, source.0)
 }
 
-/// What starts the keys of the sources that a segment is posted for.
-pub(crate) fn segment_sources_prefix(segment: u32) -> [u8; 5] {
-    tagged(SEGMENT_SOURCE, segment)
+/// Which sources have, or had, rows of a segment.
+pub(crate) fn segment_sources_key(segment: u32) -> [u8; 5] {
+    tagged(SEGMENT_SOURCES, segment)
 }
 
 /// The last four bytes of a key, as an id.
@@ -407,6 +403,6 @@ mod tests {
         let seen = seen_key(SourceId(7), Bucket(-5));
         assert_eq!(parse_seen_key(&seen), Some((SourceId(7), Bucket(-5))));
         assert_eq!(parse_bucket_key(&bucket_key(Bucket(90))), Some(Bucket(90)));
-        assert_eq!(last_id(&posted_keys(SourceId(1), 2).0), Some(2));
+        assert_eq!(last_id(&source_segment_key(SourceId(1), 2)), Some(2));
     }
 }

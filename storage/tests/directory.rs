@@ -68,7 +68,7 @@ fn another_format_is_refused_by_name() {
     db.put_cf(db.cf_handle("meta").unwrap(), b"format", b"weft-99").unwrap();
     drop(db);
     let error = open(dir.path()).unwrap_err().to_string();
-    assert!(error.contains("weft-99") && error.contains("weft-1"), "{error}");
+    assert!(error.contains("weft-99") && error.contains("weft-2"), "{error}");
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_directory_from_before_there_were_pages_opens() {
     options.create_missing_column_families(true);
     let families = ["default", "meta", "rows", "metrics", "sources", "layouts", "postings"];
     let db = rocksdb::DB::open_cf(&options, dir.path(), families).unwrap();
-    db.put_cf(db.cf_handle("meta").unwrap(), b"format", b"weft-1").unwrap();
+    db.put_cf(db.cf_handle("meta").unwrap(), b"format", b"weft-2").unwrap();
     db.put_cf(db.cf_handle("meta").unwrap(), b"bucket_ms", 1000u32.to_be_bytes()).unwrap();
     drop(db);
     let db = open(dir.path()).unwrap();

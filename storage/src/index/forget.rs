@@ -1,5 +1,5 @@
-//! Takes away what nothing stored refers to any more: first the postings of segments that a source has not written in any
-//! remaining bucket, then sources, layouts and metrics without postings.
+//! Takes away what nothing stored refers to any more: first sources from the postings of segments that they have not written
+//! in any remaining bucket, then sources without segments, segments without sources, and metrics without segments.
 //!
 //! Invariant: an id goes while the gate is held, so that a row is either in, and its ids are used, or finds them gone and is
 //! refused. Postings that were taken away come back with the next row.
@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::limits;
 use crate::read::Reader;
 use crate::schema::{
-    BY_ID, Cf, METRIC_LABEL, SOURCE_LABEL, last_id, metric_sources_key, posted_keys, segment_sources_prefix,
+    BY_ID, Cf, METRIC_LABEL, SOURCE_LABEL, last_id, metric_segments_key, segment_sources_key, source_segment_key,
     source_segments_prefix,
 };
 use crate::store::{Store, View};
@@ -36,17 +36,11 @@ pub(crate) fn unpost(db: &Db, sources: &RoaringBitmap) -> Result<(), Error> {
         if dead.is_empty() {
             continue;
         }
-        let mut gone = metrics_of(db, &dead)?;
-        gone -= metrics_of(db, &(posted & live))?;
         let mut batch = WriteBatch::default();
         let cf = store.cf(Cf::Postings);
         for segment in dead {
-            let (key, reverse) = posted_keys(source, segment);
-            batch.delete_cf(cf, key);
-            batch.delete_cf(cf, reverse);
-        }
-        for metric in gone {
-            take(store, &mut batch, &metric_sources_key(metric), &RoaringBitmap::from([source.0]))?;
+            batch.delete_cf(cf, source_segment_key(source, segment));
+            take(store, &mut batch, &segment_sources_key(segment), &RoaringBitmap::from([source.0]))?;
         }
         store.write(batch)?;
     }
@@ -60,16 +54,6 @@ fn segments_of(store: &Store, source: SourceId) -> Result<RoaringBitmap, Error> 
         Ok(true)
     })?;
     Ok(segments)
-}
-
-fn metrics_of(db: &Db, segments: &RoaringBitmap) -> Result<RoaringBitmap, Error> {
-    let mut metrics = RoaringBitmap::new();
-    for segment in segments {
-        if let Some(columns) = db.index.segment_metrics(&db.store, segment)? {
-            metrics.extend(columns.iter().copied());
-        }
-    }
-    Ok(metrics)
 }
 
 /// Adds to the batch the removal of ids from a posting.
@@ -87,21 +71,19 @@ fn take(store: &Store, batch: &mut WriteBatch, key: &[u8], gone: &RoaringBitmap)
 /// Takes away sources, layouts and metrics that have no postings, but for those made since the last sweep.
 pub(crate) fn sweep(db: &Db) -> Result<(), Error> {
     let store: &Store = &db.store;
-    let has_any = |prefix: &[u8]| {
+    let wrote_any = |id| {
         let mut any = false;
-        store.each(Cf::Postings, prefix, |_, _| {
+        store.each(Cf::Postings, &source_segments_prefix(SourceId(id)), |_, _| {
             any = true;
             Ok(false)
         })?;
         Ok(any)
     };
-    sweep_one(db, &db.index.sources, (Cf::Sources, Some(SOURCE_LABEL)), &|id| {
-        has_any(&source_segments_prefix(SourceId(id)))
-    })?;
-    sweep_one(db, &db.index.segments, (Cf::Layouts, None), &|id| has_any(&segment_sources_prefix(id)))?;
-    sweep_one(db, &db.index.metrics, (Cf::Metrics, Some(METRIC_LABEL)), &|id| {
-        store.has(Cf::Postings, metric_sources_key(id))
-    })
+    let posted = |key: [u8; 5]| store.has(Cf::Postings, key);
+    let (sources, segments, metrics) = (&db.index.sources, &db.index.segments, &db.index.metrics);
+    sweep_one(db, sources, (Cf::Sources, Some(SOURCE_LABEL)), &wrote_any)?;
+    sweep_one(db, segments, (Cf::Layouts, None), &|id| posted(segment_sources_key(id)))?;
+    sweep_one(db, metrics, (Cf::Metrics, Some(METRIC_LABEL)), &|id| posted(metric_segments_key(id)))
 }
 
 fn sweep_one(
@@ -122,7 +104,9 @@ fn sweep_one(
         }
         Ok(true)
     })?;
-    for some in candidates.chunks(limits::FORGET_AT_ONCE) {
+    // A segment has up to a thousand postings, one for each of its metrics.
+    let at_once = if cf == Cf::Layouts { 1 } else { limits::FORGET_AT_ONCE };
+    for some in candidates.chunks(at_once) {
         let _gate = db.index.gate.write().unwrap_or_else(PoisonError::into_inner);
         let mut batch = WriteBatch::default();
         let mut by_key: BTreeMap<Vec<u8>, RoaringBitmap> = BTreeMap::new();
@@ -140,6 +124,11 @@ fn sweep_one(
                     by_key.entry(key).or_default().insert(id);
                 }
                 gone.push(labels);
+            }
+            if cf == Cf::Layouts {
+                for metric in postings::metrics_of_text(&text) {
+                    by_key.entry(metric_segments_key(metric).to_vec()).or_default().insert(id);
+                }
             }
             db.index.forget_cached(cf, id);
         }

@@ -10,12 +10,12 @@ use roaring::RoaringBitmap;
 
 use super::Index;
 use super::postings;
-use super::select::{Selected, candidates, each_metric};
+use super::select::{Selected, candidates, each_posting};
 use crate::db::Db;
 use crate::error::Error;
 use crate::limits;
 use crate::read::Reader;
-use crate::schema::{METRIC_LABEL, SOURCE_LABEL, metric_sources_key};
+use crate::schema::{METRIC_LABEL, SOURCE_LABEL, metric_segments_key, segment_sources_key};
 use crate::store::{Store, View};
 
 /// What sources wrote in a stretch of time.
@@ -117,12 +117,20 @@ fn having_any(store: &Store, candidates: &[Selected]) -> Result<RoaringBitmap, E
     for candidate in candidates {
         if candidate.metrics.len() > limits::METRICS_ONE_BY_ONE {
             sources |= &candidate.sources;
-        } else {
-            each_metric(store, &candidate.metrics, &mut |metric, bytes| {
-                let key = metric_sources_key(metric);
-                sources |= postings::decode_or_report(store, &key, bytes) & &candidate.sources;
-            })?;
+            continue;
         }
+        let mut segments = RoaringBitmap::new();
+        each_posting(store, (&candidate.metrics, metric_segments_key), &mut |metric, bytes| {
+            segments |= postings::decode_or_report(store, &metric_segments_key(metric), bytes);
+        })?;
+        if segments.len() > limits::SEGMENTS_PER_SOURCE * candidate.sources.len() {
+            sources |= &candidate.sources;
+            continue;
+        }
+        each_posting(store, (&segments, segment_sources_key), &mut |segment, bytes| {
+            let wrote = postings::decode_or_report(store, &segment_sources_key(segment), bytes);
+            sources |= wrote & &candidate.sources;
+        })?;
     }
     Ok(sources)
 }

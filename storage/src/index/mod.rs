@@ -11,11 +11,11 @@ mod lookup;
 pub(crate) mod postings;
 pub(crate) mod select;
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, RwLock};
 
 use model::{Labels, SourceId};
 use roaring::RoaringBitmap;
-use rocksdb::WriteBatch;
 
 use crate::cache::Cache;
 use crate::error::Error;
@@ -103,7 +103,10 @@ impl Index {
 
     pub(crate) fn intern_segments(&self, store: &Store, segments: &[Vec<u8>]) -> Result<Vec<u32>, Error> {
         let texts: Vec<&[u8]> = segments.iter().map(Vec::as_slice).collect();
-        self.segments.intern(store, &texts, |_: &mut WriteBatch, _| {})
+        self.segments.intern(store, &texts, |batch, new| {
+            store.posted.fetch_add(new.iter().map(|&(_, i)| texts[i].len() as u64 / 4).sum(), Ordering::Relaxed);
+            postings::add_segments(store, batch, new.iter().map(|&(id, i)| (id, texts[i])));
+        })
     }
 
     fn labels_of(&self, store: &Store, side: u8, id: u32) -> Result<Option<Labels>, Error> {
@@ -124,13 +127,7 @@ impl Index {
             return Ok(Some(metrics));
         }
         let Some(text) = ids::text(store, Cf::Layouts, id)? else { return Ok(None) };
-        let metrics: Arc<[u32]> = text
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .take(model::Layout::SEGMENT_COLUMNS)
-            .map(|b| u32::from_le_bytes(*b))
-            .collect();
+        let metrics: Arc<[u32]> = postings::metrics_of_text(&text).collect();
         self.segment_metrics.insert(id, Arc::clone(&metrics), text.len() + limits::CACHE_ENTRY_BYTES);
         Ok(Some(metrics))
     }

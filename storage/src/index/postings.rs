@@ -7,8 +7,8 @@ use roaring::RoaringBitmap;
 use rocksdb::{MergeOperands, WriteBatch};
 
 use crate::error::Error;
-use crate::schema::{Cf, label_key, last_id, segment_sources_prefix};
-use crate::store::Store;
+use crate::schema::{Cf, label_key, last_id, metric_segments_key, segment_sources_key};
+use crate::store::{Store, after_prefix};
 
 /// Tag of a value that lists its ids, four bytes each, least significant first.
 const LIST: u8 = 0;
@@ -102,6 +102,21 @@ pub(crate) fn add_labels<'a>(
     pairs.into_iter().for_each(|((name, value), ids)| post(name, value, ids));
 }
 
+/// Adds the postings of new segments to a batch: one merge for each of their metrics.
+pub(crate) fn add_segments<'a>(store: &Store, batch: &mut WriteBatch, new: impl Iterator<Item = (u32, &'a [u8])>) {
+    for (id, text) in new {
+        let operand = encode_list([id]);
+        for metric in metrics_of_text(text) {
+            batch.merge_cf(store.cf(Cf::Postings), metric_segments_key(metric), &operand);
+        }
+    }
+}
+
+/// The metrics of the columns of a segment, from its text.
+pub(crate) fn metrics_of_text(text: &[u8]) -> impl Iterator<Item = u32> {
+    text.as_chunks::<4>().0.iter().take(model::Layout::SEGMENT_COLUMNS).map(|bytes| u32::from_le_bytes(*bytes))
+}
+
 /// All keys under which an id with these labels is posted.
 pub(crate) fn label_keys<'a>(side: u8, labels: &'a Labels) -> impl Iterator<Item = Vec<u8>> + 'a {
     let pairs = labels.iter().flat_map(move |(name, value)| [label_key(side, name, value), label_key(side, name, "")]);
@@ -115,9 +130,10 @@ pub(crate) fn all(store: &Store, side: u8) -> Result<RoaringBitmap, Error> {
 
 /// The highest segment that any source wrote.
 pub(crate) fn last_segment(store: &Store) -> Result<Option<u32>, Error> {
-    let mut iter = store.iter(Cf::Postings, &segment_sources_prefix(0)[..1], &segment_sources_prefix(u32::MAX));
-    iter.seek_for_prev(segment_sources_prefix(u32::MAX));
-    let last = iter.key().and_then(|key| key.get(1..5)).and_then(last_id);
+    let highest = segment_sources_key(u32::MAX);
+    let mut iter = store.iter(Cf::Postings, &segment_sources_key(0), &after_prefix(&highest));
+    iter.seek_to_last();
+    let last = iter.key().and_then(last_id);
     iter.status().map_err(Error::read)?;
     Ok(last)
 }

@@ -2,6 +2,7 @@
 //! the source. The step *select* of the query path. No label of any series is read.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use model::labels::METRIC_NAME;
@@ -12,7 +13,9 @@ use super::Index;
 use super::postings;
 use crate::error::Error;
 use crate::limits;
-use crate::schema::{Cf, METRIC_LABEL, SOURCE_LABEL, last_id, metric_sources_key, source_segments_prefix};
+use crate::schema::{
+    Cf, METRIC_LABEL, SOURCE_LABEL, last_id, metric_segments_key, segment_sources_key, source_segments_prefix,
+};
 use crate::store::{Store, after_prefix};
 
 /// Metrics that match, and the sources with which each of them does. No pair is in two of a selection.
@@ -44,7 +47,7 @@ pub(crate) fn select(
         if candidate.metrics.len() > limits::METRICS_PER_SOURCE * candidate.sources.len() {
             selected.add_by_source(parts, &candidate)?;
         } else {
-            selected.add(parts.0, &candidate)?;
+            selected.add(parts, &candidate)?;
         }
     }
     Ok(selected.selected)
@@ -127,68 +130,91 @@ impl Written {
         Ok(())
     }
 
-    fn add(&mut self, store: &Store, candidate: &Selected) -> Result<(), Error> {
-        // By the stored bytes: metrics of one layout have the same, and need no decoding.
-        let mut known: HashMap<Box<[u8]>, Option<usize>> = HashMap::new();
-        let mut last: Option<(Vec<u8>, Option<usize>)> = None;
-        each_metric(store, &candidate.metrics, &mut |metric, bytes| {
-            let at = match &last {
-                Some((same, at)) if same == bytes => *at,
-                _ => match known.get(bytes) {
-                    Some(at) => *at,
-                    None => {
-                        let key = metric_sources_key(metric);
-                        let sources = postings::decode_or_report(store, &key, bytes) & &candidate.sources;
-                        let at = (!sources.is_empty()).then(|| {
-                            self.selected.push(Selected { metrics: RoaringBitmap::new(), sources });
-                            self.selected.len() - 1
-                        });
-                        known.insert(bytes.into(), at);
-                        at
-                    }
-                },
-            };
-            if last.as_ref().is_none_or(|(same, _)| same != bytes) {
-                last = Some((bytes.to_vec(), at));
+    /// Where metrics are few: which segments have each of them, and who wrote these.
+    fn add(&mut self, (store, index): (&Store, &Index), candidate: &Selected) -> Result<(), Error> {
+        let groups = by_segments(store, &candidate.metrics)?;
+        let all = groups.iter().fold(RoaringBitmap::new(), |all, (segments, _)| all | segments);
+        if all.len() > limits::SEGMENTS_PER_SOURCE * candidate.sources.len() {
+            return self.add_by_source((store, index), candidate);
+        }
+        let mut sources_of: HashMap<u32, RoaringBitmap> = HashMap::new();
+        each_posting(store, (&all, segment_sources_key), &mut |segment, bytes| {
+            let wrote = postings::decode_or_report(store, &segment_sources_key(segment), bytes);
+            sources_of.insert(segment, wrote & &candidate.sources);
+        })?;
+        // A target's page has several segments, and a page that changes has had many.
+        let mut known: HashMap<Vec<u8>, usize> = HashMap::new();
+        for (segments, metrics) in groups {
+            let wrote = segments.iter().filter_map(|segment| sources_of.get(&segment));
+            let sources = wrote.fold(RoaringBitmap::new(), |all, some| all | some);
+            if sources.is_empty() {
+                continue;
             }
-            if let Some(at) = at {
-                self.selected[at].metrics.insert(metric);
+            match known.entry(postings::encode(&sources)) {
+                Entry::Occupied(at) => self.selected[*at.get()].metrics |= metrics,
+                Entry::Vacant(place) => {
+                    place.insert(self.selected.len());
+                    self.selected.push(Selected { metrics, sources });
+                }
             }
-        })
+        }
+        Ok(())
     }
 }
 
-/// Calls `each` with the stored posting of the sources of each of these metrics.
-pub(super) fn each_metric(
+/// Metrics by the segments that have them: sets of segments, each with the metrics that are in all of it and nowhere else.
+pub(crate) fn by_segments(
     store: &Store,
     metrics: &RoaringBitmap,
+) -> Result<Vec<(RoaringBitmap, RoaringBitmap)>, Error> {
+    let mut groups: Vec<(RoaringBitmap, RoaringBitmap)> = Vec::new();
+    // By the stored bytes: most metrics of a segment have the same, and need no decoding.
+    let mut known: HashMap<Box<[u8]>, usize> = HashMap::new();
+    let mut last: (Vec<u8>, usize) = (Vec::new(), 0);
+    each_posting(store, (metrics, metric_segments_key), &mut |metric, bytes| {
+        if last.0 != bytes {
+            let at = *known.entry(bytes.into()).or_insert_with(|| {
+                let segments = postings::decode_or_report(store, &metric_segments_key(metric), bytes);
+                groups.push((segments, RoaringBitmap::new()));
+                groups.len() - 1
+            });
+            last = (bytes.to_vec(), at);
+        }
+        groups[last.1].1.insert(metric);
+    })?;
+    Ok(groups)
+}
+
+/// Calls `each` with the stored posting of each of these ids.
+pub(crate) fn each_posting(
+    store: &Store,
+    (ids, key_of): (&RoaringBitmap, fn(u32) -> [u8; 5]),
     each: &mut dyn FnMut(u32, &[u8]),
 ) -> Result<(), Error> {
-    if metrics.len() <= limits::METRICS_ONE_BY_ONE {
-        for metric in metrics {
-            let key = metric_sources_key(metric);
-            if let Some(bytes) = store.db.get_pinned_cf(store.cf(Cf::Postings), key).map_err(Error::read)? {
-                each(metric, &bytes);
+    if ids.len() <= limits::POSTINGS_ONE_BY_ONE {
+        for id in ids {
+            if let Some(bytes) = store.db.get_pinned_cf(store.cf(Cf::Postings), key_of(id)).map_err(Error::read)? {
+                each(id, &bytes);
             }
         }
         return Ok(());
     }
-    let (Some(first), Some(last)) = (metrics.min(), metrics.max()) else { return Ok(()) };
-    let (first_key, end) = (metric_sources_key(first), after_prefix(&metric_sources_key(last)));
+    let (Some(first), Some(last)) = (ids.min(), ids.max()) else { return Ok(()) };
+    let (first_key, end) = (key_of(first), after_prefix(&key_of(last)));
     let mut iter = store.iter(Cf::Postings, &first_key, &end);
     iter.seek_to_first();
-    let mut wanted = metrics.iter();
+    let mut wanted = ids.iter();
     let mut passed = 0;
     let mut next = wanted.next();
-    while let (Some(metric), Some((key, bytes))) = (next, iter.item()) {
+    while let (Some(id), Some((key, bytes))) = (next, iter.item()) {
         match last_id(key) {
-            Some(at) if at == metric => {
-                each(metric, bytes);
+            Some(at) if at == id => {
+                each(id, bytes);
                 next = wanted.next();
                 passed = 0;
                 iter.next();
             }
-            Some(at) if at > metric => {
+            Some(at) if at > id => {
                 wanted.advance_to(at);
                 next = wanted.next();
             }
@@ -198,7 +224,7 @@ pub(super) fn each_metric(
             }
             _ => {
                 passed = 0;
-                iter.seek(metric_sources_key(metric));
+                iter.seek(key_of(id));
             }
         }
     }

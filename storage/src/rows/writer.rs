@@ -19,7 +19,7 @@ use crate::histograms;
 use crate::index::{Index, postings};
 use crate::read;
 use crate::read::kept::{Changes, Changing};
-use crate::schema::{Bucket, Cf, RowKey, bucket_key, metric_sources_key, posted_keys, seen_key};
+use crate::schema::{Bucket, Cf, RowKey, bucket_key, seen_key, segment_sources_key, source_segment_key};
 use crate::store::Store;
 
 /// What may still be written.
@@ -427,22 +427,11 @@ impl<'a> Pending<'a> {
         let mut by_bucket: BTreeMap<Bucket, Vec<u32>> = BTreeMap::new();
         for &(bucket, segment) in self.frames.keys() {
             by_bucket.entry(bucket).or_default().push(segment);
-            let (key, reverse) = posted_keys(source, segment);
-            if !posted.insert(segment) || store.has(Cf::Postings, key)? {
-                continue;
-            }
-            batch.put_cf(cf, key, []);
-            batch.put_cf(cf, reverse, []);
-            let operand = postings::encode_list([source.0]);
-            for i in self.row.layout.segments.iter().enumerate().filter(|(_, s)| **s == segment).map(|(i, _)| i) {
-                let metrics = &self.row.layout.metrics[i * SEGMENT..];
-                if !self.index.metrics.are_there(metrics.iter().take(SEGMENT).map(|metric| metric.0)) {
-                    return Err(Error::Forgotten);
-                }
-                store.posted.fetch_add(metrics.len().min(SEGMENT) as u64, Ordering::Relaxed);
-                for metric in metrics.iter().take(SEGMENT) {
-                    batch.merge_cf(cf, metric_sources_key(metric.0), &operand);
-                }
+            let key = source_segment_key(source, segment);
+            if posted.insert(segment) && !store.has(Cf::Postings, key)? {
+                batch.put_cf(cf, key, []);
+                batch.merge_cf(cf, segment_sources_key(segment), postings::encode_list([source.0]));
+                store.posted.fetch_add(1, Ordering::Relaxed);
             }
         }
         for (bucket, segments) in by_bucket {
