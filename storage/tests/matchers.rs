@@ -35,17 +35,22 @@ fn filled() -> (tempfile::TempDir, Db, BTreeSet<Labels>) {
     for (i, source) in SOURCES.iter().enumerate() {
         // Each source lacks another metric.
         let columns: Vec<usize> = (0..METRICS.len()).filter(|column| *column != i + 1).collect();
-        let layout = db.layout(&columns.iter().map(|&c| ids[c]).collect::<Vec<_>>()).unwrap();
-        let row = Row {
-            source: db.source(&Labels::from_pairs(source.iter().copied())).unwrap(),
-            ts_ms: 1000 + i as i64,
-            layout: &layout,
-            values: &vec![1.0; columns.len()],
-            present: &[(1 << columns.len()) - 1],
-            own_times: &[],
-            histograms: &[],
-        };
-        db.commit(&[row]).unwrap();
+        let id = db.source(&Labels::from_pairs(source.iter().copied())).unwrap();
+        // Its page changes again and again: a metric is in many more segments than there are sources.
+        let pages = (0..columns.len()).map(|left_out| [&columns[..left_out], &columns[left_out + 1..]].concat());
+        for (n, page) in pages.chain([columns.clone()]).enumerate() {
+            let layout = db.layout(&page.iter().map(|&c| ids[c]).collect::<Vec<_>>()).unwrap();
+            let row = Row {
+                source: id,
+                ts_ms: 1000 + n as i64,
+                layout: &layout,
+                values: &vec![1.0; page.len()],
+                present: &[(1 << page.len()) - 1],
+                own_times: &[],
+                histograms: &[],
+            };
+            db.commit(&[row]).unwrap();
+        }
         all.extend(columns.iter().map(|&c| Labels::from_pairs(source.iter().chain(METRICS[c]).copied())));
     }
     (dir, db, all)
@@ -273,6 +278,21 @@ fn a_name_given_by_a_source_meets_the_same_name_of_a_metric() {
     commit(&db, &labels(&[("__name__", "x")]), &[labels(&[("l", "1")])], 1000);
     commit(&db, &Labels::empty(), &[labels(&[("__name__", "x"), ("l", "1")])], 2000);
     check(&db, &BTreeSet::from([labels(&[("__name__", "x"), ("l", "1")])]), &[]);
+}
+
+/// Of many metrics it is asked what each source wrote: here the two wrote different segments.
+#[test]
+fn series_of_sources_that_are_selected_apart_meet() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(&dir);
+    let labels = |pairs: &[(&str, &str)]| Labels::from_pairs(pairs.iter().copied());
+    let named = |n: usize| labels(&[("__name__", &format!("m{n}")), ("l", "1")]);
+    let mut metrics: Vec<Labels> = (0..100).map(named).collect();
+    commit(&db, &Labels::empty(), &metrics, 1000);
+    let all = metrics.iter().cloned().chain([labels(&[("__name__", "other"), ("l", "2")])]).collect();
+    metrics.push(labels(&[("__name__", "other")]));
+    commit(&db, &labels(&[("l", "2")]), &metrics, 2000);
+    check(&db, &all, &[]);
 }
 
 /// Several threads make the same metrics and commit them with sources of their own: each finds its series at once,

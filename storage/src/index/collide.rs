@@ -76,8 +76,9 @@ fn suspects(store: &Store, index: &Index, selected: &[Selected]) -> Result<Suspe
         }
     }
     let mut found = Suspects::default();
-    for one in selected.iter().filter(|one| one.sources.len() > 1) {
-        found.shadowing |= &one.metrics & &shadowing_any;
+    // A metric may be selected in several parts, each with other sources.
+    if sources.len() > 1 {
+        found.shadowing = shadowing_any;
     }
     if having.is_empty() {
         return Ok(found);
