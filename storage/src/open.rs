@@ -201,7 +201,9 @@ fn cf_options(cf: Cf, options: &Options, cache: &Cache) -> DbOptions {
     family.set_max_write_buffer_number(4);
     family.set_level_compaction_dynamic_level_bytes(true);
     match cf {
-        Cf::Rows | Cf::Pages | Cf::Histograms | Cf::Exemplars => table.set_block_size(32 << 10),
+        Cf::Pages | Cf::Histograms | Cf::Exemplars => table.set_block_size(32 << 10),
+        // Who looks for the newest rows of many sources reads, and keeps, a block for each of them.
+        Cf::Rows => table.set_block_size(8 << 10),
         Cf::Postings => {
             table.set_block_size(8 << 10);
             table.set_bloom_filter(10.0, false);
