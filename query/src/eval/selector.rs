@@ -135,7 +135,8 @@ impl Evaluator<'_> {
             let windows = bounds(&batch.timestamps_ms, ends, self.query.lookback_ms);
             for column in &batch.columns {
                 dense.load(&batch.timestamps_ms, column, look);
-                let mut series = Series::of_floats(self.labels_of(&batch, column), false, Vec::with_capacity(ends.len()));
+                let mut series =
+                    Series::of_floats(self.labels_of(&batch, column), false, Vec::with_capacity(ends.len()));
                 let seen = if dense.is_rich() || take == Take::Start {
                     let floats = |window| dense.slice(&batch.timestamps_ms, column, window);
                     latest_rich(&dense, &windows, floats, take, &mut series)

@@ -119,7 +119,11 @@ impl Gathered {
         if !common.is_empty() {
             batches.push(Batch { timestamps_ms: line, columns: common, ..Batch::default() });
         }
-        batches.extend(apart.into_iter().map(|(timestamps_ms, columns)| Batch { timestamps_ms, columns, ..Batch::default() }));
+        batches.extend(apart.into_iter().map(|(timestamps_ms, columns)| Batch {
+            timestamps_ms,
+            columns,
+            ..Batch::default()
+        }));
         Ok(batches)
     }
 }
