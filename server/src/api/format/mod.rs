@@ -44,7 +44,7 @@ const HIGH: u64 = 0x8080_8080_8080_8080;
 fn is_plain(eight: [u8; 8], html: bool) -> bool {
     let word = u64::from_ne_bytes(eight);
     let below = |limit: u8, word: u64| word.wrapping_sub(LOW * u64::from(limit)) & !word;
-    let holds = |byte: u8| below(1, word ^ LOW * u64::from(byte));
+    let holds = |byte: u8| below(1, word ^ (LOW * u64::from(byte)));
     let mut found = word | below(b' ', word) | holds(b'"') | holds(b'\\');
     if html {
         found |= holds(b'<') | holds(b'>') | holds(b'&');
