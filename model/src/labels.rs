@@ -79,6 +79,12 @@ impl Labels {
         Some(Self(Arc::from(text)))
     }
 
+    /// The same set in memory of its own. Threads that copy and drop one set again and again wait for each other.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self(Arc::from(&*self.0))
+    }
+
     /// The set as one text, equal exactly when the sets are equal; stable across versions.
     #[must_use]
     pub fn as_text(&self) -> &str {

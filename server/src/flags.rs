@@ -100,7 +100,7 @@ const FLAGS: &[(&str, &str, Use, &str)] = &[
     ("storage.remote.read-sample-limit", "50000000", Ignored, "Remote read."),
     ("storage.remote.read-concurrent-limit", "10", Ignored, "Remote read."),
     ("storage.remote.read-max-bytes-in-frame", "1048576", Ignored, "Remote read."),
-    ("web.search.max-limit", "10000", Ignored, "Search API."),
+    ("web.search.max-limit", "10000", Served, "Most results that a search may ask for; 0 for any number."),
     ("rules.alert.for-outage-tolerance", "1h", Ignored, "Rules."),
     ("rules.alert.for-grace-period", "10m", Ignored, "Rules."),
     ("rules.alert.resend-delay", "1m", Ignored, "Rules."),
@@ -148,7 +148,7 @@ const FLAGS: &[(&str, &str, Use, &str)] = &[
 ];
 
 /// Features of Prometheus 3 by what they do here: those that are served, and those that are taken without effect.
-const SERVED_FEATURES: [&str; 9] = [
+const SERVED_FEATURES: [&str; 11] = [
     "created-timestamp-zero-ingestion",
     "exemplar-storage",
     "extra-scrape-metrics",
@@ -156,10 +156,12 @@ const SERVED_FEATURES: [&str; 9] = [
     "promql-delayed-name-removal",
     "promql-experimental-functions",
     "promql-extended-range-selectors",
+    "promql-per-step-stats",
+    "search-api",
     "type-and-unit-labels",
     "use-start-timestamps",
 ];
-const IGNORED_FEATURES: [&str; 19] = [
+const IGNORED_FEATURES: [&str; 17] = [
     "auto-reload-config",
     "concurrent-rule-eval",
     "delayed-compaction",
@@ -174,8 +176,6 @@ const IGNORED_FEATURES: [&str; 19] = [
     "otlp-deltatocumulative",
     "otlp-native-delta-ingestion",
     "promql-duration-expr",
-    "promql-per-step-stats",
-    "search-api",
     "st-storage",
     "st-synthesis",
     "use-uncached-io",

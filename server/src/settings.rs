@@ -25,6 +25,8 @@ pub(crate) struct Settings {
     pub(crate) max_connections: usize,
     /// `stats=all` tells the samples of each step.
     pub(crate) per_step_stats: bool,
+    /// Most results that a search may ask for, 0 for any number; `None` where there is no search.
+    pub(crate) search_max_limit: Option<usize>,
 }
 
 impl Settings {
@@ -36,6 +38,7 @@ impl Settings {
             given => given.to_owned(),
         };
         let prefix = prefix.trim_matches('/');
+        let search_max = flags.number("web.search.max-limit")?;
         let timeout_ms = flags.duration_ms("query.timeout")?;
         Ok(Self {
             route_prefix: format!("/{prefix}"),
@@ -47,6 +50,7 @@ impl Settings {
             query_timeout: Duration::from_millis(timeout_ms.unsigned_abs()),
             max_connections: flags.number("web.max-connections")?.max(1),
             per_step_stats: flags.feature("promql-per-step-stats"),
+            search_max_limit: flags.feature("search-api").then_some(search_max),
         })
     }
 

@@ -35,6 +35,19 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
         Some(value)
     }
 
+    /// Calls `each` with those of some keys that were asked for lately, and waits for its turn but once.
+    pub(crate) fn peek_each<'k>(&self, keys: impl IntoIterator<Item = &'k K>, mut each: impl FnMut(&K, &V))
+    where
+        K: 'k,
+    {
+        let generations = lock(&self.generations);
+        for key in keys {
+            if let Some((value, _)) = generations.young.get(key) {
+                each(key, value);
+            }
+        }
+    }
+
     pub(crate) fn insert(&self, key: K, value: V, weight: usize) {
         if weight > self.weight_max / 4 {
             return self.remove(&key);
@@ -82,6 +95,9 @@ mod tests {
             assert_eq!(cache.get(&0), Some("kept"));
         }
         assert_eq!(cache.get(&1), None);
+        let mut found = Vec::new();
+        cache.peek_each(&[1, 99, 0], |key, value| found.push((*key, *value)));
+        assert_eq!(found, [(99, "passing"), (0, "kept")]);
         let generations = lock(&cache.generations);
         assert!(generations.young.len() + generations.old.len() <= 20);
     }

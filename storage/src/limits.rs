@@ -35,6 +35,8 @@ pub(crate) const CACHED_SOURCES: u64 = 32;
 pub(crate) const BATCH_VALUES: usize = 512 << 10;
 /// Metrics whose labels a reader of a selection keeps at hand; a power of two.
 pub(crate) const KNOWN_METRICS: usize = 16 << 10;
+/// How many of them it looks for at once.
+pub(crate) const KNOWN_AT_ONCE: usize = 64;
 /// Columns of one batch, at least and at most, whatever the range.
 pub(crate) const BATCH_COLUMNS: (usize, usize) = (128, 16 << 10);
 /// Values that make a part of a selection worth a thread's while, and how many of them a column is worth by itself.

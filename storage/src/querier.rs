@@ -191,13 +191,32 @@ impl Known {
         }
     }
 
-    fn labels(&mut self, db: &Db, metric: u32) -> Result<Option<&Labels>, Error> {
-        let place = metric as usize & (self.0.len() - 1);
-        let known = &mut self.0[place];
-        if known.as_ref().is_none_or(|(of, _)| *of != metric) {
-            *known = db.index.metric_labels(&db.store, metric)?.map(|labels| (metric, labels));
+    fn place(&self, metric: u32) -> usize {
+        metric as usize & (self.0.len() - 1)
+    }
+
+    fn has(&self, metric: u32) -> bool {
+        self.0[self.place(metric)].as_ref().is_some_and(|(of, _)| *of == metric)
+    }
+
+    /// The labels of the first of some metrics of a source; those behind it are likely to be asked for next.
+    fn labels(&mut self, db: &Db, metrics: &[u32]) -> Result<Option<&Labels>, Error> {
+        let Some(&metric) = metrics.first() else { return Ok(None) };
+        if !self.has(metric) {
+            let near = &metrics[..metrics.len().min(limits::KNOWN_AT_ONCE)];
+            let mut found = Vec::with_capacity(near.len());
+            let unknown = near.iter().filter(|metric| !self.has(**metric));
+            db.index.metric_labels_at_hand(unknown, |metric, labels| found.push((metric, labels.apart())));
+            for (metric, labels) in found {
+                let place = self.place(metric);
+                self.0[place] = Some((metric, labels));
+            }
         }
-        Ok(known.as_ref().map(|(_, labels)| labels))
+        let place = self.place(metric);
+        if !self.has(metric) {
+            self.0[place] = db.index.metric_labels(&db.store, metric)?.map(|labels| (metric, labels.apart()));
+        }
+        Ok(self.0[place].as_ref().map(|(_, labels)| labels))
     }
 }
 
@@ -232,7 +251,7 @@ impl<'a> ChosenReader<'a> {
             if self.grouped.contains(&(source, metric)) {
                 return Ok(false);
             }
-            let Some(metric_labels) = known.labels(db, metric)? else { return Ok(false) };
+            let Some(metric_labels) = known.labels(db, &metrics[i..])? else { return Ok(false) };
             column.metric = metric_labels.clone();
             if let Some(histograms) = &mut histograms {
                 histograms.fill((source, metric), times, column)?;

@@ -302,6 +302,18 @@ mod tests {
     }
 
     #[test]
+    fn a_quantile_holds_values_and_no_series() {
+        let run = |query: &str| {
+            // The values of 40 series at 601 steps are 192 kB, with their times and labels twice that.
+            let memory = Arc::new(Memory::new(usize::MAX, 260_000));
+            let engine = Engine::new(EngineOptions { memory, threads: 1, ..EngineOptions::default() });
+            engine.range(&store(), query, 0, 600_000, 1_000, &QueryOptions::default())
+        };
+        assert!(run("quantile(0.9, hits_total)").is_ok());
+        assert!(matches!(run("quantile(0.9, hits_total or none)"), Err(Error::QueryMemory { .. })));
+    }
+
+    #[test]
     fn limits_stop_a_query() {
         let options = |max_samples| EngineOptions { max_samples, ..EngineOptions::default() };
         let run = |max_samples, query: &str, options_of_query: &QueryOptions| {

@@ -139,7 +139,7 @@ impl<'a> Evaluator<'a> {
     }
 
     /// Is each series of what streams one of its own, whatever becomes of its name?
-    fn is_apart(&self, expr: &Expr, grid: &Grid) -> bool {
+    pub(super) fn is_apart(&self, expr: &Expr, grid: &Grid) -> bool {
         let expr = expr.unwrapped();
         self.is_read_once(expr, grid) && !may_collide(expr) && !self.query.shared.is_known(expr)
     }

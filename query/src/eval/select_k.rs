@@ -1,5 +1,5 @@
-//! Aggregations with a parameter. `quantile` needs all series of a group side by side, `topk` and its kin those that `sift`
-//! leaves; the others take series as they come.
+//! Aggregations with a parameter. `quantile` needs all values of a group side by side, `topk` and its kin the series that
+//! `sift` leaves; the others take series as they come.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -9,6 +9,7 @@ use model::{Labels, LabelsBuilder};
 
 use super::aggregate::{Groups, group_labels};
 use super::best::Best;
+use super::outline::Needed;
 use super::{Evaluator, label_name};
 use crate::Error;
 use crate::functions::over_time::quantile_of;
@@ -18,9 +19,55 @@ use crate::value::{ABSENT, SAMPLE_BYTES, SERIES_BYTES, SampleRef, Series, is_abs
 use crate::window::Grid;
 
 /// The series of one group, as positions.
-struct Group {
+type Group = Vec<usize>;
+
+/// The values of one group, by step.
+struct Spread {
     labels: Labels,
-    members: Vec<usize>,
+    drop_name: bool,
+    values: Vec<Vec<f64>>,
+}
+
+/// All values of all groups: nothing less tells a quantile, but of the series nothing else is held.
+struct Spreads<'e> {
+    aggregate: &'e Aggregate,
+    steps: usize,
+    numbers: Groups<'e>,
+    groups: Vec<Spread>,
+}
+
+impl<'e> Spreads<'e> {
+    fn new(aggregate: &'e Aggregate, steps: usize) -> Self {
+        Self { aggregate, steps, numbers: Groups::new(&aggregate.grouping), groups: Vec::new() }
+    }
+
+    /// Adds the floats of a series to its group. The bytes that are held for a new one.
+    fn add(&mut self, series: &Series) -> usize {
+        let i = self.numbers.of(&series.labels);
+        let is_new = i == self.groups.len();
+        if is_new {
+            let labels = group_labels(&series.labels, &self.aggregate.grouping, None);
+            self.groups.push(Spread { labels, drop_name: false, values: vec![Vec::new(); self.steps] });
+        }
+        let group = &mut self.groups[i];
+        group.drop_name |= series.drop_name;
+        let present = group.values.iter_mut().zip(&series.values).filter(|(_, v)| !is_absent(**v));
+        present.for_each(|(values, v)| values.push(*v));
+        if is_new { self.steps * size_of::<Vec<f64>>() + SERIES_BYTES } else { 0 }
+    }
+
+    fn finish(self, quantiles: &[f64]) -> Vec<Series> {
+        let quantile = |(values, q): (&mut Vec<f64>, &f64)| {
+            if values.is_empty() { ABSENT } else { quantile_of(*q, values) }
+        };
+        let series = self.groups.into_iter().map(|mut group| {
+            let values = group.values.iter_mut().zip(quantiles).map(quantile).collect();
+            Series::of_floats(group.labels, group.drop_name, values)
+        });
+        let mut series: Vec<Series> = series.collect();
+        series.sort_by(|a, b| a.labels.cmp(&b.labels));
+        series
+    }
 }
 
 impl Evaluator<'_> {
@@ -32,11 +79,7 @@ impl Evaluator<'_> {
         let limits = if limits { self.scalar(param, grid)? } else { Vec::new() };
         match aggregate.op {
             AggregateOp::CountValues => self.count_values(aggregate, param, grid),
-            AggregateOp::Quantile => {
-                let mut series = self.vector(&aggregate.expr, grid)?;
-                series.iter_mut().for_each(|one| self.without_histograms(one, aggregate.op, aggregate.expr.span));
-                Ok(self.quantile(&series, &grouped(&series, aggregate), (param, &limits)))
-            }
+            AggregateOp::Quantile => self.quantile(aggregate, (param, &limits), grid),
             AggregateOp::LimitRatio => self.limit_ratio(&aggregate.expr, (param, &limits), grid),
             op => {
                 let most = extremes(&limits).1;
@@ -56,24 +99,30 @@ impl Evaluator<'_> {
         }
     }
 
-    fn quantile(&self, series: &[Series], groups: &[Group], (param, quantiles): (&Expr, &[f64])) -> Vec<Series> {
+    fn quantile(
+        &self,
+        aggregate: &Aggregate,
+        (param, quantiles): (&Expr, &[f64]),
+        grid: &Grid,
+    ) -> Result<Vec<Series>, Error> {
+        let mut spreads = Spreads::new(aggregate, grid.len);
+        if self.is_apart(&aggregate.expr, grid) {
+            let needed = Needed::by([aggregate]);
+            self.stream_needed((&aggregate.expr, Some(&needed)), grid, &mut |mut one| {
+                self.without_histograms(&mut one, aggregate.op, aggregate.expr.span);
+                self.hold(one.weight(), one.weight() * size_of::<f64>() + spreads.add(&one))
+            })?;
+        } else {
+            for mut one in self.vector(&aggregate.expr, grid)? {
+                self.without_histograms(&mut one, aggregate.op, aggregate.expr.span);
+                spreads.add(&one);
+            }
+        }
         // Of many that lie outside, the outermost are told.
         quantiles.iter().filter(|q| q.is_nan()).take(1).for_each(|q| self.check_quantile(*q, param));
         let (least, most) = extremes(quantiles);
         [least, most].iter().filter(|q| !q.is_nan()).for_each(|q| self.check_quantile(*q, param));
-        let mut out = Vec::with_capacity(groups.len());
-        let mut found = Vec::new();
-        for group in groups {
-            let values = quantiles.iter().enumerate().map(|(step, q)| {
-                found.clear();
-                found.extend(group.members.iter().map(|i| series[*i].values[step]).filter(|v| !is_absent(*v)));
-                if found.is_empty() { ABSENT } else { quantile_of(*q, &mut found) }
-            });
-            let values = values.collect();
-            let drop_name = group.members.iter().any(|i| series[*i].drop_name);
-            out.push(Series::of_floats(group.labels.clone(), drop_name, values));
-        }
-        out
+        Ok(spreads.finish(quantiles))
     }
 
     /// Histograms have no order: where that matters, they are left out, and it is said.
@@ -170,7 +219,7 @@ fn limited(series: &[Series], groups: &[Group], (op, limits): (AggregateOp, &[us
     let mut order = Vec::new();
     for group in groups {
         for (step, limit) in limits.iter().enumerate() {
-            let present = group.members.iter().copied().filter(|i| series[*i].has(step));
+            let present = group.iter().copied().filter(|i| series[*i].has(step));
             let mut keep = |i: usize| {
                 let kept = out[i].get_or_insert_with(|| {
                     order.push(i);
@@ -216,10 +265,9 @@ fn grouped(series: &[Series], aggregate: &Aggregate) -> Vec<Group> {
     for (i, one) in series.iter().enumerate() {
         let at = numbers.of(&one.labels);
         if at == groups.len() {
-            let labels = group_labels(&one.labels, &aggregate.grouping, None);
-            groups.push(Group { labels, members: Vec::new() });
+            groups.push(Group::new());
         }
-        groups[at].members.push(i);
+        groups[at].push(i);
     }
     groups
 }

@@ -10,6 +10,7 @@ mod metadata;
 mod page;
 mod params;
 mod query;
+mod search;
 mod series;
 mod stats;
 mod status;
@@ -44,6 +45,9 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/series", get_post(series::series))
         .route("/labels", get_post(series::label_names))
         .route("/label/{name}/values", get(series::label_values))
+        .route("/search/metric_names", get_post(search::metric_names))
+        .route("/search/label_names", get_post(search::label_names))
+        .route("/search/label_values", get_post(search::label_values))
         .route("/metadata", get(metadata::metadata))
         .route("/targets", get(targets::targets))
         .route("/targets/metadata", get(metadata::targets_metadata))

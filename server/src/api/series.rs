@@ -22,7 +22,8 @@ pub(crate) async fn series(State(app): State<Arc<App>>, params: Params) -> Resul
     }
     let sets = params.matchers().map_err(|e| ApiError::parameter("match[]", e))?;
     let found: Found<Labels> = collect(app, &params, sets, |db, selection, limit| db.series(selection, limit)).await?;
-    Ok(found.answer(format::labels))
+    let mut sets = format::LabelSets::default();
+    Ok(found.answer(|out, labels| sets.write(out, labels)))
 }
 
 /// `/api/v1/labels`
@@ -58,10 +59,9 @@ struct Found<T> {
 }
 
 impl<T> Found<T> {
-    fn answer(self, item: impl FnMut(&mut String, &T)) -> Response {
+    fn answer<'a>(&'a self, item: impl FnMut(&mut String, &'a T)) -> Response {
         let warnings = if self.truncated { vec![TRUNCATED.to_owned()] } else { Vec::new() };
-        let items = self.items;
-        format::success(|out| format::array(out, &items, item), &warnings, &[])
+        format::success(|out| format::array(out, &self.items, item), &warnings, &[])
     }
 }
 

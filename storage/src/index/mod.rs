@@ -121,6 +121,15 @@ impl Index {
         cached_labels(store, &self.metric_labels, Cf::Metrics, id)
     }
 
+    /// Calls `each` with the labels of those of some metrics that are in memory.
+    pub(crate) fn metric_labels_at_hand<'m>(
+        &self,
+        ids: impl Iterator<Item = &'m u32>,
+        mut each: impl FnMut(u32, &Labels),
+    ) {
+        self.metric_labels.peek_each(ids, |id, labels| each(*id, labels));
+    }
+
     /// The metrics of a segment's columns.
     pub(crate) fn segment_metrics(&self, store: &Store, id: u32) -> Result<Option<Arc<[u32]>>, Error> {
         if let Some(metrics) = self.segment_metrics.get(&id) {

@@ -1,6 +1,6 @@
 //! Runs and cells of one source on one line of time.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use model::{Batch, Column};
 
@@ -101,7 +101,8 @@ impl Gathered {
     pub(crate) fn into_batches(self, complete: &mut Complete<'_>) -> Result<Vec<Batch>, Error> {
         let line = self.line();
         let laid = self.lay(&line);
-        let mut apart: HashMap<Vec<i64>, Vec<Column>> = HashMap::new();
+        // In an order that is the same each time: sums of floats depend on it.
+        let mut apart: BTreeMap<Vec<i64>, Vec<Column>> = BTreeMap::new();
         for (wanted, times, values) in laid.apart {
             let mut column = Column { values, ..Column::default() };
             if complete(wanted, &times, &mut column)? {

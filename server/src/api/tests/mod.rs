@@ -3,6 +3,7 @@
 #![allow(clippy::print_stderr, reason = "a test: a failed step is its message")]
 
 mod known;
+mod search;
 
 use std::path::PathBuf;
 use std::sync::Arc;

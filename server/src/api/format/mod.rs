@@ -1,5 +1,7 @@
 //! JSON straight into the body, byte for byte as upstream writes it.
 
+mod label_sets;
+
 use std::fmt::{self, Write as _};
 
 use axum::response::{IntoResponse, Response};
@@ -7,7 +9,13 @@ use http::HeaderName;
 use http::header::CONTENT_TYPE;
 use model::float::{format_f, push_json};
 use model::{Histogram, Labels};
-use query::{QueryResult, Value};
+use query::{QueryResult, RangeSeries, Sample, Value};
+
+pub(crate) use label_sets::LabelSets;
+
+/// So many series are worth a thread of their own, and so many points take as long as the labels of one.
+const SERIES_PER_THREAD: usize = 2_000;
+const POINTS_PER_SERIES: usize = 8;
 
 /// The header of every API answer.
 pub(crate) const JSON: [(HeaderName, &str); 1] = [(CONTENT_TYPE, "application/json")];
@@ -36,7 +44,7 @@ const HIGH: u64 = 0x8080_8080_8080_8080;
 fn is_plain(eight: [u8; 8], html: bool) -> bool {
     let word = u64::from_ne_bytes(eight);
     let below = |limit: u8, word: u64| word.wrapping_sub(LOW * u64::from(limit)) & !word;
-    let holds = |byte: u8| below(1, word ^ LOW * u64::from(byte));
+    let holds = |byte: u8| below(1, word ^ (LOW * u64::from(byte)));
     let mut found = word | below(b' ', word) | holds(b'"') | holds(b'\\');
     if html {
         found |= holds(b'<') | holds(b'>') | holds(b'&');
@@ -49,7 +57,7 @@ fn write_string(out: &mut String, text: &str, html: bool) {
     let (eights, rest) = text.as_bytes().as_chunks::<8>();
     let mut last = [b' '; 8];
     last[..rest.len()].copy_from_slice(rest);
-    if eights.iter().chain([&last]).all(|eight| is_plain(*eight, html)) {
+    if is_plain(last, html) && eights.iter().all(|eight| is_plain(*eight, html)) {
         out.push_str(text);
         out.push('"');
         return;
@@ -100,15 +108,20 @@ pub(crate) fn object<V>(
 }
 
 /// An array.
-pub(crate) fn array<T>(out: &mut String, items: impl IntoIterator<Item = T>, mut item: impl FnMut(&mut String, T)) {
+pub(crate) fn array<T>(out: &mut String, all: impl IntoIterator<Item = T>, item: impl FnMut(&mut String, T)) {
     out.push('[');
-    for (i, it) in items.into_iter().enumerate() {
+    items(out, all, item);
+    out.push(']');
+}
+
+/// What stands in an array.
+fn items<T>(out: &mut String, all: impl IntoIterator<Item = T>, mut item: impl FnMut(&mut String, T)) {
+    for (i, it) in all.into_iter().enumerate() {
         if i > 0 {
             out.push(',');
         }
         item(out, it);
     }
-    out.push(']');
 }
 
 /// A sample's time: seconds, with three decimals unless it is a whole second.
@@ -212,40 +225,81 @@ pub(crate) fn query_result(out: &mut String, result: &QueryResult, stats: Option
             string(out, value);
             out.push(']');
         }
-        Value::Vector(samples) => array(out, samples, |out, sample| {
-            out.push_str("{\"metric\":");
-            labels(out, &sample.labels);
-            match &sample.histogram {
-                None => {
-                    out.push_str(",\"value\":");
-                    point(out, sample.ts_ms, sample.value);
-                }
-                Some(histogram) => {
-                    out.push_str(",\"histogram\":");
-                    histogram_point(out, sample.ts_ms, histogram);
-                }
-            }
-            out.push('}');
-        }),
-        Value::Matrix(series) => array(out, series, |out, series| {
-            out.push_str("{\"metric\":");
-            labels(out, &series.labels);
-            if !series.points.is_empty() {
-                out.push_str(",\"values\":");
-                array(out, &series.points, |out, (ms, value)| point(out, *ms, *value));
-            }
-            if !series.histograms.is_empty() {
-                out.push_str(",\"histograms\":");
-                array(out, &series.histograms, |out, (ms, value)| histogram_point(out, *ms, value));
-            }
-            out.push('}');
-        }),
+        Value::Vector(samples) => side_by_side(out, samples, samples.len(), vector),
+        Value::Matrix(series) => {
+            let points = series.iter().map(|one| one.points.len() / POINTS_PER_SERIES).sum::<usize>();
+            side_by_side(out, series, series.len() + points, matrix);
+        }
     }
     if let Some(stats) = stats {
         out.push_str(",\"stats\":");
         out.push_str(stats);
     }
     out.push('}');
+}
+
+fn vector(out: &mut String, samples: &[Sample]) {
+    let mut sets = LabelSets::default();
+    items(out, samples, |out, sample| {
+        out.push_str("{\"metric\":");
+        sets.write(out, &sample.labels);
+        match &sample.histogram {
+            None => {
+                out.push_str(",\"value\":");
+                point(out, sample.ts_ms, sample.value);
+            }
+            Some(histogram) => {
+                out.push_str(",\"histogram\":");
+                histogram_point(out, sample.ts_ms, histogram);
+            }
+        }
+        out.push('}');
+    });
+}
+
+fn matrix(out: &mut String, series: &[RangeSeries]) {
+    let mut sets = LabelSets::default();
+    items(out, series, |out, series| {
+        out.push_str("{\"metric\":");
+        sets.write(out, &series.labels);
+        if !series.points.is_empty() {
+            out.push_str(",\"values\":");
+            array(out, &series.points, |out, (ms, value)| point(out, *ms, *value));
+        }
+        if !series.histograms.is_empty() {
+            out.push_str(",\"histograms\":");
+            array(out, &series.histograms, |out, (ms, value)| histogram_point(out, *ms, value));
+        }
+        out.push('}');
+    });
+}
+
+/// An array whose items are written on all cores where there are many. `work` is about how many there are, in series.
+fn side_by_side<T: Sync>(out: &mut String, items: &[T], work: usize, write: fn(&mut String, &[T])) {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = cores.min(work / SERIES_PER_THREAD).max(1);
+    let (first, rest) = items.split_at(items.len().div_ceil(threads).min(items.len()));
+    out.push('[');
+    std::thread::scope(|scope| {
+        let parts = rest.chunks(first.len().max(1));
+        let parts: Vec<_> = parts
+            .map(|part| {
+                scope.spawn(move || {
+                    let mut text = String::new();
+                    write(&mut text, part);
+                    text
+                })
+            })
+            .collect();
+        write(out, first);
+        for part in parts {
+            // A panic goes on here.
+            let text = part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            out.push(',');
+            out.push_str(&text);
+        }
+    });
+    out.push(']');
 }
 
 #[cfg(test)]
@@ -317,6 +371,24 @@ mod tests {
             of(Value::Vector(vec![sample])),
             r#"{"resultType":"vector","result":[{"metric":{"job":"a"},"histogram":[3,{"count":"9","sum":"-Inf"}]}]}"#
         );
+    }
+
+    #[test]
+    fn many_series_are_written_as_few() {
+        let sample = |i: usize| Sample {
+            labels: Labels::from_pairs([("i", i.to_string()), ("job", "a".to_owned())]),
+            ts_ms: 1_000,
+            value: i as f64,
+            histogram: None,
+        };
+        for count in [0, 1, 2, 3, SERIES_PER_THREAD * 3 + 1] {
+            let all: Vec<Sample> = (0..count).map(sample).collect();
+            for work in [count, 2 * SERIES_PER_THREAD, 100 * SERIES_PER_THREAD] {
+                let each = all.iter().map(|one| written(|out| vector(out, std::slice::from_ref(one))));
+                let expected = format!("[{}]", each.collect::<Vec<_>>().join(","));
+                assert!(written(|out| side_by_side(out, &all, work, vector)) == expected, "{count} {work}");
+            }
+        }
     }
 
     #[test]

@@ -1,0 +1,71 @@
+//! Label sets one after another: series that stand beside each other have most of their labels in common, and these are
+//! copied from where they were written last.
+
+use std::ops::Range;
+
+use model::Labels;
+
+use super::label_string;
+
+/// Writes label sets into one text, which nobody shortens meanwhile.
+#[derive(Debug, Default)]
+pub(crate) struct LabelSets<'a> {
+    /// The pairs of the last set, and where each was written: `"name":"value"`.
+    last: Vec<(&'a str, &'a str, Range<usize>)>,
+}
+
+impl<'a> LabelSets<'a> {
+    /// `{"job":"a"}`
+    pub(crate) fn write(&mut self, out: &mut String, labels: &'a Labels) {
+        out.push('{');
+        let mut count = 0;
+        for (name, value) in labels {
+            if count > 0 {
+                out.push(',');
+            }
+            let from = out.len();
+            match self.last.get(count) {
+                Some((last_name, last_value, range)) if *last_value == value && *last_name == name => {
+                    out.extend_from_within(range.clone());
+                }
+                _ => {
+                    label_string(out, name);
+                    out.push(':');
+                    label_string(out, value);
+                }
+            }
+            let written = (name, value, from..out.len());
+            match self.last.get_mut(count) {
+                Some(last) => *last = written,
+                None => self.last.push(written),
+            }
+            count += 1;
+        }
+        self.last.truncate(count);
+        out.push('}');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::format;
+
+    #[test]
+    fn as_each_by_itself() {
+        let odd = ["a", "b", "\"", "x\\y", "long enough to be more than one word", "é\u{1}"];
+        // All pairs of sets that follow each other, with labels that come, go, move and change.
+        let sets: Vec<Labels> = (0..300)
+            .map(|i: usize| {
+                let pairs = (0..5).filter(|n| (i * 7 + i / 3) >> n & 1 == 0);
+                Labels::from_pairs(pairs.map(|n| (format!("l{n}"), odd[(i / (n + 1) + n) % odd.len()])))
+            })
+            .collect();
+        let (mut out, mut expected, mut writer) = (String::new(), String::new(), LabelSets::default());
+        for set in &sets {
+            writer.write(&mut out, set);
+            format::object(&mut expected, set, format::label_string);
+        }
+        assert_eq!(out, expected);
+    }
+}
