@@ -8,6 +8,7 @@ use model::{Appender, TargetGroups};
 use prometheus::Registry;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::failure_log::FailureLogs;
 use crate::fetch::BodyBudget;
@@ -71,6 +72,7 @@ impl Manager {
             failure_logs: FailureLogs::default(),
             heirs: Heirs::default(),
             now_ms: Arc::new(model::time::now_ms),
+            known: (Instant::now(), model::time::now_ms()),
             seed: options.seed,
         };
         Ok(Self::over(shared, options))

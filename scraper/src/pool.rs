@@ -165,7 +165,9 @@ impl ScrapePool {
         let (mode, receiver) = watch::channel(Mode::Run);
         let status = Arc::new(Mutex::new(TargetStatus::default()));
         let interval = format_duration_ms(target.interval_ms);
+        let (turn, thread) = self.shared.threads.turn((hash, self.shared.seed), target.interval_ms);
         let scrape_loop = ScrapeLoop {
+            turn,
             target: Arc::clone(&target),
             job: Arc::clone(&self.job),
             shared: self.shared.clone(),
@@ -177,7 +179,6 @@ impl ScrapePool {
             heir: Some(self.shared.heirs.enter(&target.public)),
             mode: receiver,
         };
-        let thread = self.shared.threads.of(hash);
         self.tasks.spawn_on(async move { (hash, scrape_loop.run().await) }, &thread);
         self.running.insert(hash, Running { target, status, mode });
     }

@@ -1,5 +1,6 @@
 //! When a target is scraped: at an offset of the interval that comes from what the target is, so that a restart moves no
-//! scrape and the targets of a job are spread evenly (upstream: `scrape/target.go`).
+//! scrape and the targets of a job are spread evenly (upstream: `scrape/target.go`). Offsets are cut to slots of some
+//! milliseconds: what begins at once costs less.
 
 use model::Labels;
 
@@ -22,11 +23,35 @@ pub(crate) fn target_hash(labels: &Labels, url: &str) -> u64 {
     fnv1a(&[format!("{:016}", labels.hash64()).as_bytes(), url.as_bytes()])
 }
 
+/// How many scrapes begin together, about, and over how long a time a thread gathers them, nanoseconds.
+/// `docs/decisions/0010-scrapes-begin-together.md`
+const TOGETHER: u128 = 32;
+const GATHERED_NS: u64 = 40_000_000;
+/// Each interval has at least so many slots.
+const SLOTS_MIN: u64 = 50;
+
+/// What begins within one slot of time begins at its start, on one thread; nanoseconds. `per_1000_s` scrapes there are in all.
+#[must_use]
+pub(crate) fn slot_ns(per_1000_s: u64, threads: u64, interval_ns: u64) -> u64 {
+    let mut slot_ns = GATHERED_NS / threads;
+    // Halves, so that what began in longer slots begins with some of the shorter ones.
+    while slot_ns > 1 && u128::from(per_1000_s) * u128::from(slot_ns) > TOGETHER * 1_000_000_000_000 {
+        slot_ns /= 2;
+    }
+    slot_ns.min(interval_ns / SLOTS_MIN).max(1)
+}
+
+/// When a target's turn is: nanoseconds after the start of its interval.
+#[must_use]
+pub(crate) fn offset_ns(hash: u64, seed: u64, interval_ns: u64, slot_ns: u64) -> u64 {
+    let offset = (hash ^ seed) % interval_ns;
+    offset - offset % slot_ns
+}
+
 /// Nanoseconds from `now_ns` (since the epoch) until the target's next turn; more than none, at most the interval.
 #[must_use]
-pub(crate) fn until_next_ns(now_ns: u64, interval_ns: u64, hash: u64, seed: u64) -> u64 {
-    let base = interval_ns - now_ns % interval_ns;
-    let next = base + (hash ^ seed) % interval_ns;
+pub(crate) fn until_next_ns(now_ns: u64, interval_ns: u64, offset_ns: u64) -> u64 {
+    let next = interval_ns - now_ns % interval_ns + offset_ns;
     if next > interval_ns { next - interval_ns } else { next }
 }
 
@@ -62,17 +87,36 @@ mod tests {
     #[test]
     fn targets_are_spread_over_the_interval_and_keep_their_place() {
         let interval = 10_000_000_000;
-        let mut buckets = [0; 10];
-        for i in 0..10_000 {
-            let labels = Labels::from_pairs([("__address__", format!("10.0.0.{i}:80")), ("job", "j".into())]);
-            let hash = target_hash(&labels, "http://x/metrics");
-            let wait = until_next_ns(1_700_000_000_123_456_789, interval, hash, 7);
-            assert!(wait > 0 && wait <= interval);
-            let at = 1_700_000_000_123_456_789 + wait;
-            assert_eq!((at + until_next_ns(at, interval, hash, 7)) % interval, at % interval);
-            buckets[usize::try_from(at % interval / 1_000_000_000).unwrap()] += 1;
+        for slot in [1, slot_ns(0, 2, interval)] {
+            let mut buckets = [0; 10];
+            for i in 0..10_000 {
+                let labels = Labels::from_pairs([("__address__", format!("10.0.0.{i}:80")), ("job", "j".into())]);
+                let offset = offset_ns(target_hash(&labels, "http://x/metrics"), 7, interval, slot);
+                let wait = until_next_ns(1_700_000_000_123_456_789, interval, offset);
+                assert!(wait > 0 && wait <= interval);
+                let at = 1_700_000_000_123_456_789 + wait;
+                assert_eq!((at % interval, at % slot), (offset, 0));
+                assert_eq!((at + until_next_ns(at, interval, offset)) % interval, at % interval);
+                buckets[usize::try_from(at % interval / 1_000_000_000).unwrap()] += 1;
+            }
+            assert!(buckets.iter().all(|n| (850..1150).contains(n)), "{buckets:?}");
         }
-        assert!(buckets.iter().all(|n| (850..1150).contains(n)), "{buckets:?}");
+    }
+
+    #[test]
+    fn a_slot_holds_a_few_scrapes_and_is_a_small_part_of_the_interval() {
+        let second = 1_000_000_000;
+        for (scrapes, threads, interval, expected) in [
+            (0, 1, 15 * second, 40_000_000),
+            (400_000, 2, second, 20_000_000),
+            (1_600_000, 2, second, 20_000_000),
+            (1_600_001, 2, second, 10_000_000),
+            (u64::MAX, 64, second, 1),
+            (0, 1, second / 10, 2_000_000),
+            (0, 1, 10, 1),
+        ] {
+            assert_eq!(slot_ns(scrapes, threads, interval), expected, "{scrapes} {threads} {interval}");
+        }
     }
 
     /// scrape-055

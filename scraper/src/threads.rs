@@ -1,10 +1,14 @@
 //! The threads that scrape. Each waits for, fetches, reads and stores the targets that fall to it by itself: handing a page
 //! to another thread and waking up again costs more than reading a small one.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
+
+use crate::schedule::{offset_ns, slot_ns};
 
 /// Bodies up to this size are read on the thread that fetched them, bytes: less than a millisecond's work.
 pub(crate) const READ_HERE_BYTES: usize = 256 << 10;
@@ -14,6 +18,23 @@ pub(crate) const READ_HERE_BYTES: usize = 256 << 10;
 pub(crate) struct Threads {
     handles: Vec<Handle>,
     _running: Vec<oneshot::Sender<()>>,
+    /// In 1000 seconds.
+    scrapes: AtomicU64,
+}
+
+/// When and where a target is scraped, as long as this is held.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    /// So long after the start of its interval.
+    pub(crate) offset_ns: u64,
+    scrapes: u64,
+    of: Arc<Threads>,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.of.scrapes.fetch_sub(self.scrapes, Ordering::Relaxed);
+    }
 }
 
 impl Threads {
@@ -35,15 +56,20 @@ impl Threads {
                 runtime.shutdown_background();
             })?;
         }
-        Ok(Self { handles, _running: running })
+        Ok(Self { handles, _running: running, scrapes: AtomicU64::new(0) })
     }
 
-    /// Where a target with this hash is scraped.
-    pub(crate) fn of(&self, hash: u64) -> Handle {
-        match self.handles.len() {
-            0 => Handle::current(),
-            n => self.handles[(hash % n as u64) as usize].clone(),
-        }
+    /// When and where a target is scraped.
+    pub(crate) fn turn(self: &Arc<Self>, (hash, seed): (u64, u64), interval_ms: i64) -> (Turn, Handle) {
+        let interval_ms = interval_ms.unsigned_abs().max(1);
+        let (scrapes, interval_ns) = (1_000_000 / interval_ms, interval_ms * 1_000_000);
+        let others = self.scrapes.fetch_add(scrapes, Ordering::Relaxed);
+        let threads = self.handles.len().max(1) as u64;
+        let slot_ns = slot_ns(others + scrapes, threads, interval_ns);
+        let offset_ns = offset_ns(hash, seed, interval_ns, slot_ns);
+        // One after the other, so that they do not all wake up at once.
+        let thread = self.handles.get((offset_ns / slot_ns % threads) as usize);
+        (Turn { offset_ns, scrapes, of: Arc::clone(self) }, thread.cloned().unwrap_or_else(Handle::current))
     }
 }
 
@@ -52,15 +78,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn targets_keep_their_thread_and_share_all_of_them() {
-        let threads = Threads::start(2).unwrap();
-        let ran_on = |hash| {
+    fn what_begins_together_does_so_on_one_thread_and_all_have_their_share() {
+        let threads = Arc::new(Threads::start(2).unwrap());
+        let turn = |hash| {
+            let (turn, handle) = threads.turn((hash, 0), 1000);
             let (sender, receiver) = std::sync::mpsc::channel();
-            threads.of(hash).spawn(async move { sender.send(thread::current().id()).unwrap() });
-            receiver.recv().unwrap()
+            handle.spawn(async move { sender.send(thread::current().id()).unwrap() });
+            (turn.offset_ns, receiver.recv().unwrap())
         };
-        assert_eq!(ran_on(4), ran_on(6));
-        assert_ne!(ran_on(4), ran_on(7));
-        assert_ne!(ran_on(4), thread::current().id());
+        let ms = 1_000_000;
+        assert_eq!(turn(41 * ms), turn(59 * ms));
+        assert_eq!((turn(41 * ms).0, turn(60 * ms).0), (40 * ms, 60 * ms));
+        assert_ne!(turn(41 * ms).1, turn(60 * ms).1);
+        assert_ne!(turn(41 * ms).1, thread::current().id());
+        let many = [0, 1].map(|hash| threads.turn((hash, 0), 1));
+        let (among_many, _) = threads.turn((59 * ms, 0), 1000);
+        drop(many);
+        assert_eq!(among_many.offset_ns, 50 * ms);
+        assert_eq!(turn(59 * ms).0, 40 * ms, "who is gone does not count");
     }
 }

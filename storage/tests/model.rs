@@ -525,6 +525,14 @@ fn a_row_goes_in_and_comes_out() {
 }
 
 #[test]
+fn a_start_counts_for_what_came_before_it_in_its_scrape() {
+    let (own, further) = (vec![(3, -1364)], vec![(3, -1, 0, true)]);
+    let mut harness = Harness::new(0);
+    harness.commit(&[Scrape { source: 0, layout: 0, ts_step: 1, values: vec![0; 6], present: 0xff, own, further }]);
+    harness.select(0, 20_000, 1);
+}
+
+#[test]
 fn what_was_merged_outlives_the_cleaning_of_where_it_came_from() {
     let scrape = |ts_step| {
         let values = vec![4, 5, 6, 7, 8, 9];

@@ -38,6 +38,8 @@ pub(super) type ByKey = HashMap<u64, u32, RandomState>;
 pub(super) struct Pass<'a> {
     pub(super) rules: &'a SampleRules,
     pub(super) ts_ms: i64,
+    /// Samples that may be; with more the body is refused.
+    most: usize,
     pub(super) counts: Counts,
     pub(super) pending: Vec<Pending>,
     /// The target's side of the series; made for the first that is new.
@@ -66,9 +68,11 @@ pub(super) struct Pass<'a> {
 impl<'a> Pass<'a> {
     pub(super) fn new(rules: &'a SampleRules, ts_ms: i64) -> Self {
         let counts = Counts::default();
+        let limits = rules.sample_limit > 0 && !rules.soft;
         Self {
             rules,
             ts_ms,
+            most: if limits { rules.sample_limit } else { usize::MAX },
             counts,
             pending: Vec::new(),
             side: None,
@@ -135,9 +139,9 @@ impl<'a> Pass<'a> {
     }
 
     /// Are there so many samples already that the scrape fails?
+    #[inline]
     pub(super) fn exceeds_limit(&self) -> bool {
-        let limit = self.rules.sample_limit;
-        limit > 0 && !self.rules.soft && self.counts.post_relabel > limit
+        self.counts.post_relabel > self.most
     }
 
     pub(super) fn own_time(&self, ts_ms: Option<i64>) -> Option<i64> {

@@ -24,13 +24,16 @@ use crate::negotiate;
 use crate::parse::{Format, Wanted};
 use crate::schedule::{aligned_ms, until_next_ns};
 use crate::target::Target;
-use crate::threads::{READ_HERE_BYTES, Threads};
+use crate::threads::{READ_HERE_BYTES, Threads, Turn};
 use crate::work::{Fetched, Limit, Outcome, Work};
 
 /// Body buffers larger than this are not kept for the next scrape.
 const BUFFER_KEPT_BYTES: usize = 8 << 20;
 /// Body buffers kept, at most.
 const BUFFERS_KEPT: usize = 16;
+
+/// How far two readings of the wall clock may be apart from what was between them.
+const CLOCK_GRAIN: Duration = Duration::from_millis(2);
 
 const TIMEOUT_SECONDS: HeaderName = HeaderName::from_static("x-prometheus-scrape-timeout-seconds");
 
@@ -62,6 +65,8 @@ pub(crate) struct Shared {
     pub(crate) heirs: Heirs,
     /// The wall clock.
     pub(crate) now_ms: Arc<dyn Fn() -> i64 + Send + Sync>,
+    /// An instant, and what it said then.
+    pub(crate) known: (Instant, i64),
     pub(crate) seed: u64,
 }
 
@@ -139,6 +144,7 @@ impl Request {
 
 /// One target's loop.
 pub(crate) struct ScrapeLoop {
+    pub(crate) turn: Turn,
     pub(crate) target: Arc<Target>,
     pub(crate) job: Arc<JobSettings>,
     pub(crate) shared: Shared,
@@ -158,7 +164,7 @@ impl ScrapeLoop {
     /// Scrapes until told otherwise; returns what a loop that takes over goes on with.
     pub(crate) async fn run(mut self) -> TargetLayout {
         let interval = Duration::from_millis(self.target.interval_ms.unsigned_abs());
-        let start = Instant::now() + self.first_wait();
+        let start = self.first_start();
         let mut ticks = interval_at(start, interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut started_ms = None;
@@ -210,10 +216,16 @@ impl ScrapeLoop {
         *self.mode.borrow() != Mode::Run
     }
 
-    fn first_wait(&self) -> Duration {
-        let now_ns = (self.shared.now_ms)().unsigned_abs() * 1_000_000;
-        let interval_ns = self.target.interval_ms.unsigned_abs() * 1_000_000;
-        Duration::from_nanos(until_next_ns(now_ns, interval_ns, self.target.hash, self.shared.seed))
+    /// The target's next turn. Turns at one time are at one instant, as exact as the clock of the wall lets that be known.
+    fn first_start(&self) -> Instant {
+        let ns = |ms: i64| ms.unsigned_abs() * 1_000_000;
+        let now_ns = ns((self.shared.now_ms)());
+        let wait_ns = until_next_ns(now_ns, ns(self.target.interval_ms), self.turn.offset_ns);
+        let start = Instant::now() + Duration::from_nanos(wait_ns);
+        let (then, then_ms) = self.shared.known;
+        let same = then + Duration::from_nanos((now_ns + wait_ns).saturating_sub(ns(then_ms)));
+        // Unless it was set since.
+        if start.max(same) - start.min(same) <= CLOCK_GRAIN { same } else { start }
     }
 
     fn aligned_ms(&self, began_ms: i64, tick_ms: i64) -> i64 {

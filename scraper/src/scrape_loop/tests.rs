@@ -57,7 +57,9 @@ async fn a_target_is_asked_and_its_answer_names_its_format() {
     };
     let client = HttpClient::new(&config::HttpClientConfig::default(), "Prometheus/3.15.0").unwrap();
     let target = target(&url);
+    let threads = Arc::new(Threads::start(0).unwrap());
     let mut scrape_loop = ScrapeLoop {
+        turn: threads.turn((0, 0), 1000).0,
         layout: TargetLayout::new(target.public.clone()),
         target,
         connection: Connection::default(),
@@ -66,13 +68,14 @@ async fn a_target_is_asked_and_its_answer_names_its_format() {
         shared: Shared {
             appender: Arc::new(Recorder::default()),
             metrics: Metrics::new(&prometheus::Registry::new()).unwrap(),
-            threads: Arc::new(Threads::start(0).unwrap()),
+            threads,
             workers: Arc::new(Semaphore::new(1)),
             buffers: Arc::default(),
             budget: BodyBudget::default(),
             failure_logs: FailureLogs::default(),
             heirs: Heirs::default(),
             now_ms: Arc::new(model::time::now_ms),
+            known: (Instant::now(), 0),
             seed: 0,
         },
         status: Arc::default(),

@@ -78,6 +78,7 @@ impl World {
             failure_logs: FailureLogs::default(),
             heirs: Heirs::default(),
             now_ms: Arc::new(move || START_MS + i64::try_from(began.elapsed().as_millis()).unwrap()),
+            known: (began, START_MS),
             seed: 0,
         };
         let options = Options { user_agent: "Weft/test".to_owned(), seed: 0, wanted: Wanted::default(), threads: 0 };

@@ -56,10 +56,10 @@ impl<'a> Pending<'a> {
         Ok(newer)
     }
 
-    /// Zeros that are newer than all of their source are a row like others, if one follows.
+    /// Zeros that are newer than all of their source are a row like others, where the row's own sample of the series follows.
     pub(super) fn newer_starts(&mut self, newer: Vec<Timed<'a>>, targets: &mut Targets<'a>) {
         for one in newer {
-            if self.stored_ordinary {
+            if self.is_ordinary(one.column, targets) {
                 add(targets, one, ORDINARY);
             } else {
                 self.own.insert(self.metric(one.column), (one.ts, self.bits(one)));
@@ -124,14 +124,18 @@ impl<'a> Pending<'a> {
         all.into_iter().flatten().copied().max_by_key(|(ts, _)| *ts)
     }
 
+    /// Is the column's sample at the time of the row stored?
+    fn is_ordinary(&self, column: usize, targets: &Targets<'_>) -> bool {
+        let target = targets.get(&(column / SEGMENT, self.row.ts_ms));
+        target.is_some_and(|target| has(&target.present, column % SEGMENT))
+    }
+
     /// A repeat comes after the sample that the row has of its series.
     fn note_ordinary(&mut self, one: Timed<'_>, targets: &Targets<'_>) {
-        let (ts, segment) = (self.row.ts_ms, one.column / SEGMENT);
-        let is_stored = |at: usize| targets.get(&(segment, ts)).is_some_and(|target| has(&target.present, at));
-        if one.further.is_some() && is_stored(one.column % SEGMENT) {
-            let newest = (ts, self.bits_of(one.column));
+        if one.further.is_some() && self.is_ordinary(one.column, targets) {
+            let newest = (self.row.ts_ms, self.bits_of(one.column));
             let known = self.own.entry(self.metric(one.column)).or_insert(newest);
-            if known.0 < ts {
+            if known.0 < newest.0 {
                 *known = newest;
             }
         }

@@ -48,7 +48,7 @@ pub(crate) struct Pending<'a> {
     pub(super) window: Window,
     frames: BTreeMap<(Bucket, u32), Arc<Frame>>,
     pub(super) own: HashMap<u32, (i64, u64)>,
-    pub(super) stored_ordinary: bool,
+    stored_ordinary: bool,
     /// Does it write anything but newer rows of segments that its buckets have?
     disturbs: bool,
     pub(super) late: u64,

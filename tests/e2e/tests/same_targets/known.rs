@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 
-use crate::observed::{Difference, Place, Samples};
-use crate::recorder::BROKEN;
+use crate::observed::{Difference, Samples};
 use crate::targets::Target;
 
 /// A difference that is meant.
@@ -14,39 +13,12 @@ pub struct Known {
     pub is: fn(case: &str, difference: &Difference) -> bool,
 }
 
-pub const KNOWN: &[Known] = &[
-    Known {
-        why: "a body that is broken leaves nothing behind here, so all series of its target go stale; upstream leaves out \
-              those that it has read before the break",
-        target: Target::Go,
-        is: |_, difference| {
-            let broken = difference.theirs.iter().all(|(place, _)| *place == Place::Page(BROKEN));
-            difference.what == "instant" && difference.ours.is_empty() && broken
-        },
-    },
-    Known {
-        why: "nothing of a scrape that is refused is kept, so what was new in it is new in the next one too; upstream \
-              remembers having seen it",
-        target: Target::Node,
-        is: |_, difference| {
-            let refused = |place: &Place| matches!(place, Place::Page(page) if *page > 0);
-            let all = difference.ours.iter().chain(&difference.theirs).all(|(place, _)| refused(place));
-            difference.labels.contains("\"scrape_series_added\"") && all && more(&difference.ours, &difference.theirs)
-        },
-    },
-    Known {
-        why: "upstream knows OpenMetrics 2.0, which no target gets that does not ask for it: its weights begin a tenth \
+pub const KNOWN: &[Known] = &[Known {
+    why: "upstream knows OpenMetrics 2.0, which no target gets that does not ask for it: its weights begin a tenth \
               higher, in the same order",
-        target: Target::Go,
-        is: |_, difference| difference.what == "accept" && by_a_tenth(&difference.ours, &difference.theirs),
-    },
-];
-
-/// Is each number of ours the larger?
-fn more(ours: &Samples, theirs: &Samples) -> bool {
-    let number = |value: &Value| value.as_str().and_then(|text| text.parse::<f64>().ok());
-    ours.len() == theirs.len() && ours.iter().zip(theirs).all(|((_, one), (_, other))| number(one) > number(other))
-}
+    target: Target::Go,
+    is: |_, difference| difference.what == "accept" && by_a_tenth(&difference.ours, &difference.theirs),
+}];
 
 /// Are the headers the same, but for weights that are all a tenth lower?
 fn by_a_tenth(ours: &Samples, theirs: &Samples) -> bool {
