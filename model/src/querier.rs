@@ -87,6 +87,15 @@ pub trait Parts: Sync {
     /// # Errors
     /// When the store cannot be read.
     fn reader(&self) -> Result<Box<dyn PartReader + '_>, QuerierError>;
+
+    /// Hands all parts to `sink`, one after another.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or `sink` refuses a batch.
+    fn read_all(&self, sink: &mut BatchSink<'_>) -> Result<(), QuerierError> {
+        let reader = self.reader()?;
+        (0..self.count()).try_for_each(|part| reader.read(part, sink))
+    }
 }
 
 /// Reads parts of a selection, on one thread.
@@ -112,9 +121,7 @@ pub trait Querier: Send + Sync {
     /// # Errors
     /// When the store cannot be read, or `sink` refuses a batch.
     fn select(&self, selection: &Selection<'_>, latest: bool, sink: &mut BatchSink<'_>) -> Result<(), QuerierError> {
-        let parts = self.open(selection, latest)?;
-        let reader = parts.reader()?;
-        (0..parts.count()).try_for_each(|part| reader.read(part, sink))
+        self.open(selection, latest)?.read_all(sink)
     }
 
     /// The label sets of the matching series that were alive in the time asked, sorted, at most `limit` (0: all).

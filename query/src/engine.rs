@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use model::{Matcher, Querier};
 
 use crate::Error;
-use crate::eval::{Evaluator, Finish, Query, Shared, narrow};
+use crate::eval::{Evaluator, Finish, Query, Readings, Shared, narrow};
 use crate::memory::{Memory, Share};
 use crate::parse::ast::{Expr, ExprKind, Type};
 use crate::parse::{self, Dialect};
@@ -239,6 +239,7 @@ impl Engine {
         let steps = if times.step_ms > 0 { (times.end_ms - times.start_ms) / times.step_ms } else { 0 };
         let grid = Grid { start_ms: times.start_ms, step_ms: times.step_ms, len: steps as usize + 1 };
         let told_steps = if options.per_step_stats { grid.len } else { 0 };
+        let shared = Shared::of(&expr);
         let query = Query {
             querier,
             options: &self.options,
@@ -249,7 +250,8 @@ impl Engine {
             cancel: options.cancel.as_deref(),
             notes: Mutex::default(),
             share: Arc::new(Share::new(Arc::clone(&self.options.memory))),
-            shared: Shared::of(&expr),
+            readings: Readings::of(&expr, &shared),
+            shared,
         };
         let evaluator = Evaluator::new(&query, Counter::new(options.stats.is_some(), told_steps));
         let finish = if times.step_ms > 0 { Finish::Matrix } else { Finish::Vector };
@@ -270,7 +272,7 @@ impl Engine {
             };
         }
         let mut value = value?;
-        query.shared.let_go(&query.share);
+        query.let_go();
         query.share.take(value.bytes())?;
         let (mut warnings, infos) = query.notes.into_inner().unwrap_or_else(PoisonError::into_inner).into_texts();
         if options.limit > 0 && truncate(&mut value, options.limit) {

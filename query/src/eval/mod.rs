@@ -17,6 +17,7 @@ mod matching;
 mod narrow;
 mod outline;
 mod parts;
+mod readings;
 mod rich;
 mod select_k;
 mod selector;
@@ -36,6 +37,7 @@ use self::facts::{is_invariant, may_collide, streams};
 pub(crate) use self::narrow::narrow;
 use self::outline::Needed;
 use self::parts::Part;
+pub(crate) use self::readings::Readings;
 use self::selector::Take;
 pub(crate) use self::shared::Shared;
 
@@ -62,6 +64,7 @@ pub(crate) struct Query<'a> {
     pub(crate) notes: Mutex<Notes>,
     pub(crate) share: Arc<Share>,
     pub(crate) shared: Shared<'a>,
+    pub(crate) readings: Readings,
 }
 
 /// A query being evaluated on one thread.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use model::{Batch, Parts, QuerierError, Selection};
 
 use super::parts::Part;
-use super::{Evaluator, Sink, extended};
+use super::{Evaluator, Query, Sink, extended};
 use crate::Error;
 use crate::functions::sweep::{Planned, Sweep, Sweeper};
 use crate::parse::ast::{At, Expr, ExprKind, Extension, Selector, Shift};
@@ -72,7 +72,8 @@ impl Evaluator<'_> {
     }
 
     pub(super) fn open(&self, wanted: &Wanted<'_>) -> Result<Box<dyn Parts + '_>, Error> {
-        self.query.querier.open(&wanted.selection, wanted.latest).map_err(Error::Store)
+        let Query { querier, share, readings, .. } = self.query;
+        readings.open((*querier, share), &wanted.selection, wanted.latest).map_err(Error::Store)
     }
 
     /// Hands over what is wanted of a selector, batch by batch: of a part when this thread reads only that.
@@ -81,7 +82,7 @@ impl Evaluator<'_> {
         wanted: Option<Wanted<'_>>,
         each: &mut dyn FnMut(Batch) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let Some(Wanted { selection, latest }) = wanted else { return Ok(()) };
+        let Some(wanted) = wanted else { return Ok(()) };
         let mut failed = None;
         let mut sink = |batch: Batch| {
             let outcome = self.check().and_then(|()| {
@@ -102,7 +103,7 @@ impl Evaluator<'_> {
         };
         let result = match self.part {
             Some(Part { reader, part, .. }) => reader.read(part, &mut sink),
-            None => self.query.querier.select(&selection, latest, &mut sink),
+            None => self.open(&wanted)?.read_all(&mut sink),
         };
         match (failed, result) {
             (Some(error), _) => Err(error),

@@ -1,0 +1,307 @@
+//! What several selectors of a query read alike: kept as it comes to the first, so that the others have it from there.
+//!
+//! It only spares time: it is kept where there is memory to spare, let go where that gets scarce, and then read again.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use model::{Batch, BatchSink, Matcher, PartReader, Parts, Querier, QuerierError, Selection};
+
+use super::shared::Shared;
+use crate::memory::Share;
+use crate::parse::ast::{Expr, ExprKind};
+use crate::value::{SAMPLE_BYTES, SERIES_BYTES, weight};
+
+/// The readings of a query that are, or will be, asked for more than once.
+#[derive(Debug, Default)]
+pub(crate) struct Readings(Mutex<Vec<Repeated>>);
+
+/// Selectors of the same series, maybe at other times.
+#[derive(Debug)]
+struct Repeated {
+    matchers: Vec<Matcher>,
+    /// How many of them are still to come.
+    left: usize,
+    kept: Option<Arc<Reading>>,
+}
+
+/// One selection, part by part.
+#[derive(Debug)]
+struct Reading {
+    /// First and last millisecond, and whether it is of the latest samples alone.
+    of: (i64, i64, bool),
+    parts: Vec<Mutex<Part>>,
+    share: Arc<Share>,
+    /// Nothing is kept of it any more.
+    over: AtomicBool,
+    /// It was, or is being, replayed.
+    replayed: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Part {
+    batches: Vec<Batch>,
+    bytes: usize,
+    whole: bool,
+}
+
+impl Readings {
+    /// What a query will read more than once.
+    pub(crate) fn of(query: &Expr, shared: &Shared<'_>) -> Self {
+        let mut repeated: Vec<Repeated> = Vec::new();
+        // An expression that is evaluated once reads once.
+        let mut elsewhere = HashSet::new();
+        query.walk(&mut |node| {
+            if shared.has_from_before(node) {
+                node.walk(&mut |inner| {
+                    elsewhere.insert(std::ptr::from_ref(inner));
+                });
+            }
+            if let ExprKind::Vector(selector) | ExprKind::Matrix(selector, _) = &node.kind
+                && !elsewhere.contains(&std::ptr::from_ref(node))
+            {
+                match repeated.iter_mut().find(|known| known.matchers == selector.matchers) {
+                    Some(known) => known.left += 1,
+                    None => repeated.push(Repeated { matchers: selector.matchers.clone(), left: 1, kept: None }),
+                }
+            }
+        });
+        repeated.retain(|one| one.left > 1);
+        Self(Mutex::new(repeated))
+    }
+
+    /// Opens a selection, or what was kept of it.
+    pub(super) fn open<'q>(
+        &self,
+        (querier, share): (&'q dyn Querier, &Arc<Share>),
+        selection: &Selection<'_>,
+        latest: bool,
+    ) -> Result<Box<dyn Parts + 'q>, QuerierError> {
+        let of = (selection.start_ms, selection.end_ms, latest);
+        let mut repeated = lock(&self.0);
+        let Some(known) = repeated.iter_mut().find(|known| known.matchers == selection.matchers) else {
+            drop(repeated);
+            return querier.open(selection, latest);
+        };
+        known.left = known.left.saturating_sub(1);
+        let more = known.left > 0;
+        if let Some(reading) = known.kept.take_if(|reading| reading.of != of || !more || !reading.is_whole())
+            && reading.of == of
+            && reading.is_whole()
+        {
+            reading.give();
+            return Ok(Box::new(Replay { reading, is_last: true }));
+        }
+        if let Some(reading) = &known.kept {
+            reading.replayed.store(true, Ordering::SeqCst);
+            return Ok(Box::new(Replay { reading: Arc::clone(reading), is_last: false }));
+        }
+        let parts = querier.open(selection, latest)?;
+        if !more {
+            return Ok(parts);
+        }
+        let kept = (0..parts.count()).map(|_| Mutex::default()).collect();
+        let share = Arc::clone(share);
+        let reading = Arc::new(Reading { of, parts: kept, share, over: false.into(), replayed: false.into() });
+        known.kept = Some(Arc::clone(&reading));
+        Ok(Box::new(Recording { parts, reading }))
+    }
+
+    /// Lets go of all but what is being replayed. Was there any?
+    pub(crate) fn let_go(&self) -> bool {
+        let unread = |kept: &mut Arc<Reading>| !kept.replayed.load(Ordering::SeqCst) || Arc::strong_count(kept) == 1;
+        let mut repeated = lock(&self.0);
+        let gone: Vec<Arc<Reading>> = repeated.iter_mut().filter_map(|known| known.kept.take_if(unread)).collect();
+        gone.iter().filter(|reading| reading.let_go()).count() > 0
+    }
+}
+
+impl Reading {
+    fn is_whole(&self) -> bool {
+        !self.over.load(Ordering::SeqCst) && self.parts.iter().all(|part| lock(part).whole)
+    }
+
+    fn keep(&self, part: usize, batch: &Batch) {
+        if self.over.load(Ordering::SeqCst) {
+            return;
+        }
+        let bytes = bytes_of(batch);
+        if !self.share.take_spare(bytes) {
+            self.let_go();
+            return;
+        }
+        let mut kept = lock(&self.parts[part]);
+        if self.over.load(Ordering::SeqCst) {
+            drop(kept);
+            self.share.give(bytes);
+            return;
+        }
+        kept.bytes += bytes;
+        kept.batches.push(batch.clone());
+    }
+
+    fn let_go(&self) -> bool {
+        self.over.store(true, Ordering::SeqCst);
+        self.parts.iter().for_each(|part| lock(part).batches.clear());
+        self.give()
+    }
+
+    /// Gives its memory back, to be used up.
+    fn give(&self) -> bool {
+        let bytes = self.parts.iter().map(|part| std::mem::take(&mut lock(part).bytes)).sum();
+        self.share.give(bytes);
+        bytes > 0
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.let_go();
+    }
+}
+
+/// About what a batch takes.
+fn bytes_of(batch: &Batch) -> usize {
+    let histograms = batch.columns.iter().flat_map(|column| &column.histograms);
+    let samples = batch.timestamps_ms.len() * batch.columns.len() + histograms.map(|(_, h)| weight(h)).sum::<usize>();
+    samples * SAMPLE_BYTES + batch.columns.len() * SERIES_BYTES
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Hands over what is read, and keeps it.
+struct Recording<'q> {
+    parts: Box<dyn Parts + 'q>,
+    reading: Arc<Reading>,
+}
+
+impl Parts for Recording<'_> {
+    fn count(&self) -> usize {
+        self.parts.count()
+    }
+
+    fn reader(&self) -> Result<Box<dyn PartReader + '_>, QuerierError> {
+        Ok(Box::new(Recorder { reader: self.parts.reader()?, reading: &self.reading }))
+    }
+}
+
+struct Recorder<'p> {
+    reader: Box<dyn PartReader + 'p>,
+    reading: &'p Reading,
+}
+
+impl PartReader for Recorder<'_> {
+    fn read(&self, part: usize, sink: &mut BatchSink<'_>) -> Result<(), QuerierError> {
+        self.reader.read(part, &mut |batch| {
+            self.reading.keep(part, &batch);
+            sink(batch)
+        })?;
+        lock(&self.reading.parts[part]).whole = true;
+        Ok(())
+    }
+}
+
+/// Hands over what was kept.
+struct Replay {
+    reading: Arc<Reading>,
+    is_last: bool,
+}
+
+impl Parts for Replay {
+    fn count(&self) -> usize {
+        self.reading.parts.len()
+    }
+
+    fn reader(&self) -> Result<Box<dyn PartReader + '_>, QuerierError> {
+        Ok(Box::new(Replayer(self)))
+    }
+}
+
+struct Replayer<'p>(&'p Replay);
+
+impl PartReader for Replayer<'_> {
+    fn read(&self, part: usize, sink: &mut BatchSink<'_>) -> Result<(), QuerierError> {
+        let mut kept = lock(&self.0.reading.parts[part]);
+        let batches = if self.0.is_last { std::mem::take(&mut kept.batches) } else { kept.batches.clone() };
+        drop(kept);
+        batches.into_iter().try_for_each(sink)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+    use crate::engine::Times;
+    use crate::promqltest::Store;
+    use crate::promqltest::wrapped::Wrapped;
+    use crate::{Engine, EngineOptions, Memory, QueryOptions, QueryResult};
+
+    fn filled() -> Wrapped<AtomicUsize> {
+        let mut store = Store::default();
+        for i in 0..40 {
+            store.load_line(&format!("x_total{{i=\"{i}\"}} {i}+{i}x40"), (0, 30_000)).unwrap();
+            store.load_line(&format!("y_total{{i=\"{i}\"}} {i}+{i}x40"), (0, 30_000)).unwrap();
+        }
+        Wrapped(store, AtomicUsize::new(0))
+    }
+
+    /// The result, and how often the store was read.
+    fn run(store: &Wrapped<AtomicUsize>, query: &str, most: usize) -> (Option<QueryResult>, usize) {
+        let memory = Arc::new(Memory::new(usize::MAX, most));
+        let engine = Engine::new(EngineOptions { memory: Arc::clone(&memory), ..EngineOptions::default() });
+        let expr = engine.parse(query).unwrap();
+        let times = Times { start_ms: 420_000, end_ms: 840_000, step_ms: 60_000 };
+        let result = engine.run(store, (query, expr), times, &QueryOptions::default()).ok();
+        assert_eq!(memory.used(), result.as_ref().map_or(0, |result| result.value.bytes()));
+        (result, store.1.swap(0, Ordering::Relaxed))
+    }
+
+    #[test]
+    fn what_selectors_read_alike_is_read_once() {
+        let store = filled();
+        for (query, reads) in [
+            ("rate(x_total[2m]) / increase(x_total[2m])", 1),
+            ("max_over_time(x_total[2m]) - min_over_time(x_total[2m]) + sum_over_time(x_total[2m])", 1),
+            ("topk(2, x_total) or bottomk(2, x_total)", 1),
+            ("sum(abs(x_total)) / count(x_total)", 1),
+            // What is evaluated once is not kept in vain.
+            ("rate(x_total[2m]) / rate(x_total[2m])", 1),
+            ("sum(rate(x_total[2m])) / count(rate(x_total[2m]))", 1),
+            // Other times, other series, only the latest samples.
+            ("rate(x_total[2m]) / rate(x_total[3m])", 2),
+            ("rate(x_total[2m]) / increase(y_total[2m])", 2),
+            ("rate(x_total[2m]) / increase(x_total[2m] offset 1m)", 2),
+            ("x_total > 3 and x_total @ 500 < 9", 2),
+        ] {
+            let (result, read) = run(&store, query, usize::MAX);
+            assert_eq!(read, reads, "{query}");
+            // One at a time, each selector of its own.
+            let mut n = 0;
+            let apart: String = query.split("_total").fold(String::new(), |text, piece| {
+                n += 1;
+                if text.is_empty() { piece.to_owned() } else { format!("{text}_total{{none_{n}=\"\"}}{piece}") }
+            });
+            let (alone, _) = run(&store, &apart, usize::MAX);
+            assert_eq!(format!("{:?}", result.unwrap().value), format!("{:?}", alone.unwrap().value), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_reading_gives_way() {
+        let store = filled();
+        let query =
+            "max(max_over_time(x_total[5m])) - min(min_over_time(x_total[5m])) + max(sum_over_time(x_total[5m]))";
+        let mut seen = [false; 4];
+        for most in (2_000..200_000).step_by(1_000) {
+            if let (Some(_), reads) = run(&store, query, most) {
+                seen[reads] = true;
+            }
+        }
+        assert_eq!(seen, [false, true, true, true]);
+    }
+}
