@@ -71,12 +71,12 @@ impl Index {
     pub(crate) fn open(store: &Store, bytes: usize) -> Result<Self, Error> {
         let part = bytes / 16;
         Ok(Self {
-            sources: Ids::open(store, Cf::Sources, "sources")?,
-            metrics: Ids::open(store, Cf::Metrics, "metrics")?,
-            segments: Ids::open(store, Cf::Layouts, "layouts")?,
+            sources: Ids::open(store, (Cf::Sources, "sources"), 0)?,
+            metrics: Ids::open(store, (Cf::Metrics, "metrics"), part)?,
+            segments: Ids::open(store, (Cf::Layouts, "layouts"), 0)?,
             gate: RwLock::new(()),
             source_labels: Cache::new(part),
-            metric_labels: Cache::new(6 * part),
+            metric_labels: Cache::new(5 * part),
             segment_metrics: Cache::new(2 * part),
             segment_names: Cache::new(2 * part),
             metric_side: Side::new(2 * part),
