@@ -196,8 +196,13 @@ impl Store {
         let text = source.to_string();
         self.failing.store(true, Ordering::Release);
         if is_again(&text) {
-            let cause = lock(&self.failed).clone();
-            return if cause.is_empty() { Error::write(source) } else { Error::Stopped { cause } };
+            let mut cause = lock(&self.failed).clone();
+            if cause.is_empty() {
+                // What failed in the background is said to nobody but RocksDB's own log.
+                cause = format!("in the background; {} says why", self.db.path().join("LOG").display());
+                lock(&self.stopped).get_or_insert_with(|| cause.clone());
+            }
+            return Error::Stopped { cause };
         }
         let full = text.contains(FULL);
         if source.kind() == ErrorKind::Corruption
