@@ -10,9 +10,9 @@ use roaring::RoaringBitmap;
 use crate::db::Db;
 use crate::error::Error;
 use crate::index::postings;
-use crate::index::select::by_segments;
+use crate::index::select::{Writers, by_segments};
 use crate::pages;
-use crate::schema::{Bucket, Cf, METRIC_LABEL, SOURCE_LABEL, last_id, parse_label_key, segment_sources_key};
+use crate::schema::{Bucket, Cf, METRIC_LABEL, SOURCE_LABEL, parse_label_key};
 use crate::store::View;
 
 /// A name and how many there are of it.
@@ -164,15 +164,11 @@ impl Db {
 
     fn count_series(&self, alive: &RoaringBitmap, limit: usize, stats: &mut Stats) -> Result<(), Error> {
         let (mut by_metric, mut by_source): (HashMap<u32, u64>, HashMap<u32, u64>) = (HashMap::new(), HashMap::new());
-        let mut sources_of: HashMap<u32, RoaringBitmap> = HashMap::new();
-        self.store.each(Cf::Postings, &segment_sources_key(0)[..1], |key, value| {
-            let sources = postings::decode_or_report(&self.store, key, value) & alive;
-            sources_of.extend(last_id(key).filter(|_| !sources.is_empty()).map(|segment| (segment, sources)));
-            Ok(true)
-        })?;
-        for (segments, metrics) in by_segments(&self.store, &*self.index.all(&self.store, METRIC_LABEL)?)? {
-            let wrote = segments.iter().filter_map(|segment| sources_of.get(&segment));
-            let sources = wrote.fold(RoaringBitmap::new(), |all, some| all | some);
+        let groups = by_segments(&self.store, &*self.index.all(&self.store, METRIC_LABEL)?)?;
+        let segments = groups.iter().fold(RoaringBitmap::new(), |all, (segments, _)| all | segments);
+        let writers = Writers::read(&self.store, &segments, alive)?;
+        for (segments, metrics) in groups {
+            let sources = writers.of_any(&segments);
             if !sources.is_empty() {
                 stats.series += sources.len() * metrics.len();
                 by_metric.extend(metrics.iter().map(|metric| (metric, sources.len())));

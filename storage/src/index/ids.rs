@@ -6,16 +6,15 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
 
 use roaring::RoaringBitmap;
 use rocksdb::WriteBatch;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::postings;
-use crate::cache::{Cache, lock};
+use crate::cache::lock;
 use crate::error::Error;
-use crate::limits;
 use crate::schema::{BY_ID, Cf, METRIC_LABEL, SOURCE_LABEL, hash_key, id_key, last_id};
 use crate::store::{Store, after_prefix};
 
@@ -27,7 +26,7 @@ enum Found {
 }
 
 /// Of several texts in their order.
-fn hash_of_all(texts: &[&[u8]]) -> u64 {
+pub(crate) fn hash_of_all(texts: &[&[u8]]) -> u64 {
     let mut hash = Xxh3::new();
     for text in texts {
         hash.update(&text.len().to_le_bytes());
@@ -46,13 +45,10 @@ pub(crate) struct Ids {
     gone: RwLock<RoaringBitmap>,
     /// Ids from this one on were made since the last sweep: their rows may be on their way.
     young: AtomicU32,
-    /// The ids of texts that were asked for together, by a hash of them all: targets of one kind ask for the same.
-    together: Cache<u64, Arc<[u32]>>,
 }
 
 impl Ids {
-    /// Remembers about `bytes` of what was asked for.
-    pub(crate) fn open(store: &Store, (cf, kind): (Cf, &'static str), bytes: usize) -> Result<Self, Error> {
+    pub(crate) fn open(store: &Store, cf: Cf, kind: &'static str) -> Result<Self, Error> {
         let mut iter = store.iter(cf, &[BY_ID], &after_prefix(&[BY_ID]));
         iter.seek_to_last();
         let stored = iter.key().and_then(last_id);
@@ -69,8 +65,7 @@ impl Ids {
             posted => posted?,
         };
         let next = stored.max(posted).map_or(0, |id| id.saturating_add(1));
-        let (gone, young, together) = (RwLock::default(), AtomicU32::new(next), Cache::new(bytes));
-        Ok(Self { cf, kind, next: Mutex::new(next), gone, young, together })
+        Ok(Self { cf, kind, next: Mutex::new(next), gone: RwLock::default(), young: AtomicU32::new(next) })
     }
 
     /// The ids of texts, made where new in one write. `extra` adds to it what goes with new (id, index of its text); what it
@@ -81,31 +76,26 @@ impl Ids {
         texts: &[&[u8]],
         extra: impl FnOnce(&mut WriteBatch, &[(u32, usize)]) -> G,
     ) -> Result<Vec<u32>, Error> {
-        let all = hash_of_all(texts);
-        if let Some(ids) = self.known_together(store, all, texts)? {
-            return Ok(ids);
-        }
         let before = *lock(&self.next);
         let mut found = self.find_all(store, texts)?;
         if found.iter().any(|one| matches!(one, Found::Others(_))) {
             self.make(store, (texts, before), &mut found, extra)?;
         }
-        let ids = found.into_iter().filter_map(|one| if let Found::Id(id) = one { Some(id) } else { None });
-        let ids: Vec<u32> = ids.collect();
-        self.together.insert(all, ids.as_slice().into(), ids.len() * 4 + limits::CACHE_ENTRY_BYTES);
-        Ok(ids)
+        Ok(found.into_iter().filter_map(|one| if let Found::Id(id) = one { Some(id) } else { None }).collect())
     }
 
-    /// The ids of texts that were asked for like this before, if they still stand for them. These lie beside each other, where
-    /// the hashes of the texts lie all over the place.
-    fn known_together(&self, store: &Store, all: u64, texts: &[&[u8]]) -> Result<Option<Vec<u32>>, Error> {
-        let Some(ids) = self.together.get(&all).filter(|ids| ids.len() == texts.len()) else { return Ok(None) };
+    /// Does each id stand for its text? Ids made together lie beside each other, where the hashes of their texts lie all over
+    /// the place.
+    pub(crate) fn stand_for(&self, store: &Store, ids: &[u32], texts: &[&[u8]]) -> Result<bool, Error> {
+        if ids.len() != texts.len() {
+            return Ok(false);
+        }
         let mut order: Vec<usize> = (0..ids.len()).collect();
         order.sort_unstable_by_key(|i| ids[*i]);
         let keys: Vec<[u8; 5]> = order.iter().map(|i| id_key(ids[*i])).collect();
         let mut same = 0;
         store.get_sorted(self.cf, &keys, |at, stored| same += usize::from(stored == texts[order[at]]))?;
-        Ok((same == texts.len()).then(|| ids.to_vec()))
+        Ok(same == texts.len())
     }
 
     /// Looks for many in the order in which they are stored: those that are new by their hashes, the others by their ids too.

@@ -10,12 +10,12 @@ use roaring::RoaringBitmap;
 
 use super::Index;
 use super::postings;
-use super::select::{Selected, candidates, each_posting};
+use super::select::{Selected, Writers, candidates, each_posting};
 use crate::db::Db;
 use crate::error::Error;
 use crate::limits;
 use crate::read::Reader;
-use crate::schema::{METRIC_LABEL, SOURCE_LABEL, metric_segments_key, segment_sources_key};
+use crate::schema::{METRIC_LABEL, SOURCE_LABEL, metric_segments_key};
 use crate::store::{Store, View};
 
 /// What sources wrote in a stretch of time.
@@ -127,10 +127,7 @@ fn having_any(store: &Store, candidates: &[Selected]) -> Result<RoaringBitmap, E
             sources |= &candidate.sources;
             continue;
         }
-        each_posting(store, (&segments, segment_sources_key), &mut |segment, bytes| {
-            let wrote = postings::decode_or_report(store, &segment_sources_key(segment), bytes);
-            sources |= wrote & &candidate.sources;
-        })?;
+        sources |= Writers::read(store, &segments, &candidate.sources)?.of_any(&segments);
     }
     Ok(sources)
 }

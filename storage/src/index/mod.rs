@@ -40,6 +40,8 @@ pub(crate) struct Index {
     segment_names: Cache<u32, Names>,
     metric_side: Side,
     source_side: Side,
+    /// The ids of metrics that were asked for together, by a hash of them all: targets of one kind ask for the same.
+    metrics_together: Cache<u64, Arc<[u32]>>,
     /// The metrics of sets of segments.
     metrics_of_segments: Cache<Arc<[u32]>, Arc<RoaringBitmap>>,
 }
@@ -71,9 +73,9 @@ impl Index {
     pub(crate) fn open(store: &Store, bytes: usize) -> Result<Self, Error> {
         let part = bytes / 16;
         Ok(Self {
-            sources: Ids::open(store, (Cf::Sources, "sources"), 0)?,
-            metrics: Ids::open(store, (Cf::Metrics, "metrics"), part)?,
-            segments: Ids::open(store, (Cf::Layouts, "layouts"), 0)?,
+            sources: Ids::open(store, Cf::Sources, "sources")?,
+            metrics: Ids::open(store, Cf::Metrics, "metrics")?,
+            segments: Ids::open(store, Cf::Layouts, "layouts")?,
             gate: RwLock::new(()),
             source_labels: Cache::new(part),
             metric_labels: Cache::new(5 * part),
@@ -81,6 +83,7 @@ impl Index {
             segment_names: Cache::new(2 * part),
             metric_side: Side::new(2 * part),
             source_side: Side::new(2 * part),
+            metrics_together: Cache::new(part),
             metrics_of_segments: Cache::new(part),
         })
     }
@@ -95,10 +98,18 @@ impl Index {
 
     pub(crate) fn intern_metrics(&self, store: &Store, labels: &[Labels]) -> Result<Vec<u32>, Error> {
         let texts: Vec<&[u8]> = labels.iter().map(|l| l.as_text().as_bytes()).collect();
-        self.metrics.intern(store, &texts, |batch, new| {
+        let all = ids::hash_of_all(&texts);
+        if let Some(ids) = self.metrics_together.get(&all)
+            && self.metrics.stand_for(store, &ids, &texts)?
+        {
+            return Ok(ids.to_vec());
+        }
+        let ids = self.metrics.intern(store, &texts, |batch, new| {
             postings::add_labels(store, batch, METRIC_LABEL, new.iter().map(|&(id, i)| (id, &labels[i])));
             self.metric_side.change(new.iter().map(|&(_, i)| &labels[i]))
-        })
+        })?;
+        self.metrics_together.insert(all, ids.as_slice().into(), ids.len() * 4 + limits::CACHE_ENTRY_BYTES);
+        Ok(ids)
     }
 
     pub(crate) fn intern_segments(&self, store: &Store, segments: &[Vec<u8>]) -> Result<Vec<u32>, Error> {

@@ -137,16 +137,11 @@ impl Written {
         if all.len() > limits::SEGMENTS_PER_SOURCE * candidate.sources.len() {
             return self.add_by_source((store, index), candidate);
         }
-        let mut sources_of: HashMap<u32, RoaringBitmap> = HashMap::new();
-        each_posting(store, (&all, segment_sources_key), &mut |segment, bytes| {
-            let wrote = postings::decode_or_report(store, &segment_sources_key(segment), bytes);
-            sources_of.insert(segment, wrote & &candidate.sources);
-        })?;
+        let writers = Writers::read(store, &all, &candidate.sources)?;
         // A target's page has several segments, and a page that changes has had many.
         let mut known: HashMap<Vec<u8>, usize> = HashMap::new();
         for (segments, metrics) in groups {
-            let wrote = segments.iter().filter_map(|segment| sources_of.get(&segment));
-            let sources = wrote.fold(RoaringBitmap::new(), |all, some| all | some);
+            let sources = writers.of_any(&segments);
             if sources.is_empty() {
                 continue;
             }
@@ -159,6 +154,27 @@ impl Written {
             }
         }
         Ok(())
+    }
+}
+
+/// Who wrote segments.
+pub(crate) struct Writers(HashMap<u32, RoaringBitmap>);
+
+impl Writers {
+    /// Those of these segments that are among some sources.
+    pub(crate) fn read(store: &Store, segments: &RoaringBitmap, among: &RoaringBitmap) -> Result<Self, Error> {
+        let mut writers = HashMap::new();
+        each_posting(store, (segments, segment_sources_key), &mut |segment, bytes| {
+            let wrote = postings::decode_or_report(store, &segment_sources_key(segment), bytes);
+            writers.insert(segment, wrote & among);
+        })?;
+        Ok(Self(writers))
+    }
+
+    /// The sources that wrote any of these segments.
+    pub(crate) fn of_any(&self, segments: &RoaringBitmap) -> RoaringBitmap {
+        let wrote = segments.iter().filter_map(|segment| self.0.get(&segment));
+        wrote.fold(RoaringBitmap::new(), |all, some| all | some)
     }
 }
 

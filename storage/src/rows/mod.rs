@@ -1,7 +1,6 @@
 //! Rows: one scrape under one key. `codec` lays a row out, `lane` packs 64 columns of it, `frame` is what rows are coded
-//! against, `writer` takes rows in, `timed` their samples with times of
-//! their own, `state` is what a source's next row depends on, `reader` scans, `taker` turns
-//! rows into columns.
+//! against, `writer` takes rows in, `timed` their samples with times of their own, `state` is what a source's next row depends
+//! on, `reader` scans, `taker` turns rows into columns.
 
 pub(crate) mod codec;
 pub(crate) mod lane;
