@@ -55,12 +55,10 @@ pub(crate) async fn clean_tombstones(State(app): State<Arc<App>>) -> Result<Resp
 /// be left out, whatever `skip_head` says.
 pub(crate) async fn snapshot(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
     enabled(&app)?;
-    let text = params.get("skip_head");
-    if !matches!(text, "" | "1" | "t" | "T" | "TRUE" | "true" | "True" | "0" | "f" | "F" | "FALSE" | "false" | "False")
-    {
+    params.switch("skip_head", false).map_err(|text| {
         let reason = format!("unable to parse boolean: strconv.ParseBool: parsing {text:?}: invalid syntax");
-        return Err(ApiError::parameter("skip_head", reason));
-    }
+        ApiError::parameter("skip_head", reason)
+    })?;
     let name = snapshot_name(model::time::now_ms());
     let directory = std::path::Path::new(app.flags.get("storage.tsdb.path")).join(SNAPSHOTS).join(&name);
     blocking(move || app.db.snapshot(&directory)).await?;

@@ -62,10 +62,24 @@ impl Params {
 
     /// A time, or what stands for its absence.
     pub(crate) fn time_or(&self, name: &str, default: i64) -> Result<i64, ApiError> {
+        self.time_or_fault(name, default).map_err(|fault| ApiError::parameter(name, fault))
+    }
+
+    /// The same, with what is wrong with it as the error.
+    pub(crate) fn time_or_fault(&self, name: &str, default: i64) -> Result<i64, String> {
         match self.get(name) {
             "" => Ok(default),
-            text => parse_time(text)
-                .map_err(|error| ApiError::parameter(name, format!("invalid time value for '{name}': {error}"))),
+            text => parse_time(text).map_err(|error| format!("invalid time value for '{name}': {error}")),
+        }
+    }
+
+    /// A word that Go takes for a truth value (`strconv.ParseBool`), or what stands for its absence; as the error any other.
+    pub(crate) fn switch(&self, name: &str, default: bool) -> Result<bool, &str> {
+        match self.get(name) {
+            "" => Ok(default),
+            "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+            "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+            other => Err(other),
         }
     }
 

@@ -15,7 +15,6 @@ use model::{Matcher, Querier, QuerierError, Selection};
 use scraper::Metadata;
 
 use self::score::{Algorithm, Terms};
-use super::params::parse_time;
 use super::{ApiError, Kind, Params, format};
 use crate::app::App;
 
@@ -217,10 +216,7 @@ impl Search {
 /// The first and the last millisecond.
 fn times(params: &Params) -> Result<(i64, i64), ApiError> {
     let now_ms = model::time::now_ms();
-    let time = |name: &str, default: i64| match params.get(name) {
-        "" => Ok(default),
-        text => parse_time(text).map_err(|e| ApiError::bad_data(format!("invalid time value for '{name}': {e}"))),
-    };
+    let time = |name, default| params.time_or_fault(name, default).map_err(ApiError::bad_data);
     let (start_ms, end_ms) = (time("start", now_ms - RANGE_MS)?, time("end", now_ms)?);
     if end_ms < start_ms {
         return Err(ApiError::bad_data("end timestamp must not be before start timestamp"));
@@ -262,12 +258,7 @@ fn positive(params: &Params, name: &str) -> Result<Option<usize>, ApiError> {
     number.map(Some).ok_or_else(fault)
 }
 
-/// A word that Go takes for a truth value.
 fn switch(params: &Params, name: &str, default: bool) -> Result<bool, ApiError> {
-    match params.get(name) {
-        "" => Ok(default),
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        other => Err(ApiError::bad_data(format!("invalid {name} {other:?}: must be boolean"))),
-    }
+    let fault = |text: &str| ApiError::bad_data(format!("invalid {name} {text:?}: must be boolean"));
+    params.switch(name, default).map_err(fault)
 }
