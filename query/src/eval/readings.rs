@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use model::{Batch, BatchSink, Matcher, PartReader, Parts, Querier, QuerierError, Selection};
 
+use super::selector::cost_of;
 use super::shared::Shared;
 use crate::memory::Share;
 use crate::parse::ast::{Expr, ExprKind};
-use crate::value::{SAMPLE_BYTES, SERIES_BYTES, weight};
+use crate::value::{SAMPLE_BYTES, weight};
 
 /// The readings of a query that are, or will be, asked for more than once.
 #[derive(Debug, Default)]
@@ -161,11 +162,10 @@ impl Drop for Reading {
     }
 }
 
-/// About what a batch takes.
+/// About what a batch takes, its histograms too.
 fn bytes_of(batch: &Batch) -> usize {
     let histograms = batch.columns.iter().flat_map(|column| &column.histograms);
-    let samples = batch.timestamps_ms.len() * batch.columns.len() + histograms.map(|(_, h)| weight(h)).sum::<usize>();
-    samples * SAMPLE_BYTES + batch.columns.len() * SERIES_BYTES
+    cost_of(batch).1 + histograms.map(|(_, h)| weight(h) * SAMPLE_BYTES).sum::<usize>()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

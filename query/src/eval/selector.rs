@@ -31,6 +31,12 @@ impl<'e> Wanted<'e> {
     }
 }
 
+/// The samples of a batch, and about how many bytes they and their series take.
+pub(super) fn cost_of(batch: &Batch) -> (usize, usize) {
+    let samples = batch.timestamps_ms.len() * batch.columns.len();
+    (samples, samples * SAMPLE_BYTES + batch.columns.len() * SERIES_BYTES)
+}
+
 impl Evaluator<'_> {
     /// For each step, the time up to which a selector looks.
     pub(super) fn ends(&self, shift: &Shift, grid: &Grid) -> Vec<i64> {
@@ -87,8 +93,8 @@ impl Evaluator<'_> {
         let mut sink = |batch: Batch| {
             let outcome = self.check().and_then(|()| {
                 let before = self.held();
-                let samples = batch.timestamps_ms.len() * batch.columns.len();
-                self.hold(samples, samples * SAMPLE_BYTES + batch.columns.len() * SERIES_BYTES)?;
+                let (samples, bytes) = cost_of(&batch);
+                self.hold(samples, bytes)?;
                 // Samples are counted as they come, their memory for as long as they are there.
                 self.held.set(before.samples);
                 let bytes = self.taken.bytes() - before.bytes;
