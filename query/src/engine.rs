@@ -1,7 +1,7 @@
 //! Runs queries: parses, sets the limits, evaluates, shapes the result. Step 2 of the query path.
 
+use std::fmt;
 use std::num::NonZero;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -68,6 +68,16 @@ impl Default for EngineOptions {
     }
 }
 
+/// Says whether a query is still wanted, from any of its threads and without waiting.
+#[derive(Clone)]
+pub struct StillWanted(pub Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl fmt::Debug for StillWanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StillWanted")
+    }
+}
+
 /// What one query asks for besides its text and times.
 #[derive(Clone, Debug, Default)]
 pub struct QueryOptions {
@@ -77,8 +87,8 @@ pub struct QueryOptions {
     pub timeout: Option<Duration>,
     /// At most this many series in the result (0: all); a warning says when some were left out.
     pub limit: usize,
-    /// Set from elsewhere to stop the query.
-    pub cancel: Option<Arc<AtomicBool>>,
+    /// Asked again and again whether the query is still wanted.
+    pub wanted: Option<StillWanted>,
     /// Where to write what the query cost, whether it fails or not.
     pub stats: Option<Arc<Mutex<Stats>>>,
     /// The same for each step.
@@ -247,7 +257,7 @@ impl Engine {
             times,
             lookback_ms: options.lookback_delta_ms.unwrap_or(self.options.lookback_delta_ms).max(1),
             deadline: Instant::now().checked_add(timeout),
-            cancel: options.cancel.as_deref(),
+            wanted: options.wanted.as_ref(),
             notes: Mutex::default(),
             share: Arc::new(Share::new(Arc::clone(&self.options.memory))),
             readings: Readings::of(&expr, &shared),

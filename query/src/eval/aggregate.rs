@@ -206,10 +206,9 @@ impl Evaluator<'_> {
 mod tests {
     use std::collections::BTreeMap;
     use std::sync::Arc;
-    use std::sync::atomic::AtomicBool;
 
     use crate::promqltest::Store;
-    use crate::{Engine, EngineOptions, Error, Memory, QueryOptions, Value};
+    use crate::{Engine, EngineOptions, Error, Memory, QueryOptions, StillWanted, Value};
 
     fn store() -> Store {
         let mut store = Store::default();
@@ -325,7 +324,7 @@ mod tests {
         let error = run(200, "rate(hits_total[2m])", &plain).unwrap_err();
         assert!(matches!(error, Error::TooManySamples));
         assert_eq!(error.to_string(), "query processing would load too many samples into memory in query execution");
-        let canceled = QueryOptions { cancel: Some(Arc::new(AtomicBool::new(true))), ..QueryOptions::default() };
+        let canceled = QueryOptions { wanted: Some(StillWanted(Arc::new(|| false))), ..QueryOptions::default() };
         assert!(matches!(run(1000, "sum(hits_total)", &canceled), Err(Error::Canceled)));
         let late = QueryOptions { timeout: Some(std::time::Duration::ZERO), ..QueryOptions::default() };
         assert!(matches!(run(1000, "sum(hits_total)", &late), Err(Error::Timeout)));

@@ -6,6 +6,8 @@
 mod aggregate;
 mod best;
 mod binary;
+mod bounds;
+
 mod call;
 mod extended;
 mod facts;
@@ -27,7 +29,6 @@ mod subquery;
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -42,7 +43,7 @@ use self::selector::Take;
 pub(crate) use self::shared::Shared;
 
 use crate::Error;
-use crate::engine::{EngineOptions, Times};
+use crate::engine::{EngineOptions, StillWanted, Times};
 use crate::histogram as native;
 use crate::memory::{Share, Taken};
 use crate::notes::{Notes, Remark, Remarks};
@@ -60,7 +61,7 @@ pub(crate) struct Query<'a> {
     pub(crate) times: Times,
     pub(crate) lookback_ms: i64,
     pub(crate) deadline: Option<Instant>,
-    pub(crate) cancel: Option<&'a AtomicBool>,
+    pub(crate) wanted: Option<&'a StillWanted>,
     pub(crate) notes: Mutex<Notes>,
     pub(crate) share: Arc<Share>,
     pub(crate) shared: Shared<'a>,
@@ -76,15 +77,10 @@ pub(crate) struct Evaluator<'a> {
     held: Cell<usize>,
     peak: Cell<usize>,
     taken: Taken<'a>,
+    /// Samples worked on since it was last looked whether the query is still wanted.
+    worked: Cell<usize>,
     /// Samples looked at and read.
     samples: Counter,
-}
-
-/// What is in memory at some moment, beyond which more may come and go.
-#[derive(Clone, Copy, Debug)]
-struct Held {
-    samples: usize,
-    bytes: usize,
 }
 
 /// Which form the result takes.
@@ -102,7 +98,7 @@ const SAME_LABELS: &str = "vector cannot contain metrics with the same labelset"
 impl<'a> Evaluator<'a> {
     pub(crate) fn new(query: &'a Query<'a>, samples: Counter) -> Self {
         let taken = Taken::new(&query.share);
-        Self { query, part: None, held: Cell::new(0), peak: Cell::new(0), taken, samples }
+        Self { query, part: None, held: Cell::new(0), peak: Cell::new(0), taken, worked: Cell::new(0), samples }
     }
 
     /// The most samples held at once, and what was looked at and read.
@@ -317,47 +313,8 @@ impl<'a> Evaluator<'a> {
         self.notes().info(self.query.text, span, message);
     }
 
-    /// Is the query still wanted and within its time?
-    pub(crate) fn check(&self) -> Result<(), Error> {
-        if self.query.cancel.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
-            return Err(Error::Canceled);
-        }
-        if self.query.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            return Err(Error::Timeout);
-        }
-        Ok(())
-    }
-
     fn notes(&self) -> MutexGuard<'_, Notes> {
         self.query.notes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn held(&self) -> Held {
-        Held { samples: self.held.get(), bytes: self.taken.bytes() }
-    }
-
-    /// What came since is gone.
-    fn back_to(&self, before: Held) {
-        self.held.set(before.samples);
-        self.taken.back_to(before.bytes);
-    }
-
-    /// These are gone again.
-    fn release(&self, samples: usize, bytes: usize) {
-        self.held.set(self.held.get() - samples);
-        self.taken.give(bytes);
-    }
-
-    /// Counts samples that are now in memory, and the bytes they take.
-    pub(crate) fn hold(&self, samples: usize, bytes: usize) -> Result<(), Error> {
-        self.query.take(&self.taken, bytes)?;
-        let held = self.held.get() + samples;
-        self.held.set(held);
-        self.peak.set(self.peak.get().max(held));
-        if held > self.query.options.max_samples {
-            return Err(Error::TooManySamples);
-        }
-        Ok(())
     }
 }
 

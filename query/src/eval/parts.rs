@@ -119,8 +119,8 @@ impl PartReader for Nothing {
 impl Query<'_> {
     /// An evaluator that reads one part alone, where so many samples are held already.
     fn of_part<'a>(&'a self, held: usize, part: Part<'a>, samples: Counter) -> Evaluator<'a> {
-        let (held, peak) = (Cell::new(held), Cell::new(held));
-        Evaluator { query: self, part: Some(part), held, peak, taken: Taken::new(&self.share), samples }
+        let (held, peak, worked) = (Cell::new(held), Cell::new(held), Cell::default());
+        Evaluator { query: self, part: Some(part), held, peak, worked, taken: Taken::new(&self.share), samples }
     }
 }
 

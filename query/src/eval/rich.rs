@@ -33,8 +33,8 @@ impl Evaluator<'_> {
         let mut args = Vec::new();
         let mut series = Series::of_floats(ranges.labels(self), ranges.drop_name, vec![ABSENT; grid.len]);
         for step in 0..grid.len {
-            self.check()?;
             let window = ranges.at(step);
+            self.pace(1 + window.len())?;
             scalars.at(step, &mut args);
             if !window.is_empty() && call.function.name == "double_exponential_smoothing" {
                 check_factors(&args)?;

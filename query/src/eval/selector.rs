@@ -150,6 +150,7 @@ impl Evaluator<'_> {
                 } else {
                     latest_floats(&windows, dense.floats(&batch.timestamps_ms, column), take, &mut series.values)
                 };
+                self.pace(ends.len())?;
                 self.count(&series);
                 if seen > 0 {
                     sink(series)?;

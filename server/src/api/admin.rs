@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 
 use super::params::{TIME_MAX_MS, TIME_MIN_MS};
-use super::{ApiError, Kind, Params, format};
+use super::{ApiError, Kind, Params, format, in_place};
 use crate::app::App;
 use crate::clock::snapshot_name;
 
@@ -21,17 +21,6 @@ fn enabled(app: &App) -> Result<(), ApiError> {
     Err(ApiError::new(Kind::Unavailable, "admin APIs disabled"))
 }
 
-/// Runs what blocks, and says why it failed.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, storage::Error> + Send + 'static,
-) -> Result<T, ApiError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(error)) => Err(ApiError::internal(&error)),
-        Err(error) => Err(ApiError::internal(&error)),
-    }
-}
-
 /// `POST /api/v1/admin/tsdb/delete_series`
 pub(crate) async fn delete_series(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
     enabled(&app)?;
@@ -40,14 +29,14 @@ pub(crate) async fn delete_series(State(app): State<Arc<App>>, params: Params) -
     }
     let (start_ms, end_ms) = (params.time_or("start", TIME_MIN_MS)?, params.time_or("end", TIME_MAX_MS)?);
     let sets = params.matchers().map_err(|error| ApiError::parameter("match[]", error))?;
-    blocking(move || sets.iter().try_for_each(|matchers| app.db.delete(matchers, start_ms, end_ms))).await?;
+    in_place(|| sets.iter().try_for_each(|matchers| app.db.delete(matchers, start_ms, end_ms)))??;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// `POST /api/v1/admin/tsdb/clean_tombstones`
 pub(crate) async fn clean_tombstones(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
     enabled(&app)?;
-    blocking(move || app.db.clean_deleted()).await?;
+    in_place(|| app.db.clean_deleted())??;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -61,7 +50,7 @@ pub(crate) async fn snapshot(State(app): State<Arc<App>>, params: Params) -> Res
     })?;
     let name = snapshot_name(model::time::now_ms());
     let directory = std::path::Path::new(app.flags.get("storage.tsdb.path")).join(SNAPSHOTS).join(&name);
-    blocking(move || app.db.snapshot(&directory)).await?;
+    in_place(|| app.db.snapshot(&directory))??;
     let body = |out: &mut String| {
         out.push_str("{\"name\":");
         format::string(out, &name);

@@ -49,6 +49,12 @@ impl ApiError {
     }
 }
 
+impl From<storage::Error> for ApiError {
+    fn from(error: storage::Error) -> Self {
+        Self::internal(&error)
+    }
+}
+
 impl From<QuerierError> for ApiError {
     fn from(error: QuerierError) -> Self {
         Self::internal(&error)

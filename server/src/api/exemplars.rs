@@ -7,9 +7,8 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use model::Exemplar;
 
-use super::admin::blocking;
 use super::params::{TIME_MAX_MS, TIME_MIN_MS};
-use super::{ApiError, Params, format};
+use super::{ApiError, Params, format, in_place};
 use crate::app::App;
 
 /// The endpoint. A query without selectors has no answer, as with upstream.
@@ -22,7 +21,7 @@ pub(crate) async fn query(State(app): State<Arc<App>>, params: Params) -> Result
     if selectors.is_empty() {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let found = blocking(move || app.db.exemplars(&selectors, range)).await?;
+    let found = in_place(|| app.db.exemplars(&selectors, range))??;
     let body = |out: &mut String| {
         format::array(out, &found, |out, (labels, exemplars)| {
             out.push_str("{\"seriesLabels\":");

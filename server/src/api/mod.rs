@@ -18,6 +18,7 @@ mod targets;
 #[cfg(test)]
 mod tests;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use axum::Router;
@@ -110,6 +111,13 @@ where
     T: 'static,
 {
     post(handler.clone()).put(handler).fallback(admin::not_allowed)
+}
+
+/// Runs what reads the store on the thread that serves the request: to hand it to another and back costs more than most
+/// requests do. Other tasks of this thread go on elsewhere, but the connection is not looked at meanwhile.
+fn in_place<T>(work: impl FnOnce() -> T) -> Result<T, ApiError> {
+    let done = tokio::task::block_in_place(|| catch_unwind(AssertUnwindSafe(work)));
+    done.map_err(|_| ApiError::new(Kind::Internal, "the request failed inside Weft; this is a bug"))
 }
 
 async fn method_not_allowed() -> impl IntoResponse {

@@ -1,7 +1,6 @@
 //! `/api/v1/query` and `/api/v1/query_range`, and what only reads the text of a query. A query waits for one of
-//! `--query.max-concurrency` slots, runs on a blocking thread, and ends when its client goes away.
+//! `--query.max-concurrency` slots, runs where it was asked, and ends when its client goes away.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,11 +8,11 @@ use axum::extract::{ConnectInfo, FromRequestParts, OriginalUri, State};
 use axum::response::Response;
 use http::Method;
 use http::request::Parts;
-use query::{Error, QueryOptions, QueryResult, Stats};
+use query::{Error, QueryOptions, QueryResult, Stats, StillWanted};
 
 use super::params::parse_duration;
 use super::stats::{self, Wanted};
-use super::{ApiError, Kind, Params, format};
+use super::{ApiError, Kind, Params, format, in_place};
 use crate::app::App;
 use crate::listen::Client;
 use crate::query_log::Ran;
@@ -24,32 +23,22 @@ const POINTS_MAX: i64 = 11_000;
 /// An answer as text takes so many times the memory of its values.
 const TEXT_FACTOR: usize = 2;
 
-/// Ends a query when its handler is dropped, which is what happens when the client goes away.
-struct CancelOnDrop(Arc<AtomicBool>);
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 /// What both kinds of query may be given.
-fn options(app: &App, params: &Params) -> Result<(QueryOptions, CancelOnDrop), ApiError> {
-    let cancel = Arc::new(AtomicBool::new(false));
+fn options(app: &App, params: &Params, origin: &Origin) -> Result<QueryOptions, ApiError> {
     let mut timeout = app.settings.query_timeout;
     if !params.get("timeout").is_empty() {
         let ms = parse_duration(params.get("timeout")).map_err(|e| ApiError::parameter("timeout", e))?;
         timeout = timeout.min(Duration::from_millis(ms.unsigned_abs()));
     }
-    let cancelled = Some(Arc::clone(&cancel));
+    let wanted = origin.client.clone().map(|client| StillWanted(Arc::new(move || !client.has_gone())));
     let limit = params.limit()?;
-    let mut options = QueryOptions { timeout: Some(timeout), cancel: cancelled, limit, ..QueryOptions::default() };
+    let mut options = QueryOptions { timeout: Some(timeout), wanted, limit, ..QueryOptions::default() };
     if !params.get("lookback_delta").is_empty() {
         let ms = parse_duration(params.get("lookback_delta"))
             .map_err(|e| ApiError::bad_data(format!("error parsing lookback delta duration: {e}")))?;
         options.lookback_delta_ms = Some(ms);
     }
-    Ok((options, CancelOnDrop(cancel)))
+    Ok(options)
 }
 
 /// When a query is evaluated; a step of 0 is that of an instant query.
@@ -59,9 +48,9 @@ struct Times {
     step_ms: i64,
 }
 
-/// Who asked, for the query log.
+/// Who asked.
 pub(crate) struct Origin {
-    client_ip: String,
+    client: Option<Client>,
     method: Method,
     path: String,
 }
@@ -73,7 +62,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Origin {
         let client = parts.extensions.get::<ConnectInfo<Client>>();
         let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
         Ok(Self {
-            client_ip: client.map(|client| client.0.0.to_string()).unwrap_or_default(),
+            client: client.map(|client| client.0.clone()),
             method: parts.method.clone(),
             path: uri.path().to_owned(),
         })
@@ -123,7 +112,8 @@ impl Work {
         // What does not parse does not run.
         if !matches!(result, Err(Error::Parse(_))) && self.app.query_log.is_open() {
             let Times { start_ms, end_ms, step_ms } = self.times;
-            let Origin { client_ip, method, path } = &self.origin;
+            let Origin { client, method, path } = &self.origin;
+            let client_ip = &client.as_ref().map(|client| client.address.to_string()).unwrap_or_default();
             let error = result.as_ref().err().map(ToString::to_string);
             let (query, method) = (self.params.get("query"), method.as_str());
             self.app.query_log.write(&Ran { query, start_ms, end_ms, step_ms, error, stats, client_ip, method, path });
@@ -132,17 +122,13 @@ impl Work {
 }
 
 async fn answer(app: Arc<App>, params: Params, origin: Origin, times: Times) -> Result<Response, ApiError> {
-    let (options, _cancel) = options(&app, &params)?;
+    let options = options(&app, &params, &origin)?;
     let running = app.metrics.running();
     let came = Instant::now();
     let slot = Arc::clone(&app.query_slots).acquire_owned().await;
     let work = Work { app, params, origin, times, options, queued: came.elapsed() };
-    let done = tokio::task::spawn_blocking(move || {
-        let _held = (slot, running);
-        work.run()
-    })
-    .await;
-    done.map_err(|_| ApiError::new(Kind::Internal, "the query failed inside Weft; this is a bug"))?.map_err(told)
+    let _held = (slot, running);
+    in_place(|| work.run())?.map_err(told)
 }
 
 /// `/api/v1/query`

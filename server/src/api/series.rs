@@ -10,7 +10,7 @@ use model::labels::is_legacy_label_name;
 use model::{Labels, Matcher, Querier, QuerierError, Selection};
 
 use super::params::{TIME_MAX_MS, TIME_MIN_MS};
-use super::{ApiError, Kind, Params, format};
+use super::{ApiError, Params, format, in_place};
 use crate::app::App;
 
 const TRUNCATED: &str = "results truncated due to limit";
@@ -21,7 +21,7 @@ pub(crate) async fn series(State(app): State<Arc<App>>, params: Params) -> Resul
         return Err(ApiError::bad_data("no match[] parameter provided"));
     }
     let sets = params.matchers().map_err(|e| ApiError::parameter("match[]", e))?;
-    let found: Found<Labels> = collect(app, &params, sets, |db, selection, limit| db.series(selection, limit)).await?;
+    let found: Found<Labels> = collect(&app, &params, sets, |db, selection, limit| db.series(selection, limit))?;
     let mut sets = format::LabelSets::default();
     Ok(found.answer(|out, labels| sets.write(out, labels)))
 }
@@ -29,7 +29,7 @@ pub(crate) async fn series(State(app): State<Arc<App>>, params: Params) -> Resul
 /// `/api/v1/labels`
 pub(crate) async fn label_names(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
     let sets = params.matchers().map_err(ApiError::bad_data)?;
-    let found = collect(app, &params, sets, |db, selection, limit| db.label_names(selection, limit)).await?;
+    let found = collect(&app, &params, sets, |db, selection, limit| db.label_names(selection, limit))?;
     Ok(found.answer(|out, name| format::string(out, name)))
 }
 
@@ -47,8 +47,7 @@ pub(crate) async fn label_values(
     };
     let name = unescape_name(&name);
     let sets = params.matchers().map_err(ApiError::bad_data)?;
-    let found =
-        collect(app, &params, sets, move |db, selection, limit| db.label_values(&name, selection, limit)).await?;
+    let found = collect(&app, &params, sets, |db, selection, limit| db.label_values(&name, selection, limit))?;
     Ok(found.answer(|out, value| format::string(out, value)))
 }
 
@@ -65,11 +64,11 @@ impl<T> Found<T> {
     }
 }
 
-async fn collect<T: Ord + Send + 'static>(
-    app: Arc<App>,
+fn collect<T: Ord>(
+    app: &App,
     params: &Params,
     sets: Vec<Vec<Matcher>>,
-    ask: impl Fn(&dyn Querier, &Selection<'_>, usize) -> Result<Vec<T>, QuerierError> + Send + 'static,
+    ask: impl Fn(&dyn Querier, &Selection<'_>, usize) -> Result<Vec<T>, QuerierError>,
 ) -> Result<Found<T>, ApiError> {
     if sets.iter().any(|set| set.iter().all(Matcher::matches_empty)) {
         return Err(ApiError::parameter("match[]", "match[] must contain at least one non-empty matcher"));
@@ -94,8 +93,7 @@ async fn collect<T: Ord + Send + 'static>(
         items.truncate(if limit == 0 { usize::MAX } else { limit });
         Ok::<_, QuerierError>(Found { items, truncated })
     };
-    let done = tokio::task::spawn_blocking(work).await;
-    Ok(done.map_err(|_| ApiError::new(Kind::Internal, "the lookup failed inside Weft; this is a bug"))??)
+    Ok(in_place(work)??)
 }
 
 /// `U__label_2e_dots` is `label.dots`: how clients write names that may not stand in a path.

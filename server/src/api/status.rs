@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 
-use super::{ApiError, Params, format};
+use super::{ApiError, Params, format, in_place};
 use crate::app::App;
 use crate::clock::rfc3339;
 use crate::settings::Retention;
@@ -89,12 +89,8 @@ pub(crate) async fn tsdb(State(app): State<Arc<App>>, params: Params) -> Result<
             Ok(n) => n,
         },
     };
-    let work = move || Ok::<_, storage::Error>((app.db.stats(limit)?, app.db.damage()));
-    let (stats, damage) = match tokio::task::spawn_blocking(work).await {
-        Ok(Ok(found)) => found,
-        Ok(Err(error)) => return Err(ApiError::internal(&error)),
-        Err(error) => return Err(ApiError::internal(&error)),
-    };
+    let work = || Ok::<_, storage::Error>((app.db.stats(limit)?, app.db.damage()));
+    let (stats, damage) = in_place(work)??;
     let body = |out: &mut String| {
         format::put(
             out,

@@ -1,7 +1,10 @@
-//! A query that asks for far more than there is: it fails with the figure, and nothing else notices.
+//! A query that asks for far more than there is fails with the figure, and nothing else notices; one that nobody waits for
+//! ends.
 #![allow(clippy::unwrap_used, reason = "a test: a failed step is its message")]
 
 use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -18,8 +21,8 @@ fn tree(leaves: usize) -> String {
     }
 }
 
-#[test]
-fn a_query_for_more_memory_than_there_is_fails_alone() {
+/// A server that scrapes as many series of one metric each second.
+fn scraping() -> (Exporter, Arc<AtomicUsize>, String) {
     let scrapes = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&scrapes);
     let exporter = Exporter::start(move |_| {
@@ -33,12 +36,22 @@ fn a_query_for_more_memory_than_there_is_fails_alone() {
          scrape_configs: [{{job_name: wide, static_configs: [{{targets: ['{}']}}]}}]\n",
         exporter.address
     );
-    let flags = [format!("--query.max-memory-per-query={LIMIT}B"), "--query.max-samples=1000000000".to_owned()];
-    let weft = Weft::start(&config, &flags.each_ref().map(String::as_str));
+    (exporter, scrapes, config)
+}
+
+fn until_scraped(weft: &Weft) {
     eventually("the target is scraped", || match weft.http.query("count(wide)")? {
         found if found[0]["value"][1] == *SERIES.to_string() => Ok(()),
         other => Err(other.to_string()),
     });
+}
+
+#[test]
+fn a_query_for_more_memory_than_there_is_fails_alone() {
+    let (_exporter, scrapes, config) = scraping();
+    let flags = [format!("--query.max-memory-per-query={LIMIT}B"), "--query.max-samples=1000000000".to_owned()];
+    let weft = Weft::start(&config, &flags.each_ref().map(String::as_str));
+    until_scraped(&weft);
     let end = weft.http.query("time()").unwrap()[0].as_f64().unwrap() as i64;
     // 300 leaves of 2 000 series with 11 000 steps of 16 bytes: 105 GB.
     let (start, end, query) = ((end - 10_990).to_string(), (end + 9).to_string(), tree(300));
@@ -58,4 +71,42 @@ fn a_query_for_more_memory_than_there_is_fails_alone() {
     assert_eq!(ends[0]["value"][1], "1", "no scrape failed meanwhile");
     // What it held is given back.
     assert_eq!(weft.http.query("count(wide)").unwrap()[0]["value"][1], *SERIES.to_string());
+}
+
+/// Each would take minutes: ten thousand windows of 86 400 samples, of a hundred series.
+const LONG: [&str; 3] = [
+    "sum(sum_over_time((wide{i=~\"1..\"} @ end())[1d:1s]))",
+    "wide + on (i) group_left () topk(5, stddev_over_time((wide{i=~\"1..\"} @ end())[1d:1s]))",
+    "max_over_time(sum(predict_linear((wide{i=~\"1..\"} @ end())[1d:1s], 60))[1d:1s])",
+];
+
+#[test]
+fn a_query_ends_when_its_client_hangs_up() {
+    let (_exporter, _, config) = scraping();
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("queries.log");
+    let config = config.replacen("global: {", &format!("global: {{query_log_file: '{}', ", log.display()), 1);
+    let weft = Weft::start(&config, &["--query.max-concurrency=1"]);
+    until_scraped(&weft);
+    let running = || {
+        let (_, text) = weft.http.get("/metrics")?;
+        let line = text.lines().find(|line| line.starts_with("prometheus_engine_queries "));
+        line.map(|line| line.ends_with(" 1")).ok_or(text)
+    };
+    // Not before the first scrape.
+    let end = weft.http.query("time()").unwrap()[0].as_f64().unwrap() as i64 + 1;
+    for query in LONG {
+        let form = [("query", query), ("start", &(end - 10_000).to_string()), ("end", &end.to_string()), ("step", "1")];
+        let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let mut client = TcpStream::connect(&weft.address).unwrap();
+        write!(client, "GET /api/v1/query_range?{form} HTTP/1.1\r\nHost: weft\r\n\r\n").unwrap();
+        eventually("the query runs", || running()?.then_some(()).ok_or_else(|| "not yet".to_owned()));
+        drop(client);
+        eventually("the query has ended", || (!running()?).then_some(()).ok_or_else(|| query.to_owned()));
+    }
+    // There is a free slot again.
+    assert_eq!(weft.http.query("count(wide)").unwrap()[0]["value"][1], *SERIES.to_string());
+    let log = std::fs::read_to_string(&log).unwrap();
+    let canceled = log.lines().filter(|line| line.contains("query was canceled in expression evaluation")).count();
+    assert_eq!(canceled, LONG.len(), "{log}");
 }

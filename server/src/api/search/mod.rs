@@ -15,7 +15,7 @@ use model::{Matcher, Querier, QuerierError, Selection};
 use scraper::Metadata;
 
 use self::score::{Algorithm, Terms};
-use super::{ApiError, Kind, Params, format};
+use super::{ApiError, Kind, Params, format, in_place};
 use crate::app::App;
 
 /// Results of an answer, and of a line of it, where nothing is said.
@@ -58,8 +58,7 @@ struct Found {
 pub(crate) async fn metric_names(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
     let search = Search::new(&app, &params, "metric_names")?;
     let shows_metadata = switch(&params, "include_metadata", false)?;
-    let search = Arc::new(search);
-    let found = find(&app, &search, |db, of, limit| db.label_values(METRIC_NAME, of, limit)).await?;
+    let found = find(&app, &search, |db, of, limit| db.label_values(METRIC_NAME, of, limit))?;
     let pools = if shows_metadata { app.scraper.status().await } else { BTreeMap::default() };
     let mut metadata: HashMap<&str, &Metadata> = HashMap::new();
     for (name, of) in pools.values().flat_map(|pool| &pool.active).flat_map(|target| target.status.metadata.iter()) {
@@ -78,30 +77,28 @@ pub(crate) async fn metric_names(State(app): State<Arc<App>>, params: Params) ->
 
 /// `/api/v1/search/label_names`
 pub(crate) async fn label_names(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
-    let search = Arc::new(Search::new(&app, &params, "label_names")?);
-    let found = find(&app, &search, |db, of, limit| db.label_names(of, limit)).await?;
+    let search = Search::new(&app, &params, "label_names")?;
+    let found = find(&app, &search, |db, of, limit| db.label_names(of, limit))?;
     Ok(search.answer(&found, "name", |_, _| {}))
 }
 
 /// `/api/v1/search/label_values`
 pub(crate) async fn label_values(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
-    let search = Arc::new(Search::new(&app, &params, "label_values")?);
-    let label = params.get("label").to_owned();
+    let search = Search::new(&app, &params, "label_values")?;
+    let label = params.get("label");
     if label.is_empty() {
         return Err(ApiError::bad_data("missing required parameter \"label\""));
     }
-    let found = find(&app, &search, move |db, of, limit| db.label_values(&label, of, limit)).await?;
+    let found = find(&app, &search, |db, of, limit| db.label_values(label, of, limit))?;
     Ok(search.answer(&found, "value", |_, _| {}))
 }
 
-async fn find(
-    app: &Arc<App>,
-    search: &Arc<Search>,
-    ask: impl Fn(&dyn Querier, &Selection<'_>, usize) -> Result<Vec<String>, QuerierError> + Send + 'static,
+fn find(
+    app: &App,
+    search: &Search,
+    ask: impl Fn(&dyn Querier, &Selection<'_>, usize) -> Result<Vec<String>, QuerierError>,
 ) -> Result<Found, ApiError> {
-    let (app, search) = (Arc::clone(app), Arc::clone(search));
-    let done = tokio::task::spawn_blocking(move || search.run(app.db.as_ref(), ask)).await;
-    Ok(done.map_err(|_| ApiError::new(Kind::Internal, "the search failed inside Weft; this is a bug"))??)
+    Ok(in_place(|| search.run(app.db.as_ref(), ask))??)
 }
 
 impl Search {

@@ -146,7 +146,7 @@ fn comparable(body: &str, query: &str) -> String {
     body.to_owned()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn answers_as_upstream() {
     let Some((data, golden)) = conformance() else { return };
     let folder = tempfile::tempdir().unwrap();
@@ -181,7 +181,7 @@ async fn post(app: &Arc<App>, path: &str, form: &[[&str; 2]]) -> (u16, String) {
     ask(app, &request).await
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn series_are_deleted_and_snapshots_taken_where_that_is_allowed() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");

@@ -21,7 +21,7 @@ async fn answers(flags: &[&str], asked: &[(&str, Value, u16, &str)]) {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_searched_for_is_found_in_lines() {
     let end = "{\"status\":\"success\",\"has_more\":false}\n";
     let more = "{\"status\":\"success\",\"has_more\":true}\n";
@@ -72,7 +72,7 @@ async fn what_is_searched_for_is_found_in_lines() {
     .await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_makes_no_sense_is_refused() {
     let refused = |text: &str| {
         let error = serde_json::to_string(text).unwrap();

@@ -1,0 +1,69 @@
+//! How far an evaluation may go: its time, its client's patience, samples and memory.
+
+use std::time::Instant;
+
+use super::Evaluator;
+use crate::Error;
+
+/// How much work goes by before it is looked whether the query is still wanted: about a millisecond's.
+const PACE: usize = 1 << 18;
+
+/// What is in memory at some moment, beyond which more may come and go.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held {
+    pub(super) samples: usize,
+    pub(super) bytes: usize,
+}
+
+impl Evaluator<'_> {
+    /// Is the query still wanted and within its time?
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.query.wanted.is_some_and(|wanted| !(wanted.0)()) {
+            return Err(Error::Canceled);
+        }
+        if self.query.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return Err(Error::Timeout);
+        }
+        Ok(())
+    }
+
+    /// Is it, asked about each [`PACE`] samples that work is done on?
+    pub(crate) fn pace(&self, samples: usize) -> Result<(), Error> {
+        let worked = self.worked.get() + samples;
+        if worked < PACE {
+            self.worked.set(worked);
+            return Ok(());
+        }
+        self.worked.set(0);
+        self.check()
+    }
+
+    pub(super) fn held(&self) -> Held {
+        Held { samples: self.held.get(), bytes: self.taken.bytes() }
+    }
+
+    /// What came since is gone.
+    pub(super) fn back_to(&self, before: Held) {
+        self.held.set(before.samples);
+        self.taken.back_to(before.bytes);
+    }
+
+    /// These are gone again.
+    pub(super) fn release(&self, samples: usize, bytes: usize) {
+        self.held.set(self.held.get() - samples);
+        self.taken.give(bytes);
+    }
+
+    /// Counts samples that are now in memory, and the bytes they take.
+    pub(crate) fn hold(&self, samples: usize, bytes: usize) -> Result<(), Error> {
+        self.pace(samples)?;
+        self.query.take(&self.taken, bytes)?;
+        let held = self.held.get() + samples;
+        self.held.set(held);
+        self.peak.set(self.peak.get().max(held));
+        if held > self.query.options.max_samples {
+            return Err(Error::TooManySamples);
+        }
+        Ok(())
+    }
+}
