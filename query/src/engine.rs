@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use model::labels::sort_by_labels;
 use model::{Matcher, Querier};
 
 use crate::Error;
@@ -295,7 +296,7 @@ impl Engine {
 /// A range query's series come by their labels.
 fn sorted(mut value: Value) -> Value {
     if let Value::Matrix(series) = &mut value {
-        series.sort_by(|a, b| a.labels.cmp(&b.labels));
+        sort_by_labels(series, |one| &one.labels);
     }
     value
 }

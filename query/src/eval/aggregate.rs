@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use model::Labels;
+use model::labels::sort_by_labels;
 
 use super::Evaluator;
 use super::fold::HistogramFold;
@@ -179,7 +180,7 @@ impl<'e> Folding<'e> {
             evaluator.remarks(self.aggregate.expr.span, "", &mut remarks);
             out.push(series);
         }
-        out.sort_by(|a, b| a.labels.cmp(&b.labels));
+        sort_by_labels(&mut out, |one| &one.labels);
         out
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use model::labels::sort_by_labels;
 use model::labels::{INSTANCE, JOB, METRIC_NAME};
 use model::{Labels, LabelsBuilder, MatchOp, Matcher};
 
@@ -102,7 +103,7 @@ impl Evaluator<'_> {
                 Ok(())
             })?;
         }
-        infos.sort_by(|a, b| a.labels.cmp(&b.labels));
+        sort_by_labels(&mut infos, |one| &one.labels);
         let mut by_key: HashMap<Key<'_>, Vec<&Series>> = HashMap::new();
         for info in &infos {
             by_key.entry(key(&info.labels)).or_default().push(info);

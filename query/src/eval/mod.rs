@@ -7,7 +7,6 @@ mod aggregate;
 mod best;
 mod binary;
 mod bounds;
-
 mod call;
 mod extended;
 mod facts;
@@ -32,6 +31,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use model::labels::sort_by_labels;
 use model::{Labels, Querier};
 
 use self::facts::{is_invariant, may_collide, streams};
@@ -192,7 +192,7 @@ impl<'a> Evaluator<'a> {
                 all.push(series);
                 Ok(())
             })?;
-            all.sort_by(|a: &Series, b: &Series| a.labels.cmp(&b.labels));
+            sort_by_labels(&mut all, |one| &one.labels);
             let unique = all.is_sorted_by(|a, b| a.labels != b.labels);
             if unique { all } else { merged(all)? }
         } else {

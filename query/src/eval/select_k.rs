@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use model::float::{format_f, format_g};
+use model::labels::sort_by_labels;
 use model::{Labels, LabelsBuilder};
 
 use super::aggregate::{Groups, group_labels};
@@ -65,7 +66,7 @@ impl<'e> Spreads<'e> {
             Series::of_floats(group.labels, group.drop_name, values)
         });
         let mut series: Vec<Series> = series.collect();
-        series.sort_by(|a, b| a.labels.cmp(&b.labels));
+        sort_by_labels(&mut series, |one| &one.labels);
         series
     }
 }
@@ -168,7 +169,7 @@ impl Evaluator<'_> {
             }
         }
         if streams {
-            kept.sort_by(|a, b| a.labels.cmp(&b.labels));
+            sort_by_labels(&mut kept, |one| &one.labels);
         }
         Ok(kept)
     }
@@ -208,7 +209,7 @@ impl Evaluator<'_> {
         label?;
         let finish = |(labels, (values, drop_name))| Series::of_floats(labels, drop_name, values);
         let mut out: Vec<Series> = counts.into_iter().map(finish).collect();
-        out.sort_by(|a, b| a.labels.cmp(&b.labels));
+        sort_by_labels(&mut out, |one| &one.labels);
         Ok(out)
     }
 }

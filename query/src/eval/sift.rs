@@ -4,6 +4,8 @@
 //! stay. A series that is not among the best when those that came so far are looked at in that order never will be: those
 //! before it only become more, and that it was there moved nothing. So it can go as soon as this holds at every step.
 
+use model::labels::sort_by_labels;
+
 use super::Evaluator;
 use super::aggregate::Groups;
 use super::best::Best;
@@ -23,7 +25,7 @@ struct Sieve {
 impl Sieve {
     /// Lets go of what cannot stay; the samples and bytes of these.
     fn shake(&mut self, op: AggregateOp, limits: &[usize]) -> (usize, usize) {
-        self.series.sort_by(|a, b| a.labels.cmp(&b.labels));
+        sort_by_labels(&mut self.series, |one| &one.labels);
         let mut stays = vec![false; self.series.len()];
         // Groups come in the order of their first series.
         stays[0] = true;
@@ -91,7 +93,7 @@ impl Evaluator<'_> {
             Ok(())
         })?;
         let mut series: Vec<Series> = sieves.into_iter().flat_map(|sieve| sieve.series).collect();
-        series.sort_by(|a, b| a.labels.cmp(&b.labels));
+        sort_by_labels(&mut series, |one| &one.labels);
         Ok(series)
     }
 }

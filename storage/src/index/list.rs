@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use model::labels::sort_by_labels;
 use model::{Labels, Selection, SourceId};
 use roaring::RoaringBitmap;
 
@@ -155,7 +156,7 @@ impl Index {
 pub(crate) fn series(db: &Db, selection: &Selection<'_>, limit: usize) -> Result<Vec<Labels>, Error> {
     let mut found = Vec::new();
     let first = |found: &mut Vec<Labels>| {
-        found.sort_unstable();
+        sort_by_labels(found, |labels| labels);
         found.dedup();
         found.truncate(limit);
     };

@@ -4,10 +4,13 @@
 //! in ASCII bytes of six bits each, least significant first, bit 6 meaning "more follows"; so the whole is valid UTF-8 and
 //! slices of it are `&str` without a check or `unsafe`.
 
+mod order;
+
 use std::cell::Cell;
-use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
+
+pub use order::sort_by_labels;
 
 /// The label that holds the metric name.
 pub const METRIC_NAME: &str = "__name__";
@@ -193,33 +196,6 @@ impl Labels {
 impl Default for Labels {
     fn default() -> Self {
         Self::empty()
-    }
-}
-
-impl PartialOrd for Labels {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-/// As upstream compares: pair by pair, name before value; a set that is the start of another comes first.
-impl Ord for Labels {
-    fn cmp(&self, other: &Self) -> Ordering {
-        let (left, right) = (self.as_text(), other.as_text());
-        let same = common_prefix(left.as_bytes(), right.as_bytes());
-        if same == left.len().min(right.len()) {
-            return left.len().cmp(&right.len());
-        }
-        // Neighbours in an order share most of their text: only the name or value in which they part is compared.
-        let mut at = 0;
-        loop {
-            let (start, end) = string_at(left.as_bytes(), at);
-            if end > same {
-                let (other_start, other_end) = string_at(right.as_bytes(), at);
-                return left.as_bytes()[start..end].cmp(&right.as_bytes()[other_start..other_end]);
-            }
-            at = end;
-        }
     }
 }
 
@@ -444,13 +420,6 @@ fn length(text: &[u8]) -> Option<(usize, usize)> {
     None
 }
 
-/// How many bytes two texts have in common from their start on.
-fn common_prefix(left: &[u8], right: &[u8]) -> usize {
-    let (left_words, right_words) = (left.as_chunks::<16>().0, right.as_chunks::<16>().0);
-    let words = left_words.iter().zip(right_words).take_while(|(l, r)| l == r).count() * 16;
-    words + left[words..].iter().zip(&right[words..]).take_while(|(l, r)| l == r).count()
-}
-
 #[inline]
 fn checked_str(text: &str) -> Option<(&str, &str)> {
     let (len, digits) = length(text.as_bytes())?;
@@ -489,14 +458,6 @@ mod tests {
             assert_eq!(Labels::from_text(text), None, "{text:?}");
         }
         assert_eq!(Labels::from_text(""), Some(Labels::empty()));
-    }
-
-    #[test]
-    fn order_is_pair_by_pair() {
-        let (a, ab, b) = (labels(&[("a", "1")]), labels(&[("a", "1"), ("b", "1")]), labels(&[("b", "0")]));
-        assert!(a < ab && ab < b);
-        // A longer value is not a larger one.
-        assert!(labels(&[("a", "aaaa")]) < labels(&[("a", "b")]));
     }
 
     #[test]

@@ -1,0 +1,138 @@
+//! The order of label sets: string by string, whatever their lengths.
+
+use std::cmp::Ordering;
+
+use super::{Labels, string_at};
+
+impl PartialOrd for Labels {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// As upstream compares: pair by pair, name before value; a set that is the start of another comes first.
+impl Ord for Labels {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let (left, right) = (self.as_text(), other.as_text());
+        let same = common_prefix(left.as_bytes(), right.as_bytes());
+        if same == left.len().min(right.len()) {
+            return left.len().cmp(&right.len());
+        }
+        // Neighbours in an order share most of their text: only the name or value in which they part is compared.
+        let mut at = 0;
+        loop {
+            let (start, end) = string_at(left.as_bytes(), at);
+            if end > same {
+                let (other_start, other_end) = string_at(right.as_bytes(), at);
+                return left.as_bytes()[start..end].cmp(&right.as_bytes()[other_start..other_end]);
+            }
+            at = end;
+        }
+    }
+}
+
+/// Sorts items by their label sets; equal ones stay as they are. The strings that many sets have in common are looked at
+/// once a set and not once a comparison.
+pub fn sort_by_labels<T>(items: &mut [T], labels: impl Fn(&T) -> &Labels) {
+    if items.is_sorted_by(|a, b| labels(a) <= labels(b)) {
+        return;
+    }
+    let mut places: Vec<Place<'_>> = items.iter().enumerate().map(|(i, item)| Place::new(labels(item), i)).collect();
+    sort(&mut places);
+    let mut from: Vec<usize> = places.iter().map(|place| place.item).collect();
+    // Cycle by cycle: each swap brings an item home.
+    for i in 0..from.len() {
+        let mut at = i;
+        while from[at] != i {
+            let next = from[at];
+            items.swap(at, next);
+            from[at] = at;
+            at = next;
+        }
+        from[at] = at;
+    }
+}
+
+/// A string of a label set.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    text: &'a [u8],
+    /// The string; `None` behind the last.
+    string: Option<&'a [u8]>,
+    /// Where the next one begins.
+    next: usize,
+    item: usize,
+}
+
+impl<'a> Place<'a> {
+    fn new(labels: &'a Labels, item: usize) -> Self {
+        let mut place = Self { text: labels.as_text().as_bytes(), string: None, next: 0, item };
+        place.go_on();
+        place
+    }
+
+    fn go_on(&mut self) {
+        self.string = (self.next < self.text.len()).then(|| {
+            let (start, end) = string_at(self.text, self.next);
+            self.next = end;
+            &self.text[start..end]
+        });
+    }
+}
+
+/// Those whose strings before these are the same.
+fn sort(places: &mut [Place<'_>]) {
+    while places.len() > 1 {
+        let first = places[0].string;
+        if places.iter().any(|place| place.string != first) {
+            places.sort_unstable_by_key(|place| place.string);
+            for same in places.chunk_by_mut(|a, b| a.string == b.string) {
+                same.iter_mut().for_each(Place::go_on);
+                sort(same);
+            }
+            return;
+        }
+        if first.is_none() {
+            return places.sort_unstable_by_key(|place| place.item);
+        }
+        places.iter_mut().for_each(Place::go_on);
+    }
+}
+
+/// How many bytes two texts have in common from their start on.
+fn common_prefix(left: &[u8], right: &[u8]) -> usize {
+    let (left_words, right_words) = (left.as_chunks::<16>().0, right.as_chunks::<16>().0);
+    let words = left_words.iter().zip(right_words).take_while(|(l, r)| l == r).count() * 16;
+    words + left[words..].iter().zip(&right[words..]).take_while(|(l, r)| l == r).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn labels(pairs: &[(&str, &str)]) -> Labels {
+        Labels::from_pairs(pairs.iter().copied())
+    }
+
+    #[test]
+    fn order_is_pair_by_pair() {
+        let (a, ab, b) = (labels(&[("a", "1")]), labels(&[("a", "1"), ("b", "1")]), labels(&[("b", "0")]));
+        assert!(a < ab && ab < b);
+        // A longer value is not a larger one.
+        assert!(labels(&[("a", "aaaa")]) < labels(&[("a", "b")]));
+    }
+
+    proptest! {
+        #[test]
+        fn sorted_as_compared(sets in prop::collection::vec(prop::collection::vec(("[a-c]{1,2}", "[ab\u{0}]{1,70}"), 0..5), 0..40)) {
+            let mut sorted: Vec<(Labels, usize)> =
+                sets.iter().map(|pairs| Labels::from_pairs(pairs.iter().cloned())).zip(0..).collect();
+            let mut expected = sorted.clone();
+            expected.sort_by(|a, b| a.0.cmp(&b.0));
+            sort_by_labels(&mut sorted, |(labels, _)| labels);
+            prop_assert_eq!(sorted, expected);
+        }
+    }
+}
