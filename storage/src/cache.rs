@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use foldhash::fast::RandomState;
+
 /// Bounded by the weights of what it holds, each given at insertion.
 #[derive(Debug)]
 pub(crate) struct Cache<K, V> {
@@ -13,15 +15,15 @@ pub(crate) struct Cache<K, V> {
 
 #[derive(Debug)]
 struct Generations<K, V> {
-    young: HashMap<K, (V, usize)>,
+    young: HashMap<K, (V, usize), RandomState>,
     young_weight: usize,
-    old: HashMap<K, (V, usize)>,
+    old: HashMap<K, (V, usize), RandomState>,
 }
 
 impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
     /// Holds at most about `weight_max` in all; what weighs more than a quarter of it is not taken.
     pub(crate) fn new(weight_max: usize) -> Self {
-        let generations = Generations { young: HashMap::new(), young_weight: 0, old: HashMap::new() };
+        let generations = Generations { young: HashMap::default(), young_weight: 0, old: HashMap::default() };
         Self { generations: Mutex::new(generations), weight_max }
     }
 
@@ -35,17 +37,21 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
         Some(value)
     }
 
-    /// Calls `each` with those of some keys that were asked for lately, and waits for its turn but once.
-    pub(crate) fn peek_each<'k>(&self, keys: impl IntoIterator<Item = &'k K>, mut each: impl FnMut(&K, &V))
-    where
-        K: 'k,
-    {
-        let generations = lock(&self.generations);
+    /// Calls `each` with those of some keys that are there, and waits for its turn but once; returns the others.
+    pub(crate) fn get_each(&self, keys: impl IntoIterator<Item = K>, mut each: impl FnMut(&K, &V)) -> Vec<K> {
+        let mut generations = lock(&self.generations);
+        let mut others = Vec::new();
         for key in keys {
-            if let Some((value, _)) = generations.young.get(key) {
-                each(key, value);
+            if let Some((value, _)) = generations.young.get(&key) {
+                each(&key, value);
+            } else if let Some((value, weight)) = generations.old.remove(&key) {
+                each(&key, &value);
+                self.put(&mut generations, key, value, weight);
+            } else {
+                others.push(key);
             }
         }
+        others
     }
 
     pub(crate) fn insert(&self, key: K, value: V, weight: usize) {
@@ -96,8 +102,8 @@ mod tests {
         }
         assert_eq!(cache.get(&1), None);
         let mut found = Vec::new();
-        cache.peek_each(&[1, 99, 0], |key, value| found.push((*key, *value)));
-        assert_eq!(found, [(99, "passing"), (0, "kept")]);
+        let others = cache.get_each([1, 99, 0], |key, value| found.push((*key, *value)));
+        assert_eq!((found, others), (vec![(99, "passing"), (0, "kept")], vec![1]));
         let generations = lock(&cache.generations);
         assert!(generations.young.len() + generations.old.len() <= 20);
     }

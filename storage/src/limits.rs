@@ -71,5 +71,7 @@ pub(crate) const SEAL_BATCH_BYTES: usize = 512 << 10;
 pub(crate) const PAGES_FILE_BYTES: u64 = 1 << 20;
 /// Iterators over pages that one selection keeps, each on partitions of its own.
 pub(crate) const PAGE_ITERATORS: usize = 32;
+/// Up to so many wanted metrics are named by their labels, more by those of their segments.
+pub(crate) const NAMED_BY_LABELS: usize = 32;
 /// With fewer wanted metrics left than this, pages that hold none of them are leapt over.
 pub(crate) const PAGE_LEAP: usize = 8;

@@ -205,18 +205,17 @@ impl Known {
         if !self.has(metric) {
             let near = &metrics[..metrics.len().min(limits::KNOWN_AT_ONCE)];
             let mut found = Vec::with_capacity(near.len());
-            let unknown = near.iter().filter(|metric| !self.has(**metric));
-            db.index.metric_labels_at_hand(unknown, |metric, labels| found.push((metric, labels.apart())));
+            let unknown = near.iter().copied().filter(|metric| !self.has(*metric));
+            db.index.labels_of_metrics(&db.store, unknown, |metric, labels| found.push((metric, labels.apart())))?;
+            // Where two have one place, that of this one is its own.
+            found.sort_unstable_by_key(|(one, _)| *one == metric);
             for (metric, labels) in found {
                 let place = self.place(metric);
                 self.0[place] = Some((metric, labels));
             }
         }
-        let place = self.place(metric);
-        if !self.has(metric) {
-            self.0[place] = db.index.metric_labels(&db.store, metric)?.map(|labels| (metric, labels.apart()));
-        }
-        Ok(self.0[place].as_ref().map(|(_, labels)| labels))
+        // It is not there when its labels are damaged.
+        Ok(self.0[self.place(metric)].as_ref().filter(|(of, _)| *of == metric).map(|(_, labels)| labels))
     }
 }
 

@@ -132,13 +132,21 @@ impl Index {
         cached_labels(store, &self.metric_labels, Cf::Metrics, id)
     }
 
-    /// Calls `each` with the labels of those of some metrics that are in memory.
-    pub(crate) fn metric_labels_at_hand<'m>(
+    /// Calls `each` with the labels of these metrics (ascending); one whose labels are damaged is left out.
+    pub(crate) fn labels_of_metrics(
         &self,
-        ids: impl Iterator<Item = &'m u32>,
+        store: &Store,
+        ids: impl Iterator<Item = u32>,
         mut each: impl FnMut(u32, &Labels),
-    ) {
-        self.metric_labels.peek_each(ids, |id, labels| each(*id, labels));
+    ) -> Result<(), Error> {
+        let others = self.metric_labels.get_each(ids, |id, labels| each(*id, labels));
+        store.passing_texts(Cf::Metrics, &others, |i, text| match parse_labels(text) {
+            Some(labels) => {
+                each(others[i], &labels);
+                self.metric_labels.insert(others[i], labels, text.len() + limits::CACHE_ENTRY_BYTES);
+            }
+            None => store.corrupt(Cf::Metrics, &id_key(others[i]), "not a label set"),
+        })
     }
 
     /// The metrics of a segment's columns.

@@ -2,6 +2,7 @@
 //!
 //! Invariant: what does not pass its checksum is reported and passed over; a broken timeline hides its source and partition.
 
+use std::collections::BTreeMap;
 use std::ops::{Range, RangeInclusive};
 
 use model::SourceId;
@@ -104,6 +105,43 @@ impl<'v> PageReader<'v> {
         Ok(run)
     }
 
+    /// The newest sample of each wanted column over the times in `range`; `found` is told which have one. Samples with times
+    /// of their own become cells.
+    pub(crate) fn newest(
+        &mut self,
+        (partition, source): (Partition, SourceId),
+        timeline: &Timeline,
+        (names, range): (&[Named], &RangeInclusive<i64>),
+        (cells, found): (&mut Cells, &mut dyn FnMut(usize)),
+    ) -> Result<impl Iterator<Item = Run>, Error> {
+        let times = &timeline.timestamps;
+        let from = times.partition_point(|ts| ts < range.start());
+        let to = times.partition_point(|ts| ts <= range.end()).max(from);
+        let clip = Clip { line: times.len(), places: from..to, start_ms: partition.start.0, range: range.clone() };
+        // Nearly all columns end with the timeline.
+        let mut runs: BTreeMap<usize, Run> = BTreeMap::new();
+        let mut values = Vec::new();
+        let cursor = self.cursor(partition);
+        let view = cursor.0;
+        for (name, wanted) in names {
+            let group = PageGroup { partition, name: *name, source, generation: timeline.generation };
+            cursor.1.group(view, &group, wanted, &mut |column, wanted| {
+                match clip.newest(column, &mut values)? {
+                    Some(Newest::OnLine(place, value)) => {
+                        let new = || Run { timestamps: vec![times[place]], columns: Vec::new() };
+                        let run = runs.entry(place).or_insert_with(new);
+                        run.columns.push(RunColumn { wanted, values: vec![value], present: vec![1] });
+                    }
+                    Some(Newest::Own(ts, value)) => cells.entry(wanted).or_default().push((ts, value)),
+                    None => return Ok(()),
+                }
+                found(wanted);
+                Ok(())
+            })?;
+        }
+        Ok(runs.into_values())
+    }
+
     fn cursor(&mut self, partition: Partition) -> (&'v View<'v>, &mut Cursor<'v>) {
         let place = self.partitions.iter().position(|(one, _)| *one == partition).unwrap_or(0);
         let place = place % self.cursors.len().max(1);
@@ -197,7 +235,31 @@ fn take_page<'w>(
     })
 }
 
+/// The newest sample of a column: where on the timeline it lies, or its own time, and its value.
+enum Newest {
+    OnLine(usize, f64),
+    Own(i64, f64),
+}
+
 impl Clip {
+    fn newest(&self, column: &ColumnView<'_>, values: &mut Vec<f64>) -> Result<Option<Newest>, Corrupt> {
+        values.clear();
+        Ok(match column.decode(self.line, self.start_ms, values)? {
+            Times::Span(span) => {
+                let (from, to) = (span.start.max(self.places.start), span.end.min(self.places.end));
+                (from < to).then(|| Newest::OnLine(to - 1, values[to - 1 - span.start]))
+            }
+            Times::Places(places) => {
+                let last = places.iter().zip(values).rev().find(|(place, _)| self.places.contains(place));
+                last.map(|(place, value)| Newest::OnLine(*place, *value))
+            }
+            Times::Own(times) => {
+                let last = times.iter().zip(values).rev().find(|(ts, _)| self.range.contains(ts));
+                last.map(|(ts, value)| Newest::Own(*ts, *value))
+            }
+        })
+    }
+
     fn take(&self, column: &ColumnView<'_>, wanted: usize, run: &mut Run, cells: &mut Cells) -> Result<(), Corrupt> {
         let mut values = Vec::new();
         let n = self.places.len();

@@ -4,6 +4,7 @@
 //! with their own times are kept as cells, and series that have any leave the line unless their times all lie on it.
 
 pub(crate) mod kept;
+mod latest;
 pub(crate) mod line;
 pub(crate) mod run;
 
@@ -17,6 +18,7 @@ use rocksdb::DBRawIterator;
 use crate::deletes::Deleted;
 use crate::error::Error;
 use crate::index::Index;
+use crate::limits;
 use crate::pages::reader::PageReader;
 use crate::pages::timeline::Timeline;
 use crate::pages::{Named, by_name, grouped, named};
@@ -72,6 +74,8 @@ pub(crate) struct Reader<'v> {
     plans: HashMap<u32, Wanted>,
     /// The wanted by the name they lie under in pages.
     names: Vec<Named>,
+    /// The segments that these names are of; of any when `None`.
+    names_of: Option<RoaringBitmap>,
     /// Rows of the last run: the next one is likely as long.
     rows_hint: usize,
 }
@@ -89,8 +93,8 @@ impl<'v> Reader<'v> {
         let rows = reader::rows_iter(view, buckets, view.caching_rows);
         let tails = Tails { view, buckets, iter: None };
         let pages = PageReader::new(view, &range)?;
-        let (metrics, plans, names) = (Vec::new(), HashMap::new(), Vec::new());
-        Ok(Self { view, index, rows, tails, pages, range, deleted, metrics, plans, names, rows_hint: 0 })
+        let (metrics, plans, names, names_of) = <_>::default();
+        Ok(Self { view, index, rows, tails, pages, range, deleted, metrics, plans, names, names_of, rows_hint: 0 })
     }
 
     /// Makes room at once for so many rows of a segment, rather than as they come.
@@ -137,9 +141,7 @@ impl<'v> Reader<'v> {
     pub(crate) fn gather(&mut self, stored: &Stored, metrics: &[u32]) -> Result<Gathered, Error> {
         self.want(metrics);
         let mut gathered = Gathered::default();
-        if !stored.timelines.is_empty() && self.names.is_empty() {
-            self.names = by_name(self.view.store, self.index, metrics)?;
-        }
+        self.name(stored)?;
         for (partition, timeline) in &stored.timelines {
             let place = (*partition, stored.source);
             let run = self.pages.run(place, timeline, (&self.names, &self.range), &mut gathered.cells)?;
@@ -182,70 +184,6 @@ impl<'v> Reader<'v> {
         Ok(gathered)
     }
 
-    /// The newest samples of these metrics (ascending) of a source, perhaps with some older ones.
-    pub(crate) fn gather_latest(&mut self, stored: &Stored, metrics: &[u32]) -> Result<Gathered, Error> {
-        if !self.deleted.is_empty() {
-            // What is newest may be deleted.
-            return self.gather(stored, metrics);
-        }
-        self.want(metrics);
-        let mut gathered = Gathered::default();
-        let mut left = Left::of(metrics.len());
-        for (bucket, segments) in stored.buckets.iter().rev() {
-            // Pages may hold something newer than the rows of the buckets before them.
-            let end_ms = |partition: &Partition| partition.end_ms(self.view.store.bucket_ms);
-            if stored.timelines.iter().any(|(partition, _)| end_ms(partition) > bucket.0) {
-                return self.gather(stored, metrics);
-            }
-            let open = left.clone();
-            for segment in segments {
-                self.plan(segment)?;
-                let Some(wanted) = self.plans.get(&segment).filter(|wanted| !wanted.is_empty()) else { continue };
-                let mut missing = wanted.clone();
-                open.restrict(&mut missing);
-                if missing.is_empty() {
-                    continue;
-                }
-                let place = RowKey::frame(*bucket, stored.source, segment);
-                let cells = &mut gathered.cells;
-                let runs = &mut gathered.runs;
-                reader::scan_segment_back(
-                    self.view.store,
-                    &mut self.rows,
-                    (place, wanted),
-                    &self.range,
-                    &mut |bases, ts, row| {
-                        let mut taker = Taker::new(&missing, 1);
-                        taker.take(bases, ts, row, cells)?;
-                        let run = taker.run;
-                        if !run.timestamps.is_empty() {
-                            runs.push(run);
-                        }
-                        for (lane, columns) in &mut missing {
-                            let present = row.present(*lane);
-                            columns.retain(|&(bit, wanted)| {
-                                let found = present >> bit & 1 == 1;
-                                if found {
-                                    left.take(wanted);
-                                }
-                                !found
-                            });
-                        }
-                        missing.retain(|(_, columns)| !columns.is_empty());
-                        Ok(!missing.is_empty())
-                    },
-                )?;
-            }
-            if left.count == 0 {
-                return Ok(gathered);
-            }
-        }
-        if !stored.timelines.is_empty() {
-            return self.gather(stored, metrics);
-        }
-        Ok(gathered)
-    }
-
     /// Makes known what metrics lie under in pages, and returns them: gathering these needs no look at their labels.
     pub(crate) fn know(&mut self, named: &[(u32, u32)]) -> Vec<u32> {
         let mut metrics: Vec<u32> = named.iter().map(|&(_, metric)| metric).collect();
@@ -257,11 +195,30 @@ impl<'v> Reader<'v> {
         metrics
     }
 
+    /// Finds what the wanted metrics lie under in the pages of a source.
+    fn name(&mut self, stored: &Stored) -> Result<(), Error> {
+        let of_pages = stored.timelines.iter().map(|(_, timeline)| &timeline.segments);
+        let segments = of_pages.fold(RoaringBitmap::new(), |all, segments| all | segments);
+        if segments.is_empty() || !self.names.is_empty() && self.names_of.as_ref().is_none_or(|of| *of == segments) {
+            return Ok(());
+        }
+        if self.metrics.len() <= limits::NAMED_BY_LABELS {
+            self.names = by_name(self.view.store, self.index, &self.metrics)?;
+            return Ok(());
+        }
+        let named = named(self.view.store, self.index, &segments)?.into_iter();
+        let place = |(name, metric)| self.metrics.binary_search(&metric).ok().map(|i| (name, metric, i));
+        self.names = grouped(named.filter_map(place).collect());
+        self.names_of = Some(segments);
+        Ok(())
+    }
+
     fn want(&mut self, metrics: &[u32]) {
         if self.metrics != metrics {
             self.metrics = metrics.to_vec();
             self.plans.clear();
             self.names.clear();
+            self.names_of = None;
         }
     }
 
@@ -272,31 +229,6 @@ impl<'v> Reader<'v> {
             self.plans.insert(segment, plan);
         }
         Ok(())
-    }
-}
-
-/// Metrics, by index, of which nothing was found yet.
-#[derive(Clone, Debug)]
-struct Left {
-    is_left: Vec<bool>,
-    count: usize,
-}
-
-impl Left {
-    fn of(metrics: usize) -> Self {
-        Self { is_left: vec![true; metrics], count: metrics }
-    }
-
-    fn take(&mut self, metric: usize) {
-        self.count -= usize::from(std::mem::take(&mut self.is_left[metric]));
-    }
-
-    /// Leaves only those among the wanted.
-    fn restrict(&self, wanted: &mut Wanted) {
-        if self.count < self.is_left.len() {
-            wanted.iter_mut().for_each(|(_, columns)| columns.retain(|(_, wanted)| self.is_left[*wanted]));
-            wanted.retain(|(_, columns)| !columns.is_empty());
-        }
     }
 }
 
