@@ -69,6 +69,35 @@ impl Default for EngineOptions {
     }
 }
 
+impl EngineOptions {
+    /// The parts of the language that are off unless asked for, by the names of `--enable-feature`.
+    pub const FEATURES: [&str; 6] = [
+        "promql-binop-fill-modifiers",
+        "promql-delayed-name-removal",
+        "promql-experimental-functions",
+        "promql-extended-range-selectors",
+        "promql-extensions",
+        "use-start-timestamps",
+    ];
+
+    /// Switches on those that are named; other names change nothing.
+    #[must_use]
+    pub fn with_features<'n>(mut self, names: impl IntoIterator<Item = &'n str>) -> Self {
+        for name in names {
+            match name {
+                "promql-binop-fill-modifiers" => self.fill_modifiers = true,
+                "promql-delayed-name-removal" => self.delayed_name_removal = true,
+                "promql-experimental-functions" => self.experimental_functions = true,
+                "promql-extended-range-selectors" => self.extended_range_selectors = true,
+                "promql-extensions" => self.extensions = true,
+                "use-start-timestamps" => self.use_start_timestamps = true,
+                _ => {}
+            }
+        }
+        self
+    }
+}
+
 /// Says whether a query is still wanted, from any of its threads and without waiting.
 #[derive(Clone)]
 pub struct StillWanted(pub Arc<dyn Fn() -> bool + Send + Sync>);

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, anyhow};
 use clap::builder::BoolishValueParser;
 use clap::{Arg, ArgAction, Command};
 use model::duration::parse_duration_ms;
+use query::EngineOptions;
 
 /// What a flag does here.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -147,19 +148,15 @@ const FLAGS: &[(&str, &str, Use, &str)] = &[
     ("storage.agent.wal-truncate-frequency", "0s", Hidden, ""),
 ];
 
-/// Features of Prometheus 3 by what they do here: those that are served, and those that are taken without effect.
-const SERVED_FEATURES: [&str; 11] = [
+/// Features by what they do here: those that are served beside those of the query engine, and those of Prometheus 3 that are
+/// taken without effect.
+const SERVED_FEATURES: [&str; 6] = [
     "created-timestamp-zero-ingestion",
     "exemplar-storage",
     "extra-scrape-metrics",
-    "promql-binop-fill-modifiers",
-    "promql-delayed-name-removal",
-    "promql-experimental-functions",
-    "promql-extended-range-selectors",
     "promql-per-step-stats",
     "search-api",
     "type-and-unit-labels",
-    "use-start-timestamps",
 ];
 const IGNORED_FEATURES: [&str; 17] = [
     "auto-reload-config",
@@ -260,13 +257,15 @@ impl Flags {
         self.features().any(|feature| feature == name)
     }
 
-    fn features(&self) -> impl Iterator<Item = &str> {
+    /// What `--enable-feature` names.
+    pub(crate) fn features(&self) -> impl Iterator<Item = &str> {
         self.all("enable-feature").iter().flat_map(|list| list.split(',')).filter(|feature| !feature.is_empty())
     }
 
     /// The features that have no effect, and those that nobody knows.
     pub(crate) fn idle_features(&self) -> (Vec<&str>, Vec<&str>) {
-        let idle = self.features().filter(|feature| !SERVED_FEATURES.contains(feature));
+        let served = |feature: &str| SERVED_FEATURES.contains(&feature) || EngineOptions::FEATURES.contains(&feature);
+        let idle = self.features().filter(|feature| !served(feature));
         idle.partition(|feature| IGNORED_FEATURES.contains(feature))
     }
 
@@ -350,8 +349,11 @@ mod tests {
 
     #[test]
     fn features_without_effect_are_told() {
-        let flags =
-            parse(&["--enable-feature=old-ui,exemplar-storage,,new-ui", "--enable-feature=st-storage"]).unwrap();
+        let flags = parse(&[
+            "--enable-feature=old-ui,exemplar-storage,,new-ui,promql-extensions",
+            "--enable-feature=st-storage",
+        ])
+        .unwrap();
         assert_eq!(flags.idle_features(), (vec!["old-ui", "st-storage"], vec!["new-ui"]));
         assert!(SERVED_FEATURES.iter().all(|feature| !IGNORED_FEATURES.contains(feature)));
     }

@@ -123,21 +123,16 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
     let db = Arc::new(storage::Db::open(options, &registry)?);
     db.start_sealing().context("cannot start the thread that seals")?;
     let concurrency = flags.number("query.max-concurrency")?.max(1);
-    let engine = query::Engine::new(query::EngineOptions {
+    let options = query::EngineOptions {
         lookback_delta_ms: flags.duration_ms("query.lookback-delta")?,
         max_samples: flags.number("query.max-samples")?,
         memory: Arc::new(query_memory(&flags)?),
         timeout: settings.query_timeout,
         default_step_ms: config.global.evaluation_interval_ms,
-        experimental_functions: flags.feature("promql-experimental-functions"),
-        fill_modifiers: flags.feature("promql-binop-fill-modifiers"),
-        extended_range_selectors: flags.feature("promql-extended-range-selectors"),
-        use_start_timestamps: flags.feature("use-start-timestamps"),
-        delayed_name_removal: flags.feature("promql-delayed-name-removal"),
-        extensions: flags.feature("promql-extensions"),
         scrape_interval_ms: config.global.scrape_interval_ms,
         ..query::EngineOptions::default()
-    });
+    };
+    let engine = query::Engine::new(options.with_features(flags.features()));
     let user_agent = format!("Prometheus/{} Weft/{}", version::COMPATIBLE, version::WEFT);
     let seed = scraper::server_seed(&settings.hostname, &config.global.external_labels);
     let appender: Arc<dyn model::Appender> = Arc::<storage::Db>::clone(&db);

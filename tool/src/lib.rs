@@ -12,7 +12,7 @@ mod promql;
 use std::io::Write;
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: promtool test promql [--verbose] FILE...";
+const USAGE: &str = "usage: promtool test promql [--verbose] [--enable-feature=NAME,...] FILE...";
 
 /// Runs a command: `args` without the name of the program, output to `out`.
 pub fn run(args: &[String], out: &mut dyn Write) -> ExitCode {

@@ -74,15 +74,8 @@ pub fn run(text: &str) -> Result<Report, String> {
 
 /// Every part of the language on.
 pub(crate) fn everything() -> EngineOptions {
-    EngineOptions {
-        timeout: Duration::from_secs(100),
-        experimental_functions: true,
-        fill_modifiers: true,
-        extended_range_selectors: true,
-        use_start_timestamps: true,
-        delayed_name_removal: true,
-        ..EngineOptions::default()
-    }
+    let of_upstream = EngineOptions::FEATURES.into_iter().filter(|name| *name != "promql-extensions");
+    EngineOptions { timeout: Duration::from_secs(100), ..EngineOptions::default() }.with_features(of_upstream)
 }
 
 /// Runs a script with an engine of these options.

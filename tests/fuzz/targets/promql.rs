@@ -22,19 +22,11 @@ const DATA: &str = r#"load 30s
 
 "#;
 
-fn options(extensions: bool) -> EngineOptions {
-    EngineOptions {
-        experimental_functions: true,
-        fill_modifiers: true,
-        extended_range_selectors: true,
-        use_start_timestamps: true,
-        delayed_name_removal: true,
-        extensions,
-        // A text must not take long.
-        max_samples: 20_000,
-        timeout: Duration::from_secs(1),
-        ..EngineOptions::default()
-    }
+fn options(extended: bool) -> EngineOptions {
+    // A text must not take long.
+    let short = EngineOptions { max_samples: 20_000, timeout: Duration::from_secs(1), ..EngineOptions::default() };
+    let wanted = |name: &&str| extended || *name != "promql-extensions";
+    short.with_features(EngineOptions::FEATURES.into_iter().filter(wanted))
 }
 
 static ENGINES: LazyLock<[Engine; 2]> = LazyLock::new(|| [false, true].map(|extended| Engine::new(options(extended))));
