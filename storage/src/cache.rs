@@ -28,13 +28,9 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
     }
 
     pub(crate) fn get(&self, key: &K) -> Option<V> {
-        let mut generations = lock(&self.generations);
-        if let Some((value, _)) = generations.young.get(key) {
-            return Some(value.clone());
-        }
-        let (key, (value, weight)) = generations.old.remove_entry(key)?;
-        self.put(&mut generations, key, value.clone(), weight);
-        Some(value)
+        let mut found = None;
+        self.see(&mut lock(&self.generations), key, |value| found = Some(value.clone()));
+        found
     }
 
     /// Calls `each` with those of some keys that are there, and waits for its turn but once; returns the others.
@@ -42,16 +38,23 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
         let mut generations = lock(&self.generations);
         let mut others = Vec::new();
         for key in keys {
-            if let Some((value, _)) = generations.young.get(&key) {
-                each(&key, value);
-            } else if let Some((value, weight)) = generations.old.remove(&key) {
-                each(&key, &value);
-                self.put(&mut generations, key, value, weight);
-            } else {
+            if !self.see(&mut generations, &key, |value| each(&key, value)) {
                 others.push(key);
             }
         }
         others
+    }
+
+    /// Hands over what is there under a key, which then stays for another generation. Is there any?
+    fn see(&self, generations: &mut Generations<K, V>, key: &K, see: impl FnOnce(&V)) -> bool {
+        if let Some((value, _)) = generations.young.get(key) {
+            see(value);
+            return true;
+        }
+        let Some((key, (value, weight))) = generations.old.remove_entry(key) else { return false };
+        see(&value);
+        self.put(generations, key, value, weight);
+        true
     }
 
     pub(crate) fn insert(&self, key: K, value: V, weight: usize) {

@@ -127,6 +127,9 @@ impl Store {
     /// Calls `each` with the place of every id that stands for something, and with that. The ids ascend. The cache is left
     /// to others, and what cannot be read is reported and passed over.
     pub(crate) fn passing_texts(&self, cf: Cf, ids: &[u32], mut each: impl FnMut(usize, &[u8])) -> Result<(), Error> {
+        if ids.is_empty() {
+            return Ok(());
+        }
         let keys: Vec<[u8; 5]> = ids.iter().map(|id| id_key(*id)).collect();
         let texts = self.db.batched_multi_get_cf_opt(self.cf(cf), &keys, true, &passing());
         for (i, text) in texts.into_iter().enumerate() {

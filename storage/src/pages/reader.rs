@@ -86,22 +86,14 @@ impl<'v> PageReader<'v> {
     /// become cells.
     pub(crate) fn run(
         &mut self,
-        (partition, source): (Partition, SourceId),
+        place: (Partition, SourceId),
         timeline: &Timeline,
         (names, range): (&[Named], &RangeInclusive<i64>),
         cells: &mut Cells,
     ) -> Result<Run, Error> {
-        let times = &timeline.timestamps;
-        let from = times.partition_point(|ts| ts < range.start());
-        let to = times.partition_point(|ts| ts <= range.end()).max(from);
-        let mut run = Run { timestamps: times[from..to].to_vec(), columns: Vec::new() };
-        let clip = Clip { line: times.len(), places: from..to, start_ms: partition.start.0, range: range.clone() };
-        let cursor = self.cursor(partition);
-        let view = cursor.0;
-        for (name, wanted) in names {
-            let group = PageGroup { partition, name: *name, source, generation: timeline.generation };
-            cursor.1.group(view, &group, wanted, &mut |column, wanted| clip.take(column, wanted, &mut run, cells))?;
-        }
+        let clip = Clip::new(place.0, timeline, range);
+        let mut run = Run { timestamps: timeline.timestamps[clip.places.clone()].to_vec(), columns: Vec::new() };
+        self.each_column(place, (timeline, names), &mut |column, wanted| clip.take(column, wanted, &mut run, cells))?;
         Ok(run)
     }
 
@@ -109,37 +101,44 @@ impl<'v> PageReader<'v> {
     /// of their own become cells.
     pub(crate) fn newest(
         &mut self,
-        (partition, source): (Partition, SourceId),
+        place: (Partition, SourceId),
         timeline: &Timeline,
         (names, range): (&[Named], &RangeInclusive<i64>),
         (cells, found): (&mut Cells, &mut dyn FnMut(usize)),
     ) -> Result<impl Iterator<Item = Run>, Error> {
-        let times = &timeline.timestamps;
-        let from = times.partition_point(|ts| ts < range.start());
-        let to = times.partition_point(|ts| ts <= range.end()).max(from);
-        let clip = Clip { line: times.len(), places: from..to, start_ms: partition.start.0, range: range.clone() };
+        let clip = Clip::new(place.0, timeline, range);
         // Nearly all columns end with the timeline.
         let mut runs: BTreeMap<usize, Run> = BTreeMap::new();
         let mut values = Vec::new();
-        let cursor = self.cursor(partition);
-        let view = cursor.0;
+        self.each_column(place, (timeline, names), &mut |column, wanted| {
+            match clip.newest(column, &mut values)? {
+                Some(Newest::OnLine(place, value)) => {
+                    let new = || Run { timestamps: vec![timeline.timestamps[place]], columns: Vec::new() };
+                    let run = runs.entry(place).or_insert_with(new);
+                    run.columns.push(RunColumn { wanted, values: vec![value], present: vec![1] });
+                }
+                Some(Newest::Own(ts, value)) => cells.entry(wanted).or_default().push((ts, value)),
+                None => return Ok(()),
+            }
+            found(wanted);
+            Ok(())
+        })?;
+        Ok(runs.into_values())
+    }
+
+    /// Calls `each` with the wanted columns of a source in a partition.
+    fn each_column(
+        &mut self,
+        (partition, source): (Partition, SourceId),
+        (timeline, names): (&Timeline, &[Named]),
+        each: &mut EachColumn<'_>,
+    ) -> Result<(), Error> {
+        let (view, cursor) = self.cursor(partition);
         for (name, wanted) in names {
             let group = PageGroup { partition, name: *name, source, generation: timeline.generation };
-            cursor.1.group(view, &group, wanted, &mut |column, wanted| {
-                match clip.newest(column, &mut values)? {
-                    Some(Newest::OnLine(place, value)) => {
-                        let new = || Run { timestamps: vec![times[place]], columns: Vec::new() };
-                        let run = runs.entry(place).or_insert_with(new);
-                        run.columns.push(RunColumn { wanted, values: vec![value], present: vec![1] });
-                    }
-                    Some(Newest::Own(ts, value)) => cells.entry(wanted).or_default().push((ts, value)),
-                    None => return Ok(()),
-                }
-                found(wanted);
-                Ok(())
-            })?;
+            cursor.group(view, &group, wanted, each)?;
         }
-        Ok(runs.into_values())
+        Ok(())
     }
 
     fn cursor(&mut self, partition: Partition) -> (&'v View<'v>, &mut Cursor<'v>) {
@@ -242,12 +241,24 @@ enum Newest {
 }
 
 impl Clip {
+    fn new(partition: Partition, timeline: &Timeline, range: &RangeInclusive<i64>) -> Self {
+        let times = &timeline.timestamps;
+        let from = times.partition_point(|ts| ts < range.start());
+        let to = times.partition_point(|ts| ts <= range.end()).max(from);
+        Self { line: times.len(), places: from..to, start_ms: partition.start.0, range: range.clone() }
+    }
+
+    /// The wanted of a stretch of the timeline.
+    fn within(&self, span: &Range<usize>) -> Range<usize> {
+        span.start.max(self.places.start)..span.end.min(self.places.end)
+    }
+
     fn newest(&self, column: &ColumnView<'_>, values: &mut Vec<f64>) -> Result<Option<Newest>, Corrupt> {
         values.clear();
         Ok(match column.decode(self.line, self.start_ms, values)? {
             Times::Span(span) => {
-                let (from, to) = (span.start.max(self.places.start), span.end.min(self.places.end));
-                (from < to).then(|| Newest::OnLine(to - 1, values[to - 1 - span.start]))
+                let last = self.within(&span).last();
+                last.map(|last| Newest::OnLine(last, values[last - span.start]))
             }
             Times::Places(places) => {
                 let last = places.iter().zip(values).rev().find(|(place, _)| self.places.contains(place));
@@ -265,7 +276,7 @@ impl Clip {
         let n = self.places.len();
         match column.decode(self.line, self.start_ms, &mut values)? {
             Times::Span(span) => {
-                let (from, to) = (span.start.max(self.places.start), span.end.min(self.places.end));
+                let Range { start: from, end: to } = self.within(&span);
                 if from >= to {
                     return Ok(());
                 }

@@ -3,6 +3,11 @@
 //! Rows of a bucket and pages of a partition are looked at from the newest on. Where they overlap neither is newer, and both
 //! are; what was found there is not looked for in what is older.
 
+use std::borrow::Cow;
+
+use model::SourceId;
+use roaring::RoaringBitmap;
+
 use crate::error::Error;
 use crate::pages::Named;
 use crate::pages::timeline::Timeline;
@@ -13,10 +18,10 @@ use crate::schema::{Bucket, Partition, RowKey};
 use super::line::Gathered;
 use super::{Reader, Stored};
 
-/// Rows of a bucket, or pages of a partition, by where they stand in what is stored.
-enum Part {
-    Rows(usize),
-    Pages(usize),
+/// Rows of a bucket and the segments they are of, or pages of a partition.
+enum Part<'s> {
+    Rows(Bucket, &'s RoaringBitmap),
+    Pages(Partition, &'s Timeline),
 }
 
 impl Reader<'_> {
@@ -34,8 +39,13 @@ impl Reader<'_> {
             for part in parts {
                 let found = (&open, &mut left);
                 match part {
-                    Part::Rows(i) => self.newest_rows(stored, i, found, &mut gathered)?,
-                    Part::Pages(i) => self.newest_of_pages(stored, i, found, &mut gathered)?,
+                    Part::Rows(bucket, segments) => {
+                        self.newest_rows((bucket, stored.source), segments, found, &mut gathered)?;
+                    }
+                    Part::Pages(partition, timeline) => {
+                        self.name(stored)?;
+                        self.newest_of_pages((partition, stored.source), timeline, found, &mut gathered)?;
+                    }
                 }
             }
             if left.count == 0 {
@@ -47,12 +57,11 @@ impl Reader<'_> {
 
     fn newest_rows(
         &mut self,
-        stored: &Stored,
-        i: usize,
+        (bucket, source): (Bucket, SourceId),
+        segments: &RoaringBitmap,
         (open, left): (&Left, &mut Left),
         gathered: &mut Gathered,
     ) -> Result<(), Error> {
-        let (bucket, segments) = &stored.buckets[i];
         for segment in segments {
             self.plan(segment)?;
             let Some(wanted) = self.plans.get(&segment).filter(|wanted| !wanted.is_empty()) else { continue };
@@ -61,7 +70,7 @@ impl Reader<'_> {
             if missing.is_empty() {
                 continue;
             }
-            let place = RowKey::frame(*bucket, stored.source, segment);
+            let place = RowKey::frame(bucket, source, segment);
             let Gathered { cells, runs, .. } = &mut *gathered;
             reader::scan_segment_back(
                 self.view.store,
@@ -95,41 +104,27 @@ impl Reader<'_> {
 
     fn newest_of_pages(
         &mut self,
-        stored: &Stored,
-        i: usize,
+        place: (Partition, SourceId),
+        timeline: &Timeline,
         (open, left): (&Left, &mut Left),
-        gathered: &mut Gathered,
+        Gathered { cells, runs, .. }: &mut Gathered,
     ) -> Result<(), Error> {
-        self.name(stored)?;
-        let (partition, timeline): &(Partition, Timeline) = &stored.timelines[i];
-        let some: Vec<Named>;
-        let names = if open.is_all() {
-            &self.names
-        } else {
-            some = open.among(&self.names);
-            &some
-        };
-        let Gathered { cells, runs, .. } = gathered;
-        let place = (*partition, stored.source);
-        runs.extend(self.pages.newest(
-            place,
-            timeline,
-            (names, &self.range),
-            (cells, &mut |wanted| left.take(wanted)),
-        )?);
+        let wanted = (&*open.among(&self.names), &self.range);
+        runs.extend(self.pages.newest(place, timeline, wanted, (cells, &mut |wanted| left.take(wanted)))?);
         Ok(())
     }
 }
 
 /// What is stored, the newest first; what overlaps is together.
-fn levels(stored: &Stored, bucket_ms: u32) -> Vec<Vec<Part>> {
+fn levels(stored: &Stored, bucket_ms: u32) -> Vec<Vec<Part<'_>>> {
     let end_of = |bucket: Bucket| bucket.0.saturating_add(i64::from(bucket_ms));
-    let rows = stored.buckets.iter().enumerate().map(|(i, (bucket, _))| (end_of(*bucket), bucket.0, Part::Rows(i)));
-    let pages = stored.timelines.iter().enumerate();
-    let pages = pages.map(|(i, (partition, _))| (partition.end_ms(bucket_ms), partition.start.0, Part::Pages(i)));
-    let mut all: Vec<(i64, i64, Part)> = rows.chain(pages).collect();
+    let rows = stored.buckets.iter();
+    let rows = rows.map(|(bucket, segments)| (end_of(*bucket), bucket.0, Part::Rows(*bucket, segments)));
+    let pages = stored.timelines.iter();
+    let pages = pages.map(|(of, timeline)| (of.end_ms(bucket_ms), of.start.0, Part::Pages(*of, timeline)));
+    let mut all: Vec<(i64, i64, Part<'_>)> = rows.chain(pages).collect();
     all.sort_by_key(|(end, ..)| std::cmp::Reverse(*end));
-    let mut levels: Vec<Vec<Part>> = Vec::new();
+    let mut levels: Vec<Vec<Part<'_>>> = Vec::new();
     let mut from = i64::MAX;
     for (end, start, part) in all {
         match levels.last_mut() {
@@ -161,7 +156,10 @@ impl Left {
     }
 
     /// Of these only those that are left.
-    fn among(&self, names: &[Named]) -> Vec<Named> {
+    fn among<'n>(&self, names: &'n [Named]) -> Cow<'n, [Named]> {
+        if self.is_all() {
+            return names.into();
+        }
         let some = names.iter().map(|(name, metrics)| {
             (*name, metrics.iter().filter(|(_, wanted)| self.is_left[*wanted]).copied().collect::<Vec<_>>())
         });

@@ -189,28 +189,32 @@ impl<'v> Reader<'v> {
         let mut metrics: Vec<u32> = named.iter().map(|&(_, metric)| metric).collect();
         metrics.sort_unstable();
         self.want(&metrics);
-        let place = |metric| metrics.binary_search(&metric).ok().map(|i| (metric, i));
-        let named = named.iter().filter_map(|&(name, metric)| place(metric).map(|(metric, i)| (name, metric, i)));
-        self.names = grouped(named.collect());
+        self.names = self.wanted_of(named);
         metrics
     }
 
     /// Finds what the wanted metrics lie under in the pages of a source.
     fn name(&mut self, stored: &Stored) -> Result<(), Error> {
-        let of_pages = stored.timelines.iter().map(|(_, timeline)| &timeline.segments);
-        let segments = of_pages.fold(RoaringBitmap::new(), |all, segments| all | segments);
-        if segments.is_empty() || !self.names.is_empty() && self.names_of.as_ref().is_none_or(|of| *of == segments) {
+        if stored.timelines.is_empty() || self.names_of.is_none() && !self.names.is_empty() {
             return Ok(());
         }
         if self.metrics.len() <= limits::NAMED_BY_LABELS {
             self.names = by_name(self.view.store, self.index, &self.metrics)?;
             return Ok(());
         }
-        let named = named(self.view.store, self.index, &segments)?.into_iter();
-        let place = |(name, metric)| self.metrics.binary_search(&metric).ok().map(|i| (name, metric, i));
-        self.names = grouped(named.filter_map(place).collect());
-        self.names_of = Some(segments);
+        let of_pages = stored.timelines.iter().map(|(_, timeline)| &timeline.segments);
+        let segments = of_pages.fold(RoaringBitmap::new(), |all, segments| all | segments);
+        if self.names_of.as_ref() != Some(&segments) {
+            self.names = self.wanted_of(&named(self.view.store, self.index, &segments)?);
+            self.names_of = Some(segments);
+        }
         Ok(())
+    }
+
+    /// The wanted among metrics, each of which stands after what it lies under in pages.
+    fn wanted_of(&self, named: &[(u32, u32)]) -> Vec<Named> {
+        let place = |&(name, metric)| self.metrics.binary_search(&metric).ok().map(|i| (name, metric, i));
+        grouped(named.iter().filter_map(place).collect())
     }
 
     fn want(&mut self, metrics: &[u32]) {
