@@ -124,6 +124,21 @@ mod tests {
         assert!(labels(&[("a", "aaaa")]) < labels(&[("a", "b")]));
     }
 
+    #[test]
+    fn order_is_that_of_the_pairs_wherever_texts_part() {
+        let long = "x".repeat(70);
+        let values = ["", "a", "aa", "ab", "b", "ü", "v", &long[1..], &long];
+        let mut sets = Vec::new();
+        for (first, second) in values.iter().flat_map(|first| values.map(|second| (*first, second))) {
+            for name in ["k", "kk", "l"] {
+                sets.push(labels(&[("a", first), (name, second), ("z", first)]));
+            }
+        }
+        for (left, right) in sets.iter().flat_map(|left| sets.iter().map(move |right| (left, right))) {
+            assert_eq!(left.cmp(right), left.iter().cmp(right.iter()), "{left} {right}");
+        }
+    }
+
     proptest! {
         #[test]
         fn sorted_as_compared(sets in prop::collection::vec(prop::collection::vec(("[a-c]{1,2}", "[ab\u{0}]{1,70}"), 0..5), 0..40)) {
