@@ -69,29 +69,31 @@ impl Default for EngineOptions {
     }
 }
 
-impl EngineOptions {
-    /// The parts of the language that are off unless asked for, by the names of `--enable-feature`.
-    pub const FEATURES: [&str; 6] = [
-        "promql-binop-fill-modifiers",
-        "promql-delayed-name-removal",
-        "promql-experimental-functions",
-        "promql-extended-range-selectors",
-        "promql-extensions",
-        "use-start-timestamps",
-    ];
+/// Where a part of the language is switched on.
+type Switch = fn(&mut EngineOptions) -> &mut bool;
 
-    /// Switches on those that are named; other names change nothing.
+/// Those that are off unless asked for, by the names of `--enable-feature`.
+const FEATURES: [(&str, Switch); 6] = [
+    ("promql-binop-fill-modifiers", |options| &mut options.fill_modifiers),
+    ("promql-delayed-name-removal", |options| &mut options.delayed_name_removal),
+    ("promql-experimental-functions", |options| &mut options.experimental_functions),
+    ("promql-extended-range-selectors", |options| &mut options.extended_range_selectors),
+    ("promql-extensions", |options| &mut options.extensions),
+    ("use-start-timestamps", |options| &mut options.use_start_timestamps),
+];
+
+impl EngineOptions {
+    /// The names that [`EngineOptions::with_features`] knows.
+    pub fn features() -> impl Iterator<Item = &'static str> {
+        FEATURES.iter().map(|(name, _)| *name)
+    }
+
+    /// Switches on the parts of the language that are named as in `--enable-feature`; other names change nothing.
     #[must_use]
     pub fn with_features<'n>(mut self, names: impl IntoIterator<Item = &'n str>) -> Self {
         for name in names {
-            match name {
-                "promql-binop-fill-modifiers" => self.fill_modifiers = true,
-                "promql-delayed-name-removal" => self.delayed_name_removal = true,
-                "promql-experimental-functions" => self.experimental_functions = true,
-                "promql-extended-range-selectors" => self.extended_range_selectors = true,
-                "promql-extensions" => self.extensions = true,
-                "use-start-timestamps" => self.use_start_timestamps = true,
-                _ => {}
+            if let Some((_, switch)) = FEATURES.iter().find(|(known, _)| *known == name) {
+                *switch(&mut self) = true;
             }
         }
         self

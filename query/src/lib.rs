@@ -3,7 +3,8 @@
 //! - **What**: parses a query, checks its types, evaluates it for one time or a range of them.
 //! - **Path**: steps 2 to 4 of a query: text → checked tree → batches from the store folded into a [`Value`].
 //! - **Invariants**: no tokio, no HTTP, no knowledge of how series are stored; every loop over series looks at the
-//!   deadline, the client that may have gone and the sample limit; results of equal data are equal, whatever the order of batches.
+//!   deadline, the client that may have gone and the sample limit; results of equal data are equal, whatever the order of
+//!   batches.
 //! - **Files**: `engine` limits and entry points · `parse/` text → tree · `eval/` tree → values, a file per kind of node ·
 //!   `functions/` a family per file, `mod` is the table ·
 //!   `histogram/` arithmetic of native histograms · `window` which samples a step sees · `value` results · `stats` what it cost ·

@@ -264,8 +264,8 @@ impl Flags {
 
     /// The features that have no effect, and those that nobody knows.
     pub(crate) fn idle_features(&self) -> (Vec<&str>, Vec<&str>) {
-        let served = |feature: &str| SERVED_FEATURES.contains(&feature) || EngineOptions::FEATURES.contains(&feature);
-        let idle = self.features().filter(|feature| !served(feature));
+        let served: Vec<&str> = SERVED_FEATURES.into_iter().chain(EngineOptions::features()).collect();
+        let idle = self.features().filter(|feature| !served.contains(feature));
         idle.partition(|feature| IGNORED_FEATURES.contains(feature))
     }
 

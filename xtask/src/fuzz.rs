@@ -1,5 +1,5 @@
-//! `cargo xtask fuzz [TARGET] [SECONDS]`: `tests/fuzz` under libFuzzer. It needs no nightly compiler: coverage is a pass of LLVM that
-//! stable Rust hands on, and the sanitizers, which are not, look for what safe Rust cannot do.
+//! `cargo xtask fuzz [TARGET] [SECONDS]`: `tests/fuzz` under libFuzzer. It needs no nightly compiler: coverage is a pass of
+//! LLVM that stable Rust hands on, and the sanitizers, which are not, look for what safe Rust cannot do.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -74,7 +74,7 @@ pub fn run(text: &str) -> Result<Report, String> {
 
 /// Every part of the language on.
 pub(crate) fn everything() -> EngineOptions {
-    let of_upstream = EngineOptions::FEATURES.into_iter().filter(|name| *name != "promql-extensions");
+    let of_upstream = EngineOptions::features().filter(|name| *name != "promql-extensions");
     EngineOptions { timeout: Duration::from_secs(100), ..EngineOptions::default() }.with_features(of_upstream)
 }
 

@@ -26,7 +26,7 @@ fn options(extended: bool) -> EngineOptions {
     // A text must not take long.
     let short = EngineOptions { max_samples: 20_000, timeout: Duration::from_secs(1), ..EngineOptions::default() };
     let wanted = |name: &&str| extended || *name != "promql-extensions";
-    short.with_features(EngineOptions::FEATURES.into_iter().filter(wanted))
+    short.with_features(EngineOptions::features().filter(wanted))
 }
 
 static ENGINES: LazyLock<[Engine; 2]> = LazyLock::new(|| [false, true].map(|extended| Engine::new(options(extended))));

@@ -276,11 +276,11 @@ fn matrix(out: &mut String, series: &[RangeSeries]) {
 
 /// An array whose items are written on all cores where there are many. `work` is about how many there are, in series.
 fn side_by_side<T: Sync>(out: &mut String, items: &[T], work: usize, write: fn(&mut String, &[T])) {
-    let mut threads = (work / SERIES_PER_THREAD).max(1);
-    if threads > 1 {
+    let threads = match work / SERIES_PER_THREAD {
+        0 | 1 => 1,
         // To ask costs more than a small answer: control groups are read from files.
-        threads = threads.min(std::thread::available_parallelism().map_or(1, usize::from));
-    }
+        most => most.min(std::thread::available_parallelism().map_or(1, usize::from)),
+    };
     let (first, rest) = items.split_at(items.len().div_ceil(threads).min(items.len()));
     out.push('[');
     std::thread::scope(|scope| {
