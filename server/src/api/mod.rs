@@ -116,8 +116,16 @@ where
 /// Runs what reads the store on the thread that serves the request: to hand it to another and back costs more than most
 /// requests do. Other tasks of this thread go on elsewhere, but the connection is not looked at meanwhile.
 fn in_place<T>(work: impl FnOnce() -> T) -> Result<T, ApiError> {
-    let done = tokio::task::block_in_place(|| catch_unwind(AssertUnwindSafe(work)));
-    done.map_err(|_| ApiError::new(Kind::Internal, "the request failed inside Weft; this is a bug"))
+    tokio::task::block_in_place(|| catch_unwind(AssertUnwindSafe(work))).map_err(|_| failed())
+}
+
+/// Runs work that may be given up while its connection stays, so that hyper can tell: it drops what waits here.
+async fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| failed())
+}
+
+fn failed() -> ApiError {
+    ApiError::new(Kind::Internal, "the request failed inside Weft; this is a bug")
 }
 
 async fn method_not_allowed() -> impl IntoResponse {

@@ -1,21 +1,23 @@
 //! `/api/v1/query` and `/api/v1/query_range`, and what only reads the text of a query. A query waits for one of
-//! `--query.max-concurrency` slots, runs where it was asked, and ends when its client goes away.
+//! `--query.max-concurrency` slots, runs where it was asked, and ends when its client goes away or gives it up.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::extract::{ConnectInfo, FromRequestParts, OriginalUri, State};
 use axum::response::Response;
-use http::Method;
 use http::request::Parts;
+use http::{Method, Version};
 use query::{Error, QueryOptions, QueryResult, Stats, StillWanted};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit};
 
 use super::params::parse_duration;
 use super::stats::{self, Wanted};
-use super::{ApiError, Kind, Params, format, in_place};
+use super::{ApiError, Kind, Params, elsewhere, format, in_place};
 use crate::app::App;
 use crate::listen::Client;
 use crate::query_log::Ran;
+use crate::self_metrics::RunningQuery;
 
 /// More steps than this and a range query is refused.
 const POINTS_MAX: i64 = 11_000;
@@ -23,14 +25,16 @@ const POINTS_MAX: i64 = 11_000;
 /// An answer as text takes so many times the memory of its values.
 const TEXT_FACTOR: usize = 2;
 
-/// What both kinds of query may be given.
-fn options(app: &App, params: &Params, origin: &Origin) -> Result<QueryOptions, ApiError> {
+/// What both kinds of query may be given. The query goes on as long as `asked` is kept and its client is there.
+fn options(app: &App, params: &Params, origin: &Origin, asked: &Arc<()>) -> Result<QueryOptions, ApiError> {
     let mut timeout = app.settings.query_timeout;
     if !params.get("timeout").is_empty() {
         let ms = parse_duration(params.get("timeout")).map_err(|e| ApiError::parameter("timeout", e))?;
         timeout = timeout.min(Duration::from_millis(ms.unsigned_abs()));
     }
-    let wanted = origin.client.clone().map(|client| StillWanted(Arc::new(move || !client.has_gone())));
+    let (asked, client) = (Arc::downgrade(asked), origin.client.clone());
+    let wanted = move || asked.strong_count() > 0 && !client.as_ref().is_some_and(Client::has_gone);
+    let wanted = Some(StillWanted(Arc::new(wanted)));
     let limit = params.limit()?;
     let mut options = QueryOptions { timeout: Some(timeout), wanted, limit, ..QueryOptions::default() };
     if !params.get("lookback_delta").is_empty() {
@@ -52,6 +56,7 @@ struct Times {
 pub(crate) struct Origin {
     client: Option<Client>,
     method: Method,
+    version: Version,
     path: String,
 }
 
@@ -64,6 +69,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Origin {
         Ok(Self {
             client: client.map(|client| client.0.clone()),
             method: parts.method.clone(),
+            version: parts.version,
             path: uri.path().to_owned(),
         })
     }
@@ -77,6 +83,7 @@ struct Work {
     times: Times,
     options: QueryOptions,
     queued: Duration,
+    _held: (Result<OwnedSemaphorePermit, AcquireError>, RunningQuery),
 }
 
 impl Work {
@@ -112,7 +119,7 @@ impl Work {
         // What does not parse does not run.
         if !matches!(result, Err(Error::Parse(_))) && self.app.query_log.is_open() {
             let Times { start_ms, end_ms, step_ms } = self.times;
-            let Origin { client, method, path } = &self.origin;
+            let Origin { client, method, path, .. } = &self.origin;
             let client_ip = &client.as_ref().map(|client| client.address.to_string()).unwrap_or_default();
             let error = result.as_ref().err().map(ToString::to_string);
             let (query, method) = (self.params.get("query"), method.as_str());
@@ -122,13 +129,19 @@ impl Work {
 }
 
 async fn answer(app: Arc<App>, params: Params, origin: Origin, times: Times) -> Result<Response, ApiError> {
-    let options = options(&app, &params, &origin)?;
+    // Goes with this future, when the stream of an HTTP/2 connection that asked is given up.
+    let asked = Arc::new(());
+    let options = options(&app, &params, &origin, &asked)?;
     let running = app.metrics.running();
     let came = Instant::now();
     let slot = Arc::clone(&app.query_slots).acquire_owned().await;
-    let work = Work { app, params, origin, times, options, queued: came.elapsed() };
-    let _held = (slot, running);
-    in_place(|| work.run())?.map_err(told)
+    let version = origin.version;
+    let work = Work { app, params, origin, times, options, queued: came.elapsed(), _held: (slot, running) };
+    let done = match version {
+        Version::HTTP_2 => elsewhere(|| work.run()).await,
+        _ => in_place(|| work.run()),
+    };
+    done?.map_err(told)
 }
 
 /// `/api/v1/query`

@@ -80,8 +80,41 @@ const LONG: [&str; 3] = [
     "max_over_time(sum(predict_linear((wide{i=~\"1..\"} @ end())[1d:1s], 60))[1d:1s])",
 ];
 
-#[test]
-fn a_query_ends_when_its_client_hangs_up() {
+/// Asks and gives up, as often as there are long queries.
+enum Client {
+    /// That closes its connection.
+    Closing,
+    /// That cancels its stream and keeps the connection.
+    Cancelling(tokio::runtime::Runtime, reqwest::Client),
+}
+
+impl Client {
+    fn cancelling() -> Self {
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        Self::Cancelling(runtime, reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap())
+    }
+
+    /// Asks, and gives up when `running` returns.
+    fn ask(&self, url: &str, running: impl FnOnce()) {
+        let url = url::Url::parse(url).unwrap();
+        match self {
+            Self::Closing => {
+                let mut client = TcpStream::connect(&url[url::Position::BeforeHost..url::Position::AfterPort]).unwrap();
+                let path = &url[url::Position::BeforePath..];
+                write!(client, "GET {path} HTTP/1.1\r\nHost: weft\r\n\r\n").unwrap();
+                running();
+            }
+            Self::Cancelling(runtime, client) => {
+                let asked = runtime.spawn(client.get(url).send());
+                running();
+                asked.abort();
+            }
+        }
+    }
+}
+
+fn ends_without(client: &Client) {
     let (_exporter, _, config) = scraping();
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("queries.log");
@@ -98,10 +131,9 @@ fn a_query_ends_when_its_client_hangs_up() {
     for query in LONG {
         let form = [("query", query), ("start", &(end - 10_000).to_string()), ("end", &end.to_string()), ("step", "1")];
         let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
-        let mut client = TcpStream::connect(&weft.address).unwrap();
-        write!(client, "GET /api/v1/query_range?{form} HTTP/1.1\r\nHost: weft\r\n\r\n").unwrap();
-        eventually("the query runs", || running()?.then_some(()).ok_or_else(|| "not yet".to_owned()));
-        drop(client);
+        client.ask(&format!("http://{}/api/v1/query_range?{form}", weft.address), || {
+            eventually("the query runs", || running()?.then_some(()).ok_or_else(|| "not yet".to_owned()));
+        });
         eventually("the query has ended", || (!running()?).then_some(()).ok_or_else(|| query.to_owned()));
     }
     // There is a free slot again.
@@ -109,4 +141,14 @@ fn a_query_ends_when_its_client_hangs_up() {
     let log = std::fs::read_to_string(&log).unwrap();
     let canceled = log.lines().filter(|line| line.contains("query was canceled in expression evaluation")).count();
     assert_eq!(canceled, LONG.len(), "{log}");
+}
+
+#[test]
+fn a_query_ends_when_its_client_hangs_up() {
+    ends_without(&Client::Closing);
+}
+
+#[test]
+fn a_query_ends_when_its_stream_is_cancelled() {
+    ends_without(&Client::cancelling());
 }
