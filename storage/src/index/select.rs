@@ -72,12 +72,15 @@ pub(super) fn candidates(
             }
             None => vec![everything((store, index), alive)?],
         };
-        let halves = before.into_iter().flat_map(|one| {
-            let by_source =
-                Selected { metrics: &one.metrics - &*sides.metrics_having, sources: &one.sources & &sides.sources };
-            [Selected { metrics: one.metrics & &*sides.metrics, sources: one.sources }, by_source]
-        });
-        let left: Vec<_> = halves.filter(|one| !one.metrics.is_empty() && !one.sources.is_empty()).collect();
+        let mut left = Vec::with_capacity(before.len() + 1);
+        for Selected { metrics, sources } in before {
+            let by_source = &sources & &sides.sources;
+            if !by_source.is_empty() {
+                left.push(Selected { metrics: &metrics - &*sides.metrics_having, sources: by_source });
+            }
+            left.push(Selected { metrics: metrics & &*sides.metrics, sources });
+        }
+        left.retain(|one| !one.metrics.is_empty() && !one.sources.is_empty());
         if left.is_empty() {
             return Ok(Vec::new());
         }
