@@ -7,10 +7,11 @@
 //! - **Files**: `labels` one sorted compact allocation · `matcher`, `regex` the four label matchers with RE2's meaning ·
 //!   `relabel` rules on a label set · `appender`, `querier` the contracts · `target_group` what discovery says ·
 //!   `histogram/` native histograms, their rules and bounds · `exemplar` single events · `sample` values that are markers ·
-//!   `duration`, `float` Prometheus' and Go's spelling of numbers · `time` the wall clock.
+//!   `causes` errors in words · `duration`, `float` Prometheus' and Go's spelling of numbers · `time` the wall clock.
 //! - **Tests**: at the foot of each file; `tests/` holds the ones that read upstream's data.
 
 pub mod appender;
+pub mod causes;
 pub mod duration;
 pub mod exemplar;
 pub mod float;
@@ -25,6 +26,7 @@ pub mod target_group;
 pub mod time;
 
 pub use appender::{AppendError, Appender, Committed, Further, Layout, MetricId, Row, Scraped, SourceId};
+pub use causes::with_causes;
 pub use exemplar::Exemplar;
 pub use histogram::{Histogram, ResetHint};
 pub use labels::{Labels, LabelsBuilder};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{AppendError, Appender};
+use model::{AppendError, Appender, with_causes};
 use tokio::time::Instant;
 
 use crate::fetch::{BodyShare, FetchError};
@@ -10,7 +10,7 @@ use crate::labelling::SeriesLimit;
 use crate::layout::{Body, ContentError, Counts, TargetLayout};
 use crate::parse::{Format, Wanted};
 use crate::report::{Extra, Report, number};
-use crate::scrape_loop::{JobSettings, chain, seconds};
+use crate::scrape_loop::{JobSettings, seconds};
 use crate::target::Target;
 
 /// What there is to know of a body that is in the buffer.
@@ -67,7 +67,7 @@ impl Work {
         match &self.fetched {
             Err(error) => {
                 self.layout.read_nothing();
-                outcome.error = chain(error);
+                outcome.error = with_causes(error);
                 if matches!(error, FetchError::TooLarge { .. }) {
                     outcome.limit = Some(Limit::Body);
                     body_bytes = -1.0;
@@ -96,7 +96,7 @@ impl Work {
         match stored {
             Ok(committed) => outcome.committed = committed,
             Err(error) => {
-                outcome.error = chain(&error);
+                outcome.error = with_causes(&error);
                 outcome.not_stored = true;
             }
         }
@@ -108,7 +108,7 @@ impl Work {
         let (counts, result) = self.layout.read(body, &self.job.rules, self.ts_ms, self.appender.as_ref());
         outcome.counts = counts;
         if let Err(error) = result {
-            outcome.error = chain(&error);
+            outcome.error = with_causes(&error);
             outcome.limit = match error {
                 ContentError::SampleLimit { .. } => Some(Limit::Samples),
                 ContentError::Series { limit: Some(SeriesLimit::Labels), .. } => Some(Limit::Labels),

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use model::{AppendError, Appender, Labels, Layout, Querier, Row, Selection, SourceId};
+use model::{AppendError, Appender, Labels, Layout, Querier, Row, Selection, SourceId, with_causes};
 use prometheus::Registry;
 use storage::{Db, Options};
 
@@ -76,10 +76,6 @@ impl Drop for Disk {
     }
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
-    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {}", chain(source)))
-}
-
 /// Says so when dropped.
 struct Done<'d>(&'d AtomicBool);
 
@@ -125,7 +121,7 @@ impl<'d> Scraper<'d> {
         let (_never, nothing) = channel::<()>();
         let patience = Instant::now();
         while let Err(error) = self.commit(ts_ms) {
-            assert!(patience.elapsed() < PATIENCE, "{}", chain(&error));
+            assert!(patience.elapsed() < PATIENCE, "{}", with_causes(&error));
             let _ = nothing.recv_timeout(Duration::from_millis(200));
         }
         if patience.elapsed() > Duration::from_millis(200) {
@@ -174,7 +170,7 @@ fn writing_and_sealing_go_on_when_there_is_room_again() {
             Err(error) => Some((ts, error)),
         });
         let (failed, error) = full.expect("the disk fills up");
-        let text = chain(&error);
+        let text = with_causes(&error);
         println!("full at row {failed}: {text}");
         assert!(text.contains("the disk of") && text.contains("is full"), "{text}");
         assert_eq!(db.stopped(), None, "a full disk is no reason to start again");

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use model::{Appender, Labels, Matcher, Querier, Row, Selection};
+use model::{Appender, Labels, Matcher, Querier, Row, Selection, with_causes};
 use prometheus::Registry;
 use storage::{Db, Error, Options};
 
@@ -103,16 +103,6 @@ fn stored(db: &Db) -> BTreeMap<i64, Vec<usize>> {
     found
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text.replace('\n', " ")
-}
-
 fn names() -> Vec<Labels> {
     (0..COLUMNS).map(|i| Labels::from_pairs([("__name__", format!("m{}", i % 7)), ("i", i.to_string())])).collect()
 }
@@ -121,7 +111,7 @@ fn names() -> Vec<Labels> {
 fn child(path: &Path) {
     let db = match open(path, &Registry::new()) {
         Ok(db) => db,
-        Err(error) => return println!("refused open: {}", chain(&error)),
+        Err(error) => return println!("refused open: {:?}", with_causes(&error)),
     };
     let mut said = Said::default();
     let labels = names();
@@ -131,11 +121,11 @@ fn child(path: &Path) {
                 println!("committed {ts}");
                 said.committed.push(ts);
             }
-            Err(error) => println!("refused commit {ts}: {}", chain(&*error)),
+            Err(error) => println!("refused commit {ts}: {:?}", with_causes(&*error)),
         }
         let tried = |what: &str, result: Result<(), Error>| match result {
             Ok(()) => println!("{what} {ts}"),
-            Err(error) => println!("refused {what} {ts}: {}", chain(&error)),
+            Err(error) => println!("refused {what} {ts}: {:?}", with_causes(&error)),
         };
         if ts == DELETE_AT {
             println!("deleting {ts}");
@@ -153,7 +143,7 @@ fn child(path: &Path) {
     said.check(&stored(&db));
     match db.close() {
         Ok(()) => println!("closed"),
-        Err(error) => println!("refused close: {}", chain(&error)),
+        Err(error) => println!("refused close: {:?}", with_causes(&error)),
     }
 }
 

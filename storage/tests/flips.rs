@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use model::{Appender, Labels, Querier, Row, Selection};
+use model::{Appender, Labels, Querier, Row, Selection, with_causes};
 use prometheus::Registry;
 use storage::{Db, Options};
 
@@ -193,7 +193,7 @@ fn a_compaction_that_meets_damage_stops_writing_until_the_next_start() {
     // Of three buckets in the file one goes, so that the rest of it is written anew.
     db.seal(SEALED_MS + BUCKET_MS + 100).unwrap();
     let labels = Labels::from_pairs([("job", "new")]);
-    let error = chain(&db.source(&labels).unwrap_err());
+    let error = with_causes(&db.source(&labels).unwrap_err());
     assert!(error.contains("Corruption") && error.contains(".sst"), "{error}");
     assert!(db.stopped().is_some_and(|reason| reason.contains(".sst")), "{:?}", db.stopped());
     assert_eq!(stored(&db, SEALED_MS - 1).unwrap(), before, "reading goes on");
@@ -257,16 +257,6 @@ fn a_lost_meta_is_made_anew() {
     assert!(error.contains("meta being lost"), "{error}");
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
-}
-
 /// Wherever a bit flips in any file of the index: the database opens or says why not, and nothing panics.
 #[test]
 fn a_damaged_index_is_served_as_far_as_it_can_be_read() {
@@ -289,9 +279,9 @@ fn a_damaged_index_is_served_as_far_as_it_can_be_read() {
                         assert!(found.len() == all() || !db.damage().is_empty(), "{family} {part}: it is not told");
                         format!("{} of {}, {} damages", found.len(), all(), db.damage().len())
                     }
-                    Err(error) => chain(&error),
+                    Err(error) => with_causes(&error),
                 },
-                Err(error) => chain(&error),
+                Err(error) => with_causes(&error),
             };
             // Bitmaps that cannot be read are not taken for empty ones: the error names their file.
             let refused = told.starts_with("cannot");

@@ -230,7 +230,7 @@ impl Watch {
     fn failed(&self, error: &dyn std::error::Error) {
         self.metrics.kubernetes_failures.inc();
         let scope = self.key.namespace.as_deref().map_or_else(String::new, |name| format!(" in namespace {name}"));
-        let text = format!("cannot watch {}{scope}: {}", self.key.kind.plural(), chain(error));
+        let text = format!("cannot watch {}{scope}: {}", self.key.kind.plural(), model::with_causes(error));
         let mut known = lock(&self.known);
         known.is_settled = true;
         if known.error.as_ref() != Some(&text) {
@@ -247,21 +247,6 @@ impl Watch {
             self.changed([]);
         }
     }
-}
-
-/// An error with its causes, each said once.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let said = cause.to_string();
-        if !text.contains(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
-        }
-        source = cause.source();
-    }
-    text
 }
 
 fn is_unauthorized(error: &watcher::Error) -> bool {

@@ -44,7 +44,7 @@ impl SourceColumns {
         // Of several the store keeps those that are new, in the order of their times.
         exemplars.sort_by_key(|(_, exemplar)| exemplar.ts_ms);
         appender.exemplars(source, &exemplars).unwrap_or_else(|error| {
-            tracing::warn!(source = %self.labels, error = %crate::scrape_loop::chain(&error), "exemplars are lost");
+            tracing::warn!(source = %self.labels, error = %model::with_causes(&error), "exemplars are lost");
             0
         })
     }

@@ -42,7 +42,7 @@ impl HistogramRules {
         if (SCHEMA_STORED + 1..=SCHEMA_KNOWN).contains(&histogram.schema) {
             histogram.coarsen(SCHEMA_STORED);
         }
-        histogram.validate().map_err(|error| Refusal::invalid(crate::scrape_loop::chain(&error)))?;
+        histogram.validate().map_err(|error| Refusal::invalid(model::with_causes(&error)))?;
         if !histogram.is_custom() {
             histogram.coarsen(self.schema_max);
         }

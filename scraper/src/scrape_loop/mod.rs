@@ -7,8 +7,8 @@ use std::time::Duration;
 use config::ScrapeProtocol;
 use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue};
 use http_client::{Connection, HttpClient};
-use model::Appender;
 use model::duration::format_duration_ms;
+use model::{Appender, with_causes};
 use prometheus::Histogram;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
@@ -337,7 +337,7 @@ impl ScrapeLoop {
         if let Ok((layout, result)) = ended.await {
             self.layout = layout;
             if let Err(error) = result {
-                tracing::warn!(target = %self.target.url, error = %chain(&error), "cannot mark the series of a removed target stale");
+                tracing::warn!(target = %self.target.url, error = %with_causes(&error), "cannot mark the series of a removed target stale");
             }
         }
     }
@@ -391,20 +391,6 @@ impl ScrapeLoop {
             status.metadata = Arc::new(self.layout.metadata.clone());
         }
     }
-}
-
-/// An error with its causes.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let more = cause.to_string();
-        if !text.ends_with(&more) {
-            text = format!("{text}: {more}");
-        }
-        source = cause.source();
-    }
-    text
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a timeout is far below 2^53 milliseconds")]

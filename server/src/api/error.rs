@@ -39,13 +39,7 @@ impl ApiError {
     }
 
     pub(crate) fn internal(error: &dyn std::error::Error) -> Self {
-        let mut text = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            text = format!("{text}: {cause}");
-            source = cause.source();
-        }
-        Self::new(Kind::Internal, text)
+        Self::new(Kind::Internal, model::with_causes(error))
     }
 }
 
