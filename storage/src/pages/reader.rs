@@ -60,11 +60,17 @@ impl<'v> PageReader<'v> {
         Ok(Self { view, partitions, cursors })
     }
 
+    /// The partitions that hold pages of a source.
+    fn partitions_of(&self, source: SourceId) -> impl Iterator<Item = Partition> {
+        let holds = move |(_, sources): &&(Partition, RoaringBitmap)| sources.contains(source.0);
+        self.partitions.iter().filter(holds).map(|(partition, _)| *partition)
+    }
+
     /// The segments that pages of a source may hold metrics of.
     pub(crate) fn segments(&self, source: SourceId) -> Result<RoaringBitmap, Error> {
         let mut segments = RoaringBitmap::new();
-        for (partition, _) in self.partitions.iter().filter(|(_, sources)| sources.contains(source.0)) {
-            if let Some(timeline) = self.view.store.kept.head(self.view, *partition, source)? {
+        for partition in self.partitions_of(source) {
+            if let Some(timeline) = self.view.store.kept.head(self.view, partition, source)? {
                 segments |= &timeline.segments;
             }
         }
@@ -74,9 +80,9 @@ impl<'v> PageReader<'v> {
     /// The timelines of a source.
     pub(crate) fn timelines(&self, source: SourceId) -> Result<Vec<(Partition, Timeline)>, Error> {
         let mut found = Vec::new();
-        for (partition, _) in self.partitions.iter().filter(|(_, sources)| sources.contains(source.0)) {
-            if let Some(timeline) = super::timeline_of(self.view, *partition, source)? {
-                found.push((*partition, timeline));
+        for partition in self.partitions_of(source) {
+            if let Some(timeline) = super::timeline_of(self.view, partition, source)? {
+                found.push((partition, timeline));
             }
         }
         Ok(found)
