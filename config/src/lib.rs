@@ -6,7 +6,7 @@
 //!   never needs `global`.
 //! - **Files**: `global`, `scrape`, `sd`, `http`, `secret` the values · `load` the file as a whole · `sections`, `unserved` what is
 //!   checked and not served · `*_read` one section each, read and shown · `node` YAML in · `decode` fields of a mapping ·
-//!   `yaml` YAML out · `size`, `selector` small languages.
+//!   `yaml` YAML out · `size`, `selector` small languages · `web` the file of `--web.config.file`.
 //! - **Tests**: at the foot of each file; `tests/` reads upstream's data.
 
 mod decode;
@@ -26,6 +26,7 @@ mod sections;
 mod selector;
 mod size;
 mod unserved;
+mod web;
 mod yaml;
 
 pub use error::Error;
@@ -40,3 +41,4 @@ pub use sd::{
 };
 pub use secret::{SECRET_SHOWN, Secret};
 pub use size::{format_size, parse_size};
+pub use web::{ClientAuth, Pem, WebConfig, WebTls};

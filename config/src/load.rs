@@ -78,7 +78,7 @@ impl Config {
     }
 }
 
-fn read(path: &Path) -> Result<String, Error> {
+pub(crate) fn read(path: &Path) -> Result<String, Error> {
     let bytes = std::fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
     String::from_utf8(bytes).map_err(|error| {
         let source = std::io::Error::new(std::io::ErrorKind::InvalidData, error.utf8_error());
@@ -86,7 +86,7 @@ fn read(path: &Path) -> Result<String, Error> {
     })
 }
 
-fn document(source: &Source<'_>, text: &str) -> Result<Option<node::Node>, Error> {
+pub(crate) fn document(source: &Source<'_>, text: &str) -> Result<Option<node::Node>, Error> {
     node::parse(text).map_err(|(pos, message)| source.error(pos, "", message))
 }
 

@@ -1,4 +1,4 @@
-//! Listening sockets: Go's spelling of addresses, and at most so many connections at once.
+//! Listening sockets, in Go's spelling of addresses, and the connections that come in.
 
 use std::future::Future as _;
 use std::io;
@@ -7,12 +7,11 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
-use axum::extract::connect_info::Connected;
-use axum::serve::{IncomingStream, Listener};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::serve::Activity;
 
 /// Binds `host:port`; `:9090` means every address.
 pub(crate) async fn bind(address: &str) -> io::Result<TcpListener> {
@@ -23,30 +22,6 @@ pub(crate) async fn bind(address: &str) -> io::Result<TcpListener> {
             Err(_) => TcpListener::bind(format!("0.0.0.0:{port}")).await,
         },
         None => TcpListener::bind(address).await,
-    }
-}
-
-/// A listener that accepts while there is a free place.
-#[derive(Debug)]
-pub(crate) struct Limited {
-    pub(crate) listener: TcpListener,
-    pub(crate) places: Arc<Semaphore>,
-}
-
-impl Listener for Limited {
-    type Io = Connection;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
-        let place = Arc::clone(&self.places).acquire_owned().await.ok();
-        let (stream, address) = Listener::accept(&mut self.listener).await;
-        // Answers are written whole; waiting to fill a packet only delays them.
-        stream.set_nodelay(true).ok();
-        (Connection { stream: Arc::new(stream), _place: place }, address)
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
     }
 }
 
@@ -69,17 +44,29 @@ impl Client {
     }
 }
 
-impl Connected<IncomingStream<'_, Limited>> for Client {
-    fn connect_info(stream: IncomingStream<'_, Limited>) -> Self {
-        Self { address: stream.remote_addr().ip().to_canonical(), stream: Arc::clone(&stream.io().stream) }
-    }
-}
-
-/// A connection and its place.
+/// An accepted TCP connection, which tells its [`Activity`] when a write makes no progress.
 #[derive(Debug)]
 pub(crate) struct Connection {
     stream: Arc<TcpStream>,
-    _place: Option<OwnedSemaphorePermit>,
+    activity: Arc<Activity>,
+}
+
+impl Connection {
+    pub(crate) fn new(stream: TcpStream, activity: Arc<Activity>) -> Self {
+        // Answers are written whole; waiting to fill a packet only delays them.
+        stream.set_nodelay(true).ok();
+        Self { stream: Arc::new(stream), activity }
+    }
+
+    /// Who is at the other end of it, at this address.
+    pub(crate) fn client(&self, address: SocketAddr) -> Client {
+        Client { address: address.ip().to_canonical(), stream: Arc::clone(&self.stream) }
+    }
+
+    /// Looks at the first bytes without taking them.
+    pub(crate) async fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.peek(buffer).await
+    }
 }
 
 impl AsyncRead for Connection {
@@ -97,10 +84,16 @@ impl AsyncRead for Connection {
 impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         loop {
-            ready!(self.stream.poll_write_ready(cx))?;
+            if self.stream.poll_write_ready(cx)?.is_pending() {
+                self.activity.write_waits();
+                return Poll::Pending;
+            }
             match self.stream.try_write(buf) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                done => return Poll::Ready(done),
+                done => {
+                    self.activity.write_goes_on();
+                    return Poll::Ready(done);
+                }
             }
         }
     }

@@ -5,7 +5,7 @@
 //! - **Invariants**: the only crate that sees all others; parts are built and joined in `wire` alone, HTTP statuses are
 //!   chosen in `api/error` alone.
 //! - **Files**: `flags`, `settings` the command line · `wire` parts built and joined, start and end · `app` what they
-//!   share, reload · `listen`, `api/` HTTP · `logging`, `query_log`, `self_metrics`, `version`, `clock`, `default_config`.
+//!   share, reload · `listen`, `serve/`, `api/` HTTP · `logging`, `query_log`, `self_metrics`, `version`, `clock`, `default_config`.
 //! - **Tests**: at the foot of the files; the whole binary in `tests/e2e`.
 
 mod api;
@@ -17,6 +17,7 @@ mod listen;
 mod logging;
 mod query_log;
 mod self_metrics;
+mod serve;
 mod settings;
 mod version;
 mod wire;

@@ -11,6 +11,9 @@ use url::Url;
 
 use crate::flags::Flags;
 
+/// More connections than any process may have.
+const CONNECTIONS_MAX: usize = 1 << 20;
+
 /// What the web server and the queries go by.
 #[derive(Debug)]
 pub(crate) struct Settings {
@@ -23,6 +26,8 @@ pub(crate) struct Settings {
     pub(crate) hostname: String,
     pub(crate) query_timeout: Duration,
     pub(crate) max_connections: usize,
+    /// For a request to arrive whole.
+    pub(crate) read_timeout: Duration,
     /// `stats=all` tells the samples of each step.
     pub(crate) per_step_stats: bool,
     /// Most results that a search may ask for, 0 for any number; `None` where there is no search.
@@ -40,6 +45,7 @@ impl Settings {
         let prefix = prefix.trim_matches('/');
         let search_max = flags.number("web.search.max-limit")?;
         let timeout_ms = flags.duration_ms("query.timeout")?;
+        let read_timeout_ms = flags.duration_ms("web.read-timeout")?;
         Ok(Self {
             route_prefix: format!("/{prefix}"),
             external_url,
@@ -48,7 +54,8 @@ impl Settings {
             page_title: flags.get("web.page-title").to_owned(),
             hostname,
             query_timeout: Duration::from_millis(timeout_ms.unsigned_abs()),
-            max_connections: flags.number("web.max-connections")?.max(1),
+            max_connections: flags.number("web.max-connections")?.clamp(1, CONNECTIONS_MAX),
+            read_timeout: Duration::from_millis(read_timeout_ms.unsigned_abs()),
             per_step_stats: flags.feature("promql-per-step-stats"),
             search_max_limit: flags.feature("search-api").then_some(search_max),
         })

@@ -13,10 +13,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, Reload, load};
 use crate::flags::Flags;
-use crate::listen::{Client, Limited, bind};
+use crate::listen::bind;
 use crate::logging::{self, Format};
 use crate::query_log::QueryLog;
 use crate::self_metrics::ServerMetrics;
+use crate::serve::{HttpServer, Limits, Web};
 use crate::settings::{Retention, Settings, query_memory, storage_options, wanted_of_targets};
 use crate::{api, version};
 
@@ -58,6 +59,7 @@ async fn serve(flags: Flags) -> Result<()> {
         tracing::warn!(features = unknown.join(","), "unknown features in --enable-feature");
     }
     let config = load(&flags)?;
+    let web = Arc::new(Web::open(flags.get("web.config.file"))?);
     let listeners = listen(&flags).await?;
     let (reloads, asked) = mpsc::channel(1);
     let app = build(flags, &config, reloads)?;
@@ -67,37 +69,33 @@ async fn serve(flags: Flags) -> Result<()> {
     tasks.spawn(reload(Arc::clone(&app), asked));
     tasks.spawn(signals(Arc::clone(&app))?);
     app.put_in_force(config).await?;
-    let places = Arc::new(Semaphore::new(app.settings.max_connections));
-    let mut servers = JoinSet::new();
+    let (router, prefix) = (api::router(Arc::clone(&app)), app.settings.route_prefix.clone());
+    let limits = Limits { requests: app.settings.max_connections, read_timeout: app.settings.read_timeout };
+    let scheme = if web.current().tls.is_some() { "https" } else { "http" };
+    let mut server = HttpServer::new(router, &prefix, limits, web, app.stop.clone());
     for listener in listeners {
         let address = listener.local_addr()?;
-        let open = format!("http://localhost:{}{}", address.port(), app.settings.route_prefix);
         tracing::info!(%address, "Start listening for connections");
-        tracing::info!("Open {open}");
-        let service = api::router(Arc::clone(&app)).into_make_service_with_connect_info::<Client>();
-        let stop = app.stop.clone();
-        let listener = Limited { listener, places: Arc::clone(&places) };
-        servers
-            .spawn(async move { axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await });
+        tracing::info!("Open {scheme}://localhost:{}{prefix}", address.port());
+        server.listen(listener);
     }
     app.metrics.ready.set(1.0);
     tracing::info!("Server is ready to receive web requests.");
     app.stop.cancelled().await;
-    end(&app, tasks, servers).await
+    end(&app, tasks, server).await
 }
 
-async fn end(app: &Arc<App>, mut tasks: JoinSet<()>, mut servers: JoinSet<std::io::Result<()>>) -> Result<()> {
-    tracing::info!("Stopping: no more scrapes");
+/// Ends in the order in which least is lost: answers are delivered while scraping goes on, then the last scrapes are stored.
+async fn end(app: &Arc<App>, mut tasks: JoinSet<()>, server: HttpServer) -> Result<()> {
+    tracing::info!("Stopping: no more connections");
     app.metrics.ready.set(0.0);
+    if !server.end(DRAIN).await {
+        tracing::warn!(after = ?DRAIN, "some answers were still under way and are given up");
+    }
     // First what could start something: reloads, and targets that come.
     tasks.shutdown().await;
     app.discovery.lock().await.shutdown().await;
     app.scraper.shutdown().await;
-    let drained = tokio::time::timeout(DRAIN, async { while servers.join_next().await.is_some() {} }).await;
-    if drained.is_err() {
-        tracing::warn!(after = ?DRAIN, "some answers were still under way and are given up");
-        servers.shutdown().await;
-    }
     let db = Arc::clone(&app.db);
     tokio::task::spawn_blocking(move || db.close()).await.context("cannot close the database")??;
     tracing::info!("See you next time!");

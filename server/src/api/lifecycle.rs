@@ -10,9 +10,12 @@ use http::{Method, StatusCode, header};
 
 use crate::app::App;
 
-/// `/-/healthy`
-pub(crate) async fn healthy() -> &'static str {
-    "Prometheus Server is Healthy.\n"
+/// `/-/healthy`: fails, so that the container is restarted, when nothing can be stored before a restart.
+pub(crate) async fn healthy(State(app): State<Arc<App>>) -> Response {
+    match app.db.stopped() {
+        None => "Prometheus Server is Healthy.\n".into_response(),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("Nothing is stored any more: {why}\n")).into_response(),
+    }
 }
 
 /// `/-/ready`

@@ -13,7 +13,25 @@ pub struct Http {
     client: Client,
     runtime: Runtime,
     base: String,
-    token: Option<String>,
+    credentials: Credentials,
+}
+
+/// What every request shows.
+#[derive(Debug)]
+enum Credentials {
+    None,
+    Bearer(String),
+    Basic(String, String),
+}
+
+impl Credentials {
+    fn on(&self, request: RequestBuilder) -> RequestBuilder {
+        match self {
+            Self::None => request,
+            Self::Bearer(token) => request.bearer_auth(token),
+            Self::Basic(user, password) => request.basic_auth(user, Some(password)),
+        }
+    }
 }
 
 impl Http {
@@ -23,7 +41,7 @@ impl Http {
     /// When it cannot be made.
     #[must_use]
     pub fn new(base: impl Into<String>) -> Self {
-        Self::with(base.into(), None, None)
+        Self::with(base.into(), None, Credentials::None)
     }
 
     /// A client that trusts a certificate authority and sends a bearer token.
@@ -32,23 +50,29 @@ impl Http {
     /// When it cannot be made.
     #[must_use]
     pub fn trusting(base: impl Into<String>, ca_pem: &str, token: &str) -> Self {
-        Self::with(base.into(), Some(ca_pem), Some(token.to_owned()))
+        Self::with(base.into(), Some(ca_pem), Credentials::Bearer(token.to_owned()))
     }
 
-    fn with(base: String, ca_pem: Option<&str>, token: Option<String>) -> Self {
+    /// The same with a user and a password.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn basic(base: impl Into<String>, ca_pem: &str, (user, password): (&str, &str)) -> Self {
+        Self::with(base.into(), Some(ca_pem), Credentials::Basic(user.to_owned(), password.to_owned()))
+    }
+
+    fn with(base: String, ca_pem: Option<&str>, credentials: Credentials) -> Self {
         rustls::crypto::ring::default_provider().install_default().ok();
         let ca = ca_pem.map(|pem| Certificate::from_pem(pem.as_bytes()).unwrap());
         let builder = Client::builder().timeout(Duration::from_secs(30)).no_proxy().no_gzip();
         let client = builder.tls_certs_only(ca).build().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Self { client, runtime, base, token }
+        Self { client, runtime, base, credentials }
     }
 
     fn send(&self, request: RequestBuilder) -> Result<(u16, String), String> {
-        let request = match &self.token {
-            Some(token) => request.bearer_auth(token),
-            None => request,
-        };
+        let request = self.credentials.on(request);
         self.runtime.block_on(async {
             let response = request.send().await.map_err(|error| format!("{error:?}"))?;
             let status = response.status().as_u16();
@@ -99,7 +123,7 @@ impl Http {
     /// When there is no answer.
     pub fn page(&self, path: &str, headers: &HeaderMap) -> Result<(u16, HeaderMap, Vec<u8>), String> {
         let request = self.client.get(format!("{}{path}", self.base)).headers(headers.clone());
-        let request = self.token.iter().fold(request, |request, token| request.bearer_auth(token));
+        let request = self.credentials.on(request);
         self.runtime.block_on(async {
             let response = request.send().await.map_err(|error| format!("{error:?}"))?;
             let (status, headers) = (response.status().as_u16(), response.headers().clone());

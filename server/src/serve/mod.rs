@@ -1,0 +1,241 @@
+//! The HTTP server below the routes: accepts connections, speaks TLS, bounds what clients may hold, ends.
+//!
+//! A request passes, in this order: its deadline, a place (health checks need none), the rate limit, the password, the routes.
+
+mod body;
+mod connections;
+mod password;
+mod tls;
+mod web;
+
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::ConnectInfo;
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderName, HeaderValue, Request, StatusCode, header};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use connections::{Activity, Limits};
+pub(crate) use web::Web;
+
+use crate::listen::{Client, Connection};
+use connections::{Connections, Open};
+
+/// How often connections are looked over: while the server runs, and while it ends.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+const SWEEP_EVERY_STOPPING: Duration = Duration::from_millis(50);
+/// How long nothing is accepted after the system refused a connection, for want of file descriptors mostly.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Paths, below the route prefix, that are answered however busy the server is.
+const HEALTH: [&str; 2] = ["/-/healthy", "/-/ready"];
+
+/// What all connections share.
+#[derive(Debug)]
+struct Shared {
+    router: Router,
+    connections: Arc<Connections>,
+    web: Arc<Web>,
+    /// Without the slash at its end.
+    prefix: String,
+    stop: CancellationToken,
+}
+
+/// The server on its listening sockets.
+#[derive(Debug)]
+pub(crate) struct HttpServer {
+    shared: Arc<Shared>,
+    listeners: JoinSet<()>,
+}
+
+impl HttpServer {
+    /// Serves the routes until `stop` is cancelled.
+    pub(crate) fn new(router: Router, prefix: &str, limits: Limits, web: Arc<Web>, stop: CancellationToken) -> Self {
+        let connections = Arc::new(Connections::new(limits));
+        let prefix = prefix.trim_end_matches('/').to_owned();
+        let shared = Arc::new(Shared { router, connections, web, prefix, stop });
+        let mut listeners = JoinSet::new();
+        listeners.spawn(sweep(Arc::clone(&shared)));
+        Self { shared, listeners }
+    }
+
+    /// Accepts connections of one more socket.
+    pub(crate) fn listen(&mut self, listener: TcpListener) {
+        self.listeners.spawn(accept(Arc::clone(&self.shared), listener));
+    }
+
+    /// Once `stop` is cancelled: waits until answers that are under way are delivered, at most for `patience`. Requests that
+    /// have not arrived whole end at once, clients that take nothing after a second. Says whether all ended by themselves.
+    pub(crate) async fn end(mut self, patience: Duration) -> bool {
+        let ended = tokio::time::timeout(patience, async { while self.listeners.join_next().await.is_some() {} }).await;
+        self.listeners.shutdown().await;
+        ended.is_ok()
+    }
+}
+
+/// Closes connections that are idle or stalled for too long.
+async fn sweep(shared: Arc<Shared>) {
+    loop {
+        tokio::select! {
+            () = shared.stop.cancelled() => break,
+            () = tokio::time::sleep(SWEEP_EVERY) => shared.connections.sweep(false),
+        };
+    }
+    while shared.connections.sweep(true) > 0 {
+        tokio::time::sleep(SWEEP_EVERY_STOPPING).await;
+    }
+}
+
+async fn accept(shared: Arc<Shared>, listener: TcpListener) {
+    let mut tasks = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = shared.stop.cancelled() => break,
+            Some(_) = tasks.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, address)) => {
+                    // Without a place, dropping the stream closes it.
+                    if let Some(open) = shared.connections.admit() {
+                        tasks.spawn(serve(Arc::clone(&shared), stream, address, open));
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection; closing the one that was idle longest");
+                    shared.connections.shed();
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+    drop(listener);
+    while tasks.join_next().await.is_some() {}
+}
+
+/// One connection, from its first byte until either side or [`Connections`] closes it.
+async fn serve(shared: Arc<Shared>, stream: TcpStream, address: SocketAddr, open: Open) {
+    let activity = Arc::clone(&open.activity);
+    let connection = Connection::new(stream, Arc::clone(&activity));
+    let client = connection.client(address);
+    let work = async {
+        match shared.web.current().tls.clone() {
+            None => speak(&shared, connection, client, &open.activity).await,
+            Some(config) => {
+                let Some(stream) = handshake(connection, config).await else { return };
+                speak(&shared, stream, client, &open.activity).await;
+            }
+        }
+    };
+    tokio::select! {
+        () = activity.closed() => {}
+        () = work => {}
+    }
+}
+
+/// The TLS handshake. Plain HTTP is answered as Go does.
+async fn handshake(
+    mut connection: Connection,
+    config: Arc<rustls::ServerConfig>,
+) -> Option<tokio_rustls::server::TlsStream<Connection>> {
+    let mut first = [0];
+    if connection.peek(&mut first).await.ok()? > 0 && first[0].is_ascii_uppercase() {
+        let answer = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+        connection.write_all(answer).await.ok();
+        connection.shutdown().await.ok();
+        return None;
+    }
+    match TlsAcceptor::from(config).accept(connection).await {
+        Ok(stream) => Some(stream),
+        Err(error) => {
+            tracing::debug!(%error, "TLS handshake error");
+            None
+        }
+    }
+}
+
+/// HTTP over an open stream.
+async fn speak<S>(shared: &Arc<Shared>, stream: S, client: Client, activity: &Arc<Activity>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let each = (Arc::clone(shared), client, Arc::clone(activity));
+    let service = tower::service_fn(move |request| {
+        let (shared, client, activity) = each.clone();
+        async move { Ok::<_, std::convert::Infallible>(answer(&shared, client, &activity, request).await) }
+    });
+    let builder = Builder::new(TokioExecutor::new());
+    let mut http = pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)));
+    let mut stopping = pin!(shared.stop.cancelled());
+    let mut asked = false;
+    loop {
+        tokio::select! {
+            done = http.as_mut() => {
+                if let Err(error) = done {
+                    tracing::debug!(error = %model::with_causes(&*error), "a connection ended early");
+                }
+                return;
+            }
+            () = stopping.as_mut(), if !asked => {
+                asked = true;
+                http.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
+
+/// One request.
+async fn answer<B>(shared: &Arc<Shared>, client: Client, activity: &Arc<Activity>, request: Request<B>) -> Response
+where
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<axum::BoxError>,
+{
+    let busy = activity.begin();
+    let (parts, body) = request.into_parts();
+    let mut request = Request::from_parts(parts, body::arriving(body, shared.connections.read_timeout(), &shared.stop));
+    request.extensions_mut().insert(ConnectInfo(client));
+    let path = request.uri().path();
+    let is_health = path.strip_prefix(&shared.prefix).is_some_and(|path| HEALTH.contains(&path));
+    let place = if is_health { None } else { shared.connections.place().await };
+    if place.is_none() && !is_health {
+        let wait = [(header::RETRY_AFTER, "1")];
+        let text = "too many requests at once (--web.max-connections), and as many wait already\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, wait, text).into_response();
+    }
+    let loaded = shared.web.current();
+    let mut response = if !shared.web.takes_request() {
+        (StatusCode::TOO_MANY_REQUESTS, "Too Many Requests\n").into_response()
+    } else if loaded.config.users.is_empty() {
+        route(&shared.router, request).await
+    } else {
+        match shared.web.passwords.admits(&loaded.config, request.headers()).await {
+            Ok(true) => route(&shared.router, request).await,
+            Ok(false) => {
+                let basic = [(header::WWW_AUTHENTICATE, "Basic")];
+                (StatusCode::UNAUTHORIZED, basic, "Unauthorized\n").into_response()
+            }
+            Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}\n")).into_response(),
+        }
+    };
+    for (name, value) in &loaded.config.headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response.map(|body| Body::new(body::Leaving::new(body, (busy, place))))
+}
+
+async fn route(router: &Router, request: Request<Body>) -> Response {
+    use tower::ServiceExt as _;
+    router.clone().oneshot(request).await.unwrap_or_else(|never| match never {})
+}

@@ -1,0 +1,171 @@
+//! The HTTP server against its clients: silent, slow, too many, without a password, in plain text.
+#![allow(clippy::unwrap_used, reason = "a test: a failed step is its message")]
+
+use std::fs;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
+
+use e2e::{Http, PATIENCE, Weft, eventually};
+
+const NOTHING: &str = "scrape_configs: []\n";
+/// A form that never arrives whole.
+const HALF: &str = "POST /api/v1/query HTTP/1.1\r\nHost: w\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+                    Content-Length: 100\r\n\r\nquery=";
+const HEALTHY: &str = "Prometheus Server is Healthy.\n";
+
+fn connect(weft: &Weft, said: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(&weft.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(said.as_bytes()).unwrap();
+    stream
+}
+
+/// What comes until the server closes the connection.
+fn rest(stream: &mut TcpStream) -> String {
+    let mut said = Vec::new();
+    match stream.read_to_end(&mut said) {
+        Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("{error}"),
+        _ => String::from_utf8_lossy(&said).into_owned(),
+    }
+}
+
+#[test]
+fn silent_clients_do_not_keep_health_checks_out() {
+    let weft = Weft::start(NOTHING, &["--web.max-connections=20"]);
+    let mut silent: Vec<TcpStream> = (0..300).map(|_| connect(&weft, "")).collect();
+    assert_eq!(weft.http.get("/-/healthy").unwrap(), (200, HEALTHY.to_owned()));
+    assert_eq!(weft.http.query("1").unwrap()[1], "1");
+    assert_eq!(rest(&mut silent[0]), "", "the one that was silent longest was closed");
+}
+
+#[test]
+fn requests_that_do_not_arrive_do_not_keep_health_checks_out() {
+    let weft = Weft::start(NOTHING, &["--web.max-connections=4"]);
+    let half: Vec<TcpStream> = (0..8).map(|_| connect(&weft, HALF)).collect();
+    // Four have a place, four wait for one; the others are told to come back.
+    eventually("requests are refused", || match weft.http.get("/api/v1/status/buildinfo")? {
+        (503, said) if said.contains("--web.max-connections") => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    assert_eq!(weft.http.get("/-/healthy").unwrap(), (200, HEALTHY.to_owned()));
+    assert_eq!(weft.http.get("/-/ready").unwrap().0, 200);
+    drop(half);
+    eventually("places are free again", || match weft.http.get("/api/v1/status/buildinfo")? {
+        (200, _) => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+}
+
+#[test]
+fn what_does_not_arrive_in_time_is_closed() {
+    let weft = Weft::start(NOTHING, &["--web.read-timeout=1s"]);
+    let mut silent = connect(&weft, "");
+    let mut half_a_head = connect(&weft, "GET /-/healthy HTTP/1.1\r\nHost:");
+    let mut half_a_body = connect(&weft, HALF);
+    let mut idle = connect(&weft, "GET /-/healthy HTTP/1.1\r\nHost: w\r\n\r\n");
+    assert_eq!(rest(&mut silent), "");
+    assert_eq!(rest(&mut half_a_head), "");
+    let said = rest(&mut half_a_body);
+    assert!(said.starts_with("HTTP/1.1 400") && said.contains("--web.read-timeout"), "{said}");
+    assert!(rest(&mut idle).ends_with(HEALTHY), "one answer, then nothing");
+}
+
+#[test]
+fn the_end_does_not_wait_for_half_requests_and_stalled_readers() {
+    let mut weft = Weft::start(NOTHING, &[]);
+    let mut half_a_body = connect(&weft, HALF);
+    let mut half_a_head = connect(&weft, "GET /-/healthy HTTP/1.1\r\nHost:");
+    // Far more than the buffers of a connection hold, and never read: 10 000 steps for each of 100 constants.
+    let query = (0..100).map(|i| format!("label_replace(vector(1),\"i\",\"{i}\",\"\",\"\")")).collect::<Vec<_>>();
+    let query = format!("query={}&start=0&end=10000&step=1", query.join("%20or%20"));
+    let head = "POST /api/v1/query_range HTTP/1.1\r\nHost: w\r\nContent-Type: application/x-www-form-urlencoded\r\n";
+    let stalled = connect(&weft, &format!("{head}Content-Length: {}\r\n\r\n{query}", query.len()));
+    let mut first = [0; 12];
+    (&stalled).read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200");
+    weft.process.signal("TERM");
+    assert!(weft.process.wait().success());
+    let said = rest(&mut half_a_body);
+    assert!(said.is_empty() || said.starts_with("HTTP/1.1 400"), "{said}");
+    assert_eq!(rest(&mut half_a_head), "");
+    let log = weft.process.output();
+    assert!(log.contains("See you next time!") && !log.contains("given up"), "{log}");
+}
+
+/// A folder with `prometheus.yml` and the web configuration, and the flag that names it.
+fn with_web_config(text: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("prometheus.yml"), NOTHING).unwrap();
+    let path = folder.path().join("web.yml");
+    fs::write(&path, text).unwrap();
+    (folder, format!("--web.config.file={}", path.display()))
+}
+
+#[test]
+fn what_cannot_be_served_keeps_it_from_starting() {
+    for (text, part) in [
+        ("basic_auth_users: {ann: secret}", "not a bcrypt hash"),
+        ("tls_server_config: {cert_file: none.pem, key_file: none.key}", "none.pem"),
+        ("tls_server_config: {cert_file: a, key_file: b, client_allowed_sans: [a]}", "not served yet"),
+        ("basic_auth_user: {}", "did you mean basic_auth_users?"),
+    ] {
+        let (folder, flag) = with_web_config(text);
+        let output = Weft::command(folder.path(), &[&flag]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains(part) && said.contains("web.yml"), "{text}: {said}");
+    }
+    let (folder, flag) = with_web_config("");
+    fs::remove_file(folder.path().join("web.yml")).unwrap();
+    let output = Weft::command(folder.path(), &[&flag]).output().unwrap();
+    assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("web.yml"));
+}
+
+#[test]
+fn an_empty_web_configuration_is_fine() {
+    let (folder, flag) = with_web_config("");
+    let weft = Weft::start_with(folder, &[&flag], &[]);
+    assert!(!weft.process.output().contains("level=WARN"), "{}", weft.process.output());
+}
+
+/// bcrypt of "sesame" at its lowest cost.
+const SESAME: &str = "$2b$04$pHRZFuZUCvXdT09m8OsdyeUgH6oCapWAuzkkcmQk1EUy35f6MzDMG";
+
+#[test]
+fn passwords_and_tls() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new(["localhost".into(), "127.0.0.1".into()]).unwrap();
+    let certificate = certificate.self_signed(&key).unwrap();
+    let (folder, flag) = with_web_config(&format!(
+        "tls_server_config: {{cert_file: tls.crt, key_file: tls.key}}\nbasic_auth_users: {{ann: {SESAME}}}\n\
+         http_server_config: {{headers: {{X-Frame-Options: deny}}}}\n"
+    ));
+    fs::write(folder.path().join("tls.crt"), certificate.pem()).unwrap();
+    fs::write(folder.path().join("tls.key"), key.serialize_pem()).unwrap();
+    let log = folder.path().join("weft.log");
+    let process = e2e::Process::start(&mut Weft::command(folder.path(), &[&flag]), &log);
+    let address = eventually("weft listens", || {
+        let output = process.output();
+        let line = output.lines().find(|line| line.contains("Start listening")).ok_or(output.clone())?;
+        Ok(line.split("address=").nth(1).ok_or("no address")?.split_whitespace().next().unwrap_or_default().to_owned())
+    });
+    let http = Http::trusting(format!("https://{address}"), &certificate.pem(), "no password");
+    for path in ["/api/v1/query?query=1", "/-/healthy", "/metrics", "/"] {
+        assert_eq!(eventually("an answer", || http.get(path)), (401, "Unauthorized\n".to_owned()), "{path}");
+    }
+    let ann = Http::basic(format!("https://{address}"), &certificate.pem(), ("ann", "sesame"));
+    assert_eq!(ann.query("1").unwrap()[1], "1");
+    let (_, headers, _) = ann.page("/-/healthy", &Default::default()).unwrap();
+    assert_eq!(headers["x-frame-options"], "deny");
+    let wrong = Http::basic(format!("https://{address}"), &certificate.pem(), ("ann", "open"));
+    assert_eq!(wrong.get("/-/healthy").unwrap().0, 401);
+    let plain = Http::new(format!("http://{address}"));
+    let (status, said) = plain.get("/-/healthy").unwrap();
+    assert_eq!((status, &*said), (400, "Client sent an HTTP request to an HTTPS server.\n"));
+    // A password that is changed holds from then on, for connections that are open too.
+    fs::write(folder.path().join("web.yml"), "basic_auth_users: {ann: oops}").unwrap();
+    eventually("the fault is told", || {
+        ann.get("/-/healthy")?;
+        if process.output().contains("the old one stays in force") { Ok(()) } else { Err("not yet".to_owned()) }
+    });
+    assert_eq!(ann.get("/-/healthy").unwrap().0, 200);
+}
