@@ -1,10 +1,11 @@
 //! The one place where parts are built and joined, started and ended.
 
 use std::sync::{Arc, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use config::Config;
+use model::duration::format_duration_ms;
 use prometheus::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
@@ -23,6 +24,8 @@ use crate::{api, version};
 
 /// How often old data is looked for.
 const RETENTION_EVERY: Duration = Duration::from_secs(60);
+/// How often the system's clock is read for steps.
+const CLOCK_EVERY: Duration = Duration::from_secs(1);
 /// How often targets are looked over when discovery has nothing new.
 const TARGETS_EVERY: Duration = Duration::from_secs(60);
 /// How long answers that are under way may take once the server is to end.
@@ -65,6 +68,8 @@ async fn serve(flags: Flags) -> Result<()> {
     let app = build(flags, &config, reloads)?;
     let mut tasks = JoinSet::new();
     tasks.spawn(follow_discovery(Arc::clone(&app)));
+    let clock = Clock::start(&app)?;
+    tasks.spawn(clock.run(Arc::clone(&app)));
     tasks.spawn(retention(Arc::clone(&app)));
     tasks.spawn(reload(Arc::clone(&app), asked));
     tasks.spawn(signals(Arc::clone(&app))?);
@@ -180,6 +185,56 @@ async fn reload(app: Arc<App>, mut asked: mpsc::Receiver<oneshot::Sender<Result<
     }
 }
 
+/// Tells the store what time it is, and people when the system's clock steps.
+struct Clock {
+    clock: storage::Clock,
+    began: Instant,
+}
+
+impl Clock {
+    /// With a first reading, before anything is scraped or dropped.
+    fn start(app: &App) -> Result<Self> {
+        let newest_ms = app.db.newest_stored_ms()?.map(|newest| newest.min(model::time::now_ms()));
+        let mut clock = Self { clock: storage::Clock::new(newest_ms, 0), began: Instant::now() };
+        let told = clock.read();
+        if told.step_ms.is_some() {
+            let stored = crate::clock::rfc3339(newest_ms.unwrap_or_default());
+            tracing::info!(
+                newest_stored = stored,
+                "Nothing was stored for a while; if the clock is right, retention follows within a day"
+            );
+        }
+        app.db.set_now(told.now_ms)?;
+        Ok(clock)
+    }
+
+    fn read(&mut self) -> storage::Told {
+        let monotonic_ms = i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX);
+        self.clock.read(model::time::now_ms(), monotonic_ms)
+    }
+
+    async fn run(mut self, app: Arc<App>) {
+        let mut ticks = tokio::time::interval(CLOCK_EVERY);
+        loop {
+            ticks.tick().await;
+            let told = self.read();
+            if let Some(step_ms) = told.step_ms {
+                app.metrics.clock_steps.inc();
+                let (step, ahead) = (format_duration_ms(step_ms.abs()), step_ms > 0);
+                let then = if ahead {
+                    "nothing is dropped for it until it has lasted as long, or a day"
+                } else {
+                    "samples go on to be stored, before those of the time in between"
+                };
+                tracing::warn!(step, ahead, "The system's clock has stepped; {then}");
+            }
+            if let Err(error) = app.db.set_now(told.now_ms) {
+                tracing::error!(err = %format!("{:#}", anyhow::Error::from(error)), "cannot set back what is kept");
+            }
+        }
+    }
+}
+
 async fn retention(app: Arc<App>) {
     let mut ticks = tokio::time::interval(RETENTION_EVERY);
     loop {
@@ -187,7 +242,9 @@ async fn retention(app: Arc<App>) {
         let (db, retention) = (Arc::clone(&app.db), Retention::in_force(&app.config()));
         let work = move || -> Result<(), storage::Error> {
             db.set_retention(retention.time_ms);
-            db.enforce_retention(model::time::now_ms())?;
+            if let Some(now_ms) = db.now_ms() {
+                db.enforce_retention(now_ms)?;
+            }
             if retention.size_bytes > 0 {
                 db.enforce_size(retention.size_bytes)?;
             }

@@ -55,7 +55,7 @@ pub struct Db {
     pub(crate) deletes: Deletes,
     /// Ranges of keys that were dropped and whose files are still there.
     pub(crate) dropped: Mutex<Vec<Dropped>>,
-    /// The time of the latest round of housekeeping.
+    /// What time it is, as far as old data is concerned ([`crate::Clock`]); `i64::MIN` while that is not known.
     pub(crate) now_ms: AtomicI64,
     closing: AtomicBool,
     syncer: Mutex<Option<Syncer>>,
@@ -155,7 +155,15 @@ impl Db {
     fn out_of_order_from(&self) -> i64 {
         match (self.out_of_order_ms.load(Ordering::Acquire), self.newest_ms.load(Ordering::Relaxed)) {
             (0, _) | (_, i64::MIN) => i64::MAX,
-            (window, newest) => newest.saturating_sub(window),
+            (window, newest) => newest.min(self.present_until()).saturating_sub(window),
+        }
+    }
+
+    /// What lies after this was stored while the clock was wrong, or said by a target whose clock is.
+    fn present_until(&self) -> i64 {
+        match self.now_ms.load(Ordering::Relaxed) {
+            i64::MIN => i64::MAX,
+            now => now.saturating_add(limits::AHEAD_MS),
         }
     }
 
@@ -185,11 +193,15 @@ impl Db {
             late_ms: self.options.late_ms,
             out_of_order_from_ms: self.out_of_order_from(),
         };
+        let present_until = self.present_until();
         let mut batch = WriteBatch::with_capacity_bytes(parts.iter().map(|part| 256 + 3 * part.row.values.len()).sum());
         let mut total = Committed::default();
         let mut done = Vec::with_capacity(parts.len());
         for (part, state) in parts.iter().zip(&mut states) {
             state.load(&self.store, &self.index, part.row.source)?;
+            if state.newest.is_some_and(|newest| newest > present_until && part.row.ts_ms <= present_until) {
+                state.set_back(&self.store, part.row.source, part.row.ts_ms)?;
+            }
             let (change, committed) = Pending::plan((&self.store, &self.index), part, state, window, &mut batch)?;
             total.stored += committed.stored;
             total.out_of_order += committed.out_of_order;

@@ -9,13 +9,14 @@
 //!   bytes, in and out · `pages/` columns at rest · `histograms/` the samples that are native histograms · `seal/`
 //!   rows into pages, small partitions into large ones · `read/` both into columns · `index/` ids, postings, matchers
 //!   · `exemplars` · `querier` · `deletes`, `retention`, `snapshot` · `stats`, `metrics` · `quarantine/` damaged files
-//!   · `cache`, `checksum`, `limits`, `varint`.
+//!   · `clock` · `cache`, `checksum`, `limits`, `varint`.
 //! - **Tests**: codecs at the foot of their files; `tests/model.rs` against an oracle, `tests/crash.rs` against SIGKILL,
 //!   `tests/faults.rs` against writes that fail,
 //!   `tests/matchers.rs`, `tests/directory.rs`, `tests/flips.rs` on damaged files, `tests/disk_full.rs` on a small file system. Formats are drawn in `docs/formats/`.
 
 mod cache;
 mod checksum;
+mod clock;
 mod db;
 mod deletes;
 mod error;
@@ -40,6 +41,7 @@ mod store;
 mod sync;
 mod varint;
 
+pub use clock::{Clock, Told};
 pub use db::Db;
 pub use deletes::RetentionRule;
 pub use error::Error;

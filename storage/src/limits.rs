@@ -54,6 +54,9 @@ pub(crate) const FRAME_ROUNDS: u32 = 1;
 pub(crate) const IDLE_ROUNDS: u32 = 10;
 /// Ids added to postings one by one, after which they are brought together on the disk.
 pub(crate) const POSTED_ONE_BY_ONE: u64 = 10_000;
+/// Samples further ahead of the present than this say that the clock was wrong when they were taken; what comes after them is
+/// stored all the same.
+pub(crate) const AHEAD_MS: i64 = 60_000;
 /// Rows that a timeline may name: a day of milliseconds.
 pub(crate) const TIMELINE_ROWS: usize = 86_400_000;
 /// Rows beyond which the partitions of a source are not merged into a larger one: a column is decoded whole.

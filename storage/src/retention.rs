@@ -26,6 +26,40 @@ enum Oldest {
 }
 
 impl Db {
+    /// Tells what time it is, as [`crate::Clock`] sees it: retention rules go by it, and what was stored as of a later time
+    /// keeps no present sample out. To be called about every second.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn set_now(&self, now_ms: i64) -> Result<(), Error> {
+        self.now_ms.store(now_ms, Ordering::Release);
+        let horizon = self.horizon_ms.load(Ordering::Acquire);
+        if horizon <= now_ms {
+            return Ok(());
+        }
+        // Left by a version that dropped what a wrong clock said. Nothing is before it any more, and nothing would be stored
+        // until then.
+        let lowered = now_ms.saturating_sub(self.retention_ms.load(Ordering::Acquire).max(1));
+        tracing::warn!(horizon, lowered, "the time before which nothing is kept lies in the future; it is set back");
+        self.store.put(Cf::Meta, META_HORIZON_MS, lowered.to_be_bytes())?;
+        self.horizon_ms.store(lowered, Ordering::Release);
+        Ok(())
+    }
+
+    /// The time that was told last; `None` before the first time.
+    #[must_use]
+    pub fn now_ms(&self) -> Option<i64> {
+        Some(self.now_ms.load(Ordering::Acquire)).filter(|now| *now != i64::MIN)
+    }
+
+    /// The time of the newest stored sample, about; `None` without any.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn newest_stored_ms(&self) -> Result<Option<i64>, Error> {
+        Ok(Some(self.newest_stored()?).filter(|newest| *newest != i64::MIN))
+    }
+
     /// Drops the buckets and partitions that lie wholly before the retention, and forgets what only they used. To be called
     /// about every minute. Returns how many went.
     ///
