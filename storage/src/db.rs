@@ -271,8 +271,14 @@ impl Appender for Db {
     }
 
     fn commit_scrape(&self, parts: &[Scraped<'_>]) -> Result<Committed, AppendError> {
-        let _gate = self.open_gate()?;
-        self.commit_parts(parts).map_err(refused)
+        loop {
+            let gate = self.open_gate()?;
+            if !self.is_masked(parts) {
+                return self.commit_parts(parts).map_err(refused);
+            }
+            drop(gate);
+            self.settle(parts).map_err(refused)?;
+        }
     }
 
     fn takes_late_from_ms(&self) -> i64 {

@@ -90,6 +90,9 @@ pub enum Error {
         /// Why the earlier one failed.
         cause: String,
     },
+    /// A deletion masks what is to be stored, and could not be carried out.
+    #[error("cannot store a sample where a deletion is being carried out; the next scrape tries again")]
+    Deleting,
     /// Four thousand million ids of one kind were given out.
     #[error("cannot add to the index: all ids of {kind} are used up")]
     IdsExhausted {

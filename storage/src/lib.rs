@@ -8,7 +8,7 @@
 //! - **Files**: `open`, `db`, `sync`, `store` the database · `schema` column families and keys · `rows/` a scrape as
 //!   bytes, in and out · `pages/` columns at rest · `histograms/` the samples that are native histograms · `seal/`
 //!   rows into pages, small partitions into large ones · `read/` both into columns · `index/` ids, postings, matchers
-//!   · `exemplars` · `querier` · `deletes`, `retention`, `snapshot` · `stats`, `metrics` · `quarantine/` damaged files
+//!   · `exemplars` · `querier` · `deletes`, `settle`, `retention`, `snapshot` · `stats`, `metrics` · `quarantine/` damaged files
 //!   · `clock` · `cache`, `checksum`, `limits`, `varint`.
 //! - **Tests**: codecs at the foot of their files; `tests/model.rs` against an oracle, `tests/crash.rs` against SIGKILL,
 //!   `tests/faults.rs` against writes that fail,
@@ -35,6 +35,7 @@ mod retention;
 mod rows;
 mod schema;
 mod seal;
+mod settle;
 mod snapshot;
 mod stats;
 mod store;

@@ -63,6 +63,11 @@ pub(crate) fn deleted_key(number: u64) -> Vec<u8> {
     [META_DELETED, &number.to_be_bytes()].concat()
 }
 
+/// The sources for which a deletion was carried out: a bitmap, under the key of the deletion behind another prefix.
+pub(crate) fn settled_key(deletion: &[u8]) -> Vec<u8> {
+    [b"settled", deletion].concat()
+}
+
 /// Present when the partitions within a partition were merged into it.
 pub(crate) fn merged_key(partition: Partition) -> Vec<u8> {
     [b"merged", &partition.bytes()[..]].concat()

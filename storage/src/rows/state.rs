@@ -73,6 +73,12 @@ impl SourceState {
         Ok(())
     }
 
+    /// Something stored is gone: what is known of it is found anew before the next row.
+    pub(crate) fn load_again(&mut self) {
+        self.loaded = false;
+        self.ahead = None;
+    }
+
     /// The clock was set back, and a row comes before others that are stored: they are none of the past that `newest` bounds.
     pub(crate) fn set_back(&mut self, store: &Store, source: SourceId, ts_ms: i64) -> Result<(), Error> {
         let Some(newest) = self.newest else { return Ok(()) };

@@ -66,6 +66,10 @@ impl Db {
 
     pub(crate) fn seal_paced(&self, now_ms: i64, pace: &mut Pace<'_>) -> Result<Sealed, Error> {
         let _one = lock(&self.maintenance);
+        let pace: &mut Pace<'_> = &mut |took| {
+            // A commit that waits for a deletion to be carried out goes first; the rest is for the next round.
+            if self.deletes.waiting.load(Ordering::Acquire) > 0 { ControlFlow::Break(()) } else { pace(took) }
+        };
         let mut sealed = Sealed::default();
         let done = self.seal_buckets(now_ms, pace, &mut sealed).and_then(|()| self.merge(now_ms, pace, &mut sealed));
         let done = done.and_then(|()| self.apply_rules(pace));
