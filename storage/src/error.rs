@@ -90,6 +90,9 @@ pub enum Error {
         /// Why the earlier one failed.
         cause: String,
     },
+    /// Something stored is damaged, and the directory is just being opened again without it.
+    #[error("cannot read the database: it is being opened again without what is damaged; ask again in a moment")]
+    Reopening,
     /// Four thousand million ids of one kind were given out.
     #[error("cannot add to the index: all ids of {kind} are used up")]
     IdsExhausted {
