@@ -93,6 +93,9 @@ pub enum Error {
     /// A deletion masks what is to be stored, and could not be carried out.
     #[error("cannot store a sample where a deletion is being carried out; the next scrape tries again")]
     Deleting,
+    /// Something stored is damaged, and the directory is just being opened again without it.
+    #[error("cannot read the database: it is being opened again without what is damaged; ask again in a moment")]
+    Reopening,
     /// Four thousand million ids of one kind were given out.
     #[error("cannot add to the index: all ids of {kind} are used up")]
     IdsExhausted {

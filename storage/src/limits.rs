@@ -1,8 +1,17 @@
 //! Every bound of the store that is not an option, in one place.
 
+use std::time::Duration;
+
 /// Damages that are remembered and told, and names of metrics for each.
 pub(crate) const DAMAGES: usize = 100;
 pub(crate) const DAMAGED_NAMES: usize = 50;
+/// Damages that a query is told of one by one.
+pub(crate) const DAMAGE_WARNINGS: usize = 10;
+/// So many times the directory is opened again for one call that meets damage, and so long is waited until nobody uses it.
+pub(crate) const REOPENED_FOR_ONE: u32 = 5;
+pub(crate) const REOPEN_PATIENCE: Duration = Duration::from_secs(10);
+/// How often that is tried where it fails.
+pub(crate) const REOPEN_EVERY: Duration = Duration::from_secs(5);
 /// So many times a database is opened again, each time with the damaged files set aside that were found.
 pub(crate) const OPEN_ROUNDS: usize = 20;
 /// So many postings are read in their order in the time of reading the labels of one id.

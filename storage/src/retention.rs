@@ -26,12 +26,8 @@ enum Oldest {
 }
 
 impl Db {
-    /// Tells what time it is, as [`crate::Clock`] sees it: retention rules go by it, and what was stored as of a later time
-    /// keeps no present sample out. To be called about every second.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
-    pub fn set_now(&self, now_ms: i64) -> Result<(), Error> {
+    /// See [`crate::Db::set_now`].
+    pub(crate) fn set_now(&self, now_ms: i64) -> Result<(), Error> {
         self.now_ms.store(now_ms, Ordering::Release);
         let horizon = self.horizon_ms.load(Ordering::Acquire);
         if horizon <= now_ms {
@@ -46,17 +42,11 @@ impl Db {
         Ok(())
     }
 
-    /// The time that was told last; `None` before the first time.
-    #[must_use]
-    pub fn now_ms(&self) -> Option<i64> {
+    pub(crate) fn now_ms(&self) -> Option<i64> {
         Some(self.now_ms.load(Ordering::Acquire)).filter(|now| *now != i64::MIN)
     }
 
-    /// The time of the newest stored sample, about; `None` without any.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub fn newest_stored_ms(&self) -> Result<Option<i64>, Error> {
+    pub(crate) fn newest_stored_ms(&self) -> Result<Option<i64>, Error> {
         Ok(Some(self.newest_stored()?).filter(|newest| *newest != i64::MIN))
     }
 

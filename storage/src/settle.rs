@@ -8,7 +8,6 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use model::{Scraped, SourceId};
-use rocksdb::WriteBatch;
 
 use crate::cache::lock;
 use crate::db::Db;
@@ -62,9 +61,7 @@ impl Db {
         tombstone.settled.insert(source.0);
         let mut settled = Vec::new();
         tombstone.settled.serialize_into(&mut settled).map_err(|_| Error::Deleting)?;
-        let mut batch = WriteBatch::default();
-        batch.put_cf(self.store.cf(Cf::Meta), settled_key(&tombstone.key), settled);
-        self.store.write(batch)
+        self.store.put(Cf::Meta, settled_key(&tombstone.key), settled)
     }
 
     /// Takes what is deleted of a source out of its rows and pages. False when rows came in all the time.

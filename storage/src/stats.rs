@@ -99,7 +99,7 @@ impl Db {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn stats(&self, limit: usize) -> Result<Stats, Error> {
+    pub(crate) fn stats(&self, limit: usize) -> Result<Stats, Error> {
         let buckets = self.stored_buckets()?;
         let first_page = self.stored_partitions()?.first().map(|partition| partition.start);
         let newest = self.newest_ms.load(Ordering::Relaxed);

@@ -13,6 +13,8 @@ use crate::cache::lock;
 use crate::error::Error;
 use crate::limits;
 use crate::metrics::Metrics;
+use crate::quarantine::spare::Spare;
+use crate::quarantine::wal::Synced;
 use crate::quarantine::{self, Damage};
 use crate::read::kept::{Kept, Moments};
 use crate::schema::{Bucket, Cf, id_key};
@@ -43,12 +45,22 @@ pub(crate) struct Store {
     pub(crate) has_histograms: AtomicBool,
     /// How often a row opened a bucket of its source that may have been sealed.
     pub(crate) late_frames: AtomicU64,
+    /// The newest row since the start.
+    pub(crate) newest_ms: AtomicI64,
+    /// How much of the MANIFEST is kept twice.
+    spare: Mutex<Spare>,
+    /// How far the logs reached when they were last synced.
+    synced: Mutex<Synced>,
     /// Held while the log is synced, until it is known why that failed.
     syncing: Mutex<()>,
     /// Did the latest write fail?
     failing: AtomicBool,
     /// Why the latest write failed that gave a reason of its own.
     failed: Mutex<String>,
+    /// Is something damaged that must be set aside or rebuilt?
+    damaged: AtomicBool,
+    /// Is whoever uses the store to end, so that it can be opened again?
+    leaving: AtomicBool,
     /// Why nothing is written until the next start.
     stopped: Mutex<Option<String>>,
     /// What cannot be read, the latest last; bounded.
@@ -84,9 +96,14 @@ impl Store {
             posted,
             has_histograms: AtomicBool::new(true),
             late_frames,
+            newest_ms: AtomicI64::new(i64::MIN),
+            spare: Mutex::default(),
+            synced: Mutex::default(),
             syncing: Mutex::default(),
             failing: AtomicBool::new(false),
             failed: Mutex::default(),
+            damaged: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
             stopped: Mutex::default(),
             damage: Mutex::default(),
         }
@@ -99,11 +116,23 @@ impl Store {
     pub(crate) fn get(&self, cf: Cf, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>, Error> {
         let key = key.as_ref();
         match self.db.get_cf(self.cf(cf), key) {
-            // What an id stands for may be gone; marks that decide what is dropped must be known.
-            Err(source) if [Cf::Metrics, Cf::Sources, Cf::Layouts].contains(&cf) => {
-                self.passed_over(cf, key, source).map(|()| None)
-            }
+            // Marks that decide what is dropped must be known; what an id stands for is kept twice.
+            Err(source) => self.get_copy((cf, key), source),
             got => got.map_err(Error::read),
+        }
+    }
+
+    /// The copy of what cannot be read, which is to be rebuilt soon.
+    fn get_copy(&self, (cf, key): (Cf, &[u8]), source: rocksdb::Error) -> Result<Option<Vec<u8>>, Error> {
+        match cf.copy_key(key).filter(|_| source.kind() == ErrorKind::Corruption) {
+            Some(copy) => {
+                self.damaged(source.as_ref());
+                match self.db.get_cf(self.cf(Cf::Copies), copy) {
+                    Ok(Some(value)) => Ok(Some(value)),
+                    Ok(None) | Err(_) => Err(Error::read(source)),
+                }
+            }
+            None => Err(Error::read(source)),
         }
     }
 
@@ -125,7 +154,7 @@ impl Store {
     }
 
     /// Calls `each` with the place of every id that stands for something, and with that. The ids ascend. The cache is left
-    /// to others, and what cannot be read is reported and passed over.
+    /// to others.
     pub(crate) fn passing_texts(&self, cf: Cf, ids: &[u32], mut each: impl FnMut(usize, &[u8])) -> Result<(), Error> {
         if ids.is_empty() {
             return Ok(());
@@ -136,7 +165,11 @@ impl Store {
             match text {
                 Ok(Some(text)) => each(i, &text),
                 Ok(None) => {}
-                Err(source) => self.passed_over(cf, &keys[i], source)?,
+                Err(source) => {
+                    if let Some(text) = self.get_copy((cf, &keys[i]), source)? {
+                        each(i, &text);
+                    }
+                }
             }
         }
         Ok(())
@@ -157,11 +190,26 @@ impl Store {
     }
 
     pub(crate) fn put(&self, cf: Cf, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), Error> {
-        self.db.put_cf(self.cf(cf), key, value).map_err(|source| self.write_error(source))
+        let mut batch = WriteBatch::default();
+        batch.put_cf(self.cf(cf), key.as_ref(), value.as_ref());
+        self.copy(&mut batch, (cf, key.as_ref()), Some(value.as_ref()));
+        self.write(batch)
     }
 
     pub(crate) fn delete(&self, cf: Cf, key: impl AsRef<[u8]>) -> Result<(), Error> {
-        self.db.delete_cf(self.cf(cf), key).map_err(|source| self.write_error(source))
+        let mut batch = WriteBatch::default();
+        batch.delete_cf(self.cf(cf), key.as_ref());
+        self.copy(&mut batch, (cf, key.as_ref()), None);
+        self.write(batch)
+    }
+
+    /// Adds to a batch that what lies under a key is this from now on, or nothing, also where it is kept twice.
+    pub(crate) fn copy(&self, batch: &mut WriteBatch, (cf, key): (Cf, &[u8]), value: Option<&[u8]>) {
+        match (cf.copy_key(key), value) {
+            (Some(key), Some(value)) => batch.put_cf(self.cf(Cf::Copies), key, value),
+            (Some(key), None) => batch.delete_cf(self.cf(Cf::Copies), key),
+            (None, _) => {}
+        }
     }
 
     /// Has what was written of a column family put into a file of its own, soon, when that is worth one.
@@ -175,8 +223,36 @@ impl Store {
         self.db.flush_cf_opt(self.cf(cf), &options).map_err(|source| self.write_error(source))
     }
 
-    /// Has the log on the disk.
+    /// Has the log on the disk, and what helps to repair it beside it.
     pub(crate) fn sync(&self) -> Result<(), Error> {
+        let sequence = self.db.latest_sequence_number();
+        let newest_ms = self.newest_ms.load(Ordering::Relaxed);
+        self.sync_log()?;
+        if let Err(error) = self.keep_beside(sequence, newest_ms) {
+            tracing::warn!(%error, "cannot keep beside the database what would help to repair it");
+        }
+        Ok(())
+    }
+
+    /// Keeps the MANIFEST twice, where nothing was written since that was last done.
+    pub(crate) fn keep_manifest(&self) {
+        if let Err(error) = lock(&self.spare).keep(self.db.path()) {
+            tracing::warn!(%error, "cannot keep the MANIFEST twice");
+        }
+    }
+
+    /// Keeps the MANIFEST twice, and how far the log reaches.
+    fn keep_beside(&self, sequence: u64, newest_ms: i64) -> std::io::Result<()> {
+        let path = self.db.path();
+        lock(&self.spare).keep(path)?;
+        let mut synced = lock(&self.synced);
+        let log = quarantine::wal::logs(path)?.first().copied().unwrap_or_default();
+        let log_since_ms = if log == synced.log { synced.log_since_ms } else { synced.newest_ms };
+        *synced = Synced { sequence, newest_ms, log, log_since_ms };
+        synced.write(path)
+    }
+
+    fn sync_log(&self) -> Result<(), Error> {
         // To sync a log that could not be written is for RocksDB a worse error than a full disk, and none that it recovers
         // from by itself.
         let _syncing = lock(&self.syncing);
@@ -208,11 +284,8 @@ impl Store {
             return Error::Stopped { cause };
         }
         let full = text.contains(FULL);
-        if source.kind() == ErrorKind::Corruption
-            && let Some(number) = quarantine::named(&text)
-            && let Err(error) = quarantine::wait(self.db.path(), number)
-        {
-            tracing::error!(%error, "cannot remember a damaged file for the next start");
+        if source.kind() == ErrorKind::Corruption {
+            self.damaged(&text);
         }
         if !full {
             lock(&self.stopped).get_or_insert_with(|| text.clone());
@@ -255,15 +328,6 @@ impl Store {
             return Err(Error::read(source));
         }
         self.corrupt(cf, place, &source);
-        let (mut from_ms, mut to_ms) = (i64::MIN, i64::MAX);
-        if let (Cf::Rows | Cf::Pages | Cf::Histograms, Some(bytes)) = (cf, place.first_chunk::<8>()) {
-            let buckets = place.get(8..12).filter(|_| cf == Cf::Pages).and_then(|bytes| bytes.try_into().ok());
-            let buckets = buckets.map_or(1, u32::from_be_bytes);
-            from_ms = Bucket::from_bytes(*bytes).0;
-            to_ms = from_ms.saturating_add(i64::from(buckets) * i64::from(self.bucket_ms)).saturating_sub(1);
-        }
-        let (place, family) = (hex(place), cf.name().to_owned());
-        self.hurt(Damage { place, family, from_ms, to_ms, metrics: Vec::new(), what: source.to_string() });
         Ok(())
     }
 
@@ -271,11 +335,45 @@ impl Store {
     pub(crate) fn hurt(&self, damage: Damage) {
         let mut all = lock(&self.damage);
         if !all.iter().any(|known| known.place == damage.place && known.family == damage.family) {
-            if all.len() == limits::DAMAGES {
-                all.remove(0);
+            if all.len() < limits::DAMAGES {
+                return all.push(damage);
             }
-            all.push(damage);
+            // What is lost stays told, though not one by one.
+            match all.iter_mut().find(|one| one.family == damage.family && one.is_rebuilt() == damage.is_rebuilt()) {
+                Some(one) => {
+                    (one.from_ms, one.to_ms) = (one.from_ms.min(damage.from_ms), one.to_ms.max(damage.to_ms));
+                    one.metrics.clear();
+                }
+                None => {
+                    all.remove(0);
+                    all.push(damage);
+                }
+            }
         }
+    }
+
+    /// Something is damaged that is needed: the file that the text names is set aside when the directory is opened again.
+    pub(crate) fn damaged(&self, text: &str) {
+        if let Some(number) = quarantine::named(text)
+            && let Err(error) = quarantine::wait(self.db.path(), number)
+        {
+            tracing::error!(%error, "cannot remember a damaged file");
+        }
+        self.damaged.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.damaged.load(Ordering::Acquire)
+    }
+
+    /// Has whoever uses the store end soon, or go on.
+    pub(crate) fn leave(&self, now: bool) {
+        self.leaving.store(now, Ordering::Release);
+    }
+
+    /// An error when whoever uses the store is to end.
+    pub(crate) fn stay(&self) -> Result<(), Error> {
+        if self.leaving.load(Ordering::Acquire) { Err(Error::Reopening) } else { Ok(()) }
     }
 
     pub(crate) fn stopped(&self) -> Option<String> {
@@ -286,11 +384,20 @@ impl Store {
         lock(&self.damage).clone()
     }
 
-    /// A stored value makes no sense: said once per value met, counted, and otherwise passed over.
+    /// A stored value cannot be read, or makes no sense: said and counted once per value met, remembered, and otherwise
+    /// passed over.
     pub(crate) fn corrupt(&self, cf: Cf, key: &[u8], reason: impl fmt::Display) {
         self.metrics.corrupt_values.inc();
-        let key = hex(key);
-        tracing::error!(column_family = cf.name(), key, %reason, "skipping a corrupt value");
+        let (place, family) = (hex(key), cf.name().to_owned());
+        tracing::error!(column_family = family, key = place, %reason, "skipping a corrupt value");
+        let (mut from_ms, mut to_ms) = (i64::MIN, i64::MAX);
+        if let (Cf::Rows | Cf::Pages | Cf::Histograms, Some(bytes)) = (cf, key.first_chunk::<8>()) {
+            let buckets = key.get(8..12).filter(|_| cf == Cf::Pages).and_then(|bytes| bytes.try_into().ok());
+            let buckets = buckets.map_or(1, u32::from_be_bytes);
+            from_ms = Bucket::from_bytes(*bytes).0;
+            to_ms = from_ms.saturating_add(i64::from(buckets) * i64::from(self.bucket_ms)).saturating_sub(1);
+        }
+        self.hurt(Damage { place, family, from_ms, to_ms, metrics: Vec::new(), what: reason.to_string() });
     }
 }
 

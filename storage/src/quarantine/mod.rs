@@ -4,7 +4,11 @@
 //! Invariant: nothing is ever deleted here.
 
 mod hurt;
+mod log;
 mod manifest;
+pub(crate) mod spare;
+pub(crate) mod wal;
+mod warn;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -16,12 +20,17 @@ use rocksdb::{DB, LiveFile};
 
 use crate::limits;
 use crate::schema::{Bucket, Cf};
-use manifest::Place;
+use manifest::{Manifest, Place};
+pub(crate) use warn::warnings;
 
 /// Where files go that are set aside.
 pub(crate) const DIRECTORY: &str = "quarantine";
 /// Names the files, one a line, that were found damaged while the database was open.
 const WAITING: &str = "waiting";
+/// Names the families, one a line, of which files were set aside and that are not made anew yet.
+const TO_REBUILD: &str = "to-rebuild";
+/// Starts what is said of damage that cost nothing.
+const REBUILT: &str = "rebuilt: ";
 /// What was set aside: a line each, its fields separated by tabs.
 const TOLD: &str = "damage.tsv";
 /// The last bytes of every file of RocksDB's.
@@ -44,6 +53,18 @@ pub struct Damage {
     pub what: String,
 }
 
+impl Damage {
+    /// True where everything that the file held could be made anew: nothing is lost.
+    #[must_use]
+    pub fn is_rebuilt(&self) -> bool {
+        self.what.starts_with(REBUILT)
+    }
+
+    pub(crate) fn set_rebuilt(&mut self) {
+        self.what.insert_str(0, REBUILT);
+    }
+}
+
 /// A file that cannot stay, and why.
 #[derive(Clone, Debug)]
 pub(crate) struct Bad {
@@ -55,7 +76,14 @@ pub(crate) struct Bad {
 #[derive(Clone, Debug)]
 pub(crate) struct Hurt {
     pub(crate) damage: Damage,
-    pub(crate) keys: RangeInclusive<Vec<u8>>,
+    /// Where it was a file of keys.
+    pub(crate) keys: Option<RangeInclusive<Vec<u8>>>,
+}
+
+impl From<Damage> for Hurt {
+    fn from(damage: Damage) -> Self {
+        Self { damage, keys: None }
+    }
 }
 
 /// The file that a text of RocksDB's names.
@@ -121,6 +149,7 @@ pub(crate) fn tell(directory: &Path, damage: &Damage) -> io::Result<()> {
     let Damage { place, family, from_ms, to_ms, metrics, what } = damage;
     let what = what.replace(['\t', '\n'], " ");
     let line = format!("{place}\t{family}\t{from_ms}\t{to_ms}\t{what}\t{}\n", metrics.join("\t"));
+    fs::create_dir_all(directory.join(DIRECTORY))?;
     let mut file = File::options().create(true).append(true).open(directory.join(DIRECTORY).join(TOLD))?;
     file.write_all(line.as_bytes())
 }
@@ -151,9 +180,37 @@ pub(crate) fn wait(directory: &Path, number: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// The families that are to be made anew.
+pub(crate) fn to_rebuild(directory: &Path) -> BTreeSet<String> {
+    let text = fs::read_to_string(directory.join(DIRECTORY).join(TO_REBUILD)).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
+}
+
+/// Remembers that families are to be made anew, even if the process ends before that is done.
+pub(crate) fn rebuild_later(directory: &Path, families: impl IntoIterator<Item = String>) -> io::Result<()> {
+    fs::create_dir_all(directory.join(DIRECTORY))?;
+    let mut all = to_rebuild(directory);
+    all.extend(families);
+    let text = all.into_iter().fold(String::new(), |text, family| text + &family + "\n");
+    fs::write(directory.join(DIRECTORY).join(TO_REBUILD), text)
+}
+
+/// They were made anew.
+pub(crate) fn rebuilt(directory: &Path) -> io::Result<()> {
+    gone(&directory.join(DIRECTORY).join(TO_REBUILD))
+}
+
+/// Removes a file that may not be there.
+fn gone(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Takes the files out of the database, which nobody may have open, and moves them aside.
 pub(crate) fn set_aside(directory: &Path, bad: Vec<Bad>) -> io::Result<Vec<Hurt>> {
-    let families = manifest::families(directory)?;
+    let families = Manifest::read(directory)?.families;
     let mut places = Vec::new();
     for Bad { file, .. } in &bad {
         let family = families.get(&file.column_family_name).copied();
@@ -164,6 +221,8 @@ pub(crate) fn set_aside(directory: &Path, bad: Vec<Bad>) -> io::Result<Vec<Hurt>
     }
     let aside = directory.join(DIRECTORY);
     fs::create_dir_all(&aside)?;
+    let families = bad.iter().map(|one| one.file.column_family_name.clone());
+    rebuild_later(directory, families)?;
     manifest::remove(directory, &places)?;
     let mut hurt = Vec::new();
     for Bad { file, what } in bad {
@@ -172,12 +231,11 @@ pub(crate) fn set_aside(directory: &Path, bad: Vec<Bad>) -> io::Result<Vec<Hurt>
             fs::rename(&from, aside.join(file.name.trim_start_matches('/')))?;
         }
         let damage = damage_of(&file, &what);
-        hurt.push(Hurt { damage, keys: file.start_key.unwrap_or_default()..=file.end_key.unwrap_or_default() });
+        let keys = file.start_key.unwrap_or_default()..=file.end_key.unwrap_or_default();
+        hurt.push(Hurt { damage, keys: Some(keys) });
     }
-    match fs::remove_file(aside.join(WAITING)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(hurt),
-    }
+    gone(&aside.join(WAITING))?;
+    Ok(hurt)
 }
 
 fn damage_of(file: &LiveFile, what: &str) -> Damage {

@@ -122,7 +122,8 @@ impl Db {
         batch.delete_range_cf(store.cf(Cf::Pages), &from, &to);
         batch.delete_cf(store.cf(Cf::Postings), partition_key(partition));
         for key in [merged_key(partition), ruled_key(partition)] {
-            batch.delete_cf(store.cf(Cf::Meta), key);
+            batch.delete_cf(store.cf(Cf::Meta), &key);
+            store.copy(&mut batch, (Cf::Meta, &key), None);
         }
         let changing = store.kept.pages.of_all();
         store.write(batch)?;

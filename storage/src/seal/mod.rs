@@ -59,7 +59,7 @@ impl Db {
     ///
     /// # Errors
     /// When the store cannot be read or written. What was done until then stays done.
-    pub fn seal(&self, now_ms: i64) -> Result<Sealed, Error> {
+    pub(crate) fn seal(&self, now_ms: i64) -> Result<Sealed, Error> {
         self.now_ms.fetch_max(now_ms, Ordering::AcqRel);
         self.seal_paced(now_ms, &mut |_| ControlFlow::Continue(()))
     }

@@ -58,6 +58,7 @@ impl Output<'_, '_> {
         if !self.batch.is_empty() {
             self.db.store.write(std::mem::take(&mut self.batch))?;
         }
+        self.db.store.stay()?;
         let took = self.since.elapsed();
         let on = (self.pace)(took);
         self.since = Instant::now();
