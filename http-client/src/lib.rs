@@ -28,5 +28,5 @@ mod verify;
 mod wire;
 
 pub use client::HttpClient;
-pub use connection::{Connection, GetError, Response};
+pub use connection::{Connection, GetError, PIECE_BYTES_MAX, Response};
 pub use error::Error;

@@ -175,6 +175,7 @@ impl ScrapePool {
             layout: layout.unwrap_or_else(|| TargetLayout::new(target.public.clone())),
             connection: target.socket().map_or_else(Connection::default, |path| Connection::over_socket(path.into())),
             request: None,
+            last_body: 0,
             length: (None, self.shared.metrics.interval_length.with_label_values(&[&interval])),
             heir: Some(self.shared.heirs.enter(&target.public)),
             mode: receiver,
@@ -266,7 +267,7 @@ fn settings(config: &ScrapeConfig, options: &Options, logs: &FailureLogs) -> Job
         tracing::error!(scrape_pool = %config.job_name, err = %reason, "cannot make the HTTP client of a job");
     }
     JobSettings {
-        name: config.job_name.clone(),
+        name: config.job_name.as_str().into(),
         rules: SampleRules {
             series: SeriesRules {
                 honor_labels: config.honor_labels,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use model::{AppendError, Appender, with_causes};
 use tokio::time::Instant;
 
-use crate::fetch::{BodyShare, FetchError};
+use crate::fetch::{FetchError, FetchedBody};
 use crate::labelling::SeriesLimit;
 use crate::layout::{Body, ContentError, Counts, TargetLayout};
 use crate::parse::{Format, Wanted};
@@ -13,13 +13,12 @@ use crate::report::{Extra, Report, number};
 use crate::scrape_loop::{JobSettings, seconds};
 use crate::target::Target;
 
-/// What there is to know of a body that is in the buffer.
+/// An answer that can be read.
 pub(crate) struct Fetched {
     pub(crate) format: Format,
     /// What is wanted of the target.
     pub(crate) wanted: Wanted,
-    /// Of the budget, held until the body is read.
-    pub(crate) _share: BodyShare,
+    pub(crate) body: FetchedBody,
 }
 
 /// The synchronous part of one scrape.
@@ -29,7 +28,6 @@ pub(crate) struct Work {
     pub(crate) job: Arc<JobSettings>,
     pub(crate) appender: Arc<dyn Appender>,
     pub(crate) fetched: Result<Fetched, FetchError>,
-    pub(crate) buffer: Vec<u8>,
     pub(crate) ts_ms: i64,
     pub(crate) began_ms: i64,
     pub(crate) began: Instant,
@@ -74,9 +72,8 @@ impl Work {
                 }
             }
             Ok(fetched) => {
-                body_bytes = number(self.buffer.len());
-                let form = (fetched.format, fetched.wanted);
-                self.read(form, &mut outcome);
+                body_bytes = number(fetched.body.bytes.len());
+                self.read(&mut outcome);
             }
         }
         if !outcome.error.is_empty()
@@ -87,9 +84,8 @@ impl Work {
         let mut stored = self.store(&outcome, body_bytes);
         if matches!(stored, Err(AppendError::Forgotten)) {
             self.layout.forget_ids();
-            if let (Ok(fetched), true) = (&self.fetched, outcome.error.is_empty()) {
-                let form = (fetched.format, fetched.wanted);
-                self.read(form, &mut outcome);
+            if outcome.error.is_empty() {
+                self.read(&mut outcome);
             }
             stored = self.store(&outcome, body_bytes);
         }
@@ -103,8 +99,9 @@ impl Work {
         outcome
     }
 
-    fn read(&mut self, (format, wanted): (Format, Wanted), outcome: &mut Outcome) {
-        let body = Body { format, wanted, bytes: &self.buffer };
+    fn read(&mut self, outcome: &mut Outcome) {
+        let Ok(Fetched { format, wanted, body }) = &self.fetched else { return };
+        let body = Body { format: *format, wanted: *wanted, bytes: &body.bytes };
         let (counts, result) = self.layout.read(body, &self.job.rules, self.ts_ms, self.appender.as_ref());
         outcome.counts = counts;
         if let Err(error) = result {

@@ -22,17 +22,17 @@ use prometheus::Registry;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+use crate::budget::BodyBudget;
 use crate::failure_log::FailureLogs;
 use crate::fake::Recorder;
-use crate::fetch::BodyBudget;
+use crate::fetch::Room;
 use crate::heirs::Heirs;
 use crate::metrics::Metrics;
 use crate::parse::Wanted;
-use crate::scrape_loop::Shared;
+use crate::scrape_loop::{Shared, Workers};
 use crate::threads::Threads;
 use crate::{ActiveTarget, Manager, Options};
 
@@ -47,6 +47,7 @@ struct World {
     manager: Manager,
     store: Arc<Recorder>,
     registry: Registry,
+    budget: BodyBudget,
     /// Heads of requests, by target.
     asked: Arc<Mutex<BTreeMap<String, Vec<String>>>>,
     folder: TempDir,
@@ -65,27 +66,33 @@ fn answer(status: &str, headers: &str, body: &[u8]) -> Option<Vec<u8>> {
 
 impl World {
     fn new() -> Self {
+        Self::with_body_memory(512 << 20)
+    }
+
+    fn with_body_memory(body_memory: usize) -> Self {
         let store = Arc::new(Recorder::default());
         let registry = Registry::new();
         let began = Instant::now();
+        let budget = BodyBudget::new(body_memory);
         let shared = Shared {
             appender: Arc::clone(&store) as Arc<dyn model::Appender>,
             metrics: Metrics::new(&registry).unwrap(),
             threads: Arc::new(Threads::start(0).unwrap()),
-            workers: Arc::new(Semaphore::new(2)),
-            buffers: Arc::default(),
-            budget: BodyBudget::default(),
+            workers: Workers::new(2),
+            room: Room::new(budget.clone(), 2),
             failure_logs: FailureLogs::default(),
             heirs: Heirs::default(),
             now_ms: Arc::new(move || START_MS + i64::try_from(began.elapsed().as_millis()).unwrap()),
             known: (began, START_MS),
             seed: 0,
         };
-        let options = Options { user_agent: "Weft/test".to_owned(), seed: 0, wanted: Wanted::default(), threads: 0 };
+        let options =
+            Options { user_agent: "Weft/test".to_owned(), seed: 0, wanted: Wanted::default(), body_memory, threads: 0 };
         Self {
             manager: Manager::over(shared, options),
             store,
             registry,
+            budget,
             asked: Arc::default(),
             folder: tempfile::tempdir().unwrap(),
             targets: JoinSet::new(),
