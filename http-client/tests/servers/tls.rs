@@ -24,6 +24,35 @@ async fn the_authority_decides() {
 }
 
 #[tokio::test]
+async fn a_bundle_of_authorities_is_used_as_far_as_it_can_be_read() {
+    let authority = Authority::new();
+    let server = Server::tls(&authority, &["127.0.0.1"], None);
+    let (good, other) = (authority.pem(), Authority::named("other").pem());
+    let no_base64 = pem("CERTIFICATE", b"x").replace("eA==", "not base64!");
+    let no_certificate = pem("CERTIFICATE", b"certainly not DER");
+    let another_kind = pem("PUBLIC KEY", b"x");
+    let cut = &other[..other.len() / 2];
+    for ca in [
+        format!("{no_base64}{good}"),
+        format!("{good}{no_certificate}{other}"),
+        format!("# a comment\n{another_kind}{cut}\n{good}"),
+        format!("{good}{cut}"),
+    ] {
+        let client = client(&config(TlsConfig { ca: Some(ca.clone()), ..TlsConfig::default() }));
+        assert_eq!(get(&client, &server.url()).await.as_deref(), Ok("ok"), "{ca}");
+    }
+    for (ca, expected) in [
+        (another_kind, "it holds no PEM certificate"),
+        (format!("{no_certificate}{no_base64}"), "BadEncoding"),
+        (String::new(), "it holds no PEM certificate"),
+    ] {
+        let client = client(&config(TlsConfig { ca: Some(ca), ..TlsConfig::default() }));
+        let error = get(&client, &server.url()).await.unwrap_err();
+        assert!(error.starts_with("cannot use ca of the configuration: ") && error.contains(expected), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_self_signed_certificate_is_believed_when_it_is_configured_and_in_date() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     for (names, last_year, expected) in [
