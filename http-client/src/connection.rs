@@ -21,7 +21,7 @@ use url::{Position, Url};
 use crate::answer::{Extent, HEAD_BYTES_MAX, Head};
 use crate::redirect::{REDIRECTS_MAX, stays_with, target};
 use crate::wire::{Place, Wire};
-use crate::{Error, HttpClient, auth, cause};
+use crate::{Error, HttpClient, Resolver, auth, cause};
 
 /// How much of an answer is looked at first: a head, and all of a small body.
 const FIRST_BYTES: usize = 16 << 10;
@@ -105,8 +105,8 @@ struct Own {
 type Answer = (StatusCode, HeaderMap, Body);
 
 impl Open {
-    async fn to(place: Place) -> Result<Self, GetError> {
-        let wire = Wire::to(&place).await.map_err(GetError::Failed)?;
+    async fn to(place: Place, resolver: &Resolver) -> Result<Self, GetError> {
+        let wire = Wire::to(&place, resolver).await.map_err(GetError::Failed)?;
         Ok(Self { place, wire })
     }
 
@@ -244,7 +244,7 @@ impl HttpClient {
         let socket = connection.socket.clone();
         let answer = if self.is_direct(url, socket.as_deref()) {
             let request = self.get_request(url, headers, trusted, token.as_ref())?;
-            let (open, head, early) = send(connection, url, &request).await?;
+            let (open, head, early) = send(connection, (url, &request), self.resolver()).await?;
             let Head { status, headers, extent, keeps } = head;
             (status, headers, Body::Own(Own { open: Some(open), early, extent, keeps }))
         } else {
@@ -299,7 +299,11 @@ fn put(request: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
 }
 
 /// Sends over the open connection, if it leads there, else or when that was closed meanwhile over a new one.
-async fn send(connection: &mut Connection, url: &Url, request: &[u8]) -> Result<(Open, Head, Vec<u8>), GetError> {
+async fn send(
+    connection: &mut Connection,
+    (url, request): (&Url, &[u8]),
+    resolver: &Resolver,
+) -> Result<(Open, Head, Vec<u8>), GetError> {
     let (kept, socket) = (connection.open.take(), connection.socket.as_ref());
     if let Some(mut open) = kept.filter(|open| open.place.serves(url, socket))
         && open.is_idle().await
@@ -308,7 +312,7 @@ async fn send(connection: &mut Connection, url: &Url, request: &[u8]) -> Result<
         return Ok((open, head, early));
     }
     let place = Place::of(url, socket).ok_or_else(|| GetError::Failed(format!("{url} names no host")))?;
-    let mut open = Open::to(place).await?;
+    let mut open = Open::to(place, resolver).await?;
     let (head, early) = open.ask(request).await.map_err(GetError::Failed)?;
     Ok((open, head, early))
 }

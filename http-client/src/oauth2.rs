@@ -14,7 +14,7 @@ use url::{Url, form_urlencoded};
 
 use crate::assertion::assertion;
 use crate::auth::{basic, secret_value, text_or_file};
-use crate::{Error, HttpClient};
+use crate::{Error, HttpClient, Resolver};
 
 /// A token that ends sooner than this is not used any more.
 const SPARE: Duration = Duration::from_secs(10);
@@ -67,7 +67,7 @@ impl std::fmt::Debug for Token {
 }
 
 impl Tokens {
-    pub(crate) fn new(config: &OAuth2, user_agent: &str) -> Result<Self, Error> {
+    pub(crate) fn new(config: &OAuth2, user_agent: &str, resolver: &Resolver) -> Result<Self, Error> {
         let invalid = || Error::Url { url: config.token_url.clone() };
         let url = Url::parse(&config.token_url).map_err(|_| invalid())?;
         let of_server = HttpClientConfig {
@@ -76,7 +76,7 @@ impl Tokens {
             follow_redirects: false,
             ..HttpClientConfig::default()
         };
-        let client = Box::new(HttpClient::new(&of_server, user_agent)?);
+        let client = Box::new(HttpClient::new(&of_server, user_agent, resolver)?);
         Ok(Self { config: config.clone(), url, client, state: Mutex::default() })
     }
 

@@ -31,7 +31,8 @@ pub(crate) fn stamps(tls: &TlsConfig) -> Vec<Option<Stamp>> {
     [&tls.ca_file, &tls.cert_file, &tls.key_file].into_iter().map(|path| stamp(path.as_deref()?)).collect()
 }
 
-fn stamp(path: &Path) -> Option<Stamp> {
+/// That of one file; `None` when it is absent.
+pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
     let meta = fs::metadata(path).ok()?;
     #[cfg(unix)]
     let inode = std::os::unix::fs::MetadataExt::ino(&meta);

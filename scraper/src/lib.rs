@@ -38,6 +38,7 @@ mod threads;
 mod work;
 
 pub use fetch::{BODY_BYTES_MAX, FetchError};
+pub use http_client::Resolver;
 pub use labelling::{SeriesLimit, SeriesRules};
 pub use layout::{Body, ContentError, Counts, HistogramRules, SampleRules, TargetLayout};
 pub use manager::{Manager, Options};

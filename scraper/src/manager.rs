@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use config::ScrapeConfig;
+use http_client::Resolver;
 use model::{Appender, TargetGroups};
 use prometheus::Registry;
 use tokio::sync::Mutex;
@@ -25,6 +26,8 @@ use crate::threads::Threads;
 pub struct Options {
     /// Sent with every request.
     pub user_agent: String,
+    /// Looks up the hosts of targets, proxies and token servers.
+    pub resolver: Resolver,
     /// From [`crate::server_seed`].
     pub seed: u64,
     /// What is wanted of every target; the forms of histograms are each target's own.

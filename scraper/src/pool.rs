@@ -282,7 +282,8 @@ fn entry_limit(config: &ScrapeConfig) -> usize {
 }
 
 fn settings(config: &ScrapeConfig, options: &Options, logs: &FailureLogs) -> JobSettings {
-    let client = HttpClient::new(&config.http, &options.user_agent).map_err(|error| model::with_causes(&error));
+    let client = HttpClient::new(&config.http, &options.user_agent, &options.resolver);
+    let client = client.map_err(|error| model::with_causes(&error));
     if let Err(reason) = &client {
         tracing::error!(scrape_pool = %config.job_name, err = %reason, "cannot make the HTTP client of a job");
     }

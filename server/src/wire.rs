@@ -138,7 +138,8 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
     let appender: Arc<dyn model::Appender> = Arc::<storage::Db>::clone(&db);
     let wanted = wanted_of_targets(&flags);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let options = scraper::Options { user_agent, seed, wanted, body_memory: body_memory(), threads };
+    let resolver = scraper::Resolver::system();
+    let options = scraper::Options { user_agent, resolver, seed, wanted, body_memory: body_memory(), threads };
     let scraper = scraper::Manager::new(appender, &registry, options)?;
     let discovery = discovery::Manager::new(discovery::Options::default(), &registry)?;
     let metrics = ServerMetrics::new(&registry, concurrency)?;

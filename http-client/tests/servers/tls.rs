@@ -3,7 +3,7 @@
 use std::fs;
 
 use config::{Secret, TlsConfig, TlsVersion};
-use http_client::{Error, HttpClient};
+use http_client::{Error, HttpClient, Resolver};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 
 use crate::kit::{Authority, OK, Server, client, config, get};
@@ -257,5 +257,5 @@ async fn a_port_that_speaks_the_other_protocol_is_told_apart() {
 #[test]
 fn what_cannot_be_spoken_is_refused_at_once() {
     let old = TlsConfig { max_version: Some(TlsVersion::Tls11), ..TlsConfig::default() };
-    assert!(matches!(HttpClient::new(&config(old), "x"), Err(Error::Tls(_))));
+    assert!(matches!(HttpClient::new(&config(old), "x", &Resolver::system()), Err(Error::Tls(_))));
 }

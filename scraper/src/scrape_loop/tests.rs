@@ -61,7 +61,8 @@ async fn a_target_is_asked_and_its_answer_names_its_format() {
         socket.write_all(answer.as_bytes()).await.unwrap();
         String::from_utf8(request).unwrap().to_lowercase()
     };
-    let client = HttpClient::new(&config::HttpClientConfig::default(), "Prometheus/3.15.0").unwrap();
+    let resolver = http_client::Resolver::system();
+    let client = HttpClient::new(&config::HttpClientConfig::default(), "Prometheus/3.15.0", &resolver).unwrap();
     let target = target(&url);
     let threads = Arc::new(Threads::start(0).unwrap());
     let mut scrape_loop = ScrapeLoop {

@@ -34,7 +34,7 @@ use crate::metrics::Metrics;
 use crate::parse::Wanted;
 use crate::scrape_loop::{Shared, Workers};
 use crate::threads::Threads;
-use crate::{ActiveTarget, Manager, Options};
+use crate::{ActiveTarget, Manager, Options, Resolver};
 
 /// When the simulation begins: a multiple of all intervals, milliseconds since the epoch.
 const START_MS: i64 = 1_700_000_040_000;
@@ -86,8 +86,14 @@ impl World {
             known: (began, START_MS),
             seed: 0,
         };
-        let options =
-            Options { user_agent: "Weft/test".to_owned(), seed: 0, wanted: Wanted::default(), body_memory, threads: 0 };
+        let options = Options {
+            user_agent: "Weft/test".to_owned(),
+            resolver: Resolver::system(),
+            seed: 0,
+            wanted: Wanted::default(),
+            body_memory,
+            threads: 0,
+        };
         Self {
             manager: Manager::over(shared, options),
             store,
