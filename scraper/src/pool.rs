@@ -190,6 +190,7 @@ impl ScrapePool {
             connection: target.socket().map_or_else(Connection::default, |path| Connection::over_socket(path.into())),
             request: None,
             last_body: 0,
+            leaves_out: false,
             length: (None, self.shared.metrics.interval_length.with_label_values(&[&interval])),
             heir: Some(self.shared.heirs.enter(&target.public)),
             mode: receiver,

@@ -22,7 +22,7 @@ use crate::metadata::MetadataCache;
 use crate::metrics::Metrics;
 use crate::negotiate;
 use crate::parse::{Format, Wanted};
-use crate::schedule::{aligned_ms, until_next_ns};
+use crate::schedule::{TickTimes, aligned_ms, until_next_ns};
 use crate::target::Target;
 use crate::threads::{READ_HERE_BYTES, Threads, Turn};
 use crate::work::{Fetched, Limit, Outcome, Work};
@@ -113,7 +113,7 @@ pub(crate) struct JobSettings {
 pub struct TargetStatus {
     /// Did the last scrape succeed? `None` before the first.
     pub up: Option<bool>,
-    /// Why not; empty when it did.
+    /// Why not, or why nothing of it was stored; otherwise empty.
     pub last_error: String,
     /// When it began, milliseconds since the epoch.
     pub last_scrape_ms: Option<i64>,
@@ -171,6 +171,8 @@ pub(crate) struct ScrapeLoop {
     pub(crate) request: Option<Request>,
     /// How large the last body was.
     pub(crate) last_body: usize,
+    /// The store left out samples of the last scrape.
+    pub(crate) leaves_out: bool,
     /// When the last scrape began, and where it is noted how long before the next that was.
     pub(crate) length: (Option<Instant>, Histogram),
     /// While it scrapes.
@@ -185,7 +187,7 @@ impl ScrapeLoop {
         let start = self.first_start();
         let mut ticks = interval_at(start, interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let mut started_ms = None;
+        let mut times = TickTimes::new(start);
         // The time of the stale markers, once a tick came after the target was gone.
         let mut gone_ms = None;
         loop {
@@ -195,10 +197,7 @@ impl ScrapeLoop {
                 mode = told(&mut self.mode, scrapes) => (mode, None),
                 tick = ticks.tick() => (*self.mode.borrow_and_update(), Some(tick)),
             };
-            let tick_ms = tick.map(|tick| {
-                let since = i64::try_from(tick.duration_since(start).as_millis()).unwrap_or(i64::MAX);
-                *started_ms.get_or_insert_with(|| (self.shared.now_ms)()) + since
-            });
+            let tick_ms = tick.map(|tick| times.of(tick, self.shared.now_ms.as_ref()));
             match mode {
                 Mode::Run => {
                     gone_ms = None;
@@ -382,7 +381,7 @@ impl ScrapeLoop {
         }
     }
 
-    fn settle(&self, began_ms: i64, took: Duration, outcome: Outcome) {
+    fn settle(&mut self, began_ms: i64, took: Duration, outcome: Outcome) {
         let metrics = &self.shared.metrics;
         metrics.duration.observe(took.as_secs_f64());
         metrics.duplicate.inc_by(outcome.counts.duplicate as u64 + u64::from(outcome.committed.duplicate));
@@ -399,15 +398,18 @@ impl ScrapeLoop {
             Some(Limit::Buckets) => metrics.exceeded_bucket_limit.inc(),
             None => {}
         }
-        if outcome.committed.out_of_order + outcome.committed.duplicate + outcome.committed.too_old > 0 {
+        let left_out = outcome.committed.out_of_order + outcome.committed.duplicate + outcome.committed.too_old > 0;
+        // Not at each scrape: a clock that is wrong is so for all targets, and for long.
+        if left_out && !std::mem::replace(&mut self.leaves_out, left_out) {
             tracing::warn!(
                 target = %self.target.url,
                 out_of_order = outcome.committed.out_of_order,
                 duplicate = outcome.committed.duplicate,
                 too_old = outcome.committed.too_old,
-                "samples of a scrape were left out"
+                "samples of a scrape were left out; later ones are counted only, until a scrape is stored as a whole"
             );
         }
+        self.leaves_out = left_out;
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
         if outcome.not_stored {
             tracing::error!(target = %self.target.url, error = %outcome.error, "the samples of a scrape are lost");
@@ -415,7 +417,7 @@ impl ScrapeLoop {
             tracing::debug!(target = %self.target.url, error = %outcome.error, "scrape failed");
         }
         status.up = Some(outcome.error.is_empty());
-        status.last_error = outcome.error;
+        status.last_error = if outcome.error.is_empty() { outcome.nothing_stored } else { outcome.error };
         status.last_scrape_ms = Some(began_ms);
         status.over_limit = outcome.counts.over_limit;
         status.last_duration_s = took.as_secs_f64();

@@ -4,6 +4,7 @@
 //! The phase of a target comes from its labels, its socket among them, and is another in every run: tests go by scrapes.
 //! The clock moves on when every task waits for it. Unix sockets hand bytes over at once, so that it never runs ahead of them.
 
+mod clock;
 mod hostile;
 mod limits;
 mod reload;
@@ -13,6 +14,7 @@ mod targets;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -48,6 +50,8 @@ struct World {
     store: Arc<Recorder>,
     registry: Registry,
     budget: BodyBudget,
+    /// How far the clock of the wall was set ahead since the start, milliseconds.
+    clock_set_ms: Arc<AtomicI64>,
     /// Heads of requests, by target.
     asked: Arc<Mutex<BTreeMap<String, Vec<String>>>>,
     folder: TempDir,
@@ -74,6 +78,8 @@ impl World {
         let registry = Registry::new();
         let began = Instant::now();
         let budget = BodyBudget::new(body_memory);
+        let clock_set_ms = Arc::new(AtomicI64::new(0));
+        let (set_ms, readings) = (Arc::clone(&clock_set_ms), AtomicI64::new(0));
         let shared = Shared {
             appender: Arc::clone(&store) as Arc<dyn model::Appender>,
             metrics: Metrics::new(&registry).unwrap(),
@@ -82,7 +88,14 @@ impl World {
             room: Room::new(budget.clone(), 2),
             failure_logs: FailureLogs::default(),
             heirs: Heirs::default(),
-            now_ms: Arc::new(move || START_MS + i64::try_from(began.elapsed().as_millis()).unwrap()),
+            now_ms: Arc::new(move || {
+                // No two readings are equally exact.
+                let late_ms = readings.fetch_add(1, Ordering::Relaxed) % 2;
+                START_MS
+                    + i64::try_from(began.elapsed().as_millis()).unwrap()
+                    + set_ms.load(Ordering::Relaxed)
+                    + late_ms
+            }),
             known: (began, START_MS),
             seed: 0,
         };
@@ -99,6 +112,7 @@ impl World {
             store,
             registry,
             budget,
+            clock_set_ms,
             asked: Arc::default(),
             folder: tempfile::tempdir().unwrap(),
             targets: JoinSet::new(),
