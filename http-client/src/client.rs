@@ -21,7 +21,7 @@ use url::Url;
 use crate::oauth2::Tokens;
 use crate::proxy::Proxies;
 use crate::tls::{self, Stamp};
-use crate::{Error, auth};
+use crate::{Error, Resolver, auth};
 
 /// Idle connections live longer than most scrape intervals, so that a scrape does not begin with a handshake.
 const IDLE: Duration = Duration::from_secs(300);
@@ -33,6 +33,7 @@ const CLIENTS_MAX: usize = 10_000;
 pub struct HttpClient {
     config: HttpClientConfig,
     user_agent: String,
+    resolver: Resolver,
     proxies: Proxies,
     tokens: Option<Tokens>,
     built: Mutex<Option<Built>>,
@@ -52,7 +53,7 @@ impl HttpClient {
     ///
     /// # Errors
     /// When the configuration asks for what is not served, or contradicts itself.
-    pub fn new(config: &HttpClientConfig, user_agent: &str) -> Result<Self, Error> {
+    pub fn new(config: &HttpClientConfig, user_agent: &str, resolver: &Resolver) -> Result<Self, Error> {
         if let Some(tls) = &config.tls {
             tls::versions(tls)?;
             tls::server_name(tls)?;
@@ -60,8 +61,9 @@ impl HttpClient {
         Ok(Self {
             config: config.clone(),
             user_agent: user_agent.to_owned(),
+            resolver: resolver.clone(),
             proxies: Proxies::new(&config.proxy, &|name| std::env::var(name).ok())?,
-            tokens: config.oauth2.as_ref().map(|oauth2| Tokens::new(oauth2, user_agent)).transpose()?,
+            tokens: config.oauth2.as_ref().map(|oauth2| Tokens::new(oauth2, user_agent, resolver)).transpose()?,
             built: Mutex::new(None),
         })
     }
@@ -126,6 +128,10 @@ impl HttpClient {
         &self.config
     }
 
+    pub(crate) fn resolver(&self) -> &Resolver {
+        &self.resolver
+    }
+
     pub(crate) fn user_agent(&self) -> &str {
         &self.user_agent
     }
@@ -186,7 +192,7 @@ impl HttpClient {
         }
         let authority = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Some((named, authority, Detour { name: name.to_ascii_lowercase(), host }))
+        Some((named, authority, Detour { name: name.to_ascii_lowercase(), host, resolver: self.resolver.clone() }))
     }
 
     fn http2(&self) -> bool {
@@ -213,9 +219,10 @@ impl HttpClient {
         if !self.http2() {
             builder = builder.http1_only();
         }
-        if let Some(detour) = detour {
-            builder = builder.dns_resolver(Arc::new(detour));
-        }
+        builder = match detour {
+            Some(detour) => builder.dns_resolver(Arc::new(detour)),
+            None => builder.dns_resolver(Arc::new(self.resolver.clone())),
+        };
         if let Some(socket) = socket {
             builder = builder.unix_socket(socket);
         }
@@ -231,16 +238,18 @@ impl HttpClient {
 struct Detour {
     name: String,
     host: String,
+    resolver: Resolver,
 }
 
 impl Resolve for Detour {
     fn resolve(&self, name: Name) -> Resolving {
         let asked = name.as_str().to_ascii_lowercase();
         let host = if asked == self.name { self.host.clone() } else { asked };
+        let resolver = self.resolver.clone();
         Box::pin(async move {
+            let found = resolver.lookup(&host).await?;
             // The URL's port replaces this one.
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
-            Ok(Box::new(found.into_iter()) as Addrs)
+            Ok(Box::new(found.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
         })
     }
 }

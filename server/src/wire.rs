@@ -19,7 +19,7 @@ use crate::logging::{self, Format};
 use crate::query_log::QueryLog;
 use crate::self_metrics::ServerMetrics;
 use crate::serve::{HttpServer, Limits, Web};
-use crate::settings::{Retention, Settings, query_memory, storage_options, wanted_of_targets};
+use crate::settings::{Retention, Settings, body_memory, query_memory, storage_options, wanted_of_targets};
 use crate::{api, version};
 
 /// How often old data is looked for.
@@ -141,7 +141,9 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
     let appender: Arc<dyn model::Appender> = Arc::<storage::Db>::clone(&db);
     let wanted = wanted_of_targets(&flags);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let scraper = scraper::Manager::new(appender, &registry, scraper::Options { user_agent, seed, wanted, threads })?;
+    let resolver = scraper::Resolver::system();
+    let options = scraper::Options { user_agent, resolver, seed, wanted, body_memory: body_memory(), threads };
+    let scraper = scraper::Manager::new(appender, &registry, options)?;
     let discovery = discovery::Manager::new(discovery::Options::default(), &registry)?;
     let metrics = ServerMetrics::new(&registry, concurrency)?;
     let query_log = QueryLog::new(&registry)?;

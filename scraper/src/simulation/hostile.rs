@@ -111,12 +111,60 @@ async fn a_page_of_tiny_lines_names_the_fix() {
     assert_eq!(world.error("j").await, expected);
 }
 
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(bytes).unwrap();
+    packed.finish().unwrap()
+}
+
+/// The head of an answer whose body never ends.
+const UNENDING: &str = "content-type: text/plain\r\ncontent-length: 9000000\r\n\r\n";
+
+#[tokio::test(start_paused = true)]
+async fn bodies_that_stall_starve_no_other() {
+    // Each of the three could hold half of the memory.
+    let mut world = World::with_body_memory(8 << 20);
+    let packed = gzip(&vec![b'\n'; 4_000_000]);
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\n{UNENDING}").into_bytes();
+    let plain = format!("HTTP/1.1 200 OK\r\n{UNENDING}{}", "# stalls\n".repeat(400_000)).into_bytes();
+    for (name, first) in [("a", [&head[..], &packed].concat()), ("b", [&head[..], &packed].concat()), ("c", plain)] {
+        send(&mut world, name, Duration::from_secs(60), move |n| if n == 0 { first.clone() } else { Vec::new() });
+    }
+    let large = format!("{}m 1\n", "# a comment\n".repeat(250_000));
+    world.serve("good", move |_| page(&large));
+    let job = "job_name: j, scrape_interval: 1s, scrape_timeout: 1s";
+    world.apply(&format!("{{{job}}}")).await;
+    let targets = ["a", "b", "c", "good"].map(|name| world.labels(name, &[]));
+    world.discover(&[("j", &targets)]).await;
+    world.scraped("good", 30).await;
+    let lines: Vec<String> = world.store.take_all().iter().map(|line| since_start(line)).collect();
+    let up: Vec<_> = lines.iter().filter(|line| line.contains(" up{instance=\"good\"")).collect();
+    assert!(up.len() >= 29 && up.iter().all(|line| line.ends_with(" 1")), "{up:?}");
+    for name in ["a", "b", "c"] {
+        let up: Vec<_> = lines.iter().filter(|line| line.contains(&format!(" up{{instance=\"{name}\""))).collect();
+        assert!(up.len() >= 28 && up.iter().all(|line| line.ends_with(" 0")), "{up:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_body_held_is_free_once_its_scrape_is_over() {
+    let mut world = World::with_body_memory(64 << 20);
+    let first = format!("HTTP/1.1 200 OK\r\n{UNENDING}{}", "# stalls\n".repeat(800_000)).into_bytes();
+    send(&mut world, "t", Duration::from_secs(60), move |n| if n == 0 { first.clone() } else { Vec::new() });
+    world.apply(&format!("{{{JOB}}}")).await;
+    world.discover(&[("j", &[world.labels("t", &[])])]).await;
+    world.scraped("t", 1).await;
+    let held = world.budget.reserved();
+    assert!(held > 6 << 20 && held < 12 << 20, "what came is reserved, not what was announced: {held}");
+    world.seconds(5.0).await;
+    assert_eq!(world.budget.reserved(), 0);
+    assert!(world.error("j").await.ends_with("context deadline exceeded (scrape timeout 5s)"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_small_answer_that_unpacks_to_a_large_one_is_left_at_the_limit() {
-    use std::io::Write as _;
-    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    packed.write_all(&vec![b'\n'; 64 << 20]).unwrap();
-    let packed = packed.finish().unwrap();
+    let packed = gzip(&vec![b'\n'; 8 << 20]);
     assert!(packed.len() < 128 << 10);
     let mut world = World::new();
     let headers = "content-type: text/plain\r\ncontent-encoding: gzip\r\n";
