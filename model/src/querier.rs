@@ -96,6 +96,12 @@ pub trait Parts: Sync {
         let reader = self.reader()?;
         (0..self.count()).try_for_each(|part| reader.read(part, sink))
     }
+
+    /// Warnings about this selection that its user should see, such as a time range whose data is damaged. Called once
+    /// all parts were read, so that what reading found can be included. Complete sentences; each is shown once.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Reads parts of a selection, on one thread.
@@ -142,4 +148,11 @@ pub trait Querier: Send + Sync {
     /// # Errors
     /// When the store cannot be read.
     fn label_values(&self, name: &str, selection: &Selection<'_>, limit: usize) -> Result<Vec<String>, QuerierError>;
+
+    /// Warnings about a listing of this selection (`series`, `label_names`, `label_values`), as [`Parts::warnings`] has
+    /// them for its samples. Called after the listing.
+    fn listing_warnings(&self, selection: &Selection<'_>) -> Vec<String> {
+        let _ = selection;
+        Vec::new()
+    }
 }

@@ -1,6 +1,6 @@
 //! Warnings and infos that go with a result, each once. The texts are upstream's (`util/annotations`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::float::format_g;
 
@@ -20,6 +20,8 @@ pub(crate) struct Notes {
     infos: BTreeMap<String, String>,
     /// By metric, the place and the classic histograms that had to be made ascend.
     forced: BTreeMap<String, (String, Forced)>,
+    /// Warnings of the store about the data it read.
+    store: BTreeSet<String>,
     /// How often something was said, also again.
     count: usize,
 }
@@ -48,6 +50,11 @@ impl Notes {
         self.infos.insert(format!("PromQL info: {message}"), line_column(text, span.start));
     }
 
+    /// Adds warnings of the store. They are not counted: whether an expression has remarks does not depend on them.
+    pub(crate) fn warn_of_store(&mut self, warnings: Vec<String>) {
+        self.store.extend(warnings);
+    }
+
     /// A classic histogram of a metric had to be made ascend at a time.
     pub(crate) fn forced(&mut self, text: &str, span: Span, metric: &str, (ts_ms, raised): (i64, Raised)) {
         self.count += 1;
@@ -72,8 +79,20 @@ impl Notes {
             );
             self.infos.insert(message, place);
         }
-        (shown(self.warnings, "warning"), shown(self.infos, "info"))
+        let mut warnings = of_store(self.store);
+        warnings.extend(shown(self.warnings, "warning"));
+        (warnings, shown(self.infos, "info"))
     }
+}
+
+/// The store's warnings, which have no place in the query.
+fn of_store(all: BTreeSet<String>) -> Vec<String> {
+    let more = all.len().saturating_sub(SHOWN_MAX);
+    let mut texts: Vec<String> = all.into_iter().take(SHOWN_MAX).collect();
+    if more > 0 {
+        texts.push(format!("{more} more warnings of the store omitted"));
+    }
+    texts
 }
 
 fn shown(all: BTreeMap<String, String>, kind: &str) -> Vec<String> {
@@ -228,7 +247,60 @@ impl Remarks {
 
 #[cfg(test)]
 mod tests {
+    use model::{PartReader, Parts, QuerierError};
+
     use super::*;
+    use crate::promqltest::Store;
+    use crate::promqltest::wrapped::{Wrap, Wrapped};
+    use crate::{Engine, QueryOptions};
+
+    /// Has a warning about each selection it opens.
+    #[derive(Debug)]
+    struct Damaged;
+
+    struct Warned<'q>(Box<dyn Parts + 'q>);
+
+    impl Wrap for Damaged {
+        fn wrap<'q>(&self, parts: Box<dyn Parts + 'q>) -> Box<dyn Parts + 'q> {
+            Box::new(Warned(parts))
+        }
+    }
+
+    impl Parts for Warned<'_> {
+        fn count(&self) -> usize {
+            self.0.count()
+        }
+
+        fn reader(&self) -> Result<Box<dyn PartReader + '_>, QuerierError> {
+            self.0.reader()
+        }
+
+        fn warnings(&self) -> Vec<String> {
+            vec!["some of it is damaged".to_owned()]
+        }
+    }
+
+    #[test]
+    fn warnings_of_the_store_are_told_once_whatever_reads_it() {
+        let mut store = Store::default();
+        for i in 0..40 {
+            store.load_line(&format!("x_total{{i=\"{i}\"}} {i}+{i}x40"), (0, 30_000)).unwrap();
+        }
+        let store = Wrapped(store, Damaged);
+        for query in [
+            "x_total",
+            "sum(x_total)",
+            "rate(x_total[5m])",
+            "x_total[5m]",
+            "max_over_time(sum(x_total)[5m:1m])",
+            "rate(x_total[2m]) / increase(x_total[2m])",
+            "topk(2, x_total) or bottomk(2, x_total)",
+            "absent(none)",
+        ] {
+            let result = Engine::default().instant(&store, query, 420_000, &QueryOptions::default()).unwrap();
+            assert_eq!(result.warnings, ["some of it is damaged"], "{query}");
+        }
+    }
 
     #[test]
     fn two_significant_digits() {

@@ -60,7 +60,9 @@ impl Evaluator<'_> {
         let parts = self.open(&selection)?;
         let threads = self.query.options.threads.min(parts.count());
         if threads < 2 {
-            return self.one_by_one(&*parts, (expr, needed, grid), sink);
+            self.one_by_one(&*parts, (expr, needed, grid), sink)?;
+            self.notes().warn_of_store(parts.warnings());
+            return Ok(());
         }
         let parts = &*parts;
         let mut largest = 0;
@@ -85,6 +87,7 @@ impl Evaluator<'_> {
             }
             Ok(())
         });
+        self.notes().warn_of_store(parts.warnings());
         // As if the largest part had been the last.
         let before = self.held();
         self.hold(largest, 0)?;

@@ -186,6 +186,11 @@ impl Parts for Recording<'_> {
     fn reader(&self) -> Result<Box<dyn PartReader + '_>, QuerierError> {
         Ok(Box::new(Recorder { reader: self.parts.reader()?, reading: &self.reading }))
     }
+
+    // A replay has none of its own: the query said them when it read the first time.
+    fn warnings(&self) -> Vec<String> {
+        self.parts.warnings()
+    }
 }
 
 struct Recorder<'p> {

@@ -109,7 +109,12 @@ impl Evaluator<'_> {
         };
         let result = match self.part {
             Some(Part { reader, part, .. }) => reader.read(part, &mut sink),
-            None => self.open(&wanted)?.read_all(&mut sink),
+            None => {
+                let parts = self.open(&wanted)?;
+                let read = parts.read_all(&mut sink);
+                self.notes().warn_of_store(parts.warnings());
+                read
+            }
         };
         match (failed, result) {
             (Some(error), _) => Err(error),

@@ -32,4 +32,8 @@ impl<W: Wrap> Querier for Wrapped<W> {
     fn label_values(&self, name: &str, of: &Selection<'_>, limit: usize) -> Result<Vec<String>, QuerierError> {
         self.0.label_values(name, of, limit)
     }
+
+    fn listing_warnings(&self, selection: &Selection<'_>) -> Vec<String> {
+        self.0.listing_warnings(selection)
+    }
 }

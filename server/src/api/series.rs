@@ -1,5 +1,6 @@
 //! `/api/v1/series`, `/api/v1/labels`, `/api/v1/label/<name>/values`: what series there are.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::rejection::PathRejection;
@@ -55,11 +56,14 @@ pub(crate) async fn label_values(
 struct Found<T> {
     items: Vec<T>,
     truncated: bool,
+    /// Of the store, about what it read.
+    warnings: Vec<String>,
 }
 
 impl<T> Found<T> {
     fn answer<'a>(&'a self, item: impl FnMut(&mut String, &'a T)) -> Response {
-        let warnings = if self.truncated { vec![TRUNCATED.to_owned()] } else { Vec::new() };
+        let truncated = self.truncated.then(|| TRUNCATED.to_owned());
+        let warnings: Vec<String> = self.warnings.iter().cloned().chain(truncated).collect();
         format::success(|out| format::array(out, &self.items, item), &warnings, &[])
     }
 }
@@ -80,9 +84,11 @@ fn collect<T: Ord>(
     let work = move || {
         let sets = if sets.is_empty() { vec![Vec::new()] } else { sets };
         let mut items = Vec::new();
+        let mut warnings = BTreeSet::new();
         for matchers in &sets {
             let selection = Selection { start_ms, end_ms, matchers };
             items.extend(ask(app.db.as_ref(), &selection, ask_for)?);
+            warnings.extend(app.db.listing_warnings(&selection));
         }
         // Each answer is in order already.
         if sets.len() > 1 {
@@ -91,7 +97,7 @@ fn collect<T: Ord>(
         }
         let truncated = limit > 0 && items.len() > limit;
         items.truncate(if limit == 0 { usize::MAX } else { limit });
-        Ok::<_, QuerierError>(Found { items, truncated })
+        Ok::<_, QuerierError>(Found { items, truncated, warnings: warnings.into_iter().collect() })
     };
     Ok(in_place(work)??)
 }
