@@ -63,6 +63,13 @@ impl Matcher {
         Self { name: name.into(), op: MatchOp::Equal, value: value.into(), regex: None }
     }
 
+    /// `name=~"a|b|…"`: the label has one of these values, of which there may be any number.
+    #[must_use]
+    pub fn any_of(name: impl Into<String>, values: impl IntoIterator<Item = String>) -> Self {
+        let regex = Regex::any_of(values);
+        Self { name: name.into(), op: MatchOp::Regex, value: regex.as_str().to_owned(), regex: Some(regex) }
+    }
+
     /// Does this value of the label satisfy the condition?
     #[must_use]
     pub fn matches(&self, value: &str) -> bool {

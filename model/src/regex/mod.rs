@@ -4,10 +4,14 @@
 //! `\Q…\E` and octal escapes exist, brackets and set operators inside a class are literal, a brace that is no repetition
 //! is literal. Expressions that are only literals, a literal prefix or "anything" are decided without the engine.
 
+mod capture;
+
 use std::fmt::Write as _;
 
 use regex_syntax::ast::ErrorKind;
 use regex_syntax::hir::{Class, Hir, HirKind};
+
+pub use self::capture::{CapturingRegex, Expansion};
 
 /// Literal sets larger than this go to the regex engine instead.
 const LITERALS_MAX: usize = 256;
@@ -46,6 +50,16 @@ enum Plan {
 }
 
 impl Regex {
+    /// The expression `a|b|…` of the escaped texts. Nothing is compiled, however many there are.
+    #[must_use]
+    pub fn any_of(texts: impl IntoIterator<Item = String>) -> Self {
+        let mut set: Vec<String> = texts.into_iter().collect();
+        set.sort_unstable();
+        set.dedup();
+        let source = set.iter().map(|text| regex_syntax::escape(text)).collect::<Vec<_>>().join("|");
+        Self { source, plan: Plan::Literals(set), prefixes: Vec::new() }
+    }
+
     /// Compiles an expression in RE2's syntax.
     ///
     /// # Errors
@@ -102,46 +116,6 @@ impl Regex {
     #[must_use]
     pub fn matches_all(&self) -> bool {
         matches!(&self.plan, Plan::Prefix(prefix) | Plan::LongerPrefix(prefix) if prefix.is_empty())
-    }
-}
-
-/// A regular expression that also gives its groups: what relabelling and `label_replace` need.
-#[derive(Clone, Debug)]
-pub struct CapturingRegex {
-    source: String,
-    regex: regex::Regex,
-}
-
-impl CapturingRegex {
-    /// Compiles an expression in RE2's syntax, anchored at both ends.
-    ///
-    /// # Errors
-    /// When RE2 would refuse it.
-    pub fn new(source: &str) -> Result<Self, RegexError> {
-        let pattern = format!("^(?s:{})$", translate(source)?);
-        Ok(Self { source: source.to_owned(), regex: compile(source, &pattern)? })
-    }
-
-    /// The expression as it was given.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.source
-    }
-
-    /// Does the whole of `text` match?
-    #[must_use]
-    pub fn is_match(&self, text: &str) -> bool {
-        self.regex.is_match(text)
-    }
-
-    /// The template with `$1`, `${1}` and `${name}` filled in from the match of the whole of `text`, `$$` being a dollar
-    /// sign and unknown groups empty; `None` when `text` does not match.
-    #[must_use]
-    pub fn expand(&self, text: &str, template: &str) -> Option<String> {
-        let captures = self.regex.captures(text)?;
-        let mut out = String::new();
-        captures.expand(template, &mut out);
-        Some(out)
     }
 }
 
@@ -573,5 +547,21 @@ mod tests {
         assert_eq!(expand("f(.*)", "foo", "$$1").as_deref(), Some("$1"));
         assert_eq!(expand("(?P<a>f).*", "foo", "${a}").as_deref(), Some("f"));
         assert_eq!(expand("f", "foo", "x"), None);
+    }
+
+    #[test]
+    fn an_expansion_knows_its_length() {
+        let regex = CapturingRegex::new("(?P<word>[a-z]+)-(.*)-(x)?").unwrap();
+        let pieces = [
+            "$1", "${1}", "$word", "${word}", "$$", "$", "${", "${}", "}", "$9", "${no}", "$3", "é", "a b", "$2x", "$ ",
+        ];
+        for template in pieces.iter().flat_map(|a| pieces.iter().map(move |b| format!("{a}{b}"))) {
+            let expanded = regex.expand("ab-é1-", &template).unwrap();
+            let expansion = regex.expansion("ab-é1-", &template).unwrap();
+            let mut text = String::new();
+            expansion.write(&mut text);
+            assert_eq!((text.as_str(), expansion.len()), (expanded.as_str(), expanded.len()), "{template}");
+        }
+        assert!(regex.expansion("no", "$1").is_none());
     }
 }
