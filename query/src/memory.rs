@@ -107,12 +107,15 @@ impl<'a> Taken<'a> {
     }
 
     pub(crate) fn give(&self, bytes: usize) {
-        self.back_to(self.bytes.get() - bytes);
+        self.back_to(self.bytes.get().saturating_sub(bytes));
     }
 
     /// Gives back all but what was held at some moment before.
     pub(crate) fn back_to(&self, before: usize) {
-        self.share.give(self.bytes.replace(before) - before);
+        let held = self.bytes.get();
+        let before = before.min(held);
+        self.bytes.set(before);
+        self.share.give(held - before);
     }
 }
 

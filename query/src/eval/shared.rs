@@ -250,9 +250,9 @@ impl Evaluator<'_> {
             (self.peak.replace(before.samples), self.notes().count(), self.samples.enter_beside());
         let needed = Needed::by([aggregate].into_iter().chain(others.iter().map(|(other, _)| *other)));
         let streamed = self.stream_needed((&aggregate.expr, Some(&needed)), grid, &mut |series| {
-            let (samples, bytes) = folding.add(self, &series, grid.len);
-            let of_others: usize = beside.iter_mut().map(|other| other.add(self, &series, grid.len).1).sum();
-            if samples + bytes + of_others > 0 { self.hold(samples, bytes + of_others) } else { Ok(()) }
+            self.pace(grid.len)?;
+            folding.add(self, &series, (grid.len, true))?;
+            beside.iter_mut().try_for_each(|other| other.add(self, &series, (grid.len, false)))
         });
         let own_peak = self.peak.replace(peak.max(self.peak.get())) - before.samples;
         if matches!(&streamed, Err(error) if error.is_of_memory()) {
