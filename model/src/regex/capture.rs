@@ -1,6 +1,6 @@
 //! Regular expressions whose groups fill in templates.
 
-use super::{RegexError, compile, translate};
+use super::{Parsed, RegexError, Room, compile, parsed};
 
 /// A regular expression that also gives its groups: what relabelling and `label_replace` need.
 #[derive(Clone, Debug)]
@@ -15,8 +15,16 @@ impl CapturingRegex {
     /// # Errors
     /// When RE2 would refuse it.
     pub fn new(source: &str) -> Result<Self, RegexError> {
-        let pattern = format!("^(?s:{})$", translate(source)?);
-        Ok(Self { source: source.to_owned(), regex: compile(source, &pattern)? })
+        Self::new_within(source, &mut |_| true)
+    }
+
+    /// The same where there is memory for it, as [`Regex::new_within`](super::Regex::new_within).
+    ///
+    /// # Errors
+    /// When RE2 would refuse it, or `room` does.
+    pub fn new_within(source: &str, room: &mut Room<'_>) -> Result<Self, RegexError> {
+        let Parsed { pattern, hir } = parsed(source, room)?;
+        Ok(Self { source: source.to_owned(), regex: compile(source, (&pattern, &hir), room)? })
     }
 
     /// The expression as it was given.

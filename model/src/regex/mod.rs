@@ -5,6 +5,7 @@
 //! is literal. Expressions that are only literals, a literal prefix or "anything" are decided without the engine.
 
 mod capture;
+mod weight;
 
 use std::fmt::Write as _;
 
@@ -19,6 +20,11 @@ const LITERALS_MAX: usize = 256;
 const REPEAT_MAX: u32 = 1000;
 /// Bound on a compiled expression, bytes.
 const COMPILED_SIZE_MAX: usize = 32 << 20;
+/// Bounds on what one matches with.
+const CACHE_MIN: usize = 256 << 10;
+const CACHE_MAX: usize = 2 << 20;
+/// Go's words for it.
+const TOO_LARGE: &str = "expression too large";
 
 /// Not a regular expression that RE2 takes. The text is Go's: ``error parsing regexp: missing closing ): `…` ``.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -65,11 +71,18 @@ impl Regex {
     /// # Errors
     /// When RE2 would refuse it.
     pub fn new(source: &str) -> Result<Self, RegexError> {
-        let pattern = format!("^(?s:{})$", translate(source)?);
-        let hir = regex_syntax::parse(&format!("(?s:{})", translate(source)?)).map_err(|e| syntax_error(source, &e))?;
+        Self::new_within(source, &mut |_| true)
+    }
+
+    /// The same; `room` is asked whether there is memory for so many bytes more before these are used, and can refuse.
+    ///
+    /// # Errors
+    /// When RE2 would refuse it, or `room` does.
+    pub fn new_within(source: &str, room: &mut Room<'_>) -> Result<Self, RegexError> {
+        let Parsed { pattern, hir } = parsed(source, room)?;
         let plan = match plan(&hir) {
             Some(plan) => plan,
-            None => Plan::Engine(compile(source, &pattern)?),
+            None => Plan::Engine(compile(source, (&pattern, &hir), room)?),
         };
         let prefixes = match &plan {
             Plan::Literals(_) => Vec::new(),
@@ -119,10 +132,34 @@ impl Regex {
     }
 }
 
-fn compile(source: &str, pattern: &str) -> Result<regex::Regex, RegexError> {
-    let built = regex::RegexBuilder::new(pattern).size_limit(COMPILED_SIZE_MAX).build();
+/// Is there memory for so many bytes more?
+pub type Room<'r> = dyn FnMut(usize) -> bool + 'r;
+
+struct Parsed {
+    pattern: String,
+    hir: Hir,
+}
+
+fn parsed(source: &str, room: &mut Room<'_>) -> Result<Parsed, RegexError> {
+    if !room(weight::syntax_bytes(source)) {
+        return Err(refused(source, TOO_LARGE));
+    }
+    let translated = translate(source)?;
+    let hir = regex_syntax::parse(&format!("(?s:{translated})")).map_err(|e| syntax_error(source, &e))?;
+    Ok(Parsed { pattern: format!("^(?s:{translated})$"), hir })
+}
+
+fn compile(source: &str, (pattern, hir): (&str, &Hir), room: &mut Room<'_>) -> Result<regex::Regex, RegexError> {
+    let bytes = weight::compiled_bytes(hir);
+    // What can only be refused is not tried, which would take its time.
+    if bytes / 8 > COMPILED_SIZE_MAX || !room(bytes.min(2 * COMPILED_SIZE_MAX)) {
+        return Err(refused(source, TOO_LARGE));
+    }
+    // States that are made while it matches, for each thread.
+    let cache = (bytes / 2).clamp(CACHE_MIN, CACHE_MAX);
+    let built = regex::RegexBuilder::new(pattern).size_limit(COMPILED_SIZE_MAX).dfa_size_limit(cache).build();
     built.map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => refused(source, "expression too large"),
+        regex::Error::CompiledTooBig(_) => refused(source, TOO_LARGE),
         _ => match regex_syntax::parse(pattern) {
             Err(error) => syntax_error(source, &error),
             Ok(_) => refused(source, "invalid expression"),
