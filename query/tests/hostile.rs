@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use model::histogram::Buckets;
 use model::{
-    Batch, BatchSink, Column, Histogram, Labels, Matcher, PartReader, Parts, Querier, QuerierError, Selection,
+    Batch, BatchSink, Column, Histogram, Labels, Listing, Matcher, PartReader, Parts, Querier, QuerierError, Selection,
 };
 use query::promqltest::{Operands, every_query};
 use query::{Engine, EngineOptions, Error, Memory, QueryOptions, QueryResult};
@@ -150,15 +150,15 @@ impl Querier for Store {
         Ok(Box::new(Chosen { series, range_ms: (of.start_ms, of.end_ms) }))
     }
 
-    fn series(&self, _: &Selection<'_>, _: usize) -> Result<Vec<Labels>, QuerierError> {
+    fn list_series(&self, _: &Selection<'_>, _: &Listing<'_>) -> Result<Vec<Labels>, QuerierError> {
         Ok(Vec::new())
     }
 
-    fn label_names(&self, _: &Selection<'_>, _: usize) -> Result<Vec<String>, QuerierError> {
+    fn list_label_names(&self, _: &Selection<'_>, _: &Listing<'_>) -> Result<Vec<String>, QuerierError> {
         Ok(Vec::new())
     }
 
-    fn label_values(&self, _: &str, _: &Selection<'_>, _: usize) -> Result<Vec<String>, QuerierError> {
+    fn list_label_values(&self, _: &str, _: &Selection<'_>, _: &Listing<'_>) -> Result<Vec<String>, QuerierError> {
         Ok(Vec::new())
     }
 }
