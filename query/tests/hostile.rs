@@ -12,7 +12,7 @@ use model::{
     Batch, BatchSink, Column, Histogram, Labels, Listing, Matcher, PartReader, Parts, Querier, QuerierError, Selection,
 };
 use query::promqltest::{Operands, every_query};
-use query::{Engine, EngineOptions, Error, Memory, QueryOptions, QueryResult};
+use query::{Engine, EngineOptions, Error, Memory, QueryOptions};
 
 /// What a query may hold.
 const BUDGET: usize = 1 << 20;
@@ -170,11 +170,15 @@ fn engine() -> Engine {
 }
 
 /// What became of a query, and how much more than before it there was at most.
-fn measured(run: impl FnOnce() -> Result<QueryResult, Error>) -> (Result<QueryResult, Error>, usize) {
+fn measured<T>(run: impl FnOnce() -> T) -> (T, usize) {
     let before = LIVE.load(Ordering::Relaxed);
     PEAK.store(before, Ordering::Relaxed);
     let result = run();
     (result, PEAK.load(Ordering::Relaxed).saturating_sub(before))
+}
+
+fn list(n: usize, item: impl Fn(usize) -> String) -> String {
+    (0..n).map(item).collect::<Vec<_>>().join(", ")
 }
 
 #[derive(Default)]
@@ -221,13 +225,13 @@ fn every_query_stays_within_its_memory() {
             tally.ask(&engine, &query);
         }
     }
-    let long = "x".repeat(256 << 10);
+    let long = "x".repeat(4 << 20);
     for query in [
         nested(28, |inner| format!("label_join({inner}, \"pod\", \"\", \"pod\", \"pod\")")),
         nested(28, |inner| format!("label_replace({inner}, \"pod\", \"$1$1\", \"pod\", \"(.*)\")")),
         format!("label_replace(many, \"pod\", \"{long}\", \"\", \"\")"),
-        format!("label_join(many, \"pod\", \"{}\", \"pod\", \"pod\")", &long[..64 << 10]),
-        format!("count_values(\"{}\", many)", &long[..64 << 10]),
+        format!("label_join(many, \"pod\", \"{}\", \"pod\", \"pod\")", &long[..1 << 20]),
+        format!("count_values(\"{}\", many)", &long[..1 << 20]),
         "count_values without () (\"x\", wide)".to_owned(),
         "count(wide * on (instance, job) group_left (v) target_info)".to_owned(),
         "count(target_info * on (instance, job) group_right (v) many)".to_owned(),
@@ -235,8 +239,22 @@ fn every_query_stays_within_its_memory() {
         "sort(wide) or sort_by_label(many, \"pod\", \"instance\")".to_owned(),
         "vector(time())[400d:10s]".to_owned(),
         "1 + (2 + (3 + (4 + (5 + scalar(max_over_time(vector(time())[40d:1s])))))".to_owned(),
+        // What is only read: regular expressions, templates, very many parts.
+        format!("many{{{}}}", list(60, |i| format!("l{i}=~\"\\\\pL{{1000}}N\""))),
+        format!("many{{{}}}", list(5_000, |i| format!("l{i}=~\"a{i}.*b[0-9]+\""))),
+        format!("label_join(many, {})", list(200_000, |_| "\"a\"".to_owned())),
+        format!("label_join(many{})", ",".repeat(1_000_000)),
+        format!("count by ({}) (many)", list(200_000, |_| "a".to_owned())),
+        format!("WITH (f(x) = {}x{}) f(f(f(f(f(f(many))))))", "abs(".repeat(50), ")".repeat(50)),
+        format!("WITH (f(x) = x + x) {}many{}", "f(".repeat(30), ")".repeat(30)),
+        format!("WITH (z0 = many, {}) z20", list(20, |i| format!("z{} = z{i} + z{i}", i + 1))),
     ] {
         tally.ask(&engine, &query);
+        let bounds = engine.bounds(&QueryOptions::default());
+        let (_, peak) = measured(|| engine.format(&query, &bounds).map(drop));
+        assert!(peak <= BUDGET + SLACK, "formatting {:.200} took {peak} bytes", query);
+        let (_, peak) = measured(|| engine.tree_json(&query, &bounds).map(drop));
+        assert!(peak <= BUDGET + SLACK, "the tree of {:.200} took {peak} bytes", query);
     }
     assert!(tally.over.is_empty(), "{} over the limit: {:#?}", tally.over.len(), tally.over);
     // Neither is everything refused, nor does everything fit.

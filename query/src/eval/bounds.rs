@@ -1,7 +1,5 @@
 //! How far an evaluation may go: its time, its client's patience, samples and memory.
 
-use std::time::Instant;
-
 use super::{Evaluator, Query};
 use crate::Error;
 use crate::memory::Taken;
@@ -43,13 +41,7 @@ impl Drop for Reserved<'_> {
 impl Evaluator<'_> {
     /// Is the query still wanted and within its time?
     pub(crate) fn check(&self) -> Result<(), Error> {
-        if self.query.wanted.is_some_and(|wanted| !(wanted.0)()) {
-            return Err(Error::Canceled);
-        }
-        if self.query.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            return Err(Error::Timeout);
-        }
-        Ok(())
+        self.query.bounds.check()
     }
 
     /// Is it, asked about each [`PACE`] samples that work is done on?

@@ -30,7 +30,6 @@ mod subquery;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use model::labels::sort_by_labels;
 use model::{Labels, Querier};
@@ -44,7 +43,8 @@ use self::selector::Take;
 pub(crate) use self::shared::Shared;
 
 use crate::Error;
-use crate::engine::{EngineOptions, StillWanted, Times};
+use crate::bounds::Bounds;
+use crate::engine::{EngineOptions, Times};
 use crate::histogram as native;
 use crate::memory::{Share, Taken};
 use crate::notes::{Notes, Remark, Remarks};
@@ -61,8 +61,7 @@ pub(crate) struct Query<'a> {
     pub(crate) text: &'a str,
     pub(crate) times: Times,
     pub(crate) lookback_ms: i64,
-    pub(crate) deadline: Option<Instant>,
-    pub(crate) wanted: Option<&'a StillWanted>,
+    pub(crate) bounds: &'a Bounds,
     pub(crate) notes: Mutex<Notes>,
     pub(crate) share: Arc<Share>,
     pub(crate) shared: Shared<'a>,

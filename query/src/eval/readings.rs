@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use model::{Batch, BatchSink, Matcher, PartReader, Parts, Querier, QuerierError, Selection};
 
 use super::selector::cost_of;
-use super::shared::Shared;
+use super::shared::{SELECTORS_MAX, Shared};
 use crate::memory::Share;
 use crate::parse::ast::{Expr, ExprKind};
 
@@ -50,6 +50,13 @@ impl Readings {
     /// What a query will read more than once.
     pub(crate) fn of(query: &Expr, shared: &Shared<'_>) -> Self {
         let mut repeated: Vec<Repeated> = Vec::new();
+        let mut selectors = 0;
+        query.walk(&mut |node| {
+            selectors += usize::from(matches!(node.kind, ExprKind::Vector(_) | ExprKind::Matrix(..)))
+        });
+        if selectors > SELECTORS_MAX {
+            return Self::default();
+        }
         // An expression that is evaluated once reads once.
         let mut elsewhere = HashSet::new();
         query.walk(&mut |node| {

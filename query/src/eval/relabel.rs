@@ -1,7 +1,7 @@
 //! Functions that give series new labels: how long a value gets is known, and its memory taken, before it is made.
 
 use model::labels::METRIC_NAME;
-use model::regex::CapturingRegex;
+use model::regex::{CapturingRegex, RegexError, Room};
 use model::{Labels, Matcher};
 
 use super::{Evaluator, label_name, string_of};
@@ -19,8 +19,10 @@ impl Evaluator<'_> {
         let target = label_name(&call.args[1], label::no_target("label_replace"))?;
         let [replacement, source, pattern] = [2, 3, 4].map(|i| string_of(&call.args[i]));
         let (replacement, source, pattern) = (replacement?, source?, pattern?);
-        let regex = CapturingRegex::new(pattern)
-            .map_err(|_| Error::execution(format!("invalid regular expression in label_replace(): {pattern}")))?;
+        let regex = self.compiled(
+            |room| CapturingRegex::new_within(pattern, room),
+            |_| format!("invalid regular expression in label_replace(): {pattern}"),
+        )?;
         for one in &mut series {
             let labels = one.labels.clone();
             self.pace(1 + (labels.as_text().len() + replacement.len()) / SAMPLE_BYTES)?;
@@ -58,7 +60,7 @@ impl Evaluator<'_> {
     pub(super) fn label_match(&self, call: &Call, op: model::MatchOp, grid: &Grid) -> Result<Vec<Series>, Error> {
         let mut series = self.vector(&call.args[0], grid)?;
         let [label, pattern] = [string_of(&call.args[1])?, string_of(&call.args[2])?];
-        let matcher = Matcher::new(op, label, pattern).map_err(|error| Error::execution(error.to_string()))?;
+        let matcher = self.compiled(|room| Matcher::new_within(op, label, pattern, room), |error| error.to_string())?;
         let mut keeps = Vec::with_capacity(series.len());
         for one in &series {
             self.pace(1 + one.labels.as_text().len() / SAMPLE_BYTES)?;
@@ -67,6 +69,23 @@ impl Evaluator<'_> {
         let mut keeps = keeps.into_iter();
         series.retain(|_| keeps.next().unwrap_or_default());
         Ok(series)
+    }
+
+    /// A regular expression, once there is memory for it.
+    fn compiled<T>(
+        &self,
+        compile: impl FnOnce(&mut Room<'_>) -> Result<T, RegexError>,
+        told: impl FnOnce(RegexError) -> String,
+    ) -> Result<T, Error> {
+        let mut refused = None;
+        let made = compile(&mut |bytes| match self.check().and_then(|()| self.hold(0, bytes)) {
+            Ok(()) => true,
+            Err(error) => {
+                refused = Some(error);
+                false
+            }
+        });
+        made.map_err(|error| refused.unwrap_or_else(|| Error::Execution(told(error))))
     }
 
     /// Gives a series a label whose value, of so many bytes, is written once there is memory for it.

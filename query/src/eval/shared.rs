@@ -24,6 +24,9 @@ use crate::window::Grid;
 
 /// Among more expressions than these none is looked for twice.
 const PLACES_MAX: usize = 100;
+/// Nor among so many selectors, or in so much text of matchers and strings.
+pub(super) const SELECTORS_MAX: usize = 1_000;
+const TEXT_MAX: usize = 64 << 10;
 
 /// What is shared in a query.
 #[derive(Debug, Default)]
@@ -290,8 +293,20 @@ impl Evaluator<'_> {
     }
 }
 
-/// Do two selectors read the same data? Else no two expressions are equal.
+/// Do two selectors read the same data? Else no two expressions are equal. Of very many, or very long ones, nobody asks.
 fn repeats_a_selector(query: &Expr) -> bool {
+    let (mut selectors, mut text) = (0, 0);
+    query.walk(&mut |node| match &node.kind {
+        ExprKind::Vector(selector) | ExprKind::Matrix(selector, _) => {
+            selectors += 1;
+            text += selector.matchers.iter().map(|m| m.name.len() + m.value.len()).sum::<usize>();
+        }
+        ExprKind::String(string) => text += string.len(),
+        _ => {}
+    });
+    if selectors > SELECTORS_MAX || text > TEXT_MAX {
+        return false;
+    }
     let mut seen = Vec::new();
     let mut repeats = false;
     query.walk(&mut |node| {

@@ -28,7 +28,8 @@ pub(crate) async fn delete_series(State(app): State<Arc<App>>, params: Params) -
         return Err(ApiError::bad_data("no match[] parameter provided"));
     }
     let (start_ms, end_ms) = (params.time_or("start", TIME_MIN_MS)?, params.time_or("end", TIME_MAX_MS)?);
-    let sets = params.matchers().map_err(|error| ApiError::parameter("match[]", error))?;
+    let bounds = app.engine.bounds(&query::QueryOptions::default());
+    let sets = in_place(|| params.matchers(&bounds, |error| ApiError::parameter("match[]", error)))??;
     in_place(|| sets.iter().try_for_each(|matchers| app.db.delete(matchers, start_ms, end_ms)))??;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
