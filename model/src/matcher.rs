@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::regex::{Regex, RegexError};
+use crate::regex::{Regex, RegexError, Room};
 
 /// How a matcher compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,10 +49,23 @@ impl Matcher {
     /// # Errors
     /// When the regular expression is not one.
     pub fn new(op: MatchOp, name: impl Into<String>, value: impl Into<String>) -> Result<Self, RegexError> {
+        Self::new_within(op, name, value, &mut |_| true)
+    }
+
+    /// The same where there is memory for the regular expression, as [`Regex::new_within`].
+    ///
+    /// # Errors
+    /// When the regular expression is not one, or `room` refuses it.
+    pub fn new_within(
+        op: MatchOp,
+        name: impl Into<String>,
+        value: impl Into<String>,
+        room: &mut Room<'_>,
+    ) -> Result<Self, RegexError> {
         let value = value.into();
         let regex = match op {
             MatchOp::Equal | MatchOp::NotEqual => None,
-            MatchOp::Regex | MatchOp::NotRegex => Some(Regex::new(&value)?),
+            MatchOp::Regex | MatchOp::NotRegex => Some(Regex::new_within(&value, room)?),
         };
         Ok(Self { name: name.into(), op, value, regex })
     }
@@ -61,6 +74,13 @@ impl Matcher {
     #[must_use]
     pub fn equal(name: impl Into<String>, value: impl Into<String>) -> Self {
         Self { name: name.into(), op: MatchOp::Equal, value: value.into(), regex: None }
+    }
+
+    /// `name=~"a|b|…"`: the label has one of these values, of which there may be any number.
+    #[must_use]
+    pub fn any_of(name: impl Into<String>, values: impl IntoIterator<Item = String>) -> Self {
+        let regex = Regex::any_of(values);
+        Self { name: name.into(), op: MatchOp::Regex, value: regex.as_str().to_owned(), regex: Some(regex) }
     }
 
     /// Does this value of the label satisfy the condition?

@@ -113,6 +113,36 @@ pub trait PartReader {
     fn read(&self, part: usize, sink: &mut BatchSink<'_>) -> Result<(), QuerierError>;
 }
 
+/// How far a listing of series, label names or values may go.
+#[derive(Clone, Copy)]
+pub struct Listing<'l> {
+    /// At most so many; 0: all.
+    pub limit: usize,
+    /// Called before an item of about so many bytes is added, and with 0 every now and then: whoever lists counts memory
+    /// and looks at its time here, and ends the listing with [`QuerierError::Stopped`].
+    pub grow: &'l dyn Fn(usize) -> Result<(), QuerierError>,
+}
+
+impl Listing<'_> {
+    /// So many at most, and no other bound.
+    #[must_use]
+    pub fn of_at_most(limit: usize) -> Self {
+        Self { limit, grow: &|_| Ok(()) }
+    }
+
+    /// The limit as a number that none exceeds.
+    #[must_use]
+    pub fn most(&self) -> usize {
+        if self.limit == 0 { usize::MAX } else { self.limit }
+    }
+}
+
+impl std::fmt::Debug for Listing<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Listing").field("limit", &self.limit).finish_non_exhaustive()
+    }
+}
+
 /// Where batches come from. Calls block, on the disk at worst.
 pub trait Querier: Send + Sync {
     /// Finds what a selection is of. With `latest` only the newest sample of each series in the time asked is needed: older
@@ -130,24 +160,53 @@ pub trait Querier: Send + Sync {
         self.open(selection, latest)?.read_all(sink)
     }
 
-    /// The label sets of the matching series that were alive in the time asked, sorted, at most `limit` (0: all).
-    /// "Alive" may be coarser than a sample: a store answers by its own buckets of time.
+    /// The label sets of the matching series that were alive in the time asked, sorted. "Alive" may be coarser than a
+    /// sample: a store answers by its own buckets of time.
     ///
     /// # Errors
-    /// When the store cannot be read.
-    fn series(&self, selection: &Selection<'_>, limit: usize) -> Result<Vec<Labels>, QuerierError>;
+    /// When the store cannot be read, or the listing is stopped.
+    fn list_series(&self, selection: &Selection<'_>, listing: &Listing<'_>) -> Result<Vec<Labels>, QuerierError>;
 
-    /// The names of all labels of the matching series, sorted, at most `limit` (0: all).
+    /// The names of all labels of the matching series, sorted.
     ///
     /// # Errors
-    /// When the store cannot be read.
-    fn label_names(&self, selection: &Selection<'_>, limit: usize) -> Result<Vec<String>, QuerierError>;
+    /// When the store cannot be read, or the listing is stopped.
+    fn list_label_names(&self, selection: &Selection<'_>, listing: &Listing<'_>) -> Result<Vec<String>, QuerierError>;
 
-    /// The values of one label over the matching series, sorted, at most `limit` (0: all).
+    /// The values of one label over the matching series, sorted.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or the listing is stopped.
+    fn list_label_values(
+        &self,
+        name: &str,
+        selection: &Selection<'_>,
+        listing: &Listing<'_>,
+    ) -> Result<Vec<String>, QuerierError>;
+
+    /// [`Querier::list_series`] with no bound but their number.
     ///
     /// # Errors
     /// When the store cannot be read.
-    fn label_values(&self, name: &str, selection: &Selection<'_>, limit: usize) -> Result<Vec<String>, QuerierError>;
+    fn series(&self, selection: &Selection<'_>, limit: usize) -> Result<Vec<Labels>, QuerierError> {
+        self.list_series(selection, &Listing::of_at_most(limit))
+    }
+
+    /// [`Querier::list_label_names`] with no bound but their number.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn label_names(&self, selection: &Selection<'_>, limit: usize) -> Result<Vec<String>, QuerierError> {
+        self.list_label_names(selection, &Listing::of_at_most(limit))
+    }
+
+    /// [`Querier::list_label_values`] with no bound but their number.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn label_values(&self, name: &str, selection: &Selection<'_>, limit: usize) -> Result<Vec<String>, QuerierError> {
+        self.list_label_values(name, selection, &Listing::of_at_most(limit))
+    }
 
     /// Warnings about a listing of this selection (`series`, `label_names`, `label_values`), as [`Parts::warnings`] has
     /// them for its samples. Called after the listing.

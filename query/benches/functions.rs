@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use model::{
-    Batch, BatchSink, Column, Histogram, Labels, Matcher, PartReader, Parts, Querier, QuerierError, Selection,
+    Batch, BatchSink, Column, Histogram, Labels, Listing, Matcher, PartReader, Parts, Querier, QuerierError, Selection,
 };
 use query::{Engine, EngineOptions, QueryOptions, Stats};
 
@@ -103,15 +103,15 @@ impl Querier for Memory {
         Ok(Box::new(Chosen(found.map(|(_, batch)| batch).collect(), others)))
     }
 
-    fn series(&self, _: &Selection<'_>, _: usize) -> Result<Vec<Labels>, QuerierError> {
+    fn list_series(&self, _: &Selection<'_>, _: &Listing<'_>) -> Result<Vec<Labels>, QuerierError> {
         Ok(Vec::new())
     }
 
-    fn label_names(&self, _: &Selection<'_>, _: usize) -> Result<Vec<String>, QuerierError> {
+    fn list_label_names(&self, _: &Selection<'_>, _: &Listing<'_>) -> Result<Vec<String>, QuerierError> {
         Ok(Vec::new())
     }
 
-    fn label_values(&self, _: &str, _: &Selection<'_>, _: usize) -> Result<Vec<String>, QuerierError> {
+    fn list_label_values(&self, _: &str, _: &Selection<'_>, _: &Listing<'_>) -> Result<Vec<String>, QuerierError> {
         Ok(Vec::new())
     }
 }

@@ -10,10 +10,11 @@ use model::labels::sort_by_labels;
 use model::{Matcher, Querier};
 
 use crate::Error;
+use crate::bounds::Bounds;
 use crate::eval::{Evaluator, Finish, Query, Readings, Shared, narrow};
-use crate::memory::{Memory, Share};
+use crate::memory::{Memory, Share, Taken};
 use crate::parse::ast::{Expr, ExprKind, Type};
-use crate::parse::{self, Dialect};
+use crate::parse::{self, Dialect, Limits};
 use crate::stats::{Counter, Stats};
 use crate::value::Value;
 use crate::window::Grid;
@@ -178,34 +179,59 @@ impl Engine {
         self.parse(text).map(drop)
     }
 
-    /// The matchers of every selector of a query.
+    /// The bounds of a request that begins now.
+    #[must_use]
+    pub fn bounds(&self, options: &QueryOptions) -> Bounds {
+        let timeout = options.timeout.map_or(self.options.timeout, |t| t.min(self.options.timeout));
+        Bounds {
+            share: Arc::new(Share::new(Arc::clone(&self.options.memory))),
+            deadline: Instant::now().checked_add(timeout),
+            wanted: options.wanted.clone(),
+        }
+    }
+
+    /// The matchers of every selector of a query; their memory stays taken.
     ///
     /// # Errors
-    /// When it does not parse.
-    pub fn selectors(&self, text: &str) -> Result<Vec<Vec<Matcher>>, Error> {
+    /// When it does not parse, or goes past a limit.
+    pub fn selectors(&self, text: &str, bounds: &Bounds) -> Result<Vec<Vec<Matcher>>, Error> {
         let mut selectors = Vec::new();
-        self.parse(text)?.walk(&mut |node| {
+        let taken = Taken::new(&bounds.share);
+        self.parse_within(text, Limits { bounds, taken: &taken })?.walk(&mut |node| {
             if let ExprKind::Vector(selector) | ExprKind::Matrix(selector, _) = &node.kind {
                 selectors.push(selector.matchers.clone());
             }
         });
+        taken.keep();
         Ok(selectors)
     }
 
     /// The query again, broken into lines where it is long, as upstream's formatter does.
     ///
     /// # Errors
-    /// When it does not parse.
-    pub fn format(&self, text: &str) -> Result<String, Error> {
-        self.parse(text).map(|expr| parse::pretty(&expr))
+    /// When it does not parse, or goes past a limit.
+    pub fn format(&self, text: &str, bounds: &Bounds) -> Result<String, Error> {
+        self.written(text, bounds, parse::pretty)
     }
 
     /// The syntax tree of a query as JSON, in the form of upstream's `/api/v1/parse_query`.
     ///
     /// # Errors
-    /// When it does not parse.
-    pub fn tree_json(&self, text: &str) -> Result<String, Error> {
-        self.parse(text).map(|expr| parse::json(&expr))
+    /// When it does not parse, or goes past a limit.
+    pub fn tree_json(&self, text: &str, bounds: &Bounds) -> Result<String, Error> {
+        self.written(text, bounds, parse::json)
+    }
+
+    /// A text made of a tree; its memory stays taken.
+    fn written(&self, text: &str, bounds: &Bounds, write: fn(&Expr) -> String) -> Result<String, Error> {
+        let taken = Taken::new(&bounds.share);
+        let expr = self.parse_within(text, Limits { bounds, taken: &taken })?;
+        // What a tree says of itself is as large as the tree, and was copied once where the text grew.
+        taken.take(taken.bytes().saturating_mul(2))?;
+        let text = write(&expr);
+        taken.give(taken.bytes().saturating_sub(text.capacity()));
+        taken.keep();
+        Ok(text)
     }
 
     /// The value of a query at a time.
@@ -220,8 +246,10 @@ impl Engine {
         options: &QueryOptions,
     ) -> Result<QueryResult, Error> {
         let times = Times { start_ms: ts_ms, end_ms: ts_ms, step_ms: 0 };
-        let expr = self.parse(text)?;
-        self.run(querier, (text, expr), times, options)
+        let bounds = self.bounds(options);
+        let taken = Taken::new(&bounds.share);
+        let expr = self.parse_within(text, Limits { bounds: &bounds, taken: &taken })?;
+        self.run_within((querier, &bounds), (text, expr), times, options)
     }
 
     /// The values of a query at `start_ms`, `start_ms + step_ms` and so on up to `end_ms`.
@@ -239,7 +267,9 @@ impl Engine {
         options: &QueryOptions,
     ) -> Result<QueryResult, Error> {
         let times = Times { start_ms, end_ms, step_ms };
-        let expr = self.parse(text)?;
+        let bounds = self.bounds(options);
+        let taken = Taken::new(&bounds.share);
+        let expr = self.parse_within(text, Limits { bounds: &bounds, taken: &taken })?;
         let got = expr.value_type();
         if !matches!(got, Type::Scalar | Type::Vector) {
             let got = got.documented();
@@ -250,10 +280,16 @@ impl Engine {
         if step_ms <= 0 || end_ms < start_ms || (end_ms - start_ms) / step_ms >= STEPS_MAX {
             return Err(Error::execution("the range of a query needs a positive step and an end not before its start"));
         }
-        self.run(querier, (text, expr), times, options)
+        self.run_within((querier, &bounds), (text, expr), times, options)
     }
 
     pub(crate) fn parse(&self, text: &str) -> Result<Expr, Error> {
+        let bounds = Bounds::default();
+        let taken = Taken::new(&bounds.share);
+        self.parse_within(text, Limits { bounds: &bounds, taken: &taken })
+    }
+
+    fn parse_within(&self, text: &str, limits: Limits<'_>) -> Result<Expr, Error> {
         let dialect = Dialect {
             experimental_functions: self.options.experimental_functions,
             fill_modifiers: self.options.fill_modifiers,
@@ -261,12 +297,22 @@ impl Engine {
             extensions: self.options.extensions,
             scrape_interval_ms: self.options.scrape_interval_ms,
         };
-        parse::parse(text, dialect)
+        parse::parse_within(text, dialect, limits)
     }
 
     pub(crate) fn run(
         &self,
         querier: &dyn Querier,
+        query: (&str, Expr),
+        times: Times,
+        options: &QueryOptions,
+    ) -> Result<QueryResult, Error> {
+        self.run_within((querier, &self.bounds(options)), query, times, options)
+    }
+
+    fn run_within(
+        &self,
+        (querier, bounds): (&dyn Querier, &Bounds),
         (text, mut expr): (&str, Expr),
         times: Times,
         options: &QueryOptions,
@@ -277,7 +323,6 @@ impl Engine {
         parse::unwrap_args(&mut expr);
         parse::mark_totals(&mut expr);
         narrow(&mut expr);
-        let timeout = options.timeout.map_or(self.options.timeout, |t| t.min(self.options.timeout));
         let steps = if times.step_ms > 0 { (times.end_ms - times.start_ms) / times.step_ms } else { 0 };
         let grid = Grid { start_ms: times.start_ms, step_ms: times.step_ms, len: steps as usize + 1 };
         let told_steps = if options.per_step_stats { grid.len } else { 0 };
@@ -288,10 +333,9 @@ impl Engine {
             text,
             times,
             lookback_ms: options.lookback_delta_ms.unwrap_or(self.options.lookback_delta_ms).max(1),
-            deadline: Instant::now().checked_add(timeout),
-            wanted: options.wanted.as_ref(),
+            bounds,
             notes: Mutex::default(),
-            share: Arc::new(Share::new(Arc::clone(&self.options.memory))),
+            share: Arc::clone(&bounds.share),
             readings: Readings::of(&expr, &shared),
             shared,
         };

@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::Error;
 
+/// So little may wait in any case.
+const AT_REST_FREE: usize = 64 << 10;
+
 /// Memory that the queries of an engine share.
 #[derive(Debug)]
 pub struct Memory {
@@ -72,6 +75,28 @@ impl Share {
         fits(&self.used, self.of.max_per_query) && fits(&self.of.used, self.of.max) && self.take(bytes).is_ok()
     }
 
+    /// The same for what waits, as a request that arrives slowly: where it would make more than a quarter of what all may
+    /// have, it is refused, so that those who wait leave room for those who work.
+    ///
+    /// # Errors
+    /// When that is more than there is for it.
+    pub fn take_at_rest(&self, bytes: usize) -> Result<(), Error> {
+        let most = self.of.max / 4;
+        if self.of.used.load(Ordering::Relaxed).saturating_add(bytes) > most && self.used() + bytes > AT_REST_FREE {
+            return Err(Error::Memory { most });
+        }
+        self.take(bytes)
+    }
+
+    fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Gives back all but so many bytes.
+    pub fn shrink_to(&self, bytes: usize) {
+        self.give(self.used.load(Ordering::Relaxed).saturating_sub(bytes));
+    }
+
     pub(crate) fn give(&self, bytes: usize) {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
         self.of.used.fetch_sub(bytes, Ordering::Relaxed);
@@ -107,12 +132,20 @@ impl<'a> Taken<'a> {
     }
 
     pub(crate) fn give(&self, bytes: usize) {
-        self.back_to(self.bytes.get() - bytes);
+        self.back_to(self.bytes.get().saturating_sub(bytes));
+    }
+
+    /// Leaves what is held to the share.
+    pub(crate) fn keep(&self) {
+        self.bytes.set(0);
     }
 
     /// Gives back all but what was held at some moment before.
     pub(crate) fn back_to(&self, before: usize) {
-        self.share.give(self.bytes.replace(before) - before);
+        let held = self.bytes.get();
+        let before = before.min(held);
+        self.bytes.set(before);
+        self.share.give(held - before);
     }
 }
 

@@ -56,24 +56,42 @@ pub struct RangeSeries {
 
 /// What a sample weighs in memory: its value, and its time in a result.
 pub(crate) const SAMPLE_BYTES: usize = 16;
-/// What a series weighs besides its samples: its labels, mostly.
+/// What a series weighs besides its samples: itself, its places in lists and hash maps, and short labels.
 pub(crate) const SERIES_BYTES: usize = 384;
+/// So much of the text of its labels is part of that.
+const LABELS_INCLUDED: usize = 128;
+/// The longest label value, as upstream has it: its length has three bytes.
+pub(crate) const LABEL_VALUE_MAX: usize = 1 << 24;
+/// Label sets of more text than this are never kept just to spare time, and shortened in messages.
+pub(crate) const LABELS_LONG: usize = 1 << 10;
+
+/// What a label set of so much text weighs beyond [`SERIES_BYTES`].
+pub(crate) fn text_bytes(len: usize) -> usize {
+    len.saturating_sub(LABELS_INCLUDED)
+}
+
+/// What the labels of a series weigh beyond [`SERIES_BYTES`].
+pub(crate) fn label_bytes(labels: &Labels) -> usize {
+    text_bytes(labels.as_text().len())
+}
 
 impl Value {
     /// About how many bytes of memory it takes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let histograms =
-            |all: &[(i64, Arc<Histogram>)]| all.iter().map(|(_, h)| weight(h) * SAMPLE_BYTES).sum::<usize>();
+        let histograms = |all: &[(i64, Arc<Histogram>)]| all.iter().map(|(_, h)| histogram_bytes(h)).sum::<usize>();
         match self {
-            Self::Scalar { .. } | Self::String { .. } => SERIES_BYTES,
+            Self::Scalar { .. } => SERIES_BYTES,
+            Self::String { value, .. } => SERIES_BYTES + value.len(),
             Self::Vector(samples) => {
-                let histograms = samples.iter().filter_map(|sample| sample.histogram.as_deref());
-                samples.len() * SERIES_BYTES + histograms.map(|h| weight(h) * SAMPLE_BYTES).sum::<usize>()
+                let histogram = |sample: &Sample| sample.histogram.as_deref().map_or(0, histogram_bytes);
+                samples.iter().map(|one| SERIES_BYTES + label_bytes(&one.labels) + histogram(one)).sum()
             }
             Self::Matrix(series) => {
-                let bytes =
-                    |one: &RangeSeries| one.points.len() * SAMPLE_BYTES + histograms(&one.histograms) + SERIES_BYTES;
+                let bytes = |one: &RangeSeries| {
+                    let samples = one.points.len() * SAMPLE_BYTES + histograms(&one.histograms);
+                    SERIES_BYTES + label_bytes(&one.labels) + samples
+                };
                 series.iter().map(bytes).sum()
             }
         }
@@ -168,13 +186,21 @@ impl Series {
 
     /// About how many bytes of memory it takes.
     pub(crate) fn bytes(&self) -> usize {
-        self.weight() * SAMPLE_BYTES + SERIES_BYTES
+        let histograms: usize = self.histograms.iter().map(|(_, h)| histogram_bytes(h)).sum();
+        self.values.len() * SAMPLE_BYTES + histograms + SERIES_BYTES + label_bytes(&self.labels)
     }
 
     /// What it weighs against the limit of samples: one for each slot, and for each histogram what upstream counts.
     pub(crate) fn weight(&self) -> usize {
         self.values.len() + self.histograms.iter().map(|(_, h)| weight(h)).sum::<usize>()
     }
+}
+
+/// What a histogram takes in memory, with its place in a list.
+pub(crate) fn histogram_bytes(histogram: &Histogram) -> usize {
+    let buckets = |b: &model::histogram::Buckets| (b.spans.capacity() + b.counts.capacity()) * 8;
+    let bounds = histogram.custom_values.len() * 8;
+    size_of::<Histogram>() + 64 + buckets(&histogram.positive) + buckets(&histogram.negative) + bounds
 }
 
 /// A histogram counts as so many samples as its bytes make.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use model::{BatchSink, Labels, PartReader, Parts, Querier, QuerierError, Selection};
+use model::{BatchSink, Labels, Listing, PartReader, Parts, Querier, QuerierError, Selection};
 use query::{Engine, QueryOptions, Value};
 
 /// A store with nothing in it.
@@ -31,15 +31,15 @@ impl Querier for Nothing {
         Ok(Box::new(Self))
     }
 
-    fn series(&self, _: &Selection<'_>, _: usize) -> Result<Vec<Labels>, QuerierError> {
+    fn list_series(&self, _: &Selection<'_>, _: &Listing<'_>) -> Result<Vec<Labels>, QuerierError> {
         Ok(Vec::new())
     }
 
-    fn label_names(&self, _: &Selection<'_>, _: usize) -> Result<Vec<String>, QuerierError> {
+    fn list_label_names(&self, _: &Selection<'_>, _: &Listing<'_>) -> Result<Vec<String>, QuerierError> {
         Ok(Vec::new())
     }
 
-    fn label_values(&self, _: &str, _: &Selection<'_>, _: usize) -> Result<Vec<String>, QuerierError> {
+    fn list_label_values(&self, _: &str, _: &Selection<'_>, _: &Listing<'_>) -> Result<Vec<String>, QuerierError> {
         Ok(Vec::new())
     }
 }

@@ -24,8 +24,9 @@ fn without_the_flag_they_are_errors() {
     let on = Engine::new(EngineOptions { extensions: true, ..EngineOptions::default() });
     for query in queries {
         assert!(plain.check(query).is_err() && on.check(query).is_ok(), "{query}");
-        let (text, tree) = (on.format(query).unwrap(), on.tree_json(query).unwrap());
-        assert_eq!(on.tree_json(&text).unwrap(), tree, "{query}");
+        let bounds = query::Bounds::default();
+        let (text, tree) = (on.format(query, &bounds).unwrap(), on.tree_json(query, &bounds).unwrap());
+        assert_eq!(on.tree_json(&text, &bounds).unwrap(), tree, "{query}");
         serde_json::from_str::<serde_json::Value>(&tree).unwrap();
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct App {
     pub(crate) db: Arc<storage::Db>,
     pub(crate) engine: query::Engine,
     pub(crate) query_slots: Arc<Semaphore>,
+    /// Of requests that read and are no queries: labels, series, texts of queries.
+    pub(crate) listing_slots: Arc<Semaphore>,
     pub(crate) query_log: QueryLog,
     pub(crate) discovery: Mutex<discovery::Manager>,
     pub(crate) scraper: scraper::Manager,

@@ -154,6 +154,7 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
         db,
         engine,
         query_slots: Arc::new(Semaphore::new(concurrency)),
+        listing_slots: Arc::new(Semaphore::new(concurrency)),
         query_log,
         discovery: Mutex::new(discovery),
         scraper,

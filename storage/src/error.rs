@@ -127,3 +127,9 @@ impl Error {
         Self::Io { verb: "write", source }
     }
 }
+
+impl From<Error> for model::QuerierError {
+    fn from(error: Error) -> Self {
+        Self::Store(Box::new(error))
+    }
+}

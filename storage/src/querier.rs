@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use model::{
-    Batch, BatchSink, Column, Histogram, Labels, Matcher, PartReader, Parts, Querier, QuerierError, Selection, SourceId,
+    Batch, BatchSink, Column, Histogram, Labels, Listing, Matcher, PartReader, Parts, Querier, QuerierError, Selection,
+    SourceId,
 };
 use roaring::RoaringBitmap;
 
@@ -357,23 +358,24 @@ impl Querier for Db {
         Ok(Box::new(chosen.map_err(unreadable)?))
     }
 
-    fn series(&self, selection: &Selection<'_>, limit: usize) -> Result<Vec<Labels>, QuerierError> {
-        list::series(self, selection, at_most(limit)).map_err(unreadable)
+    fn list_series(&self, selection: &Selection<'_>, listing: &Listing<'_>) -> Result<Vec<Labels>, QuerierError> {
+        list::series(self, selection, listing)
     }
 
-    fn label_names(&self, selection: &Selection<'_>, limit: usize) -> Result<Vec<String>, QuerierError> {
-        list::label_names(self, selection, at_most(limit)).map_err(unreadable)
+    fn list_label_names(&self, selection: &Selection<'_>, listing: &Listing<'_>) -> Result<Vec<String>, QuerierError> {
+        list::label_names(self, selection, listing)
     }
 
-    fn label_values(&self, name: &str, selection: &Selection<'_>, limit: usize) -> Result<Vec<String>, QuerierError> {
-        list::label_values(self, name, selection, at_most(limit)).map_err(unreadable)
+    fn list_label_values(
+        &self,
+        name: &str,
+        selection: &Selection<'_>,
+        listing: &Listing<'_>,
+    ) -> Result<Vec<String>, QuerierError> {
+        list::label_values(self, name, selection, listing)
     }
 
     fn listing_warnings(&self, selection: &Selection<'_>) -> Vec<String> {
         quarantine::warnings(&self.store.damage(), selection)
     }
-}
-
-fn at_most(limit: usize) -> usize {
-    if limit == 0 { usize::MAX } else { limit }
 }

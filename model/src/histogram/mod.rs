@@ -182,7 +182,9 @@ impl Buckets {
 /// From indices in ascending order, each once.
 impl FromIterator<(i32, f64)> for Buckets {
     fn from_iter<I: IntoIterator<Item = (i32, f64)>>(buckets: I) -> Self {
-        let mut out = Self::default();
+        let buckets = buckets.into_iter();
+        // Room for what surely comes, and not for twice that.
+        let mut out = Self { counts: Vec::with_capacity(buckets.size_hint().0), ..Self::default() };
         let mut next = 0i32;
         for (index, count) in buckets {
             match out.spans.last_mut() {

@@ -136,6 +136,7 @@ impl Labels {
         let (mut left, mut right) = (Entries(&self.0), Entries(&other.0));
         let (mut l, mut r) = (left.next(), right.next());
         assembled(|text| {
+            text.reserve_exact(self.0.len() + other.0.len());
             while let (Some((left_name, left_text)), Some((right_name, right_text))) = (l, r) {
                 let order = left_name.cmp(right_name);
                 text.push_str(if order.is_lt() { left_text } else { right_text });
@@ -151,6 +152,33 @@ impl Labels {
             text.push_str(left.0);
             text.push_str(r.map_or("", |(_, entry)| entry));
             text.push_str(right.0);
+        })
+    }
+
+    /// The same set, one label set to a value of exactly `len` bytes that `write` appends; without the label when `len` is
+    /// 0. Nothing but the new text is allocated.
+    #[must_use]
+    pub fn with_value(&self, name: &str, len: usize, write: impl FnOnce(&mut String)) -> Self {
+        assembled(|text| {
+            text.reserve_exact(self.0.len() + name.len() + len + 2 * LENGTH_DIGITS_MAX);
+            let mut rest = Entries(&self.0);
+            let mut after = None;
+            for (other, entry) in rest.by_ref() {
+                if other >= name {
+                    after = (other > name).then_some(entry);
+                    break;
+                }
+                text.push_str(entry);
+            }
+            if len > 0 {
+                push_str(text, name);
+                push_length(text, len);
+                let before = text.len();
+                write(text);
+                assert_eq!(text.len() - before, len, "BUG: a label value has another length than was said");
+            }
+            text.push_str(after.unwrap_or(""));
+            text.push_str(rest.0);
         })
     }
 
@@ -379,8 +407,15 @@ fn is_word(name: &str, also: impl Fn(u8) -> bool) -> bool {
     !name.is_empty() && !name.as_bytes()[0].is_ascii_digit() && name.bytes().all(word)
 }
 
+/// Bytes that say a length, at most.
+const LENGTH_DIGITS_MAX: usize = 11;
+
 fn push_str(text: &mut String, s: &str) {
-    let mut n = s.len();
+    push_length(text, s.len());
+    text.push_str(s);
+}
+
+fn push_length(text: &mut String, mut n: usize) {
     loop {
         let low = (n & 0x3f) as u8;
         n >>= 6;
@@ -390,7 +425,6 @@ fn push_str(text: &mut String, s: &str) {
             break;
         }
     }
-    text.push_str(s);
 }
 
 /// Where the string whose length stands at a place begins and ends, in a text that was checked.
@@ -475,6 +509,22 @@ mod tests {
             let keep = |name: &str| right.get(name).is_none();
             let kept = Labels::from_sorted(left.iter().filter(|(name, _)| keep(name)));
             assert_eq!(left.filtered(keep), kept, "{left} {right}");
+        }
+    }
+
+    #[test]
+    fn one_value_is_set_as_by_a_builder() {
+        let long = "v".repeat(5_000);
+        let base = labels(&[("__name__", "up"), ("b", "1"), ("d", &long)]);
+        for (set, name) in
+            [base, Labels::empty()].iter().flat_map(|set| ["", "a", "b", "c", "d", "e"].map(|n| (set, n)))
+        {
+            for value in ["", "x", &long] {
+                let mut builder = LabelsBuilder::new(set);
+                builder.set(name, value);
+                let got = set.with_value(name, value.len(), |text| text.push_str(value));
+                assert_eq!(got, builder.labels(), "{name}={}", value.len());
+            }
         }
     }
 

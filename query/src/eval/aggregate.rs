@@ -12,7 +12,7 @@ use crate::Error;
 use crate::functions::kahan::{Kahan, Mean, Variance};
 use crate::notes::{Remark, Remarks};
 use crate::parse::ast::{Aggregate, AggregateOp, Grouping, Span};
-use crate::value::{ABSENT, SAMPLE_BYTES, Series, is_absent};
+use crate::value::{ABSENT, Series, is_absent, label_bytes};
 use crate::window::Grid;
 
 /// What a group weighs besides its slots.
@@ -137,13 +137,21 @@ impl<'e> Folding<'e> {
         Self { aggregate, numbers: Groups::new(&aggregate.grouping), groups: Vec::new() }
     }
 
-    /// Adds a series to its group. What is held for the group since: samples and bytes.
-    pub(super) fn add(&mut self, evaluator: &Evaluator<'_>, series: &Series, steps: usize) -> (usize, usize) {
+    /// Adds a series to its group. The memory of a new group is taken before it is made; its samples count where this is
+    /// not made beside another aggregation.
+    pub(super) fn add(
+        &mut self,
+        evaluator: &Evaluator<'_>,
+        series: &Series,
+        (steps, counts): (usize, bool),
+    ) -> Result<(), Error> {
         let op = self.aggregate.op;
-        let mut held = (0, 0);
+        evaluator.room_for(3 * series.labels.as_text().len())?;
         let i = self.numbers.of(&series.labels);
         if i == self.groups.len() {
-            held = (steps, steps * size_of::<Option<Variance>>() + GROUP_BYTES);
+            // The labels are the key too.
+            let bytes = steps * size_of::<Option<Variance>>() + GROUP_BYTES + 2 * label_bytes(&series.labels);
+            evaluator.hold(if counts { steps } else { 0 }, bytes)?;
             let labels = group_labels(&series.labels, &self.aggregate.grouping, None);
             let (fold, histograms) = (Fold::new(op, steps), HistogramFold::default());
             self.groups.push(Group { labels, drop_name: false, fold, histograms });
@@ -152,13 +160,13 @@ impl<'e> Folding<'e> {
         group.drop_name |= series.drop_name;
         group.fold.add(op, &series.values);
         if series.histograms.is_empty() {
-            return held;
+            return Ok(());
         }
         let mut remarks = Remarks::default();
         match (op, &mut group.fold) {
             (AggregateOp::Sum | AggregateOp::Avg, _) => {
-                let samples = group.histograms.add(op, &series.histograms, &mut remarks);
-                held = (held.0 + samples, held.1 + samples * SAMPLE_BYTES);
+                let hold = &mut |samples, bytes| evaluator.hold(if counts { samples } else { 0 }, bytes);
+                group.histograms.add(op, &series.histograms, (&mut remarks, hold))?;
             }
             (AggregateOp::Count | AggregateOp::Group, fold) => {
                 let ones: Vec<f64> = (0..steps).map(|step| series.histogram_as_one(step)).collect();
@@ -167,7 +175,7 @@ impl<'e> Folding<'e> {
             _ => remarks.add(Remark::IgnoredInGroup(op.name())),
         }
         evaluator.remarks(self.aggregate.expr.span, series.labels.name(), &mut remarks);
-        held
+        Ok(())
     }
 
     pub(super) fn finish(self, evaluator: &Evaluator<'_>) -> Vec<Series> {
@@ -196,8 +204,8 @@ impl Evaluator<'_> {
         let mut folding = Folding::new(aggregate);
         let needed = Needed::by([aggregate]);
         self.stream_needed((&aggregate.expr, Some(&needed)), grid, &mut |series| {
-            let (samples, bytes) = folding.add(self, &series, grid.len);
-            if samples + bytes > 0 { self.hold(samples, bytes) } else { Ok(()) }
+            self.pace(grid.len)?;
+            folding.add(self, &series, (grid.len, true))
         })?;
         Ok(folding.finish(self))
     }
@@ -304,8 +312,8 @@ mod tests {
     #[test]
     fn a_quantile_holds_values_and_no_series() {
         let run = |query: &str| {
-            // The values of 40 series at 601 steps are 192 kB, with their times and labels twice that.
-            let memory = Arc::new(Memory::new(usize::MAX, 260_000));
+            // The values of 40 series at 601 steps are 192 kB, in lists that grow twice that; as series, that and more.
+            let memory = Arc::new(Memory::new(usize::MAX, 520_000));
             let engine = Engine::new(EngineOptions { memory, threads: 1, ..EngineOptions::default() });
             engine.range(&store(), query, 0, 600_000, 1_000, &QueryOptions::default())
         };

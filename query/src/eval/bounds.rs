@@ -1,9 +1,8 @@
 //! How far an evaluation may go: its time, its client's patience, samples and memory.
 
-use std::time::Instant;
-
-use super::Evaluator;
+use super::{Evaluator, Query};
 use crate::Error;
+use crate::memory::Taken;
 
 /// How much work goes by before it is looked whether the query is still wanted: about a millisecond's.
 const PACE: usize = 1 << 18;
@@ -15,16 +14,34 @@ pub(super) struct Held {
     pub(super) bytes: usize,
 }
 
+/// Memory of less than this is counted when it was made.
+const ROOM_ASKED: usize = 4 << 10;
+
+/// Memory that is given back when this goes.
+pub(super) struct Reserved<'a> {
+    taken: &'a Taken<'a>,
+    bytes: usize,
+}
+
+impl Reserved<'_> {
+    /// Takes more with it.
+    pub(super) fn add(&mut self, query: &Query<'_>, bytes: usize) -> Result<(), Error> {
+        query.take(self.taken, bytes)?;
+        self.bytes += bytes;
+        Ok(())
+    }
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        self.taken.give(self.bytes);
+    }
+}
+
 impl Evaluator<'_> {
     /// Is the query still wanted and within its time?
     pub(crate) fn check(&self) -> Result<(), Error> {
-        if self.query.wanted.is_some_and(|wanted| !(wanted.0)()) {
-            return Err(Error::Canceled);
-        }
-        if self.query.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            return Err(Error::Timeout);
-        }
-        Ok(())
+        self.query.bounds.check()
     }
 
     /// Is it, asked about each [`PACE`] samples that work is done on?
@@ -46,6 +63,28 @@ impl Evaluator<'_> {
     pub(super) fn back_to(&self, before: Held) {
         self.held.set(before.samples);
         self.taken.back_to(before.bytes);
+    }
+
+    /// What came since is replaced by this.
+    pub(super) fn settle(&self, before: Held, samples: usize, bytes: usize) -> Result<(), Error> {
+        let now = self.taken.bytes() - before.bytes;
+        // What is kept is not given back and taken again: another query could have it in between.
+        if now > bytes {
+            self.taken.give(now - bytes);
+        }
+        self.held.set(before.samples);
+        self.hold(samples, bytes.saturating_sub(now))
+    }
+
+    /// Takes memory for as long as what is returned lives.
+    pub(super) fn reserve(&self, bytes: usize) -> Result<Reserved<'_>, Error> {
+        self.query.take(&self.taken, bytes)?;
+        Ok(Reserved { taken: &self.taken, bytes })
+    }
+
+    /// Is there room for so much, which is made now and counted once it is handed on? Small things need not ask.
+    pub(super) fn room_for(&self, bytes: usize) -> Result<(), Error> {
+        if bytes <= ROOM_ASKED { Ok(()) } else { self.reserve(bytes).map(drop) }
     }
 
     /// These are gone again.

@@ -1,13 +1,12 @@
 //! Function calls: arguments to the families in `functions`.
 
-use model::{Labels, Matcher};
+use model::Labels;
 
 use super::selector::Take;
-use super::{Evaluator, Sink, arg_of, check_factors, extension_of, label_name, merged, string_of};
+use super::{Evaluator, Sink, arg_of, check_factors, extension_of, string_of};
 use crate::Error;
 use crate::functions::sweep::Sweeper;
 use crate::functions::{Body, MathFn, RangeFn, label, sort};
-use crate::parse::Text;
 use crate::parse::ast::{Call, Expr, ExprKind, Span, Type};
 use crate::value::{ABSENT, Series, is_absent};
 use crate::window::{Grid, Window};
@@ -68,7 +67,7 @@ impl Evaluator<'_> {
                     let seen = (0..grid.len).filter(|step| !is_absent(values[*step]));
                     seen.for_each(|step| self.check_quantile(scalars.first(step), &call.args[0]));
                 }
-                Series::of_floats(ranges.labels(self), ranges.drop_name, values)
+                Series::of_floats(ranges.labels(self)?, ranges.drop_name, values)
             };
             if series.is_empty() {
                 return Ok(());
@@ -166,29 +165,9 @@ impl Evaluator<'_> {
             Body::Date(f) => Ok(lone((0..grid.len).map(|i| f(grid.time(i).div_euclid(1000))).collect())),
             Body::Absent | Body::AbsentOverTime => self.absent(&call.args[0], grid),
             Body::Sort(order) => self.sort(expr, call, order, grid),
-            Body::LabelReplace => {
-                let mut series = self.vector(&call.args[0], grid)?;
-                let target = label_name(&call.args[1], label::no_target("label_replace"))?;
-                let [replacement, source, pattern] = [2, 3, 4].map(|i| string_of(&call.args[i]));
-                label::replace(&mut series, [target, replacement?, source?, pattern?])?;
-                merged(series)
-            }
-            Body::LabelJoin => {
-                let mut series = self.vector(&call.args[0], grid)?;
-                let no_source = |name: &Text| format!("invalid source label name in label_join(): {}", name.lossy());
-                let sources = call.args[3..].iter().map(|arg| label_name(arg, no_source));
-                let sources = sources.collect::<Result<Vec<_>, _>>()?;
-                let target = label_name(&call.args[1], label::no_target("label_join"))?;
-                label::join(&mut series, target, string_of(&call.args[2])?, &sources);
-                merged(series)
-            }
-            Body::LabelMatch(op) => {
-                let mut series = self.vector(&call.args[0], grid)?;
-                let [label, pattern] = [string_of(&call.args[1])?, string_of(&call.args[2])?];
-                let matcher = Matcher::new(op, label, pattern).map_err(|error| Error::execution(error.to_string()))?;
-                series.retain(|series| matcher.matches(series.labels.value(label)));
-                Ok(series)
-            }
+            Body::LabelReplace => self.label_replace(call, grid),
+            Body::LabelJoin => self.label_join(call, grid),
+            Body::LabelMatch(op) => self.label_match(call, op, grid),
             Body::Info => self.info_call(call, grid),
             Body::HistogramQuantile => self.histogram_quantile(call, grid),
             Body::HistogramQuantiles => self.histogram_quantiles(call, grid),

@@ -1,11 +1,8 @@
 //! `default`: the gaps of the left side, filled from the right one (MetricsQL).
 
-use std::collections::HashMap;
-
 use model::Labels;
 
 use super::Evaluator;
-use super::matching::match_labels;
 use crate::Error;
 use crate::parse::ast::{Binary, Type};
 use crate::value::Series;
@@ -23,7 +20,7 @@ impl Evaluator<'_> {
                 return Ok(vec![Series::of_floats(Labels::empty(), false, numbers)]);
             }
             for series in &mut left {
-                self.check()?;
+                self.pace(1 + grid.len)?;
                 for (step, number) in numbers.iter().enumerate() {
                     if !series.has(step) {
                         series.values[step] = *number;
@@ -36,18 +33,18 @@ impl Evaluator<'_> {
         if left.is_empty() {
             return Ok(right);
         }
-        let mut by_key: HashMap<Labels, Vec<&Series>> = HashMap::new();
-        for series in &right {
-            by_key.entry(match_labels(&series.labels, &binary.matching)).or_default().push(series);
-        }
-        for series in &mut left {
-            self.check()?;
-            let Some(partners) = by_key.get(&match_labels(&series.labels, &binary.matching)) else { continue };
-            for step in 0..grid.len {
-                let cell = if series.has(step) { None } else { partners.iter().find_map(|partner| partner.at(step)) };
+        let [mut left, right] = self.sides([left, right], &binary.matching)?;
+        let partners = self.partners(&right, grid.len)?;
+        for (series, key) in left.series.iter_mut().zip(&left.keys) {
+            self.pace(1 + grid.len)?;
+            if right.of_key[*key].is_empty() {
+                continue;
+            }
+            for step in (0..grid.len).filter(|step| !series.has(*step)).collect::<Vec<_>>() {
+                let cell = partners.at(&right, *key, step).and_then(|j| right.series[j].at(step));
                 cell.into_iter().for_each(|cell| series.put(step, cell));
             }
         }
-        Ok(left)
+        Ok(left.series)
     }
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use model::Histogram;
 
+use crate::Error;
 use crate::functions::mixed::Hints;
 use crate::histogram::{Combined, Incompatible, Mean, Sparse, Total};
 use crate::notes::{Operation, Remark, Remarks};
 use crate::parse::ast::AggregateOp;
-use crate::value::{ABSENT, Series, is_absent, weight};
+use crate::value::{ABSENT, SAMPLE_BYTES, Series, is_absent, weight};
 
 /// What a group has seen of histograms, by step.
 #[derive(Debug, Default)]
@@ -22,7 +23,14 @@ struct Slot {
     /// `None` once something came that does not go together with the rest.
     sum: Option<Sum>,
     hints: Hints,
+    /// What memory was taken for, in samples.
+    weight: usize,
 }
+
+/// What a sum takes for each sample that its histogram weighs: a bucket has an index and what rounding lost.
+const SUM_BYTES: usize = 4 * SAMPLE_BYTES;
+/// And what it takes besides.
+const SLOT_BYTES: usize = 512;
 
 #[derive(Debug)]
 enum Sum {
@@ -42,6 +50,14 @@ impl Sum {
         }
     }
 
+    /// What the result will weigh at most, about.
+    fn weight(&self) -> usize {
+        match self {
+            Self::Total(total) => total.weight(),
+            Self::Mean(mean) => mean.weight(),
+        }
+    }
+
     fn finish(self) -> Histogram {
         match self {
             Self::Total(total) => total.finish(),
@@ -51,18 +67,29 @@ impl Sum {
 }
 
 impl HistogramFold {
-    /// Adds the histograms of a series. What is held since, in samples.
-    pub(super) fn add(&mut self, op: AggregateOp, histograms: &Sparse, remarks: &mut Remarks) -> usize {
-        let mut held = 0;
+    /// Adds the histograms of a series; `hold` takes the samples and memory of what is to be made.
+    pub(super) fn add(
+        &mut self,
+        op: AggregateOp,
+        histograms: &Sparse,
+        (remarks, hold): (&mut Remarks, &mut dyn FnMut(usize, usize) -> Result<(), Error>),
+    ) -> Result<(), Error> {
         for (step, histogram) in histograms {
             let Some(slot) = self.slots.get_mut(step) else {
                 let mut hints = Hints::default();
                 hints.see(histogram);
-                self.slots.insert(*step, Slot { sum: Some(Sum::new(op, histogram)), hints });
-                held += weight(histogram);
+                let samples = weight(histogram);
+                hold(samples, samples * SUM_BYTES + SLOT_BYTES)?;
+                self.slots.insert(*step, Slot { sum: Some(Sum::new(op, histogram)), hints, weight: samples });
                 continue;
             };
             slot.hints.see(histogram);
+            // Buckets that the sum has not yet come to be: at most those of this histogram.
+            let most = slot.weight.max(weight(histogram));
+            if most > slot.weight {
+                hold(0, (most - slot.weight) * SUM_BYTES)?;
+                slot.weight = most;
+            }
             match slot.sum.as_mut().map(|sum| sum.add(histogram)) {
                 Some(Ok(combined)) => remarks.bounds(combined, Operation::Aggregation),
                 Some(Err(Incompatible)) => {
@@ -71,8 +98,14 @@ impl HistogramFold {
                 }
                 None => {}
             }
+            // Histograms with different buckets add up to one with all of them.
+            let now = slot.sum.as_ref().map_or(0, Sum::weight);
+            if now > slot.weight {
+                hold(0, (now - slot.weight) * SUM_BYTES)?;
+                slot.weight = now;
+            }
         }
-        held
+        Ok(())
     }
 
     /// Puts the sums into a series of those of floats. A step that has both has neither.

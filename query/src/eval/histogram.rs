@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 
-use model::{Labels, LabelsBuilder, labels::BUCKET};
+use model::{Labels, labels::BUCKET};
 
-use super::{Evaluator, label_name, merged};
+use super::relabel::cut;
+use super::{Evaluator, label_name};
 use crate::Error;
 use crate::functions::histogram::{self as classic, Bucket};
 use crate::histogram::{self as native, Reading, Sparse};
 use crate::notes::Remark;
 use crate::parse::ast::{Call, Expr};
-use crate::value::{ABSENT, Series, is_absent};
+use crate::value::{ABSENT, SAMPLE_BYTES, SERIES_BYTES, Series, is_absent, label_bytes, text_bytes};
 use crate::window::Grid;
 
 /// A histogram over the steps: the series of its classic buckets, by upper bound, and what is native of it.
@@ -21,6 +22,9 @@ struct Distribution {
     buckets: Vec<(f64, Vec<f64>)>,
     native: Sparse,
 }
+
+/// What a histogram takes besides the series it is made of.
+const DISTRIBUTION_BYTES: usize = 256;
 
 /// What there is of a histogram at one step.
 enum Form<'a> {
@@ -63,6 +67,11 @@ impl Evaluator<'_> {
             let delayed = self.query.options.delayed_name_removal;
             let name = if delayed { series.labels.name().to_owned() } else { String::new() };
             let has_floats = series.has_floats();
+            // The labels without the bound, and the map in which they are looked for.
+            let text = series.labels.as_text().len();
+            self.pace(1 + text / SAMPLE_BYTES + grid.len)?;
+            self.hold(0, DISTRIBUTION_BYTES + text_bytes(text))?;
+            self.room_for(2 * text)?;
             if !series.histograms.is_empty() {
                 let i = place(series.labels.clone(), &name, series.drop_name, &mut distributions);
                 distributions[i].native = series.histograms;
@@ -73,16 +82,22 @@ impl Evaluator<'_> {
             let bound = series.labels.value(BUCKET).to_owned();
             let Some(upper) = parse_bound(&bound) else {
                 let of = if name.is_empty() { String::new() } else { format!(" for metric name {name:?}") };
-                let message = format!("bucket label \"le\" is missing or has a malformed value of {bound:?}{of}");
+                let bound = format!("{:?}", cut(&bound));
+                let message = format!("bucket label \"le\" is missing or has a malformed value of {bound}{of}");
                 self.warn(arg.span, &message);
                 continue;
             };
-            let mut builder = LabelsBuilder::new(&series.labels);
-            builder.del(BUCKET);
-            let i = place(builder.labels(), &name, series.drop_name, &mut distributions);
+            let labels = series.labels.filtered(|name| name != BUCKET);
+            let i = place(labels, &name, series.drop_name, &mut distributions);
             distributions[i].buckets.push((upper, series.values));
         }
         Ok(distributions)
+    }
+
+    /// Takes the memory of a series of numbers made of a histogram, and the time to make it.
+    fn hold_number(&self, of: &Distribution, grid: &Grid) -> Result<(), Error> {
+        self.pace(grid.len.saturating_mul(1 + of.buckets.len()))?;
+        self.hold(0, grid.len * SAMPLE_BYTES + SERIES_BYTES + label_bytes(&of.labels))
     }
 
     fn nameless(&self, of: &Distribution, values: Vec<f64>) -> Series {
@@ -95,7 +110,12 @@ impl Evaluator<'_> {
         let quantiles = self.scalar(&call.args[0], grid)?;
         let distributions = self.distributions(&call.args[1], grid)?;
         quantiles.iter().for_each(|q| self.check_quantile(*q, &call.args[0]));
-        merged(distributions.iter().map(|d| self.quantiles_of(d, &quantiles, &call.args[1], grid)).collect())
+        let mut out = Vec::with_capacity(distributions.len());
+        for distribution in &distributions {
+            self.hold_number(distribution, grid)?;
+            out.push(self.quantiles_of(distribution, &quantiles, &call.args[1], grid));
+        }
+        self.merged(out)
     }
 
     fn quantiles_of(&self, of: &Distribution, quantiles: &[f64], arg: &Expr, grid: &Grid) -> Series {
@@ -130,15 +150,15 @@ impl Evaluator<'_> {
         for arg in &call.args[2..] {
             let quantiles = self.scalar(arg, grid)?;
             quantiles.iter().for_each(|q| self.check_quantile(*q, arg));
+            let label = quantile_label(quantiles[0]);
             for distribution in &distributions {
+                self.hold_number(distribution, grid)?;
                 let mut series = self.quantiles_of(distribution, &quantiles, &call.args[0], grid);
-                let mut builder = LabelsBuilder::new(&series.labels);
-                builder.set(target, quantile_label(quantiles[0]));
-                series.labels = builder.labels();
+                series.labels = self.with_label(&series.labels, target, label.len(), |text| text.push_str(&label))?;
                 out.push(series);
             }
         }
-        merged(out)
+        self.merged(out)
     }
 
     pub(super) fn histogram_fraction(&self, call: &Call, grid: &Grid) -> Result<Vec<Series>, Error> {
@@ -147,6 +167,7 @@ impl Evaluator<'_> {
         let arg = &call.args[2];
         let mut out = Vec::new();
         for of in &self.distributions(arg, grid)? {
+            self.hold_number(of, grid)?;
             let values = of.read(grid.len, |step, form| match form {
                 Some(Form::Classic(buckets)) => classic::fraction(lower[step], upper[step], buckets),
                 Some(Form::Native(histogram)) => {
@@ -163,7 +184,7 @@ impl Evaluator<'_> {
             });
             out.push(self.nameless(of, values));
         }
-        merged(out)
+        self.merged(out)
     }
 }
 

@@ -19,6 +19,7 @@ mod narrow;
 mod outline;
 mod parts;
 mod readings;
+mod relabel;
 mod rich;
 mod select_k;
 mod selector;
@@ -29,7 +30,6 @@ mod subquery;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use model::labels::sort_by_labels;
 use model::{Labels, Querier};
@@ -43,14 +43,15 @@ use self::selector::Take;
 pub(crate) use self::shared::Shared;
 
 use crate::Error;
-use crate::engine::{EngineOptions, StillWanted, Times};
+use crate::bounds::Bounds;
+use crate::engine::{EngineOptions, Times};
 use crate::histogram as native;
 use crate::memory::{Share, Taken};
 use crate::notes::{Notes, Remark, Remarks};
 use crate::parse::Text;
 use crate::parse::ast::{Expr, ExprKind, Extension, Sign, Span, Type};
 use crate::stats::{Counter, Level};
-use crate::value::{ABSENT, RangeSeries, Sample, SampleRef, Series, Value, is_absent, without_name};
+use crate::value::{ABSENT, RangeSeries, SAMPLE_BYTES, Sample, SampleRef, Series, Value, is_absent, without_name};
 use crate::window::Grid;
 
 /// What a query asks, of whom, and within which bounds.
@@ -60,8 +61,7 @@ pub(crate) struct Query<'a> {
     pub(crate) text: &'a str,
     pub(crate) times: Times,
     pub(crate) lookback_ms: i64,
-    pub(crate) deadline: Option<Instant>,
-    pub(crate) wanted: Option<&'a StillWanted>,
+    pub(crate) bounds: &'a Bounds,
     pub(crate) notes: Mutex<Notes>,
     pub(crate) share: Arc<Share>,
     pub(crate) shared: Shared<'a>,
@@ -92,6 +92,9 @@ pub(crate) enum Finish {
 
 /// Takes series one by one.
 pub(crate) type Sink<'s> = dyn FnMut(Series) -> Result<(), Error> + 's;
+
+/// What a series takes while series with equal labels are looked for.
+const MERGED_BYTES: usize = 192;
 
 const SAME_LABELS: &str = "vector cannot contain metrics with the same labelset";
 
@@ -163,28 +166,36 @@ impl<'a> Evaluator<'a> {
             return Ok(series);
         }
         for one in &mut series {
+            self.pace(1 + one.labels.as_text().len() / SAMPLE_BYTES)?;
             if one.drop_name {
                 one.labels = without_name(&one.labels);
                 one.drop_name = false;
             }
         }
-        merged(series)
+        self.merged(series)
     }
 
     /// An instant vector at every step. Selectors and what streams come sorted by labels.
     pub(crate) fn vector(&self, expr: &Expr, grid: &Grid) -> Result<Vec<Series>, Error> {
         let expr = expr.unwrapped();
         let Some(shared) = self.shared(expr, grid, true)? else { return self.evaluated(expr, grid) };
-        let series = Arc::try_unwrap(shared).unwrap_or_else(|shared| shared.to_vec());
-        self.hold(series.iter().map(Series::weight).sum(), series.iter().map(Series::bytes).sum())?;
-        Ok(series)
+        self.hold(shared.iter().map(Series::weight).sum(), shared.iter().map(Series::bytes).sum())?;
+        Ok(Arc::try_unwrap(shared).unwrap_or_else(|shared| shared.to_vec()))
     }
 
     fn evaluated(&self, expr: &Expr, grid: &Grid) -> Result<Vec<Series>, Error> {
         let before = self.held();
         let series = if grid.len > 1 && is_invariant(expr) {
             let once = self.once(grid, |first| self.evaluated(expr, first))?;
-            once.into_iter().map(|s| repeated(s, grid.len)).collect()
+            let bytes = once
+                .iter()
+                .map(|one| (1 + one.histograms.len()) * SAMPLE_BYTES)
+                .sum::<usize>()
+                .saturating_mul(grid.len);
+            self.hold(0, bytes)?;
+            once.into_iter()
+                .map(|one| self.pace(grid.len).map(|()| repeated(one, grid.len)))
+                .collect::<Result<_, _>>()?
         } else if streams(expr) {
             let mut all = Vec::new();
             self.stream_parts((expr, None), grid, &mut |series| {
@@ -194,12 +205,11 @@ impl<'a> Evaluator<'a> {
             })?;
             sort_by_labels(&mut all, |one| &one.labels);
             let unique = all.is_sorted_by(|a, b| a.labels != b.labels);
-            if unique { all } else { merged(all)? }
+            if unique { all } else { self.merged(all)? }
         } else {
             self.whole(expr, grid)?
         };
-        self.back_to(before);
-        self.hold(series.iter().map(Series::weight).sum(), series.iter().map(Series::bytes).sum())?;
+        self.settle(before, series.iter().map(Series::weight).sum(), series.iter().map(Series::bytes).sum())?;
         Ok(series)
     }
 
@@ -262,6 +272,15 @@ impl<'a> Evaluator<'a> {
 
     /// A number at every step.
     pub(crate) fn scalar(&self, expr: &Expr, grid: &Grid) -> Result<Vec<f64>, Error> {
+        let before = self.held();
+        self.query.take(&self.taken, grid.len * size_of::<f64>())?;
+        self.pace(grid.len)?;
+        let numbers = self.scalar_of(expr, grid)?;
+        self.settle(before, 0, grid.len * size_of::<f64>())?;
+        Ok(numbers)
+    }
+
+    fn scalar_of(&self, expr: &Expr, grid: &Grid) -> Result<Vec<f64>, Error> {
         if grid.len > 1 && is_invariant(expr) {
             let once = self.once(grid, |first| self.scalar(expr, first))?[0];
             return Ok(vec![once; grid.len]);
@@ -318,34 +337,46 @@ impl<'a> Evaluator<'a> {
     }
 }
 
-/// Joins series with equal labels; two samples at one step are an error.
-pub(crate) fn merged(series: Vec<Series>) -> Result<Vec<Series>, Error> {
-    let mut seen: HashMap<Labels, usize> = HashMap::with_capacity(series.len());
-    let mut out: Vec<Series> = Vec::with_capacity(series.len());
-    for one in series {
-        let Some(&i) = seen.get(&one.labels) else {
-            seen.insert(one.labels.clone(), out.len());
-            out.push(one);
-            continue;
-        };
-        if !one.histograms.is_empty() || !out[i].histograms.is_empty() {
-            for step in one.steps() {
-                if out[i].has(step) {
-                    return Err(Error::execution(SAME_LABELS));
-                }
-                one.at(step).into_iter().for_each(|cell| out[i].put(step, cell));
-            }
-            continue;
+impl Evaluator<'_> {
+    /// Joins series with equal labels; two samples at one step are an error.
+    pub(super) fn merged(&self, series: Vec<Series>) -> Result<Vec<Series>, Error> {
+        // The map, and the list that takes the place of this one.
+        let _reserved = self.reserve(series.len().saturating_mul(MERGED_BYTES))?;
+        let mut seen: HashMap<Labels, usize> = HashMap::with_capacity(series.len());
+        let mut out: Vec<Series> = Vec::with_capacity(series.len());
+        for one in series {
+            self.pace(1 + one.labels.as_text().len() / SAMPLE_BYTES)?;
+            let Some(&i) = seen.get(&one.labels) else {
+                seen.insert(one.labels.clone(), out.len());
+                out.push(one);
+                continue;
+            };
+            self.pace(one.values.len())?;
+            join(&mut out[i], one)?;
         }
-        for (slot, value) in out[i].values.iter_mut().zip(one.values) {
-            match (is_absent(*slot), is_absent(value)) {
-                (true, _) => *slot = value,
-                (false, true) => {}
-                (false, false) => return Err(Error::execution(SAME_LABELS)),
+        Ok(out)
+    }
+}
+
+/// Adds the samples of a series to those of another; two at one step are an error.
+fn join(out: &mut Series, one: Series) -> Result<(), Error> {
+    if !one.histograms.is_empty() || !out.histograms.is_empty() {
+        for step in one.steps() {
+            if out.has(step) {
+                return Err(Error::execution(SAME_LABELS));
             }
+            one.at(step).into_iter().for_each(|cell| out.put(step, cell));
+        }
+        return Ok(());
+    }
+    for (slot, value) in out.values.iter_mut().zip(one.values) {
+        match (is_absent(*slot), is_absent(value)) {
+            (true, _) => *slot = value,
+            (false, true) => {}
+            (false, false) => return Err(Error::execution(SAME_LABELS)),
         }
     }
-    Ok(out)
+    Ok(())
 }
 
 fn repeated(series: Series, len: usize) -> Series {
@@ -373,13 +404,12 @@ fn as_matrix(series: Vec<Series>, grid: &Grid) -> Value {
     let present = series.into_iter().filter(|s| !s.is_empty());
     let matrix = present
         .map(|s| {
-            let points = s.values.iter().enumerate().filter(|(_, v)| !is_absent(**v));
+            let n_points = s.values.iter().filter(|v| !is_absent(**v)).count();
+            let mut points = Vec::with_capacity(n_points);
+            let present = s.values.iter().enumerate().filter(|(_, v)| !is_absent(**v));
+            points.extend(present.map(|(i, v)| (grid.time(i), *v)));
             let histograms = s.histograms.into_iter().map(|(step, h)| (grid.time(step as usize), h));
-            RangeSeries {
-                points: points.map(|(i, v)| (grid.time(i), *v)).collect(),
-                histograms: histograms.collect(),
-                labels: s.labels,
-            }
+            RangeSeries { points, histograms: histograms.collect(), labels: s.labels }
         })
         .collect();
     Value::Matrix(matrix)

@@ -19,6 +19,9 @@ use model::labels::METRIC_NAME;
 use super::facts::{has_one_name, leaf};
 use crate::parse::ast::{Aggregate, AggregateOp, Binary, BinaryOp, Card, Expr, ExprKind, Matching};
 
+/// Of a selector with more matchers none is given to others.
+const KNOWN_MAX: usize = 32;
+
 /// Narrows what the sides of operators select.
 pub(crate) fn narrow(expr: &mut Expr) {
     expr.walk_mut(&mut |node| {
@@ -44,7 +47,9 @@ fn narrow_sides(binary: &mut Binary) {
         }
     };
     let of = |side: &Expr| -> Vec<Matcher> {
-        known(side).into_iter().filter(|m| matches_on(&binary.matching, &m.name)).cloned().collect()
+        let known = known(side);
+        let few = known.len() <= KNOWN_MAX;
+        known.into_iter().filter(|m| few && matches_on(&binary.matching, &m.name)).cloned().collect()
     };
     let (of_left, of_right) = (of(&binary.left), of(&binary.right));
     if right {

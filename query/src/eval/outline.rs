@@ -4,13 +4,16 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ptr;
+use std::sync::Arc;
 
 use model::labels::METRIC_NAME;
 use model::{Batch, Column, Labels};
 
 use super::Evaluator;
+use crate::Error;
+use crate::memory::Share;
 use crate::parse::ast::{Aggregate, Grouping};
-use crate::value::{METADATA, without_name};
+use crate::value::{LABELS_LONG, METADATA, without_name};
 
 /// Outlines that are remembered, of metrics and of whole series.
 const KNOWN_MAX: usize = 16 << 10;
@@ -34,8 +37,11 @@ impl<T: Clone> Lately<T> {
         (labels.as_text().as_ptr().addr() >> 4).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32 & (LATELY - 1)
     }
 
-    /// What was made of this very set, or is made now.
+    /// What was made of this very set, or is made now. What is remembered stays in memory, so long sets are not.
     pub(super) fn of(&mut self, labels: &Labels, make: impl FnOnce() -> T) -> T {
+        if labels.as_text().len() > LABELS_LONG {
+            return make();
+        }
         if self.slots.is_empty() {
             self.slots.resize_with(LATELY, || None);
         }
@@ -72,9 +78,15 @@ impl Needed {
     }
 }
 
-/// Makes outlines, and knows those that it made.
+/// What remembering an outline takes besides its text: places in maps and lists.
+const KNOWN_BYTES: usize = 192;
+
+/// Makes outlines, and knows those that it made, as far as there is memory for that.
 #[derive(Debug)]
 pub(super) struct Outlines {
+    /// Of this, what the known ones take.
+    share: Arc<Share>,
+    bytes: usize,
     needed: Needed,
     /// By where the labels of a metric lie in memory, with these: what lies there stays.
     metrics: HashMap<usize, (Labels, usize)>,
@@ -91,8 +103,10 @@ pub(super) struct Outlines {
 }
 
 impl Outlines {
-    pub(super) fn new(needed: &Needed) -> Self {
+    pub(super) fn new(needed: &Needed, share: &Arc<Share>) -> Self {
         Self {
+            share: Arc::clone(share),
+            bytes: 0,
             needed: needed.clone(),
             metrics: HashMap::new(),
             numbers: HashMap::new(),
@@ -111,10 +125,14 @@ impl Outlines {
             self.turn_to(&batch.source);
         }
         let number = self.number(&column.metric);
-        if let Some(Some(known)) = self.here.get(number) {
+        if let Some(Some(known)) = number.and_then(|number| self.here.get(number)) {
             return known.clone();
         }
         let outline = batch.labels(column).filtered(|name| self.needed.needs(name));
+        let Some(number) = number else { return outline };
+        if !self.remembers(&outline) {
+            return outline;
+        }
         if self.here.len() <= number {
             self.slots += number + 1 - self.here.len();
             self.here.resize(number + 1, None);
@@ -129,25 +147,36 @@ impl Outlines {
         self.known.insert(before, here);
         self.source = source.clone();
         if self.slots > KNOWN_MAX {
-            self.known.clear();
-            self.slots = 0;
+            self.forget();
         }
         self.here = self.known.remove(&self.of_source).unwrap_or_default();
     }
 
-    /// The number of a metric's outline.
-    fn number(&mut self, metric: &Labels) -> usize {
+    /// The number of a metric's outline, if it is remembered.
+    fn number(&mut self, metric: &Labels) -> Option<usize> {
         let place = metric.as_text().as_ptr().addr();
         if let Some((_, number)) = self.metrics.get(&place) {
-            return *number;
+            return Some(*number);
         }
         if self.metrics.len() >= KNOWN_MAX {
             self.forget();
         }
+        if !self.remembers(metric) {
+            return None;
+        }
         let next = self.numbers.len();
         let number = *self.numbers.entry(metric.filtered(|name| self.needed.needs(name))).or_insert(next);
         self.metrics.insert(place, (metric.clone(), number));
-        number
+        Some(number)
+    }
+
+    /// Is there memory to remember a label set, and what is made of it?
+    fn remembers(&mut self, labels: &Labels) -> bool {
+        let len = labels.as_text().len();
+        let bytes = 2 * len + KNOWN_BYTES;
+        let fits = len <= LABELS_LONG && self.share.take_spare(bytes);
+        self.bytes += if fits { bytes } else { 0 };
+        fits
     }
 
     fn forget(&mut self) {
@@ -156,6 +185,7 @@ impl Outlines {
         self.known.clear();
         self.here.clear();
         self.slots = 0;
+        self.share.give(std::mem::take(&mut self.bytes));
     }
 
     /// An outline without the name.
@@ -164,13 +194,23 @@ impl Outlines {
     }
 }
 
+impl Drop for Outlines {
+    fn drop(&mut self) {
+        self.share.give(self.bytes);
+    }
+}
+
 impl Evaluator<'_> {
     /// The labels of a series that was read, as far as they are needed.
-    pub(super) fn labels_of(&self, batch: &Batch, column: &Column) -> Labels {
-        match self.outlines() {
+    pub(super) fn labels_of(&self, batch: &Batch, column: &Column) -> Result<Labels, Error> {
+        if !batch.source.is_empty() {
+            // Where both are put together, the text is there twice for a moment.
+            self.room_for(2 * (batch.source.as_text().len() + column.metric.as_text().len()))?;
+        }
+        Ok(match self.outlines() {
             Some(outlines) => outlines.borrow_mut().of(batch, column),
             None => batch.labels(column),
-        }
+        })
     }
 
     pub(super) fn outlines(&self) -> Option<&RefCell<Outlines>> {
@@ -212,7 +252,7 @@ mod tests {
             };
             let needed = Needed(groupings.into_iter().map(grouping).collect());
             let sets: Vec<Labels> = sets.into_iter().map(Labels::from_pairs).collect();
-            let mut outlines = Outlines::new(&needed);
+            let mut outlines = Outlines::new(&needed, &Arc::default());
             for (source, metric, forgets) in picked {
                 let batch = Batch { source: sets[source % sets.len()].clone(), ..Batch::default() };
                 let metric = sets[metric % sets.len()].clone();

@@ -98,7 +98,7 @@ impl Evaluator<'_> {
     fn one_by_one(&self, parts: &dyn Parts, (expr, needed, grid): Task<'_>, sink: &mut Sink<'_>) -> Result<(), Error> {
         // Also where there is nothing to read, the expression has its say: its other arguments may be wrong.
         let reader = if parts.count() == 0 { Box::new(Nothing) } else { parts.reader().map_err(Error::Store)? };
-        let outlines = needed.map(|needed| RefCell::new(Outlines::new(needed)));
+        let outlines = needed.map(|needed| RefCell::new(Outlines::new(needed, &self.query.share)));
         for part in 0..parts.count().max(1) {
             let part = Part { reader: &*reader, part, outlines: outlines.as_ref() };
             let evaluator = self.query.of_part(self.held.get(), part, self.samples.apart());
@@ -139,7 +139,7 @@ fn work<'a>(
         Ok(reader) => reader,
         Err(error) => return drop(out.send(Err(Error::Store(error)))),
     };
-    let outlines = needed.map(|needed| RefCell::new(Outlines::new(needed)));
+    let outlines = needed.map(|needed| RefCell::new(Outlines::new(needed, &query.share)));
     for part in mine {
         let part = Part { reader: &*reader, part, outlines: outlines.as_ref() };
         let evaluator = query.of_part(held, part, samples.apart());

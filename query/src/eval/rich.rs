@@ -1,13 +1,13 @@
 //! Functions of what is more than floats: histograms, and samples that say since when they count.
 
 use super::selector::{Ranges, Take};
-use super::{Evaluator, ScalarArgs, Sink, arg_of, check_factors, merged};
+use super::{Evaluator, ScalarArgs, Sink, arg_of, check_factors};
 use crate::Error;
 use crate::functions::RangeFn;
 use crate::functions::mixed::{self, Outcome};
 use crate::notes::{Remark, Remarks};
 use crate::parse::ast::{Call, Expr, ExprKind, Span, Type};
-use crate::value::{ABSENT, Series};
+use crate::value::{ABSENT, Series, histogram_bytes};
 use crate::window::Grid;
 
 /// Where remarks on a range point to; of a subquery upstream forgets where it stands.
@@ -31,7 +31,9 @@ impl Evaluator<'_> {
         let of_both = mixed::of(call.function.name);
         let mut remarks = Remarks::default();
         let mut args = Vec::new();
-        let mut series = Series::of_floats(ranges.labels(self), ranges.drop_name, vec![ABSENT; grid.len]);
+        let mut series = Series::of_floats(ranges.labels(self)?, ranges.drop_name, vec![ABSENT; grid.len]);
+        // Until the series is handed on, which counts it.
+        let mut reserved = self.reserve(0)?;
         for step in 0..grid.len {
             let window = ranges.at(step);
             self.pace(1 + window.len())?;
@@ -53,7 +55,10 @@ impl Evaluator<'_> {
             };
             match outcome {
                 Some(Outcome::Float(value)) => series.values[step] = value,
-                Some(Outcome::Histogram(histogram)) => series.histograms.push((step as u32, histogram)),
+                Some(Outcome::Histogram(histogram)) => {
+                    reserved.add(self.query, histogram_bytes(&histogram))?;
+                    series.histograms.push((step as u32, histogram));
+                }
                 None => {}
             }
         }
@@ -79,7 +84,7 @@ impl Evaluator<'_> {
             }
             _ => self.stream(arg, grid, &mut |_| Ok(()))?,
         }
-        merged(out)
+        self.merged(out)
     }
 
     /// A number of each histogram; floats yield nothing.

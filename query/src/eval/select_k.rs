@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use model::Labels;
 use model::float::{format_f, format_g};
 use model::labels::sort_by_labels;
-use model::{Labels, LabelsBuilder};
 
 use super::aggregate::{Groups, group_labels};
 use super::best::Best;
@@ -16,7 +16,7 @@ use crate::Error;
 use crate::functions::over_time::quantile_of;
 use crate::notes::Remark;
 use crate::parse::ast::{Aggregate, AggregateOp, Expr, Span, Type};
-use crate::value::{ABSENT, SAMPLE_BYTES, SERIES_BYTES, SampleRef, Series, is_absent};
+use crate::value::{ABSENT, SAMPLE_BYTES, SERIES_BYTES, SampleRef, Series, is_absent, label_bytes};
 use crate::window::Grid;
 
 /// The series of one group, as positions.
@@ -42,11 +42,14 @@ impl<'e> Spreads<'e> {
         Self { aggregate, steps, numbers: Groups::new(&aggregate.grouping), groups: Vec::new() }
     }
 
-    /// Adds the floats of a series to its group. The bytes that are held for a new one.
-    fn add(&mut self, series: &Series) -> usize {
+    /// Adds the floats of a series to its group. Memory is taken before: of a list that grows, twice what is in it.
+    fn add(&mut self, evaluator: &Evaluator<'_>, series: &Series) -> Result<(), Error> {
+        evaluator.room_for(3 * series.labels.as_text().len())?;
+        evaluator.hold(0, series.values.len() * 2 * size_of::<f64>())?;
         let i = self.numbers.of(&series.labels);
-        let is_new = i == self.groups.len();
-        if is_new {
+        if i == self.groups.len() {
+            let text = 2 * label_bytes(&series.labels);
+            evaluator.hold(0, self.steps * (size_of::<Vec<f64>>() + 4 * size_of::<f64>()) + SERIES_BYTES + text)?;
             let labels = group_labels(&series.labels, &self.aggregate.grouping, None);
             self.groups.push(Spread { labels, drop_name: false, values: vec![Vec::new(); self.steps] });
         }
@@ -54,20 +57,22 @@ impl<'e> Spreads<'e> {
         group.drop_name |= series.drop_name;
         let present = group.values.iter_mut().zip(&series.values).filter(|(_, v)| !is_absent(**v));
         present.for_each(|(values, v)| values.push(*v));
-        if is_new { self.steps * size_of::<Vec<f64>>() + SERIES_BYTES } else { 0 }
+        Ok(())
     }
 
-    fn finish(self, quantiles: &[f64]) -> Vec<Series> {
+    fn finish(self, evaluator: &Evaluator<'_>, quantiles: &[f64]) -> Result<Vec<Series>, Error> {
         let quantile = |(values, q): (&mut Vec<f64>, &f64)| {
             if values.is_empty() { ABSENT } else { quantile_of(*q, values) }
         };
-        let series = self.groups.into_iter().map(|mut group| {
+        let mut series = Vec::with_capacity(self.groups.len());
+        for mut group in self.groups {
+            // Each list is sorted.
+            evaluator.pace(group.values.iter().map(|values| 1 + values.len() * 8).sum())?;
             let values = group.values.iter_mut().zip(quantiles).map(quantile).collect();
-            Series::of_floats(group.labels, group.drop_name, values)
-        });
-        let mut series: Vec<Series> = series.collect();
+            series.push(Series::of_floats(group.labels, group.drop_name, values));
+        }
         sort_by_labels(&mut series, |one| &one.labels);
-        series
+        Ok(series)
     }
 }
 
@@ -88,7 +93,7 @@ impl Evaluator<'_> {
                 match limits {
                     Ok(limits) if most >= 1.0 => {
                         let series = self.candidates(aggregate, &limits, span, grid)?;
-                        Ok(limited(&series, &grouped(&series, aggregate), (op, &limits), grid))
+                        self.limited(&series, &self.grouped(&series, aggregate)?, (op, &limits), grid)
                     }
                     // Nothing stays, but the operand has its say.
                     nothing => {
@@ -111,19 +116,21 @@ impl Evaluator<'_> {
             let needed = Needed::by([aggregate]);
             self.stream_needed((&aggregate.expr, Some(&needed)), grid, &mut |mut one| {
                 self.without_histograms(&mut one, aggregate.op, aggregate.expr.span);
-                self.hold(one.weight(), one.weight() * size_of::<f64>() + spreads.add(&one))
+                self.hold(one.weight(), 0)?;
+                spreads.add(self, &one)
             })?;
         } else {
             for mut one in self.vector(&aggregate.expr, grid)? {
                 self.without_histograms(&mut one, aggregate.op, aggregate.expr.span);
-                spreads.add(&one);
+                self.pace(grid.len)?;
+                spreads.add(self, &one)?;
             }
         }
         // Of many that lie outside, the outermost are told.
         quantiles.iter().filter(|q| q.is_nan()).take(1).for_each(|q| self.check_quantile(*q, param));
         let (least, most) = extremes(quantiles);
         [least, most].iter().filter(|q| !q.is_nan()).for_each(|q| self.check_quantile(*q, param));
-        Ok(spreads.finish(quantiles))
+        spreads.finish(self, quantiles)
     }
 
     /// Histograms have no order: where that matters, they are left out, and it is said.
@@ -139,6 +146,7 @@ impl Evaluator<'_> {
         let streams = self.is_read_once(expr, grid);
         let mut kept = Vec::new();
         self.stream(expr, grid, &mut |mut one| {
+            self.pace(grid.len + one.labels.as_text().len() / SAMPLE_BYTES)?;
             let place = one.labels.hash64() as f64 / u64::MAX as f64;
             one.retain(|step| {
                 let ratio = ratios[step].clamp(-1.0, 1.0);
@@ -181,6 +189,9 @@ impl Evaluator<'_> {
         self.stream(&aggregate.expr, grid, &mut |one| {
             let Ok(label) = label else { return Ok(()) };
             self.check()?;
+            let labels_text = one.labels.as_text().len();
+            // What is known of this series alone.
+            let mut reserved = self.reserve(0)?;
             // The group of a value is looked for when the value changes.
             let mut by_value: HashMap<String, Labels> = HashMap::new();
             for step in one.steps() {
@@ -189,15 +200,24 @@ impl Evaluator<'_> {
                     Some(SampleRef::Histogram(histogram)) => histogram.to_string(),
                     None => continue,
                 };
-                let labels = by_value.entry(text).or_insert_with_key(|text| {
-                    let mut builder = LabelsBuilder::new(&one.labels);
-                    builder.set(label, text.as_str());
-                    group_labels(&builder.labels(), &aggregate.grouping, Some(label))
-                });
+                self.pace(1 + text.len())?;
+                let labels = match by_value.entry(text) {
+                    Entry::Occupied(found) => found.into_mut(),
+                    Entry::Vacant(free) => {
+                        let text = free.key();
+                        let made = labels_text + label.len() + text.len();
+                        reserved.add(self.query, VALUE_BYTES + text.len() + made)?;
+                        self.room_for(3 * made)?;
+                        self.pace(made / SAMPLE_BYTES)?;
+                        let with_value = one.labels.with_value(label, text.len(), |out| out.push_str(text));
+                        let labels = group_labels(&with_value, &aggregate.grouping, Some(label));
+                        free.insert(labels)
+                    }
+                };
                 let (counts, drop_name) = match counts.entry(labels.clone()) {
                     Entry::Occupied(found) => found.into_mut(),
                     Entry::Vacant(free) => {
-                        self.hold(grid.len, grid.len * SAMPLE_BYTES + SERIES_BYTES)?;
+                        self.hold(grid.len, grid.len * SAMPLE_BYTES + SERIES_BYTES + label_bytes(labels))?;
                         free.insert((vec![ABSENT; grid.len], false))
                     }
                 };
@@ -214,33 +234,71 @@ impl Evaluator<'_> {
     }
 }
 
-/// `topk`, `bottomk`, `limitk`: the members that stay, each at the steps where it does.
-fn limited(series: &[Series], groups: &[Group], (op, limits): (AggregateOp, &[usize]), grid: &Grid) -> Vec<Series> {
-    let mut out: Vec<Option<Series>> = (0..series.len()).map(|_| None).collect();
-    let mut order = Vec::new();
-    for group in groups {
-        for (step, limit) in limits.iter().enumerate() {
-            let present = group.iter().copied().filter(|i| series[*i].has(step));
-            let mut keep = |i: usize| {
-                let kept = out[i].get_or_insert_with(|| {
-                    order.push(i);
-                    Series::of_floats(series[i].labels.clone(), series[i].drop_name, vec![ABSENT; grid.len])
-                });
-                series[i].at(step).into_iter().for_each(|cell| kept.put(step, cell));
-            };
-            if op == AggregateOp::LimitK {
-                present.take(*limit).for_each(&mut keep);
-                continue;
+/// What a value of one series takes while values are counted, besides texts.
+const VALUE_BYTES: usize = 128;
+
+impl Evaluator<'_> {
+    /// `topk`, `bottomk`, `limitk`: the members that stay, each at the steps where it does.
+    fn limited(
+        &self,
+        series: &[Series],
+        groups: &[Group],
+        (op, limits): (AggregateOp, &[usize]),
+        grid: &Grid,
+    ) -> Result<Vec<Series>, Error> {
+        // The operand's series are held; so much again is what they leave.
+        self.hold(0, series.len() * size_of::<Option<Series>>())?;
+        let mut out: Vec<Option<Series>> = (0..series.len()).map(|_| None).collect();
+        let mut order = Vec::new();
+        let mut kept = Vec::new();
+        for group in groups {
+            for (step, limit) in limits.iter().enumerate() {
+                self.pace(group.len())?;
+                let present = group.iter().copied().filter(|i| series[*i].has(step));
+                kept.clear();
+                if op == AggregateOp::LimitK {
+                    kept.extend(present.take(*limit));
+                } else {
+                    let mut best = Best::new(*limit, op == AggregateOp::TopK);
+                    for i in present {
+                        best.offer(series[i].values[step], i);
+                    }
+                    kept.extend(best.drain());
+                }
+                for &i in &kept {
+                    if out[i].is_none() {
+                        self.hold(0, grid.len * size_of::<f64>())?;
+                        order.push(i);
+                        let Series { labels, drop_name, .. } = &series[i];
+                        out[i] = Some(Series::of_floats(labels.clone(), *drop_name, vec![ABSENT; grid.len]));
+                    }
+                    let cell = out[i].as_mut().zip(series[i].at(step));
+                    cell.into_iter().for_each(|(kept, cell)| kept.put(step, cell));
+                }
             }
-            let mut best = Best::new(*limit, op == AggregateOp::TopK);
-            for i in present {
-                best.offer(series[i].values[step], i);
-            }
-            best.drain().for_each(&mut keep);
         }
+        Ok(order.into_iter().filter_map(|i| out[i].take()).collect())
     }
-    order.into_iter().filter_map(|i| out[i].take()).collect()
+
+    fn grouped(&self, series: &[Series], aggregate: &Aggregate) -> Result<Vec<Group>, Error> {
+        let mut numbers = Groups::new(&aggregate.grouping);
+        let mut groups: Vec<Group> = Vec::new();
+        for (i, one) in series.iter().enumerate() {
+            self.pace(1 + one.labels.as_text().len() / SAMPLE_BYTES)?;
+            self.room_for(2 * one.labels.as_text().len())?;
+            let at = numbers.of(&one.labels);
+            if at == groups.len() {
+                self.hold(0, GROUP_KEY_BYTES + label_bytes(&one.labels))?;
+                groups.push(Group::new());
+            }
+            groups[at].push(i);
+        }
+        Ok(groups)
+    }
 }
+
+/// What a group takes besides its labels while its members are looked for.
+const GROUP_KEY_BYTES: usize = 192;
 
 /// The least and the largest number that is one; both NaN when none is.
 fn extremes(numbers: &[f64]) -> (f64, f64) {
@@ -258,17 +316,4 @@ fn whole_number(value: f64) -> Result<usize, Error> {
         return Err(Error::execution(format!("Scalar value {} underflows int64", format_g(value))));
     }
     Ok(if value < 1.0 { 0 } else { value as usize })
-}
-
-fn grouped(series: &[Series], aggregate: &Aggregate) -> Vec<Group> {
-    let mut numbers = Groups::new(&aggregate.grouping);
-    let mut groups: Vec<Group> = Vec::new();
-    for (i, one) in series.iter().enumerate() {
-        let at = numbers.of(&one.labels);
-        if at == groups.len() {
-            groups.push(Group::new());
-        }
-        groups[at].push(i);
-    }
-    groups
 }

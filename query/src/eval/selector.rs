@@ -3,14 +3,16 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use model::{Batch, Parts, QuerierError, Selection};
+use model::{Batch, Column, Parts, QuerierError, Selection};
 
 use super::parts::Part;
 use super::{Evaluator, Query, Sink, extended};
 use crate::Error;
 use crate::functions::sweep::{Planned, Sweep, Sweeper};
 use crate::parse::ast::{At, Expr, ExprKind, Extension, Selector, Shift};
-use crate::value::{ABSENT, RangeSeries, SAMPLE_BYTES, SERIES_BYTES, Series, is_absent, weight};
+use crate::value::{
+    ABSENT, RangeSeries, SAMPLE_BYTES, SERIES_BYTES, Series, histogram_bytes, is_absent, label_bytes, weight,
+};
 use crate::window::{Dense, Grid, Look, Reach, Timed, Window, bounds, reaching};
 
 /// What is read for a selector.
@@ -34,7 +36,12 @@ impl<'e> Wanted<'e> {
 /// The samples of a batch, and about how many bytes they and their series take.
 pub(super) fn cost_of(batch: &Batch) -> (usize, usize) {
     let samples = batch.timestamps_ms.len() * batch.columns.len();
-    (samples, samples * SAMPLE_BYTES + batch.columns.len() * SERIES_BYTES)
+    let of_column = |column: &Column| {
+        let histograms: usize = column.histograms.iter().map(|(_, h)| histogram_bytes(h)).sum();
+        SERIES_BYTES + label_bytes(&column.metric) + histograms
+    };
+    let columns: usize = batch.columns.iter().map(of_column).sum();
+    (samples, samples * SAMPLE_BYTES + label_bytes(&batch.source) + columns)
 }
 
 impl Evaluator<'_> {
@@ -148,7 +155,7 @@ impl Evaluator<'_> {
             for column in &batch.columns {
                 dense.load(&batch.timestamps_ms, column, look);
                 let mut series =
-                    Series::of_floats(self.labels_of(&batch, column), false, Vec::with_capacity(ends.len()));
+                    Series::of_floats(self.labels_of(&batch, column)?, false, Vec::with_capacity(ends.len()));
                 let seen = if dense.is_rich() || take == Take::Start {
                     let floats = |window| dense.slice(&batch.timestamps_ms, column, window);
                     latest_rich(&dense, &windows, floats, take, &mut series)
@@ -236,13 +243,15 @@ impl Evaluator<'_> {
             let window = ranges.at(0);
             let histograms: Vec<_> = window.histograms.iter().map(|h| (h.ts_ms, Arc::clone(&h.histogram))).collect();
             let samples = window.ts.len() + histograms.iter().map(|(_, h)| weight(h)).sum::<usize>();
-            self.hold(samples, samples * SAMPLE_BYTES + SERIES_BYTES)?;
+            let bytes =
+                window.ts.len() * SAMPLE_BYTES + histograms.iter().map(|(_, h)| histogram_bytes(h)).sum::<usize>();
+            let labels = ranges.labels(self)?;
+            self.hold(samples, bytes + SERIES_BYTES + label_bytes(&labels))?;
             let points = match window.extension {
                 None => window.ts.iter().copied().zip(window.values.iter().copied()).collect(),
                 Some(_) => extended::points(&window),
             };
             if !points.is_empty() || !histograms.is_empty() {
-                let labels = ranges.labels(self);
                 let labels = if ranges.drop_name { crate::value::without_name(&labels) } else { labels };
                 matrix.push(RangeSeries { labels, points, histograms });
             }
@@ -363,7 +372,7 @@ pub(super) struct Ranges<'a> {
 
 impl Ranges<'_> {
     /// The labels of the series, as far as they are needed.
-    pub(super) fn labels(&self, evaluator: &Evaluator<'_>) -> model::Labels {
+    pub(super) fn labels(&self, evaluator: &Evaluator<'_>) -> Result<model::Labels, Error> {
         evaluator.labels_of(self.batch, self.column)
     }
 

@@ -24,6 +24,9 @@ use crate::window::Grid;
 
 /// Among more expressions than these none is looked for twice.
 const PLACES_MAX: usize = 100;
+/// Nor among so many selectors, or in so much text of matchers and strings.
+pub(super) const SELECTORS_MAX: usize = 1_000;
+const TEXT_MAX: usize = 64 << 10;
 
 /// What is shared in a query.
 #[derive(Debug, Default)]
@@ -250,9 +253,9 @@ impl Evaluator<'_> {
             (self.peak.replace(before.samples), self.notes().count(), self.samples.enter_beside());
         let needed = Needed::by([aggregate].into_iter().chain(others.iter().map(|(other, _)| *other)));
         let streamed = self.stream_needed((&aggregate.expr, Some(&needed)), grid, &mut |series| {
-            let (samples, bytes) = folding.add(self, &series, grid.len);
-            let of_others: usize = beside.iter_mut().map(|other| other.add(self, &series, grid.len).1).sum();
-            if samples + bytes + of_others > 0 { self.hold(samples, bytes + of_others) } else { Ok(()) }
+            self.pace(grid.len)?;
+            folding.add(self, &series, (grid.len, true))?;
+            beside.iter_mut().try_for_each(|other| other.add(self, &series, (grid.len, false)))
         });
         let own_peak = self.peak.replace(peak.max(self.peak.get())) - before.samples;
         if matches!(&streamed, Err(error) if error.is_of_memory()) {
@@ -290,8 +293,20 @@ impl Evaluator<'_> {
     }
 }
 
-/// Do two selectors read the same data? Else no two expressions are equal.
+/// Do two selectors read the same data? Else no two expressions are equal. Of very many, or very long ones, nobody asks.
 fn repeats_a_selector(query: &Expr) -> bool {
+    let (mut selectors, mut text) = (0, 0);
+    query.walk(&mut |node| match &node.kind {
+        ExprKind::Vector(selector) | ExprKind::Matrix(selector, _) => {
+            selectors += 1;
+            text += selector.matchers.iter().map(|m| m.name.len() + m.value.len()).sum::<usize>();
+        }
+        ExprKind::String(string) => text += string.len(),
+        _ => {}
+    });
+    if selectors > SELECTORS_MAX || text > TEXT_MAX {
+        return false;
+    }
     let mut seen = Vec::new();
     let mut repeats = false;
     query.walk(&mut |node| {

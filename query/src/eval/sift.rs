@@ -11,7 +11,7 @@ use super::aggregate::Groups;
 use super::best::Best;
 use crate::Error;
 use crate::parse::ast::{Aggregate, AggregateOp, Span};
-use crate::value::Series;
+use crate::value::{Series, label_bytes};
 use crate::window::Grid;
 
 /// The series of a group that could stay, and those that came since they were last looked at.
@@ -24,12 +24,13 @@ struct Sieve {
 
 impl Sieve {
     /// Lets go of what cannot stay; the samples and bytes of these.
-    fn shake(&mut self, op: AggregateOp, limits: &[usize]) -> (usize, usize) {
+    fn shake(&mut self, evaluator: &Evaluator<'_>, op: AggregateOp, limits: &[usize]) -> Result<(usize, usize), Error> {
         sort_by_labels(&mut self.series, |one| &one.labels);
         let mut stays = vec![false; self.series.len()];
         // Groups come in the order of their first series.
         stays[0] = true;
         for (step, limit) in limits.iter().enumerate() {
+            evaluator.pace(self.series.len())?;
             let present = self.series.iter().enumerate().filter(|(_, one)| one.has(step));
             if op == AggregateOp::LimitK {
                 present.take(*limit).for_each(|(i, _)| stays[i] = true);
@@ -51,7 +52,7 @@ impl Sieve {
         // Each is looked at few times, and fewer where that does not help.
         let times = if self.series.len() > before / 2 { 4 } else { 2 };
         self.most = self.series.len().max(largest).saturating_mul(times);
-        gone
+        Ok(gone)
     }
 }
 
@@ -80,14 +81,16 @@ impl Evaluator<'_> {
         self.stream(expr, grid, &mut |mut series| {
             usable(&mut series);
             self.hold(series.weight(), series.bytes())?;
+            self.room_for(2 * series.labels.as_text().len())?;
             let i = numbers.of(&series.labels);
             if i == sieves.len() {
+                self.hold(0, size_of::<Sieve>() + label_bytes(&series.labels))?;
                 sieves.push(Sieve::default());
             }
             let sieve = &mut sieves[i];
             sieve.series.push(series);
             if sieve.series.len() > sieve.most {
-                let (samples, bytes) = sieve.shake(op, limits);
+                let (samples, bytes) = sieve.shake(self, op, limits)?;
                 self.release(samples, bytes);
             }
             Ok(())

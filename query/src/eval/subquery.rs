@@ -9,6 +9,9 @@ use crate::Error;
 use crate::parse::ast::Subquery;
 use crate::window::Grid;
 
+/// What a step takes, whatever there is at it.
+const STEP_BYTES: usize = 128;
+
 impl Evaluator<'_> {
     /// The inner values for all outer steps as one batch (absent slots are stale markers, which ranges skip), and which
     /// series lose their name at the end. Inner steps are multiples of the step, whatever the outer times.
@@ -33,6 +36,8 @@ impl Evaluator<'_> {
             return Err(Error::TooManySamples);
         }
         let grid = Grid { start_ms, step_ms, len: steps };
+        // Beside the series: times of steps, where the windows of each thread lie, what is planned of them.
+        self.hold(0, steps.saturating_mul(STEP_BYTES))?;
         let samples = &self.samples;
         samples.enter(if samples.is_wanted() { steps } else { 0 });
         let series = self.vector(&subquery.expr, &grid)?;

@@ -111,7 +111,7 @@ const fn across(name: &'static str, f: RangeFn) -> Function {
     extension(name, &[V], B::AcrossSteps(f))
 }
 
-static FUNCTIONS: &[Function] = &[
+pub(crate) static FUNCTIONS: &[Function] = &[
     math("abs", |v, _| Some(v.abs())),
     stable("absent", &[V], 0, V, B::Absent),
     stable("absent_over_time", &[M], 0, V, B::AbsentOverTime),

@@ -156,6 +156,11 @@ impl Total {
         found
     }
 
+    /// What it weighs in samples, about: see [`crate::value::weight`].
+    pub(crate) fn weight(&self) -> usize {
+        12 + (self.positive.0.len() + self.negative.0.len()) / 2
+    }
+
     /// The sum as a histogram.
     pub(crate) fn finish(self) -> Histogram {
         Histogram {
@@ -184,6 +189,11 @@ pub(crate) struct Mean {
 }
 
 impl Mean {
+    /// As [`Total::weight`].
+    pub(crate) fn weight(&self) -> usize {
+        self.total.weight()
+    }
+
     pub(crate) fn new(first: &Histogram) -> Self {
         Self { total: Total::new(first), n: 1.0, running: false }
     }

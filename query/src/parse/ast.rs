@@ -195,7 +195,7 @@ pub(crate) enum AggregateOp {
 }
 
 impl AggregateOp {
-    const ALL: [(&'static str, Self); 14] = [
+    pub(crate) const ALL: [(&'static str, Self); 14] = [
         ("sum", Self::Sum),
         ("avg", Self::Avg),
         ("min", Self::Min),
@@ -278,7 +278,7 @@ pub(crate) enum BinaryOp {
 }
 
 impl BinaryOp {
-    const ALL: [(&'static str, Self); 19] = [
+    pub(crate) const ALL: [(&'static str, Self); 19] = [
         ("+", Self::Add),
         ("-", Self::Sub),
         ("*", Self::Mul),

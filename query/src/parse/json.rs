@@ -11,25 +11,41 @@ use super::ast::{
     Selector, Shift, Subquery,
 };
 
-/// The JSON object of an expression.
-pub(super) fn json(expr: &Expr) -> String {
+/// The JSON object of an expression, appended: each node is written once, however deep it lies.
+pub(super) fn json(expr: &Expr, out: &mut String) {
     match &expr.kind {
-        ExprKind::Number(n) => format!(r#"{{"type":"numberLiteral","val":{}}}"#, text(&format_f(n.value))),
-        ExprKind::String(value) => format!(r#"{{"type":"stringLiteral","val":{}}}"#, text(&value.lossy())),
-        ExprKind::Vector(s) => format!("{{{},{}}}", selector(s, ""), r#""type":"vectorSelector""#),
+        ExprKind::Number(n) => {
+            let _ = write!(out, r#"{{"type":"numberLiteral","val":{}}}"#, text(&format_f(n.value)));
+        }
+        ExprKind::String(value) => {
+            let _ = write!(out, r#"{{"type":"stringLiteral","val":{}}}"#, text(&value.lossy()));
+        }
+        ExprKind::Vector(s) => {
+            let _ = write!(out, r#"{{{},"type":"vectorSelector"}}"#, selector(s, ""));
+        }
         ExprKind::Matrix(s, range) => {
             let range = format!(r#""range":{},"rangeExpr":{},"#, range.ms, duration_expr(Some(range)));
-            format!("{{{},{}}}", selector(s, &range), r#""type":"matrixSelector""#)
+            let _ = write!(out, r#"{{{},"type":"matrixSelector"}}"#, selector(s, &range));
         }
-        ExprKind::Subquery(s) => subquery(s),
-        ExprKind::Paren(inner) => format!(r#"{{"expr":{},"type":"parenExpr"}}"#, json(inner)),
+        ExprKind::Subquery(s) => subquery(s, out),
+        ExprKind::Paren(inner) => {
+            below(inner, out);
+            out.push_str(r#","type":"parenExpr"}"#);
+        }
         ExprKind::Unary(sign, inner) => {
-            format!(r#"{{"expr":{},"op":"{}","type":"unaryExpr"}}"#, json(inner), sign.symbol())
+            below(inner, out);
+            let _ = write!(out, r#","op":"{}","type":"unaryExpr"}}"#, sign.symbol());
         }
-        ExprKind::Binary(b) => binary(b),
-        ExprKind::Aggregate(a) => aggregate(a),
-        ExprKind::Call(c) => call(c),
+        ExprKind::Binary(b) => binary(b, out),
+        ExprKind::Aggregate(a) => aggregate(a, out),
+        ExprKind::Call(c) => call(c, out),
     }
+}
+
+/// The beginning of an object whose first key is the expression inside.
+fn below(inner: &Expr, out: &mut String) {
+    out.push_str(r#"{"expr":"#);
+    json(inner, out);
 }
 
 fn text(value: &str) -> String {
@@ -92,17 +108,18 @@ fn at(shift: &Shift) -> (&'static str, String) {
     (word, format!(r#""timestamp":{}"#, ms.map_or_else(|| "null".to_owned(), |ms| ms.to_string())))
 }
 
-fn subquery(s: &Subquery) -> String {
+fn subquery(s: &Subquery, out: &mut String) {
     let (start_or_end, timestamp) = at(&s.shift);
-    format!(
-        r#"{{"expr":{},{},"range":{},"rangeExpr":{},{start_or_end},"step":{},"stepExpr":{},{timestamp},"type":"subquery"}}"#,
-        json(&s.expr),
+    below(&s.expr, out);
+    let _ = write!(
+        out,
+        r#",{},"range":{},"rangeExpr":{},{start_or_end},"step":{},"stepExpr":{},{timestamp},"type":"subquery"}}"#,
         offset(&s.shift),
         s.range.ms,
         duration_expr(Some(&s.range)),
         s.step.as_ref().map_or(0, |step| step.ms),
         duration_expr(s.step.as_ref()),
-    )
+    );
 }
 
 fn duration_expr(duration: Option<&Duration>) -> String {
@@ -132,7 +149,7 @@ fn literal(number: Number) -> String {
     format!(r#"{{"duration":{duration},"type":"numberLiteral","val":{val}}}"#)
 }
 
-fn binary(b: &Binary) -> String {
+fn binary(b: &Binary, out: &mut String) {
     let matching = b.matched().map_or_else(
         || "null".to_owned(),
         |m| {
@@ -155,14 +172,11 @@ fn binary(b: &Binary) -> String {
             )
         },
     );
-    format!(
-        r#"{{"bool":{},{}"lhs":{},"matching":{matching},"op":{},"rhs":{},"type":"binaryExpr"}}"#,
-        b.return_bool,
-        kept(b.keep_name),
-        json(&b.left),
-        text(b.op.symbol()),
-        json(&b.right)
-    )
+    let _ = write!(out, r#"{{"bool":{},{}"lhs":"#, b.return_bool, kept(b.keep_name));
+    json(&b.left, out);
+    let _ = write!(out, r#","matching":{matching},"op":{},"rhs":"#, text(b.op.symbol()));
+    json(&b.right, out);
+    out.push_str(r#","type":"binaryExpr"}"#);
 }
 
 /// Upstream knows no such key; without the word it is not there.
@@ -170,26 +184,30 @@ fn kept(keep_name: bool) -> &'static str {
     if keep_name { "\"keepMetricNames\":true," } else { "" }
 }
 
-fn aggregate(a: &Aggregate) -> String {
-    format!(
-        r#"{{"expr":{},"grouping":{},"op":"{}","param":{},"type":"aggregation","without":{}}}"#,
-        json(&a.expr),
-        texts(&a.grouping.labels),
-        a.op.name(),
-        a.param.as_ref().map_or_else(|| "null".to_owned(), json),
-        a.grouping.without
-    )
+fn aggregate(a: &Aggregate, out: &mut String) {
+    below(&a.expr, out);
+    let _ = write!(out, r#","grouping":{},"op":"{}","param":"#, texts(&a.grouping.labels), a.op.name());
+    match &a.param {
+        Some(param) => json(param, out),
+        None => out.push_str("null"),
+    }
+    let _ = write!(out, r#","type":"aggregation","without":{}}}"#, a.grouping.without);
 }
 
-fn call(c: &Call) -> String {
+fn call(c: &Call, out: &mut String) {
     let f = c.function;
-    format!(
-        r#"{{"args":{},"func":{{"argTypes":{},"name":"{}","returnType":"{}","variadic":{}}},{}"type":"call"}}"#,
-        list(c.args.iter().map(json)),
+    out.push_str(r#"{"args":["#);
+    for (i, arg) in c.args.iter().enumerate() {
+        out.push_str(if i > 0 { "," } else { "" });
+        json(arg, out);
+    }
+    let _ = write!(
+        out,
+        r#"],"func":{{"argTypes":{},"name":"{}","returnType":"{}","variadic":{}}},{}"type":"call"}}"#,
         list(f.args.iter().map(|ty| format!("\"{}\"", ty.short()))),
         f.name,
         f.returns.short(),
         f.variadic,
         kept(c.keep_name)
-    )
+    );
 }

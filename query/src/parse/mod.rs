@@ -13,6 +13,7 @@ mod json;
 #[cfg(test)]
 mod judged;
 mod lexer;
+mod limits;
 #[cfg(test)]
 mod messages;
 mod modifiers;
@@ -38,11 +39,14 @@ mod totals;
 use model::Matcher;
 
 use self::ast::{Expr, ExprKind, Span};
+pub(crate) use self::limits::Limits;
 use self::parser::{Fault, Parser, Stop};
 pub(crate) use self::quote::{Text, unquote};
 use self::token::Kind;
 use crate::Error;
+use crate::bounds::Bounds;
 use crate::engine::Times;
+use crate::memory::Taken;
 
 /// Which parts of the language are switched on.
 #[derive(Clone, Copy, Debug, Default)]
@@ -57,13 +61,31 @@ pub(crate) struct Dialect {
 }
 
 /// Parses and checks a query.
+#[cfg(test)]
 pub(crate) fn parse(text: &str, dialect: Dialect) -> Result<Expr, Error> {
     tree(text, dialect).map_err(|faults| told(text, &faults))
 }
 
-/// The tree, or everything that is wrong with the text; the first is what users are told.
-fn tree(text: &str, dialect: Dialect) -> Result<Expr, Vec<Fault>> {
+/// The same within bounds.
+pub(crate) fn parse_within(text: &str, dialect: Dialect, limits: Limits<'_>) -> Result<Expr, Error> {
+    limits.begin(text)?;
     let mut parser = Parser::new(text, dialect, false);
+    parser.limits = Some(limits);
+    let tree = whole(&mut parser);
+    match parser.stopped {
+        Some(error) => Err(error),
+        None => tree.map_err(|faults| told(text, &faults)),
+    }
+}
+
+/// The tree, or everything that is wrong with the text; the first is what users are told.
+#[cfg(test)]
+fn tree(text: &str, dialect: Dialect) -> Result<Expr, Vec<Fault>> {
+    whole(&mut Parser::new(text, dialect, false))
+}
+
+fn whole(parser: &mut Parser<'_>) -> Result<Expr, Vec<Fault>> {
+    let text = parser.text;
     let parsed = if parser.peek() == Kind::End {
         parser.fault(Span::default(), "no expression found in input");
         Err(Stop)
@@ -71,10 +93,10 @@ fn tree(text: &str, dialect: Dialect) -> Result<Expr, Vec<Fault>> {
         parser.expr(0)
     };
     let expr = parsed.and_then(|expr| parser.expect(Kind::End).map(|_| expr));
-    let Ok(expr) = expr else { return Err(parser.faults) };
-    let mut faults = parser.faults;
+    let mut faults = std::mem::take(&mut parser.faults);
+    let Ok(expr) = expr else { return Err(faults) };
     if faults.is_empty() {
-        faults = parser.no_text.map_or_else(|| check::check(text, &expr), |fault| vec![fault]);
+        faults = parser.no_text.take().map_or_else(|| check::check(text, &expr), |fault| vec![fault]);
     }
     if faults.is_empty() { Ok(expr) } else { Err(faults) }
 }
@@ -84,9 +106,30 @@ fn tree(text: &str, dialect: Dialect) -> Result<Expr, Vec<Fault>> {
 /// # Errors
 /// When the text is no selector.
 pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, Error> {
+    lone(text, None)
+}
+
+/// The same within bounds; the memory of what is found stays taken.
+///
+/// # Errors
+/// When the text is no selector, or reading it goes past a limit.
+pub fn parse_selector_within(text: &str, bounds: &Bounds) -> Result<Vec<Matcher>, Error> {
+    let taken = Taken::new(&bounds.share);
+    let limits = Limits { bounds, taken: &taken };
+    limits.begin(text)?;
+    let matchers = lone(text, Some(limits))?;
+    taken.keep();
+    Ok(matchers)
+}
+
+fn lone(text: &str, limits: Option<Limits<'_>>) -> Result<Vec<Matcher>, Error> {
     let mut parser = Parser::new(text, Dialect::default(), false);
+    parser.limits = limits;
     let selector = parser.lone_selector();
     parser.faults.extend(parser.no_text.take());
+    if let Some(error) = parser.stopped {
+        return Err(error);
+    }
     match selector.map(|expr| expr.kind) {
         Ok(ExprKind::Vector(selector)) if parser.faults.is_empty() => Ok(selector.matchers),
         _ => Err(told(text, &parser.faults)),
@@ -115,12 +158,16 @@ pub(crate) fn series(text: &str) -> Result<(model::Labels, Vec<series::Point>), 
 
 /// A query over several lines where it is long.
 pub(crate) fn pretty(expr: &Expr) -> String {
-    pretty::pretty(expr, 0)
+    let mut text = String::new();
+    pretty::pretty(expr, 0, &mut text);
+    text
 }
 
 /// The tree as a JSON object.
 pub(crate) fn json(expr: &Expr) -> String {
-    json::json(expr)
+    let mut text = String::new();
+    json::json(expr, &mut text);
+    text
 }
 
 /// Sets the durations that depend on the times of the query. Errors name bytes, from and to, where others name a line.

@@ -101,6 +101,7 @@ impl Parser<'_> {
         let mut labels = Vec::new();
         while self.take_if(Kind::RightParen).is_none() {
             self.enter(LABEL);
+            self.grow(1)?;
             labels.push(self.label()?);
             self.enter(NEXT);
             if self.take_if(Kind::Comma).is_none() {

@@ -7,8 +7,10 @@ use super::Dialect;
 use super::ast::Span;
 use super::extensions::with_flag;
 use super::lexer::Lexer;
+use super::limits::{DEPTH_MAX, Limits};
 use super::templates::Scope;
 use super::token::{Kind, Token, describe};
+use crate::Error;
 
 /// Something is wrong at a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,11 +63,13 @@ pub(super) struct Parser<'a> {
     /// The templates that are known here, and how often any was used.
     pub(super) scope: Scope,
     pub(super) uses: usize,
+    /// Parts of the tree so far.
+    pub(super) parts: usize,
+    /// What reading may take, where there are bounds, and what ended it.
+    pub(super) limits: Option<Limits<'a>>,
+    pub(super) stopped: Option<Error>,
     lexer: Lexer<'a>,
 }
-
-/// Expressions inside one another, each operator of a chain counting; beyond this the stack would be at risk.
-pub(super) const DEPTH_MAX: usize = 200;
 
 impl<'a> Parser<'a> {
     pub(super) fn new(text: &'a str, dialect: Dialect, series: bool) -> Self {
@@ -82,6 +86,9 @@ impl<'a> Parser<'a> {
             extension_seen: None,
             scope: None,
             uses: 0,
+            parts: 0,
+            limits: None,
+            stopped: None,
             lexer: Lexer::new(text, series),
         }
     }
@@ -135,10 +142,6 @@ impl<'a> Parser<'a> {
         self.text.get(span.start..span.end).unwrap_or("")
     }
 
-    pub(super) fn fault(&mut self, span: Span, message: impl Into<String>) {
-        self.faults.push(Fault { span, message: message.into() });
-    }
-
     /// Sets what is read now; returns what was read so far, to be set again.
     pub(super) fn enter(&mut self, context: Context) -> Context {
         std::mem::replace(&mut self.context, context)
@@ -181,7 +184,12 @@ impl<'a> Parser<'a> {
 
     /// Goes one expression deeper, or refuses to.
     pub(super) fn deeper(&mut self) -> Parsed<()> {
-        self.depth += 1;
+        self.deeper_by(1)?;
+        self.grow(1)
+    }
+
+    pub(super) fn deeper_by(&mut self, levels: usize) -> Parsed<()> {
+        self.depth += levels;
         if self.depth > DEPTH_MAX {
             self.fault(self.last.span, format!("expression is nested too deeply: more than {DEPTH_MAX} levels"));
             return Err(Stop);

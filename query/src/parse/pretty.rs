@@ -1,39 +1,109 @@
 //! Tree → query text over several lines: what is longer than a line is broken, and its parts are indented.
 
+use std::fmt::{self, Write as _};
+
 use super::ast::{Expr, ExprKind};
+use super::limits::size;
 
 const COLUMNS_MAX: usize = 100;
 
-fn indent(level: usize) -> String {
-    "  ".repeat(level)
-}
-
-/// The text of an expression at a depth. Lines begin with their indentation.
-pub(super) fn pretty(expr: &Expr, level: usize) -> String {
-    let whole = expr.to_string();
-    let pad = indent(level);
-    let fits = whole.len() <= COLUMNS_MAX;
+/// Appends the text of an expression at a depth. Lines begin with their indentation.
+pub(super) fn pretty(expr: &Expr, level: usize, out: &mut String) {
+    let fits = Short::fits(expr);
     match &expr.kind {
         // As upstream has it: without indentation.
-        ExprKind::Subquery(_) if fits => whole,
-        ExprKind::Subquery(s) => format!("{}{}", pretty(&s.expr, level), s.suffix()),
-        ExprKind::Unary(sign, inner) => format!("{pad}{}{}", sign.symbol(), pretty(inner, level).trim()),
-        _ if fits => format!("{pad}{whole}"),
-        ExprKind::Number(_) | ExprKind::String(_) | ExprKind::Vector(_) | ExprKind::Matrix(..) => {
-            format!("{pad}{whole}")
+        ExprKind::Subquery(_) if fits => put(out, expr),
+        ExprKind::Subquery(s) => {
+            pretty(&s.expr, level, out);
+            put(out, s.suffix());
         }
-        ExprKind::Paren(inner) => format!("{pad}(\n{}\n{pad}){}", pretty(inner, level + 1), expr.kept_names()),
+        ExprKind::Unary(sign, inner) => {
+            indent(level, out);
+            out.push_str(sign.symbol());
+            let from = out.len();
+            pretty(inner, level, out);
+            let blanks = out[from..].len() - out[from..].trim_start().len();
+            out.replace_range(from..from + blanks, "");
+            out.truncate(out.trim_end().len());
+        }
+        _ if fits => whole(expr, level, out),
+        ExprKind::Number(_) | ExprKind::String(_) | ExprKind::Vector(_) | ExprKind::Matrix(..) => {
+            whole(expr, level, out);
+        }
+        ExprKind::Paren(inner) => {
+            indent(level, out);
+            out.push_str("(\n");
+            pretty(inner, level + 1, out);
+            close(expr, level, out);
+        }
         ExprKind::Binary(b) => {
-            let (left, right) = (pretty(&b.left, level + 1), pretty(&b.right, level + 1));
-            format!("{left}\n{pad}{}\n{right}", b.operator())
+            pretty(&b.left, level + 1, out);
+            out.push('\n');
+            indent(level, out);
+            put(out, b.operator());
+            out.push('\n');
+            pretty(&b.right, level + 1, out);
         }
         ExprKind::Aggregate(a) => {
-            let param = a.param.as_ref().map_or_else(String::new, |p| format!("{},\n", pretty(p, level + 1)));
-            format!("{pad}{}(\n{param}{}\n{pad})", a.head(), pretty(&a.expr, level + 1))
+            indent(level, out);
+            put(out, a.head());
+            out.push_str("(\n");
+            if let Some(param) = &a.param {
+                pretty(param, level + 1, out);
+                out.push_str(",\n");
+            }
+            pretty(&a.expr, level + 1, out);
+            out.push('\n');
+            indent(level, out);
+            out.push(')');
         }
         ExprKind::Call(call) => {
-            let args: Vec<String> = call.args.iter().map(|arg| pretty(arg, level + 1)).collect();
-            format!("{pad}{}(\n{}\n{pad}){}", call.function.name, args.join(",\n"), expr.kept_names())
+            indent(level, out);
+            out.push_str(call.function.name);
+            out.push_str("(\n");
+            for (i, arg) in call.args.iter().enumerate() {
+                out.push_str(if i > 0 { ",\n" } else { "" });
+                pretty(arg, level + 1, out);
+            }
+            close(expr, level, out);
         }
+    }
+}
+
+fn put(out: &mut String, text: impl fmt::Display) {
+    let _ = write!(out, "{text}");
+}
+
+fn indent(level: usize, out: &mut String) {
+    (0..level).for_each(|_| out.push_str("  "));
+}
+
+fn whole(expr: &Expr, level: usize, out: &mut String) {
+    indent(level, out);
+    put(out, expr);
+}
+
+/// The parenthesis that closes an expression, on a line of its own.
+fn close(expr: &Expr, level: usize, out: &mut String) {
+    out.push('\n');
+    indent(level, out);
+    out.push(')');
+    out.push_str(expr.kept_names());
+}
+
+/// Counts what is written, up to the length of a line.
+struct Short(usize);
+
+impl Short {
+    fn fits(expr: &Expr) -> bool {
+        // Each part is a character at least.
+        size(expr).parts <= COLUMNS_MAX && write!(Self(COLUMNS_MAX), "{expr}").is_ok()
+    }
+}
+
+impl fmt::Write for Short {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0 = self.0.checked_sub(text.len()).ok_or(fmt::Error)?;
+        Ok(())
     }
 }

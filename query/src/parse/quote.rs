@@ -70,6 +70,11 @@ impl Text {
         Ok(Self { string: String::from_utf8(bytes).map_err(|error| error.into_bytes()) })
     }
 
+    /// Its bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.string.as_ref().map_or_else(Vec::len, String::len)
+    }
+
     /// The text, when it is UTF-8.
     pub(crate) fn as_str(&self) -> Option<&str> {
         self.string.as_deref().ok()

@@ -70,6 +70,7 @@ impl Parser<'_> {
             Kind::Matches => MatchOp::Regex,
             Kind::MatchesNot => MatchOp::NotRegex,
             _ if is_string => {
+                self.grow(1)?;
                 matchers.push(Matcher::equal(METRIC_NAME, name));
                 return Ok(());
             }
@@ -86,10 +87,8 @@ impl Parser<'_> {
         self.enter(VALUE);
         let value = self.expect(Kind::String)?.span;
         let text = self.unquoted(value);
-        match Matcher::new(op, name, text) {
-            Ok(matcher) => matchers.push(matcher),
-            Err(error) => self.fault(Span { start: label.span.start, end: value.end }, error.to_string()),
-        }
+        let span = Span { start: label.span.start, end: value.end };
+        matchers.extend(self.new_matcher((op, name, text), span)?);
         Ok(())
     }
 }

@@ -6,12 +6,10 @@ use std::rc::Rc;
 use model::Matcher;
 
 use super::ast::{Expr, ExprKind, Span};
+use super::limits::{Size, USES_MAX, size};
 use super::parser::{Context, Parsed, Parser, Stop};
 use super::quote::quoted;
 use super::token::Kind;
-
-/// Uses of templates in one query: what doubles at every level must end.
-const USES_MAX: usize = 1000;
 
 const HEAD: Context = Context::new("WITH", "\"(\" or \"=\"");
 const NAME: Context = Context::new("WITH", "identifier");
@@ -34,7 +32,7 @@ enum Body {
     /// Read anew at every use.
     Text(Span),
     /// What an argument is.
-    Given(Expr),
+    Given(Expr, Size),
 }
 
 fn find(scope: &Scope, name: &str) -> Scope {
@@ -125,25 +123,34 @@ impl Parser<'_> {
             self.fault(span, format!("templates are used more than {USES_MAX} times"));
             return Err(Stop);
         }
+        let depth = self.depth();
+        self.deeper()?;
         let body = match &template.body {
-            Body::Given(expr) => expr.clone(),
+            Body::Given(expr, size) => {
+                // What is put in counts as if it were written here.
+                self.deeper_by(size.depth)?;
+                self.grow(size.parts)?;
+                expr.clone()
+            }
             Body::Text(text) => self.read_body(template, args, *text)?,
         };
+        self.rise_to(depth);
         Ok(placed(body, span))
     }
 
     fn read_body(&mut self, template: &Rc<Template>, args: Vec<Expr>, text: Span) -> Parsed<Expr> {
         let mut scope = template.outer.clone();
         for (name, expr) in template.params.iter().zip(args) {
-            let (name, body) = (name.clone(), Body::Given(expr));
+            let size = size(&expr);
+            let (name, body) = (name.clone(), Body::Given(expr, size));
             scope = Some(Rc::new(Template { name, params: Vec::new(), body, outer: scope }));
         }
         let until = self.text.get(..text.end).unwrap_or_default();
         let mut inner = Parser::new(until, self.dialect, false);
         inner.start_at(text.start, self.depth());
-        (inner.scope, inner.uses) = (scope, self.uses);
+        (inner.scope, inner.uses, inner.parts, inner.limits) = (scope, self.uses, self.parts, self.limits);
         let expr = inner.expr(0).and_then(|expr| inner.expect(Kind::End).map(|_| expr));
-        self.uses = inner.uses;
+        (self.uses, self.parts, self.stopped) = (inner.uses, inner.parts, self.stopped.take().or(inner.stopped));
         self.faults.append(&mut inner.faults);
         self.no_text = self.no_text.take().or(inner.no_text);
         expr

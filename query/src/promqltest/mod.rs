@@ -4,6 +4,7 @@
 pub(crate) mod agree;
 mod classic;
 mod compare;
+mod every;
 mod notation;
 #[cfg(test)]
 mod recorded;
@@ -14,6 +15,7 @@ pub(crate) mod wrapped;
 
 use std::time::Duration;
 
+pub use self::every::{Operands, every_query};
 pub use self::notation::series;
 use self::script::{Command, Eval, When};
 pub(crate) use self::store::Store;

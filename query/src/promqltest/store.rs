@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use model::{
-    Batch, BatchSink, Column, Histogram, Labels, PartReader, Parts, Querier, QuerierError, ResetHint, Selection,
+    Batch, BatchSink, Column, Histogram, Labels, Listing, PartReader, Parts, Querier, QuerierError, ResetHint,
+    Selection,
 };
 
 use super::Point;
@@ -161,19 +162,24 @@ impl Querier for Store {
         Ok(Box::new(Chosen(self.matching(selection))))
     }
 
-    fn series(&self, selection: &Selection<'_>, limit: usize) -> Result<Vec<Labels>, QuerierError> {
-        Ok(limited(self.matching(selection).iter().map(|&(labels, _)| labels.clone()).collect(), limit))
+    fn list_series(&self, selection: &Selection<'_>, listing: &Listing<'_>) -> Result<Vec<Labels>, QuerierError> {
+        Ok(limited(self.matching(selection).iter().map(|&(labels, _)| labels.clone()).collect(), listing.limit))
     }
 
-    fn label_names(&self, selection: &Selection<'_>, limit: usize) -> Result<Vec<String>, QuerierError> {
+    fn list_label_names(&self, selection: &Selection<'_>, listing: &Listing<'_>) -> Result<Vec<String>, QuerierError> {
         let found = self.matching(selection);
         let names = found.iter().flat_map(|(labels, _)| labels.iter().map(|(n, _)| n.to_owned()));
-        Ok(limited(names.collect(), limit))
+        Ok(limited(names.collect(), listing.limit))
     }
 
-    fn label_values(&self, name: &str, selection: &Selection<'_>, limit: usize) -> Result<Vec<String>, QuerierError> {
+    fn list_label_values(
+        &self,
+        name: &str,
+        selection: &Selection<'_>,
+        listing: &Listing<'_>,
+    ) -> Result<Vec<String>, QuerierError> {
         let found = self.matching(selection);
         let values = found.iter().filter_map(|(labels, _)| labels.get(name).map(str::to_owned));
-        Ok(limited(values.collect(), limit))
+        Ok(limited(values.collect(), listing.limit))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use model::{Labels, Parts, Querier, QuerierError, Selection};
+use model::{Labels, Listing, Parts, Querier, QuerierError, Selection};
 
 use super::Store;
 
@@ -21,16 +21,21 @@ impl<W: Wrap> Querier for Wrapped<W> {
         Ok(self.1.wrap(self.0.open(selection, latest)?))
     }
 
-    fn series(&self, selection: &Selection<'_>, limit: usize) -> Result<Vec<Labels>, QuerierError> {
-        self.0.series(selection, limit)
+    fn list_series(&self, selection: &Selection<'_>, listing: &Listing<'_>) -> Result<Vec<Labels>, QuerierError> {
+        self.0.list_series(selection, listing)
     }
 
-    fn label_names(&self, selection: &Selection<'_>, limit: usize) -> Result<Vec<String>, QuerierError> {
-        self.0.label_names(selection, limit)
+    fn list_label_names(&self, selection: &Selection<'_>, listing: &Listing<'_>) -> Result<Vec<String>, QuerierError> {
+        self.0.list_label_names(selection, listing)
     }
 
-    fn label_values(&self, name: &str, of: &Selection<'_>, limit: usize) -> Result<Vec<String>, QuerierError> {
-        self.0.label_values(name, of, limit)
+    fn list_label_values(
+        &self,
+        name: &str,
+        of: &Selection<'_>,
+        listing: &Listing<'_>,
+    ) -> Result<Vec<String>, QuerierError> {
+        self.0.list_label_values(name, of, listing)
     }
 
     fn listing_warnings(&self, selection: &Selection<'_>) -> Vec<String> {

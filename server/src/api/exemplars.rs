@@ -5,33 +5,63 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use model::Exemplar;
+use model::{Exemplar, Labels};
+use query::{Bounds, Error};
 
 use super::params::{TIME_MAX_MS, TIME_MIN_MS};
-use super::{ApiError, Params, format, in_place};
+use super::work::{self, Origin, told};
+use super::{ApiError, Params, format};
 use crate::app::App;
 
+/// Selectors of one query.
+const SELECTORS_MAX: usize = 1_000;
+/// What a series or an exemplar takes besides its labels, with its value and time as text.
+const ITEM_BYTES: usize = 256;
+
 /// The endpoint. A query without selectors has no answer, as with upstream.
-pub(crate) async fn query(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
+pub(crate) async fn query(State(app): State<Arc<App>>, origin: Origin, params: Params) -> Result<Response, ApiError> {
     let range = (params.time_or("start", TIME_MIN_MS)?, params.time_or("end", TIME_MAX_MS)?);
     if range.1 < range.0 {
         return Err(ApiError::bad_data("end timestamp must not be before start timestamp"));
     }
-    let selectors = app.engine.selectors(params.get("query")).map_err(|e| ApiError::bad_data(e.to_string()))?;
-    if selectors.is_empty() {
-        return Ok(StatusCode::NO_CONTENT.into_response());
-    }
-    let found = in_place(|| app.db.exemplars(&selectors, range))??;
-    let body = |out: &mut String| {
-        format::array(out, &found, |out, (labels, exemplars)| {
-            out.push_str("{\"seriesLabels\":");
-            format::labels(out, labels);
-            out.push_str(",\"exemplars\":");
-            format::array(out, exemplars, one);
-            out.push('}');
-        });
+    let (of, asked) = (Arc::clone(&app), params.clone());
+    let work = move |bounds: &Bounds| {
+        let selectors = match of.engine.selectors(asked.get("query"), bounds) {
+            Err(Error::Parse(text)) => return Err(ApiError::bad_data(text)),
+            selectors => selectors.map_err(told)?,
+        };
+        if selectors.is_empty() {
+            return Ok(StatusCode::NO_CONTENT.into_response());
+        }
+        if selectors.len() > SELECTORS_MAX {
+            return Err(ApiError::bad_data(format!("a query for exemplars has at most {SELECTORS_MAX} selectors")));
+        }
+        // There are few: the store keeps so many in all.
+        bounds.check().map_err(told)?;
+        let found = of.db.exemplars(&selectors, range)?;
+        bounds.share.take(found.iter().map(length).sum()).map_err(told)?;
+        let text = format::success_text(|out| write(out, &found), &[], &[]);
+        drop(found);
+        bounds.share.shrink_to(text.capacity());
+        Ok((format::JSON, format::held(text, &bounds.share)).into_response())
     };
-    Ok(format::success(body, &[], &[]))
+    work::run(&app, (&params, &origin), work).await
+}
+
+/// What the exemplars of a series take, as they are and as text.
+fn length((labels, exemplars): &(Labels, Vec<Exemplar>)) -> usize {
+    let of = |labels: &Labels| labels.as_text().len() + 2 * format::escaped_labels(labels) + ITEM_BYTES;
+    of(labels) + exemplars.iter().map(|one| of(&one.labels)).sum::<usize>()
+}
+
+fn write(out: &mut String, found: &[(Labels, Vec<Exemplar>)]) {
+    format::array(out, found, |out, (labels, exemplars)| {
+        out.push_str("{\"seriesLabels\":");
+        format::labels(out, labels);
+        out.push_str(",\"exemplars\":");
+        format::array(out, exemplars, one);
+        out.push('}');
+    });
 }
 
 fn one(out: &mut String, exemplar: &Exemplar) {

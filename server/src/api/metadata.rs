@@ -8,7 +8,7 @@ use axum::response::Response;
 use model::Matcher;
 use scraper::Metadata;
 
-use super::{ApiError, Params, format};
+use super::{ApiError, Params, format, in_place};
 use crate::app::App;
 
 /// `/api/v1/metadata`
@@ -44,7 +44,11 @@ pub(crate) async fn targets_metadata(State(app): State<Arc<App>>, params: Params
     let wanted = params.get("metric");
     let matchers = match params.get("match_target") {
         "" => Vec::new(),
-        text => query::parse_selector(text).map_err(|e| ApiError::parameter("match_target", e))?,
+        text => {
+            let bounds = app.engine.bounds(&query::QueryOptions::default());
+            let fault = |error| ApiError::parameter("match_target", error);
+            in_place(|| query::parse_selector_within(text, &bounds))?.map_err(fault)?
+        }
     };
     let pools = app.scraper.status().await;
     let fits = |matchers: &[Matcher], labels: &model::Labels| matchers.iter().all(|m| m.matches(labels.value(&m.name)));

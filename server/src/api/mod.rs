@@ -17,6 +17,7 @@ mod status;
 mod targets;
 #[cfg(test)]
 mod tests;
+mod work;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

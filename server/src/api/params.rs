@@ -1,12 +1,20 @@
 //! What a request asks: the query string and a form in the body, together.
 
-use axum::body::Bytes;
+use std::collections::HashSet;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{FromRequest, Request};
 use http::header::CONTENT_TYPE;
 use model::Matcher;
 use model::duration::parse_duration_ms;
+use query::{Bounds, Share};
 
 use super::error::ApiError;
+use super::work::told;
+use crate::app::App;
 use crate::clock::parse_rfc3339;
 
 /// Upstream's "minimum time" and "maximum time", which its clients send for "all".
@@ -17,42 +25,80 @@ pub(crate) const TIME_MIN_MS: i64 = i64::MIN / 4;
 /// The other end.
 pub(crate) const TIME_MAX_MS: i64 = i64::MAX / 4;
 
+/// Parameters of a request, and selectors among them that differ.
+const PARAMS_MAX: usize = 10_000;
+const SELECTORS_MAX: usize = 1_000;
+/// The largest form that is read, as upstream's.
+const FORM_BYTES_MAX: usize = 10 << 20;
+/// What a byte of a form takes, as it came and taken apart, and what a parameter takes besides.
+const TEXT_COPIES: usize = 3;
+const PARAM_BYTES: usize = 128;
+
 /// The parameters of a request, in the order given, the query string first.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Params(Vec<(String, String)>);
+pub(crate) struct Params {
+    pairs: Vec<(String, String)>,
+    /// The memory that they take.
+    _share: Arc<Share>,
+}
 
-impl<S: Send + Sync> FromRequest<S> for Params {
+impl FromRequest<Arc<App>> for Params {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let query = request.uri().query().unwrap_or_default().to_owned();
-        let mut pairs: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
+        let share = app.engine.bounds(&query::QueryOptions::default()).share;
+        let mut pairs = Vec::new();
         let is_form = request
             .headers()
             .get(CONTENT_TYPE)
             .is_some_and(|value| value.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
+        let (parts, body) = request.into_parts();
         if is_form {
-            let body = Bytes::from_request(request, state)
-                .await
-                .map_err(|error| ApiError::bad_data(format!("error parsing form values: {error}")))?;
+            let form = form(body, &share).await?;
             // As in Go, the values of a form come before those of the query string.
-            let mut form: Vec<_> = url::form_urlencoded::parse(&body).into_owned().collect();
-            form.append(&mut pairs);
-            pairs = form;
+            add(&mut pairs, &form, &share)?;
         }
-        Ok(Self(pairs))
+        add(&mut pairs, parts.uri.query().unwrap_or_default().as_bytes(), &share)?;
+        Ok(Self { pairs, _share: share })
     }
+}
+
+/// A form, whose memory is taken as it comes.
+async fn form(mut body: Body, share: &Share) -> Result<Vec<u8>, ApiError> {
+    let unreadable = |error: String| ApiError::bad_data(format!("error parsing form values: {error}"));
+    let mut form = Vec::new();
+    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        let frame = frame.map_err(|error| unreadable(error.to_string()))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if form.len() + data.len() > FORM_BYTES_MAX {
+            return Err(unreadable("http: request body too large".to_owned()));
+        }
+        share.take_at_rest(TEXT_COPIES * data.len()).map_err(told)?;
+        form.extend_from_slice(&data);
+    }
+    Ok(form)
+}
+
+/// Takes a text apart, once it is clear that there is room for what is in it.
+fn add(pairs: &mut Vec<(String, String)>, text: &[u8], share: &Share) -> Result<(), ApiError> {
+    let count = pairs.len() + text.split(|b| *b == b'&').filter(|pair| !pair.is_empty()).count();
+    if count > PARAMS_MAX {
+        return Err(ApiError::bad_data(format!("too many parameters: {count}, at most {PARAMS_MAX} are read")));
+    }
+    share.take(TEXT_COPIES * text.len() + count * PARAM_BYTES).map_err(told)?;
+    pairs.extend(url::form_urlencoded::parse(text).into_owned());
+    Ok(())
 }
 
 impl Params {
     /// The first value, or the empty string.
     pub(crate) fn get(&self, name: &str) -> &str {
-        self.0.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value)
+        self.pairs.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value)
     }
 
     /// All values.
     pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())
+        self.pairs.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
     /// A time that must be there, milliseconds.
@@ -95,9 +141,24 @@ impl Params {
         usize::try_from(number).map_err(|_| ApiError::parameter("limit", "limit must be non-negative"))
     }
 
-    /// The selectors of `match[]`.
-    pub(crate) fn matchers(&self) -> Result<Vec<Vec<Matcher>>, String> {
-        self.all("match[]").map(|text| query::parse_selector(text).map_err(|e| e.to_string())).collect()
+    /// The selectors of `match[]`, each once, read within the bounds of the request; `fault` makes an error of what is
+    /// wrong with one.
+    pub(crate) fn matchers(
+        &self,
+        bounds: &Bounds,
+        fault: impl Fn(String) -> ApiError,
+    ) -> Result<Vec<Vec<Matcher>>, ApiError> {
+        let mut seen = HashSet::new();
+        let texts: Vec<&str> = self.all("match[]").filter(|text| seen.insert(*text)).collect();
+        if texts.len() > SELECTORS_MAX {
+            let got = texts.len();
+            return Err(fault(format!("too many selectors: {got}, at most {SELECTORS_MAX} may be asked for at once")));
+        }
+        let read = |text: &&str| match query::parse_selector_within(text, bounds) {
+            Err(query::Error::Parse(text)) => Err(fault(text)),
+            other => other.map_err(told),
+        };
+        texts.iter().map(read).collect()
     }
 }
 

@@ -4,39 +4,27 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::extract::{ConnectInfo, FromRequestParts, OriginalUri, State};
-use axum::response::Response;
-use http::request::Parts;
-use http::{Method, Version};
-use query::{Error, QueryOptions, QueryResult, Stats, StillWanted};
-use tokio::sync::{AcquireError, OwnedSemaphorePermit};
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::Version;
+use query::{Bounds, Error, QueryOptions, QueryResult, Stats};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::params::parse_duration;
 use super::stats::{self, Wanted};
-use super::{ApiError, Kind, Params, elsewhere, format, in_place};
+use super::work::{self, Origin, told};
+use super::{ApiError, Params, elsewhere, format, in_place};
 use crate::app::App;
-use crate::listen::Client;
 use crate::query_log::Ran;
 use crate::self_metrics::RunningQuery;
 
 /// More steps than this and a range query is refused.
 const POINTS_MAX: i64 = 11_000;
 
-/// An answer as text takes so many times the memory of its values.
-const TEXT_FACTOR: usize = 2;
-
-/// What both kinds of query may be given. The query goes on as long as `asked` is kept and its client is there.
+/// What both kinds of query may be given.
 fn options(app: &App, params: &Params, origin: &Origin, asked: &Arc<()>) -> Result<QueryOptions, ApiError> {
-    let mut timeout = app.settings.query_timeout;
-    if !params.get("timeout").is_empty() {
-        let ms = parse_duration(params.get("timeout")).map_err(|e| ApiError::parameter("timeout", e))?;
-        timeout = timeout.min(Duration::from_millis(ms.unsigned_abs()));
-    }
-    let (asked, client) = (Arc::downgrade(asked), origin.client.clone());
-    let wanted = move || asked.strong_count() > 0 && !client.as_ref().is_some_and(Client::has_gone);
-    let wanted = Some(StillWanted(Arc::new(wanted)));
-    let limit = params.limit()?;
-    let mut options = QueryOptions { timeout: Some(timeout), wanted, limit, ..QueryOptions::default() };
+    let mut options = work::options(app, params, origin.client.as_ref(), asked)?;
+    options.limit = params.limit()?;
     if !params.get("lookback_delta").is_empty() {
         let ms = parse_duration(params.get("lookback_delta"))
             .map_err(|e| ApiError::bad_data(format!("error parsing lookback delta duration: {e}")))?;
@@ -52,29 +40,6 @@ struct Times {
     step_ms: i64,
 }
 
-/// Who asked.
-pub(crate) struct Origin {
-    client: Option<Client>,
-    method: Method,
-    version: Version,
-    path: String,
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Origin {
-    type Rejection = std::convert::Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        let client = parts.extensions.get::<ConnectInfo<Client>>();
-        let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
-        Ok(Self {
-            client: client.map(|client| client.0.clone()),
-            method: parts.method.clone(),
-            version: parts.version,
-            path: uri.path().to_owned(),
-        })
-    }
-}
-
 /// A query, from its parameters to its answer.
 struct Work {
     app: Arc<App>,
@@ -83,7 +48,7 @@ struct Work {
     times: Times,
     options: QueryOptions,
     queued: Duration,
-    _held: (Result<OwnedSemaphorePermit, AcquireError>, RunningQuery),
+    _held: (OwnedSemaphorePermit, RunningQuery),
 }
 
 impl Work {
@@ -101,9 +66,7 @@ impl Work {
         self.log(&result, &cost);
         let mut result = result?;
         result.warnings.extend(warning);
-        let shown = (wanted != Wanted::Nothing).then_some(&*cost);
-        result.share.take(result.value.bytes().saturating_mul(TEXT_FACTOR))?;
-        Ok(format::success(|out| format::query_result(out, &result, shown), &result.warnings, &result.infos))
+        format::query_answer(result, (wanted != Wanted::Nothing).then_some(cost))
     }
 
     fn evaluate(&self) -> Result<QueryResult, Error> {
@@ -134,7 +97,7 @@ async fn answer(app: Arc<App>, params: Params, origin: Origin, times: Times) -> 
     let options = options(&app, &params, &origin, &asked)?;
     let running = app.metrics.running();
     let came = Instant::now();
-    let slot = Arc::clone(&app.query_slots).acquire_owned().await;
+    let slot = work::slot(&app.query_slots, &options).await?;
     let version = origin.version;
     let work = Work { app, params, origin, times, options, queued: came.elapsed(), _held: (slot, running) };
     let done = match version {
@@ -170,24 +133,45 @@ pub(crate) async fn range(State(app): State<Arc<App>>, origin: Origin, params: P
 }
 
 /// `/api/v1/format_query`
-pub(crate) async fn format_query(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
-    let text = app.engine.format(params.get("query")).map_err(told)?;
-    Ok(format::success(|out| format::string(out, &text), &[], &[]))
+pub(crate) async fn format_query(
+    State(app): State<Arc<App>>,
+    origin: Origin,
+    params: Params,
+) -> Result<Response, ApiError> {
+    text_of_tree(app, origin, params, |app, text, bounds| {
+        let text = app.engine.format(text, bounds)?;
+        bounds.share.take(2 * format::escaped(&text))?;
+        Ok(format::success_text(|out| format::string(out, &text), &[], &[]))
+    })
+    .await
 }
 
 /// `/api/v1/parse_query`: the tree of a query, for the UI.
-pub(crate) async fn parse_query(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
-    let tree = app.engine.tree_json(params.get("query")).map_err(told)?;
-    Ok(format::success(|out| out.push_str(&tree), &[], &[]))
+pub(crate) async fn parse_query(
+    State(app): State<Arc<App>>,
+    origin: Origin,
+    params: Params,
+) -> Result<Response, ApiError> {
+    text_of_tree(app, origin, params, |app, text, bounds| {
+        let tree = app.engine.tree_json(text, bounds)?;
+        bounds.share.take(2 * tree.len())?;
+        Ok(format::success_text(|out| out.push_str(&tree), &[], &[]))
+    })
+    .await
 }
 
-fn told(error: Error) -> ApiError {
-    let text = error.to_string();
-    match error {
-        Error::Parse(_) => ApiError::parameter("query", text),
-        Error::Timeout => ApiError::new(Kind::Timeout, text),
-        Error::Canceled => ApiError::new(Kind::Canceled, text),
-        Error::Store(_) => ApiError::internal(&error),
-        _ => ApiError::new(Kind::Execution, text),
-    }
+async fn text_of_tree(
+    app: Arc<App>,
+    origin: Origin,
+    params: Params,
+    write: fn(&App, &str, &Bounds) -> Result<String, Error>,
+) -> Result<Response, ApiError> {
+    let asked = params.clone();
+    let of = Arc::clone(&app);
+    work::run(&app, (&params, &origin), move |bounds| {
+        let text = write(&of, asked.get("query"), bounds).map_err(told)?;
+        bounds.share.shrink_to(text.capacity());
+        Ok((format::JSON, format::held(text, &bounds.share)).into_response())
+    })
+    .await
 }

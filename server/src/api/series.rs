@@ -5,33 +5,36 @@ use std::sync::Arc;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http::Uri;
 use model::labels::is_legacy_label_name;
-use model::{Labels, Matcher, Querier, QuerierError, Selection};
+use model::{Labels, Listing, Matcher, Querier, QuerierError, Selection};
+use query::Bounds;
 
 use super::params::{TIME_MAX_MS, TIME_MIN_MS};
-use super::{ApiError, Params, format, in_place};
+use super::work::{self, Origin, told};
+use super::{ApiError, Params, format};
 use crate::app::App;
 
 const TRUNCATED: &str = "results truncated due to limit";
 
 /// `/api/v1/series`
-pub(crate) async fn series(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
+pub(crate) async fn series(State(app): State<Arc<App>>, origin: Origin, params: Params) -> Result<Response, ApiError> {
     if params.all("match[]").next().is_none() {
         return Err(ApiError::bad_data("no match[] parameter provided"));
     }
-    let sets = params.matchers().map_err(|e| ApiError::parameter("match[]", e))?;
-    let found: Found<Labels> = collect(&app, &params, sets, |db, selection, limit| db.series(selection, limit))?;
-    let mut sets = format::LabelSets::default();
-    Ok(found.answer(|out, labels| sets.write(out, labels)))
+    let asked = Asked::sets(|text| ApiError::parameter("match[]", text));
+    collect(app, (origin, params), asked, |db, selection, listing| db.list_series(selection, listing)).await
 }
 
 /// `/api/v1/labels`
-pub(crate) async fn label_names(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
-    let sets = params.matchers().map_err(ApiError::bad_data)?;
-    let found = collect(&app, &params, sets, |db, selection, limit| db.label_names(selection, limit))?;
-    Ok(found.answer(|out, name| format::string(out, name)))
+pub(crate) async fn label_names(
+    State(app): State<Arc<App>>,
+    origin: Origin,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let asked = Asked::texts(ApiError::bad_data);
+    collect(app, (origin, params), asked, |db, selection, listing| db.list_label_names(selection, listing)).await
 }
 
 /// `/api/v1/label/<name>/values`
@@ -39,6 +42,7 @@ pub(crate) async fn label_values(
     State(app): State<Arc<App>>,
     name: Result<Path<String>, PathRejection>,
     uri: Uri,
+    origin: Origin,
     params: Params,
 ) -> Result<Response, ApiError> {
     let Ok(Path(name)) = name else {
@@ -47,48 +51,63 @@ pub(crate) async fn label_values(
         return Err(ApiError::bad_data(format!("invalid label name: \"{}\"", bytes.escape_ascii())));
     };
     let name = unescape_name(&name);
-    let sets = params.matchers().map_err(ApiError::bad_data)?;
-    let found = collect(&app, &params, sets, |db, selection, limit| db.label_values(&name, selection, limit))?;
-    Ok(found.answer(|out, value| format::string(out, value)))
+    let asked = Asked::texts(ApiError::bad_data);
+    collect(app, (origin, params), asked, move |db, selection, listing| db.list_label_values(&name, selection, listing))
+        .await
 }
 
-/// The results of all selectors together, sorted, and whether there were more.
-struct Found<T> {
-    items: Vec<T>,
-    truncated: bool,
-    /// Of the store, about what it read.
-    warnings: Vec<String>,
+/// How faults of selectors are told, and how what is found is written: an item's length at most, and all of them.
+struct Asked<T> {
+    fault: fn(String) -> ApiError,
+    length: fn(&T) -> usize,
+    write: fn(&mut String, &[T]),
 }
 
-impl<T> Found<T> {
-    fn answer<'a>(&'a self, item: impl FnMut(&mut String, &'a T)) -> Response {
-        let truncated = self.truncated.then(|| TRUNCATED.to_owned());
-        let warnings: Vec<String> = self.warnings.iter().cloned().chain(truncated).collect();
-        format::success(|out| format::array(out, &self.items, item), &warnings, &[])
+impl Asked<Labels> {
+    fn sets(fault: fn(String) -> ApiError) -> Self {
+        let write = |out: &mut String, all: &[Labels]| {
+            let mut sets = format::LabelSets::default();
+            format::array(out, all, |out, labels| sets.write(out, labels));
+        };
+        Self { fault, length: format::escaped_labels, write }
     }
 }
 
-fn collect<T: Ord>(
-    app: &App,
-    params: &Params,
-    sets: Vec<Vec<Matcher>>,
-    ask: impl Fn(&dyn Querier, &Selection<'_>, usize) -> Result<Vec<T>, QuerierError>,
-) -> Result<Found<T>, ApiError> {
-    if sets.iter().any(|set| set.iter().all(Matcher::matches_empty)) {
-        return Err(ApiError::parameter("match[]", "match[] must contain at least one non-empty matcher"));
+impl Asked<String> {
+    fn texts(fault: fn(String) -> ApiError) -> Self {
+        let write =
+            |out: &mut String, all: &[String]| format::array(out, all, |out, text: &String| format::string(out, text));
+        Self { fault, length: |text| format::escaped(text), write }
     }
+}
+
+/// The results of all selectors together, sorted.
+async fn collect<T: Ord + Send + 'static>(
+    app: Arc<App>,
+    (origin, params): (Origin, Params),
+    asked: Asked<T>,
+    ask: impl Fn(&dyn Querier, &Selection<'_>, &Listing<'_>) -> Result<Vec<T>, QuerierError> + Send + 'static,
+) -> Result<Response, ApiError> {
     let limit = params.limit()?;
     let (start_ms, end_ms) = (params.time_or("start", TIME_MIN_MS)?, params.time_or("end", TIME_MAX_MS)?);
     // One more than wanted tells whether there is more.
     let ask_for = if limit == 0 { 0 } else { limit + 1 };
-    let work = move || {
-        let sets = if sets.is_empty() { vec![Vec::new()] } else { sets };
+    let (db, given) = (Arc::clone(&app.db), params.clone());
+    let work = move |bounds: &Bounds| {
+        let mut sets = given.matchers(bounds, asked.fault)?;
+        if sets.iter().any(|set| set.iter().all(Matcher::matches_empty)) {
+            return Err(ApiError::parameter("match[]", "match[] must contain at least one non-empty matcher"));
+        }
+        if sets.is_empty() {
+            sets.push(Vec::new());
+        }
         let mut items = Vec::new();
         let mut warnings = BTreeSet::new();
         for matchers in &sets {
+            bounds.check().map_err(told)?;
             let selection = Selection { start_ms, end_ms, matchers };
-            items.extend(ask(app.db.as_ref(), &selection, ask_for)?);
-            warnings.extend(app.db.listing_warnings(&selection));
+            items.extend(work::listed(bounds, ask_for, |listing| ask(db.as_ref(), &selection, listing))?);
+            warnings.extend(db.listing_warnings(&selection));
         }
         // Each answer is in order already.
         if sets.len() > 1 {
@@ -97,9 +116,15 @@ fn collect<T: Ord>(
         }
         let truncated = limit > 0 && items.len() > limit;
         items.truncate(if limit == 0 { usize::MAX } else { limit });
-        Ok::<_, QuerierError>(Found { items, truncated, warnings: warnings.into_iter().collect() })
+        let warnings: Vec<String> = warnings.into_iter().chain(truncated.then(|| TRUNCATED.to_owned())).collect();
+        // A text that grows is there twice for a moment.
+        bounds.share.take(2 * items.iter().map(|item| 1 + (asked.length)(item)).sum::<usize>()).map_err(told)?;
+        let text = format::success_text(|out| (asked.write)(out, &items), &warnings, &[]);
+        drop(items);
+        bounds.share.shrink_to(text.capacity());
+        Ok((format::JSON, format::held(text, &bounds.share)).into_response())
     };
-    Ok(in_place(work)??)
+    work::run(&app, (&params, &origin), work).await
 }
 
 /// `U__label_2e_dots` is `label.dots`: how clients write names that may not stand in a path.

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use model::labels::sort_by_labels;
-use model::{Labels, Selection, SourceId};
+use model::{Labels, Listing, QuerierError, Selection, SourceId};
 use roaring::RoaringBitmap;
 
 use super::Index;
@@ -152,21 +152,28 @@ impl Index {
     }
 }
 
-/// The label sets of the series, sorted, at most `limit`.
-pub(crate) fn series(db: &Db, selection: &Selection<'_>, limit: usize) -> Result<Vec<Labels>, Error> {
-    let mut found = Vec::new();
+/// What an item of a listing takes besides its text.
+const ITEM_BYTES: usize = 64;
+
+/// The label sets of the series, sorted.
+pub(crate) fn series(db: &Db, selection: &Selection<'_>, listing: &Listing<'_>) -> Result<Vec<Labels>, QuerierError> {
+    let (mut found, limit) = (Vec::new(), listing.most());
     let first = |found: &mut Vec<Labels>| {
         sort_by_labels(found, |labels| labels);
         found.dedup();
         found.truncate(limit);
     };
     for one in pairs(db, selection)? {
+        (listing.grow)(0)?;
         // A source or a metric whose labels are damaged is left out.
         let labels = one.sources.iter().map(|source| db.index.source_labels(&db.store, SourceId(source)));
         let sources: Vec<Labels> = labels.filter_map(Result::transpose).collect::<Result<_, _>>()?;
         for metric in &one.metrics {
             let Some(metric) = db.index.metric_labels(&db.store, metric)? else { continue };
-            found.extend(sources.iter().map(|source| source.joined(&metric)));
+            for source in &sources {
+                (listing.grow)(ITEM_BYTES + source.as_text().len() + metric.as_text().len())?;
+                found.push(source.joined(&metric));
+            }
             // With a limit no more than twice as many are held.
             if found.len() / 2 > limit {
                 first(&mut found);
@@ -177,29 +184,40 @@ pub(crate) fn series(db: &Db, selection: &Selection<'_>, limit: usize) -> Result
     Ok(found)
 }
 
-/// The label names of the series, sorted, at most `limit`.
-pub(crate) fn label_names(db: &Db, selection: &Selection<'_>, limit: usize) -> Result<Vec<String>, Error> {
+/// The label names of the series, sorted.
+pub(crate) fn label_names(
+    db: &Db,
+    selection: &Selection<'_>,
+    listing: &Listing<'_>,
+) -> Result<Vec<String>, QuerierError> {
     let (metrics, sources) = sides(db, selection, &RoaringBitmap::new())?;
     let mut names: BTreeSet<String> = BTreeSet::new();
     for (side, ids) in [(METRIC_LABEL, metrics), (SOURCE_LABEL, sources)] {
         for name in db.index.label_names(&db.store, side)?.iter() {
+            (listing.grow)(0)?;
             if !names.contains(name) && !db.index.having(&db.store, side, name)?.is_disjoint(&ids) {
+                (listing.grow)(ITEM_BYTES + name.len())?;
                 names.insert(name.clone());
             }
         }
     }
-    Ok(names.into_iter().take(limit).collect())
+    Ok(names.into_iter().take(listing.most()).collect())
 }
 
-/// The values that a label has in the series, sorted, at most `limit`.
-pub(crate) fn label_values(db: &Db, name: &str, selection: &Selection<'_>, limit: usize) -> Result<Vec<String>, Error> {
+/// The values that a label has in the series, sorted.
+pub(crate) fn label_values(
+    db: &Db,
+    name: &str,
+    selection: &Selection<'_>,
+    listing: &Listing<'_>,
+) -> Result<Vec<String>, QuerierError> {
     let (store, index): (&Store, _) = (&db.store, &db.index);
     let having = index.having(store, METRIC_LABEL, name)?;
     let (metrics, sources) = sides(db, selection, &having)?;
-    let mut values = index.values_of(store, (METRIC_LABEL, name), &metrics, limit)?;
-    values.extend(index.values_of(store, (SOURCE_LABEL, name), &sources, limit)?);
+    let mut values = index.values_of(store, (METRIC_LABEL, name), &metrics, listing)?;
+    values.extend(index.values_of(store, (SOURCE_LABEL, name), &sources, listing)?);
     values.sort_unstable();
     values.dedup();
-    values.truncate(limit);
+    values.truncate(listing.most());
     Ok(values)
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use model::{MatchOp, Matcher};
+use model::{Listing, MatchOp, Matcher, QuerierError};
 use roaring::RoaringBitmap;
 
 use super::Index;
@@ -14,6 +14,8 @@ use crate::limits;
 use crate::schema::{Cf, METRIC_LABEL, label_key, label_prefix, parse_label_key};
 use crate::store::{Store, after_prefix};
 
+/// What a value takes in a listing besides its text.
+const VALUE_BYTES: usize = 48;
 /// Starts the cache keys of the results of regular expressions, which no key in `postings` starts with.
 const BY_EXPRESSION: u8 = 0xff;
 
@@ -113,41 +115,49 @@ impl Index {
         Ok(names)
     }
 
-    /// The values of a label that these ids of a side have, sorted, at most `limit`.
+    /// The values of a label that these ids of a side have, sorted.
     pub(crate) fn values_of(
         &self,
         store: &Store,
         (side, name): (u8, &str),
         ids: &RoaringBitmap,
-        limit: usize,
-    ) -> Result<Vec<String>, Error> {
+        listing: &Listing<'_>,
+    ) -> Result<Vec<String>, QuerierError> {
         let having = self.having(store, side, name)?;
         let ids = ids & &*having;
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let mut values = Vec::new();
+        let (mut values, limit) = (Vec::new(), listing.most());
+        let grow = |value: &str| (listing.grow)(VALUE_BYTES + value.len());
         // There are at most as many values as ids that have the label.
         if ids.len().saturating_mul(limits::POSTINGS_PER_LABELS) < having.len() {
             for id in ids {
                 let labels = self.labels_of(store, side, id)?;
-                values.extend(labels.and_then(|labels| labels.get(name).map(str::to_owned)));
+                if let Some(value) = labels.as_ref().and_then(|labels| labels.get(name)) {
+                    grow(value)?;
+                    values.push(value.to_owned());
+                }
             }
             values.sort_unstable();
             values.dedup();
             values.truncate(limit);
             return Ok(values);
         }
+        let mut stopped = None;
         store.each(Cf::Postings, &label_prefix(side, name), |key, bytes| {
             match parse_label_key(key) {
                 Some((_, "")) => {}
-                Some((_, value)) if postings::intersects(store, (key, bytes), &ids) => values.push(value.to_owned()),
-                Some(_) => {}
+                Some((_, value)) if postings::intersects(store, (key, bytes), &ids) => match grow(value) {
+                    Ok(()) => values.push(value.to_owned()),
+                    Err(error) => stopped = Some(error),
+                },
+                Some(_) => stopped = (listing.grow)(0).err(),
                 None => store.corrupt(Cf::Postings, key, "not a label pair"),
             }
-            Ok(values.len() < limit)
+            Ok(values.len() < limit && stopped.is_none())
         })?;
-        Ok(values)
+        stopped.map_or(Ok(values), Err)
     }
 }
 

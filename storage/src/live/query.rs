@@ -1,6 +1,6 @@
 //! Batches out, through whichever opening of the directory there is.
 
-use model::{Labels, PartReader, Parts, Querier, QuerierError, Selection};
+use model::{Labels, Listing, PartReader, Parts, Querier, QuerierError, Selection};
 
 use super::{Db, InUse, Told};
 use crate::error::Error;
@@ -64,16 +64,21 @@ impl Querier for Db {
         Ok(Box::new(held))
     }
 
-    fn series(&self, selection: &Selection<'_>, limit: usize) -> Result<Vec<Labels>, QuerierError> {
-        self.listing(|opening| opening.series(selection, limit))
+    fn list_series(&self, selection: &Selection<'_>, listing: &Listing<'_>) -> Result<Vec<Labels>, QuerierError> {
+        self.listing(|opening| opening.list_series(selection, listing))
     }
 
-    fn label_names(&self, selection: &Selection<'_>, limit: usize) -> Result<Vec<String>, QuerierError> {
-        self.listing(|opening| opening.label_names(selection, limit))
+    fn list_label_names(&self, selection: &Selection<'_>, listing: &Listing<'_>) -> Result<Vec<String>, QuerierError> {
+        self.listing(|opening| opening.list_label_names(selection, listing))
     }
 
-    fn label_values(&self, name: &str, selection: &Selection<'_>, limit: usize) -> Result<Vec<String>, QuerierError> {
-        self.listing(|opening| opening.label_values(name, selection, limit))
+    fn list_label_values(
+        &self,
+        name: &str,
+        selection: &Selection<'_>,
+        listing: &Listing<'_>,
+    ) -> Result<Vec<String>, QuerierError> {
+        self.listing(|opening| opening.list_label_values(name, selection, listing))
     }
 
     fn listing_warnings(&self, selection: &Selection<'_>) -> Vec<String> {

@@ -32,12 +32,12 @@ fn options(extended: bool) -> EngineOptions {
 static ENGINES: LazyLock<[Engine; 2]> = LazyLock::new(|| [false, true].map(|extended| Engine::new(options(extended))));
 
 fuzz_target!(|text: &str| {
-    let mut is_query = false;
+    let (mut is_query, bounds) = (false, query::Bounds::default());
     for engine in &*ENGINES {
-        let Ok(printed) = engine.format(text) else { continue };
+        let Ok(printed) = engine.format(text, &bounds) else { continue };
         is_query = true;
-        assert_eq!(engine.format(&printed).unwrap(), printed);
-        engine.tree_json(text).unwrap();
+        assert_eq!(engine.format(&printed, &bounds).unwrap(), printed);
+        engine.tree_json(text, &bounds).unwrap();
     }
     if is_query {
         let line = text.replace(['\n', '\r'], " ");

@@ -1,5 +1,6 @@
 //! JSON straight into the body, byte for byte as upstream writes it.
 
+mod answer;
 mod label_sets;
 
 use std::fmt::{self, Write as _};
@@ -11,6 +12,7 @@ use model::float::{format_f, push_json};
 use model::{Histogram, Labels};
 use query::{QueryResult, RangeSeries, Sample, Value};
 
+pub(crate) use answer::{escaped, escaped_labels, held, query_answer};
 pub(crate) use label_sets::LabelSets;
 
 /// So many series are worth a thread of their own, and so many points take as long as the labels of one.
@@ -197,27 +199,51 @@ fn plain_time(ms: i64) -> f64 {
 
 /// `{"status":"success","data":…}` with warnings and infos behind it.
 pub(crate) fn success(data: impl FnOnce(&mut String), warnings: &[String], infos: &[String]) -> Response {
-    let mut body = String::from("{\"status\":\"success\",\"data\":");
-    data(&mut body);
-    for (name, texts) in [("warnings", warnings), ("infos", infos)] {
-        if !texts.is_empty() {
-            put(&mut body, format_args!(",\"{name}\":"));
-            array(&mut body, texts, |out, text| string(out, text));
-        }
-    }
-    body.push('}');
-    (JSON, body).into_response()
+    (JSON, success_text(data, warnings, infos)).into_response()
 }
 
-/// The data of a query's answer.
-pub(crate) fn query_result(out: &mut String, result: &QueryResult, stats: Option<&str>) {
-    let kind = match &result.value {
+/// The same as a text.
+pub(crate) fn success_text(data: impl FnOnce(&mut String), warnings: &[String], infos: &[String]) -> String {
+    let mut body = String::from(answer::SUCCESS);
+    data(&mut body);
+    success_tail(&mut body, warnings, infos);
+    body
+}
+
+/// What stands behind the data.
+fn success_tail(out: &mut String, warnings: &[String], infos: &[String]) {
+    for (name, texts) in [("warnings", warnings), ("infos", infos)] {
+        if !texts.is_empty() {
+            put(out, format_args!(",\"{name}\":"));
+            array(out, texts, |out, text| string(out, text));
+        }
+    }
+    out.push('}');
+}
+
+/// What stands before a query's result.
+fn result_head(out: &mut String, value: &Value) {
+    let kind = match value {
         Value::Scalar { .. } => "scalar",
         Value::String { .. } => "string",
         Value::Vector(_) => "vector",
         Value::Matrix(_) => "matrix",
     };
     put(out, format_args!("{{\"resultType\":\"{kind}\",\"result\":"));
+}
+
+/// And behind it.
+fn result_tail(out: &mut String, stats: Option<&str>) {
+    if let Some(stats) = stats {
+        out.push_str(",\"stats\":");
+        out.push_str(stats);
+    }
+    out.push('}');
+}
+
+/// The data of a query's answer.
+pub(crate) fn query_result(out: &mut String, result: &QueryResult, stats: Option<&str>) {
+    result_head(out, &result.value);
     match &result.value {
         Value::Scalar { ts_ms, value } => put(out, format_args!("[{},\"{}\"]", plain_time(*ts_ms), format_f(*value))),
         Value::String { ts_ms, value } => {
@@ -231,11 +257,7 @@ pub(crate) fn query_result(out: &mut String, result: &QueryResult, stats: Option
             side_by_side(out, series, series.len() + points, matrix);
         }
     }
-    if let Some(stats) = stats {
-        out.push_str(",\"stats\":");
-        out.push_str(stats);
-    }
-    out.push('}');
+    result_tail(out, stats);
 }
 
 fn vector(out: &mut String, samples: &[Sample]) {

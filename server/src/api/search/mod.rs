@@ -3,19 +3,22 @@
 
 mod score;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use http::HeaderName;
 use http::header::CONTENT_TYPE;
 use model::float::push_json;
 use model::labels::METRIC_NAME;
-use model::{Matcher, Querier, QuerierError, Selection};
+use model::{Listing, Matcher, Querier, QuerierError, Selection};
+use query::Bounds;
 use scraper::Metadata;
 
 use self::score::{Algorithm, Terms};
-use super::{ApiError, Kind, Params, format, in_place};
+use super::work::{self, Origin, told};
+use super::{ApiError, Kind, Params, format};
 use crate::app::App;
 
 /// Results of an answer, and of a line of it, where nothing is said.
@@ -23,6 +26,12 @@ const LIMIT: usize = 100;
 const BATCH: usize = 100;
 /// Each name is held against every term.
 const TERMS_MAX: usize = 32;
+const TERM_BYTES_MAX: usize = 1_024;
+/// Names that are held against the terms before the time is looked at.
+const SCORED_AT_ONCE: usize = 64;
+/// What a result takes as text besides its name.
+const RESULT_BYTES: usize = 256;
+const NDJSON: [(HeaderName, &str); 1] = [(CONTENT_TYPE, "application/x-ndjson; charset=utf-8")];
 /// How far back is looked where nothing is said.
 const RANGE_MS: i64 = 3_600_000;
 
@@ -39,7 +48,6 @@ enum Order {
 #[derive(Debug)]
 struct Search {
     range_ms: (i64, i64),
-    sets: Vec<Vec<Matcher>>,
     terms: Option<Terms>,
     order: Order,
     shows_score: bool,
@@ -55,16 +63,14 @@ struct Found {
 }
 
 /// `/api/v1/search/metric_names`
-pub(crate) async fn metric_names(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
+pub(crate) async fn metric_names(
+    State(app): State<Arc<App>>,
+    origin: Origin,
+    params: Params,
+) -> Result<Response, ApiError> {
     let search = Search::new(&app, &params, "metric_names")?;
-    let shows_metadata = switch(&params, "include_metadata", false)?;
-    let found = find(&app, &search, |db, of, limit| db.label_values(METRIC_NAME, of, limit))?;
-    let pools = if shows_metadata { app.scraper.status().await } else { BTreeMap::default() };
-    let mut metadata: HashMap<&str, &Metadata> = HashMap::new();
-    for (name, of) in pools.values().flat_map(|pool| &pool.active).flat_map(|target| target.status.metadata.iter()) {
-        metadata.entry(name).or_insert(of);
-    }
-    Ok(search.answer(&found, "name", |out, name| {
+    let metadata = if switch(&params, "include_metadata", false)? { metadata(&app).await } else { HashMap::default() };
+    let more = move |out: &mut String, name: &str| {
         let Some(of) = metadata.get(name) else { return };
         for (field, text) in [("type", of.kind.as_str()), ("help", &*of.help), ("unit", &*of.unit)] {
             if !text.is_empty() {
@@ -72,33 +78,69 @@ pub(crate) async fn metric_names(State(app): State<Arc<App>>, params: Params) ->
                 format::string(out, text);
             }
         }
-    }))
+    };
+    let ask =
+        |db: &dyn Querier, of: &Selection<'_>, listing: &Listing<'_>| db.list_label_values(METRIC_NAME, of, listing);
+    find(app, (origin, params), search, ("name", more), ask).await
+}
+
+/// What is known of each metric, by the first target that says it.
+async fn metadata(app: &App) -> HashMap<String, Metadata> {
+    let pools = app.scraper.status().await;
+    let mut metadata = HashMap::new();
+    for (name, of) in pools.values().flat_map(|pool| &pool.active).flat_map(|target| target.status.metadata.iter()) {
+        metadata.entry(name.to_owned()).or_insert_with(|| of.clone());
+    }
+    metadata
 }
 
 /// `/api/v1/search/label_names`
-pub(crate) async fn label_names(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
+pub(crate) async fn label_names(
+    State(app): State<Arc<App>>,
+    origin: Origin,
+    params: Params,
+) -> Result<Response, ApiError> {
     let search = Search::new(&app, &params, "label_names")?;
-    let found = find(&app, &search, |db, of, limit| db.label_names(of, limit))?;
-    Ok(search.answer(&found, "name", |_, _| {}))
+    let ask = |db: &dyn Querier, of: &Selection<'_>, listing: &Listing<'_>| db.list_label_names(of, listing);
+    find(app, (origin, params), search, ("name", |_: &mut String, _: &str| {}), ask).await
 }
 
 /// `/api/v1/search/label_values`
-pub(crate) async fn label_values(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
+pub(crate) async fn label_values(
+    State(app): State<Arc<App>>,
+    origin: Origin,
+    params: Params,
+) -> Result<Response, ApiError> {
     let search = Search::new(&app, &params, "label_values")?;
-    let label = params.get("label");
+    let label = params.get("label").to_owned();
     if label.is_empty() {
         return Err(ApiError::bad_data("missing required parameter \"label\""));
     }
-    let found = find(&app, &search, |db, of, limit| db.label_values(label, of, limit))?;
-    Ok(search.answer(&found, "value", |_, _| {}))
+    let ask =
+        move |db: &dyn Querier, of: &Selection<'_>, listing: &Listing<'_>| db.list_label_values(&label, of, listing);
+    find(app, (origin, params), search, ("value", |_: &mut String, _: &str| {}), ask).await
 }
 
-fn find(
-    app: &App,
-    search: &Search,
-    ask: impl Fn(&dyn Querier, &Selection<'_>, usize) -> Result<Vec<String>, QuerierError>,
-) -> Result<Found, ApiError> {
-    Ok(in_place(|| search.run(app.db.as_ref(), ask))??)
+/// Searches and answers; `more` adds fields to a result.
+async fn find(
+    app: Arc<App>,
+    (origin, params): (Origin, Params),
+    search: Search,
+    (field, more): (&'static str, impl Fn(&mut String, &str) + Send + 'static),
+    ask: impl Fn(&dyn Querier, &Selection<'_>, &Listing<'_>) -> Result<Vec<String>, QuerierError> + Send + 'static,
+) -> Result<Response, ApiError> {
+    let (db, given) = (Arc::clone(&app.db), params.clone());
+    let work = move |bounds: &Bounds| {
+        let found = search.run((db.as_ref(), &given, bounds), ask)?;
+        // Of a result its metadata is the most, which targets bound.
+        let length: usize = found.results.iter().map(|(name, _)| 2 * format::escaped(name) + RESULT_BYTES).sum();
+        bounds.share.take(length).map_err(told)?;
+        let text = search.answer(&found, field, more);
+        drop(found);
+        bounds.share.shrink_to(text.capacity());
+        Ok((NDJSON, format::held(text, &bounds.share)).into_response())
+    };
+    work::run(&app, (&params, &origin), work).await
 }
 
 impl Search {
@@ -107,14 +149,13 @@ impl Search {
             return Err(ApiError::new(Kind::Unavailable, "search API disabled"));
         };
         let range_ms = times(params)?;
-        let sets = params.matchers().map_err(ApiError::bad_data)?;
-        if sets.iter().any(|set| set.iter().all(Matcher::matches_empty)) {
-            return Err(ApiError::bad_data("match[] must contain at least one non-empty matcher"));
-        }
         let searched: Vec<&str> = params.all("search[]").collect();
         if searched.len() > TERMS_MAX {
             let got = searched.len();
             return Err(ApiError::bad_data(format!("too many search[] terms: got {got}, maximum is {TERMS_MAX}")));
+        }
+        if searched.iter().any(|term| term.len() > TERM_BYTES_MAX) {
+            return Err(ApiError::bad_data(format!("a search[] term is longer than {TERM_BYTES_MAX} bytes")));
         }
         let threshold = match params.get("fuzz_threshold") {
             "" => 0,
@@ -149,32 +190,43 @@ impl Search {
             }
         };
         let terms = Terms::new(&searched, algorithm, f64::from(threshold) / 100.0, case_sensitive);
-        Ok(Self { range_ms, sets, terms, order, shows_score, limit, batch })
+        Ok(Self { range_ms, terms, order, shows_score, limit, batch })
     }
 
     fn run(
         &self,
-        db: &dyn Querier,
-        ask: impl Fn(&dyn Querier, &Selection<'_>, usize) -> Result<Vec<String>, QuerierError>,
-    ) -> Result<Found, QuerierError> {
+        (db, params, bounds): (&dyn Querier, &Params, &Bounds),
+        ask: impl Fn(&dyn Querier, &Selection<'_>, &Listing<'_>) -> Result<Vec<String>, QuerierError>,
+    ) -> Result<Found, ApiError> {
+        let mut sets = params.matchers(bounds, ApiError::bad_data)?;
+        if sets.iter().any(|set| set.iter().all(Matcher::matches_empty)) {
+            return Err(ApiError::bad_data("match[] must contain at least one non-empty matcher"));
+        }
+        if sets.is_empty() {
+            sets.push(Vec::new());
+        }
         // One more than wanted tells whether there is more.
         let ask_for =
             if self.terms.is_none() && self.order != Order::Descending { self.limit.saturating_add(1) } else { 0 };
-        let any = [Vec::new()];
-        let sets = if self.sets.is_empty() { &any[..] } else { &self.sets };
         let mut names = Vec::new();
-        for matchers in sets {
+        for matchers in &sets {
             let (start_ms, end_ms) = self.range_ms;
-            names.extend(ask(db, &Selection { start_ms, end_ms, matchers }, ask_for)?);
+            let selection = Selection { start_ms, end_ms, matchers };
+            names.extend(work::listed(bounds, ask_for, |listing| ask(db, &selection, listing))?);
         }
         // Each answer is in order already.
         if sets.len() > 1 {
             names.sort();
             names.dedup();
         }
-        let scored = |name: String| Some((self.terms.as_ref().map_or(Some(1.0), |terms| terms.score(&name))?, name));
-        let mut results: Vec<(String, f64)> =
-            names.into_iter().filter_map(scored).map(|(score, name)| (name, score)).collect();
+        let mut results: Vec<(String, f64)> = Vec::new();
+        for (i, name) in names.into_iter().enumerate() {
+            if i % SCORED_AT_ONCE == 0 {
+                bounds.check().map_err(told)?;
+            }
+            let score = self.terms.as_ref().map_or(Some(1.0), |terms| terms.score(&name));
+            results.extend(score.map(|score| (name, score)));
+        }
         match self.order {
             Order::Ascending => {}
             Order::Descending => results.reverse(),
@@ -186,7 +238,7 @@ impl Search {
     }
 
     /// The lines of an answer; `more` adds fields to a result.
-    fn answer(&self, found: &Found, field: &str, more: impl Fn(&mut String, &str)) -> Response {
+    fn answer(&self, found: &Found, field: &str, more: impl Fn(&mut String, &str)) -> String {
         let mut body = String::new();
         let batches = found.results.chunks(self.batch);
         // The first line comes also when nothing is found.
@@ -206,7 +258,7 @@ impl Search {
             body.push_str("}\n");
         }
         format::put(&mut body, format_args!("{{\"status\":\"success\",\"has_more\":{}}}\n", found.has_more));
-        ([(CONTENT_TYPE, "application/x-ndjson; charset=utf-8")], body).into_response()
+        body
     }
 }
 

@@ -9,6 +9,9 @@ pub(super) enum Algorithm {
     JaroWinkler,
 }
 
+/// Characters of a name that are looked at: the work grows with their square.
+const CHARS_MAX: usize = 1_024;
+
 /// What is searched for: a name is found when it looks like one of these.
 #[derive(Debug)]
 pub(super) struct Terms {
@@ -29,6 +32,8 @@ impl Terms {
 
     /// The best score among the terms; `None` when it looks like none of them.
     pub(super) fn score(&self, name: &str) -> Option<f64> {
+        let end = name.char_indices().nth(CHARS_MAX).map_or(name.len(), |(end, _)| end);
+        let name = &name[..end];
         let lower;
         let name = if self.case_sensitive {
             name

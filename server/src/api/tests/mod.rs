@@ -2,6 +2,7 @@
 //! real store.
 #![allow(clippy::print_stderr, reason = "a test: a failed step is its message")]
 
+mod bounds;
 mod known;
 mod search;
 

@@ -4,10 +4,15 @@
 //! `\Q…\E` and octal escapes exist, brackets and set operators inside a class are literal, a brace that is no repetition
 //! is literal. Expressions that are only literals, a literal prefix or "anything" are decided without the engine.
 
+mod capture;
+mod weight;
+
 use std::fmt::Write as _;
 
 use regex_syntax::ast::ErrorKind;
 use regex_syntax::hir::{Class, Hir, HirKind};
+
+pub use self::capture::{CapturingRegex, Expansion};
 
 /// Literal sets larger than this go to the regex engine instead.
 const LITERALS_MAX: usize = 256;
@@ -15,6 +20,11 @@ const LITERALS_MAX: usize = 256;
 const REPEAT_MAX: u32 = 1000;
 /// Bound on a compiled expression, bytes.
 const COMPILED_SIZE_MAX: usize = 32 << 20;
+/// Bounds on what one matches with.
+const CACHE_MIN: usize = 256 << 10;
+const CACHE_MAX: usize = 2 << 20;
+/// Go's words for it.
+const TOO_LARGE: &str = "expression too large";
 
 /// Not a regular expression that RE2 takes. The text is Go's: ``error parsing regexp: missing closing ): `…` ``.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,16 +56,33 @@ enum Plan {
 }
 
 impl Regex {
+    /// The expression `a|b|…` of the escaped texts. Nothing is compiled, however many there are.
+    #[must_use]
+    pub fn any_of(texts: impl IntoIterator<Item = String>) -> Self {
+        let mut set: Vec<String> = texts.into_iter().collect();
+        set.sort_unstable();
+        set.dedup();
+        let source = set.iter().map(|text| regex_syntax::escape(text)).collect::<Vec<_>>().join("|");
+        Self { source, plan: Plan::Literals(set), prefixes: Vec::new() }
+    }
+
     /// Compiles an expression in RE2's syntax.
     ///
     /// # Errors
     /// When RE2 would refuse it.
     pub fn new(source: &str) -> Result<Self, RegexError> {
-        let pattern = format!("^(?s:{})$", translate(source)?);
-        let hir = regex_syntax::parse(&format!("(?s:{})", translate(source)?)).map_err(|e| syntax_error(source, &e))?;
+        Self::new_within(source, &mut |_| true)
+    }
+
+    /// The same; `room` is asked whether there is memory for so many bytes more before these are used, and can refuse.
+    ///
+    /// # Errors
+    /// When RE2 would refuse it, or `room` does.
+    pub fn new_within(source: &str, room: &mut Room<'_>) -> Result<Self, RegexError> {
+        let Parsed { pattern, hir } = parsed(source, room)?;
         let plan = match plan(&hir) {
             Some(plan) => plan,
-            None => Plan::Engine(compile(source, &pattern)?),
+            None => Plan::Engine(compile(source, (&pattern, &hir), room)?),
         };
         let prefixes = match &plan {
             Plan::Literals(_) => Vec::new(),
@@ -105,50 +132,34 @@ impl Regex {
     }
 }
 
-/// A regular expression that also gives its groups: what relabelling and `label_replace` need.
-#[derive(Clone, Debug)]
-pub struct CapturingRegex {
-    source: String,
-    regex: regex::Regex,
+/// Is there memory for so many bytes more?
+pub type Room<'r> = dyn FnMut(usize) -> bool + 'r;
+
+struct Parsed {
+    pattern: String,
+    hir: Hir,
 }
 
-impl CapturingRegex {
-    /// Compiles an expression in RE2's syntax, anchored at both ends.
-    ///
-    /// # Errors
-    /// When RE2 would refuse it.
-    pub fn new(source: &str) -> Result<Self, RegexError> {
-        let pattern = format!("^(?s:{})$", translate(source)?);
-        Ok(Self { source: source.to_owned(), regex: compile(source, &pattern)? })
+fn parsed(source: &str, room: &mut Room<'_>) -> Result<Parsed, RegexError> {
+    if !room(weight::syntax_bytes(source)) {
+        return Err(refused(source, TOO_LARGE));
     }
-
-    /// The expression as it was given.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.source
-    }
-
-    /// Does the whole of `text` match?
-    #[must_use]
-    pub fn is_match(&self, text: &str) -> bool {
-        self.regex.is_match(text)
-    }
-
-    /// The template with `$1`, `${1}` and `${name}` filled in from the match of the whole of `text`, `$$` being a dollar
-    /// sign and unknown groups empty; `None` when `text` does not match.
-    #[must_use]
-    pub fn expand(&self, text: &str, template: &str) -> Option<String> {
-        let captures = self.regex.captures(text)?;
-        let mut out = String::new();
-        captures.expand(template, &mut out);
-        Some(out)
-    }
+    let translated = translate(source)?;
+    let hir = regex_syntax::parse(&format!("(?s:{translated})")).map_err(|e| syntax_error(source, &e))?;
+    Ok(Parsed { pattern: format!("^(?s:{translated})$"), hir })
 }
 
-fn compile(source: &str, pattern: &str) -> Result<regex::Regex, RegexError> {
-    let built = regex::RegexBuilder::new(pattern).size_limit(COMPILED_SIZE_MAX).build();
+fn compile(source: &str, (pattern, hir): (&str, &Hir), room: &mut Room<'_>) -> Result<regex::Regex, RegexError> {
+    let bytes = weight::compiled_bytes(hir);
+    // What can only be refused is not tried, which would take its time.
+    if bytes / 8 > COMPILED_SIZE_MAX || !room(bytes.min(2 * COMPILED_SIZE_MAX)) {
+        return Err(refused(source, TOO_LARGE));
+    }
+    // States that are made while it matches, for each thread.
+    let cache = (bytes / 2).clamp(CACHE_MIN, CACHE_MAX);
+    let built = regex::RegexBuilder::new(pattern).size_limit(COMPILED_SIZE_MAX).dfa_size_limit(cache).build();
     built.map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => refused(source, "expression too large"),
+        regex::Error::CompiledTooBig(_) => refused(source, TOO_LARGE),
         _ => match regex_syntax::parse(pattern) {
             Err(error) => syntax_error(source, &error),
             Ok(_) => refused(source, "invalid expression"),
@@ -573,5 +584,21 @@ mod tests {
         assert_eq!(expand("f(.*)", "foo", "$$1").as_deref(), Some("$1"));
         assert_eq!(expand("(?P<a>f).*", "foo", "${a}").as_deref(), Some("f"));
         assert_eq!(expand("f", "foo", "x"), None);
+    }
+
+    #[test]
+    fn an_expansion_knows_its_length() {
+        let regex = CapturingRegex::new("(?P<word>[a-z]+)-(.*)-(x)?").unwrap();
+        let pieces = [
+            "$1", "${1}", "$word", "${word}", "$$", "$", "${", "${}", "}", "$9", "${no}", "$3", "é", "a b", "$2x", "$ ",
+        ];
+        for template in pieces.iter().flat_map(|a| pieces.iter().map(move |b| format!("{a}{b}"))) {
+            let expanded = regex.expand("ab-é1-", &template).unwrap();
+            let expansion = regex.expansion("ab-é1-", &template).unwrap();
+            let mut text = String::new();
+            expansion.write(&mut text);
+            assert_eq!((text.as_str(), expansion.len()), (expanded.as_str(), expanded.len()), "{template}");
+        }
+        assert!(regex.expansion("no", "$1").is_none());
     }
 }

@@ -1,0 +1,216 @@
+//! How large the tree of a query may get, whoever wrote or expanded it, and what reading it may take.
+
+use model::regex::RegexError;
+use model::{MatchOp, Matcher};
+
+use super::ast::{Expr, ExprKind, Span};
+use super::parser::{Fault, Parsed, Parser, Stop};
+use crate::Error;
+use crate::bounds::Bounds;
+use crate::memory::Taken;
+
+/// Expressions inside one another, each operator of a chain and each template counting; beyond this the stack would be at
+/// risk.
+pub(super) const DEPTH_MAX: usize = 200;
+/// Expressions, matchers and labels of one query, those of templates at every use.
+pub(super) const PARTS_MAX: usize = 50_000;
+/// Uses of templates in one query: what doubles at every level must end.
+pub(super) const USES_MAX: usize = 1_000;
+/// Complaints about one text; users are told the first.
+pub(super) const FAULTS_MAX: usize = 1_000;
+/// Memory of a part of the tree, about.
+const PART_BYTES: usize = 512;
+/// Parts that are read before it is asked for memory and time again.
+const PACE: usize = 64;
+/// A text is kept in the tree, and once more while a message or an answer is made of it.
+const TEXT_COPIES: usize = 3;
+
+/// Where the memory of a tree is taken, and what ends the reading.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits<'a> {
+    pub(crate) bounds: &'a Bounds,
+    pub(crate) taken: &'a Taken<'a>,
+}
+
+impl Limits<'_> {
+    pub(super) fn begin(&self, text: &str) -> Result<(), Error> {
+        self.taken.take(text.len() * TEXT_COPIES + PACE * PART_BYTES)?;
+        self.bounds.check()
+    }
+}
+
+impl Parser<'_> {
+    /// Counts parts of the tree that come to be.
+    pub(super) fn grow(&mut self, parts: usize) -> Parsed<()> {
+        let before = self.parts;
+        self.parts = before.saturating_add(parts);
+        if self.parts > PARTS_MAX {
+            let span = self.last_span();
+            self.fault(span, format!("query is too large: more than {PARTS_MAX} expressions, matchers and labels"));
+            return Err(Stop);
+        }
+        let paces = self.parts / PACE - before / PACE;
+        if paces > 0 { self.within(paces * PACE * PART_BYTES) } else { Ok(()) }
+    }
+
+    /// Takes memory, and looks whether the text is still to be read.
+    fn within(&mut self, bytes: usize) -> Parsed<()> {
+        let Some(Limits { bounds, taken }) = self.limits else { return Ok(()) };
+        if let Err(error) = taken.take(bytes).and_then(|()| bounds.check()) {
+            self.stopped = Some(error);
+            return Err(Stop);
+        }
+        Ok(())
+    }
+
+    /// A matcher; of a regular expression the memory is taken before it is compiled.
+    pub(super) fn new_matcher(
+        &mut self,
+        (op, name, value): (MatchOp, String, String),
+        span: Span,
+    ) -> Parsed<Option<Matcher>> {
+        self.grow(1)?;
+        match compiled(self.limits, op, (name, value)) {
+            Ok(matcher) => Ok(Some(matcher)),
+            Err(Refused::Wrong(error)) => {
+                self.fault(span, error.to_string());
+                Ok(None)
+            }
+            Err(Refused::Beyond(error)) => {
+                self.stopped = Some(error);
+                Err(Stop)
+            }
+        }
+    }
+
+    /// Complains, unless enough was complained about.
+    pub(super) fn fault(&mut self, span: Span, message: impl Into<String>) {
+        if self.faults.len() < FAULTS_MAX {
+            self.faults.push(Fault { span, message: message.into() });
+        }
+    }
+}
+
+enum Refused {
+    Wrong(RegexError),
+    Beyond(Error),
+}
+
+fn compiled(limits: Option<Limits<'_>>, op: MatchOp, (name, value): (String, String)) -> Result<Matcher, Refused> {
+    let Some(Limits { bounds, taken }) = limits else {
+        return Matcher::new(op, name, value).map_err(Refused::Wrong);
+    };
+    let mut beyond = None;
+    let mut room = |bytes| match taken.take(bytes).and_then(|()| bounds.check()) {
+        Ok(()) => true,
+        Err(error) => {
+            beyond = Some(error);
+            false
+        }
+    };
+    let made = Matcher::new_within(op, name, value, &mut room);
+    match (made, beyond) {
+        (_, Some(error)) => Err(Refused::Beyond(error)),
+        (Ok(matcher), None) => Ok(matcher),
+        (Err(error), None) => Err(Refused::Wrong(error)),
+    }
+}
+
+/// How deep a tree is, and of how many parts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Size {
+    pub(super) depth: usize,
+    pub(super) parts: usize,
+}
+
+/// The size of a tree; its texts count as so many parts as would take their memory.
+pub(super) fn size(expr: &Expr) -> Size {
+    let of_text = |len: usize| len / PART_BYTES;
+    let (below, own): (Vec<&Expr>, usize) = match &expr.kind {
+        ExprKind::Number(_) => (vec![], 0),
+        ExprKind::String(text) => (vec![], of_text(text.len())),
+        ExprKind::Vector(s) | ExprKind::Matrix(s, _) => {
+            let text: usize = s.matchers.iter().map(|m| m.name.len() + 2 * m.value.len()).sum();
+            (vec![], s.matchers.len() + of_text(text))
+        }
+        ExprKind::Subquery(s) => (vec![&s.expr], 0),
+        ExprKind::Paren(inner) | ExprKind::Unary(_, inner) => (vec![inner], 0),
+        ExprKind::Binary(b) => (vec![&b.left, &b.right], b.matching.labels.len() + b.matching.include.len()),
+        ExprKind::Aggregate(a) => (a.param.iter().chain([&a.expr]).collect(), a.grouping.labels.len()),
+        ExprKind::Call(call) => (call.args.iter().collect(), 0),
+    };
+    let sizes = below.into_iter().map(size);
+    let all = sizes.fold(Size { depth: 0, parts: own }, |all, one| Size {
+        depth: all.depth.max(one.depth),
+        parts: all.parts.saturating_add(one.parts),
+    });
+    Size { depth: all.depth + 1, parts: all.parts + 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use crate::bounds::Bounds;
+    use crate::{Engine, EngineOptions, Error, Memory, QueryOptions, StillWanted};
+
+    fn engine() -> Engine {
+        Engine::new(EngineOptions { extensions: true, ..EngineOptions::default() })
+    }
+
+    #[test]
+    fn what_templates_make_has_the_bounds_of_what_is_written() {
+        let abs = |n: usize| format!("{}x{}", "abs(".repeat(n), ")".repeat(n));
+        let uses = |n: usize| format!("{}up{}", "f(".repeat(n), ")".repeat(n));
+        let wide = "(x + x + x + x + x + x + x + x + x + x)";
+        for (query, refusal) in [
+            (format!("WITH (f(x) = {}) {}", abs(50), uses(2)), None),
+            (format!("WITH (f(x) = {}) {}", abs(50), uses(5)), Some("more than 200 levels")),
+            (format!("WITH (f(x) = x + x) {}", uses(30)), Some("query is too large: more than 50000")),
+            (format!("WITH (f(x) = {wide}) {}", uses(6)), Some("query is too large: more than 50000")),
+            (format!("WITH (f(x) = f1) {}", uses(1_001)), Some("levels")),
+            (format!("label_join(up{})", ", \"a\"".repeat(60_000)), Some("query is too large: more than 50000")),
+            (format!("up{{{}}}", "a=\"b\",".repeat(60_000)), Some("query is too large: more than 50000")),
+            (format!("count by ({}) (up)", "a,".repeat(60_000)), Some("query is too large: more than 50000")),
+        ] {
+            let got = engine().check(&query).map_err(|error| error.to_string());
+            match (refusal, &got) {
+                (None, Ok(())) => {}
+                (Some(refusal), Err(error)) => assert!(error.contains(refusal), "{:.60}: {error}", query),
+                _ => panic!("{query:.60}: {got:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn reading_a_query_ends_with_its_time_and_its_client() {
+        let query = format!("up{{{}}}", "a=~\"x.*y\",".repeat(100));
+        let late = QueryOptions { timeout: Some(std::time::Duration::ZERO), ..QueryOptions::default() };
+        assert!(matches!(engine().format(&query, &engine().bounds(&late)), Err(Error::Timeout)));
+        // The client goes when half of the expressions are compiled.
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&asked);
+        let wanted = StillWanted(Arc::new(move || counter.fetch_add(1, Ordering::Relaxed) < 100));
+        let bounds = Bounds { wanted: Some(wanted), ..Bounds::default() };
+        assert!(matches!(engine().format(&query, &bounds), Err(Error::Canceled)));
+        assert_eq!(asked.load(Ordering::Relaxed), 101);
+    }
+
+    #[test]
+    fn the_memory_of_a_tree_is_taken() {
+        let memory = Arc::new(Memory::new(usize::MAX, 4 << 20));
+        let engine = Engine::new(EngineOptions { memory: Arc::clone(&memory), ..EngineOptions::default() });
+        let regexes = |n: usize| format!("up{{{}}}", "a=~\"x.*y\",".repeat(n));
+        let text = |bytes: usize| format!("\"{}\"", "x".repeat(bytes));
+        for (query, fits) in [(regexes(10), true), (regexes(1_000), false), (text(1_000), true), (text(2 << 20), false)]
+        {
+            let bounds = engine.bounds(&QueryOptions::default());
+            assert_eq!(engine.format(&query, &bounds).is_ok(), fits, "{query:.60}");
+            let selectors = engine.selectors(&query, &engine.bounds(&QueryOptions::default()));
+            assert_eq!(selectors.is_ok(), fits, "{query:.60}");
+            drop(bounds);
+            assert_eq!(memory.used(), 0);
+        }
+    }
+}

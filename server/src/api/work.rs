@@ -1,0 +1,141 @@
+//! The work of a request that reads: it waits for a slot, has a deadline, memory and a client, and runs off the threads
+//! that answer health checks.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{ConnectInfo, FromRequestParts, OriginalUri};
+use http::request::Parts;
+use http::{Method, Version};
+use model::{Listing, QuerierError};
+use query::{Bounds, Error, QueryOptions, StillWanted};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::params::parse_duration;
+use super::{ApiError, Kind, Params, elsewhere, in_place};
+use crate::app::App;
+use crate::listen::Client;
+
+/// How many items of a listing go by before its time and its client are looked at.
+const PACE: usize = 256;
+/// Memory that a listing takes at once: to ask for that of each item costs more than the item.
+const GRAIN: usize = 64 << 10;
+
+/// Who asked.
+pub(crate) struct Origin {
+    pub(crate) client: Option<Client>,
+    pub(crate) method: Method,
+    pub(crate) version: Version,
+    pub(crate) path: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Origin {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let client = parts.extensions.get::<ConnectInfo<Client>>();
+        let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
+        Ok(Self {
+            client: client.map(|client| client.0.clone()),
+            method: parts.method.clone(),
+            version: parts.version,
+            path: uri.path().to_owned(),
+        })
+    }
+}
+
+/// What a request may take: `--query.timeout`, or less where it says so. It goes on as long as `asked` is kept and its
+/// client is there.
+pub(crate) fn options(
+    app: &App,
+    params: &Params,
+    client: Option<&Client>,
+    asked: &Arc<()>,
+) -> Result<QueryOptions, ApiError> {
+    let mut timeout = app.settings.query_timeout;
+    if !params.get("timeout").is_empty() {
+        let ms = parse_duration(params.get("timeout")).map_err(|e| ApiError::parameter("timeout", e))?;
+        timeout = timeout.min(Duration::from_millis(ms.unsigned_abs()));
+    }
+    let (asked, client) = (Arc::downgrade(asked), client.cloned());
+    let wanted = move || asked.strong_count() > 0 && !client.as_ref().is_some_and(Client::has_gone);
+    let wanted = Some(StillWanted(Arc::new(wanted)));
+    Ok(QueryOptions { timeout: Some(timeout), wanted, ..QueryOptions::default() })
+}
+
+/// Waits for one of some slots, no longer than the request may take.
+pub(crate) async fn slot(slots: &Arc<Semaphore>, options: &QueryOptions) -> Result<OwnedSemaphorePermit, ApiError> {
+    let waited = tokio::time::timeout(options.timeout.unwrap_or_default(), Arc::clone(slots).acquire_owned()).await;
+    match waited {
+        Ok(Ok(slot)) => Ok(slot),
+        Ok(Err(_)) => Err(ApiError::new(Kind::Canceled, "the server is stopping")),
+        Err(_) => Err(ApiError::new(Kind::Timeout, "query timed out in query queue")),
+    }
+}
+
+/// Runs what is no query but reads the store, or the text of a query, in a slot of its own kind: long queries do not keep
+/// an editor from its completions.
+pub(crate) async fn run<T: Send + 'static>(
+    app: &Arc<App>,
+    (params, origin): (&Params, &Origin),
+    work: impl FnOnce(&Bounds) -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    // Goes with this future, when the stream of an HTTP/2 connection that asked is given up.
+    let asked = Arc::new(());
+    let options = options(app, params, origin.client.as_ref(), &asked)?;
+    let slot = slot(&app.listing_slots, &options).await?;
+    let bounds = app.engine.bounds(&options);
+    let work = move || {
+        let _slot = slot;
+        bounds.check().map_err(told)?;
+        work(&bounds)
+    };
+    match origin.version {
+        Version::HTTP_2 => elsewhere(work).await?,
+        _ => in_place(work)?,
+    }
+}
+
+/// Lists within bounds: `list` gets what the store asks before it adds an item.
+pub(crate) fn listed<T>(
+    bounds: &Bounds,
+    limit: usize,
+    list: impl FnOnce(&Listing<'_>) -> Result<T, QuerierError>,
+) -> Result<T, ApiError> {
+    let (seen, spare, failed) = (Cell::new(0usize), Cell::new(0usize), Cell::new(None));
+    let grow = |bytes: usize| {
+        seen.set(seen.get() + 1);
+        let checked = if seen.get() % PACE == 1 { bounds.check() } else { Ok(()) };
+        let taken = checked.and_then(|()| {
+            if bytes > spare.get() {
+                let more = bytes.max(GRAIN);
+                bounds.share.take(more)?;
+                spare.set(spare.get() + more);
+            }
+            spare.set(spare.get() - bytes);
+            Ok(())
+        });
+        taken.map_err(|error| {
+            failed.set(Some(error));
+            QuerierError::Stopped
+        })
+    };
+    let outcome = list(&Listing { limit, grow: &grow });
+    match failed.take() {
+        Some(error) => Err(told(error)),
+        None => Ok(outcome?),
+    }
+}
+
+/// An error of the engine as the API has it.
+pub(crate) fn told(error: Error) -> ApiError {
+    let text = error.to_string();
+    match error {
+        Error::Parse(_) => ApiError::parameter("query", text),
+        Error::Timeout => ApiError::new(Kind::Timeout, text),
+        Error::Canceled => ApiError::new(Kind::Canceled, text),
+        Error::Store(_) => ApiError::internal(&error),
+        _ => ApiError::new(Kind::Execution, text),
+    }
+}
