@@ -189,7 +189,10 @@ impl Db {
         drop(self.index.gate.write().unwrap_or_else(PoisonError::into_inner));
         // Taken out first: whoever joins a thread must not hold what it may want.
         lock(&self.syncer).take();
-        self.store.sync()
+        self.store.sync()?;
+        self.store.flush_copies()?;
+        self.store.keep_manifest();
+        Ok(())
     }
 
     /// How far behind the newest sample of the database a sample may lie that comes out of order, milliseconds; 0 refuses

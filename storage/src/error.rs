@@ -116,7 +116,7 @@ pub enum Error {
 impl Error {
     /// Is something stored damaged?
     pub(crate) fn is_damage(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if source.kind() == rocksdb::ErrorKind::Corruption)
+        matches!(self, Self::Io { source, .. } if crate::quarantine::is_damage(source))
     }
 
     pub(crate) fn read(source: rocksdb::Error) -> Self {

@@ -10,6 +10,8 @@ pub(crate) const DAMAGE_WARNINGS: usize = 10;
 /// So many times the directory is opened again for one call that meets damage, and so long is waited until nobody uses it.
 pub(crate) const REOPENED_FOR_ONE: u32 = 5;
 pub(crate) const REOPEN_PATIENCE: Duration = Duration::from_secs(10);
+/// How often what is kept twice is written to a file of its own, where there is anything new.
+pub(crate) const COPIES_FLUSHED_EVERY: Duration = Duration::from_mins(1);
 /// How often that is tried where it fails.
 pub(crate) const REOPEN_EVERY: Duration = Duration::from_secs(5);
 /// So many times a database is opened again, each time with the damaged files set aside that were found.
@@ -61,6 +63,8 @@ pub(crate) const NEWEST_BUCKETS: usize = 64;
 /// state is.
 pub(crate) const FRAME_ROUNDS: u32 = 1;
 pub(crate) const IDLE_ROUNDS: u32 = 10;
+/// Postings that are put together in memory before they are written, where they are made anew.
+pub(crate) const POSTS_AT_ONCE: usize = 16 << 10;
 /// Ids added to postings one by one, after which they are brought together on the disk.
 pub(crate) const POSTED_ONE_BY_ONE: u64 = 10_000;
 /// Samples further ahead of the present than this say that the clock was wrong when they were taken; what comes after them is

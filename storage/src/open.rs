@@ -16,7 +16,7 @@ use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::pages;
 use crate::quarantine::{self, Damage, Hurt};
-use crate::rebuild::{copy_all, rebuild};
+use crate::rebuild::{copy_all, orphans, rebuild};
 use crate::schema::{
     Bucket, Cf, FORMAT, META_BUCKET_MS, META_COPIED, META_FORMAT, META_HORIZON_MS, bucket_key, parse_bucket_key,
 };
@@ -71,8 +71,12 @@ pub(crate) fn open(options: &Options, metrics: Metrics, hurt: &mut Vec<Hurt>) ->
     let merges = store.db.set_options_cf(&store.cf(Cf::Postings), &[("strict_max_successive_merges", "true")]);
     merges.map_err(|source| open_error(path, source))?;
     quarantine::told(path).into_iter().for_each(|damage| store.hurt(damage));
-    remake(&store, path, hurt)?;
+    let remade = remake(&store, path, hurt)?;
     let horizon_ms = read_meta(&mut store, options)?;
+    quarantine::salvage::salvage(&store, path, &|| families(options, &cache), hurt)?;
+    if remade || !hurt.is_empty() {
+        tell_orphans(&store, hurt)?;
+    }
     let mut any = store.iter(Cf::Histograms, &[], &[]);
     any.seek_to_first();
     let has_histograms = any.valid() || any.status().is_err();
@@ -103,8 +107,9 @@ fn make_whole(path: &Path, hurt: &mut Vec<Hurt>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Makes anew what was set aside and can be, and for a directory of an earlier build what is kept twice.
-fn remake(store: &Store, path: &Path, hurt: &mut Vec<Hurt>) -> Result<(), Error> {
+/// Makes anew what was set aside and can be, and for a directory of an earlier build what is kept twice. Says whether
+/// anything had to be made anew.
+fn remake(store: &Store, path: &Path, hurt: &mut [Hurt]) -> Result<bool, Error> {
     let families = quarantine::to_rebuild(path);
     if !families.is_empty() {
         let lost = rebuild(store, &families)?;
@@ -116,24 +121,25 @@ fn remake(store: &Store, path: &Path, hurt: &mut Vec<Hurt>) -> Result<(), Error>
                 one.set_rebuilt();
             }
         }
-        let runs: Vec<Bucket> = lost.buckets.into_iter().collect();
-        let follows = |a: &Bucket, b: &Bucket| a.end_ms(store.bucket_ms) == b.0;
-        for run in runs.chunk_by(follows) {
-            hurt.push(orphans(run[0].0, run[run.len() - 1].end_ms(store.bucket_ms) - 1).into());
-        }
         quarantine::rebuilt(path).map_err(|source| Error::Quarantine { path: path.to_owned(), source })?;
     }
     if !store.has(Cf::Meta, META_COPIED)? {
         copy_all(store)?;
         store.put(Cf::Meta, META_COPIED, [])?;
     }
-    Ok(())
+    Ok(!families.is_empty())
 }
 
-fn orphans(from_ms: i64, to_ms: i64) -> Damage {
-    let what = "rows whose first row or column list is gone cannot be read".to_owned();
-    let (place, family) = (format!("rows from {from_ms}"), Cf::Rows.name().to_owned());
-    Damage { place, family, from_ms, to_ms, metrics: Vec::new(), what }
+/// Tells of rows that are there and that nothing can decode.
+fn tell_orphans(store: &Store, hurt: &mut Vec<Hurt>) -> Result<(), Error> {
+    let buckets: Vec<Bucket> = orphans(store)?.into_iter().collect();
+    let what = "rows whose first row or column list is gone cannot be read";
+    for run in buckets.chunk_by(|a, b| a.end_ms(store.bucket_ms) == b.0) {
+        let (from_ms, to_ms) = (run[0].0, run[run.len() - 1].end_ms(store.bucket_ms) - 1);
+        let (place, family) = (format!("rows from {from_ms}"), Cf::Rows.name().to_owned());
+        hurt.push(Damage { place, family, from_ms, to_ms, metrics: Vec::new(), what: what.to_owned() }.into());
+    }
+    Ok(())
 }
 
 fn families(options: &Options, cache: &Cache) -> Vec<ColumnFamilyDescriptor> {
@@ -246,6 +252,8 @@ fn db_options(options: &Options, memtables: &WriteBufferManager) -> DbOptions {
     db.set_max_log_file_size(4 << 20);
     db.set_log_level(LogLevel::Warn);
     db.set_stats_dump_period_sec(0);
+    // It is kept twice, and read when it is repaired.
+    db.set_max_manifest_file_size(8 << 20);
     db.set_stats_persist_period_sec(0);
     // A torn end of the log is what a killed machine leaves; whatever follows damage is not read.
     db.set_wal_recovery_mode(rocksdb::DBRecoveryMode::PointInTime);

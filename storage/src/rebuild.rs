@@ -4,7 +4,7 @@
 //! Invariant: only adds. What was taken away meanwhile may come back in the index and leads to nothing stored; the next
 //! sweep takes it away again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::{Labels, SourceId};
 use roaring::RoaringBitmap;
@@ -16,8 +16,8 @@ use crate::index::postings;
 use crate::limits;
 use crate::pages::timeline::Timeline;
 use crate::schema::{
-    BY_ID, Bucket, Cf, FRAME_SLOT, METRIC_LABEL, Partition, RowKey, SOURCE_LABEL, bucket_key, hash_key, label_key,
-    last_id, parse_timeline_key, partition_key, seen_key, segment_sources_key, source_segment_key,
+    BY_ID, Bucket, Cf, FRAME_SLOT, METRIC_LABEL, Partition, RowKey, SOURCE_LABEL, bucket_key, hash_key, id_key,
+    label_key, last_id, parse_timeline_key, partition_key, seen_key, segment_sources_key, source_segment_key,
 };
 use crate::store::{Store, after_prefix};
 
@@ -29,27 +29,41 @@ const KEPT_TWICE: [Cf; 4] = [Cf::Metrics, Cf::Sources, Cf::Layouts, Cf::Meta];
 pub(crate) struct Lost {
     /// Families of which something that others refer to is gone.
     pub(crate) families: BTreeSet<&'static str>,
-    /// Buckets with rows that nothing can decode any more: their frame or their column list is gone.
-    pub(crate) buckets: BTreeSet<Bucket>,
 }
 
 /// Writes into batches that are written whenever they are large.
 struct Writing<'s> {
     store: &'s Store,
     batch: WriteBatch,
+    /// What comes to postings: most ids go to few of them, and each merge of a large one costs all of it.
+    posts: BTreeMap<Vec<u8>, RoaringBitmap>,
 }
 
-impl Writing<'_> {
+impl<'s> Writing<'s> {
+    fn new(store: &'s Store) -> Self {
+        Self { store, batch: WriteBatch::default(), posts: BTreeMap::new() }
+    }
+
     fn room(&mut self) -> Result<(), Error> {
-        if self.batch.size_in_bytes() < limits::SEAL_BATCH_BYTES { Ok(()) } else { self.finish() }
+        if self.posts.len() >= limits::POSTS_AT_ONCE || self.batch.size_in_bytes() >= limits::SEAL_BATCH_BYTES {
+            return self.finish();
+        }
+        Ok(())
     }
 
     fn finish(&mut self) -> Result<(), Error> {
+        for (key, ids) in std::mem::take(&mut self.posts) {
+            self.batch.merge_cf(self.store.cf(Cf::Postings), key, postings::encode(&ids));
+        }
         self.store.write(std::mem::take(&mut self.batch))
     }
 
     fn post(&mut self, key: &[u8], id: u32) {
-        self.batch.merge_cf(self.store.cf(Cf::Postings), key, postings::encode_list([id]));
+        if let Some(ids) = self.posts.get_mut(key) {
+            ids.insert(id);
+        } else {
+            self.posts.insert(key.to_vec(), RoaringBitmap::from([id]));
+        }
     }
 }
 
@@ -78,7 +92,7 @@ pub(crate) fn rebuild(store: &Store, families: &BTreeSet<String>) -> Result<Lost
 
 /// Copies everything that is kept twice.
 pub(crate) fn copy_all(store: &Store) -> Result<(), Error> {
-    let mut writing = Writing { store, batch: WriteBatch::default() };
+    let mut writing = Writing::new(store);
     for cf in KEPT_TWICE {
         let prefix: &[u8] = if cf == Cf::Meta { &[] } else { &[BY_ID] };
         store.each(cf, prefix, |key, value| {
@@ -91,7 +105,7 @@ pub(crate) fn copy_all(store: &Store) -> Result<(), Error> {
 
 /// Takes from the copies what a family lacks.
 fn restore(store: &Store, cf: Cf) -> Result<(), Error> {
-    let mut writing = Writing { store, batch: WriteBatch::default() };
+    let mut writing = Writing::new(store);
     let prefix = cf.copy_prefix();
     store.each(Cf::Copies, &prefix, |key, value| {
         let key = &key[prefix.len()..];
@@ -126,7 +140,7 @@ struct Known {
 /// Posts what follows from what ids stand for.
 fn post_texts(store: &Store) -> Result<Known, Error> {
     let mut known = Known::default();
-    let mut writing = Writing { store, batch: WriteBatch::default() };
+    let mut writing = Writing::new(store);
     for (cf, side, ids) in
         [(Cf::Metrics, METRIC_LABEL, &mut known.metrics), (Cf::Sources, SOURCE_LABEL, &mut known.sources)]
     {
@@ -165,7 +179,7 @@ fn post_texts(store: &Store) -> Result<Known, Error> {
 
 /// Posts what follows from rows and timelines.
 fn post_stored(store: &Store, known: &Known, lost: &mut Lost) -> Result<(), Error> {
-    let mut writing = Writing { store, batch: WriteBatch::default() };
+    let mut writing = Writing::new(store);
     let wrote = |writing: &mut Writing<'_>, source: SourceId, segment: u32| {
         writing.post(&label_key(SOURCE_LABEL, "", ""), source.0);
         writing.batch.put_cf(store.cf(Cf::Postings), source_segment_key(source, segment), []);
@@ -175,9 +189,6 @@ fn post_stored(store: &Store, known: &Known, lost: &mut Lost) -> Result<(), Erro
         writing.post(&seen_key(first.source, first.bucket), first.segment);
         writing.post(&bucket_key(first.bucket), first.source.0);
         wrote(&mut writing, first.source, first.segment);
-        if first.slot != FRAME_SLOT || !known.segments.contains(first.segment) {
-            lost.buckets.insert(first.bucket);
-        }
         writing.room()
     })?;
     each_timeline(store, |partition, source, bytes| {
@@ -192,6 +203,18 @@ fn post_stored(store: &Store, known: &Known, lost: &mut Lost) -> Result<(), Erro
         writing.room()
     })?;
     writing.finish()
+}
+
+/// Buckets with rows that nothing can decode any more: their frame or their column list is gone.
+pub(crate) fn orphans(store: &Store) -> Result<BTreeSet<Bucket>, Error> {
+    let mut buckets = BTreeSet::new();
+    each_segment(store, |first| {
+        if first.slot != FRAME_SLOT || !store.has(Cf::Layouts, id_key(first.segment))? {
+            buckets.insert(first.bucket);
+        }
+        Ok(())
+    })?;
+    Ok(buckets)
 }
 
 /// Calls `each` with the first key of each segment of each source in each bucket.
@@ -236,7 +259,6 @@ fn each_timeline(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::id_key;
 
     #[test]
     fn the_copy_of_an_id_has_its_key_after_its_family() {

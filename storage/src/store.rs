@@ -5,16 +5,14 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use rocksdb::{
-    ColumnFamily, DB, DBRawIterator, ErrorKind, FlushOptions, ReadOptions, Snapshot, WriteBatch, WriteOptions,
-    properties,
+    ColumnFamily, DB, DBRawIterator, FlushOptions, ReadOptions, Snapshot, WriteBatch, WriteOptions, properties,
 };
 
+use crate::beside::Beside;
 use crate::cache::lock;
 use crate::error::Error;
 use crate::limits;
 use crate::metrics::Metrics;
-use crate::quarantine::spare::Spare;
-use crate::quarantine::wal::Synced;
 use crate::quarantine::{self, Damage};
 use crate::read::kept::{Kept, Moments};
 use crate::schema::{Bucket, Cf, id_key};
@@ -45,12 +43,15 @@ pub(crate) struct Store {
     pub(crate) has_histograms: AtomicBool,
     /// How often a row opened a bucket of its source that may have been sealed.
     pub(crate) late_frames: AtomicU64,
+    /// How much was copied since that was last written to a file.
+    pub(crate) copied: AtomicU64,
+    /// How often something could not be read and was passed over, and why the last time.
+    unreadable: AtomicU64,
+    unread: Mutex<Option<rocksdb::Error>>,
     /// The newest row since the start.
     pub(crate) newest_ms: AtomicI64,
-    /// How much of the MANIFEST is kept twice.
-    spare: Mutex<Spare>,
-    /// How far the logs reached when they were last synced.
-    synced: Mutex<Synced>,
+    /// What is kept beside the database.
+    pub(crate) beside: Mutex<Beside>,
     /// Held while the log is synced, until it is known why that failed.
     syncing: Mutex<()>,
     /// Did the latest write fail?
@@ -96,9 +97,11 @@ impl Store {
             posted,
             has_histograms: AtomicBool::new(true),
             late_frames,
+            copied: AtomicU64::new(0),
+            unreadable: AtomicU64::new(0),
+            unread: Mutex::default(),
             newest_ms: AtomicI64::new(i64::MIN),
-            spare: Mutex::default(),
-            synced: Mutex::default(),
+            beside: Mutex::default(),
             syncing: Mutex::default(),
             failing: AtomicBool::new(false),
             failed: Mutex::default(),
@@ -124,7 +127,7 @@ impl Store {
 
     /// The copy of what cannot be read, which is to be rebuilt soon.
     fn get_copy(&self, (cf, key): (Cf, &[u8]), source: rocksdb::Error) -> Result<Option<Vec<u8>>, Error> {
-        match cf.copy_key(key).filter(|_| source.kind() == ErrorKind::Corruption) {
+        match cf.copy_key(key).filter(|_| quarantine::is_damage(&source)) {
             Some(copy) => {
                 self.damaged(source.as_ref());
                 match self.db.get_cf(self.cf(Cf::Copies), copy) {
@@ -206,7 +209,10 @@ impl Store {
     /// Adds to a batch that what lies under a key is this from now on, or nothing, also where it is kept twice.
     pub(crate) fn copy(&self, batch: &mut WriteBatch, (cf, key): (Cf, &[u8]), value: Option<&[u8]>) {
         match (cf.copy_key(key), value) {
-            (Some(key), Some(value)) => batch.put_cf(self.cf(Cf::Copies), key, value),
+            (Some(key), Some(value)) => {
+                batch.put_cf(self.cf(Cf::Copies), key, value);
+                self.copied.fetch_add(1, Ordering::Relaxed);
+            }
             (Some(key), None) => batch.delete_cf(self.cf(Cf::Copies), key),
             (None, _) => {}
         }
@@ -223,36 +229,8 @@ impl Store {
         self.db.flush_cf_opt(self.cf(cf), &options).map_err(|source| self.write_error(source))
     }
 
-    /// Has the log on the disk, and what helps to repair it beside it.
-    pub(crate) fn sync(&self) -> Result<(), Error> {
-        let sequence = self.db.latest_sequence_number();
-        let newest_ms = self.newest_ms.load(Ordering::Relaxed);
-        self.sync_log()?;
-        if let Err(error) = self.keep_beside(sequence, newest_ms) {
-            tracing::warn!(%error, "cannot keep beside the database what would help to repair it");
-        }
-        Ok(())
-    }
-
-    /// Keeps the MANIFEST twice, where nothing was written since that was last done.
-    pub(crate) fn keep_manifest(&self) {
-        if let Err(error) = lock(&self.spare).keep(self.db.path()) {
-            tracing::warn!(%error, "cannot keep the MANIFEST twice");
-        }
-    }
-
-    /// Keeps the MANIFEST twice, and how far the log reaches.
-    fn keep_beside(&self, sequence: u64, newest_ms: i64) -> std::io::Result<()> {
-        let path = self.db.path();
-        lock(&self.spare).keep(path)?;
-        let mut synced = lock(&self.synced);
-        let log = quarantine::wal::logs(path)?.first().copied().unwrap_or_default();
-        let log_since_ms = if log == synced.log { synced.log_since_ms } else { synced.newest_ms };
-        *synced = Synced { sequence, newest_ms, log, log_since_ms };
-        synced.write(path)
-    }
-
-    fn sync_log(&self) -> Result<(), Error> {
+    /// Has the log on the disk.
+    pub(crate) fn sync_log(&self) -> Result<(), Error> {
         // To sync a log that could not be written is for RocksDB a worse error than a full disk, and none that it recovers
         // from by itself.
         let _syncing = lock(&self.syncing);
@@ -284,7 +262,7 @@ impl Store {
             return Error::Stopped { cause };
         }
         let full = text.contains(FULL);
-        if source.kind() == ErrorKind::Corruption {
+        if quarantine::is_damage(&source) {
             self.damaged(&text);
         }
         if !full {
@@ -324,11 +302,28 @@ impl Store {
 
     /// Reports what is damaged under a key; any other reason not to read it stays an error.
     pub(crate) fn passed_over(&self, cf: Cf, place: &[u8], source: rocksdb::Error) -> Result<(), Error> {
-        if source.kind() != ErrorKind::Corruption {
+        if !quarantine::is_damage(&source) {
             return Err(Error::read(source));
         }
         self.corrupt(cf, place, &source);
+        // The next who appends sets the file aside; what can be read of it goes back.
+        self.damaged(source.as_ref());
+        *lock(&self.unread) = Some(source);
+        self.unreadable.fetch_add(1, Ordering::AcqRel);
         Ok(())
+    }
+
+    /// How often something could not be read and was passed over.
+    pub(crate) fn unreadable(&self) -> u64 {
+        self.unreadable.load(Ordering::Acquire)
+    }
+
+    /// An error when something was passed over since then: what is read to be written anew, or to be dropped, must be all.
+    pub(crate) fn all_was_read(&self, since: u64) -> Result<(), Error> {
+        if self.unreadable() == since {
+            return Ok(());
+        }
+        lock(&self.unread).clone().map_or(Ok(()), |source| Err(Error::read(source)))
     }
 
     /// Remembers a damage, once.
@@ -350,6 +345,12 @@ impl Store {
                 }
             }
         }
+    }
+
+    /// Forgets what was met of a file that is set aside now.
+    pub(crate) fn supersede(&self, file: &str) {
+        let number = quarantine::named(file);
+        lock(&self.damage).retain(|one| number.is_none() || quarantine::named(&one.what) != number);
     }
 
     /// Something is damaged that is needed: the file that the text names is set aside when the directory is opened again.

@@ -208,16 +208,22 @@ impl Db {
     fn with<T, E: Told>(&self, work: impl Fn(&Opening) -> Result<T, E>) -> Result<T, E> {
         let mut left = limits::REOPENED_FOR_ONE;
         loop {
-            let opening = self.enter().map_err(E::from_store)?;
-            let is_last = left == 0 || self.closing.load(Ordering::SeqCst);
+            let mut opening = self.enter().map_err(E::from_store)?;
+            let mut is_last = left == 0 || self.closing.load(Ordering::SeqCst);
             if opening.store.is_damaged() && !is_last {
                 left -= 1;
-                self.leave_and_reopen(opening).map_err(E::from_store)?;
-                continue;
+                if self.leave_and_reopen(opening).is_ok() {
+                    continue;
+                }
+                // What is wrong may be nothing that this needs.
+                opening = self.enter().map_err(E::from_store)?;
+                is_last = true;
             }
             let done = work(&opening);
             self.note(&opening, &done);
-            let again = done.as_ref().is_err_and(|error| error.of_store().is_some_and(Error::is_damage));
+            let again = done.as_ref().is_err_and(|error| {
+                error.of_store().is_some_and(|error| error.is_damage() || matches!(error, Error::Reopening))
+            });
             if is_last || !opening.store.is_damaged() {
                 return done;
             }
@@ -292,6 +298,12 @@ impl Db {
             reopening.carried = Some(only.carried());
         }
         self.phase.store(CLOSED, Ordering::SeqCst);
+        if !crate::quarantine::spare::is_database(&self.options.path) {
+            // Opening it would make a new one.
+            let cause = format!("the data directory {} is gone or empty", self.options.path.display());
+            reopening.failed = Some((cause.clone(), Instant::now()));
+            return Err(Error::Stopped { cause });
+        }
         let carried = reopening.carried.take();
         let again = Opening::start(&self.options, &self.metrics, carried.as_ref());
         match again.and_then(|opening| lock(&self.settings).apply(&opening).map(|()| opening)) {

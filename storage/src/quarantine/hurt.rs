@@ -19,6 +19,8 @@ impl Db {
     /// Reports what was set aside when the database was opened: to the log, the metrics and [`Db::damage`].
     pub(crate) fn report(&self, hurt: Vec<Hurt>) {
         for Hurt { mut damage, keys } in hurt {
+            // What was met of it before is part of what is told now.
+            self.store.supersede(&damage.place);
             if let Some(keys) = keys {
                 self.complete(&mut damage, (keys.start(), keys.end()));
             }

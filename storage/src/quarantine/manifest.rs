@@ -14,7 +14,8 @@ use crate::varint;
 // Tags of fields.
 const LOG_NUMBER: u64 = 2;
 const LAST_SEQUENCE: u64 = 4;
-const NUMBERS: [u64; 3] = [3, 9, 203];
+const NUMBERS: [u64; 3] = [3, 9, MAX_COLUMN_FAMILY];
+const MAX_COLUMN_FAMILY: u64 = 203;
 const MIN_LOG_NUMBER: u64 = 10;
 const COMPARATOR: u64 = 1;
 const COMPACT_CURSOR: u64 = 5;
@@ -26,6 +27,8 @@ const COLUMN_FAMILY_DROP: u64 = 202;
 const IN_ATOMIC_GROUP: u64 = 300;
 /// Fields with this bit have their length before them.
 const SKIPPABLE: u64 = 1 << 13;
+/// The order of keys that all families have.
+const BYTEWISE: &str = "leveldb.BytewiseComparator";
 /// Ends the further fields of a new file, each of which has its length before it.
 const END_OF_FILE_FIELDS: u64 = 1;
 
@@ -42,8 +45,8 @@ pub(super) struct Place {
 pub(super) struct Manifest {
     /// The ids of the column families by name.
     pub(super) families: HashMap<String, u32>,
-    /// The families of the files, by number.
-    pub(super) files: BTreeMap<u64, u32>,
+    /// The families and levels of the files, by number.
+    pub(super) files: BTreeMap<u64, (u32, u32)>,
     /// By family, the first log that may hold what no file of it does.
     logs: HashMap<u32, u64>,
     min_log: u64,
@@ -55,6 +58,17 @@ impl Manifest {
     /// Logs before this one hold nothing that is not in files.
     pub(super) fn first_log(&self) -> u64 {
         self.logs.values().copied().min().unwrap_or_default().max(self.min_log)
+    }
+
+    /// Is everything of a family that came before this log, or in it, in files?
+    pub(super) fn is_flushed(&self, family: &str, log: u64) -> bool {
+        let first = self.families.get(family).and_then(|id| self.logs.get(id)).copied().unwrap_or_default();
+        first.max(self.min_log) > log
+    }
+
+    /// Where the files are.
+    pub(super) fn places(&self) -> impl Iterator<Item = Place> {
+        self.files.iter().map(|(&number, &(family, level))| Place { family, level, number })
     }
 
     pub(super) fn read(directory: &Path) -> io::Result<Self> {
@@ -95,8 +109,10 @@ impl Manifest {
                 _ => return None,
             }
         }
-        self.files.retain(|number, _| !deleted.contains(number));
-        self.files.extend(new.into_iter().map(|number| (number, family)));
+        for number in deleted {
+            self.files.remove(&number);
+        }
+        self.files.extend(new.into_iter().map(|(number, level)| (number, (family, level))));
         self.families.extend(added.map(|name| (name, family)));
         if let Some(log) = log {
             let known = self.logs.entry(family).or_default();
@@ -117,9 +133,9 @@ fn text<'b>(edit: &mut &'b [u8]) -> Option<&'b [u8]> {
     Some(text)
 }
 
-/// The number of a new file.
-fn new_file(edit: &mut &[u8]) -> Option<u64> {
-    varint::take(edit)?;
+/// The number and the level of a new file.
+fn new_file(edit: &mut &[u8]) -> Option<(u64, u32)> {
+    let level = u32::try_from(varint::take(edit)?).ok()?;
     let number = varint::take(edit)?;
     varint::take(edit)?;
     text(edit)?;
@@ -129,7 +145,7 @@ fn new_file(edit: &mut &[u8]) -> Option<u64> {
     while varint::take(edit)? != END_OF_FILE_FIELDS {
         text(edit)?;
     }
-    Some(number)
+    Some((number, level))
 }
 
 /// The MANIFEST that CURRENT names.
@@ -156,16 +172,51 @@ pub(super) fn edits(bytes: &[u8]) -> (Vec<Vec<u8>>, usize) {
 
 /// Takes files out of the database.
 pub(super) fn remove(directory: &Path, files: &[Place]) -> io::Result<()> {
-    let path = current(directory)?;
-    let (_, end) = edits(&fs::read(&path)?);
-    let mut out = Vec::new();
-    for file in files {
-        let mut edit = Vec::new();
-        for number in [DELETED_FILE, u64::from(file.level), file.number, COLUMN_FAMILY, u64::from(file.family)] {
-            varint::put(number, &mut edit);
+    let edit = |file: &Place| {
+        let (level, family) = (u64::from(file.level), u64::from(file.family));
+        encode(&[DELETED_FILE, level, file.number, COLUMN_FAMILY, family])
+    };
+    append(directory, &files.iter().map(edit).collect::<Vec<_>>())
+}
+
+/// Adds column families that the MANIFEST lacks, under the ids that they have in a directory that was made with all of them:
+/// logs name families by their ids.
+pub(super) fn declare(directory: &Path, names: &[&str]) -> io::Result<()> {
+    let mut known = Manifest::read(directory)?.families;
+    let mut added = Vec::new();
+    for (name, id) in names.iter().zip(1..) {
+        if known.contains_key(*name) {
+            continue;
         }
-        log::put(&edit, end as u64, &mut out);
+        let highest = known.values().copied().max().unwrap_or_default();
+        let id = if known.values().any(|used| *used == id) { highest + 1 } else { id };
+        known.insert((*name).to_owned(), id);
+        let mut edit = encode(&[COMPARATOR]);
+        put_text(BYTEWISE, &mut edit);
+        edit.extend(encode(&[LOG_NUMBER, 0, MAX_COLUMN_FAMILY, u64::from(highest.max(id))]));
+        edit.extend(encode(&[COLUMN_FAMILY, u64::from(id), COLUMN_FAMILY_ADD]));
+        put_text(name, &mut edit);
+        added.push(edit);
     }
+    append(directory, &added)
+}
+
+fn encode(numbers: &[u64]) -> Vec<u8> {
+    let mut edit = Vec::new();
+    numbers.iter().for_each(|number| varint::put(*number, &mut edit));
+    edit
+}
+
+fn put_text(text: &str, edit: &mut Vec<u8>) {
+    varint::put(text.len() as u64, edit);
+    edit.extend_from_slice(text.as_bytes());
+}
+
+fn append(directory: &Path, edits: &[Vec<u8>]) -> io::Result<()> {
+    let path = current(directory)?;
+    let (_, end) = self::edits(&fs::read(&path)?);
+    let mut out = Vec::new();
+    edits.iter().for_each(|edit| log::put(edit, end as u64, &mut out));
     let mut log = OpenOptions::new().write(true).open(&path)?;
     log.set_len(end as u64)?;
     log.seek(SeekFrom::End(0))?;

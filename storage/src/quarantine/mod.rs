@@ -6,6 +6,7 @@
 mod hurt;
 mod log;
 mod manifest;
+pub(crate) mod salvage;
 pub(crate) mod spare;
 pub(crate) mod wal;
 mod warn;
@@ -16,7 +17,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use rocksdb::{DB, LiveFile};
+use rocksdb::{DB, ErrorKind, LiveFile};
 
 use crate::limits;
 use crate::schema::{Bucket, Cf};
@@ -91,6 +92,20 @@ pub(crate) fn named(text: &str) -> Option<u64> {
     let (before, _) = text.split_once(".sst")?;
     let digits = before.len() - before.trim_end_matches(|c: char| c.is_ascii_digit()).len();
     before[before.len() - digits..].parse().ok()
+}
+
+/// Does RocksDB say that something stored is damaged? A file that is gone, or has sectors that cannot be read, is no better
+/// than one with other bytes in it.
+pub(crate) fn is_damage(error: &rocksdb::Error) -> bool {
+    let unreadable = ["No such file or directory", "While pread"];
+    match error.kind() {
+        ErrorKind::Corruption => true,
+        ErrorKind::IOError => {
+            let text: &str = error.as_ref();
+            named(text).is_some() && unreadable.iter().any(|way| text.contains(way))
+        }
+        _ => false,
+    }
 }
 
 fn number_of(file: &LiveFile) -> Option<u64> {
@@ -223,6 +238,10 @@ pub(crate) fn set_aside(directory: &Path, bad: Vec<Bad>) -> io::Result<Vec<Hurt>
     fs::create_dir_all(&aside)?;
     let families = bad.iter().map(|one| one.file.column_family_name.clone());
     rebuild_later(directory, families)?;
+    for place in &places {
+        let name = bad.iter().find(|one| number_of(&one.file) == Some(place.number)).map(|one| one.file.name.as_str());
+        name.map_or(Ok(()), |name| salvage::prepare(directory, place.number, name))?;
+    }
     manifest::remove(directory, &places)?;
     let mut hurt = Vec::new();
     for Bad { file, what } in bad {
@@ -239,13 +258,8 @@ pub(crate) fn set_aside(directory: &Path, bad: Vec<Bad>) -> io::Result<Vec<Hurt>
 }
 
 fn damage_of(file: &LiveFile, what: &str) -> Damage {
-    let start = |key: &Option<Vec<u8>>| Some(Bucket::from_bytes(*key.as_deref()?.first_chunk::<8>()?).0);
-    let timed = [Cf::Rows, Cf::Pages, Cf::Histograms].iter().any(|cf| cf.name() == file.column_family_name);
-    let (mut from_ms, mut to_ms) = (i64::MIN, i64::MAX);
-    if timed {
-        from_ms = start(&file.start_key).unwrap_or(from_ms);
-        to_ms = start(&file.end_key).unwrap_or(to_ms);
-    }
+    let keys = (file.start_key.as_deref().unwrap_or_default(), file.end_key.as_deref().unwrap_or_default());
+    let (from_ms, to_ms) = time_of(&file.column_family_name, keys.0, keys.1);
     Damage {
         place: file.name.trim_start_matches('/').to_owned(),
         family: file.column_family_name.clone(),
@@ -254,4 +268,11 @@ fn damage_of(file: &LiveFile, what: &str) -> Damage {
         metrics: Vec::new(),
         what: what.to_owned(),
     }
+}
+
+/// The starts of the first and the last bucket or partition of a stretch of keys, where its family lies by time.
+fn time_of(family: &str, first: &[u8], last: &[u8]) -> (i64, i64) {
+    let timed = [Cf::Rows, Cf::Pages, Cf::Histograms].iter().any(|cf| cf.name() == family);
+    let start = |key: &[u8]| Some(Bucket::from_bytes(*key.first_chunk::<8>().filter(|_| timed)?).0);
+    (start(first).unwrap_or(i64::MIN), start(last).unwrap_or(i64::MAX))
 }

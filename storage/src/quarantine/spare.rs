@@ -11,6 +11,7 @@ use std::path::Path;
 
 use super::manifest::{self, Manifest};
 use super::{DIRECTORY, Damage};
+use crate::schema::Cf;
 
 /// Where the second MANIFEST lies.
 const SPARE: &str = "spare";
@@ -54,6 +55,12 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::rename(new, path)
 }
 
+/// Has the directory any file that a database must have?
+pub(crate) fn is_database(directory: &Path) -> bool {
+    let all = names(directory).unwrap_or_default().into_iter().chain(names(&directory.join(SPARE)).unwrap_or_default());
+    all.into_iter().any(|name| name.ends_with(".sst") || number(&name).is_some())
+}
+
 impl Spare {
     /// Copies what the MANIFEST gained, and writes CURRENT again where it is gone. To be called while the database is open,
     /// now and then, and when it is opened and closed.
@@ -78,7 +85,10 @@ impl Spare {
         if name != self.name || length < self.copied || !to.exists() {
             let mut bytes = Vec::new();
             from.read_to_end(&mut bytes)?;
-            replace(&to, &bytes)?;
+            // Not synced: after a power failure it is whole or of no use, and is made anew at the next start.
+            let new = spare.join("new");
+            fs::write(&new, &bytes)?;
+            fs::rename(new, &to)?;
             self.copied = bytes.len() as u64;
             for other in names(&spare)?.into_iter().filter(|other| *other != name) {
                 fs::remove_file(spare.join(other))?;
@@ -101,6 +111,10 @@ impl Spare {
 /// Where CURRENT or the MANIFEST is damaged or gone, makes them whole; what was done is returned. To be called before the
 /// directory is opened.
 pub(crate) fn restore(directory: &Path, repair: &dyn Fn() -> Result<(), rocksdb::Error>) -> io::Result<Vec<Damage>> {
+    for name in names(directory)?.iter().filter_map(|name| name.strip_suffix(".kept")) {
+        // An earlier process ended while it repaired.
+        fs::rename(directory.join(format!("{name}.kept")), directory.join(name))?;
+    }
     let files = names(directory)?;
     let spares = names(&directory.join(SPARE))?;
     let is_data = |name: &String| name.ends_with(".sst") || name.ends_with(".log") || number(name).is_some();
@@ -128,7 +142,7 @@ pub(crate) fn restore(directory: &Path, repair: &dyn Fn() -> Result<(), rocksdb:
             for name in files.iter().filter(|name| number(name).is_some()) {
                 aside(directory, name)?;
             }
-            repair().map_err(|error| io::Error::other(format!("RocksDB's repair failed: {error}")))?;
+            rebuild_manifest(directory, &files, repair)?;
             done.push(restored(
                 "MANIFEST",
                 "both its copies were damaged or gone, and it was made again from the files",
@@ -137,6 +151,21 @@ pub(crate) fn restore(directory: &Path, repair: &dyn Fn() -> Result<(), rocksdb:
         }
     }
     Ok(done)
+}
+
+/// Has RocksDB's repair find the sorted files. It knows families by these alone, so that logs are kept from it.
+fn rebuild_manifest(
+    directory: &Path,
+    files: &[String],
+    repair: &dyn Fn() -> Result<(), rocksdb::Error>,
+) -> io::Result<()> {
+    let logs: Vec<&String> = files.iter().filter(|name| name.ends_with(".log")).collect();
+    let hidden = |name: &str| directory.join(format!("{name}.kept"));
+    logs.iter().try_for_each(|name| fs::rename(directory.join(name), hidden(name)))?;
+    let repaired = repair().map_err(|error| io::Error::other(format!("RocksDB's repair failed: {error}")));
+    logs.iter().try_for_each(|name| fs::rename(hidden(name), directory.join(name)))?;
+    repaired?;
+    manifest::declare(directory, &Cf::ALL.map(Cf::name))
 }
 
 /// Makes a MANIFEST whole from its copy; false where that is not possible.

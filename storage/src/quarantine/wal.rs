@@ -77,6 +77,15 @@ pub(crate) fn logs(directory: &Path) -> io::Result<Vec<u64>> {
     Ok(logs)
 }
 
+/// Is a log gone that was there before, and whose writes are not all in files?
+pub(crate) fn is_needed(directory: &Path, before: &[u64], now: &[u64]) -> io::Result<bool> {
+    let gone = before.iter().filter(|log| !now.contains(log)).max();
+    match gone {
+        Some(gone) => Ok(*gone >= Manifest::read(directory)?.first_log()),
+        None => Ok(false),
+    }
+}
+
 fn name_of(log: u64) -> String {
     format!("{log:06}.log")
 }
@@ -84,7 +93,7 @@ fn name_of(log: u64) -> String {
 /// Writes that are missing.
 #[derive(Debug)]
 struct Gap {
-    place: String,
+    log: u64,
     from_ms: i64,
     to_ms: i64,
     /// Writes behind it that were looked at.
@@ -109,7 +118,7 @@ struct Walk {
 impl Walk {
     fn gap(&mut self, log: u64, missing: Option<u64>) {
         let from_ms = self.before.iter().copied().min().or(self.since_ms).unwrap_or(i64::MIN);
-        self.gaps.push(Gap { place: name_of(log), from_ms, to_ms: i64::MIN, seen: 0, missing });
+        self.gaps.push(Gap { log, from_ms, to_ms: i64::MIN, seen: 0, missing });
     }
 
     fn write(&mut self, log: u64, record: &[u8]) {
@@ -211,16 +220,21 @@ pub(crate) fn check(directory: &Path) -> io::Result<Vec<Damage>> {
             take_out(directory, log)?;
         }
     }
-    Ok(walk.gaps.into_iter().map(Gap::into_damage).collect())
+    Ok(walk.gaps.into_iter().map(|gap| gap.into_damage(&manifest)).collect())
 }
 
 impl Gap {
-    fn into_damage(self) -> Damage {
+    fn into_damage(self, manifest: &Manifest) -> Damage {
         let to_ms = if self.seen == 0 { i64::MAX } else { self.to_ms };
         let missing = self.missing.map_or_else(|| "an unknown number of".to_owned(), |n| n.to_string());
         let what = format!("{missing} entries of the write-ahead log are damaged or gone");
-        let (place, family) = (self.place, Cf::Rows.name().to_owned());
-        Damage { place, family, from_ms: self.from_ms.min(to_ms), to_ms, metrics: Vec::new(), what }
+        let (place, family) = (name_of(self.log), Cf::Rows.name().to_owned());
+        let mut damage = Damage { place, family, from_ms: self.from_ms.min(to_ms), to_ms, metrics: Vec::new(), what };
+        // The index is made anew.
+        if [Cf::Rows, Cf::Pages, Cf::Histograms].iter().all(|cf| manifest.is_flushed(cf.name(), self.log)) {
+            damage.set_rebuilt();
+        }
+        damage
     }
 }
 

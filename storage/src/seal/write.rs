@@ -84,6 +84,7 @@ impl Db {
         let since = Instant::now();
         let (start_ms, end_ms) = (target.start.0, target.end_ms(self.store.bucket_ms));
         let within = Bucket(start_ms)..Bucket(end_ms);
+        let unreadable = self.store.unreadable();
         let state = self.states.of(source);
         lock(&state).touched.retain(|bucket| !within.contains(bucket));
         let view = View::passing(&self.store);
@@ -102,6 +103,7 @@ impl Db {
         let (batch, builder) = (WriteBatch::default(), PageBuilder::default());
         let mut output = Output { db: self, batch, group, builder, samples: 0, pace, since };
         self.write_pages(&mut reader, &stored, &line, &mut output)?;
+        self.store.all_was_read(unreadable)?;
         output.write()?;
         let samples = output.samples;
         let timeline = Timeline { generation, segments: stored.segments(), samples, timestamps: line };
