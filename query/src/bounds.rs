@@ -2,7 +2,7 @@
 //! listing series look at the same.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::Error;
 use crate::engine::StillWanted;
@@ -32,5 +32,69 @@ impl Bounds {
             return Err(Error::Timeout);
         }
         Ok(())
+    }
+
+    /// Takes memory, or waits a moment for it where others hold it and the request holds little. Blocks: for threads that may.
+    ///
+    /// # Errors
+    /// When there is not so much for the request, or it ends while it waits.
+    pub fn take(&self, bytes: usize) -> Result<(), Error> {
+        self.taking(bytes, || self.share.take(bytes))
+    }
+
+    /// Takes memory by `take`, and tries again for a moment where others hold it and the request holds little.
+    pub(crate) fn taking(&self, bytes: usize, take: impl Fn() -> Result<(), Error>) -> Result<(), Error> {
+        let mut until: Option<Instant> = None;
+        loop {
+            let error = match take() {
+                Err(error) if error.is_of_all() && self.share.may_wait(bytes) => error,
+                outcome => return outcome,
+            };
+            self.check()?;
+            let now = Instant::now();
+            if now >= *until.get_or_insert(now + WAIT) {
+                return Err(error);
+            }
+            self.share.whole().wait(WAIT_STEP);
+        }
+    }
+}
+
+/// How long a small request waits for memory, and how often it looks whether it is still wanted meanwhile.
+const WAIT: Duration = Duration::from_secs(2);
+const WAIT_STEP: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::Memory;
+
+    #[test]
+    fn small_requests_wait_for_memory_and_large_ones_do_not() {
+        let memory = Arc::new(Memory::new(4 << 20, usize::MAX));
+        let bounds = || Bounds { share: Arc::new(Share::new(Arc::clone(&memory))), ..Bounds::default() };
+        let other = bounds();
+        other.take(4 << 20).unwrap();
+        assert!(matches!(bounds().take(1 << 20), Err(Error::Memory { .. })));
+        let small = bounds();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| small.take(1_000));
+            while memory.waiting() == 0 && !waiting.is_finished() {
+                thread::yield_now();
+            }
+            drop(other);
+            waiting.join().unwrap().unwrap();
+        });
+        // Nobody gives back, and the client goes.
+        let other = bounds();
+        other.take((4 << 20) - 1_000).unwrap();
+        let gone = Bounds { wanted: Some(StillWanted(Arc::new(|| false))), ..bounds() };
+        assert!(matches!(gone.take(1_000), Err(Error::Canceled)));
+        // Who holds much would wait for those that wait for it.
+        small.share.shrink_to(0);
+        small.take(1_000).unwrap();
+        assert!(matches!(other.take(1), Err(Error::Memory { .. })));
     }
 }

@@ -359,7 +359,8 @@ impl Engine {
         }
         let mut value = value?;
         query.let_go();
-        query.share.take(value.bytes())?;
+        let bytes = value.bytes();
+        bounds.taking(bytes, || query.share.take(bytes))?;
         let (mut warnings, infos) = query.notes.into_inner().unwrap_or_else(PoisonError::into_inner).into_texts();
         if options.limit > 0 && truncate(&mut value, options.limit) {
             warnings.push("results truncated due to limit".to_owned());

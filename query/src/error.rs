@@ -37,6 +37,15 @@ pub enum Error {
         /// What they may have.
         most: usize,
     },
+    /// Together with those that run beside it, it needs more memory than the container has left, bytes.
+    #[error(
+        "queries need more than {most} bytes of memory together, which is what the container has left for them: try \
+         again, select fewer series, a shorter range or a longer step, or give the container more memory"
+    )]
+    Container {
+        /// What they may have at the moment.
+        most: usize,
+    },
     /// The store failed.
     #[error("{0}")]
     Store(#[source] model::QuerierError),
@@ -49,6 +58,11 @@ impl Error {
 
     /// Was too much to be held?
     pub(crate) fn is_of_memory(&self) -> bool {
-        matches!(self, Self::TooManySamples | Self::QueryMemory { .. } | Self::Memory { .. })
+        self.is_of_all() || matches!(self, Self::TooManySamples | Self::QueryMemory { .. })
+    }
+
+    /// Do others hold what it needs?
+    pub(crate) fn is_of_all(&self) -> bool {
+        matches!(self, Self::Memory { .. } | Self::Container { .. })
     }
 }

@@ -28,7 +28,7 @@ mod window;
 pub use bounds::Bounds;
 pub use engine::{Engine, EngineOptions, QueryOptions, QueryResult, StillWanted};
 pub use error::Error;
-pub use memory::{Memory, Share};
+pub use memory::{Left, Memory, Share};
 pub use parse::{parse_selector, parse_selector_within};
 pub use stats::Stats;
 pub use value::{RangeSeries, Sample, Value};

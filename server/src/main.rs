@@ -11,6 +11,7 @@
 mod api;
 mod app;
 mod clock;
+mod container;
 mod default_config;
 mod flags;
 mod listen;

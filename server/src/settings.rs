@@ -1,5 +1,6 @@
 //! The flags, made into what the server works with.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -9,6 +10,7 @@ use model::duration::format_duration_ms;
 use scraper::parse::Wanted;
 use url::Url;
 
+use crate::container::Container;
 use crate::flags::Flags;
 
 /// More connections than any process may have.
@@ -104,13 +106,22 @@ pub(crate) fn storage_options(flags: &Flags) -> Result<storage::Options> {
     Ok(options)
 }
 
-/// What queries may hold.
-pub(crate) fn query_memory(flags: &Flags) -> Result<query::Memory> {
+/// What queries may hold: by default half of the container's memory, each a quarter, and never more than is left of it. What
+/// the store may still use, for samples that come in first of all, is not lent to them.
+pub(crate) fn query_memory(flags: &Flags, db: &Arc<storage::Db>) -> Result<query::Memory> {
     let or = |given: u64, default: u64| if given == 0 { default } else { given };
-    let all = or(flags.bytes("query.max-memory")?, memory_limit().unwrap_or(u64::MAX) / 4);
+    let container = Container::of_process();
+    let limit = container.limit().unwrap_or(u64::MAX);
+    let all = or(flags.bytes("query.max-memory")?, limit / 2);
     let each = or(flags.bytes("query.max-memory-per-query")?, all / 2);
     let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-    Ok(query::Memory::new(bytes(all), bytes(each)))
+    let headroom = (limit / HEADROOM_PART).clamp(HEADROOM_MIN, HEADROOM_MAX);
+    let db = Arc::downgrade(db);
+    let left = move || {
+        let of_store = db.upgrade().map_or(0, |db| db.memory_unused());
+        bytes(container.left().unwrap_or(u64::MAX).saturating_sub(headroom)).saturating_sub(of_store)
+    };
+    Ok(query::Memory::following(bytes(all), bytes(each), Box::new(left)))
 }
 
 /// What the bodies of scrapes may take while they are read: an eighth of what this process may use.
@@ -159,14 +170,13 @@ pub(crate) fn retention_rules(config: &Config) -> Result<Vec<storage::RetentionR
 
 /// Bytes that this process may use: of its control group where that is limited, else of the machine.
 fn memory_limit() -> Option<u64> {
-    let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
-    let group = number("/sys/fs/cgroup/memory.max").or_else(|| number("/sys/fs/cgroup/memory/memory.limit_in_bytes"));
-    let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
-        let kib = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-        kib.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
-    });
-    group.into_iter().chain(machine).min()
+    Container::of_process().limit()
 }
+
+/// What is lent to nobody: this part of the container's memory, within bounds.
+const HEADROOM_PART: u64 = 16;
+const HEADROOM_MIN: u64 = 6 << 20;
+const HEADROOM_MAX: u64 = 256 << 20;
 
 /// How long and how much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -129,7 +129,7 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
     let options = query::EngineOptions {
         lookback_delta_ms: flags.duration_ms("query.lookback-delta")?,
         max_samples: flags.number("query.max-samples")?,
-        memory: Arc::new(query_memory(&flags)?),
+        memory: Arc::new(query_memory(&flags, &db)?),
         timeout: settings.query_timeout,
         default_step_ms: config.global.evaluation_interval_ms,
         scrape_interval_ms: config.global.scrape_interval_ms,

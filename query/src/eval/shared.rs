@@ -191,8 +191,13 @@ impl Query<'_> {
     /// Takes memory; what is kept to spare time is let go for it.
     pub(super) fn take(&self, taken: &Taken<'_>, bytes: usize) -> Result<(), Error> {
         match taken.take(bytes) {
+            Ok(()) => Ok(()),
+            Err(error) if error.is_of_all() => {
+                self.let_go();
+                self.bounds.taking(bytes, || taken.take(bytes))
+            }
             Err(_) if self.let_go() => taken.take(bytes),
-            outcome => outcome,
+            refused => refused,
         }
     }
 

@@ -34,7 +34,12 @@ pub(crate) struct Limits<'a> {
 
 impl Limits<'_> {
     pub(super) fn begin(&self, text: &str) -> Result<(), Error> {
-        self.taken.take(text.len() * TEXT_COPIES + PACE * PART_BYTES)?;
+        self.take(text.len() * TEXT_COPIES + PACE * PART_BYTES)
+    }
+
+    /// Takes memory, and looks whether the text is still to be read.
+    fn take(&self, bytes: usize) -> Result<(), Error> {
+        self.bounds.taking(bytes, || self.taken.take(bytes))?;
         self.bounds.check()
     }
 }
@@ -55,8 +60,8 @@ impl Parser<'_> {
 
     /// Takes memory, and looks whether the text is still to be read.
     fn within(&mut self, bytes: usize) -> Parsed<()> {
-        let Some(Limits { bounds, taken }) = self.limits else { return Ok(()) };
-        if let Err(error) = taken.take(bytes).and_then(|()| bounds.check()) {
+        let Some(limits) = self.limits else { return Ok(()) };
+        if let Err(error) = limits.take(bytes) {
             self.stopped = Some(error);
             return Err(Stop);
         }
@@ -97,11 +102,11 @@ enum Refused {
 }
 
 fn compiled(limits: Option<Limits<'_>>, op: MatchOp, (name, value): (String, String)) -> Result<Matcher, Refused> {
-    let Some(Limits { bounds, taken }) = limits else {
+    let Some(limits) = limits else {
         return Matcher::new(op, name, value).map_err(Refused::Wrong);
     };
     let mut beyond = None;
-    let mut room = |bytes| match taken.take(bytes).and_then(|()| bounds.check()) {
+    let mut room = |bytes| match limits.take(bytes) {
         Ok(()) => true,
         Err(error) => {
             beyond = Some(error);

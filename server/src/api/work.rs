@@ -110,7 +110,7 @@ pub(crate) fn listed<T>(
         let taken = checked.and_then(|()| {
             if bytes > spare.get() {
                 let more = bytes.max(GRAIN);
-                bounds.share.take(more)?;
+                bounds.take(more)?;
                 spare.set(spare.get() + more);
             }
             spare.set(spare.get() - bytes);

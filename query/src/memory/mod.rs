@@ -1,12 +1,21 @@
 //! What queries may hold: each, and all of them together. It is counted where memory grows with the data, by the sizes of
 //! what is held; what a query holds besides is small.
 
-use std::cell::Cell;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+mod following;
 
+use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use self::following::Following;
+pub use self::following::Left;
 use crate::Error;
 
+/// What a request may hold that waits for memory: this part of all, within bounds.
+const SMALL_PART: usize = 32;
+const SMALL_MIN: usize = 64 << 10;
+const SMALL_MAX: usize = 16 << 20;
 /// So little may wait in any case.
 const AT_REST_FREE: usize = 64 << 10;
 
@@ -16,13 +25,58 @@ pub struct Memory {
     max: usize,
     max_per_query: usize,
     used: AtomicUsize,
+    following: Option<Following>,
+    /// How many wait for memory, and what wakes them.
+    waiting: AtomicUsize,
+    freed: (Mutex<()>, Condvar),
 }
 
 impl Memory {
     /// So many bytes for all queries, and for each.
     #[must_use]
     pub fn new(max: usize, max_per_query: usize) -> Self {
-        Self { max, max_per_query, used: AtomicUsize::new(0) }
+        Self { max, max_per_query, ..Self::unbounded() }
+    }
+
+    /// The same, and no more than `left` says at the moment.
+    #[must_use]
+    pub fn following(max: usize, max_per_query: usize, left: Left) -> Self {
+        Self { following: Some(Following::new(left)), ..Self::new(max, max_per_query) }
+    }
+
+    fn unbounded() -> Self {
+        Self {
+            max: usize::MAX,
+            max_per_query: usize::MAX,
+            used: AtomicUsize::new(0),
+            following: None,
+            waiting: AtomicUsize::new(0),
+            freed: <_>::default(),
+        }
+    }
+
+    /// Waits until some memory was given back, or for a moment.
+    pub(crate) fn wait(&self, most: Duration) {
+        let (lock, freed) = &self.freed;
+        let guard = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        drop(freed.wait_timeout(guard, most));
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// How many wait now.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::SeqCst)
+    }
+
+    fn give(&self, bytes: usize) {
+        self.used.fetch_sub(bytes, Ordering::SeqCst);
+        if bytes > 0 && self.waiting.load(Ordering::SeqCst) > 0 {
+            // Whoever is about to wait has not looked yet.
+            drop(self.freed.0.lock().unwrap_or_else(PoisonError::into_inner));
+            self.freed.1.notify_all();
+        }
     }
 
     /// Bytes that queries hold now.
@@ -35,7 +89,7 @@ impl Memory {
 impl Default for Memory {
     /// Without bounds.
     fn default() -> Self {
-        Self::new(usize::MAX, usize::MAX)
+        Self::unbounded()
     }
 }
 
@@ -62,11 +116,27 @@ impl Share {
             return Err(Error::QueryMemory { most });
         }
         let most = self.of.max;
-        if self.of.used.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) > most {
+        let all = self.of.used.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        if all > most {
             self.give(bytes);
             return Err(Error::Memory { most });
         }
+        if let Some(Err(most)) = self.of.following.as_ref().map(|following| following.admits(all, bytes)) {
+            self.give(bytes);
+            return Err(Error::Container { most });
+        }
         Ok(())
+    }
+
+    /// Is it so little that it is worth a moment's wait when others hold all there is? Who holds much does not wait: two
+    /// such could wait for each other.
+    pub(crate) fn may_wait(&self, bytes: usize) -> bool {
+        self.used().saturating_add(bytes) <= (self.of.max / SMALL_PART).clamp(SMALL_MIN, SMALL_MAX)
+    }
+
+    /// The memory that it is a share of.
+    pub(crate) fn whole(&self) -> &Memory {
+        &self.of
     }
 
     /// The same where three quarters stay free, as for what only spares time: what is made of it must find room.
@@ -99,13 +169,13 @@ impl Share {
 
     pub(crate) fn give(&self, bytes: usize) {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
-        self.of.used.fetch_sub(bytes, Ordering::Relaxed);
+        self.of.give(bytes);
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.of.used.fetch_sub(*self.used.get_mut(), Ordering::Relaxed);
+        self.of.give(*self.used.get_mut());
     }
 }
 
