@@ -14,6 +14,9 @@ use crate::report::{Extra, Report, number};
 use crate::scrape_loop::{JobSettings, seconds};
 use crate::target::Target;
 
+/// The longest error of a scrape.
+const ERROR_BYTES_MAX: usize = 2048;
+
 /// An answer that can be read.
 pub(crate) struct Fetched {
     pub(crate) format: Format,
@@ -54,6 +57,14 @@ pub(crate) struct Outcome {
     pub(crate) nothing_stored: String,
 }
 
+/// What a target says may stand in an error, and that is kept for every target.
+fn shorten(error: &mut String) {
+    if error.len() > ERROR_BYTES_MAX {
+        error.truncate(error.floor_char_boundary(ERROR_BYTES_MAX));
+        error.push('…');
+    }
+}
+
 impl Work {
     /// Does it all.
     pub(crate) fn run(&mut self) -> Outcome {
@@ -75,6 +86,7 @@ impl Work {
             }
             Ok(_) => self.read(&mut outcome),
         }
+        shorten(&mut outcome.error);
         if !outcome.error.is_empty()
             && let Some(log) = &self.job.failure_log
         {
