@@ -43,6 +43,8 @@ pub(crate) enum Limit {
     Body,
     Labels,
     Buckets,
+    /// Of the memory of all bodies.
+    Memory,
 }
 
 /// How it went.
@@ -80,9 +82,11 @@ impl Work {
             Err(error) => {
                 self.layout.read_nothing();
                 outcome.error = with_causes(error);
-                if matches!(error, FetchError::TooLarge { .. }) {
-                    outcome.limit = Some(Limit::Body);
-                }
+                outcome.limit = match error {
+                    FetchError::TooLarge { .. } => Some(Limit::Body),
+                    FetchError::Evicted { .. } => Some(Limit::Memory),
+                    _ => None,
+                };
             }
             Ok(_) => self.read(&mut outcome),
         }

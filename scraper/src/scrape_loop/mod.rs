@@ -405,6 +405,7 @@ impl ScrapeLoop {
             Some(Limit::Body) => metrics.exceeded_body_size_limit.inc(),
             Some(Limit::Labels) => metrics.exceeded_label_limits.inc(),
             Some(Limit::Buckets) => metrics.exceeded_bucket_limit.inc(),
+            Some(Limit::Memory) => metrics.evicted.inc(),
             None => {}
         }
         let left_out = outcome.committed.out_of_order + outcome.committed.duplicate + outcome.committed.too_old > 0;

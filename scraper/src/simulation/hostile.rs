@@ -141,6 +141,7 @@ async fn bodies_that_stall_starve_no_other() {
     let lines: Vec<String> = world.store.take_all().iter().map(|line| since_start(line)).collect();
     let up: Vec<_> = lines.iter().filter(|line| line.contains(" up{instance=\"good\"")).collect();
     assert!(up.len() >= 29 && up.iter().all(|line| line.ends_with(" 1")), "{up:?}");
+    assert!(world.metric("weft_scrapes_ended_for_memory_total") > 1.0);
     for name in ["a", "b", "c"] {
         let up: Vec<_> = lines.iter().filter(|line| line.contains(&format!(" up{{instance=\"{name}\""))).collect();
         assert!(up.len() >= 28 && up.iter().all(|line| line.ends_with(" 0")), "{up:?}");
