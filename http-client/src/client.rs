@@ -39,11 +39,25 @@ pub struct HttpClient {
     built: Mutex<Option<Built>>,
 }
 
+/// How a request goes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Route<'a> {
+    /// It carries nothing secret.
+    pub(crate) untrusted: bool,
+    /// It follows a redirect to another server. A target may lead to another place each time: neither connections nor clients of such places
+    /// are kept.
+    pub(crate) passing: bool,
+    /// It goes over a Unix socket whatever the URL says.
+    pub(crate) socket: Option<&'a Path>,
+}
+
 #[derive(Debug)]
 struct Built {
     stamps: Vec<Option<Stamp>>,
     tls: rustls::ClientConfig,
     common: reqwest::Client,
+    /// For where redirects lead; keeps no connections.
+    passing: Option<reqwest::Client>,
     /// By the target's `host:port` where there is a `server_name`, and by Unix socket.
     of_targets: HashMap<String, reqwest::Client>,
 }
@@ -75,23 +89,22 @@ impl HttpClient {
     /// When a file of the configuration cannot be read or used now, or no token is given out.
     pub async fn request(&self, method: Method, url: &Url) -> Result<reqwest::RequestBuilder, Error> {
         let token = self.token().await?;
-        let request = self.prepare(method, url, true, None)?;
+        let request = self.prepare(method, url, Route::default())?;
         Ok(match token {
             Some(token) => request.header(AUTHORIZATION, token),
             None => request,
         })
     }
 
-    /// The same without a token, over a Unix socket if one is named; without anything secret if it is not `trusted`.
+    /// The same without a token.
     pub(crate) fn prepare(
         &self,
         method: Method,
         url: &Url,
-        trusted: bool,
-        socket: Option<&Path>,
+        route: Route<'_>,
     ) -> Result<reqwest::RequestBuilder, Error> {
-        let headers = auth::headers(&self.config, trusted)?;
-        let (client, url, host) = self.client(url, socket)?;
+        let headers = auth::headers(&self.config, !route.untrusted)?;
+        let (client, url, host) = self.client(url, route)?;
         let mut request = client.request(method, url).headers(headers);
         if let Some(host) = host {
             request = request.header(HOST, host);
@@ -137,7 +150,7 @@ impl HttpClient {
     }
 
     /// The client for a URL, and the URL and `Host` to use with it.
-    fn client(&self, url: &Url, socket: Option<&Path>) -> Result<(reqwest::Client, Url, Option<HeaderValue>), Error> {
+    fn client(&self, url: &Url, route: Route<'_>) -> Result<(reqwest::Client, Url, Option<HeaderValue>), Error> {
         let default = TlsConfig::default();
         let config = self.config.tls.as_ref().unwrap_or(&default);
         let stamps = tls::stamps(config);
@@ -147,21 +160,32 @@ impl HttpClient {
             Some(built) => built,
             None => {
                 let tls = tls::client_config(config, self.http2())?;
-                let common = self.build(tls.clone(), None, None)?;
-                Built { stamps, tls, common, of_targets: HashMap::new() }
+                let common = self.build(tls.clone(), None, Route::default())?;
+                Built { stamps, tls, common, passing: None, of_targets: HashMap::new() }
             }
         };
         let built = guard.insert(built);
-        let (url, host, detour) = match self.renamed(url, socket) {
+        let (url, host, detour) = match self.renamed(url, route.socket) {
             Some((named, authority, detour)) => {
                 let host = HeaderValue::from_str(&authority);
                 (named, Some(host.map_err(|_| Error::Header { name: "Host".to_owned() })?), Some((authority, detour)))
             }
             None => (url.clone(), None, None),
         };
-        let key = match (socket, &detour) {
+        let key = match (route.socket, &detour) {
             (Some(socket), _) => format!("unix:{}", socket.display()),
+            (None, Some(_)) if route.passing => {
+                let client = self.build(built.tls.clone(), detour.map(|(_, detour)| detour), route)?;
+                return Ok((client, url, host));
+            }
             (None, Some((authority, _))) => authority.clone(),
+            (None, None) if route.passing => {
+                let passing = match built.passing.take() {
+                    Some(passing) => passing,
+                    None => self.build(built.tls.clone(), None, route)?,
+                };
+                return Ok((built.passing.insert(passing).clone(), url, host));
+            }
             (None, None) => return Ok((built.common.clone(), url, host)),
         };
         if let Some(client) = built.of_targets.get(&key) {
@@ -170,7 +194,7 @@ impl HttpClient {
         if built.of_targets.len() >= CLIENTS_MAX {
             built.of_targets.clear();
         }
-        let client = self.build(built.tls.clone(), detour.map(|(_, detour)| detour), socket)?;
+        let client = self.build(built.tls.clone(), detour.map(|(_, detour)| detour), route)?;
         built.of_targets.insert(key, client.clone());
         Ok((client, url, host))
     }
@@ -204,7 +228,7 @@ impl HttpClient {
         &self,
         tls: rustls::ClientConfig,
         detour: Option<Detour>,
-        socket: Option<&Path>,
+        route: Route<'_>,
     ) -> Result<reqwest::Client, Error> {
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
@@ -223,8 +247,11 @@ impl HttpClient {
             Some(detour) => builder.dns_resolver(Arc::new(detour)),
             None => builder.dns_resolver(Arc::new(self.resolver.clone())),
         };
-        if let Some(socket) = socket {
+        if let Some(socket) = route.socket {
             builder = builder.unix_socket(socket);
+        }
+        if route.passing {
+            builder = builder.pool_max_idle_per_host(0);
         }
         for proxy in self.proxies.reqwest() {
             builder = builder.proxy(proxy);
@@ -251,5 +278,28 @@ impl Resolve for Detour {
             // The URL's port replaces this one.
             Ok(Box::new(found.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_kept_of_where_redirects_lead() {
+        let tls =
+            TlsConfig { server_name: Some("name.test".to_owned()), insecure_skip_verify: true, ..TlsConfig::default() };
+        let config = HttpClientConfig { tls: Some(tls), ..HttpClientConfig::default() };
+        let client = HttpClient::new(&config, "Weft/test", &Resolver::system()).unwrap();
+        let kept = |passing: bool, port: u16| {
+            let url = Url::parse(&format!("https://127.0.0.1:{port}/")).unwrap();
+            let (_, named, host) = client.client(&url, Route { passing, ..Route::default() }).unwrap();
+            assert_eq!(named.as_str(), format!("https://name.test:{port}/"));
+            assert_eq!(host.unwrap(), format!("127.0.0.1:{port}").as_str());
+            client.built.lock().unwrap().as_ref().unwrap().of_targets.len()
+        };
+        assert_eq!((kept(false, 1), kept(false, 1)), (1, 1));
+        assert_eq!((2..20).map(|port| kept(true, port)).max(), Some(1));
+        assert_eq!(kept(false, 2), 2);
     }
 }

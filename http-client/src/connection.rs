@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use url::{Position, Url};
 
 use crate::answer::{Extent, HEAD_BYTES_MAX, Head};
+use crate::client::Route;
 use crate::redirect::{REDIRECTS_MAX, stays_with, target};
 use crate::wire::{Place, Wire};
 use crate::{Error, HttpClient, Resolver, auth, cause};
@@ -224,7 +225,8 @@ impl HttpClient {
         let mut trusted = true;
         for _ in 0..=REDIRECTS_MAX {
             let here = next.as_ref().unwrap_or(url);
-            let (status, answered, body) = self.get_once(connection, here, headers, trusted).await?;
+            let (untrusted, passing) = (!trusted, !is_same_server(here, url));
+            let (status, answered, body) = self.get_once(connection, here, headers, (untrusted, passing)).await?;
             let leads = if self.follows_redirects() { target(here, status, &answered)? } else { None };
             let Some(leads) = leads else { return Ok(Response { status, headers: answered, body, home: connection }) };
             trusted &= stays_with(url.host_str(), &leads);
@@ -238,8 +240,9 @@ impl HttpClient {
         connection: &mut Connection,
         url: &Url,
         headers: &HeaderMap,
-        trusted: bool,
+        (untrusted, passing): (bool, bool),
     ) -> Result<Answer, GetError> {
+        let trusted = !untrusted;
         let token = if trusted { self.token().await? } else { None };
         let socket = connection.socket.clone();
         let answer = if self.is_direct(url, socket.as_deref()) {
@@ -248,7 +251,8 @@ impl HttpClient {
             let Head { status, headers, extent, keeps } = head;
             (status, headers, Body::Own(Own { open: Some(open), early, extent, keeps }))
         } else {
-            let mut request = self.prepare(Method::GET, url, trusted, socket.as_deref())?.headers(headers.clone());
+            let route = Route { untrusted, passing, socket: socket.as_deref() };
+            let mut request = self.prepare(Method::GET, url, route)?.headers(headers.clone());
             if let Some(token) = &token {
                 request = request.header(AUTHORIZATION, token.clone());
             }
@@ -347,6 +351,11 @@ impl Response<'_> {
         }
         more.map_err(GetError::Failed)
     }
+}
+
+fn is_same_server(a: &Url, b: &Url) -> bool {
+    let server = |url: &Url| (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port_or_known_default());
+    std::ptr::eq(a, b) || server(a) == server(b)
 }
 
 fn failed(error: &(dyn std::error::Error + 'static)) -> GetError {

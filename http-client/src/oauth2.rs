@@ -14,6 +14,7 @@ use url::{Url, form_urlencoded};
 
 use crate::assertion::assertion;
 use crate::auth::{basic, secret_value, text_or_file};
+use crate::client::Route;
 use crate::{Error, HttpClient, Resolver};
 
 /// A token that ends sooner than this is not used any more.
@@ -134,7 +135,7 @@ impl Tokens {
     async fn ask_with(&self, secret: &str, way: Way) -> Result<Token, Refusal> {
         let failed = |reason: String| Refusal::Failed(self.failed(reason));
         let id = &self.config.client_id;
-        let mut request = self.client.prepare(Method::POST, &self.url, true, None).map_err(Refusal::Failed)?;
+        let mut request = self.client.prepare(Method::POST, &self.url, Route::default()).map_err(Refusal::Failed)?;
         if way == Way::Header {
             let escaped = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
             request = request.header(AUTHORIZATION, basic(&escaped(id), &escaped(secret)).map_err(Refusal::Failed)?);

@@ -33,7 +33,7 @@ use crate::tls::{Stamp, stamp};
 /// Lookups at once, of each kind of names. Each takes a few sockets.
 const AT_ONCE: usize = 64;
 /// How long a lookup counts as quick, how long it may take, and how long that of a name may take that was not answered last time.
-const QUICK_FOR: Duration = Duration::from_millis(250);
+const QUICK_FOR: Duration = Duration::from_millis(500);
 const LOOKUP_MAX: Duration = Duration::from_secs(10);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 /// Names of which it is remembered whether they were answered, at most.

@@ -23,6 +23,7 @@ const BUFFERS_KEPT: usize = 16;
 /// After reading or inflating so many bytes a scrape lets other scrapes of its thread go on.
 const READ_AT_ONCE: usize = 1 << 20;
 const INFLATED_AT_ONCE: usize = 256 << 10;
+const STEPS_AT_ONCE: usize = 256;
 
 /// How long the explanation of a refusal is waited for, and how much of it is shown.
 const SAID_WAIT: Duration = Duration::from_millis(200);
@@ -241,6 +242,8 @@ async fn inflate(response: &mut Response<'_>, buffer: Buffer, inflating: &Semaph
 struct Inflater<'a> {
     decoder: MultiGzDecoder<Buffer>,
     yielded_at: usize,
+    /// Since then. A member without content takes time too.
+    steps: usize,
     inflating: &'a Semaphore,
     /// Held while a large body is inflated, never while something else is waited for.
     turn: Option<SemaphorePermit<'a>>,
@@ -248,7 +251,7 @@ struct Inflater<'a> {
 
 impl<'a> Inflater<'a> {
     fn new(buffer: Buffer, inflating: &'a Semaphore) -> Self {
-        Self { decoder: MultiGzDecoder::new(buffer), yielded_at: 0, inflating, turn: None }
+        Self { decoder: MultiGzDecoder::new(buffer), yielded_at: 0, steps: 0, inflating, turn: None }
     }
 
     async fn feed(&mut self, mut piece: &[u8]) -> Result<(), BodyError> {
@@ -274,8 +277,9 @@ impl<'a> Inflater<'a> {
         loop {
             let buffer = self.decoder.get_mut();
             let len = buffer.body.bytes.len();
-            if len - self.yielded_at >= INFLATED_AT_ONCE {
-                self.yielded_at = len;
+            self.steps += 1;
+            if len - self.yielded_at >= INFLATED_AT_ONCE || self.steps >= STEPS_AT_ONCE {
+                (self.yielded_at, self.steps) = (len, 0);
                 self.turn = None;
                 yield_now().await;
             }
@@ -417,19 +421,21 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn others_have_their_turn_while_a_body_is_inflated() {
         let budget = BodyBudget::new(128 << 20);
-        let packed = gzip(&vec![b'\n'; 16 << 20]);
-        let mut turns = 0;
-        let others = async {
-            loop {
-                turns += 1;
-                yield_now().await;
+        // As one member, and as many without content.
+        for (packed, len) in [(gzip(&vec![b'\n'; 16 << 20]), 16 << 20), (gzip(b"").repeat(10_000), 0)] {
+            let mut turns = 0;
+            let others = async {
+                loop {
+                    turns += 1;
+                    yield_now().await;
+                }
+            };
+            tokio::select! {
+                biased;
+                body = inflated(&budget, &packed, 0) => assert_eq!(body.unwrap().bytes.len(), len),
+                () = others => {}
             }
-        };
-        tokio::select! {
-            biased;
-            body = inflated(&budget, &packed, 0) => assert_eq!(body.unwrap().bytes.len(), 16 << 20),
-            () = others => {}
+            assert!(turns >= 32, "{turns} turns");
         }
-        assert!(turns >= 32, "{turns} turns");
     }
 }

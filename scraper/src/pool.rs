@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use config::{LimitMode, ScrapeConfig, ScrapeLimits};
 use http_client::{Connection, HttpClient};
@@ -190,6 +191,7 @@ impl ScrapePool {
             connection: target.socket().map_or_else(Connection::default, |path| Connection::over_socket(path.into())),
             request: None,
             last_body: 0,
+            last_work: Duration::ZERO,
             leaves_out: false,
             length: (None, self.shared.metrics.interval_length.with_label_values(&[&interval])),
             heir: Some(self.shared.heirs.enter(&target.public)),

@@ -14,6 +14,9 @@ use crate::report::{Extra, Report, number};
 use crate::scrape_loop::{JobSettings, seconds};
 use crate::target::Target;
 
+/// The longest error of a scrape.
+const ERROR_BYTES_MAX: usize = 2048;
+
 /// An answer that can be read.
 pub(crate) struct Fetched {
     pub(crate) format: Format,
@@ -40,6 +43,8 @@ pub(crate) enum Limit {
     Body,
     Labels,
     Buckets,
+    /// Of the memory of all bodies.
+    Memory,
 }
 
 /// How it went.
@@ -52,6 +57,14 @@ pub(crate) struct Outcome {
     pub(crate) not_stored: bool,
     /// Why the store took no sample of the target although all went well; otherwise empty.
     pub(crate) nothing_stored: String,
+}
+
+/// What a target says may stand in an error, and that is kept for every target.
+fn shorten(error: &mut String) {
+    if error.len() > ERROR_BYTES_MAX {
+        error.truncate(error.floor_char_boundary(ERROR_BYTES_MAX));
+        error.push('…');
+    }
 }
 
 impl Work {
@@ -69,12 +82,15 @@ impl Work {
             Err(error) => {
                 self.layout.read_nothing();
                 outcome.error = with_causes(error);
-                if matches!(error, FetchError::TooLarge { .. }) {
-                    outcome.limit = Some(Limit::Body);
-                }
+                outcome.limit = match error {
+                    FetchError::TooLarge { .. } => Some(Limit::Body),
+                    FetchError::Evicted { .. } => Some(Limit::Memory),
+                    _ => None,
+                };
             }
             Ok(_) => self.read(&mut outcome),
         }
+        shorten(&mut outcome.error);
         if !outcome.error.is_empty()
             && let Some(log) = &self.job.failure_log
         {

@@ -218,9 +218,8 @@ impl Db {
         files.filter_map(|file| file.metadata().ok()).filter(fs::Metadata::is_file).map(|file| file.len()).sum()
     }
 
-    /// Bytes that memtables and the block cache may still take of [`crate::Options::memory_bytes`].
-    #[must_use]
-    pub fn memory_unused(&self) -> usize {
+    /// See [`crate::Db::memory_unused`].
+    pub(crate) fn memory_unused(&self) -> usize {
         let all = self.options.memory_bytes;
         let other_caches = all / limits::KEPT_PART + all / limits::INDEX_PART;
         (all - other_caches).saturating_sub(self.block_cache.get_usage())

@@ -30,6 +30,11 @@ use crate::work::{Fetched, Limit, Outcome, Work};
 /// Bodies above this size are parsed by few workers, bytes: a tenth of a second's work.
 const VERY_LARGE_BYTES: usize = 16 << 20;
 
+/// The longest Content-Type that is remembered.
+const CONTENT_TYPE_KEPT_BYTES: usize = 256;
+/// Where reading a body takes longer than that, a worker reads the target's next one, whatever its size.
+const READ_HERE_FOR: Duration = Duration::from_millis(5);
+
 /// How far two readings of the wall clock may be apart from what was between them.
 const CLOCK_GRAIN: Duration = Duration::from_millis(2);
 
@@ -151,7 +156,7 @@ impl Request {
             Some((known, format)) if *known == content_type => Ok(*format),
             _ => {
                 let format = negotiate::format(&content_type, fallback)?;
-                self.answered = Some((content_type, format));
+                self.answered = Some((content_type, format)).filter(|(text, _)| text.len() <= CONTENT_TYPE_KEPT_BYTES);
                 Ok(format)
             }
         }
@@ -171,6 +176,8 @@ pub(crate) struct ScrapeLoop {
     pub(crate) request: Option<Request>,
     /// How large the last body was.
     pub(crate) last_body: usize,
+    /// How long the last body took to read and store.
+    pub(crate) last_work: Duration,
     /// The store left out samples of the last scrape.
     pub(crate) leaves_out: bool,
     /// When the last scrape began, and where it is noted how long before the next that was.
@@ -302,19 +309,21 @@ impl ScrapeLoop {
             began,
         };
         let run = move || {
+            let working = Instant::now();
             let outcome = work.run();
-            (work, outcome)
+            (work, outcome, working.elapsed())
         };
         // A panic in there would be a bug of ours; the target goes on with a fresh layout.
         let done = match worker {
             None => catch_unwind(AssertUnwindSafe(run)).ok(),
             Some(_worker) => tokio::task::spawn_blocking(run).await.ok(),
         };
-        let Some((work, outcome)) = done else {
+        let Some((work, outcome, last_work)) = done else {
             tracing::error!(target = %self.target.url, "the scrape of a target failed inside Weft; this is a bug");
             return;
         };
         self.layout = work.layout;
+        self.last_work = last_work;
         if let Ok(fetched) = work.fetched {
             self.last_body = fetched.body.bytes.len();
             self.shared.room.keep_buffer(fetched.body.bytes);
@@ -322,13 +331,13 @@ impl ScrapeLoop {
         self.settle(began_ms, began.elapsed(), outcome);
     }
 
-    /// Waits for a worker where the body is large. It can still be ended meanwhile.
+    /// Waits for a worker where the body is large or the last one took long. It can still be ended meanwhile.
     async fn worker(
         &self,
         fetched: Result<Fetched, FetchError>,
     ) -> (Result<Fetched, FetchError>, Option<OwnedSemaphorePermit>) {
         let mut fetched = match fetched {
-            Ok(fetched) if fetched.body.bytes.len() > READ_HERE_BYTES => fetched,
+            Ok(fetched) if fetched.body.bytes.len() > READ_HERE_BYTES || self.last_work > READ_HERE_FOR => fetched,
             small => return (small, None),
         };
         let bytes = fetched.body.bytes.len();
@@ -396,6 +405,7 @@ impl ScrapeLoop {
             Some(Limit::Body) => metrics.exceeded_body_size_limit.inc(),
             Some(Limit::Labels) => metrics.exceeded_label_limits.inc(),
             Some(Limit::Buckets) => metrics.exceeded_bucket_limit.inc(),
+            Some(Limit::Memory) => metrics.evicted.inc(),
             None => {}
         }
         let left_out = outcome.committed.out_of_order + outcome.committed.duplicate + outcome.committed.too_old > 0;
@@ -411,7 +421,7 @@ impl ScrapeLoop {
         }
         self.leaves_out = left_out;
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
-        if outcome.not_stored {
+        if outcome.not_stored && outcome.error != status.last_error {
             tracing::error!(target = %self.target.url, error = %outcome.error, "the samples of a scrape are lost");
         } else if outcome.error != status.last_error && !outcome.error.is_empty() {
             tracing::debug!(target = %self.target.url, error = %outcome.error, "scrape failed");

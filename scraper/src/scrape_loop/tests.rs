@@ -72,6 +72,7 @@ async fn a_target_is_asked_and_its_answer_names_its_format() {
         connection: Connection::default(),
         request: None,
         last_body: 0,
+        last_work: Duration::ZERO,
         leaves_out: false,
         job: Arc::new(job(Ok(client))),
         shared: Shared {

@@ -141,6 +141,7 @@ async fn bodies_that_stall_starve_no_other() {
     let lines: Vec<String> = world.store.take_all().iter().map(|line| since_start(line)).collect();
     let up: Vec<_> = lines.iter().filter(|line| line.contains(" up{instance=\"good\"")).collect();
     assert!(up.len() >= 29 && up.iter().all(|line| line.ends_with(" 1")), "{up:?}");
+    assert!(world.metric("weft_scrapes_ended_for_memory_total") > 1.0);
     for name in ["a", "b", "c"] {
         let up: Vec<_> = lines.iter().filter(|line| line.contains(&format!(" up{{instance=\"{name}\""))).collect();
         assert!(up.len() >= 28 && up.iter().all(|line| line.ends_with(" 0")), "{up:?}");
@@ -173,4 +174,52 @@ async fn a_small_answer_that_unpacks_to_a_large_one_is_left_at_the_limit() {
     world.discover(&[("j", &[world.labels("t", &[])])]).await;
     world.scraped("t", 1).await;
     assert_eq!(world.error("j").await, "body size limit exceeded (limit 1048576 bytes)");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_kept_of_a_target_is_short_whatever_it_says() {
+    let mut world = World::new();
+    let long = "x".repeat(50_000);
+    let unknown = answer("200 OK", &format!("content-type: text/{long}\r\n"), b"m 1\n");
+    let elsewhere = answer("302 Found", &format!("location: unknown://{long}\r\n"), b"");
+    world.serve("type", move |_| unknown.clone());
+    world.serve("location", move |_| elsewhere.clone());
+    world.apply(&format!("{{{JOB}}}")).await;
+    let targets = ["type", "location"].map(|name| world.labels(name, &[]));
+    world.discover(&[("j", &targets)]).await;
+    for name in ["type", "location"] {
+        world.scraped(name, 1).await;
+    }
+    for active in world.targets("j").await {
+        let error = &active.status.last_error;
+        assert!(error.len() < 2100 && error.ends_with("xxx…"), "{error}");
+    }
+}
+
+/// With the clock of the world running, as names are looked up on a thread of its own.
+#[tokio::test]
+async fn a_name_server_that_says_nothing_stops_no_target_by_address() {
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let files = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        std::fs::write(files.path().join(name), text).unwrap();
+        files.path().join(name)
+    };
+    let port = silent.local_addr().unwrap().port();
+    let resolver = Resolver::from_files(file("resolv.conf", "nameserver 127.0.0.1\n"), file("hosts", ""), port);
+    let mut world = World::resolving_by(resolver);
+    // Large enough to be read by a worker.
+    world.serve("good", |_| page(&format!("{}m 1\n", "# a comment\n".repeat(30_000))));
+    world.apply("{job_name: j, scrape_interval: 500ms, scrape_timeout: 500ms}").await;
+    let named = (0..300).map(|i| Labels::from_pairs([("__address__", format!("host-{i}.test:80"))]));
+    let targets: Vec<Labels> = [world.labels("good", &[])].into_iter().chain(named).collect();
+    world.discover(&[("j", &targets)]).await;
+    world.scraped("good", 5).await;
+    let threads = std::fs::read_dir("/proc/self/task").unwrap().count();
+    assert!(threads < 200, "{threads} threads");
+    let lines = world.store.take_in_order();
+    let up: Vec<_> = lines.iter().filter(|line| line.contains(" up{instance=\"good\"")).collect();
+    assert!(up.len() >= 4 && up.iter().filter(|line| line.ends_with(" 1")).count() >= 4, "{up:?}");
+    let failed = lines.iter().filter(|line| line.contains(" up{instance=\"host-") && line.ends_with(" 0")).count();
+    assert!(failed >= 300, "{failed} scrapes of names failed");
 }

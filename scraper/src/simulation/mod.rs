@@ -74,6 +74,14 @@ impl World {
     }
 
     fn with_body_memory(body_memory: usize) -> Self {
+        Self::with(body_memory, Resolver::system())
+    }
+
+    fn resolving_by(resolver: Resolver) -> Self {
+        Self::with(512 << 20, resolver)
+    }
+
+    fn with(body_memory: usize, resolver: Resolver) -> Self {
         let store = Arc::new(Recorder::default());
         let registry = Registry::new();
         let began = Instant::now();
@@ -101,7 +109,7 @@ impl World {
         };
         let options = Options {
             user_agent: "Weft/test".to_owned(),
-            resolver: Resolver::system(),
+            resolver,
             seed: 0,
             wanted: Wanted::default(),
             body_memory,

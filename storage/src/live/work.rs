@@ -158,6 +158,12 @@ impl Db {
         self.with(|opening| opening.snapshot(directory))
     }
 
+    /// Bytes that memtables and the block cache may still take of [`crate::Options::memory_bytes`].
+    #[must_use]
+    pub fn memory_unused(&self) -> usize {
+        self.enter_query().map_or(0, |opening| opening.memory_unused())
+    }
+
     /// Counts what is stored; the lists have at most `limit` entries.
     ///
     /// # Errors
