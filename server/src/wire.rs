@@ -231,8 +231,13 @@ impl Clock {
                 };
                 tracing::warn!(step, ahead, "The system's clock has stepped; {then}");
             }
-            if let Err(error) = app.db.set_now(told.now_ms) {
-                tracing::error!(err = %format!("{:#}", anyhow::Error::from(error)), "cannot set back what is kept");
+            let db = Arc::clone(&app.db);
+            let work = move || {
+                db.look_after();
+                db.set_now(told.now_ms)
+            };
+            if let Ok(Err(error)) = tokio::task::spawn_blocking(work).await {
+                tracing::debug!(err = %format!("{:#}", anyhow::Error::from(error)), "cannot tell the store the time");
             }
         }
     }

@@ -11,7 +11,7 @@
 //!   the samples that are native histograms · `seal/` rows into pages, small partitions into large ones · `read/` both into
 //!   columns · `index/` ids, postings, matchers · `exemplars` · `querier` · `deletes`, `settle`, `retention`, `snapshot` · `stats`,
 //!   `metrics` · `quarantine/` damaged files, logs and MANIFEST · `rebuild` the index made anew · `beside` what helps to
-//!   repair · `clock` · `cache`, `checksum`, `limits`, `varint`.
+//!   repair · `clock` · `foreign` · `cache`, `checksum`, `limits`, `varint`.
 //! - **Tests**: codecs at the foot of their files; `tests/model.rs` against an oracle, `tests/crash.rs` against SIGKILL,
 //!   `tests/faults.rs` against writes that fail, `tests/matchers.rs`, `tests/directory.rs`, `tests/formats.rs` on
 //!   directories of earlier builds, `tests/flips.rs`, `tests/repairs.rs` and `tests/torture.rs` on damaged files,
@@ -26,6 +26,7 @@ mod db;
 mod deletes;
 mod error;
 mod exemplars;
+mod foreign;
 mod histograms;
 mod index;
 mod limits;

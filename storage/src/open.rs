@@ -195,7 +195,7 @@ fn unreadable_meta(db: &DB) -> Option<rocksdb::Error> {
     iter.status().err().filter(|error| error.kind() == rocksdb::ErrorKind::Corruption)
 }
 
-fn check_directory(path: &Path) -> Result<(), Error> {
+pub(crate) fn check_directory(path: &Path) -> Result<(), Error> {
     let unwritable = |source| Error::Unwritable { path: path.to_owned(), source };
     match fs::metadata(path) {
         Ok(metadata) if !metadata.is_dir() => return Err(Error::NotADirectory { path: path.to_owned() }),

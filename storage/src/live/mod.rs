@@ -14,6 +14,7 @@ use crate::cache::lock;
 use crate::db::{Carried, Db as Opening};
 use crate::deletes::RetentionRule;
 use crate::error::Error;
+use crate::foreign;
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::open;
@@ -23,6 +24,7 @@ use crate::seal::thread::Sealer;
 
 mod append;
 mod query;
+mod watch;
 mod work;
 
 /// An open database. Shared by reference (it is `Send` and `Sync`); closed by [`Db::close`] or by dropping it.
@@ -43,7 +45,11 @@ pub struct Db {
     registry: prometheus::Registry,
     options: Options,
     /// Locked as long as the database is open: another process can take RocksDB's LOCK once that file was deleted.
-    _directory: Option<File>,
+    directory: Mutex<Option<File>>,
+    /// Is it no longer where it was opened?
+    away: AtomicBool,
+    /// When it was last opened again since it could be written again.
+    written_again: Mutex<Option<Instant>>,
 }
 
 /// What was set since the start, for the next opening.
@@ -111,6 +117,10 @@ impl Db {
         let start = |source| Error::Start { path: options.path.clone(), source };
         let metrics = Metrics::new().map_err(|e| start(Box::new(e)))?;
         let directory = open::lock_directory(&options)?;
+        if let Some(found) = foreign::of_prometheus(&options.path) {
+            let path = options.path.display();
+            tracing::warn!(%path, found, "the data directory holds data of Prometheus: its history is not read, and stays as it is");
+        }
         let opening = Opening::start(&options, &metrics, None)?;
         metrics.register(registry).map_err(|e| start(Box::new(e)))?;
         Ok(Self {
@@ -125,7 +135,9 @@ impl Db {
             metrics,
             registry: registry.clone(),
             options,
-            _directory: directory,
+            directory: Mutex::new(directory),
+            away: AtomicBool::new(false),
+            written_again: Mutex::default(),
         })
     }
 
@@ -133,6 +145,9 @@ impl Db {
     /// aside. A full disk is no such reason.
     #[must_use]
     pub fn stopped(&self) -> Option<String> {
+        if self.away.load(Ordering::Acquire) {
+            return Some(model::with_causes(&self.is_away()));
+        }
         match self.enter_query() {
             Ok(opening) => opening.store.stopped(),
             // Being opened again takes a moment.
@@ -174,6 +189,9 @@ impl Db {
 
     /// The directory, open; waits while it is being opened again. For whoever holds no selection.
     fn enter(&self) -> Result<InUse<'_>, Error> {
+        if self.away.load(Ordering::Acquire) {
+            return Err(self.is_away());
+        }
         loop {
             let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(in_use) = self.in_use(&current) {
