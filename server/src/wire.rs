@@ -223,7 +223,8 @@ impl Clock {
             let told = self.read();
             if let Some(step_ms) = told.step_ms {
                 app.metrics.clock_steps.inc();
-                let (step, ahead) = (format_duration_ms(step_ms.abs()), step_ms > 0);
+                // Two readings are never exactly a second apart.
+                let (step, ahead) = (format_duration_ms((step_ms.abs() + 500) / 1000 * 1000), step_ms > 0);
                 let then = if ahead {
                     "nothing is dropped for it until it has lasted as long, or a day"
                 } else {
