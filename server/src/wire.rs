@@ -197,14 +197,14 @@ struct Clock {
 impl Clock {
     /// With a first reading, before anything is scraped or dropped.
     fn start(app: &App) -> Result<Self> {
-        let newest_ms = app.db.newest_stored_ms()?.map(|newest| newest.min(model::time::now_ms()));
-        let mut clock = Self { clock: storage::Clock::new(newest_ms, 0), began: Instant::now() };
+        let last_ms = app.db.last_told_ms()?.map(|last| last.min(model::time::now_ms()));
+        let mut clock = Self { clock: storage::Clock::new(last_ms, 0), began: Instant::now() };
         let told = clock.read();
         if told.step_ms.is_some() {
-            let stored = crate::clock::rfc3339(newest_ms.unwrap_or_default());
+            let last = crate::clock::rfc3339(last_ms.unwrap_or_default());
             tracing::info!(
-                newest_stored = stored,
-                "Nothing was stored for a while; if the clock is right, retention follows within a day"
+                last,
+                "Weft was not running for a while; if the clock is right, retention follows within a day"
             );
         }
         app.db.set_now(told.now_ms)?;

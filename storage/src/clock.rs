@@ -2,7 +2,7 @@
 //!
 //! A clock that steps ahead makes everything look old. Time goes on as before then, at the pace of the monotonic clock, until
 //! the step has lasted as long as it is wide, or a day: then it is believed. A step back is believed at once, as nothing is
-//! dropped for it. After a start the newest stored sample says what time it was.
+//! dropped for it. A start goes on from the time that the store was told last.
 
 /// Differences up to this are ordinary: clocks are slewed, readings are late.
 const STEP_MS: i64 = 60_000;
@@ -42,10 +42,10 @@ pub struct Told {
 }
 
 impl Clock {
-    /// Begins with the time of the newest stored sample, if there is any.
+    /// Begins with the time that was told last, if there was any ([`crate::Db::last_told_ms`]).
     #[must_use]
-    pub fn new(newest_ms: Option<i64>, monotonic_ms: i64) -> Self {
-        Self { now: newest_ms.map(|now_ms| Reading { now_ms, monotonic_ms }), ahead: None }
+    pub fn new(last_ms: Option<i64>, monotonic_ms: i64) -> Self {
+        Self { now: last_ms.map(|now_ms| Reading { now_ms, monotonic_ms }), ahead: None }
     }
 
     /// Takes one reading of the system's clock (milliseconds since the epoch) and of one that never steps.
@@ -152,12 +152,12 @@ mod tests {
     }
 
     #[test]
-    fn a_start_goes_on_from_what_is_stored() {
-        // Off for ten days: by the data nobody can tell that from a wrong clock.
+    fn a_start_goes_on_from_the_time_told_last() {
+        // Off for ten days: nobody can tell that from a wrong clock.
         let mut clock = Clock::new(Some(T - 10 * DAY), 0);
         assert_eq!(clock.read(T, 0), Told { now_ms: T - 10 * DAY, step_ms: Some(10 * DAY) });
         assert_eq!(clock.read(T + DAY, DAY).now_ms, T + DAY);
-        // The clock is behind what is stored.
+        // The clock is behind.
         let mut clock = Clock::new(Some(T), 0);
         assert_eq!(clock.read(T - DAY, 0), Told { now_ms: T - DAY, step_ms: Some(-DAY) });
     }

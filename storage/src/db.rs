@@ -69,6 +69,8 @@ pub(crate) struct Db {
     pub(crate) dropped: Mutex<Vec<Dropped>>,
     /// What time it is, as far as old data is concerned ([`crate::Clock`]); `i64::MIN` while that is not known.
     pub(crate) now_ms: AtomicI64,
+    /// What of it was kept last for the next start.
+    pub(crate) kept_now_ms: AtomicI64,
     closing: AtomicBool,
     syncer: Mutex<Option<Syncer>>,
 }
@@ -125,6 +127,7 @@ impl Db {
             deletes: Deletes::open(&store)?,
             dropped: Mutex::default(),
             now_ms: AtomicI64::new(i64::MIN),
+            kept_now_ms: AtomicI64::new(i64::MIN),
             closing: AtomicBool::new(false),
             syncer: Mutex::new(Some(syncer)),
             store,

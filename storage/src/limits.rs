@@ -67,6 +67,8 @@ pub(crate) const IDLE_ROUNDS: u32 = 10;
 pub(crate) const POSTS_AT_ONCE: usize = 16 << 10;
 /// Ids added to postings one by one, after which they are brought together on the disk.
 pub(crate) const POSTED_ONE_BY_ONE: u64 = 10_000;
+/// How often the time that was told is kept for the next start.
+pub(crate) const NOW_EVERY_MS: u64 = 60_000;
 /// Samples further ahead of the present than this say that the clock was wrong when they were taken; what comes after them is
 /// stored all the same.
 pub(crate) const AHEAD_MS: i64 = 60_000;

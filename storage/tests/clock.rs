@@ -35,8 +35,7 @@ impl Scraped {
         let metrics = db.metrics(&[Labels::from_pairs([("__name__", "serial")])]).unwrap();
         let layout = db.layout(&metrics).unwrap();
         let source = db.source(&Labels::from_pairs([("job", "j")])).unwrap();
-        let newest = db.newest_stored_ms().unwrap();
-        let clock = Clock::new(newest.map(|newest| newest.min(T + monotonic_ms)), monotonic_ms);
+        let clock = Clock::new(db.last_told_ms().unwrap(), monotonic_ms);
         Self { db, clock, source, layout, monotonic_ms, stored }
     }
 
@@ -77,21 +76,25 @@ impl Scraped {
 
     #[track_caller]
     fn check(&self) {
-        let matchers = [Matcher::new(MatchOp::Equal, "__name__", "serial").unwrap()];
-        let selection = Selection { start_ms: 0, end_ms: T + 1000 * DAY, matchers: &matchers };
-        let mut found = Vec::new();
-        self.db
-            .select(&selection, false, &mut |batch| {
-                found.extend(batch.timestamps_ms.iter().copied().zip(batch.columns[0].values.iter().copied()));
-                Ok(())
-            })
-            .unwrap();
+        let found = samples(&self.db);
         let mut stored = self.stored.clone();
         stored.sort_by_key(|(ts, _)| *ts);
         let differing = found.iter().zip(&stored).find(|(found, stored)| found != stored);
         assert!(differing.is_none(), "found, stored: {differing:?}");
         assert_eq!(found.len(), stored.len());
     }
+}
+
+fn samples(db: &Db) -> Vec<(i64, f64)> {
+    let matchers = [Matcher::new(MatchOp::Equal, "__name__", "serial").unwrap()];
+    let selection = Selection { start_ms: 0, end_ms: T + 1000 * DAY, matchers: &matchers };
+    let mut found = Vec::new();
+    db.select(&selection, false, &mut |batch| {
+        found.extend(batch.timestamps_ms.iter().copied().zip(batch.columns[0].values.iter().copied()));
+        Ok(())
+    })
+    .unwrap();
+    found
 }
 
 const PER_MINUTE: usize = (MINUTE / EVERY_MS) as usize;
@@ -143,6 +146,22 @@ fn steps_of_any_width_lose_at_most_a_minute() {
 }
 
 #[test]
+fn a_restart_while_the_clock_is_wrong_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut target = Scraped::start(dir.path(), 0, Vec::new());
+    target.run(40 * MINUTE, 0);
+    for _ in 0..3 {
+        target.run(5 * MINUTE, 30 * DAY);
+        target.check();
+        let (monotonic_ms, stored) = (target.monotonic_ms, std::mem::take(&mut target.stored));
+        drop(target);
+        target = Scraped::start(dir.path(), monotonic_ms, stored);
+    }
+    target.run(5 * MINUTE, 0);
+    target.check();
+}
+
+#[test]
 fn a_step_back_within_a_minute_is_out_of_order() {
     let dir = tempfile::tempdir().unwrap();
     let mut target = Scraped::start(dir.path(), 0, Vec::new());
@@ -159,6 +178,7 @@ fn a_horizon_in_the_future_is_set_back() {
     let mut target = Scraped::start(dir.path(), 0, Vec::new());
     target.run(MINUTE, 0);
     target.db.enforce_retention(T + 30 * DAY).unwrap();
+    assert!(target.stored.len() == PER_MINUTE && samples(&target.db).is_empty());
     drop(target);
     let mut target = Scraped::start(dir.path(), 2 * MINUTE, Vec::new());
     assert_eq!(target.commit(T + 2 * MINUTE).too_old, 1);

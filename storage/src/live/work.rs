@@ -96,12 +96,13 @@ impl Db {
         self.enter().ok()?.now_ms()
     }
 
-    /// The time of the newest stored sample, about; `None` without any.
+    /// The time that an earlier process was told last, within a minute; where none was, about that of the newest stored
+    /// sample. `None` for a new directory. What [`crate::Clock`] begins with.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn newest_stored_ms(&self) -> Result<Option<i64>, Error> {
-        self.with(|opening| opening.newest_stored_ms())
+    pub fn last_told_ms(&self) -> Result<Option<i64>, Error> {
+        self.with(|opening| opening.last_told_ms())
     }
 
     /// Drops the buckets and partitions that lie wholly before the retention, and forgets what only they used. To be called
