@@ -4,7 +4,7 @@
 //! - **Path**: none; it stands outside the product.
 //! - **Invariants**: a cache is never a dependency: without it the same command does the same, only later. Nothing is
 //!   installed but Debian packages, and only as root; otherwise it says which are missing.
-//! - **Files**: `bench` the comparison with peers · `setup` system packages · `cache` what takes minutes to build, once a machine · `fuzz` libFuzzer · `tidy` house rules that
+//! - **Files**: `bench` the comparison with peers · `setup` system packages · `cache` what takes minutes to build, once a machine · `fuzz` libFuzzer · `torture` the long campaigns · `tidy` house rules that
 //!   no lint knows.
 //! - **Tests**: `cargo xtask test` runs them all.
 #![allow(clippy::print_stdout, reason = "a task runner talks to a terminal")]
@@ -14,6 +14,7 @@ mod cache;
 mod fuzz;
 mod setup;
 mod tidy;
+mod torture;
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -29,7 +30,9 @@ cargo xtask env           print what to export before calling cargo by hand, so 
 cargo xtask tidy          only the house rules
 cargo xtask conformance   how many of upstream's PromQL evaluations pass, file by file
 cargo xtask fuzz [ARG…]   what targets send (exposition) and people ask (promql), changed at random and led by coverage:
-                          one of them by name, and so many seconds each (300)";
+                          one of them by name, and so many seconds each (300)
+cargo xtask torture [MINUTES]
+                          damaged files, hostile clients, queries and targets, a clock that steps, kill -9: for so long (10)";
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         "tidy" => tidy::check(&root()),
         "conformance" => conformance(),
         "fuzz" => fuzz::run(&rest),
+        "torture" => torture::run(&rest),
         _ => {
             println!("{USAGE}");
             return ExitCode::from(2);

@@ -1,9 +1,10 @@
 //! The open connections: how many there are, which are idle, and which are closed to make room.
 //!
 //! `--web.max-connections` requests are served at once. As many again may wait for their turn; those beyond are told to come
-//! back. Connections without a request in progress cost little and may be more: when there are too many, one that is silent,
-//! or idle longest, is closed. So a health check finds a place however many silent clients there are.
+//! back. Connections without a request in progress cost little and may be more: when there are too many, one that is idle
+//! is closed. So a health check finds a place however many silent clients there are.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,8 +13,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-/// Connections beyond those that are served or wait.
-const RESERVE: usize = 32;
+/// Connections beyond those that are served or wait: so many may come before one that has just come is closed again.
+const RESERVE: usize = 256;
+/// A client that just connected has so long to say something.
+const SILENCE: Duration = Duration::from_secs(2);
 /// A write without any progress for this long ends its connection; once the server is to end, for the shorter time.
 const WRITE_STALL: Duration = Duration::from_secs(30);
 const WRITE_STALL_STOPPING: Duration = Duration::from_secs(1);
@@ -154,8 +157,7 @@ impl Connections {
         self.limits.read_timeout
     }
 
-    /// Admits a connection. Where there are too many, the one that was idle longest is closed for it; without any that is
-    /// idle the new one is refused.
+    /// Admits a connection. Where there are too many, one that is idle is closed for it; without any the new one is refused.
     pub(crate) fn admit(self: &Arc<Self>) -> Option<Open> {
         let mut open = self.open();
         if open.len() >= self.limits.requests.saturating_mul(2).saturating_add(RESERVE) {
@@ -167,7 +169,7 @@ impl Connections {
         Some(Open { of: Arc::clone(self), id, activity })
     }
 
-    /// Closes the connection that was idle longest; for when the process has no file descriptors left.
+    /// Closes one that is idle; for when the process has no file descriptors left.
     pub(crate) fn shed(&self) {
         close_idlest(&mut self.open());
     }
@@ -202,9 +204,19 @@ impl Connections {
 }
 
 fn close_idlest(open: &mut HashMap<u64, Arc<Activity>>) -> Option<()> {
-    // Those that never asked anything go before those that clients keep for their next request.
-    let idle = open.iter().filter_map(|(id, activity)| Some((activity.is_silent(), activity.idle()?, *id)));
-    let (.., id) = idle.max()?;
+    // First those that have said nothing for long, then those that clients keep for their next request, and only then those
+    // that may be about to say something: a health check is one of these.
+    let idle = open.iter().filter_map(|(id, activity)| {
+        let idle = activity.idle()?;
+        let order = match (activity.is_silent(), idle >= SILENCE) {
+            (true, true) => 2,
+            (false, _) => 1,
+            (true, false) => 0,
+        };
+        // Of those that came at the same millisecond the first.
+        Some((order, idle, Reverse(*id)))
+    });
+    let (.., Reverse(id)) = idle.max()?;
     open.remove(&id)?.close.cancel();
     Some(())
 }
@@ -234,16 +246,27 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_connection_makes_room() {
+    fn who_makes_room() {
         let connections = connections(2);
         let mut all: Vec<Open> = (0..2 * 2 + RESERVE).map(|_| connections.admit().unwrap()).collect();
         let busy = all[0].activity.begin();
-        // The second is kept for its next request.
+        // The second is kept for its next request, the third has been silent for long.
         drop(all[1].activity.begin());
-        let new = connections.admit().unwrap();
-        let closed: Vec<usize> = (0..all.len()).filter(|&i| all[i].activity.close.is_cancelled()).collect();
-        assert_eq!(closed.len(), 1);
-        assert!(closed[0] > 1, "a connection with a request in progress stays, and one that had a request");
+        let old = Activity { began: Instant::now().checked_sub(2 * SILENCE).unwrap(), ..Activity::new() };
+        all[2].activity = Arc::new(old);
+        connections.open().insert(all[2].id, Arc::clone(&all[2].activity));
+        let mut new = Vec::new();
+        let mut closed = Vec::new();
+        for _ in 0..3 {
+            new.extend(connections.admit());
+            closed.extend(
+                (0..all.len())
+                    .filter(|i| all[*i].activity.close.is_cancelled() && !closed.contains(i))
+                    .collect::<Vec<_>>(),
+            );
+        }
+        assert_eq!(closed[..2], [2, 1]);
+        assert!(closed.len() == 3 && closed[2] > 2, "{closed:?}");
         assert_eq!(connections.open().len(), all.len());
         drop((busy, new));
         all.clear();

@@ -112,7 +112,7 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener) {
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection; closing the one that was idle longest");
+                    tracing::warn!(%error, "cannot accept a connection; closing one that is idle");
                     shared.connections.shed();
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
@@ -208,7 +208,7 @@ where
     let is_health = path.strip_prefix(&shared.prefix).is_some_and(|path| HEALTH.contains(&path));
     let place = if is_health { None } else { shared.connections.place().await };
     if place.is_none() && !is_health {
-        let wait = [(header::RETRY_AFTER, "1")];
+        let wait = [(header::RETRY_AFTER, "1"), (header::CONNECTION, "close")];
         let text = "too many requests at once (--web.max-connections), and as many wait already\n";
         return (StatusCode::SERVICE_UNAVAILABLE, wait, text).into_response();
     }

@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test: a failed step is its message")]
 
 use std::fs;
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,9 +12,9 @@ use e2e::{Answer, Exporter, Weft, eventually};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// Sets the clock of the server under test off by so much.
-fn set(offset: &PathBuf, ms: i64) {
-    fs::write(offset, ms.to_le_bytes()).unwrap();
+/// Sets the clock of the server under test off by so much. The file is mapped: it must not be cut.
+fn set(offset: &Path, ms: i64) {
+    fs::File::options().write(true).open(offset).unwrap().write_all(&ms.to_le_bytes()).unwrap();
 }
 
 /// How many samples are stored within a day around the real present, as far as serial numbers tell.
@@ -27,7 +28,7 @@ fn stored(weft: &Weft, now_ms: i64) -> Result<usize, String> {
 fn scrapes_go_on_whatever_the_clock_says() {
     let folder = tempfile::tempdir().unwrap();
     let (library, offset) = (folder.path().join("clock.so"), folder.path().join("offset"));
-    set(&offset, 0);
+    fs::write(&offset, 0i64.to_le_bytes()).unwrap();
     let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/clock.c");
     let mut compiler = Command::new("clang");
     compiler.args(["-shared", "-fPIC", "-O1", "-o"]).args([&library, &source]);
