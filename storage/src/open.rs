@@ -165,7 +165,7 @@ fn open_whole(
                 damaged => damaged,
             },
             Ok(_) => None,
-            Err(source) if quarantine::named(source.as_ref()).is_some() => Some(source),
+            Err(source) if quarantine::is_damage(&source) => Some(source),
             Err(source) => return Err(open_error(path, source)),
         };
         // Only while nobody writes is the list of files and what is there the same.
@@ -174,7 +174,11 @@ fn open_whole(
         db_options.set_paranoid_checks(true);
         let looked = looked.map_err(|source| open_error(path, source))?;
         let text = failed.as_ref().map(ToString::to_string);
-        let bad = quarantine::bad_files(&looked, path, text.as_deref()).map_err(aside)?;
+        let mut bad = quarantine::bad_files(&looked, path, text.as_deref()).map_err(aside)?;
+        if bad.is_empty() && failed.is_some() {
+            // Not every complaint names the file that it is about.
+            bad = quarantine::unopenable_files(&looked, path, families).map_err(aside)?;
+        }
         drop(looked);
         if let (true, Some(source)) = (bad.is_empty(), failed) {
             return Err(open_error(path, source));
