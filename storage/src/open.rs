@@ -79,7 +79,9 @@ pub(crate) fn open(options: &Options, metrics: Metrics, hurt: &mut Vec<Hurt>) ->
     }
     let mut any = store.iter(Cf::Histograms, &[], &[]);
     any.seek_to_first();
-    let has_histograms = any.valid() || any.status().is_err();
+    let lost = |damage: &Damage| damage.family == Cf::Histograms.name();
+    let any_lost = store.damage().iter().chain(hurt.iter().map(|one| &one.damage)).any(lost);
+    let has_histograms = any.valid() || any.status().is_err() || any_lost;
     drop(any);
     store.has_histograms = AtomicBool::new(has_histograms);
     Ok(Opened { store, cache, memtables, horizon_ms })
@@ -165,7 +167,7 @@ fn open_whole(
                 damaged => damaged,
             },
             Ok(_) => None,
-            Err(source) if quarantine::named(source.as_ref()).is_some() => Some(source),
+            Err(source) if quarantine::is_damage(&source) => Some(source),
             Err(source) => return Err(open_error(path, source)),
         };
         // Only while nobody writes is the list of files and what is there the same.
@@ -174,7 +176,11 @@ fn open_whole(
         db_options.set_paranoid_checks(true);
         let looked = looked.map_err(|source| open_error(path, source))?;
         let text = failed.as_ref().map(ToString::to_string);
-        let bad = quarantine::bad_files(&looked, path, text.as_deref()).map_err(aside)?;
+        let mut bad = quarantine::bad_files(&looked, path, text.as_deref()).map_err(aside)?;
+        if bad.is_empty() && failed.is_some() {
+            // Not every complaint names the file that it is about.
+            bad = quarantine::unopenable_files(&looked, path, families).map_err(aside)?;
+        }
         drop(looked);
         if let (true, Some(source)) = (bad.is_empty(), failed) {
             return Err(open_error(path, source));
@@ -283,7 +289,8 @@ fn cf_options(cf: Cf, options: &Options, cache: &Cache) -> DbOptions {
     family.set_max_write_buffer_number(4);
     family.set_level_compaction_dynamic_level_bytes(true);
     match cf {
-        Cf::Pages | Cf::Histograms | Cf::Exemplars => table.set_block_size(32 << 10),
+        // Copies are read only when something is made anew.
+        Cf::Pages | Cf::Histograms | Cf::Exemplars | Cf::Copies => table.set_block_size(32 << 10),
         // Who looks for the newest rows of many sources reads, and keeps, a block for each of them.
         Cf::Rows => table.set_block_size(8 << 10),
         Cf::Postings => {
@@ -293,7 +300,7 @@ fn cf_options(cf: Cf, options: &Options, cache: &Cache) -> DbOptions {
             // A posting that grows quickly is merged as it is written, not again by every reader.
             family.set_max_successive_merges(32);
         }
-        Cf::Metrics | Cf::Sources | Cf::Layouts | Cf::Meta | Cf::Copies => {
+        Cf::Metrics | Cf::Sources | Cf::Layouts | Cf::Meta => {
             table.set_block_size(8 << 10);
             table.set_bloom_filter(10.0, false);
         }

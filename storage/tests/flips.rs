@@ -335,3 +335,45 @@ fn a_damaged_index_costs_nothing() {
         }
     }
 }
+
+/// A sample that is a native histogram is none where that is lost, and never a float.
+#[test]
+fn lost_histograms_are_no_samples() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(&dir.path().join("live"));
+    let source = db.source(&Labels::from_pairs([("job", "a")])).unwrap();
+    let names = ["plain", "spread"].map(|name| Labels::from_pairs([("__name__", name)]));
+    let layout = db.layout(&db.metrics(&names).unwrap()).unwrap();
+    for ts_ms in 0..5 {
+        let histogram = model::Histogram { count: 1.0, zero_count: 1.0, ..model::Histogram::default() };
+        let values = [1.0, model::sample::histogram_mark()];
+        let row = Row {
+            source,
+            ts_ms,
+            layout: &layout,
+            values: &values,
+            present: &[3],
+            own_times: &[],
+            histograms: &[(1, histogram)],
+        };
+        assert_eq!(db.commit(&[row]).unwrap().stored, 2);
+    }
+    let path = dir.path().join("files");
+    db.snapshot(&path).unwrap();
+    fs::remove_file(&files(&path, "histograms")[0]).unwrap();
+    for _ in 0..2 {
+        let db = open(&path);
+        let mut found = Vec::new();
+        let mut sink = |batch: model::Batch| {
+            for column in &batch.columns {
+                let there = (0..batch.timestamps_ms.len()).filter(|i| column.is_present(*i)).count();
+                found.push((column.metric.name().to_owned(), there));
+            }
+            Ok(())
+        };
+        db.select(&Selection { start_ms: 0, end_ms: 9, matchers: &[] }, false, &mut sink).unwrap();
+        found.retain(|(_, there)| *there > 0);
+        assert_eq!(found, [("plain".to_owned(), 5)]);
+        assert!(db.damage().iter().any(|one| one.family == "histograms"), "{:?}", db.damage());
+    }
+}

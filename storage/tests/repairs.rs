@@ -312,3 +312,62 @@ fn files_that_go_while_the_database_is_open_end_nothing() {
         }
     }
 }
+
+/// Several who store and one who asks, while file after file is damaged under them: nobody waits for ever, every row that
+/// was stored meanwhile is there, and whoever asks has an answer or is told to ask again.
+#[test]
+fn storing_and_asking_go_on_while_files_are_damaged() {
+    const ROWS: i64 = 150;
+    let dir = tempfile::tempdir().unwrap();
+    let base = made(dir.path());
+    let db = open(&base);
+    let files = names(&base, ".sst");
+    let stored_rows = std::sync::atomic::AtomicI64::new(0);
+    std::thread::scope(|threads| {
+        let store = || {
+            for _ in 0..ROWS {
+                let n = stored_rows.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                let source = db.source(&Labels::from_pairs([("job", n.to_string())])).unwrap();
+                let layout = db.layout(&db.metrics(&[Labels::from_pairs([("__name__", "extra")])]).unwrap()).unwrap();
+                let (ts_ms, values, present) = (END_MS + n, &[n as f64], &[1]);
+                let row = Row { source, ts_ms, layout: &layout, values, present, own_times: &[], histograms: &[] };
+                assert_eq!(db.commit(&[row]).unwrap().stored, 1);
+            }
+        };
+        let storing = [threads.spawn(store), threads.spawn(store)];
+        let db = &db;
+        threads.spawn(move || {
+            while storing.iter().any(|thread| !thread.is_finished()) {
+                let asked = db.open(&Selection { start_ms: 0, end_ms: END_MS, matchers: &[] }, false);
+                let answered = asked.and_then(|parts| parts.read_all(&mut |_| Ok(())));
+                if let Err(error) = answered {
+                    let text = model::with_causes(&error);
+                    assert!(text.contains("ask again") || text.contains("Corruption"), "{text}");
+                }
+            }
+        });
+        // Files that came later may hold what is stored meanwhile.
+        for (i, file) in files.iter().enumerate() {
+            if file.exists() {
+                flip(file, |len| len / 3);
+            }
+            db.seal(END_MS + i as i64 * BUCKET_MS).unwrap();
+        }
+    });
+    assert_eq!(db.stopped(), None);
+    assert!(!db.damage().is_empty(), "nothing was met");
+    let check = |db: &Db| {
+        let mut found = Vec::new();
+        let matchers = [Matcher::equal("__name__", "extra")];
+        let mut sink = |batch: model::Batch| {
+            found.extend(batch.columns.iter().flat_map(|column| column.values.iter().map(|value| *value as i64)));
+            Ok(())
+        };
+        db.select(&Selection { start_ms: END_MS, end_ms: i64::MAX, matchers: &matchers }, false, &mut sink).unwrap();
+        found.sort_unstable();
+        assert!(found.into_iter().eq(0..2 * ROWS), "{:?}", db.damage());
+    };
+    check(&db);
+    drop(db);
+    check(&open(&base));
+}

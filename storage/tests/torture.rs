@@ -12,7 +12,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use model::{Appender, Labels, Querier, Row, Selection, with_causes};
+use model::sample::histogram_mark;
+use model::{Appender, Histogram, Labels, Querier, Row, Selection, with_causes};
 use prometheus::Registry;
 use storage::{Damage, Db, Options};
 
@@ -20,6 +21,8 @@ const BUCKET_MS: i64 = 1000;
 const STEP_MS: i64 = 50;
 const SOURCES: usize = 3;
 const COLUMNS: usize = 60;
+/// The column whose samples are native histograms, each with its number as the count.
+const HISTOGRAMS: usize = 7;
 /// What is sealed; what is in sorted files as rows; where the write-ahead log ends.
 const SEALED_MS: i64 = 4 * BUCKET_MS;
 const FLUSHED_MS: i64 = 6 * BUCKET_MS;
@@ -48,9 +51,11 @@ fn put(db: &Db, ts_ms: i64) -> Result<(), model::AppendError> {
     let layout = db.layout(&db.metrics(&labels)?)?;
     for source in 0..SOURCES {
         let id = db.source(&Labels::from_pairs([("job", source.to_string())]))?;
-        let values: Vec<f64> = (0..COLUMNS).map(|i| serial(ts_ms, source, i)).collect();
+        let mut values: Vec<f64> = (0..COLUMNS).map(|i| serial(ts_ms, source, i)).collect();
+        let count = std::mem::replace(&mut values[HISTOGRAMS], histogram_mark());
+        let histogram = Histogram { count, zero_count: count, zero_threshold: 1.0, ..Histogram::default() };
         let present = [u64::MAX; COLUMNS.div_ceil(64)];
-        let (own_times, histograms) = (&[], &[]);
+        let (own_times, histograms) = (&[], &[(HISTOGRAMS as u32, histogram)]);
         let row = Row { source: id, ts_ms, layout: &layout, values: &values, present: &present, own_times, histograms };
         assert_eq!(db.commit(&[row])?.stored as usize, COLUMNS);
     }
@@ -68,8 +73,11 @@ fn stored(db: &Db) -> Result<(BTreeMap<i64, usize>, Vec<String>), model::Querier
             let source: usize = labels.value("job").parse().unwrap();
             assert_eq!(labels.name(), format!("m{}", index % 9));
             for (i, &ts) in batch.timestamps_ms.iter().enumerate().filter(|(i, _)| column.is_present(*i)) {
-                assert_eq!(column.values[i], serial(ts, source, index), "source {source}, column {index} at {ts}");
-                assert!(seen.insert(column.values[i] as u64), "source {source}, column {index} is twice at {ts}");
+                let histogram = column.histograms.iter().find(|(slot, _)| *slot as usize == i);
+                let value = histogram.map_or(column.values[i], |(_, histogram)| histogram.count);
+                assert_eq!(histogram.is_some(), index == HISTOGRAMS, "source {source}, column {index} at {ts}");
+                assert_eq!(value, serial(ts, source, index), "source {source}, column {index} at {ts}");
+                assert!(seen.insert(value as u64), "source {source}, column {index} is twice at {ts}");
                 *found.entry(ts).or_default() += 1;
             }
         }

@@ -151,6 +151,18 @@ pub(crate) fn bad_files(db: &DB, directory: &Path, error: Option<&str>) -> io::R
     Ok(bad)
 }
 
+/// The files that RocksDB cannot open, each tried by itself.
+pub(crate) fn unopenable_files(db: &DB, directory: &Path, families: &salvage::Families<'_>) -> io::Result<Vec<Bad>> {
+    let mut bad = Vec::new();
+    for file in db.live_files().map_err(|error| io::Error::other(error.to_string()))? {
+        let number = number_of(&file).unwrap_or_default();
+        if let Some(what) = salvage::wrong_with(directory, (number, &file.name), families)? {
+            bad.push(Bad { file, what });
+        }
+    }
+    Ok(bad)
+}
+
 /// What was set aside so far, the latest last.
 pub(crate) fn told(directory: &Path) -> Vec<Damage> {
     let text = fs::read_to_string(directory.join(DIRECTORY).join(TOLD)).unwrap_or_default();

@@ -30,6 +30,23 @@ const SALVAGED: [Cf; 4] = [Cf::Rows, Cf::Pages, Cf::Histograms, Cf::Exemplars];
 /// Longer than any key of theirs.
 const KEY_BYTES: usize = 40;
 
+/// The column families that a database is opened with.
+pub(crate) type Families<'f> = dyn Fn() -> Vec<ColumnFamilyDescriptor> + 'f;
+
+/// Why a file of a database cannot be opened, if it cannot.
+pub(super) fn wrong_with(
+    directory: &Path,
+    (number, name): (u64, &str),
+    families: &Families<'_>,
+) -> io::Result<Option<String>> {
+    prepare(directory, number, name)?;
+    let reading = directory.join(DIRECTORY).join(format!("{READING}{number:06}"));
+    let opened = DB::open_cf_descriptors_read_only(&DbOptions::default(), &reading, families(), false);
+    let wrong = opened.err().map(|error| error.to_string());
+    fs::remove_dir_all(reading)?;
+    Ok(wrong)
+}
+
 /// Makes a database of one file, as a directory beside it; its MANIFEST still names the file.
 pub(super) fn prepare(directory: &Path, number: u64, name: &str) -> io::Result<()> {
     let from = directory.join(name.trim_start_matches('/'));
@@ -53,7 +70,7 @@ pub(super) fn prepare(directory: &Path, number: u64, name: &str) -> io::Result<(
 pub(crate) fn salvage(
     store: &Store,
     directory: &Path,
-    families: &dyn Fn() -> Vec<ColumnFamilyDescriptor>,
+    families: &Families<'_>,
     hurt: &mut [Hurt],
 ) -> Result<(), Error> {
     let failed = |source| Error::Quarantine { path: directory.to_owned(), source };
@@ -97,11 +114,7 @@ type Lost = Vec<RangeInclusive<Vec<u8>>>;
 type Each<'e> = dyn FnMut(&[u8], &[u8]) -> Result<(), Error> + 'e;
 
 /// Puts back what can be read of one file; its family and the stretches of keys that cannot be read.
-fn one_file(
-    store: &Store,
-    reading: &Path,
-    families: &dyn Fn() -> Vec<ColumnFamilyDescriptor>,
-) -> Result<Option<(Cf, Lost)>, Error> {
+fn one_file(store: &Store, reading: &Path, families: &Families<'_>) -> Result<Option<(Cf, Lost)>, Error> {
     let mut options = DbOptions::default();
     options.set_paranoid_checks(false);
     options.set_max_open_files(8);
