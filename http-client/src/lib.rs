@@ -32,3 +32,4 @@ pub use client::HttpClient;
 pub use connection::{Connection, GetError, PIECE_BYTES_MAX, Response};
 pub use error::Error;
 pub use resolver::Resolver;
+pub use tls::readable_authorities;

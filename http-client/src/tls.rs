@@ -139,6 +139,18 @@ fn authorities(pem: &[u8], from: &str) -> Result<(RootCertStore, Vec<Certificate
     }
 }
 
+/// For clients that refuse a whole bundle of authorities for one certificate that cannot be read: the others, where there are
+/// both. `None` where the bundle can be used, or refused, as it is.
+#[must_use]
+pub fn readable_authorities(pem: &[u8]) -> Option<Vec<u8>> {
+    let is_readable = |block: &&[u8]| {
+        let certificate = CertificateDer::from_pem_slice(block);
+        certificate.is_ok_and(|certificate| RootCertStore::empty().add(certificate).is_ok())
+    };
+    let (readable, others): (Vec<&[u8]>, Vec<&[u8]>) = pem_blocks(pem).partition(is_readable);
+    (!readable.is_empty() && !others.is_empty()).then(|| readable.concat())
+}
+
 /// What begins with a PEM header, up to the next: a block that is cut off does not spoil the one behind it.
 fn pem_blocks(pem: &[u8]) -> impl Iterator<Item = &[u8]> {
     const BEGIN: &[u8] = b"-----BEGIN ";

@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use config::{HttpClientConfig, KubernetesSdConfig, TlsConfig};
+use http_client::readable_authorities;
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Map, Value, json};
@@ -93,8 +94,13 @@ fn kubeconfig_of(url: &str, http: &HttpClientConfig) -> Result<Kubeconfig, Error
     };
     put(&mut cluster, "server", Some(url.trim_end_matches('/').into()));
     put(&mut cluster, "insecure-skip-tls-verify", tls.insecure_skip_verify.then_some(true.into()));
-    put(&mut cluster, "certificate-authority", tls.ca_file.as_ref().map(shown));
-    put(&mut cluster, "certificate-authority-data", tls.ca.as_deref().map(encoded));
+    // kube reads the file again when it changes, but refuses all of it for one certificate that cannot be read. What cannot be
+    // read at all is for it to tell.
+    let of_file = tls.ca_file.as_ref().and_then(|path| readable_authorities(&std::fs::read(path).ok()?));
+    let of_text =
+        tls.ca.as_ref().map(|text| readable_authorities(text.as_bytes()).unwrap_or_else(|| text.clone().into()));
+    put(&mut cluster, "certificate-authority", tls.ca_file.as_ref().filter(|_| of_file.is_none()).map(shown));
+    put(&mut cluster, "certificate-authority-data", of_file.or(of_text).map(|pem| Value::from(STANDARD.encode(pem))));
     put(&mut cluster, "tls-server-name", tls.server_name.as_deref().map(Value::from));
     put(&mut cluster, "proxy-url", http.proxy.proxy_url.as_deref().map(Value::from));
     put(&mut user, "client-certificate", tls.cert_file.as_ref().map(shown));
@@ -128,4 +134,36 @@ fn kubeconfig_of(url: &str, http: &HttpClientConfig) -> Result<Kubeconfig, Error
     });
     // The parser's own text could quote a secret.
     serde_json::from_value(kubeconfig).map_err(|_| Error::Client("the HTTP client fields do not fit".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bundle_of_authorities_is_used_as_far_as_it_can_be_read() {
+        let pair = rcgen::KeyPair::generate().unwrap();
+        let good = rcgen::CertificateParams::new(Vec::new()).unwrap().self_signed(&pair).unwrap().pem();
+        let bad = "-----BEGIN CERTIFICATE-----\nnot base64!\n-----END CERTIFICATE-----\n";
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            Some(path)
+        };
+        let (both, whole) = (format!("{bad}{good}"), file("whole", &good));
+        for (ca, ca_file, data, path) in [
+            (None, whole.clone(), None, whole.as_ref()),
+            (None, file("both", &both), Some(&good), None),
+            (Some(both.clone()), None, Some(&good), None),
+            (Some(good.clone()), None, Some(&good), None),
+        ] {
+            let http =
+                HttpClientConfig { tls: Some(TlsConfig { ca, ca_file, ..TlsConfig::default() }), ..Default::default() };
+            let kubeconfig = kubeconfig_of("https://api:6443", &http).unwrap();
+            let cluster = kubeconfig.clusters[0].cluster.clone().unwrap();
+            assert_eq!(cluster.certificate_authority_data, data.map(|pem| STANDARD.encode(pem)));
+            assert_eq!(cluster.certificate_authority, path.map(|path| path.display().to_string()));
+        }
+    }
 }

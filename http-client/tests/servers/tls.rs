@@ -3,7 +3,7 @@
 use std::fs;
 
 use config::{Secret, TlsConfig, TlsVersion};
-use http_client::{Error, HttpClient, Resolver};
+use http_client::{Error, HttpClient, Resolver, readable_authorities};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 
 use crate::kit::{Authority, OK, Server, client, config, get};
@@ -40,7 +40,11 @@ async fn a_bundle_of_authorities_is_used_as_far_as_it_can_be_read() {
     ] {
         let client = client(&config(TlsConfig { ca: Some(ca.clone()), ..TlsConfig::default() }));
         assert_eq!(get(&client, &server.url()).await.as_deref(), Ok("ok"), "{ca}");
+        let readable = readable_authorities(ca.as_bytes()).unwrap();
+        assert!(readable.starts_with(good.as_bytes()) && readable_authorities(&readable).is_none());
     }
+    assert_eq!(readable_authorities(format!("# both\n{good}{other}").as_bytes()), None);
+    assert_eq!(readable_authorities(no_certificate.as_bytes()), None);
     for (ca, expected) in [
         (another_kind, "it holds no PEM certificate"),
         (format!("{no_certificate}{no_base64}"), "BadEncoding"),

@@ -27,8 +27,9 @@ use crate::target::Target;
 use crate::threads::{READ_HERE_BYTES, Threads, Turn};
 use crate::work::{Fetched, Limit, Outcome, Work};
 
-/// Bodies above this size are parsed by few workers, bytes: a tenth of a second's work.
+/// Bodies above this size, and those of targets whose last one took longer than that, are read by few workers.
 const VERY_LARGE_BYTES: usize = 16 << 20;
+const SLOW_WORK: Duration = Duration::from_millis(100);
 
 /// The longest Content-Type that is remembered.
 const CONTENT_TYPE_KEPT_BYTES: usize = 256;
@@ -71,22 +72,23 @@ pub(crate) struct Shared {
     pub(crate) seed: u64,
 }
 
-/// Who may do work that is too long for the threads that scrape: as much at once as there are cores, and half of that for
-/// very large bodies, so that these do not hold up the others.
+/// Who may do work that is too long for the threads that scrape: as much at once as there are cores, and half of that for what
+/// takes very long, so that it does not hold up the rest.
 #[derive(Clone, Debug)]
 pub(crate) struct Workers {
     any: Arc<Semaphore>,
-    very_large: Arc<Semaphore>,
+    slow: Arc<Semaphore>,
 }
 
 impl Workers {
     pub(crate) fn new(cores: usize) -> Self {
-        Self { any: Arc::new(Semaphore::new(cores)), very_large: Arc::new(Semaphore::new(cores.div_ceil(2))) }
+        Self { any: Arc::new(Semaphore::new(cores)), slow: Arc::new(Semaphore::new(cores.div_ceil(2))) }
     }
 
-    /// Waits for a worker for a body of that size; none once the server ends.
-    async fn for_body(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        let workers = if bytes > VERY_LARGE_BYTES { &self.very_large } else { &self.any };
+    /// Waits for a worker for a body of that size, of a target whose last one took so long; none once the server ends.
+    async fn for_body(&self, bytes: usize, last_work: Duration) -> Option<OwnedSemaphorePermit> {
+        let slow = bytes > VERY_LARGE_BYTES || last_work > SLOW_WORK;
+        let workers = if slow { &self.slow } else { &self.any };
         Arc::clone(workers).acquire_owned().await.ok()
     }
 }
@@ -341,7 +343,7 @@ impl ScrapeLoop {
             small => return (small, None),
         };
         let bytes = fetched.body.bytes.len();
-        match fetched.body.reservation.or_evicted(self.shared.workers.for_body(bytes)).await {
+        match fetched.body.reservation.or_evicted(self.shared.workers.for_body(bytes, self.last_work)).await {
             Ok(worker) => {
                 fetched.body.reservation.parse();
                 (Ok(fetched), worker)
@@ -377,7 +379,7 @@ impl ScrapeLoop {
         let appender = Arc::clone(&self.shared.appender);
         let track = self.job.rules.track_timestamps_staleness;
         // Many targets may go at once.
-        let _worker = self.shared.workers.for_body(0).await;
+        let _worker = self.shared.workers.for_body(0, Duration::ZERO).await;
         let ended = tokio::task::spawn_blocking(move || {
             let result = layout.end(appender.as_ref(), ts_ms, track);
             (layout, result)

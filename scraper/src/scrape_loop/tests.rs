@@ -164,3 +164,17 @@ fn ids_that_the_store_forgot_are_asked_for_again() {
     }
     assert!(stored.iter().all(|line| !line.ends_with("stale")), "{stored:?}");
 }
+
+#[tokio::test]
+async fn what_takes_very_long_holds_up_only_its_like() {
+    let workers = Workers::new(2);
+    let (short, long) = (Duration::from_millis(10), Duration::from_secs(3));
+    // Of 200 such targets one is read at a time.
+    let _slow = workers.for_body(1_000_000, long).await.unwrap();
+    for (bytes, last_work) in [(1_000_000, long), (100 << 20, short)] {
+        let waits = std::pin::pin!(workers.for_body(bytes, last_work));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(waits.poll(&mut context).is_pending());
+    }
+    let _quick = [workers.for_body(10 << 20, short).await.unwrap(), workers.for_body(0, short).await.unwrap()];
+}

@@ -121,6 +121,25 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 /// The head of an answer whose body never ends.
 const UNENDING: &str = "content-type: text/plain\r\ncontent-length: 9000000\r\n\r\n";
 
+/// A target that sends this to whoever connects, and then nothing more.
+fn send_and_stall(world: &mut World, name: &str, first: Vec<u8>) {
+    let listener = UnixListener::bind(world.folder.path().join(name)).unwrap();
+    let (asked, name, first) = (Arc::clone(&world.asked), name.to_owned(), Arc::new(first));
+    world.targets.spawn(async move {
+        let mut connections = JoinSet::new();
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            asked.lock().unwrap().entry(name.clone()).or_default().push(String::new());
+            let first = Arc::clone(&first);
+            connections.spawn(async move {
+                // Until the other side is gone.
+                stream.write_all(&first).await.ok();
+                while stream.read(&mut [0; 1024]).await.is_ok_and(|n| n > 0) {}
+            });
+        }
+    });
+}
+
 #[tokio::test(start_paused = true)]
 async fn bodies_that_stall_starve_no_other() {
     // Each of the three could hold half of the memory.
@@ -129,9 +148,9 @@ async fn bodies_that_stall_starve_no_other() {
     let head = format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\n{UNENDING}").into_bytes();
     let plain = format!("HTTP/1.1 200 OK\r\n{UNENDING}{}", "# stalls\n".repeat(400_000)).into_bytes();
     for (name, first) in [("a", [&head[..], &packed].concat()), ("b", [&head[..], &packed].concat()), ("c", plain)] {
-        send(&mut world, name, Duration::from_secs(60), move |n| if n == 0 { first.clone() } else { Vec::new() });
+        send_and_stall(&mut world, name, first);
     }
-    let large = format!("{}m 1\n", "# a comment\n".repeat(250_000));
+    let large = format!("{}m 1\n", format!("# {}\n", "a comment ".repeat(100)).repeat(3_000));
     world.serve("good", move |_| page(&large));
     let job = "job_name: j, scrape_interval: 1s, scrape_timeout: 1s";
     world.apply(&format!("{{{job}}}")).await;
@@ -141,7 +160,9 @@ async fn bodies_that_stall_starve_no_other() {
     let lines: Vec<String> = world.store.take_all().iter().map(|line| since_start(line)).collect();
     let up: Vec<_> = lines.iter().filter(|line| line.contains(" up{instance=\"good\"")).collect();
     assert!(up.len() >= 29 && up.iter().all(|line| line.ends_with(" 1")), "{up:?}");
-    assert!(world.metric("weft_scrapes_ended_for_memory_total") > 1.0);
+    let times: Vec<f64> = up.iter().map(|line| line.split(' ').next().unwrap().parse().unwrap()).collect();
+    assert!(times.windows(2).all(|pair| (pair[1] - pair[0] - 1.0).abs() < 1e-6), "{times:?}");
+    assert!(world.metric("weft_scrapes_ended_for_memory_total") > 20.0);
     for name in ["a", "b", "c"] {
         let up: Vec<_> = lines.iter().filter(|line| line.contains(&format!(" up{{instance=\"{name}\""))).collect();
         assert!(up.len() >= 28 && up.iter().all(|line| line.ends_with(" 0")), "{up:?}");
@@ -152,7 +173,7 @@ async fn bodies_that_stall_starve_no_other() {
 async fn what_a_body_held_is_free_once_its_scrape_is_over() {
     let mut world = World::with_body_memory(64 << 20);
     let first = format!("HTTP/1.1 200 OK\r\n{UNENDING}{}", "# stalls\n".repeat(800_000)).into_bytes();
-    send(&mut world, "t", Duration::from_secs(60), move |n| if n == 0 { first.clone() } else { Vec::new() });
+    send_and_stall(&mut world, "t", first);
     world.apply(&format!("{{{JOB}}}")).await;
     world.discover(&[("j", &[world.labels("t", &[])])]).await;
     world.scraped("t", 1).await;
@@ -209,7 +230,7 @@ async fn a_name_server_that_says_nothing_stops_no_target_by_address() {
     let resolver = Resolver::from_files(file("resolv.conf", "nameserver 127.0.0.1\n"), file("hosts", ""), port);
     let mut world = World::resolving_by(resolver);
     // Large enough to be read by a worker.
-    world.serve("good", |_| page(&format!("{}m 1\n", "# a comment\n".repeat(30_000))));
+    world.serve("good", |_| page(&format!("{}m 1\n", format!("# {}\n", "a comment ".repeat(100)).repeat(400))));
     world.apply("{job_name: j, scrape_interval: 500ms, scrape_timeout: 500ms}").await;
     let named = (0..300).map(|i| Labels::from_pairs([("__address__", format!("host-{i}.test:80"))]));
     let targets: Vec<Labels> = [world.labels("good", &[])].into_iter().chain(named).collect();
