@@ -42,6 +42,11 @@ pub(crate) fn run(flags: Flags) -> Result<()> {
         other => anyhow::bail!("--log.format: {other:?} is neither logfmt nor json"),
     };
     logging::start(flags.get("log.level"), format)?;
+    // As Go does: the soft limit, 1024 where systemd started the process, is for programs that use select.
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(files) => tracing::debug!(files, "file descriptors that may be open"),
+        Err(error) => tracing::warn!(%error, "cannot raise the limit of open files"),
+    }
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         tracing::debug!("the TLS provider was installed already");
     }
