@@ -26,6 +26,12 @@ pub(crate) struct Beside {
 }
 
 impl Store {
+    /// An earlier opening had rows until then.
+    pub(crate) fn go_on_from(&self, newest_ms: i64) {
+        self.newest_ms.fetch_max(newest_ms, Ordering::Relaxed);
+        lock(&self.beside).synced.newest_ms = newest_ms;
+    }
+
     /// Has the log on the disk, and what helps to repair it beside it.
     pub(crate) fn sync(&self) -> Result<(), Error> {
         let sequence = self.db.latest_sequence_number();

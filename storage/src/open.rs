@@ -71,6 +71,9 @@ pub(crate) fn open(options: &Options, metrics: Metrics, hurt: &mut Vec<Hurt>) ->
     let merges = store.db.set_options_cf(&store.cf(Cf::Postings), &[("strict_max_successive_merges", "true")]);
     merges.map_err(|source| open_error(path, source))?;
     quarantine::told(path).into_iter().for_each(|damage| store.hurt(damage));
+    // What the logs from here on hold is newer, as a rule: that tells the time of what is missing from their start.
+    let newest_ms = quarantine::wal::Synced::read(path).map_or(i64::MIN, |synced| synced.newest_ms);
+    store.go_on_from(newest_ms);
     let remade = remake(&store, path, hurt)?;
     let horizon_ms = read_meta(&mut store, options)?;
     quarantine::salvage::salvage(&store, path, &|| families(options, &cache), hurt)?;

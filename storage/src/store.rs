@@ -48,7 +48,7 @@ pub(crate) struct Store {
     /// How often something could not be read and was passed over, and why the last time.
     unreadable: AtomicU64,
     unread: Mutex<Option<rocksdb::Error>>,
-    /// The newest row since the start.
+    /// The newest row, as far as it is known.
     pub(crate) newest_ms: AtomicI64,
     /// What is kept beside the database.
     pub(crate) beside: Mutex<Beside>,

@@ -132,6 +132,16 @@ pub(super) fn scan(mut log: impl Read, each: &mut dyn FnMut(Piece<'_>, u64) -> i
     }
 }
 
+/// Is what follows the last whole record a fragment that was not written to its end? Else it was, and is damaged.
+pub(super) fn is_cut(log: &[u8], end: usize) -> bool {
+    let at = if BLOCK - end % BLOCK < HEAD { end.next_multiple_of(BLOCK) } else { end };
+    let start = at - at % BLOCK;
+    let block = log.get(start..).unwrap_or_default();
+    let block = &block[..block.len().min(BLOCK)];
+    let is_empty = block.get(at - start..).is_none_or(|rest| rest.iter().all(|byte| *byte == 0));
+    is_empty || !matches!(fragment(block, at - start), Err(Some(_)))
+}
+
 /// Reads until a block is full or the log ends.
 fn fill(log: &mut impl Read, block: &mut [u8]) -> io::Result<usize> {
     let mut length = 0;
@@ -213,6 +223,17 @@ mod tests {
             assert_eq!(found[..4], expected[..4]);
             assert!(found[4..].iter().all(Option::is_none), "{fill}");
         }
+    }
+
+    #[test]
+    fn a_cut_end_is_told_from_a_damaged_one() {
+        let mut log = log(&[vec![1; 50], vec![2; 50]]);
+        let end = 50 + HEAD;
+        assert!(is_cut(&log[..end], end) && is_cut(&log[..end + 20], end));
+        log[end + 30] ^= 1;
+        assert!(!is_cut(&log, end));
+        log[end..].fill(0);
+        assert!(is_cut(&log, end));
     }
 
     #[test]

@@ -181,7 +181,9 @@ fn restore_manifest(directory: &Path, name: &str, done: &mut Vec<Damage>) -> io:
     let is_torn = whole < bytes.len();
     // A torn end is what a killed machine leaves, and no edit that counts; the copy has it if it is more.
     if whole > 0 && whole >= copied && (!is_torn || ends_torn(&bytes, whole)) {
-        return Ok(true);
+        // An edit that was written whole and is damaged now may have named files that nothing else names.
+        let is_lost = is_torn && !super::log::is_cut(&bytes, whole);
+        return Ok(!is_lost || names_all(directory, &bytes[..whole])?);
     }
     let mut both = spare;
     both.truncate(copied);
@@ -189,16 +191,21 @@ fn restore_manifest(directory: &Path, name: &str, done: &mut Vec<Damage>) -> io:
     let (_, end) = manifest::edits(&both);
     let is_whole = end > 0 && end >= whole && (end == both.len() || ends_torn(&both, end));
     // What came after the copy may be lost with the MANIFEST: then there are files that it does not name.
-    let known = Manifest::parse(&both[..end]).files;
-    let files = names(directory)?;
-    let mut numbers = files.iter().filter(|name| name.ends_with(".sst")).filter_map(|name| super::named(name));
-    if !is_whole || !numbers.all(|number| known.contains_key(&number)) && bytes.len() < both.len() {
+    if !is_whole || bytes.len() < both.len() && !names_all(directory, &both[..end])? {
         return Ok(false);
     }
     aside(directory, name)?;
     replace(&path, &both[..end])?;
     done.push(restored(name, "it was damaged or gone, and was made again from its copy"));
     Ok(true)
+}
+
+/// Does a MANIFEST name all sorted files of a directory?
+fn names_all(directory: &Path, manifest: &[u8]) -> io::Result<bool> {
+    let known = Manifest::parse(manifest).files;
+    let files = names(directory)?;
+    let mut numbers = files.iter().filter(|name| name.ends_with(".sst")).filter_map(|name| super::named(name));
+    Ok(numbers.all(|number| known.contains_key(&number)))
 }
 
 /// Is there nothing whole after the end of a log?

@@ -50,7 +50,7 @@ impl Synced {
         format!("{text}{sum:08x}\n")
     }
 
-    fn read(directory: &Path) -> Option<Self> {
+    pub(crate) fn read(directory: &Path) -> Option<Self> {
         let text = fs::read_to_string(directory.join(SYNCED)).ok()?;
         let mut fields = text.split_whitespace();
         let synced = Self {
@@ -184,9 +184,12 @@ pub(crate) fn check(directory: &Path) -> io::Result<Vec<Damage>> {
     let first = manifest.first_log();
     let logs: Vec<u64> = logs(directory)?.into_iter().filter(|log| *log >= first).collect();
     let mut walk = Walk { rows: manifest.families.get(Cf::Rows.name()).copied(), ..Walk::default() };
-    if let Some(synced) = synced.filter(|synced| synced.log >= first && !logs.contains(&synced.log)) {
+    if let Some(synced) = synced.filter(|synced| synced.log >= first) {
+        // Before the first write that is found in it there is only what was newest when it was begun.
         walk.since_ms = Some(synced.log_since_ms);
-        walk.gap(synced.log, None);
+        if !logs.contains(&synced.log) {
+            walk.gap(synced.log, None);
+        }
     }
     for (i, log) in logs.iter().enumerate() {
         let file = BufReader::with_capacity(1 << 16, File::open(directory.join(name_of(*log)))?);
