@@ -118,6 +118,7 @@ impl Evaluator<'_> {
             Some(Part { reader, part, .. }) => reader.read(part, &mut sink),
             None => {
                 let parts = self.open(&wanted)?;
+                let _reading = self.reserve(parts.reader_bytes())?;
                 let read = parts.read_all(&mut sink);
                 self.notes().warn_of_store(parts.warnings());
                 read
