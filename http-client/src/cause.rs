@@ -4,7 +4,13 @@ use std::error::Error as StdError;
 use std::io;
 
 /// Outer texts that say nothing.
-const EMPTY: [&str; 3] = ["client error (Connect)", "client error (SendRequest)", "error trying to connect"];
+const EMPTY: [&str; 5] = [
+    "client error (Connect)",
+    "client error (SendRequest)",
+    "error trying to connect",
+    "dns error",
+    "error resolving DNS",
+];
 
 /// What tokio-rustls says of a server that leaves at once.
 const HANDSHAKE_EOF: &str = "tls handshake eof";

@@ -21,7 +21,7 @@ use url::Url;
 use crate::oauth2::Tokens;
 use crate::proxy::Proxies;
 use crate::tls::{self, Stamp};
-use crate::{Error, auth};
+use crate::{Error, Resolver, auth};
 
 /// Idle connections live longer than most scrape intervals, so that a scrape does not begin with a handshake.
 const IDLE: Duration = Duration::from_secs(300);
@@ -33,9 +33,22 @@ const CLIENTS_MAX: usize = 10_000;
 pub struct HttpClient {
     config: HttpClientConfig,
     user_agent: String,
+    resolver: Resolver,
     proxies: Proxies,
     tokens: Option<Tokens>,
     built: Mutex<Option<Built>>,
+}
+
+/// How a request goes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Route<'a> {
+    /// It carries nothing secret.
+    pub(crate) untrusted: bool,
+    /// It follows a redirect to another server. A target may lead to another place each time: neither connections nor clients of such places
+    /// are kept.
+    pub(crate) passing: bool,
+    /// It goes over a Unix socket whatever the URL says.
+    pub(crate) socket: Option<&'a Path>,
 }
 
 #[derive(Debug)]
@@ -43,6 +56,8 @@ struct Built {
     stamps: Vec<Option<Stamp>>,
     tls: rustls::ClientConfig,
     common: reqwest::Client,
+    /// For where redirects lead; keeps no connections.
+    passing: Option<reqwest::Client>,
     /// By the target's `host:port` where there is a `server_name`, and by Unix socket.
     of_targets: HashMap<String, reqwest::Client>,
 }
@@ -52,7 +67,7 @@ impl HttpClient {
     ///
     /// # Errors
     /// When the configuration asks for what is not served, or contradicts itself.
-    pub fn new(config: &HttpClientConfig, user_agent: &str) -> Result<Self, Error> {
+    pub fn new(config: &HttpClientConfig, user_agent: &str, resolver: &Resolver) -> Result<Self, Error> {
         if let Some(tls) = &config.tls {
             tls::versions(tls)?;
             tls::server_name(tls)?;
@@ -60,8 +75,9 @@ impl HttpClient {
         Ok(Self {
             config: config.clone(),
             user_agent: user_agent.to_owned(),
+            resolver: resolver.clone(),
             proxies: Proxies::new(&config.proxy, &|name| std::env::var(name).ok())?,
-            tokens: config.oauth2.as_ref().map(|oauth2| Tokens::new(oauth2, user_agent)).transpose()?,
+            tokens: config.oauth2.as_ref().map(|oauth2| Tokens::new(oauth2, user_agent, resolver)).transpose()?,
             built: Mutex::new(None),
         })
     }
@@ -73,23 +89,22 @@ impl HttpClient {
     /// When a file of the configuration cannot be read or used now, or no token is given out.
     pub async fn request(&self, method: Method, url: &Url) -> Result<reqwest::RequestBuilder, Error> {
         let token = self.token().await?;
-        let request = self.prepare(method, url, true, None)?;
+        let request = self.prepare(method, url, Route::default())?;
         Ok(match token {
             Some(token) => request.header(AUTHORIZATION, token),
             None => request,
         })
     }
 
-    /// The same without a token, over a Unix socket if one is named; without anything secret if it is not `trusted`.
+    /// The same without a token.
     pub(crate) fn prepare(
         &self,
         method: Method,
         url: &Url,
-        trusted: bool,
-        socket: Option<&Path>,
+        route: Route<'_>,
     ) -> Result<reqwest::RequestBuilder, Error> {
-        let headers = auth::headers(&self.config, trusted)?;
-        let (client, url, host) = self.client(url, socket)?;
+        let headers = auth::headers(&self.config, !route.untrusted)?;
+        let (client, url, host) = self.client(url, route)?;
         let mut request = client.request(method, url).headers(headers);
         if let Some(host) = host {
             request = request.header(HOST, host);
@@ -126,12 +141,16 @@ impl HttpClient {
         &self.config
     }
 
+    pub(crate) fn resolver(&self) -> &Resolver {
+        &self.resolver
+    }
+
     pub(crate) fn user_agent(&self) -> &str {
         &self.user_agent
     }
 
     /// The client for a URL, and the URL and `Host` to use with it.
-    fn client(&self, url: &Url, socket: Option<&Path>) -> Result<(reqwest::Client, Url, Option<HeaderValue>), Error> {
+    fn client(&self, url: &Url, route: Route<'_>) -> Result<(reqwest::Client, Url, Option<HeaderValue>), Error> {
         let default = TlsConfig::default();
         let config = self.config.tls.as_ref().unwrap_or(&default);
         let stamps = tls::stamps(config);
@@ -141,21 +160,32 @@ impl HttpClient {
             Some(built) => built,
             None => {
                 let tls = tls::client_config(config, self.http2())?;
-                let common = self.build(tls.clone(), None, None)?;
-                Built { stamps, tls, common, of_targets: HashMap::new() }
+                let common = self.build(tls.clone(), None, Route::default())?;
+                Built { stamps, tls, common, passing: None, of_targets: HashMap::new() }
             }
         };
         let built = guard.insert(built);
-        let (url, host, detour) = match self.renamed(url, socket) {
+        let (url, host, detour) = match self.renamed(url, route.socket) {
             Some((named, authority, detour)) => {
                 let host = HeaderValue::from_str(&authority);
                 (named, Some(host.map_err(|_| Error::Header { name: "Host".to_owned() })?), Some((authority, detour)))
             }
             None => (url.clone(), None, None),
         };
-        let key = match (socket, &detour) {
+        let key = match (route.socket, &detour) {
             (Some(socket), _) => format!("unix:{}", socket.display()),
+            (None, Some(_)) if route.passing => {
+                let client = self.build(built.tls.clone(), detour.map(|(_, detour)| detour), route)?;
+                return Ok((client, url, host));
+            }
             (None, Some((authority, _))) => authority.clone(),
+            (None, None) if route.passing => {
+                let passing = match built.passing.take() {
+                    Some(passing) => passing,
+                    None => self.build(built.tls.clone(), None, route)?,
+                };
+                return Ok((built.passing.insert(passing).clone(), url, host));
+            }
             (None, None) => return Ok((built.common.clone(), url, host)),
         };
         if let Some(client) = built.of_targets.get(&key) {
@@ -164,7 +194,7 @@ impl HttpClient {
         if built.of_targets.len() >= CLIENTS_MAX {
             built.of_targets.clear();
         }
-        let client = self.build(built.tls.clone(), detour.map(|(_, detour)| detour), socket)?;
+        let client = self.build(built.tls.clone(), detour.map(|(_, detour)| detour), route)?;
         built.of_targets.insert(key, client.clone());
         Ok((client, url, host))
     }
@@ -186,7 +216,7 @@ impl HttpClient {
         }
         let authority = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Some((named, authority, Detour { name: name.to_ascii_lowercase(), host }))
+        Some((named, authority, Detour { name: name.to_ascii_lowercase(), host, resolver: self.resolver.clone() }))
     }
 
     fn http2(&self) -> bool {
@@ -198,7 +228,7 @@ impl HttpClient {
         &self,
         tls: rustls::ClientConfig,
         detour: Option<Detour>,
-        socket: Option<&Path>,
+        route: Route<'_>,
     ) -> Result<reqwest::Client, Error> {
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
@@ -213,11 +243,15 @@ impl HttpClient {
         if !self.http2() {
             builder = builder.http1_only();
         }
-        if let Some(detour) = detour {
-            builder = builder.dns_resolver(Arc::new(detour));
-        }
-        if let Some(socket) = socket {
+        builder = match detour {
+            Some(detour) => builder.dns_resolver(Arc::new(detour)),
+            None => builder.dns_resolver(Arc::new(self.resolver.clone())),
+        };
+        if let Some(socket) = route.socket {
             builder = builder.unix_socket(socket);
+        }
+        if route.passing {
+            builder = builder.pool_max_idle_per_host(0);
         }
         for proxy in self.proxies.reqwest() {
             builder = builder.proxy(proxy);
@@ -231,16 +265,41 @@ impl HttpClient {
 struct Detour {
     name: String,
     host: String,
+    resolver: Resolver,
 }
 
 impl Resolve for Detour {
     fn resolve(&self, name: Name) -> Resolving {
         let asked = name.as_str().to_ascii_lowercase();
         let host = if asked == self.name { self.host.clone() } else { asked };
+        let resolver = self.resolver.clone();
         Box::pin(async move {
+            let found = resolver.lookup(&host).await?;
             // The URL's port replaces this one.
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
-            Ok(Box::new(found.into_iter()) as Addrs)
+            Ok(Box::new(found.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_kept_of_where_redirects_lead() {
+        let tls =
+            TlsConfig { server_name: Some("name.test".to_owned()), insecure_skip_verify: true, ..TlsConfig::default() };
+        let config = HttpClientConfig { tls: Some(tls), ..HttpClientConfig::default() };
+        let client = HttpClient::new(&config, "Weft/test", &Resolver::system()).unwrap();
+        let kept = |passing: bool, port: u16| {
+            let url = Url::parse(&format!("https://127.0.0.1:{port}/")).unwrap();
+            let (_, named, host) = client.client(&url, Route { passing, ..Route::default() }).unwrap();
+            assert_eq!(named.as_str(), format!("https://name.test:{port}/"));
+            assert_eq!(host.unwrap(), format!("127.0.0.1:{port}").as_str());
+            client.built.lock().unwrap().as_ref().unwrap().of_targets.len()
+        };
+        assert_eq!((kept(false, 1), kept(false, 1)), (1, 1));
+        assert_eq!((2..20).map(|port| kept(true, port)).max(), Some(1));
+        assert_eq!(kept(false, 2), 2);
     }
 }

@@ -12,22 +12,24 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Poll, ready};
 
-use bytes::BufMut as _;
+use bytes::{BufMut as _, Bytes};
 use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use http::{Method, StatusCode};
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use url::{Position, Url};
 
 use crate::answer::{Extent, HEAD_BYTES_MAX, Head};
+use crate::client::Route;
 use crate::redirect::{REDIRECTS_MAX, stays_with, target};
 use crate::wire::{Place, Wire};
-use crate::{Error, HttpClient, auth, cause};
+use crate::{Error, HttpClient, Resolver, auth, cause};
 
 /// How much of an answer is looked at first: a head, and all of a small body.
 const FIRST_BYTES: usize = 16 << 10;
-/// How much is read at once where chunks must be joined, and where it can go straight into the body.
+/// How much is read at once where chunks must be joined.
 const PIECE_BYTES: usize = 64 << 10;
-const DIRECT_BYTES: usize = 256 << 10;
+/// The most bytes that one [`Response::read`] appends, and reads at once where they can go straight into the body.
+pub const PIECE_BYTES_MAX: usize = 256 << 10;
 
 thread_local! {
     /// What was just read, until it is taken: no connection holds room while it waits.
@@ -78,8 +80,16 @@ pub struct Response<'c> {
 
 #[derive(Debug)]
 enum Body {
-    Pooled(reqwest::Response),
+    Pooled(Pooled),
     Own(Own),
+}
+
+/// A body that comes over the client's pool.
+#[derive(Debug)]
+struct Pooled {
+    answer: reqwest::Response,
+    /// What came and was not handed over yet.
+    left: Bytes,
 }
 
 /// A body on the target's own connection, which goes home when the body is read.
@@ -96,8 +106,8 @@ struct Own {
 type Answer = (StatusCode, HeaderMap, Body);
 
 impl Open {
-    async fn to(place: Place) -> Result<Self, GetError> {
-        let wire = Wire::to(&place).await.map_err(GetError::Failed)?;
+    async fn to(place: Place, resolver: &Resolver) -> Result<Self, GetError> {
+        let wire = Wire::to(&place, resolver).await.map_err(GetError::Failed)?;
         Ok(Self { place, wire })
     }
 
@@ -156,6 +166,20 @@ fn extended<'s>(said: &'s mut Vec<u8>, bytes: &[u8]) -> &'s [u8] {
     said
 }
 
+impl Pooled {
+    /// Appends what comes next of the body; false when there is no more.
+    async fn read(&mut self, into: &mut Vec<u8>) -> Result<bool, GetError> {
+        if self.left.is_empty() {
+            match self.answer.chunk().await.map_err(|error| failed(&error))? {
+                Some(piece) => self.left = piece,
+                None => return Ok(false),
+            }
+        }
+        into.extend_from_slice(&self.left.split_to(self.left.len().min(PIECE_BYTES_MAX)));
+        Ok(true)
+    }
+}
+
 impl Own {
     /// Appends what comes next of the body; false when there is no more.
     async fn read(&mut self, into: &mut Vec<u8>) -> Result<bool, String> {
@@ -166,8 +190,8 @@ impl Own {
         } else if self.extent.is_over() {
             return Ok(false);
         } else if let Extent::Length(left) = &mut self.extent {
-            let most = usize::try_from(*left).unwrap_or(usize::MAX).min(DIRECT_BYTES);
-            into.reserve(most);
+            let most = usize::try_from(*left).unwrap_or(usize::MAX).min(PIECE_BYTES_MAX);
+            into.reserve_exact(most);
             let came = open.wire.read_buf(&mut (&mut *into).limit(most)).await.map_err(|error| cause::of_io(&error))?;
             *left -= came as u64;
             (came, came)
@@ -201,7 +225,8 @@ impl HttpClient {
         let mut trusted = true;
         for _ in 0..=REDIRECTS_MAX {
             let here = next.as_ref().unwrap_or(url);
-            let (status, answered, body) = self.get_once(connection, here, headers, trusted).await?;
+            let (untrusted, passing) = (!trusted, !is_same_server(here, url));
+            let (status, answered, body) = self.get_once(connection, here, headers, (untrusted, passing)).await?;
             let leads = if self.follows_redirects() { target(here, status, &answered)? } else { None };
             let Some(leads) = leads else { return Ok(Response { status, headers: answered, body, home: connection }) };
             trusted &= stays_with(url.host_str(), &leads);
@@ -215,22 +240,24 @@ impl HttpClient {
         connection: &mut Connection,
         url: &Url,
         headers: &HeaderMap,
-        trusted: bool,
+        (untrusted, passing): (bool, bool),
     ) -> Result<Answer, GetError> {
+        let trusted = !untrusted;
         let token = if trusted { self.token().await? } else { None };
         let socket = connection.socket.clone();
         let answer = if self.is_direct(url, socket.as_deref()) {
             let request = self.get_request(url, headers, trusted, token.as_ref())?;
-            let (open, head, early) = send(connection, url, &request).await?;
+            let (open, head, early) = send(connection, (url, &request), self.resolver()).await?;
             let Head { status, headers, extent, keeps } = head;
             (status, headers, Body::Own(Own { open: Some(open), early, extent, keeps }))
         } else {
-            let mut request = self.prepare(Method::GET, url, trusted, socket.as_deref())?.headers(headers.clone());
+            let route = Route { untrusted, passing, socket: socket.as_deref() };
+            let mut request = self.prepare(Method::GET, url, route)?.headers(headers.clone());
             if let Some(token) = &token {
                 request = request.header(AUTHORIZATION, token.clone());
             }
             let mut answer = request.send().await.map_err(|error| failed(&error))?;
-            (answer.status(), std::mem::take(answer.headers_mut()), Body::Pooled(answer))
+            (answer.status(), std::mem::take(answer.headers_mut()), Body::Pooled(Pooled { answer, left: Bytes::new() }))
         };
         if let Some(token) = token.filter(|_| answer.0 == StatusCode::UNAUTHORIZED) {
             self.token_refused(&token).await;
@@ -276,7 +303,11 @@ fn put(request: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
 }
 
 /// Sends over the open connection, if it leads there, else or when that was closed meanwhile over a new one.
-async fn send(connection: &mut Connection, url: &Url, request: &[u8]) -> Result<(Open, Head, Vec<u8>), GetError> {
+async fn send(
+    connection: &mut Connection,
+    (url, request): (&Url, &[u8]),
+    resolver: &Resolver,
+) -> Result<(Open, Head, Vec<u8>), GetError> {
     let (kept, socket) = (connection.open.take(), connection.socket.as_ref());
     if let Some(mut open) = kept.filter(|open| open.place.serves(url, socket))
         && open.is_idle().await
@@ -285,7 +316,7 @@ async fn send(connection: &mut Connection, url: &Url, request: &[u8]) -> Result<
         return Ok((open, head, early));
     }
     let place = Place::of(url, socket).ok_or_else(|| GetError::Failed(format!("{url} names no host")))?;
-    let mut open = Open::to(place).await?;
+    let mut open = Open::to(place, resolver).await?;
     let (head, early) = open.ask(request).await.map_err(GetError::Failed)?;
     Ok((open, head, early))
 }
@@ -303,17 +334,13 @@ impl Response<'_> {
         &self.headers
     }
 
-    /// Appends the next piece of the body, usually below 256 KiB; false after the last.
+    /// Appends the next piece of the body, of [`PIECE_BYTES_MAX`] at most; false after the last.
     ///
     /// # Errors
     /// When it breaks off.
     pub async fn read(&mut self, into: &mut Vec<u8>) -> Result<bool, GetError> {
         let own = match &mut self.body {
-            Body::Pooled(answer) => {
-                let piece = answer.chunk().await.map_err(|error| failed(&error))?;
-                into.extend_from_slice(piece.as_deref().unwrap_or_default());
-                return Ok(piece.is_some());
-            }
+            Body::Pooled(pooled) => return pooled.read(into).await,
             Body::Own(own) => own,
         };
         let more = own.read(into).await;
@@ -324,6 +351,11 @@ impl Response<'_> {
         }
         more.map_err(GetError::Failed)
     }
+}
+
+fn is_same_server(a: &Url, b: &Url) -> bool {
+    let server = |url: &Url| (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port_or_known_default());
+    std::ptr::eq(a, b) || server(a) == server(b)
 }
 
 fn failed(error: &(dyn std::error::Error + 'static)) -> GetError {

@@ -1,6 +1,7 @@
 //! Tokens of an OAuth 2.0 server, by the client credentials grant (RFC 6749, section 4.4) or by a signed assertion (RFC 7523):
-//! asked for when first needed, kept until shortly before they end, and asked for again when the secret changed or a server
-//! refused the token.
+//! asked for when first needed, kept until shortly before they end, and asked for again when the secret changed, or when a
+//! server refuses a token that is no longer new. Go's client does nothing of the latter; without the age, one target that always
+//! refuses would have a token asked for at each scrape of its job.
 
 use std::time::Duration;
 
@@ -13,10 +14,13 @@ use url::{Url, form_urlencoded};
 
 use crate::assertion::assertion;
 use crate::auth::{basic, secret_value, text_or_file};
-use crate::{Error, HttpClient};
+use crate::client::Route;
+use crate::{Error, HttpClient, Resolver};
 
 /// A token that ends sooner than this is not used any more.
 const SPARE: Duration = Duration::from_secs(10);
+/// A token that is refused is used on until it is that old.
+const REFUSABLE_AFTER: Duration = Duration::from_secs(300);
 /// The longest answer that is read.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
@@ -54,6 +58,7 @@ struct Token {
     /// With which secret it was got.
     secret: String,
     ends: Option<Instant>,
+    since: Instant,
 }
 
 impl std::fmt::Debug for Token {
@@ -63,7 +68,7 @@ impl std::fmt::Debug for Token {
 }
 
 impl Tokens {
-    pub(crate) fn new(config: &OAuth2, user_agent: &str) -> Result<Self, Error> {
+    pub(crate) fn new(config: &OAuth2, user_agent: &str, resolver: &Resolver) -> Result<Self, Error> {
         let invalid = || Error::Url { url: config.token_url.clone() };
         let url = Url::parse(&config.token_url).map_err(|_| invalid())?;
         let of_server = HttpClientConfig {
@@ -72,7 +77,7 @@ impl Tokens {
             follow_redirects: false,
             ..HttpClientConfig::default()
         };
-        let client = Box::new(HttpClient::new(&of_server, user_agent)?);
+        let client = Box::new(HttpClient::new(&of_server, user_agent, resolver)?);
         Ok(Self { config: config.clone(), url, client, state: Mutex::default() })
     }
 
@@ -94,10 +99,11 @@ impl Tokens {
         Ok(header)
     }
 
-    /// A server refused this token: the next request asks for another.
+    /// A server refused this token: the next request asks for another, unless it is new.
     pub(crate) async fn refused(&self, header: &HeaderValue) {
         let mut state = self.state.lock().await;
-        if state.token.as_ref().is_some_and(|token| token.header == *header) {
+        let goes = |token: &Token| token.header == *header && token.since.elapsed() >= REFUSABLE_AFTER;
+        if state.token.as_ref().is_some_and(goes) {
             state.token = None;
         }
     }
@@ -129,7 +135,7 @@ impl Tokens {
     async fn ask_with(&self, secret: &str, way: Way) -> Result<Token, Refusal> {
         let failed = |reason: String| Refusal::Failed(self.failed(reason));
         let id = &self.config.client_id;
-        let mut request = self.client.prepare(Method::POST, &self.url, true, None).map_err(Refusal::Failed)?;
+        let mut request = self.client.prepare(Method::POST, &self.url, Route::default()).map_err(Refusal::Failed)?;
         if way == Way::Header {
             let escaped = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
             request = request.header(AUTHORIZATION, basic(&escaped(id), &escaped(secret)).map_err(Refusal::Failed)?);
@@ -160,8 +166,9 @@ impl Tokens {
         let header = secret_value("Authorization", &header).map_err(Refusal::Failed)?;
         let lasts = answer.text("expires_in").and_then(|text| text.parse().ok()).filter(|seconds| *seconds > 0.0);
         let lasts = lasts.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        let ends = lasts.and_then(|lasts| Instant::now().checked_add(lasts));
-        Ok(Token { header, secret: secret.to_owned(), ends })
+        let since = Instant::now();
+        let ends = lasts.and_then(|lasts| since.checked_add(lasts));
+        Ok(Token { header, secret: secret.to_owned(), ends, since })
     }
 
     fn form(&self, secret: &str, way: Way) -> Result<String, &'static str> {

@@ -9,11 +9,14 @@ use config::{TlsConfig, TlsVersion};
 use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
-use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
 use crate::Error;
 use crate::verify::Verifier;
+
+/// Why a field that should hold certificates is refused.
+const NO_CERTIFICATE: &str = "it holds no PEM certificate";
 
 /// What a file was when it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +31,8 @@ pub(crate) fn stamps(tls: &TlsConfig) -> Vec<Option<Stamp>> {
     [&tls.ca_file, &tls.cert_file, &tls.key_file].into_iter().map(|path| stamp(path.as_deref()?)).collect()
 }
 
-fn stamp(path: &Path) -> Option<Stamp> {
+/// That of one file; `None` when it is absent.
+pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
     let meta = fs::metadata(path).ok()?;
     #[cfg(unix)]
     let inode = std::os::unix::fs::MetadataExt::ino(&meta);
@@ -99,7 +103,49 @@ fn certificates(what: &'static str, pem: &[u8], from: &str) -> Result<Vec<Certif
     let refused = |reason: String| Error::Pem { what, from: from.to_owned(), reason };
     let chain = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
     let chain = chain.map_err(|error| refused(error.to_string()))?;
-    if chain.is_empty() { Err(refused("it holds no PEM certificate".to_owned())) } else { Ok(chain) }
+    if chain.is_empty() { Err(refused(NO_CERTIFICATE.to_owned())) } else { Ok(chain) }
+}
+
+/// The certificates of a bundle of authorities. As with Go's `AppendCertsFromPEM`, those that cannot be read are left out, with
+/// a warning, as long as there is one that can.
+fn authorities(pem: &[u8], from: &str) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), Error> {
+    let (mut roots, mut read, mut refused) = (RootCertStore::empty(), Vec::new(), Vec::new());
+    for block in pem_blocks(pem) {
+        match CertificateDer::from_pem_slice(block) {
+            // A block of another kind.
+            Err(pem::Error::NoItemsFound) => {}
+            Err(error) => refused.push(error.to_string()),
+            Ok(certificate) => match roots.add(certificate.clone()) {
+                Ok(()) => read.push(certificate),
+                Err(error) => refused.push(error.to_string()),
+            },
+        }
+    }
+    match refused.into_iter().next() {
+        None if read.is_empty() => {
+            Err(Error::Pem { what: "ca", from: from.to_owned(), reason: NO_CERTIFICATE.to_owned() })
+        }
+        Some(reason) if read.is_empty() => Err(Error::Pem { what: "ca", from: from.to_owned(), reason }),
+        Some(reason) => {
+            tracing::warn!(
+                from,
+                read = read.len(),
+                reason,
+                "certificates of a CA bundle are left out: they cannot be read"
+            );
+            Ok((roots, read))
+        }
+        None => Ok((roots, read)),
+    }
+}
+
+/// What begins with a PEM header, up to the next: a block that is cut off does not spoil the one behind it.
+fn pem_blocks(pem: &[u8]) -> impl Iterator<Item = &[u8]> {
+    const BEGIN: &[u8] = b"-----BEGIN ";
+    let begins = move |at: &usize| pem[*at..].starts_with(BEGIN) && (*at == 0 || matches!(pem[at - 1], b'\n' | b'\r'));
+    let starts: Vec<usize> = (0..pem.len()).filter(begins).collect();
+    let ends = starts.clone().into_iter().skip(1).chain([pem.len()]);
+    starts.into_iter().zip(ends).map(|(start, end)| &pem[start..end])
 }
 
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
@@ -125,12 +171,8 @@ fn verifier_of_roots(tls: &TlsConfig, provider: &Arc<CryptoProvider>) -> Result<
     let mut trusted = Vec::new();
     let roots = match bytes(tls.ca.as_deref(), "ca_file", tls.ca_file.as_deref())? {
         Some((pem, from)) => {
-            let mut roots = RootCertStore::empty();
-            trusted = certificates("ca", &pem, &from)?;
-            for certificate in &trusted {
-                let added = roots.add(certificate.clone());
-                added.map_err(|error| Error::Pem { what: "ca", from: from.clone(), reason: error.to_string() })?;
-            }
+            let roots;
+            (roots, trusted) = authorities(&pem, &from)?;
             Arc::new(roots)
         }
         None if tls.insecure_skip_verify => return Ok((None, trusted)),

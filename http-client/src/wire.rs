@@ -2,19 +2,27 @@
 //! HTTP can be told apart.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
 use url::Url;
+
+use crate::Resolver;
 
 /// As many first bytes as an error shows.
 const SHOWN: usize = 16;
 /// The type of a TLS alert, and the first byte of every version of the protocol.
 const TLS_ALERT: [u8; 2] = [0x15, 0x03];
+
+/// How long one of several addresses is waited for before the next is tried.
+const OF_SEVERAL_MAX: Duration = Duration::from_secs(2);
 
 /// Where a connection leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,9 +84,9 @@ enum Io {
 
 impl Wire {
     /// Connects. The error names the place as Go does.
-    pub(crate) async fn to(place: &Place) -> Result<Self, String> {
+    pub(crate) async fn to(place: &Place, resolver: &Resolver) -> Result<Self, String> {
         let io = match place {
-            Place::Tcp(host, port) => tcp(host, *port).await.map(Io::Tcp)?,
+            Place::Tcp(host, port) => tcp(host, *port, resolver).await.map(Io::Tcp)?,
             Place::Unix(path) => {
                 let stream = UnixStream::connect(path).await;
                 let failed = |error| format!("dial unix {}: connect: {}", path.display(), crate::cause::of_io(&error));
@@ -89,14 +97,20 @@ impl Wire {
     }
 }
 
-async fn tcp(host: &str, port: u16) -> Result<TcpStream, String> {
-    let found = tokio::net::lookup_host((host, port)).await;
-    let found = found.map_err(|error| format!("dial tcp: lookup {host}: no such host ({error})"))?;
-    let mut failure = format!("dial tcp: lookup {host}: no such host");
-    for address in found {
-        match TcpStream::connect(address).await.and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
-            Ok(stream) => return Ok(stream),
-            Err(error) => failure = format!("dial tcp {address}: connect: {}", crate::cause::of_io(&error)),
+async fn tcp(host: &str, port: u16, resolver: &Resolver) -> Result<TcpStream, String> {
+    let found = resolver.lookup(host).await.map_err(|error| error.to_string())?;
+    let mut failure = String::new();
+    let n_addresses = found.len();
+    for (i, address) in found.into_iter().enumerate() {
+        let address = SocketAddr::new(address, port);
+        let connected =
+            async { TcpStream::connect(address).await.and_then(|stream| stream.set_nodelay(true).map(|()| stream)) };
+        let connected =
+            if i + 1 == n_addresses { Ok(connected.await) } else { timeout(OF_SEVERAL_MAX, connected).await };
+        match connected {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => failure = format!("dial tcp {address}: connect: {}", crate::cause::of_io(&error)),
+            Err(_) => failure = format!("dial tcp {address}: i/o timeout"),
         }
     }
     Err(failure)

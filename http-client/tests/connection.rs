@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use config::{BasicAuth, HttpClientConfig, Secret};
 use http::HeaderMap;
 use http::header::{ACCEPT, HeaderValue};
-use http_client::{Connection, GetError, HttpClient};
+use http_client::{Connection, GetError, HttpClient, Resolver};
 use url::Url;
 
 /// Answers every request as the script says, and tells which connection it came over. Ends at the first connection after
@@ -86,7 +86,7 @@ fn serve(stream: &TcpStream, n: usize, heads: &mpsc::Sender<(usize, Vec<String>)
 
 fn client(config: &HttpClientConfig) -> HttpClient {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    HttpClient::new(config, "Weft/test").unwrap()
+    HttpClient::new(config, "Weft/test", &Resolver::system()).unwrap()
 }
 
 async fn get(client: &HttpClient, connection: &mut Connection, url: &Url) -> Result<(u16, String), GetError> {

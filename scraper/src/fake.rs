@@ -29,6 +29,8 @@ pub(crate) struct Recorder {
     pub(crate) order: Mutex<Vec<String>>,
     /// What the next commit says of samples that it leaves out.
     pub(crate) left_out: Mutex<Committed>,
+    /// Samples before this time are out of order.
+    pub(crate) newest_ms: Mutex<i64>,
 }
 
 #[derive(Debug, Default)]
@@ -53,6 +55,12 @@ impl Recorder {
     /// The samples committed since the last call: `time series value`, sorted, without the report series.
     pub(crate) fn take(&self) -> Vec<String> {
         self.take_all().into_iter().filter(|line| !line.contains(" scrape_") && !line.contains(" up")).collect()
+    }
+
+    /// Those, in the order in which they were committed.
+    pub(crate) fn take_in_order(&self) -> Vec<String> {
+        let samples = std::mem::take(&mut self.state.lock().unwrap().samples);
+        samples.into_iter().map(|(ts, series, value)| format!("{ts} {series} {value}")).collect()
     }
 
     /// The same with the report series.
@@ -143,6 +151,10 @@ impl Appender for Recorder {
                     None => value.to_string(),
                 };
                 let own = row.own_times.iter().find(|(c, _)| *c as usize == column);
+                if own.map_or(row.ts_ms, |own| own.1) < *self.newest_ms.lock().unwrap() {
+                    committed.out_of_order += 1;
+                    continue;
+                }
                 let series = state.series(row, column);
                 state.samples.push((own.map_or(row.ts_ms, |o| o.1), series, text));
                 committed.stored += 1;

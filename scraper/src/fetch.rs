@@ -1,24 +1,29 @@
 //! Request to bytes: one response read into a reused buffer, gunzipped, under a limit. Step 3 of the scrape path.
 
-use std::io::Write as _;
-use std::sync::Arc;
+use std::io::{self, Write as _};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use flate2::write::MultiGzDecoder;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName};
-use http_client::{Connection, GetError, HttpClient};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use http_client::{Connection, GetError, HttpClient, PIECE_BYTES_MAX, Response};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::task::yield_now;
 use tokio::time::timeout;
 use url::Url;
+
+use crate::budget::{BodyBudget, Evicted, FREE_BYTES, Reservation};
 
 /// The most a body may hold, uncompressed, when the job sets no `body_size_limit`: a target that never stops sending
 /// must not take the server with it.
 pub const BODY_BYTES_MAX: usize = 256 << 20;
 
-/// Bytes of a body that are not counted against the common budget: almost every body is smaller.
-const BODY_BYTES_FREE: usize = 8 << 20;
-/// What large bodies may take together, in units of a MiB; those that come when it is used up wait, within their timeout.
-const BUDGET_MIB: usize = 512;
+/// Buffers kept for the next scrapes, at most; those larger than [`FREE_BYTES`] are not kept.
+const BUFFERS_KEPT: usize = 16;
+/// After reading or inflating so many bytes a scrape lets other scrapes of its thread go on.
+const READ_AT_ONCE: usize = 1 << 20;
+const INFLATED_AT_ONCE: usize = 256 << 10;
+const STEPS_AT_ONCE: usize = 256;
 
 /// How long the explanation of a refusal is waited for, and how much of it is shown.
 const SAID_WAIT: Duration = Duration::from_millis(200);
@@ -30,36 +35,54 @@ const PLAIN_HTTP: [&str; 3] = [
     "speaking plain HTTP to an SSL-enabled server port",
 ];
 
-/// The memory that the large bodies of all targets share.
+/// What the scrapes of all targets share to read bodies.
 #[derive(Clone, Debug)]
-pub(crate) struct BodyBudget(Arc<Semaphore>);
+pub(crate) struct Room {
+    pub(crate) budget: BodyBudget,
+    buffers: Arc<Mutex<Vec<Vec<u8>>>>,
+    /// Scrapes that inflate a large body at one moment, so that others wait for one piece of such work and not for many.
+    inflating: Arc<Semaphore>,
+}
 
-impl Default for BodyBudget {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(BUDGET_MIB)))
+impl Room {
+    /// With so many bytes for the bodies of all targets, on a machine of so many cores.
+    pub(crate) fn new(budget: BodyBudget, cores: usize) -> Self {
+        Self { budget, buffers: Arc::default(), inflating: Arc::new(Semaphore::new(cores)) }
+    }
+
+    fn take_buffer(&self) -> Vec<u8> {
+        self.buffers.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    /// Keeps a buffer for the next scrape, unless it is large.
+    pub(crate) fn keep_buffer(&self, mut buffer: Vec<u8>) {
+        let mut kept = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        if buffer.capacity() <= FREE_BYTES && kept.len() < BUFFERS_KEPT {
+            buffer.clear();
+            kept.push(buffer);
+        }
+    }
+
+    /// Frees what is kept.
+    pub(crate) fn clear(&self) {
+        self.buffers.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
-/// One body's part of the budget; given back when dropped.
-#[derive(Debug, Default)]
-pub(crate) struct BodyShare(Option<OwnedSemaphorePermit>);
+/// The body of an answer, uncompressed. The bytes are dropped before what they hold of the budget is given back.
+#[derive(Debug)]
+pub(crate) struct FetchedBody {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) reservation: Reservation,
+}
 
-impl BodyShare {
-    /// Waits until a body of that size is covered.
-    async fn cover(&mut self, budget: &BodyBudget, bytes: usize) {
-        let wanted = (bytes.saturating_sub(BODY_BYTES_FREE) >> 20).min(BUDGET_MIB);
-        let held = self.0.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let more = u32::try_from(wanted.saturating_sub(held)).unwrap_or_default();
-        if more == 0 {
-            return;
-        }
-        if let Ok(permit) = Arc::clone(&budget.0).acquire_many_owned(more).await {
-            match &mut self.0 {
-                Some(held) => held.merge(permit),
-                none => *none = Some(permit),
-            }
-        }
-    }
+/// How large a body may become, and how large it probably is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodySize {
+    /// The job's `body_size_limit`.
+    pub(crate) limit: Option<usize>,
+    /// That of the target's last body.
+    pub(crate) last: usize,
 }
 
 /// Why there is nothing to parse. Texts follow upstream's.
@@ -99,6 +122,17 @@ pub enum FetchError {
         /// Is it the job's own?
         configured: bool,
     },
+    /// The memory was needed for other bodies.
+    #[error(
+        "the scrape was ended to free {held} bytes: the bodies of all targets together may hold {budget} bytes; set \
+         body_size_limit in jobs whose targets send too much, or give the server more memory"
+    )]
+    Evicted {
+        /// What its body held.
+        held: usize,
+        /// What all bodies may hold.
+        budget: usize,
+    },
     /// Not gzip although it says so.
     #[error("cannot decompress the response: {0}")]
     Gzip(String),
@@ -107,16 +141,19 @@ pub enum FetchError {
     ContentType(String),
 }
 
-/// Sends the request and reads the body into the buffer, which is cleared first. Returns the Content-Type, and the share of
-/// the budget that the body takes.
+impl From<Evicted> for FetchError {
+    fn from(Evicted { held, budget }: Evicted) -> Self {
+        Self::Evicted { held, budget }
+    }
+}
+
+/// Sends the request and reads the body. Returns the Content-Type with it.
 pub(crate) async fn fetch(
     (client, connection): (&HttpClient, &mut Connection),
     (url, headers): (&Url, &HeaderMap),
-    limit: Option<usize>,
-    (buffer, budget): (&mut Vec<u8>, &BodyBudget),
-) -> Result<(String, BodyShare), FetchError> {
-    buffer.clear();
-    let mut share = BodyShare::default();
+    size: BodySize,
+    (room, job): (&Room, &Arc<str>),
+) -> Result<(String, FetchedBody), FetchError> {
     let failed = |error: GetError| match error {
         GetError::Client(error) => FetchError::Client(error),
         GetError::Failed(cause) => FetchError::Request { url: url.to_string(), cause },
@@ -135,30 +172,132 @@ pub(crate) async fn fetch(
     }
     let content_type = header(response.headers(), &CONTENT_TYPE);
     let gzip = header(response.headers(), &CONTENT_ENCODING) == "gzip";
-    let most = limit.unwrap_or(BODY_BYTES_MAX);
-    let too_large = || FetchError::TooLarge { limit: most, configured: limit.is_some() };
-    if gzip {
-        let mut decoder = MultiGzDecoder::new(Limited { buffer, limit: most, full: false });
-        let mut piece = Vec::new();
-        while response.read(&mut piece).await.map_err(failed)? {
-            if let Err(error) = decoder.write_all(&piece) {
-                return Err(if decoder.get_ref().full { too_large() } else { FetchError::Gzip(error.to_string()) });
-            }
-            piece.clear();
-            share.cover(budget, decoder.get_ref().buffer.len()).await;
+    let most = size.limit.unwrap_or_else(|| BODY_BYTES_MAX.min(room.budget.body_max()));
+    let too_large = || FetchError::TooLarge { limit: most, configured: size.limit.is_some() };
+    let buffer = Buffer {
+        body: FetchedBody { bytes: room.take_buffer(), reservation: room.budget.body(job) },
+        most,
+        last: size.last,
+        full: false,
+    };
+    let body =
+        if gzip { inflate(&mut response, buffer, &room.inflating).await } else { read(&mut response, buffer).await };
+    match body {
+        Ok(body) => Ok((content_type, body)),
+        Err(BodyError::TooLarge) => Err(too_large()),
+        Err(BodyError::Get(error)) => Err(failed(error)),
+        Err(BodyError::Evicted(evicted)) => Err(evicted.into()),
+        Err(BodyError::Gzip(why)) => Err(FetchError::Gzip(why)),
+    }
+}
+
+/// Why there is no body.
+#[derive(Debug)]
+enum BodyError {
+    TooLarge,
+    Get(GetError),
+    Evicted(Evicted),
+    Gzip(String),
+}
+
+impl From<Evicted> for BodyError {
+    fn from(evicted: Evicted) -> Self {
+        Self::Evicted(evicted)
+    }
+}
+
+async fn read(response: &mut Response<'_>, mut buffer: Buffer) -> Result<FetchedBody, BodyError> {
+    let mut yielded_at = 0;
+    loop {
+        buffer.make_room(PIECE_BYTES_MAX).await?;
+        let FetchedBody { bytes, reservation } = &mut buffer.body;
+        if !reservation.or_evicted(response.read(bytes)).await?.map_err(BodyError::Get)? {
+            return Ok(buffer.body);
         }
-        if let Err(error) = decoder.try_finish() {
-            return Err(if decoder.get_ref().full { too_large() } else { FetchError::Gzip(error.to_string()) });
+        // As upstream counts, a body of exactly the limit is already too large.
+        if bytes.len() >= buffer.most {
+            return Err(BodyError::TooLarge);
         }
-    } else {
-        while response.read(buffer).await.map_err(failed)? {
-            if buffer.len() >= most {
-                return Err(too_large());
-            }
-            share.cover(budget, buffer.len()).await;
+        if bytes.len() - yielded_at >= READ_AT_ONCE {
+            yielded_at = bytes.len();
+            yield_now().await;
         }
     }
-    Ok((content_type, share))
+}
+
+async fn inflate(response: &mut Response<'_>, buffer: Buffer, inflating: &Semaphore) -> Result<FetchedBody, BodyError> {
+    let mut inflater = Inflater::new(buffer, inflating);
+    let mut piece = Vec::new();
+    loop {
+        piece.clear();
+        let reservation = &mut inflater.decoder.get_mut().body.reservation;
+        if !reservation.or_evicted(response.read(&mut piece)).await?.map_err(BodyError::Get)? {
+            return inflater.finish().await;
+        }
+        inflater.feed(&piece).await?;
+    }
+}
+
+/// Inflates piece by piece: it makes room before it goes on, and lets other scrapes go on.
+struct Inflater<'a> {
+    decoder: MultiGzDecoder<Buffer>,
+    yielded_at: usize,
+    /// Since then. A member without content takes time too.
+    steps: usize,
+    inflating: &'a Semaphore,
+    /// Held while a large body is inflated, never while something else is waited for.
+    turn: Option<SemaphorePermit<'a>>,
+}
+
+impl<'a> Inflater<'a> {
+    fn new(buffer: Buffer, inflating: &'a Semaphore) -> Self {
+        Self { decoder: MultiGzDecoder::new(buffer), yielded_at: 0, steps: 0, inflating, turn: None }
+    }
+
+    async fn feed(&mut self, mut piece: &[u8]) -> Result<(), BodyError> {
+        while !piece.is_empty() {
+            let used = self.step(|decoder| decoder.write(piece)).await?;
+            piece = piece.get(used..).unwrap_or_default();
+        }
+        self.turn = None;
+        Ok(())
+    }
+
+    async fn finish(mut self) -> Result<FetchedBody, BodyError> {
+        self.step(MultiGzDecoder::try_finish).await?;
+        let buffer = self.decoder.finish().map_err(|error| BodyError::Gzip(error.to_string()))?;
+        Ok(buffer.body)
+    }
+
+    /// One step of the decoder, which gives some 10 KiB at most; repeated while there is no room for what it gives.
+    async fn step<T>(
+        &mut self,
+        mut step: impl FnMut(&mut MultiGzDecoder<Buffer>) -> io::Result<T>,
+    ) -> Result<T, BodyError> {
+        loop {
+            let buffer = self.decoder.get_mut();
+            let len = buffer.body.bytes.len();
+            self.steps += 1;
+            if len - self.yielded_at >= INFLATED_AT_ONCE || self.steps >= STEPS_AT_ONCE {
+                (self.yielded_at, self.steps) = (len, 0);
+                self.turn = None;
+                yield_now().await;
+            }
+            if self.turn.is_none() && len >= INFLATED_AT_ONCE {
+                // The semaphore is never closed.
+                self.turn = buffer.body.reservation.or_evicted(self.inflating.acquire()).await?.ok();
+            }
+            match step(&mut self.decoder) {
+                Ok(done) => return Ok(done),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.turn = None;
+                    self.decoder.get_mut().make_room(INFLATED_AT_ONCE).await?;
+                }
+                Err(_) if self.decoder.get_ref().full => return Err(BodyError::TooLarge),
+                Err(error) => return Err(BodyError::Gzip(error.to_string())),
+            }
+        }
+    }
 }
 
 /// What a server says of its refusal, to be put behind the status: the message of a Kubernetes API server, or the first line of
@@ -181,24 +320,122 @@ fn header(headers: &HeaderMap, name: &HeaderName) -> String {
     headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).unwrap_or_default()
 }
 
-/// Takes bytes up to a limit. As upstream counts, a body of exactly the limit is already too large.
-struct Limited<'a> {
-    buffer: &'a mut Vec<u8>,
-    limit: usize,
+/// A body that grows up to a limit, and beyond [`FREE_BYTES`] only into memory that is reserved.
+#[derive(Debug)]
+struct Buffer {
+    body: FetchedBody,
+    most: usize,
+    /// The size of the target's last body.
+    last: usize,
+    /// The limit was exceeded.
     full: bool,
 }
 
-impl std::io::Write for Limited<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        if self.buffer.len() + bytes.len() >= self.limit {
-            self.full = true;
-            return Err(std::io::Error::other("body size limit exceeded"));
+impl Buffer {
+    /// Reserves the memory for so many further bytes, and takes it.
+    async fn make_room(&mut self, more: usize) -> Result<(), Evicted> {
+        let FetchedBody { bytes, reservation } = &mut self.body;
+        let (len, capacity) = (bytes.len(), bytes.capacity());
+        if len + more <= FREE_BYTES || capacity - len >= more {
+            return Ok(());
         }
-        self.buffer.extend_from_slice(bytes);
-        Ok(bytes.len())
+        // Once to what the last body took, which is what most bodies take; else by half of what there is.
+        let wanted = (self.last + more).max(capacity / 2 * 3).min(self.most + more).max(len + more);
+        reservation.cover(wanted).await?;
+        bytes.reserve_exact(wanted - len);
+        Ok(())
+    }
+}
+
+impl io::Write for Buffer {
+    /// `WouldBlock` when there is no room left: nothing is lost, and the same write succeeds once there is.
+    fn write(&mut self, new: &[u8]) -> io::Result<usize> {
+        let bytes = &mut self.body.bytes;
+        // As upstream counts, a body of exactly the limit is already too large.
+        if bytes.len() + new.len() >= self.most {
+            self.full = true;
+            return Err(io::Error::other("body size limit exceeded"));
+        }
+        let (len, capacity) = (bytes.len(), bytes.capacity());
+        let room = capacity.max(FREE_BYTES) - len;
+        if room == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let taken = new.get(..room).unwrap_or(new);
+        if capacity - len < taken.len() {
+            bytes.reserve_exact((capacity * 2).clamp(len + taken.len(), FREE_BYTES) - len);
+        }
+        bytes.extend_from_slice(taken);
+        Ok(taken.len())
     }
 
-    fn flush(&mut self) -> std::io::Result<()> {
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packed.write_all(bytes).unwrap();
+        packed.finish().unwrap()
+    }
+
+    fn buffer(budget: &BodyBudget, most: usize, last: usize) -> Buffer {
+        let body = FetchedBody { bytes: Vec::new(), reservation: budget.body(&"j".into()) };
+        Buffer { body, most, last, full: false }
+    }
+
+    async fn inflated(budget: &BodyBudget, packed: &[u8], last: usize) -> Result<FetchedBody, BodyError> {
+        let semaphore = Semaphore::new(1);
+        let mut inflater = Inflater::new(buffer(budget, 64 << 20, last), &semaphore);
+        for piece in packed.chunks(1000) {
+            inflater.feed(piece).await?;
+            assert!(inflater.turn.is_none(), "nothing is held while the next piece is waited for");
+        }
+        inflater.finish().await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn members_are_joined_and_memory_is_reserved_before_it_is_taken() {
+        let budget = BodyBudget::new(32 << 20);
+        let page: Vec<u8> = (0..3_000_000_u32).map(|i| (i % 251) as u8).collect();
+        for (members, last) in
+            [(vec![page.len()], 0), (vec![10, 0, 1_500_000, 1, 1_499_989], 0), (vec![page.len()], 3_000_000)]
+        {
+            let mut rest = page.as_slice();
+            let packed: Vec<u8> = members.iter().flat_map(|len| gzip(rest.split_off(..*len).unwrap())).collect();
+            let body = inflated(&budget, &packed, last).await.unwrap();
+            assert!(body.bytes == page, "{members:?}");
+            let capacity = body.bytes.capacity();
+            assert!(capacity - FREE_BYTES <= budget.reserved() && capacity < 5 << 20, "{capacity}");
+            drop(body);
+            assert_eq!(budget.reserved(), 0);
+        }
+        assert!(matches!(inflated(&budget, &gzip(&page)[..1000], 0).await, Err(BodyError::Gzip(_))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn others_have_their_turn_while_a_body_is_inflated() {
+        let budget = BodyBudget::new(128 << 20);
+        // As one member, and as many without content.
+        for (packed, len) in [(gzip(&vec![b'\n'; 16 << 20]), 16 << 20), (gzip(b"").repeat(10_000), 0)] {
+            let mut turns = 0;
+            let others = async {
+                loop {
+                    turns += 1;
+                    yield_now().await;
+                }
+            };
+            tokio::select! {
+                biased;
+                body = inflated(&budget, &packed, 0) => assert_eq!(body.unwrap().bytes.len(), len),
+                () = others => {}
+            }
+            assert!(turns >= 32, "{turns} turns");
+        }
     }
 }

@@ -6,11 +6,12 @@
 //!   memory than `limits` says; what one target does never touches another.
 //! - **Files**: `manager` groups in, one pool per job · `pool` sync targets, start and stop loops · `target` labels, URL,
 //!   health · `schedule` hash offsets · `scrape_loop` one target's clockwork ·
-//!   `heirs` who goes on with the series of one that is gone · `work` the synchronous part of a scrape · `fetch` request to bytes · `negotiate` what
+//!   `heirs` who goes on with the series of one that is gone · `work` the synchronous part of a scrape · `fetch` request to bytes · `budget` the memory of bodies · `negotiate` what
 //!   is asked for and how the answer is read · `media_type` a Content-Type · `parse` bytes to entries, a file per format ·
 //!   `layout` entry to column, what vanished, limits · `starts` since when samples count · `report` `up` and its like · `failure_log` what failed · `metadata` HELP, TYPE and UNIT.
 //! - **Tests**: at the foot of each file; `tests/` reads upstream's data.
 
+mod budget;
 mod columns;
 mod failure_log;
 #[cfg(test)]
@@ -37,6 +38,7 @@ mod threads;
 mod work;
 
 pub use fetch::{BODY_BYTES_MAX, FetchError};
+pub use http_client::Resolver;
 pub use labelling::{SeriesLimit, SeriesRules};
 pub use layout::{Body, ContentError, Counts, HistogramRules, SampleRules, TargetLayout};
 pub use manager::{Manager, Options};

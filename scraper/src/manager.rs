@@ -1,22 +1,24 @@
 //! Groups in, one pool per job. Step 2 of the scrape path.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
+use std::sync::Arc;
 
 use config::ScrapeConfig;
+use http_client::Resolver;
 use model::{Appender, TargetGroups};
 use prometheus::Registry;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::budget::BodyBudget;
 use crate::failure_log::FailureLogs;
-use crate::fetch::BodyBudget;
+use crate::fetch::Room;
 use crate::heirs::Heirs;
 use crate::metrics::Metrics;
 use crate::parse::Wanted;
 use crate::pool::{PoolStatus, ScrapePool};
-use crate::scrape_loop::{Mode, Shared};
+use crate::scrape_loop::{Mode, Shared, Workers};
 use crate::threads::Threads;
 
 /// What the scrape engine needs to know of the server.
@@ -24,10 +26,14 @@ use crate::threads::Threads;
 pub struct Options {
     /// Sent with every request.
     pub user_agent: String,
+    /// Looks up the hosts of targets, proxies and token servers.
+    pub resolver: Resolver,
     /// From [`crate::server_seed`].
     pub seed: u64,
     /// What is wanted of every target; the forms of histograms are each target's own.
     pub wanted: Wanted,
+    /// Bytes that the bodies of all targets may take while they are read; one of them at most half of it.
+    pub body_memory: usize,
     /// Threads that scrape; with none it is done where the manager is asked to.
     pub threads: usize,
 }
@@ -66,9 +72,8 @@ impl Manager {
             appender,
             metrics: Metrics::new(registry)?,
             threads: Arc::new(threads),
-            workers: Arc::new(Semaphore::new(cores)),
-            buffers: Arc::new(SyncMutex::new(Vec::new())),
-            budget: BodyBudget::default(),
+            workers: Workers::new(cores),
+            room: Room::new(BodyBudget::new(options.body_memory), cores),
             failure_logs: FailureLogs::default(),
             heirs: Heirs::default(),
             now_ms: Arc::new(model::time::now_ms),
@@ -144,6 +149,6 @@ impl Manager {
         }
         while ending.join_next().await.is_some() {}
         self.state.lock().await.leaving.shutdown().await;
-        self.shared.buffers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.shared.room.clear();
     }
 }

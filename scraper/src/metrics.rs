@@ -20,6 +20,7 @@ pub(crate) struct Metrics {
     pub(crate) exceeded_label_limits: IntCounter,
     pub(crate) exceeded_bucket_limit: IntCounter,
     pub(crate) over_limit: IntCounter,
+    pub(crate) evicted: IntCounter,
     pub(crate) pools: PoolMetrics,
     /// By the interval as a duration.
     pub(crate) interval_length: HistogramVec,
@@ -90,6 +91,10 @@ impl Metrics {
             over_limit: counter(
                 "weft_scrape_samples_over_limit_total",
                 "Samples of new series that sample_limit with limit_mode soft, or series_limit, left out.",
+            )?,
+            evicted: counter(
+                "weft_scrapes_ended_for_memory_total",
+                "Scrapes ended because the bodies of all targets needed more memory than they may have together.",
             )?,
             pools: PoolMetrics::new(registry)?,
             interval_length: lengths(

@@ -1,7 +1,9 @@
 //! The targets of one job: which there are, and a loop for each. Step 2 of the scrape path.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use config::{LimitMode, ScrapeConfig, ScrapeLimits};
 use http_client::{Connection, HttpClient};
@@ -20,6 +22,9 @@ use crate::manager::Options;
 use crate::negotiate;
 use crate::scrape_loop::{JobSettings, Mode, ScrapeLoop, Shared, TargetStatus};
 use crate::target::{Populated, Target, populate};
+
+/// Targets that cannot be made and are logged one by one when discovery brings them, at most.
+const INVALID_LOGGED: usize = 100;
 
 /// A target and how it is doing.
 #[derive(Clone, Debug)]
@@ -131,13 +136,23 @@ impl ScrapePool {
                 }
             }
         }
-        for reason in invalid.iter().filter(|reason| !self.invalid.contains(reason)) {
-            tracing::error!(scrape_pool = %self.config.job_name, err = %reason, "cannot make a target");
-        }
+        self.log_invalid(&invalid);
         let failed = self.shared.metrics.pools.sync_failures.with_label_values(&[&self.config.job_name]);
         failed.inc_by(invalid.len() as u64);
         self.invalid = invalid;
         wanted
+    }
+
+    /// Logs what was not invalid before.
+    fn log_invalid(&self, invalid: &[String]) {
+        let mut new = not_among(invalid, &self.invalid);
+        for reason in new.by_ref().take(INVALID_LOGGED) {
+            tracing::error!(scrape_pool = %self.config.job_name, err = %reason, "cannot make a target");
+        }
+        let more = new.count();
+        if more > 0 {
+            tracing::error!(scrape_pool = %self.config.job_name, more, "cannot make further targets");
+        }
     }
 
     fn refuse_too_many(&self, targets: usize) {
@@ -175,6 +190,9 @@ impl ScrapePool {
             layout: layout.unwrap_or_else(|| TargetLayout::new(target.public.clone())),
             connection: target.socket().map_or_else(Connection::default, |path| Connection::over_socket(path.into())),
             request: None,
+            last_body: 0,
+            last_work: Duration::ZERO,
+            leaves_out: false,
             length: (None, self.shared.metrics.interval_length.with_label_values(&[&interval])),
             heir: Some(self.shared.heirs.enter(&target.public)),
             mode: receiver,
@@ -236,6 +254,12 @@ impl ScrapePool {
     }
 }
 
+/// Those of the first that are not among the second.
+fn not_among<'a, T: Eq + Hash>(of: &'a [T], known: &'a [T]) -> impl Iterator<Item = &'a T> {
+    let known: HashSet<&T> = known.iter().collect();
+    of.iter().filter(move |one| !known.contains(one))
+}
+
 fn count(limit: u64) -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX)
 }
@@ -261,12 +285,13 @@ fn entry_limit(config: &ScrapeConfig) -> usize {
 }
 
 fn settings(config: &ScrapeConfig, options: &Options, logs: &FailureLogs) -> JobSettings {
-    let client = HttpClient::new(&config.http, &options.user_agent).map_err(|error| model::with_causes(&error));
+    let client = HttpClient::new(&config.http, &options.user_agent, &options.resolver);
+    let client = client.map_err(|error| model::with_causes(&error));
     if let Err(reason) = &client {
         tracing::error!(scrape_pool = %config.job_name, err = %reason, "cannot make the HTTP client of a job");
     }
     JobSettings {
-        name: config.job_name.clone(),
+        name: config.job_name.as_str().into(),
         rules: SampleRules {
             series: SeriesRules {
                 honor_labels: config.honor_labels,
@@ -297,5 +322,45 @@ fn settings(config: &ScrapeConfig, options: &Options, logs: &FailureLogs) -> Job
         client,
         same_rules: SameRules::default(),
         refused: RwLock::new(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    thread_local! {
+        static COMPARED: Cell<usize> = const { Cell::new(0) };
+    }
+
+    /// Counts how often it is compared.
+    #[derive(Debug)]
+    struct Counted(usize);
+
+    impl Hash for Counted {
+        fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+            self.0.hash(state);
+        }
+    }
+
+    impl PartialEq for Counted {
+        fn eq(&self, other: &Self) -> bool {
+            COMPARED.set(COMPARED.get() + 1);
+            self.0 == other.0
+        }
+    }
+
+    impl Eq for Counted {}
+
+    #[test]
+    fn what_is_new_of_many_is_found_in_linear_time() {
+        let many = |from: usize| (from..from + 30_000).map(Counted).collect::<Vec<_>>();
+        assert_eq!(
+            not_among(&many(20_000), &many(0)).map(|one| one.0).collect::<Vec<_>>(),
+            (30_000..50_000).collect::<Vec<_>>()
+        );
+        assert!(COMPARED.get() < 100_000, "{} comparisons", COMPARED.get());
     }
 }

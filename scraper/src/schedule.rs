@@ -2,7 +2,10 @@
 //! scrape and the targets of a job are spread evenly (upstream: `scrape/target.go`). Offsets are cut to slots of some
 //! milliseconds: what begins at once costs less.
 
+use std::time::Duration;
+
 use model::Labels;
+use tokio::time::Instant;
 
 /// 64-bit FNV-1a.
 #[must_use]
@@ -61,6 +64,41 @@ pub(crate) fn until_next_ns(now_ns: u64, interval_ns: u64, offset_ns: u64) -> u6
 pub(crate) fn aligned_ms(began_ms: i64, tick_ms: i64, interval_ms: i64) -> i64 {
     let tolerance = (interval_ms / 100).min(2);
     if (began_ms - tick_ms).abs() <= tolerance { tick_ms } else { began_ms }
+}
+
+/// How far the clock of the wall may be from where it should be before it counts as set, milliseconds.
+const CLOCK_SET_MS: i64 = 10;
+
+/// The times of the ticks of one loop. Ticks come by the monotonic clock, which nobody sets and which stands still while the
+/// machine sleeps; this says what the clock of the wall shows at each.
+#[derive(Debug)]
+pub(crate) struct TickTimes {
+    start: Instant,
+    /// What the clock of the wall showed at `start`, as far as it was not set since.
+    start_ms: Option<i64>,
+}
+
+impl TickTimes {
+    /// Of ticks that are due from then on.
+    pub(crate) fn new(start: Instant) -> Self {
+        Self { start, start_ms: None }
+    }
+
+    /// The time of a tick, milliseconds. After the clock was set it is one by the new time, and those that follow are whole
+    /// intervals after it.
+    pub(crate) fn of(&mut self, due: Instant, now_ms: &dyn Fn() -> i64) -> i64 {
+        let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        let since = ms(due.saturating_duration_since(self.start));
+        let by_the_wall = || now_ms() - ms(Instant::now().saturating_duration_since(due)) - since;
+        let is_set = |start_ms: i64| (by_the_wall() - start_ms).abs() > CLOCK_SET_MS;
+        // The thread may be held up between the two clocks: twice in a row is no accident.
+        let start_ms = match self.start_ms {
+            Some(start_ms) if !is_set(start_ms) || !is_set(start_ms) => start_ms,
+            _ => by_the_wall(),
+        };
+        self.start_ms = Some(start_ms);
+        start_ms + since
+    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ pub(crate) struct ServerMetrics {
     queries: Gauge,
     query_seconds: HistogramVec,
     queries_total: IntCounter,
+    pub(crate) clock_steps: IntCounter,
     requests: IntCounterVec,
     request_seconds: HistogramVec,
 }
@@ -51,7 +52,11 @@ impl ServerMetrics {
         registry.register(Box::new(requests.clone()))?;
         let queries_total = IntCounter::new("weft_queries_total", "Queries answered or refused.")?;
         registry.register(Box::new(queries_total.clone()))?;
+        let clock_steps =
+            IntCounter::new("weft_clock_steps_total", "Steps of the system's clock by more than a minute.")?;
+        registry.register(Box::new(clock_steps.clone()))?;
         Ok(Self {
+            clock_steps,
             reload_ok: gauge(
                 "prometheus_config_last_reload_successful",
                 "1 when the last attempt to load the configuration succeeded.",

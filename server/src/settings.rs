@@ -126,6 +126,11 @@ pub(crate) fn query_memory(flags: &Flags, db: &Arc<storage::Db>) -> Result<query
     Ok(query::Memory::following(bytes(all), bytes(each), Box::new(left)))
 }
 
+/// What the bodies of scrapes may take while they are read: an eighth of what this process may use.
+pub(crate) fn body_memory() -> usize {
+    usize::try_from((memory_limit().unwrap_or(u64::MAX) / 8).clamp(32 << 20, 512 << 20)).unwrap_or(usize::MAX)
+}
+
 /// How many exemplars are kept: none unless the feature is on, as with upstream.
 pub(crate) fn exemplars_max(flags: &Flags, config: &Config) -> usize {
     if !flags.feature("exemplar-storage") {

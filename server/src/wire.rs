@@ -1,10 +1,11 @@
 //! The one place where parts are built and joined, started and ended.
 
 use std::sync::{Arc, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use config::Config;
+use model::duration::format_duration_ms;
 use prometheus::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
@@ -18,11 +19,13 @@ use crate::logging::{self, Format};
 use crate::query_log::QueryLog;
 use crate::self_metrics::ServerMetrics;
 use crate::serve::{HttpServer, Limits, Web};
-use crate::settings::{Retention, Settings, query_memory, storage_options, wanted_of_targets};
+use crate::settings::{Retention, Settings, body_memory, query_memory, storage_options, wanted_of_targets};
 use crate::{api, version};
 
 /// How often old data is looked for.
 const RETENTION_EVERY: Duration = Duration::from_secs(60);
+/// How often the system's clock is read for steps.
+const CLOCK_EVERY: Duration = Duration::from_secs(1);
 /// How often targets are looked over when discovery has nothing new.
 const TARGETS_EVERY: Duration = Duration::from_secs(60);
 /// How long answers that are under way may take once the server is to end.
@@ -65,6 +68,8 @@ async fn serve(flags: Flags) -> Result<()> {
     let app = build(flags, &config, reloads)?;
     let mut tasks = JoinSet::new();
     tasks.spawn(follow_discovery(Arc::clone(&app)));
+    let clock = Clock::start(&app)?;
+    tasks.spawn(clock.run(Arc::clone(&app)));
     tasks.spawn(retention(Arc::clone(&app)));
     tasks.spawn(reload(Arc::clone(&app), asked));
     tasks.spawn(signals(Arc::clone(&app))?);
@@ -136,7 +141,9 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
     let appender: Arc<dyn model::Appender> = Arc::<storage::Db>::clone(&db);
     let wanted = wanted_of_targets(&flags);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let scraper = scraper::Manager::new(appender, &registry, scraper::Options { user_agent, seed, wanted, threads })?;
+    let resolver = scraper::Resolver::system();
+    let options = scraper::Options { user_agent, resolver, seed, wanted, body_memory: body_memory(), threads };
+    let scraper = scraper::Manager::new(appender, &registry, options)?;
     let discovery = discovery::Manager::new(discovery::Options::default(), &registry)?;
     let metrics = ServerMetrics::new(&registry, concurrency)?;
     let query_log = QueryLog::new(&registry)?;
@@ -181,6 +188,62 @@ async fn reload(app: Arc<App>, mut asked: mpsc::Receiver<oneshot::Sender<Result<
     }
 }
 
+/// Tells the store what time it is, and people when the system's clock steps.
+struct Clock {
+    clock: storage::Clock,
+    began: Instant,
+}
+
+impl Clock {
+    /// With a first reading, before anything is scraped or dropped.
+    fn start(app: &App) -> Result<Self> {
+        let last_ms = app.db.last_told_ms()?.map(|last| last.min(model::time::now_ms()));
+        let mut clock = Self { clock: storage::Clock::new(last_ms, 0), began: Instant::now() };
+        let told = clock.read();
+        if told.step_ms.is_some() {
+            let last = crate::clock::rfc3339(last_ms.unwrap_or_default());
+            tracing::info!(
+                last,
+                "Weft was not running for a while; if the clock is right, retention follows within a day"
+            );
+        }
+        app.db.set_now(told.now_ms)?;
+        Ok(clock)
+    }
+
+    fn read(&mut self) -> storage::Told {
+        let monotonic_ms = i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX);
+        self.clock.read(model::time::now_ms(), monotonic_ms)
+    }
+
+    async fn run(mut self, app: Arc<App>) {
+        let mut ticks = tokio::time::interval(CLOCK_EVERY);
+        loop {
+            ticks.tick().await;
+            let told = self.read();
+            if let Some(step_ms) = told.step_ms {
+                app.metrics.clock_steps.inc();
+                // Two readings are never exactly a second apart.
+                let (step, ahead) = (format_duration_ms((step_ms.abs() + 500) / 1000 * 1000), step_ms > 0);
+                let then = if ahead {
+                    "nothing is dropped for it until it has lasted as long, or a day"
+                } else {
+                    "samples go on to be stored, before those of the time in between"
+                };
+                tracing::warn!(step, ahead, "The system's clock has stepped; {then}");
+            }
+            let db = Arc::clone(&app.db);
+            let work = move || {
+                db.look_after();
+                db.set_now(told.now_ms)
+            };
+            if let Ok(Err(error)) = tokio::task::spawn_blocking(work).await {
+                tracing::debug!(err = %format!("{:#}", anyhow::Error::from(error)), "cannot tell the store the time");
+            }
+        }
+    }
+}
+
 async fn retention(app: Arc<App>) {
     let mut ticks = tokio::time::interval(RETENTION_EVERY);
     loop {
@@ -188,7 +251,9 @@ async fn retention(app: Arc<App>) {
         let (db, retention) = (Arc::clone(&app.db), Retention::in_force(&app.config()));
         let work = move || -> Result<(), storage::Error> {
             db.set_retention(retention.time_ms);
-            db.enforce_retention(model::time::now_ms())?;
+            if let Some(now_ms) = db.now_ms() {
+                db.enforce_retention(now_ms)?;
+            }
             if retention.size_bytes > 0 {
                 db.enforce_size(retention.size_bytes)?;
             }

@@ -1,10 +1,12 @@
-//! The database: opens, takes rows in, hands batches out, syncs its log, closes.
+//! One opening of the data directory: takes rows in, hands batches out, syncs its log, closes. `live` replaces it by the
+//! next one when something stored turns out to be damaged.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLockReadGuard};
 
 use model::{AppendError, Appender, Committed, Exemplar, Labels, Layout, MetricId, Scraped, SourceId};
+use roaring::RoaringBitmap;
 use rocksdb::{Cache, WriteBatch, WriteBufferManager};
 
 use crate::cache::lock;
@@ -12,15 +14,15 @@ use crate::deletes::Deletes;
 use crate::error::Error;
 use crate::exemplars::Exemplars;
 use crate::index::Index;
+use crate::index::ids::Ids;
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::open;
 use crate::options::Options;
-use crate::quarantine::Damage;
+use crate::quarantine::{self, Damage, Hurt};
 use crate::rows::state::{SourceState, States};
 use crate::rows::writer::{self, Pending, Window};
 use crate::schema::Cf;
-use crate::seal::thread::Sealer;
 use crate::store::Store;
 use crate::sync::Syncer;
 
@@ -34,8 +36,18 @@ pub(crate) struct Dropped {
     pub(crate) late: u64,
 }
 
-/// An open database. Shared by reference (it is `Send` and `Sync`); closed by [`Db::close`] or by dropping it.
-pub struct Db {
+/// What one opening of a directory hands to the next.
+#[derive(Debug)]
+pub(crate) struct Carried {
+    /// Of sources, metrics and segments: the next id, and those that were taken away.
+    ids: [(u32, RoaringBitmap); 3],
+    newest_ms: i64,
+    now_ms: i64,
+    damage: Vec<Damage>,
+}
+
+/// The open directory. Shared by reference (it is `Send` and `Sync`); closed by [`Db::close`] or by dropping it.
+pub(crate) struct Db {
     pub(crate) store: Arc<Store>,
     pub(crate) index: Index,
     pub(crate) exemplars: Exemplars,
@@ -55,12 +67,12 @@ pub struct Db {
     pub(crate) deletes: Deletes,
     /// Ranges of keys that were dropped and whose files are still there.
     pub(crate) dropped: Mutex<Vec<Dropped>>,
-    /// The time of the latest round of housekeeping.
+    /// What time it is, as far as old data is concerned ([`crate::Clock`]); `i64::MIN` while that is not known.
     pub(crate) now_ms: AtomicI64,
+    /// What of it was kept last for the next start.
+    pub(crate) kept_now_ms: AtomicI64,
     closing: AtomicBool,
     syncer: Mutex<Option<Syncer>>,
-    pub(crate) sealer: Mutex<Option<Sealer>>,
-    registry: prometheus::Registry,
 }
 
 impl fmt::Debug for Db {
@@ -70,18 +82,37 @@ impl fmt::Debug for Db {
 }
 
 impl Db {
-    /// Opens the directory, making it if there is none, and registers the store's own metrics.
-    ///
-    /// # Errors
-    /// When the directory is in use, of another format, not writable or damaged, each by its own name.
-    pub fn open(options: Options, registry: &prometheus::Registry) -> Result<Self, Error> {
+    /// Opens the directory, making it if there is none. What is damaged of what is read at a start is set aside.
+    pub(crate) fn start(options: &Options, metrics: &Metrics, carried: Option<&Carried>) -> Result<Self, Error> {
+        let mut hurt = Vec::new();
+        for _ in 0..limits::OPEN_ROUNDS {
+            let failed = match Self::try_start(options.clone(), metrics.clone(), carried, &mut hurt) {
+                Err(error) if error.is_damage() => error,
+                Ok(db) => {
+                    db.report(hurt);
+                    return Ok(db);
+                }
+                Err(error) => return Err(error),
+            };
+            let Some(number) = quarantine::named(&model::with_causes(&failed)) else { return Err(failed) };
+            let aside = |source| Error::Quarantine { path: options.path.clone(), source };
+            quarantine::wait(&options.path, number).map_err(aside)?;
+        }
+        let source = std::io::Error::other("ever more damaged files are found");
+        Err(Error::Quarantine { path: options.path.clone(), source })
+    }
+
+    fn try_start(
+        options: Options,
+        metrics: Metrics,
+        carried: Option<&Carried>,
+        hurt: &mut Vec<Hurt>,
+    ) -> Result<Self, Error> {
         let start = |source| Error::Start { path: options.path.clone(), source };
-        let metrics = Metrics::new().map_err(|e| start(Box::new(e)))?;
-        let opened = open::open(&options, metrics)?;
+        let opened = open::open(&options, metrics, hurt)?;
         let store = Arc::new(opened.store);
         let index = Index::open(&store, crate::open::index_bytes(&options))?;
         let syncer = Syncer::start(Arc::clone(&store), options.sync_interval).map_err(|e| start(Box::new(e)))?;
-        store.metrics.register(registry).map_err(|e| start(Box::new(e)))?;
         let db = Self {
             index,
             exemplars: Exemplars::default(),
@@ -96,36 +127,56 @@ impl Db {
             deletes: Deletes::open(&store)?,
             dropped: Mutex::default(),
             now_ms: AtomicI64::new(i64::MIN),
+            kept_now_ms: AtomicI64::new(i64::MIN),
             closing: AtomicBool::new(false),
             syncer: Mutex::new(Some(syncer)),
-            sealer: Mutex::default(),
-            registry: registry.clone(),
             store,
             retention_ms: AtomicI64::new(0),
             options,
         };
         db.set_retention(db.options.retention_ms);
-        db.report(opened.hurt);
+        // The gauge counts what the states hold, and these are new.
+        db.store.metrics.head_series.set(0);
+        if let Some(carried) = carried {
+            db.carry_on(carried);
+        }
+        // From here on what an earlier process kept beside the database no longer says anything about it.
+        if let Err(error) = db.store.sync() {
+            tracing::warn!(%error, "cannot sync the write-ahead log yet");
+        }
         db.refresh_metrics()?;
         Ok(db)
     }
 
-    /// Why nothing is written until the database is opened again, if that is so: a damaged file was met where it cannot be
-    /// passed over, or the log could not be written. A full disk is no such reason.
-    #[must_use]
-    pub fn stopped(&self) -> Option<String> {
-        self.store.stopped()
+    /// As the tests of single modules need it.
+    #[cfg(test)]
+    pub(crate) fn open(options: Options, registry: &prometheus::Registry) -> Result<Self, Error> {
+        let metrics = Metrics::new().expect("BUG: the metrics of the store have valid names");
+        metrics.register(registry).expect("a registry without them");
+        Self::start(&options, &metrics, None)
     }
 
-    /// What cannot be read, as far as it was met: files that were set aside (also by earlier processes) and keys that were
-    /// passed over. The latest last, a bounded number.
-    #[must_use]
-    pub fn damage(&self) -> Vec<Damage> {
-        self.store.damage()
+    /// What the next opening of the directory has to know of this one.
+    pub(crate) fn carried(&self) -> Carried {
+        Carried {
+            ids: [&self.index.sources, &self.index.metrics, &self.index.segments].map(Ids::carried),
+            newest_ms: self.newest_ms.load(Ordering::Acquire),
+            now_ms: self.now_ms.load(Ordering::Acquire),
+            damage: self.store.damage(),
+        }
+    }
+
+    fn carry_on(&self, carried: &Carried) {
+        let all = [&self.index.sources, &self.index.metrics, &self.index.segments];
+        all.into_iter().zip(&carried.ids).for_each(|(ids, before)| ids.carry_on(before));
+        self.newest_ms.fetch_max(carried.newest_ms, Ordering::AcqRel);
+        self.store.newest_ms.fetch_max(carried.newest_ms, Ordering::AcqRel);
+        self.now_ms.fetch_max(carried.now_ms, Ordering::AcqRel);
+        carried.damage.iter().for_each(|damage| self.store.hurt(damage.clone()));
     }
 
     /// How long samples are kept from now on, milliseconds; 0 keeps them for ever.
-    pub fn set_retention(&self, retention_ms: i64) {
+    pub(crate) fn set_retention(&self, retention_ms: i64) {
         self.retention_ms.store(retention_ms, Ordering::Release);
         #[expect(clippy::cast_precision_loss, reason = "a retention is far below 2^53 milliseconds")]
         self.store.metrics.retention_seconds.set(retention_ms as f64 / 1000.0);
@@ -135,27 +186,36 @@ impl Db {
     ///
     /// # Errors
     /// When the log cannot be synced.
-    pub fn close(&self) -> Result<(), Error> {
+    pub(crate) fn close(&self) -> Result<(), Error> {
         self.closing.store(true, Ordering::SeqCst);
         // Whoever holds the gate is still writing.
         drop(self.index.gate.write().unwrap_or_else(PoisonError::into_inner));
         // Taken out first: whoever joins a thread must not hold what it may want.
-        let sealer = lock(&self.sealer).take();
-        drop(sealer);
         lock(&self.syncer).take();
-        self.store.sync()
+        self.store.sync()?;
+        self.store.flush_copies()?;
+        self.store.keep_manifest();
+        Ok(())
     }
 
     /// How far behind the newest sample of the database a sample may lie that comes out of order, milliseconds; 0 refuses
     /// all.
-    pub fn set_out_of_order_window(&self, window_ms: i64) {
+    pub(crate) fn set_out_of_order_window(&self, window_ms: i64) {
         self.out_of_order_ms.store(window_ms.max(0), Ordering::Release);
     }
 
     fn out_of_order_from(&self) -> i64 {
         match (self.out_of_order_ms.load(Ordering::Acquire), self.newest_ms.load(Ordering::Relaxed)) {
             (0, _) | (_, i64::MIN) => i64::MAX,
-            (window, newest) => newest.saturating_sub(window),
+            (window, newest) => newest.min(self.present_until()).saturating_sub(window),
+        }
+    }
+
+    /// What lies after this was stored while the clock was wrong, or said by a target whose clock is.
+    fn present_until(&self) -> i64 {
+        match self.now_ms.load(Ordering::Relaxed) {
+            i64::MIN => i64::MAX,
+            now => now.saturating_add(limits::AHEAD_MS),
         }
     }
 
@@ -185,11 +245,15 @@ impl Db {
             late_ms: self.options.late_ms,
             out_of_order_from_ms: self.out_of_order_from(),
         };
+        let present_until = self.present_until();
         let mut batch = WriteBatch::with_capacity_bytes(parts.iter().map(|part| 256 + 3 * part.row.values.len()).sum());
         let mut total = Committed::default();
         let mut done = Vec::with_capacity(parts.len());
         for (part, state) in parts.iter().zip(&mut states) {
             state.load(&self.store, &self.index, part.row.source)?;
+            if state.newest.is_some_and(|newest| newest > present_until && part.row.ts_ms <= present_until) {
+                state.set_back(&self.store, part.row.source, part.row.ts_ms)?;
+            }
             let (change, committed) = Pending::plan((&self.store, &self.index), part, state, window, &mut batch)?;
             total.stored += committed.stored;
             total.out_of_order += committed.out_of_order;
@@ -208,6 +272,7 @@ impl Db {
         for ((change, state), part) in done.into_iter().zip(&mut states).zip(&parts) {
             self.store.metrics.head_series.add(change.apply(state, window, &self.store));
             self.newest_ms.fetch_max(part.row.ts_ms, Ordering::Relaxed);
+            self.store.newest_ms.fetch_max(part.row.ts_ms, Ordering::Relaxed);
         }
         self.store.metrics.count(&total);
         Ok(total)
@@ -219,7 +284,6 @@ impl Drop for Db {
         if let Err(error) = self.close() {
             tracing::error!(%error, "cannot sync the log at the end");
         }
-        self.store.metrics.unregister(&self.registry);
     }
 }
 
@@ -259,8 +323,14 @@ impl Appender for Db {
     }
 
     fn commit_scrape(&self, parts: &[Scraped<'_>]) -> Result<Committed, AppendError> {
-        let _gate = self.open_gate()?;
-        self.commit_parts(parts).map_err(refused)
+        loop {
+            let gate = self.open_gate()?;
+            if !self.is_masked(parts) {
+                return self.commit_parts(parts).map_err(refused);
+            }
+            drop(gate);
+            self.settle(parts).map_err(refused)?;
+        }
     }
 
     fn takes_late_from_ms(&self) -> i64 {

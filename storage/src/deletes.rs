@@ -4,7 +4,7 @@
 //! A retention rule is a deletion whose end moves: it acts only when pages are written anew.
 
 use std::ops::RangeInclusive;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use model::{MatchOp, Matcher, SourceId};
@@ -16,7 +16,7 @@ use crate::db::Db;
 use crate::error::Error;
 use crate::index::select::{Selected, select};
 use crate::pages;
-use crate::schema::{Cf, META_DELETED, Partition, deleted_key, ruled_key};
+use crate::schema::{Cf, META_DELETED, Partition, deleted_key, ruled_key, settled_key};
 use crate::seal::{Pace, Stop};
 use crate::store::{Store, View};
 use crate::varint;
@@ -43,7 +43,7 @@ impl Deleted {
     }
 
     /// The sources of its series.
-    fn sources(&self) -> RoaringBitmap {
+    pub(crate) fn sources(&self) -> RoaringBitmap {
         self.series.iter().fold(RoaringBitmap::new(), |all, one| all | &one.sources)
     }
 }
@@ -51,9 +51,11 @@ impl Deleted {
 /// One deletion as it was asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct Tombstone {
-    key: Vec<u8>,
-    range: (i64, i64),
+    pub(crate) key: Vec<u8>,
+    pub(crate) range: (i64, i64),
     matchers: Vec<Matcher>,
+    /// Sources for which it was carried out; nothing of them is masked.
+    pub(crate) settled: RoaringBitmap,
 }
 
 /// For how long the series that some matchers select are kept, where that is shorter than the database's retention.
@@ -70,11 +72,20 @@ pub struct RetentionRule {
 pub(crate) struct Deletes {
     tombstones: RwLock<Arc<Vec<Tombstone>>>,
     rules: RwLock<Arc<Vec<RetentionRule>>>,
+    /// The last millisecond of any deletion.
+    pub(crate) until_ms: AtomicI64,
+    /// How many wait to carry out a deletion.
+    pub(crate) waiting: AtomicUsize,
 }
 
 const OPS: [MatchOp; 4] = [MatchOp::Equal, MatchOp::NotEqual, MatchOp::Regex, MatchOp::NotRegex];
 
 impl Tombstone {
+    /// Does it still hold for a source, and reach into a range of time?
+    pub(crate) fn masks(&self, source: SourceId, (from, to): (i64, i64)) -> bool {
+        self.range.0 <= to && self.range.1 >= from && !self.settled.contains(source.0)
+    }
+
     fn encode(range: (i64, i64), matchers: &[Matcher]) -> Vec<u8> {
         let mut out = Vec::new();
         out.extend_from_slice(&range.0.to_le_bytes());
@@ -105,7 +116,7 @@ impl Tombstone {
             matchers.push(Matcher::new(*OPS.get(usize::from(op))?, name, value).ok()?);
         }
         let range = (i64::from_le_bytes(*start), i64::from_le_bytes(*end));
-        Some(Self { key: key.to_vec(), range, matchers })
+        Some(Self { key: key.to_vec(), range, matchers, settled: RoaringBitmap::new() })
     }
 }
 
@@ -119,11 +130,27 @@ impl Deletes {
             }
             Ok(true)
         })?;
-        Ok(Self { tombstones: RwLock::new(Arc::new(tombstones)), rules: RwLock::default() })
+        for tombstone in &mut tombstones {
+            let Some(bytes) = store.get(Cf::Meta, settled_key(&tombstone.key))? else { continue };
+            match RoaringBitmap::deserialize_from(&bytes[..]) {
+                Ok(settled) => tombstone.settled = settled,
+                Err(reason) => store.corrupt(Cf::Meta, &settled_key(&tombstone.key), reason),
+            }
+        }
+        let deletes = Self { until_ms: AtomicI64::new(i64::MIN), ..Self::default() };
+        deletes.replace(tombstones);
+        Ok(deletes)
     }
 
-    fn tombstones(&self) -> Arc<Vec<Tombstone>> {
+    pub(crate) fn tombstones(&self) -> Arc<Vec<Tombstone>> {
         Arc::clone(&self.tombstones.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts other deletions in force, from the first to the last.
+    pub(crate) fn replace(&self, tombstones: Vec<Tombstone>) {
+        let until_ms = tombstones.iter().map(|tombstone| tombstone.range.1).max().unwrap_or(i64::MIN);
+        *self.tombstones.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tombstones);
+        self.until_ms.store(until_ms, Ordering::Release);
     }
 
     fn rules(&self) -> Arc<Vec<RetentionRule>> {
@@ -150,13 +177,14 @@ impl Db {
         let number = all.last().and_then(|last| last.key.last_chunk::<8>()).map_or(0, |n| u64::from_be_bytes(*n) + 1);
         let key = deleted_key(number);
         self.store.put(Cf::Meta, &key, bytes)?;
-        all.push(Tombstone { key, range, matchers: matchers.to_vec() });
-        *self.deletes.tombstones.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(all);
+        all.push(Tombstone { key, range, matchers: matchers.to_vec(), settled: RoaringBitmap::new() });
+        // Whoever stores something now has it masked only if it came before this.
+        let _gate = self.index.gate.write().unwrap_or_else(PoisonError::into_inner);
+        self.deletes.replace(all);
         Ok(())
     }
 
-    /// Writes anew what holds deleted samples, so that they are gone from the disk too. Deletions that reach into buckets
-    /// that are still written to stay as they are, and masked.
+    /// Takes deleted samples out of rows and pages, so that they are gone from the disk too.
     ///
     /// # Errors
     /// When the store cannot be read or written.
@@ -164,21 +192,19 @@ impl Db {
         let _one = lock(&self.maintenance);
         let mut left = Vec::new();
         for tombstone in self.deletes.tombstones().iter() {
-            let deleted = self.resolve(tombstone.range, &tombstone.matchers)?;
-            let mut clean =
-                self.rewrite_all(tombstone.range, &deleted.sources(), &mut |_| std::ops::ControlFlow::Continue(()))?;
-            let bucket_ms = self.store.bucket_ms;
-            clean &= self
-                .stored_buckets()?
-                .into_iter()
-                .all(|bucket| bucket.0 > tombstone.range.1 || bucket.end_ms(bucket_ms) <= tombstone.range.0);
+            let deleted = self.resolve(tombstone)?;
+            let mut clean = true;
+            for source in deleted.sources() {
+                clean &= self.carry_out(&deleted, SourceId(source))?;
+            }
             if clean {
                 self.store.delete(Cf::Meta, &tombstone.key)?;
+                self.store.delete(Cf::Meta, settled_key(&tombstone.key))?;
             } else {
                 left.push(tombstone.clone());
             }
         }
-        *self.deletes.tombstones.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(left);
+        self.deletes.replace(left);
         self.delete_files()
     }
 
@@ -187,29 +213,11 @@ impl Db {
         *self.deletes.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
     }
 
-    /// Writes these sources anew in every partition that touches the range; says whether all could be.
-    fn rewrite_all(&self, range: (i64, i64), sources: &RoaringBitmap, pace: &mut Pace<'_>) -> Result<bool, Error> {
-        let mut all = true;
-        for (partition, having) in pages::partitions(&View::new(&self.store))? {
-            if partition.start.0 > range.1 || partition.end_ms(self.store.bucket_ms) <= range.0 {
-                continue;
-            }
-            for source in having & sources {
-                match self.rewrite(SourceId(source), partition, pace) {
-                    Ok(written) => all &= written.is_some(),
-                    Err(Stop::Store(error)) => return Err(error),
-                    Err(Stop::Asked) => return Ok(false),
-                }
-            }
-        }
-        Ok(all)
-    }
-
     /// What is deleted within a range.
     pub(crate) fn deleted(&self, range: &RangeInclusive<i64>) -> Result<Vec<Deleted>, Error> {
         let tombstones = self.deletes.tombstones();
         let within = |t: &&Tombstone| t.range.0 <= *range.end() && t.range.1 >= *range.start();
-        tombstones.iter().filter(within).map(|t| self.resolve(t.range, &t.matchers)).collect()
+        tombstones.iter().filter(within).map(|t| self.resolve(t)).collect()
     }
 
     /// What need not be written again: what is deleted, and what the rules no longer keep.
@@ -219,13 +227,21 @@ impl Db {
         for rule in self.deletes.rules().iter() {
             let until = now_ms.saturating_sub(rule.keep_ms);
             if until > *range.start() {
-                all.push(self.resolve((i64::MIN, until - 1), &rule.matchers)?);
+                all.push(self.select((i64::MIN, until - 1), &rule.matchers)?);
             }
         }
         Ok(all)
     }
 
-    fn resolve(&self, range: (i64, i64), matchers: &[Matcher]) -> Result<Deleted, Error> {
+    /// The series that a deletion masks.
+    pub(crate) fn resolve(&self, tombstone: &Tombstone) -> Result<Deleted, Error> {
+        let mut deleted = self.select(tombstone.range, &tombstone.matchers)?;
+        deleted.series.iter_mut().for_each(|one| one.sources -= &tombstone.settled);
+        deleted.series.retain(|one| !one.sources.is_empty());
+        Ok(deleted)
+    }
+
+    fn select(&self, range: (i64, i64), matchers: &[Matcher]) -> Result<Deleted, Error> {
         let alive = self.alive(&View::new(&self.store), &(range.0..=range.1))?;
         Ok(Deleted { range, series: select((&self.store, &self.index), matchers, &alive)? })
     }
@@ -251,7 +267,7 @@ impl Db {
             let mut done = true;
             for rule in past {
                 let range = (partition.start.0, partition.end_ms(self.store.bucket_ms) - 1);
-                for source in self.resolve(range, &rule.matchers)?.sources() & &having {
+                for source in self.select(range, &rule.matchers)?.sources() & &having {
                     done &= self.rewrite(SourceId(source), partition, pace)?.is_some();
                 }
             }

@@ -90,6 +90,12 @@ pub enum Error {
         /// Why the earlier one failed.
         cause: String,
     },
+    /// A deletion masks what is to be stored, and could not be carried out.
+    #[error("cannot store a sample where a deletion is being carried out; the next scrape tries again")]
+    Deleting,
+    /// Something stored is damaged, and the directory is just being opened again without it.
+    #[error("cannot read the database: it is being opened again without what is damaged; ask again in a moment")]
+    Reopening,
     /// Four thousand million ids of one kind were given out.
     #[error("cannot add to the index: all ids of {kind} are used up")]
     IdsExhausted {
@@ -110,7 +116,7 @@ pub enum Error {
 impl Error {
     /// Is something stored damaged?
     pub(crate) fn is_damage(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if source.kind() == rocksdb::ErrorKind::Corruption)
+        matches!(self, Self::Io { source, .. } if crate::quarantine::is_damage(source))
     }
 
     pub(crate) fn read(source: rocksdb::Error) -> Self {

@@ -239,7 +239,7 @@ impl Db {
     ///
     /// # Errors
     /// When the store cannot be read or written.
-    pub fn set_exemplars_max(&self, max: usize) -> Result<(), Error> {
+    pub(crate) fn set_exemplars_max(&self, max: usize) -> Result<(), Error> {
         self.exemplars.set_max(&self.store, max as u64)
     }
 
@@ -256,7 +256,7 @@ impl Db {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn exemplars(
+    pub(crate) fn exemplars(
         &self,
         selectors: &[Vec<Matcher>],
         (start_ms, end_ms): (i64, i64),

@@ -1,8 +1,19 @@
 //! Every bound of the store that is not an option, in one place.
 
+use std::time::Duration;
+
 /// Damages that are remembered and told, and names of metrics for each.
 pub(crate) const DAMAGES: usize = 100;
 pub(crate) const DAMAGED_NAMES: usize = 50;
+/// Damages that a query is told of one by one.
+pub(crate) const DAMAGE_WARNINGS: usize = 10;
+/// So many times the directory is opened again for one call that meets damage, and so long is waited until nobody uses it.
+pub(crate) const REOPENED_FOR_ONE: u32 = 5;
+pub(crate) const REOPEN_PATIENCE: Duration = Duration::from_secs(10);
+/// How often what is kept twice is written to a file of its own, where there is anything new.
+pub(crate) const COPIES_FLUSHED_EVERY: Duration = Duration::from_mins(1);
+/// How often that is tried where it fails.
+pub(crate) const REOPEN_EVERY: Duration = Duration::from_secs(5);
 /// So many times a database is opened again, each time with the damaged files set aside that were found.
 pub(crate) const OPEN_ROUNDS: usize = 20;
 /// So many postings are read in their order in the time of reading the labels of one id.
@@ -61,8 +72,15 @@ pub(crate) const NEWEST_BUCKETS: usize = 64;
 /// state is.
 pub(crate) const FRAME_ROUNDS: u32 = 1;
 pub(crate) const IDLE_ROUNDS: u32 = 10;
+/// Postings that are put together in memory before they are written, where they are made anew.
+pub(crate) const POSTS_AT_ONCE: usize = 16 << 10;
 /// Ids added to postings one by one, after which they are brought together on the disk.
 pub(crate) const POSTED_ONE_BY_ONE: u64 = 10_000;
+/// How often the time that was told is kept for the next start.
+pub(crate) const NOW_EVERY_MS: u64 = 60_000;
+/// Samples further ahead of the present than this say that the clock was wrong when they were taken; what comes after them is
+/// stored all the same.
+pub(crate) const AHEAD_MS: i64 = 60_000;
 /// Rows that a timeline may name: a day of milliseconds.
 pub(crate) const TIMELINE_ROWS: usize = 86_400_000;
 /// Rows beyond which the partitions of a source are not merged into a larger one: a column is decoded whole.

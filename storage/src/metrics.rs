@@ -4,7 +4,7 @@ use prometheus::core::Collector;
 use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 /// The metrics of one database.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Metrics {
     samples_appended: IntCounterVec,
     out_of_order: IntCounterVec,
@@ -14,6 +14,7 @@ pub(crate) struct Metrics {
     pub(crate) head_series: IntGauge,
     pub(crate) corrupt_values: IntCounter,
     pub(crate) quarantined_files: IntCounter,
+    pub(crate) reopened: IntCounter,
     pub(crate) sealed_samples: IntCounter,
     pub(crate) seal_failures: IntCounter,
     pub(crate) sync_failures: IntCounter,
@@ -30,7 +31,7 @@ pub(crate) struct Metrics {
 }
 
 /// What became of exemplars.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ExemplarMetrics {
     pub(crate) kept: IntCounter,
     pub(crate) out_of_order: IntCounter,
@@ -39,6 +40,24 @@ pub(crate) struct ExemplarMetrics {
 
 /// `type` of the sample counters: the only kind stored so far.
 const FLOAT: &[&str] = &["float"];
+
+fn corrupt_values() -> Result<IntCounter, prometheus::Error> {
+    IntCounter::new(
+        "weft_storage_corrupt_values_total",
+        "Total number of stored values that were skipped because they make no sense.",
+    )
+}
+
+fn quarantined_files() -> Result<IntCounter, prometheus::Error> {
+    IntCounter::new("weft_storage_quarantined_files_total", "Total number of damaged files that were set aside.")
+}
+
+fn reopened() -> Result<IntCounter, prometheus::Error> {
+    IntCounter::new(
+        "weft_storage_reopened_total",
+        "Total number of times that the data directory was opened again because something in it was damaged.",
+    )
+}
 
 impl ExemplarMetrics {
     fn new() -> Result<Self, prometheus::Error> {
@@ -81,14 +100,9 @@ impl Metrics {
                 "Total number of samples refused because their series has another value at that time.",
             )?,
             head_series: IntGauge::new("prometheus_tsdb_head_series", "Series in the latest rows of active sources.")?,
-            corrupt_values: IntCounter::new(
-                "weft_storage_corrupt_values_total",
-                "Total number of stored values that were skipped because they make no sense.",
-            )?,
-            quarantined_files: IntCounter::new(
-                "weft_storage_quarantined_files_total",
-                "Total number of damaged files that were set aside.",
-            )?,
+            corrupt_values: corrupt_values()?,
+            quarantined_files: quarantined_files()?,
+            reopened: reopened()?,
             sealed_samples: IntCounter::new(
                 "weft_storage_sealed_samples_total",
                 "Total number of samples that went from rows into pages.",
@@ -157,6 +171,7 @@ impl Metrics {
             Box::new(self.head_series.clone()),
             Box::new(self.corrupt_values.clone()),
             Box::new(self.quarantined_files.clone()),
+            Box::new(self.reopened.clone()),
             Box::new(self.sealed_samples.clone()),
             Box::new(self.sync_failures.clone()),
             Box::new(self.seal_failures.clone()),

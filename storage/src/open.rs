@@ -1,6 +1,6 @@
 //! Opens a data directory: checks it, sets RocksDB's options, reads and writes `meta`.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -15,8 +15,11 @@ use crate::limits;
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::pages;
-use crate::quarantine::{self, Hurt};
-use crate::schema::{Bucket, Cf, FORMAT, META_BUCKET_MS, META_FORMAT, META_HORIZON_MS, bucket_key, parse_bucket_key};
+use crate::quarantine::{self, Damage, Hurt};
+use crate::rebuild::{copy_all, orphans, rebuild};
+use crate::schema::{
+    Bucket, Cf, FORMAT, META_BUCKET_MS, META_COPIED, META_FORMAT, META_HORIZON_MS, bucket_key, parse_bucket_key,
+};
 use crate::store::{Store, View};
 
 /// A text file with the format and the length of a bucket, for when `meta` is lost.
@@ -29,16 +32,31 @@ pub(crate) struct Opened {
     pub(crate) cache: Cache,
     pub(crate) memtables: WriteBufferManager,
     pub(crate) horizon_ms: i64,
-    /// What was set aside.
-    pub(crate) hurt: Vec<Hurt>,
 }
 
-pub(crate) fn open(options: &Options, metrics: Metrics) -> Result<Opened, Error> {
+/// Makes the directory if there is none, and locks it. A file system that has no such locks leaves that to RocksDB's file.
+pub(crate) fn lock_directory(options: &Options) -> Result<Option<File>, Error> {
     let path = &options.path;
     if let Some(reason) = options.refused() {
         return Err(Error::Options { path: path.clone(), reason });
     }
     check_directory(path)?;
+    let directory = File::open(path).map_err(|source| Error::Unwritable { path: path.clone(), source })?;
+    match directory.try_lock() {
+        Ok(()) => Ok(Some(directory)),
+        Err(TryLockError::WouldBlock) => Err(Error::InUse { path: path.clone() }),
+        Err(TryLockError::Error(error)) => {
+            tracing::debug!(%error, "the data directory cannot be locked itself");
+            Ok(None)
+        }
+    }
+}
+
+/// Opens the directory; what had to be set aside goes to `hurt`, also where opening fails afterwards.
+pub(crate) fn open(options: &Options, metrics: Metrics, hurt: &mut Vec<Hurt>) -> Result<Opened, Error> {
+    let path = &options.path;
+    check_directory(path)?;
+    make_whole(path, hurt)?;
     check_families(path)?;
     // Memtables are charged to the cache, so that the one bound holds for both.
     let kept_bytes = options.memory_bytes / limits::KEPT_PART;
@@ -47,19 +65,81 @@ pub(crate) fn open(options: &Options, metrics: Metrics) -> Result<Opened, Error>
         WriteBufferManager::new_write_buffer_manager_with_cache(options.memory_bytes / 2, false, cache.clone());
     let mut db_options = db_options(options, &memtables);
     db_options.create_if_missing(true);
-    let (db, hurt) = open_whole(path, &mut db_options, &|| families(options, &cache))?;
+    let db = open_whole(path, &mut db_options, &|| families(options, &cache), hurt)?;
     let mut store = Store::new(db, metrics, options.bucket_ms, kept_bytes);
     // Where the merged value is on the disk alone, it is read: each further merge would count those before it again.
     let merges = store.db.set_options_cf(&store.cf(Cf::Postings), &[("strict_max_successive_merges", "true")]);
     merges.map_err(|source| open_error(path, source))?;
     quarantine::told(path).into_iter().for_each(|damage| store.hurt(damage));
+    let remade = remake(&store, path, hurt)?;
     let horizon_ms = read_meta(&mut store, options)?;
+    quarantine::salvage::salvage(&store, path, &|| families(options, &cache), hurt)?;
+    if remade || !hurt.is_empty() {
+        tell_orphans(&store, hurt)?;
+    }
     let mut any = store.iter(Cf::Histograms, &[], &[]);
     any.seek_to_first();
     let has_histograms = any.valid() || any.status().is_err();
     drop(any);
     store.has_histograms = AtomicBool::new(has_histograms);
-    Ok(Opened { store, cache, memtables, horizon_ms, hurt })
+    Ok(Opened { store, cache, memtables, horizon_ms })
+}
+
+/// Repairs what RocksDB could not open: CURRENT, MANIFEST and write-ahead logs.
+fn make_whole(path: &Path, hurt: &mut Vec<Hurt>) -> Result<(), Error> {
+    let failed = |source| Error::Quarantine { path: path.to_owned(), source };
+    let repair = || {
+        let mut options = DbOptions::default();
+        options.set_merge_operator_associative("union", postings::merge);
+        DB::repair(&options, path)
+    };
+    hurt.extend(quarantine::spare::restore(path, &repair).map_err(failed)?.into_iter().map(Hurt::from));
+    if !path.join("CURRENT").exists() {
+        return Ok(());
+    }
+    let gaps = quarantine::wal::check(path).map_err(failed)?;
+    if !gaps.is_empty() {
+        // What ids stand for, or who wrote what, may have been in it.
+        let families = [Cf::Metrics, Cf::Sources, Cf::Layouts, Cf::Meta, Cf::Copies, Cf::Postings];
+        quarantine::rebuild_later(path, families.map(|cf| cf.name().to_owned())).map_err(failed)?;
+    }
+    hurt.extend(gaps.into_iter().map(Hurt::from));
+    Ok(())
+}
+
+/// Makes anew what was set aside and can be, and for a directory of an earlier build what is kept twice. Says whether
+/// anything had to be made anew.
+fn remake(store: &Store, path: &Path, hurt: &mut [Hurt]) -> Result<bool, Error> {
+    let families = quarantine::to_rebuild(path);
+    if !families.is_empty() {
+        let lost = rebuild(store, &families)?;
+        // Of rows, pages, histograms and exemplars there is nothing to make them from.
+        let remade = [Cf::Metrics, Cf::Sources, Cf::Layouts, Cf::Postings, Cf::Meta, Cf::Copies].map(Cf::name);
+        for one in hurt.iter_mut().map(|one| &mut one.damage) {
+            let family = one.family.as_str();
+            if remade.contains(&family) && !lost.families.contains(family) && !one.is_rebuilt() {
+                one.set_rebuilt();
+            }
+        }
+        quarantine::rebuilt(path).map_err(|source| Error::Quarantine { path: path.to_owned(), source })?;
+    }
+    if !store.has(Cf::Meta, META_COPIED)? {
+        copy_all(store)?;
+        store.put(Cf::Meta, META_COPIED, [])?;
+    }
+    Ok(!families.is_empty())
+}
+
+/// Tells of rows that are there and that nothing can decode.
+fn tell_orphans(store: &Store, hurt: &mut Vec<Hurt>) -> Result<(), Error> {
+    let buckets: Vec<Bucket> = orphans(store)?.into_iter().collect();
+    let what = "rows whose first row or column list is gone cannot be read";
+    for run in buckets.chunk_by(|a, b| a.end_ms(store.bucket_ms) == b.0) {
+        let (from_ms, to_ms) = (run[0].0, run[run.len() - 1].end_ms(store.bucket_ms) - 1);
+        let (place, family) = (format!("rows from {from_ms}"), Cf::Rows.name().to_owned());
+        hurt.push(Damage { place, family, from_ms, to_ms, metrics: Vec::new(), what: what.to_owned() }.into());
+    }
+    Ok(())
 }
 
 fn families(options: &Options, cache: &Cache) -> Vec<ColumnFamilyDescriptor> {
@@ -70,18 +150,18 @@ fn families(options: &Options, cache: &Cache) -> Vec<ColumnFamilyDescriptor> {
     families.into_iter().chain([ColumnFamilyDescriptor::new("default", unused)]).collect()
 }
 
-/// Opens what is whole: damaged files are set aside first, and what they had is returned.
+/// Opens what is whole: damaged files are set aside first, and what they had goes to `hurt`.
 fn open_whole(
     path: &Path,
     db_options: &mut DbOptions,
     families: &dyn Fn() -> Vec<ColumnFamilyDescriptor>,
-) -> Result<(DB, Vec<Hurt>), Error> {
+    hurt: &mut Vec<Hurt>,
+) -> Result<DB, Error> {
     let aside = |source| Error::Quarantine { path: path.to_owned(), source };
-    let mut hurt = Vec::new();
     for _ in 0..limits::OPEN_ROUNDS {
         let failed = match DB::open_cf_descriptors(db_options, path, families()) {
             Ok(db) if quarantine::bad_files(&db, path, None).map_err(aside)?.is_empty() => match unreadable_meta(&db) {
-                None => return Ok((db, hurt)),
+                None => return Ok(db),
                 damaged => damaged,
             },
             Ok(_) => None,
@@ -115,7 +195,7 @@ fn unreadable_meta(db: &DB) -> Option<rocksdb::Error> {
     iter.status().err().filter(|error| error.kind() == rocksdb::ErrorKind::Corruption)
 }
 
-fn check_directory(path: &Path) -> Result<(), Error> {
+pub(crate) fn check_directory(path: &Path) -> Result<(), Error> {
     let unwritable = |source| Error::Unwritable { path: path.to_owned(), source };
     match fs::metadata(path) {
         Ok(metadata) if !metadata.is_dir() => return Err(Error::NotADirectory { path: path.to_owned() }),
@@ -172,6 +252,8 @@ fn db_options(options: &Options, memtables: &WriteBufferManager) -> DbOptions {
     db.set_max_log_file_size(4 << 20);
     db.set_log_level(LogLevel::Warn);
     db.set_stats_dump_period_sec(0);
+    // It is kept twice, and read when it is repaired.
+    db.set_max_manifest_file_size(8 << 20);
     db.set_stats_persist_period_sec(0);
     // A torn end of the log is what a killed machine leaves; whatever follows damage is not read.
     db.set_wal_recovery_mode(rocksdb::DBRecoveryMode::PointInTime);
@@ -211,7 +293,7 @@ fn cf_options(cf: Cf, options: &Options, cache: &Cache) -> DbOptions {
             // A posting that grows quickly is merged as it is written, not again by every reader.
             family.set_max_successive_merges(32);
         }
-        Cf::Metrics | Cf::Sources | Cf::Layouts | Cf::Meta => {
+        Cf::Metrics | Cf::Sources | Cf::Layouts | Cf::Meta | Cf::Copies => {
             table.set_block_size(8 << 10);
             table.set_bloom_filter(10.0, false);
         }
@@ -236,8 +318,10 @@ fn make_meta(store: &Store, options: &Options, copy: Option<String>) -> Result<(
     }
     let bucket_ms = kept.unwrap_or(options.bucket_ms);
     let mut batch = rocksdb::WriteBatch::default();
-    batch.put_cf(store.cf(Cf::Meta), META_FORMAT, FORMAT);
-    batch.put_cf(store.cf(Cf::Meta), META_BUCKET_MS, bucket_ms.to_be_bytes());
+    for (key, value) in [(META_FORMAT, FORMAT.as_bytes()), (META_BUCKET_MS, &bucket_ms.to_be_bytes()[..])] {
+        batch.put_cf(store.cf(Cf::Meta), key, value);
+        store.copy(&mut batch, (Cf::Meta, key), Some(value));
+    }
     store.write(batch)
 }
 

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use model::{
-    Batch, BatchSink, Column, Histogram, Labels, Listing, PartReader, Parts, Querier, QuerierError, Selection, SourceId,
+    Batch, BatchSink, Column, Histogram, Labels, Listing, Matcher, PartReader, Parts, Querier, QuerierError, Selection,
+    SourceId,
 };
 use roaring::RoaringBitmap;
 
@@ -19,6 +20,7 @@ use crate::index::collide::{self, Groups};
 use crate::index::select::{Selected, select};
 use crate::index::{list, postings};
 use crate::limits;
+use crate::quarantine;
 use crate::read::Reader;
 use crate::schema::{Bucket, Cf, bucket_key};
 use crate::store::View;
@@ -98,7 +100,8 @@ impl Db {
         view.caching_pages = pairs <= limits::CACHED_PAIRS;
         view.caching_rows = view.caching_pages && sources <= limits::CACHED_SOURCES;
         let parts = parts(&selected, &range, limits::batch_values(self.options.memory_bytes));
-        Ok(Chosen { db: self, view, range, deleted, parts, groups, latest })
+        let matchers = selection.matchers.to_vec();
+        Ok(Chosen { db: self, view, range, matchers, deleted, parts, groups, latest })
     }
 
     fn has_histograms(&self) -> bool {
@@ -147,6 +150,7 @@ struct Chosen<'a> {
     db: &'a Db,
     view: View<'a>,
     range: RangeInclusive<i64>,
+    matchers: Vec<Matcher>,
     deleted: Vec<Deleted>,
     parts: Vec<Vec<Piece>>,
     groups: Groups,
@@ -174,6 +178,12 @@ impl Parts for Chosen<'_> {
         let grouped = self.groups.values().flatten().copied().collect();
         let (readers, known) = (RefCell::new((reader, histograms)), RefCell::default());
         Ok(Box::new(ChosenReader { chosen: self, grouped, readers, known }))
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let selection =
+            Selection { start_ms: *self.range.start(), end_ms: *self.range.end(), matchers: &self.matchers };
+        quarantine::warnings(&self.db.store.damage(), &selection)
     }
 }
 
@@ -229,23 +239,33 @@ impl Known {
 
 impl PartReader for ChosenReader<'_> {
     fn read(&self, part: usize, sink: &mut BatchSink<'_>) -> Result<(), QuerierError> {
+        let read = self.read_part(part, sink);
+        if let Err(Stop::Store(error)) = &read
+            && error.is_damage()
+        {
+            self.chosen.db.store.damaged(&model::with_causes(error));
+        }
+        Ok(read?)
+    }
+}
+
+impl<'a> ChosenReader<'a> {
+    fn read_part(&self, part: usize, sink: &mut BatchSink<'_>) -> Result<(), Stop> {
         let mut readers = self.readers.borrow_mut();
         let (reader, histograms) = &mut *readers;
         let mut out = |batch| sink(batch).map_err(Stop::Sink);
         match self.chosen.parts.get(part) {
             Some(pieces) => {
-                pieces.iter().try_for_each(|piece| self.piece((reader, histograms.as_mut()), piece, &mut out))?;
+                pieces.iter().try_for_each(|piece| self.piece((reader, histograms.as_mut()), piece, &mut out))
             }
-            None => self.groups((reader, histograms.as_mut()), &mut out)?,
+            None => self.groups((reader, histograms.as_mut()), &mut out),
         }
-        Ok(())
     }
-}
 
-impl<'a> ChosenReader<'a> {
     /// What there is of some metrics of one source.
     fn piece(&self, (reader, mut histograms): Readers<'_, 'a>, piece: &Piece, out: &mut Out<'_>) -> Result<(), Stop> {
         let Chosen { db, latest, .. } = self.chosen;
+        db.store.stay()?;
         let (source, metrics) = (piece.source, &piece.metrics[piece.range.clone()]);
         let stored = reader.stored(source)?;
         let Some(source_labels) = db.index.source_labels(&db.store, source)? else { return Ok(()) };
@@ -342,7 +362,13 @@ fn by_source(selected: &[Selected], each: &mut dyn FnMut(SourceId, &Arc<[u32]>))
 
 impl Querier for Db {
     fn open<'q>(&'q self, selection: &Selection<'_>, latest: bool) -> Result<Box<dyn Parts + 'q>, QuerierError> {
-        Ok(Box::new(self.chosen(selection, latest).map_err(unreadable)?))
+        let chosen = self.chosen(selection, latest);
+        if let Err(error) = &chosen
+            && error.is_damage()
+        {
+            self.store.damaged(&model::with_causes(error));
+        }
+        Ok(Box::new(chosen.map_err(unreadable)?))
     }
 
     fn list_series(&self, selection: &Selection<'_>, listing: &Listing<'_>) -> Result<Vec<Labels>, QuerierError> {
@@ -360,5 +386,9 @@ impl Querier for Db {
         listing: &Listing<'_>,
     ) -> Result<Vec<String>, QuerierError> {
         list::label_values(self, name, selection, listing)
+    }
+
+    fn listing_warnings(&self, selection: &Selection<'_>) -> Vec<String> {
+        quarantine::warnings(&self.store.damage(), selection)
     }
 }

@@ -15,7 +15,7 @@ use crate::index::{forget, postings};
 use crate::limits;
 use crate::pages;
 use crate::schema::{
-    Bucket, Cf, META_HORIZON_MS, Partition, RowKey, bucket_key, parse_bucket_key, partition_key, seen_key,
+    Bucket, Cf, META_HORIZON_MS, META_NOW_MS, Partition, RowKey, bucket_key, parse_bucket_key, partition_key, seen_key,
 };
 use crate::store::{View, after_prefix};
 
@@ -26,6 +26,40 @@ enum Oldest {
 }
 
 impl Db {
+    /// See [`crate::Db::set_now`].
+    pub(crate) fn set_now(&self, now_ms: i64) -> Result<(), Error> {
+        self.now_ms.store(now_ms, Ordering::Release);
+        if self.kept_now_ms.load(Ordering::Relaxed).abs_diff(now_ms) >= limits::NOW_EVERY_MS {
+            self.store.put(Cf::Meta, META_NOW_MS, now_ms.to_be_bytes())?;
+            self.kept_now_ms.store(now_ms, Ordering::Relaxed);
+        }
+        let horizon = self.horizon_ms.load(Ordering::Acquire);
+        if horizon <= now_ms {
+            return Ok(());
+        }
+        // Left by a version that dropped what a wrong clock said. Nothing is before it any more, and nothing would be stored
+        // until then.
+        let lowered = now_ms.saturating_sub(self.retention_ms.load(Ordering::Acquire).max(1));
+        tracing::warn!(horizon, lowered, "the time before which nothing is kept lies in the future; it is set back");
+        self.store.put(Cf::Meta, META_HORIZON_MS, lowered.to_be_bytes())?;
+        self.horizon_ms.store(lowered, Ordering::Release);
+        Ok(())
+    }
+
+    pub(crate) fn now_ms(&self) -> Option<i64> {
+        Some(self.now_ms.load(Ordering::Acquire)).filter(|now| *now != i64::MIN)
+    }
+
+    pub(crate) fn last_told_ms(&self) -> Result<Option<i64>, Error> {
+        let kept =
+            self.store.get(Cf::Meta, META_NOW_MS)?.and_then(|bytes| Some(i64::from_be_bytes(bytes.try_into().ok()?)));
+        match kept {
+            Some(kept) => Ok(Some(kept)),
+            // Of an earlier version, which kept none.
+            None => Ok(Some(self.newest_stored()?).filter(|newest| *newest != i64::MIN)),
+        }
+    }
+
     /// Drops the buckets and partitions that lie wholly before the retention, and forgets what only they used. To be called
     /// about every minute. Returns how many went.
     ///

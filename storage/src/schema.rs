@@ -20,10 +20,11 @@ pub(crate) enum Cf {
     Layouts,
     Postings,
     Meta,
+    Copies,
 }
 
 impl Cf {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Rows,
         Self::Pages,
         Self::Histograms,
@@ -33,6 +34,7 @@ impl Cf {
         Self::Layouts,
         Self::Postings,
         Self::Meta,
+        Self::Copies,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -46,7 +48,31 @@ impl Cf {
             Self::Layouts => "layouts",
             Self::Postings => "postings",
             Self::Meta => "meta",
+            Self::Copies => "copies",
         }
+    }
+
+    /// What starts the keys of its entries in `copies`, where it has any there.
+    fn copy_tag(self) -> Option<u8> {
+        match self {
+            Self::Metrics => Some(0),
+            Self::Sources => Some(1),
+            Self::Layouts => Some(2),
+            Self::Meta => Some(3),
+            _ => None,
+        }
+    }
+
+    /// What starts its keys in `copies`.
+    pub(crate) fn copy_prefix(self) -> Vec<u8> {
+        self.copy_tag().into_iter().collect()
+    }
+
+    /// The key in `copies` of what lies under a key of this family, if it has a copy: all of `meta`, and what ids stand
+    /// for. Which ids have a hash follows from that.
+    pub(crate) fn copy_key(self, key: &[u8]) -> Option<Vec<u8>> {
+        let tag = self.copy_tag()?;
+        (self == Self::Meta || key.first() == Some(&BY_ID)).then(|| [&[tag], key].concat())
     }
 }
 
@@ -54,6 +80,12 @@ impl Cf {
 pub(crate) const META_FORMAT: &[u8] = b"format";
 pub(crate) const META_BUCKET_MS: &[u8] = b"bucket_ms";
 pub(crate) const META_HORIZON_MS: &[u8] = b"horizon_ms";
+/// The time that was told last, about.
+pub(crate) const META_NOW_MS: &[u8] = b"now_ms";
+/// Written so that a log has something in it.
+pub(crate) const META_LOG: &[u8] = b"log";
+/// Present when everything that is kept twice is in `copies`.
+pub(crate) const META_COPIED: &[u8] = b"copied";
 
 /// What starts the keys of deletions.
 pub(crate) const META_DELETED: &[u8] = b"deleted";
@@ -61,6 +93,11 @@ pub(crate) const META_DELETED: &[u8] = b"deleted";
 /// The key of a deletion, in the order in which they were asked for.
 pub(crate) fn deleted_key(number: u64) -> Vec<u8> {
     [META_DELETED, &number.to_be_bytes()].concat()
+}
+
+/// The sources for which a deletion was carried out: a bitmap, under the key of the deletion behind another prefix.
+pub(crate) fn settled_key(deletion: &[u8]) -> Vec<u8> {
+    [b"settled", deletion].concat()
 }
 
 /// Present when the partitions within a partition were merged into it.
@@ -190,6 +227,13 @@ pub(crate) fn timeline_key(partition: Partition, source: SourceId) -> [u8; 20] {
     key[12..16].copy_from_slice(&TIMELINE_NAME.to_be_bytes());
     key[16..].copy_from_slice(&source.0.to_be_bytes());
     key
+}
+
+/// The source of a key, if it is that of a timeline.
+pub(crate) fn parse_timeline_key(key: &[u8]) -> Option<SourceId> {
+    let (name, source) = key.get(Partition::BYTES..)?.split_first_chunk::<4>()?;
+    let source = u32::from_be_bytes(source.try_into().ok()?);
+    (u32::from_be_bytes(*name) == TIMELINE_NAME).then_some(SourceId(source))
 }
 
 /// The slot of a segment's frame; the row of millisecond `n` of the bucket has the slot `n + 1`.

@@ -14,7 +14,7 @@ impl Db {
     ///
     /// # Errors
     /// When the directory exists or cannot be written.
-    pub fn snapshot(&self, directory: &Path) -> Result<(), Error> {
+    pub(crate) fn snapshot(&self, directory: &Path) -> Result<(), Error> {
         if let Some(parent) = directory.parent() {
             fs::create_dir_all(parent).map_err(|source| Error::Unwritable { path: parent.to_owned(), source })?;
         }

@@ -99,7 +99,7 @@ impl Db {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn stats(&self, limit: usize) -> Result<Stats, Error> {
+    pub(crate) fn stats(&self, limit: usize) -> Result<Stats, Error> {
         let buckets = self.stored_buckets()?;
         let first_page = self.stored_partitions()?.first().map(|partition| partition.start);
         let newest = self.newest_ms.load(Ordering::Relaxed);
@@ -217,10 +217,8 @@ impl Db {
         files.filter_map(|file| file.metadata().ok()).filter(fs::Metadata::is_file).map(|file| file.len()).sum()
     }
 
-    /// Bytes that the store may still take of [`crate::Options::memory_bytes`], at most: of its own caches it is not known
-    /// how full they are.
-    #[must_use]
-    pub fn memory_unused(&self) -> usize {
+    /// See [`crate::Db::memory_unused`].
+    pub(crate) fn memory_unused(&self) -> usize {
         self.options.memory_bytes.saturating_sub(self.block_cache.get_usage())
     }
 

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use rocksdb::{
-    ColumnFamily, DB, DBRawIterator, ErrorKind, FlushOptions, ReadOptions, Snapshot, WriteBatch, WriteOptions,
-    properties,
+    ColumnFamily, DB, DBRawIterator, FlushOptions, ReadOptions, Snapshot, WriteBatch, WriteOptions, properties,
 };
 
+use crate::beside::Beside;
 use crate::cache::lock;
 use crate::error::Error;
 use crate::limits;
@@ -43,12 +43,25 @@ pub(crate) struct Store {
     pub(crate) has_histograms: AtomicBool,
     /// How often a row opened a bucket of its source that may have been sealed.
     pub(crate) late_frames: AtomicU64,
+    /// How much was copied since that was last written to a file.
+    pub(crate) copied: AtomicU64,
+    /// How often something could not be read and was passed over, and why the last time.
+    unreadable: AtomicU64,
+    unread: Mutex<Option<rocksdb::Error>>,
+    /// The newest row since the start.
+    pub(crate) newest_ms: AtomicI64,
+    /// What is kept beside the database.
+    pub(crate) beside: Mutex<Beside>,
     /// Held while the log is synced, until it is known why that failed.
     syncing: Mutex<()>,
     /// Did the latest write fail?
     failing: AtomicBool,
     /// Why the latest write failed that gave a reason of its own.
     failed: Mutex<String>,
+    /// Is something damaged that must be set aside or rebuilt?
+    damaged: AtomicBool,
+    /// Is whoever uses the store to end, so that it can be opened again?
+    leaving: AtomicBool,
     /// Why nothing is written until the next start.
     stopped: Mutex<Option<String>>,
     /// What cannot be read, the latest last; bounded.
@@ -84,9 +97,16 @@ impl Store {
             posted,
             has_histograms: AtomicBool::new(true),
             late_frames,
+            copied: AtomicU64::new(0),
+            unreadable: AtomicU64::new(0),
+            unread: Mutex::default(),
+            newest_ms: AtomicI64::new(i64::MIN),
+            beside: Mutex::default(),
             syncing: Mutex::default(),
             failing: AtomicBool::new(false),
             failed: Mutex::default(),
+            damaged: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
             stopped: Mutex::default(),
             damage: Mutex::default(),
         }
@@ -99,11 +119,23 @@ impl Store {
     pub(crate) fn get(&self, cf: Cf, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>, Error> {
         let key = key.as_ref();
         match self.db.get_cf(self.cf(cf), key) {
-            // What an id stands for may be gone; marks that decide what is dropped must be known.
-            Err(source) if [Cf::Metrics, Cf::Sources, Cf::Layouts].contains(&cf) => {
-                self.passed_over(cf, key, source).map(|()| None)
-            }
+            // Marks that decide what is dropped must be known; what an id stands for is kept twice.
+            Err(source) => self.get_copy((cf, key), source),
             got => got.map_err(Error::read),
+        }
+    }
+
+    /// The copy of what cannot be read, which is to be rebuilt soon.
+    fn get_copy(&self, (cf, key): (Cf, &[u8]), source: rocksdb::Error) -> Result<Option<Vec<u8>>, Error> {
+        match cf.copy_key(key).filter(|_| quarantine::is_damage(&source)) {
+            Some(copy) => {
+                self.damaged(source.as_ref());
+                match self.db.get_cf(self.cf(Cf::Copies), copy) {
+                    Ok(Some(value)) => Ok(Some(value)),
+                    Ok(None) | Err(_) => Err(Error::read(source)),
+                }
+            }
+            None => Err(Error::read(source)),
         }
     }
 
@@ -125,7 +157,7 @@ impl Store {
     }
 
     /// Calls `each` with the place of every id that stands for something, and with that. The ids ascend. The cache is left
-    /// to others, and what cannot be read is reported and passed over.
+    /// to others.
     pub(crate) fn passing_texts(&self, cf: Cf, ids: &[u32], mut each: impl FnMut(usize, &[u8])) -> Result<(), Error> {
         if ids.is_empty() {
             return Ok(());
@@ -136,7 +168,11 @@ impl Store {
             match text {
                 Ok(Some(text)) => each(i, &text),
                 Ok(None) => {}
-                Err(source) => self.passed_over(cf, &keys[i], source)?,
+                Err(source) => {
+                    if let Some(text) = self.get_copy((cf, &keys[i]), source)? {
+                        each(i, &text);
+                    }
+                }
             }
         }
         Ok(())
@@ -157,11 +193,29 @@ impl Store {
     }
 
     pub(crate) fn put(&self, cf: Cf, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), Error> {
-        self.db.put_cf(self.cf(cf), key, value).map_err(|source| self.write_error(source))
+        let mut batch = WriteBatch::default();
+        batch.put_cf(self.cf(cf), key.as_ref(), value.as_ref());
+        self.copy(&mut batch, (cf, key.as_ref()), Some(value.as_ref()));
+        self.write(batch)
     }
 
     pub(crate) fn delete(&self, cf: Cf, key: impl AsRef<[u8]>) -> Result<(), Error> {
-        self.db.delete_cf(self.cf(cf), key).map_err(|source| self.write_error(source))
+        let mut batch = WriteBatch::default();
+        batch.delete_cf(self.cf(cf), key.as_ref());
+        self.copy(&mut batch, (cf, key.as_ref()), None);
+        self.write(batch)
+    }
+
+    /// Adds to a batch that what lies under a key is this from now on, or nothing, also where it is kept twice.
+    pub(crate) fn copy(&self, batch: &mut WriteBatch, (cf, key): (Cf, &[u8]), value: Option<&[u8]>) {
+        match (cf.copy_key(key), value) {
+            (Some(key), Some(value)) => {
+                batch.put_cf(self.cf(Cf::Copies), key, value);
+                self.copied.fetch_add(1, Ordering::Relaxed);
+            }
+            (Some(key), None) => batch.delete_cf(self.cf(Cf::Copies), key),
+            (None, _) => {}
+        }
     }
 
     /// Has what was written of a column family put into a file of its own, soon, when that is worth one.
@@ -176,7 +230,7 @@ impl Store {
     }
 
     /// Has the log on the disk.
-    pub(crate) fn sync(&self) -> Result<(), Error> {
+    pub(crate) fn sync_log(&self) -> Result<(), Error> {
         // To sync a log that could not be written is for RocksDB a worse error than a full disk, and none that it recovers
         // from by itself.
         let _syncing = lock(&self.syncing);
@@ -208,11 +262,8 @@ impl Store {
             return Error::Stopped { cause };
         }
         let full = text.contains(FULL);
-        if source.kind() == ErrorKind::Corruption
-            && let Some(number) = quarantine::named(&text)
-            && let Err(error) = quarantine::wait(self.db.path(), number)
-        {
-            tracing::error!(%error, "cannot remember a damaged file for the next start");
+        if quarantine::is_damage(&source) {
+            self.damaged(&text);
         }
         if !full {
             lock(&self.stopped).get_or_insert_with(|| text.clone());
@@ -251,31 +302,79 @@ impl Store {
 
     /// Reports what is damaged under a key; any other reason not to read it stays an error.
     pub(crate) fn passed_over(&self, cf: Cf, place: &[u8], source: rocksdb::Error) -> Result<(), Error> {
-        if source.kind() != ErrorKind::Corruption {
+        if !quarantine::is_damage(&source) {
             return Err(Error::read(source));
         }
         self.corrupt(cf, place, &source);
-        let (mut from_ms, mut to_ms) = (i64::MIN, i64::MAX);
-        if let (Cf::Rows | Cf::Pages | Cf::Histograms, Some(bytes)) = (cf, place.first_chunk::<8>()) {
-            let buckets = place.get(8..12).filter(|_| cf == Cf::Pages).and_then(|bytes| bytes.try_into().ok());
-            let buckets = buckets.map_or(1, u32::from_be_bytes);
-            from_ms = Bucket::from_bytes(*bytes).0;
-            to_ms = from_ms.saturating_add(i64::from(buckets) * i64::from(self.bucket_ms)).saturating_sub(1);
-        }
-        let (place, family) = (hex(place), cf.name().to_owned());
-        self.hurt(Damage { place, family, from_ms, to_ms, metrics: Vec::new(), what: source.to_string() });
+        // The next who appends sets the file aside; what can be read of it goes back.
+        self.damaged(source.as_ref());
+        *lock(&self.unread) = Some(source);
+        self.unreadable.fetch_add(1, Ordering::AcqRel);
         Ok(())
+    }
+
+    /// How often something could not be read and was passed over.
+    pub(crate) fn unreadable(&self) -> u64 {
+        self.unreadable.load(Ordering::Acquire)
+    }
+
+    /// An error when something was passed over since then: what is read to be written anew, or to be dropped, must be all.
+    pub(crate) fn all_was_read(&self, since: u64) -> Result<(), Error> {
+        if self.unreadable() == since {
+            return Ok(());
+        }
+        lock(&self.unread).clone().map_or(Ok(()), |source| Err(Error::read(source)))
     }
 
     /// Remembers a damage, once.
     pub(crate) fn hurt(&self, damage: Damage) {
         let mut all = lock(&self.damage);
         if !all.iter().any(|known| known.place == damage.place && known.family == damage.family) {
-            if all.len() == limits::DAMAGES {
-                all.remove(0);
+            if all.len() < limits::DAMAGES {
+                return all.push(damage);
             }
-            all.push(damage);
+            // What is lost stays told, though not one by one.
+            match all.iter_mut().find(|one| one.family == damage.family && one.is_rebuilt() == damage.is_rebuilt()) {
+                Some(one) => {
+                    (one.from_ms, one.to_ms) = (one.from_ms.min(damage.from_ms), one.to_ms.max(damage.to_ms));
+                    one.metrics.clear();
+                }
+                None => {
+                    all.remove(0);
+                    all.push(damage);
+                }
+            }
         }
+    }
+
+    /// Forgets what was met of a file that is set aside now.
+    pub(crate) fn supersede(&self, file: &str) {
+        let number = quarantine::named(file);
+        lock(&self.damage).retain(|one| number.is_none() || quarantine::named(&one.what) != number);
+    }
+
+    /// Something is damaged that is needed: the file that the text names is set aside when the directory is opened again.
+    pub(crate) fn damaged(&self, text: &str) {
+        if let Some(number) = quarantine::named(text)
+            && let Err(error) = quarantine::wait(self.db.path(), number)
+        {
+            tracing::error!(%error, "cannot remember a damaged file");
+        }
+        self.damaged.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.damaged.load(Ordering::Acquire)
+    }
+
+    /// Has whoever uses the store end soon, or go on.
+    pub(crate) fn leave(&self, now: bool) {
+        self.leaving.store(now, Ordering::Release);
+    }
+
+    /// An error when whoever uses the store is to end.
+    pub(crate) fn stay(&self) -> Result<(), Error> {
+        if self.leaving.load(Ordering::Acquire) { Err(Error::Reopening) } else { Ok(()) }
     }
 
     pub(crate) fn stopped(&self) -> Option<String> {
@@ -286,11 +385,20 @@ impl Store {
         lock(&self.damage).clone()
     }
 
-    /// A stored value makes no sense: said once per value met, counted, and otherwise passed over.
+    /// A stored value cannot be read, or makes no sense: said and counted once per value met, remembered, and otherwise
+    /// passed over.
     pub(crate) fn corrupt(&self, cf: Cf, key: &[u8], reason: impl fmt::Display) {
         self.metrics.corrupt_values.inc();
-        let key = hex(key);
-        tracing::error!(column_family = cf.name(), key, %reason, "skipping a corrupt value");
+        let (place, family) = (hex(key), cf.name().to_owned());
+        tracing::error!(column_family = family, key = place, %reason, "skipping a corrupt value");
+        let (mut from_ms, mut to_ms) = (i64::MIN, i64::MAX);
+        if let (Cf::Rows | Cf::Pages | Cf::Histograms, Some(bytes)) = (cf, key.first_chunk::<8>()) {
+            let buckets = key.get(8..12).filter(|_| cf == Cf::Pages).and_then(|bytes| bytes.try_into().ok());
+            let buckets = buckets.map_or(1, u32::from_be_bytes);
+            from_ms = Bucket::from_bytes(*bytes).0;
+            to_ms = from_ms.saturating_add(i64::from(buckets) * i64::from(self.bucket_ms)).saturating_sub(1);
+        }
+        self.hurt(Damage { place, family, from_ms, to_ms, metrics: Vec::new(), what: reason.to_string() });
     }
 }
 

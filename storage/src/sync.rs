@@ -23,6 +23,7 @@ impl Syncer {
             while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
                 let sequence = store.db.latest_sequence_number();
                 if sequence == last {
+                    store.keep_manifest();
                     continue;
                 }
                 match store.sync() {

@@ -237,7 +237,9 @@ fn what_was_committed_survives_a_kill() {
         assert!(heard, "seed {seed}: the child ended early, {status}");
         said.hear(&mut lines, u64::MAX);
         // The next child goes on from there, and may be killed before it says that it committed.
-        said.committed = said.check(&stored(&open(dir.path())), seed);
+        let db = open(dir.path());
+        assert_eq!(db.damage(), [], "seed {seed}: a kill is no damage");
+        said.committed = said.check(&stored(&db), seed);
     }
     assert!(said.sealed > 0 && said.merged > 0 && said.deleted > 0, "the children did too little: {said:?}");
     println!("{KILLS} kills: {said:?}");

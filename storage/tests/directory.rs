@@ -58,7 +58,8 @@ fn another_format_is_refused_by_name() {
     drop(open(dir.path()).unwrap());
     let mut options = rocksdb::Options::default();
     options.create_missing_column_families(true);
-    let families = ["default", "meta", "rows", "pages", "histograms", "exemplars", "metrics", "sources", "layouts"];
+    let families =
+        ["default", "meta", "rows", "pages", "histograms", "exemplars", "metrics", "sources", "layouts", "copies"];
     let mut descriptors: Vec<_> =
         families.iter().map(|name| rocksdb::ColumnFamilyDescriptor::new(*name, rocksdb::Options::default())).collect();
     let mut postings = rocksdb::Options::default();
@@ -214,8 +215,19 @@ fn a_corrupt_row_is_passed_over_and_counted() {
     drop(db);
     let mut options = rocksdb::Options::default();
     options.set_merge_operator_associative("union", |_, _, _| None);
-    let families =
-        ["default", "meta", "rows", "pages", "histograms", "exemplars", "metrics", "sources", "layouts", "postings"];
+    let families = [
+        "default",
+        "meta",
+        "rows",
+        "pages",
+        "histograms",
+        "exemplars",
+        "metrics",
+        "sources",
+        "layouts",
+        "postings",
+        "copies",
+    ];
     let raw =
         rocksdb::DB::open_cf_with_opts(&options, dir.path(), families.map(|name| (name, options.clone()))).unwrap();
     let rows = raw.cf_handle("rows").unwrap();

@@ -1,7 +1,7 @@
 /* Preloaded into a process, lets the n-th write below a directory fail. Compiled and driven by faults.rs.
  *
  * WEFT_FAULT_DIR the directory; WEFT_FAULT_AT which write, from 1; WEFT_FAULT_ERRNO with what error; WEFT_FAULT_FOREVER
- * when all after it fail too; WEFT_FAULT_REPORT a file that says what failed, made when something does. A write that
+ * when all after it fail too; WEFT_FAULT_WHILE instead of a number: a file, while which exists all fail; WEFT_FAULT_REPORT a file that says what failed, made when something does. A write that
  * fails is half done, as on a disk that fills up. The text log of RocksDB is left alone. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -38,6 +38,12 @@ static int path_of(int fd, char *path) {
 
 static int fails(const char *what, const char *path) {
     if (!below(path)) return 0;
+    const char *gate = setting("WEFT_FAULT_WHILE");
+    if (gate) {
+        if (access(gate, F_OK) != 0) return 0;
+        errno = atoi(setting("WEFT_FAULT_ERRNO"));
+        return 1;
+    }
     long at = atol(setting("WEFT_FAULT_AT")), now = atomic_fetch_add(&count, 1) + 1;
     if (now < at || (now > at && !setting("WEFT_FAULT_FOREVER"))) return 0;
     if (now == at) {

@@ -273,3 +273,42 @@ fn no_failing_write_loses_what_was_stored() {
     assert!(n > 1, "the library that lets writes fail has no effect");
     println!("{tried} runs, until write {n} of a run did not come");
 }
+
+const CHILD_READ_ONLY: &str = "WEFT_STORAGE_READ_ONLY_CHILD";
+const READ_ONLY_TEST: &str = "a_directory_that_was_read_only_is_written_again";
+
+/// Commits while the directory can be written, cannot, and can again; without a restart.
+fn read_only_child(data: &Path, gate: &Path) {
+    let db = open(data, &Registry::new()).unwrap();
+    let names = names();
+    commit(&db, &names, 1).unwrap();
+    std::fs::write(gate, "").unwrap();
+    let error = commit(&db, &names, 2).unwrap_err();
+    assert!(with_causes(&*error).contains("Read-only file system"), "{}", with_causes(&*error));
+    db.look_after();
+    assert!(db.stopped().is_some() && commit(&db, &names, 3).is_err());
+    assert!(stored(&db).contains_key(&1), "reading goes on");
+    std::fs::remove_file(gate).unwrap();
+    db.look_after();
+    assert_eq!(db.stopped(), None);
+    commit(&db, &names, 4).unwrap();
+    let found: Vec<i64> = stored(&db).into_keys().collect();
+    assert!(found.starts_with(&[1]) && found.ends_with(&[4]) && found.len() <= 4, "{found:?}");
+}
+
+#[test]
+fn a_directory_that_was_read_only_is_written_again() {
+    if let Some(path) = std::env::var_os(CHILD_READ_ONLY) {
+        let data = Path::new(&path);
+        return read_only_child(data, &data.with_extension("gate"));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let Some(shim) = shim(dir.path()) else { return };
+    let data = dir.path().join("data");
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", READ_ONLY_TEST, "--nocapture"]).env(CHILD_READ_ONLY, &data).env("LD_PRELOAD", shim);
+    command.env("WEFT_FAULT_DIR", &data).env("WEFT_FAULT_WHILE", data.with_extension("gate"));
+    let output = command.env("WEFT_FAULT_ERRNO", "30").output().unwrap();
+    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}

@@ -27,6 +27,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("promql-parser", &["query"]),
     ("kube", &["discovery"]),
     ("k8s-openapi", &["discovery"]),
+    ("hickory-resolver", &["http-client"]),
     ("reqwest", &["http-client"]),
     ("hyper", &["http-client"]),
     ("axum", &["server"]),

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use config::{HttpClientConfig, TlsConfig};
 use http::HeaderMap;
-use http_client::{Connection, HttpClient};
+use http_client::{Connection, HttpClient, Resolver};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
@@ -209,7 +209,7 @@ pub(crate) fn config(tls: TlsConfig) -> HttpClientConfig {
 
 pub(crate) fn client(config: &HttpClientConfig) -> HttpClient {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    HttpClient::new(config, "Weft/test").unwrap()
+    HttpClient::new(config, "Weft/test", &Resolver::system()).unwrap()
 }
 
 /// The first byte of a client that speaks TLS.

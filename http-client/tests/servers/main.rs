@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod credentials;
+mod dns;
 mod http2;
 mod kit;
 mod oauth2;

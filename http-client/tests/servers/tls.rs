@@ -3,7 +3,7 @@
 use std::fs;
 
 use config::{Secret, TlsConfig, TlsVersion};
-use http_client::{Error, HttpClient};
+use http_client::{Error, HttpClient, Resolver};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 
 use crate::kit::{Authority, OK, Server, client, config, get};
@@ -21,6 +21,35 @@ async fn the_authority_decides() {
     assert_eq!(refused, expected);
     let believe = TlsConfig { insecure_skip_verify: true, ..TlsConfig::default() };
     assert_eq!(get(&client(&config(believe)), &server.url()).await.unwrap(), "ok");
+}
+
+#[tokio::test]
+async fn a_bundle_of_authorities_is_used_as_far_as_it_can_be_read() {
+    let authority = Authority::new();
+    let server = Server::tls(&authority, &["127.0.0.1"], None);
+    let (good, other) = (authority.pem(), Authority::named("other").pem());
+    let no_base64 = pem("CERTIFICATE", b"x").replace("eA==", "not base64!");
+    let no_certificate = pem("CERTIFICATE", b"certainly not DER");
+    let another_kind = pem("PUBLIC KEY", b"x");
+    let cut = &other[..other.len() / 2];
+    for ca in [
+        format!("{no_base64}{good}"),
+        format!("{good}{no_certificate}{other}"),
+        format!("# a comment\n{another_kind}{cut}\n{good}"),
+        format!("{good}{cut}"),
+    ] {
+        let client = client(&config(TlsConfig { ca: Some(ca.clone()), ..TlsConfig::default() }));
+        assert_eq!(get(&client, &server.url()).await.as_deref(), Ok("ok"), "{ca}");
+    }
+    for (ca, expected) in [
+        (another_kind, "it holds no PEM certificate"),
+        (format!("{no_certificate}{no_base64}"), "BadEncoding"),
+        (String::new(), "it holds no PEM certificate"),
+    ] {
+        let client = client(&config(TlsConfig { ca: Some(ca), ..TlsConfig::default() }));
+        let error = get(&client, &server.url()).await.unwrap_err();
+        assert!(error.starts_with("cannot use ca of the configuration: ") && error.contains(expected), "{error}");
+    }
 }
 
 #[tokio::test]
@@ -228,5 +257,5 @@ async fn a_port_that_speaks_the_other_protocol_is_told_apart() {
 #[test]
 fn what_cannot_be_spoken_is_refused_at_once() {
     let old = TlsConfig { max_version: Some(TlsVersion::Tls11), ..TlsConfig::default() };
-    assert!(matches!(HttpClient::new(&config(old), "x"), Err(Error::Tls(_))));
+    assert!(matches!(HttpClient::new(&config(old), "x", &Resolver::system()), Err(Error::Tls(_))));
 }

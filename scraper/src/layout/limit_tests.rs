@@ -179,3 +179,22 @@ fn what_fails_a_scrape_says_where() {
         "invalid metric name or label names: {\"with.dots\", job=\"j\"}, at line 1 (\"{\\\"with.dots\\\"}\")"
     );
 }
+
+#[test]
+fn comments_beyond_what_series_need_take_no_memory_between_scrapes() {
+    let mut t = target(&[]);
+    let usual = "# HELP a b\n# TYPE a gauge\na 1\n";
+    t.scrape(usual);
+    assert_eq!(t.layout.slots.len(), 3, "comments are remembered");
+    let many = format!("{}{usual}", "#\n".repeat(200_000));
+    for _ in 0..3 {
+        let (counts, stored) = t.scrape(&many);
+        assert_eq!((counts.scraped, counts.added, stored.len()), (1, 0, 1), "{stored:?}");
+        assert_eq!(t.layout.slots.len(), 1);
+        assert!(t.layout.slots.capacity() < 100);
+    }
+    let metadata: Vec<_> =
+        t.layout.metadata.iter().map(|(name, family)| (name.to_owned(), family.help.clone())).collect();
+    assert_eq!(metadata, [("a".to_owned(), "b".to_owned())]);
+    assert_eq!(t.scrape("b 1\n").1, ["5000 a stale", "5000 b 1"]);
+}

@@ -30,6 +30,10 @@ const BEGUN_SLACK: usize = 1000;
 /// So many more than the known ones are remembered of one body.
 const BEGUN_MAX: usize = 100_000;
 
+/// So many comments are remembered of a body, and so many more for each of its other lines: HELP, TYPE, UNIT and one to spare.
+const COMMENTS_SLACK: usize = 10_000;
+const COMMENTS_PER_LINE: usize = 4;
+
 /// Where the value of a line goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Dest {
@@ -247,7 +251,22 @@ impl TargetLayout {
         self.forgotten = HashSet::new();
         let families = || self.slots.iter().filter_map(|slot| slot.dest.family());
         self.metadata.scraped(unchanged, families);
+        self.drop_comments();
         Ok(())
+    }
+
+    /// Comments are known by the memory of a slot each, which can be ten times their bytes. Where they are far more than series
+    /// need, they are read anew at each scrape instead.
+    fn drop_comments(&mut self) {
+        if self.slots.len() <= COMMENTS_SLACK {
+            return;
+        }
+        let is_comment = |slot: &Slot| matches!(slot.dest, Dest::Comment(_));
+        let comments = self.slots.iter().filter(|slot| is_comment(slot)).count();
+        if comments > COMMENTS_SLACK + COMMENTS_PER_LINE * (self.slots.len() - comments) {
+            self.slots.retain(|slot| !is_comment(slot));
+            self.slots.shrink_to_fit();
+        }
     }
 
     /// Stores what was read, the report and the stale markers, as one commit.

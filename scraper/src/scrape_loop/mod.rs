@@ -10,27 +10,30 @@ use http_client::{Connection, HttpClient};
 use model::duration::format_duration_ms;
 use model::{Appender, with_causes};
 use prometheus::Histogram;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use url::Url;
 
 use crate::failure_log::{FailureLog, FailureLogs};
-use crate::fetch::{BodyBudget, FetchError, fetch};
+use crate::fetch::{BodySize, FetchError, Room, fetch};
 use crate::heirs::{Estate, Heir, Heirs, SameRules};
 use crate::layout::{SampleRules, TargetLayout};
 use crate::metadata::MetadataCache;
 use crate::metrics::Metrics;
 use crate::negotiate;
 use crate::parse::{Format, Wanted};
-use crate::schedule::{aligned_ms, until_next_ns};
+use crate::schedule::{TickTimes, aligned_ms, until_next_ns};
 use crate::target::Target;
 use crate::threads::{READ_HERE_BYTES, Threads, Turn};
 use crate::work::{Fetched, Limit, Outcome, Work};
 
-/// Body buffers larger than this are not kept for the next scrape.
-const BUFFER_KEPT_BYTES: usize = 8 << 20;
-/// Body buffers kept, at most.
-const BUFFERS_KEPT: usize = 16;
+/// Bodies above this size are parsed by few workers, bytes: a tenth of a second's work.
+const VERY_LARGE_BYTES: usize = 16 << 20;
+
+/// The longest Content-Type that is remembered.
+const CONTENT_TYPE_KEPT_BYTES: usize = 256;
+/// Where reading a body takes longer than that, a worker reads the target's next one, whatever its size.
+const READ_HERE_FOR: Duration = Duration::from_millis(5);
 
 /// How far two readings of the wall clock may be apart from what was between them.
 const CLOCK_GRAIN: Duration = Duration::from_millis(2);
@@ -57,10 +60,8 @@ pub(crate) struct Shared {
     pub(crate) appender: Arc<dyn Appender>,
     pub(crate) metrics: Metrics,
     pub(crate) threads: Arc<Threads>,
-    /// As many large bodies at once as there are cores: reading and committing is work, not waiting.
-    pub(crate) workers: Arc<Semaphore>,
-    pub(crate) buffers: Arc<Mutex<Vec<Vec<u8>>>>,
-    pub(crate) budget: BodyBudget,
+    pub(crate) workers: Workers,
+    pub(crate) room: Room,
     pub(crate) failure_logs: FailureLogs,
     pub(crate) heirs: Heirs,
     /// The wall clock.
@@ -70,10 +71,30 @@ pub(crate) struct Shared {
     pub(crate) seed: u64,
 }
 
+/// Who may do work that is too long for the threads that scrape: as much at once as there are cores, and half of that for
+/// very large bodies, so that these do not hold up the others.
+#[derive(Clone, Debug)]
+pub(crate) struct Workers {
+    any: Arc<Semaphore>,
+    very_large: Arc<Semaphore>,
+}
+
+impl Workers {
+    pub(crate) fn new(cores: usize) -> Self {
+        Self { any: Arc::new(Semaphore::new(cores)), very_large: Arc::new(Semaphore::new(cores.div_ceil(2))) }
+    }
+
+    /// Waits for a worker for a body of that size; none once the server ends.
+    async fn for_body(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let workers = if bytes > VERY_LARGE_BYTES { &self.very_large } else { &self.any };
+        Arc::clone(workers).acquire_owned().await.ok()
+    }
+}
+
 /// What all loops of a job share.
 #[derive(Debug)]
 pub(crate) struct JobSettings {
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     pub(crate) rules: SampleRules,
     pub(crate) body_size_limit: Option<usize>,
     /// The `Accept` header.
@@ -97,7 +118,7 @@ pub(crate) struct JobSettings {
 pub struct TargetStatus {
     /// Did the last scrape succeed? `None` before the first.
     pub up: Option<bool>,
-    /// Why not; empty when it did.
+    /// Why not, or why nothing of it was stored; otherwise empty.
     pub last_error: String,
     /// When it began, milliseconds since the epoch.
     pub last_scrape_ms: Option<i64>,
@@ -135,7 +156,7 @@ impl Request {
             Some((known, format)) if *known == content_type => Ok(*format),
             _ => {
                 let format = negotiate::format(&content_type, fallback)?;
-                self.answered = Some((content_type, format));
+                self.answered = Some((content_type, format)).filter(|(text, _)| text.len() <= CONTENT_TYPE_KEPT_BYTES);
                 Ok(format)
             }
         }
@@ -153,6 +174,12 @@ pub(crate) struct ScrapeLoop {
     pub(crate) connection: Connection,
     /// What is asked, each time the same; made for the first scrape.
     pub(crate) request: Option<Request>,
+    /// How large the last body was.
+    pub(crate) last_body: usize,
+    /// How long the last body took to read and store.
+    pub(crate) last_work: Duration,
+    /// The store left out samples of the last scrape.
+    pub(crate) leaves_out: bool,
     /// When the last scrape began, and where it is noted how long before the next that was.
     pub(crate) length: (Option<Instant>, Histogram),
     /// While it scrapes.
@@ -167,7 +194,7 @@ impl ScrapeLoop {
         let start = self.first_start();
         let mut ticks = interval_at(start, interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let mut started_ms = None;
+        let mut times = TickTimes::new(start);
         // The time of the stale markers, once a tick came after the target was gone.
         let mut gone_ms = None;
         loop {
@@ -177,10 +204,7 @@ impl ScrapeLoop {
                 mode = told(&mut self.mode, scrapes) => (mode, None),
                 tick = ticks.tick() => (*self.mode.borrow_and_update(), Some(tick)),
             };
-            let tick_ms = tick.map(|tick| {
-                let since = i64::try_from(tick.duration_since(start).as_millis()).unwrap_or(i64::MAX);
-                *started_ms.get_or_insert_with(|| (self.shared.now_ms)()) + since
-            });
+            let tick_ms = tick.map(|tick| times.of(tick, self.shared.now_ms.as_ref()));
             match mode {
                 Mode::Run => {
                     gone_ms = None;
@@ -268,45 +292,65 @@ impl ScrapeLoop {
         if let Some(last) = self.length.0.replace(began) {
             self.length.1.observe(began.duration_since(last).as_secs_f64());
         }
-        let mut buffer = self.shared.buffers.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
         let mut mode = self.mode.clone();
         let fetched = tokio::select! {
-            fetched = self.fetch(&mut buffer) => fetched,
+            fetched = self.fetch() => fetched,
             () = aborted(&mut mode) => return,
         };
-        let is_small = buffer.len() <= READ_HERE_BYTES;
+        let (fetched, worker) = self.worker(fetched).await;
         let mut work = Work {
             layout: std::mem::replace(&mut self.layout, TargetLayout::new(self.target.public.clone())),
             target: Arc::clone(&self.target),
             job: Arc::clone(&self.job),
             appender: Arc::clone(&self.shared.appender),
             fetched,
-            buffer,
             ts_ms,
             began_ms,
             began,
         };
         let run = move || {
+            let working = Instant::now();
             let outcome = work.run();
-            (work, outcome)
+            (work, outcome, working.elapsed())
         };
         // A panic in there would be a bug of ours; the target goes on with a fresh layout.
-        let done = if is_small {
-            catch_unwind(AssertUnwindSafe(run)).ok()
-        } else {
-            let Ok(_worker) = Arc::clone(&self.shared.workers).acquire_owned().await else { return };
-            tokio::task::spawn_blocking(run).await.ok()
+        let done = match worker {
+            None => catch_unwind(AssertUnwindSafe(run)).ok(),
+            Some(_worker) => tokio::task::spawn_blocking(run).await.ok(),
         };
-        let Some((work, outcome)) = done else {
+        let Some((work, outcome, last_work)) = done else {
             tracing::error!(target = %self.target.url, "the scrape of a target failed inside Weft; this is a bug");
             return;
         };
         self.layout = work.layout;
-        self.keep_buffer(work.buffer);
+        self.last_work = last_work;
+        if let Ok(fetched) = work.fetched {
+            self.last_body = fetched.body.bytes.len();
+            self.shared.room.keep_buffer(fetched.body.bytes);
+        }
         self.settle(began_ms, began.elapsed(), outcome);
     }
 
-    async fn fetch(&mut self, buffer: &mut Vec<u8>) -> Result<Fetched, FetchError> {
+    /// Waits for a worker where the body is large or the last one took long. It can still be ended meanwhile.
+    async fn worker(
+        &self,
+        fetched: Result<Fetched, FetchError>,
+    ) -> (Result<Fetched, FetchError>, Option<OwnedSemaphorePermit>) {
+        let mut fetched = match fetched {
+            Ok(fetched) if fetched.body.bytes.len() > READ_HERE_BYTES || self.last_work > READ_HERE_FOR => fetched,
+            small => return (small, None),
+        };
+        let bytes = fetched.body.bytes.len();
+        match fetched.body.reservation.or_evicted(self.shared.workers.for_body(bytes)).await {
+            Ok(worker) => {
+                fetched.body.reservation.parse();
+                (Ok(fetched), worker)
+            }
+            Err(evicted) => (Err(evicted.into()), None),
+        }
+    }
+
+    async fn fetch(&mut self) -> Result<Fetched, FetchError> {
         let refused = self.job.refused.read().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(reason) = refused {
             return Err(FetchError::Refused(reason));
@@ -315,21 +359,25 @@ impl ScrapeLoop {
         let request = self.request.get_or_insert_with(|| Request::new(&self.target, &self.job));
         let (url, headers) = (request.url.as_ref().map_err(|why| FetchError::Refused(why.clone()))?, &request.headers);
         let wait = Duration::from_millis(self.target.timeout_ms.unsigned_abs());
-        let (limit, room) = (self.job.body_size_limit, (&mut *buffer, &self.shared.budget));
-        let body = timeout(wait, fetch((client, &mut self.connection), (url, headers), limit, room)).await;
-        let (content_type, share) = body.map_err(|_| FetchError::Timeout {
+        let size = BodySize { limit: self.job.body_size_limit, last: self.last_body };
+        let room = (&self.shared.room, &self.job.name);
+        let body = timeout(wait, fetch((client, &mut self.connection), (url, headers), size, room)).await;
+        let (content_type, body) = body.map_err(|_| FetchError::Timeout {
             url: self.target.url.clone(),
             timeout: format_duration_ms(self.target.timeout_ms),
         })??;
         // What is empty is empty in every format.
-        let format = if buffer.is_empty() { Format::Text } else { request.format(content_type, self.job.fallback)? };
-        Ok(Fetched { format, wanted: request.wanted, _share: share })
+        let empty = body.bytes.is_empty();
+        let format = if empty { Format::Text } else { request.format(content_type, self.job.fallback)? };
+        Ok(Fetched { format, wanted: request.wanted, body })
     }
 
     async fn mark_ended(&mut self, ts_ms: i64) {
         let mut layout = std::mem::replace(&mut self.layout, TargetLayout::new(self.target.public.clone()));
         let appender = Arc::clone(&self.shared.appender);
         let track = self.job.rules.track_timestamps_staleness;
+        // Many targets may go at once.
+        let _worker = self.shared.workers.for_body(0).await;
         let ended = tokio::task::spawn_blocking(move || {
             let result = layout.end(appender.as_ref(), ts_ms, track);
             (layout, result)
@@ -342,15 +390,7 @@ impl ScrapeLoop {
         }
     }
 
-    fn keep_buffer(&self, mut buffer: Vec<u8>) {
-        let mut kept = self.shared.buffers.lock().unwrap_or_else(PoisonError::into_inner);
-        if buffer.capacity() <= BUFFER_KEPT_BYTES && kept.len() < BUFFERS_KEPT {
-            buffer.clear();
-            kept.push(buffer);
-        }
-    }
-
-    fn settle(&self, began_ms: i64, took: Duration, outcome: Outcome) {
+    fn settle(&mut self, began_ms: i64, took: Duration, outcome: Outcome) {
         let metrics = &self.shared.metrics;
         metrics.duration.observe(took.as_secs_f64());
         metrics.duplicate.inc_by(outcome.counts.duplicate as u64 + u64::from(outcome.committed.duplicate));
@@ -365,25 +405,29 @@ impl ScrapeLoop {
             Some(Limit::Body) => metrics.exceeded_body_size_limit.inc(),
             Some(Limit::Labels) => metrics.exceeded_label_limits.inc(),
             Some(Limit::Buckets) => metrics.exceeded_bucket_limit.inc(),
+            Some(Limit::Memory) => metrics.evicted.inc(),
             None => {}
         }
-        if outcome.committed.out_of_order + outcome.committed.duplicate + outcome.committed.too_old > 0 {
+        let left_out = outcome.committed.out_of_order + outcome.committed.duplicate + outcome.committed.too_old > 0;
+        // Not at each scrape: a clock that is wrong is so for all targets, and for long.
+        if left_out && !std::mem::replace(&mut self.leaves_out, left_out) {
             tracing::warn!(
                 target = %self.target.url,
                 out_of_order = outcome.committed.out_of_order,
                 duplicate = outcome.committed.duplicate,
                 too_old = outcome.committed.too_old,
-                "samples of a scrape were left out"
+                "samples of a scrape were left out; later ones are counted only, until a scrape is stored as a whole"
             );
         }
+        self.leaves_out = left_out;
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
-        if outcome.not_stored {
+        if outcome.not_stored && outcome.error != status.last_error {
             tracing::error!(target = %self.target.url, error = %outcome.error, "the samples of a scrape are lost");
         } else if outcome.error != status.last_error && !outcome.error.is_empty() {
             tracing::debug!(target = %self.target.url, error = %outcome.error, "scrape failed");
         }
         status.up = Some(outcome.error.is_empty());
-        status.last_error = outcome.error;
+        status.last_error = if outcome.error.is_empty() { outcome.nothing_stored } else { outcome.error };
         status.last_scrape_ms = Some(began_ms);
         status.over_limit = outcome.counts.over_limit;
         status.last_duration_s = took.as_secs_f64();

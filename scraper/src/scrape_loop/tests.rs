@@ -3,14 +3,15 @@
 use std::sync::RwLock;
 
 use super::*;
+use crate::budget::BodyBudget;
 use crate::fake::Recorder;
-use crate::fetch::BodyShare;
+use crate::fetch::FetchedBody;
 use crate::layout::TargetLayout;
 use crate::parse::{Format, Wanted};
 
 fn job(client: Result<HttpClient, String>) -> JobSettings {
     JobSettings {
-        name: "j".to_owned(),
+        name: "j".into(),
         rules: SampleRules { honor_timestamps: true, ..SampleRules::default() },
         body_size_limit: None,
         accept: "text/plain;q=0.6,*/*;q=0.5".to_owned(),
@@ -37,6 +38,11 @@ fn target(url: &str) -> Arc<Target> {
     })
 }
 
+fn fetched(format: Format, body: &str) -> Result<Fetched, FetchError> {
+    let reservation = BodyBudget::default().body(&"j".into());
+    Ok(Fetched { format, wanted: Wanted::default(), body: FetchedBody { bytes: body.into(), reservation } })
+}
+
 /// What a target is asked, and what its answer is read as.
 #[tokio::test]
 async fn a_target_is_asked_and_its_answer_names_its_format() {
@@ -55,7 +61,8 @@ async fn a_target_is_asked_and_its_answer_names_its_format() {
         socket.write_all(answer.as_bytes()).await.unwrap();
         String::from_utf8(request).unwrap().to_lowercase()
     };
-    let client = HttpClient::new(&config::HttpClientConfig::default(), "Prometheus/3.15.0").unwrap();
+    let resolver = http_client::Resolver::system();
+    let client = HttpClient::new(&config::HttpClientConfig::default(), "Prometheus/3.15.0", &resolver).unwrap();
     let target = target(&url);
     let threads = Arc::new(Threads::start(0).unwrap());
     let mut scrape_loop = ScrapeLoop {
@@ -64,14 +71,16 @@ async fn a_target_is_asked_and_its_answer_names_its_format() {
         target,
         connection: Connection::default(),
         request: None,
+        last_body: 0,
+        last_work: Duration::ZERO,
+        leaves_out: false,
         job: Arc::new(job(Ok(client))),
         shared: Shared {
             appender: Arc::new(Recorder::default()),
             metrics: Metrics::new(&prometheus::Registry::new()).unwrap(),
             threads,
-            workers: Arc::new(Semaphore::new(1)),
-            buffers: Arc::default(),
-            budget: BodyBudget::default(),
+            workers: Workers::new(1),
+            room: Room::new(BodyBudget::default(), 1),
             failure_logs: FailureLogs::default(),
             heirs: Heirs::default(),
             now_ms: Arc::new(model::time::now_ms),
@@ -83,9 +92,9 @@ async fn a_target_is_asked_and_its_answer_names_its_format() {
         heir: None,
         mode: watch::channel(Mode::Run).1,
     };
-    let mut buffer = Vec::new();
-    let (request, fetched) = tokio::join!(serve, scrape_loop.fetch(&mut buffer));
-    assert_eq!((fetched.unwrap().format, buffer.as_slice()), (Format::OpenMetrics, &b"# EOF\n"[..]));
+    let (request, fetched) = tokio::join!(serve, scrape_loop.fetch());
+    let fetched = fetched.unwrap();
+    assert_eq!((fetched.format, fetched.body.bytes.as_slice()), (Format::OpenMetrics, &b"# EOF\n"[..]));
     for line in [
         "get /metrics http/1.1",
         "accept: text/plain;q=0.6,*/*;q=0.5",
@@ -109,15 +118,14 @@ fn what_failed_is_logged_and_a_body_is_read_as_what_it_is() {
         target,
         job: Arc::new(job),
         appender: Arc::clone(&store) as Arc<dyn Appender>,
-        fetched: Ok(Fetched { format: Format::OpenMetrics, wanted: Wanted::default(), _share: BodyShare::default() }),
-        buffer: b"a 1 2.5\n# EOF\n".to_vec(),
+        fetched: fetched(Format::OpenMetrics, "a 1 2.5\n# EOF\n"),
         ts_ms: 1000,
         began_ms: 1000,
         began: Instant::now(),
     };
     assert_eq!(work.run().error, "");
     assert_eq!(store.take(), ["2500 a 1"]);
-    work.buffer = b"a 1\n".to_vec();
+    work.fetched = fetched(Format::OpenMetrics, "a 1\n");
     let error = work.run().error;
     assert_eq!(error, "line 2: data does not end with # EOF: \"\"");
     work.fetched = Err(FetchError::Status("404 Not Found".to_owned(), String::new()));
@@ -138,8 +146,7 @@ fn ids_that_the_store_forgot_are_asked_for_again() {
         target: target("http://t/metrics"),
         job: Arc::new(job(Err(String::new()))),
         appender: Arc::clone(&recorder) as Arc<dyn Appender>,
-        fetched: Ok(Fetched { format: Format::Text, wanted: Wanted::default(), _share: BodyShare::default() }),
-        buffer: b"a 1\nb 2\n".to_vec(),
+        fetched: fetched(Format::Text, "a 1\nb 2\n"),
         ts_ms: 1000,
         began_ms: 1000,
         began: Instant::now(),
@@ -147,7 +154,7 @@ fn ids_that_the_store_forgot_are_asked_for_again() {
     work.run();
     recorder.take_all();
     recorder.forgetful.store(true, std::sync::atomic::Ordering::Relaxed);
-    work.buffer = b"a 3\nc 4\n".to_vec();
+    work.fetched = fetched(Format::Text, "a 3\nc 4\n");
     work.ts_ms = 2000;
     let outcome = work.run();
     assert_eq!((outcome.error.as_str(), outcome.not_stored), ("", false));

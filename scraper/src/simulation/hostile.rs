@@ -111,12 +111,61 @@ async fn a_page_of_tiny_lines_names_the_fix() {
     assert_eq!(world.error("j").await, expected);
 }
 
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(bytes).unwrap();
+    packed.finish().unwrap()
+}
+
+/// The head of an answer whose body never ends.
+const UNENDING: &str = "content-type: text/plain\r\ncontent-length: 9000000\r\n\r\n";
+
+#[tokio::test(start_paused = true)]
+async fn bodies_that_stall_starve_no_other() {
+    // Each of the three could hold half of the memory.
+    let mut world = World::with_body_memory(8 << 20);
+    let packed = gzip(&vec![b'\n'; 4_000_000]);
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\n{UNENDING}").into_bytes();
+    let plain = format!("HTTP/1.1 200 OK\r\n{UNENDING}{}", "# stalls\n".repeat(400_000)).into_bytes();
+    for (name, first) in [("a", [&head[..], &packed].concat()), ("b", [&head[..], &packed].concat()), ("c", plain)] {
+        send(&mut world, name, Duration::from_secs(60), move |n| if n == 0 { first.clone() } else { Vec::new() });
+    }
+    let large = format!("{}m 1\n", "# a comment\n".repeat(250_000));
+    world.serve("good", move |_| page(&large));
+    let job = "job_name: j, scrape_interval: 1s, scrape_timeout: 1s";
+    world.apply(&format!("{{{job}}}")).await;
+    let targets = ["a", "b", "c", "good"].map(|name| world.labels(name, &[]));
+    world.discover(&[("j", &targets)]).await;
+    world.scraped("good", 30).await;
+    let lines: Vec<String> = world.store.take_all().iter().map(|line| since_start(line)).collect();
+    let up: Vec<_> = lines.iter().filter(|line| line.contains(" up{instance=\"good\"")).collect();
+    assert!(up.len() >= 29 && up.iter().all(|line| line.ends_with(" 1")), "{up:?}");
+    assert!(world.metric("weft_scrapes_ended_for_memory_total") > 1.0);
+    for name in ["a", "b", "c"] {
+        let up: Vec<_> = lines.iter().filter(|line| line.contains(&format!(" up{{instance=\"{name}\""))).collect();
+        assert!(up.len() >= 28 && up.iter().all(|line| line.ends_with(" 0")), "{up:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_body_held_is_free_once_its_scrape_is_over() {
+    let mut world = World::with_body_memory(64 << 20);
+    let first = format!("HTTP/1.1 200 OK\r\n{UNENDING}{}", "# stalls\n".repeat(800_000)).into_bytes();
+    send(&mut world, "t", Duration::from_secs(60), move |n| if n == 0 { first.clone() } else { Vec::new() });
+    world.apply(&format!("{{{JOB}}}")).await;
+    world.discover(&[("j", &[world.labels("t", &[])])]).await;
+    world.scraped("t", 1).await;
+    let held = world.budget.reserved();
+    assert!(held > 6 << 20 && held < 12 << 20, "what came is reserved, not what was announced: {held}");
+    world.seconds(5.0).await;
+    assert_eq!(world.budget.reserved(), 0);
+    assert!(world.error("j").await.ends_with("context deadline exceeded (scrape timeout 5s)"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_small_answer_that_unpacks_to_a_large_one_is_left_at_the_limit() {
-    use std::io::Write as _;
-    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    packed.write_all(&vec![b'\n'; 64 << 20]).unwrap();
-    let packed = packed.finish().unwrap();
+    let packed = gzip(&vec![b'\n'; 8 << 20]);
     assert!(packed.len() < 128 << 10);
     let mut world = World::new();
     let headers = "content-type: text/plain\r\ncontent-encoding: gzip\r\n";
@@ -125,4 +174,52 @@ async fn a_small_answer_that_unpacks_to_a_large_one_is_left_at_the_limit() {
     world.discover(&[("j", &[world.labels("t", &[])])]).await;
     world.scraped("t", 1).await;
     assert_eq!(world.error("j").await, "body size limit exceeded (limit 1048576 bytes)");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_kept_of_a_target_is_short_whatever_it_says() {
+    let mut world = World::new();
+    let long = "x".repeat(50_000);
+    let unknown = answer("200 OK", &format!("content-type: text/{long}\r\n"), b"m 1\n");
+    let elsewhere = answer("302 Found", &format!("location: unknown://{long}\r\n"), b"");
+    world.serve("type", move |_| unknown.clone());
+    world.serve("location", move |_| elsewhere.clone());
+    world.apply(&format!("{{{JOB}}}")).await;
+    let targets = ["type", "location"].map(|name| world.labels(name, &[]));
+    world.discover(&[("j", &targets)]).await;
+    for name in ["type", "location"] {
+        world.scraped(name, 1).await;
+    }
+    for active in world.targets("j").await {
+        let error = &active.status.last_error;
+        assert!(error.len() < 2100 && error.ends_with("xxx…"), "{error}");
+    }
+}
+
+/// With the clock of the world running, as names are looked up on a thread of its own.
+#[tokio::test]
+async fn a_name_server_that_says_nothing_stops_no_target_by_address() {
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let files = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        std::fs::write(files.path().join(name), text).unwrap();
+        files.path().join(name)
+    };
+    let port = silent.local_addr().unwrap().port();
+    let resolver = Resolver::from_files(file("resolv.conf", "nameserver 127.0.0.1\n"), file("hosts", ""), port);
+    let mut world = World::resolving_by(resolver);
+    // Large enough to be read by a worker.
+    world.serve("good", |_| page(&format!("{}m 1\n", "# a comment\n".repeat(30_000))));
+    world.apply("{job_name: j, scrape_interval: 500ms, scrape_timeout: 500ms}").await;
+    let named = (0..300).map(|i| Labels::from_pairs([("__address__", format!("host-{i}.test:80"))]));
+    let targets: Vec<Labels> = [world.labels("good", &[])].into_iter().chain(named).collect();
+    world.discover(&[("j", &targets)]).await;
+    world.scraped("good", 5).await;
+    let threads = std::fs::read_dir("/proc/self/task").unwrap().count();
+    assert!(threads < 200, "{threads} threads");
+    let lines = world.store.take_in_order();
+    let up: Vec<_> = lines.iter().filter(|line| line.contains(" up{instance=\"good\"")).collect();
+    assert!(up.len() >= 4 && up.iter().filter(|line| line.ends_with(" 1")).count() >= 4, "{up:?}");
+    let failed = lines.iter().filter(|line| line.contains(" up{instance=\"host-") && line.ends_with(" 0")).count();
+    assert!(failed >= 300, "{failed} scrapes of names failed");
 }

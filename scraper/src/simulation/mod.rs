@@ -4,6 +4,7 @@
 //! The phase of a target comes from its labels, its socket among them, and is another in every run: tests go by scrapes.
 //! The clock moves on when every task waits for it. Unix sockets hand bytes over at once, so that it never runs ahead of them.
 
+mod clock;
 mod hostile;
 mod limits;
 mod reload;
@@ -13,6 +14,7 @@ mod targets;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -22,19 +24,19 @@ use prometheus::Registry;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+use crate::budget::BodyBudget;
 use crate::failure_log::FailureLogs;
 use crate::fake::Recorder;
-use crate::fetch::BodyBudget;
+use crate::fetch::Room;
 use crate::heirs::Heirs;
 use crate::metrics::Metrics;
 use crate::parse::Wanted;
-use crate::scrape_loop::Shared;
+use crate::scrape_loop::{Shared, Workers};
 use crate::threads::Threads;
-use crate::{ActiveTarget, Manager, Options};
+use crate::{ActiveTarget, Manager, Options, Resolver};
 
 /// When the simulation begins: a multiple of all intervals, milliseconds since the epoch.
 const START_MS: i64 = 1_700_000_040_000;
@@ -47,6 +49,9 @@ struct World {
     manager: Manager,
     store: Arc<Recorder>,
     registry: Registry,
+    budget: BodyBudget,
+    /// How far the clock of the wall was set ahead since the start, milliseconds.
+    clock_set_ms: Arc<AtomicI64>,
     /// Heads of requests, by target.
     asked: Arc<Mutex<BTreeMap<String, Vec<String>>>>,
     folder: TempDir,
@@ -65,27 +70,57 @@ fn answer(status: &str, headers: &str, body: &[u8]) -> Option<Vec<u8>> {
 
 impl World {
     fn new() -> Self {
+        Self::with_body_memory(512 << 20)
+    }
+
+    fn with_body_memory(body_memory: usize) -> Self {
+        Self::with(body_memory, Resolver::system())
+    }
+
+    fn resolving_by(resolver: Resolver) -> Self {
+        Self::with(512 << 20, resolver)
+    }
+
+    fn with(body_memory: usize, resolver: Resolver) -> Self {
         let store = Arc::new(Recorder::default());
         let registry = Registry::new();
         let began = Instant::now();
+        let budget = BodyBudget::new(body_memory);
+        let clock_set_ms = Arc::new(AtomicI64::new(0));
+        let (set_ms, readings) = (Arc::clone(&clock_set_ms), AtomicI64::new(0));
         let shared = Shared {
             appender: Arc::clone(&store) as Arc<dyn model::Appender>,
             metrics: Metrics::new(&registry).unwrap(),
             threads: Arc::new(Threads::start(0).unwrap()),
-            workers: Arc::new(Semaphore::new(2)),
-            buffers: Arc::default(),
-            budget: BodyBudget::default(),
+            workers: Workers::new(2),
+            room: Room::new(budget.clone(), 2),
             failure_logs: FailureLogs::default(),
             heirs: Heirs::default(),
-            now_ms: Arc::new(move || START_MS + i64::try_from(began.elapsed().as_millis()).unwrap()),
+            now_ms: Arc::new(move || {
+                // No two readings are equally exact.
+                let late_ms = readings.fetch_add(1, Ordering::Relaxed) % 2;
+                START_MS
+                    + i64::try_from(began.elapsed().as_millis()).unwrap()
+                    + set_ms.load(Ordering::Relaxed)
+                    + late_ms
+            }),
             known: (began, START_MS),
             seed: 0,
         };
-        let options = Options { user_agent: "Weft/test".to_owned(), seed: 0, wanted: Wanted::default(), threads: 0 };
+        let options = Options {
+            user_agent: "Weft/test".to_owned(),
+            resolver,
+            seed: 0,
+            wanted: Wanted::default(),
+            body_memory,
+            threads: 0,
+        };
         Self {
             manager: Manager::over(shared, options),
             store,
             registry,
+            budget,
+            clock_set_ms,
             asked: Arc::default(),
             folder: tempfile::tempdir().unwrap(),
             targets: JoinSet::new(),

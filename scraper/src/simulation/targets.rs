@@ -99,6 +99,37 @@ async fn samples_that_the_store_leaves_out_are_counted_and_fail_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_scrape_of_which_nothing_is_stored_says_so() {
+    let mut world = World::new();
+    world.serve("t", |_| page(&format!("a 1\nb 1\nown 1 {}\n", START_MS + 1)));
+    world.serve("late", |_| page(&format!("own 1 {}\n", START_MS - 1000)));
+    world.apply(&format!("{{{JOB}}}")).await;
+    let targets = ["t", "late"].map(|name| world.labels(name, &[]));
+    world.discover(&[("j", &targets)]).await;
+    *world.store.newest_ms.lock().unwrap() = START_MS;
+    world.scraped("t", 1).await;
+    world.scraped("late", 1).await;
+    let mut targets = world.targets("j").await;
+    let (good, late) = (targets.pop().unwrap().status, targets.pop().unwrap().status);
+    assert_eq!((good.up, good.last_error.as_str()), (Some(true), ""));
+    let expected = "no sample of the scrape was stored: 1 are older than the newest of their series; the times are the target's \
+                    own: set honor_timestamps: false in the job, or set storage.tsdb.out_of_order_time_window";
+    assert_eq!((late.up, late.last_error.as_str()), (Some(true), expected));
+    // The clock was an hour ahead when the newest samples came.
+    *world.store.newest_ms.lock().unwrap() = START_MS + 3_600_000;
+    world.seconds(10.0).await;
+    let status = world.targets("j").await.pop().unwrap().status;
+    let error = status.last_error;
+    assert_eq!(status.up, Some(true), "the target answered");
+    let expected = "no sample of the scrape was stored: 8 are older than the newest of their series; this server's clock says \
+                    2023-11-14T";
+    assert!(error.starts_with(expected) && error.ends_with("set storage.tsdb.out_of_order_time_window"), "{error}");
+    *world.store.newest_ms.lock().unwrap() = 0;
+    world.seconds(10.0).await;
+    assert!(world.targets("j").await.iter().all(|active| active.status.last_error.is_empty()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn samples_for_which_there_is_no_time_are_counted_and_fail_nothing() {
     // scrape-038, -053, -054, -057
     let ahead = START_MS + 3_600_000;

@@ -98,7 +98,8 @@ mod tests {
     use model::{Appender, Batch, Labels, Querier, ResetHint, Row, Selection};
 
     use super::*;
-    use crate::{Db, Options};
+    use crate::Options;
+    use crate::db::Db;
 
     const BUCKET_MS: i64 = 1000;
 

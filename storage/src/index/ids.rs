@@ -52,19 +52,14 @@ impl Ids {
         let mut iter = store.iter(cf, &[BY_ID], &after_prefix(&[BY_ID]));
         iter.seek_to_last();
         let stored = iter.key().and_then(last_id);
-        store.ended(&iter, cf, &[BY_ID])?;
+        iter.status().map_err(Error::read)?;
         // An id that postings name is never given out again, though what it stood for may be lost.
         let posted = match cf {
             Cf::Sources => postings::all(store, SOURCE_LABEL).map(|all| all.max()),
             Cf::Metrics => postings::all(store, METRIC_LABEL).map(|all| all.max()),
             _ => postings::last_segment(store),
         };
-        let posted = match posted {
-            // One of the two is enough.
-            Err(error) if error.is_damage() && stored.is_some() => None,
-            posted => posted?,
-        };
-        let next = stored.max(posted).map_or(0, |id| id.saturating_add(1));
+        let next = stored.max(posted?).map_or(0, |id| id.saturating_add(1));
         Ok(Self { cf, kind, next: Mutex::new(next), gone: RwLock::default(), young: AtomicU32::new(next) })
     }
 
@@ -177,6 +172,7 @@ impl Ids {
             last = last.checked_add(1).ok_or(Error::IdsExhausted { kind: self.kind })?;
             by_hash.entry(hash).or_insert_with(|| std::mem::take(others)).extend_from_slice(&id.to_le_bytes());
             batch.put_cf(cf, id_key(id), text);
+            store.copy(&mut batch, (self.cf, &id_key(id)), Some(text));
             made.insert(text, id);
             new.push((id, i));
             *slot = Found::Id(id);
@@ -205,6 +201,20 @@ impl Ids {
         gone.optimize();
     }
 
+    /// The next id, and those that were taken away: what the next opening of the directory has to know.
+    pub(crate) fn carried(&self) -> (u32, RoaringBitmap) {
+        let gone = self.gone.read().unwrap_or_else(PoisonError::into_inner);
+        (*lock(&self.next), RoaringBitmap::clone(&gone))
+    }
+
+    /// Goes on from what an earlier opening of the directory gave out and took away.
+    pub(crate) fn carry_on(&self, (next, gone): &(u32, RoaringBitmap)) {
+        let mut now = lock(&self.next);
+        *now = (*next).max(*now);
+        self.young.store(*now, Ordering::Release);
+        *self.gone.write().unwrap_or_else(PoisonError::into_inner) |= gone;
+    }
+
     /// Begins a sweep: the ids below the one returned may go when nothing refers to them.
     pub(crate) fn grown_up(&self) -> u32 {
         self.young.swap(*lock(&self.next), Ordering::AcqRel)
@@ -223,6 +233,7 @@ impl Ids {
             batch.put_cf(cf, hash_key(hash), ids);
         }
         batch.delete_cf(cf, id_key(id));
+        store.copy(batch, (self.cf, &id_key(id)), None);
         Ok(())
     }
 }

@@ -96,6 +96,19 @@ pub(crate) fn timeline_head(
     Ok(timeline.map_err(|reason| view.store.corrupt(Cf::Pages, &key, reason)).ok())
 }
 
+/// The first time from `ts_ms` on at which there is anything of a source in pages.
+pub(crate) fn first_from(view: &View<'_>, source: SourceId, ts_ms: i64) -> Result<Option<i64>, Error> {
+    let mut first: Option<i64> = None;
+    for (partition, sources) in partitions(view)? {
+        if sources.contains(source.0) && partition.end_ms(view.store.bucket_ms) > ts_ms {
+            let times = timeline_of(view, partition, source)?.map(|timeline| timeline.timestamps).unwrap_or_default();
+            let next = times.get(times.partition_point(|ts| *ts < ts_ms)).copied();
+            first = first.into_iter().chain(next).min();
+        }
+    }
+    Ok(first)
+}
+
 /// The time of the newest row that pages hold of a source.
 pub(crate) fn newest_of(view: &View<'_>, source: SourceId) -> Result<Option<i64>, Error> {
     let having = partitions(view)?.into_iter().rev().filter(|(_, sources)| sources.contains(source.0));

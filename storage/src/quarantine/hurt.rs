@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use model::SourceId;
 use model::labels::METRIC_NAME;
 
-use super::Hurt;
+use super::{Damage, Hurt};
 use crate::db::Db;
 use crate::error::Error;
 use crate::limits;
@@ -18,33 +18,51 @@ use crate::schema::{
 impl Db {
     /// Reports what was set aside when the database was opened: to the log, the metrics and [`Db::damage`].
     pub(crate) fn report(&self, hurt: Vec<Hurt>) {
-        for mut one in hurt {
-            let damage = &mut one.damage;
-            if damage.to_ms != i64::MAX {
-                let pages = damage.family == Cf::Pages.name();
-                let partition = if pages { Self::last_partition(one.keys.end()) } else { None };
-                let buckets = partition.map_or(1, |partition| partition.buckets);
-                damage.to_ms =
-                    damage.to_ms.saturating_add(i64::from(buckets) * i64::from(self.store.bucket_ms)).saturating_sub(1);
-            }
-            match self.names_in(damage.family.as_str(), (one.keys.start(), one.keys.end())) {
-                Ok(names) => damage.metrics = names.into_iter().collect(),
-                Err(error) => tracing::warn!(%error, "cannot tell which metrics are hurt"),
+        for Hurt { mut damage, keys } in hurt {
+            // What was met of it before is part of what is told now.
+            self.store.supersede(&damage.place);
+            if let Some(keys) = keys {
+                self.complete(&mut damage, (keys.start(), keys.end()));
             }
             self.store.metrics.quarantined_files.inc();
-            tracing::error!(
-                file = damage.place,
-                family = damage.family,
-                from_ms = damage.from_ms,
-                to_ms = damage.to_ms,
-                metrics = ?damage.metrics,
-                reason = damage.what,
-                "a damaged file was set aside; what it held is lost, the rest is served"
-            );
-            if let Err(error) = super::tell(&self.options.path, damage) {
+            let Damage { place, family, from_ms, to_ms, metrics, what } = &damage;
+            if damage.is_rebuilt() {
+                tracing::error!(
+                    file = place,
+                    family,
+                    reason = what,
+                    "something damaged was made anew; nothing is lost"
+                );
+            } else {
+                tracing::error!(
+                    file = place,
+                    family,
+                    from_ms,
+                    to_ms,
+                    ?metrics,
+                    reason = what,
+                    "something damaged was set aside; what it held is lost, the rest is served"
+                );
+            }
+            if let Err(error) = super::tell(&self.options.path, &damage) {
                 tracing::error!(%error, "cannot keep what was set aside");
             }
-            self.store.hurt(one.damage);
+            self.store.hurt(damage);
+        }
+    }
+
+    /// Adds what only the open database tells of a file that was set aside.
+    fn complete(&self, damage: &mut Damage, keys: (&[u8], &[u8])) {
+        if damage.to_ms != i64::MAX {
+            let pages = damage.family == Cf::Pages.name();
+            let partition = if pages { Self::last_partition(keys.1) } else { None };
+            let buckets = partition.map_or(1, |partition| partition.buckets);
+            let length = i64::from(buckets) * i64::from(self.store.bucket_ms);
+            damage.to_ms = damage.to_ms.saturating_add(length).saturating_sub(1);
+        }
+        match self.names_in(damage.family.as_str(), keys) {
+            Ok(names) => damage.metrics = names.into_iter().collect(),
+            Err(error) => tracing::warn!(%error, "cannot tell which metrics are hurt"),
         }
     }
 

@@ -4,7 +4,12 @@
 //! Invariant: nothing is ever deleted here.
 
 mod hurt;
+mod log;
 mod manifest;
+pub(crate) mod salvage;
+pub(crate) mod spare;
+pub(crate) mod wal;
+mod warn;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -12,16 +17,21 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use rocksdb::{DB, LiveFile};
+use rocksdb::{DB, ErrorKind, LiveFile};
 
 use crate::limits;
 use crate::schema::{Bucket, Cf};
-use manifest::Place;
+use manifest::{Manifest, Place};
+pub(crate) use warn::warnings;
 
 /// Where files go that are set aside.
 pub(crate) const DIRECTORY: &str = "quarantine";
 /// Names the files, one a line, that were found damaged while the database was open.
 const WAITING: &str = "waiting";
+/// Names the families, one a line, of which files were set aside and that are not made anew yet.
+const TO_REBUILD: &str = "to-rebuild";
+/// Starts what is said of damage that cost nothing.
+const REBUILT: &str = "rebuilt: ";
 /// What was set aside: a line each, its fields separated by tabs.
 const TOLD: &str = "damage.tsv";
 /// The last bytes of every file of RocksDB's.
@@ -44,6 +54,18 @@ pub struct Damage {
     pub what: String,
 }
 
+impl Damage {
+    /// True where everything that the file held could be made anew: nothing is lost.
+    #[must_use]
+    pub fn is_rebuilt(&self) -> bool {
+        self.what.starts_with(REBUILT)
+    }
+
+    pub(crate) fn set_rebuilt(&mut self) {
+        self.what.insert_str(0, REBUILT);
+    }
+}
+
 /// A file that cannot stay, and why.
 #[derive(Clone, Debug)]
 pub(crate) struct Bad {
@@ -55,7 +77,14 @@ pub(crate) struct Bad {
 #[derive(Clone, Debug)]
 pub(crate) struct Hurt {
     pub(crate) damage: Damage,
-    pub(crate) keys: RangeInclusive<Vec<u8>>,
+    /// Where it was a file of keys.
+    pub(crate) keys: Option<RangeInclusive<Vec<u8>>>,
+}
+
+impl From<Damage> for Hurt {
+    fn from(damage: Damage) -> Self {
+        Self { damage, keys: None }
+    }
 }
 
 /// The file that a text of RocksDB's names.
@@ -63,6 +92,20 @@ pub(crate) fn named(text: &str) -> Option<u64> {
     let (before, _) = text.split_once(".sst")?;
     let digits = before.len() - before.trim_end_matches(|c: char| c.is_ascii_digit()).len();
     before[before.len() - digits..].parse().ok()
+}
+
+/// Does RocksDB say that something stored is damaged? A file that is gone, or has sectors that cannot be read, is no better
+/// than one with other bytes in it.
+pub(crate) fn is_damage(error: &rocksdb::Error) -> bool {
+    let unreadable = ["No such file or directory", "While pread"];
+    match error.kind() {
+        ErrorKind::Corruption => true,
+        ErrorKind::IOError => {
+            let text: &str = error.as_ref();
+            named(text).is_some() && unreadable.iter().any(|way| text.contains(way))
+        }
+        _ => false,
+    }
 }
 
 fn number_of(file: &LiveFile) -> Option<u64> {
@@ -121,6 +164,7 @@ pub(crate) fn tell(directory: &Path, damage: &Damage) -> io::Result<()> {
     let Damage { place, family, from_ms, to_ms, metrics, what } = damage;
     let what = what.replace(['\t', '\n'], " ");
     let line = format!("{place}\t{family}\t{from_ms}\t{to_ms}\t{what}\t{}\n", metrics.join("\t"));
+    fs::create_dir_all(directory.join(DIRECTORY))?;
     let mut file = File::options().create(true).append(true).open(directory.join(DIRECTORY).join(TOLD))?;
     file.write_all(line.as_bytes())
 }
@@ -151,9 +195,37 @@ pub(crate) fn wait(directory: &Path, number: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// The families that are to be made anew.
+pub(crate) fn to_rebuild(directory: &Path) -> BTreeSet<String> {
+    let text = fs::read_to_string(directory.join(DIRECTORY).join(TO_REBUILD)).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
+}
+
+/// Remembers that families are to be made anew, even if the process ends before that is done.
+pub(crate) fn rebuild_later(directory: &Path, families: impl IntoIterator<Item = String>) -> io::Result<()> {
+    fs::create_dir_all(directory.join(DIRECTORY))?;
+    let mut all = to_rebuild(directory);
+    all.extend(families);
+    let text = all.into_iter().fold(String::new(), |text, family| text + &family + "\n");
+    fs::write(directory.join(DIRECTORY).join(TO_REBUILD), text)
+}
+
+/// They were made anew.
+pub(crate) fn rebuilt(directory: &Path) -> io::Result<()> {
+    gone(&directory.join(DIRECTORY).join(TO_REBUILD))
+}
+
+/// Removes a file that may not be there.
+fn gone(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Takes the files out of the database, which nobody may have open, and moves them aside.
 pub(crate) fn set_aside(directory: &Path, bad: Vec<Bad>) -> io::Result<Vec<Hurt>> {
-    let families = manifest::families(directory)?;
+    let families = Manifest::read(directory)?.families;
     let mut places = Vec::new();
     for Bad { file, .. } in &bad {
         let family = families.get(&file.column_family_name).copied();
@@ -164,6 +236,12 @@ pub(crate) fn set_aside(directory: &Path, bad: Vec<Bad>) -> io::Result<Vec<Hurt>
     }
     let aside = directory.join(DIRECTORY);
     fs::create_dir_all(&aside)?;
+    let families = bad.iter().map(|one| one.file.column_family_name.clone());
+    rebuild_later(directory, families)?;
+    for place in &places {
+        let name = bad.iter().find(|one| number_of(&one.file) == Some(place.number)).map(|one| one.file.name.as_str());
+        name.map_or(Ok(()), |name| salvage::prepare(directory, place.number, name))?;
+    }
     manifest::remove(directory, &places)?;
     let mut hurt = Vec::new();
     for Bad { file, what } in bad {
@@ -172,22 +250,16 @@ pub(crate) fn set_aside(directory: &Path, bad: Vec<Bad>) -> io::Result<Vec<Hurt>
             fs::rename(&from, aside.join(file.name.trim_start_matches('/')))?;
         }
         let damage = damage_of(&file, &what);
-        hurt.push(Hurt { damage, keys: file.start_key.unwrap_or_default()..=file.end_key.unwrap_or_default() });
+        let keys = file.start_key.unwrap_or_default()..=file.end_key.unwrap_or_default();
+        hurt.push(Hurt { damage, keys: Some(keys) });
     }
-    match fs::remove_file(aside.join(WAITING)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(hurt),
-    }
+    gone(&aside.join(WAITING))?;
+    Ok(hurt)
 }
 
 fn damage_of(file: &LiveFile, what: &str) -> Damage {
-    let start = |key: &Option<Vec<u8>>| Some(Bucket::from_bytes(*key.as_deref()?.first_chunk::<8>()?).0);
-    let timed = [Cf::Rows, Cf::Pages, Cf::Histograms].iter().any(|cf| cf.name() == file.column_family_name);
-    let (mut from_ms, mut to_ms) = (i64::MIN, i64::MAX);
-    if timed {
-        from_ms = start(&file.start_key).unwrap_or(from_ms);
-        to_ms = start(&file.end_key).unwrap_or(to_ms);
-    }
+    let keys = (file.start_key.as_deref().unwrap_or_default(), file.end_key.as_deref().unwrap_or_default());
+    let (from_ms, to_ms) = time_of(&file.column_family_name, keys.0, keys.1);
     Damage {
         place: file.name.trim_start_matches('/').to_owned(),
         family: file.column_family_name.clone(),
@@ -196,4 +268,11 @@ fn damage_of(file: &LiveFile, what: &str) -> Damage {
         metrics: Vec::new(),
         what: what.to_owned(),
     }
+}
+
+/// The starts of the first and the last bucket or partition of a stretch of keys, where its family lies by time.
+fn time_of(family: &str, first: &[u8], last: &[u8]) -> (i64, i64) {
+    let timed = [Cf::Rows, Cf::Pages, Cf::Histograms].iter().any(|cf| cf.name() == family);
+    let start = |key: &[u8]| Some(Bucket::from_bytes(*key.first_chunk::<8>().filter(|_| timed)?).0);
+    (start(first).unwrap_or(i64::MIN), start(last).unwrap_or(i64::MAX))
 }

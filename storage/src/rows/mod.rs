@@ -4,6 +4,7 @@
 
 pub(crate) mod codec;
 pub(crate) mod lane;
+pub(crate) mod purge;
 pub(crate) mod reader;
 pub(crate) mod state;
 pub(crate) mod taker;

@@ -44,6 +44,9 @@ pub(crate) struct SourceState {
     loaded: bool,
     /// The newest row of the source, not counting samples with own times.
     pub(crate) newest: Option<i64>,
+    /// Where rows lie that were stored as of a time that has not come yet, before the clock was set back: the first and the
+    /// last millisecond, none of them up to `newest`.
+    pub(crate) ahead: Option<(i64, i64)>,
     pub(crate) frames: BTreeMap<(Bucket, u32), Arc<Frame>>,
     /// The newest sample, by metric, of series that came with own times: time and bits.
     pub(crate) own: HashMap<u32, (i64, u64)>,
@@ -68,6 +71,29 @@ impl SourceState {
         self.own = read::newest((store, index), source, from..=i64::MAX, None)?;
         self.loaded = true;
         Ok(())
+    }
+
+    /// Something stored is gone: what is known of it is found anew before the next row.
+    pub(crate) fn load_again(&mut self) {
+        self.loaded = false;
+        self.ahead = None;
+    }
+
+    /// The clock was set back, and a row comes before others that are stored: they are none of the past that `newest` bounds.
+    pub(crate) fn set_back(&mut self, store: &Store, source: SourceId, ts_ms: i64) -> Result<(), Error> {
+        let Some(newest) = self.newest else { return Ok(()) };
+        let view = View::new(store);
+        let first = first_row_from(&view, source, ts_ms)?.into_iter().chain(pages::first_from(&view, source, ts_ms)?);
+        let first = first.min().unwrap_or(ts_ms);
+        self.ahead = Some((first, self.ahead.map_or(newest, |(_, last)| last.max(newest))));
+        self.newest = Some(ts_ms - 1);
+        Ok(())
+    }
+
+    /// The newest time of anything stored of the source by the time `ts_ms` comes.
+    pub(crate) fn stored_until(&self, ts_ms: i64) -> Option<i64> {
+        let ahead = self.ahead.filter(|(from, _)| ts_ms >= *from).map(|(_, to)| to);
+        self.newest.max(ahead).max(self.own.values().map(|&(ts, _)| ts).max())
     }
 }
 
@@ -101,6 +127,31 @@ fn newest_ordinary(view: &View<'_>, source: SourceId) -> Result<Option<i64>, Err
         }
     }
     Ok(None)
+}
+
+/// The time of the first row of a source from `ts_ms` on; that of its bucket's start when it is in a later bucket.
+fn first_row_from(view: &View<'_>, source: SourceId, ts_ms: i64) -> Result<Option<i64>, Error> {
+    let at = Bucket::of(ts_ms, view.store.bucket_ms);
+    let mut first: Option<i64> = None;
+    for (bucket, segments) in reader::seen(view, source, at, Bucket(i64::MAX))? {
+        if bucket > at {
+            return Ok(Some(first.map_or(bucket.0, |first| first.min(bucket.0))));
+        }
+        let mut iter = reader::rows_iter(view, (bucket, bucket), true);
+        for segment in segments {
+            let place = RowKey::frame(bucket, source, segment);
+            iter.seek(place.at(ts_ms).bytes());
+            while let Some(key) = iter.key().and_then(RowKey::parse).filter(|key| RowKey { slot: 0, ..*key } == place) {
+                if key.slot > 0 && key.ts_ms() >= ts_ms {
+                    first = Some(first.map_or(key.ts_ms(), |first| first.min(key.ts_ms())));
+                    break;
+                }
+                iter.next();
+            }
+        }
+        view.store.ended(&iter, Cf::Rows, &bucket.bytes())?;
+    }
+    Ok(first)
 }
 
 /// The sources that write now.

@@ -196,7 +196,7 @@ impl<'a> Pending<'a> {
 
     /// The newest time of anything stored of the source.
     pub(super) fn stored_until(&self) -> Option<i64> {
-        self.state.newest.max(self.state.own.values().map(|&(ts, _)| ts).max())
+        self.state.stored_until(self.row.ts_ms)
     }
 
     pub(super) fn metric(&self, column: usize) -> u32 {
@@ -455,6 +455,7 @@ impl Done {
         store.metrics.late_samples.inc_by(self.late);
         state.touched.extend(self.touched);
         state.newest = self.newest;
+        state.ahead = state.ahead.filter(|(_, to)| state.newest.is_none_or(|newest| newest < *to));
         state.own.extend(self.own);
         state.frames.extend(self.frames);
         state.idle_rounds = 0;

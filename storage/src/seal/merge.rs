@@ -102,6 +102,7 @@ impl Db {
 
     /// Takes away the pages that were merged; the partition itself when nothing else is in it.
     fn clear(&self, partition: Partition, sources: &RoaringBitmap, gone: &[(SourceId, Timeline)]) -> Result<(), Error> {
+        let unreadable = self.store.unreadable();
         let view = View::new(&self.store);
         for source in sources {
             if timeline_of(&view, partition, SourceId(source))?.is_some() {
@@ -112,6 +113,7 @@ impl Db {
             }
         }
         drop(view);
+        self.store.all_was_read(unreadable)?;
         self.drop_partition(partition, WriteBatch::default())
     }
 
@@ -122,7 +124,8 @@ impl Db {
         batch.delete_range_cf(store.cf(Cf::Pages), &from, &to);
         batch.delete_cf(store.cf(Cf::Postings), partition_key(partition));
         for key in [merged_key(partition), ruled_key(partition)] {
-            batch.delete_cf(store.cf(Cf::Meta), key);
+            batch.delete_cf(store.cf(Cf::Meta), &key);
+            store.copy(&mut batch, (Cf::Meta, &key), None);
         }
         let changing = store.kept.pages.of_all();
         store.write(batch)?;

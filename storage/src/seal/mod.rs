@@ -54,18 +54,22 @@ impl From<Error> for Stop {
 }
 
 impl Db {
-    /// Turns the rows of all buckets that ended well before `now_ms` into pages, and merges small partitions.
-    /// The database's own thread does this; tests and tools may.
+    /// Turns the rows of all buckets that ended well before `now_ms` into pages, merges small partitions, and applies retention
+    /// rules as of `now_ms`. The database's own thread does this, by the system's clock but for the rules; tests and tools may.
     ///
     /// # Errors
     /// When the store cannot be read or written. What was done until then stays done.
-    pub fn seal(&self, now_ms: i64) -> Result<Sealed, Error> {
+    pub(crate) fn seal(&self, now_ms: i64) -> Result<Sealed, Error> {
+        self.now_ms.fetch_max(now_ms, Ordering::AcqRel);
         self.seal_paced(now_ms, &mut |_| ControlFlow::Continue(()))
     }
 
     pub(crate) fn seal_paced(&self, now_ms: i64, pace: &mut Pace<'_>) -> Result<Sealed, Error> {
         let _one = lock(&self.maintenance);
-        self.now_ms.fetch_max(now_ms, Ordering::AcqRel);
+        let pace: &mut Pace<'_> = &mut |took| {
+            // A commit that waits for a deletion to be carried out goes first; the rest is for the next round.
+            if self.deletes.waiting.load(Ordering::Acquire) > 0 { ControlFlow::Break(()) } else { pace(took) }
+        };
         let mut sealed = Sealed::default();
         let done = self.seal_buckets(now_ms, pace, &mut sealed).and_then(|()| self.merge(now_ms, pace, &mut sealed));
         let done = done.and_then(|()| self.apply_rules(pace));

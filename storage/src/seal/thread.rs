@@ -7,8 +7,7 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::cache::lock;
-use crate::db::Db;
+use crate::live::Db;
 
 /// For each moment of work so many moments of rest: at most a quarter of one core.
 const REST: u32 = 3;
@@ -41,13 +40,13 @@ impl Db {
     /// When there can be no further thread.
     pub fn start_sealing(self: &Arc<Self>) -> io::Result<()> {
         let (stop, stopped) = channel::<()>();
-        let every = Duration::from_millis(u64::from(self.store.bucket_ms / 6).clamp(1000, 300_000));
+        let every = Duration::from_millis(u64::from(self.bucket_ms() / 6).clamp(1000, 300_000));
         let db = Arc::downgrade(self);
         let run = move || {
             while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) && round(&db, &stopped).is_continue() {}
         };
         let thread = std::thread::Builder::new().name("storage-seal".to_owned()).spawn(run)?;
-        *lock(&self.sealer) = Some(Sealer { stop: Some(stop), thread: Some(thread) });
+        self.seal_with(Sealer { stop: Some(stop), thread: Some(thread) });
         Ok(())
     }
 }
@@ -63,7 +62,7 @@ fn round(db: &Weak<Db>, stopped: &Receiver<()>) -> ControlFlow<()> {
         }
     };
     if let Err(error) = db.seal_paced(model::time::now_ms(), &mut pace) {
-        db.store.metrics.seal_failures.inc();
+        db.count_seal_failure();
         tracing::error!(%error, "cannot turn rows into pages; they stay as they are until the next round");
     }
     ControlFlow::Continue(())

@@ -58,6 +58,7 @@ impl Output<'_, '_> {
         if !self.batch.is_empty() {
             self.db.store.write(std::mem::take(&mut self.batch))?;
         }
+        self.db.store.stay()?;
         let took = self.since.elapsed();
         let on = (self.pace)(took);
         self.since = Instant::now();
@@ -83,6 +84,7 @@ impl Db {
         let since = Instant::now();
         let (start_ms, end_ms) = (target.start.0, target.end_ms(self.store.bucket_ms));
         let within = Bucket(start_ms)..Bucket(end_ms);
+        let unreadable = self.store.unreadable();
         let state = self.states.of(source);
         lock(&state).touched.retain(|bucket| !within.contains(bucket));
         let view = View::passing(&self.store);
@@ -101,6 +103,7 @@ impl Db {
         let (batch, builder) = (WriteBatch::default(), PageBuilder::default());
         let mut output = Output { db: self, batch, group, builder, samples: 0, pace, since };
         self.write_pages(&mut reader, &stored, &line, &mut output)?;
+        self.store.all_was_read(unreadable)?;
         output.write()?;
         let samples = output.samples;
         let timeline = Timeline { generation, segments: stored.segments(), samples, timestamps: line };

@@ -105,6 +105,19 @@ fn a_data_directory_that_cannot_be_is_refused_by_name() {
 }
 
 #[test]
+fn data_of_prometheus_is_told_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("prometheus.yml"), NOTHING).unwrap();
+    let segment = folder.path().join("data/wal/00000000");
+    fs::create_dir_all(segment.parent().unwrap()).unwrap();
+    fs::write(&segment, "Prometheus wrote this").unwrap();
+    let weft = Weft::start_with(folder, &[], &[]);
+    let log = weft.process.output();
+    assert!(log.contains("its history is not read") && log.contains("write-ahead log"), "{log}");
+    assert_eq!(fs::read_to_string(weft.folder().join("data/wal/00000000")).unwrap(), "Prometheus wrote this");
+}
+
+#[test]
 fn bad_queries_get_upstreams_errors() {
     let weft = Weft::start(NOTHING, &[]);
     let ask = |query: &str| weft.http.post("/api/v1/query", &[("query", query)]).unwrap();

@@ -1,0 +1,330 @@
+//! Host names to addresses, over DNS and `/etc/hosts`, on a thread of its own.
+//!
+//! The system's `getaddrinfo` blocks a thread for as long as a DNS server is silent and does not tell how long its answer may be
+//! kept. This resolver keeps answers as their TTL allows, and bounds lookups: [`AT_ONCE`] of names that were answered the last
+//! time, as many of new names, and as many of those that were not answered, or are not within a moment. So names that nobody
+//! answers for do not hold up those that somebody does. As Go's own resolver it reads `resolv.conf` and `hosts` and nothing else.
+//! `docs/decisions/0020-names-are-looked-up-by-our-own-resolver.md`
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hickory_resolver::config::{
+    LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts, ServerOrderingStrategy,
+};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::op::{Query, ResponseCode};
+use hickory_resolver::proto::rr::{Name, RecordType};
+use hickory_resolver::system_conf::parse_resolv_conf;
+use hickory_resolver::{Hosts, TokioResolver};
+use reqwest::dns::{Addrs, Resolve, Resolving};
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+
+use crate::tls::{Stamp, stamp};
+
+/// Lookups at once, of each kind of names. Each takes a few sockets.
+const AT_ONCE: usize = 64;
+/// How long a lookup counts as quick, how long it may take, and how long that of a name may take that was not answered last time.
+const QUICK_FOR: Duration = Duration::from_millis(500);
+const LOOKUP_MAX: Duration = Duration::from_secs(10);
+const RETRY_MAX: Duration = Duration::from_secs(5);
+/// Names of which it is remembered whether they were answered, at most.
+const NAMES_KEPT: usize = 20_000;
+/// How often the files are looked at.
+const FILES_EVERY: Duration = Duration::from_secs(5);
+/// Answers that are kept, at most; each name is asked for by two types, and below each search domain.
+const ANSWERS_KEPT: u64 = 16_384;
+/// The longest that an answer is kept, and one that says that there is no such name.
+const KEPT_MAX: Duration = Duration::from_secs(3600);
+const DENIED_MAX: Duration = Duration::from_secs(30);
+/// How long one of several servers is waited for.
+const OF_SEVERAL_MAX: Duration = Duration::from_secs(3);
+
+/// Looks up host names. Cheap to clone; clones share what is kept.
+#[derive(Clone)]
+pub struct Resolver(Arc<Inner>);
+
+struct Inner {
+    files: Files,
+    /// Permits for names that were answered the last time, for new ones, and for others.
+    answered: Semaphore,
+    new: Semaphore,
+    slow: Semaphore,
+    /// Was the name answered the last time?
+    names: Mutex<HashMap<String, bool>>,
+    thread: Mutex<Option<Thread>>,
+    system: Mutex<Option<System>>,
+}
+
+/// Where the configuration is.
+#[derive(Clone, Debug)]
+struct Files {
+    resolv_conf: PathBuf,
+    hosts: PathBuf,
+    port: u16,
+}
+
+/// The thread that looks names up; it ends when this is dropped.
+struct Thread {
+    handle: Handle,
+    _running: oneshot::Sender<()>,
+}
+
+/// What the files say.
+#[derive(Clone)]
+struct System {
+    resolver: TokioResolver,
+    hosts: Arc<Hosts>,
+    stamps: [Option<Stamp>; 2],
+    looked_at: Instant,
+}
+
+/// Why a name has no address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LookupError {
+    host: String,
+    reason: String,
+    answered: bool,
+}
+
+impl fmt::Display for LookupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "dial tcp: lookup {}: {}", self.host, self.reason)
+    }
+}
+
+impl std::error::Error for LookupError {}
+
+impl fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resolver").field("files", &self.0.files).finish_non_exhaustive()
+    }
+}
+
+impl Resolver {
+    /// Of the system: `/etc/resolv.conf` and `/etc/hosts`, read when first needed and again when they change.
+    #[must_use]
+    pub fn system() -> Self {
+        Self::from_files("/etc/resolv.conf".into(), "/etc/hosts".into(), 53)
+    }
+
+    /// Of other files; the servers are asked at that port.
+    #[must_use]
+    pub fn from_files(resolv_conf: PathBuf, hosts: PathBuf, port: u16) -> Self {
+        Self(Arc::new(Inner {
+            files: Files { resolv_conf, hosts, port },
+            answered: Semaphore::new(AT_ONCE),
+            new: Semaphore::new(AT_ONCE),
+            slow: Semaphore::new(AT_ONCE),
+            names: Mutex::default(),
+            thread: Mutex::default(),
+            system: Mutex::default(),
+        }))
+    }
+
+    /// The addresses of a host, IPv4 first; an address is its own, at once.
+    pub(crate) async fn lookup(&self, host: &str) -> Result<Vec<IpAddr>, LookupError> {
+        if let Ok(address) = host.parse() {
+            return Ok(vec![address]);
+        }
+        let failed = |reason: &str| LookupError { host: host.to_owned(), reason: reason.to_owned(), answered: false };
+        let handle = self.0.handle().map_err(|error| failed(&format!("cannot start the resolver: {error}")))?;
+        let was_answered = lock(&self.0.names).get(host).copied();
+        let asked = || Asked {
+            of: self,
+            host,
+            task: handle.spawn(Arc::clone(&self.0).look_up(host.to_owned())),
+            answered: false,
+        };
+        // The semaphores are never closed.
+        if was_answered == Some(false) {
+            let _permit = self.0.slow.acquire().await;
+            return asked().within(RETRY_MAX).await.unwrap_or_else(|| Err(failed("i/o timeout")));
+        }
+        let permits = if was_answered.is_some() { &self.0.answered } else { &self.0.new };
+        let permit = permits.acquire().await;
+        let mut asked = asked();
+        if let Some(found) = asked.within(QUICK_FOR).await {
+            return found;
+        }
+        drop(permit);
+        let Ok(_permit) = self.0.slow.try_acquire() else {
+            return Err(failed("i/o timeout; the DNS servers do not answer for many other names either"));
+        };
+        asked.within(LOOKUP_MAX - QUICK_FOR).await.unwrap_or_else(|| Err(failed("i/o timeout")))
+    }
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: reqwest::dns::Name) -> Resolving {
+        let resolver = self.clone();
+        Box::pin(async move {
+            let found = resolver.lookup(name.as_str()).await?;
+            // The URL's port replaces this one.
+            Ok(Box::new(found.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
+        })
+    }
+}
+
+/// A lookup under way; ends when this is dropped. It is remembered whether it was answered.
+struct Asked<'a> {
+    of: &'a Resolver,
+    host: &'a str,
+    task: JoinHandle<Result<Vec<IpAddr>, LookupError>>,
+    answered: bool,
+}
+
+impl Asked<'_> {
+    /// Its outcome, if there is one in time.
+    async fn within(&mut self, wait: Duration) -> Option<Result<Vec<IpAddr>, LookupError>> {
+        let found = timeout(wait, &mut self.task).await.ok()?.ok()?;
+        self.answered = found.as_ref().err().is_none_or(|error| error.answered);
+        Some(found)
+    }
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.task.abort();
+        let mut names = lock(&self.of.0.names);
+        if names.len() >= NAMES_KEPT && !names.contains_key(self.host) {
+            names.clear();
+        }
+        names.insert(self.host.to_owned(), self.answered);
+    }
+}
+
+impl Inner {
+    fn handle(&self) -> std::io::Result<Handle> {
+        let mut thread = lock(&self.thread);
+        if let Some(thread) = &*thread {
+            return Ok(thread.handle.clone());
+        }
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (running, ended) = oneshot::channel::<()>();
+        let handle = runtime.handle().clone();
+        std::thread::Builder::new().name("dns".to_owned()).spawn(move || {
+            // An error says that the sender is gone, which is the end.
+            runtime.block_on(ended).ok();
+        })?;
+        *thread = Some(Thread { handle: handle.clone(), _running: running });
+        Ok(handle)
+    }
+
+    /// On the thread of the resolver.
+    async fn look_up(self: Arc<Self>, host: String) -> Result<Vec<IpAddr>, LookupError> {
+        let failed = |reason: String, answered| LookupError { host: host.clone(), reason, answered };
+        let system = self.system().map_err(|error| failed(error.to_string(), true))?;
+        let name = Name::from_ascii(&host).map_err(|_| failed("no such host".to_owned(), true))?;
+        let of_hosts = system.of_hosts(&name);
+        if !of_hosts.is_empty() {
+            return Ok(of_hosts);
+        }
+        let found = system.resolver.lookup_ip(name).await;
+        let found: Vec<IpAddr> = found
+            .map_err(|error| explain(&error))
+            .map_or_else(|(reason, answered)| Err(failed(reason, answered)), |found| Ok(found.iter().collect()))?;
+        if found.is_empty() { Err(failed("no such host".to_owned(), true)) } else { Ok(found) }
+    }
+
+    /// What the files say now.
+    fn system(&self) -> Result<System, NetError> {
+        let mut known = lock(&self.system);
+        if let Some(system) = known.as_mut() {
+            if system.looked_at.elapsed() < FILES_EVERY {
+                return Ok(system.clone());
+            }
+            system.looked_at = Instant::now();
+            if system.stamps == self.files.stamps() {
+                return Ok(system.clone());
+            }
+        }
+        let system = self.files.read()?;
+        *known = Some(system.clone());
+        Ok(system)
+    }
+}
+
+impl System {
+    fn of_hosts(&self, name: &Name) -> Vec<IpAddr> {
+        let of = |kind| self.hosts.lookup_static_host(&Query::query(name.to_lowercase(), kind));
+        let found = [RecordType::A, RecordType::AAAA].into_iter().filter_map(of);
+        found
+            .flat_map(|found| found.answers().iter().filter_map(|record| record.data.ip_addr()).collect::<Vec<_>>())
+            .collect()
+    }
+}
+
+impl Files {
+    fn stamps(&self) -> [Option<Stamp>; 2] {
+        [stamp(&self.resolv_conf), stamp(&self.hosts)]
+    }
+
+    /// Files that are absent are as empty ones.
+    fn read(&self) -> Result<System, NetError> {
+        let (stamps, looked_at) = (self.stamps(), Instant::now());
+        let mut hosts = Hosts::default();
+        if let Ok(text) = std::fs::read(&self.hosts) {
+            hosts.read_hosts_conf(text.as_slice())?;
+        }
+        let text = std::fs::read(&self.resolv_conf).unwrap_or_default();
+        // Without a server it is refused.
+        let parsed = parse_resolv_conf(&text).or_else(|_| {
+            let text = [text.as_slice(), b"\nnameserver 127.0.0.1\n"].concat();
+            parse_resolv_conf(text)
+        });
+        let (config, mut options) = parsed.unwrap_or_else(|error| {
+            tracing::warn!(file = %self.resolv_conf.display(), %error, "cannot read the configuration of DNS");
+            let local = NameServerConfig::udp_and_tcp(Ipv4Addr::LOCALHOST.into());
+            (ResolverConfig::from_parts(None, Vec::new(), vec![local]), ResolverOpts::default())
+        });
+        let (domain, search, mut servers) = config.into_parts();
+        let several = servers.len() > 1;
+        for server in &mut servers {
+            // As a server that knows only a part of the names may stand beside one that knows others.
+            server.trust_negative_responses = !several;
+            server.connections.iter_mut().for_each(|connection| connection.port = self.port);
+        }
+        let search = if search.is_empty() { domain.into_iter().collect() } else { search };
+        let config = ResolverConfig::from_parts(None, search, servers);
+        if several {
+            options.timeout = options.timeout.min(OF_SEVERAL_MAX);
+        }
+        options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
+        options.cache_size = ANSWERS_KEPT;
+        options.positive_max_ttl = Some(KEPT_MAX);
+        options.negative_max_ttl = Some(DENIED_MAX);
+        // They are looked up here: a name that has an IPv4 address there would be asked for its IPv6 address.
+        options.use_hosts_file = ResolveHosts::Never;
+        // One after the other, the one first that answers best.
+        options.num_concurrent_reqs = 1;
+        options.server_ordering_strategy = ServerOrderingStrategy::QueryStatistics;
+        let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+        *builder.options_mut() = options;
+        Ok(System { resolver: builder.build()?, hosts: Arc::new(hosts), stamps, looked_at })
+    }
+}
+
+/// Why a lookup failed, in Go's words, and whether a server said so.
+fn explain(error: &NetError) -> (String, bool) {
+    match error {
+        NetError::Timeout => ("i/o timeout".to_owned(), false),
+        NetError::Dns(DnsError::NoRecordsFound(_) | DnsError::ResponseCode(ResponseCode::NXDomain)) => {
+            ("no such host".to_owned(), true)
+        }
+        NetError::Dns(DnsError::ResponseCode(code)) => (format!("server misbehaving ({code})"), true),
+        other => (other.to_string(), false),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

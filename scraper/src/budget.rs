@@ -1,0 +1,421 @@
+//! Memory budget of the bodies that are being read, shared by all targets. Part of step 3 of the scrape path.
+//!
+//! A body reserves its buffer's capacity before the buffer grows. When the budget is used up, a reservation waits, and other
+//! scrapes are ended to make room for it: those that made no progress for a while, and otherwise the largest of the job that
+//! holds most, as long as that job, or target, holds more than the one that waits (max-min fairness). Small reservations do
+//! not wait for this, large ones give the others a moment to finish.
+//!
+//! Invariant: what is reserved never exceeds the budget, and is given back when the reservation is dropped.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
+
+/// Bytes of every body that need no reservation: almost every body is smaller.
+pub(crate) const FREE_BYTES: usize = 512 << 10;
+/// The budget unless told otherwise.
+const DEFAULT_BYTES: usize = 512 << 20;
+/// A body that got no bytes for so long may be ended when another needs its memory.
+const STALLED_AFTER: Duration = Duration::from_millis(250);
+/// How long a reservation above this part of the budget waits for others to finish before it ends them.
+const PATIENT_PART: usize = 16;
+const PATIENCE: Duration = Duration::from_millis(250);
+/// How often a waiting reservation looks for scrapes that stalled meanwhile.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// The budget. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct BodyBudget(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    total: usize,
+    state: Mutex<State>,
+    freed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    reserved: usize,
+    next_id: u64,
+    holders: HashMap<u64, Holder>,
+    /// Reserved bytes by job.
+    jobs: HashMap<Arc<str>, usize>,
+}
+
+#[derive(Debug)]
+struct Holder {
+    job: Arc<str>,
+    bytes: usize,
+    /// When the body last got bytes.
+    active: Instant,
+    /// The body is complete and a thread parses it: that cannot be ended.
+    parsing: bool,
+    /// It was told to end and has not done so yet.
+    ending: bool,
+    end: Arc<Notify>,
+}
+
+/// The scrape was ended because others need the memory of its body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Evicted {
+    /// What it held.
+    pub(crate) held: usize,
+    /// What all may hold.
+    pub(crate) budget: usize,
+}
+
+/// What one body holds of the budget.
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    budget: BodyBudget,
+    job: Arc<str>,
+    entry: Option<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    id: u64,
+    bytes: usize,
+    end: Arc<Notify>,
+}
+
+impl Default for BodyBudget {
+    fn default() -> Self {
+        Self::new(DEFAULT_BYTES)
+    }
+}
+
+impl BodyBudget {
+    /// So many bytes for the bodies of all targets.
+    pub(crate) fn new(total: usize) -> Self {
+        Self(Arc::new(Inner { total, state: Mutex::default(), freed: Notify::new() }))
+    }
+
+    /// The most that one body may hold.
+    pub(crate) fn body_max(&self) -> usize {
+        self.0.total / 2
+    }
+
+    /// A body of a target of that job; it holds nothing yet.
+    pub(crate) fn body(&self, job: &Arc<str>) -> Reservation {
+        Reservation { budget: self.clone(), job: Arc::clone(job), entry: None }
+    }
+
+    /// Bytes that are reserved now.
+    #[cfg(test)]
+    pub(crate) fn reserved(&self) -> usize {
+        self.state().reserved
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Reservation {
+    /// Waits until a buffer of that capacity is covered. Only [`BodyBudget::body_max`] of it counts: what is allowed beyond
+    /// is for `body_size_limit` to say.
+    pub(crate) async fn cover(&mut self, capacity: usize) -> Result<(), Evicted> {
+        let wanted = capacity.saturating_sub(FREE_BYTES).min(self.budget.body_max());
+        if wanted <= self.bytes() {
+            return Ok(());
+        }
+        let began = Instant::now();
+        let budget = self.budget.clone();
+        loop {
+            let mut freed = std::pin::pin!(budget.0.freed.notified());
+            freed.as_mut().enable();
+            if self.reserve(wanted, began) {
+                return Ok(());
+            }
+            tokio::select! {
+                () = freed => {}
+                () = sleep(LOOK_AGAIN) => {}
+                () = self.evicted() => return Err(self.eviction()),
+            }
+        }
+    }
+
+    /// Reserves if there is room, else tells others to end.
+    fn reserve(&mut self, wanted: usize, began: Instant) -> bool {
+        let held = self.bytes();
+        let mut state = self.budget.state();
+        let rest = state.reserved - held;
+        if rest + wanted > self.budget.0.total {
+            let patient = wanted > self.budget.0.total / PATIENT_PART && began.elapsed() < PATIENCE;
+            let waiter =
+                Waiter { id: self.entry.as_ref().map(|entry| entry.id), job: &self.job, held, wanted, patient };
+            state.evict(&waiter, rest + wanted - self.budget.0.total);
+            return false;
+        }
+        state.reserved = rest + wanted;
+        *state.jobs.entry(Arc::clone(&self.job)).or_default() += wanted - held;
+        if let Some(entry) = &mut self.entry {
+            entry.bytes = wanted;
+            if let Some(holder) = state.holders.get_mut(&entry.id) {
+                (holder.bytes, holder.active) = (wanted, Instant::now());
+            }
+            return true;
+        }
+        let (id, end) = (state.next_id, Arc::new(Notify::new()));
+        state.next_id += 1;
+        let job = Arc::clone(&self.job);
+        let holder =
+            Holder { job, bytes: wanted, active: Instant::now(), parsing: false, ending: false, end: Arc::clone(&end) };
+        state.holders.insert(id, holder);
+        self.entry = Some(Entry { id, bytes: wanted, end });
+        true
+    }
+
+    /// The outcome of what is waited for, unless the scrape is ended meanwhile.
+    pub(crate) async fn or_evicted<T>(&mut self, waited_for: impl Future<Output = T>) -> Result<T, Evicted> {
+        if self.entry.is_none() {
+            return Ok(waited_for.await);
+        }
+        tokio::select! {
+            biased;
+            () = self.evicted() => Err(self.eviction()),
+            done = waited_for => {
+                self.update(|holder| holder.active = Instant::now());
+                Ok(done)
+            }
+        }
+    }
+
+    /// The body is complete and about to be parsed: from now on it is not ended any more.
+    pub(crate) fn parse(&self) {
+        self.update(|holder| holder.parsing = true);
+    }
+
+    fn update(&self, update: impl FnOnce(&mut Holder)) {
+        if let Some(entry) = &self.entry
+            && let Some(holder) = self.budget.state().holders.get_mut(&entry.id)
+        {
+            update(holder);
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.entry.as_ref().map_or(0, |entry| entry.bytes)
+    }
+
+    async fn evicted(&self) {
+        match &self.entry {
+            Some(entry) => entry.end.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn eviction(&self) -> Evicted {
+        Evicted { held: self.bytes(), budget: self.budget.0.total }
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        let Some(entry) = self.entry.take() else { return };
+        let mut state = self.budget.state();
+        state.holders.remove(&entry.id);
+        state.reserved -= entry.bytes;
+        if let Some(bytes) = state.jobs.get_mut(&self.job) {
+            *bytes -= entry.bytes;
+            if *bytes == 0 {
+                state.jobs.remove(&self.job);
+            }
+        }
+        drop(state);
+        self.budget.0.freed.notify_waiters();
+    }
+}
+
+/// A reservation that does not fit.
+struct Waiter<'a> {
+    id: Option<u64>,
+    job: &'a Arc<str>,
+    held: usize,
+    wanted: usize,
+    /// It only ends what stalled.
+    patient: bool,
+}
+
+impl State {
+    /// Tells scrapes to end until so many bytes will be free, if there are any that may be ended for this reservation.
+    fn evict(&mut self, waiter: &Waiter<'_>, missing: usize) {
+        let mut coming: usize = self.holders.values().filter(|holder| holder.ending).map(|holder| holder.bytes).sum();
+        while coming < missing {
+            let victim = self.stalled(waiter).or_else(|| self.greedy(waiter).filter(|_| !waiter.patient));
+            let Some(holder) = victim.and_then(|id| self.holders.get_mut(&id)) else { return };
+            holder.ending = true;
+            holder.end.notify_one();
+            coming += holder.bytes;
+        }
+    }
+
+    fn candidates(&self, waiter: &Waiter<'_>) -> impl Iterator<Item = (u64, &Holder)> {
+        let own = waiter.id;
+        let may_end = move |(id, holder): &(u64, &Holder)| Some(*id) != own && !holder.parsing && !holder.ending;
+        self.holders.iter().map(|(id, holder)| (*id, holder)).filter(may_end)
+    }
+
+    /// The largest that stalled.
+    fn stalled(&self, waiter: &Waiter<'_>) -> Option<u64> {
+        let stalled = self.candidates(waiter).filter(|(_, holder)| holder.active.elapsed() >= STALLED_AFTER);
+        stalled.max_by_key(|(_, holder)| holder.bytes).map(|(id, _)| id)
+    }
+
+    /// The largest of the job that holds most, if it has more than the reservation would have.
+    fn greedy(&self, waiter: &Waiter<'_>) -> Option<u64> {
+        let of_job = |job: &Arc<str>| self.jobs.get(job).copied().unwrap_or_default();
+        let would_have = of_job(waiter.job) - waiter.held + waiter.wanted;
+        let may_end = |holder: &Holder| {
+            if holder.job == *waiter.job { holder.bytes > waiter.wanted } else { of_job(&holder.job) > would_have }
+        };
+        let greedy = self.candidates(waiter).filter(|(_, holder)| may_end(holder));
+        greedy.max_by_key(|(_, holder)| (of_job(&holder.job), holder.bytes)).map(|(id, _)| id)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tasks of a test end with its runtime")]
+mod tests {
+    use super::*;
+
+    const MIB: usize = 1 << 20;
+
+    fn job(name: &str) -> Arc<str> {
+        name.into()
+    }
+
+    /// Holds until it is told to end.
+    fn hold(budget: &BodyBudget, job: &Arc<str>, bytes: usize) -> tokio::task::JoinHandle<Evicted> {
+        let mut body = budget.body(job);
+        tokio::spawn(async move {
+            if let Err(evicted) = body.cover(bytes + FREE_BYTES).await {
+                return evicted;
+            }
+            body.or_evicted(std::future::pending::<()>()).await.unwrap_err()
+        })
+    }
+
+    async fn a_moment() {
+        sleep(Duration::from_millis(1)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_dropped_is_given_back_and_small_bodies_need_nothing() {
+        let budget = BodyBudget::new(8 * MIB);
+        let mut body = budget.body(&job("a"));
+        body.cover(FREE_BYTES).await.unwrap();
+        assert_eq!(budget.reserved(), 0);
+        body.cover(FREE_BYTES + MIB).await.unwrap();
+        body.cover(FREE_BYTES + 100 * MIB).await.unwrap();
+        assert_eq!(budget.reserved(), 4 * MIB, "one body is charged with half of the budget at most");
+        drop(body);
+        assert_eq!(budget.reserved(), 0);
+        assert!(budget.state().jobs.is_empty());
+        assert!(budget.state().holders.is_empty());
+        // Dropped while it waits.
+        let mut parsed = budget.body(&job("a"));
+        parsed.cover(FREE_BYTES + 4 * MIB).await.unwrap();
+        let mut second = budget.body(&job("a"));
+        second.cover(FREE_BYTES + 4 * MIB).await.unwrap();
+        parsed.parse();
+        second.parse();
+        let mut third = budget.body(&job("a"));
+        let waited = tokio::time::timeout(Duration::from_secs(1), third.cover(FREE_BYTES + MIB)).await;
+        assert!(waited.is_err(), "what is being parsed cannot be ended");
+        drop((second, third));
+        assert_eq!(budget.reserved(), 4 * MIB);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_stalls_makes_room_for_what_waits() {
+        let budget = BodyBudget::new(8 * MIB);
+        let holders: Vec<_> = (0..4).map(|_| hold(&budget, &job("a"), 2 * MIB)).collect();
+        sleep(STALLED_AFTER).await;
+        let mut body = budget.body(&job("a"));
+        body.cover(FREE_BYTES + 4 * MIB).await.unwrap();
+        a_moment().await;
+        let ended = holders.iter().filter(|holder| holder.is_finished()).count();
+        assert_eq!((ended, budget.reserved()), (2, 8 * MIB), "no more than needed are ended");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn small_reservations_end_larger_ones_at_once_and_large_ones_are_patient() {
+        let budget = BodyBudget::new(32 * MIB);
+        let large = [12, 16].map(|mib| hold(&budget, &job("a"), mib * MIB));
+        a_moment().await;
+        let began = Instant::now();
+        let mut small = budget.body(&job("a"));
+        small.cover(FREE_BYTES + 2 * MIB).await.unwrap();
+        let mut second = budget.body(&job("a"));
+        second.cover(FREE_BYTES + 2 * MIB).await.unwrap();
+        assert!(large.iter().all(|one| !one.is_finished()));
+        let mut third = budget.body(&job("a"));
+        third.cover(FREE_BYTES + 2 * MIB).await.unwrap();
+        assert!(began.elapsed() < LOOK_AGAIN, "it did not wait");
+        assert!(large[1].is_finished() && !large[0].is_finished(), "the largest is ended");
+        // 12 + 3 × 2 are held. Another 12 fit, a third 12 does not, and nobody has more than it would have.
+        let fourth = hold(&budget, &job("a"), 12 * MIB);
+        a_moment().await;
+        let mut patient = budget.body(&job("a"));
+        let began = Instant::now();
+        let keep_busy = async {
+            loop {
+                for holder in budget.state().holders.values_mut() {
+                    holder.active = Instant::now();
+                }
+                a_moment().await;
+            }
+        };
+        tokio::select! {
+            covered = patient.cover(FREE_BYTES + 8 * MIB) => covered.unwrap(),
+            () = keep_busy => {}
+        }
+        assert!(began.elapsed() >= PATIENCE);
+        assert!(large[0].is_finished() != fourth.is_finished(), "one of the larger ones is ended");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_with_many_targets_gives_way_to_one_with_few() {
+        let budget = BodyBudget::new(32 * MIB);
+        let many: Vec<_> = (0..16).map(|_| hold(&budget, &job("many"), 2 * MIB)).collect();
+        a_moment().await;
+        let few = hold(&budget, &job("few"), 8 * MIB);
+        sleep(PATIENCE + LOOK_AGAIN).await;
+        assert_eq!(many.iter().filter(|one| one.is_finished()).count(), 4);
+        assert!(!few.is_finished());
+        assert_eq!(
+            many.into_iter().find(|one| one.is_finished()).unwrap().await.unwrap(),
+            Evicted { held: 2 * MIB, budget: 32 * MIB }
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reservations_never_exceed_the_budget_and_all_that_fit_get_theirs() {
+        let budget = BodyBudget::new(16 * MIB);
+        let tasks: Vec<_> = (0..200_usize)
+            .map(|i| {
+                let (budget, mut body) = (budget.clone(), budget.body(&job(["a", "b", "c"][i % 3])));
+                tokio::spawn(async move {
+                    for step in 1..=8 {
+                        body.cover(FREE_BYTES + step * (1 + i % 5) * MIB / 4).await?;
+                        assert!(budget.reserved() <= 16 * MIB);
+                        body.or_evicted(sleep(Duration::from_millis(i as u64 % 7))).await?;
+                    }
+                    Ok::<(), Evicted>(())
+                })
+            })
+            .collect();
+        let mut done = 0;
+        for task in tasks {
+            done += usize::from(tokio::time::timeout(Duration::from_secs(60), task).await.unwrap().unwrap().is_ok());
+        }
+        assert!(done > 0);
+        assert_eq!(budget.reserved(), 0);
+    }
+}

@@ -1,0 +1,172 @@
+//! What time it is, as far as old data is concerned: the system's clock, but no single reading of it drops anything.
+//!
+//! A clock that steps ahead makes everything look old. Time goes on as before then, at the pace of the monotonic clock, until
+//! the step has lasted as long as it is wide, or a day: then it is believed. A step back is believed at once, as nothing is
+//! dropped for it. A start goes on from the time that the store was told last.
+
+/// Differences up to this are ordinary: clocks are slewed, readings are late.
+const STEP_MS: i64 = 60_000;
+/// A step ahead that has lasted for so long is believed, however wide it is.
+const BELIEVED_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// Follows the system's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Clock {
+    now: Option<Reading>,
+    ahead: Option<Ahead>,
+}
+
+/// The same moment by both clocks, milliseconds.
+#[derive(Clone, Copy, Debug)]
+struct Reading {
+    /// What is believed, since the epoch.
+    now_ms: i64,
+    /// Since any moment.
+    monotonic_ms: i64,
+}
+
+/// A step ahead that is not believed yet.
+#[derive(Clone, Copy, Debug)]
+struct Ahead {
+    by_ms: i64,
+    since_ms: i64,
+}
+
+/// What one reading gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The time up to which data is old or not, milliseconds since the epoch; never after the system's.
+    pub now_ms: i64,
+    /// By how much the system's clock has stepped since the last reading; negative: back. `None` when it has not.
+    pub step_ms: Option<i64>,
+}
+
+impl Clock {
+    /// Begins with the time that was told last, if there was any ([`crate::Db::last_told_ms`]).
+    #[must_use]
+    pub fn new(last_ms: Option<i64>, monotonic_ms: i64) -> Self {
+        Self { now: last_ms.map(|now_ms| Reading { now_ms, monotonic_ms }), ahead: None }
+    }
+
+    /// Takes one reading of the system's clock (milliseconds since the epoch) and of one that never steps.
+    pub fn read(&mut self, system_ms: i64, monotonic_ms: i64) -> Told {
+        let Some(last) = self.now else {
+            self.now = Some(Reading { now_ms: system_ms, monotonic_ms });
+            return Told { now_ms: system_ms, step_ms: None };
+        };
+        let expected = last.now_ms.saturating_add(monotonic_ms.saturating_sub(last.monotonic_ms));
+        let by_ms = system_ms.saturating_sub(expected);
+        let mut step_ms = None;
+        let now_ms = if by_ms <= STEP_MS {
+            // Back from a step that was not believed is no step in time.
+            if self.ahead.take().is_some() || by_ms < -STEP_MS {
+                step_ms = Some(by_ms.min(-1));
+            }
+            system_ms
+        } else {
+            let known = self.ahead.filter(|ahead| (by_ms - ahead.by_ms).abs() <= STEP_MS);
+            let ahead = known.unwrap_or_else(|| {
+                step_ms = Some(by_ms - self.ahead.map_or(0, |before| before.by_ms));
+                Ahead { by_ms, since_ms: monotonic_ms }
+            });
+            let believed = monotonic_ms.saturating_sub(ahead.since_ms) >= ahead.by_ms.min(BELIEVED_MS);
+            self.ahead = (!believed).then_some(ahead);
+            if believed { system_ms } else { expected }
+        };
+        self.now = Some(Reading { now_ms, monotonic_ms });
+        Told { now_ms, step_ms }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: i64 = 60_000;
+    const DAY: i64 = 24 * 60 * MINUTE;
+    const T: i64 = 1_800_000_000_000;
+
+    /// A clock that was read each minute, and what it tells once the system's is `by` off.
+    struct Run {
+        clock: Clock,
+        real_ms: i64,
+    }
+
+    impl Run {
+        fn new() -> Self {
+            let mut clock = Clock::new(None, 0);
+            assert_eq!(clock.read(T, 0), Told { now_ms: T, step_ms: None });
+            Self { clock, real_ms: T }
+        }
+
+        /// The error of what is believed after so many minutes, and the steps told.
+        fn minutes(&mut self, minutes: i64, off_ms: i64) -> (i64, Vec<i64>) {
+            let mut steps = Vec::new();
+            let mut error = 0;
+            for _ in 0..minutes {
+                self.real_ms += MINUTE;
+                let told = self.clock.read(self.real_ms + off_ms, self.real_ms - T);
+                error = told.now_ms - self.real_ms;
+                steps.extend(told.step_ms);
+            }
+            (error, steps)
+        }
+    }
+
+    #[test]
+    fn a_month_ahead_for_a_minute_is_not_believed() {
+        let mut run = Run::new();
+        assert_eq!(run.minutes(2, 30 * DAY), (0, vec![30 * DAY]));
+        let (error, steps) = run.minutes(1, 0);
+        assert_eq!((error, steps.len()), (0, 1), "the way back is told");
+        assert!(steps[0] < 0);
+        assert_eq!(run.minutes(100, 0), (0, vec![]));
+    }
+
+    #[test]
+    fn a_step_that_lasts_is_believed() {
+        let mut run = Run::new();
+        assert_eq!(run.minutes(10, 10 * MINUTE), (0, vec![10 * MINUTE]));
+        assert_eq!(run.minutes(1, 10 * MINUTE), (10 * MINUTE, vec![]));
+        let mut run = Run::new();
+        assert_eq!(run.minutes(DAY / MINUTE, 30 * DAY).0, 0);
+        assert_eq!(run.minutes(1, 30 * DAY), (30 * DAY, vec![]));
+        // Back again, which holds at once.
+        let (error, steps) = run.minutes(1, 0);
+        assert_eq!((error, steps), (0, vec![-30 * DAY]));
+    }
+
+    #[test]
+    fn each_further_step_begins_anew() {
+        let mut run = Run::new();
+        assert_eq!(run.minutes(9, 10 * MINUTE), (0, vec![10 * MINUTE]));
+        assert_eq!(run.minutes(14, 15 * MINUTE), (0, vec![5 * MINUTE]));
+        assert_eq!(run.minutes(2, 15 * MINUTE), (15 * MINUTE, vec![]));
+    }
+
+    #[test]
+    fn small_differences_are_followed() {
+        let mut run = Run::new();
+        assert_eq!(run.minutes(3, MINUTE), (MINUTE, vec![]));
+        assert_eq!(run.minutes(3, 0), (0, vec![]));
+    }
+
+    #[test]
+    fn a_start_goes_on_from_the_time_told_last() {
+        // Off for ten days: nobody can tell that from a wrong clock.
+        let mut clock = Clock::new(Some(T - 10 * DAY), 0);
+        assert_eq!(clock.read(T, 0), Told { now_ms: T - 10 * DAY, step_ms: Some(10 * DAY) });
+        assert_eq!(clock.read(T + DAY, DAY).now_ms, T + DAY);
+        // The clock is behind.
+        let mut clock = Clock::new(Some(T), 0);
+        assert_eq!(clock.read(T - DAY, 0), Told { now_ms: T - DAY, step_ms: Some(-DAY) });
+    }
+
+    #[test]
+    fn no_reading_overflows() {
+        let mut clock = Clock::new(Some(i64::MAX), i64::MIN);
+        for reading in [i64::MIN, 0, i64::MAX, i64::MIN] {
+            clock.read(reading, i64::MAX);
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! A data directory that goes away while it is open, and comes back, or another in its place.
+
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
+
+use std::fs;
+use std::path::Path;
+
+use model::{Appender, Labels, Querier, Row, Selection, with_causes};
+use prometheus::Registry;
+use storage::{Db, Options};
+
+fn open(path: &Path) -> Db {
+    Db::open(Options { memory_bytes: 8 << 20, retention_ms: 0, ..Options::new(path) }, &Registry::new()).unwrap()
+}
+
+fn commit(db: &Db, ts_ms: i64) -> Result<(), String> {
+    let told = |error| with_causes(&error);
+    let source = db.source(&Labels::from_pairs([("job", "j")])).map_err(told)?;
+    let metrics = db.metrics(&[Labels::from_pairs([("__name__", "m")])]).map_err(told)?;
+    let layout = db.layout(&metrics).map_err(told)?;
+    let (values, present) = ([1.0], [1]);
+    let row =
+        Row { source, ts_ms, layout: &layout, values: &values, present: &present, own_times: &[], histograms: &[] };
+    db.commit(&[row]).map(drop).map_err(told)
+}
+
+fn times(db: &Db) -> Vec<i64> {
+    let mut times = Vec::new();
+    let selection = Selection { start_ms: 0, end_ms: i64::MAX / 4, matchers: &[] };
+    db.select(&selection, false, &mut |batch| {
+        times.extend(batch.timestamps_ms);
+        Ok(())
+    })
+    .unwrap();
+    times
+}
+
+#[test]
+fn a_directory_that_went_away_and_came_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, elsewhere) = (dir.path().join("data"), dir.path().join("elsewhere"));
+    let db = open(&path);
+    commit(&db, 1).unwrap();
+    db.look_after();
+    assert_eq!(db.stopped(), None);
+    fs::rename(&path, &elsewhere).unwrap();
+    db.look_after();
+    for _ in 0..2 {
+        let error = commit(&db, 2).unwrap_err();
+        assert!(error.contains("was removed or is not mounted") && error.contains("data"), "{error}");
+        assert_eq!(times(&db), [1], "what is open can be read");
+    }
+    assert!(db.stopped().is_some());
+    assert!(!path.exists(), "nothing is made in its place");
+    // An empty directory, as that under a mount, is not taken for it.
+    fs::create_dir(&path).unwrap();
+    db.look_after();
+    assert!(commit(&db, 3).is_err() && fs::read_dir(&path).unwrap().next().is_none());
+    fs::remove_dir(&path).unwrap();
+    fs::rename(&elsewhere, &path).unwrap();
+    db.look_after();
+    assert_eq!(db.stopped(), None);
+    commit(&db, 4).unwrap();
+    assert_eq!(times(&db), [1, 4]);
+    drop(db);
+    assert_eq!(times(&open(&path)), [1, 4]);
+}
+
+#[test]
+fn another_database_in_its_place_is_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, copy) = (dir.path().join("data"), dir.path().join("copy"));
+    let db = open(&path);
+    commit(&db, 1).unwrap();
+    db.snapshot(&copy).unwrap();
+    commit(&db, 2).unwrap();
+    fs::rename(&path, dir.path().join("elsewhere")).unwrap();
+    fs::rename(&copy, &path).unwrap();
+    db.look_after();
+    assert_eq!(db.stopped(), None);
+    assert_eq!(times(&db), [1], "restored from a copy");
+    commit(&db, 3).unwrap();
+    drop(db);
+    assert_eq!(times(&open(&path)), [1, 3]);
+}

@@ -1,0 +1,193 @@
+//! Data directories that earlier builds wrote open in this one, and hold what was stored: one directory for each format,
+//! kept under `tests/fixtures`.
+
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use model::histogram::Buckets;
+use model::sample::histogram_mark;
+use model::{Appender, Exemplar, Histogram, Labels, Matcher, Querier, Row, Selection};
+use prometheus::Registry;
+use storage::{Db, Options};
+
+/// The formats of which there is a directory.
+const FORMATS: [&str; 1] = ["weft-2"];
+/// Where to write a directory of the format of this build, to be kept as a fixture.
+const WRITE_TO: &str = "WEFT_WRITE_FIXTURE";
+
+const BUCKET_MS: i64 = 1000;
+const STEP_MS: i64 = 50;
+const SOURCES: usize = 3;
+const COLUMNS: usize = 12;
+/// The column whose samples are native histograms, and the one of which the first half second was deleted.
+const HISTOGRAMS: usize = 5;
+const DELETED: usize = 7;
+const DELETED_UNTIL_MS: i64 = 500;
+/// Pages end here; the rows of the next bucket are in a sorted file, those after it in the write-ahead log alone.
+const SEALED_MS: i64 = 3 * BUCKET_MS;
+const FLUSHED_MS: i64 = 4 * BUCKET_MS;
+const END_MS: i64 = 5 * BUCKET_MS;
+
+fn open(path: &Path) -> Db {
+    let options = Options { bucket_ms: BUCKET_MS as u32, memory_bytes: 8 << 20, retention_ms: 0, ..Options::new(path) };
+    let db = Db::open(options, &Registry::new()).unwrap();
+    db.set_exemplars_max(100).unwrap();
+    db
+}
+
+fn value(ts: i64, source: usize, column: usize) -> f64 {
+    (ts * 3 + source as i64 * 1000 + column as i64) as f64 / if column.is_multiple_of(2) { 1.0 } else { 8.0 }
+}
+
+fn histogram(ts: i64) -> Histogram {
+    let positive = Buckets::run(2, vec![ts as f64, 1.0]);
+    Histogram { schema: 3, count: ts as f64 + 1.0, sum: ts as f64 / 4.0, positive, ..Histogram::default() }
+}
+
+fn labels(column: usize) -> Labels {
+    Labels::from_pairs([("__name__", format!("m{}", column % 4)), ("i", column.to_string())])
+}
+
+fn exemplar(ts_ms: i64) -> Exemplar {
+    Exemplar { labels: Labels::from_pairs([("trace_id", format!("t{ts_ms}"))]), value: ts_ms as f64, ts_ms }
+}
+
+fn put(db: &Db, ts_ms: i64) {
+    let names: Vec<Labels> = (0..COLUMNS).map(labels).collect();
+    let metrics = db.metrics(&names).unwrap();
+    let layout = db.layout(&metrics).unwrap();
+    for source in 0..SOURCES {
+        let id = db.source(&Labels::from_pairs([("job", format!("job{source}"))])).unwrap();
+        let mut values: Vec<f64> = (0..COLUMNS).map(|i| value(ts_ms, source, i)).collect();
+        values[HISTOGRAMS] = histogram_mark();
+        let row = Row {
+            source: id,
+            ts_ms,
+            layout: &layout,
+            values: &values,
+            present: &[u64::MAX],
+            own_times: &[],
+            histograms: &[(HISTOGRAMS as u32, histogram(ts_ms))],
+        };
+        assert_eq!(db.commit(&[row]).unwrap().stored as usize, COLUMNS);
+        if ts_ms % 500 == 0 {
+            Appender::exemplars(db, id, &[(metrics[0], exemplar(ts_ms))]).unwrap();
+        }
+    }
+}
+
+/// What every fixture holds.
+fn fill(path: &Path) {
+    let db = open(path);
+    for ts in (0..FLUSHED_MS).step_by(STEP_MS as usize) {
+        put(&db, ts);
+    }
+    db.delete(&[Matcher::equal("i", DELETED.to_string())], 0, DELETED_UNTIL_MS - 1).unwrap();
+    db.seal(SEALED_MS + BUCKET_MS / 2).unwrap();
+    // A snapshot has all that is in the log in files.
+    db.snapshot(&path.join("flushed")).unwrap();
+    fs::remove_dir_all(path.join("flushed")).unwrap();
+    for ts in (FLUSHED_MS..END_MS).step_by(STEP_MS as usize) {
+        put(&db, ts);
+    }
+}
+
+/// Everything stored: by source and column, the time and the bits of each sample, those of a histogram being its own.
+fn stored(db: &Db) -> BTreeMap<(usize, usize), Vec<(i64, u64)>> {
+    let mut found: BTreeMap<(usize, usize), Vec<(i64, u64)>> = BTreeMap::new();
+    let mut sink = |batch: model::Batch| {
+        for column in &batch.columns {
+            let labels = batch.labels(column);
+            let source: usize = labels.value("job").strip_prefix("job").unwrap().parse().unwrap();
+            let index: usize = labels.value("i").parse().unwrap();
+            assert_eq!(labels.name(), format!("m{}", index % 4));
+            let histograms: BTreeMap<u32, Arc<Histogram>> = column.histograms.iter().cloned().collect();
+            for (i, &ts) in batch.timestamps_ms.iter().enumerate().filter(|(i, _)| column.is_present(*i)) {
+                let bits = match histograms.get(&(i as u32)) {
+                    Some(one) => {
+                        assert_eq!(**one, histogram(ts));
+                        0
+                    }
+                    None => column.values[i].to_bits(),
+                };
+                found.entry((source, index)).or_default().push((ts, bits));
+            }
+        }
+        Ok(())
+    };
+    db.select(&Selection { start_ms: i64::MIN, end_ms: i64::MAX, matchers: &[] }, false, &mut sink).unwrap();
+    found
+}
+
+fn check(db: &Db, end_ms: i64) {
+    let found = stored(db);
+    assert_eq!(found.len(), SOURCES * COLUMNS);
+    for ((source, column), samples) in found {
+        let from = if column == DELETED { DELETED_UNTIL_MS } else { 0 };
+        let bits = |ts| if column == HISTOGRAMS { 0 } else { value(ts, source, column).to_bits() };
+        let expected: Vec<(i64, u64)> = (from..end_ms).step_by(STEP_MS as usize).map(|ts| (ts, bits(ts))).collect();
+        assert_eq!(samples, expected, "source {source}, column {column}");
+    }
+    let all = Selection { start_ms: 0, end_ms: i64::MAX, matchers: &[] };
+    assert_eq!(db.label_names(&all, 0).unwrap(), ["__name__", "i", "job"]);
+    assert_eq!(db.label_values("job", &all, 0).unwrap(), ["job0", "job1", "job2"]);
+    assert_eq!(db.series(&all, 0).unwrap().len(), SOURCES * COLUMNS);
+    let selectors = [vec![Matcher::equal("__name__", "m0")]];
+    let exemplars = Db::exemplars(db, &selectors, (0, END_MS - 1)).unwrap();
+    let expected: Vec<Exemplar> = (0..END_MS).step_by(500).map(exemplar).collect();
+    assert_eq!(exemplars.len(), SOURCES);
+    assert!(exemplars.iter().all(|(_, its)| *its == expected), "{exemplars:?}");
+    assert_eq!(db.damage(), []);
+}
+
+/// Opens, reads all, writes on, seals, merges, and reads all again after a restart.
+fn check_directory(path: &Path) {
+    let db = open(path);
+    check(&db, END_MS);
+    for ts in (END_MS..10 * BUCKET_MS).step_by(STEP_MS as usize) {
+        put(&db, ts);
+    }
+    db.seal(12 * BUCKET_MS).unwrap();
+    db.clean_deleted().unwrap();
+    check(&db, 10 * BUCKET_MS);
+    drop(db);
+    check(&open(path), 10 * BUCKET_MS);
+}
+
+fn copy(from: &Path, to: &Path) {
+    for file in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+}
+
+#[test]
+fn directories_of_earlier_builds_open_and_hold_what_was_stored() {
+    for format in FORMATS {
+        let fixture = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(format);
+        let dir = tempfile::tempdir().unwrap();
+        copy(&fixture, dir.path());
+        check_directory(dir.path());
+    }
+}
+
+#[test]
+fn this_build_reads_what_it_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    fill(dir.path());
+    if let Some(to) = std::env::var_os(WRITE_TO) {
+        let to = PathBuf::from(to);
+        fs::create_dir_all(&to).unwrap();
+        for file in fs::read_dir(dir.path()).unwrap().map(Result::unwrap).filter(|f| f.file_type().unwrap().is_file()) {
+            let name = file.file_name().to_string_lossy().into_owned();
+            // What RocksDB writes for people, and makes anew.
+            if !["LOG", "OPTIONS", "LOCK"].iter().any(|other| name.starts_with(other)) {
+                fs::copy(file.path(), to.join(&name)).unwrap();
+            }
+        }
+    }
+    check_directory(dir.path());
+}
