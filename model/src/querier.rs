@@ -97,6 +97,12 @@ pub trait Parts: Sync {
         (0..self.count()).try_for_each(|part| reader.read(part, sink))
     }
 
+    /// About how much memory one reader takes while it makes a batch, in bytes. Whoever reads takes so much for each
+    /// reader before it reads, and counts batches when they come.
+    fn reader_bytes(&self) -> usize {
+        0
+    }
+
     /// Warnings about this selection that its user should see, such as a time range whose data is damaged. Called once
     /// all parts were read, so that what reading found can be included. Complete sentences; each is shown once.
     fn warnings(&self) -> Vec<String> {

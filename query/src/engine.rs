@@ -360,7 +360,7 @@ impl Engine {
         let mut value = value?;
         query.let_go();
         let bytes = value.bytes();
-        bounds.taking(bytes, || query.share.take(bytes))?;
+        bounds.taking(|| query.share.take(bytes))?;
         let (mut warnings, infos) = query.notes.into_inner().unwrap_or_else(PoisonError::into_inner).into_texts();
         if options.limit > 0 && truncate(&mut value, options.limit) {
             warnings.push("results truncated due to limit".to_owned());

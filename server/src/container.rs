@@ -49,7 +49,7 @@ impl Container {
                 _ => {}
             }
         }
-        found.retain(|group| group.limit().is_some());
+        // Those without a limit too: one may be set while the process runs.
         Self { groups: found, meminfo: meminfo.to_owned() }
     }
 

@@ -118,8 +118,10 @@ pub(crate) fn query_memory(flags: &Flags, db: &Arc<storage::Db>) -> Result<query
     let headroom = (limit / HEADROOM_PART).clamp(HEADROOM_MIN, HEADROOM_MAX);
     let db = Arc::downgrade(db);
     let left = move || {
-        let of_store = db.upgrade().map_or(0, |db| db.memory_unused());
-        bytes(container.left().unwrap_or(u64::MAX).saturating_sub(headroom)).saturating_sub(of_store)
+        // A store that may take more than there is takes part of it.
+        let of_store = db.upgrade().map_or(0, |db| db.memory_unused() as u64).min(limit / STORE_PART);
+        let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX / 4);
+        signed(container.left().unwrap_or(u64::MAX)) - signed(headroom + of_store)
     };
     Ok(query::Memory::following(bytes(all), bytes(each), Box::new(left)))
 }
@@ -173,9 +175,10 @@ fn memory_limit() -> Option<u64> {
     Container::of_process().limit()
 }
 
-/// What is lent to nobody: this part of the container's memory, within bounds.
-const HEADROOM_PART: u64 = 16;
-const HEADROOM_MIN: u64 = 6 << 20;
+/// What is lent to nobody: this part at most for the store to grow, and this part of the container's memory, within bounds.
+const STORE_PART: u64 = 8;
+const HEADROOM_PART: u64 = 8;
+const HEADROOM_MIN: u64 = 8 << 20;
 const HEADROOM_MAX: u64 = 256 << 20;
 
 /// How long and how much is kept.

@@ -42,12 +42,21 @@ pub(crate) const INDEX_PART: usize = 4;
 /// those of rows, whatever it takes of each row: its columns are kept instead.
 pub(crate) const CACHED_PAIRS: u64 = 4_000;
 pub(crate) const CACHED_SOURCES: u64 = 32;
-/// Values that one batch of a selection aims not to exceed.
-pub(crate) const BATCH_VALUES: usize = 512 << 10;
+/// Values that one batch of a selection aims not to exceed: fewer where the store has little memory, as readers then have.
+pub(crate) const fn batch_values(memory_bytes: usize) -> usize {
+    let values = memory_bytes / 256;
+    if values < BATCH_VALUES { values } else { BATCH_VALUES }
+}
+const BATCH_VALUES: usize = 512 << 10;
 /// Metrics whose labels a reader of a selection keeps at hand; a power of two.
 pub(crate) const KNOWN_METRICS: usize = 16 << 10;
 /// How many of them it looks for at once.
 pub(crate) const KNOWN_AT_ONCE: usize = 64;
+/// Memory that a value and a column take while a batch is made, about.
+pub(crate) const VALUE_READ_BYTES: usize = 20;
+pub(crate) const COLUMN_READ_BYTES: usize = 192;
+/// And labels of a metric that are kept at hand.
+pub(crate) const KNOWN_BYTES: usize = 160;
 /// Columns of one batch, at least and at most, whatever the range.
 pub(crate) const BATCH_COLUMNS: (usize, usize) = (128, 16 << 10);
 /// Values that make a part of a selection worth a thread's while, and how many of them a column is worth by itself.

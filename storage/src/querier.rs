@@ -99,7 +99,7 @@ impl Db {
         let sources = selected.iter().fold(RoaringBitmap::new(), |all, one| all | &one.sources).len();
         view.caching_pages = pairs <= limits::CACHED_PAIRS;
         view.caching_rows = view.caching_pages && sources <= limits::CACHED_SOURCES;
-        let parts = parts(&selected, &range);
+        let parts = parts(&selected, &range, limits::batch_values(self.options.memory_bytes));
         let matchers = selection.matchers.to_vec();
         Ok(Chosen { db: self, view, range, matchers, deleted, parts, groups, latest })
     }
@@ -162,6 +162,14 @@ impl Parts for Chosen<'_> {
     fn count(&self) -> usize {
         // Series of several pairs are read in the end, and from all their sources.
         self.parts.len() + usize::from(!self.groups.is_empty())
+    }
+
+    fn reader_bytes(&self) -> usize {
+        let rows = if self.latest { 1 } else { assumed_rows(&self.range) };
+        let columns = self.parts.iter().flatten().map(|piece| piece.range.len()).max().unwrap_or_default();
+        let known = columns.saturating_mul(4).min(limits::KNOWN_METRICS).saturating_mul(limits::KNOWN_BYTES);
+        let column = rows.saturating_mul(limits::VALUE_READ_BYTES).saturating_add(limits::COLUMN_READ_BYTES);
+        columns.saturating_mul(column).saturating_add(known)
     }
 
     fn reader(&self) -> Result<Box<dyn PartReader + '_>, QuerierError> {
@@ -305,11 +313,10 @@ struct Piece {
 }
 
 /// A selection in pieces, source by source, as many to a part as are worth a thread's while.
-fn parts(selected: &[Selected], range: &RangeInclusive<i64>) -> Vec<Vec<Piece>> {
-    let rows = range.end().saturating_sub(*range.start()) / limits::ASSUMED_INTERVAL_MS + 1;
-    let rows = usize::try_from(rows).unwrap_or(usize::MAX);
+fn parts(selected: &[Selected], range: &RangeInclusive<i64>, batch_values: usize) -> Vec<Vec<Piece>> {
+    let rows = assumed_rows(range);
     let (least, most) = limits::BATCH_COLUMNS;
-    let columns_max = (limits::BATCH_VALUES / rows).clamp(least, most);
+    let columns_max = (batch_values / rows).clamp(least, most);
     let mut parts: Vec<Vec<Piece>> = Vec::new();
     let mut work = usize::MAX;
     by_source(selected, &mut |source, metrics| {
@@ -325,6 +332,12 @@ fn parts(selected: &[Selected], range: &RangeInclusive<i64>) -> Vec<Vec<Piece>> 
         }
     });
     parts
+}
+
+/// About how many rows a source has in a range.
+fn assumed_rows(range: &RangeInclusive<i64>) -> usize {
+    let rows = range.end().saturating_sub(*range.start()) / limits::ASSUMED_INTERVAL_MS + 1;
+    usize::try_from(rows).unwrap_or(usize::MAX)
 }
 
 /// Calls `each` with every source of a selection and its metrics, ascending.

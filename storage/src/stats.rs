@@ -11,7 +11,6 @@ use crate::db::Db;
 use crate::error::Error;
 use crate::index::postings;
 use crate::index::select::{Writers, by_segments};
-use crate::limits;
 use crate::pages;
 use crate::schema::{Bucket, Cf, METRIC_LABEL, SOURCE_LABEL, parse_label_key};
 use crate::store::View;
@@ -220,9 +219,7 @@ impl Db {
 
     /// See [`crate::Db::memory_unused`].
     pub(crate) fn memory_unused(&self) -> usize {
-        let all = self.options.memory_bytes;
-        let other_caches = all / limits::KEPT_PART + all / limits::INDEX_PART;
-        (all - other_caches).saturating_sub(self.block_cache.get_usage())
+        self.options.memory_bytes.saturating_sub(self.block_cache.get_usage())
     }
 
     /// Brings the metrics that are not counted as things happen up to date.

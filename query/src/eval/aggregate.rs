@@ -130,11 +130,17 @@ pub(super) struct Folding<'e> {
     aggregate: &'e Aggregate,
     numbers: Groups<'e>,
     groups: Vec<Group>,
+    /// Samples that it holds.
+    samples: usize,
 }
 
 impl<'e> Folding<'e> {
     pub(super) fn new(aggregate: &'e Aggregate) -> Self {
-        Self { aggregate, numbers: Groups::new(&aggregate.grouping), groups: Vec::new() }
+        Self { aggregate, numbers: Groups::new(&aggregate.grouping), groups: Vec::new(), samples: 0 }
+    }
+
+    pub(super) fn samples(&self) -> usize {
+        self.samples
     }
 
     /// Adds a series to its group. The memory of a new group is taken before it is made; its samples count where this is
@@ -151,6 +157,7 @@ impl<'e> Folding<'e> {
         if i == self.groups.len() {
             // The labels are the key too.
             let bytes = steps * size_of::<Option<Variance>>() + GROUP_BYTES + 2 * label_bytes(&series.labels);
+            self.samples += steps;
             evaluator.hold(if counts { steps } else { 0 }, bytes)?;
             let labels = group_labels(&series.labels, &self.aggregate.grouping, None);
             let (fold, histograms) = (Fold::new(op, steps), HistogramFold::default());
@@ -165,7 +172,11 @@ impl<'e> Folding<'e> {
         let mut remarks = Remarks::default();
         match (op, &mut group.fold) {
             (AggregateOp::Sum | AggregateOp::Avg, _) => {
-                let hold = &mut |samples, bytes| evaluator.hold(if counts { samples } else { 0 }, bytes);
+                let all = &mut self.samples;
+                let hold = &mut |samples, bytes| {
+                    *all += samples;
+                    evaluator.hold(if counts { samples } else { 0 }, bytes)
+                };
                 group.histograms.add(op, &series.histograms, (&mut remarks, hold))?;
             }
             (AggregateOp::Count | AggregateOp::Group, fold) => {

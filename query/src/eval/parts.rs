@@ -8,6 +8,7 @@ use std::thread;
 
 use model::{BatchSink, PartReader, Parts, QuerierError};
 
+use super::bounds::Reserved;
 use super::facts::{has_own_times, leaf};
 use super::outline::{Needed, Outlines};
 use super::{Evaluator, Query, Sink};
@@ -58,7 +59,8 @@ impl Evaluator<'_> {
         // What is evaluated once for all steps is looked at whole.
         let needed = needed.filter(|_| leaf.is_some_and(has_own_times));
         let parts = self.open(&selection)?;
-        let threads = self.query.options.threads.min(parts.count());
+        let (threads, reading) = self.readers(&*parts)?;
+        let _reading = reading;
         if threads < 2 {
             self.one_by_one(&*parts, (expr, needed, grid), sink)?;
             self.notes().warn_of_store(parts.warnings());
@@ -93,6 +95,17 @@ impl Evaluator<'_> {
         self.hold(largest, 0)?;
         self.back_to(before);
         taken
+    }
+
+    /// How many threads read, with the memory that their reading takes: where that is scarce, one does.
+    fn readers(&self, parts: &dyn Parts) -> Result<(usize, Reserved<'_>), Error> {
+        let threads = self.query.options.threads.min(parts.count()).max(1);
+        let bytes = parts.reader_bytes();
+        if threads > 1 && self.taken.take(bytes.saturating_mul(threads)).is_ok() {
+            self.taken.give(bytes * threads);
+            return Ok((threads, self.reserve(bytes * threads)?));
+        }
+        Ok((1, self.reserve(bytes)?))
     }
 
     fn one_by_one(&self, parts: &dyn Parts, (expr, needed, grid): Task<'_>, sink: &mut Sink<'_>) -> Result<(), Error> {

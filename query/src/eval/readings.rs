@@ -192,6 +192,10 @@ impl Parts for Recording<'_> {
         Ok(Box::new(Recorder { reader: self.parts.reader()?, reading: &self.reading }))
     }
 
+    fn reader_bytes(&self) -> usize {
+        self.parts.reader_bytes()
+    }
+
     // A replay has none of its own: the query said them when it read the first time.
     fn warnings(&self) -> Vec<String> {
         self.parts.warnings()

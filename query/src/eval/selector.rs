@@ -37,7 +37,10 @@ impl<'e> Wanted<'e> {
 pub(super) fn cost_of(batch: &Batch) -> (usize, usize) {
     let samples = batch.timestamps_ms.len() * batch.columns.len();
     let of_column = |column: &Column| {
-        let histograms: usize = column.histograms.iter().map(|(_, h)| histogram_bytes(h)).sum();
+        // Those of one series are alike: to look at each costs as much as to read it.
+        let largest = [column.histograms.first(), column.histograms.last()].into_iter().flatten();
+        let largest = largest.map(|(_, h)| histogram_bytes(h)).max().unwrap_or_default();
+        let histograms = largest * column.histograms.len();
         SERIES_BYTES + label_bytes(&column.metric) + histograms
     };
     let columns: usize = batch.columns.iter().map(of_column).sum();
@@ -118,6 +121,7 @@ impl Evaluator<'_> {
             Some(Part { reader, part, .. }) => reader.read(part, &mut sink),
             None => {
                 let parts = self.open(&wanted)?;
+                let _reading = self.reserve(parts.reader_bytes())?;
                 let read = parts.read_all(&mut sink);
                 self.notes().warn_of_store(parts.warnings());
                 read

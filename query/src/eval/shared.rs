@@ -194,7 +194,7 @@ impl Query<'_> {
             Ok(()) => Ok(()),
             Err(error) if error.is_of_all() => {
                 self.let_go();
-                self.bounds.taking(bytes, || taken.take(bytes))
+                self.bounds.taking(|| taken.take(bytes))
             }
             Err(_) if self.let_go() => taken.take(bytes),
             refused => refused,
@@ -271,12 +271,15 @@ impl Evaluator<'_> {
         streamed?;
         let cost = self.samples.leave();
         self.samples.absorb(&cost);
+        // By itself each would hold its own samples instead of those of the first.
+        let operand_peak = own_peak.saturating_sub(folding.samples());
         let series = folding.finish(self);
-        let beside: Vec<Vec<Series>> = beside.into_iter().map(|other| other.finish(self)).collect();
+        let beside: Vec<(usize, Vec<Series>)> =
+            beside.into_iter().map(|other| (operand_peak + other.samples(), other.finish(self))).collect();
         if self.notes().count() == remarks {
-            for (series, (_, slot)) in beside.into_iter().zip(others) {
+            for ((peak, series), (_, slot)) in beside.into_iter().zip(others) {
                 let bytes = series.iter().map(Series::bytes).sum();
-                let kept = Kept { series: Arc::new(series), grid: *grid, bytes, cost: cost.clone(), peak: own_peak };
+                let kept = Kept { series: Arc::new(series), grid: *grid, bytes, cost: cost.clone(), peak };
                 shared.keep(*slot, kept, share);
             }
         }

@@ -13,9 +13,11 @@ pub use self::following::Left;
 use crate::Error;
 
 /// What a request may hold that waits for memory: this part of all, within bounds.
-const SMALL_PART: usize = 32;
+const SMALL_PART: usize = 16;
 const SMALL_MIN: usize = 64 << 10;
 const SMALL_MAX: usize = 16 << 20;
+/// A request that holds no more than this may use some of the headroom.
+const LITTLE: usize = 256 << 10;
 /// So little may wait in any case.
 const AT_REST_FREE: usize = 64 << 10;
 
@@ -121,17 +123,23 @@ impl Share {
             self.give(bytes);
             return Err(Error::Memory { most });
         }
-        if let Some(Err(most)) = self.of.following.as_ref().map(|following| following.admits(all, bytes)) {
+        if let Some(Err(most)) =
+            self.of.following.as_ref().map(|following| following.admits(all, (bytes, self.is_little())))
+        {
             self.give(bytes);
             return Err(Error::Container { most });
         }
         Ok(())
     }
 
-    /// Is it so little that it is worth a moment's wait when others hold all there is? Who holds much does not wait: two
-    /// such could wait for each other.
-    pub(crate) fn may_wait(&self, bytes: usize) -> bool {
-        self.used().saturating_add(bytes) <= (self.of.max / SMALL_PART).clamp(SMALL_MIN, SMALL_MAX)
+    /// Does it hold so little that it may wait when others hold all there is? Who holds much does not: two such could wait
+    /// for each other.
+    pub(crate) fn may_wait(&self) -> bool {
+        self.used() <= (self.of.max / SMALL_PART).clamp(SMALL_MIN, SMALL_MAX)
+    }
+
+    fn is_little(&self) -> bool {
+        self.used() <= LITTLE
     }
 
     /// The memory that it is a share of.

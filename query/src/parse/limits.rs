@@ -39,7 +39,7 @@ impl Limits<'_> {
 
     /// Takes memory, and looks whether the text is still to be read.
     fn take(&self, bytes: usize) -> Result<(), Error> {
-        self.bounds.taking(bytes, || self.taken.take(bytes))?;
+        self.bounds.taking(|| self.taken.take(bytes))?;
         self.bounds.check()
     }
 }

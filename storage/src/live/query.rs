@@ -43,6 +43,10 @@ impl Parts for Held<'_> {
         self.parts.reader()
     }
 
+    fn reader_bytes(&self) -> usize {
+        self.parts.reader_bytes()
+    }
+
     fn warnings(&self) -> Vec<String> {
         self.parts.warnings()
     }

@@ -159,7 +159,7 @@ impl Db {
         self.with(|opening| opening.snapshot(directory))
     }
 
-    /// Bytes that memtables and the block cache may still take of [`crate::Options::memory_bytes`].
+    /// Bytes that the store may still take of [`crate::Options::memory_bytes`], at most.
     #[must_use]
     pub fn memory_unused(&self) -> usize {
         self.enter_query().map_or(0, |opening| opening.memory_unused())

@@ -152,3 +152,83 @@ fn a_query_ends_when_its_client_hangs_up() {
 fn a_query_ends_when_its_stream_is_cancelled() {
     ends_without(&Client::cancelling());
 }
+
+/// Calls inside one another.
+fn nested(times: usize, call: impl Fn(&str) -> String) -> String {
+    (0..times).fold("wide{i=\"1\"}".to_owned(), |inner, _| call(&inner))
+}
+
+#[test]
+fn hostile_requests_are_refused_and_the_server_lives() {
+    let (_exporter, scrapes, config) = scraping();
+    let flags = [format!("--query.max-memory-per-query={LIMIT}B"), "--enable-feature=promql-extensions".to_owned()];
+    let weft = Weft::start(&config, &flags.each_ref().map(String::as_str));
+    until_scraped(&weft);
+    let before = scrapes.load(Ordering::Relaxed);
+    let memory = "--query.max-memory-per-query";
+    for (query, status, said) in [
+        (
+            nested(28, |inner| format!("label_join({inner}, \"i\", \"\", \"i\", \"i\")")),
+            422,
+            "String too long to encode as label.",
+        ),
+        (
+            nested(28, |inner| format!("label_replace({inner}, \"i\", \"$1$1\", \"i\", \"(.*)\")")),
+            422,
+            "String too long to encode as label.",
+        ),
+        (format!("label_replace(wide, \"i\", \"{}\", \"\", \"\")", "x".repeat(4 << 20)), 422, memory),
+        (
+            format!("WITH (f(x) = {}x{}) f(f(f(f(f(wide)))))", "abs(".repeat(50), ")".repeat(50)),
+            400,
+            "nested too deeply",
+        ),
+        (format!("WITH (f(x) = x + x) {}wide{}", "f(".repeat(30), ")".repeat(30)), 400, "query is too large"),
+    ] {
+        for path in ["/api/v1/query", "/api/v1/format_query"] {
+            let (got, body) = weft.http.post(path, &[("query", &query)]).unwrap();
+            let shown: String = body.chars().take(300).collect();
+            // A text may be formatted that cannot be evaluated.
+            let formatted = path.ends_with("format_query") && got == 200 && status == 422;
+            assert!(formatted || got == status && body.contains(said), "{path} {query:.60}: {got} {shown}");
+        }
+    }
+    let many: Vec<(&str, &str)> = vec![("match[]", "up"); 600_000];
+    let (status, body) = weft.http.post("/api/v1/series", &many).unwrap();
+    assert!(status == 400 && body.contains("too many parameters"), "{status} {body}");
+    assert!(weft.peak_memory() < LIMIT + 150_000_000, "{} bytes", weft.peak_memory());
+    eventually("scraping goes on", || match scrapes.load(Ordering::Relaxed) {
+        now if now > before + 1 => Ok(()),
+        now => Err(format!("{now} scrapes")),
+    });
+    assert_eq!(weft.http.query("count(wide)").unwrap()[0]["value"][1], *SERIES.to_string());
+}
+
+#[test]
+fn answers_that_nobody_takes_are_bounded() {
+    let (_exporter, _, config) = scraping();
+    let flags = [format!("--query.max-memory={LIMIT}B"), "--query.max-samples=1000000000".to_owned()];
+    let weft = Weft::start(&config, &flags.each_ref().map(String::as_str));
+    until_scraped(&weft);
+    let end = weft.http.query("time()").unwrap()[0].as_f64().unwrap() as i64;
+    // 2 000 series with 300 steps: 10 MB of values, and more as text.
+    let form = [("query", "wide"), ("start", &(end - 1).to_string()), ("end", &(end + 298).to_string()), ("step", "1")];
+    let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+    let clients: Vec<TcpStream> = (0..60)
+        .map(|_| {
+            let mut client = TcpStream::connect(&weft.address).unwrap();
+            write!(client, "GET /api/v1/query_range?{form} HTTP/1.1\r\nHost: weft\r\n\r\n").unwrap();
+            client
+        })
+        .collect();
+    let running = || {
+        let (_, text) = weft.http.get("/metrics")?;
+        let line = text.lines().find(|line| line.starts_with("prometheus_engine_queries "));
+        line.map(|line| !line.ends_with(" 0")).ok_or(text)
+    };
+    eventually("all are answered, or refused", || (!running()?).then_some(()).ok_or_else(|| "not yet".to_owned()));
+    assert!(weft.peak_memory() < LIMIT + 150_000_000, "{} bytes", weft.peak_memory());
+    drop(clients);
+    // What they held is given back.
+    eventually("a query finds room", || weft.http.query("count(wide)").map(drop));
+}
