@@ -14,8 +14,8 @@ use model::{Appender, Exemplar, Histogram, Labels, Matcher, Querier, Row, Select
 use prometheus::Registry;
 use storage::{Db, Options};
 
-/// The formats of which there is a directory.
-const FORMATS: [&str; 1] = ["weft-2"];
+/// The formats of which there is a directory: with the second, what everything hangs on is kept twice.
+const FORMATS: [&str; 2] = ["weft-2", "weft-2-copies"];
 /// Where to write a directory of the format of this build, to be kept as a fixture.
 const WRITE_TO: &str = "WEFT_WRITE_FIXTURE";
 
