@@ -180,6 +180,7 @@ impl Db {
             let horizon = horizon.max(partition.end_ms(self.store.bucket_ms));
             let mut batch = WriteBatch::default();
             batch.put_cf(self.store.cf(Cf::Meta), META_HORIZON_MS, horizon.to_be_bytes());
+            self.store.copy(&mut batch, (Cf::Meta, META_HORIZON_MS), Some(&horizon.to_be_bytes()));
             self.drop_partition(partition, batch)?;
             self.store.metrics.buckets_dropped.with_label_values(&[reason]).inc();
         }
@@ -234,6 +235,7 @@ impl Db {
             batch.delete_cf(store.cf(Cf::Postings), bucket_key(bucket));
             let horizon = self.horizon_ms.load(Ordering::Acquire);
             batch.put_cf(store.cf(Cf::Meta), META_HORIZON_MS, horizon.to_be_bytes());
+            store.copy(&mut batch, (Cf::Meta, META_HORIZON_MS), Some(&horizon.to_be_bytes()));
             let _changing = store.kept.rows.of_all();
             store.write(batch)?;
         }
