@@ -13,6 +13,10 @@ use crate::parse::line_column;
 /// What the API shows of each kind; the rest is counted.
 const SHOWN_MAX: usize = 10;
 
+/// Different texts that are kept of each kind, and how long they are.
+const KEPT_MAX: usize = 1_000;
+const MESSAGE_BYTES_MAX: usize = 4 << 10;
+
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
     /// By what is said, the place: of several the one that came up last.
@@ -42,22 +46,26 @@ impl Notes {
 
     pub(crate) fn warn(&mut self, text: &str, span: Span, message: &str) {
         self.count += 1;
-        self.warnings.insert(format!("PromQL warning: {message}"), line_column(text, span.start));
+        note(&mut self.warnings, format!("PromQL warning: {}", cut(message)), || line_column(text, span.start));
     }
 
     pub(crate) fn info(&mut self, text: &str, span: Span, message: &str) {
         self.count += 1;
-        self.infos.insert(format!("PromQL info: {message}"), line_column(text, span.start));
+        note(&mut self.infos, format!("PromQL info: {}", cut(message)), || line_column(text, span.start));
     }
 
     /// Adds warnings of the store. They are not counted: whether an expression has remarks does not depend on them.
     pub(crate) fn warn_of_store(&mut self, warnings: Vec<String>) {
-        self.store.extend(warnings);
+        let room = KEPT_MAX.saturating_sub(self.store.len());
+        self.store.extend(warnings.into_iter().take(room));
     }
 
     /// A classic histogram of a metric had to be made ascend at a time.
     pub(crate) fn forced(&mut self, text: &str, span: Span, metric: &str, (ts_ms, raised): (i64, Raised)) {
         self.count += 1;
+        if self.forced.len() >= KEPT_MAX && !self.forced.contains_key(metric) {
+            return;
+        }
         let new = Forced { raised, samples: 0, first_ms: ts_ms, last_ms: ts_ms };
         let (place, forced) = self.forced.entry(metric.to_owned()).or_insert_with(|| (String::new(), new));
         *place = line_column(text, span.start);
@@ -83,6 +91,18 @@ impl Notes {
         warnings.extend(shown(self.warnings, "warning"));
         (warnings, shown(self.infos, "info"))
     }
+}
+
+/// Keeps what is said, unless so much was said before: there may be something to say of each metric.
+fn note(kept: &mut BTreeMap<String, String>, message: String, place: impl FnOnce() -> String) {
+    if kept.len() < KEPT_MAX || kept.contains_key(&message) {
+        kept.insert(message, place());
+    }
+}
+
+/// The beginning of a message, where a name makes it long.
+fn cut(message: &str) -> &str {
+    &message[..message.floor_char_boundary(MESSAGE_BYTES_MAX)]
 }
 
 /// The store's warnings, which have no place in the query.
@@ -300,6 +320,18 @@ mod tests {
             let result = Engine::default().instant(&store, query, 420_000, &QueryOptions::default()).unwrap();
             assert_eq!(result.warnings, ["some of it is damaged"], "{query}");
         }
+    }
+
+    #[test]
+    fn what_is_said_of_very_many_or_long_names_is_bounded() {
+        let mut notes = Notes::default();
+        for i in 0..3 * KEPT_MAX {
+            notes.warn("up", Span::default(), &format!("{i}{}", "é".repeat(10_000)));
+            notes.info("up", Span::default(), &i.to_string());
+        }
+        assert_eq!((notes.count(), notes.warnings.len(), notes.infos.len()), (6 * KEPT_MAX, KEPT_MAX, KEPT_MAX));
+        let (warnings, _) = notes.into_texts();
+        assert!(warnings.len() == SHOWN_MAX + 1 && warnings.iter().all(|text| text.len() < 5_000));
     }
 
     #[test]

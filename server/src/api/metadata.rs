@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use model::Matcher;
 use scraper::Metadata;
 
+use super::work::told;
 use super::{ApiError, Params, format, in_place};
 use crate::app::App;
+
+/// What the metadata of a metric takes as text besides its own.
+const ENTRY_BYTES: usize = 64;
 
 /// `/api/v1/metadata`
 pub(crate) async fn metadata(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
@@ -29,13 +33,22 @@ pub(crate) async fn metadata(State(app): State<Arc<App>>, params: Params) -> Res
             }
         }
     }
-    let shown = families.into_iter().take(limit.unwrap_or(usize::MAX));
+    let shown = families.iter().take(limit.unwrap_or(usize::MAX));
+    let length = shown.clone().map(|(name, all)| {
+        format::escaped(name)
+            + all.iter().map(|m| format::escaped(&m.help) + format::escaped(&m.unit) + ENTRY_BYTES).sum::<usize>()
+    });
+    // For as long as the text is there.
+    let share = app.engine.bounds(&query::QueryOptions::default()).share;
+    share.take(length.sum()).map_err(told)?;
     let body = |out: &mut String| {
         format::object(out, shown, |out, entries| {
             format::array(out, entries, |out, m| entry(out, m, EntryOrder::Unit))
         });
     };
-    Ok(format::success(body, &[], &[]))
+    let text = format::success_text(body, &[], &[]);
+    share.shrink_to(text.capacity());
+    Ok((format::JSON, format::held(text, &share)).into_response())
 }
 
 /// `/api/v1/targets/metadata`
@@ -55,6 +68,13 @@ pub(crate) async fn targets_metadata(State(app): State<Arc<App>>, params: Params
     let targets = pools.values().flat_map(|pool| &pool.active).filter(|active| fits(&matchers, &active.target.public));
     let entries = targets.flat_map(|active| active.status.metadata.iter().map(move |(name, m)| (active, name, m)));
     let entries = entries.filter(|(_, name, _)| wanted.is_empty() || *name == wanted).take(limit);
+    let entries: Vec<_> = entries.collect();
+    let length = entries.iter().map(|(active, name, m)| {
+        let texts = format::escaped(name) + format::escaped(&m.help) + format::escaped(&m.unit);
+        format::escaped_labels(&active.target.public) + texts + ENTRY_BYTES
+    });
+    let share = app.engine.bounds(&query::QueryOptions::default()).share;
+    share.take(length.sum()).map_err(told)?;
     let body = |out: &mut String| {
         format::array(out, entries, |out, (active, name, metadata)| {
             out.push_str("{\"target\":");
@@ -69,7 +89,9 @@ pub(crate) async fn targets_metadata(State(app): State<Arc<App>>, params: Params
             out.push_str(&rest[1..]);
         });
     };
-    Ok(format::success(body, &[], &[]))
+    let text = format::success_text(body, &[], &[]);
+    share.shrink_to(text.capacity());
+    Ok((format::JSON, format::held(text, &share)).into_response())
 }
 
 /// The two endpoints write the same three fields in different orders.
