@@ -61,8 +61,9 @@ impl Error {
         self.is_of_all() || matches!(self, Self::TooManySamples | Self::QueryMemory { .. })
     }
 
-    /// Do others hold what it needs?
-    pub(crate) fn is_of_all(&self) -> bool {
+    /// Do others hold what it needs? Later, or alone, it may succeed.
+    #[must_use]
+    pub fn is_of_all(&self) -> bool {
         matches!(self, Self::Memory { .. } | Self::Container { .. })
     }
 }

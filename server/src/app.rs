@@ -21,6 +21,8 @@ pub(crate) struct App {
     pub(crate) db: Arc<storage::Db>,
     pub(crate) engine: query::Engine,
     pub(crate) query_slots: Arc<Semaphore>,
+    /// Of queries that others left no memory, one at a time is tried again.
+    pub(crate) query_turn: Arc<Semaphore>,
     /// Of requests that read and are no queries: labels, series, texts of queries.
     pub(crate) listing_slots: Arc<Semaphore>,
     pub(crate) query_log: QueryLog,

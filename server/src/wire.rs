@@ -159,6 +159,7 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
         db,
         engine,
         query_slots: Arc::new(Semaphore::new(concurrency)),
+        query_turn: Arc::new(Semaphore::new(1)),
         listing_slots: Arc::new(Semaphore::new(concurrency)),
         query_log,
         discovery: Mutex::new(discovery),

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::Version;
 use query::{Bounds, Error, QueryOptions, QueryResult, Stats};
+use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::params::parse_duration;
@@ -20,6 +21,9 @@ use crate::self_metrics::RunningQuery;
 
 /// More steps than this and a range query is refused.
 const POINTS_MAX: i64 = 11_000;
+
+/// How often a query is tried whose turn it is.
+const ATTEMPTS: usize = 5;
 
 /// What both kinds of query may be given.
 fn options(app: &App, params: &Params, origin: &Origin, asked: &Arc<()>) -> Result<QueryOptions, ApiError> {
@@ -59,14 +63,44 @@ impl Work {
             self.options.stats = Some(Arc::clone(&cost));
             self.options.per_step_stats = wanted == Wanted::Steps && self.app.settings.per_step_stats;
         }
+        let shown = wanted != Wanted::Nothing;
         let begun = Instant::now();
-        let result = self.evaluate();
+        let mut answer = self.attempt(&cost, shown, warning.as_ref());
+        // Of queries that together ask for more than there is each would hold a part, and none get enough: they go on one
+        // after another.
+        let turn = answer.as_ref().is_err_and(Error::is_of_all).then(|| self.turn(begun)).flatten();
+        for _ in 0..turn.as_ref().map_or(0, |_| ATTEMPTS) {
+            let alone = self.app.engine.options().memory.used() == 0;
+            answer = self.attempt(&cost, shown, warning.as_ref());
+            // Those that came since hold something, and are about to wait for their turn too.
+            if alone || !answer.as_ref().is_err_and(Error::is_of_all) {
+                break;
+            }
+        }
         self.app.metrics.observe_query(begun.elapsed());
-        let cost = stats::json(&cost.lock().unwrap_or_else(PoisonError::into_inner), self.queued);
-        self.log(&result, &cost);
-        let mut result = result?;
-        result.warnings.extend(warning);
-        format::query_answer(result, (wanted != Wanted::Nothing).then_some(cost))
+        self.log(answer.as_ref().err(), &self.cost(&cost));
+        answer
+    }
+
+    /// Waits until no other query has its second attempt; `None` when there is no time left for one.
+    fn turn(&mut self, begun: Instant) -> Option<OwnedSemaphorePermit> {
+        let timeout = self.options.timeout.unwrap_or_default();
+        let waited = tokio::time::timeout(timeout.saturating_sub(begun.elapsed()), async {
+            Arc::clone(&self.app.query_turn).acquire_owned().await.ok()
+        });
+        let turn = Handle::current().block_on(waited).ok().flatten()?;
+        self.options.timeout = Some(timeout.saturating_sub(begun.elapsed()));
+        Some(turn)
+    }
+
+    fn attempt(&self, cost: &Mutex<Stats>, shown: bool, warning: Option<&String>) -> Result<Response, Error> {
+        let mut result = self.evaluate()?;
+        result.warnings.extend(warning.cloned());
+        format::query_answer(result, shown.then(|| self.cost(cost)))
+    }
+
+    fn cost(&self, cost: &Mutex<Stats>) -> String {
+        stats::json(&cost.lock().unwrap_or_else(PoisonError::into_inner), self.queued)
     }
 
     fn evaluate(&self) -> Result<QueryResult, Error> {
@@ -78,13 +112,13 @@ impl Work {
         }
     }
 
-    fn log(&self, result: &Result<QueryResult, Error>, stats: &str) {
+    fn log(&self, error: Option<&Error>, stats: &str) {
         // What does not parse does not run.
-        if !matches!(result, Err(Error::Parse(_))) && self.app.query_log.is_open() {
+        if !matches!(error, Some(Error::Parse(_))) && self.app.query_log.is_open() {
             let Times { start_ms, end_ms, step_ms } = self.times;
             let Origin { client, method, path, .. } = &self.origin;
             let client_ip = &client.as_ref().map(|client| client.address.to_string()).unwrap_or_default();
-            let error = result.as_ref().err().map(ToString::to_string);
+            let error = error.map(ToString::to_string);
             let (query, method) = (self.params.get("query"), method.as_str());
             self.app.query_log.write(&Ran { query, start_ms, end_ms, step_ms, error, stats, client_ip, method, path });
         }

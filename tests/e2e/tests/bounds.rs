@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use e2e::{Answer, Exporter, Weft, eventually};
+use e2e::{Answer, Exporter, Http, Weft, eventually};
 
 const SERIES: usize = 2_000;
 const LIMIT: u64 = 100_000_000;
@@ -71,6 +71,28 @@ fn a_query_for_more_memory_than_there_is_fails_alone() {
     assert_eq!(ends[0]["value"][1], "1", "no scrape failed meanwhile");
     // What it held is given back.
     assert_eq!(weft.http.query("count(wide)").unwrap()[0]["value"][1], *SERIES.to_string());
+}
+
+#[test]
+fn queries_that_together_want_too_much_go_one_after_another() {
+    let (_exporter, _, config) = scraping();
+    let weft = Weft::start(&config, &["--query.max-memory=24MB", "--query.max-memory-per-query=20MB"]);
+    until_scraped(&weft);
+    let end = weft.http.query("time()").unwrap()[0].as_f64().unwrap() as i64;
+    let (start, end) = (end.to_string(), (end + 99).to_string());
+    let ask = || {
+        let http = Http::new(format!("http://{}", weft.address));
+        let form = [("query", "sort(wide + 0)"), ("start", &*start), ("end", &*end), ("step", "1")];
+        let (status, said) = http.post("/api/v1/query_range", &form).unwrap();
+        (status, said.chars().take(200).collect::<String>())
+    };
+    let answers = std::thread::scope(|scope| {
+        let all: Vec<_> = (0..8).map(|_| scope.spawn(|| [ask(), ask()])).collect();
+        all.into_iter().flat_map(|one| one.join().unwrap()).collect::<Vec<_>>()
+    });
+    for (status, said) in answers {
+        assert_eq!(status, 200, "{said}");
+    }
 }
 
 /// Each would take minutes: ten thousand windows of 86 400 samples, of a hundred series.
