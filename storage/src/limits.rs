@@ -62,6 +62,9 @@ pub(crate) const BATCH_COLUMNS: (usize, usize) = (128, 16 << 10);
 /// Values that make a part of a selection worth a thread's while, and how many of them a column is worth by itself.
 pub(crate) const PART_WORK: usize = 16 << 10;
 pub(crate) const COLUMN_WORK: usize = 8;
+/// A range of no more buckets than this is taken as it is when the rows in it are estimated; of longer ones it is looked for how
+/// much of it there is anything.
+pub(crate) const BUCKETS_TRUSTED: usize = 16;
 /// The scrape interval assumed when the rows of a range are estimated.
 pub(crate) const ASSUMED_INTERVAL_MS: i64 = 10_000;
 /// Ids taken away under one hold of the index's gate.

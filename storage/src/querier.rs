@@ -82,6 +82,28 @@ impl Db {
         })
     }
 
+    /// For how long there is anything in a range, milliseconds, by whole buckets and partitions.
+    fn stored_ms(&self, view: &View<'_>, range: &RangeInclusive<i64>) -> Result<i64, Error> {
+        let bucket_ms = self.store.bucket_ms;
+        let (from, to) = self.buckets(range);
+        let mut stored_ms = 0i64;
+        for (partition, _) in &*self.store.kept.partitions(view)? {
+            if partition.start.0 <= *range.end() && partition.end_ms(bucket_ms) > *range.start() {
+                stored_ms = stored_ms.saturating_add(partition.end_ms(bucket_ms).saturating_sub(partition.start.0));
+            }
+        }
+        let mut end = bucket_key(to).to_vec();
+        end.push(0);
+        let mut iter = view.iter(Cf::Postings, &bucket_key(from), &end);
+        iter.seek_to_first();
+        while iter.valid() {
+            stored_ms = stored_ms.saturating_add(i64::from(bucket_ms));
+            iter.next();
+        }
+        iter.status().map_err(Error::read)?;
+        Ok(stored_ms)
+    }
+
     fn selected(&self, view: &View<'_>, selection: &Selection<'_>) -> Result<Vec<Selected>, Error> {
         let alive = self.alive(view, &(selection.start_ms..=selection.end_ms))?;
         if alive.is_empty() { Ok(Vec::new()) } else { select((&self.store, &self.index), selection.matchers, &alive) }
@@ -158,6 +180,19 @@ struct Chosen<'a> {
     latest: bool,
 }
 
+impl Chosen<'_> {
+    /// Rows of one source, as many as there may be where anything is stored: a range may reach far beyond that.
+    fn rows_at_most(&self) -> usize {
+        let assumed = assumed_rows(&self.range);
+        let of_bucket = assumed_rows(&(0..=i64::from(self.db.store.bucket_ms)));
+        if assumed <= limits::BUCKETS_TRUSTED * of_bucket {
+            return assumed;
+        }
+        let stored_ms = self.db.stored_ms(&self.view, &self.range);
+        stored_ms.map_or(assumed, |stored_ms| assumed.min(assumed_rows(&(0..=stored_ms))))
+    }
+}
+
 impl Parts for Chosen<'_> {
     fn count(&self) -> usize {
         // Series of several pairs are read in the end, and from all their sources.
@@ -165,7 +200,7 @@ impl Parts for Chosen<'_> {
     }
 
     fn reader_bytes(&self) -> usize {
-        let rows = if self.latest { 1 } else { assumed_rows(&self.range) };
+        let rows = if self.latest { 1 } else { self.rows_at_most() };
         let columns = self.parts.iter().flatten().map(|piece| piece.range.len()).max().unwrap_or_default();
         let known = columns.saturating_mul(4).min(limits::KNOWN_METRICS).saturating_mul(limits::KNOWN_BYTES);
         let column = rows.saturating_mul(limits::VALUE_READ_BYTES).saturating_add(limits::COLUMN_READ_BYTES);

@@ -185,3 +185,25 @@ fn a_horizon_in_the_future_is_set_back() {
     assert_eq!(target.run(MINUTE, 0), PER_MINUTE);
     target.check();
 }
+
+#[test]
+fn what_a_range_takes_is_estimated_by_what_is_stored_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut target = Scraped::start(dir.path(), 0, Vec::new());
+    target.run(40 * MINUTE, 0);
+    // As of another month, so that the range between is empty.
+    target.run(10 * MINUTE, 30 * DAY);
+    let matchers = [Matcher::new(MatchOp::Equal, "__name__", "serial").unwrap()];
+    for sealed in [false, true] {
+        if sealed {
+            target.db.seal(T + 60 * DAY).unwrap();
+        }
+        let bytes = |start_ms: i64, end_ms: i64| {
+            let selection = Selection { start_ms, end_ms, matchers: &matchers };
+            target.db.open(&selection, false).unwrap().reader_bytes()
+        };
+        let all = bytes(T - 30_000 * DAY, T + 30_000 * DAY);
+        assert!(all < 64 << 10, "{all} bytes for 200 samples, sealed: {sealed}");
+        assert!(bytes(T, T + 10 * MINUTE) <= all);
+    }
+}
