@@ -57,8 +57,9 @@ pub(crate) const VALUE_READ_BYTES: usize = 20;
 pub(crate) const COLUMN_READ_BYTES: usize = 192;
 /// And labels of a metric that are kept at hand.
 pub(crate) const KNOWN_BYTES: usize = 160;
-/// Columns of one batch, at least and at most, whatever the range.
-pub(crate) const BATCH_COLUMNS: (usize, usize) = (128, 16 << 10);
+/// Columns of one batch: at least, as long as it holds no more than so many times the values of others, and at most.
+pub(crate) const BATCH_COLUMNS: (usize, usize, usize) = (16, 128, 16 << 10);
+pub(crate) const LONG_BATCH: usize = 4;
 /// Values that make a part of a selection worth a thread's while, and how many of them a column is worth by itself.
 pub(crate) const PART_WORK: usize = 16 << 10;
 pub(crate) const COLUMN_WORK: usize = 8;

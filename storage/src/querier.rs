@@ -350,8 +350,10 @@ struct Piece {
 /// A selection in pieces, source by source, as many to a part as are worth a thread's while.
 fn parts(selected: &[Selected], range: &RangeInclusive<i64>, batch_values: usize) -> Vec<Vec<Piece>> {
     let rows = assumed_rows(range);
-    let (least, most) = limits::BATCH_COLUMNS;
-    let columns_max = (batch_values / rows).clamp(least, most);
+    let (least, some, most) = limits::BATCH_COLUMNS;
+    // Each batch reads the times of its source: of a long range more values at once are worth it, up to a bound.
+    let some = (limits::LONG_BATCH * batch_values / rows).clamp(least, some);
+    let columns_max = (batch_values / rows).clamp(some, most);
     let mut parts: Vec<Vec<Piece>> = Vec::new();
     let mut work = usize::MAX;
     by_source(selected, &mut |source, metrics| {
