@@ -58,7 +58,7 @@ impl Memory {
     }
 
     /// Waits until some memory was given back, or for a moment.
-    pub(crate) fn wait(&self, most: Duration) {
+    pub fn wait(&self, most: Duration) {
         let (lock, freed) = &self.freed;
         let guard = lock.lock().unwrap_or_else(PoisonError::into_inner);
         self.waiting.fetch_add(1, Ordering::SeqCst);

@@ -22,8 +22,9 @@ use crate::self_metrics::RunningQuery;
 /// More steps than this and a range query is refused.
 const POINTS_MAX: i64 = 11_000;
 
-/// How often a query is tried whose turn it is.
-const ATTEMPTS: usize = 5;
+/// How long a query waits for its turn, and then for others to give memory back.
+const TURN_WAIT: Duration = Duration::from_secs(10);
+const FREED_WAIT: Duration = Duration::from_secs(1);
 
 /// What both kinds of query may be given.
 fn options(app: &App, params: &Params, origin: &Origin, asked: &Arc<()>) -> Result<QueryOptions, ApiError> {
@@ -69,12 +70,14 @@ impl Work {
         // Of queries that together ask for more than there is each would hold a part, and none get enough: they go on one
         // after another.
         let turn = answer.as_ref().is_err_and(Error::is_of_all).then(|| self.turn(begun)).flatten();
-        for _ in 0..turn.as_ref().map_or(0, |_| ATTEMPTS) {
-            let alone = self.app.engine.options().memory.used() == 0;
+        if turn.is_some() {
+            let memory = &self.app.engine.options().memory;
+            let alone = memory.used() == 0;
             answer = self.attempt(&cost, shown, warning.as_ref());
             // Those that came since hold something, and are about to wait for their turn too.
-            if alone || !answer.as_ref().is_err_and(Error::is_of_all) {
-                break;
+            if !alone && answer.as_ref().is_err_and(Error::is_of_all) {
+                memory.wait(FREED_WAIT);
+                answer = self.attempt(&cost, shown, warning.as_ref());
             }
         }
         self.app.metrics.observe_query(begun.elapsed());
@@ -85,7 +88,7 @@ impl Work {
     /// Waits until no other query has its second attempt; `None` when there is no time left for one.
     fn turn(&mut self, begun: Instant) -> Option<OwnedSemaphorePermit> {
         let timeout = self.options.timeout.unwrap_or_default();
-        let waited = tokio::time::timeout(timeout.saturating_sub(begun.elapsed()), async {
+        let waited = tokio::time::timeout(timeout.saturating_sub(begun.elapsed()).min(TURN_WAIT), async {
             Arc::clone(&self.app.query_turn).acquire_owned().await.ok()
         });
         let turn = Handle::current().block_on(waited).ok().flatten()?;
