@@ -22,7 +22,7 @@ use crate::self_metrics::RunningQuery;
 /// More steps than this and a range query is refused.
 const POINTS_MAX: i64 = 11_000;
 
-/// How long a query waits for its turn, and then for others to give memory back.
+/// How long a query waits for its turn, and then at most for others to give memory back, each time so long.
 const TURN_WAIT: Duration = Duration::from_secs(10);
 const FREED_WAIT: Duration = Duration::from_secs(1);
 
@@ -71,14 +71,7 @@ impl Work {
         // after another.
         let turn = answer.as_ref().is_err_and(Error::is_of_all).then(|| self.turn(begun)).flatten();
         if turn.is_some() {
-            let memory = &self.app.engine.options().memory;
-            let alone = memory.used() == 0;
-            answer = self.attempt(&cost, shown, warning.as_ref());
-            // Those that came since hold something, and are about to wait for their turn too.
-            if !alone && answer.as_ref().is_err_and(Error::is_of_all) {
-                memory.wait(FREED_WAIT);
-                answer = self.attempt(&cost, shown, warning.as_ref());
-            }
+            answer = self.in_turn(&|work| work.attempt(&cost, shown, warning.as_ref()));
         }
         self.app.metrics.observe_query(begun.elapsed());
         self.log(answer.as_ref().err(), &self.cost(&cost));
@@ -94,6 +87,22 @@ impl Work {
         let turn = Handle::current().block_on(waited).ok().flatten()?;
         self.options.timeout = Some(timeout.saturating_sub(begun.elapsed()));
         Some(turn)
+    }
+
+    /// Tries until it has the memory, or nobody else holds any: those that came since are about to wait for their turn too.
+    fn in_turn(&mut self, attempt: &dyn Fn(&Self) -> Result<Response, Error>) -> Result<Response, Error> {
+        let (began, timeout) = (Instant::now(), self.options.timeout.unwrap_or_default());
+        let memory = Arc::clone(&self.app.engine.options().memory);
+        loop {
+            let alone = memory.used() == 0;
+            let answer = attempt(self);
+            let is_over = began.elapsed() >= timeout.min(TURN_WAIT);
+            if alone || is_over || !answer.as_ref().is_err_and(Error::is_of_all) {
+                return answer;
+            }
+            memory.wait(FREED_WAIT);
+            self.options.timeout = Some(timeout.saturating_sub(began.elapsed()));
+        }
     }
 
     fn attempt(&self, cost: &Mutex<Stats>, shown: bool, warning: Option<&String>) -> Result<Response, Error> {
