@@ -3,11 +3,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
+mod kit;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use kit::copy;
 use model::histogram::Buckets;
 use model::sample::histogram_mark;
 use model::{Appender, Exemplar, Histogram, Labels, Matcher, Querier, Row, Selection};
@@ -156,12 +159,6 @@ fn check_directory(path: &Path) {
     check(&db, 10 * BUCKET_MS);
     drop(db);
     check(&open(path), 10 * BUCKET_MS);
-}
-
-fn copy(from: &Path, to: &Path) {
-    for file in fs::read_dir(from).unwrap().map(Result::unwrap) {
-        fs::copy(file.path(), to.join(file.file_name())).unwrap();
-    }
 }
 
 #[test]

@@ -3,10 +3,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
+mod kit;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use kit::copy;
 use model::{Appender, Labels, Matcher, Querier, Row, Selection};
 use prometheus::Registry;
 use storage::{Damage, Db, Error, Options};
@@ -77,18 +80,6 @@ fn made(dir: &Path) -> PathBuf {
     copy(&live, &base);
     assert!(names(&base, ".log").len() > 1 && !names(&base, ".sst").is_empty());
     base
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for file in fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let to = to.join(file.file_name());
-        if file.file_type().unwrap().is_dir() {
-            copy(&file.path(), &to);
-        } else {
-            fs::copy(file.path(), to).unwrap();
-        }
-    }
 }
 
 /// The files of a directory whose names contain this, in their order.

@@ -7,11 +7,14 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test's helpers fail as the test does, and say why")]
 
+mod kit;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use kit::copy;
 use model::sample::histogram_mark;
 use model::{Appender, Histogram, Labels, Querier, Row, Selection, with_causes};
 use prometheus::Registry;
@@ -103,18 +106,6 @@ fn made(dir: &Path) -> PathBuf {
     db.close().unwrap();
     copy(&live, &base);
     base
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for file in fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let to = to.join(file.file_name());
-        if file.file_type().unwrap().is_dir() {
-            copy(&file.path(), &to);
-        } else {
-            fs::copy(file.path(), to).unwrap();
-        }
-    }
 }
 
 /// The files of a directory and of those below, in an order of their own.

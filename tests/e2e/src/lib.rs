@@ -5,10 +5,11 @@
 //! - **Path**: outside the product, around all of it.
 //! - **Invariants**: everything listens on loopback or in a namespace that the test made; nothing outlives its test; a
 //!   test waits for a condition, never for a time.
-//! - **Files**: `process`, `weft`, `prometheus`, `control_plane`, `go_target`, `http`, `exporter`.
+//! - **Files**: `process`, `weft`, `prometheus`, `control_plane`, `go_target`, `http`, `exporter`, `clock`.
 //! - **Tests**: `tests/`.
 #![allow(clippy::print_stderr, clippy::unwrap_used, reason = "a kit for tests: a failed step is its message")]
 
+mod clock;
 mod control_plane;
 mod exporter;
 mod go_target;
@@ -17,6 +18,7 @@ mod process;
 mod prometheus;
 mod weft;
 
+pub use clock::TestClock;
 pub use control_plane::{ControlPlane, Pki};
 pub use exporter::{Answer, Exporter, read_head};
 pub use go_target::GoTarget;

@@ -2,20 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "a test: a failed step is its message")]
 
 use std::fs;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use e2e::{Answer, Exporter, Weft, eventually};
+use e2e::{Answer, Exporter, TestClock, Weft, eventually};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
-
-/// Sets the clock of the server under test off by so much. The file is mapped: it must not be cut.
-fn set(offset: &Path, ms: i64) {
-    fs::File::options().write(true).open(offset).unwrap().write_all(&ms.to_le_bytes()).unwrap();
-}
 
 /// How many samples are stored within a day around the real present, as far as serial numbers tell.
 fn stored(weft: &Weft, now_ms: i64) -> Result<usize, String> {
@@ -27,12 +19,7 @@ fn stored(weft: &Weft, now_ms: i64) -> Result<usize, String> {
 #[test]
 fn scrapes_go_on_whatever_the_clock_says() {
     let folder = tempfile::tempdir().unwrap();
-    let (library, offset) = (folder.path().join("clock.so"), folder.path().join("offset"));
-    fs::write(&offset, 0i64.to_le_bytes()).unwrap();
-    let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/clock.c");
-    let mut compiler = Command::new("clang");
-    compiler.args(["-shared", "-fPIC", "-O1", "-o"]).args([&library, &source]);
-    assert!(compiler.status().unwrap().success());
+    let clock = TestClock::new(folder.path());
     let serial = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&serial);
     let target = Exporter::start(move |_| {
@@ -44,9 +31,7 @@ fn scrapes_go_on_whatever_the_clock_says() {
         target.address
     );
     fs::write(folder.path().join("prometheus.yml"), config).unwrap();
-    let environment =
-        [("LD_PRELOAD", library.display().to_string()), ("TEST_CLOCK_OFFSET", offset.display().to_string())];
-    let weft = Weft::start_with(folder, &[], &environment);
+    let weft = Weft::start_with(folder, &[], &clock.environment());
     let now_ms = (weft.http.query("time()").unwrap()[1].as_str().unwrap().parse::<f64>().unwrap() * 1000.0) as i64;
     let more_than = |what: &str, around_ms: i64, before: usize| {
         eventually(what, || match stored(&weft, around_ms)? {
@@ -55,18 +40,18 @@ fn scrapes_go_on_whatever_the_clock_says() {
         })
     };
     let before = more_than("scrapes are stored", now_ms, 0);
-    set(&offset, 30 * DAY_MS);
+    clock.set(30 * DAY_MS);
     let ahead = more_than("scrapes are stored as of the wrong time", now_ms + 30 * DAY_MS, 0);
     eventually("the step is told", || {
         let output = weft.process.output();
         if output.contains("clock has stepped") && output.contains("step=30d") { Ok(()) } else { Err(output) }
     });
-    set(&offset, 0);
+    clock.set(0);
     let after = more_than("scrapes go on where they were", now_ms, before);
     assert!(stored(&weft, now_ms + 30 * DAY_MS).unwrap() >= ahead);
-    set(&offset, -DAY_MS);
+    clock.set(-DAY_MS);
     more_than("scrapes go on a day before", now_ms - DAY_MS, 0);
-    set(&offset, 0);
+    clock.set(0);
     more_than("and come back", now_ms, after);
     let (_, metrics) = weft.http.get("/metrics").unwrap();
     let steps = metrics.lines().find_map(|line| line.strip_prefix("weft_clock_steps_total ")).unwrap().to_owned();

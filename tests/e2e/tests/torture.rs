@@ -9,15 +9,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::{JoinHandle, spawn};
 use std::time::{Duration, Instant};
 
-use e2e::{Answer, Exporter, Weft, eventually, free_port};
+use e2e::{Answer, Exporter, TestClock, Weft, eventually, free_port};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 const HEALTHY: usize = 8;
@@ -51,11 +49,6 @@ impl Drop for Loop {
             thread.join().ok();
         }
     }
-}
-
-/// Sets the clock of the server under test off by so much. The file is mapped: it must not be cut.
-fn set(offset: &Path, ms: i64) {
-    std::fs::File::options().write(true).open(offset).unwrap().write_all(&ms.to_le_bytes()).unwrap();
 }
 
 fn connect(port: u16, patience: Duration) -> Option<TcpStream> {
@@ -167,7 +160,7 @@ struct Campaign {
     served: Vec<Arc<AtomicUsize>>,
     _targets: Vec<Exporter>,
     port: u16,
-    offset: PathBuf,
+    clock: TestClock,
     health: Arc<Health>,
     peak: u64,
 }
@@ -175,12 +168,7 @@ struct Campaign {
 impl Campaign {
     fn start() -> (Self, Weft) {
         let folder = tempfile::tempdir().unwrap();
-        let (library, offset) = (folder.path().join("clock.so"), folder.path().join("offset"));
-        std::fs::write(&offset, 0i64.to_le_bytes()).unwrap();
-        let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/clock.c");
-        let mut compiler = Command::new("clang");
-        compiler.args(["-shared", "-fPIC", "-O1", "-o"]).args([&library, &source]);
-        assert!(compiler.status().unwrap().success());
+        let clock = TestClock::new(folder.path());
         let served: Vec<Arc<AtomicUsize>> = (0..HEALTHY).map(|_| Arc::default()).collect();
         let mut targets = Vec::new();
         for served in &served {
@@ -202,12 +190,10 @@ impl Campaign {
         );
         std::fs::write(folder.path().join("prometheus.yml"), config).unwrap();
         targets.extend(hostile);
-        let environment =
-            [("LD_PRELOAD", library.display().to_string()), ("TEST_CLOCK_OFFSET", offset.display().to_string())];
         let port = free_port();
-        let weft = Weft::start_with(folder, &Self::flags(port).each_ref().map(String::as_str), &environment);
+        let weft = Weft::start_with(folder, &Self::flags(port).each_ref().map(String::as_str), &clock.environment());
         let health = Arc::<Health>::default();
-        (Self { served, _targets: targets, port, offset, health, peak: 0 }, weft)
+        (Self { served, _targets: targets, port, clock, health, peak: 0 }, weft)
     }
 
     fn flags(port: u16) -> [String; 4] {
@@ -223,7 +209,7 @@ impl Campaign {
     fn live(&mut self, mut weft: Weft, life: usize) -> Weft {
         // Never twice the same day: what is stored as of a wrong time stays alone there.
         let off_ms = if life % 2 == 1 { (20 + 10 * i64::try_from(life).unwrap()) * DAY_MS } else { 0 };
-        set(&self.offset, off_ms);
+        self.clock.set(off_ms);
         self.health.lives.fetch_add(1, Ordering::SeqCst);
         self.health.up.store(true, Ordering::SeqCst);
         let before = self.health.answers();
@@ -275,7 +261,7 @@ fn nothing_takes_it_down() {
     drop((checks, clients));
     // What is asked for from here on is not counted.
     let served: Vec<usize> = campaign.served.iter().map(|served| served.load(Ordering::SeqCst)).collect();
-    set(&campaign.offset, 0);
+    campaign.clock.set(0);
     weft = weft.restart("TERM", &["--query.max-memory=1GB"]);
     let (stored, failed) = Campaign::stored(&weft);
     let mut missing = 0;
