@@ -48,7 +48,7 @@ const DENIED_MAX: Duration = Duration::from_secs(30);
 /// How long one of several servers is waited for.
 const OF_SEVERAL_MAX: Duration = Duration::from_secs(3);
 
-/// Looks up host names. Cheap to clone; clones share what is kept.
+/// An asynchronous DNS resolver with a cache. Cheap to clone; clones share the cache.
 #[derive(Clone)]
 pub struct Resolver(Arc<Inner>);
 
@@ -289,7 +289,7 @@ impl Files {
         let (domain, search, mut servers) = config.into_parts();
         let several = servers.len() > 1;
         for server in &mut servers {
-            // As a server that knows only a part of the names may stand beside one that knows others.
+            // One of several servers may know only some zones: its NXDOMAIN does not end the lookup.
             server.trust_negative_responses = !several;
             server.connections.iter_mut().for_each(|connection| connection.port = self.port);
         }

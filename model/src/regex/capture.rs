@@ -101,7 +101,7 @@ impl Expansion<'_> {
                 }
             };
             if tail.len() == after.len() {
-                // No group is named: the dollar sign stands for itself.
+                // Not a capture group reference: a literal dollar sign, as in Go's `Regexp.Expand`.
                 each("$");
                 rest = after;
                 continue;
