@@ -1,12 +1,22 @@
 //! How far one request may go: its time, its client's patience and its memory. Reading a text, evaluating a query and
 //! listing series look at the same.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::Error;
-use crate::engine::StillWanted;
 use crate::memory::Share;
+
+/// Says whether a query is still wanted, from any of its threads and without waiting.
+#[derive(Clone)]
+pub struct StillWanted(pub Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl fmt::Debug for StillWanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StillWanted")
+    }
+}
 
 /// The bounds of one request.
 #[derive(Clone, Debug, Default)]

@@ -1,6 +1,5 @@
 //! Runs queries: parses, sets the limits, evaluates, shapes the result. Step 2 of the query path.
 
-use std::fmt;
 use std::num::NonZero;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -10,7 +9,7 @@ use model::labels::sort_by_labels;
 use model::{Matcher, Querier};
 
 use crate::Error;
-use crate::bounds::Bounds;
+use crate::bounds::{Bounds, StillWanted};
 use crate::eval::{Evaluator, Finish, Query, Readings, Shared, narrow};
 use crate::memory::{Memory, Share, Taken};
 use crate::parse::ast::{Expr, ExprKind, Type};
@@ -98,16 +97,6 @@ impl EngineOptions {
             }
         }
         self
-    }
-}
-
-/// Says whether a query is still wanted, from any of its threads and without waiting.
-#[derive(Clone)]
-pub struct StillWanted(pub Arc<dyn Fn() -> bool + Send + Sync>);
-
-impl fmt::Debug for StillWanted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("StillWanted")
     }
 }
 

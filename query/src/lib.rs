@@ -25,8 +25,8 @@ mod stats;
 mod value;
 mod window;
 
-pub use bounds::Bounds;
-pub use engine::{Engine, EngineOptions, QueryOptions, QueryResult, StillWanted};
+pub use bounds::{Bounds, StillWanted};
+pub use engine::{Engine, EngineOptions, QueryOptions, QueryResult};
 pub use error::Error;
 pub use memory::{Left, Memory, Share};
 pub use parse::{parse_selector, parse_selector_within};
