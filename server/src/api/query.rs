@@ -25,6 +25,8 @@ const POINTS_MAX: i64 = 11_000;
 /// How long a query waits for its turn, and then at most for others to give memory back, each time so long.
 const TURN_WAIT: Duration = Duration::from_secs(10);
 const FREED_WAIT: Duration = Duration::from_secs(1);
+/// So many attempts must fail that begin while no other query holds memory.
+const ATTEMPTS_ALONE: usize = 10;
 
 /// What both kinds of query may be given.
 fn options(app: &App, params: &Params, origin: &Origin, asked: &Arc<()>) -> Result<QueryOptions, ApiError> {
@@ -66,42 +68,44 @@ impl Work {
         }
         let shown = wanted != Wanted::Nothing;
         let begun = Instant::now();
-        let mut answer = self.attempt(&cost, shown, warning.as_ref());
+        let attempt = |work: &Self| work.attempt(&cost, shown, warning.as_ref());
+        let mut answer = attempt(&self);
         // Of queries that together ask for more than there is each would hold a part, and none get enough: they go on one
         // after another.
-        let turn = answer.as_ref().is_err_and(Error::is_of_all).then(|| self.turn(begun)).flatten();
-        if turn.is_some() {
-            answer = self.in_turn(&|work| work.attempt(&cost, shown, warning.as_ref()));
+        if answer.as_ref().is_err_and(Error::is_of_all) {
+            answer = self.in_turn(begun, &attempt).unwrap_or(answer);
         }
         self.app.metrics.observe_query(begun.elapsed());
         self.log(answer.as_ref().err(), &self.cost(&cost));
         answer
     }
 
-    /// Waits until no other query has its second attempt; `None` when there is no time left for one.
-    fn turn(&mut self, begun: Instant) -> Option<OwnedSemaphorePermit> {
+    /// Waits for its turn, and tries until it has the memory or nobody else holds any: those that came since are about to wait
+    /// for their turn too. `None` when its turn does not come in time.
+    fn in_turn(
+        &mut self,
+        begun: Instant,
+        attempt: &dyn Fn(&Self) -> Result<Response, Error>,
+    ) -> Option<Result<Response, Error>> {
         let timeout = self.options.timeout.unwrap_or_default();
-        let waited = tokio::time::timeout(timeout.saturating_sub(begun.elapsed()).min(TURN_WAIT), async {
-            Arc::clone(&self.app.query_turn).acquire_owned().await.ok()
+        let turn = tokio::time::timeout(timeout.saturating_sub(begun.elapsed()).min(TURN_WAIT), async {
+            Arc::clone(&self.app.query_turn).acquire_owned().await
         });
-        let turn = Handle::current().block_on(waited).ok().flatten()?;
-        self.options.timeout = Some(timeout.saturating_sub(begun.elapsed()));
-        Some(turn)
-    }
-
-    /// Tries until it has the memory, or nobody else holds any: those that came since are about to wait for their turn too.
-    fn in_turn(&mut self, attempt: &dyn Fn(&Self) -> Result<Response, Error>) -> Result<Response, Error> {
-        let (began, timeout) = (Instant::now(), self.options.timeout.unwrap_or_default());
-        let memory = Arc::clone(&self.app.engine.options().memory);
+        let _turn = Handle::current().block_on(turn).ok()?.ok()?;
+        let (came, memory) = (Instant::now(), Arc::clone(&self.app.engine.options().memory));
+        let mut attempts_alone = 0;
         loop {
-            let alone = memory.used() == 0;
+            self.options.timeout = Some(timeout.saturating_sub(begun.elapsed()));
+            // Another query may still come during the attempt, so that one that fails alone says little.
+            attempts_alone += usize::from(memory.used() == 0);
             let answer = attempt(self);
-            let is_over = began.elapsed() >= timeout.min(TURN_WAIT);
-            if alone || is_over || !answer.as_ref().is_err_and(Error::is_of_all) {
-                return answer;
+            let is_over = came.elapsed() >= TURN_WAIT || begun.elapsed() >= timeout;
+            if attempts_alone >= ATTEMPTS_ALONE || is_over || !answer.as_ref().is_err_and(Error::is_of_all) {
+                return Some(answer);
             }
-            memory.wait(FREED_WAIT);
-            self.options.timeout = Some(timeout.saturating_sub(began.elapsed()));
+            if memory.used() > 0 {
+                memory.wait(FREED_WAIT);
+            }
         }
     }
 
