@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{FromRequest, Request};
@@ -33,6 +34,9 @@ const FORM_BYTES_MAX: usize = 10 << 20;
 /// What a byte of a form takes, as it came and taken apart, and what a parameter takes besides.
 const TEXT_COPIES: usize = 3;
 const PARAM_BYTES: usize = 128;
+/// How long memory for them is waited for, and how often it is looked for.
+const ROOM_WAIT: Duration = Duration::from_secs(10);
+const ROOM_LOOK: Duration = Duration::from_millis(20);
 
 /// The parameters of a request, in the order given, the query string first.
 #[derive(Clone, Debug, Default)]
@@ -56,10 +60,21 @@ impl FromRequest<Arc<App>> for Params {
         if is_form {
             let form = form(body, &share).await?;
             // As in Go, the values of a form come before those of the query string.
-            add(&mut pairs, &form, &share)?;
+            add(&mut pairs, &form, &share).await?;
         }
-        add(&mut pairs, parts.uri.query().unwrap_or_default().as_bytes(), &share)?;
+        add(&mut pairs, parts.uri.query().unwrap_or_default().as_bytes(), &share).await?;
         Ok(Self { pairs, _share: share })
+    }
+}
+
+/// Takes memory, and waits a moment for it where queries hold all there is.
+async fn room(take: impl Fn() -> Result<(), query::Error>) -> Result<(), ApiError> {
+    let until = Instant::now() + ROOM_WAIT;
+    loop {
+        match take() {
+            Err(error) if error.is_of_all() && Instant::now() < until => tokio::time::sleep(ROOM_LOOK).await,
+            outcome => return outcome.map_err(told),
+        }
     }
 }
 
@@ -73,19 +88,19 @@ async fn form(mut body: Body, share: &Share) -> Result<Vec<u8>, ApiError> {
         if form.len() + data.len() > FORM_BYTES_MAX {
             return Err(unreadable("http: request body too large".to_owned()));
         }
-        share.take_at_rest(TEXT_COPIES * data.len()).map_err(told)?;
+        room(|| share.take_at_rest(TEXT_COPIES * data.len())).await?;
         form.extend_from_slice(&data);
     }
     Ok(form)
 }
 
 /// Takes a text apart, once it is clear that there is room for what is in it.
-fn add(pairs: &mut Vec<(String, String)>, text: &[u8], share: &Share) -> Result<(), ApiError> {
+async fn add(pairs: &mut Vec<(String, String)>, text: &[u8], share: &Share) -> Result<(), ApiError> {
     let count = pairs.len() + text.split(|b| *b == b'&').filter(|pair| !pair.is_empty()).count();
     if count > PARAMS_MAX {
         return Err(ApiError::bad_data(format!("too many parameters: {count}, at most {PARAMS_MAX} are read")));
     }
-    share.take(TEXT_COPIES * text.len() + count * PARAM_BYTES).map_err(told)?;
+    room(|| share.take(TEXT_COPIES * text.len() + count * PARAM_BYTES)).await?;
     pairs.extend(url::form_urlencoded::parse(text).into_owned());
     Ok(())
 }
