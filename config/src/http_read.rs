@@ -233,7 +233,7 @@ pub(crate) fn tls(fields: &mut Fields<'_>) -> Result<Option<TlsConfig>, Error> {
     Ok((tls != TlsConfig::default()).then_some(tls))
 }
 
-fn version(fields: &mut Fields<'_>, name: &'static str) -> Result<Option<TlsVersion>, Error> {
+pub(crate) fn version(fields: &mut Fields<'_>, name: &'static str) -> Result<Option<TlsVersion>, Error> {
     let Some(text) = fields.text(name)? else { return Ok(None) };
     let found = TlsVersion::ALL.into_iter().find(|version| version.as_str() == text);
     found.map(Some).ok_or_else(|| {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::decode::dyn_env::Env;
 use crate::decode::{Fields, Source, scalar};
+use crate::http_read::version;
 use crate::{Error, Secret, TlsVersion, load};
 
 /// How the HTTP server authenticates, encrypts and answers. The default is that of an empty file: nothing of it.
@@ -119,8 +120,8 @@ fn tls(mut fields: Fields<'_>) -> Result<Option<WebTls>, Error> {
         let message = "not served yet; sign the certificates of clients by a CA of their own and leave this out";
         return Err(fields.refuse("client_allowed_sans", message));
     }
-    let min_version = version(&mut fields, "min_version", TlsVersion::Tls12)?;
-    let max_version = version(&mut fields, "max_version", TlsVersion::Tls13)?;
+    let min_version = version(&mut fields, "min_version")?.unwrap_or(TlsVersion::Tls12);
+    let max_version = version(&mut fields, "max_version")?.unwrap_or(TlsVersion::Tls13);
     if max_version < TlsVersion::Tls12 {
         return Err(fields.refuse("max_version", "TLS 1.2 and 1.3 are served; write TLS12 or TLS13"));
     }
@@ -172,12 +173,6 @@ fn client_auth(fields: &mut Fields<'_>) -> Result<ClientAuth, Error> {
         }
         Some(other) => Err(fields.refuse("client_auth_type", format!("invalid ClientAuth: {other}"))),
     }
-}
-
-fn version(fields: &mut Fields<'_>, name: &'static str, default: TlsVersion) -> Result<TlsVersion, Error> {
-    let Some(text) = fields.text(name)? else { return Ok(default) };
-    let found = TlsVersion::ALL.into_iter().find(|version| version.as_str() == text);
-    found.ok_or_else(|| fields.refuse(name, format!("unknown TLS version: {text}; write TLS12 or TLS13")))
 }
 
 fn http(fields: &mut Fields<'_>) -> Result<(bool, BTreeMap<String, String>), Error> {
