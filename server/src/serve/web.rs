@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use config::WebConfig;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use rustls::ServerConfig;
 
 use super::password::Passwords;
@@ -40,6 +41,8 @@ struct State {
 pub(crate) struct Loaded {
     pub(crate) config: WebConfig,
     pub(crate) tls: Option<Arc<ServerConfig>>,
+    /// Of every response.
+    pub(crate) headers: HeaderMap,
 }
 
 /// What a file was when it was read.
@@ -134,7 +137,16 @@ fn load(path: &Path) -> Result<(Loaded, Vec<Stamp>)> {
     // Taken before the files are read: a change while they are is seen afterwards.
     let stamps = stamps(path, &config);
     let tls = config.tls.as_ref().map(|tls| tls::server_config(tls, config.http2)).transpose()?;
-    Ok((Loaded { config, tls }, stamps))
+    let headers = headers(&config)?;
+    Ok((Loaded { config, tls, headers }, stamps))
+}
+
+fn headers(config: &WebConfig) -> Result<HeaderMap> {
+    let header = |(name, value): (&String, &String)| {
+        let parsed = HeaderName::try_from(name).ok().zip(HeaderValue::try_from(value).ok());
+        parsed.with_context(|| format!("http_server_config.headers: {name}: {value:?} is no value of a header"))
+    };
+    config.headers.iter().map(header).collect()
 }
 
 fn stamps(path: &Path, config: &WebConfig) -> Vec<Stamp> {
