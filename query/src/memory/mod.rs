@@ -119,17 +119,19 @@ impl Share {
         }
         let most = self.of.max;
         let all = self.of.used.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
-        if all > most {
-            self.give(bytes);
-            return Err(Error::Memory { most });
-        }
-        if let Some(Err(most)) =
-            self.of.following.as_ref().map(|following| following.admits(all, (bytes, self.is_little())))
+        let refused = if all > most {
+            Error::Memory { most }
+        } else if let Some(following) = &self.of.following
+            && let Err(most) = following.admits(all, (bytes, self.is_little()))
         {
-            self.give(bytes);
-            return Err(Error::Container { most });
-        }
-        Ok(())
+            Error::Container { most }
+        } else {
+            return Ok(());
+        };
+        // Nothing became free: whoever waits is not woken, or two that wait would wake each other all the time.
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+        self.of.used.fetch_sub(bytes, Ordering::SeqCst);
+        Err(refused)
     }
 
     /// Does it hold so little that it may wait when others hold all there is? Who holds much does not: two such could wait
@@ -235,7 +237,37 @@ impl Drop for Taken<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::thread;
+
     use super::*;
+
+    #[test]
+    fn who_waits_is_woken_by_what_is_given_back_alone() {
+        const LONG: Duration = Duration::from_secs(600);
+        let memory = Arc::new(Memory::new(100, usize::MAX));
+        let (one, other) = (Share::new(Arc::clone(&memory)), Share::new(Arc::clone(&memory)));
+        one.take(100).unwrap();
+        let (over, woken) = (AtomicBool::new(false), AtomicUsize::new(0));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::SeqCst) {
+                    memory.wait(LONG);
+                    woken.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+            for _ in 0..1_000 {
+                while memory.waiting() == 0 {
+                    thread::yield_now();
+                }
+                assert!(matches!(other.take(1), Err(Error::Memory { .. })));
+                thread::yield_now();
+            }
+            over.store(true, Ordering::SeqCst);
+            one.give(100);
+        });
+        assert_eq!(woken.load(Ordering::SeqCst), 1);
+    }
 
     #[test]
     fn what_is_taken_is_given_back() {
