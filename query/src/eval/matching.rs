@@ -105,9 +105,7 @@ impl Evaluator<'_> {
         for (one, key) in side.series.iter().zip(&side.keys) {
             self.pace(steps)?;
             let bits = &mut bits[key * words..][..words];
-            let floats = one.values.iter().enumerate().filter(|(_, v)| !is_absent(**v)).map(|(step, _)| step);
-            let histograms = one.histograms.iter().map(|(step, _)| *step as usize);
-            floats.chain(histograms).for_each(|step| bits[step / 64] |= 1 << (step % 64));
+            one.steps().for_each(|step| bits[step / 64] |= 1 << (step % 64));
         }
         Ok(Present { words, bits })
     }
