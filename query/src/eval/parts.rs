@@ -59,8 +59,7 @@ impl Evaluator<'_> {
         // What is evaluated once for all steps is looked at whole.
         let needed = needed.filter(|_| leaf.is_some_and(has_own_times));
         let parts = self.open(&selection)?;
-        let (threads, reading) = self.readers(&*parts)?;
-        let _reading = reading;
+        let (threads, _reading) = self.readers(&*parts)?;
         if threads < 2 {
             self.one_by_one(&*parts, (expr, needed, grid), sink)?;
             self.notes().warn_of_store(parts.warnings());
@@ -101,9 +100,10 @@ impl Evaluator<'_> {
     fn readers(&self, parts: &dyn Parts) -> Result<(usize, Reserved<'_>), Error> {
         let threads = self.query.options.threads.min(parts.count()).max(1);
         let bytes = parts.reader_bytes();
-        if threads > 1 && self.taken.take(bytes.saturating_mul(threads)).is_ok() {
-            self.taken.give(bytes * threads);
-            return Ok((threads, self.reserve(bytes * threads)?));
+        if threads > 1
+            && let Some(reading) = self.reserve_free(bytes.saturating_mul(threads))
+        {
+            return Ok((threads, reading));
         }
         Ok((1, self.reserve(bytes)?))
     }
