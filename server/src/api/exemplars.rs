@@ -42,7 +42,6 @@ pub(crate) async fn query(State(app): State<Arc<App>>, origin: Origin, params: P
         bounds.share.take(found.iter().map(length).sum()).map_err(told)?;
         let text = format::success_text(|out| write(out, &found), &[], &[]);
         drop(found);
-        bounds.share.shrink_to(text.capacity());
         Ok((format::JSON, format::held(text, &bounds.share)).into_response())
     };
     work::run(&app, (&params, &origin), work).await

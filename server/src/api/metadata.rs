@@ -47,7 +47,6 @@ pub(crate) async fn metadata(State(app): State<Arc<App>>, params: Params) -> Res
         });
     };
     let text = format::success_text(body, &[], &[]);
-    share.shrink_to(text.capacity());
     Ok((format::JSON, format::held(text, &share)).into_response())
 }
 
@@ -89,7 +88,6 @@ pub(crate) async fn targets_metadata(State(app): State<Arc<App>>, params: Params
         });
     };
     let text = format::success_text(body, &[], &[]);
-    bounds.share.shrink_to(text.capacity());
     Ok((format::JSON, format::held(text, &bounds.share)).into_response())
 }
 

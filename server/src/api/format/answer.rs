@@ -36,8 +36,9 @@ impl AsRef<[u8]> for Held {
     }
 }
 
-/// A body whose memory stays taken until the connection has let go of it.
+/// A body whose memory stays taken until the connection has let go of it; what was taken besides is given back.
 pub(crate) fn held(text: String, share: &Arc<Share>) -> Body {
+    share.shrink_to(text.capacity());
     Body::from(Bytes::from_owner(Held { text, _share: Arc::clone(share) }))
 }
 
@@ -84,7 +85,6 @@ pub(crate) fn query_answer(result: QueryResult, stats: Option<String>) -> Result
         share.take(length + rest)?;
         let body = whole(&result, stats.as_deref(), length);
         drop(result);
-        share.shrink_to(body.capacity());
         return Ok((JSON, held(body, &share)).into_response());
     }
     // A piece in the making, those that wait to be sent, and what may be in it before it is looked at.
