@@ -10,7 +10,8 @@ use model::Labels;
 use query::{Error, QueryResult, RangeSeries, Sample, Share, Value};
 
 use super::{
-    JSON, LabelSets, POINTS_PER_SERIES, histogram_point, items, point, query_result, result_head, success_tail, vector,
+    JSON, LabelSets, POINTS_PER_SERIES, histogram_point, items, point, query_result, result_head, success_tail,
+    success_text, vector,
 };
 
 /// A text longer than this is not made whole.
@@ -102,11 +103,11 @@ fn texts(result: &QueryResult) -> usize {
 }
 
 fn whole(result: &QueryResult, stats: Option<&str>, length: usize) -> String {
-    let mut body = String::with_capacity(length.min(PIECE));
-    body.push_str(SUCCESS);
-    query_result(&mut body, result, stats);
-    success_tail(&mut body, &result.warnings, &result.infos);
-    body
+    let data = |out: &mut String| {
+        out.reserve(length.min(PIECE));
+        query_result(out, result, stats);
+    };
+    success_text(data, &result.warnings, &result.infos)
 }
 
 pub(super) const SUCCESS: &str = "{\"status\":\"success\",\"data\":";
