@@ -9,7 +9,7 @@ use model::{Labels, LabelsBuilder};
 
 use super::Evaluator;
 use super::binary::{Made, arithmetic, holds};
-use super::relabel::shown;
+use super::shown::shown;
 use crate::Error;
 use crate::parse::ast::{Binary, BinaryOp, Card, Matching};
 use crate::value::{

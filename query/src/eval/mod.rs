@@ -24,6 +24,7 @@ mod rich;
 mod select_k;
 mod selector;
 mod shared;
+mod shown;
 mod sift;
 mod subquery;
 
