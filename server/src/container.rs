@@ -104,7 +104,7 @@ impl Group {
     }
 
     fn left(&self) -> Option<u64> {
-        // Of most groups nothing else is read: they have none.
+        // Most groups have none, and nothing else is read of them.
         let limit = self.limit()?;
         let used = number(&self.usage)?;
         let stat = fs::read_to_string(&self.stat).unwrap_or_default();

@@ -363,7 +363,7 @@ impl Join<'_> {
         Ok(i)
     }
 
-    /// So long the labels of what a pair yields get at most.
+    /// The most text that the labels of what a pair yields can have.
     fn text_bytes_max(&self, (many, one): Pair) -> usize {
         let text = |labels: &Labels| labels.as_text().len();
         let (many, one) = (many.map(|i| &self.many.series[i].labels), one.map(|j| &self.one.series[j].labels));

@@ -96,7 +96,7 @@ impl Evaluator<'_> {
         taken
     }
 
-    /// How many threads read, with the memory that their reading takes: where that is scarce, one does.
+    /// How many threads read, with the memory that their reading takes: where there is not enough for all, one reads.
     fn readers(&self, parts: &dyn Parts) -> Result<(usize, Reserved<'_>), Error> {
         let threads = self.query.options.threads.min(parts.count()).max(1);
         let bytes = parts.reader_bytes();

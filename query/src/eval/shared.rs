@@ -301,7 +301,7 @@ impl Evaluator<'_> {
     }
 }
 
-/// Do two selectors read the same data? Else no two expressions are equal. Of very many, or very long ones, nobody asks.
+/// Do two selectors read the same data? Else no two expressions are equal. Very many, or very long ones, are not compared.
 fn repeats_a_selector(query: &Expr) -> bool {
     let (mut selectors, mut text) = (0, 0);
     query.walk(&mut |node| match &node.kind {

@@ -54,7 +54,7 @@ pub(crate) fn escaped(text: &str) -> usize {
 pub(crate) fn escaped_labels(labels: &Labels) -> usize {
     let text = labels.as_text();
     let special = text.bytes().filter(|b| *b < b' ' || matches!(b, b'"' | b'\\')).count();
-    // Also lengths look as if they had to be escaped.
+    // Bytes of lengths may be counted, too: the bound is then higher than it need be.
     text.len() + 8 + 6 * special
 }
 
@@ -166,7 +166,7 @@ impl Pieces {
         let at = place.series;
         match &self.result.value {
             Value::Vector(samples) => {
-                // Of a few at a time the labels are copied from each other.
+                // Several at once: of the labels, what equals those before is copied.
                 let some = &samples[at..samples.len().min(at + POINTS / POINTS_PER_SERIES)];
                 out.push_str(if at > 0 && !some.is_empty() { "," } else { "" });
                 vector(out, some);
