@@ -215,10 +215,10 @@ impl Engine {
     fn written(&self, text: &str, bounds: &Bounds, write: fn(&Expr) -> String) -> Result<String, Error> {
         let taken = Taken::new(&bounds.share);
         let expr = self.parse_within(text, Limits { bounds, taken: &taken })?;
-        // What a tree says of itself is as large as the tree, and was copied once where the text grew.
+        // The text is at most as large as the tree, and is there twice while it grows.
         taken.take(taken.bytes().saturating_mul(2))?;
         let text = write(&expr);
-        taken.give(taken.bytes().saturating_sub(text.capacity()));
+        taken.back_to(text.capacity());
         taken.keep();
         Ok(text)
     }
@@ -324,7 +324,6 @@ impl Engine {
             lookback_ms: options.lookback_delta_ms.unwrap_or(self.options.lookback_delta_ms).max(1),
             bounds,
             notes: Mutex::default(),
-            share: Arc::clone(&bounds.share),
             readings: Readings::of(&expr, &shared),
             shared,
         };
@@ -348,13 +347,12 @@ impl Engine {
         }
         let mut value = value?;
         query.let_go();
-        let bytes = value.bytes();
-        bounds.taking(|| query.share.take(bytes))?;
+        bounds.take(value.bytes())?;
         let (mut warnings, infos) = query.notes.into_inner().unwrap_or_else(PoisonError::into_inner).into_texts();
         if options.limit > 0 && truncate(&mut value, options.limit) {
             warnings.push("results truncated due to limit".to_owned());
         }
-        Ok(QueryResult { value, warnings, infos, share: query.share })
+        Ok(QueryResult { value, warnings, infos, share: Arc::clone(&bounds.share) })
     }
 }
 

@@ -87,9 +87,10 @@ impl Notes {
             );
             self.infos.insert(message, place);
         }
-        let mut warnings = of_store(self.store);
-        warnings.extend(shown(self.warnings, "warning"));
-        (warnings, shown(self.infos, "info"))
+        // Those of the store have no place in the query.
+        let mut warnings = shown(self.store.into_iter(), "warnings of the store");
+        warnings.extend(shown(placed(self.warnings), "warning annotations"));
+        (warnings, shown(placed(self.infos), "info annotations"))
     }
 }
 
@@ -105,22 +106,15 @@ fn cut(message: &str) -> &str {
     &message[..message.floor_char_boundary(MESSAGE_BYTES_MAX)]
 }
 
-/// The store's warnings, which have no place in the query.
-fn of_store(all: BTreeSet<String>) -> Vec<String> {
-    let more = all.len().saturating_sub(SHOWN_MAX);
-    let mut texts: Vec<String> = all.into_iter().take(SHOWN_MAX).collect();
-    if more > 0 {
-        texts.push(format!("{more} more warnings of the store omitted"));
-    }
-    texts
+fn placed(all: BTreeMap<String, String>) -> impl ExactSizeIterator<Item = String> {
+    all.into_iter().map(|(message, place)| format!("{message} ({place})"))
 }
 
-fn shown(all: BTreeMap<String, String>, kind: &str) -> Vec<String> {
+fn shown(all: impl ExactSizeIterator<Item = String>, kind: &str) -> Vec<String> {
     let more = all.len().saturating_sub(SHOWN_MAX);
-    let mut texts: Vec<String> =
-        all.into_iter().take(SHOWN_MAX).map(|(message, place)| format!("{message} ({place})")).collect();
+    let mut texts: Vec<String> = all.take(SHOWN_MAX).collect();
     if more > 0 {
-        texts.push(format!("{more} more {kind} annotations omitted"));
+        texts.push(format!("{more} more {kind} omitted"));
     }
     texts
 }

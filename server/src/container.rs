@@ -72,9 +72,7 @@ impl Container {
 
 /// A folder and all above it, up to the root: any of them may have a limit. In a container the root may be the group itself.
 fn ancestors(root: &Path, path: &str) -> impl Iterator<Item = PathBuf> {
-    let root = root.to_owned();
-    let paths: Vec<PathBuf> = Path::new(path).ancestors().map(|below| root.join(below)).collect();
-    paths.into_iter()
+    Path::new(path).ancestors().map(move |below| root.join(below))
 }
 
 fn number(path: &Path) -> Option<u64> {
@@ -106,6 +104,8 @@ impl Group {
     }
 
     fn left(&self) -> Option<u64> {
+        // Most groups have none, and nothing else is read of them.
+        let limit = self.limit()?;
         let used = number(&self.usage)?;
         let stat = fs::read_to_string(&self.stat).unwrap_or_default();
         let value = |line: &str| {
@@ -113,7 +113,7 @@ impl Group {
             self.reclaimable.contains(&name).then(|| value.trim().parse::<u64>().ok())?
         };
         let reclaimable: u64 = stat.lines().filter_map(value).sum();
-        Some(self.limit()?.saturating_sub(used.saturating_sub(reclaimable)))
+        Some(limit.saturating_sub(used.saturating_sub(reclaimable)))
     }
 }
 

@@ -83,7 +83,7 @@ impl Expansion<'_> {
         self.each_piece(&mut |piece| out.push_str(piece));
     }
 
-    /// As `regex::Captures::expand` cuts a template.
+    /// Takes the template apart as `regex::Captures::expand` does.
     fn each_piece(&self, each: &mut dyn FnMut(&str)) {
         let mut rest = self.template;
         while let Some((before, after)) = rest.split_once('$') {

@@ -20,10 +20,10 @@ const LITERALS_MAX: usize = 256;
 const REPEAT_MAX: u32 = 1000;
 /// Bound on a compiled expression, bytes.
 const COMPILED_SIZE_MAX: usize = 32 << 20;
-/// Bounds on what one matches with.
+/// Bounds on the cache of states with which a thread matches.
 const CACHE_MIN: usize = 256 << 10;
 const CACHE_MAX: usize = 2 << 20;
-/// Go's words for it.
+/// What Go says of an expression past these bounds.
 const TOO_LARGE: &str = "expression too large";
 
 /// Not a regular expression that RE2 takes. The text is Go's: ``error parsing regexp: missing closing ): `…` ``.
@@ -155,7 +155,7 @@ fn compile(source: &str, (pattern, hir): (&str, &Hir), room: &mut Room<'_>) -> R
     if bytes / 8 > COMPILED_SIZE_MAX || !room(bytes.min(2 * COMPILED_SIZE_MAX)) {
         return Err(refused(source, TOO_LARGE));
     }
-    // States that are made while it matches, for each thread.
+    // States are made while it matches, for each thread.
     let cache = (bytes / 2).clamp(CACHE_MIN, CACHE_MAX);
     let built = regex::RegexBuilder::new(pattern).size_limit(COMPILED_SIZE_MAX).dfa_size_limit(cache).build();
     built.map_err(|error| match error {

@@ -9,12 +9,12 @@ const ENGINE_BYTES: usize = 24 << 10;
 /// What a state of it takes, in the automata for both directions, while these are made.
 const STATE_BYTES: usize = 128;
 
-/// While an expression of so many bytes is read.
+/// What reading an expression takes, until it is compiled.
 pub(super) fn syntax_bytes(source: &str) -> usize {
     source.len().saturating_mul(SYNTAX_BYTES)
 }
 
-/// When it is compiled, about, and not less.
+/// About what it takes compiled, and not less.
 pub(super) fn compiled_bytes(hir: &Hir) -> usize {
     states(hir).saturating_mul(STATE_BYTES).saturating_add(ENGINE_BYTES)
 }

@@ -82,6 +82,12 @@ impl Evaluator<'_> {
         Ok(Reserved { taken: &self.taken, bytes })
     }
 
+    /// The same where there is so much free: nothing is let go for it, and nobody waited for.
+    pub(super) fn reserve_free(&self, bytes: usize) -> Option<Reserved<'_>> {
+        self.taken.take(bytes).ok()?;
+        Some(Reserved { taken: &self.taken, bytes })
+    }
+
     /// Is there room for so much, which is made now and counted once it is handed on? Small things need not ask.
     pub(super) fn room_for(&self, bytes: usize) -> Result<(), Error> {
         if bytes <= ROOM_ASKED { Ok(()) } else { self.reserve(bytes).map(drop) }

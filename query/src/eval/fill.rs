@@ -40,7 +40,10 @@ impl Evaluator<'_> {
             if right.of_key[*key].is_empty() {
                 continue;
             }
-            for step in (0..grid.len).filter(|step| !series.has(*step)).collect::<Vec<_>>() {
+            for step in 0..grid.len {
+                if series.has(step) {
+                    continue;
+                }
                 let cell = partners.at(&right, *key, step).and_then(|j| right.series[j].at(step));
                 cell.into_iter().for_each(|cell| series.put(step, cell));
             }

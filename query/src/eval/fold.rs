@@ -27,6 +27,18 @@ struct Slot {
     weight: usize,
 }
 
+impl Slot {
+    /// Takes the memory of a sum that weighs so much, beyond what was taken.
+    fn hold(&mut self, weight: usize, hold: &mut Hold<'_>) -> Result<(), Error> {
+        let more = weight.saturating_sub(self.weight);
+        self.weight += more;
+        if more > 0 { hold(0, more * SUM_BYTES) } else { Ok(()) }
+    }
+}
+
+/// Takes samples and memory.
+type Hold<'h> = dyn FnMut(usize, usize) -> Result<(), Error> + 'h;
+
 /// What a sum takes for each sample that its histogram weighs: a bucket has an index and what rounding lost.
 const SUM_BYTES: usize = 4 * SAMPLE_BYTES;
 /// And what it takes besides.
@@ -72,7 +84,7 @@ impl HistogramFold {
         &mut self,
         op: AggregateOp,
         histograms: &Sparse,
-        (remarks, hold): (&mut Remarks, &mut dyn FnMut(usize, usize) -> Result<(), Error>),
+        (remarks, hold): (&mut Remarks, &mut Hold<'_>),
     ) -> Result<(), Error> {
         for (step, histogram) in histograms {
             let Some(slot) = self.slots.get_mut(step) else {
@@ -84,12 +96,8 @@ impl HistogramFold {
                 continue;
             };
             slot.hints.see(histogram);
-            // Buckets that the sum has not yet come to be: at most those of this histogram.
-            let most = slot.weight.max(weight(histogram));
-            if most > slot.weight {
-                hold(0, (most - slot.weight) * SUM_BYTES)?;
-                slot.weight = most;
-            }
+            // A sum weighs at least as much as each of its histograms.
+            slot.hold(weight(histogram), hold)?;
             match slot.sum.as_mut().map(|sum| sum.add(histogram)) {
                 Some(Ok(combined)) => remarks.bounds(combined, Operation::Aggregation),
                 Some(Err(Incompatible)) => {
@@ -98,12 +106,8 @@ impl HistogramFold {
                 }
                 None => {}
             }
-            // Histograms with different buckets add up to one with all of them.
-            let now = slot.sum.as_ref().map_or(0, Sum::weight);
-            if now > slot.weight {
-                hold(0, (now - slot.weight) * SUM_BYTES)?;
-                slot.weight = now;
-            }
+            // Where their buckets differ it has all of them, and weighs more.
+            slot.hold(slot.sum.as_ref().map_or(0, Sum::weight), hold)?;
         }
         Ok(())
     }

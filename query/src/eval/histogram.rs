@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use model::{Labels, labels::BUCKET};
 
-use super::relabel::cut;
+use super::shown::cut;
 use super::{Evaluator, label_name};
 use crate::Error;
 use crate::functions::histogram::{self as classic, Bucket};

@@ -8,8 +8,8 @@ use model::labels::{INSTANCE, JOB, METRIC_NAME};
 use model::{Labels, LabelsBuilder, MatchOp, Matcher};
 
 use super::Evaluator;
-use super::relabel::{cut, shown};
 use super::selector::Take;
+use super::shown::{cut, shown};
 use crate::Error;
 use crate::functions::Body;
 use crate::parse::ast::{At, Call, Expr, ExprKind, Selector, Shift, Type};

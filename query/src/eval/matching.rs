@@ -9,7 +9,7 @@ use model::{Labels, LabelsBuilder};
 
 use super::Evaluator;
 use super::binary::{Made, arithmetic, holds};
-use super::relabel::shown;
+use super::shown::shown;
 use crate::Error;
 use crate::parse::ast::{Binary, BinaryOp, Card, Matching};
 use crate::value::{
@@ -105,9 +105,7 @@ impl Evaluator<'_> {
         for (one, key) in side.series.iter().zip(&side.keys) {
             self.pace(steps)?;
             let bits = &mut bits[key * words..][..words];
-            let floats = one.values.iter().enumerate().filter(|(_, v)| !is_absent(**v)).map(|(step, _)| step);
-            let histograms = one.histograms.iter().map(|(step, _)| *step as usize);
-            floats.chain(histograms).for_each(|step| bits[step / 64] |= 1 << (step % 64));
+            one.steps().for_each(|step| bits[step / 64] |= 1 << (step % 64));
         }
         Ok(Present { words, bits })
     }
@@ -365,7 +363,7 @@ impl Join<'_> {
         Ok(i)
     }
 
-    /// So long the labels of what a pair yields get at most.
+    /// The most text that the labels of what a pair yields can have.
     fn text_bytes_max(&self, (many, one): Pair) -> usize {
         let text = |labels: &Labels| labels.as_text().len();
         let (many, one) = (many.map(|i| &self.many.series[i].labels), one.map(|j| &self.one.series[j].labels));

@@ -24,6 +24,7 @@ mod rich;
 mod select_k;
 mod selector;
 mod shared;
+mod shown;
 mod sift;
 mod subquery;
 
@@ -46,7 +47,7 @@ use crate::Error;
 use crate::bounds::Bounds;
 use crate::engine::{EngineOptions, Times};
 use crate::histogram as native;
-use crate::memory::{Share, Taken};
+use crate::memory::Taken;
 use crate::notes::{Notes, Remark, Remarks};
 use crate::parse::Text;
 use crate::parse::ast::{Expr, ExprKind, Extension, Sign, Span, Type};
@@ -63,7 +64,6 @@ pub(crate) struct Query<'a> {
     pub(crate) lookback_ms: i64,
     pub(crate) bounds: &'a Bounds,
     pub(crate) notes: Mutex<Notes>,
-    pub(crate) share: Arc<Share>,
     pub(crate) shared: Shared<'a>,
     pub(crate) readings: Readings,
 }
@@ -100,7 +100,7 @@ const SAME_LABELS: &str = "vector cannot contain metrics with the same labelset"
 
 impl<'a> Evaluator<'a> {
     pub(crate) fn new(query: &'a Query<'a>, samples: Counter) -> Self {
-        let taken = Taken::new(&query.share);
+        let taken = Taken::new(&query.bounds.share);
         Self { query, part: None, held: Cell::new(0), peak: Cell::new(0), taken, worked: Cell::new(0), samples }
     }
 

@@ -19,7 +19,7 @@ use model::labels::METRIC_NAME;
 use super::facts::{has_one_name, leaf};
 use crate::parse::ast::{Aggregate, AggregateOp, Binary, BinaryOp, Card, Expr, ExprKind, Matching};
 
-/// Of a selector with more matchers none is given to others.
+/// A selector with more matchers than this narrows no other.
 const KNOWN_MAX: usize = 32;
 
 /// Narrows what the sides of operators select.

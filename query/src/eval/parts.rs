@@ -59,8 +59,7 @@ impl Evaluator<'_> {
         // What is evaluated once for all steps is looked at whole.
         let needed = needed.filter(|_| leaf.is_some_and(has_own_times));
         let parts = self.open(&selection)?;
-        let (threads, reading) = self.readers(&*parts)?;
-        let _reading = reading;
+        let (threads, _reading) = self.readers(&*parts)?;
         if threads < 2 {
             self.one_by_one(&*parts, (expr, needed, grid), sink)?;
             self.notes().warn_of_store(parts.warnings());
@@ -97,13 +96,14 @@ impl Evaluator<'_> {
         taken
     }
 
-    /// How many threads read, with the memory that their reading takes: where that is scarce, one does.
+    /// How many threads read, with the memory that their reading takes: where there is not enough for all, one reads.
     fn readers(&self, parts: &dyn Parts) -> Result<(usize, Reserved<'_>), Error> {
         let threads = self.query.options.threads.min(parts.count()).max(1);
         let bytes = parts.reader_bytes();
-        if threads > 1 && self.taken.take(bytes.saturating_mul(threads)).is_ok() {
-            self.taken.give(bytes * threads);
-            return Ok((threads, self.reserve(bytes * threads)?));
+        if threads > 1
+            && let Some(reading) = self.reserve_free(bytes.saturating_mul(threads))
+        {
+            return Ok((threads, reading));
         }
         Ok((1, self.reserve(bytes)?))
     }
@@ -111,7 +111,7 @@ impl Evaluator<'_> {
     fn one_by_one(&self, parts: &dyn Parts, (expr, needed, grid): Task<'_>, sink: &mut Sink<'_>) -> Result<(), Error> {
         // Also where there is nothing to read, the expression has its say: its other arguments may be wrong.
         let reader = if parts.count() == 0 { Box::new(Nothing) } else { parts.reader().map_err(Error::Store)? };
-        let outlines = needed.map(|needed| RefCell::new(Outlines::new(needed, &self.query.share)));
+        let outlines = needed.map(|needed| RefCell::new(Outlines::new(needed, &self.query.bounds.share)));
         for part in 0..parts.count().max(1) {
             let part = Part { reader: &*reader, part, outlines: outlines.as_ref() };
             let evaluator = self.query.of_part(self.held.get(), part, self.samples.apart());
@@ -136,7 +136,7 @@ impl Query<'_> {
     /// An evaluator that reads one part alone, where so many samples are held already.
     fn of_part<'a>(&'a self, held: usize, part: Part<'a>, samples: Counter) -> Evaluator<'a> {
         let (held, peak, worked) = (Cell::new(held), Cell::new(held), Cell::default());
-        Evaluator { query: self, part: Some(part), held, peak, worked, taken: Taken::new(&self.share), samples }
+        Evaluator { query: self, part: Some(part), held, peak, worked, taken: Taken::new(&self.bounds.share), samples }
     }
 }
 
@@ -152,11 +152,11 @@ fn work<'a>(
         Ok(reader) => reader,
         Err(error) => return drop(out.send(Err(Error::Store(error)))),
     };
-    let outlines = needed.map(|needed| RefCell::new(Outlines::new(needed, &query.share)));
+    let outlines = needed.map(|needed| RefCell::new(Outlines::new(needed, &query.bounds.share)));
     for part in mine {
         let part = Part { reader: &*reader, part, outlines: outlines.as_ref() };
         let evaluator = query.of_part(held, part, samples.apart());
-        let (mut series, taken) = (Vec::new(), Taken::new(&query.share));
+        let (mut series, taken) = (Vec::new(), Taken::new(&query.bounds.share));
         let streamed = evaluator.stream_node(expr, grid, &mut |one| {
             query.take(&taken, one.bytes())?;
             series.push(one);

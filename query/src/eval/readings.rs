@@ -133,7 +133,7 @@ impl Reading {
         if self.over.load(Ordering::SeqCst) {
             return;
         }
-        let bytes = bytes_of(batch);
+        let (_, bytes) = cost_of(batch);
         if !self.share.take_spare(bytes) {
             self.let_go();
             return;
@@ -166,11 +166,6 @@ impl Drop for Reading {
     fn drop(&mut self) {
         self.let_go();
     }
-}
-
-/// About what a batch takes, its histograms too.
-fn bytes_of(batch: &Batch) -> usize {
-    cost_of(batch).1
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -9,7 +9,7 @@ use crate::Error;
 use crate::functions::label;
 use crate::parse::Text;
 use crate::parse::ast::Call;
-use crate::value::{LABEL_VALUE_MAX, LABELS_LONG, SAMPLE_BYTES, Series, label_bytes, text_bytes};
+use crate::value::{LABEL_VALUE_MAX, SAMPLE_BYTES, Series, label_bytes, text_bytes};
 use crate::window::Grid;
 
 impl Evaluator<'_> {
@@ -117,31 +117,9 @@ impl Evaluator<'_> {
         let text = labels.as_text().len() + name.len() + len;
         let more = text_bytes(text).saturating_sub(label_bytes(labels));
         self.query.take(&self.taken, more)?;
-        // It is put together elsewhere and then copied.
+        // The text is written to a buffer of the thread and then copied.
         self.room_for(text)?;
         self.pace(text / SAMPLE_BYTES)?;
         Ok(labels.with_value(name, len, write))
     }
-}
-
-/// A label set as messages show it.
-pub(super) fn shown(labels: &Labels) -> String {
-    if labels.as_text().len() <= LABELS_LONG {
-        return format!("{labels:?}");
-    }
-    let mut shown = String::from("{");
-    for (i, (name, value)) in labels.iter().take(LABELS_LONG / 16).enumerate() {
-        let comma = if i == 0 { "" } else { ", " };
-        shown += &format!("{comma}{}={:?}", cut(name), cut(value));
-        if shown.len() > LABELS_LONG {
-            break;
-        }
-    }
-    shown + ", …}"
-}
-
-/// The beginning of a text, where it is long.
-pub(super) fn cut(text: &str) -> String {
-    let short: String = text.chars().take(256).collect();
-    if short.len() < text.len() { short + "…" } else { short }
 }

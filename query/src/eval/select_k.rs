@@ -246,7 +246,7 @@ impl Evaluator<'_> {
         (op, limits): (AggregateOp, &[usize]),
         grid: &Grid,
     ) -> Result<Vec<Series>, Error> {
-        // The operand's series are held; so much again is what they leave.
+        // A place for each series of the operand, which are held already; those that stay are counted as they are made.
         self.hold(0, series.len() * size_of::<Option<Series>>())?;
         let mut out: Vec<Option<Series>> = (0..series.len()).map(|_| None).collect();
         let mut order = Vec::new();

@@ -88,8 +88,8 @@ impl Evaluator<'_> {
     }
 
     pub(super) fn open(&self, wanted: &Wanted<'_>) -> Result<Box<dyn Parts + '_>, Error> {
-        let Query { querier, share, readings, .. } = self.query;
-        readings.open((*querier, share), &wanted.selection, wanted.latest).map_err(Error::Store)
+        let Query { querier, bounds, readings, .. } = self.query;
+        readings.open((*querier, &bounds.share), &wanted.selection, wanted.latest).map_err(Error::Store)
     }
 
     /// Hands over what is wanted of a selector, batch by batch: of a part when this thread reads only that.

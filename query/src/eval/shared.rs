@@ -203,7 +203,7 @@ impl Query<'_> {
 
     /// Lets go of what is kept to spare time. Was there any?
     pub(crate) fn let_go(&self) -> bool {
-        let shared = self.shared.let_go(&self.share);
+        let shared = self.shared.let_go(&self.bounds.share);
         self.readings.let_go() || shared
     }
 }
@@ -212,9 +212,9 @@ impl Evaluator<'_> {
     /// The series of an expression that has several places. That they are held is not counted yet. None where they need
     /// not be whole, and there is no room for that.
     pub(super) fn shared(&self, expr: &Expr, grid: &Grid, whole: bool) -> Result<Option<Arc<Vec<Series>>>, Error> {
-        let Query { shared, share, .. } = self.query;
+        let Query { shared, bounds, .. } = self.query;
         let Some(slot) = shared.places.get(&address(expr)).copied() else { return Ok(None) };
-        let (kept, more) = shared.arrive(slot, grid, share);
+        let (kept, more) = shared.arrive(slot, grid, &bounds.share);
         let before = self.held();
         if let Some(kept) = kept {
             self.samples.absorb(&kept.cost);
@@ -242,14 +242,14 @@ impl Evaluator<'_> {
         if more && self.notes().count() == remarks {
             let bytes = series.iter().map(Series::bytes).sum();
             let kept = Kept { series: Arc::clone(&series), grid: *grid, bytes, cost, peak: own_peak };
-            shared.keep(slot, kept, share);
+            shared.keep(slot, kept, &bounds.share);
         }
         Ok(Some(series))
     }
 
     /// What an aggregation yields where others of the same operand are made beside it, unless there is no room for these.
     pub(super) fn fold_with_others(&self, aggregate: &Aggregate, grid: &Grid) -> Result<Option<Vec<Series>>, Error> {
-        let Query { shared, share, .. } = self.query;
+        let Query { shared, bounds, .. } = self.query;
         let Some(others) = shared.beside.get(&address(aggregate.expr.unwrapped())) else { return Ok(None) };
         let mut folding = Folding::new(aggregate);
         let mut beside: Vec<Folding<'_>> = others.iter().map(|(other, _)| Folding::new(other)).collect();
@@ -280,7 +280,7 @@ impl Evaluator<'_> {
             for ((peak, series), (_, slot)) in beside.into_iter().zip(others) {
                 let bytes = series.iter().map(Series::bytes).sum();
                 let kept = Kept { series: Arc::new(series), grid: *grid, bytes, cost: cost.clone(), peak };
-                shared.keep(*slot, kept, share);
+                shared.keep(*slot, kept, &bounds.share);
             }
         }
         Ok(Some(series))
@@ -301,7 +301,7 @@ impl Evaluator<'_> {
     }
 }
 
-/// Do two selectors read the same data? Else no two expressions are equal. Of very many, or very long ones, nobody asks.
+/// Do two selectors read the same data? Else no two expressions are equal. Very many, or very long ones, are not compared.
 fn repeats_a_selector(query: &Expr) -> bool {
     let (mut selectors, mut text) = (0, 0);
     query.walk(&mut |node| match &node.kind {

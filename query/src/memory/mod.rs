@@ -18,7 +18,7 @@ const SMALL_MIN: usize = 64 << 10;
 const SMALL_MAX: usize = 16 << 20;
 /// A request that holds no more than this may use some of the headroom.
 const LITTLE: usize = 256 << 10;
-/// So little may wait in any case.
+/// A request that still arrives may hold so little in any case.
 const AT_REST_FREE: usize = 64 << 10;
 
 /// Memory that the queries of an engine share.
@@ -37,24 +37,13 @@ impl Memory {
     /// So many bytes for all queries, and for each.
     #[must_use]
     pub fn new(max: usize, max_per_query: usize) -> Self {
-        Self { max, max_per_query, ..Self::unbounded() }
+        Self { max, max_per_query, ..Self::default() }
     }
 
     /// The same, and no more than `left` says at the moment.
     #[must_use]
     pub fn following(max: usize, max_per_query: usize, left: Left) -> Self {
         Self { following: Some(Following::new(left)), ..Self::new(max, max_per_query) }
-    }
-
-    fn unbounded() -> Self {
-        Self {
-            max: usize::MAX,
-            max_per_query: usize::MAX,
-            used: AtomicUsize::new(0),
-            following: None,
-            waiting: AtomicUsize::new(0),
-            freed: <_>::default(),
-        }
     }
 
     /// Waits until some memory was given back, or for a moment.
@@ -75,7 +64,7 @@ impl Memory {
     fn give(&self, bytes: usize) {
         self.used.fetch_sub(bytes, Ordering::SeqCst);
         if bytes > 0 && self.waiting.load(Ordering::SeqCst) > 0 {
-            // Whoever is about to wait has not looked yet.
+            // A waiter holds the lock from before it is counted until it waits: woken sooner, it would not notice.
             drop(self.freed.0.lock().unwrap_or_else(PoisonError::into_inner));
             self.freed.1.notify_all();
         }
@@ -91,7 +80,14 @@ impl Memory {
 impl Default for Memory {
     /// Without bounds.
     fn default() -> Self {
-        Self::unbounded()
+        Self {
+            max: usize::MAX,
+            max_per_query: usize::MAX,
+            used: AtomicUsize::new(0),
+            following: None,
+            waiting: AtomicUsize::new(0),
+            freed: <_>::default(),
+        }
     }
 }
 
@@ -119,17 +115,38 @@ impl Share {
         }
         let most = self.of.max;
         let all = self.of.used.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
-        if all > most {
-            self.give(bytes);
+        let refused = if all > most {
+            Error::Memory { most }
+        } else if let Some(following) = &self.of.following
+            && let Err(most) = following.admits(all, (bytes, self.is_little()))
+        {
+            Error::Container { most }
+        } else {
+            return Ok(());
+        };
+        // Nothing became free: whoever waits is not woken, or two that wait would wake each other all the time.
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+        self.of.used.fetch_sub(bytes, Ordering::SeqCst);
+        Err(refused)
+    }
+
+    /// The same where three quarters stay free, as for what only spares time: what is made of it must find room.
+    pub(crate) fn take_spare(&self, bytes: usize) -> bool {
+        let fits = |used: &AtomicUsize, most: usize| used.load(Ordering::Relaxed).saturating_add(bytes) <= most / 4;
+        fits(&self.used, self.of.max_per_query) && fits(&self.of.used, self.of.max) && self.take(bytes).is_ok()
+    }
+
+    /// The same for a request that still arrives, maybe slowly: refused where queries would then hold more than a quarter of
+    /// what they may have together, so that requests on their way leave room for those that run.
+    ///
+    /// # Errors
+    /// When that is more than there is for it.
+    pub fn take_at_rest(&self, bytes: usize) -> Result<(), Error> {
+        let most = self.of.max / 4;
+        if self.of.used.load(Ordering::Relaxed).saturating_add(bytes) > most && self.used() + bytes > AT_REST_FREE {
             return Err(Error::Memory { most });
         }
-        if let Some(Err(most)) =
-            self.of.following.as_ref().map(|following| following.admits(all, (bytes, self.is_little())))
-        {
-            self.give(bytes);
-            return Err(Error::Container { most });
-        }
-        Ok(())
+        self.take(bytes)
     }
 
     /// Does it hold so little that it may wait when others hold all there is? Who holds much does not: two such could wait
@@ -145,25 +162,6 @@ impl Share {
     /// The memory that it is a share of.
     pub(crate) fn whole(&self) -> &Memory {
         &self.of
-    }
-
-    /// The same where three quarters stay free, as for what only spares time: what is made of it must find room.
-    pub(crate) fn take_spare(&self, bytes: usize) -> bool {
-        let fits = |used: &AtomicUsize, most: usize| used.load(Ordering::Relaxed).saturating_add(bytes) <= most / 4;
-        fits(&self.used, self.of.max_per_query) && fits(&self.of.used, self.of.max) && self.take(bytes).is_ok()
-    }
-
-    /// The same for what waits, as a request that arrives slowly: where it would make more than a quarter of what all may
-    /// have, it is refused, so that those who wait leave room for those who work.
-    ///
-    /// # Errors
-    /// When that is more than there is for it.
-    pub fn take_at_rest(&self, bytes: usize) -> Result<(), Error> {
-        let most = self.of.max / 4;
-        if self.of.used.load(Ordering::Relaxed).saturating_add(bytes) > most && self.used() + bytes > AT_REST_FREE {
-            return Err(Error::Memory { most });
-        }
-        self.take(bytes)
     }
 
     fn used(&self) -> usize {
@@ -235,7 +233,37 @@ impl Drop for Taken<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::thread;
+
     use super::*;
+
+    #[test]
+    fn who_waits_is_woken_by_what_is_given_back_alone() {
+        const LONG: Duration = Duration::from_secs(600);
+        let memory = Arc::new(Memory::new(100, usize::MAX));
+        let (one, other) = (Share::new(Arc::clone(&memory)), Share::new(Arc::clone(&memory)));
+        one.take(100).unwrap();
+        let (over, woken) = (AtomicBool::new(false), AtomicUsize::new(0));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::SeqCst) {
+                    memory.wait(LONG);
+                    woken.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+            for _ in 0..1_000 {
+                while memory.waiting() == 0 {
+                    thread::yield_now();
+                }
+                assert!(matches!(other.take(1), Err(Error::Memory { .. })));
+                thread::yield_now();
+            }
+            over.store(true, Ordering::SeqCst);
+            one.give(100);
+        });
+        assert_eq!(woken.load(Ordering::SeqCst), 1);
+    }
 
     #[test]
     fn what_is_taken_is_given_back() {

@@ -1,10 +1,6 @@
 //! How large the tree of a query may get, whoever wrote or expanded it, and what reading it may take.
 
-use model::regex::RegexError;
-use model::{MatchOp, Matcher};
-
-use super::ast::{Expr, ExprKind, Span};
-use super::parser::{Fault, Parsed, Parser, Stop};
+use super::ast::{Expr, ExprKind};
 use crate::Error;
 use crate::bounds::Bounds;
 use crate::memory::Taken;
@@ -19,9 +15,9 @@ pub(super) const USES_MAX: usize = 1_000;
 /// Complaints about one text; users are told the first.
 pub(super) const FAULTS_MAX: usize = 1_000;
 /// Memory of a part of the tree, about.
-const PART_BYTES: usize = 512;
+pub(super) const PART_BYTES: usize = 512;
 /// Parts that are read before it is asked for memory and time again.
-const PACE: usize = 64;
+pub(super) const PACE: usize = 64;
 /// A text is kept in the tree, and once more while a message or an answer is made of it.
 const TEXT_COPIES: usize = 3;
 
@@ -38,86 +34,9 @@ impl Limits<'_> {
     }
 
     /// Takes memory, and looks whether the text is still to be read.
-    fn take(&self, bytes: usize) -> Result<(), Error> {
+    pub(super) fn take(&self, bytes: usize) -> Result<(), Error> {
         self.bounds.taking(|| self.taken.take(bytes))?;
         self.bounds.check()
-    }
-}
-
-impl Parser<'_> {
-    /// Counts parts of the tree that come to be.
-    pub(super) fn grow(&mut self, parts: usize) -> Parsed<()> {
-        let before = self.parts;
-        self.parts = before.saturating_add(parts);
-        if self.parts > PARTS_MAX {
-            let span = self.last_span();
-            self.fault(span, format!("query is too large: more than {PARTS_MAX} expressions, matchers and labels"));
-            return Err(Stop);
-        }
-        let paces = self.parts / PACE - before / PACE;
-        if paces > 0 { self.within(paces * PACE * PART_BYTES) } else { Ok(()) }
-    }
-
-    /// Takes memory, and looks whether the text is still to be read.
-    fn within(&mut self, bytes: usize) -> Parsed<()> {
-        let Some(limits) = self.limits else { return Ok(()) };
-        if let Err(error) = limits.take(bytes) {
-            self.stopped = Some(error);
-            return Err(Stop);
-        }
-        Ok(())
-    }
-
-    /// A matcher; of a regular expression the memory is taken before it is compiled.
-    pub(super) fn new_matcher(
-        &mut self,
-        (op, name, value): (MatchOp, String, String),
-        span: Span,
-    ) -> Parsed<Option<Matcher>> {
-        self.grow(1)?;
-        match compiled(self.limits, op, (name, value)) {
-            Ok(matcher) => Ok(Some(matcher)),
-            Err(Refused::Wrong(error)) => {
-                self.fault(span, error.to_string());
-                Ok(None)
-            }
-            Err(Refused::Beyond(error)) => {
-                self.stopped = Some(error);
-                Err(Stop)
-            }
-        }
-    }
-
-    /// Complains, unless enough was complained about.
-    pub(super) fn fault(&mut self, span: Span, message: impl Into<String>) {
-        if self.faults.len() < FAULTS_MAX {
-            self.faults.push(Fault { span, message: message.into() });
-        }
-    }
-}
-
-enum Refused {
-    Wrong(RegexError),
-    Beyond(Error),
-}
-
-fn compiled(limits: Option<Limits<'_>>, op: MatchOp, (name, value): (String, String)) -> Result<Matcher, Refused> {
-    let Some(limits) = limits else {
-        return Matcher::new(op, name, value).map_err(Refused::Wrong);
-    };
-    let mut beyond = None;
-    let mut room = |bytes| match limits.take(bytes) {
-        Ok(()) => true,
-        Err(error) => {
-            beyond = Some(error);
-            false
-        }
-    };
-    let made = Matcher::new_within(op, name, value, &mut room);
-    match (made, beyond) {
-        (_, Some(error)) => Err(Refused::Beyond(error)),
-        (Ok(matcher), None) => Ok(matcher),
-        (Err(error), None) => Err(Refused::Wrong(error)),
     }
 }
 

@@ -7,7 +7,7 @@ use super::Dialect;
 use super::ast::Span;
 use super::extensions::with_flag;
 use super::lexer::Lexer;
-use super::limits::{DEPTH_MAX, Limits};
+use super::limits::{DEPTH_MAX, FAULTS_MAX, Limits, PACE, PART_BYTES, PARTS_MAX};
 use super::templates::Scope;
 use super::token::{Kind, Token, describe};
 use crate::Error;
@@ -142,6 +142,13 @@ impl<'a> Parser<'a> {
         self.text.get(span.start..span.end).unwrap_or("")
     }
 
+    /// Complains, unless enough was complained about.
+    pub(super) fn fault(&mut self, span: Span, message: impl Into<String>) {
+        if self.faults.len() < FAULTS_MAX {
+            self.faults.push(Fault { span, message: message.into() });
+        }
+    }
+
     /// Sets what is read now; returns what was read so far, to be set again.
     pub(super) fn enter(&mut self, context: Context) -> Context {
         std::mem::replace(&mut self.context, context)
@@ -195,6 +202,30 @@ impl<'a> Parser<'a> {
             return Err(Stop);
         }
         Ok(())
+    }
+
+    /// Counts parts of the tree that come to be.
+    pub(super) fn grow(&mut self, parts: usize) -> Parsed<()> {
+        let before = self.parts;
+        self.parts = before.saturating_add(parts);
+        if self.parts > PARTS_MAX {
+            self.fault(
+                self.last.span,
+                format!("query is too large: more than {PARTS_MAX} expressions, matchers and labels"),
+            );
+            return Err(Stop);
+        }
+        let paces = self.parts / PACE - before / PACE;
+        if paces > 0 { self.within(paces * PACE * PART_BYTES) } else { Ok(()) }
+    }
+
+    /// Takes memory, and looks whether the text is still to be read.
+    pub(super) fn within(&mut self, bytes: usize) -> Parsed<()> {
+        let Some(limits) = self.limits else { return Ok(()) };
+        limits.take(bytes).map_err(|error| {
+            self.stopped = Some(error);
+            Stop
+        })
     }
 
     pub(super) fn depth(&self) -> usize {

@@ -4,7 +4,7 @@ use model::labels::METRIC_NAME;
 use model::{MatchOp, Matcher};
 
 use super::ast::{BinaryOp, Expr, ExprKind, Selector, Span};
-use super::parser::{Context, Parsed, Parser};
+use super::parser::{Context, Parsed, Parser, Stop};
 use super::token::Kind;
 
 const LABEL: Context = Context::new("label matching", "identifier or \"}\"");
@@ -88,7 +88,12 @@ impl Parser<'_> {
         let value = self.expect(Kind::String)?.span;
         let text = self.unquoted(value);
         let span = Span { start: label.span.start, end: value.end };
-        matchers.extend(self.new_matcher((op, name, text), span)?);
+        self.grow(1)?;
+        match Matcher::new_within(op, name, text, &mut |bytes| self.within(bytes).is_ok()) {
+            Ok(matcher) => matchers.push(matcher),
+            Err(_) if self.stopped.is_some() => return Err(Stop),
+            Err(error) => self.fault(span, error.to_string()),
+        }
         Ok(())
     }
 }

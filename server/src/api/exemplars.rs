@@ -36,13 +36,12 @@ pub(crate) async fn query(State(app): State<Arc<App>>, origin: Origin, params: P
         if selectors.len() > SELECTORS_MAX {
             return Err(ApiError::bad_data(format!("a query for exemplars has at most {SELECTORS_MAX} selectors")));
         }
-        // There are few: the store keeps so many in all.
+        // The store bounds how many exemplars there are in all.
         bounds.check().map_err(told)?;
         let found = of.db.exemplars(&selectors, range)?;
         bounds.share.take(found.iter().map(length).sum()).map_err(told)?;
         let text = format::success_text(|out| write(out, &found), &[], &[]);
         drop(found);
-        bounds.share.shrink_to(text.capacity());
         Ok((format::JSON, format::held(text, &bounds.share)).into_response())
     };
     work::run(&app, (&params, &origin), work).await

@@ -47,7 +47,6 @@ pub(crate) async fn metadata(State(app): State<Arc<App>>, params: Params) -> Res
         });
     };
     let text = format::success_text(body, &[], &[]);
-    share.shrink_to(text.capacity());
     Ok((format::JSON, format::held(text, &share)).into_response())
 }
 
@@ -55,13 +54,13 @@ pub(crate) async fn metadata(State(app): State<Arc<App>>, params: Params) -> Res
 pub(crate) async fn targets_metadata(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
     let limit = number(&params, "limit")?.unwrap_or(usize::MAX);
     let wanted = params.get("metric");
+    let bounds = app.engine.bounds(&query::QueryOptions::default());
     let matchers = match params.get("match_target") {
         "" => Vec::new(),
-        text => {
-            let bounds = app.engine.bounds(&query::QueryOptions::default());
-            let fault = |error| ApiError::parameter("match_target", error);
-            in_place(|| query::parse_selector_within(text, &bounds))?.map_err(fault)?
-        }
+        text => in_place(|| query::parse_selector_within(text, &bounds))?.map_err(|error| match error {
+            query::Error::Parse(text) => ApiError::parameter("match_target", text),
+            error => told(error),
+        })?,
     };
     let pools = app.scraper.status().await;
     let fits = |matchers: &[Matcher], labels: &model::Labels| matchers.iter().all(|m| m.matches(labels.value(&m.name)));
@@ -73,8 +72,7 @@ pub(crate) async fn targets_metadata(State(app): State<Arc<App>>, params: Params
         let texts = format::escaped(name) + format::escaped(&m.help) + format::escaped(&m.unit);
         format::escaped_labels(&active.target.public) + texts + ENTRY_BYTES
     });
-    let share = app.engine.bounds(&query::QueryOptions::default()).share;
-    share.take(length.sum()).map_err(told)?;
+    bounds.share.take(length.sum()).map_err(told)?;
     let body = |out: &mut String| {
         format::array(out, entries, |out, (active, name, metadata)| {
             out.push_str("{\"target\":");
@@ -90,8 +88,7 @@ pub(crate) async fn targets_metadata(State(app): State<Arc<App>>, params: Params
         });
     };
     let text = format::success_text(body, &[], &[]);
-    share.shrink_to(text.capacity());
-    Ok((format::JSON, format::held(text, &share)).into_response())
+    Ok((format::JSON, format::held(text, &bounds.share)).into_response())
 }
 
 /// The two endpoints write the same three fields in different orders.

@@ -121,7 +121,6 @@ async fn collect<T: Ord + Send + 'static>(
         bounds.share.take(2 * items.iter().map(|item| 1 + (asked.length)(item)).sum::<usize>()).map_err(told)?;
         let text = format::success_text(|out| (asked.write)(out, &items), &warnings, &[]);
         drop(items);
-        bounds.share.shrink_to(text.capacity());
         Ok((format::JSON, format::held(text, &bounds.share)).into_response())
     };
     work::run(&app, (&params, &origin), work).await

@@ -10,7 +10,8 @@ use model::Labels;
 use query::{Error, QueryResult, RangeSeries, Sample, Share, Value};
 
 use super::{
-    JSON, LabelSets, POINTS_PER_SERIES, histogram_point, items, point, query_result, result_head, success_tail, vector,
+    JSON, LabelSets, POINTS_PER_SERIES, histogram_point, items, point, query_result, result_head, success_tail,
+    success_text, vector,
 };
 
 /// A text longer than this is not made whole.
@@ -36,8 +37,9 @@ impl AsRef<[u8]> for Held {
     }
 }
 
-/// A body whose memory stays taken until the connection has let go of it.
+/// A body whose memory stays taken until the connection has let go of it; what was taken besides is given back.
 pub(crate) fn held(text: String, share: &Arc<Share>) -> Body {
+    share.shrink_to(text.capacity());
     Body::from(Bytes::from_owner(Held { text, _share: Arc::clone(share) }))
 }
 
@@ -52,7 +54,7 @@ pub(crate) fn escaped(text: &str) -> usize {
 pub(crate) fn escaped_labels(labels: &Labels) -> usize {
     let text = labels.as_text();
     let special = text.bytes().filter(|b| *b < b' ' || matches!(b, b'"' | b'\\')).count();
-    // Also lengths look as if they had to be escaped.
+    // Bytes of lengths may be counted, too: the bound is then higher than it need be.
     text.len() + 8 + 6 * special
 }
 
@@ -84,7 +86,6 @@ pub(crate) fn query_answer(result: QueryResult, stats: Option<String>) -> Result
         share.take(length + rest)?;
         let body = whole(&result, stats.as_deref(), length);
         drop(result);
-        share.shrink_to(body.capacity());
         return Ok((JSON, held(body, &share)).into_response());
     }
     // A piece in the making, those that wait to be sent, and what may be in it before it is looked at.
@@ -102,11 +103,11 @@ fn texts(result: &QueryResult) -> usize {
 }
 
 fn whole(result: &QueryResult, stats: Option<&str>, length: usize) -> String {
-    let mut body = String::with_capacity(length.min(PIECE));
-    body.push_str(SUCCESS);
-    query_result(&mut body, result, stats);
-    success_tail(&mut body, &result.warnings, &result.infos);
-    body
+    let data = |out: &mut String| {
+        out.reserve(length.min(PIECE));
+        query_result(out, result, stats);
+    };
+    success_text(data, &result.warnings, &result.infos)
 }
 
 pub(super) const SUCCESS: &str = "{\"status\":\"success\",\"data\":";
@@ -165,7 +166,7 @@ impl Pieces {
         let at = place.series;
         match &self.result.value {
             Value::Vector(samples) => {
-                // Of a few at a time the labels are copied from each other.
+                // Several at once: of the labels, what equals those before is copied.
                 let some = &samples[at..samples.len().min(at + POINTS / POINTS_PER_SERIES)];
                 out.push_str(if at > 0 && !some.is_empty() { "," } else { "" });
                 vector(out, some);

@@ -137,7 +137,6 @@ async fn find(
         bounds.share.take(length).map_err(told)?;
         let text = search.answer(&found, field, more);
         drop(found);
-        bounds.share.shrink_to(text.capacity());
         Ok((NDJSON, format::held(text, &bounds.share)).into_response())
     };
     work::run(&app, (&params, &origin), work).await

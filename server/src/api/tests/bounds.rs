@@ -80,9 +80,13 @@ async fn listings_and_texts_have_the_memory_of_a_query() {
         check(&ask(&app, &asked).await, expected, path);
         assert_eq!(app.engine.options().memory.used(), 0, "{path}");
     }
-    let values = json!({"path": "/api/v1/label/pod/values"});
-    check(&ask(&app, &values).await, refused, "values");
-    assert_eq!(app.engine.options().memory.used(), 0);
+    for asked in [
+        json!({"path": "/api/v1/label/pod/values"}),
+        json!({"path": "/api/v1/targets/metadata", "params": [["match_target", many]]}),
+    ] {
+        check(&ask(&app, &asked).await, refused, &asked["path"].to_string());
+        assert_eq!(app.engine.options().memory.used(), 0);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
