@@ -6,7 +6,6 @@
 //! does each Unix socket, whatever the URL says.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,7 +13,7 @@ use std::time::Duration;
 use config::{HttpClientConfig, TlsConfig};
 use http::Method;
 use http::header::{AUTHORIZATION, HOST, HeaderValue};
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::dns::{Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 use url::Url;
 
@@ -266,12 +265,7 @@ impl Resolve for Detour {
     fn resolve(&self, name: Name) -> Resolving {
         let asked = name.as_str().to_ascii_lowercase();
         let host = if asked == self.name { self.host.clone() } else { asked };
-        let resolver = self.resolver.clone();
-        Box::pin(async move {
-            let found = resolver.lookup(&host).await?;
-            // The URL's port replaces this one.
-            Ok(Box::new(found.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
-        })
+        self.resolver.resolving(host)
     }
 }
 

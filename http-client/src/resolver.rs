@@ -161,16 +161,21 @@ impl Resolver {
         };
         asked.within(LOOKUP_MAX - QUICK_FOR).await.unwrap_or_else(|| Err(failed("i/o timeout")))
     }
+
+    /// The same as reqwest wants it.
+    pub(crate) fn resolving(&self, host: String) -> Resolving {
+        let resolver = self.clone();
+        Box::pin(async move {
+            let found = resolver.lookup(&host).await?;
+            // The URL's port replaces this one.
+            Ok(Box::new(found.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
+        })
+    }
 }
 
 impl Resolve for Resolver {
     fn resolve(&self, name: reqwest::dns::Name) -> Resolving {
-        let resolver = self.clone();
-        Box::pin(async move {
-            let found = resolver.lookup(name.as_str()).await?;
-            // The URL's port replaces this one.
-            Ok(Box::new(found.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
-        })
+        self.resolving(name.as_str().to_owned())
     }
 }
 
