@@ -278,7 +278,8 @@ impl Files {
         let (stamps, looked_at) = (self.stamps(), Instant::now());
         let mut hosts = Hosts::default();
         if let Ok(text) = std::fs::read(&self.hosts) {
-            hosts.read_hosts_conf(text.as_slice())?;
+            // It wants UTF-8 in comments too.
+            hosts.read_hosts_conf(String::from_utf8_lossy(&text).as_bytes())?;
         }
         let text = std::fs::read(&self.resolv_conf).unwrap_or_default();
         // Without a server it is refused.
