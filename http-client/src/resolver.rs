@@ -188,9 +188,12 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// Its outcome, if there is one in time.
+    /// Its outcome, if there is one in time; then it is not to be called again.
     async fn within(&mut self, wait: Duration) -> Option<Result<Vec<IpAddr>, LookupError>> {
-        let found = timeout(wait, &mut self.task).await.ok()?.ok()?;
+        let found = timeout(wait, &mut self.task).await.ok()?;
+        // A panic in there.
+        let failed = |reason| LookupError { host: self.host.to_owned(), reason, answered: false };
+        let found = found.unwrap_or_else(|error| Err(failed(error.to_string())));
         self.answered = found.as_ref().err().is_none_or(|error| error.answered);
         Some(found)
     }
@@ -333,4 +336,20 @@ fn explain(error: &NetError) -> (String, bool) {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_lookup_that_panics_has_failed() {
+        let resolver = Resolver::system();
+        let task = resolver.0.handle().unwrap().spawn(async { panic!("a test") });
+        let mut asked = Asked { of: &resolver, host: "t.test", task, answered: true };
+        let error = asked.within(LOOKUP_MAX).await.unwrap().unwrap_err();
+        assert!(error.to_string().starts_with("dial tcp: lookup t.test: task"), "{error}");
+        drop(asked);
+        assert_eq!(lock(&resolver.0.names).get("t.test"), Some(&false));
+    }
 }
