@@ -236,10 +236,13 @@ impl Inner {
         if !of_hosts.is_empty() {
             return Ok(of_hosts);
         }
-        let found = system.resolver.lookup_ip(name).await;
-        let found: Vec<IpAddr> = found
-            .map_err(|error| explain(&error))
-            .map_or_else(|(reason, answered)| Err(failed(reason, answered)), |found| Ok(found.iter().collect()))?;
+        let found: Vec<IpAddr> = match system.resolver.lookup_ip(name).await {
+            Ok(found) => found.iter().collect(),
+            Err(error) => {
+                let (reason, answered) = explain(&error);
+                return Err(failed(reason, answered));
+            }
+        };
         if found.is_empty() { Err(failed("no such host".to_owned(), true)) } else { Ok(found) }
     }
 
