@@ -19,8 +19,8 @@ use url::Url;
 
 use crate::oauth2::Tokens;
 use crate::proxy::Proxies;
-use crate::tls::{self, Stamp};
-use crate::{Error, Resolver, auth};
+use crate::stamp::Stamp;
+use crate::{Error, Resolver, auth, tls};
 
 /// Idle connections live longer than most scrape intervals, so that a scrape does not begin with a handshake.
 const IDLE: Duration = Duration::from_secs(300);

@@ -28,7 +28,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use crate::tls::{Stamp, stamp};
+use crate::stamp::Stamp;
 
 /// Lookups at once, of each kind of names. Each takes a few sockets.
 const AT_ONCE: usize = 64;
@@ -276,7 +276,7 @@ impl System {
 
 impl Files {
     fn stamps(&self) -> [Option<Stamp>; 2] {
-        [stamp(&self.resolv_conf), stamp(&self.hosts)]
+        [Stamp::of(&self.resolv_conf), Stamp::of(&self.hosts)]
     }
 
     /// Files that are absent are as empty ones.

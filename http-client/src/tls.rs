@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
-use std::time::SystemTime;
 
 use config::{TlsConfig, TlsVersion};
 use rustls::client::WebPkiServerVerifier;
@@ -13,32 +12,15 @@ use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
 use crate::Error;
+use crate::stamp::Stamp;
 use crate::verify::Verifier;
 
 /// Why a field that should hold certificates is refused.
 const NO_CERTIFICATE: &str = "it holds no PEM certificate";
 
-/// What a file was when it was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Stamp {
-    modified: Option<SystemTime>,
-    len: u64,
-    inode: u64,
-}
-
 /// The state of the certificate files now; equal exactly when nothing needs to be read again.
 pub(crate) fn stamps(tls: &TlsConfig) -> Vec<Option<Stamp>> {
-    [&tls.ca_file, &tls.cert_file, &tls.key_file].into_iter().map(|path| stamp(path.as_deref()?)).collect()
-}
-
-/// That of one file; `None` when it is absent.
-pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
-    let meta = fs::metadata(path).ok()?;
-    #[cfg(unix)]
-    let inode = std::os::unix::fs::MetadataExt::ino(&meta);
-    #[cfg(not(unix))]
-    let inode = 0;
-    Some(Stamp { modified: meta.modified().ok(), len: meta.len(), inode })
+    [&tls.ca_file, &tls.cert_file, &tls.key_file].into_iter().map(|path| Stamp::of(path.as_deref()?)).collect()
 }
 
 /// The name to check certificates against, if one is configured.
