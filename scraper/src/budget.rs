@@ -186,9 +186,9 @@ impl Reservation {
         }
     }
 
-    /// The body is complete and about to be parsed: from now on it is not ended any more.
+    /// The body is complete and about to be parsed: from now on it is not ended any more, not even if it was just told to.
     pub(crate) fn parse(&self) {
-        self.update(|holder| holder.parsing = true);
+        self.update(|holder| (holder.parsing, holder.ending) = (true, false));
     }
 
     fn update(&self, update: impl FnOnce(&mut Holder)) {
@@ -342,6 +342,24 @@ mod tests {
         a_moment().await;
         let ended = holders.iter().filter(|holder| holder.is_finished()).count();
         assert_eq!((ended, budget.reserved()), (2, 8 * MIB), "no more than needed are ended");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_parsed_after_all_is_not_waited_for() {
+        let budget = BodyBudget::new(8 * MIB);
+        let mut larger = budget.body(&job("a"));
+        larger.cover(FREE_BYTES + 4 * MIB).await.unwrap();
+        let other = hold(&budget, &job("a"), 3 * MIB);
+        sleep(STALLED_AFTER).await;
+        let waiting = hold(&budget, &job("a"), 2 * MIB);
+        a_moment().await;
+        assert!(budget.state().holders.values().any(|holder| holder.ending) && !other.is_finished());
+        // Its body was complete before it noticed.
+        larger.parse();
+        sleep(LOOK_AGAIN).await;
+        a_moment().await;
+        assert!(other.is_finished() && !waiting.is_finished());
+        assert_eq!(budget.reserved(), 6 * MIB);
     }
 
     #[tokio::test(start_paused = true)]
