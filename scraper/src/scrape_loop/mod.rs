@@ -325,9 +325,8 @@ impl ScrapeLoop {
             return;
         };
         self.layout = work.layout;
-        self.last_work = last_work;
         if let Ok(fetched) = work.fetched {
-            self.last_body = fetched.body.bytes.len();
+            (self.last_body, self.last_work) = (fetched.body.bytes.len(), last_work);
             self.shared.room.keep_buffer(fetched.body.bytes);
         }
         self.settle(began_ms, began.elapsed(), outcome);
