@@ -411,7 +411,7 @@ impl ScrapeLoop {
         }
         let left_out = outcome.committed.out_of_order + outcome.committed.duplicate + outcome.committed.too_old > 0;
         // Not at each scrape: a clock that is wrong is so for all targets, and for long.
-        if left_out && !std::mem::replace(&mut self.leaves_out, left_out) {
+        if left_out && !self.leaves_out {
             tracing::warn!(
                 target = %self.target.url,
                 out_of_order = outcome.committed.out_of_order,
