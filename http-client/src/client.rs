@@ -6,7 +6,6 @@
 //! does each Unix socket, whatever the URL says.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,19 +13,21 @@ use std::time::Duration;
 use config::{HttpClientConfig, TlsConfig};
 use http::Method;
 use http::header::{AUTHORIZATION, HOST, HeaderValue};
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::dns::{Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 use url::Url;
 
 use crate::oauth2::Tokens;
 use crate::proxy::Proxies;
-use crate::tls::{self, Stamp};
-use crate::{Error, Resolver, auth};
+use crate::stamp::Stamp;
+use crate::{Error, Resolver, auth, tls};
 
 /// Idle connections live longer than most scrape intervals, so that a scrape does not begin with a handshake.
 const IDLE: Duration = Duration::from_secs(300);
 /// Clients of single targets that are kept; past it they are all made anew.
 const CLIENTS_MAX: usize = 10_000;
+/// The key of the client for where redirects lead. No `host:port` is like it.
+const REDIRECTED: &str = "redirected:";
 
 /// Makes requests as one configuration says. Cheap to share behind an `Arc`; all its requests share connections.
 #[derive(Debug)]
@@ -44,9 +45,9 @@ pub struct HttpClient {
 pub(crate) struct Route<'a> {
     /// It carries nothing secret.
     pub(crate) untrusted: bool,
-    /// It follows a redirect to another server. A target may lead to another place each time: neither connections nor clients of such places
-    /// are kept.
-    pub(crate) passing: bool,
+    /// It follows a redirect to another server. A target may lead to another place each time: neither connections nor
+    /// clients of such places are kept.
+    pub(crate) redirected: bool,
     /// It goes over a Unix socket whatever the URL says.
     pub(crate) socket: Option<&'a Path>,
 }
@@ -56,10 +57,8 @@ struct Built {
     stamps: Vec<Option<Stamp>>,
     tls: rustls::ClientConfig,
     common: reqwest::Client,
-    /// For where redirects lead; keeps no connections.
-    passing: Option<reqwest::Client>,
-    /// By the target's `host:port` where there is a `server_name`, and by Unix socket.
-    of_targets: HashMap<String, reqwest::Client>,
+    /// By the target's `host:port` where there is a `server_name`, by Unix socket, and as [`REDIRECTED`].
+    others: HashMap<String, reqwest::Client>,
 }
 
 impl HttpClient {
@@ -161,7 +160,7 @@ impl HttpClient {
             None => {
                 let tls = tls::client_config(config, self.http2())?;
                 let common = self.build(tls.clone(), None, Route::default())?;
-                Built { stamps, tls, common, passing: None, of_targets: HashMap::new() }
+                Built { stamps, tls, common, others: HashMap::new() }
             }
         };
         let built = guard.insert(built);
@@ -173,29 +172,23 @@ impl HttpClient {
             None => (url.clone(), None, None),
         };
         let key = match (route.socket, &detour) {
-            (Some(socket), _) => format!("unix:{}", socket.display()),
-            (None, Some(_)) if route.passing => {
-                let client = self.build(built.tls.clone(), detour.map(|(_, detour)| detour), route)?;
-                return Ok((client, url, host));
-            }
-            (None, Some((authority, _))) => authority.clone(),
-            (None, None) if route.passing => {
-                let passing = match built.passing.take() {
-                    Some(passing) => passing,
-                    None => self.build(built.tls.clone(), None, route)?,
-                };
-                return Ok((built.passing.insert(passing).clone(), url, host));
-            }
+            (Some(socket), _) => Some(format!("unix:{}", socket.display())),
+            // It leads to one place only, and is not kept.
+            (None, Some(_)) if route.redirected => None,
+            (None, Some((authority, _))) => Some(authority.clone()),
+            (None, None) if route.redirected => Some(REDIRECTED.to_owned()),
             (None, None) => return Ok((built.common.clone(), url, host)),
         };
-        if let Some(client) = built.of_targets.get(&key) {
+        if let Some(client) = key.as_ref().and_then(|key| built.others.get(key)) {
             return Ok((client.clone(), url, host));
         }
-        if built.of_targets.len() >= CLIENTS_MAX {
-            built.of_targets.clear();
-        }
         let client = self.build(built.tls.clone(), detour.map(|(_, detour)| detour), route)?;
-        built.of_targets.insert(key, client.clone());
+        if let Some(key) = key {
+            if built.others.len() >= CLIENTS_MAX {
+                built.others.clear();
+            }
+            built.others.insert(key, client.clone());
+        }
         Ok((client, url, host))
     }
 
@@ -250,7 +243,7 @@ impl HttpClient {
         if let Some(socket) = route.socket {
             builder = builder.unix_socket(socket);
         }
-        if route.passing {
+        if route.redirected {
             builder = builder.pool_max_idle_per_host(0);
         }
         for proxy in self.proxies.reqwest() {
@@ -272,12 +265,7 @@ impl Resolve for Detour {
     fn resolve(&self, name: Name) -> Resolving {
         let asked = name.as_str().to_ascii_lowercase();
         let host = if asked == self.name { self.host.clone() } else { asked };
-        let resolver = self.resolver.clone();
-        Box::pin(async move {
-            let found = resolver.lookup(&host).await?;
-            // The URL's port replaces this one.
-            Ok(Box::new(found.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
-        })
+        self.resolver.resolving(host)
     }
 }
 
@@ -291,12 +279,12 @@ mod tests {
             TlsConfig { server_name: Some("name.test".to_owned()), insecure_skip_verify: true, ..TlsConfig::default() };
         let config = HttpClientConfig { tls: Some(tls), ..HttpClientConfig::default() };
         let client = HttpClient::new(&config, "Weft/test", &Resolver::system()).unwrap();
-        let kept = |passing: bool, port: u16| {
+        let kept = |redirected: bool, port: u16| {
             let url = Url::parse(&format!("https://127.0.0.1:{port}/")).unwrap();
-            let (_, named, host) = client.client(&url, Route { passing, ..Route::default() }).unwrap();
+            let (_, named, host) = client.client(&url, Route { redirected, ..Route::default() }).unwrap();
             assert_eq!(named.as_str(), format!("https://name.test:{port}/"));
             assert_eq!(host.unwrap(), format!("127.0.0.1:{port}").as_str());
-            client.built.lock().unwrap().as_ref().unwrap().of_targets.len()
+            client.built.lock().unwrap().as_ref().unwrap().others.len()
         };
         assert_eq!((kept(false, 1), kept(false, 1)), (1, 1));
         assert_eq!((2..20).map(|port| kept(true, port)).max(), Some(1));

@@ -222,14 +222,14 @@ impl HttpClient {
         headers: &HeaderMap,
     ) -> Result<Response<'c>, GetError> {
         let mut next = None;
-        let mut trusted = true;
+        let mut route = Route::default();
         for _ in 0..=REDIRECTS_MAX {
             let here = next.as_ref().unwrap_or(url);
-            let (untrusted, passing) = (!trusted, !is_same_server(here, url));
-            let (status, answered, body) = self.get_once(connection, here, headers, (untrusted, passing)).await?;
+            let (status, answered, body) = self.get_once(connection, here, headers, route).await?;
             let leads = if self.follows_redirects() { target(here, status, &answered)? } else { None };
             let Some(leads) = leads else { return Ok(Response { status, headers: answered, body, home: connection }) };
-            trusted &= stays_with(url.host_str(), &leads);
+            route.untrusted |= !stays_with(url.host_str(), &leads);
+            route.redirected = leads.origin() != url.origin();
             next = Some(leads);
         }
         Err(GetError::Failed(format!("stopped after {REDIRECTS_MAX} redirects")))
@@ -240,9 +240,9 @@ impl HttpClient {
         connection: &mut Connection,
         url: &Url,
         headers: &HeaderMap,
-        (untrusted, passing): (bool, bool),
+        route: Route<'_>,
     ) -> Result<Answer, GetError> {
-        let trusted = !untrusted;
+        let trusted = !route.untrusted;
         let token = if trusted { self.token().await? } else { None };
         let socket = connection.socket.clone();
         let answer = if self.is_direct(url, socket.as_deref()) {
@@ -251,7 +251,7 @@ impl HttpClient {
             let Head { status, headers, extent, keeps } = head;
             (status, headers, Body::Own(Own { open: Some(open), early, extent, keeps }))
         } else {
-            let route = Route { untrusted, passing, socket: socket.as_deref() };
+            let route = Route { socket: socket.as_deref(), ..route };
             let mut request = self.prepare(Method::GET, url, route)?.headers(headers.clone());
             if let Some(token) = &token {
                 request = request.header(AUTHORIZATION, token.clone());
@@ -351,11 +351,6 @@ impl Response<'_> {
         }
         more.map_err(GetError::Failed)
     }
-}
-
-fn is_same_server(a: &Url, b: &Url) -> bool {
-    let server = |url: &Url| (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port_or_known_default());
-    std::ptr::eq(a, b) || server(a) == server(b)
 }
 
 fn failed(error: &(dyn std::error::Error + 'static)) -> GetError {

@@ -28,7 +28,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use crate::tls::{Stamp, stamp};
+use crate::stamp::Stamp;
 
 /// Lookups at once, of each kind of names. Each takes a few sockets.
 const AT_ONCE: usize = 64;
@@ -161,16 +161,21 @@ impl Resolver {
         };
         asked.within(LOOKUP_MAX - QUICK_FOR).await.unwrap_or_else(|| Err(failed("i/o timeout")))
     }
+
+    /// The same as reqwest wants it.
+    pub(crate) fn resolving(&self, host: String) -> Resolving {
+        let resolver = self.clone();
+        Box::pin(async move {
+            let found = resolver.lookup(&host).await?;
+            // The URL's port replaces this one.
+            Ok(Box::new(found.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
+        })
+    }
 }
 
 impl Resolve for Resolver {
     fn resolve(&self, name: reqwest::dns::Name) -> Resolving {
-        let resolver = self.clone();
-        Box::pin(async move {
-            let found = resolver.lookup(name.as_str()).await?;
-            // The URL's port replaces this one.
-            Ok(Box::new(found.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
-        })
+        self.resolving(name.as_str().to_owned())
     }
 }
 
@@ -183,9 +188,12 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// Its outcome, if there is one in time.
+    /// Its outcome, if there is one in time; then it is not to be called again.
     async fn within(&mut self, wait: Duration) -> Option<Result<Vec<IpAddr>, LookupError>> {
-        let found = timeout(wait, &mut self.task).await.ok()?.ok()?;
+        let found = timeout(wait, &mut self.task).await.ok()?;
+        // A panic in there.
+        let failed = |reason| LookupError { host: self.host.to_owned(), reason, answered: false };
+        let found = found.unwrap_or_else(|error| Err(failed(error.to_string())));
         self.answered = found.as_ref().err().is_none_or(|error| error.answered);
         Some(found)
     }
@@ -228,10 +236,13 @@ impl Inner {
         if !of_hosts.is_empty() {
             return Ok(of_hosts);
         }
-        let found = system.resolver.lookup_ip(name).await;
-        let found: Vec<IpAddr> = found
-            .map_err(|error| explain(&error))
-            .map_or_else(|(reason, answered)| Err(failed(reason, answered)), |found| Ok(found.iter().collect()))?;
+        let found: Vec<IpAddr> = match system.resolver.lookup_ip(name).await {
+            Ok(found) => found.iter().collect(),
+            Err(error) => {
+                let (reason, answered) = explain(&error);
+                return Err(failed(reason, answered));
+            }
+        };
         if found.is_empty() { Err(failed("no such host".to_owned(), true)) } else { Ok(found) }
     }
 
@@ -265,7 +276,7 @@ impl System {
 
 impl Files {
     fn stamps(&self) -> [Option<Stamp>; 2] {
-        [stamp(&self.resolv_conf), stamp(&self.hosts)]
+        [Stamp::of(&self.resolv_conf), Stamp::of(&self.hosts)]
     }
 
     /// Files that are absent are as empty ones.
@@ -273,7 +284,8 @@ impl Files {
         let (stamps, looked_at) = (self.stamps(), Instant::now());
         let mut hosts = Hosts::default();
         if let Ok(text) = std::fs::read(&self.hosts) {
-            hosts.read_hosts_conf(text.as_slice())?;
+            // It wants UTF-8 in comments too.
+            hosts.read_hosts_conf(String::from_utf8_lossy(&text).as_bytes())?;
         }
         let text = std::fs::read(&self.resolv_conf).unwrap_or_default();
         // Without a server it is refused.
@@ -327,4 +339,20 @@ fn explain(error: &NetError) -> (String, bool) {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_lookup_that_panics_has_failed() {
+        let resolver = Resolver::system();
+        let task = resolver.0.handle().unwrap().spawn(async { panic!("a test") });
+        let mut asked = Asked { of: &resolver, host: "t.test", task, answered: true };
+        let error = asked.within(LOOKUP_MAX).await.unwrap().unwrap_err();
+        assert!(error.to_string().starts_with("dial tcp: lookup t.test: task"), "{error}");
+        drop(asked);
+        assert_eq!(lock(&resolver.0.names).get("t.test"), Some(&false));
+    }
 }

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
-use std::time::SystemTime;
 
 use config::{TlsConfig, TlsVersion};
 use rustls::client::WebPkiServerVerifier;
@@ -13,32 +12,15 @@ use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
 use crate::Error;
+use crate::stamp::Stamp;
 use crate::verify::Verifier;
 
 /// Why a field that should hold certificates is refused.
 const NO_CERTIFICATE: &str = "it holds no PEM certificate";
 
-/// What a file was when it was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Stamp {
-    modified: Option<SystemTime>,
-    len: u64,
-    inode: u64,
-}
-
 /// The state of the certificate files now; equal exactly when nothing needs to be read again.
 pub(crate) fn stamps(tls: &TlsConfig) -> Vec<Option<Stamp>> {
-    [&tls.ca_file, &tls.cert_file, &tls.key_file].into_iter().map(|path| stamp(path.as_deref()?)).collect()
-}
-
-/// That of one file; `None` when it is absent.
-pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
-    let meta = fs::metadata(path).ok()?;
-    #[cfg(unix)]
-    let inode = std::os::unix::fs::MetadataExt::ino(&meta);
-    #[cfg(not(unix))]
-    let inode = 0;
-    Some(Stamp { modified: meta.modified().ok(), len: meta.len(), inode })
+    [&tls.ca_file, &tls.cert_file, &tls.key_file].into_iter().map(|path| Stamp::of(path.as_deref()?)).collect()
 }
 
 /// The name to check certificates against, if one is configured.
@@ -99,8 +81,8 @@ fn bytes(text: Option<&str>, what: &'static str, file: Option<&Path>) -> Result<
     }
 }
 
-fn certificates(what: &'static str, pem: &[u8], from: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let refused = |reason: String| Error::Pem { what, from: from.to_owned(), reason };
+fn certificates(pem: &[u8], from: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let refused = |reason: String| Error::Pem { what: "cert", from: from.to_owned(), reason };
     let chain = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
     let chain = chain.map_err(|error| refused(error.to_string()))?;
     if chain.is_empty() { Err(refused(NO_CERTIFICATE.to_owned())) } else { Ok(chain) }
@@ -109,44 +91,45 @@ fn certificates(what: &'static str, pem: &[u8], from: &str) -> Result<Vec<Certif
 /// The certificates of a bundle of authorities. As with Go's `AppendCertsFromPEM`, those that cannot be read are left out, with
 /// a warning, as long as there is one that can.
 fn authorities(pem: &[u8], from: &str) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), Error> {
-    let (mut roots, mut read, mut refused) = (RootCertStore::empty(), Vec::new(), Vec::new());
+    let (mut roots, mut read, mut refused) = (RootCertStore::empty(), Vec::new(), None);
     for block in pem_blocks(pem) {
-        match CertificateDer::from_pem_slice(block) {
-            // A block of another kind.
-            Err(pem::Error::NoItemsFound) => {}
-            Err(error) => refused.push(error.to_string()),
-            Ok(certificate) => match roots.add(certificate.clone()) {
-                Ok(()) => read.push(certificate),
-                Err(error) => refused.push(error.to_string()),
-            },
+        match authority(block, &mut roots) {
+            Ok(certificate) => read.extend(certificate),
+            Err(reason) => {
+                refused.get_or_insert(reason);
+            }
         }
     }
-    match refused.into_iter().next() {
-        None if read.is_empty() => {
-            Err(Error::Pem { what: "ca", from: from.to_owned(), reason: NO_CERTIFICATE.to_owned() })
-        }
-        Some(reason) if read.is_empty() => Err(Error::Pem { what: "ca", from: from.to_owned(), reason }),
-        Some(reason) => {
-            tracing::warn!(
-                from,
-                read = read.len(),
-                reason,
-                "certificates of a CA bundle are left out: they cannot be read"
-            );
-            Ok((roots, read))
-        }
-        None => Ok((roots, read)),
+    if read.is_empty() {
+        let reason = refused.unwrap_or_else(|| NO_CERTIFICATE.to_owned());
+        return Err(Error::Pem { what: "ca", from: from.to_owned(), reason });
     }
+    if let Some(reason) = refused {
+        tracing::warn!(
+            from,
+            read = read.len(),
+            reason,
+            "certificates of a CA bundle are left out: they cannot be read"
+        );
+    }
+    Ok((roots, read))
+}
+
+/// Adds the certificate of a block to the roots. A block of another kind has none.
+fn authority(block: &[u8], roots: &mut RootCertStore) -> Result<Option<CertificateDer<'static>>, String> {
+    let certificate = match CertificateDer::from_pem_slice(block) {
+        Err(pem::Error::NoItemsFound) => return Ok(None),
+        read => read.map_err(|error| error.to_string())?,
+    };
+    roots.add(certificate.clone()).map_err(|error| error.to_string())?;
+    Ok(Some(certificate))
 }
 
 /// For clients that refuse a whole bundle of authorities for one certificate that cannot be read: the others, where there are
 /// both. `None` where the bundle can be used, or refused, as it is.
 #[must_use]
 pub fn readable_authorities(pem: &[u8]) -> Option<Vec<u8>> {
-    let is_readable = |block: &&[u8]| {
-        let certificate = CertificateDer::from_pem_slice(block);
-        certificate.is_ok_and(|certificate| RootCertStore::empty().add(certificate).is_ok())
-    };
+    let is_readable = |block: &&[u8]| matches!(authority(block, &mut RootCertStore::empty()), Ok(Some(_)));
     let (readable, others): (Vec<&[u8]>, Vec<&[u8]>) = pem_blocks(pem).partition(is_readable);
     (!readable.is_empty() && !others.is_empty()).then(|| readable.concat())
 }
@@ -166,7 +149,7 @@ fn identity(tls: &TlsConfig) -> Result<Option<Identity>, Error> {
     let Some((cert, from)) = bytes(tls.cert.as_deref(), "cert_file", tls.cert_file.as_deref())? else {
         return Ok(None);
     };
-    let chain = certificates("cert", &cert, &from)?;
+    let chain = certificates(&cert, &from)?;
     let key = bytes(tls.key.as_ref().map(config::Secret::expose), "key_file", tls.key_file.as_deref())?;
     let (key, from) = key.ok_or_else(|| Error::Tls("a client certificate needs a key or key_file".to_owned()))?;
     let key = PrivateKeyDer::from_pem_slice(&key);

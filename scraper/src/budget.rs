@@ -42,8 +42,6 @@ struct State {
     reserved: usize,
     next_id: u64,
     holders: HashMap<u64, Holder>,
-    /// Reserved bytes by job.
-    jobs: HashMap<Arc<str>, usize>,
 }
 
 #[derive(Debug)]
@@ -153,21 +151,11 @@ impl Reservation {
             return false;
         }
         state.reserved = rest + wanted;
-        *state.jobs.entry(Arc::clone(&self.job)).or_default() += wanted - held;
-        if let Some(entry) = &mut self.entry {
-            entry.bytes = wanted;
-            if let Some(holder) = state.holders.get_mut(&entry.id) {
-                (holder.bytes, holder.active) = (wanted, Instant::now());
-            }
-            return true;
+        let entry = self.entry.get_or_insert_with(|| state.enter(&self.job));
+        entry.bytes = wanted;
+        if let Some(holder) = state.holders.get_mut(&entry.id) {
+            (holder.bytes, holder.active) = (wanted, Instant::now());
         }
-        let (id, end) = (state.next_id, Arc::new(Notify::new()));
-        state.next_id += 1;
-        let job = Arc::clone(&self.job);
-        let holder =
-            Holder { job, bytes: wanted, active: Instant::now(), parsing: false, ending: false, end: Arc::clone(&end) };
-        state.holders.insert(id, holder);
-        self.entry = Some(Entry { id, bytes: wanted, end });
         true
     }
 
@@ -186,9 +174,9 @@ impl Reservation {
         }
     }
 
-    /// The body is complete and about to be parsed: from now on it is not ended any more.
+    /// The body is complete and about to be parsed: from now on it is not ended any more, not even if it was just told to.
     pub(crate) fn parse(&self) {
-        self.update(|holder| holder.parsing = true);
+        self.update(|holder| (holder.parsing, holder.ending) = (true, false));
     }
 
     fn update(&self, update: impl FnOnce(&mut Holder)) {
@@ -221,12 +209,6 @@ impl Drop for Reservation {
         let mut state = self.budget.state();
         state.holders.remove(&entry.id);
         state.reserved -= entry.bytes;
-        if let Some(bytes) = state.jobs.get_mut(&self.job) {
-            *bytes -= entry.bytes;
-            if *bytes == 0 {
-                state.jobs.remove(&self.job);
-            }
-        }
         drop(state);
         self.budget.0.freed.notify_waiters();
     }
@@ -243,11 +225,21 @@ struct Waiter<'a> {
 }
 
 impl State {
+    /// A body that is about to hold something.
+    fn enter(&mut self, job: &Arc<str>) -> Entry {
+        let (id, end) = (self.next_id, Arc::new(Notify::new()));
+        self.next_id += 1;
+        let (job, active) = (Arc::clone(job), Instant::now());
+        let holder = Holder { job, bytes: 0, active, parsing: false, ending: false, end: Arc::clone(&end) };
+        self.holders.insert(id, holder);
+        Entry { id, bytes: 0, end }
+    }
+
     /// Tells scrapes to end until so many bytes will be free, if there are any that may be ended for this reservation.
     fn evict(&mut self, waiter: &Waiter<'_>, missing: usize) {
         let mut coming: usize = self.holders.values().filter(|holder| holder.ending).map(|holder| holder.bytes).sum();
         while coming < missing {
-            let victim = self.stalled(waiter).or_else(|| self.greedy(waiter).filter(|_| !waiter.patient));
+            let victim = self.stalled(waiter).or_else(|| if waiter.patient { None } else { self.greedy(waiter) });
             let Some(holder) = victim.and_then(|id| self.holders.get_mut(&id)) else { return };
             holder.ending = true;
             holder.end.notify_one();
@@ -269,7 +261,11 @@ impl State {
 
     /// The largest of the job that holds most, if it has more than the reservation would have.
     fn greedy(&self, waiter: &Waiter<'_>) -> Option<u64> {
-        let of_job = |job: &Arc<str>| self.jobs.get(job).copied().unwrap_or_default();
+        let mut jobs: HashMap<&str, usize> = HashMap::new();
+        for holder in self.holders.values() {
+            *jobs.entry(&holder.job).or_default() += holder.bytes;
+        }
+        let of_job = |job: &str| jobs.get(job).copied().unwrap_or_default();
         let would_have = of_job(waiter.job) - waiter.held + waiter.wanted;
         let may_end = |holder: &Holder| {
             if holder.job == *waiter.job { holder.bytes > waiter.wanted } else { of_job(&holder.job) > would_have }
@@ -316,7 +312,6 @@ mod tests {
         assert_eq!(budget.reserved(), 4 * MIB, "one body is charged with half of the budget at most");
         drop(body);
         assert_eq!(budget.reserved(), 0);
-        assert!(budget.state().jobs.is_empty());
         assert!(budget.state().holders.is_empty());
         // Dropped while it waits.
         let mut parsed = budget.body(&job("a"));
@@ -342,6 +337,24 @@ mod tests {
         a_moment().await;
         let ended = holders.iter().filter(|holder| holder.is_finished()).count();
         assert_eq!((ended, budget.reserved()), (2, 8 * MIB), "no more than needed are ended");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_parsed_after_all_is_not_waited_for() {
+        let budget = BodyBudget::new(8 * MIB);
+        let mut larger = budget.body(&job("a"));
+        larger.cover(FREE_BYTES + 4 * MIB).await.unwrap();
+        let other = hold(&budget, &job("a"), 3 * MIB);
+        sleep(STALLED_AFTER).await;
+        let waiting = hold(&budget, &job("a"), 2 * MIB);
+        a_moment().await;
+        assert!(budget.state().holders.values().any(|holder| holder.ending) && !other.is_finished());
+        // Its body was complete before it noticed.
+        larger.parse();
+        sleep(LOOK_AGAIN).await;
+        a_moment().await;
+        assert!(other.is_finished() && !waiting.is_finished());
+        assert_eq!(budget.reserved(), 6 * MIB);
     }
 
     #[tokio::test(start_paused = true)]

@@ -52,22 +52,20 @@ impl State {
 }
 
 impl Recorder {
-    /// The samples committed since the last call: `time series value`, sorted, without the report series.
+    /// The samples committed since the last call: `time series value`, sorted, without those of the report series.
     pub(crate) fn take(&self) -> Vec<String> {
         self.take_all().into_iter().filter(|line| !line.contains(" scrape_") && !line.contains(" up")).collect()
     }
 
-    /// Those, in the order in which they were committed.
+    /// All samples committed since the last call, in the order in which they were committed.
     pub(crate) fn take_in_order(&self) -> Vec<String> {
         let samples = std::mem::take(&mut self.state.lock().unwrap().samples);
         samples.into_iter().map(|(ts, series, value)| format!("{ts} {series} {value}")).collect()
     }
 
-    /// The same with the report series.
+    /// Those, sorted.
     pub(crate) fn take_all(&self) -> Vec<String> {
-        let samples = std::mem::take(&mut self.state.lock().unwrap().samples);
-        let mut lines: Vec<_> =
-            samples.into_iter().map(|(ts, series, value)| format!("{ts} {series} {value}")).collect();
+        let mut lines = self.take_in_order();
         lines.sort();
         lines
     }

@@ -377,12 +377,7 @@ impl io::Write for Buffer {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn gzip(bytes: &[u8]) -> Vec<u8> {
-        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        packed.write_all(bytes).unwrap();
-        packed.finish().unwrap()
-    }
+    use crate::simulation::gzip;
 
     fn buffer(budget: &BodyBudget, most: usize, last: usize) -> Buffer {
         let body = FetchedBody { bytes: Vec::new(), reservation: budget.body(&"j".into()) };

@@ -181,6 +181,19 @@ async fn search_domains_come_first_below_ndots_and_hosts_before_all() {
 }
 
 #[tokio::test]
+async fn hosts_are_read_whatever_the_encoding_of_their_comments() {
+    let dns = Dns::start(|_| Says::Here(3600));
+    let target = Server::plain(OK);
+    let resolver = dns.resolver("", "");
+    std::fs::write(dns.folder.path().join("hosts"), b"# caf\xe9\n127.0.0.1 named # caf\xe9\n").unwrap();
+    let client = client(&resolver);
+    for (name, asked) in [("named", vec![]), ("other.test", vec!["other.test."])] {
+        assert_eq!(get(&client, &at(name, &target)).await.as_deref(), Ok("ok"), "{name}");
+        assert_eq!(dns.asked(), asked, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn tls_goes_by_the_same_resolver() {
     let dns = Dns::start(|_| Says::Here(3600));
     let authority = Authority::new();

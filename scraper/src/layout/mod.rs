@@ -139,6 +139,7 @@ impl TargetLayout {
         let mut pass = Pass::new(rules, ts_ms);
         if rules.series_limit > 0 && self.today.begin(ts_ms, || known_series(&self.slots)) {
             self.slots.retain(|slot| slot.dest != Dest::OverLimit);
+            self.drop_comments();
         }
         if rules.soft && rules.sample_limit > 0 {
             pass.room = rules.sample_limit.saturating_sub(known_series(&self.slots) + self.forgotten.len());
@@ -251,7 +252,9 @@ impl TargetLayout {
         self.forgotten = HashSet::new();
         let families = || self.slots.iter().filter_map(|slot| slot.dest.family());
         self.metadata.scraped(unchanged, families);
-        self.drop_comments();
+        if !unchanged {
+            self.drop_comments();
+        }
         Ok(())
     }
 

@@ -325,9 +325,8 @@ impl ScrapeLoop {
             return;
         };
         self.layout = work.layout;
-        self.last_work = last_work;
         if let Ok(fetched) = work.fetched {
-            self.last_body = fetched.body.bytes.len();
+            (self.last_body, self.last_work) = (fetched.body.bytes.len(), last_work);
             self.shared.room.keep_buffer(fetched.body.bytes);
         }
         self.settle(began_ms, began.elapsed(), outcome);
@@ -412,7 +411,7 @@ impl ScrapeLoop {
         }
         let left_out = outcome.committed.out_of_order + outcome.committed.duplicate + outcome.committed.too_old > 0;
         // Not at each scrape: a clock that is wrong is so for all targets, and for long.
-        if left_out && !std::mem::replace(&mut self.leaves_out, left_out) {
+        if left_out && !self.leaves_out {
             tracing::warn!(
                 target = %self.target.url,
                 out_of_order = outcome.committed.out_of_order,

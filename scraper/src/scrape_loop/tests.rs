@@ -43,6 +43,38 @@ fn fetched(format: Format, body: &str) -> Result<Fetched, FetchError> {
     Ok(Fetched { format, wanted: Wanted::default(), body: FetchedBody { bytes: body.into(), reservation } })
 }
 
+fn scrape_loop(url: &str, client: Result<HttpClient, String>) -> ScrapeLoop {
+    let target = target(url);
+    let threads = Arc::new(Threads::start(0).unwrap());
+    ScrapeLoop {
+        turn: threads.turn((0, 0), 1000).0,
+        layout: TargetLayout::new(target.public.clone()),
+        target,
+        connection: Connection::default(),
+        request: None,
+        last_body: 0,
+        last_work: Duration::ZERO,
+        leaves_out: false,
+        job: Arc::new(job(client)),
+        shared: Shared {
+            appender: Arc::new(Recorder::default()),
+            metrics: Metrics::new(&prometheus::Registry::new()).unwrap(),
+            threads,
+            workers: Workers::new(1),
+            room: Room::new(BodyBudget::default(), 1),
+            failure_logs: FailureLogs::default(),
+            heirs: Heirs::default(),
+            now_ms: Arc::new(model::time::now_ms),
+            known: (Instant::now(), 0),
+            seed: 0,
+        },
+        status: Arc::default(),
+        length: (None, Histogram::with_opts(prometheus::HistogramOpts::new("l", "l")).unwrap()),
+        heir: None,
+        mode: watch::channel(Mode::Run).1,
+    }
+}
+
 /// What a target is asked, and what its answer is read as.
 #[tokio::test]
 async fn a_target_is_asked_and_its_answer_names_its_format() {
@@ -63,35 +95,7 @@ async fn a_target_is_asked_and_its_answer_names_its_format() {
     };
     let resolver = http_client::Resolver::system();
     let client = HttpClient::new(&config::HttpClientConfig::default(), "Prometheus/3.15.0", &resolver).unwrap();
-    let target = target(&url);
-    let threads = Arc::new(Threads::start(0).unwrap());
-    let mut scrape_loop = ScrapeLoop {
-        turn: threads.turn((0, 0), 1000).0,
-        layout: TargetLayout::new(target.public.clone()),
-        target,
-        connection: Connection::default(),
-        request: None,
-        last_body: 0,
-        last_work: Duration::ZERO,
-        leaves_out: false,
-        job: Arc::new(job(Ok(client))),
-        shared: Shared {
-            appender: Arc::new(Recorder::default()),
-            metrics: Metrics::new(&prometheus::Registry::new()).unwrap(),
-            threads,
-            workers: Workers::new(1),
-            room: Room::new(BodyBudget::default(), 1),
-            failure_logs: FailureLogs::default(),
-            heirs: Heirs::default(),
-            now_ms: Arc::new(model::time::now_ms),
-            known: (Instant::now(), 0),
-            seed: 0,
-        },
-        status: Arc::default(),
-        length: (None, Histogram::with_opts(prometheus::HistogramOpts::new("l", "l")).unwrap()),
-        heir: None,
-        mode: watch::channel(Mode::Run).1,
-    };
+    let mut scrape_loop = scrape_loop(&url, Ok(client));
     let (request, fetched) = tokio::join!(serve, scrape_loop.fetch());
     let fetched = fetched.unwrap();
     assert_eq!((fetched.format, fetched.body.bytes.as_slice()), (Format::OpenMetrics, &b"# EOF\n"[..]));
@@ -177,4 +181,16 @@ async fn what_takes_very_long_holds_up_only_its_like() {
         assert!(waits.poll(&mut context).is_pending());
     }
     let _quick = [workers.for_body(10 << 20, short).await.unwrap(), workers.for_body(0, short).await.unwrap()];
+}
+
+#[tokio::test]
+async fn a_scrape_that_fails_says_nothing_of_the_bodies_of_its_target() {
+    let mut scrape_loop = scrape_loop("http://t/metrics", Err("no client".to_owned()));
+    let (_mode, receiver) = watch::channel(Mode::Run);
+    scrape_loop.mode = receiver;
+    let long = Duration::from_secs(3);
+    (scrape_loop.last_body, scrape_loop.last_work) = (1_000_000, long);
+    scrape_loop.scrape(1000).await;
+    assert_eq!(scrape_loop.status.lock().unwrap().last_error, "no client");
+    assert_eq!((scrape_loop.last_body, scrape_loop.last_work), (1_000_000, long));
 }

@@ -111,13 +111,6 @@ async fn a_page_of_tiny_lines_names_the_fix() {
     assert_eq!(world.error("j").await, expected);
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    use std::io::Write as _;
-    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    packed.write_all(bytes).unwrap();
-    packed.finish().unwrap()
-}
-
 /// The head of an answer whose body never ends.
 const UNENDING: &str = "content-type: text/plain\r\ncontent-length: 9000000\r\n\r\n";
 

@@ -68,6 +68,13 @@ fn answer(status: &str, headers: &str, body: &[u8]) -> Option<Vec<u8>> {
     Some([head.as_bytes(), body].concat())
 }
 
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(bytes).unwrap();
+    packed.finish().unwrap()
+}
+
 impl World {
     fn new() -> Self {
         Self::with_body_memory(512 << 20)
