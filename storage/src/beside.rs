@@ -1,6 +1,11 @@
 //! What is kept beside the database to repair it, as it is synced: the MANIFEST a second time, and how far the write-ahead
 //! logs reach.
+//!
+//! Invariant: nothing is written by the path of the directory when another lies there.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -25,7 +30,20 @@ pub(crate) struct Beside {
     flushed: Option<Instant>,
 }
 
+/// What tells a directory from another at the same path: its device and inode.
+pub(crate) type Identity = (u64, u64);
+
+/// That of what lies at a path.
+pub(crate) fn identity(path: &Path) -> Option<Identity> {
+    fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
+}
+
 impl Store {
+    /// Is the directory where it was opened?
+    pub(crate) fn is_in_place(&self) -> bool {
+        identity(self.db.path()) == self.identity
+    }
+
     /// An earlier opening had rows until then.
     pub(crate) fn go_on_from(&self, newest_ms: i64) {
         self.newest_ms.fetch_max(newest_ms, Ordering::Relaxed);
@@ -37,6 +55,9 @@ impl Store {
         let sequence = self.db.latest_sequence_number();
         let newest_ms = self.newest_ms.load(Ordering::Relaxed);
         self.sync_log()?;
+        if !self.is_in_place() {
+            return Ok(());
+        }
         let flushed = lock(&self.beside).flushed;
         if flushed.is_none_or(|flushed| flushed.elapsed() >= limits::COPIES_FLUSHED_EVERY) {
             self.flush_copies()?;
@@ -59,6 +80,9 @@ impl Store {
 
     /// Keeps the MANIFEST twice, where nothing was written since that was last done.
     pub(crate) fn keep_manifest(&self) {
+        if !self.is_in_place() {
+            return;
+        }
         if let Err(error) = lock(&self.beside).spare.keep(self.db.path()) {
             tracing::warn!(%error, "cannot keep the MANIFEST twice");
         }

@@ -193,8 +193,10 @@ impl Db {
         // Taken out first: whoever joins a thread must not hold what it may want.
         lock(&self.syncer).take();
         self.store.sync()?;
-        self.store.flush_copies()?;
-        self.store.keep_manifest();
+        if self.store.is_in_place() {
+            self.store.flush_copies()?;
+            self.store.keep_manifest();
+        }
         Ok(())
     }
 

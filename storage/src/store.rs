@@ -8,7 +8,7 @@ use rocksdb::{
     ColumnFamily, DB, DBRawIterator, FlushOptions, ReadOptions, Snapshot, WriteBatch, WriteOptions, properties,
 };
 
-use crate::beside::Beside;
+use crate::beside::{Beside, Identity, identity};
 use crate::cache::lock;
 use crate::error::Error;
 use crate::limits;
@@ -50,6 +50,8 @@ pub(crate) struct Store {
     unread: Mutex<Option<rocksdb::Error>>,
     /// The newest row, as far as it is known.
     pub(crate) newest_ms: AtomicI64,
+    /// Of the directory, as it was opened.
+    pub(crate) identity: Option<Identity>,
     /// What is kept beside the database.
     pub(crate) beside: Mutex<Beside>,
     /// Held while the log is synced, until it is known why that failed.
@@ -78,6 +80,12 @@ impl Drop for Store {
     /// RocksDB, closed while it recovers from a full disk, waits for a recovery that waits for flushes which closing
     /// prevents (seen in 11.8.1). Told first that all work ends, the recovery gives up.
     fn drop(&mut self) {
+        // Closing deletes files that the database does not need, by their names: not those of another database.
+        if !self.is_in_place()
+            && let Err(error) = self.db.disable_file_deletions()
+        {
+            tracing::warn!(%error, "cannot keep RocksDB from deleting files");
+        }
         self.db.cancel_all_background_work(false);
     }
 }
@@ -88,6 +96,7 @@ impl Store {
         let (files, sealed_until_ms) = (RwLock::default(), AtomicI64::new(i64::MIN));
         let (posted, late_frames) = (AtomicU64::new(0), AtomicU64::new(0));
         Self {
+            identity: identity(db.path()),
             db,
             metrics,
             bucket_ms,

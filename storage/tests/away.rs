@@ -83,3 +83,23 @@ fn another_database_in_its_place_is_opened() {
     drop(db);
     assert_eq!(times(&open(&path)), [1, 3]);
 }
+
+#[test]
+fn the_database_that_was_left_does_nothing_to_a_copy_in_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, copy) = (dir.path().join("data"), dir.path().join("copy"));
+    let db = open(&path);
+    commit(&db, 1).unwrap();
+    db.snapshot(&copy).unwrap();
+    commit(&db, 2).unwrap();
+    // From here on the database has files that the copy knows nothing of.
+    db.snapshot(&dir.path().join("later")).unwrap();
+    fs::rename(&path, dir.path().join("elsewhere")).unwrap();
+    fs::rename(&copy, &path).unwrap();
+    db.look_after();
+    assert_eq!((db.stopped(), db.damage()), (None, vec![]));
+    assert_eq!(times(&db), [1]);
+    drop(db);
+    let db = open(&path);
+    assert_eq!((times(&db), db.damage()), (vec![1], vec![]));
+}

@@ -314,6 +314,7 @@ impl Db {
             drop(waiting);
             tracing::warn!("something stored is damaged: the database is opened again without it");
             reopening.carried = Some(only.carried());
+            self.leave(only);
         }
         self.phase.store(CLOSED, Ordering::SeqCst);
         if !crate::quarantine::spare::is_database(&self.options.path) {

@@ -7,8 +7,11 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::Db;
+use crate::beside::identity;
 use crate::cache::lock;
+use crate::db::Db as Opening;
 use crate::error::Error;
+use crate::quarantine::spare::replace;
 use crate::{limits, open};
 
 impl Db {
@@ -48,9 +51,9 @@ impl Db {
 
     fn place(&self) -> Place {
         let path = &self.options.path;
-        let identity = |meta: fs::Metadata| (meta.dev(), meta.ino());
-        let opened = lock(&self.directory).as_ref().and_then(|directory| directory.metadata().ok()).map(identity);
-        let found = fs::metadata(path).ok().map(identity);
+        let opened = lock(&self.directory).as_ref().and_then(|directory| directory.metadata().ok());
+        let opened = opened.map(|directory| (directory.dev(), directory.ino()));
+        let found = identity(path);
         match (opened, found) {
             // A file system that does not lock directories, or does not tell.
             (None, Some(_)) => Place::Ours,
@@ -63,10 +66,26 @@ impl Db {
     /// Leaves the directory that was opened for the one that is in its place.
     fn move_in(&self) -> Result<(), Error> {
         let directory = open::lock_directory(&self.options)?;
+        lock(&self.reopening).failed = None;
+        self.reopen(self.number.load(Ordering::SeqCst))?;
+        // Until here what was stored would go to the directory that is left.
         *lock(&self.directory) = directory;
         self.away.store(false, Ordering::Release);
-        lock(&self.reopening).failed = None;
-        self.reopen(self.number.load(Ordering::SeqCst))
+        Ok(())
+    }
+
+    /// Closes an opening that nobody uses. Where the MANIFEST at its path is not as long as RocksDB wrote it, RocksDB writes
+    /// another, and CURRENT names that; of a database that lies there instead, CURRENT is put back.
+    pub(super) fn leave(&self, opening: Opening) {
+        let is_in_place = opening.store.is_in_place();
+        let path = self.options.path.join("CURRENT");
+        let current = fs::read(&path);
+        drop(opening);
+        if let (false, Ok(current)) = (is_in_place, current)
+            && let Err(error) = replace(&path, &current)
+        {
+            tracing::error!(%error, "cannot write CURRENT again");
+        }
     }
 
     /// Opens the directory again when writing had stopped, for another reason than a full disk, and works again.

@@ -47,7 +47,7 @@ fn named(directory: &Path) -> Option<String> {
 }
 
 /// Puts a file in the place of another at once.
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = path.with_extension("new");
     let mut file = File::create(&new)?;
     file.write_all(bytes)?;
