@@ -18,8 +18,9 @@ use crate::index::select::{Selected, select};
 use crate::pages;
 use crate::schema::{Cf, META_DELETED, Partition, deleted_key, ruled_key, settled_key};
 use crate::seal::{Pace, Stop};
-use crate::store::{Store, View};
+use crate::store::Store;
 use crate::varint;
+use crate::view::View;
 
 /// A deletion, as far as one reader is concerned.
 #[derive(Clone, Debug)]

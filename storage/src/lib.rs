@@ -6,7 +6,7 @@
 //! - **Invariants**: the only crate that knows RocksDB; no async, no HTTP, no YAML. Nothing in memory grows with what is
 //!   stored, and nothing is rebuilt at a start unless something is damaged. What `commit` has returned survives the end of
 //!   the process.
-//! - **Files**: `live` the database as others hold it · `open`, `db`, `sync`, `store` one opening of its directory ·
+//! - **Files**: `live` the database as others hold it · `open`, `db`, `sync`, `store`, `view` one opening of its directory ·
 //!   `schema` column families and keys · `rows/` a scrape as bytes, in and out · `pages/` columns at rest · `histograms/`
 //!   the samples that are native histograms · `seal/` rows into pages, small partitions into large ones · `read/` both into
 //!   columns · `index/` ids, postings, matchers · `exemplars` · `querier` · `deletes`, `settle`, `retention`, `snapshot` · `stats`,
@@ -50,6 +50,7 @@ mod stats;
 mod store;
 mod sync;
 mod varint;
+mod view;
 
 pub use clock::{Clock, Told};
 pub use deletes::RetentionRule;

@@ -20,7 +20,8 @@ use crate::rebuild::{copy_all, orphans, rebuild};
 use crate::schema::{
     Bucket, Cf, FORMAT, META_BUCKET_MS, META_COPIED, META_FORMAT, META_HORIZON_MS, bucket_key, parse_bucket_key,
 };
-use crate::store::{Store, View};
+use crate::store::Store;
+use crate::view::View;
 
 /// A text file with the format and the length of a bucket, for when `meta` is lost.
 const COPY: &str = "FORMAT";

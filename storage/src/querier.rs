@@ -23,7 +23,7 @@ use crate::limits;
 use crate::quarantine;
 use crate::read::Reader;
 use crate::schema::{Bucket, Cf, bucket_key};
-use crate::store::View;
+use crate::view::View;
 
 /// Why a selection ended: our own trouble or the receiver's wish.
 enum Stop {

@@ -17,7 +17,8 @@ use crate::pages;
 use crate::schema::{
     Bucket, Cf, META_HORIZON_MS, META_NOW_MS, Partition, RowKey, bucket_key, parse_bucket_key, partition_key, seen_key,
 };
-use crate::store::{View, after_prefix};
+use crate::store::after_prefix;
+use crate::view::View;
 
 /// What is dropped whole.
 enum Oldest {

@@ -17,7 +17,7 @@ use crate::pages;
 use crate::rows::{purge, reader};
 use crate::schema::{Bucket, Cf, settled_key};
 use crate::seal::Stop;
-use crate::store::View;
+use crate::view::View;
 
 /// So many times a partition is tried in which rows come in meanwhile.
 const TRIES: usize = 8;

@@ -13,7 +13,7 @@ use crate::index::postings;
 use crate::index::select::{Writers, by_segments};
 use crate::pages;
 use crate::schema::{Bucket, Cf, METRIC_LABEL, SOURCE_LABEL, parse_label_key};
-use crate::store::View;
+use crate::view::View;
 
 /// A name and how many there are of it.
 #[derive(Clone, Debug, PartialEq, Eq)]

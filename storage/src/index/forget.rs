@@ -21,7 +21,8 @@ use crate::schema::{
     BY_ID, Cf, METRIC_LABEL, SOURCE_LABEL, last_id, metric_segments_key, segment_sources_key, source_segment_key,
     source_segments_prefix,
 };
-use crate::store::{Store, View};
+use crate::store::Store;
+use crate::view::View;
 
 /// Takes away the postings of segments that these sources no longer have rows of.
 pub(crate) fn unpost(db: &Db, sources: &RoaringBitmap) -> Result<(), Error> {

@@ -17,7 +17,8 @@ use crate::error::Error;
 use crate::limits;
 use crate::read::Reader;
 use crate::schema::{METRIC_LABEL, SOURCE_LABEL, metric_segments_key};
-use crate::store::{Store, View};
+use crate::store::Store;
+use crate::view::View;
 
 /// What sources wrote in a stretch of time.
 #[derive(Debug, Default)]

@@ -15,7 +15,8 @@ use crate::error::Error;
 use crate::index::{Index, postings};
 use crate::limits;
 use crate::schema::{Cf, PARTITIONS, Partition, TIMELINE_NAME, parse_partition_key, timeline_key};
-use crate::store::{Store, View, after_prefix};
+use crate::store::{Store, after_prefix};
+use crate::view::View;
 use timeline::Timeline;
 
 /// What pages of a metric name lie under.

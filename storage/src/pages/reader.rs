@@ -17,7 +17,8 @@ use crate::limits;
 use crate::read::run::{Cells, Run, RunColumn, mark};
 use crate::rows::codec::Corrupt;
 use crate::schema::{Cf, PageGroup, Partition};
-use crate::store::{View, after_prefix};
+use crate::store::after_prefix;
+use crate::view::View;
 
 /// Takes a column and its index among the wanted.
 type EachColumn<'f> = dyn FnMut(&ColumnView<'_>, usize) -> Result<(), Corrupt> + 'f;

@@ -25,7 +25,8 @@ use crate::pages::{Named, by_name, grouped, named};
 use crate::rows::reader;
 use crate::rows::taker::{Taker, Wanted, wanted};
 use crate::schema::{Bucket, Partition, RowKey};
-use crate::store::{Store, View};
+use crate::store::Store;
+use crate::view::View;
 use line::Gathered;
 
 /// What is stored of one source in the range of a reader.

@@ -10,7 +10,8 @@ use crate::error::Error;
 use crate::index::Index;
 use crate::limits;
 use crate::schema::{Bucket, Cf, FRAME_SLOT, RowKey};
-use crate::store::{Store, View};
+use crate::store::Store;
+use crate::view::View;
 
 /// Writes the rows of a source in a bucket without the samples that are deleted. Nobody may write rows of the source
 /// meanwhile.

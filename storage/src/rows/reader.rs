@@ -13,7 +13,8 @@ use super::taker::{Bases, Wanted};
 use crate::error::Error;
 use crate::index::postings;
 use crate::schema::{Bucket, Cf, RowKey, parse_seen_key, seen_key, slot_of};
-use crate::store::{Store, View};
+use crate::store::Store;
+use crate::view::View;
 
 /// Called with the base values, the time and the row.
 pub(crate) type EachRow<'f> = dyn FnMut(&Bases, i64, &RowView<'_>) -> Result<(), Corrupt> + 'f;

@@ -17,7 +17,8 @@ use crate::limits;
 use crate::pages;
 use crate::read;
 use crate::schema::{Bucket, Cf, RowKey};
-use crate::store::{Store, View};
+use crate::store::Store;
+use crate::view::View;
 
 /// The base values of a segment in a bucket.
 #[derive(Debug)]

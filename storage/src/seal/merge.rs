@@ -13,7 +13,8 @@ use crate::limits;
 use crate::pages::timeline::Timeline;
 use crate::pages::{partitions, timeline_of};
 use crate::schema::{Cf, Partition, merged_key, partition_key, ruled_key};
-use crate::store::{View, after_prefix};
+use crate::store::after_prefix;
+use crate::view::View;
 
 /// Partitions with their sources.
 type Partitions = Vec<(Partition, RoaringBitmap)>;

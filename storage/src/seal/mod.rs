@@ -25,7 +25,8 @@ use crate::index::postings;
 use crate::limits;
 use crate::pages;
 use crate::schema::{Bucket, Cf, Partition, RowKey, bucket_key, seen_key};
-use crate::store::{View, after_prefix};
+use crate::store::after_prefix;
+use crate::view::View;
 
 /// What a round did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -19,7 +19,7 @@ use crate::pages::timeline::Timeline;
 use crate::read::line::Slots;
 use crate::read::{Reader, Stored};
 use crate::schema::{Bucket, Cf, PageGroup, Partition, partition_key, seen_key, timeline_key};
-use crate::store::View;
+use crate::view::View;
 
 /// What was written of a source.
 #[derive(Debug, Default)]

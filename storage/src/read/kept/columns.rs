@@ -12,7 +12,8 @@ use crate::rows::lane::LANE;
 use crate::rows::reader;
 use crate::rows::taker::{Bases, Wanted, mask};
 use crate::schema::{RowKey, slot_of};
-use crate::store::{Store, View};
+use crate::store::Store;
+use crate::view::View;
 
 /// What was read so far. Rows are only ever added: of anything else [`super::Changes`] tells.
 #[derive(Debug, Default)]

@@ -25,7 +25,7 @@ use crate::read::run::Run;
 use crate::rows::reader;
 use crate::rows::taker::Wanted;
 use crate::schema::{Bucket, Partition, RowKey};
-use crate::store::View;
+use crate::view::View;
 pub(crate) use changes::{Changes, Changing};
 use columns::{Columns, Refused};
 
