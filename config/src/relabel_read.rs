@@ -56,7 +56,7 @@ fn rule(mut fields: Fields<'_>, names: NameValidation) -> Result<RelabelRule, Er
     }
     fields.finish()?;
     if let Some(regex) = &spec.regex {
-        model::Regex::new(regex).map_err(|error| fields.refuse("regex", error.to_string()))?;
+        model::Regex::in_anchors(regex).map_err(|error| fields.refuse("regex", error.to_string()))?;
     }
     RelabelRule::new(spec, names).map_err(|error| fields.refuse_all(error.to_string()))
 }

@@ -4,7 +4,7 @@
 //! - **What**: plain values and pure functions on them.
 //! - **Path**: no step of its own; both paths (`docs/ARCHITECTURE.md`) are spelled in these types.
 //! - **Invariants**: no I/O, no async, no serde in the public types, no knowledge of any engine.
-//! - **Files**: `labels` one sorted compact allocation · `matcher`, `regex` the four label matchers with RE2's meaning ·
+//! - **Files**: `labels` one sorted compact allocation · `matcher`, `regex` the four label matchers with Go's regular expressions ·
 //!   `relabel` rules on a label set · `appender`, `querier` the contracts · `target_group` what discovery says ·
 //!   `histogram/` native histograms, their rules and bounds · `exemplar` single events · `sample` values that are markers ·
 //!   `causes` errors in words · `duration`, `float` Prometheus' and Go's spelling of numbers · `time` the wall clock.

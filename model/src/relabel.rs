@@ -225,8 +225,8 @@ enum Pattern {
     Any,
     /// Only asked whether it matches.
     Test(Regex),
-    /// Asked for its groups once the cheaper test has matched.
-    Groups(Box<(Regex, CapturingRegex)>),
+    /// Asked for its groups too.
+    Groups(Box<CapturingRegex>),
 }
 
 impl RelabelRule {
@@ -239,10 +239,8 @@ impl RelabelRule {
         let source = spec.regex.as_deref().unwrap_or(REGEX_DEFAULT);
         let pattern = match spec.action {
             _ if source == REGEX_DEFAULT => Pattern::Any,
-            RelabelAction::Replace | RelabelAction::LabelMap => {
-                Pattern::Groups(Box::new((Regex::new(source)?, CapturingRegex::new(source)?)))
-            }
-            _ => Pattern::Test(Regex::new(source)?),
+            RelabelAction::Replace | RelabelAction::LabelMap => Pattern::Groups(Box::new(CapturingRegex::new(source)?)),
+            _ => Pattern::Test(Regex::in_anchors(source)?),
         };
         Ok(Self { spec, names, pattern })
     }
@@ -327,7 +325,7 @@ impl Pattern {
         match self {
             Self::Any => true,
             Self::Test(regex) => regex.is_match(text),
-            Self::Groups(both) => both.0.is_match(text),
+            Self::Groups(regex) => regex.is_match(text),
         }
     }
 
@@ -341,7 +339,7 @@ impl Pattern {
             // The anchored `(.*)` has no parts to find; any other template over it is rare enough to compile anew.
             Self::Any => CapturingRegex::new(REGEX_DEFAULT).ok()?.expand(text, template),
             Self::Test(_) => None,
-            Self::Groups(both) => both.0.is_match(text).then(|| both.1.expand(text, template)).flatten(),
+            Self::Groups(regex) => regex.expand(text, template),
         }
     }
 }

@@ -51,7 +51,7 @@ impl Settings {
         Ok(Self {
             route_prefix: format!("/{prefix}"),
             external_url,
-            cors_origin: Regex::new(flags.get("web.cors.origin")).context("--web.cors.origin")?,
+            cors_origin: Regex::in_anchors(flags.get("web.cors.origin")).context("--web.cors.origin")?,
             lifecycle: flags.is_on("web.enable-lifecycle"),
             page_title: flags.get("web.page-title").to_owned(),
             hostname,

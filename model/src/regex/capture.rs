@@ -1,19 +1,27 @@
 //! Regular expressions whose groups fill in templates.
 
-use super::{Parsed, RegexError, Room, compile, parsed};
+use regex_automata::meta;
+use regex_automata::nfa::thompson::WhichCaptures;
+use regex_automata::util::captures::Captures;
 
-/// A regular expression that also gives its groups: what relabelling and `label_replace` need.
+use super::{Branches, Parsed, RegexError, Room, compile, on_stack, plan, read_within, syntax};
+
+/// A regular expression that also gives its groups: what relabelling and `label_replace` need. It is read within `^(?s:…)$`.
 #[derive(Clone, Debug)]
 pub struct CapturingRegex {
     source: String,
-    regex: regex::Regex,
+    /// Whether a text matches, where that is known without the engine.
+    test: Option<Branches>,
+    engine: meta::Regex,
+    /// The names of the groups; several may have the same.
+    names: Vec<Option<String>>,
 }
 
 impl CapturingRegex {
-    /// Compiles an expression in RE2's syntax, anchored at both ends.
+    /// Compiles an expression.
     ///
     /// # Errors
-    /// When RE2 would refuse it.
+    /// When Go would refuse it.
     pub fn new(source: &str) -> Result<Self, RegexError> {
         Self::new_within(source, &mut |_| true)
     }
@@ -21,10 +29,15 @@ impl CapturingRegex {
     /// The same where there is memory for it, as [`Regex::new_within`](super::Regex::new_within).
     ///
     /// # Errors
-    /// When RE2 would refuse it, or `room` does.
+    /// When Go would refuse it, or `room` does.
     pub fn new_within(source: &str, room: &mut Room<'_>) -> Result<Self, RegexError> {
-        let Parsed { pattern, hir } = parsed(source, room)?;
-        Ok(Self { source: source.to_owned(), regex: compile(source, (&pattern, &hir), room)? })
+        read_within(source, room)?;
+        let Parsed { hir, names, height } = syntax::in_anchors(source, true)?;
+        on_stack(height, || {
+            let test = plan::without_anchors(&hir).and_then(|inner| Branches::of(&inner));
+            let engine = compile(source, &hir, WhichCaptures::All, room)?;
+            Ok(Self { source: source.to_owned(), test, engine, names })
+        })
     }
 
     /// The expression as it was given.
@@ -33,33 +46,40 @@ impl CapturingRegex {
         &self.source
     }
 
-    /// Does the whole of `text` match?
+    /// Does `text` match?
     #[must_use]
     pub fn is_match(&self, text: &str) -> bool {
-        self.regex.is_match(text)
+        self.test.as_ref().map_or_else(|| self.engine.is_match(text), |test| test.is_match(text))
     }
 
-    /// The template with `$1`, `${1}` and `${name}` filled in from the match of the whole of `text`, `$$` being a dollar
-    /// sign and unknown groups empty; `None` when `text` does not match.
+    /// The template with `$1`, `${1}` and `${name}` filled in from the match, `$$` being a dollar sign and unknown groups
+    /// empty; `None` when `text` does not match.
     #[must_use]
     pub fn expand(&self, text: &str, template: &str) -> Option<String> {
-        let captures = self.regex.captures(text)?;
+        let expansion = self.expansion(text, template)?;
         let mut out = String::new();
-        captures.expand(template, &mut out);
+        expansion.write(&mut out);
         Some(out)
     }
 
     /// The same without making the text: its length is known before.
     #[must_use]
-    pub fn expansion<'a>(&self, text: &'a str, template: &'a str) -> Option<Expansion<'a>> {
-        Some(Expansion { captures: self.regex.captures(text)?, template })
+    pub fn expansion<'a>(&'a self, text: &'a str, template: &'a str) -> Option<Expansion<'a>> {
+        if self.test.as_ref().is_some_and(|test| !test.is_match(text)) {
+            return None;
+        }
+        let mut captures = self.engine.create_captures();
+        self.engine.captures(text, &mut captures);
+        captures.is_match().then_some(Expansion { captures, names: &self.names, text, template })
     }
 }
 
 /// A template whose groups are known.
 #[derive(Debug)]
 pub struct Expansion<'a> {
-    captures: regex::Captures<'a>,
+    captures: Captures,
+    names: &'a [Option<String>],
+    text: &'a str,
     template: &'a str,
 }
 
@@ -83,7 +103,7 @@ impl Expansion<'_> {
         self.each_piece(&mut |piece| out.push_str(piece));
     }
 
-    /// Takes the template apart as `regex::Captures::expand` does.
+    /// Takes the template apart as `Regexp.Expand` of Go does.
     fn each_piece(&self, each: &mut dyn FnMut(&str)) {
         let mut rest = self.template;
         while let Some((before, after)) = rest.split_once('$') {
@@ -93,26 +113,43 @@ impl Expansion<'_> {
                 rest = tail;
                 continue;
             }
-            let (name, tail) = match after.strip_prefix('{') {
-                Some(braced) => braced.split_once('}').unwrap_or(("", after)),
-                None => {
-                    let word = after.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count();
-                    after.split_at(word)
+            match reference(after) {
+                Some((name, tail)) => {
+                    each(self.group(name));
+                    rest = tail;
                 }
-            };
-            if tail.len() == after.len() {
-                // Not a capture group reference: a literal dollar sign, as in Go's `Regexp.Expand`.
-                each("$");
-                rest = after;
-                continue;
+                // Not a reference: a dollar sign.
+                None => {
+                    each("$");
+                    rest = after;
+                }
             }
-            let group = match name.parse::<usize>() {
-                Ok(number) => self.captures.get(number),
-                Err(_) => self.captures.name(name),
-            };
-            each(group.map_or("", |group| group.as_str()));
-            rest = tail;
         }
         each(rest);
     }
+
+    /// What a group matched: by its number, else the first of those with the name that matched anything.
+    fn group(&self, name: &str) -> &str {
+        let text = |number: usize| self.captures.get_group(number).map(|span| &self.text[span.range()]);
+        let found = match number(name) {
+            Some(number) => text(number),
+            None => (0..self.names.len()).filter(|i| self.names[*i].as_deref() == Some(name)).find_map(text),
+        };
+        found.unwrap_or_default()
+    }
+}
+
+/// The name after a dollar sign, in braces or as long as it goes, and what follows.
+fn reference(after: &str) -> Option<(&str, &str)> {
+    let text = after.strip_prefix('{').unwrap_or(after);
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    let (name, tail) = text.split_at(end);
+    let tail = if text.len() < after.len() { tail.strip_prefix('}')? } else { tail };
+    (!name.is_empty()).then_some((name, tail))
+}
+
+/// The number of a group as Go reads it: without a zero before it, and not above its bound.
+fn number(name: &str) -> Option<usize> {
+    let is_number = name.bytes().all(|b| b.is_ascii_digit()) && (name == "0" || !name.starts_with('0'));
+    is_number.then(|| name.parse().ok()).flatten().filter(|number| *number < 1_000_000_000)
 }
