@@ -87,12 +87,15 @@ pub fn list(span: Span, pod: &str) -> Vec<Query> {
     };
     // Every tenth target is a node-exporter: addresses that end in 5.
     let instances = "127[.]10[.]0[.].*5:.+";
+    // As a dashboard's variable with many values writes it.
+    let prefixes = (0..1000).map(|i| format!("app{i}-.+|{}{i}.+", &pod[..pod.len() / 2])).collect::<Vec<_>>().join("|");
     vec![
         now("instant, one series", format!("process_resident_memory_bytes{{pod=\"{pod}\"}}")),
         now("instant, one name", "http_requests_total".to_owned()),
         now("instant, one pod, all names", format!("{{pod=\"{pod}\"}}")),
         now("rate, one app", format!("rate(http_requests_total{{app=\"checkout\"}}[{window}])")),
         now("topk of rates", format!("topk(10, sum by (pod) (rate(http_requests_total[{window}])))")),
+        now("regex, 2 000 prefixes", format!("count(process_resident_memory_bytes{{pod=~\"{prefixes}\"}})")),
         now("count by name", "count by (__name__) ({job=\"fleet\"})".to_owned()),
         now("max_over_time", format!("max_over_time(go_goroutines[{window}])")),
         now("changes, kube-state", format!("sum by (namespace) (changes(kube_pod_status_ready[{window}]))")),

@@ -78,6 +78,9 @@ impl Regex {
     /// When Go would refuse it, or `room` does.
     pub fn new_within(source: &str, room: &mut Room<'_>) -> Result<Self, RegexError> {
         read_within(source, room)?;
+        if let Some(branches) = Branches::listed(source) {
+            return Ok(Self { source: source.to_owned(), plan: Plan::Branches(branches), prefixes: Vec::new() });
+        }
         let parsed = syntax::of_matcher(source)?;
         on_stack(parsed.height, || Self::planned(source, &parsed.hir, room))
     }

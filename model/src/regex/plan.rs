@@ -54,6 +54,12 @@ impl Branches {
         Self { exact: texts, ..Self::default() }
     }
 
+    /// The plan of `a|b|…`, without reading it as an expression: long lists of values are common.
+    pub(super) fn listed(source: &str) -> Option<Self> {
+        let is_plain = !source.contains(['\\', '.', '+', '*', '?', '(', ')', '[', ']', '{', '}', '^', '$']);
+        is_plain.then(|| Self::exact(source.split('|').map(str::to_owned).collect()))
+    }
+
     /// The plan of an expression without its anchors, if all its branches are simple.
     pub(super) fn of(hir: &Hir) -> Option<Self> {
         let branches: &[Hir] = match hir.kind() {
