@@ -4,7 +4,10 @@ use regex_automata::meta;
 use regex_automata::nfa::thompson::WhichCaptures;
 use regex_automata::util::captures::Captures;
 
-use super::{Branches, Parsed, RegexError, Room, compile, on_stack, plan, read_within, syntax};
+use super::engine::{Room, compile, on_stack, room_to_read};
+use super::error::RegexError;
+use super::plan::{self, Branches};
+use super::syntax::{self, Parsed};
 
 /// A regular expression that also gives its groups: what relabelling and `label_replace` need. It is read within `^(?s:…)$`.
 #[derive(Clone, Debug)]
@@ -31,7 +34,7 @@ impl CapturingRegex {
     /// # Errors
     /// When Go would refuse it, or `room` does.
     pub fn new_within(source: &str, room: &mut Room<'_>) -> Result<Self, RegexError> {
-        read_within(source, room)?;
+        room_to_read(source, room)?;
         let Parsed { hir, names, height } = syntax::in_anchors(source, true)?;
         on_stack(height, || {
             let test = plan::without_anchors(&hir).and_then(|inner| Branches::of(&inner));

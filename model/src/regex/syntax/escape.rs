@@ -1,47 +1,54 @@
 //! What a backslash begins.
 
-use regex_syntax::hir::Look;
+use regex_syntax::hir::{ClassUnicode, Look};
 
-use super::{Parser, RegexError, class, part, unicode};
+use super::flags::Flags;
+use super::text::part;
+use super::{set, unicode};
+use crate::regex::error::RegexError;
 
-impl<'s> Parser<'s> {
-    /// Outside a class; gives what follows.
-    pub(super) fn escaped(&mut self, at: &'s str) -> Result<&'s str, RegexError> {
-        let mut chars = at[1..].chars();
-        let next = chars.next();
-        let after = chars.as_str();
-        match next {
-            Some('A') => self.look(Look::Start),
-            Some('z') => self.look(Look::End),
-            Some('b') => self.look(Look::WordAscii),
-            Some('B') => self.look(Look::WordAsciiNegate),
-            Some('Q') => {
-                let (text, after) = after.split_once("\\E").unwrap_or((after, ""));
-                text.chars().for_each(|c| self.character(c));
-                return Ok(after);
-            }
-            Some('p' | 'P') => {
-                let (class, after) = unicode::class(at, self.flags)?;
-                self.class(class)?;
-                return Ok(after);
-            }
-            Some(c @ ('d' | 'D' | 's' | 'S' | 'w' | 'W')) => self.class(class::perl(c, self.flags.ignore_case))?,
-            _ => {
-                let (code, after) = code_point(at)?;
-                self.code_point(code);
-                return Ok(after);
-            }
+/// Outside a class.
+#[derive(Debug)]
+pub(super) enum Escaped<'s> {
+    Look(Look),
+    Class(ClassUnicode),
+    /// What stands between `\Q` and `\E`.
+    Quoted(&'s str),
+    CodePoint(u32),
+}
+
+/// Reads an escape outside a class, and gives what follows.
+pub(super) fn escaped(at: &str, flags: Flags) -> Result<(Escaped<'_>, &str), RegexError> {
+    let mut chars = at[1..].chars();
+    let next = chars.next();
+    let after = chars.as_str();
+    let escaped = match next {
+        Some('A') => Escaped::Look(Look::Start),
+        Some('z') => Escaped::Look(Look::End),
+        Some('b') => Escaped::Look(Look::WordAscii),
+        Some('B') => Escaped::Look(Look::WordAsciiNegate),
+        Some('Q') => {
+            let (text, after) = after.split_once("\\E").unwrap_or((after, ""));
+            return Ok((Escaped::Quoted(text), after));
         }
-        Ok(after)
-    }
+        Some('p' | 'P') => {
+            let (class, after) = unicode::class(at, flags)?;
+            return Ok((Escaped::Class(class), after));
+        }
+        Some(c @ ('d' | 'D' | 's' | 'S' | 'w' | 'W')) => Escaped::Class(set::perl(c, flags.ignore_case)),
+        _ => {
+            let (code, after) = code_point(at)?;
+            return Ok((Escaped::CodePoint(code), after));
+        }
+    };
+    Ok((escaped, after))
 }
 
 /// The code point of an escape that stands for one character, and what follows.
 pub(super) fn code_point(at: &str) -> Result<(u32, &str), RegexError> {
-    let refused = |reason: &str, part: &str| RegexError { reason: reason.to_owned(), pattern: part.to_owned() };
     let mut chars = at[1..].chars();
     let Some(c) = chars.next() else {
-        return Err(refused("trailing backslash at end of expression", ""));
+        return Err(RegexError::new("trailing backslash at end of expression", ""));
     };
     let after = chars.as_str();
     let code = match c {
@@ -55,14 +62,14 @@ pub(super) fn code_point(at: &str) -> Result<(u32, &str), RegexError> {
             let digits = at[1..].bytes().take(3).take_while(|b| (b'0'..=b'7').contains(b)).count();
             // A single digit other than zero would be a reference to a group, which Go does not have.
             if c != '0' && digits < 2 {
-                return Err(refused("invalid escape sequence", part(at, after)));
+                return Err(RegexError::new("invalid escape sequence", part(at, after)));
             }
             let (digits, after) = at[1..].split_at(digits);
             return Ok((u32::from_str_radix(digits, 8).unwrap_or_default(), after));
         }
-        'x' => return hexadecimal(after).map_err(|end| refused("invalid escape sequence", part(at, end))),
+        'x' => return hexadecimal(after).map_err(|end| RegexError::new("invalid escape sequence", part(at, end))),
         c if c.is_ascii() && !c.is_ascii_alphanumeric() => u32::from(c),
-        _ => return Err(refused("invalid escape sequence", part(at, after))),
+        _ => return Err(RegexError::new("invalid escape sequence", part(at, after))),
     };
     Ok((code, after))
 }

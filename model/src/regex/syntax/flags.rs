@@ -2,7 +2,8 @@
 
 use regex_syntax::hir::Look;
 
-use super::{RegexError, part};
+use super::text::part;
+use crate::regex::error::RegexError;
 
 /// How what follows is read.
 #[derive(Clone, Copy, Debug, Default)]
@@ -56,7 +57,7 @@ pub(super) fn opening(at: &str, flags: Flags) -> Result<(Opening<'_>, &str), Reg
 }
 
 fn named<'s>(at: &'s str, name: &'s str) -> Result<(Opening<'s>, &'s str), RegexError> {
-    let refused = |part: &str| RegexError { reason: "invalid named capture".to_owned(), pattern: part.to_owned() };
+    let refused = |part: &str| RegexError::new("invalid named capture", part);
     let (name, after) = name.split_once('>').ok_or_else(|| refused(at))?;
     if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
         return Err(refused(part(at, after)));
@@ -84,6 +85,5 @@ fn changed<'s>(at: &'s str, mut rest: &'s str, mut flags: Flags) -> Result<(Open
         }
         is_flag_seen = true;
     }
-    let reason = "invalid or unsupported Perl syntax".to_owned();
-    Err(RegexError { reason, pattern: part(at, rest).to_owned() })
+    Err(RegexError::new("invalid or unsupported Perl syntax", part(at, rest)))
 }

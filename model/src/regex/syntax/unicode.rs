@@ -2,9 +2,10 @@
 
 use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, HirKind};
 
-use super::class::finished;
 use super::flags::Flags;
-use super::{RegexError, part};
+use super::set::finished;
+use super::text::part;
+use crate::regex::error::RegexError;
 
 const CATEGORIES: &[&str] = &[
     "C", "Cc", "Cf", "Cn", "Co", "Cs", "L", "LC", "Ll", "Lm", "Lo", "Lt", "Lu", "M", "Mc", "Me", "Mn", "N", "Nd", "Nl",
@@ -226,8 +227,7 @@ const ALIASES: &[(&str, &str)] = &[
 
 /// Reads `\pN`, `\p{Name}`, `\p{^Name}` and those with a capital P, which negates; gives what follows.
 pub(super) fn class(at: &str, flags: Flags) -> Result<(ClassUnicode, &str), RegexError> {
-    let refused =
-        |part: &str| RegexError { reason: "invalid character class range".to_owned(), pattern: part.to_owned() };
+    let refused = |part: &str| RegexError::new("invalid character class range", part);
     let mut negated = at.starts_with("\\P");
     let text = &at[2..];
     let (mut name, after) = match text.strip_prefix('{') {
