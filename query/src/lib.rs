@@ -7,11 +7,13 @@
 //!   batches.
 //! - **Files**: `engine` limits and entry points · `bounds` how far one request may go · `memory/` what all may hold ·
 //!   `parse/` text → tree · `eval/` tree → values, a file per kind of node · `functions/` a family per file, `mod` is the
-//!   table · `histogram/` arithmetic of native histograms · `window` which samples a step sees · `value` results ·
+//!   table · `histogram/` arithmetic of native histograms · `window` which samples a step sees, `edges` the bounds of
+//!   extended ranges · `value` results ·
 //!   `stats` what it cost · `notes` warnings and infos · `promqltest/` upstream's test scripts.
 //! - **Tests**: at the foot of each file; `tests/conformance.rs` runs upstream's scripts and ours in `tests/data`.
 
 mod bounds;
+mod edges;
 mod engine;
 mod error;
 mod eval;

@@ -389,10 +389,11 @@ impl Ranges<'_> {
     #[inline]
     pub(super) fn floats_at(&self, step: usize) -> Window<'_> {
         let (ts, values) = self.dense.slice(&self.batch.timestamps_ms, self.column, self.windows[step]);
-        let Frame { ends, range_ms, grid, extended: (_, extension), .. } = self.frame;
+        let Frame { ends, range_ms, grid, extended: (reach, extension), .. } = self.frame;
         let (end_ms, eval_ms) = (ends[step], grid.time(step));
         let start_ms = end_ms - range_ms;
-        Window { ts, values, starts: &[], histograms: &[], start_ms, end_ms, eval_ms, extension }
+        let lookback_ms = reach.back_ms;
+        Window { ts, values, starts: &[], histograms: &[], start_ms, end_ms, eval_ms, extension, lookback_ms }
     }
 
     /// The values of a swept function at every step. `arg` is its argument at a step.

@@ -77,10 +77,9 @@ impl Entry<'_> {
 
 /// All samples of a range in the order of their times.
 pub(super) fn entries<'a>(window: &Window<'a>) -> Vec<Entry<'a>> {
-    let start = |i: usize| window.starts.get(i).copied().unwrap_or(0);
     let floats = window.ts.iter().zip(window.values).enumerate();
     let mut all: Vec<Entry<'a>> = floats
-        .map(|(i, (ts, value))| Entry { ts_ms: *ts, start_ms: start(i), cell: SampleRef::Float(*value) })
+        .map(|(i, (ts, value))| Entry { ts_ms: *ts, start_ms: window.start_of(i), cell: SampleRef::Float(*value) })
         .collect();
     let histograms = window.histograms.iter();
     all.extend(histograms.map(|h| Entry {
