@@ -13,15 +13,15 @@ use super::shown::shown;
 use crate::Error;
 use crate::parse::ast::{Binary, BinaryOp, Card, Matching};
 use crate::value::{
-    ABSENT, SAMPLE_BYTES, SERIES_BYTES, SampleRef, Series, histogram_bytes, is_absent, label_bytes, text_bytes,
-    without_name,
+    ABSENT, SAMPLE_BYTES, SERIES_BYTES, SampleRef, Series, histogram_bytes, is_absent, is_metadata, label_bytes,
+    text_bytes, without_name,
 };
 use crate::window::Grid;
 
 /// The labels that decide a match.
 pub(super) fn match_labels(labels: &Labels, matching: &Matching) -> Labels {
     let listed = |name: &str| matching.labels.iter().any(|l| l == name);
-    let keep = |name: &str| if matching.on { listed(name) } else { name != METRIC_NAME && !listed(name) };
+    let keep = |name: &str| if matching.on { listed(name) } else { !is_metadata(name) && !listed(name) };
     labels.filtered(keep)
 }
 

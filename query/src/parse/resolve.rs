@@ -1,21 +1,21 @@
-//! What the durations of a query come to, once its times are known.
+//! What the durations of a query and its `@` come to, once its times are known.
 
-use super::ast::{BinaryOp, Duration, DurationExpr, DurationKind, Expr, ExprKind, Selector, Span};
+use super::ast::{At, BinaryOp, Duration, DurationExpr, DurationKind, Expr, ExprKind, Shift, Span};
 use super::durations::SECONDS_MAX;
 use super::parser::Fault;
 use crate::engine::Times;
 
-/// Sets every duration of the tree that is more than a literal.
+/// Sets every duration of the tree that is more than a literal, and `@ start()` and `@ end()` to times.
 pub(crate) fn resolve(expr: &mut Expr, times: Times) -> Result<(), Fault> {
     match &mut expr.kind {
         ExprKind::Number(_) | ExprKind::String(_) => Ok(()),
-        ExprKind::Vector(selector) => offset(selector, times),
+        ExprKind::Vector(selector) => shift(&mut selector.shift, times),
         ExprKind::Matrix(selector, range) => {
-            offset(selector, times)?;
+            shift(&mut selector.shift, times)?;
             set(range, times, true)
         }
         ExprKind::Subquery(subquery) => {
-            set(&mut subquery.shift.offset, times, false)?;
+            shift(&mut subquery.shift, times)?;
             subquery.step.as_mut().map_or(Ok(()), |step| set(step, times, true))?;
             set(&mut subquery.range, times, true)?;
             resolve(&mut subquery.expr, times)
@@ -33,8 +33,13 @@ pub(crate) fn resolve(expr: &mut Expr, times: Times) -> Result<(), Fault> {
     }
 }
 
-fn offset(selector: &mut Selector, times: Times) -> Result<(), Fault> {
-    set(&mut selector.shift.offset, times, false)
+fn shift(shift: &mut Shift, times: Times) -> Result<(), Fault> {
+    shift.at = shift.at.map(|at| match at {
+        At::Ms(ms) => At::Ms(ms),
+        At::Start => At::Ms(times.start_ms),
+        At::End => At::Ms(times.end_ms),
+    });
+    set(&mut shift.offset, times, false)
 }
 
 fn set(duration: &mut Duration, times: Times, positive: bool) -> Result<(), Fault> {
