@@ -44,8 +44,8 @@ impl Evaluator<'_> {
             let outcome = match of_both {
                 Some(of_both) => of_both(&window, &mut remarks),
                 None => {
-                    if !window.ts.is_empty() && call.function.name == "quantile_over_time" {
-                        self.check_quantile(args[0], &call.args[0]);
+                    if !window.ts.is_empty() {
+                        self.check_scalar(call, scalars.first(step));
                     }
                     if !window.ts.is_empty() && !window.histograms.is_empty() {
                         remarks.add(Remark::IgnoredInRange);

@@ -2,6 +2,7 @@
 
 pub(crate) mod histogram;
 pub(crate) mod histogram_rate;
+pub(crate) mod integral;
 pub(crate) mod kahan;
 pub(crate) mod label;
 pub(crate) mod math;
@@ -154,6 +155,7 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     range("idelta", rate::idelta),
     range("increase", rate::increase),
     experimental(stable("info", &[V, V], 1, V, B::Info)),
+    experimental(stable("integral", &[M, S], 1, V, B::Range(integral::integral))),
     range("irate", rate::irate),
     stable("label_join", &[V, T, T, T], -1, V, B::LabelJoin),
     extension("label_match", &[V, T, T], B::LabelMatch(MatchOp::Regex)),
