@@ -33,8 +33,6 @@ pub struct EngineOptions {
     pub experimental_functions: bool,
     /// `fill`, `fill_left` and `fill_right` after a binary operator.
     pub fill_modifiers: bool,
-    /// `anchored` and `smoothed` after a selector.
-    pub extended_range_selectors: bool,
     /// Since when a sample counts matters to `rate` and its kin, and `start_timestamp` tells it.
     pub use_start_timestamps: bool,
     /// Metric names that an operation drops stay visible until the end of the query.
@@ -58,7 +56,6 @@ impl Default for EngineOptions {
             timeout: Duration::from_secs(120),
             experimental_functions: false,
             fill_modifiers: false,
-            extended_range_selectors: false,
             use_start_timestamps: false,
             delayed_name_removal: false,
             extensions: false,
@@ -73,16 +70,18 @@ impl Default for EngineOptions {
 type Switch = fn(&mut EngineOptions) -> &mut bool;
 
 /// Those that are off unless asked for, by the names of `--enable-feature`.
-const FEATURES: [(&str, Switch); 6] = [
+const FEATURES: [(&str, Switch); 5] = [
     ("promql-binop-fill-modifiers", |options| &mut options.fill_modifiers),
     ("promql-delayed-name-removal", |options| &mut options.delayed_name_removal),
     ("promql-experimental-functions", |options| &mut options.experimental_functions),
-    ("promql-extended-range-selectors", |options| &mut options.extended_range_selectors),
     ("promql-extensions", |options| &mut options.extensions),
     ("use-start-timestamps", |options| &mut options.use_start_timestamps),
 ];
 
 impl EngineOptions {
+    /// Names of `--enable-feature` for what is on anyway, as in Prometheus.
+    pub const ALWAYS_ON: [&str; 2] = ["promql-duration-expr", "promql-extended-range-selectors"];
+
     /// The names that [`EngineOptions::with_features`] knows.
     pub fn features() -> impl Iterator<Item = &'static str> {
         FEATURES.iter().map(|(name, _)| *name)
@@ -282,7 +281,6 @@ impl Engine {
         let dialect = Dialect {
             experimental_functions: self.options.experimental_functions,
             fill_modifiers: self.options.fill_modifiers,
-            extended_range_selectors: self.options.extended_range_selectors,
             extensions: self.options.extensions,
             scrape_interval_ms: self.options.scrape_interval_ms,
         };

@@ -163,7 +163,7 @@ const SERVED_FEATURES: [&str; 6] = [
     "search-api",
     "type-and-unit-labels",
 ];
-const IGNORED_FEATURES: [&str; 17] = [
+const IGNORED_FEATURES: [&str; 18] = [
     "auto-reload-config",
     "concurrent-rule-eval",
     "delayed-compaction",
@@ -178,6 +178,7 @@ const IGNORED_FEATURES: [&str; 17] = [
     "otlp-deltatocumulative",
     "otlp-native-delta-ingestion",
     "promql-duration-expr",
+    "promql-extended-range-selectors",
     "st-storage",
     "st-synthesis",
     "use-uncached-io",

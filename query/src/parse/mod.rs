@@ -53,7 +53,6 @@ use crate::memory::Taken;
 pub(crate) struct Dialect {
     pub(crate) experimental_functions: bool,
     pub(crate) fill_modifiers: bool,
-    pub(crate) extended_range_selectors: bool,
     /// What of MetricsQL does not contradict.
     pub(crate) extensions: bool,
     /// How far apart samples usually are; what takes the place of a range that is not written depends on it.

@@ -262,10 +262,6 @@ impl Parser<'_> {
     fn extension(&mut self, expr: &mut Expr, extension: Extension) {
         self.take();
         let word = extension.word();
-        if !self.dialect.extended_range_selectors {
-            self.fault(expr.span, format!("{word} modifier is experimental and not enabled"));
-            return;
-        }
         match &mut expr.kind {
             ExprKind::Vector(s) | ExprKind::Matrix(s, _) => {
                 let before = s.extension.replace(extension);
