@@ -33,6 +33,8 @@ pub struct EngineOptions {
     pub experimental_functions: bool,
     /// `fill`, `fill_left` and `fill_right` after a binary operator.
     pub fill_modifiers: bool,
+    /// Letters of all scripts, and dots, in names without quotes.
+    pub unquoted_utf8_names: bool,
     /// Since when a sample counts matters to `rate` and its kin, and `start_timestamp` tells it.
     pub use_start_timestamps: bool,
     /// Metric names that an operation drops stay visible until the end of the query.
@@ -56,6 +58,7 @@ impl Default for EngineOptions {
             timeout: Duration::from_secs(120),
             experimental_functions: false,
             fill_modifiers: false,
+            unquoted_utf8_names: false,
             use_start_timestamps: false,
             delayed_name_removal: false,
             extensions: false,
@@ -70,11 +73,12 @@ impl Default for EngineOptions {
 type Switch = fn(&mut EngineOptions) -> &mut bool;
 
 /// Those that are off unless asked for, by the names of `--enable-feature`.
-const FEATURES: [(&str, Switch); 5] = [
+const FEATURES: [(&str, Switch); 6] = [
     ("promql-binop-fill-modifiers", |options| &mut options.fill_modifiers),
     ("promql-delayed-name-removal", |options| &mut options.delayed_name_removal),
     ("promql-experimental-functions", |options| &mut options.experimental_functions),
     ("promql-extensions", |options| &mut options.extensions),
+    ("promql-unquoted-utf8-names", |options| &mut options.unquoted_utf8_names),
     ("use-start-timestamps", |options| &mut options.use_start_timestamps),
 ];
 
@@ -175,6 +179,7 @@ impl Engine {
             share: Arc::new(Share::new(Arc::clone(&self.options.memory))),
             deadline: Instant::now().checked_add(timeout),
             wanted: options.wanted.clone(),
+            utf8_names: self.options.unquoted_utf8_names,
         }
     }
 
@@ -281,6 +286,7 @@ impl Engine {
         let dialect = Dialect {
             experimental_functions: self.options.experimental_functions,
             fill_modifiers: self.options.fill_modifiers,
+            utf8_names: self.options.unquoted_utf8_names,
             extensions: self.options.extensions,
             scrape_interval_ms: self.options.scrape_interval_ms,
         };

@@ -247,7 +247,8 @@ mod tests {
             picked in prop::collection::vec((0usize..6, 0usize..6, any::<bool>()), 1..60),
         ) {
             let grouping = |(without, names): (bool, Vec<&str>)| {
-                Grouping { without, labels: names.into_iter().map(str::to_owned).collect() }
+                let labels = names.into_iter().map(str::to_owned).collect();
+                Grouping { without, labels, ..Grouping::default() }
             };
             let needed = Needed(groupings.into_iter().map(grouping).collect());
             let sets: Vec<Labels> = sets.into_iter().map(Labels::from_pairs).collect();

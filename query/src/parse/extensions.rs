@@ -121,8 +121,13 @@ fn implied_range(function: &Function, interval_ms: i64, span: Span) -> Duration 
 mod tests {
     use super::super::{Dialect, json, parse, pretty};
 
-    const ON: Dialect =
-        Dialect { experimental_functions: false, fill_modifiers: false, extensions: true, scrape_interval_ms: 15_000 };
+    const ON: Dialect = Dialect {
+        experimental_functions: false,
+        fill_modifiers: false,
+        utf8_names: false,
+        extensions: true,
+        scrape_interval_ms: 15_000,
+    };
 
     fn printed(query: &str) -> String {
         let expr = parse(query, ON).unwrap_or_else(|error| panic!("{query}: {error}"));

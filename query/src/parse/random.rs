@@ -6,8 +6,13 @@ use serde_json::Value as Json;
 use super::Dialect;
 use super::ast::{AggregateOp, Expr, Type};
 
-pub(super) const ALL_ON: Dialect =
-    Dialect { experimental_functions: true, fill_modifiers: true, extensions: false, scrape_interval_ms: 15_000 };
+pub(super) const ALL_ON: Dialect = Dialect {
+    experimental_functions: true,
+    fill_modifiers: true,
+    utf8_names: false,
+    extensions: false,
+    scrape_interval_ms: 15_000,
+};
 
 const EXTENDED: Dialect = Dialect { extensions: true, ..ALL_ON };
 
