@@ -1,4 +1,5 @@
-//! Upstream's test scripts, and ours in `data/`. All of them pass.
+//! Upstream's test scripts, of the recorded release and of the one we are compatible with, and ours in `data/`. All of them
+//! pass, but for what upstream changed since the recording.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,6 +36,71 @@ fn upstream_scripts() {
         let failed: Vec<usize> = report.failures.iter().map(|failure| failure.line).collect();
         assert_eq!(failed, changed(&name), "{name}: {:#?}", report.failures);
     }
+}
+
+/// The release that we are compatible with: the version of its Go module.
+fn release() -> String {
+    let text = include_str!("../../benches/peers/go.mod");
+    let mut words = text.split_whitespace().skip_while(|word| *word != "github.com/prometheus/prometheus");
+    words.nth(1).unwrap_or_default().to_owned()
+}
+
+/// The scripts of that release: `$WEFT_PROMQLTEST`, else what `cargo xtask setup` put into the cache.
+fn scripts_of_release() -> Option<PathBuf> {
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    let user = || std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home).map(|cache| cache.join("weft"));
+    let cache = || std::env::var_os("WEFT_CACHE").map(PathBuf::from).or_else(user);
+    let cached = || cache().map(|cache| cache.join(format!("promqltest-{}", release())));
+    std::env::var_os("WEFT_PROMQLTEST").map(PathBuf::from).or_else(cached).filter(|folder| folder.is_dir())
+}
+
+/// How many evaluations are in each script of the release.
+const EVALUATIONS: [(&str, usize); 22] = [
+    ("aggregators.test", 167),
+    ("at_modifier.test", 78),
+    ("collision.test", 2),
+    ("duration_expression.test", 59),
+    ("extended_vectors.test", 174),
+    ("fill-modifier.test", 50),
+    ("functions.test", 516),
+    ("histograms.test", 195),
+    ("info.test", 70),
+    ("limit.test", 37),
+    ("literals.test", 25),
+    ("name_label_dropping.test", 30),
+    ("native_histograms.test", 557),
+    ("operators.test", 214),
+    ("range_queries.test", 18),
+    ("selectors.test", 31),
+    ("staleness.test", 17),
+    ("start_timestamps.test", 40),
+    ("subquery.test", 41),
+    ("trig_functions.test", 21),
+    ("type_and_unit.test", 65),
+    ("unquoted_utf8_names.test", 27),
+];
+
+#[test]
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
+fn scripts_of_the_release() {
+    let Some(folder) = scripts_of_release() else {
+        let missing = format!("no test scripts of Prometheus {}: `cargo xtask setup` fetches them", release());
+        assert!(std::env::var_os("CI").is_none(), "{missing}");
+        eprintln!("SKIPPED: {missing}");
+        return;
+    };
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let report = promqltest::run(&fs::read_to_string(&path).unwrap()).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert!(report.failures.is_empty(), "{name}: {:#?}", report.failures);
+        assert_eq!(report.passed, report.total, "{name}");
+        found.push((name, report.total));
+    }
+    found.sort();
+    let expected = EVALUATIONS.map(|(name, total)| (name.to_owned(), total));
+    assert_eq!(found, expected);
 }
 
 #[test]
