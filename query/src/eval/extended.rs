@@ -50,7 +50,7 @@ impl Evaluator<'_> {
                         self.smoothed_histogram(selector, (histograms, mixed), *end, (step, &mut series));
                     }
                 }
-                self.count(&series);
+                self.count(&series)?;
                 if !series.is_empty() {
                     sink(series)?;
                 }
