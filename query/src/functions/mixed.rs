@@ -190,3 +190,24 @@ impl Hints {
         self.reset && self.not_reset
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::window::Timed;
+
+    #[test]
+    fn times_before_the_epoch() {
+        let histogram = Arc::new(Histogram::default());
+        let timed = |ts_ms| Timed { ts_ms, start_ms: 0, histogram: Arc::clone(&histogram) };
+        let last = |ts: &[i64], histograms: &[Timed]| {
+            let values = vec![1.0; ts.len()];
+            let window = Window { ts, values: &values, histograms, ..Window::default() };
+            of("ts_of_last_over_time").and_then(|f| f(&window, &mut Remarks::default()))
+        };
+        assert_eq!(last(&[-9_000, -5_000], &[]), Some(Outcome::Float(-5.0)));
+        assert_eq!(last(&[], &[timed(-7_000)]), Some(Outcome::Float(-7.0)));
+        assert_eq!(last(&[-9_000, -5_000], &[timed(-7_000)]), Some(Outcome::Float(-5.0)));
+        assert_eq!(last(&[], &[]), None);
+    }
+}

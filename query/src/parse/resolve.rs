@@ -86,3 +86,22 @@ fn value(expr: &DurationExpr, times: Times) -> Result<f64, Fault> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::promqltest::Store;
+    use crate::{Engine, QueryOptions};
+
+    #[test]
+    fn a_function_of_durations_is_blamed_as_a_whole() {
+        for (query, place) in [
+            ("foo[min_of(0,step())]", "4:20"),
+            ("foo[-max_of(range(),1)]", "4:22"),
+            ("foo[5m:max_of(range(), -1)]", "7:26"),
+            ("foo[(min_of(0,0))]", "5:16"),
+        ] {
+            let error = Engine::default().instant(&Store::default(), query, 1_000_000, &QueryOptions::default());
+            assert_eq!(error.unwrap_err().to_string(), format!("{place}: duration must be greater than 0"), "{query}");
+        }
+    }
+}
