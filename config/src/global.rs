@@ -83,6 +83,12 @@ pub struct GlobalConfig {
     pub external_labels: Labels,
     /// Where queries are logged.
     pub query_log_file: Option<PathBuf>,
+    /// Series that the selectors of a query may find, 0 for any number; looked at with the feature `query-cost` alone.
+    pub query_max_series: u64,
+    /// Samples that a query may read; as `query_max_series`.
+    pub query_max_samples_read: u64,
+    /// How long a query may take instead of `--query.timeout`; as `query_max_series`.
+    pub query_max_duration_ms: u64,
     /// Where failed scrapes are written.
     pub scrape_failure_log_file: Option<PathBuf>,
     /// The formats to ask for, when the section names any.
@@ -112,6 +118,9 @@ impl Default for GlobalConfig {
             rule_query_offset_ms: 0,
             external_labels: Labels::empty(),
             query_log_file: None,
+            query_max_series: 0,
+            query_max_samples_read: 0,
+            query_max_duration_ms: 0,
             scrape_failure_log_file: None,
             scrape_protocols: None,
             limits: ScrapeLimits::default(),

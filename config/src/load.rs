@@ -190,6 +190,9 @@ fn global(
         rule_query_offset_ms: f.duration_ms("rule_query_offset")?.unwrap_or(0),
         external_labels: Labels::from_pairs(external.iter().map(|(name, value)| (name, value))),
         query_log_file: f.path("query_log_file")?,
+        query_max_series: f.count("query_max_series")?.unwrap_or(0),
+        query_max_samples_read: f.count("query_max_samples_read")?.unwrap_or(0),
+        query_max_duration_ms: f.duration_ms("query_max_duration")?.unwrap_or(0).unsigned_abs(),
         scrape_failure_log_file: f.path("scrape_failure_log_file")?,
         scrape_protocols: scrape_read::protocols(&mut f, &|message| format!("{message} for global config"))?
             .or_else(|| defaults.scrape_protocols.clone()),
@@ -258,6 +261,16 @@ fn show_global(global: &GlobalConfig, external: &[(String, String)]) -> Yaml {
         out.push(("rule_query_offset".to_owned(), duration(global.rule_query_offset_ms)));
     }
     put_path(&mut out, "query_log_file", global.query_log_file.as_ref());
+    for (name, most) in
+        [("query_max_series", global.query_max_series), ("query_max_samples_read", global.query_max_samples_read)]
+    {
+        if most > 0 {
+            out.push((name.to_owned(), Yaml::raw(most)));
+        }
+    }
+    if global.query_max_duration_ms > 0 {
+        out.push(("query_max_duration".to_owned(), duration(global.query_max_duration_ms.cast_signed())));
+    }
     put_path(&mut out, "scrape_failure_log_file", global.scrape_failure_log_file.as_ref());
     if !external.is_empty() {
         let labels = external.iter().map(|(name, value)| (name.clone(), Yaml::text(value))).collect();

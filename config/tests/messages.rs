@@ -179,3 +179,18 @@ fn grants_of_oauth2_are_told_apart() {
         assert!(error.contains(expected), "{error}");
     }
 }
+
+#[test]
+fn what_queries_may_cost_is_read_and_shown() {
+    let config =
+        parse("global: {query_max_series: 10, query_max_samples_read: 2000, query_max_duration: 90s}\n").unwrap();
+    let GlobalConfig { query_max_series, query_max_samples_read, query_max_duration_ms, .. } = config.global;
+    assert_eq!((query_max_series, query_max_samples_read, query_max_duration_ms), (10, 2000, 90_000));
+    let shown = "  query_max_series: 10\n  query_max_samples_read: 2000\n  query_max_duration: 1m30s\n";
+    assert!(config.to_yaml().contains(shown), "{}", config.to_yaml());
+    let nothing = parse("global: {query_max_series: 0}\n").unwrap();
+    assert!(!nothing.to_yaml().contains("query_max"), "{}", nothing.to_yaml());
+    for text in ["global: {query_max_series: -1}\n", "global: {query_max_samples_read: x}\n"] {
+        assert!(parse(text).is_err(), "{text}");
+    }
+}

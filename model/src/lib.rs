@@ -7,7 +7,8 @@
 //! - **Files**: `labels` one sorted compact allocation · `matcher`, `regex` the four label matchers with Go's regular expressions ·
 //!   `relabel` rules on a label set · `appender`, `querier` the contracts · `target_group` what discovery says ·
 //!   `histogram/` native histograms, their rules and bounds · `exemplar` single events · `sample` values that are markers ·
-//!   `causes` errors in words · `duration`, `float` Prometheus' and Go's spelling of numbers · `time` the wall clock.
+//!   `causes` errors in words · `duration`, `float` Prometheus' and Go's spelling of numbers · `letter` which
+//!   characters are letters · `time` the wall clock.
 //! - **Tests**: at the foot of each file; `tests/` holds the ones that read upstream's data.
 
 pub mod appender;
@@ -17,6 +18,7 @@ pub mod exemplar;
 pub mod float;
 pub mod histogram;
 pub mod labels;
+pub mod letter;
 pub mod matcher;
 pub mod querier;
 pub mod regex;

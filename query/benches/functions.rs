@@ -218,7 +218,6 @@ fn main() {
     let memory = Memory::new(series);
     let engine = Engine::new(EngineOptions {
         experimental_functions: true,
-        extended_range_selectors: true,
         max_samples: usize::MAX,
         threads: 1,
         ..EngineOptions::default()

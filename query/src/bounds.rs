@@ -27,6 +27,8 @@ pub struct Bounds {
     pub deadline: Option<Instant>,
     /// Whether it is still wanted.
     pub wanted: Option<StillWanted>,
+    /// Names in its texts may have letters of all scripts, and dots, without quotes.
+    pub utf8_names: bool,
 }
 
 impl Bounds {

@@ -10,6 +10,8 @@ use model::{Matcher, Querier};
 
 use crate::Error;
 use crate::bounds::{Bounds, StillWanted};
+use crate::cost::CostLimits;
+use crate::estimate::{self, CostEstimate, Surroundings};
 use crate::eval::{Evaluator, Finish, Query, Readings, Shared, narrow};
 use crate::memory::{Memory, Share, Taken};
 use crate::parse::ast::{Expr, ExprKind, Type};
@@ -33,8 +35,8 @@ pub struct EngineOptions {
     pub experimental_functions: bool,
     /// `fill`, `fill_left` and `fill_right` after a binary operator.
     pub fill_modifiers: bool,
-    /// `anchored` and `smoothed` after a selector.
-    pub extended_range_selectors: bool,
+    /// Letters of all scripts, and dots, in names without quotes.
+    pub unquoted_utf8_names: bool,
     /// Since when a sample counts matters to `rate` and its kin, and `start_timestamp` tells it.
     pub use_start_timestamps: bool,
     /// Metric names that an operation drops stay visible until the end of the query.
@@ -47,6 +49,8 @@ pub struct EngineOptions {
     pub threads: usize,
     /// What queries may hold, each and together.
     pub memory: Arc<Memory>,
+    /// What each may cost.
+    pub cost: Arc<CostLimits>,
 }
 
 impl Default for EngineOptions {
@@ -58,13 +62,14 @@ impl Default for EngineOptions {
             timeout: Duration::from_secs(120),
             experimental_functions: false,
             fill_modifiers: false,
-            extended_range_selectors: false,
+            unquoted_utf8_names: false,
             use_start_timestamps: false,
             delayed_name_removal: false,
             extensions: false,
             scrape_interval_ms: 60_000,
             threads: thread::available_parallelism().map_or(1, NonZero::get),
             memory: Arc::default(),
+            cost: Arc::default(),
         }
     }
 }
@@ -77,12 +82,15 @@ const FEATURES: [(&str, Switch); 6] = [
     ("promql-binop-fill-modifiers", |options| &mut options.fill_modifiers),
     ("promql-delayed-name-removal", |options| &mut options.delayed_name_removal),
     ("promql-experimental-functions", |options| &mut options.experimental_functions),
-    ("promql-extended-range-selectors", |options| &mut options.extended_range_selectors),
     ("promql-extensions", |options| &mut options.extensions),
+    ("promql-unquoted-utf8-names", |options| &mut options.unquoted_utf8_names),
     ("use-start-timestamps", |options| &mut options.use_start_timestamps),
 ];
 
 impl EngineOptions {
+    /// Names of `--enable-feature` for what is on anyway, as in Prometheus.
+    pub const ALWAYS_ON: [&str; 2] = ["promql-duration-expr", "promql-extended-range-selectors"];
+
     /// The names that [`EngineOptions::with_features`] knows.
     pub fn features() -> impl Iterator<Item = &'static str> {
         FEATURES.iter().map(|(name, _)| *name)
@@ -105,6 +113,12 @@ impl EngineOptions {
 pub struct QueryOptions {
     /// Instead of the engine's lookback delta.
     pub lookback_delta_ms: Option<i64>,
+    /// Series that it may find, and samples that it may read, where these are fewer than [`CostLimits`] has; 0: no limit.
+    pub max_series: u64,
+    /// As `max_series`.
+    pub max_samples_read: u64,
+    /// Instead of the engine's choice.
+    pub use_start_timestamps: Option<bool>,
     /// Instead of the engine's timeout, when that is longer.
     pub timeout: Option<Duration>,
     /// At most this many series in the result (0: all); a warning says when some were left out.
@@ -168,14 +182,21 @@ impl Engine {
         self.parse(text).map(drop)
     }
 
+    /// How long a query may take at most.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.options.cost.max_duration().unwrap_or(self.options.timeout)
+    }
+
     /// The bounds of a request that begins now.
     #[must_use]
     pub fn bounds(&self, options: &QueryOptions) -> Bounds {
-        let timeout = options.timeout.map_or(self.options.timeout, |t| t.min(self.options.timeout));
+        let timeout = options.timeout.map_or(self.timeout(), |t| t.min(self.timeout()));
         Bounds {
             share: Arc::new(Share::new(Arc::clone(&self.options.memory))),
             deadline: Instant::now().checked_add(timeout),
             wanted: options.wanted.clone(),
+            utf8_names: self.options.unquoted_utf8_names,
         }
     }
 
@@ -259,17 +280,37 @@ impl Engine {
         let bounds = self.bounds(options);
         let taken = Taken::new(&bounds.share);
         let expr = self.parse_within(text, Limits { bounds: &bounds, taken: &taken })?;
-        let got = expr.value_type();
-        if !matches!(got, Type::Scalar | Type::Vector) {
-            let got = got.documented();
-            return Err(Error::Parse(format!(
-                "invalid expression type {got:?} for range query, must be Scalar or instant Vector"
-            )));
-        }
+        check_range_type(&expr)?;
         if step_ms <= 0 || end_ms < start_ms || (end_ms - start_ms) / step_ms >= STEPS_MAX {
             return Err(Error::execution("the range of a query needs a positive step and an end not before its start"));
         }
         self.run_within((querier, &bounds), (text, expr), times, options)
+    }
+
+    /// What a query will cost about at these times (start, end and step; an instant query has a step of 0), and what is to be
+    /// said of that. `querier` comes with how far apart samples are where none are found.
+    ///
+    /// # Errors
+    /// When the query does not parse, or counting its series goes past a limit.
+    pub fn estimate(
+        &self,
+        (querier, scrape_interval_ms): (&dyn Querier, i64),
+        text: &str,
+        (start_ms, end_ms, step_ms): (i64, i64, i64),
+        options: &QueryOptions,
+    ) -> Result<(CostEstimate, Vec<String>), Error> {
+        let times = Times { start_ms, end_ms, step_ms };
+        let bounds = self.bounds(options);
+        let taken = Taken::new(&bounds.share);
+        let mut expr = self.parse_within(text, Limits { bounds: &bounds, taken: &taken })?;
+        if step_ms > 0 {
+            check_range_type(&expr)?;
+        }
+        parse::resolve(&mut expr, times)?;
+        let lookback_ms = options.lookback_delta_ms.unwrap_or(self.options.lookback_delta_ms).max(1);
+        let default_step_ms = self.options.default_step_ms;
+        let around = Surroundings { querier, bounds: &bounds, lookback_ms, default_step_ms, scrape_interval_ms };
+        estimate::estimate(&expr, times, around)
     }
 
     pub(crate) fn parse(&self, text: &str) -> Result<Expr, Error> {
@@ -282,7 +323,7 @@ impl Engine {
         let dialect = Dialect {
             experimental_functions: self.options.experimental_functions,
             fill_modifiers: self.options.fill_modifiers,
-            extended_range_selectors: self.options.extended_range_selectors,
+            utf8_names: self.options.unquoted_utf8_names,
             extensions: self.options.extensions,
             scrape_interval_ms: self.options.scrape_interval_ms,
         };
@@ -321,13 +362,16 @@ impl Engine {
             options: &self.options,
             text,
             times,
+            uses_starts: options.use_start_timestamps.unwrap_or(self.options.use_start_timestamps),
             lookback_ms: options.lookback_delta_ms.unwrap_or(self.options.lookback_delta_ms).max(1),
             bounds,
+            budget: self.options.cost.budget(options.max_series, options.max_samples_read),
             notes: Mutex::default(),
             readings: Readings::of(&expr, &shared),
             shared,
         };
-        let evaluator = Evaluator::new(&query, Counter::new(options.stats.is_some(), told_steps));
+        let evaluator =
+            Evaluator::new(&query, Counter::new(options.stats.is_some() || query.budget.is_some(), told_steps));
         let finish = if times.step_ms > 0 { Finish::Matrix } else { Finish::Vector };
         let prepared = Instant::now();
         let value = evaluator.value(&expr, &grid, finish);
@@ -338,6 +382,7 @@ impl Engine {
             *place.lock().unwrap_or_else(PoisonError::into_inner) = Stats {
                 total_samples: level.all[0],
                 samples_read: level.all[1],
+                series: level.series,
                 peak_samples,
                 per_step: level.steps.into_iter().enumerate().map(|(i, counts)| (grid.time(i), counts)).collect(),
                 preparation: prepared - begun,
@@ -362,6 +407,16 @@ fn sorted(mut value: Value) -> Value {
         sort_by_labels(series, |one| &one.labels);
     }
     value
+}
+
+/// A range query yields numbers at each step.
+fn check_range_type(expr: &Expr) -> Result<(), Error> {
+    let got = expr.value_type();
+    if matches!(got, Type::Scalar | Type::Vector) {
+        return Ok(());
+    }
+    let got = got.documented();
+    Err(Error::Parse(format!("invalid expression type {got:?} for range query, must be Scalar or instant Vector")))
 }
 
 /// What a query may not ask for although it parses.

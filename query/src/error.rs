@@ -19,6 +19,12 @@ pub enum Error {
     /// It needs more than [`crate::EngineOptions::max_samples`] at once.
     #[error("query processing would load too many samples into memory in query execution")]
     TooManySamples,
+    /// Its selectors find more series than [`crate::CostLimits`] has.
+    #[error("query would load too many series into memory in query execution")]
+    TooManySeries,
+    /// It reads more samples than [`crate::CostLimits`] has.
+    #[error("query would read too many samples in query execution")]
+    TooManySamplesRead,
     /// It needs more memory than one query may have, bytes.
     #[error(
         "query needs more than {most} bytes of memory, which is what one query may hold \

@@ -5,15 +5,20 @@
 //! - **Invariants**: no tokio, no HTTP, no knowledge of how series are stored; every loop over series looks at the
 //!   deadline, the client that may have gone and the sample limit; results of equal data are equal, whatever the order of
 //!   batches.
-//! - **Files**: `engine` limits and entry points · `bounds` how far one request may go · `memory/` what all may hold ·
+//! - **Files**: `engine` limits and entry points · `bounds` how far one request may go · `cost`
+//!   what it may cost, `estimate` what it will cost · `memory/` what all may hold ·
 //!   `parse/` text → tree · `eval/` tree → values, a file per kind of node · `functions/` a family per file, `mod` is the
-//!   table · `histogram/` arithmetic of native histograms · `window` which samples a step sees · `value` results ·
+//!   table · `histogram/` arithmetic of native histograms · `window` which samples a step sees, `edges` the bounds of
+//!   extended ranges · `value` results ·
 //!   `stats` what it cost · `notes` warnings and infos · `promqltest/` upstream's test scripts.
 //! - **Tests**: at the foot of each file; `tests/conformance.rs` runs upstream's scripts and ours in `tests/data`.
 
 mod bounds;
+mod cost;
+mod edges;
 mod engine;
 mod error;
+mod estimate;
 mod eval;
 mod functions;
 mod histogram;
@@ -26,8 +31,10 @@ mod value;
 mod window;
 
 pub use bounds::{Bounds, StillWanted};
+pub use cost::CostLimits;
 pub use engine::{Engine, EngineOptions, QueryOptions, QueryResult};
 pub use error::Error;
+pub use estimate::CostEstimate;
 pub use memory::{Left, Memory, Share};
 pub use parse::{parse_selector, parse_selector_within};
 pub use stats::Stats;

@@ -9,11 +9,13 @@ use crate::window::Grid;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Samples that selectors looked at, summed over the steps: a range counts whole at each of them. A histogram counts
-    /// as so many samples as its bytes make.
+    /// Samples that selectors looked at, summed over the steps: a range counts whole at each of them, be it a subquery's. A
+    /// histogram counts as so many samples as its bytes make.
     pub total_samples: u64,
     /// The same where a step counts only what lies after the end of the step before.
     pub samples_read: u64,
+    /// Series that selectors found, of each selector anew.
+    pub series: u64,
     /// The most samples held at once.
     pub peak_samples: usize,
     /// For each step its time in milliseconds, and its share of both; empty unless asked for.
@@ -38,13 +40,15 @@ pub(crate) struct Counter {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Level {
     pub(crate) all: [u64; 2],
+    /// Series found.
+    pub(crate) series: u64,
     /// Empty: not told.
     pub(crate) steps: Vec<[u64; 2]>,
 }
 
 impl Level {
     fn of(steps: usize) -> Self {
-        Self { all: [0; 2], steps: vec![[0; 2]; steps] }
+        Self { all: [0; 2], series: 0, steps: vec![[0; 2]; steps] }
     }
 
     fn add(&mut self, step: usize, counts: [u64; 2]) {
@@ -83,6 +87,7 @@ impl Counter {
     pub(crate) fn absorb(&self, level: &Level) {
         self.with(|levels| {
             let Some(mine) = levels.last_mut() else { return };
+            mine.series += level.series;
             let steps = mine.steps.iter_mut().zip(&level.steps).chain([(&mut mine.all, &level.all)]);
             steps.for_each(|(mine, more)| (0..2).for_each(|i| mine[i] += more[i]));
         });
@@ -98,12 +103,19 @@ impl Counter {
         levels.map(|mut levels| work(&mut levels)).unwrap_or_default()
     }
 
-    /// Counts samples looked at and read, by step.
-    pub(crate) fn add(&self, counts: impl Iterator<Item = (usize, [u64; 2])>) {
+    /// Counts samples looked at and read, by step; says how many were read.
+    pub(crate) fn add(&self, counts: impl Iterator<Item = (usize, [u64; 2])>) -> u64 {
         self.with(|levels| {
-            let Some(level) = levels.last_mut() else { return };
+            let Some(level) = levels.last_mut() else { return 0 };
+            let before = level.all[1];
             counts.for_each(|(step, counts)| level.add(step, counts));
-        });
+            level.all[1] - before
+        })
+    }
+
+    /// Counts series that were found.
+    pub(crate) fn add_series(&self, found: u64) {
+        self.with(|levels| levels.last_mut().into_iter().for_each(|level| level.series += found));
     }
 
     /// What follows is counted apart, by so many steps.
@@ -118,26 +130,40 @@ impl Counter {
 
     /// Ends a level whose value holds for every step: looked at by each, read once.
     pub(crate) fn leave_invariant(&self, steps: usize) {
-        let [looked, read] = self.leave().all;
+        let Level { all: [looked, read], series, .. } = self.leave();
+        self.add_series(series);
         self.add((0..steps).map(|step| (step, [looked, if step == 0 { read } else { 0 }])));
     }
 
-    /// Ends the level of a subquery with these steps. What it read counts at the first step that sees it, and not at all when none does;
-    /// what it looked at counts when the samples it yields are looked at.
-    pub(crate) fn leave_subquery(&self, inner: &Grid, (range_ms, offset_ms): (i64, i64), outer: &Grid) -> u64 {
+    /// Ends the level of a subquery with these steps, which the ranges up to `ends` see: each of them counts what it sees as
+    /// looked at, and what no range before it saw as read. What lies in no range was read for nothing, and counts only where
+    /// `all` is asked for, at the step after it.
+    pub(crate) fn leave_subquery(&self, inner: &Grid, (ends, range_ms): (&[i64], i64), all: bool) {
         let level = self.leave();
-        let reads = level.steps.iter().enumerate().filter(|(_, counts)| counts[1] > 0);
-        self.add(reads.filter_map(|(k, counts)| {
-            let read = [0, counts[1]];
-            if outer.len <= 1 {
-                return Some((0, read));
+        self.add_series(level.series);
+        if ends.len() <= 1 {
+            self.add([(0, level.all)].into_iter());
+            return;
+        }
+        let times = || level.steps.iter().enumerate().map(|(k, counts)| (inner.time(k), counts));
+        let reads = times().filter(|(_, counts)| counts[1] > 0).filter_map(|(at_ms, counts)| {
+            let step = ends.partition_point(|end| *end < at_ms).min(ends.len() - 1);
+            let seen = at_ms <= ends[step] && at_ms > ends[step] - range_ms;
+            (seen || all).then_some((step, [0, counts[1]]))
+        });
+        self.add(reads);
+        let (mut low, mut high, mut looked) = (0, 0, 0);
+        self.add(ends.iter().enumerate().map(|(step, end)| {
+            while high < level.steps.len() && inner.time(high) <= *end {
+                looked += level.steps[high][0];
+                high += 1;
             }
-            let after_ms = (inner.time(k) + offset_ms - outer.start_ms).max(0);
-            let step = usize::try_from((after_ms + outer.step_ms - 1) / outer.step_ms).unwrap_or(0).min(outer.len - 1);
-            let seen = inner.time(k) + offset_ms > outer.time(step) - range_ms;
-            seen.then_some((step, read))
+            while low < high && inner.time(low) <= end - range_ms {
+                looked -= level.steps[low][0];
+                low += 1;
+            }
+            (step, [looked, 0])
         }));
-        level.all[0]
     }
 
     /// Everything, also what an error left open.
@@ -145,7 +171,10 @@ impl Counter {
         let levels = self.levels.map(|levels| levels.into_inner().unwrap_or_else(PoisonError::into_inner));
         let mut levels = levels.unwrap_or_default().into_iter();
         let mut first = levels.next().unwrap_or_default();
-        levels.for_each(|open| first.add(0, open.all));
+        levels.for_each(|open| {
+            first.add(0, open.all);
+            first.series += open.series;
+        });
         first
     }
 }
@@ -159,25 +188,39 @@ mod tests {
         let counter = Counter::new(true, 3);
         counter.enter(5);
         counter.add((0..5).map(|step| (step, [7, 1])));
-        // Inner steps at 10 to 50; outer ones at 20, 40 and 60, which see 15 each: what stands at 10 and 30 is seen by the
-        // step after it, at 20 and 40 by the one at the same time, and at 50 by the last.
-        let (inner, outer) = (Grid { start_ms: 10, step_ms: 10, len: 5 }, Grid { start_ms: 20, step_ms: 20, len: 3 });
-        assert_eq!(counter.leave_subquery(&inner, (15, 0), &outer), 35);
+        counter.add_series(2);
+        // Inner steps at 10 to 50; ranges up to 20, 40 and 60, which see 25 each: 10 and 20, then 20, 30 and 40, then 40 and 50.
+        let inner = Grid { start_ms: 10, step_ms: 10, len: 5 };
+        counter.leave_subquery(&inner, (&[20, 40, 60], 25), false);
         counter.enter(1);
         counter.add([(0, [4, 2])].into_iter());
+        counter.add_series(1);
         counter.leave_invariant(3);
         let level = counter.finish();
-        assert_eq!((level.all, level.steps), ([12, 7], vec![[4, 4], [4, 2], [4, 1]]));
+        assert_eq!((level.all, level.series), ([7 * 7 + 12, 7], 3));
+        assert_eq!(level.steps, [[14 + 4, 2 + 2], [21 + 4, 2], [14 + 4, 1]]);
     }
 
     #[test]
-    fn what_stands_in_a_gap_was_not_read() {
-        let counter = Counter::new(true, 2);
+    fn what_stands_in_a_gap_was_read_for_nothing() {
+        let read = |all| {
+            let counter = Counter::new(true, 2);
+            counter.enter(3);
+            counter.add((0..3).map(|step| (step, [1, 1])));
+            // Ranges up to 0 and 20 see 10: the steps at 10 and 25 are in none.
+            counter.leave_subquery(&Grid { start_ms: 10, step_ms: 7, len: 3 }, (&[0, 20], 10), all);
+            counter.finish().all
+        };
+        assert_eq!((read(false), read(true)), ([1, 1], [1, 3]));
+    }
+
+    #[test]
+    fn a_fixed_subquery_is_read_once() {
+        let counter = Counter::new(true, 3);
         counter.enter(2);
-        counter.add((0..2).map(|step| (step, [1, 1])));
-        let (inner, outer) = (Grid { start_ms: 10, step_ms: 10, len: 2 }, Grid { start_ms: 0, step_ms: 20, len: 2 });
-        counter.leave_subquery(&inner, (10, 0), &outer);
-        assert_eq!(counter.finish().all, [0, 1]);
+        counter.add((0..2).map(|step| (step, [5, 5])));
+        counter.leave_subquery(&Grid { start_ms: 10, step_ms: 10, len: 2 }, (&[20, 20, 20], 20), false);
+        assert_eq!(counter.finish().steps, [[10, 10], [10, 0], [10, 0]]);
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use model::labels::{METRIC_NAME, METRIC_TYPE, METRIC_UNIT};
 use model::sample::STALE_NAN_BITS;
-use model::{Histogram, Labels, labels::METRIC_NAME};
+use model::{Histogram, Labels};
 
 use crate::histogram::{self, Sparse};
 
@@ -218,12 +219,17 @@ pub(crate) enum SampleRef<'a> {
 }
 
 /// Labels that say what the raw samples were, and so no longer hold for what was computed from them.
-pub(crate) const METADATA: [&str; 3] = [METRIC_NAME, "__type__", "__unit__"];
+pub(crate) const METADATA: [&str; 3] = [METRIC_NAME, METRIC_TYPE, METRIC_UNIT];
+
+/// Is it one of these?
+pub(crate) fn is_metadata(name: &str) -> bool {
+    METADATA.contains(&name)
+}
 
 /// Without the metric name, and the type and unit that go with it.
 pub(crate) fn without_name(labels: &Labels) -> Labels {
-    if labels.iter().any(|(name, _)| METADATA.contains(&name)) {
-        labels.filtered(|name| !METADATA.contains(&name))
+    if labels.iter().any(|(name, _)| is_metadata(name)) {
+        labels.filtered(|name| !is_metadata(name))
     } else {
         labels.clone()
     }

@@ -51,6 +51,8 @@ pub(crate) struct Window<'a> {
     pub(crate) eval_ms: i64,
     /// The samples reach beyond the bounds, as far as the lookback.
     pub(crate) extension: Option<Extension>,
+    /// How far that is.
+    pub(crate) lookback_ms: i64,
 }
 
 /// How far beyond the bounds of a range its samples are taken from.
@@ -58,14 +60,6 @@ pub(crate) struct Window<'a> {
 pub(crate) struct Reach {
     pub(crate) back_ms: i64,
     pub(crate) ahead_ms: i64,
-}
-
-/// An extended range: the values at its bounds, and which samples lie between them.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Edges {
-    pub(crate) left: f64,
-    pub(crate) right: f64,
-    pub(crate) inner: std::ops::Range<usize>,
 }
 
 impl Window<'_> {
@@ -82,36 +76,6 @@ impl Window<'_> {
     /// How long the range is.
     pub(crate) fn seconds(&self) -> f64 {
         (self.end_ms - self.start_ms) as f64 / 1000.0
-    }
-
-    /// The values at the bounds; none when every sample lies on one side of the range. Between the samples around a bound
-    /// a counter does not fall: where it was reset, it starts from zero.
-    pub(crate) fn edges(&self, counter: bool) -> Option<Edges> {
-        let smoothed = self.extension == Some(Extension::Smoothed);
-        let (mut first, mut last) = (self.anchor(), self.ts.len().checked_sub(1)?);
-        if smoothed {
-            last = self.ts[..last].partition_point(|ts| *ts < self.end_ms);
-        }
-        if self.ts[last] <= self.start_ms || smoothed && self.ts[first] > self.end_ms {
-            return None;
-        }
-        let between = |i: usize, at_ms: i64| {
-            let (mut from, to) = (self.values[i], self.values[i + 1]);
-            if counter && to < from {
-                from = 0.0;
-            }
-            from + (to - from) * (at_ms - self.ts[i]) as f64 / (self.ts[i + 1] - self.ts[i]) as f64
-        };
-        let (mut left, mut right) = (self.values[first], self.values[last]);
-        if smoothed && self.ts[first] < self.start_ms {
-            left = between(first, self.start_ms);
-        }
-        if smoothed && last > 0 && self.ts[last] > self.end_ms {
-            right = between(last - 1, self.end_ms);
-        }
-        first += usize::from(self.ts[first] <= self.start_ms);
-        let after = last + usize::from(self.ts[last] < self.end_ms);
-        Some(Edges { left, right, inner: first..after.max(first) })
     }
 
     /// The last sample at or before the start of the range, or else the first there is.
@@ -284,23 +248,6 @@ mod tests {
     fn left_open_right_closed() {
         assert_eq!(bounds(&[10, 20, 30], &[20, 30, 40, 60], 10), [(1, 2), (2, 3), (3, 3), (3, 3)]);
         assert_eq!(bounds(&[10, 20, 30], &[5, 25], 100), [(0, 0), (0, 2)]);
-    }
-
-    #[test]
-    fn edges_of_extended_ranges() {
-        let edges = |extension, end_ms: i64| {
-            let (ts, values) = (&[0, 10, 20, 30], &[1.0, 5.0, 2.0, 4.0]);
-            let start_ms = end_ms - 10;
-            Window { ts, values, start_ms, end_ms, extension: Some(extension), ..Window::default() }.edges(true)
-        };
-        let some = |left, right, inner| Some(Edges { left, right, inner });
-        assert_eq!(edges(Extension::Anchored, 35), some(2.0, 4.0, 3..4));
-        assert_eq!(edges(Extension::Smoothed, 15), some(3.0, 1.0, 1..2));
-        // A bound on a sample has its value; a reset between both bounds happened before them.
-        assert_eq!(edges(Extension::Smoothed, 10), some(1.0, 5.0, 1..1));
-        assert_eq!(edges(Extension::Smoothed, 20), some(5.0, 2.0, 2..2));
-        assert_eq!(edges(Extension::Smoothed, 45), None);
-        assert_eq!(edges(Extension::Smoothed, -5), None);
     }
 
     #[test]

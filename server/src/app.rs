@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::{Context, Result};
-use config::Config;
+use config::{Config, GlobalConfig};
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -106,6 +106,8 @@ impl App {
         if let Err(error) = self.db.set_exemplars_max(exemplars) {
             tracing::error!(err = %error, "exemplars are kept as before");
         }
+        let GlobalConfig { query_max_series, query_max_samples_read, query_max_duration_ms, .. } = config.global;
+        self.engine.options().cost.set(query_max_series, query_max_samples_read, query_max_duration_ms);
         self.scraper.apply(&config.scrape_configs).await;
         self.discovery.lock().await.apply(&config.scrape_configs);
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;

@@ -155,15 +155,16 @@ const FLAGS: &[(&str, &str, Use, &str)] = &[
 
 /// Features by what they do here: those that are served beside those of the query engine, and those of Prometheus 3 that are
 /// taken without effect.
-const SERVED_FEATURES: [&str; 6] = [
+const SERVED_FEATURES: [&str; 7] = [
     "created-timestamp-zero-ingestion",
     "exemplar-storage",
     "extra-scrape-metrics",
     "promql-per-step-stats",
+    "query-cost",
     "search-api",
     "type-and-unit-labels",
 ];
-const IGNORED_FEATURES: [&str; 17] = [
+const IGNORED_FEATURES: [&str; 18] = [
     "auto-reload-config",
     "concurrent-rule-eval",
     "delayed-compaction",
@@ -178,6 +179,7 @@ const IGNORED_FEATURES: [&str; 17] = [
     "otlp-deltatocumulative",
     "otlp-native-delta-ingestion",
     "promql-duration-expr",
+    "promql-extended-range-selectors",
     "st-storage",
     "st-synthesis",
     "use-uncached-io",

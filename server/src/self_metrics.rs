@@ -1,9 +1,11 @@
 //! What the server counts about itself, under upstream's names.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use prometheus::{Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
+use prometheus::{Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
+use query::CostLimits;
 
 use crate::version;
 
@@ -19,6 +21,16 @@ pub(crate) struct ServerMetrics {
     pub(crate) clock_steps: IntCounter,
     requests: IntCounterVec,
     request_seconds: HistogramVec,
+    costs: Option<Costs>,
+}
+
+/// What queries cost.
+#[derive(Clone, Debug)]
+struct Costs {
+    limits: Arc<CostLimits>,
+    rejected: IntCounterVec,
+    series: Histogram,
+    samples_read: Histogram,
 }
 
 impl ServerMetrics {
@@ -56,6 +68,7 @@ impl ServerMetrics {
             IntCounter::new("weft_clock_steps_total", "Steps of the system's clock by more than a minute.")?;
         registry.register(Box::new(clock_steps.clone()))?;
         Ok(Self {
+            costs: None,
             clock_steps,
             reload_ok: gauge(
                 "prometheus_config_last_reload_successful",
@@ -80,6 +93,42 @@ impl ServerMetrics {
                 "handler",
             )?,
         })
+    }
+
+    /// What a query cost where that is counted, and why it was refused.
+    pub(crate) fn observe_cost(&self, cost: &query::Stats, error: Option<&query::Error>) {
+        let Some(costs) = &self.costs else { return };
+        #[expect(clippy::cast_precision_loss, reason = "counts")]
+        let [series, samples] = [cost.series, cost.samples_read].map(|n| n as f64);
+        costs.series.observe(series);
+        costs.samples_read.observe(samples);
+        let reason = match error {
+            Some(query::Error::TooManySeries) => "max_series",
+            Some(query::Error::TooManySamplesRead) => "max_samples_read",
+            Some(query::Error::Timeout) if costs.limits.max_duration().is_some() => "max_duration",
+            _ => return,
+        };
+        costs.rejected.with_label_values(&[reason]).inc();
+    }
+
+    /// Counts what queries cost, from here on.
+    pub(crate) fn count_costs(&mut self, registry: &Registry, limits: Arc<CostLimits>) -> Result<()> {
+        let histogram = |name: &str, help: &str, first: f64| -> Result<Histogram> {
+            let opts = HistogramOpts::new(name, help).buckets(prometheus::exponential_buckets(first, 4.0, 12)?);
+            let histogram = Histogram::with_opts(opts)?;
+            registry.register(Box::new(histogram.clone()))?;
+            Ok(histogram)
+        };
+        let rejected = IntCounterVec::new(
+            Opts::new("prometheus_engine_query_rejected_total", "Queries that cost more than is allowed, by limit."),
+            &["reason"],
+        )?;
+        registry.register(Box::new(rejected.clone()))?;
+        let series =
+            histogram("prometheus_engine_query_series_touched", "Series that the selectors of a query found.", 1.0)?;
+        let samples_read = histogram("prometheus_engine_query_samples_read", "Samples that a query read.", 100.0)?;
+        self.costs = Some(Costs { limits, rejected, series, samples_read });
+        Ok(())
     }
 
     pub(crate) fn observe_query(&self, took: Duration) {

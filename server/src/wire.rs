@@ -138,6 +138,7 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
         timeout: settings.query_timeout,
         default_step_ms: config.global.evaluation_interval_ms,
         scrape_interval_ms: config.global.scrape_interval_ms,
+        cost: Arc::new(cost_limits(&flags, config)),
         ..query::EngineOptions::default()
     };
     let engine = query::Engine::new(options.with_features(flags.features()));
@@ -150,7 +151,10 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
     let options = scraper::Options { user_agent, resolver, seed, wanted, body_memory: body_memory(), threads };
     let scraper = scraper::Manager::new(appender, &registry, options)?;
     let discovery = discovery::Manager::new(discovery::Options::default(), &registry)?;
-    let metrics = ServerMetrics::new(&registry, concurrency)?;
+    let mut metrics = ServerMetrics::new(&registry, concurrency)?;
+    if engine.options().cost.are_enabled() {
+        metrics.count_costs(&registry, Arc::clone(&engine.options().cost))?;
+    }
     let query_log = QueryLog::new(&registry)?;
     let now_ms = model::time::now_ms();
     Ok(Arc::new(App {
@@ -172,6 +176,17 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
         reload: RwLock::new(Reload { ok: true, at_ms: now_ms }),
         reloads,
     }))
+}
+
+/// What queries may cost, where that is looked at.
+fn cost_limits(flags: &Flags, config: &Config) -> query::CostLimits {
+    if !flags.feature("query-cost") {
+        return query::CostLimits::default();
+    }
+    let limits = query::CostLimits::enabled();
+    let global = &config.global;
+    limits.set(global.query_max_series, global.query_max_samples_read, global.query_max_duration_ms);
+    limits
 }
 
 /// What discovery publishes becomes the scraper's targets; now and then they are looked over all the same.

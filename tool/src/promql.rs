@@ -25,7 +25,7 @@ pub(crate) fn test(args: &[&str], out: &mut dyn Write) -> io::Result<Outcome> {
             }
         }
     }
-    let known: Vec<&str> = EngineOptions::features().collect();
+    let known: Vec<&str> = EngineOptions::features().chain(EngineOptions::ALWAYS_ON).collect();
     if let Some(unknown) = features.iter().flatten().find(|name| !known.contains(name)) {
         writeln!(out, "unknown feature {unknown:?} in --enable-feature; there are {}", known.join(", "))?;
         return Ok(Outcome::Misused);

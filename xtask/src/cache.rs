@@ -87,18 +87,50 @@ pub(crate) fn kube() -> Result<PathBuf> {
     Ok(folder)
 }
 
+const PROMETHEUS: &str = "github.com/prometheus/prometheus";
+
+/// The version of the module of Prometheus that Weft is compatible with and measured against: `v0.316.0`.
+fn prometheus_version() -> Result<String> {
+    let path = root().join("benches/peers/go.mod");
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut words = text.split_whitespace().skip_while(|word| *word != PROMETHEUS);
+    let version = words.nth(1).filter(|word| word.starts_with("v0."));
+    Ok(version.with_context(|| format!("{} does not name a version of Prometheus", path.display()))?.to_owned())
+}
+
+/// A folder with the PromQL test scripts of that version: taken from the cache, else from its Go module.
+pub(crate) fn promqltest() -> Result<PathBuf> {
+    let version = prometheus_version()?;
+    let folder = folder()?.join(format!("promqltest-{version}"));
+    if !folder.exists() {
+        let mut go = Command::new("go");
+        // Outside of any module of ours, so that no go.mod is looked at.
+        go.current_dir(std::env::temp_dir()).args(["mod", "download", "-json", &format!("{PROMETHEUS}@{version}")]);
+        println!("== fetch the PromQL test scripts of {PROMETHEUS} {version} (once a machine)");
+        let output = go.env("GOTOOLCHAIN", "local").output().context("cannot start go")?;
+        let told = String::from_utf8_lossy(&output.stdout);
+        let module = told.lines().find_map(|line| line.trim().strip_prefix("\"Dir\": \"")?.split('"').next());
+        let module = module.with_context(|| format!("go cannot download {PROMETHEUS}@{version}: {told}"))?;
+        let scripts = Path::new(module).join("promql/promqltest/testdata");
+        let work = scratch(&folder)?;
+        let entries = fs::read_dir(&scripts).with_context(|| format!("cannot read {}", scripts.display()))?;
+        let found: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        let name = |path: &PathBuf| Some((path.clone(), path.file_name()?.to_str()?.to_owned()));
+        let named: Vec<(PathBuf, String)> = found.iter().filter_map(name).collect();
+        let kept: Vec<(PathBuf, &str)> = named.iter().map(|(path, name)| (path.clone(), name.as_str())).collect();
+        keep(&work, &folder, &kept)?;
+    }
+    Ok(folder)
+}
+
 /// A folder with the `prometheus` that Weft is measured against: taken from the cache, else built there (some minutes).
 pub(crate) fn prometheus() -> Result<PathBuf> {
     let module = root().join("benches/peers");
-    let path = module.join("go.mod");
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let mut words = text.split_whitespace().skip_while(|word| *word != "github.com/prometheus/prometheus");
-    let version = words.nth(1).filter(|word| word.starts_with("v0."));
-    let version = version.with_context(|| format!("{} does not name a version of Prometheus", path.display()))?;
+    let version = prometheus_version()?;
     let folder = folder()?.join(format!("prometheus-{version}-{}", std::env::consts::ARCH));
     if !folder.join("prometheus").exists() {
         let work = scratch(&folder)?;
-        // The module v0.315.0 is the release 3.15.0.
+        // The module v0.316.0 is the release 3.16.0.
         let mut numbers = version.trim_start_matches("v0.").splitn(2, '.');
         let (joined, patch) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
         let release = format!("{}.{}.{patch}", &joined[..1], joined[1..].trim_start_matches('0'));

@@ -14,7 +14,7 @@ const CAMPAIGNS: [(&str, &str); 3] = [("storage", "torture"), ("e2e", "torture")
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let minutes: u64 = args.first().map_or(Ok(10), |text| text.parse()).context("give a whole number of MINUTES")?;
     let seconds = (minutes * 60 / CAMPAIGNS.len() as u64).max(10);
-    let (rocksdb, _) = setup()?;
+    let (rocksdb, ..) = setup()?;
     step("build", &mut cargo(&rocksdb, &["build", "--release", "--bin", "weft"]))?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     for (package, test) in CAMPAIGNS {

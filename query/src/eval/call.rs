@@ -6,7 +6,7 @@ use super::selector::Take;
 use super::{Evaluator, Sink, arg_of, check_factors, extension_of, string_of};
 use crate::Error;
 use crate::functions::sweep::Sweeper;
-use crate::functions::{Body, MathFn, RangeFn, label, sort};
+use crate::functions::{Body, MathFn, RangeFn, integral, label, sort};
 use crate::parse::ast::{Call, Expr, ExprKind, Span, Type};
 use crate::value::{ABSENT, Series, is_absent};
 use crate::window::{Grid, Window};
@@ -40,7 +40,7 @@ impl Evaluator<'_> {
         let range = arg_of(&call.args, Type::Matrix)?;
         let scalars = self.scalar_args(&call.args, grid)?;
         let mut args = Vec::new();
-        let is_quantile = call.function.name == "quantile_over_time";
+        let is_checked = matches!(call.function.name, "quantile_over_time" | "integral");
         let is_smoothing = call.function.name == "double_exponential_smoothing";
         let is_counter = matches!(call.function.name, "rate" | "increase");
         let sweeper = Sweeper::of(call.function.name, extension_of(range));
@@ -63,9 +63,9 @@ impl Evaluator<'_> {
                         values.push(f(&window, &args).unwrap_or(ABSENT));
                     }
                 }
-                if is_quantile {
+                if is_checked {
                     let seen = (0..grid.len).filter(|step| !is_absent(values[*step]));
-                    seen.for_each(|step| self.check_quantile(scalars.first(step), &call.args[0]));
+                    seen.for_each(|step| self.check_scalar(call, scalars.first(step)));
                 }
                 Series::of_floats(ranges.labels(self)?, ranges.drop_name, values)
             };
@@ -88,6 +88,18 @@ impl Evaluator<'_> {
             let message =
                 format!("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {name:?}");
             self.info(place, &message);
+        }
+    }
+
+    /// Warns of a scalar argument that the function has no use for, where there are floats.
+    pub(super) fn check_scalar(&self, call: &Call, number: f64) {
+        match (call.function.name, &call.args[..]) {
+            ("quantile_over_time", [quantile, ..]) => self.check_quantile(number, quantile),
+            ("integral", [_, strategy]) if !integral::is_rule(number) => {
+                let got = model::float::format_g(number);
+                self.warn(strategy.span, &format!("strategy should be 0, 1, or 2 (default), using 2, got {got}"));
+            }
+            _ => {}
         }
     }
 

@@ -50,7 +50,7 @@ impl Evaluator<'_> {
                         self.smoothed_histogram(selector, (histograms, mixed), *end, (step, &mut series));
                     }
                 }
-                self.count(&series);
+                self.count(&series)?;
                 if !series.is_empty() {
                     sink(series)?;
                 }
@@ -95,6 +95,6 @@ fn between(ts: &[i64], values: &[f64], at_ms: i64) -> f64 {
 pub(super) fn points(window: &Window<'_>) -> Vec<(i64, f64)> {
     let Some(edges) = window.edges(false) else { return Vec::new() };
     let inner = window.ts[edges.inner.clone()].iter().copied().zip(window.values[edges.inner].iter().copied());
-    let left = (window.start_ms, edges.left);
-    [left].into_iter().chain(inner).chain([(window.end_ms, edges.right)]).collect()
+    let left = (window.start_ms, edges.left.value);
+    [left].into_iter().chain(inner).chain([(window.end_ms, edges.right.value)]).collect()
 }

@@ -8,7 +8,7 @@ use crate::functions::Body;
 use crate::parse::ast::{BinaryOp, Expr, ExprKind, Selector, Sign, Type};
 
 /// Is the value the same at every step?
-pub(super) fn is_invariant(expr: &Expr) -> bool {
+pub(crate) fn is_invariant(expr: &Expr) -> bool {
     match &expr.kind {
         ExprKind::Number(_) | ExprKind::String(_) => true,
         ExprKind::Vector(s) | ExprKind::Matrix(s, _) => s.shift.at.is_some(),

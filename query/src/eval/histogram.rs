@@ -194,12 +194,13 @@ fn quantile_label(q: f64) -> String {
     if text.bytes().all(|b| b.is_ascii_digit() || b == b'-') { text + ".0" } else { text }
 }
 
-/// A bucket's upper bound, as Go reads floats.
+/// A bucket's upper bound, as Go reads floats; none when it is no number.
 fn parse_bound(text: &str) -> Option<f64> {
     let number = text.trim_start_matches(['+', '-']);
     let special = ["inf", "infinity", "nan"].iter().any(|s| s.eq_ignore_ascii_case(number));
     if !special && !number.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
         return None;
     }
-    text.parse().ok()
+    // A bound that is no number bounds nothing.
+    text.parse().ok().filter(|bound: &f64| !bound.is_nan())
 }

@@ -13,7 +13,7 @@ use super::shown::{cut, shown};
 use crate::Error;
 use crate::functions::Body;
 use crate::parse::ast::{At, Call, Expr, ExprKind, Selector, Shift, Type};
-use crate::value::{ABSENT, SAMPLE_BYTES, SERIES_BYTES, Series, label_bytes, text_bytes};
+use crate::value::{ABSENT, SAMPLE_BYTES, SERIES_BYTES, Series, is_metadata, label_bytes, text_bytes};
 use crate::window::Grid;
 
 /// Which info series are meant, and which of their labels.
@@ -48,7 +48,7 @@ impl Wanted {
     }
 
     fn takes(&self, label: &str) -> bool {
-        label != METRIC_NAME && (self.data.is_empty() || self.data.iter().any(|m| m.name == label))
+        !is_metadata(label) && (self.data.is_empty() || self.data.iter().any(|m| m.name == label))
     }
 }
 
@@ -221,9 +221,10 @@ impl Evaluator<'_> {
     fn reference_times(&self, expr: &Expr, grid: &Grid) -> Vec<i64> {
         let reference = reference(expr, &mut Vec::new());
         let mut times: Vec<i64> = (0..grid.len).map(|i| grid.time(i)).collect();
-        if let Reference::Shifted(at, offset_ms) = reference {
-            let fixed = at.map(|at| self.fixed_at(at));
-            times.iter_mut().for_each(|t| *t = fixed.unwrap_or(*t).saturating_sub(offset_ms));
+        match reference {
+            Reference::Fixed(ms) => times.fill(ms),
+            Reference::Shifted(offset_ms) => times.iter_mut().for_each(|t| *t = t.saturating_sub(offset_ms)),
+            Reference::Nothing | Reference::Various => {}
         }
         times
     }
@@ -234,8 +235,10 @@ impl Evaluator<'_> {
 enum Reference {
     /// There is none to be taken.
     Nothing,
-    /// As `@` and `offset` say, all alike.
-    Shifted(Option<At>, i64),
+    /// All at one time, whatever `@` and `offset` it comes from.
+    Fixed(i64),
+    /// All so long before the step.
+    Shifted(i64),
     /// Some so and some otherwise.
     Various,
 }
@@ -252,7 +255,7 @@ impl Reference {
 
 /// Are all samples below an expression taken at one time, whatever the step's is?
 pub(super) fn is_uniform(expr: &Expr) -> bool {
-    matches!(reference(expr, &mut Vec::new()), Reference::Shifted(..))
+    matches!(reference(expr, &mut Vec::new()), Reference::Fixed(_) | Reference::Shifted(_))
 }
 
 /// Offsets of the subqueries around a selector add up, until an `@` fixes it.
@@ -271,7 +274,12 @@ fn reference<'a>(expr: &'a Expr, outer: &mut Vec<&'a Shift>) -> Reference {
                 at = shift.at;
                 offset_ms = offset_ms.saturating_add(shift.offset.ms);
             }
-            return Reference::Shifted(at, offset_ms);
+            return match at {
+                None => Reference::Shifted(offset_ms),
+                Some(At::Ms(ms)) => Reference::Fixed(ms.saturating_sub(offset_ms)),
+                // Before the times of the query are known.
+                Some(At::Start | At::End) => Reference::Various,
+            };
         }
         ExprKind::Subquery(s) => {
             outer.push(&s.shift);

@@ -13,15 +13,15 @@ use super::shown::shown;
 use crate::Error;
 use crate::parse::ast::{Binary, BinaryOp, Card, Matching};
 use crate::value::{
-    ABSENT, SAMPLE_BYTES, SERIES_BYTES, SampleRef, Series, histogram_bytes, is_absent, label_bytes, text_bytes,
-    without_name,
+    ABSENT, SAMPLE_BYTES, SERIES_BYTES, SampleRef, Series, histogram_bytes, is_absent, is_metadata, label_bytes,
+    text_bytes, without_name,
 };
 use crate::window::Grid;
 
 /// The labels that decide a match.
 pub(super) fn match_labels(labels: &Labels, matching: &Matching) -> Labels {
     let listed = |name: &str| matching.labels.iter().any(|l| l == name);
-    let keep = |name: &str| if matching.on { listed(name) } else { name != METRIC_NAME && !listed(name) };
+    let keep = |name: &str| if matching.on { listed(name) } else { !is_metadata(name) && !listed(name) };
     labels.filtered(keep)
 }
 
@@ -178,11 +178,12 @@ struct Join<'a> {
 impl Join<'_> {
     fn run(&self) -> Result<Vec<Series>, Error> {
         let matching = &self.binary.matching;
-        // With `group_right` too, `fill_left` is for the many side: upstream swaps the sides, not these.
-        let (fill_many, fill_one) = (matching.fill_left, matching.fill_right);
+        let (left, right) = (matching.fill_left, matching.fill_right);
+        let (fill_many, fill_one) = if self.swapped { (right, left) } else { (left, right) };
         self.check_one_side(fill_many.is_some() || fill_one.is_some())?;
         self.evaluator.hold(0, self.one.of_key.len() * size_of::<Vec<bool>>())?;
-        let mut out = Output { matched: vec![Vec::new(); self.one.of_key.len()], ..Output::default() };
+        let matched = vec![Vec::new(); self.one.of_key.len()];
+        let mut out = Output { matched, fills_many: fill_many.is_some(), ..Output::default() };
         for (i, many) in self.many.series.iter().enumerate() {
             self.evaluator.pace(1 + self.steps)?;
             let key = self.many.keys[i];
@@ -298,7 +299,7 @@ impl Join<'_> {
         };
         // Also a match that the comparison filters away may not be ambiguous.
         let one_to_one = self.binary.matching.card == Card::OneToOne;
-        let counts = one_to_one || self.binary.matching.fill_left.is_some();
+        let counts = one_to_one || out.fills_many;
         if counts && self.take(out, pair.2, step)? && one_to_one {
             return Err(Error::execution(
                 "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
@@ -421,6 +422,8 @@ struct Output {
     last: Option<(Pair, usize)>,
     /// Per key, the steps that already have a match; none where it has no match yet.
     matched: Vec<Vec<bool>>,
+    /// A series of the one side without a match meets a value instead.
+    fills_many: bool,
     /// Per series of a comparison, the steps at which it was made, and perhaps filtered away.
     made: HashMap<usize, Vec<bool>>,
 }

@@ -35,7 +35,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use model::labels::sort_by_labels;
 use model::{Labels, Querier};
 
-use self::facts::{is_invariant, may_collide, streams};
+pub(crate) use self::facts::is_invariant;
+use self::facts::{may_collide, streams};
 pub(crate) use self::narrow::narrow;
 use self::outline::Needed;
 use self::parts::Part;
@@ -45,6 +46,7 @@ pub(crate) use self::shared::Shared;
 
 use crate::Error;
 use crate::bounds::Bounds;
+use crate::cost::Budget;
 use crate::engine::{EngineOptions, Times};
 use crate::histogram as native;
 use crate::memory::Taken;
@@ -62,7 +64,11 @@ pub(crate) struct Query<'a> {
     pub(crate) text: &'a str,
     pub(crate) times: Times,
     pub(crate) lookback_ms: i64,
+    /// Since when a sample counts matters.
+    pub(crate) uses_starts: bool,
     pub(crate) bounds: &'a Bounds,
+    /// What it may cost, where that is counted.
+    pub(crate) budget: Option<Budget>,
     pub(crate) notes: Mutex<Notes>,
     pub(crate) shared: Shared<'a>,
     pub(crate) readings: Readings,

@@ -14,10 +14,10 @@
 //! What is not read is not counted among the samples a query looked at; upstream reads and counts it.
 
 use model::Matcher;
-use model::labels::METRIC_NAME;
 
 use super::facts::{has_one_name, leaf};
 use crate::parse::ast::{Aggregate, AggregateOp, Binary, BinaryOp, Card, Expr, ExprKind, Matching};
+use crate::value::is_metadata;
 
 /// A selector with more matchers than this narrows no other.
 const KNOWN_MAX: usize = 32;
@@ -63,13 +63,13 @@ fn narrow_sides(binary: &mut Binary) {
 /// Is it one of the labels that decide a match?
 fn matches_on(matching: &Matching, label: &str) -> bool {
     let listed = matching.labels.iter().any(|l| l == label);
-    if matching.on { listed } else { !listed && label != METRIC_NAME }
+    if matching.on { listed } else { !listed && !is_metadata(label) }
 }
 
 /// Does the group of a series have this label, if the series has it?
 fn stays(aggregate: &Aggregate, label: &str) -> bool {
     let listed = aggregate.grouping.labels.iter().any(|l| l == label);
-    if aggregate.grouping.without { !listed && label != METRIC_NAME } else { listed }
+    if aggregate.grouping.without { !listed && !is_metadata(label) } else { listed }
 }
 
 /// What holds for every series of an expression.
@@ -106,6 +106,7 @@ fn has_no_rivals(expr: &Expr, matching: &Matching) -> bool {
                 labels.iter().all(|label| matches_on(matching, label))
             }
         }
+        // Series of one name that differ in their type or unit alone do not come from one target.
         ExprKind::Vector(selector) => !matching.on && matching.labels.is_empty() && has_one_name(selector),
         _ => false,
     }

@@ -6,14 +6,13 @@ use std::collections::HashMap;
 use std::ptr;
 use std::sync::Arc;
 
-use model::labels::METRIC_NAME;
 use model::{Batch, Column, Labels};
 
 use super::Evaluator;
 use crate::Error;
 use crate::memory::Share;
 use crate::parse::ast::{Aggregate, Grouping};
-use crate::value::{LABELS_LONG, METADATA, without_name};
+use crate::value::{LABELS_LONG, is_metadata, without_name};
 
 /// Outlines that are remembered, of metrics and of whole series.
 const KNOWN_MAX: usize = 16 << 10;
@@ -60,7 +59,7 @@ impl<T: Clone> Lately<T> {
 /// Is a label among those that a group has of its series?
 pub(super) fn groups_by(grouping: &Grouping, name: &str) -> bool {
     let listed = grouping.labels.iter().any(|label| label == name);
-    if grouping.without { name != METRIC_NAME && !listed } else { listed }
+    if grouping.without { !is_metadata(name) && !listed } else { listed }
 }
 
 /// The labels that some aggregations look at.
@@ -74,7 +73,7 @@ impl Needed {
 
     /// Functions and remarks look at the name, whoever groups.
     fn needs(&self, name: &str) -> bool {
-        METADATA.contains(&name) || self.0.iter().any(|grouping| groups_by(grouping, name))
+        is_metadata(name) || self.0.iter().any(|grouping| groups_by(grouping, name))
     }
 }
 
@@ -248,7 +247,8 @@ mod tests {
             picked in prop::collection::vec((0usize..6, 0usize..6, any::<bool>()), 1..60),
         ) {
             let grouping = |(without, names): (bool, Vec<&str>)| {
-                Grouping { without, labels: names.into_iter().map(str::to_owned).collect() }
+                let labels = names.into_iter().map(str::to_owned).collect();
+                Grouping { without, labels, ..Grouping::default() }
             };
             let needed = Needed(groupings.into_iter().map(grouping).collect());
             let sets: Vec<Labels> = sets.into_iter().map(Labels::from_pairs).collect();

@@ -44,8 +44,8 @@ impl Evaluator<'_> {
             let outcome = match of_both {
                 Some(of_both) => of_both(&window, &mut remarks),
                 None => {
-                    if !window.ts.is_empty() && call.function.name == "quantile_over_time" {
-                        self.check_quantile(args[0], &call.args[0]);
+                    if !window.ts.is_empty() {
+                        self.check_scalar(call, scalars.first(step));
                     }
                     if !window.ts.is_empty() && !window.histograms.is_empty() {
                         remarks.add(Remark::IgnoredInRange);
@@ -73,7 +73,7 @@ impl Evaluator<'_> {
         match &arg.unwrapped().kind {
             ExprKind::Vector(selector) if selector.extension.is_none() => {
                 self.instant_selector(selector, grid, Take::Start, &mut |mut series| {
-                    if !self.query.options.use_start_timestamps {
+                    if !self.query.uses_starts {
                         return Ok(());
                     }
                     self.hold(series.weight(), series.bytes())?;
@@ -103,5 +103,26 @@ impl Evaluator<'_> {
             self.drop_name_of(call, &mut series);
             if series.is_empty() { Ok(()) } else { sink(series) }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::promqltest::Store;
+    use crate::{Engine, EngineOptions, QueryOptions, Value};
+
+    #[test]
+    fn a_query_says_whether_start_timestamps_count() {
+        let mut store = Store::default();
+        store.load_script("load 1m\n  a_total@st 0m-1mx2 -30s-1mx2\n  a_total 10+10x5\n");
+        let increase = |engine: bool, query: Option<bool>| {
+            let engine = Engine::new(EngineOptions { use_start_timestamps: engine, ..EngineOptions::default() });
+            let options = QueryOptions { use_start_timestamps: query, ..QueryOptions::default() };
+            let result = engine.instant(&store, "increase(a_total[2m] anchored)", 240_000, &options).unwrap();
+            let Value::Vector(samples) = result.value else { panic!("a vector") };
+            samples[0].value
+        };
+        assert_eq!([increase(false, None), increase(true, None)], [20.0, 50.0]);
+        assert_eq!([increase(false, Some(true)), increase(true, Some(false))], [50.0, 20.0]);
     }
 }

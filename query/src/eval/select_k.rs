@@ -210,7 +210,11 @@ impl Evaluator<'_> {
                         self.room_for(3 * made)?;
                         self.pace(made / SAMPLE_BYTES)?;
                         let with_value = one.labels.with_value(label, text.len(), |out| out.push_str(text));
-                        let labels = group_labels(&with_value, &aggregate.grouping, Some(label));
+                        let labels = group_labels(
+                            &with_value,
+                            &aggregate.grouping,
+                            Some(label).filter(|_| !aggregate.grouping.without),
+                        );
                         free.insert(labels)
                     }
                 };

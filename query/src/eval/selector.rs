@@ -103,6 +103,8 @@ impl Evaluator<'_> {
         let mut sink = |batch: Batch| {
             let outcome = self.check().and_then(|()| {
                 let before = self.held();
+                self.samples.add_series(batch.columns.len() as u64);
+                self.query.budget.as_ref().map_or(Ok(()), |budget| budget.take_series(batch.columns.len() as u64))?;
                 let (samples, bytes) = cost_of(&batch);
                 self.hold(samples, bytes)?;
                 // Samples are counted as they come, their memory for as long as they are there.
@@ -167,7 +169,7 @@ impl Evaluator<'_> {
                     latest_floats(&windows, dense.floats(&batch.timestamps_ms, column), take, &mut series.values)
                 };
                 self.pace(ends.len())?;
-                self.count(&series);
+                self.count(&series)?;
                 if seen > 0 {
                     sink(series)?;
                 }
@@ -177,31 +179,38 @@ impl Evaluator<'_> {
     }
 
     /// Counts what was taken of a selector's samples.
-    pub(super) fn count(&self, series: &Series) {
-        if self.samples.is_wanted() {
-            let floats = series.values.iter().enumerate().filter(|(_, v)| !is_absent(**v)).map(|(step, _)| (step, 1));
-            let histograms = series.histograms.iter().map(|(step, h)| (*step as usize, weight(h) as u64));
-            self.samples.add(floats.chain(histograms).map(|(step, n)| (step, [n, n])));
+    pub(super) fn count(&self, series: &Series) -> Result<(), Error> {
+        if !self.samples.is_wanted() {
+            return Ok(());
         }
+        let floats = series.values.iter().enumerate().filter(|(_, v)| !is_absent(**v)).map(|(step, _)| (step, 1));
+        let histograms = series.histograms.iter().map(|(step, h)| (*step as usize, weight(h) as u64));
+        self.charge(self.samples.add(floats.chain(histograms).map(|(step, n)| (step, [n, n]))))
     }
 
-    /// Counts the samples of a range vector at every step; those of a subquery are counted as read where it is evaluated.
-    fn count_ranges(&self, ranges: &Ranges<'_>, read: bool) {
+    /// Takes what was read off what the query may cost.
+    fn charge(&self, read: u64) -> Result<(), Error> {
+        self.query.budget.as_ref().map_or(Ok(()), |budget| budget.take_samples(read))
+    }
+
+    /// Counts the samples of a range vector at every step.
+    fn count_ranges(&self, ranges: &Ranges<'_>) -> Result<(), Error> {
         if !self.samples.is_wanted() {
-            return;
+            return Ok(());
         }
         let weigh = |floats: usize, histograms: &[Timed]| {
             floats as u64 + histograms.iter().map(|h| weight(&h.histogram) as u64).sum::<u64>()
         };
         let Frame { ends, extended: (reach, _), .. } = ranges.frame;
-        self.samples.add((0..ends.len()).map(|step| {
+        let read = self.samples.add((0..ends.len()).map(|step| {
             let window = ranges.at(step);
             let known_ms = if step == 0 { i64::MIN } else { ends[step - 1].saturating_add(reach.ahead_ms) };
             let old_floats = window.ts.partition_point(|ts| *ts <= known_ms);
             let old_histograms = window.histograms.partition_point(|h| h.ts_ms <= known_ms);
             let new = weigh(window.ts.len() - old_floats, &window.histograms[old_histograms..]);
-            (step, [weigh(window.ts.len(), window.histograms), if read { new } else { 0 }])
+            (step, [weigh(window.ts.len(), window.histograms), new])
         }));
+        self.charge(read)
     }
 
     /// Calls `each` with every series of a range vector, in any order, as a function from step to samples.
@@ -215,26 +224,24 @@ impl Evaluator<'_> {
             ExprKind::Matrix(selector, range) => {
                 let ends = self.ends(&selector.shift, grid);
                 let extended = (self.reach(selector), selector.extension);
-                let starts = self.query.options.use_start_timestamps;
+                let starts = self.query.uses_starts;
                 let look = Look { starts, totals: selector.totals, ..Look::default() };
                 let wanted = Wanted::new(selector, (&ends, range.ms), extended.0);
                 self.batches(wanted, &mut |batch| {
                     let frame = Frame { ends: &ends, range_ms: range.ms, grid, extended, look };
                     each_window(&batch, &frame, &[], &mut |ranges| {
-                        self.count_ranges(ranges, true);
+                        self.count_ranges(ranges)?;
                         each(ranges)
                     })
                 })
             }
             ExprKind::Subquery(subquery) => {
                 let ends = self.ends(&subquery.shift, grid);
-                let (batch, drops) = self.subquery(subquery, &ends, grid)?;
+                let (batch, drops) = self.subquery(subquery, &ends)?;
                 let (extended, look) = <_>::default();
                 let frame = Frame { ends: &ends, range_ms: subquery.range.ms, grid, extended, look };
-                each_window(&batch, &frame, &drops, &mut |ranges| {
-                    self.count_ranges(ranges, false);
-                    each(ranges)
-                })
+                // What the subquery looked at was counted where it is evaluated.
+                each_window(&batch, &frame, &drops, each)
             }
             _ => Err(Error::execution("BUG: not a range vector")),
         }
@@ -389,10 +396,11 @@ impl Ranges<'_> {
     #[inline]
     pub(super) fn floats_at(&self, step: usize) -> Window<'_> {
         let (ts, values) = self.dense.slice(&self.batch.timestamps_ms, self.column, self.windows[step]);
-        let Frame { ends, range_ms, grid, extended: (_, extension), .. } = self.frame;
+        let Frame { ends, range_ms, grid, extended: (reach, extension), .. } = self.frame;
         let (end_ms, eval_ms) = (ends[step], grid.time(step));
         let start_ms = end_ms - range_ms;
-        Window { ts, values, starts: &[], histograms: &[], start_ms, end_ms, eval_ms, extension }
+        let lookback_ms = reach.back_ms;
+        Window { ts, values, starts: &[], histograms: &[], start_ms, end_ms, eval_ms, extension, lookback_ms }
     }
 
     /// The values of a swept function at every step. `arg` is its argument at a step.

@@ -15,12 +15,7 @@ const STEP_BYTES: usize = 128;
 impl Evaluator<'_> {
     /// The inner values for all outer steps as one batch (absent slots are stale markers, which ranges skip), and which
     /// series lose their name at the end. Inner steps are multiples of the step, whatever the outer times.
-    pub(super) fn subquery(
-        &self,
-        subquery: &Subquery,
-        ends: &[i64],
-        outer: &Grid,
-    ) -> Result<(Batch, Vec<bool>), Error> {
+    pub(super) fn subquery(&self, subquery: &Subquery, ends: &[i64]) -> Result<(Batch, Vec<bool>), Error> {
         let step_ms = subquery.step.as_ref().map_or(self.query.options.default_step_ms, |step| step.ms).max(1);
         let (Some(first), Some(last)) = (ends.first(), ends.last()) else { return Ok((Batch::default(), vec![])) };
         let after = first.saturating_sub(subquery.range.ms);
@@ -41,7 +36,7 @@ impl Evaluator<'_> {
         let samples = &self.samples;
         samples.enter(if samples.is_wanted() { steps } else { 0 });
         let series = self.vector(&subquery.expr, &grid)?;
-        samples.leave_subquery(&grid, (subquery.range.ms, subquery.shift.offset.ms), outer);
+        samples.leave_subquery(&grid, (ends, subquery.range.ms), self.query.budget.is_some());
         let drops = series.iter().map(|s| s.drop_name).collect();
         let columns = series.into_iter().map(|s| Column {
             metric: s.labels,

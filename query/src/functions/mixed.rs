@@ -77,10 +77,9 @@ impl Entry<'_> {
 
 /// All samples of a range in the order of their times.
 pub(super) fn entries<'a>(window: &Window<'a>) -> Vec<Entry<'a>> {
-    let start = |i: usize| window.starts.get(i).copied().unwrap_or(0);
     let floats = window.ts.iter().zip(window.values).enumerate();
     let mut all: Vec<Entry<'a>> = floats
-        .map(|(i, (ts, value))| Entry { ts_ms: *ts, start_ms: start(i), cell: SampleRef::Float(*value) })
+        .map(|(i, (ts, value))| Entry { ts_ms: *ts, start_ms: window.start_of(i), cell: SampleRef::Float(*value) })
         .collect();
     let histograms = window.histograms.iter();
     all.extend(histograms.map(|h| Entry {
@@ -189,5 +188,26 @@ impl Hints {
     /// Do they contradict each other?
     pub(crate) fn collide(self) -> bool {
         self.reset && self.not_reset
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::window::Timed;
+
+    #[test]
+    fn times_before_the_epoch() {
+        let histogram = Arc::new(Histogram::default());
+        let timed = |ts_ms| Timed { ts_ms, start_ms: 0, histogram: Arc::clone(&histogram) };
+        let last = |ts: &[i64], histograms: &[Timed]| {
+            let values = vec![1.0; ts.len()];
+            let window = Window { ts, values: &values, histograms, ..Window::default() };
+            of("ts_of_last_over_time").and_then(|f| f(&window, &mut Remarks::default()))
+        };
+        assert_eq!(last(&[-9_000, -5_000], &[]), Some(Outcome::Float(-5.0)));
+        assert_eq!(last(&[], &[timed(-7_000)]), Some(Outcome::Float(-7.0)));
+        assert_eq!(last(&[-9_000, -5_000], &[timed(-7_000)]), Some(Outcome::Float(-5.0)));
+        assert_eq!(last(&[], &[]), None);
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod histogram;
 pub(crate) mod histogram_rate;
+pub(crate) mod integral;
 pub(crate) mod kahan;
 pub(crate) mod label;
 pub(crate) mod math;
@@ -134,7 +135,7 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     date("day_of_week", time::day_of_week),
     date("day_of_year", time::day_of_year),
     date("days_in_month", time::days_in_month),
-    math("deg", |v, _| Some(v * 180.0 / std::f64::consts::PI)),
+    math("deg", |v, _| Some(v * (180.0 / std::f64::consts::PI))),
     range("delta", rate::delta),
     range("deriv", rate::deriv),
     experimental(stable("double_exponential_smoothing", &[M, S, S], 0, V, B::Range(over_time::smoothing))),
@@ -154,6 +155,7 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     range("idelta", rate::idelta),
     range("increase", rate::increase),
     experimental(stable("info", &[V, V], 1, V, B::Info)),
+    experimental(stable("integral", &[M, S], 1, V, B::Range(integral::integral))),
     range("irate", rate::irate),
     stable("label_join", &[V, T, T, T], -1, V, B::LabelJoin),
     extension("label_match", &[V, T, T], B::LabelMatch(MatchOp::Regex)),
@@ -174,7 +176,7 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     stable("predict_linear", &[M, S], 0, V, B::Range(rate::predict_linear)),
     range("present_over_time", over_time::present),
     stable("quantile_over_time", &[S, M], 0, V, B::Range(over_time::quantile)),
-    math("rad", |v, _| Some(v * std::f64::consts::PI / 180.0)),
+    math("rad", |v, _| Some(v * (std::f64::consts::PI / 180.0))),
     experimental(stable("range", &[], 0, S, B::Range_)),
     across("range_avg", over_time::avg),
     across("range_first", over_time::first),

@@ -153,6 +153,10 @@ pub(super) fn quantile_of_sorted(q: f64, values: &[f64]) -> f64 {
     let lower = rank.floor().max(0.0) as usize;
     let upper = (lower + 1).min(values.len() - 1);
     let weight = rank - rank.floor();
+    if weight == 0.0 {
+        // Nothing of the value above has a part in it, be it infinite.
+        return values[lower];
+    }
     values[lower] * (1.0 - weight) + values[upper] * weight
 }
 
@@ -185,5 +189,12 @@ mod tests {
         assert_eq!(quantile_of(-0.1, &mut [1.0]), f64::NEG_INFINITY);
         assert_eq!(quantile_of(1.1, &mut [1.0]), f64::INFINITY);
         assert!(quantile_of(0.5, &mut []).is_nan());
+    }
+
+    #[test]
+    fn a_rank_that_is_whole_is_no_mixture() {
+        assert_eq!(quantile_of(0.5, &mut [1.0, 2.0, f64::INFINITY]), 2.0);
+        assert_eq!(quantile_of(1.0, &mut [f64::INFINITY, 1.0]), f64::INFINITY);
+        assert_eq!(quantile_of(0.0, &mut [f64::NEG_INFINITY, 1.0]), f64::NEG_INFINITY);
     }
 }

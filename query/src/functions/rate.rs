@@ -1,6 +1,8 @@
 //! Change over a range: `rate`, `increase`, `delta` and their kin, and linear regression.
 
 use super::kahan::Kahan;
+use crate::edges::Edges;
+use crate::histogram::started_anew;
 use crate::window::Window;
 
 /// Which change is meant.
@@ -114,15 +116,16 @@ pub(super) fn extrapolated(window: &Window<'_>, kind: Kind) -> Option<f64> {
 
 /// The difference of the values at the bounds of an extended range; resets between them are made up for.
 fn between_edges(window: &Window<'_>, counter: bool) -> Option<f64> {
-    let edges = window.edges(counter)?;
-    let mut result = edges.right - edges.left;
+    let Edges { left, right, inner } = window.edges(counter)?;
+    let mut result = right.value - left.value;
     if counter {
-        let mut previous = edges.left;
-        for &value in window.values[edges.inner].iter().chain([&edges.right]) {
-            if value < previous {
+        let (mut previous, mut times) = (left.value, (left.start_ms, window.start_ms));
+        let inner = inner.map(|i| (window.values[i], (window.start_of(i), window.ts[i])));
+        for (value, here) in inner.chain([(right.value, (right.start_ms, window.end_ms))]) {
+            if value < previous || started_anew(times, here) {
                 result += previous;
             }
-            previous = value;
+            (previous, times) = (value, here);
         }
     }
     Some(result)

@@ -156,8 +156,14 @@ pub(crate) fn fraction(lower: f64, upper: f64, histogram: &Histogram) -> Reading
 fn rank_of(value: f64, histogram: &Histogram) -> Option<f64> {
     let mut rank = 0.0;
     for bucket in histogram.buckets() {
-        let around_zero = bucket.lower <= 0.0 && bucket.upper >= 0.0;
-        let bucket = if around_zero { one_sided(bucket, histogram) } else { bucket };
+        // Custom buckets have none around zero: the first of them begins there when it ends above it.
+        let is_first = bucket.lower == f64::NEG_INFINITY && bucket.upper > 0.0;
+        let around_zero = !histogram.is_custom() && bucket.lower <= 0.0 && bucket.upper >= 0.0;
+        let bucket = match (histogram.is_custom(), is_first, around_zero) {
+            (true, true, _) => Bucket { lower: 0.0, ..bucket },
+            (false, _, true) => one_sided(bucket, histogram),
+            _ => bucket,
+        };
         if bucket.lower >= value {
             return Some(rank);
         }
@@ -225,5 +231,22 @@ mod tests {
         };
         let at = |q| quantile(q, &histogram).value;
         assert_eq!([at(0.1), at(0.5), at(0.9)], [-1.0, 2.0, 5.0]);
+    }
+
+    #[test]
+    fn custom_buckets_that_meet_at_zero() {
+        let of = |bounds: &[f64]| Histogram {
+            schema: Histogram::CUSTOM,
+            count: 5.0,
+            custom_values: bounds.into(),
+            positive: Buckets::run(0, vec![2.0, 3.0]),
+            ..Histogram::default()
+        };
+        let share = |bounds, lower, upper| fraction(lower, upper, &of(bounds)).value;
+        assert_eq!(share(&[0.0, 10.0], f64::NEG_INFINITY, 0.0), 0.4);
+        assert_eq!(share(&[0.0, 10.0], 0.0, f64::INFINITY), 0.6);
+        // The first bucket begins at zero.
+        assert_eq!(share(&[10.0, 20.0], 0.0, 5.0), 0.2);
+        assert_eq!(share(&[10.0, 20.0], f64::NEG_INFINITY, 0.0), 0.0);
     }
 }

@@ -50,11 +50,11 @@ fn fell(current: &Cells, before: &Cells) -> bool {
     })
 }
 
-/// Did a sample's counter start from zero after the sample before it? Both are given as (start, time), 0 for a start
+/// Did a sample's counter start from zero after the sample before it? A start that has not changed says nothing. Both are given as (start, time), 0 for a start
 /// that is not known. A start at the very time of the sample before is a reset only where that sample has a start of its
 /// own before its time: that is how deltas are told from counters whose start nobody knows.
 pub(crate) fn started_anew((start_before, before): (i64, i64), (start, time): (i64, i64)) -> bool {
-    if start == 0 || start >= time || start < before {
+    if start == 0 || start == start_before || start >= time || start < before {
         return false;
     }
     start > before || start_before != 0 && start_before < before
@@ -103,7 +103,7 @@ mod tests {
     fn starts() {
         assert!(started_anew((0, 100), (150, 200)));
         assert!(!started_anew((0, 100), (0, 200)) && !started_anew((0, 100), (200, 200)));
-        assert!(!started_anew((50, 100), (50, 200)));
+        assert!(!started_anew((50, 100), (50, 200)) && !started_anew((150, 100), (150, 200)));
         assert!(started_anew((50, 100), (100, 200)) && !started_anew((0, 100), (100, 200)));
         assert!(!started_anew((100, 100), (100, 200)) && !started_anew((130, 100), (100, 200)));
         assert!(starts_overlap((50, 100), 60) && !starts_overlap((50, 100), 50) && !starts_overlap((50, 100), 100));

@@ -155,6 +155,8 @@ pub(crate) struct Selector {
     pub(crate) extension: Option<Extension>,
     /// Of histograms only the count and the sum are looked at.
     pub(crate) totals: bool,
+    /// Names with letters of all scripts, and dots, are printed without quotes.
+    pub(crate) utf8_names: bool,
     /// Without a range and what follows it.
     pub(crate) span: Span,
 }
@@ -249,6 +251,8 @@ pub(crate) struct Grouping {
     /// As written.
     pub(crate) labels: Vec<String>,
     pub(crate) without: bool,
+    /// As in [`Selector`].
+    pub(crate) utf8_names: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -366,6 +370,8 @@ pub(crate) struct Matching {
     pub(crate) include: Vec<String>,
     pub(crate) fill_left: Option<f64>,
     pub(crate) fill_right: Option<f64>,
+    /// As in [`Selector`].
+    pub(crate) utf8_names: bool,
 }
 
 impl DurationExpr {

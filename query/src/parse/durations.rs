@@ -134,12 +134,7 @@ impl Parser<'_> {
             }
         };
         let end = self.expect(Kind::RightParen)?.span.end;
-        let span = match &kind {
-            // As upstream has it: from the first argument to the last.
-            DurationKind::MinOf(a, b) | DurationKind::MaxOf(a, b) => Span { start: a.span.start, end: b.span.end },
-            _ => Span { start: start.span.start, end },
-        };
-        Ok(DurationExpr { kind, wrapped: false, span })
+        Ok(DurationExpr { kind, wrapped: false, span: Span { start: start.span.start, end } })
     }
 
     /// `place` is where a sign stands, when that is what is blamed for a value out of range.

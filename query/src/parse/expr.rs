@@ -226,7 +226,8 @@ impl Parser<'_> {
             _ => return Ok(None),
         };
         self.take();
-        Ok(Some(Grouping { labels: self.labels()?, without }))
+        let utf8_names = self.dialect.utf8_names;
+        Ok(Some(Grouping { labels: self.labels()?, without, utf8_names }))
     }
 }
 

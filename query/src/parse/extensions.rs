@@ -124,7 +124,7 @@ mod tests {
     const ON: Dialect = Dialect {
         experimental_functions: false,
         fill_modifiers: false,
-        extended_range_selectors: false,
+        utf8_names: false,
         extensions: true,
         scrape_interval_ms: 15_000,
     };

@@ -1,6 +1,8 @@
 //! Query text → tokens with their places. What a character means depends on the brackets around it; the lexer keeps
 //! track of them by itself.
 
+use model::letter::is_letter;
+
 use super::ast::{BinaryOp, Span};
 use super::quote::{escape, quoted, quoted_char};
 use super::slips;
@@ -33,6 +35,8 @@ pub(super) struct Lexer<'a> {
     pub(super) state: State,
     /// The text is a series description.
     pub(super) series: bool,
+    /// Letters of all scripts, and dots, are parts of names.
+    utf8_names: bool,
     paren_depth: usize,
     brace_open: bool,
     pub(super) bracket_open: bool,
@@ -41,13 +45,14 @@ pub(super) struct Lexer<'a> {
 }
 
 impl<'a> Lexer<'a> {
-    pub(super) fn new(text: &'a str, series: bool) -> Self {
+    pub(super) fn new(text: &'a str, series: bool, utf8_names: bool) -> Self {
         Self {
             text,
             start: 0,
             at: 0,
             state: State::Statement,
             series,
+            utf8_names,
             paren_depth: 0,
             brace_open: false,
             bracket_open: false,
@@ -143,7 +148,7 @@ impl<'a> Lexer<'a> {
             '"' | '\'' | '`' => self.string(c)?,
             '0'..='9' => self.number_or_duration()?,
             '.' if self.peek().is_some_and(|c| c.is_ascii_digit()) => self.number_or_duration()?,
-            c if is_alpha(c) || c == ':' => {
+            c if begins_name(c, self.utf8_names) || c == ':' => {
                 return if self.bracket_open { self.bracketed_word(c) } else { Ok(Some(self.name())) };
             }
             '(' | ')' => self.paren(c)?,
@@ -154,6 +159,7 @@ impl<'a> Lexer<'a> {
             '[' if self.bracket_open => return Err("unexpected left bracket '['".to_owned()),
             '[' => {
                 self.got_colon = false;
+                self.got_duration = false;
                 self.bracket_open = true;
                 self.state = State::Duration;
                 Kind::LeftBracket
@@ -215,7 +221,8 @@ impl<'a> Lexer<'a> {
 
     /// A keyword or the name of a metric.
     pub(super) fn name(&mut self) -> Kind {
-        self.skip(|c| is_alphanumeric(c) || c == ':');
+        let utf8_names = self.utf8_names;
+        self.skip(|c| continues_name(c, utf8_names) || c == ':');
         let word = self.word();
         let kind = match keyword(word) {
             // `fill` alone is a metric.
@@ -293,7 +300,11 @@ impl<'a> Lexer<'a> {
             ',' => Kind::Comma,
             '0'..='9' => self.first_number()?,
             '.' if self.peek().is_some_and(|c| c.is_ascii_digit()) => self.first_number()?,
-            c => self.duration_word(c).map(Kind::Word).ok_or_else(|| slips::hinted(unexpected(c), c))?,
+            c => {
+                let word = self.duration_word(c).ok_or_else(|| slips::hinted(unexpected(c), c))?;
+                self.got_duration = true;
+                Kind::Word(word)
+            }
         };
         Ok(Some(kind))
     }
@@ -330,8 +341,9 @@ impl<'a> Lexer<'a> {
                 }
                 Kind::RightBrace
             }
-            c if is_alpha(c) => {
-                self.skip(is_alphanumeric);
+            c if begins_name(c, self.utf8_names) => {
+                let utf8_names = self.utf8_names;
+                self.skip(|c| continues_name(c, utf8_names));
                 Kind::Identifier
             }
             c => return Err(slips::hinted(format!("unexpected character inside braces: {}", quoted_char(Some(c))), c)),
@@ -377,6 +389,21 @@ pub(super) fn is_space(c: char) -> bool {
 
 pub(super) fn is_alpha(c: char) -> bool {
     c == '_' || c.is_ascii_alphabetic()
+}
+
+/// Can a name without quotes begin so?
+fn begins_name(c: char, utf8: bool) -> bool {
+    is_alpha(c) || utf8 && !c.is_ascii() && is_letter(c)
+}
+
+fn continues_name(c: char, utf8: bool) -> bool {
+    begins_name(c, utf8) || c.is_ascii_digit() || utf8 && c == '.'
+}
+
+/// Can a label have this name without quotes?
+pub(super) fn is_plain(name: &str, utf8: bool) -> bool {
+    let mut chars = name.chars();
+    chars.next().is_some_and(|c| begins_name(c, utf8)) && chars.all(|c| continues_name(c, utf8))
 }
 
 pub(super) fn is_alphanumeric(c: char) -> bool {

@@ -53,7 +53,8 @@ use crate::memory::Taken;
 pub(crate) struct Dialect {
     pub(crate) experimental_functions: bool,
     pub(crate) fill_modifiers: bool,
-    pub(crate) extended_range_selectors: bool,
+    /// Letters of all scripts, and dots, in names without quotes.
+    pub(crate) utf8_names: bool,
     /// What of MetricsQL does not contradict.
     pub(crate) extensions: bool,
     /// How far apart samples usually are; what takes the place of a range that is not written depends on it.
@@ -106,7 +107,7 @@ fn whole(parser: &mut Parser<'_>) -> Result<Expr, Vec<Fault>> {
 /// # Errors
 /// When the text is no selector.
 pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, Error> {
-    lone(text, None)
+    lone(text, Dialect::default(), None)
 }
 
 /// The same within bounds; the memory of what is found stays taken.
@@ -117,13 +118,14 @@ pub fn parse_selector_within(text: &str, bounds: &Bounds) -> Result<Vec<Matcher>
     let taken = Taken::new(&bounds.share);
     let limits = Limits { bounds, taken: &taken };
     limits.begin(text)?;
-    let matchers = lone(text, Some(limits))?;
+    let dialect = Dialect { utf8_names: bounds.utf8_names, ..Dialect::default() };
+    let matchers = lone(text, dialect, Some(limits))?;
     taken.keep();
     Ok(matchers)
 }
 
-fn lone(text: &str, limits: Option<Limits<'_>>) -> Result<Vec<Matcher>, Error> {
-    let mut parser = Parser::new(text, Dialect::default(), false);
+fn lone(text: &str, dialect: Dialect, limits: Option<Limits<'_>>) -> Result<Vec<Matcher>, Error> {
+    let mut parser = Parser::new(text, dialect, false);
     parser.limits = limits;
     let selector = parser.lone_selector();
     parser.faults.extend(parser.no_text.take());

@@ -6,6 +6,7 @@ use super::ast::{
     Subquery,
 };
 use super::extensions::KEEP;
+use super::lexer::is_plain;
 use super::number::format_six;
 use super::parser::{Context, Parsed, Parser};
 use super::quote::quoted;
@@ -27,7 +28,7 @@ const SECONDS_MAX: f64 = 9_223_372_036_854_775_807.0;
 impl Parser<'_> {
     /// `bool`, and how the series of the two sides find each other.
     pub(super) fn matching(&mut self) -> Parsed<(bool, Matching)> {
-        let mut matching = Matching::default();
+        let mut matching = Matching { utf8_names: self.dialect.utf8_names, ..Matching::default() };
         let return_bool = self.take_if(Kind::Word(Word::Bool)).is_some();
         if let Kind::Word(word @ (Word::On | Word::Ignoring)) = self.peek() {
             self.take();
@@ -129,7 +130,9 @@ impl Parser<'_> {
             Kind::String => self.unquoted(token.span),
             _ => self.str(token.span).to_owned(),
         };
-        if name.is_empty() {
+        // Without the flag, names with colons are taken as ever.
+        let is_bare = token.kind != Kind::String;
+        if name.is_empty() || is_bare && self.dialect.utf8_names && !is_plain(&name, true) {
             self.fault(token.span, format!("invalid label name for grouping: {}", quoted(&name)));
         }
         Ok(name)
@@ -262,10 +265,6 @@ impl Parser<'_> {
     fn extension(&mut self, expr: &mut Expr, extension: Extension) {
         self.take();
         let word = extension.word();
-        if !self.dialect.extended_range_selectors {
-            self.fault(expr.span, format!("{word} modifier is experimental and not enabled"));
-            return;
-        }
         match &mut expr.kind {
             ExprKind::Vector(s) | ExprKind::Matrix(s, _) => {
                 let before = s.extension.replace(extension);

@@ -89,7 +89,7 @@ impl<'a> Parser<'a> {
             parts: 0,
             limits: None,
             stopped: None,
-            lexer: Lexer::new(text, series),
+            lexer: Lexer::new(text, series, dialect.utf8_names),
         }
     }
 

@@ -11,6 +11,7 @@ use super::ast::{
     Aggregate, At, Binary, Card, Duration, DurationExpr, DurationKind, Expr, ExprKind, Extension, Number, Selector,
     Shift, Sign, Subquery,
 };
+use super::lexer::is_plain;
 use super::quote::quoted;
 
 impl fmt::Display for Expr {
@@ -111,24 +112,24 @@ impl fmt::Display for Bare<'_> {
         let is_name = |m: &&Matcher| {
             m.name == METRIC_NAME && m.op == model::MatchOp::Equal && m.value == name && !m.value.is_empty()
         };
-        let mut texts: Vec<String> = self.0.matchers.iter().filter(|m| !is_name(m)).map(matcher).collect();
+        let others = self.0.matchers.iter().filter(|m| !is_name(m));
+        let mut texts: Vec<String> = others.map(|m| matcher(m, self.0.utf8_names)).collect();
         texts.sort();
         if texts.is_empty() { Ok(()) } else { write!(f, "{{{}}}", texts.join(",")) }
     }
 }
 
-fn matcher(matcher: &Matcher) -> String {
-    format!("{}{}{}", name(&matcher.name), matcher.op.as_str(), quoted(&matcher.value))
+fn matcher(matcher: &Matcher, utf8: bool) -> String {
+    format!("{}{}{}", name(&matcher.name, utf8), matcher.op.as_str(), quoted(&matcher.value))
 }
 
 /// A label's name, in quotes when it needs them.
-fn name(name: &str) -> String {
-    let plain = |(i, b): (usize, u8)| b == b'_' || b.is_ascii_alphabetic() || i > 0 && b.is_ascii_digit();
-    if !name.is_empty() && name.bytes().enumerate().all(plain) { name.to_owned() } else { quoted(name) }
+fn name(name: &str, utf8: bool) -> String {
+    if is_plain(name, utf8) { name.to_owned() } else { quoted(name) }
 }
 
-fn names(names: &[String]) -> String {
-    names.iter().map(|n| name(n)).collect::<Vec<_>>().join(", ")
+fn names(names: &[String], utf8: bool) -> String {
+    names.iter().map(|n| name(n, utf8)).collect::<Vec<_>>().join(", ")
 }
 
 struct AtText(Option<At>);
@@ -172,6 +173,7 @@ impl Aggregate {
     /// `sum by (a) `
     pub(super) fn head(&self) -> String {
         let labels = &self.grouping.labels;
+        let names = |labels| names(labels, self.grouping.utf8_names);
         match (self.grouping.without, labels.is_empty()) {
             (true, _) => format!("{} without ({}) ", self.op.name(), names(labels)),
             (false, false) => format!("{} by ({}) ", self.op.name(), names(labels)),
@@ -195,10 +197,10 @@ impl Binary {
         };
         if !m.labels.is_empty() || m.on || group.is_some() {
             let word = if m.on { "on" } else { "ignoring" };
-            out += &format!(" {word} ({})", names(&m.labels));
+            out += &format!(" {word} ({})", names(&m.labels, m.utf8_names));
         }
         if let Some(word) = group {
-            out += &format!(" {word} ({})", names(&m.include));
+            out += &format!(" {word} ({})", names(&m.include, m.utf8_names));
         }
         let fill = |word, value: f64| format!(" {word} ({})", model::float::format_v(value));
         match (m.fill_left, m.fill_right) {
@@ -209,5 +211,50 @@ impl Binary {
             }
         }
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::parse::random::ALL_ON;
+    use crate::parse::{Dialect, json, parse};
+
+    const UTF8: Dialect = Dialect { utf8_names: true, ..ALL_ON };
+
+    #[test]
+    fn names_without_quotes() {
+        for (query, printed) in [
+            (
+                "http.server{service.name=\"a\",\"\u{e9}quipe\"=\"b\"}",
+                "http.server{service.name=\"a\",\u{e9}quipe=\"b\"}",
+            ),
+            ("{\"o\u{308}\"=\"x\",\"\u{6e29}\"}", "{\"o\u{308}\"=\"x\",__name__=\"\u{6e29}\"}"),
+            ("sum by (a.b,\"c d\")(x)", "sum by (a.b, \"c d\") (x)"),
+            ("a.b * on (c.d) group_left (e.) c..d", "a.b * on (c.d) group_left (e.) c..d"),
+            ("rate.total + Inf.total + Inf", "rate.total + Inf.total + +Inf"),
+            ("foo:bar.baz[5m]", "foo:bar.baz[5m]"),
+            // The sign of a Kelvin is no k.
+            ("top\u{212a}", "top\u{212a}"),
+        ] {
+            let expr = parse(query, UTF8).unwrap_or_else(|error| panic!("{query}: {error}"));
+            assert_eq!(expr.to_string(), printed);
+            assert_eq!(json(&parse(printed, UTF8).unwrap()), json(&expr), "{query}");
+            assert!(parse(query, ALL_ON).is_err() || !query.contains(['.', '\u{212a}']), "{query}");
+        }
+        let error = |query, dialect| parse(query, dialect).map(|expr| expr.to_string()).unwrap_err().to_string();
+        assert!(error("sum by (a:b) (x)", UTF8).contains("invalid label name for grouping: \"a:b\""));
+        assert!(parse("sum by (a:b) (x)", ALL_ON).is_ok());
+        assert!(error(".a", UTF8).contains("unexpected character: '.'"));
+    }
+
+    #[test]
+    fn subqueries_of_computed_ranges() {
+        for query in
+            ["foo[range():1s]", "foo[step():step()]", "foo[max_of(range(), 5m):1m]", "foo[5m:1m] + bar[step():]"]
+        {
+            let expr = parse(&format!("sum_over_time({query})").replace(" + ", ") + sum_over_time("), UTF8);
+            assert!(expr.is_ok(), "{query}: {expr:?}");
+        }
+        assert!(parse("sum_over_time(foo[5m:1m]) + sum_over_time(foo[:1m])", UTF8).is_err());
     }
 }

@@ -9,7 +9,7 @@ use super::ast::{AggregateOp, Expr, Type};
 pub(super) const ALL_ON: Dialect = Dialect {
     experimental_functions: true,
     fill_modifiers: true,
-    extended_range_selectors: true,
+    utf8_names: false,
     extensions: false,
     scrape_interval_ms: 15_000,
 };

@@ -120,7 +120,7 @@ fn expressions() {
             continue;
         }
         let with_default = super::tree(&text, Dialect::default()).err().map(|faults| error(&text, &faults));
-        let wanted = case.get("error_with_default_flags");
+        let wanted = case.get("error_with_default_flags").filter(|error| !is_of_what_is_stable(error));
         if with_default.as_ref().map(sorted) != wanted.map(sorted) {
             differences.insert(
                 format!("{id} by default"),
@@ -130,6 +130,15 @@ fn expressions() {
     }
     assert!(cases.len() > 490, "only {} cases", cases.len());
     compare(&differences, KNOWN);
+}
+
+/// Does 3.14 complain of nothing but what 3.16 has on without a flag? (Its changelog: "Smoothed and Anchored vector
+/// selectors are now stable and always-on", #19697.)
+fn is_of_what_is_stable(error: &Json) -> bool {
+    let stable = |fault: &Json| {
+        fault["msg"].as_str().is_some_and(|msg| msg.ends_with(" modifier is experimental and not enabled"))
+    };
+    error["list"].as_array().is_some_and(|faults| faults.iter().all(stable))
 }
 
 fn point(point: &Point) -> Json {

@@ -1,21 +1,21 @@
-//! What the durations of a query come to, once its times are known.
+//! What the durations of a query and its `@` come to, once its times are known.
 
-use super::ast::{BinaryOp, Duration, DurationExpr, DurationKind, Expr, ExprKind, Selector, Span};
+use super::ast::{At, BinaryOp, Duration, DurationExpr, DurationKind, Expr, ExprKind, Shift, Span};
 use super::durations::SECONDS_MAX;
 use super::parser::Fault;
 use crate::engine::Times;
 
-/// Sets every duration of the tree that is more than a literal.
+/// Sets every duration of the tree that is more than a literal, and `@ start()` and `@ end()` to times.
 pub(crate) fn resolve(expr: &mut Expr, times: Times) -> Result<(), Fault> {
     match &mut expr.kind {
         ExprKind::Number(_) | ExprKind::String(_) => Ok(()),
-        ExprKind::Vector(selector) => offset(selector, times),
+        ExprKind::Vector(selector) => shift(&mut selector.shift, times),
         ExprKind::Matrix(selector, range) => {
-            offset(selector, times)?;
+            shift(&mut selector.shift, times)?;
             set(range, times, true)
         }
         ExprKind::Subquery(subquery) => {
-            set(&mut subquery.shift.offset, times, false)?;
+            shift(&mut subquery.shift, times)?;
             subquery.step.as_mut().map_or(Ok(()), |step| set(step, times, true))?;
             set(&mut subquery.range, times, true)?;
             resolve(&mut subquery.expr, times)
@@ -33,8 +33,13 @@ pub(crate) fn resolve(expr: &mut Expr, times: Times) -> Result<(), Fault> {
     }
 }
 
-fn offset(selector: &mut Selector, times: Times) -> Result<(), Fault> {
-    set(&mut selector.shift.offset, times, false)
+fn shift(shift: &mut Shift, times: Times) -> Result<(), Fault> {
+    shift.at = shift.at.map(|at| match at {
+        At::Ms(ms) => At::Ms(ms),
+        At::Start => At::Ms(times.start_ms),
+        At::End => At::Ms(times.end_ms),
+    });
+    set(&mut shift.offset, times, false)
 }
 
 fn set(duration: &mut Duration, times: Times, positive: bool) -> Result<(), Fault> {
@@ -80,4 +85,23 @@ fn value(expr: &DurationExpr, times: Times) -> Result<f64, Fault> {
             }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::promqltest::Store;
+    use crate::{Engine, QueryOptions};
+
+    #[test]
+    fn a_function_of_durations_is_blamed_as_a_whole() {
+        for (query, place) in [
+            ("foo[min_of(0,step())]", "4:20"),
+            ("foo[-max_of(range(),1)]", "4:22"),
+            ("foo[5m:max_of(range(), -1)]", "7:26"),
+            ("foo[(min_of(0,0))]", "5:16"),
+        ] {
+            let error = Engine::default().instant(&Store::default(), query, 1_000_000, &QueryOptions::default());
+            assert_eq!(error.unwrap_err().to_string(), format!("{place}: duration must be greater than 0"), "{query}");
+        }
+    }
 }

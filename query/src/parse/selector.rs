@@ -25,7 +25,9 @@ impl Parser<'_> {
 
     /// A selector from its opening brace on, or from just after its name.
     pub(super) fn selector(&mut self, name: Option<Span>) -> Parsed<Expr> {
-        let mut selector = Selector { name: name.map(|span| self.str(span).to_owned()), ..Selector::default() };
+        let utf8_names = self.dialect.utf8_names;
+        let mut selector =
+            Selector { name: name.map(|span| self.str(span).to_owned()), utf8_names, ..Selector::default() };
         let braces = if self.peek() == Kind::LeftBrace { Some(self.matchers(&mut selector.matchers)?) } else { None };
         let (first, last) = (name.or(braces).unwrap_or_default(), braces.or(name).unwrap_or_default());
         selector.span = Span { start: first.start, end: last.end };

@@ -42,7 +42,7 @@ const POINTS_MAX: usize = 10_000_000;
 
 /// The labels and points of a line.
 pub(super) fn series(text: &str) -> Result<(Labels, Vec<Point>), Vec<Fault>> {
-    let mut parser = Parser::new(text, Dialect::default(), true);
+    let mut parser = Parser::new(text, Dialect { utf8_names: true, ..Dialect::default() }, true);
     let mut points = Vec::new();
     let parsed = parser.metric().and_then(|labels| parser.points(&mut points).map(|()| labels));
     parser.faults.extend(parser.no_text.take());

@@ -1,6 +1,6 @@
 //! Which selectors need no more of histograms than count and sum.
 
-use super::ast::{Expr, ExprKind};
+use super::ast::{AggregateOp, BinaryOp, Expr, ExprKind};
 
 /// What is known of an expression from those around it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -11,7 +11,8 @@ pub(crate) enum Needs {
 }
 
 /// Marks the selectors below `histogram_count`, `histogram_sum` and `histogram_avg`; unless above or below these stands
-/// what needs buckets: quantiles and fractions, trimming, and subqueries, which have to look for resets themselves.
+/// what needs buckets: quantiles, fractions and deviations, whatever compares histograms, trimming, and subqueries, which
+/// have to look for resets themselves.
 pub(crate) fn mark(expr: &mut Expr, needs: Needs) {
     match &mut expr.kind {
         ExprKind::Number(_) | ExprKind::String(_) => {}
@@ -21,17 +22,21 @@ pub(crate) fn mark(expr: &mut Expr, needs: Needs) {
         ExprKind::Call(call) => {
             let needs = match call.function.name {
                 "histogram_quantile" | "histogram_quantiles" | "histogram_fraction" => Needs::Buckets,
+                "histogram_stddev" | "histogram_stdvar" | "changes" => Needs::Buckets,
                 "histogram_count" | "histogram_sum" | "histogram_avg" if needs == Needs::Unknown => Needs::Totals,
                 _ => needs,
             };
             call.args.iter_mut().for_each(|arg| mark(arg, needs));
         }
         ExprKind::Aggregate(a) => {
+            // The text of a whole histogram is the label of its value.
+            let needs = if a.op == AggregateOp::CountValues { Needs::Buckets } else { needs };
             a.param.iter_mut().for_each(|param| mark(param, needs));
             mark(&mut a.expr, needs);
         }
         ExprKind::Binary(b) => {
-            let needs = if b.op.is_trim() { Needs::Buckets } else { needs };
+            let of_buckets = b.op.is_trim() || matches!(b.op, BinaryOp::Eq | BinaryOp::Ne);
+            let needs = if of_buckets { Needs::Buckets } else { needs };
             mark(&mut b.left, needs);
             mark(&mut b.right, needs);
         }
@@ -51,6 +56,10 @@ mod tests {
             ("histogram_sum(a </ 3) + b", ""),
             ("histogram_count(increase(a[5m:1m]))", ""),
             ("sum_over_time(histogram_count(a)[5m:1m])", ""),
+            ("histogram_count(a == b) + histogram_sum(c != d)", ""),
+            ("histogram_count(a and changes(b[5m]) > 0)", "a"),
+            ("histogram_count(a and on () count(count_values(\"v\", b)) > 1)", "a"),
+            ("histogram_count(a and histogram_stddev(b) > 1)", "a"),
             ("histogram_count(a unless histogram_quantile(0.5, b) < 3)", "a"),
         ] {
             let mut expr = crate::parse::parse(query, ALL_ON).unwrap();

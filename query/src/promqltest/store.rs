@@ -44,6 +44,16 @@ impl Store {
         self.load(&Line { labels, points, starts_ms: Vec::new() }, (start_ms, step_ms))
     }
 
+    /// Runs the loads of a script.
+    #[cfg(test)]
+    pub(crate) fn load_script(&mut self, text: &str) {
+        for command in super::script::parse(text).unwrap() {
+            if let super::script::Command::Load { step_ms, series, .. } = command {
+                series.iter().for_each(|line| self.load(line, (0, step_ms)).unwrap());
+            }
+        }
+    }
+
     /// Loads the points of a series. Histograms that make no sense are refused.
     pub(crate) fn load(&mut self, line: &Line, (start_ms, step_ms): (i64, i64)) -> Result<(), String> {
         let samples = self.series.entry(line.labels.clone()).or_default();

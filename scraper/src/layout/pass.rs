@@ -124,9 +124,13 @@ impl<'a> Pass<'a> {
         Box::new(More { histogram, exemplars, start_ms })
     }
 
-    /// One whose labels are none is nothing.
+    /// One whose labels are none, or name one twice, is nothing: no answer could hold it.
     fn push_exemplar(&mut self, exemplar: &crate::parse::Exemplar<'_>, ts_ms: i64) {
         if let Ok(pairs) = exemplar.labels() {
+            let repeats = |(i, (name, _)): (usize, &(_, _))| pairs[..i].iter().any(|(other, _)| other == name);
+            if pairs.iter().enumerate().any(repeats) {
+                return;
+            }
             let labels = Labels::from_pairs(pairs.iter().map(|(name, value)| (&**name, &**value)));
             self.exemplars.push(Exemplar { labels, value: exemplar.value, ts_ms });
         }

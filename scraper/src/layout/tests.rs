@@ -460,4 +460,11 @@ fn exemplars_come_with_their_samples_where_they_are_wanted() {
     assert_eq!(both, ["a_total{job=\"j\"} {trace_id=\"x3\"} 0.5 3000", "b_total{job=\"j\"} {trace_id=\"y\"} 4 6250"]);
     let new = "# TYPE c counter\nc_total 1 8 # {} 1\n# EOF\n";
     assert_eq!(scrape(true, new, 4000), ["c_total{job=\"j\"} {} 1 8000"], "of a series that is new");
+    for labels in ["a=\"1\",a=\"2\"", "a=\"1\",b=\"2\",a=\"1\"", "a=\"\",a=\"\""] {
+        let repeated = format!("# TYPE d counter\nd_total 1 9 # {{{labels}}} 1\n# EOF\n");
+        t.store.exemplars.lock().unwrap().0 = true;
+        t.layout.read((Format::OpenMetrics, &repeated), &t.rules, 9000, &t.store).1.unwrap();
+        t.layout.commit(&t.store, 9000, &[("up", 1.0)], false).unwrap();
+        assert_eq!(t.store.exemplars.lock().unwrap().1, none, "{labels} name a label twice");
+    }
 }

@@ -17,6 +17,8 @@ pub(crate) struct ApiError {
 pub(crate) enum Kind {
     BadData,
     Execution,
+    /// The query costs more than the operator allows.
+    CostLimit,
     Canceled,
     Timeout,
     Internal,
@@ -59,7 +61,7 @@ impl Kind {
     fn status(self) -> StatusCode {
         match self {
             Self::BadData => StatusCode::BAD_REQUEST,
-            Self::Execution => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Execution | Self::CostLimit => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Canceled => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
             Self::Timeout => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal | Self::Unavailable => StatusCode::INTERNAL_SERVER_ERROR,
@@ -70,6 +72,7 @@ impl Kind {
         match self {
             Self::BadData => "bad_data",
             Self::Execution => "execution",
+            Self::CostLimit => "cost_limit",
             Self::Canceled => "canceled",
             Self::Timeout => "timeout",
             Self::Internal => "internal",

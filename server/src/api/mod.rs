@@ -2,6 +2,7 @@
 
 mod admin;
 mod cors;
+mod cost;
 mod error;
 mod exemplars;
 pub(crate) mod format;
@@ -37,9 +38,18 @@ pub(crate) use params::Params;
 /// The largest form that is read.
 const FORM_BYTES_MAX: usize = 10 << 20;
 
+/// What is there with the feature alone.
+fn of_cost(app: &App) -> Router<Arc<App>> {
+    if !app.engine.options().cost.are_enabled() {
+        return Router::new();
+    }
+    let range = get_post(cost::range);
+    Router::new().route("/query_cost", get_post(cost::instant)).route("/query_range_cost", range)
+}
+
 /// All routes, below the route prefix.
 pub(crate) fn router(app: Arc<App>) -> Router {
-    let v1 = Router::new()
+    let v1 = of_cost(&app)
         .route("/query", get_post(query::instant))
         .route("/query_range", get_post(query::range))
         .route("/format_query", get_post(query::format_query))

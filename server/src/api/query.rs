@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::Version;
-use query::{Bounds, Error, QueryOptions, QueryResult, Stats};
+use query::{Bounds, CostEstimate, Error, QueryOptions, QueryResult, Stats};
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::params::parse_duration;
 use super::stats::{self, Wanted};
 use super::work::{self, Origin, told};
-use super::{ApiError, Params, elsewhere, format, in_place};
+use super::{ApiError, Params, cost, elsewhere, format, in_place};
 use crate::app::App;
 use crate::query_log::Ran;
 use crate::self_metrics::RunningQuery;
@@ -29,7 +29,7 @@ const FREED_WAIT: Duration = Duration::from_secs(1);
 const ATTEMPTS_ALONE: usize = 10;
 
 /// What both kinds of query may be given.
-fn options(app: &App, params: &Params, origin: &Origin, asked: &Arc<()>) -> Result<QueryOptions, ApiError> {
+pub(super) fn options(app: &App, params: &Params, origin: &Origin, asked: &Arc<()>) -> Result<QueryOptions, ApiError> {
     let mut options = work::options(app, params, origin.client.as_ref(), asked)?;
     options.limit = params.limit()?;
     if !params.get("lookback_delta").is_empty() {
@@ -37,14 +37,16 @@ fn options(app: &App, params: &Params, origin: &Origin, asked: &Arc<()>) -> Resu
             .map_err(|e| ApiError::bad_data(format!("error parsing lookback delta duration: {e}")))?;
         options.lookback_delta_ms = Some(ms);
     }
+    options.use_start_timestamps = origin.uses_starts()?;
+    cost::limit(app, params, &mut options)?;
     Ok(options)
 }
 
 /// When a query is evaluated; a step of 0 is that of an instant query.
-struct Times {
-    start_ms: i64,
-    end_ms: i64,
-    step_ms: i64,
+pub(super) struct Times {
+    pub(super) start_ms: i64,
+    pub(super) end_ms: i64,
+    pub(super) step_ms: i64,
 }
 
 /// A query, from its parameters to its answer.
@@ -55,20 +57,34 @@ struct Work {
     times: Times,
     options: QueryOptions,
     queued: Duration,
+    /// Is what it costs compared with what was expected?
+    compares: bool,
     _held: (OwnedSemaphorePermit, RunningQuery),
+}
+
+/// What is shown beside the result.
+struct Shown {
+    stats: bool,
+    /// What it was expected to cost.
+    expected: Option<Result<(CostEstimate, Vec<String>), Error>>,
+    warning: Option<String>,
 }
 
 impl Work {
     fn run(mut self) -> Result<Response, Error> {
         let (wanted, warning) = stats::wanted(&self.params);
         let cost = Arc::new(Mutex::new(Stats::default()));
-        if wanted != Wanted::Nothing || self.app.query_log.is_open() {
+        let counts = self.compares || self.app.engine.options().cost.are_enabled();
+        if wanted != Wanted::Nothing || counts || self.app.query_log.is_open() {
             self.options.stats = Some(Arc::clone(&cost));
             self.options.per_step_stats = wanted == Wanted::Steps && self.app.settings.per_step_stats;
         }
         let shown = wanted != Wanted::Nothing;
         let begun = Instant::now();
-        let attempt = |work: &Self| work.attempt(&cost, shown, warning.as_ref());
+        let expected =
+            self.compares.then(|| cost::estimate(&self.app, self.params.get("query"), &self.times, &self.options));
+        let shown = Shown { stats: shown, expected, warning };
+        let attempt = |work: &Self| work.attempt(&cost, &shown);
         let mut answer = attempt(&self);
         // Of queries that together ask for more than there is each would hold a part, and none get enough: they go on one
         // after another.
@@ -76,6 +92,10 @@ impl Work {
             answer = self.in_turn(begun, &attempt).unwrap_or(answer);
         }
         self.app.metrics.observe_query(begun.elapsed());
+        if counts {
+            let cost = cost.lock().unwrap_or_else(PoisonError::into_inner);
+            self.app.metrics.observe_cost(&cost, answer.as_ref().err());
+        }
         self.log(answer.as_ref().err(), &self.cost(&cost));
         answer
     }
@@ -109,10 +129,23 @@ impl Work {
         }
     }
 
-    fn attempt(&self, cost: &Mutex<Stats>, shown: bool, warning: Option<&String>) -> Result<Response, Error> {
+    fn attempt(&self, cost: &Mutex<Stats>, shown: &Shown) -> Result<Response, Error> {
         let mut result = self.evaluate()?;
-        result.warnings.extend(warning.cloned());
-        format::query_answer(result, shown.then(|| self.cost(cost)))
+        result.warnings.extend(shown.warning.clone());
+        let mut beside = String::new();
+        if shown.stats {
+            beside = format!(",\"stats\":{}", self.cost(cost));
+        }
+        match &shown.expected {
+            Some(Ok((expected, said))) => {
+                result.warnings.extend(said.iter().cloned());
+                let real = cost.lock().unwrap_or_else(PoisonError::into_inner);
+                beside += &format!(",\"cost\":{}", cost::comparison(*expected, &real));
+            }
+            Some(Err(error)) => result.warnings.push(format!("cost estimation failed: {error}")),
+            None => {}
+        }
+        format::query_answer(result, (!beside.is_empty()).then_some(beside))
     }
 
     fn cost(&self, cost: &Mutex<Stats>) -> String {
@@ -145,11 +178,13 @@ async fn answer(app: Arc<App>, params: Params, origin: Origin, times: Times) -> 
     // Goes with this future, when the stream of an HTTP/2 connection that asked is given up.
     let asked = Arc::new(());
     let options = options(&app, &params, &origin, &asked)?;
+    let compares = cost::compares(&app, &params)?;
     let running = app.metrics.running();
     let came = Instant::now();
     let slot = work::slot(&app.query_slots, &options).await?;
     let version = origin.version;
-    let work = Work { app, params, origin, times, options, queued: came.elapsed(), _held: (slot, running) };
+    let queued = came.elapsed();
+    let work = Work { app, params, origin, times, options, queued, compares, _held: (slot, running) };
     let done = match version {
         Version::HTTP_2 => elsewhere(|| work.run()).await,
         _ => in_place(|| work.run()),
@@ -159,12 +194,22 @@ async fn answer(app: Arc<App>, params: Params, origin: Origin, times: Times) -> 
 
 /// `/api/v1/query`
 pub(crate) async fn instant(State(app): State<Arc<App>>, origin: Origin, params: Params) -> Result<Response, ApiError> {
-    let ts_ms = params.time_or("time", model::time::now_ms())?;
-    answer(app, params, origin, Times { start_ms: ts_ms, end_ms: ts_ms, step_ms: 0 }).await
+    let times = instant_times(&params)?;
+    answer(app, params, origin, times).await
 }
 
 /// `/api/v1/query_range`
 pub(crate) async fn range(State(app): State<Arc<App>>, origin: Origin, params: Params) -> Result<Response, ApiError> {
+    let times = range_times(&params)?;
+    answer(app, params, origin, times).await
+}
+
+pub(super) fn instant_times(params: &Params) -> Result<Times, ApiError> {
+    let ts_ms = params.time_or("time", model::time::now_ms())?;
+    Ok(Times { start_ms: ts_ms, end_ms: ts_ms, step_ms: 0 })
+}
+
+pub(super) fn range_times(params: &Params) -> Result<Times, ApiError> {
     let (start_ms, end_ms) = (params.time("start")?, params.time("end")?);
     if end_ms < start_ms {
         return Err(ApiError::parameter("end", "end timestamp must not be before start time"));
@@ -179,7 +224,7 @@ pub(crate) async fn range(State(app): State<Arc<App>>, origin: Origin, params: P
             "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)",
         ));
     }
-    answer(app, params, origin, Times { start_ms, end_ms, step_ms }).await
+    Ok(Times { start_ms, end_ms, step_ms })
 }
 
 /// `/api/v1/format_query`

@@ -49,7 +49,11 @@ pub(super) fn json(stats: &Stats, queued: Duration) -> String {
     per_step(&mut out, ("totalQueryableSamplesPerStep", 0), stats);
     put(&mut out, format_args!("\"totalQueryableSamples\":{},", stats.total_samples));
     per_step(&mut out, ("samplesReadPerStep", 1), stats);
-    put(&mut out, format_args!("\"samplesRead\":{},\"peakSamples\":{}}}}}", stats.samples_read, stats.peak_samples));
+    let Stats { samples_read, series, peak_samples, .. } = stats;
+    put(
+        &mut out,
+        format_args!("\"samplesRead\":{samples_read},\"seriesTouched\":{series},\"peakSamples\":{peak_samples}}}}}"),
+    );
     out
 }
 
@@ -82,10 +86,10 @@ mod tests {
         (stats.preparation, stats.evaluation) = (Duration::from_nanos(16_425), Duration::from_nanos(500));
         let timings = r#"{"timings":{"evalTotalTime":0.000016925,"resultSortTime":0,"queryPreparationTime":0.000016425,"innerEvalTime":5e-7,"execQueueTime":1.5,"execTotalTime":1.500016925},"samples":{"#;
         let queued = Duration::from_millis(1_500);
-        let samples = r#""totalQueryableSamples":7,"samplesRead":5,"peakSamples":3}}"#;
+        let samples = r#""totalQueryableSamples":7,"samplesRead":5,"seriesTouched":0,"peakSamples":3}}"#;
         assert_eq!(json(&stats, queued), format!("{timings}{samples}"));
         stats.per_step = vec![(1_500, [4, 4]), (3_000, [3, 1])];
-        let samples = r#""totalQueryableSamplesPerStep":[[1.5,4],[3,3]],"totalQueryableSamples":7,"samplesReadPerStep":[[1.5,4],[3,1]],"samplesRead":5,"peakSamples":3}}"#;
+        let samples = r#""totalQueryableSamplesPerStep":[[1.5,4],[3,3]],"totalQueryableSamples":7,"samplesReadPerStep":[[1.5,4],[3,1]],"samplesRead":5,"seriesTouched":0,"peakSamples":3}}"#;
         assert_eq!(json(&stats, queued), format!("{timings}{samples}"));
     }
 }

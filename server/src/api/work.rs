@@ -28,20 +28,39 @@ pub(crate) struct Origin {
     pub(crate) method: Method,
     pub(crate) version: Version,
     pub(crate) path: String,
+    /// What it says of start timestamps; empty: nothing.
+    pub(crate) start_timestamps: String,
 }
+
+/// Whether start timestamps are resets, for one query.
+const START_TIMESTAMPS: &str = "X-Prometheus-Use-Start-Timestamps";
 
 impl<S: Send + Sync> FromRequestParts<S> for Origin {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         let client = parts.extensions.get::<ConnectInfo<Client>>();
+        let text = |value: &http::HeaderValue| value.to_str().ok().map(str::to_owned);
         let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
         Ok(Self {
             client: client.map(|client| client.0.clone()),
             method: parts.method.clone(),
             version: parts.version,
             path: uri.path().to_owned(),
+            start_timestamps: parts.headers.get(START_TIMESTAMPS).and_then(text).unwrap_or_default(),
         })
+    }
+}
+
+impl Origin {
+    /// Whether start timestamps are resets in its query, where it says so.
+    pub(crate) fn uses_starts(&self) -> Result<Option<bool>, ApiError> {
+        let text = &*self.start_timestamps;
+        let fault = || {
+            let why = format!("strconv.ParseBool: parsing {text:?}: invalid syntax");
+            ApiError::bad_data(format!("error parsing {START_TIMESTAMPS} header: {why}"))
+        };
+        if text.is_empty() { Ok(None) } else { super::cost::truth(text).map(Some).ok_or_else(fault) }
     }
 }
 
@@ -53,7 +72,7 @@ pub(crate) fn options(
     client: Option<&Client>,
     asked: &Arc<()>,
 ) -> Result<QueryOptions, ApiError> {
-    let mut timeout = app.settings.query_timeout;
+    let mut timeout = app.engine.timeout();
     if !params.get("timeout").is_empty() {
         let ms = parse_duration(params.get("timeout")).map_err(|e| ApiError::parameter("timeout", e))?;
         timeout = timeout.min(Duration::from_millis(ms.unsigned_abs()));
@@ -135,6 +154,7 @@ pub(crate) fn told(error: Error) -> ApiError {
         Error::Parse(_) => ApiError::parameter("query", text),
         Error::Timeout => ApiError::new(Kind::Timeout, text),
         Error::Canceled => ApiError::new(Kind::Canceled, text),
+        Error::TooManySeries | Error::TooManySamplesRead => ApiError::new(Kind::CostLimit, text),
         Error::Store(_) => ApiError::internal(&error),
         _ => ApiError::new(Kind::Execution, text),
     }

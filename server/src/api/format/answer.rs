@@ -78,19 +78,19 @@ fn length(value: &Value) -> (usize, usize) {
 }
 
 /// The answer to a query.
-pub(crate) fn query_answer(result: QueryResult, stats: Option<String>) -> Result<Response, Error> {
+pub(crate) fn query_answer(result: QueryResult, beside: Option<String>) -> Result<Response, Error> {
     let share = Arc::clone(&result.share);
     let (length, longest) = length(&result.value);
-    let rest = stats.as_ref().map_or(0, String::len) + 4 * texts(&result) + SERIES_TEXT;
+    let rest = beside.as_ref().map_or(0, String::len) + 4 * texts(&result) + SERIES_TEXT;
     if length <= WHOLE_MAX {
         share.take(length + rest)?;
-        let body = whole(&result, stats.as_deref(), length);
+        let body = whole(&result, beside.as_deref(), length);
         drop(result);
         return Ok((JSON, held(body, &share)).into_response());
     }
     // A piece in the making, those that wait to be sent, and what may be in it before it is looked at.
     share.take(4 * PIECE + 2 * longest + rest)?;
-    let pieces = Pieces { result, stats, at: At::Begin };
+    let pieces = Pieces { result, beside, at: At::Begin };
     let pieces = stream::unfold(pieces, |mut pieces| async move {
         let piece = pieces.next()?;
         Some((Ok::<_, std::convert::Infallible>(Bytes::from(piece)), pieces))
@@ -102,10 +102,10 @@ fn texts(result: &QueryResult) -> usize {
     result.warnings.iter().chain(&result.infos).map(String::len).sum()
 }
 
-fn whole(result: &QueryResult, stats: Option<&str>, length: usize) -> String {
+fn whole(result: &QueryResult, beside: Option<&str>, length: usize) -> String {
     let data = |out: &mut String| {
         out.reserve(length.min(PIECE));
-        query_result(out, result, stats);
+        query_result(out, result, beside);
     };
     success_text(data, &result.warnings, &result.infos)
 }
@@ -133,7 +133,7 @@ struct Place {
 /// A large answer, piece by piece.
 struct Pieces {
     result: QueryResult,
-    stats: Option<String>,
+    beside: Option<String>,
     at: At,
 }
 
@@ -151,7 +151,7 @@ impl Pieces {
                 At::Series(place) => self.series(&mut out, place),
                 At::End => {
                     out.push(']');
-                    super::result_tail(&mut out, self.stats.as_deref());
+                    super::result_tail(&mut out, self.beside.as_deref());
                     success_tail(&mut out, &self.result.warnings, &self.result.infos);
                     At::Over
                 }
@@ -258,9 +258,9 @@ mod tests {
     fn pieces_make_the_whole() {
         for value in values() {
             let result = result(value, &Arc::default());
-            let stats = Some("{\"s\":1}".to_owned());
-            let expected = whole(&result, stats.as_deref(), 0);
-            let mut pieces = Pieces { result, stats, at: At::Begin };
+            let beside = Some(",\"stats\":{\"s\":1}".to_owned());
+            let expected = whole(&result, beside.as_deref(), 0);
+            let mut pieces = Pieces { result, beside, at: At::Begin };
             let mut text = String::new();
             while let Some(piece) = pieces.next() {
                 assert!(piece.len() < 3 * PIECE + 6 * 80_000, "{}", piece.len());

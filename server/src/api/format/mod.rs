@@ -232,17 +232,14 @@ fn result_head(out: &mut String, value: &Value) {
     put(out, format_args!("{{\"resultType\":\"{kind}\",\"result\":"));
 }
 
-/// And behind it.
-fn result_tail(out: &mut String, stats: Option<&str>) {
-    if let Some(stats) = stats {
-        out.push_str(",\"stats\":");
-        out.push_str(stats);
-    }
+/// And behind it: what stands beside it, such as `,"stats":{…}`.
+fn result_tail(out: &mut String, beside: Option<&str>) {
+    out.push_str(beside.unwrap_or_default());
     out.push('}');
 }
 
 /// The data of a query's answer.
-pub(crate) fn query_result(out: &mut String, result: &QueryResult, stats: Option<&str>) {
+pub(crate) fn query_result(out: &mut String, result: &QueryResult, beside: Option<&str>) {
     result_head(out, &result.value);
     match &result.value {
         Value::Scalar { ts_ms, value } => put(out, format_args!("[{},\"{}\"]", plain_time(*ts_ms), format_f(*value))),
@@ -257,7 +254,7 @@ pub(crate) fn query_result(out: &mut String, result: &QueryResult, stats: Option
             side_by_side(out, series, series.len() + points, matrix);
         }
     }
-    result_tail(out, stats);
+    result_tail(out, beside);
 }
 
 fn vector(out: &mut String, samples: &[Sample]) {

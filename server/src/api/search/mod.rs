@@ -1,9 +1,9 @@
 //! `/api/v1/search/metric_names`, `label_names`, `label_values`: names and values that look like what somebody types. The
 //! answer is a JSON text per line: batches of results, then how it ended. Only with `--enable-feature=search-api`.
 
+mod metadata;
 mod score;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -14,8 +14,8 @@ use model::float::push_json;
 use model::labels::METRIC_NAME;
 use model::{Listing, Matcher, Querier, QuerierError, Selection};
 use query::Bounds;
-use scraper::Metadata;
 
+use self::metadata::Known;
 use self::score::{Algorithm, Terms};
 use super::work::{self, Origin, told};
 use super::{ApiError, Kind, Params, format};
@@ -24,6 +24,8 @@ use crate::app::App;
 /// Results of an answer, and of a line of it, where nothing is said.
 const LIMIT: usize = 100;
 const BATCH: usize = 100;
+/// Results of a line at most, whatever is asked for.
+const BATCH_MAX: usize = 1_000;
 /// Each name is held against every term.
 const TERMS_MAX: usize = 32;
 const TERM_BYTES_MAX: usize = 1_024;
@@ -69,9 +71,9 @@ pub(crate) async fn metric_names(
     params: Params,
 ) -> Result<Response, ApiError> {
     let search = Search::new(&app, &params, "metric_names")?;
-    let metadata = if switch(&params, "include_metadata", false)? { metadata(&app).await } else { HashMap::default() };
+    let known = if switch(&params, "include_metadata", false)? { Known::of(&app).await } else { Known::default() };
     let more = move |out: &mut String, name: &str| {
-        let Some(of) = metadata.get(name) else { return };
+        let Some(of) = known.metadata(name) else { return };
         for (field, text) in [("type", of.kind.as_str()), ("help", &*of.help), ("unit", &*of.unit)] {
             if !text.is_empty() {
                 format::put(out, format_args!(",\"{field}\":"));
@@ -82,16 +84,6 @@ pub(crate) async fn metric_names(
     let ask =
         |db: &dyn Querier, of: &Selection<'_>, listing: &Listing<'_>| db.list_label_values(METRIC_NAME, of, listing);
     find(app, (origin, params), search, ("name", more), ask).await
-}
-
-/// What is known of each metric, by the first target that says it.
-async fn metadata(app: &App) -> HashMap<String, Metadata> {
-    let pools = app.scraper.status().await;
-    let mut metadata = HashMap::new();
-    for (name, of) in pools.values().flat_map(|pool| &pool.active).flat_map(|target| target.status.metadata.iter()) {
-        metadata.entry(name.to_owned()).or_insert_with(|| of.clone());
-    }
-    metadata
 }
 
 /// `/api/v1/search/label_names`
@@ -177,7 +169,7 @@ impl Search {
         let sort = (params.get("sort_by"), params.get("sort_dir"));
         check_direction(sort, searched.is_empty())?;
         let limit = limit(params, limit_max)?;
-        let batch = positive(params, "batch_size")?.unwrap_or(BATCH);
+        let batch = positive(params, "batch_size")?.unwrap_or(BATCH).min(limit).min(BATCH_MAX);
         let order = match sort {
             ("" | "alpha", "dsc") => Order::Descending,
             ("" | "alpha", _) => Order::Ascending,

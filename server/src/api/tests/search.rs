@@ -63,6 +63,8 @@ async fn what_is_searched_for_is_found_in_lines() {
                 &best,
             ),
             ("metric_names", json!([["match[]", "{job=\"web\"}"], ["match[]", "go_threads"]]), 200, &of_web),
+            // No batch is larger than the answer.
+            ("metric_names", json!([["limit", "4"], ["batch_size", "9223372036854775807"]]), 200, &all),
             ("metric_names", json!([["search[]", "HTTP"]]), 200, &nothing),
             ("label_names", json!([]), 200, &label_names),
             ("label_names", json!([["search[]", "cODE"], ["case_sensitive", "false"]]), 200, &of_code),

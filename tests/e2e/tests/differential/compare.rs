@@ -18,6 +18,7 @@ pub struct Answer {
     pub warnings: BTreeSet<String>,
     pub infos: BTreeSet<String>,
     stats: Value,
+    series_touched: u64,
 }
 
 fn texts(value: &Value) -> BTreeSet<String> {
@@ -73,7 +74,10 @@ impl Answer {
             // How much is held at once is the engine's own affair.
             stats.remove("peakSamples");
         }
-        Self { error, kind, series, warnings, infos, stats }
+        // Upstream counts series of which a chunk touches the range, be there a sample in it or not.
+        let series_touched = stats.as_object_mut().and_then(|stats| stats.remove("seriesTouched"));
+        let series_touched = series_touched.and_then(|n| n.as_u64()).unwrap_or_default();
+        Self { error, kind, series, warnings, infos, stats, series_touched }
     }
 
     /// All samples, whoever has them.
@@ -113,6 +117,10 @@ impl Answer {
             if all_shown && ours != theirs {
                 return Some(format!("{what}: ours {ours:?}, theirs {theirs:?}"));
             }
+        }
+        let (ours, most) = (self.series_touched, theirs.series_touched);
+        if ours > most {
+            return Some(format!("stats: ours {ours} series, theirs {most}"));
         }
         (self.stats != theirs.stats).then(|| format!("stats: ours {}, theirs {}", self.stats, theirs.stats))
     }

@@ -137,7 +137,7 @@ const OF_VECTOR: [&str; 42] = [
     "start_timestamp",
 ];
 
-const OF_MATRIX: [&str; 28] = [
+const OF_MATRIX: [&str; 29] = [
     "absent_over_time",
     "avg_over_time",
     "changes",
@@ -149,6 +149,7 @@ const OF_MATRIX: [&str; 28] = [
     "increase",
     "irate",
     "last_over_time",
+    "integral",
     "mad_over_time",
     "max_over_time",
     "min_over_time",

@@ -106,14 +106,6 @@ pub const KNOWN: &[Known] = &[
         is: |query, difference| difference.starts_with("only ") && has_any(query, &["==", "!=", "<", ">", "</", ">/"]),
     },
     Known {
-        example: "predict_linear(load[5m:1m] @ end(), 1)",
-        why: "where the samples of a subquery at a fixed time count as read depends on where upstream thinks they are",
-        delayed_names: false,
-        is: |query, difference| {
-            difference.starts_with("stats:") && query.contains("predict_linear(") && query.contains(" @ ")
-        },
-    },
-    Known {
         example: "count_values (\"value\", tan(load{job=\"web\"}))",
         why: "sums and functions that are no arithmetic are exact but for the last bit, of which differences make more",
         delayed_names: false,

@@ -1,0 +1,195 @@
+//! The values at the bounds of an extended range (`anchored`, `smoothed`). Step 4 of the query path.
+//!
+//! Between the samples around a bound a counter does not fall: where it was reset, it starts from zero. A start timestamp
+//! says when that was, and so may stand in the place of the sample before it or after it.
+
+use std::ops::Range;
+
+use crate::histogram::started_anew;
+use crate::parse::ast::Extension;
+use crate::window::Window;
+
+/// The value at a bound, and since when it counts (0 when nobody says).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Edge {
+    pub(crate) value: f64,
+    pub(crate) start_ms: i64,
+}
+
+/// An extended range: the values at its bounds, and which samples lie between them.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Edges {
+    pub(crate) left: Edge,
+    pub(crate) right: Edge,
+    pub(crate) inner: Range<usize>,
+}
+
+/// A value at a time.
+#[derive(Clone, Copy)]
+struct Point {
+    ts_ms: i64,
+    value: f64,
+}
+
+/// Did a counter begin at zero after a time, by what its sample says?
+fn starts_after(bound_ms: i64, start_ms: i64, ts_ms: i64) -> bool {
+    start_ms > bound_ms && ts_ms > bound_ms && started_anew((bound_ms, bound_ms), (start_ms, ts_ms))
+}
+
+fn between(from: Point, to: Point, at_ms: i64, counter: bool) -> f64 {
+    let first = if counter && to.value < from.value { 0.0 } else { from.value };
+    first + (to.value - first) * (at_ms - from.ts_ms) as f64 / (to.ts_ms - from.ts_ms) as f64
+}
+
+impl Window<'_> {
+    /// Since when a float counts; 0 when nobody says.
+    pub(crate) fn start_of(&self, i: usize) -> i64 {
+        self.starts.get(i).copied().unwrap_or(0)
+    }
+
+    fn point(&self, i: usize) -> Point {
+        Point { ts_ms: self.ts[i], value: self.values[i] }
+    }
+
+    fn is_smoothed(&self) -> bool {
+        self.extension == Some(Extension::Smoothed)
+    }
+
+    /// The edges of an extended range; none when every sample lies on one side of it and nothing says that the counter
+    /// began within it.
+    pub(crate) fn edges(&self, counter: bool) -> Option<Edges> {
+        let (mut first, mut last) = (self.anchor(), self.ts.len().checked_sub(1)?);
+        if self.is_smoothed() {
+            last = self.ts[..last].partition_point(|ts| *ts < self.end_ms);
+        }
+        if self.ts[last] <= self.start_ms {
+            return None;
+        }
+        if self.is_smoothed() && self.ts[first] > self.end_ms {
+            let (start_ms, ts_ms) = (self.start_of(first), self.ts[first]);
+            let began = counter && starts_after(self.lookback_start_ms(), start_ms, ts_ms);
+            if !began || starts_after(self.end_ms, start_ms, ts_ms) {
+                return None;
+            }
+        }
+        let (left, right) = (self.left_edge(first, counter), self.right_edge(last, counter));
+        first += usize::from(self.ts[first] <= self.start_ms);
+        let after = last + usize::from(self.ts[last] < self.end_ms);
+        Some(Edges { left, right, inner: first..after.max(first) })
+    }
+
+    /// How far back samples were looked for.
+    fn lookback_start_ms(&self) -> i64 {
+        self.start_ms - self.lookback_ms
+    }
+
+    /// The edge that lies before the only sample known around it: what the sample says of its start is all there is.
+    fn edge_before(&self, i: usize, bound_ms: i64, start_ms: i64) -> Edge {
+        let (sample, began_ms) = (self.point(i), self.start_of(i));
+        let value = if !starts_after(self.lookback_start_ms(), began_ms, sample.ts_ms) {
+            sample.value
+        } else if self.is_smoothed() && !starts_after(bound_ms, began_ms, sample.ts_ms) {
+            between(Point { ts_ms: began_ms, value: 0.0 }, sample, bound_ms, true)
+        } else {
+            0.0
+        };
+        Edge { value, start_ms }
+    }
+
+    /// `first` is the last sample at or before the start of the range, or else the first there is.
+    fn left_edge(&self, first: usize, counter: bool) -> Edge {
+        let bound_ms = self.start_ms;
+        let (mut from, own_start) = (self.point(first), self.start_of(first));
+        let mut start_ms = if own_start > bound_ms { 0 } else { own_start };
+        if from.ts_ms == bound_ms {
+            return Edge { value: from.value, start_ms: own_start };
+        }
+        if from.ts_ms > bound_ms {
+            return if counter {
+                self.edge_before(first, bound_ms, start_ms)
+            } else {
+                Edge { value: from.value, start_ms }
+            };
+        }
+        let (mut to, next_start) = (self.point(first + 1), self.start_of(first + 1));
+        if counter && starts_after(bound_ms, next_start, to.ts_ms) {
+            to = Point { ts_ms: next_start, value: 0.0 };
+        } else if counter && started_anew((own_start, from.ts_ms), (next_start, to.ts_ms)) {
+            from = Point { ts_ms: next_start, value: 0.0 };
+            start_ms = next_start;
+        }
+        let value = if self.is_smoothed() { between(from, to, bound_ms, counter) } else { from.value };
+        Edge { value, start_ms }
+    }
+
+    /// `last` is the first sample at or after the end of the range, or else the last there is.
+    fn right_edge(&self, last: usize, counter: bool) -> Edge {
+        let bound_ms = self.end_ms;
+        let (mut to, own_start) = (self.point(last), self.start_of(last));
+        let mut start_ms = if own_start > bound_ms { 0 } else { own_start };
+        if to.ts_ms <= bound_ms || last == 0 && !counter {
+            return Edge { value: to.value, start_ms };
+        }
+        if last == 0 {
+            return self.edge_before(last, bound_ms, start_ms);
+        }
+        let (mut from, start_before) = (self.point(last - 1), self.start_of(last - 1));
+        if counter && starts_after(bound_ms, own_start, to.ts_ms) {
+            to = Point { ts_ms: own_start, value: 0.0 };
+            start_ms = start_before;
+        } else if counter && started_anew((start_before, from.ts_ms), (own_start, to.ts_ms)) {
+            from = Point { ts_ms: own_start, value: 0.0 };
+        }
+        let value = if self.is_smoothed() { between(from, to, bound_ms, counter) } else { from.value };
+        Edge { value, start_ms }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOOKBACK_MS: i64 = 100;
+
+    fn edges(extension: Extension, (ts, values, starts): (&[i64], &[f64], &[i64]), end_ms: i64) -> Option<Edges> {
+        let (start_ms, lookback_ms, extension) = (end_ms - 10, LOOKBACK_MS, Some(extension));
+        Window { ts, values, starts, start_ms, end_ms, lookback_ms, extension, ..Window::default() }.edges(true)
+    }
+
+    fn values(edges: Option<Edges>) -> Option<(f64, f64, Range<usize>)> {
+        edges.map(|Edges { left, right, inner }| (left.value, right.value, inner))
+    }
+
+    #[test]
+    fn edges_of_extended_ranges() {
+        let of = |extension, end_ms| values(edges(extension, (&[0, 10, 20, 30], &[1.0, 5.0, 2.0, 4.0], &[]), end_ms));
+        assert_eq!(of(Extension::Anchored, 35), Some((2.0, 4.0, 3..4)));
+        assert_eq!(of(Extension::Smoothed, 15), Some((3.0, 1.0, 1..2)));
+        // A bound on a sample has its value; a reset between both bounds happened before them.
+        assert_eq!(of(Extension::Smoothed, 10), Some((1.0, 5.0, 1..1)));
+        assert_eq!(of(Extension::Smoothed, 20), Some((5.0, 2.0, 2..2)));
+        assert_eq!(of(Extension::Smoothed, 45), None);
+        assert_eq!(of(Extension::Smoothed, -5), None);
+    }
+
+    #[test]
+    fn a_start_timestamp_stands_for_a_sample_of_zero() {
+        let smoothed = |samples, end_ms| values(edges(Extension::Smoothed, samples, end_ms));
+        let restarted = (&[10, 20][..], &[6.0, 9.0][..], &[1, 16][..]);
+        // At 14 the counter is about to begin anew, at 18 it has risen for 2 of the 4 until its next sample.
+        assert_eq!(smoothed(restarted, 24), Some((0.0, 9.0, 1..2)));
+        assert_eq!(smoothed(restarted, 28), Some((4.5, 9.0, 1..2)));
+        // Before its first sample it rose since 1.
+        assert_eq!(smoothed(restarted, 14), Some((2.0, 0.0, 0..1)));
+        assert_eq!(smoothed(restarted, 18).map(|(_, right, inner)| (right, inner)), Some((4.5, 0..1)));
+        // All samples lie after the range, in which the counter began.
+        let begins = (&[30][..], &[10.0][..], &[20][..]);
+        assert_eq!(smoothed(begins, 25), Some((0.0, 5.0, 0..0)));
+        assert_eq!(smoothed(begins, 15), None);
+        assert_eq!(smoothed((begins.0, begins.1, &[]), 25), None);
+        // An anchored range begins with the counter.
+        let anchored = |samples, end_ms| values(edges(Extension::Anchored, samples, end_ms));
+        assert_eq!(anchored(begins, 31), Some((0.0, 10.0, 0..1)));
+        assert_eq!(anchored((begins.0, begins.1, &[]), 31), Some((10.0, 10.0, 0..1)));
+    }
+}

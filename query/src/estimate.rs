@@ -1,0 +1,307 @@
+//! What a query will cost about, told without running it: its selectors are looked up in the index, and the samples of a few
+//! series say how dense they are. Step 2 of the query path, in the place of steps 3 and 4.
+
+use model::sample::is_stale;
+use model::{Batch, Listing, Querier, QuerierError, Selection};
+
+use crate::Error;
+use crate::bounds::Bounds;
+use crate::engine::Times;
+use crate::eval::is_invariant;
+use crate::functions::Body;
+use crate::parse::ast::{At, Expr, ExprKind, Extension, Selector, Shift};
+use crate::value::weight;
+
+/// What a query costs about; the real cost may be higher or lower.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CostEstimate {
+    /// Series that its selectors find, each counted anew.
+    pub series: u64,
+    /// Samples that it reads; a histogram counts as several.
+    pub samples_read: u64,
+}
+
+/// How many series of a selector are looked at.
+const SAMPLED_SERIES: usize = 50;
+/// How far back from the end of its range.
+const SAMPLED_MS: i64 = 6 * 3_600_000;
+const INCOMPLETE: &str = "query cost estimate is incomplete: info() selects additional series at runtime";
+
+/// What stands around the queries of an engine.
+#[derive(Clone, Copy)]
+pub(crate) struct Surroundings<'a> {
+    pub(crate) querier: &'a dyn Querier,
+    pub(crate) bounds: &'a Bounds,
+    pub(crate) lookback_ms: i64,
+    pub(crate) default_step_ms: i64,
+    /// How far apart samples are where none are found.
+    pub(crate) scrape_interval_ms: i64,
+}
+
+/// At which times an expression is evaluated.
+#[derive(Clone, Copy)]
+struct Steps {
+    start_ms: i64,
+    end_ms: i64,
+    step_ms: i64,
+}
+
+impl Steps {
+    fn count(self) -> i64 {
+        if self.end_ms < self.start_ms { 0 } else { (self.end_ms - self.start_ms) / self.step_ms + 1 }
+    }
+
+    /// Those of a subquery, which are multiples of its own step.
+    fn within(self, shift: &Shift, range_ms: i64, step_ms: i64) -> Self {
+        let (start, end) = ends(self, shift);
+        let mut start_ms = (start - range_ms) / step_ms * step_ms;
+        if start_ms <= start - range_ms {
+            start_ms += step_ms;
+        }
+        Self { start_ms, end_ms: end, step_ms }
+    }
+}
+
+/// Up to where the first and the last step look.
+fn ends(steps: Steps, shift: &Shift) -> (i64, i64) {
+    let last = steps.start_ms + (steps.end_ms - steps.start_ms) / steps.step_ms * steps.step_ms;
+    let (start, end) = match shift.at {
+        Some(At::Ms(ms)) => (ms, ms),
+        _ => (steps.start_ms, last),
+    };
+    (start - shift.offset.ms, end - shift.offset.ms)
+}
+
+/// A selector, and how it is read.
+struct Reading<'e> {
+    selector: &'e Selector,
+    first_end_ms: i64,
+    last_end_ms: i64,
+    /// How far back each step looks, 0 for the newest sample alone.
+    range_ms: i64,
+    steps: i64,
+    step_ms: i64,
+}
+
+/// The cost of a query whose durations are known, and what is to be said of it.
+pub(crate) fn estimate(
+    expr: &Expr,
+    times: Times,
+    around: Surroundings<'_>,
+) -> Result<(CostEstimate, Vec<String>), Error> {
+    let Times { start_ms, end_ms, step_ms } = times;
+    let mut readings = Vec::new();
+    let mut incomplete = false;
+    let steps = Steps { start_ms, end_ms, step_ms: step_ms.max(1) };
+    collect(expr, steps, around, &mut |reading| match reading {
+        Some(reading) => readings.push(reading),
+        None => incomplete = true,
+    });
+    let mut cost = CostEstimate::default();
+    for reading in &readings {
+        let of = around.cost_of(reading)?;
+        cost.series = cost.series.saturating_add(of.series);
+        cost.samples_read = cost.samples_read.saturating_add(of.samples_read);
+    }
+    let said = if incomplete { vec![INCOMPLETE.to_owned()] } else { Vec::new() };
+    Ok((cost, said))
+}
+
+/// Hands over every selector; `None` stands for those that only show when the query runs.
+fn collect<'e>(expr: &'e Expr, steps: Steps, around: Surroundings<'_>, found: &mut dyn FnMut(Option<Reading<'e>>)) {
+    // What is the same at every step is evaluated at the first.
+    let steps = if is_invariant(expr) { Steps { end_ms: steps.start_ms, ..steps } } else { steps };
+    match &expr.kind {
+        ExprKind::Number(_) | ExprKind::String(_) => {}
+        ExprKind::Vector(selector) => {
+            let reach = if selector.extension == Some(Extension::Smoothed) { 2 * around.lookback_ms } else { 0 };
+            found(Some(reading(selector, steps, reach)));
+        }
+        ExprKind::Matrix(selector, range) => {
+            let reach = match selector.extension {
+                None => 0,
+                Some(Extension::Anchored) => around.lookback_ms,
+                Some(Extension::Smoothed) => 2 * around.lookback_ms,
+            };
+            let of = reading(selector, steps, range.ms.saturating_add(reach));
+            // Where `@` fixes the range, later steps read nothing new.
+            let steps = if selector.shift.at.is_some() { of.steps.min(1) } else { of.steps };
+            found(Some(Reading { steps, ..of }));
+        }
+        ExprKind::Subquery(subquery) => {
+            let step_ms = subquery.step.as_ref().map_or(around.default_step_ms, |step| step.ms).max(1);
+            collect(&subquery.expr, steps.within(&subquery.shift, subquery.range.ms, step_ms), around, found);
+        }
+        ExprKind::Paren(inner) | ExprKind::Unary(_, inner) => collect(inner, steps, around, found),
+        ExprKind::Binary(binary) => {
+            collect(&binary.left, steps, around, found);
+            collect(&binary.right, steps, around, found);
+        }
+        ExprKind::Aggregate(aggregate) => {
+            aggregate.param.iter().for_each(|param| collect(param, steps, around, found));
+            collect(&aggregate.expr, steps, around, found);
+        }
+        ExprKind::Call(call) => {
+            let is_info = matches!(call.function.body, Body::Info);
+            if is_info {
+                found(None);
+            }
+            // The second argument of `info` selects nothing by itself.
+            let args = if is_info { &call.args[..1] } else { &call.args[..] };
+            args.iter().for_each(|arg| collect(arg, steps, around, found));
+        }
+    }
+}
+
+fn reading(selector: &Selector, steps: Steps, range_ms: i64) -> Reading<'_> {
+    let (first_end_ms, last_end_ms) = ends(steps, &selector.shift);
+    Reading { selector, first_end_ms, last_end_ms, range_ms, steps: steps.count(), step_ms: steps.step_ms }
+}
+
+/// What a few series of a selector say of all.
+#[derive(Default)]
+struct Density {
+    gaps: u64,
+    span_ms: i64,
+    samples: u64,
+    series: u64,
+    /// What the first samples weigh.
+    weight: u64,
+}
+
+impl Density {
+    fn add(&mut self, batch: &Batch) {
+        for column in &batch.columns {
+            if self.series as usize >= SAMPLED_SERIES {
+                return;
+            }
+            let histogram = |i: usize| column.histograms.iter().find(|(at, _)| *at as usize == i).map(|(_, h)| h);
+            let is_float = |i: usize| column.is_present(i) && !is_stale(column.values[i]);
+            let found = (0..batch.timestamps_ms.len()).filter(|i| histogram(*i).is_some() || is_float(*i));
+            let found: Vec<usize> = found.collect();
+            let (Some(first), Some(last)) = (found.first(), found.last()) else { continue };
+            self.series += 1;
+            self.samples += found.len() as u64;
+            self.gaps += found.len() as u64 - 1;
+            self.span_ms += batch.timestamps_ms[*last] - batch.timestamps_ms[*first];
+            self.weight += histogram(*first).map_or(1, |histogram| weight(histogram) as u64);
+        }
+    }
+}
+
+impl Surroundings<'_> {
+    fn cost_of(&self, reading: &Reading<'_>) -> Result<CostEstimate, Error> {
+        let back_ms = if reading.range_ms > 0 { reading.range_ms } else { self.lookback_ms };
+        let (start_ms, end_ms) = (reading.first_end_ms.saturating_sub(back_ms) + 1, reading.last_end_ms);
+        let selection = Selection { start_ms, end_ms, matchers: &reading.selector.matchers };
+        let series = self.count(&selection)?;
+        if series == 0 {
+            return Ok(CostEstimate::default());
+        }
+        let density =
+            self.density(&Selection { start_ms: start_ms.max(end_ms.saturating_sub(SAMPLED_MS)), ..selection })?;
+        let interval_ms = if density.gaps > 0 {
+            density.span_ms as f64 / density.gaps as f64
+        } else {
+            self.scrape_interval_ms as f64
+        };
+        let mut samples = series as f64 * samples_of_one(reading, interval_ms);
+        if reading.range_ms > 0 && density.series > 0 && end_ms.saturating_sub(start_ms) <= SAMPLED_MS {
+            // No more than there are.
+            samples = samples.min((series as f64 * density.samples as f64 / density.series as f64).round());
+        }
+        let each = if density.series > 0 { density.weight as f64 / density.series as f64 } else { 1.0 };
+        Ok(CostEstimate { series, samples_read: (samples * each).round() as u64 })
+    }
+
+    /// How many series there are, from the index alone.
+    fn count(&self, selection: &Selection<'_>) -> Result<u64, Error> {
+        let mut failed = None;
+        let failed_in = std::cell::RefCell::new(&mut failed);
+        let grow = |bytes: usize| {
+            self.bounds.check().and_then(|()| self.bounds.take(bytes)).map_err(|error| {
+                **failed_in.borrow_mut() = Some(error);
+                QuerierError::Stopped
+            })
+        };
+        let found = self.querier.list_series(selection, &Listing { limit: 0, grow: &grow });
+        match (failed, found) {
+            (Some(error), _) => Err(error),
+            (None, found) => Ok(found.map_err(Error::Store)?.len() as u64),
+        }
+    }
+
+    fn density(&self, selection: &Selection<'_>) -> Result<Density, Error> {
+        let mut density = Density::default();
+        let parts = self.querier.open(selection, false).map_err(Error::Store)?;
+        let reader = parts.reader().map_err(Error::Store)?;
+        for part in 0..parts.count() {
+            self.bounds.check()?;
+            let mut sink = |batch: Batch| {
+                density.add(&batch);
+                if density.series as usize >= SAMPLED_SERIES { Err(QuerierError::Stopped) } else { Ok(()) }
+            };
+            match reader.read(part, &mut sink) {
+                Ok(()) => {}
+                Err(QuerierError::Stopped) => break,
+                Err(error) => return Err(Error::Store(error)),
+            }
+        }
+        Ok(density)
+    }
+}
+
+/// What of one series is read: one sample a step, or a range and then what each step adds to it.
+fn samples_of_one(reading: &Reading<'_>, interval_ms: f64) -> f64 {
+    let (steps, range_ms) = (reading.steps as f64, reading.range_ms as f64);
+    if reading.steps <= 0 {
+        return 0.0;
+    }
+    if reading.range_ms == 0 {
+        return steps;
+    }
+    let of_range = if interval_ms >= 1.0 { (range_ms / interval_ms.floor()).floor() + 1.0 } else { 1.0 };
+    let of_step = if interval_ms >= 1.0 { (reading.step_ms as f64 / interval_ms.floor()).min(of_range) } else { 0.0 };
+    of_range + ((steps - 1.0) * of_step).round()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::promqltest::Store;
+    use crate::{CostEstimate, Engine, EngineOptions, QueryOptions};
+
+    #[test]
+    fn what_queries_will_cost() {
+        let mut store = Store::default();
+        for i in 0..80 {
+            store.load_line(&format!("a{{i=\"{i}\"}} {i}+1x60"), (0, 30_000)).unwrap();
+        }
+        store.load_line("h {{schema:0 count:4 sum:10 buckets:[1 3]}}x60", (0, 60_000)).unwrap();
+        store.load_line("target_info{instance=\"i\"} 1x60", (0, 60_000)).unwrap();
+        let engine = Engine::new(EngineOptions::default().with_features(EngineOptions::features()));
+        let of = |query: &str, times: (i64, i64, i64)| {
+            engine.estimate((&store, 15_000), query, times, &QueryOptions::default()).unwrap()
+        };
+        let range = (600_000, 1_200_000, 60_000);
+        for (query, series, samples_read) in [
+            ("1 + 2", 0, 0),
+            ("nothing", 0, 0),
+            ("a", 80, 80 * 11),
+            ("a + a", 160, 160 * 11),
+            ("a @ 600", 80, 80),
+            // 5 minutes have 11 samples of half a minute with both bounds, and each of 10 steps adds 2; but only 30 are there.
+            ("sum(rate(a[5m]))", 80, 80 * 30),
+            ("sum(rate(a[5m] @ 600))", 80, 80 * 10),
+            ("max_over_time(a[5m:1m])", 80, 80 * 15),
+            ("sum_over_time(h[1m])", 1, 11 * 12),
+        ] {
+            let (cost, said) = of(query, range);
+            assert_eq!((cost, said.len()), (CostEstimate { series, samples_read }, 0), "{query}");
+        }
+        assert_eq!(of("a", (600_000, 600_000, 0)).0, CostEstimate { series: 80, samples_read: 80 });
+        assert!(of("info(a)", range).1[0].contains("incomplete"));
+        assert!(engine.estimate((&store, 15_000), "a(", range, &QueryOptions::default()).is_err());
+        assert!(engine.estimate((&store, 15_000), "a[5m]", range, &QueryOptions::default()).is_err());
+        assert_eq!(engine.options().memory.used(), 0);
+    }
+}
