@@ -14,6 +14,7 @@ use crate::eval::{Evaluator, Finish, Query, Readings, Shared, narrow};
 use crate::memory::{Memory, Share, Taken};
 use crate::parse::ast::{Expr, ExprKind, Type};
 use crate::parse::{self, Dialect, Limits};
+use crate::stack::Stack;
 use crate::stats::{Counter, Stats};
 use crate::value::Value;
 use crate::window::Grid;
@@ -130,6 +131,9 @@ pub struct QueryResult {
     pub share: Arc<Share>,
 }
 
+/// Makes a text of a tree.
+type Write = fn(&Expr) -> String;
+
 /// Evaluates PromQL over any [`Querier`]. Cheap to make; holds nothing between queries.
 #[derive(Clone, Debug, Default)]
 pub struct Engine {
@@ -165,7 +169,7 @@ impl Engine {
     /// # Errors
     /// When it does not parse.
     pub fn check(&self, text: &str) -> Result<(), Error> {
-        self.parse(text).map(drop)
+        Stack::of(text).run(&Bounds::default(), || self.parse(text).map(drop))
     }
 
     /// The bounds of a request that begins now.
@@ -184,15 +188,17 @@ impl Engine {
     /// # Errors
     /// When it does not parse, or goes past a limit.
     pub fn selectors(&self, text: &str, bounds: &Bounds) -> Result<Vec<Vec<Matcher>>, Error> {
-        let mut selectors = Vec::new();
-        let taken = Taken::new(&bounds.share);
-        self.parse_within(text, Limits { bounds, taken: &taken })?.walk(&mut |node| {
-            if let ExprKind::Vector(selector) | ExprKind::Matrix(selector, _) = &node.kind {
-                selectors.push(selector.matchers.clone());
-            }
-        });
-        taken.keep();
-        Ok(selectors)
+        Stack::of(text).run(bounds, || {
+            let mut selectors = Vec::new();
+            let taken = Taken::new(&bounds.share);
+            self.parse_within(text, Limits { bounds, taken: &taken })?.walk(&mut |node| {
+                if let ExprKind::Vector(selector) | ExprKind::Matrix(selector, _) = &node.kind {
+                    selectors.push(selector.matchers.clone());
+                }
+            });
+            taken.keep();
+            Ok(selectors)
+        })
     }
 
     /// The query again, broken into lines where it is long, as upstream's formatter does.
@@ -200,7 +206,7 @@ impl Engine {
     /// # Errors
     /// When it does not parse, or goes past a limit.
     pub fn format(&self, text: &str, bounds: &Bounds) -> Result<String, Error> {
-        self.written(text, bounds, parse::pretty)
+        self.written(text, bounds, (parse::pretty, parse::indentation))
     }
 
     /// The syntax tree of a query as JSON, in the form of upstream's `/api/v1/parse_query`.
@@ -208,19 +214,26 @@ impl Engine {
     /// # Errors
     /// When it does not parse, or goes past a limit.
     pub fn tree_json(&self, text: &str, bounds: &Bounds) -> Result<String, Error> {
-        self.written(text, bounds, parse::json)
+        self.written(text, bounds, (parse::json, |_| 0))
     }
 
-    /// A text made of a tree; its memory stays taken.
-    fn written(&self, text: &str, bounds: &Bounds, write: fn(&Expr) -> String) -> Result<String, Error> {
-        let taken = Taken::new(&bounds.share);
-        let expr = self.parse_within(text, Limits { bounds, taken: &taken })?;
-        // The text is at most as large as the tree, and is there twice while it grows.
-        taken.take(taken.bytes().saturating_mul(2))?;
-        let text = write(&expr);
-        taken.back_to(text.capacity());
-        taken.keep();
-        Ok(text)
+    /// A text made of a tree; its memory stays taken. What the text takes besides what the tree does is said beside it.
+    fn written(
+        &self,
+        text: &str,
+        bounds: &Bounds,
+        (write, more): (Write, fn(&Expr) -> usize),
+    ) -> Result<String, Error> {
+        Stack::of(text).run(bounds, || {
+            let taken = Taken::new(&bounds.share);
+            let expr = self.parse_within(text, Limits { bounds, taken: &taken })?;
+            // The text is at most as large as the tree, and is there twice while it grows.
+            taken.take(taken.bytes().saturating_mul(2).saturating_add(more(&expr)))?;
+            let text = write(&expr);
+            taken.back_to(text.capacity());
+            taken.keep();
+            Ok(text)
+        })
     }
 
     /// The value of a query at a time.
@@ -236,9 +249,11 @@ impl Engine {
     ) -> Result<QueryResult, Error> {
         let times = Times { start_ms: ts_ms, end_ms: ts_ms, step_ms: 0 };
         let bounds = self.bounds(options);
-        let taken = Taken::new(&bounds.share);
-        let expr = self.parse_within(text, Limits { bounds: &bounds, taken: &taken })?;
-        self.run_within((querier, &bounds), (text, expr), times, options)
+        Stack::of(text).run(&bounds, || {
+            let taken = Taken::new(&bounds.share);
+            let expr = self.parse_within(text, Limits { bounds: &bounds, taken: &taken })?;
+            self.run_within((querier, &bounds), (text, expr), times, options)
+        })
     }
 
     /// The values of a query at `start_ms`, `start_ms + step_ms` and so on up to `end_ms`.
@@ -257,19 +272,22 @@ impl Engine {
     ) -> Result<QueryResult, Error> {
         let times = Times { start_ms, end_ms, step_ms };
         let bounds = self.bounds(options);
-        let taken = Taken::new(&bounds.share);
-        let expr = self.parse_within(text, Limits { bounds: &bounds, taken: &taken })?;
-        let got = expr.value_type();
-        if !matches!(got, Type::Scalar | Type::Vector) {
-            let got = got.documented();
-            return Err(Error::Parse(format!(
-                "invalid expression type {got:?} for range query, must be Scalar or instant Vector"
-            )));
-        }
-        if step_ms <= 0 || end_ms < start_ms || (end_ms - start_ms) / step_ms >= STEPS_MAX {
-            return Err(Error::execution("the range of a query needs a positive step and an end not before its start"));
-        }
-        self.run_within((querier, &bounds), (text, expr), times, options)
+        Stack::of(text).run(&bounds, || {
+            let taken = Taken::new(&bounds.share);
+            let expr = self.parse_within(text, Limits { bounds: &bounds, taken: &taken })?;
+            let got = expr.value_type();
+            if !matches!(got, Type::Scalar | Type::Vector) {
+                let got = got.documented();
+                return Err(Error::Parse(format!(
+                    "invalid expression type {got:?} for range query, must be Scalar or instant Vector"
+                )));
+            }
+            if step_ms <= 0 || end_ms < start_ms || (end_ms - start_ms) / step_ms >= STEPS_MAX {
+                let refused = "the range of a query needs a positive step and an end not before its start";
+                return Err(Error::execution(refused));
+            }
+            self.run_within((querier, &bounds), (text, expr), times, options)
+        })
     }
 
     pub(crate) fn parse(&self, text: &str) -> Result<Expr, Error> {
@@ -318,6 +336,7 @@ impl Engine {
         let shared = Shared::of(&expr);
         let query = Query {
             querier,
+            stack: Stack::of(text),
             options: &self.options,
             text,
             times,
