@@ -19,7 +19,9 @@ use crate::logging::{self, Format};
 use crate::query_log::QueryLog;
 use crate::self_metrics::ServerMetrics;
 use crate::serve::{HttpServer, Limits, Web};
-use crate::settings::{Retention, Settings, body_memory, query_memory, storage_options, wanted_of_targets};
+use crate::settings::{
+    Retention, Settings, body_memory, long_query_memory, query_memory, storage_options, wanted_of_targets,
+};
 use crate::{api, version};
 
 /// How often old data is looked for.
@@ -80,7 +82,11 @@ async fn serve(flags: Flags) -> Result<()> {
     tasks.spawn(signals(Arc::clone(&app))?);
     app.put_in_force(config).await?;
     let (router, prefix) = (api::router(Arc::clone(&app)), app.settings.route_prefix.clone());
-    let limits = Limits { requests: app.settings.max_connections, read_timeout: app.settings.read_timeout };
+    let limits = Limits {
+        requests: app.settings.max_connections,
+        read_timeout: app.settings.read_timeout,
+        long_queries: long_query_memory(),
+    };
     let scheme = if web.current().tls.is_some() { "https" } else { "http" };
     let mut server = HttpServer::new(router, &prefix, limits, web, app.stop.clone());
     for listener in listeners {

@@ -4,6 +4,7 @@ mod admin;
 mod cors;
 mod error;
 mod exemplars;
+mod form;
 pub(crate) mod format;
 mod lifecycle;
 mod metadata;
