@@ -4,6 +4,7 @@
 
 mod bounds;
 mod known;
+mod paths;
 mod search;
 
 use std::path::PathBuf;
