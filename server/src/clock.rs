@@ -31,7 +31,7 @@ pub(crate) fn parse_rfc3339(text: &str) -> Option<i64> {
     if hour > 23 || minute > 59 || second > 59 {
         return None;
     }
-    let days = i64::from(date.duration_since(Date::constant(1970, 1, 1)).as_hours() / 24);
+    let days = date.duration_since(Date::constant(1970, 1, 1)).as_hours() / 24;
     let seconds = ((days * 24 + hour) * 60 + minute) * 60 + second - offset(zone)?;
     Some(seconds * 1000 + ms)
 }

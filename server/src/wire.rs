@@ -36,14 +36,17 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// How the task that reloads is asked.
 type Reloads = mpsc::Sender<oneshot::Sender<Result<()>>>;
 
+/// Starts logging. What goes wrong before is for the standard error stream.
+pub(crate) fn start_logging(flags: &Flags) -> Result<()> {
+    let format = match flags.get("log.format") {
+        "json" => Format::Json,
+        _ => Format::Logfmt,
+    };
+    logging::start(flags.get("log.level"), format)
+}
+
 /// Runs the server until it is told to end.
 pub(crate) fn run(flags: Flags) -> Result<()> {
-    let format = match flags.get("log.format") {
-        "logfmt" => Format::Logfmt,
-        "json" => Format::Json,
-        other => anyhow::bail!("--log.format: {other:?} is neither logfmt nor json"),
-    };
-    logging::start(flags.get("log.level"), format)?;
     // As Go does: the soft limit, 1024 where systemd started the process, is for programs that use select.
     match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(files) => tracing::debug!(files, "file descriptors that may be open"),
