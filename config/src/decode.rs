@@ -80,6 +80,11 @@ impl<'a> Fields<'a> {
         self.pairs().iter().find(|(key, _)| key.text == name).map(|(_, value)| value)
     }
 
+    /// Is the field there, and holds nothing? Go's decoder sets such a field to the zero of its type, whatever its default.
+    pub(crate) fn is_null(&mut self, name: &'static str) -> bool {
+        self.raw(name).is_some_and(Node::is_null)
+    }
+
     /// A field that holds something.
     pub(crate) fn node(&mut self, name: &'static str) -> Option<&'a Node> {
         self.raw(name).filter(|node| !node.is_null())
@@ -127,7 +132,7 @@ impl<'a> Fields<'a> {
     }
 
     pub(crate) fn text(&mut self, name: &'static str) -> Result<Option<String>, Error> {
-        self.node(name).map(|node| scalar(self.source, node, &self.at(name)).map(str::to_owned)).transpose()
+        self.raw(name).map(|node| scalar(self.source, node, &self.at(name)).map(str::to_owned)).transpose()
     }
 
     pub(crate) fn secret(&mut self, name: &'static str) -> Result<Option<Secret>, Error> {
@@ -140,6 +145,15 @@ impl<'a> Fields<'a> {
     }
 
     pub(crate) fn bool(&mut self, name: &'static str) -> Result<Option<bool>, Error> {
+        let Some(node) = self.raw(name) else { return Ok(None) };
+        if node.is_null() {
+            return Ok(Some(false));
+        }
+        self.set_bool(name)
+    }
+
+    /// The same of a field that upstream keeps behind a pointer: one that holds nothing is not set.
+    pub(crate) fn set_bool(&mut self, name: &'static str) -> Result<Option<bool>, Error> {
         let Some(node) = self.node(name) else { return Ok(None) };
         let value = match &*node.kind {
             Kind::Scalar { text, plain: true } => match text.to_ascii_lowercase().as_str() {
@@ -155,8 +169,9 @@ impl<'a> Fields<'a> {
     }
 
     pub(crate) fn float(&mut self, name: &'static str) -> Result<Option<f64>, Error> {
-        let Some(node) = self.node(name) else { return Ok(None) };
+        let Some(node) = self.raw(name) else { return Ok(None) };
         let value = match &*node.kind {
+            _ if node.is_null() => Some(0.0),
             Kind::Scalar { text, plain: true } => number(text),
             _ => None,
         };
@@ -164,25 +179,31 @@ impl<'a> Fields<'a> {
     }
 
     pub(crate) fn int(&mut self, name: &'static str) -> Result<Option<i64>, Error> {
-        let Some(node) = self.node(name) else { return Ok(None) };
+        let Some(node) = self.raw(name) else { return Ok(None) };
         let value = integer(node).and_then(|n| i64::try_from(n).ok());
         value.map(Some).ok_or_else(|| self.refuse(name, format!("cannot unmarshal {} into int", shown(node))))
     }
 
     /// A number that is not negative.
     pub(crate) fn count(&mut self, name: &'static str) -> Result<Option<u64>, Error> {
-        let Some(node) = self.node(name) else { return Ok(None) };
+        let Some(node) = self.raw(name) else { return Ok(None) };
         let value = integer(node).and_then(|n| u64::try_from(n).ok());
         value.map(Some).ok_or_else(|| self.refuse(name, format!("cannot unmarshal {} into uint", shown(node))))
     }
 
     pub(crate) fn duration_ms(&mut self, name: &'static str) -> Result<Option<i64>, Error> {
+        if self.is_null(name) {
+            return Ok(Some(0));
+        }
         let Some(text) = self.text(name)? else { return Ok(None) };
         let parsed = parse_duration_ms(&text);
         parsed.map(Some).map_err(|error| self.refuse(name, format!("{error}; write it as 30s, 5m or 1h30m")))
     }
 
     pub(crate) fn size_bytes(&mut self, name: &'static str) -> Result<Option<i64>, Error> {
+        if self.is_null(name) {
+            return Ok(Some(0));
+        }
         let Some(text) = self.text(name)? else { return Ok(None) };
         parse_size(&text).map(Some).map_err(|error| self.refuse(name, format!("{error}; write it as 10MB or 1GiB")))
     }
@@ -252,6 +273,9 @@ fn number(text: &str) -> Option<f64> {
 
 /// `1_000`, `0x1F`, `1e3`
 fn integer(node: &Node) -> Option<i128> {
+    if node.is_null() {
+        return Some(0);
+    }
     let Kind::Scalar { text, plain: true } = &*node.kind else { return None };
     let digits = text.replace('_', "");
     let (negative, digits) = digits.strip_prefix('-').map_or((false, digits.as_str()), |rest| (true, rest));

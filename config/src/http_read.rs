@@ -234,6 +234,9 @@ pub(crate) fn tls(fields: &mut Fields<'_>) -> Result<Option<TlsConfig>, Error> {
 }
 
 pub(crate) fn version(fields: &mut Fields<'_>, name: &'static str) -> Result<Option<TlsVersion>, Error> {
+    if fields.is_null(name) {
+        return Ok(None);
+    }
     let Some(text) = fields.text(name)? else { return Ok(None) };
     let found = TlsVersion::ALL.into_iter().find(|version| version.as_str() == text);
     found.map(Some).ok_or_else(|| {
@@ -277,8 +280,10 @@ fn connect_headers(fields: &mut Fields<'_>) -> Result<BTreeMap<String, Vec<Secre
     let mut headers = BTreeMap::new();
     for (key, node) in inner.pairs() {
         let path = inner.at(&key.text);
-        let crate::node::Kind::List(items) = &*node.kind else {
-            return Err(inner.source.error(node.pos, path, "a header takes a list of values"));
+        let items = match &*node.kind {
+            crate::node::Kind::List(items) => &items[..],
+            _ if node.is_null() => &[],
+            _ => return Err(inner.source.error(node.pos, path, "a header takes a list of values")),
         };
         let values: Result<Vec<Secret>, Error> =
             items.iter().map(|item| crate::decode::scalar(inner.source, item, &path).map(Secret::new)).collect();

@@ -6,7 +6,7 @@
 //!   never needs `global`.
 //! - **Files**: `global`, `scrape`, `sd`, `http`, `secret` the values · `load` the file as a whole · `sections`, `unserved` what is
 //!   checked and not served · `*_read` one section each, read and shown · `node` YAML in · `decode` fields of a mapping ·
-//!   `yaml` YAML out · `size`, `selector` small languages · `web` the file of `--web.config.file`.
+//!   `yaml` YAML out · `size`, `selector` small languages · `target_groups` the files of file discovery · `web` the file of `--web.config.file`.
 //! - **Tests**: at the foot of each file; `tests/` reads upstream's data.
 
 mod decode;
@@ -25,6 +25,7 @@ mod secret;
 mod sections;
 mod selector;
 mod size;
+mod target_groups;
 mod unserved;
 mod web;
 mod yaml;
@@ -41,4 +42,5 @@ pub use sd::{
 };
 pub use secret::{SECRET_SHOWN, Secret};
 pub use size::{format_size, parse_size};
+pub use target_groups::{FileGroup, target_groups};
 pub use web::{ClientAuth, Pem, WebConfig, WebTls};

@@ -199,10 +199,10 @@ fn global(
         limits: scrape_read::limits(&mut f, &defaults.limits)?,
         name_validation,
         name_escaping: f.text("metric_name_escaping_scheme")?.unwrap_or_default(),
-        scrape_native_histograms: f.bool("scrape_native_histograms")?.unwrap_or(false),
+        scrape_native_histograms: f.set_bool("scrape_native_histograms")?.unwrap_or(false),
         always_scrape_classic_histograms: f.bool("always_scrape_classic_histograms")?.unwrap_or(false),
         convert_classic_histograms_to_nhcb: f.bool("convert_classic_histograms_to_nhcb")?.unwrap_or(false),
-        extra_scrape_metrics: f.bool("extra_scrape_metrics")?.unwrap_or(defaults.extra_scrape_metrics),
+        extra_scrape_metrics: f.set_bool("extra_scrape_metrics")?.unwrap_or(defaults.extra_scrape_metrics),
     };
     f.finish()?;
     let shown = show_global(&global, &external);
@@ -317,7 +317,9 @@ fn storage(fields: &mut Fields<'_>, shown: &mut Pairs) -> Result<StorageConfig, 
             return Err(encoding.refuse("floats", message));
         }
         encoding.finish()?;
-        tsdb.push(("chunk_encoding".to_owned(), Yaml::Map(vec![("floats".to_owned(), Yaml::text(floats))])));
+        if !floats.is_empty() {
+            tsdb.push(("chunk_encoding".to_owned(), Yaml::Map(vec![("floats".to_owned(), Yaml::text(floats))])));
+        }
     }
     tsdb.push(("retention".to_owned(), retention(&mut t, &mut config)?));
     if let Some(rules) = retention_rules(&mut t, &mut config)? {
@@ -329,7 +331,8 @@ fn storage(fields: &mut Fields<'_>, shown: &mut Pairs) -> Result<StorageConfig, 
         config.max_exemplars = exemplars.int("max_exemplars")?;
         let max = config.max_exemplars.unwrap_or(100_000);
         exemplars.finish()?;
-        out.push(("exemplars".to_owned(), Yaml::Map(vec![("max_exemplars".to_owned(), Yaml::raw(max))])));
+        let max = (max != 0).then(|| ("max_exemplars".to_owned(), Yaml::raw(max)));
+        out.push(("exemplars".to_owned(), Yaml::Map(max.into_iter().collect())));
     }
     f.finish()?;
     shown.push(("storage".to_owned(), Yaml::Map(out)));
@@ -370,14 +373,18 @@ fn retention(tsdb: &mut Fields<'_>, config: &mut StorageConfig) -> Result<Yaml, 
         let message = "'storage.tsdb.retention.size' must be greater than or equal to 0";
         let bytes = u64::try_from(bytes).map_err(|_| f.refuse("size", message))?;
         config.retention_size_bytes = Some(bytes);
-        out.push(("size".to_owned(), Yaml::text(format_size(bytes))));
+        if bytes != 0 {
+            out.push(("size".to_owned(), Yaml::text(format_size(bytes))));
+        }
     }
     config.retention_percentage = f.float("percentage")?;
     if let Some(percentage) = config.retention_percentage {
         if !(0.0..=100.0).contains(&percentage) {
             return Err(f.refuse("percentage", "'storage.tsdb.retention.percentage' must be in the range [0, 100]"));
         }
-        out.push(("percentage".to_owned(), Yaml::Raw(float::format_g(percentage))));
+        if percentage != 0.0 {
+            out.push(("percentage".to_owned(), Yaml::Raw(float::format_g(percentage))));
+        }
     }
     f.finish()?;
     Ok(Yaml::Map(out))

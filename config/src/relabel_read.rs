@@ -42,6 +42,8 @@ fn rule(mut fields: Fields<'_>, names: NameValidation) -> Result<RelabelRule, Er
             })?,
         },
     };
+    // What is left empty is no name that could be wrong; what is written as one is.
+    let named: Vec<bool> = fields.items("source_labels")?.iter().map(|(item, _)| !item.is_null()).collect();
     let spec = RelabelSpec {
         source_labels: fields.texts("source_labels")?,
         separator: fields.text("separator")?.unwrap_or(defaults.separator),
@@ -51,7 +53,8 @@ fn rule(mut fields: Fields<'_>, names: NameValidation) -> Result<RelabelRule, Er
         replacement: fields.text("replacement")?.unwrap_or(defaults.replacement),
         action,
     };
-    if let Some(bad) = spec.source_labels.iter().find(|name| !names.is_label_name(name)) {
+    let is_bad = |(name, named): &(&String, bool)| *named && !names.is_label_name(name);
+    if let Some((bad, _)) = spec.source_labels.iter().zip(named).find(is_bad) {
         return Err(fields.refuse("source_labels", format!("{bad:?} is not a valid label name")));
     }
     fields.finish()?;

@@ -21,7 +21,7 @@ pub(crate) fn scrape(mut fields: Fields<'_>, global: &GlobalConfig) -> Result<Sc
     let job_name = f.text("job_name")?.unwrap_or_default();
     let in_job = |message: String| format!("{message} for scrape config with job name {job_name:?}");
     let (scrape_interval_ms, scrape_timeout_ms) = times(f, global, &job_name)?;
-    let scrape_native_histograms = f.bool("scrape_native_histograms")?.unwrap_or(global.scrape_native_histograms);
+    let scrape_native_histograms = f.set_bool("scrape_native_histograms")?.unwrap_or(global.scrape_native_histograms);
     let own_protocols = protocols(f, &in_job)?;
     let default_protocols: &[ScrapeProtocol] =
         if scrape_native_histograms { &ScrapeProtocol::PROTO_FIRST } else { &ScrapeProtocol::DEFAULT };
@@ -50,12 +50,12 @@ pub(crate) fn scrape(mut fields: Fields<'_>, global: &GlobalConfig) -> Result<Sc
         enable_compression: f.bool("enable_compression")?.unwrap_or(true),
         scrape_native_histograms,
         always_scrape_classic_histograms: f
-            .bool("always_scrape_classic_histograms")?
+            .set_bool("always_scrape_classic_histograms")?
             .unwrap_or(global.always_scrape_classic_histograms),
         convert_classic_histograms_to_nhcb: f
-            .bool("convert_classic_histograms_to_nhcb")?
+            .set_bool("convert_classic_histograms_to_nhcb")?
             .unwrap_or(global.convert_classic_histograms_to_nhcb),
-        extra_scrape_metrics: f.bool("extra_scrape_metrics")?.unwrap_or(global.extra_scrape_metrics),
+        extra_scrape_metrics: f.set_bool("extra_scrape_metrics")?.unwrap_or(global.extra_scrape_metrics),
         scrape_failure_log_file: f.path("scrape_failure_log_file")?.or_else(|| global.scrape_failure_log_file.clone()),
         limits: limits(f, &global.limits)?,
         name_validation,
@@ -194,9 +194,13 @@ fn params(f: &mut Fields<'_>) -> Result<BTreeMap<String, Vec<String>>, Error> {
     let mut params = BTreeMap::new();
     for (key, node) in inner.pairs() {
         let path = inner.at(&key.text);
-        let crate::node::Kind::List(items) = &*node.kind else {
-            let message = format!("cannot unmarshal {} into a list; write [value]", node.what());
-            return Err(inner.source.error(node.pos, path, message));
+        let items = match &*node.kind {
+            crate::node::Kind::List(items) => &items[..],
+            _ if node.is_null() => &[],
+            _ => {
+                let message = format!("cannot unmarshal {} into a list; write [value]", node.what());
+                return Err(inner.source.error(node.pos, path, message));
+            }
         };
         let value = |item| crate::decode::scalar(inner.source, item, &path).map(str::to_owned);
         params.insert(key.text.clone(), items.iter().map(value).collect::<Result<_, _>>()?);

@@ -82,7 +82,8 @@ pub(crate) fn one_star_in_last_part(name: &str) -> bool {
 }
 
 fn kubernetes(fields: &mut Fields<'_>) -> Result<KubernetesSdConfig, Error> {
-    let role = match fields.text("role")? {
+    let named = if fields.is_null("role") { None } else { fields.text("role")? };
+    let role = match named {
         None => return Err(fields.refuse("role", "role missing (one of: pod, service, endpoints, endpointslice, node, ingress)")),
         Some(text) => role(&text).ok_or_else(|| {
             let message = format!(

@@ -228,6 +228,8 @@ pub(crate) fn object(fields: &mut Fields<'_>, table: &[Field]) -> Result<Yaml, E
                     nested.finish()?;
                 }
             }
+            // The zero of its type, which upstream does not print.
+            _ if fields.is_null(name) => {}
             _ => {
                 let given = value(fields, name, *takes)?;
                 let zero = |yaml: &Yaml| match yaml {

@@ -194,3 +194,46 @@ fn what_queries_may_cost_is_read_and_shown() {
         assert!(parse(text).is_err(), "{text}");
     }
 }
+
+/// As Go's decoder has it: a key without a value is the zero of its type, and not the default. Judged by Prometheus 3.16.
+#[test]
+fn what_is_left_empty_is_zero() {
+    let job = |field: &str| {
+        let text = format!("scrape_configs:\n- job_name: a\n  {field}\n  static_configs: [{{targets: [b]}}]\n");
+        parse(&text).map(|config| config.to_yaml()).map_err(|error| error.to_string())
+    };
+    let relabel = |field: &str| job(&format!("relabel_configs: [{{source_labels: [x], target_label: y, {field}}}]"));
+    for (got, shown, hidden) in [
+        (relabel("replacement:"), "replacement: \"\"", "$1"),
+        (relabel("separator:"), "separator: \"\"", "separator: ;"),
+        (relabel("regex:"), "regex: \"\"", "(.*)"),
+        (relabel("modulus:"), "action: replace", "modulus"),
+        (job("relabel_configs: [{source_labels: [~, x], target_label: y}]"), "source_labels: [\"\", x]", "none"),
+        (job("params: {x: , k: [~, z]}"), "k:\n    - \"\"\n    - z\n    x: []", "none"),
+        (job("follow_redirects: ~"), "follow_redirects: false", "follow_redirects: true"),
+        (job("enable_http2:"), "enable_http2: false", "enable_http2: true"),
+        (job("honor_timestamps: null"), "honor_timestamps: false", "honor_timestamps: true"),
+        (job("enable_compression:"), "enable_compression: false", "enable_compression: true"),
+        (job("metrics_path:"), "always_scrape", "metrics_path"),
+        (job("scheme:"), "always_scrape", "\n  scheme:"),
+        // Nothing is not set where upstream keeps a pointer, or takes zero for what is not set.
+        (job("scrape_interval:"), "scrape_interval: 1m", "none"),
+        (job("scrape_native_histograms:"), "metrics_path: /metrics", "none"),
+        (job("sample_limit:"), "always_scrape", "sample_limit"),
+        (job("tls_config: {min_version: , insecure_skip_verify: }"), "always_scrape", "tls_config"),
+        (job("http_headers: {x: {values: }}"), "x: {}", "none"),
+    ] {
+        let got = got.unwrap();
+        assert!(got.contains(shown) && !got.contains(hidden), "{shown} {hidden}: {got}");
+    }
+    assert!(relabel("action:").unwrap_err().contains("relabel action cannot be empty"));
+    assert!(
+        job("relabel_configs: [{source_labels: [\"\"], target_label: y}]")
+            .unwrap_err()
+            .contains("not a valid label name")
+    );
+    let storage =
+        parse("storage: {tsdb: {retention: {size: , percentage: }}, exemplars: {max_exemplars: }}\n").unwrap();
+    let storage = storage.to_yaml();
+    assert!(storage.contains("retention: {}") && storage.contains("exemplars: {}"), "{storage}");
+}

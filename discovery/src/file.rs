@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::FileSdConfig;
+use config::{FileGroup, FileSdConfig, target_groups};
 use model::labels::ADDRESS;
 use model::{Labels, LabelsBuilder, TargetGroup};
 use notify::{EventKind, RecursiveMode, Watcher as _};
-use serde::Deserialize;
 use tokio::sync::Notify;
 
 use crate::Error;
@@ -17,15 +16,6 @@ use crate::hub::Sink;
 
 /// The label that says which file a target is from.
 const FILEPATH: &str = "__meta_filepath";
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileGroup {
-    #[serde(default)]
-    targets: Option<Vec<String>>,
-    #[serde(default)]
-    labels: Option<BTreeMap<String, String>>,
-}
 
 /// Reads the files until it is aborted.
 pub(crate) async fn run(config: FileSdConfig, sink: Sink) {
@@ -118,33 +108,22 @@ fn read_all(patterns: &[PathBuf]) -> Vec<(PathBuf, Result<Vec<TargetGroup>, Erro
 }
 
 fn read(path: &Path) -> Result<Vec<TargetGroup>, Error> {
-    let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-    let refused = |reason: String| Error::Groups { path: path.to_owned(), reason };
+    let text = std::fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
     let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
-    let groups: Vec<Option<FileGroup>> = if is_json {
-        serde_json::from_str(&text).map_err(|error| refused(error.to_string()))?
-    } else if text.trim().is_empty() {
-        Vec::new()
-    } else {
-        let options = serde_saphyr::options! { with_snippet: false };
-        serde_saphyr::from_str_with_options(&text, options).map_err(|error| refused(error.to_string()))?
-    };
-    let mut found = Vec::new();
-    for (i, group) in groups.into_iter().enumerate() {
-        let group = group.ok_or_else(|| refused("nil target group item found".to_owned()))?;
+    let groups = target_groups(&text, is_json).map_err(|reason| Error::Groups { path: path.to_owned(), reason })?;
+    let group = |(i, group): (usize, FileGroup)| {
         let mut labels = LabelsBuilder::default();
-        for (name, value) in group.labels.unwrap_or_default() {
+        for (name, value) in group.labels {
             labels.set(&name, value);
         }
         labels.set(FILEPATH, path.display().to_string());
-        let targets = group.targets.unwrap_or_default();
-        found.push(TargetGroup {
+        TargetGroup {
             source: format!("{}:{i}", path.display()),
             labels: labels.labels(),
-            targets: targets.iter().map(|target| Labels::from_pairs([(ADDRESS, target)])).collect(),
-        });
-    }
-    Ok(found)
+            targets: group.targets.iter().map(|target| Labels::from_pairs([(ADDRESS, target)])).collect(),
+        }
+    };
+    Ok(groups.into_iter().enumerate().map(group).collect())
 }
 
 #[cfg(test)]

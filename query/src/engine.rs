@@ -16,6 +16,7 @@ use crate::eval::{Evaluator, Finish, Query, Readings, Shared, narrow};
 use crate::memory::{Memory, Share, Taken};
 use crate::parse::ast::{Expr, ExprKind, Type};
 use crate::parse::{self, Dialect, Limits};
+use crate::stack::Stack;
 use crate::stats::{Counter, Stats};
 use crate::value::Value;
 use crate::window::Grid;
@@ -144,6 +145,9 @@ pub struct QueryResult {
     pub share: Arc<Share>,
 }
 
+/// Makes a text of a tree.
+type Write = fn(&Expr) -> String;
+
 /// Evaluates PromQL over any [`Querier`]. Cheap to make; holds nothing between queries.
 #[derive(Clone, Debug, Default)]
 pub struct Engine {
@@ -179,7 +183,7 @@ impl Engine {
     /// # Errors
     /// When it does not parse.
     pub fn check(&self, text: &str) -> Result<(), Error> {
-        self.parse(text).map(drop)
+        Stack::of(text).run(&Bounds::default(), || self.parse(text).map(drop))
     }
 
     /// How long a query may take at most.
@@ -205,15 +209,17 @@ impl Engine {
     /// # Errors
     /// When it does not parse, or goes past a limit.
     pub fn selectors(&self, text: &str, bounds: &Bounds) -> Result<Vec<Vec<Matcher>>, Error> {
-        let mut selectors = Vec::new();
-        let taken = Taken::new(&bounds.share);
-        self.parse_within(text, Limits { bounds, taken: &taken })?.walk(&mut |node| {
-            if let ExprKind::Vector(selector) | ExprKind::Matrix(selector, _) = &node.kind {
-                selectors.push(selector.matchers.clone());
-            }
-        });
-        taken.keep();
-        Ok(selectors)
+        Stack::of(text).run(bounds, || {
+            let mut selectors = Vec::new();
+            let taken = Taken::new(&bounds.share);
+            self.parse_within(text, Limits { bounds, taken: &taken })?.walk(&mut |node| {
+                if let ExprKind::Vector(selector) | ExprKind::Matrix(selector, _) = &node.kind {
+                    selectors.push(selector.matchers.clone());
+                }
+            });
+            taken.keep();
+            Ok(selectors)
+        })
     }
 
     /// The query again, broken into lines where it is long, as upstream's formatter does.
@@ -221,7 +227,7 @@ impl Engine {
     /// # Errors
     /// When it does not parse, or goes past a limit.
     pub fn format(&self, text: &str, bounds: &Bounds) -> Result<String, Error> {
-        self.written(text, bounds, parse::pretty)
+        self.written(text, bounds, (parse::pretty, parse::indentation))
     }
 
     /// The syntax tree of a query as JSON, in the form of upstream's `/api/v1/parse_query`.
@@ -229,19 +235,26 @@ impl Engine {
     /// # Errors
     /// When it does not parse, or goes past a limit.
     pub fn tree_json(&self, text: &str, bounds: &Bounds) -> Result<String, Error> {
-        self.written(text, bounds, parse::json)
+        self.written(text, bounds, (parse::json, |_| 0))
     }
 
-    /// A text made of a tree; its memory stays taken.
-    fn written(&self, text: &str, bounds: &Bounds, write: fn(&Expr) -> String) -> Result<String, Error> {
-        let taken = Taken::new(&bounds.share);
-        let expr = self.parse_within(text, Limits { bounds, taken: &taken })?;
-        // The text is at most as large as the tree, and is there twice while it grows.
-        taken.take(taken.bytes().saturating_mul(2))?;
-        let text = write(&expr);
-        taken.back_to(text.capacity());
-        taken.keep();
-        Ok(text)
+    /// A text made of a tree; its memory stays taken. What the text takes besides what the tree does is said beside it.
+    fn written(
+        &self,
+        text: &str,
+        bounds: &Bounds,
+        (write, more): (Write, fn(&Expr) -> usize),
+    ) -> Result<String, Error> {
+        Stack::of(text).run(bounds, || {
+            let taken = Taken::new(&bounds.share);
+            let expr = self.parse_within(text, Limits { bounds, taken: &taken })?;
+            // The text is at most as large as the tree, and is there twice while it grows.
+            taken.take(taken.bytes().saturating_mul(2).saturating_add(more(&expr)))?;
+            let text = write(&expr);
+            taken.back_to(text.capacity());
+            taken.keep();
+            Ok(text)
+        })
     }
 
     /// The value of a query at a time.
@@ -257,9 +270,11 @@ impl Engine {
     ) -> Result<QueryResult, Error> {
         let times = Times { start_ms: ts_ms, end_ms: ts_ms, step_ms: 0 };
         let bounds = self.bounds(options);
-        let taken = Taken::new(&bounds.share);
-        let expr = self.parse_within(text, Limits { bounds: &bounds, taken: &taken })?;
-        self.run_within((querier, &bounds), (text, expr), times, options)
+        Stack::of(text).run(&bounds, || {
+            let taken = Taken::new(&bounds.share);
+            let expr = self.parse_within(text, Limits { bounds: &bounds, taken: &taken })?;
+            self.run_within((querier, &bounds), (text, expr), times, options)
+        })
     }
 
     /// The values of a query at `start_ms`, `start_ms + step_ms` and so on up to `end_ms`.
@@ -278,13 +293,16 @@ impl Engine {
     ) -> Result<QueryResult, Error> {
         let times = Times { start_ms, end_ms, step_ms };
         let bounds = self.bounds(options);
-        let taken = Taken::new(&bounds.share);
-        let expr = self.parse_within(text, Limits { bounds: &bounds, taken: &taken })?;
-        check_range_type(&expr)?;
-        if step_ms <= 0 || end_ms < start_ms || (end_ms - start_ms) / step_ms >= STEPS_MAX {
-            return Err(Error::execution("the range of a query needs a positive step and an end not before its start"));
-        }
-        self.run_within((querier, &bounds), (text, expr), times, options)
+        Stack::of(text).run(&bounds, || {
+            let taken = Taken::new(&bounds.share);
+            let expr = self.parse_within(text, Limits { bounds: &bounds, taken: &taken })?;
+            check_range_type(&expr)?;
+            if step_ms <= 0 || end_ms < start_ms || (end_ms - start_ms) / step_ms >= STEPS_MAX {
+                let refused = "the range of a query needs a positive step and an end not before its start";
+                return Err(Error::execution(refused));
+            }
+            self.run_within((querier, &bounds), (text, expr), times, options)
+        })
     }
 
     /// What a query will cost about at these times (start, end and step; an instant query has a step of 0), and what is to be
@@ -301,16 +319,18 @@ impl Engine {
     ) -> Result<(CostEstimate, Vec<String>), Error> {
         let times = Times { start_ms, end_ms, step_ms };
         let bounds = self.bounds(options);
-        let taken = Taken::new(&bounds.share);
-        let mut expr = self.parse_within(text, Limits { bounds: &bounds, taken: &taken })?;
-        if step_ms > 0 {
-            check_range_type(&expr)?;
-        }
-        parse::resolve(&mut expr, times)?;
-        let lookback_ms = options.lookback_delta_ms.unwrap_or(self.options.lookback_delta_ms).max(1);
-        let default_step_ms = self.options.default_step_ms;
-        let around = Surroundings { querier, bounds: &bounds, lookback_ms, default_step_ms, scrape_interval_ms };
-        estimate::estimate(&expr, times, around)
+        Stack::of(text).run(&bounds, || {
+            let taken = Taken::new(&bounds.share);
+            let mut expr = self.parse_within(text, Limits { bounds: &bounds, taken: &taken })?;
+            if step_ms > 0 {
+                check_range_type(&expr)?;
+            }
+            parse::resolve(&mut expr, times)?;
+            let lookback_ms = options.lookback_delta_ms.unwrap_or(self.options.lookback_delta_ms).max(1);
+            let default_step_ms = self.options.default_step_ms;
+            let around = Surroundings { querier, bounds: &bounds, lookback_ms, default_step_ms, scrape_interval_ms };
+            estimate::estimate(&expr, times, around)
+        })
     }
 
     pub(crate) fn parse(&self, text: &str) -> Result<Expr, Error> {
@@ -359,6 +379,7 @@ impl Engine {
         let shared = Shared::of(&expr);
         let query = Query {
             querier,
+            stack: Stack::of(text),
             options: &self.options,
             text,
             times,

@@ -5,8 +5,8 @@
 //! - **Invariants**: no tokio, no HTTP, no knowledge of how series are stored; every loop over series looks at the
 //!   deadline, the client that may have gone and the sample limit; results of equal data are equal, whatever the order of
 //!   batches.
-//! - **Files**: `engine` limits and entry points · `bounds` how far one request may go · `cost`
-//!   what it may cost, `estimate` what it will cost · `memory/` what all may hold ·
+//! - **Files**: `engine` limits and entry points · `bounds` how far one request may go · `stack` room for long chains of
+//!   operators · `cost` what it may cost, `estimate` what it will cost · `memory/` what all may hold ·
 //!   `parse/` text → tree · `eval/` tree → values, a file per kind of node · `functions/` a family per file, `mod` is the
 //!   table · `histogram/` arithmetic of native histograms · `window` which samples a step sees, `edges` the bounds of
 //!   extended ranges · `value` results ·
@@ -26,6 +26,7 @@ mod memory;
 mod notes;
 mod parse;
 pub mod promqltest;
+mod stack;
 mod stats;
 mod value;
 mod window;

@@ -6,10 +6,14 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, anyhow};
-use clap::builder::BoolishValueParser;
+use clap::builder::{BoolishValueParser, PossibleValuesParser};
+use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, Command};
-use model::duration::parse_duration_ms;
+use config::format_size;
+use model::duration::{format_duration_ms, parse_duration_ms};
 use query::EngineOptions;
+
+use crate::settings::Retention;
 
 /// What a flag does here.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -131,19 +135,17 @@ const FLAGS: &[(&str, &str, Use, &str)] = &[
         "Most memory of one query. Default: half of what all may have together.",
     ),
     ("enable-feature", "", Served, "Comma-separated features. May be repeated."),
-    ("agent", "false", Ignored, "Agent mode is not built."),
-    ("log.level", "info", Served, "debug, info, warn or error."),
-    ("log.format", "logfmt", Served, "logfmt or json."),
+    ("agent", "false", Served, "Agent mode, which is not built: refused."),
+    ("log.level", "info", Served, "The least severe messages that are logged."),
+    ("log.format", "logfmt", Served, "How messages are written."),
     ("scrape.adjust-timestamps", "true", Hidden, ""),
     ("scrape.discovery-reload-interval", "5s", Hidden, ""),
     ("scrape.timestamp-tolerance", "2ms", Hidden, ""),
-    ("storage.tsdb.allow-overlapping-blocks", "true", Hidden, ""),
     ("storage.tsdb.allow-overlapping-compaction", "true", Hidden, ""),
     ("storage.tsdb.block-reload-interval", "1m", Hidden, ""),
     ("storage.tsdb.delayed-compaction.max-percent", "10", Hidden, ""),
     ("storage.tsdb.max-block-chunk-segment-size", "0B", Hidden, ""),
     ("storage.tsdb.max-block-duration", "1d12h", Hidden, ""),
-    ("storage.tsdb.retention", "", Hidden, ""),
     ("storage.tsdb.samples-per-chunk", "120", Hidden, ""),
     ("storage.tsdb.wal-compression", "true", Hidden, ""),
     ("storage.tsdb.wal-compression-type", "snappy", Hidden, ""),
@@ -186,6 +188,16 @@ const IGNORED_FEATURES: [&str; 18] = [
     "xor2-encoding",
 ];
 
+/// Flags that take one of some words.
+const WORDS: [(&str, &[&str]); 2] =
+    [("log.level", &["debug", "info", "warn", "error"]), ("log.format", &["logfmt", "json"])];
+
+/// Flags that Prometheus 2 had, which command lines still carry.
+const GONE: &[(&str, &str)] = &[
+    ("--storage.tsdb.retention", "use --storage.tsdb.retention.time"),
+    ("--storage.tsdb.allow-overlapping-blocks", "leave it out, data may always overlap"),
+];
+
 /// Flags that may stand more than once.
 const REPEATED: [&str; 2] = ["web.listen-address", "enable-feature"];
 
@@ -203,7 +215,18 @@ impl Flags {
     /// Reads the arguments behind the program name. `--help`, `--version` and mistakes end in clap's error, which knows
     /// its text and exit code.
     pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Self, clap::Error> {
+        let args: Vec<String> = args.into_iter().collect();
+        for (gone, instead) in GONE {
+            if args.iter().any(|arg| arg.split('=').next() == Some(*gone)) {
+                let why = format!("{gone} is gone since Prometheus 3: {instead}\n");
+                return Err(clap::Error::raw(ErrorKind::UnknownArgument, why));
+            }
+        }
         let matches = command().try_get_matches_from(args)?;
+        if matches.get_flag("agent") && !matches.get_flag("no-agent") {
+            let why = "--agent: agent mode is not built; leave the flag out for a server that stores what it scrapes\n";
+            return Err(clap::Error::raw(ErrorKind::InvalidValue, why));
+        }
         let mut values = BTreeMap::new();
         let mut ignored = Vec::new();
         let mut config_file_given = false;
@@ -276,10 +299,27 @@ impl Flags {
         idle.partition(|feature| IGNORED_FEATURES.contains(feature))
     }
 
-    /// Every flag and its value, as `/api/v1/status/flags` shows them.
+    /// Every flag and its value, as `/api/v1/status/flags` shows them: durations and sizes are written as upstream writes
+    /// them, however they were given.
     pub(crate) fn shown(&self) -> impl Iterator<Item = (&'static str, String)> {
-        self.values.iter().map(|(name, values)| (*name, values.join(",")))
+        let keeps = Retention::new(self).map(|keeps| format_duration_ms(keeps.time_ms));
+        self.values.iter().map(move |(name, values)| match *name {
+            "storage.tsdb.retention.time" => (*name, keeps.as_ref().map_or_else(|_| values.join(","), String::clone)),
+            name => (name, values.iter().map(|value| plain(name, value)).collect::<Vec<_>>().join(",")),
+        })
     }
+}
+
+/// A value as upstream writes it, where its flag's default says that it is a duration or a size.
+fn plain(name: &str, value: &str) -> String {
+    let default = FLAGS.iter().find(|(known, ..)| *known == name).map_or("", |(_, default, ..)| default);
+    let is_duration = !default.is_empty() && parse_duration_ms(default).is_ok() && default != "0";
+    let written = match config::parse_size(default) {
+        Ok(_) => config::parse_size(value).ok().and_then(|bytes| u64::try_from(bytes).ok()).map(format_size),
+        Err(_) if is_duration => parse_duration_ms(value).ok().map(format_duration_ms),
+        Err(_) => None,
+    };
+    written.unwrap_or_else(|| value.to_owned())
 }
 
 fn is_switch(default: &str) -> bool {
@@ -290,10 +330,17 @@ fn command() -> Command {
     let mut command = Command::new("weft")
         .version(crate::version::LONG)
         .about("Weft: finds targets, scrapes them, stores what they say, and answers PromQL.")
+        // Beside names as long as these there is no room for a sentence.
+        .next_line_help(true)
+        .term_width(100)
         .disable_help_subcommand(true);
     for (name, default, used, help) in FLAGS {
         let effect = if *used == Ignored { " (accepted, no effect)" } else { "" };
-        let arg = Arg::new(*name).long(*name).help(format!("{help}{effect}")).hide(*used == Hidden);
+        let arg = Arg::new(*name).long(*name).value_name("value").help(format!("{help}{effect}")).hide(*used == Hidden);
+        let arg = match WORDS.iter().find(|(of, _)| of == name) {
+            Some((_, words)) => arg.value_parser(PossibleValuesParser::new(*words)),
+            None => arg,
+        };
         if is_switch(default) {
             // `--flag=true` is more than Prometheus takes, and what people write.
             command = command.arg(
@@ -301,6 +348,7 @@ fn command() -> Command {
                     .require_equals(true)
                     .default_value(*default)
                     .default_missing_value("true")
+                    .hide_possible_values(true)
                     .value_parser(BoolishValueParser::new()),
             );
             let no = format!("no-{name}");
@@ -363,6 +411,60 @@ mod tests {
         .unwrap();
         assert_eq!(flags.idle_features(), (vec!["old-ui", "st-storage"], vec!["new-ui"]));
         assert!(SERVED_FEATURES.iter().all(|feature| !IGNORED_FEATURES.contains(feature)));
+    }
+
+    #[test]
+    fn what_is_not_there_is_refused_and_said() {
+        for (arg, part) in [
+            ("--log.level=verbose", "[possible values: debug, info, warn, error]"),
+            ("--log.format=xml", "[possible values: logfmt, json]"),
+            ("--storage.tsdb.retention=5d", "use --storage.tsdb.retention.time"),
+            ("--storage.tsdb.allow-overlapping-blocks", "leave it out"),
+            ("--nonesuch", "--nonesuch"),
+            ("--agent", "agent mode is not built"),
+            ("--agent=true", "agent mode is not built"),
+        ] {
+            let error = parse(&[arg]).unwrap_err();
+            assert!(error.to_string().contains(part) && error.exit_code() == 2, "{arg}: {error}");
+        }
+        assert!(parse(&["--no-agent"]).is_ok() && parse(&["--agent=false"]).is_ok());
+    }
+
+    #[test]
+    fn help_has_sentences_on_lines() {
+        let help = parse(&["--help"]).unwrap_err().to_string();
+        for line in help.lines().filter(|line| !line.trim_start().starts_with("--")) {
+            let is_end = line.ends_with([':', ']']);
+            assert!(line.split_whitespace().count() != 1 || is_end, "{line:?} in {help}");
+        }
+        assert!(
+            help.contains("Most requests served at once. As many again may wait; health checks are always served.")
+        );
+    }
+
+    #[test]
+    fn flags_are_shown_as_upstream_writes_them() {
+        let of = |args: &[&str], name: &str| {
+            let flags = parse(args).unwrap();
+            let mut shown = flags.shown();
+            shown.find(|(known, _)| *known == name).unwrap().1
+        };
+        for (args, name, value) in [
+            (&[][..], "storage.tsdb.retention.time", "15d"),
+            (&[], "storage.tsdb.retention.size", "0B"),
+            (&["--storage.tsdb.retention.time=60d"], "storage.tsdb.retention.time", "60d"),
+            (&["--storage.tsdb.retention.time=168h"], "storage.tsdb.retention.time", "1w"),
+            (&["--storage.tsdb.retention.size=1536MB"], "storage.tsdb.retention.size", "1GiB512MiB"),
+            (&["--storage.tsdb.retention.size=1536MB"], "storage.tsdb.retention.time", "0s"),
+            (&["--query.timeout=120s"], "query.timeout", "2m"),
+            (&["--query.timeout=fast"], "query.timeout", "fast"),
+            (&["--query.max-samples=60"], "query.max-samples", "60"),
+            (&["--web.page-title=60s"], "web.page-title", "60s"),
+            (&["--enable-feature=a", "--enable-feature=b"], "enable-feature", "a,b"),
+            (&[], "web.enable-lifecycle", "false"),
+        ] {
+            assert_eq!(of(args, name), value, "{args:?} {name}");
+        }
     }
 
     #[test]

@@ -15,6 +15,19 @@ use crate::serve::Activity;
 
 /// Binds `host:port`; `:9090` means every address.
 pub(crate) async fn bind(address: &str) -> io::Result<TcpListener> {
+    let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
+    // `::1` is an address, and no host with the port 1.
+    if port.is_empty() || port.ends_with(']') || host.contains(':') && !host.starts_with('[') {
+        let host = match address.matches(':').count() {
+            0 | 1 => host.to_owned(),
+            _ if address.starts_with('[') => address.to_owned(),
+            _ => format!("[{address}]"),
+        };
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("the address has no port: write {host}:9090 for Prometheus' own"),
+        ));
+    }
     match address.strip_prefix(':') {
         Some(port) => match TcpListener::bind(format!("[::]:{port}")).await {
             Ok(listener) => Ok(listener),
@@ -104,5 +117,27 @@ impl AsyncWrite for Connection {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(SockRef::from(&*self.stream).shutdown(Shutdown::Write))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_needs_a_port() {
+        for (address, written) in [
+            ("127.0.0.1", "127.0.0.1:9090"),
+            ("localhost:", "localhost:9090"),
+            ("::1", "[::1]:9090"),
+            ("[::1]", "[::1]:9090"),
+            ("", ":9090"),
+        ] {
+            let error = bind(address).await.unwrap_err().to_string();
+            assert!(error.contains("no port") && error.contains(&format!("write {written} ")), "{address}: {error}");
+        }
+        for address in ["127.0.0.1:0", "localhost:0", ":0"] {
+            assert!(bind(address).await.is_ok(), "{address}");
+        }
     }
 }

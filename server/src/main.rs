@@ -23,6 +23,7 @@ mod settings;
 mod version;
 mod wire;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use flags::Flags;
@@ -45,6 +46,10 @@ fn main() -> ExitCode {
         Ok(flags) => flags,
         Err(error) => error.exit(),
     };
+    if let Err(error) = wire::start_logging(&flags) {
+        writeln!(std::io::stderr(), "{error:#}").ok();
+        return ExitCode::FAILURE;
+    }
     match wire::run(flags) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

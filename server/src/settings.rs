@@ -131,6 +131,11 @@ pub(crate) fn body_memory() -> usize {
     usize::try_from((memory_limit().unwrap_or(u64::MAX) / 8).clamp(32 << 20, 512 << 20)).unwrap_or(usize::MAX)
 }
 
+/// What of long URLs may be kept while they arrive: a 64th of what this process may use.
+pub(crate) fn long_query_memory() -> usize {
+    usize::try_from((memory_limit().unwrap_or(u64::MAX) / 64).clamp(4 << 20, 32 << 20)).unwrap_or(usize::MAX)
+}
+
 /// How many exemplars are kept: none unless the feature is on, as with upstream.
 pub(crate) fn exemplars_max(flags: &Flags, config: &Config) -> usize {
     if !flags.feature("exemplar-storage") {

@@ -19,7 +19,9 @@ use crate::logging::{self, Format};
 use crate::query_log::QueryLog;
 use crate::self_metrics::ServerMetrics;
 use crate::serve::{HttpServer, Limits, Web};
-use crate::settings::{Retention, Settings, body_memory, query_memory, storage_options, wanted_of_targets};
+use crate::settings::{
+    Retention, Settings, body_memory, long_query_memory, query_memory, storage_options, wanted_of_targets,
+};
 use crate::{api, version};
 
 /// How often old data is looked for.
@@ -34,14 +36,17 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// How the task that reloads is asked.
 type Reloads = mpsc::Sender<oneshot::Sender<Result<()>>>;
 
+/// Starts logging. What goes wrong before is for the standard error stream.
+pub(crate) fn start_logging(flags: &Flags) -> Result<()> {
+    let format = match flags.get("log.format") {
+        "json" => Format::Json,
+        _ => Format::Logfmt,
+    };
+    logging::start(flags.get("log.level"), format)
+}
+
 /// Runs the server until it is told to end.
 pub(crate) fn run(flags: Flags) -> Result<()> {
-    let format = match flags.get("log.format") {
-        "logfmt" => Format::Logfmt,
-        "json" => Format::Json,
-        other => anyhow::bail!("--log.format: {other:?} is neither logfmt nor json"),
-    };
-    logging::start(flags.get("log.level"), format)?;
     // As Go does: the soft limit, 1024 where systemd started the process, is for programs that use select.
     match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(files) => tracing::debug!(files, "file descriptors that may be open"),
@@ -80,7 +85,11 @@ async fn serve(flags: Flags) -> Result<()> {
     tasks.spawn(signals(Arc::clone(&app))?);
     app.put_in_force(config).await?;
     let (router, prefix) = (api::router(Arc::clone(&app)), app.settings.route_prefix.clone());
-    let limits = Limits { requests: app.settings.max_connections, read_timeout: app.settings.read_timeout };
+    let limits = Limits {
+        requests: app.settings.max_connections,
+        read_timeout: app.settings.read_timeout,
+        long_queries: long_query_memory(),
+    };
     let scheme = if web.current().tls.is_some() { "https" } else { "http" };
     let mut server = HttpServer::new(router, &prefix, limits, web, app.stop.clone());
     for listener in listeners {

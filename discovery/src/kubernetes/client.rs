@@ -1,8 +1,10 @@
 //! How an API server is spoken to: from inside the cluster, by a kubeconfig, or by address and credentials.
 
+use std::path::Path;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use config::{HttpClientConfig, KubernetesSdConfig, TlsConfig};
+use config::{Authorization, HttpClientConfig, KubernetesSdConfig, TlsConfig};
 use http_client::readable_authorities;
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -10,6 +12,9 @@ use serde_json::{Map, Value, json};
 use tokio::sync::Mutex;
 
 use crate::Error;
+
+/// What a pod is given of its service account.
+const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// Which API server, and as whom. Discoveries that agree in it share a client and watches.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,12 +73,34 @@ impl Slot {
 
 async fn kube_config(server: &Server) -> Result<kube::Config, Error> {
     let kubeconfig = match (&server.api_server, &server.kubeconfig_file) {
-        (None, None) => return kube::Config::incluster().map_err(|error| Error::Client(error.to_string())),
+        (None, None) => {
+            let (url, http) = in_cluster(Path::new(SERVICE_ACCOUNT), &|name| std::env::var(name).ok())?;
+            kubeconfig_of(&url, &http)?
+        }
         (None, Some(path)) => Kubeconfig::read_from(path).map_err(|error| Error::Client(error.to_string()))?,
         (Some(url), _) => kubeconfig_of(url, &server.http)?,
     };
     let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
     config.map_err(|error| Error::Client(error.to_string()))
+}
+
+/// Where and as whom a pod speaks to the API server of its cluster. As upstream's client, it needs neither the file
+/// `namespace` nor one with certificate authorities.
+fn in_cluster(folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<(String, HttpClientConfig), Error> {
+    let set = |name: &str| env(name).filter(|value| !value.is_empty());
+    let (Some(host), Some(port)) = (set("KUBERNETES_SERVICE_HOST"), set("KUBERNETES_SERVICE_PORT")) else {
+        let why = "not in a cluster: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set; name the server with \
+                   api_server or kubeconfig_file";
+        return Err(Error::Client(why.to_owned()));
+    };
+    let host = if host.contains(':') { format!("[{host}]") } else { host };
+    let token = folder.join("token");
+    std::fs::metadata(&token).map_err(|source| Error::Read { path: token.clone(), source })?;
+    let authorities = folder.join("ca.crt");
+    let tls = TlsConfig { ca_file: authorities.exists().then_some(authorities), ..TlsConfig::default() };
+    let authorization = Authorization { credentials_file: Some(token), ..Authorization::default() };
+    let http = HttpClientConfig { tls: Some(tls), authorization: Some(authorization), ..HttpClientConfig::default() };
+    Ok((format!("https://{host}:{port}"), http))
 }
 
 /// The HTTP client fields as a kubeconfig, which kube reads and keeps reading (tokens, certificate authorities).
@@ -139,6 +166,35 @@ fn kubeconfig_of(url: &str, http: &HttpClientConfig) -> Result<Kubeconfig, Error
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_pod_needs_no_namespace_file() {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let folder = tempfile::tempdir().unwrap();
+        let env = |host: &'static str| {
+            move |name: &str| match name {
+                "KUBERNETES_SERVICE_HOST" => Some(host.to_owned()),
+                "KUBERNETES_SERVICE_PORT" => Some("6443".to_owned()),
+                _ => None,
+            }
+        };
+        let error = in_cluster(folder.path(), &env("10.0.0.1")).unwrap_err().to_string();
+        assert!(error.contains("token"), "{error}");
+        std::fs::write(folder.path().join("token"), "t").unwrap();
+        let (url, http) = in_cluster(folder.path(), &env("fd00::1")).unwrap();
+        assert_eq!((&*url, http.tls.as_ref().unwrap().ca_file.as_ref()), ("https://[fd00::1]:6443", None));
+        let pair = rcgen::KeyPair::generate().unwrap();
+        let pem = rcgen::CertificateParams::new(Vec::new()).unwrap().self_signed(&pair).unwrap().pem();
+        std::fs::write(folder.path().join("ca.crt"), pem).unwrap();
+        let (url, http) = in_cluster(folder.path(), &env("10.0.0.1")).unwrap();
+        let kubeconfig = kubeconfig_of(&url, &http).unwrap();
+        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+        assert_eq!(config.cluster_url.to_string(), "https://10.0.0.1:6443/");
+        assert_eq!(config.root_cert.map(|certificates| certificates.len()), Some(1));
+        assert_eq!(config.auth_info.token_file.unwrap(), folder.path().join("token").display().to_string());
+        let error = in_cluster(folder.path(), &|_| None).unwrap_err().to_string();
+        assert!(error.contains("not in a cluster"), "{error}");
+    }
 
     #[test]
     fn a_bundle_of_authorities_is_used_as_far_as_it_can_be_read() {

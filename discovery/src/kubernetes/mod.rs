@@ -1,11 +1,12 @@
 //! Targets from the objects of a Kubernetes API server.
 //!
 //! `objects` what is kept of an object · `meta` label names · one file a role, pure · `client` how the server is spoken
-//! to · `watch` one watch for all who need it · `provider` one discovery configuration: objects in, groups out.
+//! to · `watch` one watch for all who need it · `failures` how it is tried again · `provider` one discovery configuration: objects in, groups out.
 
 pub(crate) mod client;
 pub(crate) mod endpoints;
 pub(crate) mod endpointslice;
+mod failures;
 pub(crate) mod ingress;
 pub(crate) mod meta;
 pub(crate) mod node;

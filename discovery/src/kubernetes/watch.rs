@@ -16,13 +16,15 @@ use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
 
 use super::client::{Server, Slot};
+use super::failures::{Backoff, is_unauthorized, told};
 use super::objects::{Key, Kind, Namespace, Node, Object, trim};
 use crate::metrics::Metrics;
 
-const BACKOFF_FIRST: Duration = Duration::from_secs(1);
-const BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// A watch that says nothing for so long after a list works, though its last attempt failed.
+const QUIET: Duration = Duration::from_secs(60);
 
 /// What a watch is of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +69,8 @@ struct Known {
     /// The first list came, or failed.
     is_settled: bool,
     error: Option<String>,
+    /// The error is one of watching: that a list comes does not mend it.
+    lists: bool,
 }
 
 impl Watch {
@@ -92,22 +96,21 @@ impl Watch {
 
     /// Follows the server until it is aborted.
     async fn run(self: Arc<Self>, slot: Arc<Slot>) {
-        let mut pause = BACKOFF_FIRST;
+        let mut backoff = Backoff::new();
         loop {
             match slot.client().await {
                 Ok(client) => {
-                    self.follow_kind(client, &mut pause).await;
+                    self.follow_kind(client, &mut backoff).await;
                     slot.reset().await;
                 }
-                Err(error) => self.failed(&error),
+                Err(error) => self.failed(&model::with_causes(&error), false),
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(BACKOFF_MAX);
+            tokio::time::sleep(backoff.pause(Instant::now())).await;
         }
     }
 
     /// Returns when the client's credentials are no longer taken.
-    async fn follow_kind(&self, client: Client, pause: &mut Duration) {
+    async fn follow_kind(&self, client: Client, pause: &mut Backoff) {
         match self.key.kind {
             Kind::Pod => self.follow(self.api(client), Object::Pod, pause).await,
             Kind::Service => self.follow(self.api(client), Object::Service, pause).await,
@@ -128,7 +131,7 @@ impl Watch {
         }
     }
 
-    async fn follow<K>(&self, api: Api<K>, wrap: fn(K) -> Object, pause: &mut Duration)
+    async fn follow<K>(&self, api: Api<K>, wrap: fn(K) -> Object, backoff: &mut Backoff)
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
     {
@@ -140,19 +143,23 @@ impl Watch {
         };
         let mut events = pin!(watcher(api, config));
         let mut listed = BTreeMap::new();
-        while let Some(event) = events.next().await {
-            match event {
-                Ok(event) => {
-                    *pause = BACKOFF_FIRST;
+        let mut watches = false;
+        loop {
+            match tokio::time::timeout(QUIET, events.next()).await {
+                Err(_) if watches => self.recovered(),
+                Err(_) => {}
+                Ok(None) => return,
+                Ok(Some(Ok(event))) => {
+                    watches = !matches!(event, Event::Init | Event::InitApply(_));
                     self.take(event, wrap, &mut listed);
                 }
-                Err(error) => {
-                    self.failed(&error);
+                Ok(Some(Err(error))) => {
+                    self.failed(&told(&error), watches);
                     if is_unauthorized(&error) {
                         return;
                     }
-                    tokio::time::sleep(*pause).await;
-                    *pause = (*pause * 2).min(BACKOFF_MAX);
+                    watches = false;
+                    tokio::time::sleep(backoff.pause(Instant::now())).await;
                 }
             }
         }
@@ -205,8 +212,11 @@ impl Watch {
         let new = known.objects.iter().filter(differs).map(|(key, _)| key.clone());
         let changed: Vec<Key> = gone.chain(new).collect();
         known.is_settled = true;
+        let works = !known.lists;
         drop(known);
-        self.recovered();
+        if works {
+            self.recovered();
+        }
         self.changed(changed);
     }
 
@@ -227,12 +237,15 @@ impl Watch {
         self.metrics.kubernetes_events.with_label_values(&[self.key.kind.event_role(), event]).inc();
     }
 
-    fn failed(&self, error: &dyn std::error::Error) {
+    /// Tells an error, once: it came after a list that `lists`, or with it.
+    fn failed(&self, error: &str, lists: bool) {
         self.metrics.kubernetes_failures.inc();
         let scope = self.key.namespace.as_deref().map_or_else(String::new, |name| format!(" in namespace {name}"));
-        let text = format!("cannot watch {}{scope}: {}", self.key.kind.plural(), model::with_causes(error));
+        let text = format!("cannot watch {}{scope}: ", self.key.kind.plural());
+        let text = text + error;
         let mut known = lock(&self.known);
         known.is_settled = true;
+        known.lists = lists;
         if known.error.as_ref() != Some(&text) {
             tracing::warn!(error = %text, "kubernetes discovery keeps what it knows and tries again");
             known.error = Some(text);
@@ -246,17 +259,6 @@ impl Watch {
             tracing::info!(resource = self.key.kind.plural(), "kubernetes discovery can watch again");
             self.changed([]);
         }
-    }
-}
-
-fn is_unauthorized(error: &watcher::Error) -> bool {
-    use watcher::Error::{InitialListFailed, WatchError, WatchFailed, WatchStartFailed};
-    match error {
-        WatchError(status) => status.code == 401,
-        InitialListFailed(error) | WatchStartFailed(error) | WatchFailed(error) => {
-            matches!(error, kube::Error::Api(status) if status.code == 401) || matches!(error, kube::Error::Auth(_))
-        }
-        _ => false,
     }
 }
 

@@ -288,8 +288,9 @@ mod tests {
         let run = |query: &str| engine.instant(&store(), query, 60_000, &QueryOptions::default());
         let chain = |n: usize| vec!["hits_total"; n].join(" or ");
         let nested = |n: usize| format!("{}hits_total{}", "abs(".repeat(n), ")".repeat(n));
-        assert!(run(&chain(190)).is_ok() && run(&nested(190)).is_ok());
-        for query in [chain(10_000), nested(10_000), format!("{}1", "-".repeat(10_000)), "(".repeat(10_000)] {
+        assert!(run(&nested(190)).is_ok());
+        assert!(run(&chain(1_000)).is_ok());
+        for query in [nested(10_000), format!("{}1", "-".repeat(10_000)), "(".repeat(10_000)] {
             let error = run(&query).unwrap_err().to_string();
             assert!(error.contains("parse error: expression is nested too deeply"), "{error}");
         }

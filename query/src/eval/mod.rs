@@ -53,6 +53,7 @@ use crate::memory::Taken;
 use crate::notes::{Notes, Remark, Remarks};
 use crate::parse::Text;
 use crate::parse::ast::{Expr, ExprKind, Extension, Sign, Span, Type};
+use crate::stack::Stack;
 use crate::stats::{Counter, Level};
 use crate::value::{ABSENT, RangeSeries, SAMPLE_BYTES, Sample, SampleRef, Series, Value, is_absent, without_name};
 use crate::window::Grid;
@@ -60,6 +61,8 @@ use crate::window::Grid;
 /// What a query asks, of whom, and within which bounds.
 pub(crate) struct Query<'a> {
     pub(crate) querier: &'a dyn Querier,
+    /// What its threads need.
+    pub(crate) stack: Stack,
     pub(crate) options: &'a EngineOptions,
     pub(crate) text: &'a str,
     pub(crate) times: Times,

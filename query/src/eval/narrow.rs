@@ -197,7 +197,15 @@ mod tests {
                 let left = std::mem::replace(side, none.clone());
                 let span = left.span;
                 let matching = Matching { card: Card::OneToOne, ..Matching::default() };
-                let or = Binary { op: BinaryOp::Or, left, right: none, return_bool: false, keep_name: false, matching };
+                let or = Binary {
+                    op: BinaryOp::Or,
+                    left,
+                    right: none,
+                    of_scalars: false,
+                    return_bool: false,
+                    keep_name: false,
+                    matching,
+                };
                 *side = Expr { kind: ExprKind::Binary(Box::new(or)), span };
             }
         });

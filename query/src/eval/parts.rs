@@ -69,14 +69,16 @@ impl Evaluator<'_> {
         let mut largest = 0;
         let taken = thread::scope(|scope| {
             let (query, held, samples) = (self.query, self.held.get(), &self.samples);
-            let threads: Vec<Receiver<Outcome<'_>>> = (0..threads)
+            let threads: Result<Vec<Receiver<Outcome<'_>>>, Error> = (0..threads)
                 .map(|first| {
                     let (out, outcomes) = mpsc::sync_channel(1);
                     let mine = (first..parts.count()).step_by(threads);
-                    scope.spawn(move || work((query, held, samples), parts, mine, (expr, needed, grid), &out));
-                    outcomes
+                    let work = move || work((query, held, samples), parts, mine, (expr, needed, grid), &out);
+                    query.stack.spawn(scope, work)?;
+                    Ok(outcomes)
                 })
                 .collect();
+            let threads = threads?;
             for part in 0..parts.count() {
                 // Without an answer the thread panicked, which the scope passes on.
                 let Ok(done) = threads[part % threads.len()].recv() else { return Ok(()) };

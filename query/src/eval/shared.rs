@@ -330,6 +330,9 @@ fn repeats_a_selector(query: &Expr) -> bool {
 fn visit<'e>(expr: &'e Expr, (whole, within): (bool, usize), places: &mut Vec<Place<'e>>) {
     let expr = expr.unwrapped();
     let at = places.len();
+    if at > PLACES_MAX {
+        return;
+    }
     if expr.value_type() == Type::Vector && selects(expr) {
         places.push(Place { expr, whole, end: at, subquery: within });
     }

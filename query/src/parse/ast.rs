@@ -341,6 +341,8 @@ pub(crate) struct Binary {
     pub(crate) op: BinaryOp,
     pub(crate) left: Expr,
     pub(crate) right: Expr,
+    /// Both sides are scalars: known once, since chains may be long.
+    pub(crate) of_scalars: bool,
     pub(crate) return_bool: bool,
     /// The result has the names of its left side.
     pub(crate) keep_name: bool,
@@ -423,10 +425,8 @@ impl Expr {
             ExprKind::Matrix(..) | ExprKind::Subquery(_) => Type::Matrix,
             ExprKind::Paren(e) | ExprKind::Unary(_, e) => e.value_type(),
             ExprKind::Call(call) => call.function.returns,
-            ExprKind::Binary(b) => match (b.left.value_type(), b.right.value_type()) {
-                (Type::Scalar, Type::Scalar) => Type::Scalar,
-                _ => Type::Vector,
-            },
+            ExprKind::Binary(b) if b.of_scalars => Type::Scalar,
+            ExprKind::Binary(_) => Type::Vector,
         }
     }
 

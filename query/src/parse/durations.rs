@@ -59,12 +59,11 @@ impl Parser<'_> {
 
     fn duration_chain(&mut self, mut left: DurationExpr, min: u8) -> Parsed<DurationExpr> {
         use BinaryOp::{Add, Div, Mod, Mul, Pow, Sub};
-        let depth = self.depth();
         while let Kind::Operator(op @ (Add | Sub | Mul | Div | Mod | Pow)) = self.peek() {
             if op.precedence() < min {
                 break;
             }
-            self.deeper()?;
+            self.grow(1)?;
             let place = self.take().span;
             let right = self.duration_expr(op.precedence() + u8::from(op != Pow))?;
             let zero = matches!(right.kind, DurationKind::Literal(n) if n.value == 0.0 && !right.wrapped);
@@ -77,7 +76,6 @@ impl Parser<'_> {
                 left = DurationExpr { kind, wrapped: false, span };
             }
         }
-        self.rise_to(depth);
         Ok(left)
     }
 

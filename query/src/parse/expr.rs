@@ -1,6 +1,6 @@
 //! Expressions by operator precedence, and everything that begins one: literals, calls, aggregations, parentheses.
 
-use super::ast::{Aggregate, AggregateOp, Binary, BinaryOp, Call, Expr, ExprKind, Grouping, Number, Sign, Span};
+use super::ast::{Aggregate, AggregateOp, Binary, BinaryOp, Call, Expr, ExprKind, Grouping, Number, Sign, Span, Type};
 use super::extensions::with_flag;
 use super::number;
 use super::parser::{Context, Fault, Parsed, Parser};
@@ -22,7 +22,7 @@ impl Parser<'_> {
                 break;
             }
             self.take();
-            self.deeper()?;
+            self.grow(1)?;
             left = self.binary(left, op)?;
         }
         self.rise_to(depth);
@@ -37,7 +37,8 @@ impl Parser<'_> {
         if fills && !self.dialect.fill_modifiers {
             self.fault(span, "binop fill modifiers are experimental and not enabled");
         }
-        let binary = Binary { op, left, right, return_bool, keep_name: false, matching };
+        let of_scalars = [&left, &right].iter().all(|side| side.value_type() == Type::Scalar);
+        let binary = Binary { op, left, right, of_scalars, return_bool, keep_name: false, matching };
         Ok(Expr { kind: ExprKind::Binary(Box::new(binary)), span })
     }
 

@@ -16,6 +16,11 @@ pub(super) fn with_flag(message: &str, word: &str) -> String {
     format!("{message} (MetricsQL's {word} needs {FLAG})")
 }
 
+/// Is the word a binary operator where extensions are on?
+pub(super) fn is_operator(word: &str) -> bool {
+    word.eq_ignore_ascii_case(DEFAULT)
+}
+
 impl Parser<'_> {
     /// Is the next token this word? Where extensions are off it is remembered for the message about it.
     pub(super) fn extension_next(&mut self, word: &'static str) -> bool {

@@ -5,9 +5,9 @@ use crate::Error;
 use crate::bounds::Bounds;
 use crate::memory::Taken;
 
-/// Expressions inside one another, each operator of a chain and each template counting; beyond this the stack would be at
-/// risk.
-pub(super) const DEPTH_MAX: usize = 200;
+/// Expressions inside one another, each template counting; beyond this the stack would be at risk. A chain of operators is
+/// as deep as what is nested in it, however long it is: see [`crate::stack`].
+pub(crate) const DEPTH_MAX: usize = 200;
 /// Expressions, matchers and labels of one query, those of templates at every use.
 pub(super) const PARTS_MAX: usize = 50_000;
 /// Uses of templates in one query: what doubles at every level must end.
@@ -47,23 +47,42 @@ pub(super) struct Size {
     pub(super) parts: usize,
 }
 
+/// The expressions right below one.
+fn below(expr: &Expr) -> Vec<&Expr> {
+    match &expr.kind {
+        ExprKind::Number(_) | ExprKind::String(_) | ExprKind::Vector(_) | ExprKind::Matrix(..) => Vec::new(),
+        ExprKind::Subquery(s) => vec![&s.expr],
+        ExprKind::Paren(inner) | ExprKind::Unary(_, inner) => vec![inner],
+        ExprKind::Binary(b) => vec![&b.left, &b.right],
+        ExprKind::Aggregate(a) => a.param.iter().chain([&a.expr]).collect(),
+        ExprKind::Call(call) => call.args.iter().collect(),
+    }
+}
+
+/// Has a tree at most so many expressions? Looks at no more of them than that.
+pub(super) fn is_small(expr: &Expr, most: usize) -> bool {
+    fn count(expr: &Expr, left: &mut usize) -> bool {
+        let Some(rest) = left.checked_sub(1) else { return false };
+        *left = rest;
+        below(expr).into_iter().all(|one| count(one, left))
+    }
+    count(expr, &mut { most })
+}
+
 /// The size of a tree; its texts count as so many parts as would take their memory.
 pub(super) fn size(expr: &Expr) -> Size {
     let of_text = |len: usize| len / PART_BYTES;
-    let (below, own): (Vec<&Expr>, usize) = match &expr.kind {
-        ExprKind::Number(_) => (vec![], 0),
-        ExprKind::String(text) => (vec![], of_text(text.len())),
+    let own = match &expr.kind {
+        ExprKind::String(text) => of_text(text.len()),
         ExprKind::Vector(s) | ExprKind::Matrix(s, _) => {
             let text: usize = s.matchers.iter().map(|m| m.name.len() + 2 * m.value.len()).sum();
-            (vec![], s.matchers.len() + of_text(text))
+            s.matchers.len() + of_text(text)
         }
-        ExprKind::Subquery(s) => (vec![&s.expr], 0),
-        ExprKind::Paren(inner) | ExprKind::Unary(_, inner) => (vec![inner], 0),
-        ExprKind::Binary(b) => (vec![&b.left, &b.right], b.matching.labels.len() + b.matching.include.len()),
-        ExprKind::Aggregate(a) => (a.param.iter().chain([&a.expr]).collect(), a.grouping.labels.len()),
-        ExprKind::Call(call) => (call.args.iter().collect(), 0),
+        ExprKind::Binary(b) => b.matching.labels.len() + b.matching.include.len(),
+        ExprKind::Aggregate(a) => a.grouping.labels.len(),
+        _ => 0,
     };
-    let sizes = below.into_iter().map(size);
+    let sizes = below(expr).into_iter().map(size);
     let all = sizes.fold(Size { depth: 0, parts: own }, |all, one| Size {
         depth: all.depth.max(one.depth),
         parts: all.parts.saturating_add(one.parts),

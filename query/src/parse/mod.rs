@@ -39,10 +39,11 @@ mod totals;
 use model::Matcher;
 
 use self::ast::{Expr, ExprKind, Span};
-pub(crate) use self::limits::Limits;
+use self::lexer::Lexer;
+pub(crate) use self::limits::{DEPTH_MAX, Limits};
 use self::parser::{Fault, Parser, Stop};
 pub(crate) use self::quote::{Text, unquote};
-use self::token::Kind;
+use self::token::{Kind, Token};
 use crate::Error;
 use crate::bounds::Bounds;
 use crate::engine::Times;
@@ -77,6 +78,27 @@ pub(crate) fn parse_within(text: &str, dialect: Dialect, limits: Limits<'_>) -> 
         Some(error) => Err(error),
         None => tree.map_err(|faults| told(text, &faults)),
     }
+}
+
+/// A text that is shorter has few operators.
+const FEW_BYTES: usize = 100;
+
+/// How many binary operators a query has at most: as far as it can be read.
+pub(crate) fn operators(text: &str) -> usize {
+    if text.len() < FEW_BYTES {
+        return 0;
+    }
+    let mut lexer = Lexer::new(text, false, true);
+    let mut found = 0;
+    while let Ok(Token { kind, span }) = lexer.next() {
+        match kind {
+            Kind::End => break,
+            Kind::Operator(_) => found += 1,
+            Kind::Identifier if text.get(span.start..span.end).is_some_and(extensions::is_operator) => found += 1,
+            _ => {}
+        }
+    }
+    found
 }
 
 /// The tree, or everything that is wrong with the text; the first is what users are told.
@@ -156,6 +178,12 @@ impl Parser<'_> {
 /// The labels and points of a series description.
 pub(crate) fn series(text: &str) -> Result<(model::Labels, Vec<series::Point>), Error> {
     series::series(text).map_err(|faults| told(text, &faults))
+}
+
+/// What the blanks before the lines of [`pretty`] take at most, where an expression is so high that it matters.
+pub(crate) fn indentation(expr: &Expr) -> usize {
+    let size = limits::size(expr);
+    if size.depth > DEPTH_MAX { size.parts.saturating_mul(2 * size.depth) } else { 0 }
 }
 
 /// A query over several lines where it is long.

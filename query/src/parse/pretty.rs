@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use super::ast::{Expr, ExprKind};
-use super::limits::size;
+use super::limits::is_small;
 
 const COLUMNS_MAX: usize = 100;
 
@@ -96,8 +96,8 @@ struct Short(usize);
 
 impl Short {
     fn fits(expr: &Expr) -> bool {
-        // Each part is a character at least.
-        size(expr).parts <= COLUMNS_MAX && write!(Self(COLUMNS_MAX), "{expr}").is_ok()
+        // Each expression is a character at least.
+        is_small(expr, COLUMNS_MAX) && write!(Self(COLUMNS_MAX), "{expr}").is_ok()
     }
 }
 

@@ -19,9 +19,11 @@ pub use self::every::{Operands, every_query};
 pub use self::notation::series;
 use self::script::{Command, Eval, When};
 pub(crate) use self::store::Store;
+use crate::bounds::Bounds;
 use crate::engine::Times;
 use crate::parse::ast::{self, At, DurationKind, Expr, ExprKind, Shift};
 pub use crate::parse::series::Point;
+use crate::stack::Stack;
 use crate::value::{Sample, Value};
 use crate::{Engine, EngineOptions, QueryOptions};
 
@@ -146,7 +148,10 @@ impl Runner<'_> {
                     _ => Err("got no matrix".to_owned()),
                 }
             }
-            When::Instant(ts_ms) => self.instant(ts_ms),
+            When::Instant(ts_ms) => {
+                let run = || Ok(self.instant(ts_ms));
+                Stack::of(&self.eval.query).run(&Bounds::default(), run).map_err(|error| error.to_string())?
+            }
         }
     }
 

@@ -24,6 +24,7 @@ fn enabled(app: &App) -> Result<(), ApiError> {
 /// `POST /api/v1/admin/tsdb/delete_series`
 pub(crate) async fn delete_series(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
     enabled(&app)?;
+    let params = params.plain()?;
     if params.all("match[]").next().is_none() {
         return Err(ApiError::bad_data("no match[] parameter provided"));
     }

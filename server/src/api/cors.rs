@@ -18,11 +18,10 @@ pub(crate) async fn cors(State(app): State<Arc<App>>, request: Request, next: Ne
     };
     let headers = response.headers_mut();
     headers.append("vary", HeaderValue::from_static("Origin"));
-    let allowed = origin.filter(|origin| origin.to_str().is_ok_and(|text| app.settings.cors_origin.is_match(text)));
-    if let Some(origin) = allowed {
-        // With the default pattern every origin is as good as any.
-        let any = app.settings.cors_origin.as_str() == ".*";
-        headers.insert("access-control-allow-origin", if any { HeaderValue::from_static("*") } else { origin });
+    if let Some(origin) = origin.filter(|origin| !origin.is_empty()) {
+        if origin.to_str().is_ok_and(|text| app.settings.cors_origin.is_match(text)) {
+            headers.insert("access-control-allow-origin", origin);
+        }
         headers.insert(
             "access-control-allow-headers",
             HeaderValue::from_static("Accept, Authorization, Content-Type, Origin"),

@@ -75,7 +75,8 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
 
 /// Counts every request by its route.
 pub(crate) async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str).to_owned();
+    let route = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str);
+    let route = if route.contains("{*") { "unknown" } else { route }.to_owned();
     let prefix = app.settings.route_prefix.trim_end_matches('/');
     let handler = route.strip_prefix(prefix).unwrap_or(&route).to_owned();
     let begun = Instant::now();

@@ -5,12 +5,14 @@ mod cors;
 mod cost;
 mod error;
 mod exemplars;
+mod form;
 pub(crate) mod format;
 mod lifecycle;
 mod metadata;
 mod page;
 mod params;
 mod query;
+mod redirect;
 mod search;
 mod series;
 mod stats;
@@ -26,7 +28,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::response::{IntoResponse, Redirect};
-use axum::routing::{any, get, post};
+use axum::routing::{any, get, options, post};
 use http::StatusCode;
 use tower_http::compression::CompressionLayer;
 
@@ -78,15 +80,19 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/rules", get(status::no_rules))
         .route("/query_exemplars", get_post(exemplars::query))
         .method_not_allowed_fallback(method_not_allowed)
+        // Whatever the path, OPTIONS is answered.
+        .route("/{*path}", options(not_found).fallback(not_found))
         .layer(CompressionLayer::new())
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), cors::cors));
+    let cors = axum::middleware::from_fn_with_state(Arc::clone(&app), cors::cors);
     let inner = Router::new()
         .nest("/api/v1", v1)
+        .route("/api/v1/", options(not_found).fallback(not_found).layer(cors))
         .route("/", get(page::page))
         .route("/query", get(page::page))
         .route("/graph", get(page::page))
         .route("/targets", get(page::page))
-        .route("/metrics", get(lifecycle::metrics))
+        .route("/metrics", get(lifecycle::metrics).layer(CompressionLayer::new()))
         .route("/version", get(lifecycle::version))
         .route("/-/healthy", get(lifecycle::healthy))
         .route("/-/ready", get(lifecycle::ready))
@@ -101,9 +107,13 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         inner
     } else {
         let home = prefix.clone();
-        Router::new().route("/", get(|| async move { Redirect::to(&home) })).nest(&prefix, inner).fallback(not_found)
+        Router::new()
+            .route("/", get(|| async move { Redirect::to(&home) }))
+            .route(&format!("{prefix}/"), get(page::page))
+            .nest(&prefix, inner)
+            .fallback(not_found)
     };
-    router.with_state(app)
+    router.layer(axum::middleware::from_fn_with_state(Arc::clone(&app), redirect::redirect)).with_state(app)
 }
 
 fn get_post<H, T>(handler: H) -> axum::routing::MethodRouter<Arc<App>>

@@ -8,15 +8,18 @@ use std::time::{Duration, Instant};
 
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{FromRequest, Request};
+use http::Method;
 use http::header::CONTENT_TYPE;
 use model::Matcher;
 use model::duration::parse_duration_ms;
 use query::{Bounds, Share};
 
 use super::error::ApiError;
+use super::form::{Media, multipart, urlencoded};
 use super::work::told;
 use crate::app::App;
 use crate::clock::parse_rfc3339;
+use crate::serve::LongQuery;
 
 /// Upstream's "minimum time" and "maximum time", which its clients send for "all".
 const TIME_MIN: &str = "-292273086-05-16T16:47:06Z";
@@ -34,14 +37,19 @@ const FORM_BYTES_MAX: usize = 10 << 20;
 /// What a byte of a form takes, as it came and taken apart, and what a parameter takes besides.
 const TEXT_COPIES: usize = 3;
 const PARAM_BYTES: usize = 128;
+const NS_PER_MS: i64 = 1_000_000;
 /// How long memory for them is waited for, and how often it is looked for.
 const ROOM_WAIT: Duration = Duration::from_secs(10);
 const ROOM_LOOK: Duration = Duration::from_millis(20);
 
-/// The parameters of a request, in the order given, the query string first.
+/// The parameters of a request, in the order in which Go has them: a form, the query string, a form in parts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Params {
     pairs: Vec<(String, String)>,
+    /// Those that are not of a form in parts.
+    n_plain: usize,
+    /// What was wrong with the others.
+    fault: Option<String>,
     /// The memory that they take.
     _share: Arc<Share>,
 }
@@ -51,19 +59,40 @@ impl FromRequest<Arc<App>> for Params {
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
         let share = app.engine.bounds(&query::QueryOptions::default()).share;
-        let mut pairs = Vec::new();
-        let is_form = request
-            .headers()
-            .get(CONTENT_TYPE)
-            .is_some_and(|value| value.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
-        let (parts, body) = request.into_parts();
-        if is_form {
-            let form = form(body, &share).await?;
-            // As in Go, the values of a form come before those of the query string.
-            add(&mut pairs, &form, &share).await?;
+        let mut params = Self { _share: Arc::clone(&share), ..Self::default() };
+        let (mut parts, body) = request.into_parts();
+        let content_type = parts.headers.get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let media = Media::of(content_type.as_deref().unwrap_or_default());
+        let mut in_parts = None;
+        match &*media.kind {
+            "application/x-www-form-urlencoded"
+                if [Method::POST, Method::PUT, Method::PATCH].contains(&parts.method) =>
+            {
+                params.add(&form(body, &share).await?, &share).await?;
+            }
+            "multipart/form-data" => {
+                in_parts = media.parameter("boundary").filter(|given| !given.is_empty()).map(|given| (given, body));
+            }
+            _ => {}
         }
-        add(&mut pairs, parts.uri.query().unwrap_or_default().as_bytes(), &share).await?;
-        Ok(Self { pairs, _share: share })
+        let query = parts.uri.query().unwrap_or_default();
+        match parts.extensions.remove::<Arc<LongQuery>>() {
+            None => params.add(query.as_bytes(), &share).await?,
+            Some(long) => {
+                let rest = long.bytes().unwrap_or_default();
+                room(|| share.take(query.len() + rest.len())).await?;
+                params.add(&[LongQuery::before(query).as_bytes(), rest].concat(), &share).await?;
+            }
+        }
+        params.n_plain = params.pairs.len();
+        if let Some((boundary, body)) = in_parts {
+            let body = form(body, &share).await?;
+            room(|| share.take(TEXT_COPIES * body.len())).await?;
+            // As with Go, one that cannot be read is none.
+            params.pairs.extend(multipart(&body, boundary).unwrap_or_default());
+            params.has_room(0)?;
+        }
+        Ok(params)
     }
 }
 
@@ -94,18 +123,34 @@ async fn form(mut body: Body, share: &Share) -> Result<Vec<u8>, ApiError> {
     Ok(form)
 }
 
-/// Takes a text apart, once it is clear that there is room for what is in it.
-async fn add(pairs: &mut Vec<(String, String)>, text: &[u8], share: &Share) -> Result<(), ApiError> {
-    let count = pairs.len() + text.split(|b| *b == b'&').filter(|pair| !pair.is_empty()).count();
-    if count > PARAMS_MAX {
-        return Err(ApiError::bad_data(format!("too many parameters: {count}, at most {PARAMS_MAX} are read")));
-    }
-    room(|| share.take(TEXT_COPIES * text.len() + count * PARAM_BYTES)).await?;
-    pairs.extend(url::form_urlencoded::parse(text).into_owned());
-    Ok(())
-}
-
 impl Params {
+    /// Takes a text apart, once it is clear that there is room for what is in it.
+    async fn add(&mut self, text: &[u8], share: &Share) -> Result<(), ApiError> {
+        let count = self.has_room(text.split(|b| *b == b'&').filter(|pair| !pair.is_empty()).count())?;
+        room(|| share.take(TEXT_COPIES * text.len() + count * PARAM_BYTES)).await?;
+        let (pairs, fault) = urlencoded(text);
+        self.pairs.extend(pairs);
+        self.fault = self.fault.take().or(fault);
+        Ok(())
+    }
+
+    /// How many there are with so many more, when that is not too much.
+    fn has_room(&self, more: usize) -> Result<usize, ApiError> {
+        match self.pairs.len() + more {
+            count if count <= PARAMS_MAX => Ok(count),
+            count => Err(ApiError::bad_data(format!("too many parameters: {count}, at most {PARAMS_MAX} are read"))),
+        }
+    }
+
+    /// Without those of a form in parts, and only when nothing is wrong with the others: what some endpoints insist on.
+    pub(crate) fn plain(mut self) -> Result<Self, ApiError> {
+        if let Some(fault) = self.fault {
+            return Err(ApiError::bad_data(format!("error parsing form values: {fault}")));
+        }
+        self.pairs.truncate(self.n_plain);
+        Ok(self)
+    }
+
     /// The first value, or the empty string.
     pub(crate) fn get(&self, name: &str) -> &str {
         self.pairs.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value)
@@ -144,15 +189,30 @@ impl Params {
         }
     }
 
+    /// How long the request may take, where it says so.
+    pub(crate) fn timeout(&self) -> Result<Option<Duration>, ApiError> {
+        let text = self.get("timeout");
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let ns = parse_duration_ns(text).map_err(|error| ApiError::parameter("timeout", error))?;
+        match u64::try_from(ns) {
+            Ok(ns) if ns > 0 => Ok(Some(Duration::from_nanos(ns))),
+            _ => {
+                let why = format!("timeout must be positive, got {}", go_duration(ns));
+                Err(ApiError::parameter("timeout", why))
+            }
+        }
+    }
+
     /// How many results at most; 0: all.
     pub(crate) fn limit(&self) -> Result<usize, ApiError> {
         let text = self.get("limit");
         if text.is_empty() {
             return Ok(0);
         }
-        let number: i64 = text
-            .parse()
-            .map_err(|_| ApiError::parameter("limit", format!("strconv.Atoi: parsing {text:?}: invalid syntax")))?;
+        let number: i64 = integer(text)
+            .map_err(|why| ApiError::parameter("limit", format!("strconv.Atoi: parsing {text:?}: {why}")))?;
         usize::try_from(number).map_err(|_| ApiError::parameter("limit", "limit must be non-negative"))
     }
 
@@ -177,6 +237,15 @@ impl Params {
     }
 }
 
+/// A whole number, or what Go says is wrong with it.
+pub(crate) fn integer(text: &str) -> Result<i64, &'static str> {
+    use std::num::IntErrorKind::{NegOverflow, PosOverflow};
+    text.parse().map_err(|error: std::num::ParseIntError| match error.kind() {
+        NegOverflow | PosOverflow => "value out of range",
+        _ => "invalid syntax",
+    })
+}
+
 /// Float seconds or RFC 3339, to milliseconds.
 pub(crate) fn parse_time(text: &str) -> Result<i64, String> {
     if let Ok(seconds) = text.parse::<f64>()
@@ -192,12 +261,42 @@ pub(crate) fn parse_time(text: &str) -> Result<i64, String> {
     parse_rfc3339(text).ok_or_else(|| format!("cannot parse {text:?} to a valid timestamp"))
 }
 
-/// Float seconds or a duration, to milliseconds.
-pub(crate) fn parse_duration(text: &str) -> Result<i64, String> {
-    if let Ok(seconds) = text.parse::<f64>() {
-        return to_ms(seconds).ok_or_else(|| format!("cannot parse {text:?} to a valid duration. It overflows int64"));
+/// Nanoseconds as Go writes them: `-5s`, `1m30.5s`, `20µs`.
+#[expect(clippy::cast_precision_loss, reason = "less than a minute")]
+fn go_duration(ns: i64) -> String {
+    let (sign, ns) = (if ns < 0 { "-" } else { "" }, ns.unsigned_abs());
+    match ns {
+        0 => return "0s".to_owned(),
+        1..1_000 => return format!("{sign}{ns}ns"),
+        1_000..1_000_000 => return format!("{sign}{}µs", ns as f64 / 1e3),
+        1_000_000..1_000_000_000 => return format!("{sign}{}ms", ns as f64 / 1e6),
+        _ => {}
     }
-    parse_duration_ms(text).map_err(|_| format!("cannot parse {text:?} to a valid duration"))
+    let minutes = ns / 60_000_000_000;
+    let seconds = (ns % 60_000_000_000) as f64 / 1e9;
+    match (minutes / 60, minutes % 60) {
+        (0, 0) => format!("{sign}{seconds}s"),
+        (0, minutes) => format!("{sign}{minutes}m{seconds}s"),
+        (hours, minutes) => format!("{sign}{hours}h{minutes}m{seconds}s"),
+    }
+}
+
+/// Float seconds or a duration, to milliseconds; finer digits are cut.
+pub(crate) fn parse_duration(text: &str) -> Result<i64, String> {
+    parse_duration_ns(text).map(|ns| ns / NS_PER_MS)
+}
+
+/// The same to nanoseconds, as Go counts them: 292 years at most.
+#[expect(clippy::cast_possible_truncation, reason = "the range was checked")]
+fn parse_duration_ns(text: &str) -> Result<i64, String> {
+    if let Ok(seconds) = text.parse::<f64>() {
+        let ns = seconds * 1e9;
+        let fits = (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&ns);
+        let overflows = || format!("cannot parse {text:?} to a valid duration. It overflows int64");
+        return if fits { Ok(ns as i64) } else { Err(overflows()) };
+    }
+    let ns = parse_duration_ms(text).ok().and_then(|ms| ms.checked_mul(NS_PER_MS));
+    ns.ok_or_else(|| format!("cannot parse {text:?} to a valid duration"))
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the range was checked")]
@@ -220,5 +319,31 @@ mod tests {
         assert_eq!((parse_time("9e15"), parse_time("-9e15")), (Ok(TIME_MAX_MS), Ok(TIME_MIN_MS)));
         assert_eq!((parse_duration("1.5"), parse_duration("5m")), (Ok(1500), Ok(300_000)));
         assert_eq!(parse_duration("x"), Err("cannot parse \"x\" to a valid duration".into()));
+        assert_eq!((parse_duration("0.0019"), parse_duration("-0.0019")), (Ok(1), Ok(-1)));
+        for far in ["NaN", "Inf", "1e10", "-1e300"] {
+            let overflows = format!("cannot parse {far:?} to a valid duration. It overflows int64");
+            assert_eq!(parse_duration(far), Err(overflows));
+        }
+    }
+
+    #[test]
+    fn durations_as_go_writes_them() {
+        for (ns, text) in [
+            (0, "0s"),
+            (-5_000_000_000, "-5s"),
+            (1, "1ns"),
+            (-1_500, "-1.5µs"),
+            (1_234_567, "1.234567ms"),
+            (90_500_000_000, "1m30.5s"),
+            (3_600_000_000_000, "1h0m0s"),
+        ] {
+            assert_eq!(go_duration(ns), text);
+        }
+    }
+
+    #[test]
+    fn whole_numbers_as_go_reads_them() {
+        assert_eq!((integer("+1"), integer("x"), integer("")), (Ok(1), Err("invalid syntax"), Err("invalid syntax")));
+        assert_eq!(integer("99999999999999999999"), Err("value out of range"));
     }
 }

@@ -30,12 +30,13 @@ const ATTEMPTS_ALONE: usize = 10;
 
 /// What both kinds of query may be given.
 pub(super) fn options(app: &App, params: &Params, origin: &Origin, asked: &Arc<()>) -> Result<QueryOptions, ApiError> {
-    let mut options = work::options(app, params, origin.client.as_ref(), asked)?;
+    let mut options = work::options(app, params.timeout()?, origin.client.as_ref(), asked);
     options.limit = params.limit()?;
     if !params.get("lookback_delta").is_empty() {
         let ms = parse_duration(params.get("lookback_delta"))
             .map_err(|e| ApiError::bad_data(format!("error parsing lookback delta duration: {e}")))?;
-        options.lookback_delta_ms = Some(ms);
+        // As upstream: without one that is positive, that of the server.
+        options.lookback_delta_ms = Some(ms).filter(|ms| *ms > 0);
     }
     options.use_start_timestamps = origin.uses_starts()?;
     cost::limit(app, params, &mut options)?;

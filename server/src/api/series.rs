@@ -20,6 +20,7 @@ const TRUNCATED: &str = "results truncated due to limit";
 
 /// `/api/v1/series`
 pub(crate) async fn series(State(app): State<Arc<App>>, origin: Origin, params: Params) -> Result<Response, ApiError> {
+    let params = params.plain()?;
     if params.all("match[]").next().is_none() {
         return Err(ApiError::bad_data("no match[] parameter provided"));
     }
@@ -96,7 +97,7 @@ async fn collect<T: Ord + Send + 'static>(
     let work = move |bounds: &Bounds| {
         let mut sets = given.matchers(bounds, asked.fault)?;
         if sets.iter().any(|set| set.iter().all(Matcher::matches_empty)) {
-            return Err(ApiError::parameter("match[]", "match[] must contain at least one non-empty matcher"));
+            return Err((asked.fault)("match[] must contain at least one non-empty matcher".to_owned()));
         }
         if sets.is_empty() {
             sets.push(Vec::new());

@@ -12,7 +12,6 @@ use model::{Listing, QuerierError};
 use query::{Bounds, Error, QueryOptions, StillWanted};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::params::parse_duration;
 use super::{ApiError, Kind, Params, elsewhere, in_place};
 use crate::app::App;
 use crate::listen::Client;
@@ -64,23 +63,15 @@ impl Origin {
     }
 }
 
-/// What a request may take: `--query.timeout`, or less where it says so. It goes on as long as `asked` is kept and its
+/// What a request may take: `--query.timeout`, or less where that is asked for. It goes on as long as `asked` is kept and its
 /// client is there.
-pub(crate) fn options(
-    app: &App,
-    params: &Params,
-    client: Option<&Client>,
-    asked: &Arc<()>,
-) -> Result<QueryOptions, ApiError> {
-    let mut timeout = app.engine.timeout();
-    if !params.get("timeout").is_empty() {
-        let ms = parse_duration(params.get("timeout")).map_err(|e| ApiError::parameter("timeout", e))?;
-        timeout = timeout.min(Duration::from_millis(ms.unsigned_abs()));
-    }
+pub(crate) fn options(app: &App, timeout: Option<Duration>, client: Option<&Client>, asked: &Arc<()>) -> QueryOptions {
+    let most = app.engine.timeout();
+    let timeout = timeout.map_or(most, |timeout| timeout.min(most));
     let (asked, client) = (Arc::downgrade(asked), client.cloned());
     let wanted = move || asked.strong_count() > 0 && !client.as_ref().is_some_and(Client::has_gone);
     let wanted = Some(StillWanted(Arc::new(wanted)));
-    Ok(QueryOptions { timeout: Some(timeout), wanted, ..QueryOptions::default() })
+    QueryOptions { timeout: Some(timeout), wanted, ..QueryOptions::default() }
 }
 
 /// Waits for one of some slots, no longer than the request may take.
@@ -102,7 +93,9 @@ pub(crate) async fn run<T: Send + 'static>(
 ) -> Result<T, ApiError> {
     // Goes with this future, when the stream of an HTTP/2 connection that asked is given up.
     let asked = Arc::new(());
-    let options = options(app, params, origin.client.as_ref(), &asked)?;
+    // Upstream has no timeout here, and looks at none.
+    let timeout = params.timeout().unwrap_or_default();
+    let options = options(app, timeout, origin.client.as_ref(), &asked);
     let slot = slot(&app.listing_slots, &options).await?;
     let bounds = app.engine.bounds(&options);
     let work = move || {

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use super::head::Room;
+
 /// Connections beyond those that are served or wait: so many may come before one that has just come is closed again.
 const RESERVE: usize = 256;
 /// A client that just connected has so long to say something.
@@ -28,6 +30,8 @@ pub(crate) struct Limits {
     pub(crate) requests: usize,
     /// For a request to arrive whole, and for a connection to be idle.
     pub(crate) read_timeout: Duration,
+    /// Bytes of what is long of URLs, of all connections together.
+    pub(crate) long_queries: usize,
 }
 
 /// What one connection does, read by whoever decides which is closed.
@@ -121,6 +125,7 @@ pub(crate) struct Connections {
     next: AtomicU64,
     places: Arc<Semaphore>,
     waiting: AtomicUsize,
+    long_queries: Arc<Room>,
 }
 
 /// An open connection; forgotten when dropped.
@@ -145,11 +150,17 @@ impl Connections {
             next: AtomicU64::new(0),
             places: Arc::new(Semaphore::new(limits.requests)),
             waiting: AtomicUsize::new(0),
+            long_queries: Arc::new(Room::new(limits.long_queries)),
         }
     }
 
     fn open(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Activity>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Memory for what is long of URLs.
+    pub(crate) fn long_queries(&self) -> Arc<Room> {
+        Arc::clone(&self.long_queries)
     }
 
     /// The longest a request may take to arrive.
@@ -242,7 +253,7 @@ mod tests {
     use super::*;
 
     fn connections(requests: usize) -> Arc<Connections> {
-        Arc::new(Connections::new(Limits { requests, read_timeout: Duration::from_secs(300) }))
+        Arc::new(Connections::new(Limits { requests, read_timeout: Duration::from_secs(300), long_queries: 0 }))
     }
 
     #[test]

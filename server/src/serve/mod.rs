@@ -4,6 +4,7 @@
 
 mod body;
 mod connections;
+mod head;
 mod password;
 mod tls;
 mod web;
@@ -28,16 +29,21 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use connections::{Activity, Limits};
+pub(crate) use head::LongQuery;
 pub(crate) use web::Web;
 
 use crate::listen::{Client, Connection};
 use connections::{Connections, Open};
+use head::{Aside, Heads};
 
 /// How often connections are looked over: while the server runs, and while it ends.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 const SWEEP_EVERY_STOPPING: Duration = Duration::from_millis(50);
 /// How long nothing is accepted after the system refused a connection, for want of file descriptors mostly.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The headers of a request over HTTP/2, its URL among them. There the library bounds URLs to 64 KiB.
+const HTTP2_HEAD_MAX: u32 = 128 << 10;
 
 /// Paths, below the route prefix, that are answered however busy the server is.
 const HEALTH: [&str; 2] = ["/-/healthy", "/-/ready"];
@@ -169,13 +175,19 @@ async fn speak<S>(shared: &Arc<Shared>, stream: S, client: Client, activity: &Ar
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
-    let each = (Arc::clone(shared), client, Arc::clone(activity));
-    let service = tower::service_fn(move |request| {
-        let (shared, client, activity) = each.clone();
+    let aside = Arc::new(Aside::new(shared.connections.long_queries()));
+    let each = (Arc::clone(shared), client, Arc::clone(activity), Arc::clone(&aside));
+    let service = tower::service_fn(move |mut request: Request<_>| {
+        let (shared, client, activity, aside) = each.clone();
+        if let Some(long) = aside.take(request.uri().query()) {
+            request.extensions_mut().insert(Arc::new(long));
+        }
         async move { Ok::<_, std::convert::Infallible>(answer(&shared, client, &activity, request).await) }
     });
-    let builder = Builder::new(TokioExecutor::new());
-    let mut http = pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)));
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http2().max_header_list_size(HTTP2_HEAD_MAX);
+    let stream = TokioIo::new(Heads::new(stream, aside));
+    let mut http = pin!(builder.serve_connection(stream, TowerToHyperService::new(service)));
     let mut stopping = pin!(shared.stop.cancelled());
     let mut asked = false;
     loop {
@@ -213,7 +225,10 @@ where
         return (StatusCode::SERVICE_UNAVAILABLE, wait, text).into_response();
     }
     let loaded = shared.web.current();
-    let mut response = if !shared.web.takes_request() {
+    let refused = request.extensions().get::<Arc<LongQuery>>().and_then(|long| long.bytes().err());
+    let mut response = if let Some((status, text)) = refused {
+        (status, [(header::CONNECTION, "close")], text).into_response()
+    } else if !shared.web.takes_request() {
         (StatusCode::TOO_MANY_REQUESTS, "Too Many Requests\n").into_response()
     } else if loaded.config.users.is_empty() {
         route(&shared.router, request).await

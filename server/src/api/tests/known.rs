@@ -7,7 +7,6 @@ pub(super) const KNOWN: &[(&str, &str)] = &[
     ("smoothed gated", STABLE),
     ("time min formatted", "upstream's time overflows here, ours does not"),
     ("time max formatted", "upstream's time overflows here, ours does not"),
-    ("label values invalid name (empty)", "Go's router redirects a path with two slashes"),
     (
         "status tsdb (head only; blocks are not counted)",
         "upstream counts its head alone, which is empty here; Weft has no head",

@@ -5,6 +5,7 @@
 mod bounds;
 mod cost;
 mod known;
+mod paths;
 mod search;
 
 use std::path::PathBuf;
@@ -175,6 +176,33 @@ async fn answers_as_upstream() {
     }
     assert!(differing.is_empty(), "{} alike, unexpected:\n{}", same, differing.join("\n"));
     assert!(same > 200, "only {same} exchanges were compared");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_are_asked_for_as_of_upstream() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = app(&folder.path().join("data"));
+    let empty = r#"{"status":"success","data":{"groups":[]}}"#;
+    for (name, value, refused) in [
+        ("type", "ALERT", None),
+        ("type", "x", Some(r#"invalid parameter \"type\": not supported value \"x\""#)),
+        ("match[]", "{}", Some("match[] must contain at least one non-empty matcher")),
+        ("match[]", "{", Some("1:2: parse error: unexpected end of input inside braces")),
+        ("exclude_alerts", "TRUE", None),
+        ("exclude_alerts", "X", Some(r#"error converting exclude_alerts: strconv.ParseBool: parsing \"x\""#)),
+        ("group_limit", "1", None),
+        ("group_limit", "0", Some("group_limit needs to be greater than 0")),
+        ("group_limit", "x", Some(r#"strconv.ParseInt: parsing \"x\": invalid syntax"#)),
+        ("group_limit", "99999999999", Some("value out of range")),
+        ("group_next_token", "x", Some("group_limit needs to be present in order to paginate over the groups")),
+    ] {
+        let request = serde_json::json!({"path": "/api/v1/rules", "params": [[name, value]]});
+        let (status, body) = ask(&app, &request).await;
+        match refused {
+            None => assert_eq!((status, &*body), (200, empty), "{name}={value}"),
+            Some(why) => assert!(status == 400 && body.contains(why), "{name}={value}: {status} {body}"),
+        }
+    }
 }
 
 /// The answer to a POST.

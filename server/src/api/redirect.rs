@@ -1,0 +1,105 @@
+//! Redirects to the path that was meant, as Go's `ServeMux` and upstream's router send them: base URLs that end in a slash
+//! make `//api/v1/query`.
+
+use std::sync::Arc;
+
+use axum::extract::{OriginalUri, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::{Method, StatusCode, header};
+
+use crate::app::App;
+
+/// The routes, below the prefix, that are found whatever their letter case and with a slash at their end. Those of the API are
+/// not.
+const FORGIVING: [&str; 9] =
+    ["/-/healthy", "/-/quit", "/-/ready", "/-/reload", "/graph", "/metrics", "/query", "/targets", "/version"];
+
+/// Answers requests for paths that are not clean; others go on.
+pub(crate) async fn redirect(
+    State(app): State<Arc<App>>,
+    OriginalUri(uri): OriginalUri,
+    request: Request,
+    next: Next,
+) -> Response {
+    let prefix = app.settings.route_prefix.trim_end_matches('/');
+    let Some((status, path)) = meant(prefix, request.method(), uri.path()) else { return next.run(request).await };
+    let place = uri.query().map_or(path.clone(), |query| format!("{path}?{query}"));
+    let shown = place.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&#34;");
+    let text = format!("<a href=\"{shown}\">{}</a>.\n\n", status.canonical_reason().unwrap_or_default());
+    let location = [(header::LOCATION, place)];
+    match *request.method() {
+        Method::GET => (status, location, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response(),
+        _ => (status, location).into_response(),
+    }
+}
+
+/// The path that was meant, where it is another, and how to say so.
+fn meant(prefix: &str, method: &Method, path: &str) -> Option<(StatusCode, String)> {
+    let clean = clean(path);
+    if clean != path {
+        return Some((StatusCode::TEMPORARY_REDIRECT, clean));
+    }
+    if path.strip_prefix(prefix) == Some("/api/v1") {
+        return Some((StatusCode::TEMPORARY_REDIRECT, format!("{path}/")));
+    }
+    let start = path.get(..prefix.len()).filter(|start| start.eq_ignore_ascii_case(prefix))?;
+    let below = &path[start.len()..];
+    let bare = below.strip_suffix('/').unwrap_or(below);
+    let route = FORGIVING.into_iter().find(|route| route.eq_ignore_ascii_case(bare))?;
+    let found = format!("{prefix}{route}");
+    let status = if *method == Method::GET { StatusCode::MOVED_PERMANENTLY } else { StatusCode::TEMPORARY_REDIRECT };
+    (found != path).then_some((status, found))
+}
+
+/// Without empty parts, `.` and `..`; a slash at the end stays.
+fn clean(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    let end = if path.ends_with('/') && !parts.is_empty() { "/" } else { "" };
+    format!("/{}{end}", parts.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_meant() {
+        let (temporary, permanent) = (Some(307), Some(301));
+        for (prefix, method, path, status, place) in [
+            ("", "GET", "/api/v1/query", None, ""),
+            ("", "GET", "/", None, ""),
+            ("", "GET", "//api/v1/query", temporary, "/api/v1/query"),
+            ("", "POST", "//api/v1/query", temporary, "/api/v1/query"),
+            ("", "GET", "/api/v1//labels", temporary, "/api/v1/labels"),
+            ("", "GET", "/api/./v1/x/../query", temporary, "/api/v1/query"),
+            ("", "GET", "/api/v1/query//", temporary, "/api/v1/query/"),
+            ("", "GET", "/api/v1/query/", None, ""),
+            ("", "GET", "/../..//", temporary, "/"),
+            ("", "GET", "//evil.example/%2e%2e", temporary, "/evil.example/%2e%2e"),
+            ("", "GET", "/api/v1", temporary, "/api/v1/"),
+            ("", "GET", "/api/v1/", None, ""),
+            ("", "GET", "/metrics/", permanent, "/metrics"),
+            ("", "POST", "/-/Reload", temporary, "/-/reload"),
+            ("", "GET", "/-/Ready", permanent, "/-/ready"),
+            ("", "GET", "/nonesuch/", None, ""),
+            ("/prom", "GET", "/prom//", temporary, "/prom/"),
+            ("/prom", "GET", "/prom/", None, ""),
+            ("/prom", "GET", "/PROM/metrics", permanent, "/prom/metrics"),
+            ("/prom", "GET", "/metrics/", None, ""),
+            ("/prom", "GET", "/prom/api/v1", temporary, "/prom/api/v1/"),
+            ("/prom", "GET", "/pr\u{e9}m/metrics", None, ""),
+        ] {
+            let got = meant(prefix, &Method::from_bytes(method.as_bytes()).unwrap(), path);
+            let expected = status.map(|status| (StatusCode::from_u16(status).unwrap(), place.to_owned()));
+            assert_eq!(got, expected, "{method} {path} below {prefix:?}");
+        }
+    }
+}

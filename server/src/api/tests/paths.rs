@@ -1,0 +1,80 @@
+//! Paths that were meant otherwise, other origins, and compression: what is in headers rather than in the body.
+
+use axum::body::Body;
+use http::{HeaderMap, Request};
+use tower::ServiceExt as _;
+
+use super::*;
+
+/// The status and the headers of an answer.
+async fn head(app: &Arc<App>, method: &str, target: &str, headers: &[(&str, &str)]) -> (u16, HeaderMap) {
+    let mut request = Request::builder().method(method).uri(target);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let response = router(Arc::clone(app)).oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    (response.status().as_u16(), response.headers().clone())
+}
+
+fn value<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    headers.get(name).map_or("", |value| value.to_str().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unclean_paths_are_redirected() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = app_with(&folder.path().join("data"), &["--web.external-url=http://x.example/prom/"]);
+    for (method, target, status, place) in [
+        ("GET", "/prom//api/v1/query?query=1", 307, "/prom/api/v1/query?query=1"),
+        ("POST", "//prom/api/v1//query", 307, "/prom/api/v1/query"),
+        ("OPTIONS", "/prom/api//v1/query", 307, "/prom/api/v1/query"),
+        ("GET", "/prom/metrics/", 301, "/prom/metrics"),
+        ("GET", "/prom/", 200, ""),
+        ("GET", "/prom", 200, ""),
+        ("GET", "/", 303, "/prom"),
+        ("GET", "/prom/-/ready", 200, ""),
+        ("GET", "/-/ready", 404, ""),
+        ("GET", "/prom/api/v1/nonesuch", 404, ""),
+        ("POST", "/prom/api/v1/nonesuch", 404, ""),
+        ("DELETE", "/prom/api/v1/query", 405, ""),
+    ] {
+        let (got, headers) = head(&app, method, target, &[]).await;
+        assert_eq!((got, value(&headers, "location")), (status, place), "{method} {target}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_origins_are_told_what_upstream_tells_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let any = app(&folder.path().join("any"));
+    let one = app_with(&folder.path().join("one"), &["--web.cors.origin=https?://a.example"]);
+    let methods = "GET, POST, OPTIONS";
+    for (app, method, origin, allowed, status) in [
+        (&any, "GET", Some("http://a.example"), ("http://a.example", methods), 200),
+        (&any, "OPTIONS", Some("null"), ("null", methods), 204),
+        (&any, "GET", None, ("", ""), 200),
+        (&one, "GET", Some("https://a.example"), ("https://a.example", methods), 200),
+        (&one, "OPTIONS", Some("https://b.example"), ("", methods), 204),
+    ] {
+        let headers: Vec<(&str, &str)> = origin.iter().map(|origin| ("origin", *origin)).collect();
+        let (got, headers) = head(app, method, "/api/v1/query?query=1", &headers).await;
+        let told = (value(&headers, "access-control-allow-origin"), value(&headers, "access-control-allow-methods"));
+        assert_eq!((got, told), (status, allowed), "{method} {origin:?}");
+        assert!(headers.get_all("vary").iter().any(|vary| vary == "Origin"));
+    }
+    // Whatever the path.
+    assert_eq!(head(&any, "OPTIONS", "/api/v1/", &[]).await.0, 204);
+    assert_eq!(head(&any, "OPTIONS", "/api/v1/nonesuch", &[]).await.0, 204);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_are_compressed_when_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = app(&folder.path().join("data"));
+    for (accepted, encoding) in [("gzip", "gzip"), ("zstd, gzip;q=0.5", "gzip"), ("br", ""), ("gzip;q=0", ""), ("", "")]
+    {
+        let (status, headers) = head(&app, "GET", "/metrics", &[("accept-encoding", accepted)]).await;
+        assert_eq!((status, value(&headers, "content-encoding")), (200, encoding), "{accepted:?}");
+        assert_eq!(value(&headers, "content-type"), "text/plain; version=0.0.4; charset=utf-8");
+    }
+}
