@@ -1,27 +1,10 @@
-//! What a server answers over HTTP/1.1 (RFC 9112): its head, and where the body ends. No I/O.
+//! Where the body of an answer over HTTP/1.1 ends (RFC 9112), and its chunks. No I/O.
 
-use std::mem::MaybeUninit;
+use http::StatusCode;
+use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, TRANSFER_ENCODING};
 
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
-use http::{StatusCode, Version};
-use httparse::ParserConfig;
-
-/// The most headers that an answer may have, and the most bytes of its head.
-const HEADERS_MAX: usize = 128;
-pub(crate) const HEAD_BYTES_MAX: usize = 64 << 10;
 /// The most bytes between two chunks of a body: what no one needs and no one reads.
 const BETWEEN_CHUNKS_MAX: usize = 16 << 10;
-
-/// What comes before the body.
-#[derive(Debug)]
-pub(crate) struct Head {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    /// How far the body goes.
-    pub(crate) extent: Extent,
-    /// May the connection carry another request after the body?
-    pub(crate) keeps: bool,
-}
 
 /// How far a body goes from here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,83 +45,50 @@ pub(crate) enum Chunked {
 
 /// Why this is no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("malformed HTTP response: {0}")]
+#[error("{0}")]
 pub(crate) struct Malformed(pub(crate) String);
 
-fn malformed(why: impl ToString) -> Malformed {
+pub(crate) fn malformed(why: impl ToString) -> Malformed {
     Malformed(why.to_string())
 }
 
-impl Head {
-    /// The head that `bytes` start with, and its length; `None` while it is not whole. Interim answers are passed over.
-    pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, Malformed> {
-        let mut at = 0;
-        loop {
-            let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
-            let mut answer = httparse::Response::new(&mut []);
-            let rest = bytes.get(at..).unwrap_or_default();
-            let parsed = ParserConfig::default().parse_response_with_uninit_headers(&mut answer, rest, &mut headers);
-            let length = match parsed.map_err(malformed)? {
-                httparse::Status::Complete(length) => length,
-                httparse::Status::Partial => return Ok(None),
-            };
-            at += length;
-            match answer.code.unwrap_or_default() {
-                // Nobody asked for another protocol.
-                101 => return Err(malformed("switching protocols")),
-                100..=199 => {}
-                _ => return Ok(Some((Self::of(&answer)?, at))),
-            }
-        }
-    }
-
-    fn of(answer: &httparse::Response<'_, '_>) -> Result<Self, Malformed> {
-        let status = StatusCode::from_u16(answer.code.unwrap_or_default()).map_err(malformed)?;
-        let version = if answer.version == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 };
-        let mut headers = HeaderMap::with_capacity(answer.headers.len());
-        for header in &*answer.headers {
-            let name = HeaderName::from_bytes(header.name.as_bytes()).map_err(malformed)?;
-            headers.append(name, HeaderValue::from_bytes(header.value).map_err(malformed)?);
-        }
-        let (extent, certain) = Extent::of(status, &headers)?;
-        let says = |word: &str| words(&headers, &CONNECTION).any(|said| said.eq_ignore_ascii_case(word));
-        let keeps = if version == Version::HTTP_11 { !says("close") } else { says("keep-alive") };
-        Ok(Self { status, headers, extent, keeps: keeps && certain && extent != Extent::Rest })
-    }
-}
-
 /// What stands between the commas of a header.
-fn words<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
+pub(crate) fn words<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
     let texts = headers.get_all(name).iter().map(|value| value.to_str().unwrap_or("?"));
     texts.flat_map(|text| text.split(',')).map(str::trim).filter(|word| !word.is_empty())
 }
 
 impl Extent {
-    /// That of an answer, and whether both sides are sure to mean the same by it (RFC 9112, section 6.3).
-    fn of(status: StatusCode, headers: &HeaderMap) -> Result<(Self, bool), Malformed> {
-        if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+    /// That of an answer of this version, and whether both sides are sure to mean the same by it (RFC 9112, section 6.3).
+    pub(crate) fn of(status: StatusCode, version: (u8, u8), headers: &HeaderMap) -> Result<(Self, bool), Malformed> {
+        let lengthy = headers.contains_key(CONTENT_LENGTH);
+        // Before 1.1 the header meant nothing.
+        let mut codings = headers.get_all(TRANSFER_ENCODING).iter().filter(|_| version >= (1, 1));
+        let chunked = match (codings.next(), codings.next()) {
+            (None, _) => false,
+            (Some(coding), None) if coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") => true,
+            _ => return Err(malformed("a Transfer-Encoding other than chunked")),
+        };
+        let length = Self::length(headers)?;
+        if matches!(status.as_u16(), 101 | 204 | 304) {
             return Ok((Self::Length(0), true));
         }
-        let lengthy = headers.contains_key(CONTENT_LENGTH);
-        if headers.contains_key(TRANSFER_ENCODING) {
-            let mut codings = words(headers, &TRANSFER_ENCODING);
-            return match (codings.next(), codings.next()) {
-                (Some(coding), None) if coding.eq_ignore_ascii_case("chunked") => {
-                    Ok((Self::Chunked(Chunked::START), !lengthy))
-                }
-                _ => Err(malformed("a Transfer-Encoding other than chunked")),
-            };
+        if chunked {
+            return Ok((Self::Chunked(Chunked::START), !lengthy));
         }
-        let mut lengths = words(headers, &CONTENT_LENGTH);
-        let Some(first) = lengths.next() else {
-            return if lengthy { Err(malformed("a Content-Length without a number")) } else { Ok((Self::Rest, true)) };
-        };
+        Ok((length.map_or(Self::Rest, Self::Length), true))
+    }
+
+    /// As the headers say it.
+    fn length(headers: &HeaderMap) -> Result<Option<u64>, Malformed> {
+        let mut lengths = headers.get_all(CONTENT_LENGTH).iter().map(|value| value.to_str().unwrap_or("?").trim());
+        let Some(first) = lengths.next() else { return Ok(None) };
         if lengths.any(|other| other != first) {
             return Err(malformed("two values of Content-Length"));
         }
         let digits = first.bytes().all(|byte| byte.is_ascii_digit());
-        let length = if digits { first.parse().ok() } else { None };
-        length.map(|length| (Self::Length(length), true)).ok_or_else(|| malformed("a Content-Length that is no number"))
+        let length = first.parse::<u64>().ok().filter(|length| digits && i64::try_from(*length).is_ok());
+        length.map(Some).ok_or_else(|| malformed("a Content-Length that is no number"))
     }
 
     /// Is the body whole?
@@ -238,17 +188,20 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::head::{Head, HeadReader};
 
     /// An answer that comes in pieces cut at these places: status, body, whether it ended and how many bytes were its own.
     fn read(answer: &[u8], cuts: &[usize]) -> Result<(u16, Vec<u8>, bool, usize), Malformed> {
         let (mut head, mut body, mut seen, mut used) = (None::<Head>, Vec::new(), 0, 0);
+        let mut reader = HeadReader::default();
         let ends = cuts.iter().map(|cut| cut % (answer.len() + 1)).chain([answer.len()]);
         for end in ends {
-            seen = seen.max(end);
+            let (from, to) = (seen, seen.max(end));
+            seen = to;
             if head.is_none()
-                && let Some((parsed, length)) = Head::parse(&answer[..seen])?
+                && let Some((parsed, length)) = reader.feed(&answer[from..to])?
             {
-                (head, used) = (Some(parsed), length);
+                (head, used) = (Some(parsed), from + length);
             }
             if let Some(head) = &mut head {
                 used += head.extent.take(&answer[used..seen], &mut body)?;
@@ -259,7 +212,7 @@ mod tests {
     }
 
     fn head(text: &str) -> Result<Head, String> {
-        match Head::parse(text.as_bytes()) {
+        match HeadReader::default().feed(text.as_bytes()) {
             Ok(Some((head, length))) if length == text.len() => Ok(head),
             Ok(other) => Err(format!("{other:?}")),
             Err(error) => Err(error.to_string()),
@@ -289,17 +242,18 @@ mod tests {
             let head = head(&format!("{lines}\r\n\r\n")).unwrap();
             assert_eq!((head.extent, head.keeps), (extent, keeps), "{lines}");
         }
-        assert_eq!(Head::parse(b"HTTP/1.1 200 OK\r\nContent-Le").unwrap().map(|(_, length)| length), None);
+        let begun = HeadReader::default().feed(b"HTTP/1.1 200 OK\r\nContent-Le").unwrap();
+        assert!(begun.is_none());
         for (lines, why) in [
-            ("HTTP/1.1 200 OK\r\nContent-Length: 5, 6", "two values of Content-Length"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6", "two values of Content-Length"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5, 5", "a Content-Length that is no number"),
             ("HTTP/1.1 200 OK\r\nContent-Length: +5", "a Content-Length that is no number"),
-            ("HTTP/1.1 200 OK\r\nContent-Length: ", "a Content-Length without a number"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: ", "a Content-Length that is no number"),
             ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked", "a Transfer-Encoding other than chunked"),
-            ("HTTP/1.1 101 Switching Protocols", "switching protocols"),
-            ("SSH-2.0-OpenSSH", "invalid HTTP version"),
+            ("SSH-2.0-OpenSSH", "malformed HTTP response \"SSH-2.0-OpenSSH\""),
         ] {
             let error = head(&format!("{lines}\r\n\r\n")).unwrap_err();
-            assert_eq!(error, format!("malformed HTTP response: {why}"));
+            assert_eq!(error, why);
         }
     }
 

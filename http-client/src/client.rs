@@ -26,6 +26,8 @@ use crate::{Error, Resolver, auth, tls};
 const IDLE: Duration = Duration::from_secs(300);
 /// Clients of single targets that are kept; past it they are all made anew.
 const CLIENTS_MAX: usize = 10_000;
+/// The most headers of an answer over TLS or through a proxy.
+const HEADERS_MAX: usize = 1000;
 /// The key of the client for where redirects lead. No `host:port` is like it.
 const REDIRECTED: &str = "redirected:";
 
@@ -132,6 +134,11 @@ impl HttpClient {
         url.scheme() == "http" && (socket.is_some() || self.proxies.of(url).is_none())
     }
 
+    /// The proxy that a request for the URL goes through, if it goes through one.
+    pub(crate) fn proxy_of(&self, url: &Url) -> Option<&Url> {
+        self.proxies.of(url)
+    }
+
     pub(crate) fn follows_redirects(&self) -> bool {
         self.config.follow_redirects
     }
@@ -230,6 +237,10 @@ impl HttpClient {
             .redirect(Policy::none())
             .referer(false)
             .gzip(false)
+            // What Go's client takes, a target may send; `head` does the same for plain HTTP.
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
+            .http1_ignore_invalid_headers_in_responses(true)
+            .http1_max_headers(HEADERS_MAX)
             .pool_idle_timeout(IDLE)
             .tcp_nodelay(true)
             .no_proxy();

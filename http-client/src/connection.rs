@@ -15,11 +15,13 @@ use std::task::{Poll, ready};
 use bytes::{BufMut as _, Bytes};
 use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use http::{Method, StatusCode};
+use hyper::ext::ReasonPhrase;
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use url::{Position, Url};
 
-use crate::answer::{Extent, HEAD_BYTES_MAX, Head};
+use crate::answer::Extent;
 use crate::client::Route;
+use crate::head::{Head, HeadReader};
 use crate::redirect::{REDIRECTS_MAX, stays_with, target};
 use crate::wire::{Place, Wire};
 use crate::{Error, HttpClient, Resolver, auth, cause};
@@ -72,9 +74,7 @@ pub enum GetError {
 /// The head of an answer; its body is yet to be read.
 #[derive(Debug)]
 pub struct Response<'c> {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Body,
+    answer: Answer,
     home: &'c mut Connection,
 }
 
@@ -103,7 +103,14 @@ struct Own {
 }
 
 /// Of one request, before it is known whether it is the last.
-type Answer = (StatusCode, HeaderMap, Body);
+#[derive(Debug)]
+struct Answer {
+    status: StatusCode,
+    /// As the server words it.
+    reason: String,
+    headers: HeaderMap,
+    body: Body,
+}
 
 impl Open {
     async fn to(place: Place, resolver: &Resolver) -> Result<Self, GetError> {
@@ -136,21 +143,14 @@ impl Open {
     /// Sends a request; the head of the answer, and what came with it of the body.
     async fn ask(&mut self, request: &[u8]) -> Result<(Head, Vec<u8>), String> {
         self.wire.write_all(request).await.map_err(|error| cause::of_io(&error))?;
-        let mut said = Vec::new();
+        let mut reader = HeadReader::default();
         loop {
             let parsed = self.read(FIRST_BYTES, |bytes| {
                 if bytes.is_empty() {
                     return Err("EOF: the connection was closed before an answer came".to_owned());
                 }
-                let whole = if said.is_empty() { bytes } else { extended(&mut said, bytes) };
-                let parsed = Head::parse(whole).map_err(|error| error.to_string())?;
-                if let Some((head, length)) = parsed {
-                    return Ok(Some((head, whole[length..].to_vec())));
-                }
-                if said.is_empty() {
-                    said.extend_from_slice(bytes);
-                }
-                if said.len() < HEAD_BYTES_MAX { Ok(None) } else { Err("the head of the answer has no end".to_owned()) }
+                let parsed = reader.feed(bytes).map_err(|error| format!("malformed HTTP response: {error}"))?;
+                Ok(parsed.map(|(head, length)| (head, bytes.get(length..).unwrap_or_default().to_vec())))
             });
             match parsed.await.map_err(|error| cause::of_io(&error)).flatten() {
                 Ok(Some(answer)) => return Ok(answer),
@@ -159,11 +159,6 @@ impl Open {
             }
         }
     }
-}
-
-fn extended<'s>(said: &'s mut Vec<u8>, bytes: &[u8]) -> &'s [u8] {
-    said.extend_from_slice(bytes);
-    said
 }
 
 impl Pooled {
@@ -223,11 +218,11 @@ impl HttpClient {
     ) -> Result<Response<'c>, GetError> {
         let mut next = None;
         let mut route = Route::default();
-        for _ in 0..=REDIRECTS_MAX {
+        for _ in 0..REDIRECTS_MAX {
             let here = next.as_ref().unwrap_or(url);
-            let (status, answered, body) = self.get_once(connection, here, headers, route).await?;
-            let leads = if self.follows_redirects() { target(here, status, &answered)? } else { None };
-            let Some(leads) = leads else { return Ok(Response { status, headers: answered, body, home: connection }) };
+            let answer = self.get_once(connection, here, headers, route).await?;
+            let leads = if self.follows_redirects() { target(here, answer.status, &answer.headers)? } else { None };
+            let Some(leads) = leads else { return Ok(Response { answer, home: connection }) };
             route.untrusted |= !stays_with(url.host_str(), &leads);
             route.redirected = leads.origin() != url.origin();
             next = Some(leads);
@@ -248,21 +243,38 @@ impl HttpClient {
         let answer = if self.is_direct(url, socket.as_deref()) {
             let request = self.get_request(url, headers, trusted, token.as_ref())?;
             let (open, head, early) = send(connection, (url, &request), self.resolver()).await?;
-            let Head { status, headers, extent, keeps } = head;
-            (status, headers, Body::Own(Own { open: Some(open), early, extent, keeps }))
+            let Head { status, reason, headers, extent, keeps } = head;
+            let body = Body::Own(Own { open: Some(open), early, extent, keeps });
+            Answer { status, reason, headers, body }
         } else {
             let route = Route { socket: socket.as_deref(), ..route };
             let mut request = self.prepare(Method::GET, url, route)?.headers(headers.clone());
             if let Some(token) = &token {
                 request = request.header(AUTHORIZATION, token.clone());
             }
-            let mut answer = request.send().await.map_err(|error| failed(&error))?;
-            (answer.status(), std::mem::take(answer.headers_mut()), Body::Pooled(Pooled { answer, left: Bytes::new() }))
+            let mut answer = request.send().await.map_err(|error| self.not_sent(&error, url))?;
+            let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
+            let reason = answer.extensions().get::<ReasonPhrase>();
+            let reason = reason.map(|reason| String::from_utf8_lossy(reason.as_bytes()).into_owned());
+            let reason = reason.unwrap_or_else(|| status.canonical_reason().unwrap_or_default().to_owned());
+            Answer { status, reason, headers, body: Body::Pooled(Pooled { answer, left: Bytes::new() }) }
         };
-        if let Some(token) = token.filter(|_| answer.0 == StatusCode::UNAUTHORIZED) {
+        if let Some(token) = token.filter(|_| answer.status == StatusCode::UNAUTHORIZED) {
             self.token_refused(&token).await;
         }
         Ok(answer)
+    }
+
+    /// Why a request did not get through; it names the proxy that could not be reached or did not let it through.
+    fn not_sent(&self, error: &reqwest::Error, url: &Url) -> GetError {
+        let cause = cause::of(error);
+        match self.proxy_of(url).filter(|_| error.is_connect()) {
+            Some(proxy) => GetError::Failed(format!(
+                "proxyconnect tcp: {}: {cause}; see proxy_url, or the proxy of the environment",
+                &proxy[Position::BeforeHost..Position::AfterPort]
+            )),
+            None => GetError::Failed(cause),
+        }
     }
 
     /// The bytes of a GET. Of a header that is said more than once the last stays: ours, the configuration's, the token, the
@@ -325,13 +337,19 @@ impl Response<'_> {
     /// Its status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        self.status
+        self.answer.status
+    }
+
+    /// Its status with the reason that the server gives: `500 Database gone`.
+    #[must_use]
+    pub fn status_line(&self) -> String {
+        format!("{} {}", self.answer.status.as_u16(), self.answer.reason).trim_end().to_owned()
     }
 
     /// Its headers.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
-        &self.headers
+        &self.answer.headers
     }
 
     /// Appends the next piece of the body, of [`PIECE_BYTES_MAX`] at most; false after the last.
@@ -339,7 +357,7 @@ impl Response<'_> {
     /// # Errors
     /// When it breaks off.
     pub async fn read(&mut self, into: &mut Vec<u8>) -> Result<bool, GetError> {
-        let own = match &mut self.body {
+        let own = match &mut self.answer.body {
             Body::Pooled(pooled) => return pooled.read(into).await,
             Body::Own(own) => own,
         };

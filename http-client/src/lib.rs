@@ -5,7 +5,7 @@
 //! - **Invariants**: credentials are read from their files at every request and never stand in an error or log; certificate
 //!   files are looked at before every request and read again when they changed; a missing file is an error of the request
 //!   that needed it; answers are never decompressed here.
-//! - **Files**: `client` the client · `connection` a target's own connection · `answer` what comes over it · `wire` the stream under it · `resolver` host names to addresses · `stamp` whether a file changed · `redirect` where
+//! - **Files**: `client` the client · `connection` a target's own connection · `head` and `answer` what comes over it · `wire` the stream under it · `resolver` host names to addresses · `stamp` whether a file changed · `redirect` where
 //!   one leads · `auth` credentials and headers · `oauth2` tokens · `assertion` what asks for
 //!   one with a key · `proxy` which requests go through which · `tls` rustls
 //!   from `tls_config` · `verify` which servers are believed · `certificate` what one says of itself · `cause` why a request failed, in words · `error` why it
@@ -20,6 +20,7 @@ mod certificate;
 mod client;
 mod connection;
 mod error;
+mod head;
 mod oauth2;
 mod proxy;
 mod redirect;

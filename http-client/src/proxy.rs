@@ -73,8 +73,14 @@ impl Proxies {
             .filter(|_| self.0.http.is_some() || self.0.https.is_some())
             .map(|scheme| {
                 let own = self.clone();
-                let proxy =
-                    reqwest::Proxy::custom(move |url| if url.scheme() == scheme { own.of(url).cloned() } else { None });
+                let proxy = reqwest::Proxy::custom(move |url| {
+                    let mut proxy = own.of(url).filter(|_| url.scheme() == scheme)?.clone();
+                    // As with Go, the proxy looks names up, whichever of the two it is called.
+                    if proxy.scheme() == "socks5" {
+                        proxy.set_scheme("socks5h").ok();
+                    }
+                    Some(proxy)
+                });
                 if scheme == "https" { proxy.headers(self.0.headers.clone()) } else { proxy }
             })
             .collect()

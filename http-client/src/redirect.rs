@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::GetError;
 
-/// As many as Go follows.
+/// As many requests as Go makes before it stops.
 pub(crate) const REDIRECTS_MAX: usize = 10;
 
 /// Where an answer sends whoever asked for `from`, if it does.
@@ -15,7 +15,8 @@ pub(crate) fn target(from: &Url, status: StatusCode, headers: &HeaderMap) -> Res
     if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
     }
-    let Some(location) = headers.get(LOCATION) else { return Ok(None) };
+    // An empty one leads nowhere.
+    let Some(location) = headers.get(LOCATION).filter(|location| !location.is_empty()) else { return Ok(None) };
     let location = String::from_utf8_lossy(location.as_bytes());
     let bad = |why: &str| GetError::Failed(format!("failed to parse Location header {location:?}: {why}"));
     let url = from.join(&location).map_err(|error| bad(&error.to_string()))?;

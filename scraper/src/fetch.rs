@@ -1,9 +1,11 @@
 //! Request to bytes: one response read into a reused buffer, gunzipped, under a limit. Step 3 of the scrape path.
 
-use std::io::{self, Write as _};
+use std::collections::VecDeque;
+use std::io::{self, Read as _, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use flate2::read::MultiGzDecoder as MultiGzReader;
 use flate2::write::MultiGzDecoder;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName};
 use http_client::{Connection, GetError, HttpClient, PIECE_BYTES_MAX, Response};
@@ -24,6 +26,8 @@ const BUFFERS_KEPT: usize = 16;
 const READ_AT_ONCE: usize = 1 << 20;
 const INFLATED_AT_ONCE: usize = 256 << 10;
 const STEPS_AT_ONCE: usize = 256;
+/// Checksum and length at the end of a gzip stream.
+const TRAILER_BYTES: usize = 8;
 
 /// How long the explanation of a refusal is waited for, and how much of it is shown.
 const SAID_WAIT: Duration = Duration::from_millis(200);
@@ -136,6 +140,12 @@ pub enum FetchError {
     /// Not gzip although it says so.
     #[error("cannot decompress the response: {0}")]
     Gzip(String),
+    /// In an encoding that nobody asked for.
+    #[error(
+        "received a zstd-compressed response, but the request asked for gzip or no compression at all; mend the target, \
+         or what compresses in front of it"
+    )]
+    Zstd,
     /// Not a format that is read.
     #[error("{0}")]
     ContentType(String),
@@ -159,19 +169,23 @@ pub(crate) async fn fetch(
         GetError::Failed(cause) => FetchError::Request { url: url.to_string(), cause },
     };
     let mut response = client.get(connection, url, headers).await.map_err(failed)?;
-    let status = response.status();
-    if status.as_u16() != 200 {
-        let reason = status.canonical_reason().unwrap_or_default();
-        let status = format!("{} {reason}", status.as_u16()).trim_end().to_owned();
+    let encoding = header(response.headers(), &CONTENT_ENCODING);
+    let gzip = encoding == "gzip";
+    if response.status().as_u16() != 200 {
         // What is late is not worth the wait.
         let mut said = Vec::new();
         // An error is no explanation.
         timeout(SAID_WAIT, response.read(&mut said)).await.ok();
+        if gzip {
+            said = inflated_start(&said);
+        }
         let said = explanation(&header(response.headers(), &CONTENT_TYPE), &said);
-        return Err(FetchError::Status(status, said));
+        return Err(FetchError::Status(response.status_line(), said));
+    }
+    if encoding == "zstd" {
+        return Err(FetchError::Zstd);
     }
     let content_type = header(response.headers(), &CONTENT_TYPE);
-    let gzip = header(response.headers(), &CONTENT_ENCODING) == "gzip";
     let most = size.limit.unwrap_or_else(|| BODY_BYTES_MAX.min(room.budget.body_max()));
     let too_large = || FetchError::TooLarge { limit: most, configured: size.limit.is_some() };
     let buffer = Buffer {
@@ -241,6 +255,8 @@ async fn inflate(response: &mut Response<'_>, buffer: Buffer, inflating: &Semaph
 /// Inflates piece by piece: it makes room before it goes on, and lets other scrapes go on.
 struct Inflater<'a> {
     decoder: MultiGzDecoder<Buffer>,
+    /// The last bytes that came: where the stream is whole, checksum and length of what was packed.
+    trailer: VecDeque<u8>,
     yielded_at: usize,
     /// Since then. A member without content takes time too.
     steps: usize,
@@ -251,10 +267,15 @@ struct Inflater<'a> {
 
 impl<'a> Inflater<'a> {
     fn new(buffer: Buffer, inflating: &'a Semaphore) -> Self {
-        Self { decoder: MultiGzDecoder::new(buffer), yielded_at: 0, steps: 0, inflating, turn: None }
+        let trailer = VecDeque::with_capacity(TRAILER_BYTES);
+        Self { decoder: MultiGzDecoder::new(buffer), trailer, yielded_at: 0, steps: 0, inflating, turn: None }
     }
 
     async fn feed(&mut self, mut piece: &[u8]) -> Result<(), BodyError> {
+        let end = piece.get(piece.len().saturating_sub(TRAILER_BYTES)..).unwrap_or_default();
+        let kept = TRAILER_BYTES - end.len();
+        self.trailer.drain(..self.trailer.len().saturating_sub(kept));
+        self.trailer.extend(end);
         while !piece.is_empty() {
             let used = self.step(|decoder| decoder.write(piece)).await?;
             piece = piece.get(used..).unwrap_or_default();
@@ -264,9 +285,21 @@ impl<'a> Inflater<'a> {
     }
 
     async fn finish(mut self) -> Result<FetchedBody, BodyError> {
-        self.step(MultiGzDecoder::try_finish).await?;
+        match self.step(MultiGzDecoder::try_finish).await {
+            Ok(()) => {}
+            Err(BodyError::Gzip(_)) if self.is_cut() => {
+                return Err(BodyError::Gzip("unexpected EOF: the gzip stream ends early".to_owned()));
+            }
+            Err(error) => return Err(error),
+        }
         let buffer = self.decoder.finish().map_err(|error| BodyError::Gzip(error.to_string()))?;
         Ok(buffer.body)
+    }
+
+    /// Of a stream that does not end well: was it cut? A whole one ends with the length of what it held.
+    fn is_cut(&self) -> bool {
+        let held = self.decoder.get_ref().body.bytes.len() as u32;
+        !self.trailer.iter().skip(TRAILER_BYTES - 4).eq(&held.to_le_bytes())
     }
 
     /// One step of the decoder, which gives some 10 KiB at most; repeated while there is no room for what it gives.
@@ -298,6 +331,14 @@ impl<'a> Inflater<'a> {
             }
         }
     }
+}
+
+/// As much as a short text needs of what was packed, whether or not all of it came.
+fn inflated_start(packed: &[u8]) -> Vec<u8> {
+    let mut said = Vec::new();
+    // What was read up to an error stays.
+    MultiGzReader::new(packed).take(PIECE_BYTES_MAX as u64).read_to_end(&mut said).ok();
+    said
 }
 
 /// What a server says of its refusal, to be put behind the status: the message of a Kubernetes API server, or the first line of

@@ -50,7 +50,7 @@ fn entries(format: Format, wanted: Wanted, body: &[u8]) -> Result<Vec<Value>, St
                     "value": model::float::format_g(point.value)});
                 if is_histogram_mark(point.value) {
                     let histogram = parser.histogram().map_err(|e| e.to_string())?;
-                    entry = json!({"kind": "histogram", "labels": entry["labels"], "histogram": ours(&histogram)});
+                    entry = json!({"kind": "histogram", "labels": entry["labels"], "histogram": ours(&histogram.histogram)});
                     let exemplars = parser.exemplars().map_err(|e| e.to_string())?;
                     if !exemplars.is_empty() {
                         entry["exemplars"] = exemplars.iter().map(exemplar).collect::<Result<_, _>>()?;

@@ -108,6 +108,9 @@ async fn redirects_end_somewhere_and_lead_to_something_that_can_be_asked() {
     let circle = Server::plain(moved("/metrics"));
     let client = client(&HttpClientConfig::default());
     assert_eq!(get(&client, &circle.url()).await.unwrap_err(), "stopped after 10 redirects");
+    assert_eq!(circle.seen.try_iter().count(), 10, "as many as Go asks");
+    let nowhere = Server::plain("HTTP/1.1 302 Found\r\nLocation: \r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+    assert_eq!(get(&client, &nowhere.url()).await.unwrap(), "ok", "the answer itself is what is left");
     for (to, expected) in [
         ("ftp://example.org/", "unsupported protocol scheme \"ftp\" of a redirect to \"ftp://example.org/\""),
         ("http://[", "failed to parse Location header \"http://[\": invalid IPv6 address"),

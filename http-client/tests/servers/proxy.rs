@@ -107,6 +107,20 @@ async fn secured_requests_are_tunnelled() {
 }
 
 #[tokio::test]
+async fn a_proxy_that_cannot_be_reached_is_named() {
+    for (scheme, why) in [("http", "connection refused"), ("socks5", "failed to create underlying connection")] {
+        for url in ["http://target.example/metrics", "https://target.example/metrics"] {
+            // Nobody listens there.
+            let client = client(&through(format!("{scheme}://user:hunter2@127.0.0.1:1")));
+            let error = get(&client, &url.parse().unwrap()).await.unwrap_err();
+            assert!(error.starts_with("proxyconnect tcp: 127.0.0.1:1: "), "{error}");
+            assert!(error.contains(why) && error.contains("proxy_url"), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_proxy_may_speak_socks() {
     let target = Server::plain(OK);
     let (proxy, targets) = socks_proxy();

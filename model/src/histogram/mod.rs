@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub use bounds::{Bucket, upper_bound};
 pub use classic::ClassicError;
 pub use coarsen::joined_index;
-pub use validate::HistogramError;
+pub use validate::{HistogramError, WholeCounts};
 
 /// What a histogram says about a reset of its counters since the sample before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

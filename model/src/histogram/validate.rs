@@ -40,6 +40,19 @@ pub enum HistogramError {
         /// Counts there are.
         got: usize,
     },
+    /// A span that starts before the first bucket index there can be.
+    #[error("span number 1 starts at bucket index {0}: histogram has a span whose bucket index is out of range")]
+    StartOutOfRange(i32),
+    /// Spans that lead past the last bucket index there can be.
+    #[error(
+        "span number {number} ends at bucket index {index}: histogram has a span whose bucket index is out of range"
+    )]
+    EndOutOfRange {
+        /// Counted from one.
+        number: usize,
+        /// The index of its last bucket.
+        index: i64,
+    },
     /// A count below zero.
     #[error(
         "bucket number {number} has observation count of {count}: histogram has a bucket whose observation count is \
@@ -51,6 +64,18 @@ pub enum HistogramError {
         /// Its count.
         count: f64,
     },
+    /// Whole counts of buckets that do not add up to the count of all observations.
+    #[error(
+        "{} observations found in buckets, but the Count field is {}: histogram's observation count should equal the \
+         number of observations found in the buckets (in absence of NaN)", .0.in_buckets, .0.count
+    )]
+    CountMismatch(WholeCounts),
+    /// The sum is NaN, so that some observations are in no bucket; but there are more in buckets than there are.
+    #[error(
+        "{} observations found in buckets, but the Count field is {}: histogram's observation count should be at least \
+         the number of observations found in the buckets", .0.in_buckets, .0.count
+    )]
+    CountTooSmall(WholeCounts),
     /// The zero bucket's count is below zero.
     #[error(
         "zero bucket has observation count of {}: histogram has a bucket whose observation count is negative",
@@ -96,9 +121,34 @@ pub enum HistogramError {
     BoundsNotForExponential,
 }
 
+/// Counts of a histogram that was exposed with whole numbers: a float holds these exactly only up to 2^53.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WholeCounts {
+    /// All observations.
+    pub count: u64,
+    /// Those in buckets, the zero bucket among them.
+    pub in_buckets: u64,
+}
+
 impl Histogram {
-    /// Checks what upstream checks before it stores a histogram. Whether the buckets add up to the count is not among
-    /// it: with float counts they need not.
+    /// Checks a histogram that was exposed with whole counts: [`Histogram::validate`], and that the buckets add up.
+    /// Observations of NaN are in no bucket, and make the sum NaN.
+    ///
+    /// # Errors
+    /// What makes no sense.
+    pub fn validate_whole(&self, counts: WholeCounts) -> Result<(), HistogramError> {
+        self.validate()?;
+        if !self.sum.is_nan() && counts.in_buckets != counts.count {
+            return Err(HistogramError::CountMismatch(counts));
+        }
+        if counts.in_buckets > counts.count {
+            return Err(HistogramError::CountTooSmall(counts));
+        }
+        Ok(())
+    }
+
+    /// Checks what upstream checks before it stores a histogram with float counts; their buckets need not add up to the
+    /// count.
     ///
     /// # Errors
     /// What makes no sense.
@@ -117,8 +167,8 @@ impl Histogram {
                 }
             }
         } else if (Self::EXPONENTIAL_MIN..=Self::EXPONENTIAL_MAX).contains(&self.schema) {
-            spans(&self.positive, 1).map_err(on("positive side"))?;
-            spans(&self.negative, 1).map_err(on("negative side"))?;
+            spans(&self.positive).map_err(on("positive side"))?;
+            spans(&self.negative).map_err(on("negative side"))?;
             counts(&self.negative).map_err(on("negative side"))?;
             if self.zero_count < 0.0 {
                 return Err(HistogramError::NegativeZeroBucket(self.zero_count));
@@ -146,7 +196,10 @@ impl Histogram {
         if bounds.last() == Some(&f64::INFINITY) {
             return Err(HistogramError::InfiniteBound);
         }
-        spans(&self.positive, 0)?;
+        if let Some((i, span)) = self.positive.spans.iter().enumerate().find(|(_, span)| span.offset < 0) {
+            return Err(HistogramError::NegativeOffset { number: i + 1, offset: span.offset });
+        }
+        lengths(&self.positive)?;
         let reach = |span: &Span| u64::from(span.length) + u64::from(span.offset.unsigned_abs());
         let covered = self.positive.spans.iter().map(reach).sum();
         if bounds.len() as u64 + 1 < covered {
@@ -156,11 +209,26 @@ impl Histogram {
     }
 }
 
-/// Do spans and counts agree, and do the spans after the first `free` ones not go back?
-fn spans(buckets: &Buckets, free: usize) -> Result<(), HistogramError> {
-    if let Some((i, span)) = buckets.spans.iter().enumerate().skip(free).find(|(_, span)| span.offset < 0) {
-        return Err(HistogramError::NegativeOffset { number: i + 1, offset: span.offset });
+/// Do spans ascend within what an index can be, and agree with the counts?
+fn spans(buckets: &Buckets) -> Result<(), HistogramError> {
+    let mut end = 0i64;
+    for (i, span) in buckets.spans.iter().enumerate() {
+        if i > 0 && span.offset < 0 {
+            return Err(HistogramError::NegativeOffset { number: i + 1, offset: span.offset });
+        }
+        if i == 0 && span.offset == i32::MIN {
+            return Err(HistogramError::StartOutOfRange(span.offset));
+        }
+        end += i64::from(span.offset) + i64::from(span.length);
+        if end - 1 > i64::from(i32::MAX) {
+            return Err(HistogramError::EndOutOfRange { number: i + 1, index: end - 1 });
+        }
     }
+    lengths(buckets)
+}
+
+/// Do spans cover as many buckets as there are counts?
+fn lengths(buckets: &Buckets) -> Result<(), HistogramError> {
     let (needed, got) = (buckets.spans.iter().map(|s| u64::from(s.length)).sum(), buckets.counts.len());
     if needed == got as u64 { Ok(()) } else { Err(HistogramError::BucketsMismatch { needed, got }) }
 }
@@ -214,11 +282,49 @@ mod tests {
             &with(|h| h.zero_count = -1.0),
             "zero bucket has observation count of -1: histogram has a bucket whose observation count is negative",
         );
+        check(
+            &with(|h| h.positive.spans[0].offset = i32::MIN),
+            "positive side: span number 1 starts at bucket index -2147483648: histogram has a span whose bucket index is \
+             out of range",
+        );
+        check(
+            &with(|h| h.negative = broken(i32::MAX, 5)),
+            "negative side: span number 2 ends at bucket index 2147483649: histogram has a span whose bucket index is out \
+             of range",
+        );
+        check(&with(|h| h.positive.spans[0].offset = i32::MAX), "valid");
         check(&with(|h| h.count = -1.0), "observation count is  -1: histogram's observation count is negative");
         check(
             &with(|h| h.custom_values = [1.0].into()),
             "histogram with exponential schema must not have custom bounds",
         );
+    }
+
+    #[test]
+    fn whole_counts_add_up_unless_some_are_nan() {
+        let check = |sum: f64, count: u64, in_buckets: u64, expected: &str| {
+            let histogram = Histogram { sum, ..Histogram::default() };
+            let got = histogram.validate_whole(WholeCounts { count, in_buckets });
+            assert_eq!(got.map_or_else(|error| error.to_string(), |()| "valid".to_owned()), expected);
+        };
+        let equal = "histogram's observation count should equal the number of observations found in the buckets (in \
+                     absence of NaN)";
+        let more = "histogram's observation count should be at least the number of observations found in the buckets";
+        check(1.0, 5, 5, "valid");
+        check(1.0, 60, 5, &format!("5 observations found in buckets, but the Count field is 60: {equal}"));
+        check(f64::INFINITY, 4, 5, &format!("5 observations found in buckets, but the Count field is 4: {equal}"));
+        check(
+            1.0,
+            1 << 53,
+            1 << 53 | 1,
+            &format!(
+                "{} observations found in buckets, but the Count field is {}: {equal}",
+                1u64 << 53 | 1,
+                1u64 << 53
+            ),
+        );
+        check(f64::NAN, 60, 5, "valid");
+        check(f64::NAN, 4, 5, &format!("5 observations found in buckets, but the Count field is 4: {more}"));
     }
 
     #[test]

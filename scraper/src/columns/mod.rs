@@ -130,6 +130,12 @@ impl SourceColumns {
         has(&self.tracked, column as usize) && own < last.unwrap_or(*last_ms)
     }
 
+    /// Has the column a value in this scrape?
+    #[inline]
+    pub(crate) fn is_present(&self, column: u32) -> bool {
+        has(&self.present, column as usize)
+    }
+
     /// Takes a value, and the native histogram that it stands for, if any. Of several for one time the first wins, and, as
     /// upstream has it, what comes again without a time of its own is always one too many.
     pub(crate) fn put(&mut self, column: u32, value: f64, own: Option<i64>, histogram: Option<Box<Histogram>>) -> Put {

@@ -3,8 +3,10 @@
 use model::Histogram;
 
 use crate::labelling::Refusal;
+use crate::parse::Native;
 
-/// The finest schema that is stored; what is finer is joined to it, as upstream does, up to [`SCHEMA_KNOWN`].
+/// The finest schema that is stored. What is finer, up to [`SCHEMA_KNOWN`], is joined where the job asks for wider buckets,
+/// and refused otherwise, as upstream has it.
 const SCHEMA_STORED: i32 = Histogram::EXPONENTIAL_MAX;
 const SCHEMA_KNOWN: i32 = 52;
 
@@ -34,26 +36,28 @@ impl HistogramRules {
         Self { bucket_limit, schema_max }
     }
 
-    /// Fits a histogram into the limits.
+    /// Checks a histogram and fits it into the limits.
     ///
     /// # Errors
     /// When it cannot be, or is no histogram.
-    pub(crate) fn fit(&self, histogram: &mut Histogram) -> Result<(), Refusal> {
-        if (SCHEMA_STORED + 1..=SCHEMA_KNOWN).contains(&histogram.schema) {
-            histogram.coarsen(SCHEMA_STORED);
+    pub(crate) fn fit(&self, mut native: Native) -> Result<Histogram, Refusal> {
+        let histogram = &mut native.histogram;
+        if self.schema_max < SCHEMA_STORED && (SCHEMA_STORED + 1..=SCHEMA_KNOWN).contains(&histogram.schema) {
+            histogram.coarsen(self.schema_max);
         }
-        histogram.validate().map_err(|error| Refusal::invalid(model::with_causes(&error)))?;
+        native.validate().map_err(|error| Refusal::invalid(model::with_causes(&error)))?;
+        let mut histogram = native.histogram;
         if !histogram.is_custom() {
             histogram.coarsen(self.schema_max);
         }
         let buckets = |histogram: &Histogram| histogram.positive.counts.len() + histogram.negative.counts.len();
-        while self.bucket_limit > 0 && buckets(histogram) > self.bucket_limit {
+        while self.bucket_limit > 0 && buckets(&histogram) > self.bucket_limit {
             if histogram.is_custom() || histogram.schema <= Histogram::EXPONENTIAL_MIN {
-                return Err(Refusal::of_buckets(buckets(histogram), self.bucket_limit));
+                return Err(Refusal::of_buckets(buckets(&histogram), self.bucket_limit));
             }
             histogram.coarsen(histogram.schema - 1);
         }
-        Ok(())
+        Ok(histogram)
     }
 }
 
@@ -97,23 +101,38 @@ mod tests {
             negative: Buckets::run(1, vec![1.0; 8]),
             ..Histogram::default()
         };
-        HistogramRules::new(4, 0.0).fit(&mut one).unwrap_or_else(|_| panic!("it fits"));
+        one = HistogramRules::new(4, 0.0).fit(float(&one)).unwrap_or_else(|_| panic!("it fits"));
         assert_eq!((one.schema, &one.positive), (1, &Buckets::run(1, vec![4.0, 4.0])));
-        assert!(HistogramRules::new(1, 0.0).fit(&mut one).is_err(), "a bucket on each side of zero");
+        assert!(HistogramRules::new(1, 0.0).fit(float(&one)).is_err(), "a bucket on each side of zero");
         let bounds = [0.5, 1.0].into();
         let positive = Buckets::run(0, vec![1.0, 1.0, 1.0]);
-        let mut custom = Histogram {
+        let custom = Histogram {
             schema: Histogram::CUSTOM,
             custom_values: bounds,
             count: 3.0,
             positive,
             ..Histogram::default()
         };
-        assert!(HistogramRules::new(3, 2.0).fit(&mut custom).is_ok());
-        assert!(HistogramRules::new(2, 2.0).fit(&mut custom).is_err());
-        let mut finer =
-            Histogram { schema: 11, positive: Buckets::run(1, vec![1.0; 8]), count: 8.0, ..Histogram::default() };
-        assert!(HistogramRules::default().fit(&mut finer).is_ok());
-        assert_eq!((finer.schema, finer.positive.counts.len()), (8, 1));
+        assert!(HistogramRules::new(3, 2.0).fit(float(&custom)).is_ok());
+        assert!(HistogramRules::new(2, 2.0).fit(float(&custom)).is_err());
+    }
+
+    #[test]
+    fn what_is_finer_than_can_be_stored_is_joined_where_a_factor_is_asked_for() {
+        for schema in [9, 52] {
+            let positive = Buckets::run(1, vec![1.0; 8]);
+            let finer = float(&Histogram { schema, positive, count: 8.0, ..Histogram::default() });
+            let refusal = HistogramRules::default().fit(finer.clone()).unwrap_err();
+            let text = refusal.at("there".to_owned()).to_string();
+            assert!(text.contains(&format!("got schema {schema}")), "{text}");
+            let joined = HistogramRules::new(0, 1.005).fit(finer).unwrap_or_else(|_| panic!("it fits"));
+            assert_eq!((joined.schema, joined.positive.counts.iter().sum::<f64>()), (7, 8.0));
+        }
+        let beyond = Histogram { schema: 53, ..Histogram::default() };
+        assert!(HistogramRules::new(0, 1.005).fit(float(&beyond)).is_err());
+    }
+
+    fn float(histogram: &Histogram) -> Native {
+        Native { histogram: histogram.clone(), counts: None }
     }
 }

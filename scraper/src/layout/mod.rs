@@ -34,6 +34,9 @@ const BEGUN_MAX: usize = 100_000;
 const COMMENTS_SLACK: usize = 10_000;
 const COMMENTS_PER_LINE: usize = 4;
 
+/// Samples further ahead of the scrape than this are dropped, as upstream does; milliseconds.
+const AHEAD_MAX_MS: i64 = 10 * 60 * 1000;
+
 /// Where the value of a line goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Dest {
@@ -94,6 +97,8 @@ impl<'a, B: AsRef<[u8]> + ?Sized> From<(Format, &'a B)> for Body<'a> {
 #[derive(Debug)]
 pub struct TargetLayout {
     slots: Vec<Slot>,
+    /// How many of them are lines that the last scrape had already; known where a soft `sample_limit` asks.
+    repeated: usize,
     /// The target's own source first, then those that lack labels which relabelling removes.
     sources: Vec<SourceColumns>,
     /// HELP and TYPE of the target's metric families.
@@ -111,6 +116,7 @@ impl TargetLayout {
     pub fn new(labels: Labels) -> Self {
         Self {
             slots: Vec::new(),
+            repeated: 0,
             sources: vec![SourceColumns::new(labels)],
             metadata: MetadataCache::default(),
             today: DailySeries::default(),
@@ -142,7 +148,8 @@ impl TargetLayout {
             self.drop_comments();
         }
         if rules.soft && rules.sample_limit > 0 {
-            pass.room = rules.sample_limit.saturating_sub(known_series(&self.slots) + self.forgotten.len());
+            let known = known_series(&self.slots) - self.repeated + self.forgotten.len();
+            pass.room = rules.sample_limit.saturating_sub(known);
         }
         let (sources, said) = (self.sources.len(), self.metadata.generation());
         pass.keeps_exemplars = appender.keeps_exemplars();
@@ -241,13 +248,14 @@ impl TargetLayout {
                 self.slots = fresh;
             }
         }
-        if !unchanged
-            && pass.counts.over_limit > 0
-            && pass.rules.soft
-            && known_series(&self.slots) < pass.rules.sample_limit
-        {
-            // There is room now: at the next scrape they are read again.
-            self.slots.retain(|slot| slot.dest != Dest::OverLimit);
+        if !unchanged && pass.rules.soft && pass.rules.sample_limit > 0 {
+            let (known, mut seen) = (known_series(&self.slots), HashSet::new());
+            let series = self.slots.iter().filter(|slot| matches!(slot.dest, Dest::Column { .. }));
+            self.repeated = known - series.filter(|slot| seen.insert(slot.mark.key)).count();
+            if pass.counts.over_limit > 0 && known - self.repeated < pass.rules.sample_limit {
+                // There is room now: at the next scrape they are read again.
+                self.slots.retain(|slot| slot.dest != Dest::OverLimit);
+            }
         }
         self.forgotten = HashSet::new();
         let families = || self.slots.iter().filter_map(|slot| slot.dest.family());
@@ -321,6 +329,7 @@ impl TargetLayout {
 
     /// Reads every line anew at the next scrape, as other rules want it; the series stay tracked.
     pub fn forget_lines(&mut self) {
+        self.repeated = 0;
         let series = self.slots.drain(..).filter(|slot| matches!(slot.dest, Dest::Column { .. }));
         self.forgotten.extend(series.map(|slot| slot.mark.key));
     }
@@ -384,6 +393,8 @@ fn known_series(slots: &[Slot]) -> usize {
     slots.iter().filter(|slot| matches!(slot.dest, Dest::Column { .. })).count()
 }
 
+#[cfg(test)]
+mod counted_tests;
 #[cfg(test)]
 mod form_tests;
 #[cfg(test)]

@@ -1,14 +1,14 @@
 //! One reading of one body, as far as it has come.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use foldhash::quality::RandomState;
 use model::{Exemplar, Histogram, Labels};
 
-use super::{ContentError, Counts, Dest, SampleRules, Slot};
+use super::{AHEAD_MAX_MS, ContentError, Counts, Dest, SampleRules, Slot};
 use crate::columns::REPEATS_MAX;
-use crate::labelling::Side;
-use crate::parse::{Parser, Point};
+use crate::labelling::{SeriesLimit, Side};
+use crate::parse::{Native, Parser, Point};
 
 /// A sample whose series was not in the last scrape.
 pub(super) struct Pending {
@@ -50,6 +50,14 @@ pub(super) struct Pass<'a> {
     pub(super) known: Option<ByKey>,
     /// The line of the last body that is expected next.
     pub(super) cursor: usize,
+    /// Kept samples that are none of those that `sample_limit` counts: repeated ones, and those of too many buckets.
+    exempt: usize,
+    /// The keys of the lines so far whose samples were taken, from the first on that may be a repeated one.
+    seen: Option<HashSet<u64, RandomState>>,
+    /// Why the body is refused once it is read: a native histogram with too many buckets.
+    over_buckets: Option<ContentError>,
+    /// The native histogram of the last entry, as it was exposed.
+    pub(super) native: Option<Native>,
     /// What the value that is being put stands for, when it is a native histogram.
     pub(super) histogram: Option<Box<Histogram>>,
     /// Are exemplars wanted?
@@ -79,6 +87,10 @@ impl<'a> Pass<'a> {
             fresh: None,
             known: None,
             cursor: 0,
+            exempt: 0,
+            seen: None,
+            over_buckets: None,
+            native: None,
             histogram: None,
             keeps_exemplars: false,
             exemplars: Vec::new(),
@@ -96,12 +108,26 @@ impl<'a> Pass<'a> {
         self.push_exemplar(&exemplar, ts_ms);
     }
 
-    /// Reads the native histogram that the last entry's value stands for, and its exemplars; of these, one without a time is
-    /// nothing, as upstream has it.
-    pub(super) fn take_histogram(&mut self, parser: &mut Parser<'_>) -> Result<(), ContentError> {
-        let mut histogram = parser.histogram()?;
-        self.rules.histograms.fit(&mut histogram).map_err(|refusal| refusal.at(parser.place()))?;
-        self.histogram = Some(Box::new(histogram));
+    /// Checks the native histogram of the last entry and fits it into the limits; with it come its exemplars, of which one
+    /// without a time is nothing, as upstream has it. False if it has too many buckets: the body is refused at its end.
+    pub(super) fn fit_native(&mut self, point: &Point<'_>, parser: &Parser<'_>) -> Result<bool, ContentError> {
+        let Some(native) = self.native.take() else { return Ok(true) };
+        // It is left out whatever it is.
+        if self.own_time(point.ts_ms).is_some_and(|own| own > self.ts_ms + AHEAD_MAX_MS) {
+            return Ok(true);
+        }
+        match self.rules.histograms.fit(native) {
+            Ok(histogram) => self.histogram = Some(Box::new(histogram)),
+            Err(refusal) => {
+                let error = refusal.at(parser.place());
+                if !matches!(error, ContentError::Series { limit: Some(SeriesLimit::Buckets), .. }) {
+                    return Err(error);
+                }
+                self.exempt += 1;
+                self.over_buckets.get_or_insert(error);
+                return Ok(false);
+            }
+        }
         if self.keeps_exemplars {
             for exemplar in parser.exemplars()? {
                 if let Some(ts_ms) = exemplar.ts_ms {
@@ -109,7 +135,23 @@ impl<'a> Pass<'a> {
                 }
             }
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Had the body this very line already? `before` are its lines so far, and `maybe` says whether that can be.
+    pub(super) fn is_repeated(&mut self, key: u64, maybe: bool, before: &[Slot]) -> bool {
+        if self.rules.sample_limit == 0 || self.exceeds_limit() || self.seen.is_none() && !maybe {
+            return false;
+        }
+        let fresh = self.fresh.as_deref();
+        let seen = self.seen.get_or_insert_with(|| {
+            let lines = fresh.unwrap_or(before).iter();
+            lines
+                .filter(|line| matches!(line.dest, Dest::Column { .. } | Dest::Pending(_)))
+                .map(|line| line.mark.key)
+                .collect()
+        });
+        seen.contains(&key)
     }
 
     /// Has the sample that is being put more than a value?
@@ -136,28 +178,40 @@ impl<'a> Pass<'a> {
         }
     }
 
-    pub(super) fn count(&mut self, dest: Dest) {
-        self.counts.scraped += 1;
-        self.counts.post_relabel += usize::from(dest != Dest::Dropped);
+    /// Counts a sample that is kept, and notes its line.
+    pub(super) fn count(&mut self, Slot { mark, dest }: Slot, repeated: bool) {
+        self.counts.post_relabel += 1;
         self.counts.over_limit += usize::from(dest == Dest::OverLimit);
+        self.exempt += usize::from(repeated);
+        if let Some(seen) = self.seen.as_mut().filter(|_| dest != Dest::OverLimit) {
+            seen.insert(mark.key);
+        }
     }
 
     /// Are there so many samples already that the scrape fails?
     #[inline]
     pub(super) fn exceeds_limit(&self) -> bool {
-        self.counts.post_relabel > self.most
+        self.counts.post_relabel > self.most.saturating_add(self.exempt)
+    }
+
+    /// Is it certain already that the body is refused?
+    pub(super) fn is_refused(&self) -> bool {
+        self.exceeds_limit() || self.over_buckets.is_some()
     }
 
     pub(super) fn own_time(&self, ts_ms: Option<i64>) -> Option<i64> {
         ts_ms.filter(|_| self.rules.honor_timestamps)
     }
 
-    pub(super) fn within_limit(&self) -> Result<(), ContentError> {
+    pub(super) fn within_limit(&mut self) -> Result<(), ContentError> {
         if self.too_many_repeats {
             return Err(ContentError::Repeats { limit: REPEATS_MAX });
         }
-        let (kept, limit) = (self.counts.post_relabel, self.rules.sample_limit);
-        if self.exceeds_limit() { Err(ContentError::SampleLimit { kept, limit }) } else { Ok(()) }
+        let (kept, limit) = (self.counts.post_relabel - self.exempt, self.rules.sample_limit);
+        if self.exceeds_limit() {
+            return Err(ContentError::SampleLimit { kept, limit });
+        }
+        self.over_buckets.take().map_or(Ok(()), Err)
     }
 }
 

@@ -4,15 +4,12 @@ use model::Labels;
 use model::sample::is_histogram_mark;
 
 use super::pass::{ByKey, Pass, Pending};
-use super::{ContentError, Dest, Slot, TargetLayout, daily};
+use super::{AHEAD_MAX_MS, ContentError, Dest, Slot, TargetLayout, daily};
 use crate::columns::{Put, SourceColumns};
 use crate::labelling::{self, Refusal, Side};
 use crate::metadata::MetadataCache;
 use crate::parse::{Entry, Mark, Parser, Point, Recognised, Sample};
 use crate::starts;
-
-/// Samples further ahead of the scrape than this are dropped, as upstream does; milliseconds.
-const AHEAD_MAX_MS: i64 = 10 * 60 * 1000;
 
 impl TargetLayout {
     pub(super) fn read_lines(&mut self, parser: &mut Parser<'_>, pass: &mut Pass<'_>) -> Result<(), ContentError> {
@@ -21,16 +18,13 @@ impl TargetLayout {
                 && let Some(recognised) = parser.recognise(&slot.mark)
             {
                 if let Recognised::Series(point) = recognised {
-                    pass.count(slot.dest);
                     if is_histogram_mark(point.value) {
-                        pass.take_histogram(parser)?;
+                        pass.native = Some(parser.histogram()?);
                     }
-                    if point.exemplar.is_some() {
-                        pass.take_exemplar(&point);
-                    }
-                    // What comes past the limit is only counted.
-                    if !pass.exceeds_limit() {
-                        self.put(slot.dest, &point, pass);
+                    pass.counts.scraped += 1;
+                    match slot.dest {
+                        Dest::Dropped => pass.native = None,
+                        _ => self.take(slot, &point, (parser, pass))?,
                     }
                 }
                 pass.cursor += 1;
@@ -58,11 +52,10 @@ impl TargetLayout {
         let family = match entry {
             Entry::Series(sample) => {
                 if is_histogram_mark(sample.point.value) {
-                    pass.take_histogram(parser)?;
+                    pass.native = Some(parser.histogram()?);
                 }
-                pass.take_exemplar(&sample.point);
-                let read = self.read_series((parser, sample), mark, pass);
-                return read.map(|()| true).map_err(|refusal| refusal.at(parser.place()));
+                pass.counts.scraped += 1;
+                return self.read_series((parser, sample), mark, pass).map(|()| true);
             }
             Entry::Comment(_) => MetadataCache::NO_FAMILY,
             Entry::Help { metric, text } => self.metadata.set_help(&metric, &text),
@@ -80,50 +73,100 @@ impl TargetLayout {
         (parser, sample): (&mut Parser<'a>, Sample<'a>),
         mark: Mark,
         pass: &mut Pass<'_>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ContentError> {
         let known = pass.known.get_or_insert_with(|| {
             let mut known = ByKey::with_capacity_and_hasher(self.slots.len(), <_>::default());
             let series = self.slots.iter().zip(0u32..).filter(|(slot, _)| slot.mark.is_series());
             known.extend(series.map(|(slot, at)| (slot.mark.key, at)));
             known
         });
-        let dest = match known.get(&mark.key) {
+        let slot = match known.get(&mark.key) {
             Some(&at) => {
                 pass.cursor = at as usize + 1;
-                self.slots.get(at as usize).map_or(Dest::Dropped, |slot| slot.dest)
+                let dest = self.slots.get(at as usize).map_or(Dest::Dropped, |slot| slot.dest);
+                let slot = Slot { mark, dest };
+                match dest {
+                    Dest::Dropped => pass.native = None,
+                    _ => self.take(slot, &sample.point, (parser, pass))?,
+                }
+                slot
             }
-            None => self.new_series((parser, &sample), mark, pass)?,
+            None => {
+                let repeated = pass.own_time(sample.point.ts_ms).is_none() && pass.is_repeated(mark.key, true, &[]);
+                let slot = Slot { mark, dest: self.new_series((parser, &sample), (mark, repeated), pass)? };
+                if slot.dest != Dest::Dropped {
+                    pass.count(slot, repeated);
+                }
+                // Of one that is left out.
+                (pass.native, pass.histogram) = (None, None);
+                pass.exemplars.clear();
+                slot
+            }
         };
-        pass.count(dest);
-        if pass.exceeds_limit() {
-            // The body will be refused: what is only counted needs no room.
-            return Ok(());
+        // Of a body that will be refused nothing is kept.
+        if !pass.is_refused() {
+            pass.fresh.get_or_insert_default().push(slot);
         }
-        self.put(dest, &sample.point, pass);
-        pass.fresh.get_or_insert_default().push(Slot { mark, dest });
+        Ok(())
+    }
+
+    /// A sample whose line the last scrape had too, and that is kept.
+    fn take(
+        &mut self,
+        slot: Slot,
+        point: &Point<'_>,
+        (parser, pass): (&Parser<'_>, &mut Pass<'_>),
+    ) -> Result<(), ContentError> {
+        let mut again = false;
+        if let Dest::Column { source, column } = slot.dest
+            && pass.own_time(point.ts_ms).is_none()
+        {
+            again = self.sources[usize::from(source)].is_present(column);
+        }
+        let repeated = again && {
+            let before = self.slots.get(..pass.cursor).unwrap_or_default();
+            pass.is_repeated(slot.mark.key, true, before)
+        };
+        if again {
+            // It is left out whatever it is.
+            pass.native = None;
+        }
+        let fits = pass.native.is_none() || pass.fit_native(point, parser)?;
+        pass.count(slot, repeated);
+        // What comes past the limit is only counted.
+        if fits && !pass.exceeds_limit() {
+            pass.take_exemplar(point);
+            self.put(slot.dest, point, pass);
+        } else {
+            pass.histogram = None;
+            pass.exemplars.clear();
+        }
         Ok(())
     }
 
     fn new_series<'a>(
         &mut self,
         (parser, sample): (&mut Parser<'a>, &Sample<'a>),
-        mark: Mark,
+        (mark, repeated): (Mark, bool),
         pass: &mut Pass<'_>,
-    ) -> Result<Dest, Refusal> {
+    ) -> Result<Dest, ContentError> {
         let side = pass.side.get_or_insert_with(|| Side::new(&self.sources[0].labels));
-        let exposed = parser.labels(&sample.series).map_err(Refusal::invalid)?;
-        let Some(series) = labelling::series(exposed, side, &pass.rules.series)? else {
-            return Ok(Dest::Dropped);
+        let read = parser.labels(&sample.series).map_err(Refusal::invalid);
+        let series = match read.and_then(|exposed| labelling::series(exposed, side, &pass.rules.series)) {
+            Ok(Some(series)) => series,
+            Ok(None) => return Ok(Dest::Dropped),
+            Err(refusal) => return Err(refusal.at(parser.place())),
         };
-        if pass.exceeds_limit() {
+        if !pass.fit_native(&sample.point, parser)? || pass.exceeds_limit() {
             return Ok(Dest::OverLimit);
         }
+        pass.take_exemplar(&sample.point);
         let was_there = self.forgotten.contains(&mark.key);
-        let limited = pass.rules.soft && pass.rules.sample_limit > 0 && !was_there;
+        let limited = pass.rules.soft && pass.rules.sample_limit > 0 && !was_there && !repeated;
         if limited && pass.room == 0 {
             return Ok(Dest::OverLimit);
         }
-        let source = self.source_without(&series.removed)?;
+        let source = self.source_without(&series.removed).map_err(|refusal| refusal.at(parser.place()))?;
         let limit = pass.rules.series_limit;
         if limit > 0 && !was_there && !self.today.admits(daily::key(source, &series.metric), pass.pending.len(), limit)
         {

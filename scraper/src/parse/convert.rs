@@ -293,7 +293,7 @@ mod tests {
             let labels = labels.join(",");
             out.push(if model::sample::is_histogram_mark(point.value) {
                 let exemplars = parser.exemplars().unwrap().len();
-                format!("{labels} {} {:?} {exemplars}", parser.histogram().unwrap().notation(), point.ts_ms)
+                format!("{labels} {} {:?} {exemplars}", parser.histogram().unwrap().histogram.notation(), point.ts_ms)
             } else {
                 format!("{labels} {}", point.value)
             });

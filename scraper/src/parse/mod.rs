@@ -18,6 +18,7 @@ mod text;
 use convert::Converter;
 pub use entry::{Entry, Mark, MetricKind, Point, Recognised, Sample};
 use model::Histogram;
+use model::histogram::{HistogramError, WholeCounts};
 use openmetrics::OpenMetricsParser;
 pub use protobuf::Part;
 use protobuf::ProtobufParser;
@@ -60,6 +61,25 @@ pub struct ParseError {
     pub reason: String,
     /// The start of the line; in protobuf the name of the metric family.
     pub excerpt: String,
+}
+
+/// A native histogram as it was exposed.
+#[derive(Clone, Debug, Default)]
+pub struct Native {
+    /// With counts that are floats.
+    pub histogram: Histogram,
+    /// What the counts are where they were exposed as whole numbers.
+    pub counts: Option<WholeCounts>,
+}
+
+impl Native {
+    /// Checks what upstream checks of a histogram of this form.
+    ///
+    /// # Errors
+    /// What makes no sense.
+    pub fn validate(&self) -> Result<(), HistogramError> {
+        self.counts.map_or_else(|| self.histogram.validate(), |counts| self.histogram.validate_whole(counts))
+    }
 }
 
 /// Reads an exposition entry by entry.
@@ -156,11 +176,11 @@ impl<'a> Parser<'a> {
     ///
     /// # Errors
     /// When it is none; there is nothing to read after that.
-    pub fn histogram(&mut self) -> Result<Histogram, ParseError> {
+    pub fn histogram(&mut self) -> Result<Native, ParseError> {
         match &mut self.inner {
             Inner::Protobuf(parser) => parser.histogram(),
-            Inner::Converted(parser) => Ok(parser.histogram()),
-            Inner::Text(_) | Inner::OpenMetrics(_) => Ok(Histogram::default()),
+            Inner::Converted(parser) => Ok(Native { histogram: parser.histogram(), counts: None }),
+            Inner::Text(_) | Inner::OpenMetrics(_) => Ok(Native::default()),
         }
     }
 

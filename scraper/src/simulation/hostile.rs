@@ -85,8 +85,8 @@ async fn a_body_without_an_end_is_left_at_the_limit() {
 async fn heads_without_an_end_are_left_soon() {
     let lines = |n: usize| format!("x-{n}: {}\r\n", "y".repeat(100));
     let one_line = |n: usize| if n == 1 { "x: ".to_owned() } else { "y".repeat(100) };
-    let kinds = [(lines as fn(usize) -> String, "too many headers"), (one_line, "the head of the answer has no end")];
-    for (more, why) in kinds {
+    let kinds = [lines as fn(usize) -> String, one_line];
+    for more in kinds {
         let mut world = World::new();
         let sent =
             send(&mut world, "t", Duration::ZERO, move |n| if n == 0 { HEAD.to_owned() } else { more(n) }.into());
@@ -94,8 +94,8 @@ async fn heads_without_an_end_are_left_soon() {
         world.discover(&[("j", &[world.labels("t", &[])])]).await;
         world.scraped("t", 1).await;
         let error = world.error("j").await;
-        assert!(error.contains(why), "{error}");
-        assert!(sent.load(Ordering::Relaxed) < 1 << 20);
+        assert!(error.contains("its head has more than 1048576 bytes"), "{error}");
+        assert!(sent.load(Ordering::Relaxed) < 2 << 20);
     }
 }
 

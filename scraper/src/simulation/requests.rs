@@ -66,8 +66,10 @@ async fn only_the_answer_200_is_read_and_others_are_explained() {
     let api = r#"{"kind":"Status","message":"nodes \"a\" is forbidden","code":403}"#;
     for (status, kind, body, expected) in [
         ("404 Not Found", "text/html", "<html>", "404 Not Found"),
+        ("500 Database gone", "text/html", "<html>", "500 Database gone"),
+        ("500", "text/html", "<html>", "500"),
         ("204 No Content", "text/plain", "", "204 No Content"),
-        ("599 Own", "text/plain", "\n  why \nmore", "599: why"),
+        ("599 Own", "text/plain", "\n  why \nmore", "599 Own: why"),
         ("403 Forbidden", "text/plain; charset=utf-8", forbidden, &format!("403 Forbidden: {forbidden}")),
         ("403 Forbidden", "application/json", api, "403 Forbidden: nodes \"a\" is forbidden"),
         (
@@ -79,6 +81,12 @@ async fn only_the_answer_200_is_read_and_others_are_explained() {
     ] {
         let answer = answer(status, &format!("content-type: {kind}\r\n"), body.as_bytes());
         let expected = format!("server returned HTTP status {expected}");
+        assert_eq!(error("honor_labels: false", answer).await, expected);
+    }
+    let packed = gzip(b"no such page\n");
+    for packed in [&packed[..], &packed[..packed.len() - 5]] {
+        let answer = answer("404 Not Found", "content-type: text/plain\r\ncontent-encoding: gzip\r\n", packed);
+        let expected = "server returned HTTP status 404 Not Found: no such page";
         assert_eq!(error("honor_labels: false", answer).await, expected);
     }
     let late = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\ncontent-length: 9\r\n\r\n".to_vec();
@@ -128,6 +136,21 @@ async fn bytes_that_are_no_text_and_bodies_that_are_not_what_they_say_fail() {
     let gzip = "content-type: text/plain\r\ncontent-encoding: gzip\r\n";
     let error_of = error("honor_labels: false", answer("200 OK", gzip, b"m 1\n")).await;
     assert!(error_of.starts_with("cannot decompress the response: "), "{error_of}");
+    let packed = super::gzip(&b"m 1\n".repeat(5000));
+    let mut wrong = packed.clone();
+    wrong[packed.len() - 8] ^= 1;
+    for (packed, expected) in [
+        (&packed[..packed.len() - 9], "unexpected EOF: the gzip stream ends early"),
+        (&packed[..packed.len() - 1], "unexpected EOF: the gzip stream ends early"),
+        (&packed[..5], "unexpected EOF: the gzip stream ends early"),
+        (&wrong[..], "corrupt gzip stream does not have a matching checksum"),
+    ] {
+        let error_of = error("honor_labels: false", answer("200 OK", gzip, packed)).await;
+        assert_eq!(error_of, format!("cannot decompress the response: {expected}"));
+    }
+    let zstd = answer("200 OK", "content-type: text/plain\r\ncontent-encoding: zstd\r\n", b"\x28\xb5\x2f\xfd");
+    let error_of = error("honor_labels: false", zstd).await;
+    assert!(error_of.starts_with("received a zstd-compressed response, but the request asked for gzip"), "{error_of}");
     // Another coding is not undone: what remains is no text.
     let other = "content-type: text/plain\r\ncontent-encoding: br\r\n";
     assert!(error("honor_labels: false", answer("200 OK", other, b"\x01\x02")).await.starts_with("line 1: "));

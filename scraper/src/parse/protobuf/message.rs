@@ -9,7 +9,7 @@ use super::exemplars::{self, read_exemplar, timestamp_ms};
 use super::native;
 use super::series::Part;
 use super::wire::{Broken, Fields};
-use crate::parse::{Exemplar, MetricKind, Point};
+use crate::parse::{Exemplar, MetricKind, Native, Point};
 
 #[derive(Debug, Default)]
 pub(super) struct Family<'a> {
@@ -198,15 +198,15 @@ impl<'a> Metric<'a> {
     }
 
     /// The native histogram.
-    pub(super) fn histogram(&mut self, gauge: bool) -> Result<Histogram, String> {
-        let mut histogram = match self.converted.take() {
-            Some(histogram) => histogram,
+    pub(super) fn histogram(&mut self, gauge: bool) -> Result<Native, String> {
+        let mut native = match self.converted.take() {
+            Some(histogram) => Native { histogram, counts: None },
             None => native::read(self.body)?,
         };
         if gauge {
-            histogram.reset_hint = ResetHint::Gauge;
+            native.histogram.reset_hint = ResetHint::Gauge;
         }
-        Ok(histogram)
+        Ok(native)
     }
 
     /// The exemplars of the native histogram.

@@ -14,10 +14,8 @@ use std::borrow::Cow;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use model::Histogram;
-
 use super::entry::What;
-use super::{Entry, Exemplar, Mark, MetricKind, ParseError, Point, Recognised, Sample, Series, Wanted};
+use super::{Entry, Exemplar, Mark, MetricKind, Native, ParseError, Point, Recognised, Sample, Series, Wanted};
 use message::{Family, Metric};
 pub use series::Part;
 pub(super) use series::{push_labels, push_series_labels};
@@ -81,7 +79,7 @@ impl<'a> ProtobufParser<'a> {
     }
 
     /// The native histogram for which the last entry was a marker.
-    pub(super) fn histogram(&mut self) -> Result<Histogram, ParseError> {
+    pub(super) fn histogram(&mut self) -> Result<Native, ParseError> {
         let gauge = self.family.kind == MetricKind::GaugeHistogram;
         self.metric.histogram(gauge).map_err(|why| self.fail(&why))
     }

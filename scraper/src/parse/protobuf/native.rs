@@ -1,9 +1,10 @@
 //! A native histogram out of an `io.prometheus.client.Histogram` message, in place.
 
 use model::Histogram;
-use model::histogram::{Buckets, Span};
+use model::histogram::{Buckets, Span, WholeCounts};
 
 use super::wire::{Broken, Fields, Value};
+use crate::parse::Native;
 use crate::parse::convert::LINES_MAX;
 
 /// Spans and buckets of one side, wherever in the message they stand.
@@ -15,23 +16,25 @@ struct Side {
     counts: Vec<f64>,
 }
 
-/// The histogram that a message is, whole counts as floats (upstream: `model/textparse/protobufparse.go`, `Histogram`).
+/// The histogram that a message is, whole counts as floats, without empty buckets (upstream:
+/// `model/textparse/protobufparse.go`, `Histogram`).
 ///
 /// # Errors
 /// When the message is broken, or its spans and buckets do not go together. Whether they make sense is not looked at.
-pub(super) fn read(message: &[u8]) -> Result<Histogram, String> {
+pub(super) fn read(message: &[u8]) -> Result<Native, String> {
     let mut histogram = Histogram::default();
+    let (mut count, mut zero_count) = (0, 0);
     let (mut positive, mut negative) = (Side::default(), Side::default());
     let (mut count_float, mut zero_float) = (0.0, 0.0);
     let mut fields = Fields::new(message);
     while let Some((number, value)) = fields.next()? {
         match number {
-            1 => histogram.count = whole(value.varint()?),
+            1 => count = value.varint()?,
             2 => histogram.sum = value.double()?,
             4 => count_float = value.double()?,
             5 => histogram.schema = schema(value.varint()?)?,
             6 => histogram.zero_threshold = value.double()?,
-            7 => histogram.zero_count = whole(value.varint()?),
+            7 => zero_count = value.varint()?,
             8 => zero_float = value.double()?,
             9 => negative.spans.push(span(value.bytes()?)?),
             10 => each_varint(value, |n| negative.deltas.push(unzigzag(n)))?,
@@ -42,19 +45,39 @@ pub(super) fn read(message: &[u8]) -> Result<Histogram, String> {
             _ => {}
         }
     }
-    let float = count_float > 0.0 || zero_float > 0.0;
-    if float {
+    // Entries of counts identify float histograms even when all of them are zero.
+    let float = count_float > 0.0 || zero_float > 0.0 || !positive.counts.is_empty() || !negative.counts.is_empty();
+    let counts = if float {
         (histogram.count, histogram.zero_count) = (count_float, zero_float);
-    }
-    histogram.positive = positive.buckets(float)?;
-    histogram.negative = negative.buckets(float)?;
-    for (side, buckets) in [("positive", &histogram.positive), ("negative", &histogram.negative)] {
+        None
+    } else {
+        (histogram.count, histogram.zero_count) = (whole(count), whole(zero_count));
+        let in_buckets = zero_count.wrapping_add(positive.observations()).wrapping_add(negative.observations());
+        Some(WholeCounts { count, in_buckets })
+    };
+    histogram.positive = positive.buckets(float);
+    histogram.negative = negative.buckets(float);
+    for (side, buckets) in [("positive", &mut histogram.positive), ("negative", &mut histogram.negative)] {
         let required: u64 = buckets.spans.iter().map(|span| u64::from(span.length)).sum();
         if required != buckets.counts.len() as u64 {
             return Err(format!("{side} side: spans require {required} buckets, have {}", buckets.counts.len()));
         }
+        // Of spans out of range the validation tells, and there is no telling where their buckets are.
+        if are_in_range(&buckets.spans) {
+            buckets.compact();
+        }
     }
-    Ok(histogram)
+    Ok(Native { histogram, counts })
+}
+
+/// Is every bucket at an index that there can be?
+fn are_in_range(spans: &[Span]) -> bool {
+    let mut end = 0i64;
+    spans.iter().all(|span| {
+        let first = end + i64::from(span.offset);
+        end = first + i64::from(span.length);
+        i32::try_from(first).is_ok() && i32::try_from(end).is_ok()
+    })
 }
 
 /// The histogram with custom buckets that the classic part of a message is, if it is one.
@@ -90,20 +113,23 @@ pub(super) fn from_classic(message: &[u8]) -> Result<Option<Histogram>, Broken> 
 }
 
 impl Side {
-    fn buckets(self, float: bool) -> Result<Buckets, Broken> {
-        let mut counts = self.counts;
-        if !float {
-            let mut last = 0i64;
-            counts.clear();
-            for delta in self.deltas {
-                last = last.checked_add(delta).ok_or("bucket count out of range")?;
-                counts.push(last as f64);
-            }
-        }
-        // What says that there is a histogram without observations is no bucket.
-        let spans = self.spans.into_iter().filter(|span| span.length > 0 || !counts.is_empty()).collect();
-        Ok(Buckets { spans, counts })
+    fn buckets(self, float: bool) -> Buckets {
+        let counts = if float { self.counts } else { absolute(&self.deltas).map(|count| count as f64).collect() };
+        Buckets { spans: self.spans, counts }
     }
+
+    /// In all its buckets, of which none may be negative.
+    fn observations(&self) -> u64 {
+        absolute(&self.deltas).fold(0, |sum, count| sum.wrapping_add(count.cast_unsigned()))
+    }
+}
+
+/// The counts that differences stand for. One that does not fit is negative, and refused as such.
+fn absolute(deltas: &[i64]) -> impl Iterator<Item = i64> {
+    deltas.iter().scan(0i64, |last, delta| {
+        *last = last.wrapping_add(*delta);
+        Some(*last)
+    })
 }
 
 fn span(message: &[u8]) -> Result<Span, Broken> {
@@ -205,11 +231,16 @@ mod tests {
         let apart = [(13, Value::Varint(8)), (13, Value::Varint(3)), (13, Value::Varint(2))];
         let packed = [(13, Value::Bytes(&[8, 3, 2]))];
         for deltas in [&apart[..], &packed[..]] {
-            assert_eq!(read(&message(&[&head[..], deltas].concat())).unwrap(), expected);
+            let read = read(&message(&[&head[..], deltas].concat())).unwrap();
+            assert_eq!(
+                (read.histogram, read.counts),
+                (expected.clone(), Some(WholeCounts { count: 9, in_buckets: 9 }))
+            );
         }
         let floats: Vec<u8> = [4.0f64, 2.0, 3.0].iter().flat_map(|n| n.to_le_bytes()).collect();
         let float = [(4, Value::Double(9.0)), (14, Value::Bytes(&floats))];
-        assert_eq!(read(&message(&[&head[..], &float[..]].concat())).unwrap(), expected);
+        let read = read(&message(&[&head[..], &float[..]].concat())).unwrap();
+        assert_eq!((read.histogram, read.counts), (expected, None));
     }
 
     #[test]

@@ -1,0 +1,197 @@
+//! The head of an answer over HTTP/1.x, read line by line as it comes. What it takes and what it refuses is what Go's client
+//! does (`net/http/response.go`, `net/textproto/reader.go`): exporters are written for that one. No I/O.
+
+use http::StatusCode;
+use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue};
+
+use crate::answer::{Extent, Malformed, malformed, words};
+
+/// The most bytes of a head, of the answers before it too. (Go: 10 MiB.)
+pub(crate) const HEAD_BYTES_MAX: usize = 1 << 20;
+/// How much of a line an error shows.
+const SHOWN_BYTES: usize = 80;
+
+/// What comes before the body.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) status: StatusCode,
+    /// What the server says beside the number, word for word.
+    pub(crate) reason: String,
+    pub(crate) headers: HeaderMap,
+    /// How far the body goes.
+    pub(crate) extent: Extent,
+    /// May the connection carry another request after the body?
+    pub(crate) keeps: bool,
+}
+
+/// A head that has come as far as it has come. Each line is read once, however the bytes are cut.
+#[derive(Debug, Default)]
+pub(crate) struct HeadReader {
+    /// What was read and belongs to no whole line yet.
+    rest: Vec<u8>,
+    /// How many bytes were lines.
+    lines: usize,
+    status: Option<Status>,
+    /// The header that may go on in the next line.
+    open: Option<Vec<u8>>,
+    headers: HeaderMap,
+}
+
+#[derive(Debug)]
+struct Status {
+    version: (u8, u8),
+    code: u16,
+    reason: String,
+}
+
+impl HeadReader {
+    /// Takes what comes next. Once the head is whole: it, and how many of these bytes were its own. Interim answers are
+    /// passed over.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<Option<(Head, usize)>, Malformed> {
+        let mut at = 0;
+        while let Some(length) = memchr::memchr(b'\n', bytes.get(at..).unwrap_or_default()) {
+            let end = at + length + 1;
+            let piece = bytes.get(at..end).unwrap_or_default();
+            at = end;
+            if self.lines + self.rest.len() + piece.len() > HEAD_BYTES_MAX {
+                return Err(Malformed::too_large());
+            }
+            self.lines += self.rest.len() + piece.len();
+            let whole = if self.rest.is_empty() {
+                self.line(piece)?
+            } else {
+                let mut line = std::mem::take(&mut self.rest);
+                line.extend_from_slice(piece);
+                self.line(&line)?
+            };
+            if let Some(head) = whole {
+                return Ok(Some((head, at)));
+            }
+        }
+        let rest = bytes.get(at..).unwrap_or_default();
+        if self.lines + self.rest.len() + rest.len() > HEAD_BYTES_MAX {
+            return Err(Malformed::too_large());
+        }
+        // What is no HTTP, and has no lines, is told by its first bytes.
+        self.rest.extend_from_slice(rest);
+        let shared = self.rest.len().min(5);
+        if self.status.is_none() && self.rest.get(..shared) != b"HTTP/".get(..shared) {
+            return Err(Malformed::quoting("malformed HTTP response", &self.rest));
+        }
+        Ok(None)
+    }
+
+    /// Takes a line with its end; the head, if that was its last.
+    fn line(&mut self, line: &[u8]) -> Result<Option<Head>, Malformed> {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let Some(status) = &self.status else {
+            self.status = Some(Status::parse(line)?);
+            return Ok(None);
+        };
+        let code = status.code;
+        if matches!(line.first(), Some(b' ' | b'\t')) {
+            let open = self.open.as_mut().ok_or_else(|| Malformed::quoting("malformed header line", line))?;
+            // A folded line.
+            open.push(b' ');
+            open.extend_from_slice(trimmed(line));
+            return Ok(None);
+        }
+        if let Some(whole) = self.open.take() {
+            self.header(&whole)?;
+        }
+        if !line.is_empty() {
+            if !line.contains(&b':') {
+                return Err(Malformed::quoting("header line without a colon", line));
+            }
+            self.open = Some(trimmed(line).to_vec());
+            return Ok(None);
+        }
+        let headers = std::mem::take(&mut self.headers);
+        match (self.status.take(), code) {
+            (Some(_), 100 | 102..=199) | (None, _) => Ok(None),
+            (Some(status), _) => Head::of(status, headers).map(Some),
+        }
+    }
+
+    fn header(&mut self, line: &[u8]) -> Result<(), Malformed> {
+        let colon = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
+        let (name, value) = line.split_at(colon);
+        let value = value.strip_prefix(b":").unwrap_or(value);
+        let bad = || Malformed::quoting("malformed header line", line);
+        if name.is_empty() || !name.iter().all(|byte| *byte == b' ' || is_token(*byte)) {
+            return Err(bad());
+        }
+        let value = value.iter().position(|byte| !matches!(byte, b' ' | b'\t')).and_then(|start| value.get(start..));
+        let value = HeaderValue::from_bytes(value.unwrap_or_default()).map_err(|_| bad())?;
+        // A name with a blank in it is one that nobody asks for.
+        if let Ok(name) = HeaderName::from_bytes(name) {
+            self.headers.try_append(name, value).map_err(|_| Malformed::too_large())?;
+        }
+        Ok(())
+    }
+}
+
+impl Status {
+    fn parse(line: &[u8]) -> Result<Self, Malformed> {
+        let not_http = || Malformed::quoting("malformed HTTP response", line);
+        let blank = line.iter().position(|byte| *byte == b' ').ok_or_else(not_http)?;
+        let (version, rest) = line.split_at(blank);
+        let rest = rest.iter().position(|byte| *byte != b' ').and_then(|start| rest.get(start..)).unwrap_or_default();
+        let (code, reason) = rest.split_at(rest.iter().position(|byte| *byte == b' ').unwrap_or(rest.len()));
+        let number = match code {
+            [a, b, c] if code.iter().all(u8::is_ascii_digit) => {
+                [a, b, c].iter().fold(0, |number, digit| number * 10 + u16::from(**digit - b'0'))
+            }
+            _ => return Err(Malformed::quoting("malformed HTTP status code", code)),
+        };
+        let version = match version {
+            [b'H', b'T', b'T', b'P', b'/', major @ b'0'..=b'9', b'.', minor @ b'0'..=b'9'] => {
+                (major - b'0', minor - b'0')
+            }
+            _ => return Err(Malformed::quoting("malformed HTTP version", version)),
+        };
+        let reason = String::from_utf8_lossy(reason.trim_ascii()).into_owned();
+        Ok(Self { version, code: number, reason })
+    }
+}
+
+impl Head {
+    fn of(status: Status, headers: HeaderMap) -> Result<Self, Malformed> {
+        let Status { version, code, reason } = status;
+        let status = StatusCode::from_u16(code).map_err(malformed)?;
+        let (extent, certain) = Extent::of(status, version, &headers)?;
+        let says = |word: &str| words(&headers, &CONNECTION).any(|said| said.eq_ignore_ascii_case(word));
+        let stays = match version {
+            (0, _) => false,
+            (1, 0) => says("keep-alive") && !says("close"),
+            _ => !says("close"),
+        };
+        let keeps = stays && certain && extent != Extent::Rest && code != 101;
+        Ok(Self { status, reason, headers, extent, keeps })
+    }
+}
+
+/// Without blanks around it.
+fn trimmed(line: &[u8]) -> &[u8] {
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let start = line.iter().position(|byte| !is_blank(byte)).unwrap_or(line.len());
+    let end = line.iter().rposition(|byte| !is_blank(byte)).map_or(start, |last| last + 1);
+    line.get(start..end).unwrap_or_default()
+}
+
+/// A byte of a name (RFC 9110, section 5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+impl Malformed {
+    fn too_large() -> Self {
+        Self(format!("its head has more than {HEAD_BYTES_MAX} bytes, or too many headers"))
+    }
+
+    fn quoting(what: &str, bytes: &[u8]) -> Self {
+        let shown = bytes.get(..SHOWN_BYTES).unwrap_or(bytes);
+        Self(format!("{what} \"{}\"", shown.escape_ascii()))
+    }
+}
