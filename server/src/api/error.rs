@@ -24,6 +24,8 @@ pub(crate) enum Kind {
     Internal,
     /// What was asked for is switched off.
     Unavailable,
+    /// The store is being opened again: the same request is answered in a moment.
+    Reopening,
 }
 
 impl ApiError {
@@ -40,8 +42,11 @@ impl ApiError {
         Self::bad_data(format!("invalid parameter {name:?}: {text}"))
     }
 
-    pub(crate) fn internal(error: &dyn std::error::Error) -> Self {
-        Self::new(Kind::Internal, model::with_causes(error))
+    pub(crate) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
+        let mut causes = std::iter::successors(Some(error), |error| error.source());
+        let is_reopening = causes.any(|cause| matches!(cause.downcast_ref(), Some(storage::Error::Reopening)));
+        let kind = if is_reopening { Kind::Reopening } else { Kind::Internal };
+        Self::new(kind, model::with_causes(error))
     }
 }
 
@@ -63,7 +68,7 @@ impl Kind {
             Self::BadData => StatusCode::BAD_REQUEST,
             Self::Execution | Self::CostLimit => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Canceled => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
-            Self::Timeout => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Timeout | Self::Reopening => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal | Self::Unavailable => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -76,7 +81,7 @@ impl Kind {
             Self::Canceled => "canceled",
             Self::Timeout => "timeout",
             Self::Internal => "internal",
-            Self::Unavailable => "unavailable",
+            Self::Unavailable | Self::Reopening => "unavailable",
         }
     }
 }
@@ -89,5 +94,22 @@ impl IntoResponse for ApiError {
         format::string(&mut body, &self.text);
         body.push('}');
         (self.kind.status(), format::JSON, body).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_is_being_opened_again_is_worth_another_try() {
+        let status = |error: storage::Error| {
+            let error = query::Error::Store(QuerierError::Store(Box::new(error)));
+            super::super::work::told(error).into_response().status()
+        };
+        assert_eq!(status(storage::Error::Reopening), StatusCode::SERVICE_UNAVAILABLE);
+        let broken = std::io::Error::other("broken");
+        let broken = storage::Error::Quarantine { path: "data".into(), source: broken };
+        assert_eq!(status(broken), StatusCode::INTERNAL_SERVER_ERROR);
     }
 }
