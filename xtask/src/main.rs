@@ -11,6 +11,7 @@
 
 mod bench;
 mod cache;
+mod circles;
 mod fuzz;
 mod setup;
 mod tidy;

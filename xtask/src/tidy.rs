@@ -5,6 +5,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
+use crate::circles;
+
 /// Crate, folder, and which of ours it may use (test-only dependencies included).
 const MAY_USE: &[(&str, &str, &[&str])] = &[
     ("model", "model", &[]),
@@ -64,6 +66,7 @@ pub(crate) fn check(root: &Path) -> Result<()> {
             }
         }
         lengths(&root.join(folder).join("src"), &mut faults)?;
+        circles::check(name, &root.join(folder).join("src"), &mut faults)?;
     }
     let lock = fs::read_to_string(root.join("Cargo.lock")).context("cannot read Cargo.lock")?;
     for banned in BANNED {
