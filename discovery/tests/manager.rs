@@ -28,7 +28,7 @@ fn manager() -> (Manager, Registry) {
 
 /// kube speaks TLS through the process' default provider, even where it does not speak TLS.
 fn rustls_provider() -> Result<(), ()> {
-    rustls::crypto::ring::default_provider().install_default().map_err(|_| ())
+    rustls::crypto::aws_lc_rs::default_provider().install_default().map_err(|_| ())
 }
 
 /// The addresses of a job, sorted.

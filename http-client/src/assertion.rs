@@ -1,10 +1,10 @@
 //! The assertion of OAuth 2.0's grant jwt-bearer (RFC 7523): a JSON Web Token, signed with an RSA key, that says who asks.
 
+use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
+use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RsaEncoding, RsaKeyPair};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use config::{JwtBearer, OAuth2};
-use ring::rand::{SecureRandom as _, SystemRandom};
-use ring::signature::{RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RsaEncoding, RsaKeyPair};
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject as _;
 use serde_json::{Map, Value, json};
@@ -42,7 +42,7 @@ pub(crate) fn assertion(oauth2: &OAuth2, jwt: &JwtBearer, key: &str, now_s: i64)
     claims.extend(jwt.claims.clone());
     let encoded = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let said = format!("{}.{}", encoded(&header), encoded(&Value::Object(claims)));
-    let mut signature = vec![0; key.public().modulus_len()];
+    let mut signature = vec![0; key.public_modulus_len()];
     key.sign(encoding, &random, said.as_bytes(), &mut signature).map_err(|_| "the assertion cannot be signed")?;
     Ok(format!("{said}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }

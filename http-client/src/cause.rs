@@ -4,7 +4,9 @@ use std::error::Error as StdError;
 use std::io;
 
 /// Outer texts that say nothing.
-const EMPTY: [&str; 5] = [
+const EMPTY: [&str; 7] = [
+    "client error (Canceled)",
+    "operation was canceled",
     "client error (Connect)",
     "client error (SendRequest)",
     "error trying to connect",
@@ -14,6 +16,9 @@ const EMPTY: [&str; 5] = [
 
 /// What tokio-rustls says of a server that leaves at once.
 const HANDSHAKE_EOF: &str = "tls handshake eof";
+/// What hyper says when a connection ends before the request is on its way: an alert that came with the end is lost.
+const CLOSED: &str = "connection closed";
+const CLIENT_PERHAPS: &str = "perhaps because it wants another client certificate: see tls_config.cert_file";
 const SCHEME_HTTP: &str = "set scheme: http if the port speaks plain HTTP";
 
 /// The chain of causes without the URL, which reqwest's own first words name.
@@ -26,7 +31,16 @@ pub(crate) fn of(error: &(dyn StdError + 'static)) -> String {
             break;
         }
         let text = cause.downcast_ref::<io::Error>().map_or_else(|| cause.to_string(), of_io);
-        if !EMPTY.contains(&text.as_str()) {
+        // HTTP/2 passes on nothing but the text.
+        if let Some((_, alert)) = text.split_once(ALERT) {
+            texts.push(of_alert(alert.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default()));
+            break;
+        }
+        if text == CLOSED {
+            texts.push(format!(
+                "EOF: the server ended the connection without an answer; over TLS 1.3, {CLIENT_PERHAPS}"
+            ));
+        } else if !EMPTY.contains(&text.as_str()) {
             texts.push(text);
         }
         source = cause.source();
@@ -56,28 +70,62 @@ fn tls_error<'e>(cause: &'e (dyn StdError + 'static)) -> Option<&'e rustls::Erro
 }
 
 fn of_tls(error: &rustls::Error) -> String {
-    use rustls::{AlertDescription, CertificateError, Error};
+    use rustls::{CertificateError, Error, PeerIncompatible};
     match error {
         Error::InvalidCertificate(CertificateError::Other(why)) => {
             format!("tls: failed to verify certificate: x509: {why}")
         }
+        Error::InvalidCertificate(CertificateError::BadSignature) => {
+            "tls: invalid signature by the server certificate: it is wrong, or its key is of a kind that cannot be checked \
+             (RSA below 1024 bits, a curve other than P-256, P-384 and P-521)"
+                .to_owned()
+        }
         Error::InvalidMessage(_) => {
             format!("http: server gave HTTP response to HTTPS client, or something else that is not TLS; {SCHEME_HTTP}")
         }
-        Error::AlertReceived(alert) => {
-            let hint = match alert {
-                AlertDescription::CertificateRequired
-                | AlertDescription::BadCertificate
-                | AlertDescription::UnknownCA
-                | AlertDescription::CertificateUnknown
-                | AlertDescription::DecryptError
-                | AlertDescription::AccessDenied => "; it wants another client certificate: see tls_config.cert_file",
-                AlertDescription::ProtocolVersion => "; see tls_config.min_version and max_version",
-                AlertDescription::UnrecognisedName => "; see tls_config.server_name",
-                _ => "",
-            };
-            format!("remote error: tls: {alert:?}{hint}")
-        }
+        Error::AlertReceived(alert) => of_alert(&format!("{alert:?}")),
+        Error::PeerIncompatible(
+            PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig | PeerIncompatible::ServerDoesNotSupportTls12Or13,
+        ) => format!("tls: server selected unsupported protocol version; {VERSIONS}"),
+        // Their details are notes for whoever writes TLS.
+        Error::PeerIncompatible(why) => format!("tls: the server asks for what is not spoken ({why:?}); {SUITES}"),
+        Error::PeerMisbehaved(why) => format!("tls: the server does not keep to the protocol ({why:?})"),
         other => format!("tls: {other}"),
     }
 }
+
+const VERSIONS: &str = "TLS 1.2 and 1.3 are spoken, 1.0 and 1.1 are not; see tls_config.min_version and max_version";
+const SUITES: &str = "spoken are TLS 1.3, and TLS 1.2 with ECDHE and AES-GCM or ChaCha20; not CBC, RC4, 3DES, nor key exchange \
+                      by RSA or DHE";
+/// How rustls and those who pass its errors on as texts introduce an alert.
+const ALERT: &str = "received fatal alert: ";
+
+/// An alert, which rustls calls `UnknownCA`, in Go's words, and what to look at.
+fn of_alert(name: &str) -> String {
+    let (words, hint) = match name {
+        "UnexpectedMessage" => ("unexpected message", ""),
+        "BadRecordMac" => ("bad record MAC", ""),
+        "HandshakeFailure" => ("handshake failure", SUITES),
+        "BadCertificate" => ("bad certificate", CLIENT),
+        "UnsupportedCertificate" => ("unsupported certificate", CLIENT),
+        "CertificateRevoked" => ("revoked certificate", CLIENT),
+        "CertificateExpired" => ("expired certificate", CLIENT),
+        "CertificateUnknown" => ("unknown certificate", CLIENT),
+        "UnknownCA" => ("unknown certificate authority", CLIENT),
+        "AccessDenied" => ("access denied", CLIENT),
+        "DecryptError" => ("error decrypting message", CLIENT),
+        "CertificateRequired" => ("certificate required", CLIENT),
+        "DecodeError" => ("error decoding message", ""),
+        "IllegalParameter" => ("illegal parameter", ""),
+        "ProtocolVersion" => ("protocol version not supported", VERSIONS),
+        "InsufficientSecurity" => ("insufficient security level", SUITES),
+        "InternalError" => ("internal error", ""),
+        "UnrecognisedName" => ("unrecognized name", "see tls_config.server_name"),
+        "NoApplicationProtocol" => ("no application protocol", "see enable_http2"),
+        other => (other, ""),
+    };
+    let hint = if hint.is_empty() { String::new() } else { format!("; {hint}") };
+    format!("remote error: tls: {words}{hint}")
+}
+
+const CLIENT: &str = "it wants another client certificate: see tls_config.cert_file";

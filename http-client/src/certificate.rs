@@ -1,83 +1,206 @@
-//! What a certificate says of itself and rustls keeps to itself: from when to when it is valid, for those that are trusted as
-//! they stand (`verify`), and who issued it, for errors.
+//! What a certificate says, in place. Unlike webpki it reads whatever Go reads: version 1, critical extensions that nobody knows,
+//! and servers that show the certificate of an authority. What is to be made of it is for `chain` and `names` to say.
 
-use rustls_pki_types::UnixTime;
+use crate::der::{BOOLEAN, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, SET, element, take, take_bits, take_if};
 
-const SEQUENCE: u8 = 0x30;
-const INTEGER: u8 = 0x02;
 const VERSION: u8 = 0xa0;
+const EXTENSIONS: u8 = 0xa3;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
-const SET: u8 = 0x31;
-const OBJECT_IDENTIFIER: u8 = 0x06;
+/// Names in a subject alternative name.
+const DNS_NAME: u8 = 0x82;
+const IP_ADDRESS: u8 = 0x87;
 /// The attributes of names, 2.5.4.x, by the last byte of their identifiers.
-const ATTRIBUTES: [(u8, &str); 6] = [(3, "CN"), (6, "C"), (7, "L"), (8, "ST"), (10, "O"), (11, "OU")];
+const COMMON_NAME: u8 = 3;
+const ATTRIBUTES: [(u8, &str); 6] = [(COMMON_NAME, "CN"), (6, "C"), (7, "L"), (8, "ST"), (10, "O"), (11, "OU")];
+/// Extended key usages: `serverAuth` and any.
+const SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
+const ANY_USAGE: &[u8] = &[0x55, 0x1d, 0x25, 0];
 /// The longest issuer that is shown.
 const SHOWN_MAX: usize = 200;
 
-/// Is the certificate valid now? One that cannot be read is not.
-pub(crate) fn is_valid_at(certificate: &[u8], now: UnixTime) -> bool {
-    let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-    validity(certificate).is_some_and(|(from, to)| (from..=to).contains(&seconds))
+/// A certificate.
+#[derive(Clone, Debug)]
+pub(crate) struct Certificate<'a> {
+    pub(crate) der: &'a [u8],
+    /// What is signed, with its tag.
+    pub(crate) signed: &'a [u8],
+    /// The signature, and the content of the identifier of its algorithm.
+    pub(crate) signature: &'a [u8],
+    pub(crate) algorithm: &'a [u8],
+    pub(crate) version: u8,
+    pub(crate) issuer: &'a [u8],
+    pub(crate) subject: &'a [u8],
+    /// Seconds since the epoch, both included.
+    pub(crate) validity: (i64, i64),
+    pub(crate) key: PublicKey<'a>,
+    pub(crate) extensions: Extensions<'a>,
 }
 
-/// Who issued the certificate: `CN=kubernetes,O=acme`. Empty when that cannot be read.
-pub(crate) fn issuer(certificate: &[u8]) -> String {
-    let read = || {
-        let mut tbs = after_algorithm(certificate)?;
-        let mut name = take(&mut tbs, SEQUENCE)?;
-        let mut parts = Vec::new();
-        while !name.is_empty() {
-            let mut set = take(&mut name, SET)?;
-            let mut pair = take(&mut set, SEQUENCE)?;
-            let identifier = take(&mut pair, OBJECT_IDENTIFIER)?;
-            let tag = *pair.first()?;
-            let value = String::from_utf8_lossy(take(&mut pair, tag)?);
-            let known = ATTRIBUTES.iter().find(|(last, _)| identifier == [0x55, 4, *last]);
-            parts.extend(known.map(|(_, name)| format!("{name}={}", value.escape_debug())));
+/// A public key: the content of its algorithm's identifier, and its bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PublicKey<'a> {
+    pub(crate) algorithm: &'a [u8],
+    pub(crate) bits: &'a [u8],
+}
+
+/// The extensions that matter.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Extensions<'a> {
+    /// There is one that is critical and not known.
+    pub(crate) unhandled: bool,
+    /// Names of the subject, if there is such an extension.
+    pub(crate) names: Option<Vec<Name<'a>>>,
+    /// Is it an authority, and how many others may stand between it and a server?
+    pub(crate) basic: Option<(bool, Option<u64>)>,
+    /// Is there a key usage that does not let it sign certificates?
+    pub(crate) may_not_sign: bool,
+    /// Is there an extended key usage that does not let it be a server?
+    pub(crate) may_not_serve: bool,
+    /// Are there constraints of names below it?
+    pub(crate) constraints: bool,
+}
+
+/// A name of a subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Name<'a> {
+    Dns(&'a [u8]),
+    Ip(&'a [u8]),
+    Other,
+}
+
+impl<'a> Certificate<'a> {
+    /// `None` for what is none.
+    pub(crate) fn parse(der: &'a [u8]) -> Option<Self> {
+        let mut input = der;
+        let mut outer = take(&mut input, SEQUENCE)?;
+        let (tag, mut tbs, signed) = element(&mut outer)?;
+        if tag != SEQUENCE || !input.is_empty() {
+            return None;
         }
-        Some(parts.join(",").chars().take(SHOWN_MAX).collect())
-    };
-    read().unwrap_or_default()
-}
-
-/// What is to be signed, from the issuer on.
-fn after_algorithm(certificate: &[u8]) -> Option<&[u8]> {
-    let mut input = certificate;
-    let mut outer = take(&mut input, SEQUENCE)?;
-    let mut tbs = take(&mut outer, SEQUENCE)?;
-    if tbs.first() == Some(&VERSION) {
-        take(&mut tbs, VERSION)?;
+        let algorithm = take(&mut outer, SEQUENCE)?;
+        let signature = take_bits(&mut outer)?;
+        let version = match take_if(&mut tbs, VERSION) {
+            Some(mut version) => take(&mut version, INTEGER)?.last()?.checked_add(1)?,
+            None => 1,
+        };
+        take(&mut tbs, INTEGER)?;
+        take(&mut tbs, SEQUENCE)?;
+        let issuer = take(&mut tbs, SEQUENCE)?;
+        let mut validity = take(&mut tbs, SEQUENCE)?;
+        let validity = (time(&mut validity)?, time(&mut validity)?);
+        let subject = take(&mut tbs, SEQUENCE)?;
+        let key = PublicKey::parse(take(&mut tbs, SEQUENCE)?)?;
+        // Unique identifiers of issuer and subject.
+        take_if(&mut tbs, 0x81);
+        take_if(&mut tbs, 0x82);
+        let extensions = match take_if(&mut tbs, EXTENSIONS) {
+            Some(extensions) => Extensions::parse(extensions)?,
+            None => Extensions::default(),
+        };
+        Some(Self { der, signed, signature, algorithm, version, issuer, subject, validity, key, extensions })
     }
-    take(&mut tbs, INTEGER)?;
-    take(&mut tbs, SEQUENCE)?;
-    Some(tbs)
+
+    /// Who issued it: `CN=kubernetes,O=acme`. Empty when that cannot be read.
+    pub(crate) fn issuer_text(&self) -> String {
+        let shown = attributes(self.issuer).unwrap_or_default();
+        let parts = shown.iter().filter_map(|(last, value)| {
+            let (_, name) = ATTRIBUTES.iter().find(|(known, _)| known == last)?;
+            Some(format!("{name}={}", value.escape_debug()))
+        });
+        parts.collect::<Vec<_>>().join(",").chars().take(SHOWN_MAX).collect()
+    }
+
+    /// The common name of its subject.
+    pub(crate) fn common_name(&self) -> Option<String> {
+        attributes(self.subject)?.into_iter().rev().find(|(last, _)| *last == COMMON_NAME).map(|(_, value)| value)
+    }
 }
 
-/// Seconds since the epoch.
-fn validity(certificate: &[u8]) -> Option<(i64, i64)> {
-    let mut tbs = after_algorithm(certificate)?;
-    // The issuer.
-    take(&mut tbs, SEQUENCE)?;
-    let mut validity = take(&mut tbs, SEQUENCE)?;
-    Some((time(&mut validity)?, time(&mut validity)?))
-}
-
-/// The content of the element at the start, which must have this tag.
-fn take<'a>(input: &mut &'a [u8], tag: u8) -> Option<&'a [u8]> {
-    let (found, rest) = input.split_first()?;
-    let (first, rest) = rest.split_first()?;
-    let (len, rest) = match first {
-        0..=0x7f => (usize::from(*first), rest),
-        0x81..=0x84 => {
-            let (bytes, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-            (bytes.iter().fold(0, |len, byte| len << 8 | usize::from(*byte)), rest)
+/// The attributes 2.5.4.x of a name, by x.
+fn attributes(mut name: &[u8]) -> Option<Vec<(u8, String)>> {
+    let mut all = Vec::new();
+    while !name.is_empty() {
+        let mut set = take(&mut name, SET)?;
+        let mut pair = take(&mut set, SEQUENCE)?;
+        let identifier = take(&mut pair, OBJECT_IDENTIFIER)?;
+        let (_, value, _) = element(&mut pair)?;
+        if let [0x55, 4, last] = identifier {
+            all.push((*last, String::from_utf8_lossy(value).into_owned()));
         }
-        _ => return None,
-    };
-    let (content, rest) = rest.split_at_checked(len)?;
-    *input = rest;
-    (*found == tag).then_some(content)
+    }
+    Some(all)
+}
+
+impl<'a> PublicKey<'a> {
+    /// Out of the content of a `SubjectPublicKeyInfo`.
+    pub(crate) fn parse(mut info: &'a [u8]) -> Option<Self> {
+        Some(Self { algorithm: take(&mut info, SEQUENCE)?, bits: take_bits(&mut info)? })
+    }
+}
+
+impl<'a> Extensions<'a> {
+    fn parse(mut all: &'a [u8]) -> Option<Self> {
+        let mut read = Self::default();
+        let mut all = take(&mut all, SEQUENCE)?;
+        while !all.is_empty() {
+            let mut one = take(&mut all, SEQUENCE)?;
+            let identifier = take(&mut one, OBJECT_IDENTIFIER)?;
+            let critical = take_if(&mut one, BOOLEAN).is_some_and(|value| value != [0]);
+            let value = take(&mut one, OCTET_STRING)?;
+            let known = read.learn(identifier, value)?;
+            read.unhandled |= critical && !known;
+        }
+        Some(read)
+    }
+
+    /// Is it one that is known?
+    fn learn(&mut self, identifier: &[u8], mut value: &'a [u8]) -> Option<bool> {
+        // 2.5.29.x
+        let [0x55, 0x1d, last] = identifier else { return Some(false) };
+        match last {
+            15 => {
+                let bits = take(&mut value, crate::der::BIT_STRING)?.split_first()?.1;
+                let any = bits.iter().any(|byte| *byte != 0);
+                self.may_not_sign = any && bits.first().is_none_or(|byte| byte & 0x04 == 0);
+            }
+            17 => {
+                let (mut list, mut names) = (take(&mut value, SEQUENCE)?, Vec::new());
+                while !list.is_empty() {
+                    let (tag, name, _) = element(&mut list)?;
+                    names.push(match tag {
+                        DNS_NAME => Name::Dns(name),
+                        IP_ADDRESS => Name::Ip(name),
+                        _ => Name::Other,
+                    });
+                }
+                let known = !names.is_empty();
+                self.names = Some(names);
+                return Some(known);
+            }
+            19 => {
+                let mut basic = take(&mut value, SEQUENCE)?;
+                let is_ca = take_if(&mut basic, BOOLEAN).is_some_and(|value| value != [0]);
+                let length = take_if(&mut basic, INTEGER);
+                let length = length.map(|n| n.iter().fold(0u64, |n, byte| n.saturating_mul(256) | u64::from(*byte)));
+                self.basic = Some((is_ca, length));
+            }
+            30 => self.constraints = true,
+            37 => {
+                let (mut list, mut serves, mut any) = (take(&mut value, SEQUENCE)?, false, false);
+                while !list.is_empty() {
+                    let usage = take(&mut list, OBJECT_IDENTIFIER)?;
+                    serves |= usage == SERVER_AUTH || usage == ANY_USAGE;
+                    any = true;
+                }
+                self.may_not_serve = any && !serves;
+            }
+            // Distribution points, policies and their kin, key identifiers.
+            14 | 31..=33 | 35 | 36 | 54 => {}
+            _ => return Some(false),
+        }
+        Some(true)
+    }
 }
 
 /// `YYMMDDHHMMSSZ`, or with four digits of year.
@@ -123,10 +246,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_certificate_is_not_valid() {
+    fn what_is_no_certificate_is_none() {
         for bytes in [&[][..], &[0x30], &[0x30, 0x84, 0xff, 0xff, 0xff, 0xff], &[0x30, 2, 0x30, 0]] {
-            assert_eq!(validity(bytes), None);
-            assert_eq!(issuer(bytes), "");
+            assert!(Certificate::parse(bytes).is_none());
         }
     }
 }

@@ -71,6 +71,7 @@ impl HttpClient {
     pub fn new(config: &HttpClientConfig, user_agent: &str, resolver: &Resolver) -> Result<Self, Error> {
         if let Some(tls) = &config.tls {
             tls::versions(tls)?;
+            tls::warn_of_old_versions(tls);
             tls::server_name(tls)?;
         }
         Ok(Self {

@@ -8,7 +8,8 @@
 //! - **Files**: `client` the client · `connection` a target's own connection · `head` and `answer` what comes over it · `wire` the stream under it · `resolver` host names to addresses · `stamp` whether a file changed · `redirect` where
 //!   one leads · `auth` credentials and headers · `oauth2` tokens · `assertion` what asks for
 //!   one with a key · `proxy` which requests go through which · `tls` rustls
-//!   from `tls_config` · `verify` which servers are believed · `certificate` what one says of itself · `cause` why a request failed, in words · `error` why it
+//!   from `tls_config` · `verify` which servers are believed · `chain` by whom they are vouched for · `names` for which
+//!   hosts · `signature` whether a signature is right · `rsa` of short keys · `curve` P-521 · `certificate`, `der` what one says · `cause` why a request failed, in words · `error` why it
 //!   could not be made.
 //! - **Tests**: `tests/` runs real servers on the loopback interface.
 
@@ -17,14 +18,20 @@ mod assertion;
 mod auth;
 mod cause;
 mod certificate;
+mod chain;
 mod client;
 mod connection;
+mod curve;
+mod der;
 mod error;
 mod head;
+mod names;
 mod oauth2;
 mod proxy;
 mod redirect;
 mod resolver;
+mod rsa;
+mod signature;
 mod stamp;
 mod tls;
 mod verify;

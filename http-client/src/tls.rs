@@ -5,13 +5,18 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use config::{TlsConfig, TlsVersion};
-use rustls::client::WebPkiServerVerifier;
-use rustls::crypto::{CryptoProvider, ring};
+use rustls::client::ResolvesClientCert;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
 use crate::Error;
+use crate::certificate::{Certificate, PublicKey};
+use crate::chain::Authorities;
+use crate::curve::P521;
+use crate::der::{SEQUENCE, take};
 use crate::stamp::Stamp;
 use crate::verify::Verifier;
 
@@ -30,6 +35,17 @@ pub(crate) fn server_name(tls: &TlsConfig) -> Result<Option<ServerName<'static>>
     parsed.map(Some).map_err(|_| Error::Tls(format!("server_name {name:?} is neither a host name nor an address")))
 }
 
+/// Says what of the configuration is accepted and never spoken.
+pub(crate) fn warn_of_old_versions(tls: &TlsConfig) {
+    if let Some(min) = tls.min_version.filter(|min| *min < TlsVersion::Tls12) {
+        tracing::warn!(
+            min_version = min.as_str(),
+            "tls_config.min_version is taken as TLS12: TLS 1.0 and 1.1 are not spoken, and servers that speak nothing newer \
+             cannot be scraped"
+        );
+    }
+}
+
 /// The protocol versions to speak.
 pub(crate) fn versions(tls: &TlsConfig) -> Result<Vec<&'static SupportedProtocolVersion>, Error> {
     let (min, max) = (tls.min_version.unwrap_or(TlsVersion::Tls12), tls.max_version.unwrap_or(TlsVersion::Tls13));
@@ -44,29 +60,51 @@ pub(crate) fn versions(tls: &TlsConfig) -> Result<Vec<&'static SupportedProtocol
 
 /// The client side of TLS; reads the files.
 pub(crate) fn client_config(tls: &TlsConfig, http2: bool) -> Result<ClientConfig, Error> {
-    let provider = Arc::new(ring::default_provider());
-    let (roots, trusted) = verifier_of_roots(tls, &provider)?;
+    let provider = Arc::new(provider());
+    let (authorities, of_system) = configured_authorities(tls)?;
     let verifier = Verifier {
-        roots,
-        trusted,
+        authorities,
+        of_system,
         name: server_name(tls)?,
         believe_all: tls.insecure_skip_verify,
-        provider: Arc::clone(&provider),
+        algorithms: provider.signature_verification_algorithms,
     };
-    let builder = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&versions(tls)?)
         .map_err(|error| Error::Tls(error.to_string()))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier));
     let mut config = match identity(tls)? {
         None => builder.with_no_client_auth(),
-        Some((chain, key)) => builder
-            .with_client_auth_cert(chain, key)
-            .map_err(|error| Error::Tls(format!("the client's certificate and key do not fit: {error}")))?,
+        Some(identity) => builder.with_client_cert_resolver(certified(identity, &provider)?),
     };
     let h2 = http2.then(|| b"h2".to_vec());
     config.alpn_protocols = h2.into_iter().chain([b"http/1.1".to_vec()]).collect();
     Ok(config)
+}
+
+/// What is spoken: all that rustls has, and key exchange over P-521.
+fn provider() -> CryptoProvider {
+    let mut provider = aws_lc_rs::default_provider();
+    provider.kx_groups.push(&P521);
+    provider
+}
+
+/// The client's certificate with its key. What rustls itself checks of them needs a certificate of version 3.
+fn certified((chain, key): Identity, provider: &CryptoProvider) -> Result<Arc<dyn ResolvesClientCert>, Error> {
+    // What the provider says of it names none of its kinds.
+    let unusable =
+        "the client's key cannot be used: it is none of RSA of 2048 bits or more, P-256, P-384, P-521 and Ed25519";
+    let signs = provider.key_provider.load_private_key(key).map_err(|_| Error::Tls(unusable.to_owned()))?;
+    let shown = chain.first().and_then(|first| Certificate::parse(first));
+    let shown = shown.ok_or_else(|| Error::Tls("the client's certificate cannot be read".to_owned()))?;
+    if let Some(info) = signs.public_key()
+        && let Some(info) = take(&mut info.as_ref(), SEQUENCE)
+        && PublicKey::parse(info).is_some_and(|public| public.bits != shown.key.bits)
+    {
+        return Err(Error::Tls("the client's certificate and key do not fit: they are of two pairs".to_owned()));
+    }
+    Ok(Arc::new(SingleCertAndKey::from(CertifiedKey::new(chain, signs))))
 }
 
 /// The bytes of a field that is either text or a file, and where they are from.
@@ -84,52 +122,60 @@ fn bytes(text: Option<&str>, what: &'static str, file: Option<&Path>) -> Result<
 fn certificates(pem: &[u8], from: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
     let refused = |reason: String| Error::Pem { what: "cert", from: from.to_owned(), reason };
     let chain = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
-    let chain = chain.map_err(|error| refused(error.to_string()))?;
+    let chain = chain.map_err(|error| refused(of_pem(&error).to_owned()))?;
     if chain.is_empty() { Err(refused(NO_CERTIFICATE.to_owned())) } else { Ok(chain) }
 }
 
 /// The certificates of a bundle of authorities. As with Go's `AppendCertsFromPEM`, those that cannot be read are left out, with
 /// a warning, as long as there is one that can.
-fn authorities(pem: &[u8], from: &str) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), Error> {
-    let (mut roots, mut read, mut refused) = (RootCertStore::empty(), Vec::new(), None);
+fn authorities(pem: &[u8], from: &str) -> Result<Authorities, Error> {
+    let (mut all, mut read, mut refused) = (Authorities::default(), 0, None);
     for block in pem_blocks(pem) {
-        match authority(block, &mut roots) {
-            Ok(certificate) => read.extend(certificate),
+        match authority(block, &mut all) {
+            Ok(is_one) => read += usize::from(is_one),
             Err(reason) => {
                 refused.get_or_insert(reason);
             }
         }
     }
-    if read.is_empty() {
+    if read == 0 {
         let reason = refused.unwrap_or_else(|| NO_CERTIFICATE.to_owned());
         return Err(Error::Pem { what: "ca", from: from.to_owned(), reason });
     }
     if let Some(reason) = refused {
-        tracing::warn!(
-            from,
-            read = read.len(),
-            reason,
-            "certificates of a CA bundle are left out: they cannot be read"
-        );
+        tracing::warn!(from, read, reason, "certificates of a CA bundle are left out: they cannot be read");
     }
-    Ok((roots, read))
+    Ok(all)
 }
 
-/// Adds the certificate of a block to the roots. A block of another kind has none.
-fn authority(block: &[u8], roots: &mut RootCertStore) -> Result<Option<CertificateDer<'static>>, String> {
+/// Adds the certificate of a block. A block of another kind has none.
+fn authority(block: &[u8], all: &mut Authorities) -> Result<bool, String> {
     let certificate = match CertificateDer::from_pem_slice(block) {
-        Err(pem::Error::NoItemsFound) => return Ok(None),
-        read => read.map_err(|error| error.to_string())?,
+        Err(pem::Error::NoItemsFound) => return Ok(false),
+        read => read.map_err(|error| of_pem(&error).to_owned())?,
     };
-    roots.add(certificate.clone()).map_err(|error| error.to_string())?;
-    Ok(Some(certificate))
+    all.add(certificate).map(|()| true).map_err(str::to_owned)
+}
+
+/// The parser's own texts are dumps.
+fn of_pem(error: &pem::Error) -> &'static str {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => "a PEM block has no end line of its own",
+        pem::Error::IllegalSectionStart { .. } => "a PEM block does not begin as one",
+        pem::Error::Base64Decode(_) => "the text of a PEM block is no base64",
+        _ => NO_CERTIFICATE,
+    }
 }
 
 /// For clients that refuse a whole bundle of authorities for one certificate that cannot be read: the others, where there are
 /// both. `None` where the bundle can be used, or refused, as it is.
 #[must_use]
 pub fn readable_authorities(pem: &[u8]) -> Option<Vec<u8>> {
-    let is_readable = |block: &&[u8]| matches!(authority(block, &mut RootCertStore::empty()), Ok(Some(_)));
+    // Those clients read with webpki.
+    let is_readable = |block: &&[u8]| {
+        let read = CertificateDer::from_pem_slice(block);
+        read.is_ok_and(|certificate| RootCertStore::empty().add(certificate).is_ok())
+    };
     let (readable, others): (Vec<&[u8]>, Vec<&[u8]>) = pem_blocks(pem).partition(is_readable);
     (!readable.is_empty() && !others.is_empty()).then(|| readable.concat())
 }
@@ -159,39 +205,30 @@ fn identity(tls: &TlsConfig) -> Result<Option<Identity>, Error> {
     Ok(Some((chain, key)))
 }
 
-/// The verifier, and the configured certificates as they stand.
-type Roots = (Option<Arc<WebPkiServerVerifier>>, Vec<CertificateDer<'static>>);
-
-fn verifier_of_roots(tls: &TlsConfig, provider: &Arc<CryptoProvider>) -> Result<Roots, Error> {
-    let mut trusted = Vec::new();
-    let roots = match bytes(tls.ca.as_deref(), "ca_file", tls.ca_file.as_deref())? {
-        Some((pem, from)) => {
-            let roots;
-            (roots, trusted) = authorities(&pem, &from)?;
-            Arc::new(roots)
-        }
-        None if tls.insecure_skip_verify => return Ok((None, trusted)),
-        None => system_roots(),
-    };
-    if roots.is_empty() {
-        return Ok((None, trusted));
+/// The authorities that are believed, and whether they are those of the system.
+fn configured_authorities(tls: &TlsConfig) -> Result<(Arc<Authorities>, bool), Error> {
+    match bytes(tls.ca.as_deref(), "ca_file", tls.ca_file.as_deref())? {
+        Some((pem, from)) => Ok((Arc::new(authorities(&pem, &from)?), false)),
+        None if tls.insecure_skip_verify => Ok((Arc::default(), true)),
+        None => Ok((of_system(), true)),
     }
-    let built = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider)).build();
-    let built = built.map_err(|error| Error::Tls(error.to_string()))?;
-    Ok((Some(built), trusted))
 }
 
-/// Read once for the process: they are the same for every client, and a hundred copies of them are not.
-fn system_roots() -> Arc<RootCertStore> {
-    static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
-    let roots = ROOTS.get_or_init(|| {
+/// Read once for the process: they are the same for every client, and a hundred copies of them are not. Where there are none,
+/// no server is believed, and a client that only speaks plain HTTP works.
+fn of_system() -> Arc<Authorities> {
+    static SYSTEM: OnceLock<Arc<Authorities>> = OnceLock::new();
+    let all = SYSTEM.get_or_init(|| {
         let loaded = rustls_native_certs::load_native_certs();
         for error in &loaded.errors {
             tracing::warn!(%error, "cannot read a certificate of the system's roots");
         }
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(loaded.certs);
-        Arc::new(roots)
+        let mut all = Authorities::default();
+        for certificate in loaded.certs {
+            // What cannot be read is left out.
+            all.add(certificate).ok();
+        }
+        Arc::new(all)
     });
-    Arc::clone(roots)
+    Arc::clone(all)
 }

@@ -85,7 +85,7 @@ fn serve(stream: &TcpStream, n: usize, heads: &mpsc::Sender<(usize, Vec<String>)
 }
 
 fn client(config: &HttpClientConfig) -> HttpClient {
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     HttpClient::new(config, "Weft/test", &Resolver::system()).unwrap()
 }
 
@@ -223,7 +223,7 @@ mod sockets {
 
     #[tokio::test]
     async fn a_socket_is_asked_whatever_the_url_says() {
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
         let key = generate_simple_self_signed(["shared".to_owned()]).unwrap();
         let chain = vec![key.cert.der().clone()];

@@ -52,7 +52,7 @@ pub(crate) fn run(flags: Flags) -> Result<()> {
         Ok(files) => tracing::debug!(files, "file descriptors that may be open"),
         Err(error) => tracing::warn!(%error, "cannot raise the limit of open files"),
     }
-    if rustls::crypto::ring::default_provider().install_default().is_err() {
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         tracing::debug!("the TLS provider was installed already");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;

@@ -124,7 +124,7 @@ fn answer(id: &[u8], question: &[u8], (kind, says): (u16, Says)) -> Option<Vec<u
 }
 
 fn client(resolver: &Resolver) -> HttpClient {
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     HttpClient::new(&HttpClientConfig::default(), "Weft/test", resolver).unwrap()
 }
 

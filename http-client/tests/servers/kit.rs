@@ -10,6 +10,7 @@ use http::HeaderMap;
 use http_client::{Connection, HttpClient, Resolver};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair};
 use rustls::server::WebPkiClientVerifier;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use url::Url;
@@ -23,7 +24,7 @@ impl Authority {
     }
 
     pub(crate) fn named(name: &str) -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.distinguished_name = DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, name);
@@ -88,7 +89,9 @@ impl Server {
     }
 
     pub(crate) fn with(certificate: &rcgen::Certificate, key: &KeyPair, clients: Option<&Authority>) -> Self {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let key = provider.key_provider.load_private_key(key).unwrap();
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
         let builder = builder.unwrap();
         let builder = match clients {
@@ -100,16 +103,15 @@ impl Server {
                 builder.with_client_cert_verifier(verifier)
             }
         };
+        // Whatever the certificate says: rustls itself looks into it.
         let chain = vec![CertificateDer::from(certificate.der().to_vec())];
-        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let config = builder.with_single_cert(chain, key).unwrap();
-        Self::secured(config)
+        Self::secured(builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(CertifiedKey::new(chain, key)))))
     }
 
     /// That speaks these versions only.
     pub(crate) fn speaking(authority: &Authority, versions: &[&'static rustls::SupportedProtocolVersion]) -> Self {
         let (certificate, key) = authority.issue(&["127.0.0.1"]);
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
         let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
         let chain = vec![CertificateDer::from(certificate.der().to_vec())];
@@ -208,7 +210,7 @@ pub(crate) fn config(tls: TlsConfig) -> HttpClientConfig {
 }
 
 pub(crate) fn client(config: &HttpClientConfig) -> HttpClient {
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     HttpClient::new(config, "Weft/test", &Resolver::system()).unwrap()
 }
 

@@ -165,9 +165,9 @@ async fn a_token_that_is_not_given_out_is_an_error_without_secrets() {
 
 #[tokio::test]
 async fn a_key_may_ask_in_place_of_a_secret() {
+    use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA512, RsaKeyPair, UnparsedPublicKey};
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    use ring::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA512, RsaKeyPair, UnparsedPublicKey};
     use rustls_pki_types::PrivatePkcs1KeyDer;
     use rustls_pki_types::pem::PemObject as _;
 

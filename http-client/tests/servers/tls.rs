@@ -47,7 +47,7 @@ async fn a_bundle_of_authorities_is_used_as_far_as_it_can_be_read() {
     assert_eq!(readable_authorities(no_certificate.as_bytes()), None);
     for (ca, expected) in [
         (another_kind, "it holds no PEM certificate"),
-        (format!("{no_certificate}{no_base64}"), "BadEncoding"),
+        (format!("{no_certificate}{no_base64}"), "it is no X.509 certificate"),
         (String::new(), "it holds no PEM certificate"),
     ] {
         let client = client(&config(TlsConfig { ca: Some(ca), ..TlsConfig::default() }));
@@ -58,14 +58,15 @@ async fn a_bundle_of_authorities_is_used_as_far_as_it_can_be_read() {
 
 #[tokio::test]
 async fn a_self_signed_certificate_is_believed_when_it_is_configured_and_in_date() {
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     for (names, last_year, expected) in [
         ("127.0.0.1", 2999, None),
         (
             "other.example",
             2999,
             Some(
-                "x509: certificate is valid for other.example, not 127.0.0.1; set tls_config.server_name: other.example",
+                "x509: cannot validate certificate for 127.0.0.1 because it doesn't contain any IP SANs, only the names \
+                 other.example; set tls_config.server_name: other.example",
             ),
         ),
         ("127.0.0.1", 2001, Some("x509: certificate has expired or is not yet valid")),
@@ -98,7 +99,10 @@ async fn the_server_name_is_sent_and_checked_and_host_stays() {
     assert_eq!(seen.sni.as_deref(), Some("metrics.example"));
     assert_eq!(seen.header("host"), Some(server.addr.to_string().as_str()), "{seen:?}");
     for (wrong, expected) in [
-        (None, "certificate is valid for metrics.example, not 127.0.0.1; set tls_config.server_name: metrics.example"),
+        (
+            None,
+            "doesn't contain any IP SANs, only the names metrics.example; set tls_config.server_name: metrics.example",
+        ),
         (Some("other.example"), "not other.example; tls_config.server_name asks for that name"),
     ] {
         let refused = get(&client(&tls(wrong)), &server.url()).await.unwrap_err();
@@ -262,4 +266,96 @@ async fn a_port_that_speaks_the_other_protocol_is_told_apart() {
 fn what_cannot_be_spoken_is_refused_at_once() {
     let old = TlsConfig { max_version: Some(TlsVersion::Tls11), ..TlsConfig::default() };
     assert!(matches!(HttpClient::new(&config(old), "x", &Resolver::system()), Err(Error::Tls(_))));
+}
+
+/// A certificate of an authority of the test, and a server that shows it.
+fn shown(
+    authority: &Authority,
+    kind: &'static rcgen::SignatureAlgorithm,
+    change: impl FnOnce(&mut CertificateParams),
+) -> Server {
+    let key = KeyPair::generate_for(kind).unwrap();
+    let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    change(&mut params);
+    Server::with(&params.signed_by(&key, &authority.0).unwrap(), &key, None)
+}
+
+#[tokio::test]
+async fn what_go_believes_is_believed() {
+    use rcgen::{CustomExtension, ExtendedKeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P521_SHA512};
+
+    let authority = Authority::new();
+    let unknown = || {
+        let mut extension = CustomExtension::from_oid_content(&[1, 2, 3, 4], vec![5, 0]);
+        extension.set_criticality(true);
+        extension
+    };
+    let names = |names: &[&str]| -> Vec<rcgen::SanType> {
+        names.iter().map(|name| rcgen::SanType::DnsName((*name).try_into().unwrap())).collect()
+    };
+    for (server, name, checked) in [
+        (shown(&authority, &PKCS_ECDSA_P521_SHA512, |_| {}), None, Ok("ok")),
+        (
+            shown(&authority, &PKCS_ECDSA_P256_SHA256, |params| {
+                params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained)
+            }),
+            None,
+            Ok("ok"),
+        ),
+        (
+            shown(&authority, &PKCS_ECDSA_P256_SHA256, |params| {
+                params.extended_key_usages = vec![ExtendedKeyUsagePurpose::CodeSigning, ExtendedKeyUsagePurpose::Any];
+            }),
+            None,
+            Ok("ok"),
+        ),
+        (
+            shown(&authority, &PKCS_ECDSA_P256_SHA256, |params| {
+                params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+            }),
+            None,
+            Err("x509: certificate specifies an incompatible key usage"),
+        ),
+        (
+            shown(&authority, &PKCS_ECDSA_P256_SHA256, |params| params.subject_alt_names = names(&["*.lan"])),
+            Some("node1.lan"),
+            Ok("ok"),
+        ),
+        (
+            shown(&authority, &PKCS_ECDSA_P256_SHA256, |params| params.subject_alt_names = names(&["*.lan"])),
+            None,
+            Err("only the names *.lan; set tls_config.server_name to a name like *.lan"),
+        ),
+        (
+            shown(&authority, &PKCS_ECDSA_P256_SHA256, |params| params.subject_alt_names = names(&["127.0.0.1"])),
+            None,
+            Err("doesn't contain any IP SANs, only the names 127.0.0.1; it needs another subject alternative name"),
+        ),
+        (
+            shown(&authority, &PKCS_ECDSA_P256_SHA256, |params| params.custom_extensions = vec![unknown()]),
+            None,
+            Err("x509: unhandled critical extension"),
+        ),
+    ] {
+        let tls = TlsConfig { server_name: name.map(str::to_owned), ..TlsConfig::default() };
+        let checks = TlsConfig { ca: Some(authority.pem()), ..tls.clone() };
+        let got = get(&client(&config(checks)), &server.url()).await;
+        match checked {
+            Ok(body) => assert_eq!(got.as_deref(), Ok(body)),
+            Err(why) => assert!(got.as_ref().is_err_and(|error| error.ends_with(why)), "{got:?}"),
+        }
+        let believes = TlsConfig { insecure_skip_verify: true, ..tls };
+        assert_eq!(get(&client(&config(believes)), &server.url()).await.as_deref(), Ok("ok"), "{checked:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_signature_of_another_key_is_refused_by_whoever_checks() {
+    let (authority, imposter) = (Authority::named("same"), Authority::named("same"));
+    let server = Server::tls(&imposter, &["127.0.0.1"], None);
+    let tls = TlsConfig { ca: Some(authority.pem()), ..TlsConfig::default() };
+    let error = get(&client(&config(tls)), &server.url()).await.unwrap_err();
+    let expected = "certificate signed by unknown authority \"CN=same\" (possibly because of \"x509: the signature is wrong\" \
+                    while trying to verify candidate authority certificate \"same\")";
+    assert!(error.ends_with(expected), "{error}");
 }

@@ -9,8 +9,8 @@ pub enum ClassicError {
     /// There is neither a bucket nor a count.
     #[error("there is neither a bucket nor a count")]
     Nothing,
-    /// A count or bound is NaN, or a count below zero.
-    #[error("a bucket's bound or count is no number, or its count is negative")]
+    /// A bound is NaN, or a count below zero.
+    #[error("a bucket's bound is no number, or its count is negative")]
     Number,
     /// Cumulative counts may not fall from bound to bound.
     #[error("counts are not cumulative: {count} up to {bound} is less than up to a smaller bound")]
@@ -41,7 +41,8 @@ impl Histogram {
         if buckets.is_empty() && count.is_none() {
             return Err(ClassicError::Nothing);
         }
-        if buckets.iter().any(|(bound, count)| bound.is_nan() || count.is_nan() || *count < 0.0) {
+        if buckets.iter().any(|(bound, count)| bound.is_nan() || *count < 0.0) || count.is_some_and(|count| count < 0.0)
+        {
             return Err(ClassicError::Number);
         }
         let mut sorted = buckets.to_vec();
@@ -81,6 +82,10 @@ mod tests {
         assert_eq!(got.validate(), Ok(()));
         let got = Histogram::from_classic(&[(f64::INFINITY, 2.0)], None, 0.0).unwrap();
         assert_eq!(got.notation(), "{{schema:-53 count:2 custom_values:[] buckets:[2]}}");
+        // As upstream has it, what is no number is some observations.
+        let got = Histogram::from_classic(&[(1.0, f64::NAN)], Some(4.0), 0.0).unwrap();
+        assert_eq!(got.notation(), "{{schema:-53 count:4 custom_values:[1] buckets:[NaN NaN]}}");
+        assert_eq!(got.validate(), Ok(()));
     }
 
     #[test]
@@ -88,7 +93,9 @@ mod tests {
         let of = |buckets: &[(f64, f64)], count| Histogram::from_classic(buckets, count, 0.0).unwrap_err();
         assert_eq!(of(&[(1.0, 2.0), (2.0, 1.0)], None), ClassicError::NotCumulative { bound: 2.0, count: 1.0 });
         assert_eq!(of(&[(f64::INFINITY, 2.0)], Some(3.0)), ClassicError::Count { count: 3.0, last: 2.0 });
-        assert_eq!(of(&[(1.0, f64::NAN)], None), ClassicError::Number);
+        assert_eq!(of(&[(f64::NAN, 1.0)], None), ClassicError::Number);
+        assert_eq!(of(&[(1.0, -1.0)], None), ClassicError::Number);
+        assert_eq!(of(&[], Some(-1.0)), ClassicError::Number);
         assert_eq!(of(&[], None), ClassicError::Nothing);
     }
 }

@@ -129,11 +129,18 @@ fn classic_histograms_are_stored_as_native_ones_where_that_is_wanted() {
             for (now, count) in [(1000, 7), (2000, 9), (3000, 4)] {
                 let bytes = if format == Format::Text { text(count).into_bytes() } else { message(count) };
                 let (counts, result) = t.layout.read(Body { format, wanted, bytes: &bytes }, &t.rules, now, &t.store);
-                result.unwrap();
                 t.layout.commit(&t.store, now, &[("up", 1.0)], false).unwrap();
                 let stored = t.store.take().join("\n");
                 let whole = format!("count:{count} ");
                 assert_eq!(stored.contains(&whole), count > 5, "{format:?} {stored}");
+                if format == Format::Protobuf && count < 5 {
+                    // 3.16 fails the scrape; the text formats leave out what is no histogram.
+                    let error = result.unwrap_err().to_string();
+                    assert!(error.contains("cannot convert to custom buckets: count is not cumulative"), "{error}");
+                    assert!(stored.contains("stale"), "{stored}");
+                    continue;
+                }
+                result.unwrap();
                 assert_eq!(stored.contains("stale"), count < 5, "no such histogram is there: {format:?} {stored}");
                 assert_eq!(stored.contains("n_count"), classic, "{format:?} {stored}");
                 assert_eq!(counts.added > 0, now == 1000);

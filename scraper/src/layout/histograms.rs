@@ -36,28 +36,32 @@ impl HistogramRules {
         Self { bucket_limit, schema_max }
     }
 
-    /// Checks a histogram and fits it into the limits.
+    /// Checks a histogram and fits it into the limits. As upstream has it, the limits speak first.
     ///
     /// # Errors
     /// When it cannot be, or is no histogram.
     pub(crate) fn fit(&self, mut native: Native) -> Result<Histogram, Refusal> {
-        let histogram = &mut native.histogram;
-        if self.schema_max < SCHEMA_STORED && (SCHEMA_STORED + 1..=SCHEMA_KNOWN).contains(&histogram.schema) {
-            histogram.coarsen(self.schema_max);
+        let schema = native.histogram.schema;
+        if self.schema_max < SCHEMA_STORED && (SCHEMA_STORED + 1..=SCHEMA_KNOWN).contains(&schema) {
+            // It will not stay that fine.
+            native.histogram.schema = SCHEMA_STORED;
         }
-        native.validate().map_err(|error| Refusal::invalid(model::with_causes(&error)))?;
-        let mut histogram = native.histogram;
-        if !histogram.is_custom() {
+        // Joined buckets do not show any more that they made no sense.
+        let valid = native.validate();
+        let histogram = &mut native.histogram;
+        if (Histogram::EXPONENTIAL_MIN..=SCHEMA_STORED).contains(&histogram.schema) {
+            histogram.schema = schema;
             histogram.coarsen(self.schema_max);
         }
         let buckets = |histogram: &Histogram| histogram.positive.counts.len() + histogram.negative.counts.len();
-        while self.bucket_limit > 0 && buckets(&histogram) > self.bucket_limit {
-            if histogram.is_custom() || histogram.schema <= Histogram::EXPONENTIAL_MIN {
-                return Err(Refusal::of_buckets(buckets(&histogram), self.bucket_limit));
+        while self.bucket_limit > 0 && buckets(histogram) > self.bucket_limit {
+            if !(Histogram::EXPONENTIAL_MIN + 1..=Histogram::EXPONENTIAL_MAX).contains(&histogram.schema) {
+                return Err(Refusal::of_buckets(buckets(histogram), self.bucket_limit));
             }
             histogram.coarsen(histogram.schema - 1);
         }
-        Ok(histogram)
+        valid.map_err(|error| Refusal::invalid(model::with_causes(&error)))?;
+        Ok(native.histogram)
     }
 }
 

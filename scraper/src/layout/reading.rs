@@ -117,17 +117,12 @@ impl TargetLayout {
         point: &Point<'_>,
         (parser, pass): (&Parser<'_>, &mut Pass<'_>),
     ) -> Result<(), ContentError> {
-        let mut again = false;
-        if let Dest::Column { source, column } = slot.dest
-            && pass.own_time(point.ts_ms).is_none()
-        {
-            again = self.sources[usize::from(source)].is_present(column);
-        }
-        let repeated = again && {
-            let before = self.slots.get(..pass.cursor).unwrap_or_default();
-            pass.is_repeated(slot.mark.key, true, before)
-        };
-        if again {
+        // What was left out is in no column.
+        let present = pass.own_time(point.ts_ms).is_none() && self.is_present(slot.dest);
+        let maybe = present || pass.counts.left_out() > 0 && pass.own_time(point.ts_ms).is_none();
+        let before = self.slots.get(..pass.cursor).unwrap_or_default();
+        let repeated = maybe && pass.is_repeated(slot.mark.key, true, before);
+        if present {
             // It is left out whatever it is.
             pass.native = None;
         }
@@ -142,6 +137,10 @@ impl TargetLayout {
             pass.exemplars.clear();
         }
         Ok(())
+    }
+
+    fn is_present(&self, dest: Dest) -> bool {
+        matches!(dest, Dest::Column { source, column } if self.sources[usize::from(source)].is_present(column))
     }
 
     fn new_series<'a>(

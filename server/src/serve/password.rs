@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, anyhow};
+use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use config::WebConfig;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use ring::hmac;
 use tokio::sync::Semaphore;
 
 /// Verdicts kept; each saves 50 ms and more of bcrypt.
@@ -31,7 +31,7 @@ impl Passwords {
     /// # Errors
     /// When the system gives no random numbers.
     pub(crate) fn new() -> Result<Self> {
-        let random = ring::rand::SystemRandom::new();
+        let random = aws_lc_rs::rand::SystemRandom::new();
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &random).map_err(|_| anyhow!("no random numbers"))?;
         Ok(Self { verdicts: Mutex::default(), key, one: Semaphore::new(1) })
     }

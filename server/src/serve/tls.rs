@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use config::{ClientAuth, Pem, TlsVersion, WebTls};
-use rustls::crypto::{CryptoProvider, SupportedKxGroup, ring};
+use rustls::crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{CipherSuite, NamedGroup, RootCertStore, ServerConfig, SupportedCipherSuite};
 use rustls_pki_types::pem::PemObject;
@@ -74,9 +74,9 @@ fn certificates(from: &Pem, name: &str) -> Result<Vec<CertificateDer<'static>>> 
     Ok(CertificateDer::pem_slice_iter(&pem(from, name)?).filter_map(Result::ok).collect())
 }
 
-/// ring with the cipher suites and curves that were asked for, in that order.
+/// What rustls has, with the cipher suites and curves that were asked for, in that order.
 fn provider(tls: &WebTls) -> Result<CryptoProvider> {
-    let mut provider = ring::default_provider();
+    let mut provider = aws_lc_rs::default_provider();
     if !tls.cipher_suites.is_empty() {
         let wanted: Vec<SupportedCipherSuite> = tls
             .cipher_suites

@@ -63,7 +63,7 @@ impl Http {
     }
 
     fn with(base: String, ca_pem: Option<&str>, credentials: Credentials) -> Self {
-        rustls::crypto::ring::default_provider().install_default().ok();
+        rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
         let ca = ca_pem.map(|pem| Certificate::from_pem(pem.as_bytes()).unwrap());
         let builder = Client::builder().timeout(Duration::from_secs(30)).no_proxy().no_gzip();
         let client = builder.tls_certs_only(ca).build().unwrap();

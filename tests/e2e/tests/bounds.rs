@@ -112,7 +112,7 @@ enum Client {
 
 impl Client {
     fn cancelling() -> Self {
-        rustls::crypto::ring::default_provider().install_default().ok();
+        rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         Self::Cancelling(runtime, reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap())
     }

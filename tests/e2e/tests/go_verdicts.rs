@@ -32,6 +32,75 @@ fn scraped(weft: &Weft, number: usize) -> HashMap<usize, (bool, String)> {
     })
 }
 
+/// Servers that Go's client takes and Weft does not, by what their errors say.
+const UNSPOKEN: [(&str, &str); 9] = [
+    ("client rsa1", "the client's key cannot be used: it is none of RSA of 2048 bits or more, P-256"),
+    ("key p224", "its key is of a kind that cannot be checked"),
+    ("authority p224", "cannot verify signature: algorithm unimplemented"),
+    ("self-signed p224", "its key is of a kind that cannot be checked"),
+    ("name 1.2 for 1.2", "is neither a host name nor an address"),
+    ("name -a.lan for -a.lan", "is neither a host name nor an address"),
+    (
+        "suite TLS_ECDHE_",
+        "remote error: tls: handshake failure; spoken are TLS 1.3, and TLS 1.2 with ECDHE and AES-GCM",
+    ),
+    ("only TLS10, asked from TLS10", "remote error: tls: protocol version not supported; TLS 1.2 and 1.3 are spoken"),
+    ("only TLS11, asked from TLS1", "remote error: tls: protocol version not supported; TLS 1.2 and 1.3 are spoken"),
+];
+
+/// What Go's client refuses and Weft takes.
+const LENIENT: [&str; 0] = [];
+
+#[test]
+fn servers_are_believed_as_go_believes_them() {
+    if let Some(why) = GoTarget::cannot() {
+        return e2e::skipped(why);
+    }
+    let target = GoTarget::start("TestServeSecured");
+    let said = verdicts(&target);
+    let servers = said["servers"].as_array().unwrap();
+    assert!(servers.len() > 400);
+    let mut config = "scrape_configs:\n".to_owned();
+    for (n, go) in servers.iter().enumerate() {
+        let text = |name: &str| go[name].as_str().filter(|text| !text.is_empty()).map(|_| &go[name]);
+        let fields = ["ca", "server_name", "min_version", "cert", "key"].into_iter();
+        let fields = fields.filter_map(|name| Some(format!("{name}: {}", text(name)?)));
+        let fields: Vec<_> = fields.chain([format!("insecure_skip_verify: {}", go["insecure_skip_verify"])]).collect();
+        config.push_str(&format!(
+            "- {{job_name: '{n}', scheme: https, scrape_interval: 5s, scrape_timeout: 5s, enable_http2: {}, tls_config: \
+             {{{}}}, static_configs: [{{targets: [{}], labels: {{n: '{n}'}}}}]}}\n",
+            go["enable_http2"],
+            fields.join(", "),
+            go["address"],
+        ));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("prometheus.yml"), config).unwrap();
+    let nothing = folder.path().join("empty");
+    std::fs::create_dir(&nothing).unwrap();
+    let nowhere = [("SSL_CERT_FILE", "/dev/null".to_owned()), ("SSL_CERT_DIR", nothing.display().to_string())];
+    let weft = Weft::start_with(folder, &[], &nowhere);
+    let ours = scraped(&weft, servers.len());
+    let mut differ = Vec::new();
+    for (n, go) in servers.iter().enumerate() {
+        let (name, refused) = (go["name"].as_str().unwrap(), go["error"] != "");
+        let (up, error) = &ours[&n];
+        let unspoken = || UNSPOKEN.iter().any(|(kind, why)| name.starts_with(kind) && error.contains(why));
+        let agree = match (refused, up) {
+            (false, true) | (true, false) => true,
+            (false, false) => unspoken(),
+            (true, true) => LENIENT.contains(&name),
+        };
+        if !agree {
+            differ.push(format!("{name}: Go: {:?}, Weft: {error:?}", go["error"].as_str().unwrap()));
+        }
+        if error.contains('{') || error.contains("Context") {
+            differ.push(format!("{name}: {error}"));
+        }
+    }
+    assert!(differ.is_empty(), "{} of {}:\n{}", differ.len(), servers.len(), differ.join("\n"));
+}
+
 #[test]
 fn http_is_read_as_go_reads_it() {
     if let Some(why) = GoTarget::cannot() {

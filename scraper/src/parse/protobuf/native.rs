@@ -1,7 +1,7 @@
 //! A native histogram out of an `io.prometheus.client.Histogram` message, in place.
 
 use model::Histogram;
-use model::histogram::{Buckets, Span, WholeCounts};
+use model::histogram::{Buckets, ClassicError, Span, WholeCounts};
 
 use super::wire::{Broken, Fields, Value};
 use crate::parse::Native;
@@ -80,7 +80,10 @@ fn are_in_range(spans: &[Span]) -> bool {
     })
 }
 
-/// The histogram with custom buckets that the classic part of a message is, if it is one.
+/// The histogram with custom buckets that the classic part of a message is; `None` when it has too many buckets.
+///
+/// # Errors
+/// When it is none. In the text formats such a one is left out, here it fails the scrape: upstream has it so.
 pub(super) fn from_classic(message: &[u8]) -> Result<Option<Histogram>, Broken> {
     let (mut buckets, mut count, mut count_float, mut sum) = (Vec::new(), 0.0, 0.0, 0.0);
     let mut fields = Fields::new(message);
@@ -109,7 +112,14 @@ pub(super) fn from_classic(message: &[u8]) -> Result<Option<Histogram>, Broken> 
         }
     }
     let count = if count_float == 0.0 { count } else { count_float };
-    Ok(Histogram::from_classic(&buckets, Some(count), sum).ok().filter(|histogram| histogram.validate().is_ok()))
+    let histogram = Histogram::from_classic(&buckets, Some(count), sum).map_err(|error| match error {
+        ClassicError::Number => "cannot convert to custom buckets: a bound is NaN or a count negative",
+        ClassicError::NotCumulative { .. } => "cannot convert to custom buckets: count is not cumulative",
+        ClassicError::Count { .. } => "cannot convert to custom buckets: count mismatch",
+        _ => "cannot convert to custom buckets",
+    })?;
+    histogram.validate().map_err(|_| "cannot convert to custom buckets: invalid histogram")?;
+    Ok(Some(histogram))
 }
 
 impl Side {

@@ -68,7 +68,7 @@ fn app(folder: &std::path::Path) -> Arc<App> {
 }
 
 fn app_with(folder: &std::path::Path, more: &[&str]) -> Arc<App> {
-    drop(rustls::crypto::ring::default_provider().install_default());
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let path = format!("--storage.tsdb.path={}", folder.display());
     let args = ["weft", &path, "--storage.tsdb.retention.time=100y", "--web.listen-address=127.0.0.1:0"];
     let flags = Flags::parse(args.iter().chain(more).map(|arg| (*arg).to_owned())).unwrap();

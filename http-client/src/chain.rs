@@ -1,0 +1,235 @@
+//! From a server's certificate to an authority that is believed, by the rules of Go (`crypto/x509/verify.go`): those of webpki are
+//! stricter, and clusters have certificates that only the former let pass. What constrains names is left to webpki.
+
+use std::collections::HashMap;
+
+use rustls::RootCertStore;
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
+use rustls::crypto::WebPkiSupportedAlgorithms;
+use rustls::server::ParsedCertificate;
+use rustls_pki_types::{CertificateDer, UnixTime};
+
+use crate::certificate::Certificate;
+use crate::signature;
+
+/// Signatures that are checked for one server, as with Go, and certificates between a server and an authority.
+const SIGNATURES_MAX: usize = 100;
+const DEPTH_MAX: usize = 10;
+
+/// Authorities that are believed.
+#[derive(Debug)]
+pub(crate) struct Authorities {
+    certificates: Vec<CertificateDer<'static>>,
+    by_subject: HashMap<Vec<u8>, Vec<usize>>,
+    /// The same for webpki.
+    anchors: RootCertStore,
+}
+
+/// Why a chain leads nowhere.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Broken {
+    /// No authority that is believed issued it. Why one that seemed to have did not count, if there is one: its name, and the
+    /// reason.
+    Unknown(Option<(String, String)>),
+    /// Something that no authority heals, in Go's words.
+    Invalid(String),
+}
+
+/// What stays the same while a chain is looked for.
+struct Search<'a> {
+    authorities: &'a Authorities,
+    intermediates: Vec<Certificate<'a>>,
+    algorithms: WebPkiSupportedAlgorithms,
+    now: UnixTime,
+    signatures: usize,
+    /// Of the first authority that failed.
+    hint: Option<(String, String)>,
+    /// A chain was complete but for this.
+    spoilt: Option<&'static str>,
+    /// An authority constrains names.
+    constrained: bool,
+}
+
+impl Default for Authorities {
+    fn default() -> Self {
+        Self { certificates: Vec::new(), by_subject: HashMap::new(), anchors: RootCertStore::empty() }
+    }
+}
+
+impl Authorities {
+    /// Adds one.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn add(&mut self, certificate: CertificateDer<'static>) -> Result<(), &'static str> {
+        let read = Certificate::parse(&certificate).ok_or("it is no X.509 certificate")?;
+        self.by_subject.entry(read.subject.to_vec()).or_default().push(self.certificates.len());
+        // What webpki cannot read constrains no names.
+        self.anchors.add(certificate.clone()).ok();
+        self.certificates.push(certificate);
+        Ok(())
+    }
+
+    fn of_subject(&self, subject: &[u8]) -> impl Iterator<Item = Certificate<'_>> {
+        let known = self.by_subject.get(subject).map_or(&[][..], Vec::as_slice);
+        known.iter().filter_map(|at| Certificate::parse(self.certificates.get(*at)?))
+    }
+
+    /// Does one of them stand behind the server's certificate, as a server? The host is not looked at.
+    pub(crate) fn verify(
+        &self,
+        leaf: &Certificate<'_>,
+        intermediates: &[CertificateDer<'_>],
+        algorithms: WebPkiSupportedAlgorithms,
+        now: UnixTime,
+    ) -> Result<(), Broken> {
+        is_valid(leaf, now).map_err(Broken::Invalid)?;
+        if self.certificates.iter().any(|known| known.as_ref() == leaf.der) {
+            return if leaf.extensions.may_not_serve { Err(Broken::usage()) } else { Ok(()) };
+        }
+        let mut search = Search {
+            authorities: self,
+            intermediates: intermediates.iter().filter_map(|der| Certificate::parse(der)).collect(),
+            algorithms,
+            now,
+            signatures: 0,
+            hint: None,
+            spoilt: None,
+            constrained: false,
+        };
+        if search.leads(&mut vec![leaf.clone()]) {
+            return Ok(());
+        }
+        if search.constrained && self.webpki(leaf, intermediates, algorithms, now) {
+            return Ok(());
+        }
+        match (search.spoilt, search.constrained) {
+            (Some(why), _) => Err(Broken::Invalid(why.to_owned())),
+            (None, true) => Err(Broken::Invalid(
+                "a root or intermediate certificate is not authorized to sign for this name".to_owned(),
+            )),
+            (None, false) => Err(Broken::Unknown(search.hint)),
+        }
+    }
+
+    fn webpki(
+        &self,
+        leaf: &Certificate<'_>,
+        intermediates: &[CertificateDer<'_>],
+        algorithms: WebPkiSupportedAlgorithms,
+        now: UnixTime,
+    ) -> bool {
+        let leaf = CertificateDer::from(leaf.der);
+        ParsedCertificate::try_from(&leaf).is_ok_and(|leaf| {
+            verify_server_cert_signed_by_trust_anchor(&leaf, &self.anchors, intermediates, now, algorithms.all).is_ok()
+        })
+    }
+}
+
+impl Broken {
+    fn usage() -> Self {
+        Self::Invalid(USAGE.to_owned())
+    }
+}
+
+const USAGE: &str = "certificate specifies an incompatible key usage";
+
+impl<'a> Search<'a> {
+    /// Is there a way from the end of the chain to an authority?
+    fn leads(&mut self, chain: &mut Vec<Certificate<'a>>) -> bool {
+        let Some(last) = chain.last().cloned() else { return false };
+        for authority in self.authorities.of_subject(last.issuer) {
+            if self.signs(&authority, chain, true) && self.is_fit(&authority, chain) {
+                return true;
+            }
+        }
+        if chain.len() > DEPTH_MAX {
+            return false;
+        }
+        for at in 0..self.intermediates.len() {
+            let candidate = self.intermediates[at].clone();
+            if candidate.subject == last.issuer && self.signs(&candidate, chain, false) {
+                chain.push(candidate);
+                if self.leads(chain) {
+                    return true;
+                }
+                chain.pop();
+            }
+        }
+        false
+    }
+
+    /// Did the candidate sign the last of the chain, and might it?
+    fn signs(&mut self, candidate: &Certificate<'a>, chain: &[Certificate<'a>], root: bool) -> bool {
+        let again = |one: &Certificate<'_>| {
+            one.subject == candidate.subject
+                && one.key == candidate.key
+                && one.extensions.names == candidate.extensions.names
+        };
+        self.signatures += 1;
+        if self.signatures > SIGNATURES_MAX || chain.iter().any(again) {
+            return false;
+        }
+        match self.try_signs(candidate, chain, root) {
+            Ok(()) => true,
+            Err(why) => {
+                let name = candidate.common_name().unwrap_or_else(|| "an authority without a name".to_owned());
+                self.hint.get_or_insert((name, why));
+                false
+            }
+        }
+    }
+
+    fn try_signs(&self, candidate: &Certificate<'a>, chain: &[Certificate<'a>], root: bool) -> Result<(), String> {
+        const NOT_AUTHORIZED: &str = "certificate is not authorized to sign other certificates";
+        let Certificate { version, extensions, key, .. } = candidate;
+        // Before version 3 nobody could say that it is one; between a server and its authority that does not count.
+        let is_authority = match extensions.basic {
+            Some((is_authority, _)) => is_authority,
+            None => *version < 3 && root,
+        };
+        if !is_authority || extensions.may_not_sign {
+            return Err(NOT_AUTHORIZED.to_owned());
+        }
+        let last = chain.last().ok_or(NOT_AUTHORIZED)?;
+        signature::of_certificate(last, key, self.algorithms)?;
+        is_valid(candidate, self.now)?;
+        if let Some((_, Some(most))) = extensions.basic
+            && (chain.len() as u64 - 1) > most
+        {
+            return Err("too many intermediates for path length constraint".to_owned());
+        }
+        Ok(())
+    }
+
+    /// May all of the chain serve, and does nobody in it constrain names?
+    fn is_fit(&mut self, authority: &Certificate<'_>, chain: &[Certificate<'_>]) -> bool {
+        if authority.extensions.may_not_serve || chain.iter().any(|one| one.extensions.may_not_serve) {
+            self.spoilt = Some(USAGE);
+            return false;
+        }
+        let constrains = authority.extensions.constraints || chain.iter().any(|one| one.extensions.constraints);
+        self.constrained |= constrains;
+        !constrains
+    }
+}
+
+/// Is it in date, and is all that is critical in it understood?
+fn is_valid(certificate: &Certificate<'_>, now: UnixTime) -> Result<(), String> {
+    if certificate.extensions.unhandled {
+        return Err("unhandled critical extension".to_owned());
+    }
+    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    let (from, to) = certificate.validity;
+    let expired = |order: &str, limit: i64| {
+        format!("certificate has expired or is not yet valid: current time {} is {order} {}", shown(now), shown(limit))
+    };
+    if now < from {
+        return Err(expired("before", from));
+    }
+    if now > to { Err(expired("after", to)) } else { Ok(()) }
+}
+
+fn shown(seconds: i64) -> String {
+    jiff::Timestamp::from_second(seconds).map(|time| time.to_string()).unwrap_or_default()
+}
