@@ -169,7 +169,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_pod_needs_no_namespace_file() {
-        drop(rustls::crypto::ring::default_provider().install_default());
+        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
         let folder = tempfile::tempdir().unwrap();
         let env = |host: &'static str| {
             move |name: &str| match name {

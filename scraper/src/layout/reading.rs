@@ -130,7 +130,7 @@ impl TargetLayout {
         pass.count(slot, repeated);
         // What comes past the limit is only counted.
         if fits && !pass.exceeds_limit() {
-            pass.take_exemplar(point);
+            pass.take_exemplar(point, parser);
             self.put(slot.dest, point, pass);
         } else {
             pass.histogram = None;
@@ -159,7 +159,7 @@ impl TargetLayout {
         if !pass.fit_native(&sample.point, parser)? || pass.exceeds_limit() {
             return Ok(Dest::OverLimit);
         }
-        pass.take_exemplar(&sample.point);
+        pass.take_exemplar(&sample.point, parser);
         let was_there = self.forgotten.contains(&mark.key);
         let limited = pass.rules.soft && pass.rules.sample_limit > 0 && !was_there && !repeated;
         if limited && pass.room == 0 {

@@ -104,12 +104,13 @@ fn format() -> impl Strategy<Value = Format> {
 }
 
 fn wanted() -> impl Strategy<Value = Wanted> {
-    any::<[bool; 5]>().prop_map(|[native, classic, convert, types, start_times]| Wanted {
+    any::<[bool; 6]>().prop_map(|[native, classic, convert, types, start_times, openmetrics2]| Wanted {
         native,
         classic,
         convert,
         types,
         start_times,
+        openmetrics2,
     })
 }
 
