@@ -1,6 +1,6 @@
 //! What everything in the server can reach: the parts, and the configuration that is in force.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::{Context, Result};
@@ -59,6 +59,11 @@ impl App {
 
     pub(crate) fn is_stopping(&self) -> bool {
         self.stop.is_cancelled()
+    }
+
+    /// Is there no configuration file, and none was asked for?
+    pub(crate) fn has_default_config(&self) -> bool {
+        has_default_config(&self.flags)
     }
 
     /// Has the configuration loaded again, and waits for the outcome. A caller that does not wait changes nothing: the
@@ -128,11 +133,15 @@ pub(crate) fn load(flags: &Flags) -> Result<Config> {
     Ok(config)
 }
 
+fn has_default_config(flags: &Flags) -> bool {
+    !flags.config_file_given && !Path::new(flags.get("config.file")).exists()
+}
+
 /// The configuration file, or the embedded configuration where no file was asked for and none is there.
 fn read(flags: &Flags) -> Result<Config> {
     let path = PathBuf::from(flags.get("config.file"));
     let defaults = global_defaults(flags);
-    if !flags.config_file_given && !path.exists() {
+    if has_default_config(flags) {
         let text = default_config::text(flags.get("web.listen-address"), flags.get("web.route-prefix"));
         let env = |name: &str| std::env::var(name).ok();
         return Config::parse_over(&defaults, &text, &path, &env).context("the embedded configuration");

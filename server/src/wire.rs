@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, Reload, load};
+use crate::default_config::{LOOK_EVERY, NODE_EXPORTER, follow_node_exporter};
 use crate::flags::Flags;
 use crate::listen::bind;
 use crate::logging::{self, Format};
@@ -83,6 +84,9 @@ async fn serve(flags: Flags) -> Result<()> {
     tasks.spawn(retention(Arc::clone(&app)));
     tasks.spawn(reload(Arc::clone(&app), asked));
     tasks.spawn(signals(Arc::clone(&app))?);
+    if app.has_default_config() {
+        tasks.spawn(follow_node_exporter(Arc::clone(&app), NODE_EXPORTER, LOOK_EVERY));
+    }
     app.put_in_force(config).await?;
     let (router, prefix) = (api::router(Arc::clone(&app)), app.settings.route_prefix.clone());
     let limits = Limits {
