@@ -1,7 +1,7 @@
 //! What everything in the server can reach: the parts, and the configuration that is in force.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use anyhow::{Context, Result};
 use config::Config;
@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::default_config;
 use crate::flags::Flags;
+use crate::logging::LogLevel;
 use crate::query_log::QueryLog;
 use crate::self_metrics::ServerMetrics;
 use crate::settings::{Retention, Settings, global_defaults, retention_rules};
@@ -35,6 +36,8 @@ pub(crate) struct App {
     pub(crate) started_ms: i64,
     pub(crate) config: RwLock<Arc<Config>>,
     pub(crate) reload: RwLock<Reload>,
+    /// How to change what is logged, where anything is.
+    pub(crate) log_level: OnceLock<LogLevel>,
     /// Asks the one task that reloads; it answers where the asker still listens.
     pub(crate) reloads: mpsc::Sender<oneshot::Sender<Result<()>>>,
 }
@@ -101,6 +104,9 @@ impl App {
         for warning in config.warnings.iter().cloned().chain(config.not_served()) {
             tracing::warn!("{warning}");
         }
+        if let Some(level) = self.log_level.get() {
+            level.set(config.log_level().unwrap_or_else(|| self.flags.get("log.level")));
+        }
         let config = Arc::new(config);
         match retention_rules(&config) {
             Ok(rules) => self.db.set_retention_rules(rules),
@@ -128,6 +134,7 @@ pub(crate) fn load(flags: &Flags) -> Result<Config> {
     let retention = Retention::new(flags)?;
     let mut config = read(flags)?;
     config.default_retention(retention.time_ms, retention.size_bytes);
+    config.default_log_level(flags.get("log.level"));
     // Only the query engine can read a selector.
     retention_rules(&config)?;
     Ok(config)

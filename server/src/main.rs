@@ -46,11 +46,14 @@ fn main() -> ExitCode {
         Ok(flags) => flags,
         Err(error) => error.exit(),
     };
-    if let Err(error) = wire::start_logging(&flags) {
-        writeln!(std::io::stderr(), "{error:#}").ok();
-        return ExitCode::FAILURE;
-    }
-    match wire::run(flags) {
+    let level = match wire::start_logging(&flags) {
+        Ok(level) => level,
+        Err(error) => {
+            writeln!(std::io::stderr(), "{error:#}").ok();
+            return ExitCode::FAILURE;
+        }
+    };
+    match wire::run(flags, level) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(err = %format!("{error:#}"), "Weft ends");
