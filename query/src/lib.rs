@@ -5,7 +5,8 @@
 //! - **Invariants**: no tokio, no HTTP, no knowledge of how series are stored; every loop over series looks at the
 //!   deadline, the client that may have gone and the sample limit; results of equal data are equal, whatever the order of
 //!   batches.
-//! - **Files**: `engine` limits and entry points · `bounds` how far one request may go · `stack` room for long chains of operators · `memory/` what all may hold ·
+//! - **Files**: `engine` limits and entry points · `bounds` how far one request may go · `stack` room for long chains of
+//!   operators · `memory/` what all may hold ·
 //!   `parse/` text → tree · `eval/` tree → values, a file per kind of node · `functions/` a family per file, `mod` is the
 //!   table · `histogram/` arithmetic of native histograms · `window` which samples a step sees · `value` results ·
 //!   `stats` what it cost · `notes` warnings and infos · `promqltest/` upstream's test scripts.
