@@ -7,6 +7,7 @@ use model::duration::format_duration_ms;
 use model::{Labels, NameValidation};
 
 use crate::size::format_size;
+use crate::unserved;
 use crate::yaml::Yaml;
 use crate::{ScrapeConfig, ScrapeLimits, ScrapeProtocol};
 
@@ -58,6 +59,21 @@ impl Config {
         let place = path.iter().try_fold(&mut self.shown, |at, name| at.get_mut(name));
         if let Some(place) = place {
             *place = Yaml::Map(shown);
+        }
+    }
+
+    /// The least severe messages to be logged, where `runtime` says so: `debug`, `info`, `warn` or `error`.
+    #[must_use]
+    pub fn log_level(&self) -> Option<&str> {
+        unserved::part(&self.shown, "runtime").and_then(|runtime| unserved::get(runtime, "log_level"))
+    }
+
+    /// Fills in the level, for a file that says none.
+    pub fn default_log_level(&mut self, level: &str) {
+        if self.log_level().is_none()
+            && let Some(Yaml::Map(runtime)) = self.shown.get_mut("runtime")
+        {
+            runtime.push(("log_level".to_owned(), Yaml::text(level)));
         }
     }
 

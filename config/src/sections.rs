@@ -13,6 +13,8 @@ use crate::{Error, GlobalConfig, ScrapeConfig, SdConfig, relabel_read};
 
 type Pairs = Vec<(String, Yaml)>;
 
+const LOG_LEVELS: [&str; 4] = ["debug", "info", "warn", "error"];
+
 const AUTHORIZATION: &str = "authorization header must be changed via the basic_auth, authorization, oauth2, sigv4, azuread or google_iam parameter";
 
 /// What upstream prints before the jobs.
@@ -23,8 +25,16 @@ pub(crate) fn before_jobs(
 ) -> Result<(), Error> {
     let path = fields.at("runtime");
     let mut runtime = Fields::new(fields.source, fields.node("runtime"), path)?;
-    shown.push(("runtime".to_owned(), object(&mut runtime, RUNTIME)?));
+    let mut section = object(&mut runtime, RUNTIME)?;
     runtime.finish()?;
+    if let Some(Yaml::Text(level)) = section.get_mut("log_level") {
+        *level = level.to_lowercase();
+        if !LOG_LEVELS.contains(&level.as_str()) {
+            let message = format!("unrecognized log level {level}; it is one of {}", LOG_LEVELS.join(", "));
+            return Err(runtime.refuse("log_level", message));
+        }
+    }
+    shown.push(("runtime".to_owned(), section));
     let Some(mut f) = fields.fields("alerting")? else { return Ok(()) };
     let mut out = Pairs::new();
     let rules = relabel_read::rules(

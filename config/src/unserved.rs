@@ -123,7 +123,7 @@ pub(crate) const OTLP: &[Field] = &[
     ("label_name_preserve_multiple_underscores", Takes::Bool, Some("true")),
 ];
 
-pub(crate) const RUNTIME: &[Field] = &[("gogc", Takes::Int, Some("75"))];
+pub(crate) const RUNTIME: &[Field] = &[("gogc", Takes::Int, Some("75")), field("log_level", Takes::Text)];
 
 const HTTP_SD: &[Field] =
     &[("", Takes::Http(true), None), ("refresh_interval", Takes::Duration, Some("1m")), field("url", Takes::Text)];

@@ -237,3 +237,16 @@ fn what_is_left_empty_is_zero() {
     let storage = storage.to_yaml();
     assert!(storage.contains("retention: {}") && storage.contains("exemplars: {}"), "{storage}");
 }
+
+#[test]
+fn a_level_of_logging_is_one_that_there_is() {
+    let mut said = parse("runtime: {log_level: WARN}\n").unwrap();
+    said.default_log_level("info");
+    assert_eq!(said.log_level(), Some("warn"));
+    let mut silent = parse("").unwrap();
+    assert_eq!(silent.log_level(), None);
+    silent.default_log_level("info");
+    assert!(silent.to_yaml().contains("runtime:\n  gogc: 75\n  log_level: info\n"), "{}", silent.to_yaml());
+    let error = parse("runtime: {log_level: verbose}\n").unwrap_err().to_string();
+    assert!(error.contains("runtime.log_level: unrecognized log level verbose; it is one of debug"), "{error}");
+}

@@ -166,8 +166,8 @@ pub trait Querier: Send + Sync {
         self.open(selection, latest)?.read_all(sink)
     }
 
-    /// The label sets of the matching series that were alive in the time asked, sorted. "Alive" may be coarser than a
-    /// sample: a store answers by its own buckets of time.
+    /// The label sets of the matching series that were alive in the time asked, sorted: those with a sample in it where it is
+    /// short, say some hours; else "alive" may be coarser than a sample, and a store answers by its own buckets of time.
     ///
     /// # Errors
     /// When the store cannot be read, or the listing is stopped.

@@ -91,6 +91,8 @@ mod tests {
                 (chain("sum(a) ", " + on() a", 500), 1_002.0),
                 (format!("sum_over_time(a[{}])", chain("60s", "+ 1ms - 1ms", 2_000)), 2.0),
                 (format!("-(abs({}))", chain("a", "+1", 500)), -502.0),
+                (chain("1", "^1", 5_000), 1.0),
+                (chain("2 - 1", "^1 - 1^2", 500), -499.0),
             ] {
                 let at = 60_000;
                 let values: Vec<f64> = match engine.instant(&store, &query, at, &options).unwrap().value {

@@ -1,7 +1,7 @@
 //! What everything in the server can reach: the parts, and the configuration that is in force.
 
-use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use anyhow::{Context, Result};
 use config::{Config, GlobalConfig};
@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::default_config;
 use crate::flags::Flags;
+use crate::logging::LogLevel;
 use crate::query_log::QueryLog;
 use crate::self_metrics::ServerMetrics;
 use crate::settings::{Retention, Settings, global_defaults, retention_rules};
@@ -35,6 +36,8 @@ pub(crate) struct App {
     pub(crate) started_ms: i64,
     pub(crate) config: RwLock<Arc<Config>>,
     pub(crate) reload: RwLock<Reload>,
+    /// How to change what is logged, where anything is.
+    pub(crate) log_level: OnceLock<LogLevel>,
     /// Asks the one task that reloads; it answers where the asker still listens.
     pub(crate) reloads: mpsc::Sender<oneshot::Sender<Result<()>>>,
 }
@@ -59,6 +62,11 @@ impl App {
 
     pub(crate) fn is_stopping(&self) -> bool {
         self.stop.is_cancelled()
+    }
+
+    /// Is there no configuration file, and none was asked for?
+    pub(crate) fn has_default_config(&self) -> bool {
+        has_default_config(&self.flags)
     }
 
     /// Has the configuration loaded again, and waits for the outcome. A caller that does not wait changes nothing: the
@@ -96,6 +104,9 @@ impl App {
         for warning in config.warnings.iter().cloned().chain(config.not_served()) {
             tracing::warn!("{warning}");
         }
+        if let Some(level) = self.log_level.get() {
+            level.set(config.log_level().unwrap_or_else(|| self.flags.get("log.level")));
+        }
         let config = Arc::new(config);
         match retention_rules(&config) {
             Ok(rules) => self.db.set_retention_rules(rules),
@@ -125,16 +136,21 @@ pub(crate) fn load(flags: &Flags) -> Result<Config> {
     let retention = Retention::new(flags)?;
     let mut config = read(flags)?;
     config.default_retention(retention.time_ms, retention.size_bytes);
+    config.default_log_level(flags.get("log.level"));
     // Only the query engine can read a selector.
     retention_rules(&config)?;
     Ok(config)
+}
+
+fn has_default_config(flags: &Flags) -> bool {
+    !flags.config_file_given && !Path::new(flags.get("config.file")).exists()
 }
 
 /// The configuration file, or the embedded configuration where no file was asked for and none is there.
 fn read(flags: &Flags) -> Result<Config> {
     let path = PathBuf::from(flags.get("config.file"));
     let defaults = global_defaults(flags);
-    if !flags.config_file_given && !path.exists() {
+    if has_default_config(flags) {
         let text = default_config::text(flags.get("web.listen-address"), flags.get("web.route-prefix"));
         let env = |name: &str| std::env::var(name).ok();
         return Config::parse_over(&defaults, &text, &path, &env).context("the embedded configuration");

@@ -1,18 +1,23 @@
-//! The configuration of a server that was given none: itself, and a node-exporter where one answers.
+//! The configuration of a server that was given none: itself, and a node-exporter once one answers.
 
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// Where a node-exporter usually listens.
-const NODE_EXPORTER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9100);
+pub(crate) const NODE_EXPORTER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9100);
+
+/// The job that scrapes it.
+pub(crate) const NODE_JOB: &str = "node";
+/// How long it may take to accept a connection.
+pub(crate) const ANSWER_WAIT: Duration = Duration::from_millis(200);
 
 /// The configuration as YAML, for a server that listens there.
 pub(crate) fn text(listen: &str, route_prefix: &str) -> String {
-    let answers = TcpStream::connect_timeout(&NODE_EXPORTER, Duration::from_millis(200)).is_ok();
+    let answers = TcpStream::connect_timeout(&NODE_EXPORTER, ANSWER_WAIT).is_ok();
     yaml(listen, route_prefix, answers)
 }
 
-fn yaml(listen: &str, route_prefix: &str, node_exporter: bool) -> String {
+pub(crate) fn yaml(listen: &str, route_prefix: &str, node_exporter: bool) -> String {
     let port = listen.rsplit(':').next().unwrap_or("9090");
     let path = format!("{}/metrics", route_prefix.trim_end_matches('/'));
     let mut text = format!(
@@ -20,7 +25,7 @@ fn yaml(listen: &str, route_prefix: &str, node_exporter: bool) -> String {
          static_configs:\n  - targets: ['localhost:{port}']\n"
     );
     if node_exporter {
-        text.push_str("- job_name: node\n  static_configs:\n  - targets: ['localhost:9100']\n");
+        text.push_str(&format!("- job_name: {NODE_JOB}\n  static_configs:\n  - targets: ['localhost:9100']\n"));
     }
     text
 }

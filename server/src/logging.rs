@@ -4,12 +4,12 @@ use std::fmt;
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, Layer};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use crate::clock::rfc3339;
 
@@ -22,14 +22,30 @@ pub(crate) enum Format {
     Json,
 }
 
+/// What is logged from now on; it may be changed while the server runs.
+#[derive(Clone, Debug)]
+pub(crate) struct LogLevel(reload::Handle<EnvFilter, Registry>);
+
+impl LogLevel {
+    /// Logs what is at least so severe.
+    pub(crate) fn set(&self, level: &str) {
+        // It fails when logging has ended, and with it the server.
+        self.0.reload(filter(level)).ok();
+    }
+}
+
 /// Starts logging to the standard error stream.
-pub(crate) fn start(level: &str, format: Format) -> anyhow::Result<()> {
-    // Libraries are quieter than we are: their details help nobody who runs a cluster.
-    let quiet = "hyper=info,reqwest=info,h2=info,rustls=info,kube=error,tower=info,notify=info";
-    let filter = EnvFilter::new(format!("{level},{quiet}"));
+pub(crate) fn start(level: &str, format: Format) -> anyhow::Result<LogLevel> {
+    let (filter, handle) = reload::Layer::new(filter(level));
     let layer = Layer::default().event_format(Lines(format)).with_writer(std::io::stderr);
     tracing_subscriber::registry().with(filter).with(layer).try_init()?;
-    Ok(())
+    Ok(LogLevel(handle))
+}
+
+fn filter(level: &str) -> EnvFilter {
+    // Libraries are quieter than we are: their details help nobody who runs a cluster.
+    let quiet = "hyper=info,reqwest=info,h2=info,rustls=info,kube=error,tower=info,notify=info";
+    EnvFilter::new(format!("{level},{quiet}"))
 }
 
 struct Lines(Format);

@@ -5,7 +5,8 @@
 //! - **Invariants**: the only crate that sees all others; parts are built and joined in `wire` alone, HTTP statuses are
 //!   chosen in `api/error` alone.
 //! - **Files**: `flags`, `settings` the command line · `wire` parts built and joined, start and end · `app` what they
-//!   share, reload · `listen`, `serve/`, `api/` HTTP · `logging`, `query_log`, `self_metrics`, `version`, `clock`, `default_config`.
+//!   share, reload · `listen`, `serve/`, `api/` HTTP · `logging`, `query_log`, `self_metrics`, `version`, `clock`,
+//!   `default_config`, `node_exporter`.
 //! - **Tests**: at the foot of the files; the whole binary in `tests/e2e`.
 
 mod api;
@@ -16,6 +17,7 @@ mod default_config;
 mod flags;
 mod listen;
 mod logging;
+mod node_exporter;
 mod query_log;
 mod self_metrics;
 mod serve;
@@ -46,11 +48,14 @@ fn main() -> ExitCode {
         Ok(flags) => flags,
         Err(error) => error.exit(),
     };
-    if let Err(error) = wire::start_logging(&flags) {
-        writeln!(std::io::stderr(), "{error:#}").ok();
-        return ExitCode::FAILURE;
-    }
-    match wire::run(flags) {
+    let level = match wire::start_logging(&flags) {
+        Ok(level) => level,
+        Err(error) => {
+            writeln!(std::io::stderr(), "{error:#}").ok();
+            return ExitCode::FAILURE;
+        }
+    };
+    match wire::run(flags, level) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(err = %format!("{error:#}"), "Weft ends");

@@ -1,10 +1,11 @@
 //! The flags, made into what the server works with.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use config::{Config, GlobalConfig, format_size};
+use config::{Config, GlobalConfig, WebConfig, format_size};
 use model::Regex;
 use model::duration::format_duration_ms;
 use scraper::parse::Wanted;
@@ -39,7 +40,12 @@ pub(crate) struct Settings {
 impl Settings {
     pub(crate) fn new(flags: &Flags) -> Result<Self> {
         let hostname = hostname::get().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let external_url = external_url(flags.get("web.external-url"), flags.get("web.listen-address"), &hostname)?;
+        let web_config = flags.get("web.config.file");
+        // One that cannot be read keeps the server from starting, which is told elsewhere.
+        let tls = !web_config.is_empty() && WebConfig::load(Path::new(web_config)).is_ok_and(|web| web.tls.is_some());
+        let scheme = if tls { "https" } else { "http" };
+        let external_url =
+            external_url(flags.get("web.external-url"), (scheme, flags.get("web.listen-address")), &hostname)?;
         let prefix = match flags.get("web.route-prefix") {
             "" => external_url.path().to_owned(),
             given => given.to_owned(),
@@ -75,10 +81,10 @@ impl Settings {
     }
 }
 
-fn external_url(given: &str, listen: &str, hostname: &str) -> Result<Url> {
+fn external_url(given: &str, (scheme, listen): (&str, &str), hostname: &str) -> Result<Url> {
     if given.is_empty() {
         let port = listen.rsplit(':').next().unwrap_or("9090");
-        let url = format!("http://{hostname}:{port}/");
+        let url = format!("{scheme}://{hostname}:{port}/");
         return Url::parse(&url).or_else(|_| Url::parse("http://localhost/")).context("--web.listen-address");
     }
     let url = Url::parse(given).with_context(|| format!("--web.external-url: {given:?} is not a URL"))?;
@@ -259,6 +265,20 @@ mod tests {
         assert_eq!(settings.route_prefix, "/prom");
         assert_eq!(settings.seen_from_outside("http://127.0.0.1:19300/metrics"), "http://prom.example:19300/metrics");
         assert_eq!(settings.seen_from_outside("http://10.0.0.1:1/m"), "http://10.0.0.1:1/m");
+    }
+
+    #[test]
+    fn the_scheme_comes_from_the_web_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("web.yml");
+        let scheme = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            let flag = format!("--web.config.file={}", path.display());
+            settings(&[&flag]).0.external_url.scheme().to_owned()
+        };
+        assert_eq!(scheme("tls_server_config: {cert_file: a.pem, key_file: a.key}\n"), "https");
+        assert_eq!(scheme("http_server_config: {http2: false}\n"), "http");
+        assert_eq!(settings(&[]).0.external_url.scheme(), "http");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The one place where parts are built and joined, started and ended.
 
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -13,16 +13,17 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, Reload, load};
+use crate::default_config::NODE_EXPORTER;
 use crate::flags::Flags;
 use crate::listen::bind;
-use crate::logging::{self, Format};
+use crate::logging::{self, Format, LogLevel};
 use crate::query_log::QueryLog;
 use crate::self_metrics::ServerMetrics;
 use crate::serve::{HttpServer, Limits, Web};
 use crate::settings::{
     Retention, Settings, body_memory, long_query_memory, query_memory, storage_options, wanted_of_targets,
 };
-use crate::{api, version};
+use crate::{api, node_exporter, version};
 
 /// How often old data is looked for.
 const RETENTION_EVERY: Duration = Duration::from_secs(60);
@@ -37,7 +38,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 type Reloads = mpsc::Sender<oneshot::Sender<Result<()>>>;
 
 /// Starts logging. What goes wrong before is for the standard error stream.
-pub(crate) fn start_logging(flags: &Flags) -> Result<()> {
+pub(crate) fn start_logging(flags: &Flags) -> Result<LogLevel> {
     let format = match flags.get("log.format") {
         "json" => Format::Json,
         _ => Format::Logfmt,
@@ -46,7 +47,7 @@ pub(crate) fn start_logging(flags: &Flags) -> Result<()> {
 }
 
 /// Runs the server until it is told to end.
-pub(crate) fn run(flags: Flags) -> Result<()> {
+pub(crate) fn run(flags: Flags, level: LogLevel) -> Result<()> {
     // As Go does: the soft limit, 1024 where systemd started the process, is for programs that use select.
     match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(files) => tracing::debug!(files, "file descriptors that may be open"),
@@ -56,10 +57,10 @@ pub(crate) fn run(flags: Flags) -> Result<()> {
         tracing::debug!("the TLS provider was installed already");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
-    runtime.block_on(serve(flags))
+    runtime.block_on(serve(flags, level))
 }
 
-async fn serve(flags: Flags) -> Result<()> {
+async fn serve(flags: Flags, level: LogLevel) -> Result<()> {
     tracing::info!(version = version::WEFT, compatible_with = version::COMPATIBLE, "Starting Weft");
     if !flags.ignored.is_empty() {
         tracing::warn!(flags = flags.ignored.join(","), "these flags are accepted and have no effect");
@@ -76,6 +77,7 @@ async fn serve(flags: Flags) -> Result<()> {
     let listeners = listen(&flags).await?;
     let (reloads, asked) = mpsc::channel(1);
     let app = build(flags, &config, reloads)?;
+    app.log_level.set(level).ok();
     let mut tasks = JoinSet::new();
     tasks.spawn(follow_discovery(Arc::clone(&app)));
     let clock = Clock::start(&app)?;
@@ -83,6 +85,9 @@ async fn serve(flags: Flags) -> Result<()> {
     tasks.spawn(retention(Arc::clone(&app)));
     tasks.spawn(reload(Arc::clone(&app), asked));
     tasks.spawn(signals(Arc::clone(&app))?);
+    if app.has_default_config() {
+        tasks.spawn(node_exporter::follow(Arc::clone(&app), NODE_EXPORTER, node_exporter::LOOK_EVERY));
+    }
     app.put_in_force(config).await?;
     let (router, prefix) = (api::router(Arc::clone(&app)), app.settings.route_prefix.clone());
     let limits = Limits {
@@ -183,6 +188,7 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
         started_ms: now_ms,
         config: RwLock::new(Arc::new(config.clone())),
         reload: RwLock::new(Reload { ok: true, at_ms: now_ms }),
+        log_level: OnceLock::new(),
         reloads,
     }))
 }

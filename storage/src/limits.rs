@@ -106,3 +106,5 @@ pub(crate) const PAGE_ITERATORS: usize = 32;
 pub(crate) const NAMED_BY_LABELS: usize = 32;
 /// With fewer wanted metrics left than this, pages that hold none of them are leapt over.
 pub(crate) const PAGE_LEAP: usize = 8;
+/// Series are listed by their samples where the range is no longer than this, else by buckets and partitions.
+pub(crate) const LISTED_EXACTLY_MS: i64 = 6 * 60 * 60 * 1_000;

@@ -409,6 +409,10 @@ impl Querier for Db {
     }
 
     fn list_series(&self, selection: &Selection<'_>, listing: &Listing<'_>) -> Result<Vec<Labels>, QuerierError> {
+        let length_ms = selection.end_ms.saturating_sub(selection.start_ms);
+        if length_ms <= limits::LISTED_EXACTLY_MS {
+            return list::with_samples(&*self.open(selection, true)?, listing);
+        }
         list::series(self, selection, listing)
     }
 

@@ -98,8 +98,11 @@ fn check(db: &Db, all: &BTreeSet<Labels>, matchers: &[Matcher]) {
     let expected = naive(all, matchers);
     assert_eq!(selected(db, matchers), expected, "{matchers:?}");
     let selection = Selection { start_ms: 0, end_ms: 5000, matchers };
-    let series = db.series(&selection, 0).unwrap();
-    assert_eq!(series, expected.iter().cloned().collect::<Vec<_>>(), "series of {matchers:?}");
+    // Of a short range by what is stored, of a long one by what was written in its buckets.
+    for end_ms in [5000, 24 * 60 * 60 * 1000] {
+        let series = db.series(&Selection { end_ms, ..selection }, 0).unwrap();
+        assert_eq!(series, expected.iter().cloned().collect::<Vec<_>>(), "series of {matchers:?} until {end_ms}");
+    }
     let names: BTreeSet<&str> = expected.iter().flat_map(|l| l.iter().map(|(name, _)| name)).collect();
     assert_eq!(db.label_names(&selection, 0).unwrap(), names.into_iter().collect::<Vec<_>>(), "names of {matchers:?}");
     for name in ["job", "zone", "__name__"] {
@@ -140,6 +143,7 @@ fn limits_cut_what_is_sorted() {
     let selection = Selection { start_ms: 0, end_ms: 5000, matchers: &[] };
     let first: Vec<Labels> = all.iter().take(3).cloned().collect();
     assert_eq!(db.series(&selection, 3).unwrap(), first);
+    assert_eq!(db.series(&Selection { end_ms: i64::MAX, ..selection }, 3).unwrap(), first);
     assert_eq!(db.label_names(&selection, 2).unwrap(), ["__name__", "code"]);
     assert_eq!(db.label_values("job", &selection, 1).unwrap(), ["a"]);
 }

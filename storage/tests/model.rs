@@ -412,6 +412,12 @@ impl Harness {
         let selection = Selection { start_ms: from, end_ms: to, matchers: &[] };
         let series: BTreeSet<Labels> = self.db().series(&selection, 0).unwrap().into_iter().collect();
         assert!(expected.keys().all(|labels| series.contains(labels)), "{series:?}");
+        // Where the range is short, nothing else is listed.
+        let has_samples = |labels: &Labels| got.get(labels).is_some_and(|samples| !samples.is_empty());
+        assert!(
+            to.saturating_sub(from) > 6 * 60 * 60 * 1000 || series.iter().all(has_samples),
+            "{from}..={to} {series:?}"
+        );
         let jobs: BTreeSet<String> = self.db().label_values("job", &selection, 0).unwrap().into_iter().collect();
         assert!(expected.keys().all(|labels| jobs.contains(labels.value("job"))), "{jobs:?}");
     }

@@ -1,12 +1,13 @@
 //! promtool's commands, thin over the crates that do the work.
 //!
-//! - **What**: `test promql FILE…` runs PromQL test scripts.
+//! - **What**: `check config FILE…` reads configurations · `test promql FILE…` runs PromQL test scripts.
 //! - **Path**: none; it is what a person runs beside the server, in the same binary.
 //! - **Invariants**: reads only the files named, writes only to the output given; the exit code says whether all is well
 //!   (0), something failed (1) or the command line was wrong (2).
-//! - **Files**: `lib` chooses the command · `promql` the test scripts.
+//! - **Files**: `lib` chooses the command · `check` configurations · `promql` the test scripts.
 //! - **Tests**: at the foot of each file.
 
+mod check;
 mod promql;
 
 use std::io::Write;
@@ -19,7 +20,13 @@ pub fn run(args: &[String], out: &mut dyn Write) -> ExitCode {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let result = match words.as_slice() {
         ["test", "promql", rest @ ..] => promql::test(rest, out),
-        _ => writeln!(out, "{USAGE}").map(|()| Outcome::Misused),
+        ["check", "config", rest @ ..] => check::config(rest, out),
+        [] | ["help" | "--help" | "-h"] => writeln!(out, "{}\n{USAGE}", check::USAGE).map(|()| Outcome::Misused),
+        other => {
+            let command = other.iter().take(2).copied().collect::<Vec<_>>().join(" ");
+            let known = format!("{}\n{USAGE}", check::USAGE);
+            writeln!(out, "promtool {command} is not there; these are:\n{known}").map(|()| Outcome::Misused)
+        }
     };
     match result {
         Ok(Outcome::Passed) => ExitCode::SUCCESS,

@@ -16,16 +16,24 @@ type Module = Vec<String>;
 
 /// The crates whose modules still run in circles, and how many modules do. It may only become less.
 const KNOWN: &[(&str, usize)] =
-    &[("config", 3), ("http-client", 4), ("scraper", 20), ("storage", 35), ("query", 34), ("server", 19)];
+    &[("config", 3), ("http-client", 4), ("scraper", 18), ("storage", 35), ("query", 34), ("server", 19)];
 
 /// Reports crates with more modules in circles than are known, or fewer, so that the list is kept.
 pub(crate) fn check(name: &str, folder: &Path, faults: &mut Vec<String>) -> Result<()> {
     let mut files = BTreeMap::new();
     read(folder, &[], &mut files)?;
-    let circles = circles(&dependencies(&files));
+    let dependencies = dependencies(&files);
+    let circles = circles(&dependencies);
     let found: usize = circles.iter().map(Vec::len).sum();
     let known = KNOWN.iter().find(|(known, _)| *known == name).map_or(0, |(_, count)| *count);
-    let shown = || circles.iter().map(|circle| circle.join(", ")).collect::<Vec<_>>().join("; ");
+    let arrows = |circle: &Vec<String>| {
+        let inside = |module: &String| dependencies[module].iter().filter(|other| circle.contains(other));
+        let arrows = circle
+            .iter()
+            .map(|module| format!("\n    {module} -> {}", inside(module).cloned().collect::<Vec<_>>().join(", ")));
+        arrows.collect::<String>()
+    };
+    let shown = || circles.iter().map(arrows).collect::<Vec<_>>().join("\n");
     if found > known {
         faults.push(format!("{found} modules of {name} run in circles ({known} did): {}", shown()));
     } else if found < known {

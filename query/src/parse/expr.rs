@@ -31,7 +31,17 @@ impl Parser<'_> {
 
     fn binary(&mut self, left: Expr, op: BinaryOp) -> Parsed<Expr> {
         let (return_bool, matching) = self.matching()?;
-        let right = self.expr(op.precedence() + u8::from(op != BinaryOp::Pow))?;
+        let right = match op {
+            // What follows in `a ^ b ^ c` goes to the right: a chain all the same, and no deeper than the first of it.
+            BinaryOp::Pow => {
+                let depth = self.depth();
+                self.rise_to(depth.saturating_sub(1));
+                let right = self.expr(op.precedence())?;
+                self.rise_to(depth);
+                right
+            }
+            _ => self.expr(op.precedence() + 1)?,
+        };
         let span = Span { start: left.span.start, end: right.span.end };
         let fills = matching.fill_left.is_some() || matching.fill_right.is_some();
         if fills && !self.dialect.fill_modifiers {

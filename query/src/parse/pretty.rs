@@ -75,7 +75,13 @@ fn put(out: &mut String, text: impl fmt::Display) {
 }
 
 fn indent(level: usize, out: &mut String) {
-    (0..level).for_each(|_| out.push_str("  "));
+    const BLANKS: &str = "                                                                ";
+    let mut left = 2 * level;
+    while left > 0 {
+        let some = left.min(BLANKS.len());
+        out.push_str(&BLANKS[..some]);
+        left -= some;
+    }
 }
 
 fn whole(expr: &Expr, level: usize, out: &mut String) {

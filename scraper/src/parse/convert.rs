@@ -15,14 +15,12 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::entry::What;
 use super::family::{Member, Role};
+use super::form::LINES_MAX;
 use super::number::milliseconds;
 use super::{Entry, Exemplar, Format, Mark, MetricKind, ParseError, Parser, Point, Recognised, Sample, Series, Wanted};
 
 /// The seed of the keys of histograms that were gathered.
 const WHOLE_SEED: u64 = 0x4e48_4342;
-
-/// Lines of one histogram; one that has more is none.
-pub(super) const LINES_MAX: usize = 10_000;
 
 type Next<'a> = Result<Option<(Entry<'a>, Mark)>, ParseError>;
 

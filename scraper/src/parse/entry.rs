@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+use model::Histogram;
+use model::histogram::{HistogramError, WholeCounts};
+
 use super::{Exemplar, Series};
 
 /// What `# TYPE` says of a metric family.
@@ -143,4 +146,23 @@ pub enum Recognised<'a> {
     Comment,
     /// The series that the mark was taken of has this sample now.
     Series(Point<'a>),
+}
+
+/// A native histogram as it was exposed.
+#[derive(Clone, Debug, Default)]
+pub struct Native {
+    /// With counts that are floats.
+    pub histogram: Histogram,
+    /// What the counts are where they were exposed as whole numbers.
+    pub counts: Option<WholeCounts>,
+}
+
+impl Native {
+    /// Checks what upstream checks of a histogram of this form.
+    ///
+    /// # Errors
+    /// What makes no sense.
+    pub fn validate(&self) -> Result<(), HistogramError> {
+        self.counts.map_or_else(|| self.histogram.validate(), |counts| self.histogram.validate_whole(counts))
+    }
 }

@@ -7,6 +7,7 @@
 mod convert;
 mod entry;
 mod family;
+mod form;
 mod labels;
 mod lines;
 mod number;
@@ -17,9 +18,8 @@ mod series;
 mod text;
 
 use convert::Converter;
-pub use entry::{Entry, Mark, MetricKind, Point, Recognised, Sample};
-use model::Histogram;
-use model::histogram::{HistogramError, WholeCounts};
+pub use entry::{Entry, Mark, MetricKind, Native, Point, Recognised, Sample};
+pub use form::{Format, ParseError, Wanted};
 use openmetrics::OpenMetricsParser;
 pub use openmetrics2::Member;
 use openmetrics2::OpenMetrics2Parser;
@@ -27,67 +27,6 @@ pub use protobuf::Part;
 use protobuf::ProtobufParser;
 pub use series::{Exemplar, LabelPairs, Series};
 use text::TextParser;
-
-/// In which form a target says what it says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// The text format, 0.0.4 and 1.0.0.
-    Text,
-    /// OpenMetrics text, 0.0.1 and 1.0.0.
-    OpenMetrics,
-    /// OpenMetrics text, 2.0.0.
-    OpenMetrics2,
-    /// Delimited `io.prometheus.client.MetricFamily` messages.
-    Protobuf,
-}
-
-/// What is wanted of a target, and in which form.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wanted {
-    /// The native one of those that have it; otherwise what there is of a classic one.
-    pub native: bool,
-    /// The classic one beside the native one.
-    pub classic: bool,
-    /// A native one with custom buckets in place of the classic one, where there is no other native one.
-    pub convert: bool,
-    /// The labels `__type__` and `__unit__`, out of what the page says of the family.
-    pub types: bool,
-    /// Since when samples count ([`Point::start_ms`]): in OpenMetrics out of `_created` series, which are no series then.
-    pub start_times: bool,
-    /// Is OpenMetrics 2.0 read?
-    pub openmetrics2: bool,
-}
-
-/// Where and why an exposition is not one. The text shows at most a hundred bytes of the line.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{place}: {reason}: {excerpt:?}")]
-pub struct ParseError {
-    /// `line 3`, from 1; or `byte 17`, from 0.
-    pub place: String,
-    /// What was expected, or what is wrong.
-    pub reason: String,
-    /// The start of the line; in protobuf the name of the metric family.
-    pub excerpt: String,
-}
-
-/// A native histogram as it was exposed.
-#[derive(Clone, Debug, Default)]
-pub struct Native {
-    /// With counts that are floats.
-    pub histogram: Histogram,
-    /// What the counts are where they were exposed as whole numbers.
-    pub counts: Option<WholeCounts>,
-}
-
-impl Native {
-    /// Checks what upstream checks of a histogram of this form.
-    ///
-    /// # Errors
-    /// What makes no sense.
-    pub fn validate(&self) -> Result<(), HistogramError> {
-        self.counts.map_or_else(|| self.histogram.validate(), |counts| self.histogram.validate_whole(counts))
-    }
-}
 
 /// Reads an exposition entry by entry.
 #[derive(Debug)]

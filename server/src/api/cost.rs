@@ -15,15 +15,6 @@ use super::work::{self, Origin, told};
 use super::{ApiError, Params, elsewhere, format, stats};
 use crate::app::App;
 
-/// A word that Go takes for a truth value (`strconv.ParseBool`).
-pub(super) fn truth(text: &str) -> Option<bool> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        _ => None,
-    }
-}
-
 /// What a query asks for to cost at most. It may ask for less than the server allows, and not for more.
 pub(super) fn limit(app: &App, params: &Params, options: &mut QueryOptions) -> Result<(), ApiError> {
     let allowed = &app.engine.options().cost;

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::response::{IntoResponse, Redirect};
-use axum::routing::{any, get, options, post};
+use axum::routing::{any, get, post};
 use http::StatusCode;
 use tower_http::compression::CompressionLayer;
 
@@ -81,13 +81,13 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/query_exemplars", get_post(exemplars::query))
         .method_not_allowed_fallback(method_not_allowed)
         // Whatever the path, OPTIONS is answered.
-        .route("/{*path}", options(not_found).fallback(not_found))
+        .route("/{*path}", any(not_found))
         .layer(CompressionLayer::new())
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), cors::cors));
     let cors = axum::middleware::from_fn_with_state(Arc::clone(&app), cors::cors);
     let inner = Router::new()
         .nest("/api/v1", v1)
-        .route("/api/v1/", options(not_found).fallback(not_found).layer(cors))
+        .route("/api/v1/", any(not_found).layer(cors))
         .route("/", get(page::page))
         .route("/query", get(page::page))
         .route("/graph", get(page::page))

@@ -183,9 +183,7 @@ impl Params {
     pub(crate) fn switch(&self, name: &str, default: bool) -> Result<bool, &str> {
         match self.get(name) {
             "" => Ok(default),
-            "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-            "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-            other => Err(other),
+            word => truth(word).ok_or(word),
         }
     }
 
@@ -303,6 +301,15 @@ fn parse_duration_ns(text: &str) -> Result<i64, String> {
 fn to_ms(seconds: f64) -> Option<i64> {
     let ms = (seconds * 1000.0).round();
     (ms.abs() < 9.2e18).then_some(ms as i64)
+}
+
+/// A word that Go takes for a truth value (`strconv.ParseBool`).
+pub(crate) fn truth(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -22,6 +22,9 @@ pub(crate) async fn redirect(
     request: Request,
     next: Next,
 ) -> Response {
+    if !can_be_unescaped(uri.path()) {
+        return (StatusCode::BAD_REQUEST, "400 Bad Request").into_response();
+    }
     let prefix = app.settings.route_prefix.trim_end_matches('/');
     let Some((status, path)) = meant(prefix, request.method(), uri.path()) else { return next.run(request).await };
     let place = uri.query().map_or(path.clone(), |query| format!("{path}?{query}"));
@@ -32,6 +35,12 @@ pub(crate) async fn redirect(
         Method::GET => (status, location, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response(),
         _ => (status, location).into_response(),
     }
+}
+
+/// Do two digits stand behind each `%`?
+fn can_be_unescaped(path: &str) -> bool {
+    let digits = |escape: &str| escape.as_bytes().get(..2).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit));
+    path.split('%').skip(1).all(digits)
 }
 
 /// The path that was meant, where it is another, and how to say so.
@@ -69,6 +78,13 @@ fn clean(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn escapes_have_two_digits() {
+        for (path, can) in [("/a%2Fb%41", true), ("/a", true), ("/%zz", false), ("/a%4", false), ("/%", false)] {
+            assert_eq!(can_be_unescaped(path), can, "{path}");
+        }
+    }
 
     #[test]
     fn what_was_meant() {

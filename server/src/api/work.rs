@@ -12,6 +12,7 @@ use model::{Listing, QuerierError};
 use query::{Bounds, Error, QueryOptions, StillWanted};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::params::truth;
 use super::{ApiError, Kind, Params, elsewhere, in_place};
 use crate::app::App;
 use crate::listen::Client;
@@ -59,7 +60,7 @@ impl Origin {
             let why = format!("strconv.ParseBool: parsing {text:?}: invalid syntax");
             ApiError::bad_data(format!("error parsing {START_TIMESTAMPS} header: {why}"))
         };
-        if text.is_empty() { Ok(None) } else { super::cost::truth(text).map(Some).ok_or_else(fault) }
+        if text.is_empty() { Ok(None) } else { truth(text).map(Some).ok_or_else(fault) }
     }
 }
 

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use model::labels::sort_by_labels;
-use model::{Labels, Listing, QuerierError, Selection, SourceId};
+use model::{Labels, Listing, Parts, QuerierError, Selection, SourceId};
 use roaring::RoaringBitmap;
 
 use super::Index;
@@ -156,14 +156,37 @@ impl Index {
 /// What an item of a listing takes besides its text.
 const ITEM_BYTES: usize = 64;
 
+/// The label sets of the series that have a sample in the time of an opened selection, sorted: by what is stored, and not by
+/// buckets.
+pub(crate) fn with_samples(parts: &dyn Parts, listing: &Listing<'_>) -> Result<Vec<Labels>, QuerierError> {
+    let (mut found, limit) = (Vec::new(), listing.most());
+    (listing.grow)(parts.reader_bytes())?;
+    parts.read_all(&mut |batch| {
+        for column in &batch.columns {
+            if (0..batch.timestamps_ms.len()).any(|slot| column.is_present(slot)) {
+                (listing.grow)(ITEM_BYTES + batch.source.as_text().len() + column.metric.as_text().len())?;
+                found.push(batch.labels(column));
+            }
+        }
+        if found.len() / 2 > limit {
+            first(&mut found, limit);
+        }
+        Ok(())
+    })?;
+    first(&mut found, limit);
+    Ok(found)
+}
+
+/// Sorted, each once, and no more than asked for.
+fn first(found: &mut Vec<Labels>, limit: usize) {
+    sort_by_labels(found, |labels| labels);
+    found.dedup();
+    found.truncate(limit);
+}
+
 /// The label sets of the series, sorted.
 pub(crate) fn series(db: &Db, selection: &Selection<'_>, listing: &Listing<'_>) -> Result<Vec<Labels>, QuerierError> {
     let (mut found, limit) = (Vec::new(), listing.most());
-    let first = |found: &mut Vec<Labels>| {
-        sort_by_labels(found, |labels| labels);
-        found.dedup();
-        found.truncate(limit);
-    };
     for one in pairs(db, selection)? {
         (listing.grow)(0)?;
         // A source or a metric whose labels are damaged is left out.
@@ -177,11 +200,11 @@ pub(crate) fn series(db: &Db, selection: &Selection<'_>, listing: &Listing<'_>) 
             }
             // With a limit no more than twice as many are held.
             if found.len() / 2 > limit {
-                first(&mut found);
+                first(&mut found, limit);
             }
         }
     }
-    first(&mut found);
+    first(&mut found, limit);
     Ok(found)
 }
 

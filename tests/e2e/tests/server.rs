@@ -39,6 +39,20 @@ fn lifecycle_is_off_unless_asked_for() {
 }
 
 #[test]
+fn the_configuration_says_what_is_logged() {
+    let weft = Weft::start(NOTHING, &["--web.enable-lifecycle"]);
+    let loaded = "Completed loading of configuration file";
+    for (level, logs) in [("error", false), ("info", true)] {
+        let text = format!("runtime: {{log_level: {level}}}\n");
+        fs::write(weft.folder().join("prometheus.yml"), text).unwrap();
+        assert_eq!(weft.http.post("/-/reload", &[]).unwrap().0, 200);
+        // The line stands before the answer.
+        let output = weft.process.output();
+        assert_eq!(output.contains(loaded), logs, "{output}");
+    }
+}
+
+#[test]
 fn quit_ends_it() {
     let mut weft = Weft::start(NOTHING, &["--web.enable-lifecycle"]);
     assert_eq!(weft.http.post("/-/quit", &[]), Ok((200, "Requesting termination... Goodbye!".into())));

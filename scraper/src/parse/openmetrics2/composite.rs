@@ -5,9 +5,11 @@ use std::str::FromStr;
 use model::Histogram;
 use model::histogram::{Buckets, ResetHint, Span, WholeCounts};
 
-use super::Fault;
-use crate::parse::convert::LINES_MAX;
+use crate::parse::form::LINES_MAX;
 use crate::parse::number::parse_value;
+
+/// Where it goes wrong and why.
+pub(super) type Fault = (usize, &'static str);
 
 const NAMES: [&str; 13] = [
     "count",

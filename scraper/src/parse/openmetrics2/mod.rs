@@ -12,20 +12,17 @@ use model::Histogram;
 use model::sample::histogram_mark;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::convert::LINES_MAX;
 use super::entry::What;
+use super::form::LINES_MAX;
 use super::labels::{Quoted, name_len, unescape, walk_strict_labels};
 use super::lines::Lines;
 use super::number::{parse_seconds, parse_value};
 use super::openmetrics::{kind_of, named};
 use super::text::{invalid_type, utf8};
 use super::{Entry, Exemplar, Mark, MetricKind, ParseError, Point, Recognised, Sample, Series, Wanted};
-use composite::{Composite, Of};
+use composite::{Composite, Fault, Of};
 
 const NO_EOF: &str = "data does not end with # EOF";
-
-/// Where it goes wrong and why.
-type Fault = (usize, &'static str);
 
 /// Which of the series that a composite value stands for.
 #[derive(Clone, Copy, Debug, PartialEq)]

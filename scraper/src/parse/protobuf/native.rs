@@ -5,7 +5,7 @@ use model::histogram::{Buckets, ClassicError, Span, WholeCounts};
 
 use super::wire::{Broken, Fields, Value};
 use crate::parse::Native;
-use crate::parse::convert::LINES_MAX;
+use crate::parse::form::LINES_MAX;
 
 /// Spans and buckets of one side, wherever in the message they stand.
 #[derive(Default)]

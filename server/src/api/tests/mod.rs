@@ -179,6 +179,24 @@ async fn answers_as_upstream() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn series_that_ended_before_a_short_range_are_not_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = app(&folder.path().join("data"));
+    load(&app, "gone{job=\"a\"} 1 2 3\nkept{job=\"a\"} 1x20");
+    let at = |minute: i64| (START_MS / 1000 + minute * 60).to_string();
+    for (from, to, expected) in
+        [(10, 11, vec!["kept"]), (2, 11, vec!["gone", "kept"]), (3, 3, vec!["kept"]), (30, 31, vec![])]
+    {
+        let params = [["match[]", "{job=\"a\"}"], ["start", &at(from)], ["end", &at(to)]];
+        let (status, body) = ask(&app, &serde_json::json!({"path": "/api/v1/series", "params": params})).await;
+        let answer: Value = serde_json::from_str(&body).unwrap();
+        let names: Vec<&str> =
+            answer["data"].as_array().unwrap().iter().map(|one| one["__name__"].as_str().unwrap()).collect();
+        assert_eq!((status, names), (200, expected), "{from} to {to}: {body}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rules_are_asked_for_as_of_upstream() {
     let folder = tempfile::tempdir().unwrap();
     let app = app(&folder.path().join("data"));

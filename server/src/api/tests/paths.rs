@@ -40,6 +40,7 @@ async fn unclean_paths_are_redirected() {
     ] {
         let (got, headers) = head(&app, method, target, &[]).await;
         assert_eq!((got, value(&headers, "location")), (status, place), "{method} {target}");
+        assert_eq!(headers.contains_key("allow"), status == 405, "{method} {target}");
     }
 }
 
