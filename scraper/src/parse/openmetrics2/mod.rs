@@ -157,7 +157,7 @@ impl<'a> OpenMetrics2Parser<'a> {
         if name != self.family {
             (self.family, self.has_unit) = (name, false);
             self.lines.set_unit(&[], "");
-            self.lines.set_kind(MetricKind::Unknown);
+            self.lines.set_kind_apart(MetricKind::Unknown);
         }
     }
 
@@ -268,6 +268,8 @@ impl<'a> OpenMetrics2Parser<'a> {
             self.histogram = histogram;
             let point = Point { value: histogram_mark(), ..point };
             let exemplars = exemplars.clone();
+            // What is there of `le` is written otherwise.
+            mark.key = if of == Of::GaugeHistogram { xxh3_64_with_seed(b"le", line) } else { line };
             self.ahead.push_back(Ahead { sample: Sample { series: native, point }, mark, exemplars });
         }
         let mut of_buckets = spread(exemplars, &members);
@@ -405,7 +407,7 @@ impl<'a> OpenMetrics2Parser<'a> {
                 if kind == MetricKind::Info && !name.ends_with(b"_info") {
                     return Err(self.lines.fail("the name of an info metric family must end with _info"));
                 }
-                self.lines.set_kind(kind);
+                self.lines.set_kind_apart(kind);
                 (Entry::Type { metric, kind }, What::Type(kind))
             }
         };
@@ -413,6 +415,7 @@ impl<'a> OpenMetrics2Parser<'a> {
             return Err(self.lines.fail("info and stateset metrics must have an empty unit"));
         }
         self.lines.pass_new_comment(self.lines.slice(self.lines.pos, self.lines.pos + whole), what)?;
+        self.lines.set_kind_apart(self.lines.kind);
         self.mark = self.lines.mark();
         Ok(Some(entry))
     }
