@@ -124,13 +124,16 @@ pub enum ScrapeProtocol {
     OpenMetricsText0_0_1,
     /// `application/openmetrics-text; version=1.0.0`
     OpenMetricsText1_0_0,
+    /// `application/openmetrics-text; version=2.0.0`
+    OpenMetricsText2_0_0,
 }
 
 impl ScrapeProtocol {
     /// Every format, by the order of their names.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::OpenMetricsText0_0_1,
         Self::OpenMetricsText1_0_0,
+        Self::OpenMetricsText2_0_0,
         Self::PrometheusProto,
         Self::PrometheusText0_0_4,
         Self::PrometheusText1_0_0,
@@ -156,6 +159,7 @@ impl ScrapeProtocol {
             Self::PrometheusText1_0_0 => "PrometheusText1.0.0",
             Self::OpenMetricsText0_0_1 => "OpenMetricsText0.0.1",
             Self::OpenMetricsText1_0_0 => "OpenMetricsText1.0.0",
+            Self::OpenMetricsText2_0_0 => "OpenMetricsText2.0.0",
         }
     }
 
@@ -170,6 +174,7 @@ impl ScrapeProtocol {
             Self::PrometheusText1_0_0 => "text/plain;version=1.0.0",
             Self::OpenMetricsText0_0_1 => "application/openmetrics-text;version=0.0.1",
             Self::OpenMetricsText1_0_0 => "application/openmetrics-text;version=1.0.0",
+            Self::OpenMetricsText2_0_0 => "application/openmetrics-text;version=2.0.0",
         }
     }
 }

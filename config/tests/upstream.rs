@@ -88,6 +88,8 @@ fn difference(expected: &str, got: &str) -> Option<String> {
 const KNOWN_INLINE: &[(&str, &str)] = &[
     ("inline-003", "a document that holds nothing gives the defaults, as an empty file does"),
     ("inline-009", "the YAML parser has its own words for a tab"),
+    ("inline-055", OPENMETRICS_2),
+    ("inline-135", OPENMETRICS_2),
     ("inline-170", "upstream was recorded with fewer discoveries; ours knows them all"),
 ];
 
@@ -156,8 +158,11 @@ const KNOWN_FILES: &[(&str, &str)] = &[
     ("labelname.bad.yml", "!!binary is refused as such"),
     ("labelvalue.bad.yml", "!!binary is refused as such"),
     ("static_config.bad.yml", "!!binary is refused as such, before the fields"),
+    ("scrape_config_files_fallback_scrape_protocol1.bad.yml", OPENMETRICS_2),
+    ("scrape_config_files_scrape_protocols.bad.yml", OPENMETRICS_2),
     ("scrape_config_files_glob.good.yml", "upstream was recorded with fewer discoveries; ours knows them all"),
 ];
+const OPENMETRICS_2: &str = "recorded with 3.14; since 3.15 the list of protocols has OpenMetricsText2.0.0 too";
 const CLOUD: &str = "the fields of cloud discoveries, which are not served, are not checked";
 
 #[test]

@@ -206,7 +206,7 @@ fn protobuf_page(pods: usize, generation: usize, round: usize) -> Vec<u8> {
 fn page(format: Format, pods: usize, generation: usize, round: usize) -> Vec<u8> {
     match format {
         Format::Text => text_page(false, pods, generation, round),
-        Format::OpenMetrics => text_page(true, pods, generation, round),
+        Format::OpenMetrics | Format::OpenMetrics2 => text_page(true, pods, generation, round),
         Format::Protobuf => protobuf_page(pods, generation, round),
     }
 }

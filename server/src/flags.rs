@@ -155,10 +155,11 @@ const FLAGS: &[(&str, &str, Use, &str)] = &[
 
 /// Features by what they do here: those that are served beside those of the query engine, and those of Prometheus 3 that are
 /// taken without effect.
-const SERVED_FEATURES: [&str; 7] = [
+const SERVED_FEATURES: [&str; 8] = [
     "created-timestamp-zero-ingestion",
     "exemplar-storage",
     "extra-scrape-metrics",
+    "openmetrics2",
     "promql-per-step-stats",
     "query-cost",
     "search-api",

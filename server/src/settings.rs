@@ -155,6 +155,7 @@ pub(crate) fn wanted_of_targets(flags: &Flags) -> Wanted {
     Wanted {
         types: flags.feature("type-and-unit-labels"),
         start_times: flags.feature("created-timestamp-zero-ingestion"),
+        openmetrics2: flags.feature("openmetrics2"),
         ..Wanted::default()
     }
 }

@@ -274,3 +274,47 @@ fn a_native_histogram_has_the_exemplars_that_have_a_time() {
         assert_eq!(t.store.exemplars.lock().unwrap().1, expected, "{format:?}");
     }
 }
+
+/// A line that stands for several series keeps all their columns, and a sample may have several exemplars.
+#[test]
+fn lines_of_openmetrics_2_keep_their_columns() {
+    let mut t = target(&[("job", "j")]);
+    t.store.exemplars.lock().unwrap().0 = true;
+    let body = |count: u32| {
+        format!(
+            "# TYPE h histogram\nh{{a=\"b\"}} {{count:{count},sum:1.5,bucket:[1:{count},+Inf:{count}]}} st@0.5 \
+             # {{id=\"x\"}} 0.5 {count} # {{}} 3 {count} # {{id=\"y\"}} 0.25 0.5\n# TYPE c counter\nc {count} 0.75\n# EOF\n"
+        )
+    };
+    for count in [1, 2] {
+        let (counts, stored) = t.scrape_as((Format::OpenMetrics2, &body(count)));
+        let now = 1000 * count;
+        let expected = [
+            format!("{now} h_bucket{{a=\"b\", job=\"j\", le=\"+Inf\"}} {count}"),
+            format!("{now} h_bucket{{a=\"b\", job=\"j\", le=\"1.0\"}} {count}"),
+            format!("{now} h_count{{a=\"b\", job=\"j\"}} {count}"),
+            format!("{now} h_sum{{a=\"b\", job=\"j\"}} 1.5"),
+            format!("750 c{{job=\"j\"}} {count}"),
+        ];
+        assert_eq!((counts.scraped, counts.added, stored), (5, if count == 1 { 5 } else { 0 }, expected.to_vec()));
+        let mut exemplars = std::mem::take(&mut t.store.exemplars.lock().unwrap().1);
+        exemplars.sort();
+        let of = |le: &str, rest: &str| format!("h_bucket{{a=\"b\", job=\"j\", le=\"{le}\"}} {rest}");
+        let expected = [
+            of("+Inf", &format!("{{}} 3 {now}")),
+            of("1.0", &format!("{{id=\"x\"}} 0.5 {now}")),
+            of("1.0", "{id=\"y\"} 0.25 500"),
+        ];
+        assert_eq!(exemplars, expected);
+    }
+    let native = Body {
+        format: Format::OpenMetrics2,
+        wanted: Wanted { native: true, ..Wanted::default() },
+        bytes:
+            b"# TYPE h histogram\nh {count:2,sum:1,schema:0,zero_threshold:0,zero_count:2} # {} 1 2 # {} 2 3\n# EOF\n",
+    };
+    let (_, result) = t.layout.read(native, &t.rules, 4000, &t.store);
+    result.unwrap();
+    t.layout.commit(&t.store, 4000, &[("up", 1.0)], false).unwrap();
+    assert_eq!(t.store.exemplars.lock().unwrap().1, ["h{job=\"j\"} {} 1 2000", "h{job=\"j\"} {} 2 3000"]);
+}

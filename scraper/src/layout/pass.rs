@@ -90,10 +90,13 @@ impl<'a> Pass<'a> {
     }
 
     /// Takes the exemplar of a sample where exemplars are wanted. One without a time has that of its sample.
-    pub(super) fn take_exemplar(&mut self, point: &Point<'_>) {
+    pub(super) fn take_exemplar(&mut self, point: &Point<'_>, parser: &Parser<'_>) {
         let Some(exemplar) = point.exemplar.filter(|_| self.keeps_exemplars) else { return };
         let ts_ms = exemplar.ts_ms.or(self.own_time(point.ts_ms)).unwrap_or(self.ts_ms);
         self.push_exemplar(&exemplar, ts_ms);
+        for further in parser.further_exemplars() {
+            self.push_exemplar(further, further.ts_ms.unwrap_or(ts_ms));
+        }
     }
 
     /// Reads the native histogram that the last entry's value stands for, and its exemplars; of these, one without a time is

@@ -26,7 +26,7 @@ impl TargetLayout {
                         pass.take_histogram(parser)?;
                     }
                     if point.exemplar.is_some() {
-                        pass.take_exemplar(&point);
+                        pass.take_exemplar(&point, parser);
                     }
                     // What comes past the limit is only counted.
                     if !pass.exceeds_limit() {
@@ -60,7 +60,7 @@ impl TargetLayout {
                 if is_histogram_mark(sample.point.value) {
                     pass.take_histogram(parser)?;
                 }
-                pass.take_exemplar(&sample.point);
+                pass.take_exemplar(&sample.point, parser);
                 let read = self.read_series((parser, sample), mark, pass);
                 return read.map(|()| true).map_err(|refusal| refusal.at(parser.place()));
             }

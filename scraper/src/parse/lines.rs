@@ -67,6 +67,14 @@ impl<'a> Lines<'a> {
         self.seed = kind as u64 ^ self.unit.map_or(0, |unit| xxh3_64_with_seed(unit.as_bytes(), UNIT_SEED));
     }
 
+    /// The next series are of this type, which says nothing of their labels unless `__type__` is wanted.
+    pub(super) fn set_kind_apart(&mut self, kind: MetricKind) {
+        self.set_kind(kind);
+        if self.unit.is_none() {
+            self.seed = MetricKind::Unknown as u64;
+        }
+    }
+
     /// The next series of that family are of this unit.
     pub(super) fn set_unit(&mut self, family: &'a [u8], unit: &'a str) {
         if self.unit.is_some() {

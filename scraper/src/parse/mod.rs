@@ -11,6 +11,7 @@ mod labels;
 mod lines;
 mod number;
 mod openmetrics;
+mod openmetrics2;
 mod protobuf;
 mod series;
 mod text;
@@ -19,6 +20,8 @@ use convert::Converter;
 pub use entry::{Entry, Mark, MetricKind, Point, Recognised, Sample};
 use model::Histogram;
 use openmetrics::OpenMetricsParser;
+pub use openmetrics2::Member;
+use openmetrics2::OpenMetrics2Parser;
 pub use protobuf::Part;
 use protobuf::ProtobufParser;
 pub use series::{Exemplar, LabelPairs, Series};
@@ -31,6 +34,8 @@ pub enum Format {
     Text,
     /// OpenMetrics text, 0.0.1 and 1.0.0.
     OpenMetrics,
+    /// OpenMetrics text, 2.0.0.
+    OpenMetrics2,
     /// Delimited `io.prometheus.client.MetricFamily` messages.
     Protobuf,
 }
@@ -48,6 +53,8 @@ pub struct Wanted {
     pub types: bool,
     /// Since when samples count ([`Point::start_ms`]): in OpenMetrics out of `_created` series, which are no series then.
     pub start_times: bool,
+    /// Is OpenMetrics 2.0 read?
+    pub openmetrics2: bool,
 }
 
 /// Where and why an exposition is not one. The text shows at most a hundred bytes of the line.
@@ -74,6 +81,7 @@ pub struct Parser<'a> {
 enum Inner<'a> {
     Text(TextParser<'a>),
     OpenMetrics(OpenMetricsParser<'a>),
+    OpenMetrics2(Box<OpenMetrics2Parser<'a>>),
     Protobuf(Box<ProtobufParser<'a>>),
     Converted(Box<Converter<'a>>),
 }
@@ -92,6 +100,9 @@ impl<'a> Parser<'a> {
         let lines = parser(match format {
             Format::Text => Inner::Text(TextParser::new(body, wanted)),
             Format::OpenMetrics => Inner::OpenMetrics(OpenMetricsParser::new(body, wanted)),
+            Format::OpenMetrics2 => {
+                return parser(Inner::OpenMetrics2(Box::new(OpenMetrics2Parser::new(body, wanted))));
+            }
             Format::Protobuf => return parser(Inner::Protobuf(Box::new(ProtobufParser::new(body, wanted)))),
         });
         let start_times = wanted.start_times && format == Format::OpenMetrics;
@@ -108,6 +119,7 @@ impl<'a> Parser<'a> {
         match &mut self.inner {
             Inner::Text(parser) => parser.recognise(mark),
             Inner::OpenMetrics(parser) => parser.recognise(mark),
+            Inner::OpenMetrics2(parser) => parser.recognise(mark),
             Inner::Protobuf(parser) => parser.recognise(mark),
             Inner::Converted(parser) => parser.recognise(mark),
         }
@@ -121,6 +133,7 @@ impl<'a> Parser<'a> {
         match &mut self.inner {
             Inner::Text(parser) => parser.next_entry(),
             Inner::OpenMetrics(parser) => parser.next_entry(),
+            Inner::OpenMetrics2(parser) => parser.next_entry(),
             Inner::Protobuf(parser) => parser.next_entry(),
             Inner::Converted(parser) => parser.next_entry(),
         }
@@ -135,6 +148,7 @@ impl<'a> Parser<'a> {
         let pieces = match &self.inner {
             Inner::Text(parser) => Some(&parser.lines.pieces),
             Inner::OpenMetrics(parser) => Some(&parser.lines.pieces),
+            Inner::OpenMetrics2(parser) => Some(&parser.lines.pieces),
             Inner::Protobuf(_) | Inner::Converted(_) => None,
         };
         series.push_labels(pieces, &mut self.pairs)?;
@@ -147,6 +161,7 @@ impl<'a> Parser<'a> {
         match &self.inner {
             Inner::Text(parser) => parser.lines.mark(),
             Inner::OpenMetrics(parser) => parser.lines.mark(),
+            Inner::OpenMetrics2(parser) => parser.mark(),
             Inner::Protobuf(parser) => parser.mark(),
             Inner::Converted(parser) => parser.mark(),
         }
@@ -160,6 +175,7 @@ impl<'a> Parser<'a> {
         match &mut self.inner {
             Inner::Protobuf(parser) => parser.histogram(),
             Inner::Converted(parser) => Ok(parser.histogram()),
+            Inner::OpenMetrics2(parser) => Ok(parser.histogram()),
             Inner::Text(_) | Inner::OpenMetrics(_) => Ok(Histogram::default()),
         }
     }
@@ -172,7 +188,17 @@ impl<'a> Parser<'a> {
         match &self.inner {
             Inner::Protobuf(parser) => parser.exemplars(),
             Inner::Converted(parser) => Ok(parser.exemplars().to_vec()),
+            Inner::OpenMetrics2(parser) => Ok(parser.exemplars().to_vec()),
             Inner::Text(_) | Inner::OpenMetrics(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// The exemplars beyond the first of the sample that was read or recognised last; only OpenMetrics 2 has more than one.
+    #[must_use]
+    pub fn further_exemplars(&self) -> &[Exemplar<'a>] {
+        match &self.inner {
+            Inner::OpenMetrics2(parser) => parser.exemplars().get(1..).unwrap_or_default(),
+            Inner::Text(_) | Inner::OpenMetrics(_) | Inner::Protobuf(_) | Inner::Converted(_) => &[],
         }
     }
 
@@ -182,6 +208,7 @@ impl<'a> Parser<'a> {
         let (place, excerpt) = match &self.inner {
             Inner::Text(parser) => parser.lines.place(),
             Inner::OpenMetrics(parser) => parser.lines.place(),
+            Inner::OpenMetrics2(parser) => parser.lines.place(),
             Inner::Protobuf(parser) => parser.place(),
             Inner::Converted(parser) => return parser.place(),
         };
@@ -194,7 +221,7 @@ impl<'a> Parser<'a> {
         match &self.inner {
             Inner::Text(parser) => parser.lines.place_before(end),
             Inner::OpenMetrics(parser) => parser.lines.place_before(end),
-            Inner::Protobuf(_) | Inner::Converted(_) => self.place(),
+            Inner::OpenMetrics2(_) | Inner::Protobuf(_) | Inner::Converted(_) => self.place(),
         }
     }
 
@@ -208,7 +235,7 @@ impl<'a> Parser<'a> {
         match &self.inner {
             Inner::Text(parser) => parser.lines.pos,
             Inner::OpenMetrics(parser) => parser.lines.pos,
-            Inner::Protobuf(_) | Inner::Converted(_) => 0,
+            Inner::OpenMetrics2(_) | Inner::Protobuf(_) | Inner::Converted(_) => 0,
         }
     }
 
@@ -218,6 +245,7 @@ impl<'a> Parser<'a> {
         match &self.inner {
             Inner::Text(_) | Inner::OpenMetrics(_) | Inner::Converted(_) => 0,
             Inner::Protobuf(parser) => parser.native_histograms(),
+            Inner::OpenMetrics2(parser) => parser.native_histograms(),
         }
     }
 }

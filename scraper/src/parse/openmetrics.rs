@@ -212,7 +212,7 @@ impl<'a> OpenMetricsParser<'a> {
 }
 
 /// The name of the family that a comment is about, without quotes, and what stands behind it.
-fn named(comment: &[u8]) -> (&[u8], &[u8]) {
+pub(super) fn named(comment: &[u8]) -> (&[u8], &[u8]) {
     let rest = comment.get("# HELP ".len()..).unwrap_or_default();
     let (name, length) = match strict_quoted_len(rest, Quoted::Label) {
         Some(n) => (rest.get(1..n - 1), n),
@@ -226,7 +226,7 @@ fn ends_with_unit(name: &[u8], unit: &[u8]) -> bool {
     unit.is_empty() || name.strip_suffix(unit).is_some_and(|front| front.ends_with(b"_"))
 }
 
-fn kind_of(text: &[u8]) -> Option<MetricKind> {
+pub(super) fn kind_of(text: &[u8]) -> Option<MetricKind> {
     Some(match text {
         b"counter" => MetricKind::Counter,
         b"gauge" => MetricKind::Gauge,

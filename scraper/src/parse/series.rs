@@ -10,6 +10,7 @@ use model::labels::{BUCKET, METRIC_NAME, METRIC_TYPE, METRIC_UNIT};
 use super::MetricKind;
 use super::labels::{RawLabel, blanks, name_len, unescape, walk_labels};
 use super::number::parse_value;
+use super::openmetrics2::Member;
 use super::protobuf::{self, Part};
 
 /// Names and values.
@@ -28,6 +29,17 @@ pub enum Series<'a> {
         unit: Option<&'a str>,
         /// Not this one, but the histogram that it is a part of.
         whole: bool,
+    },
+    /// One of several that a line of OpenMetrics 2 stands for.
+    Member {
+        /// Name and labels as written.
+        text: &'a str,
+        /// As in text.
+        kind: MetricKind,
+        /// As in text.
+        unit: Option<&'a str>,
+        /// Which.
+        member: Member,
     },
     /// In protobuf.
     Protobuf {
@@ -83,6 +95,15 @@ impl<'a> Series<'a> {
                 if whole {
                     cut_to_whole(pairs);
                 }
+                unit.map(|unit| (kind, unit))
+            }
+            Self::Member { text, kind, unit, member } => {
+                // What is there of `le` is as it was written.
+                match pieces {
+                    Some(pieces) => push_pieces(pairs, text, pieces, MetricKind::Unknown),
+                    None => push_pieces(pairs, text, &Pieces::of(text)?, MetricKind::Unknown),
+                }
+                push_member(pairs, member);
                 unit.map(|unit| (kind, unit))
             }
             Self::Protobuf { name, labels, part, about } => {
@@ -194,6 +215,19 @@ fn push_about<'a>(pairs: &mut LabelPairs<'a>, kind: MetricKind, unit: &'a str) {
             pairs.push((Cow::Borrowed(label), Cow::Borrowed(value)));
         }
     }
+}
+
+/// Makes the labels of one of its series of those of a histogram or summary.
+fn push_member(pairs: &mut LabelPairs<'_>, member: Member) {
+    if let Some((_, name)) = pairs.first_mut() {
+        name.to_mut().push_str(member.suffix());
+    }
+    let bound = match member {
+        Member::Bucket(bound) => (BUCKET, bound),
+        Member::Quantile(bound) => ("quantile", bound),
+        Member::Count(_) | Member::Sum(_) => return,
+    };
+    pairs.push((Cow::Borrowed(bound.0), Cow::Owned(format_bound(bound.1))));
 }
 
 /// Makes the labels of a histogram of those of one of its series.

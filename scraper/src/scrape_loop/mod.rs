@@ -157,7 +157,7 @@ impl Request {
         match &self.answered {
             Some((known, format)) if *known == content_type => Ok(*format),
             _ => {
-                let format = negotiate::format(&content_type, fallback)?;
+                let format = negotiate::format(&content_type, fallback, self.wanted.openmetrics2)?;
                 self.answered = Some((content_type, format)).filter(|(text, _)| text.len() <= CONTENT_TYPE_KEPT_BYTES);
                 Ok(format)
             }

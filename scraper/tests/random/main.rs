@@ -24,6 +24,7 @@ fn corpus() -> Vec<(Format, Vec<u8>)> {
             let format = match path.extension()?.to_str()? {
                 "txt" => Format::Text,
                 "om" => Format::OpenMetrics,
+                "om2" => Format::OpenMetrics2,
                 "pb" => Format::Protobuf,
                 _ => return None,
             };

@@ -43,7 +43,7 @@ enum Accident {
 
 fn accident() -> impl Strategy<Value = Accident> {
     // Bytes that mean something are likelier than others.
-    let byte = prop_oneof![prop::sample::select(b" \t\n\r\0\"\\{},=#_:+-.0123456789eE".to_vec()), any::<u8>()];
+    let byte = prop_oneof![prop::sample::select(b" \t\n\r\0\"\\{}[],=#_:@+-.0123456789eE".to_vec()), any::<u8>()];
     prop_oneof![
         (any::<usize>(), 0..8u8).prop_map(|(at, bit)| Accident::Flip { at, bit }),
         (any::<usize>(), byte).prop_map(|(at, byte)| Accident::Insert { at, byte }),
@@ -100,7 +100,7 @@ fn after(mut page: Vec<u8>, accidents: &[Accident]) -> Vec<u8> {
 }
 
 fn format() -> impl Strategy<Value = Format> {
-    prop::sample::select(vec![Format::Text, Format::OpenMetrics, Format::Protobuf])
+    prop::sample::select(vec![Format::Text, Format::OpenMetrics, Format::OpenMetrics2, Format::Protobuf])
 }
 
 fn wanted() -> impl Strategy<Value = Wanted> {
@@ -110,6 +110,7 @@ fn wanted() -> impl Strategy<Value = Wanted> {
         convert,
         types,
         start_times,
+        ..Wanted::default()
     })
 }
 

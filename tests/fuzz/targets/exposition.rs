@@ -12,8 +12,8 @@ use libfuzzer_sys::fuzz_target;
 use scraper::parse::{Format, Wanted};
 
 fuzz_target!(|page: &[u8]| {
-    for format in [Format::Text, Format::OpenMetrics, Format::Protobuf] {
-        let all = Wanted { native: true, classic: true, convert: true, types: true, start_times: true };
+    for format in [Format::Text, Format::OpenMetrics, Format::OpenMetrics2, Format::Protobuf] {
+        let all = Wanted { native: true, classic: true, convert: true, types: true, start_times: true, openmetrics2: true };
         for wanted in [Wanted::default(), all, Wanted { classic: false, ..all }] {
             check::read_to_the_end(format, wanted, page);
             // Its first half is the page before it.

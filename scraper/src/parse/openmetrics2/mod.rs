@@ -1,0 +1,459 @@
+//! OpenMetrics text 2.0.0 (upstream: `model/textparse/openmetrics2parse.go`).
+//!
+//! As version 1, but a histogram or a summary is one line with a value in braces, which stands for several series; a sample
+//! says itself since when it counts (`st@`), and it may have several exemplars, each with a time. Metric names are those of
+//! their families: what `# TYPE` and `# UNIT` say holds as long as the very name stays.
+
+mod composite;
+
+use std::collections::VecDeque;
+
+use model::Histogram;
+use model::sample::histogram_mark;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::convert::LINES_MAX;
+use super::entry::What;
+use super::labels::{Quoted, name_len, unescape, walk_strict_labels};
+use super::lines::Lines;
+use super::number::{parse_seconds, parse_value};
+use super::openmetrics::{kind_of, named};
+use super::text::{invalid_type, utf8};
+use super::{Entry, Exemplar, Mark, MetricKind, ParseError, Point, Recognised, Sample, Series, Wanted};
+use composite::{Composite, Of};
+
+const NO_EOF: &str = "data does not end with # EOF";
+
+/// Where it goes wrong and why.
+type Fault = (usize, &'static str);
+
+/// Which of the series that a composite value stands for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Member {
+    /// `_count`, or that of a gauge histogram: `_gcount`.
+    Count(&'static str),
+    /// `_sum` or `_gsum`.
+    Sum(&'static str),
+    /// `_bucket` with this `le`.
+    Bucket(f64),
+    /// The one with this `quantile`.
+    Quantile(f64),
+}
+
+impl Member {
+    /// What is added to the name.
+    pub(super) fn suffix(self) -> &'static str {
+        match self {
+            Self::Count(suffix) | Self::Sum(suffix) => suffix,
+            Self::Bucket(_) => "_bucket",
+            Self::Quantile(_) => "",
+        }
+    }
+
+    /// Of the member of a line with that hash.
+    fn key(self, line: u64) -> u64 {
+        let (tag, bound) = match self {
+            Self::Count(_) => (1, 0.0),
+            Self::Sum(_) => (2, 0.0),
+            Self::Bucket(bound) => (3, bound),
+            Self::Quantile(quantile) => (4, quantile),
+        };
+        xxh3_64_with_seed(&f64::to_le_bytes(bound), line.wrapping_add(tag))
+    }
+}
+
+/// Reads an exposition entry by entry.
+#[derive(Debug)]
+pub(super) struct OpenMetrics2Parser<'a> {
+    pub(super) lines: Lines<'a>,
+    wanted: Wanted,
+    /// The name of the last line, which type and unit are of.
+    family: &'a [u8],
+    has_unit: bool,
+    /// What of the last line was not handed out yet.
+    ahead: VecDeque<Ahead<'a>>,
+    mark: Mark,
+    /// The native histogram of the last line.
+    histogram: Histogram,
+    /// The exemplars of the last entry.
+    exemplars: Vec<Exemplar<'a>>,
+    native_histograms: usize,
+}
+
+#[derive(Debug)]
+struct Ahead<'a> {
+    sample: Sample<'a>,
+    mark: Mark,
+    exemplars: Vec<Exemplar<'a>>,
+}
+
+impl<'a> OpenMetrics2Parser<'a> {
+    pub(super) fn new(body: &'a [u8], wanted: Wanted) -> Self {
+        Self {
+            lines: Lines::new(body, wanted),
+            wanted,
+            family: &[],
+            has_unit: false,
+            ahead: VecDeque::new(),
+            mark: Mark { key: 0, len: 0, what: What::Comment },
+            histogram: Histogram::default(),
+            exemplars: Vec::new(),
+            native_histograms: 0,
+        }
+    }
+
+    pub(super) fn mark(&self) -> Mark {
+        self.mark
+    }
+
+    pub(super) fn histogram(&mut self) -> Histogram {
+        std::mem::take(&mut self.histogram)
+    }
+
+    pub(super) fn exemplars(&self) -> &[Exemplar<'a>] {
+        &self.exemplars
+    }
+
+    pub(super) fn native_histograms(&self) -> usize {
+        self.native_histograms
+    }
+
+    pub(super) fn recognise(&mut self, mark: &Mark) -> Option<Recognised<'a>> {
+        if self.ahead.is_empty() {
+            let is_comment = self.lines.byte(self.lines.pos) == Some(b'#');
+            if is_comment == mark.is_series() {
+                return None;
+            }
+            if is_comment {
+                self.lines.find(mark)?;
+                self.comment().ok()??;
+                return Some(Recognised::Comment);
+            }
+            // Of which type it is, its name says.
+            self.series().ok()?;
+        }
+        if self.ahead.front().is_some_and(|ahead| ahead.mark == *mark) {
+            return self.hand_out().map(|sample| Recognised::Series(sample.point));
+        }
+        None
+    }
+
+    pub(super) fn next_entry(&mut self) -> Result<Option<Entry<'a>>, ParseError> {
+        if self.ahead.is_empty() {
+            match self.lines.byte(self.lines.pos) {
+                None => return Err(self.lines.fail(NO_EOF)),
+                Some(b'#') => return self.comment(),
+                Some(_) => self.series()?,
+            }
+        }
+        Ok(self.hand_out().map(Entry::Series))
+    }
+
+    fn hand_out(&mut self) -> Option<Sample<'a>> {
+        let Ahead { sample, mark, exemplars } = self.ahead.pop_front()?;
+        (self.mark, self.exemplars) = (mark, exemplars);
+        Some(sample)
+    }
+
+    /// What type and unit are of another name is not of this one.
+    fn begin(&mut self, name: &'a [u8]) {
+        if name != self.family {
+            (self.family, self.has_unit) = (name, false);
+            self.lines.set_unit(&[], "");
+            self.lines.set_kind_apart(MetricKind::Unknown);
+        }
+    }
+
+    /// Reads a line into what it stands for, and moves past it.
+    fn series(&mut self) -> Result<(), ParseError> {
+        let start = self.lines.pos;
+        let length = name_len(self.lines.tail(start), true);
+        let mut end = start + length;
+        let braces = self.lines.byte(end) == Some(b'{');
+        if length == 0 && !braces {
+            return Err(self.lines.fail("expected a metric name, an opening brace or a # at the start of a line"));
+        }
+        self.lines.pieces.begin(length, length + 1);
+        let mut name = self.lines.slice(start, end);
+        if braces {
+            let (mut named, mut first) = (length > 0, true);
+            let body = self.lines.tail(end + 1);
+            let pieces = &mut self.lines.pieces;
+            let on_label = |label: super::labels::RawLabel| {
+                let first = std::mem::take(&mut first);
+                if label.is_name && !first {
+                    return Err("metric name must be the first item in the label set");
+                }
+                if label.name.is_empty() {
+                    return Err("a name must not be empty");
+                }
+                pieces.add(label, &mut named)
+            };
+            let inside = walk_strict_labels(body, Quoted::Label, on_label)
+                .map_err(|(at, why)| self.lines.fail_at(end + 1 + at, why))?;
+            if !named {
+                return Err(self.lines.fail("metric name not set"));
+            }
+            if let Some(label) = self.lines.pieces.labels.first().filter(|label| label.is_name) {
+                name = body.get(label.name.clone()).unwrap_or_default();
+            }
+            end += 1 + inside;
+        }
+        self.begin(name);
+        if self.lines.tail(end).starts_with(b" {") {
+            return self.composite(end);
+        }
+        let fail = |this: &Self, (at, why): Fault| this.lines.fail_at(at, why);
+        let (value, at) =
+            self.number(end, "expected a value after the series", parse_value).map_err(|f| fail(self, f))?;
+        self.check(value).map_err(|why| self.lines.fail_at(end, why))?;
+        let (mut point, exemplars, next) = self.behind(at).map_err(|f| fail(self, f))?;
+        (point.value, point.exemplar) = (value, exemplars.first().copied());
+        let text = self.lines.pass_series(end, next)?;
+        let sample = Sample { series: self.lines.series(text), point };
+        self.ahead.push_back(Ahead { sample, mark: self.lines.mark(), exemplars });
+        Ok(())
+    }
+
+    /// May a series of this type have this value?
+    fn check(&self, value: f64) -> Result<(), &'static str> {
+        match self.lines.kind {
+            MetricKind::Counter if value.is_nan() => Err("counter sample value must not be NaN"),
+            MetricKind::Histogram | MetricKind::GaugeHistogram | MetricKind::Summary => {
+                Err("composite value required for histograms and summaries")
+            }
+            MetricKind::Info if value != 1.0 => Err("info sample value must be 1"),
+            MetricKind::StateSet if value != 0.0 && value != 1.0 => Err("stateset sample value must be 0 or 1"),
+            MetricKind::StateSet => {
+                let pieces = &self.lines.pieces;
+                let inside = self.lines.tail(self.lines.pos + pieces.inside);
+                let named = |label: &super::labels::RawLabel| inside.get(label.name.clone()) == Some(self.family);
+                if pieces.labels.iter().any(|label| !label.is_name && named(label)) {
+                    return Ok(());
+                }
+                Err("stateset sample must have a label matching the metric family name")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A line with a composite value, whose series ends at `end`.
+    fn composite(&mut self, end: usize) -> Result<(), ParseError> {
+        let of = match self.lines.kind {
+            MetricKind::Histogram => Of::Histogram,
+            MetricKind::GaugeHistogram => Of::GaugeHistogram,
+            MetricKind::Summary => Of::Summary,
+            _ => return Err(self.lines.fail_at(end, "composite value not supported for this metric type")),
+        };
+        let inside = end + " {".len();
+        let (composite, length) =
+            Composite::read(self.lines.tail(inside), of).map_err(|(at, why)| self.lines.fail_at(inside + at, why))?;
+        let (point, exemplars, next) = self.behind(inside + length).map_err(|(at, why)| self.lines.fail_at(at, why))?;
+        let fail = |why: String| self.lines.fail_at(end, &why);
+        let is_native = composite.is_native() && self.wanted.native;
+        let converts = !is_native && self.wanted.convert && of != Of::Summary;
+        let histogram = match (is_native, converts) {
+            (true, _) => Some(composite.native().map_err(fail)?),
+            (_, true) => Some(composite.converted().map_err(fail)?),
+            _ => None,
+        };
+        let explodes = match is_native {
+            true => self.wanted.classic && composite.is_classic(),
+            false => !converts || self.wanted.classic,
+        };
+        let members = if explodes { members(&composite, of).map_err(fail)? } else { Vec::new() };
+        let text = self.lines.pass_series(end, next)?;
+        let (line, native) = (self.lines.mark().key, self.lines.series(text));
+        let (kind, unit) = (self.lines.kind, self.lines.unit);
+        self.native_histograms += usize::from(composite.is_native() && !is_native);
+        let mut mark = Mark { key: line, len: 0, what: What::Series };
+        if let Some(histogram) = histogram {
+            self.histogram = histogram;
+            let point = Point { value: histogram_mark(), ..point };
+            let exemplars = exemplars.clone();
+            // What is there of `le` is written otherwise.
+            mark.key = if of == Of::GaugeHistogram { xxh3_64_with_seed(b"le", line) } else { line };
+            self.ahead.push_back(Ahead { sample: Sample { series: native, point }, mark, exemplars });
+        }
+        let mut of_buckets = spread(exemplars, &members);
+        for (member, value) in members {
+            mark.key = member.key(line);
+            let exemplars = if let Member::Bucket(_) = member { of_buckets.pop_front() } else { None };
+            let exemplars = exemplars.unwrap_or_default();
+            let point = Point { value, exemplar: exemplars.first().copied(), ..point };
+            let series = Series::Member { text, kind, unit, member };
+            self.ahead.push_back(Ahead { sample: Sample { series, point }, mark, exemplars });
+        }
+        Ok(())
+    }
+
+    /// What stands behind a value: times, exemplars and the end of the line. Also where the next line begins.
+    fn behind(&self, mut at: usize) -> Result<(Point<'a>, Vec<Exemplar<'a>>, usize), Fault> {
+        let (mut point, mut exemplars) = (Point::new(0.0, None), Vec::new());
+        loop {
+            let rest = self.lines.tail(at);
+            if rest.starts_with(b"\n") {
+                break;
+            }
+            if rest.starts_with(b" # {") {
+                at = self.read_exemplars(at, &mut exemplars)?;
+                break;
+            }
+            let start = rest.starts_with(b" st@") && !matches!(rest.get(4), None | Some(b' ' | b'\n'));
+            if start {
+                let parse = |token: &[u8]| parse_seconds(token.get(3..).unwrap_or_default());
+                let (ms, after) = self.number(at, "expected a start timestamp", parse)?;
+                if point.start_ms.replace(ms).is_some() {
+                    return Err((at, "duplicate start timestamp"));
+                }
+                at = after;
+                continue;
+            }
+            let (ms, after) =
+                self.number(at, "expected a timestamp, an exemplar or the end of the line", parse_seconds)?;
+            if point.start_ms.is_some() {
+                return Err((at, "timestamp must precede start timestamp"));
+            }
+            if point.ts_ms.replace(ms).is_some() {
+                return Err((at, "duplicate timestamp"));
+            }
+            at = after;
+        }
+        exemplars.sort_by_key(|exemplar: &Exemplar<'_>| exemplar.ts_ms);
+        Ok((point, exemplars, at + 1))
+    }
+
+    /// Exemplars, from before the first; where the line ends.
+    fn read_exemplars(&self, mut at: usize, exemplars: &mut Vec<Exemplar<'a>>) -> Result<usize, Fault> {
+        while self.lines.tail(at).starts_with(b" # {") {
+            let start = at + " # {".len();
+            let length = walk_strict_labels(self.lines.tail(start), Quoted::Exemplar, |label| {
+                if label.name.is_empty() { Err("a name must not be empty") } else { Ok(()) }
+            })
+            .map_err(|(at, why)| (start + at, why))?;
+            let labels = utf8(self.lines.slice(start, start + length)).ok_or((start, "exemplar is not valid UTF-8"))?;
+            let (value, after) =
+                self.number(start + length, "expected a value after the exemplar's labels", parse_value)?;
+            let (ms, after) = self.number(after, "expected the exemplar's timestamp", parse_seconds)?;
+            if exemplars.len() < LINES_MAX {
+                exemplars.push(Exemplar::text(labels, value, Some(ms)));
+            }
+            at = after;
+        }
+        match self.lines.byte(at) {
+            Some(b'\n') => Ok(at),
+            None => Err((at, NO_EOF)),
+            Some(_) => Err((at, "expected the end of the line or another exemplar")),
+        }
+    }
+
+    /// One blank and a number behind it, and where it ends.
+    fn number<T>(
+        &self,
+        at: usize,
+        expected: &'static str,
+        parse: impl Fn(&[u8]) -> Result<T, &'static str>,
+    ) -> Result<(T, usize), Fault> {
+        let token = match self.lines.tail(at) {
+            [b' ', rest @ ..] => rest.split(|b| matches!(b, b' ' | b'\n')).next().unwrap_or_default(),
+            [] => return Err((at, NO_EOF)),
+            _ => return Err((at, expected)),
+        };
+        if token.is_empty() {
+            return Err((at, expected));
+        }
+        let number = parse(token).map_err(|why| (at + 1, why))?;
+        Ok((number, at + 1 + token.len()))
+    }
+
+    /// `# EOF`, or `# HELP`, `# TYPE` or `# UNIT` with a name and a text.
+    fn comment(&mut self) -> Result<Option<Entry<'a>>, ParseError> {
+        let line = self.lines.tail(self.lines.pos);
+        if let Some(rest) = line.strip_prefix(b"# EOF") {
+            return match rest {
+                b"" | b"\n" => Ok(None),
+                _ => Err(self.lines.fail("unexpected data after # EOF")),
+            };
+        }
+        let keyword = ["HELP ", "TYPE ", "UNIT "]
+            .into_iter()
+            .find(|keyword| line.strip_prefix(b"# ").is_some_and(|rest| rest.starts_with(keyword.as_bytes())));
+        let Some(keyword) = keyword else {
+            return Err(self.lines.fail("expected HELP, TYPE, UNIT or EOF after #"));
+        };
+        let (name, after) = named(line);
+        if name.is_empty() {
+            return Err(self.lines.fail(&format!("expected a metric name after {keyword}")));
+        }
+        let end = memchr::memchr(b'\n', after);
+        let (Some(b' '), Some(end)) = (after.first(), end) else {
+            return Err(self.lines.fail(&format!("expected a line of text after {keyword}and the metric name")));
+        };
+        let text = after.get(1..end).unwrap_or_default();
+        let whole = line.len() - after.len() + end + 1;
+        if text.ends_with(b"\r") {
+            return Err(self.lines.fail(&format!("unexpected carriage return after {keyword}")));
+        }
+        let metric = utf8(name).map(unescape).ok_or_else(|| self.lines.fail("metric name is not valid UTF-8"))?;
+        let as_text = utf8(text).ok_or_else(|| self.lines.fail(&format!("text of {keyword}is not valid UTF-8")));
+        self.begin(name);
+        let (entry, what) = match keyword {
+            "HELP " => (Entry::Help { metric, text: unescape(as_text?) }, What::Comment),
+            "UNIT " => {
+                let unit = as_text?;
+                self.has_unit = !unit.is_empty();
+                self.lines.set_unit(name, unit);
+                (Entry::Unit { metric, unit }, What::Unit)
+            }
+            _ => {
+                let kind = kind_of(text).ok_or_else(|| self.lines.fail(&invalid_type(text)))?;
+                if kind == MetricKind::Info && !name.ends_with(b"_info") {
+                    return Err(self.lines.fail("the name of an info metric family must end with _info"));
+                }
+                self.lines.set_kind_apart(kind);
+                (Entry::Type { metric, kind }, What::Type(kind))
+            }
+        };
+        if self.has_unit && matches!(self.lines.kind, MetricKind::Info | MetricKind::StateSet) {
+            return Err(self.lines.fail("info and stateset metrics must have an empty unit"));
+        }
+        self.lines.pass_new_comment(self.lines.slice(self.lines.pos, self.lines.pos + whole), what)?;
+        self.lines.set_kind_apart(self.lines.kind);
+        self.mark = self.lines.mark();
+        Ok(Some(entry))
+    }
+}
+
+/// The series that a composite value stands for, and their values.
+fn members(composite: &Composite<'_>, of: Of) -> Result<Vec<(Member, f64)>, String> {
+    let (count, sum) = if of == Of::GaugeHistogram { ("_gcount", "_gsum") } else { ("_count", "_sum") };
+    let mut members =
+        vec![(Member::Count(count), composite.number(of.count())?), (Member::Sum(sum), composite.number(of.sum())?)];
+    if of == Of::Summary {
+        members.extend(composite.quantiles()?.into_iter().map(|(quantile, value)| (Member::Quantile(quantile), value)));
+    } else {
+        members.extend(composite.buckets()?.into_iter().map(|(bound, count)| (Member::Bucket(bound), count)));
+    }
+    Ok(members)
+}
+
+/// To each bucket its exemplars; a NaN belongs to the last.
+fn spread<'a>(exemplars: Vec<Exemplar<'a>>, members: &[(Member, f64)]) -> VecDeque<Vec<Exemplar<'a>>> {
+    let bounds: Vec<f64> = members
+        .iter()
+        .filter_map(|(member, _)| if let Member::Bucket(le) = member { Some(*le) } else { None })
+        .collect();
+    let mut of_buckets = VecDeque::new();
+    if exemplars.is_empty() || bounds.is_empty() {
+        return of_buckets;
+    }
+    of_buckets.resize_with(bounds.len(), Vec::new);
+    for exemplar in exemplars {
+        let below =
+            if exemplar.value.is_nan() { bounds.len() - 1 } else { bounds.partition_point(|le| *le < exemplar.value) };
+        if let Some(bucket) = of_buckets.get_mut(below) {
+            bucket.push(exemplar);
+        }
+    }
+    of_buckets
+}
