@@ -211,6 +211,7 @@ fn what_is_left_empty_is_zero() {
         let got = got.unwrap();
         assert!(got.contains(shown) && !got.contains(hidden), "{shown} {hidden}: {got}");
     }
+    assert!(job("honor_labels: tRUE").is_err() && job("honor_labels: YES").unwrap().contains("honor_labels: true"));
     assert!(relabel("action:").unwrap_err().contains("relabel action cannot be empty"));
     assert!(
         job("relabel_configs: [{source_labels: [\"\"], target_label: y}]")
