@@ -160,12 +160,15 @@ async fn answer(app: Arc<App>, params: Params, origin: Origin, times: Times) -> 
 
 /// `/api/v1/query`
 pub(crate) async fn instant(State(app): State<Arc<App>>, origin: Origin, params: Params) -> Result<Response, ApiError> {
+    // What is wrong is told in upstream's order.
+    params.limit()?;
     let ts_ms = params.time_or("time", model::time::now_ms())?;
     answer(app, params, origin, Times { start_ms: ts_ms, end_ms: ts_ms, step_ms: 0 }).await
 }
 
 /// `/api/v1/query_range`
 pub(crate) async fn range(State(app): State<Arc<App>>, origin: Origin, params: Params) -> Result<Response, ApiError> {
+    params.limit()?;
     let (start_ms, end_ms) = (params.time("start")?, params.time("end")?);
     if end_ms < start_ms {
         return Err(ApiError::parameter("end", "end timestamp must not be before start time"));
