@@ -156,9 +156,10 @@ impl<'a> Fields<'a> {
     pub(crate) fn set_bool(&mut self, name: &'static str) -> Result<Option<bool>, Error> {
         let Some(node) = self.node(name) else { return Ok(None) };
         let value = match &*node.kind {
-            Kind::Scalar { text, plain: true } => match text.to_ascii_lowercase().as_str() {
-                "true" | "yes" | "on" | "y" => Some(true),
-                "false" | "no" | "off" | "n" => Some(false),
+            // In these letter cases and no others.
+            Kind::Scalar { text, plain: true } => match text.as_str() {
+                "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" | "y" | "Y" => Some(true),
+                "false" | "False" | "FALSE" | "no" | "No" | "NO" | "off" | "Off" | "OFF" | "n" | "N" => Some(false),
                 _ => None,
             },
             _ => None,
@@ -261,40 +262,47 @@ fn shown(node: &Node) -> String {
 }
 
 fn number(text: &str) -> Option<f64> {
-    let digits = text.replace('_', "");
+    #[expect(clippy::cast_precision_loss, reason = "as Go converts it")]
+    if let Some(whole) = whole(text) {
+        return Some(whole as f64);
+    }
+    let digits = text.strip_prefix('_').map_or_else(|| text.replace('_', ""), |_| String::new());
     match digits.to_ascii_lowercase().as_str() {
         ".inf" | "+.inf" => Some(f64::INFINITY),
         "-.inf" => Some(f64::NEG_INFINITY),
         ".nan" => Some(f64::NAN),
-        lower if lower.ends_with(|c: char| c.is_ascii_digit() || c == '.') => digits.parse().ok(),
+        lower if lower.ends_with(|c: char| c.is_ascii_digit() || c == '.') => {
+            digits.parse().ok().filter(|number: &f64| number.is_finite())
+        }
         _ => None,
     }
 }
 
-/// `1_000`, `0x1F`, `1e3`
+/// `1_000`, `0x1F`, `1e3`; of `1.5` what stands before the point.
 fn integer(node: &Node) -> Option<i128> {
     if node.is_null() {
         return Some(0);
     }
     let Kind::Scalar { text, plain: true } = &*node.kind else { return None };
-    let digits = text.replace('_', "");
+    #[expect(clippy::cast_possible_truncation, reason = "below 2^63, as is checked")]
+    whole(text).or_else(|| number(text).filter(|float| float.abs() < 9e18).map(|float| float as i128))
+}
+
+/// A whole number as YAML 1.1 writes it: with a sign, underscores, and a prefix for another base.
+fn whole(text: &str) -> Option<i128> {
+    let digits = text.strip_prefix('_').map_or_else(|| text.replace('_', ""), |_| String::new());
     let (negative, digits) = digits.strip_prefix('-').map_or((false, digits.as_str()), |rest| (true, rest));
     let digits = digits.strip_prefix('+').unwrap_or(digits);
-    let radix = |prefix: &str, radix| digits.strip_prefix(prefix).map(|rest| i128::from_str_radix(rest, radix).ok());
-    let value = match radix("0x", 16).or_else(|| radix("0o", 8)).or_else(|| radix("0b", 2)) {
+    if digits.starts_with(['+', '-']) {
+        return None;
+    }
+    let lower = digits.to_ascii_lowercase();
+    let of = |prefix: &str, radix| lower.strip_prefix(prefix).map(|rest| i128::from_str_radix(rest, radix).ok());
+    let octal = digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit());
+    let value = match of("0x", 16).or_else(|| of("0o", 8)).or_else(|| of("0b", 2)) {
         Some(value) => value?,
-        None if digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit()) => {
-            i128::from_str_radix(digits, 8).ok()?
-        }
-        None => match digits.parse::<i128>() {
-            Ok(value) => value,
-            Err(_) => {
-                let float = number(digits)?;
-                let whole = float.fract() == 0.0 && float.abs() < 9e18;
-                #[expect(clippy::cast_possible_truncation, reason = "whole and below 2^63, as was just checked")]
-                whole.then_some(float as i128)?
-            }
-        },
+        None if octal => i128::from_str_radix(digits, 8).ok()?,
+        None => digits.parse().ok()?,
     };
     Some(if negative { -value } else { value })
 }
@@ -323,6 +331,34 @@ fn distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What Prometheus 3.16 makes of the same texts.
+    #[test]
+    fn numbers_as_go_reads_them() {
+        for (text, int, float) in [
+            ("10", Some(10), Some(10.0)),
+            ("+1", Some(1), Some(1.0)),
+            ("-1", Some(-1), Some(-1.0)),
+            ("0x10", Some(16), Some(16.0)),
+            ("0X1f", Some(31), Some(31.0)),
+            ("010", Some(8), Some(8.0)),
+            ("0o10", Some(8), Some(8.0)),
+            ("0b11", Some(3), Some(3.0)),
+            ("1_000", Some(1_000), Some(1_000.0)),
+            ("1e3", Some(1_000), Some(1_000.0)),
+            ("1.5", Some(1), Some(1.5)),
+            (".5", Some(0), Some(0.5)),
+            (".inf", None, Some(f64::INFINITY)),
+            ("_1", None, None),
+            ("1e400", None, None),
+            ("1:30", None, None),
+            ("+-1", None, None),
+            ("x", None, None),
+        ] {
+            let node = crate::node::parse(text).unwrap().unwrap();
+            assert_eq!((integer(&node), number(text)), (int, float), "{text}");
+        }
+    }
 
     #[test]
     fn close_names_are_found() {

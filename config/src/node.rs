@@ -99,8 +99,13 @@ impl<'a, P: Iterator<Item = Result<(Event<'a>, Span), serde_saphyr::granit_parse
             }
             Event::Scalar(text, style, anchor, tag) => {
                 check_tag(tag.as_deref(), pos)?;
-                let is_text = tag.as_deref().is_some_and(|tag| tag.core_suffix() == Some("str"));
-                (anchor, Kind::Scalar { text: text.into_owned(), plain: style == ScalarStyle::Plain && !is_text })
+                // What a tag says stands above quotes.
+                let plain = match tag.as_deref().and_then(|tag| tag.core_suffix()) {
+                    Some("str") => false,
+                    Some("int" | "float" | "bool" | "null") => true,
+                    _ => style == ScalarStyle::Plain,
+                };
+                (anchor, Kind::Scalar { text: text.into_owned(), plain })
             }
             Event::SequenceStart(_, anchor, _) => (anchor, self.list()?),
             Event::MappingStart(_, anchor, _) => (anchor, self.map()?),

@@ -184,9 +184,13 @@ fn reads_as_other(text: &str) -> bool {
     let unsigned = digits.trim_start_matches(['+', '-']);
     let special = matches!(unsigned.to_ascii_lowercase().as_str(), ".inf" | ".nan");
     let prefixed = ["0x", "0o", "0b"].iter().any(|p| {
-        unsigned.strip_prefix(p).is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_hexdigit()))
+        unsigned
+            .to_ascii_lowercase()
+            .strip_prefix(p)
+            .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_hexdigit()))
     });
-    let number = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.') && unsigned.parse::<f64>().is_ok();
+    let number = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        && unsigned.parse::<f64>().is_ok_and(f64::is_finite);
     special || prefixed || number || is_base_60(unsigned) || is_date(text)
 }
 
@@ -252,10 +256,11 @@ mod tests {
     fn quotes_only_where_needed() {
         check("(.*)some-[regex]", "(.*)some-[regex]");
         check("localhost:9090", "localhost:9090");
-        for word in ["", "1", "yes", "Off", "1e3", "0x1F", "~", "2020-01-02", "1:30", ".5", "1_000"] {
+        for word in ["", "1", "yes", "Off", "1e3", "0x1F", "0X1f", "~", "2020-01-02", "1:30", ".5", "1_000"] {
             check(word, &format!("\"{word}\""));
         }
         check("1m", "1m");
+        check("1e400", "1e400");
         check("*a", "'*a'");
         check("a: b", "'a: b'");
         check("it's", "it's");

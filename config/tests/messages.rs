@@ -226,6 +226,8 @@ fn what_is_left_empty_is_zero() {
         let got = got.unwrap();
         assert!(got.contains(shown) && !got.contains(hidden), "{shown} {hidden}: {got}");
     }
+    assert!(job("honor_labels: tRUE").is_err() && job("honor_labels: YES").unwrap().contains("honor_labels: true"));
+    assert!(job("honor_labels: !!bool \"true\"").is_ok() && job("honor_labels: !!str true").is_err());
     assert!(relabel("action:").unwrap_err().contains("relabel action cannot be empty"));
     assert!(
         job("relabel_configs: [{source_labels: [\"\"], target_label: y}]")

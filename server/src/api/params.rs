@@ -247,9 +247,9 @@ pub(crate) fn integer(text: &str) -> Result<i64, &'static str> {
 /// Float seconds or RFC 3339, to milliseconds.
 pub(crate) fn parse_time(text: &str) -> Result<i64, String> {
     if let Ok(seconds) = text.parse::<f64>()
-        && let Some(ms) = to_ms(seconds)
+        && seconds.is_finite()
     {
-        return Ok(ms.clamp(TIME_MIN_MS, TIME_MAX_MS));
+        return Ok(to_ms(seconds));
     }
     match text {
         TIME_MIN => return Ok(TIME_MIN_MS),
@@ -297,10 +297,10 @@ fn parse_duration_ns(text: &str) -> Result<i64, String> {
     ns.ok_or_else(|| format!("cannot parse {text:?} to a valid duration"))
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the range was checked")]
-fn to_ms(seconds: f64) -> Option<i64> {
-    let ms = (seconds * 1000.0).round();
-    (ms.abs() < 9.2e18).then_some(ms as i64)
+/// Beyond what a time may be, the last that is one.
+#[expect(clippy::cast_possible_truncation, reason = "what is beyond is cut before it counts")]
+fn to_ms(seconds: f64) -> i64 {
+    ((seconds * 1000.0).round() as i64).clamp(TIME_MIN_MS, TIME_MAX_MS)
 }
 
 /// A word that Go takes for a truth value (`strconv.ParseBool`).
@@ -324,6 +324,7 @@ mod tests {
         assert_eq!(parse_time("abc"), Err("cannot parse \"abc\" to a valid timestamp".into()));
         assert!(parse_time("NaN").is_err());
         assert_eq!((parse_time("9e15"), parse_time("-9e15")), (Ok(TIME_MAX_MS), Ok(TIME_MIN_MS)));
+        assert_eq!((parse_time("1e18"), parse_time("-1e300")), (Ok(TIME_MAX_MS), Ok(TIME_MIN_MS)));
         assert_eq!((parse_duration("1.5"), parse_duration("5m")), (Ok(1500), Ok(300_000)));
         assert_eq!(parse_duration("x"), Err("cannot parse \"x\" to a valid duration".into()));
         assert_eq!((parse_duration("0.0019"), parse_duration("-0.0019")), (Ok(1), Ok(-1)));

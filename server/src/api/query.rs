@@ -195,12 +195,15 @@ async fn answer(app: Arc<App>, params: Params, origin: Origin, times: Times) -> 
 
 /// `/api/v1/query`
 pub(crate) async fn instant(State(app): State<Arc<App>>, origin: Origin, params: Params) -> Result<Response, ApiError> {
+    // What is wrong is told in upstream's order.
+    params.limit()?;
     let times = instant_times(&params)?;
     answer(app, params, origin, times).await
 }
 
 /// `/api/v1/query_range`
 pub(crate) async fn range(State(app): State<Arc<App>>, origin: Origin, params: Params) -> Result<Response, ApiError> {
+    params.limit()?;
     let times = range_times(&params)?;
     answer(app, params, origin, times).await
 }

@@ -52,6 +52,9 @@ pub(crate) async fn label_values(
         return Err(ApiError::bad_data(format!("invalid label name: \"{}\"", bytes.escape_ascii())));
     };
     let name = unescape_name(&name);
+    if name.is_empty() {
+        return Err(ApiError::bad_data("invalid label name: \"\""));
+    }
     let asked = Asked::texts(ApiError::bad_data);
     collect(app, (origin, params), asked, move |db, selection, listing| db.list_label_values(&name, selection, listing))
         .await

@@ -197,6 +197,31 @@ async fn series_that_ended_before_a_short_range_are_not_listed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_first_fault_is_told_as_of_upstream() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = app(&folder.path().join("data"));
+    let none = serde_json::json!([]);
+    for (path, params, status, said) in [
+        ("/api/v1/query", serde_json::json!([["time", "x"], ["limit", "-1"]]), 400, "limit must be non-negative"),
+        (
+            "/api/v1/query_range",
+            serde_json::json!([["start", "x"], ["limit", "-1"]]),
+            400,
+            "limit must be non-negative",
+        ),
+        ("/api/v1/query", serde_json::json!([["query", "1"], ["timeout", "-5"]]), 400, "got -5s"),
+        ("/api/v1/query", serde_json::json!([["query", "1"], ["lookback_delta", "-5"]]), 200, "scalar"),
+        ("/api/v1/series", serde_json::json!([["match[]", "a"], ["timeout", "x"]]), 200, "[]"),
+        ("/api/v1/labels", serde_json::json!([["end", "1e18"], ["match[]", "a"]]), 200, "[]"),
+        ("/api/v1/labels", serde_json::json!([["match[]", "{}"]]), 400, "\"error\":\"match[] must contain"),
+        ("/api/v1/label/U__/values", none, 400, r#"invalid label name: \"\""#),
+    ] {
+        let (got, body) = ask(&app, &serde_json::json!({"path": path, "params": params})).await;
+        assert!(got == status && body.contains(said), "{path} {params}: {got} {body}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rules_are_asked_for_as_of_upstream() {
     let folder = tempfile::tempdir().unwrap();
     let app = app(&folder.path().join("data"));
