@@ -233,3 +233,73 @@ fn is_valid(certificate: &Certificate<'_>, now: UnixTime) -> Result<(), String> 
 fn shown(seconds: i64) -> String {
     jiff::Timestamp::from_second(seconds).map(|time| time.to_string()).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, CustomExtension, IsCa, KeyPair};
+    use rustls_pki_types::ServerName;
+
+    use super::*;
+    use crate::names;
+
+    /// A root, and a certificate of it with all that is looked at.
+    fn made() -> (Vec<u8>, Vec<u8>) {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
+        let root = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let mut params = CertificateParams::new(vec!["*.lan".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+        params.key_usages = vec![rcgen::KeyUsagePurpose::DigitalSignature];
+        params.custom_extensions = vec![CustomExtension::from_oid_content(&[2, 5, 29, 99], vec![5, 0])];
+        let leaf = params.signed_by(&KeyPair::generate().unwrap(), &root).unwrap();
+        (root.der().to_vec(), leaf.der().to_vec())
+    }
+
+    fn verdict(root: &[u8], leaf: &[u8]) -> Option<bool> {
+        let algorithms = rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms;
+        let mut authorities = Authorities::default();
+        authorities.add(CertificateDer::from(root.to_vec())).ok()?;
+        let leaf = Certificate::parse(leaf)?;
+        let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(1_800_000_000));
+        let shown = [CertificateDer::from(root)];
+        let chain = authorities.verify(&leaf, &shown, algorithms, now);
+        let host = ServerName::try_from("node1.lan").unwrap();
+        Some(chain.is_ok() && names::check(&leaf, &host, false).is_ok())
+    }
+
+    #[test]
+    fn a_certificate_in_which_any_byte_is_another_is_not_believed() {
+        let (root, leaf) = made();
+        assert_eq!(verdict(&root, &leaf), Some(true));
+        for at in 0..leaf.len() {
+            let mut changed = leaf.clone();
+            changed[at] ^= 1;
+            assert_ne!(verdict(&root, &changed), Some(true), "byte {at}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_are_a_panic(cuts in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6), end in any::<prop::sample::Index>(), noise in prop::collection::vec(any::<u8>(), 0..80)) {
+            thread_local! {
+                static MADE: (Vec<u8>, Vec<u8>) = made();
+            }
+            MADE.with(|(root, leaf)| {
+                let mut changed = leaf.clone();
+                for (at, byte) in &cuts {
+                    let at = at.index(changed.len());
+                    changed[at] = *byte;
+                }
+                verdict(root, &changed);
+                verdict(&changed, leaf);
+                changed.truncate(end.index(changed.len()));
+                verdict(root, &changed);
+                verdict(root, &noise);
+                if let Some(read) = Certificate::parse(&changed) {
+                    read.issuer_text();
+                }
+            });
+        }
+    }
+}

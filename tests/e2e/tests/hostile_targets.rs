@@ -106,7 +106,7 @@ const KINDS: [Kind; 15] = [
                 stream.write_all(b"x-header: never the last one of them\r\n")?;
             }
         },
-        &["too many headers"],
+        &["its head has more than"],
     ),
     (
         "redirects",
