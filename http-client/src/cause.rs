@@ -4,7 +4,8 @@ use std::error::Error as StdError;
 use std::io;
 
 /// Outer texts that say nothing.
-const EMPTY: [&str; 7] = [
+const EMPTY: [&str; 8] = [
+    "connection error",
     "client error (Canceled)",
     "operation was canceled",
     "client error (Connect)",
@@ -18,6 +19,8 @@ const EMPTY: [&str; 7] = [
 const HANDSHAKE_EOF: &str = "tls handshake eof";
 /// What hyper says when a connection ends before the request is on its way: an alert that came with the end is lost.
 const CLOSED: &str = "connection closed";
+/// And what the system says when it ends while the request is written.
+const BROKEN: &str = "broken pipe";
 const CLIENT_PERHAPS: &str = "perhaps because it wants another client certificate: see tls_config.cert_file";
 const SCHEME_HTTP: &str = "set scheme: http if the port speaks plain HTTP";
 
@@ -40,6 +43,8 @@ pub(crate) fn of(error: &(dyn StdError + 'static)) -> String {
             texts.push(format!(
                 "EOF: the server ended the connection without an answer; over TLS 1.3, {CLIENT_PERHAPS}"
             ));
+        } else if text.ends_with(BROKEN) {
+            texts.push(format!("{text}; over TLS 1.3, {CLIENT_PERHAPS}"));
         } else if !EMPTY.contains(&text.as_str()) {
             texts.push(text);
         }
