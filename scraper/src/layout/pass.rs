@@ -138,9 +138,9 @@ impl<'a> Pass<'a> {
         Ok(true)
     }
 
-    /// Had the body this very line already? `before` are its lines so far, and `maybe` says whether that can be.
-    pub(super) fn is_repeated(&mut self, key: u64, maybe: bool, before: &[Slot]) -> bool {
-        if self.rules.sample_limit == 0 || self.exceeds_limit() || self.seen.is_none() && !maybe {
+    /// Had the body this very line already? `before` are its lines so far. It is asked where that can be.
+    pub(super) fn is_repeated(&mut self, key: u64, before: &[Slot]) -> bool {
+        if self.rules.sample_limit == 0 || self.exceeds_limit() {
             return false;
         }
         let fresh = self.fresh.as_deref();
@@ -175,6 +175,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Counts a sample that is kept, and notes its line.
+    #[inline]
     pub(super) fn count(&mut self, Slot { mark, dest }: Slot, repeated: bool) {
         self.counts.post_relabel += 1;
         self.counts.over_limit += usize::from(dest == Dest::OverLimit);
@@ -182,6 +183,12 @@ impl<'a> Pass<'a> {
         if let Some(seen) = self.seen.as_mut().filter(|_| dest != Dest::OverLimit) {
             seen.insert(mark.key);
         }
+    }
+
+    /// Does a scrape fail that has too many samples?
+    #[inline]
+    pub(super) fn is_limited(&self) -> bool {
+        self.most != usize::MAX
     }
 
     /// Are there so many samples already that the scrape fails?

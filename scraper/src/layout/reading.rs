@@ -92,7 +92,7 @@ impl TargetLayout {
                 slot
             }
             None => {
-                let repeated = pass.own_time(sample.point.ts_ms).is_none() && pass.is_repeated(mark.key, true, &[]);
+                let repeated = pass.own_time(sample.point.ts_ms).is_none() && pass.is_repeated(mark.key, &[]);
                 let slot = Slot { mark, dest: self.new_series((parser, &sample), (mark, repeated), pass)? };
                 if slot.dest != Dest::Dropped {
                     pass.count(slot, repeated);
@@ -111,34 +111,58 @@ impl TargetLayout {
     }
 
     /// A sample whose line the last scrape had too, and that is kept.
+    #[inline]
     fn take(
         &mut self,
         slot: Slot,
         point: &Point<'_>,
         (parser, pass): (&Parser<'_>, &mut Pass<'_>),
     ) -> Result<(), ContentError> {
+        let mut repeated = false;
         // What was left out is in no column.
-        let present = pass.own_time(point.ts_ms).is_none() && self.is_present(slot.dest);
-        let maybe = present || pass.counts.left_out() > 0 && pass.own_time(point.ts_ms).is_none();
-        let before = self.slots.get(..pass.cursor).unwrap_or_default();
-        let repeated = maybe && pass.is_repeated(slot.mark.key, true, before);
-        if present {
-            // It is left out whatever it is.
-            pass.native = None;
+        let may_repeat = || pass.counts.left_out() > 0 || self.is_present(slot.dest);
+        if pass.native.is_some() || pass.is_limited() && may_repeat() {
+            match self.look_at(slot, point, (parser, pass))? {
+                Some(is_repeated) => repeated = is_repeated,
+                None => {
+                    pass.count(slot, false);
+                    return Ok(());
+                }
+            }
         }
-        let fits = pass.native.is_none() || pass.fit_native(point, parser)?;
         pass.count(slot, repeated);
         // What comes past the limit is only counted.
-        if fits && !pass.exceeds_limit() {
+        if !pass.exceeds_limit() {
             pass.take_exemplar(point);
             self.put(slot.dest, point, pass);
-        } else {
+        } else if pass.histogram.is_some() {
             pass.histogram = None;
             pass.exemplars.clear();
         }
         Ok(())
     }
 
+    /// Of a sample of which that is to be asked: had the body its line already? `None` when it is only counted.
+    #[inline(never)]
+    fn look_at(
+        &mut self,
+        slot: Slot,
+        point: &Point<'_>,
+        (parser, pass): (&Parser<'_>, &mut Pass<'_>),
+    ) -> Result<Option<bool>, ContentError> {
+        let mut repeated = false;
+        if pass.own_time(point.ts_ms).is_none() {
+            repeated = pass.is_repeated(slot.mark.key, self.slots.get(..pass.cursor).unwrap_or_default());
+            if self.is_present(slot.dest) {
+                // It is left out whatever it is.
+                pass.native = None;
+            }
+        }
+        let fits = pass.native.is_none() || pass.fit_native(point, parser)?;
+        Ok(fits.then_some(repeated))
+    }
+
+    #[inline]
     fn is_present(&self, dest: Dest) -> bool {
         matches!(dest, Dest::Column { source, column } if self.sources[usize::from(source)].is_present(column))
     }
