@@ -42,6 +42,8 @@ pub struct EngineOptions {
     pub use_start_timestamps: bool,
     /// Metric names that an operation drops stay visible until the end of the query.
     pub delayed_name_removal: bool,
+    /// The label `__type__` tells counters from others, not how a name ends.
+    pub type_labels: bool,
     /// What of MetricsQL does not contradict PromQL (`docs/promql-extensions.md`).
     pub extensions: bool,
     /// How far apart samples usually are, for ranges that are not written.
@@ -66,6 +68,7 @@ impl Default for EngineOptions {
             unquoted_utf8_names: false,
             use_start_timestamps: false,
             delayed_name_removal: false,
+            type_labels: false,
             extensions: false,
             scrape_interval_ms: 60_000,
             threads: thread::available_parallelism().map_or(1, NonZero::get),
@@ -79,12 +82,13 @@ impl Default for EngineOptions {
 type Switch = fn(&mut EngineOptions) -> &mut bool;
 
 /// Those that are off unless asked for, by the names of `--enable-feature`.
-const FEATURES: [(&str, Switch); 6] = [
+const FEATURES: [(&str, Switch); 7] = [
     ("promql-binop-fill-modifiers", |options| &mut options.fill_modifiers),
     ("promql-delayed-name-removal", |options| &mut options.delayed_name_removal),
     ("promql-experimental-functions", |options| &mut options.experimental_functions),
     ("promql-extensions", |options| &mut options.extensions),
     ("promql-unquoted-utf8-names", |options| &mut options.unquoted_utf8_names),
+    ("type-and-unit-labels", |options| &mut options.type_labels),
     ("use-start-timestamps", |options| &mut options.use_start_timestamps),
 ];
 

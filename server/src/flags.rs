@@ -157,7 +157,7 @@ const FLAGS: &[(&str, &str, Use, &str)] = &[
 
 /// Features by what they do here: those that are served beside those of the query engine, and those of Prometheus 3 that are
 /// taken without effect.
-const SERVED_FEATURES: [&str; 8] = [
+const SERVED_FEATURES: [&str; 7] = [
     "created-timestamp-zero-ingestion",
     "exemplar-storage",
     "extra-scrape-metrics",
@@ -165,7 +165,6 @@ const SERVED_FEATURES: [&str; 8] = [
     "promql-per-step-stats",
     "query-cost",
     "search-api",
-    "type-and-unit-labels",
 ];
 const IGNORED_FEATURES: [&str; 18] = [
     "auto-reload-config",

@@ -1,6 +1,7 @@
 //! Function calls: arguments to the families in `functions`.
 
 use model::Labels;
+use model::labels::METRIC_TYPE;
 
 use super::selector::Take;
 use super::{Evaluator, Sink, arg_of, check_factors, extension_of, string_of};
@@ -73,7 +74,7 @@ impl Evaluator<'_> {
                 return Ok(());
             }
             if is_counter && series.has_floats() {
-                self.note_non_counter(series.labels.name(), super::rich::place(range));
+                self.note_non_counter(&series.labels, super::rich::place(range));
             }
             if !keep_name {
                 self.drop_name(&mut series);
@@ -82,7 +83,16 @@ impl Evaluator<'_> {
         })
     }
 
-    fn note_non_counter(&self, name: &str, place: Span) {
+    fn note_non_counter(&self, labels: &Labels, place: Span) {
+        let name = labels.name();
+        if self.query.options.type_labels {
+            let kind = labels.get(METRIC_TYPE).unwrap_or_default();
+            if !name.is_empty() && !matches!(kind, "counter" | "histogram") {
+                let wanted = "__type__ label is not set to \"counter\" or \"histogram\"";
+                self.info(place, &format!("metric might not be a counter, {wanted}, got {kind:?}: {name:?}"));
+            }
+            return;
+        }
         let counter = ["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| name.ends_with(suffix));
         if !name.is_empty() && !counter {
             let message =

@@ -125,4 +125,24 @@ mod tests {
         assert_eq!([increase(false, None), increase(true, None)], [20.0, 50.0]);
         assert_eq!([increase(false, Some(true)), increase(true, Some(false))], [50.0, 20.0]);
     }
+
+    #[test]
+    fn counters_are_told_by_their_name_or_by_their_type() {
+        let mut store = Store::default();
+        store.load_script("load 1m\n  a_total 0+1x5\n  b{__type__=\"counter\"} 0+1x5\n  c{__type__=\"gauge\"} 0+1x5\n");
+        let infos = |features: &[&str], name: &str| {
+            let engine = Engine::new(EngineOptions::default().with_features(features.iter().copied()));
+            engine.instant(&store, &format!("rate({name}[5m])"), 240_000, &QueryOptions::default()).unwrap().infos
+        };
+        let typed = ["type-and-unit-labels"];
+        let by_type = |kind: &str, name: &str| {
+            let wanted = "__type__ label is not set to \"counter\" or \"histogram\"";
+            format!("PromQL info: metric might not be a counter, {wanted}, got {kind:?}: {name:?} (1:6)")
+        };
+        assert_eq!(infos(&typed, "a_total"), [by_type("", "a_total")]);
+        assert_eq!(infos(&typed, "b"), [""; 0]);
+        assert_eq!(infos(&typed, "c"), [by_type("gauge", "c")]);
+        assert_eq!(infos(&[], "a_total"), [""; 0]);
+        assert!(infos(&[], "b")[0].contains("name does not end in"));
+    }
 }

@@ -76,9 +76,10 @@ pub fn run(text: &str) -> Result<Report, String> {
     run_with(text, everything())
 }
 
-/// Every part of the language on.
+/// Every part of the language on that upstream's scripts are written for.
 pub(crate) fn everything() -> EngineOptions {
-    let of_upstream = EngineOptions::features().filter(|name| *name != "promql-extensions");
+    let of_upstream =
+        EngineOptions::features().filter(|name| !matches!(*name, "promql-extensions" | "type-and-unit-labels"));
     EngineOptions { timeout: Duration::from_secs(100), ..EngineOptions::default() }.with_features(of_upstream)
 }
 
