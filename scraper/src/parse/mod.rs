@@ -8,24 +8,29 @@ mod convert;
 mod entry;
 mod family;
 mod form;
+mod kind;
 mod labels;
 mod lines;
 mod number;
 mod openmetrics;
 mod openmetrics2;
+mod pairs;
+mod part;
 mod protobuf;
 mod series;
+mod strict;
 mod text;
 
 use convert::Converter;
-pub use entry::{Entry, Mark, MetricKind, Native, Point, Recognised, Sample};
+pub use entry::{Entry, Mark, Native, Point, Recognised, Sample};
 pub use form::{Format, ParseError, Wanted};
+pub use kind::MetricKind;
 use openmetrics::OpenMetricsParser;
-pub use openmetrics2::Member;
 use openmetrics2::OpenMetrics2Parser;
-pub use protobuf::Part;
+pub use pairs::LabelPairs;
+pub use part::{Member, Part};
 use protobuf::ProtobufParser;
-pub use series::{Exemplar, LabelPairs, Series};
+pub use series::{Exemplar, Series};
 use text::TextParser;
 
 /// Reads an exposition entry by entry.

@@ -4,22 +4,18 @@
 //! no other comments than HELP, TYPE, UNIT and the EOF that ends the input. Times are in seconds.
 
 use super::entry::What;
-use super::labels::{Quoted, name_len, strict_quoted_len, unescape, walk_strict_labels};
+use super::labels::{Quoted, name_len, unescape, walk_strict_labels};
 use super::lines::Lines;
 use super::number::{parse_seconds, parse_value};
+use super::strict::{Comment, Fault, NO_EOF, named};
 use super::text::{invalid_type, utf8};
 use super::{Entry, Exemplar, Mark, MetricKind, ParseError, Point, Recognised, Sample, Wanted};
-
-const NO_EOF: &str = "data does not end with # EOF";
 
 /// Reads an exposition entry by entry.
 #[derive(Debug)]
 pub(super) struct OpenMetricsParser<'a> {
     pub(super) lines: Lines<'a>,
 }
-
-/// Where it goes wrong and why.
-type Fault = (usize, &'static str);
 
 impl<'a> OpenMetricsParser<'a> {
     pub(super) fn new(body: &'a [u8], wanted: Wanted) -> Self {
@@ -77,14 +73,14 @@ impl<'a> OpenMetricsParser<'a> {
     /// What follows a series that ends at `end`, and where the next line begins.
     #[inline]
     fn point(&self, end: usize) -> Result<(Point<'a>, usize), Fault> {
-        let (value, at) = self.number(end, "expected a value after the series", parse_value)?;
+        let (value, at) = self.lines.number(end, "expected a value after the series", parse_value)?;
         let mut point = Point::new(value, None);
         if self.lines.byte(at) == Some(b'\n') {
             return Ok((point, at + 1));
         }
         let mut at = at;
         if !self.lines.tail(at).starts_with(b" # {") {
-            let (ts_ms, after) = self.number(at, "expected a timestamp or an exemplar", parse_seconds)?;
+            let (ts_ms, after) = self.lines.number(at, "expected a timestamp or an exemplar", parse_seconds)?;
             point.ts_ms = Some(ts_ms);
             at = after;
         }
@@ -102,37 +98,14 @@ impl<'a> OpenMetricsParser<'a> {
             .map_err(|(at, why)| (start + at, why))?;
         let labels = utf8(self.lines.slice(start, start + length)).ok_or((start, "label value is not valid UTF-8"))?;
         let (value, mut at) =
-            self.number(start + length, "expected a value after the exemplar's labels", parse_value)?;
+            self.lines.number(start + length, "expected a value after the exemplar's labels", parse_value)?;
         let mut ts_ms = None;
         if self.lines.byte(at) == Some(b' ') {
-            let (time, after) = self.number(at, "expected the exemplar's timestamp", parse_seconds)?;
+            let (time, after) = self.lines.number(at, "expected the exemplar's timestamp", parse_seconds)?;
             ts_ms = Some(time);
             at = after;
         }
         Ok((Exemplar::text(labels, value, ts_ms), at))
-    }
-
-    /// One blank and a number behind it, and where it ends.
-    #[inline]
-    fn number<T>(
-        &self,
-        at: usize,
-        expected: &'static str,
-        parse: fn(&[u8]) -> Result<T, &'static str>,
-    ) -> Result<(T, usize), Fault> {
-        let token = match self.lines.tail(at) {
-            [b' ', rest @ ..] => {
-                let end = rest.iter().position(|b| matches!(b, b' ' | b'\n')).unwrap_or(rest.len());
-                rest.get(..end).unwrap_or_default()
-            }
-            [] => return Err((at, NO_EOF)),
-            _ => return Err((at, expected)),
-        };
-        if token.is_empty() {
-            return Err((at, expected));
-        }
-        let number = parse(token).map_err(|why| (at + 1, why))?;
-        Ok((number, at + 1 + token.len()))
     }
 
     fn end_of_line(&self, at: usize) -> Result<usize, Fault> {
@@ -145,30 +118,8 @@ impl<'a> OpenMetricsParser<'a> {
 
     /// `# EOF`, or `# HELP`, `# TYPE` or `# UNIT` with a name and a text.
     fn comment(&mut self) -> Result<Option<Entry<'a>>, ParseError> {
-        let line = self.lines.tail(self.lines.pos);
-        if let Some(rest) = line.strip_prefix(b"# EOF") {
-            return match rest {
-                b"" | b"\n" => Ok(None),
-                _ => Err(self.lines.fail("unexpected data after # EOF")),
-            };
-        }
-        let keyword = ["HELP", "TYPE", "UNIT"].into_iter().find(|keyword| {
-            line.strip_prefix(b"# ").and_then(|rest| rest.strip_prefix(keyword.as_bytes())).and_then(<[u8]>::first)
-                == Some(&b' ')
-        });
-        let Some(keyword) = keyword else {
-            return Err(self.lines.fail("expected HELP, TYPE, UNIT or EOF after #"));
-        };
-        let (name, after) = named(line);
-        if name.is_empty() {
-            return Err(self.lines.fail(&format!("expected a metric name after {keyword}")));
-        }
-        let end = memchr::memchr(b'\n', after);
-        let (Some(b' '), Some(end)) = (after.first(), end) else {
-            return Err(self.lines.fail(&format!("expected a line of text after {keyword} and the metric name")));
-        };
+        let Some(Comment { keyword, name, text, length }) = self.lines.comment()? else { return Ok(None) };
         let metric = utf8(name).map(unescape).ok_or_else(|| self.lines.fail("metric name is not valid UTF-8"))?;
-        let text = after.get(1..end).unwrap_or_default();
         let as_text = || utf8(text).ok_or_else(|| self.lines.fail(&format!("text of {keyword} is not valid UTF-8")));
         let entry = match keyword {
             "HELP" => Entry::Help { metric, text: unescape(as_text()?) },
@@ -188,8 +139,7 @@ impl<'a> OpenMetricsParser<'a> {
             Entry::Unit { .. } => What::Unit,
             _ => What::Comment,
         };
-        let whole = self.lines.pos + (line.len() - after.len()) + end + 1;
-        let comment = self.lines.slice(self.lines.pos, whole);
+        let comment = self.lines.slice(self.lines.pos, self.lines.pos + length);
         self.lines.pass_new_comment(comment, what)?;
         self.note_unit(comment, what);
         Ok(Some(entry))
@@ -209,16 +159,6 @@ impl<'a> OpenMetricsParser<'a> {
             _ => self.lines.begin_family(family),
         }
     }
-}
-
-/// The name of the family that a comment is about, without quotes, and what stands behind it.
-pub(super) fn named(comment: &[u8]) -> (&[u8], &[u8]) {
-    let rest = comment.get("# HELP ".len()..).unwrap_or_default();
-    let (name, length) = match strict_quoted_len(rest, Quoted::Label) {
-        Some(n) => (rest.get(1..n - 1), n),
-        None => (rest.get(..name_len(rest, true)), name_len(rest, true)),
-    };
-    (name.unwrap_or_default(), rest.get(length..).unwrap_or_default())
 }
 
 /// `_seconds` ends the name of what has the unit `seconds`; no unit always fits.

@@ -4,17 +4,14 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use memchr::memchr;
-use model::float::format_g;
 use model::labels::{BUCKET, METRIC_NAME, METRIC_TYPE, METRIC_UNIT};
 
-use super::MetricKind;
+use super::kind::MetricKind;
 use super::labels::{RawLabel, blanks, name_len, unescape, walk_labels};
 use super::number::parse_value;
-use super::openmetrics2::Member;
-use super::protobuf::{self, Part};
-
-/// Names and values.
-pub type LabelPairs<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
+use super::pairs::{LabelPairs, format_bound};
+use super::part::{Member, Part};
+use super::protobuf;
 
 /// Whose a sample is, as it was exposed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -295,15 +292,6 @@ fn is_normal(text: &str) -> bool {
 /// Up to six digits without useless zeros: all that they lack is a point.
 fn is_small_integer(text: &str) -> bool {
     (1..=6).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'))
-}
-
-/// The bound of a bucket, or a quantile, as OpenMetrics wants it: always with a point or an exponent.
-pub(super) fn format_bound(number: f64) -> String {
-    let mut text = format_g(number);
-    if number.is_finite() && !text.contains(['e', '.']) {
-        text.push_str(".0");
-    }
-    text
 }
 
 #[cfg(test)]

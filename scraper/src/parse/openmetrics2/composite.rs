@@ -7,9 +7,7 @@ use model::histogram::{Buckets, ResetHint, Span, WholeCounts};
 
 use crate::parse::form::LINES_MAX;
 use crate::parse::number::parse_value;
-
-/// Where it goes wrong and why.
-pub(super) type Fault = (usize, &'static str);
+use crate::parse::strict::Fault;
 
 const NAMES: [&str; 13] = [
     "count",

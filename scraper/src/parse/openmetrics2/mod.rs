@@ -17,47 +17,12 @@ use super::form::LINES_MAX;
 use super::labels::{Quoted, name_len, unescape, walk_strict_labels};
 use super::lines::Lines;
 use super::number::{parse_seconds, parse_value};
-use super::openmetrics::{kind_of, named};
+use super::openmetrics::kind_of;
+use super::part::Member;
+use super::strict::{Comment, Fault, NO_EOF};
 use super::text::{invalid_type, utf8};
 use super::{Entry, Exemplar, Mark, MetricKind, ParseError, Point, Recognised, Sample, Series, Wanted};
-use composite::{Composite, Fault, Of};
-
-const NO_EOF: &str = "data does not end with # EOF";
-
-/// Which of the series that a composite value stands for.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Member {
-    /// `_count`, or that of a gauge histogram: `_gcount`.
-    Count(&'static str),
-    /// `_sum` or `_gsum`.
-    Sum(&'static str),
-    /// `_bucket` with this `le`.
-    Bucket(f64),
-    /// The one with this `quantile`.
-    Quantile(f64),
-}
-
-impl Member {
-    /// What is added to the name.
-    pub(super) fn suffix(self) -> &'static str {
-        match self {
-            Self::Count(suffix) | Self::Sum(suffix) => suffix,
-            Self::Bucket(_) => "_bucket",
-            Self::Quantile(_) => "",
-        }
-    }
-
-    /// Of the member of a line with that hash.
-    fn key(self, line: u64) -> u64 {
-        let (tag, bound) = match self {
-            Self::Count(_) => (1, 0.0),
-            Self::Sum(_) => (2, 0.0),
-            Self::Bucket(bound) => (3, bound),
-            Self::Quantile(quantile) => (4, quantile),
-        };
-        xxh3_64_with_seed(&f64::to_le_bytes(bound), line.wrapping_add(tag))
-    }
-}
+use composite::{Composite, Of};
 
 /// Reads an exposition entry by entry.
 #[derive(Debug)]
@@ -202,7 +167,7 @@ impl<'a> OpenMetrics2Parser<'a> {
         }
         let fail = |this: &Self, (at, why): Fault| this.lines.fail_at(at, why);
         let (value, at) =
-            self.number(end, "expected a value after the series", parse_value).map_err(|f| fail(self, f))?;
+            self.lines.number(end, "expected a value after the series", parse_value).map_err(|f| fail(self, f))?;
         self.check(value).map_err(|why| self.lines.fail_at(end, why))?;
         let (mut point, exemplars, next) = self.behind(at).map_err(|f| fail(self, f))?;
         (point.value, point.exemplar) = (value, exemplars.first().copied());
@@ -299,7 +264,7 @@ impl<'a> OpenMetrics2Parser<'a> {
             let start = rest.starts_with(b" st@") && !matches!(rest.get(4), None | Some(b' ' | b'\n'));
             if start {
                 let parse = |token: &[u8]| parse_seconds(token.get(3..).unwrap_or_default());
-                let (ms, after) = self.number(at, "expected a start timestamp", parse)?;
+                let (ms, after) = self.lines.number(at, "expected a start timestamp", parse)?;
                 if point.start_ms.replace(ms).is_some() {
                     return Err((at, "duplicate start timestamp"));
                 }
@@ -307,7 +272,7 @@ impl<'a> OpenMetrics2Parser<'a> {
                 continue;
             }
             let (ms, after) =
-                self.number(at, "expected a timestamp, an exemplar or the end of the line", parse_seconds)?;
+                self.lines.number(at, "expected a timestamp, an exemplar or the end of the line", parse_seconds)?;
             if point.start_ms.is_some() {
                 return Err((at, "timestamp must precede start timestamp"));
             }
@@ -330,8 +295,8 @@ impl<'a> OpenMetrics2Parser<'a> {
             .map_err(|(at, why)| (start + at, why))?;
             let labels = utf8(self.lines.slice(start, start + length)).ok_or((start, "exemplar is not valid UTF-8"))?;
             let (value, after) =
-                self.number(start + length, "expected a value after the exemplar's labels", parse_value)?;
-            let (ms, after) = self.number(after, "expected the exemplar's timestamp", parse_seconds)?;
+                self.lines.number(start + length, "expected a value after the exemplar's labels", parse_value)?;
+            let (ms, after) = self.lines.number(after, "expected the exemplar's timestamp", parse_seconds)?;
             if exemplars.len() < LINES_MAX {
                 exemplars.push(Exemplar::text(labels, value, Some(ms)));
             }
@@ -344,59 +309,18 @@ impl<'a> OpenMetrics2Parser<'a> {
         }
     }
 
-    /// One blank and a number behind it, and where it ends.
-    fn number<T>(
-        &self,
-        at: usize,
-        expected: &'static str,
-        parse: impl Fn(&[u8]) -> Result<T, &'static str>,
-    ) -> Result<(T, usize), Fault> {
-        let token = match self.lines.tail(at) {
-            [b' ', rest @ ..] => rest.split(|b| matches!(b, b' ' | b'\n')).next().unwrap_or_default(),
-            [] => return Err((at, NO_EOF)),
-            _ => return Err((at, expected)),
-        };
-        if token.is_empty() {
-            return Err((at, expected));
-        }
-        let number = parse(token).map_err(|why| (at + 1, why))?;
-        Ok((number, at + 1 + token.len()))
-    }
-
     /// `# EOF`, or `# HELP`, `# TYPE` or `# UNIT` with a name and a text.
     fn comment(&mut self) -> Result<Option<Entry<'a>>, ParseError> {
-        let line = self.lines.tail(self.lines.pos);
-        if let Some(rest) = line.strip_prefix(b"# EOF") {
-            return match rest {
-                b"" | b"\n" => Ok(None),
-                _ => Err(self.lines.fail("unexpected data after # EOF")),
-            };
-        }
-        let keyword = ["HELP ", "TYPE ", "UNIT "]
-            .into_iter()
-            .find(|keyword| line.strip_prefix(b"# ").is_some_and(|rest| rest.starts_with(keyword.as_bytes())));
-        let Some(keyword) = keyword else {
-            return Err(self.lines.fail("expected HELP, TYPE, UNIT or EOF after #"));
-        };
-        let (name, after) = named(line);
-        if name.is_empty() {
-            return Err(self.lines.fail(&format!("expected a metric name after {keyword}")));
-        }
-        let end = memchr::memchr(b'\n', after);
-        let (Some(b' '), Some(end)) = (after.first(), end) else {
-            return Err(self.lines.fail(&format!("expected a line of text after {keyword}and the metric name")));
-        };
-        let text = after.get(1..end).unwrap_or_default();
-        let whole = line.len() - after.len() + end + 1;
+        let Some(Comment { keyword, name, text, length }) = self.lines.comment()? else { return Ok(None) };
         if text.ends_with(b"\r") {
             return Err(self.lines.fail(&format!("unexpected carriage return after {keyword}")));
         }
         let metric = utf8(name).map(unescape).ok_or_else(|| self.lines.fail("metric name is not valid UTF-8"))?;
-        let as_text = utf8(text).ok_or_else(|| self.lines.fail(&format!("text of {keyword}is not valid UTF-8")));
+        let as_text = utf8(text).ok_or_else(|| self.lines.fail(&format!("text of {keyword} is not valid UTF-8")));
         self.begin(name);
         let (entry, what) = match keyword {
-            "HELP " => (Entry::Help { metric, text: unescape(as_text?) }, What::Comment),
-            "UNIT " => {
+            "HELP" => (Entry::Help { metric, text: unescape(as_text?) }, What::Comment),
+            "UNIT" => {
                 let unit = as_text?;
                 self.has_unit = !unit.is_empty();
                 self.lines.set_unit(name, unit);
@@ -414,7 +338,7 @@ impl<'a> OpenMetrics2Parser<'a> {
         if self.has_unit && matches!(self.lines.kind, MetricKind::Info | MetricKind::StateSet) {
             return Err(self.lines.fail("info and stateset metrics must have an empty unit"));
         }
-        self.lines.pass_new_comment(self.lines.slice(self.lines.pos, self.lines.pos + whole), what)?;
+        self.lines.pass_new_comment(self.lines.slice(self.lines.pos, self.lines.pos + length), what)?;
         self.lines.set_kind_apart(self.lines.kind);
         self.mark = self.lines.mark();
         Ok(Some(entry))

@@ -7,8 +7,8 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::exemplars::{self, read_exemplar, timestamp_ms};
 use super::native;
-use super::series::Part;
 use super::wire::{Broken, Fields};
+use crate::parse::part::Part;
 use crate::parse::{Exemplar, MetricKind, Native, Point};
 
 #[derive(Debug, Default)]

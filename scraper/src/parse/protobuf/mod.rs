@@ -16,8 +16,8 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::entry::What;
 use super::{Entry, Exemplar, Mark, MetricKind, Native, ParseError, Point, Recognised, Sample, Series, Wanted};
+use crate::parse::part::Part;
 use message::{Family, Metric};
-pub use series::Part;
 pub(super) use series::{push_labels, push_series_labels};
 use wire::{Broken, Fields};
 

@@ -3,52 +3,10 @@
 use std::borrow::Cow;
 
 use model::labels::{BUCKET, METRIC_NAME};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::wire::{Fields, Value};
-use crate::parse::LabelPairs;
-use crate::parse::series::format_bound;
-
-/// Which of the series of a metric.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Part {
-    /// The only one.
-    Whole,
-    /// A native histogram, itself.
-    Native,
-    /// `_count`
-    Count,
-    /// `_sum`
-    Sum,
-    /// `_bucket` with this `le`.
-    Bucket(f64),
-    /// The one with this `quantile`.
-    Quantile(f64),
-}
-
-impl Part {
-    fn suffix(self) -> &'static str {
-        match self {
-            Self::Whole | Self::Native | Self::Quantile(_) => "",
-            Self::Count => "_count",
-            Self::Sum => "_sum",
-            Self::Bucket(_) => "_bucket",
-        }
-    }
-
-    /// Of the part of a metric with that hash.
-    pub(super) fn key(self, base: u64) -> u64 {
-        let (tag, bound) = match self {
-            Self::Whole => return base,
-            Self::Count => (1, 0.0),
-            Self::Sum => (2, 0.0),
-            Self::Bucket(bound) => (3, bound),
-            Self::Quantile(quantile) => (4, quantile),
-            Self::Native => (5, 0.0),
-        };
-        xxh3_64_with_seed(&f64::to_le_bytes(bound), base.wrapping_add(tag))
-    }
-}
+use crate::parse::pairs::{LabelPairs, format_bound};
+use crate::parse::part::Part;
 
 /// The pairs of one of a metric's series: the name first, then the labels, then the bound.
 pub(crate) fn push_series_labels<'a>(
