@@ -346,7 +346,7 @@ impl Response<'_> {
         format!("{} {}", self.answer.status.as_u16(), self.answer.reason).trim_end().to_owned()
     }
 
-    /// Its headers.
+    /// Its headers: over its own connection those that say what the body is.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         &self.answer.headers

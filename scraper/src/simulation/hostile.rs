@@ -94,8 +94,8 @@ async fn heads_without_an_end_are_left_soon() {
         world.discover(&[("j", &[world.labels("t", &[])])]).await;
         world.scraped("t", 1).await;
         let error = world.error("j").await;
-        assert!(error.contains("its head has more than 1048576 bytes"), "{error}");
-        assert!(sent.load(Ordering::Relaxed) < 2 << 20);
+        assert!(error.contains("its head has more than 131072 bytes"), "{error}");
+        assert!(sent.load(Ordering::Relaxed) < 1 << 20);
     }
 }
 
