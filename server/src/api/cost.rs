@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use query::{CostEstimate, Error, QueryOptions, Stats};
 
-use super::params::parse_duration;
+use super::params::{go_duration, parse_duration};
 use super::query::{Times, instant_times, options, range_times};
 use super::work::{self, Origin, told};
 use super::{ApiError, Params, elsewhere, format, stats};
@@ -38,9 +38,9 @@ pub(super) fn limit(app: &App, params: &Params, options: &mut QueryOptions) -> R
     below("max_samples_read", samples, allowed.max_samples_read())?;
     let most = app.engine.timeout();
     if let Some(duration) = duration {
-        let (asked, most) = (Shown(duration), Shown(most));
-        if duration > most.0 {
-            return Err(above("max_query_duration", asked, most));
+        if duration > most {
+            let shown = |duration: Duration| go_duration(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX));
+            return Err(above("max_query_duration", shown(duration), shown(most)));
         }
         options.timeout = Some(options.timeout.map_or(duration, |timeout| timeout.min(duration)));
     }
@@ -55,8 +55,8 @@ fn duration(params: &Params) -> Result<Option<Duration>, ApiError> {
     }
     let fault = |why: &dyn Display| ApiError::bad_data(format!("error parsing max_query_duration: {why}"));
     let ms = parse_duration(text).map_err(|error| fault(&error))?;
-    let shown = Shown(Duration::from_millis(ms.unsigned_abs()));
-    let ms = u64::try_from(ms).map_err(|_| fault(&format_args!("must not be negative, got -{shown}")))?;
+    let negative = || fault(&format_args!("must not be negative, got {}", go_duration(ms.saturating_mul(1_000_000))));
+    let ms = u64::try_from(ms).map_err(|_| negative())?;
     Ok((ms > 0).then(|| Duration::from_millis(ms)))
 }
 
@@ -66,27 +66,6 @@ fn below(name: &str, asked: u64, most: u64) -> Result<(), ApiError> {
 
 fn above(name: &str, asked: impl Display, most: impl Display) -> ApiError {
     ApiError::bad_data(format!("requested {name} of {asked} exceeds the server limit of {most}"))
-}
-
-/// A duration as Go writes it: `2m0s`.
-struct Shown(Duration);
-
-impl Display for Shown {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (minutes, seconds) = (self.0.as_secs() / 60, self.0.as_millis() % 60_000);
-        match (minutes / 60, minutes % 60) {
-            (0, 0) if self.0.is_zero() => return f.write_str("0s"),
-            (0, 0) if seconds < 1_000 => return write!(f, "{seconds}ms"),
-            (0, 0) => {}
-            (0, minutes) => write!(f, "{minutes}m")?,
-            (hours, minutes) => write!(f, "{hours}h{minutes}m")?,
-        }
-        let (whole, fraction) = (seconds / 1_000, format!("{:03}", seconds % 1_000));
-        match fraction.trim_end_matches('0') {
-            "" => write!(f, "{whole}s"),
-            fraction => write!(f, "{whole}.{fraction}s"),
-        }
-    }
 }
 
 /// Is the real cost of a query to be compared with what was expected?
@@ -187,7 +166,7 @@ mod tests {
             (3_600_000, "1h0m0s"),
             (1_800_000_001, "500h0m0.001s"),
         ] {
-            assert_eq!(Shown(Duration::from_millis(ms)).to_string(), text);
+            assert_eq!(go_duration(ms * 1_000_000), text);
         }
     }
 }

@@ -261,7 +261,7 @@ pub(crate) fn parse_time(text: &str) -> Result<i64, String> {
 
 /// Nanoseconds as Go writes them: `-5s`, `1m30.5s`, `20µs`.
 #[expect(clippy::cast_precision_loss, reason = "less than a minute")]
-fn go_duration(ns: i64) -> String {
+pub(crate) fn go_duration(ns: i64) -> String {
     let (sign, ns) = (if ns < 0 { "-" } else { "" }, ns.unsigned_abs());
     match ns {
         0 => return "0s".to_owned(),
