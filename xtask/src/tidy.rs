@@ -79,6 +79,9 @@ pub(crate) fn check(root: &Path) -> Result<()> {
             faults.push(format!("{banned} is in Cargo.lock; `cargo tree -i {banned}` says who brings it"));
         }
     }
+    for folder in ["", "docs", "docs/decisions", "docs/formats"] {
+        conflicts(&root.join(folder), &mut faults)?;
+    }
     if !faults.is_empty() {
         bail!("tidy:\n  {}", faults.join("\n  "));
     }
@@ -96,6 +99,20 @@ fn dependencies(manifest: &str) -> impl Iterator<Item = &str> {
         let name = line.split(['.', '=', ' ']).next()?;
         (inside && !name.is_empty() && !name.starts_with('#')).then_some(name)
     })
+}
+
+/// Texts in which a merge left both sides; in code the compiler finds them.
+fn conflicts(folder: &Path, faults: &mut Vec<String>) -> Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|e| e == "md") {
+            let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            if text.lines().any(|line| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> ")) {
+                faults.push(format!("{} has the marks of an unresolved merge", path.display()));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn lengths(folder: &Path, faults: &mut Vec<String>) -> Result<()> {
