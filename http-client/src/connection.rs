@@ -21,10 +21,11 @@ use url::{Position, Url};
 
 use crate::answer::Extent;
 use crate::client::Route;
+use crate::error::{Error, GetError};
 use crate::head::{Head, HeadReader};
 use crate::redirect::{REDIRECTS_MAX, stays_with, target};
 use crate::wire::{Place, Wire};
-use crate::{Error, HttpClient, Resolver, auth, cause};
+use crate::{HttpClient, Resolver, auth, cause};
 
 /// How much of an answer is looked at first: a head, and all of a small body.
 const FIRST_BYTES: usize = 16 << 10;
@@ -58,17 +59,6 @@ impl Connection {
     pub fn over_socket(path: PathBuf) -> Self {
         Self { socket: Some(path.into()), open: None }
     }
-}
-
-/// Why there is no answer, or not all of it.
-#[derive(Debug, thiserror::Error)]
-pub enum GetError {
-    /// The request could not be made.
-    #[error(transparent)]
-    Client(#[from] Error),
-    /// It did not get through, or the answer broke off: the causes, without the URL.
-    #[error("{0}")]
-    Failed(String),
 }
 
 /// The head of an answer; its body is yet to be read.

@@ -1,4 +1,4 @@
-//! Why a client or a request could not be made.
+//! Why a client or a request could not be made, or got no answer.
 
 use std::path::PathBuf;
 
@@ -60,4 +60,15 @@ pub enum Error {
     /// The client could not be put together.
     #[error("cannot build the HTTP client")]
     Build(#[source] reqwest::Error),
+}
+
+/// Why there is no answer, or not all of it.
+#[derive(Debug, thiserror::Error)]
+pub enum GetError {
+    /// The request could not be made.
+    #[error(transparent)]
+    Client(#[from] Error),
+    /// It did not get through, or the answer broke off: the causes, without the URL.
+    #[error("{0}")]
+    Failed(String),
 }

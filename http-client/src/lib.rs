@@ -38,7 +38,7 @@ mod verify;
 mod wire;
 
 pub use client::HttpClient;
-pub use connection::{Connection, GetError, PIECE_BYTES_MAX, Response};
-pub use error::Error;
+pub use connection::{Connection, PIECE_BYTES_MAX, Response};
+pub use error::{Error, GetError};
 pub use resolver::Resolver;
 pub use tls::readable_authorities;

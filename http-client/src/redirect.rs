@@ -5,7 +5,7 @@ use http::StatusCode;
 use http::header::{HeaderMap, LOCATION};
 use url::Url;
 
-use crate::GetError;
+use crate::error::GetError;
 
 /// As many requests as Go makes before it stops.
 pub(crate) const REDIRECTS_MAX: usize = 10;

@@ -6,9 +6,9 @@ use model::{Batch, Listing, Querier, QuerierError, Selection};
 
 use crate::Error;
 use crate::bounds::Bounds;
-use crate::engine::Times;
 use crate::eval::is_invariant;
 use crate::functions::Body;
+use crate::options::Times;
 use crate::parse::ast::{At, Expr, ExprKind, Extension, Selector, Shift};
 use crate::value::weight;
 

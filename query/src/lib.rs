@@ -5,7 +5,7 @@
 //! - **Invariants**: no tokio, no HTTP, no knowledge of how series are stored; every loop over series looks at the
 //!   deadline, the client that may have gone and the sample limit; results of equal data are equal, whatever the order of
 //!   batches.
-//! - **Files**: `engine` limits and entry points · `bounds` how far one request may go · `stack` room for long chains of
+//! - **Files**: `engine` entry points · `options` limits and switches · `bounds` how far one request may go · `stack` room for long chains of
 //!   operators · `cost` what it may cost, `estimate` what it will cost · `memory/` what all may hold ·
 //!   `parse/` text → tree · `eval/` tree → values, a file per kind of node · `functions/` a family per file, `mod` is the
 //!   table · `histogram/` arithmetic of native histograms · `window` which samples a step sees, `edges` the bounds of
@@ -24,6 +24,7 @@ mod functions;
 mod histogram;
 mod memory;
 mod notes;
+mod options;
 mod parse;
 pub mod promqltest;
 mod stack;
@@ -33,10 +34,11 @@ mod window;
 
 pub use bounds::{Bounds, StillWanted};
 pub use cost::CostLimits;
-pub use engine::{Engine, EngineOptions, QueryOptions, QueryResult};
+pub use engine::{Engine, QueryResult};
 pub use error::Error;
 pub use estimate::CostEstimate;
 pub use memory::{Left, Memory, Share};
+pub use options::{EngineOptions, QueryOptions};
 pub use parse::{parse_selector, parse_selector_within};
 pub use stats::Stats;
 pub use value::{RangeSeries, Sample, Value};

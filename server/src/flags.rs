@@ -13,8 +13,6 @@ use config::format_size;
 use model::duration::{format_duration_ms, parse_duration_ms};
 use query::EngineOptions;
 
-use crate::settings::Retention;
-
 /// What a flag does here.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Use {
@@ -300,11 +298,10 @@ impl Flags {
     }
 
     /// Every flag and its value, as `/api/v1/status/flags` shows them: durations and sizes are written as upstream writes
-    /// them, however they were given.
-    pub(crate) fn shown(&self) -> impl Iterator<Item = (&'static str, String)> {
-        let keeps = Retention::new(self).map(|keeps| format_duration_ms(keeps.time_ms));
+    /// them, however they were given. The retention by time is the one that holds, also where none was given.
+    pub(crate) fn shown(&self, retention_ms: i64) -> impl Iterator<Item = (&'static str, String)> {
         self.values.iter().map(move |(name, values)| match *name {
-            "storage.tsdb.retention.time" => (*name, keeps.as_ref().map_or_else(|_| values.join(","), String::clone)),
+            "storage.tsdb.retention.time" => (*name, format_duration_ms(retention_ms)),
             name => (name, values.iter().map(|value| plain(name, value)).collect::<Vec<_>>().join(",")),
         })
     }
@@ -365,6 +362,7 @@ fn command() -> Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Retention;
 
     fn parse(args: &[&str]) -> Result<Flags, clap::Error> {
         Flags::parse(std::iter::once("weft").chain(args.iter().copied()).map(str::to_owned))
@@ -446,7 +444,7 @@ mod tests {
     fn flags_are_shown_as_upstream_writes_them() {
         let of = |args: &[&str], name: &str| {
             let flags = parse(args).unwrap();
-            let mut shown = flags.shown();
+            let mut shown = flags.shown(Retention::new(&flags).unwrap().time_ms);
             shown.find(|(known, _)| *known == name).unwrap().1
         };
         for (args, name, value) in [

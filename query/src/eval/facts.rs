@@ -3,7 +3,7 @@
 use model::MatchOp;
 use model::labels::METRIC_NAME;
 
-use super::info;
+use super::reference::is_uniform;
 use crate::functions::Body;
 use crate::parse::ast::{BinaryOp, Expr, ExprKind, Selector, Sign, Type};
 
@@ -21,7 +21,7 @@ pub(crate) fn is_invariant(expr: &Expr) -> bool {
             matches!(call.args[0].unwrapped().kind, ExprKind::Vector(_)) && is_invariant(&call.args[0])
         }
         ExprKind::Call(call) if matches!(call.function.body, Body::Info) => {
-            is_invariant(&call.args[0]) && info::is_uniform(&call.args[0])
+            is_invariant(&call.args[0]) && is_uniform(&call.args[0])
         }
         ExprKind::Call(call) => {
             let default_time = call.args.is_empty() && !matches!(call.function.body, Body::Pi);
@@ -79,7 +79,7 @@ pub(super) fn may_collide(expr: &Expr) -> bool {
             selectors += 1;
             one_name &= has_one_name(s);
         }
-        // As `count_values`, `label_replace` and their kin are told which label to set.
+        // As `count_values`, `label_replace` and similar functions are told which label to set.
         ExprKind::String(text) => one_name &= text.as_str() != Some(METRIC_NAME),
         _ => {}
     });

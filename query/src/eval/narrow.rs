@@ -138,7 +138,7 @@ mod tests {
     use model::Matcher;
     use proptest::prelude::*;
 
-    use crate::engine::Times;
+    use crate::options::Times;
     use crate::parse::ast::{Binary, BinaryOp, Card, Expr, ExprKind, Matching, Selector};
     use crate::promqltest::agree::store;
     use crate::promqltest::everything;

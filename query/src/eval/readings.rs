@@ -245,7 +245,7 @@ mod tests {
     use std::sync::atomic::AtomicUsize;
 
     use super::*;
-    use crate::engine::Times;
+    use crate::options::Times;
     use crate::promqltest::Store;
     use crate::promqltest::wrapped::Wrapped;
     use crate::{Engine, EngineOptions, Memory, QueryOptions, QueryResult};

@@ -410,7 +410,7 @@ mod tests {
     use model::{Matcher, Parts, Querier};
     use proptest::prelude::*;
 
-    use crate::engine::Times;
+    use crate::options::Times;
     use crate::parse::ast::{Expr, ExprKind};
     use crate::parse::random::{Part, query};
     use crate::promqltest::agree::store;

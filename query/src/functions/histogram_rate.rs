@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use model::{Histogram, ResetHint};
 
-use super::mixed::{Entry, Outcome, entries};
+use super::entries::{Entry, Outcome, entries};
 use super::rate::{self, Kind, Stretch};
 use crate::histogram::{self, Combined, Incompatible, Total, divided, scaled, started_anew, starts_overlap};
 use crate::notes::{Operation, Remark, Remarks};

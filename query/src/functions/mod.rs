@@ -1,5 +1,6 @@
 //! The table of functions: their types, and which family evaluates them.
 
+mod entries;
 pub(crate) mod histogram;
 pub(crate) mod histogram_rate;
 pub(crate) mod integral;

@@ -3,6 +3,7 @@
 use super::quote::Text;
 use model::Matcher;
 
+pub(crate) use super::types::{Extension, Type};
 use crate::functions::Function;
 
 /// A stretch of the query text, in bytes.
@@ -10,37 +11,6 @@ use crate::functions::Function;
 pub(crate) struct Span {
     pub(crate) start: usize,
     pub(crate) end: usize,
-}
-
-/// What an expression yields.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Type {
-    Scalar,
-    String,
-    Vector,
-    Matrix,
-}
-
-impl Type {
-    /// As parse errors call it.
-    pub(crate) fn documented(self) -> &'static str {
-        match self {
-            Self::Scalar => "scalar",
-            Self::String => "string",
-            Self::Vector => "instant vector",
-            Self::Matrix => "range vector",
-        }
-    }
-
-    /// As the HTTP API calls it.
-    pub(crate) fn short(self) -> &'static str {
-        match self {
-            Self::Scalar => "scalar",
-            Self::String => "string",
-            Self::Vector => "vector",
-            Self::Matrix => "matrix",
-        }
-    }
 }
 
 /// One expression and where it stands in the text.
@@ -125,24 +95,6 @@ pub(crate) enum At {
 pub(crate) struct Shift {
     pub(crate) at: Option<At>,
     pub(crate) offset: Duration,
-}
-
-/// What a range selector takes from outside its range.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Extension {
-    /// The range begins and ends with the last samples before its bounds.
-    Anchored,
-    /// The range begins and ends with values interpolated at its bounds.
-    Smoothed,
-}
-
-impl Extension {
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Anchored => "anchored",
-            Self::Smoothed => "smoothed",
-        }
-    }
 }
 
 #[derive(Clone, Debug, Default)]

@@ -3,8 +3,8 @@
 use model::labels::METRIC_NAME;
 
 use super::ast::{Aggregate, Binary, BinaryOp, Call, Card, Expr, ExprKind, Selector, Span, Type};
+use super::fault::Fault;
 use super::lexer::is_space;
-use super::parser::Fault;
 use super::quote::quoted;
 
 pub(super) struct Checker<'a> {

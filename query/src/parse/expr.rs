@@ -1,9 +1,10 @@
 //! Expressions by operator precedence, and everything that begins one: literals, calls, aggregations, parentheses.
 
 use super::ast::{Aggregate, AggregateOp, Binary, BinaryOp, Call, Expr, ExprKind, Grouping, Number, Sign, Span, Type};
-use super::extensions::with_flag;
+use super::dialect::with_flag;
+use super::fault::Fault;
 use super::number;
-use super::parser::{Context, Fault, Parsed, Parser};
+use super::parser::{Context, Parsed, Parser};
 use super::quote::{Text, quoted, unquote};
 use super::token::{Kind, Word};
 use crate::functions;

@@ -6,15 +6,8 @@ use super::parser::{Parsed, Parser};
 use super::token::Kind;
 use crate::functions::{Body, Function};
 
-/// The switch, as messages name it.
-const FLAG: &str = "--enable-feature=promql-extensions";
 pub(super) const KEEP: &str = "keep_metric_names";
 pub(super) const DEFAULT: &str = "default";
-
-/// The message, and which switch would make sense of the text.
-pub(super) fn with_flag(message: &str, word: &str) -> String {
-    format!("{message} (MetricsQL's {word} needs {FLAG})")
-}
 
 /// Is the word a binary operator where extensions are on?
 pub(super) fn is_operator(word: &str) -> bool {
@@ -212,7 +205,7 @@ mod tests {
             ("WITH (x = up) x", "1:9: parse error: unexpected \"=\""),
         ] {
             let error = parse(query, Dialect::default()).unwrap_err().to_string();
-            assert!(error.starts_with(upstream) && error.contains(super::FLAG), "{error}");
+            assert!(error.starts_with(upstream) && error.contains(super::super::dialect::FLAG), "{error}");
         }
         // What is no extension is told as before.
         let error = |query: &str| parse(query, Dialect::default()).unwrap_err().to_string();

@@ -6,9 +6,11 @@
 
 pub(crate) mod ast;
 mod check;
+mod dialect;
 mod durations;
 mod expr;
 mod extensions;
+mod fault;
 mod json;
 #[cfg(test)]
 mod judged;
@@ -28,6 +30,7 @@ pub(crate) mod random;
 mod recorded;
 mod resolve;
 mod scan;
+mod scope;
 mod selector;
 pub(crate) mod series;
 mod series_lexer;
@@ -35,32 +38,22 @@ mod slips;
 mod templates;
 mod token;
 mod totals;
+pub(crate) mod types;
 
 use model::Matcher;
 
 use self::ast::{Expr, ExprKind, Span};
+use self::fault::Fault;
 use self::lexer::Lexer;
 pub(crate) use self::limits::{DEPTH_MAX, Limits};
-use self::parser::{Fault, Parser, Stop};
+use self::parser::{Parser, Stop};
 pub(crate) use self::quote::{Text, unquote};
 use self::token::{Kind, Token};
 use crate::Error;
 use crate::bounds::Bounds;
-use crate::engine::Times;
 use crate::memory::Taken;
-
-/// Which parts of the language are switched on.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Dialect {
-    pub(crate) experimental_functions: bool,
-    pub(crate) fill_modifiers: bool,
-    /// Letters of all scripts, and dots, in names without quotes.
-    pub(crate) utf8_names: bool,
-    /// What of MetricsQL does not contradict.
-    pub(crate) extensions: bool,
-    /// How far apart samples usually are; what takes the place of a range that is not written depends on it.
-    pub(crate) scrape_interval_ms: i64,
-}
+use crate::options::Times;
+pub(crate) use dialect::Dialect;
 
 /// Parses and checks a query.
 #[cfg(test)]

@@ -3,21 +3,14 @@
 //! A token is read when it is needed and no sooner: what a text is blamed for first, and where an expression ends, comes
 //! out as with upstream's parser.
 
-use super::Dialect;
 use super::ast::Span;
-use super::extensions::with_flag;
+use super::dialect::{Dialect, with_flag};
+use super::fault::Fault;
 use super::lexer::Lexer;
 use super::limits::{DEPTH_MAX, FAULTS_MAX, Limits, PACE, PART_BYTES, PARTS_MAX};
-use super::templates::Scope;
+use super::scope::Scope;
 use super::token::{Kind, Token, describe};
 use crate::Error;
-
-/// Something is wrong at a place.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Fault {
-    pub(crate) span: Span,
-    pub(crate) message: String,
-}
 
 /// The text makes no sense any more; why is among the faults.
 #[derive(Clone, Copy, Debug)]

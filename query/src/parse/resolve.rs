@@ -2,8 +2,8 @@
 
 use super::ast::{At, BinaryOp, Duration, DurationExpr, DurationKind, Expr, ExprKind, Shift, Span};
 use super::durations::SECONDS_MAX;
-use super::parser::Fault;
-use crate::engine::Times;
+use super::fault::Fault;
+use crate::options::Times;
 
 /// Sets every duration of the tree that is more than a literal, and `@ start()` and `@ end()` to times.
 pub(crate) fn resolve(expr: &mut Expr, times: Times) -> Result<(), Fault> {

@@ -7,9 +7,10 @@ use model::labels::METRIC_NAME;
 use model::sample::stale_nan;
 use model::{Histogram, Labels, LabelsBuilder};
 
-use super::Dialect;
 use super::ast::{BinaryOp, Span};
-use super::parser::{Context, Fault, Parsed, Parser, Stop};
+use super::dialect::Dialect;
+use super::fault::Fault;
+use super::parser::{Context, Parsed, Parser, Stop};
 use super::quote::quoted;
 use super::token::{Key, Kind};
 use crate::histogram::Total;

@@ -6,45 +6,15 @@ use std::rc::Rc;
 use model::Matcher;
 
 use super::ast::{Expr, ExprKind, Span};
-use super::limits::{Size, USES_MAX, size};
+use super::limits::{USES_MAX, size};
 use super::parser::{Context, Parsed, Parser, Stop};
 use super::quote::quoted;
+use super::scope::{Body, Template, find};
 use super::token::Kind;
 
 const HEAD: Context = Context::new("WITH", "\"(\" or \"=\"");
 const NAME: Context = Context::new("WITH", "identifier");
 const NEXT: Context = Context::new("WITH", "\",\" or \")\"");
-
-/// The templates that are known at a place: one, and those before it.
-pub(super) type Scope = Option<Rc<Template>>;
-
-#[derive(Debug)]
-pub(super) struct Template {
-    name: String,
-    params: Vec<String>,
-    body: Body,
-    /// Those it sees itself.
-    outer: Scope,
-}
-
-#[derive(Debug)]
-enum Body {
-    /// Read anew at every use.
-    Text(Span),
-    /// What an argument is.
-    Given(Expr, Size),
-}
-
-fn find(scope: &Scope, name: &str) -> Scope {
-    let mut at = scope.as_ref();
-    while let Some(template) = at {
-        if template.name == name {
-            return Some(Rc::clone(template));
-        }
-        at = template.outer.as_ref();
-    }
-    None
-}
 
 impl Parser<'_> {
     /// What a name that was just taken stands for: a list of templates and what follows it, or a template.

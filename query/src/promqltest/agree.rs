@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::Store;
-use crate::engine::Times;
+use crate::options::Times;
 use crate::parse::random::{Part, query};
 use crate::promqltest::everything;
 use crate::{Engine, QueryOptions, Value};

@@ -20,7 +20,7 @@ pub use self::notation::series;
 use self::script::{Command, Eval, When};
 pub(crate) use self::store::Store;
 use crate::bounds::Bounds;
-use crate::engine::Times;
+use crate::options::Times;
 use crate::parse::ast::{self, At, DurationKind, Expr, ExprKind, Shift};
 pub use crate::parse::series::Point;
 use crate::stack::Stack;

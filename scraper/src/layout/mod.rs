@@ -7,6 +7,7 @@
 //! out to be broken leaves no trace but the stale markers of what was there before and it did not have.
 
 mod daily;
+mod error;
 mod histograms;
 mod pass;
 mod reading;
@@ -21,9 +22,10 @@ use crate::metadata::MetadataCache;
 use crate::parse::{Format, Mark, Parser, Point, Wanted};
 
 use daily::DailySeries;
+pub use error::ContentError;
 pub use histograms::HistogramRules;
 use pass::Pass;
-pub use rules::{ContentError, Counts, SampleRules};
+pub use rules::{Counts, SampleRules};
 
 /// Lines of refused bodies are forgotten once they are this many more than the known ones, as upstream does.
 const BEGUN_SLACK: usize = 1000;

@@ -9,9 +9,10 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use query::{CostEstimate, Error, QueryOptions, Stats};
 
+use super::error::told;
 use super::params::{go_duration, parse_duration};
 use super::query::{Times, instant_times, options, range_times};
-use super::work::{self, Origin, told};
+use super::work::{self, Origin};
 use super::{ApiError, Params, elsewhere, format, stats};
 use crate::app::App;
 

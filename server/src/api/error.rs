@@ -62,6 +62,19 @@ impl From<QuerierError> for ApiError {
     }
 }
 
+/// An error of the engine as the API has it.
+pub(crate) fn told(error: query::Error) -> ApiError {
+    let text = error.to_string();
+    match error {
+        query::Error::Parse(_) => ApiError::parameter("query", text),
+        query::Error::Timeout => ApiError::new(Kind::Timeout, text),
+        query::Error::Canceled => ApiError::new(Kind::Canceled, text),
+        query::Error::TooManySeries | query::Error::TooManySamplesRead => ApiError::new(Kind::CostLimit, text),
+        query::Error::Store(_) => ApiError::internal(&error),
+        _ => ApiError::new(Kind::Execution, text),
+    }
+}
+
 impl Kind {
     fn status(self) -> StatusCode {
         match self {
@@ -105,7 +118,7 @@ mod tests {
     fn a_store_that_is_being_opened_again_is_worth_another_try() {
         let status = |error: storage::Error| {
             let error = query::Error::Store(QuerierError::Store(Box::new(error)));
-            super::super::work::told(error).into_response().status()
+            told(error).into_response().status()
         };
         assert_eq!(status(storage::Error::Reopening), StatusCode::SERVICE_UNAVAILABLE);
         let broken = std::io::Error::other("broken");

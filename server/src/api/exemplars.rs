@@ -8,8 +8,9 @@ use http::StatusCode;
 use model::{Exemplar, Labels};
 use query::{Bounds, Error};
 
+use super::error::told;
 use super::params::{TIME_MAX_MS, TIME_MIN_MS};
-use super::work::{self, Origin, told};
+use super::work::{self, Origin};
 use super::{ApiError, Params, format};
 use crate::app::App;
 

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use model::Matcher;
 use scraper::Metadata;
 
-use super::work::told;
+use super::error::told;
 use super::{ApiError, Params, format, in_place};
 use crate::app::App;
 

@@ -15,8 +15,8 @@ use model::duration::parse_duration_ms;
 use query::{Bounds, Share};
 
 use super::error::ApiError;
+use super::error::told;
 use super::form::{Media, multipart, urlencoded};
-use super::work::told;
 use crate::app::App;
 use crate::clock::parse_rfc3339;
 use crate::serve::LongQuery;

@@ -11,9 +11,10 @@ use query::{Bounds, CostEstimate, Error, QueryOptions, QueryResult, Stats};
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::error::told;
 use super::params::parse_duration;
 use super::stats::{self, Wanted};
-use super::work::{self, Origin, told};
+use super::work::{self, Origin};
 use super::{ApiError, Params, cost, elsewhere, format, in_place};
 use crate::app::App;
 use crate::query_log::Ran;

@@ -11,8 +11,9 @@ use model::labels::is_legacy_label_name;
 use model::{Labels, Listing, Matcher, Querier, QuerierError, Selection};
 use query::Bounds;
 
+use super::error::told;
 use super::params::{TIME_MAX_MS, TIME_MIN_MS};
-use super::work::{self, Origin, told};
+use super::work::{self, Origin};
 use super::{ApiError, Params, format};
 use crate::app::App;
 

@@ -9,9 +9,10 @@ use axum::extract::{ConnectInfo, FromRequestParts, OriginalUri};
 use http::request::Parts;
 use http::{Method, Version};
 use model::{Listing, QuerierError};
-use query::{Bounds, Error, QueryOptions, StillWanted};
+use query::{Bounds, QueryOptions, StillWanted};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::error::told;
 use super::params::truth;
 use super::{ApiError, Kind, Params, elsewhere, in_place};
 use crate::app::App;
@@ -138,18 +139,5 @@ pub(crate) fn listed<T>(
     match failed.take() {
         Some(error) => Err(told(error)),
         None => Ok(outcome?),
-    }
-}
-
-/// An error of the engine as the API has it.
-pub(crate) fn told(error: Error) -> ApiError {
-    let text = error.to_string();
-    match error {
-        Error::Parse(_) => ApiError::parameter("query", text),
-        Error::Timeout => ApiError::new(Kind::Timeout, text),
-        Error::Canceled => ApiError::new(Kind::Canceled, text),
-        Error::TooManySeries | Error::TooManySamplesRead => ApiError::new(Kind::CostLimit, text),
-        Error::Store(_) => ApiError::internal(&error),
-        _ => ApiError::new(Kind::Execution, text),
     }
 }

@@ -17,7 +17,8 @@ use query::Bounds;
 
 use self::metadata::Known;
 use self::score::{Algorithm, Terms};
-use super::work::{self, Origin, told};
+use super::error::told;
+use super::work::{self, Origin};
 use super::{ApiError, Kind, Params, format};
 use crate::app::App;
 
