@@ -4,7 +4,7 @@
 //! no other comments than HELP, TYPE, UNIT and the EOF that ends the input. Times are in seconds.
 
 use super::entry::What;
-use super::labels::{Quoted, name_len, unescape, walk_strict_labels};
+use super::labels::{Quoted, unescape, walk_strict_labels};
 use super::lines::Lines;
 use super::number::{parse_seconds, parse_value};
 use super::strict::{Comment, Fault, NO_EOF, named};
@@ -47,24 +47,7 @@ impl<'a> OpenMetricsParser<'a> {
     }
 
     fn series(&mut self) -> Result<Entry<'a>, ParseError> {
-        let start = self.lines.pos;
-        let name = name_len(self.lines.tail(start), true);
-        let mut end = start + name;
-        let braces = self.lines.byte(end) == Some(b'{');
-        if name == 0 && !braces {
-            return Err(self.lines.fail("expected a metric name, an opening brace or a # at the start of a line"));
-        }
-        self.lines.pieces.begin(name, name + 1);
-        if braces {
-            let mut named = name > 0;
-            let body = self.lines.tail(end + 1);
-            let length = walk_strict_labels(body, Quoted::Label, |label| self.lines.pieces.add(label, &mut named))
-                .map_err(|(at, why)| self.lines.fail_at(end + 1 + at, why))?;
-            end += 1 + length;
-            if !named {
-                return Err(self.lines.fail("metric name not set"));
-            }
-        }
+        let (_, end) = self.lines.walk_series(|_| Ok(()))?;
         let (point, next) = self.point(end).map_err(|(at, why)| self.lines.fail_at(at, why))?;
         let text = self.lines.pass_series(end, next)?;
         Ok(Entry::Series(Sample { series: self.lines.series(text), point }))

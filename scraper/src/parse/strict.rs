@@ -1,7 +1,7 @@
 //! What both versions of OpenMetrics write alike: numbers behind a blank, comments, the end.
 
 use super::form::ParseError;
-use super::labels::{Quoted, name_len, strict_quoted_len};
+use super::labels::{Quoted, RawLabel, name_len, strict_quoted_len, walk_strict_labels};
 use super::lines::Lines;
 
 pub(super) const NO_EOF: &str = "data does not end with # EOF";
@@ -22,6 +22,37 @@ pub(super) struct Comment<'a> {
 }
 
 impl<'a> Lines<'a> {
+    /// Takes the series at the start of a line into its pieces, once `check` has seen each label. The length of the name in front
+    /// of the braces, and where the series ends.
+    #[inline]
+    pub(super) fn walk_series(
+        &mut self,
+        mut check: impl FnMut(&RawLabel) -> Result<(), &'static str>,
+    ) -> Result<(usize, usize), ParseError> {
+        let start = self.pos;
+        let name = name_len(self.tail(start), true);
+        let end = start + name;
+        let braces = self.byte(end) == Some(b'{');
+        if name == 0 && !braces {
+            return Err(self.fail("expected a metric name, an opening brace or a # at the start of a line"));
+        }
+        self.pieces.begin(name, name + 1);
+        if !braces {
+            return Ok((name, end));
+        }
+        let mut named = name > 0;
+        let (body, pieces) = (self.tail(end + 1), &mut self.pieces);
+        let length = walk_strict_labels(body, Quoted::Label, |label| {
+            check(&label)?;
+            pieces.add(label, &mut named)
+        })
+        .map_err(|(at, why)| self.fail_at(end + 1 + at, why))?;
+        if !named {
+            return Err(self.fail("metric name not set"));
+        }
+        Ok((name, end + 1 + length))
+    }
+
     /// One blank and a number behind it, and where it ends.
     #[inline]
     pub(super) fn number<T>(

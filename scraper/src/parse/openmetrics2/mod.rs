@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::entry::What;
 use super::form::LINES_MAX;
-use super::labels::{Quoted, name_len, unescape, walk_strict_labels};
+use super::labels::{Quoted, unescape, walk_strict_labels};
 use super::lines::Lines;
 use super::number::{parse_seconds, parse_value};
 use super::openmetrics::kind_of;
@@ -129,38 +129,19 @@ impl<'a> OpenMetrics2Parser<'a> {
     /// Reads a line into what it stands for, and moves past it.
     fn series(&mut self) -> Result<(), ParseError> {
         let start = self.lines.pos;
-        let length = name_len(self.lines.tail(start), true);
-        let mut end = start + length;
-        let braces = self.lines.byte(end) == Some(b'{');
-        if length == 0 && !braces {
-            return Err(self.lines.fail("expected a metric name, an opening brace or a # at the start of a line"));
-        }
-        self.lines.pieces.begin(length, length + 1);
-        let mut name = self.lines.slice(start, end);
-        if braces {
-            let (mut named, mut first) = (length > 0, true);
-            let body = self.lines.tail(end + 1);
-            let pieces = &mut self.lines.pieces;
-            let on_label = |label: super::labels::RawLabel| {
-                let first = std::mem::take(&mut first);
-                if label.is_name && !first {
-                    return Err("metric name must be the first item in the label set");
-                }
-                if label.name.is_empty() {
-                    return Err("a name must not be empty");
-                }
-                pieces.add(label, &mut named)
-            };
-            let inside = walk_strict_labels(body, Quoted::Label, on_label)
-                .map_err(|(at, why)| self.lines.fail_at(end + 1 + at, why))?;
-            if !named {
-                return Err(self.lines.fail("metric name not set"));
+        let mut first = true;
+        let (length, end) = self.lines.walk_series(|label| {
+            let first = std::mem::take(&mut first);
+            if label.is_name && !first {
+                return Err("metric name must be the first item in the label set");
             }
-            if let Some(label) = self.lines.pieces.labels.first().filter(|label| label.is_name) {
-                name = body.get(label.name.clone()).unwrap_or_default();
-            }
-            end += 1 + inside;
-        }
+            if label.name.is_empty() { Err("a name must not be empty") } else { Ok(()) }
+        })?;
+        let name = match self.lines.pieces.labels.first().filter(|label| label.is_name) {
+            // Behind the brace.
+            Some(label) => self.lines.tail(start + length + 1).get(label.name.clone()).unwrap_or_default(),
+            None => self.lines.slice(start, start + length),
+        };
         self.begin(name);
         if self.lines.tail(end).starts_with(b" {") {
             return self.composite(end);
