@@ -66,17 +66,25 @@ fn a_directory_that_went_away_and_came_back() {
     assert_eq!(times(&open(&path)), [1, 4]);
 }
 
-#[test]
-fn another_database_in_its_place_is_opened() {
-    let dir = tempfile::tempdir().unwrap();
-    let (path, copy) = (dir.path().join("data"), dir.path().join("copy"));
+/// A database in `data` that has noticed that a copy of an earlier time lies in its place; `before` is done to it before that.
+fn replaced_by_a_copy(folder: &Path, before: impl FnOnce(&Db)) -> Db {
+    let (path, copy) = (folder.join("data"), folder.join("copy"));
     let db = open(&path);
     commit(&db, 1).unwrap();
     db.snapshot(&copy).unwrap();
     commit(&db, 2).unwrap();
-    fs::rename(&path, dir.path().join("elsewhere")).unwrap();
+    before(&db);
+    fs::rename(&path, folder.join("elsewhere")).unwrap();
     fs::rename(&copy, &path).unwrap();
     db.look_after();
+    db
+}
+
+#[test]
+fn another_database_in_its_place_is_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("data");
+    let db = replaced_by_a_copy(dir.path(), |_| {});
     assert_eq!(db.stopped(), None);
     assert_eq!(times(&db), [1], "restored from a copy");
     commit(&db, 3).unwrap();
@@ -87,16 +95,9 @@ fn another_database_in_its_place_is_opened() {
 #[test]
 fn the_database_that_was_left_does_nothing_to_a_copy_in_its_place() {
     let dir = tempfile::tempdir().unwrap();
-    let (path, copy) = (dir.path().join("data"), dir.path().join("copy"));
-    let db = open(&path);
-    commit(&db, 1).unwrap();
-    db.snapshot(&copy).unwrap();
-    commit(&db, 2).unwrap();
-    // From here on the database has files that the copy knows nothing of.
-    db.snapshot(&dir.path().join("later")).unwrap();
-    fs::rename(&path, dir.path().join("elsewhere")).unwrap();
-    fs::rename(&copy, &path).unwrap();
-    db.look_after();
+    let path = dir.path().join("data");
+    // A snapshot leaves the database with files that the copy knows nothing of.
+    let db = replaced_by_a_copy(dir.path(), |db| db.snapshot(&dir.path().join("later")).unwrap());
     assert_eq!((db.stopped(), db.damage()), (None, vec![]));
     assert_eq!(times(&db), [1]);
     drop(db);
