@@ -195,7 +195,7 @@ impl<'a> Extensions<'a> {
                 }
                 self.may_not_serve = any && !serves;
             }
-            // Distribution points, policies and their kin, key identifiers.
+            // Key identifiers, CRL distribution points, certificate policies and what constrains them.
             14 | 31..=33 | 35 | 36 | 54 => {}
             _ => return Some(false),
         }

@@ -1,4 +1,4 @@
-//! Is a certificate for the host that was asked for? As Go decides it (`crypto/x509/verify.go`): a wildcard stands for one label,
+//! Is a certificate for the host that was asked for? As Go decides it (`crypto/x509/verify.go`): a wildcard matches one label,
 //! whatever is behind it; addresses are matched with addresses only; the common name does not count.
 
 use std::net::IpAddr;

@@ -40,7 +40,7 @@ pub struct Column {
     /// Slots whose sample is a histogram, ascending, each present. A stale marker is a float also among histograms.
     pub histograms: Vec<(u32, Arc<Histogram>)>,
     /// Slots whose sample says since when it counts, ascending, each present: (slot, milliseconds since the epoch,
-    /// never 0). It is a sample of that time with the value zero, as far as `rate` and its kin go.
+    /// never 0). It is a sample of that time with the value zero, as far as `rate` and related functions go.
     pub start_times_ms: Vec<(u32, i64)>,
 }
 

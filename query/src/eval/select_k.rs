@@ -1,4 +1,4 @@
-//! Aggregations with a parameter. `quantile` needs all values of a group side by side, `topk` and its kin the series that
+//! Aggregations with a parameter. `quantile` needs all values of a group side by side, `topk` and others like it the series that
 //! `sift` leaves; the others take series as they come.
 
 use std::collections::HashMap;

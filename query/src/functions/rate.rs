@@ -1,4 +1,4 @@
-//! Change over a range: `rate`, `increase`, `delta` and their kin, and linear regression.
+//! Change over a range: `rate`, `increase`, `delta`, `irate`, `idelta`, and linear regression.
 
 use super::kahan::Kahan;
 use crate::edges::Edges;

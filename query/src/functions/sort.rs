@@ -1,4 +1,4 @@
-//! The orders that `sort` and its kin give an instant vector.
+//! The orders that `sort`, `sort_desc` and `sort_by_label` give an instant vector.
 
 use std::cmp::Ordering;
 

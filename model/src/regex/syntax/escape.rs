@@ -44,7 +44,7 @@ pub(super) fn escaped(at: &str, flags: Flags) -> Result<(Escaped<'_>, &str), Reg
     Ok((escaped, after))
 }
 
-/// The code point of an escape that stands for one character, and what follows.
+/// The code point of an escaped character, and the rest of the expression.
 pub(super) fn code_point(at: &str) -> Result<(u32, &str), RegexError> {
     let mut chars = at[1..].chars();
     let Some(c) = chars.next() else {

@@ -21,7 +21,7 @@ pub(super) struct Flags {
 }
 
 impl Flags {
-    /// What `^` and `$` stand for.
+    /// The assertion that `^` or `$` is.
     pub(super) fn anchor(self, c: char) -> Look {
         match (c, self.multi_line) {
             ('^', false) => Look::Start,

@@ -235,7 +235,7 @@ impl<'s> Parser<'s> {
         self.push(Node::leaf(Hir::look(look)));
     }
 
-    /// A character that stands for itself, and in spite of its case where that is ignored.
+    /// A literal character, in all its cases where case is ignored.
     fn character(&mut self, c: char) {
         if !self.flags.ignore_case {
             return self.frame().text.push(c);
