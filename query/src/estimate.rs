@@ -8,6 +8,7 @@ use crate::Error;
 use crate::bounds::Bounds;
 use crate::eval::is_invariant;
 use crate::functions::Body;
+use crate::memory::Taken;
 use crate::options::Times;
 use crate::parse::ast::{At, Expr, ExprKind, Extension, Selector, Shift};
 use crate::value::weight;
@@ -48,15 +49,20 @@ struct Steps {
 
 impl Steps {
     fn count(self) -> i64 {
-        if self.end_ms < self.start_ms { 0 } else { (self.end_ms - self.start_ms) / self.step_ms + 1 }
+        if self.end_ms < self.start_ms {
+            0
+        } else {
+            (self.end_ms.saturating_sub(self.start_ms) / self.step_ms).saturating_add(1)
+        }
     }
 
     /// Those of a subquery, which are multiples of its own step.
     fn within(self, shift: &Shift, range_ms: i64, step_ms: i64) -> Self {
         let (start, end) = ends(self, shift);
-        let mut start_ms = (start - range_ms) / step_ms * step_ms;
-        if start_ms <= start - range_ms {
-            start_ms += step_ms;
+        let first = start.saturating_sub(range_ms);
+        let mut start_ms = first / step_ms * step_ms;
+        if start_ms <= first {
+            start_ms = start_ms.saturating_add(step_ms);
         }
         Self { start_ms, end_ms: end, step_ms }
     }
@@ -64,12 +70,13 @@ impl Steps {
 
 /// Up to where the first and the last step look.
 fn ends(steps: Steps, shift: &Shift) -> (i64, i64) {
-    let last = steps.start_ms + (steps.end_ms - steps.start_ms) / steps.step_ms * steps.step_ms;
+    let whole = steps.end_ms.saturating_sub(steps.start_ms) / steps.step_ms * steps.step_ms;
+    let last = steps.start_ms.saturating_add(whole);
     let (start, end) = match shift.at {
         Some(At::Ms(ms)) => (ms, ms),
         _ => (steps.start_ms, last),
     };
-    (start - shift.offset.ms, end - shift.offset.ms)
+    (start.saturating_sub(shift.offset.ms), end.saturating_sub(shift.offset.ms))
 }
 
 /// A selector, and how it is read.
@@ -114,14 +121,15 @@ fn collect<'e>(expr: &'e Expr, steps: Steps, around: Surroundings<'_>, found: &m
     match &expr.kind {
         ExprKind::Number(_) | ExprKind::String(_) => {}
         ExprKind::Vector(selector) => {
-            let reach = if selector.extension == Some(Extension::Smoothed) { 2 * around.lookback_ms } else { 0 };
+            let reach =
+                if selector.extension == Some(Extension::Smoothed) { around.lookback_ms.saturating_mul(2) } else { 0 };
             found(Some(reading(selector, steps, reach)));
         }
         ExprKind::Matrix(selector, range) => {
             let reach = match selector.extension {
                 None => 0,
                 Some(Extension::Anchored) => around.lookback_ms,
-                Some(Extension::Smoothed) => 2 * around.lookback_ms,
+                Some(Extension::Smoothed) => around.lookback_ms.saturating_mul(2),
             };
             let of = reading(selector, steps, range.ms.saturating_add(reach));
             // Where `@` fixes the range, later steps read nothing new.
@@ -183,7 +191,8 @@ impl Density {
             self.series += 1;
             self.samples += found.len() as u64;
             self.gaps += found.len() as u64 - 1;
-            self.span_ms += batch.timestamps_ms[*last] - batch.timestamps_ms[*first];
+            let span_ms = batch.timestamps_ms[*last].saturating_sub(batch.timestamps_ms[*first]);
+            self.span_ms = self.span_ms.saturating_add(span_ms);
             self.weight += histogram(*first).map_or(1, |histogram| weight(histogram) as u64);
         }
     }
@@ -192,7 +201,7 @@ impl Density {
 impl Surroundings<'_> {
     fn cost_of(&self, reading: &Reading<'_>) -> Result<CostEstimate, Error> {
         let back_ms = if reading.range_ms > 0 { reading.range_ms } else { self.lookback_ms };
-        let (start_ms, end_ms) = (reading.first_end_ms.saturating_sub(back_ms) + 1, reading.last_end_ms);
+        let (start_ms, end_ms) = (reading.first_end_ms.saturating_sub(back_ms).saturating_add(1), reading.last_end_ms);
         let selection = Selection { start_ms, end_ms, matchers: &reading.selector.matchers };
         let series = self.count(&selection)?;
         if series == 0 {
@@ -218,8 +227,10 @@ impl Surroundings<'_> {
     fn count(&self, selection: &Selection<'_>) -> Result<u64, Error> {
         let mut failed = None;
         let failed_in = std::cell::RefCell::new(&mut failed);
+        // Given back once they are counted.
+        let taken = Taken::new(&self.bounds.share);
         let grow = |bytes: usize| {
-            self.bounds.check().and_then(|()| self.bounds.take(bytes)).map_err(|error| {
+            self.bounds.check().and_then(|()| self.bounds.taking(|| taken.take(bytes))).map_err(|error| {
                 **failed_in.borrow_mut() = Some(error);
                 QuerierError::Stopped
             })
@@ -234,6 +245,8 @@ impl Surroundings<'_> {
     fn density(&self, selection: &Selection<'_>) -> Result<Density, Error> {
         let mut density = Density::default();
         let parts = self.querier.open(selection, false).map_err(Error::Store)?;
+        let taken = Taken::new(&self.bounds.share);
+        self.bounds.taking(|| taken.take(parts.reader_bytes()))?;
         let reader = parts.reader().map_err(Error::Store)?;
         for part in 0..parts.count() {
             self.bounds.check()?;
@@ -267,8 +280,10 @@ fn samples_of_one(reading: &Reading<'_>, interval_ms: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use crate::promqltest::Store;
-    use crate::{CostEstimate, Engine, EngineOptions, QueryOptions};
+    use crate::{CostEstimate, Engine, EngineOptions, Memory, QueryOptions};
 
     #[test]
     fn what_queries_will_cost() {
@@ -303,5 +318,41 @@ mod tests {
         assert!(engine.estimate((&store, 15_000), "a(", range, &QueryOptions::default()).is_err());
         assert!(engine.estimate((&store, 15_000), "a[5m]", range, &QueryOptions::default()).is_err());
         assert_eq!(engine.options().memory.used(), 0);
+    }
+
+    #[test]
+    fn no_time_is_too_early_or_too_late() {
+        let mut store = Store::default();
+        store.load_line("a 1x60", (0, 30_000)).unwrap();
+        let engine = Engine::new(EngineOptions::default().with_features(EngineOptions::features()));
+        let options = QueryOptions { lookback_delta_ms: Some(i64::MAX), ..QueryOptions::default() };
+        for at in [i64::MIN, i64::MIN + 1, -1, i64::MAX - 1, i64::MAX] {
+            for query in [
+                "a smoothed",
+                "rate(a[290y] offset 290y)",
+                "rate(a[290y] offset -290y)",
+                "sum_over_time(a[290y:1ms] offset 290y)",
+            ] {
+                for times in [(at, at, 0), (i64::MIN, at, 1), (at, i64::MAX, i64::MAX)] {
+                    engine.estimate((&store, i64::MAX), query, times, &options).unwrap();
+                }
+            }
+        }
+    }
+
+    /// What listing the series of one selector took is free for the next.
+    #[test]
+    fn selectors_are_counted_one_after_another() {
+        let mut store = Store::default();
+        for i in 0..100 {
+            store.load_line(&format!("a{{i=\"{i:01000}\"}} 1x60"), (0, 30_000)).unwrap();
+        }
+        let cost = |memory: usize, query: &str| {
+            let memory = Arc::new(Memory::new(usize::MAX, memory));
+            let engine = Engine::new(EngineOptions { memory, ..EngineOptions::default() });
+            engine.estimate((&store, 15_000), query, (600_000, 600_000, 0), &QueryOptions::default())
+        };
+        let enough = (10..).map(|bits| 1 << bits).find(|bytes| cost(*bytes, "a").is_ok()).unwrap();
+        assert_eq!(cost(2 * enough, &format!("a{}", " + a".repeat(19))).unwrap().0.series, 2000);
     }
 }

@@ -173,7 +173,9 @@ impl Querier for Store {
     }
 
     fn list_series(&self, selection: &Selection<'_>, listing: &Listing<'_>) -> Result<Vec<Labels>, QuerierError> {
-        Ok(limited(self.matching(selection).iter().map(|&(labels, _)| labels.clone()).collect(), listing.limit))
+        let found = self.matching(selection);
+        found.iter().try_for_each(|(labels, _)| (listing.grow)(labels.as_text().len()))?;
+        Ok(limited(found.iter().map(|&(labels, _)| labels.clone()).collect(), listing.limit))
     }
 
     fn list_label_names(&self, selection: &Selection<'_>, listing: &Listing<'_>) -> Result<Vec<String>, QuerierError> {
