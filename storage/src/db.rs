@@ -9,22 +9,22 @@ use model::{AppendError, Appender, Committed, Exemplar, Labels, Layout, MetricId
 use roaring::RoaringBitmap;
 use rocksdb::{Cache, WriteBatch, WriteBufferManager};
 
+use crate::append::plan::{self, Pending, Window};
+use crate::append::state::{SourceState, States};
 use crate::cache::lock;
 use crate::deletes::Deletes;
 use crate::error::Error;
 use crate::exemplars::Exemplars;
 use crate::index::Index;
 use crate::index::ids::Ids;
+use crate::kv::schema::Cf;
+use crate::kv::store::Store;
+use crate::kv::sync::Syncer;
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::open;
 use crate::options::Options;
 use crate::quarantine::{self, Damage, Hurt};
-use crate::rows::state::{SourceState, States};
-use crate::rows::writer::{self, Pending, Window};
-use crate::schema::Cf;
-use crate::store::Store;
-use crate::sync::Syncer;
 
 /// A range of keys that was dropped.
 #[derive(Debug)]
@@ -227,7 +227,7 @@ impl Db {
     }
 
     fn commit_parts(&self, parts: &[Scraped<'_>]) -> Result<Committed, Error> {
-        parts.iter().try_for_each(writer::check)?;
+        parts.iter().try_for_each(plan::check)?;
         for Scraped { row, .. } in parts {
             let segments = row.layout.segments.iter().copied();
             if !self.index.sources.are_there([row.source.0].into_iter()) || !self.index.segments.are_there(segments) {

@@ -13,14 +13,14 @@ use rocksdb::WriteBatch;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::cache::lock;
-use crate::checksum::checksum;
 use crate::db::Db;
 use crate::error::Error;
 use crate::index::Index;
 use crate::index::postings;
 use crate::index::select::{Selected, select};
-use crate::schema::{Cf, SOURCE_LABEL};
-use crate::store::Store;
+use crate::kv::checksum::checksum;
+use crate::kv::schema::{Cf, SOURCE_LABEL};
+use crate::kv::store::Store;
 
 /// Source, metric, hash of their labels, time, value; the text of the labels follows, then a checksum.
 const HEAD_BYTES: usize = 4 + 4 + 8 + 8 + 8;

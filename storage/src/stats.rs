@@ -11,9 +11,9 @@ use crate::db::Db;
 use crate::error::Error;
 use crate::index::postings;
 use crate::index::select::{Writers, by_segments};
+use crate::kv::schema::{Bucket, Cf, METRIC_LABEL, SOURCE_LABEL, parse_label_key};
 use crate::pages;
-use crate::schema::{Bucket, Cf, METRIC_LABEL, SOURCE_LABEL, parse_label_key};
-use crate::view::View;
+use crate::reader::snapshot::View;
 
 /// A name and how many there are of it.
 #[derive(Clone, Debug, PartialEq, Eq)]

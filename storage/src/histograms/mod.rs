@@ -14,9 +14,9 @@ use model::{Column, Histogram, SourceId};
 use rocksdb::{DBRawIterator, WriteBatch};
 
 use crate::error::Error;
-use crate::schema::{Bucket, Cf, RowKey};
-use crate::store::Store;
-use crate::view::View;
+use crate::kv::schema::{Bucket, Cf, RowKey};
+use crate::kv::store::Store;
+use crate::reader::snapshot::View;
 
 /// Where the histograms of a series in a bucket lie. The key is that of a row, with the metric in place of a segment.
 fn place(bucket: Bucket, source: SourceId, metric: u32) -> RowKey {

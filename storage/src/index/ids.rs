@@ -15,8 +15,8 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 use super::postings;
 use crate::cache::lock;
 use crate::error::Error;
-use crate::schema::{BY_ID, Cf, METRIC_LABEL, SOURCE_LABEL, hash_key, id_key, last_id};
-use crate::store::{Store, after_prefix};
+use crate::kv::schema::{BY_ID, Cf, METRIC_LABEL, SOURCE_LABEL, hash_key, id_key, last_id};
+use crate::kv::store::{Store, after_prefix};
 
 /// What a text has.
 enum Found {

@@ -10,9 +10,9 @@ use super::Index;
 use super::postings;
 use crate::cache::lock;
 use crate::error::Error;
+use crate::kv::schema::{Cf, METRIC_LABEL, label_key, label_prefix, parse_label_key};
+use crate::kv::store::{Store, after_prefix};
 use crate::limits;
-use crate::schema::{Cf, METRIC_LABEL, label_key, label_prefix, parse_label_key};
-use crate::store::{Store, after_prefix};
 
 /// What a value takes in a listing besides its text.
 const VALUE_BYTES: usize = 48;
@@ -20,7 +20,7 @@ const VALUE_BYTES: usize = 48;
 const BY_EXPRESSION: u8 = 0xff;
 
 impl Index {
-    pub(super) fn side(&self, side: u8) -> &super::Side {
+    pub(crate) fn side(&self, side: u8) -> &super::Side {
         if side == METRIC_LABEL { &self.metric_side } else { &self.source_side }
     }
 

@@ -2,11 +2,9 @@
 //! `epoch` tells of a change, `select` turns matchers into Metrics × Sources, `list` answers what there
 //! is, `collide` finds pairs with equal labels, `forget` takes away what nothing stored refers to.
 
-pub(crate) mod collide;
+pub(crate) mod dedup;
 mod epoch;
-pub(crate) mod forget;
 pub(crate) mod ids;
-pub(crate) mod list;
 mod lookup;
 pub(crate) mod postings;
 pub(crate) mod select;
@@ -19,10 +17,10 @@ use roaring::RoaringBitmap;
 
 use crate::cache::Cache;
 use crate::error::Error;
+use crate::kv::schema::{Cf, METRIC_LABEL, SOURCE_LABEL, id_key};
+use crate::kv::store::Store;
 use crate::limits;
 use crate::pages::{Names, name_of};
-use crate::schema::{Cf, METRIC_LABEL, SOURCE_LABEL, id_key};
-use crate::store::Store;
 use epoch::{Changing, Epochs};
 use ids::Ids;
 
@@ -48,7 +46,7 @@ pub(crate) struct Index {
 
 /// What is remembered of the postings of metrics, or of sources.
 #[derive(Debug)]
-struct Side {
+pub(crate) struct Side {
     /// By label name, the empty name standing for all.
     epochs: Epochs,
     /// Bitmaps as of an epoch.
@@ -62,7 +60,7 @@ impl Side {
     }
 
     /// Ids with these labels are about to be made, or taken away.
-    fn change<'a>(&self, labels: impl Iterator<Item = &'a Labels>) -> Changing<'_> {
+    pub(crate) fn change<'a>(&self, labels: impl Iterator<Item = &'a Labels>) -> Changing<'_> {
         let names = labels.flat_map(|labels| labels.iter().map(|(name, _)| name.as_bytes()));
         self.epochs.change(std::iter::once(&b""[..]).chain(names).collect())
     }
@@ -180,7 +178,24 @@ impl Index {
         Ok(Some(names))
     }
 
-    fn forget_cached(&self, cf: Cf, id: u32) {
+    /// The metrics of these segments.
+    pub(crate) fn metrics_of(&self, store: &Store, segments: &Arc<[u32]>) -> Result<Arc<RoaringBitmap>, Error> {
+        if let Some(metrics) = self.metrics_of_segments.get(segments) {
+            return Ok(metrics);
+        }
+        let mut metrics = RoaringBitmap::new();
+        for &segment in segments.iter() {
+            if let Some(columns) = self.segment_metrics(store, segment)? {
+                metrics.extend(columns.iter().copied());
+            }
+        }
+        let metrics = Arc::new(metrics);
+        let weight = metrics.serialized_size() + segments.len() * 4 + limits::CACHE_ENTRY_BYTES;
+        self.metrics_of_segments.insert(Arc::clone(segments), Arc::clone(&metrics), weight);
+        Ok(metrics)
+    }
+
+    pub(crate) fn forget_cached(&self, cf: Cf, id: u32) {
         match cf {
             Cf::Sources => self.source_labels.remove(&id),
             Cf::Metrics => self.metric_labels.remove(&id),

@@ -7,8 +7,8 @@ use roaring::RoaringBitmap;
 use rocksdb::{MergeOperands, WriteBatch};
 
 use crate::error::Error;
-use crate::schema::{Cf, label_key, last_id, metric_segments_key, segment_sources_key};
-use crate::store::{Store, after_prefix};
+use crate::kv::schema::{Cf, label_key, last_id, metric_segments_key, segment_sources_key};
+use crate::kv::store::{Store, after_prefix};
 
 /// Tag of a value that lists its ids, four bytes each, least significant first.
 const LIST: u8 = 0;

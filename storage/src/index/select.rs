@@ -12,11 +12,11 @@ use roaring::RoaringBitmap;
 use super::Index;
 use super::postings;
 use crate::error::Error;
-use crate::limits;
-use crate::schema::{
+use crate::kv::schema::{
     Cf, METRIC_LABEL, SOURCE_LABEL, last_id, metric_segments_key, segment_sources_key, source_segments_prefix,
 };
-use crate::store::{Store, after_prefix};
+use crate::kv::store::{Store, after_prefix};
+use crate::limits;
 
 /// Metrics that match, and the sources with which each of them does. No pair is in two of a selection.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,7 +54,7 @@ pub(crate) fn select(
 }
 
 /// Metrics that match, with the sources with which they would if these had them.
-pub(super) fn candidates(
+pub(crate) fn candidates(
     (store, index): (&Store, &Index),
     matchers: &[Matcher],
     alive: &RoaringBitmap,

@@ -13,10 +13,10 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::Error;
 use crate::index::{Index, postings};
+use crate::kv::schema::{Cf, PARTITIONS, Partition, TIMELINE_NAME, parse_partition_key, timeline_key};
+use crate::kv::store::{Store, after_prefix};
 use crate::limits;
-use crate::schema::{Cf, PARTITIONS, Partition, TIMELINE_NAME, parse_partition_key, timeline_key};
-use crate::store::{Store, after_prefix};
-use crate::view::View;
+use crate::reader::snapshot::View;
 use timeline::Timeline;
 
 /// What pages of a metric name lie under.

@@ -13,12 +13,12 @@ use super::Named;
 use super::page::{self, ColumnView, Times};
 use super::timeline::Timeline;
 use crate::error::Error;
+use crate::kv::checksum::Corrupt;
+use crate::kv::schema::{Cf, PageGroup, Partition};
+use crate::kv::store::after_prefix;
 use crate::limits;
-use crate::read::run::{Cells, Run, RunColumn, mark};
-use crate::rows::codec::Corrupt;
-use crate::schema::{Cf, PageGroup, Partition};
-use crate::store::after_prefix;
-use crate::view::View;
+use crate::reader::snapshot::View;
+use crate::rows::run::{Cells, Run, RunColumn, mark};
 
 /// Takes a column and its index among the wanted.
 type EachColumn<'f> = dyn FnMut(&ColumnView<'_>, usize) -> Result<(), Corrupt> + 'f;

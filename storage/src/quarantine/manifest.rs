@@ -9,7 +9,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::log::{self, Piece};
-use crate::varint;
+use crate::kv::varint;
 
 // Tags of fields.
 const LOG_NUMBER: u64 = 2;

@@ -3,13 +3,13 @@
 //!
 //! Invariant: nothing is ever deleted here.
 
-mod hurt;
 mod log;
 mod manifest;
+pub(crate) mod manifest_copy;
+pub(crate) mod safeguards;
 pub(crate) mod salvage;
-pub(crate) mod spare;
 pub(crate) mod wal;
-mod warn;
+mod warnings;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -19,10 +19,10 @@ use std::path::{Path, PathBuf};
 
 use rocksdb::{DB, ErrorKind, LiveFile};
 
+use crate::kv::schema::{Bucket, Cf};
 use crate::limits;
-use crate::schema::{Bucket, Cf};
 use manifest::{Manifest, Place};
-pub(crate) use warn::warnings;
+pub(crate) use warnings::warnings;
 
 /// Where files go that are set aside.
 pub(crate) const DIRECTORY: &str = "quarantine";

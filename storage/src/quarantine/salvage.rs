@@ -15,13 +15,13 @@ use std::path::Path;
 use rocksdb::{ColumnFamilyDescriptor, DB, DBRawIterator, Options as DbOptions, WriteBatch};
 
 use super::manifest::{self, Manifest, Place};
-use super::{DIRECTORY, Hurt, spare, time_of};
+use super::{DIRECTORY, Hurt, manifest_copy, time_of};
 use crate::error::Error;
 use crate::index::postings;
+use crate::kv::schema::{Cf, PageGroup, Partition, RowKey, parse_timeline_key, partition_key, seen_key, timeline_key};
+use crate::kv::store::Store;
 use crate::limits;
 use crate::pages::timeline::Timeline;
-use crate::schema::{Cf, PageGroup, Partition, RowKey, parse_timeline_key, partition_key, seen_key, timeline_key};
-use crate::store::Store;
 
 /// Starts the names of directories with one file each.
 const READING: &str = "reading-";
@@ -75,7 +75,7 @@ pub(crate) fn salvage(
 ) -> Result<(), Error> {
     let failed = |source| Error::Quarantine { path: directory.to_owned(), source };
     let aside = directory.join(DIRECTORY);
-    let mut readings = spare::names(&aside).map_err(failed)?;
+    let mut readings = manifest_copy::names(&aside).map_err(failed)?;
     readings.retain(|name| name.starts_with(READING));
     readings.sort_unstable();
     for name in readings {

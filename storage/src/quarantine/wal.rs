@@ -12,10 +12,10 @@ use std::path::Path;
 
 use super::log::{self, Piece};
 use super::manifest::Manifest;
-use super::{Damage, spare};
-use crate::checksum::checksum;
-use crate::schema::{Cf, RowKey};
-use crate::varint;
+use super::{Damage, manifest_copy};
+use crate::kv::checksum::checksum;
+use crate::kv::schema::{Cf, RowKey};
+use crate::kv::varint;
 
 const SYNCED: &str = "SYNCED";
 /// Sequence number, and how many it takes.
@@ -71,7 +71,7 @@ impl Synced {
 
 /// The numbers of the logs of a directory, ascending.
 pub(crate) fn logs(directory: &Path) -> io::Result<Vec<u64>> {
-    let names = spare::names(directory)?;
+    let names = manifest_copy::names(directory)?;
     let mut logs: Vec<u64> = names.iter().filter_map(|name| name.strip_suffix(".log")?.parse().ok()).collect();
     logs.sort_unstable();
     Ok(logs)
@@ -257,7 +257,7 @@ fn take_out(directory: &Path, log: u64) -> io::Result<()> {
         Ok(())
     })?;
     out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-    spare::aside(directory, &name_of(log))?;
+    manifest_copy::aside(directory, &name_of(log))?;
     fs::rename(new, path)
 }
 

@@ -1,0 +1,5 @@
+//! Rows in.
+
+pub(crate) mod plan;
+pub(crate) mod state;
+mod timed;
