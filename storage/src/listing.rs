@@ -1,7 +1,7 @@
 //! What there is, from bitmaps: which metrics and sources match and were written in a range, the label names and values
 //! they have. Only a listing of series reads the labels of these, and of no others.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -9,76 +9,63 @@ use model::labels::sort_by_labels;
 use model::{Labels, Listing, Parts, QuerierError, Selection, SourceId};
 use roaring::RoaringBitmap;
 
-use crate::db::Db;
 use crate::error::Error;
-use crate::index::postings;
 use crate::index::select::{Selected, Writers, candidates, each_posting};
+use crate::kv::bitmap;
 use crate::kv::schema::{METRIC_LABEL, SOURCE_LABEL, metric_segments_key};
 use crate::kv::store::Store;
 use crate::limits;
 use crate::reader::Reader;
-use crate::reader::snapshot::View;
+use crate::reader::context::ReadContext;
+use crate::reader::snapshot::ReadSnapshot;
+use crate::reader::written::Written;
 
-/// What sources wrote in a stretch of time.
-#[derive(Debug, Default)]
-pub(crate) struct Written {
-    /// Sources by the segments they wrote: those with the same wrote the same metrics.
-    by_segments: HashMap<Arc<[u32]>, RoaringBitmap>,
-    /// All metrics, and all sources.
-    metrics: RoaringBitmap,
-    sources: RoaringBitmap,
-}
-
-impl Written {
-    fn read((db, view): (&Db, &View<'_>), range: &RangeInclusive<i64>, sources: &RoaringBitmap) -> Result<Self, Error> {
-        let mut written = Self::default();
-        let mut reader = Reader::new(view, &db.index, range.clone(), &[])?;
-        for source in sources {
-            let segments = reader.segments(SourceId(source))?;
-            written.by_segments.entry(segments.into_iter().collect()).or_default().insert(source);
-        }
-        for (segments, sources) in &written.by_segments {
-            let metrics = db.index.metrics_of(&db.store, segments)?;
-            if !metrics.is_empty() {
-                written.metrics |= &*metrics;
-                written.sources |= sources;
-            }
-        }
-        Ok(written)
+/// What these sources wrote in a range.
+fn read_written(
+    (context, snapshot): (ReadContext<'_>, &ReadSnapshot<'_>),
+    range: &RangeInclusive<i64>,
+    sources: &RoaringBitmap,
+) -> Result<Written, Error> {
+    let mut written = Written::default();
+    let mut reader = Reader::new(context, snapshot, range.clone(), &[])?;
+    for source in sources {
+        let segments = reader.segments(SourceId(source))?;
+        written.by_segments.entry(segments.into_iter().collect()).or_default().insert(source);
     }
-
-    /// What it weighs in a cache.
-    pub(crate) fn weight(&self) -> usize {
-        let by_segments = self.by_segments.iter();
-        let by_segments = by_segments.map(|(segments, sources)| segments.len() * 4 + sources.serialized_size() + 96);
-        by_segments.sum::<usize>() + self.metrics.serialized_size() + self.sources.serialized_size()
+    for (segments, sources) in &written.by_segments {
+        let metrics = context.index.metrics_of(context.store, segments)?;
+        if !metrics.is_empty() {
+            written.metrics |= &*metrics;
+            written.sources |= sources;
+        }
     }
+    Ok(written)
 }
 
 /// What was written in the buckets and partitions of a selection's range: by all sources when the selection is of most.
 fn written(
-    (db, view): (&Db, &View<'_>),
-    (selection, alive): (&Selection<'_>, &RoaringBitmap),
+    (context, snapshot): (ReadContext<'_>, &ReadSnapshot<'_>),
+    (selection, present): (&Selection<'_>, &RoaringBitmap),
     sources: &RoaringBitmap,
 ) -> Result<Arc<Written>, Error> {
     let range = selection.start_ms..=selection.end_ms;
-    if sources.len() * 2 < alive.len() {
-        return Written::read((db, view), &range, sources).map(Arc::new);
+    if sources.len() * 2 < present.len() {
+        return read_written((context, snapshot), &range, sources).map(Arc::new);
     }
-    let buckets = db.buckets(&range);
-    db.store.kept.written(view, buckets, || Written::read((db, view), &range, alive))
+    let buckets = context.buckets(&range);
+    context.cache.written(snapshot, buckets, || read_written((context, snapshot), &range, present))
 }
 
 /// The series of a selection that its sources wrote in its range. A pair may be in several.
-fn pairs(db: &Db, selection: &Selection<'_>) -> Result<Vec<Selected>, Error> {
-    let (store, index): (&Store, _) = (&db.store, &db.index);
-    let view = View::new(store);
-    let alive = db.alive(&view, &(selection.start_ms..=selection.end_ms))?;
-    if alive.is_empty() {
+fn pairs(context: ReadContext<'_>, selection: &Selection<'_>) -> Result<Vec<Selected>, Error> {
+    let ReadContext { store, index, .. } = context;
+    let snapshot = context.snapshot();
+    let present = context.sources_in(&snapshot, &(selection.start_ms..=selection.end_ms))?;
+    if present.is_empty() {
         return Ok(Vec::new());
     }
-    let candidates = candidates((store, index), selection.matchers, &alive)?;
-    let written = written((db, &view), (selection, &alive), &having_any(store, &candidates)?)?;
+    let candidates = candidates((store, index), selection.matchers, &present)?;
+    let written = written((context, &snapshot), (selection, &present), &having_any(store, &candidates)?)?;
     let mut found = Vec::new();
     for (segments, sources) in &written.by_segments {
         let metrics = index.metrics_of(store, segments)?;
@@ -93,17 +80,21 @@ fn pairs(db: &Db, selection: &Selection<'_>) -> Result<Vec<Selected>, Error> {
 }
 
 /// The metrics and the sources of a selection. Of the sources those are left out all of whose metrics are among `but`.
-fn sides(db: &Db, selection: &Selection<'_>, but: &RoaringBitmap) -> Result<(RoaringBitmap, RoaringBitmap), Error> {
+fn sides(
+    context: ReadContext<'_>,
+    selection: &Selection<'_>,
+    but: &RoaringBitmap,
+) -> Result<(RoaringBitmap, RoaringBitmap), Error> {
     if selection.matchers.is_empty() {
-        let view = View::new(&db.store);
-        let alive = db.alive(&view, &(selection.start_ms..=selection.end_ms))?;
-        let written = written((db, &view), (selection, &alive), &alive)?;
+        let snapshot = context.snapshot();
+        let present = context.sources_in(&snapshot, &(selection.start_ms..=selection.end_ms))?;
+        let written = written((context, &snapshot), (selection, &present), &present)?;
         if written.metrics.is_disjoint(but) {
             return Ok((written.metrics.clone(), written.sources.clone()));
         }
     }
     let (mut metrics, mut sources) = (RoaringBitmap::new(), RoaringBitmap::new());
-    for one in pairs(db, selection)? {
+    for one in pairs(context, selection)? {
         if !one.metrics.is_subset(but) {
             sources |= one.sources;
         }
@@ -122,7 +113,7 @@ fn having_any(store: &Store, candidates: &[Selected]) -> Result<RoaringBitmap, E
         }
         let mut segments = RoaringBitmap::new();
         each_posting(store, (&candidate.metrics, metric_segments_key), &mut |metric, bytes| {
-            segments |= postings::decode_or_report(store, &metric_segments_key(metric), bytes);
+            segments |= bitmap::decode_or_report(store, &metric_segments_key(metric), bytes);
         })?;
         if segments.len() > limits::SEGMENTS_PER_SOURCE * candidate.sources.len() {
             sources |= &candidate.sources;
@@ -165,15 +156,19 @@ fn first(found: &mut Vec<Labels>, limit: usize) {
 }
 
 /// The label sets of the series, sorted.
-pub(crate) fn series(db: &Db, selection: &Selection<'_>, listing: &Listing<'_>) -> Result<Vec<Labels>, QuerierError> {
+pub(crate) fn series(
+    context: ReadContext<'_>,
+    selection: &Selection<'_>,
+    listing: &Listing<'_>,
+) -> Result<Vec<Labels>, QuerierError> {
     let (mut found, limit) = (Vec::new(), listing.most());
-    for one in pairs(db, selection)? {
+    for one in pairs(context, selection)? {
         (listing.grow)(0)?;
         // A source or a metric whose labels are damaged is left out.
-        let labels = one.sources.iter().map(|source| db.index.source_labels(&db.store, SourceId(source)));
+        let labels = one.sources.iter().map(|source| context.index.source_labels(context.store, SourceId(source)));
         let sources: Vec<Labels> = labels.filter_map(Result::transpose).collect::<Result<_, _>>()?;
         for metric in &one.metrics {
-            let Some(metric) = db.index.metric_labels(&db.store, metric)? else { continue };
+            let Some(metric) = context.index.metric_labels(context.store, metric)? else { continue };
             for source in &sources {
                 (listing.grow)(ITEM_BYTES + source.as_text().len() + metric.as_text().len())?;
                 found.push(source.joined(&metric));
@@ -190,16 +185,16 @@ pub(crate) fn series(db: &Db, selection: &Selection<'_>, listing: &Listing<'_>) 
 
 /// The label names of the series, sorted.
 pub(crate) fn label_names(
-    db: &Db,
+    context: ReadContext<'_>,
     selection: &Selection<'_>,
     listing: &Listing<'_>,
 ) -> Result<Vec<String>, QuerierError> {
-    let (metrics, sources) = sides(db, selection, &RoaringBitmap::new())?;
+    let (metrics, sources) = sides(context, selection, &RoaringBitmap::new())?;
     let mut names: BTreeSet<String> = BTreeSet::new();
     for (side, ids) in [(METRIC_LABEL, metrics), (SOURCE_LABEL, sources)] {
-        for name in db.index.label_names(&db.store, side)?.iter() {
+        for name in context.index.label_names(context.store, side)?.iter() {
             (listing.grow)(0)?;
-            if !names.contains(name) && !db.index.having(&db.store, side, name)?.is_disjoint(&ids) {
+            if !names.contains(name) && !context.index.having(context.store, side, name)?.is_disjoint(&ids) {
                 (listing.grow)(ITEM_BYTES + name.len())?;
                 names.insert(name.clone());
             }
@@ -210,14 +205,14 @@ pub(crate) fn label_names(
 
 /// The values that a label has in the series, sorted.
 pub(crate) fn label_values(
-    db: &Db,
+    context: ReadContext<'_>,
     name: &str,
     selection: &Selection<'_>,
     listing: &Listing<'_>,
 ) -> Result<Vec<String>, QuerierError> {
-    let (store, index): (&Store, _) = (&db.store, &db.index);
+    let ReadContext { store, index, .. } = context;
     let having = index.having(store, METRIC_LABEL, name)?;
-    let (metrics, sources) = sides(db, selection, &having)?;
+    let (metrics, sources) = sides(context, selection, &having)?;
     let mut values = index.values_of(store, (METRIC_LABEL, name), &metrics, listing)?;
     values.extend(index.values_of(store, (SOURCE_LABEL, name), &sources, listing)?);
     values.sort_unstable();

@@ -1,5 +1,3 @@
-//! Rows in.
+//! Rows in: the step *keep* of the scrape path.
 
-pub(crate) mod plan;
-pub(crate) mod state;
-mod timed;
+pub(crate) mod scrape;

@@ -1,17 +1,16 @@
-//! Takes deleted samples out of rows, where they lie: buckets that are still written to are not written anew.
+//! Takes deleted samples out of rows in place: buckets that are still written to are not flushed for it.
 
 use model::SourceId;
 use rocksdb::WriteBatch;
 
-use crate::append::state::Frame;
-use crate::deletes::Deleted;
 use crate::error::Error;
-use crate::index::Index;
 use crate::kv::schema::{Bucket, Cf, FRAME_SLOT, RowKey};
 use crate::kv::store::Store;
 use crate::limits;
-use crate::reader::snapshot::View;
+use crate::reader::context::ReadContext;
+use crate::reader::mask::Mask;
 use crate::rows::codec::{self, Columns, RowView};
+use crate::rows::frame::Frame;
 
 /// Writes the rows of a source in a bucket without the samples that are deleted. Nobody may write rows of the source
 /// meanwhile.
@@ -19,35 +18,36 @@ use crate::rows::codec::{self, Columns, RowView};
 /// # Errors
 /// When the store cannot be read or written; what was done until then stays done.
 pub(crate) fn purge(
-    (store, index): (&Store, &Index),
+    context: ReadContext<'_>,
     (source, bucket): (SourceId, Bucket),
-    deleted: &[Deleted],
+    masks: &[Mask],
 ) -> Result<(), Error> {
-    let view = View::passing(store);
+    let store = context.store;
+    let snapshot = context.passing_snapshot();
     let from = RowKey::frame(bucket, source, 0).bytes();
     let mut to = RowKey { segment: u32::MAX, slot: u32::MAX, ..RowKey::frame(bucket, source, 0) }.bytes().to_vec();
     to.push(0);
     let mut batch = WriteBatch::default();
     let mut segment: Option<Segment> = None;
-    let mut iter = view.iter(Cf::Rows, &from, &to);
+    let mut iter = snapshot.iter(Cf::Rows, &from, &to);
     iter.seek_to_first();
     while let Some((bytes, value)) = iter.item() {
         match RowKey::parse(bytes) {
             None => store.corrupt(Cf::Rows, bytes, "not a row key"),
-            Some(key) if key.slot == FRAME_SLOT => segment = Segment::open((store, index), key, value, deleted)?,
+            Some(key) if key.slot == FRAME_SLOT => segment = Segment::open(context, key, value, masks)?,
             Some(key) => {
                 if let Some(segment) = segment.as_ref().filter(|segment| segment.id == key.segment) {
                     segment.purge(store, key, value, &mut batch);
                 }
             }
         }
-        if batch.size_in_bytes() >= limits::SEAL_BATCH_BYTES {
+        if batch.size_in_bytes() >= limits::WRITE_BATCH_BYTES {
             store.write(std::mem::take(&mut batch))?;
         }
         iter.next();
     }
     store.ended(&iter, Cf::Rows, &bucket.bytes())?;
-    if batch.is_empty() { Ok(()) } else { store.write(batch) }
+    if batch.is_empty() { Ok(()) } else { Ok(store.write(batch)?) }
 }
 
 /// A segment of which something is deleted.
@@ -59,19 +59,15 @@ struct Segment {
 }
 
 impl Segment {
-    fn open(
-        (store, index): (&Store, &Index),
-        key: RowKey,
-        frame: &[u8],
-        deleted: &[Deleted],
-    ) -> Result<Option<Self>, Error> {
-        let Some(metrics) = index.segment_metrics(store, key.segment)? else { return Ok(None) };
+    fn open(context: ReadContext<'_>, key: RowKey, frame: &[u8], masks: &[Mask]) -> Result<Option<Self>, Error> {
+        let store = context.store;
+        let Some(metrics) = context.index.segment_metrics(store, key.segment)? else { return Ok(None) };
         // Columns are in the order of the page that was scraped; what is deleted is asked for in the order of ids.
         let mut columns: Vec<usize> = (0..metrics.len()).collect();
         columns.sort_unstable_by_key(|&column| metrics[column]);
         let sorted: Vec<u32> = columns.iter().map(|&column| metrics[column]).collect();
         let mut of_sorted = Vec::new();
-        deleted.iter().for_each(|one| one.of(key.source, &sorted, &mut of_sorted));
+        masks.iter().for_each(|one| one.add_to(key.source, &sorted, &mut of_sorted));
         if of_sorted.is_empty() {
             return Ok(None);
         }

@@ -12,9 +12,9 @@ use roaring::RoaringBitmap;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Index;
-use super::postings;
 use super::select::Selected;
 use crate::error::Error;
+use crate::kv::bitmap;
 use crate::kv::schema::{Cf, METRIC_LABEL, SOURCE_LABEL, label_prefix, parse_label_key};
 use crate::kv::store::Store;
 use crate::limits;
@@ -124,7 +124,7 @@ fn each_name(
     }
     store.each(Cf::Postings, &label_prefix(METRIC_LABEL, METRIC_NAME), |key, bytes| {
         if parse_label_key(key).is_some_and(|(_, name)| !name.is_empty()) {
-            let group = postings::decode_or_report(store, key, bytes) & &metrics;
+            let group = bitmap::decode_or_report(store, key, bytes) & &metrics;
             if group.len() > 1 {
                 each(&group);
             }

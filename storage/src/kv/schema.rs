@@ -4,6 +4,7 @@
 //! Keys are big-endian, so that RocksDB's byte order is the order of time and of ids.
 
 use model::SourceId;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// What `meta` must say for this code to read the rest.
 pub(crate) const FORMAT: &str = "weft-2";
@@ -177,6 +178,11 @@ impl Partition {
 
 /// The name under which timelines lie, before all pages of their partition. No metric name has it.
 pub(crate) const TIMELINE_NAME: u32 = 0;
+
+/// What the pages of a metric name lie under.
+pub(crate) fn page_name(metric_name: &str) -> u32 {
+    (xxh3_64(metric_name.as_bytes()) as u32).max(TIMELINE_NAME + 1)
+}
 
 /// The pages of one metric name of one source in one partition, as one seal wrote them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,71 +1,44 @@
 //! RocksDB behind our column families: reads, bounded iteration, one kind of write.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Mutex, RwLock};
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use parking_lot::{Mutex, RwLock};
 use rocksdb::{ColumnFamily, DB, DBRawIterator, FlushOptions, ReadOptions, WriteBatch, WriteOptions, properties};
 
-use crate::cache::lock;
-use crate::error::Error;
-use crate::kv::schema::{Bucket, Cf, id_key};
-use crate::limits;
-use crate::metrics::Metrics;
-use crate::quarantine::safeguards::{Beside, Identity, identity};
-use crate::quarantine::{self, Damage};
-use crate::reader::cache::Kept;
+use super::error::{Error, is_damage};
+use super::listener::{CorruptValue, DamageListener};
+use super::schema::{Cf, id_key};
+use super::write_health::WriteHealth;
 
-/// How RocksDB says that a file had an error before, and that the disk is full.
-const AGAIN: [&str; 2] = ["Writer has previous error", "Seen error"];
-const FULL: &str = "No space left on device";
+/// What tells a directory from another at the same path: its device and inode.
+pub(crate) type Identity = (u64, u64);
 
-/// Does RocksDB only say that something failed before?
-fn is_again(text: &str) -> bool {
-    AGAIN.iter().any(|again| text.contains(again))
+/// That of what lies at a path.
+pub(crate) fn identity(path: &Path) -> Option<Identity> {
+    fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
 }
 
 /// The open database.
 pub(crate) struct Store {
     pub(crate) db: DB,
-    pub(crate) metrics: Metrics,
+    /// The length of a bucket of time. A directory keeps the one it was made with.
     pub(crate) bucket_ms: u32,
     /// Read-held by whoever reads, write-held while files are deleted under ranges that were dropped.
-    pub(crate) files: RwLock<()>,
-    /// What readers keep between queries.
-    pub(crate) kept: Kept,
-    /// Buckets that end by this time may have been sealed.
-    pub(crate) sealed_until_ms: AtomicI64,
-    /// How many ids were added to postings since these were last brought together.
-    pub(crate) posted: AtomicU64,
-    /// Was any sample that is there, or was, a native histogram? Most servers never see one.
-    pub(crate) has_histograms: AtomicBool,
-    /// How often a row opened a bucket of its source that may have been sealed.
-    pub(crate) late_frames: AtomicU64,
-    /// How much was copied since that was last written to a file.
-    pub(crate) copied: AtomicU64,
-    /// How often something could not be read and was passed over, and why the last time.
-    unreadable: AtomicU64,
-    unread: Mutex<Option<rocksdb::Error>>,
-    /// The newest row, as far as it is known.
-    pub(crate) newest_ms: AtomicI64,
+    pub(super) files: RwLock<()>,
+    /// How many entries were copied to `copies` since these were last written to a file.
+    copied: AtomicU64,
+    /// How often something damaged was skipped by a reader, and why the last time.
+    skipped: AtomicU64,
+    last_skipped: Mutex<Option<rocksdb::Error>>,
     /// Of the directory, as it was opened.
-    pub(crate) identity: Option<Identity>,
-    /// What is kept beside the database.
-    pub(crate) beside: Mutex<Beside>,
-    /// Held while the log is synced, until it is known why that failed.
-    syncing: Mutex<()>,
-    /// Did the latest write fail?
-    failing: AtomicBool,
-    /// Why the latest write failed that gave a reason of its own.
-    failed: Mutex<String>,
-    /// Is something damaged that must be set aside or rebuilt?
-    damaged: AtomicBool,
-    /// Is whoever uses the store to end, so that it can be opened again?
-    leaving: AtomicBool,
-    /// Why nothing is written until the next start.
-    stopped: Mutex<Option<String>>,
-    /// What cannot be read, the latest last; bounded.
-    damage: Mutex<Vec<Damage>>,
+    identity: Option<Identity>,
+    health: WriteHealth,
+    listener: Arc<dyn DamageListener>,
 }
 
 impl fmt::Debug for Store {
@@ -89,34 +62,24 @@ impl Drop for Store {
 }
 
 impl Store {
-    /// Readers keep about `kept_bytes`.
-    pub(crate) fn new(db: DB, metrics: Metrics, bucket_ms: u32, kept_bytes: usize) -> Self {
-        let (files, sealed_until_ms) = (RwLock::default(), AtomicI64::new(i64::MIN));
-        let (posted, late_frames) = (AtomicU64::new(0), AtomicU64::new(0));
+    /// Damage that is met goes to `listener`.
+    pub(crate) fn new(db: DB, bucket_ms: u32, listener: Arc<dyn DamageListener>) -> Self {
         Self {
             identity: identity(db.path()),
             db,
-            metrics,
             bucket_ms,
-            files,
-            kept: Kept::new(kept_bytes),
-            sealed_until_ms,
-            posted,
-            has_histograms: AtomicBool::new(true),
-            late_frames,
+            files: RwLock::default(),
             copied: AtomicU64::new(0),
-            unreadable: AtomicU64::new(0),
-            unread: Mutex::default(),
-            newest_ms: AtomicI64::new(i64::MIN),
-            beside: Mutex::default(),
-            syncing: Mutex::default(),
-            failing: AtomicBool::new(false),
-            failed: Mutex::default(),
-            damaged: AtomicBool::new(false),
-            leaving: AtomicBool::new(false),
-            stopped: Mutex::default(),
-            damage: Mutex::default(),
+            skipped: AtomicU64::new(0),
+            last_skipped: Mutex::default(),
+            health: WriteHealth::default(),
+            listener,
         }
+    }
+
+    /// Is the directory where it was opened?
+    pub(crate) fn is_in_place(&self) -> bool {
+        identity(self.db.path()) == self.identity
     }
 
     pub(crate) fn cf(&self, cf: Cf) -> &ColumnFamily {
@@ -134,9 +97,9 @@ impl Store {
 
     /// The copy of what cannot be read, which is to be rebuilt soon.
     fn get_copy(&self, (cf, key): (Cf, &[u8]), source: rocksdb::Error) -> Result<Option<Vec<u8>>, Error> {
-        match cf.copy_key(key).filter(|_| quarantine::is_damage(&source)) {
+        match cf.copy_key(key).filter(|_| is_damage(&source)) {
             Some(copy) => {
-                self.damaged(source.as_ref());
+                self.listener.on_damage(source.as_ref());
                 match self.db.get_cf(self.cf(Cf::Copies), copy) {
                     Ok(Some(value)) => Ok(Some(value)),
                     Ok(None) | Err(_) => Err(Error::read(source)),
@@ -192,10 +155,7 @@ impl Store {
     /// Atomic, and in the hands of the operating system when this returns.
     pub(crate) fn write(&self, batch: WriteBatch) -> Result<(), Error> {
         self.db.write_opt(batch, &WriteOptions::default()).map_err(|source| self.write_error(source))?;
-        if self.failing.load(Ordering::Relaxed) {
-            self.failing.store(false, Ordering::Release);
-            *lock(&self.stopped) = None;
-        }
+        self.health.recovered();
         Ok(())
     }
 
@@ -236,47 +196,41 @@ impl Store {
         self.db.flush_cf_opt(self.cf(cf), &options).map_err(|source| self.write_error(source))
     }
 
-    /// Has the log on the disk.
-    pub(crate) fn sync_log(&self) -> Result<(), Error> {
-        // To sync a log that could not be written is for RocksDB a worse error than a full disk, and none that it recovers
-        // from by itself.
-        let _syncing = lock(&self.syncing);
-        if self.failing.load(Ordering::Acquire) {
-            return Err(Error::Stopped { cause: lock(&self.failed).clone() });
+    /// Writes copies to a file, if there are new ones: what ids stand for is otherwise in the log alone for hours, and with it
+    /// all that is stored under them.
+    pub(crate) fn flush_copies(&self) -> Result<(), Error> {
+        if self.copied.swap(0, Ordering::Relaxed) == 0 {
+            return Ok(());
         }
-        self.db.flush_wal(true).map_err(|source| self.failure(source))
+        self.db.flush_cf(self.cf(Cf::Copies)).map_err(|source| self.write_error(source))
+    }
+
+    /// Are there copies that are in the log alone?
+    pub(crate) fn has_unflushed_copies(&self) -> bool {
+        self.copied.load(Ordering::Relaxed) > 0
+    }
+
+    /// Syncs the write-ahead log to the disk.
+    pub(crate) fn sync_log(&self) -> Result<(), Error> {
+        self.health.sync(self.db.path(), || self.db.flush_wal(true)).map_err(|failed| self.heard(failed))
     }
 
     /// Why a write failed: RocksDB's later answers only say that an earlier one did.
     pub(crate) fn write_error(&self, source: rocksdb::Error) -> Error {
-        if is_again(source.as_ref()) && lock(&self.failed).is_empty() {
-            // A sync that is just failing has not said yet why.
-            drop(lock(&self.syncing));
-        }
-        self.failure(source)
+        self.heard(self.health.write_failed(self.db.path(), source))
     }
 
-    fn failure(&self, source: rocksdb::Error) -> Error {
-        let text = source.to_string();
-        self.failing.store(true, Ordering::Release);
-        if is_again(&text) {
-            let mut cause = lock(&self.failed).clone();
-            if cause.is_empty() {
-                // What failed in the background is said to nobody but RocksDB's own log.
-                cause = format!("in the background; {} says why", self.db.path().join("LOG").display());
-                lock(&self.stopped).get_or_insert_with(|| cause.clone());
-            }
-            return Error::Stopped { cause };
+    /// Why nothing is written until the directory is opened again, if that is so.
+    pub(crate) fn stopped(&self) -> Option<String> {
+        self.health.stopped()
+    }
+
+    /// Tells the listener of the damage that a failure speaks of.
+    fn heard(&self, (error, damage): (Error, Option<String>)) -> Error {
+        if let Some(message) = damage {
+            self.listener.on_damage(&message);
         }
-        let full = text.contains(FULL);
-        if quarantine::is_damage(&source) {
-            self.damaged(&text);
-        }
-        if !full {
-            lock(&self.stopped).get_or_insert_with(|| text.clone());
-        }
-        *lock(&self.failed) = text;
-        if full { Error::DiskFull { path: self.db.path().to_owned(), source } } else { Error::write(source) }
+        error
     }
 
     /// Over the keys from `from`, up to but not including `to`; not yet positioned.
@@ -285,12 +239,12 @@ impl Store {
     }
 
     /// Calls `each` with every key and value that starts with `prefix`, until it says false.
-    pub(crate) fn each(
+    pub(crate) fn each<E: From<Error>>(
         &self,
         cf: Cf,
         prefix: &[u8],
-        mut each: impl FnMut(&[u8], &[u8]) -> Result<bool, Error>,
-    ) -> Result<(), Error> {
+        mut each: impl FnMut(&[u8], &[u8]) -> Result<bool, E>,
+    ) -> Result<(), E> {
         let mut iter = self.iter(cf, prefix, &after_prefix(prefix));
         iter.seek_to_first();
         while let Some((key, value)) = iter.item() {
@@ -299,118 +253,49 @@ impl Store {
             }
             iter.next();
         }
-        iter.status().map_err(Error::read)
+        Ok(iter.status().map_err(Error::read)?)
     }
 
-    /// How an iterator ended. What cannot be read where `place` lies is reported and passed over.
+    /// How an iterator ended. What cannot be read where `place` lies is reported and skipped.
     pub(crate) fn ended(&self, iter: &DBRawIterator<'_>, cf: Cf, place: &[u8]) -> Result<(), Error> {
-        iter.status().or_else(|source| self.passed_over(cf, place, source))
+        iter.status().or_else(|source| self.skip_damaged(cf, place, source))
     }
 
     /// Reports what is damaged under a key; any other reason not to read it stays an error.
-    pub(crate) fn passed_over(&self, cf: Cf, place: &[u8], source: rocksdb::Error) -> Result<(), Error> {
-        if !quarantine::is_damage(&source) {
+    pub(crate) fn skip_damaged(&self, cf: Cf, place: &[u8], source: rocksdb::Error) -> Result<(), Error> {
+        if !is_damage(&source) {
             return Err(Error::read(source));
         }
         self.corrupt(cf, place, &source);
-        // The next who appends sets the file aside; what can be read of it goes back.
-        self.damaged(source.as_ref());
-        *lock(&self.unread) = Some(source);
-        self.unreadable.fetch_add(1, Ordering::AcqRel);
+        // The next append sets the file aside; what can be read of it goes back.
+        self.listener.on_damage(source.as_ref());
+        *self.last_skipped.lock() = Some(source);
+        self.skipped.fetch_add(1, Ordering::AcqRel);
         Ok(())
     }
 
-    /// How often something could not be read and was passed over.
-    pub(crate) fn unreadable(&self) -> u64 {
-        self.unreadable.load(Ordering::Acquire)
+    /// How often something damaged was skipped.
+    pub(crate) fn skipped(&self) -> u64 {
+        self.skipped.load(Ordering::Acquire)
     }
 
-    /// An error when something was passed over since then: what is read to be written anew, or to be dropped, must be all.
-    pub(crate) fn all_was_read(&self, since: u64) -> Result<(), Error> {
-        if self.unreadable() == since {
+    /// An error when something was skipped since then: what is read to be written anew, or to be dropped, must be all.
+    pub(crate) fn nothing_skipped_since(&self, skipped: u64) -> Result<(), Error> {
+        if self.skipped() == skipped {
             return Ok(());
         }
-        lock(&self.unread).clone().map_or(Ok(()), |source| Err(Error::read(source)))
+        self.last_skipped.lock().clone().map_or(Ok(()), |source| Err(Error::read(source)))
     }
 
-    /// Remembers a damage, once.
-    pub(crate) fn hurt(&self, damage: Damage) {
-        let mut all = lock(&self.damage);
-        if !all.iter().any(|known| known.place == damage.place && known.family == damage.family) {
-            if all.len() < limits::DAMAGES {
-                return all.push(damage);
-            }
-            // What is lost stays told, though not one by one.
-            match all.iter_mut().find(|one| one.family == damage.family && one.is_rebuilt() == damage.is_rebuilt()) {
-                Some(one) => {
-                    (one.from_ms, one.to_ms) = (one.from_ms.min(damage.from_ms), one.to_ms.max(damage.to_ms));
-                    one.metrics.clear();
-                }
-                None => {
-                    all.remove(0);
-                    all.push(damage);
-                }
-            }
-        }
+    /// Something is damaged that is needed. The message is RocksDB's.
+    pub(crate) fn damaged(&self, message: &str) {
+        self.listener.on_damage(message);
     }
 
-    /// Forgets what was met of a file that is set aside now.
-    pub(crate) fn supersede(&self, file: &str) {
-        let number = quarantine::named(file);
-        lock(&self.damage).retain(|one| number.is_none() || quarantine::named(&one.what) != number);
-    }
-
-    /// Something is damaged that is needed: the file that the text names is set aside when the directory is opened again.
-    pub(crate) fn damaged(&self, text: &str) {
-        if let Some(number) = quarantine::named(text)
-            && let Err(error) = quarantine::wait(self.db.path(), number)
-        {
-            tracing::error!(%error, "cannot remember a damaged file");
-        }
-        self.damaged.store(true, Ordering::Release);
-    }
-
-    pub(crate) fn is_damaged(&self) -> bool {
-        self.damaged.load(Ordering::Acquire)
-    }
-
-    /// Has whoever uses the store end soon, or go on.
-    pub(crate) fn leave(&self, now: bool) {
-        self.leaving.store(now, Ordering::Release);
-    }
-
-    /// An error when whoever uses the store is to end.
-    pub(crate) fn stay(&self) -> Result<(), Error> {
-        if self.leaving.load(Ordering::Acquire) { Err(Error::Reopening) } else { Ok(()) }
-    }
-
-    pub(crate) fn stopped(&self) -> Option<String> {
-        lock(&self.stopped).clone()
-    }
-
-    pub(crate) fn damage(&self) -> Vec<Damage> {
-        lock(&self.damage).clone()
-    }
-
-    /// A stored value cannot be read, or makes no sense: said and counted once per value met, remembered, and otherwise
-    /// passed over.
+    /// A stored value cannot be read, or makes no sense, and is skipped.
     pub(crate) fn corrupt(&self, cf: Cf, key: &[u8], reason: impl fmt::Display) {
-        self.metrics.corrupt_values.inc();
-        let (place, family) = (hex(key), cf.name().to_owned());
-        tracing::error!(column_family = family, key = place, %reason, "skipping a corrupt value");
-        let (mut from_ms, mut to_ms) = (i64::MIN, i64::MAX);
-        if let (Cf::Rows | Cf::Pages | Cf::Histograms, Some(bytes)) = (cf, key.first_chunk::<8>()) {
-            let buckets = key.get(8..12).filter(|_| cf == Cf::Pages).and_then(|bytes| bytes.try_into().ok());
-            let buckets = buckets.map_or(1, u32::from_be_bytes);
-            from_ms = Bucket::from_bytes(*bytes).0;
-            to_ms = from_ms.saturating_add(i64::from(buckets) * i64::from(self.bucket_ms)).saturating_sub(1);
-        }
-        self.hurt(Damage { place, family, from_ms, to_ms, metrics: Vec::new(), what: reason.to_string() });
+        self.listener.on_corrupt_value(&CorruptValue { cf, key, bucket_ms: self.bucket_ms, reason: &reason });
     }
-}
-
-fn hex(key: &[u8]) -> String {
-    key.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 pub(crate) fn between(from: &[u8], to: &[u8]) -> ReadOptions {

@@ -1,14 +1,11 @@
 //! The thread that syncs the write-ahead log to the disk.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::kv::store::Store;
-
-/// Syncs on an interval, until dropped.
+/// Calls what syncs on an interval, until dropped.
 #[derive(Debug)]
 pub(crate) struct Syncer {
     stop: Option<Sender<()>>,
@@ -16,23 +13,11 @@ pub(crate) struct Syncer {
 }
 
 impl Syncer {
-    pub(crate) fn start(store: Arc<Store>, interval: Duration) -> io::Result<Self> {
+    pub(crate) fn start(interval: Duration, mut sync: impl FnMut() + Send + 'static) -> io::Result<Self> {
         let (stop, stopped) = channel::<()>();
         let run = move || {
-            let mut last = 0;
             while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
-                let sequence = store.db.latest_sequence_number();
-                if sequence == last {
-                    store.keep_manifest();
-                    continue;
-                }
-                match store.sync() {
-                    Ok(()) => last = sequence,
-                    Err(error) => {
-                        store.metrics.sync_failures.inc();
-                        tracing::error!(%error, "cannot sync the write-ahead log");
-                    }
-                }
+                sync();
             }
         };
         let thread = std::thread::Builder::new().name("storage-sync".to_owned()).spawn(run)?;
@@ -46,7 +31,7 @@ impl Drop for Syncer {
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            tracing::error!("the thread that syncs the log panicked");
+            tracing::error!("the thread that syncs the write-ahead log panicked");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What the whole store needs to be read is made anew after files of it were set aside: what ids stand for and `meta` from
-//! their copies, postings from what ids stand for, rows and timelines.
+//! Rebuilds what the whole store needs to be read, after files of it were set aside: what ids stand for and `meta` from their
+//! copies, postings from what ids stand for, rows and timelines.
 //!
 //! Invariant: only adds. What was taken away meanwhile may come back in the index and leads to nothing stored; the next
 //! sweep takes it away again.
@@ -13,6 +13,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::Error;
 use crate::index::postings;
+use crate::kv;
+use crate::kv::bitmap;
 use crate::kv::schema::{
     BY_ID, Bucket, Cf, FRAME_SLOT, METRIC_LABEL, Partition, RowKey, SOURCE_LABEL, bucket_key, hash_key, id_key,
     label_key, last_id, parse_timeline_key, partition_key, seen_key, segment_sources_key, source_segment_key,
@@ -45,7 +47,7 @@ impl<'s> Writing<'s> {
     }
 
     fn room(&mut self) -> Result<(), Error> {
-        if self.posts.len() >= limits::POSTS_AT_ONCE || self.batch.size_in_bytes() >= limits::SEAL_BATCH_BYTES {
+        if self.posts.len() >= limits::POSTS_AT_ONCE || self.batch.size_in_bytes() >= limits::WRITE_BATCH_BYTES {
             return self.finish();
         }
         Ok(())
@@ -53,9 +55,9 @@ impl<'s> Writing<'s> {
 
     fn finish(&mut self) -> Result<(), Error> {
         for (key, ids) in std::mem::take(&mut self.posts) {
-            self.batch.merge_cf(self.store.cf(Cf::Postings), key, postings::encode(&ids));
+            self.batch.merge_cf(self.store.cf(Cf::Postings), key, bitmap::encode(&ids));
         }
-        self.store.write(std::mem::take(&mut self.batch))
+        Ok(self.store.write(std::mem::take(&mut self.batch))?)
     }
 
     fn post(&mut self, key: &[u8], id: u32) {
@@ -82,7 +84,7 @@ pub(crate) fn rebuild(store: &Store, families: &BTreeSet<String>) -> Result<Lost
         post_stored(store, &ids, &mut lost)?;
         for (cf, side, known) in [(Cf::Metrics, METRIC_LABEL, &ids.metrics), (Cf::Sources, SOURCE_LABEL, &ids.sources)]
         {
-            if !postings::all(store, side)?.is_subset(known) {
+            if !bitmap::all(store, side)?.is_subset(known) {
                 lost.families.insert(cf.name());
             }
         }
@@ -156,7 +158,7 @@ fn post_texts(store: &Store) -> Result<Known, Error> {
                 postings::add_labels(store, &mut writing.batch, side, new.iter().map(|(id, labels)| (*id, labels)));
                 writing.finish()?;
             }
-            Ok(true)
+            Ok::<_, Error>(true)
         })?;
         postings::add_labels(store, &mut writing.batch, side, some.iter().map(|(id, labels)| (*id, labels)));
         writing.finish()?;
@@ -172,7 +174,7 @@ fn post_texts(store: &Store) -> Result<Known, Error> {
     })?;
     // An id that something refers to is never given to another, though what it stood for may be lost.
     let all = label_key(METRIC_LABEL, "", "");
-    writing.batch.merge_cf(store.cf(Cf::Postings), all, postings::encode(&named));
+    writing.batch.merge_cf(store.cf(Cf::Postings), all, bitmap::encode(&named));
     writing.finish()?;
     Ok(known)
 }
@@ -229,7 +231,7 @@ fn each_segment(store: &Store, mut each: impl FnMut(RowKey) -> Result<(), Error>
         each(first)?;
         iter.seek(after_prefix(&first.bytes()[..RowKey::BYTES - 4]));
     }
-    iter.status().map_err(Error::read)
+    Ok(iter.status().map_err(kv::Error::read)?)
 }
 
 /// Calls `each` with the bytes of every timeline.
@@ -253,7 +255,7 @@ fn each_timeline(
             None => iter.seek(after_prefix(&partition.bytes())),
         }
     }
-    iter.status().map_err(Error::read)
+    Ok(iter.status().map_err(kv::Error::read)?)
 }
 
 #[cfg(test)]

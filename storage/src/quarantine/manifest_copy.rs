@@ -9,8 +9,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
+use super::directory::{DIRECTORY, move_aside, names, replace};
 use super::manifest::{self, Manifest};
-use super::{DIRECTORY, Damage};
+use super::record::QuarantineRecord;
+use crate::kv::error::file_number;
 use crate::kv::schema::Cf;
 
 /// Where the second MANIFEST lies.
@@ -20,7 +22,7 @@ const MANIFEST: &str = "MANIFEST-";
 
 /// How much of which MANIFEST was copied.
 #[derive(Debug, Default)]
-pub(crate) struct Spare {
+pub(crate) struct ManifestCopy {
     name: String,
     copied: u64,
 }
@@ -30,29 +32,11 @@ fn number(name: &str) -> Option<u64> {
     name.strip_prefix(MANIFEST)?.parse().ok()
 }
 
-/// The names of the files of a directory.
-pub(super) fn names(directory: &Path) -> io::Result<Vec<String>> {
-    match fs::read_dir(directory) {
-        Ok(files) => files.map(|file| Ok(file?.file_name().to_string_lossy().into_owned())).collect(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(error),
-    }
-}
-
 /// The MANIFEST that CURRENT names, if it makes sense.
 fn named(directory: &Path) -> Option<String> {
     let text = fs::read(directory.join(CURRENT)).ok()?;
     let name = std::str::from_utf8(&text).ok()?.strip_suffix('\n')?;
     number(name).map(|_| name.to_owned())
-}
-
-/// Puts a file in the place of another at once.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let new = path.with_extension("new");
-    let mut file = File::create(&new)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(new, path)
 }
 
 /// Has the directory any file that a database must have?
@@ -61,7 +45,7 @@ pub(crate) fn is_database(directory: &Path) -> bool {
     all.into_iter().any(|name| name.ends_with(".sst") || number(&name).is_some())
 }
 
-impl Spare {
+impl ManifestCopy {
     /// Copies what the MANIFEST gained, and writes CURRENT again where it is gone. To be called while the database is open,
     /// now and then, and when it is opened and closed.
     pub(crate) fn keep(&mut self, directory: &Path) -> io::Result<()> {
@@ -110,7 +94,10 @@ impl Spare {
 
 /// Where CURRENT or the MANIFEST is damaged or gone, makes them whole; what was done is returned. To be called before the
 /// directory is opened.
-pub(crate) fn restore(directory: &Path, repair: &dyn Fn() -> Result<(), rocksdb::Error>) -> io::Result<Vec<Damage>> {
+pub(crate) fn restore(
+    directory: &Path,
+    repair: &dyn Fn() -> Result<(), rocksdb::Error>,
+) -> io::Result<Vec<QuarantineRecord>> {
     for name in names(directory)?.iter().filter_map(|name| name.strip_suffix(".kept")) {
         // An earlier process ended while it repaired.
         fs::rename(directory.join(format!("{name}.kept")), directory.join(name))?;
@@ -138,9 +125,9 @@ pub(crate) fn restore(directory: &Path, repair: &dyn Fn() -> Result<(), rocksdb:
             }
         }
         _ => {
-            aside(directory, CURRENT)?;
+            move_aside(directory, CURRENT)?;
             for name in files.iter().filter(|name| number(name).is_some()) {
-                aside(directory, name)?;
+                move_aside(directory, name)?;
             }
             rebuild_manifest(directory, &files, repair)?;
             done.push(restored(
@@ -169,7 +156,7 @@ fn rebuild_manifest(
 }
 
 /// Makes a MANIFEST whole from its copy; false where that is not possible.
-fn restore_manifest(directory: &Path, name: &str, done: &mut Vec<Damage>) -> io::Result<bool> {
+fn restore_manifest(directory: &Path, name: &str, done: &mut Vec<QuarantineRecord>) -> io::Result<bool> {
     let read = |path: &Path| match fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         bytes => bytes,
@@ -194,7 +181,7 @@ fn restore_manifest(directory: &Path, name: &str, done: &mut Vec<Damage>) -> io:
     if !is_whole || bytes.len() < both.len() && !names_all(directory, &both[..end])? {
         return Ok(false);
     }
-    aside(directory, name)?;
+    move_aside(directory, name)?;
     replace(&path, &both[..end])?;
     done.push(restored(name, "it was damaged or gone, and was made again from its copy"));
     Ok(true)
@@ -204,7 +191,7 @@ fn restore_manifest(directory: &Path, name: &str, done: &mut Vec<Damage>) -> io:
 fn names_all(directory: &Path, manifest: &[u8]) -> io::Result<bool> {
     let known = Manifest::parse(manifest).files;
     let files = names(directory)?;
-    let mut numbers = files.iter().filter(|name| name.ends_with(".sst")).filter_map(|name| super::named(name));
+    let mut numbers = files.iter().filter(|name| name.ends_with(".sst")).filter_map(|name| file_number(name));
     Ok(numbers.all(|number| known.contains_key(&number)))
 }
 
@@ -218,19 +205,8 @@ fn ends_torn(bytes: &[u8], end: usize) -> bool {
     scanned.is_ok() && !any
 }
 
-/// Moves a file of the directory to where damaged ones lie.
-pub(super) fn aside(directory: &Path, name: &str) -> io::Result<()> {
-    let from = directory.join(name);
-    if !from.exists() {
-        return Ok(());
-    }
-    let to = directory.join(DIRECTORY);
-    fs::create_dir_all(&to)?;
-    fs::rename(from, to.join(name))
-}
-
 /// What RocksDB's repair could not read, it moved to `lost/`.
-fn unreadable(directory: &Path) -> io::Result<Vec<Damage>> {
+fn unreadable(directory: &Path) -> io::Result<Vec<QuarantineRecord>> {
     let lost = directory.join("lost");
     let mut found = Vec::new();
     for name in names(&lost)? {
@@ -240,17 +216,30 @@ fn unreadable(directory: &Path) -> io::Result<Vec<Damage>> {
         if name.ends_with(".sst") {
             let what = "RocksDB's repair could not read it".to_owned();
             let family = "unknown".to_owned();
-            found.push(Damage { place: name, family, from_ms: i64::MIN, to_ms: i64::MAX, metrics: Vec::new(), what });
+            found.push(QuarantineRecord {
+                place: name,
+                family,
+                from_ms: i64::MIN,
+                to_ms: i64::MAX,
+                metrics: Vec::new(),
+                what,
+            });
         }
     }
     Ok(found)
 }
 
 /// Something that cost nothing.
-fn restored(place: &str, what: &str) -> Damage {
+fn restored(place: &str, what: &str) -> QuarantineRecord {
     let (place, family) = (place.to_owned(), "database".to_owned());
-    let mut damage =
-        Damage { place, family, from_ms: i64::MIN, to_ms: i64::MAX, metrics: Vec::new(), what: what.to_owned() };
-    damage.set_rebuilt();
-    damage
+    let mut record = QuarantineRecord {
+        place,
+        family,
+        from_ms: i64::MIN,
+        to_ms: i64::MAX,
+        metrics: Vec::new(),
+        what: what.to_owned(),
+    };
+    record.set_rebuilt();
+    record
 }

@@ -1,24 +1,24 @@
-//! Damage as a warning to whoever asks for what it touches.
+//! Quarantine records as warnings to a query that asks for what they affect.
 
 use model::labels::METRIC_NAME;
 use model::{MatchOp, Selection};
 
-use super::Damage;
+use super::record::QuarantineRecord;
 use crate::limits;
 
-impl Damage {
+impl QuarantineRecord {
     /// May what is lost belong to a selection?
     fn touches(&self, selection: &Selection<'_>) -> bool {
         if self.is_rebuilt() || self.from_ms > selection.end_ms || self.to_ms < selection.start_ms {
             return false;
         }
         // A list that is full may lack names.
-        let knows_names = !self.metrics.is_empty() && self.metrics.len() < limits::DAMAGED_NAMES;
-        let is_hurt = |name: &str| !knows_names || self.metrics.iter().any(|hurt| hurt == name);
+        let knows_names = !self.metrics.is_empty() && self.metrics.len() < limits::RECORD_METRICS;
+        let is_affected = |name: &str| !knows_names || self.metrics.iter().any(|affected| affected == name);
         selection
             .matchers
             .iter()
-            .all(|matcher| matcher.name != METRIC_NAME || matcher.op != MatchOp::Equal || is_hurt(&matcher.value))
+            .all(|matcher| matcher.name != METRIC_NAME || matcher.op != MatchOp::Equal || is_affected(&matcher.value))
     }
 
     fn warning(&self) -> String {
@@ -32,14 +32,14 @@ impl Damage {
     }
 }
 
-/// What of all damage a selection should be told.
-pub(crate) fn warnings(damage: &[Damage], selection: &Selection<'_>) -> Vec<String> {
-    let touching: Vec<&Damage> = damage.iter().filter(|one| one.touches(selection)).collect();
-    let mut told: Vec<String> = touching.iter().take(limits::DAMAGE_WARNINGS).map(|one| one.warning()).collect();
-    if let Some(more) = touching.len().checked_sub(limits::DAMAGE_WARNINGS).filter(|more| *more > 0) {
-        told.push(format!("stored data is damaged in {more} more places, see /api/v1/status/tsdb"));
+/// What a selection is warned of.
+pub(crate) fn warnings(records: &[QuarantineRecord], selection: &Selection<'_>) -> Vec<String> {
+    let touching: Vec<&QuarantineRecord> = records.iter().filter(|one| one.touches(selection)).collect();
+    let mut warnings: Vec<String> = touching.iter().take(limits::RECORD_WARNINGS).map(|one| one.warning()).collect();
+    if let Some(more) = touching.len().checked_sub(limits::RECORD_WARNINGS).filter(|more| *more > 0) {
+        warnings.push(format!("stored data is damaged in {more} more places, see /api/v1/status/tsdb"));
     }
-    told
+    warnings
 }
 
 /// A time in UTC, to the millisecond.
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_selection_is_told_of_what_it_may_lack() {
-        let lost = |from_ms, to_ms, metrics: &[&str], what: &str| Damage {
+        let lost = |from_ms, to_ms, metrics: &[&str], what: &str| QuarantineRecord {
             place: "000007.sst".to_owned(),
             family: "rows".to_owned(),
             from_ms,
@@ -81,7 +81,7 @@ mod tests {
             metrics: metrics.iter().map(|name| (*name).to_owned()).collect(),
             what: what.to_owned(),
         };
-        let told = |damage: Damage, range: (i64, i64), name: &str| {
+        let told = |damage: QuarantineRecord, range: (i64, i64), name: &str| {
             let matchers = [Matcher::equal(METRIC_NAME, name)];
             let selection = Selection { start_ms: range.0, end_ms: range.1, matchers: &matchers };
             warnings(&[damage], &selection)
@@ -98,10 +98,10 @@ mod tests {
         assert_eq!(told(named, (0, 1000), "down").len(), 0);
         assert_eq!(told(lost(1000, 1999, &[], "x"), (0, 1000), "down").len(), 1);
         assert_eq!(told(lost(i64::MIN, i64::MAX, &[], "rebuilt: x"), (0, 1000), "up").len(), 0);
-        let many: Vec<Damage> = (0..limits::DAMAGE_WARNINGS + 3).map(|_| lost(0, 9, &[], "x")).collect();
+        let many: Vec<QuarantineRecord> = (0..limits::RECORD_WARNINGS + 3).map(|_| lost(0, 9, &[], "x")).collect();
         let all = warnings(&many, &Selection { start_ms: 0, end_ms: 9, matchers: &[] });
         assert!(
-            all.len() == limits::DAMAGE_WARNINGS + 1 && all.last().unwrap().contains("in 3 more places"),
+            all.len() == limits::RECORD_WARNINGS + 1 && all.last().unwrap().contains("in 3 more places"),
             "{all:?}"
         );
     }

@@ -1,4 +1,4 @@
-//! Runs and cells of one source on one line of time.
+//! Time alignment: runs and cells of one source are laid on one ascending line of times, the same for all its series.
 
 use std::collections::BTreeMap;
 
@@ -15,11 +15,11 @@ pub(crate) type Complete<'c> = dyn FnMut(usize, &[i64], &mut Column) -> Result<b
 pub(crate) struct Gathered {
     pub(super) runs: Vec<Run>,
     pub(super) cells: Cells,
-    /// Deleted stretches of time, first and last millisecond, by index of a wanted metric.
+    /// Deleted ranges of time, first and last millisecond, by index of a wanted metric.
     pub(super) deleted: Vec<(usize, i64, i64)>,
 }
 
-/// One series on the line: a value and a presence bit per time.
+/// One aligned series: a value and a presence bit per time of the line.
 #[derive(Debug)]
 pub(crate) struct Slots {
     pub(crate) values: Vec<f64>,
@@ -28,30 +28,30 @@ pub(crate) struct Slots {
 
 /// All wanted series of a source.
 #[derive(Debug, Default)]
-pub(crate) struct Laid {
+pub(crate) struct Aligned {
     /// Those on the line, by index of their metric among the wanted, ascending.
     pub(crate) common: Vec<(usize, Slots)>,
-    /// Those with a sample off the line: their times, ascending, and values.
-    pub(crate) apart: Vec<(usize, Vec<i64>, Vec<f64>)>,
+    /// Those with a sample at a time that is not on the line: their times, ascending, and values.
+    pub(crate) own_times: Vec<(usize, Vec<i64>, Vec<f64>)>,
 }
 
 impl Gathered {
     /// The times of all rows, ascending.
-    pub(crate) fn line(&self) -> Vec<i64> {
+    pub(crate) fn common_times(&self) -> Vec<i64> {
         let mut line: Vec<i64> = Vec::new();
         for run in &self.runs {
             if !line.ends_with(&run.timestamps) {
                 line.extend_from_slice(&run.timestamps);
             }
         }
-        // Long sorted stretches: the stable sort only merges them.
+        // Long sorted runs: the stable sort only merges them.
         line.sort();
         line.dedup();
         line
     }
 
-    /// Lays everything on `line`, which must hold the times of all rows. Of two samples at one time the first read stays.
-    pub(crate) fn lay(self, line: &[i64]) -> Laid {
+    /// Aligns everything to `line`, which must hold the times of all rows. Of two samples at one time the first read stays.
+    pub(crate) fn align(self, line: &[i64]) -> Aligned {
         let mut columns: Vec<Option<Slots>> = Vec::new();
         for run in self.runs {
             let places = Places::of(&run, line);
@@ -66,7 +66,7 @@ impl Gathered {
                 }
             }
         }
-        let mut apart = Vec::new();
+        let mut own_times = Vec::new();
         let mut cells: Vec<_> = self.cells.into_iter().collect();
         cells.sort_unstable_by_key(|(wanted, _)| *wanted);
         for (wanted, cells) in cells {
@@ -78,7 +78,7 @@ impl Gathered {
                 slot.get_or_insert_with(|| Slots::new(line.len())).fill_cells(&cells, line);
             } else {
                 let (times, values) = merge(slot.take().as_ref(), line, cells);
-                apart.push((wanted, times, values));
+                own_times.push((wanted, times, values));
             }
         }
         for &(wanted, from, to) in &self.deleted {
@@ -86,31 +86,31 @@ impl Gathered {
                 let range = line.partition_point(|&ts| ts < from)..line.partition_point(|&ts| ts <= to);
                 mark(&mut slots.present, range.start..range.end.max(range.start), false);
             }
-            for (_, times, values) in apart.iter_mut().filter(|(other, _, _)| *other == wanted) {
+            for (_, times, values) in own_times.iter_mut().filter(|(other, _, _)| *other == wanted) {
                 let kept = times.iter().zip(&*values).filter(|(ts, _)| **ts < from || **ts > to);
                 (*times, *values) = kept.map(|(&ts, &value)| (ts, value)).unzip();
             }
         }
-        apart.retain(|(_, times, _)| !times.is_empty());
+        own_times.retain(|(_, times, _)| !times.is_empty());
         let common = columns.into_iter().enumerate().filter_map(|(wanted, slots)| Some((wanted, slots?)));
-        Laid { common: common.filter(|(_, slots)| !is_empty(&slots.present)).collect(), apart }
+        Aligned { common: common.filter(|(_, slots)| !is_empty(&slots.present)).collect(), own_times }
     }
 
-    /// Batches: one with the common line, then one for each other set of times. `complete` gives the column of a wanted
+    /// Batches: one with the common times, then one for each other set of times. `complete` gives the column of a wanted
     /// metric over these times what is still missing, or says that it is not to be handed out.
     pub(crate) fn into_batches(self, complete: &mut Complete<'_>) -> Result<Vec<Batch>, Error> {
-        let line = self.line();
-        let laid = self.lay(&line);
+        let line = self.common_times();
+        let aligned = self.align(&line);
         // In an order that is the same each time: sums of floats depend on it.
         let mut apart: BTreeMap<Vec<i64>, Vec<Column>> = BTreeMap::new();
-        for (wanted, times, values) in laid.apart {
+        for (wanted, times, values) in aligned.own_times {
             let mut column = Column { values, ..Column::default() };
             if complete(wanted, &times, &mut column)? {
                 apart.entry(times).or_default().push(column);
             }
         }
-        let mut common = Vec::with_capacity(laid.common.len());
-        for (wanted, slots) in laid.common {
+        let mut common = Vec::with_capacity(aligned.common.len());
+        for (wanted, slots) in aligned.common {
             let mut column = slots.column();
             if complete(wanted, &line, &mut column)? {
                 common.push(column);

@@ -1,7 +1,9 @@
-//! Tells whether what was read of a source earlier still holds.
+//! Tells whether what was read of a source earlier still holds: every write is announced before it and finished after it, by
+//! a clock of its own.
 //!
-//! Invariant: a change is open before the first byte of it is visible, and has its second stamp after the last. So what was
-//! read at a moment that is no earlier than the last stamp, while nothing is open, lacks no change that anyone can know of.
+//! Invariant: a write is in flight before the first byte of it is visible, and has its second stamp after the last. So what
+//! was read at an epoch that is no earlier than the last stamp, while no write is in flight, lacks no write that anyone can
+//! know of.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,75 +11,75 @@ use model::SourceId;
 
 const SLOTS: usize = 1024;
 
-/// Stamps the changes of sources by a clock of its own; sources that fall on one slot change together.
+/// Stamps the writes of sources by a clock of its own; sources that share a slot are written together.
 #[derive(Debug)]
-pub(crate) struct Changes {
+pub(crate) struct WriteTracker {
     clock: AtomicU64,
-    /// Changes under way, of any source.
+    /// Writes in flight, of any source.
     open: AtomicU64,
     slots: Box<[Slot]>,
 }
 
 #[derive(Debug, Default)]
 struct Slot {
-    /// Changes under way.
+    /// Writes in flight.
     open: AtomicU64,
     /// The latest stamp.
     last: AtomicU64,
 }
 
-/// A change under way; dropped when all of it is visible.
+/// A write in flight; dropped when all of it is visible.
 #[derive(Debug)]
-pub(crate) struct Changing<'a> {
-    changes: &'a Changes,
+pub(crate) struct WriteInFlight<'a> {
+    changes: &'a WriteTracker,
     slots: &'a [Slot],
 }
 
-impl Default for Changes {
+impl Default for WriteTracker {
     fn default() -> Self {
         Self { clock: AtomicU64::new(0), open: AtomicU64::new(0), slots: (0..SLOTS).map(|_| Slot::default()).collect() }
     }
 }
 
-impl Changes {
-    /// The moment; to be asked for before anything is read.
+impl WriteTracker {
+    /// The epoch, which a reader takes before it reads anything.
     pub(crate) fn now(&self) -> u64 {
         self.clock.load(Ordering::SeqCst)
     }
 
-    /// Does what was read of a source at that moment still hold? To be asked after the snapshot was taken that it is to be
+    /// True if what was read of a source at that epoch still holds. To be asked after the snapshot was taken that it is to be
     /// used with, or that it comes from.
-    pub(crate) fn none_since(&self, source: SourceId, moment: u64) -> bool {
+    pub(crate) fn unchanged_since(&self, source: SourceId, epoch: u64) -> bool {
         let slot = &self.slots[source.0 as usize % SLOTS];
-        // In this order: a change that ends between the two has its stamp.
-        slot.open.load(Ordering::SeqCst) == 0 && slot.last.load(Ordering::SeqCst) <= moment
+        // In this order: a write that ends between the two has its stamp.
+        slot.open.load(Ordering::SeqCst) == 0 && slot.last.load(Ordering::SeqCst) <= epoch
     }
 
-    /// Was nothing of any source under way at that moment, nor since? To be asked after the snapshot was taken: it then shows
-    /// what every other shows of which the same was true.
-    pub(crate) fn quiet_since(&self, moment: u64) -> bool {
-        // In this order: a change that begins between the two writes after it, and so after the snapshot.
-        self.open.load(Ordering::SeqCst) == 0 && self.clock.load(Ordering::SeqCst) == moment
+    /// True if no write of any source was in flight at that epoch, nor began since. To be asked after the snapshot was taken:
+    /// it then shows what every other snapshot of that epoch shows.
+    pub(crate) fn no_write_in_flight_since(&self, epoch: u64) -> bool {
+        // In this order: a write that begins between the two comes after it, and so after the snapshot.
+        self.open.load(Ordering::SeqCst) == 0 && self.clock.load(Ordering::SeqCst) == epoch
     }
 
-    /// To be called before anything of the source is written of which these tell.
-    pub(crate) fn of(&self, source: SourceId) -> Changing<'_> {
+    /// To be called before anything of the source is written that the tracker covers.
+    pub(crate) fn begin(&self, source: SourceId) -> WriteInFlight<'_> {
         let slot = source.0 as usize % SLOTS;
         self.open(&self.slots[slot..=slot])
     }
 
     /// The same for all sources.
-    pub(crate) fn of_all(&self) -> Changing<'_> {
+    pub(crate) fn begin_all(&self) -> WriteInFlight<'_> {
         self.open(&self.slots)
     }
 
-    fn open<'a>(&'a self, slots: &'a [Slot]) -> Changing<'a> {
+    fn open<'a>(&'a self, slots: &'a [Slot]) -> WriteInFlight<'a> {
         self.open.fetch_add(1, Ordering::SeqCst);
         slots.iter().for_each(|slot| {
             slot.open.fetch_add(1, Ordering::SeqCst);
         });
         self.stamp(slots);
-        Changing { changes: self, slots }
+        WriteInFlight { changes: self, slots }
     }
 
     fn stamp(&self, slots: &[Slot]) {
@@ -88,7 +90,7 @@ impl Changes {
     }
 }
 
-impl Drop for Changing<'_> {
+impl Drop for WriteInFlight<'_> {
     fn drop(&mut self) {
         self.changes.stamp(self.slots);
         self.slots.iter().for_each(|slot| {
@@ -98,28 +100,61 @@ impl Drop for Changing<'_> {
     }
 }
 
+/// The trackers of all writes.
+#[derive(Debug, Default)]
+pub(crate) struct Trackers {
+    /// Anything but newer rows in buckets and segments that were there already.
+    pub(crate) rows: WriteTracker,
+    /// Timelines that came or went.
+    pub(crate) pages: WriteTracker,
+    /// Newer rows.
+    pub(crate) newer: WriteTracker,
+}
+
+impl Trackers {
+    /// To be asked for before a snapshot is taken.
+    pub(crate) fn now(&self) -> Epochs {
+        Epochs { rows: self.rows.now(), pages: self.pages.now(), newer: self.newer.now() }
+    }
+}
+
+/// When a snapshot was taken, by the clocks of [`Trackers`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Epochs {
+    pub(crate) rows: u64,
+    pub(crate) pages: u64,
+    pub(crate) newer: u64,
+}
+
+impl Epochs {
+    /// Are both the same but for newer rows?
+    pub(crate) fn same_but_newer(self, other: Self) -> bool {
+        (self.rows, self.pages) == (other.rows, other.pages)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn nothing_holds_while_a_change_is_open_and_nothing_older_after_it() {
-        let changes = Changes::default();
+    fn nothing_holds_while_a_write_is_in_flight_and_nothing_older_after_it() {
+        let changes = WriteTracker::default();
         let (one, other) = (SourceId(1), SourceId(2));
         let before = changes.now();
-        assert!(changes.none_since(one, before) && changes.quiet_since(before));
-        let first = changes.of(one);
-        let second = changes.of(one);
+        assert!(changes.unchanged_since(one, before) && changes.no_write_in_flight_since(before));
+        let first = changes.begin(one);
+        let second = changes.begin(one);
         let during = changes.now();
-        assert!(!changes.quiet_since(before) && !changes.quiet_since(during));
+        assert!(!changes.no_write_in_flight_since(before) && !changes.no_write_in_flight_since(during));
         drop(first);
-        assert!(!changes.quiet_since(changes.now()), "the second is open");
-        assert!(!changes.none_since(one, during), "the second is open");
+        assert!(!changes.no_write_in_flight_since(changes.now()), "the second is open");
+        assert!(!changes.unchanged_since(one, during), "the second is open");
         drop(second);
-        assert!(!changes.none_since(one, during), "read before its end");
-        assert!(changes.none_since(one, changes.now()) && changes.quiet_since(changes.now()));
-        assert!(changes.none_since(other, before));
-        drop(changes.of_all());
-        assert!(!changes.none_since(other, during));
+        assert!(!changes.unchanged_since(one, during), "read before its end");
+        assert!(changes.unchanged_since(one, changes.now()) && changes.no_write_in_flight_since(changes.now()));
+        assert!(changes.unchanged_since(other, before));
+        drop(changes.begin_all());
+        assert!(!changes.unchanged_since(other, during));
     }
 }

@@ -1,7 +1,7 @@
 //! The newest sample of each wanted series, without what lies before it.
 //!
-//! Rows of a bucket and pages of a partition are looked at from the newest on. Where they overlap neither is newer, and both
-//! are; what was found there is not looked for in what is older.
+//! Rows of a bucket and pages of a partition are read from the newest back. Those that overlap in time form one level and are
+//! all read; series found in a level are not looked for in older ones.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::kv::schema::{Bucket, Partition, RowKey};
 use crate::pages::Named;
 use crate::pages::timeline::Timeline;
-use crate::rows::decoder::{Taker, Wanted};
+use crate::rows::decoder::{RowDecoder, Wanted};
 use crate::rows::scan as row_scan;
 
 use super::alignment::Gathered;
@@ -27,14 +27,14 @@ enum Part<'s> {
 impl Reader<'_> {
     /// The newest samples of these metrics (ascending) of a source, perhaps with some older ones.
     pub(crate) fn gather_latest(&mut self, stored: &Stored, metrics: &[u32]) -> Result<Gathered, Error> {
-        if !self.deleted.is_empty() {
+        if !self.masks.is_empty() {
             // What is newest may be deleted.
             return self.gather(stored, metrics);
         }
         self.want(metrics);
         let mut gathered = Gathered::default();
         let mut left = Left::of(metrics.len());
-        for parts in levels(stored, self.view.store.bucket_ms) {
+        for parts in levels(stored, self.context.store.bucket_ms) {
             let open = left.clone();
             for part in parts {
                 let found = (&open, &mut left);
@@ -73,14 +73,14 @@ impl Reader<'_> {
             let place = RowKey::frame(bucket, source, segment);
             let Gathered { cells, runs, .. } = &mut *gathered;
             row_scan::scan_segment_back(
-                self.view.store,
+                self.context.store,
                 &mut self.rows,
                 (place, wanted),
                 &self.range,
-                &mut |bases, ts, row| {
-                    let mut taker = Taker::new(&missing, 1);
-                    taker.take(bases, ts, row, cells)?;
-                    let run = taker.run;
+                &mut |frame, ts, row| {
+                    let mut decoder = RowDecoder::new(&missing, 1);
+                    decoder.add_row(frame, ts, row, cells)?;
+                    let run = decoder.run;
                     if !run.timestamps.is_empty() {
                         runs.push(run);
                     }

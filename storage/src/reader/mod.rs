@@ -1,14 +1,21 @@
-//! Rows and pages of one source into columns. The step *read* of the query path; sealing reads the same way.
+//! The reader: rows and pages of one source into columns. The step *read* of the query path; flush and compaction read the
+//! same way.
 //!
-//! Rows at the time of their scrape and columns of pages become runs, which are laid on one common line of time. Samples
-//! with their own times are kept as cells, and series that have any leave the line unless their times all lie on it.
+//! Rows at the time of their scrape and columns of pages become runs, which are aligned to one common line of times
+//! (`alignment`). Samples with their own times are cells, and a series that has any gets times of its own unless all of them
+//! are on the line. `latest` reads back from the newest sample; `cache` keeps what is read again and again, as long as
+//! `epochs` tell that it holds; `scan` is a selection, cut into tasks; `mask` is what deletions hide.
 
 pub(crate) mod alignment;
-pub(crate) mod cache;
+pub(crate) mod context;
 pub(crate) mod epochs;
 mod latest;
+pub(crate) mod mask;
+pub(crate) mod read_cache;
 pub(crate) mod scan;
 pub(crate) mod snapshot;
+pub(crate) mod tails;
+pub(crate) mod written;
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
@@ -17,19 +24,20 @@ use model::SourceId;
 use roaring::RoaringBitmap;
 use rocksdb::DBRawIterator;
 
-use crate::deletes::Deleted;
 use crate::error::Error;
-use crate::index::Index;
+use crate::index::names::{by_name, grouped, named};
 use crate::kv::schema::{Bucket, Partition, RowKey};
-use crate::kv::store::Store;
 use crate::limits;
+use crate::pages::Named;
 use crate::pages::reader::PageReader;
 use crate::pages::timeline::Timeline;
-use crate::pages::{Named, by_name, grouped, named};
-use crate::reader::snapshot::View;
-use crate::rows::decoder::{Taker, Wanted, wanted};
+use crate::rows::decoder::{RowDecoder, Wanted, wanted};
 use crate::rows::scan as row_scan;
 use alignment::Gathered;
+use context::ReadContext;
+use mask::Mask;
+use snapshot::ReadSnapshot;
+use tails::Tails;
 
 /// What is stored of one source in the range of a reader.
 #[derive(Debug)]
@@ -50,29 +58,15 @@ impl Stored {
     }
 }
 
-/// The rows once more, for what came since columns were kept: that is asked for again and again, and its blocks stay in
-/// memory even where those of whole columns do not.
-pub(crate) struct Tails<'v> {
-    view: &'v View<'v>,
-    buckets: (Bucket, Bucket),
-    iter: Option<DBRawIterator<'v>>,
-}
-
-impl<'v> Tails<'v> {
-    fn iter(&mut self) -> &mut DBRawIterator<'v> {
-        self.iter.get_or_insert_with(|| row_scan::rows_iter(self.view, self.buckets, true))
-    }
-}
-
 /// Reads sources one after another; what it learns about metrics serves the next source with the same.
 pub(crate) struct Reader<'v> {
-    view: &'v View<'v>,
-    index: &'v Index,
+    context: ReadContext<'v>,
+    snapshot: &'v ReadSnapshot<'v>,
     rows: DBRawIterator<'v>,
     tails: Tails<'v>,
     pages: PageReader<'v>,
     range: RangeInclusive<i64>,
-    deleted: &'v [Deleted],
+    masks: &'v [Mask],
     metrics: Vec<u32>,
     plans: HashMap<u32, Wanted>,
     /// The wanted by the name they lie under in pages.
@@ -84,20 +78,19 @@ pub(crate) struct Reader<'v> {
 }
 
 impl<'v> Reader<'v> {
-    /// A reader of a range of time, without what was deleted.
+    /// A reader of a range of time, without what is masked.
     pub(crate) fn new(
-        view: &'v View<'v>,
-        index: &'v Index,
+        context: ReadContext<'v>,
+        snapshot: &'v ReadSnapshot<'v>,
         range: RangeInclusive<i64>,
-        deleted: &'v [Deleted],
+        masks: &'v [Mask],
     ) -> Result<Self, Error> {
-        let bucket_ms = view.store.bucket_ms;
-        let buckets = (Bucket::of(*range.start(), bucket_ms), Bucket::of(*range.end(), bucket_ms));
-        let rows = row_scan::rows_iter(view, buckets, view.caching_rows);
-        let tails = Tails { view, buckets, iter: None };
-        let pages = PageReader::new(view, &range)?;
+        let buckets = context.buckets(&range);
+        let rows = row_scan::rows_iter(snapshot, buckets, snapshot.fill_rows);
+        let tails = Tails::new(snapshot, buckets);
+        let pages = PageReader::new(snapshot, &context.cache.partitions(snapshot)?, &range);
         let (metrics, plans, names, names_of) = <_>::default();
-        Ok(Self { view, index, rows, tails, pages, range, deleted, metrics, plans, names, names_of, rows_hint: 0 })
+        Ok(Self { context, snapshot, rows, tails, pages, range, masks, metrics, plans, names, names_of, rows_hint: 0 })
     }
 
     /// Makes room at once for so many rows of a segment, rather than as they come.
@@ -107,20 +100,24 @@ impl<'v> Reader<'v> {
 
     /// What there is of a source.
     pub(crate) fn stored(&mut self, source: SourceId) -> Result<Stored, Error> {
-        let bucket_ms = self.view.store.bucket_ms;
-        let (from, to) = (Bucket::of(*self.range.start(), bucket_ms), Bucket::of(*self.range.end(), bucket_ms));
-        let all = self.view.store.kept.buckets(self.view, source)?;
+        let (from, to) = self.context.buckets(&self.range);
+        let all = self.context.cache.buckets(self.snapshot, source)?;
         let buckets = all.iter().filter(|(bucket, _)| (from..=to).contains(bucket)).cloned().collect();
         Ok(Stored { source, buckets, timelines: self.pages.timelines(source)? })
     }
 
     /// The segments that a source wrote in the range, or in a bucket or partition that reaches into it.
     pub(crate) fn segments(&mut self, source: SourceId) -> Result<RoaringBitmap, Error> {
-        let bucket_ms = self.view.store.bucket_ms;
-        let (from, to) = (Bucket::of(*self.range.start(), bucket_ms), Bucket::of(*self.range.end(), bucket_ms));
-        let rows = self.view.store.kept.buckets(self.view, source)?;
+        let (from, to) = self.context.buckets(&self.range);
+        let rows = self.context.cache.buckets(self.snapshot, source)?;
         let rows = rows.iter().filter(|(bucket, _)| (from..=to).contains(bucket));
-        Ok(rows.fold(self.pages.segments(source)?, |all, (_, segments)| all | segments))
+        let mut all = rows.fold(RoaringBitmap::new(), |all, (_, segments)| all | segments);
+        for partition in self.pages.partitions_of(source) {
+            if let Some(timeline) = self.context.cache.timeline_head(self.snapshot, partition, source)? {
+                all |= &timeline.segments;
+            }
+        }
+        Ok(all)
     }
 
     /// The times of all rows of a source, ascending.
@@ -132,7 +129,7 @@ impl<'v> Reader<'v> {
         for (bucket, segments) in &stored.buckets {
             for segment in segments {
                 let place = RowKey::frame(*bucket, stored.source, segment);
-                row_scan::times_of(self.view.store, &mut self.rows, place, &self.range, &mut times)?;
+                row_scan::times_of(self.context.store, &mut self.rows, place, &self.range, &mut times)?;
             }
         }
         times.sort();
@@ -157,32 +154,34 @@ impl<'v> Reader<'v> {
                 self.plan(segment)?;
                 let Some(wanted) = self.plans.get(&segment).filter(|wanted| !wanted.is_empty()) else { continue };
                 let place = RowKey::frame(*bucket, stored.source, segment);
-                let kept = &self.view.store.kept;
-                if let Some(run) =
-                    kept.run(self.view, (&mut self.rows, &mut self.tails), (place, wanted), &self.range)?
-                {
+                if let Some(run) = self.context.cache.run(
+                    self.snapshot,
+                    (&mut self.rows, &mut self.tails),
+                    (place, wanted),
+                    &self.range,
+                )? {
                     if !run.timestamps.is_empty() {
                         gathered.runs.push(run);
                     }
                     continue;
                 }
-                let mut taker = Taker::new(wanted, self.rows_hint);
+                let mut decoder = RowDecoder::new(wanted, self.rows_hint);
                 let cells = &mut gathered.cells;
                 row_scan::scan_segment(
-                    self.view.store,
+                    self.context.store,
                     &mut self.rows,
                     (place, wanted),
                     &self.range,
-                    &mut |bases, ts, row| taker.take(bases, ts, row, cells),
+                    &mut |frame, ts, row| decoder.add_row(frame, ts, row, cells),
                 )?;
-                if !taker.run.timestamps.is_empty() {
-                    self.rows_hint = taker.run.timestamps.len();
-                    gathered.runs.push(taker.run);
+                if !decoder.run.timestamps.is_empty() {
+                    self.rows_hint = decoder.run.timestamps.len();
+                    gathered.runs.push(decoder.run);
                 }
             }
         }
-        for deleted in self.deleted {
-            deleted.of(stored.source, metrics, &mut gathered.deleted);
+        for mask in self.masks {
+            mask.add_to(stored.source, metrics, &mut gathered.deleted);
         }
         Ok(gathered)
     }
@@ -202,13 +201,13 @@ impl<'v> Reader<'v> {
             return Ok(());
         }
         if self.metrics.len() <= limits::NAMED_BY_LABELS {
-            self.names = by_name(self.view.store, self.index, &self.metrics)?;
+            self.names = by_name(self.context.store, self.context.index, &self.metrics)?;
             return Ok(());
         }
         let of_pages = stored.timelines.iter().map(|(_, timeline)| &timeline.segments);
         let segments = of_pages.fold(RoaringBitmap::new(), |all, segments| all | segments);
         if self.names_of.as_ref() != Some(&segments) {
-            self.names = self.wanted_of(&named(self.view.store, self.index, &segments)?);
+            self.names = self.wanted_of(&named(self.context.store, self.context.index, &segments)?);
             self.names_of = Some(segments);
         }
         Ok(())
@@ -231,7 +230,7 @@ impl<'v> Reader<'v> {
 
     fn plan(&mut self, segment: u32) -> Result<(), Error> {
         if !self.plans.contains_key(&segment) {
-            let columns = self.index.segment_metrics(self.view.store, segment)?;
+            let columns = self.context.index.segment_metrics(self.context.store, segment)?;
             let plan = columns.map_or_else(Wanted::new, |columns| wanted(&columns, &self.metrics));
             self.plans.insert(segment, plan);
         }
@@ -242,25 +241,29 @@ impl<'v> Reader<'v> {
 /// The newest sample of each of these metrics (ascending; all when `None`) of a source in a range, deleted or not: its
 /// time and bits, by metric.
 pub(crate) fn newest(
-    (store, index): (&Store, &Index),
+    context: ReadContext<'_>,
     source: SourceId,
     range: RangeInclusive<i64>,
     metrics: Option<&[u32]>,
 ) -> Result<HashMap<u32, (i64, u64)>, Error> {
     let mut newest = HashMap::new();
-    let view = View::passing(store);
-    let mut reader = Reader::new(&view, index, range, &[])?;
+    let snapshot = context.passing_snapshot();
+    let mut reader = Reader::new(context, &snapshot, range, &[])?;
     let stored = reader.stored(source)?;
-    let all = if metrics.is_none() { reader.know(&named(store, index, &stored.segments())?) } else { Vec::new() };
+    let all = if metrics.is_none() {
+        reader.know(&named(context.store, context.index, &stored.segments())?)
+    } else {
+        Vec::new()
+    };
     let metrics = metrics.unwrap_or(&all);
     let gathered = reader.gather(&stored, metrics)?;
-    let line = gathered.line();
-    let laid = gathered.lay(&line);
-    for (wanted, slots) in laid.common {
+    let line = gathered.common_times();
+    let aligned = gathered.align(&line);
+    for (wanted, slots) in aligned.common {
         let last = (0..line.len()).rev().find(|i| slots.present[i / 64] >> (i % 64) & 1 == 1);
         newest.extend(last.map(|i| (metrics[wanted], (line[i], slots.values[i].to_bits()))));
     }
-    for (wanted, times, values) in laid.apart {
+    for (wanted, times, values) in aligned.own_times {
         let last = times.last().zip(values.last());
         newest.extend(last.map(|(ts, value)| (metrics[wanted], (*ts, value.to_bits()))));
     }

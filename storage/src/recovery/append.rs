@@ -2,11 +2,10 @@
 
 use model::{AppendError, Appender, Committed, Exemplar, Labels, Layout, MetricId, Scraped, SourceId};
 
-use super::{Db, Told};
-use crate::cache::lock;
+use super::{Db, StoreError};
 use crate::error::Error;
 
-impl Told for AppendError {
+impl StoreError for AppendError {
     fn of_store(&self) -> Option<&Error> {
         if let Self::Store(error) = self { error.downcast_ref() } else { None }
     }
@@ -38,7 +37,7 @@ impl Appender for Db {
     }
 
     fn keeps_exemplars(&self) -> bool {
-        lock(&self.settings).exemplars_max.is_some_and(|max| max > 0)
+        self.settings.lock().exemplars_max.is_some_and(|max| max > 0)
     }
 
     fn exemplars(&self, source: SourceId, exemplars: &[(MetricId, Exemplar)]) -> Result<u32, AppendError> {

@@ -1,21 +1,24 @@
-//! Housekeeping, deletions and counts, through whichever opening of the directory there is.
+//! Background work, deletions and counts, through whichever opening of the directory there is.
 
+use std::io;
+use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use model::{Exemplar, Labels, Matcher};
 
 use super::Db;
-use crate::cache::lock;
-use crate::compaction::{Pace, Sealed};
-use crate::deletes::RetentionRule;
+use super::worker::Worker;
+use crate::compaction::pace::{Compacted, Pace};
 use crate::error::Error;
-use crate::recovery::worker::Sealer;
 use crate::stats::Stats;
+use crate::tombstones::RetentionRule;
 
 impl Db {
     /// How long samples are kept from now on, milliseconds; 0 keeps them for ever.
     pub fn set_retention(&self, retention_ms: i64) {
-        lock(&self.settings).retention_ms = Some(retention_ms);
+        self.settings.lock().retention_ms = Some(retention_ms);
         if let Ok(opening) = self.enter() {
             opening.set_retention(retention_ms);
         }
@@ -24,7 +27,7 @@ impl Db {
     /// How far behind the newest sample of the database a sample may lie that comes out of order, milliseconds; 0 refuses
     /// all.
     pub fn set_out_of_order_window(&self, window_ms: i64) {
-        lock(&self.settings).out_of_order_ms = Some(window_ms);
+        self.settings.lock().out_of_order_ms = Some(window_ms);
         if let Ok(opening) = self.enter() {
             opening.set_out_of_order_window(window_ms);
         }
@@ -32,7 +35,7 @@ impl Db {
 
     /// Replaces the retention rules. They act when partitions are merged, and on partitions wholly past them.
     pub fn set_retention_rules(&self, rules: Vec<RetentionRule>) {
-        lock(&self.settings).rules = Some(rules.clone());
+        self.settings.lock().rules = Some(rules.clone());
         if let Ok(opening) = self.enter() {
             opening.set_retention_rules(rules);
         }
@@ -43,7 +46,7 @@ impl Db {
     /// # Errors
     /// When the store cannot be read or written.
     pub fn set_exemplars_max(&self, max: usize) -> Result<(), Error> {
-        lock(&self.settings).exemplars_max = Some(max);
+        self.settings.lock().exemplars_max = Some(max);
         self.with(|opening| opening.set_exemplars_max(max))
     }
 
@@ -123,31 +126,43 @@ impl Db {
         self.with(|opening| opening.enforce_size(bytes_max))
     }
 
-    /// Turns the rows of all buckets that ended well before `now_ms` into pages, and merges small partitions.
+    /// Writes the rows of all buckets that ended well before `now_ms` as pages, and merges small partitions.
     /// The database's own thread does this; tests and tools may.
     ///
     /// # Errors
     /// When the store cannot be read or written. What was done until then stays done.
-    pub fn seal(&self, now_ms: i64) -> Result<Sealed, Error> {
-        self.with(|opening| opening.seal(now_ms))
+    pub fn seal(&self, now_ms: i64) -> Result<Compacted, Error> {
+        self.with(|opening| opening.compact(now_ms))
     }
 
-    pub(crate) fn seal_paced(&self, now_ms: i64, pace: &mut Pace<'_>) -> Result<Sealed, Error> {
+    pub(super) fn compact_paced(&self, now_ms: i64, pace: &mut Pace<'_>) -> Result<Compacted, Error> {
         let pace = std::cell::RefCell::new(pace);
-        self.with(|opening| opening.seal_paced(now_ms, &mut **pace.borrow_mut()))
+        self.with(|opening| opening.compact_paced(now_ms, &mut **pace.borrow_mut()))
     }
 
-    pub(crate) fn seal_with(&self, sealer: Sealer) {
-        *lock(&self.sealer) = Some(sealer);
-    }
-
-    pub(crate) fn count_seal_failure(&self) {
-        self.metrics.seal_failures.inc();
+    /// Has a thread of the database's own call [`Db::seal`] by the system's clock, until [`Db::close`]. It works a quarter
+    /// of the time at most.
+    ///
+    /// # Errors
+    /// When there can be no further thread.
+    pub fn start_sealing(self: &Arc<Self>) -> io::Result<()> {
+        let every = Duration::from_millis(u64::from(self.bucket_ms() / 6).clamp(1000, 300_000));
+        let db = Arc::downgrade(self);
+        let worker = Worker::start(every, move |pace| {
+            let Some(db) = db.upgrade() else { return ControlFlow::Break(()) };
+            if let Err(error) = db.compact_paced(model::time::now_ms(), pace) {
+                db.metrics.seal_failures.inc();
+                tracing::error!(%error, "cannot write rows as pages; they stay as they are until the next round");
+            }
+            ControlFlow::Continue(())
+        })?;
+        *self.worker.lock() = Some(worker);
+        Ok(())
     }
 
     /// The length of a bucket.
-    pub(crate) fn bucket_ms(&self) -> u32 {
-        self.enter().map_or(self.options.bucket_ms, |opening| opening.store.bucket_ms)
+    fn bucket_ms(&self) -> u32 {
+        self.enter().map_or(self.options.bucket_ms, |opening| opening.components.store.bucket_ms)
     }
 
     /// Makes `directory`, which must not exist yet, a database of its own with everything committed until now. Its parent

@@ -1,32 +1,34 @@
-//! The database as its users hold it. When something stored turns out to be damaged, the directory is closed and opened
-//! again within the process: damaged files are set aside and the index is rebuilt, as at a start.
+//! Recovery: the database as its users hold it. When something stored turns out to be damaged, the directory is closed and
+//! opened again within the process: damaged files are set aside and the index is rebuilt, as at a start.
 //!
-//! Invariants: RocksDB is closed only when nobody uses it. Appends and housekeeping wait meanwhile and are tried again;
+//! Invariants: RocksDB is closed only when nobody uses it. Appends and background work wait meanwhile and are tried again;
 //! a query that is open is told to end, one that begins just then is refused, since its thread may hold another.
 
 use std::fmt;
 use std::fs::File;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock, TryLockError};
 use std::time::{Duration, Instant};
 
-use crate::cache::lock;
+use parking_lot::{Condvar, Mutex, RwLock};
+
 use crate::db::{Carried, Db as Opening};
-use crate::deletes::RetentionRule;
 use crate::error::Error;
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::open;
 use crate::open::prometheus_data;
 use crate::options::Options;
-use crate::quarantine::Damage;
-use crate::recovery::worker::Sealer;
+use crate::quarantine::manifest_copy::is_database;
+use crate::quarantine::record::{QuarantineRecord, read_records};
+use crate::tombstones::RetentionRule;
+use worker::Worker;
 
 mod append;
 mod maintenance;
 mod query;
 mod watch;
-pub(crate) mod worker;
+mod worker;
 
 /// An open database. Shared by reference (it is `Send` and `Sync`); closed by [`Db::close`] or by dropping it.
 pub struct Db {
@@ -41,7 +43,7 @@ pub struct Db {
     unused: (Mutex<()>, Condvar),
     settings: Mutex<Settings>,
     closing: AtomicBool,
-    sealer: Mutex<Option<Sealer>>,
+    worker: Mutex<Option<Worker>>,
     metrics: Metrics,
     registry: prometheus::Registry,
     options: Options,
@@ -97,7 +99,7 @@ impl Drop for InUse<'_> {
     fn drop(&mut self) {
         self.opening.take();
         if self.db.phase.load(Ordering::SeqCst) == DRAINING {
-            let _waiting = lock(&self.db.unused.0);
+            let _waiting = self.db.unused.0.lock();
             self.db.unused.1.notify_all();
         }
     }
@@ -120,7 +122,7 @@ impl Db {
         let directory = open::lock_directory(&options)?;
         if let Some(found) = prometheus_data::of_prometheus(&options.path) {
             let path = options.path.display();
-            tracing::warn!(%path, found, "the data directory holds data of Prometheus: its history is not read, and stays as it is");
+            tracing::warn!(%path, found, "the data directory holds data of Prometheus: it is not read, and stays as it is");
         }
         let opening = Opening::start(&options, &metrics, None)?;
         metrics.register(registry).map_err(|e| start(Box::new(e)))?;
@@ -132,7 +134,7 @@ impl Db {
             unused: Default::default(),
             settings: Mutex::default(),
             closing: AtomicBool::new(false),
-            sealer: Mutex::default(),
+            worker: Mutex::default(),
             metrics,
             registry: registry.clone(),
             options,
@@ -150,7 +152,7 @@ impl Db {
             return Some(model::with_causes(&self.is_away()));
         }
         match self.enter_query() {
-            Ok(opening) => opening.store.stopped(),
+            Ok(opening) => opening.components.store.stopped(),
             // Being opened again takes a moment.
             Err(Error::Reopening) => None,
             Err(error) => Some(model::with_causes(&error)),
@@ -160,10 +162,10 @@ impl Db {
     /// What cannot be read, as far as it was met: files that were set aside (also by earlier processes) and keys that were
     /// passed over. The latest last, a bounded number.
     #[must_use]
-    pub fn damage(&self) -> Vec<Damage> {
+    pub fn damage(&self) -> Vec<QuarantineRecord> {
         match self.enter_query() {
-            Ok(opening) => opening.store.damage(),
-            Err(_) => crate::quarantine::told(&self.options.path),
+            Ok(opening) => opening.components.records.all(),
+            Err(_) => read_records(&self.options.path),
         }
     }
 
@@ -174,9 +176,9 @@ impl Db {
     pub fn close(&self) -> Result<(), Error> {
         self.closing.store(true, Ordering::SeqCst);
         // Taken out first: whoever joins a thread must not hold what it may want.
-        let sealer = lock(&self.sealer).take();
-        drop(sealer);
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let worker = self.worker.lock().take();
+        drop(worker);
+        let current = self.current.read().clone();
         match current {
             Some(opening) => opening.close(),
             None => Ok(()),
@@ -194,7 +196,7 @@ impl Db {
             return Err(self.is_away());
         }
         loop {
-            let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+            let current = self.current.read();
             if let Some(in_use) = self.in_use(&current) {
                 return Ok(in_use);
             }
@@ -207,29 +209,26 @@ impl Db {
     /// The same for queries: one thread may hold several, so that it must not wait for those to end.
     fn enter_query(&self) -> Result<InUse<'_>, Error> {
         let current = match self.current.try_read() {
-            Ok(current) => current,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) if self.phase.load(Ordering::SeqCst) == DRAINING => {
-                return Err(Error::Reopening);
-            }
-            Err(TryLockError::WouldBlock) => self.current.read().unwrap_or_else(PoisonError::into_inner),
+            Some(current) => current,
+            None if self.phase.load(Ordering::SeqCst) == DRAINING => return Err(Error::Reopening),
+            None => self.current.read(),
         };
         if let Some(in_use) = self.in_use(&current) {
             return Ok(in_use);
         }
         drop(current);
-        let cause = lock(&self.reopening).failed.as_ref().map(|(cause, _)| cause.clone());
-        Err(Error::Stopped { cause: cause.unwrap_or_else(|| "the database is closed".to_owned()) })
+        let cause = self.reopening.lock().failed.as_ref().map(|(cause, _)| cause.clone());
+        Err(Error::Unavailable { cause: cause.unwrap_or_else(|| "the database is closed".to_owned()) })
     }
 
     /// Does something for which the directory must be open. If something is damaged that it needs, or that was met before,
     /// that is set aside or rebuilt first, and it is tried again.
-    fn with<T, E: Told>(&self, work: impl Fn(&Opening) -> Result<T, E>) -> Result<T, E> {
+    fn with<T, E: StoreError>(&self, work: impl Fn(&Opening) -> Result<T, E>) -> Result<T, E> {
         let mut left = limits::REOPENED_FOR_ONE;
         loop {
             let mut opening = self.enter().map_err(E::from_store)?;
             let mut is_last = left == 0 || self.closing.load(Ordering::SeqCst);
-            if opening.store.is_damaged() && !is_last {
+            if opening.components.records.needs_reopening() && !is_last {
                 left -= 1;
                 if self.leave_and_reopen(opening).is_ok() {
                     continue;
@@ -243,7 +242,7 @@ impl Db {
             let again = done.as_ref().is_err_and(|error| {
                 error.of_store().is_some_and(|error| error.is_damage() || matches!(error, Error::Reopening))
             });
-            if is_last || !opening.store.is_damaged() {
+            if is_last || !opening.components.records.needs_reopening() {
                 return done;
             }
             left -= 1;
@@ -257,11 +256,11 @@ impl Db {
     }
 
     /// Remembers what an error says of damage.
-    fn note<T, E: Told>(&self, opening: &Opening, done: &Result<T, E>) {
+    fn note<T, E: StoreError>(&self, opening: &Opening, done: &Result<T, E>) {
         if let Err(error) = done
             && let Some(error) = error.of_store().filter(|error| error.is_damage())
         {
-            opening.store.damaged(&model::with_causes(error));
+            opening.components.store.damaged(&model::with_causes(error));
         }
     }
 
@@ -273,20 +272,20 @@ impl Db {
 
     /// Closes an opening, unless someone else did, and opens the directory again.
     fn reopen(&self, number: u64) -> Result<(), Error> {
-        let mut reopening = lock(&self.reopening);
+        let mut reopening = self.reopening.lock();
         if self.number.load(Ordering::SeqCst) != number {
             return Ok(());
         }
         if let Some((cause, when)) = &reopening.failed
             && when.elapsed() < limits::REOPEN_EVERY
         {
-            return Err(Error::Stopped { cause: cause.clone() });
+            return Err(Error::Unavailable { cause: cause.clone() });
         }
         if self.closing.load(Ordering::SeqCst) {
-            return Err(Error::Stopped { cause: "the database is closing".to_owned() });
+            return Err(Error::Unavailable { cause: "the database is closing".to_owned() });
         }
         self.phase.store(DRAINING, Ordering::SeqCst);
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.current.write();
         let opened = self.replace(&mut current, &mut reopening);
         self.phase.store(OPEN, Ordering::SeqCst);
         opened
@@ -294,39 +293,38 @@ impl Db {
 
     fn replace(&self, current: &mut Option<Arc<Opening>>, reopening: &mut Reopening) -> Result<(), Error> {
         if let Some(mut opening) = current.take() {
-            opening.store.leave(true);
+            opening.components.drain.set(true);
             let since = Instant::now();
-            let mut waiting = lock(&self.unused.0);
+            let mut waiting = self.unused.0.lock();
             let only = loop {
                 match Arc::try_unwrap(opening) {
                     Ok(only) => break only,
                     Err(used) if since.elapsed() > limits::REOPEN_PATIENCE => {
-                        used.store.leave(false);
+                        used.components.drain.set(false);
                         *current = Some(used);
                         let cause =
                             "something stored is damaged, and a query does not end so that it could be set aside";
-                        return Err(Error::Stopped { cause: cause.to_owned() });
+                        return Err(Error::Unavailable { cause: cause.to_owned() });
                     }
                     Err(used) => opening = used,
                 }
-                let woken = self.unused.1.wait_timeout(waiting, Duration::from_millis(20));
-                waiting = woken.unwrap_or_else(PoisonError::into_inner).0;
+                self.unused.1.wait_for(&mut waiting, Duration::from_millis(20));
             };
             drop(waiting);
-            tracing::warn!("something stored is damaged: the database is opened again without it");
+            tracing::warn!("something stored is damaged: opening the database again without it");
             reopening.carried = Some(only.carried());
             self.leave(only);
         }
         self.phase.store(CLOSED, Ordering::SeqCst);
-        if !crate::quarantine::manifest_copy::is_database(&self.options.path) {
+        if !is_database(&self.options.path) {
             // Opening it would make a new one.
             let cause = format!("the data directory {} is gone or empty", self.options.path.display());
             reopening.failed = Some((cause.clone(), Instant::now()));
-            return Err(Error::Stopped { cause });
+            return Err(Error::Unavailable { cause });
         }
         let carried = reopening.carried.take();
         let again = Opening::start(&self.options, &self.metrics, carried.as_ref());
-        match again.and_then(|opening| lock(&self.settings).apply(&opening).map(|()| opening)) {
+        match again.and_then(|opening| self.settings.lock().apply(&opening).map(|()| opening)) {
             Ok(opening) => {
                 self.metrics.reopened.inc();
                 self.number.fetch_add(1, Ordering::SeqCst);
@@ -336,7 +334,7 @@ impl Db {
             }
             Err(error) => {
                 let cause = model::with_causes(&error);
-                tracing::error!(error = cause, "cannot open the database again; it is tried every few seconds");
+                tracing::error!(error = cause, "cannot open the database again; trying every few seconds");
                 reopening.failed = Some((cause, Instant::now()));
                 reopening.carried = carried;
                 Err(error)
@@ -356,19 +354,19 @@ impl Settings {
 
 impl Drop for Db {
     fn drop(&mut self) {
-        let sealer = lock(&self.sealer).take();
-        drop(sealer);
+        let worker = self.worker.lock().take();
+        drop(worker);
         self.metrics.unregister(&self.registry);
     }
 }
 
 /// An error that may be one of the store's.
-trait Told {
+trait StoreError {
     fn of_store(&self) -> Option<&Error>;
     fn from_store(error: Error) -> Self;
 }
 
-impl Told for Error {
+impl StoreError for Error {
     fn of_store(&self) -> Option<&Error> {
         Some(self)
     }

@@ -2,10 +2,10 @@
 
 use model::{Labels, Listing, PartReader, Parts, Querier, QuerierError, Selection};
 
-use super::{Db, InUse, Told};
+use super::{Db, InUse, StoreError};
 use crate::error::Error;
 
-impl Told for QuerierError {
+impl StoreError for QuerierError {
     fn of_store(&self) -> Option<&Error> {
         if let Self::Store(error) = self { error.downcast_ref() } else { None }
     }

@@ -2,16 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::Db;
-use crate::cache::lock;
 use crate::db::Db as Opening;
 use crate::error::Error;
-use crate::quarantine::manifest_copy::replace;
-use crate::quarantine::safeguards::identity;
+use crate::kv::store::identity;
+use crate::quarantine::directory::replace;
 use crate::{limits, open};
 
 impl Db {
@@ -46,12 +44,12 @@ impl Db {
     pub(super) fn is_away(&self) -> Error {
         let path = self.options.path.display();
         let cause = format!("the data directory {path} was removed or is not mounted; it goes on when it is back");
-        Error::Stopped { cause }
+        Error::Unavailable { cause }
     }
 
     fn place(&self) -> Place {
         let path = &self.options.path;
-        let opened = lock(&self.directory).as_ref().and_then(|directory| directory.metadata().ok());
+        let opened = self.directory.lock().as_ref().and_then(|directory| directory.metadata().ok());
         let opened = opened.map(|directory| (directory.dev(), directory.ino()));
         let found = identity(path);
         match (opened, found) {
@@ -66,10 +64,10 @@ impl Db {
     /// Leaves the directory that was opened for the one that is in its place.
     fn move_in(&self) -> Result<(), Error> {
         let directory = open::lock_directory(&self.options)?;
-        lock(&self.reopening).failed = None;
+        self.reopening.lock().failed = None;
         self.reopen(self.number.load(Ordering::SeqCst))?;
         // Until here what was stored would go to the directory that is left.
-        *lock(&self.directory) = directory;
+        *self.directory.lock() = directory;
         self.away.store(false, Ordering::Release);
         Ok(())
     }
@@ -77,7 +75,7 @@ impl Db {
     /// Closes an opening that nobody uses. Where the MANIFEST at its path is not as long as RocksDB wrote it, RocksDB writes
     /// another, and CURRENT names that; of a database that lies there instead, CURRENT is put back.
     pub(super) fn leave(&self, opening: Opening) {
-        let is_in_place = opening.store.is_in_place();
+        let is_in_place = opening.components.store.is_in_place();
         let path = self.options.path.join("CURRENT");
         let current = fs::read(&path);
         drop(opening);
@@ -90,11 +88,11 @@ impl Db {
 
     /// Opens the directory again when writing had stopped, for another reason than a full disk, and works again.
     fn write_again(&self) {
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        let stopped = current.as_ref().is_some_and(|opening| opening.store.stopped().is_some());
+        let current = self.current.read();
+        let stopped = current.as_ref().is_some_and(|opening| opening.components.store.stopped().is_some());
         let number = self.number.load(Ordering::SeqCst);
         drop(current);
-        let mut tried = lock(&self.written_again);
+        let mut tried = self.written_again.lock();
         let soon = tried.is_some_and(|tried| tried.elapsed() < limits::REOPEN_EVERY);
         if !stopped || soon || open::check_directory(&self.options.path).is_err() {
             return;

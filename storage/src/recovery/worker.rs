@@ -1,69 +1,56 @@
-//! The thread that seals: a round now and then, in small steps with pauses between them.
+//! The background worker: a round now and then, in small steps with pauses between them.
 
 use std::io;
 use std::ops::ControlFlow;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Weak};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::recovery::Db;
+use crate::compaction::pace::Pace;
 
 /// For each moment of work so many moments of rest: at most a quarter of one core.
 const REST: u32 = 3;
 /// A step that took long is no reason to rest for ever.
 const REST_MAX: Duration = Duration::from_secs(2);
 
-/// Seals until dropped.
+/// Works until dropped.
 #[derive(Debug)]
-pub(crate) struct Sealer {
+pub(super) struct Worker {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Drop for Sealer {
+impl Worker {
+    /// Calls `round` on an interval, until it breaks. It is given what to call between two steps.
+    pub(super) fn start(
+        every: Duration,
+        mut round: impl FnMut(&mut Pace<'_>) -> ControlFlow<()> + Send + 'static,
+    ) -> io::Result<Self> {
+        let (stop, stopped) = channel::<()>();
+        let run = move || {
+            let mut pace = |took: Duration| {
+                // To stop ends a pause early.
+                let rest = (took * REST).min(REST_MAX);
+                if stopped.recv_timeout(rest) == Err(RecvTimeoutError::Timeout) {
+                    ControlFlow::Continue(())
+                } else {
+                    ControlFlow::Break(())
+                }
+            };
+            while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) && round(&mut pace).is_continue() {}
+        };
+        let thread = std::thread::Builder::new().name("storage-compact".to_owned()).spawn(run)?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for Worker {
     fn drop(&mut self) {
         self.stop.take();
         let Some(thread) = self.thread.take() else { return };
         // The last to hold the database may be the round itself.
         if thread.thread().id() != std::thread::current().id() && thread.join().is_err() {
-            tracing::error!("the thread that seals panicked");
+            tracing::error!("the thread of background work panicked");
         }
     }
-}
-
-impl Db {
-    /// Has a thread of the database's own call [`Db::seal`] by the system's clock, until [`Db::close`]. It works a quarter
-    /// of the time at most.
-    ///
-    /// # Errors
-    /// When there can be no further thread.
-    pub fn start_sealing(self: &Arc<Self>) -> io::Result<()> {
-        let (stop, stopped) = channel::<()>();
-        let every = Duration::from_millis(u64::from(self.bucket_ms() / 6).clamp(1000, 300_000));
-        let db = Arc::downgrade(self);
-        let run = move || {
-            while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) && round(&db, &stopped).is_continue() {}
-        };
-        let thread = std::thread::Builder::new().name("storage-seal".to_owned()).spawn(run)?;
-        self.seal_with(Sealer { stop: Some(stop), thread: Some(thread) });
-        Ok(())
-    }
-}
-
-fn round(db: &Weak<Db>, stopped: &Receiver<()>) -> ControlFlow<()> {
-    let Some(db) = db.upgrade() else { return ControlFlow::Break(()) };
-    let mut pace = |took: Duration| {
-        let rest = (took * REST).min(REST_MAX);
-        if stopped.recv_timeout(rest) == Err(RecvTimeoutError::Timeout) {
-            ControlFlow::Continue(())
-        } else {
-            ControlFlow::Break(())
-        }
-    };
-    if let Err(error) = db.seal_paced(model::time::now_ms(), &mut pace) {
-        db.count_seal_failure();
-        tracing::error!(%error, "cannot turn rows into pages; they stay as they are until the next round");
-    }
-    ControlFlow::Continue(())
 }

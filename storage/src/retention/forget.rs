@@ -5,16 +5,16 @@
 //! refused. Postings that were taken away come back with the next row.
 
 use std::collections::BTreeMap;
-use std::sync::PoisonError;
 
 use model::{Labels, SourceId};
 use roaring::RoaringBitmap;
 use rocksdb::WriteBatch;
 
-use crate::db::Db;
+use crate::components::Components;
 use crate::error::Error;
 use crate::index::ids::{self, Ids};
 use crate::index::postings;
+use crate::kv::bitmap;
 use crate::kv::schema::{
     BY_ID, Cf, METRIC_LABEL, SOURCE_LABEL, last_id, metric_segments_key, segment_sources_key, source_segment_key,
     source_segments_prefix,
@@ -22,17 +22,16 @@ use crate::kv::schema::{
 use crate::kv::store::Store;
 use crate::limits;
 use crate::reader::Reader;
-use crate::reader::snapshot::View;
 
 /// Takes away the postings of segments that these sources no longer have rows of.
-pub(crate) fn unpost(db: &Db, sources: &RoaringBitmap) -> Result<(), Error> {
+pub(crate) fn unpost(db: &Components, sources: &RoaringBitmap) -> Result<(), Error> {
     let store: &Store = &db.store;
     for source in sources {
         let source = SourceId(source);
-        let _gate = db.index.gate.write().unwrap_or_else(PoisonError::into_inner);
+        let _gate = db.index.gate.write();
         let posted = segments_of(store, source)?;
-        let view = View::new(store);
-        let live = Reader::new(&view, &db.index, i64::MIN..=i64::MAX, &[])?.segments(source)?;
+        let snapshot = db.read().snapshot();
+        let live = Reader::new(db.read(), &snapshot, i64::MIN..=i64::MAX, &[])?.segments(source)?;
         let dead = &posted - &live;
         if dead.is_empty() {
             continue;
@@ -52,35 +51,35 @@ fn segments_of(store: &Store, source: SourceId) -> Result<RoaringBitmap, Error> 
     let mut segments = RoaringBitmap::new();
     store.each(Cf::Postings, &source_segments_prefix(source), |key, _| {
         segments.extend(last_id(key));
-        Ok(true)
+        Ok::<_, Error>(true)
     })?;
     Ok(segments)
 }
 
 /// Adds to the batch the removal of ids from a posting.
 fn take(store: &Store, batch: &mut WriteBatch, key: &[u8], gone: &RoaringBitmap) -> Result<(), Error> {
-    let left = postings::get(store, key)? - gone;
+    let left = bitmap::get(store, key)? - gone;
     let cf = store.cf(Cf::Postings);
     if left.is_empty() {
         batch.delete_cf(cf, key);
     } else {
-        batch.put_cf(cf, key, postings::encode(&left));
+        batch.put_cf(cf, key, bitmap::encode(&left));
     }
     Ok(())
 }
 
 /// Takes away sources, layouts and metrics that have no postings, but for those made since the last sweep.
-pub(crate) fn sweep(db: &Db) -> Result<(), Error> {
+pub(crate) fn sweep(db: &Components) -> Result<(), Error> {
     let store: &Store = &db.store;
     let wrote_any = |id| {
         let mut any = false;
         store.each(Cf::Postings, &source_segments_prefix(SourceId(id)), |_, _| {
             any = true;
-            Ok(false)
+            Ok::<_, Error>(false)
         })?;
-        Ok(any)
+        Ok::<_, Error>(any)
     };
-    let posted = |key: [u8; 5]| store.has(Cf::Postings, key);
+    let posted = |key: [u8; 5]| Ok(store.has(Cf::Postings, key)?);
     let (sources, segments, metrics) = (&db.index.sources, &db.index.segments, &db.index.metrics);
     sweep_one(db, sources, (Cf::Sources, Some(SOURCE_LABEL)), &wrote_any)?;
     sweep_one(db, segments, (Cf::Layouts, None), &|id| posted(segment_sources_key(id)))?;
@@ -88,7 +87,7 @@ pub(crate) fn sweep(db: &Db) -> Result<(), Error> {
 }
 
 fn sweep_one(
-    db: &Db,
+    db: &Components,
     ids: &Ids,
     (cf, side): (Cf, Option<u8>),
     is_used: &dyn Fn(u32) -> Result<bool, Error>,
@@ -103,12 +102,12 @@ fn sweep_one(
         {
             candidates.push(id);
         }
-        Ok(true)
+        Ok::<_, Error>(true)
     })?;
     // A segment has up to a thousand postings, one for each of its metrics.
     let at_once = if cf == Cf::Layouts { 1 } else { limits::FORGET_AT_ONCE };
     for some in candidates.chunks(at_once) {
-        let _gate = db.index.gate.write().unwrap_or_else(PoisonError::into_inner);
+        let _gate = db.index.gate.write();
         let mut batch = WriteBatch::default();
         let mut by_key: BTreeMap<Vec<u8>, RoaringBitmap> = BTreeMap::new();
         let (mut gone, mut taken) = (Vec::new(), Vec::new());

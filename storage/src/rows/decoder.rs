@@ -1,10 +1,10 @@
-//! The wanted columns out of the rows of one segment and bucket.
+//! The row decoder: the wanted columns out of the rows of one segment and bucket.
 
 use super::codec::{FRAME, LANES_MAX, ORDINARY, RowView};
+use super::frame::Frame;
 use super::lane::{LANE, LaneBase};
-use crate::append::state::Frame;
+use super::run::{Cells, Run, RunColumn};
 use crate::kv::checksum::Corrupt;
-use crate::rows::run::{Cells, Run, RunColumn};
 
 /// Where one column of a segment goes, lane by lane: bit in its lane, and index of its metric among the wanted.
 pub(crate) type Wanted = Vec<(usize, Vec<(usize, usize)>)>;
@@ -32,32 +32,33 @@ pub(crate) fn mask(wanted: &[(usize, usize)]) -> u64 {
     wanted.iter().fold(0, |mask, (bit, _)| mask | 1 << bit)
 }
 
-/// What rows are read beside: the base values of those lanes that have wanted columns.
+/// The reference frame that rows are decoded against: the base values of those lanes that have wanted columns.
 #[derive(Debug)]
-pub(crate) struct Bases {
+pub(crate) struct ReferenceFrame {
     pub(crate) columns: usize,
     pub(crate) tag: u32,
     lanes: [Option<LaneBase>; LANES_MAX],
 }
 
-impl Bases {
+impl ReferenceFrame {
     /// Out of a frame's bytes.
     pub(crate) fn parse(bytes: &[u8], seed: u64, wanted: &Wanted) -> Result<Self, Corrupt> {
-        let frame = RowView::parse(bytes, seed)?;
-        if frame.flags != FRAME {
+        let stored = RowView::parse(bytes, seed)?;
+        if stored.flags != FRAME {
             return Err(Corrupt::Shape("a row where the frame should be"));
         }
-        let mut bases = Self { columns: frame.columns, tag: Frame::tag_of(bytes), lanes: Default::default() };
+        let mut frame = Self { columns: stored.columns, tag: Frame::tag_of(bytes), lanes: Default::default() };
         let zeros = LaneBase::new(&[]);
         for &(lane, _) in wanted {
             let mut values = [0.0; LANE];
-            frame.decode(lane, &zeros, frame.present(lane), &mut values)?;
-            for bit in super::lane::bits(!frame.present(lane)) {
+            stored.decode(lane, &zeros, stored.present(lane), &mut values)?;
+            // Columns that the frame lacks have the base 0.
+            for bit in super::lane::bits(!stored.present(lane)) {
                 values[bit] = 0.0;
             }
-            bases.lanes[lane] = Some(LaneBase::new(&values));
+            frame.lanes[lane] = Some(LaneBase::new(&values));
         }
-        Ok(bases)
+        Ok(frame)
     }
 
     /// Those of one lane, which was asked for.
@@ -65,7 +66,7 @@ impl Bases {
         self.lanes[lane].as_ref().ok_or(Corrupt::Shape("a lane without base values"))
     }
 
-    /// Are all lanes there that have wanted columns?
+    /// Has it all lanes that have wanted columns?
     pub(crate) fn cover(&self, wanted: &Wanted) -> bool {
         wanted.iter().all(|(lane, _)| self.lanes[*lane].is_some())
     }
@@ -77,20 +78,20 @@ impl Bases {
         }
     }
 
-    /// About what it takes, bytes.
+    /// About how much memory it takes, bytes.
     pub(crate) fn weight(&self) -> usize {
         size_of::<Self>() + self.lanes.iter().flatten().count() * LaneBase::BYTES
     }
 }
 
-/// Rows go in, a run comes out.
-pub(crate) struct Taker<'w> {
+/// Collects the wanted columns of rows into a run.
+pub(crate) struct RowDecoder<'w> {
     wanted: &'w Wanted,
     pub(crate) run: Run,
 }
 
-impl<'w> Taker<'w> {
-    /// For about as many rows as told.
+impl<'w> RowDecoder<'w> {
+    /// For about so many rows.
     pub(crate) fn new(wanted: &'w Wanted, rows: usize) -> Self {
         let columns = wanted.iter().flat_map(|(_, columns)| columns);
         let columns = columns.map(|&(_, wanted)| RunColumn {
@@ -102,15 +103,21 @@ impl<'w> Taker<'w> {
         Self { wanted, run: Run { timestamps: Vec::new(), columns } }
     }
 
-    /// Takes one row; samples with times of their own become cells.
-    pub(crate) fn take(&mut self, bases: &Bases, ts: i64, row: &RowView<'_>, cells: &mut Cells) -> Result<(), Corrupt> {
+    /// Adds one row; samples with times of their own become cells.
+    pub(crate) fn add_row(
+        &mut self,
+        frame: &ReferenceFrame,
+        ts: i64,
+        row: &RowView<'_>,
+        cells: &mut Cells,
+    ) -> Result<(), Corrupt> {
         let ordinary = row.flags & ORDINARY != 0;
         let at = self.run.timestamps.len();
         let mut out = [0.0; LANE];
         let mut columns = self.run.columns.iter_mut();
         for (lane, wanted) in self.wanted {
             let present = row.present(*lane);
-            if let Err(reason) = bases.of(*lane).and_then(|base| row.decode(*lane, base, mask(wanted), &mut out)) {
+            if let Err(reason) = frame.of(*lane).and_then(|base| row.decode(*lane, base, mask(wanted), &mut out)) {
                 self.run.truncate(at);
                 return Err(reason);
             }

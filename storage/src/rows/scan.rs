@@ -1,6 +1,6 @@
 //! Rows back out of the store: one segment of one source in one bucket at a time.
 //!
-//! Invariant: what does not pass its checksum is reported and passed over; a broken frame hides its segment and bucket.
+//! Invariant: what does not pass its checksum is reported and skipped; a broken frame hides its segment and bucket.
 
 use std::ops::RangeInclusive;
 
@@ -9,23 +9,23 @@ use roaring::RoaringBitmap;
 use rocksdb::DBRawIterator;
 
 use super::codec::{ORDINARY, RowView};
-use super::decoder::{Bases, Wanted};
-use crate::error::Error;
-use crate::index::postings;
+use super::decoder::{ReferenceFrame, Wanted};
+use crate::kv::Error;
+use crate::kv::bitmap;
 use crate::kv::checksum::Corrupt;
 use crate::kv::schema::{Bucket, Cf, RowKey, parse_seen_key, seen_key, slot_of};
+use crate::kv::snapshot::Snapshot;
 use crate::kv::store::Store;
-use crate::reader::snapshot::View;
 
 /// Called with the base values, the time and the row.
-pub(crate) type EachRow<'f> = dyn FnMut(&Bases, i64, &RowView<'_>) -> Result<(), Corrupt> + 'f;
+pub(crate) type EachRow<'f> = dyn FnMut(&ReferenceFrame, i64, &RowView<'_>) -> Result<(), Corrupt> + 'f;
 
 /// The same; says whether to go on.
-pub(crate) type EachRowBack<'f> = dyn FnMut(&Bases, i64, &RowView<'_>) -> Result<bool, Corrupt> + 'f;
+pub(crate) type EachRowBack<'f> = dyn FnMut(&ReferenceFrame, i64, &RowView<'_>) -> Result<bool, Corrupt> + 'f;
 
 /// The buckets from `from` to `to` in which a source wrote, each with the segments it wrote, ascending.
 pub(crate) fn seen(
-    view: &View<'_>,
+    view: &Snapshot<'_>,
     source: SourceId,
     from: Bucket,
     to: Bucket,
@@ -38,7 +38,7 @@ pub(crate) fn seen(
     iter.seek_to_first();
     while let Some((key, value)) = iter.item() {
         match parse_seen_key(key) {
-            Some((_, bucket)) => found.push((bucket, postings::decode_or_report(store, key, value))),
+            Some((_, bucket)) => found.push((bucket, bitmap::decode_or_report(store, key, value))),
             None => store.corrupt(Cf::Postings, key, "not a mark of a bucket"),
         }
         iter.next();
@@ -47,12 +47,12 @@ pub(crate) fn seen(
     Ok(found)
 }
 
-/// An iterator over the rows of the buckets from `from` to `to`; blocks that it reads stay in memory when `caching`.
-pub(crate) fn rows_iter<'v>(view: &'v View<'_>, (from, to): (Bucket, Bucket), caching: bool) -> DBRawIterator<'v> {
+/// An iterator over the rows of the buckets from `from` to `to`; blocks that it reads stay in the block cache if `fill`.
+pub(crate) fn rows_iter<'v>(view: &'v Snapshot<'_>, (from, to): (Bucket, Bucket), fill: bool) -> DBRawIterator<'v> {
     let start = RowKey::frame(from, SourceId(0), 0).bytes();
     // Past every key of the last bucket: the next byte string after its eight bytes.
     let end = crate::kv::store::after_prefix(&to.bytes());
-    view.iter_caching(Cf::Rows, (&start, &end), caching)
+    view.iter_filling(Cf::Rows, (&start, &end), fill)
 }
 
 /// The base values of the frame that `place` names; the iterator is left on it. `None` when there is none, or none that
@@ -62,12 +62,12 @@ pub(crate) fn frame_at(
     iter: &mut DBRawIterator<'_>,
     place: RowKey,
     wanted: &Wanted,
-) -> Result<Option<Bases>, Error> {
+) -> Result<Option<ReferenceFrame>, Error> {
     let frame_key = place.bytes();
     iter.seek(frame_key);
     match iter.item() {
-        Some((key, bytes)) if key == frame_key => match Bases::parse(bytes, place.seed(), wanted) {
-            Ok(bases) => Ok(Some(bases)),
+        Some((key, bytes)) if key == frame_key => match ReferenceFrame::parse(bytes, place.seed(), wanted) {
+            Ok(frame) => Ok(Some(frame)),
             Err(reason) => {
                 store.corrupt(Cf::Rows, key, reason);
                 Ok(None)
@@ -78,9 +78,9 @@ pub(crate) fn frame_at(
 }
 
 /// A row that lies beside a frame, checked.
-fn row_at<'b>(key: RowKey, bytes: &'b [u8], bases: &Bases) -> Result<RowView<'b>, Corrupt> {
-    let row = RowView::parse(bytes, key.seed() ^ u64::from(bases.tag))?;
-    if row.columns == bases.columns { Ok(row) } else { Err(Corrupt::Shape("row and frame differ in columns")) }
+fn row_at<'b>(key: RowKey, bytes: &'b [u8], frame: &ReferenceFrame) -> Result<RowView<'b>, Corrupt> {
+    let row = RowView::parse(bytes, key.seed() ^ u64::from(frame.tag))?;
+    if row.columns == frame.columns { Ok(row) } else { Err(Corrupt::Shape("row and frame differ in columns")) }
 }
 
 /// Is there a row of the segment that `place` names in these slots? Leaves the iterator on the first.
@@ -117,12 +117,12 @@ pub(crate) fn each_row(
     store: &Store,
     iter: &mut DBRawIterator<'_>,
     (place, slots): (RowKey, &RangeInclusive<u32>),
-    bases: &Bases,
+    frame: &ReferenceFrame,
     each: &mut dyn FnMut(i64, &RowView<'_>) -> Result<bool, Corrupt>,
 ) -> Result<(), Error> {
     while let Some((bytes, value)) = iter.item() {
         let Some(key) = in_slots(bytes, place, slots) else { break };
-        match row_at(key, value, bases).and_then(|row| each(key.ts_ms(), &row)) {
+        match row_at(key, value, frame).and_then(|row| each(key.ts_ms(), &row)) {
             Ok(true) => {}
             Ok(false) => break,
             Err(reason) => store.corrupt(Cf::Rows, bytes, reason),
@@ -140,15 +140,15 @@ pub(crate) fn scan_segment(
     range: &RangeInclusive<i64>,
     each: &mut EachRow<'_>,
 ) -> Result<(), Error> {
-    let Some(bases) = frame_at(store, iter, place, wanted)? else { return Ok(()) };
+    let Some(frame) = frame_at(store, iter, place, wanted)? else { return Ok(()) };
     let slots = slot_of(place.bucket, *range.start())..=slot_of(place.bucket, *range.end());
     if *slots.start() > 1 {
         iter.seek(RowKey { slot: *slots.start(), ..place }.bytes());
     } else {
         iter.next();
     }
-    each_row(store, iter, (place, &slots), &bases, &mut |ts, row| {
-        if range.contains(&ts) { each(&bases, ts, row).map(|()| true) } else { Ok(true) }
+    each_row(store, iter, (place, &slots), &frame, &mut |ts, row| {
+        if range.contains(&ts) { each(&frame, ts, row).map(|()| true) } else { Ok(true) }
     })
 }
 
@@ -162,12 +162,12 @@ pub(crate) fn scan_segment_back(
     each: &mut EachRowBack<'_>,
 ) -> Result<(), Error> {
     let frame_key = place.bytes();
-    let Some(bases) = frame_at(store, iter, place, wanted)? else { return Ok(()) };
+    let Some(frame) = frame_at(store, iter, place, wanted)? else { return Ok(()) };
     iter.seek_for_prev(place.at(*range.end()).bytes());
     while let Some((bytes, value)) = iter.item() {
         let same = |key: &RowKey| key.slot != 0 && bytes[..16] == frame_key[..16] && key.ts_ms() >= *range.start();
         let Some(key) = RowKey::parse(bytes).filter(same) else { break };
-        match row_at(key, value, &bases).and_then(|row| each(&bases, key.ts_ms(), &row)) {
+        match row_at(key, value, &frame).and_then(|row| each(&frame, key.ts_ms(), &row)) {
             Ok(true) => {}
             Ok(false) => break,
             Err(reason) => store.corrupt(Cf::Rows, bytes, reason),

@@ -10,12 +10,12 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// Counters of changes; a part has the one that its name falls on.
 #[derive(Debug)]
-pub(crate) struct Epochs([Epoch; SLOTS]);
+pub(crate) struct Versions([Version; SLOTS]);
 
 const SLOTS: usize = u64::BITS as usize;
 
 #[derive(Debug, Default)]
-struct Epoch {
+struct Version {
     started: AtomicU64,
     finished: AtomicU64,
 }
@@ -27,7 +27,7 @@ pub(crate) struct Parts(u64);
 /// A change under way; dropped when all of it is visible.
 #[derive(Debug)]
 pub(crate) struct Changing<'a> {
-    epochs: &'a Epochs,
+    versions: &'a Versions,
     parts: Parts,
 }
 
@@ -43,38 +43,38 @@ impl<'a> FromIterator<&'a [u8]> for Parts {
     }
 }
 
-impl Default for Epochs {
+impl Default for Versions {
     fn default() -> Self {
-        Self(std::array::from_fn(|_| Epoch::default()))
+        Self(std::array::from_fn(|_| Version::default()))
     }
 }
 
-impl Epochs {
-    fn each(&self, parts: Parts) -> impl Iterator<Item = &Epoch> {
-        self.0.iter().enumerate().filter(move |(i, _)| parts.0 >> i & 1 == 1).map(|(_, epoch)| epoch)
+impl Versions {
+    fn each(&self, parts: Parts) -> impl Iterator<Item = &Version> {
+        self.0.iter().enumerate().filter(move |(i, _)| parts.0 >> i & 1 == 1).map(|(_, version)| version)
     }
 
     /// How often the part changed, unless it is changing. To be asked before the part is read.
     pub(crate) fn quiet(&self, part: &[u8]) -> Option<u64> {
-        let epoch = self.each(Parts::of(part)).next()?;
+        let version = self.each(Parts::of(part)).next()?;
         // In this order: a change that starts between the two is noticed.
-        let finished = epoch.finished.load(Ordering::SeqCst);
-        (epoch.started.load(Ordering::SeqCst) == finished).then_some(finished)
+        let finished = version.finished.load(Ordering::SeqCst);
+        (version.started.load(Ordering::SeqCst) == finished).then_some(finished)
     }
 
     /// To be called before these parts are written.
     pub(crate) fn change(&self, parts: Parts) -> Changing<'_> {
-        self.each(parts).for_each(|epoch| {
-            epoch.started.fetch_add(1, Ordering::SeqCst);
+        self.each(parts).for_each(|version| {
+            version.started.fetch_add(1, Ordering::SeqCst);
         });
-        Changing { epochs: self, parts }
+        Changing { versions: self, parts }
     }
 }
 
 impl Drop for Changing<'_> {
     fn drop(&mut self) {
-        self.epochs.each(self.parts).for_each(|epoch| {
-            epoch.finished.fetch_add(1, Ordering::SeqCst);
+        self.versions.each(self.parts).for_each(|version| {
+            version.finished.fetch_add(1, Ordering::SeqCst);
         });
     }
 }
@@ -85,16 +85,16 @@ mod tests {
 
     #[test]
     fn a_part_is_noisy_while_any_change_of_it_is_under_way() {
-        let epochs = Epochs::default();
+        let versions = Versions::default();
         let other = (0u8..=255).find(|n| Parts::of(&[*n]).0 != Parts::of(b"a").0).unwrap();
-        let before = epochs.quiet(b"a");
-        let first = epochs.change(Parts::of(b"a"));
-        let second = epochs.change([&b"a"[..]].into_iter().collect());
-        assert_eq!(epochs.quiet(b"a"), None);
+        let before = versions.quiet(b"a");
+        let first = versions.change(Parts::of(b"a"));
+        let second = versions.change([&b"a"[..]].into_iter().collect());
+        assert_eq!(versions.quiet(b"a"), None);
         drop(first);
-        assert_eq!(epochs.quiet(b"a"), None);
-        assert_eq!(epochs.quiet(&[other]), before);
+        assert_eq!(versions.quiet(b"a"), None);
+        assert_eq!(versions.quiet(&[other]), before);
         drop(second);
-        assert!(epochs.quiet(b"a") > before);
+        assert!(versions.quiet(b"a") > before);
     }
 }

@@ -4,41 +4,21 @@
 //! after a start.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use model::SourceId;
+use parking_lot::Mutex;
 
-use crate::cache::lock;
 use crate::error::Error;
-use crate::index::Index;
-use crate::kv::checksum::Corrupt;
 use crate::kv::schema::{Bucket, Cf, RowKey};
-use crate::kv::store::Store;
+use crate::kv::snapshot::Snapshot;
 use crate::limits;
 use crate::pages;
 use crate::reader;
-use crate::reader::snapshot::View;
-use crate::rows::codec::{self, ORDINARY};
+use crate::reader::context::ReadContext;
+use crate::rows::codec::ORDINARY;
+use crate::rows::frame::Frame;
 use crate::rows::scan;
-
-/// The base values of a segment in a bucket.
-#[derive(Debug)]
-pub(crate) struct Frame {
-    pub(crate) values: Box<[f64]>,
-    /// The frame's checksum, part of the seed of its rows': a row never passes beside another frame.
-    pub(crate) tag: u32,
-}
-
-impl Frame {
-    pub(crate) fn parse(bytes: &[u8], seed: u64) -> Result<Self, Corrupt> {
-        let values = codec::decode_frame(bytes, seed)?.into_boxed_slice();
-        Ok(Self { values, tag: Self::tag_of(bytes) })
-    }
-
-    pub(crate) fn tag_of(bytes: &[u8]) -> u32 {
-        bytes.split_last_chunk::<4>().map_or(0, |(_, tag)| u32::from_le_bytes(*tag))
-    }
-}
 
 /// One source that writes.
 #[derive(Debug, Default)]
@@ -52,7 +32,7 @@ pub(crate) struct SourceState {
     pub(crate) frames: BTreeMap<(Bucket, u32), Arc<Frame>>,
     /// The newest sample, by metric, of series that came with own times: time and bits.
     pub(crate) own: HashMap<u32, (i64, u64)>,
-    /// Buckets written since a seal last looked.
+    /// Buckets written since a flush last looked.
     pub(crate) touched: BTreeSet<Bucket>,
     /// Samples of the latest row.
     pub(crate) series: i64,
@@ -62,15 +42,15 @@ pub(crate) struct SourceState {
 
 impl SourceState {
     /// Finds in the store what an earlier process knew.
-    pub(crate) fn load(&mut self, store: &Store, index: &Index, source: SourceId) -> Result<(), Error> {
+    pub(crate) fn load(&mut self, context: ReadContext<'_>, source: SourceId) -> Result<(), Error> {
         if self.loaded {
             return Ok(());
         }
-        let view = View::new(store);
-        self.newest = newest_ordinary(&view, source)?.max(pages::newest_of(&view, source)?);
+        let snapshot = context.snapshot();
+        self.newest = newest_ordinary(&snapshot, source)?.max(pages::newest_of(&snapshot, source)?);
         // Whatever lies beyond the newest row came with a time of its own.
         let from = self.newest.map_or(i64::MIN, |newest| newest.saturating_add(1));
-        self.own = reader::newest((store, index), source, from..=i64::MAX, None)?;
+        self.own = reader::newest(context, source, from..=i64::MAX, None)?;
         self.loaded = true;
         Ok(())
     }
@@ -82,10 +62,11 @@ impl SourceState {
     }
 
     /// The clock was set back, and a row comes before others that are stored: they are none of the past that `newest` bounds.
-    pub(crate) fn set_back(&mut self, store: &Store, source: SourceId, ts_ms: i64) -> Result<(), Error> {
+    pub(crate) fn set_back(&mut self, context: ReadContext<'_>, source: SourceId, ts_ms: i64) -> Result<(), Error> {
         let Some(newest) = self.newest else { return Ok(()) };
-        let view = View::new(store);
-        let first = first_row_from(&view, source, ts_ms)?.into_iter().chain(pages::first_from(&view, source, ts_ms)?);
+        let snapshot = context.snapshot();
+        let first = first_row_from(&snapshot, source, ts_ms)?;
+        let first = first.into_iter().chain(pages::first_from(&snapshot, source, ts_ms)?);
         let first = first.min().unwrap_or(ts_ms);
         self.ahead = Some((first, self.ahead.map_or(newest, |(_, last)| last.max(newest))));
         self.newest = Some(ts_ms - 1);
@@ -99,12 +80,12 @@ impl SourceState {
     }
 }
 
-fn newest_ordinary(view: &View<'_>, source: SourceId) -> Result<Option<i64>, Error> {
-    let store = view.store;
-    let buckets = scan::seen(view, source, Bucket(i64::MIN), Bucket(i64::MAX))?;
+fn newest_ordinary(snapshot: &Snapshot<'_>, source: SourceId) -> Result<Option<i64>, Error> {
+    let store = snapshot.store;
+    let buckets = scan::seen(snapshot, source, Bucket(i64::MIN), Bucket(i64::MAX))?;
     for (bucket, segments) in buckets.into_iter().rev().take(limits::NEWEST_BUCKETS) {
         let mut newest = None;
-        let mut iter = scan::rows_iter(view, (bucket, bucket), true);
+        let mut iter = scan::rows_iter(snapshot, (bucket, bucket), true);
         for segment in segments {
             let place = RowKey::frame(bucket, source, segment);
             iter.seek_for_prev(RowKey { slot: u32::MAX, ..place }.bytes());
@@ -132,14 +113,14 @@ fn newest_ordinary(view: &View<'_>, source: SourceId) -> Result<Option<i64>, Err
 }
 
 /// The time of the first row of a source from `ts_ms` on; that of its bucket's start when it is in a later bucket.
-fn first_row_from(view: &View<'_>, source: SourceId, ts_ms: i64) -> Result<Option<i64>, Error> {
-    let at = Bucket::of(ts_ms, view.store.bucket_ms);
+fn first_row_from(snapshot: &Snapshot<'_>, source: SourceId, ts_ms: i64) -> Result<Option<i64>, Error> {
+    let at = Bucket::of(ts_ms, snapshot.store.bucket_ms);
     let mut first: Option<i64> = None;
-    for (bucket, segments) in scan::seen(view, source, at, Bucket(i64::MAX))? {
+    for (bucket, segments) in scan::seen(snapshot, source, at, Bucket(i64::MAX))? {
         if bucket > at {
             return Ok(Some(first.map_or(bucket.0, |first| first.min(bucket.0))));
         }
-        let mut iter = scan::rows_iter(view, (bucket, bucket), true);
+        let mut iter = scan::rows_iter(snapshot, (bucket, bucket), true);
         for segment in segments {
             let place = RowKey::frame(bucket, source, segment);
             iter.seek(place.at(ts_ms).bytes());
@@ -151,29 +132,29 @@ fn first_row_from(view: &View<'_>, source: SourceId, ts_ms: i64) -> Result<Optio
                 iter.next();
             }
         }
-        view.store.ended(&iter, Cf::Rows, &bucket.bytes())?;
+        snapshot.store.ended(&iter, Cf::Rows, &bucket.bytes())?;
     }
     Ok(first)
 }
 
 /// The sources that write now.
 #[derive(Debug, Default)]
-pub(crate) struct States(Mutex<HashMap<u32, Arc<Mutex<SourceState>>>>);
+pub(crate) struct SourceStates(Mutex<HashMap<u32, Arc<Mutex<SourceState>>>>);
 
-impl States {
+impl SourceStates {
     /// The state of a source; the caller locks and loads it.
     pub(crate) fn of(&self, source: SourceId) -> Arc<Mutex<SourceState>> {
-        Arc::clone(lock(&self.0).entry(source.0).or_default())
+        Arc::clone(self.0.lock().entry(source.0).or_default())
     }
 
     /// A round of housekeeping: forgets sources that were silent for long, and of others that are silent what is large.
     /// Returns how many series the forgotten ones had.
     pub(crate) fn forget_idle(&self) -> i64 {
         let mut gone = 0;
-        lock(&self.0).retain(|_, state| {
+        self.0.lock().retain(|_, state| {
             // A state that someone else holds is about to be written.
             let Some(state) = Arc::get_mut(state) else { return true };
-            let state = state.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let state = state.get_mut();
             state.idle_rounds += 1;
             if state.idle_rounds > limits::IDLE_ROUNDS {
                 gone += state.series;

@@ -11,15 +11,18 @@ use model::sample::is_histogram_mark;
 use model::{Committed, Further, Histogram, Layout, Row, Scraped};
 use rocksdb::WriteBatch;
 
-use super::state::{Frame, SourceState};
+use super::flushed::FlushMarks;
+use super::state::SourceState;
 use crate::error::Error;
-use crate::histograms;
-use crate::index::{Index, postings};
+use crate::histograms::{self, AnyHistograms};
+use crate::kv::bitmap;
 use crate::kv::schema::{Bucket, Cf, RowKey, bucket_key, seen_key, segment_sources_key, source_segment_key};
 use crate::kv::store::Store;
+use crate::metrics::Metrics;
 use crate::reader;
-use crate::reader::epochs::{Changes, Changing};
+use crate::reader::context::ReadContext;
 use crate::rows::codec::{self, Columns, FRAME, ORDINARY, OWN_TIMES, RowView};
+use crate::rows::frame::Frame;
 use crate::rows::lane::{LANE, bits};
 
 /// What may still be written.
@@ -39,10 +42,18 @@ impl Window {
     }
 }
 
+/// What writers need to know of the database.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WriteContext<'a> {
+    pub(crate) read: ReadContext<'a>,
+    pub(crate) flushed: &'a FlushMarks,
+    pub(crate) histograms: &'a AnyHistograms,
+}
+
 /// What one source said, on its way into a batch.
 pub(crate) struct Pending<'a> {
-    pub(super) store: &'a Store,
-    pub(super) index: &'a Index,
+    pub(super) context: WriteContext<'a>,
+    store: &'a Store,
     pub(super) row: &'a Row<'a>,
     pub(super) state: &'a SourceState,
     pub(super) window: Window,
@@ -53,7 +64,7 @@ pub(crate) struct Pending<'a> {
     disturbs: bool,
     pub(super) late: u64,
     touched: BTreeSet<Bucket>,
-    /// Buckets whose rows were sealed: what is left of them makes room first.
+    /// Buckets whose rows were flushed: what is left of them makes room first.
     reopened: BTreeSet<Bucket>,
     pub(crate) committed: Committed,
 }
@@ -147,7 +158,7 @@ fn count(present: &[u64]) -> u32 {
 impl<'a> Pending<'a> {
     /// Decides about every sample and adds what is stored to the batch.
     pub(crate) fn plan(
-        (store, index): (&'a Store, &'a Index),
+        context: WriteContext<'a>,
         part: &'a Scraped<'a>,
         state: &'a SourceState,
         window: Window,
@@ -157,8 +168,8 @@ impl<'a> Pending<'a> {
         let (touched, reopened) = (BTreeSet::new(), BTreeSet::new());
         let row = &part.row;
         let mut pending = Self {
-            store,
-            index,
+            context,
+            store: context.read.store,
             row,
             state,
             window,
@@ -239,8 +250,7 @@ impl<'a> Pending<'a> {
         if self.stored_until().is_some_and(|until| row.ts_ms <= until) {
             let mut metrics: Vec<u32> = columns_of(&present).map(|column| self.metric(column)).collect();
             metrics.sort_unstable();
-            let parts = (self.store, self.index);
-            let stored = reader::newest(parts, row.source, row.ts_ms..=row.ts_ms, Some(&metrics))?;
+            let stored = reader::newest(self.context.read, row.source, row.ts_ms..=row.ts_ms, Some(&metrics))?;
             self.refuse_known(&mut present, &stored);
         }
         if !state.own.is_empty() || !self.own.is_empty() {
@@ -344,6 +354,7 @@ impl<'a> Pending<'a> {
     /// Adds the histograms of a segment's columns that are new at a time to the batch.
     fn put_histograms(&self, (start, ts): (usize, i64), (target, new): (&Target<'_>, &[u64]), batch: &mut WriteBatch) {
         let mut put = |column: usize, histogram: &Histogram| {
+            self.context.histograms.set();
             histograms::put(self.store, batch, (self.row.source, self.metric(start + column)), ts, histogram);
         };
         let is_further = |column: usize| target.further.iter().any(|(further, _)| *further == column);
@@ -368,7 +379,8 @@ impl<'a> Pending<'a> {
         }
         let start = segment * SEGMENT;
         let end = (start + SEGMENT).min(self.row.values.len());
-        let held = if self.is_sealed(place.bucket, batch)? { None } else { self.store.get(Cf::Rows, place.bytes())? };
+        let held =
+            if self.is_flushed(place.bucket, batch)? { None } else { self.store.get(Cf::Rows, place.bytes())? };
         let stored = match held {
             None => None,
             Some(bytes) => match Frame::parse(&bytes, place.seed()) {
@@ -399,15 +411,16 @@ impl<'a> Pending<'a> {
         Ok(frame)
     }
 
-    /// Are the rows that the source may have in a bucket sealed, and only waiting to be dropped? Then they go now: rows
+    /// Are the rows that the source may have in a bucket flushed, and only waiting to be dropped? Then they go now: rows
     /// coded against other frames would lie among them.
-    fn is_sealed(&mut self, bucket: Bucket, batch: &mut WriteBatch) -> Result<bool, Error> {
+    fn is_flushed(&mut self, bucket: Bucket, batch: &mut WriteBatch) -> Result<bool, Error> {
         let (store, source) = (self.store, self.row.source);
         if self.reopened.contains(&bucket) {
             return Ok(true);
         }
-        let until = store.sealed_until_ms.load(Ordering::Acquire);
-        if bucket.end_ms(store.bucket_ms) > until || store.has(Cf::Postings, seen_key(source, bucket))? {
+        if !self.context.flushed.covers(bucket.end_ms(store.bucket_ms))
+            || store.has(Cf::Postings, seen_key(source, bucket))?
+        {
             return Ok(false);
         }
         let from = RowKey::frame(bucket, source, 0);
@@ -430,29 +443,34 @@ impl<'a> Pending<'a> {
             let key = source_segment_key(source, segment);
             if posted.insert(segment) && !store.has(Cf::Postings, key)? {
                 batch.put_cf(cf, key, []);
-                batch.merge_cf(cf, segment_sources_key(segment), postings::encode_list([source.0]));
-                store.posted.fetch_add(1, Ordering::Relaxed);
+                batch.merge_cf(cf, segment_sources_key(segment), bitmap::encode_list([source.0]));
+                self.context.read.index.posted.fetch_add(1, Ordering::Relaxed);
             }
         }
         for (bucket, segments) in by_bucket {
-            batch.merge_cf(cf, seen_key(source, bucket), postings::encode_list(segments));
-            batch.merge_cf(cf, bucket_key(bucket), postings::encode_list([source.0]));
+            batch.merge_cf(cf, seen_key(source, bucket), bitmap::encode_list(segments));
+            batch.merge_cf(cf, bucket_key(bucket), bitmap::encode_list([source.0]));
         }
         Ok(())
     }
 }
 
 impl Done {
-    /// To be held while it is written.
-    pub(crate) fn changes_kept<'k>(&self, kept: &'k Changes, row: &Row<'_>) -> Option<Changing<'k>> {
-        self.disturbs.then(|| kept.of(row.source))
+    /// Does it write anything but newer rows of segments that its buckets have? What is cached of the source's rows does not
+    /// hold then.
+    pub(crate) fn disturbs(&self) -> bool {
+        self.disturbs
     }
 
     /// Brings the state up to what is stored now; returns by how much the number of series grew.
-    pub(crate) fn apply(self, state: &mut SourceState, window: Window, store: &Store) -> i64 {
-        let bucket_ms = store.bucket_ms;
-        store.late_frames.fetch_add(self.reopened, Ordering::AcqRel);
-        store.metrics.late_samples.inc_by(self.late);
+    pub(crate) fn apply(
+        self,
+        state: &mut SourceState,
+        (window, bucket_ms): (Window, u32),
+        (flushed, metrics): (&FlushMarks, &Metrics),
+    ) -> i64 {
+        flushed.add_reopened(self.reopened);
+        metrics.late_samples.inc_by(self.late);
         state.touched.extend(self.touched);
         state.newest = self.newest;
         state.ahead = state.ahead.filter(|(_, to)| state.newest.is_none_or(|newest| newest < *to));

@@ -8,83 +8,46 @@
 //! Invariant: only what is not there is written, and only where it is known not to have been taken away.
 
 use std::fs;
-use std::io;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use rocksdb::{ColumnFamilyDescriptor, DB, DBRawIterator, Options as DbOptions, WriteBatch};
+use rocksdb::{DB, DBRawIterator, Options as DbOptions, WriteBatch};
 
-use super::manifest::{self, Manifest, Place};
-use super::{DIRECTORY, Hurt, manifest_copy, time_of};
 use crate::error::Error;
-use crate::index::postings;
+use crate::kv::bitmap;
+use crate::kv::error::file_number;
 use crate::kv::schema::{Cf, PageGroup, Partition, RowKey, parse_timeline_key, partition_key, seen_key, timeline_key};
 use crate::kv::store::Store;
 use crate::limits;
 use crate::pages::timeline::Timeline;
+use crate::quarantine::directory::{DIRECTORY, names};
+use crate::quarantine::record::{Quarantined, time_of};
+use crate::quarantine::single_file::{Families, READING};
 
-/// Starts the names of directories with one file each.
-const READING: &str = "reading-";
 /// Of these families a file may be salvaged; the others are made anew.
 const SALVAGED: [Cf; 4] = [Cf::Rows, Cf::Pages, Cf::Histograms, Cf::Exemplars];
 /// Longer than any key of theirs.
 const KEY_BYTES: usize = 40;
 
-/// The column families that a database is opened with.
-pub(crate) type Families<'f> = dyn Fn() -> Vec<ColumnFamilyDescriptor> + 'f;
-
-/// Why a file of a database cannot be opened, if it cannot.
-pub(super) fn wrong_with(
-    directory: &Path,
-    (number, name): (u64, &str),
-    families: &Families<'_>,
-) -> io::Result<Option<String>> {
-    prepare(directory, number, name)?;
-    let reading = directory.join(DIRECTORY).join(format!("{READING}{number:06}"));
-    let opened = DB::open_cf_descriptors_read_only(&DbOptions::default(), &reading, families(), false);
-    let wrong = opened.err().map(|error| error.to_string());
-    fs::remove_dir_all(reading)?;
-    Ok(wrong)
-}
-
-/// Makes a database of one file, as a directory beside it; its MANIFEST still names the file.
-pub(super) fn prepare(directory: &Path, number: u64, name: &str) -> io::Result<()> {
-    let from = directory.join(name.trim_start_matches('/'));
-    if !from.exists() {
-        return Ok(());
-    }
-    let to = directory.join(DIRECTORY).join(format!("{READING}{number:06}"));
-    if to.exists() {
-        fs::remove_dir_all(&to)?;
-    }
-    fs::create_dir_all(&to)?;
-    let current = manifest::current(directory)?;
-    let others: Vec<Place> = Manifest::read(directory)?.places().filter(|place| place.number != number).collect();
-    fs::copy(&current, to.join(current.file_name().unwrap_or_default()))?;
-    fs::copy(directory.join("CURRENT"), to.join("CURRENT"))?;
-    manifest::remove(&to, &others)?;
-    fs::hard_link(&from, to.join(name.trim_start_matches('/')))
-}
-
-/// Puts back what can be read of the files that were set aside; what is said to be hurt shrinks to the rest.
+/// Puts back what can be read of the files that were set aside; their records shrink to the rest.
 pub(crate) fn salvage(
     store: &Store,
     directory: &Path,
     families: &Families<'_>,
-    hurt: &mut [Hurt],
+    quarantined: &mut [Quarantined],
 ) -> Result<(), Error> {
     let failed = |source| Error::Quarantine { path: directory.to_owned(), source };
     let aside = directory.join(DIRECTORY);
-    let mut readings = manifest_copy::names(&aside).map_err(failed)?;
+    let mut readings = names(&aside).map_err(failed)?;
     readings.retain(|name| name.starts_with(READING));
     readings.sort_unstable();
     for name in readings {
         let reading = aside.join(&name);
         let number = name.strip_prefix(READING).and_then(|number| number.parse().ok());
-        let its = hurt.iter_mut().find(|one| number.is_some() && super::named(&one.damage.place) == number);
+        let its = quarantined.iter_mut().find(|one| number.is_some() && file_number(&one.record.place) == number);
         match one_file(store, &reading, families)? {
             Some((family, lost)) => {
-                if let Some(its) = its.filter(|its| its.damage.family == family.name()) {
+                if let Some(its) = its.filter(|its| its.record.family == family.name()) {
                     shrink(its, lost);
                 }
             }
@@ -96,16 +59,16 @@ pub(crate) fn salvage(
 }
 
 /// Says of a file that only these keys of it are lost.
-fn shrink(hurt: &mut Hurt, lost: Lost) {
+fn shrink(quarantined: &mut Quarantined, lost: Lost) {
     let (Some(first), Some(last)) = (lost.first(), lost.last()) else {
-        hurt.keys = None;
-        hurt.damage.set_rebuilt();
+        quarantined.keys = None;
+        quarantined.record.set_rebuilt();
         return;
     };
     let keys = first.start().clone()..=last.end().clone();
-    let family = hurt.damage.family.clone();
-    (hurt.damage.from_ms, hurt.damage.to_ms) = time_of(&family, keys.start(), keys.end());
-    hurt.keys = Some(keys);
+    let family = quarantined.record.family.clone();
+    (quarantined.record.from_ms, quarantined.record.to_ms) = time_of(&family, keys.start(), keys.end());
+    quarantined.keys = Some(keys);
 }
 
 /// Stretches of keys that cannot be read.
@@ -229,21 +192,21 @@ struct Writing<'s> {
 
 impl Writing<'_> {
     fn finish(&mut self) -> Result<(), Error> {
-        self.store.write(std::mem::take(&mut self.batch))
+        Ok(self.store.write(std::mem::take(&mut self.batch))?)
     }
 
     fn put(&mut self, cf: Cf, key: &[u8], value: &[u8]) -> Result<(), Error> {
         if !self.store.has(cf, key)? {
             self.batch.put_cf(self.store.cf(cf), key, value);
         }
-        if self.batch.size_in_bytes() < limits::SEAL_BATCH_BYTES { Ok(()) } else { self.finish() }
+        if self.batch.size_in_bytes() < limits::WRITE_BATCH_BYTES { Ok(()) } else { self.finish() }
     }
 
     /// Rows that were not sealed, native histograms and exemplars.
     fn other(&mut self, cf: Cf, key: &[u8], value: &[u8]) -> Result<(), Error> {
         if cf == Cf::Rows {
             let Some(row) = RowKey::parse(key) else { return Ok(()) };
-            if !postings::get(self.store, &seen_key(row.source, row.bucket))?.contains(row.segment) {
+            if !bitmap::get(self.store, &seen_key(row.source, row.bucket))?.contains(row.segment) {
                 return Ok(());
             }
         }
@@ -254,7 +217,7 @@ impl Writing<'_> {
     fn timeline(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
         let partition = key.first_chunk().and_then(|bytes| Partition::parse(*bytes));
         let (Some(partition), Some(source)) = (partition, parse_timeline_key(key)) else { return Ok(()) };
-        if !postings::get(self.store, &partition_key(partition))?.contains(source.0) {
+        if !bitmap::get(self.store, &partition_key(partition))?.contains(source.0) {
             return Ok(());
         }
         for buckets in limits::PARTITION_BUCKETS.into_iter().filter(|buckets| *buckets > partition.buckets) {

@@ -1,4 +1,4 @@
-//! Columns of one segment of one source in one open bucket: rows that were taken apart once and are not again.
+//! Cached columns of one segment of one source in one open bucket: rows that were decoded once are not decoded again.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -6,21 +6,22 @@ use std::ops::RangeInclusive;
 use rocksdb::DBRawIterator;
 
 use crate::error::Error;
+use crate::kv;
 use crate::kv::checksum::Corrupt;
 use crate::kv::schema::{RowKey, slot_of};
 use crate::kv::store::Store;
-use crate::reader::snapshot::View;
+use crate::reader::snapshot::ReadSnapshot;
 use crate::rows::codec::{ORDINARY, RowView};
-use crate::rows::decoder::{Bases, Wanted, mask};
+use crate::rows::decoder::{ReferenceFrame, Wanted, mask};
 use crate::rows::lane::LANE;
 use crate::rows::run::{Run, RunColumn, bits_of};
 use crate::rows::scan;
 
-/// What was read so far. Rows are only ever added: of anything else [`super::Changes`] tells.
+/// What was read so far. Rows are only ever added; of anything else [`crate::reader::epochs::WriteTracker`] tells.
 #[derive(Debug, Default)]
 pub(super) struct Columns {
     /// When the first of it was read.
-    pub(super) moment: u64,
+    pub(super) epoch: u64,
     /// When, by the clock of newer rows, there was no row behind the last of the times.
     pub(super) read_at: Option<u64>,
     /// All rows from here on are among the times, up to the last of these.
@@ -28,10 +29,10 @@ pub(super) struct Columns {
     times: Vec<i64>,
     /// By place in the segment; each of some of the first rows.
     columns: BTreeMap<usize, RunColumn>,
-    bases: Option<Bases>,
+    frame: Option<ReferenceFrame>,
 }
 
-/// Why nothing is kept of a segment.
+/// Why nothing is cached of a segment.
 #[derive(Debug)]
 pub(super) enum Refused {
     /// It has rows with times of their own, or damaged ones.
@@ -39,15 +40,15 @@ pub(super) enum Refused {
     Store(Error),
 }
 
-impl From<Error> for Refused {
-    fn from(error: Error) -> Self {
-        Self::Store(error)
+impl From<kv::Error> for Refused {
+    fn from(error: kv::Error) -> Self {
+        Self::Store(error.into())
     }
 }
 
 impl Columns {
-    pub(super) fn new(moment: u64, from_ms: i64) -> Self {
-        Self { moment, from_ms, ..Self::default() }
+    pub(super) fn new(epoch: u64, from_ms: i64) -> Self {
+        Self { epoch, from_ms, ..Self::default() }
     }
 
     pub(super) fn reaches_back_to(&self, from_ms: i64) -> bool {
@@ -57,7 +58,7 @@ impl Columns {
     /// About what it takes, bytes.
     pub(super) fn weight(&self) -> usize {
         let columns: usize = self.columns.values().map(|column| column.values.capacity() * 8 + 96).sum();
-        columns + self.times.capacity() * 8 + self.bases.as_ref().map_or(0, Bases::weight)
+        columns + self.times.capacity() * 8 + self.frame.as_ref().map_or(0, ReferenceFrame::weight)
     }
 
     fn rows_of(&self, place: usize) -> usize {
@@ -77,15 +78,15 @@ impl Columns {
     /// Reads what is not there yet of the wanted columns, up to `last_ms`.
     pub(super) fn extend(
         &mut self,
-        view: &View<'_>,
+        snapshot: &ReadSnapshot<'_>,
         iter: &mut DBRawIterator<'_>,
         (place, wanted): (RowKey, &Wanted),
         last_ms: i64,
     ) -> Result<(), Refused> {
         self.read_at = None;
-        let looked = self.read_on(view.store, iter, (place, wanted), last_ms)?;
+        let looked = self.read_on(snapshot.store, iter, (place, wanted), last_ms)?;
         if looked && self.is_whole(wanted) && !scan::is_in(iter, place) {
-            self.read_at = Some(view.moments.newer);
+            self.read_at = Some(snapshot.epochs.newer);
         }
         Ok(())
     }
@@ -111,24 +112,24 @@ impl Columns {
         if !scan::seek_row(store, iter, place, &slots)? {
             return Ok(true);
         }
-        if !self.bases.as_ref().is_some_and(|bases| bases.cover(wanted)) {
-            let Some(bases) = scan::frame_at(store, iter, place, wanted)? else { return Err(Refused::Rows) };
-            match &mut self.bases {
-                Some(known) => known.add(bases),
-                none => *none = Some(bases),
+        if !self.frame.as_ref().is_some_and(|frame| frame.cover(wanted)) {
+            let Some(found) = scan::frame_at(store, iter, place, wanted)? else { return Err(Refused::Rows) };
+            match &mut self.frame {
+                Some(known) => known.add(found),
+                none => *none = Some(found),
             }
             scan::seek_row(store, iter, place, &slots)?;
         }
-        let Self { times, columns, bases: Some(bases), .. } = self else { return Err(Refused::Rows) };
+        let Self { times, columns, frame: Some(frame), .. } = self else { return Err(Refused::Rows) };
         for place in places(wanted) {
             columns.entry(place).or_default();
         }
         let mut row = least;
         let mut whole = true;
-        scan::each_row(store, iter, (place, &slots), bases, &mut |ts, view| {
+        scan::each_row(store, iter, (place, &slots), frame, &mut |ts, view| {
             whole &= view.flags & ORDINARY != 0 && times.get(row).is_none_or(|&known| known == ts);
             if whole {
-                add(columns, row, view, bases, wanted).inspect_err(|_| whole = false)?;
+                add(columns, row, view, frame, wanted).inspect_err(|_| whole = false)?;
                 if row == times.len() {
                     times.push(ts);
                 }
@@ -167,12 +168,12 @@ fn add(
     columns: &mut BTreeMap<usize, RunColumn>,
     row: usize,
     view: &RowView<'_>,
-    bases: &Bases,
+    frame: &ReferenceFrame,
     wanted: &Wanted,
 ) -> Result<(), Corrupt> {
     let mut out = [0.0; LANE];
     for (lane, these) in wanted {
-        view.decode(*lane, bases.of(*lane)?, mask(these), &mut out)?;
+        view.decode(*lane, frame.of(*lane)?, mask(these), &mut out)?;
         let present = view.present(*lane);
         for (bit, _) in these {
             if let Some(column) = columns.get_mut(&(lane * LANE + bit))

@@ -115,7 +115,7 @@ impl<'a> Pending<'a> {
         let mut metrics: Vec<u32> = unknown().map(|one| self.metric(one.column)).collect();
         metrics.sort_unstable();
         metrics.dedup();
-        reader::newest((self.store, self.index), self.row.source, from..=i64::MAX, Some(&metrics))
+        reader::newest(self.context.read, self.row.source, from..=i64::MAX, Some(&metrics))
     }
 
     /// The newest sample of a series, stored or about to be.
@@ -144,8 +144,8 @@ impl<'a> Pending<'a> {
     /// Has the series, which has a later sample, one at that time already? Counts it when so.
     fn is_there(&mut self, one: Timed<'_>, targets: &Targets<'_>) -> Result<bool, Error> {
         let metric = self.metric(one.column);
-        let parts = (self.store, self.index);
-        let stored = reader::newest(parts, self.row.source, one.ts..=one.ts, Some(&[metric]))?.remove(&metric);
+        let stored =
+            reader::newest(self.context.read, self.row.source, one.ts..=one.ts, Some(&[metric]))?.remove(&metric);
         let target = targets.get(&(one.column / SEGMENT, one.ts));
         let taken = target.filter(|target| has(&target.present, one.column % SEGMENT)).map(|target| {
             let further = target.further.iter().find(|(column, _)| *column == one.column % SEGMENT);
