@@ -49,11 +49,11 @@ mod tombstones;
 mod writer;
 
 pub use clock::{Clock, Told};
-pub use compaction::pace::Compacted as Sealed;
+pub use compaction::pace::Compacted;
 pub use error::Error;
 pub use kv::Error as KvError;
 pub use options::Options;
-pub use quarantine::record::QuarantineRecord as Damage;
+pub use quarantine::record::QuarantineRecord;
 pub use recovery::Db;
 pub use stats::{Count, Stats};
 pub use tombstones::RetentionRule;

@@ -93,7 +93,7 @@ pub(crate) async fn tsdb(State(app): State<Arc<App>>, params: Params) -> Result<
             Ok(n) => n,
         },
     };
-    let work = || Ok::<_, storage::Error>((app.db.stats(limit)?, app.db.damage()));
+    let work = || Ok::<_, storage::Error>((app.db.stats(limit)?, app.db.quarantine_records()));
     let (stats, damage) = in_place(work)??;
     let body = |out: &mut String| {
         format::put(
@@ -135,7 +135,7 @@ pub(crate) async fn tsdb(State(app): State<Arc<App>>, params: Params) -> Result<
 }
 
 /// What cannot be read: where it lay, when it was scraped, whose it was.
-fn put_damage(out: &mut String, damage: &storage::Damage) {
+fn put_damage(out: &mut String, damage: &storage::QuarantineRecord) {
     out.push_str("{\"place\":");
     format::string(out, &damage.place);
     out.push_str(",\"family\":");

@@ -131,7 +131,7 @@ impl Db {
     ///
     /// # Errors
     /// When the store cannot be read or written. What was done until then stays done.
-    pub fn seal(&self, now_ms: i64) -> Result<Compacted, Error> {
+    pub fn compact(&self, now_ms: i64) -> Result<Compacted, Error> {
         self.with(|opening| opening.compact(now_ms))
     }
 
@@ -140,12 +140,12 @@ impl Db {
         self.with(|opening| opening.compact_paced(now_ms, &mut **pace.borrow_mut()))
     }
 
-    /// Has a thread of the database's own call [`Db::seal`] by the system's clock, until [`Db::close`]. It works a quarter
+    /// Has a thread of the database's own call [`Db::compact`] by the system's clock, until [`Db::close`]. It works a quarter
     /// of the time at most.
     ///
     /// # Errors
     /// When there can be no further thread.
-    pub fn start_sealing(self: &Arc<Self>) -> io::Result<()> {
+    pub fn start_compaction(self: &Arc<Self>) -> io::Result<()> {
         let every = Duration::from_millis(u64::from(self.bucket_ms() / 6).clamp(1000, 300_000));
         let db = Arc::downgrade(self);
         let worker = Worker::start(every, move |pace| {

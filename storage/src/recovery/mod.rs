@@ -162,7 +162,7 @@ impl Db {
     /// What cannot be read, as far as it was met: files that were set aside (also by earlier processes) and keys that were
     /// passed over. The latest last, a bounded number.
     #[must_use]
-    pub fn damage(&self) -> Vec<QuarantineRecord> {
+    pub fn quarantine_records(&self) -> Vec<QuarantineRecord> {
         match self.enter_query() {
             Ok(opening) => opening.components.records.all(),
             Err(_) => read_records(&self.options.path),
