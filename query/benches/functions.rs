@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use model::{
-    Batch, BatchSink, Column, Histogram, Labels, Listing, Matcher, PartReader, Parts, Querier, QuerierError, Selection,
+    Batch, BatchSink, Column, Histogram, Labels, Listing, Matcher, PartReader, Parts, Querier, QuerierError, ReadHints,
+    Selection,
 };
 use query::{Engine, EngineOptions, QueryOptions, Stats};
 
@@ -96,7 +97,7 @@ impl PartReader for Chosen<'_> {
 }
 
 impl Querier for Memory {
-    fn open<'q>(&'q self, selection: &Selection<'_>, _: bool) -> Result<Box<dyn Parts + 'q>, QuerierError> {
+    fn open<'q>(&'q self, selection: &Selection<'_>, _: &ReadHints<'_>) -> Result<Box<dyn Parts + 'q>, QuerierError> {
         let (names, others): (Vec<Matcher>, Vec<Matcher>) =
             selection.matchers.iter().cloned().partition(|m| m.name == "__name__");
         let found = self.batches.iter().filter(|(name, _)| names.iter().all(|m| m.matches(name)));

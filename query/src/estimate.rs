@@ -2,7 +2,7 @@
 //! series say how dense they are. Step 2 of the query path, in the place of steps 3 and 4.
 
 use model::sample::is_stale;
-use model::{Batch, Listing, Querier, QuerierError, Selection};
+use model::{Batch, Listing, Querier, QuerierError, ReadHints, Selection};
 
 use crate::Error;
 use crate::bounds::Bounds;
@@ -244,7 +244,7 @@ impl Surroundings<'_> {
 
     fn density(&self, selection: &Selection<'_>) -> Result<Density, Error> {
         let mut density = Density::default();
-        let parts = self.querier.open(selection, false).map_err(Error::Store)?;
+        let parts = self.querier.open(selection, &ReadHints::default()).map_err(Error::Store)?;
         let taken = Taken::new(&self.bounds.share);
         self.bounds.taking(|| taken.take(parts.reader_bytes()))?;
         let reader = parts.reader().map_err(Error::Store)?;

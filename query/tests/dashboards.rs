@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use model::{BatchSink, Labels, Listing, PartReader, Parts, Querier, QuerierError, Selection};
+use model::{BatchSink, Labels, Listing, PartReader, Parts, Querier, QuerierError, ReadHints, Selection};
 use query::{Engine, QueryOptions, Value};
 
 /// A store with nothing in it.
@@ -27,7 +27,7 @@ impl PartReader for Nothing {
 }
 
 impl Querier for Nothing {
-    fn open<'q>(&'q self, _: &Selection<'_>, _: bool) -> Result<Box<dyn Parts + 'q>, QuerierError> {
+    fn open<'q>(&'q self, _: &Selection<'_>, _: &ReadHints<'_>) -> Result<Box<dyn Parts + 'q>, QuerierError> {
         Ok(Box::new(Self))
     }
 

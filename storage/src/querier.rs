@@ -2,13 +2,13 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::ops::{Range, RangeInclusive};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use model::{
-    Batch, BatchSink, Column, Histogram, Labels, Listing, Matcher, PartReader, Parts, Querier, QuerierError, Selection,
-    SourceId,
+    Batch, BatchSink, Column, Grow, Histogram, Labels, Listing, Matcher, MetricId, PartReader, Parts, Querier,
+    QuerierError, ReadHints, SamplesNeeded, Selection, SeriesOrder, SourceId,
 };
 use roaring::RoaringBitmap;
 
@@ -20,12 +20,15 @@ use crate::index::collide::{self, Groups};
 use crate::index::select::{Selected, select};
 use crate::index::{list, postings};
 use crate::limits;
+use crate::metric_labels::MetricLabels;
 use crate::quarantine;
 use crate::read::Reader;
+use crate::scan::{ScanTask, assumed_rows, by_source, tasks};
 use crate::schema::{Bucket, Cf, bucket_key};
+use crate::sorted::{self, SERIES_BYTES, Sorted, SortedSeries};
 use crate::view::View;
 
-/// Why a selection ended: our own trouble or the receiver's wish.
+/// Why a selection ended: the store could not be read, or its receiver asked for it.
 enum Stop {
     Store(Error),
     Sink(QuerierError),
@@ -109,8 +112,7 @@ impl Db {
         if alive.is_empty() { Ok(Vec::new()) } else { select((&self.store, &self.index), selection.matchers, &alive) }
     }
 
-    /// All samples, or at least the newest of each series.
-    fn chosen(&self, selection: &Selection<'_>, latest: bool) -> Result<Chosen<'_>, Error> {
+    fn chosen(&self, selection: &Selection<'_>, hints: &ReadHints<'_>) -> Result<Chosen<'_>, Stop> {
         let range = selection.start_ms..=selection.end_ms;
         // Before the view: a deletion that is cleaned up meanwhile is then either still masked or already gone.
         let deleted = self.deleted(&range)?;
@@ -121,9 +123,18 @@ impl Db {
         let sources = selected.iter().fold(RoaringBitmap::new(), |all, one| all | &one.sources).len();
         view.caching_pages = pairs <= limits::CACHED_PAIRS;
         view.caching_rows = view.caching_pages && sources <= limits::CACHED_SOURCES;
-        let parts = parts(&selected, &range, limits::batch_values(self.options.memory_bytes));
+        let parts = match hints.order {
+            SeriesOrder::Any => tasks(&selected, &range, limits::batch_values(self.options.memory_bytes)),
+            SeriesOrder::ByLabels { .. } => Vec::new(),
+        };
         let matchers = selection.matchers.to_vec();
-        Ok(Chosen { db: self, view, range, matchers, deleted, parts, groups, latest })
+        let latest = hints.samples == SamplesNeeded::Newest;
+        let left = AtomicUsize::new(if hints.limit == 0 { usize::MAX } else { hints.limit });
+        let mut chosen = Chosen { db: self, view, range, matchers, deleted, parts, groups, latest, sorted: None, left };
+        if let SeriesOrder::ByLabels { grow } = hints.order {
+            chosen.sorted = Some(chosen.sort(&selected, grow)?);
+        }
+        Ok(chosen)
     }
 
     fn has_histograms(&self) -> bool {
@@ -174,13 +185,69 @@ struct Chosen<'a> {
     range: RangeInclusive<i64>,
     matchers: Vec<Matcher>,
     deleted: Vec<Deleted>,
-    parts: Vec<Vec<Piece>>,
+    parts: Vec<Vec<ScanTask>>,
     groups: Groups,
     /// At least the newest sample of each series is wanted, not all.
     latest: bool,
+    /// The series in label order, where that was asked for; then there are no `parts`.
+    sorted: Option<Sorted>,
+    /// How many series more are needed.
+    left: AtomicUsize,
 }
 
 impl Chosen<'_> {
+    /// Hands a batch to its receiver, as far as its series are needed.
+    fn hand_out(&self, mut batch: Batch, sink: &mut BatchSink<'_>) -> Result<(), Stop> {
+        let needed = |left: usize| Some(left.saturating_sub(batch.columns.len()));
+        let left = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, needed).unwrap_or_default();
+        batch.columns.truncate(left);
+        if batch.columns.is_empty() { Ok(()) } else { sink(batch).map_err(Stop::Sink) }
+    }
+
+    /// The series of a selection with their labels, in no order: those of several pairs once.
+    fn each_series(
+        &self,
+        selected: &[Selected],
+        each: &mut dyn FnMut(Labels, Vec<(SourceId, u32)>) -> Result<(), Stop>,
+    ) -> Result<(), Stop> {
+        let grouped: HashSet<(SourceId, u32)> = self.groups.values().flatten().copied().collect();
+        let mut known = MetricLabels::default();
+        let mut result: Result<(), Stop> = Ok(());
+        by_source(selected, &mut |source, metrics| {
+            let mut of_source = || {
+                let Some(source_labels) = self.db.index.source_labels(&self.db.store, source)? else { return Ok(()) };
+                known.expect(metrics.len());
+                for (i, metric) in
+                    metrics.iter().enumerate().filter(|(_, metric)| !grouped.contains(&(source, **metric)))
+                {
+                    if let Some(labels) = known.labels((&self.db.store, &self.db.index), &metrics[i..])? {
+                        each(source_labels.joined(labels), vec![(source, *metric)])?;
+                    }
+                }
+                Ok(())
+            };
+            if result.is_ok() {
+                result = of_source();
+            }
+        });
+        result?;
+        self.groups.iter().try_for_each(|(labels, pairs)| each(labels.clone(), pairs.clone()))
+    }
+
+    /// The series of a selection in label order.
+    fn sort(&self, selected: &[Selected], grow: &Grow<'_>) -> Result<Sorted, Stop> {
+        let mut series = Vec::new();
+        self.each_series(selected, &mut |labels, pairs| {
+            grow(labels.as_text().len() + SERIES_BYTES).map_err(Stop::Sink)?;
+            series.push(SortedSeries { labels, pairs });
+            Ok(())
+        })?;
+        // What one part holds in memory is bounded like a batch.
+        let values = limits::batch_values(self.db.options.memory_bytes);
+        let at_once = (values / self.rows_at_most().max(1)).clamp(1, limits::SORTED_AT_ONCE);
+        Ok(Sorted::new(series, at_once))
+    }
+
     /// Rows of one source, as many as there may be where anything is stored: a range may reach far beyond that.
     fn rows_at_most(&self) -> usize {
         let assumed = assumed_rows(&self.range);
@@ -195,13 +262,19 @@ impl Chosen<'_> {
 
 impl Parts for Chosen<'_> {
     fn count(&self) -> usize {
+        if let Some(sorted) = &self.sorted {
+            return sorted.count();
+        }
         // Series of several pairs are read in the end, and from all their sources.
         self.parts.len() + usize::from(!self.groups.is_empty())
     }
 
     fn reader_bytes(&self) -> usize {
         let rows = if self.latest { 1 } else { self.rows_at_most() };
-        let columns = self.parts.iter().flatten().map(|piece| piece.range.len()).max().unwrap_or_default();
+        let columns = match &self.sorted {
+            Some(sorted) => sorted.columns_max(),
+            None => self.parts.iter().flatten().map(|piece| piece.range.len()).max().unwrap_or_default(),
+        };
         let known = columns.saturating_mul(4).min(limits::KNOWN_METRICS).saturating_mul(limits::KNOWN_BYTES);
         let column = rows.saturating_mul(limits::VALUE_READ_BYTES).saturating_add(limits::COLUMN_READ_BYTES);
         columns.saturating_mul(column).saturating_add(known)
@@ -227,49 +300,7 @@ struct ChosenReader<'a> {
     /// Pairs that are not a series by themselves.
     grouped: HashSet<(SourceId, u32)>,
     readers: RefCell<(Reader<'a>, Option<HistogramReader<'a>>)>,
-    known: RefCell<Known>,
-}
-
-/// Labels of metrics that were asked for lately, each at the place its id leads to: other sources have the same, as a rule.
-#[derive(Default)]
-struct Known(Vec<Option<(u32, Labels)>>);
-
-impl Known {
-    /// Makes room for sources of so many metrics.
-    fn expect(&mut self, metrics: usize) {
-        let places = (4 * metrics).next_power_of_two().min(limits::KNOWN_METRICS);
-        if self.0.len() < places {
-            self.0.clear();
-            self.0.resize(places, None);
-        }
-    }
-
-    fn place(&self, metric: u32) -> usize {
-        metric as usize & (self.0.len() - 1)
-    }
-
-    fn has(&self, metric: u32) -> bool {
-        self.0[self.place(metric)].as_ref().is_some_and(|(of, _)| *of == metric)
-    }
-
-    /// The labels of the first of some metrics of a source; those behind it are likely to be asked for next.
-    fn labels(&mut self, db: &Db, metrics: &[u32]) -> Result<Option<&Labels>, Error> {
-        let Some(&metric) = metrics.first() else { return Ok(None) };
-        if !self.has(metric) {
-            let near = &metrics[..metrics.len().min(limits::KNOWN_AT_ONCE)];
-            let mut found = Vec::with_capacity(near.len());
-            let unknown = near.iter().copied().filter(|metric| !self.has(*metric));
-            db.index.labels_of_metrics(&db.store, unknown, |metric, labels| found.push((metric, labels.apart())))?;
-            // Where two have one place, that of this one is its own.
-            found.sort_unstable_by_key(|(one, _)| *one == metric);
-            for (metric, labels) in found {
-                let place = self.place(metric);
-                self.0[place] = Some((metric, labels));
-            }
-        }
-        // It is not there when its labels are damaged.
-        Ok(self.0[self.place(metric)].as_ref().filter(|(of, _)| *of == metric).map(|(_, labels)| labels))
-    }
+    known: RefCell<MetricLabels>,
 }
 
 impl PartReader for ChosenReader<'_> {
@@ -288,7 +319,10 @@ impl<'a> ChosenReader<'a> {
     fn read_part(&self, part: usize, sink: &mut BatchSink<'_>) -> Result<(), Stop> {
         let mut readers = self.readers.borrow_mut();
         let (reader, histograms) = &mut *readers;
-        let mut out = |batch| sink(batch).map_err(Stop::Sink);
+        let mut out = |batch| self.chosen.hand_out(batch, sink);
+        if let Some(sorted) = &self.chosen.sorted {
+            return self.sorted(sorted.part(part), (reader, histograms.as_mut()), &mut out);
+        }
         match self.chosen.parts.get(part) {
             Some(pieces) => {
                 pieces.iter().try_for_each(|piece| self.piece((reader, histograms.as_mut()), piece, &mut out))
@@ -298,7 +332,12 @@ impl<'a> ChosenReader<'a> {
     }
 
     /// What there is of some metrics of one source.
-    fn piece(&self, (reader, mut histograms): Readers<'_, 'a>, piece: &Piece, out: &mut Out<'_>) -> Result<(), Stop> {
+    fn piece(
+        &self,
+        (reader, mut histograms): Readers<'_, 'a>,
+        piece: &ScanTask,
+        out: &mut Out<'_>,
+    ) -> Result<(), Stop> {
         let Chosen { db, latest, .. } = self.chosen;
         db.store.stay()?;
         let (source, metrics) = (piece.source, &piece.metrics[piece.range.clone()]);
@@ -313,15 +352,65 @@ impl<'a> ChosenReader<'a> {
             if self.grouped.contains(&(source, metric)) {
                 return Ok(false);
             }
-            let Some(metric_labels) = known.labels(db, &metrics[i..])? else { return Ok(false) };
+            let Some(metric_labels) = known.labels((&db.store, &db.index), &metrics[i..])? else { return Ok(false) };
             column.metric = metric_labels.clone();
+            column.metric_id = Some(MetricId(metric));
             if let Some(histograms) = &mut histograms {
                 histograms.fill((source, metric), times, column)?;
             }
             Ok(true)
         };
         let batches = gathered.into_batches(&mut complete)?.into_iter();
-        batches.map(|batch| Batch { source: source_labels.clone(), ..batch }).try_for_each(out)
+        let whose = |batch| Batch { source_id: Some(source), source: source_labels.clone(), ..batch };
+        batches.map(whose).try_for_each(out)
+    }
+
+    /// Some series in their order: each source is read once for all of them.
+    fn sorted(
+        &self,
+        series: &[SortedSeries],
+        (reader, mut histograms): Readers<'_, 'a>,
+        out: &mut Out<'_>,
+    ) -> Result<(), Stop> {
+        let Chosen { db, latest, .. } = self.chosen;
+        let mut found: Vec<Option<Batch>> = Vec::new();
+        found.resize_with(series.len(), || None);
+        for (source, wanted) in sorted::by_source(series) {
+            db.store.stay()?;
+            let metrics: Vec<u32> = wanted.iter().map(|(metric, _)| *metric).collect();
+            let stored = reader.stored(source)?;
+            let gathered =
+                if *latest { reader.gather_latest(&stored, &metrics)? } else { reader.gather(&stored, &metrics)? };
+            let mut complete = |i: usize, times: &[i64], column: &mut Column| {
+                column.metric_id = Some(MetricId(metrics[i]));
+                match &mut histograms {
+                    Some(histograms) => histograms.fill((source, metrics[i]), times, column).map(|()| true),
+                    None => Ok(true),
+                }
+            };
+            for mut batch in gathered.into_batches(&mut complete)?.into_iter().flat_map(Batch::into_series) {
+                let column = &mut batch.columns[0];
+                // The labels handed out are whole ones, and the id is not theirs.
+                let Some(MetricId(metric)) = column.metric_id.take() else { continue };
+                let Ok(i) = metrics.binary_search(&metric) else { continue };
+                let (_, at) = wanted[i];
+                column.metric = series[at].labels.clone();
+                found[at] = Some(batch);
+            }
+        }
+        for (one, found) in series.iter().zip(found) {
+            let batch = match (found, &one.pairs) {
+                (None, pairs) if pairs.len() > 1 => {
+                    let readers = (&mut *reader, histograms.as_deref_mut());
+                    db.merged(readers, one.labels.clone(), pairs)?
+                }
+                (found, _) => found.unwrap_or_default(),
+            };
+            if !batch.timestamps_ms.is_empty() {
+                out(batch)?;
+            }
+        }
+        Ok(())
     }
 
     fn groups(&self, (reader, mut histograms): Readers<'_, 'a>, out: &mut Out<'_>) -> Result<(), Stop> {
@@ -338,80 +427,25 @@ impl<'a> ChosenReader<'a> {
     }
 }
 
-/// Some metrics of one source.
-#[derive(Debug)]
-struct Piece {
-    source: SourceId,
-    /// All that are selected of this source, and often of the next.
-    metrics: Arc<[u32]>,
-    range: Range<usize>,
-}
-
-/// A selection in pieces, source by source, as many to a part as are worth a thread's while.
-fn parts(selected: &[Selected], range: &RangeInclusive<i64>, batch_values: usize) -> Vec<Vec<Piece>> {
-    let rows = assumed_rows(range);
-    let (least, some, most) = limits::BATCH_COLUMNS;
-    // Each batch reads the times of its source: of a long range more values at once are worth it, up to a bound.
-    let some = (limits::LONG_BATCH * batch_values / rows).clamp(least, some);
-    let columns_max = (batch_values / rows).clamp(some, most);
-    let mut parts: Vec<Vec<Piece>> = Vec::new();
-    let mut work = usize::MAX;
-    by_source(selected, &mut |source, metrics| {
-        for from in (0..metrics.len()).step_by(columns_max) {
-            if work >= limits::PART_WORK {
-                parts.push(Vec::new());
-                work = 0;
-            }
-            let range = from..metrics.len().min(from + columns_max);
-            work = work.saturating_add(range.len().saturating_mul(rows.saturating_add(limits::COLUMN_WORK)));
-            let piece = Piece { source, metrics: Arc::clone(metrics), range };
-            parts.last_mut().expect("BUG: a part was begun").push(piece);
-        }
-    });
-    parts
-}
-
-/// About how many rows a source has in a range.
-fn assumed_rows(range: &RangeInclusive<i64>) -> usize {
-    let rows = range.end().saturating_sub(*range.start()) / limits::ASSUMED_INTERVAL_MS + 1;
-    usize::try_from(rows).unwrap_or(usize::MAX)
-}
-
-/// Calls `each` with every source of a selection and its metrics, ascending.
-fn by_source(selected: &[Selected], each: &mut dyn FnMut(SourceId, &Arc<[u32]>)) {
-    let mut selected_of: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
-    for (i, one) in selected.iter().enumerate() {
-        for source in &one.sources {
-            selected_of.entry(source).or_default().push(i);
-        }
-    }
-    // The next source is likely to have the same.
-    let (mut last, mut metrics): (Vec<usize>, Arc<[u32]>) = <_>::default();
-    for (source, these) in selected_of {
-        if these != last {
-            let union = these.iter().fold(RoaringBitmap::new(), |all, &i| all | &selected[i].metrics);
-            metrics = union.into_iter().collect();
-            last = these;
-        }
-        each(SourceId(source), &metrics);
-    }
-}
-
 impl Querier for Db {
-    fn open<'q>(&'q self, selection: &Selection<'_>, latest: bool) -> Result<Box<dyn Parts + 'q>, QuerierError> {
-        let chosen = self.chosen(selection, latest);
-        if let Err(error) = &chosen
+    fn open<'q>(
+        &'q self,
+        selection: &Selection<'_>,
+        hints: &ReadHints<'_>,
+    ) -> Result<Box<dyn Parts + 'q>, QuerierError> {
+        let chosen = self.chosen(selection, hints);
+        if let Err(Stop::Store(error)) = &chosen
             && error.is_damage()
         {
             self.store.damaged(&model::with_causes(error));
         }
-        Ok(Box::new(chosen.map_err(unreadable)?))
+        Ok(Box::new(chosen?))
     }
 
     fn list_series(&self, selection: &Selection<'_>, listing: &Listing<'_>) -> Result<Vec<Labels>, QuerierError> {
         let length_ms = selection.end_ms.saturating_sub(selection.start_ms);
         if length_ms <= limits::LISTED_EXACTLY_MS {
-            return list::with_samples(&*self.open(selection, true)?, listing);
+            return list::with_samples(&*self.open(selection, &ReadHints::NEWEST)?, listing);
         }
         list::series(self, selection, listing)
     }

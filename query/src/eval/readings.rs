@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use model::{Batch, BatchSink, Matcher, PartReader, Parts, Querier, QuerierError, Selection};
+use model::{Batch, BatchSink, Matcher, PartReader, Parts, Querier, QuerierError, ReadHints, SamplesNeeded, Selection};
 
 use super::selector::cost_of;
 use super::shared::{SELECTORS_MAX, Shared};
@@ -30,7 +30,7 @@ struct Repeated {
 #[derive(Debug)]
 struct Reading {
     /// First and last millisecond, and whether it is of the latest samples alone.
-    of: (i64, i64, bool),
+    of: (i64, i64, SamplesNeeded),
     parts: Vec<Mutex<Part>>,
     share: Arc<Share>,
     /// Nothing is kept of it any more.
@@ -83,13 +83,13 @@ impl Readings {
         &self,
         (querier, share): (&'q dyn Querier, &Arc<Share>),
         selection: &Selection<'_>,
-        latest: bool,
+        hints: &ReadHints<'_>,
     ) -> Result<Box<dyn Parts + 'q>, QuerierError> {
-        let of = (selection.start_ms, selection.end_ms, latest);
+        let of = (selection.start_ms, selection.end_ms, hints.samples);
         let mut repeated = lock(&self.0);
         let Some(known) = repeated.iter_mut().find(|known| known.matchers == selection.matchers) else {
             drop(repeated);
-            return querier.open(selection, latest);
+            return querier.open(selection, hints);
         };
         known.left = known.left.saturating_sub(1);
         let more = known.left > 0;
@@ -104,7 +104,7 @@ impl Readings {
             reading.replayed.store(true, Ordering::SeqCst);
             return Ok(Box::new(Replay { reading: Arc::clone(reading), is_last: false }));
         }
-        let parts = querier.open(selection, latest)?;
+        let parts = querier.open(selection, hints)?;
         if !more {
             return Ok(parts);
         }

@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use model::{Batch, Column, Parts, QuerierError, Selection};
+use model::{Batch, Column, Parts, QuerierError, ReadHints, SamplesNeeded, Selection};
 
 use super::parts::Part;
 use super::{Evaluator, Query, Sink, extended};
@@ -19,8 +19,7 @@ use crate::window::{Dense, Grid, Look, Reach, Timed, Window, bounds, reaching};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted<'e> {
     selection: Selection<'e>,
-    /// Only the newest sample of each series.
-    latest: bool,
+    hints: ReadHints<'static>,
 }
 
 impl<'e> Wanted<'e> {
@@ -29,7 +28,10 @@ impl<'e> Wanted<'e> {
         let before = length_ms.saturating_add(reach.back_ms);
         let start_ms = ends.first()?.saturating_sub(before).saturating_add(1);
         let end_ms = ends.last()?.saturating_add(reach.ahead_ms);
-        Some(Self { selection: Selection { start_ms, end_ms, matchers: &selector.matchers }, latest: false })
+        Some(Self {
+            selection: Selection { start_ms, end_ms, matchers: &selector.matchers },
+            hints: ReadHints::default(),
+        })
     }
 }
 
@@ -84,12 +86,14 @@ impl Evaluator<'_> {
     fn wanted_latest<'e>(&self, selector: &'e Selector, ends: &[i64]) -> Option<Wanted<'e>> {
         let wanted = Wanted::new(selector, (ends, self.query.lookback_ms), Reach::default())?;
         // Whether a histogram was reset shows beside the one before it.
-        Some(Wanted { latest: !selector.totals && ends.first() == ends.last(), ..wanted })
+        let newest = !selector.totals && ends.first() == ends.last();
+        let samples = if newest { SamplesNeeded::Newest } else { SamplesNeeded::All };
+        Some(Wanted { hints: ReadHints { samples, ..wanted.hints }, ..wanted })
     }
 
     pub(super) fn open(&self, wanted: &Wanted<'_>) -> Result<Box<dyn Parts + '_>, Error> {
         let Query { querier, bounds, readings, .. } = self.query;
-        readings.open((*querier, &bounds.share), &wanted.selection, wanted.latest).map_err(Error::Store)
+        readings.open((*querier, &bounds.share), &wanted.selection, &wanted.hints).map_err(Error::Store)
     }
 
     /// Hands over what is wanted of a selector, batch by batch: of a part when this thread reads only that.

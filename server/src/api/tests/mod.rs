@@ -275,7 +275,7 @@ async fn series_are_deleted_and_snapshots_taken_where_that_is_allowed() {
             found.extend(batch.columns.iter().map(|column| batch.labels(column).name().to_owned()));
             Ok(())
         };
-        model::Querier::select(db, &selection, false, &mut sink).unwrap();
+        model::Querier::select(db, &selection, &model::ReadHints::default(), &mut sink).unwrap();
         found.sort();
         found
     };

@@ -1,8 +1,18 @@
-//! Batches out: the contract between the store and what reads it (query, later rules and remote read).
+//! Batches out: the contract between a store and what reads it: queries, rules, federation, remote read, StoreAPI.
+//!
+//! `hints` says what a selection is for, `chunks` cuts series for protocols that send chunks, `merged` reads several stores
+//! as one.
+
+pub mod chunks;
+mod hints;
+mod merged;
 
 use std::sync::Arc;
 
-use crate::{Histogram, Labels, Matcher};
+use crate::{Histogram, Labels, Matcher, MetricId, SourceId};
+
+pub use hints::{GroupingHint, ReadHints, SamplesNeeded, SeriesOrder};
+pub use merged::MergedQuerier;
 
 /// What is asked for by one selector.
 #[derive(Clone, Copy, Debug)]
@@ -15,9 +25,15 @@ pub struct Selection<'a> {
     pub matchers: &'a [Matcher],
 }
 
+/// Called before about so many bytes are allocated, and with 0 now and then: whoever reads counts memory and looks at its
+/// deadline here, and ends the reading with [`QuerierError::Stopped`].
+pub type Grow<'g> = dyn Fn(usize) -> Result<(), QuerierError> + 'g;
+
 /// Samples of one source: its timestamps once, and the chosen columns beside them.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
+    /// The source, where the store can tell: within one selection batches of one id have equal `source` labels.
+    pub source_id: Option<SourceId>,
     /// Labels that all its series have, unless they have one of that name themselves.
     pub source: Labels,
     /// Ascending, no two equal; milliseconds since the epoch.
@@ -29,8 +45,10 @@ pub struct Batch {
 /// One series within a [`Batch`]. What few series have stands beside the values, sparse: an empty list costs nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Column {
-    /// The labels that the series has beside those of its batch. A store hands out the same set, not one that is equal,
-    /// where it can: what is made of it needs to be made once.
+    /// The metric, where the store can tell: within one selection columns of one id have equal `metric` labels, so that what
+    /// is made of these needs to be made once.
+    pub metric_id: Option<MetricId>,
+    /// The labels that the series has beside those of its batch.
     pub metric: Labels,
     /// One value per timestamp of the batch, stale markers included; the value of an absent slot, or of one that holds
     /// a histogram, means nothing.
@@ -50,6 +68,20 @@ impl Batch {
     pub fn labels(&self, column: &Column) -> Labels {
         if self.source.is_empty() { column.metric.clone() } else { self.source.joined(&column.metric) }
     }
+
+    /// Its series one by one, without the slots at which a series has no sample, and with their whole label sets. Series
+    /// without any sample are left out.
+    pub fn into_series(self) -> impl Iterator<Item = Batch> {
+        let Self { source, timestamps_ms, columns, .. } = self;
+        let whole = columns.into_iter().map(move |mut column| {
+            if !source.is_empty() {
+                column.metric = source.joined(&column.metric);
+            }
+            let timestamps_ms = column.drop_absent(&timestamps_ms);
+            Batch { timestamps_ms, columns: vec![column], ..Batch::default() }
+        });
+        whole.filter(|batch| !batch.timestamps_ms.is_empty())
+    }
 }
 
 impl Column {
@@ -57,6 +89,25 @@ impl Column {
     #[must_use]
     pub fn is_present(&self, i: usize) -> bool {
         self.present.as_ref().is_none_or(|bits| bits[i / 64] >> (i % 64) & 1 == 1)
+    }
+
+    /// Removes the slots that hold no sample, and returns the timestamps of those that do.
+    fn drop_absent(&mut self, timestamps_ms: &[i64]) -> Vec<i64> {
+        let Some(present) = self.present.take() else { return timestamps_ms.to_vec() };
+        // Slots move to the front: the new place of each is the number of present ones before it.
+        let mut moved = vec![0u32; timestamps_ms.len()];
+        let mut kept = Vec::new();
+        for (i, ts) in timestamps_ms.iter().enumerate() {
+            if present[i / 64] >> (i % 64) & 1 == 1 {
+                moved[i] = kept.len() as u32;
+                self.values[kept.len()] = self.values[i];
+                kept.push(*ts);
+            }
+        }
+        self.values.truncate(kept.len());
+        self.histograms.iter_mut().for_each(|(slot, _)| *slot = moved[*slot as usize]);
+        self.start_times_ms.iter_mut().for_each(|(slot, _)| *slot = moved[*slot as usize]);
+        kept
     }
 }
 
@@ -77,7 +128,8 @@ pub type BatchSink<'s> = dyn FnMut(Batch) -> Result<(), QuerierError> + 's;
 
 /// An opened selection: every series that matches and has a sample in the time asked, in parts that may be read side by
 /// side, each on a thread of its own. A series comes whole: all its samples of the range are in one column of one batch. No
-/// two columns of a selection have equal labels. What is read is the store as it was when the selection was opened.
+/// two columns of a selection have equal labels. What is read is the store as it was when the selection was opened. With
+/// [`ReadHints::limit`] each part is read once.
 pub trait Parts: Sync {
     /// How many parts there are. A selection with little to read has one, one that finds nothing may have none.
     fn count(&self) -> usize;
@@ -124,9 +176,8 @@ pub trait PartReader {
 pub struct Listing<'l> {
     /// At most so many; 0: all.
     pub limit: usize,
-    /// Called before an item of about so many bytes is added, and with 0 every now and then: whoever lists counts memory
-    /// and looks at its time here, and ends the listing with [`QuerierError::Stopped`].
-    pub grow: &'l dyn Fn(usize) -> Result<(), QuerierError>,
+    /// Told about each item before it is added.
+    pub grow: &'l Grow<'l>,
 }
 
 impl Listing<'_> {
@@ -151,19 +202,27 @@ impl std::fmt::Debug for Listing<'_> {
 
 /// Where batches come from. Calls block, on the disk at worst.
 pub trait Querier: Send + Sync {
-    /// Finds what a selection is of. With `latest` only the newest sample of each series in the time asked is needed: older
-    /// ones may be left out.
+    /// Finds the series of a selection.
     ///
     /// # Errors
-    /// When the store cannot be read.
-    fn open<'q>(&'q self, selection: &Selection<'_>, latest: bool) -> Result<Box<dyn Parts + 'q>, QuerierError>;
+    /// When the store cannot be read, or the receiver of `hints.order` refuses memory.
+    fn open<'q>(
+        &'q self,
+        selection: &Selection<'_>,
+        hints: &ReadHints<'_>,
+    ) -> Result<Box<dyn Parts + 'q>, QuerierError>;
 
     /// Hands all parts of a selection to `sink`, one after another.
     ///
     /// # Errors
     /// When the store cannot be read, or `sink` refuses a batch.
-    fn select(&self, selection: &Selection<'_>, latest: bool, sink: &mut BatchSink<'_>) -> Result<(), QuerierError> {
-        self.open(selection, latest)?.read_all(sink)
+    fn select(
+        &self,
+        selection: &Selection<'_>,
+        hints: &ReadHints<'_>,
+        sink: &mut BatchSink<'_>,
+    ) -> Result<(), QuerierError> {
+        self.open(selection, hints)?.read_all(sink)
     }
 
     /// The label sets of the matching series that were alive in the time asked, sorted: those with a sample in it where it is
