@@ -294,7 +294,7 @@ fn what_is_unchanged_is_recognised() {
                 _ => Recognised::Comment,
             };
             // A series with blanks inside is read anew, and so is a name of several lines.
-            let recognised = second.recognise(&first.mark());
+            let recognised = second.recognise(&first.fingerprint());
             let Some(recognised) = recognised else {
                 assert_eq!(second.next_entry(), Ok(Some(entry)), "{}", case["id"]);
                 anew += 1;

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use model::{AppendError, Appender, Committed, Labels, Layout, MetricId, Scraped, SourceId};
 use scraper::parse::{Format, Wanted};
-use scraper::{Body, Counts, SampleRules, TargetLayout};
+use scraper::{Body, Counts, SampleRules, ScrapeCache};
 
 #[derive(Debug, Default)]
 struct Store(Mutex<State>);
@@ -71,14 +71,14 @@ impl Appender for Store {
 /// A target and its store.
 #[derive(Debug)]
 pub(crate) struct Target {
-    layout: TargetLayout,
+    layout: ScrapeCache,
     store: Store,
     wanted: Wanted,
 }
 
 impl Target {
     pub(crate) fn new(wanted: Wanted) -> Self {
-        Self { layout: TargetLayout::new(Labels::from_pairs([("job", "j")])), store: Store::default(), wanted }
+        Self { layout: ScrapeCache::new(Labels::from_pairs([("job", "j")])), store: Store::default(), wanted }
     }
 
     /// What a scrape at that time counts and leaves, stale markers aside; or why it fails.

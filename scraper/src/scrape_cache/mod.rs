@@ -1,82 +1,43 @@
-//! Exposition text to column, and which columns vanished. Step 5 of the scrape path.
+//! The scrape cache: maps entries of an exposition to columns of the target's row. Step 5 of the scrape path. (Prometheus:
+//! `scrapeCache` in `scrape/scrape.go`.)
 //!
-//! Line i of a scrape is nearly always line i of the last one. A target therefore keeps, per line, a hash of the text
-//! before the value and where the value goes: a line that is where it was costs a hash and a number. Only a line that is
-//! new has its labels read, relabelled and interned.
-//! Invariant: what [`TargetLayout::read`] took in is visible to nobody until [`TargetLayout::commit`]; a body that turns
+//! Line i of a scrape is nearly always line i of the last one. The cache keeps, per line, its fingerprint (a hash of the text
+//! before the value) and the column of its value: a line in its old position costs a hash and a number. Only a line that is
+//! new has its labels parsed, relabelled and interned.
+//! Invariant: what [`ScrapeCache::read`] took in is visible to nobody until [`ScrapeCache::commit`]; a body that turns
 //! out to be broken leaves no trace but the stale markers of what was there before and it did not have.
 
 mod daily;
 mod error;
 mod histograms;
+mod match_entries;
 mod pass;
-mod reading;
 mod rules;
+mod slot;
 
 use std::collections::HashSet;
 
 use model::{AppendError, Appender, Committed, Labels};
 
-use crate::columns::SourceColumns;
 use crate::metadata::MetadataCache;
-use crate::parse::{Format, Mark, Parser, Point, Wanted};
+use crate::parse::{Format, Parser, Point, Wanted};
+use crate::series_tracker::SeriesTracker;
 
 use daily::DailySeries;
-pub use error::ContentError;
+pub use error::{ContentError, SeriesLimit};
 pub use histograms::HistogramRules;
 use pass::Pass;
 pub use rules::{Counts, SampleRules};
+use slot::{Dest, Slot};
 
 /// Lines of refused bodies are forgotten once they are this many more than the known ones, as upstream does.
 const BEGUN_SLACK: usize = 1000;
-/// So many more than the known ones are remembered of one body.
+/// At most so many more than the known ones are remembered of one body.
 const BEGUN_MAX: usize = 100_000;
 
 /// So many comments are remembered of a body, and so many more for each of its other lines: HELP, TYPE, UNIT and one to spare.
 const COMMENTS_SLACK: usize = 10_000;
 const COMMENTS_PER_LINE: usize = 4;
-
-/// Samples further ahead of the scrape than this are dropped, as upstream does; milliseconds.
-const AHEAD_MAX_MS: i64 = 10 * 60 * 1000;
-
-/// Where the value of a line goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Dest {
-    Column {
-        source: u16,
-        column: u32,
-    },
-    /// Relabelling drops it.
-    Dropped,
-    /// A comment has none. The metric family that it is about, by its number.
-    Comment(u32),
-    /// A limit leaves the series out, until there is room.
-    OverLimit,
-    /// New in this scrape: index into `Pass::pending`.
-    Pending(u32),
-}
-
-impl Dest {
-    /// The metric family that a comment is about.
-    fn family(self) -> Option<u32> {
-        if let Self::Comment(family) = self { Some(family) } else { None }
-    }
-
-    /// The column, if it is one of that source.
-    fn column_of(self, at: usize) -> Option<u32> {
-        match self {
-            Self::Column { source, column } if usize::from(source) == at => Some(column),
-            _ => None,
-        }
-    }
-}
-
-/// One line of the last scrape.
-#[derive(Clone, Copy, Debug)]
-struct Slot {
-    mark: Mark,
-    dest: Dest,
-}
 
 /// What a target answered.
 #[derive(Clone, Copy, Debug)]
@@ -95,14 +56,14 @@ impl<'a, B: AsRef<[u8]> + ?Sized> From<(Format, &'a B)> for Body<'a> {
     }
 }
 
-/// What one target exposed last, and where it is stored.
+/// The lines of a target's last scrape, and the columns that their values are stored in.
 #[derive(Debug)]
-pub struct TargetLayout {
+pub struct ScrapeCache {
     slots: Vec<Slot>,
     /// How many of them are lines that the last scrape had already; known where a soft `sample_limit` asks.
     repeated: usize,
-    /// The target's own source first, then those that lack labels which relabelling removes.
-    sources: Vec<SourceColumns>,
+    /// The target's own source first, then those that lack labels which resample_mutation removes.
+    sources: Vec<SeriesTracker>,
     /// HELP and TYPE of the target's metric families.
     pub metadata: MetadataCache,
     today: DailySeries,
@@ -112,14 +73,14 @@ pub struct TargetLayout {
     begun: HashSet<u64>,
 }
 
-impl TargetLayout {
-    /// Of a target that was not scraped yet.
+impl ScrapeCache {
+    /// An empty cache, of a target that was not scraped yet.
     #[must_use]
     pub fn new(labels: Labels) -> Self {
         Self {
             slots: Vec::new(),
             repeated: 0,
-            sources: vec![SourceColumns::new(labels)],
+            sources: vec![SeriesTracker::new(labels)],
             metadata: MetadataCache::default(),
             today: DailySeries::default(),
             forgotten: HashSet::new(),
@@ -127,7 +88,7 @@ impl TargetLayout {
         }
     }
 
-    /// Takes in a body; series that are new get their ids. On an error nothing of it stays but the counts so far.
+    /// Parses a body; new series get their ids. On an error nothing of it stays but the counts so far.
     ///
     /// # Errors
     /// When the body is broken or exceeds a limit, or the store cannot take a new series.
@@ -153,7 +114,7 @@ impl TargetLayout {
             let known = known_series(&self.slots) - self.repeated + self.forgotten.len();
             pass.room = rules.sample_limit.saturating_sub(known);
         }
-        let (sources, said) = (self.sources.len(), self.metadata.generation());
+        let (sources, generation) = (self.sources.len(), self.metadata.generation());
         pass.keeps_exemplars = appender.keeps_exemplars();
         pass.zeros = body.wanted.start_times;
         pass.late_from_ms = appender.takes_late_from_ms();
@@ -169,7 +130,7 @@ impl TargetLayout {
                 let track = rules.track_timestamps_staleness;
                 self.sources.iter_mut().for_each(|source| source.refuse(track));
             }
-            if self.metadata.generation() != said {
+            if self.metadata.generation() != generation {
                 self.forget_comments();
             }
             pass.counts.added = self.refuse(&pass);
@@ -180,7 +141,7 @@ impl TargetLayout {
     /// How many series a refused body began, up to where it was refused. They are remembered.
     fn refuse(&mut self, pass: &Pass<'_>) -> usize {
         let lines = pass.fresh.iter().flatten().filter(|slot| matches!(slot.dest, Dest::Pending(_)));
-        let keys: HashSet<u64> = lines.map(|slot| slot.mark.key).collect();
+        let keys: HashSet<u64> = lines.map(|slot| slot.fingerprint.key).collect();
         let added = keys.iter().filter(|key| !self.begun.contains(key)).count();
         if self.begun.len() > self.slots.len() + BEGUN_SLACK {
             self.begun = HashSet::new();
@@ -190,21 +151,21 @@ impl TargetLayout {
         added
     }
 
-    /// Forgets what a body said, as for a scrape that failed; the next commit writes stale markers.
+    /// Discards what was read, as for a scrape that failed; the next commit writes stale markers.
     pub fn read_nothing(&mut self) {
-        self.sources.iter_mut().for_each(SourceColumns::begin);
+        self.sources.iter_mut().for_each(SeriesTracker::begin);
     }
 
     /// What a broken body said of its families stays until they are said anew: the next body's comments are all read.
     fn forget_comments(&mut self) {
         for slot in &mut self.slots {
             if matches!(slot.dest, Dest::Comment(_)) {
-                slot.mark.key = 0;
+                slot.fingerprint.key = 0;
             }
         }
     }
 
-    /// The body was sound: new series get their columns, and its lines become those to expect next time.
+    /// The body is valid: new series get their columns, and its lines become those to expect next time.
     fn keep(&mut self, pass: &mut Pass<'_>, appender: &dyn Appender) -> Result<(), ContentError> {
         let mut pending = std::mem::take(&mut pass.pending);
         let mut dests = vec![Dest::Dropped; pending.len()];
@@ -253,7 +214,7 @@ impl TargetLayout {
         if !unchanged && pass.rules.soft && pass.rules.sample_limit > 0 {
             let (known, mut seen) = (known_series(&self.slots), HashSet::new());
             let series = self.slots.iter().filter(|slot| matches!(slot.dest, Dest::Column { .. }));
-            self.repeated = known - series.filter(|slot| seen.insert(slot.mark.key)).count();
+            self.repeated = known - series.filter(|slot| seen.insert(slot.fingerprint.key)).count();
             if pass.counts.over_limit > 0 && known - self.repeated < pass.rules.sample_limit {
                 // There is room now: at the next scrape they are read again.
                 self.slots.retain(|slot| slot.dest != Dest::OverLimit);
@@ -333,16 +294,16 @@ impl TargetLayout {
     pub fn forget_lines(&mut self) {
         self.repeated = 0;
         let series = self.slots.drain(..).filter(|slot| matches!(slot.dest, Dest::Column { .. }));
-        self.forgotten.extend(series.map(|slot| slot.mark.key));
+        self.forgotten.extend(series.map(|slot| slot.fingerprint.key));
     }
 
     /// Was nothing ever stored of it?
     pub(crate) fn is_blank(&self) -> bool {
-        self.sources.iter().all(SourceColumns::is_blank)
+        self.sources.iter().all(SeriesTracker::is_blank)
     }
 
-    /// Takes over what a target with the same labels exposed; the next commit marks what does not come any more. Its lines
-    /// are of use if they were read by the same rules.
+    /// Staleness handover: takes over the series of a removed target with the same labels, so that the next commit writes
+    /// stale markers for those that are not exposed any more. The lines are of use if they were read by the same rules.
     pub(crate) fn adopt(&mut self, mut other: Self, same_rules: bool) {
         if self.is_blank() {
             if !same_rules {
@@ -364,17 +325,17 @@ impl TargetLayout {
     pub(crate) fn forget_ids(&mut self) {
         self.forget_lines();
         for source in &mut self.sources {
-            *source = SourceColumns::new(source.labels.clone());
+            *source = SeriesTracker::new(source.labels.clone());
         }
     }
 
     /// How many series the last scrape had.
     #[must_use]
     pub fn series(&self) -> usize {
-        self.sources.iter().map(SourceColumns::live).sum()
+        self.sources.iter().map(SeriesTracker::live).sum()
     }
 
-    /// Columns of series that ended are given up once they are the larger part.
+    /// Removes columns of ended series once they outnumber the live ones.
     fn drop_dead_columns(&mut self) {
         for (at, source) in self.sources.iter_mut().enumerate() {
             let used = self.slots.iter().filter_map(|slot| slot.dest.column_of(at));

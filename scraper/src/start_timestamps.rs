@@ -1,4 +1,4 @@
-//! Since when the samples of a source count: the zeros that are stored at those times. Part of step 5.
+//! Start timestamps ("created") of a source's series: the zero samples that are stored at those times. Part of step 5.
 //!
 //! As with upstream a zero is stored once, at the time that counting began, if that is before the sample, later than
 //! what is stored of the series, and no more than an hour ago. What the last scrape had of it is known here; of a series that
@@ -16,9 +16,9 @@ const BACK_MAX_MS: i64 = 60 * 60 * 1000;
 /// Zeros of one scrape. At worst each is a row.
 const ZEROS_MAX: usize = 100_000;
 
-/// When the columns of one source began to count.
+/// The start timestamps of one source's columns.
 #[derive(Debug, Default)]
-pub(crate) struct Starts {
+pub(crate) struct StartTimestamps {
     known: HashMap<u32, i64>,
     /// What this scrape says anew, by column.
     new: HashMap<u32, Further>,
@@ -26,7 +26,7 @@ pub(crate) struct Starts {
     zeros: Vec<Further>,
 }
 
-impl Starts {
+impl StartTimestamps {
     /// Nothing was exposed yet.
     pub(crate) fn begin(&mut self) {
         self.new.clear();
@@ -60,7 +60,7 @@ impl Starts {
         &self.zeros
     }
 
-    /// Columns were given up, the others have moved.
+    /// Columns were removed; the others have moved.
     pub(crate) fn move_columns(&mut self, moved: impl Fn(u32) -> Option<u32>) {
         self.known = self.known.drain().filter_map(|(column, start_ms)| Some((moved(column)?, start_ms))).collect();
     }
@@ -82,7 +82,12 @@ mod tests {
     use super::*;
 
     /// What is stored of these columns and times: by time.
-    fn noted(starts: &mut Starts, ts_ms: i64, times: &[(u32, i64)], is_new: fn(u32, i64) -> bool) -> Vec<(i64, u32)> {
+    fn noted(
+        starts: &mut StartTimestamps,
+        ts_ms: i64,
+        times: &[(u32, i64)],
+        is_new: fn(u32, i64) -> bool,
+    ) -> Vec<(i64, u32)> {
         starts.begin();
         times.iter().for_each(|(column, start_ms)| starts.note(*column, *start_ms, ts_ms, None));
         starts.choose(ts_ms, is_new);
@@ -93,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_zero_comes_once_and_not_before_what_is_known_of_its_series() {
-        let mut starts = Starts::default();
+        let mut starts = StartTimestamps::default();
         let hour = 3_600_000;
         let first =
             [(1, 10 * hour - 5), (0, 10 * hour - 5), (2, 10 * hour - 7), (3, 9 * hour - 1), (4, 10 * hour), (5, 0)];
@@ -108,12 +113,12 @@ mod tests {
     #[test]
     fn one_scrape_has_so_many_zeros() {
         let times: Vec<_> = (0..2 + ZEROS_MAX as u32).map(|i| (i, i64::from(i) + 1)).collect();
-        assert_eq!(noted(&mut Starts::default(), 500_000, &times, |_, _| true).len(), ZEROS_MAX);
+        assert_eq!(noted(&mut StartTimestamps::default(), 500_000, &times, |_, _| true).len(), ZEROS_MAX);
     }
 
     #[test]
     fn what_a_failed_body_said_is_forgotten_and_columns_move() {
-        let mut starts = Starts::default();
+        let mut starts = StartTimestamps::default();
         starts.note(7, 100, 1000, None);
         assert_eq!(noted(&mut starts, 2000, &[(3, 100)], |_, _| true), [(100, 3)]);
         starts.move_columns(|column| (column == 3).then_some(0));

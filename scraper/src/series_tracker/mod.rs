@@ -1,4 +1,5 @@
-//! The columns of one source: their values in this scrape, which are there, and which were there in the last. Step 5.
+//! The series tracker: the columns of one source, their values in this scrape, and which of them the last scrape had, so that
+//! vanished series get stale markers. Step 5.
 
 mod commit;
 
@@ -7,12 +8,12 @@ use std::collections::{HashMap, HashSet};
 use model::sample::stale_nan;
 use model::{AppendError, Appender, Exemplar, Further, Histogram, Labels, Layout, MetricId, SourceId};
 
-use crate::starts::Starts;
+use crate::start_timestamps::StartTimestamps;
 
-/// Columns of ended series are given up when they are this many more than the live ones.
+/// Columns of ended series are removed when they are this many more than the live ones.
 const DEAD_SLACK: usize = 128;
 
-/// Further samples of columns that one scrape may hold.
+/// Extra samples (of columns that were exposed several times) that one scrape may hold.
 pub(crate) const REPEATS_MAX: usize = 100_000;
 
 /// What became of a sample.
@@ -49,7 +50,7 @@ impl Taken {
 
 /// One source of a target. Almost every target has exactly one.
 #[derive(Debug)]
-pub(crate) struct SourceColumns {
+pub(crate) struct SeriesTracker {
     /// The labels of the source.
     pub(crate) labels: Labels,
     id: Option<SourceId>,
@@ -74,12 +75,12 @@ pub(crate) struct SourceColumns {
     /// What `repeats` must not repeat, once a column was exposed several times.
     taken: Taken,
     /// Since when the samples of columns count.
-    pub(crate) starts: Starts,
+    pub(crate) starts: StartTimestamps,
     /// The columns of `up` and its like.
     report: Vec<u32>,
 }
 
-impl SourceColumns {
+impl SeriesTracker {
     pub(crate) fn new(labels: Labels) -> Self {
         Self {
             labels,
@@ -96,7 +97,7 @@ impl SourceColumns {
             exemplars: Vec::new(),
             repeats: Vec::new(),
             taken: Taken::default(),
-            starts: Starts::default(),
+            starts: StartTimestamps::default(),
             report: Vec::new(),
         }
     }
@@ -219,7 +220,7 @@ impl SourceColumns {
         self.starts = starts;
     }
 
-    /// Gives every series that is not there any more its stale marker.
+    /// Writes a stale marker for every series that the last scrape had and this one has not.
     pub(crate) fn mark_vanished(&mut self) {
         for word in 0..self.tracked.len() {
             let held = self.held.get(word).copied().unwrap_or_default();
@@ -232,7 +233,7 @@ impl SourceColumns {
         }
     }
 
-    /// Has it nothing to store?
+    /// True if there is nothing to store.
     pub(crate) fn is_silent(&self) -> bool {
         self.present.iter().all(|word| *word == 0)
     }
@@ -282,7 +283,7 @@ impl SourceColumns {
         !report.is_empty()
     }
 
-    /// Takes over the series that were there in the last scrape of another, to mark those that do not come any more.
+    /// Tracks the series of the last scrape of another target too, to mark those that are not exposed any more.
     pub(crate) fn adopt(&mut self, mut other: Self) {
         other.end_report();
         let tracked: Vec<MetricId> =
@@ -302,8 +303,8 @@ impl SourceColumns {
         self.tracked.iter().map(|word| word.count_ones() as usize).sum()
     }
 
-    /// Gives up the columns that no line leads to and no marker waits for, if they are many; returns where each of the
-    /// others moved. `used` are the columns that lines lead to.
+    /// Removes columns that no line refers to and that await no stale marker, if they are many; returns the new place of each
+    /// of the others. `used` are the columns that lines refer to.
     pub(crate) fn drop_dead(&mut self, used: impl Iterator<Item = u32>) -> Option<Vec<u32>> {
         if self.metrics.len() <= DEAD_SLACK {
             return None;

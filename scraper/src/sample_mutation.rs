@@ -1,12 +1,13 @@
-//! From what a line exposes to the series it is: target labels joined in, metric relabelling, limits, and the cut into
-//! the source's side and the metric's. Runs only for lines that were not in the last scrape. Part of step 5.
+//! Sample mutation: exposed labels to the series that is stored. Joins the target's labels, runs metric relabelling, checks
+//! limits, and splits the result into source and metric labels. Runs only for lines that were not in the last scrape. Part
+//! of step 5. (Prometheus: `mutateSampleLabels` in `scrape/scrape.go`.)
 
 use model::labels::{METRIC_NAME, is_legacy_label_name, is_legacy_metric_name};
 use model::relabel::{RelabelRule, relabel};
 use model::{Labels, LabelsBuilder};
 
-use crate::layout::ContentError;
 use crate::parse::LabelPairs;
+use crate::scrape_cache::{ContentError, SeriesLimit};
 
 /// What a scrape job asks of the series of its targets.
 #[derive(Clone, Debug, Default)]
@@ -34,21 +35,12 @@ pub(crate) struct Series {
     pub(crate) removed: Vec<String>,
 }
 
-/// Why a series fails the whole scrape.
+/// Why a series fails the scrape.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     reason: String,
     /// Which limit was it, if one?
     limit: Option<SeriesLimit>,
-}
-
-/// A limit of a job that one series can exceed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SeriesLimit {
-    /// Of the number of labels, or the length of their names and values.
-    Labels,
-    /// Of the buckets of a native histogram.
-    Buckets,
 }
 
 impl Refusal {
@@ -76,7 +68,7 @@ impl Refusal {
     }
 }
 
-/// The target's side of its series.
+/// The target's labels, which all its series get.
 #[derive(Debug)]
 pub(crate) struct Side {
     labels: Labels,

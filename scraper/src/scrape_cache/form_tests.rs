@@ -45,7 +45,7 @@ fn protobuf_and_text_are_the_same_series() {
     let text = "# TYPE h histogram\nh_bucket{a=\"b\",le=\"1\"} 2\nh_bucket{a=\"b\",le=\"+Inf\"} 3\nh_sum{a=\"b\"} 0\nh_count{a=\"b\"} 3\n";
     assert_eq!(t.scrape(text).1, at(3000), "nothing went stale");
     assert_eq!(t.scrape_as((Format::Protobuf, &body)).1, at(4000));
-    let (_, result) = t.layout.read((Format::Protobuf, &body[..body.len() - 1]), &t.rules, 5000, &t.store);
+    let (_, result) = t.cache.read((Format::Protobuf, &body[..body.len() - 1]), &t.rules, 5000, &t.store);
     assert_eq!(result.unwrap_err().to_string(), "before byte 1: message breaks off: \"\"");
 }
 
@@ -74,9 +74,9 @@ fn native_histograms_are_stored_where_they_are_wanted() {
         let mut scrape = |bytes: &[u8], now: i64| {
             let wanted = Wanted { native: true, classic, ..Wanted::default() };
             let body = Body { format: Format::Protobuf, wanted, bytes };
-            let (counts, result) = t.layout.read(body, &t.rules, now, &t.store);
+            let (counts, result) = t.cache.read(body, &t.rules, now, &t.store);
             result.unwrap();
-            t.layout.commit(&t.store, now, &[("up", 1.0)], false).unwrap();
+            t.cache.commit(&t.store, now, &[("up", 1.0)], false).unwrap();
             (counts.native_histograms, t.store.take())
         };
         for (now, count) in [(1000, 7), (2000, 9)] {
@@ -128,8 +128,8 @@ fn classic_histograms_are_stored_as_native_ones_where_that_is_wanted() {
             let wanted = Wanted { classic, convert: true, native: true, ..Wanted::default() };
             for (now, count) in [(1000, 7), (2000, 9), (3000, 4)] {
                 let bytes = if format == Format::Text { text(count).into_bytes() } else { message(count) };
-                let (counts, result) = t.layout.read(Body { format, wanted, bytes: &bytes }, &t.rules, now, &t.store);
-                t.layout.commit(&t.store, now, &[("up", 1.0)], false).unwrap();
+                let (counts, result) = t.cache.read(Body { format, wanted, bytes: &bytes }, &t.rules, now, &t.store);
+                t.cache.commit(&t.store, now, &[("up", 1.0)], false).unwrap();
                 let stored = t.store.take().join("\n");
                 let whole = format!("count:{count} ");
                 assert_eq!(stored.contains(&whole), count > 5, "{format:?} {stored}");
@@ -156,7 +156,7 @@ fn a_histogram_that_makes_no_sense_fails_the_scrape_by_name() {
     // A count of -3.
     let bytes = histogram("n", &[&[0x08, 7][..], &span, &[0x6a, 1, 5]].concat());
     let body = Body { format: Format::Protobuf, wanted: Wanted { native: true, ..Wanted::default() }, bytes: &bytes };
-    let (_, result) = t.layout.read(body, &t.rules, 1000, &t.store);
+    let (_, result) = t.cache.read(body, &t.rules, 1000, &t.store);
     let error = result.unwrap_err().to_string();
     assert!(error.contains("bucket number 1 has observation count of -3"), "{error}");
     assert!(error.ends_with("(\"n\")"), "{error}");
@@ -275,9 +275,9 @@ fn a_native_histogram_has_the_exemplars_that_have_a_time() {
     ] {
         let mut t = target(&[]);
         t.store.exemplars.lock().unwrap().0 = true;
-        let (_, result) = t.layout.read(Body { format, wanted, bytes: &bytes }, &t.rules, 20_000, &t.store);
+        let (_, result) = t.cache.read(Body { format, wanted, bytes: &bytes }, &t.rules, 20_000, &t.store);
         result.unwrap();
-        t.layout.commit(&t.store, 20_000, &[("up", 1.0)], false).unwrap();
+        t.cache.commit(&t.store, 20_000, &[("up", 1.0)], false).unwrap();
         assert_eq!(t.store.exemplars.lock().unwrap().1, expected, "{format:?}");
     }
 }
@@ -320,8 +320,8 @@ fn lines_of_openmetrics_2_keep_their_columns() {
         bytes:
             b"# TYPE h histogram\nh {count:2,sum:1,schema:0,zero_threshold:0,zero_count:2} # {} 1 2 # {} 2 3\n# EOF\n",
     };
-    let (_, result) = t.layout.read(native, &t.rules, 4000, &t.store);
+    let (_, result) = t.cache.read(native, &t.rules, 4000, &t.store);
     result.unwrap();
-    t.layout.commit(&t.store, 4000, &[("up", 1.0)], false).unwrap();
+    t.cache.commit(&t.store, 4000, &[("up", 1.0)], false).unwrap();
     assert_eq!(t.store.exemplars.lock().unwrap().1, ["h{job=\"j\"} {} 1 2000", "h{job=\"j\"} {} 2 3000"]);
 }

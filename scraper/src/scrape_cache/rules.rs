@@ -1,7 +1,7 @@
 //! What is asked of a body, and what it held.
 
 use super::histograms::HistogramRules;
-use crate::labelling::SeriesRules;
+use crate::sample_mutation::SeriesRules;
 
 /// What a scrape job asks of the samples of its targets.
 #[derive(Clone, Debug, Default)]
@@ -12,7 +12,7 @@ pub struct SampleRules {
     pub honor_timestamps: bool,
     /// Series with own times get stale markers too.
     pub track_timestamps_staleness: bool,
-    /// Most samples after relabelling; 0: any number.
+    /// Most samples after resample_mutation; 0: any number.
     pub sample_limit: usize,
     /// Past `sample_limit` new series are left out; otherwise the scrape fails.
     pub soft: bool,
@@ -29,7 +29,7 @@ pub struct SampleRules {
 pub struct Counts {
     /// Samples exposed.
     pub scraped: usize,
-    /// Samples that metric relabelling kept.
+    /// Samples that metric resample_mutation kept.
     pub post_relabel: usize,
     /// Series that the last scrape did not have.
     pub added: usize,
@@ -46,7 +46,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Samples that are not stored although relabelling kept them.
+    /// Samples that are not stored although resample_mutation kept them.
     pub(super) fn left_out(&self) -> usize {
         self.duplicate + self.out_of_order + self.out_of_bounds
     }

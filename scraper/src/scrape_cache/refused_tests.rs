@@ -45,8 +45,8 @@ fn a_series_is_new_once_whatever_becomes_of_its_body() {
     t.rules.sample_limit = 3;
     let mut added = |body: &str| {
         t.now += 1000;
-        let (counts, _) = t.layout.read((Format::Text, body.as_bytes()), &t.rules, t.now, &t.store);
-        t.layout.commit(&t.store, t.now, &[("up", 0.0)], false).unwrap();
+        let (counts, _) = t.cache.read((Format::Text, body.as_bytes()), &t.rules, t.now, &t.store);
+        t.cache.commit(&t.store, t.now, &[("up", 0.0)], false).unwrap();
         counts.added
     };
     assert_eq!(added("a 1\na 2\n"), 1, "exposed twice");
@@ -66,10 +66,10 @@ fn lines_of_refused_bodies_are_remembered_up_to_a_limit() {
     };
     for round in 0..20 {
         t.fails(&page(round, 300));
-        assert!(t.layout.begun.len() <= BEGUN_SLACK + 300, "{round}: {}", t.layout.begun.len());
+        assert!(t.cache.begun.len() <= BEGUN_SLACK + 300, "{round}: {}", t.cache.begun.len());
     }
     t.fails(&page(20, BEGUN_MAX + 2000));
-    assert_eq!(t.layout.begun.len(), BEGUN_MAX);
+    assert_eq!(t.cache.begun.len(), BEGUN_MAX);
 }
 
 /// scrape-004, -030
@@ -93,14 +93,14 @@ fn pages_that_are_refused_leave_nothing_in_memory() {
     let mut t = target(&[("job", "j"), ("pod", "p")]);
     t.rules.series.relabel = vec![rule(RelabelAction::LabelDrop, &[], "pod", "$1")];
     t.scrape("steady 1\n");
-    let (slots, sources) = (t.layout.slots.capacity(), t.layout.sources.len());
+    let (slots, sources) = (t.cache.slots.capacity(), t.cache.sources.len());
     for round in 0..50 {
         let page: String = (0..200).map(|i| format!("m{{round=\"{round}\",i=\"{i}\"}} 1\n")).collect();
         t.rules.series.relabel =
             vec![rule(RelabelAction::LabelDrop, &[], if round % 2 == 0 { "job" } else { "x" }, "$1")];
         t.fails(&format!("{page}broken{{"));
     }
-    assert_eq!((t.layout.slots.capacity(), t.layout.sources.len()), (slots, sources));
+    assert_eq!((t.cache.slots.capacity(), t.cache.sources.len()), (slots, sources));
     t.store.take();
     assert_eq!(t.scrape("steady 2\n").1, ["1000 steady{job=\"j\"} 2"].map(|line| line.replace("1000", "2000")));
 }

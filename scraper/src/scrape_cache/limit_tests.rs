@@ -2,7 +2,7 @@
 
 use super::tests::{Target, target};
 use super::*;
-use crate::labelling::SeriesRules;
+use crate::sample_mutation::SeriesRules;
 
 /// `m{i="0"} 1` and so on.
 fn series(numbers: impl IntoIterator<Item = usize>) -> String {
@@ -28,9 +28,9 @@ fn what_is_too_much_is_counted_all_the_same() {
     // scrape-028
     let mut t = target(&[]);
     t.rules.sample_limit = 1;
-    let (counts, result) = t.layout.read((Format::Text, series(0..3).as_bytes()), &t.rules, 1000, &t.store);
+    let (counts, result) = t.cache.read((Format::Text, series(0..3).as_bytes()), &t.rules, 1000, &t.store);
     assert_eq!((counts.scraped, counts.post_relabel, counts.added), (3, 3, 1));
-    let expected = "sample limit exceeded (3 samples after relabelling, limit: 1); raise sample_limit, drop series with \
+    let expected = "sample limit exceeded (3 samples after resample_mutation, limit: 1); raise sample_limit, drop series with \
                     metric_relabel_configs, or set limit_mode: soft to lose the new series only";
     assert_eq!(result.unwrap_err().to_string(), expected);
 }
@@ -66,14 +66,14 @@ fn a_soft_limit_stands_from_the_first_scrape_on() {
 fn series_that_were_there_stay_when_lines_are_read_anew() {
     let mut t = soft(3);
     t.scrape(&series(0..3));
-    for forget in [TargetLayout::forget_lines, TargetLayout::forget_ids] {
-        forget(&mut t.layout);
+    for forget in [ScrapeCache::forget_lines, ScrapeCache::forget_ids] {
+        forget(&mut t.cache);
         // It takes a good scrape to make use of it.
         t.fails("broken{");
         t.store.take();
         assert_eq!(numbers(&t.scrape(&series([7, 8, 9, 0, 1, 2])).1), ["0", "1", "2"]);
     }
-    t.layout.forget_lines();
+    t.cache.forget_lines();
     let mut stored = t.scrape(&series([7, 8, 0])).1;
     stored.retain(|line| !line.ends_with("stale"));
     assert_eq!(numbers(&stored), ["0"], "one place is not free yet");
@@ -108,7 +108,7 @@ fn lines_that_are_read_anew_are_no_series_of_today() {
     t.now += 24 * 60 * 60 * 1000;
     t.scrape(&series(0..3));
     for _ in 0..3 {
-        t.layout.forget_lines();
+        t.cache.forget_lines();
         let (counts, stored) = t.scrape(&series([7, 0, 1, 2, 8]));
         assert_eq!((numbers(&stored).join(" "), counts.over_limit), ("0 1 2 7".to_owned(), 1));
     }
@@ -122,13 +122,13 @@ fn tiny_lines_do_not_make_a_large_layout() {
                     target is sound";
     for line in ["#\n", "a 1\n", "# TYPE a gauge\n"] {
         assert_eq!(t.fails(&line.repeat(100_000)), expected);
-        assert!(t.layout.slots.capacity() <= 1024, "{line}");
+        assert!(t.cache.slots.capacity() <= 1024, "{line}");
     }
     assert_eq!(t.fails(&series(0..2000)), expected);
     assert_eq!(t.scrape(&"#\n".repeat(1000)).1, Vec::<String>::new());
     // Lines that were there and others take no more than twice that.
     t.fails(&format!("{}{}", "# x\n".repeat(999), "#\n".repeat(1000)));
-    assert_eq!(t.layout.slots.len(), 1000);
+    assert_eq!(t.cache.slots.len(), 1000);
 }
 
 #[test]
@@ -185,16 +185,16 @@ fn comments_beyond_what_series_need_take_no_memory_between_scrapes() {
     let mut t = target(&[]);
     let usual = "# HELP a b\n# TYPE a gauge\na 1\n";
     t.scrape(usual);
-    assert_eq!(t.layout.slots.len(), 3, "comments are remembered");
+    assert_eq!(t.cache.slots.len(), 3, "comments are remembered");
     let many = format!("{}{usual}", "#\n".repeat(200_000));
     for _ in 0..3 {
         let (counts, stored) = t.scrape(&many);
         assert_eq!((counts.scraped, counts.added, stored.len()), (1, 0, 1), "{stored:?}");
-        assert_eq!(t.layout.slots.len(), 1);
-        assert!(t.layout.slots.capacity() < 100);
+        assert_eq!(t.cache.slots.len(), 1);
+        assert!(t.cache.slots.capacity() < 100);
     }
     let metadata: Vec<_> =
-        t.layout.metadata.iter().map(|(name, family)| (name.to_owned(), family.help.clone())).collect();
+        t.cache.metadata.iter().map(|(name, family)| (name.to_owned(), family.help.clone())).collect();
     assert_eq!(metadata, [("a".to_owned(), "b".to_owned())]);
     assert_eq!(t.scrape("b 1\n").1, ["5000 a stale", "5000 b 1"]);
 }

@@ -1,4 +1,5 @@
-//! The synchronous part of a scrape: read what was fetched, report on it, commit. Steps 4 to 6 of the scrape path.
+//! Scrape and append: parses what was fetched, adds the report series, commits. The synchronous part of a scrape, steps 4 to 6
+//! of the scrape path. (Prometheus: `scrapeAndReport` in `scrape/scrape.go`.)
 
 use std::sync::Arc;
 
@@ -7,11 +8,10 @@ use model::{AppendError, Appender, with_causes};
 use tokio::time::Instant;
 
 use crate::fetch::{FetchError, FetchedBody};
-use crate::labelling::SeriesLimit;
-use crate::layout::{Body, ContentError, Counts, TargetLayout};
+use crate::job_settings::{JobSettings, seconds};
 use crate::parse::{Format, Wanted};
 use crate::report::{Extra, Report, number};
-use crate::scrape_loop::{JobSettings, seconds};
+use crate::scrape_cache::{Body, ContentError, Counts, ScrapeCache, SeriesLimit};
 use crate::target::Target;
 
 /// The longest error of a scrape.
@@ -26,8 +26,8 @@ pub(crate) struct Fetched {
 }
 
 /// The synchronous part of one scrape.
-pub(crate) struct Work {
-    pub(crate) layout: TargetLayout,
+pub(crate) struct ScrapeAppend {
+    pub(crate) cache: ScrapeCache,
     pub(crate) target: Arc<Target>,
     pub(crate) job: Arc<JobSettings>,
     pub(crate) appender: Arc<dyn Appender>,
@@ -47,7 +47,7 @@ pub(crate) enum Limit {
     Memory,
 }
 
-/// How it went.
+/// The result of a scrape.
 pub(crate) struct Outcome {
     /// Empty when all went well.
     pub(crate) error: String,
@@ -67,8 +67,8 @@ fn shorten(error: &mut String) {
     }
 }
 
-impl Work {
-    /// Does it all.
+impl ScrapeAppend {
+    /// Parses, reports and commits.
     pub(crate) fn run(&mut self) -> Outcome {
         let mut outcome = Outcome {
             error: String::new(),
@@ -80,7 +80,7 @@ impl Work {
         };
         match &self.fetched {
             Err(error) => {
-                self.layout.read_nothing();
+                self.cache.read_nothing();
                 outcome.error = with_causes(error);
                 outcome.limit = match error {
                     FetchError::TooLarge { .. } => Some(Limit::Body),
@@ -98,7 +98,7 @@ impl Work {
         }
         let mut stored = self.store(&outcome);
         if matches!(stored, Err(AppendError::Forgotten)) {
-            self.layout.forget_ids();
+            self.cache.forget_ids();
             if outcome.error.is_empty() {
                 self.read(&mut outcome);
             }
@@ -152,7 +152,7 @@ impl Work {
     fn read(&mut self, outcome: &mut Outcome) {
         let Ok(Fetched { format, wanted, body }) = &self.fetched else { return };
         let body = Body { format: *format, wanted: *wanted, bytes: &body.bytes };
-        let (counts, result) = self.layout.read(body, &self.job.rules, self.ts_ms, self.appender.as_ref());
+        let (counts, result) = self.cache.read(body, &self.job.rules, self.ts_ms, self.appender.as_ref());
         outcome.counts = counts;
         if let Err(error) = result {
             outcome.error = with_causes(&error);
@@ -168,7 +168,7 @@ impl Work {
     fn store(&mut self, outcome: &Outcome) -> Result<model::Committed, AppendError> {
         let report = self.report(outcome);
         let track = self.job.rules.track_timestamps_staleness;
-        self.layout.commit(self.appender.as_ref(), self.ts_ms, &report, track)
+        self.cache.commit(self.appender.as_ref(), self.ts_ms, &report, track)
     }
 
     fn report(&self, outcome: &Outcome) -> Vec<(&'static str, f64)> {

@@ -2,9 +2,9 @@
 
 use model::{AppendError, Appender, Exemplar, Layout, MetricId, Row, Scraped, SourceId};
 
-use super::SourceColumns;
+use super::SeriesTracker;
 
-impl SourceColumns {
+impl SeriesTracker {
     /// The names that the store has for the source and its columns.
     fn ids(&mut self, appender: &dyn Appender) -> Result<(SourceId, Layout), AppendError> {
         let source = match self.id {

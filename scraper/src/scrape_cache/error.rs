@@ -2,8 +2,6 @@
 
 use model::AppendError;
 
-use crate::labelling::SeriesLimit;
-
 /// Why a body was refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -26,11 +24,11 @@ pub enum ContentError {
     Append(#[from] AppendError),
     /// More samples than `sample_limit`.
     #[error(
-        "sample limit exceeded ({kept} samples after relabelling, limit: {limit}); raise sample_limit, drop series with \
+        "sample limit exceeded ({kept} samples after resample_mutation, limit: {limit}); raise sample_limit, drop series with \
          metric_relabel_configs, or set limit_mode: soft to lose the new series only"
     )]
     SampleLimit {
-        /// What relabelling kept.
+        /// What resample_mutation kept.
         kept: usize,
         /// The job's limit.
         limit: usize,
@@ -49,4 +47,13 @@ pub enum ContentError {
         /// How many may be.
         limit: usize,
     },
+}
+
+/// A limit of a job that one series can exceed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SeriesLimit {
+    /// Of the number of labels, or the length of their names and values.
+    Labels,
+    /// Of the buckets of a native histogram.
+    Buckets,
 }

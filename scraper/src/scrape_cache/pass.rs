@@ -1,14 +1,16 @@
-//! One reading of one body, as far as it has come.
+//! The working state of one pass over one body.
 
 use std::collections::{HashMap, HashSet};
 
 use foldhash::quality::RandomState;
 use model::{Exemplar, Histogram, Labels};
 
-use super::{AHEAD_MAX_MS, ContentError, Counts, Dest, SampleRules, Slot};
-use crate::columns::REPEATS_MAX;
-use crate::labelling::{SeriesLimit, Side};
+use super::error::{ContentError, SeriesLimit};
+use super::rules::{Counts, SampleRules};
+use super::slot::{AHEAD_MAX_MS, Dest, Slot};
 use crate::parse::{Native, Parser, Point};
+use crate::sample_mutation::Side;
+use crate::series_tracker::REPEATS_MAX;
 
 /// A sample whose series was not in the last scrape.
 pub(super) struct Pending {
@@ -151,7 +153,7 @@ impl<'a> Pass<'a> {
             let lines = fresh.unwrap_or(before).iter();
             lines
                 .filter(|line| matches!(line.dest, Dest::Column { .. } | Dest::Pending(_)))
-                .map(|line| line.mark.key)
+                .map(|line| line.fingerprint.key)
                 .collect()
         });
         seen.contains(&key)
@@ -183,12 +185,12 @@ impl<'a> Pass<'a> {
 
     /// Counts a sample that is kept, and notes its line.
     #[inline]
-    pub(super) fn count(&mut self, Slot { mark, dest }: Slot, repeated: bool) {
+    pub(super) fn count(&mut self, Slot { fingerprint, dest }: Slot, repeated: bool) {
         self.counts.post_relabel += 1;
         self.counts.over_limit += usize::from(dest == Dest::OverLimit);
         self.exempt += usize::from(repeated);
         if let Some(seen) = self.seen.as_mut().filter(|_| dest != Dest::OverLimit) {
-            seen.insert(mark.key);
+            seen.insert(fingerprint.key);
         }
     }
 

@@ -6,15 +6,15 @@ use super::form_tests::{delimited, field};
 use super::tests::{Target, rule, target};
 use super::*;
 
-/// Scraped, after relabelling, and the error if there is one.
+/// Scraped, after resample_mutation, and the error if there is one.
 fn counted(t: &mut Target, body: &str) -> (usize, usize, String) {
     counted_as(t, (Format::Text, body).into())
 }
 
 fn counted_as(t: &mut Target, body: Body<'_>) -> (usize, usize, String) {
     t.now += 1000;
-    let (counts, result) = t.layout.read(body, &t.rules, t.now, &t.store);
-    t.layout.commit(&t.store, t.now, &[("up", 0.0)], false).unwrap();
+    let (counts, result) = t.cache.read(body, &t.rules, t.now, &t.store);
+    t.cache.commit(&t.store, t.now, &[("up", 0.0)], false).unwrap();
     let error = result.map_or_else(|error| error.to_string(), |()| String::new());
     (counts.scraped, counts.post_relabel, error.split([' ', ':']).take(3).collect::<Vec<_>>().join(" "))
 }
@@ -43,12 +43,12 @@ fn repeated_lines_do_not_count_towards_the_sample_limit() {
     let mut t = target(&[]);
     (t.rules.sample_limit, t.rules.soft) = (2, true);
     for _ in 0..3 {
-        let (counts, _) = t.layout.read((Format::Text, "a 1\na 1\nb 1\nc 1\nc 1\n"), &t.rules, t.now, &t.store);
+        let (counts, _) = t.cache.read((Format::Text, "a 1\na 1\nb 1\nc 1\nc 1\n"), &t.rules, t.now, &t.store);
         assert_eq!((counts.duplicate, counts.over_limit), (1, 2));
     }
-    let (counts, _) = t.layout.read((Format::Text, "a 1\na 1\nd 1\n"), &t.rules, t.now, &t.store);
+    let (counts, _) = t.cache.read((Format::Text, "a 1\na 1\nd 1\n"), &t.rules, t.now, &t.store);
     assert_eq!(counts.over_limit, 1, "b had the last place, and gives it up after this scrape");
-    let (counts, _) = t.layout.read((Format::Text, "a 1\na 1\nd 1\n"), &t.rules, t.now, &t.store);
+    let (counts, _) = t.cache.read((Format::Text, "a 1\na 1\nd 1\n"), &t.rules, t.now, &t.store);
     assert_eq!(counts.over_limit, 0);
 }
 
@@ -110,15 +110,15 @@ fn a_native_histogram_that_contradicts_itself_fails_the_scrape() {
         let mut t = target(&[]);
         for _ in 0..2 {
             t.now += 1000;
-            let (counts, result) = t.layout.read(body(&bytes), &t.rules, t.now, &t.store);
+            let (counts, result) = t.cache.read(body(&bytes), &t.rules, t.now, &t.store);
             let error = result.map_or_else(|error| error.to_string(), |()| String::new());
             assert!(error.contains(expected) && error.is_empty() == expected.is_empty(), "{expected}: {error}");
             let all = if expected.is_empty() { (2, 2) } else { (1, 0) };
             assert_eq!((counts.scraped, counts.post_relabel), all, "{expected}");
-            t.layout.commit(&t.store, t.now, &[("up", 0.0)], false).unwrap();
+            t.cache.commit(&t.store, t.now, &[("up", 0.0)], false).unwrap();
         }
         // Dropped it hurts nobody, new or known.
-        t.layout.forget_lines();
+        t.cache.forget_lines();
         t.rules.series.relabel = vec![rule(RelabelAction::Drop, &["__name__"], "n", "$1")];
         for _ in 0..2 {
             assert_eq!(counted_as(&mut t, body(&bytes)), (2, 1, String::new()));

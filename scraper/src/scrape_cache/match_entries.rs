@@ -1,21 +1,22 @@
-//! Entry by entry: what is where it was, what is new, and where its value goes. Part of step 5.
+//! Matches each entry of a body with the cached lines and routes its value to a column. Part of step 5.
 
 use model::Labels;
 use model::sample::is_histogram_mark;
 
 use super::pass::{ByKey, Pass, Pending};
-use super::{AHEAD_MAX_MS, ContentError, Dest, Slot, TargetLayout, daily};
-use crate::columns::{Put, SourceColumns};
-use crate::labelling::{self, Refusal, Side};
+use super::slot::{AHEAD_MAX_MS, Dest, Slot};
+use super::{ContentError, ScrapeCache, daily};
 use crate::metadata::MetadataCache;
-use crate::parse::{Entry, Mark, Parser, Point, Recognised, Sample};
-use crate::starts;
+use crate::parse::{Entry, Fingerprint, Parser, Point, Recognised, Sample};
+use crate::sample_mutation::{self, Refusal, Side};
+use crate::series_tracker::{Put, SeriesTracker};
+use crate::start_timestamps;
 
-impl TargetLayout {
+impl ScrapeCache {
     pub(super) fn read_lines(&mut self, parser: &mut Parser<'_>, pass: &mut Pass<'_>) -> Result<(), ContentError> {
         loop {
             if let Some(slot) = self.slots.get(pass.cursor).copied()
-                && let Some(recognised) = parser.recognise(&slot.mark)
+                && let Some(recognised) = parser.recognise(&slot.fingerprint)
             {
                 if let Recognised::Series(point) = recognised {
                     if is_histogram_mark(point.value) {
@@ -40,7 +41,7 @@ impl TargetLayout {
     /// A line that is not where it was, if it was at all. False at the end of the body.
     fn read_line(&mut self, parser: &mut Parser<'_>, pass: &mut Pass<'_>) -> Result<bool, ContentError> {
         let Some(entry) = parser.next_entry()? else { return Ok(false) };
-        let mark = parser.mark();
+        let fingerprint = parser.fingerprint();
         let fresh = pass.fresh.get_or_insert_with(|| {
             let mut fresh = Vec::with_capacity(self.slots.len() + 64);
             fresh.extend_from_slice(self.slots.get(..pass.cursor).unwrap_or_default());
@@ -55,14 +56,14 @@ impl TargetLayout {
                     pass.native = Some(parser.histogram()?);
                 }
                 pass.counts.scraped += 1;
-                return self.read_series((parser, sample), mark, pass).map(|()| true);
+                return self.read_series((parser, sample), fingerprint, pass).map(|()| true);
             }
             Entry::Comment(_) => MetadataCache::NO_FAMILY,
             Entry::Help { metric, text } => self.metadata.set_help(&metric, &text),
             Entry::Type { metric, kind } => self.metadata.set_kind(&metric, kind),
             Entry::Unit { metric, unit } => self.metadata.set_unit(&metric, unit),
         };
-        fresh.push(Slot { mark, dest: Dest::Comment(family) });
+        fresh.push(Slot { fingerprint, dest: Dest::Comment(family) });
         // Comments keep their place: they are met in order or read again.
         pass.cursor += 1;
         Ok(true)
@@ -71,20 +72,20 @@ impl TargetLayout {
     fn read_series<'a>(
         &mut self,
         (parser, sample): (&mut Parser<'a>, Sample<'a>),
-        mark: Mark,
+        fingerprint: Fingerprint,
         pass: &mut Pass<'_>,
     ) -> Result<(), ContentError> {
         let known = pass.known.get_or_insert_with(|| {
             let mut known = ByKey::with_capacity_and_hasher(self.slots.len(), <_>::default());
-            let series = self.slots.iter().zip(0u32..).filter(|(slot, _)| slot.mark.is_series());
-            known.extend(series.map(|(slot, at)| (slot.mark.key, at)));
+            let series = self.slots.iter().zip(0u32..).filter(|(slot, _)| slot.fingerprint.is_series());
+            known.extend(series.map(|(slot, at)| (slot.fingerprint.key, at)));
             known
         });
-        let slot = match known.get(&mark.key) {
+        let slot = match known.get(&fingerprint.key) {
             Some(&at) => {
                 pass.cursor = at as usize + 1;
                 let dest = self.slots.get(at as usize).map_or(Dest::Dropped, |slot| slot.dest);
-                let slot = Slot { mark, dest };
+                let slot = Slot { fingerprint, dest };
                 match dest {
                     Dest::Dropped => pass.native = None,
                     _ => self.take(slot, &sample.point, (parser, pass))?,
@@ -92,8 +93,9 @@ impl TargetLayout {
                 slot
             }
             None => {
-                let repeated = pass.own_time(sample.point.ts_ms).is_none() && pass.is_repeated(mark.key, &[]);
-                let slot = Slot { mark, dest: self.new_series((parser, &sample), (mark, repeated), pass)? };
+                let repeated = pass.own_time(sample.point.ts_ms).is_none() && pass.is_repeated(fingerprint.key, &[]);
+                let slot =
+                    Slot { fingerprint, dest: self.new_series((parser, &sample), (fingerprint, repeated), pass)? };
                 if slot.dest != Dest::Dropped {
                     pass.count(slot, repeated);
                 }
@@ -152,7 +154,7 @@ impl TargetLayout {
     ) -> Result<Option<bool>, ContentError> {
         let mut repeated = false;
         if pass.own_time(point.ts_ms).is_none() {
-            repeated = pass.is_repeated(slot.mark.key, self.slots.get(..pass.cursor).unwrap_or_default());
+            repeated = pass.is_repeated(slot.fingerprint.key, self.slots.get(..pass.cursor).unwrap_or_default());
             if self.is_present(slot.dest) {
                 // It is left out whatever it is.
                 pass.native = None;
@@ -170,12 +172,12 @@ impl TargetLayout {
     fn new_series<'a>(
         &mut self,
         (parser, sample): (&mut Parser<'a>, &Sample<'a>),
-        (mark, repeated): (Mark, bool),
+        (fingerprint, repeated): (Fingerprint, bool),
         pass: &mut Pass<'_>,
     ) -> Result<Dest, ContentError> {
         let side = pass.side.get_or_insert_with(|| Side::new(&self.sources[0].labels));
         let read = parser.labels(&sample.series).map_err(Refusal::invalid);
-        let series = match read.and_then(|exposed| labelling::series(exposed, side, &pass.rules.series)) {
+        let series = match read.and_then(|exposed| sample_mutation::series(exposed, side, &pass.rules.series)) {
             Ok(Some(series)) => series,
             Ok(None) => return Ok(Dest::Dropped),
             Err(refusal) => return Err(refusal.at(parser.place())),
@@ -184,7 +186,7 @@ impl TargetLayout {
             return Ok(Dest::OverLimit);
         }
         pass.take_exemplar(&sample.point, parser);
-        let was_there = self.forgotten.contains(&mark.key);
+        let was_there = self.forgotten.contains(&fingerprint.key);
         let limited = pass.rules.soft && pass.rules.sample_limit > 0 && !was_there && !repeated;
         if limited && pass.room == 0 {
             return Ok(Dest::OverLimit);
@@ -202,7 +204,7 @@ impl TargetLayout {
         if pass.pending.is_empty() {
             pass.pending.reserve(self.slots.len().min(1024));
         }
-        let (key, metric) = (mark.key, series.metric);
+        let (key, metric) = (fingerprint.key, series.metric);
         pass.pending.push(Pending { key, source, metric, value, ts_ms, was_there, more });
         Ok(Dest::Pending(at))
     }
@@ -215,16 +217,16 @@ impl TargetLayout {
         let main = &self.sources[0].labels;
         let labels = Labels::from_sorted(main.iter().filter(|(name, _)| !removed.iter().any(|r| r == name)));
         let at = self.sources.iter().position(|source| source.labels == labels).unwrap_or_else(|| {
-            self.sources.push(SourceColumns::new(labels));
+            self.sources.push(SeriesTracker::new(labels));
             self.sources.len() - 1
         });
-        let too_many = || Refusal::invalid("relabelling makes too many kinds of label sets".to_owned());
+        let too_many = || Refusal::invalid("resample_mutation makes too many kinds of label sets".to_owned());
         u16::try_from(at).map_err(|_| too_many())
     }
 
     pub(super) fn put(&mut self, dest: Dest, point: &Point<'_>, pass: &mut Pass<'_>) {
         if let Dest::Column { source, column } = dest {
-            let zero = pass.histogram.as_deref().filter(|_| pass.zeros).map(starts::empty);
+            let zero = pass.histogram.as_deref().filter(|_| pass.zeros).map(start_timestamps::empty);
             let columns = &mut self.sources[usize::from(source)];
             match pass.own_time(point.ts_ms) {
                 Some(own) if own > pass.ts_ms + AHEAD_MAX_MS => pass.counts.out_of_bounds += 1,

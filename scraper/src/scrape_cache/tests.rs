@@ -8,7 +8,7 @@ use super::*;
 use crate::fake::Recorder;
 
 pub(super) struct Target {
-    pub(super) layout: TargetLayout,
+    pub(super) cache: ScrapeCache,
     pub(super) store: Recorder,
     pub(super) rules: SampleRules,
     pub(super) now: i64,
@@ -17,24 +17,24 @@ pub(super) struct Target {
 pub(super) fn target(labels: &[(&str, &str)]) -> Target {
     let rules = SampleRules { honor_timestamps: true, ..SampleRules::default() };
     let labels = Labels::from_pairs(labels.iter().copied());
-    Target { layout: TargetLayout::new(labels), store: Recorder::default(), rules, now: 0 }
+    Target { cache: ScrapeCache::new(labels), store: Recorder::default(), rules, now: 0 }
 }
 
 impl Target {
     /// One scrape, one second after the last; what it left in the store.
     pub(super) fn scrape(&mut self, body: &str) -> (Counts, Vec<String>) {
         self.now += 1000;
-        let (counts, result) = self.layout.read((Format::Text, body.as_bytes()), &self.rules, self.now, &self.store);
+        let (counts, result) = self.cache.read((Format::Text, body.as_bytes()), &self.rules, self.now, &self.store);
         let up = f64::from(u8::from(result.is_ok()));
         let track = self.rules.track_timestamps_staleness;
-        self.layout.commit(&self.store, self.now, &[("up", up)], track).unwrap();
+        self.cache.commit(&self.store, self.now, &[("up", up)], track).unwrap();
         (counts, self.store.take())
     }
 
     pub(super) fn fails(&mut self, body: &str) -> String {
-        let (_, result) = self.layout.read((Format::Text, body.as_bytes()), &self.rules, self.now, &self.store);
+        let (_, result) = self.cache.read((Format::Text, body.as_bytes()), &self.rules, self.now, &self.store);
         let reason = result.unwrap_err().to_string();
-        self.layout.commit(&self.store, self.now, &[("up", 0.0)], false).unwrap();
+        self.cache.commit(&self.store, self.now, &[("up", 0.0)], false).unwrap();
         reason
     }
 }
@@ -178,7 +178,7 @@ fn what_fails_a_scrape() {
 
 /// scrape-050
 #[test]
-fn metric_relabelling_may_drop_series_and_take_target_labels_away() {
+fn metric_resample_mutation_may_drop_series_and_take_target_labels_away() {
     let mut t = target(&[("job", "j"), ("pod", "p")]);
     let rule = |action, source: &[&str], regex: &str| {
         let spec = RelabelSpec {
@@ -196,7 +196,7 @@ fn metric_relabelling_may_drop_series_and_take_target_labels_away() {
     assert_eq!((counts.scraped, counts.post_relabel), (2, 1));
     assert_eq!(t.scrape("gone_a 1\nkept 3\n").1, ["2000 kept{job=\"j\"} 3"]);
     assert_eq!(t.scrape("").1, ["3000 kept{job=\"j\"} stale"]);
-    t.layout.commit(&t.store, 4000, &[("up", 1.0)], false).unwrap();
+    t.cache.commit(&t.store, 4000, &[("up", 1.0)], false).unwrap();
     assert_eq!(t.store.take_all(), ["4000 up{job=\"j\", pod=\"p\"} 1"]);
 }
 
@@ -222,7 +222,7 @@ fn columns_of_ended_series_are_given_up() {
         assert_eq!(stored.len(), 51 + if round == 0 { 0 } else { 50 });
         assert!(stored.iter().any(|line| line.ends_with(&format!("steady {round}"))));
     }
-    assert!(t.layout.sources[0].live() < 200);
+    assert!(t.cache.sources[0].live() < 200);
 }
 
 #[test]
@@ -230,7 +230,7 @@ fn help_and_type_are_remembered() {
     let mut t = target(&[]);
     t.scrape("# HELP a old\n# TYPE a counter\na 1\n# TYPE b gauge\nb 1\n");
     t.scrape("# HELP a new\n# TYPE a counter\na 1\n# TYPE b gauge\nb 1\n");
-    let seen: Vec<_> = t.layout.metadata.iter().map(|(n, m)| (n, m.kind.as_str(), m.help.as_str())).collect();
+    let seen: Vec<_> = t.cache.metadata.iter().map(|(n, m)| (n, m.kind.as_str(), m.help.as_str())).collect();
     assert_eq!(seen, [("a", "counter", "new"), ("b", "gauge", "")]);
 }
 
@@ -238,7 +238,7 @@ fn help_and_type_are_remembered() {
 fn what_a_broken_body_says_of_a_family_is_said_anew() {
     let mut t = target(&[]);
     let sound = "# HELP a old\n# TYPE a counter\na 1\nb 1\n";
-    let help = |t: &Target| t.layout.metadata.iter().map(|(_, m)| m.help.clone()).collect::<Vec<_>>();
+    let help = |t: &Target| t.cache.metadata.iter().map(|(_, m)| m.help.clone()).collect::<Vec<_>>();
     t.scrape(sound);
     for _ in 0..2 {
         t.fails("# HELP a new\n# TYPE a counter\na 1\nb {");
@@ -268,9 +268,9 @@ fn markers_that_could_not_be_stored_are_stored_next_time() {
     let mut t = target(&[]);
     t.scrape("a 1\nb 1\n");
     t.store.full.store(true, std::sync::atomic::Ordering::Relaxed);
-    let (_, read) = t.layout.read((Format::Text, b"a 2\n"), &t.rules, 2000, &t.store);
+    let (_, read) = t.cache.read((Format::Text, b"a 2\n"), &t.rules, 2000, &t.store);
     read.unwrap();
-    t.layout.commit(&t.store, 2000, &[("up", 1.0)], false).unwrap_err();
+    t.cache.commit(&t.store, 2000, &[("up", 1.0)], false).unwrap_err();
     t.now = 2000;
     assert_eq!(t.scrape("a 3\n").1, ["3000 a 3", "3000 b stale"]);
 }
@@ -278,12 +278,12 @@ fn markers_that_could_not_be_stored_are_stored_next_time() {
 #[test]
 fn a_target_that_ends_has_everything_marked_once() {
     let mut t = target(&[("job", "j")]);
-    t.layout.end(&t.store, 500, false).unwrap();
+    t.cache.end(&t.store, 500, false).unwrap();
     assert_eq!(t.store.take_all(), Vec::<String>::new(), "nothing was there yet");
     t.scrape("a 1\n");
-    t.layout.end(&t.store, 2000, false).unwrap();
+    t.cache.end(&t.store, 2000, false).unwrap();
     assert_eq!(t.store.take_all(), ["2000 a{job=\"j\"} stale", "2000 up{job=\"j\"} stale"]);
-    t.layout.end(&t.store, 3000, false).unwrap();
+    t.cache.end(&t.store, 3000, false).unwrap();
     assert_eq!(t.store.take_all(), Vec::<String>::new());
 }
 
@@ -291,9 +291,9 @@ impl Target {
     /// The same as `scrape`, in another format or with other wishes.
     pub(super) fn scrape_as<'a>(&mut self, body: impl Into<Body<'a>>) -> (Counts, Vec<String>) {
         self.now += 1000;
-        let (counts, result) = self.layout.read(body, &self.rules, self.now, &self.store);
+        let (counts, result) = self.cache.read(body, &self.rules, self.now, &self.store);
         result.unwrap();
-        self.layout.commit(&self.store, self.now, &[("up", 1.0)], false).unwrap();
+        self.cache.commit(&self.store, self.now, &[("up", 1.0)], false).unwrap();
         (counts, self.store.take())
     }
 }
@@ -312,7 +312,7 @@ fn openmetrics_lines_keep_their_columns() {
     let (counts, stored) = t.scrape_as((Format::OpenMetrics, &body(2, " # {id=\"x\"} 0.5 3")));
     assert_eq!(stored, ["2000 h_bucket{le=\"1.0\"} 2", "2000 h_created 7", "500 h_count 2"]);
     assert_eq!(counts.added, 0);
-    let (_, result) = t.layout.read((Format::OpenMetrics, b"# TYPE h histogram\n"), &t.rules, 3000, &t.store);
+    let (_, result) = t.cache.read((Format::OpenMetrics, b"# TYPE h histogram\n"), &t.rules, 3000, &t.store);
     assert_eq!(result.unwrap_err().to_string(), "line 2: data does not end with # EOF: \"\"");
 }
 
@@ -339,7 +339,7 @@ fn legacy_names_are_asked_for_in_every_format() {
         (Format::Protobuf, &metric),
     ];
     for (format, body) in bodies {
-        let (_, result) = t.layout.read((format, body), &t.rules, 1000, &t.store);
+        let (_, result) = t.cache.read((format, body), &t.rules, 1000, &t.store);
         let reason = result.unwrap_err().to_string();
         assert!(reason.starts_with("invalid metric name or label names"), "{format:?}: {reason}");
     }
@@ -368,7 +368,7 @@ fn conflicts_as_upstream_resolves_them() {
             object.iter().map(|(k, v)| (k.clone(), v.as_str().unwrap().to_owned())).collect()
         };
         let mut t = target(&[]);
-        t.layout = TargetLayout::new(Labels::from_pairs(pairs("target_labels")));
+        t.cache = ScrapeCache::new(Labels::from_pairs(pairs("target_labels")));
         t.rules.series.honor_labels = case["honor_labels"].as_bool().unwrap();
         let (_, stored) = t.scrape(case["exposed"].as_str().unwrap());
         let expected = format!("1000 {} ", Labels::from_pairs(pairs("stored_labels")));
@@ -412,7 +412,7 @@ fn labels_that_are_empty_and_honoured() {
 }
 
 #[test]
-fn relabelling_that_takes_the_name_or_makes_a_bad_one_fails_the_scrape() {
+fn resample_mutation_that_takes_the_name_or_makes_a_bad_one_fails_the_scrape() {
     // scrape-046, -047
     let mut t = target(&[]);
     t.rules.series.relabel = vec![rule(RelabelAction::LabelDrop, &[], "__name__", "$1")];
@@ -434,7 +434,7 @@ fn a_report_has_the_targets_labels_whatever_is_made_of_its_series() {
     t.rules.series.honor_labels = true;
     t.rules.series.relabel = vec![rule(RelabelAction::Drop, &["__name__"], "up|m", "$1")];
     t.scrape("m{job=\"other\"} 1\n");
-    t.layout.commit(&t.store, 2000, &[("up", 1.0)], false).unwrap();
+    t.cache.commit(&t.store, 2000, &[("up", 1.0)], false).unwrap();
     assert_eq!(t.store.take_all(), ["2000 up{job=\"j\"} 1"]);
 }
 
@@ -447,9 +447,9 @@ fn exemplars_come_with_their_samples_where_they_are_wanted() {
     };
     let mut scrape = |wanted: bool, body: &str, now: i64| {
         t.store.exemplars.lock().unwrap().0 = wanted;
-        let (_, result) = t.layout.read((Format::OpenMetrics, body), &t.rules, now, &t.store);
+        let (_, result) = t.cache.read((Format::OpenMetrics, body), &t.rules, now, &t.store);
         result.unwrap();
-        let committed = t.layout.commit(&t.store, now, &[("up", 1.0)], false).unwrap();
+        let committed = t.cache.commit(&t.store, now, &[("up", 1.0)], false).unwrap();
         assert_eq!(committed.late_exemplars, if wanted { 2 } else { 0 }, "what the store says of them");
         std::mem::take(&mut t.store.exemplars.lock().unwrap().1)
     };
@@ -463,8 +463,8 @@ fn exemplars_come_with_their_samples_where_they_are_wanted() {
     for labels in ["a=\"1\",a=\"2\"", "a=\"1\",b=\"2\",a=\"1\"", "a=\"\",a=\"\""] {
         let repeated = format!("# TYPE d counter\nd_total 1 9 # {{{labels}}} 1\n# EOF\n");
         t.store.exemplars.lock().unwrap().0 = true;
-        t.layout.read((Format::OpenMetrics, &repeated), &t.rules, 9000, &t.store).1.unwrap();
-        t.layout.commit(&t.store, 9000, &[("up", 1.0)], false).unwrap();
+        t.cache.read((Format::OpenMetrics, &repeated), &t.rules, 9000, &t.store).1.unwrap();
+        t.cache.commit(&t.store, 9000, &[("up", 1.0)], false).unwrap();
         assert_eq!(t.store.exemplars.lock().unwrap().1, none, "{labels} name a label twice");
     }
 }

@@ -2,8 +2,8 @@
 
 use model::Histogram;
 
-use crate::labelling::Refusal;
 use crate::parse::Native;
+use crate::sample_mutation::Refusal;
 
 /// The finest schema that is stored. What is finer, up to [`SCHEMA_KNOWN`], is joined where the job asks for wider buckets,
 /// and refused otherwise, as upstream has it.
