@@ -6,8 +6,9 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 
+use super::executor::in_place;
 use super::params::{TIME_MAX_MS, TIME_MIN_MS};
-use super::{ApiError, Kind, Params, format, in_place};
+use super::{ApiError, Kind, Params, format};
 use crate::app::App;
 use crate::clock::snapshot_name;
 

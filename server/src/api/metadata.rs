@@ -9,7 +9,8 @@ use model::Matcher;
 use scraper::Metadata;
 
 use super::error::told;
-use super::{ApiError, Params, format, in_place};
+use super::executor::in_place;
+use super::{ApiError, Params, format};
 use crate::app::App;
 
 /// What the metadata of a metric takes as text besides its own.

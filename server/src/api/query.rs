@@ -6,50 +6,25 @@ use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::Version;
 use query::{Bounds, CostEstimate, Error, QueryOptions, QueryResult, Stats};
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::error::told;
-use super::params::parse_duration;
+use super::executor::execute;
+use super::query_params::{Times, compares, instant_times, options, range_times};
 use super::stats::{self, Wanted};
 use super::work::{self, Origin};
-use super::{ApiError, Params, cost, elsewhere, format, in_place};
+use super::{ApiError, Params, cost, format};
 use crate::app::App;
 use crate::query_log::Ran;
 use crate::self_metrics::RunningQuery;
-
-/// More steps than this and a range query is refused.
-const POINTS_MAX: i64 = 11_000;
 
 /// How long a query waits for its turn, and then at most for others to give memory back, each time so long.
 const TURN_WAIT: Duration = Duration::from_secs(10);
 const FREED_WAIT: Duration = Duration::from_secs(1);
 /// So many attempts must fail that begin while no other query holds memory.
 const ATTEMPTS_ALONE: usize = 10;
-
-/// What both kinds of query may be given.
-pub(super) fn options(app: &App, params: &Params, origin: &Origin, asked: &Arc<()>) -> Result<QueryOptions, ApiError> {
-    let mut options = work::options(app, params.timeout()?, origin.client.as_ref(), asked);
-    options.limit = params.limit()?;
-    if !params.get("lookback_delta").is_empty() {
-        let ms = parse_duration(params.get("lookback_delta"))
-            .map_err(|e| ApiError::bad_data(format!("error parsing lookback delta duration: {e}")))?;
-        // As upstream: without one that is positive, that of the server.
-        options.lookback_delta_ms = Some(ms).filter(|ms| *ms > 0);
-    }
-    options.use_start_timestamps = origin.uses_starts()?;
-    cost::limit(app, params, &mut options)?;
-    Ok(options)
-}
-
-/// When a query is evaluated; a step of 0 is that of an instant query.
-pub(super) struct Times {
-    pub(super) start_ms: i64,
-    pub(super) end_ms: i64,
-    pub(super) step_ms: i64,
-}
 
 /// A query, from its parameters to its answer.
 struct Work {
@@ -180,18 +155,14 @@ async fn answer(app: Arc<App>, params: Params, origin: Origin, times: Times) -> 
     // Goes with this future, when the stream of an HTTP/2 connection that asked is given up.
     let asked = Arc::new(());
     let options = options(&app, &params, &origin, &asked)?;
-    let compares = cost::compares(&app, &params)?;
+    let compares = compares(&app, &params)?;
     let running = app.metrics.running();
     let came = Instant::now();
     let slot = work::slot(&app.query_slots, &options).await?;
     let version = origin.version;
     let queued = came.elapsed();
     let work = Work { app, params, origin, times, options, queued, compares, _held: (slot, running) };
-    let done = match version {
-        Version::HTTP_2 => elsewhere(|| work.run()).await,
-        _ => in_place(|| work.run()),
-    };
-    done?.map_err(told)
+    execute(version, || work.run()).await?.map_err(told)
 }
 
 /// `/api/v1/query`
@@ -207,29 +178,6 @@ pub(crate) async fn range(State(app): State<Arc<App>>, origin: Origin, params: P
     params.limit()?;
     let times = range_times(&params)?;
     answer(app, params, origin, times).await
-}
-
-pub(super) fn instant_times(params: &Params) -> Result<Times, ApiError> {
-    let ts_ms = params.time_or("time", model::time::now_ms())?;
-    Ok(Times { start_ms: ts_ms, end_ms: ts_ms, step_ms: 0 })
-}
-
-pub(super) fn range_times(params: &Params) -> Result<Times, ApiError> {
-    let (start_ms, end_ms) = (params.time("start")?, params.time("end")?);
-    if end_ms < start_ms {
-        return Err(ApiError::parameter("end", "end timestamp must not be before start time"));
-    }
-    let step_ms = parse_duration(params.get("step")).map_err(|e| ApiError::parameter("step", e))?;
-    if step_ms <= 0 {
-        let why = "zero or negative query resolution step widths are not accepted. Try a positive integer";
-        return Err(ApiError::parameter("step", why));
-    }
-    if (end_ms - start_ms) / step_ms > POINTS_MAX {
-        return Err(ApiError::bad_data(
-            "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)",
-        ));
-    }
-    Ok(Times { start_ms, end_ms, step_ms })
 }
 
 /// `/api/v1/format_query`

@@ -7,8 +7,9 @@ use axum::extract::State;
 use axum::response::Response;
 use model::Matcher;
 
+use super::executor::in_place;
 use super::params::integer;
-use super::{ApiError, Params, format, in_place};
+use super::{ApiError, Params, format};
 use crate::app::App;
 use crate::clock::rfc3339;
 use crate::settings::Retention;

@@ -13,8 +13,9 @@ use query::{Bounds, QueryOptions, StillWanted};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::told;
+use super::executor::execute;
 use super::params::truth;
-use super::{ApiError, Kind, Params, elsewhere, in_place};
+use super::{ApiError, Kind, Params};
 use crate::app::App;
 use crate::listen::Client;
 
@@ -105,10 +106,7 @@ pub(crate) async fn run<T: Send + 'static>(
         bounds.check().map_err(told)?;
         work(&bounds)
     };
-    match origin.version {
-        Version::HTTP_2 => elsewhere(work).await?,
-        _ => in_place(work)?,
-    }
+    execute(origin.version, work).await?
 }
 
 /// Lists within bounds: `list` gets what the store asks before it adds an item.

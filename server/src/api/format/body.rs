@@ -9,10 +9,9 @@ use futures::stream;
 use model::Labels;
 use query::{Error, QueryResult, RangeSeries, Sample, Share, Value};
 
-use super::{
-    JSON, LabelSets, POINTS_PER_SERIES, histogram_point, items, point, query_result, result_head, success_tail,
-    success_text, vector,
-};
+use super::json::{JSON, SUCCESS, histogram_point, items, point, success_tail, success_text};
+use super::label_sets::LabelSets;
+use super::result::{POINTS_PER_SERIES, query_result, result_head, result_tail, vector};
 
 /// A text longer than this is not made whole.
 const WHOLE_MAX: usize = 2 << 20;
@@ -110,8 +109,6 @@ fn whole(result: &QueryResult, beside: Option<&str>, length: usize) -> String {
     success_text(data, &result.warnings, &result.infos)
 }
 
-pub(super) const SUCCESS: &str = "{\"status\":\"success\",\"data\":";
-
 /// Where an answer goes on.
 #[derive(Clone, Copy)]
 enum At {
@@ -151,7 +148,7 @@ impl Pieces {
                 At::Series(place) => self.series(&mut out, place),
                 At::End => {
                     out.push(']');
-                    super::result_tail(&mut out, self.beside.as_deref());
+                    result_tail(&mut out, self.beside.as_deref());
                     success_tail(&mut out, &self.result.warnings, &self.result.infos);
                     At::Over
                 }
