@@ -86,7 +86,7 @@ impl App {
         };
         match loaded {
             Ok(()) => {
-                tracing::info!(filename = self.flags.get("config.file"), "Completed loading of configuration file");
+                tracing::info!(filename = &self.flags.config_file, "Completed loading of configuration file");
                 Ok(())
             }
             Err(error) => {
@@ -105,7 +105,7 @@ impl App {
             tracing::warn!("{warning}");
         }
         if let Some(level) = self.log_level.get() {
-            level.set(config.log_level().unwrap_or_else(|| self.flags.get("log.level")));
+            level.set(config.log_level().unwrap_or_else(|| &self.flags.log_level.0));
         }
         let config = Arc::new(config);
         match retention_rules(&config) {
@@ -133,25 +133,25 @@ impl App {
 
 /// The configuration with the flags as defaults of what it does not say.
 pub(crate) fn load(flags: &Flags) -> Result<Config> {
-    let retention = Retention::new(flags)?;
+    let retention = Retention::new(flags);
     let mut config = read(flags)?;
     config.default_retention(retention.time_ms, retention.size_bytes);
-    config.default_log_level(flags.get("log.level"));
+    config.default_log_level(&flags.log_level.0);
     // Only the query engine can read a selector.
     retention_rules(&config)?;
     Ok(config)
 }
 
 fn has_default_config(flags: &Flags) -> bool {
-    !flags.config_file_given && !Path::new(flags.get("config.file")).exists()
+    !flags.config_file_given && !Path::new(&flags.config_file).exists()
 }
 
 /// The configuration file, or the embedded configuration where no file was asked for and none is there.
 fn read(flags: &Flags) -> Result<Config> {
-    let path = PathBuf::from(flags.get("config.file"));
+    let path = PathBuf::from(&flags.config_file);
     let defaults = global_defaults(flags);
     if has_default_config(flags) {
-        let text = default_config::text(flags.get("web.listen-address"), flags.get("web.route-prefix"));
+        let text = default_config::text(flags.web_listen_address.last(), &flags.web_route_prefix);
         let env = |name: &str| std::env::var(name).ok();
         return Config::parse_over(&defaults, &text, &path, &env).context("the embedded configuration");
     }

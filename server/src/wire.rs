@@ -14,9 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, Reload, load};
 use crate::default_config::NODE_EXPORTER;
-use crate::flags::Flags;
+use crate::flags::{Flags, ms};
 use crate::listen::bind;
-use crate::logging::{self, Format, LogLevel};
+use crate::logging::{self, LogLevel};
 use crate::query_log::QueryLog;
 use crate::self_metrics::ServerMetrics;
 use crate::serve::{HttpServer, Limits, Web};
@@ -39,11 +39,7 @@ type Reloads = mpsc::Sender<oneshot::Sender<Result<()>>>;
 
 /// Starts logging. What goes wrong before is for the standard error stream.
 pub(crate) fn start_logging(flags: &Flags) -> Result<LogLevel> {
-    let format = match flags.get("log.format") {
-        "json" => Format::Json,
-        _ => Format::Logfmt,
-    };
-    logging::start(flags.get("log.level"), format)
+    logging::start(&flags.log_level.0, flags.log_format)
 }
 
 /// Runs the server until it is told to end.
@@ -65,7 +61,7 @@ async fn serve(flags: Flags, level: LogLevel) -> Result<()> {
     if !flags.ignored.is_empty() {
         tracing::warn!(flags = flags.ignored.join(","), "these flags are accepted and have no effect");
     }
-    let (idle, unknown) = flags.idle_features();
+    let (idle, unknown) = flags.features.without_effect();
     if !idle.is_empty() {
         tracing::warn!(features = idle.join(","), "these features are accepted and have no effect");
     }
@@ -73,7 +69,7 @@ async fn serve(flags: Flags, level: LogLevel) -> Result<()> {
         tracing::warn!(features = unknown.join(","), "unknown features in --enable-feature");
     }
     let config = load(&flags)?;
-    let web = Arc::new(Web::open(flags.get("web.config.file"))?);
+    let web = Arc::new(Web::open(&flags.web_config_file)?);
     let listeners = listen(&flags).await?;
     let (reloads, asked) = mpsc::channel(1);
     let app = build(flags, &config, reloads)?;
@@ -128,7 +124,7 @@ async fn end(app: &Arc<App>, mut tasks: JoinSet<()>, server: HttpServer) -> Resu
 
 async fn listen(flags: &Flags) -> Result<Vec<tokio::net::TcpListener>> {
     let mut listeners = Vec::new();
-    for address in flags.all("web.listen-address") {
+    for address in &flags.web_listen_address.0 {
         let listener =
             bind(address).await.with_context(|| format!("--web.listen-address: cannot listen on {address}"))?;
         listeners.push(listener);
@@ -140,22 +136,22 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
     let settings = Settings::new(&flags)?;
     let registry = Registry::new();
     registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
-    let mut options = storage_options(&flags)?;
+    let mut options = storage_options(&flags);
     options.retention_ms = Retention::in_force(config).time_ms;
     let db = Arc::new(storage::Db::open(options, &registry)?);
     db.start_sealing().context("cannot start the thread that seals")?;
-    let concurrency = flags.number("query.max-concurrency")?.max(1);
+    let concurrency = flags.query_max_concurrency.max(1);
     let options = query::EngineOptions {
-        lookback_delta_ms: flags.duration_ms("query.lookback-delta")?,
-        max_samples: flags.number("query.max-samples")?,
-        memory: Arc::new(query_memory(&flags, &db)?),
+        lookback_delta_ms: ms(flags.query_lookback_delta),
+        max_samples: flags.query_max_samples,
+        memory: Arc::new(query_memory(&flags, &db)),
         timeout: settings.query_timeout,
         default_step_ms: config.global.evaluation_interval_ms,
         scrape_interval_ms: config.global.scrape_interval_ms,
         cost: Arc::new(cost_limits(&flags, config)),
         ..query::EngineOptions::default()
     };
-    let engine = query::Engine::new(options.with_features(flags.features()));
+    let engine = query::Engine::new(options.with_features(flags.features.names()));
     let user_agent = format!("Prometheus/{} Weft/{}", version::COMPATIBLE, version::WEFT);
     let seed = scraper::server_seed(&settings.hostname, &config.global.external_labels);
     let appender: Arc<dyn model::Appender> = Arc::<storage::Db>::clone(&db);
@@ -195,7 +191,7 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
 
 /// What queries may cost, where that is looked at.
 fn cost_limits(flags: &Flags, config: &Config) -> query::CostLimits {
-    if !flags.feature("query-cost") {
+    if !flags.features.query_cost {
         return query::CostLimits::default();
     }
     let limits = query::CostLimits::enabled();

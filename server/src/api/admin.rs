@@ -16,7 +16,7 @@ use crate::clock::snapshot_name;
 const SNAPSHOTS: &str = "snapshots";
 
 fn enabled(app: &App) -> Result<(), ApiError> {
-    if app.flags.is_on("web.enable-admin-api") {
+    if app.flags.web_enable_admin_api {
         return Ok(());
     }
     Err(ApiError::new(Kind::Unavailable, "admin APIs disabled"))
@@ -56,7 +56,7 @@ pub(crate) async fn snapshot(State(app): State<Arc<App>>, params: Params) -> Res
         ApiError::parameter("skip_head", reason)
     })?;
     let name = snapshot_name(model::time::now_ms());
-    let directory = std::path::Path::new(app.flags.get("storage.tsdb.path")).join(SNAPSHOTS).join(&name);
+    let directory = std::path::Path::new(&app.flags.storage_tsdb_path).join(SNAPSHOTS).join(&name);
     in_place(|| app.db.snapshot(&directory))??;
     let body = |out: &mut String| {
         out.push_str("{\"name\":");

@@ -34,7 +34,7 @@ pub(crate) async fn config(State(app): State<Arc<App>>) -> Response {
 /// `/api/v1/status/flags`
 pub(crate) async fn flags(State(app): State<Arc<App>>) -> Response {
     // They were read at the start.
-    let retention_ms = Retention::new(&app.flags).map_or(0, |retention| retention.time_ms);
+    let retention_ms = Retention::new(&app.flags).time_ms;
     let mut shown: Vec<(&str, String)> = app.flags.shown(retention_ms).collect();
     for (name, value) in &mut shown {
         if *name == "web.route-prefix" {

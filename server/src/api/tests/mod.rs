@@ -73,7 +73,7 @@ fn app_with(folder: &std::path::Path, more: &[&str]) -> Arc<App> {
     let args = ["weft", &path, "--storage.tsdb.retention.time=100y", "--web.listen-address=127.0.0.1:0"];
     let flags = Flags::parse(args.iter().chain(more).map(|arg| (*arg).to_owned())).unwrap();
     let mut config = config::Config::parse("global: {scrape_interval: 15s}", "a.yml".as_ref(), &|_| None).unwrap();
-    let retention = crate::settings::Retention::new(&flags).unwrap();
+    let retention = crate::settings::Retention::new(&flags);
     config.default_retention(retention.time_ms, retention.size_bytes);
     wire::build(flags, &config, tokio::sync::mpsc::channel(1).0).unwrap()
 }
