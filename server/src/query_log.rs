@@ -45,20 +45,22 @@ impl QueryLog {
         Ok(Self { file: Mutex::new(None), enabled, failures })
     }
 
-    /// Writes to this file from now on, or to none. It is opened anew although it is the same: whoever rotates files moves
-    /// it away and then has the configuration loaded again.
+    /// Opens a file to write to, or none.
     ///
     /// # Errors
-    /// When it cannot be opened; then everything stays as it was.
-    pub(crate) fn reopen(&self, path: Option<&Path>) -> Result<()> {
+    /// When it cannot be opened.
+    pub(crate) fn open(&self, path: Option<&Path>) -> Result<Option<File>> {
         let open = |path: &Path| {
             let file = File::options().append(true).create(true).open(path);
             file.with_context(|| format!("can't create json log file (query_log_file): open {}", path.display()))
         };
-        let file = path.map(open).transpose()?;
+        path.map(open).transpose()
+    }
+
+    /// Writes to this file from now on, or to none.
+    pub(crate) fn write_to(&self, file: Option<File>) {
         self.enabled.set(f64::from(u8::from(file.is_some())));
         *self.file() = file;
-        Ok(())
     }
 
     /// Is there a file?
@@ -133,12 +135,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = QueryLog::new(&Registry::new()).unwrap();
         let path = folder.path().join("queries.log");
-        log.reopen(Some(&path)).unwrap();
+        log.write_to(log.open(Some(&path)).unwrap());
         let absent = folder.path().join("none/queries.log");
-        let error = format!("{:#}", log.reopen(Some(&absent)).unwrap_err());
+        let error = format!("{:#}", log.open(Some(&absent)).unwrap_err());
         assert!(error.contains("query_log_file") && error.contains(&absent.display().to_string()), "{error}");
         assert!(log.is_open() && log.enabled.get() > 0.0);
-        log.reopen(None).unwrap();
+        log.write_to(log.open(None).unwrap());
         assert!(!log.is_open() && log.enabled.get() == 0.0);
     }
 }

@@ -30,7 +30,7 @@ pub(crate) async fn delete_series(State(app): State<Arc<App>>, params: Params) -
         return Err(ApiError::bad_data("no match[] parameter provided"));
     }
     let (start_ms, end_ms) = (params.time_or("start", TIME_MIN_MS)?, params.time_or("end", TIME_MAX_MS)?);
-    let bounds = app.engine.bounds(&query::QueryOptions::default());
+    let bounds = app.engine().bounds(&query::QueryOptions::default());
     let sets = in_place(|| params.matchers(&bounds, |error| ApiError::parameter("match[]", error)))??;
     if sets.iter().any(Vec::is_empty) {
         let text = "{} names no series; {__name__=~\".+\"} names all of them";

@@ -27,7 +27,7 @@ pub(crate) async fn query(State(app): State<Arc<App>>, origin: Origin, params: P
     }
     let (of, asked) = (Arc::clone(&app), params.clone());
     let work = move |bounds: &Bounds| {
-        let selectors = match of.engine.selectors(asked.get("query"), bounds) {
+        let selectors = match of.engine().selectors(asked.get("query"), bounds) {
             Err(Error::Parse(text)) => return Err(ApiError::bad_data(text)),
             selectors => selectors.map_err(told)?,
         };

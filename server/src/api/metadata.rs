@@ -40,7 +40,7 @@ pub(crate) async fn metadata(State(app): State<Arc<App>>, params: Params) -> Res
             + all.iter().map(|m| format::escaped(&m.help) + format::escaped(&m.unit) + ENTRY_BYTES).sum::<usize>()
     });
     // For as long as the text is there.
-    let share = app.engine.bounds(&query::QueryOptions::default()).share;
+    let share = app.engine().bounds(&query::QueryOptions::default()).share;
     share.take(length.sum()).map_err(told)?;
     let body = |out: &mut String| {
         format::object(out, shown, |out, entries| {
@@ -55,7 +55,7 @@ pub(crate) async fn metadata(State(app): State<Arc<App>>, params: Params) -> Res
 pub(crate) async fn targets_metadata(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
     let limit = number(&params, "limit")?.unwrap_or(usize::MAX);
     let wanted = params.get("metric");
-    let bounds = app.engine.bounds(&query::QueryOptions::default());
+    let bounds = app.engine().bounds(&query::QueryOptions::default());
     let matchers = match params.get("match_target") {
         "" => Vec::new(),
         text => in_place(|| query::parse_selector_within(text, &bounds))?.map_err(|error| match error {

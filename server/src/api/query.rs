@@ -51,7 +51,7 @@ impl Work {
     fn run(mut self) -> Result<Response, Error> {
         let (wanted, warning) = stats::wanted(&self.params);
         let cost = Arc::new(Mutex::new(Stats::default()));
-        let counts = self.compares || self.app.engine.options().cost.are_enabled();
+        let counts = self.compares || self.app.engine().options().cost.are_enabled();
         if wanted != Wanted::Nothing || counts || self.app.query_log.is_open() {
             self.options.stats = Some(Arc::clone(&cost));
             self.options.per_step_stats = wanted == Wanted::Steps && self.app.settings.per_step_stats;
@@ -89,7 +89,7 @@ impl Work {
             Arc::clone(&self.app.query_turn).acquire_owned().await
         });
         let _turn = Handle::current().block_on(turn).ok()?.ok()?;
-        let (came, memory) = (Instant::now(), Arc::clone(&self.app.engine.options().memory));
+        let (came, memory) = (Instant::now(), Arc::clone(&self.app.engine().options().memory));
         let mut attempts_alone = 0;
         loop {
             self.options.timeout = Some(timeout.saturating_sub(begun.elapsed()));
@@ -133,8 +133,8 @@ impl Work {
         let (app, query, options) = (&self.app, self.params.get("query"), &self.options);
         let Times { start_ms, end_ms, step_ms } = self.times;
         match step_ms {
-            0 => app.engine.instant(app.db.as_ref(), query, start_ms, options),
-            _ => app.engine.range(app.db.as_ref(), query, start_ms, end_ms, step_ms, options),
+            0 => app.engine().instant(app.db.as_ref(), query, start_ms, options),
+            _ => app.engine().range(app.db.as_ref(), query, start_ms, end_ms, step_ms, options),
         }
     }
 
@@ -187,7 +187,7 @@ pub(crate) async fn format_query(
     params: Params,
 ) -> Result<Response, ApiError> {
     text_of_tree(app, origin, params, |app, text, bounds| {
-        let text = app.engine.format(text, bounds)?;
+        let text = app.engine().format(text, bounds)?;
         bounds.share.take(2 * format::escaped(&text))?;
         Ok(format::success_text(|out| format::string(out, &text), &[], &[]))
     })
@@ -201,7 +201,7 @@ pub(crate) async fn parse_query(
     params: Params,
 ) -> Result<Response, ApiError> {
     text_of_tree(app, origin, params, |app, text, bounds| {
-        let tree = app.engine.tree_json(text, bounds)?;
+        let tree = app.engine().tree_json(text, bounds)?;
         bounds.share.take(2 * tree.len())?;
         Ok(format::success_text(|out| out.push_str(&tree), &[], &[]))
     })

@@ -61,7 +61,8 @@ pub(super) fn range_times(params: &Params) -> Result<Times, ApiError> {
 
 /// What a query asks for to cost at most. It may ask for less than the server allows, and not for more.
 fn limit_cost(app: &App, params: &Params, options: &mut QueryOptions) -> Result<(), ApiError> {
-    let allowed = &app.engine.options().cost;
+    let engine = app.engine();
+    let allowed = &engine.options().cost;
     if !allowed.are_enabled() {
         return Ok(());
     }
@@ -80,7 +81,7 @@ fn limit_cost(app: &App, params: &Params, options: &mut QueryOptions) -> Result<
     let duration = duration(params)?;
     below("max_series", series, allowed.max_series())?;
     below("max_samples_read", samples, allowed.max_samples_read())?;
-    let most = app.engine.timeout();
+    let most = app.engine().timeout();
     if let Some(duration) = duration {
         if duration > most {
             let shown = |duration: Duration| go_duration(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX));
@@ -114,7 +115,7 @@ fn above(name: &str, asked: impl Display, most: impl Display) -> ApiError {
 
 /// Is the real cost of a query to be compared with what was expected?
 pub(super) fn compares(app: &App, params: &Params) -> Result<bool, ApiError> {
-    if !app.engine.options().cost.are_enabled() {
+    if !app.engine().options().cost.are_enabled() {
         return Ok(false);
     }
     params.switch("cost", false).map_err(|_| ApiError::parameter("cost", "must be a boolean"))

@@ -19,7 +19,7 @@ const FORM_BYTES_MAX: usize = 10 << 20;
 
 /// What is there with the feature alone.
 fn of_cost(app: &App) -> Router<Arc<App>> {
-    if !app.engine.options().cost.are_enabled() {
+    if !app.engine().options().cost.are_enabled() {
         return Router::new();
     }
     let range = get_post(cost::range);

@@ -166,7 +166,7 @@ pub(crate) async fn no_alertmanagers() -> Response {
 /// `/api/v1/rules`: what is asked for is checked, though there are none.
 pub(crate) async fn no_rules(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
     let params = params.plain()?;
-    let bounds = app.engine.bounds(&query::QueryOptions::default());
+    let bounds = app.engine().bounds(&query::QueryOptions::default());
     let sets = in_place(|| params.matchers(&bounds, ApiError::bad_data))??;
     if sets.iter().any(|set| set.iter().all(Matcher::matches_empty)) {
         return Err(ApiError::bad_data("match[] must contain at least one non-empty matcher"));

@@ -4,11 +4,11 @@
 //! (`_sum`, one bucket) is what a series is recognised by. A native histogram is one entry, in whose place a marker stands
 //! until it is asked for; where native histograms are not wanted, they are counted.
 
+mod encoding;
 mod exemplars;
 mod message;
 mod native;
 mod series;
-mod wire;
 
 use std::borrow::Cow;
 
@@ -17,9 +17,9 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::entry::What;
 use super::{Entry, Exemplar, Fingerprint, MetricKind, Native, ParseError, Point, Recognised, Sample, Series, Wanted};
 use crate::parse::part::Part;
+use encoding::{Broken, Fields};
 use message::{Family, Metric};
 pub(super) use series::{push_labels, push_series_labels};
-use wire::{Broken, Fields};
 
 /// Reads an exposition entry by entry.
 #[derive(Debug)]

@@ -21,8 +21,8 @@ use tower::ServiceExt as _;
 use self::known::KNOWN;
 use super::router;
 use crate::app::App;
+use crate::bootstrap;
 use crate::flags::Flags;
-use crate::wire;
 
 /// The first sample of every series.
 const START_MS: i64 = 1_700_000_000_000;
@@ -75,7 +75,7 @@ fn app_with(folder: &std::path::Path, more: &[&str]) -> Arc<App> {
     let mut config = config::Config::parse("global: {scrape_interval: 15s}", "a.yml".as_ref(), &|_| None).unwrap();
     let retention = crate::settings::Retention::new(&flags);
     config.default_retention(retention.time_ms, retention.size_bytes);
-    wire::build(flags, &config, tokio::sync::mpsc::channel(1).0).unwrap()
+    bootstrap::build(flags, &config, tokio::sync::mpsc::channel(1).0).unwrap()
 }
 
 /// One source; a row a minute.
