@@ -7,8 +7,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
 use prometheus::{Gauge, IntCounter, Registry};
+use serde::Serialize;
 
-use crate::api::format::{label_string, object, put};
+use crate::api::format::{Raw, serialize_plain};
 use crate::clock::rfc3339;
 
 /// What is told of a query besides its statistics.
@@ -84,28 +85,64 @@ impl QueryLog {
     }
 }
 
+/// A line as upstream writes it.
+#[derive(Serialize)]
+struct Line<'a> {
+    time: String,
+    level: &'static str,
+    source: &'static str,
+    msg: &'static str,
+    params: ParamsJson<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    stats: Raw<'a>,
+    /// There is no tracing here; upstream writes zeros without it, too.
+    #[serde(rename = "spanID")]
+    span_id: &'static str,
+    #[serde(rename = "traceID")]
+    trace_id: &'static str,
+    #[serde(rename = "httpRequest")]
+    http_request: HttpRequest<'a>,
+}
+
+#[derive(Serialize)]
+struct ParamsJson<'a> {
+    end: String,
+    query: &'a str,
+    start: String,
+    /// Seconds, cut to whole ones.
+    step: i64,
+}
+
+#[derive(Serialize)]
+struct HttpRequest<'a> {
+    #[serde(rename = "clientIP")]
+    client_ip: &'a str,
+    method: &'a str,
+    path: &'a str,
+}
+
 fn line(ran: &Ran<'_>, now_ms: i64) -> String {
-    let mut out = String::new();
-    let text = |out: &mut String, name: &str, value: &str| {
-        put(out, format_args!("\"{name}\":"));
-        label_string(out, value);
+    let line = Line {
+        time: rfc3339(now_ms),
+        level: "INFO",
+        source: "query_log.rs",
+        msg: "promql query logged",
+        params: ParamsJson {
+            end: rfc3339(ran.end_ms),
+            query: ran.query,
+            start: rfc3339(ran.start_ms),
+            step: ran.step_ms / 1000,
+        },
+        error: ran.error.as_deref(),
+        stats: Raw(ran.stats),
+        span_id: "0000000000000000",
+        trace_id: "00000000000000000000000000000000",
+        http_request: HttpRequest { client_ip: ran.client_ip, method: ran.method, path: ran.path },
     };
-    put(&mut out, format_args!("{{\"time\":\"{}\",\"level\":\"INFO\",", rfc3339(now_ms)));
-    put(&mut out, format_args!("\"source\":\"query_log.rs\",\"msg\":\"promql query logged\","));
-    put(&mut out, format_args!("\"params\":{{\"end\":\"{}\",", rfc3339(ran.end_ms)));
-    text(&mut out, "query", ran.query);
-    // Seconds, as upstream has it, cut to whole ones.
-    put(&mut out, format_args!(",\"start\":\"{}\",\"step\":{}}}", rfc3339(ran.start_ms), ran.step_ms / 1000));
-    if let Some(error) = &ran.error {
-        out.push(',');
-        text(&mut out, "error", error);
-    }
-    put(&mut out, format_args!(",\"stats\":{},", ran.stats));
-    // There is no tracing here; upstream writes these without it, too.
-    put(&mut out, format_args!("\"spanID\":\"{:016}\",\"traceID\":\"{:032}\",\"httpRequest\":", 0, 0));
-    let request = [("clientIP", ran.client_ip), ("method", ran.method), ("path", ran.path)];
-    object(&mut out, request, label_string);
-    out.push_str("}\n");
+    let mut out = String::new();
+    serialize_plain(&mut out, &line);
+    out.push('\n');
     out
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use query::{CostEstimate, Error, QueryOptions, Stats};
+use serde::Serialize;
 
 use super::error::told;
 use super::executor::execute;
@@ -26,23 +27,41 @@ pub(super) fn estimate(
     app.engine().estimate((app.db.as_ref(), interval_ms), text, times, options)
 }
 
-/// `{"estimated":{…},"actual":{…}}`
-pub(super) fn comparison(estimated: CostEstimate, stats: &Stats) -> String {
-    let mut out = String::from("{\"estimated\":");
-    one(&mut out, estimated, 0);
-    out.push_str(",\"actual\":");
-    one(&mut out, CostEstimate { series: stats.series, samples_read: stats.samples_read }, stats.peak_samples);
-    out.push('}');
-    out
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CostJson {
+    series_touched: u64,
+    samples_read: u64,
+    /// Of a query that ran.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peak_samples: Option<usize>,
 }
 
-fn one(out: &mut String, cost: CostEstimate, peak_samples: usize) {
-    let CostEstimate { series, samples_read } = cost;
-    format::put(out, format_args!("{{\"seriesTouched\":{series},\"samplesRead\":{samples_read}"));
-    if peak_samples > 0 {
-        format::put(out, format_args!(",\"peakSamples\":{peak_samples}"));
+impl CostJson {
+    fn new(CostEstimate { series, samples_read }: CostEstimate, peak_samples: usize) -> Self {
+        let peak_samples = (peak_samples > 0).then_some(peak_samples);
+        Self { series_touched: series, samples_read, peak_samples }
     }
-    out.push('}');
+}
+
+#[derive(Serialize)]
+struct ComparisonJson {
+    estimated: CostJson,
+    actual: CostJson,
+}
+
+#[derive(Serialize)]
+struct EstimateJson {
+    estimate: CostJson,
+}
+
+/// `{"estimated":{…},"actual":{…}}`
+pub(super) fn comparison(estimated: CostEstimate, stats: &Stats) -> String {
+    let actual = CostEstimate { series: stats.series, samples_read: stats.samples_read };
+    let (estimated, actual) = (CostJson::new(estimated, 0), CostJson::new(actual, stats.peak_samples));
+    let mut out = String::new();
+    format::serialize(&mut out, &ComparisonJson { estimated, actual });
+    out
 }
 
 /// `/api/v1/query_cost`
@@ -73,11 +92,8 @@ async fn answer(
         let _slot = slot;
         let (cost, mut warnings) = estimate(&app, params.get("query"), &times, &options)?;
         warnings.extend(warning);
-        let data = |out: &mut String| {
-            out.push_str("{\"estimate\":");
-            one(out, cost, 0);
-            out.push('}');
-        };
+        let estimate = EstimateJson { estimate: CostJson::new(cost, 0) };
+        let data = |out: &mut String| format::serialize(out, &estimate);
         Ok((format::JSON, format::success_text(data, &warnings, &[])).into_response())
     };
     let done: Result<Response, Error> = execute(version, work).await?;

@@ -4,7 +4,9 @@ mod body;
 mod json;
 mod label_sets;
 mod result;
+mod serialize;
 
 pub(crate) use body::{escaped, escaped_labels, held, query_answer};
 pub(crate) use json::*;
 pub(crate) use label_sets::LabelSets;
+pub(crate) use serialize::{ExemplarJson, LabelSet, Raw, serialize, serialize_plain, success_of};
