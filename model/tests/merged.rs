@@ -2,100 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use model::{
-    Batch, BatchSink, Column, Histogram, Labels, Listing, MergedQuerier, PartReader, Parts, Querier, QuerierError,
-    ReadHints, Selection, SeriesOrder,
-};
+use kit::{MemQuerier, Samples};
+use model::{Labels, MergedQuerier, Querier, QuerierError, ReadHints, Selection, SeriesOrder};
 use proptest::prelude::*;
-
-/// Value, and the start timestamp beside it; an odd value stands for a histogram with that count.
-type Samples = BTreeMap<i64, (u8, i64)>;
-
-/// Series in memory, in parts of two.
-#[derive(Clone, Debug, Default)]
-struct Memory {
-    series: BTreeMap<Labels, Samples>,
-    /// The part at which reading fails; `Some(usize::MAX)`: opening does.
-    fails_at: Option<usize>,
-}
-
-fn failure() -> QuerierError {
-    QuerierError::Store("no route to host".into())
-}
-
-impl Parts for &Memory {
-    fn count(&self) -> usize {
-        self.series.len().div_ceil(2)
-    }
-
-    fn reader(&self) -> Result<Box<dyn PartReader + '_>, QuerierError> {
-        Ok(Box::new(*self))
-    }
-}
-
-impl PartReader for &Memory {
-    fn read(&self, part: usize, sink: &mut BatchSink<'_>) -> Result<(), QuerierError> {
-        if self.fails_at == Some(part) {
-            return Err(failure());
-        }
-        for (labels, samples) in self.series.iter().skip(2 * part).take(2) {
-            // An absent slot in front, which is no sample.
-            let mut column = Column { metric: labels.clone(), values: vec![0.0], ..Column::default() };
-            let mut timestamps_ms = vec![-1];
-            for ((ts, (value, start_ms)), slot) in samples.iter().zip(1..) {
-                timestamps_ms.push(*ts);
-                column.values.push(f64::from(*value));
-                if value % 2 == 1 {
-                    let histogram = Histogram { sum: f64::from(*value), ..Histogram::default() };
-                    column.histograms.push((slot, Arc::new(histogram)));
-                }
-                if *start_ms != 0 {
-                    column.start_times_ms.push((slot, *start_ms));
-                }
-            }
-            let mut present = vec![u64::MAX; timestamps_ms.len().div_ceil(64)];
-            present[0] -= 1;
-            column.present = Some(present);
-            sink(Batch { timestamps_ms, columns: vec![column], ..Batch::default() })?;
-        }
-        Ok(())
-    }
-}
-
-impl Querier for Memory {
-    fn open<'q>(&'q self, _: &Selection<'_>, hints: &ReadHints<'_>) -> Result<Box<dyn Parts + 'q>, QuerierError> {
-        assert!(matches!(hints.order, SeriesOrder::ByLabels { .. }));
-        if self.fails_at == Some(usize::MAX) { Err(failure()) } else { Ok(Box::new(self)) }
-    }
-
-    fn list_series(&self, _: &Selection<'_>, listing: &Listing<'_>) -> Result<Vec<Labels>, QuerierError> {
-        if self.fails_at.is_some() {
-            return Err(failure());
-        }
-        Ok(self.series.keys().take(listing.most()).cloned().collect())
-    }
-
-    fn list_label_names(&self, _: &Selection<'_>, _: &Listing<'_>) -> Result<Vec<String>, QuerierError> {
-        let names = self.series.keys().flat_map(Labels::iter).map(|(name, _)| name.to_owned());
-        Ok(names.collect::<BTreeSet<_>>().into_iter().collect())
-    }
-
-    fn list_label_values(&self, name: &str, _: &Selection<'_>, _: &Listing<'_>) -> Result<Vec<String>, QuerierError> {
-        let values = self.series.keys().filter_map(|labels| labels.get(name)).map(str::to_owned);
-        Ok(values.collect::<BTreeSet<_>>().into_iter().collect())
-    }
-
-    fn listing_warnings(&self, _: &Selection<'_>) -> Vec<String> {
-        self.fails_at.map(|_| "cannot list".to_owned()).into_iter().collect()
-    }
-}
 
 const ALL: Selection<'static> = Selection { start_ms: 0, end_ms: 100, matchers: &[] };
 
-fn merged(stores: &[Memory]) -> MergedQuerier {
+fn merged(stores: &[MemQuerier]) -> MergedQuerier {
     let mut stores = stores.iter().cloned().map(|store| Arc::new(store) as Arc<dyn Querier>);
     MergedQuerier::new(stores.next().unwrap(), stores.collect())
 }
@@ -103,7 +19,7 @@ fn merged(stores: &[Memory]) -> MergedQuerier {
 type Found = Vec<(Labels, Samples)>;
 
 /// The series as they come, and the warnings.
-fn read(stores: &[Memory], limit: usize) -> Result<(Found, Vec<String>), QuerierError> {
+fn read(stores: &[MemQuerier], limit: usize) -> Result<(Found, Vec<String>), QuerierError> {
     let (querier, mut found) = (merged(stores), Vec::new());
     let grow = |_| Ok(());
     let hints = ReadHints { order: SeriesOrder::ByLabels { grow: &grow }, limit, ..ReadHints::default() };
@@ -125,20 +41,20 @@ fn read(stores: &[Memory], limit: usize) -> Result<(Found, Vec<String>), Querier
     Ok((found, parts.warnings()))
 }
 
-fn store(series: &[(&str, &[(i64, u8)])]) -> Memory {
+fn store(series: &[(&str, &[(i64, u8)])]) -> MemQuerier {
     let series = series.iter().map(|(name, samples)| {
         let samples = samples.iter().map(|&(ts, value)| (ts, (value, 0))).collect();
         (Labels::from_pairs([("__name__", *name)]), samples)
     });
-    Memory { series: series.collect(), fails_at: None }
+    MemQuerier { series: series.collect(), fails_at: None }
 }
 
-fn stores() -> impl Strategy<Value = Vec<Memory>> {
+fn stores() -> impl Strategy<Value = Vec<MemQuerier>> {
     let labels = (prop::sample::select(vec!["a", "b", "c"]), prop::sample::select(vec!["", "x", "y"]));
     let labels = labels.prop_map(|(name, i)| Labels::from_pairs([("__name__", name), ("i", i)]));
     let samples = prop::collection::btree_map(0i64..12, (any::<u8>(), prop::sample::select(vec![0i64, 5])), 1..8);
     let series = prop::collection::btree_map(labels, samples, 0..7);
-    prop::collection::vec(series.prop_map(|series| Memory { series, fails_at: None }), 2..4)
+    prop::collection::vec(series.prop_map(|series| MemQuerier { series, fails_at: None }), 2..4)
 }
 
 proptest! {

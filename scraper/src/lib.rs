@@ -16,8 +16,6 @@
 
 mod budget;
 mod failure_log;
-#[cfg(test)]
-mod fake;
 mod fetch;
 mod job_settings;
 mod manager;

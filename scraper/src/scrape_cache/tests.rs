@@ -5,7 +5,7 @@ use model::relabel::{NameValidation, RelabelAction, RelabelRule, RelabelSpec};
 
 use super::form_tests::{delimited, field};
 use super::*;
-use crate::fake::Recorder;
+use kit::Recorder;
 
 pub(super) struct Target {
     pub(super) cache: ScrapeCache,
@@ -353,15 +353,7 @@ fn legacy_names_are_asked_for_in_every_format() {
 /// Upstream's table of label conflicts.
 #[test]
 fn conflicts_as_upstream_resolves_them() {
-    let root = std::env::var_os("WEFT_CONFORMANCE").map_or_else(
-        || std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/conformance")),
-        std::path::PathBuf::from,
-    );
-    let Ok(text) = std::fs::read_to_string(root.join("scrape/label_conflicts.json")) else {
-        assert!(!root.exists(), "{} has no label_conflicts.json", root.display());
-        return;
-    };
-    let table: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let Some(table) = kit::conformance_json("scrape/label_conflicts.json") else { return };
     for case in table["cases"].as_array().unwrap() {
         let pairs = |field: &str| -> Vec<(String, String)> {
             let object = case[field].as_object().unwrap();

@@ -6,12 +6,12 @@ use http_client::HttpClient;
 
 use super::*;
 use crate::budget::BodyBudget;
-use crate::fake::Recorder;
 use crate::fetch::FetchedBody;
 use crate::parse::{Format, Wanted};
 use crate::scrape_cache::SampleRules;
 use crate::scrape_cache::ScrapeCache;
 use crate::staleness_handover::SameRules;
+use kit::Recorder;
 
 fn job(client: Result<HttpClient, String>) -> JobSettings {
     JobSettings {

@@ -29,7 +29,6 @@ use tokio::time::{Instant, sleep};
 
 use crate::budget::BodyBudget;
 use crate::failure_log::FailureLogs;
-use crate::fake::Recorder;
 use crate::fetch::Room;
 use crate::metrics::Metrics;
 use crate::parse::Wanted;
@@ -37,6 +36,7 @@ use crate::scrape_loop::{Shared, Workers};
 use crate::staleness_handover::Handovers;
 use crate::threads::Threads;
 use crate::{ActiveTarget, Manager, Options, Resolver};
+use kit::Recorder;
 
 /// When the simulation begins: a multiple of all intervals, milliseconds since the epoch.
 const START_MS: i64 = 1_700_000_040_000;

@@ -8,7 +8,6 @@ mod known;
 mod paths;
 mod search;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
@@ -51,15 +50,8 @@ const SERVED: [&str; 18] = [
 ];
 
 fn conformance() -> Option<(String, Value)> {
-    let root = std::env::var_os("WEFT_CONFORMANCE")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/conformance")), PathBuf::from);
-    let golden = root.join("httpapi/golden");
-    let Ok(data) = std::fs::read_to_string(golden.join("dataset.load")) else {
-        eprintln!("SKIPPED: {} is absent; set WEFT_CONFORMANCE", golden.display());
-        return None;
-    };
-    let text = std::fs::read_to_string(golden.join("default_flags.json")).unwrap();
-    Some((data, serde_json::from_str(&text).unwrap()))
+    let data = kit::conformance_text("httpapi/golden/dataset.load")?;
+    Some((data, kit::conformance_json("httpapi/golden/default_flags.json")?))
 }
 
 /// The server without its sockets, over a store of its own.

@@ -1,4 +1,4 @@
-//! An appender that remembers: what the tests of this crate look at.
+//! A store to write to.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -6,65 +6,93 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use model::sample::{is_histogram_mark, is_stale};
 use model::{
-    AppendError, Appender, Committed, Exemplar, Labels, LabelsBuilder, Layout, MetricId, Row, Scraped, SourceId,
+    AppendError, Appender, Committed, Exemplar, Histogram, Labels, LabelsBuilder, Layout, MetricId, Row, Scraped,
+    SourceId,
 };
 
 /// All that was committed, in order.
 #[derive(Debug, Default)]
-pub(crate) struct Recorder {
+pub struct Recorder {
     state: Mutex<State>,
     /// The next commit fails.
-    pub(crate) full: AtomicBool,
+    pub full: AtomicBool,
     /// The next commit finds its ids forgotten.
-    pub(crate) forgetful: AtomicBool,
+    pub forgetful: AtomicBool,
     /// Are exemplars wanted, and those there are: `series labels value time`, sorted.
-    pub(crate) exemplars: Mutex<(bool, Vec<String>)>,
+    pub exemplars: Mutex<(bool, Vec<String>)>,
     /// From when on late samples are taken, if ever.
-    pub(crate) late_from_ms: Mutex<Option<i64>>,
+    pub late_from_ms: Mutex<Option<i64>>,
     /// New metrics are refused.
-    pub(crate) no_metrics: AtomicBool,
+    pub no_metrics: AtomicBool,
     /// How many commits there were.
-    pub(crate) commits: AtomicUsize,
+    pub commits: AtomicUsize,
     /// The times of the repeats of the last.
-    pub(crate) order: Mutex<Vec<String>>,
+    pub order: Mutex<Vec<String>>,
     /// What the next commit says of samples that it leaves out.
-    pub(crate) left_out: Mutex<Committed>,
+    pub left_out: Mutex<Committed>,
     /// Samples before this time are out of order.
-    pub(crate) newest_ms: Mutex<i64>,
+    pub newest_ms: Mutex<i64>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     sources: Vec<Labels>,
     metrics: Vec<Labels>,
-    /// (time, series, value as text)
-    samples: Vec<(i64, String, String)>,
+    samples: Vec<Recorded>,
+}
+
+/// A sample that was committed.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// Milliseconds since the epoch.
+    pub ts_ms: i64,
+    /// The whole label set.
+    pub series: Labels,
+    /// Bit-exact; a stale marker among them.
+    pub value: f64,
+    /// The histogram that the value stands for, if it is the mark of one.
+    pub histogram: Option<Histogram>,
+}
+
+impl Recorded {
+    /// The value as text: of a histogram its notation.
+    fn shown(&self) -> String {
+        match &self.histogram {
+            Some(histogram) => histogram.notation(),
+            None if is_stale(self.value) => "stale".to_owned(),
+            None => self.value.to_string(),
+        }
+    }
 }
 
 impl State {
-    fn series(&self, row: &Row<'_>, column: usize) -> String {
+    fn series(&self, row: &Row<'_>, column: usize) -> Labels {
         let mut labels = LabelsBuilder::new(&self.sources[row.source.0 as usize]);
         for (name, value) in &self.metrics[row.layout.metrics[column].0 as usize] {
             labels.set(name, value);
         }
-        labels.labels().to_string()
+        labels.labels()
     }
 }
 
 impl Recorder {
     /// The samples committed since the last call: `time series value`, sorted, without those of the report series.
-    pub(crate) fn take(&self) -> Vec<String> {
+    pub fn take(&self) -> Vec<String> {
         self.take_all().into_iter().filter(|line| !line.contains(" scrape_") && !line.contains(" up")).collect()
     }
 
     /// All samples committed since the last call, in the order in which they were committed.
-    pub(crate) fn take_in_order(&self) -> Vec<String> {
-        let samples = std::mem::take(&mut self.state.lock().unwrap().samples);
-        samples.into_iter().map(|(ts, series, value)| format!("{ts} {series} {value}")).collect()
+    pub fn take_in_order(&self) -> Vec<String> {
+        self.take_samples().iter().map(|one| format!("{} {} {}", one.ts_ms, one.series, one.shown())).collect()
     }
 
-    /// Those, sorted.
-    pub(crate) fn take_all(&self) -> Vec<String> {
+    /// The same as they are.
+    pub fn take_samples(&self) -> Vec<Recorded> {
+        std::mem::take(&mut self.state.lock().unwrap().samples)
+    }
+
+    /// All samples as lines, sorted.
+    pub fn take_all(&self) -> Vec<String> {
         let mut lines = self.take_in_order();
         lines.sort();
         lines
@@ -143,24 +171,19 @@ impl Appender for Recorder {
                 }
                 let histogram = row.histograms.iter().find(|(c, _)| *c as usize == column);
                 assert_eq!(histogram.is_some(), is_histogram_mark(*value));
-                let text = match histogram {
-                    Some((_, histogram)) => histogram.notation(),
-                    None if is_stale(*value) => "stale".to_owned(),
-                    None => value.to_string(),
-                };
                 let own = row.own_times.iter().find(|(c, _)| *c as usize == column);
                 if own.map_or(row.ts_ms, |own| own.1) < *self.newest_ms.lock().unwrap() {
                     committed.out_of_order += 1;
                     continue;
                 }
                 let series = state.series(row, column);
-                state.samples.push((own.map_or(row.ts_ms, |o| o.1), series, text));
+                let (ts_ms, histogram) = (own.map_or(row.ts_ms, |o| o.1), histogram.map(|(_, one)| one.clone()));
+                state.samples.push(Recorded { ts_ms, series, value: *value, histogram });
                 committed.stored += 1;
             }
             for one in starts.iter().chain(*repeats) {
-                let text = one.histogram.as_ref().map_or_else(|| one.value.to_string(), |one| one.notation());
-                let series = state.series(row, one.column as usize);
-                state.samples.push((one.ts_ms, series, text));
+                let (series, histogram) = (state.series(row, one.column as usize), one.histogram.as_deref().cloned());
+                state.samples.push(Recorded { ts_ms: one.ts_ms, series, value: one.value, histogram });
             }
         }
         Ok(committed)

@@ -21,7 +21,7 @@ impl TestClock {
     pub fn new(folder: &Path) -> Self {
         let (library, offset) = (folder.join("clock.so"), folder.join("offset"));
         fs::write(&offset, 0i64.to_le_bytes()).unwrap();
-        let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/clock.c");
+        let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("clock.c");
         let mut compiler = Command::new("clang");
         compiler.args(["-shared", "-fPIC", "-O1", "-o"]).args([&library, &source]);
         assert!(compiler.status().unwrap().success());

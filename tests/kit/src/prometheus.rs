@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::{Http, Process, cache, eventually, free_port};
+use crate::{Http, Process, cache, eventually, free_port, prometheus_version};
 
 /// A running `prometheus` with its own folder and port.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// The binary: `$WEFT_PROMETHEUS`, else the one that the benches build; or why there is none.
+    /// The binary: `$WEFT_PROMETHEUS`, else the one that `cargo xtask test` builds; or why there is none.
     ///
     /// # Errors
     /// When there is none.
@@ -24,14 +24,12 @@ impl Prometheus {
     /// # Panics
     /// When the module of the benches does not name its version.
     pub fn binary() -> Result<PathBuf, String> {
-        let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../benches/peers/go.mod")).unwrap();
-        let mut words = text.split_whitespace().skip_while(|word| *word != "github.com/prometheus/prometheus");
-        let version = words.nth(1).unwrap();
+        let version = prometheus_version();
         let name = format!("prometheus-{version}-{}/prometheus", std::env::consts::ARCH);
         let path = std::env::var_os("WEFT_PROMETHEUS").map(PathBuf::from).or_else(|| Some(cache()?.join(&name)));
         let path = path.filter(|path| path.exists());
         path.ok_or_else(|| {
-            format!("there is no {name} in the cache: `cargo xtask bench --smoke` builds it, or set WEFT_PROMETHEUS")
+            format!("there is no {name} in the cache: `cargo xtask test` builds it, or set WEFT_PROMETHEUS")
         })
     }
 
