@@ -106,7 +106,7 @@ fn run(shape: Shape) {
     println!("{} sources x {} columns x {} rows, step {} s", shape.sources, shape.columns, shape.rows, step_ms / 1000);
     for sealed in [false, true] {
         if sealed {
-            db.seal(end_ms + 3 * 3_600_000).unwrap();
+            db.compact(end_ms + 3 * 3_600_000).unwrap();
         }
         println!("{}", if sealed { "pages" } else { "rows" });
         measure(&db, "sum by (app) (rate(requests_total[5m]))", times);

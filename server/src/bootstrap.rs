@@ -114,7 +114,7 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
     let mut options = storage_options(&flags);
     options.retention_ms = Retention::in_force(config).time_ms;
     let db = Arc::new(storage::Db::open(options, &registry)?);
-    db.start_sealing().context("cannot start the thread that seals")?;
+    db.start_compaction().context("cannot start the background worker of the storage")?;
     let concurrency = flags.query_max_concurrency.max(1);
     let options = query::EngineOptions {
         lookback_delta_ms: ms(flags.query_lookback_delta),

@@ -9,11 +9,11 @@
 
 #[path = "../src/pages/column/mod.rs"]
 mod column;
-#[path = "../src/varint.rs"]
-mod varint;
 /// What the codec takes from the rest of the crate.
-mod rows {
-    pub(crate) mod codec {
+#[path = "../src/kv"]
+mod kv {
+    pub(crate) mod varint;
+    pub(crate) mod checksum {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum Corrupt {
             Shape(&'static str),

@@ -134,11 +134,11 @@ fn main() {
     let end_ms = shape.rows as i64 * INTERVAL_MS;
     read(&db, end_ms);
     let start = now();
-    let sealed = db.seal(end_ms + 3_600_000).unwrap();
+    let sealed = db.compact(end_ms + 3_600_000).unwrap();
     report("seal", usize::try_from(sealed.samples).unwrap(), start);
     assert_eq!(usize::try_from(sealed.samples).unwrap(), samples);
     let start = now();
-    db.seal(end_ms + 200_000_000).unwrap();
+    db.compact(end_ms + 200_000_000).unwrap();
     report("merge", samples, start);
     read(&db, end_ms);
 

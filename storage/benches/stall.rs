@@ -23,7 +23,7 @@ fn run(seconds: u64, sealing: bool) -> Vec<Duration> {
     let options = Options { bucket_ms: 5000, ..Options::new(dir.path()) };
     let db = Arc::new(Db::open(options, &registry).unwrap());
     if sealing {
-        db.start_sealing().unwrap();
+        db.start_compaction().unwrap();
     }
     let labels: Vec<Labels> = (0..COLUMNS)
         .map(|i| Labels::from_pairs([("__name__", format!("metric_{}_total", i / 5)), ("i", i.to_string())]))

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use foldhash::fast::RandomState;
+use parking_lot::Mutex;
 
 /// Bounded by the weights of what it holds, each given at insertion.
 #[derive(Debug)]
@@ -29,13 +29,13 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
 
     pub(crate) fn get(&self, key: &K) -> Option<V> {
         let mut found = None;
-        self.see(&mut lock(&self.generations), key, |value| found = Some(value.clone()));
+        self.see(&mut self.generations.lock(), key, |value| found = Some(value.clone()));
         found
     }
 
     /// Calls `each` with those of some keys that are there, and waits for its turn but once; returns the others.
     pub(crate) fn get_each(&self, keys: impl IntoIterator<Item = K>, mut each: impl FnMut(&K, &V)) -> Vec<K> {
-        let mut generations = lock(&self.generations);
+        let mut generations = self.generations.lock();
         let mut others = Vec::new();
         for key in keys {
             if !self.see(&mut generations, &key, |value| each(&key, value)) {
@@ -61,13 +61,13 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
         if weight > self.weight_max / 4 {
             return self.remove(&key);
         }
-        let mut generations = lock(&self.generations);
+        let mut generations = self.generations.lock();
         generations.old.remove(&key);
         self.put(&mut generations, key, value, weight);
     }
 
     pub(crate) fn remove(&self, key: &K) {
-        let mut generations = lock(&self.generations);
+        let mut generations = self.generations.lock();
         generations.old.remove(key);
         if let Some((_, weight)) = generations.young.remove(key) {
             generations.young_weight -= weight;
@@ -86,11 +86,6 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
     }
 }
 
-/// A lock whose holder panicked is taken over: what our locks guard is whole between any two statements.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,7 +102,7 @@ mod tests {
         let mut found = Vec::new();
         let others = cache.get_each([1, 99, 0], |key, value| found.push((*key, *value)));
         assert_eq!((found, others), (vec![(99, "passing"), (0, "kept")], vec![1]));
-        let generations = lock(&cache.generations);
+        let generations = cache.generations.lock();
         assert!(generations.young.len() + generations.old.len() <= 20);
     }
 

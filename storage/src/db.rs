@@ -1,40 +1,52 @@
-//! One opening of the data directory: takes rows in, hands batches out, syncs its log, closes. `live` replaces it by the
-//! next one when something stored turns out to be damaged.
+//! The façade: one opening of the data directory. It joins the components, and takes rows in and hands batches out through
+//! them. `recovery` replaces it by the next one when something stored turns out to be damaged.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLockReadGuard};
+use std::fs;
+use std::io;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use model::{AppendError, Appender, Committed, Exemplar, Labels, Layout, MetricId, Scraped, SourceId};
+use model::{
+    AppendError, Appender, Committed, Exemplar, Labels, Layout, Listing, Matcher, MetricId, Parts, Querier,
+    QuerierError, ReadHints, Scraped, Selection, SourceId,
+};
+use parking_lot::{Mutex, RwLockReadGuard};
 use roaring::RoaringBitmap;
-use rocksdb::{Cache, WriteBatch, WriteBufferManager};
 
-use crate::cache::lock;
-use crate::deletes::Deletes;
+use crate::append::scrape;
+use crate::bounds::Bounds;
+use crate::compaction::pace::{Compacted, Pace};
+use crate::components::Components;
+use crate::deletes::settle::{any_masked, settle};
+use crate::drain::Drain;
 use crate::error::Error;
-use crate::exemplars::Exemplars;
+use crate::exemplars::{self, Exemplars};
+use crate::histograms::AnyHistograms;
 use crate::index::Index;
 use crate::index::ids::Ids;
-use crate::limits;
+use crate::kv::checkpoint;
+use crate::kv::dropped::DroppedRanges;
+use crate::kv::error::file_number;
+use crate::kv::options::{index_bytes, read_cache_bytes};
+use crate::kv::sync::Syncer;
 use crate::metrics::Metrics;
 use crate::open;
 use crate::options::Options;
-use crate::quarantine::{self, Damage, Hurt};
-use crate::rows::state::{SourceState, States};
-use crate::rows::writer::{self, Pending, Window};
-use crate::schema::Cf;
-use crate::store::Store;
-use crate::sync::Syncer;
-
-/// A range of keys that was dropped.
-#[derive(Debug)]
-pub(crate) struct Dropped {
-    pub(crate) cf: Cf,
-    pub(crate) first: Vec<u8>,
-    pub(crate) last: Vec<u8>,
-    /// [`Store::late_frames`] at that time: rows that came later may lie in the range.
-    pub(crate) late: u64,
-}
+use crate::quarantine::pending::set_aside_later;
+use crate::quarantine::record::{QuarantineRecord, Quarantined};
+use crate::quarantine::records::Records;
+use crate::quarantine::safeguards::Safeguards;
+use crate::quarantine::warnings::warnings;
+use crate::reader::read_cache::ReadCache;
+use crate::reader::scan::{ScanOptions, ScanPlan, Stop};
+use crate::stats::Stats;
+use crate::tombstones::{RetentionRule, Tombstones};
+use crate::writer::flushed::FlushMarks;
+use crate::writer::state::SourceStates;
+use crate::{compaction, deletes, limits, listing, retention, stats};
 
 /// What one opening of a directory hands to the next.
 #[derive(Debug)]
@@ -43,108 +55,90 @@ pub(crate) struct Carried {
     ids: [(u32, RoaringBitmap); 3],
     newest_ms: i64,
     now_ms: i64,
-    damage: Vec<Damage>,
+    records: Vec<QuarantineRecord>,
 }
 
 /// The open directory. Shared by reference (it is `Send` and `Sync`); closed by [`Db::close`] or by dropping it.
 pub(crate) struct Db {
-    pub(crate) store: Arc<Store>,
-    pub(crate) index: Index,
-    pub(crate) exemplars: Exemplars,
-    pub(crate) states: States,
-    pub(crate) options: Options,
-    pub(crate) retention_ms: AtomicI64,
-    /// Nothing before this is kept or taken.
-    pub(crate) horizon_ms: AtomicI64,
-    pub(crate) newest_ms: AtomicI64,
-    out_of_order_ms: AtomicI64,
-    pub(crate) block_cache: Cache,
-    pub(crate) memtables: WriteBufferManager,
-    /// Has everything unreferenced been looked for since the start?
-    pub(crate) swept: AtomicBool,
-    /// Held by whoever seals, merges, deletes or drops: one at a time.
-    pub(crate) maintenance: Mutex<()>,
-    pub(crate) deletes: Deletes,
-    /// Ranges of keys that were dropped and whose files are still there.
-    pub(crate) dropped: Mutex<Vec<Dropped>>,
-    /// What time it is, as far as old data is concerned ([`crate::Clock`]); `i64::MIN` while that is not known.
-    pub(crate) now_ms: AtomicI64,
-    /// What of it was kept last for the next start.
-    pub(crate) kept_now_ms: AtomicI64,
+    pub(crate) components: Components,
+    exemplars: Exemplars,
     closing: AtomicBool,
     syncer: Mutex<Option<Syncer>>,
 }
 
 impl fmt::Debug for Db {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Db").field("options", &self.options).finish_non_exhaustive()
+        f.debug_struct("Db").field("options", &self.components.options).finish_non_exhaustive()
     }
 }
 
 impl Db {
     /// Opens the directory, making it if there is none. What is damaged of what is read at a start is set aside.
     pub(crate) fn start(options: &Options, metrics: &Metrics, carried: Option<&Carried>) -> Result<Self, Error> {
-        let mut hurt = Vec::new();
+        let mut quarantined = Vec::new();
         for _ in 0..limits::OPEN_ROUNDS {
-            let failed = match Self::try_start(options.clone(), metrics.clone(), carried, &mut hurt) {
+            let failed = match Self::try_start(options, metrics, carried, &mut quarantined) {
                 Err(error) if error.is_damage() => error,
                 Ok(db) => {
-                    db.report(hurt);
+                    open::report::report(&db.components, quarantined);
                     return Ok(db);
                 }
                 Err(error) => return Err(error),
             };
-            let Some(number) = quarantine::named(&model::with_causes(&failed)) else { return Err(failed) };
+            let Some(number) = file_number(&model::with_causes(&failed)) else { return Err(failed) };
             let aside = |source| Error::Quarantine { path: options.path.clone(), source };
-            quarantine::wait(&options.path, number).map_err(aside)?;
+            set_aside_later(&options.path, number).map_err(aside)?;
         }
-        let source = std::io::Error::other("ever more damaged files are found");
+        let source = io::Error::other("ever more damaged files are found");
         Err(Error::Quarantine { path: options.path.clone(), source })
     }
 
     fn try_start(
-        options: Options,
-        metrics: Metrics,
+        options: &Options,
+        metrics: &Metrics,
         carried: Option<&Carried>,
-        hurt: &mut Vec<Hurt>,
+        quarantined: &mut Vec<Quarantined>,
     ) -> Result<Self, Error> {
-        let start = |source| Error::Start { path: options.path.clone(), source };
-        let opened = open::open(&options, metrics, hurt)?;
-        let store = Arc::new(opened.store);
-        let index = Index::open(&store, crate::open::index_bytes(&options))?;
-        let syncer = Syncer::start(Arc::clone(&store), options.sync_interval).map_err(|e| start(Box::new(e)))?;
-        let db = Self {
+        let records = Arc::new(Records::new(&options.path, metrics.clone()));
+        let opened = open::open(options, &records, quarantined)?;
+        let safeguards = Arc::new(Safeguards::default());
+        safeguards.go_on_from(opened.newest_ms);
+        let index = Index::open(&opened.store, index_bytes(options))?;
+        let tombstones = Tombstones::open(&opened.store)?;
+        let components = Components {
+            options: options.clone(),
+            metrics: metrics.clone(),
+            store: Arc::new(opened.store),
+            memory: opened.memory,
+            records,
+            safeguards,
             index,
-            exemplars: Exemplars::default(),
-            states: States::default(),
-            horizon_ms: AtomicI64::new(opened.horizon_ms),
-            newest_ms: AtomicI64::new(i64::MIN),
-            out_of_order_ms: AtomicI64::new(0),
-            block_cache: opened.cache,
-            memtables: opened.memtables,
-            swept: AtomicBool::new(false),
+            cache: ReadCache::new(read_cache_bytes(options)),
+            histograms: AnyHistograms::new(opened.any_histograms),
+            states: SourceStates::default(),
+            flushed: FlushMarks::new(opened.flushed_until_ms),
+            tombstones,
+            dropped: DroppedRanges::default(),
+            bounds: Bounds::new(opened.horizon_ms),
+            drain: Drain::default(),
             maintenance: Mutex::default(),
-            deletes: Deletes::open(&store)?,
-            dropped: Mutex::default(),
-            now_ms: AtomicI64::new(i64::MIN),
-            kept_now_ms: AtomicI64::new(i64::MIN),
-            closing: AtomicBool::new(false),
-            syncer: Mutex::new(Some(syncer)),
-            store,
-            retention_ms: AtomicI64::new(0),
-            options,
+            swept: AtomicBool::new(false),
         };
-        db.set_retention(db.options.retention_ms);
+        let start = |source| Error::Start { path: options.path.clone(), source };
+        let syncer = start_syncer(&components).map_err(|error| start(Box::new(error)))?;
+        let closing = AtomicBool::new(false);
+        let db = Self { components, exemplars: Exemplars::default(), closing, syncer: Mutex::new(Some(syncer)) };
+        db.set_retention(options.retention_ms);
         // The gauge counts what the states hold, and these are new.
-        db.store.metrics.head_series.set(0);
+        metrics.head_series.set(0);
         if let Some(carried) = carried {
             db.carry_on(carried);
         }
         // From here on what an earlier process kept beside the database no longer says anything about it.
-        if let Err(error) = db.store.sync() {
+        if let Err(error) = db.components.safeguards.sync(&db.components.store) {
             tracing::warn!(%error, "cannot sync the write-ahead log yet");
         }
-        db.refresh_metrics()?;
+        stats::refresh_metrics(&db.components)?;
         Ok(db)
     }
 
@@ -158,28 +152,23 @@ impl Db {
 
     /// What the next opening of the directory has to know of this one.
     pub(crate) fn carried(&self) -> Carried {
+        let Components { index, bounds, records, .. } = &self.components;
         Carried {
-            ids: [&self.index.sources, &self.index.metrics, &self.index.segments].map(Ids::carried),
-            newest_ms: self.newest_ms.load(Ordering::Acquire),
-            now_ms: self.now_ms.load(Ordering::Acquire),
-            damage: self.store.damage(),
+            ids: [&index.sources, &index.metrics, &index.segments].map(Ids::carried),
+            newest_ms: bounds.newest_ms.load(Ordering::Acquire),
+            now_ms: bounds.now_ms.load(Ordering::Acquire),
+            records: records.all(),
         }
     }
 
     fn carry_on(&self, carried: &Carried) {
-        let all = [&self.index.sources, &self.index.metrics, &self.index.segments];
+        let Components { index, bounds, records, safeguards, .. } = &self.components;
+        let all = [&index.sources, &index.metrics, &index.segments];
         all.into_iter().zip(&carried.ids).for_each(|(ids, before)| ids.carry_on(before));
-        self.newest_ms.fetch_max(carried.newest_ms, Ordering::AcqRel);
-        self.store.newest_ms.fetch_max(carried.newest_ms, Ordering::AcqRel);
-        self.now_ms.fetch_max(carried.now_ms, Ordering::AcqRel);
-        carried.damage.iter().for_each(|damage| self.store.hurt(damage.clone()));
-    }
-
-    /// How long samples are kept from now on, milliseconds; 0 keeps them for ever.
-    pub(crate) fn set_retention(&self, retention_ms: i64) {
-        self.retention_ms.store(retention_ms, Ordering::Release);
-        #[expect(clippy::cast_precision_loss, reason = "a retention is far below 2^53 milliseconds")]
-        self.store.metrics.retention_seconds.set(retention_ms as f64 / 1000.0);
+        bounds.newest_ms.fetch_max(carried.newest_ms, Ordering::AcqRel);
+        safeguards.row_at(carried.newest_ms);
+        bounds.now_ms.fetch_max(carried.now_ms, Ordering::AcqRel);
+        carried.records.iter().for_each(|record| records.add(record.clone()));
     }
 
     /// Refuses further rows and syncs the write-ahead log. Reads go on until the database is dropped.
@@ -187,104 +176,139 @@ impl Db {
     /// # Errors
     /// When the log cannot be synced.
     pub(crate) fn close(&self) -> Result<(), Error> {
+        let Components { index, safeguards, store, .. } = &self.components;
         self.closing.store(true, Ordering::SeqCst);
         // Whoever holds the gate is still writing.
-        drop(self.index.gate.write().unwrap_or_else(PoisonError::into_inner));
+        drop(index.gate.write());
         // Taken out first: whoever joins a thread must not hold what it may want.
-        lock(&self.syncer).take();
-        self.store.sync()?;
-        if self.store.is_in_place() {
-            self.store.flush_copies()?;
-            self.store.keep_manifest();
+        let syncer = self.syncer.lock().take();
+        drop(syncer);
+        safeguards.sync(store)?;
+        if store.is_in_place() {
+            store.flush_copies()?;
+            safeguards.keep_manifest(store);
         }
         Ok(())
     }
 
-    /// How far behind the newest sample of the database a sample may lie that comes out of order, milliseconds; 0 refuses
-    /// all.
-    pub(crate) fn set_out_of_order_window(&self, window_ms: i64) {
-        self.out_of_order_ms.store(window_ms.max(0), Ordering::Release);
-    }
-
-    fn out_of_order_from(&self) -> i64 {
-        match (self.out_of_order_ms.load(Ordering::Acquire), self.newest_ms.load(Ordering::Relaxed)) {
-            (0, _) | (_, i64::MIN) => i64::MAX,
-            (window, newest) => newest.min(self.present_until()).saturating_sub(window),
-        }
-    }
-
-    /// What lies after this was stored while the clock was wrong, or said by a target whose clock is.
-    fn present_until(&self) -> i64 {
-        match self.now_ms.load(Ordering::Relaxed) {
-            i64::MIN => i64::MAX,
-            now => now.saturating_add(limits::AHEAD_MS),
-        }
-    }
-
+    /// Held by whoever takes ids and writes what refers to them.
     fn open_gate(&self) -> Result<RwLockReadGuard<'_, ()>, AppendError> {
-        let gate = self.index.gate.read().unwrap_or_else(PoisonError::into_inner);
+        let gate = self.components.index.gate.read();
         if self.closing.load(Ordering::SeqCst) { Err(AppendError::Closed) } else { Ok(gate) }
     }
+}
 
-    fn commit_parts(&self, parts: &[Scraped<'_>]) -> Result<Committed, Error> {
-        parts.iter().try_for_each(writer::check)?;
-        for Scraped { row, .. } in parts {
-            let segments = row.layout.segments.iter().copied();
-            if !self.index.sources.are_there([row.source.0].into_iter()) || !self.index.segments.are_there(segments) {
-                return Err(Error::Forgotten);
+/// The thread that syncs the write-ahead log, and keeps what repairs need.
+fn start_syncer(components: &Components) -> io::Result<Syncer> {
+    let (store, safeguards) = (Arc::clone(&components.store), Arc::clone(&components.safeguards));
+    let failures = components.metrics.sync_failures.clone();
+    let mut last = 0;
+    Syncer::start(components.options.sync_interval, move || {
+        let sequence = store.db.latest_sequence_number();
+        if sequence == last {
+            return safeguards.keep_manifest(&store);
+        }
+        match safeguards.sync(&store) {
+            Ok(()) => last = sequence,
+            Err(error) => {
+                failures.inc();
+                tracing::error!(%error, "cannot sync the write-ahead log");
             }
         }
-        // Always in the order of sources, so that two commits cannot wait for each other.
-        let mut parts: Vec<&Scraped<'_>> = parts.iter().collect();
-        parts.sort_by_key(|part| part.row.source);
-        if parts.windows(2).any(|pair| pair[0].row.source == pair[1].row.source) {
-            return Err(Error::BadRow { reason: "a commit holds two parts of one source" });
+    })
+}
+
+/// What the methods of [`crate::Db`] do with one opening; their contracts are there.
+impl Db {
+    pub(crate) fn set_retention(&self, retention_ms: i64) {
+        self.components.bounds.retention_ms.store(retention_ms, Ordering::Release);
+        #[expect(clippy::cast_precision_loss, reason = "a retention is far below 2^53 milliseconds")]
+        self.components.metrics.retention_seconds.set(retention_ms as f64 / 1000.0);
+    }
+
+    pub(crate) fn set_out_of_order_window(&self, window_ms: i64) {
+        self.components.bounds.set_out_of_order_window(window_ms);
+    }
+
+    pub(crate) fn set_retention_rules(&self, rules: Vec<RetentionRule>) {
+        self.components.tombstones.set_rules(rules);
+    }
+
+    pub(crate) fn set_exemplars_max(&self, max: usize) -> Result<(), Error> {
+        self.exemplars.set_max(&self.components.store, max as u64)
+    }
+
+    pub(crate) fn exemplars(
+        &self,
+        selectors: &[Vec<Matcher>],
+        range: (i64, i64),
+    ) -> Result<Vec<(Labels, Vec<Exemplar>)>, Error> {
+        exemplars::find((self.components.read(), &self.exemplars), selectors, range)
+    }
+
+    pub(crate) fn delete(&self, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> Result<(), Error> {
+        deletes::delete(&self.components, matchers, (start_ms, end_ms))
+    }
+
+    pub(crate) fn clean_deleted(&self) -> Result<(), Error> {
+        deletes::clean(&self.components)
+    }
+
+    pub(crate) fn set_now(&self, now_ms: i64) -> Result<(), Error> {
+        retention::set_now(&self.components, now_ms)
+    }
+
+    pub(crate) fn now_ms(&self) -> Option<i64> {
+        self.components.bounds.now()
+    }
+
+    pub(crate) fn last_told_ms(&self) -> Result<Option<i64>, Error> {
+        retention::last_told_ms(&self.components)
+    }
+
+    pub(crate) fn enforce_retention(&self, now_ms: i64) -> Result<usize, Error> {
+        let dropped = retention::enforce_retention(&self.components, now_ms)?;
+        stats::refresh_metrics(&self.components)?;
+        Ok(dropped)
+    }
+
+    pub(crate) fn enforce_size(&self, bytes_max: u64) -> Result<usize, Error> {
+        let dropped = retention::enforce_size(&self.components, bytes_max)?;
+        if dropped > 0 {
+            stats::refresh_metrics(&self.components)?;
         }
-        let states: Vec<Arc<Mutex<SourceState>>> = parts.iter().map(|part| self.states.of(part.row.source)).collect();
-        let mut states: Vec<MutexGuard<'_, SourceState>> = states.iter().map(|state| lock(state)).collect();
-        let window = Window {
-            horizon_ms: self.horizon_ms.load(Ordering::Acquire),
-            late_ms: self.options.late_ms,
-            out_of_order_from_ms: self.out_of_order_from(),
-        };
-        let present_until = self.present_until();
-        let mut batch = WriteBatch::with_capacity_bytes(parts.iter().map(|part| 256 + 3 * part.row.values.len()).sum());
-        let mut total = Committed::default();
-        let mut done = Vec::with_capacity(parts.len());
-        for (part, state) in parts.iter().zip(&mut states) {
-            state.load(&self.store, &self.index, part.row.source)?;
-            if state.newest.is_some_and(|newest| newest > present_until && part.row.ts_ms <= present_until) {
-                state.set_back(&self.store, part.row.source, part.row.ts_ms)?;
-            }
-            let (change, committed) = Pending::plan((&self.store, &self.index), part, state, window, &mut batch)?;
-            total.stored += committed.stored;
-            total.out_of_order += committed.out_of_order;
-            total.duplicate += committed.duplicate;
-            total.too_old += committed.too_old;
-            done.push(change);
+        Ok(dropped)
+    }
+
+    pub(crate) fn compact(&self, now_ms: i64) -> Result<Compacted, Error> {
+        self.components.bounds.now_ms.fetch_max(now_ms, Ordering::AcqRel);
+        self.compact_paced(now_ms, &mut |_| ControlFlow::Continue(()))
+    }
+
+    pub(crate) fn compact_paced(&self, now_ms: i64, pace: &mut Pace<'_>) -> Result<Compacted, Error> {
+        compaction::round(&self.components, now_ms, pace)
+    }
+
+    pub(crate) fn snapshot(&self, directory: &Path) -> Result<(), Error> {
+        if let Some(parent) = directory.parent() {
+            fs::create_dir_all(parent).map_err(|source| Error::Unwritable { path: parent.to_owned(), source })?;
         }
-        let kept = &self.store.kept.rows;
-        let changing: Vec<_> =
-            parts.iter().zip(&done).filter_map(|(part, done)| done.changes_kept(kept, &part.row)).collect();
-        let adding: Vec<_> = parts.iter().map(|part| self.store.kept.newer.of(part.row.source)).collect();
-        if !batch.is_empty() {
-            self.store.write(batch)?;
-        }
-        drop((changing, adding));
-        for ((change, state), part) in done.into_iter().zip(&mut states).zip(&parts) {
-            self.store.metrics.head_series.add(change.apply(state, window, &self.store));
-            self.newest_ms.fetch_max(part.row.ts_ms, Ordering::Relaxed);
-            self.store.newest_ms.fetch_max(part.row.ts_ms, Ordering::Relaxed);
-        }
-        self.store.metrics.count(&total);
-        Ok(total)
+        Ok(checkpoint::create(&self.components.store, directory)?)
+    }
+
+    pub(crate) fn memory_unused(&self) -> usize {
+        self.components.options.memory_bytes.saturating_sub(self.components.memory.block_cache.get_usage())
+    }
+
+    pub(crate) fn stats(&self, limit: usize) -> Result<Stats, Error> {
+        stats::stats(&self.components, limit)
     }
 }
 
 impl Drop for Db {
     fn drop(&mut self) {
         if let Err(error) = self.close() {
-            tracing::error!(%error, "cannot sync the log at the end");
+            tracing::error!(%error, "cannot sync the write-ahead log at the end");
         }
     }
 }
@@ -299,15 +323,17 @@ fn refused(error: Error) -> AppendError {
 impl Appender for Db {
     fn source(&self, labels: &Labels) -> Result<SourceId, AppendError> {
         let _gate = self.open_gate()?;
-        self.index.intern_source(&self.store, labels).map(SourceId).map_err(refused)
+        let Components { index, store, .. } = &self.components;
+        index.intern_source(store, labels).map(SourceId).map_err(refused)
     }
 
     fn metrics(&self, labels: &[Labels]) -> Result<Vec<MetricId>, AppendError> {
+        let Components { index, store, .. } = &self.components;
         let mut all = Vec::with_capacity(labels.len());
         for some in labels.chunks(limits::IDS_AT_ONCE) {
             // Anew for each write: whoever waits for the gate keeps every commit waiting.
             let _gate = self.open_gate()?;
-            let ids = self.index.intern_metrics(&self.store, some).map_err(refused)?;
+            let ids = index.intern_metrics(store, some).map_err(refused)?;
             all.extend(ids.into_iter().map(MetricId));
         }
         Ok(all)
@@ -315,28 +341,31 @@ impl Appender for Db {
 
     fn layout(&self, metrics: &[MetricId]) -> Result<Layout, AppendError> {
         let _gate = self.open_gate()?;
-        if !self.index.metrics.are_there(metrics.iter().map(|metric| metric.0)) {
+        let Components { index, store, .. } = &self.components;
+        if !index.metrics.are_there(metrics.iter().map(|metric| metric.0)) {
             return Err(AppendError::Forgotten);
         }
         let text = |segment: &[MetricId]| segment.iter().flat_map(|metric| metric.0.to_le_bytes()).collect();
         let segments: Vec<Vec<u8>> = metrics.chunks(Layout::SEGMENT_COLUMNS).map(text).collect();
-        let segments = self.index.intern_segments(&self.store, &segments).map_err(refused)?;
+        let segments = index.intern_segments(store, &segments).map_err(refused)?;
         Ok(Layout { metrics: metrics.into(), segments: segments.into() })
     }
 
     fn commit_scrape(&self, parts: &[Scraped<'_>]) -> Result<Committed, AppendError> {
         loop {
             let gate = self.open_gate()?;
-            if !self.is_masked(parts) {
-                return self.commit_parts(parts).map_err(refused);
+            let incoming = scrape::incoming(&self.components, parts);
+            if !any_masked(&self.components, &incoming) {
+                return scrape::commit(&self.components, parts).map_err(refused);
             }
+            // A deletion is carried out without the gate, then everything is looked at again.
             drop(gate);
-            self.settle(parts).map_err(refused)?;
+            settle(&self.components, &incoming).map_err(refused)?;
         }
     }
 
     fn takes_late_from_ms(&self) -> i64 {
-        self.out_of_order_from()
+        self.components.bounds.out_of_order_from()
     }
 
     fn keeps_exemplars(&self) -> bool {
@@ -345,6 +374,58 @@ impl Appender for Db {
 
     fn exemplars(&self, source: SourceId, exemplars: &[(MetricId, Exemplar)]) -> Result<u32, AppendError> {
         let _gate = self.open_gate()?;
-        self.keep_exemplars(source, exemplars).map_err(refused)
+        let Components { index, store, metrics, .. } = &self.components;
+        self.exemplars.keep((store, index), source, exemplars, &metrics.exemplars).map_err(refused)
+    }
+}
+
+impl Db {
+    fn scan(&self, selection: &Selection<'_>, hints: &ReadHints<'_>) -> Result<ScanPlan<'_>, Stop> {
+        let Components { tombstones, histograms, options, drain, records, .. } = &self.components;
+        let masks = tombstones.masks(self.components.read(), &(selection.start_ms..=selection.end_ms))?;
+        let batch_values = limits::batch_values(options.memory_bytes);
+        let options = ScanOptions { masks, histograms, batch_values, drain, records };
+        ScanPlan::new(self.components.read(), selection, hints, options)
+    }
+}
+
+impl Querier for Db {
+    fn open<'q>(
+        &'q self,
+        selection: &Selection<'_>,
+        hints: &ReadHints<'_>,
+    ) -> Result<Box<dyn Parts + 'q>, QuerierError> {
+        let plan = self.scan(selection, hints);
+        if let Err(Stop::Store(error)) = &plan
+            && error.is_damage()
+        {
+            self.components.store.damaged(&model::with_causes(error));
+        }
+        Ok(Box::new(plan?))
+    }
+
+    fn list_series(&self, selection: &Selection<'_>, listing: &Listing<'_>) -> Result<Vec<Labels>, QuerierError> {
+        let length_ms = selection.end_ms.saturating_sub(selection.start_ms);
+        if length_ms <= limits::LISTED_EXACTLY_MS {
+            return listing::with_samples(&*Querier::open(self, selection, &ReadHints::NEWEST)?, listing);
+        }
+        listing::series(self.components.read(), selection, listing)
+    }
+
+    fn list_label_names(&self, selection: &Selection<'_>, listing: &Listing<'_>) -> Result<Vec<String>, QuerierError> {
+        listing::label_names(self.components.read(), selection, listing)
+    }
+
+    fn list_label_values(
+        &self,
+        name: &str,
+        selection: &Selection<'_>,
+        listing: &Listing<'_>,
+    ) -> Result<Vec<String>, QuerierError> {
+        listing::label_values(self.components.read(), name, selection, listing)
+    }
+
+    fn listing_warnings(&self, selection: &Selection<'_>) -> Vec<String> {
+        warnings(&self.components.records.all(), selection)
     }
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::kv;
+
 /// Why a database cannot be opened, read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -60,14 +62,9 @@ pub enum Error {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Reading or writing failed.
-    #[error("cannot {verb} the database")]
-    Io {
-        /// What was tried.
-        verb: &'static str,
-        /// What RocksDB says.
-        source: rocksdb::Error,
-    },
+    /// A key cannot be read or written.
+    #[error(transparent)]
+    Kv(#[from] kv::Error),
     /// A damaged file cannot be set aside.
     #[error("cannot set aside damaged files of database {path}", path = path.display())]
     Quarantine {
@@ -76,18 +73,10 @@ pub enum Error {
         /// What the operating system says.
         source: std::io::Error,
     },
-    /// The disk has no room for what is written. Reads go on, and writes when there is room again.
-    #[error("cannot write the database: the disk of {path} is full; make room and writing goes on by itself", path = path.display())]
-    DiskFull {
-        /// The data directory.
-        path: PathBuf,
-        /// What RocksDB says.
-        source: rocksdb::Error,
-    },
-    /// An earlier write failed, and nothing is written until that is overcome.
-    #[error("cannot write the database: an earlier write failed ({cause})")]
-    Stopped {
-        /// Why the earlier one failed.
+    /// The directory cannot be used: it is gone, or cannot be opened again.
+    #[error("cannot use the database: {cause}")]
+    Unavailable {
+        /// Why.
         cause: String,
     },
     /// A deletion masks what is to be stored, and could not be carried out.
@@ -116,15 +105,7 @@ pub enum Error {
 impl Error {
     /// Is something stored damaged?
     pub(crate) fn is_damage(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if crate::quarantine::is_damage(source))
-    }
-
-    pub(crate) fn read(source: rocksdb::Error) -> Self {
-        Self::Io { verb: "read", source }
-    }
-
-    pub(crate) fn write(source: rocksdb::Error) -> Self {
-        Self::Io { verb: "write", source }
+        matches!(self, Self::Kv(error) if error.is_damage())
     }
 }
 

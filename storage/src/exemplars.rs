@@ -5,22 +5,22 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Mutex;
 use std::sync::atomic::{self, AtomicBool};
 
 use model::{Exemplar, Labels, Matcher, MetricId, SourceId};
+use parking_lot::Mutex;
 use rocksdb::WriteBatch;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use crate::cache::lock;
-use crate::checksum::checksum;
-use crate::db::Db;
 use crate::error::Error;
 use crate::index::Index;
-use crate::index::postings;
 use crate::index::select::{Selected, select};
-use crate::schema::{Cf, SOURCE_LABEL};
-use crate::store::Store;
+use crate::kv::bitmap;
+use crate::kv::checksum::checksum;
+use crate::kv::schema::{Cf, SOURCE_LABEL};
+use crate::kv::store::Store;
+use crate::metrics::ExemplarMetrics;
+use crate::reader::context::ReadContext;
 
 /// Source, metric, hash of their labels, time, value; the text of the labels follows, then a checksum.
 const HEAD_BYTES: usize = 4 + 4 + 8 + 8 + 8;
@@ -121,7 +121,7 @@ fn each(store: &Store, from: u64, mut take: impl FnMut(u64, Owner, Exemplar)) ->
         }
         iter.next();
     }
-    store.ended(&iter, Cf::Exemplars, &[])
+    Ok(store.ended(&iter, Cf::Exemplars, &[])?)
 }
 
 impl Exemplars {
@@ -130,8 +130,8 @@ impl Exemplars {
     }
 
     /// How many are kept from now on.
-    fn set_max(&self, store: &Store, max: u64) -> Result<(), Error> {
-        let mut ring = lock(&self.ring);
+    pub(crate) fn set_max(&self, store: &Store, max: u64) -> Result<(), Error> {
+        let mut ring = self.ring.lock();
         if ring.max == 0 && max > 0 {
             ring.load(store)?;
         }
@@ -139,18 +139,23 @@ impl Exemplars {
         self.kept.store(max > 0, atomic::Ordering::Release);
         let mut batch = WriteBatch::default();
         ring.cut(store, &mut batch);
-        store.write(batch)
+        Ok(store.write(batch)?)
     }
 
     /// Keeps what is new. Of a series none is kept that comes before its newest. Returns how many did, of those series of which
     /// nothing else was said: as upstream counts, what is exposed again beside something new, or is the newest, is not late.
-    fn keep(
+    pub(crate) fn keep(
         &self,
         (store, index): (&Store, &Index),
         source: SourceId,
         exemplars: &[(MetricId, Exemplar)],
+        metrics: &ExemplarMetrics,
     ) -> Result<u32, Error> {
-        let mut ring = lock(&self.ring);
+        let ids = exemplars.iter().map(|(metric, _)| metric.0);
+        if !index.sources.are_there([source.0].into_iter()) || !index.metrics.are_there(ids) {
+            return Err(Error::Forgotten);
+        }
+        let mut ring = self.ring.lock();
         if ring.max == 0 {
             return Ok(0);
         }
@@ -165,7 +170,7 @@ impl Exemplars {
             if all.iter().all(|(_, _, one)| is_late(one)) { all.len() } else { 0 }
         });
         let late = u32::try_from(of_one.sum::<usize>()).unwrap_or(u32::MAX);
-        store.metrics.exemplars.out_of_order.inc_by(u64::from(late));
+        metrics.out_of_order.inc_by(u64::from(late));
         for (metric, exemplar, one) in ordered {
             let series = (source.0, metric.0);
             let one = Newest { number: next, ..one };
@@ -175,7 +180,7 @@ impl Exemplars {
                 continue;
             }
             if !exemplar.is_short() {
-                store.metrics.exemplars.too_long.inc();
+                metrics.too_long.inc();
             } else if before == Some(Ordering::Greater) {
                 // Counted above.
             } else if let (Some(source), Some(metric)) =
@@ -195,9 +200,9 @@ impl Exemplars {
         ring.cut(store, &mut batch);
         if let Err(error) = store.write(batch) {
             (ring.first, ring.next) = before;
-            return Err(error);
+            return Err(error.into());
         }
-        store.metrics.exemplars.kept.inc_by(kept.len() as u64);
+        metrics.kept.inc_by(kept.len() as u64);
         ring.newest.extend(kept);
         ring.forget();
         Ok(late)
@@ -234,61 +239,43 @@ impl Ring {
     }
 }
 
-impl Db {
-    /// How many exemplars are kept, of all series together; 0 keeps none, which is what a database starts with.
-    ///
-    /// # Errors
-    /// When the store cannot be read or written.
-    pub(crate) fn set_exemplars_max(&self, max: usize) -> Result<(), Error> {
-        self.exemplars.set_max(&self.store, max as u64)
+/// The exemplars of a range of time, first and last millisecond, of the series that any of these selectors match:
+/// by series, in their order, the oldest first.
+///
+/// # Errors
+/// When the store cannot be read.
+pub(crate) fn find(
+    (context, exemplars): (ReadContext<'_>, &Exemplars),
+    selectors: &[Vec<Matcher>],
+    (start_ms, end_ms): (i64, i64),
+) -> Result<Vec<(Labels, Vec<Exemplar>)>, Error> {
+    let all = bitmap::all(context.store, SOURCE_LABEL)?;
+    let mut selected: Vec<Selected> = Vec::new();
+    for matchers in selectors {
+        selected.extend(select((context.store, context.index), matchers, &all)?);
     }
-
-    pub(crate) fn keep_exemplars(&self, source: SourceId, exemplars: &[(MetricId, Exemplar)]) -> Result<u32, Error> {
-        let metrics = exemplars.iter().map(|(metric, _)| metric.0);
-        if !self.index.sources.are_there([source.0].into_iter()) || !self.index.metrics.are_there(metrics) {
-            return Err(Error::Forgotten);
+    let is_selected = |(source, metric): (u32, u32)| {
+        selected.iter().any(|one| one.sources.contains(source) && one.metrics.contains(metric))
+    };
+    let first = exemplars.ring.lock().first;
+    let mut by_series: HashMap<(u32, u32), Vec<(u64, Exemplar)>> = HashMap::new();
+    each(context.store, first, |_, owner, exemplar| {
+        if (start_ms..=end_ms).contains(&exemplar.ts_ms) && is_selected(owner.series) {
+            by_series.entry(owner.series).or_default().push((owner.labels, exemplar));
         }
-        self.exemplars.keep((&self.store, &self.index), source, exemplars)
+    })?;
+    let mut found: BTreeMap<Labels, Vec<Exemplar>> = BTreeMap::new();
+    for ((source, metric), exemplars) in by_series {
+        let source = context.index.source_labels(context.store, SourceId(source))?;
+        let metric = context.index.metric_labels(context.store, metric)?;
+        let (Some(source), Some(metric)) = (source, metric) else { continue };
+        let labels = hash(&source, &metric);
+        let its = exemplars.into_iter().filter(|(of, _)| *of == labels).map(|(_, exemplar)| exemplar);
+        found.entry(source.joined(&metric)).or_default().extend(its);
     }
-
-    /// The exemplars of a stretch of time, first and last millisecond, of the series that any of these selectors match:
-    /// by series, in their order, the oldest first.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub(crate) fn exemplars(
-        &self,
-        selectors: &[Vec<Matcher>],
-        (start_ms, end_ms): (i64, i64),
-    ) -> Result<Vec<(Labels, Vec<Exemplar>)>, Error> {
-        let all = postings::all(&self.store, SOURCE_LABEL)?;
-        let mut selected: Vec<Selected> = Vec::new();
-        for matchers in selectors {
-            selected.extend(select((&self.store, &self.index), matchers, &all)?);
-        }
-        let is_selected = |(source, metric): (u32, u32)| {
-            selected.iter().any(|one| one.sources.contains(source) && one.metrics.contains(metric))
-        };
-        let first = lock(&self.exemplars.ring).first;
-        let mut by_series: HashMap<(u32, u32), Vec<(u64, Exemplar)>> = HashMap::new();
-        each(&self.store, first, |_, owner, exemplar| {
-            if (start_ms..=end_ms).contains(&exemplar.ts_ms) && is_selected(owner.series) {
-                by_series.entry(owner.series).or_default().push((owner.labels, exemplar));
-            }
-        })?;
-        let mut found: BTreeMap<Labels, Vec<Exemplar>> = BTreeMap::new();
-        for ((source, metric), exemplars) in by_series {
-            let source = self.index.source_labels(&self.store, SourceId(source))?;
-            let metric = self.index.metric_labels(&self.store, metric)?;
-            let (Some(source), Some(metric)) = (source, metric) else { continue };
-            let labels = hash(&source, &metric);
-            let its = exemplars.into_iter().filter(|(of, _)| *of == labels).map(|(_, exemplar)| exemplar);
-            found.entry(source.joined(&metric)).or_default().extend(its);
-        }
-        found.retain(|_, exemplars| !exemplars.is_empty());
-        found.values_mut().for_each(|exemplars| exemplars.sort_by_key(|exemplar| exemplar.ts_ms));
-        Ok(found.into_iter().collect())
-    }
+    found.retain(|_, exemplars| !exemplars.is_empty());
+    found.values_mut().for_each(|exemplars| exemplars.sort_by_key(|exemplar| exemplar.ts_ms));
+    Ok(found.into_iter().collect())
 }
 
 #[cfg(test)]
@@ -297,6 +284,7 @@ mod tests {
 
     use super::*;
     use crate::Options;
+    use crate::db::Db;
 
     fn open(path: &std::path::Path) -> Db {
         let options = Options { memory_bytes: 8 << 20, ..Options::new(path) };
@@ -378,7 +366,7 @@ mod tests {
             let late = [of("c", 1.0, 20), of("c", 1.0, 15)];
             assert_eq!(Appender::exemplars(&db, source, &late).unwrap(), 2);
             assert_eq!(Appender::exemplars(&db, source, &[&late[..], &scrape].concat()).unwrap(), 0);
-            assert_eq!(db.store.metrics.exemplars.out_of_order.get(), 2);
+            assert_eq!(db.components.metrics.exemplars.out_of_order.get(), 2);
             let found = db.exemplars(&[vec![Matcher::equal("job", "a")]], (0, 30)).unwrap();
             let mut found: Vec<_> = found[0]
                 .1
@@ -405,7 +393,7 @@ mod tests {
         let long = "ü".repeat(Exemplar::LABELS_MAX - "trace_id".len() + 1);
         Appender::exemplars(&db, source, &[(metric, exemplar(&long, 2))]).unwrap();
         assert_eq!(found(&db, all), []);
-        let metrics = &db.store.metrics;
+        let metrics = &db.components.metrics;
         assert_eq!((metrics.exemplars.too_long.get(), metrics.exemplars.kept.get()), (1, 0));
     }
 }

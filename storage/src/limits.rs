@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-/// Damages that are remembered and told, and names of metrics for each.
-pub(crate) const DAMAGES: usize = 100;
-pub(crate) const DAMAGED_NAMES: usize = 50;
-/// Damages that a query is told of one by one.
-pub(crate) const DAMAGE_WARNINGS: usize = 10;
+/// Quarantine records that are remembered, and names of metrics in each.
+pub(crate) const QUARANTINE_RECORDS: usize = 100;
+pub(crate) const RECORD_METRICS: usize = 50;
+/// Records that a query is warned of one by one.
+pub(crate) const RECORD_WARNINGS: usize = 10;
 /// So many times the directory is opened again for one call that meets damage, and so long is waited until nobody uses it.
 pub(crate) const REOPENED_FOR_ONE: u32 = 5;
 pub(crate) const REOPEN_PATIENCE: Duration = Duration::from_secs(10);
@@ -32,11 +32,11 @@ pub(crate) const POSTINGS_PER_SEEK: u32 = 8;
 pub(crate) const IDS_AT_ONCE: usize = 8 << 10;
 /// What a cache entry weighs besides its text.
 pub(crate) const CACHE_ENTRY_BYTES: usize = 96;
-/// So many columns of a segment are kept taken apart when asked for at once, and no more.
-pub(crate) const KEPT_COLUMNS: usize = 64;
-/// The parts of the store's memory for what readers keep, and for the caches of the index: one of so many. The rest is
+/// So many columns of a segment are cached decoded when asked for at once, and no more.
+pub(crate) const CACHED_COLUMNS: usize = 64;
+/// The parts of the store's memory for the read cache, and for the caches of the index: one of so many. The rest is
 /// RocksDB's, for what was just written and for blocks.
-pub(crate) const KEPT_PART: usize = 8;
+pub(crate) const READ_CACHE_PART: usize = 8;
 pub(crate) const INDEX_PART: usize = 4;
 /// A selection of more pairs of sources and metrics than this leaves the blocks in memory to others; one of more sources
 /// those of rows, whatever it takes of each row: its columns are kept instead.
@@ -96,10 +96,10 @@ pub(crate) const PARTITION_BUCKETS: [u32; 3] = [1, 8, 48];
 /// A page is full with this many columns or bytes.
 pub(crate) const PAGE_COLUMNS: u64 = 256;
 pub(crate) const PAGE_BYTES: usize = 8 << 10;
-/// Values that sealing holds at once, about.
-pub(crate) const SEAL_VALUES: usize = 1 << 18;
-/// Bytes of pages that go into one write.
-pub(crate) const SEAL_BATCH_BYTES: usize = 512 << 10;
+/// Values that a flush or compaction holds at once, about.
+pub(crate) const FLUSH_VALUES: usize = 1 << 18;
+/// Bytes of background work that go into one write.
+pub(crate) const WRITE_BATCH_BYTES: usize = 512 << 10;
 /// With so many bytes waiting, the pages of a sealed bucket become a file of their own.
 pub(crate) const PAGES_FILE_BYTES: u64 = 1 << 20;
 /// Iterators over pages that one selection keeps, each on partitions of its own.

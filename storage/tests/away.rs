@@ -98,9 +98,9 @@ fn the_database_that_was_left_does_nothing_to_a_copy_in_its_place() {
     let path = dir.path().join("data");
     // A snapshot leaves the database with files that the copy knows nothing of.
     let db = replaced_by_a_copy(dir.path(), |db| db.snapshot(&dir.path().join("later")).unwrap());
-    assert_eq!((db.stopped(), db.damage()), (None, vec![]));
+    assert_eq!((db.stopped(), db.quarantine_records()), (None, vec![]));
     assert_eq!(times(&db), [1]);
     drop(db);
     let db = open(&path);
-    assert_eq!((times(&db), db.damage()), (vec![1], vec![]));
+    assert_eq!((times(&db), db.quarantine_records()), (vec![1], vec![]));
 }

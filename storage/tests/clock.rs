@@ -113,7 +113,7 @@ fn a_month_ahead_for_a_minute_loses_nothing() {
     let mut target = Scraped::start(dir.path(), monotonic_ms, stored);
     assert_eq!(target.run(10 * MINUTE, 0), 10 * PER_MINUTE);
     target.check();
-    target.db.seal(T + 60 * DAY).unwrap();
+    target.db.compact(T + 60 * DAY).unwrap();
     target.check();
     assert_eq!(target.run(10 * MINUTE, 0), 10 * PER_MINUTE);
     target.check();
@@ -128,7 +128,7 @@ fn steps_of_any_width_lose_at_most_a_minute() {
             target.run(5 * MINUTE, 0);
             assert_eq!(target.run(3 * MINUTE, step_ms), 3 * PER_MINUTE, "ahead by {step_ms}");
             if sealed {
-                target.db.seal(T + step_ms + DAY).unwrap();
+                target.db.compact(T + step_ms + DAY).unwrap();
             }
             // Long enough to come to where the clock was ahead, where that is near. Serial numbers differ there: a
             // sample that is there already stays, and the scrape says so.
@@ -136,7 +136,7 @@ fn steps_of_any_width_lose_at_most_a_minute() {
             let met = if step_ms < 70 * MINUTE { 3 * PER_MINUTE } else { 0 };
             assert!((70 * PER_MINUTE - met..=70 * PER_MINUTE).contains(&back), "back by {step_ms}: {back}");
             target.check();
-            target.db.seal(T + step_ms + DAY).unwrap();
+            target.db.compact(T + step_ms + DAY).unwrap();
             target.check();
             // And back below what was ever true.
             assert_eq!(target.run(3 * MINUTE, -DAY), 3 * PER_MINUTE, "back by a day");
@@ -196,7 +196,7 @@ fn what_a_range_takes_is_estimated_by_what_is_stored_in_it() {
     let matchers = [Matcher::new(MatchOp::Equal, "__name__", "serial").unwrap()];
     for sealed in [false, true] {
         if sealed {
-            target.db.seal(T + 60 * DAY).unwrap();
+            target.db.compact(T + 60 * DAY).unwrap();
         }
         let bytes = |start_ms: i64, end_ms: i64| {
             let selection = Selection { start_ms, end_ms, matchers: &matchers };

@@ -84,7 +84,7 @@ fn no_reader_misses_a_committed_row_whatever_goes_on_beside_it() {
         scope.spawn(move || read_all(1, 300));
         scope.spawn(move || {
             while !done.load(Ordering::Acquire) {
-                db.seal(committed.load(Ordering::Acquire) * STEP_MS).unwrap();
+                db.compact(committed.load(Ordering::Acquire) * STEP_MS).unwrap();
             }
         });
         for row in 0..ROWS {

@@ -54,7 +54,7 @@ fn child(path: &Path) {
             for round in 0.. {
                 // Buckets end as soon as the first commit beyond them is in.
                 let now = newest.load(Ordering::Acquire);
-                let sealed = db.seal(now).unwrap();
+                let sealed = db.compact(now).unwrap();
                 say("sealed", i64::try_from(sealed.samples).unwrap());
                 say("merged", i64::try_from(sealed.merged).unwrap());
                 if round % 3 == 0 {
@@ -239,7 +239,7 @@ fn what_was_committed_survives_a_kill() {
         said.hear(&mut lines, u64::MAX);
         // The next child goes on from there, and may be killed before it says that it committed.
         let db = open(dir.path());
-        assert_eq!(db.damage(), [], "seed {seed}: a kill is no damage");
+        assert_eq!(db.quarantine_records(), [], "seed {seed}: a kill is no damage");
         said.committed = said.check(&stored(&db), seed);
     }
     assert!(said.sealed > 0 && said.merged > 0 && said.deleted > 0, "the children did too little: {said:?}");

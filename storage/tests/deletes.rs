@@ -75,7 +75,7 @@ fn filled(path: &Path, sealed: bool) -> (Db, Target, Target) {
         other.commit(&db, ts_ms, 1.0);
     }
     if sealed {
-        db.seal(3500).unwrap();
+        db.compact(3500).unwrap();
     }
     (db, one, other)
 }
@@ -110,7 +110,7 @@ fn what_comes_after_a_deletion_stays() {
         check(&db, "after a restart");
         db.clean_deleted().unwrap();
         check(&db, "cleaned");
-        db.seal(1_000_000).unwrap();
+        db.compact(1_000_000).unwrap();
         check(&db, "sealed");
     }
 }

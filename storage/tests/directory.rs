@@ -97,7 +97,7 @@ fn a_directory_from_before_there_were_pages_opens() {
     drop(db);
     let db = open(dir.path()).unwrap();
     put(&db, "a", "up", 1);
-    db.seal(10_000).unwrap();
+    db.compact(10_000).unwrap();
     assert_eq!(names(&db), ["up"]);
 }
 

@@ -152,7 +152,7 @@ fn writing_and_sealing_go_on_when_there_is_room_again() {
     let seal = || {
         while !done.load(Ordering::Acquire) {
             // It fails while the disk is full; what it could not seal stays as it is.
-            if let Ok(round) = db.seal(clock.load(Ordering::Acquire)) {
+            if let Ok(round) = db.compact(clock.load(Ordering::Acquire)) {
                 sealed.fetch_add(round.samples, Ordering::AcqRel);
             }
             std::thread::yield_now();

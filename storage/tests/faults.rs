@@ -134,7 +134,7 @@ fn child(path: &Path) {
             tried("deleted", db.delete(&[Matcher::equal("i", DELETED.to_string())], i64::MIN, DELETE_AT));
         }
         if ts % 23 == 0 {
-            tried("sealed", db.seal(ts).map(|_| ()));
+            tried("sealed", db.compact(ts).map(|_| ()));
         }
         if ts % 40 == 0 {
             tried("cleaned", db.clean_deleted());
@@ -215,7 +215,7 @@ fn check_after(data: &Path, said: &Said) {
     let db = open(data, &registry).unwrap();
     said.check(&stored(&db));
     commit(&db, &names(), COMMITS + 1).unwrap();
-    db.seal(COMMITS * 100).unwrap();
+    db.compact(COMMITS * 100).unwrap();
     let found = stored(&db);
     said.check(&found);
     assert!(found.contains_key(&(COMMITS + 1)));

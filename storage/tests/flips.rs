@@ -79,7 +79,7 @@ fn made() -> tempfile::TempDir {
     for ts in (0..END_MS).step_by(STEP_MS as usize) {
         (0..SOURCES).for_each(|source| put(&db, source, ts));
     }
-    db.seal(SEALED_MS + 100).unwrap();
+    db.compact(SEALED_MS + 100).unwrap();
     // A snapshot has all that is in the log in files.
     db.snapshot(&dir.path().join("whole")).unwrap();
     dir
@@ -152,8 +152,8 @@ fn files_without_a_sound_end_are_set_aside() {
     for family in ["rows", "pages"] {
         for (way, damage) in ways {
             let (dir, db) = damaged(made.path(), family, damage);
-            let place = format!("{family} {way}: {:?}", db.damage());
-            let told = db.damage();
+            let place = format!("{family} {way}: {:?}", db.quarantine_records());
+            let told = db.quarantine_records();
             assert_eq!(told.len(), 1, "{place}");
             assert_eq!(told[0].family, family, "{place}");
             let (from, to) = if family == "rows" { (SEALED_MS, END_MS - 1) } else { (0, SEALED_MS - 1) };
@@ -169,10 +169,10 @@ fn files_without_a_sound_end_are_set_aside() {
             }
             // It is written to and sealed as before, and still tells what is lost after a start.
             (0..SOURCES).for_each(|source| put(&db, source, END_MS));
-            db.seal(END_MS + 100).unwrap();
+            db.compact(END_MS + 100).unwrap();
             drop(db);
             let db = open(dir.path());
-            assert_eq!(db.damage(), told, "{place}");
+            assert_eq!(db.quarantine_records(), told, "{place}");
             assert_eq!(stored(&db, END_MS).unwrap().len(), all() - lost + SOURCES, "{place}");
         }
     }
@@ -184,9 +184,9 @@ fn damaged_blocks_are_passed_over() {
     let made = made();
     for family in ["rows", "pages"] {
         let (_dir, db) = damaged(made.path(), family, |file| flip(file, |len| len / 3));
-        assert_eq!(db.damage(), [], "nothing was read yet");
+        assert_eq!(db.quarantine_records(), [], "nothing was read yet");
         let found = stored(&db, END_MS).unwrap();
-        let told = db.damage();
+        let told = db.quarantine_records();
         assert!(!told.is_empty(), "{family}");
         assert!(told.iter().all(|one| one.family == family && one.to_ms < i64::MAX), "{told:?}");
         let whole = found.values().filter(|n| **n == COLUMNS).count();
@@ -206,17 +206,21 @@ fn a_compaction_that_meets_damage_does_not_stop_writing() {
     let (dir, db) = damaged(made.path(), "rows", |file| flip(file, |len| len / 2));
     let before = stored(&db, SEALED_MS - 1).unwrap();
     // Of three buckets in the file one goes, so that the rest of it is written anew.
-    db.seal(SEALED_MS + BUCKET_MS + 100).unwrap();
+    db.compact(SEALED_MS + BUCKET_MS + 100).unwrap();
     (0..SOURCES).for_each(|source| put(&db, source, END_MS));
     assert_eq!(db.stopped(), None);
-    assert!(db.damage().iter().any(|one| one.place.ends_with(".sst") && one.family == "rows"), "{:?}", db.damage());
+    assert!(
+        db.quarantine_records().iter().any(|one| one.place.ends_with(".sst") && one.family == "rows"),
+        "{:?}",
+        db.quarantine_records()
+    );
     assert!(
         fs::read_dir(dir.path().join("quarantine"))
             .unwrap()
             .any(|file| { file.unwrap().file_name().to_string_lossy().ends_with(".sst") })
     );
     assert_eq!(stored(&db, SEALED_MS - 1).unwrap(), before);
-    db.seal(END_MS + 10 * BUCKET_MS).unwrap();
+    db.compact(END_MS + 10 * BUCKET_MS).unwrap();
     let check = |db: &Db| {
         let found = stored(db, END_MS).unwrap();
         assert!((0..SOURCES).all(|source| found.get(&(source, END_MS)) == Some(&COLUMNS)));
@@ -237,7 +241,7 @@ fn a_lost_file_of_the_index_is_made_anew() {
     for family in ["sources", "metrics", "layouts", "postings", "copies", "meta"] {
         for (way, damage) in ways {
             let (dir, db) = damaged(made.path(), family, damage);
-            let told = db.damage();
+            let told = db.quarantine_records();
             assert!(told.len() == 1 && told[0].family == family && told[0].is_rebuilt(), "{family} {way}: {told:?}");
             assert_eq!(stored(&db, END_MS).unwrap().len(), all(), "{family} {way}");
             // The other way round than before.
@@ -249,7 +253,7 @@ fn a_lost_file_of_the_index_is_made_anew() {
                 assert_eq!(series(db), SOURCES * COLUMNS, "{family} {way}");
             };
             check(&db);
-            db.seal(END_MS + 10 * BUCKET_MS).unwrap();
+            db.compact(END_MS + 10 * BUCKET_MS).unwrap();
             check(&db);
             drop(db);
             check(&open(dir.path()));
@@ -270,8 +274,9 @@ fn lost_names_are_not_given_to_others() {
         let dir = copy(&made.path().join("whole"));
         lose(dir.path(), [family, "copies"]);
         let db = open(dir.path());
-        let told: Vec<String> = db.damage().into_iter().filter(|one| !one.is_rebuilt()).map(|one| one.family).collect();
-        assert!(told.contains(&family.to_owned()), "{family}: {:?}", db.damage());
+        let told: Vec<String> =
+            db.quarantine_records().into_iter().filter(|one| !one.is_rebuilt()).map(|one| one.family).collect();
+        assert!(told.contains(&family.to_owned()), "{family}: {:?}", db.quarantine_records());
         // The other way round than before.
         (0..SOURCES).rev().for_each(|source| put(&db, source, END_MS));
         let found = stored(&db, END_MS).unwrap();
@@ -290,7 +295,7 @@ fn a_lost_meta_is_made_anew() {
     lose(dir.path(), ["meta", "copies"]);
     let options = || Options { bucket_ms: 777, memory_bytes: 8 << 20, retention_ms: 0, ..Options::new(dir.path()) };
     let db = Db::open(options(), &Registry::new()).unwrap();
-    assert!(db.damage().iter().any(|one| one.family == "meta"));
+    assert!(db.quarantine_records().iter().any(|one| one.family == "meta"));
     assert_eq!(stored(&db, END_MS).unwrap().len(), all());
     // Into files with them, so that they can be lost again.
     db.snapshot(&dir.path().join("flushed")).unwrap();
@@ -319,14 +324,18 @@ fn a_damaged_index_costs_nothing() {
             (0..SOURCES).for_each(|source| put(&db, source, END_MS + STEP_MS));
             let check = |db: &Db| {
                 let found = stored(db, END_MS + STEP_MS).unwrap();
-                assert_eq!(found.len(), all() + 2 * SOURCES, "{place}: {:?}", db.damage());
+                assert_eq!(found.len(), all() + 2 * SOURCES, "{place}: {:?}", db.quarantine_records());
                 assert!(found.values().all(|n| *n == COLUMNS), "{place}");
                 assert_eq!(series(db), SOURCES * COLUMNS, "{place}");
-                assert!(db.damage().iter().all(storage::Damage::is_rebuilt), "{place}: {:?}", db.damage());
+                assert!(
+                    db.quarantine_records().iter().all(storage::QuarantineRecord::is_rebuilt),
+                    "{place}: {:?}",
+                    db.quarantine_records()
+                );
                 assert_eq!(db.stopped(), None, "{place}");
             };
             check(&db);
-            db.seal(END_MS + 10 * BUCKET_MS).unwrap();
+            db.compact(END_MS + 10 * BUCKET_MS).unwrap();
             db.enforce_retention(END_MS).unwrap();
             db.stats(10).unwrap();
             check(&db);
@@ -374,6 +383,6 @@ fn lost_histograms_are_no_samples() {
         db.select(&Selection { start_ms: 0, end_ms: 9, matchers: &[] }, &ReadHints::default(), &mut sink).unwrap();
         found.retain(|(_, there)| *there > 0);
         assert_eq!(found, [("plain".to_owned(), 5)]);
-        assert!(db.damage().iter().any(|one| one.family == "histograms"), "{:?}", db.damage());
+        assert!(db.quarantine_records().iter().any(|one| one.family == "histograms"), "{:?}", db.quarantine_records());
     }
 }

@@ -57,7 +57,7 @@ fn labels_of_pods_that_ended_go_with_their_samples() {
             assert_eq!(commit(&db, &pod, ts_ms).unwrap().stored, 2);
             assert_eq!(commit(&db, &node, ts_ms).unwrap().stored, 2);
         }
-        db.seal(start_ms + BUCKET_MS).unwrap();
+        db.compact(start_ms + BUCKET_MS).unwrap();
         db.enforce_retention(start_ms + BUCKET_MS).unwrap();
     }
     // Merged partitions last as long as their youngest bucket.

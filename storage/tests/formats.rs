@@ -90,7 +90,7 @@ fn fill(path: &Path) {
         put(&db, ts);
     }
     db.delete(&[Matcher::equal("i", DELETED.to_string())], 0, DELETED_UNTIL_MS - 1).unwrap();
-    db.seal(SEALED_MS + BUCKET_MS / 2).unwrap();
+    db.compact(SEALED_MS + BUCKET_MS / 2).unwrap();
     // A snapshot has all that is in the log in files.
     db.snapshot(&path.join("flushed")).unwrap();
     fs::remove_dir_all(path.join("flushed")).unwrap();
@@ -145,7 +145,7 @@ fn check(db: &Db, end_ms: i64) {
     let expected: Vec<Exemplar> = (0..END_MS).step_by(500).map(exemplar).collect();
     assert_eq!(exemplars.len(), SOURCES);
     assert!(exemplars.iter().all(|(_, its)| *its == expected), "{exemplars:?}");
-    assert_eq!(db.damage(), []);
+    assert_eq!(db.quarantine_records(), []);
 }
 
 /// Opens, reads all, writes on, seals, merges, and reads all again after a restart.
@@ -155,7 +155,7 @@ fn check_directory(path: &Path) {
     for ts in (END_MS..10 * BUCKET_MS).step_by(STEP_MS as usize) {
         put(&db, ts);
     }
-    db.seal(12 * BUCKET_MS).unwrap();
+    db.compact(12 * BUCKET_MS).unwrap();
     db.clean_deleted().unwrap();
     check(&db, 10 * BUCKET_MS);
     drop(db);

@@ -437,7 +437,7 @@ impl Harness {
                 self.model.retain(now + ahead - 4000);
             }
             Step::Seal(ahead) => {
-                self.db().seal(now + ahead).unwrap();
+                self.db().compact(now + ahead).unwrap();
             }
             Step::Delete(i, start, end) => {
                 // Where nothing is written any more: what comes in again after a deletion is there again.

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use kit::copy;
 use model::{Appender, Labels, Matcher, Querier, ReadHints, Row, Selection};
 use prometheus::Registry;
-use storage::{Damage, Db, Error, Options};
+use storage::{Db, Error, Options, QuarantineRecord};
 
 const BUCKET_MS: i64 = 1000;
 const STEP_MS: i64 = 10;
@@ -105,8 +105,8 @@ fn cut(file: &Path, to: impl Fn(usize) -> usize) {
     fs::write(file, &bytes[..to(bytes.len())]).unwrap();
 }
 
-fn lost(db: &Db) -> Vec<Damage> {
-    db.damage().into_iter().filter(|one| !one.is_rebuilt()).collect()
+fn lost(db: &Db) -> Vec<QuarantineRecord> {
+    db.quarantine_records().into_iter().filter(|one| !one.is_rebuilt()).collect()
 }
 
 /// Opens a copy with this damage; nothing is lost, now or after more was stored.
@@ -116,9 +116,9 @@ fn costs_nothing(base: &Path, place: &str, damage: &dyn Fn(&Path)) {
     copy(base, dir.path());
     damage(dir.path());
     let db = open(dir.path());
-    assert!(whole(&db, END_MS), "{place}: {:?}", db.damage());
+    assert!(whole(&db, END_MS), "{place}: {:?}", db.quarantine_records());
     put(&db, END_MS);
-    db.seal(END_MS * 2).unwrap();
+    db.compact(END_MS * 2).unwrap();
     drop(db);
     assert!(whole(&open(dir.path()), END_MS + STEP_MS), "{place}");
 }
@@ -191,7 +191,7 @@ fn logs_damaged(base: &Path, damage: impl Fn(&Path)) -> (usize, i64) {
         (missing.len(), span)
     };
     let before = check(&db);
-    db.seal(END_MS * 2).unwrap();
+    db.compact(END_MS * 2).unwrap();
     drop(db);
     let db = open(dir.path());
     assert_eq!(check(&db), before);
@@ -254,7 +254,7 @@ fn a_flipped_bit_in_rows_costs_no_more_than_a_block() {
     let largest = names(&flushed, ".sst").into_iter().max_by_key(|file| fs::metadata(file).unwrap().len()).unwrap();
     flip(&largest, |len| len / 2);
     let db = open(&flushed);
-    db.seal(END_MS * 2).unwrap();
+    db.compact(END_MS * 2).unwrap();
     put(&db, END_MS);
     assert_eq!(db.stopped(), None);
     let told = lost(&db);
@@ -290,7 +290,7 @@ fn files_that_go_while_the_database_is_open_end_nothing() {
         let Some(file) = names(dir.path(), ".sst").into_iter().nth(i) else { continue };
         fs::remove_file(&file).unwrap();
         put(&db, END_MS);
-        db.seal(END_MS * 2).unwrap();
+        db.compact(END_MS * 2).unwrap();
         put(&db, END_MS + STEP_MS);
         assert_eq!(db.stopped(), None, "{file:?}");
         drop(db);
@@ -345,11 +345,11 @@ fn storing_and_asking_go_on_while_files_are_damaged() {
             if file.exists() {
                 flip(file, |len| len / 3);
             }
-            db.seal(END_MS + i as i64 * BUCKET_MS).unwrap();
+            db.compact(END_MS + i as i64 * BUCKET_MS).unwrap();
         }
     });
     assert_eq!(db.stopped(), None);
-    assert!(!db.damage().is_empty(), "nothing was met");
+    assert!(!db.quarantine_records().is_empty(), "nothing was met");
     let check = |db: &Db| {
         let mut found = Vec::new();
         let matchers = [Matcher::equal("__name__", "extra")];
@@ -364,7 +364,7 @@ fn storing_and_asking_go_on_while_files_are_damaged() {
         )
         .unwrap();
         found.sort_unstable();
-        assert!(found.into_iter().eq(0..2 * ROWS), "{:?}", db.damage());
+        assert!(found.into_iter().eq(0..2 * ROWS), "{:?}", db.quarantine_records());
     };
     check(&db);
     drop(db);

@@ -61,7 +61,7 @@ fn a_rule_takes_away_what_it_selects_and_nothing_else() {
     let matchers = vec![debug, Matcher::equal("job", "a")];
     db.set_retention_rules(vec![RetentionRule { matchers, keep_ms: 10 * BUCKET_MS }]);
     // The eight buckets of the first merged partition are just past the rule.
-    db.seal(18 * BUCKET_MS).unwrap();
+    db.compact(18 * BUCKET_MS).unwrap();
     let after = times(&db);
     for (series, before) in &before {
         let cut = series.starts_with("debug_") && series.ends_with(" a");
@@ -69,7 +69,7 @@ fn a_rule_takes_away_what_it_selects_and_nothing_else() {
         assert_eq!(after[series], expected, "{series}");
     }
     // Later everything that it selects is past it.
-    db.seal(200 * BUCKET_MS).unwrap();
+    db.compact(200 * BUCKET_MS).unwrap();
     let left: Vec<String> = times(&db).into_keys().collect();
     assert_eq!(left, ["debug_a b", "debug_b b", "kept a", "kept b"]);
 }

@@ -18,7 +18,7 @@ use kit::copy;
 use model::sample::histogram_mark;
 use model::{Appender, Histogram, Labels, Querier, ReadHints, Row, Selection, with_causes};
 use prometheus::Registry;
-use storage::{Damage, Db, Options};
+use storage::{Db, Options, QuarantineRecord};
 
 const BUCKET_MS: i64 = 1000;
 const STEP_MS: i64 = 50;
@@ -98,7 +98,7 @@ fn made(dir: &Path) -> PathBuf {
     let db = Db::open(options(&live), &Registry::new()).unwrap();
     let fill = |from: i64, to: i64| (from..to).step_by(STEP_MS as usize).for_each(|ts| put(&db, ts).unwrap());
     fill(0, FLUSHED_MS);
-    db.seal(SEALED_MS + BUCKET_MS / 2).unwrap();
+    db.compact(SEALED_MS + BUCKET_MS / 2).unwrap();
     // A snapshot has all that is in the log in files.
     db.snapshot(&dir.join("flushed")).unwrap();
     fill(FLUSHED_MS, END_MS);
@@ -182,7 +182,7 @@ fn damage(directory: &Path, random: &mut Random) -> String {
 /// Is all that is missing said to be lost? Returns how much is missing.
 fn check(db: &Db, end_ms: i64) -> usize {
     let (found, warnings) = stored(db).unwrap_or_else(|error| panic!("{}", with_causes(&error)));
-    let told: Vec<Damage> = db.damage().into_iter().filter(|one| !one.is_rebuilt()).collect();
+    let told: Vec<QuarantineRecord> = db.quarantine_records().into_iter().filter(|one| !one.is_rebuilt()).collect();
     let mut missing = 0;
     for ts in (0..end_ms).step_by(STEP_MS as usize) {
         let there = found.get(&ts).copied().unwrap_or_default();
@@ -208,7 +208,7 @@ fn live_on(directory: &Path, db: Db, met_live: bool) -> (usize, usize) {
         put(&db, ts).unwrap_or_else(|error| panic!("at {ts}: {}", with_causes(&error)));
     }
     check(&db, end);
-    db.seal(end + BUCKET_MS).unwrap();
+    db.compact(end + BUCKET_MS).unwrap();
     db.enforce_retention(end).unwrap();
     db.stats(10).unwrap();
     assert_eq!(db.stopped(), None);
@@ -217,7 +217,7 @@ fn live_on(directory: &Path, db: Db, met_live: bool) -> (usize, usize) {
     drop(db);
     let db = Db::open(options(directory), &Registry::new()).unwrap_or_else(|error| panic!("{}", with_causes(&error)));
     put(&db, end + STEP_MS).unwrap();
-    (check(&db, end + STEP_MS + 1), db.damage().len())
+    (check(&db, end + STEP_MS + 1), db.quarantine_records().len())
 }
 
 fn round(base: &Path, seed: u64) {

@@ -132,7 +132,7 @@ pub(crate) async fn tsdb(State(app): State<Arc<App>>, params: Params) -> Result<
             Ok(n) => n,
         },
     };
-    let work = || Ok::<_, storage::Error>((app.db.stats(limit)?, app.db.damage()));
+    let work = || Ok::<_, storage::Error>((app.db.stats(limit)?, app.db.quarantine_records()));
     let (stats, damage) = in_place(work)??;
     let counts = |counts: &[storage::Count]| -> Vec<CountJson> {
         counts.iter().map(|count| CountJson { name: count.name.clone(), value: count.value }).collect()
@@ -210,7 +210,7 @@ struct DamageJson<'a> {
 }
 
 impl<'a> DamageJson<'a> {
-    fn new(damage: &'a storage::Damage) -> Self {
+    fn new(damage: &'a storage::QuarantineRecord) -> Self {
         Self {
             place: &damage.place,
             family: &damage.family,

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use model::histogram::{Buckets, Histogram, ResetHint, Span};
 
-use crate::checksum::checksum;
-use crate::varint::{self, unzigzag, zigzag};
+use crate::kv::checksum::checksum;
+use crate::kv::varint::{self, unzigzag, zigzag};
 
 const CHECKSUM_BYTES: usize = 4;
 /// The low bits of the first byte are the reset hint.

@@ -7,20 +7,39 @@
 mod codec;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use model::sample::is_histogram_mark;
 use model::{Column, Histogram, SourceId};
 use rocksdb::{DBRawIterator, WriteBatch};
 
 use crate::error::Error;
-use crate::schema::{Bucket, Cf, RowKey};
-use crate::store::Store;
-use crate::view::View;
+use crate::kv::schema::{Bucket, Cf, RowKey};
+use crate::kv::snapshot::Snapshot;
+use crate::kv::store::Store;
 
 /// Where the histograms of a series in a bucket lie. The key is that of a row, with the metric in place of a segment.
 fn place(bucket: Bucket, source: SourceId, metric: u32) -> RowKey {
     RowKey::frame(bucket, source, metric)
+}
+
+/// Was any sample that is there, or was, a native histogram? Most servers never see one, and their readers then need not look.
+#[derive(Debug)]
+pub(crate) struct AnyHistograms(AtomicBool);
+
+impl AnyHistograms {
+    pub(crate) fn new(any: bool) -> Self {
+        Self(AtomicBool::new(any))
+    }
+
+    pub(crate) fn get(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// There are some from now on; to be called before the first can be read.
+    pub(crate) fn set(&self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
 
 /// Adds a histogram to the batch.
@@ -35,18 +54,17 @@ pub(crate) fn put(
     let mut bytes = Vec::with_capacity(64);
     codec::encode(one, key.seed(), &mut bytes);
     batch.put_cf(store.cf(Cf::Histograms), key.bytes(), bytes);
-    store.has_histograms.store(true, Ordering::Release);
 }
 
 /// Reads the histograms that columns have markers for.
 pub(crate) struct HistogramReader<'v> {
-    view: &'v View<'v>,
+    snapshot: &'v Snapshot<'v>,
     iter: Option<DBRawIterator<'v>>,
 }
 
 impl<'v> HistogramReader<'v> {
-    pub(crate) fn new(view: &'v View<'v>) -> Self {
-        Self { view, iter: None }
+    pub(crate) fn new(snapshot: &'v Snapshot<'v>) -> Self {
+        Self { snapshot, iter: None }
     }
 
     /// Fills in the histograms of a column over these times. A marker whose histogram cannot be read is no sample any more.
@@ -56,14 +74,14 @@ impl<'v> HistogramReader<'v> {
         times: &[i64],
         column: &mut Column,
     ) -> Result<(), Error> {
-        let store = self.view.store;
+        let store = self.snapshot.store;
         let bucket_of = |slot: usize| Bucket::of(times[slot], store.bucket_ms);
         let marked: Vec<usize> = (0..times.len())
             .filter(|&slot| is_histogram_mark(column.values[slot]) && column.is_present(slot))
             .collect();
         for in_bucket in marked.chunk_by(|a, b| bucket_of(*a) == bucket_of(*b)) {
             let place = place(bucket_of(in_bucket[0]), source, metric);
-            let iter = self.iter.get_or_insert_with(|| self.view.iter(Cf::Histograms, &[], &[]));
+            let iter = self.iter.get_or_insert_with(|| self.snapshot.iter(Cf::Histograms, &[], &[]));
             iter.seek(place.at(times[in_bucket[0]]).bytes());
             for &slot in in_bucket {
                 let key = place.at(times[slot]);
@@ -85,7 +103,7 @@ impl<'v> HistogramReader<'v> {
             }
             if let Err(source) = iter.status() {
                 self.iter = None;
-                store.passed_over(Cf::Histograms, &place.bytes(), source)?;
+                store.skip_damaged(Cf::Histograms, &place.bytes(), source)?;
             }
         }
         Ok(())
@@ -156,10 +174,11 @@ mod tests {
 
     fn stored(db: &Db) -> usize {
         let mut stored = 0;
-        db.store
+        db.components
+            .store
             .each(Cf::Histograms, &[], |_, _| {
                 stored += 1;
-                Ok(true)
+                Ok::<_, crate::Error>(true)
             })
             .unwrap();
         stored
@@ -172,7 +191,7 @@ mod tests {
         fill(&db);
         let all: Vec<(i64, bool)> = (0..12 * BUCKET_MS).step_by(250).map(|ts| (ts, ts % 500 == 0)).collect();
         assert_eq!((found(&db), stored(&db)), (all.clone(), 24));
-        db.seal(30 * BUCKET_MS).unwrap();
+        db.compact(30 * BUCKET_MS).unwrap();
         assert_eq!((found(&db), stored(&db)), (all.clone(), 24));
         drop(db);
         let db = open(dir.path());
@@ -193,14 +212,15 @@ mod tests {
         let db = open(dir.path());
         fill(&db);
         let mut keys = Vec::new();
-        db.store
+        db.components
+            .store
             .each(Cf::Histograms, &[], |key, _| {
                 keys.push(key.to_vec());
-                Ok(true)
+                Ok::<_, crate::Error>(true)
             })
             .unwrap();
-        db.store.put(Cf::Histograms, &keys[2], [0; 9]).unwrap();
-        db.store.delete(Cf::Histograms, &keys[5]).unwrap();
+        db.components.store.put(Cf::Histograms, &keys[2], [0; 9]).unwrap();
+        db.components.store.delete(Cf::Histograms, &keys[5]).unwrap();
         let lost = [1000, 2500];
         let left: Vec<(i64, bool)> =
             (0..12 * BUCKET_MS).step_by(250).filter(|ts| !lost.contains(ts)).map(|ts| (ts, ts % 500 == 0)).collect();
@@ -216,7 +236,7 @@ mod tests {
         db.select(&Selection { start_ms: 0, end_ms: i64::MAX, matchers: &[] }, &ReadHints::default(), &mut sink)
             .unwrap();
         assert_eq!(present, left);
-        assert_eq!(db.store.metrics.corrupt_values.get(), 2);
+        assert_eq!(db.components.metrics.corrupt_values.get(), 2);
     }
 
     #[test]

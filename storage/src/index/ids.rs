@@ -6,17 +6,18 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError, RwLock};
 
+use parking_lot::{Mutex, RwLock};
 use roaring::RoaringBitmap;
 use rocksdb::WriteBatch;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::postings;
-use crate::cache::lock;
 use crate::error::Error;
-use crate::schema::{BY_ID, Cf, METRIC_LABEL, SOURCE_LABEL, hash_key, id_key, last_id};
-use crate::store::{Store, after_prefix};
+use crate::kv;
+use crate::kv::bitmap;
+use crate::kv::schema::{BY_ID, Cf, METRIC_LABEL, SOURCE_LABEL, hash_key, id_key, last_id};
+use crate::kv::store::{Store, after_prefix};
 
 /// What a text has.
 enum Found {
@@ -52,11 +53,11 @@ impl Ids {
         let mut iter = store.iter(cf, &[BY_ID], &after_prefix(&[BY_ID]));
         iter.seek_to_last();
         let stored = iter.key().and_then(last_id);
-        iter.status().map_err(Error::read)?;
+        iter.status().map_err(kv::Error::read)?;
         // An id that postings name is never given out again, though what it stood for may be lost.
         let posted = match cf {
-            Cf::Sources => postings::all(store, SOURCE_LABEL).map(|all| all.max()),
-            Cf::Metrics => postings::all(store, METRIC_LABEL).map(|all| all.max()),
+            Cf::Sources => bitmap::all(store, SOURCE_LABEL).map(|all| all.max()),
+            Cf::Metrics => bitmap::all(store, METRIC_LABEL).map(|all| all.max()),
             _ => postings::last_segment(store),
         };
         let next = stored.max(posted?).map_or(0, |id| id.saturating_add(1));
@@ -71,7 +72,7 @@ impl Ids {
         texts: &[&[u8]],
         extra: impl FnOnce(&mut WriteBatch, &[(u32, usize)]) -> G,
     ) -> Result<Vec<u32>, Error> {
-        let before = *lock(&self.next);
+        let before = *self.next.lock();
         let mut found = self.find_all(store, texts)?;
         if found.iter().any(|one| matches!(one, Found::Others(_))) {
             self.make(store, (texts, before), &mut found, extra)?;
@@ -144,7 +145,7 @@ impl Ids {
         found: &mut [Found],
         extra: impl FnOnce(&mut WriteBatch, &[(u32, usize)]) -> G,
     ) -> Result<(), Error> {
-        let mut next = lock(&self.next);
+        let mut next = self.next.lock();
         let mut batch = WriteBatch::default();
         let cf = store.cf(self.cf);
         let mut new = Vec::new();
@@ -189,13 +190,13 @@ impl Ids {
 
     /// Were all of these ids handed out, and none taken away since? To be asked while the gate is held.
     pub(crate) fn are_there(&self, mut ids: impl Iterator<Item = u32>) -> bool {
-        let gone = self.gone.read().unwrap_or_else(PoisonError::into_inner);
+        let gone = self.gone.read();
         gone.is_empty() || !ids.any(|id| gone.contains(id))
     }
 
     /// Remembers that these ids were taken away.
     pub(crate) fn mark_gone(&self, ids: impl Iterator<Item = u32>) {
-        let mut gone = self.gone.write().unwrap_or_else(PoisonError::into_inner);
+        let mut gone = self.gone.write();
         gone.extend(ids);
         // Ids made one after another mostly go together.
         gone.optimize();
@@ -203,21 +204,21 @@ impl Ids {
 
     /// The next id, and those that were taken away: what the next opening of the directory has to know.
     pub(crate) fn carried(&self) -> (u32, RoaringBitmap) {
-        let gone = self.gone.read().unwrap_or_else(PoisonError::into_inner);
-        (*lock(&self.next), RoaringBitmap::clone(&gone))
+        let gone = self.gone.read();
+        (*self.next.lock(), RoaringBitmap::clone(&gone))
     }
 
     /// Goes on from what an earlier opening of the directory gave out and took away.
     pub(crate) fn carry_on(&self, (next, gone): &(u32, RoaringBitmap)) {
-        let mut now = lock(&self.next);
+        let mut now = self.next.lock();
         *now = (*next).max(*now);
         self.young.store(*now, Ordering::Release);
-        *self.gone.write().unwrap_or_else(PoisonError::into_inner) |= gone;
+        *self.gone.write() |= gone;
     }
 
     /// Begins a sweep: the ids below the one returned may go when nothing refers to them.
     pub(crate) fn grown_up(&self) -> u32 {
-        self.young.swap(*lock(&self.next), Ordering::AcqRel)
+        self.young.swap(*self.next.lock(), Ordering::AcqRel)
     }
 
     /// Adds the removal of an id to the batch.
@@ -240,5 +241,5 @@ impl Ids {
 
 /// What an id stands for.
 pub(crate) fn text(store: &Store, cf: Cf, id: u32) -> Result<Option<Vec<u8>>, Error> {
-    store.get(cf, id_key(id))
+    Ok(store.get(cf, id_key(id))?)
 }

@@ -7,12 +7,12 @@ use model::{Listing, MatchOp, Matcher, QuerierError};
 use roaring::RoaringBitmap;
 
 use super::Index;
-use super::postings;
-use crate::cache::lock;
 use crate::error::Error;
+use crate::kv;
+use crate::kv::bitmap;
+use crate::kv::schema::{Cf, METRIC_LABEL, label_key, label_prefix, parse_label_key};
+use crate::kv::store::{Store, after_prefix};
 use crate::limits;
-use crate::schema::{Cf, METRIC_LABEL, label_key, label_prefix, parse_label_key};
-use crate::store::{Store, after_prefix};
 
 /// What a value takes in a listing besides its text.
 const VALUE_BYTES: usize = 48;
@@ -20,7 +20,7 @@ const VALUE_BYTES: usize = 48;
 const BY_EXPRESSION: u8 = 0xff;
 
 impl Index {
-    pub(super) fn side(&self, side: u8) -> &super::Side {
+    pub(crate) fn side(&self, side: u8) -> &super::Side {
         if side == METRIC_LABEL { &self.metric_side } else { &self.source_side }
     }
 
@@ -33,7 +33,7 @@ impl Index {
         read: impl FnOnce() -> Result<RoaringBitmap, Error>,
     ) -> Result<Arc<RoaringBitmap>, Error> {
         let side = self.side(side);
-        let now = side.epochs.quiet(name.as_bytes());
+        let now = side.versions.quiet(name.as_bytes());
         if let Some(now) = now
             && let Some((then, bitmap)) = side.bitmaps.get(&key)
             && then == now
@@ -50,7 +50,7 @@ impl Index {
 
     fn posting(&self, store: &Store, side: u8, name: &str, value: &str) -> Result<Arc<RoaringBitmap>, Error> {
         let key = label_key(side, name, value);
-        self.cached(side, name, key.clone().into(), || postings::get(store, &key))
+        self.cached(side, name, key.clone().into(), || Ok(bitmap::get(store, &key)?))
     }
 
     /// All ids of a side.
@@ -102,15 +102,15 @@ impl Index {
     pub(crate) fn label_names(&self, store: &Store, side: u8) -> Result<Arc<[String]>, Error> {
         let cached = &self.side(side).names;
         // A name is new only with a new id.
-        let now = self.side(side).epochs.quiet(b"");
-        if let Some((then, names)) = &*lock(cached)
+        let now = self.side(side).versions.quiet(b"");
+        if let Some((then, names)) = &*cached.lock()
             && now == Some(*then)
         {
             return Ok(Arc::clone(names));
         }
         let names: Arc<[String]> = read_names(store, side)?.into();
         if let Some(now) = now {
-            *lock(cached) = Some((now, Arc::clone(&names)));
+            *cached.lock() = Some((now, Arc::clone(&names)));
         }
         Ok(names)
     }
@@ -148,14 +148,14 @@ impl Index {
         store.each(Cf::Postings, &label_prefix(side, name), |key, bytes| {
             match parse_label_key(key) {
                 Some((_, "")) => {}
-                Some((_, value)) if postings::intersects(store, (key, bytes), &ids) => match grow(value) {
+                Some((_, value)) if bitmap::intersects(store, (key, bytes), &ids) => match grow(value) {
                     Ok(()) => values.push(value.to_owned()),
                     Err(error) => stopped = Some(error),
                 },
                 Some(_) => stopped = (listing.grow)(0).err(),
                 None => store.corrupt(Cf::Postings, key, "not a label pair"),
             }
-            Ok(values.len() < limit && stopped.is_none())
+            Ok::<_, Error>(values.len() < limit && stopped.is_none())
         })?;
         stopped.map_or(Ok(values), Err)
     }
@@ -170,12 +170,12 @@ fn by_expression(store: &Store, side: u8, matcher: &Matcher) -> Result<RoaringBi
             match parse_label_key(key) {
                 Some((_, "")) => {}
                 Some((_, text)) if matcher.matches(text) != negated => {
-                    union |= postings::decode_or_report(store, key, value);
+                    union |= bitmap::decode_or_report(store, key, value);
                 }
                 Some(_) => {}
                 None => store.corrupt(Cf::Postings, key, "not a label pair"),
             }
-            Ok(true)
+            Ok::<_, Error>(true)
         })
     };
     match matcher.prefixes() {
@@ -202,7 +202,7 @@ fn read_names(store: &Store, side: u8) -> Result<Vec<String>, Error> {
             }
         }
     }
-    iter.status().map_err(Error::read)?;
+    iter.status().map_err(kv::Error::read)?;
     names.sort_unstable();
     Ok(names)
 }

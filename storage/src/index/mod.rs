@@ -1,30 +1,32 @@
 //! The factorised index: `ids` gives out and finds ids, `postings` are bitmaps of them by label, `lookup` caches them until
-//! `epoch` tells of a change, `select` turns matchers into Metrics × Sources, `list` answers what there
-//! is, `collide` finds pairs with equal labels, `forget` takes away what nothing stored refers to.
+//! their `versions` tell of a change, `select` turns matchers into Metrics × Sources, `dedup` finds pairs with equal labels,
+//! `names` says what metrics lie under in pages.
 
-pub(crate) mod collide;
-mod epoch;
-pub(crate) mod forget;
+pub(crate) mod dedup;
 pub(crate) mod ids;
-pub(crate) mod list;
 mod lookup;
+pub(crate) mod names;
 pub(crate) mod postings;
 pub(crate) mod select;
+mod versions;
 
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use model::{Labels, SourceId};
+use parking_lot::{Mutex, RwLock};
 use roaring::RoaringBitmap;
 
 use crate::cache::Cache;
 use crate::error::Error;
+use crate::kv::schema::{Cf, METRIC_LABEL, SOURCE_LABEL, id_key, page_name};
+use crate::kv::store::Store;
 use crate::limits;
-use crate::pages::{Names, name_of};
-use crate::schema::{Cf, METRIC_LABEL, SOURCE_LABEL, id_key};
-use crate::store::Store;
-use epoch::{Changing, Epochs};
 use ids::Ids;
+use versions::{Changing, Versions};
+
+/// Metrics, each after what it lies under in pages; ascending.
+pub(crate) type Names = Arc<[(u32, u32)]>;
 
 /// Ids and what they stand for.
 #[derive(Debug)]
@@ -34,6 +36,8 @@ pub(crate) struct Index {
     pub(crate) segments: Ids,
     /// Read-held while ids are found and used, write-held while unused ones are taken away.
     pub(crate) gate: RwLock<()>,
+    /// How many ids were added to postings since these were last merged on the disk.
+    pub(crate) posted: AtomicU64,
     source_labels: Cache<u32, Labels>,
     metric_labels: Cache<u32, Labels>,
     segment_metrics: Cache<u32, Arc<[u32]>>,
@@ -48,23 +52,23 @@ pub(crate) struct Index {
 
 /// What is remembered of the postings of metrics, or of sources.
 #[derive(Debug)]
-struct Side {
+pub(crate) struct Side {
     /// By label name, the empty name standing for all.
-    epochs: Epochs,
-    /// Bitmaps as of an epoch.
+    versions: Versions,
+    /// Bitmaps as of a version.
     bitmaps: Cache<Box<[u8]>, (u64, Arc<RoaringBitmap>)>,
     names: Mutex<Option<(u64, Arc<[String]>)>>,
 }
 
 impl Side {
     fn new(bytes: usize) -> Self {
-        Self { epochs: Epochs::default(), bitmaps: Cache::new(bytes), names: Mutex::default() }
+        Self { versions: Versions::default(), bitmaps: Cache::new(bytes), names: Mutex::default() }
     }
 
     /// Ids with these labels are about to be made, or taken away.
-    fn change<'a>(&self, labels: impl Iterator<Item = &'a Labels>) -> Changing<'_> {
+    pub(crate) fn change<'a>(&self, labels: impl Iterator<Item = &'a Labels>) -> Changing<'_> {
         let names = labels.flat_map(|labels| labels.iter().map(|(name, _)| name.as_bytes()));
-        self.epochs.change(std::iter::once(&b""[..]).chain(names).collect())
+        self.versions.change(std::iter::once(&b""[..]).chain(names).collect())
     }
 }
 
@@ -77,6 +81,7 @@ impl Index {
             metrics: Ids::open(store, Cf::Metrics, "metrics")?,
             segments: Ids::open(store, Cf::Layouts, "layouts")?,
             gate: RwLock::new(()),
+            posted: AtomicU64::new(0),
             source_labels: Cache::new(part),
             metric_labels: Cache::new(5 * part),
             segment_metrics: Cache::new(2 * part),
@@ -115,7 +120,7 @@ impl Index {
     pub(crate) fn intern_segments(&self, store: &Store, segments: &[Vec<u8>]) -> Result<Vec<u32>, Error> {
         let texts: Vec<&[u8]> = segments.iter().map(Vec::as_slice).collect();
         self.segments.intern(store, &texts, |batch, new| {
-            store.posted.fetch_add(new.iter().map(|&(_, i)| texts[i].len() as u64 / 4).sum(), Ordering::Relaxed);
+            self.posted.fetch_add(new.iter().map(|&(_, i)| texts[i].len() as u64 / 4).sum(), Ordering::Relaxed);
             postings::add_segments(store, batch, new.iter().map(|&(id, i)| (id, texts[i])));
         })
     }
@@ -140,13 +145,13 @@ impl Index {
         mut each: impl FnMut(u32, &Labels),
     ) -> Result<(), Error> {
         let others = self.metric_labels.get_each(ids, |id, labels| each(*id, labels));
-        store.passing_texts(Cf::Metrics, &others, |i, text| match parse_labels(text) {
+        Ok(store.passing_texts(Cf::Metrics, &others, |i, text| match parse_labels(text) {
             Some(labels) => {
                 each(others[i], &labels);
                 self.metric_labels.insert(others[i], labels, text.len() + limits::CACHE_ENTRY_BYTES);
             }
             None => store.corrupt(Cf::Metrics, &id_key(others[i]), "not a label set"),
-        })
+        })?)
     }
 
     /// The metrics of a segment's columns.
@@ -171,7 +176,7 @@ impl Index {
         metrics.sort_unstable();
         let mut names = Vec::with_capacity(metrics.len());
         store.passing_texts(Cf::Metrics, &metrics, |i, text| match parse_labels(text) {
-            Some(labels) => names.push((name_of(labels.name()), metrics[i])),
+            Some(labels) => names.push((page_name(labels.name()), metrics[i])),
             None => store.corrupt(Cf::Metrics, &id_key(metrics[i]), "not a label set"),
         })?;
         names.sort_unstable();
@@ -180,7 +185,24 @@ impl Index {
         Ok(Some(names))
     }
 
-    fn forget_cached(&self, cf: Cf, id: u32) {
+    /// The metrics of these segments.
+    pub(crate) fn metrics_of(&self, store: &Store, segments: &Arc<[u32]>) -> Result<Arc<RoaringBitmap>, Error> {
+        if let Some(metrics) = self.metrics_of_segments.get(segments) {
+            return Ok(metrics);
+        }
+        let mut metrics = RoaringBitmap::new();
+        for &segment in segments.iter() {
+            if let Some(columns) = self.segment_metrics(store, segment)? {
+                metrics.extend(columns.iter().copied());
+            }
+        }
+        let metrics = Arc::new(metrics);
+        let weight = metrics.serialized_size() + segments.len() * 4 + limits::CACHE_ENTRY_BYTES;
+        self.metrics_of_segments.insert(Arc::clone(segments), Arc::clone(&metrics), weight);
+        Ok(metrics)
+    }
+
+    pub(crate) fn forget_cached(&self, cf: Cf, id: u32) {
         match cf {
             Cf::Sources => self.source_labels.remove(&id),
             Cf::Metrics => self.metric_labels.remove(&id),

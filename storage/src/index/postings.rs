@@ -1,80 +1,15 @@
-//! Bitmaps of ids: how they are stored and merged.
+//! What new ids add to postings, and under which keys an id is found there.
 
 use std::collections::HashMap;
 
 use model::Labels;
 use roaring::RoaringBitmap;
-use rocksdb::{MergeOperands, WriteBatch};
+use rocksdb::WriteBatch;
 
-use crate::error::Error;
-use crate::schema::{Cf, label_key, last_id, metric_segments_key, segment_sources_key};
-use crate::store::{Store, after_prefix};
-
-/// Tag of a value that lists its ids, four bytes each, least significant first.
-const LIST: u8 = 0;
-/// Tag of a value in roaring's portable form.
-const ROARING: u8 = 1;
-/// Longer lists are kept as roaring bitmaps.
-const LIST_MAX: u64 = 16;
-
-pub(crate) fn encode(bitmap: &RoaringBitmap) -> Vec<u8> {
-    if bitmap.len() <= LIST_MAX {
-        return encode_list(bitmap.iter());
-    }
-    let mut bytes = Vec::with_capacity(1 + bitmap.serialized_size());
-    bytes.push(ROARING);
-    bitmap.serialize_into(&mut bytes).expect("BUG: writing to memory does not fail");
-    bytes
-}
-
-pub(crate) fn encode_list(ids: impl IntoIterator<Item = u32>) -> Vec<u8> {
-    let mut bytes = vec![LIST];
-    bytes.extend(ids.into_iter().flat_map(u32::to_le_bytes));
-    bytes
-}
-
-pub(crate) fn decode(bytes: &[u8]) -> Option<RoaringBitmap> {
-    match bytes.split_first()? {
-        (&LIST, ids) => Some(ids.as_chunks::<4>().0.iter().map(|b| u32::from_le_bytes(*b)).collect()),
-        (&ROARING, bitmap) => RoaringBitmap::deserialize_from(bitmap).ok(),
-        _ => None,
-    }
-}
-
-/// The merge operator: the union. What does not decode is left out, RocksDB having checked its own checksums before.
-pub(crate) fn merge(_key: &[u8], existing: Option<&[u8]>, operands: &MergeOperands) -> Option<Vec<u8>> {
-    let mut union = existing.and_then(decode).unwrap_or_default();
-    for operand in operands {
-        match operand.split_first() {
-            Some((&LIST, ids)) => union.extend(ids.as_chunks::<4>().0.iter().map(|b| u32::from_le_bytes(*b))),
-            _ => union |= decode(operand).unwrap_or_default(),
-        }
-    }
-    Some(encode(&union))
-}
-
-/// The bitmap under a key, empty when there is none.
-pub(crate) fn get(store: &Store, key: &[u8]) -> Result<RoaringBitmap, Error> {
-    let Some(bytes) = store.db.get_pinned_cf(store.cf(Cf::Postings), key).map_err(Error::read)? else {
-        return Ok(RoaringBitmap::new());
-    };
-    Ok(decode_or_report(store, key, &bytes))
-}
-
-pub(crate) fn decode_or_report(store: &Store, key: &[u8], bytes: &[u8]) -> RoaringBitmap {
-    decode(bytes).unwrap_or_else(|| {
-        store.corrupt(Cf::Postings, key, "not a bitmap");
-        RoaringBitmap::new()
-    })
-}
-
-/// Does a stored bitmap hold any of these ids?
-pub(crate) fn intersects(store: &Store, (key, bytes): (&[u8], &[u8]), ids: &RoaringBitmap) -> bool {
-    match bytes.split_first() {
-        Some((&LIST, list)) => list.as_chunks::<4>().0.iter().any(|id| ids.contains(u32::from_le_bytes(*id))),
-        _ => !decode_or_report(store, key, bytes).is_disjoint(ids),
-    }
-}
+use crate::kv::bitmap::{encode, encode_list};
+use crate::kv::error::Error;
+use crate::kv::schema::{Cf, label_key, last_id, metric_segments_key, segment_sources_key};
+use crate::kv::store::{Store, after_prefix};
 
 /// Adds the postings of new ids to a batch: one merge per label pair, per label name, and one for all.
 pub(crate) fn add_labels<'a>(
@@ -123,11 +58,6 @@ pub(crate) fn label_keys<'a>(side: u8, labels: &'a Labels) -> impl Iterator<Item
     std::iter::once(label_key(side, "", "")).chain(pairs)
 }
 
-/// All ids of a side.
-pub(crate) fn all(store: &Store, side: u8) -> Result<RoaringBitmap, Error> {
-    get(store, &label_key(side, "", ""))
-}
-
 /// The highest segment that any source wrote.
 pub(crate) fn last_segment(store: &Store) -> Result<Option<u32>, Error> {
     let highest = segment_sources_key(u32::MAX);
@@ -136,20 +66,4 @@ pub(crate) fn last_segment(store: &Store) -> Result<Option<u32>, Error> {
     let last = iter.key().and_then(last_id);
     iter.status().map_err(Error::read)?;
     Ok(last)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn short_and_long_bitmaps_come_back() {
-        for n in [0, 1, 16, 17, 5000] {
-            let bitmap: RoaringBitmap = (0..n).map(|i| i * 3).collect();
-            assert_eq!(decode(&encode(&bitmap)), Some(bitmap));
-        }
-        for damaged in [&[][..], &[9, 1, 2], &[ROARING, 1, 2, 3]] {
-            assert_eq!(decode(damaged), None);
-        }
-    }
 }

@@ -10,13 +10,14 @@ use model::{Matcher, SourceId};
 use roaring::RoaringBitmap;
 
 use super::Index;
-use super::postings;
 use crate::error::Error;
-use crate::limits;
-use crate::schema::{
+use crate::kv;
+use crate::kv::bitmap;
+use crate::kv::schema::{
     Cf, METRIC_LABEL, SOURCE_LABEL, last_id, metric_segments_key, segment_sources_key, source_segments_prefix,
 };
-use crate::store::{Store, after_prefix};
+use crate::kv::store::{Store, after_prefix};
+use crate::limits;
 
 /// Metrics that match, and the sources with which each of them does. No pair is in two of a selection.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,7 +55,7 @@ pub(crate) fn select(
 }
 
 /// Metrics that match, with the sources with which they would if these had them.
-pub(super) fn candidates(
+pub(crate) fn candidates(
     (store, index): (&Store, &Index),
     matchers: &[Matcher],
     alive: &RoaringBitmap,
@@ -120,7 +121,7 @@ impl Written {
             let mut segments = Vec::new();
             store.each(Cf::Postings, &source_segments_prefix(SourceId(source)), |key, _| {
                 segments.extend(last_id(key));
-                Ok(true)
+                Ok::<_, Error>(true)
             })?;
             by_segments.entry(segments).or_default().insert(source);
         }
@@ -148,7 +149,7 @@ impl Written {
             if sources.is_empty() {
                 continue;
             }
-            match known.entry(postings::encode(&sources)) {
+            match known.entry(bitmap::encode(&sources)) {
                 Entry::Occupied(at) => self.selected[*at.get()].metrics |= metrics,
                 Entry::Vacant(place) => {
                     place.insert(self.selected.len());
@@ -168,7 +169,7 @@ impl Writers {
     pub(crate) fn read(store: &Store, segments: &RoaringBitmap, among: &RoaringBitmap) -> Result<Self, Error> {
         let mut writers = HashMap::new();
         each_posting(store, (segments, segment_sources_key), &mut |segment, bytes| {
-            let wrote = postings::decode_or_report(store, &segment_sources_key(segment), bytes);
+            let wrote = bitmap::decode_or_report(store, &segment_sources_key(segment), bytes);
             writers.insert(segment, wrote & among);
         })?;
         Ok(Self(writers))
@@ -193,7 +194,7 @@ pub(crate) fn by_segments(
     each_posting(store, (metrics, metric_segments_key), &mut |metric, bytes| {
         if last.0 != bytes {
             let at = *known.entry(bytes.into()).or_insert_with(|| {
-                let segments = postings::decode_or_report(store, &metric_segments_key(metric), bytes);
+                let segments = bitmap::decode_or_report(store, &metric_segments_key(metric), bytes);
                 groups.push((segments, RoaringBitmap::new()));
                 groups.len() - 1
             });
@@ -212,7 +213,7 @@ pub(crate) fn each_posting(
 ) -> Result<(), Error> {
     if ids.len() <= limits::POSTINGS_ONE_BY_ONE {
         for id in ids {
-            if let Some(bytes) = store.db.get_pinned_cf(store.cf(Cf::Postings), key_of(id)).map_err(Error::read)? {
+            if let Some(bytes) = store.db.get_pinned_cf(store.cf(Cf::Postings), key_of(id)).map_err(kv::Error::read)? {
                 each(id, &bytes);
             }
         }
@@ -247,5 +248,5 @@ pub(crate) fn each_posting(
             }
         }
     }
-    iter.status().map_err(Error::read)
+    Ok(iter.status().map_err(kv::Error::read)?)
 }

@@ -6,9 +6,9 @@ use std::ops::Range;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{column, timeline};
-use crate::rows::codec::Corrupt;
-use crate::schema::PageGroup;
-use crate::varint;
+use crate::kv::checksum::Corrupt;
+use crate::kv::schema::PageGroup;
+use crate::kv::varint;
 
 const CHECKSUM_BYTES: usize = 4;
 
@@ -122,7 +122,7 @@ impl PageBuilder {
 }
 
 fn checksum(bytes: &[u8], group: &PageGroup, first_metric: u32) -> u32 {
-    crate::checksum::checksum(bytes, xxh3_64(&group.key(first_metric)))
+    crate::kv::checksum::checksum(bytes, xxh3_64(&group.key(first_metric)))
 }
 
 /// A column within a page, not yet decoded.
@@ -223,7 +223,7 @@ impl ColumnView<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::{Bucket, Partition};
+    use crate::kv::schema::{Bucket, Partition};
     use model::SourceId;
 
     fn group() -> PageGroup {

@@ -13,12 +13,12 @@ use super::Named;
 use super::page::{self, ColumnView, Times};
 use super::timeline::Timeline;
 use crate::error::Error;
+use crate::kv::checksum::Corrupt;
+use crate::kv::schema::{Cf, PageGroup, Partition};
+use crate::kv::snapshot::Snapshot;
+use crate::kv::store::after_prefix;
 use crate::limits;
-use crate::read::run::{Cells, Run, RunColumn, mark};
-use crate::rows::codec::Corrupt;
-use crate::schema::{Cf, PageGroup, Partition};
-use crate::store::after_prefix;
-use crate::view::View;
+use crate::rows::run::{Cells, Run, RunColumn, mark};
 
 /// Takes a column and its index among the wanted.
 type EachColumn<'f> = dyn FnMut(&ColumnView<'_>, usize) -> Result<(), Corrupt> + 'f;
@@ -28,7 +28,7 @@ type WantedOfName = [(u32, usize)];
 
 /// Goes over the pages of a range; fastest when sources are asked for in their order.
 pub(crate) struct PageReader<'v> {
-    view: &'v View<'v>,
+    snapshot: &'v Snapshot<'v>,
     /// Those of the range.
     partitions: Vec<(Partition, RoaringBitmap)>,
     cursors: Vec<Option<Cursor<'v>>>,
@@ -51,38 +51,32 @@ struct Clip {
 }
 
 impl<'v> PageReader<'v> {
-    pub(crate) fn new(view: &'v View<'v>, range: &RangeInclusive<i64>) -> Result<Self, Error> {
-        let bucket_ms = view.store.bucket_ms;
+    /// `partitions` are all there are, each with the sources that have pages in it.
+    pub(crate) fn new(
+        snapshot: &'v Snapshot<'v>,
+        partitions: &[(Partition, RoaringBitmap)],
+        range: &RangeInclusive<i64>,
+    ) -> Self {
+        let bucket_ms = snapshot.store.bucket_ms;
         let in_range = |(partition, _): &&(Partition, RoaringBitmap)| {
             partition.start.0 <= *range.end() && partition.end_ms(bucket_ms) > *range.start()
         };
-        let partitions: Vec<_> = view.store.kept.partitions(view)?.iter().filter(in_range).cloned().collect();
+        let partitions: Vec<_> = partitions.iter().filter(in_range).cloned().collect();
         let cursors = partitions.iter().take(limits::PAGE_ITERATORS).map(|_| None).collect();
-        Ok(Self { view, partitions, cursors })
+        Self { snapshot, partitions, cursors }
     }
 
     /// The partitions that hold pages of a source.
-    fn partitions_of(&self, source: SourceId) -> impl Iterator<Item = Partition> {
+    pub(crate) fn partitions_of(&self, source: SourceId) -> impl Iterator<Item = Partition> {
         let holds = move |(_, sources): &&(Partition, RoaringBitmap)| sources.contains(source.0);
         self.partitions.iter().filter(holds).map(|(partition, _)| *partition)
-    }
-
-    /// The segments that pages of a source may hold metrics of.
-    pub(crate) fn segments(&self, source: SourceId) -> Result<RoaringBitmap, Error> {
-        let mut segments = RoaringBitmap::new();
-        for partition in self.partitions_of(source) {
-            if let Some(timeline) = self.view.store.kept.head(self.view, partition, source)? {
-                segments |= &timeline.segments;
-            }
-        }
-        Ok(segments)
     }
 
     /// The timelines of a source.
     pub(crate) fn timelines(&self, source: SourceId) -> Result<Vec<(Partition, Timeline)>, Error> {
         let mut found = Vec::new();
         for partition in self.partitions_of(source) {
-            if let Some(timeline) = super::timeline_of(self.view, partition, source)? {
+            if let Some(timeline) = super::timeline_of(self.snapshot, partition, source)? {
                 found.push((partition, timeline));
             }
         }
@@ -140,19 +134,19 @@ impl<'v> PageReader<'v> {
         (timeline, names): (&Timeline, &[Named]),
         each: &mut EachColumn<'_>,
     ) -> Result<(), Error> {
-        let (view, cursor) = self.cursor(partition);
+        let (snapshot, cursor) = self.cursor(partition);
         for (name, wanted) in names {
             let group = PageGroup { partition, name: *name, source, generation: timeline.generation };
-            cursor.group(view, &group, wanted, each)?;
+            cursor.group(snapshot, &group, wanted, each)?;
         }
         Ok(())
     }
 
-    fn cursor(&mut self, partition: Partition) -> (&'v View<'v>, &mut Cursor<'v>) {
+    fn cursor(&mut self, partition: Partition) -> (&'v Snapshot<'v>, &mut Cursor<'v>) {
         let place = self.partitions.iter().position(|(one, _)| *one == partition).unwrap_or(0);
         let place = place % self.cursors.len().max(1);
         let shared = self.partitions.len() > self.cursors.len();
-        let view = self.view;
+        let snapshot = self.snapshot;
         let cursor = self.cursors[place].get_or_insert_with(|| {
             // A cursor on partitions of its own need not look at the others.
             let (from, to) = if shared {
@@ -160,9 +154,9 @@ impl<'v> PageReader<'v> {
             } else {
                 (partition.bytes().to_vec(), after_prefix(&partition.bytes()))
             };
-            Cursor { iter: view.iter(Cf::Pages, &from, &to), last: None }
+            Cursor { iter: snapshot.iter(Cf::Pages, &from, &to), last: None }
         });
-        (view, cursor)
+        (snapshot, cursor)
     }
 }
 
@@ -176,7 +170,7 @@ impl Cursor<'_> {
     /// Calls `each` with the wanted columns of a group of pages.
     fn group(
         &mut self,
-        view: &View<'_>,
+        snapshot: &Snapshot<'_>,
         group: &PageGroup,
         wanted: &WantedOfName,
         each: &mut EachColumn<'_>,
@@ -194,7 +188,7 @@ impl Cursor<'_> {
                 continue;
             }
             if let Some(bytes) = self.iter.value() {
-                left = take_page(view, bytes, group, first, (left, each));
+                left = take_page(snapshot, bytes, group, first, (left, each));
             }
             self.iter.next();
             // Many pages, few wanted: leap to the one that may hold the next.
@@ -209,13 +203,13 @@ impl Cursor<'_> {
         if left.is_empty() && self.on(group).is_some() {
             self.last = None;
         }
-        view.store.ended(&self.iter, Cf::Pages, &group.key(0))
+        Ok(snapshot.store.ended(&self.iter, Cf::Pages, &group.key(0))?)
     }
 }
 
 /// Hands out the wanted columns of a page; returns what later pages may hold.
 fn take_page<'w>(
-    view: &View<'_>,
+    snapshot: &Snapshot<'_>,
     bytes: &[u8],
     group: &PageGroup,
     first: u32,
@@ -236,7 +230,7 @@ fn take_page<'w>(
         Ok(&wanted[wanted.partition_point(|&(metric, _)| metric <= last)..])
     });
     taken.unwrap_or_else(|reason| {
-        view.store.corrupt(Cf::Pages, &group.key(first), reason);
+        snapshot.store.corrupt(Cf::Pages, &group.key(first), reason);
         &wanted[wanted.partition_point(|&(metric, _)| metric <= first)..]
     })
 }

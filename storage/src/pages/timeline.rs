@@ -8,10 +8,10 @@ use roaring::RoaringBitmap;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::column;
+use crate::kv::checksum::Corrupt;
+use crate::kv::schema::{Partition, timeline_key};
+use crate::kv::varint;
 use crate::limits;
-use crate::rows::codec::Corrupt;
-use crate::schema::{Partition, timeline_key};
-use crate::varint;
 
 /// What one seal wrote of a source in a partition.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -100,13 +100,13 @@ impl Timeline {
 }
 
 fn checksum(bytes: &[u8], partition: Partition, source: SourceId) -> u32 {
-    crate::checksum::checksum(bytes, xxh3_64(&timeline_key(partition, source)))
+    crate::kv::checksum::checksum(bytes, xxh3_64(&timeline_key(partition, source)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::Bucket;
+    use crate::kv::schema::Bucket;
 
     #[test]
     fn a_timeline_comes_back_and_damage_is_noticed() {

@@ -19,46 +19,9 @@ pub(super) enum Piece<'b> {
     Damaged,
 }
 
-/// Eight tables of the polynomial of Castagnoli: a byte each, at a distance of 0 to 7 bytes.
-const TABLES: [[u32; 256]; 8] = tables();
-
-const fn tables() -> [[u32; 256]; 8] {
-    let mut tables = [[0; 256]; 8];
-    let mut i = 0;
-    while i < 256 {
-        let (mut crc, mut bit) = (i as u32, 0);
-        while bit < 8 {
-            crc = crc >> 1 ^ (0x82f6_3b78 & (crc & 1).wrapping_neg());
-            bit += 1;
-        }
-        tables[0][i] = crc;
-        i += 1;
-    }
-    let mut distance = 1;
-    while distance < 8 {
-        i = 0;
-        while i < 256 {
-            let crc = tables[distance - 1][i];
-            tables[distance][i] = crc >> 8 ^ tables[0][(crc & 0xff) as usize];
-            i += 1;
-        }
-        distance += 1;
-    }
-    tables
-}
-
 /// CRC-32C, masked as RocksDB stores it.
 fn checksum(bytes: &[u8]) -> u32 {
-    let (chunks, rest) = bytes.as_chunks::<8>();
-    let mut crc = u32::MAX;
-    for chunk in chunks {
-        let word = u64::from_le_bytes(*chunk) ^ u64::from(crc);
-        crc = (0..8).fold(0, |crc, i| crc ^ TABLES[7 - i][(word >> (8 * i) & 0xff) as usize]);
-    }
-    for byte in rest {
-        crc = crc >> 8 ^ TABLES[0][((crc ^ u32::from(*byte)) & 0xff) as usize];
-    }
-    (!crc).rotate_right(15).wrapping_add(0xa282_ead8)
+    crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
 /// The fragment that begins at `at` of a block: its type and where its bytes lie.

@@ -1,5 +1,7 @@
-//! RocksDB's MANIFEST: a log of edits, each a row of tagged fields. Read for what the repairs need to know, and written to
-//! take a file out of the database.
+//! RocksDB's MANIFEST: a log of edits, each a list of tagged fields. Read for what repairs need to know, and written to take a
+//! file out of the database, which RocksDB offers no way to do (`docs/decisions/0030-the-manifest-is-edited.md`).
+//!
+//! The fields are those of `db/version_edit.cc` in RocksDB [`VERIFIED_VERSION`]; a test fails when another version is linked.
 //!
 //! Invariant: only written while nobody has the database open; what is there is never rewritten, save a torn end cut off.
 
@@ -9,28 +11,147 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::log::{self, Piece};
-use crate::varint;
+use crate::kv::varint;
+
+/// The version of RocksDB whose MANIFEST this file was compared with.
+#[cfg(test)]
+const VERIFIED_VERSION: &str = "11.8.1";
 
 // Tags of fields.
-const LOG_NUMBER: u64 = 2;
-const LAST_SEQUENCE: u64 = 4;
-const NUMBERS: [u64; 3] = [3, 9, MAX_COLUMN_FAMILY];
-const MAX_COLUMN_FAMILY: u64 = 203;
-const MIN_LOG_NUMBER: u64 = 10;
 const COMPARATOR: u64 = 1;
+const LOG_NUMBER: u64 = 2;
+const NEXT_FILE_NUMBER: u64 = 3;
+const LAST_SEQUENCE: u64 = 4;
 const COMPACT_CURSOR: u64 = 5;
 const DELETED_FILE: u64 = 6;
+const PREVIOUS_LOG_NUMBER: u64 = 9;
+const MIN_LOG_NUMBER: u64 = 10;
 const NEW_FILE: u64 = 103;
 const COLUMN_FAMILY: u64 = 200;
 const COLUMN_FAMILY_ADD: u64 = 201;
 const COLUMN_FAMILY_DROP: u64 = 202;
+const MAX_COLUMN_FAMILY: u64 = 203;
 const IN_ATOMIC_GROUP: u64 = 300;
-/// Fields with this bit have their length before them.
+/// Fields with this bit have their length before them, so that versions that do not know them can skip them.
 const SKIPPABLE: u64 = 1 << 13;
-/// The order of keys that all families have.
-const BYTEWISE: &str = "leveldb.BytewiseComparator";
 /// Ends the further fields of a new file, each of which has its length before it.
 const END_OF_FILE_FIELDS: u64 = 1;
+/// The order of keys that all families have.
+const BYTEWISE: &str = "leveldb.BytewiseComparator";
+
+/// One field of an edit.
+#[derive(Debug, PartialEq, Eq)]
+enum Field<'b> {
+    /// A tag and one number.
+    Number(u64, u64),
+    /// A tag and a text.
+    Text(u64, &'b [u8]),
+    CompactCursor(u64, &'b [u8]),
+    /// Level and number.
+    DeletedFile(u64, u64),
+    NewFile(NewFile<'b>),
+    ColumnFamilyDrop,
+}
+
+/// A file that an edit adds.
+#[derive(Debug, PartialEq, Eq)]
+struct NewFile<'b> {
+    level: u64,
+    number: u64,
+    bytes: u64,
+    /// The smallest key and the largest.
+    keys: [&'b [u8]; 2],
+    /// The smallest sequence number and the largest.
+    sequences: [u64; 2],
+    /// Tags and values of further fields.
+    further: Vec<(u64, &'b [u8])>,
+}
+
+impl<'b> Field<'b> {
+    /// Takes a field off an edit. `None` where it is cut short, or of a later version and not to be skipped.
+    fn take(edit: &mut &'b [u8]) -> Option<Self> {
+        Some(match varint::take(edit)? {
+            tag @ (LOG_NUMBER | NEXT_FILE_NUMBER | LAST_SEQUENCE | PREVIOUS_LOG_NUMBER | MIN_LOG_NUMBER
+            | COLUMN_FAMILY | MAX_COLUMN_FAMILY | IN_ATOMIC_GROUP) => Self::Number(tag, varint::take(edit)?),
+            tag @ (COMPARATOR | COLUMN_FAMILY_ADD) => Self::Text(tag, text(edit)?),
+            COMPACT_CURSOR => Self::CompactCursor(varint::take(edit)?, text(edit)?),
+            DELETED_FILE => Self::DeletedFile(varint::take(edit)?, varint::take(edit)?),
+            NEW_FILE => Self::NewFile(NewFile::take(edit)?),
+            COLUMN_FAMILY_DROP => Self::ColumnFamilyDrop,
+            tag if tag & SKIPPABLE != 0 => Self::Text(tag, text(edit)?),
+            _ => return None,
+        })
+    }
+
+    fn put(&self, edit: &mut Vec<u8>) {
+        match self {
+            Self::Number(tag, number) => put_numbers(&[*tag, *number], edit),
+            Self::Text(tag, text) => {
+                put_numbers(&[*tag], edit);
+                put_text(text, edit);
+            }
+            Self::CompactCursor(level, key) => {
+                put_numbers(&[COMPACT_CURSOR, *level], edit);
+                put_text(key, edit);
+            }
+            Self::DeletedFile(level, number) => put_numbers(&[DELETED_FILE, *level, *number], edit),
+            Self::NewFile(file) => file.put(edit),
+            Self::ColumnFamilyDrop => put_numbers(&[COLUMN_FAMILY_DROP], edit),
+        }
+    }
+}
+
+impl<'b> NewFile<'b> {
+    fn take(edit: &mut &'b [u8]) -> Option<Self> {
+        let mut file = Self {
+            level: varint::take(edit)?,
+            number: varint::take(edit)?,
+            bytes: varint::take(edit)?,
+            keys: [text(edit)?, text(edit)?],
+            sequences: [varint::take(edit)?, varint::take(edit)?],
+            further: Vec::new(),
+        };
+        loop {
+            match varint::take(edit)? {
+                END_OF_FILE_FIELDS => return Some(file),
+                tag => file.further.push((tag, text(edit)?)),
+            }
+        }
+    }
+
+    fn put(&self, edit: &mut Vec<u8>) {
+        put_numbers(&[NEW_FILE, self.level, self.number, self.bytes], edit);
+        self.keys.iter().for_each(|key| put_text(key, edit));
+        put_numbers(&self.sequences, edit);
+        for (tag, value) in &self.further {
+            put_numbers(&[*tag], edit);
+            put_text(value, edit);
+        }
+        put_numbers(&[END_OF_FILE_FIELDS], edit);
+    }
+}
+
+fn text<'b>(edit: &mut &'b [u8]) -> Option<&'b [u8]> {
+    let length = varint::take_usize(edit)?;
+    let (text, rest) = edit.split_at_checked(length)?;
+    *edit = rest;
+    Some(text)
+}
+
+fn put_numbers(numbers: &[u64], edit: &mut Vec<u8>) {
+    numbers.iter().for_each(|number| varint::put(*number, edit));
+}
+
+fn put_text(text: &[u8], edit: &mut Vec<u8>) {
+    varint::put(text.len() as u64, edit);
+    edit.extend_from_slice(text);
+}
+
+fn encode(fields: &[Field<'_>]) -> Vec<u8> {
+    let mut edit = Vec::new();
+    fields.iter().for_each(|field| field.put(&mut edit));
+    edit
+}
 
 /// A file at its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,29 +207,22 @@ impl Manifest {
     }
 
     fn apply(&mut self, mut edit: &[u8]) -> Option<()> {
-        let edit = &mut edit;
         let (mut family, mut log, mut added, mut is_drop) = (0, None, None, false);
         let (mut new, mut deleted) = (Vec::new(), Vec::new());
         while !edit.is_empty() {
-            match varint::take(edit)? {
-                LOG_NUMBER => log = Some(varint::take(edit)?),
-                LAST_SEQUENCE => self.last_sequence = self.last_sequence.max(varint::take(edit)?),
-                MIN_LOG_NUMBER => self.min_log = self.min_log.max(varint::take(edit)?),
-                tag if NUMBERS.contains(&tag) || tag == IN_ATOMIC_GROUP => drop(varint::take(edit)?),
-                COMPARATOR => drop(text(edit)?),
-                COMPACT_CURSOR => drop((varint::take(edit)?, text(edit)?)),
-                DELETED_FILE => {
-                    varint::take(edit)?;
-                    deleted.push(varint::take(edit)?);
-                }
-                NEW_FILE => new.push(new_file(edit)?),
-                COLUMN_FAMILY => family = u32::try_from(varint::take(edit)?).ok()?,
-                COLUMN_FAMILY_ADD => added = Some(String::from_utf8(text(edit)?.to_vec()).ok()?),
-                COLUMN_FAMILY_DROP => is_drop = true,
-                tag if tag & SKIPPABLE != 0 => drop(text(edit)?),
-                _ => return None,
+            match Field::take(&mut edit)? {
+                Field::Number(LOG_NUMBER, number) => log = Some(number),
+                Field::Number(LAST_SEQUENCE, number) => self.last_sequence = self.last_sequence.max(number),
+                Field::Number(MIN_LOG_NUMBER, number) => self.min_log = self.min_log.max(number),
+                Field::Number(COLUMN_FAMILY, id) => family = u32::try_from(id).ok()?,
+                Field::Text(COLUMN_FAMILY_ADD, name) => added = Some(String::from_utf8(name.to_vec()).ok()?),
+                Field::DeletedFile(_, number) => deleted.push(number),
+                Field::NewFile(file) => new.push((file.number, u32::try_from(file.level).ok()?)),
+                Field::ColumnFamilyDrop => is_drop = true,
+                Field::Number(..) | Field::Text(..) | Field::CompactCursor(..) => {}
             }
         }
+        // The family that an edit is of may stand anywhere in it.
         for number in deleted {
             self.files.remove(&number);
         }
@@ -124,28 +238,6 @@ impl Manifest {
         }
         Some(())
     }
-}
-
-fn text<'b>(edit: &mut &'b [u8]) -> Option<&'b [u8]> {
-    let length = varint::take_usize(edit)?;
-    let (text, rest) = edit.split_at_checked(length)?;
-    *edit = rest;
-    Some(text)
-}
-
-/// The number and the level of a new file.
-fn new_file(edit: &mut &[u8]) -> Option<(u64, u32)> {
-    let level = u32::try_from(varint::take(edit)?).ok()?;
-    let number = varint::take(edit)?;
-    varint::take(edit)?;
-    text(edit)?;
-    text(edit)?;
-    varint::take(edit)?;
-    varint::take(edit)?;
-    while varint::take(edit)? != END_OF_FILE_FIELDS {
-        text(edit)?;
-    }
-    Some((number, level))
 }
 
 /// The MANIFEST that CURRENT names.
@@ -173,8 +265,8 @@ pub(super) fn edits(bytes: &[u8]) -> (Vec<Vec<u8>>, usize) {
 /// Takes files out of the database.
 pub(super) fn remove(directory: &Path, files: &[Place]) -> io::Result<()> {
     let edit = |file: &Place| {
-        let (level, family) = (u64::from(file.level), u64::from(file.family));
-        encode(&[DELETED_FILE, level, file.number, COLUMN_FAMILY, family])
+        let deleted = Field::DeletedFile(u64::from(file.level), file.number);
+        encode(&[deleted, Field::Number(COLUMN_FAMILY, u64::from(file.family))])
     };
     append(directory, &files.iter().map(edit).collect::<Vec<_>>())
 }
@@ -191,25 +283,15 @@ pub(super) fn declare(directory: &Path, names: &[&str]) -> io::Result<()> {
         let highest = known.values().copied().max().unwrap_or_default();
         let id = if known.values().any(|used| *used == id) { highest + 1 } else { id };
         known.insert((*name).to_owned(), id);
-        let mut edit = encode(&[COMPARATOR]);
-        put_text(BYTEWISE, &mut edit);
-        edit.extend(encode(&[LOG_NUMBER, 0, MAX_COLUMN_FAMILY, u64::from(highest.max(id))]));
-        edit.extend(encode(&[COLUMN_FAMILY, u64::from(id), COLUMN_FAMILY_ADD]));
-        put_text(name, &mut edit);
-        added.push(edit);
+        added.push(encode(&[
+            Field::Text(COMPARATOR, BYTEWISE.as_bytes()),
+            Field::Number(LOG_NUMBER, 0),
+            Field::Number(MAX_COLUMN_FAMILY, u64::from(highest.max(id))),
+            Field::Number(COLUMN_FAMILY, u64::from(id)),
+            Field::Text(COLUMN_FAMILY_ADD, name.as_bytes()),
+        ]));
     }
     append(directory, &added)
-}
-
-fn encode(numbers: &[u64]) -> Vec<u8> {
-    let mut edit = Vec::new();
-    numbers.iter().for_each(|number| varint::put(*number, &mut edit));
-    edit
-}
-
-fn put_text(text: &str, edit: &mut Vec<u8>) {
-    varint::put(text.len() as u64, edit);
-    edit.extend_from_slice(text.as_bytes());
 }
 
 fn append(directory: &Path, edits: &[Vec<u8>]) -> io::Result<()> {
@@ -222,4 +304,145 @@ fn append(directory: &Path, edits: &[Vec<u8>]) -> io::Result<()> {
     log.seek(SeekFrom::End(0))?;
     log.write_all(&out)?;
     log.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use rocksdb::DB;
+
+    use super::*;
+    use crate::kv::options::{Memory, db_options, families};
+    use crate::kv::schema::Cf;
+    use crate::options::Options;
+
+    /// Tags above [`SKIPPABLE`] whose meaning was looked up, none of which says where files are: the id of the database, logs
+    /// that were added and deleted (two versions), that timestamps are kept in keys, the size of the last MANIFEST.
+    const KNOWN_SKIPPABLE: [u64; 7] = [1, 4, 5, 7, 8, 9, 11];
+    /// The same of further fields of files: time of the oldest ancestor and of creation, checksum and its function,
+    /// temperature, unique id, epoch, size of range deletions and of the tail, timestamps in keys, what helps to open it.
+    const KNOWN_OF_FILES: [u64; 11] = [5, 6, 7, 8, 9, 12, 13, 14, 15, 16, 17];
+
+    /// A directory in which RocksDB wrote edits of all kinds: families and files that were added, moved, compacted and
+    /// dropped.
+    fn filled() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options { memory_bytes: 8 << 20, ..Options::new(dir.path()) };
+        let memory = Memory::new(&options);
+        let mut db_options = db_options(&options, &memory.memtables);
+        db_options.create_if_missing(true);
+        for round in 0..3u8 {
+            let mut db =
+                DB::open_cf_descriptors(&db_options, dir.path(), families(&options, &memory.block_cache)).unwrap();
+            for cf in Cf::ALL {
+                for file in 0..3u8 {
+                    let handle = db.cf_handle(cf.name()).unwrap();
+                    (0..50u8).for_each(|key| db.put_cf(handle, [file, key], [round; 100]).unwrap());
+                    db.flush_cf(handle).unwrap();
+                }
+            }
+            let rows = db.cf_handle(Cf::Rows.name()).unwrap();
+            db.compact_range_cf(rows, None::<&[u8]>, None::<&[u8]>);
+            db.delete_range_cf(db.cf_handle(Cf::Pages.name()).unwrap(), [0], [9]).unwrap();
+            db.delete_file_in_range_cf(db.cf_handle(Cf::Pages.name()).unwrap(), [0], [9]).unwrap();
+            db.create_cf("passing", &rocksdb::Options::default()).unwrap();
+            db.drop_cf("passing").unwrap();
+        }
+        dir
+    }
+
+    /// The version that RocksDB writes beside its options.
+    fn linked_version(directory: &Path) -> String {
+        let names = crate::quarantine::directory::names(directory).unwrap();
+        let options =
+            names.iter().filter(|name| name.starts_with("OPTIONS-")).max().expect("RocksDB writes its options");
+        let text = fs::read_to_string(directory.join(options)).unwrap();
+        let version = text.lines().find_map(|line| line.trim().strip_prefix("rocksdb_version="));
+        version.expect("the options name the version").to_owned()
+    }
+
+    #[test]
+    fn the_linked_rocksdb_is_the_one_whose_manifest_was_looked_at() {
+        let dir = filled();
+        assert_eq!(
+            linked_version(dir.path()),
+            VERIFIED_VERSION,
+            "another RocksDB is linked: compare the fields in quarantine/manifest.rs with its db/version_edit.cc and \
+             db/version_edit.h, and the framing in quarantine/log.rs with its db/log_format.h, before changing \
+             VERIFIED_VERSION"
+        );
+    }
+
+    #[test]
+    fn every_edit_that_rocksdb_wrote_is_understood_and_written_the_same() {
+        let dir = filled();
+        let bytes = fs::read(current(dir.path()).unwrap()).unwrap();
+        let (edits, end) = edits(&bytes);
+        assert_eq!(end, bytes.len(), "the log is read to its end");
+        let mut seen = BTreeSet::new();
+        let mut framed = Vec::new();
+        for edit in &edits {
+            log::put(edit, 0, &mut framed);
+            let (mut rest, mut fields) = (&edit[..], Vec::new());
+            while !rest.is_empty() {
+                let field = Field::take(&mut rest);
+                fields.push(field.unwrap_or_else(|| panic!("a field that is not known in {edit:x?}")));
+            }
+            assert_eq!(encode(&fields), *edit, "{fields:?}");
+            for field in &fields {
+                match field {
+                    Field::Number(tag, _) => drop(seen.insert(*tag)),
+                    Field::Text(tag, _) if tag & SKIPPABLE != 0 => {
+                        assert!(KNOWN_SKIPPABLE.contains(&(tag & !SKIPPABLE)), "skippable tag {tag} is new");
+                    }
+                    Field::Text(tag, _) => drop(seen.insert(*tag)),
+                    Field::CompactCursor(..) => drop(seen.insert(COMPACT_CURSOR)),
+                    Field::DeletedFile(..) => drop(seen.insert(DELETED_FILE)),
+                    Field::NewFile(file) => {
+                        seen.insert(NEW_FILE);
+                        let new = file.further.iter().find(|(tag, _)| !KNOWN_OF_FILES.contains(tag));
+                        assert_eq!(new, None, "a field of files is new");
+                    }
+                    Field::ColumnFamilyDrop => drop(seen.insert(COLUMN_FAMILY_DROP)),
+                }
+            }
+        }
+        assert_eq!(framed, bytes, "the framing is RocksDB's");
+        let needed =
+            [LOG_NUMBER, LAST_SEQUENCE, DELETED_FILE, NEW_FILE, COLUMN_FAMILY, COLUMN_FAMILY_ADD, COLUMN_FAMILY_DROP];
+        assert!(needed.iter().all(|tag| seen.contains(tag)), "not all that is needed was written: {seen:?}");
+    }
+
+    #[test]
+    fn what_is_read_of_a_manifest_is_what_rocksdb_reads() {
+        let dir = filled();
+        let manifest = Manifest::read(dir.path()).unwrap();
+        let options = Options { memory_bytes: 8 << 20, ..Options::new(dir.path()) };
+        let memory = Memory::new(&options);
+        let open = || {
+            let db_options = db_options(&options, &memory.memtables);
+            DB::open_cf_descriptors_read_only(&db_options, dir.path(), families(&options, &memory.block_cache), false)
+                .unwrap()
+        };
+        let live = |db: &DB| -> BTreeMap<u64, (String, i32)> {
+            let number = |name: &str| crate::kv::error::file_number(name).unwrap();
+            let files = db.live_files().unwrap();
+            files.into_iter().map(|file| (number(&file.name), (file.column_family_name, file.level))).collect()
+        };
+        let db = open();
+        let name = |id: u32| manifest.families.iter().find(|(_, known)| **known == id).unwrap().0.clone();
+        let read: BTreeMap<u64, (String, i32)> =
+            manifest.files.iter().map(|(number, (family, level))| (*number, (name(*family), *level as i32))).collect();
+        let before = live(&db);
+        assert_eq!(read, before);
+        assert!(manifest.last_sequence > 0 && manifest.last_sequence <= db.latest_sequence_number());
+        drop(db);
+        // One file less, for RocksDB too.
+        let gone = manifest.places().next().unwrap();
+        remove(dir.path(), &[gone]).unwrap();
+        let mut left = before;
+        left.remove(&gone.number);
+        assert_eq!(live(&open()), left);
+    }
 }

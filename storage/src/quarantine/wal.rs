@@ -10,12 +10,13 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Write as _};
 use std::path::Path;
 
+use super::directory::{move_aside, names};
 use super::log::{self, Piece};
 use super::manifest::Manifest;
-use super::{Damage, spare};
-use crate::checksum::checksum;
-use crate::schema::{Cf, RowKey};
-use crate::varint;
+use super::record::QuarantineRecord;
+use crate::kv::checksum::checksum;
+use crate::kv::schema::{Cf, RowKey};
+use crate::kv::varint;
 
 const SYNCED: &str = "SYNCED";
 /// Sequence number, and how many it takes.
@@ -71,7 +72,7 @@ impl Synced {
 
 /// The numbers of the logs of a directory, ascending.
 pub(crate) fn logs(directory: &Path) -> io::Result<Vec<u64>> {
-    let names = spare::names(directory)?;
+    let names = names(directory)?;
     let mut logs: Vec<u64> = names.iter().filter_map(|name| name.strip_suffix(".log")?.parse().ok()).collect();
     logs.sort_unstable();
     Ok(logs)
@@ -178,7 +179,7 @@ fn times(mut body: &[u8], rows: Option<u32>) -> Option<(i64, i64)> {
 }
 
 /// Takes what is damaged out of the logs of a directory that nobody has open, and tells what is missing.
-pub(crate) fn check(directory: &Path) -> io::Result<Vec<Damage>> {
+pub(crate) fn check(directory: &Path) -> io::Result<Vec<QuarantineRecord>> {
     let manifest = Manifest::read(directory)?;
     let synced = Synced::read(directory);
     let first = manifest.first_log();
@@ -223,21 +224,22 @@ pub(crate) fn check(directory: &Path) -> io::Result<Vec<Damage>> {
             take_out(directory, log)?;
         }
     }
-    Ok(walk.gaps.into_iter().map(|gap| gap.into_damage(&manifest)).collect())
+    Ok(walk.gaps.into_iter().map(|gap| gap.into_record(&manifest)).collect())
 }
 
 impl Gap {
-    fn into_damage(self, manifest: &Manifest) -> Damage {
+    fn into_record(self, manifest: &Manifest) -> QuarantineRecord {
         let to_ms = if self.seen == 0 { i64::MAX } else { self.to_ms };
         let missing = self.missing.map_or_else(|| "an unknown number of".to_owned(), |n| n.to_string());
         let what = format!("{missing} entries of the write-ahead log are damaged or gone");
         let (place, family) = (name_of(self.log), Cf::Rows.name().to_owned());
-        let mut damage = Damage { place, family, from_ms: self.from_ms.min(to_ms), to_ms, metrics: Vec::new(), what };
+        let mut record =
+            QuarantineRecord { place, family, from_ms: self.from_ms.min(to_ms), to_ms, metrics: Vec::new(), what };
         // The index is made anew.
         if [Cf::Rows, Cf::Pages, Cf::Histograms].iter().all(|cf| manifest.is_flushed(cf.name(), self.log)) {
-            damage.set_rebuilt();
+            record.set_rebuilt();
         }
-        damage
+        record
     }
 }
 
@@ -257,7 +259,7 @@ fn take_out(directory: &Path, log: u64) -> io::Result<()> {
         Ok(())
     })?;
     out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-    spare::aside(directory, &name_of(log))?;
+    move_aside(directory, &name_of(log))?;
     fs::rename(new, path)
 }
 

@@ -4,7 +4,7 @@
 //! decoded without the others.
 
 use super::lane::{self, LANE, LaneBase};
-use crate::checksum::checksum;
+use crate::kv::checksum::{Corrupt, checksum};
 
 /// Lanes in the widest segment.
 pub(crate) const LANES_MAX: usize = model::Layout::SEGMENT_COLUMNS / LANE;
@@ -22,15 +22,6 @@ const HEAD_PRESENCE: u8 = 0x80;
 /// Head of a lane of which no column is present.
 const HEAD_ABSENT: u8 = 0x3f;
 const CHECKSUM_BYTES: usize = 4;
-
-/// Why bytes are not a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Corrupt {
-    #[error("checksum {got:#010x}, expected {expected:#010x}")]
-    Checksum { got: u32, expected: u32 },
-    #[error("{0}")]
-    Shape(&'static str),
-}
 
 /// The columns of a segment, as they go into a row. All three run over the same columns.
 #[derive(Clone, Copy, Debug)]

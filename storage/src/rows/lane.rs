@@ -4,7 +4,7 @@
 //! multiplied by the scale that the base asks for), the zigzag of their difference; else the column is an exception and
 //! its bits stand aside, XORed with the base. Whoever decodes computes exactly the expression the encoder verified.
 
-use crate::varint::{unzigzag, zigzag};
+use crate::kv::varint::{unzigzag, zigzag};
 
 /// Columns in a lane.
 pub(crate) const LANE: usize = 64;

@@ -1,12 +1,9 @@
-//! Rows: one scrape under one key. `codec` lays a row out, `lane` packs 64 columns of it, `frame` is what rows are coded
-//! against, `writer` takes rows in, `timed` their samples with times of their own, `state` is what a source's next row depends
-//! on, `reader` scans, `taker` turns rows into columns.
+//! Rows: one scrape under one key. `codec` lays a row out, `lane` packs 64 columns of it against those of its `frame`, `scan`
+//! reads rows out of the store, `decoder` turns them into `run`s of columns.
 
 pub(crate) mod codec;
+pub(crate) mod decoder;
+pub(crate) mod frame;
 pub(crate) mod lane;
-pub(crate) mod purge;
-pub(crate) mod reader;
-pub(crate) mod state;
-pub(crate) mod taker;
-mod timed;
-pub(crate) mod writer;
+pub(crate) mod run;
+pub(crate) mod scan;

@@ -1,7 +1,7 @@
 //! Up to 64 codes as bytes: packed at the width that suits most, with patches for the others.
 
 use super::pack::{BLOCK, WIDTH_MAX, pack, unpack};
-use crate::varint::{self, unzigzag, zigzag};
+use crate::kv::varint::{self, unzigzag, zigzag};
 
 /// In the head of a block: patches follow its codes.
 const PATCHED: u8 = 0x40;

@@ -1,10 +1,15 @@
 //! Integers as the differences that a plan chooses, block by block.
 
+use super::block;
 use super::form::Form;
 use super::pack::BLOCK;
 use super::plan::Plan;
-use super::{FACTORED, PLAIN, block};
-use crate::varint::{self, unzigzag, zigzag};
+use crate::kv::varint::{self, unzigzag, zigzag};
+
+/// High bits of the first byte of a column: integers without a common factor, ...
+pub(super) const PLAIN: u8 = 0x40;
+/// ... and with one.
+pub(super) const FACTORED: u8 = 0x80;
 
 /// Appends a column of integers, at least two and not all equal; leaves their differences in their place.
 pub(super) fn encode(ints: &mut [i64], form: Form, out: &mut Vec<u8>) {

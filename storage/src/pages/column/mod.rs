@@ -10,17 +10,14 @@ mod pack;
 mod plan;
 
 use form::Form;
+use ints::{FACTORED, PLAIN};
 
-use crate::rows::codec::Corrupt;
-use crate::varint;
+use crate::kv::checksum::Corrupt;
+use crate::kv::varint;
 
 /// High bits of the first byte: the value of all, ...
 const CONSTANT: u8 = 0x00;
-/// ... integers without a factor, ...
-const PLAIN: u8 = 0x40;
-/// ... integers with one, ...
-const FACTORED: u8 = 0x80;
-/// ... or one of the two below.
+/// ... integers without a factor or with one (`ints`), or one of the two below.
 const KIND: u8 = 0xc0;
 /// Runs of values that stand aside, and the column of the others.
 const ASIDE: u8 = 0xc0;

@@ -1,0 +1,49 @@
+//! Retention rules on partitions that lie wholly past them.
+
+use model::SourceId;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::pace::{Pace, Stop};
+use super::rewrite::rewrite;
+use crate::components::Components;
+use crate::kv::schema::{Cf, Partition, ruled_key};
+use crate::pages;
+use crate::tombstones::{RetentionRule, Tombstone, resolve};
+use std::sync::atomic::Ordering;
+
+/// Writes anew the partitions that lie wholly past a rule, once.
+pub(super) fn apply_rules(db: &Components, pace: &mut Pace<'_>) -> Result<(), Stop> {
+    let rules = db.tombstones.rules();
+    if rules.is_empty() {
+        return Ok(());
+    }
+    let now_ms = db.bounds.now_ms.load(Ordering::Acquire);
+    for (partition, having) in pages::partitions(&db.read().snapshot())? {
+        let past: Vec<&RetentionRule> =
+            rules.iter().filter(|rule| is_past(db, partition, now_ms.saturating_sub(rule.keep_ms))).collect();
+        // Which rules a partition was written under, so that it is written once for them.
+        let text = past.iter().fold(Vec::new(), |mut text, rule| {
+            text.extend(Tombstone::encode((0, rule.keep_ms), &rule.matchers));
+            text
+        });
+        let mark = xxh3_64(&text).to_be_bytes();
+        if past.is_empty() || db.store.get(Cf::Meta, ruled_key(partition))?.as_deref() == Some(&mark[..]) {
+            continue;
+        }
+        let mut done = true;
+        for rule in past {
+            let range = (partition.start.0, partition.end_ms(db.store.bucket_ms) - 1);
+            for source in resolve(db.read(), range, &rule.matchers)?.sources() & &having {
+                done &= rewrite(db, SourceId(source), partition, pace)?.is_some();
+            }
+        }
+        if done {
+            db.store.put(Cf::Meta, ruled_key(partition), mark)?;
+        }
+    }
+    Ok(())
+}
+
+fn is_past(db: &Components, partition: Partition, horizon_ms: i64) -> bool {
+    partition.end_ms(db.store.bucket_ms) <= horizon_ms
+}

@@ -1,0 +1,208 @@
+//! Time alignment: runs and cells of one source are laid on one ascending line of times, the same for all its series.
+
+use std::collections::BTreeMap;
+
+use model::{Batch, Column};
+
+use crate::error::Error;
+use crate::rows::run::{Cells, Run, RunColumn, all_set, is_empty, mark, none_set};
+
+/// See [`Gathered::into_batches`].
+pub(crate) type Complete<'c> = dyn FnMut(usize, &[i64], &mut Column) -> Result<bool, Error> + 'c;
+
+/// What was read of one source.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered {
+    pub(super) runs: Vec<Run>,
+    pub(super) cells: Cells,
+    /// Deleted ranges of time, first and last millisecond, by index of a wanted metric.
+    pub(super) deleted: Vec<(usize, i64, i64)>,
+}
+
+/// One aligned series: a value and a presence bit per time of the line.
+#[derive(Debug)]
+pub(crate) struct Slots {
+    pub(crate) values: Vec<f64>,
+    pub(crate) present: Vec<u64>,
+}
+
+/// All wanted series of a source.
+#[derive(Debug, Default)]
+pub(crate) struct Aligned {
+    /// Those on the line, by index of their metric among the wanted, ascending.
+    pub(crate) common: Vec<(usize, Slots)>,
+    /// Those with a sample at a time that is not on the line: their times, ascending, and values.
+    pub(crate) own_times: Vec<(usize, Vec<i64>, Vec<f64>)>,
+}
+
+impl Gathered {
+    /// The times of all rows, ascending.
+    pub(crate) fn common_times(&self) -> Vec<i64> {
+        let mut line: Vec<i64> = Vec::new();
+        for run in &self.runs {
+            if !line.ends_with(&run.timestamps) {
+                line.extend_from_slice(&run.timestamps);
+            }
+        }
+        // Long sorted runs: the stable sort only merges them.
+        line.sort();
+        line.dedup();
+        line
+    }
+
+    /// Aligns everything to `line`, which must hold the times of all rows. Of two samples at one time the first read stays.
+    pub(crate) fn align(self, line: &[i64]) -> Aligned {
+        let mut columns: Vec<Option<Slots>> = Vec::new();
+        for run in self.runs {
+            let places = Places::of(&run, line);
+            let whole = run.timestamps.len() == line.len();
+            for column in run.columns.into_iter().filter(|column| !is_empty(&column.present)) {
+                if columns.len() <= column.wanted {
+                    columns.resize_with(column.wanted + 1, || None);
+                }
+                match &mut columns[column.wanted] {
+                    slot @ None if whole => *slot = Some(Slots { values: column.values, present: column.present }),
+                    slot => slot.get_or_insert_with(|| Slots::new(line.len())).fill(&column, &places),
+                }
+            }
+        }
+        let mut own_times = Vec::new();
+        let mut cells: Vec<_> = self.cells.into_iter().collect();
+        cells.sort_unstable_by_key(|(wanted, _)| *wanted);
+        for (wanted, cells) in cells {
+            if columns.len() <= wanted {
+                columns.resize_with(wanted + 1, || None);
+            }
+            let slot = &mut columns[wanted];
+            if cells.iter().all(|(ts, _)| line.binary_search(ts).is_ok()) {
+                slot.get_or_insert_with(|| Slots::new(line.len())).fill_cells(&cells, line);
+            } else {
+                let (times, values) = merge(slot.take().as_ref(), line, cells);
+                own_times.push((wanted, times, values));
+            }
+        }
+        for &(wanted, from, to) in &self.deleted {
+            if let Some(Some(slots)) = columns.get_mut(wanted) {
+                let range = line.partition_point(|&ts| ts < from)..line.partition_point(|&ts| ts <= to);
+                mark(&mut slots.present, range.start..range.end.max(range.start), false);
+            }
+            for (_, times, values) in own_times.iter_mut().filter(|(other, _, _)| *other == wanted) {
+                let kept = times.iter().zip(&*values).filter(|(ts, _)| **ts < from || **ts > to);
+                (*times, *values) = kept.map(|(&ts, &value)| (ts, value)).unzip();
+            }
+        }
+        own_times.retain(|(_, times, _)| !times.is_empty());
+        let common = columns.into_iter().enumerate().filter_map(|(wanted, slots)| Some((wanted, slots?)));
+        Aligned { common: common.filter(|(_, slots)| !is_empty(&slots.present)).collect(), own_times }
+    }
+
+    /// Batches: one with the common times, then one for each other set of times. `complete` gives the column of a wanted
+    /// metric over these times what is still missing, or says that it is not to be handed out.
+    pub(crate) fn into_batches(self, complete: &mut Complete<'_>) -> Result<Vec<Batch>, Error> {
+        let line = self.common_times();
+        let aligned = self.align(&line);
+        // In an order that is the same each time: sums of floats depend on it.
+        let mut apart: BTreeMap<Vec<i64>, Vec<Column>> = BTreeMap::new();
+        for (wanted, times, values) in aligned.own_times {
+            let mut column = Column { values, ..Column::default() };
+            if complete(wanted, &times, &mut column)? {
+                apart.entry(times).or_default().push(column);
+            }
+        }
+        let mut common = Vec::with_capacity(aligned.common.len());
+        for (wanted, slots) in aligned.common {
+            let mut column = slots.column();
+            if complete(wanted, &line, &mut column)? {
+                common.push(column);
+            }
+        }
+        let mut batches = Vec::with_capacity(1 + apart.len());
+        if !common.is_empty() {
+            batches.push(Batch { timestamps_ms: line, columns: common, ..Batch::default() });
+        }
+        batches.extend(apart.into_iter().map(|(timestamps_ms, columns)| Batch {
+            timestamps_ms,
+            columns,
+            ..Batch::default()
+        }));
+        Ok(batches)
+    }
+}
+
+/// Where the rows of a run lie on the line.
+enum Places {
+    From(usize),
+    Each(Vec<usize>),
+}
+
+impl Places {
+    fn of(run: &Run, line: &[i64]) -> Self {
+        let place = |ts: &i64| line.binary_search(ts).unwrap_or_else(|place| place);
+        let first = run.timestamps.first().map_or(0, place);
+        if line[first..].starts_with(&run.timestamps) {
+            return Self::From(first);
+        }
+        Self::Each(run.timestamps.iter().map(place).collect())
+    }
+}
+
+impl Slots {
+    fn new(len: usize) -> Self {
+        Self { values: vec![0.0; len], present: vec![0; len.div_ceil(64)] }
+    }
+
+    /// What is there already stays.
+    fn set(&mut self, place: usize, value: f64) {
+        if self.present[place / 64] >> (place % 64) & 1 == 0 {
+            self.values[place] = value;
+            self.present[place / 64] |= 1 << (place % 64);
+        }
+    }
+
+    fn fill(&mut self, column: &RunColumn, places: &Places) {
+        let rows = column.values.len();
+        if let Places::From(first) = *places
+            && all_set(&column.present, rows)
+            && none_set(&self.present, first..first + rows)
+        {
+            self.values[first..first + rows].copy_from_slice(&column.values);
+            mark(&mut self.present, first..first + rows, true);
+            return;
+        }
+        for (i, &value) in column.values.iter().enumerate() {
+            if column.present[i / 64] >> (i % 64) & 1 == 1 {
+                let place = match places {
+                    Places::From(first) => first + i,
+                    Places::Each(each) => each[i],
+                };
+                self.set(place, value);
+            }
+        }
+    }
+
+    fn fill_cells(&mut self, cells: &[(i64, f64)], line: &[i64]) {
+        for (ts, value) in cells {
+            if let Ok(place) = line.binary_search(ts) {
+                self.set(place, *value);
+            }
+        }
+    }
+
+    fn column(self) -> Column {
+        let all = all_set(&self.present, self.values.len());
+        Column { values: self.values, present: (!all).then_some(self.present), ..Column::default() }
+    }
+}
+
+/// The samples of a series with its own times, ascending.
+fn merge(dense: Option<&Slots>, line: &[i64], mut cells: Vec<(i64, f64)>) -> (Vec<i64>, Vec<f64>) {
+    if let Some(slots) = dense {
+        let present = |i: &usize| slots.present[i / 64] >> (i % 64) & 1 == 1;
+        let mut all: Vec<_> = (0..line.len()).filter(present).map(|i| (line[i], slots.values[i])).collect();
+        all.append(&mut cells);
+        cells = all;
+    }
+    cells.sort_by_key(|&(ts, _)| ts);
+    cells.dedup_by_key(|&mut (ts, _)| ts);
+    cells.into_iter().unzip()
+}

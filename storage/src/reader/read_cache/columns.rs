@@ -1,0 +1,187 @@
+//! Cached columns of one segment of one source in one open bucket: rows that were decoded once are not decoded again.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use rocksdb::DBRawIterator;
+
+use crate::error::Error;
+use crate::kv;
+use crate::kv::checksum::Corrupt;
+use crate::kv::schema::{RowKey, slot_of};
+use crate::kv::store::Store;
+use crate::reader::snapshot::ReadSnapshot;
+use crate::rows::codec::{ORDINARY, RowView};
+use crate::rows::decoder::{ReferenceFrame, Wanted, mask};
+use crate::rows::lane::LANE;
+use crate::rows::run::{Run, RunColumn, bits_of};
+use crate::rows::scan;
+
+/// What was read so far. Rows are only ever added; of anything else [`crate::reader::epochs::WriteTracker`] tells.
+#[derive(Debug, Default)]
+pub(super) struct Columns {
+    /// When the first of it was read.
+    pub(super) epoch: u64,
+    /// When, by the clock of newer rows, there was no row behind the last of the times.
+    pub(super) read_at: Option<u64>,
+    /// All rows from here on are among the times, up to the last of these.
+    from_ms: i64,
+    times: Vec<i64>,
+    /// By place in the segment; each of some of the first rows.
+    columns: BTreeMap<usize, RunColumn>,
+    frame: Option<ReferenceFrame>,
+}
+
+/// Why nothing is cached of a segment.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// It has rows with times of their own, or damaged ones.
+    Rows,
+    Store(Error),
+}
+
+impl From<kv::Error> for Refused {
+    fn from(error: kv::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl Columns {
+    pub(super) fn new(epoch: u64, from_ms: i64) -> Self {
+        Self { epoch, from_ms, ..Self::default() }
+    }
+
+    pub(super) fn reaches_back_to(&self, from_ms: i64) -> bool {
+        self.from_ms <= from_ms
+    }
+
+    /// About what it takes, bytes.
+    pub(super) fn weight(&self) -> usize {
+        let columns: usize = self.columns.values().map(|column| column.values.capacity() * 8 + 96).sum();
+        columns + self.times.capacity() * 8 + self.frame.as_ref().map_or(0, ReferenceFrame::weight)
+    }
+
+    fn rows_of(&self, place: usize) -> usize {
+        self.columns.get(&place).map_or(0, |column| column.values.len())
+    }
+
+    /// Is something there of all that is wanted?
+    pub(super) fn has(&self, wanted: &Wanted) -> bool {
+        places(wanted).all(|place| self.rows_of(place) > 0)
+    }
+
+    /// Is all there of all that is wanted, up to the last of the times?
+    pub(super) fn is_whole(&self, wanted: &Wanted) -> bool {
+        places(wanted).all(|place| self.rows_of(place) == self.times.len())
+    }
+
+    /// Reads what is not there yet of the wanted columns, up to `last_ms`.
+    pub(super) fn extend(
+        &mut self,
+        snapshot: &ReadSnapshot<'_>,
+        iter: &mut DBRawIterator<'_>,
+        (place, wanted): (RowKey, &Wanted),
+        last_ms: i64,
+    ) -> Result<(), Refused> {
+        self.read_at = None;
+        let looked = self.read_on(snapshot.store, iter, (place, wanted), last_ms)?;
+        if looked && self.is_whole(wanted) && !scan::is_in(iter, place) {
+            self.read_at = Some(snapshot.epochs.newer);
+        }
+        Ok(())
+    }
+
+    /// Leaves the iterator on what comes behind. Was there anything to look for?
+    fn read_on(
+        &mut self,
+        store: &Store,
+        iter: &mut DBRawIterator<'_>,
+        (place, wanted): (RowKey, &Wanted),
+        last_ms: i64,
+    ) -> Result<bool, Refused> {
+        let least = places(wanted).map(|place| self.rows_of(place)).min().unwrap_or(0);
+        let from = match (self.times.get(least), self.times.last()) {
+            (Some(&ts), _) => slot_of(place.bucket, ts),
+            (None, Some(&ts)) => slot_of(place.bucket, ts) + 1,
+            (None, None) => slot_of(place.bucket, self.from_ms),
+        };
+        let slots = from..=slot_of(place.bucket, last_ms);
+        if slots.is_empty() {
+            return Ok(false);
+        }
+        if !scan::seek_row(store, iter, place, &slots)? {
+            return Ok(true);
+        }
+        if !self.frame.as_ref().is_some_and(|frame| frame.cover(wanted)) {
+            let Some(found) = scan::frame_at(store, iter, place, wanted)? else { return Err(Refused::Rows) };
+            match &mut self.frame {
+                Some(known) => known.add(found),
+                none => *none = Some(found),
+            }
+            scan::seek_row(store, iter, place, &slots)?;
+        }
+        let Self { times, columns, frame: Some(frame), .. } = self else { return Err(Refused::Rows) };
+        for place in places(wanted) {
+            columns.entry(place).or_default();
+        }
+        let mut row = least;
+        let mut whole = true;
+        scan::each_row(store, iter, (place, &slots), frame, &mut |ts, view| {
+            whole &= view.flags & ORDINARY != 0 && times.get(row).is_none_or(|&known| known == ts);
+            if whole {
+                add(columns, row, view, frame, wanted).inspect_err(|_| whole = false)?;
+                if row == times.len() {
+                    times.push(ts);
+                }
+                row += 1;
+            }
+            Ok(whole)
+        })?;
+        if whole { Ok(true) } else { Err(Refused::Rows) }
+    }
+
+    /// The wanted columns over a range.
+    pub(super) fn run(&self, range: &RangeInclusive<i64>, wanted: &Wanted) -> Run {
+        let rows = places(wanted).map(|place| self.rows_of(place)).min().unwrap_or(0);
+        let times = &self.times[..rows];
+        let from = times.partition_point(|ts| ts < range.start());
+        let to = times.partition_point(|ts| ts <= range.end()).max(from);
+        let column = |(place, wanted): (usize, usize)| {
+            let column = self.columns.get(&place)?;
+            let (values, present) = (column.values[from..to].to_vec(), bits_of(&column.present, from..to));
+            Some(RunColumn { wanted, values, present })
+        };
+        let each = wanted
+            .iter()
+            .flat_map(|(lane, columns)| columns.iter().map(move |&(bit, wanted)| (lane * LANE + bit, wanted)));
+        Run { timestamps: times[from..to].to_vec(), columns: each.filter_map(column).collect() }
+    }
+}
+
+/// The places of the wanted columns in their segment.
+fn places(wanted: &Wanted) -> impl Iterator<Item = usize> + '_ {
+    wanted.iter().flat_map(|(lane, columns)| columns.iter().map(move |(bit, _)| lane * LANE + bit))
+}
+
+/// Adds a row to those of the wanted columns that end before it.
+fn add(
+    columns: &mut BTreeMap<usize, RunColumn>,
+    row: usize,
+    view: &RowView<'_>,
+    frame: &ReferenceFrame,
+    wanted: &Wanted,
+) -> Result<(), Corrupt> {
+    let mut out = [0.0; LANE];
+    for (lane, these) in wanted {
+        view.decode(*lane, frame.of(*lane)?, mask(these), &mut out)?;
+        let present = view.present(*lane);
+        for (bit, _) in these {
+            if let Some(column) = columns.get_mut(&(lane * LANE + bit))
+                && column.values.len() == row
+            {
+                column.push(row, out[*bit], present >> bit & 1);
+            }
+        }
+    }
+    Ok(())
+}

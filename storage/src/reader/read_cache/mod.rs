@@ -1,0 +1,238 @@
+//! The read cache: where sources have rows and pages, and columns of their open buckets, kept between queries. A dashboard
+//! asks for the same again and again, and little is new between two refreshes.
+//!
+//! Invariant: an entry is as it was read from a snapshot, and is used only while [`WriteTracker`] says that nothing but newer
+//! rows came since.
+
+mod columns;
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use model::SourceId;
+use parking_lot::Mutex;
+use roaring::RoaringBitmap;
+use rocksdb::DBRawIterator;
+
+use crate::cache::Cache;
+use crate::error::Error;
+use crate::kv::schema::{Bucket, Partition, RowKey};
+use crate::limits;
+use crate::pages::{self, timeline::Timeline};
+#[cfg(doc)]
+use crate::reader::epochs::WriteTracker;
+use crate::reader::epochs::{Epochs, Trackers};
+use crate::reader::snapshot::ReadSnapshot;
+use crate::reader::tails::Tails;
+use crate::reader::written::Written;
+use crate::rows::decoder::Wanted;
+use crate::rows::run::Run;
+use crate::rows::scan;
+use columns::{Columns, Refused};
+
+/// Buckets in which a source has rows, and the segments written in each.
+pub(crate) type Buckets = Arc<[(Bucket, RoaringBitmap)]>;
+/// Partitions, each with the sources that have, or had, pages in it.
+pub(crate) type Partitions = Arc<[(Partition, RoaringBitmap)]>;
+type Segment = (Bucket, u32, u32);
+/// With the epoch of the snapshot that it was read from.
+type Dated<T> = (u64, T);
+
+/// The bounded memory of readers.
+pub(crate) struct ReadCache {
+    /// Of the writes that it depends on.
+    pub(crate) trackers: Trackers,
+    buckets: Cache<u32, Dated<Buckets>>,
+    heads: Cache<(Partition, u32), Dated<Option<Arc<Timeline>>>>,
+    columns: Cache<Segment, Arc<Mutex<Columns>>>,
+    /// As snapshots show them during which no write was in flight.
+    partitions: Mutex<Dated<Option<Partitions>>>,
+    sources: Cache<(Bucket, Bucket), (Epochs, Arc<RoaringBitmap>)>,
+    written: Cache<(Bucket, Bucket), (Epochs, Arc<Written>)>,
+}
+
+impl fmt::Debug for ReadCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadCache").finish_non_exhaustive()
+    }
+}
+
+impl ReadCache {
+    /// Takes about so many bytes in all.
+    pub(crate) fn new(bytes: usize) -> Self {
+        Self {
+            trackers: Trackers::default(),
+            buckets: Cache::new(bytes / 8),
+            heads: Cache::new(bytes / 8),
+            columns: Cache::new(bytes / 8 * 5),
+            partitions: Mutex::default(),
+            sources: Cache::new(bytes / 16),
+            written: Cache::new(bytes / 16),
+        }
+    }
+
+    /// True if no write was in flight when the snapshot was taken: every other snapshot of its epochs then shows the same.
+    fn no_write_in_flight(&self, snapshot: &ReadSnapshot<'_>) -> bool {
+        let Trackers { rows, pages, .. } = &self.trackers;
+        snapshot.fill_cache
+            && rows.no_write_in_flight_since(snapshot.epochs.rows)
+            && pages.no_write_in_flight_since(snapshot.epochs.pages)
+    }
+
+    /// All partitions, with the sources that have, or had, pages in each; by start.
+    pub(crate) fn partitions(&self, snapshot: &ReadSnapshot<'_>) -> Result<Partitions, Error> {
+        if !self.no_write_in_flight(snapshot) {
+            return Ok(pages::partitions(snapshot)?.into());
+        }
+        if let (epoch, Some(partitions)) = &*self.partitions.lock()
+            && *epoch == snapshot.epochs.pages
+        {
+            return Ok(Arc::clone(partitions));
+        }
+        let partitions: Partitions = pages::partitions(snapshot)?.into();
+        *self.partitions.lock() = (snapshot.epochs.pages, Some(Arc::clone(&partitions)));
+        Ok(partitions)
+    }
+
+    /// The sources that have rows or pages in some buckets, from the first to the last; some that had may be among them.
+    pub(crate) fn sources_in(
+        &self,
+        snapshot: &ReadSnapshot<'_>,
+        buckets: (Bucket, Bucket),
+        read: impl FnOnce() -> Result<RoaringBitmap, Error>,
+    ) -> Result<Arc<RoaringBitmap>, Error> {
+        self.cached(
+            &self.sources,
+            (snapshot, buckets),
+            |sources| sources.serialized_size() + limits::CACHE_ENTRY_BYTES,
+            read,
+        )
+    }
+
+    /// What all sources wrote in some buckets, from the first to the last.
+    pub(crate) fn written(
+        &self,
+        snapshot: &ReadSnapshot<'_>,
+        buckets: (Bucket, Bucket),
+        read: impl FnOnce() -> Result<Written, Error>,
+    ) -> Result<Arc<Written>, Error> {
+        self.cached(&self.written, (snapshot, buckets), Written::weight, read)
+    }
+
+    fn cached<T>(
+        &self,
+        cache: &Cache<(Bucket, Bucket), (Epochs, Arc<T>)>,
+        (snapshot, buckets): (&ReadSnapshot<'_>, (Bucket, Bucket)),
+        weight: impl FnOnce(&T) -> usize,
+        read: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<Arc<T>, Error> {
+        if !self.no_write_in_flight(snapshot) {
+            return read().map(Arc::new);
+        }
+        if let Some((_, found)) = cache.get(&buckets).filter(|(epochs, _)| epochs.same_but_newer(snapshot.epochs)) {
+            return Ok(found);
+        }
+        let found = Arc::new(read()?);
+        cache.insert(buckets, (snapshot.epochs, Arc::clone(&found)), weight(&found));
+        Ok(found)
+    }
+
+    /// All buckets in which a source has rows.
+    pub(crate) fn buckets(&self, snapshot: &ReadSnapshot<'_>, source: SourceId) -> Result<Buckets, Error> {
+        let cached = self.buckets.get(&source.0);
+        if let Some((_, buckets)) =
+            cached.filter(|(epoch, _)| self.trackers.rows.unchanged_since(source, (*epoch).min(snapshot.epochs.rows)))
+        {
+            return Ok(buckets);
+        }
+        let buckets: Buckets = scan::seen(snapshot, source, Bucket(i64::MIN), Bucket(i64::MAX))?.into();
+        if snapshot.fill_cache && self.trackers.rows.unchanged_since(source, snapshot.epochs.rows) {
+            let weight = buckets.iter().map(|(_, segments)| segments.serialized_size() + 48).sum::<usize>();
+            self.buckets.insert(
+                source.0,
+                (snapshot.epochs.rows, Arc::clone(&buckets)),
+                weight + limits::CACHE_ENTRY_BYTES,
+            );
+        }
+        Ok(buckets)
+    }
+
+    /// The timeline of a source in a partition, without its timestamps.
+    pub(crate) fn timeline_head(
+        &self,
+        snapshot: &ReadSnapshot<'_>,
+        partition: Partition,
+        source: SourceId,
+    ) -> Result<Option<Arc<Timeline>>, Error> {
+        let key = (partition, source.0);
+        if let Some((_, head)) = self
+            .heads
+            .get(&key)
+            .filter(|(epoch, _)| self.trackers.pages.unchanged_since(source, (*epoch).min(snapshot.epochs.pages)))
+        {
+            return Ok(head);
+        }
+        let head = pages::timeline_head(snapshot, partition, source)?.map(Arc::new);
+        if snapshot.fill_cache && self.trackers.pages.unchanged_since(source, snapshot.epochs.pages) {
+            let weight = head.as_ref().map_or(0, |head| head.segments.serialized_size() + 96);
+            self.heads.insert(key, (snapshot.epochs.pages, head.clone()), weight + limits::CACHE_ENTRY_BYTES);
+        }
+        Ok(head)
+    }
+
+    /// The wanted columns of the segment that `place` names, over a range, when they are cached or may be.
+    pub(crate) fn run<'v>(
+        &self,
+        snapshot: &ReadSnapshot<'_>,
+        (rows, tails): (&mut DBRawIterator<'v>, &mut Tails<'v>),
+        (place, wanted): (RowKey, &Wanted),
+        range: &RangeInclusive<i64>,
+    ) -> Result<Option<Run>, Error> {
+        let source = place.source;
+        let asked: usize = wanted.iter().map(|(_, columns)| columns.len()).sum();
+        if !snapshot.fill_cache || asked > limits::CACHED_COLUMNS {
+            return Ok(None);
+        }
+        let from_ms = place.bucket.0.max(*range.start());
+        let key = (place.bucket, source.0, place.segment);
+        let cached = self.columns.get(&key);
+        let is_new = cached.is_none();
+        let cached = cached.unwrap_or_default();
+        let mut columns = cached.lock();
+        if is_new
+            || !columns.reaches_back_to(from_ms)
+            || !self.trackers.rows.unchanged_since(source, columns.epoch.min(snapshot.epochs.rows))
+        {
+            // Also when a write came since this snapshot: what it shows is not to be cached.
+            if !self.trackers.rows.unchanged_since(source, snapshot.epochs.rows) {
+                return Ok(None);
+            }
+            *columns = Columns::new(snapshot.epochs.rows, from_ms);
+        }
+        let all_read = columns.read_at.is_some_and(|epoch| self.trackers.newer.unchanged_since(source, epoch));
+        if all_read && columns.is_whole(wanted) {
+            return Ok(Some(columns.run(range, wanted)));
+        }
+        let before = columns.weight();
+        let iter = if columns.has(wanted) { tails.iter() } else { rows };
+        match columns.extend(snapshot, iter, (place, wanted), *range.end()) {
+            Ok(()) => {}
+            Err(Refused::Store(error)) => {
+                self.columns.remove(&key);
+                return Err(error);
+            }
+            Err(Refused::Rows) => {
+                self.columns.remove(&key);
+                return Ok(None);
+            }
+        }
+        let run = columns.run(range, wanted);
+        let weight = columns.weight();
+        drop(columns);
+        if is_new || weight != before {
+            self.columns.insert(key, cached, weight + limits::CACHE_ENTRY_BYTES);
+        }
+        Ok(Some(run))
+    }
+}

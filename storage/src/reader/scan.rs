@@ -1,0 +1,452 @@
+//! A scan: which series a selection is of, then their samples, source by source. The steps *select* and *read* of the query
+//! path.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::{Range, RangeInclusive};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use model::{
+    Batch, BatchSink, Column, Grow, Histogram, Labels, Matcher, MetricId, PartReader, Parts, QuerierError, ReadHints,
+    SamplesNeeded, Selection, SeriesOrder, SourceId,
+};
+use roaring::RoaringBitmap;
+
+use crate::drain::Drain;
+use crate::error::Error;
+use crate::histograms::{AnyHistograms, HistogramReader};
+use crate::index::dedup::{self, Groups};
+use crate::index::select::{Selected, select};
+use crate::limits;
+use crate::quarantine::records::Records;
+use crate::quarantine::warnings::warnings;
+use crate::reader::Reader;
+use crate::reader::context::ReadContext;
+use crate::reader::mask::Mask;
+use crate::reader::metric_labels::MetricLabels;
+use crate::reader::snapshot::ReadSnapshot;
+use crate::reader::sorted::{self, SERIES_BYTES, Sorted, SortedSeries};
+
+/// Why a selection ended: the store could not be read, or its receiver asked for it.
+pub(crate) enum Stop {
+    Store(Error),
+    Sink(QuerierError),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<Stop> for QuerierError {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Store(error) => unreadable(error),
+            Stop::Sink(error) => error,
+        }
+    }
+}
+
+type Out<'o> = dyn FnMut(Batch) -> Result<(), Stop> + 'o;
+type Readers<'r, 'a> = (&'r mut Reader<'a>, Option<&'r mut HistogramReader<'a>>);
+
+fn unreadable(error: Error) -> QuerierError {
+    QuerierError::Store(Box::new(error))
+}
+
+/// What a selection is opened with, besides the store.
+#[derive(Debug)]
+pub(crate) struct ScanOptions<'a> {
+    /// What is deleted in the range. To be resolved before the scan is planned: a deletion that is cleaned up meanwhile is
+    /// then either still masked or already gone.
+    pub(crate) masks: Vec<Mask>,
+    /// Are there native histograms? To be asked after the snapshot was taken.
+    pub(crate) histograms: &'a AnyHistograms,
+    /// Values that one batch aims not to exceed.
+    pub(crate) batch_values: usize,
+    pub(crate) drain: &'a Drain,
+    pub(crate) records: &'a Records,
+}
+
+/// The scan plan: a selection, cut into tasks that threads work on side by side, over one snapshot.
+pub(crate) struct ScanPlan<'a> {
+    context: ReadContext<'a>,
+    snapshot: ReadSnapshot<'a>,
+    range: RangeInclusive<i64>,
+    matchers: Vec<Matcher>,
+    options: ScanOptions<'a>,
+    /// Each a part of the selection that is worth a thread's while.
+    parts: Vec<Vec<ScanTask>>,
+    groups: Groups,
+    /// At least the newest sample of each series is wanted, not all.
+    latest: bool,
+    /// The series in label order, where that was asked for; then there are no `parts`.
+    sorted: Option<Sorted>,
+    /// How many series more are needed.
+    left: AtomicUsize,
+}
+
+/// The series of a selection, as metrics and sources.
+fn selected(
+    context: ReadContext<'_>,
+    snapshot: &ReadSnapshot<'_>,
+    selection: &Selection<'_>,
+) -> Result<Vec<Selected>, Error> {
+    let sources = context.sources_in(snapshot, &(selection.start_ms..=selection.end_ms))?;
+    if sources.is_empty() {
+        return Ok(Vec::new());
+    }
+    select((context.store, context.index), selection.matchers, &sources)
+}
+
+impl<'a> ScanPlan<'a> {
+    /// Plans the scan of a selection.
+    pub(crate) fn new(
+        context: ReadContext<'a>,
+        selection: &Selection<'_>,
+        hints: &ReadHints<'_>,
+        options: ScanOptions<'a>,
+    ) -> Result<Self, Stop> {
+        let range = selection.start_ms..=selection.end_ms;
+        let mut snapshot = context.snapshot();
+        let selected = if range.is_empty() { Vec::new() } else { selected(context, &snapshot, selection)? };
+        let groups = dedup::groups(context.store, context.index, &selected)?;
+        // A large selection leaves the block cache to others.
+        let pairs: u64 = selected.iter().map(|one| one.sources.len() * one.metrics.len()).sum();
+        let sources = selected.iter().fold(RoaringBitmap::new(), |all, one| all | &one.sources).len();
+        snapshot.fill_pages = pairs <= limits::CACHED_PAIRS;
+        snapshot.fill_rows = snapshot.fill_pages && sources <= limits::CACHED_SOURCES;
+        let parts = match hints.order {
+            SeriesOrder::Any => parts(&selected, &range, options.batch_values),
+            SeriesOrder::ByLabels { .. } => Vec::new(),
+        };
+        let matchers = selection.matchers.to_vec();
+        let latest = hints.samples == SamplesNeeded::Newest;
+        let left = AtomicUsize::new(if hints.limit == 0 { usize::MAX } else { hints.limit });
+        let mut plan = Self { context, snapshot, range, matchers, options, latest, parts, groups, sorted: None, left };
+        if let SeriesOrder::ByLabels { grow } = hints.order {
+            plan.sorted = Some(plan.sort(&selected, grow)?);
+        }
+        Ok(plan)
+    }
+
+    /// Hands a batch to its receiver, as far as its series are needed.
+    fn hand_out(&self, mut batch: Batch, sink: &mut BatchSink<'_>) -> Result<(), Stop> {
+        let needed = |left: usize| Some(left.saturating_sub(batch.columns.len()));
+        let left = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, needed).unwrap_or_default();
+        batch.columns.truncate(left);
+        if batch.columns.is_empty() { Ok(()) } else { sink(batch).map_err(Stop::Sink) }
+    }
+
+    /// The series of a selection with their labels, in no order: those of several pairs once.
+    fn each_series(
+        &self,
+        selected: &[Selected],
+        each: &mut dyn FnMut(Labels, Vec<(SourceId, u32)>) -> Result<(), Stop>,
+    ) -> Result<(), Stop> {
+        let grouped: HashSet<(SourceId, u32)> = self.groups.values().flatten().copied().collect();
+        let mut known = MetricLabels::default();
+        let mut result: Result<(), Stop> = Ok(());
+        by_source(selected, &mut |source, metrics| {
+            let mut of_source = || {
+                let context = self.context;
+                let Some(source_labels) = context.index.source_labels(context.store, source)? else { return Ok(()) };
+                known.expect(metrics.len());
+                let ungrouped = metrics.iter().enumerate().filter(|(_, metric)| !grouped.contains(&(source, **metric)));
+                for (i, metric) in ungrouped {
+                    if let Some(labels) = known.labels(context, &metrics[i..])? {
+                        each(source_labels.joined(labels), vec![(source, *metric)])?;
+                    }
+                }
+                Ok(())
+            };
+            if result.is_ok() {
+                result = of_source();
+            }
+        });
+        result?;
+        self.groups.iter().try_for_each(|(labels, pairs)| each(labels.clone(), pairs.clone()))
+    }
+
+    /// The series of a selection in label order.
+    fn sort(&self, selected: &[Selected], grow: &Grow<'_>) -> Result<Sorted, Stop> {
+        let mut series = Vec::new();
+        self.each_series(selected, &mut |labels, pairs| {
+            grow(labels.as_text().len() + SERIES_BYTES).map_err(Stop::Sink)?;
+            series.push(SortedSeries { labels, pairs });
+            Ok(())
+        })?;
+        // What one part holds in memory is bounded like a batch.
+        let at_once = (self.options.batch_values / self.rows_at_most().max(1)).clamp(1, limits::SORTED_AT_ONCE);
+        Ok(Sorted::new(series, at_once))
+    }
+
+    /// Rows of one source, as many as there may be where anything is stored: a range may reach far beyond that.
+    fn rows_at_most(&self) -> usize {
+        let assumed = assumed_rows(&self.range);
+        let of_bucket = assumed_rows(&(0..=i64::from(self.context.store.bucket_ms)));
+        if assumed <= limits::BUCKETS_TRUSTED * of_bucket {
+            return assumed;
+        }
+        let stored_ms = self.context.stored_ms(&self.snapshot, &self.range);
+        stored_ms.map_or(assumed, |stored_ms| assumed.min(assumed_rows(&(0..=stored_ms))))
+    }
+}
+
+impl Parts for ScanPlan<'_> {
+    fn count(&self) -> usize {
+        if let Some(sorted) = &self.sorted {
+            return sorted.count();
+        }
+        // Series of several pairs are read in the end, and from all their sources.
+        self.parts.len() + usize::from(!self.groups.is_empty())
+    }
+
+    fn reader_bytes(&self) -> usize {
+        let rows = if self.latest { 1 } else { self.rows_at_most() };
+        let columns = match &self.sorted {
+            Some(sorted) => sorted.columns_max(),
+            None => self.parts.iter().flatten().map(|task| task.range.len()).max().unwrap_or_default(),
+        };
+        let known = columns.saturating_mul(4).min(limits::KNOWN_METRICS).saturating_mul(limits::KNOWN_BYTES);
+        let column = rows.saturating_mul(limits::VALUE_READ_BYTES).saturating_add(limits::COLUMN_READ_BYTES);
+        columns.saturating_mul(column).saturating_add(known)
+    }
+
+    fn reader(&self) -> Result<Box<dyn PartReader + '_>, QuerierError> {
+        let reader =
+            Reader::new(self.context, &self.snapshot, self.range.clone(), &self.options.masks).map_err(unreadable)?;
+        let histograms = self.options.histograms.get().then(|| HistogramReader::new(&self.snapshot));
+        let grouped = self.groups.values().flatten().copied().collect();
+        let (readers, known) = (RefCell::new((reader, histograms)), RefCell::default());
+        Ok(Box::new(PlanReader { plan: self, grouped, readers, known }))
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let selection =
+            Selection { start_ms: *self.range.start(), end_ms: *self.range.end(), matchers: &self.matchers };
+        warnings(&self.options.records.all(), &selection)
+    }
+}
+
+struct PlanReader<'a> {
+    plan: &'a ScanPlan<'a>,
+    /// Pairs that are not a series by themselves.
+    grouped: HashSet<(SourceId, u32)>,
+    readers: RefCell<(Reader<'a>, Option<HistogramReader<'a>>)>,
+    known: RefCell<MetricLabels>,
+}
+
+impl PartReader for PlanReader<'_> {
+    fn read(&self, part: usize, sink: &mut BatchSink<'_>) -> Result<(), QuerierError> {
+        let read = self.read_part(part, sink);
+        if let Err(Stop::Store(error)) = &read
+            && error.is_damage()
+        {
+            self.plan.context.store.damaged(&model::with_causes(error));
+        }
+        Ok(read?)
+    }
+}
+
+impl<'a> PlanReader<'a> {
+    fn read_part(&self, part: usize, sink: &mut BatchSink<'_>) -> Result<(), Stop> {
+        let mut readers = self.readers.borrow_mut();
+        let (reader, histograms) = &mut *readers;
+        let mut out = |batch| self.plan.hand_out(batch, sink);
+        if let Some(sorted) = &self.plan.sorted {
+            return self.sorted(sorted.part(part), (reader, histograms.as_mut()), &mut out);
+        }
+        match self.plan.parts.get(part) {
+            Some(tasks) => tasks.iter().try_for_each(|task| self.task((reader, histograms.as_mut()), task, &mut out)),
+            None => self.groups((reader, histograms.as_mut()), &mut out),
+        }
+    }
+
+    /// What there is of some metrics of one source.
+    fn task(&self, (reader, mut histograms): Readers<'_, 'a>, task: &ScanTask, out: &mut Out<'_>) -> Result<(), Stop> {
+        let ScanPlan { context, options, .. } = self.plan;
+        options.drain.check()?;
+        let (source, metrics) = (task.source, &task.metrics[task.range.clone()]);
+        let stored = reader.stored(source)?;
+        let Some(source_labels) = context.index.source_labels(context.store, source)? else { return Ok(()) };
+        let gathered =
+            if self.plan.latest { reader.gather_latest(&stored, metrics)? } else { reader.gather(&stored, metrics)? };
+        let mut known = self.known.borrow_mut();
+        known.expect(task.metrics.len());
+        let mut complete = |i: usize, times: &[i64], column: &mut Column| {
+            let metric = metrics[i];
+            if self.grouped.contains(&(source, metric)) {
+                return Ok(false);
+            }
+            let Some(metric_labels) = known.labels(*context, &metrics[i..])? else { return Ok(false) };
+            column.metric = metric_labels.clone();
+            column.metric_id = Some(MetricId(metric));
+            if let Some(histograms) = &mut histograms {
+                histograms.fill((source, metric), times, column)?;
+            }
+            Ok(true)
+        };
+        let batches = gathered.into_batches(&mut complete)?.into_iter();
+        let whose = |batch| Batch { source_id: Some(source), source: source_labels.clone(), ..batch };
+        batches.map(whose).try_for_each(out)
+    }
+
+    /// Some series in their order: each source is read once for all of them.
+    fn sorted(
+        &self,
+        series: &[SortedSeries],
+        (reader, mut histograms): Readers<'_, 'a>,
+        out: &mut Out<'_>,
+    ) -> Result<(), Stop> {
+        let mut found: Vec<Option<Batch>> = Vec::new();
+        found.resize_with(series.len(), || None);
+        for (source, wanted) in sorted::by_source(series) {
+            self.plan.options.drain.check()?;
+            let metrics: Vec<u32> = wanted.iter().map(|(metric, _)| *metric).collect();
+            let stored = reader.stored(source)?;
+            let gathered = if self.plan.latest {
+                reader.gather_latest(&stored, &metrics)?
+            } else {
+                reader.gather(&stored, &metrics)?
+            };
+            let mut complete = |i: usize, times: &[i64], column: &mut Column| {
+                column.metric_id = Some(MetricId(metrics[i]));
+                match &mut histograms {
+                    Some(histograms) => histograms.fill((source, metrics[i]), times, column).map(|()| true),
+                    None => Ok(true),
+                }
+            };
+            for mut batch in gathered.into_batches(&mut complete)?.into_iter().flat_map(Batch::into_series) {
+                let column = &mut batch.columns[0];
+                // The labels handed out are whole ones, and the id is not theirs.
+                let Some(MetricId(metric)) = column.metric_id.take() else { continue };
+                let Ok(i) = metrics.binary_search(&metric) else { continue };
+                let (_, at) = wanted[i];
+                column.metric = series[at].labels.clone();
+                found[at] = Some(batch);
+            }
+        }
+        for (one, found) in series.iter().zip(found) {
+            let batch = match (found, &one.pairs) {
+                (None, pairs) if pairs.len() > 1 => {
+                    merged((&mut *reader, histograms.as_deref_mut()), one.labels.clone(), pairs)?
+                }
+                (found, _) => found.unwrap_or_default(),
+            };
+            if !batch.timestamps_ms.is_empty() {
+                out(batch)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn groups(&self, (reader, mut histograms): Readers<'_, 'a>, out: &mut Out<'_>) -> Result<(), Stop> {
+        let mut groups: Vec<_> = self.plan.groups.iter().collect();
+        groups.sort_unstable_by_key(|(_, pairs)| *pairs);
+        for (labels, pairs) in groups {
+            let readers = (&mut *reader, histograms.as_deref_mut());
+            let batch = merged(readers, labels.clone(), pairs)?;
+            if !batch.timestamps_ms.is_empty() {
+                out(batch)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One series out of several pairs; of two samples at one time that of the older pair stays.
+fn merged<'v>(
+    (reader, mut histograms): Readers<'_, 'v>,
+    labels: Labels,
+    pairs: &[(SourceId, u32)],
+) -> Result<Batch, Error> {
+    let mut samples: BTreeMap<i64, (f64, Option<Arc<Histogram>>)> = BTreeMap::new();
+    for &(source, metric) in pairs {
+        let stored = reader.stored(source)?;
+        let gathered = reader.gather(&stored, &[metric])?;
+        let mut complete = |_, times: &[i64], column: &mut Column| match &mut histograms {
+            Some(histograms) => histograms.fill((source, metric), times, column).map(|()| true),
+            None => Ok(true),
+        };
+        for batch in gathered.into_batches(&mut complete)? {
+            for mut column in batch.columns {
+                let mut found: HashMap<usize, Arc<Histogram>> =
+                    column.histograms.drain(..).map(|(slot, one)| (slot as usize, one)).collect();
+                let present = |(i, _): &(usize, &i64)| column.is_present(*i);
+                for (i, ts) in batch.timestamps_ms.iter().enumerate().filter(present) {
+                    samples.entry(*ts).or_insert_with(|| (column.values[i], found.remove(&i)));
+                }
+            }
+        }
+    }
+    let mut column = Column { metric: labels, ..Column::default() };
+    let mut timestamps_ms = Vec::with_capacity(samples.len());
+    for (slot, (ts, (value, histogram))) in (0..).zip(samples) {
+        timestamps_ms.push(ts);
+        column.values.push(value);
+        column.histograms.extend(histogram.map(|histogram| (slot, histogram)));
+    }
+    Ok(Batch { timestamps_ms, columns: vec![column], ..Batch::default() })
+}
+
+/// The scan task: some metrics of one source.
+#[derive(Debug)]
+struct ScanTask {
+    source: SourceId,
+    /// All that are selected of this source, and often of the next.
+    metrics: Arc<[u32]>,
+    range: Range<usize>,
+}
+
+/// A selection as tasks, source by source, as many to a part as are worth a thread's while.
+fn parts(selected: &[Selected], range: &RangeInclusive<i64>, batch_values: usize) -> Vec<Vec<ScanTask>> {
+    let rows = assumed_rows(range);
+    let (least, some, most) = limits::BATCH_COLUMNS;
+    // Each batch reads the times of its source: of a long range more values at once are worth it, up to a bound.
+    let some = (limits::LONG_BATCH * batch_values / rows).clamp(least, some);
+    let columns_max = (batch_values / rows).clamp(some, most);
+    let mut parts: Vec<Vec<ScanTask>> = Vec::new();
+    let mut work = usize::MAX;
+    by_source(selected, &mut |source, metrics| {
+        for from in (0..metrics.len()).step_by(columns_max) {
+            if work >= limits::PART_WORK {
+                parts.push(Vec::new());
+                work = 0;
+            }
+            let range = from..metrics.len().min(from + columns_max);
+            work = work.saturating_add(range.len().saturating_mul(rows.saturating_add(limits::COLUMN_WORK)));
+            let task = ScanTask { source, metrics: Arc::clone(metrics), range };
+            parts.last_mut().expect("BUG: a part was begun").push(task);
+        }
+    });
+    parts
+}
+
+/// About how many rows a source has in a range.
+fn assumed_rows(range: &RangeInclusive<i64>) -> usize {
+    let rows = range.end().saturating_sub(*range.start()) / limits::ASSUMED_INTERVAL_MS + 1;
+    usize::try_from(rows).unwrap_or(usize::MAX)
+}
+
+/// Calls `each` with every source of a selection and its metrics, ascending.
+fn by_source(selected: &[Selected], each: &mut dyn FnMut(SourceId, &Arc<[u32]>)) {
+    let mut selected_of: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    for (i, one) in selected.iter().enumerate() {
+        for source in &one.sources {
+            selected_of.entry(source).or_default().push(i);
+        }
+    }
+    // The next source is likely to have the same.
+    let (mut last, mut metrics): (Vec<usize>, Arc<[u32]>) = <_>::default();
+    for (source, these) in selected_of {
+        if these != last {
+            let union = these.iter().fold(RoaringBitmap::new(), |all, &i| all | &selected[i].metrics);
+            metrics = union.into_iter().collect();
+            last = these;
+        }
+        each(SourceId(source), &metrics);
+    }
+}
