@@ -9,8 +9,8 @@ use model::{Matcher, Querier};
 use crate::Error;
 use crate::bounds::Bounds;
 use crate::estimate::{self, CostEstimate, Surroundings};
-use crate::eval::{Evaluator, Finish, Query, Readings, Shared, narrow};
-use crate::memory::{Share, Taken};
+use crate::exec::{Evaluator, Finish, Query, Readings, Shared, narrow};
+use crate::memory::{Reservation, Share};
 use crate::options::{EngineOptions, QueryOptions, Times};
 use crate::parse::ast::{Expr, ExprKind, Type};
 use crate::parse::{self, Dialect, Limits};
@@ -90,7 +90,7 @@ impl Engine {
     pub fn selectors(&self, text: &str, bounds: &Bounds) -> Result<Vec<Vec<Matcher>>, Error> {
         Stack::of(text).run(bounds, || {
             let mut selectors = Vec::new();
-            let taken = Taken::new(&bounds.share);
+            let taken = Reservation::new(&bounds.share);
             self.parse_within(text, Limits { bounds, taken: &taken })?.walk(&mut |node| {
                 if let ExprKind::Vector(selector) | ExprKind::Matrix(selector, _) = &node.kind {
                     selectors.push(selector.matchers.clone());
@@ -125,7 +125,7 @@ impl Engine {
         (write, more): (Write, fn(&Expr) -> usize),
     ) -> Result<String, Error> {
         Stack::of(text).run(bounds, || {
-            let taken = Taken::new(&bounds.share);
+            let taken = Reservation::new(&bounds.share);
             let expr = self.parse_within(text, Limits { bounds, taken: &taken })?;
             // The text is at most as large as the tree, and is there twice while it grows.
             taken.take(taken.bytes().saturating_mul(2).saturating_add(more(&expr)))?;
@@ -150,7 +150,7 @@ impl Engine {
         let times = Times { start_ms: ts_ms, end_ms: ts_ms, step_ms: 0 };
         let bounds = self.bounds(options);
         Stack::of(text).run(&bounds, || {
-            let taken = Taken::new(&bounds.share);
+            let taken = Reservation::new(&bounds.share);
             let expr = self.parse_within(text, Limits { bounds: &bounds, taken: &taken })?;
             self.run_within((querier, &bounds), (text, expr), times, options)
         })
@@ -173,7 +173,7 @@ impl Engine {
         let times = Times { start_ms, end_ms, step_ms };
         let bounds = self.bounds(options);
         Stack::of(text).run(&bounds, || {
-            let taken = Taken::new(&bounds.share);
+            let taken = Reservation::new(&bounds.share);
             let expr = self.parse_within(text, Limits { bounds: &bounds, taken: &taken })?;
             check_range_type(&expr)?;
             if step_ms <= 0 || end_ms < start_ms || (end_ms - start_ms) / step_ms >= STEPS_MAX {
@@ -199,7 +199,7 @@ impl Engine {
         let times = Times { start_ms, end_ms, step_ms };
         let bounds = self.bounds(options);
         Stack::of(text).run(&bounds, || {
-            let taken = Taken::new(&bounds.share);
+            let taken = Reservation::new(&bounds.share);
             let mut expr = self.parse_within(text, Limits { bounds: &bounds, taken: &taken })?;
             if step_ms > 0 {
                 check_range_type(&expr)?;
@@ -214,7 +214,7 @@ impl Engine {
 
     pub(crate) fn parse(&self, text: &str) -> Result<Expr, Error> {
         let bounds = Bounds::default();
-        let taken = Taken::new(&bounds.share);
+        let taken = Reservation::new(&bounds.share);
         self.parse_within(text, Limits { bounds: &bounds, taken: &taken })
     }
 
@@ -266,7 +266,7 @@ impl Engine {
             lookback_ms: options.lookback_delta_ms.unwrap_or(self.options.lookback_delta_ms).max(1),
             bounds,
             budget: self.options.cost.budget(options.max_series, options.max_samples_read),
-            notes: Mutex::default(),
+            annotations: Mutex::default(),
             readings: Readings::of(&expr, &shared),
             shared,
         };
@@ -293,7 +293,7 @@ impl Engine {
         let mut value = value?;
         query.let_go();
         bounds.take(value.bytes())?;
-        let (mut warnings, infos) = query.notes.into_inner().unwrap_or_else(PoisonError::into_inner).into_texts();
+        let (mut warnings, infos) = query.annotations.into_inner().unwrap_or_else(PoisonError::into_inner).into_texts();
         if options.limit > 0 && truncate(&mut value, options.limit) {
             warnings.push("results truncated due to limit".to_owned());
         }

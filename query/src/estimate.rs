@@ -6,9 +6,9 @@ use model::{Batch, Listing, Querier, QuerierError, ReadHints, Selection};
 
 use crate::Error;
 use crate::bounds::Bounds;
-use crate::eval::is_invariant;
+use crate::exec::is_invariant;
 use crate::functions::Body;
-use crate::memory::Taken;
+use crate::memory::Reservation;
 use crate::options::Times;
 use crate::parse::ast::{At, Expr, ExprKind, Extension, Selector, Shift};
 use crate::value::weight;
@@ -228,7 +228,7 @@ impl Surroundings<'_> {
         let mut failed = None;
         let failed_in = std::cell::RefCell::new(&mut failed);
         // Given back once they are counted.
-        let taken = Taken::new(&self.bounds.share);
+        let taken = Reservation::new(&self.bounds.share);
         let grow = |bytes: usize| {
             self.bounds.check().and_then(|()| self.bounds.taking(|| taken.take(bytes))).map_err(|error| {
                 **failed_in.borrow_mut() = Some(error);
@@ -245,7 +245,7 @@ impl Surroundings<'_> {
     fn density(&self, selection: &Selection<'_>) -> Result<Density, Error> {
         let mut density = Density::default();
         let parts = self.querier.open(selection, &ReadHints::default()).map_err(Error::Store)?;
-        let taken = Taken::new(&self.bounds.share);
+        let taken = Reservation::new(&self.bounds.share);
         self.bounds.taking(|| taken.take(parts.reader_bytes()))?;
         let reader = parts.reader().map_err(Error::Store)?;
         for part in 0..parts.count() {

@@ -7,23 +7,23 @@
 //!   batches.
 //! - **Files**: `engine` entry points · `options` limits and switches · `bounds` how far one request may go · `stack` room for long chains of
 //!   operators · `cost` what it may cost, `estimate` what it will cost · `memory/` what all may hold ·
-//!   `parse/` text → tree · `eval/` tree → values, a file per kind of node · `functions/` a family per file, `mod` is the
+//!   `parse/` text → tree · `exec/` tree → values, a file per kind of node · `functions/` a family per file, `mod` is the
 //!   table · `histogram/` arithmetic of native histograms · `window` which samples a step sees, `edges` the bounds of
 //!   extended ranges · `value` results ·
-//!   `stats` what it cost · `notes` warnings and infos · `promqltest/` upstream's test scripts.
+//!   `stats` what it cost · `annotations` warnings and infos · `promqltest/` upstream's test scripts.
 //! - **Tests**: at the foot of each file; `tests/conformance.rs` runs upstream's scripts and ours in `tests/data`.
 
+mod annotations;
 mod bounds;
 mod cost;
 mod edges;
 mod engine;
 mod error;
 mod estimate;
-mod eval;
+mod exec;
 mod functions;
 mod histogram;
 mod memory;
-mod notes;
 mod options;
 mod parse;
 pub mod promqltest;

@@ -12,14 +12,14 @@ mod expr;
 mod extensions;
 mod fault;
 mod json;
-#[cfg(test)]
-mod judged;
 mod lexer;
 mod limits;
 #[cfg(test)]
 mod messages;
 mod modifiers;
 mod number;
+#[cfg(test)]
+mod oracle_tests;
 mod parser;
 mod pretty;
 mod print;
@@ -34,11 +34,11 @@ mod scope;
 mod selector;
 pub(crate) mod series;
 mod series_lexer;
-mod slips;
 mod templates;
 mod token;
 mod totals;
 pub(crate) mod types;
+mod typo_hints;
 
 use model::Matcher;
 
@@ -51,7 +51,7 @@ pub(crate) use self::quote::{Text, unquote};
 use self::token::{Kind, Token};
 use crate::Error;
 use crate::bounds::Bounds;
-use crate::memory::Taken;
+use crate::memory::Reservation;
 use crate::options::Times;
 pub(crate) use dialect::Dialect;
 
@@ -130,7 +130,7 @@ pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, Error> {
 /// # Errors
 /// When the text is no selector, or reading it goes past a limit.
 pub fn parse_selector_within(text: &str, bounds: &Bounds) -> Result<Vec<Matcher>, Error> {
-    let taken = Taken::new(&bounds.share);
+    let taken = Reservation::new(&bounds.share);
     let limits = Limits { bounds, taken: &taken };
     limits.begin(text)?;
     let dialect = Dialect { utf8_names: bounds.utf8_names, ..Dialect::default() };
@@ -199,7 +199,7 @@ pub(crate) fn resolve(expr: &mut Expr, times: Times) -> Result<(), Error> {
     resolve::resolve(expr, times).map_err(told)
 }
 
-/// Takes away the parentheses around arguments and what is aggregated: notes point to what is inside.
+/// Takes away the parentheses around arguments and what is aggregated: annotations point to what is inside.
 pub(crate) fn unwrap_args(expr: &mut Expr) {
     expr.walk_mut(&mut |node| match &mut node.kind {
         ExprKind::Call(call) => call.args.iter_mut().for_each(unwrap),

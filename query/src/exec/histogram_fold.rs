@@ -6,9 +6,9 @@ use std::sync::Arc;
 use model::Histogram;
 
 use crate::Error;
+use crate::annotations::{Annotation, AnnotationList, Operation};
 use crate::functions::mixed::Hints;
 use crate::histogram::{Combined, Incompatible, Mean, Sparse, Total};
-use crate::notes::{Operation, Remark, Remarks};
 use crate::parse::ast::AggregateOp;
 use crate::value::{ABSENT, SAMPLE_BYTES, Series, is_absent, weight};
 
@@ -84,7 +84,7 @@ impl HistogramFold {
         &mut self,
         op: AggregateOp,
         histograms: &Sparse,
-        (remarks, hold): (&mut Remarks, &mut Hold<'_>),
+        (annotations, hold): (&mut AnnotationList, &mut Hold<'_>),
     ) -> Result<(), Error> {
         for (step, histogram) in histograms {
             let Some(slot) = self.slots.get_mut(step) else {
@@ -99,9 +99,9 @@ impl HistogramFold {
             // A sum weighs at least as much as each of its histograms.
             slot.hold(weight(histogram), hold)?;
             match slot.sum.as_mut().map(|sum| sum.add(histogram)) {
-                Some(Ok(combined)) => remarks.bounds(combined, Operation::Aggregation),
+                Some(Ok(combined)) => annotations.bounds(combined, Operation::Aggregation),
                 Some(Err(Incompatible)) => {
-                    remarks.add(Remark::MixedSchemas);
+                    annotations.add(Annotation::MixedSchemas);
                     slot.sum = None;
                 }
                 None => {}
@@ -113,19 +113,19 @@ impl HistogramFold {
     }
 
     /// Puts the sums into a series of those of floats. A step that has both has neither.
-    pub(super) fn finish(self, series: &mut Series, remarks: &mut Remarks) {
+    pub(super) fn finish(self, series: &mut Series, annotations: &mut AnnotationList) {
         for (step, slot) in self.slots {
             let float = &mut series.values[step as usize];
             if !is_absent(*float) {
                 *float = ABSENT;
                 if slot.sum.is_some() {
-                    remarks.add(Remark::MixedGroup);
+                    annotations.add(Annotation::MixedGroup);
                 }
                 continue;
             }
             let Some(sum) = slot.sum else { continue };
             if slot.hints.collide() {
-                remarks.add(Remark::ResetsCollide(Operation::Aggregation));
+                annotations.add(Annotation::ResetsCollide(Operation::Aggregation));
             }
             let mut histogram = sum.finish();
             histogram.compact();

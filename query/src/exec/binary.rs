@@ -6,8 +6,8 @@ use model::{Histogram, ResetHint};
 
 use super::{Evaluator, Sink};
 use crate::Error;
+use crate::annotations::{AnnotationList, Operation};
 use crate::histogram::{self as native, Total};
-use crate::notes::{Operation, Remarks};
 use crate::parse::ast::{Binary, BinaryOp, Type};
 use crate::value::{ABSENT, SampleRef, Series, is_absent};
 use crate::window::Grid;
@@ -106,9 +106,9 @@ impl Evaluator<'_> {
             self.warn(binary.left.span, &message);
             return Made::Refused;
         };
-        let mut remarks = Remarks::default();
-        remarks.combined(combined, if subtracts { Operation::Subtraction } else { Operation::Addition });
-        self.remarks(binary.left.span, "", &mut remarks);
+        let mut annotations = AnnotationList::default();
+        annotations.combined(combined, if subtracts { Operation::Subtraction } else { Operation::Addition });
+        self.annotate_all(binary.left.span, "", &mut annotations);
         if combined.resets_collide {
             return Made::Refused;
         }

@@ -6,11 +6,11 @@ use model::Labels;
 use model::labels::sort_by_labels;
 
 use super::Evaluator;
-use super::fold::HistogramFold;
-use super::outline::{Lately, Needed, groups_by};
+use super::histogram_fold::HistogramFold;
+use super::projection::{Lately, Needed, groups_by};
 use crate::Error;
+use crate::annotations::{Annotation, AnnotationList};
 use crate::functions::kahan::{Kahan, Mean, Variance};
-use crate::notes::{Remark, Remarks};
 use crate::parse::ast::{Aggregate, AggregateOp, Grouping, Span};
 use crate::value::{ABSENT, Series, is_absent, label_bytes};
 use crate::window::Grid;
@@ -169,7 +169,7 @@ impl<'e> Folding<'e> {
         if series.histograms.is_empty() {
             return Ok(());
         }
-        let mut remarks = Remarks::default();
+        let mut annotations = AnnotationList::default();
         match (op, &mut group.fold) {
             (AggregateOp::Sum | AggregateOp::Avg, _) => {
                 let all = &mut self.samples;
@@ -177,26 +177,26 @@ impl<'e> Folding<'e> {
                     *all += samples;
                     evaluator.hold(if counts { samples } else { 0 }, bytes)
                 };
-                group.histograms.add(op, &series.histograms, (&mut remarks, hold))?;
+                group.histograms.add(op, &series.histograms, (&mut annotations, hold))?;
             }
             (AggregateOp::Count | AggregateOp::Group, fold) => {
                 let ones: Vec<f64> = (0..steps).map(|step| series.histogram_as_one(step)).collect();
                 fold.add(op, &ones);
             }
-            _ => remarks.add(Remark::IgnoredInGroup(op.name())),
+            _ => annotations.add(Annotation::IgnoredInGroup(op.name())),
         }
-        evaluator.remarks(self.aggregate.expr.span, series.labels.name(), &mut remarks);
+        evaluator.annotate_all(self.aggregate.expr.span, series.labels.name(), &mut annotations);
         Ok(())
     }
 
     pub(super) fn finish(self, evaluator: &Evaluator<'_>) -> Vec<Series> {
         let mut out: Vec<Series> = Vec::with_capacity(self.groups.len());
         for group in self.groups {
-            let mut remarks = Remarks::default();
+            let mut annotations = AnnotationList::default();
             let values = group.fold.finish(self.aggregate.op);
             let mut series = Series::of_floats(group.labels, group.drop_name, values);
-            group.histograms.finish(&mut series, &mut remarks);
-            evaluator.remarks(self.aggregate.expr.span, "", &mut remarks);
+            group.histograms.finish(&mut series, &mut annotations);
+            evaluator.annotate_all(self.aggregate.expr.span, "", &mut annotations);
             out.push(series);
         }
         sort_by_labels(&mut out, |one| &one.labels);

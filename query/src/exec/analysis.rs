@@ -3,7 +3,7 @@
 use model::MatchOp;
 use model::labels::METRIC_NAME;
 
-use super::reference::is_uniform;
+use super::sample_times::is_uniform;
 use crate::functions::Body;
 use crate::parse::ast::{BinaryOp, Expr, ExprKind, Selector, Sign, Type};
 

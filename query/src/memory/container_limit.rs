@@ -16,12 +16,12 @@ const INTERVAL: Duration = Duration::from_millis(10);
 /// For so long the allocator may keep pages that were given back, about.
 const KEPT_FOR: Duration = Duration::from_secs(5);
 
-pub(super) struct Following {
+pub(super) struct ContainerLimit {
     left: Left,
     interval: Duration,
     /// What all may hold, as of the last reading.
     ceiling: AtomicI64,
-    /// Taken since then; it may not be in use yet, and so not in the next reading.
+    /// Reservation since then; it may not be in use yet, and so not in the next reading.
     fresh: AtomicUsize,
     reading: Mutex<Reading>,
 }
@@ -34,13 +34,13 @@ struct Reading {
     since: Option<Instant>,
 }
 
-impl fmt::Debug for Following {
+impl fmt::Debug for ContainerLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Following").field("ceiling", &self.ceiling).finish_non_exhaustive()
+        f.debug_struct("ContainerLimit").field("ceiling", &self.ceiling).finish_non_exhaustive()
     }
 }
 
-impl Following {
+impl ContainerLimit {
     pub(super) fn new(left: Left) -> Self {
         let reading = Mutex::new(Reading { at: None, peaks: [0, 0], since: None });
         Self { left, interval: INTERVAL, ceiling: AtomicI64::new(0), fresh: AtomicUsize::new(0), reading }
@@ -92,10 +92,10 @@ mod tests {
 
     use super::*;
 
-    fn of(left: i64) -> (Arc<AtomicI64>, Following) {
+    fn of(left: i64) -> (Arc<AtomicI64>, ContainerLimit) {
         let left = Arc::new(AtomicI64::new(left));
         let read = Arc::clone(&left);
-        let mut following = Following::new(Box::new(move || read.load(Ordering::Relaxed)));
+        let mut following = ContainerLimit::new(Box::new(move || read.load(Ordering::Relaxed)));
         following.interval = Duration::ZERO;
         (left, following)
     }

@@ -3,14 +3,14 @@
 use super::selector::{Ranges, Take};
 use super::{Evaluator, ScalarArgs, Sink, arg_of, check_factors};
 use crate::Error;
+use crate::annotations::{Annotation, AnnotationList};
 use crate::functions::RangeFn;
 use crate::functions::mixed::{self, Outcome};
-use crate::notes::{Remark, Remarks};
 use crate::parse::ast::{Call, Expr, ExprKind, Span, Type};
 use crate::value::{ABSENT, Series, histogram_bytes};
 use crate::window::Grid;
 
-/// Where remarks on a range point to; of a subquery upstream forgets where it stands.
+/// Where annotations on a range point to; of a subquery upstream forgets where it stands.
 pub(super) fn place(range: &Expr) -> Span {
     match range.unwrapped().kind {
         ExprKind::Subquery(_) => Span::default(),
@@ -29,7 +29,7 @@ impl Evaluator<'_> {
     ) -> Result<Series, Error> {
         let range = arg_of(&call.args, Type::Matrix)?;
         let of_both = mixed::of(call.function.name);
-        let mut remarks = Remarks::default();
+        let mut annotations = AnnotationList::default();
         let mut args = Vec::new();
         let mut series = Series::of_floats(ranges.labels(self)?, ranges.drop_name, vec![ABSENT; grid.len]);
         // Until the series is handed on, which counts it.
@@ -42,13 +42,13 @@ impl Evaluator<'_> {
                 check_factors(&args)?;
             }
             let outcome = match of_both {
-                Some(of_both) => of_both(&window, &mut remarks),
+                Some(of_both) => of_both(&window, &mut annotations),
                 None => {
                     if !window.ts.is_empty() {
                         self.check_scalar(call, scalars.first(step));
                     }
                     if !window.ts.is_empty() && !window.histograms.is_empty() {
-                        remarks.add(Remark::IgnoredInRange);
+                        annotations.add(Annotation::IgnoredInRange);
                     }
                     f(&window, &args).map(Outcome::Float)
                 }
@@ -63,7 +63,7 @@ impl Evaluator<'_> {
             }
         }
         let place = if place(range) == range.span { call.args[0].span } else { place(range) };
-        self.remarks(place, series.labels.name(), &mut remarks);
+        self.annotate_all(place, series.labels.name(), &mut annotations);
         Ok(series)
     }
 

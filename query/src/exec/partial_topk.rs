@@ -8,7 +8,7 @@ use model::labels::sort_by_labels;
 
 use super::Evaluator;
 use super::aggregate::Groups;
-use super::best::Best;
+use super::topk_heap::TopKHeap;
 use crate::Error;
 use crate::parse::ast::{Aggregate, AggregateOp, Span};
 use crate::value::{Series, label_bytes};
@@ -36,7 +36,7 @@ impl Sieve {
                 present.take(*limit).for_each(|(i, _)| stays[i] = true);
                 continue;
             }
-            let mut best = Best::new(*limit, op == AggregateOp::TopK);
+            let mut best = TopKHeap::new(*limit, op == AggregateOp::TopK);
             present.for_each(|(i, one)| stays[i] |= best.offer(one.values[step], i));
         }
         let (before, mut gone) = (self.series.len(), (0, 0));

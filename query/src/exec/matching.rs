@@ -9,7 +9,7 @@ use model::{Labels, LabelsBuilder};
 
 use super::Evaluator;
 use super::binary::{Made, arithmetic, holds};
-use super::shown::shown;
+use super::messages::shown;
 use crate::Error;
 use crate::parse::ast::{Binary, BinaryOp, Card, Matching};
 use crate::value::{

@@ -8,12 +8,12 @@ use std::thread;
 
 use model::{BatchSink, PartReader, Parts, QuerierError};
 
-use super::bounds::Reserved;
-use super::facts::{has_own_times, leaf};
-use super::outline::{Needed, Outlines};
+use super::analysis::{has_own_times, leaf};
+use super::limits::Reserved;
+use super::projection::{Needed, Outlines};
 use super::{Evaluator, Query, Sink};
 use crate::Error;
-use crate::memory::Taken;
+use crate::memory::Reservation;
 use crate::parse::ast::Expr;
 use crate::stats::{Counter, Level};
 use crate::value::Series;
@@ -37,7 +37,7 @@ type Outcome<'a> = Result<Done<'a>, Error>;
 struct Done<'a> {
     series: Vec<Series>,
     /// The memory they take.
-    taken: Taken<'a>,
+    taken: Reservation<'a>,
     /// Samples held at most while they were made.
     peak: usize,
     counted: Level,
@@ -62,7 +62,7 @@ impl Evaluator<'_> {
         let (threads, _reading) = self.readers(&*parts)?;
         if threads < 2 {
             self.one_by_one(&*parts, (expr, needed, grid), sink)?;
-            self.notes().warn_of_store(parts.warnings());
+            self.annotations().warn_of_store(parts.warnings());
             return Ok(());
         }
         let parts = &*parts;
@@ -90,7 +90,7 @@ impl Evaluator<'_> {
             }
             Ok(())
         });
-        self.notes().warn_of_store(parts.warnings());
+        self.annotations().warn_of_store(parts.warnings());
         // As if the largest part had been the last.
         let before = self.held();
         self.hold(largest, 0)?;
@@ -138,7 +138,15 @@ impl Query<'_> {
     /// An evaluator that reads one part alone, where so many samples are held already.
     fn of_part<'a>(&'a self, held: usize, part: Part<'a>, samples: Counter) -> Evaluator<'a> {
         let (held, peak, worked) = (Cell::new(held), Cell::new(held), Cell::default());
-        Evaluator { query: self, part: Some(part), held, peak, worked, taken: Taken::new(&self.bounds.share), samples }
+        Evaluator {
+            query: self,
+            part: Some(part),
+            held,
+            peak,
+            worked,
+            taken: Reservation::new(&self.bounds.share),
+            samples,
+        }
     }
 }
 
@@ -158,7 +166,7 @@ fn work<'a>(
     for part in mine {
         let part = Part { reader: &*reader, part, outlines: outlines.as_ref() };
         let evaluator = query.of_part(held, part, samples.apart());
-        let (mut series, taken) = (Vec::new(), Taken::new(&query.bounds.share));
+        let (mut series, taken) = (Vec::new(), Reservation::new(&query.bounds.share));
         let streamed = evaluator.stream_node(expr, grid, &mut |one| {
             query.take(&taken, one.bytes())?;
             series.push(one);

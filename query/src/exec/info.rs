@@ -8,9 +8,9 @@ use model::labels::{INSTANCE, JOB, METRIC_NAME};
 use model::{Labels, LabelsBuilder, MatchOp, Matcher};
 
 use super::Evaluator;
-use super::reference::{Reference, reference};
+use super::messages::{cut, shown};
+use super::sample_times::{Reference, reference};
 use super::selector::Take;
-use super::shown::{cut, shown};
 use crate::Error;
 use crate::parse::ast::{Call, Expr, ExprKind, Selector};
 use crate::value::{ABSENT, SAMPLE_BYTES, SERIES_BYTES, Series, is_metadata, label_bytes, text_bytes};

@@ -71,7 +71,7 @@ impl Needed {
         Self(aggregations.into_iter().map(|aggregate| aggregate.grouping.clone()).collect())
     }
 
-    /// Functions and remarks look at the name, whoever groups.
+    /// Functions and annotations look at the name, whoever groups.
     fn needs(&self, name: &str) -> bool {
         is_metadata(name) || self.0.iter().any(|grouping| groups_by(grouping, name))
     }

@@ -3,13 +3,13 @@
 
 /// Values with what they belong to, at most so many.
 #[derive(Debug)]
-pub(super) struct Best {
+pub(super) struct TopKHeap {
     heap: Vec<(f64, usize)>,
     count: usize,
     largest: bool,
 }
 
-impl Best {
+impl TopKHeap {
     pub(super) fn new(count: usize, largest: bool) -> Self {
         Self { heap: Vec::new(), count, largest }
     }
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     fn best(count: usize, largest: bool, values: &[f64]) -> Vec<usize> {
-        let mut best = Best::new(count, largest);
+        let mut best = TopKHeap::new(count, largest);
         for (i, value) in values.iter().enumerate() {
             best.offer(*value, i);
         }

@@ -2,7 +2,7 @@
 
 use super::{Evaluator, Query};
 use crate::Error;
-use crate::memory::Taken;
+use crate::memory::Reservation;
 
 /// How much work goes by before it is looked whether the query is still wanted: about a millisecond's.
 const PACE: usize = 1 << 18;
@@ -19,7 +19,7 @@ const ROOM_ASKED: usize = 4 << 10;
 
 /// Memory that is given back when this goes.
 pub(super) struct Reserved<'a> {
-    taken: &'a Taken<'a>,
+    taken: &'a Reservation<'a>,
     bytes: usize,
 }
 

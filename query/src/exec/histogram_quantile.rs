@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use model::{Labels, labels::BUCKET};
 
-use super::shown::cut;
+use super::messages::cut;
 use super::{Evaluator, label_name};
 use crate::Error;
+use crate::annotations::Annotation;
 use crate::functions::histogram::{self as classic, Bucket};
 use crate::histogram::{self as native, Reading, Sparse};
-use crate::notes::Remark;
 use crate::parse::ast::{Call, Expr};
 use crate::value::{ABSENT, SAMPLE_BYTES, SERIES_BYTES, Series, is_absent, label_bytes, text_bytes};
 use crate::window::Grid;
@@ -63,7 +63,7 @@ impl Evaluator<'_> {
             })
         };
         for series in self.vector(arg, grid)? {
-            // Upstream's notes name the metric only while names are kept to the end.
+            // Upstream's annotations name the metric only while names are kept to the end.
             let delayed = self.query.options.delayed_name_removal;
             let name = if delayed { series.labels.name().to_owned() } else { String::new() };
             let has_floats = series.has_floats();
@@ -119,24 +119,24 @@ impl Evaluator<'_> {
     }
 
     fn quantiles_of(&self, of: &Distribution, quantiles: &[f64], arg: &Expr, grid: &Grid) -> Series {
-        let remark = |remark| self.remark(arg.span, &of.name, remark);
+        let annotation = |annotation| self.annotate(arg.span, &of.name, annotation);
         let values = of.read(quantiles.len(), |step, form| match form {
             Some(Form::Classic(buckets)) => {
                 let (value, raised) = classic::quantile(quantiles[step], buckets);
                 if let Some(raised) = raised {
-                    self.notes().forced(self.query.text, arg.span, &of.name, (grid.time(step), raised));
+                    self.annotations().forced(self.query.text, arg.span, &of.name, (grid.time(step), raised));
                 }
                 value
             }
             Some(Form::Native(histogram)) => {
                 let Reading { value, has_nan } = native::quantile(quantiles[step], histogram);
                 if has_nan {
-                    remark(if value.is_nan() { Remark::QuantileIsNan } else { Remark::QuantileIsSkewed });
+                    annotation(if value.is_nan() { Annotation::QuantileIsNan } else { Annotation::QuantileIsSkewed });
                 }
                 value
             }
             None => {
-                remark(Remark::MixedClassicNative);
+                annotation(Annotation::MixedClassicNative);
                 ABSENT
             }
         });
@@ -173,12 +173,12 @@ impl Evaluator<'_> {
                 Some(Form::Native(histogram)) => {
                     let Reading { value, has_nan } = native::fraction(lower[step], upper[step], histogram);
                     if has_nan {
-                        self.remark(arg.span, &of.name, Remark::FractionWithoutNan);
+                        self.annotate(arg.span, &of.name, Annotation::FractionWithoutNan);
                     }
                     value
                 }
                 None => {
-                    self.remark(arg.span, &of.name, Remark::MixedClassicNative);
+                    self.annotate(arg.span, &of.name, Annotation::MixedClassicNative);
                     ABSENT
                 }
             });

@@ -18,7 +18,7 @@ const KEPT_MAX: usize = 1_000;
 const MESSAGE_BYTES_MAX: usize = 4 << 10;
 
 #[derive(Debug, Default)]
-pub(crate) struct Notes {
+pub(crate) struct Annotations {
     /// By what is said, the place: of several the one that came up last.
     warnings: BTreeMap<String, String>,
     infos: BTreeMap<String, String>,
@@ -39,7 +39,7 @@ struct Forced {
     last_ms: i64,
 }
 
-impl Notes {
+impl Annotations {
     pub(crate) fn count(&self) -> usize {
         self.count
     }
@@ -54,7 +54,7 @@ impl Notes {
         note(&mut self.infos, format!("PromQL info: {}", cut(message)), || line_column(text, span.start));
     }
 
-    /// Adds warnings of the store. They are not counted: whether an expression has remarks does not depend on them.
+    /// Adds warnings of the store. They are not counted: whether an expression has annotations does not depend on them.
     pub(crate) fn warn_of_store(&mut self, warnings: Vec<String>) {
         let room = KEPT_MAX.saturating_sub(self.store.len());
         self.store.extend(warnings.into_iter().take(room));
@@ -155,7 +155,7 @@ impl Operation {
 
 /// What is to be said about histograms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Remark {
+pub(crate) enum Annotation {
     /// A range of both floats and histograms.
     MixedRange,
     /// The same, where floats alone are looked at.
@@ -180,7 +180,7 @@ pub(crate) enum Remark {
     FractionWithoutNan,
 }
 
-impl Remark {
+impl Annotation {
     /// Is it a warning, not just an info? And what it says of a metric.
     fn text(self, metric: &str) -> (bool, String) {
         let of = if metric.is_empty() { String::new() } else { format!(" for metric name {metric:?}") };
@@ -225,36 +225,36 @@ impl Remark {
     }
 }
 
-impl Notes {
+impl Annotations {
     /// Says something of a metric, at a place of the query.
-    pub(crate) fn remark(&mut self, text: &str, span: Span, metric: &str, remark: Remark) {
-        let (is_warning, message) = remark.text(metric);
+    pub(crate) fn annotate(&mut self, text: &str, span: Span, metric: &str, annotation: Annotation) {
+        let (is_warning, message) = annotation.text(metric);
         if is_warning { self.warn(text, span, &message) } else { self.info(text, span, &message) }
     }
 }
 
-/// Remarks of one computation, in the order they came up.
+/// AnnotationList of one computation, in the order they came up.
 #[derive(Debug, Default)]
-pub(crate) struct Remarks(pub(crate) Vec<Remark>);
+pub(crate) struct AnnotationList(pub(crate) Vec<Annotation>);
 
-impl Remarks {
-    pub(crate) fn add(&mut self, remark: Remark) {
-        if !self.0.contains(&remark) {
-            self.0.push(remark);
+impl AnnotationList {
+    pub(crate) fn add(&mut self, annotation: Annotation) {
+        if !self.0.contains(&annotation) {
+            self.0.push(annotation);
         }
     }
 
     /// What was noticed when histograms were combined, their bounds alone where resets are accounted for.
     pub(crate) fn bounds(&mut self, combined: Combined, operation: Operation) {
         if combined.bounds_differ {
-            self.add(Remark::BoundsDiffer(operation));
+            self.add(Annotation::BoundsDiffer(operation));
         }
     }
 
     pub(crate) fn combined(&mut self, combined: Combined, operation: Operation) {
         self.bounds(combined, operation);
         if combined.resets_collide {
-            self.add(Remark::ResetsCollide(operation));
+            self.add(Annotation::ResetsCollide(operation));
         }
     }
 }
@@ -318,13 +318,16 @@ mod tests {
 
     #[test]
     fn what_is_said_of_very_many_or_long_names_is_bounded() {
-        let mut notes = Notes::default();
+        let mut annotations = Annotations::default();
         for i in 0..3 * KEPT_MAX {
-            notes.warn("up", Span::default(), &format!("{i}{}", "é".repeat(10_000)));
-            notes.info("up", Span::default(), &i.to_string());
+            annotations.warn("up", Span::default(), &format!("{i}{}", "é".repeat(10_000)));
+            annotations.info("up", Span::default(), &i.to_string());
         }
-        assert_eq!((notes.count(), notes.warnings.len(), notes.infos.len()), (6 * KEPT_MAX, KEPT_MAX, KEPT_MAX));
-        let (warnings, _) = notes.into_texts();
+        assert_eq!(
+            (annotations.count(), annotations.warnings.len(), annotations.infos.len()),
+            (6 * KEPT_MAX, KEPT_MAX, KEPT_MAX)
+        );
+        let (warnings, _) = annotations.into_texts();
         assert!(warnings.len() == SHOWN_MAX + 1 && warnings.iter().all(|text| text.len() < 5_000));
     }
 

@@ -4,30 +4,30 @@
 //! folds series as they arrive and no more than a batch of them is in memory.
 
 mod aggregate;
-mod best;
+mod aggregate_param;
+mod analysis;
 mod binary;
-mod bounds;
 mod call;
-mod extended;
-mod facts;
+mod common_subexpressions;
+mod extended_range;
 mod fill;
-mod fold;
-mod histogram;
+mod histogram_fold;
+mod histogram_quantile;
 mod info;
+mod limits;
+mod matcher_propagation;
 mod matching;
-mod narrow;
-mod outline;
-mod parts;
-mod readings;
-mod reference;
+mod messages;
+mod mixed_samples;
+mod partial_topk;
+mod partitions;
+mod projection;
 mod relabel;
-mod rich;
-mod select_k;
+mod sample_times;
+mod scan_sharing;
 mod selector;
-mod shared;
-mod shown;
-mod sift;
 mod subquery;
+mod topk_heap;
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -36,21 +36,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use model::labels::sort_by_labels;
 use model::{Labels, Querier};
 
-pub(crate) use self::facts::is_invariant;
-use self::facts::{may_collide, streams};
-pub(crate) use self::narrow::narrow;
-use self::outline::Needed;
-use self::parts::Part;
-pub(crate) use self::readings::Readings;
+pub(crate) use self::analysis::is_invariant;
+use self::analysis::{may_collide, streams};
+pub(crate) use self::common_subexpressions::Shared;
+pub(crate) use self::matcher_propagation::narrow;
+use self::partitions::Part;
+use self::projection::Needed;
+pub(crate) use self::scan_sharing::Readings;
 use self::selector::Take;
-pub(crate) use self::shared::Shared;
 
 use crate::Error;
+use crate::annotations::{Annotation, AnnotationList, Annotations};
 use crate::bounds::Bounds;
 use crate::cost::Budget;
 use crate::histogram as native;
-use crate::memory::Taken;
-use crate::notes::{Notes, Remark, Remarks};
+use crate::memory::Reservation;
 use crate::options::{EngineOptions, Times};
 use crate::parse::Text;
 use crate::parse::ast::{Expr, ExprKind, Extension, Sign, Span, Type};
@@ -73,7 +73,7 @@ pub(crate) struct Query<'a> {
     pub(crate) bounds: &'a Bounds,
     /// What it may cost, where that is counted.
     pub(crate) budget: Option<Budget>,
-    pub(crate) notes: Mutex<Notes>,
+    pub(crate) annotations: Mutex<Annotations>,
     pub(crate) shared: Shared<'a>,
     pub(crate) readings: Readings,
 }
@@ -86,7 +86,7 @@ pub(crate) struct Evaluator<'a> {
     /// Samples in memory now, and at most so far; and the memory itself.
     held: Cell<usize>,
     peak: Cell<usize>,
-    taken: Taken<'a>,
+    taken: Reservation<'a>,
     /// Samples worked on since it was last looked whether the query is still wanted.
     worked: Cell<usize>,
     /// Samples looked at and read.
@@ -110,7 +110,7 @@ const SAME_LABELS: &str = "vector cannot contain metrics with the same labelset"
 
 impl<'a> Evaluator<'a> {
     pub(crate) fn new(query: &'a Query<'a>, samples: Counter) -> Self {
-        let taken = Taken::new(&query.bounds.share);
+        let taken = Reservation::new(&query.bounds.share);
         Self { query, part: None, held: Cell::new(0), peak: Cell::new(0), taken, worked: Cell::new(0), samples }
     }
 
@@ -326,24 +326,24 @@ impl<'a> Evaluator<'a> {
     }
 
     /// Says what is to be said of a metric, at a place of the query.
-    pub(crate) fn remark(&self, span: Span, metric: &str, remark: Remark) {
-        self.notes().remark(self.query.text, span, metric, remark);
+    pub(crate) fn annotate(&self, span: Span, metric: &str, annotation: Annotation) {
+        self.annotations().annotate(self.query.text, span, metric, annotation);
     }
 
-    pub(crate) fn remarks(&self, span: Span, metric: &str, remarks: &mut Remarks) {
-        remarks.0.drain(..).for_each(|remark| self.remark(span, metric, remark));
+    pub(crate) fn annotate_all(&self, span: Span, metric: &str, annotations: &mut AnnotationList) {
+        annotations.0.drain(..).for_each(|annotation| self.annotate(span, metric, annotation));
     }
 
     pub(crate) fn warn(&self, span: Span, message: &str) {
-        self.notes().warn(self.query.text, span, message);
+        self.annotations().warn(self.query.text, span, message);
     }
 
     pub(crate) fn info(&self, span: Span, message: &str) {
-        self.notes().info(self.query.text, span, message);
+        self.annotations().info(self.query.text, span, message);
     }
 
-    fn notes(&self) -> MutexGuard<'_, Notes> {
-        self.query.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn annotations(&self) -> MutexGuard<'_, Annotations> {
+        self.query.annotations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use model::{Batch, Column, Parts, QuerierError, ReadHints, SamplesNeeded, Selection};
 
-use super::parts::Part;
-use super::{Evaluator, Query, Sink, extended};
+use super::partitions::Part;
+use super::{Evaluator, Query, Sink, extended_range};
 use crate::Error;
 use crate::functions::sweep::{Planned, Sweep, Sweeper};
 use crate::parse::ast::{At, Expr, ExprKind, Extension, Selector, Shift};
@@ -129,7 +129,7 @@ impl Evaluator<'_> {
                 let parts = self.open(&wanted)?;
                 let _reading = self.reserve(parts.reader_bytes())?;
                 let read = parts.read_all(&mut sink);
-                self.notes().warn_of_store(parts.warnings());
+                self.annotations().warn_of_store(parts.warnings());
                 read
             }
         };
@@ -264,7 +264,7 @@ impl Evaluator<'_> {
             self.hold(samples, bytes + SERIES_BYTES + label_bytes(&labels))?;
             let points = match window.extension {
                 None => window.ts.iter().copied().zip(window.values.iter().copied()).collect(),
-                Some(_) => extended::points(&window),
+                Some(_) => extended_range::points(&window),
             };
             if !points.is_empty() || !histograms.is_empty() {
                 let labels = if ranges.drop_name { crate::value::without_name(&labels) } else { labels };

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use model::{Batch, BatchSink, Matcher, PartReader, Parts, Querier, QuerierError, ReadHints, SamplesNeeded, Selection};
 
+use super::common_subexpressions::{SELECTORS_MAX, Shared};
 use super::selector::cost_of;
-use super::shared::{SELECTORS_MAX, Shared};
 use crate::memory::Share;
 use crate::parse::ast::{Expr, ExprKind};
 

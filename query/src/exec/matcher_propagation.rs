@@ -8,14 +8,14 @@
 //!   none, and none where a gap is filled.
 //! - Two series of the one side that match on the same labels are an error, also where they find no partner, unless the
 //!   other side has no sample at all. So arithmetic and comparisons are left alone, unless no two such series can be.
-//! - What is not read cannot be remarked on. So only plain selectors, and counts of them, are narrowed: of all others,
-//!   a remark may depend on which samples there are.
+//! - What is not read cannot be annotated. So only plain selectors, and counts of them, are narrowed: of all others,
+//!   a annotation may depend on which samples there are.
 //!
 //! What is not read is not counted among the samples a query looked at; upstream reads and counts it.
 
 use model::Matcher;
 
-use super::facts::{has_one_name, leaf};
+use super::analysis::{has_one_name, leaf};
 use crate::parse::ast::{Aggregate, AggregateOp, Binary, BinaryOp, Card, Expr, ExprKind, Matching};
 use crate::value::is_metadata;
 
@@ -170,7 +170,7 @@ mod tests {
                 r#"count by (x) (b{x="1"}) * on (x) group_right () a{x="1"}"#,
             ),
             (r#"rate(a{x="1"}[5m]) > 0 and b"#, r#"rate(a{x="1"}[5m]) > 0 and b{x="1"}"#),
-            // Whether `b` is a counter is remarked on.
+            // Whether `b` is a counter is annotated.
             (r#"a{x="1"} and rate(b[5m])"#, r#"a{x="1"} and rate(b[5m])"#),
             (r#"a{x="1"} and count by (y) (b)"#, r#"a{x="1"} and count by (y) (b)"#),
             (r#"label_replace(a{x="1"},"x","2","","") and b"#, r#"label_replace(a{x="1"},"x","2","","") and b"#),

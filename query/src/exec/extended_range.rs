@@ -3,8 +3,8 @@
 use super::selector::Wanted;
 use super::{Evaluator, Sink};
 use crate::Error;
+use crate::annotations::{Annotation, AnnotationList};
 use crate::functions::histogram_rate;
-use crate::notes::{Remark, Remarks};
 use crate::parse::ast::{Extension, Selector};
 use crate::value::{ABSENT, Series};
 use crate::window::{Dense, Grid, Look, Reach, Timed, Window, reaching};
@@ -67,15 +67,15 @@ impl Evaluator<'_> {
         end_ms: i64,
         (step, series): (usize, &mut Series),
     ) {
-        let mut remarks = Remarks::default();
+        let mut annotations = AnnotationList::default();
         if mixed {
             series.values[step] = ABSENT;
-            remarks.add(Remark::MixedRange);
+            annotations.add(Annotation::MixedRange);
         } else {
-            let histogram = histogram_rate::smoothed(histograms, end_ms, &mut remarks);
+            let histogram = histogram_rate::smoothed(histograms, end_ms, &mut annotations);
             series.histograms.extend(histogram.map(|histogram| (step as u32, histogram)));
         }
-        self.remarks(selector.span, series.labels.name(), &mut remarks);
+        self.annotate_all(selector.span, series.labels.name(), &mut annotations);
     }
 }
 

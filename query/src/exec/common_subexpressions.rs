@@ -4,19 +4,19 @@
 //! be needed whole, as the operand of a binary operator between vectors is; an aggregation's is not, which holds but a part
 //! of it at a time: several aggregations of one operand are made side by side instead, and the results of those whose place
 //! is still to come are shared. Where memory gets scarce, what is shared is let go, and evaluated again. Each place counts
-//! the samples that it would have looked at by itself. What led to a remark is not held: it is to be said at each place.
+//! the samples that it would have looked at by itself. What led to a annotation is not held: it is to be said at each place.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::aggregate::Folding;
-use super::facts::{is_invariant, selects, streams};
-use super::outline::Needed;
+use super::analysis::{is_invariant, selects, streams};
+use super::projection::Needed;
 use super::{Evaluator, Query, Sink};
 use crate::Error;
 use crate::functions::Body;
-use crate::memory::{Share, Taken};
+use crate::memory::{Reservation, Share};
 use crate::parse::ast::{Aggregate, AggregateOp, Call, Duration, Expr, ExprKind, Span, Type};
 use crate::stats::Level;
 use crate::value::Series;
@@ -189,7 +189,7 @@ impl<'e> Shared<'e> {
 
 impl Query<'_> {
     /// Takes memory; what is kept to spare time is let go for it.
-    pub(super) fn take(&self, taken: &Taken<'_>, bytes: usize) -> Result<(), Error> {
+    pub(super) fn take(&self, taken: &Reservation<'_>, bytes: usize) -> Result<(), Error> {
         match taken.take(bytes) {
             Ok(()) => Ok(()),
             Err(error) if error.is_of_all() => {
@@ -224,8 +224,8 @@ impl Evaluator<'_> {
             }
             return Ok(Some(kept.series));
         }
-        let (peak, remarks, level) =
-            (self.peak.replace(before.samples), self.notes().count(), self.samples.enter_beside());
+        let (peak, annotations, level) =
+            (self.peak.replace(before.samples), self.annotations().count(), self.samples.enter_beside());
         let series = self.evaluated(expr, grid);
         let own_peak = self.peak.replace(if whole { peak.max(self.peak.get()) } else { peak }) - before.samples;
         let series = match series {
@@ -239,7 +239,7 @@ impl Evaluator<'_> {
         let cost = self.samples.leave();
         self.samples.absorb(&cost);
         self.back_to(before);
-        if more && self.notes().count() == remarks {
+        if more && self.annotations().count() == annotations {
             let bytes = series.iter().map(Series::bytes).sum();
             let kept = Kept { series: Arc::clone(&series), grid: *grid, bytes, cost, peak: own_peak };
             shared.keep(slot, kept, &bounds.share);
@@ -254,8 +254,8 @@ impl Evaluator<'_> {
         let mut folding = Folding::new(aggregate);
         let mut beside: Vec<Folding<'_>> = others.iter().map(|(other, _)| Folding::new(other)).collect();
         let before = self.held();
-        let (peak, remarks, level) =
-            (self.peak.replace(before.samples), self.notes().count(), self.samples.enter_beside());
+        let (peak, annotations, level) =
+            (self.peak.replace(before.samples), self.annotations().count(), self.samples.enter_beside());
         let needed = Needed::by([aggregate].into_iter().chain(others.iter().map(|(other, _)| *other)));
         let streamed = self.stream_needed((&aggregate.expr, Some(&needed)), grid, &mut |series| {
             self.pace(grid.len)?;
@@ -276,7 +276,7 @@ impl Evaluator<'_> {
         let series = folding.finish(self);
         let beside: Vec<(usize, Vec<Series>)> =
             beside.into_iter().map(|other| (operand_peak + other.samples(), other.finish(self))).collect();
-        if self.notes().count() == remarks {
+        if self.annotations().count() == annotations {
             for ((peak, series), (_, slot)) in beside.into_iter().zip(others) {
                 let bytes = series.iter().map(Series::bytes).sum();
                 let kept = Kept { series: Arc::new(series), grid: *grid, bytes, cost: cost.clone(), peak };
@@ -509,7 +509,7 @@ mod tests {
             // Each has steps of its own, or what is kept would be large.
             ("sum_over_time(sum(x_total)[2m:]) / sum_over_time(count(x_total)[3m:])", 2),
             ("topk(2, x_total) or bottomk(2, x_total)", 1),
-            // A remark is to be said at each place.
+            // A annotation is to be said at each place.
             ("rate(x[2m]) / rate(x[2m])", 2),
         ] {
             let engine = Engine::default();

@@ -9,12 +9,12 @@ use model::float::{format_f, format_g};
 use model::labels::sort_by_labels;
 
 use super::aggregate::{Groups, group_labels};
-use super::best::Best;
-use super::outline::Needed;
+use super::projection::Needed;
+use super::topk_heap::TopKHeap;
 use super::{Evaluator, label_name};
 use crate::Error;
+use crate::annotations::Annotation;
 use crate::functions::over_time::quantile_of;
-use crate::notes::Remark;
 use crate::parse::ast::{Aggregate, AggregateOp, Expr, Span, Type};
 use crate::value::{ABSENT, SAMPLE_BYTES, SERIES_BYTES, SampleRef, Series, is_absent, label_bytes};
 use crate::window::Grid;
@@ -137,7 +137,7 @@ impl Evaluator<'_> {
     pub(super) fn without_histograms(&self, series: &mut Series, op: AggregateOp, span: Span) {
         if !series.histograms.is_empty() {
             series.histograms.clear();
-            self.remark(span, "", Remark::IgnoredInGroup(op.name()));
+            self.annotate(span, "", Annotation::IgnoredInGroup(op.name()));
         }
     }
 
@@ -263,7 +263,7 @@ impl Evaluator<'_> {
                 if op == AggregateOp::LimitK {
                     kept.extend(present.take(*limit));
                 } else {
-                    let mut best = Best::new(*limit, op == AggregateOp::TopK);
+                    let mut best = TopKHeap::new(*limit, op == AggregateOp::TopK);
                     for i in present {
                         best.offer(series[i].values[step], i);
                     }

@@ -74,7 +74,7 @@ impl Evaluator<'_> {
                 return Ok(());
             }
             if is_counter && series.has_floats() {
-                self.note_non_counter(&series.labels, super::rich::place(range));
+                self.note_non_counter(&series.labels, super::mixed_samples::place(range));
             }
             if !keep_name {
                 self.drop_name(&mut series);
