@@ -1,16 +1,17 @@
 //! PromQL over any [`model::Querier`].
 //!
-//! - **What**: parses a query, checks its types, evaluates it for one time or a range of them.
-//! - **Path**: steps 2 to 4 of a query: text → checked tree → batches from the store folded into a [`Value`].
-//! - **Invariants**: no tokio, no HTTP, no knowledge of how series are stored; every loop over series looks at the
-//!   deadline, the client that may have gone and the sample limit; results of equal data are equal, whatever the order of
-//!   batches.
-//! - **Files**: `engine` entry points · `options` limits and switches · `bounds` how far one request may go · `stack` room for long chains of
-//!   operators · `cost` what it may cost, `estimate` what it will cost · `memory/` what all may hold ·
-//!   `parse/` text → tree · `exec/` tree → values, a file per kind of node · `functions/` a family per file, `mod` is the
-//!   table · `histogram/` arithmetic of native histograms · `window` which samples a step sees, `edges` the bounds of
-//!   extended ranges · `value` results ·
-//!   `stats` what it cost · `annotations` warnings and infos · `promqltest/` upstream's test scripts.
+//! - **What**: parses a query, checks its types, plans it, evaluates it for one time or a range of them.
+//! - **Path**: steps 2 to 4 of a query: text → checked tree → optimised plan → batches from the store folded into a [`Value`].
+//! - **Invariants**: no tokio, no HTTP, no knowledge of how series are stored; every loop over series looks at the deadline,
+//!   the client that may have gone and the sample limit; results of equal data are equal, whatever the order of batches and
+//!   whatever the optimiser decided; a plan does not change while it is evaluated, and is referred to by ids of its nodes.
+//! - **Files**: `engine` entry points · `prepared` planned queries and their evaluation · `options` limits and switches ·
+//!   `bounds` how far one request may go · `stack` room for long chains of operators · `cost` what it may cost, `estimate`
+//!   what it will cost · `memory/` what all may hold · `parse/` text → tree · `plan/` tree → nodes in an arena, and what is
+//!   known of them · `optimize/` a pass per file · `exec/` plan → values, a file per kind of node · `functions/` a family per
+//!   file, `mod` is the table · `histogram/` arithmetic of native histograms · `window` which samples a step sees, `edges` the
+//!   bounds of extended ranges · `value` results · `stats` what it cost · `annotations` warnings and infos · `promqltest/`
+//!   upstream's test scripts.
 //! - **Tests**: at the foot of each file; `tests/conformance.rs` runs upstream's scripts and ours in `tests/data`.
 
 mod annotations;
@@ -24,8 +25,11 @@ mod exec;
 mod functions;
 mod histogram;
 mod memory;
+mod optimize;
 mod options;
 mod parse;
+mod plan;
+mod prepared;
 pub mod promqltest;
 mod stack;
 mod stats;
@@ -34,11 +38,12 @@ mod window;
 
 pub use bounds::{Bounds, StillWanted};
 pub use cost::CostLimits;
-pub use engine::{Engine, QueryResult};
+pub use engine::Engine;
 pub use error::Error;
 pub use estimate::CostEstimate;
 pub use memory::{Left, Memory, Share};
 pub use options::{EngineOptions, QueryOptions};
 pub use parse::{parse_selector, parse_selector_within};
+pub use prepared::{Prepared, QueryResult};
 pub use stats::Stats;
 pub use value::{RangeSeries, Sample, Value};

@@ -5,13 +5,15 @@ use std::collections::HashMap;
 use model::Labels;
 use model::labels::sort_by_labels;
 
-use super::Evaluator;
+use super::evaluator::Evaluator;
 use super::histogram_fold::HistogramFold;
-use super::projection::{Lately, Needed, groups_by};
+use super::operands::Operands;
+use super::projection::{Lately, groups_by};
 use crate::Error;
 use crate::annotations::{Annotation, AnnotationList};
 use crate::functions::kahan::{Kahan, Mean, Variance};
-use crate::parse::ast::{Aggregate, AggregateOp, Grouping, Span};
+use crate::parse::ast::{AggregateOp, Grouping, Span};
+use crate::plan::{Aggregate, NodeId, Plan};
 use crate::value::{ABSENT, Series, is_absent, label_bytes};
 use crate::window::Grid;
 
@@ -128,6 +130,8 @@ struct Group {
 /// An aggregation that folds, on its way.
 pub(super) struct Folding<'e> {
     aggregate: &'e Aggregate,
+    /// Where its operand stands: annotations point there.
+    span: Span,
     numbers: Groups<'e>,
     groups: Vec<Group>,
     /// Samples that it holds.
@@ -135,8 +139,9 @@ pub(super) struct Folding<'e> {
 }
 
 impl<'e> Folding<'e> {
-    pub(super) fn new(aggregate: &'e Aggregate) -> Self {
-        Self { aggregate, numbers: Groups::new(&aggregate.grouping), groups: Vec::new(), samples: 0 }
+    pub(super) fn new(aggregate: &'e Aggregate, plan: &Plan) -> Self {
+        let (span, numbers) = (plan.node(aggregate.expr).span, Groups::new(&aggregate.grouping));
+        Self { aggregate, span, numbers, groups: Vec::new(), samples: 0 }
     }
 
     pub(super) fn samples(&self) -> usize {
@@ -185,7 +190,7 @@ impl<'e> Folding<'e> {
             }
             _ => annotations.add(Annotation::IgnoredInGroup(op.name())),
         }
-        evaluator.annotate_all(self.aggregate.expr.span, series.labels.name(), &mut annotations);
+        evaluator.annotate_all(self.span, series.labels.name(), &mut annotations);
         Ok(())
     }
 
@@ -196,7 +201,7 @@ impl<'e> Folding<'e> {
             let values = group.fold.finish(self.aggregate.op);
             let mut series = Series::of_floats(group.labels, group.drop_name, values);
             group.histograms.finish(&mut series, &mut annotations);
-            evaluator.annotate_all(self.aggregate.expr.span, "", &mut annotations);
+            evaluator.annotate_all(self.span, "", &mut annotations);
             out.push(series);
         }
         sort_by_labels(&mut out, |one| &one.labels);
@@ -205,20 +210,22 @@ impl<'e> Folding<'e> {
 }
 
 impl Evaluator<'_> {
-    pub(super) fn aggregate(&self, aggregate: &Aggregate, span: Span, grid: &Grid) -> Result<Vec<Series>, Error> {
-        if aggregate.op.param().is_some() {
-            return self.select(aggregate, span, grid);
-        }
-        if let Some(series) = self.fold_with_others(aggregate, grid)? {
-            return Ok(series);
-        }
-        let mut folding = Folding::new(aggregate);
-        let needed = Needed::by([aggregate]);
-        self.stream_needed((&aggregate.expr, Some(&needed)), grid, &mut |series| {
+    /// An aggregation without a parameter.
+    pub(super) fn fold(&self, (id, aggregate): (NodeId, &Aggregate), grid: &Grid) -> Result<Vec<Series>, Error> {
+        let mut folding = Folding::new(aggregate, self.query.plan);
+        self.stream_projected(id, grid, &mut |series| {
             self.pace(grid.len)?;
             folding.add(self, &series, (grid.len, true))
         })?;
         Ok(folding.finish(self))
+    }
+
+    /// Histograms have no order: where that matters, they are left out, and the result is annotated.
+    pub(super) fn without_histograms(&self, series: &mut Series, op: AggregateOp, span: Span) {
+        if !series.histograms.is_empty() {
+            series.histograms.clear();
+            self.annotate(span, "", Annotation::IgnoredInGroup(op.name()));
+        }
     }
 }
 

@@ -9,13 +9,14 @@ use model::float::{format_f, format_g};
 use model::labels::sort_by_labels;
 
 use super::aggregate::{Groups, group_labels};
-use super::projection::Needed;
+use super::evaluator::Evaluator;
+use super::operands::Operands;
 use super::topk_heap::TopKHeap;
-use super::{Evaluator, label_name};
 use crate::Error;
-use crate::annotations::Annotation;
 use crate::functions::over_time::quantile_of;
-use crate::parse::ast::{Aggregate, AggregateOp, Expr, Span, Type};
+use crate::parse::ast::AggregateOp;
+use crate::parse::types::Type;
+use crate::plan::{Aggregate, NodeId};
 use crate::value::{ABSENT, SAMPLE_BYTES, SERIES_BYTES, SampleRef, Series, is_absent, label_bytes};
 use crate::window::Grid;
 
@@ -77,27 +78,32 @@ impl<'e> Spreads<'e> {
 }
 
 impl Evaluator<'_> {
-    pub(super) fn select(&self, aggregate: &Aggregate, span: Span, grid: &Grid) -> Result<Vec<Series>, Error> {
-        let Some(param) = &aggregate.param else {
+    /// An aggregation with a parameter.
+    pub(super) fn aggregate_with_param(
+        &self,
+        (id, aggregate): (NodeId, &Aggregate),
+        grid: &Grid,
+    ) -> Result<Vec<Series>, Error> {
+        let Some(param) = aggregate.param else {
             return Err(Error::execution("BUG: the aggregation's parameter was checked when the query was parsed"));
         };
         let limits = aggregate.op.param() == Some(Type::Scalar);
         let limits = if limits { self.scalar(param, grid)? } else { Vec::new() };
         match aggregate.op {
             AggregateOp::CountValues => self.count_values(aggregate, param, grid),
-            AggregateOp::Quantile => self.quantile(aggregate, (param, &limits), grid),
-            AggregateOp::LimitRatio => self.limit_ratio(&aggregate.expr, (param, &limits), grid),
+            AggregateOp::Quantile => self.quantile((id, aggregate), (param, &limits), grid),
+            AggregateOp::LimitRatio => self.limit_ratio(aggregate.expr, (param, &limits), grid),
             op => {
                 let most = extremes(&limits).1;
                 let limits = if most < 1.0 { Ok(Vec::new()) } else { limits.into_iter().map(whole_number).collect() };
                 match limits {
                     Ok(limits) if most >= 1.0 => {
-                        let series = self.candidates(aggregate, &limits, span, grid)?;
+                        let series = self.candidates((id, aggregate), &limits, grid)?;
                         self.limited(&series, &self.grouped(&series, aggregate)?, (op, &limits), grid)
                     }
                     // Nothing stays, but the operand has its say.
                     nothing => {
-                        self.stream(&aggregate.expr, grid, &mut |_| Ok(()))?;
+                        self.stream(aggregate.expr, grid, &mut |_| Ok(()))?;
                         nothing.map(|_| Vec::new())
                     }
                 }
@@ -107,21 +113,21 @@ impl Evaluator<'_> {
 
     fn quantile(
         &self,
-        aggregate: &Aggregate,
-        (param, quantiles): (&Expr, &[f64]),
+        (id, aggregate): (NodeId, &Aggregate),
+        (param, quantiles): (NodeId, &[f64]),
         grid: &Grid,
     ) -> Result<Vec<Series>, Error> {
         let mut spreads = Spreads::new(aggregate, grid.len);
-        if self.is_apart(&aggregate.expr, grid) {
-            let needed = Needed::by([aggregate]);
-            self.stream_needed((&aggregate.expr, Some(&needed)), grid, &mut |mut one| {
-                self.without_histograms(&mut one, aggregate.op, aggregate.expr.span);
+        let span = self.span(aggregate.expr);
+        if self.is_distinct(aggregate.expr, grid) {
+            self.stream_projected(id, grid, &mut |mut one| {
+                self.without_histograms(&mut one, aggregate.op, span);
                 self.hold(one.weight(), 0)?;
                 spreads.add(self, &one)
             })?;
         } else {
-            for mut one in self.vector(&aggregate.expr, grid)? {
-                self.without_histograms(&mut one, aggregate.op, aggregate.expr.span);
+            for mut one in self.vector(aggregate.expr, grid)? {
+                self.without_histograms(&mut one, aggregate.op, span);
                 self.pace(grid.len)?;
                 spreads.add(self, &one)?;
             }
@@ -133,19 +139,16 @@ impl Evaluator<'_> {
         spreads.finish(self, quantiles)
     }
 
-    /// Histograms have no order: where that matters, they are left out, and it is said.
-    pub(super) fn without_histograms(&self, series: &mut Series, op: AggregateOp, span: Span) {
-        if !series.histograms.is_empty() {
-            series.histograms.clear();
-            self.annotate(span, "", Annotation::IgnoredInGroup(op.name()));
-        }
-    }
-
     /// Keeps the series whose hash falls into a share of all hashes: the same ones in every query.
-    fn limit_ratio(&self, expr: &Expr, (param, ratios): (&Expr, &[f64]), grid: &Grid) -> Result<Vec<Series>, Error> {
-        let streams = self.is_read_once(expr, grid);
+    fn limit_ratio(
+        &self,
+        operand: NodeId,
+        (param, ratios): (NodeId, &[f64]),
+        grid: &Grid,
+    ) -> Result<Vec<Series>, Error> {
+        let streams = self.is_read_once(operand, grid);
         let mut kept = Vec::new();
-        self.stream(expr, grid, &mut |mut one| {
+        self.stream(operand, grid, &mut |mut one| {
             self.pace(grid.len + one.labels.as_text().len() / SAMPLE_BYTES)?;
             let place = one.labels.hash64() as f64 / u64::MAX as f64;
             one.retain(|step| {
@@ -173,7 +176,7 @@ impl Evaluator<'_> {
             if capped != ratio {
                 let (got, cap) = (format_g(ratio), format_g(capped));
                 let message = format!("ratio value should be between -1 and 1, got {got}, capping to {cap}");
-                self.warn(param.span, &message);
+                self.warn(self.span(param), &message);
             }
         }
         if streams {
@@ -183,10 +186,10 @@ impl Evaluator<'_> {
     }
 
     /// How often each value occurs: a series per value, which becomes a label before series are grouped.
-    fn count_values(&self, aggregate: &Aggregate, param: &Expr, grid: &Grid) -> Result<Vec<Series>, Error> {
-        let label = label_name(param, |name| format!("invalid label name {name}"));
+    fn count_values(&self, aggregate: &Aggregate, param: NodeId, grid: &Grid) -> Result<Vec<Series>, Error> {
+        let label = self.label_name(param, |name| format!("invalid label name {name}"));
         let mut counts: HashMap<Labels, (Vec<f64>, bool)> = HashMap::new();
-        self.stream(&aggregate.expr, grid, &mut |one| {
+        self.stream(aggregate.expr, grid, &mut |one| {
             let Ok(label) = label else { return Ok(()) };
             self.check()?;
             let labels_text = one.labels.as_text().len();

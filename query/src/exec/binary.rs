@@ -4,47 +4,17 @@ use std::sync::Arc;
 
 use model::{Histogram, ResetHint};
 
-use super::{Evaluator, Sink};
+use super::evaluator::{Evaluator, Sink};
+use super::operands::Operands;
 use crate::Error;
 use crate::annotations::{AnnotationList, Operation};
+use crate::functions::operators::{arithmetic, holds};
 use crate::histogram::{self as native, Total};
-use crate::parse::ast::{Binary, BinaryOp, Type};
+use crate::parse::ast::BinaryOp;
+use crate::parse::types::Type;
+use crate::plan::Binary;
 use crate::value::{ABSENT, SampleRef, Series, is_absent};
 use crate::window::Grid;
-
-/// The result of an arithmetic operator; a comparison yields its left side.
-#[inline]
-pub(super) fn arithmetic(op: BinaryOp, left: f64, right: f64) -> f64 {
-    match op {
-        BinaryOp::Add => left + right,
-        BinaryOp::Sub => left - right,
-        BinaryOp::Mul => left * right,
-        BinaryOp::Div => left / right,
-        BinaryOp::Mod => left % right,
-        BinaryOp::Pow => left.powf(right),
-        BinaryOp::Atan2 => left.atan2(right),
-        _ => left,
-    }
-}
-
-/// Does a comparison hold? Other operators always do.
-#[inline]
-pub(super) fn holds(op: BinaryOp, left: f64, right: f64) -> bool {
-    match op {
-        BinaryOp::Eq => left == right,
-        BinaryOp::Ne => left != right,
-        BinaryOp::Gt => left > right,
-        BinaryOp::Lt => left < right,
-        BinaryOp::Ge => left >= right,
-        BinaryOp::Le => left <= right,
-        _ => true,
-    }
-}
-
-/// Of two scalars; a comparison yields 0 or 1.
-pub(super) fn scalars(op: BinaryOp, left: f64, right: f64) -> f64 {
-    if op.is_comparison() { f64::from(u8::from(holds(op, left, right))) } else { arithmetic(op, left, right) }
-}
 
 /// What an operator makes of two samples.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,7 +60,7 @@ impl Evaluator<'_> {
                 let (left, op, right) = (kind(left), op.symbol(), kind(right));
                 let message =
                     format!("incompatible sample types encountered for binary operator {op:?}: {left} {op} {right}");
-                self.info(binary.left.span, &message);
+                self.info(binary.left_span, &message);
                 Made::Refused
             }
         }
@@ -103,12 +73,12 @@ impl Evaluator<'_> {
         let Ok(combined) = result else {
             let op = binary.op.symbol();
             let message = format!("incompatible bucket layout encountered for binary operator {op}");
-            self.warn(binary.left.span, &message);
+            self.warn(binary.left_span, &message);
             return Made::Refused;
         };
         let mut annotations = AnnotationList::default();
         annotations.combined(combined, if subtracts { Operation::Subtraction } else { Operation::Addition });
-        self.annotate_all(binary.left.span, "", &mut annotations);
+        self.annotate_all(binary.left_span, "", &mut annotations);
         if combined.resets_collide {
             return Made::Refused;
         }
@@ -121,8 +91,8 @@ impl Evaluator<'_> {
 
     /// A vector and a scalar, whichever stands left.
     pub(super) fn vector_scalar(&self, binary: &Binary, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
-        let scalar_left = binary.left.value_type() == Type::Scalar;
-        let (vector, scalar) = if scalar_left { (&binary.right, &binary.left) } else { (&binary.left, &binary.right) };
+        let scalar_left = self.node(binary.left).value_type == Type::Scalar;
+        let (vector, scalar) = if scalar_left { (binary.right, binary.left) } else { (binary.left, binary.right) };
         let numbers = self.scalar(scalar, grid)?;
         let op = binary.op;
         self.stream(vector, grid, &mut |mut series| {
@@ -131,7 +101,7 @@ impl Evaluator<'_> {
                 self.drop_name(&mut series);
             }
             if op.is_trim() || !series.histograms.is_empty() {
-                self.rich_scalar(binary, scalar_left, &numbers, &mut series);
+                self.mixed_scalar(binary, scalar_left, &numbers, &mut series);
                 return if series.is_empty() { Ok(()) } else { sink(series) };
             }
             for (value, number) in series.values.iter_mut().zip(&numbers).filter(|(v, _)| !is_absent(**v)) {
@@ -142,7 +112,7 @@ impl Evaluator<'_> {
     }
 
     /// The same where there are histograms, or where only of these something is left.
-    fn rich_scalar(&self, binary: &Binary, scalar_left: bool, numbers: &[f64], series: &mut Series) {
+    fn mixed_scalar(&self, binary: &Binary, scalar_left: bool, numbers: &[f64], series: &mut Series) {
         let histograms = std::mem::take(&mut series.histograms);
         for (value, number) in series.values.iter_mut().zip(numbers).filter(|(v, _)| !is_absent(**v)) {
             if binary.op.is_trim() {
@@ -173,18 +143,5 @@ fn float_and_scalar(binary: &Binary, scalar_left: bool, value: f64, number: f64)
         (true, true, held) => f64::from(u8::from(held)),
         (true, false, true) => value,
         (true, false, false) => ABSENT,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn as_go_computes() {
-        assert_eq!(arithmetic(BinaryOp::Mod, -5.0, 3.0), -2.0);
-        assert_eq!(arithmetic(BinaryOp::Pow, 2.0, 0.5), std::f64::consts::SQRT_2);
-        assert_eq!(scalars(BinaryOp::Ge, 2.0, 2.0), 1.0);
-        assert!(!holds(BinaryOp::Eq, f64::NAN, f64::NAN) && holds(BinaryOp::Ne, f64::NAN, f64::NAN));
     }
 }

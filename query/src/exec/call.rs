@@ -3,22 +3,31 @@
 use model::Labels;
 use model::labels::METRIC_TYPE;
 
+use super::arguments::check_factors;
+use super::evaluator::{Evaluator, Sink};
+use super::operands::Operands;
 use super::selector::Take;
-use super::{Evaluator, Sink, arg_of, check_factors, extension_of, string_of};
 use crate::Error;
 use crate::functions::sweep::Sweeper;
-use crate::functions::{Body, MathFn, RangeFn, integral, label, sort};
-use crate::parse::ast::{Call, Expr, ExprKind, Span, Type};
+use crate::functions::{Body, MathFn, RangeFn, label, sort};
+use crate::parse::ast::Span;
+use crate::parse::types::Type;
+use crate::plan::{Call, NodeId, NodeKind};
 use crate::value::{ABSENT, Series, is_absent};
 use crate::window::{Grid, Window};
 
 impl Evaluator<'_> {
-    pub(super) fn stream_call(&self, expr: &Expr, call: &Call, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
+    pub(super) fn stream_call(
+        &self,
+        (id, call): (NodeId, &Call),
+        grid: &Grid,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), Error> {
         match call.function.body {
             Body::Range(f) => self.range_call(call, (f, call.keep_name), grid, sink),
             Body::RangeKeepName(f) => self.range_call(call, (f, true), grid, sink),
             Body::Math(f) => self.math_call(call, f, grid, sink),
-            Body::Date(f) => self.stream(&call.args[0], grid, &mut |mut series| {
+            Body::Date(f) => self.stream(call.args[0], grid, &mut |mut series| {
                 self.drop_name_of(call, &mut series);
                 series.histograms.clear();
                 series.values.iter_mut().filter(|v| !is_absent(**v)).for_each(|v| *v = f(*v as i64));
@@ -27,7 +36,11 @@ impl Evaluator<'_> {
             Body::Timestamp => self.timestamp(call, grid, sink),
             Body::OfHistograms(f) => self.of_histograms(call, f, grid, sink),
             Body::AcrossSteps(f) => self.across_steps(call, f, grid, sink),
-            _ => Err(Error::execution(format!("BUG: {} does not stream (at {})", call.function.name, expr.span.start))),
+            _ => Err(Error::execution(format!(
+                "BUG: {} does not stream (at {})",
+                call.function.name,
+                self.span(id).start
+            ))),
         }
     }
 
@@ -38,16 +51,16 @@ impl Evaluator<'_> {
         grid: &Grid,
         sink: &mut Sink<'_>,
     ) -> Result<(), Error> {
-        let range = arg_of(&call.args, Type::Matrix)?;
+        let range = self.arg_of(&call.args, Type::Matrix)?;
         let scalars = self.scalar_args(&call.args, grid)?;
         let mut args = Vec::new();
         let is_checked = matches!(call.function.name, "quantile_over_time" | "integral");
         let is_smoothing = call.function.name == "double_exponential_smoothing";
         let is_counter = matches!(call.function.name, "rate" | "increase");
-        let sweeper = Sweeper::of(call.function.name, extension_of(range));
+        let sweeper = Sweeper::of(call.function.name, self.extension_of(range));
         self.windows(range, grid, &mut |ranges| {
             let mut series = if ranges.is_rich() {
-                self.rich_range(call, f, (ranges, &scalars), grid)?
+                self.mixed_range(call, f, (ranges, &scalars), grid)?
             } else {
                 let mut values = Vec::with_capacity(grid.len);
                 if let Some(sweeper) = sweeper {
@@ -74,7 +87,7 @@ impl Evaluator<'_> {
                 return Ok(());
             }
             if is_counter && series.has_floats() {
-                self.note_non_counter(&series.labels, super::mixed_samples::place(range));
+                self.note_non_counter(&series.labels, self.range_span(range));
             }
             if !keep_name {
                 self.drop_name(&mut series);
@@ -101,29 +114,10 @@ impl Evaluator<'_> {
         }
     }
 
-    /// Warns of a scalar argument that the function has no use for, where there are floats.
-    pub(super) fn check_scalar(&self, call: &Call, number: f64) {
-        match (call.function.name, &call.args[..]) {
-            ("quantile_over_time", [quantile, ..]) => self.check_quantile(number, quantile),
-            ("integral", [_, strategy]) if !integral::is_rule(number) => {
-                let got = model::float::format_g(number);
-                self.warn(strategy.span, &format!("strategy should be 0, 1, or 2 (default), using 2, got {got}"));
-            }
-            _ => {}
-        }
-    }
-
-    pub(super) fn check_quantile(&self, q: f64, arg: &Expr) {
-        if !(0.0..=1.0).contains(&q) {
-            let got = model::float::format_g(q);
-            self.warn(arg.span, &format!("quantile value should be between 0 and 1, got {got}"));
-        }
-    }
-
     fn math_call(&self, call: &Call, f: MathFn, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
         let scalars = self.scalar_args(&call.args, grid)?;
         let mut args = Vec::new();
-        self.stream(arg_of(&call.args, Type::Vector)?, grid, &mut |mut series| {
+        self.stream(self.arg_of(&call.args, Type::Vector)?, grid, &mut |mut series| {
             self.drop_name_of(call, &mut series);
             series.histograms.clear();
             for (step, value) in series.values.iter_mut().enumerate().filter(|(_, v)| !is_absent(**v)) {
@@ -139,7 +133,7 @@ impl Evaluator<'_> {
         let scalars = self.scalar_args(&call.args, grid)?;
         let mut args = Vec::new();
         scalars.at(0, &mut args);
-        self.stream(arg_of(&call.args, Type::Vector)?, grid, &mut |mut series| {
+        self.stream(self.arg_of(&call.args, Type::Vector)?, grid, &mut |mut series| {
             let present: Vec<f64> = series.values.iter().copied().filter(|v| !is_absent(*v)).collect();
             let Some(value) = f(&Window { values: &present, ..Window::default() }, &args) else { return Ok(()) };
             series.values.fill(value);
@@ -149,25 +143,14 @@ impl Evaluator<'_> {
         })
     }
 
-    /// Removes the name unless the call says that it is to stay.
-    pub(super) fn drop_name_of(&self, call: &Call, series: &mut Series) {
-        if !call.keep_name {
-            self.drop_name(series);
-        }
-    }
-
     fn timestamp(&self, call: &Call, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
-        let arg = &call.args[0];
-        let plain = match &arg.unwrapped().kind {
-            ExprKind::Vector(selector) => Some(selector),
-            _ => None,
-        };
+        let arg = call.args[0];
         let mut nameless = |mut series: Series| {
             self.drop_name_of(call, &mut series);
             sink(series)
         };
-        if let Some(selector) = plain {
-            return self.instant_selector(selector, grid, Take::Time, &mut nameless);
+        if let NodeKind::Vector(scan) = &self.node(arg).kind {
+            return self.instant_selector((arg, scan), grid, Take::Time, &mut nameless);
         }
         self.stream(arg, grid, &mut |mut series| {
             for step in 0..grid.len {
@@ -180,13 +163,13 @@ impl Evaluator<'_> {
         })
     }
 
-    pub(super) fn whole_call(&self, expr: &Expr, call: &Call, grid: &Grid) -> Result<Vec<Series>, Error> {
+    pub(super) fn whole_call(&self, (id, call): (NodeId, &Call), grid: &Grid) -> Result<Vec<Series>, Error> {
         let lone = |values| vec![Series::of_floats(Labels::empty(), false, values)];
         match call.function.body {
-            Body::Vector => Ok(lone(self.scalar(&call.args[0], grid)?)),
+            Body::Vector => Ok(lone(self.scalar(call.args[0], grid)?)),
             Body::Date(f) => Ok(lone((0..grid.len).map(|i| f(grid.time(i).div_euclid(1000))).collect())),
-            Body::Absent | Body::AbsentOverTime => self.absent(&call.args[0], grid),
-            Body::Sort(order) => self.sort(expr, call, order, grid),
+            Body::Absent | Body::AbsentOverTime => self.absent(call.args[0], grid),
+            Body::Sort(order) => self.sort((id, call), order, grid),
             Body::LabelReplace => self.label_replace(call, grid),
             Body::LabelJoin => self.label_join(call, grid),
             Body::LabelMatch(op) => self.label_match(call, op, grid),
@@ -194,15 +177,15 @@ impl Evaluator<'_> {
             Body::HistogramQuantile => self.histogram_quantile(call, grid),
             Body::HistogramQuantiles => self.histogram_quantiles(call, grid),
             Body::HistogramFraction => self.histogram_fraction(call, grid),
-            Body::StartTimestamp => self.start_timestamp(&call.args[0], grid),
+            Body::StartTimestamp => self.start_timestamp(call.args[0], grid),
             _ => Err(Error::execution(format!("BUG: {} yields no vector", call.function.name))),
         }
     }
 
-    fn absent(&self, arg: &Expr, grid: &Grid) -> Result<Vec<Series>, Error> {
+    fn absent(&self, arg: NodeId, grid: &Grid) -> Result<Vec<Series>, Error> {
         let mut values = vec![1.0; grid.len];
-        let inner = arg.unwrapped();
-        if arg.value_type() == Type::Matrix {
+        let node = self.node(arg);
+        if node.value_type == Type::Matrix {
             self.windows(arg, grid, &mut |ranges| {
                 self.pace(grid.len)?;
                 let found = values.iter_mut().enumerate().filter(|(step, _)| !ranges.at(*step).is_empty());
@@ -217,24 +200,24 @@ impl Evaluator<'_> {
                 Ok(())
             })?;
         }
-        let labels = match &inner.kind {
-            ExprKind::Vector(selector) | ExprKind::Matrix(selector, _) => label::fixed_by(&selector.matchers),
-            _ => Labels::empty(),
-        };
+        let labels = node.kind.scan().map_or_else(Labels::empty, |scan| label::fixed_by(&scan.matchers));
         Ok(vec![Series::of_floats(labels, false, values)])
     }
 
-    fn sort(&self, expr: &Expr, call: &Call, order: sort::Order, grid: &Grid) -> Result<Vec<Series>, Error> {
-        let mut series = self.vector(&call.args[0], grid)?;
+    fn sort(&self, (id, call): (NodeId, &Call), order: sort::Order, grid: &Grid) -> Result<Vec<Series>, Error> {
+        let mut series = self.vector(call.args[0], grid)?;
         if matches!(order, sort::Order::Ascending | sort::Order::Descending) {
             sort::floats_alone(&mut series);
         }
         if grid.len > 1 {
-            self.warn(expr.span, "sort is ineffective for range queries since results are always ordered by labels");
+            self.warn(
+                self.span(id),
+                "sort is ineffective for range queries since results are always ordered by labels",
+            );
             return Ok(series);
         }
         let names =
-            call.args[1..].iter().map(|arg| string_of(arg).map(str::to_owned)).collect::<Result<Vec<_>, _>>()?;
+            call.args[1..].iter().map(|arg| self.string_of(*arg).map(str::to_owned)).collect::<Result<Vec<_>, _>>()?;
         match order {
             sort::Order::Ascending => sort::by_value(&mut series, false),
             sort::Order::Descending => sort::by_value(&mut series, true),
@@ -254,14 +237,14 @@ impl Evaluator<'_> {
             Body::Range_ => constant((self.query.times.end_ms - self.query.times.start_ms) as f64 / 1000.0),
             Body::Step => constant(self.query.times.step_ms as f64 / 1000.0),
             Body::MaxOf | Body::MinOf => {
-                let (a, b) = (self.scalar(&call.args[0], grid)?, self.scalar(&call.args[1], grid)?);
+                let (a, b) = (self.scalar(call.args[0], grid)?, self.scalar(call.args[1], grid)?);
                 let larger = matches!(call.function.body, Body::MaxOf);
                 let pick = if larger { crate::functions::math::max } else { crate::functions::math::min };
                 Ok(a.iter().zip(&b).map(|(a, b)| pick(*a, *b)).collect())
             }
             Body::Scalar => {
                 let mut found = vec![(0u32, f64::NAN); grid.len];
-                self.stream(&call.args[0], grid, &mut |series| {
+                self.stream(call.args[0], grid, &mut |series| {
                     let present = found.iter_mut().zip(&series.values).filter(|(_, v)| !is_absent(**v));
                     present.for_each(|(slot, value)| *slot = (slot.0 + 1, *value));
                     Ok(())

@@ -1,220 +1,27 @@
-//! Expressions that stand more than once in a query: evaluated at the first place, read at the others.
+//! Nodes that share a result: evaluated at the first place, read at the others. Which they are was decided by
+//! `optimize/common_subexpressions.rs`.
 //!
-//! What is shared is held from its first place to its last. So at the first it, or what is made of each of its series, must
-//! be needed whole, as the operand of a binary operator between vectors is; an aggregation's is not, which holds but a part
-//! of it at a time: several aggregations of one operand are made side by side instead, and the results of those whose place
-//! is still to come are shared. Where memory gets scarce, what is shared is let go, and evaluated again. Each place counts
-//! the samples that it would have looked at by itself. What led to a annotation is not held: it is to be said at each place.
+//! Each place counts the samples that it would have looked at by itself. What led to an annotation is not kept: it is to be
+//! annotated at each place.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use super::aggregate::Folding;
-use super::analysis::{is_invariant, selects, streams};
-use super::projection::Needed;
-use super::{Evaluator, Query, Sink};
+use super::common_cache::Kept;
+use super::evaluator::{Evaluator, Query, Sink};
+use super::operands::Operands;
 use crate::Error;
-use crate::functions::Body;
-use crate::memory::{Reservation, Share};
-use crate::parse::ast::{Aggregate, AggregateOp, Call, Duration, Expr, ExprKind, Span, Type};
-use crate::stats::Level;
+use crate::plan::{Aggregate, NodeId, NodeKind};
 use crate::value::Series;
 use crate::window::Grid;
 
-/// Among more expressions than these none is looked for twice.
-const PLACES_MAX: usize = 100;
-/// Nor among so many selectors, or in so much text of matchers and strings.
-pub(super) const SELECTORS_MAX: usize = 1_000;
-const TEXT_MAX: usize = 64 << 10;
-
-/// What is shared in a query.
-#[derive(Debug, Default)]
-pub(crate) struct Shared<'e> {
-    /// By where an expression lies in memory, which of those below it is.
-    places: HashMap<usize, usize>,
-    /// By expression, where the first of its places lies; of what is made beside another nowhere.
-    firsts: HashMap<usize, usize>,
-    /// By where the operand of an aggregation lies, later aggregations of the same, which are made beside it.
-    beside: HashMap<usize, Vec<(&'e Aggregate, usize)>>,
-    slots: Mutex<Vec<Slot>>,
-}
-
-/// An expression with several places.
-#[derive(Debug, Default)]
-struct Slot {
-    /// Places that are still to come.
-    places: usize,
-    kept: Option<Kept>,
-}
-
-#[derive(Clone, Debug)]
-struct Kept {
-    series: Arc<Vec<Series>>,
-    grid: Grid,
-    /// The memory it takes.
-    bytes: usize,
-    /// What evaluating it looked at, and held at most.
-    cost: Level,
-    peak: usize,
-}
-
-/// An expression that yields an instant vector.
-struct Place<'e> {
-    expr: &'e Expr,
-    /// It is needed whole here, or what is made of each of its series is.
-    whole: bool,
-    /// Behind the last place inside it.
-    end: usize,
-    /// The subquery it stands in: its address, 0 for none.
-    subquery: usize,
-}
-
-fn address(expr: &Expr) -> usize {
-    std::ptr::from_ref(expr).addr()
-}
-
-impl<'e> Shared<'e> {
-    /// What to share of a query.
-    pub(crate) fn of(query: &'e Expr) -> Self {
-        let mut shared = Self::default();
-        if !repeats_a_selector(query) {
-            return shared;
-        }
-        let mut places = Vec::new();
-        visit(query, (true, 0), &mut places);
-        if places.len() > PLACES_MAX {
-            return shared;
-        }
-        let texts: Vec<String> = places.iter().map(|place| text(place.expr)).collect();
-        let mut alike: HashMap<&str, Vec<usize>> = HashMap::new();
-        texts.iter().enumerate().for_each(|(i, text)| alike.entry(text).or_default().push(i));
-        // What lies inside a place that is read is never evaluated.
-        let mut inside = vec![false; places.len()];
-        let mut slots = Vec::new();
-        for (i, place) in places.iter().enumerate() {
-            let same: Vec<usize> = alike[&*texts[i]].iter().copied().filter(|j| !inside[*j]).collect();
-            if inside[i] || !place.whole || same.len() < 2 || same[0] != i {
-                continue;
-            }
-            for j in &same {
-                shared.places.insert(address(places[*j].expr), slots.len());
-                let end = places[*j].end;
-                inside[if *j == i { end } else { *j }..end].fill(true);
-            }
-            shared.firsts.insert(slots.len(), address(place.expr));
-            slots.push(Slot { places: same.len(), kept: None });
-        }
-        shared.fold_beside((&places, &texts, &inside), &mut slots);
-        shared.slots = Mutex::new(slots);
-        shared
-    }
-
-    /// Finds the aggregations that fold the same series, which no one has from elsewhere.
-    fn fold_beside(&mut self, (places, texts, inside): (&[Place<'e>], &[String], &[bool]), slots: &mut Vec<Slot>) {
-        let mut first: HashMap<(&str, usize), usize> = HashMap::new();
-        for (i, place) in places.iter().enumerate() {
-            let ExprKind::Aggregate(aggregate) = &place.expr.kind else { continue };
-            let operand = aggregate.expr.unwrapped();
-            let folds = aggregate.op.param().is_none() && streams(operand) && !is_invariant(operand);
-            let has_own = !self.places.contains_key(&address(operand)) && !self.is_inside(operand);
-            if inside[i] || !folds || !has_own {
-                continue;
-            }
-            // The place behind that of an aggregation without a parameter is its operand.
-            match first.entry((&texts[i + 1], place.subquery)) {
-                Entry::Vacant(free) => drop(free.insert(address(operand))),
-                Entry::Occupied(found) => {
-                    let slot = *self.places.entry(address(place.expr)).or_insert_with(|| {
-                        slots.push(Slot { places: 1, kept: None });
-                        slots.len() - 1
-                    });
-                    self.beside.entry(*found.get()).or_default().push((aggregate, slot));
-                }
-            }
-        }
-    }
-
-    fn slots(&self) -> MutexGuard<'_, Vec<Slot>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Has an expression its series from elsewhere, or others have theirs from it?
-    pub(super) fn is_known(&self, expr: &Expr) -> bool {
-        self.places.contains_key(&address(expr))
-    }
-
-    /// Does an expression have its series from one that is evaluated before it?
-    pub(super) fn has_from_before(&self, expr: &Expr) -> bool {
-        self.places.get(&address(expr)).is_some_and(|slot| self.firsts.get(slot) != Some(&address(expr)))
-    }
-
-    /// Does an expression other than this one, and inside it, have its series from elsewhere?
-    pub(super) fn is_inside(&self, expr: &Expr) -> bool {
-        let mut found = false;
-        if !self.places.is_empty() {
-            expr.walk(&mut |node| found |= !std::ptr::eq(node, expr) && self.places.contains_key(&address(node)));
-        }
-        found
-    }
-
-    /// Lets go of what nobody reads just now. Was there any?
-    fn let_go(&self, share: &Share) -> bool {
-        let unread = |kept: &mut Kept| Arc::strong_count(&kept.series) == 1;
-        let mut slots = self.slots();
-        let gone: Vec<Kept> = slots.iter_mut().filter_map(|slot| slot.kept.take_if(unread)).collect();
-        gone.iter().for_each(|kept| share.give(kept.bytes));
-        !gone.is_empty()
-    }
-
-    /// Comes to a place: what was kept for it there, and whether there are more to come.
-    fn arrive(&self, slot: usize, grid: &Grid, share: &Share) -> (Option<Kept>, bool) {
-        let slot = &mut self.slots()[slot];
-        slot.places = slot.places.saturating_sub(1);
-        if slot.places > 0 {
-            return (slot.kept.clone().filter(|kept| kept.grid == *grid), true);
-        }
-        let kept = slot.kept.take();
-        kept.iter().for_each(|kept| share.give(kept.bytes));
-        (kept.filter(|kept| kept.grid == *grid), false)
-    }
-
-    fn keep(&self, slot: usize, kept: Kept, share: &Share) {
-        if share.take_spare(kept.bytes) {
-            let before = self.slots()[slot].kept.replace(kept);
-            before.iter().for_each(|before| share.give(before.bytes));
-        }
-    }
-}
-
-impl Query<'_> {
-    /// Takes memory; what is kept to spare time is let go for it.
-    pub(super) fn take(&self, taken: &Reservation<'_>, bytes: usize) -> Result<(), Error> {
-        match taken.take(bytes) {
-            Ok(()) => Ok(()),
-            Err(error) if error.is_of_all() => {
-                self.let_go();
-                self.bounds.taking(|| taken.take(bytes))
-            }
-            Err(_) if self.let_go() => taken.take(bytes),
-            refused => refused,
-        }
-    }
-
-    /// Lets go of what is kept to spare time. Was there any?
-    pub(crate) fn let_go(&self) -> bool {
-        let shared = self.shared.let_go(&self.bounds.share);
-        self.readings.let_go() || shared
-    }
-}
-
 impl Evaluator<'_> {
-    /// The series of an expression that has several places. That they are held is not counted yet. None where they need
-    /// not be whole, and there is no room for that.
-    pub(super) fn shared(&self, expr: &Expr, grid: &Grid, whole: bool) -> Result<Option<Arc<Vec<Series>>>, Error> {
-        let Query { shared, bounds, .. } = self.query;
-        let Some(slot) = shared.places.get(&address(expr)).copied() else { return Ok(None) };
-        let (kept, more) = shared.arrive(slot, grid, &bounds.share);
+    /// The series of a node that has several places. That they are held is not counted yet. `None` where it has not, or where
+    /// they need not be whole and there is no room for that.
+    pub(super) fn shared(&self, id: NodeId, grid: &Grid, whole: bool) -> Result<Option<Arc<Vec<Series>>>, Error> {
+        let Some(common) = self.node(id).decisions.common else { return Ok(None) };
+        let Query { common: cache, bounds, .. } = self.query;
+        let (kept, more) = cache.arrive(common.slot, grid, &bounds.share);
         let before = self.held();
         if let Some(kept) = kept {
             self.samples.absorb(&kept.cost);
@@ -226,9 +33,10 @@ impl Evaluator<'_> {
         }
         let (peak, annotations, level) =
             (self.peak.replace(before.samples), self.annotations().count(), self.samples.enter_beside());
-        let series = self.evaluated(expr, grid);
+        let series = self.evaluated(id, grid);
         let own_peak = self.peak.replace(if whole { peak.max(self.peak.get()) } else { peak }) - before.samples;
         let series = match series {
+            // By itself each series would be let go: the same is tried again, series by series.
             Err(error) if !whole && error.is_of_memory() => {
                 self.samples.forget(level);
                 self.back_to(before);
@@ -242,22 +50,29 @@ impl Evaluator<'_> {
         if more && self.annotations().count() == annotations {
             let bytes = series.iter().map(Series::bytes).sum();
             let kept = Kept { series: Arc::clone(&series), grid: *grid, bytes, cost, peak: own_peak };
-            shared.keep(slot, kept, &bounds.share);
+            cache.keep(common.slot, kept, &bounds.share);
         }
         Ok(Some(series))
     }
 
-    /// What an aggregation yields where others of the same operand are made beside it, unless there is no room for these.
-    pub(super) fn fold_with_others(&self, aggregate: &Aggregate, grid: &Grid) -> Result<Option<Vec<Series>>, Error> {
-        let Query { shared, bounds, .. } = self.query;
-        let Some(others) = shared.beside.get(&address(aggregate.expr.unwrapped())) else { return Ok(None) };
-        let mut folding = Folding::new(aggregate);
-        let mut beside: Vec<Folding<'_>> = others.iter().map(|(other, _)| Folding::new(other)).collect();
+    /// What an aggregation yields where others of the same operand are computed together with it, unless there is no room for
+    /// these.
+    pub(super) fn fold_together(
+        &self,
+        (id, aggregate): (NodeId, &Aggregate),
+        grid: &Grid,
+    ) -> Result<Option<Vec<Series>>, Error> {
+        let others = self.aggregations(&self.node(id).decisions.together);
+        if others.is_empty() {
+            return Ok(None);
+        }
+        let Query { common: cache, bounds, plan, .. } = self.query;
+        let mut folding = Folding::new(aggregate, plan);
+        let mut beside: Vec<Folding<'_>> = others.iter().map(|(other, _)| Folding::new(other, plan)).collect();
         let before = self.held();
         let (peak, annotations, level) =
             (self.peak.replace(before.samples), self.annotations().count(), self.samples.enter_beside());
-        let needed = Needed::by([aggregate].into_iter().chain(others.iter().map(|(other, _)| *other)));
-        let streamed = self.stream_needed((&aggregate.expr, Some(&needed)), grid, &mut |series| {
+        let streamed = self.stream_projected(id, grid, &mut |series| {
             self.pace(grid.len)?;
             folding.add(self, &series, (grid.len, true))?;
             beside.iter_mut().try_for_each(|other| other.add(self, &series, (grid.len, false)))
@@ -280,10 +95,19 @@ impl Evaluator<'_> {
             for ((peak, series), (_, slot)) in beside.into_iter().zip(others) {
                 let bytes = series.iter().map(Series::bytes).sum();
                 let kept = Kept { series: Arc::new(series), grid: *grid, bytes, cost: cost.clone(), peak };
-                shared.keep(*slot, kept, &bounds.share);
+                cache.keep(slot, kept, &bounds.share);
             }
         }
         Ok(Some(series))
+    }
+
+    /// Aggregations and the slots of their results.
+    fn aggregations(&self, ids: &[NodeId]) -> Vec<(&Aggregate, usize)> {
+        let of = |id: &NodeId| match (&self.node(*id).kind, self.node(*id).decisions.common) {
+            (NodeKind::Aggregate(aggregate), Some(common)) => Some((aggregate, common.slot)),
+            _ => None,
+        };
+        ids.iter().filter_map(of).collect()
     }
 
     /// Hands over shared series one by one.
@@ -299,107 +123,6 @@ impl Evaluator<'_> {
             Err(series) => series.iter().cloned().try_for_each(sink),
         }
     }
-}
-
-/// Do two selectors read the same data? Else no two expressions are equal. Very many, or very long ones, are not compared.
-fn repeats_a_selector(query: &Expr) -> bool {
-    let (mut selectors, mut text) = (0, 0);
-    query.walk(&mut |node| match &node.kind {
-        ExprKind::Vector(selector) | ExprKind::Matrix(selector, _) => {
-            selectors += 1;
-            text += selector.matchers.iter().map(|m| m.name.len() + m.value.len()).sum::<usize>();
-        }
-        ExprKind::String(string) => text += string.len(),
-        _ => {}
-    });
-    if selectors > SELECTORS_MAX || text > TEXT_MAX {
-        return false;
-    }
-    let mut seen = Vec::new();
-    let mut repeats = false;
-    query.walk(&mut |node| {
-        if let ExprKind::Vector(selector) | ExprKind::Matrix(selector, _) = &node.kind {
-            repeats |= seen.contains(&&selector.matchers);
-            seen.push(&selector.matchers);
-        }
-    });
-    repeats
-}
-
-/// The places in the order in which they are evaluated. What aggregations and their like fold is not needed whole.
-fn visit<'e>(expr: &'e Expr, (whole, within): (bool, usize), places: &mut Vec<Place<'e>>) {
-    let expr = expr.unwrapped();
-    let at = places.len();
-    if at > PLACES_MAX {
-        return;
-    }
-    if expr.value_type() == Type::Vector && selects(expr) {
-        places.push(Place { expr, whole, end: at, subquery: within });
-    }
-    match &expr.kind {
-        ExprKind::Unary(_, inner) => visit(inner, (whole, within), places),
-        ExprKind::Subquery(subquery) => visit(&subquery.expr, (true, address(expr)), places),
-        ExprKind::Aggregate(aggregate) => {
-            aggregate.param.iter().for_each(|param| visit(param, (false, within), places));
-            let whole = aggregate.op == AggregateOp::Quantile || !streams(&aggregate.expr);
-            visit(&aggregate.expr, (whole, within), places);
-        }
-        ExprKind::Binary(binary) => {
-            let vectors = binary.matched().is_some();
-            visit(&binary.left, (vectors || whole, within), places);
-            visit(&binary.right, (vectors || whole, within), places);
-        }
-        ExprKind::Call(call) => visit_args(call, (whole, within), places),
-        _ => {}
-    }
-    let end = places.len();
-    places[at..].iter_mut().take(1).filter(|place| std::ptr::eq(place.expr, expr)).for_each(|place| place.end = end);
-}
-
-fn visit_args<'e>(call: &'e Call, (whole, within): (bool, usize), places: &mut Vec<Place<'e>>) {
-    for (i, arg) in call.args.iter().enumerate() {
-        let is_selector = matches!(arg.unwrapped().kind, ExprKind::Vector(_));
-        match call.function.body {
-            // These look at the samples themselves.
-            Body::Timestamp | Body::StartTimestamp if is_selector => {}
-            Body::Info if i > 0 => {}
-            Body::Math(_) | Body::AcrossSteps(_) | Body::Date(_) | Body::Timestamp | Body::OfHistograms(_) => {
-                visit(arg, (whole && arg.value_type() == Type::Vector, within), places);
-            }
-            Body::Absent | Body::AbsentOverTime | Body::Scalar | Body::StartTimestamp => {
-                visit(arg, (false, within), places)
-            }
-            _ => visit(arg, (arg.value_type() == Type::Vector, within), places),
-        }
-    }
-}
-
-/// An expression, wherever it stands: all that its nodes say but their places.
-fn text(expr: &Expr) -> String {
-    let mut bare = expr.clone();
-    // How a duration was computed no longer matters.
-    let plain = |duration: &mut Duration| duration.expr = None;
-    bare.walk_mut(&mut |node| {
-        node.span = Span::default();
-        match &mut node.kind {
-            ExprKind::Vector(selector) => {
-                selector.span = Span::default();
-                plain(&mut selector.shift.offset);
-            }
-            ExprKind::Matrix(selector, range) => {
-                selector.span = Span::default();
-                plain(&mut selector.shift.offset);
-                plain(range);
-            }
-            ExprKind::Subquery(subquery) => {
-                plain(&mut subquery.range);
-                plain(&mut subquery.shift.offset);
-                subquery.step.iter_mut().for_each(plain);
-            }
-            _ => {}
-        }
-    });
-    format!("{bare:?}")
 }
 
 #[cfg(test)]
@@ -509,7 +232,7 @@ mod tests {
             // Each has steps of its own, or what is kept would be large.
             ("sum_over_time(sum(x_total)[2m:]) / sum_over_time(count(x_total)[3m:])", 2),
             ("topk(2, x_total) or bottomk(2, x_total)", 1),
-            // A annotation is to be said at each place.
+            // An annotation is to be made at each place.
             ("rate(x[2m]) / rate(x[2m])", 2),
         ] {
             let engine = Engine::default();

@@ -1,40 +1,27 @@
 //! Extended selectors: ranges that look beyond their bounds, and values between samples.
 
-use super::selector::Wanted;
-use super::{Evaluator, Sink};
+use super::evaluator::{Evaluator, Sink};
+use super::scan::ScanOf;
 use crate::Error;
 use crate::annotations::{Annotation, AnnotationList};
 use crate::functions::histogram_rate;
-use crate::parse::ast::{Extension, Selector};
+use crate::plan::{NodeId, Scan};
 use crate::value::{ABSENT, Series};
-use crate::window::{Dense, Grid, Look, Reach, Timed, Window, reaching};
+use crate::window::{Dense, Grid, Look, Timed, Window, reaching};
 
 impl Evaluator<'_> {
-    /// How far beyond its bounds a selector takes samples from: the lookback, backwards or both ways.
-    pub(super) fn reach(&self, selector: &Selector) -> Reach {
-        let lookback = self.query.lookback_ms;
-        match selector.extension {
-            None => Reach::default(),
-            Some(Extension::Anchored) => Reach { back_ms: lookback, ahead_ms: 0 },
-            Some(Extension::Smoothed) => Reach { back_ms: lookback, ahead_ms: lookback },
-        }
-    }
-
-    /// An instant selector looks back as all do, and ahead as far.
-    fn smoothed_reach(&self) -> Reach {
-        Reach { back_ms: 0, ahead_ms: self.query.lookback_ms }
-    }
-
-    pub(super) fn wanted_smoothed<'e>(&self, selector: &'e Selector, ends: &[i64]) -> Option<Wanted<'e>> {
-        Wanted::new(selector, (ends, self.query.lookback_ms), self.smoothed_reach())
-    }
-
     /// At every step the value on the line between the samples around it; the one before it when none follows.
-    pub(super) fn smoothed_selector(&self, selector: &Selector, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
-        let ends = self.ends(&selector.shift, grid);
+    pub(super) fn smoothed_selector(
+        &self,
+        (id, scan): (NodeId, &Scan),
+        grid: &Grid,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), Error> {
+        let ends = self.ends(&scan.shift, grid);
+        let of = ScanOf { scan, id: Some(id) };
         let reach = self.smoothed_reach();
         let mut dense = Dense::default();
-        self.batches(self.wanted_smoothed(selector, &ends), &mut |batch| {
+        self.batches(self.wanted_smoothed(of, &ends), &mut |batch| {
             let windows = reaching(&batch.timestamps_ms, &ends, self.query.lookback_ms, reach);
             for column in &batch.columns {
                 dense.load(&batch.timestamps_ms, column, Look::default());
@@ -47,7 +34,7 @@ impl Evaluator<'_> {
                     let histograms = dense.histograms(*window);
                     if !histograms.is_empty() {
                         let mixed = !ts.is_empty();
-                        self.smoothed_histogram(selector, (histograms, mixed), *end, (step, &mut series));
+                        self.smoothed_histogram(scan, (histograms, mixed), *end, (step, &mut series));
                     }
                 }
                 self.count(&series)?;
@@ -62,7 +49,7 @@ impl Evaluator<'_> {
     /// The same among histograms; where there are floats too, nothing.
     fn smoothed_histogram(
         &self,
-        selector: &Selector,
+        scan: &Scan,
         (histograms, mixed): (&[Timed], bool),
         end_ms: i64,
         (step, series): (usize, &mut Series),
@@ -75,7 +62,7 @@ impl Evaluator<'_> {
             let histogram = histogram_rate::smoothed(histograms, end_ms, &mut annotations);
             series.histograms.extend(histogram.map(|histogram| (step as u32, histogram)));
         }
-        self.annotate_all(selector.span, series.labels.name(), &mut annotations);
+        self.annotate_all(scan.span, series.labels.name(), &mut annotations);
     }
 }
 

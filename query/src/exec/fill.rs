@@ -2,9 +2,11 @@
 
 use model::Labels;
 
-use super::Evaluator;
+use super::evaluator::Evaluator;
+use super::operands::Operands;
 use crate::Error;
-use crate::parse::ast::{Binary, Type};
+use crate::parse::types::Type;
+use crate::plan::Binary;
 use crate::value::Series;
 use crate::window::Grid;
 
@@ -12,10 +14,10 @@ impl Evaluator<'_> {
     /// The left side, with the right side's value at every step where a series of it has none. Where there is no series
     /// at all on the left, the right side.
     pub(super) fn filled(&self, binary: &Binary, grid: &Grid) -> Result<Vec<Series>, Error> {
-        let mut left = self.vector(&binary.left, grid)?;
+        let mut left = self.vector(binary.left, grid)?;
         left.retain(|series| !series.is_empty());
-        if binary.right.value_type() == Type::Scalar {
-            let numbers = self.scalar(&binary.right, grid)?;
+        if self.node(binary.right).value_type == Type::Scalar {
+            let numbers = self.scalar(binary.right, grid)?;
             if left.is_empty() {
                 return Ok(vec![Series::of_floats(Labels::empty(), false, numbers)]);
             }
@@ -29,7 +31,7 @@ impl Evaluator<'_> {
             }
             return Ok(left);
         }
-        let right = self.vector(&binary.right, grid)?;
+        let right = self.vector(binary.right, grid)?;
         if left.is_empty() {
             return Ok(right);
         }

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 
 use model::{Labels, labels::BUCKET};
 
+use super::evaluator::Evaluator;
 use super::messages::cut;
-use super::{Evaluator, label_name};
+use super::operands::Operands;
 use crate::Error;
 use crate::annotations::Annotation;
 use crate::functions::histogram::{self as classic, Bucket};
 use crate::histogram::{self as native, Reading, Sparse};
-use crate::parse::ast::{Call, Expr};
+use crate::plan::{Call, NodeId};
 use crate::value::{ABSENT, SAMPLE_BYTES, SERIES_BYTES, Series, is_absent, label_bytes, text_bytes};
 use crate::window::Grid;
 
@@ -52,7 +53,7 @@ impl Distribution {
 }
 
 impl Evaluator<'_> {
-    fn distributions(&self, arg: &Expr, grid: &Grid) -> Result<Vec<Distribution>, Error> {
+    fn distributions(&self, arg: NodeId, grid: &Grid) -> Result<Vec<Distribution>, Error> {
         let mut found: HashMap<Labels, usize> = HashMap::new();
         let mut distributions: Vec<Distribution> = Vec::new();
         let mut place = |labels: Labels, name: &str, drop_name: bool, all: &mut Vec<Distribution>| {
@@ -84,7 +85,7 @@ impl Evaluator<'_> {
                 let of = if name.is_empty() { String::new() } else { format!(" for metric name {name:?}") };
                 let bound = format!("{:?}", cut(&bound));
                 let message = format!("bucket label \"le\" is missing or has a malformed value of {bound}{of}");
-                self.warn(arg.span, &message);
+                self.warn(self.span(arg), &message);
                 continue;
             };
             let labels = series.labels.filtered(|name| name != BUCKET);
@@ -107,24 +108,24 @@ impl Evaluator<'_> {
     }
 
     pub(super) fn histogram_quantile(&self, call: &Call, grid: &Grid) -> Result<Vec<Series>, Error> {
-        let quantiles = self.scalar(&call.args[0], grid)?;
-        let distributions = self.distributions(&call.args[1], grid)?;
-        quantiles.iter().for_each(|q| self.check_quantile(*q, &call.args[0]));
+        let quantiles = self.scalar(call.args[0], grid)?;
+        let distributions = self.distributions(call.args[1], grid)?;
+        quantiles.iter().for_each(|q| self.check_quantile(*q, call.args[0]));
         let mut out = Vec::with_capacity(distributions.len());
         for distribution in &distributions {
             self.hold_number(distribution, grid)?;
-            out.push(self.quantiles_of(distribution, &quantiles, &call.args[1], grid));
+            out.push(self.quantiles_of(distribution, &quantiles, call.args[1], grid));
         }
         self.merged(out)
     }
 
-    fn quantiles_of(&self, of: &Distribution, quantiles: &[f64], arg: &Expr, grid: &Grid) -> Series {
-        let annotation = |annotation| self.annotate(arg.span, &of.name, annotation);
+    fn quantiles_of(&self, of: &Distribution, quantiles: &[f64], arg: NodeId, grid: &Grid) -> Series {
+        let annotation = |annotation| self.annotate(self.span(arg), &of.name, annotation);
         let values = of.read(quantiles.len(), |step, form| match form {
             Some(Form::Classic(buckets)) => {
                 let (value, raised) = classic::quantile(quantiles[step], buckets);
                 if let Some(raised) = raised {
-                    self.annotations().forced(self.query.text, arg.span, &of.name, (grid.time(step), raised));
+                    self.annotations().forced(self.query.text, self.span(arg), &of.name, (grid.time(step), raised));
                 }
                 value
             }
@@ -144,16 +145,16 @@ impl Evaluator<'_> {
     }
 
     pub(super) fn histogram_quantiles(&self, call: &Call, grid: &Grid) -> Result<Vec<Series>, Error> {
-        let target = label_name(&call.args[1], |name| format!("invalid label name {name}"))?;
-        let distributions = self.distributions(&call.args[0], grid)?;
+        let target = self.label_name(call.args[1], |name| format!("invalid label name {name}"))?;
+        let distributions = self.distributions(call.args[0], grid)?;
         let mut out = Vec::new();
         for arg in &call.args[2..] {
-            let quantiles = self.scalar(arg, grid)?;
-            quantiles.iter().for_each(|q| self.check_quantile(*q, arg));
+            let quantiles = self.scalar(*arg, grid)?;
+            quantiles.iter().for_each(|q| self.check_quantile(*q, *arg));
             let label = quantile_label(quantiles[0]);
             for distribution in &distributions {
                 self.hold_number(distribution, grid)?;
-                let mut series = self.quantiles_of(distribution, &quantiles, &call.args[0], grid);
+                let mut series = self.quantiles_of(distribution, &quantiles, call.args[0], grid);
                 series.labels = self.with_label(&series.labels, target, label.len(), |text| text.push_str(&label))?;
                 out.push(series);
             }
@@ -162,9 +163,9 @@ impl Evaluator<'_> {
     }
 
     pub(super) fn histogram_fraction(&self, call: &Call, grid: &Grid) -> Result<Vec<Series>, Error> {
-        let lower = self.scalar(&call.args[0], grid)?;
-        let upper = self.scalar(&call.args[1], grid)?;
-        let arg = &call.args[2];
+        let lower = self.scalar(call.args[0], grid)?;
+        let upper = self.scalar(call.args[1], grid)?;
+        let arg = call.args[2];
         let mut out = Vec::new();
         for of in &self.distributions(arg, grid)? {
             self.hold_number(of, grid)?;
@@ -173,12 +174,12 @@ impl Evaluator<'_> {
                 Some(Form::Native(histogram)) => {
                     let Reading { value, has_nan } = native::fraction(lower[step], upper[step], histogram);
                     if has_nan {
-                        self.annotate(arg.span, &of.name, Annotation::FractionWithoutNan);
+                        self.annotate(self.span(arg), &of.name, Annotation::FractionWithoutNan);
                     }
                     value
                 }
                 None => {
-                    self.annotate(arg.span, &of.name, Annotation::MixedClassicNative);
+                    self.annotate(self.span(arg), &of.name, Annotation::MixedClassicNative);
                     ABSENT
                 }
             });

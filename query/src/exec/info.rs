@@ -7,12 +7,13 @@ use model::labels::sort_by_labels;
 use model::labels::{INSTANCE, JOB, METRIC_NAME};
 use model::{Labels, LabelsBuilder, MatchOp, Matcher};
 
-use super::Evaluator;
+use super::evaluator::Evaluator;
 use super::messages::{cut, shown};
-use super::sample_times::{Reference, reference};
+use super::operands::Operands;
+use super::scan::ScanOf;
 use super::selector::Take;
 use crate::Error;
-use crate::parse::ast::{Call, Expr, ExprKind, Selector};
+use crate::plan::{Call, NodeId, NodeKind, Plan, SampleTimes, Scan, sample_times};
 use crate::value::{ABSENT, SAMPLE_BYTES, SERIES_BYTES, Series, is_metadata, label_bytes, text_bytes};
 use crate::window::Grid;
 
@@ -23,9 +24,9 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn new(call: &Call) -> Self {
+    fn new(plan: &Plan, call: &Call) -> Self {
         let (mut names, mut data) = (Vec::new(), Vec::new());
-        if let Some(ExprKind::Vector(selector)) = call.args.get(1).map(|arg| &arg.unwrapped().kind) {
+        if let Some(NodeKind::Vector(selector)) = call.args.get(1).map(|arg| &plan.node(*arg).kind) {
             let (by_name, others) = selector.matchers.iter().cloned().partition(|m| m.name == METRIC_NAME);
             (names, data) = (by_name, others);
         }
@@ -75,18 +76,18 @@ fn identities<'a>(keys: impl Iterator<Item = Key<'a>>) -> Vec<[Matcher; 2]> {
 
 impl Evaluator<'_> {
     pub(super) fn info_call(&self, call: &Call, grid: &Grid) -> Result<Vec<Series>, Error> {
-        let wanted = Wanted::new(call);
-        let mut base = self.vector(&call.args[0], grid)?;
+        let wanted = Wanted::new(self.query.plan, call);
+        let mut base = self.vector(call.args[0], grid)?;
         base.retain(|series| !series.is_empty());
         // Info series are looked up when the base series are: their `@` and `offset` count for both.
-        let ends = self.reference_times(&call.args[0], grid);
+        let ends = self.reference_times(call.args[0], grid);
         let mut infos: Vec<Series> = Vec::new();
         let enriched = base.iter().filter(|series| !wanted.is_info(series.labels.name()));
         self.hold(0, base.iter().map(|one| INFO_BYTES + 3 * label_bytes(&one.labels)).sum())?;
         for identity in identities(enriched.map(|series| key(&series.labels))) {
             let matchers = wanted.names.iter().chain(&wanted.data).cloned().chain(identity).collect();
-            let selector = Selector { matchers, ..Selector::default() };
-            self.latest(&selector, &ends, Take::FloatMillis, &mut |series| {
+            let scan = Scan { matchers, ..Scan::default() };
+            self.latest(ScanOf { scan: &scan, id: None }, &ends, Take::FloatMillis, &mut |series| {
                 if !series.histograms.is_empty() {
                     let labels = shown(&series.labels);
                     let message = format!("this should be an info metric, with float samples: {labels}");
@@ -218,13 +219,12 @@ impl Evaluator<'_> {
 
     /// For each step, when the samples of the selectors are taken: that of the step, unless `@` and `offset` move all of
     /// them alike.
-    fn reference_times(&self, expr: &Expr, grid: &Grid) -> Vec<i64> {
-        let reference = reference(expr, &mut Vec::new());
+    fn reference_times(&self, id: NodeId, grid: &Grid) -> Vec<i64> {
         let mut times: Vec<i64> = (0..grid.len).map(|i| grid.time(i)).collect();
-        match reference {
-            Reference::Fixed(ms) => times.fill(ms),
-            Reference::Shifted(offset_ms) => times.iter_mut().for_each(|t| *t = t.saturating_sub(offset_ms)),
-            Reference::Nothing | Reference::Various => {}
+        match sample_times(self.query.plan, id) {
+            SampleTimes::Fixed(ms) => times.fill(ms),
+            SampleTimes::Shifted(offset_ms) => times.iter_mut().for_each(|t| *t = t.saturating_sub(offset_ms)),
+            SampleTimes::None | SampleTimes::Various => {}
         }
         times
     }

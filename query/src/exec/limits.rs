@@ -1,6 +1,6 @@
 //! How far an evaluation may go: its time, its client's patience, samples and memory.
 
-use super::{Evaluator, Query};
+use super::evaluator::{Evaluator, Query};
 use crate::Error;
 use crate::memory::Reservation;
 
@@ -40,12 +40,12 @@ impl Drop for Reserved<'_> {
 
 impl Evaluator<'_> {
     /// Is the query still wanted and within its time?
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    pub(super) fn check(&self) -> Result<(), Error> {
         self.query.bounds.check()
     }
 
     /// Is it, asked about each [`PACE`] samples that work is done on?
-    pub(crate) fn pace(&self, samples: usize) -> Result<(), Error> {
+    pub(super) fn pace(&self, samples: usize) -> Result<(), Error> {
         let worked = self.worked.get() + samples;
         if worked < PACE {
             self.worked.set(worked);
@@ -100,7 +100,7 @@ impl Evaluator<'_> {
     }
 
     /// Counts samples that are now in memory, and the bytes they take.
-    pub(crate) fn hold(&self, samples: usize, bytes: usize) -> Result<(), Error> {
+    pub(super) fn hold(&self, samples: usize, bytes: usize) -> Result<(), Error> {
         self.pace(samples)?;
         self.query.take(&self.taken, bytes)?;
         let held = self.held.get() + samples;

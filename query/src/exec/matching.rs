@@ -7,11 +7,14 @@ use std::collections::hash_map::Entry;
 use model::labels::METRIC_NAME;
 use model::{Labels, LabelsBuilder};
 
-use super::Evaluator;
-use super::binary::{Made, arithmetic, holds};
+use super::binary::Made;
+use super::evaluator::Evaluator;
 use super::messages::shown;
+use super::operands::Operands;
 use crate::Error;
-use crate::parse::ast::{Binary, BinaryOp, Card, Matching};
+use crate::functions::operators::{arithmetic, holds};
+use crate::parse::ast::{BinaryOp, Card, Matching};
+use crate::plan::Binary;
 use crate::value::{
     ABSENT, SAMPLE_BYTES, SERIES_BYTES, SampleRef, Series, histogram_bytes, is_absent, is_metadata, label_bytes,
     text_bytes, without_name,
@@ -59,11 +62,8 @@ impl Present {
 
 impl Evaluator<'_> {
     pub(super) fn vector_vector(&self, binary: &Binary, grid: &Grid) -> Result<Vec<Series>, Error> {
-        if binary.op == BinaryOp::Default {
-            return self.filled(binary, grid);
-        }
-        let left = self.vector(&binary.left, grid)?;
-        let right = self.vector(&binary.right, grid)?;
+        let left = self.vector(binary.left, grid)?;
+        let right = self.vector(binary.right, grid)?;
         let [left, right] = self.sides([left, right], &binary.matching)?;
         if binary.op.is_set() {
             return self.merged(self.set(binary.op, (left, right), grid.len)?);

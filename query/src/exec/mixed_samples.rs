@@ -1,33 +1,29 @@
 //! Functions of what is more than floats: histograms, and samples that say since when they count.
 
-use super::selector::{Ranges, Take};
-use super::{Evaluator, ScalarArgs, Sink, arg_of, check_factors};
+use super::arguments::{ScalarArgs, check_factors};
+use super::evaluator::{Evaluator, Sink};
+use super::operands::Operands;
+use super::ranges::Ranges;
+use super::selector::Take;
 use crate::Error;
 use crate::annotations::{Annotation, AnnotationList};
 use crate::functions::RangeFn;
 use crate::functions::mixed::{self, Outcome};
-use crate::parse::ast::{Call, Expr, ExprKind, Span, Type};
+use crate::parse::types::Type;
+use crate::plan::{Call, NodeId, NodeKind};
 use crate::value::{ABSENT, Series, histogram_bytes};
 use crate::window::Grid;
 
-/// Where annotations on a range point to; of a subquery upstream forgets where it stands.
-pub(super) fn place(range: &Expr) -> Span {
-    match range.unwrapped().kind {
-        ExprKind::Subquery(_) => Span::default(),
-        _ => range.span,
-    }
-}
-
 impl Evaluator<'_> {
     /// A function of a range vector, for one of its series; `f` is what it is for floats.
-    pub(super) fn rich_range(
+    pub(super) fn mixed_range(
         &self,
         call: &Call,
         f: RangeFn,
         (ranges, scalars): (&Ranges<'_>, &ScalarArgs),
         grid: &Grid,
     ) -> Result<Series, Error> {
-        let range = arg_of(&call.args, Type::Matrix)?;
+        let range = self.arg_of(&call.args, Type::Matrix)?;
         let of_both = mixed::of(call.function.name);
         let mut annotations = AnnotationList::default();
         let mut args = Vec::new();
@@ -62,17 +58,20 @@ impl Evaluator<'_> {
                 None => {}
             }
         }
-        let place = if place(range) == range.span { call.args[0].span } else { place(range) };
+        let place = match self.range_span(range) {
+            place if place == self.span(range) => self.span(call.args[0]),
+            place => place,
+        };
         self.annotate_all(place, series.labels.name(), &mut annotations);
         Ok(series)
     }
 
     /// Since when the samples of a selector count; of what was computed, nobody says.
-    pub(super) fn start_timestamp(&self, arg: &Expr, grid: &Grid) -> Result<Vec<Series>, Error> {
+    pub(super) fn start_timestamp(&self, arg: NodeId, grid: &Grid) -> Result<Vec<Series>, Error> {
         let mut out = Vec::new();
-        match &arg.unwrapped().kind {
-            ExprKind::Vector(selector) if selector.extension.is_none() => {
-                self.instant_selector(selector, grid, Take::Start, &mut |mut series| {
+        match &self.node(arg).kind {
+            NodeKind::Vector(scan) if scan.extension.is_none() => {
+                self.instant_selector((arg, scan), grid, Take::Start, &mut |mut series| {
                     if !self.query.uses_starts {
                         return Ok(());
                     }
@@ -95,7 +94,7 @@ impl Evaluator<'_> {
         grid: &Grid,
         sink: &mut Sink<'_>,
     ) -> Result<(), Error> {
-        self.stream(&call.args[0], grid, &mut |mut series| {
+        self.stream(call.args[0], grid, &mut |mut series| {
             series.values.fill(ABSENT);
             for (step, histogram) in std::mem::take(&mut series.histograms) {
                 series.values[step as usize] = f(&histogram);

@@ -1,4 +1,4 @@
-//! `topk`, `bottomk` and `limitk` of what streams: only series that could still stay are held.
+//! Partial top-k: `topk`, `bottomk` and `limitk` of what streams hold only series that could still be among the k.
 //!
 //! Series come in the order of the parts and are looked at in the order of their labels, which decides which of equal values
 //! stay. A series that is not among the best when those that came so far are looked at in that order never will be: those
@@ -6,25 +6,27 @@
 
 use model::labels::sort_by_labels;
 
-use super::Evaluator;
 use super::aggregate::Groups;
+use super::evaluator::Evaluator;
+use super::operands::Operands;
 use super::topk_heap::TopKHeap;
 use crate::Error;
-use crate::parse::ast::{Aggregate, AggregateOp, Span};
+use crate::parse::ast::AggregateOp;
+use crate::plan::{Aggregate, NodeId};
 use crate::value::{Series, label_bytes};
 use crate::window::Grid;
 
 /// The series of a group that could stay, and those that came since they were last looked at.
 #[derive(Default)]
-struct Sieve {
+struct Candidates {
     series: Vec<Series>,
     /// So many may come before they are looked at again.
     most: usize,
 }
 
-impl Sieve {
-    /// Lets go of what cannot stay; the samples and bytes of these.
-    fn shake(&mut self, evaluator: &Evaluator<'_>, op: AggregateOp, limits: &[usize]) -> Result<(usize, usize), Error> {
+impl Candidates {
+    /// Drops what cannot stay; the samples and bytes of these.
+    fn prune(&mut self, evaluator: &Evaluator<'_>, op: AggregateOp, limits: &[usize]) -> Result<(usize, usize), Error> {
         sort_by_labels(&mut self.series, |one| &one.labels);
         let mut stays = vec![false; self.series.len()];
         // Groups come in the order of their first series.
@@ -60,42 +62,42 @@ impl Evaluator<'_> {
     /// The series among which are all that stay, in the order in which they are looked at.
     pub(super) fn candidates(
         &self,
-        aggregate: &Aggregate,
+        (id, aggregate): (NodeId, &Aggregate),
         limits: &[usize],
-        span: Span,
         grid: &Grid,
     ) -> Result<Vec<Series>, Error> {
-        let (op, expr) = (aggregate.op, &aggregate.expr);
+        let (op, operand) = (aggregate.op, aggregate.expr);
         let usable = |series: &mut Series| {
             if op != AggregateOp::LimitK {
-                self.without_histograms(series, op, span);
+                self.without_histograms(series, op, self.span(id));
             }
         };
-        if !self.is_read_once(expr, grid) {
-            let mut series = self.vector(expr, grid)?;
+        // What is the same at every step is evaluated whole, whatever was decided.
+        if !self.node(id).decisions.partial_topk || !self.is_read_once(operand, grid) {
+            let mut series = self.vector(operand, grid)?;
             series.iter_mut().for_each(usable);
             return Ok(series);
         }
         let mut numbers = Groups::new(&aggregate.grouping);
-        let mut sieves: Vec<Sieve> = Vec::new();
-        self.stream(expr, grid, &mut |mut series| {
+        let mut groups: Vec<Candidates> = Vec::new();
+        self.stream(operand, grid, &mut |mut series| {
             usable(&mut series);
             self.hold(series.weight(), series.bytes())?;
             self.room_for(2 * series.labels.as_text().len())?;
             let i = numbers.of(&series.labels);
-            if i == sieves.len() {
-                self.hold(0, size_of::<Sieve>() + label_bytes(&series.labels))?;
-                sieves.push(Sieve::default());
+            if i == groups.len() {
+                self.hold(0, size_of::<Candidates>() + label_bytes(&series.labels))?;
+                groups.push(Candidates::default());
             }
-            let sieve = &mut sieves[i];
-            sieve.series.push(series);
-            if sieve.series.len() > sieve.most {
-                let (samples, bytes) = sieve.shake(self, op, limits)?;
+            let group = &mut groups[i];
+            group.series.push(series);
+            if group.series.len() > group.most {
+                let (samples, bytes) = group.prune(self, op, limits)?;
                 self.release(samples, bytes);
             }
             Ok(())
         })?;
-        let mut series: Vec<Series> = sieves.into_iter().flat_map(|sieve| sieve.series).collect();
+        let mut series: Vec<Series> = groups.into_iter().flat_map(|group| group.series).collect();
         sort_by_labels(&mut series, |one| &one.labels);
         Ok(series)
     }

@@ -1,37 +1,27 @@
-//! Expressions whose series each come from one series of one selection: the selection is read in parts, and each part
-//! carried through the expression, on all cores. Who asked gets the series in the order of the parts, as if one thread had
-//! read them: sums of floats depend on it.
+//! Partitioned evaluation: a scan is read in parts, and each part is carried through the nodes above it, on all cores. Who
+//! asked gets the series in the order of the parts, as if one thread had read them: sums of floats depend on it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
 
 use model::{BatchSink, PartReader, Parts, QuerierError};
 
-use super::analysis::{has_own_times, leaf};
+use super::evaluator::{Evaluator, Partition, Query, Sink};
 use super::limits::Reserved;
-use super::projection::{Needed, Outlines};
-use super::{Evaluator, Query, Sink};
+use super::operands::Operands;
+use super::projection::{Needed, Projection};
 use crate::Error;
 use crate::memory::Reservation;
-use crate::parse::ast::Expr;
+use crate::plan::NodeId;
 use crate::stats::{Counter, Level};
 use crate::value::Series;
 use crate::window::Grid;
 
-/// A part of a selection and what reads it.
-#[derive(Clone, Copy)]
-pub(super) struct Part<'a> {
-    pub(super) reader: &'a dyn PartReader,
-    pub(super) part: usize,
-    /// What knows the labels that are needed, unless all are.
-    pub(super) outlines: Option<&'a RefCell<Outlines>>,
-}
+/// A node, what is needed of its labels, and when.
+type Task<'t> = (NodeId, Option<&'t Needed>, &'t Grid);
 
-/// An expression, what is needed of its labels, and when.
-type Task<'t> = (&'t Expr, Option<&'t Needed>, &'t Grid);
-
-/// What a thread says of its parts, one after another.
+/// The outcome of one part.
 type Outcome<'a> = Result<Done<'a>, Error>;
 
 struct Done<'a> {
@@ -44,24 +34,22 @@ struct Done<'a> {
 }
 
 impl Evaluator<'_> {
-    /// The series of an expression that streams.
-    pub(super) fn stream_parts(
+    /// The series of a node that streams.
+    pub(super) fn stream_partitioned(
         &self,
-        (expr, needed): (&Expr, Option<&Needed>),
+        (id, needed): (NodeId, Option<&Needed>),
         grid: &Grid,
         sink: &mut Sink<'_>,
     ) -> Result<(), Error> {
-        let reads = self.part.is_none() && !self.query.shared.is_inside(expr);
-        let leaf = if reads { leaf(expr) } else { None };
-        let Some(selection) = leaf.and_then(|leaf| self.wanted(leaf, grid)) else {
-            return self.stream_node(expr, grid, sink);
+        // Below a node that is partitioned, this thread reads one part already.
+        let scan = if self.partition.is_none() { self.node(id).decisions.partitioned } else { None };
+        let Some(selection) = scan.and_then(|scan| self.wanted(scan, grid)) else {
+            return self.stream_node(id, grid, sink);
         };
-        // What is evaluated once for all steps is looked at whole.
-        let needed = needed.filter(|_| leaf.is_some_and(has_own_times));
         let parts = self.open(&selection)?;
         let (threads, _reading) = self.readers(&*parts)?;
         if threads < 2 {
-            self.one_by_one(&*parts, (expr, needed, grid), sink)?;
+            self.one_by_one(&*parts, (id, needed, grid), sink)?;
             self.annotations().warn_of_store(parts.warnings());
             return Ok(());
         }
@@ -73,7 +61,7 @@ impl Evaluator<'_> {
                 .map(|first| {
                     let (out, outcomes) = mpsc::sync_channel(1);
                     let mine = (first..parts.count()).step_by(threads);
-                    let work = move || work((query, held, samples), parts, mine, (expr, needed, grid), &out);
+                    let work = move || work((query, held, samples), parts, mine, (id, needed, grid), &out);
                     query.stack.spawn(scope, work)?;
                     Ok(outcomes)
                 })
@@ -110,14 +98,14 @@ impl Evaluator<'_> {
         Ok((1, self.reserve(bytes)?))
     }
 
-    fn one_by_one(&self, parts: &dyn Parts, (expr, needed, grid): Task<'_>, sink: &mut Sink<'_>) -> Result<(), Error> {
+    fn one_by_one(&self, parts: &dyn Parts, (id, needed, grid): Task<'_>, sink: &mut Sink<'_>) -> Result<(), Error> {
         // Also where there is nothing to read, the expression has its say: its other arguments may be wrong.
         let reader = if parts.count() == 0 { Box::new(Nothing) } else { parts.reader().map_err(Error::Store)? };
-        let outlines = needed.map(|needed| RefCell::new(Outlines::new(needed, &self.query.bounds.share)));
+        let projection = needed.map(|needed| RefCell::new(Projection::new(needed, &self.query.bounds.share)));
         for part in 0..parts.count().max(1) {
-            let part = Part { reader: &*reader, part, outlines: outlines.as_ref() };
-            let evaluator = self.query.of_part(self.held.get(), part, self.samples.apart());
-            evaluator.stream_node(expr, grid, sink)?;
+            let part = Partition { reader: &*reader, part, projection: projection.as_ref() };
+            let evaluator = Evaluator::of_partition(self.query, self.held.get(), part, self.samples.apart());
+            evaluator.stream_node(id, grid, sink)?;
             let (peak, counted) = evaluator.into_cost();
             self.samples.absorb(&counted);
             self.peak.set(self.peak.get().max(peak));
@@ -134,40 +122,24 @@ impl PartReader for Nothing {
     }
 }
 
-impl Query<'_> {
-    /// An evaluator that reads one part alone, where so many samples are held already.
-    fn of_part<'a>(&'a self, held: usize, part: Part<'a>, samples: Counter) -> Evaluator<'a> {
-        let (held, peak, worked) = (Cell::new(held), Cell::new(held), Cell::default());
-        Evaluator {
-            query: self,
-            part: Some(part),
-            held,
-            peak,
-            worked,
-            taken: Reservation::new(&self.bounds.share),
-            samples,
-        }
-    }
-}
-
-/// Carries some parts through the expression, until all are done, one fails, or nobody wants more.
+/// Carries some parts through a node, until all are done, one fails, or nobody wants more.
 fn work<'a>(
     (query, held, samples): (&'a Query<'_>, usize, &Counter),
     parts: &dyn Parts,
     mine: impl Iterator<Item = usize>,
-    (expr, needed, grid): Task<'_>,
+    (id, needed, grid): Task<'_>,
     out: &SyncSender<Outcome<'a>>,
 ) {
     let reader = match parts.reader() {
         Ok(reader) => reader,
         Err(error) => return drop(out.send(Err(Error::Store(error)))),
     };
-    let outlines = needed.map(|needed| RefCell::new(Outlines::new(needed, &query.bounds.share)));
+    let projection = needed.map(|needed| RefCell::new(Projection::new(needed, &query.bounds.share)));
     for part in mine {
-        let part = Part { reader: &*reader, part, outlines: outlines.as_ref() };
-        let evaluator = query.of_part(held, part, samples.apart());
-        let (mut series, taken) = (Vec::new(), Reservation::new(&query.bounds.share));
-        let streamed = evaluator.stream_node(expr, grid, &mut |one| {
+        let part = Partition { reader: &*reader, part, projection: projection.as_ref() };
+        let evaluator = Evaluator::of_partition(query, held, part, samples.apart());
+        let (mut series, taken) = (Vec::new(), query.reservation());
+        let streamed = evaluator.stream_node(id, grid, &mut |one| {
             query.take(&taken, one.bytes())?;
             series.push(one);
             Ok(())

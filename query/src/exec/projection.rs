@@ -1,25 +1,24 @@
-//! What an aggregation needs of the labels of what it folds: those that it groups by, and the name. A selector below it
-//! yields the rest not at all, and what many series have in common as one set, which is grouped once.
+//! Label projection: of the labels of a series those that aggregations group by, and the name. What many series have in
+//! common becomes one label set, made once and grouped once.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ptr;
 use std::sync::Arc;
 
-use model::{Batch, Column, Labels};
+use model::{Batch, Column, Labels, MetricId, SourceId};
 
-use super::Evaluator;
-use crate::Error;
 use crate::memory::Share;
-use crate::parse::ast::{Aggregate, Grouping};
+use crate::parse::ast::Grouping;
+use crate::plan::{NodeId, NodeKind, Plan};
 use crate::value::{LABELS_LONG, is_metadata, without_name};
 
-/// Outlines that are remembered, of metrics and of whole series.
+/// Projected label sets that are remembered, of metrics and of whole series.
 const KNOWN_MAX: usize = 16 << 10;
 /// Label sets of which it is remembered what became of them.
 const LATELY: usize = 512;
 
-/// What was made of label sets that came lately: known by where the set lies in memory, which costs nothing to compare.
+/// What was made of label sets that came lately. A set is found again by its allocation, which costs nothing to compare: a
+/// remembered set is held, so that no other can lie in the same place.
 #[derive(Debug)]
 pub(super) struct Lately<T> {
     slots: Vec<Option<(Labels, T)>>,
@@ -67,8 +66,14 @@ pub(super) fn groups_by(grouping: &Grouping, name: &str) -> bool {
 pub(super) struct Needed(Vec<Grouping>);
 
 impl Needed {
-    pub(super) fn by<'a>(aggregations: impl IntoIterator<Item = &'a Aggregate>) -> Self {
-        Self(aggregations.into_iter().map(|aggregate| aggregate.grouping.clone()).collect())
+    /// Those that a node's projection names; `None` where whole label sets are needed.
+    pub(super) fn of(plan: &Plan, aggregate: NodeId) -> Option<Self> {
+        let grouping = |id: &NodeId| match &plan.node(*id).kind {
+            NodeKind::Aggregate(aggregate) => Some(aggregate.grouping.clone()),
+            _ => None,
+        };
+        let projection = &plan.node(aggregate).decisions.projection;
+        (!projection.is_empty()).then(|| Self(projection.iter().filter_map(grouping).collect()))
     }
 
     /// Functions and annotations look at the name, whoever groups.
@@ -77,23 +82,31 @@ impl Needed {
     }
 }
 
-/// What remembering an outline takes besides its text: places in maps and lists.
+/// What remembering a projected label set takes besides its text: places in maps and lists.
 const KNOWN_BYTES: usize = 192;
 
-/// Makes outlines, and knows those that it made, as far as there is memory for that.
+/// What tells metrics apart: their id, where the store has one.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Metric {
+    Id(MetricId),
+    Labels(Labels),
+}
+
+/// Makes projected label sets, and knows those that it made, as far as there is memory for that.
 #[derive(Debug)]
-pub(super) struct Outlines {
+pub(super) struct Projection {
     /// Of this, what the known ones take.
     share: Arc<Share>,
     bytes: usize,
     needed: Needed,
-    /// By where the labels of a metric lie in memory, with these: what lies there stays.
-    metrics: HashMap<usize, (Labels, usize)>,
-    /// Outlines of metrics, numbered.
+    /// By metric, the number of its projected labels.
+    metrics: HashMap<Metric, usize>,
+    /// Projected labels of metrics, numbered.
     numbers: HashMap<Labels, usize>,
-    /// By the outline of the source, then the number of that of the metric.
+    /// By the projected labels of the source, then by the number of those of the metric: those of the series.
     known: HashMap<Labels, Vec<Option<Labels>>>,
     slots: usize,
+    source_id: Option<SourceId>,
     source: Labels,
     of_source: Labels,
     /// Those of this source.
@@ -101,7 +114,7 @@ pub(super) struct Outlines {
     nameless: Lately<Labels>,
 }
 
-impl Outlines {
+impl Projection {
     pub(super) fn new(needed: &Needed, share: &Arc<Share>) -> Self {
         Self {
             share: Arc::clone(share),
@@ -111,6 +124,7 @@ impl Outlines {
             numbers: HashMap::new(),
             known: HashMap::new(),
             slots: 0,
+            source_id: None,
             source: Labels::empty(),
             of_source: Labels::empty(),
             here: Vec::new(),
@@ -120,24 +134,27 @@ impl Outlines {
 
     /// What is needed of the labels of a series.
     pub(super) fn of(&mut self, batch: &Batch, column: &Column) -> Labels {
-        if !ptr::eq(batch.source.as_text(), self.source.as_text()) {
+        // Batches of one id have the labels of one source; where the store tells none, the labels are compared.
+        let is_known = batch.source_id.is_some() && batch.source_id == self.source_id;
+        if !is_known && batch.source != self.source {
             self.turn_to(&batch.source);
         }
-        let number = self.number(&column.metric);
+        self.source_id = batch.source_id;
+        let number = self.number(column);
         if let Some(Some(known)) = number.and_then(|number| self.here.get(number)) {
             return known.clone();
         }
-        let outline = batch.labels(column).filtered(|name| self.needed.needs(name));
-        let Some(number) = number else { return outline };
-        if !self.remembers(&outline) {
-            return outline;
+        let projected = batch.labels(column).filtered(|name| self.needed.needs(name));
+        let Some(number) = number else { return projected };
+        if !self.remembers(&projected) {
+            return projected;
         }
         if self.here.len() <= number {
             self.slots += number + 1 - self.here.len();
             self.here.resize(number + 1, None);
         }
-        self.here[number] = Some(outline.clone());
-        outline
+        self.here[number] = Some(projected.clone());
+        projected
     }
 
     fn turn_to(&mut self, source: &Labels) {
@@ -151,21 +168,25 @@ impl Outlines {
         self.here = self.known.remove(&self.of_source).unwrap_or_default();
     }
 
-    /// The number of a metric's outline, if it is remembered.
-    fn number(&mut self, metric: &Labels) -> Option<usize> {
-        let place = metric.as_text().as_ptr().addr();
-        if let Some((_, number)) = self.metrics.get(&place) {
+    /// The number of a metric's projected labels, if they are remembered.
+    fn number(&mut self, column: &Column) -> Option<usize> {
+        let key = match column.metric_id {
+            Some(id) => Metric::Id(id),
+            None => Metric::Labels(column.metric.clone()),
+        };
+        if let Some(number) = self.metrics.get(&key) {
             return Some(*number);
         }
         if self.metrics.len() >= KNOWN_MAX {
             self.forget();
         }
+        let metric = &column.metric;
         if !self.remembers(metric) {
             return None;
         }
         let next = self.numbers.len();
         let number = *self.numbers.entry(metric.filtered(|name| self.needed.needs(name))).or_insert(next);
-        self.metrics.insert(place, (metric.clone(), number));
+        self.metrics.insert(key, number);
         Some(number)
     }
 
@@ -187,33 +208,15 @@ impl Outlines {
         self.share.give(std::mem::take(&mut self.bytes));
     }
 
-    /// An outline without the name.
-    pub(super) fn without_name(&mut self, outline: &Labels) -> Labels {
-        self.nameless.of(outline, || without_name(outline))
+    /// A projected label set without the name.
+    pub(super) fn without_name(&mut self, projected: &Labels) -> Labels {
+        self.nameless.of(projected, || without_name(projected))
     }
 }
 
-impl Drop for Outlines {
+impl Drop for Projection {
     fn drop(&mut self) {
         self.share.give(self.bytes);
-    }
-}
-
-impl Evaluator<'_> {
-    /// The labels of a series that was read, as far as they are needed.
-    pub(super) fn labels_of(&self, batch: &Batch, column: &Column) -> Result<Labels, Error> {
-        if !batch.source.is_empty() {
-            // Where both are put together, the text is there twice for a moment.
-            self.room_for(2 * (batch.source.as_text().len() + column.metric.as_text().len()))?;
-        }
-        Ok(match self.outlines() {
-            Some(outlines) => outlines.borrow_mut().of(batch, column),
-            None => batch.labels(column),
-        })
-    }
-
-    pub(super) fn outlines(&self) -> Option<&RefCell<Outlines>> {
-        self.part.and_then(|part| part.outlines)
     }
 }
 
@@ -241,7 +244,7 @@ mod tests {
         #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn an_outline_is_what_a_filter_leaves(
+        fn a_projection_is_what_a_filter_leaves(
             groupings in prop::collection::vec(grouping(), 1..3),
             sets in prop::collection::vec(labels(), 2..6),
             picked in prop::collection::vec((0usize..6, 0usize..6, any::<bool>()), 1..60),
@@ -252,21 +255,21 @@ mod tests {
             };
             let needed = Needed(groupings.into_iter().map(grouping).collect());
             let sets: Vec<Labels> = sets.into_iter().map(Labels::from_pairs).collect();
-            let mut outlines = Outlines::new(&needed, &Arc::default());
+            let mut projection = Projection::new(&needed, &Arc::default());
             for (source, metric, forgets) in picked {
                 let batch = Batch { source: sets[source % sets.len()].clone(), ..Batch::default() };
                 let metric = sets[metric % sets.len()].clone();
                 let column = Column { metric, ..Column::default() };
                 let expected = batch.labels(&column).filtered(|name| needed.needs(name));
-                let outline = outlines.of(&batch, &column);
-                prop_assert_eq!(&outline, &expected);
+                let projected = projection.of(&batch, &column);
+                prop_assert_eq!(&projected, &expected);
                 // The next time it is the same set, and so is what is made of it.
-                let (again, nameless) = (outlines.of(&batch, &column), outlines.without_name(&outline));
-                prop_assert!(ptr::eq(again.as_text(), outline.as_text()));
+                let (again, nameless) = (projection.of(&batch, &column), projection.without_name(&projected));
+                prop_assert!(ptr::eq(again.as_text(), projected.as_text()));
                 prop_assert_eq!(&nameless, &without_name(&expected));
-                prop_assert!(ptr::eq(outlines.without_name(&again).as_text(), nameless.as_text()));
+                prop_assert!(ptr::eq(projection.without_name(&again).as_text(), nameless.as_text()));
                 if forgets {
-                    outlines.forget();
+                    projection.forget();
                 }
             }
         }

@@ -4,20 +4,21 @@ use model::labels::METRIC_NAME;
 use model::regex::{CapturingRegex, RegexError, Room};
 use model::{Labels, Matcher};
 
-use super::{Evaluator, label_name, string_of};
+use super::evaluator::Evaluator;
+use super::operands::Operands;
 use crate::Error;
 use crate::functions::label;
 use crate::parse::Text;
-use crate::parse::ast::Call;
+use crate::plan::Call;
 use crate::value::{LABEL_VALUE_MAX, SAMPLE_BYTES, Series, label_bytes, text_bytes};
 use crate::window::Grid;
 
 impl Evaluator<'_> {
     /// `label_replace`: every series whose source label matches wholly gets the target label, expanded from a template.
     pub(super) fn label_replace(&self, call: &Call, grid: &Grid) -> Result<Vec<Series>, Error> {
-        let mut series = self.vector(&call.args[0], grid)?;
-        let target = label_name(&call.args[1], label::no_target("label_replace"))?;
-        let [replacement, source, pattern] = [2, 3, 4].map(|i| string_of(&call.args[i]));
+        let mut series = self.vector(call.args[0], grid)?;
+        let target = self.label_name(call.args[1], label::no_target("label_replace"))?;
+        let [replacement, source, pattern] = [2, 3, 4].map(|i| self.string_of(call.args[i]));
         let (replacement, source, pattern) = (replacement?, source?, pattern?);
         let regex = self.compiled(
             |room| CapturingRegex::new_within(pattern, room),
@@ -35,11 +36,12 @@ impl Evaluator<'_> {
 
     /// `label_join`: every series gets the target label, the values of some others joined.
     pub(super) fn label_join(&self, call: &Call, grid: &Grid) -> Result<Vec<Series>, Error> {
-        let mut series = self.vector(&call.args[0], grid)?;
+        let mut series = self.vector(call.args[0], grid)?;
         let no_source = |name: &Text| format!("invalid source label name in label_join(): {}", name.lossy());
-        let sources = call.args[3..].iter().map(|arg| label_name(arg, no_source)).collect::<Result<Vec<_>, _>>()?;
-        let target = label_name(&call.args[1], label::no_target("label_join"))?;
-        let separator = string_of(&call.args[2])?;
+        let sources =
+            call.args[3..].iter().map(|arg| self.label_name(*arg, no_source)).collect::<Result<Vec<_>, _>>()?;
+        let target = self.label_name(call.args[1], label::no_target("label_join"))?;
+        let separator = self.string_of(call.args[2])?;
         let separators = separator.len().saturating_mul(sources.len().saturating_sub(1));
         for one in &mut series {
             self.pace(1 + sources.len() + one.labels.as_text().len() / SAMPLE_BYTES)?;
@@ -58,8 +60,8 @@ impl Evaluator<'_> {
 
     /// `label_match` and `label_mismatch`: the series of which a matcher holds.
     pub(super) fn label_match(&self, call: &Call, op: model::MatchOp, grid: &Grid) -> Result<Vec<Series>, Error> {
-        let mut series = self.vector(&call.args[0], grid)?;
-        let [label, pattern] = [string_of(&call.args[1])?, string_of(&call.args[2])?];
+        let mut series = self.vector(call.args[0], grid)?;
+        let [label, pattern] = [self.string_of(call.args[1])?, self.string_of(call.args[2])?];
         let matcher = self.compiled(|room| Matcher::new_within(op, label, pattern, room), |error| error.to_string())?;
         let mut keeps = Vec::with_capacity(series.len());
         for one in &series {

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use model::{Batch, Column, Histogram, ResetHint};
 
-use super::Evaluator;
+use super::evaluator::Evaluator;
+use super::operands::Operands;
 use crate::Error;
-use crate::parse::ast::Subquery;
+use crate::plan::Subquery;
 use crate::window::Grid;
 
 /// What a step takes, whatever there is at it.
@@ -35,7 +36,7 @@ impl Evaluator<'_> {
         self.hold(0, steps.saturating_mul(STEP_BYTES))?;
         let samples = &self.samples;
         samples.enter(if samples.is_wanted() { steps } else { 0 });
-        let series = self.vector(&subquery.expr, &grid)?;
+        let series = self.vector(subquery.expr, &grid)?;
         samples.leave_subquery(&grid, (ends, subquery.range.ms), self.query.budget.is_some());
         let drops = series.iter().map(|s| s.drop_name).collect();
         let columns = series.into_iter().map(|s| Column {

@@ -36,13 +36,12 @@ pub(crate) mod series;
 mod series_lexer;
 mod templates;
 mod token;
-mod totals;
 pub(crate) mod types;
 mod typo_hints;
 
 use model::Matcher;
 
-use self::ast::{Expr, ExprKind, Span};
+use self::ast::{Duration, Expr, ExprKind, Shift, Span};
 use self::fault::Fault;
 use self::lexer::Lexer;
 pub(crate) use self::limits::{DEPTH_MAX, Limits};
@@ -193,34 +192,19 @@ pub(crate) fn json(expr: &Expr) -> String {
     text
 }
 
-/// Sets the durations that depend on the times of the query. Errors name bytes, from and to, where others name a line.
-pub(crate) fn resolve(expr: &mut Expr, times: Times) -> Result<(), Error> {
-    let told = |Fault { span, message }| Error::Parse(format!("{}:{}: {message}", span.start, span.end));
-    resolve::resolve(expr, times).map_err(told)
+/// Sets the `@` and the offset of a selector or subquery, once the times of the query are known.
+pub(crate) fn resolve_shift(shift: &mut Shift, times: Times) -> Result<(), Error> {
+    resolve::shift(shift, times).map_err(unresolved)
 }
 
-/// Takes away the parentheses around arguments and what is aggregated: annotations point to what is inside.
-pub(crate) fn unwrap_args(expr: &mut Expr) {
-    expr.walk_mut(&mut |node| match &mut node.kind {
-        ExprKind::Call(call) => call.args.iter_mut().for_each(unwrap),
-        ExprKind::Aggregate(aggregate) => {
-            unwrap(&mut aggregate.expr);
-            aggregate.param.iter_mut().for_each(unwrap);
-        }
-        _ => {}
-    });
+/// Sets a range or a step.
+pub(crate) fn resolve_duration(duration: &mut Duration, times: Times) -> Result<(), Error> {
+    resolve::duration(duration, times).map_err(unresolved)
 }
 
-fn unwrap(expr: &mut Expr) {
-    while let ExprKind::Paren(inner) = &mut expr.kind {
-        let kind = std::mem::replace(&mut inner.kind, ExprKind::String(Text::new(String::new())));
-        *expr = Expr { kind, span: inner.span };
-    }
-}
-
-/// Marks the selectors of whose histograms only count and sum are looked at.
-pub(crate) fn mark_totals(expr: &mut Expr) {
-    totals::mark(expr, totals::Needs::Unknown);
+/// Errors of durations name bytes, from and to, where others name a line.
+fn unresolved(Fault { span, message }: Fault) -> Error {
+    Error::Parse(format!("{}:{}: {message}", span.start, span.end))
 }
 
 /// `line:column: parse error: …`; columns count bytes, as upstream's do.

@@ -1,26 +1,23 @@
-//! What several selectors of a query read alike: kept as it comes to the first, so that the others have it from there.
+//! Scan sharing: what the first scan of a group reads is kept, so that the others of the same times are served from memory.
 //!
-//! It only spares time: it is kept where there is memory to spare, let go where that gets scarce, and then read again.
+//! It only spares time: batches are kept where there is memory to spare, dropped where that gets scarce, and then read again.
 
-use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use model::{Batch, BatchSink, Matcher, PartReader, Parts, Querier, QuerierError, ReadHints, SamplesNeeded, Selection};
+use model::{Batch, BatchSink, Column, PartReader, Parts, Querier, QuerierError, ReadHints, SamplesNeeded, Selection};
 
-use super::common_subexpressions::{SELECTORS_MAX, Shared};
-use super::selector::cost_of;
 use crate::memory::Share;
-use crate::parse::ast::{Expr, ExprKind};
+use crate::plan::Plan;
+use crate::value::{SAMPLE_BYTES, SERIES_BYTES, histogram_bytes, label_bytes};
 
-/// The readings of a query that are, or will be, asked for more than once.
+/// What the groups of scans of a query read, by number.
 #[derive(Debug, Default)]
-pub(crate) struct Readings(Mutex<Vec<Repeated>>);
+pub(crate) struct ScanCache(Mutex<Vec<Group>>);
 
-/// Selectors of the same series, maybe at other times.
+/// Scans of the same series, maybe at other times.
 #[derive(Debug)]
-struct Repeated {
-    matchers: Vec<Matcher>,
+struct Group {
     /// How many of them are still to come.
     left: usize,
     kept: Option<Arc<Reading>>,
@@ -46,51 +43,23 @@ struct Part {
     whole: bool,
 }
 
-impl Readings {
-    /// What a query will read more than once.
-    pub(crate) fn of(query: &Expr, shared: &Shared<'_>) -> Self {
-        let mut repeated: Vec<Repeated> = Vec::new();
-        let mut selectors = 0;
-        query.walk(&mut |node| {
-            selectors += usize::from(matches!(node.kind, ExprKind::Vector(_) | ExprKind::Matrix(..)))
-        });
-        if selectors > SELECTORS_MAX {
-            return Self::default();
-        }
-        // An expression that is evaluated once reads once.
-        let mut elsewhere = HashSet::new();
-        query.walk(&mut |node| {
-            if shared.has_from_before(node) {
-                node.walk(&mut |inner| {
-                    elsewhere.insert(std::ptr::from_ref(inner));
-                });
-            }
-            if let ExprKind::Vector(selector) | ExprKind::Matrix(selector, _) = &node.kind
-                && !elsewhere.contains(&std::ptr::from_ref(node))
-            {
-                match repeated.iter_mut().find(|known| known.matchers == selector.matchers) {
-                    Some(known) => known.left += 1,
-                    None => repeated.push(Repeated { matchers: selector.matchers.clone(), left: 1, kept: None }),
-                }
-            }
-        });
-        repeated.retain(|one| one.left > 1);
-        Self(Mutex::new(repeated))
+impl ScanCache {
+    /// Room for what the scans of a plan share.
+    pub(crate) fn of(plan: &Plan) -> Self {
+        Self(Mutex::new(plan.scan_groups.iter().map(|scans| Group { left: *scans, kept: None }).collect()))
     }
 
-    /// Opens a selection, or what was kept of it.
+    /// Opens the selection of a scan, or what was kept of it.
     pub(super) fn open<'q>(
         &self,
         (querier, share): (&'q dyn Querier, &Arc<Share>),
-        selection: &Selection<'_>,
-        hints: &ReadHints<'_>,
+        group: Option<usize>,
+        (selection, hints): (&Selection<'_>, &ReadHints<'_>),
     ) -> Result<Box<dyn Parts + 'q>, QuerierError> {
+        let Some(group) = group else { return querier.open(selection, hints) };
         let of = (selection.start_ms, selection.end_ms, hints.samples);
-        let mut repeated = lock(&self.0);
-        let Some(known) = repeated.iter_mut().find(|known| known.matchers == selection.matchers) else {
-            drop(repeated);
-            return querier.open(selection, hints);
-        };
+        let mut groups = lock(&self.0);
+        let known = &mut groups[group];
         known.left = known.left.saturating_sub(1);
         let more = known.left > 0;
         if let Some(reading) = known.kept.take_if(|reading| reading.of != of || !more || !reading.is_whole())
@@ -115,12 +84,12 @@ impl Readings {
         Ok(Box::new(Recording { parts, reading }))
     }
 
-    /// Lets go of all but what is being replayed. Was there any?
-    pub(crate) fn let_go(&self) -> bool {
+    /// Drops all but what is being replayed. Was there any?
+    pub(super) fn clear(&self) -> bool {
         let unread = |kept: &mut Arc<Reading>| !kept.replayed.load(Ordering::SeqCst) || Arc::strong_count(kept) == 1;
-        let mut repeated = lock(&self.0);
-        let gone: Vec<Arc<Reading>> = repeated.iter_mut().filter_map(|known| known.kept.take_if(unread)).collect();
-        gone.iter().filter(|reading| reading.let_go()).count() > 0
+        let mut groups = lock(&self.0);
+        let gone: Vec<Arc<Reading>> = groups.iter_mut().filter_map(|known| known.kept.take_if(unread)).collect();
+        gone.iter().filter(|reading| reading.clear()).count() > 0
     }
 }
 
@@ -135,7 +104,7 @@ impl Reading {
         }
         let (_, bytes) = cost_of(batch);
         if !self.share.take_spare(bytes) {
-            self.let_go();
+            self.clear();
             return;
         }
         let mut kept = lock(&self.parts[part]);
@@ -148,7 +117,7 @@ impl Reading {
         kept.batches.push(batch.clone());
     }
 
-    fn let_go(&self) -> bool {
+    fn clear(&self) -> bool {
         self.over.store(true, Ordering::SeqCst);
         self.parts.iter().for_each(|part| lock(part).batches.clear());
         self.give()
@@ -164,7 +133,7 @@ impl Reading {
 
 impl Drop for Reading {
     fn drop(&mut self) {
-        self.let_go();
+        self.clear();
     }
 }
 
@@ -238,6 +207,20 @@ impl PartReader for Replayer<'_> {
         drop(kept);
         batches.into_iter().try_for_each(sink)
     }
+}
+
+/// The samples of a batch, and about how many bytes they and their series take.
+pub(super) fn cost_of(batch: &Batch) -> (usize, usize) {
+    let samples = batch.timestamps_ms.len() * batch.columns.len();
+    let of_column = |column: &Column| {
+        // Those of one series are alike: to look at each costs as much as to read it.
+        let largest = [column.histograms.first(), column.histograms.last()].into_iter().flatten();
+        let largest = largest.map(|(_, h)| histogram_bytes(h)).max().unwrap_or_default();
+        let histograms = largest * column.histograms.len();
+        SERIES_BYTES + label_bytes(&column.metric) + histograms
+    };
+    let columns: usize = batch.columns.iter().map(of_column).sum();
+    (samples, samples * SAMPLE_BYTES + label_bytes(&batch.source) + columns)
 }
 
 #[cfg(test)]

@@ -1,62 +1,68 @@
-//! Matchers that hold for one side of an operator between vectors, given to the selectors of the other: what cannot find a
-//! partner is not read.
+//! Matcher propagation: matchers that hold for one side of an operator between vectors are given to the scans of the other,
+//! so that what cannot find a partner is not read.
 //!
-//! Series that meet have equal values of the labels they match on, or none on both sides; so what a matcher says of such a
-//! label on one side holds for each partner. Narrowing a side may not be seen otherwise:
+//! Series that match have equal values of the labels they match on, or none on both sides; so what a matcher says of such a
+//! label on one side holds for each partner. It may not be visible in the result:
 //!
-//! - It takes away what would find no partner. So both sides of `and` may be narrowed, of `unless` the right one, of `or`
-//!   none, and none where a gap is filled.
-//! - Two series of the one side that match on the same labels are an error, also where they find no partner, unless the
+//! - Only what would find no partner may be left out. So both sides of `and` may be narrowed, of `unless` the right one, of
+//!   `or` none, and none where a gap is filled.
+//! - Two series of the "one" side that match on the same labels are an error, also where they find no partner, unless the
 //!   other side has no sample at all. So arithmetic and comparisons are left alone, unless no two such series can be.
-//! - What is not read cannot be annotated. So only plain selectors, and counts of them, are narrowed: of all others,
-//!   a annotation may depend on which samples there are.
+//! - What is not read cannot be annotated. So only plain selectors, and counts of them, are narrowed: of all others, an
+//!   annotation may depend on which samples there are.
 //!
 //! What is not read is not counted among the samples a query looked at; upstream reads and counts it.
 
 use model::Matcher;
 
-use super::analysis::{has_one_name, leaf};
-use crate::parse::ast::{Aggregate, AggregateOp, Binary, BinaryOp, Card, Expr, ExprKind, Matching};
+use crate::options::EngineOptions;
+use crate::parse::ast::{AggregateOp, BinaryOp, Card, Matching};
+use crate::plan::analysis::has_one_name;
+use crate::plan::{Aggregate, Binary, NodeId, NodeKind, Plan};
 use crate::value::is_metadata;
 
-/// A selector with more matchers than this narrows no other.
+/// The matchers of a side that has more than these are not propagated.
 const KNOWN_MAX: usize = 32;
 
 /// Narrows what the sides of operators select.
-pub(crate) fn narrow(expr: &mut Expr) {
-    expr.walk_mut(&mut |node| {
-        if let ExprKind::Binary(binary) = &mut node.kind {
-            narrow_sides(binary);
-        }
-    });
+pub(super) fn propagate(plan: &mut Plan, _: &EngineOptions) {
+    // Outer operators first: what they add is known to those below them.
+    for id in plan.ids() {
+        let NodeKind::Binary(binary) = &plan.node(id).kind else { continue };
+        let (left, right) = (binary.left, binary.right);
+        let (to_left, to_right) = propagated(plan, binary);
+        to_right.iter().for_each(|matcher| add(plan, right, matcher));
+        to_left.iter().for_each(|matcher| add(plan, left, matcher));
+    }
 }
 
-fn narrow_sides(binary: &mut Binary) {
-    if binary.matched().is_none() || binary.op == BinaryOp::Default {
-        return;
-    }
-    let (left, right) = match binary.op {
-        BinaryOp::And => (true, true),
-        BinaryOp::Unless => (false, true),
-        BinaryOp::Or => (false, false),
-        _ => {
-            let Matching { card, fill_left, fill_right, .. } = &binary.matching;
-            let one = if *card == Card::OneToMany { &binary.left } else { &binary.right };
-            let both = fill_left.is_none() && fill_right.is_none() && has_no_rivals(one, &binary.matching);
-            (both, both)
-        }
-    };
-    let of = |side: &Expr| -> Vec<Matcher> {
-        let known = known(side);
+/// The matchers that each side of an operator gets from the other.
+fn propagated(plan: &Plan, binary: &Binary) -> (Vec<Matcher>, Vec<Matcher>) {
+    let (left, right) = narrowed_sides(plan, binary);
+    let of = |side: NodeId, wanted: bool| -> Vec<Matcher> {
+        let known = if wanted { known(plan, side) } else { Vec::new() };
         let few = known.len() <= KNOWN_MAX;
         known.into_iter().filter(|m| few && matches_on(&binary.matching, &m.name)).cloned().collect()
     };
-    let (of_left, of_right) = (of(&binary.left), of(&binary.right));
-    if right {
-        of_left.iter().for_each(|matcher| give(&mut binary.right, matcher));
+    (of(binary.right, left), of(binary.left, right))
+}
+
+/// May the left side be narrowed, and the right one?
+fn narrowed_sides(plan: &Plan, binary: &Binary) -> (bool, bool) {
+    if !binary.of_vectors {
+        return (false, false);
     }
-    if left {
-        of_right.iter().for_each(|matcher| give(&mut binary.left, matcher));
+    match binary.op {
+        BinaryOp::And => (true, true),
+        BinaryOp::Unless => (false, true),
+        BinaryOp::Or | BinaryOp::Default => (false, false),
+        _ => {
+            let Matching { card, fill_left, fill_right, .. } = &binary.matching;
+            let one = if *card == Card::OneToMany { binary.left } else { binary.right };
+            let fills = fill_left.is_some() || fill_right.is_some();
+            let both = !fills && has_unique_matches(plan, one, &binary.matching);
+            (both, both)
+        }
     }
 }
 
@@ -67,38 +73,36 @@ fn matches_on(matching: &Matching, label: &str) -> bool {
 }
 
 /// Does the group of a series have this label, if the series has it?
-fn stays(aggregate: &Aggregate, label: &str) -> bool {
+fn keeps_label(aggregate: &Aggregate, label: &str) -> bool {
     let listed = aggregate.grouping.labels.iter().any(|l| l == label);
     if aggregate.grouping.without { !listed && !is_metadata(label) } else { listed }
 }
 
-/// What holds for every series of an expression.
-fn known(expr: &Expr) -> Vec<&Matcher> {
-    let expr = expr.unwrapped();
-    match &expr.kind {
-        ExprKind::Aggregate(aggregate) if aggregate.op == AggregateOp::CountValues => Vec::new(),
-        ExprKind::Aggregate(aggregate) => {
-            let mut found = known(&aggregate.expr);
+/// What holds for every series of a node.
+fn known(plan: &Plan, id: NodeId) -> Vec<&Matcher> {
+    let node = plan.node(id);
+    match &node.kind {
+        NodeKind::Aggregate(aggregate) if aggregate.op == AggregateOp::CountValues => Vec::new(),
+        NodeKind::Aggregate(aggregate) => {
+            let mut found = known(plan, aggregate.expr);
+            // These select series, which keep their labels.
             let selects = matches!(aggregate.op.name(), "topk" | "bottomk" | "limitk" | "limit_ratio");
-            found.retain(|m| selects || stays(aggregate, &m.name));
+            found.retain(|m| selects || keeps_label(aggregate, &m.name));
             found
         }
-        ExprKind::Binary(binary) if matches!(binary.op, BinaryOp::And | BinaryOp::Unless) => known(&binary.left),
-        _ => match leaf(expr).map(|leaf| &leaf.kind) {
+        NodeKind::Binary(binary) if matches!(binary.op, BinaryOp::And | BinaryOp::Unless) => known(plan, binary.left),
+        _ => match node.facts.leaf.and_then(|leaf| plan.scan(leaf)) {
             // Functions take the name away, and what else begins so.
-            Some(ExprKind::Vector(selector) | ExprKind::Matrix(selector, _)) => {
-                selector.matchers.iter().filter(|m| !m.name.starts_with("__")).collect()
-            }
-            _ => Vec::new(),
+            Some(scan) => scan.matchers.iter().filter(|m| !m.name.starts_with("__")).collect(),
+            None => Vec::new(),
         },
     }
 }
 
 /// Can no two series have equal labels of those they match on?
-fn has_no_rivals(expr: &Expr, matching: &Matching) -> bool {
-    let expr = expr.unwrapped();
-    match &expr.kind {
-        ExprKind::Aggregate(aggregate) if aggregate.op.param().is_none() => {
+fn has_unique_matches(plan: &Plan, id: NodeId, matching: &Matching) -> bool {
+    match &plan.node(id).kind {
+        NodeKind::Aggregate(aggregate) if aggregate.op.param().is_none() => {
             let labels = &aggregate.grouping.labels;
             if aggregate.grouping.without {
                 !matching.on && matching.labels.iter().all(|label| labels.contains(label))
@@ -107,29 +111,30 @@ fn has_no_rivals(expr: &Expr, matching: &Matching) -> bool {
             }
         }
         // Series of one name that differ in their type or unit alone do not come from one target.
-        ExprKind::Vector(selector) => !matching.on && matching.labels.is_empty() && has_one_name(selector),
+        NodeKind::Vector(scan) => !matching.on && matching.labels.is_empty() && has_one_name(scan),
         _ => false,
     }
 }
 
-/// Adds a matcher to what an expression selects, where that leaves out the series it does not hold for, and nothing else.
-fn give(expr: &mut Expr, matcher: &Matcher) {
-    match &mut expr.kind {
-        ExprKind::Paren(inner) => give(inner, matcher),
-        ExprKind::Vector(selector) if selector.extension.is_none() && !selector.matchers.contains(matcher) => {
+/// Adds a matcher to what a node selects, where that leaves out the series it does not hold for, and nothing else.
+fn add(plan: &mut Plan, id: NodeId, matcher: &Matcher) {
+    let node = plan.node_mut(id);
+    let next = match &mut node.kind {
+        NodeKind::Vector(scan) if scan.extension.is_none() && !scan.matchers.contains(matcher) => {
             // That of the name is the last.
-            selector.matchers.insert(0, matcher.clone());
+            scan.matchers.insert(0, matcher.clone());
+            node.decisions.added_matchers += 1;
+            None
         }
-        ExprKind::Aggregate(aggregate) => {
+        NodeKind::Aggregate(aggregate) => {
             let counts = matches!(aggregate.op, AggregateOp::Count | AggregateOp::Group);
-            if counts && stays(aggregate, &matcher.name) {
-                give(&mut aggregate.expr, matcher);
-            }
+            (counts && keeps_label(aggregate, &matcher.name)).then_some(aggregate.expr)
         }
-        ExprKind::Binary(binary) if matches!(binary.op, BinaryOp::And | BinaryOp::Unless) => {
-            give(&mut binary.left, matcher);
-        }
-        _ => {}
+        NodeKind::Binary(binary) if matches!(binary.op, BinaryOp::And | BinaryOp::Unless) => Some(binary.left),
+        _ => None,
+    };
+    if let Some(next) = next {
+        add(plan, next, matcher);
     }
 }
 
@@ -176,10 +181,24 @@ mod tests {
             (r#"label_replace(a{x="1"},"x","2","","") and b"#, r#"label_replace(a{x="1"},"x","2","","") and b"#),
         ] {
             let plain = |text: &str| text.replace(", ", ",");
-            let mut expr = Engine::new(everything()).parse(query).unwrap();
-            super::narrow(&mut expr);
+            let expr = Engine::new(everything()).parse(query).unwrap();
+            let mut plan = crate::plan::build(expr.clone());
+            crate::plan::analysis::analyse(&mut plan);
+            super::propagate(&mut plan, &everything());
+            let expr = with_matchers(expr, &plan);
             assert_eq!(plain(&expr.to_string()), narrowed, "{query}");
         }
+    }
+
+    /// The tree with the matchers of the plan.
+    fn with_matchers(mut expr: Expr, plan: &crate::plan::Plan) -> Expr {
+        let mut scans = plan.nodes.iter().filter_map(|node| node.kind.scan());
+        expr.walk_mut(&mut |node| {
+            if let ExprKind::Vector(selector) | ExprKind::Matrix(selector, _) = &mut node.kind {
+                selector.matchers = scans.next().unwrap().matchers.clone();
+            }
+        });
+        expr
     }
 
     /// The same query, of which no side of an operator can be narrowed.
