@@ -6,13 +6,14 @@ use model::{Matcher, Querier};
 
 use crate::Error;
 use crate::bounds::Bounds;
-use crate::estimate::{self, CostEstimate, Surroundings};
+use crate::cost::CostEstimate;
+use crate::estimate::{self, Surroundings};
 use crate::exec::Form;
 use crate::memory::Reservation;
 use crate::options::{EngineOptions, QueryOptions, Times};
 use crate::parse::ast::{Expr, ExprKind};
 use crate::parse::{self, Dialect, Limits};
-use crate::plan;
+use crate::plan::{self, Explanation};
 use crate::prepared::{Asked, Planned, Prepared, QueryResult, check_range_type, evaluate};
 use crate::stack::Stack;
 
@@ -171,6 +172,20 @@ impl Engine {
             let asked = Asked { querier, bounds: &bounds, engine: &self.options, options, form, times };
             evaluate(&planned, (text, stack), asked)
         })
+    }
+
+    /// The plan of a query for these times; see [`Prepared::explain`].
+    ///
+    /// # Errors
+    /// When the query does not parse, or goes past a limit.
+    pub fn explain(
+        &self,
+        querier: Option<&dyn Querier>,
+        text: &str,
+        times: (i64, i64, i64),
+        options: &QueryOptions,
+    ) -> Result<Explanation, Error> {
+        self.prepare(text, options)?.explain(querier, times, options)
     }
 
     /// What a query will cost about at these times (start, end and step; an instant query has a step of 0), and what is to be

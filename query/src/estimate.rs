@@ -6,6 +6,7 @@ use model::{Batch, Listing, Querier, QuerierError, ReadHints, Selection};
 
 use crate::Error;
 use crate::bounds::Bounds;
+use crate::cost::CostEstimate;
 use crate::functions::Body;
 use crate::memory::Reservation;
 use crate::options::Times;
@@ -13,15 +14,6 @@ use crate::parse::ast::{At, Shift};
 use crate::parse::types::Extension;
 use crate::plan::{NodeId, NodeKind, Plan, Scan};
 use crate::value::weight;
-
-/// What a query costs about; the real cost may be higher or lower.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CostEstimate {
-    /// Series that its selectors find, each counted anew.
-    pub series: u64,
-    /// Samples that it reads; a histogram counts as several.
-    pub samples_read: u64,
-}
 
 /// How many series of a selector are looked at.
 const SAMPLED_SERIES: usize = 50;
@@ -82,6 +74,7 @@ fn ends(steps: Steps, shift: &Shift) -> (i64, i64) {
 
 /// A scan, and how it is read.
 pub(crate) struct Reading<'p> {
+    pub(crate) id: NodeId,
     scan: &'p Scan,
     first_end_ms: i64,
     last_end_ms: i64,
@@ -133,7 +126,7 @@ impl Collector<'_, '_> {
             NodeKind::Vector(scan) => {
                 let is_smoothed = scan.extension == Some(Extension::Smoothed);
                 let reach = if is_smoothed { lookback_ms.saturating_mul(2) } else { 0 };
-                self.readings.push(reading(scan, steps, reach));
+                self.readings.push(reading((id, scan), steps, reach));
             }
             NodeKind::Matrix(scan, range) => {
                 let reach = match scan.extension {
@@ -141,7 +134,7 @@ impl Collector<'_, '_> {
                     Some(Extension::Anchored) => lookback_ms,
                     Some(Extension::Smoothed) => lookback_ms.saturating_mul(2),
                 };
-                let of = reading(scan, steps, range.ms.saturating_add(reach));
+                let of = reading((id, scan), steps, range.ms.saturating_add(reach));
                 // Where `@` fixes the range, later steps read nothing new.
                 let steps = if scan.shift.at.is_some() { of.steps.min(1) } else { of.steps };
                 self.readings.push(Reading { steps, ..of });
@@ -160,9 +153,9 @@ impl Collector<'_, '_> {
     }
 }
 
-fn reading<'p>(scan: &'p Scan, steps: Steps, range_ms: i64) -> Reading<'p> {
+fn reading<'p>((id, scan): (NodeId, &'p Scan), steps: Steps, range_ms: i64) -> Reading<'p> {
     let (first_end_ms, last_end_ms) = ends(steps, &scan.shift);
-    Reading { scan, first_end_ms, last_end_ms, range_ms, steps: steps.count(), step_ms: steps.step_ms }
+    Reading { id, scan, first_end_ms, last_end_ms, range_ms, steps: steps.count(), step_ms: steps.step_ms }
 }
 
 /// What a few series of a selector say of all.

@@ -37,13 +37,13 @@ mod value;
 mod window;
 
 pub use bounds::{Bounds, StillWanted};
-pub use cost::CostLimits;
+pub use cost::{CostEstimate, CostLimits};
 pub use engine::Engine;
 pub use error::Error;
-pub use estimate::CostEstimate;
 pub use memory::{Left, Memory, Share};
 pub use options::{EngineOptions, QueryOptions};
 pub use parse::{parse_selector, parse_selector_within};
+pub use plan::{Decision, Explanation, NodeCost, PlanNode};
 pub use prepared::{Prepared, QueryResult};
 pub use stats::Stats;
 pub use value::{RangeSeries, Sample, Value};

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::bounds::{Bounds, StillWanted};
 use crate::cost::CostLimits;
 use crate::memory::{Memory, Share};
+use crate::plan::Explanation;
 use crate::stats::Stats;
 
 /// What holds for all queries of an engine.
@@ -139,6 +140,8 @@ pub struct QueryOptions {
     pub stats: Option<Arc<Mutex<Stats>>>,
     /// The same for each step.
     pub per_step_stats: bool,
+    /// Where to write the plan of the query and what each of its nodes cost, whether it fails or not. Measuring takes time.
+    pub analysis: Option<Arc<Mutex<Explanation>>>,
 }
 
 /// The times of a query: one step, or a range of them.

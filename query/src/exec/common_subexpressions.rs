@@ -24,6 +24,7 @@ impl Evaluator<'_> {
         let (kept, more) = cache.arrive(common.slot, grid, &bounds.share);
         let before = self.held();
         if let Some(kept) = kept {
+            self.query.profile.iter().for_each(|profile| profile.reused(id));
             self.samples.absorb(&kept.cost);
             if whole {
                 self.hold(kept.peak, 0)?;

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use model::{PartReader, Querier};
 
 use super::common_cache::CommonCache;
+use super::profile::Profile;
 use super::projection::Projection;
 use super::scan_cache::ScanCache;
 use crate::Error;
@@ -40,6 +41,8 @@ pub(crate) struct Query<'a> {
     pub(crate) common: CommonCache,
     /// What several scans read.
     pub(crate) scans: ScanCache,
+    /// Where each node's cost is counted, if it is asked for.
+    pub(crate) profile: Option<&'a Profile>,
 }
 
 /// One partition of a scan, and what reads it.

@@ -37,7 +37,7 @@ impl Evaluator<'_> {
                         self.smoothed_histogram(scan, (histograms, mixed), *end, (step, &mut series));
                     }
                 }
-                self.count(&series)?;
+                self.count(of.id, &series)?;
                 if !series.is_empty() {
                     sink(series)?;
                 }

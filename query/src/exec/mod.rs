@@ -22,12 +22,14 @@ mod histogram_quantile;
 mod info;
 mod limits;
 mod matching;
+mod measure;
 mod merge;
 mod messages;
 mod mixed_samples;
 mod operands;
 mod partial_topk;
 mod partitions;
+mod profile;
 mod projection;
 mod ranges;
 mod relabel;
@@ -47,6 +49,7 @@ pub(crate) use self::common_cache::CommonCache;
 use self::evaluator::Sink;
 pub(crate) use self::evaluator::{Evaluator, Query};
 use self::operands::Operands;
+pub(crate) use self::profile::Profile;
 use self::projection::Needed;
 pub(crate) use self::results::Form;
 use self::results::{as_matrix, as_sample, as_vector};
@@ -89,14 +92,15 @@ impl Evaluator<'_> {
     /// An instant vector as it comes: nothing is asked of the order of its samples, and to find one is half the work.
     fn unordered(&self, id: NodeId, grid: &Grid) -> Result<Value, Error> {
         let mut samples = Vec::new();
-        self.stream_partitioned((id, None), grid, &mut |mut series| {
+        let mut sink = |mut series: Series| {
             self.hold(series.weight(), series.bytes())?;
             if std::mem::take(&mut series.drop_name) {
                 series.labels = without_name(&series.labels);
             }
             samples.extend(as_sample(series, grid.start_ms));
             Ok(())
-        })?;
+        };
+        self.measured_stream(id, &mut sink, |sink| self.stream_partitioned((id, None), grid, sink))?;
         Ok(Value::Vector(samples))
     }
 
@@ -143,7 +147,18 @@ impl Evaluator<'_> {
         if unique { Ok(all) } else { self.merged(all) }
     }
 
+    /// Streams a node of whose labels only some are needed: others may be missing.
     fn stream_needed(
+        &self,
+        (id, needed): (NodeId, Option<&Needed>),
+        grid: &Grid,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), Error> {
+        self.measured_stream(id, sink, |sink| self.stream_from((id, needed), grid, sink))
+    }
+
+    /// From a result that was kept, series by series, or from the whole result.
+    fn stream_from(
         &self,
         (id, needed): (NodeId, Option<&Needed>),
         grid: &Grid,
@@ -156,6 +171,13 @@ impl Evaluator<'_> {
             return self.stream_partitioned((id, needed), grid, sink);
         }
         self.evaluated(id, grid)?.into_iter().try_for_each(sink)
+    }
+
+    /// From a result that was kept, or evaluated.
+    fn vector_from(&self, id: NodeId, grid: &Grid) -> Result<Vec<Series>, Error> {
+        let Some(shared) = self.shared(id, grid, true)? else { return self.evaluated(id, grid) };
+        self.hold(shared.iter().map(Series::weight).sum(), shared.iter().map(Series::bytes).sum())?;
+        Ok(Arc::try_unwrap(shared).unwrap_or_else(|shared| shared.to_vec()))
     }
 
     /// What needs its operands whole.
@@ -175,10 +197,20 @@ impl Evaluator<'_> {
         }
     }
 
+    /// A number at every step; its memory is taken before it is made.
+    fn numbers(&self, id: NodeId, grid: &Grid) -> Result<Vec<f64>, Error> {
+        let before = self.held();
+        self.query.take(&self.taken, grid.len * size_of::<f64>())?;
+        self.pace(grid.len)?;
+        let numbers = self.scalar_of(id, grid)?;
+        self.settle(before, 0, grid.len * size_of::<f64>())?;
+        Ok(numbers)
+    }
+
     fn scalar_of(&self, id: NodeId, grid: &Grid) -> Result<Vec<f64>, Error> {
         let node = self.node(id);
         if grid.len > 1 && node.facts.invariant {
-            let once = self.once(grid, |first| self.scalar(id, first))?[0];
+            let once = self.once(grid, |first| self.numbers(id, first))?[0];
             return Ok(vec![once; grid.len]);
         }
         match &node.kind {
@@ -201,9 +233,8 @@ impl Evaluator<'_> {
 
 impl Operands for Evaluator<'_> {
     fn vector(&self, id: NodeId, grid: &Grid) -> Result<Vec<Series>, Error> {
-        let Some(shared) = self.shared(id, grid, true)? else { return self.evaluated(id, grid) };
-        self.hold(shared.iter().map(Series::weight).sum(), shared.iter().map(Series::bytes).sum())?;
-        Ok(Arc::try_unwrap(shared).unwrap_or_else(|shared| shared.to_vec()))
+        let size = |series: &Vec<Series>| (series.len(), series.iter().map(Series::present).sum());
+        self.measured(id, || self.vector_from(id, grid), size)
     }
 
     fn evaluated(&self, id: NodeId, grid: &Grid) -> Result<Vec<Series>, Error> {
@@ -251,12 +282,7 @@ impl Operands for Evaluator<'_> {
     }
 
     fn scalar(&self, id: NodeId, grid: &Grid) -> Result<Vec<f64>, Error> {
-        let before = self.held();
-        self.query.take(&self.taken, grid.len * size_of::<f64>())?;
-        self.pace(grid.len)?;
-        let numbers = self.scalar_of(id, grid)?;
-        self.settle(before, 0, grid.len * size_of::<f64>())?;
-        Ok(numbers)
+        self.measured(id, || self.numbers(id, grid), |numbers| (1, numbers.len()))
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::cell::OnceCell;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use model::Batch;
 
@@ -24,6 +25,15 @@ impl Evaluator<'_> {
         grid: &Grid,
         each: &mut dyn FnMut(&Ranges<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
+        self.measured_windows(id, each, |each| self.windows_of(id, grid, each))
+    }
+
+    fn windows_of(
+        &self,
+        id: NodeId,
+        grid: &Grid,
+        each: &mut dyn FnMut(&Ranges<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         match &self.node(id).kind {
             NodeKind::Matrix(scan, range) => {
                 let ends = self.ends(&scan.shift, grid);
@@ -34,7 +44,7 @@ impl Evaluator<'_> {
                 self.batches(self.wanted_range(of, (&ends, range.ms)), &mut |batch| {
                     let frame = Frame { ends: &ends, range_ms: range.ms, grid, extended, look };
                     each_window(&batch, &frame, &[], &mut |ranges| {
-                        self.count_ranges(ranges)?;
+                        self.count_ranges(id, ranges)?;
                         each(ranges)
                     })
                 })
@@ -49,6 +59,27 @@ impl Evaluator<'_> {
             }
             _ => Err(Error::execution("BUG: not a range vector")),
         }
+    }
+
+    /// Measures the making of windows: what is done with these is not counted.
+    fn measured_windows(
+        &self,
+        id: NodeId,
+        each: &mut dyn FnMut(&Ranges<'_>) -> Result<(), Error>,
+        work: impl FnOnce(&mut dyn FnMut(&Ranges<'_>) -> Result<(), Error>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let Some(profile) = self.query.profile else { return work(each) };
+        let (mut outside, mut series) = (Duration::ZERO, 0);
+        let begun = Instant::now();
+        let done = work(&mut |ranges| {
+            series += 1;
+            let handed_on = Instant::now();
+            let done = each(ranges);
+            outside += handed_on.elapsed();
+            done
+        });
+        profile.add(id, begun.elapsed().saturating_sub(outside), (series, 0));
+        done
     }
 
     /// A range vector as the result of a query: the samples themselves.
@@ -76,7 +107,7 @@ impl Evaluator<'_> {
     }
 
     /// Counts the samples of a range vector at every step.
-    fn count_ranges(&self, ranges: &Ranges<'_>) -> Result<(), Error> {
+    fn count_ranges(&self, id: NodeId, ranges: &Ranges<'_>) -> Result<(), Error> {
         if !self.samples.is_wanted() {
             return Ok(());
         }
@@ -92,7 +123,7 @@ impl Evaluator<'_> {
             let new = weigh(window.ts.len() - old_floats, &window.histograms[old_histograms..]);
             (step, [weigh(window.ts.len(), window.histograms), new])
         }));
-        self.charge(read)
+        self.charge(Some(id), read)
     }
 }
 

@@ -106,7 +106,12 @@ impl<'a> Evaluator<'a> {
             hints.grouping = decisions.grouped_by.and_then(|aggregate| self.grouping_hint(aggregate));
             group = decisions.scan_group;
         }
-        scans.open((*querier, &bounds.share), group, (&wanted.selection, &hints)).map_err(Error::Store)
+        let (parts, is_kept) =
+            scans.open((*querier, &bounds.share), group, (&wanted.selection, &hints)).map_err(Error::Store)?;
+        if let (true, Some(profile), Some(id)) = (is_kept, self.query.profile, wanted.of.id) {
+            profile.reused(id);
+        }
+        Ok(parts)
     }
 
     fn grouping_hint(&self, aggregate: NodeId) -> Option<GroupingHint<'a>> {
@@ -123,11 +128,13 @@ impl<'a> Evaluator<'a> {
         each: &mut dyn FnMut(Batch) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let Some(wanted) = wanted else { return Ok(()) };
+        let id = wanted.of.id;
         let mut failed = None;
         let mut sink = |batch: Batch| {
             let outcome = self.check().and_then(|()| {
                 let before = self.held();
                 self.samples.add_series(batch.columns.len() as u64);
+                self.profile_read(id, (batch.columns.len() as u64, 0));
                 self.query.budget.as_ref().map_or(Ok(()), |budget| budget.take_series(batch.columns.len() as u64))?;
                 let (samples, bytes) = cost_of(&batch);
                 self.hold(samples, bytes)?;
@@ -172,17 +179,24 @@ impl<'a> Evaluator<'a> {
     }
 
     /// Counts what was taken of a selector's samples.
-    pub(super) fn count(&self, series: &Series) -> Result<(), Error> {
+    pub(super) fn count(&self, id: Option<NodeId>, series: &Series) -> Result<(), Error> {
         if !self.samples.is_wanted() {
             return Ok(());
         }
         let floats = series.values.iter().enumerate().filter(|(_, v)| !is_absent(**v)).map(|(step, _)| (step, 1));
         let histograms = series.histograms.iter().map(|(step, h)| (*step as usize, weight(h) as u64));
-        self.charge(self.samples.add(floats.chain(histograms).map(|(step, n)| (step, [n, n]))))
+        self.charge(id, self.samples.add(floats.chain(histograms).map(|(step, n)| (step, [n, n]))))
     }
 
     /// Takes what was read off what the query may cost.
-    pub(super) fn charge(&self, read: u64) -> Result<(), Error> {
+    pub(super) fn charge(&self, id: Option<NodeId>, read: u64) -> Result<(), Error> {
+        self.profile_read(id, (0, read));
         self.query.budget.as_ref().map_or(Ok(()), |budget| budget.take_samples(read))
+    }
+
+    fn profile_read(&self, id: Option<NodeId>, read: (u64, u64)) {
+        if let (Some(profile), Some(id)) = (self.query.profile, id) {
+            profile.read(id, read);
+        }
     }
 }

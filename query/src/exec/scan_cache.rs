@@ -49,14 +49,14 @@ impl ScanCache {
         Self(Mutex::new(plan.scan_groups.iter().map(|scans| Group { left: *scans, kept: None }).collect()))
     }
 
-    /// Opens the selection of a scan, or what was kept of it.
+    /// Opens the selection of a scan, or what was kept of it; says which.
     pub(super) fn open<'q>(
         &self,
         (querier, share): (&'q dyn Querier, &Arc<Share>),
         group: Option<usize>,
         (selection, hints): (&Selection<'_>, &ReadHints<'_>),
-    ) -> Result<Box<dyn Parts + 'q>, QuerierError> {
-        let Some(group) = group else { return querier.open(selection, hints) };
+    ) -> Result<(Box<dyn Parts + 'q>, bool), QuerierError> {
+        let Some(group) = group else { return Ok((querier.open(selection, hints)?, false)) };
         let of = (selection.start_ms, selection.end_ms, hints.samples);
         let mut groups = lock(&self.0);
         let known = &mut groups[group];
@@ -67,21 +67,21 @@ impl ScanCache {
             && reading.is_whole()
         {
             reading.give();
-            return Ok(Box::new(Replay { reading, is_last: true }));
+            return Ok((Box::new(Replay { reading, is_last: true }), true));
         }
         if let Some(reading) = &known.kept {
             reading.replayed.store(true, Ordering::SeqCst);
-            return Ok(Box::new(Replay { reading: Arc::clone(reading), is_last: false }));
+            return Ok((Box::new(Replay { reading: Arc::clone(reading), is_last: false }), true));
         }
         let parts = querier.open(selection, hints)?;
         if !more {
-            return Ok(parts);
+            return Ok((parts, false));
         }
         let kept = (0..parts.count()).map(|_| Mutex::default()).collect();
         let share = Arc::clone(share);
         let reading = Arc::new(Reading { of, parts: kept, share, over: false.into(), replayed: false.into() });
         known.kept = Some(Arc::clone(&reading));
-        Ok(Box::new(Recording { parts, reading }))
+        Ok((Box::new(Recording { parts, reading }), false))
     }
 
     /// Drops all but what is being replayed. Was there any?

@@ -38,7 +38,7 @@ impl Evaluator<'_> {
                     latest_floats(&windows, dense.floats(&batch.timestamps_ms, column), take, &mut series.values)
                 };
                 self.pace(ends.len())?;
-                self.count(&series)?;
+                self.count(of.id, &series)?;
                 if seen > 0 {
                     sink(series)?;
                 }

@@ -190,11 +190,13 @@ impl Drop for Share {
 pub(crate) struct Reservation<'a> {
     share: &'a Share,
     bytes: Cell<usize>,
+    /// The most of them since somebody began to look.
+    peak: Cell<usize>,
 }
 
 impl<'a> Reservation<'a> {
     pub(crate) fn new(share: &'a Share) -> Self {
-        Self { share, bytes: Cell::new(0) }
+        Self { share, bytes: Cell::new(0), peak: Cell::new(0) }
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -203,8 +205,20 @@ impl<'a> Reservation<'a> {
 
     pub(crate) fn take(&self, bytes: usize) -> Result<(), Error> {
         self.share.take(bytes)?;
-        self.bytes.set(self.bytes.get() + bytes);
+        let held = self.bytes.get() + bytes;
+        self.bytes.set(held);
+        self.peak.set(self.peak.get().max(held));
         Ok(())
+    }
+
+    /// The most bytes held until now, forgotten with this.
+    pub(crate) fn take_peak(&self) -> usize {
+        self.peak.replace(self.bytes.get())
+    }
+
+    /// Takes a peak of before into account again.
+    pub(crate) fn restore_peak(&self, before: usize) {
+        self.peak.set(self.peak.get().max(before));
     }
 
     pub(crate) fn give(&self, bytes: usize) {

@@ -9,11 +9,14 @@
 
 pub(crate) mod analysis;
 mod build;
+mod explain;
 mod nodes;
 mod resolve;
 mod sample_times;
 
 pub(crate) use self::build::build;
+pub(crate) use self::explain::explain;
+pub use self::explain::{Decision, Explanation, NodeCost, PlanNode};
 pub(crate) use self::nodes::{Aggregate, Binary, Call, Common, Node, NodeId, NodeKind, Plan, Scan, Subquery};
 pub(crate) use self::resolve::{needs_times, resolve};
 pub(crate) use self::sample_times::{SampleTimes, sample_times};

@@ -182,6 +182,14 @@ impl Plan {
         (id.0..self.node(id).end.0).map(NodeId)
     }
 
+    /// Does a node, or one above it, read the result of an equal one?
+    pub(crate) fn reads_result(&self, id: NodeId) -> bool {
+        // Those above a node come before it, and end behind it.
+        let above = self.nodes[..=id.index()].iter().enumerate().filter(|(_, node)| node.end > id);
+        let mut shared = above.filter_map(|(i, node)| node.decisions.common.map(|common| (i, common)));
+        shared.any(|(i, common)| common.first.index() != i)
+    }
+
     pub(crate) fn scan(&self, id: NodeId) -> Option<&Scan> {
         self.node(id).kind.scan()
     }
