@@ -39,6 +39,8 @@ pub struct QueryResult {
 
 /// A range query yields at most this many steps, as in upstream's API.
 const STEPS_MAX: i64 = 1 << 24;
+/// What explaining a node takes, about.
+const EXPLAINED_BYTES: usize = 1 << 10;
 
 /// A checked and planned query, to be evaluated any number of times, at any times and over any store. Rules evaluate theirs
 /// every interval without parsing or planning them again.
@@ -91,7 +93,7 @@ impl Prepared {
     /// what its selectors will read about.
     ///
     /// # Errors
-    /// When a duration makes no sense at these times, or looking at the store goes past a limit.
+    /// When it cannot be evaluated at these times, or looking at the store goes past a limit.
     pub fn explain(
         &self,
         querier: Option<&dyn Querier>,
@@ -100,7 +102,15 @@ impl Prepared {
     ) -> Result<Explanation, Error> {
         let (bounds, times) = (self.engine.bounds(options), Times { start_ms, end_ms, step_ms });
         self.stack.run(&bounds, || {
+            // What cannot be evaluated has no plan.
+            if step_ms > 0 {
+                check_range_type(self.planned.plan())?;
+            }
             let plan = self.planned.resolved(times, &self.engine)?;
+            if let Some(refused) = &plan.refused {
+                return Err(Error::Execution(refused.clone()));
+            }
+            bounds.take(plan.nodes.len() * EXPLAINED_BYTES)?;
             let mut explanation = plan::explain(&plan, &self.text);
             if let Some(querier) = querier {
                 estimate_nodes(&mut explanation, &plan, times, around(&self.engine, options, (querier, &bounds)))?;
@@ -227,7 +237,9 @@ pub(crate) fn evaluate(
             sorting: evaluated.elapsed(),
         };
     }
-    if let (Some(place), Some(profile)) = (&options.analysis, &profile) {
+    if let (Some(place), Some(profile)) = (&options.analysis, &profile)
+        && bounds.take(plan.nodes.len() * EXPLAINED_BYTES).is_ok()
+    {
         let mut explanation = plan::explain(&plan, text);
         // What was measured counts, also where there is no estimate to compare it with.
         estimate_nodes(&mut explanation, &plan, times, around(engine, options, (querier, bounds))).ok();
