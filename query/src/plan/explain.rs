@@ -73,6 +73,8 @@ pub struct NodeCost {
 
 /// What is shown of the text of a node, in characters.
 const EXPRESSION_MAX: usize = 80;
+/// What is looked at of it: some of it may be blanks.
+const LOOKED_AT_MAX: usize = 4 * EXPRESSION_MAX;
 /// Levels that are indented; what is deeper stands below the last of them.
 const INDENTED_MAX: usize = 30;
 
@@ -130,9 +132,12 @@ fn operation(kind: &NodeKind) -> String {
 /// The text of a node in one line, shortened.
 fn expression(node: &Node, text: &str) -> String {
     let written = text.get(node.span.start..node.span.end).unwrap_or_default();
-    let line = written.split_whitespace().collect::<Vec<_>>().join(" ");
+    // Of a chain of operators each node has all before it in its text: no more is looked at than may be shown.
+    let end = written.char_indices().nth(LOOKED_AT_MAX).map_or(written.len(), |(end, _)| end);
+    let line = written[..end].split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(EXPRESSION_MAX) {
         Some((end, _)) => format!("{}…", &line[..end]),
+        None if end < written.len() => line + "…",
         None => line,
     }
 }
