@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use model::{
-    Batch, BatchSink, Column, Histogram, Labels, Listing, Matcher, PartReader, Parts, Querier, QuerierError, ReadHints,
-    Selection,
+    Batch, BatchSink, Column, Histogram, Labels, Listing, Matcher, MetricId, PartReader, Parts, Querier, QuerierError,
+    ReadHints, Selection,
 };
 use query::{Engine, EngineOptions, QueryOptions, Stats};
 
@@ -53,7 +53,9 @@ fn column(name: &str, source: usize, i: usize) -> Column {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 40) as f64 / 16_777_216.0
     };
-    let mut column = Column { metric: Labels::from_pairs(labels), ..Column::default() };
+    // As a store has it: one id for each label set. A selection is of one name here.
+    let metric_id = Some(MetricId((source * OF_SOURCE + i) as u32));
+    let mut column = Column { metric_id, metric: Labels::from_pairs(labels), ..Column::default() };
     let mut total = 0.0;
     for slot in 0..SAMPLES as u32 {
         total += (random() * 10.0).floor();

@@ -6,6 +6,7 @@ mod cost;
 mod error;
 mod executor;
 mod exemplars;
+mod explain;
 mod form;
 pub(crate) mod format;
 mod lifecycle;

@@ -15,7 +15,7 @@ use super::executor::execute;
 use super::query_params::{Times, compares, instant_times, options, range_times};
 use super::stats::{self, Wanted};
 use super::work::{self, Origin};
-use super::{ApiError, Params, cost, format};
+use super::{ApiError, Params, cost, explain, format};
 use crate::app::App;
 use crate::query_log::Ran;
 use crate::self_metrics::RunningQuery;
@@ -122,6 +122,7 @@ impl Work {
             Some(Err(error)) => result.warnings.push(format!("cost estimation failed: {error}")),
             None => {}
         }
+        self.options.analysis.iter().for_each(|analysis| beside += &explain::beside(analysis));
         format::query_answer(result, (!beside.is_empty()).then_some(beside))
     }
 
@@ -152,9 +153,14 @@ impl Work {
 }
 
 async fn answer(app: Arc<App>, params: Params, origin: Origin, times: Times) -> Result<Response, ApiError> {
+    let mode = explain::mode(&params)?;
+    if mode == explain::Mode::Plan {
+        return explain::answer(app, params, origin, times).await;
+    }
     // Goes with this future, when the stream of an HTTP/2 connection that asked is given up.
     let asked = Arc::new(());
-    let options = options(&app, &params, &origin, &asked)?;
+    let mut options = options(&app, &params, &origin, &asked)?;
+    options.analysis = (mode == explain::Mode::Analyze).then(Arc::default);
     let compares = compares(&app, &params)?;
     let running = app.metrics.running();
     let came = Instant::now();

@@ -4,6 +4,7 @@
 
 mod bounds;
 mod cost;
+mod explain;
 mod known;
 mod paths;
 mod search;
