@@ -2,7 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use config::Config;
@@ -11,13 +10,7 @@ use serde_json::Value;
 
 /// Upstream's data, or `None` where it is not there.
 fn folder() -> Option<PathBuf> {
-    let default = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/conformance"));
-    let folder = std::env::var_os("WEFT_CONFORMANCE").map_or(default, PathBuf::from);
-    if !folder.is_dir() {
-        let _ = writeln!(std::io::stderr(), "skipped: there is no {}", folder.display());
-        return None;
-    }
-    Some(folder.canonicalize().unwrap())
+    kit::conformance("")
 }
 
 fn json(path: &Path) -> Value {

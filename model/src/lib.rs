@@ -33,7 +33,10 @@ pub use exemplar::Exemplar;
 pub use histogram::{Histogram, ResetHint};
 pub use labels::{Labels, LabelsBuilder};
 pub use matcher::{MatchOp, Matcher};
-pub use querier::{Batch, BatchSink, Column, Listing, PartReader, Parts, Querier, QuerierError, Selection};
+pub use querier::{
+    Batch, BatchSink, Column, GroupingHint, Grow, Listing, MergedQuerier, PartReader, Parts, Querier, QuerierError,
+    ReadHints, SamplesNeeded, Selection, SeriesOrder,
+};
 pub use regex::{Regex, RegexError};
 pub use relabel::{NameValidation, RelabelAction, RelabelError, RelabelRule, RelabelSpec, Relabeled, relabel};
 pub use target_group::{TargetGroup, TargetGroups};

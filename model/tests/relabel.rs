@@ -1,28 +1,13 @@
 //! Relabelling against what upstream's tests and recordings say. Cases written as YAML are run by the `config` crate.
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
-use std::path::PathBuf;
 use std::str::FromStr;
 
+use kit::conformance_json;
 use model::{
     Labels, LabelsBuilder, NameValidation, RelabelAction, RelabelError, RelabelRule, RelabelSpec, Relabeled, relabel,
 };
 use serde_json::Value;
-
-/// Upstream's data, or `None` where it is not there.
-fn data(file: &str) -> Option<Value> {
-    let default = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/conformance"));
-    let folder = std::env::var_os("WEFT_CONFORMANCE").map_or(default, PathBuf::from);
-    let path = folder.join(file);
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Some(serde_json::from_str(&text).unwrap()),
-        Err(_) => {
-            use std::io::Write as _;
-            let _ = writeln!(std::io::stderr(), "skipped: there is no {}", path.display());
-            None
-        }
-    }
-}
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
@@ -60,7 +45,7 @@ fn labels(map: &Value) -> Labels {
 
 #[test]
 fn upstream_cases() {
-    let Some(cases) = data("relabel/cases.json") else { return };
+    let Some(cases) = conformance_json("relabel/cases.json") else { return };
     let mut n_run = 0;
     for case in cases.as_array().unwrap() {
         let Some(rules) = case["configs"].as_array() else { continue };
@@ -80,7 +65,7 @@ fn upstream_cases() {
 
 #[test]
 fn upstream_validation() {
-    let Some(data) = data("relabel/validation.json") else { return };
+    let Some(data) = conformance_json("relabel/validation.json") else { return };
     for case in data["validate"].as_array().unwrap() {
         let id = case["id"].as_str().unwrap();
         // A rule without any action: a type cannot say it, the parser of the name refuses it.
@@ -100,7 +85,7 @@ fn upstream_validation() {
 
 #[test]
 fn legacy_target_labels() {
-    let Some(data) = data("relabel/validation.json") else { return };
+    let Some(data) = conformance_json("relabel/validation.json") else { return };
     for case in data["legacy_target_label_pattern"]["cases"].as_array().unwrap() {
         let target_label = text(&case["target_label"]);
         // Without a dollar sign the plain rule for names holds, which agrees.

@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use model::{
-    Batch, BatchSink, Column, Histogram, Labels, Listing, Matcher, PartReader, Parts, Querier, QuerierError, Selection,
+    Batch, BatchSink, Column, Histogram, Labels, Listing, Matcher, MetricId, PartReader, Parts, Querier, QuerierError,
+    ReadHints, Selection,
 };
 use query::{Engine, EngineOptions, QueryOptions, Stats};
 
@@ -52,7 +53,9 @@ fn column(name: &str, source: usize, i: usize) -> Column {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 40) as f64 / 16_777_216.0
     };
-    let mut column = Column { metric: Labels::from_pairs(labels), ..Column::default() };
+    // As a store has it: one id for each label set. A selection is of one name here.
+    let metric_id = Some(MetricId((source * OF_SOURCE + i) as u32));
+    let mut column = Column { metric_id, metric: Labels::from_pairs(labels), ..Column::default() };
     let mut total = 0.0;
     for slot in 0..SAMPLES as u32 {
         total += (random() * 10.0).floor();
@@ -96,7 +99,7 @@ impl PartReader for Chosen<'_> {
 }
 
 impl Querier for Memory {
-    fn open<'q>(&'q self, selection: &Selection<'_>, _: bool) -> Result<Box<dyn Parts + 'q>, QuerierError> {
+    fn open<'q>(&'q self, selection: &Selection<'_>, _: &ReadHints<'_>) -> Result<Box<dyn Parts + 'q>, QuerierError> {
         let (names, others): (Vec<Matcher>, Vec<Matcher>) =
             selection.matchers.iter().cloned().partition(|m| m.name == "__name__");
         let found = self.batches.iter().filter(|(name, _)| names.iter().all(|m| m.matches(name)));

@@ -5,6 +5,15 @@ use std::time::Duration;
 
 use crate::Error;
 
+/// What a query costs about; the real cost may be higher or lower.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CostEstimate {
+    /// Series that its selectors find, each counted anew.
+    pub series: u64,
+    /// Samples that it reads; a histogram counts as several.
+    pub samples_read: u64,
+}
+
 /// The limits of all queries. They change while queries run, and hold for those that begin later.
 #[derive(Debug, Default)]
 pub struct CostLimits {

@@ -1,36 +1,21 @@
-//! Runs queries: parses, sets the limits, evaluates, shapes the result. Step 2 of the query path.
+//! The engine: its entry points parse, plan and evaluate. Step 2 of the query path.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use model::labels::sort_by_labels;
 use model::{Matcher, Querier};
 
 use crate::Error;
 use crate::bounds::Bounds;
-use crate::estimate::{self, CostEstimate, Surroundings};
-use crate::eval::{Evaluator, Finish, Query, Readings, Shared, narrow};
-use crate::memory::{Share, Taken};
+use crate::cost::CostEstimate;
+use crate::estimate::{self, Surroundings};
+use crate::exec::Form;
+use crate::memory::Reservation;
 use crate::options::{EngineOptions, QueryOptions, Times};
-use crate::parse::ast::{Expr, ExprKind, Type};
+use crate::parse::ast::{Expr, ExprKind};
 use crate::parse::{self, Dialect, Limits};
+use crate::plan::{self, Explanation};
+use crate::prepared::{Asked, Planned, Prepared, QueryResult, check_range_type, evaluate};
 use crate::stack::Stack;
-use crate::stats::{Counter, Stats};
-use crate::value::Value;
-use crate::window::Grid;
-
-/// A result and what is to be said about it.
-#[derive(Clone, Debug)]
-pub struct QueryResult {
-    /// The result.
-    pub value: Value,
-    /// `PromQL warning: … (1:5)`
-    pub warnings: Vec<String>,
-    /// `PromQL info: … (1:5)`
-    pub infos: Vec<String>,
-    /// The memory it takes, for as long as it is there.
-    pub share: Arc<Share>,
-}
 
 /// Makes a text of a tree.
 type Write = fn(&Expr) -> String;
@@ -40,9 +25,6 @@ type Write = fn(&Expr) -> String;
 pub struct Engine {
     options: EngineOptions,
 }
-
-/// A range query yields at most this many steps, as in upstream's API.
-const STEPS_MAX: i64 = 1 << 24;
 
 impl Engine {
     /// An engine with these options.
@@ -68,19 +50,13 @@ impl Engine {
     /// How long a query may take at most.
     #[must_use]
     pub fn timeout(&self) -> Duration {
-        self.options.cost.max_duration().unwrap_or(self.options.timeout)
+        self.options.timeout()
     }
 
     /// The bounds of a request that begins now.
     #[must_use]
     pub fn bounds(&self, options: &QueryOptions) -> Bounds {
-        let timeout = options.timeout.map_or(self.timeout(), |t| t.min(self.timeout()));
-        Bounds {
-            share: Arc::new(Share::new(Arc::clone(&self.options.memory))),
-            deadline: Instant::now().checked_add(timeout),
-            wanted: options.wanted.clone(),
-            utf8_names: self.options.unquoted_utf8_names,
-        }
+        self.options.bounds(options)
     }
 
     /// The matchers of every selector of a query; their memory stays taken.
@@ -90,7 +66,7 @@ impl Engine {
     pub fn selectors(&self, text: &str, bounds: &Bounds) -> Result<Vec<Vec<Matcher>>, Error> {
         Stack::of(text).run(bounds, || {
             let mut selectors = Vec::new();
-            let taken = Taken::new(&bounds.share);
+            let taken = Reservation::new(&bounds.share);
             self.parse_within(text, Limits { bounds, taken: &taken })?.walk(&mut |node| {
                 if let ExprKind::Vector(selector) | ExprKind::Matrix(selector, _) = &node.kind {
                     selectors.push(selector.matchers.clone());
@@ -125,7 +101,7 @@ impl Engine {
         (write, more): (Write, fn(&Expr) -> usize),
     ) -> Result<String, Error> {
         Stack::of(text).run(bounds, || {
-            let taken = Taken::new(&bounds.share);
+            let taken = Reservation::new(&bounds.share);
             let expr = self.parse_within(text, Limits { bounds, taken: &taken })?;
             // The text is at most as large as the tree, and is there twice while it grows.
             taken.take(taken.bytes().saturating_mul(2).saturating_add(more(&expr)))?;
@@ -134,6 +110,20 @@ impl Engine {
             taken.keep();
             Ok(text)
         })
+    }
+
+    /// Checks and plans a query, to be evaluated any number of times.
+    ///
+    /// # Errors
+    /// When the query does not parse, or goes past a limit.
+    pub fn prepare(&self, text: &str, options: &QueryOptions) -> Result<Prepared, Error> {
+        let bounds = self.bounds(options);
+        let stack = Stack::of(text);
+        let planned = stack.run(&bounds, || {
+            let taken = Reservation::new(&bounds.share);
+            self.planned(text, Limits { bounds: &bounds, taken: &taken })
+        })?;
+        Ok(Prepared::new(self.options.clone(), text, stack, planned))
     }
 
     /// The value of a query at a time.
@@ -147,13 +137,7 @@ impl Engine {
         ts_ms: i64,
         options: &QueryOptions,
     ) -> Result<QueryResult, Error> {
-        let times = Times { start_ms: ts_ms, end_ms: ts_ms, step_ms: 0 };
-        let bounds = self.bounds(options);
-        Stack::of(text).run(&bounds, || {
-            let taken = Taken::new(&bounds.share);
-            let expr = self.parse_within(text, Limits { bounds: &bounds, taken: &taken })?;
-            self.run_within((querier, &bounds), (text, expr), times, options)
-        })
+        self.evaluate(querier, text, (Form::Vector, Times::instant(ts_ms)), options)
     }
 
     /// The values of a query at `start_ms`, `start_ms + step_ms` and so on up to `end_ms`.
@@ -170,18 +154,38 @@ impl Engine {
         step_ms: i64,
         options: &QueryOptions,
     ) -> Result<QueryResult, Error> {
-        let times = Times { start_ms, end_ms, step_ms };
-        let bounds = self.bounds(options);
-        Stack::of(text).run(&bounds, || {
-            let taken = Taken::new(&bounds.share);
-            let expr = self.parse_within(text, Limits { bounds: &bounds, taken: &taken })?;
-            check_range_type(&expr)?;
-            if step_ms <= 0 || end_ms < start_ms || (end_ms - start_ms) / step_ms >= STEPS_MAX {
-                let refused = "the range of a query needs a positive step and an end not before its start";
-                return Err(Error::execution(refused));
-            }
-            self.run_within((querier, &bounds), (text, expr), times, options)
+        self.evaluate(querier, text, (Form::Matrix, Times { start_ms, end_ms, step_ms }), options)
+    }
+
+    /// Prepares and evaluates, on one stack and within one set of bounds.
+    fn evaluate(
+        &self,
+        querier: &dyn Querier,
+        text: &str,
+        (form, times): (Form, Times),
+        options: &QueryOptions,
+    ) -> Result<QueryResult, Error> {
+        let (bounds, stack) = (self.bounds(options), Stack::of(text));
+        stack.run(&bounds, || {
+            let taken = Reservation::new(&bounds.share);
+            let planned = self.planned(text, Limits { bounds: &bounds, taken: &taken })?;
+            let asked = Asked { querier, bounds: &bounds, engine: &self.options, options, form, times };
+            evaluate(&planned, (text, stack), asked)
         })
+    }
+
+    /// The plan of a query for these times; see [`Prepared::explain`].
+    ///
+    /// # Errors
+    /// When the query does not parse, or goes past a limit.
+    pub fn explain(
+        &self,
+        querier: Option<&dyn Querier>,
+        text: &str,
+        times: (i64, i64, i64),
+        options: &QueryOptions,
+    ) -> Result<Explanation, Error> {
+        self.prepare(text, options)?.explain(querier, times, options)
     }
 
     /// What a query will cost about at these times (start, end and step; an instant query has a step of 0), and what is to be
@@ -199,22 +203,24 @@ impl Engine {
         let times = Times { start_ms, end_ms, step_ms };
         let bounds = self.bounds(options);
         Stack::of(text).run(&bounds, || {
-            let taken = Taken::new(&bounds.share);
-            let mut expr = self.parse_within(text, Limits { bounds: &bounds, taken: &taken })?;
+            let taken = Reservation::new(&bounds.share);
+            let expr = self.parse_within(text, Limits { bounds: &bounds, taken: &taken })?;
+            let mut plan = plan::build(expr);
             if step_ms > 0 {
-                check_range_type(&expr)?;
+                check_range_type(&plan)?;
             }
-            parse::resolve(&mut expr, times)?;
+            plan::resolve(&mut plan, times)?;
+            plan::analysis::analyse(&mut plan);
             let lookback_ms = options.lookback_delta_ms.unwrap_or(self.options.lookback_delta_ms).max(1);
             let default_step_ms = self.options.default_step_ms;
             let around = Surroundings { querier, bounds: &bounds, lookback_ms, default_step_ms, scrape_interval_ms };
-            estimate::estimate(&expr, times, around)
+            estimate::estimate(&plan, times, around)
         })
     }
 
     pub(crate) fn parse(&self, text: &str) -> Result<Expr, Error> {
         let bounds = Bounds::default();
-        let taken = Taken::new(&bounds.share);
+        let taken = Reservation::new(&bounds.share);
         self.parse_within(text, Limits { bounds: &bounds, taken: &taken })
     }
 
@@ -229,121 +235,21 @@ impl Engine {
         parse::parse_within(text, dialect, limits)
     }
 
+    fn planned(&self, text: &str, limits: Limits<'_>) -> Result<Planned, Error> {
+        Ok(Planned::new(self.parse_within(text, limits)?, &self.options))
+    }
+
+    /// Evaluates a tree.
     pub(crate) fn run(
         &self,
         querier: &dyn Querier,
-        query: (&str, Expr),
+        (text, expr): (&str, Expr),
         times: Times,
         options: &QueryOptions,
     ) -> Result<QueryResult, Error> {
-        self.run_within((querier, &self.bounds(options)), query, times, options)
+        let bounds = self.bounds(options);
+        let form = if times.step_ms > 0 { Form::Matrix } else { Form::Vector };
+        let asked = Asked { querier, bounds: &bounds, engine: &self.options, options, form, times };
+        evaluate(&Planned::new(expr, &self.options), (text, Stack::of(text)), asked)
     }
-
-    fn run_within(
-        &self,
-        (querier, bounds): (&dyn Querier, &Bounds),
-        (text, mut expr): (&str, Expr),
-        times: Times,
-        options: &QueryOptions,
-    ) -> Result<QueryResult, Error> {
-        let begun = Instant::now();
-        parse::resolve(&mut expr, times)?;
-        check(&expr)?;
-        parse::unwrap_args(&mut expr);
-        parse::mark_totals(&mut expr);
-        narrow(&mut expr);
-        let steps = if times.step_ms > 0 { (times.end_ms - times.start_ms) / times.step_ms } else { 0 };
-        let grid = Grid { start_ms: times.start_ms, step_ms: times.step_ms, len: steps as usize + 1 };
-        let told_steps = if options.per_step_stats { grid.len } else { 0 };
-        let shared = Shared::of(&expr);
-        let query = Query {
-            querier,
-            stack: Stack::of(text),
-            options: &self.options,
-            text,
-            times,
-            uses_starts: options.use_start_timestamps.unwrap_or(self.options.use_start_timestamps),
-            lookback_ms: options.lookback_delta_ms.unwrap_or(self.options.lookback_delta_ms).max(1),
-            bounds,
-            budget: self.options.cost.budget(options.max_series, options.max_samples_read),
-            notes: Mutex::default(),
-            readings: Readings::of(&expr, &shared),
-            shared,
-        };
-        let evaluator =
-            Evaluator::new(&query, Counter::new(options.stats.is_some() || query.budget.is_some(), told_steps));
-        let finish = if times.step_ms > 0 { Finish::Matrix } else { Finish::Vector };
-        let prepared = Instant::now();
-        let value = evaluator.value(&expr, &grid, finish);
-        let evaluated = Instant::now();
-        let (peak_samples, level) = evaluator.into_cost();
-        let value = value.map(sorted);
-        if let Some(place) = &options.stats {
-            *place.lock().unwrap_or_else(PoisonError::into_inner) = Stats {
-                total_samples: level.all[0],
-                samples_read: level.all[1],
-                series: level.series,
-                peak_samples,
-                per_step: level.steps.into_iter().enumerate().map(|(i, counts)| (grid.time(i), counts)).collect(),
-                preparation: prepared - begun,
-                evaluation: evaluated - prepared,
-                sorting: evaluated.elapsed(),
-            };
-        }
-        let mut value = value?;
-        query.let_go();
-        bounds.take(value.bytes())?;
-        let (mut warnings, infos) = query.notes.into_inner().unwrap_or_else(PoisonError::into_inner).into_texts();
-        if options.limit > 0 && truncate(&mut value, options.limit) {
-            warnings.push("results truncated due to limit".to_owned());
-        }
-        Ok(QueryResult { value, warnings, infos, share: Arc::clone(&bounds.share) })
-    }
-}
-
-/// A range query's series come by their labels.
-fn sorted(mut value: Value) -> Value {
-    if let Value::Matrix(series) = &mut value {
-        sort_by_labels(series, |one| &one.labels);
-    }
-    value
-}
-
-/// A range query yields numbers at each step.
-fn check_range_type(expr: &Expr) -> Result<(), Error> {
-    let got = expr.value_type();
-    if matches!(got, Type::Scalar | Type::Vector) {
-        return Ok(());
-    }
-    let got = got.documented();
-    Err(Error::Parse(format!("invalid expression type {got:?} for range query, must be Scalar or instant Vector")))
-}
-
-/// What a query may not ask for although it parses.
-fn check(expr: &Expr) -> Result<(), Error> {
-    let mut refused = None;
-    expr.walk(&mut |node| {
-        refused = refused.take().or_else(|| match &node.kind {
-            ExprKind::Call(call) => call.refused_extension(),
-            ExprKind::Binary(b) if b.op.is_trim() && node.value_type() == Type::Scalar => {
-                Some(format!("operator {:?} not allowed for Scalar operations", b.op.symbol()))
-            }
-            _ => None,
-        });
-    });
-    refused.map_or(Ok(()), |message| Err(Error::Execution(message)))
-}
-
-fn truncate(value: &mut Value, limit: usize) -> bool {
-    let before = match value {
-        Value::Vector(samples) => samples.len(),
-        Value::Matrix(series) => series.len(),
-        _ => 0,
-    };
-    match value {
-        Value::Vector(samples) => samples.truncate(limit),
-        Value::Matrix(series) => series.truncate(limit),
-        _ => {}
-    }
-    before > limit
 }

@@ -2,25 +2,18 @@
 //! series say how dense they are. Step 2 of the query path, in the place of steps 3 and 4.
 
 use model::sample::is_stale;
-use model::{Batch, Listing, Querier, QuerierError, Selection};
+use model::{Batch, Listing, Querier, QuerierError, ReadHints, Selection};
 
 use crate::Error;
 use crate::bounds::Bounds;
-use crate::eval::is_invariant;
+use crate::cost::CostEstimate;
 use crate::functions::Body;
-use crate::memory::Taken;
+use crate::memory::Reservation;
 use crate::options::Times;
-use crate::parse::ast::{At, Expr, ExprKind, Extension, Selector, Shift};
+use crate::parse::ast::{At, Shift};
+use crate::parse::types::Extension;
+use crate::plan::{NodeId, NodeKind, Plan, Scan};
 use crate::value::weight;
-
-/// What a query costs about; the real cost may be higher or lower.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CostEstimate {
-    /// Series that its selectors find, each counted anew.
-    pub series: u64,
-    /// Samples that it reads; a histogram counts as several.
-    pub samples_read: u64,
-}
 
 /// How many series of a selector are looked at.
 const SAMPLED_SERIES: usize = 50;
@@ -79,9 +72,10 @@ fn ends(steps: Steps, shift: &Shift) -> (i64, i64) {
     (start.saturating_sub(shift.offset.ms), end.saturating_sub(shift.offset.ms))
 }
 
-/// A selector, and how it is read.
-struct Reading<'e> {
-    selector: &'e Selector,
+/// A scan, and how it is read.
+pub(crate) struct Reading<'p> {
+    pub(crate) id: NodeId,
+    scan: &'p Scan,
     first_end_ms: i64,
     last_end_ms: i64,
     /// How far back each step looks, 0 for the newest sample alone.
@@ -92,18 +86,11 @@ struct Reading<'e> {
 
 /// The cost of a query whose durations are known, and what is to be said of it.
 pub(crate) fn estimate(
-    expr: &Expr,
+    plan: &Plan,
     times: Times,
     around: Surroundings<'_>,
 ) -> Result<(CostEstimate, Vec<String>), Error> {
-    let Times { start_ms, end_ms, step_ms } = times;
-    let mut readings = Vec::new();
-    let mut incomplete = false;
-    let steps = Steps { start_ms, end_ms, step_ms: step_ms.max(1) };
-    collect(expr, steps, around, &mut |reading| match reading {
-        Some(reading) => readings.push(reading),
-        None => incomplete = true,
-    });
+    let (readings, incomplete) = readings(plan, times, around);
     let mut cost = CostEstimate::default();
     for reading in &readings {
         let of = around.cost_of(reading)?;
@@ -114,56 +101,61 @@ pub(crate) fn estimate(
     Ok((cost, said))
 }
 
-/// Hands over every selector; `None` stands for those that only show when the query runs.
-fn collect<'e>(expr: &'e Expr, steps: Steps, around: Surroundings<'_>, found: &mut dyn FnMut(Option<Reading<'e>>)) {
-    // What is the same at every step is evaluated at the first.
-    let steps = if is_invariant(expr) { Steps { end_ms: steps.start_ms, ..steps } } else { steps };
-    match &expr.kind {
-        ExprKind::Number(_) | ExprKind::String(_) => {}
-        ExprKind::Vector(selector) => {
-            let reach =
-                if selector.extension == Some(Extension::Smoothed) { around.lookback_ms.saturating_mul(2) } else { 0 };
-            found(Some(reading(selector, steps, reach)));
-        }
-        ExprKind::Matrix(selector, range) => {
-            let reach = match selector.extension {
-                None => 0,
-                Some(Extension::Anchored) => around.lookback_ms,
-                Some(Extension::Smoothed) => around.lookback_ms.saturating_mul(2),
-            };
-            let of = reading(selector, steps, range.ms.saturating_add(reach));
-            // Where `@` fixes the range, later steps read nothing new.
-            let steps = if selector.shift.at.is_some() { of.steps.min(1) } else { of.steps };
-            found(Some(Reading { steps, ..of }));
-        }
-        ExprKind::Subquery(subquery) => {
-            let step_ms = subquery.step.as_ref().map_or(around.default_step_ms, |step| step.ms).max(1);
-            collect(&subquery.expr, steps.within(&subquery.shift, subquery.range.ms, step_ms), around, found);
-        }
-        ExprKind::Paren(inner) | ExprKind::Unary(_, inner) => collect(inner, steps, around, found),
-        ExprKind::Binary(binary) => {
-            collect(&binary.left, steps, around, found);
-            collect(&binary.right, steps, around, found);
-        }
-        ExprKind::Aggregate(aggregate) => {
-            aggregate.param.iter().for_each(|param| collect(param, steps, around, found));
-            collect(&aggregate.expr, steps, around, found);
-        }
-        ExprKind::Call(call) => {
-            let is_info = matches!(call.function.body, Body::Info);
-            if is_info {
-                found(None);
+/// All scans of a plan as they are read at these times, and whether there are others that only show when the query runs.
+pub(crate) fn readings<'p>(plan: &'p Plan, times: Times, around: Surroundings<'_>) -> (Vec<Reading<'p>>, bool) {
+    let Times { start_ms, end_ms, step_ms } = times;
+    let mut collector = Collector { plan, around, readings: Vec::new(), incomplete: false };
+    collector.collect(Plan::ROOT, Steps { start_ms, end_ms, step_ms: step_ms.max(1) });
+    (collector.readings, collector.incomplete)
+}
+
+struct Collector<'p, 'a> {
+    plan: &'p Plan,
+    around: Surroundings<'a>,
+    readings: Vec<Reading<'p>>,
+    incomplete: bool,
+}
+
+impl Collector<'_, '_> {
+    fn collect(&mut self, id: NodeId, steps: Steps) {
+        let node = self.plan.node(id);
+        // What is the same at every step is evaluated at the first.
+        let steps = if node.facts.invariant { Steps { end_ms: steps.start_ms, ..steps } } else { steps };
+        let lookback_ms = self.around.lookback_ms;
+        match &node.kind {
+            NodeKind::Vector(scan) => {
+                let is_smoothed = scan.extension == Some(Extension::Smoothed);
+                let reach = if is_smoothed { lookback_ms.saturating_mul(2) } else { 0 };
+                self.readings.push(reading((id, scan), steps, reach));
             }
-            // The second argument of `info` selects nothing by itself.
-            let args = if is_info { &call.args[..1] } else { &call.args[..] };
-            args.iter().for_each(|arg| collect(arg, steps, around, found));
+            NodeKind::Matrix(scan, range) => {
+                let reach = match scan.extension {
+                    None => 0,
+                    Some(Extension::Anchored) => lookback_ms,
+                    Some(Extension::Smoothed) => lookback_ms.saturating_mul(2),
+                };
+                let of = reading((id, scan), steps, range.ms.saturating_add(reach));
+                // Where `@` fixes the range, later steps read nothing new.
+                let steps = if scan.shift.at.is_some() { of.steps.min(1) } else { of.steps };
+                self.readings.push(Reading { steps, ..of });
+            }
+            NodeKind::Subquery(subquery) => {
+                let step = subquery.step.as_ref().map_or(self.around.default_step_ms, |step| step.ms).max(1);
+                self.collect(subquery.expr, steps.within(&subquery.shift, subquery.range.ms, step));
+            }
+            NodeKind::Call(call) if matches!(call.function.body, Body::Info) => {
+                self.incomplete = true;
+                // The second argument of `info` selects nothing by itself.
+                self.collect(call.args[0], steps);
+            }
+            kind => kind.operands().into_iter().for_each(|operand| self.collect(operand, steps)),
         }
     }
 }
 
-fn reading(selector: &Selector, steps: Steps, range_ms: i64) -> Reading<'_> {
-    let (first_end_ms, last_end_ms) = ends(steps, &selector.shift);
-    Reading { selector, first_end_ms, last_end_ms, range_ms, steps: steps.count(), step_ms: steps.step_ms }
+fn reading<'p>((id, scan): (NodeId, &'p Scan), steps: Steps, range_ms: i64) -> Reading<'p> {
+    let (first_end_ms, last_end_ms) = ends(steps, &scan.shift);
+    Reading { id, scan, first_end_ms, last_end_ms, range_ms, steps: steps.count(), step_ms: steps.step_ms }
 }
 
 /// What a few series of a selector say of all.
@@ -199,10 +191,10 @@ impl Density {
 }
 
 impl Surroundings<'_> {
-    fn cost_of(&self, reading: &Reading<'_>) -> Result<CostEstimate, Error> {
+    pub(crate) fn cost_of(&self, reading: &Reading<'_>) -> Result<CostEstimate, Error> {
         let back_ms = if reading.range_ms > 0 { reading.range_ms } else { self.lookback_ms };
         let (start_ms, end_ms) = (reading.first_end_ms.saturating_sub(back_ms).saturating_add(1), reading.last_end_ms);
-        let selection = Selection { start_ms, end_ms, matchers: &reading.selector.matchers };
+        let selection = Selection { start_ms, end_ms, matchers: &reading.scan.matchers };
         let series = self.count(&selection)?;
         if series == 0 {
             return Ok(CostEstimate::default());
@@ -228,7 +220,7 @@ impl Surroundings<'_> {
         let mut failed = None;
         let failed_in = std::cell::RefCell::new(&mut failed);
         // Given back once they are counted.
-        let taken = Taken::new(&self.bounds.share);
+        let taken = Reservation::new(&self.bounds.share);
         let grow = |bytes: usize| {
             self.bounds.check().and_then(|()| self.bounds.taking(|| taken.take(bytes))).map_err(|error| {
                 **failed_in.borrow_mut() = Some(error);
@@ -244,8 +236,8 @@ impl Surroundings<'_> {
 
     fn density(&self, selection: &Selection<'_>) -> Result<Density, Error> {
         let mut density = Density::default();
-        let parts = self.querier.open(selection, false).map_err(Error::Store)?;
-        let taken = Taken::new(&self.bounds.share);
+        let parts = self.querier.open(selection, &ReadHints::default()).map_err(Error::Store)?;
+        let taken = Reservation::new(&self.bounds.share);
         self.bounds.taking(|| taken.take(parts.reader_bytes()))?;
         let reader = parts.reader().map_err(Error::Store)?;
         for part in 0..parts.count() {

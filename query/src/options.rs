@@ -3,11 +3,12 @@
 use std::num::NonZero;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::bounds::StillWanted;
+use crate::bounds::{Bounds, StillWanted};
 use crate::cost::CostLimits;
-use crate::memory::Memory;
+use crate::memory::{Memory, Share};
+use crate::plan::Explanation;
 use crate::stats::Stats;
 
 /// What holds for all queries of an engine.
@@ -82,6 +83,22 @@ const FEATURES: [(&str, Switch); 7] = [
 ];
 
 impl EngineOptions {
+    /// How long a query may take at most.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.cost.max_duration().unwrap_or(self.timeout)
+    }
+
+    /// The bounds of a request that begins now.
+    pub(crate) fn bounds(&self, options: &QueryOptions) -> Bounds {
+        let timeout = options.timeout.map_or(self.timeout(), |timeout| timeout.min(self.timeout()));
+        Bounds {
+            share: Arc::new(Share::new(Arc::clone(&self.memory))),
+            deadline: Instant::now().checked_add(timeout),
+            wanted: options.wanted.clone(),
+            utf8_names: self.unquoted_utf8_names,
+        }
+    }
+
     /// Names of `--enable-feature` for what is on anyway, as in Prometheus.
     pub const ALWAYS_ON: [&str; 2] = ["promql-duration-expr", "promql-extended-range-selectors"];
 
@@ -123,6 +140,8 @@ pub struct QueryOptions {
     pub stats: Option<Arc<Mutex<Stats>>>,
     /// The same for each step.
     pub per_step_stats: bool,
+    /// Where to write the plan of the query and what each of its nodes cost, whether it fails or not. Measuring takes time.
+    pub analysis: Option<Arc<Mutex<Explanation>>>,
 }
 
 /// The times of a query: one step, or a range of them.
@@ -131,4 +150,11 @@ pub(crate) struct Times {
     pub(crate) start_ms: i64,
     pub(crate) end_ms: i64,
     pub(crate) step_ms: i64,
+}
+
+impl Times {
+    /// One time.
+    pub(crate) fn instant(ts_ms: i64) -> Self {
+        Self { start_ms: ts_ms, end_ms: ts_ms, step_ms: 0 }
+    }
 }

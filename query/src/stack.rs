@@ -8,7 +8,7 @@ use std::thread::{self, Builder, Scope, ScopedJoinHandle};
 
 use crate::Error;
 use crate::bounds::Bounds;
-use crate::memory::Taken;
+use crate::memory::Reservation;
 use crate::parse;
 
 /// Operators that need no stack of their own, beside the deepest nesting: the stack of any thread is enough for them.
@@ -41,7 +41,7 @@ impl Stack {
         if self.levels == 0 {
             return work();
         }
-        let used = Taken::new(&bounds.share);
+        let used = Reservation::new(&bounds.share);
         bounds.taking(|| used.take(self.levels.saturating_mul(LEVEL_USED)))?;
         thread::scope(|scope| match self.spawn(scope, work)?.join() {
             Ok(done) => done,

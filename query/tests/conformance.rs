@@ -2,15 +2,9 @@
 //! pass, but for what upstream changed since the recording.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use query::{EngineOptions, promqltest};
-
-fn upstream() -> Option<PathBuf> {
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/conformance");
-    let folder = std::env::var_os("WEFT_CONFORMANCE").map_or(default, PathBuf::from).join("promql");
-    folder.join("testdata").is_dir().then_some(folder)
-}
 
 /// Upstream's scripts: name, text, and what the index says of it. `None` when one cannot be read.
 fn scripts(folder: &Path) -> Option<Vec<(String, String, serde_json::Value)>> {
@@ -21,12 +15,8 @@ fn scripts(folder: &Path) -> Option<Vec<(String, String, serde_json::Value)>> {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 fn upstream_scripts() {
-    let Some(folder) = upstream() else {
-        eprintln!("skipped: no upstream data (set WEFT_CONFORMANCE)");
-        return;
-    };
+    let Some(folder) = kit::conformance("promql") else { return };
     let scripts = scripts(&folder).unwrap();
     assert_eq!(scripts.len(), 21);
     for (name, text, facts) in scripts {
@@ -36,22 +26,6 @@ fn upstream_scripts() {
         let failed: Vec<usize> = report.failures.iter().map(|failure| failure.line).collect();
         assert_eq!(failed, changed(&name), "{name}: {:#?}", report.failures);
     }
-}
-
-/// The release that we are compatible with: the version of its Go module.
-fn release() -> String {
-    let text = include_str!("../../benches/peers/go.mod");
-    let mut words = text.split_whitespace().skip_while(|word| *word != "github.com/prometheus/prometheus");
-    words.nth(1).unwrap_or_default().to_owned()
-}
-
-/// The scripts of that release: `$WEFT_PROMQLTEST`, else what `cargo xtask setup` put into the cache.
-fn scripts_of_release() -> Option<PathBuf> {
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    let user = || std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home).map(|cache| cache.join("weft"));
-    let cache = || std::env::var_os("WEFT_CACHE").map(PathBuf::from).or_else(user);
-    let cached = || cache().map(|cache| cache.join(format!("promqltest-{}", release())));
-    std::env::var_os("WEFT_PROMQLTEST").map(PathBuf::from).or_else(cached).filter(|folder| folder.is_dir())
 }
 
 /// How many evaluations are in each script of the release.
@@ -81,14 +55,8 @@ const EVALUATIONS: [(&str, usize); 22] = [
 ];
 
 #[test]
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 fn scripts_of_the_release() {
-    let Some(folder) = scripts_of_release() else {
-        let missing = format!("no test scripts of Prometheus {}: `cargo xtask setup` fetches them", release());
-        assert!(std::env::var_os("CI").is_none(), "{missing}");
-        eprintln!("SKIPPED: {missing}");
-        return;
-    };
+    let Some(folder) = kit::promqltest() else { return };
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -139,7 +107,7 @@ fn changed(file: &str) -> Vec<usize> {
 /// With the options users have, as many pass as with upstream's, and those that fail are the ones upstream names.
 #[test]
 fn upstream_scripts_with_default_options() {
-    let Some(folder) = upstream() else { return };
+    let Some(folder) = kit::conformance("promql") else { return };
     for (name, text, facts) in scripts(&folder).unwrap() {
         let needing = |wanted: &dyn Fn(&str) -> bool| -> Vec<u64> {
             let features = facts["needs_feature"].as_object().unwrap().iter().filter(|(feature, _)| wanted(feature));

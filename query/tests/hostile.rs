@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use model::histogram::Buckets;
 use model::{
-    Batch, BatchSink, Column, Histogram, Labels, Listing, Matcher, PartReader, Parts, Querier, QuerierError, Selection,
+    Batch, BatchSink, Column, Histogram, Labels, Listing, Matcher, PartReader, Parts, Querier, QuerierError, ReadHints,
+    Selection,
 };
 use query::promqltest::{Operands, every_query};
 use query::{Engine, EngineOptions, Error, Memory, QueryOptions};
@@ -130,12 +131,12 @@ impl PartReader for Reader<'_> {
             return Ok(());
         }
         let columns = all.iter().take(COLUMNS).map(|(name, i)| column(name, *i)).collect();
-        sink(Batch { source: Labels::empty(), timestamps_ms: times, columns })
+        sink(Batch { timestamps_ms: times, columns, ..Batch::default() })
     }
 }
 
 impl Querier for Store {
-    fn open<'q>(&'q self, of: &Selection<'_>, _: bool) -> Result<Box<dyn Parts + 'q>, QuerierError> {
+    fn open<'q>(&'q self, of: &Selection<'_>, _: &ReadHints<'_>) -> Result<Box<dyn Parts + 'q>, QuerierError> {
         let mut series = Vec::new();
         for (name, n) in METRICS {
             let of_name = |m: &&Matcher| m.name == "__name__";

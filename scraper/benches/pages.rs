@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use model::{AppendError, Appender, Committed, Labels, Layout, MetricId, Scraped, SourceId};
 use scraper::parse::{Entry, Format, Parser, Wanted};
-use scraper::{Body, SampleRules, TargetLayout};
+use scraper::{Body, SampleRules, ScrapeCache};
 
 const CODES: [&str; 8] = ["200", "201", "204", "301", "400", "404", "499", "503"];
 const BOUNDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -226,7 +226,7 @@ fn report(what: &str, bytes: usize, samples: usize, took: Duration) {
 fn scrapes(what: &str, (format, wanted): (Format, Wanted), pages: &[Vec<u8>], rounds: usize) {
     let rules = SampleRules { honor_timestamps: true, ..SampleRules::default() };
     let store = Ids::default();
-    let mut layout = TargetLayout::new(Labels::from_pairs([("job", "ingress"), ("instance", "10.0.0.1:9100")]));
+    let mut layout = ScrapeCache::new(Labels::from_pairs([("job", "ingress"), ("instance", "10.0.0.1:9100")]));
     let (mut read, mut samples, mut took) = (0, 0, Duration::ZERO);
     for round in 0..=rounds {
         let body = &pages[round % pages.len()];

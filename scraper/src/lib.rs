@@ -4,46 +4,50 @@
 //! - **Path**: steps 2 to 5 of the scrape path (`docs/ARCHITECTURE.md`).
 //! - **Invariants**: knows nothing of RocksDB, YAML or Kubernetes; a target's bytes never panic and never cost more
 //!   memory than `limits` says; what one target does never touches another.
-//! - **Files**: `manager` groups in, one pool per job · `pool` sync targets, start and stop loops · `target` labels, URL,
-//!   health · `schedule` hash offsets · `scrape_loop` one target's clockwork ·
-//!   `heirs` who goes on with the series of one that is gone · `work` the synchronous part of a scrape · `fetch` request to bytes · `budget` the memory of bodies · `negotiate` what
-//!   is asked for and how the answer is read · `media_type` a Content-Type · `parse` bytes to entries, a file per format ·
-//!   `layout` entry to column, what vanished, limits · `starts` since when samples count · `report` `up` and its like · `failure_log` what failed · `metadata` HELP, TYPE and UNIT.
+//! - **Files**: `manager` target groups in, one pool per job · `pool` syncs targets, starts and stops loops · `target` labels,
+//!   URL, health · `job_settings` what the loops of a job share · `schedule` offsets · `scrape_loop` one target's loop ·
+//!   `staleness_handover` who goes on with the series of a removed target · `fetch` request to bytes · `budget` the memory
+//!   of bodies · `negotiate` which formats are asked for and how the answer is read · `media_type` a Content-Type ·
+//!   `scrape_append` the synchronous part of a scrape · `parse/` bytes to entries, a file per format · `scrape_cache/` entry
+//!   to column · `sample_mutation` exposed labels to stored labels · `series_tracker/` columns and stale markers ·
+//!   `start_timestamps` zeros where counting began · `report` `up` and its like · `failure_log` what failed · `metadata`
+//!   HELP, TYPE and UNIT.
 //! - **Tests**: at the foot of each file; `tests/` reads upstream's data.
 
 mod budget;
-mod columns;
 mod failure_log;
-#[cfg(test)]
-mod fake;
 mod fetch;
-mod heirs;
-mod labelling;
-mod layout;
+mod job_settings;
 mod manager;
 mod media_type;
 mod metadata;
 mod metrics;
 mod negotiate;
+mod options;
 pub mod parse;
 mod pool;
 mod report;
+mod sample_mutation;
 mod schedule;
+mod scrape_append;
+mod scrape_cache;
 mod scrape_loop;
+mod series_tracker;
 #[cfg(test)]
 mod simulation;
-mod starts;
+mod staleness_handover;
+mod start_timestamps;
 mod target;
 mod threads;
-mod work;
 
 pub use fetch::{BODY_BYTES_MAX, FetchError};
 pub use http_client::Resolver;
-pub use labelling::{SeriesLimit, SeriesRules};
-pub use layout::{Body, ContentError, Counts, HistogramRules, SampleRules, TargetLayout};
-pub use manager::{Manager, Options};
+pub use manager::Manager;
 pub use metadata::{Metadata, MetadataCache};
+pub use options::Options;
 pub use pool::{ActiveTarget, PoolStatus};
+pub use sample_mutation::SeriesRules;
 pub use schedule::server_seed;
+pub use scrape_cache::{Body, ContentError, Counts, HistogramRules, SampleRules, ScrapeCache, SeriesLimit};
 pub use scrape_loop::TargetStatus;
 pub use target::{Populated, Target, populate};

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use config::ScrapeConfig;
-use http_client::Resolver;
 use model::{Appender, TargetGroups};
 use prometheus::Registry;
 use tokio::sync::Mutex;
@@ -14,29 +13,12 @@ use tokio::time::Instant;
 use crate::budget::BodyBudget;
 use crate::failure_log::FailureLogs;
 use crate::fetch::Room;
-use crate::heirs::Heirs;
 use crate::metrics::Metrics;
-use crate::parse::Wanted;
+use crate::options::Options;
 use crate::pool::{PoolStatus, ScrapePool};
 use crate::scrape_loop::{Mode, Shared, Workers};
+use crate::staleness_handover::Handovers;
 use crate::threads::Threads;
-
-/// What the scrape engine needs to know of the server.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Sent with every request.
-    pub user_agent: String,
-    /// Looks up the hosts of targets, proxies and token servers.
-    pub resolver: Resolver,
-    /// From [`crate::server_seed`].
-    pub seed: u64,
-    /// What is wanted of every target; the forms of histograms are each target's own.
-    pub wanted: Wanted,
-    /// Bytes that the bodies of all targets may take while they are read; one of them at most half of it.
-    pub body_memory: usize,
-    /// Threads that scrape; with none it is done where the manager is asked to.
-    pub threads: usize,
-}
 
 /// All scrape pools.
 pub struct Manager {
@@ -75,7 +57,7 @@ impl Manager {
             workers: Workers::new(cores),
             room: Room::new(BodyBudget::new(options.body_memory), cores),
             failure_logs: FailureLogs::default(),
-            heirs: Heirs::default(),
+            handovers: Handovers::default(),
             now_ms: Arc::new(model::time::now_ms),
             known: (Instant::now(), model::time::now_ms()),
             seed: options.seed,

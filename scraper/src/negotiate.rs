@@ -96,23 +96,11 @@ fn known(content_type: &str, openmetrics2: bool) -> Result<Format, Unknown> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
 
-    use serde_json::Value;
+    use kit::conformance_json;
 
     use super::*;
-
-    fn conformance(file: &str) -> Option<Value> {
-        let root = std::env::var_os("WEFT_CONFORMANCE").map_or_else(
-            || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/conformance")),
-            PathBuf::from,
-        );
-        let Ok(text) = std::fs::read_to_string(root.join(file)) else {
-            assert!(!root.exists(), "{} has no {file}", root.display());
-            return None;
-        };
-        Some(serde_json::from_str(&text).unwrap())
-    }
 
     /// The header of a job with these lines.
     fn accepted(lines: &str) -> String {
@@ -126,7 +114,7 @@ mod tests {
     /// tenth higher.
     #[test]
     fn headers_as_upstream_sends_them() {
-        let Some(table) = conformance("scrape/behaviours.json") else { return };
+        let Some(table) = conformance_json("scrape/behaviours.json") else { return };
         let raise = |text: String, n| text.replace(&format!(";q=0.{n}"), &format!(";q=0.{}", n + 1));
         let text = (1..9).rev().fold(table.to_string(), raise);
         for lines in ["", "scrape_native_histograms: true"] {
@@ -153,7 +141,7 @@ mod tests {
 
     #[test]
     fn formats_as_upstream_chooses_them() {
-        let Some(table) = conformance("textparse/content_type.json") else { return };
+        let Some(table) = conformance_json("textparse/content_type.json") else { return };
         for case in table["cases"].as_array().unwrap() {
             let wanted = case["fallback_scrape_protocol"].as_str().unwrap();
             let fallback = ScrapeProtocol::ALL.into_iter().find(|protocol| protocol.as_str() == wanted);

@@ -15,12 +15,13 @@ use tokio::time::Instant;
 
 use crate::failure_log::FailureLogs;
 use crate::fetch::BODY_BYTES_MAX;
-use crate::heirs::SameRules;
-use crate::labelling::SeriesRules;
-use crate::layout::{HistogramRules, SampleRules, TargetLayout};
-use crate::manager::Options;
+use crate::job_settings::JobSettings;
 use crate::negotiate;
-use crate::scrape_loop::{JobSettings, Mode, ScrapeLoop, Shared, TargetStatus};
+use crate::options::Options;
+use crate::sample_mutation::SeriesRules;
+use crate::scrape_cache::{HistogramRules, SampleRules, ScrapeCache};
+use crate::scrape_loop::{Mode, ScrapeLoop, Shared, TargetStatus};
+use crate::staleness_handover::SameRules;
 use crate::target::{Populated, Target, populate};
 
 /// Targets that cannot be made and are logged one by one when discovery brings them, at most.
@@ -62,7 +63,7 @@ pub(crate) struct ScrapePool {
     running: HashMap<u64, Running>,
     /// Loops whose target is gone, until they have marked its series.
     ending: HashMap<u64, Running>,
-    tasks: JoinSet<(u64, TargetLayout)>,
+    tasks: JoinSet<(u64, ScrapeCache)>,
     dropped: Vec<(Labels, usize)>,
     dropped_count: usize,
     invalid: Vec<String>,
@@ -84,7 +85,7 @@ impl ScrapePool {
         }
     }
 
-    /// Starts and ends loops so that exactly the targets of these groups are scraped.
+    /// StartTimestamps and ends loops so that exactly the targets of these groups are scraped.
     pub(crate) fn sync(&mut self, groups: &[Arc<TargetGroup>]) {
         let began = Instant::now();
         while let Some(ended) = self.tasks.try_join_next() {
@@ -165,10 +166,10 @@ impl ScrapePool {
         *self.job.refused.write().unwrap_or_else(PoisonError::into_inner) = reason;
     }
 
-    /// Starts a loop, or takes back one that was about to end.
-    fn start(&mut self, target: Arc<Target>, layout: Option<TargetLayout>) {
+    /// StartTimestamps a loop, or takes back one that was about to end.
+    fn start(&mut self, target: Arc<Target>, cache: Option<ScrapeCache>) {
         let hash = target.hash;
-        if layout.is_none()
+        if cache.is_none()
             && let Some(running) = self.ending.remove(&hash)
             && !running.mode.is_closed()
             && *running.mode.borrow() == Mode::End
@@ -187,14 +188,14 @@ impl ScrapePool {
             job: Arc::clone(&self.job),
             shared: self.shared.clone(),
             status: Arc::clone(&status),
-            layout: layout.unwrap_or_else(|| TargetLayout::new(target.public.clone())),
+            cache: cache.unwrap_or_else(|| ScrapeCache::new(target.public.clone())),
             connection: target.socket().map_or_else(Connection::default, |path| Connection::over_socket(path.into())),
             request: None,
             last_body: 0,
             last_work: Duration::ZERO,
             leaves_out: false,
             length: (None, self.shared.metrics.interval_length.with_label_values(&[&interval])),
-            heir: Some(self.shared.heirs.enter(&target.public)),
+            handover: Some(self.shared.handovers.enter(&target.public)),
             mode: receiver,
         };
         self.tasks.spawn_on(async move { (hash, scrape_loop.run().await) }, &thread);
@@ -218,12 +219,12 @@ impl ScrapePool {
         // Not the set that the new ones are started in, which does not empty.
         let mut old = std::mem::take(&mut self.tasks);
         while let Some(ended) = old.join_next().await {
-            let Ok((hash, mut layout)) = ended else { continue };
+            let Ok((hash, mut cache)) = ended else { continue };
             if let Some(running) = all.get(&hash) {
                 if !same_rules {
-                    layout.forget_lines();
+                    cache.forget_lines();
                 }
-                self.start(Arc::clone(&running.target), Some(layout));
+                self.start(Arc::clone(&running.target), Some(cache));
             }
         }
         self

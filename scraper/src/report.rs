@@ -1,6 +1,6 @@
 //! The series about a scrape that Prometheus adds to what was scraped.
 
-use crate::layout::Counts;
+use crate::scrape_cache::Counts;
 
 /// What a scrape was like.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,7 +1,7 @@
 //! What discovery found becomes a target as upstream makes it (`conformance/scrape/populate_labels.json`).
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test: a failed step is its message")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use config::Config;
 use model::{Labels, TargetGroup};
@@ -42,13 +42,7 @@ fn passes(case: &Value) -> Result<(), String> {
 
 #[test]
 fn targets_as_upstream_makes_them() {
-    let root = std::env::var_os("WEFT_CONFORMANCE")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/conformance")), PathBuf::from);
-    let Ok(text) = std::fs::read_to_string(root.join("scrape/populate_labels.json")) else {
-        eprintln!("SKIPPED: {} is absent; set WEFT_CONFORMANCE", root.display());
-        return;
-    };
-    let table: Value = serde_json::from_str(&text).unwrap();
+    let Some(table) = kit::conformance_json("scrape/populate_labels.json") else { return };
     let cases = table["cases"].as_array().unwrap();
     assert_eq!(cases.len(), 46);
     for case in cases {

@@ -2,23 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test: a failed step is its message")]
 
-use std::path::PathBuf;
-
+use kit::conformance_json;
 use model::histogram::{Histogram, ResetHint};
 use model::sample::is_histogram_mark;
 use scraper::parse::{Entry, Exemplar, Format, LabelPairs, Parser, Recognised, Wanted};
 use serde_json::{Value, json};
-
-fn conformance(file: &str) -> Option<Value> {
-    let root = std::env::var_os("WEFT_CONFORMANCE")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/conformance")), PathBuf::from);
-    let path = root.join(file);
-    let Ok(text) = std::fs::read_to_string(&path) else {
-        eprintln!("SKIPPED: {} is absent; set WEFT_CONFORMANCE", path.display());
-        return None;
-    };
-    Some(serde_json::from_str(&text).unwrap())
-}
 
 /// Bodies of our own, read by the parser of Prometheus 3.16.
 fn openmetrics_2() -> Value {
@@ -27,7 +15,7 @@ fn openmetrics_2() -> Value {
 
 /// All recordings there are.
 fn recordings(files: &[&str]) -> Option<Vec<Value>> {
-    let files = files.iter().map(|file| conformance(&format!("textparse/{file}.json")));
+    let files = files.iter().map(|file| conformance_json(&format!("textparse/{file}.json")));
     let files: Vec<Value> = files.chain([Some(openmetrics_2())]).collect::<Option<_>>()?;
     Some(files.iter().filter_map(Value::as_array).flatten().cloned().collect())
 }
@@ -199,7 +187,7 @@ fn format(case: &Value) -> Format {
 /// and ours, what is not ours to give.
 #[track_caller]
 fn check(file: &str, known: &[(&str, &str)], adapt: fn(&Value, bool, &mut [Value])) {
-    if let Some(cases) = conformance(file) {
+    if let Some(cases) = conformance_json(file) {
         hold(&cases, known, adapt);
     }
 }
@@ -294,7 +282,7 @@ fn what_is_unchanged_is_recognised() {
                 _ => Recognised::Comment,
             };
             // A series with blanks inside is read anew, and so is a name of several lines.
-            let recognised = second.recognise(&first.mark());
+            let recognised = second.recognise(&first.fingerprint());
             let Some(recognised) = recognised else {
                 assert_eq!(second.next_entry(), Ok(Some(entry)), "{}", case["id"]);
                 anew += 1;
@@ -330,7 +318,7 @@ fn broken_bodies_are_errors_at_worst() {
 
 #[test]
 fn the_suite_of_openmetrics() {
-    let Some(suite) = conformance("textparse/openmetrics_suite.json") else { return };
+    let Some(suite) = conformance_json("textparse/openmetrics_suite.json") else { return };
     for case in suite["cases"].as_array().unwrap() {
         let accepted = entries(Format::OpenMetrics, Wanted::default(), &body(case));
         assert_eq!(Value::Bool(accepted.is_ok()), case["prometheus_parser_accepts"], "{}: {accepted:?}", case["name"]);

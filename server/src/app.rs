@@ -1,16 +1,15 @@
-//! What everything in the server can reach: the parts, and the configuration that is in force.
+//! The state that handlers and components share: the engines, and the configuration in force.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::{Context, Result};
-use config::{Config, GlobalConfig};
+use config::Config;
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::default_config;
 use crate::flags::Flags;
-use crate::logging::LogLevel;
 use crate::query_log::QueryLog;
 use crate::self_metrics::ServerMetrics;
 use crate::settings::{Retention, Settings, global_defaults, retention_rules};
@@ -20,7 +19,7 @@ pub(crate) struct App {
     pub(crate) flags: Flags,
     pub(crate) settings: Settings,
     pub(crate) db: Arc<storage::Db>,
-    pub(crate) engine: query::Engine,
+    pub(crate) engine: RwLock<Arc<query::Engine>>,
     pub(crate) query_slots: Arc<Semaphore>,
     /// Of queries that others left no memory, one at a time is tried again.
     pub(crate) query_turn: Arc<Semaphore>,
@@ -36,8 +35,6 @@ pub(crate) struct App {
     pub(crate) started_ms: i64,
     pub(crate) config: RwLock<Arc<Config>>,
     pub(crate) reload: RwLock<Reload>,
-    /// How to change what is logged, where anything is.
-    pub(crate) log_level: OnceLock<LogLevel>,
     /// Asks the one task that reloads; it answers where the asker still listens.
     pub(crate) reloads: mpsc::Sender<oneshot::Sender<Result<()>>>,
 }
@@ -78,80 +75,54 @@ impl App {
         outcome.await.map_err(|_| stopping())?
     }
 
-    /// Loads the configuration again. A fault leaves the old one in force.
-    pub(crate) async fn reload_now(&self) -> Result<()> {
-        let loaded = match load(&self.flags) {
-            Ok(config) => self.put_in_force(config).await,
-            Err(error) => Err(error),
-        };
-        match loaded {
-            Ok(()) => {
-                tracing::info!(filename = self.flags.get("config.file"), "Completed loading of configuration file");
-                Ok(())
-            }
-            Err(error) => {
-                self.metrics.reload_ok.set(0.0);
-                self.reload.write().unwrap_or_else(PoisonError::into_inner).ok = false;
-                tracing::error!(err = %format!("{error:#}"), "Error reloading config; the old one stays in force");
-                Err(error)
-            }
-        }
+    /// The query engine, with the intervals of the configuration in force.
+    pub(crate) fn engine(&self) -> Arc<query::Engine> {
+        Arc::clone(&self.engine.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Hands a configuration to the parts; when it cannot be had as a whole, to none of them.
-    pub(crate) async fn put_in_force(&self, config: Config) -> Result<()> {
-        self.query_log.reopen(config.global.query_log_file.as_deref())?;
-        for warning in config.warnings.iter().cloned().chain(config.not_served()) {
-            tracing::warn!("{warning}");
-        }
-        if let Some(level) = self.log_level.get() {
-            level.set(config.log_level().unwrap_or_else(|| self.flags.get("log.level")));
-        }
-        let config = Arc::new(config);
-        match retention_rules(&config) {
-            Ok(rules) => self.db.set_retention_rules(rules),
-            Err(error) => tracing::error!(err = %format!("{error:#}"), "the retention rules stay as they were"),
-        }
-        self.db.set_out_of_order_window(config.storage.out_of_order_time_window_ms);
-        let exemplars = crate::settings::exemplars_max(&self.flags, &config);
-        if let Err(error) = self.db.set_exemplars_max(exemplars) {
-            tracing::error!(err = %error, "exemplars are kept as before");
-        }
-        let GlobalConfig { query_max_series, query_max_samples_read, query_max_duration_ms, .. } = config.global;
-        self.engine.options().cost.set(query_max_series, query_max_samples_read, query_max_duration_ms);
-        self.scraper.apply(&config.scrape_configs).await;
-        self.discovery.lock().await.apply(&config.scrape_configs);
+    /// Replaces the query engine; queries in progress end with the one they began with.
+    pub(crate) fn set_engine(&self, engine: query::Engine) {
+        *self.engine.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(engine);
+    }
+
+    /// A configuration is in force.
+    pub(crate) fn reloaded(&self, config: Arc<Config>) {
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
         let at_ms = model::time::now_ms();
         *self.reload.write().unwrap_or_else(PoisonError::into_inner) = Reload { ok: true, at_ms };
         self.metrics.reload_ok.set(1.0);
         #[expect(clippy::cast_precision_loss, reason = "milliseconds since the epoch are far below 2^53")]
         self.metrics.reload_ok_at.set(at_ms as f64 / 1000.0);
-        Ok(())
+    }
+
+    /// A configuration could not be loaded or applied; the one before it stays in force.
+    pub(crate) fn reload_failed(&self) {
+        self.metrics.reload_ok.set(0.0);
+        self.reload.write().unwrap_or_else(PoisonError::into_inner).ok = false;
     }
 }
 
 /// The configuration with the flags as defaults of what it does not say.
 pub(crate) fn load(flags: &Flags) -> Result<Config> {
-    let retention = Retention::new(flags)?;
+    let retention = Retention::new(flags);
     let mut config = read(flags)?;
     config.default_retention(retention.time_ms, retention.size_bytes);
-    config.default_log_level(flags.get("log.level"));
+    config.default_log_level(&flags.log_level.0);
     // Only the query engine can read a selector.
     retention_rules(&config)?;
     Ok(config)
 }
 
 fn has_default_config(flags: &Flags) -> bool {
-    !flags.config_file_given && !Path::new(flags.get("config.file")).exists()
+    !flags.config_file_given && !Path::new(&flags.config_file).exists()
 }
 
 /// The configuration file, or the embedded configuration where no file was asked for and none is there.
 fn read(flags: &Flags) -> Result<Config> {
-    let path = PathBuf::from(flags.get("config.file"));
+    let path = PathBuf::from(&flags.config_file);
     let defaults = global_defaults(flags);
     if has_default_config(flags) {
-        let text = default_config::text(flags.get("web.listen-address"), flags.get("web.route-prefix"));
+        let text = default_config::text(flags.web_listen_address.last(), &flags.web_route_prefix);
         let env = |name: &str| std::env::var(name).ok();
         return Config::parse_over(&defaults, &text, &path, &env).context("the embedded configuration");
     }

@@ -1,17 +1,20 @@
 //! The binary `weft`, installed as `prometheus` and `promtool` too.
 //!
 //! - **What**: joins the engines into a server.
-//! - **Path**: both paths begin or end here: `wire` starts what scrapes, `api` takes queries.
-//! - **Invariants**: the only crate that sees all others; parts are built and joined in `wire` alone, HTTP statuses are
+//! - **Path**: both paths begin or end here: `bootstrap` starts what scrapes, `api` takes queries.
+//! - **Invariants**: the only crate that sees all others; parts are built and joined in `bootstrap` alone, HTTP statuses are
 //!   chosen in `api/error` alone.
-//! - **Files**: `flags`, `settings` the command line · `wire` parts built and joined, start and end · `app` what they
+//! - **Files**: `flags`, `settings` the command line · `bootstrap` parts built and joined, start and end · `app` what they
 //!   share, reload · `listen`, `serve/`, `api/` HTTP · `logging`, `query_log`, `self_metrics`, `version`, `clock`,
 //!   `default_config`, `node_exporter`.
 //! - **Tests**: at the foot of the files; the whole binary in `tests/e2e`.
 
 mod api;
 mod app;
+mod bootstrap;
 mod clock;
+mod component;
+mod components;
 mod container;
 mod default_config;
 mod flags;
@@ -19,11 +22,11 @@ mod listen;
 mod logging;
 mod node_exporter;
 mod query_log;
+mod reload;
 mod self_metrics;
 mod serve;
 mod settings;
 mod version;
-mod wire;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -48,17 +51,17 @@ fn main() -> ExitCode {
         Ok(flags) => flags,
         Err(error) => error.exit(),
     };
-    let level = match wire::start_logging(&flags) {
+    let level = match bootstrap::start_logging(&flags) {
         Ok(level) => level,
         Err(error) => {
             writeln!(std::io::stderr(), "{error:#}").ok();
             return ExitCode::FAILURE;
         }
     };
-    match wire::run(flags, level) {
+    match bootstrap::run(flags, level) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(err = %format!("{error:#}"), "Weft ends");
+            tracing::error!(err = %format!("{error:#}"), "fatal error, exiting");
             ExitCode::FAILURE
         }
     }

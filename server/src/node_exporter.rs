@@ -33,9 +33,9 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
+    use crate::bootstrap;
     use crate::default_config::yaml;
     use crate::flags::Flags;
-    use crate::wire;
 
     #[tokio::test]
     async fn a_node_exporter_that_starts_later_is_found() {
@@ -44,7 +44,7 @@ mod tests {
         let args = ["weft".to_owned(), format!("--storage.tsdb.path={}", folder.path().join("data").display())];
         let config = |found| config::Config::parse(&yaml(":9090", "/", found), "p.yml".as_ref(), &|_| None).unwrap();
         let (reloads, mut asked) = mpsc::channel(1);
-        let app = wire::build(Flags::parse(args).unwrap(), &config(false), reloads).unwrap();
+        let app = bootstrap::build(Flags::parse(args).unwrap(), &config(false), reloads).unwrap();
         // A port that nobody listens on, until somebody does.
         let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let mut tasks = tokio::task::JoinSet::new();

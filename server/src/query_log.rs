@@ -7,8 +7,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
 use prometheus::{Gauge, IntCounter, Registry};
+use serde::Serialize;
 
-use crate::api::format::{label_string, object, put};
+use crate::api::format::{Raw, serialize_plain};
 use crate::clock::rfc3339;
 
 /// What is told of a query besides its statistics.
@@ -45,20 +46,22 @@ impl QueryLog {
         Ok(Self { file: Mutex::new(None), enabled, failures })
     }
 
-    /// Writes to this file from now on, or to none. It is opened anew although it is the same: whoever rotates files moves
-    /// it away and then has the configuration loaded again.
+    /// Opens a file to write to, or none.
     ///
     /// # Errors
-    /// When it cannot be opened; then everything stays as it was.
-    pub(crate) fn reopen(&self, path: Option<&Path>) -> Result<()> {
+    /// When it cannot be opened.
+    pub(crate) fn open(&self, path: Option<&Path>) -> Result<Option<File>> {
         let open = |path: &Path| {
             let file = File::options().append(true).create(true).open(path);
             file.with_context(|| format!("can't create json log file (query_log_file): open {}", path.display()))
         };
-        let file = path.map(open).transpose()?;
+        path.map(open).transpose()
+    }
+
+    /// Writes to this file from now on, or to none.
+    pub(crate) fn write_to(&self, file: Option<File>) {
         self.enabled.set(f64::from(u8::from(file.is_some())));
         *self.file() = file;
-        Ok(())
     }
 
     /// Is there a file?
@@ -82,28 +85,64 @@ impl QueryLog {
     }
 }
 
+/// A line as upstream writes it.
+#[derive(Serialize)]
+struct Line<'a> {
+    time: String,
+    level: &'static str,
+    source: &'static str,
+    msg: &'static str,
+    params: ParamsJson<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    stats: Raw<'a>,
+    /// There is no tracing here; upstream writes zeros without it, too.
+    #[serde(rename = "spanID")]
+    span_id: &'static str,
+    #[serde(rename = "traceID")]
+    trace_id: &'static str,
+    #[serde(rename = "httpRequest")]
+    http_request: HttpRequest<'a>,
+}
+
+#[derive(Serialize)]
+struct ParamsJson<'a> {
+    end: String,
+    query: &'a str,
+    start: String,
+    /// Seconds, cut to whole ones.
+    step: i64,
+}
+
+#[derive(Serialize)]
+struct HttpRequest<'a> {
+    #[serde(rename = "clientIP")]
+    client_ip: &'a str,
+    method: &'a str,
+    path: &'a str,
+}
+
 fn line(ran: &Ran<'_>, now_ms: i64) -> String {
-    let mut out = String::new();
-    let text = |out: &mut String, name: &str, value: &str| {
-        put(out, format_args!("\"{name}\":"));
-        label_string(out, value);
+    let line = Line {
+        time: rfc3339(now_ms),
+        level: "INFO",
+        source: "query_log.rs",
+        msg: "promql query logged",
+        params: ParamsJson {
+            end: rfc3339(ran.end_ms),
+            query: ran.query,
+            start: rfc3339(ran.start_ms),
+            step: ran.step_ms / 1000,
+        },
+        error: ran.error.as_deref(),
+        stats: Raw(ran.stats),
+        span_id: "0000000000000000",
+        trace_id: "00000000000000000000000000000000",
+        http_request: HttpRequest { client_ip: ran.client_ip, method: ran.method, path: ran.path },
     };
-    put(&mut out, format_args!("{{\"time\":\"{}\",\"level\":\"INFO\",", rfc3339(now_ms)));
-    put(&mut out, format_args!("\"source\":\"query_log.rs\",\"msg\":\"promql query logged\","));
-    put(&mut out, format_args!("\"params\":{{\"end\":\"{}\",", rfc3339(ran.end_ms)));
-    text(&mut out, "query", ran.query);
-    // Seconds, as upstream has it, cut to whole ones.
-    put(&mut out, format_args!(",\"start\":\"{}\",\"step\":{}}}", rfc3339(ran.start_ms), ran.step_ms / 1000));
-    if let Some(error) = &ran.error {
-        out.push(',');
-        text(&mut out, "error", error);
-    }
-    put(&mut out, format_args!(",\"stats\":{},", ran.stats));
-    // There is no tracing here; upstream writes these without it, too.
-    put(&mut out, format_args!("\"spanID\":\"{:016}\",\"traceID\":\"{:032}\",\"httpRequest\":", 0, 0));
-    let request = [("clientIP", ran.client_ip), ("method", ran.method), ("path", ran.path)];
-    object(&mut out, request, label_string);
-    out.push_str("}\n");
+    let mut out = String::new();
+    serialize_plain(&mut out, &line);
+    out.push('\n');
     out
 }
 
@@ -133,12 +172,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = QueryLog::new(&Registry::new()).unwrap();
         let path = folder.path().join("queries.log");
-        log.reopen(Some(&path)).unwrap();
+        log.write_to(log.open(Some(&path)).unwrap());
         let absent = folder.path().join("none/queries.log");
-        let error = format!("{:#}", log.reopen(Some(&absent)).unwrap_err());
+        let error = format!("{:#}", log.open(Some(&absent)).unwrap_err());
         assert!(error.contains("query_log_file") && error.contains(&absent.display().to_string()), "{error}");
         assert!(log.is_open() && log.enabled.get() > 0.0);
-        log.reopen(None).unwrap();
+        log.write_to(log.open(None).unwrap());
         assert!(!log.is_open() && log.enabled.get() == 0.0);
     }
 }

@@ -12,8 +12,10 @@ use scraper::parse::Wanted;
 use url::Url;
 
 use crate::container::Container;
-use crate::flags::Flags;
+use crate::flags::{Flags, ms};
 
+/// Prometheus' default of `--storage.tsdb.min-block-duration`, which stands for ours.
+const BLOCK_DURATION: Duration = Duration::from_hours(2);
 /// More connections than any process may have.
 const CONNECTIONS_MAX: usize = 1 << 20;
 
@@ -40,32 +42,28 @@ pub(crate) struct Settings {
 impl Settings {
     pub(crate) fn new(flags: &Flags) -> Result<Self> {
         let hostname = hostname::get().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let web_config = flags.get("web.config.file");
+        let web_config = &flags.web_config_file;
         // One that cannot be read keeps the server from starting, which is told elsewhere.
         let tls = !web_config.is_empty() && WebConfig::load(Path::new(web_config)).is_ok_and(|web| web.tls.is_some());
         let scheme = if tls { "https" } else { "http" };
-        let external_url =
-            external_url(flags.get("web.external-url"), (scheme, flags.get("web.listen-address")), &hostname)?;
-        let prefix = match flags.get("web.route-prefix") {
+        let external_url = external_url(&flags.web_external_url, (scheme, flags.web_listen_address.last()), &hostname)?;
+        let prefix = match &*flags.web_route_prefix {
             "" => external_url.path().to_owned(),
             given => given.to_owned(),
         };
         let prefix = prefix.trim_matches('/');
-        let search_max = flags.number("web.search.max-limit")?;
-        let timeout_ms = flags.duration_ms("query.timeout")?;
-        let read_timeout_ms = flags.duration_ms("web.read-timeout")?;
         Ok(Self {
             route_prefix: format!("/{prefix}"),
             external_url,
-            cors_origin: Regex::in_anchors(flags.get("web.cors.origin")).context("--web.cors.origin")?,
-            lifecycle: flags.is_on("web.enable-lifecycle"),
-            page_title: flags.get("web.page-title").to_owned(),
+            cors_origin: Regex::in_anchors(&flags.web_cors_origin).context("--web.cors.origin")?,
+            lifecycle: flags.web_enable_lifecycle,
+            page_title: flags.web_page_title.clone(),
             hostname,
-            query_timeout: Duration::from_millis(timeout_ms.unsigned_abs()),
-            max_connections: flags.number("web.max-connections")?.clamp(1, CONNECTIONS_MAX),
-            read_timeout: Duration::from_millis(read_timeout_ms.unsigned_abs()),
-            per_step_stats: flags.feature("promql-per-step-stats"),
-            search_max_limit: flags.feature("search-api").then_some(search_max),
+            query_timeout: flags.query_timeout,
+            max_connections: flags.web_max_connections.clamp(1, CONNECTIONS_MAX),
+            read_timeout: flags.web_read_timeout,
+            per_step_stats: flags.features.promql_per_step_stats,
+            search_max_limit: flags.features.search_api.then_some(flags.web_search_max_limit),
         })
     }
 
@@ -96,30 +94,28 @@ fn external_url(given: &str, (scheme, listen): (&str, &str), hostname: &str) -> 
 }
 
 /// How the store is opened.
-pub(crate) fn storage_options(flags: &Flags) -> Result<storage::Options> {
-    let mut options = storage::Options::new(flags.get("storage.tsdb.path"));
-    let memory = match flags.bytes("storage.memory")? {
+pub(crate) fn storage_options(flags: &Flags) -> storage::Options {
+    let mut options = storage::Options::new(&flags.storage_tsdb_path);
+    let memory = match flags.storage_memory.0 {
         0 => (memory_limit().unwrap_or(u64::MAX) / 16).clamp(32 << 20, 128 << 20),
         given => given,
     };
     options.memory_bytes = usize::try_from(memory).unwrap_or(usize::MAX);
-    let sync_ms = flags.duration_ms("storage.sync-interval")?;
-    options.sync_interval = Duration::from_millis(sync_ms.unsigned_abs());
-    if flags.get("storage.tsdb.min-block-duration") != "2h" {
-        let bucket_ms = flags.duration_ms("storage.tsdb.min-block-duration")?;
-        options.bucket_ms = u32::try_from(bucket_ms).unwrap_or(u32::MAX);
+    options.sync_interval = flags.storage_sync_interval;
+    if flags.storage_tsdb_min_block_duration != BLOCK_DURATION {
+        options.bucket_ms = u32::try_from(ms(flags.storage_tsdb_min_block_duration)).unwrap_or(u32::MAX);
     }
-    Ok(options)
+    options
 }
 
 /// What queries may hold: by default half of the container's memory, each a quarter, and never more than is left of it. What
 /// the store may still use, for samples that come in first of all, is not lent to them.
-pub(crate) fn query_memory(flags: &Flags, db: &Arc<storage::Db>) -> Result<query::Memory> {
+pub(crate) fn query_memory(flags: &Flags, db: &Arc<storage::Db>) -> query::Memory {
     let or = |given: u64, default: u64| if given == 0 { default } else { given };
     let container = Container::of_process();
     let limit = container.limit().unwrap_or(u64::MAX);
-    let all = or(flags.bytes("query.max-memory")?, limit / 2);
-    let each = or(flags.bytes("query.max-memory-per-query")?, all / 2);
+    let all = or(flags.query_max_memory.0, limit / 2);
+    let each = or(flags.query_max_memory_per_query.0, all / 2);
     let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     let headroom = (limit / HEADROOM_PART).clamp(HEADROOM_MIN, HEADROOM_MAX);
     let db = Arc::downgrade(db);
@@ -129,7 +125,7 @@ pub(crate) fn query_memory(flags: &Flags, db: &Arc<storage::Db>) -> Result<query
         let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX / 4);
         signed(container.left().unwrap_or(u64::MAX)) - signed(headroom + of_store)
     };
-    Ok(query::Memory::following(bytes(all), bytes(each), Box::new(left)))
+    query::Memory::following(bytes(all), bytes(each), Box::new(left))
 }
 
 /// What the bodies of scrapes may take while they are read: an eighth of what this process may use.
@@ -144,7 +140,7 @@ pub(crate) fn long_query_memory() -> usize {
 
 /// How many exemplars are kept: none unless the feature is on, as with upstream.
 pub(crate) fn exemplars_max(flags: &Flags, config: &Config) -> usize {
-    if !flags.feature("exemplar-storage") {
+    if !flags.features.exemplar_storage {
         return 0;
     }
     usize::try_from(config.storage.max_exemplars.unwrap_or(100_000)).unwrap_or(0)
@@ -152,9 +148,9 @@ pub(crate) fn exemplars_max(flags: &Flags, config: &Config) -> usize {
 
 /// What holds where the configuration says nothing: some features are other defaults.
 pub(crate) fn global_defaults(flags: &Flags) -> GlobalConfig {
-    let protobuf_first = flags.feature("created-timestamp-zero-ingestion");
+    let protobuf_first = flags.features.created_timestamp_zero_ingestion;
     GlobalConfig {
-        extra_scrape_metrics: flags.feature("extra-scrape-metrics"),
+        extra_scrape_metrics: flags.features.extra_scrape_metrics,
         // It says for each series when its counting began.
         scrape_protocols: protobuf_first.then(|| config::ScrapeProtocol::PROTO_FIRST.to_vec()),
         ..GlobalConfig::default()
@@ -164,9 +160,9 @@ pub(crate) fn global_defaults(flags: &Flags) -> GlobalConfig {
 /// What is wanted of every target.
 pub(crate) fn wanted_of_targets(flags: &Flags) -> Wanted {
     Wanted {
-        types: flags.feature("type-and-unit-labels"),
-        start_times: flags.feature("created-timestamp-zero-ingestion"),
-        openmetrics2: flags.feature("openmetrics2"),
+        types: flags.features.type_and_unit_labels,
+        start_times: flags.features.created_timestamp_zero_ingestion,
+        openmetrics2: flags.features.openmetrics2,
         ..Wanted::default()
     }
 }
@@ -204,14 +200,14 @@ pub(crate) struct Retention {
 
 impl Retention {
     /// What the flags say: 15 days, unless a time or a size is given.
-    pub(crate) fn new(flags: &Flags) -> Result<Self> {
-        let size_bytes = flags.bytes("storage.tsdb.retention.size")?;
-        let time_ms = match flags.get("storage.tsdb.retention.time") {
-            "" if size_bytes > 0 => 0,
-            "" => 15 * 24 * 60 * 60 * 1000,
-            _ => flags.duration_ms("storage.tsdb.retention.time")?,
+    pub(crate) fn new(flags: &Flags) -> Self {
+        let size_bytes = flags.storage_tsdb_retention_size.0;
+        let time_ms = match flags.storage_tsdb_retention_time {
+            None if size_bytes > 0 => 0,
+            None => 15 * 24 * 60 * 60 * 1000,
+            Some(time) => ms(time),
         };
-        Ok(Self { time_ms, size_bytes })
+        Self { time_ms, size_bytes }
     }
 
     /// What is in force: the configuration with the flags as its defaults.
@@ -242,7 +238,7 @@ mod tests {
 
     fn settings(args: &[&str]) -> (Settings, Retention) {
         let flags = Flags::parse(std::iter::once("weft").chain(args.iter().copied()).map(str::to_owned)).unwrap();
-        (Settings::new(&flags).unwrap(), Retention::new(&flags).unwrap())
+        (Settings::new(&flags).unwrap(), Retention::new(&flags))
     }
 
     #[test]

@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use model::{Appender, Labels, MatchOp, Matcher, Querier, Row, Selection};
+use model::{Appender, Labels, MatchOp, Matcher, Querier, ReadHints, Row, Selection};
 use prometheus::Registry;
 use storage::{Db, Options};
 
@@ -39,7 +39,7 @@ fn select(db: &Db, matchers: &[Matcher]) -> usize {
         series += batch.columns.len();
         Ok(())
     };
-    db.select(&Selection { start_ms: 0, end_ms: 2 * TS_MS, matchers }, false, &mut sink).unwrap();
+    db.select(&Selection { start_ms: 0, end_ms: 2 * TS_MS, matchers }, &ReadHints::default(), &mut sink).unwrap();
     series
 }
 

@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use model::{Appender, Labels, Matcher, Querier, Row, Selection, SourceId};
+use model::{Appender, Labels, Matcher, Querier, ReadHints, Row, Selection, SourceId};
 use prometheus::Registry;
 use storage::{Db, Options};
 
@@ -65,7 +65,7 @@ fn select(db: &Db, matchers: &[Matcher], end_ms: i64) -> usize {
         samples += batch.columns.len() * batch.timestamps_ms.len();
         Ok(())
     };
-    db.select(&Selection { start_ms: 0, end_ms, matchers }, false, &mut sink).unwrap();
+    db.select(&Selection { start_ms: 0, end_ms, matchers }, &ReadHints::default(), &mut sink).unwrap();
     samples
 }
 

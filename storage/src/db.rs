@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use model::{
     AppendError, Appender, Committed, Exemplar, Labels, Layout, Listing, Matcher, MetricId, Parts, Querier,
-    QuerierError, Scraped, Selection, SourceId,
+    QuerierError, ReadHints, Scraped, Selection, SourceId,
 };
 use parking_lot::{Mutex, RwLockReadGuard};
 use roaring::RoaringBitmap;
@@ -41,7 +41,7 @@ use crate::quarantine::records::Records;
 use crate::quarantine::safeguards::Safeguards;
 use crate::quarantine::warnings::warnings;
 use crate::reader::read_cache::ReadCache;
-use crate::reader::scan::{ScanOptions, ScanPlan};
+use crate::reader::scan::{ScanOptions, ScanPlan, Stop};
 use crate::stats::Stats;
 use crate::tombstones::{RetentionRule, Tombstones};
 use crate::writer::flushed::FlushMarks;
@@ -380,19 +380,23 @@ impl Appender for Db {
 }
 
 impl Db {
-    fn scan(&self, selection: &Selection<'_>, latest: bool) -> Result<ScanPlan<'_>, Error> {
+    fn scan(&self, selection: &Selection<'_>, hints: &ReadHints<'_>) -> Result<ScanPlan<'_>, Stop> {
         let Components { tombstones, histograms, options, drain, records, .. } = &self.components;
         let masks = tombstones.masks(self.components.read(), &(selection.start_ms..=selection.end_ms))?;
         let batch_values = limits::batch_values(options.memory_bytes);
-        let options = ScanOptions { masks, latest, histograms, batch_values, drain, records };
-        ScanPlan::new(self.components.read(), selection, options)
+        let options = ScanOptions { masks, histograms, batch_values, drain, records };
+        ScanPlan::new(self.components.read(), selection, hints, options)
     }
 }
 
 impl Querier for Db {
-    fn open<'q>(&'q self, selection: &Selection<'_>, latest: bool) -> Result<Box<dyn Parts + 'q>, QuerierError> {
-        let plan = self.scan(selection, latest);
-        if let Err(error) = &plan
+    fn open<'q>(
+        &'q self,
+        selection: &Selection<'_>,
+        hints: &ReadHints<'_>,
+    ) -> Result<Box<dyn Parts + 'q>, QuerierError> {
+        let plan = self.scan(selection, hints);
+        if let Err(Stop::Store(error)) = &plan
             && error.is_damage()
         {
             self.components.store.damaged(&model::with_causes(error));
@@ -403,7 +407,7 @@ impl Querier for Db {
     fn list_series(&self, selection: &Selection<'_>, listing: &Listing<'_>) -> Result<Vec<Labels>, QuerierError> {
         let length_ms = selection.end_ms.saturating_sub(selection.start_ms);
         if length_ms <= limits::LISTED_EXACTLY_MS {
-            return listing::with_samples(&*Querier::open(self, selection, true)?, listing);
+            return listing::with_samples(&*Querier::open(self, selection, &ReadHints::NEWEST)?, listing);
         }
         listing::series(self.components.read(), selection, listing)
     }

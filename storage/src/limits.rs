@@ -52,6 +52,8 @@ const BATCH_VALUES: usize = 512 << 10;
 pub(crate) const KNOWN_METRICS: usize = 16 << 10;
 /// How many of them it looks for at once.
 pub(crate) const KNOWN_AT_ONCE: usize = 64;
+/// Series of one part of a selection in label order, at most.
+pub(crate) const SORTED_AT_ONCE: usize = 1 << 10;
 /// Memory that a value and a column take while a batch is made, about.
 pub(crate) const VALUE_READ_BYTES: usize = 20;
 pub(crate) const COLUMN_READ_BYTES: usize = 192;

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use model::{Appender, Labels, Querier, Row, Selection, with_causes};
+use model::{Appender, Labels, Querier, ReadHints, Row, Selection, with_causes};
 use prometheus::Registry;
 use storage::{Db, Options};
 
@@ -27,7 +27,7 @@ fn commit(db: &Db, ts_ms: i64) -> Result<(), String> {
 fn times(db: &Db) -> Vec<i64> {
     let mut times = Vec::new();
     let selection = Selection { start_ms: 0, end_ms: i64::MAX / 4, matchers: &[] };
-    db.select(&selection, false, &mut |batch| {
+    db.select(&selection, &ReadHints::default(), &mut |batch| {
         times.extend(batch.timestamps_ms);
         Ok(())
     })

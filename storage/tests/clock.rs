@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use model::{Appender, Committed, Labels, Layout, MatchOp, Matcher, Querier, Row, Selection, SourceId};
+use model::{Appender, Committed, Labels, Layout, MatchOp, Matcher, Querier, ReadHints, Row, Selection, SourceId};
 use prometheus::Registry;
 use storage::{Clock, Db, Options};
 
@@ -89,7 +89,7 @@ fn samples(db: &Db) -> Vec<(i64, f64)> {
     let matchers = [Matcher::new(MatchOp::Equal, "__name__", "serial").unwrap()];
     let selection = Selection { start_ms: 0, end_ms: T + 1000 * DAY, matchers: &matchers };
     let mut found = Vec::new();
-    db.select(&selection, false, &mut |batch| {
+    db.select(&selection, &ReadHints::default(), &mut |batch| {
         found.extend(batch.timestamps_ms.iter().copied().zip(batch.columns[0].values.iter().copied()));
         Ok(())
     })
@@ -200,7 +200,7 @@ fn what_a_range_takes_is_estimated_by_what_is_stored_in_it() {
         }
         let bytes = |start_ms: i64, end_ms: i64| {
             let selection = Selection { start_ms, end_ms, matchers: &matchers };
-            target.db.open(&selection, false).unwrap().reader_bytes()
+            target.db.open(&selection, &ReadHints::default()).unwrap().reader_bytes()
         };
         let all = bytes(T - 30_000 * DAY, T + 30_000 * DAY);
         assert!(all < 64 << 10, "{all} bytes for 200 samples, sealed: {sealed}");

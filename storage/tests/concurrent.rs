@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-use model::{Appender, Batch, Labels, Layout, Matcher, Querier, Row, Selection, SourceId};
+use model::{Appender, Batch, Labels, Layout, Matcher, Querier, ReadHints, Row, Selection, SourceId};
 use storage::{Db, Options};
 
 const BUCKET_MS: i64 = 1000;
@@ -33,7 +33,7 @@ fn read(db: &Db, name: &str, range: (i64, i64)) -> Vec<(String, Vec<(i64, f64)>)
     let matchers = [Matcher::equal("__name__", name)];
     let mut found = vec![];
     let selection = Selection { start_ms: range.0, end_ms: range.1, matchers: &matchers };
-    db.select(&selection, false, &mut |batch: Batch| {
+    db.select(&selection, &ReadHints::default(), &mut |batch: Batch| {
         for column in &batch.columns {
             let labels = batch.labels(column);
             let present = (0..column.values.len()).filter(|&i| column.is_present(i));
@@ -119,7 +119,7 @@ fn parts_are_all_there_and_end_when_they_are_not_wanted() {
     }
     let selection = Selection { start_ms: 0, end_ms: 100, matchers: &[] };
     let mut found = std::collections::BTreeSet::new();
-    db.select(&selection, false, &mut |batch| {
+    db.select(&selection, &ReadHints::default(), &mut |batch| {
         assert_eq!(batch.timestamps_ms, [10, 20]);
         for column in &batch.columns {
             let labels = batch.labels(column);
@@ -132,7 +132,7 @@ fn parts_are_all_there_and_end_when_they_are_not_wanted() {
     })
     .unwrap();
     assert_eq!(found.len(), SOURCES * COLUMNS);
-    let parts = db.open(&selection, false).unwrap();
+    let parts = db.open(&selection, &ReadHints::default()).unwrap();
     assert!(parts.count() > 2, "{} parts", parts.count());
     let read_by = |first: usize| {
         let (reader, mut labels) = (parts.reader().unwrap(), Vec::new());
@@ -150,7 +150,7 @@ fn parts_are_all_there_and_end_when_they_are_not_wanted() {
     assert_eq!(even.len() + odd.len(), found.len());
     assert_eq!(even.into_iter().chain(odd).collect::<std::collections::BTreeSet<_>>(), found);
     let mut batches = 0;
-    let ended = db.select(&selection, false, &mut |_| {
+    let ended = db.select(&selection, &ReadHints::default(), &mut |_| {
         batches += 1;
         if batches < 2 { Ok(()) } else { Err(model::QuerierError::Stopped) }
     });

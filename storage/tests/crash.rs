@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use model::{AppendError, Appender, Labels, Layout, Matcher, Querier, Row, Selection, SourceId};
+use model::{AppendError, Appender, Labels, Layout, Matcher, Querier, ReadHints, Row, Selection, SourceId};
 use prometheus::Registry;
 use storage::{Db, Options};
 
@@ -144,7 +144,8 @@ fn stored(db: &Db) -> Stored {
         }
         Ok(())
     };
-    db.select(&Selection { start_ms: i64::MIN, end_ms: i64::MAX, matchers: &[] }, false, &mut sink).unwrap();
+    db.select(&Selection { start_ms: i64::MIN, end_ms: i64::MAX, matchers: &[] }, &ReadHints::default(), &mut sink)
+        .unwrap();
     stored
 }
 

@@ -4,7 +4,9 @@
 
 use std::path::Path;
 
-use model::{Appender, Committed, Labels, Layout, MatchOp, Matcher, MetricId, Querier, Row, Selection, SourceId};
+use model::{
+    Appender, Committed, Labels, Layout, MatchOp, Matcher, MetricId, Querier, ReadHints, Row, Selection, SourceId,
+};
 use prometheus::Registry;
 use storage::{Db, Options};
 
@@ -53,7 +55,7 @@ fn samples(db: &Db, name: &str, job: &str) -> Vec<(i64, f64)> {
     let matchers = [named(name)[0].clone(), Matcher::new(MatchOp::Equal, "job", job).unwrap()];
     let mut found = Vec::new();
     let selection = Selection { start_ms: i64::MIN / 4, end_ms: i64::MAX / 4, matchers: &matchers };
-    db.select(&selection, false, &mut |batch| {
+    db.select(&selection, &ReadHints::default(), &mut |batch| {
         for column in &batch.columns {
             let present = (0..batch.timestamps_ms.len()).filter(|&i| column.is_present(i));
             found.extend(present.map(|i| (batch.timestamps_ms[i], column.values[i])));

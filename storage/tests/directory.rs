@@ -4,7 +4,7 @@
 
 use std::error::Error as _;
 
-use model::{AppendError, Appender, Labels, MetricId, Querier, Row, Selection};
+use model::{AppendError, Appender, Labels, MetricId, Querier, ReadHints, Row, Selection};
 use prometheus::Registry;
 use storage::{Db, Error, Options};
 
@@ -243,7 +243,7 @@ fn a_corrupt_row_is_passed_over_and_counted() {
         timestamps.extend(batch.timestamps_ms);
         Ok(())
     };
-    db.select(&Selection { start_ms: 0, end_ms: 100, matchers: &[] }, false, &mut sink).unwrap();
+    db.select(&Selection { start_ms: 0, end_ms: 100, matchers: &[] }, &ReadHints::default(), &mut sink).unwrap();
     assert_eq!(timestamps, [1, 3]);
     let counted = registry.gather().into_iter().find(|f| f.name() == "weft_storage_corrupt_values_total").unwrap();
     assert_eq!(counted.get_metric()[0].get_counter().get_value(), 1.0);
@@ -283,7 +283,7 @@ fn a_row_of_many_segments_is_one_commit_and_several_batches() {
         }
         Ok(())
     };
-    db.select(&Selection { start_ms: 0, end_ms: 10, matchers: &[] }, false, &mut sink).unwrap();
+    db.select(&Selection { start_ms: 0, end_ms: 10, matchers: &[] }, &ReadHints::default(), &mut sink).unwrap();
     assert_eq!(columns, ids.len());
     assert!(batches > 1, "a wide source comes in several batches");
 }

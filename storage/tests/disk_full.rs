@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use model::{AppendError, Appender, Labels, Layout, Querier, Row, Selection, SourceId, with_causes};
+use model::{AppendError, Appender, Labels, Layout, Querier, ReadHints, Row, Selection, SourceId, with_causes};
 use prometheus::Registry;
 use storage::{Db, Options};
 
@@ -39,7 +39,7 @@ fn rows(db: &Db) -> BTreeSet<i64> {
         rows.extend(batch.timestamps_ms);
         Ok(())
     };
-    db.select(&Selection { start_ms: 0, end_ms: i64::MAX, matchers: &[] }, false, &mut sink).unwrap();
+    db.select(&Selection { start_ms: 0, end_ms: i64::MAX, matchers: &[] }, &ReadHints::default(), &mut sink).unwrap();
     rows
 }
 

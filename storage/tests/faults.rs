@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use model::{Appender, Labels, Matcher, Querier, Row, Selection, with_causes};
+use model::{Appender, Labels, Matcher, Querier, ReadHints, Row, Selection, with_causes};
 use prometheus::Registry;
 use storage::{Db, Error, Options};
 
@@ -99,7 +99,8 @@ fn stored(db: &Db) -> BTreeMap<i64, Vec<usize>> {
         }
         Ok(())
     };
-    db.select(&Selection { start_ms: i64::MIN, end_ms: i64::MAX, matchers: &[] }, false, &mut sink).unwrap();
+    db.select(&Selection { start_ms: i64::MIN, end_ms: i64::MAX, matchers: &[] }, &ReadHints::default(), &mut sink)
+        .unwrap();
     found
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use model::{Appender, Labels, Querier, Row, Selection};
+use model::{Appender, Labels, Querier, ReadHints, Row, Selection};
 use prometheus::Registry;
 use storage::{Db, Options};
 
@@ -68,7 +68,7 @@ fn stored(db: &Db, end_ms: i64) -> Result<BTreeMap<(usize, i64), usize>, model::
         }
         Ok(())
     };
-    db.select(&Selection { start_ms: 0, end_ms, matchers: &[] }, false, &mut sink)?;
+    db.select(&Selection { start_ms: 0, end_ms, matchers: &[] }, &ReadHints::default(), &mut sink)?;
     Ok(found)
 }
 
@@ -380,7 +380,7 @@ fn lost_histograms_are_no_samples() {
             }
             Ok(())
         };
-        db.select(&Selection { start_ms: 0, end_ms: 9, matchers: &[] }, false, &mut sink).unwrap();
+        db.select(&Selection { start_ms: 0, end_ms: 9, matchers: &[] }, &ReadHints::default(), &mut sink).unwrap();
         found.retain(|(_, there)| *there > 0);
         assert_eq!(found, [("plain".to_owned(), 5)]);
         assert!(db.quarantine_records().iter().any(|one| one.family == "histograms"), "{:?}", db.quarantine_records());

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use kit::copy;
 use model::histogram::Buckets;
 use model::sample::histogram_mark;
-use model::{Appender, Exemplar, Histogram, Labels, Matcher, Querier, Row, Selection};
+use model::{Appender, Exemplar, Histogram, Labels, Matcher, Querier, ReadHints, Row, Selection};
 use prometheus::Registry;
 use storage::{Db, Options};
 
@@ -122,7 +122,8 @@ fn stored(db: &Db) -> BTreeMap<(usize, usize), Vec<(i64, u64)>> {
         }
         Ok(())
     };
-    db.select(&Selection { start_ms: i64::MIN, end_ms: i64::MAX, matchers: &[] }, false, &mut sink).unwrap();
+    db.select(&Selection { start_ms: i64::MIN, end_ms: i64::MAX, matchers: &[] }, &ReadHints::default(), &mut sink)
+        .unwrap();
     found
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use model::{Appender, Labels, MatchOp, Matcher, Querier, Row, Selection};
+use model::{Appender, Labels, MatchOp, Matcher, Querier, ReadHints, Row, Selection};
 use prometheus::Registry;
 use storage::{Db, Options};
 
@@ -89,7 +89,7 @@ fn selected(db: &Db, matchers: &[Matcher]) -> BTreeSet<Labels> {
         }
         Ok(())
     };
-    db.select(&Selection { start_ms: 0, end_ms: 5000, matchers }, false, &mut sink).unwrap();
+    db.select(&Selection { start_ms: 0, end_ms: 5000, matchers }, &ReadHints::default(), &mut sink).unwrap();
     found
 }
 
@@ -164,7 +164,7 @@ fn a_receiver_that_stops_is_not_asked_again() {
         batches += 1;
         Err(model::QuerierError::Stopped)
     };
-    let result = db.select(&Selection { start_ms: 0, end_ms: 5000, matchers: &[] }, false, &mut sink);
+    let result = db.select(&Selection { start_ms: 0, end_ms: 5000, matchers: &[] }, &ReadHints::default(), &mut sink);
     assert!(matches!(result, Err(model::QuerierError::Stopped)));
     assert_eq!(batches, 1);
 }

@@ -3,13 +3,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use model::histogram::{Buckets, Histogram};
 use model::sample::{histogram_mark, is_histogram_mark};
 use model::{
-    AppendError, Appender, Batch, Committed, Further, Labels, Layout, Matcher, MetricId, Querier, Row, Scraped,
-    Selection, SourceId,
+    AppendError, Appender, Batch, Committed, Further, Labels, Layout, Matcher, MetricId, Querier, ReadHints, Row,
+    Scraped, Selection, SeriesOrder, SourceId,
 };
 use prometheus::Registry;
 use proptest::prelude::*;
@@ -395,6 +396,10 @@ impl Harness {
             all.iter().map(|(labels, samples)| (labels.clone(), last(samples))).collect()
         };
         assert_eq!(last(&newest), last(&got), "newest of {from}..={to}");
+        for limit in [0, 1 + got.len() / 2] {
+            let first = got.clone().into_iter().take(if limit == 0 { usize::MAX } else { limit });
+            assert!(read_sorted(self.db(), from, to, limit).into_iter().eq(first), "{limit} sorted of {from}..={to}");
+        }
         let kept: BTreeMap<Labels, BTreeMap<i64, u64>> = got
             .iter()
             .map(|(labels, samples)| {
@@ -454,12 +459,37 @@ impl Harness {
 
 /// Everything a selection yields, with the contract checked on the way.
 fn read(db: &Db, start_ms: i64, end_ms: i64, matchers: &[Matcher]) -> BTreeMap<Labels, BTreeMap<i64, u64>> {
-    read_by(&Selection { start_ms, end_ms, matchers }, |selection, sink| db.select(selection, false, sink))
+    read_by(&Selection { start_ms, end_ms, matchers }, |selection, sink| {
+        db.select(selection, &ReadHints::default(), sink)
+    })
 }
 
 /// What a selection of the newest samples yields.
 fn read_latest(db: &Db, start_ms: i64, end_ms: i64) -> BTreeMap<Labels, BTreeMap<i64, u64>> {
-    read_by(&Selection { start_ms, end_ms, matchers: &[] }, |selection, sink| db.select(selection, true, sink))
+    read_by(&Selection { start_ms, end_ms, matchers: &[] }, |selection, sink| {
+        db.select(selection, &ReadHints::NEWEST, sink)
+    })
+}
+
+/// The first series in label order, as they come.
+fn read_sorted(db: &Db, start_ms: i64, end_ms: i64, limit: usize) -> Vec<(Labels, BTreeMap<i64, u64>)> {
+    let (bytes, order) = (Cell::new(0), RefCell::new(Vec::new()));
+    let grow = |more| {
+        bytes.set(bytes.get() + more);
+        Ok(())
+    };
+    let hints = ReadHints { order: SeriesOrder::ByLabels { grow: &grow }, limit, ..ReadHints::default() };
+    let mut found = read_by(&Selection { start_ms, end_ms, matchers: &[] }, |selection, sink| {
+        db.select(selection, &hints, &mut |batch| {
+            assert_eq!((batch.columns.len(), batch.source.is_empty()), (1, true));
+            assert!(batch.columns[0].present.is_none());
+            order.borrow_mut().push(batch.columns[0].metric.clone());
+            sink(batch)
+        })
+    });
+    let order = order.into_inner();
+    assert!(bytes.get() >= order.iter().map(|labels| labels.as_text().len()).sum());
+    order.into_iter().map(|labels| (labels.clone(), found.remove(&labels).unwrap_or_default())).collect()
 }
 
 type Sink<'s> = dyn FnMut(Batch) -> Result<(), model::QuerierError> + 's;
@@ -469,10 +499,17 @@ fn read_by(
     select: impl Fn(&Selection<'_>, &mut Sink<'_>) -> Result<(), model::QuerierError>,
 ) -> BTreeMap<Labels, BTreeMap<i64, u64>> {
     let mut found = BTreeMap::new();
+    let (mut sources, mut metrics) = (HashMap::new(), HashMap::new());
     let mut sink = |batch: Batch| {
+        if let Some(id) = batch.source_id {
+            assert_eq!(*sources.entry(id).or_insert_with(|| batch.source.clone()), batch.source);
+        }
         assert!(batch.timestamps_ms.is_sorted_by(|a, b| a < b), "{:?}", batch.timestamps_ms);
         for column in &batch.columns {
             let labels = batch.labels(column);
+            if let Some(id) = column.metric_id {
+                assert_eq!(*metrics.entry(id).or_insert_with(|| column.metric.clone()), column.metric);
+            }
             assert_eq!(column.values.len(), batch.timestamps_ms.len());
             assert!(column.histograms.is_sorted_by_key(|(slot, _)| *slot));
             let marked = |i: &usize| column.is_present(*i) && is_histogram_mark(column.values[*i]);

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use kit::copy;
-use model::{Appender, Labels, Matcher, Querier, Row, Selection};
+use model::{Appender, Labels, Matcher, Querier, ReadHints, Row, Selection};
 use prometheus::Registry;
 use storage::{Db, Error, Options, QuarantineRecord};
 
@@ -57,7 +57,7 @@ fn stored(db: &Db, (start_ms, end_ms): (i64, i64), matchers: &[Matcher]) -> (BTr
         }
         Ok(())
     };
-    let parts = db.open(&Selection { start_ms, end_ms, matchers }, false).unwrap();
+    let parts = db.open(&Selection { start_ms, end_ms, matchers }, &ReadHints::default()).unwrap();
     parts.read_all(&mut sink).unwrap();
     let warnings = parts.warnings();
     (found, warnings)
@@ -332,7 +332,7 @@ fn storing_and_asking_go_on_while_files_are_damaged() {
         let db = &db;
         threads.spawn(move || {
             while storing.iter().any(|thread| !thread.is_finished()) {
-                let asked = db.open(&Selection { start_ms: 0, end_ms: END_MS, matchers: &[] }, false);
+                let asked = db.open(&Selection { start_ms: 0, end_ms: END_MS, matchers: &[] }, &ReadHints::default());
                 let answered = asked.and_then(|parts| parts.read_all(&mut |_| Ok(())));
                 if let Err(error) = answered {
                     let text = model::with_causes(&error);
@@ -357,7 +357,12 @@ fn storing_and_asking_go_on_while_files_are_damaged() {
             found.extend(batch.columns.iter().flat_map(|column| column.values.iter().map(|value| *value as i64)));
             Ok(())
         };
-        db.select(&Selection { start_ms: END_MS, end_ms: i64::MAX, matchers: &matchers }, false, &mut sink).unwrap();
+        db.select(
+            &Selection { start_ms: END_MS, end_ms: i64::MAX, matchers: &matchers },
+            &ReadHints::default(),
+            &mut sink,
+        )
+        .unwrap();
         found.sort_unstable();
         assert!(found.into_iter().eq(0..2 * ROWS), "{:?}", db.quarantine_records());
     };

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{Appender, Labels, Matcher, Querier, Row, Selection};
+use model::{Appender, Labels, Matcher, Querier, ReadHints, Row, Selection};
 use prometheus::Registry;
 use storage::{Db, Options, RetentionRule};
 
@@ -48,7 +48,7 @@ fn times(db: &Db) -> BTreeMap<String, Vec<i64>> {
         }
         Ok(())
     };
-    db.select(&Selection { start_ms: 0, end_ms: i64::MAX, matchers: &[] }, false, &mut sink).unwrap();
+    db.select(&Selection { start_ms: 0, end_ms: i64::MAX, matchers: &[] }, &ReadHints::default(), &mut sink).unwrap();
     found
 }
 

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use kit::copy;
 use model::sample::histogram_mark;
-use model::{Appender, Histogram, Labels, Querier, Row, Selection, with_causes};
+use model::{Appender, Histogram, Labels, Querier, ReadHints, Row, Selection, with_causes};
 use prometheus::Registry;
 use storage::{Db, Options, QuarantineRecord};
 
@@ -86,7 +86,7 @@ fn stored(db: &Db) -> Result<(BTreeMap<i64, usize>, Vec<String>), model::Querier
         }
         Ok(())
     };
-    let parts = db.open(&Selection { start_ms: 0, end_ms: i64::MAX, matchers: &[] }, false)?;
+    let parts = db.open(&Selection { start_ms: 0, end_ms: i64::MAX, matchers: &[] }, &ReadHints::default())?;
     parts.read_all(&mut sink)?;
     let warnings = parts.warnings();
     Ok((found, warnings))

@@ -1,10 +1,11 @@
 //! promtool's commands, thin over the crates that do the work.
 //!
-//! - **What**: `check config FILE…` reads configurations · `test promql FILE…` runs PromQL test scripts.
+//! - **What**: `check config FILE…` reads configurations · `test promql FILE…` runs PromQL test scripts · `promql explain
+//!   QUERY` prints the plan of a query.
 //! - **Path**: none; it is what a person runs beside the server, in the same binary.
 //! - **Invariants**: reads only the files named, writes only to the output given; the exit code says whether all is well
 //!   (0), something failed (1) or the command line was wrong (2).
-//! - **Files**: `lib` chooses the command · `check` configurations · `promql` the test scripts.
+//! - **Files**: `lib` chooses the command · `check` configurations · `promql` test scripts and plans.
 //! - **Tests**: at the foot of each file.
 
 mod check;
@@ -14,17 +15,21 @@ use std::io::Write;
 use std::process::ExitCode;
 
 const USAGE: &str = "usage: promtool test promql [--verbose] [--enable-feature=NAME,...] FILE...";
+const EXPLAIN_USAGE: &str = "usage: promtool promql explain [--enable-feature=NAME,...] QUERY";
 
 /// Runs a command: `args` without the name of the program, output to `out`.
 pub fn run(args: &[String], out: &mut dyn Write) -> ExitCode {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let result = match words.as_slice() {
         ["test", "promql", rest @ ..] => promql::test(rest, out),
+        ["promql", "explain", rest @ ..] => promql::explain(rest, out),
         ["check", "config", rest @ ..] => check::config(rest, out),
-        [] | ["help" | "--help" | "-h"] => writeln!(out, "{}\n{USAGE}", check::USAGE).map(|()| Outcome::Misused),
+        [] | ["help" | "--help" | "-h"] => {
+            writeln!(out, "{}\n{USAGE}\n{EXPLAIN_USAGE}", check::USAGE).map(|()| Outcome::Misused)
+        }
         other => {
             let command = other.iter().take(2).copied().collect::<Vec<_>>().join(" ");
-            let known = format!("{}\n{USAGE}", check::USAGE);
+            let known = format!("{}\n{USAGE}\n{EXPLAIN_USAGE}", check::USAGE);
             writeln!(out, "promtool {command} is not there; these are:\n{known}").map(|()| Outcome::Misused)
         }
     };

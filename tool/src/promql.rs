@@ -1,35 +1,25 @@
 //! `promtool test promql [--verbose] [--enable-feature=NAME,…] FILE…`: PromQL test scripts in upstream's language.
+//! `promtool promql explain [--enable-feature=NAME,…] QUERY`: the plan of a query, as a tree of text.
 
 use std::io::{self, Write};
 use std::{fs, path::Path};
 
-use query::{EngineOptions, promqltest};
+use query::{Engine, EngineOptions, QueryOptions, promqltest};
 
-use crate::{Outcome, USAGE};
+use crate::{EXPLAIN_USAGE, Outcome, USAGE};
 
 /// Runs the scripts: a line `file: passed/total` for each, then the sums; with `--verbose` also every failure. The features
 /// are those that upstream's own test engine has on, unless some are named.
 pub(crate) fn test(args: &[&str], out: &mut dyn Write) -> io::Result<Outcome> {
     let (flags, files): (Vec<&str>, Vec<&str>) = args.iter().partition(|arg| arg.starts_with("--"));
-    let mut verbose = false;
-    let mut features: Option<Vec<&str>> = None;
-    for flag in flags {
-        match (flag, flag.strip_prefix("--enable-feature=")) {
-            ("--verbose", _) => verbose = true,
-            (_, Some(names)) => {
-                features.get_or_insert_default().extend(names.split(',').filter(|name| !name.is_empty()))
-            }
-            _ => {
-                writeln!(out, "unknown flag {flag}; {USAGE}")?;
-                return Ok(Outcome::Misused);
-            }
+    let verbose = flags.contains(&"--verbose");
+    let features = match features(flags.into_iter().filter(|flag| *flag != "--verbose"), USAGE) {
+        Ok(features) => features,
+        Err(misuse) => {
+            writeln!(out, "{misuse}")?;
+            return Ok(Outcome::Misused);
         }
-    }
-    let known: Vec<&str> = EngineOptions::features().chain(EngineOptions::ALWAYS_ON).collect();
-    if let Some(unknown) = features.iter().flatten().find(|name| !known.contains(name)) {
-        writeln!(out, "unknown feature {unknown:?} in --enable-feature; there are {}", known.join(", "))?;
-        return Ok(Outcome::Misused);
-    }
+    };
     if files.is_empty() {
         writeln!(out, "no file named; {USAGE}")?;
         return Ok(Outcome::Misused);
@@ -61,6 +51,56 @@ pub(crate) fn test(args: &[&str], out: &mut dyn Write) -> io::Result<Outcome> {
     }
     writeln!(out, "{passed} passed, {failed} failed")?;
     Ok(if failed == 0 { Outcome::Passed } else { Outcome::Failed })
+}
+
+/// The times that `step()`, `range()`, `start()` and `end()` stand for in a plan: an hour with a step of a minute, or, for
+/// what a range query cannot have, an instant.
+const TIMES: [(i64, i64, i64); 2] = [(0, 3_600_000, 60_000), (0, 0, 0)];
+
+/// Prints the plan of a query: what each node is, and what the optimiser decided on it. No store is asked.
+pub(crate) fn explain(args: &[&str], out: &mut dyn Write) -> io::Result<Outcome> {
+    let (flags, queries): (Vec<&str>, Vec<&str>) = args.iter().partition(|arg| arg.starts_with("--"));
+    let features = match features(flags.into_iter(), EXPLAIN_USAGE) {
+        Ok(features) => features.unwrap_or_default(),
+        Err(misuse) => {
+            writeln!(out, "{misuse}")?;
+            return Ok(Outcome::Misused);
+        }
+    };
+    let [query] = queries[..] else {
+        writeln!(out, "one query is to be named, in quotes; {EXPLAIN_USAGE}")?;
+        return Ok(Outcome::Misused);
+    };
+    let engine = Engine::new(EngineOptions::default().with_features(features));
+    let plan = |times| engine.explain(None, query, times, &QueryOptions::default());
+    match plan(TIMES[0]).or_else(|_| plan(TIMES[1])) {
+        Ok(explanation) => {
+            write!(out, "{explanation}")?;
+            Ok(Outcome::Passed)
+        }
+        Err(error) => {
+            writeln!(out, "{error}")?;
+            Ok(Outcome::Failed)
+        }
+    }
+}
+
+/// The features that flags name, if any does; else what is wrong with them.
+fn features<'a>(flags: impl Iterator<Item = &'a str>, usage: &str) -> Result<Option<Vec<&'a str>>, String> {
+    let mut features: Option<Vec<&str>> = None;
+    for flag in flags {
+        let Some(names) = flag.strip_prefix("--enable-feature=") else {
+            return Err(format!("unknown flag {flag}; {usage}"));
+        };
+        features.get_or_insert_default().extend(names.split(',').filter(|name| !name.is_empty()));
+    }
+    let known: Vec<&str> = EngineOptions::features().chain(EngineOptions::ALWAYS_ON).collect();
+    match features.iter().flatten().find(|name| !known.contains(name)) {
+        Some(unknown) => {
+            Err(format!("unknown feature {unknown:?} in --enable-feature; there are {}", known.join(", ")))
+        }
+        None => Ok(features),
+    }
 }
 
 #[cfg(test)]
@@ -111,5 +151,23 @@ mod tests {
         let mut out = Vec::new();
         assert_eq!(test(&[], &mut out).unwrap(), Outcome::Misused);
         assert_eq!(test(&["--quick", "x"], &mut out).unwrap(), Outcome::Misused);
+    }
+
+    #[test]
+    fn plans_are_printed() {
+        let explained = |args: &[&str]| {
+            let mut out = Vec::new();
+            let outcome = explain(args, &mut out).unwrap();
+            (outcome, String::from_utf8(out).unwrap())
+        };
+        let plan = "#0 aggregation sum: sum(up)\n  #1 vector selector: up\n     - partitioning: computed in the partitions, \
+                    side by side\n     - projection pushdown: labels needed: none\n";
+        assert_eq!(explained(&["sum(up)"]), (Outcome::Passed, plan.to_owned()));
+        assert_eq!(explained(&["up[5m]"]).1, "#0 range selector: up[5m]\n");
+        assert_eq!(explained(&["--enable-feature=promql-extensions", "up default 1"]).0, Outcome::Passed);
+        assert_eq!(explained(&["sum("]), (Outcome::Failed, "1:5: parse error: unclosed left parenthesis\n".to_owned()));
+        for args in [&[][..], &["up", "up"], &["--quick", "up"], &["--enable-feature=x", "up"]] {
+            assert_eq!(explained(args).0, Outcome::Misused, "{args:?}");
+        }
     }
 }

@@ -93,22 +93,44 @@ fn run(flags: &[String]) -> Result<()> {
     step("weft", Command::new(target.join("release/weft")).args(flags))
 }
 
-/// Everything that building and testing need; where RocksDB, the API server and upstream's scripts are.
-fn setup() -> Result<(cache::RocksDb, PathBuf, PathBuf)> {
+/// Everything that building and testing need: RocksDB, and by their variables what the tests look for.
+fn setup() -> Result<(cache::RocksDb, Vec<(&'static str, PathBuf)>)> {
     setup::packages(setup::BUILD)?;
     setup::packages(setup::TEST)?;
     setup::go()?;
-    Ok((cache::rocksdb()?, cache::kube()?, cache::promqltest()?))
+    let rocksdb = cache::rocksdb()?;
+    let paths = vec![
+        ("WEFT_KUBE_BIN", cache::kube()?),
+        ("WEFT_PROMQLTEST", cache::promqltest()?),
+        ("WEFT_PROMETHEUS", cache::prometheus()?.join("prometheus")),
+        ("WEFT_CONFORMANCE", conformance_data()),
+    ];
+    Ok((rocksdb, paths))
+}
+
+/// The recordings of upstream: `$WEFT_CONFORMANCE`, else `../shared/conformance` beside the checkout or, of a clone, beside the
+/// repository that it was made from.
+fn conformance_data() -> PathBuf {
+    const BESIDE: &str = "../shared/conformance";
+    let origin = || {
+        let git = Command::new("git").current_dir(root()).args(["config", "remote.origin.url"]).output().ok()?;
+        let url = String::from_utf8(git.stdout).ok()?;
+        Some(root().join(url.trim().trim_start_matches("file://")).join(BESIDE)).filter(|data| data.exists())
+    };
+    let beside = root().join(BESIDE);
+    std::env::var_os("WEFT_CONFORMANCE")
+        .map(PathBuf::from)
+        .or_else(|| if beside.exists() { None } else { origin() })
+        .unwrap_or(beside)
 }
 
 fn test() -> Result<()> {
     tidy::check(&root())?;
-    let (rocksdb, kube, scripts) = setup()?;
+    let (rocksdb, paths) = setup()?;
     step("format", &mut cargo(&rocksdb, &["fmt", "--all", "--check"]))?;
     step("lints", &mut cargo(&rocksdb, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     // The binary that end-to-end tests start, built together with the tests: alone it would want another set of features of every dependency.
     step("build", &mut cargo(&rocksdb, &["build", "--workspace", "--bins", "--tests"]))?;
-    let paths = [("WEFT_KUBE_BIN", kube), ("WEFT_PROMQLTEST", scripts)];
     step("tests", cargo(&rocksdb, &["test", "--workspace"]).envs(paths))
 }
 
@@ -132,7 +154,7 @@ fn of_folder(rocksdb: &cache::RocksDb, folder: &std::path::Path) -> Result<()> {
 fn conformance() -> Result<()> {
     setup::go()?;
     let (rocksdb, scripts) = (cache::rocksdb()?, cache::promqltest()?);
-    let data = std::env::var_os("WEFT_CONFORMANCE").map_or_else(|| root().join("../shared/conformance"), PathBuf::from);
+    let data = conformance_data();
     of_folder(&rocksdb, &scripts)?;
     // Of the recorded release some come out otherwise since: `query/tests/conformance.rs` knows which.
     match of_folder(&rocksdb, &data.join("promql/testdata")) {

@@ -9,21 +9,29 @@ use crate::circles;
 
 /// Crate, folder, and which of ours it may use (test-only dependencies included).
 const MAY_USE: &[(&str, &str, &[&str])] = &[
-    ("model", "model", &[]),
-    ("config", "config", &["model"]),
-    ("http-client", "http-client", &["model", "config"]),
-    ("discovery", "discovery", &["model", "config", "http-client"]),
-    ("scraper", "scraper", &["model", "config", "http-client"]),
-    ("storage", "storage", &["model"]),
-    ("query", "query", &["model"]),
+    ("model", "model", &["kit"]),
+    ("config", "config", &["model", "kit"]),
+    ("http-client", "http-client", &["model", "config", "kit"]),
+    ("discovery", "discovery", &["model", "config", "http-client", "kit"]),
+    ("scraper", "scraper", &["model", "config", "http-client", "kit"]),
+    ("storage", "storage", &["model", "kit"]),
+    ("query", "query", &["model", "kit"]),
     ("tool", "tool", &["model", "config", "http-client", "discovery", "scraper", "storage", "query"]),
-    ("server", "server", &["model", "config", "http-client", "discovery", "scraper", "storage", "query", "tool"]),
+    (
+        "server",
+        "server",
+        &["model", "config", "http-client", "discovery", "scraper", "storage", "query", "tool", "kit"],
+    ),
     ("benches", "benches", &["model", "storage", "query"]),
-    ("e2e", "tests/e2e", &[]),
+    ("kit", "tests/kit", &["model"]),
+    ("e2e", "tests/e2e", &["kit"]),
     ("xtask", "xtask", &[]),
 ];
 
-/// A dependency that only these may name. Tests of `e2e` may use anything.
+/// Crates of tests, which may use anything.
+const TESTS: &[&str] = &["kit", "e2e"];
+
+/// A dependency that only these may name.
 const OWNERS: &[(&str, &[&str])] = &[
     ("rocksdb", &["storage"]),
     ("promql-parser", &["query"]),
@@ -57,7 +65,7 @@ pub(crate) fn check(root: &Path) -> Result<()> {
             }
             if let Some((_, owners)) = OWNERS.iter().find(|(owned, _)| *owned == dependency)
                 && !owners.contains(name)
-                && *name != "e2e"
+                && !TESTS.contains(name)
             {
                 faults.push(format!("{name} must not use {dependency}: it belongs to {}", owners.join(" and ")));
             }

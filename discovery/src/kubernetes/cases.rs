@@ -1,8 +1,5 @@
 //! The recorded scenarios of upstream: objects and events in, groups out.
 
-use std::io::Write as _;
-use std::path::PathBuf;
-
 use config::{AttachMetadata, KubernetesRole};
 use model::Labels;
 use serde::de::DeserializeOwned;
@@ -92,14 +89,7 @@ const KNOWN: &[&str] =
 
 #[test]
 fn recorded_scenarios() {
-    let default = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/conformance"));
-    let folder = std::env::var_os("WEFT_CONFORMANCE").map_or(default, PathBuf::from);
-    let path = folder.join("discovery/kubernetes_sd_cases.json");
-    let Ok(text) = std::fs::read_to_string(&path) else {
-        let _ = writeln!(std::io::stderr(), "skipped: there is no {}", path.display());
-        return;
-    };
-    let data: Value = serde_json::from_str(&text).unwrap();
+    let Some(data) = kit::conformance_json("discovery/kubernetes_sd_cases.json") else { return };
     let mut wrong = Vec::new();
     let cases = data["cases"].as_array().unwrap();
     assert_eq!(cases.len(), 79);

@@ -6,19 +6,19 @@ use model::{Histogram, ResetHint};
 
 use super::entries::{Entry, Outcome, entries};
 use super::rate::{self, Kind, Stretch};
+use crate::annotations::{Annotation, AnnotationList, Operation};
 use crate::histogram::{self, Combined, Incompatible, Total, divided, scaled, started_anew, starts_overlap};
-use crate::notes::{Operation, Remark, Remarks};
 use crate::parse::ast::Extension;
 use crate::value::SampleRef;
 use crate::window::{Timed, Window};
 
 /// Takes note of what was noticed when histograms were combined; `None` when they could not be. Resets are accounted for
 /// elsewhere, so contradicting hints are none of it.
-fn taken(result: Result<Combined, Incompatible>, operation: Operation, remarks: &mut Remarks) -> Option<()> {
+fn taken(result: Result<Combined, Incompatible>, operation: Operation, annotations: &mut AnnotationList) -> Option<()> {
     match result {
-        Ok(combined) => remarks.bounds(combined, operation),
+        Ok(combined) => annotations.bounds(combined, operation),
         Err(Incompatible) => {
-            remarks.add(Remark::MixedSchemas);
+            annotations.add(Annotation::MixedSchemas);
             return None;
         }
     }
@@ -32,15 +32,15 @@ fn gauge(mut histogram: Histogram) -> Histogram {
 }
 
 /// `rate`, `increase`, `delta`
-pub(super) fn extrapolated(window: &Window<'_>, kind: Kind, remarks: &mut Remarks) -> Option<Outcome> {
+pub(super) fn extrapolated(window: &Window<'_>, kind: Kind, annotations: &mut AnnotationList) -> Option<Outcome> {
     if !window.histograms.is_empty() && !window.ts.is_empty() {
-        remarks.add(Remark::MixedRange);
+        annotations.add(Annotation::MixedRange);
         return None;
     }
     if window.extension.is_some() {
         return match window.histograms {
             [] => rate::extrapolated(window, kind).map(Outcome::Float),
-            _ => extended(window, kind, remarks).map(Outcome::histogram),
+            _ => extended(window, kind, annotations).map(Outcome::histogram),
         };
     }
     let all = entries(window);
@@ -54,14 +54,14 @@ pub(super) fn extrapolated(window: &Window<'_>, kind: Kind, remarks: &mut Remark
     if let SampleRef::Histogram(first_histogram) = first.cell {
         let mut change = match window.histograms {
             [_] => Histogram::clone(first_histogram),
-            samples => change(samples, kind, remarks)?,
+            samples => change(samples, kind, annotations)?,
         };
         if from_start {
             // The first sample began at zero within the range: that is where the change begins.
             stretch.begin_at(first.start_ms);
             if all.len() > 1 {
                 let mut total = Total::new(&change);
-                taken(total.add(first_histogram), Operation::Addition, remarks)?;
+                taken(total.add(first_histogram), Operation::Addition, annotations)?;
                 change = total.finish();
             }
         } else if kind.counter && change.count > 0.0 && first_histogram.count >= 0.0 {
@@ -72,7 +72,7 @@ pub(super) fn extrapolated(window: &Window<'_>, kind: Kind, remarks: &mut Remark
     let (first_value, last_value) = (window.values[0], window.values[window.values.len() - 1]);
     let mut change = last_value - first_value;
     if kind.counter {
-        change += float_resets(&all, remarks);
+        change += float_resets(&all, annotations);
     }
     if from_start {
         stretch.begin_at(first.start_ms);
@@ -84,12 +84,12 @@ pub(super) fn extrapolated(window: &Window<'_>, kind: Kind, remarks: &mut Remark
 }
 
 /// What resets took from a counter.
-fn float_resets(all: &[Entry<'_>], remarks: &mut Remarks) -> f64 {
+fn float_resets(all: &[Entry<'_>], annotations: &mut AnnotationList) -> f64 {
     let mut lost = 0.0;
     for pair in all.windows(2) {
         let (SampleRef::Float(before), SampleRef::Float(current)) = (pair[0].cell, pair[1].cell) else { continue };
         if starts_overlap(pair[0].times(), pair[1].start_ms) {
-            remarks.add(Remark::StartsOverlap);
+            annotations.add(Annotation::StartsOverlap);
         }
         if current < before || started_anew(pair[0].times(), pair[1].times()) {
             lost += before;
@@ -104,11 +104,11 @@ fn is_reset(before: &Timed, current: &Timed) -> bool {
 }
 
 /// What came on top from the first histogram to the last, resets made up for.
-fn change(samples: &[Timed], kind: Kind, remarks: &mut Remarks) -> Option<Histogram> {
+fn change(samples: &[Timed], kind: Kind, annotations: &mut AnnotationList) -> Option<Histogram> {
     let [first, .., last] = samples else { return None };
     let hint = |of: ResetHint| move |sample: &Timed| sample.histogram.reset_hint == of;
     if kind.counter && samples.iter().any(hint(ResetHint::Gauge)) {
-        remarks.add(Remark::NotCounter);
+        annotations.add(Annotation::NotCounter);
     }
     // What comes before a reset right after the first sample is of no interest, not even its kind of buckets.
     let second = &samples[1];
@@ -122,35 +122,35 @@ fn change(samples: &[Timed], kind: Kind, remarks: &mut Remarks) -> Option<Histog
     };
     let between = if kind.counter { &samples[1..] } else { std::slice::from_ref(last) };
     if between.iter().any(|sample| sample.histogram.is_custom() != base.is_custom()) {
-        remarks.0.clear();
-        remarks.add(Remark::MixedSchemas);
+        annotations.0.clear();
+        annotations.add(Annotation::MixedSchemas);
         return None;
     }
     let mut total = Total::new(&last.histogram);
     if let Some(coarsest) = between.iter().map(|sample| sample.histogram.schema).min() {
         total.coarsen(coarsest);
     }
-    taken(total.subtract(&base), Operation::Subtraction, remarks)?;
+    taken(total.subtract(&base), Operation::Subtraction, annotations)?;
     if kind.counter {
         let mut before = base;
         for pair in samples.windows(2) {
             if starts_overlap((pair[0].start_ms, pair[0].ts_ms), pair[1].start_ms) {
-                remarks.add(Remark::StartsOverlap);
+                annotations.add(Annotation::StartsOverlap);
             }
             let anew = started_anew((pair[0].start_ms, pair[0].ts_ms), (pair[1].start_ms, pair[1].ts_ms));
             if anew || histogram::is_reset(&pair[1].histogram, &before) {
-                taken(total.add(&before), Operation::Addition, remarks)?;
+                taken(total.add(&before), Operation::Addition, annotations)?;
             }
             before = Arc::clone(&pair[1].histogram);
         }
     } else if ![first, last].into_iter().all(hint(ResetHint::Gauge)) {
-        remarks.add(Remark::NotGauge);
+        annotations.add(Annotation::NotGauge);
     }
     Some(gauge(total.finish()))
 }
 
 /// `irate`, `idelta`
-pub(super) fn instant(window: &Window<'_>, is_rate: bool, remarks: &mut Remarks) -> Option<Outcome> {
+pub(super) fn instant(window: &Window<'_>, is_rate: bool, annotations: &mut AnnotationList) -> Option<Outcome> {
     let all = entries(window);
     let [.., before, last] = &all[..] else { return None };
     let seconds = (last.ts_ms - before.ts_ms) as f64 / 1000.0;
@@ -163,20 +163,20 @@ pub(super) fn instant(window: &Window<'_>, is_rate: bool, remarks: &mut Remarks)
         (SampleRef::Histogram(a), SampleRef::Histogram(b)) => {
             let gauges = [a, b].map(|h| h.is_gauge());
             if is_rate && gauges.contains(&true) {
-                remarks.add(Remark::NotCounter);
+                annotations.add(Annotation::NotCounter);
             }
             if !is_rate && gauges.contains(&false) {
-                remarks.add(Remark::NotGauge);
+                annotations.add(Annotation::NotGauge);
             }
             let mut total = Total::new(b);
             if !is_rate || !anew && !histogram::is_reset(b, a) {
-                taken(total.subtract(a), Operation::Subtraction, remarks)?;
+                taken(total.subtract(a), Operation::Subtraction, annotations)?;
             }
             let change = gauge(total.finish());
             Some(Outcome::histogram(if is_rate { divided(&change, seconds) } else { change }))
         }
         _ => {
-            remarks.add(Remark::MixedRange);
+            annotations.add(Annotation::MixedRange);
             None
         }
     }
@@ -184,7 +184,7 @@ pub(super) fn instant(window: &Window<'_>, is_rate: bool, remarks: &mut Remarks)
 
 /// The histogram at a bound of an extended range, between two samples: on the line from one to the other, or from zero
 /// after a reset.
-fn between(a: &Timed, b: &Timed, at_ms: i64, kind: Kind, remarks: &mut Remarks) -> Option<Histogram> {
+fn between(a: &Timed, b: &Timed, at_ms: i64, kind: Kind, annotations: &mut AnnotationList) -> Option<Histogram> {
     if at_ms == a.ts_ms || at_ms == b.ts_ms {
         let exact = if at_ms == a.ts_ms { a } else { b };
         return Some(Histogram::clone(&exact.histogram));
@@ -194,31 +194,31 @@ fn between(a: &Timed, b: &Timed, at_ms: i64, kind: Kind, remarks: &mut Remarks) 
         return Some(scaled(&b.histogram, share));
     }
     let mut difference = Total::new(&b.histogram);
-    taken(difference.subtract(&a.histogram), Operation::Subtraction, remarks)?;
+    taken(difference.subtract(&a.histogram), Operation::Subtraction, annotations)?;
     let mut total = Total::new(&scaled(&difference.finish(), share));
-    taken(total.add(&a.histogram), Operation::Addition, remarks)?;
+    taken(total.add(&a.histogram), Operation::Addition, annotations)?;
     Some(total.finish())
 }
 
 /// The histogram at a time on the line between those around it; the one before it when none follows.
-pub(crate) fn smoothed(samples: &[Timed], at_ms: i64, remarks: &mut Remarks) -> Option<Arc<Histogram>> {
+pub(crate) fn smoothed(samples: &[Timed], at_ms: i64, annotations: &mut AnnotationList) -> Option<Arc<Histogram>> {
     let after = samples.partition_point(|s| s.ts_ms <= at_ms);
     let before = &samples[after.checked_sub(1)?];
     match samples.get(after) {
         Some(next) if before.ts_ms < at_ms && before.histogram.is_custom() != next.histogram.is_custom() => {
-            remarks.add(Remark::MixedSchemas);
+            annotations.add(Annotation::MixedSchemas);
             None
         }
         Some(next) if before.ts_ms < at_ms => {
             let kind = Kind { counter: !next.histogram.is_gauge(), per_second: false };
-            between(before, next, at_ms, kind, remarks).map(Arc::new)
+            between(before, next, at_ms, kind, annotations).map(Arc::new)
         }
         _ => Some(Arc::clone(&before.histogram)),
     }
 }
 
 /// The change from one bound of an extended range to the other.
-fn extended(window: &Window<'_>, kind: Kind, remarks: &mut Remarks) -> Option<Histogram> {
+fn extended(window: &Window<'_>, kind: Kind, annotations: &mut AnnotationList) -> Option<Histogram> {
     let samples = window.histograms;
     let smoothed = window.extension == Some(Extension::Smoothed);
     let within = samples.len() - 1;
@@ -232,29 +232,29 @@ fn extended(window: &Window<'_>, kind: Kind, remarks: &mut Remarks) -> Option<Hi
     }
     let used = &samples[first..=last];
     if used.iter().any(|s| s.histogram.is_custom() != used[0].histogram.is_custom()) {
-        remarks.add(Remark::MixedSchemas);
+        annotations.add(Annotation::MixedSchemas);
         return None;
     }
     if kind.counter && used.iter().any(|s| s.histogram.is_gauge()) {
-        remarks.add(Remark::NotCounter);
+        annotations.add(Annotation::NotCounter);
     }
     let starts_between = smoothed && used[0].ts_ms < window.start_ms;
     let left = match used {
-        [a, b, ..] if starts_between => between(a, b, window.start_ms, kind, remarks)?,
+        [a, b, ..] if starts_between => between(a, b, window.start_ms, kind, annotations)?,
         _ => Histogram::clone(&used[0].histogram),
     };
     let right = match used {
-        [.., a, b] if smoothed && b.ts_ms > window.end_ms => between(a, b, window.end_ms, kind, remarks)?,
+        [.., a, b] if smoothed && b.ts_ms > window.end_ms => between(a, b, window.end_ms, kind, annotations)?,
         _ => Histogram::clone(&samples[last].histogram),
     };
     if !kind.counter && [&left, &right].iter().any(|h| !h.is_gauge()) {
-        remarks.add(Remark::NotGauge);
+        annotations.add(Annotation::NotGauge);
     }
     let mut total = Total::new(&right);
-    taken(total.subtract(&left), Operation::Subtraction, remarks)?;
+    taken(total.subtract(&left), Operation::Subtraction, annotations)?;
     if kind.counter {
         for lost in resets_between(used, &left, &right, starts_between) {
-            taken(total.add(lost), Operation::Addition, remarks)?;
+            taken(total.add(lost), Operation::Addition, annotations)?;
         }
     }
     let change = total.finish();

@@ -8,13 +8,13 @@ use model::Histogram;
 pub(crate) use super::entries::Outcome;
 use super::entries::{Entry, entries};
 use super::{histogram_rate, over_time, rate};
+use crate::annotations::{Annotation, AnnotationList, Operation};
 use crate::histogram::{self, Combined, Incompatible, Mean, Total, started_anew};
-use crate::notes::{Operation, Remark, Remarks};
 use crate::parse::ast::Extension;
 use crate::value::SampleRef;
 use crate::window::Window;
 
-pub(crate) type MixedFn = fn(&Window<'_>, &mut Remarks) -> Option<Outcome>;
+pub(crate) type MixedFn = fn(&Window<'_>, &mut AnnotationList) -> Option<Outcome>;
 
 /// The function of this name, when it is one for histograms too.
 pub(crate) fn of(name: &str) -> Option<MixedFn> {
@@ -62,7 +62,7 @@ fn since_anchor<'a>(window: &Window<'a>) -> Option<Vec<Entry<'a>>> {
     (!all.is_empty()).then_some(all)
 }
 
-fn changes(window: &Window<'_>, _: &mut Remarks) -> Option<Outcome> {
+fn changes(window: &Window<'_>, _: &mut AnnotationList) -> Option<Outcome> {
     let changed = |pair: &&[Entry<'_>]| match (pair[0].cell, pair[1].cell) {
         (SampleRef::Float(a), SampleRef::Float(b)) => a != b && !(a.is_nan() && b.is_nan()),
         (SampleRef::Histogram(a), SampleRef::Histogram(b)) => a != b,
@@ -71,7 +71,7 @@ fn changes(window: &Window<'_>, _: &mut Remarks) -> Option<Outcome> {
     Some(Outcome::Float(since_anchor(window)?.windows(2).filter(changed).count() as f64))
 }
 
-fn resets(window: &Window<'_>, _: &mut Remarks) -> Option<Outcome> {
+fn resets(window: &Window<'_>, _: &mut AnnotationList) -> Option<Outcome> {
     let reset = |pair: &&[Entry<'_>]| {
         let fell = match (pair[0].cell, pair[1].cell) {
             (SampleRef::Float(a), SampleRef::Float(b)) => b < a,
@@ -83,32 +83,32 @@ fn resets(window: &Window<'_>, _: &mut Remarks) -> Option<Outcome> {
     Some(Outcome::Float(since_anchor(window)?.windows(2).filter(reset).count() as f64))
 }
 
-fn sum(window: &Window<'_>, remarks: &mut Remarks) -> Option<Outcome> {
+fn sum(window: &Window<'_>, annotations: &mut AnnotationList) -> Option<Outcome> {
     if window.histograms.is_empty() {
         return over_time::sum(window, &[]).map(Outcome::Float);
     }
     let mut total = Total::new(&window.histograms[0].histogram);
-    all_of(window, remarks, |histogram| total.add(histogram))?;
+    all_of(window, annotations, |histogram| total.add(histogram))?;
     Some(Outcome::histogram(total.finish()))
 }
 
-fn avg(window: &Window<'_>, remarks: &mut Remarks) -> Option<Outcome> {
+fn avg(window: &Window<'_>, annotations: &mut AnnotationList) -> Option<Outcome> {
     if window.histograms.is_empty() {
         return over_time::avg(window, &[]).map(Outcome::Float);
     }
     let mut mean = Mean::new(&window.histograms[0].histogram);
-    all_of(window, remarks, |histogram| mean.add(histogram))?;
+    all_of(window, annotations, |histogram| mean.add(histogram))?;
     Some(Outcome::histogram(mean.finish()))
 }
 
 /// Adds all histograms of a range but the first; `None` when they do not go together.
 fn all_of(
     window: &Window<'_>,
-    remarks: &mut Remarks,
+    annotations: &mut AnnotationList,
     mut add: impl FnMut(&Histogram) -> Result<Combined, Incompatible>,
 ) -> Option<()> {
     if !window.values.is_empty() {
-        remarks.add(Remark::MixedRange);
+        annotations.add(Annotation::MixedRange);
         return None;
     }
     let mut hints = Hints::default();
@@ -119,14 +119,14 @@ fn all_of(
         match add(&one.histogram) {
             Ok(found) => combined |= found,
             Err(Incompatible) => {
-                remarks.add(Remark::MixedSchemas);
+                annotations.add(Annotation::MixedSchemas);
                 return None;
             }
         }
     }
     // Whether hints contradict each other is asked of all of them, not of each and the sum so far.
     combined.resets_collide = hints.collide();
-    remarks.combined(combined, Operation::Aggregation);
+    annotations.combined(combined, Operation::Aggregation);
     Some(())
 }
 
@@ -161,7 +161,7 @@ mod tests {
         let last = |ts: &[i64], histograms: &[Timed]| {
             let values = vec![1.0; ts.len()];
             let window = Window { ts, values: &values, histograms, ..Window::default() };
-            of("ts_of_last_over_time").and_then(|f| f(&window, &mut Remarks::default()))
+            of("ts_of_last_over_time").and_then(|f| f(&window, &mut AnnotationList::default()))
         };
         assert_eq!(last(&[-9_000, -5_000], &[]), Some(Outcome::Float(-5.0)));
         assert_eq!(last(&[], &[timed(-7_000)]), Some(Outcome::Float(-7.0)));

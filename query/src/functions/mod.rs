@@ -10,6 +10,7 @@ pub(crate) mod math;
 pub(crate) mod mixed;
 #[cfg(test)]
 mod naive;
+pub(crate) mod operators;
 pub(crate) mod over_time;
 pub(crate) mod rate;
 pub(crate) mod sort;

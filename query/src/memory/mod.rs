@@ -1,15 +1,15 @@
 //! What queries may hold: each, and all of them together. It is counted where memory grows with the data, by the sizes of
 //! what is held; what a query holds besides is small.
 
-mod following;
+mod container_limit;
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use self::following::Following;
-pub use self::following::Left;
+use self::container_limit::ContainerLimit;
+pub use self::container_limit::Left;
 use crate::Error;
 
 /// What a request may hold that waits for memory: this part of all, within bounds.
@@ -27,7 +27,7 @@ pub struct Memory {
     max: usize,
     max_per_query: usize,
     used: AtomicUsize,
-    following: Option<Following>,
+    container: Option<ContainerLimit>,
     /// How many wait for memory, and what wakes them.
     waiting: AtomicUsize,
     freed: (Mutex<()>, Condvar),
@@ -43,7 +43,7 @@ impl Memory {
     /// The same, and no more than `left` says at the moment.
     #[must_use]
     pub fn following(max: usize, max_per_query: usize, left: Left) -> Self {
-        Self { following: Some(Following::new(left)), ..Self::new(max, max_per_query) }
+        Self { container: Some(ContainerLimit::new(left)), ..Self::new(max, max_per_query) }
     }
 
     /// Waits until some memory was given back, or for a moment.
@@ -84,7 +84,7 @@ impl Default for Memory {
             max: usize::MAX,
             max_per_query: usize::MAX,
             used: AtomicUsize::new(0),
-            following: None,
+            container: None,
             waiting: AtomicUsize::new(0),
             freed: <_>::default(),
         }
@@ -117,8 +117,8 @@ impl Share {
         let all = self.of.used.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         let refused = if all > most {
             Error::Memory { most }
-        } else if let Some(following) = &self.of.following
-            && let Err(most) = following.admits(all, (bytes, self.is_little()))
+        } else if let Some(container) = &self.of.container
+            && let Err(most) = container.admits(all, (bytes, self.is_little()))
         {
             Error::Container { most }
         } else {
@@ -187,14 +187,16 @@ impl Drop for Share {
 
 /// What one thread of a query holds; given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Taken<'a> {
+pub(crate) struct Reservation<'a> {
     share: &'a Share,
     bytes: Cell<usize>,
+    /// The most of them since somebody began to look.
+    peak: Cell<usize>,
 }
 
-impl<'a> Taken<'a> {
+impl<'a> Reservation<'a> {
     pub(crate) fn new(share: &'a Share) -> Self {
-        Self { share, bytes: Cell::new(0) }
+        Self { share, bytes: Cell::new(0), peak: Cell::new(0) }
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -203,8 +205,20 @@ impl<'a> Taken<'a> {
 
     pub(crate) fn take(&self, bytes: usize) -> Result<(), Error> {
         self.share.take(bytes)?;
-        self.bytes.set(self.bytes.get() + bytes);
+        let held = self.bytes.get() + bytes;
+        self.bytes.set(held);
+        self.peak.set(self.peak.get().max(held));
         Ok(())
+    }
+
+    /// The most bytes held until now, forgotten with this.
+    pub(crate) fn take_peak(&self) -> usize {
+        self.peak.replace(self.bytes.get())
+    }
+
+    /// Takes a peak of before into account again.
+    pub(crate) fn restore_peak(&self, before: usize) {
+        self.peak.set(self.peak.get().max(before));
     }
 
     pub(crate) fn give(&self, bytes: usize) {
@@ -225,7 +239,7 @@ impl<'a> Taken<'a> {
     }
 }
 
-impl Drop for Taken<'_> {
+impl Drop for Reservation<'_> {
     fn drop(&mut self) {
         self.back_to(0);
     }
@@ -269,7 +283,7 @@ mod tests {
     fn what_is_taken_is_given_back() {
         let memory = Arc::new(Memory::new(100, 70));
         let (one, other) = (Share::new(Arc::clone(&memory)), Share::new(Arc::clone(&memory)));
-        let taken = Taken::new(&one);
+        let taken = Reservation::new(&one);
         taken.take(40).unwrap();
         let before = taken.bytes();
         taken.take(30).unwrap();

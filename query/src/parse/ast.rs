@@ -105,8 +105,6 @@ pub(crate) struct Selector {
     pub(crate) matchers: Vec<Matcher>,
     pub(crate) shift: Shift,
     pub(crate) extension: Option<Extension>,
-    /// Of histograms only the count and the sum are looked at.
-    pub(crate) totals: bool,
     /// Names with letters of all scripts, and dots, are printed without quotes.
     pub(crate) utf8_names: bool,
     /// Without a range and what follows it.
@@ -391,6 +389,7 @@ impl Expr {
     }
 
     /// Calls `visit` for every node, parents first.
+    #[cfg(test)]
     pub(crate) fn walk_mut(&mut self, visit: &mut dyn FnMut(&mut Self)) {
         visit(self);
         match &mut self.kind {

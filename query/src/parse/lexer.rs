@@ -5,8 +5,8 @@ use model::letter::is_letter;
 
 use super::ast::{BinaryOp, Span};
 use super::quote::{escape, quoted, quoted_char};
-use super::slips;
 use super::token::{Kind, Token, Word, keyword};
+use super::typo_hints;
 
 /// What is wrong with the text, from the token's start on.
 pub(super) type Misread = String;
@@ -169,7 +169,7 @@ impl<'a> Lexer<'a> {
                 self.bracket_open = false;
                 Kind::RightBracket
             }
-            c => return Err(slips::hinted(format!("unexpected character: {}", quoted_char(Some(c))), c)),
+            c => return Err(typo_hints::hinted(format!("unexpected character: {}", quoted_char(Some(c))), c)),
         };
         Ok(Some(kind))
     }
@@ -301,7 +301,7 @@ impl<'a> Lexer<'a> {
             '0'..='9' => self.first_number()?,
             '.' if self.peek().is_some_and(|c| c.is_ascii_digit()) => self.first_number()?,
             c => {
-                let word = self.duration_word(c).ok_or_else(|| slips::hinted(unexpected(c), c))?;
+                let word = self.duration_word(c).ok_or_else(|| typo_hints::hinted(unexpected(c), c))?;
                 self.got_duration = true;
                 Kind::Word(word)
             }
@@ -346,7 +346,12 @@ impl<'a> Lexer<'a> {
                 self.skip(|c| continues_name(c, utf8_names));
                 Kind::Identifier
             }
-            c => return Err(slips::hinted(format!("unexpected character inside braces: {}", quoted_char(Some(c))), c)),
+            c => {
+                return Err(typo_hints::hinted(
+                    format!("unexpected character inside braces: {}", quoted_char(Some(c))),
+                    c,
+                ));
+            }
         };
         Ok(Some(kind))
     }

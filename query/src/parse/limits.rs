@@ -3,7 +3,7 @@
 use super::ast::{Expr, ExprKind};
 use crate::Error;
 use crate::bounds::Bounds;
-use crate::memory::Taken;
+use crate::memory::Reservation;
 
 /// Expressions inside one another, each template counting; beyond this the stack would be at risk. A chain of operators is
 /// as deep as what is nested in it, however long it is: see [`crate::stack`].
@@ -25,7 +25,7 @@ const TEXT_COPIES: usize = 3;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits<'a> {
     pub(crate) bounds: &'a Bounds,
-    pub(crate) taken: &'a Taken<'a>,
+    pub(crate) taken: &'a Reservation<'a>,
 }
 
 impl Limits<'_> {

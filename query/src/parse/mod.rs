@@ -12,14 +12,14 @@ mod expr;
 mod extensions;
 mod fault;
 mod json;
-#[cfg(test)]
-mod judged;
 mod lexer;
 mod limits;
 #[cfg(test)]
 mod messages;
 mod modifiers;
 mod number;
+#[cfg(test)]
+mod oracle_tests;
 mod parser;
 mod pretty;
 mod print;
@@ -34,15 +34,14 @@ mod scope;
 mod selector;
 pub(crate) mod series;
 mod series_lexer;
-mod slips;
 mod templates;
 mod token;
-mod totals;
 pub(crate) mod types;
+mod typo_hints;
 
 use model::Matcher;
 
-use self::ast::{Expr, ExprKind, Span};
+use self::ast::{Duration, Expr, ExprKind, Shift, Span};
 use self::fault::Fault;
 use self::lexer::Lexer;
 pub(crate) use self::limits::{DEPTH_MAX, Limits};
@@ -51,7 +50,7 @@ pub(crate) use self::quote::{Text, unquote};
 use self::token::{Kind, Token};
 use crate::Error;
 use crate::bounds::Bounds;
-use crate::memory::Taken;
+use crate::memory::Reservation;
 use crate::options::Times;
 pub(crate) use dialect::Dialect;
 
@@ -130,7 +129,7 @@ pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, Error> {
 /// # Errors
 /// When the text is no selector, or reading it goes past a limit.
 pub fn parse_selector_within(text: &str, bounds: &Bounds) -> Result<Vec<Matcher>, Error> {
-    let taken = Taken::new(&bounds.share);
+    let taken = Reservation::new(&bounds.share);
     let limits = Limits { bounds, taken: &taken };
     limits.begin(text)?;
     let dialect = Dialect { utf8_names: bounds.utf8_names, ..Dialect::default() };
@@ -193,34 +192,19 @@ pub(crate) fn json(expr: &Expr) -> String {
     text
 }
 
-/// Sets the durations that depend on the times of the query. Errors name bytes, from and to, where others name a line.
-pub(crate) fn resolve(expr: &mut Expr, times: Times) -> Result<(), Error> {
-    let told = |Fault { span, message }| Error::Parse(format!("{}:{}: {message}", span.start, span.end));
-    resolve::resolve(expr, times).map_err(told)
+/// Sets the `@` and the offset of a selector or subquery, once the times of the query are known.
+pub(crate) fn resolve_shift(shift: &mut Shift, times: Times) -> Result<(), Error> {
+    resolve::shift(shift, times).map_err(unresolved)
 }
 
-/// Takes away the parentheses around arguments and what is aggregated: notes point to what is inside.
-pub(crate) fn unwrap_args(expr: &mut Expr) {
-    expr.walk_mut(&mut |node| match &mut node.kind {
-        ExprKind::Call(call) => call.args.iter_mut().for_each(unwrap),
-        ExprKind::Aggregate(aggregate) => {
-            unwrap(&mut aggregate.expr);
-            aggregate.param.iter_mut().for_each(unwrap);
-        }
-        _ => {}
-    });
+/// Sets a range or a step.
+pub(crate) fn resolve_duration(duration: &mut Duration, times: Times) -> Result<(), Error> {
+    resolve::duration(duration, times).map_err(unresolved)
 }
 
-fn unwrap(expr: &mut Expr) {
-    while let ExprKind::Paren(inner) = &mut expr.kind {
-        let kind = std::mem::replace(&mut inner.kind, ExprKind::String(Text::new(String::new())));
-        *expr = Expr { kind, span: inner.span };
-    }
-}
-
-/// Marks the selectors of whose histograms only count and sum are looked at.
-pub(crate) fn mark_totals(expr: &mut Expr) {
-    totals::mark(expr, totals::Needs::Unknown);
+/// Errors of durations name bytes, from and to, where others name a line.
+fn unresolved(Fault { span, message }: Fault) -> Error {
+    Error::Parse(format!("{}:{}: {message}", span.start, span.end))
 }
 
 /// `line:column: parse error: …`; columns count bytes, as upstream's do.

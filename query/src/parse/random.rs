@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use super::Dialect;
 use super::ast::{AggregateOp, Expr, Type};
 
-pub(super) const ALL_ON: Dialect = Dialect {
+pub(crate) const ALL_ON: Dialect = Dialect {
     experimental_functions: true,
     fill_modifiers: true,
     utf8_names: false,

@@ -1,8 +1,6 @@
 //! Trees, texts and errors against what upstream's parser made of the same texts. Differences are listed one by one.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
 
 use model::float::format_f;
 use serde_json::{Value as Json, json};
@@ -22,14 +20,8 @@ const KNOWN: &[(&str, &str)] = &[
 const DECODED: &str = "what is no UTF-8 is decoded first, and the end of the text is further off then";
 const GOES_ON: &str = "after an error upstream goes on and finds more; nobody is shown that";
 
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 fn cases(file: &str) -> Option<Vec<Json>> {
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/conformance");
-    let folder = std::env::var_os("WEFT_CONFORMANCE").map_or(default, PathBuf::from).join("promql");
-    let Ok(text) = fs::read_to_string(folder.join(file)) else {
-        eprintln!("skipped: no upstream data (set WEFT_CONFORMANCE)");
-        return None;
-    };
+    let text = kit::conformance_text(&format!("promql/{file}"))?;
     Some(serde_json::from_str(&text).unwrap())
 }
 

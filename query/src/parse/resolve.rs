@@ -1,45 +1,23 @@
 //! What the durations of a query and its `@` come to, once its times are known.
 
-use super::ast::{At, BinaryOp, Duration, DurationExpr, DurationKind, Expr, ExprKind, Shift, Span};
+use super::ast::{At, BinaryOp, Duration, DurationExpr, DurationKind, Shift, Span};
 use super::durations::SECONDS_MAX;
 use super::fault::Fault;
 use crate::options::Times;
 
-/// Sets every duration of the tree that is more than a literal, and `@ start()` and `@ end()` to times.
-pub(crate) fn resolve(expr: &mut Expr, times: Times) -> Result<(), Fault> {
-    match &mut expr.kind {
-        ExprKind::Number(_) | ExprKind::String(_) => Ok(()),
-        ExprKind::Vector(selector) => shift(&mut selector.shift, times),
-        ExprKind::Matrix(selector, range) => {
-            shift(&mut selector.shift, times)?;
-            set(range, times, true)
-        }
-        ExprKind::Subquery(subquery) => {
-            shift(&mut subquery.shift, times)?;
-            subquery.step.as_mut().map_or(Ok(()), |step| set(step, times, true))?;
-            set(&mut subquery.range, times, true)?;
-            resolve(&mut subquery.expr, times)
-        }
-        ExprKind::Paren(inner) | ExprKind::Unary(_, inner) => resolve(inner, times),
-        ExprKind::Call(call) => call.args.iter_mut().try_for_each(|arg| resolve(arg, times)),
-        ExprKind::Aggregate(a) => {
-            a.param.as_mut().map_or(Ok(()), |param| resolve(param, times))?;
-            resolve(&mut a.expr, times)
-        }
-        ExprKind::Binary(b) => {
-            resolve(&mut b.left, times)?;
-            resolve(&mut b.right, times)
-        }
-    }
-}
-
-fn shift(shift: &mut Shift, times: Times) -> Result<(), Fault> {
+/// Sets the times that `@ start()` and `@ end()` stand for, and the offset.
+pub(crate) fn shift(shift: &mut Shift, times: Times) -> Result<(), Fault> {
     shift.at = shift.at.map(|at| match at {
         At::Ms(ms) => At::Ms(ms),
         At::Start => At::Ms(times.start_ms),
         At::End => At::Ms(times.end_ms),
     });
     set(&mut shift.offset, times, false)
+}
+
+/// Sets a range or a step, which must be positive.
+pub(crate) fn duration(duration: &mut Duration, times: Times) -> Result<(), Fault> {
+    set(duration, times, true)
 }
 
 fn set(duration: &mut Duration, times: Times, positive: bool) -> Result<(), Fault> {

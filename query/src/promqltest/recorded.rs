@@ -1,8 +1,5 @@
 //! Upstream's recorded answers to queries, over the data they were recorded with.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use serde_json::{Value as Json, json};
 
 use super::store::Store;
@@ -129,16 +126,10 @@ fn answer(store: &Store, case: &Json) -> Option<Result<QueryResult, Error>> {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 fn as_recorded() {
-    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/conformance");
-    let folder = std::env::var_os("WEFT_CONFORMANCE").map_or(default, PathBuf::from).join("httpapi/golden");
-    let Ok(text) = fs::read_to_string(folder.join("default_flags.json")) else {
-        eprintln!("skipped: no upstream data (set WEFT_CONFORMANCE)");
-        return;
-    };
-    let store = load(&fs::read_to_string(folder.join("dataset.load")).unwrap());
-    let all: Json = serde_json::from_str(&text).unwrap();
+    let Some(all) = kit::conformance_json("httpapi/golden/default_flags.json") else { return };
+    let Some(data) = kit::conformance_text("httpapi/golden/dataset.load") else { return };
+    let store = load(&data);
     let cases = all.as_object().unwrap().values().find_map(Json::as_array).unwrap();
     let mut compared = 0;
     for case in cases {

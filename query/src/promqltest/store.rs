@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use model::{
-    Batch, BatchSink, Column, Histogram, Labels, Listing, PartReader, Parts, Querier, QuerierError, ResetHint,
-    Selection,
+    Batch, BatchSink, Column, Histogram, Labels, Listing, PartReader, Parts, Querier, QuerierError, ReadHints,
+    ResetHint, Selection,
 };
 
 use super::Point;
@@ -141,7 +141,7 @@ fn batch(series: &[Found<'_>]) -> Batch {
         column
     });
     let columns = columns.collect();
-    Batch { source, columns, timestamps_ms }
+    Batch { source, columns, timestamps_ms, ..Batch::default() }
 }
 
 fn limited<T>(values: BTreeSet<T>, limit: usize) -> Vec<T> {
@@ -168,7 +168,7 @@ impl PartReader for &Chosen<'_> {
 }
 
 impl Querier for Store {
-    fn open<'q>(&'q self, selection: &Selection<'_>, _: bool) -> Result<Box<dyn Parts + 'q>, QuerierError> {
+    fn open<'q>(&'q self, selection: &Selection<'_>, _: &ReadHints<'_>) -> Result<Box<dyn Parts + 'q>, QuerierError> {
         Ok(Box::new(Chosen(self.matching(selection))))
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use model::{Labels, Listing, Parts, Querier, QuerierError, Selection};
+use model::{Labels, Listing, Parts, Querier, QuerierError, ReadHints, Selection};
 
 use super::Store;
 
@@ -17,8 +17,12 @@ pub(crate) trait Wrap: Debug + Send + Sync {
 pub(crate) struct Wrapped<W>(pub(crate) Store, pub(crate) W);
 
 impl<W: Wrap> Querier for Wrapped<W> {
-    fn open<'q>(&'q self, selection: &Selection<'_>, latest: bool) -> Result<Box<dyn Parts + 'q>, QuerierError> {
-        Ok(self.1.wrap(self.0.open(selection, latest)?))
+    fn open<'q>(
+        &'q self,
+        selection: &Selection<'_>,
+        hints: &ReadHints<'_>,
+    ) -> Result<Box<dyn Parts + 'q>, QuerierError> {
+        Ok(self.1.wrap(self.0.open(selection, hints)?))
     }
 
     fn list_series(&self, selection: &Selection<'_>, listing: &Listing<'_>) -> Result<Vec<Labels>, QuerierError> {

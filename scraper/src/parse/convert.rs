@@ -16,19 +16,21 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::entry::What;
 use super::family::{Member, Role};
 use super::form::LINES_MAX;
+use super::line_parser::LineParser;
 use super::number::milliseconds;
-use super::{Entry, Exemplar, Format, Mark, MetricKind, ParseError, Parser, Point, Recognised, Sample, Series, Wanted};
+use super::openmetrics::OpenMetricsParser;
+use super::{Entry, Exemplar, Fingerprint, MetricKind, ParseError, Point, Recognised, Sample, Series, Wanted};
 
 /// The seed of the keys of histograms that were gathered.
 const WHOLE_SEED: u64 = 0x4e48_4342;
 
-type Next<'a> = Result<Option<(Entry<'a>, Mark)>, ParseError>;
+type Next<'a> = Result<Option<(Entry<'a>, Fingerprint)>, ParseError>;
 
 /// Reads an exposition entry by entry.
 #[derive(Debug)]
 pub(super) struct Converter<'a> {
     /// Of a text format.
-    lines: Parser<'a>,
+    lines: LineParser<'a>,
     wanted: Wanted,
     /// What the last `# TYPE` line gave.
     family: Cow<'a, str>,
@@ -42,7 +44,7 @@ pub(super) struct Converter<'a> {
     ahead: Option<Next<'a>>,
     /// The histogram that was handed out last, or is ahead.
     whole: Whole<'a>,
-    mark: Mark,
+    fingerprint: Fingerprint,
 }
 
 /// The lines of one histogram, as many as came.
@@ -69,7 +71,7 @@ struct Whole<'a> {
 }
 
 impl<'a> Converter<'a> {
-    pub(super) fn new(lines: Parser<'a>, wanted: Wanted) -> Self {
+    pub(super) fn new(lines: LineParser<'a>, wanted: Wanted) -> Self {
         Self {
             lines,
             wanted,
@@ -80,12 +82,12 @@ impl<'a> Converter<'a> {
             held: None,
             ahead: None,
             whole: Whole::default(),
-            mark: Mark { key: 0, len: 0, what: What::Comment },
+            fingerprint: Fingerprint { key: 0, len: 0, what: What::Comment },
         }
     }
 
-    pub(super) fn mark(&self) -> Mark {
-        self.mark
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
     }
 
     pub(super) fn histogram(&mut self) -> Histogram {
@@ -105,14 +107,14 @@ impl<'a> Converter<'a> {
         }
     }
 
-    pub(super) fn recognise(&mut self, mark: &Mark) -> Option<Recognised<'a>> {
+    pub(super) fn recognise(&mut self, fingerprint: &Fingerprint) -> Option<Recognised<'a>> {
         let plain = self.ahead.is_none() && self.held.is_none() && self.gathered.is_none();
-        if plain && !self.joins() && !matches!(mark.what, What::Type(_)) {
-            return self.lines.recognise(mark);
+        if plain && !self.joins() && !matches!(fingerprint.what, What::Type(_)) {
+            return self.lines.recognise(fingerprint);
         }
         match self.look_ahead() {
-            Ok(Some((entry, own))) if own == *mark => {
-                self.mark = own;
+            Ok(Some((entry, own))) if own == *fingerprint => {
+                self.fingerprint = own;
                 Some(match entry {
                     Entry::Series(sample) => Recognised::Series(sample.point),
                     _ => Recognised::Comment,
@@ -127,8 +129,8 @@ impl<'a> Converter<'a> {
 
     pub(super) fn next_entry(&mut self) -> Result<Option<Entry<'a>>, ParseError> {
         match self.look_ahead() {
-            Ok(Some((entry, mark))) => {
-                self.mark = mark;
+            Ok(Some((entry, fingerprint))) => {
+                self.fingerprint = fingerprint;
                 Ok(Some(entry))
             }
             end => {
@@ -147,10 +149,12 @@ impl<'a> Converter<'a> {
         loop {
             let next = match self.held.take() {
                 Some(held) => held,
-                None => self.lines.next_entry().map(|entry| entry.map(|entry| (entry, self.lines.mark()))),
+                None => {
+                    self.lines.next_entry().map(|entry| entry.map(|entry| (entry, self.lines.lines().fingerprint())))
+                }
             };
-            let (mut sample, mark) = match next {
-                Ok(Some((Entry::Series(sample), mark))) => (sample, mark),
+            let (mut sample, fingerprint) = match next {
+                Ok(Some((Entry::Series(sample), fingerprint))) => (sample, fingerprint),
                 Err(_) => return next,
                 other => {
                     if let Some(whole) = self.finish() {
@@ -166,7 +170,7 @@ impl<'a> Converter<'a> {
             let member = self.member(&sample);
             let ended = self.gathered.as_ref().is_some_and(|gathered| member.is_none_or(|m| m.group != gathered.group));
             if ended && let Some(whole) = self.finish() {
-                self.held = Some(Ok(Some((Entry::Series(sample), mark))));
+                self.held = Some(Ok(Some((Entry::Series(sample), fingerprint))));
                 return Ok(Some(whole));
             }
             if let Some(member) = member {
@@ -178,7 +182,7 @@ impl<'a> Converter<'a> {
                     continue;
                 }
             }
-            return Ok(Some((Entry::Series(sample), mark)));
+            return Ok(Some((Entry::Series(sample), fingerprint)));
         }
     }
 
@@ -237,7 +241,7 @@ impl<'a> Converter<'a> {
     }
 
     /// The histogram that was gathered, if it is one.
-    fn finish(&mut self) -> Option<(Entry<'a>, Mark)> {
+    fn finish(&mut self) -> Option<(Entry<'a>, Fingerprint)> {
         let Gathered { group, series, lines, buckets, count, sum, point, exemplars, place, .. } =
             self.gathered.take()?;
         if lines > LINES_MAX {
@@ -252,7 +256,7 @@ impl<'a> Converter<'a> {
         // Not of a line: whichever is the first, it is the same histogram.
         let family = xxh3_64_with_seed(self.family.as_bytes(), WHOLE_SEED);
         let key = xxh3_64_with_seed(unit.unwrap_or_default().as_bytes(), family.wrapping_add(group));
-        Some((Entry::Series(Sample { series, point }), Mark { key, len: 0, what: What::Series }))
+        Some((Entry::Series(Sample { series, point }), Fingerprint { key, len: 0, what: What::Series }))
     }
 }
 
@@ -265,7 +269,7 @@ fn created(rest: &[u8], family: &str, kind: MetricKind, times: &mut HashMap<u64,
         let start = block.get(..found).and_then(|before| memrchr(b'\n', before)).map_or(0, |at| at + 1);
         let line = block.get(start..).unwrap_or_default();
         if let Ok(Some(Entry::Series(Sample { series: Series::Text { text, .. }, point }))) =
-            Parser::new(Format::OpenMetrics, line).next_entry()
+            OpenMetricsParser::new(line, Wanted::default()).next_entry()
             && let Some(Member { group, role: Role::Created }) = Member::of(text, family, kind)
             && let Ok(ms) = milliseconds(point.value)
         {
@@ -277,6 +281,7 @@ fn created(rest: &[u8], family: &str, kind: MetricKind, times: &mut HashMap<u64,
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Format, Parser};
     use super::*;
 
     /// Labels and value of every sample; of a histogram its notation and how many exemplars it has.

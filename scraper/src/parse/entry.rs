@@ -70,7 +70,7 @@ impl Point<'_> {
 /// What an entry is recognised by in the next scrape. Equal marks mean that everything but value, times and exemplar is
 /// equal, byte by byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
+pub struct Fingerprint {
     /// A hash of the series, or of the whole comment.
     pub key: u64,
     /// How many bytes that is; 0 in protobuf.
@@ -88,7 +88,7 @@ pub(super) enum What {
     Unit,
 }
 
-impl Mark {
+impl Fingerprint {
     /// Is it one of a series? Otherwise of a comment.
     #[must_use]
     pub fn is_series(&self) -> bool {
@@ -99,9 +99,9 @@ impl Mark {
 /// What was recognised.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Recognised<'a> {
-    /// The comment that the mark was taken of.
+    /// The comment that the fingerprint was taken of.
     Comment,
-    /// The series that the mark was taken of has this sample now.
+    /// The series that the fingerprint was taken of has this sample now.
     Series(Point<'a>),
 }
 

@@ -5,7 +5,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::entry::What;
 use super::series::Pieces;
-use super::{Mark, MetricKind, ParseError, Series, Wanted};
+use super::{Fingerprint, MetricKind, ParseError, Series, Wanted};
 
 /// The longest text of one series, or of one comment, in bytes. Nothing real comes near; a target that sends more is
 /// broken, and its error should not cost as much memory again.
@@ -32,13 +32,13 @@ pub(super) struct Lines<'a> {
     pub(super) unit: Option<&'a str>,
     /// Whose unit that is.
     unit_of: &'a [u8],
-    /// Of type and unit: marks of series differ where one of them does.
+    /// Of type and unit: fingerprints of series differ where one of them does.
     seed: u64,
     /// Those of the last series that was read.
     pub(super) pieces: Pieces,
     /// Of the text that was hashed last and was not what was looked for: where it stands, its length, seed and hash.
     missed: (usize, usize, u64, u64),
-    /// What the mark of the last entry is made of.
+    /// What the fingerprint of the last entry is made of.
     last: (&'a [u8], What),
     last_at: usize,
 }
@@ -90,34 +90,34 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// Where the entry ends that the mark was taken of, if it is the next: behind the series, or behind the comment.
+    /// Where the entry ends that the fingerprint was taken of, if it is the next: behind the series, or behind the comment.
     #[inline]
-    pub(super) fn find(&mut self, mark: &Mark) -> Option<usize> {
-        let len = mark.len as usize;
+    pub(super) fn find(&mut self, fingerprint: &Fingerprint) -> Option<usize> {
+        let len = fingerprint.len as usize;
         if len > RECOGNISED_BYTES_MAX {
             return None;
         }
         let end = self.pos + len;
         // Without a blank the name may be longer, or the value may be the last blank's.
-        if mark.is_series() && !matches!(self.body.get(end), Some(b' ' | b'\t')) {
+        if fingerprint.is_series() && !matches!(self.body.get(end), Some(b' ' | b'\t')) {
             return None;
         }
         let text = self.body.get(self.pos..end)?;
-        let seed = if mark.what == What::Series { self.seed } else { COMMENT_SEED };
+        let seed = if fingerprint.what == What::Series { self.seed } else { COMMENT_SEED };
         let key = xxh3_64_with_seed(text, seed);
-        if key == mark.key {
+        if key == fingerprint.key {
             return Some(end);
         }
         self.missed = (self.pos, len, seed, key);
         None
     }
 
-    /// Moves past a comment that was found, unless it goes on beyond what the mark was taken of.
-    pub(super) fn pass_comment(&mut self, mark: &Mark, end: usize) -> bool {
+    /// Moves past a comment that was found, unless it goes on beyond what the fingerprint was taken of.
+    pub(super) fn pass_comment(&mut self, fingerprint: &Fingerprint, end: usize) -> bool {
         let whole = self.body.get(..end).is_some_and(|read| read.ends_with(b"\n")) || end == self.body.len();
         if whole {
             self.pos = end;
-            if let What::Type(kind) = mark.what {
+            if let What::Type(kind) = fingerprint.what {
                 self.set_kind(kind);
             }
         }
@@ -150,14 +150,14 @@ impl<'a> Lines<'a> {
         Ok(())
     }
 
-    pub(super) fn mark(&self) -> Mark {
+    pub(super) fn fingerprint(&self) -> Fingerprint {
         let (text, what) = self.last;
         let seed = if what == What::Series { self.seed } else { COMMENT_SEED };
         // Often it is as long as what stood there before, and hashed already.
         let (at, length, its_seed, key) = self.missed;
         let is_missed = (at, length, its_seed) == (self.last_at, text.len(), seed);
         let key = if is_missed { key } else { xxh3_64_with_seed(text, seed) };
-        Mark { key, len: u32::try_from(text.len()).expect("BUG: a longer text is refused"), what }
+        Fingerprint { key, len: u32::try_from(text.len()).expect("BUG: a longer text is refused"), what }
     }
 
     #[inline]

@@ -10,6 +10,7 @@ mod family;
 mod form;
 mod kind;
 mod labels;
+mod line_parser;
 mod lines;
 mod number;
 mod openmetrics;
@@ -22,9 +23,10 @@ mod strict;
 mod text;
 
 use convert::Converter;
-pub use entry::{Entry, Mark, Native, Point, Recognised, Sample};
+pub use entry::{Entry, Fingerprint, Native, Point, Recognised, Sample};
 pub use form::{Format, ParseError, Wanted};
 pub use kind::MetricKind;
+use line_parser::LineParser;
 use openmetrics::OpenMetricsParser;
 use openmetrics2::OpenMetrics2Parser;
 pub use pairs::LabelPairs;
@@ -43,49 +45,50 @@ pub struct Parser<'a> {
 
 #[derive(Debug)]
 enum Inner<'a> {
-    Text(TextParser<'a>),
-    OpenMetrics(OpenMetricsParser<'a>),
+    Lines(LineParser<'a>),
     OpenMetrics2(Box<OpenMetrics2Parser<'a>>),
     Protobuf(Box<ProtobufParser<'a>>),
     Converted(Box<Converter<'a>>),
 }
 
 impl<'a> Parser<'a> {
-    /// Starts at the first byte.
+    /// StartTimestamps at the first byte.
     #[must_use]
     pub fn new(format: Format, body: &'a [u8]) -> Self {
         Self::of(format, body, Wanted::default())
     }
 
-    /// Starts at the first byte.
+    /// StartTimestamps at the first byte.
     #[must_use]
     pub fn of(format: Format, body: &'a [u8], wanted: Wanted) -> Self {
-        let parser = |inner| Self { inner, pairs: LabelPairs::new() };
-        let lines = parser(match format {
-            Format::Text => Inner::Text(TextParser::new(body, wanted)),
-            Format::OpenMetrics => Inner::OpenMetrics(OpenMetricsParser::new(body, wanted)),
+        let lines = match format {
+            Format::Text => LineParser::Text(TextParser::new(body, wanted)),
+            Format::OpenMetrics => LineParser::OpenMetrics(OpenMetricsParser::new(body, wanted)),
             Format::OpenMetrics2 => {
-                return parser(Inner::OpenMetrics2(Box::new(OpenMetrics2Parser::new(body, wanted))));
+                return Self::over(Inner::OpenMetrics2(Box::new(OpenMetrics2Parser::new(body, wanted))));
             }
-            Format::Protobuf => return parser(Inner::Protobuf(Box::new(ProtobufParser::new(body, wanted)))),
-        });
+            Format::Protobuf => return Self::over(Inner::Protobuf(Box::new(ProtobufParser::new(body, wanted)))),
+        };
         let start_times = wanted.start_times && format == Format::OpenMetrics;
         if !wanted.convert && !start_times {
-            return lines;
+            return Self::over(Inner::Lines(lines));
         }
-        parser(Inner::Converted(Box::new(Converter::new(lines, Wanted { start_times, ..wanted }))))
+        Self::over(Inner::Converted(Box::new(Converter::new(lines, Wanted { start_times, ..wanted }))))
     }
 
-    /// Moves past the next entry if it is the one that the mark was taken of and nothing is wrong with it; `None` does not
+    fn over(inner: Inner<'a>) -> Self {
+        Self { inner, pairs: LabelPairs::new() }
+    }
+
+    /// Moves past the next entry if it is the one that the fingerprint was taken of and nothing is wrong with it; `None` does not
     /// move, and [`Parser::next_entry`] says what is there.
     #[inline]
-    pub fn recognise(&mut self, mark: &Mark) -> Option<Recognised<'a>> {
+    pub fn recognise(&mut self, fingerprint: &Fingerprint) -> Option<Recognised<'a>> {
         match &mut self.inner {
-            Inner::Text(parser) => parser.recognise(mark),
-            Inner::OpenMetrics(parser) => parser.recognise(mark),
-            Inner::OpenMetrics2(parser) => parser.recognise(mark),
-            Inner::Protobuf(parser) => parser.recognise(mark),
-            Inner::Converted(parser) => parser.recognise(mark),
+            Inner::Lines(parser) => parser.recognise(fingerprint),
+            Inner::OpenMetrics2(parser) => parser.recognise(fingerprint),
+            Inner::Protobuf(parser) => parser.recognise(fingerprint),
+            Inner::Converted(parser) => parser.recognise(fingerprint),
         }
     }
 
@@ -95,8 +98,7 @@ impl<'a> Parser<'a> {
     /// When the bytes are not an exposition; there is nothing to read after that.
     pub fn next_entry(&mut self) -> Result<Option<Entry<'a>>, ParseError> {
         match &mut self.inner {
-            Inner::Text(parser) => parser.next_entry(),
-            Inner::OpenMetrics(parser) => parser.next_entry(),
+            Inner::Lines(parser) => parser.next_entry(),
             Inner::OpenMetrics2(parser) => parser.next_entry(),
             Inner::Protobuf(parser) => parser.next_entry(),
             Inner::Converted(parser) => parser.next_entry(),
@@ -110,8 +112,7 @@ impl<'a> Parser<'a> {
     pub fn labels(&mut self, series: &Series<'a>) -> Result<&mut LabelPairs<'a>, String> {
         self.pairs.clear();
         let pieces = match &self.inner {
-            Inner::Text(parser) => Some(&parser.lines.pieces),
-            Inner::OpenMetrics(parser) => Some(&parser.lines.pieces),
+            Inner::Lines(parser) => Some(&parser.lines().pieces),
             Inner::OpenMetrics2(parser) => Some(&parser.lines.pieces),
             Inner::Protobuf(_) | Inner::Converted(_) => None,
         };
@@ -119,15 +120,14 @@ impl<'a> Parser<'a> {
         Ok(&mut self.pairs)
     }
 
-    /// The mark of the entry that [`Parser::next_entry`] returned last.
+    /// The fingerprint of the entry that [`Parser::next_entry`] returned last.
     #[must_use]
-    pub fn mark(&self) -> Mark {
+    pub fn fingerprint(&self) -> Fingerprint {
         match &self.inner {
-            Inner::Text(parser) => parser.lines.mark(),
-            Inner::OpenMetrics(parser) => parser.lines.mark(),
-            Inner::OpenMetrics2(parser) => parser.mark(),
-            Inner::Protobuf(parser) => parser.mark(),
-            Inner::Converted(parser) => parser.mark(),
+            Inner::Lines(parser) => parser.lines().fingerprint(),
+            Inner::OpenMetrics2(parser) => parser.fingerprint(),
+            Inner::Protobuf(parser) => parser.fingerprint(),
+            Inner::Converted(parser) => parser.fingerprint(),
         }
     }
 
@@ -140,7 +140,7 @@ impl<'a> Parser<'a> {
             Inner::Protobuf(parser) => parser.histogram(),
             Inner::Converted(parser) => Ok(Native { histogram: parser.histogram(), counts: None }),
             Inner::OpenMetrics2(parser) => Ok(Native { histogram: parser.histogram(), counts: None }),
-            Inner::Text(_) | Inner::OpenMetrics(_) => Ok(Native::default()),
+            Inner::Lines(_) => Ok(Native::default()),
         }
     }
 
@@ -153,7 +153,7 @@ impl<'a> Parser<'a> {
             Inner::Protobuf(parser) => parser.exemplars(),
             Inner::Converted(parser) => Ok(parser.exemplars().to_vec()),
             Inner::OpenMetrics2(parser) => Ok(parser.exemplars().to_vec()),
-            Inner::Text(_) | Inner::OpenMetrics(_) => Ok(Vec::new()),
+            Inner::Lines(_) => Ok(Vec::new()),
         }
     }
 
@@ -162,7 +162,7 @@ impl<'a> Parser<'a> {
     pub fn further_exemplars(&self) -> &[Exemplar<'a>] {
         match &self.inner {
             Inner::OpenMetrics2(parser) => parser.exemplars().get(1..).unwrap_or_default(),
-            Inner::Text(_) | Inner::OpenMetrics(_) | Inner::Protobuf(_) | Inner::Converted(_) => &[],
+            Inner::Lines(_) | Inner::Protobuf(_) | Inner::Converted(_) => &[],
         }
     }
 
@@ -170,8 +170,7 @@ impl<'a> Parser<'a> {
     #[must_use]
     pub fn place(&self) -> String {
         let (place, excerpt) = match &self.inner {
-            Inner::Text(parser) => parser.lines.place(),
-            Inner::OpenMetrics(parser) => parser.lines.place(),
+            Inner::Lines(parser) => return parser.place(),
             Inner::OpenMetrics2(parser) => parser.lines.place(),
             Inner::Protobuf(parser) => parser.place(),
             Inner::Converted(parser) => return parser.place(),
@@ -179,35 +178,11 @@ impl<'a> Parser<'a> {
         format!("{place} ({excerpt:?})")
     }
 
-    /// Where the line stands that ends before that byte.
-    #[cold]
-    fn place_before(&self, end: usize) -> String {
-        match &self.inner {
-            Inner::Text(parser) => parser.lines.place_before(end),
-            Inner::OpenMetrics(parser) => parser.lines.place_before(end),
-            Inner::OpenMetrics2(_) | Inner::Protobuf(_) | Inner::Converted(_) => self.place(),
-        }
-    }
-
-    /// What of OpenMetrics text is not read yet.
-    fn rest(&self) -> &'a [u8] {
-        if let Inner::OpenMetrics(parser) = &self.inner { parser.lines.tail(parser.lines.pos) } else { &[] }
-    }
-
-    /// How many bytes of a text are read.
-    fn at(&self) -> usize {
-        match &self.inner {
-            Inner::Text(parser) => parser.lines.pos,
-            Inner::OpenMetrics(parser) => parser.lines.pos,
-            Inner::OpenMetrics2(_) | Inner::Protobuf(_) | Inner::Converted(_) => 0,
-        }
-    }
-
     /// How many native histograms were met whose buckets were left out, not being asked for.
     #[must_use]
     pub fn native_histograms(&self) -> usize {
         match &self.inner {
-            Inner::Text(_) | Inner::OpenMetrics(_) | Inner::Converted(_) => 0,
+            Inner::Lines(_) | Inner::Converted(_) => 0,
             Inner::Protobuf(parser) => parser.native_histograms(),
             Inner::OpenMetrics2(parser) => parser.native_histograms(),
         }

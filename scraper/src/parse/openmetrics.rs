@@ -9,7 +9,7 @@ use super::lines::Lines;
 use super::number::{parse_seconds, parse_value};
 use super::strict::{Comment, Fault, NO_EOF, named};
 use super::text::{invalid_type, utf8};
-use super::{Entry, Exemplar, Mark, MetricKind, ParseError, Point, Recognised, Sample, Wanted};
+use super::{Entry, Exemplar, Fingerprint, MetricKind, ParseError, Point, Recognised, Sample, Wanted};
 
 /// Reads an exposition entry by entry.
 #[derive(Debug)]
@@ -23,14 +23,14 @@ impl<'a> OpenMetricsParser<'a> {
     }
 
     #[inline]
-    pub(super) fn recognise(&mut self, mark: &Mark) -> Option<Recognised<'a>> {
-        let end = self.lines.find(mark)?;
-        if !mark.is_series() {
+    pub(super) fn recognise(&mut self, fingerprint: &Fingerprint) -> Option<Recognised<'a>> {
+        let end = self.lines.find(fingerprint)?;
+        if !fingerprint.is_series() {
             let comment = self.lines.slice(self.lines.pos, end);
-            if !self.lines.pass_comment(mark, end) {
+            if !self.lines.pass_comment(fingerprint, end) {
                 return None;
             }
-            self.note_unit(comment, mark.what);
+            self.note_unit(comment, fingerprint.what);
             return Some(Recognised::Comment);
         }
         let (point, next) = self.point(end).ok()?;

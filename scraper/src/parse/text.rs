@@ -11,7 +11,7 @@ use super::entry::What;
 use super::labels::{blanks, name_len, quoted_len, unescape, walk_labels};
 use super::lines::Lines;
 use super::number::{parse_timestamp, parse_value};
-use super::{Entry, Mark, MetricKind, ParseError, Point, Recognised, Sample, Wanted};
+use super::{Entry, Fingerprint, MetricKind, ParseError, Point, Recognised, Sample, Wanted};
 
 /// Reads an exposition entry by entry.
 #[derive(Debug)]
@@ -25,11 +25,11 @@ impl<'a> TextParser<'a> {
     }
 
     #[inline]
-    pub(super) fn recognise(&mut self, mark: &Mark) -> Option<Recognised<'a>> {
+    pub(super) fn recognise(&mut self, fingerprint: &Fingerprint) -> Option<Recognised<'a>> {
         self.skip_empty_lines();
-        let end = self.lines.find(mark)?;
-        if !mark.is_series() {
-            return self.lines.pass_comment(mark, end).then_some(Recognised::Comment);
+        let end = self.lines.find(fingerprint)?;
+        if !fingerprint.is_series() {
+            return self.lines.pass_comment(fingerprint, end).then_some(Recognised::Comment);
         }
         let (point, next) = self.point(end).ok()?;
         self.lines.pos = next;

@@ -1,12 +1,13 @@
-//! One target's clockwork: wait, fetch, hand over what is to be read, again. Step 3 of the scrape path.
+//! The scrape loop of one target: waits for the next tick, fetches, and passes the body on to be appended. Step 3 of the
+//! scrape path.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use config::ScrapeProtocol;
 use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue};
-use http_client::{Connection, HttpClient};
+use http_client::Connection;
 use model::duration::format_duration_ms;
 use model::{Appender, with_causes};
 use prometheus::Histogram;
@@ -14,18 +15,19 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use url::Url;
 
-use crate::failure_log::{FailureLog, FailureLogs};
+use crate::failure_log::FailureLogs;
 use crate::fetch::{BodySize, FetchError, Room, fetch};
-use crate::heirs::{Estate, Heir, Heirs, SameRules};
-use crate::layout::{SampleRules, TargetLayout};
+use crate::job_settings::{JobSettings, seconds};
 use crate::metadata::MetadataCache;
 use crate::metrics::Metrics;
 use crate::negotiate;
 use crate::parse::{Format, Wanted};
 use crate::schedule::{TickTimes, aligned_ms, until_next_ns};
+use crate::scrape_append::{Fetched, Limit, Outcome, ScrapeAppend};
+use crate::scrape_cache::ScrapeCache;
+use crate::staleness_handover::{HandedOver, HandoverSlot, Handovers};
 use crate::target::Target;
 use crate::threads::{READ_HERE_BYTES, Threads, Turn};
-use crate::work::{Fetched, Limit, Outcome, Work};
 
 /// Bodies above this size, and those of targets whose last one took longer than that, are read by few workers.
 const VERY_LARGE_BYTES: usize = 16 << 20;
@@ -64,7 +66,7 @@ pub(crate) struct Shared {
     pub(crate) workers: Workers,
     pub(crate) room: Room,
     pub(crate) failure_logs: FailureLogs,
-    pub(crate) heirs: Heirs,
+    pub(crate) handovers: Handovers,
     /// The wall clock.
     pub(crate) now_ms: Arc<dyn Fn() -> i64 + Send + Sync>,
     /// An instant, and what it said then.
@@ -91,28 +93,6 @@ impl Workers {
         let workers = if slow { &self.slow } else { &self.any };
         Arc::clone(workers).acquire_owned().await.ok()
     }
-}
-
-/// What all loops of a job share.
-#[derive(Debug)]
-pub(crate) struct JobSettings {
-    pub(crate) name: Arc<str>,
-    pub(crate) rules: SampleRules,
-    pub(crate) body_size_limit: Option<usize>,
-    /// The `Accept` header.
-    pub(crate) accept: String,
-    pub(crate) fallback: Option<ScrapeProtocol>,
-    pub(crate) compression: bool,
-    pub(crate) extra_metrics: bool,
-    /// What is wanted of every target.
-    pub(crate) wanted: Wanted,
-    pub(crate) failure_log: Option<Arc<FailureLog>>,
-    /// Why the job has no client.
-    pub(crate) client: Result<HttpClient, String>,
-    /// Kept by a reload that does not change what is made of an answer.
-    pub(crate) same_rules: SameRules,
-    /// Why no target of the job may be scraped now: too many of them.
-    pub(crate) refused: RwLock<Option<String>>,
 }
 
 /// How a target is doing.
@@ -172,7 +152,7 @@ pub(crate) struct ScrapeLoop {
     pub(crate) job: Arc<JobSettings>,
     pub(crate) shared: Shared,
     pub(crate) status: Arc<Mutex<TargetStatus>>,
-    pub(crate) layout: TargetLayout,
+    pub(crate) cache: ScrapeCache,
     pub(crate) connection: Connection,
     /// What is asked, each time the same; made for the first scrape.
     pub(crate) request: Option<Request>,
@@ -185,13 +165,13 @@ pub(crate) struct ScrapeLoop {
     /// When the last scrape began, and where it is noted how long before the next that was.
     pub(crate) length: (Option<Instant>, Histogram),
     /// While it scrapes.
-    pub(crate) heir: Option<Heir>,
+    pub(crate) handover: Option<HandoverSlot>,
     pub(crate) mode: watch::Receiver<Mode>,
 }
 
 impl ScrapeLoop {
     /// Scrapes until told otherwise; returns what a loop that takes over goes on with.
-    pub(crate) async fn run(mut self) -> TargetLayout {
+    pub(crate) async fn run(mut self) -> ScrapeCache {
         let interval = Duration::from_millis(self.target.interval_ms.unsigned_abs());
         let start = self.first_start();
         let mut ticks = interval_at(start, interval);
@@ -200,10 +180,10 @@ impl ScrapeLoop {
         // The time of the stale markers, once a tick came after the target was gone.
         let mut gone_ms = None;
         loop {
-            let scrapes = self.heir.is_some();
+            let scrapes = self.handover.is_some();
             let (mode, tick) = tokio::select! {
                 biased;
-                mode = told(&mut self.mode, scrapes) => (mode, None),
+                mode = mode_change(&mut self.mode, scrapes) => (mode, None),
                 tick = ticks.tick() => (*self.mode.borrow_and_update(), Some(tick)),
             };
             let tick_ms = tick.map(|tick| times.of(tick, self.shared.now_ms.as_ref()));
@@ -214,14 +194,14 @@ impl ScrapeLoop {
                         self.scrape(tick_ms).await;
                     }
                 }
-                Mode::Stop | Mode::Abort => return self.layout,
-                Mode::End if self.is_followed() => return self.layout,
+                Mode::Stop | Mode::Abort => return self.cache,
+                Mode::End if self.is_followed() => return self.cache,
                 Mode::End => match (tick_ms, gone_ms) {
                     (None, _) => {}
                     (Some(tick_ms), None) => gone_ms = Some(self.aligned_ms((self.shared.now_ms)(), tick_ms)),
                     (Some(_), Some(marked_ms)) => {
                         if self.ends(interval / 10, marked_ms).await {
-                            return self.layout;
+                            return self.cache;
                         }
                     }
                 },
@@ -261,16 +241,16 @@ impl ScrapeLoop {
     /// The target is gone. Leaves its series to a loop that has the same, or has nothing to leave: then it is over.
     fn is_followed(&mut self) -> bool {
         self.take_over();
-        self.heir = None;
-        if self.layout.is_blank() {
+        self.handover = None;
+        if self.cache.is_blank() {
             return true;
         }
-        let blank = TargetLayout::new(self.target.public.clone());
-        let layout = std::mem::replace(&mut self.layout, blank);
-        let estate = Estate { layout, rules: self.job.same_rules.clone() };
-        match self.shared.heirs.leave(&self.target.public, estate) {
-            Some(estate) => {
-                self.layout = estate.layout;
+        let blank = ScrapeCache::new(self.target.public.clone());
+        let cache = std::mem::replace(&mut self.cache, blank);
+        let handed_over = HandedOver { cache, rules: self.job.same_rules.clone() };
+        match self.shared.handovers.hand_over(&self.target.public, handed_over) {
+            Some(handed_over) => {
+                self.cache = handed_over.cache;
                 false
             }
             None => true,
@@ -279,14 +259,14 @@ impl ScrapeLoop {
 
     /// Takes what loops left whose targets are gone.
     fn take_over(&mut self) {
-        for estate in self.heir.as_ref().map(Heir::take).unwrap_or_default() {
-            self.layout.adopt(estate.layout, estate.rules == self.job.same_rules);
+        for handed_over in self.handover.as_ref().map(HandoverSlot::take).unwrap_or_default() {
+            self.cache.adopt(handed_over.cache, handed_over.rules == self.job.same_rules);
         }
     }
 
     async fn scrape(&mut self, tick_ms: i64) {
         // One that was taken back.
-        self.heir.get_or_insert_with(|| self.shared.heirs.enter(&self.target.public));
+        self.handover.get_or_insert_with(|| self.shared.handovers.enter(&self.target.public));
         self.take_over();
         let began_ms = (self.shared.now_ms)();
         let ts_ms = self.aligned_ms(began_ms, tick_ms);
@@ -300,8 +280,8 @@ impl ScrapeLoop {
             () = aborted(&mut mode) => return,
         };
         let (fetched, worker) = self.worker(fetched).await;
-        let mut work = Work {
-            layout: std::mem::replace(&mut self.layout, TargetLayout::new(self.target.public.clone())),
+        let mut work = ScrapeAppend {
+            cache: std::mem::replace(&mut self.cache, ScrapeCache::new(self.target.public.clone())),
             target: Arc::clone(&self.target),
             job: Arc::clone(&self.job),
             appender: Arc::clone(&self.shared.appender),
@@ -315,7 +295,7 @@ impl ScrapeLoop {
             let outcome = work.run();
             (work, outcome, working.elapsed())
         };
-        // A panic in there would be a bug of ours; the target goes on with a fresh layout.
+        // A panic in there would be a bug of ours; the target goes on with a fresh cache.
         let done = match worker {
             None => catch_unwind(AssertUnwindSafe(run)).ok(),
             Some(_worker) => tokio::task::spawn_blocking(run).await.ok(),
@@ -324,7 +304,7 @@ impl ScrapeLoop {
             tracing::error!(target = %self.target.url, "the scrape of a target failed inside Weft; this is a bug");
             return;
         };
-        self.layout = work.layout;
+        self.cache = work.cache;
         if let Ok(fetched) = work.fetched {
             (self.last_body, self.last_work) = (fetched.body.bytes.len(), last_work);
             self.shared.room.keep_buffer(fetched.body.bytes);
@@ -374,17 +354,17 @@ impl ScrapeLoop {
     }
 
     async fn mark_ended(&mut self, ts_ms: i64) {
-        let mut layout = std::mem::replace(&mut self.layout, TargetLayout::new(self.target.public.clone()));
+        let mut cache = std::mem::replace(&mut self.cache, ScrapeCache::new(self.target.public.clone()));
         let appender = Arc::clone(&self.shared.appender);
         let track = self.job.rules.track_timestamps_staleness;
         // Many targets may go at once.
         let _worker = self.shared.workers.for_body(0, Duration::ZERO).await;
         let ended = tokio::task::spawn_blocking(move || {
-            let result = layout.end(appender.as_ref(), ts_ms, track);
-            (layout, result)
+            let result = cache.end(appender.as_ref(), ts_ms, track);
+            (cache, result)
         });
-        if let Ok((layout, result)) = ended.await {
-            self.layout = layout;
+        if let Ok((cache, result)) = ended.await {
+            self.cache = cache;
             if let Err(error) = result {
                 tracing::warn!(target = %self.target.url, error = %with_causes(&error), "cannot mark the series of a removed target stale");
             }
@@ -432,21 +412,16 @@ impl ScrapeLoop {
         status.last_scrape_ms = Some(began_ms);
         status.over_limit = outcome.counts.over_limit;
         status.last_duration_s = took.as_secs_f64();
-        if status.metadata.generation() != self.layout.metadata.generation() {
-            status.metadata = Arc::new(self.layout.metadata.clone());
+        if status.metadata.generation() != self.cache.metadata.generation() {
+            status.metadata = Arc::new(self.cache.metadata.clone());
         }
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a timeout is far below 2^53 milliseconds")]
-pub(crate) fn seconds(ms: i64) -> f64 {
-    ms as f64 / 1000.0
-}
-
 /// There is something to do before the next tick; forgotten by its pool, a loop stops.
-async fn told(mode: &mut watch::Receiver<Mode>, scrapes: bool) -> Mode {
-    let told = |mode: &Mode| matches!(mode, Mode::Stop | Mode::Abort) || scrapes && *mode == Mode::End;
-    mode.wait_for(told).await.map_or(Mode::Stop, |mode| *mode)
+async fn mode_change(mode: &mut watch::Receiver<Mode>, scrapes: bool) -> Mode {
+    let ends = |mode: &Mode| matches!(mode, Mode::Stop | Mode::Abort) || scrapes && *mode == Mode::End;
+    mode.wait_for(ends).await.map_or(Mode::Stop, |mode| *mode)
 }
 
 /// The target is not gone after all, or it does not matter any more.

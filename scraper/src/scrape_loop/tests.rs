@@ -2,12 +2,16 @@
 
 use std::sync::RwLock;
 
+use http_client::HttpClient;
+
 use super::*;
 use crate::budget::BodyBudget;
-use crate::fake::Recorder;
 use crate::fetch::FetchedBody;
-use crate::layout::TargetLayout;
 use crate::parse::{Format, Wanted};
+use crate::scrape_cache::SampleRules;
+use crate::scrape_cache::ScrapeCache;
+use crate::staleness_handover::SameRules;
+use kit::Recorder;
 
 fn job(client: Result<HttpClient, String>) -> JobSettings {
     JobSettings {
@@ -48,7 +52,7 @@ fn scrape_loop(url: &str, client: Result<HttpClient, String>) -> ScrapeLoop {
     let threads = Arc::new(Threads::start(0).unwrap());
     ScrapeLoop {
         turn: threads.turn((0, 0), 1000).0,
-        layout: TargetLayout::new(target.public.clone()),
+        cache: ScrapeCache::new(target.public.clone()),
         target,
         connection: Connection::default(),
         request: None,
@@ -63,14 +67,14 @@ fn scrape_loop(url: &str, client: Result<HttpClient, String>) -> ScrapeLoop {
             workers: Workers::new(1),
             room: Room::new(BodyBudget::default(), 1),
             failure_logs: FailureLogs::default(),
-            heirs: Heirs::default(),
+            handovers: Handovers::default(),
             now_ms: Arc::new(model::time::now_ms),
             known: (Instant::now(), 0),
             seed: 0,
         },
         status: Arc::default(),
         length: (None, Histogram::with_opts(prometheus::HistogramOpts::new("l", "l")).unwrap()),
-        heir: None,
+        handover: None,
         mode: watch::channel(Mode::Run).1,
     }
 }
@@ -117,8 +121,8 @@ fn what_failed_is_logged_and_a_body_is_read_as_what_it_is() {
     let store = Arc::new(Recorder::default());
     let target = target("http://t/metrics");
     let job = JobSettings { failure_log: Some(FailureLogs::default().get(&path)), ..job(Err(String::new())) };
-    let mut work = Work {
-        layout: TargetLayout::new(target.public.clone()),
+    let mut work = ScrapeAppend {
+        cache: ScrapeCache::new(target.public.clone()),
         target,
         job: Arc::new(job),
         appender: Arc::clone(&store) as Arc<dyn Appender>,
@@ -145,8 +149,8 @@ fn what_failed_is_logged_and_a_body_is_read_as_what_it_is() {
 #[test]
 fn ids_that_the_store_forgot_are_asked_for_again() {
     let recorder = Arc::new(Recorder::default());
-    let mut work = Work {
-        layout: TargetLayout::new(model::Labels::empty()),
+    let mut work = ScrapeAppend {
+        cache: ScrapeCache::new(model::Labels::empty()),
         target: target("http://t/metrics"),
         job: Arc::new(job(Err(String::new()))),
         appender: Arc::clone(&recorder) as Arc<dyn Appender>,

@@ -29,14 +29,14 @@ use tokio::time::{Instant, sleep};
 
 use crate::budget::BodyBudget;
 use crate::failure_log::FailureLogs;
-use crate::fake::Recorder;
 use crate::fetch::Room;
-use crate::heirs::Heirs;
 use crate::metrics::Metrics;
 use crate::parse::Wanted;
 use crate::scrape_loop::{Shared, Workers};
+use crate::staleness_handover::Handovers;
 use crate::threads::Threads;
 use crate::{ActiveTarget, Manager, Options, Resolver};
+use kit::Recorder;
 
 /// When the simulation begins: a multiple of all intervals, milliseconds since the epoch.
 const START_MS: i64 = 1_700_000_040_000;
@@ -102,7 +102,7 @@ impl World {
             workers: Workers::new(2),
             room: Room::new(budget.clone(), 2),
             failure_logs: FailureLogs::default(),
-            heirs: Heirs::default(),
+            handovers: Handovers::default(),
             now_ms: Arc::new(move || {
                 // No two readings are equally exact.
                 let late_ms = readings.fetch_add(1, Ordering::Relaxed) % 2;

@@ -6,8 +6,9 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 
+use super::executor::in_place;
 use super::params::{TIME_MAX_MS, TIME_MIN_MS};
-use super::{ApiError, Kind, Params, format, in_place};
+use super::{ApiError, Kind, Params, format};
 use crate::app::App;
 use crate::clock::snapshot_name;
 
@@ -15,7 +16,7 @@ use crate::clock::snapshot_name;
 const SNAPSHOTS: &str = "snapshots";
 
 fn enabled(app: &App) -> Result<(), ApiError> {
-    if app.flags.is_on("web.enable-admin-api") {
+    if app.flags.web_enable_admin_api {
         return Ok(());
     }
     Err(ApiError::new(Kind::Unavailable, "admin APIs disabled"))
@@ -29,7 +30,7 @@ pub(crate) async fn delete_series(State(app): State<Arc<App>>, params: Params) -
         return Err(ApiError::bad_data("no match[] parameter provided"));
     }
     let (start_ms, end_ms) = (params.time_or("start", TIME_MIN_MS)?, params.time_or("end", TIME_MAX_MS)?);
-    let bounds = app.engine.bounds(&query::QueryOptions::default());
+    let bounds = app.engine().bounds(&query::QueryOptions::default());
     let sets = in_place(|| params.matchers(&bounds, |error| ApiError::parameter("match[]", error)))??;
     if sets.iter().any(Vec::is_empty) {
         let text = "{} names no series; {__name__=~\".+\"} names all of them";
@@ -55,7 +56,7 @@ pub(crate) async fn snapshot(State(app): State<Arc<App>>, params: Params) -> Res
         ApiError::parameter("skip_head", reason)
     })?;
     let name = snapshot_name(model::time::now_ms());
-    let directory = std::path::Path::new(app.flags.get("storage.tsdb.path")).join(SNAPSHOTS).join(&name);
+    let directory = std::path::Path::new(&app.flags.storage_tsdb_path).join(SNAPSHOTS).join(&name);
     in_place(|| app.db.snapshot(&directory))??;
     let body = |out: &mut String| {
         out.push_str("{\"name\":");

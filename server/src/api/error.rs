@@ -3,6 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use model::QuerierError;
+use serde::Serialize;
 
 use super::format;
 
@@ -99,13 +100,19 @@ impl Kind {
     }
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ErrorJson<'a> {
+    status: &'static str,
+    error_type: &'static str,
+    error: &'a str,
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut body = String::from("{\"status\":\"error\",\"errorType\":");
-        format::string(&mut body, self.kind.as_str());
-        body.push_str(",\"error\":");
-        format::string(&mut body, &self.text);
-        body.push('}');
+        let mut body = String::new();
+        let error = ErrorJson { status: "error", error_type: self.kind.as_str(), error: &self.text };
+        format::serialize(&mut body, &error);
         (self.kind.status(), format::JSON, body).into_response()
     }
 }

@@ -7,11 +7,13 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use model::{Exemplar, Labels};
 use query::{Bounds, Error};
+use serde::Serialize;
 
 use super::error::told;
+use super::format::{self, ExemplarJson, LabelSet};
 use super::params::{TIME_MAX_MS, TIME_MIN_MS};
 use super::work::{self, Origin};
-use super::{ApiError, Params, format};
+use super::{ApiError, Params};
 use crate::app::App;
 
 /// Selectors of one query.
@@ -27,7 +29,7 @@ pub(crate) async fn query(State(app): State<Arc<App>>, origin: Origin, params: P
     }
     let (of, asked) = (Arc::clone(&app), params.clone());
     let work = move |bounds: &Bounds| {
-        let selectors = match of.engine.selectors(asked.get("query"), bounds) {
+        let selectors = match of.engine().selectors(asked.get("query"), bounds) {
             Err(Error::Parse(text)) => return Err(ApiError::bad_data(text)),
             selectors => selectors.map_err(told)?,
         };
@@ -41,7 +43,8 @@ pub(crate) async fn query(State(app): State<Arc<App>>, origin: Origin, params: P
         bounds.check().map_err(told)?;
         let found = of.db.exemplars(&selectors, range)?;
         bounds.share.take(found.iter().map(length).sum()).map_err(told)?;
-        let text = format::success_text(|out| write(out, &found), &[], &[]);
+        let series: Vec<_> = found.iter().map(SeriesJson::new).collect();
+        let text = format::success_text(|out| format::serialize(out, &series), &[], &[]);
         drop(found);
         Ok((format::JSON, format::held(text, &bounds.share)).into_response())
     };
@@ -54,22 +57,15 @@ fn length((labels, exemplars): &(Labels, Vec<Exemplar>)) -> usize {
     of(labels) + exemplars.iter().map(|one| of(&one.labels)).sum::<usize>()
 }
 
-fn write(out: &mut String, found: &[(Labels, Vec<Exemplar>)]) {
-    format::array(out, found, |out, (labels, exemplars)| {
-        out.push_str("{\"seriesLabels\":");
-        format::labels(out, labels);
-        out.push_str(",\"exemplars\":");
-        format::array(out, exemplars, one);
-        out.push('}');
-    });
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SeriesJson<'a> {
+    series_labels: LabelSet<'a>,
+    exemplars: Vec<ExemplarJson<'a>>,
 }
 
-fn one(out: &mut String, exemplar: &Exemplar) {
-    out.push_str("{\"labels\":");
-    format::labels(out, &exemplar.labels);
-    out.push_str(",\"value\":");
-    format::number(out, exemplar.value);
-    out.push_str(",\"timestamp\":");
-    format::timestamp(out, exemplar.ts_ms);
-    out.push('}');
+impl<'a> SeriesJson<'a> {
+    fn new((labels, exemplars): &'a (Labels, Vec<Exemplar>)) -> Self {
+        Self { series_labels: LabelSet(labels), exemplars: exemplars.iter().map(ExemplarJson).collect() }
+    }
 }

@@ -61,7 +61,7 @@ pub(crate) async fn quit(State(app): State<Arc<App>>, method: Method) -> Respons
 
 /// `/version`
 pub(crate) async fn version() -> String {
-    super::status::build().to_string()
+    super::status::build()
 }
 
 /// `/metrics`

@@ -7,9 +7,12 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use model::Matcher;
 use scraper::Metadata;
+use serde::Serialize;
 
 use super::error::told;
-use super::{ApiError, Params, format, in_place};
+use super::executor::in_place;
+use super::format::{self, LabelSet};
+use super::{ApiError, Params};
 use crate::app::App;
 
 /// What the metadata of a metric takes as text besides its own.
@@ -39,14 +42,11 @@ pub(crate) async fn metadata(State(app): State<Arc<App>>, params: Params) -> Res
             + all.iter().map(|m| format::escaped(&m.help) + format::escaped(&m.unit) + ENTRY_BYTES).sum::<usize>()
     });
     // For as long as the text is there.
-    let share = app.engine.bounds(&query::QueryOptions::default()).share;
+    let share = app.engine().bounds(&query::QueryOptions::default()).share;
     share.take(length.sum()).map_err(told)?;
-    let body = |out: &mut String| {
-        format::object(out, shown, |out, entries| {
-            format::array(out, entries, |out, m| entry(out, m, EntryOrder::Unit))
-        });
-    };
-    let text = format::success_text(body, &[], &[]);
+    let shown: BTreeMap<_, Vec<_>> =
+        shown.map(|(name, all)| (name, all.iter().copied().map(MetadataJson::new).collect())).collect();
+    let text = format::success_text(|out| format::serialize(out, &shown), &[], &[]);
     Ok((format::JSON, format::held(text, &share)).into_response())
 }
 
@@ -54,7 +54,7 @@ pub(crate) async fn metadata(State(app): State<Arc<App>>, params: Params) -> Res
 pub(crate) async fn targets_metadata(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
     let limit = number(&params, "limit")?.unwrap_or(usize::MAX);
     let wanted = params.get("metric");
-    let bounds = app.engine.bounds(&query::QueryOptions::default());
+    let bounds = app.engine().bounds(&query::QueryOptions::default());
     let matchers = match params.get("match_target") {
         "" => Vec::new(),
         text => in_place(|| query::parse_selector_within(text, &bounds))?.map_err(|error| match error {
@@ -73,47 +73,45 @@ pub(crate) async fn targets_metadata(State(app): State<Arc<App>>, params: Params
         format::escaped_labels(&active.target.public) + texts + ENTRY_BYTES
     });
     bounds.share.take(length.sum()).map_err(told)?;
-    let body = |out: &mut String| {
-        format::array(out, entries, |out, (active, name, metadata)| {
-            out.push_str("{\"target\":");
-            format::labels(out, &active.target.public);
-            if wanted.is_empty() {
-                out.push_str(",\"metric\":");
-                format::string(out, name);
-            }
-            out.push(',');
-            let mut rest = String::new();
-            entry(&mut rest, metadata, EntryOrder::Help);
-            out.push_str(&rest[1..]);
-        });
-    };
-    let text = format::success_text(body, &[], &[]);
+    let entries: Vec<_> = entries
+        .into_iter()
+        .map(|(active, name, m)| TargetMetadataJson {
+            target: LabelSet(&active.target.public),
+            metric: wanted.is_empty().then_some(name),
+            kind: m.kind.as_str(),
+            help: &m.help,
+            unit: &m.unit,
+        })
+        .collect();
+    let text = format::success_text(|out| format::serialize(out, &entries), &[], &[]);
     Ok((format::JSON, format::held(text, &bounds.share)).into_response())
 }
 
-/// The two endpoints write the same three fields in different orders.
-#[derive(Clone, Copy)]
-enum EntryOrder {
-    /// type, unit, help
-    Unit,
-    /// type, help, unit
-    Help,
+#[derive(Serialize)]
+struct MetadataJson<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    unit: &'a str,
+    help: &'a str,
 }
 
-fn entry(out: &mut String, metadata: &Metadata, order: EntryOrder) {
-    out.push_str("{\"type\":");
-    format::string(out, metadata.kind.as_str());
-    if matches!(order, EntryOrder::Unit) {
-        out.push_str(",\"unit\":");
-        format::string(out, &metadata.unit);
+impl<'a> MetadataJson<'a> {
+    fn new(metadata: &'a Metadata) -> Self {
+        Self { kind: metadata.kind.as_str(), unit: &metadata.unit, help: &metadata.help }
     }
-    out.push_str(",\"help\":");
-    format::string(out, &metadata.help);
-    if matches!(order, EntryOrder::Help) {
-        out.push_str(",\"unit\":");
-        format::string(out, &metadata.unit);
-    }
-    out.push('}');
+}
+
+/// The same fields in another order, as upstream has them.
+#[derive(Serialize)]
+struct TargetMetadataJson<'a> {
+    target: LabelSet<'a>,
+    /// Not where only one metric was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metric: Option<&'a str>,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    help: &'a str,
+    unit: &'a str,
 }
 
 /// A negative number means no limit.

@@ -1,10 +1,12 @@
-//! The HTTP API: routes, and what every handler may see.
+//! The HTTP API: one file a family of endpoints, and what handlers share.
 
 mod admin;
 mod cors;
 mod cost;
 mod error;
+mod executor;
 mod exemplars;
+mod explain;
 mod form;
 pub(crate) mod format;
 mod lifecycle;
@@ -12,7 +14,9 @@ mod metadata;
 mod page;
 mod params;
 mod query;
+mod query_params;
 mod redirect;
+mod router;
 mod search;
 mod series;
 mod stats;
@@ -22,137 +26,6 @@ mod targets;
 mod tests;
 mod work;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-
-use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::response::{IntoResponse, Redirect};
-use axum::routing::{any, get, post};
-use http::StatusCode;
-use tower_http::compression::CompressionLayer;
-
-use crate::app::App;
-
 pub(crate) use error::{ApiError, Kind};
 pub(crate) use params::Params;
-
-/// The largest form that is read.
-const FORM_BYTES_MAX: usize = 10 << 20;
-
-/// What is there with the feature alone.
-fn of_cost(app: &App) -> Router<Arc<App>> {
-    if !app.engine.options().cost.are_enabled() {
-        return Router::new();
-    }
-    let range = get_post(cost::range);
-    Router::new().route("/query_cost", get_post(cost::instant)).route("/query_range_cost", range)
-}
-
-/// All routes, below the route prefix.
-pub(crate) fn router(app: Arc<App>) -> Router {
-    let v1 = of_cost(&app)
-        .route("/query", get_post(query::instant))
-        .route("/query_range", get_post(query::range))
-        .route("/format_query", get_post(query::format_query))
-        .route("/parse_query", get_post(query::parse_query))
-        .route("/series", get_post(series::series))
-        .route("/labels", get_post(series::label_names))
-        .route("/label/{name}/values", get(series::label_values))
-        .route("/search/metric_names", get_post(search::metric_names))
-        .route("/search/label_names", get_post(search::label_names))
-        .route("/search/label_values", get_post(search::label_values))
-        .route("/metadata", get(metadata::metadata))
-        .route("/targets", get(targets::targets))
-        .route("/targets/metadata", get(metadata::targets_metadata))
-        .route("/scrape_pools", get(targets::scrape_pools))
-        .route("/status/config", get(status::config))
-        .route("/status/flags", get(status::flags))
-        .route("/status/buildinfo", get(status::buildinfo))
-        .route("/status/runtimeinfo", get(status::runtimeinfo))
-        .route("/status/tsdb", get(status::tsdb))
-        .route("/status/walreplay", get(status::walreplay))
-        .route("/admin/tsdb/delete_series", changes(admin::delete_series))
-        .route("/admin/tsdb/clean_tombstones", changes(admin::clean_tombstones))
-        .route("/admin/tsdb/snapshot", changes(admin::snapshot))
-        .route("/alerts", get(status::no_alerts))
-        .route("/alertmanagers", get(status::no_alertmanagers))
-        .route("/rules", get(status::no_rules))
-        .route("/query_exemplars", get_post(exemplars::query))
-        .method_not_allowed_fallback(method_not_allowed)
-        // Whatever the path, OPTIONS is answered.
-        .route("/{*path}", any(not_found))
-        .layer(CompressionLayer::new())
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), cors::cors));
-    let cors = axum::middleware::from_fn_with_state(Arc::clone(&app), cors::cors);
-    let inner = Router::new()
-        .nest("/api/v1", v1)
-        .route("/api/v1/", any(not_found).layer(cors))
-        .route("/", get(page::page))
-        .route("/query", get(page::page))
-        .route("/graph", get(page::page))
-        .route("/targets", get(page::page))
-        .route("/metrics", get(lifecycle::metrics).layer(CompressionLayer::new()))
-        .route("/version", get(lifecycle::version))
-        .route("/-/healthy", get(lifecycle::healthy))
-        .route("/-/ready", get(lifecycle::ready))
-        .route("/-/reload", any(lifecycle::reload))
-        .route("/-/quit", any(lifecycle::quit))
-        .method_not_allowed_fallback(method_not_allowed)
-        .fallback(not_found)
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), lifecycle::observe))
-        .layer(DefaultBodyLimit::max(FORM_BYTES_MAX));
-    let prefix = app.settings.route_prefix.clone();
-    let router = if prefix == "/" {
-        inner
-    } else {
-        let home = prefix.clone();
-        Router::new()
-            .route("/", get(|| async move { Redirect::to(&home) }))
-            .route(&format!("{prefix}/"), get(page::page))
-            .nest(&prefix, inner)
-            .fallback(not_found)
-    };
-    router.layer(axum::middleware::from_fn_with_state(Arc::clone(&app), redirect::redirect)).with_state(app)
-}
-
-fn get_post<H, T>(handler: H) -> axum::routing::MethodRouter<Arc<App>>
-where
-    H: axum::handler::Handler<T, Arc<App>> + Clone,
-    T: 'static,
-{
-    // HEAD is not asked for by anyone, and upstream refuses it.
-    get(handler.clone()).post(handler).head(method_not_allowed)
-}
-
-/// What changes the store: by POST or PUT alone.
-fn changes<H, T>(handler: H) -> axum::routing::MethodRouter<Arc<App>>
-where
-    H: axum::handler::Handler<T, Arc<App>> + Clone,
-    T: 'static,
-{
-    post(handler.clone()).put(handler).fallback(admin::not_allowed)
-}
-
-/// Runs what reads the store on the thread that serves the request: to hand it to another and back costs more than most
-/// requests do. Other tasks of this thread go on elsewhere, but the connection is not looked at meanwhile.
-fn in_place<T>(work: impl FnOnce() -> T) -> Result<T, ApiError> {
-    tokio::task::block_in_place(|| catch_unwind(AssertUnwindSafe(work))).map_err(|_| failed())
-}
-
-/// Runs work that may be given up while its connection stays, so that hyper can tell: it drops what waits here.
-async fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| failed())
-}
-
-fn failed() -> ApiError {
-    ApiError::new(Kind::Internal, "the request failed inside Weft; this is a bug")
-}
-
-async fn method_not_allowed() -> impl IntoResponse {
-    (StatusCode::METHOD_NOT_ALLOWED, [("x-content-type-options", "nosniff")], "Method Not Allowed\n")
-}
-
-async fn not_found() -> impl IntoResponse {
-    (StatusCode::NOT_FOUND, [("x-content-type-options", "nosniff")], "404 page not found\n")
-}
+pub(crate) use router::router;

@@ -58,7 +58,7 @@ impl FromRequest<Arc<App>> for Params {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
-        let share = app.engine.bounds(&query::QueryOptions::default()).share;
+        let share = app.engine().bounds(&query::QueryOptions::default()).share;
         let mut params = Self { _share: Arc::clone(&share), ..Self::default() };
         let (mut parts, body) = request.into_parts();
         let content_type = parts.headers.get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()));

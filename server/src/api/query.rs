@@ -6,50 +6,25 @@ use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::Version;
 use query::{Bounds, CostEstimate, Error, QueryOptions, QueryResult, Stats};
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::error::told;
-use super::params::parse_duration;
+use super::executor::execute;
+use super::query_params::{Times, compares, instant_times, options, range_times};
 use super::stats::{self, Wanted};
 use super::work::{self, Origin};
-use super::{ApiError, Params, cost, elsewhere, format, in_place};
+use super::{ApiError, Params, cost, explain, format};
 use crate::app::App;
 use crate::query_log::Ran;
 use crate::self_metrics::RunningQuery;
-
-/// More steps than this and a range query is refused.
-const POINTS_MAX: i64 = 11_000;
 
 /// How long a query waits for its turn, and then at most for others to give memory back, each time so long.
 const TURN_WAIT: Duration = Duration::from_secs(10);
 const FREED_WAIT: Duration = Duration::from_secs(1);
 /// So many attempts must fail that begin while no other query holds memory.
 const ATTEMPTS_ALONE: usize = 10;
-
-/// What both kinds of query may be given.
-pub(super) fn options(app: &App, params: &Params, origin: &Origin, asked: &Arc<()>) -> Result<QueryOptions, ApiError> {
-    let mut options = work::options(app, params.timeout()?, origin.client.as_ref(), asked);
-    options.limit = params.limit()?;
-    if !params.get("lookback_delta").is_empty() {
-        let ms = parse_duration(params.get("lookback_delta"))
-            .map_err(|e| ApiError::bad_data(format!("error parsing lookback delta duration: {e}")))?;
-        // As upstream: without one that is positive, that of the server.
-        options.lookback_delta_ms = Some(ms).filter(|ms| *ms > 0);
-    }
-    options.use_start_timestamps = origin.uses_starts()?;
-    cost::limit(app, params, &mut options)?;
-    Ok(options)
-}
-
-/// When a query is evaluated; a step of 0 is that of an instant query.
-pub(super) struct Times {
-    pub(super) start_ms: i64,
-    pub(super) end_ms: i64,
-    pub(super) step_ms: i64,
-}
 
 /// A query, from its parameters to its answer.
 struct Work {
@@ -76,7 +51,7 @@ impl Work {
     fn run(mut self) -> Result<Response, Error> {
         let (wanted, warning) = stats::wanted(&self.params);
         let cost = Arc::new(Mutex::new(Stats::default()));
-        let counts = self.compares || self.app.engine.options().cost.are_enabled();
+        let counts = self.compares || self.app.engine().options().cost.are_enabled();
         if wanted != Wanted::Nothing || counts || self.app.query_log.is_open() {
             self.options.stats = Some(Arc::clone(&cost));
             self.options.per_step_stats = wanted == Wanted::Steps && self.app.settings.per_step_stats;
@@ -114,7 +89,7 @@ impl Work {
             Arc::clone(&self.app.query_turn).acquire_owned().await
         });
         let _turn = Handle::current().block_on(turn).ok()?.ok()?;
-        let (came, memory) = (Instant::now(), Arc::clone(&self.app.engine.options().memory));
+        let (came, memory) = (Instant::now(), Arc::clone(&self.app.engine().options().memory));
         let mut attempts_alone = 0;
         loop {
             self.options.timeout = Some(timeout.saturating_sub(begun.elapsed()));
@@ -147,6 +122,7 @@ impl Work {
             Some(Err(error)) => result.warnings.push(format!("cost estimation failed: {error}")),
             None => {}
         }
+        self.options.analysis.iter().for_each(|analysis| beside += &explain::beside(analysis));
         format::query_answer(result, (!beside.is_empty()).then_some(beside))
     }
 
@@ -158,8 +134,8 @@ impl Work {
         let (app, query, options) = (&self.app, self.params.get("query"), &self.options);
         let Times { start_ms, end_ms, step_ms } = self.times;
         match step_ms {
-            0 => app.engine.instant(app.db.as_ref(), query, start_ms, options),
-            _ => app.engine.range(app.db.as_ref(), query, start_ms, end_ms, step_ms, options),
+            0 => app.engine().instant(app.db.as_ref(), query, start_ms, options),
+            _ => app.engine().range(app.db.as_ref(), query, start_ms, end_ms, step_ms, options),
         }
     }
 
@@ -177,21 +153,22 @@ impl Work {
 }
 
 async fn answer(app: Arc<App>, params: Params, origin: Origin, times: Times) -> Result<Response, ApiError> {
+    let mode = explain::mode(&params)?;
+    if mode == explain::Mode::Plan {
+        return explain::answer(app, params, origin, times).await;
+    }
     // Goes with this future, when the stream of an HTTP/2 connection that asked is given up.
     let asked = Arc::new(());
-    let options = options(&app, &params, &origin, &asked)?;
-    let compares = cost::compares(&app, &params)?;
+    let mut options = options(&app, &params, &origin, &asked)?;
+    options.analysis = (mode == explain::Mode::Analyze).then(Arc::default);
+    let compares = compares(&app, &params)?;
     let running = app.metrics.running();
     let came = Instant::now();
     let slot = work::slot(&app.query_slots, &options).await?;
     let version = origin.version;
     let queued = came.elapsed();
     let work = Work { app, params, origin, times, options, queued, compares, _held: (slot, running) };
-    let done = match version {
-        Version::HTTP_2 => elsewhere(|| work.run()).await,
-        _ => in_place(|| work.run()),
-    };
-    done?.map_err(told)
+    execute(version, || work.run()).await?.map_err(told)
 }
 
 /// `/api/v1/query`
@@ -209,29 +186,6 @@ pub(crate) async fn range(State(app): State<Arc<App>>, origin: Origin, params: P
     answer(app, params, origin, times).await
 }
 
-pub(super) fn instant_times(params: &Params) -> Result<Times, ApiError> {
-    let ts_ms = params.time_or("time", model::time::now_ms())?;
-    Ok(Times { start_ms: ts_ms, end_ms: ts_ms, step_ms: 0 })
-}
-
-pub(super) fn range_times(params: &Params) -> Result<Times, ApiError> {
-    let (start_ms, end_ms) = (params.time("start")?, params.time("end")?);
-    if end_ms < start_ms {
-        return Err(ApiError::parameter("end", "end timestamp must not be before start time"));
-    }
-    let step_ms = parse_duration(params.get("step")).map_err(|e| ApiError::parameter("step", e))?;
-    if step_ms <= 0 {
-        let why = "zero or negative query resolution step widths are not accepted. Try a positive integer";
-        return Err(ApiError::parameter("step", why));
-    }
-    if (end_ms - start_ms) / step_ms > POINTS_MAX {
-        return Err(ApiError::bad_data(
-            "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)",
-        ));
-    }
-    Ok(Times { start_ms, end_ms, step_ms })
-}
-
 /// `/api/v1/format_query`
 pub(crate) async fn format_query(
     State(app): State<Arc<App>>,
@@ -239,7 +193,7 @@ pub(crate) async fn format_query(
     params: Params,
 ) -> Result<Response, ApiError> {
     text_of_tree(app, origin, params, |app, text, bounds| {
-        let text = app.engine.format(text, bounds)?;
+        let text = app.engine().format(text, bounds)?;
         bounds.share.take(2 * format::escaped(&text))?;
         Ok(format::success_text(|out| format::string(out, &text), &[], &[]))
     })
@@ -253,7 +207,7 @@ pub(crate) async fn parse_query(
     params: Params,
 ) -> Result<Response, ApiError> {
     text_of_tree(app, origin, params, |app, text, bounds| {
-        let tree = app.engine.tree_json(text, bounds)?;
+        let tree = app.engine().tree_json(text, bounds)?;
         bounds.share.take(2 * tree.len())?;
         Ok(format::success_text(|out| out.push_str(&tree), &[], &[]))
     })

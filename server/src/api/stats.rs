@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use query::Stats;
+use serde::Serialize;
 
 use super::Params;
-use super::format::{array, object, put};
+use super::format::serialize;
 
 /// What the parameter `stats` asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,47 +33,66 @@ pub(super) fn wanted(params: &Params) -> (Wanted, Option<String>) {
     }
 }
 
+#[derive(Serialize)]
+struct StatsJson {
+    timings: Timings,
+    samples: Samples,
+}
+
+/// Seconds.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Timings {
+    eval_total_time: f64,
+    result_sort_time: f64,
+    query_preparation_time: f64,
+    inner_eval_time: f64,
+    exec_queue_time: f64,
+    exec_total_time: f64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Samples {
+    /// Time in seconds and samples of each step.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    total_queryable_samples_per_step: Vec<(f64, u64)>,
+    total_queryable_samples: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    samples_read_per_step: Vec<(f64, u64)>,
+    samples_read: u64,
+    series_touched: u64,
+    peak_samples: usize,
+}
+
 /// `{"timings":{…},"samples":{…}}`; `queued` is how long the query waited for its turn.
 pub(super) fn json(stats: &Stats, queued: Duration) -> String {
-    let mut out = String::from("{\"timings\":");
     let evaluated = stats.preparation + stats.evaluation + stats.sorting;
-    let timings = [
-        ("evalTotalTime", evaluated),
-        ("resultSortTime", stats.sorting),
-        ("queryPreparationTime", stats.preparation),
-        ("innerEvalTime", stats.evaluation),
-        ("execQueueTime", queued),
-        ("execTotalTime", queued + evaluated),
-    ];
-    object(&mut out, timings, |out, took| out.push_str(&seconds(took)));
-    out.push_str(",\"samples\":{");
-    per_step(&mut out, ("totalQueryableSamplesPerStep", 0), stats);
-    put(&mut out, format_args!("\"totalQueryableSamples\":{},", stats.total_samples));
-    per_step(&mut out, ("samplesReadPerStep", 1), stats);
-    let Stats { samples_read, series, peak_samples, .. } = stats;
-    put(
-        &mut out,
-        format_args!("\"samplesRead\":{samples_read},\"seriesTouched\":{series},\"peakSamples\":{peak_samples}}}}}"),
-    );
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds since the epoch are far below 2^53")]
+    let per_step = |which: usize| {
+        stats.per_step.iter().map(|(ms, counts)| (*ms as f64 / 1000.0, counts[which])).collect::<Vec<_>>()
+    };
+    let shown = StatsJson {
+        timings: Timings {
+            eval_total_time: evaluated.as_secs_f64(),
+            result_sort_time: stats.sorting.as_secs_f64(),
+            query_preparation_time: stats.preparation.as_secs_f64(),
+            inner_eval_time: stats.evaluation.as_secs_f64(),
+            exec_queue_time: queued.as_secs_f64(),
+            exec_total_time: (queued + evaluated).as_secs_f64(),
+        },
+        samples: Samples {
+            total_queryable_samples_per_step: per_step(0),
+            total_queryable_samples: stats.total_samples,
+            samples_read_per_step: per_step(1),
+            samples_read: stats.samples_read,
+            series_touched: stats.series,
+            peak_samples: stats.peak_samples,
+        },
+    };
+    let mut out = String::new();
+    serialize(&mut out, &shown);
     out
-}
-
-fn per_step(out: &mut String, (name, which): (&str, usize), stats: &Stats) {
-    if stats.per_step.is_empty() {
-        return;
-    }
-    put(out, format_args!("\"{name}\":"));
-    array(out, &stats.per_step, |out, (ms, counts)| {
-        #[expect(clippy::cast_precision_loss, reason = "milliseconds since the epoch are far below 2^53")]
-        put(out, format_args!("[{},{}]", *ms as f64 / 1000.0, counts[which]));
-    });
-    out.push(',');
-}
-
-/// As Go writes a float in JSON: an exponent below 1e-6.
-fn seconds(took: Duration) -> String {
-    let seconds = took.as_secs_f64();
-    if seconds > 0.0 && seconds < 1e-6 { format!("{seconds:e}") } else { seconds.to_string() }
 }
 
 #[cfg(test)]

@@ -1,86 +1,125 @@
 //! `/api/v1/status/*`: what runs here and how; and the endpoints of parts that are not built yet, which Grafana asks for
 //! all the same and which are truly empty: there are no rules or alerts.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
 use model::Matcher;
+use serde::Serialize;
 
+use super::executor::in_place;
 use super::params::integer;
-use super::{ApiError, Params, format, in_place};
+use super::{ApiError, Params, format};
 use crate::app::App;
 use crate::clock::rfc3339;
 use crate::settings::Retention;
 use crate::version;
 
-fn json(value: &serde_json::Value) -> Response {
-    let text = value.to_string();
-    format::success(|out| out.push_str(&text), &[], &[])
-}
-
 /// `/api/v1/status/config`
 pub(crate) async fn config(State(app): State<Arc<App>>) -> Response {
-    let yaml = app.config().to_yaml();
-    let body = |out: &mut String| {
-        out.push_str("{\"yaml\":");
-        format::string(out, &yaml);
-        out.push('}');
-    };
-    format::success(body, &[], &[])
+    format::success_of(&ConfigJson { yaml: app.config().to_yaml() })
+}
+
+#[derive(Serialize)]
+struct ConfigJson {
+    yaml: String,
 }
 
 /// `/api/v1/status/flags`
 pub(crate) async fn flags(State(app): State<Arc<App>>) -> Response {
     // They were read at the start.
-    let retention_ms = Retention::new(&app.flags).map_or(0, |retention| retention.time_ms);
-    let mut shown: Vec<(&str, String)> = app.flags.shown(retention_ms).collect();
-    for (name, value) in &mut shown {
-        if *name == "web.route-prefix" {
-            value.clone_from(&app.settings.route_prefix);
-        }
-    }
-    format::success(|out| format::object(out, shown, |out, value| format::string(out, &value)), &[], &[])
+    let retention_ms = Retention::new(&app.flags).time_ms;
+    let mut shown: BTreeMap<&str, String> = app.flags.shown(retention_ms).collect();
+    shown.insert("web.route-prefix", app.settings.route_prefix.clone());
+    format::success_of(&shown)
 }
 
-/// What both `/api/v1/status/buildinfo` and `/version` say.
-pub(crate) fn build() -> serde_json::Value {
-    serde_json::json!({
-        "version": version::COMPATIBLE,
-        "revision": "",
-        "branch": "",
-        "buildUser": "",
-        "buildDate": "",
-        "goVersion": "",
-        "application": "weft",
-        "weftVersion": version::WEFT,
-    })
+/// What both `/api/v1/status/buildinfo` and `/version` say. What is about Go is empty.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BuildJson {
+    version: &'static str,
+    revision: &'static str,
+    branch: &'static str,
+    build_user: &'static str,
+    build_date: &'static str,
+    go_version: &'static str,
+    application: &'static str,
+    weft_version: &'static str,
+}
+
+const BUILD: BuildJson = BuildJson {
+    version: version::COMPATIBLE,
+    revision: "",
+    branch: "",
+    build_user: "",
+    build_date: "",
+    go_version: "",
+    application: "weft",
+    weft_version: version::WEFT,
+};
+
+/// The text of `/version`.
+pub(crate) fn build() -> String {
+    let mut text = String::new();
+    format::serialize(&mut text, &BUILD);
+    text
 }
 
 /// `/api/v1/status/buildinfo`
 pub(crate) async fn buildinfo() -> Response {
-    json(&build())
+    format::success_of(&BUILD)
+}
+
+#[derive(Serialize)]
+struct RuntimeJson<'a> {
+    #[serde(rename = "startTime")]
+    start_time: String,
+    #[serde(rename = "CWD")]
+    folder: String,
+    hostname: &'a str,
+    #[serde(rename = "serverTime")]
+    server_time: String,
+    #[serde(rename = "reloadConfigSuccess")]
+    reload_config_success: bool,
+    #[serde(rename = "lastConfigTime")]
+    last_config_time: String,
+    #[serde(rename = "corruptionCount")]
+    corruption_count: usize,
+    #[serde(rename = "goroutineCount")]
+    goroutine_count: usize,
+    #[serde(rename = "GOMAXPROCS")]
+    gomaxprocs: usize,
+    #[serde(rename = "GOMEMLIMIT")]
+    gomemlimit: usize,
+    #[serde(rename = "GOGC")]
+    gogc: &'static str,
+    #[serde(rename = "GODEBUG")]
+    godebug: &'static str,
+    #[serde(rename = "storageRetention")]
+    storage_retention: String,
 }
 
 /// `/api/v1/status/runtimeinfo`
 pub(crate) async fn runtimeinfo(State(app): State<Arc<App>>) -> Response {
     let reload = app.last_reload();
-    let folder = std::env::current_dir().unwrap_or_default();
-    json(&serde_json::json!({
-        "startTime": rfc3339(app.started_ms),
-        "CWD": folder.display().to_string(),
-        "hostname": app.settings.hostname,
-        "serverTime": rfc3339(model::time::now_ms()),
-        "reloadConfigSuccess": reload.ok,
-        "lastConfigTime": rfc3339(reload.at_ms),
-        "corruptionCount": 0,
-        "goroutineCount": 0,
-        "GOMAXPROCS": std::thread::available_parallelism().map_or(1, usize::from),
-        "GOMEMLIMIT": 0,
-        "GOGC": "",
-        "GODEBUG": "",
-        "storageRetention": Retention::in_force(&app.config()).to_string(),
-    }))
+    format::success_of(&RuntimeJson {
+        start_time: rfc3339(app.started_ms),
+        folder: std::env::current_dir().unwrap_or_default().display().to_string(),
+        hostname: &app.settings.hostname,
+        server_time: rfc3339(model::time::now_ms()),
+        reload_config_success: reload.ok,
+        last_config_time: rfc3339(reload.at_ms),
+        corruption_count: 0,
+        goroutine_count: 0,
+        gomaxprocs: std::thread::available_parallelism().map_or(1, usize::from),
+        gomemlimit: 0,
+        gogc: "",
+        godebug: "",
+        storage_retention: Retention::in_force(&app.config()).to_string(),
+    })
 }
 
 /// `/api/v1/status/tsdb`
@@ -95,77 +134,123 @@ pub(crate) async fn tsdb(State(app): State<Arc<App>>, params: Params) -> Result<
     };
     let work = || Ok::<_, storage::Error>((app.db.stats(limit)?, app.db.quarantine_records()));
     let (stats, damage) = in_place(work)??;
-    let body = |out: &mut String| {
-        format::put(
-            out,
-            format_args!(
-                "{{\"headStats\":{{\"numSeries\":{},\"numLabelPairs\":{},\"chunkCount\":0,\"minTime\":{},\"maxTime\":{}}}",
-                stats.series,
-                stats.label_pairs,
-                stats.min_time_ms.unwrap_or_default(),
-                stats.max_time_ms.unwrap_or_default()
-            ),
-        );
-        let tables = [
-            ("seriesCountByMetricName", &stats.series_by_metric_name),
-            ("labelValueCountByLabelName", &stats.values_by_label_name),
-            ("memoryInBytesByLabelName", &stats.bytes_by_label_name),
-            ("seriesCountByLabelValuePair", &stats.series_by_label_pair),
-        ];
-        for (name, rows) in tables {
-            format::put(out, format_args!(",\"{name}\":"));
-            format::array(out, rows, |out, row| {
-                out.push_str("{\"name\":");
-                format::string(out, &row.name);
-                format::put(out, format_args!(",\"value\":{}}}", row.value));
-            });
-        }
-        // Weft's own: what lies where, how much of it, and what cannot be read.
-        format::put(
-            out,
-            format_args!(
-                ",\"storage\":{{\"pageSamples\":{},\"pageBytes\":{},\"rowBytes\":{},\"indexBytes\":{},\"damage\":",
-                stats.page_samples, stats.page_bytes, stats.row_bytes, stats.index_bytes
-            ),
-        );
-        format::array(out, &damage, put_damage);
-        out.push_str("}}");
+    let counts = |counts: &[storage::Count]| -> Vec<CountJson> {
+        counts.iter().map(|count| CountJson { name: count.name.clone(), value: count.value }).collect()
     };
-    Ok(format::success(body, &[], &[]))
+    Ok(format::success_of(&TsdbJson {
+        head_stats: HeadJson {
+            num_series: stats.series,
+            num_label_pairs: stats.label_pairs,
+            chunk_count: 0,
+            min_time: stats.min_time_ms.unwrap_or_default(),
+            max_time: stats.max_time_ms.unwrap_or_default(),
+        },
+        series_count_by_metric_name: counts(&stats.series_by_metric_name),
+        label_value_count_by_label_name: counts(&stats.values_by_label_name),
+        memory_in_bytes_by_label_name: counts(&stats.bytes_by_label_name),
+        series_count_by_label_value_pair: counts(&stats.series_by_label_pair),
+        storage: StorageJson {
+            page_samples: stats.page_samples,
+            page_bytes: stats.page_bytes,
+            row_bytes: stats.row_bytes,
+            index_bytes: stats.index_bytes,
+            damage: damage.iter().map(DamageJson::new).collect(),
+        },
+    }))
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TsdbJson<'a> {
+    head_stats: HeadJson,
+    series_count_by_metric_name: Vec<CountJson>,
+    label_value_count_by_label_name: Vec<CountJson>,
+    memory_in_bytes_by_label_name: Vec<CountJson>,
+    series_count_by_label_value_pair: Vec<CountJson>,
+    /// Ours: what lies where, how much of it, and what cannot be read.
+    storage: StorageJson<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HeadJson {
+    num_series: u64,
+    num_label_pairs: u64,
+    chunk_count: u64,
+    min_time: i64,
+    max_time: i64,
+}
+
+#[derive(Serialize)]
+struct CountJson {
+    name: String,
+    value: u64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StorageJson<'a> {
+    page_samples: u64,
+    page_bytes: u64,
+    row_bytes: u64,
+    index_bytes: u64,
+    damage: Vec<DamageJson<'a>>,
 }
 
 /// What cannot be read: where it lay, when it was scraped, whose it was.
-fn put_damage(out: &mut String, damage: &storage::QuarantineRecord) {
-    out.push_str("{\"place\":");
-    format::string(out, &damage.place);
-    out.push_str(",\"family\":");
-    format::string(out, &damage.family);
-    format::put(out, format_args!(",\"minTime\":{},\"maxTime\":{},\"metrics\":", damage.from_ms, damage.to_ms));
-    format::array(out, &damage.metrics, |out, name| format::string(out, name));
-    out.push_str(",\"error\":");
-    format::string(out, &damage.what);
-    out.push('}');
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DamageJson<'a> {
+    place: &'a str,
+    family: &'a str,
+    min_time: i64,
+    max_time: i64,
+    metrics: &'a [String],
+    error: &'a str,
+}
+
+impl<'a> DamageJson<'a> {
+    fn new(damage: &'a storage::QuarantineRecord) -> Self {
+        Self {
+            place: &damage.place,
+            family: &damage.family,
+            min_time: damage.from_ms,
+            max_time: damage.to_ms,
+            metrics: &damage.metrics,
+            error: &damage.what,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct WalReplayJson {
+    min: u64,
+    max: u64,
+    current: u64,
 }
 
 /// `/api/v1/status/walreplay`: there is nothing to replay before the server is ready.
 pub(crate) async fn walreplay() -> Response {
-    json(&serde_json::json!({"min": 0, "max": 0, "current": 0}))
+    format::success_of(&WalReplayJson { min: 0, max: 0, current: 0 })
 }
 
 /// `/api/v1/alerts`
 pub(crate) async fn no_alerts() -> Response {
-    json(&serde_json::json!({"alerts": []}))
+    format::success_of(&BTreeMap::from([("alerts", NOTHING)]))
 }
 
 /// `/api/v1/alertmanagers`
 pub(crate) async fn no_alertmanagers() -> Response {
-    json(&serde_json::json!({"activeAlertmanagers": [], "droppedAlertmanagers": []}))
+    format::success_of(&BTreeMap::from([("activeAlertmanagers", NOTHING), ("droppedAlertmanagers", NOTHING)]))
 }
+
+/// An empty list.
+const NOTHING: [(); 0] = [];
 
 /// `/api/v1/rules`: what is asked for is checked, though there are none.
 pub(crate) async fn no_rules(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
     let params = params.plain()?;
-    let bounds = app.engine.bounds(&query::QueryOptions::default());
+    let bounds = app.engine().bounds(&query::QueryOptions::default());
     let sets = in_place(|| params.matchers(&bounds, ApiError::bad_data))??;
     if sets.iter().any(|set| set.iter().all(Matcher::matches_empty)) {
         return Err(ApiError::bad_data("match[] must contain at least one non-empty matcher"));
@@ -197,5 +282,5 @@ pub(crate) async fn no_rules(State(app): State<Arc<App>>, params: Params) -> Res
         };
         return Err(ApiError::parameter("group_next_token", why));
     }
-    Ok(json(&serde_json::json!({"groups": []})))
+    Ok(format::success_of(&BTreeMap::from([("groups", NOTHING)])))
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use model::Labels;
 use model::duration::format_duration_ms;
-use scraper::{ActiveTarget, PoolStatus};
+use scraper::ActiveTarget;
+use serde::Serialize;
 
-use super::{ApiError, Params, format};
+use super::format::{self, LabelSet};
+use super::{ApiError, Params};
 use crate::app::App;
 use crate::clock::rfc3339;
 
@@ -28,84 +29,100 @@ pub(crate) async fn targets(State(app): State<Arc<App>>, params: Params) -> Resu
     };
     let pools = app.scraper.status().await;
     let shown = || pools.iter().filter(|(name, _)| pool.is_empty() || *name == pool);
-    Ok(format::success(
-        |out| {
-            out.push_str("{\"activeTargets\":");
-            let targets =
-                shown().filter(|_| active).flat_map(|(name, pool)| pool.active.iter().map(move |t| (name, t)));
-            format::array(out, targets, |out, (name, target)| {
-                active_target(out, (name, target), &app.settings.seen_from_outside(&target.target.url));
-            });
-            out.push_str(",\"droppedTargets\":");
-            let targets =
-                shown().filter(|_| dropped).flat_map(|(name, pool)| pool.dropped.iter().map(move |(l, _)| (name, l)));
-            format::array(out, targets, |out, (name, labels)| dropped_target(out, name, labels));
-            out.push_str(",\"droppedTargetCounts\":");
-            match dropped {
-                true => counts(out, &pools),
-                false => out.push_str("null"),
-            }
-            out.push('}');
-        },
-        &[],
-        &[],
-    ))
+    Ok(format::success_of(&TargetsJson {
+        active_targets: shown()
+            .filter(|_| active)
+            .flat_map(|(name, pool)| pool.active.iter().map(move |target| (name, target)))
+            .map(|(name, target)| ActiveJson::new(name, target, app.settings.seen_from_outside(&target.target.url)))
+            .collect(),
+        dropped_targets: shown()
+            .filter(|_| dropped)
+            .flat_map(|(name, pool)| pool.dropped.iter().map(move |(labels, _)| (name, labels)))
+            .map(|(name, labels)| DroppedJson { discovered_labels: LabelSet(labels), scrape_pool: name })
+            .collect(),
+        dropped_target_counts: dropped
+            .then(|| pools.iter().map(|(name, pool)| (name.as_str(), pool.dropped_count)).collect()),
+    }))
 }
 
-fn active_target(out: &mut String, (pool, active): (&str, &ActiveTarget), global_url: &str) {
-    let (target, status) = (&active.target, &active.status);
-    out.push_str("{\"discoveredLabels\":");
-    format::labels(out, &target.discovered);
-    out.push_str(",\"labels\":");
-    format::labels(out, &target.public);
-    let health = match status.up {
-        None => "unknown",
-        Some(true) => "up",
-        Some(false) => "down",
-    };
-    let last_scrape = status.last_scrape_ms.map_or_else(|| NEVER.to_owned(), rfc3339);
-    let (interval, timeout) = (format_duration_ms(target.interval_ms), format_duration_ms(target.timeout_ms));
-    let texts = [("scrapePool", pool), ("scrapeUrl", target.url.as_str()), ("globalUrl", global_url)];
-    let more = [("lastError", status.last_error.as_str()), ("lastScrape", &last_scrape)];
-    for (name, text) in texts.into_iter().chain(more) {
-        format::put(out, format_args!(",\"{name}\":"));
-        format::string(out, text);
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TargetsJson<'a> {
+    active_targets: Vec<ActiveJson<'a>>,
+    dropped_targets: Vec<DroppedJson<'a>>,
+    dropped_target_counts: Option<BTreeMap<&'a str, usize>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ActiveJson<'a> {
+    discovered_labels: LabelSet<'a>,
+    labels: LabelSet<'a>,
+    scrape_pool: &'a str,
+    scrape_url: &'a str,
+    global_url: String,
+    last_error: &'a str,
+    last_scrape: String,
+    last_scrape_duration: f64,
+    health: &'static str,
+    scrape_interval: String,
+    scrape_timeout: String,
+    /// Ours, where limits that Prometheus does not have leave something out.
+    #[serde(skip_serializing_if = "is_zero")]
+    samples_over_limit: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+impl<'a> ActiveJson<'a> {
+    fn new(pool: &'a str, active: &'a ActiveTarget, global_url: String) -> Self {
+        let (target, status) = (&active.target, &active.status);
+        Self {
+            discovered_labels: LabelSet(&target.discovered),
+            labels: LabelSet(&target.public),
+            scrape_pool: pool,
+            scrape_url: &target.url,
+            global_url,
+            last_error: &status.last_error,
+            last_scrape: status.last_scrape_ms.map_or_else(|| NEVER.to_owned(), rfc3339),
+            last_scrape_duration: status.last_duration_s,
+            health: match status.up {
+                None => "unknown",
+                Some(true) => "up",
+                Some(false) => "down",
+            },
+            scrape_interval: format_duration_ms(target.interval_ms),
+            scrape_timeout: format_duration_ms(target.timeout_ms),
+            samples_over_limit: status.over_limit,
+        }
     }
-    format::put(out, format_args!(",\"lastScrapeDuration\":{},\"health\":\"{health}\"", status.last_duration_s));
-    format::put(out, format_args!(",\"scrapeInterval\":\"{interval}\",\"scrapeTimeout\":\"{timeout}\""));
-    // Ours, where limits that Prometheus does not have leave something out.
-    if status.over_limit > 0 {
-        format::put(out, format_args!(",\"samplesOverLimit\":{}", status.over_limit));
-    }
-    out.push('}');
 }
 
-fn dropped_target(out: &mut String, pool: &str, discovered: &Labels) {
-    out.push_str("{\"discoveredLabels\":");
-    format::labels(out, discovered);
-    out.push_str(",\"scrapePool\":");
-    format::string(out, pool);
-    out.push('}');
-}
-
-fn counts(out: &mut String, pools: &BTreeMap<String, PoolStatus>) {
-    let counts = pools.iter().map(|(name, pool)| (name, pool.dropped_count));
-    format::object(out, counts, |out, count| format::put(out, format_args!("{count}")));
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DroppedJson<'a> {
+    discovered_labels: LabelSet<'a>,
+    scrape_pool: &'a str,
 }
 
 /// `/api/v1/scrape_pools`
 pub(crate) async fn scrape_pools(State(app): State<Arc<App>>) -> Response {
     let pools = app.scraper.status().await;
-    let names = |out: &mut String| {
-        out.push_str("{\"scrapePools\":");
-        format::array(out, pools.keys(), |out, name| format::string(out, name));
-        out.push('}');
-    };
-    format::success(names, &[], &[])
+    format::success_of(&ScrapePoolsJson { scrape_pools: pools.keys().collect() })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ScrapePoolsJson<'a> {
+    scrape_pools: Vec<&'a String>,
 }
 
 #[cfg(test)]
 mod tests {
+    use model::Labels;
     use scraper::{Target, TargetStatus};
 
     use super::*;
@@ -124,7 +141,8 @@ mod tests {
         let shown = |over_limit| {
             let status = TargetStatus { up: Some(true), over_limit, ..TargetStatus::default() };
             let mut out = String::new();
-            active_target(&mut out, ("j", &ActiveTarget { target: Arc::clone(&target), status }), "http://t/metrics");
+            let active = ActiveTarget { target: Arc::clone(&target), status };
+            format::serialize(&mut out, &ActiveJson::new("j", &active, "http://t/metrics".to_owned()));
             out
         };
         assert!(shown(0).ends_with(r#","health":"up","scrapeInterval":"15s","scrapeTimeout":"10s"}"#), "{}", shown(0));

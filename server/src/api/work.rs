@@ -13,8 +13,9 @@ use query::{Bounds, QueryOptions, StillWanted};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::told;
+use super::executor::execute;
 use super::params::truth;
-use super::{ApiError, Kind, Params, elsewhere, in_place};
+use super::{ApiError, Kind, Params};
 use crate::app::App;
 use crate::listen::Client;
 
@@ -68,7 +69,7 @@ impl Origin {
 /// What a request may take: `--query.timeout`, or less where that is asked for. It goes on as long as `asked` is kept and its
 /// client is there.
 pub(crate) fn options(app: &App, timeout: Option<Duration>, client: Option<&Client>, asked: &Arc<()>) -> QueryOptions {
-    let most = app.engine.timeout();
+    let most = app.engine().timeout();
     let timeout = timeout.map_or(most, |timeout| timeout.min(most));
     let (asked, client) = (Arc::downgrade(asked), client.cloned());
     let wanted = move || asked.strong_count() > 0 && !client.as_ref().is_some_and(Client::has_gone);
@@ -99,16 +100,13 @@ pub(crate) async fn run<T: Send + 'static>(
     let timeout = params.timeout().unwrap_or_default();
     let options = options(app, timeout, origin.client.as_ref(), &asked);
     let slot = slot(&app.listing_slots, &options).await?;
-    let bounds = app.engine.bounds(&options);
+    let bounds = app.engine().bounds(&options);
     let work = move || {
         let _slot = slot;
         bounds.check().map_err(told)?;
         work(&bounds)
     };
-    match origin.version {
-        Version::HTTP_2 => elsewhere(work).await?,
-        _ => in_place(work)?,
-    }
+    execute(origin.version, work).await?
 }
 
 /// Lists within bounds: `list` gets what the store asks before it adds an item.

@@ -6,6 +6,7 @@ mod body;
 mod connections;
 mod head;
 mod password;
+mod stream;
 mod tls;
 mod web;
 
@@ -22,7 +23,7 @@ use http::{Request, StatusCode, header};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -35,6 +36,7 @@ pub(crate) use web::Web;
 use crate::listen::{Client, Connection};
 use connections::{Connections, Open};
 use head::{Aside, Heads};
+use stream::Stream;
 
 /// How often connections are looked over: while the server runs, and while it ends.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
@@ -135,13 +137,14 @@ async fn serve(shared: Arc<Shared>, stream: TcpStream, address: SocketAddr, open
     let connection = Connection::new(stream, Arc::clone(&activity));
     let client = connection.client(address);
     let work = async {
-        match shared.web.current().tls.clone() {
-            None => speak(&shared, connection, client, &open.activity).await,
-            Some(config) => {
-                let Some(stream) = handshake(connection, config).await else { return };
-                speak(&shared, stream, client, &open.activity).await;
-            }
-        }
+        let stream = match shared.web.current().tls.clone() {
+            None => Stream::Plain(connection),
+            Some(config) => match handshake(connection, config).await {
+                Some(stream) => Stream::Tls(Box::new(stream)),
+                None => return,
+            },
+        };
+        speak(&shared, stream, client, &open.activity).await;
     };
     tokio::select! {
         () = activity.closed() => {}
@@ -171,10 +174,7 @@ async fn handshake(
 }
 
 /// HTTP over an open stream.
-async fn speak<S>(shared: &Arc<Shared>, stream: S, client: Client, activity: &Arc<Activity>)
-where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
-{
+async fn speak(shared: &Arc<Shared>, stream: Stream, client: Client, activity: &Arc<Activity>) {
     let aside = Arc::new(Aside::new(shared.connections.long_queries()));
     let each = (Arc::clone(shared), client, Arc::clone(activity), Arc::clone(&aside));
     let service = tower::service_fn(move |mut request: Request<_>| {

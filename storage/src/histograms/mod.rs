@@ -114,7 +114,7 @@ impl<'v> HistogramReader<'v> {
 mod tests {
     use model::histogram::Buckets;
     use model::sample::histogram_mark;
-    use model::{Appender, Batch, Labels, Querier, ResetHint, Row, Selection};
+    use model::{Appender, Batch, Labels, Querier, ReadHints, ResetHint, Row, Selection};
 
     use super::*;
     use crate::Options;
@@ -167,7 +167,8 @@ mod tests {
             }
             Ok(())
         };
-        db.select(&Selection { start_ms: 0, end_ms: i64::MAX, matchers: &[] }, false, &mut sink).unwrap();
+        db.select(&Selection { start_ms: 0, end_ms: i64::MAX, matchers: &[] }, &ReadHints::default(), &mut sink)
+            .unwrap();
         found
     }
 
@@ -232,7 +233,8 @@ mod tests {
             }
             Ok(())
         };
-        db.select(&Selection { start_ms: 0, end_ms: i64::MAX, matchers: &[] }, false, &mut sink).unwrap();
+        db.select(&Selection { start_ms: 0, end_ms: i64::MAX, matchers: &[] }, &ReadHints::default(), &mut sink)
+            .unwrap();
         assert_eq!(present, left);
         assert_eq!(db.components.metrics.corrupt_values.get(), 2);
     }

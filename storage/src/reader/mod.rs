@@ -11,9 +11,11 @@ pub(crate) mod context;
 pub(crate) mod epochs;
 mod latest;
 pub(crate) mod mask;
+pub(crate) mod metric_labels;
 pub(crate) mod read_cache;
 pub(crate) mod scan;
 pub(crate) mod snapshot;
+pub(crate) mod sorted;
 pub(crate) mod tails;
 pub(crate) mod written;
 

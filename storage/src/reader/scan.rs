@@ -5,9 +5,11 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use model::{
-    Batch, BatchSink, Column, Histogram, Labels, Matcher, PartReader, Parts, QuerierError, Selection, SourceId,
+    Batch, BatchSink, Column, Grow, Histogram, Labels, Matcher, MetricId, PartReader, Parts, QuerierError, ReadHints,
+    SamplesNeeded, Selection, SeriesOrder, SourceId,
 };
 use roaring::RoaringBitmap;
 
@@ -22,10 +24,12 @@ use crate::quarantine::warnings::warnings;
 use crate::reader::Reader;
 use crate::reader::context::ReadContext;
 use crate::reader::mask::Mask;
+use crate::reader::metric_labels::MetricLabels;
 use crate::reader::snapshot::ReadSnapshot;
+use crate::reader::sorted::{self, SERIES_BYTES, Sorted, SortedSeries};
 
-/// Why a selection ended: our own trouble or the receiver's wish.
-enum Stop {
+/// Why a selection ended: the store could not be read, or its receiver asked for it.
+pub(crate) enum Stop {
     Store(Error),
     Sink(QuerierError),
 }
@@ -58,8 +62,6 @@ pub(crate) struct ScanOptions<'a> {
     /// What is deleted in the range. To be resolved before the scan is planned: a deletion that is cleaned up meanwhile is
     /// then either still masked or already gone.
     pub(crate) masks: Vec<Mask>,
-    /// At least the newest sample of each series is wanted, not all.
-    pub(crate) latest: bool,
     /// Are there native histograms? To be asked after the snapshot was taken.
     pub(crate) histograms: &'a AnyHistograms,
     /// Values that one batch aims not to exceed.
@@ -78,6 +80,12 @@ pub(crate) struct ScanPlan<'a> {
     /// Each a part of the selection that is worth a thread's while.
     parts: Vec<Vec<ScanTask>>,
     groups: Groups,
+    /// At least the newest sample of each series is wanted, not all.
+    latest: bool,
+    /// The series in label order, where that was asked for; then there are no `parts`.
+    sorted: Option<Sorted>,
+    /// How many series more are needed.
+    left: AtomicUsize,
 }
 
 /// The series of a selection, as metrics and sources.
@@ -98,8 +106,9 @@ impl<'a> ScanPlan<'a> {
     pub(crate) fn new(
         context: ReadContext<'a>,
         selection: &Selection<'_>,
+        hints: &ReadHints<'_>,
         options: ScanOptions<'a>,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, Stop> {
         let range = selection.start_ms..=selection.end_ms;
         let mut snapshot = context.snapshot();
         let selected = if range.is_empty() { Vec::new() } else { selected(context, &snapshot, selection)? };
@@ -109,9 +118,69 @@ impl<'a> ScanPlan<'a> {
         let sources = selected.iter().fold(RoaringBitmap::new(), |all, one| all | &one.sources).len();
         snapshot.fill_pages = pairs <= limits::CACHED_PAIRS;
         snapshot.fill_rows = snapshot.fill_pages && sources <= limits::CACHED_SOURCES;
-        let parts = parts(&selected, &range, options.batch_values);
+        let parts = match hints.order {
+            SeriesOrder::Any => parts(&selected, &range, options.batch_values),
+            SeriesOrder::ByLabels { .. } => Vec::new(),
+        };
         let matchers = selection.matchers.to_vec();
-        Ok(Self { context, snapshot, range, matchers, options, parts, groups })
+        let latest = hints.samples == SamplesNeeded::Newest;
+        let left = AtomicUsize::new(if hints.limit == 0 { usize::MAX } else { hints.limit });
+        let mut plan = Self { context, snapshot, range, matchers, options, latest, parts, groups, sorted: None, left };
+        if let SeriesOrder::ByLabels { grow } = hints.order {
+            plan.sorted = Some(plan.sort(&selected, grow)?);
+        }
+        Ok(plan)
+    }
+
+    /// Hands a batch to its receiver, as far as its series are needed.
+    fn hand_out(&self, mut batch: Batch, sink: &mut BatchSink<'_>) -> Result<(), Stop> {
+        let needed = |left: usize| Some(left.saturating_sub(batch.columns.len()));
+        let left = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, needed).unwrap_or_default();
+        batch.columns.truncate(left);
+        if batch.columns.is_empty() { Ok(()) } else { sink(batch).map_err(Stop::Sink) }
+    }
+
+    /// The series of a selection with their labels, in no order: those of several pairs once.
+    fn each_series(
+        &self,
+        selected: &[Selected],
+        each: &mut dyn FnMut(Labels, Vec<(SourceId, u32)>) -> Result<(), Stop>,
+    ) -> Result<(), Stop> {
+        let grouped: HashSet<(SourceId, u32)> = self.groups.values().flatten().copied().collect();
+        let mut known = MetricLabels::default();
+        let mut result: Result<(), Stop> = Ok(());
+        by_source(selected, &mut |source, metrics| {
+            let mut of_source = || {
+                let context = self.context;
+                let Some(source_labels) = context.index.source_labels(context.store, source)? else { return Ok(()) };
+                known.expect(metrics.len());
+                let ungrouped = metrics.iter().enumerate().filter(|(_, metric)| !grouped.contains(&(source, **metric)));
+                for (i, metric) in ungrouped {
+                    if let Some(labels) = known.labels(context, &metrics[i..])? {
+                        each(source_labels.joined(labels), vec![(source, *metric)])?;
+                    }
+                }
+                Ok(())
+            };
+            if result.is_ok() {
+                result = of_source();
+            }
+        });
+        result?;
+        self.groups.iter().try_for_each(|(labels, pairs)| each(labels.clone(), pairs.clone()))
+    }
+
+    /// The series of a selection in label order.
+    fn sort(&self, selected: &[Selected], grow: &Grow<'_>) -> Result<Sorted, Stop> {
+        let mut series = Vec::new();
+        self.each_series(selected, &mut |labels, pairs| {
+            grow(labels.as_text().len() + SERIES_BYTES).map_err(Stop::Sink)?;
+            series.push(SortedSeries { labels, pairs });
+            Ok(())
+        })?;
+        // What one part holds in memory is bounded like a batch.
+        let at_once = (self.options.batch_values / self.rows_at_most().max(1)).clamp(1, limits::SORTED_AT_ONCE);
+        Ok(Sorted::new(series, at_once))
     }
 
     /// Rows of one source, as many as there may be where anything is stored: a range may reach far beyond that.
@@ -128,13 +197,19 @@ impl<'a> ScanPlan<'a> {
 
 impl Parts for ScanPlan<'_> {
     fn count(&self) -> usize {
+        if let Some(sorted) = &self.sorted {
+            return sorted.count();
+        }
         // Series of several pairs are read in the end, and from all their sources.
         self.parts.len() + usize::from(!self.groups.is_empty())
     }
 
     fn reader_bytes(&self) -> usize {
-        let rows = if self.options.latest { 1 } else { self.rows_at_most() };
-        let columns = self.parts.iter().flatten().map(|task| task.range.len()).max().unwrap_or_default();
+        let rows = if self.latest { 1 } else { self.rows_at_most() };
+        let columns = match &self.sorted {
+            Some(sorted) => sorted.columns_max(),
+            None => self.parts.iter().flatten().map(|task| task.range.len()).max().unwrap_or_default(),
+        };
         let known = columns.saturating_mul(4).min(limits::KNOWN_METRICS).saturating_mul(limits::KNOWN_BYTES);
         let column = rows.saturating_mul(limits::VALUE_READ_BYTES).saturating_add(limits::COLUMN_READ_BYTES);
         columns.saturating_mul(column).saturating_add(known)
@@ -161,51 +236,7 @@ struct PlanReader<'a> {
     /// Pairs that are not a series by themselves.
     grouped: HashSet<(SourceId, u32)>,
     readers: RefCell<(Reader<'a>, Option<HistogramReader<'a>>)>,
-    known: RefCell<Known>,
-}
-
-/// Labels of metrics that were asked for lately, each at the place its id leads to: other sources have the same, as a rule.
-#[derive(Default)]
-struct Known(Vec<Option<(u32, Labels)>>);
-
-impl Known {
-    /// Makes room for sources of so many metrics.
-    fn expect(&mut self, metrics: usize) {
-        let places = (4 * metrics).next_power_of_two().min(limits::KNOWN_METRICS);
-        if self.0.len() < places {
-            self.0.clear();
-            self.0.resize(places, None);
-        }
-    }
-
-    fn place(&self, metric: u32) -> usize {
-        metric as usize & (self.0.len() - 1)
-    }
-
-    fn has(&self, metric: u32) -> bool {
-        self.0[self.place(metric)].as_ref().is_some_and(|(of, _)| *of == metric)
-    }
-
-    /// The labels of the first of some metrics of a source; those behind it are likely to be asked for next.
-    fn labels(&mut self, context: ReadContext<'_>, metrics: &[u32]) -> Result<Option<&Labels>, Error> {
-        let Some(&metric) = metrics.first() else { return Ok(None) };
-        if !self.has(metric) {
-            let near = &metrics[..metrics.len().min(limits::KNOWN_AT_ONCE)];
-            let mut found = Vec::with_capacity(near.len());
-            let unknown = near.iter().copied().filter(|metric| !self.has(*metric));
-            context
-                .index
-                .labels_of_metrics(context.store, unknown, |metric, labels| found.push((metric, labels.apart())))?;
-            // Where two have one place, that of this one is its own.
-            found.sort_unstable_by_key(|(one, _)| *one == metric);
-            for (metric, labels) in found {
-                let place = self.place(metric);
-                self.0[place] = Some((metric, labels));
-            }
-        }
-        // It is not there when its labels are damaged.
-        Ok(self.0[self.place(metric)].as_ref().filter(|(of, _)| *of == metric).map(|(_, labels)| labels))
-    }
+    known: RefCell<MetricLabels>,
 }
 
 impl PartReader for PlanReader<'_> {
@@ -224,7 +255,10 @@ impl<'a> PlanReader<'a> {
     fn read_part(&self, part: usize, sink: &mut BatchSink<'_>) -> Result<(), Stop> {
         let mut readers = self.readers.borrow_mut();
         let (reader, histograms) = &mut *readers;
-        let mut out = |batch| sink(batch).map_err(Stop::Sink);
+        let mut out = |batch| self.plan.hand_out(batch, sink);
+        if let Some(sorted) = &self.plan.sorted {
+            return self.sorted(sorted.part(part), (reader, histograms.as_mut()), &mut out);
+        }
         match self.plan.parts.get(part) {
             Some(tasks) => tasks.iter().try_for_each(|task| self.task((reader, histograms.as_mut()), task, &mut out)),
             None => self.groups((reader, histograms.as_mut()), &mut out),
@@ -239,7 +273,7 @@ impl<'a> PlanReader<'a> {
         let stored = reader.stored(source)?;
         let Some(source_labels) = context.index.source_labels(context.store, source)? else { return Ok(()) };
         let gathered =
-            if options.latest { reader.gather_latest(&stored, metrics)? } else { reader.gather(&stored, metrics)? };
+            if self.plan.latest { reader.gather_latest(&stored, metrics)? } else { reader.gather(&stored, metrics)? };
         let mut known = self.known.borrow_mut();
         known.expect(task.metrics.len());
         let mut complete = |i: usize, times: &[i64], column: &mut Column| {
@@ -249,13 +283,64 @@ impl<'a> PlanReader<'a> {
             }
             let Some(metric_labels) = known.labels(*context, &metrics[i..])? else { return Ok(false) };
             column.metric = metric_labels.clone();
+            column.metric_id = Some(MetricId(metric));
             if let Some(histograms) = &mut histograms {
                 histograms.fill((source, metric), times, column)?;
             }
             Ok(true)
         };
         let batches = gathered.into_batches(&mut complete)?.into_iter();
-        batches.map(|batch| Batch { source: source_labels.clone(), ..batch }).try_for_each(out)
+        let whose = |batch| Batch { source_id: Some(source), source: source_labels.clone(), ..batch };
+        batches.map(whose).try_for_each(out)
+    }
+
+    /// Some series in their order: each source is read once for all of them.
+    fn sorted(
+        &self,
+        series: &[SortedSeries],
+        (reader, mut histograms): Readers<'_, 'a>,
+        out: &mut Out<'_>,
+    ) -> Result<(), Stop> {
+        let mut found: Vec<Option<Batch>> = Vec::new();
+        found.resize_with(series.len(), || None);
+        for (source, wanted) in sorted::by_source(series) {
+            self.plan.options.drain.check()?;
+            let metrics: Vec<u32> = wanted.iter().map(|(metric, _)| *metric).collect();
+            let stored = reader.stored(source)?;
+            let gathered = if self.plan.latest {
+                reader.gather_latest(&stored, &metrics)?
+            } else {
+                reader.gather(&stored, &metrics)?
+            };
+            let mut complete = |i: usize, times: &[i64], column: &mut Column| {
+                column.metric_id = Some(MetricId(metrics[i]));
+                match &mut histograms {
+                    Some(histograms) => histograms.fill((source, metrics[i]), times, column).map(|()| true),
+                    None => Ok(true),
+                }
+            };
+            for mut batch in gathered.into_batches(&mut complete)?.into_iter().flat_map(Batch::into_series) {
+                let column = &mut batch.columns[0];
+                // The labels handed out are whole ones, and the id is not theirs.
+                let Some(MetricId(metric)) = column.metric_id.take() else { continue };
+                let Ok(i) = metrics.binary_search(&metric) else { continue };
+                let (_, at) = wanted[i];
+                column.metric = series[at].labels.clone();
+                found[at] = Some(batch);
+            }
+        }
+        for (one, found) in series.iter().zip(found) {
+            let batch = match (found, &one.pairs) {
+                (None, pairs) if pairs.len() > 1 => {
+                    merged((&mut *reader, histograms.as_deref_mut()), one.labels.clone(), pairs)?
+                }
+                (found, _) => found.unwrap_or_default(),
+            };
+            if !batch.timestamps_ms.is_empty() {
+                out(batch)?;
+            }
+        }
+        Ok(())
     }
 
     fn groups(&self, (reader, mut histograms): Readers<'_, 'a>, out: &mut Out<'_>) -> Result<(), Stop> {

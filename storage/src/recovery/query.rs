@@ -1,6 +1,6 @@
 //! Batches out, through whichever opening of the directory there is.
 
-use model::{Labels, Listing, PartReader, Parts, Querier, QuerierError, Selection};
+use model::{Labels, Listing, PartReader, Parts, Querier, QuerierError, ReadHints, Selection};
 
 use super::{Db, InUse, StoreError};
 use crate::error::Error;
@@ -23,8 +23,8 @@ struct Held<'d> {
 }
 
 impl<'d> Held<'d> {
-    fn open(opening: InUse<'d>, selection: &Selection<'_>, latest: bool) -> Result<Self, QuerierError> {
-        let parts = Querier::open(&*opening, selection, latest)?;
+    fn open(opening: InUse<'d>, selection: &Selection<'_>, hints: &ReadHints<'_>) -> Result<Self, QuerierError> {
+        let parts = Querier::open(&*opening, selection, hints)?;
         // SAFETY: `parts` borrows what the `Arc` in `_opening` holds, which neither moves nor is dropped before `parts` is:
         // fields are dropped in their order, and nothing takes `_opening` out of `Self`. No one gets at `parts` but through
         // `&self`, so that what it hands out lives no longer than `Self` does.
@@ -62,9 +62,13 @@ impl Db {
 }
 
 impl Querier for Db {
-    fn open<'q>(&'q self, selection: &Selection<'_>, latest: bool) -> Result<Box<dyn Parts + 'q>, QuerierError> {
+    fn open<'q>(
+        &'q self,
+        selection: &Selection<'_>,
+        hints: &ReadHints<'_>,
+    ) -> Result<Box<dyn Parts + 'q>, QuerierError> {
         let opening = self.enter_query().map_err(QuerierError::from_store)?;
-        let held = Held::open(opening, selection, latest)?;
+        let held = Held::open(opening, selection, hints)?;
         Ok(Box::new(held))
     }
 

@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use e2e::{Answer, Exporter, Http, Weft, eventually};
+use kit::{Answer, Exporter, Http, Weft, eventually};
 
 const SERIES: usize = 2_000;
 const LIMIT: u64 = 100_000_000;

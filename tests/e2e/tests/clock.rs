@@ -5,7 +5,7 @@ use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use e2e::{Answer, Exporter, TestClock, Weft, eventually};
+use kit::{Answer, Exporter, TestClock, Weft, eventually};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 

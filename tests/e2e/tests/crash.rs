@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use e2e::{Answer, Exporter, Weft, eventually};
+use kit::{Answer, Exporter, Weft, eventually};
 
 /// So that there is always something to seal.
 const FLAGS: &[&str] = &["--storage.tsdb.min-block-duration=1s"];

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use e2e::{GoTarget, Http, Weft, eventually};
+use kit::{GoTarget, Http, Weft, eventually};
 use serde_json::Value;
 
 /// What was served, with Go's verdicts.
@@ -54,7 +54,7 @@ const LENIENT: [&str; 0] = [];
 #[test]
 fn servers_are_believed_as_go_believes_them() {
     if let Some(why) = GoTarget::cannot() {
-        return e2e::skipped(why);
+        return kit::skipped(why);
     }
     let target = GoTarget::start("TestServeSecured");
     let said = verdicts(&target);
@@ -104,7 +104,7 @@ fn servers_are_believed_as_go_believes_them() {
 #[test]
 fn http_is_read_as_go_reads_it() {
     if let Some(why) = GoTarget::cannot() {
-        return e2e::skipped(why);
+        return kit::skipped(why);
     }
     let target = GoTarget::start("TestServeAnswers");
     let said = verdicts(&target);

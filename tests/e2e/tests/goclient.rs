@@ -3,12 +3,12 @@
 
 use std::process::Command;
 
-use e2e::{Answer, Exporter, GoTarget, Http, Weft, eventually};
+use kit::{Answer, Exporter, GoTarget, Http, Weft, eventually};
 
 #[test]
 fn the_go_client_reads_every_endpoint() {
     if let Some(why) = GoTarget::cannot() {
-        return e2e::skipped(why);
+        return kit::skipped(why);
     }
     let exporter = Exporter::start(|_| {
         Answer::Metrics(
@@ -42,7 +42,7 @@ fn the_go_client_reads_every_endpoint() {
 #[test]
 fn native_histograms_of_a_go_program_come_back_as_they_were() {
     if let Some(why) = GoTarget::cannot() {
-        return e2e::skipped(why);
+        return kit::skipped(why);
     }
     let target = GoTarget::start("TestServeHistograms");
     let address = &target.address;

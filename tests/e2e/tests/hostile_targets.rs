@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use e2e::{Weft, eventually, read_head};
+use kit::{Weft, eventually, read_head};
 use serde_json::Value;
 
 /// Seconds between the scrapes of the healthy targets, and what each of them may take. A scrape takes a tenth of it on a machine

@@ -17,7 +17,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use cluster::Cluster;
-use e2e::{ControlPlane, Weft, eventually};
+use kit::{ControlPlane, Weft, eventually};
 use serde_json::{Value, json};
 
 fn main() -> ExitCode {
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     }
     let result = |text: &str, counts: &str| println!("test antrea ... {text}\n\ntest result: {text}. {counts}\n");
     if let Some(why) = cannot() {
-        e2e::skipped(&why);
+        kit::skipped(&why);
         result("ok", "0 passed; 0 failed; 1 ignored");
         println!("0 passed, 0 failed, 1 skipped");
         return ExitCode::SUCCESS;

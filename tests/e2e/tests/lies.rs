@@ -1,7 +1,7 @@
 //! Targets that lie: each fails its own scrape with a reason, costs bounded memory and harms no other.
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test: a failed step is its message")]
 
-use e2e::{Answer, Exporter, Weft, eventually};
+use kit::{Answer, Exporter, Weft, eventually};
 use serde_json::Value;
 
 /// Path, and what the reason must contain.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
 
-use e2e::{Http, Process, Weft, eventually, free_port, skipped};
+use kit::{Http, Process, Weft, eventually, free_port, skipped};
 use serde_json::Value;
 
 struct Peers {

@@ -5,7 +5,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use e2e::{PATIENCE, Weft};
+use kit::{PATIENCE, Weft};
 
 const NOTHING: &str = "scrape_configs: []\n";
 const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";

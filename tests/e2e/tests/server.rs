@@ -4,7 +4,7 @@
 use std::fs;
 use std::process::Command;
 
-use e2e::{Weft, eventually};
+use kit::{Weft, eventually};
 
 const NOTHING: &str = "scrape_configs: []\n";
 

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{JoinHandle, spawn};
 use std::time::{Duration, Instant};
 
-use e2e::{Answer, Exporter, TestClock, Weft, eventually, free_port};
+use kit::{Answer, Exporter, TestClock, Weft, eventually, free_port};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 const HEALTHY: usize = 8;

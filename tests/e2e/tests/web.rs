@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 
-use e2e::{Http, PATIENCE, Weft, eventually};
+use kit::{Http, PATIENCE, Weft, eventually};
 
 const NOTHING: &str = "scrape_configs: []\n";
 /// A form that never arrives whole.
@@ -153,7 +153,7 @@ fn passwords_and_tls() {
     fs::write(folder.path().join("tls.crt"), certificate.pem()).unwrap();
     fs::write(folder.path().join("tls.key"), key.serialize_pem()).unwrap();
     let log = folder.path().join("weft.log");
-    let process = e2e::Process::start(&mut Weft::command(folder.path(), &[&flag]), &log);
+    let process = kit::Process::start(&mut Weft::command(folder.path(), &[&flag]), &log);
     let address = eventually("weft listens", || {
         let output = process.output();
         let line = output.lines().find(|line| line.contains("Start listening")).ok_or(output.clone())?;

@@ -21,7 +21,7 @@ use super::openmetrics::kind_of;
 use super::part::Member;
 use super::strict::{Comment, Fault, NO_EOF};
 use super::text::{invalid_type, utf8};
-use super::{Entry, Exemplar, Mark, MetricKind, ParseError, Point, Recognised, Sample, Series, Wanted};
+use super::{Entry, Exemplar, Fingerprint, MetricKind, ParseError, Point, Recognised, Sample, Series, Wanted};
 use composite::{Composite, Of};
 
 /// Reads an exposition entry by entry.
@@ -34,7 +34,7 @@ pub(super) struct OpenMetrics2Parser<'a> {
     has_unit: bool,
     /// What of the last line was not handed out yet.
     ahead: VecDeque<Ahead<'a>>,
-    mark: Mark,
+    fingerprint: Fingerprint,
     /// The native histogram of the last line.
     histogram: Histogram,
     /// The exemplars of the last entry.
@@ -45,7 +45,7 @@ pub(super) struct OpenMetrics2Parser<'a> {
 #[derive(Debug)]
 struct Ahead<'a> {
     sample: Sample<'a>,
-    mark: Mark,
+    fingerprint: Fingerprint,
     exemplars: Vec<Exemplar<'a>>,
 }
 
@@ -57,15 +57,15 @@ impl<'a> OpenMetrics2Parser<'a> {
             family: &[],
             has_unit: false,
             ahead: VecDeque::new(),
-            mark: Mark { key: 0, len: 0, what: What::Comment },
+            fingerprint: Fingerprint { key: 0, len: 0, what: What::Comment },
             histogram: Histogram::default(),
             exemplars: Vec::new(),
             native_histograms: 0,
         }
     }
 
-    pub(super) fn mark(&self) -> Mark {
-        self.mark
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
     }
 
     pub(super) fn histogram(&mut self) -> Histogram {
@@ -80,21 +80,21 @@ impl<'a> OpenMetrics2Parser<'a> {
         self.native_histograms
     }
 
-    pub(super) fn recognise(&mut self, mark: &Mark) -> Option<Recognised<'a>> {
+    pub(super) fn recognise(&mut self, fingerprint: &Fingerprint) -> Option<Recognised<'a>> {
         if self.ahead.is_empty() {
             let is_comment = self.lines.byte(self.lines.pos) == Some(b'#');
-            if is_comment == mark.is_series() {
+            if is_comment == fingerprint.is_series() {
                 return None;
             }
             if is_comment {
-                self.lines.find(mark)?;
+                self.lines.find(fingerprint)?;
                 self.comment().ok()??;
                 return Some(Recognised::Comment);
             }
             // Of which type it is, its name says.
             self.series().ok()?;
         }
-        if self.ahead.front().is_some_and(|ahead| ahead.mark == *mark) {
+        if self.ahead.front().is_some_and(|ahead| ahead.fingerprint == *fingerprint) {
             return self.hand_out().map(|sample| Recognised::Series(sample.point));
         }
         None
@@ -112,8 +112,8 @@ impl<'a> OpenMetrics2Parser<'a> {
     }
 
     fn hand_out(&mut self) -> Option<Sample<'a>> {
-        let Ahead { sample, mark, exemplars } = self.ahead.pop_front()?;
-        (self.mark, self.exemplars) = (mark, exemplars);
+        let Ahead { sample, fingerprint, exemplars } = self.ahead.pop_front()?;
+        (self.fingerprint, self.exemplars) = (fingerprint, exemplars);
         Some(sample)
     }
 
@@ -154,7 +154,7 @@ impl<'a> OpenMetrics2Parser<'a> {
         (point.value, point.exemplar) = (value, exemplars.first().copied());
         let text = self.lines.pass_series(end, next)?;
         let sample = Sample { series: self.lines.series(text), point };
-        self.ahead.push_back(Ahead { sample, mark: self.lines.mark(), exemplars });
+        self.ahead.push_back(Ahead { sample, fingerprint: self.lines.fingerprint(), exemplars });
         Ok(())
     }
 
@@ -206,26 +206,26 @@ impl<'a> OpenMetrics2Parser<'a> {
         };
         let members = if explodes { members(&composite, of).map_err(fail)? } else { Vec::new() };
         let text = self.lines.pass_series(end, next)?;
-        let (line, native) = (self.lines.mark().key, self.lines.series(text));
+        let (line, native) = (self.lines.fingerprint().key, self.lines.series(text));
         let (kind, unit) = (self.lines.kind, self.lines.unit);
         self.native_histograms += usize::from(composite.is_native() && !is_native);
-        let mut mark = Mark { key: line, len: 0, what: What::Series };
+        let mut fingerprint = Fingerprint { key: line, len: 0, what: What::Series };
         if let Some(histogram) = histogram {
             self.histogram = histogram;
             let point = Point { value: histogram_mark(), ..point };
             let exemplars = exemplars.clone();
             // What is there of `le` is written otherwise.
-            mark.key = if of == Of::GaugeHistogram { xxh3_64_with_seed(b"le", line) } else { line };
-            self.ahead.push_back(Ahead { sample: Sample { series: native, point }, mark, exemplars });
+            fingerprint.key = if of == Of::GaugeHistogram { xxh3_64_with_seed(b"le", line) } else { line };
+            self.ahead.push_back(Ahead { sample: Sample { series: native, point }, fingerprint, exemplars });
         }
         let mut of_buckets = spread(exemplars, &members);
         for (member, value) in members {
-            mark.key = member.key(line);
+            fingerprint.key = member.key(line);
             let exemplars = if let Member::Bucket(_) = member { of_buckets.pop_front() } else { None };
             let exemplars = exemplars.unwrap_or_default();
             let point = Point { value, exemplar: exemplars.first().copied(), ..point };
             let series = Series::Member { text, kind, unit, member };
-            self.ahead.push_back(Ahead { sample: Sample { series, point }, mark, exemplars });
+            self.ahead.push_back(Ahead { sample: Sample { series, point }, fingerprint, exemplars });
         }
         Ok(())
     }
@@ -321,7 +321,7 @@ impl<'a> OpenMetrics2Parser<'a> {
         }
         self.lines.pass_new_comment(self.lines.slice(self.lines.pos, self.lines.pos + length), what)?;
         self.lines.set_kind_apart(self.lines.kind);
-        self.mark = self.lines.mark();
+        self.fingerprint = self.lines.fingerprint();
         Ok(Some(entry))
     }
 }

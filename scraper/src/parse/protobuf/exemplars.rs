@@ -1,6 +1,6 @@
 //! Exemplars, and times as protobuf has them.
 
-use super::wire::{Broken, Fields};
+use super::encoding::{Broken, Fields};
 use crate::parse::Exemplar;
 
 /// The exemplars of a native histogram: its own, and where it has none those of its classic buckets; in either case those

@@ -5,9 +5,9 @@ use model::histogram::ResetHint;
 use model::sample::{NORMAL_NAN_BITS, histogram_mark, is_histogram_mark, is_stale};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::encoding::{Broken, Fields};
 use super::exemplars::{self, read_exemplar, timestamp_ms};
 use super::native;
-use super::wire::{Broken, Fields};
 use crate::parse::part::Part;
 use crate::parse::{Exemplar, MetricKind, Native, Point};
 

@@ -4,22 +4,22 @@
 //! (`_sum`, one bucket) is what a series is recognised by. A native histogram is one entry, in whose place a marker stands
 //! until it is asked for; where native histograms are not wanted, they are counted.
 
+mod encoding;
 mod exemplars;
 mod message;
 mod native;
 mod series;
-mod wire;
 
 use std::borrow::Cow;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::entry::What;
-use super::{Entry, Exemplar, Mark, MetricKind, Native, ParseError, Point, Recognised, Sample, Series, Wanted};
+use super::{Entry, Exemplar, Fingerprint, MetricKind, Native, ParseError, Point, Recognised, Sample, Series, Wanted};
 use crate::parse::part::Part;
+use encoding::{Broken, Fields};
 use message::{Family, Metric};
 pub(super) use series::{push_labels, push_series_labels};
-use wire::{Broken, Fields};
 
 /// Reads an exposition entry by entry.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(super) struct ProtobufParser<'a> {
     metric: Metric<'a>,
     /// What comes next, once it was looked at; the end and a fault are met again and again.
     ahead: Option<Result<Option<Ahead<'a>>, Broken>>,
-    mark: Mark,
+    fingerprint: Fingerprint,
     wanted: Wanted,
     native_histograms: usize,
 }
@@ -68,14 +68,14 @@ impl<'a> ProtobufParser<'a> {
             stage: Stage::Next,
             metric: Metric::default(),
             ahead: None,
-            mark: Mark { key: 0, len: 0, what: What::Comment },
+            fingerprint: Fingerprint { key: 0, len: 0, what: What::Comment },
             wanted,
             native_histograms: 0,
         }
     }
 
-    pub(super) fn mark(&self) -> Mark {
-        self.mark
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
     }
 
     /// The native histogram for which the last entry was a marker.
@@ -94,10 +94,10 @@ impl<'a> ProtobufParser<'a> {
     }
 
     #[inline]
-    pub(super) fn recognise(&mut self, mark: &Mark) -> Option<Recognised<'a>> {
+    pub(super) fn recognise(&mut self, fingerprint: &Fingerprint) -> Option<Recognised<'a>> {
         let ahead = self.look_ahead();
         match ahead {
-            Ok(Some(Ahead { key, what })) if key == mark.key => Some(match what {
+            Ok(Some(Ahead { key, what })) if key == fingerprint.key => Some(match what {
                 AheadWhat::Series(_, point) => Recognised::Series(point),
                 _ => Recognised::Comment,
             }),
@@ -141,7 +141,7 @@ impl<'a> ProtobufParser<'a> {
                 Entry::Series(Sample { series, point })
             }
         };
-        self.mark = Mark { key: ahead.key, len: 0, what };
+        self.fingerprint = Fingerprint { key: ahead.key, len: 0, what };
         Ok(Some(entry))
     }
 

@@ -3,7 +3,7 @@
 use model::Histogram;
 use model::histogram::{Buckets, ClassicError, Span, WholeCounts};
 
-use super::wire::{Broken, Fields, Value};
+use super::encoding::{Broken, Fields, Value};
 use crate::parse::Native;
 use crate::parse::form::LINES_MAX;
 

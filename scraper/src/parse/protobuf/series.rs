@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use model::labels::{BUCKET, METRIC_NAME};
 
-use super::wire::{Fields, Value};
+use super::encoding::{Fields, Value};
 use crate::parse::pairs::{LabelPairs, format_bound};
 use crate::parse::part::Part;
 

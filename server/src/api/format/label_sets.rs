@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use model::Labels;
 
-use super::label_string;
+use super::json::label_string;
 
 /// Writes label sets into one text, which nobody shortens meanwhile.
 #[derive(Debug, Default)]

@@ -10,10 +10,12 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::HeaderName;
 use http::header::CONTENT_TYPE;
-use model::float::push_json;
 use model::labels::METRIC_NAME;
 use model::{Listing, Matcher, Querier, QuerierError, Selection};
 use query::Bounds;
+use scraper::Metadata;
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
 
 use self::metadata::Known;
 use self::score::{Algorithm, Terms};
@@ -73,15 +75,7 @@ pub(crate) async fn metric_names(
 ) -> Result<Response, ApiError> {
     let search = Search::new(&app, &params, "metric_names")?;
     let known = if switch(&params, "include_metadata", false)? { Known::of(&app).await } else { Known::default() };
-    let more = move |out: &mut String, name: &str| {
-        let Some(of) = known.metadata(name) else { return };
-        for (field, text) in [("type", of.kind.as_str()), ("help", &*of.help), ("unit", &*of.unit)] {
-            if !text.is_empty() {
-                format::put(out, format_args!(",\"{field}\":"));
-                format::string(out, text);
-            }
-        }
-    };
+    let more = move |name: &str| known.metadata(name).map_or_else(More::default, More::of);
     let ask =
         |db: &dyn Querier, of: &Selection<'_>, listing: &Listing<'_>| db.list_label_values(METRIC_NAME, of, listing);
     find(app, (origin, params), search, ("name", more), ask).await
@@ -95,7 +89,7 @@ pub(crate) async fn label_names(
 ) -> Result<Response, ApiError> {
     let search = Search::new(&app, &params, "label_names")?;
     let ask = |db: &dyn Querier, of: &Selection<'_>, listing: &Listing<'_>| db.list_label_names(of, listing);
-    find(app, (origin, params), search, ("name", |_: &mut String, _: &str| {}), ask).await
+    find(app, (origin, params), search, ("name", |_: &str| More::default()), ask).await
 }
 
 /// `/api/v1/search/label_values`
@@ -111,7 +105,7 @@ pub(crate) async fn label_values(
     }
     let ask =
         move |db: &dyn Querier, of: &Selection<'_>, listing: &Listing<'_>| db.list_label_values(&label, of, listing);
-    find(app, (origin, params), search, ("value", |_: &mut String, _: &str| {}), ask).await
+    find(app, (origin, params), search, ("value", |_: &str| More::default()), ask).await
 }
 
 /// Searches and answers; `more` adds fields to a result.
@@ -119,7 +113,7 @@ async fn find(
     app: Arc<App>,
     (origin, params): (Origin, Params),
     search: Search,
-    (field, more): (&'static str, impl Fn(&mut String, &str) + Send + 'static),
+    (field, more): (&'static str, impl Fn(&str) -> More + Send + 'static),
     ask: impl Fn(&dyn Querier, &Selection<'_>, &Listing<'_>) -> Result<Vec<String>, QuerierError> + Send + 'static,
 ) -> Result<Response, ApiError> {
     let (db, given) = (Arc::clone(&app.db), params.clone());
@@ -230,27 +224,76 @@ impl Search {
     }
 
     /// The lines of an answer; `more` adds fields to a result.
-    fn answer(&self, found: &Found, field: &str, more: impl Fn(&mut String, &str)) -> String {
+    fn answer(&self, found: &Found, field: &str, more: impl Fn(&str) -> More) -> String {
         let mut body = String::new();
         let batches = found.results.chunks(self.batch);
         // The first line comes also when nothing is found.
         let nothing = found.results.is_empty().then_some(&[][..]);
         for batch in nothing.into_iter().chain(batches) {
-            body.push_str("{\"results\":");
-            format::array(&mut body, batch, |out, (name, score)| {
-                format::put(out, format_args!("{{\"{field}\":"));
-                format::string(out, name);
-                if self.shows_score {
-                    out.push_str(",\"score\":");
-                    push_json(out, *score);
-                }
-                more(out, name);
-                out.push('}');
+            let results = batch.iter().map(|(name, score)| ResultJson {
+                field,
+                name,
+                score: self.shows_score.then_some(*score),
+                more: more(name),
             });
-            body.push_str("}\n");
+            format::serialize(&mut body, &BatchJson { results: results.collect() });
+            body.push('\n');
         }
-        format::put(&mut body, format_args!("{{\"status\":\"success\",\"has_more\":{}}}\n", found.has_more));
+        format::serialize(&mut body, &EndJson { status: "success", has_more: found.has_more });
+        body.push('\n');
         body
+    }
+}
+
+/// A line of an answer.
+#[derive(Serialize)]
+struct BatchJson<'a> {
+    results: Vec<ResultJson<'a>>,
+}
+
+/// The last line.
+#[derive(Serialize)]
+struct EndJson {
+    status: &'static str,
+    has_more: bool,
+}
+
+/// A name or value that was found, under a field that is the endpoint's.
+struct ResultJson<'a> {
+    field: &'a str,
+    name: &'a str,
+    score: Option<f64>,
+    more: More,
+}
+
+impl Serialize for ResultJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry(self.field, self.name)?;
+        if let Some(score) = self.score {
+            map.serialize_entry("score", &score)?;
+        }
+        let More { kind, help, unit } = &self.more;
+        for (field, text) in [("type", *kind), ("help", help), ("unit", unit)] {
+            if !text.is_empty() {
+                map.serialize_entry(field, text)?;
+            }
+        }
+        map.end()
+    }
+}
+
+/// What is known of a metric besides its name.
+#[derive(Default)]
+struct More {
+    kind: &'static str,
+    help: String,
+    unit: String,
+}
+
+impl More {
+    fn of(metadata: &Metadata) -> Self {
+        Self { kind: metadata.kind.as_str(), help: metadata.help.to_string(), unit: metadata.unit.to_string() }
     }
 }
 

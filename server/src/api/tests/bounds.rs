@@ -43,7 +43,7 @@ async fn parameters_and_selectors_are_counted_before_they_are_read() {
         ] {
             let asked = json!({"path": path, "method": "POST", "form": form});
             check(&ask(&app, &asked).await, expected, path);
-            assert_eq!(app.engine.options().memory.used(), 0, "{path}");
+            assert_eq!(app.engine().options().memory.used(), 0, "{path}");
         }
     }
 }
@@ -78,14 +78,14 @@ async fn listings_and_texts_have_the_memory_of_a_query() {
     ] {
         let asked = json!({"path": path, "method": "POST", "form": form});
         check(&ask(&app, &asked).await, expected, path);
-        assert_eq!(app.engine.options().memory.used(), 0, "{path}");
+        assert_eq!(app.engine().options().memory.used(), 0, "{path}");
     }
     for asked in [
         json!({"path": "/api/v1/label/pod/values"}),
         json!({"path": "/api/v1/targets/metadata", "params": [["match_target", many]]}),
     ] {
         check(&ask(&app, &asked).await, refused, &asked["path"].to_string());
-        assert_eq!(app.engine.options().memory.used(), 0);
+        assert_eq!(app.engine().options().memory.used(), 0);
     }
 }
 

@@ -45,7 +45,7 @@ async fn limits_of_all_queries_and_of_one() {
     assert_eq!(refused(&app, &[["query", "a"], ["max_series", "2"]]).await, series);
     assert_eq!(refused(&app, &[["query", "a[5m]"], ["max_samples_read", "8"]]).await, samples);
     assert_eq!(refused(&app, &[["query", "a"], ["max_series", "3"], ["max_samples_read", "3"]]).await.0, 200);
-    app.engine.options().cost.set(2, 100, 300_000);
+    app.engine().options().cost.set(2, 100, 300_000);
     assert_eq!(refused(&app, &[["query", "a"]]).await, series);
     let bad = |text: &str| told(400, "bad_data", text);
     for (name, value, text) in [

@@ -4,11 +4,11 @@
 
 mod bounds;
 mod cost;
+mod explain;
 mod known;
 mod paths;
 mod search;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
@@ -21,8 +21,8 @@ use tower::ServiceExt as _;
 use self::known::KNOWN;
 use super::router;
 use crate::app::App;
+use crate::bootstrap;
 use crate::flags::Flags;
-use crate::wire;
 
 /// The first sample of every series.
 const START_MS: i64 = 1_700_000_000_000;
@@ -51,15 +51,8 @@ const SERVED: [&str; 18] = [
 ];
 
 fn conformance() -> Option<(String, Value)> {
-    let root = std::env::var_os("WEFT_CONFORMANCE")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/conformance")), PathBuf::from);
-    let golden = root.join("httpapi/golden");
-    let Ok(data) = std::fs::read_to_string(golden.join("dataset.load")) else {
-        eprintln!("SKIPPED: {} is absent; set WEFT_CONFORMANCE", golden.display());
-        return None;
-    };
-    let text = std::fs::read_to_string(golden.join("default_flags.json")).unwrap();
-    Some((data, serde_json::from_str(&text).unwrap()))
+    let data = kit::conformance_text("httpapi/golden/dataset.load")?;
+    Some((data, kit::conformance_json("httpapi/golden/default_flags.json")?))
 }
 
 /// The server without its sockets, over a store of its own.
@@ -73,9 +66,9 @@ fn app_with(folder: &std::path::Path, more: &[&str]) -> Arc<App> {
     let args = ["weft", &path, "--storage.tsdb.retention.time=100y", "--web.listen-address=127.0.0.1:0"];
     let flags = Flags::parse(args.iter().chain(more).map(|arg| (*arg).to_owned())).unwrap();
     let mut config = config::Config::parse("global: {scrape_interval: 15s}", "a.yml".as_ref(), &|_| None).unwrap();
-    let retention = crate::settings::Retention::new(&flags).unwrap();
+    let retention = crate::settings::Retention::new(&flags);
     config.default_retention(retention.time_ms, retention.size_bytes);
-    wire::build(flags, &config, tokio::sync::mpsc::channel(1).0).unwrap()
+    bootstrap::build(flags, &config, tokio::sync::mpsc::channel(1).0).unwrap()
 }
 
 /// One source; a row a minute.
@@ -275,7 +268,7 @@ async fn series_are_deleted_and_snapshots_taken_where_that_is_allowed() {
             found.extend(batch.columns.iter().map(|column| batch.labels(column).name().to_owned()));
             Ok(())
         };
-        model::Querier::select(db, &selection, false, &mut sink).unwrap();
+        model::Querier::select(db, &selection, &model::ReadHints::default(), &mut sink).unwrap();
         found.sort();
         found
     };

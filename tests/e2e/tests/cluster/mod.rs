@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::sync::Arc;
 
-use e2e::{ControlPlane, Pki};
+use kit::{ControlPlane, Pki};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
@@ -158,7 +158,7 @@ fn role(resources: &[&str]) -> Value {
 
 fn serve(mut stream: StreamOwned<ServerConnection, std::net::TcpStream>, expected: &str) {
     loop {
-        let Some(head) = e2e::read_head(&mut stream) else { return };
+        let Some(head) = kit::read_head(&mut stream) else { return };
         let allowed = head.to_lowercase().contains(expected);
         let body = "# TYPE process_open_fds gauge\nprocess_open_fds 12\n\
                     # TYPE antrea_agent_local_pod_count gauge\nantrea_agent_local_pod_count 3\n";

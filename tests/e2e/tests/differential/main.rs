@@ -20,7 +20,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use e2e::{Answer, Exporter, Http, Prometheus, Weft, eventually, skipped};
+use kit::{Answer, Exporter, Http, Prometheus, Weft, eventually, skipped};
 
 use compare::Answer as Compared;
 use generate::{Query, Random};

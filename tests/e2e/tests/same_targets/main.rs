@@ -16,7 +16,7 @@ mod observed;
 mod recorder;
 mod targets;
 
-use e2e::{Http, Prometheus, Weft, eventually, skipped};
+use kit::{Http, Prometheus, Weft, eventually, skipped};
 
 use cases::{CASES, Case};
 use known::KNOWN;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use e2e::Http;
+use kit::Http;
 use serde_json::Value;
 
 use crate::recorder::{BROKEN, PAGES, REFUSED};

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use e2e::{Answer, Exporter, eventually};
+use kit::{Answer, Exporter, eventually};
 
 /// Pages of a case, the bad ones included.
 pub const PAGES: usize = 8;

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use e2e::{ControlPlane, GoTarget, Http, Process, eventually, free_port};
+use kit::{ControlPlane, GoTarget, Http, Process, eventually, free_port};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
 
 use crate::recorder::{BROKEN, PAGES, REFUSED, answer};

@@ -1,0 +1,273 @@
+//! Several stores read as one: local data and remote read, or the parts of a store that is spread.
+//!
+//! Every store hands out its series in label order, so that equal label sets meet while no more than one part of each store
+//! is in memory.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{
+    Batch, BatchSink, Column, Listing, PartReader, Parts, Querier, QuerierError, ReadHints, Selection, SeriesOrder,
+};
+use crate::{Labels, with_causes};
+
+/// A primary store and others beside it. What the primary cannot read is an error; what another cannot read is left out,
+/// with a warning. Of two samples of one series at one time that of the earlier store is used. (Prometheus:
+/// `storage/fanout.go`, `storage/merge.go`.)
+#[derive(Clone)]
+pub struct MergedQuerier {
+    primary: Arc<dyn Querier>,
+    secondaries: Vec<Arc<dyn Querier>>,
+}
+
+impl std::fmt::Debug for MergedQuerier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MergedQuerier").field("secondaries", &self.secondaries.len()).finish_non_exhaustive()
+    }
+}
+
+impl MergedQuerier {
+    /// Reads `primary` and, where they have more, `secondaries`.
+    #[must_use]
+    pub fn new(primary: Arc<dyn Querier>, secondaries: Vec<Arc<dyn Querier>>) -> Self {
+        Self { primary, secondaries }
+    }
+
+    /// The union of what all stores list.
+    fn list<T: Ord>(
+        &self,
+        listing: &Listing<'_>,
+        list: impl Fn(&dyn Querier) -> Result<Vec<T>, QuerierError>,
+    ) -> Result<Vec<T>, QuerierError> {
+        let first = list(&*self.primary)?;
+        if self.secondaries.is_empty() {
+            return Ok(first);
+        }
+        let mut all: BTreeSet<T> = first.into_iter().collect();
+        for store in &self.secondaries {
+            match list(&**store) {
+                Ok(more) => all.extend(more),
+                Err(QuerierError::Stopped) => return Err(QuerierError::Stopped),
+                // What a store cannot list it says in its `listing_warnings`.
+                Err(QuerierError::Store(_)) => {}
+            }
+        }
+        Ok(all.into_iter().take(listing.most()).collect())
+    }
+}
+
+impl Querier for MergedQuerier {
+    fn open<'q>(
+        &'q self,
+        selection: &Selection<'_>,
+        hints: &ReadHints<'_>,
+    ) -> Result<Box<dyn Parts + 'q>, QuerierError> {
+        if self.secondaries.is_empty() {
+            return self.primary.open(selection, hints);
+        }
+        let unbounded = |_| Ok(());
+        let order = match hints.order {
+            SeriesOrder::Any => SeriesOrder::ByLabels { grow: &unbounded },
+            by_labels @ SeriesOrder::ByLabels { .. } => by_labels,
+        };
+        let sorted = ReadHints { order, ..*hints };
+        let mut stores = vec![(self.primary.open(selection, &sorted)?, true)];
+        let mut warnings = Vec::new();
+        for store in &self.secondaries {
+            match store.open(selection, &sorted) {
+                Ok(parts) => stores.push((parts, false)),
+                Err(QuerierError::Stopped) => return Err(QuerierError::Stopped),
+                Err(error) => warnings.push(with_causes(&error)),
+            }
+        }
+        let limit = if hints.limit == 0 { usize::MAX } else { hints.limit };
+        Ok(Box::new(MergedParts { stores, limit, warnings: Mutex::new(warnings) }))
+    }
+
+    fn list_series(&self, selection: &Selection<'_>, listing: &Listing<'_>) -> Result<Vec<Labels>, QuerierError> {
+        self.list(listing, |store| store.list_series(selection, listing))
+    }
+
+    fn list_label_names(&self, selection: &Selection<'_>, listing: &Listing<'_>) -> Result<Vec<String>, QuerierError> {
+        self.list(listing, |store| store.list_label_names(selection, listing))
+    }
+
+    fn list_label_values(
+        &self,
+        name: &str,
+        selection: &Selection<'_>,
+        listing: &Listing<'_>,
+    ) -> Result<Vec<String>, QuerierError> {
+        self.list(listing, |store| store.list_label_values(name, selection, listing))
+    }
+
+    fn listing_warnings(&self, selection: &Selection<'_>) -> Vec<String> {
+        let stores = std::iter::once(&self.primary).chain(&self.secondaries);
+        stores.flat_map(|store| store.listing_warnings(selection)).collect()
+    }
+}
+
+/// One selection in every store. It has a single part: the stores' own are read in step.
+struct MergedParts<'q> {
+    /// Each with whether its errors are the selection's.
+    stores: Vec<(Box<dyn Parts + 'q>, bool)>,
+    limit: usize,
+    warnings: Mutex<Vec<String>>,
+}
+
+impl MergedParts<'_> {
+    fn warn(&self, error: &QuerierError) {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(with_causes(error));
+    }
+}
+
+impl Parts for MergedParts<'_> {
+    fn count(&self) -> usize {
+        usize::from(self.stores.iter().any(|(parts, _)| parts.count() > 0))
+    }
+
+    fn reader(&self) -> Result<Box<dyn PartReader + '_>, QuerierError> {
+        Ok(Box::new(MergedReader(self)))
+    }
+
+    fn reader_bytes(&self) -> usize {
+        self.stores.iter().map(|(parts, _)| parts.reader_bytes()).sum()
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        warnings.extend(self.stores.iter().flat_map(|(parts, _)| parts.warnings()));
+        warnings
+    }
+}
+
+struct MergedReader<'p>(&'p MergedParts<'p>);
+
+impl PartReader for MergedReader<'_> {
+    fn read(&self, _: usize, sink: &mut BatchSink<'_>) -> Result<(), QuerierError> {
+        let mut cursors = Vec::new();
+        for (parts, is_primary) in &self.0.stores {
+            match parts.reader() {
+                Ok(reader) => cursors.push(Cursor { reader, part: 0, count: parts.count(), series: VecDeque::new() }),
+                Err(error) if *is_primary || matches!(error, QuerierError::Stopped) => return Err(error),
+                Err(error) => self.0.warn(&error),
+            }
+        }
+        for _ in 0..self.0.limit {
+            let mut at = 0;
+            while let Some(cursor) = cursors.get_mut(at) {
+                match cursor.fill() {
+                    Ok(()) => at += 1,
+                    // The primary is the first: without its reader nothing was begun.
+                    Err(error) if at == 0 || matches!(error, QuerierError::Stopped) => return Err(error),
+                    Err(error) => {
+                        self.0.warn(&error);
+                        cursors.remove(at);
+                    }
+                }
+            }
+            let Some(least) = cursors.iter().filter_map(Cursor::labels).min().cloned() else { break };
+            let same = cursors.iter_mut().filter(|cursor| cursor.labels() == Some(&least));
+            let series = same.filter_map(|cursor| cursor.series.pop_front()).reduce(merge);
+            series.map_or(Ok(()), &mut *sink)?;
+        }
+        Ok(())
+    }
+}
+
+/// Where the reading of one store is.
+struct Cursor<'p> {
+    reader: Box<dyn PartReader + 'p>,
+    /// The next part.
+    part: usize,
+    count: usize,
+    /// What is left of the part before it.
+    series: VecDeque<Batch>,
+}
+
+impl Cursor<'_> {
+    /// Reads on, if nothing is left.
+    fn fill(&mut self) -> Result<(), QuerierError> {
+        while self.series.is_empty() && self.part < self.count {
+            let series = &mut self.series;
+            self.reader.read(self.part, &mut |batch| {
+                series.extend(batch.into_series());
+                Ok(())
+            })?;
+            self.part += 1;
+        }
+        Ok(())
+    }
+
+    fn labels(&self) -> Option<&Labels> {
+        self.series.front().map(|batch| &batch.columns[0].metric)
+    }
+}
+
+/// The samples of both, which are one series; of two at one time that of `first`.
+fn merge(first: Batch, second: Batch) -> Batch {
+    let mut merged = Batch { columns: vec![Column::default()], ..Batch::default() };
+    let (mut sides, out) = ([Side::new(&first), Side::new(&second)], &mut merged.columns[0]);
+    out.metric = first.columns[0].metric.clone();
+    loop {
+        let side = match (sides[0].time(), sides[1].time()) {
+            (None, None) => break,
+            (Some(one), Some(other)) if other < one => 1,
+            (Some(one), Some(other)) => {
+                if one == other {
+                    sides[1].skip();
+                }
+                0
+            }
+            (Some(_), None) => 0,
+            (None, Some(_)) => 1,
+        };
+        sides[side].take(&mut merged.timestamps_ms, out);
+    }
+    merged
+}
+
+/// One side of a merge: where it is.
+struct Side<'b> {
+    timestamps_ms: &'b [i64],
+    column: &'b Column,
+    at: usize,
+    histograms: usize,
+    starts: usize,
+}
+
+impl<'b> Side<'b> {
+    fn new(batch: &'b Batch) -> Self {
+        let (timestamps_ms, column) = (&batch.timestamps_ms[..], &batch.columns[0]);
+        Self { timestamps_ms, column, at: 0, histograms: 0, starts: 0 }
+    }
+
+    fn time(&self) -> Option<i64> {
+        self.timestamps_ms.get(self.at).copied()
+    }
+
+    /// Appends the sample to what is merged.
+    fn take(&mut self, timestamps_ms: &mut Vec<i64>, out: &mut Column) {
+        let slot = timestamps_ms.len() as u32;
+        timestamps_ms.push(self.timestamps_ms[self.at]);
+        out.values.push(self.column.values[self.at]);
+        if let Some((_, histogram)) = at_slot(&self.column.histograms, self.histograms, self.at) {
+            out.histograms.push((slot, Arc::clone(histogram)));
+        }
+        if let Some((_, start_ms)) = at_slot(&self.column.start_times_ms, self.starts, self.at) {
+            out.start_times_ms.push((slot, *start_ms));
+        }
+        self.skip();
+    }
+
+    fn skip(&mut self) {
+        self.histograms += usize::from(at_slot(&self.column.histograms, self.histograms, self.at).is_some());
+        self.starts += usize::from(at_slot(&self.column.start_times_ms, self.starts, self.at).is_some());
+        self.at += 1;
+    }
+}
+
+/// The next entry of a sparse list, if it is of this slot.
+fn at_slot<T>(sparse: &[(u32, T)], next: usize, slot: usize) -> Option<&(u32, T)> {
+    sparse.get(next).filter(|(of, _)| *of as usize == slot)
+}

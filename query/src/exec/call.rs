@@ -1,0 +1,257 @@
+//! Function calls: arguments to the families in `functions`.
+
+use model::Labels;
+use model::labels::METRIC_TYPE;
+
+use super::arguments::check_factors;
+use super::evaluator::{Evaluator, Sink};
+use super::operands::Operands;
+use super::selector::Take;
+use crate::Error;
+use crate::functions::sweep::Sweeper;
+use crate::functions::{Body, MathFn, RangeFn, label, sort};
+use crate::parse::ast::Span;
+use crate::parse::types::Type;
+use crate::plan::{Call, NodeId, NodeKind};
+use crate::value::{ABSENT, Series, is_absent};
+use crate::window::{Grid, Window};
+
+impl Evaluator<'_> {
+    pub(super) fn stream_call(
+        &self,
+        (id, call): (NodeId, &Call),
+        grid: &Grid,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), Error> {
+        match call.function.body {
+            Body::Range(f) => self.range_call(call, (f, call.keep_name), grid, sink),
+            Body::RangeKeepName(f) => self.range_call(call, (f, true), grid, sink),
+            Body::Math(f) => self.math_call(call, f, grid, sink),
+            Body::Date(f) => self.stream(call.args[0], grid, &mut |mut series| {
+                self.drop_name_of(call, &mut series);
+                series.histograms.clear();
+                series.values.iter_mut().filter(|v| !is_absent(**v)).for_each(|v| *v = f(*v as i64));
+                sink(series)
+            }),
+            Body::Timestamp => self.timestamp(call, grid, sink),
+            Body::OfHistograms(f) => self.of_histograms(call, f, grid, sink),
+            Body::AcrossSteps(f) => self.across_steps(call, f, grid, sink),
+            _ => Err(Error::execution(format!(
+                "BUG: {} does not stream (at {})",
+                call.function.name,
+                self.span(id).start
+            ))),
+        }
+    }
+
+    fn range_call(
+        &self,
+        call: &Call,
+        (f, keep_name): (RangeFn, bool),
+        grid: &Grid,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), Error> {
+        let range = self.arg_of(&call.args, Type::Matrix)?;
+        let scalars = self.scalar_args(&call.args, grid)?;
+        let mut args = Vec::new();
+        let is_checked = matches!(call.function.name, "quantile_over_time" | "integral");
+        let is_smoothing = call.function.name == "double_exponential_smoothing";
+        let is_counter = matches!(call.function.name, "rate" | "increase");
+        let sweeper = Sweeper::of(call.function.name, self.extension_of(range));
+        self.windows(range, grid, &mut |ranges| {
+            let mut series = if ranges.is_rich() {
+                self.mixed_range(call, f, (ranges, &scalars), grid)?
+            } else {
+                let mut values = Vec::with_capacity(grid.len);
+                if let Some(sweeper) = sweeper {
+                    self.pace(grid.len)?;
+                    ranges.sweep(sweeper, |step| scalars.first(step), &mut values);
+                } else {
+                    for step in 0..grid.len {
+                        let window = ranges.floats_at(step);
+                        self.pace(1 + window.len())?;
+                        scalars.at(step, &mut args);
+                        if is_smoothing && !window.ts.is_empty() {
+                            check_factors(&args)?;
+                        }
+                        values.push(f(&window, &args).unwrap_or(ABSENT));
+                    }
+                }
+                if is_checked {
+                    let seen = (0..grid.len).filter(|step| !is_absent(values[*step]));
+                    seen.for_each(|step| self.check_scalar(call, scalars.first(step)));
+                }
+                Series::of_floats(ranges.labels(self)?, ranges.drop_name, values)
+            };
+            if series.is_empty() {
+                return Ok(());
+            }
+            if is_counter && series.has_floats() {
+                self.note_non_counter(&series.labels, self.range_span(range));
+            }
+            if !keep_name {
+                self.drop_name(&mut series);
+            }
+            sink(series)
+        })
+    }
+
+    fn note_non_counter(&self, labels: &Labels, place: Span) {
+        let name = labels.name();
+        if self.query.options.type_labels {
+            let kind = labels.get(METRIC_TYPE).unwrap_or_default();
+            if !name.is_empty() && !matches!(kind, "counter" | "histogram") {
+                let wanted = "__type__ label is not set to \"counter\" or \"histogram\"";
+                self.info(place, &format!("metric might not be a counter, {wanted}, got {kind:?}: {name:?}"));
+            }
+            return;
+        }
+        let counter = ["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| name.ends_with(suffix));
+        if !name.is_empty() && !counter {
+            let message =
+                format!("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {name:?}");
+            self.info(place, &message);
+        }
+    }
+
+    fn math_call(&self, call: &Call, f: MathFn, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
+        let scalars = self.scalar_args(&call.args, grid)?;
+        let mut args = Vec::new();
+        self.stream(self.arg_of(&call.args, Type::Vector)?, grid, &mut |mut series| {
+            self.drop_name_of(call, &mut series);
+            series.histograms.clear();
+            for (step, value) in series.values.iter_mut().enumerate().filter(|(_, v)| !is_absent(**v)) {
+                scalars.at(step, &mut args);
+                *value = f(*value, &args).unwrap_or(ABSENT);
+            }
+            sink(series)
+        })
+    }
+
+    /// One number of all the floats of a series, at every step.
+    fn across_steps(&self, call: &Call, f: RangeFn, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
+        let scalars = self.scalar_args(&call.args, grid)?;
+        let mut args = Vec::new();
+        scalars.at(0, &mut args);
+        self.stream(self.arg_of(&call.args, Type::Vector)?, grid, &mut |mut series| {
+            let present: Vec<f64> = series.values.iter().copied().filter(|v| !is_absent(*v)).collect();
+            let Some(value) = f(&Window { values: &present, ..Window::default() }, &args) else { return Ok(()) };
+            series.values.fill(value);
+            series.histograms.clear();
+            self.drop_name_of(call, &mut series);
+            sink(series)
+        })
+    }
+
+    fn timestamp(&self, call: &Call, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
+        let arg = call.args[0];
+        let mut nameless = |mut series: Series| {
+            self.drop_name_of(call, &mut series);
+            sink(series)
+        };
+        if let NodeKind::Vector(scan) = &self.node(arg).kind {
+            return self.instant_selector((arg, scan), grid, Take::Time, &mut nameless);
+        }
+        self.stream(arg, grid, &mut |mut series| {
+            for step in 0..grid.len {
+                if series.has(step) {
+                    series.values[step] = grid.time(step) as f64 / 1000.0;
+                }
+            }
+            series.histograms.clear();
+            nameless(series)
+        })
+    }
+
+    pub(super) fn whole_call(&self, (id, call): (NodeId, &Call), grid: &Grid) -> Result<Vec<Series>, Error> {
+        let lone = |values| vec![Series::of_floats(Labels::empty(), false, values)];
+        match call.function.body {
+            Body::Vector => Ok(lone(self.scalar(call.args[0], grid)?)),
+            Body::Date(f) => Ok(lone((0..grid.len).map(|i| f(grid.time(i).div_euclid(1000))).collect())),
+            Body::Absent | Body::AbsentOverTime => self.absent(call.args[0], grid),
+            Body::Sort(order) => self.sort((id, call), order, grid),
+            Body::LabelReplace => self.label_replace(call, grid),
+            Body::LabelJoin => self.label_join(call, grid),
+            Body::LabelMatch(op) => self.label_match(call, op, grid),
+            Body::Info => self.info_call(call, grid),
+            Body::HistogramQuantile => self.histogram_quantile(call, grid),
+            Body::HistogramQuantiles => self.histogram_quantiles(call, grid),
+            Body::HistogramFraction => self.histogram_fraction(call, grid),
+            Body::StartTimestamp => self.start_timestamp(call.args[0], grid),
+            _ => Err(Error::execution(format!("BUG: {} yields no vector", call.function.name))),
+        }
+    }
+
+    fn absent(&self, arg: NodeId, grid: &Grid) -> Result<Vec<Series>, Error> {
+        let mut values = vec![1.0; grid.len];
+        let node = self.node(arg);
+        if node.value_type == Type::Matrix {
+            self.windows(arg, grid, &mut |ranges| {
+                self.pace(grid.len)?;
+                let found = values.iter_mut().enumerate().filter(|(step, _)| !ranges.at(*step).is_empty());
+                found.for_each(|(_, v)| *v = ABSENT);
+                Ok(())
+            })?;
+        } else {
+            self.stream(arg, grid, &mut |series| {
+                let found = values.iter_mut().zip(&series.values).filter(|(_, v)| !is_absent(**v));
+                found.for_each(|(slot, _)| *slot = ABSENT);
+                series.histograms.iter().for_each(|(step, _)| values[*step as usize] = ABSENT);
+                Ok(())
+            })?;
+        }
+        let labels = node.kind.scan().map_or_else(Labels::empty, |scan| label::fixed_by(&scan.matchers));
+        Ok(vec![Series::of_floats(labels, false, values)])
+    }
+
+    fn sort(&self, (id, call): (NodeId, &Call), order: sort::Order, grid: &Grid) -> Result<Vec<Series>, Error> {
+        let mut series = self.vector(call.args[0], grid)?;
+        if matches!(order, sort::Order::Ascending | sort::Order::Descending) {
+            sort::floats_alone(&mut series);
+        }
+        if grid.len > 1 {
+            self.warn(
+                self.span(id),
+                "sort is ineffective for range queries since results are always ordered by labels",
+            );
+            return Ok(series);
+        }
+        let names =
+            call.args[1..].iter().map(|arg| self.string_of(*arg).map(str::to_owned)).collect::<Result<Vec<_>, _>>()?;
+        match order {
+            sort::Order::Ascending => sort::by_value(&mut series, false),
+            sort::Order::Descending => sort::by_value(&mut series, true),
+            sort::Order::Label => sort::by_label(&mut series, &names, false),
+            sort::Order::LabelDescending => sort::by_label(&mut series, &names, true),
+        }
+        Ok(series)
+    }
+
+    pub(super) fn scalar_call(&self, call: &Call, grid: &Grid) -> Result<Vec<f64>, Error> {
+        let constant = |value: f64| Ok(vec![value; grid.len]);
+        match call.function.body {
+            Body::Pi => constant(std::f64::consts::PI),
+            Body::Time => Ok((0..grid.len).map(|i| grid.time(i) as f64 / 1000.0).collect()),
+            Body::Start => constant(self.query.times.start_ms as f64 / 1000.0),
+            Body::End => constant(self.query.times.end_ms as f64 / 1000.0),
+            Body::Range_ => constant((self.query.times.end_ms - self.query.times.start_ms) as f64 / 1000.0),
+            Body::Step => constant(self.query.times.step_ms as f64 / 1000.0),
+            Body::MaxOf | Body::MinOf => {
+                let (a, b) = (self.scalar(call.args[0], grid)?, self.scalar(call.args[1], grid)?);
+                let larger = matches!(call.function.body, Body::MaxOf);
+                let pick = if larger { crate::functions::math::max } else { crate::functions::math::min };
+                Ok(a.iter().zip(&b).map(|(a, b)| pick(*a, *b)).collect())
+            }
+            Body::Scalar => {
+                let mut found = vec![(0u32, f64::NAN); grid.len];
+                self.stream(call.args[0], grid, &mut |series| {
+                    let present = found.iter_mut().zip(&series.values).filter(|(_, v)| !is_absent(**v));
+                    present.for_each(|(slot, value)| *slot = (slot.0 + 1, *value));
+                    Ok(())
+                })?;
+                Ok(found.iter().map(|(n, v)| if *n == 1 { *v } else { f64::NAN }).collect())
+            }
+            _ => Err(Error::execution(format!("BUG: {} yields no scalar", call.function.name))),
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Results of common subexpressions, from the first place of each to its last.
+//!
+//! They only spare time: a result is kept where there is memory to spare, dropped where that gets scarce, and then evaluated
+//! again.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::memory::Share;
+use crate::plan::Plan;
+use crate::stats::Level;
+use crate::value::Series;
+use crate::window::Grid;
+
+/// Results by the slots of the plan.
+#[derive(Debug, Default)]
+pub(crate) struct CommonCache(Mutex<Vec<Slot>>);
+
+/// An expression with several places.
+#[derive(Debug)]
+struct Slot {
+    /// Places that are still to come.
+    places: usize,
+    kept: Option<Kept>,
+}
+
+/// A result.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    pub(super) series: Arc<Vec<Series>>,
+    pub(super) grid: Grid,
+    /// The memory it takes.
+    pub(super) bytes: usize,
+    /// What evaluating it looked at, and held at most.
+    pub(super) cost: Level,
+    pub(super) peak: usize,
+}
+
+impl CommonCache {
+    /// Room for what the nodes of a plan share.
+    pub(crate) fn of(plan: &Plan) -> Self {
+        Self(Mutex::new(plan.common.iter().map(|places| Slot { places: *places, kept: None }).collect()))
+    }
+
+    fn slots(&self) -> MutexGuard<'_, Vec<Slot>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Drops what nobody reads just now. Was there any?
+    pub(super) fn clear(&self, share: &Share) -> bool {
+        let unread = |kept: &mut Kept| Arc::strong_count(&kept.series) == 1;
+        let mut slots = self.slots();
+        let gone: Vec<Kept> = slots.iter_mut().filter_map(|slot| slot.kept.take_if(unread)).collect();
+        gone.iter().for_each(|kept| share.give(kept.bytes));
+        !gone.is_empty()
+    }
+
+    /// Comes to a place: what was kept for it there, and whether there are more to come.
+    pub(super) fn arrive(&self, slot: usize, grid: &Grid, share: &Share) -> (Option<Kept>, bool) {
+        let slot = &mut self.slots()[slot];
+        slot.places = slot.places.saturating_sub(1);
+        if slot.places > 0 {
+            return (slot.kept.clone().filter(|kept| kept.grid == *grid), true);
+        }
+        // At the last place the result is handed over, and its memory with it.
+        let kept = slot.kept.take();
+        kept.iter().for_each(|kept| share.give(kept.bytes));
+        (kept.filter(|kept| kept.grid == *grid), false)
+    }
+
+    /// Keeps a result where there is memory to spare.
+    pub(super) fn keep(&self, slot: usize, kept: Kept, share: &Share) {
+        if share.take_spare(kept.bytes) {
+            let before = self.slots()[slot].kept.replace(kept);
+            before.iter().for_each(|before| share.give(before.bytes));
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Partitioned evaluation: a scan is read in parts, and each part is carried through the nodes above it, on all cores. Who
+//! asked gets the series in the order of the parts, as if one thread had read them: sums of floats depend on it.
+
+use std::cell::RefCell;
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::thread;
+
+use model::{BatchSink, PartReader, Parts, QuerierError};
+
+use super::evaluator::{Evaluator, Partition, Query, Sink};
+use super::limits::Reserved;
+use super::operands::Operands;
+use super::projection::{Needed, Projection};
+use crate::Error;
+use crate::memory::Reservation;
+use crate::plan::NodeId;
+use crate::stats::{Counter, Level};
+use crate::value::Series;
+use crate::window::Grid;
+
+/// A node, what is needed of its labels, and when.
+type Task<'t> = (NodeId, Option<&'t Needed>, &'t Grid);
+
+/// The outcome of one part.
+type Outcome<'a> = Result<Done<'a>, Error>;
+
+struct Done<'a> {
+    series: Vec<Series>,
+    /// The memory they take.
+    taken: Reservation<'a>,
+    /// Samples held at most while they were made.
+    peak: usize,
+    counted: Level,
+}
+
+impl Evaluator<'_> {
+    /// The series of a node that streams.
+    pub(super) fn stream_partitioned(
+        &self,
+        (id, needed): (NodeId, Option<&Needed>),
+        grid: &Grid,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), Error> {
+        // Below a node that is partitioned, this thread reads one part already.
+        let scan = if self.partition.is_none() { self.node(id).decisions.partitioned } else { None };
+        let Some(selection) = scan.and_then(|scan| self.wanted(scan, grid)) else {
+            return self.stream_node(id, grid, sink);
+        };
+        let parts = self.open(&selection)?;
+        let (threads, _reading) = self.readers(&*parts)?;
+        if threads < 2 {
+            self.one_by_one(&*parts, (id, needed, grid), sink)?;
+            self.annotations().warn_of_store(parts.warnings());
+            return Ok(());
+        }
+        let parts = &*parts;
+        let mut largest = 0;
+        let taken = thread::scope(|scope| {
+            let (query, held, samples) = (self.query, self.held.get(), &self.samples);
+            let threads: Result<Vec<Receiver<Outcome<'_>>>, Error> = (0..threads)
+                .map(|first| {
+                    let (out, outcomes) = mpsc::sync_channel(1);
+                    let mine = (first..parts.count()).step_by(threads);
+                    let work = move || work((query, held, samples), parts, mine, (id, needed, grid), &out);
+                    query.stack.spawn(scope, work)?;
+                    Ok(outcomes)
+                })
+                .collect();
+            let threads = threads?;
+            for part in 0..parts.count() {
+                // Without an answer the thread panicked, which the scope passes on.
+                let Ok(done) = threads[part % threads.len()].recv() else { return Ok(()) };
+                let Done { series, taken, peak, counted } = done?;
+                self.samples.absorb(&counted);
+                largest = largest.max(peak - held);
+                series.into_iter().try_for_each(&mut *sink)?;
+                drop(taken);
+            }
+            Ok(())
+        });
+        self.annotations().warn_of_store(parts.warnings());
+        // As if the largest part had been the last.
+        let before = self.held();
+        self.hold(largest, 0)?;
+        self.back_to(before);
+        taken
+    }
+
+    /// How many threads read, with the memory that their reading takes: where there is not enough for all, one reads.
+    fn readers(&self, parts: &dyn Parts) -> Result<(usize, Reserved<'_>), Error> {
+        let threads = self.query.options.threads.min(parts.count()).max(1);
+        let bytes = parts.reader_bytes();
+        if threads > 1
+            && let Some(reading) = self.reserve_free(bytes.saturating_mul(threads))
+        {
+            return Ok((threads, reading));
+        }
+        Ok((1, self.reserve(bytes)?))
+    }
+
+    fn one_by_one(&self, parts: &dyn Parts, (id, needed, grid): Task<'_>, sink: &mut Sink<'_>) -> Result<(), Error> {
+        // Also where there is nothing to read, the expression has its say: its other arguments may be wrong.
+        let reader = if parts.count() == 0 { Box::new(Nothing) } else { parts.reader().map_err(Error::Store)? };
+        let projection = needed.map(|needed| RefCell::new(Projection::new(needed, &self.query.bounds.share)));
+        for part in 0..parts.count().max(1) {
+            let part = Partition { reader: &*reader, part, projection: projection.as_ref() };
+            let evaluator = Evaluator::of_partition(self.query, self.held.get(), part, self.samples.apart());
+            evaluator.stream_node(id, grid, sink)?;
+            let (peak, counted) = evaluator.into_cost();
+            self.samples.absorb(&counted);
+            self.peak.set(self.peak.get().max(peak));
+        }
+        Ok(())
+    }
+}
+
+struct Nothing;
+
+impl PartReader for Nothing {
+    fn read(&self, _: usize, _: &mut BatchSink<'_>) -> Result<(), QuerierError> {
+        Ok(())
+    }
+}
+
+/// Carries some parts through a node, until all are done, one fails, or nobody wants more.
+fn work<'a>(
+    (query, held, samples): (&'a Query<'_>, usize, &Counter),
+    parts: &dyn Parts,
+    mine: impl Iterator<Item = usize>,
+    (id, needed, grid): Task<'_>,
+    out: &SyncSender<Outcome<'a>>,
+) {
+    let reader = match parts.reader() {
+        Ok(reader) => reader,
+        Err(error) => return drop(out.send(Err(Error::Store(error)))),
+    };
+    let projection = needed.map(|needed| RefCell::new(Projection::new(needed, &query.bounds.share)));
+    for part in mine {
+        let part = Partition { reader: &*reader, part, projection: projection.as_ref() };
+        let evaluator = Evaluator::of_partition(query, held, part, samples.apart());
+        let (mut series, taken) = (Vec::new(), query.reservation());
+        let streamed = evaluator.stream_node(id, grid, &mut |one| {
+            query.take(&taken, one.bytes())?;
+            series.push(one);
+            Ok(())
+        });
+        let (peak, counted) = evaluator.into_cost();
+        let done = streamed.map(|()| Done { series, taken, peak, counted });
+        let failed = done.is_err();
+        if out.send(done).is_err() || failed {
+            return;
+        }
+    }
+}

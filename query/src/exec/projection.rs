@@ -1,0 +1,316 @@
+//! Label projection: of the labels of a series those that aggregations group by, and the name. What many series have in
+//! common becomes one label set, made once and grouped once.
+
+use std::collections::HashMap;
+use std::ptr;
+use std::sync::Arc;
+
+use model::{Batch, Column, Labels, MetricId, SourceId};
+
+use crate::memory::Share;
+use crate::parse::ast::Grouping;
+use crate::plan::{NodeId, NodeKind, Plan};
+use crate::value::{LABELS_LONG, is_metadata, without_name};
+
+/// Projected label sets that are remembered, of metrics and of whole series.
+const KNOWN_MAX: usize = 16 << 10;
+/// Label sets of which it is remembered what became of them.
+const LATELY: usize = 512;
+
+/// What was made of label sets that came lately. A set is found again by its allocation, which costs nothing to compare: a
+/// remembered set is held, so that no other can lie in the same place.
+#[derive(Debug)]
+pub(super) struct Lately<T> {
+    slots: Vec<Option<(Labels, T)>>,
+}
+
+impl<T> Default for Lately<T> {
+    fn default() -> Self {
+        Self { slots: Vec::new() }
+    }
+}
+
+impl<T: Clone> Lately<T> {
+    fn place(labels: &Labels) -> usize {
+        (labels.as_text().as_ptr().addr() >> 4).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32 & (LATELY - 1)
+    }
+
+    /// What was made of this very set, or is made now. What is remembered stays in memory, so long sets are not.
+    pub(super) fn of(&mut self, labels: &Labels, make: impl FnOnce() -> T) -> T {
+        if labels.as_text().len() > LABELS_LONG {
+            return make();
+        }
+        if self.slots.is_empty() {
+            self.slots.resize_with(LATELY, || None);
+        }
+        let slot = &mut self.slots[Self::place(labels)];
+        match slot {
+            Some((known, made)) if ptr::eq(known.as_text(), labels.as_text()) => made.clone(),
+            _ => {
+                let made = make();
+                *slot = Some((labels.clone(), made.clone()));
+                made
+            }
+        }
+    }
+}
+
+/// Is a label among those that a group has of its series?
+pub(super) fn groups_by(grouping: &Grouping, name: &str) -> bool {
+    let listed = grouping.labels.iter().any(|label| label == name);
+    if grouping.without { !is_metadata(name) && !listed } else { listed }
+}
+
+/// The labels that some aggregations look at.
+#[derive(Clone, Debug)]
+pub(super) struct Needed(Vec<Grouping>);
+
+impl Needed {
+    /// Those that a node's projection names; `None` where whole label sets are needed.
+    pub(super) fn of(plan: &Plan, aggregate: NodeId) -> Option<Self> {
+        let grouping = |id: &NodeId| match &plan.node(*id).kind {
+            NodeKind::Aggregate(aggregate) => Some(aggregate.grouping.clone()),
+            _ => None,
+        };
+        let projection = &plan.node(aggregate).decisions.projection;
+        (!projection.is_empty()).then(|| Self(projection.iter().filter_map(grouping).collect()))
+    }
+
+    /// Functions and annotations look at the name, whoever groups.
+    fn needs(&self, name: &str) -> bool {
+        is_metadata(name) || self.0.iter().any(|grouping| groups_by(grouping, name))
+    }
+}
+
+/// What remembering a projected label set takes besides its text: places in maps and lists.
+const KNOWN_BYTES: usize = 192;
+
+/// What tells metrics apart: their id, where the store has one.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Metric {
+    Id(MetricId),
+    Labels(Labels),
+}
+
+/// Makes projected label sets, and knows those that it made, as far as there is memory for that.
+#[derive(Debug)]
+pub(super) struct Projection {
+    /// Of this, what the known ones take.
+    share: Arc<Share>,
+    bytes: usize,
+    needed: Needed,
+    /// By metric, the number of its projected labels.
+    metrics: HashMap<Metric, usize>,
+    /// Projected labels of metrics, numbered.
+    numbers: HashMap<Labels, usize>,
+    /// By the projected labels of the source, then by the number of those of the metric: those of the series.
+    known: HashMap<Labels, Vec<Option<Labels>>>,
+    slots: usize,
+    source_id: Option<SourceId>,
+    source: Labels,
+    of_source: Labels,
+    /// Those of this source.
+    here: Vec<Option<Labels>>,
+    nameless: Lately<Labels>,
+}
+
+impl Projection {
+    pub(super) fn new(needed: &Needed, share: &Arc<Share>) -> Self {
+        Self {
+            share: Arc::clone(share),
+            bytes: 0,
+            needed: needed.clone(),
+            metrics: HashMap::new(),
+            numbers: HashMap::new(),
+            known: HashMap::new(),
+            slots: 0,
+            source_id: None,
+            source: Labels::empty(),
+            of_source: Labels::empty(),
+            here: Vec::new(),
+            nameless: Lately::default(),
+        }
+    }
+
+    /// What is needed of the labels of a series.
+    pub(super) fn of(&mut self, batch: &Batch, column: &Column) -> Labels {
+        // Batches of one id have the labels of one source; where the store tells none, the labels are compared.
+        let is_known = batch.source_id.is_some() && batch.source_id == self.source_id;
+        if !is_known && batch.source != self.source {
+            self.turn_to(&batch.source);
+        }
+        self.source_id = batch.source_id;
+        let number = self.number(column);
+        if let Some(Some(known)) = number.and_then(|number| self.here.get(number)) {
+            return known.clone();
+        }
+        let projected = batch.labels(column).filtered(|name| self.needed.needs(name));
+        let Some(number) = number else { return projected };
+        if !self.remembers(&projected) {
+            return projected;
+        }
+        if self.here.len() <= number {
+            self.slots += number + 1 - self.here.len();
+            self.here.resize(number + 1, None);
+        }
+        self.here[number] = Some(projected.clone());
+        projected
+    }
+
+    fn turn_to(&mut self, source: &Labels) {
+        let here = std::mem::take(&mut self.here);
+        let before = std::mem::replace(&mut self.of_source, source.filtered(|name| self.needed.needs(name)));
+        self.known.insert(before, here);
+        self.source = source.clone();
+        if self.slots > KNOWN_MAX {
+            self.forget();
+        }
+        self.here = self.known.remove(&self.of_source).unwrap_or_default();
+    }
+
+    /// The number of a metric's projected labels, if they are remembered.
+    fn number(&mut self, column: &Column) -> Option<usize> {
+        let key = match column.metric_id {
+            Some(id) => Metric::Id(id),
+            None => Metric::Labels(column.metric.clone()),
+        };
+        if let Some(number) = self.metrics.get(&key) {
+            return Some(*number);
+        }
+        if self.metrics.len() >= KNOWN_MAX {
+            self.forget();
+        }
+        let metric = &column.metric;
+        if !self.remembers(metric) {
+            return None;
+        }
+        let next = self.numbers.len();
+        let number = *self.numbers.entry(metric.filtered(|name| self.needed.needs(name))).or_insert(next);
+        self.metrics.insert(key, number);
+        Some(number)
+    }
+
+    /// Is there memory to remember a label set, and what is made of it?
+    fn remembers(&mut self, labels: &Labels) -> bool {
+        let len = labels.as_text().len();
+        let bytes = 2 * len + KNOWN_BYTES;
+        let fits = len <= LABELS_LONG && self.share.take_spare(bytes);
+        self.bytes += if fits { bytes } else { 0 };
+        fits
+    }
+
+    fn forget(&mut self) {
+        self.metrics.clear();
+        self.numbers.clear();
+        self.known.clear();
+        self.here.clear();
+        self.slots = 0;
+        self.share.give(std::mem::take(&mut self.bytes));
+    }
+
+    /// A projected label set without the name.
+    pub(super) fn without_name(&mut self, projected: &Labels) -> Labels {
+        self.nameless.of(projected, || without_name(projected))
+    }
+}
+
+impl Drop for Projection {
+    fn drop(&mut self) {
+        self.share.give(self.bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::promqltest::Store;
+    use crate::{Engine, EngineOptions, QueryOptions};
+
+    fn grouping() -> impl Strategy<Value = (bool, Vec<&'static str>)> {
+        let names = ["__name__", "a", "b", "c", "none"];
+        (any::<bool>(), prop::sample::subsequence(names.to_vec(), 0..4))
+    }
+
+    /// Two values of each of some labels.
+    fn labels() -> impl Strategy<Value = Vec<(&'static str, &'static str)>> {
+        let pairs = ["__name__", "a", "b", "c"].map(|name| (name, prop::sample::select(vec!["x", "y"])));
+        let [n, a, b, c] = pairs.map(|(name, value)| prop::option::of(value.prop_map(move |value| (name, value))));
+        (n, a, b, c).prop_map(|(n, a, b, c)| [n, a, b, c].into_iter().flatten().collect())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_projection_is_what_a_filter_leaves(
+            groupings in prop::collection::vec(grouping(), 1..3),
+            sets in prop::collection::vec(labels(), 2..6),
+            picked in prop::collection::vec((0usize..6, 0usize..6, any::<bool>()), 1..60),
+        ) {
+            let grouping = |(without, names): (bool, Vec<&str>)| {
+                let labels = names.into_iter().map(str::to_owned).collect();
+                Grouping { without, labels, ..Grouping::default() }
+            };
+            let needed = Needed(groupings.into_iter().map(grouping).collect());
+            let sets: Vec<Labels> = sets.into_iter().map(Labels::from_pairs).collect();
+            let mut projection = Projection::new(&needed, &Arc::default());
+            for (source, metric, forgets) in picked {
+                let batch = Batch { source: sets[source % sets.len()].clone(), ..Batch::default() };
+                let metric = sets[metric % sets.len()].clone();
+                let column = Column { metric, ..Column::default() };
+                let expected = batch.labels(&column).filtered(|name| needed.needs(name));
+                let projected = projection.of(&batch, &column);
+                prop_assert_eq!(&projected, &expected);
+                // The next time it is the same set, and so is what is made of it.
+                let (again, nameless) = (projection.of(&batch, &column), projection.without_name(&projected));
+                prop_assert!(ptr::eq(again.as_text(), projected.as_text()));
+                prop_assert_eq!(&nameless, &without_name(&expected));
+                prop_assert!(ptr::eq(projection.without_name(&again).as_text(), nameless.as_text()));
+                if forgets {
+                    projection.forget();
+                }
+            }
+        }
+
+        /// `or` needs its sides whole.
+        #[test]
+        fn groups_are_those_of_whole_label_sets(
+            series in prop::collection::btree_map(labels(), [-3i8..4, -3i8..4, -3i8..4, -3i8..4], 1..30),
+            op in prop::sample::select(vec!["sum", "avg", "min", "max", "count", "group", "stddev", "quantile"]),
+            grouping in grouping(),
+            operand in prop::sample::select(vec![
+                "S", "(S)", "+S", "S > 0", "0 < S", "S > bool 0", "-S", "abs(S)", "S * 2", "rate(S[3m])", "S @ 120 * time()",
+                "max_over_time(S[3m])", "last_over_time(S[3m])", "timestamp(S)", "avg_over_time(S[3m:1m])",
+            ]),
+            selector in prop::sample::select(vec!["x", r#"{__name__=~"x|y"}"#, r#"{a=~".+"}"#, r#"{__name__=~"x|y",b!="x"}"#]),
+            (delayed_name_removal, threads) in (any::<bool>(), 1usize..3),
+        ) {
+            let mut store = Store::default();
+            for (pairs, values) in &series {
+                let labels = Labels::from_pairs(pairs.iter().copied());
+                let values = values.map(|v| v.to_string()).join(" ");
+                if !labels.is_empty() {
+                    store.load_line(&format!("{labels} {values}"), (0, 60_000)).unwrap();
+                }
+            }
+            let engine = Engine::new(EngineOptions { delayed_name_removal, threads, ..EngineOptions::default() });
+            let (without, names) = grouping;
+            let grouping = format!("{} ({})", if without { "without" } else { "by" }, names.join(", "));
+            let param = if op == "quantile" { "0.5, " } else { "" };
+            let told = |operand: &str| {
+                let (query, options) = (format!("{op} {grouping} ({param}{operand})"), QueryOptions::default());
+                let instants = (0..4).map(|i| engine.instant(&store, &query, i * 60_000, &options));
+                let range = engine.range(&store, &query, 0, 240_000, 60_000, &options);
+                let results = instants.chain([range]).map(|result| match result {
+                    Ok(result) => format!("{:?} {:?}", result.value, result.warnings),
+                    Err(error) => error.to_string(),
+                });
+                results.collect::<Vec<_>>()
+            };
+            let operand = operand.replace('S', selector);
+            prop_assert_eq!(told(&operand), told(&format!("({operand} or none)")), "{}", &operand);
+        }
+    }
+}

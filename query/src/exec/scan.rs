@@ -1,0 +1,202 @@
+//! Scans: what is read from the store for a selector, batch by batch. Step 4 of the query path.
+
+use model::{Batch, Column, GroupingHint, Labels, Parts, QuerierError, ReadHints, SamplesNeeded, Selection};
+
+use super::evaluator::{Evaluator, Partition, Query};
+use super::scan_cache::cost_of;
+use crate::Error;
+use crate::parse::ast::{At, Shift};
+use crate::parse::types::Extension;
+use crate::plan::{NodeId, NodeKind, Scan};
+use crate::value::{Series, is_absent, weight};
+use crate::window::{Grid, Reach};
+
+/// A scan: of the plan, or made while the query runs (`info`).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ScanOf<'e> {
+    pub(super) scan: &'e Scan,
+    pub(super) id: Option<NodeId>,
+}
+
+/// What is read for a scan.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted<'e> {
+    of: ScanOf<'e>,
+    selection: Selection<'e>,
+    hints: ReadHints<'e>,
+}
+
+impl<'e> ScanOf<'e> {
+    /// The samples in `(end - length, end]` of every step, and as far beyond as `reach` says.
+    pub(super) fn wanted(self, (ends, length_ms): (&[i64], i64), reach: Reach) -> Option<Wanted<'e>> {
+        let (first, last) = (ends.first()?, ends.last()?);
+        let before = length_ms.saturating_add(reach.back_ms);
+        let start_ms = first.saturating_sub(before).saturating_add(1);
+        let end_ms = last.saturating_add(reach.ahead_ms);
+        let step_ms = ends.get(1).map_or(0, |second| second.saturating_sub(*first));
+        let selection = Selection { start_ms, end_ms, matchers: &self.scan.matchers };
+        Some(Wanted { of: self, selection, hints: ReadHints { step_ms, ..ReadHints::default() } })
+    }
+}
+
+impl<'a> Evaluator<'a> {
+    /// For each step, the time up to which a selector looks.
+    pub(super) fn ends(&self, shift: &Shift, grid: &Grid) -> Vec<i64> {
+        let fixed = shift.at.map(|at| match at {
+            At::Ms(ms) => ms,
+            At::Start => self.query.times.start_ms,
+            At::End => self.query.times.end_ms,
+        });
+        (0..grid.len).map(|i| fixed.unwrap_or_else(|| grid.time(i)).saturating_sub(shift.offset.ms)).collect()
+    }
+
+    /// How far beyond its bounds a range takes samples from: the lookback, backwards or both ways.
+    pub(super) fn reach(&self, scan: &Scan) -> Reach {
+        let lookback = self.query.lookback_ms;
+        match scan.extension {
+            None => Reach::default(),
+            Some(Extension::Anchored) => Reach { back_ms: lookback, ahead_ms: 0 },
+            Some(Extension::Smoothed) => Reach { back_ms: lookback, ahead_ms: lookback },
+        }
+    }
+
+    /// An instant selector that is smoothed looks back as all do, and ahead as far.
+    pub(super) fn smoothed_reach(&self) -> Reach {
+        Reach { back_ms: 0, ahead_ms: self.query.lookback_ms }
+    }
+
+    /// What is read for a scan of the plan.
+    pub(super) fn wanted(&self, id: NodeId, grid: &Grid) -> Option<Wanted<'a>> {
+        let of = |scan: &'a Scan| ScanOf { scan, id: Some(id) };
+        match &self.node(id).kind {
+            NodeKind::Vector(scan) if scan.extension == Some(Extension::Smoothed) => {
+                self.wanted_smoothed(of(scan), &self.ends(&scan.shift, grid))
+            }
+            NodeKind::Vector(scan) => self.wanted_latest(of(scan), &self.ends(&scan.shift, grid)),
+            NodeKind::Matrix(scan, range) => self.wanted_range(of(scan), (&self.ends(&scan.shift, grid), range.ms)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn wanted_latest<'e>(&self, of: ScanOf<'e>, ends: &[i64]) -> Option<Wanted<'e>> {
+        let wanted = of.wanted((ends, self.query.lookback_ms), Reach::default())?;
+        // Whether a histogram was reset shows beside the one before it.
+        let newest = !of.scan.totals && ends.first() == ends.last();
+        let samples = if newest { SamplesNeeded::Newest } else { SamplesNeeded::All };
+        Some(Wanted { hints: ReadHints { samples, ..wanted.hints }, ..wanted })
+    }
+
+    pub(super) fn wanted_smoothed<'e>(&self, of: ScanOf<'e>, ends: &[i64]) -> Option<Wanted<'e>> {
+        of.wanted((ends, self.query.lookback_ms), self.smoothed_reach())
+    }
+
+    pub(super) fn wanted_range<'e>(&self, of: ScanOf<'e>, (ends, range_ms): (&[i64], i64)) -> Option<Wanted<'e>> {
+        let wanted = of.wanted((ends, range_ms), self.reach(of.scan))?;
+        Some(Wanted { hints: ReadHints { range_ms, ..wanted.hints }, ..wanted })
+    }
+
+    /// Opens what is wanted: in the store, or what an equal scan has read of it.
+    pub(super) fn open(&self, wanted: &Wanted<'_>) -> Result<Box<dyn Parts + '_>, Error> {
+        let Query { querier, bounds, scans, .. } = self.query;
+        let decisions = wanted.of.id.map(|id| &self.node(id).decisions);
+        let mut hints = wanted.hints;
+        let mut group = None;
+        if let Some(decisions) = decisions {
+            hints.function = decisions.read_for;
+            hints.grouping = decisions.grouped_by.and_then(|aggregate| self.grouping_hint(aggregate));
+            group = decisions.scan_group;
+        }
+        let (parts, is_kept) =
+            scans.open((*querier, &bounds.share), group, (&wanted.selection, &hints)).map_err(Error::Store)?;
+        if let (true, Some(profile), Some(id)) = (is_kept, self.query.profile, wanted.of.id) {
+            profile.reused(id);
+        }
+        Ok(parts)
+    }
+
+    fn grouping_hint(&self, aggregate: NodeId) -> Option<GroupingHint<'a>> {
+        match &self.node(aggregate).kind {
+            NodeKind::Aggregate(a) => Some(GroupingHint { without: a.grouping.without, labels: &a.grouping.labels }),
+            _ => None,
+        }
+    }
+
+    /// Hands over what is wanted of a scan, batch by batch: of a partition when this thread reads only that.
+    pub(super) fn batches(
+        &self,
+        wanted: Option<Wanted<'_>>,
+        each: &mut dyn FnMut(Batch) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let Some(wanted) = wanted else { return Ok(()) };
+        let id = wanted.of.id;
+        let mut failed = None;
+        let mut sink = |batch: Batch| {
+            let outcome = self.check().and_then(|()| {
+                let before = self.held();
+                self.samples.add_series(batch.columns.len() as u64);
+                self.profile_read(id, (batch.columns.len() as u64, 0));
+                self.query.budget.as_ref().map_or(Ok(()), |budget| budget.take_series(batch.columns.len() as u64))?;
+                let (samples, bytes) = cost_of(&batch);
+                self.hold(samples, bytes)?;
+                // Samples are counted as they come, their memory for as long as they are there.
+                self.held.set(before.samples);
+                let bytes = self.taken.bytes() - before.bytes;
+                let outcome = each(batch);
+                self.taken.give(bytes);
+                outcome
+            });
+            outcome.map_err(|error| {
+                failed = Some(error);
+                QuerierError::Stopped
+            })
+        };
+        let result = match self.partition {
+            Some(Partition { reader, part, .. }) => reader.read(part, &mut sink),
+            None => {
+                let parts = self.open(&wanted)?;
+                let _reading = self.reserve(parts.reader_bytes())?;
+                let read = parts.read_all(&mut sink);
+                self.annotations().warn_of_store(parts.warnings());
+                read
+            }
+        };
+        match (failed, result) {
+            (Some(error), _) => Err(error),
+            (None, result) => result.map_err(Error::Store),
+        }
+    }
+
+    /// The labels of a series that was read, as far as they are needed.
+    pub(super) fn labels_of(&self, batch: &Batch, column: &Column) -> Result<Labels, Error> {
+        if !batch.source.is_empty() {
+            // Where both are put together, the text is there twice for a moment.
+            self.room_for(2 * (batch.source.as_text().len() + column.metric.as_text().len()))?;
+        }
+        Ok(match self.projection() {
+            Some(projection) => projection.borrow_mut().of(batch, column),
+            None => batch.labels(column),
+        })
+    }
+
+    /// Counts what was taken of a selector's samples.
+    pub(super) fn count(&self, id: Option<NodeId>, series: &Series) -> Result<(), Error> {
+        if !self.samples.is_wanted() {
+            return Ok(());
+        }
+        let floats = series.values.iter().enumerate().filter(|(_, v)| !is_absent(**v)).map(|(step, _)| (step, 1));
+        let histograms = series.histograms.iter().map(|(step, h)| (*step as usize, weight(h) as u64));
+        self.charge(id, self.samples.add(floats.chain(histograms).map(|(step, n)| (step, [n, n]))))
+    }
+
+    /// Takes what was read off what the query may cost.
+    pub(super) fn charge(&self, id: Option<NodeId>, read: u64) -> Result<(), Error> {
+        self.profile_read(id, (0, read));
+        self.query.budget.as_ref().map_or(Ok(()), |budget| budget.take_samples(read))
+    }
+
+    fn profile_read(&self, id: Option<NodeId>, read: (u64, u64)) {
+        if let (Some(profile), Some(id)) = (self.query.profile, id) {
+            profile.read(id, read);
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! Scan sharing: what the first scan of a group reads is kept, so that the others of the same times are served from memory.
+//!
+//! It only spares time: batches are kept where there is memory to spare, dropped where that gets scarce, and then read again.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use model::{Batch, BatchSink, Column, PartReader, Parts, Querier, QuerierError, ReadHints, SamplesNeeded, Selection};
+
+use crate::memory::Share;
+use crate::plan::Plan;
+use crate::value::{SAMPLE_BYTES, SERIES_BYTES, histogram_bytes, label_bytes};
+
+/// What the groups of scans of a query read, by number.
+#[derive(Debug, Default)]
+pub(crate) struct ScanCache(Mutex<Vec<Group>>);
+
+/// Scans of the same series, maybe at other times.
+#[derive(Debug)]
+struct Group {
+    /// How many of them are still to come.
+    left: usize,
+    kept: Option<Arc<Reading>>,
+}
+
+/// One selection, part by part.
+#[derive(Debug)]
+struct Reading {
+    /// First and last millisecond, and whether it is of the latest samples alone.
+    of: (i64, i64, SamplesNeeded),
+    parts: Vec<Mutex<Part>>,
+    share: Arc<Share>,
+    /// Nothing is kept of it any more.
+    over: AtomicBool,
+    /// It was, or is being, replayed.
+    replayed: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Part {
+    batches: Vec<Batch>,
+    bytes: usize,
+    whole: bool,
+}
+
+impl ScanCache {
+    /// Room for what the scans of a plan share.
+    pub(crate) fn of(plan: &Plan) -> Self {
+        Self(Mutex::new(plan.scan_groups.iter().map(|scans| Group { left: *scans, kept: None }).collect()))
+    }
+
+    /// Opens the selection of a scan, or what was kept of it; says which.
+    pub(super) fn open<'q>(
+        &self,
+        (querier, share): (&'q dyn Querier, &Arc<Share>),
+        group: Option<usize>,
+        (selection, hints): (&Selection<'_>, &ReadHints<'_>),
+    ) -> Result<(Box<dyn Parts + 'q>, bool), QuerierError> {
+        let Some(group) = group else { return Ok((querier.open(selection, hints)?, false)) };
+        let of = (selection.start_ms, selection.end_ms, hints.samples);
+        let mut groups = lock(&self.0);
+        let known = &mut groups[group];
+        known.left = known.left.saturating_sub(1);
+        let more = known.left > 0;
+        if let Some(reading) = known.kept.take_if(|reading| reading.of != of || !more || !reading.is_whole())
+            && reading.of == of
+            && reading.is_whole()
+        {
+            reading.give();
+            return Ok((Box::new(Replay { reading, is_last: true }), true));
+        }
+        if let Some(reading) = &known.kept {
+            reading.replayed.store(true, Ordering::SeqCst);
+            return Ok((Box::new(Replay { reading: Arc::clone(reading), is_last: false }), true));
+        }
+        let parts = querier.open(selection, hints)?;
+        if !more {
+            return Ok((parts, false));
+        }
+        let kept = (0..parts.count()).map(|_| Mutex::default()).collect();
+        let share = Arc::clone(share);
+        let reading = Arc::new(Reading { of, parts: kept, share, over: false.into(), replayed: false.into() });
+        known.kept = Some(Arc::clone(&reading));
+        Ok((Box::new(Recording { parts, reading }), false))
+    }
+
+    /// Drops all but what is being replayed. Was there any?
+    pub(super) fn clear(&self) -> bool {
+        let unread = |kept: &mut Arc<Reading>| !kept.replayed.load(Ordering::SeqCst) || Arc::strong_count(kept) == 1;
+        let mut groups = lock(&self.0);
+        let gone: Vec<Arc<Reading>> = groups.iter_mut().filter_map(|known| known.kept.take_if(unread)).collect();
+        gone.iter().filter(|reading| reading.clear()).count() > 0
+    }
+}
+
+impl Reading {
+    fn is_whole(&self) -> bool {
+        !self.over.load(Ordering::SeqCst) && self.parts.iter().all(|part| lock(part).whole)
+    }
+
+    fn keep(&self, part: usize, batch: &Batch) {
+        if self.over.load(Ordering::SeqCst) {
+            return;
+        }
+        let (_, bytes) = cost_of(batch);
+        if !self.share.take_spare(bytes) {
+            self.clear();
+            return;
+        }
+        let mut kept = lock(&self.parts[part]);
+        if self.over.load(Ordering::SeqCst) {
+            drop(kept);
+            self.share.give(bytes);
+            return;
+        }
+        kept.bytes += bytes;
+        kept.batches.push(batch.clone());
+    }
+
+    fn clear(&self) -> bool {
+        self.over.store(true, Ordering::SeqCst);
+        self.parts.iter().for_each(|part| lock(part).batches.clear());
+        self.give()
+    }
+
+    /// Gives its memory back, to be used up.
+    fn give(&self) -> bool {
+        let bytes = self.parts.iter().map(|part| std::mem::take(&mut lock(part).bytes)).sum();
+        self.share.give(bytes);
+        bytes > 0
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Hands over what is read, and keeps it.
+struct Recording<'q> {
+    parts: Box<dyn Parts + 'q>,
+    reading: Arc<Reading>,
+}
+
+impl Parts for Recording<'_> {
+    fn count(&self) -> usize {
+        self.parts.count()
+    }
+
+    fn reader(&self) -> Result<Box<dyn PartReader + '_>, QuerierError> {
+        Ok(Box::new(Recorder { reader: self.parts.reader()?, reading: &self.reading }))
+    }
+
+    fn reader_bytes(&self) -> usize {
+        self.parts.reader_bytes()
+    }
+
+    // A replay has none of its own: the query said them when it read the first time.
+    fn warnings(&self) -> Vec<String> {
+        self.parts.warnings()
+    }
+}
+
+struct Recorder<'p> {
+    reader: Box<dyn PartReader + 'p>,
+    reading: &'p Reading,
+}
+
+impl PartReader for Recorder<'_> {
+    fn read(&self, part: usize, sink: &mut BatchSink<'_>) -> Result<(), QuerierError> {
+        self.reader.read(part, &mut |batch| {
+            self.reading.keep(part, &batch);
+            sink(batch)
+        })?;
+        lock(&self.reading.parts[part]).whole = true;
+        Ok(())
+    }
+}
+
+/// Hands over what was kept.
+struct Replay {
+    reading: Arc<Reading>,
+    is_last: bool,
+}
+
+impl Parts for Replay {
+    fn count(&self) -> usize {
+        self.reading.parts.len()
+    }
+
+    fn reader(&self) -> Result<Box<dyn PartReader + '_>, QuerierError> {
+        Ok(Box::new(Replayer(self)))
+    }
+}
+
+struct Replayer<'p>(&'p Replay);
+
+impl PartReader for Replayer<'_> {
+    fn read(&self, part: usize, sink: &mut BatchSink<'_>) -> Result<(), QuerierError> {
+        let mut kept = lock(&self.0.reading.parts[part]);
+        let batches = if self.0.is_last { std::mem::take(&mut kept.batches) } else { kept.batches.clone() };
+        drop(kept);
+        batches.into_iter().try_for_each(sink)
+    }
+}
+
+/// The samples of a batch, and about how many bytes they and their series take.
+pub(super) fn cost_of(batch: &Batch) -> (usize, usize) {
+    let samples = batch.timestamps_ms.len() * batch.columns.len();
+    let of_column = |column: &Column| {
+        // Those of one series are alike: to look at each costs as much as to read it.
+        let largest = [column.histograms.first(), column.histograms.last()].into_iter().flatten();
+        let largest = largest.map(|(_, h)| histogram_bytes(h)).max().unwrap_or_default();
+        let histograms = largest * column.histograms.len();
+        SERIES_BYTES + label_bytes(&column.metric) + histograms
+    };
+    let columns: usize = batch.columns.iter().map(of_column).sum();
+    (samples, samples * SAMPLE_BYTES + label_bytes(&batch.source) + columns)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+    use crate::options::Times;
+    use crate::promqltest::Store;
+    use crate::promqltest::wrapped::Wrapped;
+    use crate::{Engine, EngineOptions, Memory, QueryOptions, QueryResult};
+
+    fn filled() -> Wrapped<AtomicUsize> {
+        let mut store = Store::default();
+        for i in 0..40 {
+            store.load_line(&format!("x_total{{i=\"{i}\"}} {i}+{i}x40"), (0, 30_000)).unwrap();
+            store.load_line(&format!("y_total{{i=\"{i}\"}} {i}+{i}x40"), (0, 30_000)).unwrap();
+        }
+        for i in 0..200 {
+            store.load_line(&format!("many{{i=\"{i}\"}} {i}x40"), (0, 30_000)).unwrap();
+        }
+        Wrapped(store, AtomicUsize::new(0))
+    }
+
+    /// The result, and how often the store was read.
+    fn run(store: &Wrapped<AtomicUsize>, query: &str, most: usize) -> (Option<QueryResult>, usize) {
+        let memory = Arc::new(Memory::new(usize::MAX, most));
+        // What one thread takes does not depend on how far another is.
+        let options = EngineOptions { memory: Arc::clone(&memory), threads: 1, ..EngineOptions::default() };
+        let engine = Engine::new(options);
+        let expr = engine.parse(query).unwrap();
+        let times = Times { start_ms: 420_000, end_ms: 840_000, step_ms: 60_000 };
+        let result = engine.run(store, (query, expr), times, &QueryOptions::default()).ok();
+        assert_eq!(memory.used(), result.as_ref().map_or(0, |result| result.value.bytes()));
+        (result, store.1.swap(0, Ordering::Relaxed))
+    }
+
+    #[test]
+    fn what_selectors_read_alike_is_read_once() {
+        let store = filled();
+        for (query, reads) in [
+            ("rate(x_total[2m]) / increase(x_total[2m])", 1),
+            ("max_over_time(x_total[2m]) - min_over_time(x_total[2m]) + sum_over_time(x_total[2m])", 1),
+            ("topk(2, x_total) or bottomk(2, x_total)", 1),
+            ("sum(abs(x_total)) / count(x_total)", 1),
+            // What is evaluated once is not kept in vain.
+            ("rate(x_total[2m]) / rate(x_total[2m])", 1),
+            ("sum(rate(x_total[2m])) / count(rate(x_total[2m]))", 1),
+            // Other times, other series, only the latest samples.
+            ("rate(x_total[2m]) / rate(x_total[3m])", 2),
+            ("rate(x_total[2m]) / increase(y_total[2m])", 2),
+            ("rate(x_total[2m]) / increase(x_total[2m] offset 1m)", 2),
+            ("x_total > 3 and x_total @ 500 < 9", 2),
+        ] {
+            let (result, read) = run(&store, query, usize::MAX);
+            assert_eq!(read, reads, "{query}");
+            // One at a time, each selector of its own.
+            let mut n = 0;
+            let apart: String = query.split("_total").fold(String::new(), |text, piece| {
+                n += 1;
+                if text.is_empty() { piece.to_owned() } else { format!("{text}_total{{none_{n}=\"\"}}{piece}") }
+            });
+            let (alone, _) = run(&store, &apart, usize::MAX);
+            assert_eq!(format!("{:?}", result.unwrap().value), format!("{:?}", alone.unwrap().value), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_reading_gives_way() {
+        let store = filled();
+        // The operator between vectors needs its memory while what was read before is kept for the last function.
+        let query = "max(max_over_time(x_total[5m])) - min(min_over_time(x_total[5m])) \
+                     + count(many + on (i) y_total) + sum(sum_over_time(x_total[5m]))";
+        let mut seen = [false; 6];
+        for most in (2_000..400_000).step_by(2_000) {
+            if let (Some(_), reads) = run(&store, query, most) {
+                seen[reads] = true;
+            }
+        }
+        // Kept for all three, or let go before the last.
+        assert_eq!(seen, [false, false, false, true, true, false]);
+    }
+}

@@ -1,0 +1,118 @@
+//! Instant selectors: of each series the latest sample within the lookback, at every step. Step 4 of the query path.
+
+use std::sync::Arc;
+
+use super::evaluator::{Evaluator, Sink};
+use super::scan::ScanOf;
+use crate::Error;
+use crate::plan::{NodeId, Scan};
+use crate::value::{ABSENT, Series, is_absent};
+use crate::window::{Dense, Grid, Look, bounds};
+
+impl Evaluator<'_> {
+    /// The latest sample of each series within the lookback, at every step, or what is taken of it.
+    pub(super) fn instant_selector(
+        &self,
+        (id, scan): (NodeId, &Scan),
+        grid: &Grid,
+        take: Take,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), Error> {
+        self.latest(ScanOf { scan, id: Some(id) }, &self.ends(&scan.shift, grid), take, sink)
+    }
+
+    /// The latest sample within the lookback of each end, or what is taken of it.
+    pub(super) fn latest(&self, of: ScanOf<'_>, ends: &[i64], take: Take, sink: &mut Sink<'_>) -> Result<(), Error> {
+        let mut dense = Dense::default();
+        let look = Look { stale_markers: true, starts: take == Take::Start, totals: of.scan.totals };
+        self.batches(self.wanted_latest(of, ends), &mut |batch| {
+            let windows = bounds(&batch.timestamps_ms, ends, self.query.lookback_ms);
+            for column in &batch.columns {
+                dense.load(&batch.timestamps_ms, column, look);
+                let mut series =
+                    Series::of_floats(self.labels_of(&batch, column)?, false, Vec::with_capacity(ends.len()));
+                let seen = if dense.is_rich() || take == Take::Start {
+                    let floats = |window| dense.slice(&batch.timestamps_ms, column, window);
+                    latest_rich(&dense, &windows, floats, take, &mut series)
+                } else {
+                    latest_floats(&windows, dense.floats(&batch.timestamps_ms, column), take, &mut series.values)
+                };
+                self.pace(ends.len())?;
+                self.count(of.id, &series)?;
+                if seen > 0 {
+                    sink(series)?;
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+/// What is taken of a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Take {
+    /// The float or histogram it is.
+    Value,
+    /// Its time, in seconds.
+    Time,
+    /// Of a float its time, in milliseconds; a histogram as it is.
+    FloatMillis,
+    /// Since when it counts, in seconds; 0 when nobody says.
+    Start,
+}
+
+impl Take {
+    #[inline]
+    fn from(self, ts_ms: i64, start_ms: i64, value: f64) -> f64 {
+        match self {
+            Self::Value => value,
+            Self::Time => ts_ms as f64 / 1000.0,
+            Self::FloatMillis => ts_ms as f64,
+            Self::Start => start_ms as f64 / 1000.0,
+        }
+    }
+}
+
+/// What is taken of the last float of each window; how many there are.
+fn latest_floats(
+    windows: &[(usize, usize)],
+    (ts, floats, rank): (&[i64], &[f64], &[usize]),
+    take: Take,
+    values: &mut Vec<f64>,
+) -> u64 {
+    let mut seen = 0;
+    for (low, high) in windows {
+        let (low, high) = if rank.is_empty() { (*low, *high) } else { (rank[*low], rank[*high]) };
+        // A stale marker ends the series: what lies before it is not looked at.
+        let value = if low < high { floats[high - 1] } else { ABSENT };
+        let found = !is_absent(value);
+        seen += u64::from(found);
+        values.push(if found && take != Take::Value { take.from(ts[high - 1], 0, value) } else { value });
+    }
+    seen
+}
+
+/// What is taken of the latest samples of windows in which there are histograms, or starts of floats; how many there are.
+fn latest_rich<'a>(
+    dense: &Dense,
+    windows: &[(usize, usize)],
+    floats: impl Fn((usize, usize)) -> (&'a [i64], &'a [f64]),
+    take: Take,
+    series: &mut Series,
+) -> u64 {
+    for (step, window) in windows.iter().enumerate() {
+        let (ts, samples) = floats(*window);
+        let start_ms = dense.starts(*window).last().copied().unwrap_or(0);
+        let histogram = dense.histograms(*window).last().filter(|h| ts.last().is_none_or(|ts| *ts < h.ts_ms));
+        series.values.push(match (histogram, ts.last().zip(samples.last())) {
+            (Some(h), _) if matches!(take, Take::Value | Take::FloatMillis) => {
+                series.histograms.push((step as u32, Arc::clone(&h.histogram)));
+                ABSENT
+            }
+            (Some(h), _) => take.from(h.ts_ms, h.start_ms, 0.0),
+            (None, Some((ts, value))) if !is_absent(*value) => take.from(*ts, start_ms, *value),
+            _ => ABSENT,
+        });
+    }
+    series.present() as u64
+}

@@ -1,0 +1,102 @@
+//! The k largest or smallest values. Which of equal ones stay is as arbitrary as it is well known: a binary heap decides, as
+//! upstream's does (`container/heap`).
+
+/// Values with what they belong to, at most so many.
+#[derive(Debug)]
+pub(super) struct TopKHeap {
+    heap: Vec<(f64, usize)>,
+    count: usize,
+    largest: bool,
+}
+
+impl TopKHeap {
+    pub(super) fn new(count: usize, largest: bool) -> Self {
+        Self { heap: Vec::new(), count, largest }
+    }
+
+    /// Takes a value that is among the best so far; true when it is.
+    pub(super) fn offer(&mut self, value: f64, of: usize) -> bool {
+        if self.heap.len() < self.count {
+            self.heap.push((value, of));
+            self.up(self.heap.len() - 1);
+            return true;
+        }
+        let Some(&(worst, _)) = self.heap.first() else { return false };
+        let better = if self.largest { worst < value } else { worst > value };
+        let taken = better || worst.is_nan() && !value.is_nan();
+        if taken {
+            self.heap[0] = (value, of);
+            self.down();
+        }
+        taken
+    }
+
+    /// What they belong to, the best first, and empties it.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = usize> {
+        let largest = self.largest;
+        self.heap.sort_by(|a, b| match (a.0.is_nan(), b.0.is_nan()) {
+            (false, false) if largest => b.0.total_cmp(&a.0),
+            (false, false) => a.0.total_cmp(&b.0),
+            (a, b) => a.cmp(&b),
+        });
+        self.heap.drain(..).map(|(_, of)| of)
+    }
+
+    /// Does one lie below another in the heap? What is no number does.
+    fn less(&self, i: usize, j: usize) -> bool {
+        let (a, b) = (self.heap[i].0, self.heap[j].0);
+        a.is_nan() || if self.largest { a < b } else { a > b }
+    }
+
+    fn up(&mut self, mut at: usize) {
+        while at > 0 && self.less(at, (at - 1) / 2) {
+            self.heap.swap(at, (at - 1) / 2);
+            at = (at - 1) / 2;
+        }
+    }
+
+    fn down(&mut self) {
+        let mut at = 0;
+        loop {
+            let (left, right) = (2 * at + 1, 2 * at + 2);
+            if left >= self.heap.len() {
+                return;
+            }
+            let child = if right < self.heap.len() && self.less(right, left) { right } else { left };
+            if !self.less(child, at) {
+                return;
+            }
+            self.heap.swap(at, child);
+            at = child;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn best(count: usize, largest: bool, values: &[f64]) -> Vec<usize> {
+        let mut best = TopKHeap::new(count, largest);
+        for (i, value) in values.iter().enumerate() {
+            best.offer(*value, i);
+        }
+        best.drain().collect()
+    }
+
+    #[test]
+    fn numbers_come_before_what_is_none() {
+        let values = [2.0, f64::NAN, 5.0, -1.0, 3.0];
+        assert_eq!(best(3, true, &values), [2, 4, 0]);
+        assert_eq!(best(2, false, &values), [3, 0]);
+        assert_eq!(best(9, true, &values), [2, 4, 0, 3, 1]);
+        assert!(best(0, true, &values).is_empty());
+    }
+
+    #[test]
+    fn of_equal_ones_the_first_stay_unless_the_heap_moved_them() {
+        assert_eq!(best(2, true, &[1.0, 1.0, 1.0]), [0, 1]);
+        // The third pushes out one of the two that are equal: the one on top.
+        assert_eq!(best(2, true, &[1.0, 1.0, 2.0]), [2, 1]);
+    }
+}

@@ -1,0 +1,36 @@
+//! Read hints: what a store may know of the use of a scan (Prometheus: `storage.SelectHints`).
+
+use crate::options::EngineOptions;
+use crate::plan::{NodeId, NodeKind, Plan};
+
+/// Tells every scan which function or aggregation it reads for, and by which labels that groups.
+pub(super) fn set(plan: &mut Plan, _: &EngineOptions) {
+    // The nearest call or aggregation above each node; an operator ends the path, as upstream's does.
+    let mut nearest = vec![""; plan.nodes.len()];
+    for id in plan.ids() {
+        let node = plan.node_mut(id);
+        node.decisions.read_for = if node.kind.scan().is_some() { nearest[id.index()] } else { "" };
+        let below = match &node.kind {
+            NodeKind::Aggregate(aggregate) => aggregate.op.name(),
+            NodeKind::Call(call) => call.function.name,
+            NodeKind::Binary(_) => "",
+            _ => nearest[id.index()],
+        };
+        node.kind.operands().into_iter().for_each(|operand| nearest[operand.index()] = below);
+    }
+    for id in plan.ids() {
+        group_by(plan, id);
+    }
+}
+
+/// A scan whose labels are read for one aggregation alone is told its grouping.
+fn group_by(plan: &mut Plan, id: NodeId) {
+    let NodeKind::Aggregate(aggregate) = &plan.node(id).kind else { return };
+    if plan.node(id).decisions.projection == [id]
+        && let Some(leaf) = plan.node(aggregate.expr).facts.leaf
+        // What is read for several scans is grouped by each of them in its own way.
+        && plan.node(leaf).decisions.scan_group.is_none()
+    {
+        plan.node_mut(leaf).decisions.grouped_by = Some(id);
+    }
+}

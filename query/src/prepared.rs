@@ -1,0 +1,454 @@
+//! Planned queries and their evaluation. Steps 3 and 4 of the query path.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use model::Querier;
+use model::labels::sort_by_labels;
+
+use crate::Error;
+use crate::bounds::Bounds;
+use crate::estimate::{self, Surroundings};
+use crate::exec::{CommonCache, Evaluator, Form, Profile, Query, ScanCache};
+use crate::memory::Share;
+use crate::optimize::optimize;
+use crate::options::{EngineOptions, QueryOptions, Times};
+use crate::parse::ast::Expr;
+use crate::parse::types::Type;
+use crate::plan::{self, Explanation, NodeId, Plan};
+use crate::stack::Stack;
+use crate::stats::{Counter, Stats};
+use crate::value::Value;
+use crate::window::Grid;
+
+/// A result and what is to be said about it.
+#[derive(Clone, Debug)]
+pub struct QueryResult {
+    /// The result.
+    pub value: Value,
+    /// `PromQL warning: … (1:5)`
+    pub warnings: Vec<String>,
+    /// `PromQL info: … (1:5)`
+    pub infos: Vec<String>,
+    /// The memory it takes, for as long as it is there.
+    pub share: Arc<Share>,
+}
+
+/// A range query yields at most this many steps, as in upstream's API.
+const STEPS_MAX: i64 = 1 << 24;
+/// What explaining a node takes, about.
+const EXPLAINED_BYTES: usize = 1 << 10;
+
+/// A checked and planned query, to be evaluated any number of times, at any times and over any store. Rules evaluate theirs
+/// every interval without parsing or planning them again.
+pub struct Prepared {
+    engine: EngineOptions,
+    text: String,
+    stack: Stack,
+    planned: Planned,
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared").field("text", &self.text).finish_non_exhaustive()
+    }
+}
+
+impl Prepared {
+    pub(crate) fn new(engine: EngineOptions, text: &str, stack: Stack, planned: Planned) -> Self {
+        Self { engine, text: text.to_owned(), stack, planned }
+    }
+
+    /// The query as it was written.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Its value at a time.
+    ///
+    /// # Errors
+    /// When the query fails on this data, or goes past a limit.
+    pub fn instant(&self, querier: &dyn Querier, ts_ms: i64, options: &QueryOptions) -> Result<QueryResult, Error> {
+        self.evaluate(querier, (Form::Vector, Times::instant(ts_ms)), options)
+    }
+
+    /// Its values at start, start and step, and so on up to end (milliseconds).
+    ///
+    /// # Errors
+    /// When the query fails on this data, or goes past a limit.
+    pub fn range(
+        &self,
+        querier: &dyn Querier,
+        (start_ms, end_ms, step_ms): (i64, i64, i64),
+        options: &QueryOptions,
+    ) -> Result<QueryResult, Error> {
+        self.evaluate(querier, (Form::Matrix, Times { start_ms, end_ms, step_ms }), options)
+    }
+
+    /// Its plan for these times (start, end and step in milliseconds; an instant query has a step of 0). With a store, also
+    /// what its selectors will read about.
+    ///
+    /// # Errors
+    /// When it cannot be evaluated at these times, or looking at the store goes past a limit.
+    pub fn explain(
+        &self,
+        querier: Option<&dyn Querier>,
+        (start_ms, end_ms, step_ms): (i64, i64, i64),
+        options: &QueryOptions,
+    ) -> Result<Explanation, Error> {
+        let (bounds, times) = (self.engine.bounds(options), Times { start_ms, end_ms, step_ms });
+        self.stack.run(&bounds, || {
+            // What cannot be evaluated has no plan.
+            if step_ms > 0 {
+                check_range_type(self.planned.plan())?;
+            }
+            let plan = self.planned.resolved(times, &self.engine)?;
+            if let Some(refused) = &plan.refused {
+                return Err(Error::Execution(refused.clone()));
+            }
+            bounds.take(plan.nodes.len() * EXPLAINED_BYTES)?;
+            let mut explanation = plan::explain(&plan, &self.text);
+            if let Some(querier) = querier {
+                estimate_nodes(&mut explanation, &plan, times, around(&self.engine, options, (querier, &bounds)))?;
+            }
+            Ok(explanation)
+        })
+    }
+
+    fn evaluate(
+        &self,
+        querier: &dyn Querier,
+        (form, times): (Form, Times),
+        options: &QueryOptions,
+    ) -> Result<QueryResult, Error> {
+        let bounds = self.engine.bounds(options);
+        self.stack.run(&bounds, || {
+            let asked = Asked { querier, bounds: &bounds, engine: &self.engine, options, form, times };
+            evaluate(&self.planned, (&self.text, self.stack), asked)
+        })
+    }
+}
+
+/// The plan of a query.
+#[derive(Clone, Debug)]
+pub(crate) enum Planned {
+    /// Nothing in it depends on the times of the query: it is optimised.
+    Ready(Plan),
+    /// A duration is computed from the step or the range, or `@ start()` or `@ end()` stands somewhere: what the optimiser
+    /// decides depends on these, too, and is decided at each evaluation.
+    Unresolved(Plan),
+}
+
+impl Planned {
+    pub(crate) fn new(expr: Expr, options: &EngineOptions) -> Self {
+        let mut plan = plan::build(expr);
+        if plan::needs_times(&plan) {
+            return Self::Unresolved(plan);
+        }
+        optimize(&mut plan, options);
+        Self::Ready(plan)
+    }
+
+    fn plan(&self) -> &Plan {
+        match self {
+            Self::Ready(plan) | Self::Unresolved(plan) => plan,
+        }
+    }
+
+    /// The optimised plan for these times.
+    fn resolved(&self, times: Times, options: &EngineOptions) -> Result<Cow<'_, Plan>, Error> {
+        match self {
+            Self::Ready(plan) => Ok(Cow::Borrowed(plan)),
+            Self::Unresolved(plan) => {
+                let mut plan = plan.clone();
+                plan::resolve(&mut plan, times)?;
+                optimize(&mut plan, options);
+                Ok(Cow::Owned(plan))
+            }
+        }
+    }
+}
+
+/// What is asked of a plan: over which store, within which bounds, how and when.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) querier: &'a dyn Querier,
+    pub(crate) bounds: &'a Bounds,
+    pub(crate) engine: &'a EngineOptions,
+    pub(crate) options: &'a QueryOptions,
+    /// A vector at one time, whose step is 0, or a matrix of a range of them.
+    pub(crate) form: Form,
+    pub(crate) times: Times,
+}
+
+/// Evaluates a planned query, on a stack that is large enough for it.
+pub(crate) fn evaluate(
+    planned: &Planned,
+    (text, stack): (&str, Stack),
+    asked: Asked<'_>,
+) -> Result<QueryResult, Error> {
+    let Asked { querier, bounds, engine, options, form, times } = asked;
+    let begun = Instant::now();
+    if form == Form::Matrix {
+        check_range(planned.plan(), times)?;
+    }
+    let plan = planned.resolved(times, engine)?;
+    if let Some(refused) = &plan.refused {
+        return Err(Error::Execution(refused.clone()));
+    }
+    let grid = grid(times);
+    let profile = options.analysis.is_some().then(|| Profile::of(&plan));
+    let query = Query {
+        plan: &plan,
+        querier,
+        stack,
+        options: engine,
+        text,
+        times,
+        uses_starts: options.use_start_timestamps.unwrap_or(engine.use_start_timestamps),
+        lookback_ms: options.lookback_delta_ms.unwrap_or(engine.lookback_delta_ms).max(1),
+        bounds,
+        budget: engine.cost.budget(options.max_series, options.max_samples_read),
+        annotations: Mutex::default(),
+        common: CommonCache::of(&plan),
+        scans: ScanCache::of(&plan),
+        profile: profile.as_ref(),
+    };
+    let counts = options.stats.is_some() || query.budget.is_some() || profile.is_some();
+    let evaluator = Evaluator::new(&query, Counter::new(counts, if options.per_step_stats { grid.len } else { 0 }));
+    let prepared = Instant::now();
+    let value = evaluator.value(&grid, form);
+    let evaluated = Instant::now();
+    let (peak_samples, level) = evaluator.into_cost();
+    let value = value.map(sorted);
+    if let Some(place) = &options.stats {
+        *place.lock().unwrap_or_else(PoisonError::into_inner) = Stats {
+            total_samples: level.all[0],
+            samples_read: level.all[1],
+            series: level.series,
+            peak_samples,
+            per_step: level.steps.into_iter().enumerate().map(|(i, counts)| (grid.time(i), counts)).collect(),
+            preparation: prepared - begun,
+            evaluation: evaluated - prepared,
+            sorting: evaluated.elapsed(),
+        };
+    }
+    if let (Some(place), Some(profile)) = (&options.analysis, &profile)
+        && bounds.take(plan.nodes.len() * EXPLAINED_BYTES).is_ok()
+    {
+        let mut explanation = plan::explain(&plan, text);
+        // What was measured counts, also where there is no estimate to compare it with.
+        estimate_nodes(&mut explanation, &plan, times, around(engine, options, (querier, bounds))).ok();
+        explanation.nodes.iter_mut().for_each(|node| node.cost = profile.cost(NodeId(node.id)));
+        *place.lock().unwrap_or_else(PoisonError::into_inner) = explanation;
+    }
+    let mut value = value?;
+    query.drop_caches();
+    bounds.take(value.bytes())?;
+    let annotations = query.annotations.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (mut warnings, infos) = annotations.into_texts();
+    if options.limit > 0 && truncate(&mut value, options.limit) {
+        warnings.push("results truncated due to limit".to_owned());
+    }
+    Ok(QueryResult { value, warnings, infos, share: Arc::clone(&bounds.share) })
+}
+
+fn around<'a>(
+    engine: &EngineOptions,
+    options: &QueryOptions,
+    (querier, bounds): (&'a dyn Querier, &'a Bounds),
+) -> Surroundings<'a> {
+    let lookback_ms = options.lookback_delta_ms.unwrap_or(engine.lookback_delta_ms).max(1);
+    let EngineOptions { default_step_ms, scrape_interval_ms, .. } = *engine;
+    Surroundings { querier, bounds, lookback_ms, default_step_ms, scrape_interval_ms }
+}
+
+/// Estimates what the scans of a plan will read, of those that read.
+fn estimate_nodes(
+    explanation: &mut Explanation,
+    plan: &Plan,
+    times: Times,
+    around: Surroundings<'_>,
+) -> Result<(), Error> {
+    let mut estimates = HashMap::new();
+    for reading in estimate::readings(plan, times, around).0 {
+        if !plan.reads_result(reading.id) {
+            estimates.insert(reading.id, around.cost_of(&reading)?);
+        }
+    }
+    explanation.nodes.iter_mut().for_each(|node| node.estimate = estimates.get(&NodeId(node.id)).copied());
+    Ok(())
+}
+
+/// The steps of a query.
+fn grid(times: Times) -> Grid {
+    let Times { start_ms, end_ms, step_ms } = times;
+    let steps = if step_ms > 0 { (end_ms - start_ms) / step_ms } else { 0 };
+    Grid { start_ms, step_ms, len: steps as usize + 1 }
+}
+
+/// A range query's series come by their labels.
+fn sorted(mut value: Value) -> Value {
+    if let Value::Matrix(series) = &mut value {
+        sort_by_labels(series, |one| &one.labels);
+    }
+    value
+}
+
+/// Can the query be evaluated at a range of steps, and is there one?
+fn check_range(plan: &Plan, times: Times) -> Result<(), Error> {
+    let Times { start_ms, end_ms, step_ms } = times;
+    check_range_type(plan)?;
+    if step_ms <= 0 || end_ms < start_ms || (end_ms - start_ms) / step_ms >= STEPS_MAX {
+        return Err(Error::execution("the range of a query needs a positive step and an end not before its start"));
+    }
+    Ok(())
+}
+
+/// A range query yields numbers at each step.
+pub(crate) fn check_range_type(plan: &Plan) -> Result<(), Error> {
+    let got = plan.node(Plan::ROOT).value_type;
+    if matches!(got, Type::Scalar | Type::Vector) {
+        return Ok(());
+    }
+    let got = got.documented();
+    Err(Error::Parse(format!("invalid expression type {got:?} for range query, must be Scalar or instant Vector")))
+}
+
+fn truncate(value: &mut Value, limit: usize) -> bool {
+    let before = match value {
+        Value::Vector(samples) => samples.len(),
+        Value::Matrix(series) => series.len(),
+        _ => 0,
+    };
+    match value {
+        Value::Vector(samples) => samples.truncate(limit),
+        Value::Matrix(series) => series.truncate(limit),
+        _ => {}
+    }
+    before > limit
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::Engine;
+    use crate::plan::NodeCost;
+    use crate::promqltest::Store;
+
+    const RANGE: (i64, i64, i64) = (600_000, 840_000, 60_000);
+
+    fn store() -> Store {
+        let mut store = Store::default();
+        for i in 0..10 {
+            store.load_line(&format!("a_total{{i=\"{i}\"}} {i}+1x20"), (0, 60_000)).unwrap();
+        }
+        store
+    }
+
+    fn told(result: Result<QueryResult, Error>) -> String {
+        match result {
+            Ok(result) => format!("{:?} {:?} {:?}", result.value, result.warnings, result.infos),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_prepared_query_is_evaluated_at_any_times() {
+        let (store, options) = (store(), QueryOptions::default());
+        let engine = Engine::new(EngineOptions::default().with_features(EngineOptions::features()));
+        for query in [
+            "sum(rate(a_total[5m])) / sum(rate(a_total[5m]))",
+            "a_total and on (i) a_total{i=\"3\"}",
+            "rate(a[5m])",
+            // What depends on the times is resolved anew.
+            "a_total @ end() - a_total @ start()",
+            "sum_over_time(a_total[step()])",
+            "info(a_total @ end())",
+            "1 / (2 - 2)",
+            "a_total[5m]",
+            "\"text\"",
+            // Refused when it is evaluated, and after what is wrong with times.
+            "changes(a_total[5m] smoothed)",
+            "changes(a_total[5m] smoothed) + sum_over_time(a_total[step()])",
+        ] {
+            let prepared = engine.prepare(query, &options).unwrap();
+            for at in [0, 600_000, 840_000] {
+                let expected = told(engine.instant(&store, query, at, &options));
+                assert_eq!(told(prepared.instant(&store, at, &options)), expected, "{query}");
+            }
+            for (start, end, step) in [RANGE, (0, 600_000, 30_000), (0, 0, 0), (60_000, 0, 60_000), (0, 0, 60_000)] {
+                let expected = told(engine.range(&store, query, start, end, step, &options));
+                assert_eq!(told(prepared.range(&store, (start, end, step), &options)), expected, "{query}");
+            }
+        }
+        assert_eq!(engine.prepare("a_total", &options).unwrap().text(), "a_total");
+        let (prepared, checked) = (engine.prepare("a_total +", &options), engine.check("a_total +"));
+        assert_eq!(prepared.unwrap_err().to_string(), checked.unwrap_err().to_string());
+    }
+
+    #[test]
+    fn what_nodes_cost_is_measured() {
+        let store = store();
+        for threads in [1, 2] {
+            let engine = Engine::new(EngineOptions { threads, ..EngineOptions::default() });
+            let (analysis, stats) = (Arc::default(), Arc::new(Mutex::new(Stats::default())));
+            let options = QueryOptions {
+                analysis: Some(Arc::clone(&analysis)),
+                stats: Some(Arc::clone(&stats)),
+                ..QueryOptions::default()
+            };
+            let query = "sum(rate(a_total[5m])) / sum(rate(a_total[5m])) + count(a_total > 13 - 1)";
+            engine.range(&store, query, RANGE.0, RANGE.1, RANGE.2, &options).unwrap();
+            let explanation = analysis.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let stats = stats.lock().unwrap_or_else(PoisonError::into_inner);
+            let node = |operation: &str, i: usize| {
+                let found = explanation.nodes.iter().filter(|node| node.operation.starts_with(operation));
+                found.skip(i).map(|node| (node.estimate, node.cost.unwrap_or_default())).next().unwrap()
+            };
+            let sizes = |cost: NodeCost| (cost.series, cost.samples);
+            assert_eq!(sizes(node("operator +", 0).1), (1, 5));
+            assert_eq!(sizes(node("aggregation sum", 0).1), (1, 5));
+            assert_eq!(sizes(node("function rate", 0).1), (10, 50));
+            // The second place has the result of the first.
+            let second = node("aggregation sum", 1).1;
+            assert_eq!((sizes(second), second.reused), ((1, 5), 1));
+            assert!(node("aggregation sum", 0).1.peak_bytes > 0 && node("function rate", 0).1.time > Duration::ZERO);
+            let (estimate, range) = node("range selector", 0);
+            assert_eq!((range.series_read, estimate.unwrap().series), (10, 10));
+            let (_, instant) = node("vector selector", 0);
+            assert_eq!((instant.series_read, sizes(instant)), (10, (10, 50)));
+            // Both places of the sum count what they would have read.
+            assert_eq!(2 * range.samples_read + instant.samples_read, stats.samples_read);
+            // Every one of them is above 12 at some step.
+            assert_eq!(node("operator >", 0).1.series, 10);
+            let text = explanation.to_string();
+            assert!(text.contains("measured: ") && text.contains("estimated: 10 series, "), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_analysis_is_written_also_when_the_query_fails() {
+        let analysis = Arc::default();
+        let options = QueryOptions { analysis: Some(Arc::clone(&analysis)), ..QueryOptions::default() };
+        let engine = Engine::new(EngineOptions { max_samples: 20, ..EngineOptions::default() });
+        assert!(engine.range(&store(), "a_total + a_total", RANGE.0, RANGE.1, RANGE.2, &options).is_err());
+        let explanation: Explanation = analysis.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        assert!(explanation.nodes.iter().any(|node| node.cost.is_some_and(|cost| cost.series_read > 0)));
+    }
+
+    /// Neither printing nor dropping a plan calls itself at each level.
+    #[test]
+    fn long_chains_are_explained() {
+        let query = vec!["a_total"; 5_000].join(" + ");
+        let explanation = Engine::default().explain(None, &query, RANGE, &QueryOptions::default()).unwrap();
+        assert_eq!(explanation.nodes.len(), 9_999);
+        assert!(explanation.to_string().len() < 4 << 20);
+    }
+}

@@ -1,0 +1,62 @@
+//! The formats in which each line stands for itself: the text format and OpenMetrics 1. What a converter reads.
+
+use super::entry::{Entry, Fingerprint, Recognised};
+use super::form::ParseError;
+use super::lines::Lines;
+use super::openmetrics::OpenMetricsParser;
+use super::text::TextParser;
+
+/// Reads one of the line formats.
+#[derive(Debug)]
+pub(super) enum LineParser<'a> {
+    Text(TextParser<'a>),
+    OpenMetrics(OpenMetricsParser<'a>),
+}
+
+impl<'a> LineParser<'a> {
+    /// Moves past the next entry if it is the one that the fingerprint was taken of.
+    #[inline]
+    pub(super) fn recognise(&mut self, fingerprint: &Fingerprint) -> Option<Recognised<'a>> {
+        match self {
+            Self::Text(parser) => parser.recognise(fingerprint),
+            Self::OpenMetrics(parser) => parser.recognise(fingerprint),
+        }
+    }
+
+    /// The next entry; `None` at the end.
+    pub(super) fn next_entry(&mut self) -> Result<Option<Entry<'a>>, ParseError> {
+        match self {
+            Self::Text(parser) => parser.next_entry(),
+            Self::OpenMetrics(parser) => parser.next_entry(),
+        }
+    }
+
+    pub(super) fn lines(&self) -> &Lines<'a> {
+        match self {
+            Self::Text(parser) => &parser.lines,
+            Self::OpenMetrics(parser) => &parser.lines,
+        }
+    }
+
+    /// Where the last entry stands, and how it begins: `line 3 ("up 1")`.
+    pub(super) fn place(&self) -> String {
+        let (place, excerpt) = self.lines().place();
+        format!("{place} ({excerpt:?})")
+    }
+
+    /// Where the line stands that ends before that byte.
+    #[cold]
+    pub(super) fn place_before(&self, end: usize) -> String {
+        self.lines().place_before(end)
+    }
+
+    /// What of OpenMetrics text is not read yet.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        if let Self::OpenMetrics(parser) = self { parser.lines.tail(parser.lines.pos) } else { &[] }
+    }
+
+    /// How many bytes are read.
+    pub(super) fn at(&self) -> usize {
+        self.lines().pos
+    }
+}

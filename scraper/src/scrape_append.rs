@@ -1,0 +1,190 @@
+//! Scrape and append: parses what was fetched, adds the report series, commits. The synchronous part of a scrape, steps 4 to 6
+//! of the scrape path. (Prometheus: `scrapeAndReport` in `scrape/scrape.go`.)
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use model::{AppendError, Appender, with_causes};
+use tokio::time::Instant;
+
+use crate::fetch::{FetchError, FetchedBody};
+use crate::job_settings::{JobSettings, seconds};
+use crate::parse::{Format, Wanted};
+use crate::report::{Extra, Report, number};
+use crate::scrape_cache::{Body, ContentError, Counts, ScrapeCache, SeriesLimit};
+use crate::target::Target;
+
+/// The longest error of a scrape.
+const ERROR_BYTES_MAX: usize = 2048;
+
+/// An answer that can be read.
+pub(crate) struct Fetched {
+    pub(crate) format: Format,
+    /// What is wanted of the target.
+    pub(crate) wanted: Wanted,
+    pub(crate) body: FetchedBody,
+}
+
+/// The synchronous part of one scrape.
+pub(crate) struct ScrapeAppend {
+    pub(crate) cache: ScrapeCache,
+    pub(crate) target: Arc<Target>,
+    pub(crate) job: Arc<JobSettings>,
+    pub(crate) appender: Arc<dyn Appender>,
+    pub(crate) fetched: Result<Fetched, FetchError>,
+    pub(crate) ts_ms: i64,
+    pub(crate) began_ms: i64,
+    pub(crate) began: Instant,
+}
+
+/// Which limit was exceeded.
+pub(crate) enum Limit {
+    Samples,
+    Body,
+    Labels,
+    Buckets,
+    /// Of the memory of all bodies.
+    Memory,
+}
+
+/// The result of a scrape.
+pub(crate) struct Outcome {
+    /// Empty when all went well.
+    pub(crate) error: String,
+    pub(crate) counts: Counts,
+    pub(crate) committed: model::Committed,
+    pub(crate) limit: Option<Limit>,
+    pub(crate) not_stored: bool,
+    /// Why the store took no sample of the target although all went well; otherwise empty.
+    pub(crate) nothing_stored: String,
+}
+
+/// What a target says may stand in an error, and that is kept for every target.
+fn shorten(error: &mut String) {
+    if error.len() > ERROR_BYTES_MAX {
+        error.truncate(error.floor_char_boundary(ERROR_BYTES_MAX));
+        error.push('…');
+    }
+}
+
+impl ScrapeAppend {
+    /// Parses, reports and commits.
+    pub(crate) fn run(&mut self) -> Outcome {
+        let mut outcome = Outcome {
+            error: String::new(),
+            counts: Counts::default(),
+            committed: model::Committed::default(),
+            limit: None,
+            not_stored: false,
+            nothing_stored: String::new(),
+        };
+        match &self.fetched {
+            Err(error) => {
+                self.cache.read_nothing();
+                outcome.error = with_causes(error);
+                outcome.limit = match error {
+                    FetchError::TooLarge { .. } => Some(Limit::Body),
+                    FetchError::Evicted { .. } => Some(Limit::Memory),
+                    _ => None,
+                };
+            }
+            Ok(_) => self.read(&mut outcome),
+        }
+        shorten(&mut outcome.error);
+        if !outcome.error.is_empty()
+            && let Some(log) = &self.job.failure_log
+        {
+            log.write(self.began_ms, (&self.job.name, &self.target.url), &outcome.error);
+        }
+        let mut stored = self.store(&outcome);
+        if matches!(stored, Err(AppendError::Forgotten)) {
+            self.cache.forget_ids();
+            if outcome.error.is_empty() {
+                self.read(&mut outcome);
+            }
+            stored = self.store(&outcome);
+        }
+        match stored {
+            Ok(committed) => {
+                outcome.committed = committed;
+                outcome.nothing_stored = self.nothing_stored(&outcome);
+            }
+            Err(error) => {
+                outcome.error = with_causes(&error);
+                outcome.not_stored = true;
+            }
+        }
+        outcome
+    }
+
+    /// Says so if the store took no sample of the target, why, and what to do.
+    fn nothing_stored(&self, outcome: &Outcome) -> String {
+        let (counts, committed) = (&outcome.counts, &outcome.committed);
+        let sum = |scraper: usize, store: u32| scraper + store as usize;
+        let older = sum(counts.out_of_order, committed.out_of_order);
+        let too_old = sum(counts.out_of_bounds, committed.too_old);
+        let differ = sum(counts.duplicate, committed.duplicate);
+        // The report is stored where only the samples have times that do not fit.
+        if older + too_old + differ == 0 || committed.stored as usize > self.report(outcome).len() {
+            return String::new();
+        }
+        let why = [
+            (older, "are older than the newest of their series"),
+            (too_old, "are before the retention or the out-of-order window, or too far ahead"),
+            (differ, "have another value at the same time already"),
+        ];
+        let why =
+            why.iter().filter(|(n, _)| *n > 0).map(|(n, why)| format!("{n} {why}")).collect::<Vec<_>>().join(", ");
+        let fix = if committed.stored == 0 {
+            let time = Timestamp::from_millisecond(self.ts_ms).unwrap_or_default();
+            format!(
+                "this server's clock says {time:.3}: it was ahead before, or is behind now; set it right, or set \
+                 storage.tsdb.out_of_order_time_window"
+            )
+        } else {
+            "the times are the target's own: set honor_timestamps: false in the job, or set \
+             storage.tsdb.out_of_order_time_window"
+                .to_owned()
+        };
+        format!("no sample of the scrape was stored: {why}; {fix}")
+    }
+
+    fn read(&mut self, outcome: &mut Outcome) {
+        let Ok(Fetched { format, wanted, body }) = &self.fetched else { return };
+        let body = Body { format: *format, wanted: *wanted, bytes: &body.bytes };
+        let (counts, result) = self.cache.read(body, &self.job.rules, self.ts_ms, self.appender.as_ref());
+        outcome.counts = counts;
+        if let Err(error) = result {
+            outcome.error = with_causes(&error);
+            outcome.limit = match error {
+                ContentError::SampleLimit { .. } => Some(Limit::Samples),
+                ContentError::Series { limit: Some(SeriesLimit::Labels), .. } => Some(Limit::Labels),
+                ContentError::Series { limit: Some(SeriesLimit::Buckets), .. } => Some(Limit::Buckets),
+                _ => None,
+            };
+        }
+    }
+
+    fn store(&mut self, outcome: &Outcome) -> Result<model::Committed, AppendError> {
+        let report = self.report(outcome);
+        let track = self.job.rules.track_timestamps_staleness;
+        self.cache.commit(self.appender.as_ref(), self.ts_ms, &report, track)
+    }
+
+    fn report(&self, outcome: &Outcome) -> Vec<(&'static str, f64)> {
+        let report = Report {
+            up: outcome.error.is_empty(),
+            duration_s: self.began.elapsed().as_secs_f64(),
+            counts: outcome.counts,
+            leaves_out: self.job.rules.soft || self.job.rules.series_limit > 0,
+        };
+        let sample_limit = self.job.rules.sample_limit;
+        let timeout_s = seconds(self.target.timeout_ms);
+        let body_bytes = match &self.fetched {
+            Ok(fetched) => number(fetched.body.bytes.len()),
+            Err(FetchError::TooLarge { .. }) => -1.0,
+            Err(_) => 0.0,
+        };
+        report.series(self.job.extra_metrics.then_some(Extra { timeout_s, sample_limit, body_bytes }))
+    }
+}

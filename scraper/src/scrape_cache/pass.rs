@@ -1,0 +1,244 @@
+//! The working state of one pass over one body.
+
+use std::collections::{HashMap, HashSet};
+
+use foldhash::quality::RandomState;
+use model::{Exemplar, Histogram, Labels};
+
+use super::error::{ContentError, SeriesLimit};
+use super::rules::{Counts, SampleRules};
+use super::slot::{AHEAD_MAX_MS, Dest, Slot};
+use crate::parse::{Native, Parser, Point};
+use crate::sample_mutation::Side;
+use crate::series_tracker::REPEATS_MAX;
+
+/// A sample whose series was not in the last scrape.
+pub(super) struct Pending {
+    /// Of its line.
+    pub(super) key: u64,
+    pub(super) source: u16,
+    pub(super) metric: Labels,
+    pub(super) value: f64,
+    pub(super) ts_ms: Option<i64>,
+    /// Its line was there before lines were forgotten.
+    pub(super) was_there: bool,
+    pub(super) more: Option<Box<More>>,
+}
+
+/// What few samples have.
+pub(super) struct More {
+    pub(super) histogram: Option<Box<Histogram>>,
+    pub(super) exemplars: Vec<Exemplar>,
+    pub(super) start_ms: Option<i64>,
+}
+
+/// Where the lines of a body went, by their keys. These are hashes already, but ones that a target can steer: they are hashed
+/// once more with what it does not know.
+pub(super) type ByKey = HashMap<u64, u32, RandomState>;
+
+/// The working state of one reading of one body.
+pub(super) struct Pass<'a> {
+    pub(super) rules: &'a SampleRules,
+    pub(super) ts_ms: i64,
+    /// Samples that may be; with more the body is refused.
+    most: usize,
+    pub(super) counts: Counts,
+    pub(super) pending: Vec<Pending>,
+    /// The target's side of the series; made for the first that is new.
+    pub(super) side: Option<Side>,
+    /// The lines of this body, once they differ from those of the last.
+    pub(super) fresh: Option<Vec<Slot>>,
+    /// Where the lines of the last body went; made when a line is not where it was.
+    pub(super) known: Option<ByKey>,
+    /// The line of the last body that is expected next.
+    pub(super) cursor: usize,
+    /// Kept samples that are none of those that `sample_limit` counts: repeated ones, and those of too many buckets.
+    exempt: usize,
+    /// The keys of the lines so far whose samples were taken, from the first on that may be a repeated one.
+    seen: Option<HashSet<u64, RandomState>>,
+    /// Why the body is refused once it is read: a native histogram with too many buckets.
+    over_buckets: Option<ContentError>,
+    /// The native histogram of the last entry, as it was exposed.
+    pub(super) native: Option<Native>,
+    /// What the value that is being put stands for, when it is a native histogram.
+    pub(super) histogram: Option<Box<Histogram>>,
+    /// Are exemplars wanted?
+    pub(super) keeps_exemplars: bool,
+    /// Those of the sample that is being put.
+    pub(super) exemplars: Vec<Exemplar>,
+    pub(super) too_many_repeats: bool,
+    /// Is a zero wanted at the time that counting began?
+    pub(super) zeros: bool,
+    /// From when on the store takes a sample although its series has a later one.
+    pub(super) late_from_ms: i64,
+    /// How many new series `sample_limit` leaves room for.
+    pub(super) room: usize,
+}
+
+impl<'a> Pass<'a> {
+    pub(super) fn new(rules: &'a SampleRules, ts_ms: i64) -> Self {
+        let counts = Counts::default();
+        let limits = rules.sample_limit > 0 && !rules.soft;
+        Self {
+            rules,
+            ts_ms,
+            most: if limits { rules.sample_limit } else { usize::MAX },
+            counts,
+            pending: Vec::new(),
+            side: None,
+            fresh: None,
+            known: None,
+            cursor: 0,
+            exempt: 0,
+            seen: None,
+            over_buckets: None,
+            native: None,
+            histogram: None,
+            keeps_exemplars: false,
+            exemplars: Vec::new(),
+            too_many_repeats: false,
+            zeros: false,
+            late_from_ms: i64::MAX,
+            room: 0,
+        }
+    }
+
+    /// Takes the exemplar of a sample where exemplars are wanted. One without a time has that of its sample.
+    pub(super) fn take_exemplar(&mut self, point: &Point<'_>, parser: &Parser<'_>) {
+        let Some(exemplar) = point.exemplar.filter(|_| self.keeps_exemplars) else { return };
+        let ts_ms = exemplar.ts_ms.or(self.own_time(point.ts_ms)).unwrap_or(self.ts_ms);
+        self.push_exemplar(&exemplar, ts_ms);
+        for further in parser.further_exemplars() {
+            self.push_exemplar(further, further.ts_ms.unwrap_or(ts_ms));
+        }
+    }
+
+    /// Checks the native histogram of the last entry and fits it into the limits; with it come its exemplars, of which one
+    /// without a time is nothing, as upstream has it. False if it has too many buckets: the body is refused at its end.
+    pub(super) fn fit_native(&mut self, point: &Point<'_>, parser: &Parser<'_>) -> Result<bool, ContentError> {
+        let Some(native) = self.native.take() else { return Ok(true) };
+        // It is left out whatever it is.
+        if self.own_time(point.ts_ms).is_some_and(|own| own > self.ts_ms + AHEAD_MAX_MS) {
+            return Ok(true);
+        }
+        match self.rules.histograms.fit(native) {
+            Ok(histogram) => self.histogram = Some(Box::new(histogram)),
+            Err(refusal) => {
+                let error = refusal.at(parser.place());
+                if !matches!(error, ContentError::Series { limit: Some(SeriesLimit::Buckets), .. }) {
+                    return Err(error);
+                }
+                self.exempt += 1;
+                self.over_buckets.get_or_insert(error);
+                return Ok(false);
+            }
+        }
+        if self.keeps_exemplars {
+            for exemplar in parser.exemplars()? {
+                if let Some(ts_ms) = exemplar.ts_ms {
+                    self.push_exemplar(&exemplar, ts_ms);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Had the body this very line already? `before` are its lines so far. It is asked where that can be.
+    pub(super) fn is_repeated(&mut self, key: u64, before: &[Slot]) -> bool {
+        if self.rules.sample_limit == 0 || self.exceeds_limit() {
+            return false;
+        }
+        let fresh = self.fresh.as_deref();
+        let seen = self.seen.get_or_insert_with(|| {
+            let lines = fresh.unwrap_or(before).iter();
+            lines
+                .filter(|line| matches!(line.dest, Dest::Column { .. } | Dest::Pending(_)))
+                .map(|line| line.fingerprint.key)
+                .collect()
+        });
+        seen.contains(&key)
+    }
+
+    /// Has the sample that is being put more than a value?
+    #[inline]
+    pub(super) fn has_more(&self, point: &Point<'_>) -> bool {
+        self.histogram.is_some() || !self.exemplars.is_empty() || self.zeros && point.start_ms.is_some()
+    }
+
+    /// That.
+    pub(super) fn take_more(&mut self, start_ms: Option<i64>) -> Box<More> {
+        let (histogram, exemplars) = (self.histogram.take(), std::mem::take(&mut self.exemplars));
+        Box::new(More { histogram, exemplars, start_ms })
+    }
+
+    /// One whose labels are none, or name one twice, is nothing: no answer could hold it.
+    fn push_exemplar(&mut self, exemplar: &crate::parse::Exemplar<'_>, ts_ms: i64) {
+        if let Ok(pairs) = exemplar.labels() {
+            let repeats = |(i, (name, _)): (usize, &(_, _))| pairs[..i].iter().any(|(other, _)| other == name);
+            if pairs.iter().enumerate().any(repeats) {
+                return;
+            }
+            let labels = Labels::from_pairs(pairs.iter().map(|(name, value)| (&**name, &**value)));
+            self.exemplars.push(Exemplar { labels, value: exemplar.value, ts_ms });
+        }
+    }
+
+    /// Counts a sample that is kept, and notes its line.
+    #[inline]
+    pub(super) fn count(&mut self, Slot { fingerprint, dest }: Slot, repeated: bool) {
+        self.counts.post_relabel += 1;
+        self.counts.over_limit += usize::from(dest == Dest::OverLimit);
+        self.exempt += usize::from(repeated);
+        if let Some(seen) = self.seen.as_mut().filter(|_| dest != Dest::OverLimit) {
+            seen.insert(fingerprint.key);
+        }
+    }
+
+    /// Does a scrape fail that has too many samples?
+    #[inline]
+    pub(super) fn is_limited(&self) -> bool {
+        self.most != usize::MAX
+    }
+
+    /// Are there so many samples already that the scrape fails?
+    #[inline]
+    pub(super) fn exceeds_limit(&self) -> bool {
+        self.counts.post_relabel > self.most.saturating_add(self.exempt)
+    }
+
+    /// Is it certain already that the body is refused?
+    pub(super) fn is_refused(&self) -> bool {
+        self.exceeds_limit() || self.over_buckets.is_some()
+    }
+
+    pub(super) fn own_time(&self, ts_ms: Option<i64>) -> Option<i64> {
+        ts_ms.filter(|_| self.rules.honor_timestamps)
+    }
+
+    pub(super) fn within_limit(&mut self) -> Result<(), ContentError> {
+        if self.too_many_repeats {
+            return Err(ContentError::Repeats { limit: REPEATS_MAX });
+        }
+        let (kept, limit) = (self.counts.post_relabel - self.exempt, self.rules.sample_limit);
+        if self.exceeds_limit() {
+            return Err(ContentError::SampleLimit { kept, limit });
+        }
+        self.over_buckets.take().map_or(Ok(()), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hash::BuildHasher;
+
+    use super::*;
+
+    #[test]
+    fn keys_that_a_target_made_alike_are_spread() {
+        let folding = RandomState::default();
+        // Alike in the bits by which a table tells keys apart.
+        let places = (0..4096u64).map(|i| folding.hash_one(i << 30 | 0x12345) & 0xfff);
+        let distinct = places.collect::<std::collections::HashSet<_>>().len();
+        assert!(distinct > 2048, "{distinct} of 4096 places");
+    }
+}

@@ -1,0 +1,32 @@
+//! Where the work of a request runs: the one place in which the HTTP version matters.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use http::Version;
+
+use super::error::{ApiError, Kind};
+
+/// Runs synchronous work of a request, such as a query.
+///
+/// Over HTTP/1 a connection has one request at a time: the work runs on the thread that serves it, since a handover to another
+/// thread and back costs more than most requests do (decision 0012). Over HTTP/2 the work runs on a blocking thread, so that
+/// hyper goes on polling the stream and drops the caller's future when the client cancels it.
+pub(super) async fn execute<T: Send + 'static>(
+    version: Version,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    if version == Version::HTTP_2 {
+        tokio::task::spawn_blocking(work).await.map_err(|_| panicked())
+    } else {
+        in_place(work)
+    }
+}
+
+/// Runs short synchronous work on the thread that serves the request; other tasks of that thread move elsewhere meanwhile.
+pub(super) fn in_place<T>(work: impl FnOnce() -> T) -> Result<T, ApiError> {
+    tokio::task::block_in_place(|| catch_unwind(AssertUnwindSafe(work))).map_err(|_| panicked())
+}
+
+fn panicked() -> ApiError {
+    ApiError::new(Kind::Internal, "the request failed inside Weft; this is a bug")
+}

@@ -1,0 +1,293 @@
+//! Answers and their memory. A text holds its reservation until it was sent; what is large is written in pieces, each when
+//! the client has taken those before.
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::response::{IntoResponse, Response};
+use futures::stream;
+use model::Labels;
+use query::{Error, QueryResult, RangeSeries, Sample, Share, Value};
+
+use super::json::{JSON, SUCCESS, histogram_point, items, point, success_tail, success_text};
+use super::label_sets::LabelSets;
+use super::result::{POINTS_PER_SERIES, query_result, result_head, result_tail, vector};
+
+/// A text longer than this is not made whole.
+const WHOLE_MAX: usize = 2 << 20;
+/// About so long is a piece.
+const PIECE: usize = 64 << 10;
+/// Points and histograms that are written before the length of a piece is looked at.
+const POINTS: usize = 512;
+/// What a point, a series besides its labels, and a bucket take as text, at most.
+const POINT_TEXT: usize = 48;
+const SERIES_TEXT: usize = 64;
+const BUCKET_TEXT: usize = 96;
+
+/// A text and the memory it takes.
+struct Held {
+    text: String,
+    _share: Arc<Share>,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+}
+
+/// A body whose memory stays taken until the connection has let go of it; what was taken besides is given back.
+pub(crate) fn held(text: String, share: &Arc<Share>) -> Body {
+    share.shrink_to(text.capacity());
+    Body::from(Bytes::from_owner(Held { text, _share: Arc::clone(share) }))
+}
+
+/// How long a text gets as a JSON string, at most.
+pub(crate) fn escaped(text: &str) -> usize {
+    let special = text.bytes().filter(|b| *b < b' ' || matches!(b, b'"' | b'\\' | b'<' | b'>' | b'&')).count();
+    // U+2028 and U+2029 get twice as long.
+    2 + 2 * text.len() + 5 * special
+}
+
+/// The same of a label set: `{"name":"value"}`.
+pub(crate) fn escaped_labels(labels: &Labels) -> usize {
+    let text = labels.as_text();
+    let special = text.bytes().filter(|b| *b < b' ' || matches!(b, b'"' | b'\\')).count();
+    // Bytes of lengths may be counted, too: the bound is then higher than it need be.
+    text.len() + 8 + 6 * special
+}
+
+/// How long the answer gets at most, and the longest label set of it.
+fn length(value: &Value) -> (usize, usize) {
+    let of_histogram = |h: &model::Histogram| (h.positive.counts.len() + h.negative.counts.len() + 3) * BUCKET_TEXT;
+    let sum = |(all, longest): (usize, usize), (labels, samples): (usize, usize)| {
+        (all + SERIES_TEXT + labels + samples, longest.max(labels))
+    };
+    match value {
+        Value::Scalar { .. } => (POINT_TEXT, 0),
+        Value::String { value, .. } => (escaped(value) + POINT_TEXT, escaped(value)),
+        Value::Vector(all) => all.iter().fold((0, 0), |total, Sample { labels, histogram, .. }| {
+            sum(total, (escaped_labels(labels), histogram.as_deref().map_or(POINT_TEXT, of_histogram)))
+        }),
+        Value::Matrix(all) => all.iter().fold((0, 0), |total, RangeSeries { labels, points, histograms }| {
+            let histograms: usize = histograms.iter().map(|(_, h)| POINT_TEXT + of_histogram(h)).sum();
+            sum(total, (escaped_labels(labels), points.len() * POINT_TEXT + histograms))
+        }),
+    }
+}
+
+/// The answer to a query.
+pub(crate) fn query_answer(result: QueryResult, beside: Option<String>) -> Result<Response, Error> {
+    let share = Arc::clone(&result.share);
+    let (length, longest) = length(&result.value);
+    let rest = beside.as_ref().map_or(0, String::len) + 4 * texts(&result) + SERIES_TEXT;
+    if length <= WHOLE_MAX {
+        share.take(length + rest)?;
+        let body = whole(&result, beside.as_deref(), length);
+        drop(result);
+        return Ok((JSON, held(body, &share)).into_response());
+    }
+    // A piece in the making, those that wait to be sent, and what may be in it before it is looked at.
+    share.take(4 * PIECE + 2 * longest + rest)?;
+    let pieces = Pieces { result, beside, at: At::Begin };
+    let pieces = stream::unfold(pieces, |mut pieces| async move {
+        let piece = pieces.next()?;
+        Some((Ok::<_, std::convert::Infallible>(Bytes::from(piece)), pieces))
+    });
+    Ok((JSON, Body::from_stream(pieces)).into_response())
+}
+
+fn texts(result: &QueryResult) -> usize {
+    result.warnings.iter().chain(&result.infos).map(String::len).sum()
+}
+
+fn whole(result: &QueryResult, beside: Option<&str>, length: usize) -> String {
+    let data = |out: &mut String| {
+        out.reserve(length.min(PIECE));
+        query_result(out, result, beside);
+    };
+    success_text(data, &result.warnings, &result.infos)
+}
+
+/// Where an answer goes on.
+#[derive(Clone, Copy)]
+enum At {
+    Begin,
+    Series(Place),
+    End,
+    Over,
+}
+
+/// At a series, which may have begun, and at some of its points and histograms.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    series: usize,
+    begun: bool,
+    points: usize,
+    histograms: usize,
+}
+
+/// A large answer, piece by piece.
+struct Pieces {
+    result: QueryResult,
+    beside: Option<String>,
+    at: At,
+}
+
+impl Pieces {
+    fn next(&mut self) -> Option<String> {
+        let mut out = String::with_capacity(PIECE + PIECE / 4);
+        while out.len() < PIECE {
+            self.at = match self.at {
+                At::Begin => {
+                    out.push_str(SUCCESS);
+                    result_head(&mut out, &self.result.value);
+                    out.push('[');
+                    At::Series(Place::default())
+                }
+                At::Series(place) => self.series(&mut out, place),
+                At::End => {
+                    out.push(']');
+                    result_tail(&mut out, self.beside.as_deref());
+                    success_tail(&mut out, &self.result.warnings, &self.result.infos);
+                    At::Over
+                }
+                At::Over => break,
+            };
+        }
+        (!out.is_empty()).then_some(out)
+    }
+
+    /// Series from a place on, until the piece is long enough.
+    fn series(&self, out: &mut String, mut place: Place) -> At {
+        let at = place.series;
+        match &self.result.value {
+            Value::Vector(samples) => {
+                // Several at once: of the labels, what equals those before is copied.
+                let some = &samples[at..samples.len().min(at + POINTS / POINTS_PER_SERIES)];
+                out.push_str(if at > 0 && !some.is_empty() { "," } else { "" });
+                vector(out, some);
+                let next = at + some.len();
+                if next == samples.len() { At::End } else { At::Series(Place { series: next, ..Place::default() }) }
+            }
+            Value::Matrix(all) => {
+                let Some(one) = all.get(at) else { return At::End };
+                if !place.begun {
+                    out.push_str(if at > 0 { ",{\"metric\":" } else { "{\"metric\":" });
+                    LabelSets::default().write(out, &one.labels);
+                    place.begun = true;
+                }
+                if samples_of(out, one, &mut place) {
+                    out.push('}');
+                    place = Place { series: at + 1, ..Place::default() };
+                }
+                At::Series(place)
+            }
+            _ => At::End,
+        }
+    }
+}
+
+/// Samples of a series until the piece is long enough. Were these the last?
+fn samples_of(out: &mut String, one: &RangeSeries, place: &mut Place) -> bool {
+    while out.len() < PIECE && place.points < one.points.len() {
+        out.push_str(if place.points == 0 { ",\"values\":[" } else { "," });
+        let some = &one.points[place.points..one.points.len().min(place.points + POINTS)];
+        items(out, some, |out, (ms, value)| point(out, *ms, *value));
+        place.points += some.len();
+        out.push_str(if place.points == one.points.len() { "]" } else { "" });
+    }
+    while out.len() < PIECE && place.points == one.points.len() && place.histograms < one.histograms.len() {
+        out.push_str(if place.histograms == 0 { ",\"histograms\":[" } else { "," });
+        let (ms, value) = &one.histograms[place.histograms];
+        histogram_point(out, *ms, value);
+        place.histograms += 1;
+        out.push_str(if place.histograms == one.histograms.len() { "]" } else { "" });
+    }
+    place.points == one.points.len() && place.histograms == one.histograms.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use model::Histogram;
+    use query::{EngineOptions, Memory};
+
+    use super::*;
+
+    fn result(value: Value, memory: &Arc<Memory>) -> QueryResult {
+        let options = EngineOptions { memory: Arc::clone(memory), ..EngineOptions::default() };
+        let share = query::Engine::new(options).bounds(&query::QueryOptions::default()).share;
+        share.take(value.bytes()).unwrap();
+        QueryResult { value, warnings: vec!["<w>".to_owned()], infos: vec![], share }
+    }
+
+    fn values() -> Vec<Value> {
+        let labels = |i: usize, long: usize| {
+            Labels::from_pairs([("i", i.to_string()), ("long", "\u{1}x".repeat(long)), ("job", "a".to_owned())])
+        };
+        let histogram =
+            Arc::new(Histogram { count: 3.0, positive: [(0, 1.0), (5, 2.0)].into_iter().collect(), ..<_>::default() });
+        let sample = |i: usize| Sample {
+            labels: labels(i, i % 3),
+            ts_ms: 1_500,
+            value: i as f64 / 7.0,
+            histogram: i.is_multiple_of(5).then(|| Arc::clone(&histogram)),
+        };
+        let points = |n: usize| (0..n as i64).map(|i| (i * 15_000, i as f64 / 3.0)).collect::<Vec<_>>();
+        let histograms = |n: usize| (0..n as i64).map(|i| (i, Arc::clone(&histogram))).collect::<Vec<_>>();
+        let series =
+            |i, n, h, long| RangeSeries { labels: labels(i, long), points: points(n), histograms: histograms(h) };
+        vec![
+            Value::Vector((0..40_000).map(sample).collect()),
+            Value::Matrix((0..200).map(|i| series(i, 500 + i % 3, i % 2, 0)).collect()),
+            Value::Matrix(vec![
+                series(0, 100_000, 0, 0),
+                series(1, 0, 30_000, 0),
+                series(2, 1, 1, 40_000),
+                series(3, 0, 1, 0),
+            ]),
+            Value::Matrix(vec![]),
+            Value::Vector(vec![]),
+        ]
+    }
+
+    #[test]
+    fn pieces_make_the_whole() {
+        for value in values() {
+            let result = result(value, &Arc::default());
+            let beside = Some(",\"stats\":{\"s\":1}".to_owned());
+            let expected = whole(&result, beside.as_deref(), 0);
+            let mut pieces = Pieces { result, beside, at: At::Begin };
+            let mut text = String::new();
+            while let Some(piece) = pieces.next() {
+                assert!(piece.len() < 3 * PIECE + 6 * 80_000, "{}", piece.len());
+                text += &piece;
+            }
+            assert!(text == expected, "{} and {}", text.len(), expected.len());
+            assert!(length(&pieces.result.value).0 >= text.len().saturating_sub(200), "{}", text.len());
+        }
+    }
+
+    #[tokio::test]
+    async fn memory_stays_taken_until_the_answer_is_sent() {
+        use axum::body::HttpBody as _;
+
+        let memory = Arc::new(Memory::new(usize::MAX, usize::MAX));
+        for value in values() {
+            let large = length(&value).0 > WHOLE_MAX;
+            let response = query_answer(result(value, &memory), None).unwrap();
+            let mut body = response.into_body();
+            assert_eq!(body.size_hint().exact().is_none(), large);
+            let mut sent = Vec::new();
+            while let Some(frame) = std::future::poll_fn(|cx| std::pin::Pin::new(&mut body).poll_frame(cx)).await {
+                let held = memory.used();
+                assert!(held > 0);
+                sent = vec![frame.unwrap()];
+            }
+            drop(body);
+            assert_eq!(memory.used() > 0, !large, "what was made whole is held by what was made of it");
+            drop(sent);
+            assert_eq!(memory.used(), 0);
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Builds the parts of the server and joins them; starts its components and shuts them down.
+
+use std::sync::{Arc, RwLock};
+
+use anyhow::{Context, Result};
+use config::Config;
+use prometheus::Registry;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{App, Reload, load};
+use crate::component::Component;
+use crate::default_config::NODE_EXPORTER;
+use crate::flags::{Flags, ms};
+use crate::listen::bind;
+use crate::logging::{self, LogLevel};
+use crate::query_log::QueryLog;
+use crate::reload::Reloader;
+use crate::self_metrics::ServerMetrics;
+use crate::serve::Web;
+use crate::settings::{Retention, Settings, body_memory, query_memory, storage_options, wanted_of_targets};
+use crate::{components, node_exporter, version};
+
+/// How the task that reloads is asked.
+type Reloads = mpsc::Sender<oneshot::Sender<Result<()>>>;
+
+/// Starts logging. What goes wrong before is for the standard error stream.
+pub(crate) fn start_logging(flags: &Flags) -> Result<LogLevel> {
+    logging::start(&flags.log_level.0, flags.log_format)
+}
+
+/// Runs the server until it is told to end.
+pub(crate) fn run(flags: Flags, level: LogLevel) -> Result<()> {
+    // As Go does: the soft limit, 1024 where systemd started the process, is for programs that use select.
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(files) => tracing::debug!(files, "file descriptors that may be open"),
+        Err(error) => tracing::warn!(%error, "cannot raise the limit of open files"),
+    }
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        tracing::debug!("the TLS provider was installed already");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
+    runtime.block_on(serve(flags, level))
+}
+
+async fn serve(flags: Flags, level: LogLevel) -> Result<()> {
+    tracing::info!(version = version::WEFT, compatible_with = version::COMPATIBLE, "Starting Weft");
+    if !flags.ignored.is_empty() {
+        tracing::warn!(flags = flags.ignored.join(","), "these flags are accepted and have no effect");
+    }
+    let (idle, unknown) = flags.features.without_effect();
+    if !idle.is_empty() {
+        tracing::warn!(features = idle.join(","), "these features are accepted and have no effect");
+    }
+    if !unknown.is_empty() {
+        tracing::warn!(features = unknown.join(","), "unknown features in --enable-feature");
+    }
+    let config = load(&flags)?;
+    let web = Arc::new(Web::open(&flags.web_config_file)?);
+    let listeners = listen(&flags).await?;
+    let (reloads, asked) = mpsc::channel(1);
+    let app = build(flags, &config, reloads)?;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(signals(Arc::clone(&app))?);
+    let components = components::all(&app, level, web, listeners)?;
+    let reloader = Reloader::new(Arc::clone(&app), components.clone());
+    reloader.apply_config(config).await?;
+    tasks.spawn(reloader.run(asked));
+    if app.has_default_config() {
+        tasks.spawn(node_exporter::follow(Arc::clone(&app), NODE_EXPORTER, node_exporter::LOOK_EVERY));
+    }
+    let mut running = Vec::new();
+    for component in components {
+        let mut task = JoinSet::new();
+        task.spawn(Arc::clone(&component).run());
+        running.push((component, task));
+    }
+    app.stop.cancelled().await;
+    shut_down(running, tasks).await
+}
+
+/// Shuts the components down in the reverse order of their start. The first is the HTTP server, whose responses may wait for a
+/// reload; nothing else may change the others after it.
+async fn shut_down(mut running: Vec<(Arc<dyn Component>, JoinSet<()>)>, mut tasks: JoinSet<()>) -> Result<()> {
+    let mut result = Ok(());
+    while let Some((component, mut task)) = running.pop() {
+        task.shutdown().await;
+        if let Err(error) = component.shutdown().await {
+            let error = error.context(format!("cannot shut down {}", component.name()));
+            result = result.and(Err(error));
+        }
+        tasks.shutdown().await;
+    }
+    tracing::info!("See you next time!");
+    result
+}
+
+async fn listen(flags: &Flags) -> Result<Vec<tokio::net::TcpListener>> {
+    let mut listeners = Vec::new();
+    for address in &flags.web_listen_address.0 {
+        let listener =
+            bind(address).await.with_context(|| format!("--web.listen-address: cannot listen on {address}"))?;
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<Arc<App>> {
+    let settings = Settings::new(&flags)?;
+    let registry = Registry::new();
+    registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+    let mut options = storage_options(&flags);
+    options.retention_ms = Retention::in_force(config).time_ms;
+    let db = Arc::new(storage::Db::open(options, &registry)?);
+    db.start_compaction().context("cannot start the background worker of the storage")?;
+    let concurrency = flags.query_max_concurrency.max(1);
+    let options = query::EngineOptions {
+        lookback_delta_ms: ms(flags.query_lookback_delta),
+        max_samples: flags.query_max_samples,
+        memory: Arc::new(query_memory(&flags, &db)),
+        timeout: settings.query_timeout,
+        default_step_ms: config.global.evaluation_interval_ms,
+        scrape_interval_ms: config.global.scrape_interval_ms,
+        cost: Arc::new(cost_limits(&flags, config)),
+        ..query::EngineOptions::default()
+    };
+    let engine = query::Engine::new(options.with_features(flags.features.names()));
+    let user_agent = format!("Prometheus/{} Weft/{}", version::COMPATIBLE, version::WEFT);
+    let seed = scraper::server_seed(&settings.hostname, &config.global.external_labels);
+    let appender: Arc<dyn model::Appender> = Arc::<storage::Db>::clone(&db);
+    let wanted = wanted_of_targets(&flags);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let resolver = scraper::Resolver::system();
+    let options = scraper::Options { user_agent, resolver, seed, wanted, body_memory: body_memory(), threads };
+    let scraper = scraper::Manager::new(appender, &registry, options)?;
+    let discovery = discovery::Manager::new(discovery::Options::default(), &registry)?;
+    let mut metrics = ServerMetrics::new(&registry, concurrency)?;
+    if engine.options().cost.are_enabled() {
+        metrics.count_costs(&registry, Arc::clone(&engine.options().cost))?;
+    }
+    let query_log = QueryLog::new(&registry)?;
+    let now_ms = model::time::now_ms();
+    Ok(Arc::new(App {
+        flags,
+        settings,
+        db,
+        engine: RwLock::new(Arc::new(engine)),
+        query_slots: Arc::new(Semaphore::new(concurrency)),
+        query_turn: Arc::new(Semaphore::new(1)),
+        listing_slots: Arc::new(Semaphore::new(concurrency)),
+        query_log,
+        discovery: Mutex::new(discovery),
+        scraper,
+        registry,
+        metrics,
+        stop: CancellationToken::new(),
+        started_ms: now_ms,
+        config: RwLock::new(Arc::new(config.clone())),
+        reload: RwLock::new(Reload { ok: true, at_ms: now_ms }),
+        reloads,
+    }))
+}
+
+/// What queries may cost, where that is looked at.
+fn cost_limits(flags: &Flags, config: &Config) -> query::CostLimits {
+    if !flags.features.query_cost {
+        return query::CostLimits::default();
+    }
+    let limits = query::CostLimits::enabled();
+    let global = &config.global;
+    limits.set(global.query_max_series, global.query_max_samples_read, global.query_max_duration_ms);
+    limits
+}
+
+/// SIGTERM and SIGINT end the server, SIGHUP reloads the configuration.
+fn signals(app: Arc<App>) -> Result<impl Future<Output = ()> + use<>> {
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
+    let mut hup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        loop {
+            tokio::select! {
+                _ = term.recv() => tracing::info!("Received an OS signal, exiting gracefully... signal=terminated"),
+                _ = int.recv() => tracing::info!("Received an OS signal, exiting gracefully... signal=interrupt"),
+                _ = hup.recv() => {
+                    // Not waited for: a SIGTERM must be heard meanwhile. A full queue reloads soon anyway.
+                    app.reloads.try_send(oneshot::channel().0).ok();
+                    continue;
+                }
+            }
+            app.stop.cancel();
+        }
+    })
+}

@@ -1,0 +1,49 @@
+//! The components of the server, in the order in which they start.
+
+mod discovery;
+mod http;
+mod logging;
+mod query;
+mod scraping;
+mod storage;
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use tokio::net::TcpListener;
+
+use crate::app::App;
+use crate::component::Component;
+use crate::logging::LogLevel;
+use crate::serve::Web;
+
+/// All of them. Shutdown goes backwards: answers are delivered while scraping goes on, then the last scrapes are stored, and
+/// the database closes last.
+///
+/// # Errors
+/// When the store cannot be read.
+pub(crate) fn all(
+    app: &Arc<App>,
+    level: LogLevel,
+    web: Arc<Web>,
+    listeners: Vec<TcpListener>,
+) -> Result<Vec<Arc<dyn Component>>> {
+    Ok(vec![
+        Arc::new(storage::Storage::new(Arc::clone(app))?),
+        Arc::new(logging::Logging::new(Arc::clone(app), level)),
+        query(app),
+        scraping(app),
+        Arc::new(discovery::Discovery::new(Arc::clone(app))),
+        Arc::new(http::Http::new(Arc::clone(app), web, listeners)),
+    ])
+}
+
+/// The query engine and its log.
+pub(crate) fn query(app: &Arc<App>) -> Arc<dyn Component> {
+    Arc::new(query::Query::new(Arc::clone(app)))
+}
+
+/// The scrape engine.
+pub(crate) fn scraping(app: &Arc<App>) -> Arc<dyn Component> {
+    Arc::new(scraping::Scraping::new(Arc::clone(app)))
+}

@@ -1,0 +1,43 @@
+//! The query engine and the query log.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use config::{Config, GlobalConfig};
+
+use crate::app::App;
+use crate::component::{Change, Component};
+
+pub(super) struct Query {
+    app: Arc<App>,
+}
+
+impl Query {
+    pub(super) fn new(app: Arc<App>) -> Self {
+        Self { app }
+    }
+}
+
+impl Component for Query {
+    fn name(&self) -> &'static str {
+        "query"
+    }
+
+    fn prepare(&self, _: &Config, new: &Arc<Config>) -> Result<Change> {
+        let (app, new) = (Arc::clone(&self.app), Arc::clone(new));
+        // Opened anew although it may be the same: whoever rotates files moves it away and then has the configuration reloaded.
+        let log = app.query_log.open(new.global.query_log_file.as_deref())?;
+        Ok(Change::new(async move {
+            app.query_log.write_to(log);
+            let GlobalConfig { query_max_series, query_max_samples_read, query_max_duration_ms, .. } = new.global;
+            let options = app.engine().options().clone();
+            options.cost.set(query_max_series, query_max_samples_read, query_max_duration_ms);
+            app.set_engine(query::Engine::new(query::EngineOptions {
+                default_step_ms: new.global.evaluation_interval_ms,
+                scrape_interval_ms: new.global.scrape_interval_ms,
+                ..options
+            }));
+            Ok(())
+        }))
+    }
+}

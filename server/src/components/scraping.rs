@@ -1,0 +1,64 @@
+//! The scrape engine, and the way of discovered targets into it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use config::Config;
+use futures::future::BoxFuture;
+
+use crate::app::App;
+use crate::component::{Change, Component};
+
+/// How often targets are synced when discovery has nothing new.
+const SYNC_EVERY: Duration = Duration::from_secs(60);
+
+pub(super) struct Scraping {
+    app: Arc<App>,
+}
+
+impl Scraping {
+    pub(super) fn new(app: Arc<App>) -> Self {
+        Self { app }
+    }
+}
+
+impl Component for Scraping {
+    fn name(&self) -> &'static str {
+        "scraping"
+    }
+
+    fn prepare(&self, current: &Config, new: &Arc<Config>) -> Result<Change> {
+        let (app, jobs) = (Arc::clone(&self.app), new.scrape_configs.clone());
+        let mut change = Change::new(async move {
+            app.scraper.apply(&jobs).await;
+            Ok(())
+        });
+        if current.global.external_labels != new.global.external_labels {
+            let what = "global.external_labels: until a restart targets are scraped at the offsets of the old ones";
+            change.needs_restart.push(what.to_owned());
+        }
+        Ok(change)
+    }
+
+    /// What discovery publishes becomes the scraper's targets.
+    fn run(self: Arc<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let mut groups = self.app.discovery.lock().await.targets();
+            loop {
+                let now = Arc::clone(&groups.borrow_and_update());
+                self.app.scraper.sync(now).await;
+                if let Ok(Err(_)) = tokio::time::timeout(SYNC_EVERY, groups.changed()).await {
+                    return;
+                }
+            }
+        })
+    }
+
+    fn shutdown(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            self.app.scraper.shutdown().await;
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,344 @@
+//! The command line: Prometheus' flags in Prometheus' forms (`--flag=value`, `--flag value`, `--flag`, `--no-flag`).
+//!
+//! Every flag of Prometheus 3 is accepted, so that the arguments of a Deployment work unchanged; those without an effect here are
+//! named in one line of the log. Each flag is declared once, in the table below: its field and type, its name, its default and
+//! its help.
+
+mod features;
+mod value;
+
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::{ArgMatches, Command};
+use model::duration::format_duration_ms;
+
+pub(crate) use features::Features;
+pub(crate) use value::ms;
+use value::{Bytes, FlagValue, LogFormat, LogLevel, Repeated, args, read, was_given};
+
+/// Declares the flags: a field of [`Flags`] for each that is served, and for the others an entry of what is shown.
+macro_rules! flags {
+    (
+        served { $($(#[doc = $help:literal])+ $field:ident: $type:ty = ($name:literal, $default:literal);)* }
+        accepted { $($other:literal: $other_type:ty = $other_default:literal, $what:literal;)* }
+        hidden { $($hidden:literal: $hidden_type:ty = $hidden_default:literal;)* }
+    ) => {
+        /// The command line, parsed.
+        #[derive(Clone, Debug)]
+        pub(crate) struct Flags {
+            $($(#[doc = $help])+ pub(crate) $field: $type,)*
+            /// Was a configuration file asked for, so that it must exist?
+            pub(crate) config_file_given: bool,
+            /// Flags that were given and have no effect.
+            pub(crate) ignored: Vec<&'static str>,
+            /// Name and value of every flag, by name, as `/api/v1/status/flags` shows them.
+            shown: Vec<(&'static str, String)>,
+        }
+
+        impl Flags {
+            fn from_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+                let (mut ignored, mut shown) = (Vec::new(), Vec::new());
+                $(let $field: $type = read($name, matches)?;
+                shown.push(($name, FlagValue::shown(&$field)));)*
+                $(shown.push(($other, read::<$other_type>($other, matches)?.shown()));
+                ignored.extend(was_given($other, matches).then_some($other));)*
+                $(shown.push(($hidden, read::<$hidden_type>($hidden, matches)?.shown()));
+                ignored.extend(was_given($hidden, matches).then_some($hidden));)*
+                shown.sort_unstable();
+                let config_file_given = was_given("config.file", matches);
+                Ok(Self { $($field,)* config_file_given, ignored, shown })
+            }
+        }
+
+        /// Adds every flag to a command.
+        fn declare(mut command: Command) -> Command {
+            $(command = command.args(args::<$type>($name, $default).help(concat!($($help),+).trim_ascii_start()));)*
+            $(command = command.args(args::<$other_type>($other, $other_default).help(concat!($what, " (accepted, no effect)")));)*
+            $(command = command.args(args::<$hidden_type>($hidden, $hidden_default).hide());)*
+            command
+        }
+    };
+}
+
+flags! {
+    served {
+        /// Configuration file. Where there is none, Weft scrapes itself and a local node-exporter.
+        config_file: String = ("config.file", "prometheus.yml");
+        /// Address to listen on. May be repeated.
+        web_listen_address: Repeated = ("web.listen-address", "0.0.0.0:9090");
+        /// File with TLS, passwords, headers and a rate limit of the web server.
+        web_config_file: String = ("web.config.file", "");
+        /// Longest time for a request to arrive, and for a connection to be idle.
+        web_read_timeout: Duration = ("web.read-timeout", "5m");
+        /// Most requests served at once. As many again may wait; health checks are always served.
+        web_max_connections: usize = ("web.max-connections", "512");
+        /// The URL under which this server is reached from outside.
+        web_external_url: String = ("web.external-url", "");
+        /// Prefix of all paths; default: the path of --web.external-url.
+        web_route_prefix: String = ("web.route-prefix", "");
+        /// Allow reload and shutdown by HTTP.
+        web_enable_lifecycle: bool = ("web.enable-lifecycle", "false");
+        /// Allow deletions and snapshots by HTTP.
+        web_enable_admin_api: bool = ("web.enable-admin-api", "false");
+        /// Title of the web pages.
+        web_page_title: String = ("web.page-title", "Prometheus Time Series Collection and Processing Server");
+        /// Regular expression, anchored: origins that browsers may query from.
+        web_cors_origin: String = ("web.cors.origin", ".*");
+        /// Folder of the stored data.
+        storage_tsdb_path: String = ("storage.tsdb.path", "data/");
+        /// How long samples are kept; default 15d unless a size is set.
+        storage_tsdb_retention_time: Option<Duration> = ("storage.tsdb.retention.time", "");
+        /// Most bytes on disk, oldest go first: B, KB, MB, GB, TB (powers of 1024).
+        storage_tsdb_retention_size: Bytes = ("storage.tsdb.retention.size", "0B");
+        /// Most memory of the store: what was just written and what was read. Default: a sixteenth of what the container or
+        /// the machine has, at most 128MB.
+        storage_memory: Bytes = ("storage.memory", "0B");
+        /// How often what was written is synced to the disk; a power failure costs at most this.
+        storage_sync_interval: Duration = ("storage.sync-interval", "1s");
+        /// How much time is kept as rows before it becomes pages; for tests. 2h, which is Prometheus' default, stands for 30m
+        /// here.
+        storage_tsdb_min_block_duration: Duration = ("storage.tsdb.min-block-duration", "2h");
+        /// Most results that a search may ask for; 0 for any number.
+        web_search_max_limit: usize = ("web.search.max-limit", "10000");
+        /// How old the newest sample of a series may be to count in an instant.
+        query_lookback_delta: Duration = ("query.lookback-delta", "5m");
+        /// Longest time a query may take.
+        query_timeout: Duration = ("query.timeout", "2m");
+        /// Most queries at once.
+        query_max_concurrency: usize = ("query.max-concurrency", "20");
+        /// Most samples one query may hold in memory.
+        query_max_samples: usize = ("query.max-samples", "50000000");
+        /// Most memory of all queries together. Default: a quarter of what the container or the machine has.
+        query_max_memory: Bytes = ("query.max-memory", "0B");
+        /// Most memory of one query. Default: half of what all may have together.
+        query_max_memory_per_query: Bytes = ("query.max-memory-per-query", "0B");
+        /// Comma-separated features. May be repeated.
+        features: Features = ("enable-feature", "");
+        /// Agent mode, which is not built: refused.
+        agent: bool = ("agent", "false");
+        /// The least severe messages that are logged.
+        log_level: LogLevel = ("log.level", "info");
+        /// How messages are written.
+        log_format: LogFormat = ("log.format", "logfmt");
+    }
+    accepted {
+        "config.auto-reload": bool = "false", "Reload when the configuration file changes.";
+        "config.auto-reload-interval": Duration = "30s", "How often to look for such a change.";
+        "auto-gomaxprocs": bool = "true", "Go only.";
+        "auto-gomemlimit": bool = "true", "Go only.";
+        "auto-gomemlimit.ratio": String = "0.9", "Go only.";
+        "auto-gomemlimit.refresh-interval": Duration = "0s", "Go only.";
+        "web.max-notifications-subscribers": usize = "16", "Most listeners to notifications.";
+        "web.user-assets": String = "", "Folder of files under /user.";
+        "web.enable-remote-write-receiver": bool = "false", "Take remote write requests.";
+        "web.remote-write-receiver.accepted-protobuf-messages": String = "prometheus.WriteRequest,io.prometheus.write.v2.Request", "Which remote write messages to take.";
+        "web.enable-otlp-receiver": bool = "false", "Take OTLP write requests.";
+        "web.console.templates": String = "consoles", "Folder of console templates.";
+        "web.console.libraries": String = "console_libraries", "Folder of console libraries.";
+        "storage.tsdb.no-lockfile": bool = "false", "The store always locks its folder.";
+        "storage.tsdb.head-chunks-write-queue-size": usize = "0", "There is no head.";
+        "storage.tsdb.delay-compact-file.path": String = "", "There are no blocks to upload.";
+        "storage.agent.path": String = "data-agent/", "Agent mode.";
+        "storage.agent.wal-compression": bool = "true", "Agent mode.";
+        "storage.agent.retention.min-time": Duration = "5m", "Agent mode.";
+        "storage.agent.retention.max-time": Duration = "4h", "Agent mode.";
+        "storage.agent.checkpoint-from-in-memory-series": bool = "false", "Agent mode.";
+        "storage.agent.checkpoint-batch-size": usize = "1000", "Agent mode.";
+        "storage.agent.no-lockfile": bool = "false", "Agent mode.";
+        "storage.remote.flush-deadline": Duration = "1m", "Remote write.";
+        "storage.remote.read-sample-limit": usize = "50000000", "Remote read.";
+        "storage.remote.read-concurrent-limit": usize = "10", "Remote read.";
+        "storage.remote.read-max-bytes-in-frame": usize = "1048576", "Remote read.";
+        "rules.alert.for-outage-tolerance": Duration = "1h", "Rules.";
+        "rules.alert.for-grace-period": Duration = "10m", "Rules.";
+        "rules.alert.resend-delay": Duration = "1m", "Rules.";
+        "rules.max-concurrent-evals": usize = "4", "Rules.";
+        "alertmanager.notification-queue-capacity": usize = "10000", "Alerting.";
+        "alertmanager.notification-batch-size": usize = "256", "Alerting.";
+        "alertmanager.drain-notification-queue-on-shutdown": bool = "true", "Alerting.";
+    }
+    hidden {
+        "scrape.adjust-timestamps": bool = "true";
+        "scrape.discovery-reload-interval": Duration = "5s";
+        "scrape.timestamp-tolerance": Duration = "2ms";
+        "storage.tsdb.allow-overlapping-compaction": bool = "true";
+        "storage.tsdb.block-reload-interval": Duration = "1m";
+        "storage.tsdb.delayed-compaction.max-percent": usize = "10";
+        "storage.tsdb.max-block-chunk-segment-size": Bytes = "0B";
+        "storage.tsdb.max-block-duration": Duration = "1d12h";
+        "storage.tsdb.samples-per-chunk": usize = "120";
+        "storage.tsdb.wal-compression": bool = "true";
+        "storage.tsdb.wal-compression-type": String = "snappy";
+        "storage.tsdb.wal-segment-size": Bytes = "0B";
+        "storage.agent.wal-compression-type": String = "snappy";
+        "storage.agent.wal-segment-size": Bytes = "0B";
+        "storage.agent.wal-truncate-frequency": Duration = "0s";
+    }
+}
+
+/// Flags that Prometheus 2 had, which command lines still carry.
+const GONE: &[(&str, &str)] = &[
+    ("--storage.tsdb.retention", "use --storage.tsdb.retention.time"),
+    ("--storage.tsdb.allow-overlapping-blocks", "leave it out, data may always overlap"),
+];
+
+impl Flags {
+    /// Parses the arguments, the program name first. `--help`, `--version` and mistakes end in clap's error, which knows its text
+    /// and exit code.
+    pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Self, clap::Error> {
+        let args: Vec<String> = args.into_iter().collect();
+        for (gone, instead) in GONE {
+            if args.iter().any(|arg| arg.split('=').next() == Some(*gone)) {
+                let why = format!("{gone} is gone since Prometheus 3: {instead}\n");
+                return Err(clap::Error::raw(ErrorKind::UnknownArgument, why));
+            }
+        }
+        let flags = Self::from_matches(&command().try_get_matches_from(args)?)?;
+        if flags.agent {
+            let why = "--agent: agent mode is not built; leave the flag out for a server that stores what it scrapes\n";
+            return Err(clap::Error::raw(ErrorKind::InvalidValue, why));
+        }
+        Ok(flags)
+    }
+
+    /// Every flag and its value, as `/api/v1/status/flags` shows them. The retention by time is the one in force, also where
+    /// none was given.
+    pub(crate) fn shown(&self, retention_ms: i64) -> impl Iterator<Item = (&'static str, String)> {
+        self.shown.iter().map(move |(name, value)| match *name {
+            "storage.tsdb.retention.time" => (*name, format_duration_ms(retention_ms)),
+            name => (name, value.clone()),
+        })
+    }
+}
+
+fn command() -> Command {
+    let command = Command::new("weft")
+        .version(crate::version::LONG)
+        .about("Weft: finds targets, scrapes them, stores what they say, and answers PromQL.")
+        // Beside names as long as these there is no room for a sentence.
+        .next_line_help(true)
+        .term_width(100)
+        .disable_help_subcommand(true);
+    declare(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Retention;
+
+    fn parse(args: &[&str]) -> Result<Flags, clap::Error> {
+        Flags::parse(std::iter::once("weft").chain(args.iter().copied()).map(str::to_owned))
+    }
+
+    #[test]
+    fn the_forms_of_a_flag() {
+        let flags = parse(&[
+            "--config.file=a.yml",
+            "--storage.tsdb.path",
+            "/prometheus/",
+            "--web.enable-lifecycle",
+            "--no-auto-gomaxprocs",
+            "--web.listen-address=:1",
+            "--web.listen-address=:2",
+            "--enable-feature=a,b",
+            "--storage.tsdb.retention.size=2GB",
+        ])
+        .unwrap();
+        assert_eq!((&*flags.config_file, &*flags.storage_tsdb_path), ("a.yml", "/prometheus/"));
+        assert!(flags.web_enable_lifecycle && !flags.web_enable_admin_api);
+        assert!(flags.shown(0).any(|shown| shown == ("auto-gomaxprocs", "false".to_owned())));
+        assert_eq!(flags.web_listen_address.0, [":1", ":2"]);
+        assert!(flags.features.names().eq(["a", "b"]));
+        assert_eq!(flags.storage_tsdb_retention_size, Bytes(2 << 30));
+        assert_eq!(flags.query_timeout, Duration::from_secs(120));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let error = parse(&["--config.fil=x"]).unwrap_err().to_string();
+        assert!(error.contains("--config.fil") && error.contains("--config.file"), "{error}");
+        for (arg, name) in [
+            ("--query.timeout=fast", "--query.timeout"),
+            ("--query.max-samples=fast", "--query.max-samples"),
+            ("--storage.memory=fast", "--storage.memory"),
+            ("--rules.alert.resend-delay=fast", "--rules.alert.resend-delay"),
+            ("--storage.tsdb.retention.time=fast", "--storage.tsdb.retention.time"),
+        ] {
+            let error = parse(&[arg]).unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains(name) && text.contains("fast") && error.exit_code() == 2, "{text}");
+        }
+    }
+
+    #[test]
+    fn features_without_effect_are_told() {
+        let flags = parse(&[
+            "--enable-feature=old-ui,exemplar-storage,,new-ui,promql-extensions",
+            "--enable-feature=st-storage",
+        ])
+        .unwrap();
+        assert_eq!(flags.features.without_effect(), (vec!["old-ui", "st-storage"], vec!["new-ui"]));
+    }
+
+    #[test]
+    fn what_is_not_there_is_refused_and_said() {
+        for (arg, part) in [
+            ("--log.level=verbose", "[possible values: debug, info, warn, error]"),
+            ("--log.format=xml", "[possible values: logfmt, json]"),
+            ("--storage.tsdb.retention=5d", "use --storage.tsdb.retention.time"),
+            ("--storage.tsdb.allow-overlapping-blocks", "leave it out"),
+            ("--nonesuch", "--nonesuch"),
+            ("--agent", "agent mode is not built"),
+            ("--agent=true", "agent mode is not built"),
+        ] {
+            let error = parse(&[arg]).unwrap_err();
+            assert!(error.to_string().contains(part) && error.exit_code() == 2, "{arg}: {error}");
+        }
+        assert!(parse(&["--no-agent"]).is_ok() && parse(&["--agent=false"]).is_ok());
+    }
+
+    #[test]
+    fn help_has_sentences_on_lines() {
+        let help = parse(&["--help"]).unwrap_err().to_string();
+        for line in help.lines().filter(|line| !line.trim_start().starts_with("--")) {
+            let is_end = line.ends_with([':', ']']);
+            assert!(line.split_whitespace().count() != 1 || is_end, "{line:?} in {help}");
+        }
+        assert!(
+            help.contains("Most requests served at once. As many again may wait; health checks are always served.")
+        );
+    }
+
+    #[test]
+    fn flags_are_shown_as_upstream_writes_them() {
+        let of = |args: &[&str], name: &str| {
+            let flags = parse(args).unwrap();
+            let mut shown = flags.shown(Retention::new(&flags).time_ms);
+            shown.find(|(known, _)| *known == name).unwrap().1
+        };
+        for (args, name, value) in [
+            (&[][..], "storage.tsdb.retention.time", "15d"),
+            (&[], "storage.tsdb.retention.size", "0B"),
+            (&["--storage.tsdb.retention.time=60d"], "storage.tsdb.retention.time", "60d"),
+            (&["--storage.tsdb.retention.time=168h"], "storage.tsdb.retention.time", "1w"),
+            (&["--storage.tsdb.retention.size=1536MB"], "storage.tsdb.retention.size", "1GiB512MiB"),
+            (&["--storage.tsdb.retention.size=1536MB"], "storage.tsdb.retention.time", "0s"),
+            (&["--query.timeout=120s"], "query.timeout", "2m"),
+            (&["--rules.alert.resend-delay=120s"], "rules.alert.resend-delay", "2m"),
+            (&["--query.max-samples=60"], "query.max-samples", "60"),
+            (&["--web.page-title=60s"], "web.page-title", "60s"),
+            (&["--enable-feature=a", "--enable-feature=b"], "enable-feature", "a,b"),
+            (&[], "web.enable-lifecycle", "false"),
+        ] {
+            assert_eq!(of(args, name), value, "{args:?} {name}");
+        }
+    }
+
+    #[test]
+    fn flags_without_effect_are_told() {
+        let flags = parse(&["--storage.tsdb.wal-compression", "--log.level=debug"]).unwrap();
+        assert_eq!(flags.ignored, ["storage.tsdb.wal-compression"]);
+    }
+}

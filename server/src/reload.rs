@@ -1,0 +1,193 @@
+//! Configurations into force: one after another, in all components or in none.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use config::Config;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::app::{App, load};
+use crate::component::{Change, Component};
+
+/// The one task that applies configurations.
+pub(crate) struct Reloader {
+    app: Arc<App>,
+    components: Vec<Arc<dyn Component>>,
+}
+
+impl Reloader {
+    /// Of these components, in the order in which they get a configuration.
+    pub(crate) fn new(app: Arc<App>, components: Vec<Arc<dyn Component>>) -> Self {
+        Self { app, components }
+    }
+
+    /// Reloads one after another, whoever asks and whether they wait or not.
+    pub(crate) async fn run(self, mut asked: mpsc::Receiver<oneshot::Sender<Result<()>>>) {
+        while let Some(answer) = asked.recv().await {
+            // The error is logged and counted already; nobody may be listening.
+            answer.send(self.reload().await).ok();
+        }
+    }
+
+    async fn reload(&self) -> Result<()> {
+        let applied = match load(&self.app.flags) {
+            Ok(config) => self.apply_config(config).await,
+            Err(error) => Err(error),
+        };
+        match &applied {
+            Ok(()) => {
+                tracing::info!(filename = &self.app.flags.config_file, "Completed loading of configuration file");
+            }
+            Err(error) => {
+                self.app.reload_failed();
+                tracing::error!(err = %format!("{error:#}"), "Error reloading config; the old one stays in force");
+            }
+        }
+        applied
+    }
+
+    /// Puts a configuration into force: in all components, or in none and the one before stays in force.
+    ///
+    /// # Errors
+    /// When a component cannot work with it.
+    pub(crate) async fn apply_config(&self, new: Config) -> Result<()> {
+        let (current, new) = (self.app.config(), Arc::new(new));
+        let changes = self.prepare(&current, &new)?;
+        for warning in new.warnings.iter().cloned().chain(new.not_served()) {
+            tracing::warn!("{warning}");
+        }
+        for warning in changes.iter().flat_map(|change| &change.needs_restart) {
+            tracing::warn!("{warning}");
+        }
+        for (i, change) in changes.into_iter().enumerate() {
+            let Err(error) = change.commit.await else { continue };
+            let name = self.components[i].name();
+            self.take_back(i, &new, &current).await;
+            return Err(error.context(format!("cannot apply the configuration to {name}")));
+        }
+        self.app.reloaded(new);
+        Ok(())
+    }
+
+    /// The change of every component.
+    fn prepare(&self, current: &Config, new: &Arc<Config>) -> Result<Vec<Change>> {
+        let prepare = |component: &Arc<dyn Component>| {
+            let refused = || format!("{} cannot work with the configuration", component.name());
+            component.prepare(current, new).with_context(refused)
+        };
+        self.components.iter().map(prepare).collect()
+    }
+
+    /// Gives the configuration before back to the first components, up to the one that failed.
+    async fn take_back(&self, failed: usize, current: &Config, before: &Arc<Config>) {
+        for component in &self.components[..=failed] {
+            let changed = match component.prepare(current, before) {
+                Ok(change) => change.commit.await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = changed {
+                let (component, err) = (component.name(), format!("{error:#}"));
+                tracing::error!(component, err, "cannot take the new configuration back; restart the server");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use anyhow::bail;
+
+    use super::*;
+    use crate::bootstrap;
+    use crate::flags::Flags;
+
+    /// Keeps the scrape interval of each configuration that reached it, and refuses one.
+    struct Fake {
+        applied: Arc<Mutex<Vec<i64>>>,
+        refuses_ms: i64,
+        fails_at_ms: i64,
+    }
+
+    impl Component for Fake {
+        fn name(&self) -> &'static str {
+            "fake"
+        }
+
+        fn prepare(&self, _: &Config, new: &Arc<Config>) -> Result<Change> {
+            let (ms, fails_at_ms) = (new.global.scrape_interval_ms, self.fails_at_ms);
+            if ms == self.refuses_ms {
+                bail!("no such interval");
+            }
+            let applied = Arc::clone(&self.applied);
+            Ok(Change::new(async move {
+                applied.lock().unwrap().push(ms);
+                if ms == fails_at_ms { bail!("the disk is full") } else { Ok(()) }
+            }))
+        }
+    }
+
+    fn config(seconds: i64) -> Config {
+        let text = format!("global: {{scrape_interval: {seconds}s, evaluation_interval: {seconds}s}}");
+        Config::parse(&text, "p.yml".as_ref(), &|_| None).unwrap()
+    }
+
+    fn app(folder: &std::path::Path) -> Arc<App> {
+        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+        let args = ["weft".to_owned(), format!("--storage.tsdb.path={}", folder.join("data").display())];
+        bootstrap::build(Flags::parse(args).unwrap(), &config(1), mpsc::channel(1).0).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_configuration_reaches_all_components_or_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let app = app(folder.path());
+        let lists: [Arc<Mutex<Vec<i64>>>; 3] = <_>::default();
+        let fakes = lists.iter().zip([(0, 0), (2_000, 3_000), (0, 0)]).map(|(applied, (refuses_ms, fails_at_ms))| {
+            let applied = Arc::clone(applied);
+            Arc::new(Fake { applied, refuses_ms, fails_at_ms }) as Arc<dyn Component>
+        });
+        let reloader = Reloader::new(Arc::clone(&app), fakes.collect());
+        let applied = || lists.iter().map(|list| std::mem::take(&mut *list.lock().unwrap())).collect::<Vec<_>>();
+        reloader.apply_config(config(1)).await.unwrap();
+        assert_eq!(applied(), [[1_000], [1_000], [1_000]]);
+        // Refused by one before any is changed.
+        let error = reloader.apply_config(config(2)).await.unwrap_err();
+        assert_eq!(format!("{error:#}"), "fake cannot work with the configuration: no such interval");
+        assert_eq!(applied(), [[0i64; 0]; 3]);
+        // Fails in the second: it and the first get the one before back, the third gets nothing.
+        let error = reloader.apply_config(config(3)).await.unwrap_err();
+        assert_eq!(format!("{error:#}"), "cannot apply the configuration to fake: the disk is full");
+        assert_eq!(applied(), [vec![3_000, 1_000], vec![3_000, 1_000], vec![]]);
+        assert_eq!(app.config().global.scrape_interval_ms, 1_000);
+        reloader.apply_config(config(4)).await.unwrap();
+        assert_eq!(applied(), [[4_000], [4_000], [4_000]]);
+        assert_eq!(app.config().global.scrape_interval_ms, 4_000);
+    }
+
+    #[tokio::test]
+    async fn intervals_reach_the_query_engine() {
+        let folder = tempfile::tempdir().unwrap();
+        let app = app(folder.path());
+        let reloader = Reloader::new(Arc::clone(&app), vec![crate::components::query(&app)]);
+        for seconds in [7, 9] {
+            reloader.apply_config(config(seconds)).await.unwrap();
+            let engine = app.engine();
+            let options = engine.options();
+            assert_eq!((options.default_step_ms, options.scrape_interval_ms), (seconds * 1_000, seconds * 1_000));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_new_seed_of_offsets_needs_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let app = app(folder.path());
+        let labelled = Config::parse("global: {external_labels: {a: b}}", "p.yml".as_ref(), &|_| None).unwrap();
+        let scraping = crate::components::scraping(&app);
+        let needs_restart =
+            |new: &Config| scraping.prepare(&app.config(), &Arc::new(new.clone())).unwrap().needs_restart.join(" ");
+        assert!(needs_restart(&labelled).contains("external_labels"));
+        assert_eq!(needs_restart(&config(5)), "");
+    }
+}

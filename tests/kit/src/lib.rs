@@ -1,0 +1,53 @@
+//! What tests share.
+//!
+//! - **What**: [`conformance`] and [`promqltest`] find upstream's data; [`Recorder`] and [`MemQuerier`] are fakes of the two
+//!   contracts of `model`; with the feature `processes`, [`Weft`], [`Prometheus`], [`ControlPlane`], [`GoTarget`] and
+//!   [`Process`] start programs and end them by their own id, [`Http`] asks them, and [`Exporter`] is a target that says what
+//!   a test wants.
+//! - **Path**: outside the product, around all of it.
+//! - **Invariants**: everything listens on loopback or in a namespace that the test made; nothing outlives its test; a
+//!   test waits for a condition, never for a time. With `CI` in the environment, what cannot run fails ([`skipped`]).
+//! - **Files**: `data` · `recorder`, `mem_querier` · `wait`, `process`, `weft`, `prometheus`, `control_plane`, `go_target`,
+//!   `http`, `exporter`, `clock`.
+//! - **Tests**: those that use it.
+#![allow(clippy::print_stderr, clippy::unwrap_used, reason = "a kit for tests: a failed step is its message")]
+
+mod data;
+mod mem_querier;
+mod recorder;
+
+pub use data::{cache, conformance, conformance_json, conformance_text, prometheus_version, promqltest, skipped};
+pub use mem_querier::{MemQuerier, Samples};
+pub use recorder::{Recorded, Recorder};
+
+#[cfg(feature = "processes")]
+mod clock;
+#[cfg(feature = "processes")]
+mod control_plane;
+#[cfg(feature = "processes")]
+mod exporter;
+#[cfg(feature = "processes")]
+mod go_target;
+#[cfg(feature = "processes")]
+mod http;
+#[cfg(feature = "processes")]
+mod process;
+#[cfg(feature = "processes")]
+mod prometheus;
+#[cfg(feature = "processes")]
+mod wait;
+#[cfg(feature = "processes")]
+mod weft;
+
+#[cfg(feature = "processes")]
+pub use {
+    clock::TestClock,
+    control_plane::{ControlPlane, Pki},
+    exporter::{Answer, Exporter, read_head},
+    go_target::GoTarget,
+    http::Http,
+    process::Process,
+    prometheus::Prometheus,
+    wait::{PATIENCE, eventually, free_port},
+    weft::Weft,
+};
