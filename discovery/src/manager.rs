@@ -126,8 +126,8 @@ impl Manager {
                 let run = provider::run(config.as_ref().clone(), Arc::clone(&self.watches), sink);
                 Some(self.tasks.spawn(run))
             }
-            SdConfig::Unserved(config) => {
-                sink.report(Some(format!("{} is not served yet and finds no targets", config.kind)));
+            SdConfig::Dns(_) | SdConfig::Http(_) | SdConfig::Unserved(_) => {
+                sink.report(Some(format!("{} is not served yet and finds no targets", sd.field())));
                 None
             }
         };

@@ -99,8 +99,8 @@ fn source(role: KubernetesRole, key: &Key) -> String {
 
 /// The namespaces to look in; none means all of them.
 fn namespaces(config: &KubernetesSdConfig, own: &Path) -> Result<Vec<String>, Error> {
-    let mut namespaces = config.namespaces.clone();
-    if config.own_namespace {
+    let mut namespaces = config.namespaces.names.clone();
+    if config.namespaces.own_namespace {
         let text = std::fs::read_to_string(own).map_err(|source| Error::Read { path: own.to_owned(), source })?;
         namespaces.push(text.trim().to_owned());
     }

@@ -1,18 +1,18 @@
-//! YAML out: a tree of what is shown, printed as go-yaml prints it, byte for byte.
+//! Prints YAML byte for byte as go-yaml v2 does, for `/api/v1/status/config`.
 
 use std::fmt::Write as _;
 
-/// What is shown.
+/// A value to print.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Yaml {
-    /// Text, quoted where it would read as something else.
+    /// A string; quoted if it would otherwise be read as another type.
     Text(String),
-    /// A number or boolean, as it stands.
+    /// A number or boolean, printed verbatim.
     Raw(String),
     List(Vec<Yaml>),
     /// `[a, b]`
     Flow(Vec<String>),
-    /// In the order of printing.
+    /// Printed in this order.
     Map(Vec<(String, Yaml)>),
 }
 
@@ -29,22 +29,14 @@ impl Yaml {
         Self::List(texts.into_iter().map(|t| Self::text(t.as_ref())).collect())
     }
 
-    /// The value of a key.
-    pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut Self> {
-        match self {
-            Self::Map(pairs) => pairs.iter_mut().find(|(name, _)| name == key).map(|(_, value)| value),
-            _ => None,
-        }
-    }
-
-    /// The document.
+    /// Prints the value as a document.
     pub(crate) fn print(&self) -> String {
         let mut out = String::new();
         self.block(0, &mut out);
         out
     }
 
-    /// At the start of a line that is indented already.
+    /// Prints a value whose first line is already indented.
     fn block(&self, indent: usize, out: &mut String) {
         match self {
             Self::Map(pairs) if !pairs.is_empty() => {
@@ -80,7 +72,7 @@ impl Yaml {
                 pad(indent + 2, out);
                 self.block(indent + 2, out);
             }
-            // A list under a key is not indented.
+            // go-yaml does not indent a list below its key.
             Self::List(items) if !items.is_empty() => {
                 out.push('\n');
                 pad(indent, out);
@@ -94,6 +86,7 @@ impl Yaml {
         }
     }
 
+    /// Prints scalars, empty collections and flow lists, which need no line of their own.
     fn inline(&self, indent: usize, out: &mut String) {
         match self {
             Self::Text(text) => scalar(text, false, indent, out),
@@ -168,7 +161,7 @@ fn double_quoted(text: &str, out: &mut String) {
     out.push('"');
 }
 
-/// Would the bare text be read as a boolean, a number, a date or nothing at all?
+/// Would the unquoted text be read as a boolean, number, date or null?
 fn reads_as_other(text: &str) -> bool {
     const WORDS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
     if text.is_empty() || text == "~" || text == "<<" || text == "=" {
@@ -194,7 +187,7 @@ fn reads_as_other(text: &str) -> bool {
     special || prefixed || number || is_base_60(unsigned) || is_date(text)
 }
 
-/// `1:30` was a number once.
+/// YAML 1.1 reads `1:30` as a number in base 60.
 fn is_base_60(text: &str) -> bool {
     let mut parts = text.split(':');
     let first = parts.next().is_some_and(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()));
@@ -214,7 +207,7 @@ fn is_date(text: &str) -> bool {
         && text[10..].bytes().all(|b| b.is_ascii_digit() || b"tTzZ:.+- ".contains(&b))
 }
 
-/// May the text stand without quotes?
+/// Can the text be printed without quotes?
 fn is_plain(text: &str, in_flow: bool) -> bool {
     if text.starts_with(' ') || text.ends_with(' ') || text.starts_with("---") || text.starts_with("...") {
         return false;

@@ -1,37 +1,37 @@
-//! YAML in: text to a tree that knows the place of every value.
+//! Parses YAML into a tree in which every value knows its position (decision 0003).
 //!
-//! Scalars keep the text they were written with, since what they mean depends on the field that takes them: `1.10` is a
-//! version in one place and a number in another. Only the first document is read; a merge key gives what is not given.
+//! Scalars keep their text as written, because their type depends on the field they are assigned to: `1.10` is a version in
+//! one field and a number in another. Only the first document is read, as in Prometheus; merge keys (`<<`) are resolved.
 
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, Span, Tag, options};
 
-/// Where something stands, both from one.
+/// A position in the file; lines and columns count from one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pos {
     pub(crate) line: usize,
     pub(crate) column: usize,
 }
 
-/// A value and its place. Cheap to clone: aliases share what they point at.
+/// A value and its position. Cheap to clone: an alias shares the value of its anchor.
 #[derive(Clone, Debug)]
-pub(crate) struct Node {
+pub(crate) struct Tree {
     pub(crate) pos: Pos,
     pub(crate) kind: Rc<Kind>,
 }
 
 #[derive(Debug)]
 pub(crate) enum Kind {
-    /// Text, and whether it stands without quotes.
+    /// A scalar; `plain` if it is written without quotes.
     Scalar {
         text: String,
         plain: bool,
     },
-    List(Vec<Node>),
+    List(Vec<Tree>),
     /// Keys are unique.
-    Map(Vec<(Key, Node)>),
+    Map(Vec<(Key, Tree)>),
 }
 
 #[derive(Clone, Debug)]
@@ -40,13 +40,13 @@ pub(crate) struct Key {
     pub(crate) pos: Pos,
 }
 
-impl Node {
-    /// Nothing at all, `~` or `null`.
+impl Tree {
+    /// Is the value empty, `~` or `null`?
     pub(crate) fn is_null(&self) -> bool {
         matches!(&*self.kind, Kind::Scalar { text, plain: true } if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
     }
 
-    /// What the value is, for messages.
+    /// The kind of value, for error messages.
     pub(crate) fn what(&self) -> &'static str {
         match &*self.kind {
             Kind::Scalar { .. } if self.is_null() => "nothing",
@@ -57,29 +57,29 @@ impl Node {
     }
 }
 
-/// What is no YAML, and where.
-pub(crate) type Refused = (Pos, String);
+/// A syntax error: where, and what.
+pub(crate) type SyntaxError = (Pos, String);
 
-/// The first document; `None` when there is none.
-pub(crate) fn parse(text: &str) -> Result<Option<Node>, Refused> {
+/// Parses the first document; `None` if the text holds none.
+pub(crate) fn parse(text: &str) -> Result<Option<Tree>, SyntaxError> {
     let options = options! { emit_comments: false };
     let mut builder = Builder { events: Parser::new_from_str_with_options(text, options), anchors: HashMap::new() };
     loop {
         match builder.next()? {
             (Event::StreamStart | Event::DocumentStart(..), _) => {}
             (Event::StreamEnd | Event::DocumentEnd, _) => return Ok(None),
-            (event, span) => return builder.node(event, span).map(Some),
+            (event, span) => return builder.value(event, span).map(Some),
         }
     }
 }
 
 struct Builder<P> {
     events: P,
-    anchors: HashMap<usize, Node>,
+    anchors: HashMap<usize, Tree>,
 }
 
 impl<'a, P: Iterator<Item = Result<(Event<'a>, Span), serde_saphyr::granit_parser::ScanError>>> Builder<P> {
-    fn next(&mut self) -> Result<(Event<'a>, Span), Refused> {
+    fn next(&mut self) -> Result<(Event<'a>, Span), SyntaxError> {
         match self.events.next() {
             Some(Ok(event)) => Ok(event),
             Some(Err(error)) => {
@@ -90,7 +90,7 @@ impl<'a, P: Iterator<Item = Result<(Event<'a>, Span), serde_saphyr::granit_parse
         }
     }
 
-    fn node(&mut self, event: Event<'a>, span: Span) -> Result<Node, Refused> {
+    fn value(&mut self, event: Event<'a>, span: Span) -> Result<Tree, SyntaxError> {
         let pos = Pos { line: span.start.line(), column: span.start.col() + 1 };
         let (anchor, kind) = match event {
             Event::Alias(id) => {
@@ -99,7 +99,7 @@ impl<'a, P: Iterator<Item = Result<(Event<'a>, Span), serde_saphyr::granit_parse
             }
             Event::Scalar(text, style, anchor, tag) => {
                 check_tag(tag.as_deref(), pos)?;
-                // What a tag says stands above quotes.
+                // An explicit tag overrides the quoting style.
                 let plain = match tag.as_deref().and_then(|tag| tag.core_suffix()) {
                     Some("str") => false,
                     Some("int" | "float" | "bool" | "null") => true,
@@ -111,34 +111,34 @@ impl<'a, P: Iterator<Item = Result<(Event<'a>, Span), serde_saphyr::granit_parse
             Event::MappingStart(_, anchor, _) => (anchor, self.map()?),
             _ => return Err((pos, "unexpected end of a value".to_owned())),
         };
-        let node = Node { pos, kind: Rc::new(kind) };
+        let tree = Tree { pos, kind: Rc::new(kind) };
         if anchor != 0 {
-            self.anchors.insert(anchor, node.clone());
+            self.anchors.insert(anchor, tree.clone());
         }
-        Ok(node)
+        Ok(tree)
     }
 
-    fn list(&mut self) -> Result<Kind, Refused> {
+    fn list(&mut self) -> Result<Kind, SyntaxError> {
         let mut items = Vec::new();
         loop {
             match self.next()? {
                 (Event::SequenceEnd, _) => return Ok(Kind::List(items)),
-                (event, span) => items.push(self.node(event, span)?),
+                (event, span) => items.push(self.value(event, span)?),
             }
         }
     }
 
-    fn map(&mut self) -> Result<Kind, Refused> {
-        let mut pairs: Vec<(Key, Node)> = Vec::new();
-        let mut merged: Vec<(Key, Node)> = Vec::new();
+    fn map(&mut self) -> Result<Kind, SyntaxError> {
+        let mut pairs: Vec<(Key, Tree)> = Vec::new();
+        let mut merged: Vec<(Key, Tree)> = Vec::new();
         loop {
             let (event, span) = match self.next()? {
                 (Event::MappingEnd, _) => break,
                 next => next,
             };
-            let key = self.node(event, span)?;
+            let key = self.value(event, span)?;
             let (event, span) = self.next()?;
-            let value = self.node(event, span)?;
+            let value = self.value(event, span)?;
             let Kind::Scalar { text, plain } = &*key.kind else {
                 return Err((key.pos, "a key must be a single value".to_owned()));
             };
@@ -159,8 +159,8 @@ impl<'a, P: Iterator<Item = Result<(Event<'a>, Span), serde_saphyr::granit_parse
     }
 }
 
-/// What `<<: value` brings; of several maps the first wins.
-fn merge(value: &Node, merged: &mut Vec<(Key, Node)>) -> Result<(), Refused> {
+/// Collects the pairs of `<<: value`. If several mappings have a key, the first mapping wins.
+fn merge(value: &Tree, merged: &mut Vec<(Key, Tree)>) -> Result<(), SyntaxError> {
     match &*value.kind {
         Kind::Map(pairs) => merged.extend(pairs.iter().cloned()),
         Kind::List(maps) => {
@@ -176,7 +176,7 @@ fn merge(value: &Node, merged: &mut Vec<(Key, Node)>) -> Result<(), Refused> {
     Ok(())
 }
 
-fn check_tag(tag: Option<&Tag>, pos: Pos) -> Result<(), Refused> {
+fn check_tag(tag: Option<&Tag>, pos: Pos) -> Result<(), SyntaxError> {
     match tag.map(Tag::suffix) {
         Some(suffix) if suffix.ends_with("binary") => {
             Err((pos, "!!binary values are not taken; write the text itself".to_owned()))
@@ -189,10 +189,10 @@ fn check_tag(tag: Option<&Tag>, pos: Pos) -> Result<(), Refused> {
 mod tests {
     use super::*;
 
-    fn map(text: &str) -> Vec<(String, String)> {
-        let node = parse(text).unwrap().unwrap();
-        let Kind::Map(pairs) = &*node.kind else { panic!("no map: {node:?}") };
-        let text = |node: &Node| match &*node.kind {
+    fn mapping_of(text: &str) -> Vec<(String, String)> {
+        let tree = parse(text).unwrap().unwrap();
+        let Kind::Map(pairs) = &*tree.kind else { panic!("no map: {tree:?}") };
+        let text = |tree: &Tree| match &*tree.kind {
             Kind::Scalar { text, .. } => text.clone(),
             other => format!("{other:?}"),
         };
@@ -201,9 +201,9 @@ mod tests {
 
     #[test]
     fn merged_keys_fill_gaps() {
-        let node = parse("a: &a {x: 1, y: 2}\nb:\n  <<: *a\n  y: 3\n").unwrap().unwrap();
-        let Kind::Map(pairs) = &*node.kind else { panic!("{node:?}") };
-        let Kind::Map(b) = &*pairs[1].1.kind else { panic!("{node:?}") };
+        let tree = parse("a: &a {x: 1, y: 2}\nb:\n  <<: *a\n  y: 3\n").unwrap().unwrap();
+        let Kind::Map(pairs) = &*tree.kind else { panic!("{tree:?}") };
+        let Kind::Map(b) = &*pairs[1].1.kind else { panic!("{tree:?}") };
         let names: Vec<&str> = b.iter().map(|(key, _)| key.text.as_str()).collect();
         assert_eq!(names, ["y", "x"]);
     }
@@ -217,8 +217,8 @@ mod tests {
 
     #[test]
     fn scalars_keep_their_text_and_only_the_first_document_counts() {
-        assert_eq!(map("a: 0x10\n---\na: 2\n"), [("a".to_owned(), "0x10".to_owned())]);
-        assert!(parse("# nothing\n").unwrap().is_none_or(|node| node.is_null()));
+        assert_eq!(mapping_of("a: 0x10\n---\na: 2\n"), [("a".to_owned(), "0x10".to_owned())]);
+        assert!(parse("# nothing\n").unwrap().is_none_or(|tree| tree.is_null()));
     }
 
     #[test]
