@@ -1,43 +1,43 @@
-//! What a failed watch is told as, and when it is tried again.
+//! How the error of a failed watch reads, and how long to wait before the next attempt.
 
 use std::time::Duration;
 
 use kube::runtime::watcher;
 use tokio::time::Instant;
 
-/// The pauses are those of upstream's client: the first, the longest, and after how long without a failure the next begins
-/// with the first again.
+/// The pauses of Prometheus' client: it starts with the first one, doubles it up to the longest, and starts again after a time
+/// without a failure.
 const FIRST: Duration = Duration::from_millis(800);
 const LONGEST: Duration = Duration::from_secs(30);
-const FORGOTTEN: Duration = Duration::from_secs(120);
+const RESET_AFTER: Duration = Duration::from_secs(120);
 
-/// How long to wait after a failure. That a list begins, or succeeds before its watch fails, makes no pause shorter.
+/// How long to wait after a failure. A list that succeeds before its watch fails again does not shorten the pause.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     next: Duration,
     failed: Option<Instant>,
 }
 
 impl Backoff {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { next: FIRST, failed: None }
     }
 
     /// The pause after a failure now.
-    pub(super) fn pause(&mut self, now: Instant) -> Duration {
-        if self.failed.is_none_or(|failed| now.duration_since(failed) >= FORGOTTEN) {
+    pub(crate) fn pause(&mut self, now: Instant) -> Duration {
+        if self.failed.is_none_or(|failed| now.duration_since(failed) >= RESET_AFTER) {
             self.next = FIRST;
         }
         let pause = self.next;
         self.next = (pause * 2).min(LONGEST);
-        // Counted from when the next attempt begins.
+        // The time without a failure starts with the next attempt.
         self.failed = Some(now + pause);
         pause
     }
 }
 
-/// What the server said, or why it said nothing; never as the library's structures look.
-pub(super) fn told(error: &watcher::Error) -> String {
+/// The message of the server, or why there is none, in words for an operator.
+pub(crate) fn describe(error: &watcher::Error) -> String {
     use watcher::Error::{InitialListFailed, WatchError, WatchFailed, WatchStartFailed};
     match error {
         InitialListFailed(error) => format!("cannot list: {}", of_client(error)),
@@ -63,8 +63,8 @@ fn of_server(status: &kube::core::Status) -> String {
     format!("{text} (HTTP {}){hint}", status.code)
 }
 
-/// Are the credentials no longer taken?
-pub(super) fn is_unauthorized(error: &watcher::Error) -> bool {
+/// Did the server refuse the credentials?
+pub(crate) fn is_unauthorized(error: &watcher::Error) -> bool {
     use watcher::Error::{InitialListFailed, WatchError, WatchFailed, WatchStartFailed};
     match error {
         WatchError(status) => status.code == 401,
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_said_is_told_in_its_words() {
+    fn the_message_of_the_server_is_kept() {
         let status = |code, message: &str| {
             let mut status = kube::core::Status::failure(message, "Forbidden");
             status.code = code;
@@ -103,9 +103,9 @@ mod tests {
         let message = "pods is forbidden: User \"u\" cannot list resource \"pods\" at the cluster scope";
         let forbidden = watcher::Error::InitialListFailed(kube::Error::Api(status(403, message)));
         let hint = "; give its service account the right in a Role or ClusterRole";
-        assert_eq!(told(&forbidden), format!("cannot list: {message} (HTTP 403){hint}"));
+        assert_eq!(describe(&forbidden), format!("cannot list: {message} (HTTP 403){hint}"));
         let expired = watcher::Error::WatchError(status(410, ""));
-        assert_eq!(told(&expired), "Forbidden (HTTP 410)");
+        assert_eq!(describe(&expired), "Forbidden (HTTP 410)");
         assert!(is_unauthorized(&watcher::Error::WatchError(status(401, ""))) && !is_unauthorized(&forbidden));
     }
 }

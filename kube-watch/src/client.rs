@@ -1,6 +1,6 @@
-//! How an API server is spoken to: from inside the cluster, by a kubeconfig, or by address and credentials.
+//! The client of an API server: that of the cluster the process runs in, by a kubeconfig file, or by address and credentials.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,19 +13,23 @@ use tokio::sync::Mutex;
 
 use crate::Error;
 
-/// What a pod is given of its service account.
+/// Where a pod finds the token and the certificate authorities of its service account.
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-/// Which API server, and as whom. Discoveries that agree in it share a client and watches.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Server {
-    pub(crate) api_server: Option<String>,
-    pub(crate) kubeconfig_file: Option<std::path::PathBuf>,
-    pub(crate) http: HttpClientConfig,
+/// An API server and the credentials for it. Consumers that agree in both share a client and watches. The default is that of the
+/// cluster the process runs in, with its service account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ApiServer {
+    /// Its URL.
+    pub api_server: Option<String>,
+    /// A kubeconfig file, if there is no URL.
+    pub kubeconfig_file: Option<PathBuf>,
+    /// How it is connected to; only with a URL.
+    pub http: HttpClientConfig,
 }
 
-impl Server {
-    pub(crate) fn of(config: &KubernetesSdConfig) -> Self {
+impl From<&KubernetesSdConfig> for ApiServer {
+    fn from(config: &KubernetesSdConfig) -> Self {
         Self {
             api_server: config.api_server.clone(),
             kubeconfig_file: config.kubeconfig_file.clone(),
@@ -34,10 +38,10 @@ impl Server {
     }
 }
 
-/// A client that is built when it is first needed, and again after it was refused.
+/// The client of one server. It is built when it is first needed, and again after its credentials were refused.
 #[derive(Debug)]
-pub(crate) struct Slot {
-    pub(crate) server: Server,
+pub(crate) struct ClientSlot {
+    pub(crate) server: ApiServer,
     client: Mutex<Option<ClientBox>>,
 }
 
@@ -49,8 +53,8 @@ impl std::fmt::Debug for ClientBox {
     }
 }
 
-impl Slot {
-    pub(crate) fn new(server: Server) -> Self {
+impl ClientSlot {
+    pub(crate) fn new(server: ApiServer) -> Self {
         Self { server, client: Mutex::new(None) }
     }
 
@@ -65,13 +69,13 @@ impl Slot {
         Ok(client)
     }
 
-    /// Forgets the client: its credentials were refused, and may be others by now.
+    /// Drops the client: its credentials were refused, and the files they come from may have changed.
     pub(crate) async fn reset(&self) {
         *self.client.lock().await = None;
     }
 }
 
-async fn kube_config(server: &Server) -> Result<kube::Config, Error> {
+async fn kube_config(server: &ApiServer) -> Result<kube::Config, Error> {
     let kubeconfig = match (&server.api_server, &server.kubeconfig_file) {
         (None, None) => {
             let (url, http) = in_cluster(Path::new(SERVICE_ACCOUNT), &|name| std::env::var(name).ok())?;
@@ -84,8 +88,8 @@ async fn kube_config(server: &Server) -> Result<kube::Config, Error> {
     config.map_err(|error| Error::Client(error.to_string()))
 }
 
-/// Where and as whom a pod speaks to the API server of its cluster. As upstream's client, it needs neither the file
-/// `namespace` nor one with certificate authorities.
+/// The API server of the cluster a pod runs in, and the pod's credentials for it. As in Prometheus' client, neither the file
+/// `namespace` nor the one of certificate authorities has to be there.
 fn in_cluster(folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<(String, HttpClientConfig), Error> {
     let set = |name: &str| env(name).filter(|value| !value.is_empty());
     let (Some(host), Some(port)) = (set("KUBERNETES_SERVICE_HOST"), set("KUBERNETES_SERVICE_PORT")) else {
@@ -103,7 +107,7 @@ fn in_cluster(folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<(St
     Ok((format!("https://{host}:{port}"), http))
 }
 
-/// The HTTP client fields as a kubeconfig, which kube reads and keeps reading (tokens, certificate authorities).
+/// The HTTP client fields as a kubeconfig, because kube reads the files that one names again when they change.
 fn kubeconfig_of(url: &str, http: &HttpClientConfig) -> Result<Kubeconfig, Error> {
     if http.oauth2.is_some() {
         return Err(Error::Client("oauth2 is not served yet; use basic_auth or authorization".to_owned()));
@@ -111,7 +115,7 @@ fn kubeconfig_of(url: &str, http: &HttpClientConfig) -> Result<Kubeconfig, Error
     let default = TlsConfig::default();
     let tls = http.tls.as_ref().unwrap_or(&default);
     let encoded = |text: &str| Value::from(STANDARD.encode(text));
-    let shown = |path: &std::path::PathBuf| Value::from(path.display().to_string());
+    let shown = |path: &PathBuf| Value::from(path.display().to_string());
     let mut cluster = Map::new();
     let mut user = Map::new();
     let put = |map: &mut Map<String, Value>, key: &str, value: Option<Value>| {
@@ -121,8 +125,8 @@ fn kubeconfig_of(url: &str, http: &HttpClientConfig) -> Result<Kubeconfig, Error
     };
     put(&mut cluster, "server", Some(url.trim_end_matches('/').into()));
     put(&mut cluster, "insecure-skip-tls-verify", tls.insecure_skip_verify.then_some(true.into()));
-    // kube reads the file again when it changes, but refuses all of it for one certificate that cannot be read. What cannot be
-    // read at all is for it to tell.
+    // kube reads a file again when it changes, but refuses all of it for one certificate that cannot be parsed. Then what can be
+    // parsed is passed as data. A file that cannot be read at all is passed by name, so that kube's error names it.
     let of_file = tls.ca_file.as_ref().and_then(|path| readable_authorities(&std::fs::read(path).ok()?));
     let of_text =
         tls.ca.as_ref().map(|text| readable_authorities(text.as_bytes()).unwrap_or_else(|| text.clone().into()));
@@ -143,7 +147,7 @@ fn kubeconfig_of(url: &str, http: &HttpClientConfig) -> Result<Kubeconfig, Error
         put(&mut user, "tokenFile", auth.credentials_file.as_ref().map(shown));
     }
     if let Some(auth) = &http.basic_auth {
-        let read = |path: &std::path::PathBuf| {
+        let read = |path: &PathBuf| {
             let text = std::fs::read_to_string(path);
             text.map(|text| text.trim().to_owned()).map_err(|source| Error::Read { path: path.clone(), source })
         };
@@ -159,7 +163,7 @@ fn kubeconfig_of(url: &str, http: &HttpClientConfig) -> Result<Kubeconfig, Error
         "clusters": [{"name": "c", "cluster": cluster}],
         "users": [{"name": "u", "user": user}],
     });
-    // The parser's own text could quote a secret.
+    // The text of the parser's error could quote a secret.
     serde_json::from_value(kubeconfig).map_err(|_| Error::Client("the HTTP client fields do not fit".to_owned()))
 }
 
