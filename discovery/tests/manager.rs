@@ -8,14 +8,10 @@ use std::time::Duration;
 
 use config::{Config, ScrapeConfig};
 use discovery::{Consumer, Manager, Options, Subscription};
+use kit::KubeApi;
 use kube_watch::Watches;
 use model::TargetGroups;
 use prometheus::Registry;
-
-#[path = "../../kube-watch/tests/support/api_server.rs"]
-mod api_server;
-
-use api_server::ApiServer;
 
 fn jobs(yaml: &str) -> Vec<Arc<ScrapeConfig>> {
     Config::parse(yaml, Path::new("/prometheus.yml"), &|_| None).unwrap().scrape_configs
@@ -133,7 +129,7 @@ const SERVICES: &str = "/api/v1/services";
 
 #[tokio::test]
 async fn pods_come_and_go_and_two_jobs_share_a_watch() {
-    let server = ApiServer::start();
+    let server = KubeApi::start();
     server.set(PODS, &[pod("a", "10.0.0.1", 1)]);
     let (mut manager, _registry) = manager();
     let mut targets = manager.subscribe(Consumer::SCRAPE);
@@ -178,7 +174,7 @@ async fn pods_come_and_go_and_two_jobs_share_a_watch() {
 
 #[tokio::test]
 async fn endpoints_follow_their_pods() {
-    let server = ApiServer::start();
+    let server = KubeApi::start();
     server.set(PODS, &[pod("a", "10.0.0.1", 1)]);
     server.set(SERVICES, &[]);
     let endpoints = r#"{"kind":"Endpoints","apiVersion":"v1","metadata":{"name":"e","namespace":"d","resourceVersion":"1"},"subsets":[{"addresses":[{"ip":"10.0.0.1","targetRef":{"kind":"Pod","name":"a","namespace":"d"}}],"ports":[{"name":"m","port":9000,"protocol":"TCP"}]}]}"#;
@@ -201,7 +197,7 @@ async fn endpoints_follow_their_pods() {
 /// Alerting, remote write and whatever comes later get target groups as scraping does, of the same discoveries.
 #[tokio::test]
 async fn consumers_share_discoveries_and_not_their_keys() {
-    let server = ApiServer::start();
+    let server = KubeApi::start();
     server.set(PODS, &[pod("a", "10.0.0.1", 1)]);
     let (mut manager, registry) = manager();
     let other = Consumer::new("other");

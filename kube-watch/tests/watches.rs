@@ -1,13 +1,10 @@
 //! Watches of an API server of a few lines: sharing, scopes, errors.
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
-#[path = "support/api_server.rs"]
-mod api_server;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_server::ApiServer;
+use kit::KubeApi;
 use kube_watch::{Changes, Key, ObjectMeta, Scope, Watch, Watches, resource, trimmed};
 use prometheus::Registry;
 
@@ -33,7 +30,7 @@ fn watches() -> (Arc<Watches>, Registry) {
     (Watches::new(&registry).unwrap(), registry)
 }
 
-fn server_of(server: &ApiServer) -> kube_watch::ApiServer {
+fn server_of(server: &KubeApi) -> kube_watch::ApiServer {
     kube_watch::ApiServer { api_server: Some(format!("http://{}", server.addr)), ..kube_watch::ApiServer::default() }
 }
 
@@ -55,7 +52,7 @@ async fn until(watch: &Watch<Secret>, changes: &Changes<u8>, expected: &[(&str, 
 
 #[tokio::test]
 async fn consumers_of_the_same_objects_share_one_watch_until_the_last_is_gone() {
-    let server = ApiServer::start();
+    let server = KubeApi::start();
     server.set(ALL, &[secret("x", "1", 1)]);
     let (watches, registry) = watches();
     let (one, two) = (Arc::new(Changes::default()), Arc::new(Changes::default()));
@@ -86,7 +83,7 @@ async fn consumers_of_the_same_objects_share_one_watch_until_the_last_is_gone() 
 
 #[tokio::test]
 async fn a_single_object_is_asked_for_by_name() {
-    let server = ApiServer::start();
+    let server = KubeApi::start();
     server.set(OF_A, &[secret("x", "1", 1)]);
     let (watches, _registry) = watches();
     let changes = Arc::new(Changes::default());
@@ -103,7 +100,7 @@ async fn a_single_object_is_asked_for_by_name() {
 
 #[tokio::test]
 async fn a_refusal_is_reported_in_the_words_of_the_server() {
-    let server = ApiServer::start();
+    let server = KubeApi::start();
     let (watches, _registry) = watches();
     let changes = Arc::new(Changes::default());
     let watch: Watch<Secret> = watches.watch(&server_of(&server), Scope::namespace("a"));

@@ -12,7 +12,7 @@ const MAY_USE: &[(&str, &str, &[&str])] = &[
     ("model", "model", &["kit"]),
     ("config", "config", &["model", "kit"]),
     ("http-client", "http-client", &["model", "config", "kit"]),
-    ("kube-watch", "kube-watch", &["model", "config", "http-client"]),
+    ("kube-watch", "kube-watch", &["model", "config", "http-client", "kit"]),
     ("discovery", "discovery", &["model", "config", "kube-watch", "kit"]),
     ("scraper", "scraper", &["model", "config", "http-client", "kit"]),
     ("storage", "storage", &["model", "kit"]),

@@ -1,4 +1,4 @@
-//! An API server of a few lines, for tests of this crate and of those that use it.
+//! A fake Kubernetes API server: lists and watches, in a thread of its own.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -6,12 +6,14 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 
 /// An API server that lists what it is given, keeps every watch open, and refuses paths that it does not know.
-pub(crate) struct ApiServer {
-    pub(crate) addr: SocketAddr,
+#[derive(Debug)]
+pub struct KubeApi {
+    /// Where it listens.
+    pub addr: SocketAddr,
     state: Arc<(Mutex<State>, Condvar)>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
     /// Lists by path.
     lists: BTreeMap<String, String>,
@@ -22,8 +24,10 @@ struct State {
     is_over: bool,
 }
 
-impl ApiServer {
-    pub(crate) fn start() -> Self {
+impl KubeApi {
+    /// Starts a server that knows no path.
+    #[must_use]
+    pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
         let state: Arc<(Mutex<State>, Condvar)> = Arc::default();
@@ -42,7 +46,8 @@ impl ApiServer {
         Self { addr, state }
     }
 
-    pub(crate) fn set(&self, path: &str, items: &[String]) {
+    /// Sets the list of a path: objects in JSON.
+    pub fn set(&self, path: &str, items: &[String]) {
         let list = format!(
             r#"{{"kind":"List","apiVersion":"v1","metadata":{{"resourceVersion":"1"}},"items":[{}]}}"#,
             items.join(",")
@@ -50,23 +55,27 @@ impl ApiServer {
         self.state.0.lock().unwrap().lists.insert(path.to_owned(), list);
     }
 
-    pub(crate) fn event(&self, path: &str, kind: &str, object: &str) {
+    /// Sends an event to the watch of a path: `ADDED`, `MODIFIED` or `DELETED`.
+    pub fn event(&self, path: &str, kind: &str, object: &str) {
         let event = format!("{{\"type\":\"{kind}\",\"object\":{object}}}\n");
         self.state.0.lock().unwrap().events.entry(path.to_owned()).or_default().push(event);
         self.state.1.notify_all();
     }
 
     /// The queries with which a path was listed, one for each time.
-    pub(crate) fn queries(&self, path: &str) -> Vec<String> {
+    #[must_use]
+    pub fn queries(&self, path: &str) -> Vec<String> {
         self.state.0.lock().unwrap().queries.get(path).cloned().unwrap_or_default()
     }
 
-    pub(crate) fn n_lists(&self, path: &str) -> usize {
+    /// How often a path was listed.
+    #[must_use]
+    pub fn n_lists(&self, path: &str) -> usize {
         self.queries(path).len()
     }
 }
 
-impl Drop for ApiServer {
+impl Drop for KubeApi {
     fn drop(&mut self) {
         self.state.0.lock().unwrap().is_over = true;
         self.state.1.notify_all();
