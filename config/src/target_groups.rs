@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use model::NameValidation;
 use serde_json::Value;
 
-use crate::node::{self, Kind, Node};
+use crate::yaml::{self, Key, Kind, Tree};
 
 /// A group of targets as a file has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -103,12 +103,12 @@ fn checked(name: String) -> Result<String, String> {
 /// As `yaml.UnmarshalStrict`: the first document counts, and all single values are texts.
 fn of_yaml(text: &[u8]) -> Result<Vec<FileGroup>, String> {
     let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
-    let document = node::parse(text).map_err(|(pos, why)| format!("line {}: {why}", pos.line))?;
-    let Some(document) = document.filter(|node| !node.is_null()) else { return Ok(Vec::new()) };
+    let document = yaml::parse(text).map_err(|(pos, why)| format!("line {}: {why}", pos.line))?;
+    let Some(document) = document.filter(|tree| !tree.is_null()) else { return Ok(Vec::new()) };
     list(&document, "groups")?.iter().map(yaml_group).collect()
 }
 
-fn yaml_group(group: &Node) -> Result<FileGroup, String> {
+fn yaml_group(group: &Tree) -> Result<FileGroup, String> {
     if group.is_null() {
         return Err(at(group, NIL));
     }
@@ -131,31 +131,31 @@ fn yaml_group(group: &Node) -> Result<FileGroup, String> {
     Ok(found)
 }
 
-fn at(node: &Node, why: &str) -> String {
-    format!("line {}: {why}", node.pos.line)
+fn at(tree: &Tree, why: &str) -> String {
+    format!("line {}: {why}", tree.pos.line)
 }
 
-fn yaml_text(node: &Node) -> Result<String, String> {
-    match &*node.kind {
-        Kind::Scalar { .. } if node.is_null() => Ok(String::new()),
+fn yaml_text(tree: &Tree) -> Result<String, String> {
+    match &*tree.kind {
+        Kind::Scalar { .. } if tree.is_null() => Ok(String::new()),
         Kind::Scalar { text, .. } => Ok(text.clone()),
-        _ => Err(at(node, &format!("{}, where a text belongs", node.what()))),
+        _ => Err(at(tree, &format!("{}, where a text belongs", tree.what()))),
     }
 }
 
-fn list<'a>(node: &'a Node, of: &str) -> Result<Cow<'a, [Node]>, String> {
-    match &*node.kind {
+fn list<'a>(tree: &'a Tree, of: &str) -> Result<Cow<'a, [Tree]>, String> {
+    match &*tree.kind {
         Kind::List(items) => Ok(Cow::Borrowed(items)),
-        _ if node.is_null() => Ok(Cow::Borrowed(&[])),
-        _ => Err(at(node, &format!("{}, where a list of {of} belongs", node.what()))),
+        _ if tree.is_null() => Ok(Cow::Borrowed(&[])),
+        _ => Err(at(tree, &format!("{}, where a list of {of} belongs", tree.what()))),
     }
 }
 
-fn map<'a>(node: &'a Node, of: &str) -> Result<&'a [(node::Key, Node)], String> {
-    match &*node.kind {
+fn map<'a>(tree: &'a Tree, of: &str) -> Result<&'a [(Key, Tree)], String> {
+    match &*tree.kind {
         Kind::Map(pairs) => Ok(pairs),
-        _ if node.is_null() => Ok(&[]),
-        _ => Err(at(node, &format!("{}, where {of} belongs", node.what()))),
+        _ if tree.is_null() => Ok(&[]),
+        _ => Err(at(tree, &format!("{}, where {of} belongs", tree.what()))),
     }
 }
 

@@ -4,9 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::decode::dyn_env::Env;
-use crate::decode::{Fields, Source, scalar};
-use crate::http_read::version;
+use crate::schema::{Codec as _, Fields, Source, Word, scalar};
 use crate::{Error, Secret, TlsVersion, load};
 
 /// How the HTTP server authenticates, encrypts and answers. The default is that of an empty file: nothing of it.
@@ -98,9 +96,7 @@ impl WebConfig {
     /// # Errors
     /// As [`WebConfig::load`].
     pub fn parse(text: &str, path: &Path) -> Result<Self, Error> {
-        let nothing = |_: &str| None;
-        let env = Env(&nothing);
-        let source = Source { file: path, env: &env };
+        let source = Source::new(path, &|_| None);
         let document = load::document(&source, text)?;
         let mut fields = Fields::new(&source, document.as_ref(), String::new())?;
         let tls = fields.fields("tls_server_config")?.map(tls).transpose()?.flatten();
@@ -156,7 +152,11 @@ fn tls(mut fields: Fields<'_>) -> Result<Option<WebTls>, Error> {
     }))
 }
 
-/// As upstream, the file wins where both stand.
+fn version(fields: &mut Fields<'_>, name: &'static str) -> Result<Option<TlsVersion>, Error> {
+    Ok(Word::<TlsVersion>::decode(fields, name, ())?.flatten())
+}
+
+/// If both are set the file wins, as in Prometheus.
 fn pem(fields: &mut Fields<'_>, inline: &'static str, file: &'static str) -> Result<Option<Pem>, Error> {
     let text = fields.secret(inline)?;
     Ok(fields.path(file)?.map(Pem::File).or(text.map(Pem::Inline)))
@@ -199,8 +199,8 @@ fn http(fields: &mut Fields<'_>) -> Result<(bool, BTreeMap<String, String>), Err
 fn users(fields: &mut Fields<'_>) -> Result<BTreeMap<String, Secret>, Error> {
     let Some(inner) = fields.fields("basic_auth_users")? else { return Ok(BTreeMap::new()) };
     let mut users = BTreeMap::new();
-    for (key, node) in inner.pairs() {
-        let hash = scalar(inner.source, node, &inner.at(&key.text))?;
+    for (key, tree) in inner.pairs() {
+        let hash = scalar(inner.source, tree, &inner.at(&key.text))?;
         if !is_bcrypt(hash) {
             let message = "not a bcrypt hash; `htpasswd -nBC 10 USER` prints one";
             return Err(inner.refuse(&key.text, message));

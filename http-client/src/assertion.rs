@@ -4,7 +4,7 @@ use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RsaEncoding, RsaKeyPair};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use config::{JwtBearer, OAuth2};
+use config::OAuth2;
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject as _;
 use serde_json::{Map, Value, json};
@@ -13,8 +13,8 @@ use serde_json::{Map, Value, json};
 const HOLDS: i64 = 600;
 
 /// The assertion, or why there is none; never with a word of the key.
-pub(crate) fn assertion(oauth2: &OAuth2, jwt: &JwtBearer, key: &str, now_s: i64) -> Result<String, &'static str> {
-    let (algorithm, encoding): (&str, &'static dyn RsaEncoding) = match jwt.signature_algorithm.as_str() {
+pub(crate) fn assertion(oauth2: &OAuth2, key: &str, now_s: i64) -> Result<String, &'static str> {
+    let (algorithm, encoding): (&str, &'static dyn RsaEncoding) = match oauth2.signature_algorithm.as_str() {
         "RS384" => ("RS384", &RSA_PKCS1_SHA384),
         "RS512" => ("RS512", &RSA_PKCS1_SHA512),
         _ => ("RS256", &RSA_PKCS1_SHA256),
@@ -24,22 +24,22 @@ pub(crate) fn assertion(oauth2: &OAuth2, jwt: &JwtBearer, key: &str, now_s: i64)
     let mut number = [0; 16];
     random.fill(&mut number).map_err(|_| "no random number for the assertion")?;
     let mut header = json!({"alg": algorithm, "typ": "JWT"});
-    if !jwt.certificate_key_id.is_empty() {
-        header["kid"] = Value::from(jwt.certificate_key_id.as_str());
+    if !oauth2.client_certificate_key_id.is_empty() {
+        header["kid"] = Value::from(oauth2.client_certificate_key_id.as_str());
     }
     let or = |text: &str, other: &str| Value::from(if text.is_empty() { other } else { text });
     let mut claims = Map::from_iter([
-        ("iss".to_owned(), or(&jwt.iss, &oauth2.client_id)),
+        ("iss".to_owned(), or(&oauth2.iss, &oauth2.client_id)),
         ("sub".to_owned(), Value::from(oauth2.client_id.as_str())),
         ("jti".to_owned(), Value::from(URL_SAFE_NO_PAD.encode(number))),
-        ("aud".to_owned(), or(&jwt.audience, &oauth2.token_url)),
+        ("aud".to_owned(), or(&oauth2.audience, &oauth2.token_url)),
         ("iat".to_owned(), Value::from(now_s)),
         ("exp".to_owned(), Value::from(now_s + HOLDS)),
     ]);
     if !oauth2.scopes.is_empty() {
         claims.insert("scope".to_owned(), Value::from(oauth2.scopes.join(" ")));
     }
-    claims.extend(jwt.claims.clone());
+    claims.extend(oauth2.claims.values.clone());
     let encoded = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let said = format!("{}.{}", encoded(&header), encoded(&Value::Object(claims)));
     let mut signature = vec![0; key.public_modulus_len()];

@@ -83,9 +83,12 @@ impl Tokens {
 
     /// The value of `Authorization`, from a token that is valid now. Those who come while it is asked for wait for it.
     pub(crate) async fn header(&self) -> Result<HeaderValue, Error> {
-        let (text, what, file) = match &self.config.jwt {
-            Some(jwt) => (&jwt.certificate_key, "client_certificate_key_file", &jwt.certificate_key_file),
-            None => (&self.config.client_secret, "client_secret_file", &self.config.client_secret_file),
+        let config = &self.config;
+        let (text, what, file) = if config.is_jwt_bearer() {
+            let file = &config.client_certificate_key_file;
+            (&config.client_certificate_key, "client_certificate_key_file", file)
+        } else {
+            (&config.client_secret, "client_secret_file", &config.client_secret_file)
         };
         let secret = text_or_file(text.as_ref(), what, file.as_deref())?.unwrap_or_default();
         let mut state = self.state.lock().await;
@@ -110,11 +113,11 @@ impl Tokens {
 
     /// Credentials go into the header as the standard wants it; where that is refused, into the body.
     async fn ask(&self, secret: &str, known: &mut Option<Way>) -> Result<Token, Error> {
-        let ways: &[Way] = match (&self.config.jwt, &known) {
-            (Some(_), _) => &[Way::Assertion],
-            (None, Some(Way::Body)) => &[Way::Body],
-            (None, Some(_)) => &[Way::Header],
-            (None, None) => &[Way::Header, Way::Body],
+        let ways: &[Way] = match known {
+            _ if self.config.is_jwt_bearer() => &[Way::Assertion],
+            Some(Way::Body) => &[Way::Body],
+            Some(_) => &[Way::Header],
+            None => &[Way::Header, Way::Body],
         };
         let mut refusal = None;
         for way in ways {
@@ -183,16 +186,16 @@ impl Tokens {
             form.append_pair("scope", &self.config.scopes.join(" "));
         }
         form.extend_pairs(params);
-        match (way, &self.config.jwt) {
-            (Way::Assertion, Some(jwt)) => {
+        match way {
+            Way::Assertion => {
                 let now_s = model::time::now_ms() / 1000;
-                form.append_pair("assertion", &assertion(&self.config, jwt, secret, now_s)?);
+                form.append_pair("assertion", &assertion(&self.config, secret, now_s)?);
             }
-            (Way::Body, _) => {
+            Way::Body => {
                 form.append_pair("client_id", &self.config.client_id);
                 form.append_pair("client_secret", secret);
             }
-            _ => {}
+            Way::Header => {}
         }
         Ok(form.finish())
     }

@@ -135,7 +135,8 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
     let resolver = scraper::Resolver::system();
     let options = scraper::Options { user_agent, resolver, seed, wanted, body_memory: body_memory(), threads };
     let scraper = scraper::Manager::new(appender, &registry, options)?;
-    let discovery = discovery::Manager::new(discovery::Options::default(), &registry)?;
+    let watches = kube_watch::Watches::new(&registry)?;
+    let discovery = discovery::Manager::new(discovery::Options::default(), &registry, watches)?;
     let mut metrics = ServerMetrics::new(&registry, concurrency)?;
     if engine.options().cost.are_enabled() {
         metrics.count_costs(&registry, Arc::clone(&engine.options().cost))?;

@@ -1,10 +1,10 @@
 //! The names of the `__meta_kubernetes_*` labels, and the labels that several roles share.
 
 use config::AttachMetadata;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube_watch::{ObjectMeta, name, namespace};
 use model::LabelsBuilder;
 
-use super::objects::{Kind, Object, World, name, namespace};
+use super::objects::{Kind, Object, ObjectStore};
 
 const PREFIX: &str = "__meta_kubernetes_";
 
@@ -51,18 +51,23 @@ pub(crate) fn object_labels(prefix: &str, meta: &ObjectMeta) -> LabelsBuilder {
 }
 
 /// The labels of the namespace, where they are asked for.
-pub(crate) fn set_namespace(labels: &mut LabelsBuilder, meta: &ObjectMeta, attach: AttachMetadata, world: &dyn World) {
+pub(crate) fn set_namespace(
+    labels: &mut LabelsBuilder,
+    meta: &ObjectMeta,
+    attach: AttachMetadata,
+    store: &dyn ObjectStore,
+) {
     if !attach.namespace {
         return;
     }
-    if let Some(Object::Namespace(found)) = world.get(Kind::Namespace, "", namespace(meta)).as_deref() {
+    if let Some(Object::Namespace(found)) = store.get(Kind::Namespace, "", namespace(meta)) {
         set_maps(labels, "namespace", &found.metadata);
     }
 }
 
 /// The labels of a node; false when it is not known.
-pub(crate) fn set_node(labels: &mut LabelsBuilder, node: &str, world: &dyn World) -> bool {
-    match world.get(Kind::Node, "", node).as_deref() {
+pub(crate) fn set_node(labels: &mut LabelsBuilder, node: &str, store: &dyn ObjectStore) -> bool {
+    match store.get(Kind::Node, "", node) {
         Some(Object::Node(found)) => {
             set(labels, "node_name", name(&found.metadata));
             set_maps(labels, "node", &found.metadata);
@@ -73,8 +78,8 @@ pub(crate) fn set_node(labels: &mut LabelsBuilder, node: &str, world: &dyn World
 }
 
 /// The labels of a service, if it is known.
-pub(crate) fn set_service(labels: &mut LabelsBuilder, namespace: &str, service: &str, world: &dyn World) {
-    if let Some(Object::Service(found)) = world.get(Kind::Service, namespace, service).as_deref() {
+pub(crate) fn set_service(labels: &mut LabelsBuilder, namespace: &str, service: &str, store: &dyn ObjectStore) {
+    if let Some(Object::Service(found)) = store.get(Kind::Service, namespace, service) {
         set(labels, "service_name", name(&found.metadata));
         set_maps(labels, "service", &found.metadata);
     }
