@@ -19,12 +19,12 @@ use hyper::ext::ReasonPhrase;
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use url::{Position, Url};
 
-use crate::answer::Extent;
-use crate::client::Route;
 use crate::error::{Error, GetError};
+use crate::framing::Framing;
 use crate::head::{Head, HeadReader};
 use crate::redirect::{REDIRECTS_MAX, stays_with, target};
-use crate::wire::{Place, Wire};
+use crate::stream::{Endpoint, Stream};
+use crate::transport::Route;
 use crate::{HttpClient, Resolver, auth, cause};
 
 /// How much of an answer is looked at first: a head, and all of a small body.
@@ -49,8 +49,8 @@ pub struct Connection {
 
 #[derive(Debug)]
 struct Open {
-    place: Place,
-    wire: Wire,
+    endpoint: Endpoint,
+    stream: Stream,
 }
 
 impl Connection {
@@ -88,7 +88,7 @@ struct Own {
     open: Option<Open>,
     /// What came with the head.
     early: Vec<u8>,
-    extent: Extent,
+    framing: Framing,
     keeps: bool,
 }
 
@@ -103,9 +103,9 @@ struct Answer {
 }
 
 impl Open {
-    async fn to(place: Place, resolver: &Resolver) -> Result<Self, GetError> {
-        let wire = Wire::to(&place, resolver).await.map_err(GetError::Failed)?;
-        Ok(Self { place, wire })
+    async fn to(endpoint: Endpoint, resolver: &Resolver) -> Result<Self, GetError> {
+        let stream = Stream::to(&endpoint, resolver).await.map_err(GetError::Failed)?;
+        Ok(Self { endpoint, stream })
     }
 
     /// Hands over what comes next, at most so many bytes; none at the end.
@@ -113,7 +113,7 @@ impl Open {
         poll_fn(|context| {
             SCRATCH.with_borrow_mut(|scratch| {
                 let mut read = ReadBuf::new(&mut scratch[..most]);
-                ready!(Pin::new(&mut self.wire).poll_read(context, &mut read))?;
+                ready!(Pin::new(&mut self.stream).poll_read(context, &mut read))?;
                 Poll::Ready(Ok(take(read.filled())))
             })
         })
@@ -124,7 +124,7 @@ impl Open {
     async fn is_idle(&mut self) -> bool {
         poll_fn(|context| {
             let mut byte = [0];
-            let read = Pin::new(&mut self.wire).poll_read(context, &mut ReadBuf::new(&mut byte));
+            let read = Pin::new(&mut self.stream).poll_read(context, &mut ReadBuf::new(&mut byte));
             Poll::Ready(read.is_pending())
         })
         .await
@@ -132,7 +132,7 @@ impl Open {
 
     /// Sends a request; the head of the answer, and what came with it of the body.
     async fn ask(&mut self, request: &[u8]) -> Result<(Head, Vec<u8>), String> {
-        self.wire.write_all(request).await.map_err(|error| cause::of_io(&error))?;
+        self.stream.write_all(request).await.map_err(|error| cause::of_io(&error))?;
         let mut reader = HeadReader::default();
         loop {
             let parsed = self.read(FIRST_BYTES, |bytes| {
@@ -145,7 +145,7 @@ impl Open {
             match parsed.await.map_err(|error| cause::of_io(&error)).flatten() {
                 Ok(Some(answer)) => return Ok(answer),
                 Ok(None) => {}
-                Err(why) => return Err(self.wire.explain().unwrap_or(why)),
+                Err(why) => return Err(self.stream.explain().unwrap_or(why)),
             }
         }
     }
@@ -171,21 +171,22 @@ impl Own {
         let Some(open) = &mut self.open else { return Ok(false) };
         let early = std::mem::take(&mut self.early);
         let (came, used) = if !early.is_empty() {
-            (early.len(), self.extent.take(&early, into).map_err(|error| error.to_string())?)
-        } else if self.extent.is_over() {
+            (early.len(), self.framing.take(&early, into).map_err(|error| error.to_string())?)
+        } else if self.framing.is_over() {
             return Ok(false);
-        } else if let Extent::Length(left) = &mut self.extent {
+        } else if let Framing::Length(left) = &mut self.framing {
             let most = usize::try_from(*left).unwrap_or(usize::MAX).min(PIECE_BYTES_MAX);
             into.reserve_exact(most);
-            let came = open.wire.read_buf(&mut (&mut *into).limit(most)).await.map_err(|error| cause::of_io(&error))?;
+            let came =
+                open.stream.read_buf(&mut (&mut *into).limit(most)).await.map_err(|error| cause::of_io(&error))?;
             *left -= came as u64;
             (came, came)
         } else {
-            let extent = &mut self.extent;
-            let taken = open.read(PIECE_BYTES, |bytes| extent.take(bytes, into).map(|used| (bytes.len(), used)));
+            let framing = &mut self.framing;
+            let taken = open.read(PIECE_BYTES, |bytes| framing.take(bytes, into).map(|used| (bytes.len(), used)));
             taken.await.map_err(|error| cause::of_io(&error))?.map_err(|error| error.to_string())?
         };
-        if came == 0 && self.extent != Extent::Rest {
+        if came == 0 && self.framing != Framing::Rest {
             return Err("end of file before message length reached".to_owned());
         }
         // What comes behind an answer answers nothing.
@@ -211,7 +212,11 @@ impl HttpClient {
         for _ in 0..REDIRECTS_MAX {
             let here = next.as_ref().unwrap_or(url);
             let answer = self.get_once(connection, here, headers, route).await?;
-            let leads = if self.follows_redirects() { target(here, answer.status, &answer.headers)? } else { None };
+            let leads = if self.transport.config().follow_redirects {
+                target(here, answer.status, &answer.headers)?
+            } else {
+                None
+            };
             let Some(leads) = leads else { return Ok(Response { answer, home: connection }) };
             route.untrusted |= !stays_with(url.host_str(), &leads);
             route.redirected = leads.origin() != url.origin();
@@ -230,15 +235,15 @@ impl HttpClient {
         let trusted = !route.untrusted;
         let token = if trusted { self.token().await? } else { None };
         let socket = connection.socket.clone();
-        let answer = if self.is_direct(url, socket.as_deref()) {
+        let answer = if self.transport.is_direct(url, socket.as_deref()) {
             let request = self.get_request(url, headers, trusted, token.as_ref())?;
-            let (open, head, early) = send(connection, (url, &request), self.resolver()).await?;
-            let Head { status, reason, headers, extent, keeps } = head;
-            let body = Body::Own(Own { open: Some(open), early, extent, keeps });
+            let (open, head, early) = send(connection, (url, &request), self.transport.resolver()).await?;
+            let Head { status, reason, headers, framing, keeps } = head;
+            let body = Body::Own(Own { open: Some(open), early, framing, keeps });
             Answer { status, reason, headers, body }
         } else {
             let route = Route { socket: socket.as_deref(), ..route };
-            let mut request = self.prepare(Method::GET, url, route)?.headers(headers.clone());
+            let mut request = self.transport.request(Method::GET, url, route)?.headers(headers.clone());
             if let Some(token) = &token {
                 request = request.header(AUTHORIZATION, token.clone());
             }
@@ -258,7 +263,7 @@ impl HttpClient {
     /// Why a request did not get through; it names the proxy that could not be reached or did not let it through.
     fn not_sent(&self, error: &reqwest::Error, url: &Url) -> GetError {
         let cause = cause::of(error);
-        match self.proxy_of(url).filter(|_| error.is_connect()) {
+        match self.transport.proxy_of(url).filter(|_| error.is_connect()) {
             Some(proxy) => GetError::Failed(format!(
                 "proxyconnect tcp: {}: {cause}; see proxy_url, or the proxy of the environment",
                 &proxy[Position::BeforeHost..Position::AfterPort]
@@ -276,7 +281,7 @@ impl HttpClient {
         trusted: bool,
         token: Option<&HeaderValue>,
     ) -> Result<Vec<u8>, Error> {
-        let configured = auth::headers(self.config(), trusted)?;
+        let configured = auth::headers(self.transport.config(), trusted)?;
         let token = token.map(|token| (&AUTHORIZATION, token)).filter(|(name, _)| !headers.contains_key(*name));
         let is_said = |name: &HeaderName| headers.contains_key(name) || token.is_some_and(|(said, _)| said == name);
         let mut request = Vec::with_capacity(512);
@@ -284,7 +289,7 @@ impl HttpClient {
             request.extend_from_slice(part.as_bytes());
         }
         let authority = &url[Position::BeforeHost..Position::AfterPort];
-        for (name, value) in [(HOST, authority), (USER_AGENT, self.user_agent())] {
+        for (name, value) in [(HOST, authority), (USER_AGENT, self.transport.user_agent())] {
             if !configured.contains_key(&name) && !is_said(&name) {
                 put(&mut request, &name, value.as_bytes());
             }
@@ -311,14 +316,14 @@ async fn send(
     resolver: &Resolver,
 ) -> Result<(Open, Head, Vec<u8>), GetError> {
     let (kept, socket) = (connection.open.take(), connection.socket.as_ref());
-    if let Some(mut open) = kept.filter(|open| open.place.serves(url, socket))
+    if let Some(mut open) = kept.filter(|open| open.endpoint.serves(url, socket))
         && open.is_idle().await
         && let Ok((head, early)) = open.ask(request).await
     {
         return Ok((open, head, early));
     }
-    let place = Place::of(url, socket).ok_or_else(|| GetError::Failed(format!("{url} names no host")))?;
-    let mut open = Open::to(place, resolver).await?;
+    let endpoint = Endpoint::of(url, socket).ok_or_else(|| GetError::Failed(format!("{url} names no host")))?;
+    let mut open = Open::to(endpoint, resolver).await?;
     let (head, early) = open.ask(request).await.map_err(GetError::Failed)?;
     Ok((open, head, early))
 }

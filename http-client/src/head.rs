@@ -7,7 +7,7 @@ use http::header::{
     TRANSFER_ENCODING,
 };
 
-use crate::answer::{Extent, Malformed, malformed, words};
+use crate::framing::{Framing, Malformed, malformed, words};
 
 /// The most bytes of a head, of the answers before it too. Go takes 10 MiB; who sends that much means no good, and two hundred
 /// such targets must not be felt by the others.
@@ -25,7 +25,7 @@ pub(crate) struct Head {
     pub(crate) reason: String,
     pub(crate) headers: HeaderMap,
     /// How far the body goes.
-    pub(crate) extent: Extent,
+    pub(crate) framing: Framing,
     /// May the connection carry another request after the body?
     pub(crate) keeps: bool,
 }
@@ -169,15 +169,15 @@ impl Head {
     fn of(status: Status, headers: HeaderMap) -> Result<Self, Malformed> {
         let Status { version, code, reason } = status;
         let status = StatusCode::from_u16(code).map_err(malformed)?;
-        let (extent, certain) = Extent::of(status, version, &headers)?;
+        let (framing, certain) = Framing::of(status, version, &headers)?;
         let says = |word: &str| words(&headers, &CONNECTION).any(|said| said.eq_ignore_ascii_case(word));
         let stays = match version {
             (0, _) => false,
             (1, 0) => says("keep-alive") && !says("close"),
             _ => !says("close"),
         };
-        let keeps = stays && certain && extent != Extent::Rest && code != 101;
-        Ok(Self { status, reason, headers, extent, keeps })
+        let keeps = stays && certain && framing != Framing::Rest && code != 101;
+        Ok(Self { status, reason, headers, framing, keeps })
     }
 }
 

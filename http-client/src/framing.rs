@@ -8,7 +8,7 @@ const BETWEEN_CHUNKS_MAX: usize = 16 << 10;
 
 /// How far a body goes from here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Extent {
+pub(crate) enum Framing {
     /// So many bytes more.
     Length(u64),
     /// Chunk by chunk.
@@ -58,7 +58,7 @@ pub(crate) fn words<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Itera
     texts.flat_map(|text| text.split(',')).map(str::trim).filter(|word| !word.is_empty())
 }
 
-impl Extent {
+impl Framing {
     /// That of an answer of this version, and whether both sides are sure to mean the same by it (RFC 9112, section 6.3).
     pub(crate) fn of(status: StatusCode, version: (u8, u8), headers: &HeaderMap) -> Result<(Self, bool), Malformed> {
         let lengthy = headers.contains_key(CONTENT_LENGTH);
@@ -204,11 +204,11 @@ mod tests {
                 (head, used) = (Some(parsed), from + length);
             }
             if let Some(head) = &mut head {
-                used += head.extent.take(&answer[used..seen], &mut body)?;
+                used += head.framing.take(&answer[used..seen], &mut body)?;
             }
         }
         let head = head.ok_or_else(|| malformed("no head"))?;
-        Ok((head.status.as_u16(), body, head.extent.is_over(), used))
+        Ok((head.status.as_u16(), body, head.framing.is_over(), used))
     }
 
     fn head(text: &str) -> Result<Head, String> {
@@ -221,26 +221,26 @@ mod tests {
 
     #[test]
     fn a_head_says_how_far_the_body_goes_and_whether_the_connection_stays() {
-        let chunked = Extent::Chunked(Chunked::START);
-        for (lines, extent, keeps) in [
-            ("HTTP/1.1 200 OK\r\nContent-Length: 5", Extent::Length(5), true),
-            ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\nContent-Length: 5", Extent::Length(5), true),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: x, Close", Extent::Length(5), false),
-            ("HTTP/1.0 200 OK\r\nContent-Length: 5", Extent::Length(5), false),
-            ("HTTP/1.0 200 OK\r\nContent-Length: 5\r\nConnection: keep-alive", Extent::Length(5), true),
-            ("HTTP/1.1 200 OK", Extent::Rest, false),
-            ("HTTP/1.1 204 No Content", Extent::Length(0), true),
-            ("HTTP/1.1 304 Not Modified\r\nContent-Length: 5", Extent::Length(0), true),
+        let chunked = Framing::Chunked(Chunked::START);
+        for (lines, framing, keeps) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5", Framing::Length(5), true),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\nContent-Length: 5", Framing::Length(5), true),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: x, Close", Framing::Length(5), false),
+            ("HTTP/1.0 200 OK\r\nContent-Length: 5", Framing::Length(5), false),
+            ("HTTP/1.0 200 OK\r\nContent-Length: 5\r\nConnection: keep-alive", Framing::Length(5), true),
+            ("HTTP/1.1 200 OK", Framing::Rest, false),
+            ("HTTP/1.1 204 No Content", Framing::Length(0), true),
+            ("HTTP/1.1 304 Not Modified\r\nContent-Length: 5", Framing::Length(0), true),
             ("HTTP/1.1 200\r\nTransfer-Encoding: Chunked", chunked, true),
             ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5", chunked, false),
             (
                 "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5",
-                Extent::Length(5),
+                Framing::Length(5),
                 true,
             ),
         ] {
             let head = head(&format!("{lines}\r\n\r\n")).unwrap();
-            assert_eq!((head.extent, head.keeps), (extent, keeps), "{lines}");
+            assert_eq!((head.framing, head.keeps), (framing, keeps), "{lines}");
         }
         let begun = HeadReader::default().feed(b"HTTP/1.1 200 OK\r\nContent-Le").unwrap();
         assert!(begun.is_none());

@@ -26,14 +26,14 @@ const OF_SEVERAL_MAX: Duration = Duration::from_secs(2);
 
 /// Where a connection leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum Endpoint {
     /// Host and port.
     Tcp(String, u16),
     /// A path.
     Unix(Arc<Path>),
 }
 
-impl Place {
+impl Endpoint {
     /// Where a request for the URL goes when nothing is in between; a socket leads there whatever the URL says.
     pub(crate) fn of(url: &Url, socket: Option<&Arc<Path>>) -> Option<Self> {
         if let Some(socket) = socket {
@@ -57,7 +57,7 @@ fn host_of(url: &Url) -> Option<&str> {
     url.host_str().map(|host| host.trim_start_matches('[').trim_end_matches(']'))
 }
 
-impl Wire {
+impl Stream {
     /// What an answer that is no HTTP seems to be.
     pub(crate) fn explain(&self) -> Option<String> {
         let first = Some(&self.first).filter(|first| !first.is_empty())?;
@@ -70,7 +70,7 @@ impl Wire {
 }
 
 #[derive(Debug)]
-pub(crate) struct Wire {
+pub(crate) struct Stream {
     io: Io,
     /// What the other side sent first.
     first: Vec<u8>,
@@ -82,12 +82,12 @@ enum Io {
     Unix(UnixStream),
 }
 
-impl Wire {
-    /// Connects. The error names the place as Go does.
-    pub(crate) async fn to(place: &Place, resolver: &Resolver) -> Result<Self, String> {
-        let io = match place {
-            Place::Tcp(host, port) => tcp(host, *port, resolver).await.map(Io::Tcp)?,
-            Place::Unix(path) => {
+impl Stream {
+    /// Connects. The error names the endpoint as Go does.
+    pub(crate) async fn to(endpoint: &Endpoint, resolver: &Resolver) -> Result<Self, String> {
+        let io = match endpoint {
+            Endpoint::Tcp(host, port) => tcp(host, *port, resolver).await.map(Io::Tcp)?,
+            Endpoint::Unix(path) => {
                 let stream = UnixStream::connect(path).await;
                 let failed = |error| format!("dial unix {}: connect: {}", path.display(), crate::cause::of_io(&error));
                 Io::Unix(stream.map_err(failed)?)
@@ -116,7 +116,7 @@ async fn tcp(host: &str, port: u16, resolver: &Resolver) -> Result<TcpStream, St
     Err(failure)
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let read = match &mut self.io {
@@ -131,7 +131,7 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &mut self.io {
             Io::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
