@@ -1,4 +1,5 @@
-//! Rows in: the contract between what produces samples (scraper, later rules and remote write) and the store.
+//! Rows in: the contract between what scrapes and the store. Whoever has samples series by series uses
+//! [`crate::SeriesAppender`].
 //!
 //! A producer says once who it is ([`Appender::source`]), once what it exposes ([`Appender::metrics`],
 //! [`Appender::layout`]), and then commits one [`Row`] per scrape. The series of a column is the source's labels overridden
@@ -87,7 +88,7 @@ impl<'a> From<Row<'a>> for Scraped<'a> {
     }
 }
 
-/// What became of the rows of a commit. Nothing of it is an error of the scrape.
+/// What became of the samples of a commit, or of a batch of series. Nothing of it is an error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Committed {
     /// Samples written.
@@ -98,23 +99,23 @@ pub struct Committed {
     pub duplicate: u32,
     /// Samples left out because they lie before the retention or the out-of-order window.
     pub too_old: u32,
-    /// Exemplars left out, as [`Appender::exemplars`] says; it is not a commit that counts them.
+    /// Exemplars left out, as [`Appender::exemplars`] says; it is not a commit of rows that counts them.
     pub late_exemplars: u32,
 }
 
-/// Why a row, or what precedes it, could not be taken.
+/// Why samples, or what precedes them, could not be taken. What was to be stored, the caller adds: it knows.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AppendError {
-    /// The store could not write; nothing of the row is kept. The source says why, a full disk for instance.
-    #[error("cannot store the scrape")]
-    Store(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The store could not write; nothing of a row is kept. The error says why, a full disk for instance.
+    #[error(transparent)]
+    Store(Box<dyn std::error::Error + Send + Sync>),
     /// The row names a source or a layout, or the layout a metric, that nothing stored referred to for the whole
     /// retention. Nothing of the rows is kept; ids asked for anew are good.
-    #[error("cannot store the scrape: its ids were forgotten")]
+    #[error("its ids were removed, as nothing stored referred to them")]
     Forgotten,
     /// The store is closing.
-    #[error("cannot store the scrape: the database is closing")]
+    #[error("the database is closing")]
     Closed,
 }
 

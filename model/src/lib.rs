@@ -1,11 +1,12 @@
-//! The words every other crate speaks: labels, samples, matchers, relabelling, and the two contracts between the
-//! engines, [`Appender`] (rows in) and [`Querier`] (batches out).
+//! The words every other crate speaks: labels, samples, matchers, relabelling, and the contracts between the
+//! engines, [`Appender`] or [`SeriesAppender`] (samples in) and [`Querier`] (batches out).
 //!
 //! - **What**: plain values and pure functions on them.
 //! - **Path**: no step of its own; both paths (`docs/ARCHITECTURE.md`) are spelled in these types.
 //! - **Invariants**: no I/O, no async, no serde in the public types, no knowledge of any engine.
 //! - **Files**: `labels` one sorted compact allocation · `matcher`, `regex` the four label matchers with Go's regular expressions ·
-//!   `relabel` rules on a label set · `appender`, `querier` the contracts · `target_group` what discovery says ·
+//!   `relabel` rules on a label set · `appender`, `series_appender`, `querier` the contracts · `source_labels` which
+//!   labels are a source's · `target_group` what discovery says ·
 //!   `histogram/` native histograms, their rules and bounds · `exemplar` single events · `sample` values that are markers ·
 //!   `causes` errors in words · `duration`, `float` Prometheus' and Go's spelling of numbers · `letter` which
 //!   characters are letters · `time` the wall clock.
@@ -24,6 +25,8 @@ pub mod querier;
 pub mod regex;
 pub mod relabel;
 pub mod sample;
+pub mod series_appender;
+pub mod source_labels;
 pub mod target_group;
 pub mod time;
 
@@ -39,4 +42,6 @@ pub use querier::{
 };
 pub use regex::{Regex, RegexError};
 pub use relabel::{NameValidation, RelabelAction, RelabelError, RelabelRule, RelabelSpec, Relabeled, relabel};
+pub use series_appender::{Lateness, SeriesAppendError, SeriesAppender, SeriesBatch, SeriesSamples};
+pub use source_labels::SourceLabels;
 pub use target_group::{TargetGroup, TargetGroups};

@@ -110,7 +110,7 @@ impl ScrapeAppend {
                 outcome.nothing_stored = self.nothing_stored(&outcome);
             }
             Err(error) => {
-                outcome.error = with_causes(&error);
+                outcome.error = format!("cannot store the scrape: {}", with_causes(&error));
                 outcome.not_stored = true;
             }
         }

@@ -20,7 +20,7 @@ pub enum ContentError {
         limit: Option<SeriesLimit>,
     },
     /// A new series could not be stored.
-    #[error(transparent)]
+    #[error("cannot store the scrape")]
     Append(#[from] AppendError),
     /// More samples than `sample_limit`.
     #[error(
