@@ -1,5 +1,5 @@
 //! What a query will cost about, told without running it: its selectors are looked up in the index, and the samples of a few
-//! series say how dense they are. Step 2 of the query path, in the place of steps 3 and 4.
+//! series say how dense they are. In the place of steps 5 and 6 of the query path.
 
 use model::sample::is_stale;
 use model::{Batch, Listing, Querier, QuerierError, ReadHints, Selection};

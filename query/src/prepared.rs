@@ -1,4 +1,4 @@
-//! Planned queries and their evaluation. Steps 3 and 4 of the query path.
+//! Planned queries and their evaluation. Steps 3 to 6 of the query path.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! Scans: what is read from the store for a selector, batch by batch. Step 4 of the query path.
+//! Scans: what is read from the store for a selector, batch by batch. Step 5 of the query path.
 
 use model::{Batch, Column, GroupingHint, Labels, Parts, QuerierError, ReadHints, SamplesNeeded, Selection};
 
