@@ -40,7 +40,7 @@ pub use bounds::{Bounds, StillWanted};
 pub use cost::{CostEstimate, CostLimits};
 pub use engine::Engine;
 pub use error::Error;
-pub use memory::{Left, Memory, Share};
+pub use memory::{Left, MemoryPool, QueryMemory};
 pub use options::{EngineOptions, QueryOptions};
 pub use parse::{parse_selector, parse_selector_within};
 pub use plan::{Decision, Explanation, NodeCost, PlanNode};

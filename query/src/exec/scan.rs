@@ -107,7 +107,7 @@ impl<'a> Evaluator<'a> {
             group = decisions.scan_group;
         }
         let (parts, is_kept) =
-            scans.open((*querier, &bounds.share), group, (&wanted.selection, &hints)).map_err(Error::Store)?;
+            scans.open((*querier, &bounds.memory), group, (&wanted.selection, &hints)).map_err(Error::Store)?;
         if let (true, Some(profile), Some(id)) = (is_kept, self.query.profile, wanted.of.id) {
             profile.reused(id);
         }
