@@ -1,4 +1,4 @@
-//! The values at the bounds of an extended range (`anchored`, `smoothed`). Step 4 of the query path.
+//! The values at the bounds of an extended range (`anchored`, `smoothed`). Step 6 of the query path.
 //!
 //! Between the samples around a bound a counter does not fall: where it was reset, it starts from zero. A start timestamp
 //! says when that was, and so may stand in the place of the sample before it or after it.

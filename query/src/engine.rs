@@ -66,7 +66,7 @@ impl Engine {
     pub fn selectors(&self, text: &str, bounds: &Bounds) -> Result<Vec<Vec<Matcher>>, Error> {
         Stack::of(text).run(bounds, || {
             let mut selectors = Vec::new();
-            let taken = Reservation::new(&bounds.share);
+            let taken = Reservation::new(&bounds.memory);
             self.parse_within(text, Limits { bounds, taken: &taken })?.walk(&mut |node| {
                 if let ExprKind::Vector(selector) | ExprKind::Matrix(selector, _) = &node.kind {
                     selectors.push(selector.matchers.clone());
@@ -101,7 +101,7 @@ impl Engine {
         (write, more): (Write, fn(&Expr) -> usize),
     ) -> Result<String, Error> {
         Stack::of(text).run(bounds, || {
-            let taken = Reservation::new(&bounds.share);
+            let taken = Reservation::new(&bounds.memory);
             let expr = self.parse_within(text, Limits { bounds, taken: &taken })?;
             // The text is at most as large as the tree, and is there twice while it grows.
             taken.take(taken.bytes().saturating_mul(2).saturating_add(more(&expr)))?;
@@ -120,7 +120,7 @@ impl Engine {
         let bounds = self.bounds(options);
         let stack = Stack::of(text);
         let planned = stack.run(&bounds, || {
-            let taken = Reservation::new(&bounds.share);
+            let taken = Reservation::new(&bounds.memory);
             self.planned(text, Limits { bounds: &bounds, taken: &taken })
         })?;
         Ok(Prepared::new(self.options.clone(), text, stack, planned))
@@ -167,7 +167,7 @@ impl Engine {
     ) -> Result<QueryResult, Error> {
         let (bounds, stack) = (self.bounds(options), Stack::of(text));
         stack.run(&bounds, || {
-            let taken = Reservation::new(&bounds.share);
+            let taken = Reservation::new(&bounds.memory);
             let planned = self.planned(text, Limits { bounds: &bounds, taken: &taken })?;
             let asked = Asked { querier, bounds: &bounds, engine: &self.options, options, form, times };
             evaluate(&planned, (text, stack), asked)
@@ -203,7 +203,7 @@ impl Engine {
         let times = Times { start_ms, end_ms, step_ms };
         let bounds = self.bounds(options);
         Stack::of(text).run(&bounds, || {
-            let taken = Reservation::new(&bounds.share);
+            let taken = Reservation::new(&bounds.memory);
             let expr = self.parse_within(text, Limits { bounds: &bounds, taken: &taken })?;
             let mut plan = plan::build(expr);
             if step_ms > 0 {
@@ -220,7 +220,7 @@ impl Engine {
 
     pub(crate) fn parse(&self, text: &str) -> Result<Expr, Error> {
         let bounds = Bounds::default();
-        let taken = Reservation::new(&bounds.share);
+        let taken = Reservation::new(&bounds.memory);
         self.parse_within(text, Limits { bounds: &bounds, taken: &taken })
     }
 

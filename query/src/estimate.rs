@@ -1,5 +1,5 @@
 //! What a query will cost about, told without running it: its selectors are looked up in the index, and the samples of a few
-//! series say how dense they are. Step 2 of the query path, in the place of steps 3 and 4.
+//! series say how dense they are. In the place of steps 5 and 6 of the query path.
 
 use model::sample::is_stale;
 use model::{Batch, Listing, Querier, QuerierError, ReadHints, Selection};
@@ -220,7 +220,7 @@ impl Surroundings<'_> {
         let mut failed = None;
         let failed_in = std::cell::RefCell::new(&mut failed);
         // Given back once they are counted.
-        let taken = Reservation::new(&self.bounds.share);
+        let taken = Reservation::new(&self.bounds.memory);
         let grow = |bytes: usize| {
             self.bounds.check().and_then(|()| self.bounds.taking(|| taken.take(bytes))).map_err(|error| {
                 **failed_in.borrow_mut() = Some(error);
@@ -237,7 +237,7 @@ impl Surroundings<'_> {
     fn density(&self, selection: &Selection<'_>) -> Result<Density, Error> {
         let mut density = Density::default();
         let parts = self.querier.open(selection, &ReadHints::default()).map_err(Error::Store)?;
-        let taken = Reservation::new(&self.bounds.share);
+        let taken = Reservation::new(&self.bounds.memory);
         self.bounds.taking(|| taken.take(parts.reader_bytes()))?;
         let reader = parts.reader().map_err(Error::Store)?;
         for part in 0..parts.count() {
@@ -275,7 +275,7 @@ mod tests {
     use std::sync::Arc;
 
     use crate::promqltest::Store;
-    use crate::{CostEstimate, Engine, EngineOptions, Memory, QueryOptions};
+    use crate::{CostEstimate, Engine, EngineOptions, MemoryPool, QueryOptions};
 
     #[test]
     fn what_queries_will_cost() {
@@ -340,7 +340,7 @@ mod tests {
             store.load_line(&format!("a{{i=\"{i:01000}\"}} 1x60"), (0, 30_000)).unwrap();
         }
         let cost = |memory: usize, query: &str| {
-            let memory = Arc::new(Memory::new(usize::MAX, memory));
+            let memory = Arc::new(MemoryPool::new(usize::MAX, memory));
             let engine = Engine::new(EngineOptions { memory, ..EngineOptions::default() });
             engine.estimate((&store, 15_000), query, (600_000, 600_000, 0), &QueryOptions::default())
         };

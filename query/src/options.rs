@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::bounds::{Bounds, StillWanted};
 use crate::cost::CostLimits;
-use crate::memory::{Memory, Share};
+use crate::memory::{MemoryPool, QueryMemory};
 use crate::plan::Explanation;
 use crate::stats::Stats;
 
@@ -41,7 +41,7 @@ pub struct EngineOptions {
     /// Threads that one query may read and compute on.
     pub threads: usize,
     /// What queries may hold, each and together.
-    pub memory: Arc<Memory>,
+    pub memory: Arc<MemoryPool>,
     /// What each may cost.
     pub cost: Arc<CostLimits>,
 }
@@ -92,7 +92,7 @@ impl EngineOptions {
     pub(crate) fn bounds(&self, options: &QueryOptions) -> Bounds {
         let timeout = options.timeout.map_or(self.timeout(), |timeout| timeout.min(self.timeout()));
         Bounds {
-            share: Arc::new(Share::new(Arc::clone(&self.memory))),
+            memory: Arc::new(QueryMemory::new(Arc::clone(&self.memory))),
             deadline: Instant::now().checked_add(timeout),
             wanted: options.wanted.clone(),
             utf8_names: self.unquoted_utf8_names,

@@ -1,4 +1,4 @@
-//! Planned queries and their evaluation. Steps 3 and 4 of the query path.
+//! Planned queries and their evaluation. Steps 3 to 6 of the query path.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ use crate::Error;
 use crate::bounds::Bounds;
 use crate::estimate::{self, Surroundings};
 use crate::exec::{CommonCache, Evaluator, Form, Profile, Query, ScanCache};
-use crate::memory::Share;
+use crate::memory::QueryMemory;
 use crate::optimize::optimize;
 use crate::options::{EngineOptions, QueryOptions, Times};
 use crate::parse::ast::Expr;
@@ -34,7 +34,7 @@ pub struct QueryResult {
     /// `PromQL info: … (1:5)`
     pub infos: Vec<String>,
     /// The memory it takes, for as long as it is there.
-    pub share: Arc<Share>,
+    pub memory: Arc<QueryMemory>,
 }
 
 /// A range query yields at most this many steps, as in upstream's API.
@@ -254,7 +254,7 @@ pub(crate) fn evaluate(
     if options.limit > 0 && truncate(&mut value, options.limit) {
         warnings.push("results truncated due to limit".to_owned());
     }
-    Ok(QueryResult { value, warnings, infos, share: Arc::clone(&bounds.share) })
+    Ok(QueryResult { value, warnings, infos, memory: Arc::clone(&bounds.memory) })
 }
 
 fn around<'a>(

@@ -41,7 +41,7 @@ impl Stack {
         if self.levels == 0 {
             return work();
         }
-        let used = Reservation::new(&bounds.share);
+        let used = Reservation::new(&bounds.memory);
         bounds.taking(|| used.take(self.levels.saturating_mul(LEVEL_USED)))?;
         thread::scope(|scope| match self.spawn(scope, work)?.join() {
             Ok(done) => done,
@@ -68,7 +68,7 @@ impl Stack {
 mod tests {
     use super::*;
     use crate::promqltest::Store;
-    use crate::{Engine, EngineOptions, Memory, QueryOptions, Value};
+    use crate::{Engine, EngineOptions, MemoryPool, QueryOptions, Value};
 
     fn chain(first: &str, more: &str, n: usize) -> String {
         format!("{first}{}", more.repeat(n))
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn what_a_chain_takes_is_taken_from_its_memory() {
-        let memory = std::sync::Arc::new(Memory::new(usize::MAX, 32 << 20));
+        let memory = std::sync::Arc::new(MemoryPool::new(usize::MAX, 32 << 20));
         let engine = Engine::new(EngineOptions { memory: std::sync::Arc::clone(&memory), ..EngineOptions::default() });
         let format = |n| engine.format(&chain("1", "+1", n), &engine.bounds(&QueryOptions::default()));
         let lines = format(500).unwrap();

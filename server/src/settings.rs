@@ -110,7 +110,7 @@ pub(crate) fn storage_options(flags: &Flags) -> storage::Options {
 
 /// What queries may hold: by default half of the container's memory, each a quarter, and never more than is left of it. What
 /// the store may still use, for samples that come in first of all, is not lent to them.
-pub(crate) fn query_memory(flags: &Flags, db: &Arc<storage::Db>) -> query::Memory {
+pub(crate) fn query_memory(flags: &Flags, db: &Arc<storage::Db>) -> query::MemoryPool {
     let or = |given: u64, default: u64| if given == 0 { default } else { given };
     let container = Container::of_process();
     let limit = container.limit().unwrap_or(u64::MAX);
@@ -125,7 +125,7 @@ pub(crate) fn query_memory(flags: &Flags, db: &Arc<storage::Db>) -> query::Memor
         let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX / 4);
         signed(container.left().unwrap_or(u64::MAX)) - signed(headroom + of_store)
     };
-    query::Memory::following(bytes(all), bytes(each), Box::new(left))
+    query::MemoryPool::following(bytes(all), bytes(each), Box::new(left))
 }
 
 /// What the bodies of scrapes may take while they are read: an eighth of what this process may use.

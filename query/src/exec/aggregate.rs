@@ -235,7 +235,7 @@ mod tests {
     use std::sync::Arc;
 
     use crate::promqltest::Store;
-    use crate::{Engine, EngineOptions, Error, Memory, QueryOptions, StillWanted, Value};
+    use crate::{Engine, EngineOptions, Error, MemoryPool, QueryOptions, StillWanted, Value};
 
     fn store() -> Store {
         let mut store = Store::default();
@@ -305,13 +305,13 @@ mod tests {
 
     #[test]
     fn memory_has_bounds_and_is_given_back() {
-        let run = |memory: &Arc<Memory>, query: &str| {
+        let run = |memory: &Arc<MemoryPool>, query: &str| {
             let memory = Arc::clone(memory);
             let engine = Engine::new(EngineOptions { memory, threads: 2, ..EngineOptions::default() });
             engine.range(&store(), query, 0, 600_000, 1_000, &QueryOptions::default())
         };
         // Of 40 series with 601 steps the sum holds some at a time, the bare selector all.
-        let memory = Arc::new(Memory::new(usize::MAX, 300_000));
+        let memory = Arc::new(MemoryPool::new(usize::MAX, 300_000));
         let sum = run(&memory, "sum(rate(hits_total[2m]))").unwrap();
         assert_eq!(memory.used(), sum.value.bytes());
         let error = run(&memory, "rate(hits_total[2m])").unwrap_err();
@@ -320,7 +320,7 @@ mod tests {
         drop(sum);
         assert_eq!(memory.used(), 0);
 
-        let memory = Arc::new(Memory::new(700_000, usize::MAX));
+        let memory = Arc::new(MemoryPool::new(700_000, usize::MAX));
         let one = run(&memory, "rate(hits_total[2m])").unwrap();
         assert!(matches!(run(&memory, "rate(hits_total[2m])"), Err(Error::Memory { most: 700_000 })));
         drop(one);
@@ -332,7 +332,7 @@ mod tests {
     fn a_quantile_holds_values_and_no_series() {
         let run = |query: &str| {
             // The values of 40 series at 601 steps are 192 kB, in lists that grow twice that; as series, that and more.
-            let memory = Arc::new(Memory::new(usize::MAX, 520_000));
+            let memory = Arc::new(MemoryPool::new(usize::MAX, 520_000));
             let engine = Engine::new(EngineOptions { memory, threads: 1, ..EngineOptions::default() });
             engine.range(&store(), query, 0, 600_000, 1_000, &QueryOptions::default())
         };

@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::memory::Share;
+use crate::memory::QueryMemory;
 use crate::plan::Plan;
 use crate::stats::Level;
 use crate::value::Series;
@@ -46,16 +46,16 @@ impl CommonCache {
     }
 
     /// Drops what nobody reads just now. Was there any?
-    pub(super) fn clear(&self, share: &Share) -> bool {
+    pub(super) fn clear(&self, memory: &QueryMemory) -> bool {
         let unread = |kept: &mut Kept| Arc::strong_count(&kept.series) == 1;
         let mut slots = self.slots();
         let gone: Vec<Kept> = slots.iter_mut().filter_map(|slot| slot.kept.take_if(unread)).collect();
-        gone.iter().for_each(|kept| share.give(kept.bytes));
+        gone.iter().for_each(|kept| memory.give(kept.bytes));
         !gone.is_empty()
     }
 
     /// Comes to a place: what was kept for it there, and whether there are more to come.
-    pub(super) fn arrive(&self, slot: usize, grid: &Grid, share: &Share) -> (Option<Kept>, bool) {
+    pub(super) fn arrive(&self, slot: usize, grid: &Grid, memory: &QueryMemory) -> (Option<Kept>, bool) {
         let slot = &mut self.slots()[slot];
         slot.places = slot.places.saturating_sub(1);
         if slot.places > 0 {
@@ -63,15 +63,15 @@ impl CommonCache {
         }
         // At the last place the result is handed over, and its memory with it.
         let kept = slot.kept.take();
-        kept.iter().for_each(|kept| share.give(kept.bytes));
+        kept.iter().for_each(|kept| memory.give(kept.bytes));
         (kept.filter(|kept| kept.grid == *grid), false)
     }
 
     /// Keeps a result where there is memory to spare.
-    pub(super) fn keep(&self, slot: usize, kept: Kept, share: &Share) {
-        if share.take_spare(kept.bytes) {
+    pub(super) fn keep(&self, slot: usize, kept: Kept, memory: &QueryMemory) {
+        if memory.take_spare(kept.bytes) {
             let before = self.slots()[slot].kept.replace(kept);
-            before.iter().for_each(|before| share.give(before.bytes));
+            before.iter().for_each(|before| memory.give(before.bytes));
         }
     }
 }

@@ -21,7 +21,7 @@ impl Evaluator<'_> {
     pub(super) fn shared(&self, id: NodeId, grid: &Grid, whole: bool) -> Result<Option<Arc<Vec<Series>>>, Error> {
         let Some(common) = self.node(id).decisions.common else { return Ok(None) };
         let Query { common: cache, bounds, .. } = self.query;
-        let (kept, more) = cache.arrive(common.slot, grid, &bounds.share);
+        let (kept, more) = cache.arrive(common.slot, grid, &bounds.memory);
         let before = self.held();
         if let Some(kept) = kept {
             self.query.profile.iter().for_each(|profile| profile.reused(id));
@@ -51,7 +51,7 @@ impl Evaluator<'_> {
         if more && self.annotations().count() == annotations {
             let bytes = series.iter().map(Series::bytes).sum();
             let kept = Kept { series: Arc::clone(&series), grid: *grid, bytes, cost, peak: own_peak };
-            cache.keep(common.slot, kept, &bounds.share);
+            cache.keep(common.slot, kept, &bounds.memory);
         }
         Ok(Some(series))
     }
@@ -96,7 +96,7 @@ impl Evaluator<'_> {
             for ((peak, series), (_, slot)) in beside.into_iter().zip(others) {
                 let bytes = series.iter().map(Series::bytes).sum();
                 let kept = Kept { series: Arc::new(series), grid: *grid, bytes, cost: cost.clone(), peak };
-                cache.keep(slot, kept, &bounds.share);
+                cache.keep(slot, kept, &bounds.memory);
             }
         }
         Ok(Some(series))
@@ -140,7 +140,7 @@ mod tests {
     use crate::promqltest::agree::store;
     use crate::promqltest::wrapped::{Wrap, Wrapped};
     use crate::promqltest::{Store, everything};
-    use crate::{Engine, EngineOptions, Error, Memory, QueryOptions, QueryResult, Stats};
+    use crate::{Engine, EngineOptions, Error, MemoryPool, QueryOptions, QueryResult, Stats};
 
     /// Counts how often the store is read.
     impl Wrap for AtomicUsize {
@@ -252,7 +252,7 @@ mod tests {
         }
         let store = Wrapped(store, AtomicUsize::new(0));
         let run = |query: &str, most: usize, is_apart: bool| {
-            let memory = Arc::new(Memory::new(usize::MAX, most));
+            let memory = Arc::new(MemoryPool::new(usize::MAX, most));
             // With one thread, what is held when does not depend on chance.
             let options = EngineOptions { memory: Arc::clone(&memory), threads: 1, ..EngineOptions::default() };
             let engine = Engine::new(options);

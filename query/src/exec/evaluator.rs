@@ -138,7 +138,7 @@ impl<'a> Evaluator<'a> {
 
 impl Query<'_> {
     pub(super) fn reservation(&self) -> Reservation<'_> {
-        Reservation::new(&self.bounds.share)
+        Reservation::new(&self.bounds.memory)
     }
 
     /// Takes memory; what is kept to spare time is dropped for it.
@@ -156,7 +156,7 @@ impl Query<'_> {
 
     /// Drops what is kept to spare time. Was there any?
     pub(crate) fn drop_caches(&self) -> bool {
-        let common = self.common.clear(&self.bounds.share);
+        let common = self.common.clear(&self.bounds.memory);
         self.scans.clear() || common
     }
 }

@@ -1,5 +1,5 @@
 //! Evaluation: plan → values. This file only dispatches: which file evaluates which kind of node, as a stream of series where
-//! it can. Step 4 of the query path.
+//! it can. Step 6 of the query path.
 //!
 //! A node *streams* when each of its series depends on one series of one operand alone; then an aggregation above it folds
 //! series as they arrive and no more than a batch of them is in memory.

@@ -112,7 +112,7 @@ mod tests {
 
     use crate::promqltest::Store;
     use crate::promqltest::wrapped::{Wrap, Wrapped};
-    use crate::{Engine, EngineOptions, Memory, QueryOptions, Stats};
+    use crate::{Engine, EngineOptions, MemoryPool, QueryOptions, Stats};
 
     /// Parts come in another order.
     #[derive(Debug)]
@@ -215,7 +215,7 @@ mod tests {
         }
         let run = |query: &str| {
             // Of all series only the samples would be twice that.
-            let memory = Arc::new(Memory::new(usize::MAX, 2_000_000));
+            let memory = Arc::new(MemoryPool::new(usize::MAX, 2_000_000));
             let engine = EngineOptions {
                 memory: Arc::clone(&memory),
                 experimental_functions: true,

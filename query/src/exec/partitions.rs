@@ -101,7 +101,7 @@ impl Evaluator<'_> {
     fn one_by_one(&self, parts: &dyn Parts, (id, needed, grid): Task<'_>, sink: &mut Sink<'_>) -> Result<(), Error> {
         // Also where there is nothing to read, the expression has its say: its other arguments may be wrong.
         let reader = if parts.count() == 0 { Box::new(Nothing) } else { parts.reader().map_err(Error::Store)? };
-        let projection = needed.map(|needed| RefCell::new(Projection::new(needed, &self.query.bounds.share)));
+        let projection = needed.map(|needed| RefCell::new(Projection::new(needed, &self.query.bounds.memory)));
         for part in 0..parts.count().max(1) {
             let part = Partition { reader: &*reader, part, projection: projection.as_ref() };
             let evaluator = Evaluator::of_partition(self.query, self.held.get(), part, self.samples.apart());
@@ -134,7 +134,7 @@ fn work<'a>(
         Ok(reader) => reader,
         Err(error) => return drop(out.send(Err(Error::Store(error)))),
     };
-    let projection = needed.map(|needed| RefCell::new(Projection::new(needed, &query.bounds.share)));
+    let projection = needed.map(|needed| RefCell::new(Projection::new(needed, &query.bounds.memory)));
     for part in mine {
         let part = Partition { reader: &*reader, part, projection: projection.as_ref() };
         let evaluator = Evaluator::of_partition(query, held, part, samples.apart());

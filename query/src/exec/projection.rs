@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use model::{Batch, Column, Labels, MetricId, SourceId};
 
-use crate::memory::Share;
+use crate::memory::QueryMemory;
 use crate::parse::ast::Grouping;
 use crate::plan::{NodeId, NodeKind, Plan};
 use crate::value::{LABELS_LONG, is_metadata, without_name};
@@ -96,7 +96,7 @@ enum Metric {
 #[derive(Debug)]
 pub(super) struct Projection {
     /// Of this, what the known ones take.
-    share: Arc<Share>,
+    memory: Arc<QueryMemory>,
     bytes: usize,
     needed: Needed,
     /// By metric, the number of its projected labels.
@@ -115,9 +115,9 @@ pub(super) struct Projection {
 }
 
 impl Projection {
-    pub(super) fn new(needed: &Needed, share: &Arc<Share>) -> Self {
+    pub(super) fn new(needed: &Needed, memory: &Arc<QueryMemory>) -> Self {
         Self {
-            share: Arc::clone(share),
+            memory: Arc::clone(memory),
             bytes: 0,
             needed: needed.clone(),
             metrics: HashMap::new(),
@@ -194,7 +194,7 @@ impl Projection {
     fn remembers(&mut self, labels: &Labels) -> bool {
         let len = labels.as_text().len();
         let bytes = 2 * len + KNOWN_BYTES;
-        let fits = len <= LABELS_LONG && self.share.take_spare(bytes);
+        let fits = len <= LABELS_LONG && self.memory.take_spare(bytes);
         self.bytes += if fits { bytes } else { 0 };
         fits
     }
@@ -205,7 +205,7 @@ impl Projection {
         self.known.clear();
         self.here.clear();
         self.slots = 0;
-        self.share.give(std::mem::take(&mut self.bytes));
+        self.memory.give(std::mem::take(&mut self.bytes));
     }
 
     /// A projected label set without the name.
@@ -216,7 +216,7 @@ impl Projection {
 
 impl Drop for Projection {
     fn drop(&mut self) {
-        self.share.give(self.bytes);
+        self.memory.give(self.bytes);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Range vectors: of each series the samples that each step sees, of a selector with a range or of a subquery. Step 4 of
+//! Range vectors: of each series the samples that each step sees, of a selector with a range or of a subquery. Step 6 of
 //! the query path.
 
 use std::cell::OnceCell;

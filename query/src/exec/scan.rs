@@ -1,4 +1,4 @@
-//! Scans: what is read from the store for a selector, batch by batch. Step 4 of the query path.
+//! Scans: what is read from the store for a selector, batch by batch. Step 5 of the query path.
 
 use model::{Batch, Column, GroupingHint, Labels, Parts, QuerierError, ReadHints, SamplesNeeded, Selection};
 
@@ -107,7 +107,7 @@ impl<'a> Evaluator<'a> {
             group = decisions.scan_group;
         }
         let (parts, is_kept) =
-            scans.open((*querier, &bounds.share), group, (&wanted.selection, &hints)).map_err(Error::Store)?;
+            scans.open((*querier, &bounds.memory), group, (&wanted.selection, &hints)).map_err(Error::Store)?;
         if let (true, Some(profile), Some(id)) = (is_kept, self.query.profile, wanted.of.id) {
             profile.reused(id);
         }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use model::{Batch, BatchSink, Column, PartReader, Parts, Querier, QuerierError, ReadHints, SamplesNeeded, Selection};
 
-use crate::memory::Share;
+use crate::memory::QueryMemory;
 use crate::plan::Plan;
 use crate::value::{SAMPLE_BYTES, SERIES_BYTES, histogram_bytes, label_bytes};
 
@@ -29,7 +29,7 @@ struct Reading {
     /// First and last millisecond, and whether it is of the latest samples alone.
     of: (i64, i64, SamplesNeeded),
     parts: Vec<Mutex<Part>>,
-    share: Arc<Share>,
+    memory: Arc<QueryMemory>,
     /// Nothing is kept of it any more.
     over: AtomicBool,
     /// It was, or is being, replayed.
@@ -52,7 +52,7 @@ impl ScanCache {
     /// Opens the selection of a scan, or what was kept of it; says which.
     pub(super) fn open<'q>(
         &self,
-        (querier, share): (&'q dyn Querier, &Arc<Share>),
+        (querier, memory): (&'q dyn Querier, &Arc<QueryMemory>),
         group: Option<usize>,
         (selection, hints): (&Selection<'_>, &ReadHints<'_>),
     ) -> Result<(Box<dyn Parts + 'q>, bool), QuerierError> {
@@ -78,8 +78,8 @@ impl ScanCache {
             return Ok((parts, false));
         }
         let kept = (0..parts.count()).map(|_| Mutex::default()).collect();
-        let share = Arc::clone(share);
-        let reading = Arc::new(Reading { of, parts: kept, share, over: false.into(), replayed: false.into() });
+        let memory = Arc::clone(memory);
+        let reading = Arc::new(Reading { of, parts: kept, memory, over: false.into(), replayed: false.into() });
         known.kept = Some(Arc::clone(&reading));
         Ok((Box::new(Recording { parts, reading }), false))
     }
@@ -103,14 +103,14 @@ impl Reading {
             return;
         }
         let (_, bytes) = cost_of(batch);
-        if !self.share.take_spare(bytes) {
+        if !self.memory.take_spare(bytes) {
             self.clear();
             return;
         }
         let mut kept = lock(&self.parts[part]);
         if self.over.load(Ordering::SeqCst) {
             drop(kept);
-            self.share.give(bytes);
+            self.memory.give(bytes);
             return;
         }
         kept.bytes += bytes;
@@ -126,7 +126,7 @@ impl Reading {
     /// Gives its memory back, to be used up.
     fn give(&self) -> bool {
         let bytes = self.parts.iter().map(|part| std::mem::take(&mut lock(part).bytes)).sum();
-        self.share.give(bytes);
+        self.memory.give(bytes);
         bytes > 0
     }
 }
@@ -231,7 +231,7 @@ mod tests {
     use crate::options::Times;
     use crate::promqltest::Store;
     use crate::promqltest::wrapped::Wrapped;
-    use crate::{Engine, EngineOptions, Memory, QueryOptions, QueryResult};
+    use crate::{Engine, EngineOptions, MemoryPool, QueryOptions, QueryResult};
 
     fn filled() -> Wrapped<AtomicUsize> {
         let mut store = Store::default();
@@ -247,7 +247,7 @@ mod tests {
 
     /// The result, and how often the store was read.
     fn run(store: &Wrapped<AtomicUsize>, query: &str, most: usize) -> (Option<QueryResult>, usize) {
-        let memory = Arc::new(Memory::new(usize::MAX, most));
+        let memory = Arc::new(MemoryPool::new(usize::MAX, most));
         // What one thread takes does not depend on how far another is.
         let options = EngineOptions { memory: Arc::clone(&memory), threads: 1, ..EngineOptions::default() };
         let engine = Engine::new(options);

@@ -1,4 +1,4 @@
-//! Instant selectors: of each series the latest sample within the lookback, at every step. Step 4 of the query path.
+//! Instant selectors: of each series the latest sample within the lookback, at every step. Step 6 of the query path.
 
 use std::sync::Arc;
 

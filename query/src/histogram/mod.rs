@@ -1,4 +1,4 @@
-//! What PromQL computes with native histograms. Step 4 of the query path.
+//! What PromQL computes with native histograms. Step 6 of the query path.
 //!
 //! - `cells` one side's buckets by index: coarser schemas, wider zero buckets, common bounds
 //! - `total` sums and means, with what rounding lost beside them; difference and sum of two are totals too

@@ -96,7 +96,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use crate::bounds::Bounds;
-    use crate::{Engine, EngineOptions, Error, Memory, QueryOptions, StillWanted};
+    use crate::{Engine, EngineOptions, Error, MemoryPool, QueryOptions, StillWanted};
 
     fn engine() -> Engine {
         Engine::new(EngineOptions { extensions: true, ..EngineOptions::default() })
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn the_memory_of_a_tree_is_taken() {
-        let memory = Arc::new(Memory::new(usize::MAX, 4 << 20));
+        let memory = Arc::new(MemoryPool::new(usize::MAX, 4 << 20));
         let engine = Engine::new(EngineOptions { memory: Arc::clone(&memory), ..EngineOptions::default() });
         let regexes = |n: usize| format!("up{{{}}}", "a=~\"x.*y\",".repeat(n));
         let text = |bytes: usize| format!("\"{}\"", "x".repeat(bytes));

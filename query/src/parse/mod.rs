@@ -129,7 +129,7 @@ pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, Error> {
 /// # Errors
 /// When the text is no selector, or reading it goes past a limit.
 pub fn parse_selector_within(text: &str, bounds: &Bounds) -> Result<Vec<Matcher>, Error> {
-    let taken = Reservation::new(&bounds.share);
+    let taken = Reservation::new(&bounds.memory);
     let limits = Limits { bounds, taken: &taken };
     limits.begin(text)?;
     let dialect = Dialect { utf8_names: bounds.utf8_names, ..Dialect::default() };
