@@ -51,6 +51,9 @@ const SYNCHRONOUS: &[&str] = &["model", "config", "storage", "query"];
 /// TLS is rustls with AWS-LC, in the whole tree (decision 0024).
 const BANNED: &[&str] = &["openssl", "openssl-sys", "native-tls", "serde_yaml", "serde_yml"];
 
+/// Pages whose paths must lead somewhere.
+const PAGES: [&str; 2] = ["docs/ARCHITECTURE.md", "docs/glossary.md"];
+
 /// Source files longer than this want to be split; tests are not counted.
 const FILE_LINES_MAX: usize = 500;
 
@@ -88,6 +91,7 @@ pub(crate) fn check(root: &Path) -> Result<()> {
             faults.push(format!("{banned} is in Cargo.lock; `cargo tree -i {banned}` says who brings it"));
         }
     }
+    named_paths(root, &mut faults)?;
     for folder in ["", "docs", "docs/decisions", "docs/formats"] {
         conflicts(&root.join(folder), &mut faults)?;
     }
@@ -156,4 +160,17 @@ mod tests {
         let manifest = "[package]\nname = \"x\"\n[dependencies]\nmodel.workspace = true\ntokio = { workspace = true }\n\n[dev-dependencies]\nserde_json.workspace = true\n[lints]\nworkspace = true\n";
         assert_eq!(dependencies(manifest).collect::<Vec<_>>(), ["model", "tokio", "serde_json"]);
     }
+}
+
+/// Files and folders that a page names in backticks, from the root of the workspace, must be there.
+fn named_paths(root: &Path, faults: &mut Vec<String>) -> Result<()> {
+    for page in PAGES {
+        let text = fs::read_to_string(root.join(page)).with_context(|| format!("cannot read {page}"))?;
+        let quoted = text.split('`').skip(1).step_by(2);
+        let paths = quoted.filter(|quoted| quoted.contains("/src/") || quoted.starts_with("docs/"));
+        for path in paths.filter(|path| !path.ends_with('…') && !root.join(path).exists()) {
+            faults.push(format!("{page} names {path}, which is not there"));
+        }
+    }
+    Ok(())
 }
