@@ -188,28 +188,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::fuzzing::read;
     use crate::head::{Head, HeadReader};
-
-    /// An answer that comes in pieces cut at these places: status, body, whether it ended and how many bytes were its own.
-    fn read(answer: &[u8], cuts: &[usize]) -> Result<(u16, Vec<u8>, bool, usize), Malformed> {
-        let (mut head, mut body, mut seen, mut used) = (None::<Head>, Vec::new(), 0, 0);
-        let mut reader = HeadReader::default();
-        let ends = cuts.iter().map(|cut| cut % (answer.len() + 1)).chain([answer.len()]);
-        for end in ends {
-            let (from, to) = (seen, seen.max(end));
-            seen = to;
-            if head.is_none()
-                && let Some((parsed, length)) = reader.feed(&answer[from..to])?
-            {
-                (head, used) = (Some(parsed), from + length);
-            }
-            if let Some(head) = &mut head {
-                used += head.framing.take(&answer[used..seen], &mut body)?;
-            }
-        }
-        let head = head.ok_or_else(|| malformed("no head"))?;
-        Ok((head.status.as_u16(), body, head.framing.is_over(), used))
-    }
 
     fn head(text: &str) -> Result<Head, String> {
         match HeadReader::default().feed(text.as_bytes()) {

@@ -24,6 +24,8 @@ mod curve;
 mod der;
 mod error;
 mod framing;
+#[doc(hidden)]
+pub mod fuzzing;
 mod head;
 mod jwt_bearer;
 mod names;
