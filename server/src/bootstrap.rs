@@ -1,9 +1,10 @@
 //! Builds the parts of the server and joins them; starts its components and shuts them down.
 
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use config::Config;
+use parking_lot::RwLock;
 use prometheus::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};

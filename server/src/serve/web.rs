@@ -4,12 +4,13 @@
 //! never serves with less protection than the last good file asked for.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use config::WebConfig;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use parking_lot::Mutex;
 use rustls::ServerConfig;
 
 use super::password::Passwords;
@@ -66,8 +67,8 @@ impl Web {
         Ok(Self { path, state: Mutex::new(state), passwords: Passwords::new()? })
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> parking_lot::MutexGuard<'_, State> {
+        self.state.lock()
     }
 
     /// What is in force; read again first if a file has changed.
