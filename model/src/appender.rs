@@ -5,6 +5,7 @@
 //! [`Appender::layout`]), and then commits one [`Row`] per scrape. The series of a column is the source's labels overridden
 //! by the metric's. A metric cannot take a source label away: such a series belongs to another source, without that label.
 
+use std::ops::AddAssign;
 use std::sync::Arc;
 
 #[cfg(doc)]
@@ -101,6 +102,17 @@ pub struct Committed {
     pub too_old: u32,
     /// Exemplars left out, as [`Appender::exemplars`] says; it is not a commit of rows that counts them.
     pub late_exemplars: u32,
+}
+
+impl AddAssign for Committed {
+    fn add_assign(&mut self, other: Self) {
+        let Self { stored, out_of_order, duplicate, too_old, late_exemplars } = other;
+        self.stored += stored;
+        self.out_of_order += out_of_order;
+        self.duplicate += duplicate;
+        self.too_old += too_old;
+        self.late_exemplars += late_exemplars;
+    }
 }
 
 /// Why samples, or what precedes them, could not be taken. What was to be stored, the caller adds: it knows.

@@ -23,7 +23,8 @@ pub struct SeriesSamples<'a> {
     /// The native histograms: index of the time and histogram, indices ascending; each valid ([`Histogram::validate`]).
     pub histograms: &'a [(u32, Histogram)],
     /// Since when the counter or histogram at these times counts, where that is known: index of the time and milliseconds.
-    /// Where counting began within the batch, between the sample before and this one, a zero is stored then.
+    /// Where counting began within the batch, between the sample before and this one, a zero is stored then, and counted as a
+    /// sample. Not for native histograms.
     pub starts: &'a [(u32, i64)],
     /// Exemplars of the series.
     pub exemplars: &'a [Exemplar],

@@ -1,17 +1,19 @@
 //! The parts of one opened database, side by side, for work that needs several of them.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::Mutex;
+use parking_lot::RwLockReadGuard;
 
 use crate::bounds::Bounds;
 use crate::drain::Drain;
+use crate::error::Error;
 use crate::histograms::AnyHistograms;
 use crate::index::Index;
 use crate::kv::dropped::DroppedRanges;
 use crate::kv::options::Memory;
 use crate::kv::store::Store;
+use crate::maintenance::Maintenance;
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::quarantine::records::Records;
@@ -41,13 +43,23 @@ pub(crate) struct Components {
     pub(crate) dropped: DroppedRanges,
     pub(crate) bounds: Bounds,
     pub(crate) drain: Drain,
-    /// Held by whoever flushes, compacts, deletes or drops: one at a time.
-    pub(crate) maintenance: Mutex<()>,
+    /// Are no more samples taken?
+    pub(crate) closing: AtomicBool,
+    pub(crate) maintenance: Maintenance,
     /// Was everything unreferenced looked for since the start?
     pub(crate) swept: AtomicBool,
 }
 
 impl Components {
+    /// The index's gate, held by whoever takes ids and writes what refers to them. Whoever closes the database waits for it.
+    ///
+    /// # Errors
+    /// When the database is closing.
+    pub(crate) fn open_gate(&self) -> Result<RwLockReadGuard<'_, ()>, Error> {
+        let gate = self.index.gate.read();
+        if self.closing.load(Ordering::SeqCst) { Err(Error::Closed) } else { Ok(gate) }
+    }
+
     /// For reading.
     pub(crate) fn read(&self) -> ReadContext<'_> {
         ReadContext { store: &self.store, index: &self.index, cache: &self.cache }

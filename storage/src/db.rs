@@ -11,12 +11,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use model::{
     AppendError, Appender, Committed, Exemplar, Labels, Layout, Listing, Matcher, MetricId, Parts, Querier,
-    QuerierError, ReadHints, Scraped, Selection, SourceId,
+    QuerierError, ReadHints, Scraped, Selection, SeriesAppendError, SeriesAppender, SeriesBatch, SourceId,
 };
-use parking_lot::{Mutex, RwLockReadGuard};
+use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 
 use crate::append::scrape;
+use crate::append::series::{self, SeriesLayouts};
 use crate::bounds::Bounds;
 use crate::compaction::pace::{Compacted, Pace};
 use crate::components::Components;
@@ -32,6 +33,7 @@ use crate::kv::dropped::DroppedRanges;
 use crate::kv::error::file_number;
 use crate::kv::options::{index_bytes, read_cache_bytes};
 use crate::kv::sync::Syncer;
+use crate::maintenance::Maintenance;
 use crate::metrics::Metrics;
 use crate::open;
 use crate::options::Options;
@@ -62,7 +64,7 @@ pub(crate) struct Carried {
 pub(crate) struct Db {
     pub(crate) components: Components,
     exemplars: Exemplars,
-    closing: AtomicBool,
+    series: SeriesLayouts,
     syncer: Mutex<Option<Syncer>>,
 }
 
@@ -121,13 +123,14 @@ impl Db {
             dropped: DroppedRanges::default(),
             bounds: Bounds::new(opened.horizon_ms),
             drain: Drain::default(),
-            maintenance: Mutex::default(),
+            closing: AtomicBool::new(false),
+            maintenance: Maintenance::default(),
             swept: AtomicBool::new(false),
         };
         let start = |source| Error::Start { path: options.path.clone(), source };
         let syncer = start_syncer(&components).map_err(|error| start(Box::new(error)))?;
-        let closing = AtomicBool::new(false);
-        let db = Self { components, exemplars: Exemplars::default(), closing, syncer: Mutex::new(Some(syncer)) };
+        let (exemplars, series, syncer) = (Exemplars::default(), SeriesLayouts::default(), Mutex::new(Some(syncer)));
+        let db = Self { components, exemplars, series, syncer };
         db.set_retention(options.retention_ms);
         // The gauge counts what the states hold, and these are new.
         metrics.head_series.set(0);
@@ -176,8 +179,8 @@ impl Db {
     /// # Errors
     /// When the log cannot be synced.
     pub(crate) fn close(&self) -> Result<(), Error> {
-        let Components { index, safeguards, store, .. } = &self.components;
-        self.closing.store(true, Ordering::SeqCst);
+        let Components { index, safeguards, store, closing, .. } = &self.components;
+        closing.store(true, Ordering::SeqCst);
         // Whoever holds the gate is still writing.
         drop(index.gate.write());
         // Taken out first: whoever joins a thread must not hold what it may want.
@@ -189,12 +192,6 @@ impl Db {
             safeguards.keep_manifest(store);
         }
         Ok(())
-    }
-
-    /// Held by whoever takes ids and writes what refers to them.
-    fn open_gate(&self) -> Result<RwLockReadGuard<'_, ()>, AppendError> {
-        let gate = self.components.index.gate.read();
-        if self.closing.load(Ordering::SeqCst) { Err(AppendError::Closed) } else { Ok(gate) }
     }
 }
 
@@ -316,13 +313,14 @@ impl Drop for Db {
 fn refused(error: Error) -> AppendError {
     match error {
         Error::Forgotten => AppendError::Forgotten,
+        Error::Closed => AppendError::Closed,
         other => AppendError::Store(Box::new(other)),
     }
 }
 
 impl Appender for Db {
     fn source(&self, labels: &Labels) -> Result<SourceId, AppendError> {
-        let _gate = self.open_gate()?;
+        let _gate = self.components.open_gate().map_err(refused)?;
         let Components { index, store, .. } = &self.components;
         index.intern_source(store, labels).map(SourceId).map_err(refused)
     }
@@ -332,7 +330,7 @@ impl Appender for Db {
         let mut all = Vec::with_capacity(labels.len());
         for some in labels.chunks(limits::IDS_AT_ONCE) {
             // Anew for each write: whoever waits for the gate keeps every commit waiting.
-            let _gate = self.open_gate()?;
+            let _gate = self.components.open_gate().map_err(refused)?;
             let ids = index.intern_metrics(store, some).map_err(refused)?;
             all.extend(ids.into_iter().map(MetricId));
         }
@@ -340,23 +338,18 @@ impl Appender for Db {
     }
 
     fn layout(&self, metrics: &[MetricId]) -> Result<Layout, AppendError> {
-        let _gate = self.open_gate()?;
+        let _gate = self.components.open_gate().map_err(refused)?;
         let Components { index, store, .. } = &self.components;
-        if !index.metrics.are_there(metrics.iter().map(|metric| metric.0)) {
-            return Err(AppendError::Forgotten);
-        }
-        let text = |segment: &[MetricId]| segment.iter().flat_map(|metric| metric.0.to_le_bytes()).collect();
-        let segments: Vec<Vec<u8>> = metrics.chunks(Layout::SEGMENT_COLUMNS).map(text).collect();
-        let segments = index.intern_segments(store, &segments).map_err(refused)?;
-        Ok(Layout { metrics: metrics.into(), segments: segments.into() })
+        index.layout(store, metrics).map_err(refused)
     }
 
     fn commit_scrape(&self, parts: &[Scraped<'_>]) -> Result<Committed, AppendError> {
         loop {
-            let gate = self.open_gate()?;
+            let gate = self.components.open_gate().map_err(refused)?;
             let incoming = scrape::incoming(&self.components, parts);
             if !any_masked(&self.components, &incoming) {
-                return scrape::commit(&self.components, parts).map_err(refused);
+                let window = scrape::window(&self.components);
+                return scrape::commit(&self.components, parts, window).map_err(refused);
             }
             // A deletion is carried out without the gate, then everything is looked at again.
             drop(gate);
@@ -373,9 +366,16 @@ impl Appender for Db {
     }
 
     fn exemplars(&self, source: SourceId, exemplars: &[(MetricId, Exemplar)]) -> Result<u32, AppendError> {
-        let _gate = self.open_gate()?;
+        let _gate = self.components.open_gate().map_err(refused)?;
         let Components { index, store, metrics, .. } = &self.components;
         self.exemplars.keep((store, index), source, exemplars, &metrics.exemplars).map_err(refused)
+    }
+}
+
+impl SeriesAppender for Db {
+    fn append_series(&self, batch: &SeriesBatch<'_>) -> Result<Committed, SeriesAppendError> {
+        let appended = series::append(&self.components, (&self.series, &self.exemplars), batch);
+        appended.map_err(|error| SeriesAppendError { what: batch.describe(), source: refused(error) })
     }
 }
 

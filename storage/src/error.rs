@@ -82,6 +82,9 @@ pub enum Error {
     /// A deletion masks what is to be stored, and could not be carried out.
     #[error("cannot store a sample where a deletion is being carried out; the next scrape tries again")]
     Deleting,
+    /// The database takes no more samples.
+    #[error("the database is closing")]
+    Closed,
     /// Something stored is damaged, and the directory is just being opened again without it.
     #[error("cannot read the database: it is being opened again without what is damaged; ask again in a moment")]
     Reopening,
@@ -94,6 +97,12 @@ pub enum Error {
     /// A producer names ids that were taken away since they were handed out: nothing stored referred to them.
     #[error("cannot store a row: its ids were forgotten")]
     Forgotten,
+    /// A batch of series is not as it must be.
+    #[error("{reason}")]
+    BadSeries {
+        /// What does not fit.
+        reason: &'static str,
+    },
     /// A row does not belong to the layout it names.
     #[error("cannot store a row: {reason}")]
     BadRow {

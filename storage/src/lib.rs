@@ -34,6 +34,7 @@ mod index;
 mod kv;
 mod limits;
 mod listing;
+mod maintenance;
 mod metrics;
 mod open;
 mod options;

@@ -70,6 +70,18 @@ pub(crate) const COLUMN_WORK: usize = 8;
 pub(crate) const BUCKETS_TRUSTED: usize = 16;
 /// The scrape interval assumed when the rows of a range are estimated.
 pub(crate) const ASSUMED_INTERVAL_MS: i64 = 10_000;
+/// Samples of one series in a batch, at most.
+pub(crate) const SERIES_SAMPLES: usize = 1 << 28;
+/// Columns of layouts that are remembered of sources that come series by series, of all together; and of one source, beyond
+/// which a layout begins anew where a batch has few of them.
+pub(crate) const SERIES_COLUMNS: usize = 1 << 20;
+pub(crate) const SERIES_COLUMNS_KEPT: usize = 4 << 10;
+/// With so many samples of a source in a partition they go to its pages at once, if it has no more than so many times as many
+/// already.
+pub(crate) const PAGED_AT_ONCE: u64 = 8;
+pub(crate) const PAGED_PER_ADDED: u64 = 4;
+/// A time of added samples is one of the source where one of so many series has it.
+pub(crate) const COMMON_TIME_SERIES: usize = 4;
 /// Ids taken away under one hold of the index's gate.
 pub(crate) const FORGET_AT_ONCE: usize = 512;
 /// Buckets looked through for the newest row of a source after a restart.

@@ -5,7 +5,7 @@
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use model::{MatchOp, Matcher, SourceId};
 use parking_lot::RwLock;
@@ -45,8 +45,6 @@ pub(crate) struct Tombstones {
     rules: RwLock<Arc<Vec<RetentionRule>>>,
     /// The last millisecond of any deletion.
     pub(crate) until_ms: AtomicI64,
-    /// How many appends wait for a deletion to be carried out.
-    pub(crate) waiting: AtomicUsize,
 }
 
 const OPS: [MatchOp; 4] = [MatchOp::Equal, MatchOp::NotEqual, MatchOp::Regex, MatchOp::NotRegex];

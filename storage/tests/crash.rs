@@ -1,4 +1,4 @@
-//! A child process commits, seals, merges, deletes and drops, and says what it did; it is killed at random moments. All that
+//! A child process commits, appends series, flushes, merges, deletes and drops, and says what it did; it is killed at random moments. All that
 //! it said is there, nothing is there twice, and nothing that was deleted is back.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test's helpers fail as the test does")]
@@ -9,7 +9,10 @@ use std::path::Path;
 use std::process::{ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use model::{AppendError, Appender, Labels, Layout, Matcher, Querier, ReadHints, Row, Selection, SourceId};
+use model::{
+    AppendError, Appender, Labels, Lateness, Layout, Matcher, Querier, ReadHints, Row, Selection, SeriesAppender,
+    SeriesBatch, SeriesSamples, SourceId, SourceLabels,
+};
 use prometheus::Registry;
 use storage::{Db, Options};
 
@@ -25,6 +28,10 @@ const DELETED: usize = 1;
 /// Ten commits fill a bucket, 480 the largest partition.
 const BUCKET_MS: u32 = 10;
 const RETENTION_MS: i64 = 700;
+/// What comes series by series: columns from here on, of another source, so many times each, half of which came before.
+const SERIES: std::ops::Range<usize> = 5000..5004;
+const SERIES_EVERY: i64 = 10;
+const SERIES_TIMES: i64 = 20;
 /// Commits between two deletions.
 const DELETE_EVERY: i64 = 37;
 
@@ -108,6 +115,9 @@ fn commit_and_delete(db: &Db, newest: &AtomicI64) {
         assert_eq!(committed.stored as usize, COLUMNS[0] + COLUMNS[1]);
         say("committed", ts);
         newest.store(ts, Ordering::Release);
+        if ts % SERIES_EVERY == 0 {
+            append(db, ts);
+        }
         if ts % DELETE_EVERY == 0 {
             say("deleting", ts);
             db.delete(&[Matcher::equal("i", DELETED.to_string())], i64::MIN, ts).unwrap();
@@ -116,8 +126,32 @@ fn commit_and_delete(db: &Db, newest: &AtomicI64) {
     }
 }
 
+/// The times of the batch of series that comes then: all of them are over.
+fn series_times(ts: i64) -> std::ops::Range<i64> {
+    let end = ts - 3 * i64::from(BUCKET_MS);
+    (end - SERIES_TIMES).max(1)..end.max(1)
+}
+
+fn append(db: &Db, ts: i64) {
+    let labels: Vec<Labels> = SERIES
+        .map(|i| {
+            Labels::from_pairs([("__name__", format!("s{}", i % 2)), ("i", i.to_string()), ("job", "c".to_owned())])
+        })
+        .collect();
+    let times: Vec<i64> = series_times(ts).collect();
+    let values: Vec<Vec<f64>> = SERIES.map(|i| times.iter().map(|ts| value(*ts, i)).collect()).collect();
+    let series: Vec<SeriesSamples<'_>> =
+        labels.iter().zip(&values).map(|(labels, values)| SeriesSamples::floats(labels, &times, values)).collect();
+    let batch = SeriesBatch { series: &series, sources: &SourceLabels::Known, lateness: Lateness::Any };
+    let appended = db.append_series(&batch).unwrap();
+    assert_eq!(appended.stored as usize, batch.samples());
+    say("appended", ts);
+}
+
 #[derive(Debug, Default)]
 struct Stored {
+    /// Times and columns that came series by series.
+    series: BTreeSet<(i64, usize)>,
     /// Samples by time, less those of the deleted column.
     lasting: BTreeMap<i64, usize>,
     /// Times of samples of the deleted column, of both sources.
@@ -135,7 +169,9 @@ fn stored(db: &Db) -> Stored {
             let source = usize::from(labels.value("job") == "b");
             for (i, &ts) in batch.timestamps_ms.iter().enumerate().filter(|(i, _)| column.is_present(*i)) {
                 assert_eq!(column.values[i].to_bits(), value(ts, index).to_bits());
-                if index == DELETED {
+                if SERIES.contains(&index) {
+                    assert!(stored.series.insert((ts, index)), "series {index} is there twice at {ts}");
+                } else if index == DELETED {
                     assert!(stored.deleted[source].insert(ts), "{ts} is there twice");
                 } else {
                     *stored.lasting.entry(ts).or_default() += 1;
@@ -150,9 +186,11 @@ fn stored(db: &Db) -> Stored {
 }
 
 /// What the children said: the newest times, and how much went from rows into pages, and into larger ones.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Said {
     committed: i64,
+    /// When batches of series came.
+    appended: BTreeSet<i64>,
     deleting: i64,
     deleted: i64,
     sealed: i64,
@@ -173,6 +211,7 @@ impl Said {
             let (Some(Ok(ts)), Some(what)) = (words.next().map(str::parse::<i64>), words.next()) else { continue };
             match what {
                 "committed" => self.committed = ts,
+                "appended" => drop(self.appended.insert(ts)),
                 "deleting" => self.deleting = ts,
                 "deleted" => self.deleted = ts,
                 "sealed" => self.sealed += ts,
@@ -198,6 +237,12 @@ impl Said {
                 assert!(there || ts <= self.deleting, "seed {seed}: {self:?}, the deleted column lacks {ts}");
                 assert!(!there || ts > self.deleted, "seed {seed}: {self:?}, the deleted column has {ts}");
             }
+        }
+        for ts in self.appended.iter().flat_map(|ts| series_times(*ts)).filter(|ts| *ts >= kept_from) {
+            assert!(
+                SERIES.into_iter().all(|i| found.series.contains(&(ts, i))),
+                "seed {seed}: {self:?}, no series at {ts}"
+            );
         }
         assert!(found.lasting.values().all(|n| *n <= LASTING), "seed {seed}: twice: {:?}", found.lasting);
         newest
@@ -242,6 +287,9 @@ fn what_was_committed_survives_a_kill() {
         assert_eq!(db.quarantine_records(), [], "seed {seed}: a kill is no damage");
         said.committed = said.check(&stored(&db), seed);
     }
-    assert!(said.sealed > 0 && said.merged > 0 && said.deleted > 0, "the children did too little: {said:?}");
+    assert!(
+        said.sealed > 0 && said.merged > 0 && said.deleted > 0 && !said.appended.is_empty(),
+        "the children did too little: {said:?}"
+    );
     println!("{KILLS} kills: {said:?}");
 }

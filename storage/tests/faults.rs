@@ -1,4 +1,4 @@
-//! Writes that fail: a child process opens, commits, seals, merges, deletes, drops and closes, and its n-th write (or sync,
+//! Writes that fail: a child process opens, commits, appends series, flushes, merges, deletes, drops and closes, and its n-th write (or sync,
 //! creation, rename, truncation) fails, for n = 1, 2, … until none fails. Nothing that was said to be stored is ever lost,
 //! reading goes on, and the next process finds a database that is whole.
 //!
@@ -7,11 +7,14 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test's helpers fail as the test does, and say why")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use model::{Appender, Labels, Matcher, Querier, ReadHints, Row, Selection, with_causes};
+use model::{
+    Appender, Labels, Lateness, Matcher, Querier, ReadHints, Row, Selection, SeriesAppendError, SeriesAppender,
+    SeriesBatch, SeriesSamples, SourceLabels, with_causes,
+};
 use prometheus::Registry;
 use storage::{Db, Error, Options};
 
@@ -21,6 +24,11 @@ const COLUMNS: usize = 70;
 /// The column that is deleted half way.
 const DELETED: usize = 1;
 const BUCKET_MS: u32 = 10;
+/// What comes series by series: columns from here on, of another source.
+const SERIES: std::ops::Range<usize> = 100..104;
+/// How often it comes, and how many times each has: half of them came before.
+const SERIES_EVERY: i64 = 10;
+const SERIES_TIMES: i64 = 20;
 /// Commits of one run.
 const COMMITS: i64 = 120;
 /// When the deletion comes, and what it covers.
@@ -49,6 +57,8 @@ fn value(ts: i64, column: usize) -> f64 {
 #[derive(Debug, Default)]
 struct Said {
     committed: Vec<i64>,
+    /// When batches of series came.
+    appended: Vec<i64>,
     refused: Vec<String>,
     deleted: bool,
     delete_tried: bool,
@@ -59,6 +69,7 @@ impl Said {
         let mut said = Self::default();
         for line in text.lines() {
             match line.split_once(' ') {
+                Some(("appended", ts)) => said.appended.push(ts.parse().unwrap()),
                 Some(("committed", ts)) => said.committed.push(ts.parse().unwrap()),
                 Some(("refused", why)) => said.refused.push(why.to_owned()),
                 Some(("deleting", _)) => said.delete_tried = true,
@@ -70,7 +81,10 @@ impl Said {
     }
 
     /// Is all there that was said, and whole?
-    fn check(&self, found: &BTreeMap<i64, Vec<usize>>) {
+    fn check(&self, (found, series): &Stored) {
+        for ts in self.appended.iter().flat_map(|ts| series_times(*ts)) {
+            assert!(SERIES.into_iter().all(|i| series.contains(&(ts, i))), "series at {ts} are lost");
+        }
         for ts in &self.committed {
             assert!(found.contains_key(ts), "the commit at {ts} is lost");
         }
@@ -83,15 +97,29 @@ impl Said {
     }
 }
 
+/// What is there: times and columns of scrapes, and of series.
+type Stored = (BTreeMap<i64, Vec<usize>>, BTreeSet<(i64, usize)>);
+
+/// The times of the batch of series that comes then: all of them are over.
+fn series_times(ts: i64) -> impl Iterator<Item = i64> {
+    let end = ts - 2 * i64::from(BUCKET_MS);
+    end - SERIES_TIMES..end
+}
+
 /// Times and columns, the values checked.
-fn stored(db: &Db) -> BTreeMap<i64, Vec<usize>> {
+fn stored(db: &Db) -> Stored {
     let mut found: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
+    let mut series = BTreeSet::new();
     let mut sink = |batch: model::Batch| {
         for column in &batch.columns {
             let labels = batch.labels(column);
             let index: usize = labels.value("i").parse().unwrap();
             for (i, &ts) in batch.timestamps_ms.iter().enumerate().filter(|(i, _)| column.is_present(*i)) {
                 assert_eq!(column.values[i].to_bits(), value(ts, index).to_bits());
+                if SERIES.contains(&index) {
+                    assert!(series.insert((ts, index)), "series {index} is twice at {ts}");
+                    continue;
+                }
                 let columns = found.entry(ts).or_default();
                 assert!(!columns.contains(&index), "column {index} is twice at {ts}");
                 columns.push(index);
@@ -101,7 +129,7 @@ fn stored(db: &Db) -> BTreeMap<i64, Vec<usize>> {
     };
     db.select(&Selection { start_ms: i64::MIN, end_ms: i64::MAX, matchers: &[] }, &ReadHints::default(), &mut sink)
         .unwrap();
-    found
+    (found, series)
 }
 
 fn names() -> Vec<Labels> {
@@ -136,6 +164,15 @@ fn child(path: &Path) {
         if ts % 23 == 0 {
             tried("sealed", db.compact(ts).map(|_| ()));
         }
+        if ts % SERIES_EVERY == 0 {
+            match append(&db, ts) {
+                Ok(()) => {
+                    println!("appended {ts}");
+                    said.appended.push(ts);
+                }
+                Err(error) => println!("refused series {ts}: {:?}", with_causes(&error)),
+            }
+        }
         if ts % 40 == 0 {
             tried("cleaned", db.clean_deleted());
             tried("retained", db.enforce_retention(ts).map(|_| ()));
@@ -157,6 +194,22 @@ fn commit(db: &Db, labels: &[Labels], ts: i64) -> Result<(), Box<dyn std::error:
         Row { source, ts_ms: ts, layout: &layout, values: &values, present: &present, own_times: &[], histograms: &[] };
     let committed = db.commit(&[row])?;
     assert_eq!(committed.stored as usize, COLUMNS);
+    Ok(())
+}
+
+fn append(db: &Db, ts: i64) -> Result<(), SeriesAppendError> {
+    let labels: Vec<Labels> = SERIES
+        .map(|i| {
+            Labels::from_pairs([("__name__", format!("s{}", i % 2)), ("i", i.to_string()), ("job", "b".to_owned())])
+        })
+        .collect();
+    let times: Vec<i64> = series_times(ts).collect();
+    let values: Vec<Vec<f64>> = SERIES.map(|i| times.iter().map(|ts| value(*ts, i)).collect()).collect();
+    let series: Vec<SeriesSamples<'_>> =
+        labels.iter().zip(&values).map(|(labels, values)| SeriesSamples::floats(labels, &times, values)).collect();
+    let batch = SeriesBatch { series: &series, sources: &SourceLabels::Known, lateness: Lateness::Any };
+    let appended = db.append_series(&batch)?;
+    assert_eq!(appended.stored as usize, batch.samples());
     Ok(())
 }
 
@@ -218,7 +271,7 @@ fn check_after(data: &Path, said: &Said) {
     db.compact(COMMITS * 100).unwrap();
     let found = stored(&db);
     said.check(&found);
-    assert!(found.contains_key(&(COMMITS + 1)));
+    assert!(found.0.contains_key(&(COMMITS + 1)));
     let families = registry.gather();
     let corrupt = families.iter().find(|family| family.name() == "weft_storage_corrupt_values_total").unwrap();
     assert!(corrupt.get_metric()[0].get_counter().get_value() == 0.0, "something makes no sense");
@@ -288,12 +341,12 @@ fn read_only_child(data: &Path, gate: &Path) {
     assert!(with_causes(&*error).contains("Read-only file system"), "{}", with_causes(&*error));
     db.look_after();
     assert!(db.stopped().is_some() && commit(&db, &names, 3).is_err());
-    assert!(stored(&db).contains_key(&1), "reading goes on");
+    assert!(stored(&db).0.contains_key(&1), "reading goes on");
     std::fs::remove_file(gate).unwrap();
     db.look_after();
     assert_eq!(db.stopped(), None);
     commit(&db, &names, 4).unwrap();
-    let found: Vec<i64> = stored(&db).into_keys().collect();
+    let found: Vec<i64> = stored(&db).0.into_keys().collect();
     assert!(found.starts_with(&[1]) && found.ends_with(&[4]) && found.len() <= 4, "{found:?}");
 }
 

@@ -1,5 +1,5 @@
-//! Random scripts of appends (late ones too), seals, merges, deletions, reopenings, retention and selections against an
-//! obviously correct model in memory.
+//! Random scripts of appends (scrapes and batches of series, late ones too), compaction, deletions, reopenings, retention and
+//! selections against an obviously correct model in memory.
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use model::histogram::{Buckets, Histogram};
 use model::sample::{histogram_mark, is_histogram_mark};
 use model::{
-    AppendError, Appender, Batch, Committed, Further, Labels, Layout, Matcher, MetricId, Querier, ReadHints, Row,
-    Scraped, Selection, SeriesOrder, SourceId,
+    AppendError, Appender, Batch, Committed, Further, Labels, Lateness, Layout, Matcher, MetricId, Querier, ReadHints,
+    Row, Scraped, Selection, SeriesAppender, SeriesBatch, SeriesOrder, SeriesSamples, SourceId, SourceLabels,
 };
 use prometheus::Registry;
 use proptest::prelude::*;
@@ -45,9 +45,21 @@ struct Scrape {
     further: Vec<(usize, i64, u8, bool)>,
 }
 
+/// Samples of some series of one source, in no order.
+#[derive(Clone, Debug)]
+struct Pieces {
+    source: usize,
+    /// Metric, when before the newest clock, and the values.
+    samples: Vec<(usize, i64, u8)>,
+    /// One more sample each so many milliseconds, for so many times: of time that is over there may be much.
+    every: i64,
+    times: usize,
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Commit(Vec<Scrape>),
+    Series(Vec<Pieces>, bool),
     Reopen,
     Retention(i64),
     /// From when on, for how long; and some of it by one of the matchers.
@@ -104,8 +116,15 @@ fn scrape() -> impl Strategy<Value = Scrape> {
         })
 }
 
+fn pieces() -> impl Strategy<Value = Pieces> {
+    let samples = prop::collection::vec((0..3usize, -9000..600i64, any::<u8>()), 1..12);
+    (0..3usize, samples, 20..900i64, prop_oneof![1 => Just(1usize), 1 => 1..9usize])
+        .prop_map(|(source, samples, every, times)| Pieces { source, samples, every, times })
+}
+
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
+        4 => (prop::collection::vec(pieces(), 1..3), any::<bool>()).prop_map(|(all, any)| Step::Series(all, any)),
         12 => prop::collection::vec(scrape(), 1..3).prop_map(Step::Commit),
         1 => Just(Step::Reopen),
         1 => (0..9000i64).prop_map(Step::Retention),
@@ -144,8 +163,19 @@ impl Model {
     }
 
     fn take(&mut self, series: (usize, usize), sample: (i64, f64), ordinary: bool, counts: &mut Committed) -> bool {
+        self.take_from(series, sample, (ordinary, self.late_from()), counts)
+    }
+
+    /// The same where late samples are taken from another time on.
+    fn take_from(
+        &mut self,
+        series: (usize, usize),
+        sample: (i64, f64),
+        (ordinary, late_from): (bool, i64),
+        counts: &mut Committed,
+    ) -> bool {
         let (ts, bits) = (sample.0, sample.1.to_bits());
-        if self.newest_of(series).is_some_and(|newest| newest > ts) && ts < self.late_from() {
+        if self.newest_of(series).is_some_and(|newest| newest > ts) && ts < late_from {
             counts.out_of_order += 1;
             return false;
         }
@@ -165,7 +195,7 @@ impl Model {
         let before = self.newest[scrape.source];
         let floor = (before.map_or(ts, |newest| newest.max(ts)) - LATE_MS).min(self.late_from()).max(self.horizon);
         let mut stored = false;
-        for (column, at, code, _) in scrape.further(true) {
+        for (column, at, code, _) in scrape.further(true, ts) {
             let series = (scrape.source, LAYOUTS[scrape.layout][column]);
             if (floor..ts).contains(&(ts + at)) && self.newest_of(series).is_none_or(|newest| newest < ts + at) {
                 self.samples.entry(series).or_default().insert(ts + at, (value(code).to_bits(), false));
@@ -191,7 +221,7 @@ impl Model {
                 self.take((scrape.source, metric), (own_ts, value(scrape.values[i])), false, counts);
             }
         }
-        for (column, at, code, _) in scrape.further(false) {
+        for (column, at, code, _) in scrape.further(false, ts) {
             if ts + at < floor {
                 counts.too_old += 1;
             } else {
@@ -201,6 +231,19 @@ impl Model {
         }
         if stored {
             self.newest[scrape.source] = before.max(Some(ts));
+        }
+    }
+
+    /// What comes series by series: samples of one source by time and metric, each once.
+    fn append(&mut self, source: usize, samples: &BTreeMap<(i64, usize), f64>, late_from: i64, counts: &mut Committed) {
+        for (&(ts, metric), &value) in samples {
+            let newest = self.newest[source];
+            let floor = (newest.map_or(ts, |newest| newest.max(ts)) - LATE_MS).min(late_from).max(self.horizon);
+            if ts < self.horizon || newest.is_some_and(|newest| ts < newest) && ts < floor {
+                counts.too_old += 1;
+            } else if self.take_from((source, metric), (ts, value), (true, late_from), counts) {
+                self.newest[source] = newest.max(Some(ts));
+            }
         }
     }
 
@@ -245,13 +288,23 @@ impl Model {
 
 impl Scrape {
     /// Of the columns that its layout has: the starts by series and time, each once, or the repeats.
-    fn further(&self, starts: bool) -> impl Iterator<Item = (usize, i64, u8, bool)> {
+    fn further(&self, starts: bool, ts: i64) -> impl Iterator<Item = (usize, i64, u8, bool)> {
         let columns = LAYOUTS[self.layout].len();
         let mut further = self.further.clone();
         let mut seen = BTreeSet::new();
         further.retain(|one| one.0 < columns && one.3 == starts && (!starts || seen.insert(one.0)));
-        further.into_iter()
+        further.into_iter().map(move |one| (one.0, own_time(ts + one.1) - ts, one.2, one.3))
     }
+}
+
+/// Samples with times of their own have none that a row has which came series by series: those are times of their source even
+/// where all that they bring is there already, and others are not.
+fn own_time(ts: i64) -> i64 {
+    ts - i64::from(ts.rem_euclid(5) == 3)
+}
+
+fn row_time(ts: i64) -> i64 {
+    ts - ts.rem_euclid(5) + 3
 }
 
 fn labels(source: usize, metric: usize) -> Labels {
@@ -341,7 +394,7 @@ impl Harness {
                 .own
                 .iter()
                 .filter(|(column, _)| *column < columns && present >> column & 1 == 1)
-                .map(|&(column, offset)| (column, ts + offset))
+                .map(|&(column, offset)| (column, own_time(ts + offset)))
                 .collect();
             self.model.commit(scrape, ts, &own, &mut expected);
             let own: Vec<(u32, i64)> = own.into_iter().map(|(column, ts)| (column as u32, ts)).collect();
@@ -351,7 +404,7 @@ impl Harness {
             let histograms = marked.map(|i| (i as u32, histogram(own_ts(i as u32)))).collect();
             let (source, layout) = (scrape.source, scrape.layout);
             let further = |starts| -> Vec<Further> {
-                let further = scrape.further(starts).map(|(column, at, code, _)| {
+                let further = scrape.further(starts, ts).map(|(column, at, code, _)| {
                     let (ts_ms, value) = (ts + at, value(code));
                     let histogram = is_histogram_mark(value).then(|| Box::new(histogram(ts_ms)));
                     Further { column: column as u32, ts_ms, value, histogram }
@@ -378,6 +431,65 @@ impl Harness {
             Scraped { row, starts, repeats }
         };
         self.db().commit_scrape(&parts.iter().map(part).collect::<Vec<_>>())
+    }
+
+    /// Batches of series, taken in any time or by the window.
+    fn append(&mut self, all: &[Pieces], any: bool) {
+        let now = self.clock.into_iter().max().unwrap_or(0);
+        let (mut expected, mut wanted) = (Committed::default(), BTreeMap::<usize, BTreeMap<(i64, usize), f64>>::new());
+        // By series, in the order of the batch.
+        let mut series: Vec<(Labels, Vec<(i64, f64)>)> = Vec::new();
+        for pieces in all {
+            let mut of_metric: BTreeMap<usize, Vec<(i64, f64)>> = BTreeMap::new();
+            let repeated = (0..pieces.times as i64).flat_map(|n| pieces.samples.iter().map(move |one| (n, one)));
+            for (n, &(metric, before, code)) in repeated {
+                let (ts, value) =
+                    (row_time((now + before - n * pieces.every).max(8)), value(code.wrapping_add(n as u8)));
+                of_metric.entry(metric).or_default().push((ts, value));
+            }
+            for (metric, samples) in of_metric {
+                for &(ts, value) in &samples {
+                    let wanted = wanted.entry(pieces.source).or_default();
+                    match wanted.get(&(ts, metric)).map(|first| first.to_bits() == value.to_bits()) {
+                        None => drop(wanted.insert((ts, metric), value)),
+                        Some(_) if ts < self.model.horizon => expected.too_old += 1,
+                        Some(true) => expected.stored += 1,
+                        Some(false) => expected.duplicate += 1,
+                    }
+                }
+                series.push((labels(pieces.source, metric), samples));
+            }
+        }
+        type Columns = (Vec<i64>, Vec<f64>, Vec<(u32, Histogram)>);
+        let columns: Vec<Columns> = series
+            .iter()
+            .map(|(_, samples)| {
+                let marked = (0..).zip(samples).filter(|(_, (_, value))| is_histogram_mark(*value));
+                let histograms = marked.map(|(i, (ts, _))| (i, histogram(*ts))).collect();
+                let (times, values) = samples.iter().copied().unzip();
+                (times, values, histograms)
+            })
+            .collect();
+        let batch: Vec<SeriesSamples<'_>> = series
+            .iter()
+            .zip(&columns)
+            .map(|((labels, _), (times, values, histograms))| SeriesSamples {
+                histograms,
+                ..SeriesSamples::floats(labels, times, values)
+            })
+            .collect();
+        let sources = SourceLabels::Named(["job".to_owned(), "zone".to_owned()].into());
+        let lateness = if any { Lateness::Any } else { Lateness::Window };
+        let got = self.db().append_series(&SeriesBatch { series: &batch, sources: &sources, lateness }).unwrap();
+        let late_from = if any { i64::MIN } else { self.model.late_from() };
+        for (source, samples) in &wanted {
+            self.model.append(*source, samples, late_from, &mut expected);
+        }
+        assert_eq!(got, expected);
+        let newest = wanted.values().flat_map(|samples| samples.keys().map(|(ts, _)| *ts)).max();
+        self.model.newest_of_all = newest.filter(|ts| *ts >= self.model.horizon).max(self.model.newest_of_all);
+        // The ids are asked for again where they were forgotten, and the model must know them.
+        self.name_everything();
     }
 
     fn select(&self, from: i64, to: i64, some: usize) {
@@ -431,6 +543,7 @@ impl Harness {
         let now = self.clock.into_iter().max().unwrap_or(0);
         match step {
             Step::Commit(scrapes) => self.commit(scrapes),
+            Step::Series(all, any) => self.append(all, *any),
             Step::Select(from, len, some) => self.select(now + from, now + from + len, *some),
             Step::Retention(ahead) => {
                 self.db().enforce_retention(now + ahead - 4000).unwrap();

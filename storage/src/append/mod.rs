@@ -1,3 +1,4 @@
-//! Rows in: the step *keep* of the scrape path.
+//! Samples in: a scrape as rows (`scrape`, the step *keep* of the scrape path), batches of series as rows and pages (`series`).
 
 pub(crate) mod scrape;
+pub(crate) mod series;

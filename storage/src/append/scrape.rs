@@ -12,8 +12,9 @@ use rocksdb::WriteBatch;
 use crate::components::Components;
 use crate::deletes::settle::Incoming;
 use crate::error::Error;
-use crate::writer::plan::{self, Pending, Window};
+use crate::writer::plan::{self, Pending};
 use crate::writer::state::SourceState;
+use crate::writer::window::Window;
 
 /// The times of the samples that tombstones may mask, of each part that has any.
 pub(crate) fn incoming(db: &Components, parts: &[Scraped<'_>]) -> Vec<Incoming> {
@@ -35,7 +36,7 @@ fn incoming_part(part: &Scraped<'_>, until_ms: i64) -> Option<Incoming> {
 ///
 /// # Errors
 /// When a row does not fit its layout, its ids were taken away, or the store cannot be read or written.
-pub(crate) fn commit(db: &Components, parts: &[Scraped<'_>]) -> Result<Committed, Error> {
+pub(crate) fn commit(db: &Components, parts: &[Scraped<'_>], window: Window) -> Result<Committed, Error> {
     parts.iter().try_for_each(plan::check)?;
     for Scraped { row, .. } in parts {
         let segments = row.layout.segments.iter().copied();
@@ -51,17 +52,13 @@ pub(crate) fn commit(db: &Components, parts: &[Scraped<'_>]) -> Result<Committed
     }
     let states: Vec<Arc<Mutex<SourceState>>> = parts.iter().map(|part| db.states.of(part.row.source)).collect();
     let mut states: Vec<MutexGuard<'_, SourceState>> = states.iter().map(|state| state.lock()).collect();
-    let window = window(db);
     let mut batch = WriteBatch::with_capacity_bytes(parts.iter().map(|part| 256 + 3 * part.row.values.len()).sum());
     let mut total = Committed::default();
     let mut done = Vec::with_capacity(parts.len());
     for (part, state) in parts.iter().zip(&mut states) {
         load(db, state, (part.row.source, part.row.ts_ms))?;
         let (change, committed) = Pending::plan(db.write(), part, state, window, &mut batch)?;
-        total.stored += committed.stored;
-        total.out_of_order += committed.out_of_order;
-        total.duplicate += committed.duplicate;
-        total.too_old += committed.too_old;
+        total += committed;
         done.push(change);
     }
     // Announced before the write, so that nothing is cached that it makes stale.
@@ -83,12 +80,13 @@ pub(crate) fn commit(db: &Components, parts: &[Scraped<'_>]) -> Result<Committed
     Ok(total)
 }
 
-/// What may be written now.
-fn window(db: &Components) -> Window {
+/// What may be written of a scrape now.
+pub(crate) fn window(db: &Components) -> Window {
     Window {
         horizon_ms: db.bounds.horizon_ms.load(Ordering::Acquire),
         late_ms: db.options.late_ms,
         out_of_order_from_ms: db.bounds.out_of_order_from(),
+        by_series: false,
     }
 }
 

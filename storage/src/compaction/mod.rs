@@ -7,6 +7,7 @@
 //!
 //! Invariant: one round at a time (`Components::maintenance`); a source is held back only for that small write.
 
+pub(crate) mod additions;
 pub(crate) mod compact;
 mod flush;
 pub(crate) mod pace;
@@ -14,7 +15,6 @@ pub(crate) mod rewrite;
 mod rules;
 
 use std::ops::ControlFlow;
-use std::sync::atomic::Ordering;
 
 use crate::components::Components;
 use crate::error::Error;
@@ -27,8 +27,8 @@ use pace::{Compacted, Pace, Stop};
 pub(crate) fn round(db: &Components, now_ms: i64, pace: &mut Pace<'_>) -> Result<Compacted, Error> {
     let _one = db.maintenance.lock();
     let pace: &mut Pace<'_> = &mut |took| {
-        // An append that waits for a deletion to be carried out goes first; the rest is for the next round.
-        if db.tombstones.waiting.load(Ordering::Acquire) > 0 { ControlFlow::Break(()) } else { pace(took) }
+        // An append that waits goes first; the rest is for the next round.
+        if db.maintenance.is_wanted() { ControlFlow::Break(()) } else { pace(took) }
     };
     let mut compacted = Compacted::default();
     let done = flush::flush_buckets(db, now_ms, pace, &mut compacted);

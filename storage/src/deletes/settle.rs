@@ -4,7 +4,6 @@
 //! Nearly no append comes here: a deletion ends with the newest sample there was, and scrapes are newer.
 
 use std::ops::ControlFlow;
-use std::sync::atomic::Ordering;
 
 use model::SourceId;
 
@@ -48,10 +47,12 @@ pub(crate) fn any_masked(db: &Components, incoming: &[Incoming]) -> bool {
 
 /// Carries out the deletions that mask what is about to be stored. The index's gate must not be held.
 pub(crate) fn settle(db: &Components, incoming: &[Incoming]) -> Result<(), Error> {
-    // Background work gives way.
-    db.tombstones.waiting.fetch_add(1, Ordering::AcqRel);
-    let _one = db.maintenance.lock();
-    db.tombstones.waiting.fetch_sub(1, Ordering::AcqRel);
+    let _one = db.maintenance.lock_first();
+    settle_held(db, incoming)
+}
+
+/// The same for who holds the maintenance lock.
+pub(crate) fn settle_held(db: &Components, incoming: &[Incoming]) -> Result<(), Error> {
     for one in incoming {
         let mut all = Vec::clone(&db.tombstones.list());
         if !all.iter().any(|t| t.masks(one.source, one.range)) {

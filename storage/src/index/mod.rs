@@ -13,7 +13,7 @@ mod versions;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use model::{Labels, SourceId};
+use model::{Labels, Layout, MetricId, SourceId};
 use parking_lot::{Mutex, RwLock};
 use roaring::RoaringBitmap;
 
@@ -117,7 +117,18 @@ impl Index {
         Ok(ids)
     }
 
-    pub(crate) fn intern_segments(&self, store: &Store, segments: &[Vec<u8>]) -> Result<Vec<u32>, Error> {
+    /// A layout of these columns. The gate must be held.
+    pub(crate) fn layout(&self, store: &Store, metrics: &[MetricId]) -> Result<Layout, Error> {
+        if !self.metrics.are_there(metrics.iter().map(|metric| metric.0)) {
+            return Err(Error::Forgotten);
+        }
+        let text = |segment: &[MetricId]| segment.iter().flat_map(|metric| metric.0.to_le_bytes()).collect();
+        let segments: Vec<Vec<u8>> = metrics.chunks(Layout::SEGMENT_COLUMNS).map(text).collect();
+        let segments = self.intern_segments(store, &segments)?;
+        Ok(Layout { metrics: metrics.into(), segments: segments.into() })
+    }
+
+    fn intern_segments(&self, store: &Store, segments: &[Vec<u8>]) -> Result<Vec<u32>, Error> {
         let texts: Vec<&[u8]> = segments.iter().map(Vec::as_slice).collect();
         self.segments.intern(store, &texts, |batch, new| {
             self.posted.fetch_add(new.iter().map(|&(_, i)| texts[i].len() as u64 / 4).sum(), Ordering::Relaxed);

@@ -129,6 +129,78 @@ impl Gathered {
     }
 }
 
+/// One series of a source over a line of times.
+#[derive(Debug, Default)]
+pub(crate) enum SeriesColumn {
+    #[default]
+    Empty,
+    /// All samples are at times of the line.
+    Common(Slots),
+    /// At least one is not: times, ascending, and values.
+    OwnTimes(Vec<i64>, Vec<f64>),
+}
+
+impl Aligned {
+    /// The series by index of their metric among so many wanted.
+    pub(crate) fn into_columns(self, wanted: usize) -> Vec<SeriesColumn> {
+        let mut columns: Vec<SeriesColumn> = Vec::new();
+        columns.resize_with(wanted, SeriesColumn::default);
+        for (wanted, slots) in self.common {
+            columns[wanted] = SeriesColumn::Common(slots);
+        }
+        for (wanted, times, values) in self.own_times {
+            columns[wanted] = SeriesColumn::OwnTimes(times, values);
+        }
+        columns
+    }
+}
+
+impl SeriesColumn {
+    pub(crate) fn samples(&self) -> u64 {
+        match self {
+            Self::Empty => 0,
+            Self::Common(slots) => slots.present.iter().map(|word| u64::from(word.count_ones())).sum(),
+            Self::OwnTimes(times, _) => times.len() as u64,
+        }
+    }
+
+    /// Adds samples at ascending times. One at the time of another is not added; `met` is told its index, and the value that
+    /// is there.
+    pub(crate) fn add(self, line: &[i64], (times, values): (&[i64], &[f64]), met: &mut dyn FnMut(usize, f64)) -> Self {
+        let is_common = !matches!(self, Self::OwnTimes(..)) && times.iter().all(|ts| line.binary_search(ts).is_ok());
+        if is_common {
+            let mut slots = if let Self::Common(slots) = self { slots } else { Slots::new(line.len()) };
+            for (i, (ts, value)) in times.iter().zip(values).enumerate() {
+                let Ok(place) = line.binary_search(ts) else { continue };
+                if slots.present[place / 64] >> (place % 64) & 1 == 1 {
+                    met(i, slots.values[place]);
+                } else {
+                    slots.set(place, *value);
+                }
+            }
+            return Self::Common(slots);
+        }
+        let (known_times, known) = match self {
+            Self::Empty => (Vec::new(), Vec::new()),
+            Self::Common(slots) => merge(Some(&slots), line, Vec::new()),
+            Self::OwnTimes(times, values) => (times, values),
+        };
+        let (mut all_times, mut all_values) = (known_times.clone(), known.clone());
+        for (i, (ts, value)) in times.iter().zip(values).enumerate() {
+            match known_times.binary_search(ts) {
+                Ok(place) => met(i, known[place]),
+                Err(_) => {
+                    all_times.push(*ts);
+                    all_values.push(*value);
+                }
+            }
+        }
+        let cells: Vec<(i64, f64)> = all_times.into_iter().zip(all_values).collect();
+        let (times, values) = merge(None, line, cells);
+        Self::OwnTimes(times, values)
+    }
+}
+
 /// Where the rows of a run lie on the line.
 enum Places {
     From(usize),
@@ -205,4 +277,43 @@ fn merge(dense: Option<&Slots>, line: &[i64], mut cells: Vec<(i64, f64)>) -> (Ve
     cells.sort_by_key(|&(ts, _)| ts);
     cells.dedup_by_key(|&mut (ts, _)| ts);
     cells.into_iter().unzip()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The samples of a column as times and values.
+    fn samples(column: &SeriesColumn, line: &[i64]) -> Vec<(i64, f64)> {
+        match column {
+            SeriesColumn::Empty => Vec::new(),
+            SeriesColumn::Common(slots) => {
+                let (times, values) = merge(Some(slots), line, Vec::new());
+                times.into_iter().zip(values).collect()
+            }
+            SeriesColumn::OwnTimes(times, values) => times.iter().copied().zip(values.iter().copied()).collect(),
+        }
+    }
+
+    #[test]
+    fn what_is_there_stays_and_the_rest_is_added() {
+        let line = [10, 20, 30];
+        let mut met = Vec::new();
+        let mut add = |column: SeriesColumn, times: &[i64], values: &[f64]| {
+            met.clear();
+            let column = column.add(&line, (times, values), &mut |i, there| met.push((i, there)));
+            (column, met.clone())
+        };
+        let (column, none) = add(SeriesColumn::Empty, &[10, 30], &[1.0, 3.0]);
+        assert!(matches!(column, SeriesColumn::Common(_)) && none.is_empty());
+        let (column, one) = add(column, &[20, 30], &[2.0, 9.0]);
+        assert_eq!((samples(&column, &line), one), (vec![(10, 1.0), (20, 2.0), (30, 3.0)], vec![(1, 3.0)]));
+        // One time off the line, and the series has times of its own.
+        let (column, two) = add(column, &[5, 10, 30], &[0.5, 8.0, 8.0]);
+        assert!(matches!(column, SeriesColumn::OwnTimes(..)));
+        assert_eq!((column.samples(), two), (4, vec![(1, 1.0), (2, 3.0)]));
+        let (column, one) = add(column, &[5, 25], &[7.0, 2.5]);
+        assert_eq!(samples(&column, &line), [(5, 0.5), (10, 1.0), (20, 2.0), (25, 2.5), (30, 3.0)]);
+        assert_eq!(one, [(0, 0.5)]);
+    }
 }

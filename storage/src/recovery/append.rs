@@ -1,6 +1,9 @@
 //! Rows in, through whichever opening of the directory there is.
 
-use model::{AppendError, Appender, Committed, Exemplar, Labels, Layout, MetricId, Scraped, SourceId};
+use model::{
+    AppendError, Appender, Committed, Exemplar, Labels, Layout, MetricId, Scraped, SeriesAppendError, SeriesAppender,
+    SeriesBatch, SourceId,
+};
 
 use super::{Db, StoreError};
 use crate::error::Error;
@@ -42,5 +45,13 @@ impl Appender for Db {
 
     fn exemplars(&self, source: SourceId, exemplars: &[(MetricId, Exemplar)]) -> Result<u32, AppendError> {
         self.with(|opening| Appender::exemplars(opening, source, exemplars))
+    }
+}
+
+impl SeriesAppender for Db {
+    fn append_series(&self, batch: &SeriesBatch<'_>) -> Result<Committed, SeriesAppendError> {
+        // What an opening stored before it was left is there already for the next one.
+        let appended = self.with(|opening| opening.append_series(batch).map_err(|error| error.source));
+        appended.map_err(|source| SeriesAppendError { what: batch.describe(), source })
     }
 }

@@ -5,3 +5,4 @@ pub(crate) mod flushed;
 pub(crate) mod plan;
 pub(crate) mod state;
 mod timed;
+pub(crate) mod window;

@@ -13,6 +13,7 @@ use rocksdb::WriteBatch;
 
 use super::flushed::FlushMarks;
 use super::state::SourceState;
+use super::window::Window;
 use crate::error::Error;
 use crate::histograms::{self, AnyHistograms};
 use crate::kv::bitmap;
@@ -24,23 +25,6 @@ use crate::reader::context::ReadContext;
 use crate::rows::codec::{self, Columns, FRAME, ORDINARY, OWN_TIMES, RowView};
 use crate::rows::frame::Frame;
 use crate::rows::lane::{LANE, bits};
-
-/// What may still be written.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Window {
-    /// Nothing before this.
-    pub(crate) horizon_ms: i64,
-    /// How far a sample with its own time may lie before the newest of its source.
-    pub(crate) late_ms: i64,
-    /// What lies before something stored is taken from here on; `i64::MAX` when never.
-    pub(crate) out_of_order_from_ms: i64,
-}
-
-impl Window {
-    fn takes_late(&self, ts_ms: i64) -> bool {
-        ts_ms >= self.out_of_order_from_ms
-    }
-}
 
 /// What writers need to know of the database.
 #[derive(Clone, Copy, Debug)]
@@ -238,7 +222,12 @@ impl<'a> Pending<'a> {
             return Ok(());
         }
         let late = self.state.newest.is_some_and(|newest| row.ts_ms < newest);
-        if late && !self.window.takes_late(row.ts_ms) {
+        if late && self.window.by_series {
+            if row.ts_ms < self.floor() {
+                self.committed.too_old += n;
+                return Ok(());
+            }
+        } else if late && !self.window.takes_late(row.ts_ms) {
             let bounded = self.window.out_of_order_from_ms < i64::MAX;
             *(if bounded { &mut self.committed.too_old } else { &mut self.committed.out_of_order }) += n;
             return Ok(());
@@ -250,7 +239,9 @@ impl<'a> Pending<'a> {
         if self.stored_until().is_some_and(|until| row.ts_ms <= until) {
             let mut metrics: Vec<u32> = columns_of(&present).map(|column| self.metric(column)).collect();
             metrics.sort_unstable();
-            let stored = reader::newest(self.context.read, row.source, row.ts_ms..=row.ts_ms, Some(&metrics))?;
+            // What comes later counts only where it makes this late.
+            let until = if late && !self.window.takes_late(row.ts_ms) { i64::MAX } else { row.ts_ms };
+            let stored = reader::newest(self.context.read, row.source, row.ts_ms..=until, Some(&metrics))?;
             self.refuse_known(&mut present, &stored);
         }
         if !state.own.is_empty() || !self.own.is_empty() {

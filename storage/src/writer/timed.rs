@@ -102,7 +102,7 @@ impl<'a> Pending<'a> {
     }
 
     /// From when on samples with own times are taken.
-    fn floor(&self) -> i64 {
+    pub(super) fn floor(&self) -> i64 {
         let newest = self.state.newest.map_or(self.row.ts_ms, |newest| newest.max(self.row.ts_ms));
         let floor = newest.saturating_sub(self.window.late_ms).min(self.window.out_of_order_from_ms);
         self.window.horizon_ms.max(floor)
