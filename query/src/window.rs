@@ -200,7 +200,7 @@ impl Dense {
     }
 
     /// Does it hold more than floats without a start?
-    pub(crate) fn is_rich(&self) -> bool {
+    pub(crate) fn has_mixed_samples(&self) -> bool {
         !self.histograms.is_empty() || !self.starts.is_empty()
     }
 
@@ -285,6 +285,6 @@ mod tests {
         let hints: Vec<_> = dense.histograms((0, 4)).iter().map(|h| h.histogram.reset_hint).collect();
         assert_eq!(hints, [ResetHint::Unknown, ResetHint::Reset]);
         dense.load(&ts, &column, Look::default());
-        assert!(dense.starts((0, 4)).is_empty() && dense.is_rich());
+        assert!(dense.starts((0, 4)).is_empty() && dense.has_mixed_samples());
     }
 }
