@@ -65,8 +65,8 @@ impl Cells {
         });
     }
 
-    /// Merges the buckets that begin below a zero threshold into `zero`. Returns the bound to which the threshold must grow if it
-    /// is within a populated bucket.
+    /// Merges the buckets that begin below a zero threshold into `zero`. Returns the bound to which the threshold must grow if
+    /// it is within a populated bucket.
     pub(super) fn sink(&mut self, threshold: f64, schema: i32, zero: &mut Kahan) -> Option<f64> {
         let bound = |i: i32| upper_bound(i, schema, &[]);
         let below = self.0.iter().take_while(|(i, _)| bound(i.saturating_sub(1)) < threshold).count();

@@ -50,9 +50,9 @@ fn fell(current: &Cells, before: &Cells) -> bool {
     })
 }
 
-/// Did a sample's counter start from zero after the sample before it? A start that has not changed says nothing. Both are given as (start, time), 0 for a start
-/// that is not known. A start at the very time of the sample before is a reset only where that sample has a start of its
-/// own before its time: that is how deltas are told from counters whose start nobody knows.
+/// Was a counter reset between two samples, by their start timestamps? Both samples are given as (start, time), with 0 for an
+/// unknown start. An unchanged start is no reset. A start at the time of the previous sample is one only if that sample has a
+/// start of its own before its time: that is how deltas are told from counters whose start is unknown.
 pub(crate) fn started_anew((start_before, before): (i64, i64), (start, time): (i64, i64)) -> bool {
     if start == 0 || start == start_before || start >= time || start < before {
         return false;
