@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::Error;
 use crate::memory::QueryMemory;
 
-/// Says whether a query is still wanted, from any of its threads and without waiting.
+/// Tells whether a query was canceled; called from any of its threads, must not block.
 #[derive(Clone)]
 pub struct StillWanted(pub Arc<dyn Fn() -> bool + Send + Sync>);
 
@@ -25,7 +25,7 @@ pub struct Bounds {
     pub memory: Arc<QueryMemory>,
     /// The deadline.
     pub deadline: Option<Instant>,
-    /// Whether it is still wanted.
+    /// Tells whether the client is still waiting.
     pub wanted: Option<StillWanted>,
     /// Names may have UTF-8 letters and dots without quotes.
     pub utf8_names: bool,

@@ -1,4 +1,4 @@
-//! The engine: its entry points parse, plan and evaluate. Step 2 of the query path.
+//! The engine: entry points that parse, plan, evaluate, explain and format queries.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ use crate::plan::{self, Explanation};
 use crate::prepared::{Asked, Planned, Prepared, QueryResult, check_range_type, evaluate};
 use crate::stack::Stack;
 
-/// Makes a text of a tree.
+/// Formats a tree.
 type Write = fn(&Expr) -> String;
 
-/// Evaluates PromQL over any [`Querier`]. Cheap to make; holds nothing between queries.
+/// Evaluates PromQL over any [`Querier`]. Cheap to create; keeps no state between queries.
 #[derive(Clone, Debug, Default)]
 pub struct Engine {
     options: EngineOptions,
@@ -33,7 +33,7 @@ impl Engine {
         Self { options }
     }
 
-    /// The options it was made with.
+    /// The options of the engine.
     #[must_use]
     pub fn options(&self) -> &EngineOptions {
         &self.options
@@ -59,7 +59,7 @@ impl Engine {
         self.options.bounds(options)
     }
 
-    /// The matchers of every selector of a query; their memory stays taken.
+    /// The matchers of every selector of a query; their memory stays reserved.
     ///
     /// # Errors
     /// When it does not parse, or goes past a limit.
@@ -77,7 +77,7 @@ impl Engine {
         })
     }
 
-    /// The query again, broken into lines where it is long, as upstream's formatter does.
+    /// The query formatted as upstream's formatter does: long lines are broken.
     ///
     /// # Errors
     /// When it does not parse, or goes past a limit.
@@ -93,7 +93,7 @@ impl Engine {
         self.written(text, bounds, (parse::json, |_| 0))
     }
 
-    /// A text made of a tree; its memory stays taken. What the text takes besides what the tree does is said beside it.
+    /// Formats a tree; the memory of the text stays reserved. `more` says what the text takes beyond the size of the tree.
     fn written(
         &self,
         text: &str,
@@ -103,7 +103,7 @@ impl Engine {
         Stack::of(text).run(bounds, || {
             let taken = Reservation::new(&bounds.memory);
             let expr = self.parse_within(text, Limits { bounds, taken: &taken })?;
-            // The text is at most as large as the tree, and is there twice while it grows.
+            // The text is at most as large as the tree, and doubles while it grows.
             taken.take(taken.bytes().saturating_mul(2).saturating_add(more(&expr)))?;
             let text = write(&expr);
             taken.back_to(text.capacity());
@@ -157,7 +157,7 @@ impl Engine {
         self.evaluate(querier, text, (Form::Matrix, Times { start_ms, end_ms, step_ms }), options)
     }
 
-    /// Prepares and evaluates, on one stack and within one set of bounds.
+    /// Plans and evaluates, on one stack and within one set of limits.
     fn evaluate(
         &self,
         querier: &dyn Querier,
@@ -188,8 +188,8 @@ impl Engine {
         self.prepare(text, options)?.explain(querier, times, options)
     }
 
-    /// What a query will cost about at these times (start, end and step; an instant query has a step of 0), and what is to be
-    /// said of that. `querier` comes with how far apart samples are where none are found.
+    /// Estimates the cost of a query at these times (start, end and step; an instant query has a step of 0), with warnings.
+    /// `querier` comes with the scrape interval, which is assumed where no samples are found.
     ///
     /// # Errors
     /// When the query does not parse, or counting its series goes past a limit.
@@ -239,7 +239,7 @@ impl Engine {
         Ok(Planned::new(self.parse_within(text, limits)?, &self.options))
     }
 
-    /// Evaluates a tree.
+    /// Evaluates a parsed query.
     pub(crate) fn run(
         &self,
         querier: &dyn Querier,

@@ -16,8 +16,8 @@ use crate::value::Series;
 use crate::window::Grid;
 
 impl Evaluator<'_> {
-    /// The series of a node that has several places. That they are held is not counted yet. `None` where it has not, or where
-    /// they need not be whole and there is no room for that.
+    /// The result of a node that shares it with others; the caller counts its memory. `None` for other nodes, and where the
+    /// result need not be whole and does not fit into memory as a whole.
     pub(super) fn shared(&self, id: NodeId, grid: &Grid, whole: bool) -> Result<Option<Arc<Vec<Series>>>, Error> {
         let Some(common) = self.node(id).decisions.common else { return Ok(None) };
         let Query { common: cache, bounds, .. } = self.query;
@@ -37,7 +37,7 @@ impl Evaluator<'_> {
         let series = self.evaluated(id, grid);
         let own_peak = self.peak.replace(if whole { peak.max(self.peak.get()) } else { peak }) - before.samples;
         let series = match series {
-            // By itself each series would be let go: the same is tried again, series by series.
+            // Unshared, the node would stream: the caller evaluates it again, series by series.
             Err(error) if !whole && error.is_of_memory() => {
                 self.samples.forget(level);
                 self.back_to(before);
@@ -56,8 +56,8 @@ impl Evaluator<'_> {
         Ok(Some(series))
     }
 
-    /// What an aggregation yields where others of the same operand are computed together with it, unless there is no room for
-    /// these.
+    /// An aggregation whose operand is folded into other aggregations in the same pass. `None` where there are no others, or
+    /// no memory for them.
     pub(super) fn fold_together(
         &self,
         (id, aggregate): (NodeId, &Aggregate),
@@ -87,7 +87,7 @@ impl Evaluator<'_> {
         streamed?;
         let cost = self.samples.leave();
         self.samples.absorb(&cost);
-        // By itself each would hold its own samples instead of those of the first.
+        // Evaluated alone, each would hold its own accumulators instead of those of the first.
         let operand_peak = own_peak.saturating_sub(folding.samples());
         let series = folding.finish(self);
         let beside: Vec<(usize, Vec<Series>)> =

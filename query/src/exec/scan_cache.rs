@@ -1,6 +1,6 @@
-//! Scan sharing: what the first scan of a group reads is kept, so that the others of the same times are served from memory.
+//! Scan sharing: batches read by the first scan of a group are kept, and replayed to others with the same times.
 //!
-//! It only spares time: batches are kept where there is memory to spare, dropped where that gets scarce, and then read again.
+//! It only saves time: batches are kept in spare memory, dropped when memory gets scarce, and then read again.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,28 +11,28 @@ use crate::memory::QueryMemory;
 use crate::plan::Plan;
 use crate::value::{SAMPLE_BYTES, SERIES_BYTES, histogram_bytes, label_bytes};
 
-/// What the groups of scans of a query read, by number.
+/// Kept batches, by scan group of the plan.
 #[derive(Debug, Default)]
 pub(crate) struct ScanCache(Mutex<Vec<Group>>);
 
-/// Scans of the same series, maybe at other times.
+/// A group of scans with equal matchers.
 #[derive(Debug)]
 struct Group {
-    /// How many of them are still to come.
+    /// Scans that have not been opened yet.
     left: usize,
     kept: Option<Arc<Reading>>,
 }
 
-/// One selection, part by part.
+/// The batches of one selection, by partition.
 #[derive(Debug)]
 struct Reading {
-    /// First and last millisecond, and whether it is of the latest samples alone.
+    /// First and last millisecond, and which samples were read.
     of: (i64, i64, SamplesNeeded),
     parts: Vec<Mutex<Part>>,
     memory: Arc<QueryMemory>,
-    /// Nothing is kept of it any more.
+    /// It was dropped: nothing more is kept.
     over: AtomicBool,
-    /// It was, or is being, replayed.
+    /// It is being replayed, or was.
     replayed: AtomicBool,
 }
 
@@ -44,12 +44,12 @@ struct Part {
 }
 
 impl ScanCache {
-    /// Room for what the scans of a plan share.
+    /// An empty cache with the scan groups of a plan.
     pub(crate) fn of(plan: &Plan) -> Self {
         Self(Mutex::new(plan.scan_groups.iter().map(|scans| Group { left: *scans, kept: None }).collect()))
     }
 
-    /// Opens the selection of a scan, or what was kept of it; says which.
+    /// Opens a selection, or its kept batches; true for the latter.
     pub(super) fn open<'q>(
         &self,
         (querier, memory): (&'q dyn Querier, &Arc<QueryMemory>),
@@ -84,7 +84,7 @@ impl ScanCache {
         Ok((Box::new(Recording { parts, reading }), false))
     }
 
-    /// Drops all but what is being replayed. Was there any?
+    /// Drops what is not being replayed. True if there was any.
     pub(super) fn clear(&self) -> bool {
         let unread = |kept: &mut Arc<Reading>| !kept.replayed.load(Ordering::SeqCst) || Arc::strong_count(kept) == 1;
         let mut groups = lock(&self.0);
@@ -123,7 +123,7 @@ impl Reading {
         self.give()
     }
 
-    /// Gives its memory back, to be used up.
+    /// Releases the memory of the batches.
     fn give(&self) -> bool {
         let bytes = self.parts.iter().map(|part| std::mem::take(&mut lock(part).bytes)).sum();
         self.memory.give(bytes);
@@ -141,7 +141,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Hands over what is read, and keeps it.
+/// Reads from the store and keeps the batches.
 struct Recording<'q> {
     parts: Box<dyn Parts + 'q>,
     reading: Arc<Reading>,
@@ -160,7 +160,7 @@ impl Parts for Recording<'_> {
         self.parts.reader_bytes()
     }
 
-    // A replay has none of its own: the query said them when it read the first time.
+    // Warnings of the store are reported once, by the first reading.
     fn warnings(&self) -> Vec<String> {
         self.parts.warnings()
     }
@@ -182,7 +182,7 @@ impl PartReader for Recorder<'_> {
     }
 }
 
-/// Hands over what was kept.
+/// Replays kept batches.
 struct Replay {
     reading: Arc<Reading>,
     is_last: bool,
@@ -209,11 +209,11 @@ impl PartReader for Replayer<'_> {
     }
 }
 
-/// The samples of a batch, and about how many bytes they and their series take.
+/// The number of samples of a batch, and about how much memory it takes.
 pub(super) fn cost_of(batch: &Batch) -> (usize, usize) {
     let samples = batch.timestamps_ms.len() * batch.columns.len();
     let of_column = |column: &Column| {
-        // Those of one series are alike: to look at each costs as much as to read it.
+        // The first and the last histogram stand for all: measuring each would cost as much as reading it.
         let largest = [column.histograms.first(), column.histograms.last()].into_iter().flatten();
         let largest = largest.map(|(_, h)| histogram_bytes(h)).max().unwrap_or_default();
         let histograms = largest * column.histograms.len();
