@@ -63,4 +63,4 @@ pub use storage::{
 };
 pub use target_groups::{FileGroup, target_groups};
 pub use tracing::TracingConfig;
-pub use web::{ClientAuth, Pem, WebConfig, WebTls};
+pub use web::{ClientAuth, HttpServerConfig, Pem, RateLimitConfig, WebConfig, WebTls};

@@ -2,11 +2,13 @@
 
 use crate::file::Config;
 use crate::schema::{FieldDoc, Section as _, SectionDoc, Shape};
+use crate::web::WebConfig;
 
 const HEAD: &str = "\
 # Configuration
 
-The fields of `prometheus.yml`. This page is made from the source: change the declarations in `config/src` and run
+The fields of `prometheus.yml` ([`configuration`](#configuration)) and of the file of `--web.config.file`
+([`web_config`](#web_config)). This page is made from the source: change the declarations in `config/src` and run
 `UPDATE_EXPECT=1 cargo test -p config --test reference`.
 
 `promtool check config FILE` checks a file; `/api/v1/status/config` shows the one that is in use, defaults included. An unknown
@@ -29,7 +31,7 @@ const DISCOVERY: &str = "service_discovery";
 #[must_use]
 pub fn reference() -> String {
     let mut page = HEAD.to_owned();
-    let mut queue = vec![Config::describe()];
+    let mut queue = vec![Config::describe(), WebConfig::describe()];
     let mut next = 0;
     // Each section once, in the order in which they are first mentioned.
     while next < queue.len() {
@@ -62,6 +64,7 @@ fn row(field: &FieldDoc, found: &mut Vec<SectionDoc>) -> String {
         Shape::Hidden => return String::new(),
         Shape::Inline(inner) => format!("*those of* {}", link(inner.title)),
         Shape::Kinds(_) => format!("*those of* {}", link(DISCOVERY)),
+        Shape::TextOrFile => format!("`{0}`, `{0}_file`", field.name),
         _ => format!("`{}`", field.name),
     };
     let kind = match &field.shape {
@@ -88,6 +91,7 @@ fn row(field: &FieldDoc, found: &mut Vec<SectionDoc>) -> String {
 fn shape_text(shape: &Shape) -> String {
     match shape {
         Shape::Scalar(name) => (*name).to_owned(),
+        Shape::TextOrFile => "secret, path".to_owned(),
         Shape::Words(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
         Shape::List(of) => format!("list of {}", shape_text(of)),
         Shape::Map(of) => format!("mapping of names to {}", shape_text(of)),
@@ -112,7 +116,7 @@ fn mentioned(shape: &Shape, found: &mut Vec<SectionDoc>) {
                 .to_owned(),
             fields: kinds.clone(),
         }),
-        Shape::Scalar(_) | Shape::Words(_) | Shape::Hidden => {}
+        Shape::Scalar(_) | Shape::Words(_) | Shape::TextOrFile | Shape::Hidden => {}
     }
 }
 

@@ -1,41 +1,41 @@
-//! Where the body of an answer over HTTP/1.1 ends (RFC 9112), and its chunks. No I/O.
+//! The framing of HTTP/1.1 responses (RFC 9112): where a body ends, and its chunks. No I/O.
 
 use http::StatusCode;
 use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, TRANSFER_ENCODING};
 
-/// The most bytes between two chunks of a body: what no one needs and no one reads.
+/// The most bytes of chunk extensions and trailers, which nobody reads.
 const BETWEEN_CHUNKS_MAX: usize = 16 << 10;
 
-/// How far a body goes from here.
+/// What is left of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
-    /// So many bytes more.
+    /// This many bytes.
     Length(u64),
-    /// Chunk by chunk.
+    /// Chunks.
     Chunked(Chunked),
-    /// To the end of the connection.
-    Rest,
+    /// Everything until the connection is closed.
+    UntilClose,
 }
 
-/// Where in a chunked body one is.
+/// The state of a chunked body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Chunked {
-    /// In the line that says how large the next chunk is; digits seen, and all bytes of lines since the last chunk.
+    /// In the size of the next chunk: the size so far, its digits, and the bytes since the last chunk.
     Size {
         size: u64,
         digits: u8,
         line: usize,
     },
-    /// In what may follow the size on its line.
+    /// In the extension after a size.
     Extension {
         size: u64,
         line: usize,
     },
-    /// So many bytes of the chunk are to come.
+    /// In a chunk; this many bytes are left.
     Data(u64),
     /// In the line break after a chunk.
     Break,
-    /// In the lines after the last chunk: bytes of all of them, and whether this one is empty so far.
+    /// In the trailers: the bytes of all of them, and whether the current line is empty so far.
     Trailer {
         line: usize,
         empty: bool,
@@ -43,7 +43,7 @@ pub(crate) enum Chunked {
     Done,
 }
 
-/// Why this is no answer.
+/// Why a response is malformed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Malformed(pub(crate) String);
@@ -52,17 +52,18 @@ pub(crate) fn malformed(why: impl ToString) -> Malformed {
     Malformed(why.to_string())
 }
 
-/// What stands between the commas of a header.
+/// The values of a header, which commas separate.
 pub(crate) fn words<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
     let texts = headers.get_all(name).iter().map(|value| value.to_str().unwrap_or("?"));
     texts.flat_map(|text| text.split(',')).map(str::trim).filter(|word| !word.is_empty())
 }
 
 impl Framing {
-    /// That of an answer of this version, and whether both sides are sure to mean the same by it (RFC 9112, section 6.3).
+    /// The framing of a response, and whether it is unambiguous (RFC 9112, section 6.3): otherwise the connection must not be
+    /// used again.
     pub(crate) fn of(status: StatusCode, version: (u8, u8), headers: &HeaderMap) -> Result<(Self, bool), Malformed> {
         let lengthy = headers.contains_key(CONTENT_LENGTH);
-        // Before 1.1 the header meant nothing.
+        // HTTP/1.0 does not know the header.
         let mut codings = headers.get_all(TRANSFER_ENCODING).iter().filter(|_| version >= (1, 1));
         let chunked = match (codings.next(), codings.next()) {
             (None, _) => false,
@@ -76,10 +77,10 @@ impl Framing {
         if chunked {
             return Ok((Self::Chunked(Chunked::START), !lengthy));
         }
-        Ok((length.map_or(Self::Rest, Self::Length), true))
+        Ok((length.map_or(Self::UntilClose, Self::Length), true))
     }
 
-    /// As the headers say it.
+    /// The length from the headers.
     fn length(headers: &HeaderMap) -> Result<Option<u64>, Malformed> {
         let mut lengths = headers.get_all(CONTENT_LENGTH).iter().map(|value| value.to_str().unwrap_or("?").trim());
         let Some(first) = lengths.next() else { return Ok(None) };
@@ -91,15 +92,15 @@ impl Framing {
         length.map(Some).ok_or_else(|| malformed("a Content-Length that is no number"))
     }
 
-    /// Is the body whole?
+    /// Is the body complete?
     pub(crate) fn is_over(&self) -> bool {
         matches!(self, Self::Length(0) | Self::Chunked(Chunked::Done))
     }
 
-    /// Appends what `bytes` hold of the body; says how many of them belong to the answer.
+    /// Appends the part of the body that is in `bytes`; returns how many of them belong to the response.
     pub(crate) fn take(&mut self, bytes: &[u8], body: &mut Vec<u8>) -> Result<usize, Malformed> {
         match self {
-            Self::Rest => {
+            Self::UntilClose => {
                 body.extend_from_slice(bytes);
                 Ok(bytes.len())
             }
@@ -114,7 +115,7 @@ impl Framing {
     }
 }
 
-/// The start of `bytes`, `most` long at most.
+/// The first bytes, at most `most`.
 fn up_to(bytes: &[u8], most: u64) -> &[u8] {
     usize::try_from(most).ok().and_then(|most| bytes.get(..most)).unwrap_or(bytes)
 }
@@ -141,7 +142,7 @@ impl Chunked {
         Ok(at)
     }
 
-    /// One byte further, outside of a chunk.
+    /// The state after a byte outside of a chunk.
     fn after(self, byte: u8) -> Result<Self, Malformed> {
         match self {
             Self::Size { line, .. } | Self::Extension { line, .. } | Self::Trailer { line, .. }
@@ -177,7 +178,7 @@ impl Chunked {
         }
     }
 
-    /// After the line with a size.
+    /// The state after the line of a size.
     fn sized(size: u64) -> Self {
         if size == 0 { Self::Trailer { line: 0, empty: true } } else { Self::Data(size) }
     }
@@ -208,7 +209,7 @@ mod tests {
             ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: x, Close", Framing::Length(5), false),
             ("HTTP/1.0 200 OK\r\nContent-Length: 5", Framing::Length(5), false),
             ("HTTP/1.0 200 OK\r\nContent-Length: 5\r\nConnection: keep-alive", Framing::Length(5), true),
-            ("HTTP/1.1 200 OK", Framing::Rest, false),
+            ("HTTP/1.1 200 OK", Framing::UntilClose, false),
             ("HTTP/1.1 204 No Content", Framing::Length(0), true),
             ("HTTP/1.1 304 Not Modified\r\nContent-Length: 5", Framing::Length(0), true),
             ("HTTP/1.1 200\r\nTransfer-Encoding: Chunked", chunked, true),
@@ -287,7 +288,7 @@ mod tests {
                 }
             }
             let length = answer.len();
-            // What follows is not of this answer, where it says how long it is.
+            // Bytes after the response are not part of it, unless it ends with the connection.
             let extra = if kind == 1 { 0 } else { extra };
             answer.extend(std::iter::repeat_n(b'H', extra));
             let (status, got, over, used) = read(&answer, &cuts).unwrap();

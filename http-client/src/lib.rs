@@ -11,7 +11,7 @@
 //!   which requests use which proxy · `tls` rustls from `tls_config`, `stamp` whether a file changed · `verify` which servers
 //!   are trusted, `chain` by whom they are certified, `names` for which hosts, `signature` whether a signature is right, `rsa`
 //!   with short keys, `curve` on P-521, `certificate` and `der` what a certificate contains · `cause` why a request failed, in words
-//!   · `error` why it could not be made.
+//!   · `error` why it could not be made · `fuzzing` responses as bytes, for `tests/fuzz`.
 //! - **Tests**: `tests/` runs real servers on the loopback interface.
 
 mod auth;

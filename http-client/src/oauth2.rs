@@ -25,7 +25,7 @@ const REFUSABLE_AFTER: Duration = Duration::from_secs(300);
 /// The longest response that is read.
 const RESPONSE_BYTES_MAX: usize = 1 << 20;
 
-/// The token of one configuration block.
+/// The token of one configuration.
 #[derive(Debug)]
 pub(crate) struct Tokens {
     config: OAuth2,
@@ -37,7 +37,7 @@ pub(crate) struct Tokens {
 #[derive(Debug, Default)]
 struct State {
     token: Option<Token>,
-    /// How the server takes credentials; `None` until it has accepted one style.
+    /// How the server takes credentials; `None` until it has accepted one.
     style: Option<AuthStyle>,
 }
 
@@ -127,7 +127,7 @@ impl Tokens {
                     *known = Some(*style);
                     return Ok(token);
                 }
-                // What the server said first is about the better known style.
+                // Report the refusal of the usual style, which comes first.
                 Err(Refusal::Refused(error)) => refusal = refusal.or(Some(error)),
                 Err(Refusal::Failed(error)) => return Err(error),
             }
@@ -211,9 +211,9 @@ impl Tokens {
 }
 
 enum Refusal {
-    /// The server does not want these credentials, or not in this style.
+    /// The server refused these credentials, or this style.
     Refused(Error),
-    /// There is no use in trying another style.
+    /// Another style cannot help.
     Failed(Error),
 }
 

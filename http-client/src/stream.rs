@@ -1,5 +1,5 @@
-//! The stream under a target's own connection: TCP or a Unix socket, its first bytes remembered so that an answer that is no
-//! HTTP can be told apart.
+//! The stream of a target's own connection: TCP or a Unix socket. It remembers its first bytes, so that an error can say which
+//! protocol the server speaks instead of HTTP.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,15 +16,15 @@ use url::Url;
 
 use crate::Resolver;
 
-/// As many first bytes as an error shows.
+/// The first bytes that an error shows.
 const SHOWN: usize = 16;
 /// The type of a TLS alert, and the first byte of every version of the protocol.
 const TLS_ALERT: [u8; 2] = [0x15, 0x03];
 
-/// How long one of several addresses is waited for before the next is tried.
-const OF_SEVERAL_MAX: Duration = Duration::from_secs(2);
+/// How long to wait for one of several addresses before the next is tried.
+const CONNECT_NEXT_AFTER: Duration = Duration::from_secs(2);
 
-/// Where a connection leads.
+/// Where a connection is made to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint {
     /// Host and port.
@@ -34,7 +34,7 @@ pub(crate) enum Endpoint {
 }
 
 impl Endpoint {
-    /// Where a request for the URL goes when nothing is in between; a socket leads there whatever the URL says.
+    /// The endpoint of a request that uses no proxy; a Unix socket replaces the host of the URL.
     pub(crate) fn of(url: &Url, socket: Option<&Arc<Path>>) -> Option<Self> {
         if let Some(socket) = socket {
             return Some(Self::Unix(Arc::clone(socket)));
@@ -42,7 +42,7 @@ impl Endpoint {
         Some(Self::Tcp(host_of(url)?.to_owned(), url.port_or_known_default()?))
     }
 
-    /// Is it where a request for the URL goes?
+    /// Is this the endpoint of a request for the URL?
     pub(crate) fn serves(&self, url: &Url, socket: Option<&Arc<Path>>) -> bool {
         match (self, socket) {
             (Self::Unix(path), Some(socket)) => path == socket,
@@ -58,7 +58,7 @@ fn host_of(url: &Url) -> Option<&str> {
 }
 
 impl Stream {
-    /// What an answer that is no HTTP seems to be.
+    /// What a response is that is not HTTP, as far as its first bytes show.
     pub(crate) fn explain(&self) -> Option<String> {
         let first = Some(&self.first).filter(|first| !first.is_empty())?;
         let shown = first.escape_ascii();
@@ -72,7 +72,7 @@ impl Stream {
 #[derive(Debug)]
 pub(crate) struct Stream {
     io: Io,
-    /// What the other side sent first.
+    /// The first bytes that were received.
     first: Vec<u8>,
 }
 
@@ -106,7 +106,7 @@ async fn tcp(host: &str, port: u16, resolver: &Resolver) -> Result<TcpStream, St
         let connected =
             async { TcpStream::connect(address).await.and_then(|stream| stream.set_nodelay(true).map(|()| stream)) };
         let connected =
-            if i + 1 == n_addresses { Ok(connected.await) } else { timeout(OF_SEVERAL_MAX, connected).await };
+            if i + 1 == n_addresses { Ok(connected.await) } else { timeout(CONNECT_NEXT_AFTER, connected).await };
         match connected {
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(error)) => failure = format!("dial tcp {address}: connect: {}", crate::cause::of_io(&error)),

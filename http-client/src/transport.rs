@@ -44,7 +44,7 @@ pub(crate) struct Transport {
 /// How a request is sent.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Route<'a> {
-    /// It carries no credentials and secret headers.
+    /// It carries no credentials and no secret headers.
     pub(crate) untrusted: bool,
     /// It follows a redirect to another server. A target may redirect to another place each time, so neither connections nor
     /// clients for such places are kept.
@@ -142,7 +142,7 @@ impl Transport {
         };
         let key = match (route.socket, &detour) {
             (Some(socket), _) => Some(format!("unix:{}", socket.display())),
-            // It leads to one place only, and is not kept.
+            // It can be used for this target only, and is not kept.
             (None, Some(_)) if route.redirected => None,
             (None, Some((authority, _))) => Some(authority.clone()),
             (None, None) if route.redirected => Some(REDIRECTED.to_owned()),
@@ -161,8 +161,8 @@ impl Transport {
         Ok((client, url, host))
     }
 
-    /// For HTTPS with a `server_name`: the URL under that name, the `Host`, and the way back to the target. A proxy would
-    /// be asked for the name instead of the target; through one the name is only checked.
+    /// For HTTPS with a `server_name`: the URL with that name, the `Host`, and the mapping of the name to the target. Not through
+    /// a proxy, which would connect to the name instead of the target; there the name is only verified.
     fn renamed(&self, url: &Url, socket: Option<&Path>) -> Option<(Url, String, Detour)> {
         let name = self.config.tls.as_ref()?.server_name.as_ref()?;
         let proxied = socket.is_none() && self.proxies.of(url).is_some();
@@ -172,7 +172,7 @@ impl Transport {
         }
         let mut named = url.clone();
         named.set_host(Some(name)).ok()?;
-        // An address as server name is not sent, only checked, which the verifier does.
+        // An address is not sent as SNI, only verified.
         if !matches!(named.host(), Some(url::Host::Domain(_))) {
             return None;
         }
@@ -182,7 +182,7 @@ impl Transport {
     }
 
     fn http2(&self) -> bool {
-        // HTTP/2 takes the authority from the URL, which then is not the target's.
+        // HTTP/2 takes the authority from the URL, which is then not the target's.
         self.config.enable_http2 && self.config.tls.as_ref().is_none_or(|tls| tls.server_name.is_none())
     }
 
@@ -195,11 +195,11 @@ impl Transport {
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .user_agent(&self.user_agent)
-            // `redirect` follows them.
+            // Redirects are followed by `connection`.
             .redirect(Policy::none())
             .referer(false)
             .gzip(false)
-            // What Go's client takes, a target may send; `head` does the same for plain HTTP.
+            // Accept what Go's client accepts, as `head` does for plain HTTP.
             .http1_allow_obsolete_multiline_headers_in_responses(true)
             .http1_ignore_invalid_headers_in_responses(true)
             .http1_max_headers(HEADERS_MAX)
@@ -226,7 +226,7 @@ impl Transport {
     }
 }
 
-/// Leads the server name to the target, and every other name where it belongs.
+/// Resolves the server name to the target, and every other name as usual.
 #[derive(Clone, Debug)]
 struct Detour {
     name: String,

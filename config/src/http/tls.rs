@@ -73,13 +73,14 @@ fn check_tls(tls: &mut TlsConfig, f: &mut Fields<'_>) -> Result<(), Error> {
 }
 
 /// A version of TLS. rustls implements the last two; an older minimum does no harm, an older maximum leaves none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TlsVersion {
     /// TLS 1.0
     Tls10,
     /// TLS 1.1
     Tls11,
     /// TLS 1.2
+    #[default]
     Tls12,
     /// TLS 1.3
     Tls13,

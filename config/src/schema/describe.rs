@@ -9,6 +9,8 @@ pub(crate) enum Shape {
     Scalar(&'static str),
     /// One of these words.
     Words(Vec<&'static str>),
+    /// PEM text in a field, or in the file that a field with the suffix `_file` names.
+    TextOrFile,
     /// A list of values.
     List(Box<Shape>),
     /// A mapping of names to values.

@@ -1,4 +1,4 @@
-//! The fields of one YAML mapping: each is asked for by name, and a field that nobody asked for is an error.
+//! The fields of one YAML mapping. Codecs read them by name; a field that none has read is an error.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -58,7 +58,7 @@ pub(crate) struct Fields<'a> {
     pub(crate) path: String,
     pub(crate) pos: Pos,
     tree: Option<&'a Tree>,
-    asked: Vec<&'static str>,
+    read: Vec<&'static str>,
     all_allowed: bool,
 }
 
@@ -72,12 +72,12 @@ impl<'a> Fields<'a> {
         {
             return Err(source.error(pos, path, format!("cannot unmarshal {} into a mapping", tree.what())));
         }
-        Ok(Self { source, path, pos, tree, asked: Vec::new(), all_allowed: false })
+        Ok(Self { source, path, pos, tree, read: Vec::new(), all_allowed: false })
     }
 
     /// The value of a field, null included; `None` if the field is missing.
     pub(crate) fn raw(&mut self, name: &'static str) -> Option<&'a Tree> {
-        self.asked.push(name);
+        self.read.push(name);
         self.pairs().iter().find(|(key, _)| key.text == name).map(|(_, value)| value)
     }
 
@@ -229,16 +229,16 @@ impl<'a> Fields<'a> {
         self.all_allowed = true;
     }
 
-    /// Refuses a field that nobody asked for, and names the known field that it is closest to.
+    /// Refuses a field that was not read, and names the known field that it is closest to.
     pub(crate) fn finish(&self) -> Result<(), Error> {
         if self.all_allowed {
             return Ok(());
         }
-        let Some((key, _)) = self.pairs().iter().find(|(key, _)| !self.asked.contains(&key.text.as_str())) else {
+        let Some((key, _)) = self.pairs().iter().find(|(key, _)| !self.read.contains(&key.text.as_str())) else {
             return Ok(());
         };
         let place = if self.path.is_empty() { "the configuration".to_owned() } else { self.path.clone() };
-        let hint = nearest(&key.text, &self.asked).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
+        let hint = nearest(&key.text, &self.read).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
         let message = format!("field {} not found in {place}{hint}", key.text);
         Err(self.source.error(key.pos, self.at(&key.text), message))
     }

@@ -35,21 +35,21 @@ pub(crate) fn group(endpoints: &Endpoints, attach: AttachMetadata, store: &dyn O
     TargetGroup { source, labels: labels.labels(), targets }
 }
 
-/// The pods that the object leads to.
+/// The pods behind the object.
 pub(crate) fn pods(endpoints: &Endpoints) -> Vec<Key> {
     let subsets = endpoints.subsets.iter();
     let addresses = subsets.flat_map(|subset| subset.addresses.iter().chain(&subset.not_ready_addresses));
     addresses.filter_map(|a| pod_key(a.target_ref.as_ref(), namespace(&endpoints.metadata))).collect()
 }
 
-/// The pod that a reference names.
+/// The key of the pod that a reference names.
 pub(crate) fn pod_key(reference: Option<&TargetRef>, namespace: &str) -> Option<Key> {
     let reference = reference.filter(|reference| reference.kind == "Pod")?;
     let own = if reference.namespace.is_empty() { namespace } else { &reference.namespace };
     Some(Key::new(own, &reference.name))
 }
 
-/// The pod that a reference leads to, if it is known.
+/// The pod that a reference names, if it is known.
 pub(crate) fn pod_of(reference: Option<&TargetRef>, namespace: &str, store: &dyn ObjectStore) -> Option<Arc<Pod>> {
     let key = pod_key(reference, namespace)?;
     match store.get(Kind::Pod, &key.namespace, &key.name)? {
@@ -90,7 +90,7 @@ fn target(
     labels.labels()
 }
 
-/// The labels of the container that has the port; of several the last wins.
+/// Sets the labels of the container that has the port; of several the last wins.
 pub(crate) fn set_matching_container(labels: &mut LabelsBuilder, pod: &Pod, port: u32, protocol: &str) {
     for (container, is_init) in containers(pod) {
         if let Some(own) = container.ports.iter().find(|own| own.container_port == port) {
@@ -100,12 +100,12 @@ pub(crate) fn set_matching_container(labels: &mut LabelsBuilder, pod: &Pod, port
     }
 }
 
-/// The pods that endpoints lead to, and which of their ports are targets already.
+/// The pods behind endpoints, and which of their ports are targets already.
 #[derive(Debug, Default)]
 pub(crate) struct PodsBehind(Vec<(Arc<Pod>, Vec<u32>)>);
 
 impl PodsBehind {
-    /// Notes that a port of a pod is a target.
+    /// Records that a port of a pod is a target.
     pub(crate) fn covered(&mut self, pod: Option<Arc<Pod>>, port: u32) {
         let Some(pod) = pod else { return };
         match self.0.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &pod)) {

@@ -41,7 +41,7 @@ pub(crate) fn group(slice: &EndpointSlice, attach: AttachMetadata, store: &dyn O
     TargetGroup { source, labels: labels.labels(), targets }
 }
 
-/// The pods that the slice leads to.
+/// The pods behind the slice.
 pub(crate) fn pods(slice: &EndpointSlice) -> Vec<Key> {
     let own = namespace(&slice.metadata);
     slice.endpoints.iter().filter_map(|endpoint| pod_key(endpoint.target_ref.as_ref(), own)).collect()
@@ -52,7 +52,7 @@ pub(crate) fn service_name(meta: &ObjectMeta) -> Option<&str> {
     meta.labels.as_ref()?.get("kubernetes.io/service-name").map(String::as_str)
 }
 
-/// Of a dual-stack service only the slices of its first address family count; the others lead to the same pods again.
+/// Of a dual-stack service only the slices of its first address family are used; the others lead to the same pods.
 fn is_secondary(slice: &EndpointSlice, store: &dyn ObjectStore) -> bool {
     let meta = &slice.metadata;
     let service = service_name(meta).and_then(|service| store.get(Kind::Service, namespace(meta), service));

@@ -34,7 +34,7 @@ pub(crate) fn group(ingress: &Ingress, attach: AttachMetadata, store: &dyn Objec
     TargetGroup { source: format!("ingress/{}/{}", namespace(meta), name(meta)), labels: labels.labels(), targets }
 }
 
-/// Is it the host, or a wildcard for its first part?
+/// Does the pattern match the host, possibly as a wildcard for its first label?
 fn matches_host(pattern: &str, host: &str) -> bool {
     let rest = |name: &str| name.split_once('.').map(|(_, rest)| rest.to_owned());
     pattern == host || (pattern.starts_with("*.") && rest(pattern) == rest(host))

@@ -13,14 +13,14 @@ pub(crate) fn label(name: &str) -> String {
     format!("{PREFIX}{name}")
 }
 
-/// Sets `__meta_kubernetes_<name>`; an empty value is none.
+/// Sets `__meta_kubernetes_<name>`, unless the value is empty.
 pub(crate) fn set(labels: &mut LabelsBuilder, name: &str, value: &str) {
     if !value.is_empty() {
         labels.set(&label(name), value);
     }
 }
 
-/// A key of Kubernetes as a part of a label's name: every other character becomes an underscore.
+/// Makes a part of a label name of a key of Kubernetes: other characters become underscores.
 pub(crate) fn sanitise(key: &str) -> String {
     key.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect()
 }
@@ -41,7 +41,7 @@ pub(crate) fn set_maps(labels: &mut LabelsBuilder, prefix: &str, meta: &ObjectMe
     }
 }
 
-/// What every object of a role says of itself: `<prefix>_name`, its labels and annotations, its namespace.
+/// The labels that every object of a role gives: `<prefix>_name`, its labels and annotations, its namespace.
 pub(crate) fn object_labels(prefix: &str, meta: &ObjectMeta) -> LabelsBuilder {
     let mut labels = LabelsBuilder::default();
     set(&mut labels, "namespace", namespace(meta));
@@ -50,7 +50,7 @@ pub(crate) fn object_labels(prefix: &str, meta: &ObjectMeta) -> LabelsBuilder {
     labels
 }
 
-/// The labels of the namespace, where they are asked for.
+/// Sets the labels of the namespace, if `attach_metadata.namespace` is set.
 pub(crate) fn set_namespace(
     labels: &mut LabelsBuilder,
     meta: &ObjectMeta,
@@ -65,7 +65,7 @@ pub(crate) fn set_namespace(
     }
 }
 
-/// The labels of a node; false when it is not known.
+/// Sets the labels of a node; false if it is not known.
 pub(crate) fn set_node(labels: &mut LabelsBuilder, node: &str, store: &dyn ObjectStore) -> bool {
     match store.get(Kind::Node, "", node) {
         Some(Object::Node(found)) => {
@@ -77,7 +77,7 @@ pub(crate) fn set_node(labels: &mut LabelsBuilder, node: &str, store: &dyn Objec
     }
 }
 
-/// The labels of a service, if it is known.
+/// Sets the labels of a service, if it is known.
 pub(crate) fn set_service(labels: &mut LabelsBuilder, namespace: &str, service: &str, store: &dyn ObjectStore) {
     if let Some(Object::Service(found)) = store.get(Kind::Service, namespace, service) {
         set(labels, "service_name", name(&found.metadata));

@@ -8,7 +8,7 @@ use model::{Labels, LabelsBuilder, TargetGroup};
 use super::meta::{host_port, set, set_maps, set_namespace, set_node};
 use super::objects::{Container, ContainerPort, Kind, ObjectStore, Pod};
 
-/// The targets of a pod; none while it has no address, or while a node that is asked for is not known.
+/// The targets of a pod; none while it has no address, or while its node is not known and `attach_metadata.node` is set.
 pub(crate) fn group(pod: &Pod, attach: AttachMetadata, store: &dyn ObjectStore) -> TargetGroup {
     let mut group = TargetGroup { source: source(pod), ..TargetGroup::default() };
     if pod.status.pod_ip.is_empty() {
@@ -85,7 +85,7 @@ pub(crate) fn set_pod(labels: &mut LabelsBuilder, pod: &Pod, attach: AttachMetad
     let Some((kind, owner)) = controller(&pod.metadata) else { return };
     set(labels, "pod_controller_kind", kind);
     set(labels, "pod_controller_name", owner);
-    // The owner's owner, where its kind is the expected one.
+    // The controller of the controller: a deployment owns the replica set that owns the pod.
     let grand_owner = |by: Kind, expected: &str| -> Option<String> {
         let found = store.get(by, namespace(&pod.metadata), owner)?;
         controller(found.meta()).filter(|(kind, _)| *kind == expected).map(|(_, name)| name.to_owned())

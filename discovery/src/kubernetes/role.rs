@@ -1,4 +1,4 @@
-//! Which objects a role needs, and what becomes of them.
+//! Which kinds of objects a role needs, and which target groups they become.
 
 use config::{AttachMetadata, KubernetesRole};
 use kube_watch::{Key, namespace};
