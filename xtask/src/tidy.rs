@@ -151,17 +151,6 @@ fn lengths(folder: &Path, faults: &mut Vec<String>) -> Result<()> {
     Ok(())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dependency_tables_are_read() {
-        let manifest = "[package]\nname = \"x\"\n[dependencies]\nmodel.workspace = true\ntokio = { workspace = true }\n\n[dev-dependencies]\nserde_json.workspace = true\n[lints]\nworkspace = true\n";
-        assert_eq!(dependencies(manifest).collect::<Vec<_>>(), ["model", "tokio", "serde_json"]);
-    }
-}
-
 /// Files and folders that a page names in backticks, from the root of the workspace, must be there.
 fn named_paths(root: &Path, faults: &mut Vec<String>) -> Result<()> {
     for page in PAGES {
@@ -173,4 +162,15 @@ fn named_paths(root: &Path, faults: &mut Vec<String>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dependency_tables_are_read() {
+        let manifest = "[package]\nname = \"x\"\n[dependencies]\nmodel.workspace = true\ntokio = { workspace = true }\n\n[dev-dependencies]\nserde_json.workspace = true\n[lints]\nworkspace = true\n";
+        assert_eq!(dependencies(manifest).collect::<Vec<_>>(), ["model", "tokio", "serde_json"]);
+    }
 }

@@ -41,7 +41,7 @@ fn argument(text: &str) -> &str {
 
 /// Is it beyond the seconds that 64 bits count?
 fn is_no_time(value: f64) -> bool {
-    !(value.abs() < 9.2e18)
+    value.is_nan() || value.abs() >= 9.2e18
 }
 
 /// What the processor's library and Go compute to the last bit, and no further.
