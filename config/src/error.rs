@@ -1,4 +1,4 @@
-//! Why a configuration was refused.
+//! Errors of reading a configuration.
 
 use std::path::PathBuf;
 
@@ -14,18 +14,18 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
-    /// The file says something that is not valid: `prometheus.yml:3:5: scrape_configs[0].scrape_interval: …`.
+    /// The content is not valid: `prometheus.yml:3:5: scrape_configs[0].scrape_interval: …`.
     #[error("{}:{line}:{column}: {}{message}", file.display(), if field.is_empty() { String::new() } else { format!("{field}: ") })]
     Invalid {
         /// The file.
         file: PathBuf,
-        /// From one.
+        /// Counted from one.
         line: usize,
-        /// From one.
+        /// Counted from one.
         column: usize,
-        /// The path of the field; empty when the file is no YAML.
+        /// The path of the field; empty if the file is not YAML.
         field: String,
-        /// What is wrong, and the way out where there is a plain one.
+        /// What is wrong, and the remedy where it is known.
         message: String,
     },
 }

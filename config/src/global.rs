@@ -1,179 +1,227 @@
-//! The whole configuration, and what its `global` section says.
+//! The `global` section: what jobs and rules inherit.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use model::duration::format_duration_ms;
 use model::{Labels, NameValidation};
 
-use crate::size::format_size;
-use crate::unserved;
+use crate::Error;
+use crate::limits::ScrapeLimits;
+use crate::names::{EscapingScheme, ValidationScheme};
+use crate::protocol::{Place, Protocols, ScrapeProtocol};
+use crate::schema::{
+    Bool, Codec, Count, Duration, Fields, Inline, Nonzero, OptionalBool, Path, Section as _, Shape, section,
+};
 use crate::yaml::Yaml;
-use crate::{ScrapeConfig, ScrapeLimits, ScrapeProtocol};
 
-/// A `prometheus.yml`, checked, with every default filled in.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Config {
+const SCRAPE_TIMEOUT_MS: i64 = 10_000;
+
+section! {
     /// What jobs and rules inherit.
-    pub global: GlobalConfig,
-    /// The jobs, those of `scrape_config_files` after those of the file itself; names are unique.
-    pub scrape_configs: Vec<Arc<ScrapeConfig>>,
-    /// Files of rules; the last part may hold one `*`. Absolute or relative to the configuration file's folder.
-    pub rule_files: Vec<PathBuf>,
-    /// What `storage.tsdb` says.
-    pub storage: StorageConfig,
-    /// What was warned of while loading, one sentence each.
-    pub warnings: Vec<String>,
-    /// The sections that are in use and not served.
-    pub(crate) not_served: Vec<String>,
-    /// The top level as it is printed, in upstream's order.
-    pub(crate) shown: Yaml,
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct GlobalConfig as "global" in (defaults: &'c Defaults) {
+        /// The time from one scrape of a target to the next.
+        #[yaml(Nonzero<Duration>, name = "scrape_interval", default = 60_000)]
+        pub scrape_interval_ms: i64,
+        /// How long a scrape may take; at most `scrape_interval`.
+        #[yaml(
+            Nonzero<Duration>,
+            name = "scrape_timeout",
+            inherited = SCRAPE_TIMEOUT_MS.min(scrape_interval_ms) => "10s, or `scrape_interval` if that is less"
+        )]
+        pub scrape_timeout_ms: i64,
+        /// The formats to ask for, the preferred one first.
+        #[yaml(
+            Protocols,
+            with = Place::Global,
+            inherited = defaults.scrape_protocols.clone() => "text formats, and protobuf first if native histograms are scraped"
+        )]
+        pub scrape_protocols: Option<Vec<ScrapeProtocol>>,
+        /// The time from one evaluation of a rule group to the next.
+        #[yaml(Nonzero<Duration>, name = "evaluation_interval", default = 60_000)]
+        pub evaluation_interval_ms: i64,
+        /// Rules are evaluated at the time this long ago, so that late samples are seen.
+        #[yaml(Duration, name = "rule_query_offset")]
+        pub rule_query_offset_ms: i64,
+        /// The file in which queries are logged.
+        #[yaml(Path)]
+        pub query_log_file: Option<PathBuf>,
+        /// How many series a query may select, 0 for any number; needs `--enable-feature=query-cost`.
+        #[yaml(Count)]
+        pub query_max_series: u64,
+        /// How many samples a query may read, 0 for any number; needs `--enable-feature=query-cost`.
+        #[yaml(Count)]
+        pub query_max_samples_read: u64,
+        /// How long a query may take instead of `--query.timeout`; needs `--enable-feature=query-cost`.
+        #[yaml(Duration, name = "query_max_duration")]
+        pub query_max_duration_ms: u64,
+        /// The file in which failed scrapes are logged.
+        #[yaml(Path)]
+        pub scrape_failure_log_file: Option<PathBuf>,
+        /// Labels of everything that leaves this server. `$NAME` and `${NAME}` stand for environment variables, `$$` for `$`.
+        #[yaml(ExternalLabelsCodec)]
+        pub external_labels: ExternalLabels,
+        /// The limits of a scrape.
+        #[yaml(Inline<ScrapeLimits>, with = &ScrapeLimits::default())]
+        pub limits: ScrapeLimits,
+        /// Which names of metrics and labels are valid: all, or those of letters, digits, `_` and `:`.
+        #[yaml(ValidationScheme, name = "metric_name_validation_scheme", default = NameValidation::Utf8)]
+        pub name_validation: NameValidation,
+        /// What names become for a target that does not know UTF-8 names; by default `allow-utf-8` or `underscores`, as
+        /// `metric_name_validation_scheme` is `utf8` or `legacy`.
+        #[yaml(EscapingScheme, name = "metric_name_escaping_scheme")]
+        pub name_escaping: String,
+        /// Scrape native histograms.
+        #[yaml(OptionalBool, default = false; always)]
+        pub scrape_native_histograms: bool,
+        /// Convert classic histograms to native ones with custom buckets.
+        #[yaml(Bool)]
+        pub convert_classic_histograms_to_nhcb: bool,
+        /// Store the classic form of a native histogram, too.
+        #[yaml(Bool)]
+        pub always_scrape_classic_histograms: bool,
+        /// Store `scrape_timeout_seconds`, `scrape_sample_limit` and `scrape_body_size_bytes` for each target.
+        #[yaml(OptionalBool, inherited = defaults.extra_scrape_metrics => "false"; always)]
+        pub extra_scrape_metrics: bool,
+    }
+    check = check_global;
 }
 
-impl Config {
-    /// One sentence for each section that is in use and that nothing serves yet.
-    #[must_use]
-    pub fn not_served(&self) -> Vec<String> {
-        self.not_served.clone()
-    }
-
-    /// Fills in how long and how much is kept, for a file that says neither. Zero means no bound.
-    pub fn default_retention(&mut self, time_ms: i64, size_bytes: u64) {
-        let said = &self.storage;
-        if said.retention_time_ms.is_some()
-            || said.retention_size_bytes.is_some()
-            || said.retention_percentage.is_some()
-        {
-            return;
-        }
-        let mut shown = Vec::new();
-        if time_ms > 0 {
-            self.storage.retention_time_ms = Some(time_ms);
-            shown.push(("time".to_owned(), Yaml::text(format_duration_ms(time_ms))));
-        }
-        if size_bytes > 0 {
-            self.storage.retention_size_bytes = Some(size_bytes);
-            shown.push(("size".to_owned(), Yaml::text(format_size(size_bytes))));
-        }
-        let path = ["storage", "tsdb", "retention"];
-        let place = path.iter().try_fold(&mut self.shown, |at, name| at.get_mut(name));
-        if let Some(place) = place {
-            *place = Yaml::Map(shown);
-        }
-    }
-
-    /// The least severe messages to be logged, where `runtime` says so: `debug`, `info`, `warn` or `error`.
-    #[must_use]
-    pub fn log_level(&self) -> Option<&str> {
-        unserved::part(&self.shown, "runtime").and_then(|runtime| unserved::get(runtime, "log_level"))
-    }
-
-    /// Fills in the level, for a file that says none.
-    pub fn default_log_level(&mut self, level: &str) {
-        if self.log_level().is_none()
-            && let Some(Yaml::Map(runtime)) = self.shown.get_mut("runtime")
-        {
-            runtime.push(("log_level".to_owned(), Yaml::text(level)));
-        }
-    }
-
-    /// The configuration as `/api/v1/status/config` shows it: every default filled in, secrets as `<secret>`.
-    #[must_use]
-    pub fn to_yaml(&self) -> String {
-        self.shown.print()
-    }
-}
-
-/// The `global` section.
-#[derive(Clone, Debug, PartialEq)]
-pub struct GlobalConfig {
-    /// From one scrape to the next.
-    pub scrape_interval_ms: i64,
-    /// At most the interval.
-    pub scrape_timeout_ms: i64,
-    /// From one evaluation of a rule group to the next.
-    pub evaluation_interval_ms: i64,
-    /// Rules look at the time this long ago.
-    pub rule_query_offset_ms: i64,
-    /// Labels of everything that leaves this server.
-    pub external_labels: Labels,
-    /// Where queries are logged.
-    pub query_log_file: Option<PathBuf>,
-    /// Series that the selectors of a query may find, 0 for any number; looked at with the feature `query-cost` alone.
-    pub query_max_series: u64,
-    /// Samples that a query may read; as `query_max_series`.
-    pub query_max_samples_read: u64,
-    /// How long a query may take instead of `--query.timeout`; as `query_max_series`.
-    pub query_max_duration_ms: u64,
-    /// Where failed scrapes are written.
-    pub scrape_failure_log_file: Option<PathBuf>,
-    /// The formats to ask for, when the section names any.
+/// The defaults of `global` that flags of the command line change.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Defaults {
+    /// Of `scrape_protocols`.
     pub scrape_protocols: Option<Vec<ScrapeProtocol>>,
-    /// The bounds of a scrape.
-    pub limits: ScrapeLimits,
-    /// Which metric and label names are valid.
-    pub name_validation: NameValidation,
-    /// What names become for a target that does not know UTF-8 names; empty when the section does not say.
-    pub name_escaping: String,
-    /// Native histograms are taken.
-    pub scrape_native_histograms: bool,
-    /// The classic form of a native histogram is taken too.
-    pub always_scrape_classic_histograms: bool,
-    /// Classic histograms become native ones with their own buckets.
-    pub convert_classic_histograms_to_nhcb: bool,
-    /// Three more series a target.
+    /// Of `extra_scrape_metrics`.
     pub extra_scrape_metrics: bool,
+}
+
+impl GlobalConfig {
+    /// What holds if the section is missing as a whole. Only then the escaping is set, as in Prometheus.
+    pub(crate) fn of_missing(defaults: &Defaults) -> Self {
+        Self { name_escaping: "allow-utf-8".to_owned(), ..Self::defaults(defaults) }
+    }
 }
 
 impl Default for GlobalConfig {
     fn default() -> Self {
-        Self {
-            scrape_interval_ms: 60_000,
-            scrape_timeout_ms: 10_000,
-            evaluation_interval_ms: 60_000,
-            rule_query_offset_ms: 0,
-            external_labels: Labels::empty(),
-            query_log_file: None,
-            query_max_series: 0,
-            query_max_samples_read: 0,
-            query_max_duration_ms: 0,
-            scrape_failure_log_file: None,
-            scrape_protocols: None,
-            limits: ScrapeLimits::default(),
-            name_validation: NameValidation::Utf8,
-            name_escaping: String::new(),
-            scrape_native_histograms: false,
-            always_scrape_classic_histograms: false,
-            convert_classic_histograms_to_nhcb: false,
-            extra_scrape_metrics: false,
-        }
+        Self::of_missing(&Defaults::default())
     }
 }
 
-/// One of `storage.tsdb.retention_rules`: Weft's own.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RetentionRuleConfig {
-    /// A series selector. Whoever knows the query language reads it.
-    pub selector: String,
-    /// How long its series are kept.
-    pub time_ms: i64,
-    /// Where the rule stands, for messages: `prometheus.yml:7: storage.tsdb.retention_rules[0].match`.
-    pub place: String,
+fn check_global(global: &mut GlobalConfig, f: &mut Fields<'_>, _: &Defaults) -> Result<(), Error> {
+    if global.scrape_timeout_ms > global.scrape_interval_ms {
+        return Err(f.refuse("scrape_timeout", "global scrape timeout greater than scrape interval"));
+    }
+    let mut names = global.external_labels.printed.iter().map(|(name, _)| name);
+    if let Some(bad) = names.find(|name| !global.name_validation.is_label_name(name)) {
+        return Err(f.refuse("external_labels", format!("{bad:?} is not a valid label name")));
+    }
+    Ok(())
 }
 
-/// The `storage.tsdb` section; it wins over the flags of the same meaning.
+/// The section: where it is missing as a whole, the defaults hold as they are.
+pub(crate) enum Global {}
+
+impl Codec<GlobalConfig> for Global {
+    type Args<'a> = &'a Defaults;
+
+    fn decode(f: &mut Fields<'_>, name: &'static str, defaults: &Defaults) -> Result<Option<GlobalConfig>, Error> {
+        f.fields(name)?.map(|mut inner| GlobalConfig::decode(&mut inner, defaults)).transpose()
+    }
+
+    fn is_zero(_: &GlobalConfig) -> bool {
+        false
+    }
+
+    fn encode(global: &GlobalConfig) -> Yaml {
+        global.to_map()
+    }
+
+    fn shape() -> Shape {
+        Shape::Section(GlobalConfig::describe())
+    }
+}
+
+/// External labels with the environment filled in.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct StorageConfig {
-    /// How far a sample may lie behind the newest of its series.
-    pub out_of_order_time_window_ms: i64,
-    /// How long samples are kept.
-    pub retention_time_ms: Option<i64>,
-    /// How many bytes are kept.
-    pub retention_size_bytes: Option<u64>,
-    /// How much of the disk may be used.
-    pub retention_percentage: Option<f64>,
-    /// Series that are kept for less than the others.
-    pub retention_rules: Vec<RetentionRuleConfig>,
-    /// How many exemplars are kept.
-    pub max_exemplars: Option<i64>,
+pub struct ExternalLabels {
+    labels: Labels,
+    /// As they are printed: by name, empty values included.
+    printed: Vec<(String, String)>,
+}
+
+impl std::ops::Deref for ExternalLabels {
+    type Target = Labels;
+
+    fn deref(&self) -> &Labels {
+        &self.labels
+    }
+}
+
+enum ExternalLabelsCodec {}
+
+impl Codec<ExternalLabels> for ExternalLabelsCodec {
+    type Args<'a> = ();
+
+    fn decode(f: &mut Fields<'_>, name: &'static str, (): ()) -> Result<Option<ExternalLabels>, Error> {
+        let source = f.source;
+        let lookup = &mut |name: &str| {
+            (source.env)(name).filter(|value| !value.is_empty()).unwrap_or_else(|| {
+                source.warn(format!("global.external_labels: the environment variable {name} is empty or not set"));
+                String::new()
+            })
+        };
+        let labels = f.text_map(name)?.into_iter();
+        let printed: Vec<_> = labels.map(|(name, value)| (name, expand(&value, lookup))).collect();
+        let labels = Labels::from_pairs(printed.iter().map(|(name, value)| (name, value)));
+        Ok(Some(ExternalLabels { labels, printed }))
+    }
+
+    fn is_zero(labels: &ExternalLabels) -> bool {
+        labels.printed.is_empty()
+    }
+
+    fn encode(labels: &ExternalLabels) -> Yaml {
+        Yaml::Map(labels.printed.iter().map(|(name, value)| (name.clone(), Yaml::text(value))).collect())
+    }
+
+    fn shape() -> Shape {
+        Shape::Map(Box::new(Shape::Scalar("string")))
+    }
+}
+
+/// Replaces `$NAME`, `${NAME}` and `$$`, as Go's `os.Expand` does.
+fn expand(text: &str, lookup: &mut dyn FnMut(&str) -> String) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('$') {
+        out.push_str(before);
+        rest = if let Some(tail) = after.strip_prefix('$') {
+            out.push('$');
+            tail
+        } else if let Some((name, tail)) = after.strip_prefix('{').and_then(|inner| inner.split_once('}')) {
+            out.push_str(&if name.is_empty() { String::new() } else { lookup(name) });
+            tail
+        } else {
+            let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            let end = after.find(|c| !word(c)).unwrap_or(after.len());
+            let (name, tail) = after.split_at(end);
+            out.push_str(&if name.is_empty() { "$".to_owned() } else { lookup(name) });
+            tail
+        };
+    }
+    out + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_is_filled_in_as_go_does() {
+        let run = |text: &str| expand(text, &mut |name| format!("<{name}>"));
+        assert_eq!(run("a$B-${C}d$$e$"), "a<B>-<C>d$e$");
+        assert_eq!(run("$1x ${"), "<1x> ${");
+        assert_eq!(run("plain"), "plain");
+    }
 }

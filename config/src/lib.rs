@@ -1,46 +1,66 @@
 //! `prometheus.yml`: text to validated values.
 //!
-//! - **What**: reads a configuration as strictly as upstream does, and refuses with file, line, column, field and a way out.
+//! - **What**: reads a configuration as strictly as Prometheus does; an error names file, line, column, field and remedy.
 //! - **Path**: before both paths; every other crate is built from these values.
-//! - **Invariants**: no network, no async; a value that exists is valid; secrets are never printed; a reader of a job
-//!   never needs `global`.
-//! - **Files**: `global`, `scrape`, `sd`, `http`, `secret` the values · `load` the file as a whole · `sections`, `unserved` what is
-//!   checked and not served · `*_read` one section each, read and shown · `node` YAML in · `decode` fields of a mapping ·
-//!   `yaml` YAML out · `size`, `selector` small languages · `target_groups` the files of file discovery · `web` the file of `--web.config.file`.
+//! - **Invariants**: no network, no async; a value that exists is valid; secrets are never printed; a job is complete without
+//!   `global`.
+//! - **Files**: `schema` the macro `section!`, which declares a section once for reading, printing and documentation · `yaml`
+//!   YAML in and out · `file` the whole file, `load` with what it includes · `global`, `runtime`, `alerting`, `scrape`, `limits`,
+//!   `protocol`, `names`, `storage`, `tracing`, `remote`, `otlp` its sections · `http`, `sd`, `relabel` what several sections have in
+//!   common · `reference` the page `docs/configuration.md` · `size`, `selector`, `secret` kinds of values · `target_groups` the
+//!   files of file discovery · `web` the file of `--web.config.file`.
 //! - **Tests**: at the foot of each file; `tests/` reads upstream's data.
 
-mod decode;
+mod alerting;
 mod error;
+mod file;
 mod global;
 mod http;
-mod http_read;
+mod limits;
 mod load;
-mod node;
-mod relabel_read;
+mod names;
+mod otlp;
+mod protocol;
+mod reference;
+mod relabel;
+mod remote;
+mod runtime;
+mod schema;
 mod scrape;
-mod scrape_read;
 mod sd;
-mod sd_read;
 mod secret;
-mod sections;
 mod selector;
 mod size;
+mod storage;
 mod target_groups;
-mod unserved;
+mod tracing;
 mod web;
 mod yaml;
 
+pub use alerting::{AlertingConfig, AlertmanagerConfig};
 pub use error::Error;
-pub use global::{Config, GlobalConfig, RetentionRuleConfig, StorageConfig};
+pub use file::Config;
+pub use global::{Defaults, ExternalLabels, GlobalConfig};
 pub use http::{
-    Authorization, BasicAuth, HttpClientConfig, HttpHeader, JwtBearer, OAuth2, ProxyConfig, TlsConfig, TlsVersion,
+    Authorization, BasicAuth, Claims, HttpClientConfig, HttpHeader, OAuth2, ProxyConfig, TlsConfig, TlsVersion,
 };
-pub use scrape::{LimitMode, ScrapeConfig, ScrapeLimits, ScrapeProtocol};
+pub use limits::{LimitMode, ScrapeLimits};
+pub use otlp::OtlpConfig;
+pub use protocol::ScrapeProtocol;
+pub use reference::reference;
+pub use remote::{MetadataConfig, QueueConfig, RemoteReadConfig, RemoteWriteConfig};
+pub use runtime::RuntimeConfig;
+pub use schema::Opaque;
+pub use scrape::ScrapeConfig;
 pub use sd::{
-    AttachMetadata, FileSdConfig, KubernetesRole, KubernetesSdConfig, KubernetesSelector, SdConfig, StaticConfig,
-    UnservedSd,
+    AttachMetadata, DnsSdConfig, FileSdConfig, HttpSdConfig, KubernetesNamespaces, KubernetesRole, KubernetesSdConfig,
+    KubernetesSelector, SdConfig, StaticConfig, UnservedSd,
 };
 pub use secret::{SECRET_SHOWN, Secret};
 pub use size::{format_size, parse_size};
+pub use storage::{
+    ChunkEncodingConfig, ExemplarsConfig, RetentionConfig, RetentionRuleConfig, StorageConfig, TsdbConfig,
+};
 pub use target_groups::{FileGroup, target_groups};
-pub use web::{ClientAuth, Pem, WebConfig, WebTls};
+pub use tracing::TracingConfig;
+pub use web::{ClientAuth, HttpServerConfig, Pem, RateLimitConfig, WebConfig, WebTls};

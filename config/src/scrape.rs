@@ -1,180 +1,176 @@
-//! A scrape configuration, everything inherited and checked.
+//! A scrape configuration; what it does not set is filled in from `global`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use model::{NameValidation, RelabelRule};
 
-use crate::{HttpClientConfig, SdConfig};
+use crate::Error;
+use crate::global::GlobalConfig;
+use crate::http::HttpClientConfig;
+use crate::limits::ScrapeLimits;
+use crate::names::{ESCAPINGS, EscapingScheme, ValidationScheme};
+use crate::protocol::{Place, Protocol, Protocols, ScrapeProtocol};
+use crate::relabel::Rules;
+use crate::schema::{Bool, Duration, Fields, Inline, Nonzero, OptionalBool, Path, Text, TextMap, section};
+use crate::sd::{Discoveries, SdConfig};
 
-/// One job: where its targets are, how they are asked, and what is made of the answers. All that the job does not say is
-/// filled in from `global`, so that a reader never asks it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ScrapeConfig {
-    /// The job's name; unique, and the default of the label `job`.
-    pub job_name: String,
-    /// From one scrape to the next.
-    pub scrape_interval_ms: i64,
-    /// At most the interval.
-    pub scrape_timeout_ms: i64,
-    /// The formats to ask for, the dearest first.
-    pub scrape_protocols: Vec<ScrapeProtocol>,
-    /// The format of an answer that does not say its own.
-    pub fallback_scrape_protocol: Option<ScrapeProtocol>,
-    /// Path of the URL, `/metrics` by default.
-    pub metrics_path: String,
-    /// `http` or `https`; upstream does not check it here.
-    pub scheme: String,
-    /// Query of the URL.
-    pub params: BTreeMap<String, Vec<String>>,
-    /// On a collision the target's own labels win over the server's.
-    pub honor_labels: bool,
-    /// The target's timestamps are kept.
-    pub honor_timestamps: bool,
-    /// Series with their own timestamps get stale markers too.
-    pub track_timestamps_staleness: bool,
-    /// Ask for gzip.
-    pub enable_compression: bool,
-    /// Native histograms are taken.
-    pub scrape_native_histograms: bool,
-    /// The classic form of a native histogram is taken too.
-    pub always_scrape_classic_histograms: bool,
-    /// Classic histograms become native ones with their own buckets.
-    pub convert_classic_histograms_to_nhcb: bool,
-    /// `scrape_timeout_seconds`, `scrape_sample_limit` and `scrape_body_size_bytes` are stored for each target.
-    pub extra_scrape_metrics: bool,
-    /// Where failed scrapes are written.
-    pub scrape_failure_log_file: Option<PathBuf>,
-    /// The bounds of a scrape.
-    pub limits: ScrapeLimits,
-    /// Which metric and label names are valid.
-    pub name_validation: NameValidation,
-    /// What names become for a target that does not know UTF-8 names: `allow-utf-8`, `underscores`, `dots`, `values`.
-    pub name_escaping: String,
-    /// How the targets are spoken to.
-    pub http: HttpClientConfig,
-    /// Between discovery and target.
-    pub relabel_configs: Vec<RelabelRule>,
-    /// Between line and series.
-    pub metric_relabel_configs: Vec<RelabelRule>,
-    /// Where the targets are.
-    pub sd: Vec<SdConfig>,
-}
-
-/// Bounds of a scrape; past one of them the whole scrape fails, unless something else is said of it. Zero is no bound.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct ScrapeLimits {
-    /// Of an uncompressed answer.
-    pub body_size_bytes: u64,
-    /// Samples after relabelling.
-    pub samples: u64,
-    /// What becomes of a scrape that has more. Weft's own.
-    pub mode: LimitMode,
-    /// Series that a target may begin in a day of UTC; further ones are left out, in both modes. Weft's own.
-    pub series: u64,
-    /// Lines of an answer, comments among them; zero is what the size of the largest answer gives. Weft's own.
-    pub entries: u64,
-    /// Targets of the job.
-    pub targets: u64,
-    /// Labels of a series.
-    pub labels: u64,
-    /// Bytes of a label's name.
-    pub label_name_length: u64,
-    /// Bytes of a label's value.
-    pub label_value_length: u64,
-    /// Buckets of a native histogram.
-    pub native_histogram_buckets: u64,
-    /// The least growth from one bucket of a native histogram to the next.
-    pub native_histogram_min_bucket_factor: f64,
-    /// Dropped targets that are remembered for the API; not a bound of a scrape.
-    pub keep_dropped_targets: u64,
-}
-
-/// What becomes of a scrape that has more samples than `sample_limit`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum LimitMode {
-    /// It fails, and all series of the target end.
-    #[default]
-    Hard,
-    /// The series that were there go on, new ones are left out until there is room.
-    Soft,
-}
-
-impl LimitMode {
-    /// As configurations spell it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Hard => "hard",
-            Self::Soft => "soft",
-        }
+section! {
+    /// One job: where its targets are, how they are scraped, and what is done with their samples.
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct ScrapeConfig as "scrape_config" in (global: &'c GlobalConfig) {
+        /// The name of the job and the default of the label `job`; no two jobs may have the same name.
+        #[yaml(Text; required = "job_name is empty")]
+        pub job_name: String,
+        /// If a label of a scraped series is also one of the target, keep its value. Otherwise the target's label wins and the
+        /// scraped one is stored as `exported_<name>`.
+        #[yaml(Bool)]
+        pub honor_labels: bool,
+        /// Store samples with the timestamps of the target, where it gives any.
+        #[yaml(Bool, default = true; always)]
+        pub honor_timestamps: bool,
+        /// Mark series as stale that the target gives timestamps for, too.
+        #[yaml(Bool; always)]
+        pub track_timestamps_staleness: bool,
+        /// Query parameters of the URL.
+        #[yaml(TextMap)]
+        pub params: BTreeMap<String, Vec<String>>,
+        /// The time from one scrape of a target to the next.
+        #[yaml(
+            Nonzero<Duration>,
+            name = "scrape_interval",
+            inherited = global.scrape_interval_ms => "that of `global`"
+        )]
+        pub scrape_interval_ms: i64,
+        /// How long a scrape may take; at most `scrape_interval`.
+        #[yaml(
+            Nonzero<Duration>,
+            name = "scrape_timeout",
+            inherited = global.scrape_timeout_ms.min(scrape_interval_ms) => "that of `global`, or `scrape_interval` if that is less"
+        )]
+        pub scrape_timeout_ms: i64,
+        /// The formats to ask for, the preferred one first.
+        #[yaml(
+            Protocols,
+            with = Place::Job(&job_name),
+            inherited = Vec::new() => "those of `global`; without any there, text formats, and protobuf first if native histograms are scraped"
+        )]
+        pub scrape_protocols: Vec<ScrapeProtocol>,
+        /// The format of a response that does not name a valid one. Without it such a scrape fails.
+        #[yaml(Protocol, with = Place::Job(&job_name))]
+        pub fallback_scrape_protocol: Option<ScrapeProtocol>,
+        /// Scrape native histograms.
+        #[yaml(OptionalBool, inherited = global.scrape_native_histograms => "that of `global`"; always)]
+        pub scrape_native_histograms: bool,
+        /// Store the classic form of a native histogram, too.
+        #[yaml(OptionalBool, inherited = global.always_scrape_classic_histograms => "that of `global`"; always)]
+        pub always_scrape_classic_histograms: bool,
+        /// Convert classic histograms to native ones with custom buckets.
+        #[yaml(OptionalBool, inherited = global.convert_classic_histograms_to_nhcb => "that of `global`"; always)]
+        pub convert_classic_histograms_to_nhcb: bool,
+        /// The file in which failed scrapes are logged.
+        #[yaml(Path, inherited = None => "that of `global`")]
+        pub scrape_failure_log_file: Option<PathBuf>,
+        /// The path of the URL.
+        #[yaml(Text, default = "/metrics".to_owned())]
+        pub metrics_path: String,
+        /// The scheme of the URL: `http` or `https`.
+        #[yaml(Text, default = "http".to_owned())]
+        pub scheme: String,
+        /// Ask for compressed responses.
+        #[yaml(Bool, default = true; always)]
+        pub enable_compression: bool,
+        /// The limits of a scrape.
+        #[yaml(Inline<ScrapeLimits>, with = &global.limits)]
+        pub limits: ScrapeLimits,
+        /// Which names of metrics and labels are valid: all, or those of letters, digits, `_` and `:`.
+        #[yaml(
+            ValidationScheme,
+            name = "metric_name_validation_scheme",
+            inherited = global.name_validation => "that of `global`"
+        )]
+        pub name_validation: NameValidation,
+        /// What names become for a target that does not know UTF-8 names.
+        #[yaml(
+            Nonzero<EscapingScheme>,
+            name = "metric_name_escaping_scheme",
+            inherited = String::new() => "that of `global`; `allow-utf-8` or `underscores` if the job sets `metric_name_validation_scheme` to `utf8` or `legacy`"
+        )]
+        pub name_escaping: String,
+        /// Store `scrape_timeout_seconds`, `scrape_sample_limit` and `scrape_body_size_bytes` for each target.
+        #[yaml(OptionalBool, inherited = global.extra_scrape_metrics => "that of `global`"; always)]
+        pub extra_scrape_metrics: bool,
+        /// How the targets are connected to.
+        #[yaml(Inline<HttpClientConfig>, with = true)]
+        pub http: HttpClientConfig,
+        /// Rules for the labels of targets; a target may be dropped.
+        #[yaml(Rules, with = (name_validation, "empty or null target relabeling rule in scrape config"))]
+        pub relabel_configs: Vec<RelabelRule>,
+        /// Rules for the labels of scraped series; a series may be dropped.
+        #[yaml(Rules, with = (name_validation, "empty or null metric relabeling rule in scrape config"))]
+        pub metric_relabel_configs: Vec<RelabelRule>,
+        /// Where the targets are.
+        #[yaml(Discoveries)]
+        pub sd: Vec<SdConfig>,
     }
+    check = check_scrape;
 }
 
-/// A format of exposition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ScrapeProtocol {
-    /// `application/vnd.google.protobuf`
-    PrometheusProto,
-    /// `text/plain; version=0.0.4`
-    PrometheusText0_0_4,
-    /// `text/plain; version=1.0.0`
-    PrometheusText1_0_0,
-    /// `application/openmetrics-text; version=0.0.1`
-    OpenMetricsText0_0_1,
-    /// `application/openmetrics-text; version=1.0.0`
-    OpenMetricsText1_0_0,
-    /// `application/openmetrics-text; version=2.0.0`
-    OpenMetricsText2_0_0,
-}
-
-impl ScrapeProtocol {
-    /// Every format, by the order of their names.
-    pub const ALL: [Self; 6] = [
-        Self::OpenMetricsText0_0_1,
-        Self::OpenMetricsText1_0_0,
-        Self::OpenMetricsText2_0_0,
-        Self::PrometheusProto,
-        Self::PrometheusText0_0_4,
-        Self::PrometheusText1_0_0,
-    ];
-    /// What is asked for when nothing is said.
-    pub const DEFAULT: [Self; 4] =
-        [Self::OpenMetricsText1_0_0, Self::OpenMetricsText0_0_1, Self::PrometheusText1_0_0, Self::PrometheusText0_0_4];
-    /// What is asked for when native histograms are wanted.
-    pub const PROTO_FIRST: [Self; 5] = [
-        Self::PrometheusProto,
-        Self::OpenMetricsText1_0_0,
-        Self::OpenMetricsText0_0_1,
-        Self::PrometheusText1_0_0,
-        Self::PrometheusText0_0_4,
-    ];
-
-    /// As configurations spell it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::PrometheusProto => "PrometheusProto",
-            Self::PrometheusText0_0_4 => "PrometheusText0.0.4",
-            Self::PrometheusText1_0_0 => "PrometheusText1.0.0",
-            Self::OpenMetricsText0_0_1 => "OpenMetricsText0.0.1",
-            Self::OpenMetricsText1_0_0 => "OpenMetricsText1.0.0",
-            Self::OpenMetricsText2_0_0 => "OpenMetricsText2.0.0",
-        }
+fn check_scrape(job: &mut ScrapeConfig, f: &mut Fields<'_>, global: &GlobalConfig) -> Result<(), Error> {
+    if job.scrape_timeout_ms > job.scrape_interval_ms {
+        let place = Place::Job(&job.job_name);
+        return Err(f.refuse("scrape_timeout", format!("scrape timeout greater than scrape interval for {place}")));
     }
+    if job.scrape_protocols.is_empty() {
+        let fitting: &[ScrapeProtocol] =
+            if job.scrape_native_histograms { &ScrapeProtocol::PROTO_FIRST } else { &ScrapeProtocol::DEFAULT };
+        job.scrape_protocols = global.scrape_protocols.clone().unwrap_or_else(|| fitting.to_vec());
+    }
+    if job.scrape_failure_log_file.is_none() {
+        job.scrape_failure_log_file.clone_from(&global.scrape_failure_log_file);
+    }
+    complete_escaping(job, f, global)?;
+    check_targets(job, f)
+}
 
-    /// What the `Accept` header calls it.
-    #[must_use]
-    pub fn media_type(self) -> &'static str {
-        match self {
-            Self::PrometheusProto => {
-                "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
-            }
-            Self::PrometheusText0_0_4 => "text/plain;version=0.0.4",
-            Self::PrometheusText1_0_0 => "text/plain;version=1.0.0",
-            Self::OpenMetricsText0_0_1 => "application/openmetrics-text;version=0.0.1",
-            Self::OpenMetricsText1_0_0 => "application/openmetrics-text;version=1.0.0",
-            Self::OpenMetricsText2_0_0 => "application/openmetrics-text;version=2.0.0",
+/// Chooses how names are escaped, and refuses UTF-8 names where the validation does not allow them.
+fn complete_escaping(job: &mut ScrapeConfig, f: &mut Fields<'_>, global: &GlobalConfig) -> Result<(), Error> {
+    let name = "metric_name_escaping_scheme";
+    if job.name_escaping.is_empty() {
+        // A job that sets its validation itself does not inherit a way of escaping that may contradict it.
+        let own = f.text("metric_name_validation_scheme")?.is_some_and(|text| !text.is_empty());
+        job.name_escaping = match (global.name_escaping.as_str(), job.name_validation) {
+            (inherited, _) if !own && !inherited.is_empty() => inherited.to_owned(),
+            (_, NameValidation::Utf8) => "allow-utf-8".to_owned(),
+            (_, NameValidation::Legacy) => "underscores".to_owned(),
+        };
+    }
+    if !ESCAPINGS.contains(&job.name_escaping.as_str()) {
+        let message = format!("unknown escaping scheme {:?}; it is one of {}", job.name_escaping, ESCAPINGS.join(", "));
+        return Err(f.refuse(name, message));
+    }
+    if job.name_validation == NameValidation::Legacy && job.name_escaping == "allow-utf-8" {
+        return Err(f.refuse(name, "utf8 metric names requested but validation scheme is not set to UTF8"));
+    }
+    Ok(())
+}
+
+/// Refuses a URL in place of an address, unless relabelling may turn it into one.
+fn check_targets(job: &ScrapeConfig, f: &Fields<'_>) -> Result<(), Error> {
+    if !job.relabel_configs.is_empty() {
+        return Ok(());
+    }
+    let groups = job.sd.iter().filter_map(|sd| match sd {
+        SdConfig::Static(group) => Some(group),
+        _ => None,
+    });
+    match groups.flat_map(|group| &group.targets).find(|target| target.contains('/')) {
+        Some(target) => {
+            let message = format!(
+                "{target:?} is not a valid hostname; write host:port, and the rest into scheme and metrics_path"
+            );
+            Err(f.refuse("static_configs", message))
         }
+        None => Ok(()),
     }
 }

@@ -1,8 +1,8 @@
-//! Text that no log, error or page may show.
+//! Text that must not be printed: passwords, tokens, keys.
 
 use std::fmt;
 
-/// What stands in a secret's place wherever it could be seen; upstream's spelling.
+/// What is printed instead of a secret, as in Prometheus.
 pub const SECRET_SHOWN: &str = "<secret>";
 
 /// A password, token or key. `Debug` and `Display` give `<secret>`; only [`Secret::expose`] gives the text.
@@ -16,7 +16,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text itself, for the one place that sends it.
+    /// The text itself, for where it is used.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

@@ -1,6 +1,6 @@
-//! Kubernetes' label and field selectors: is this one? The API server gives them their meaning.
+//! Checks the syntax of Kubernetes' label and field selectors; the API server evaluates them.
 
-/// `app=a,tier in (b,c),!gone`
+/// Checks a label selector: `app=a,tier in (b,c),!gone`.
 pub(crate) fn check_label_selector(selector: &str) -> Result<(), String> {
     let mut rest = selector.trim_start();
     while !rest.is_empty() {
@@ -17,7 +17,7 @@ pub(crate) fn check_label_selector(selector: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// One requirement; returns what follows it.
+/// Parses one requirement; returns the rest.
 fn requirement(text: &str) -> Result<&str, String> {
     let (negated, text) = text.strip_prefix('!').map_or((false, text), |rest| (true, rest.trim_start()));
     let (key, rest) = word(text);
@@ -55,13 +55,13 @@ fn requirement(text: &str) -> Result<&str, String> {
     }
 }
 
-/// The word that the text starts with, and what follows it and its blanks.
+/// The word at the start, and the rest without leading blanks.
 fn word(text: &str) -> (&str, &str) {
     let end = text.find([' ', '\t', ',', '=', '!', '(', ')', '<', '>']).unwrap_or(text.len());
     (&text[..end], text[end..].trim_start())
 }
 
-/// `spec.nodeName=n1,status.phase!=Failed`
+/// Checks a field selector: `spec.nodeName=n1,status.phase!=Failed`.
 pub(crate) fn check_field_selector(selector: &str) -> Result<(), String> {
     let terms = selector.split(',').filter(|term| !term.is_empty());
     for term in terms {

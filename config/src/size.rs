@@ -1,11 +1,11 @@
-//! Sizes in bytes: `10MB`, `1.5GiB`. Every unit is a power of 1024, whatever it is called, as upstream counts.
+//! Sizes in bytes: `10MB`, `1.5GiB`. Every unit is a power of 1024, whatever its name, as in Prometheus.
 
 const UNITS: [(&str, u32); 6] = [("EiB", 60), ("PiB", 50), ("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
 
 /// The bytes of a size, which may be negative.
 ///
 /// # Errors
-/// When the text is not a size; in upstream's words.
+/// When the text is not a size; in Prometheus' words.
 pub fn parse_size(text: &str) -> Result<i64, String> {
     let (sign, mut rest) = text.strip_prefix('-').map_or((1.0, text), |rest| (-1.0, rest));
     if rest == "0" {
@@ -29,7 +29,7 @@ pub fn parse_size(text: &str) -> Result<i64, String> {
     Ok((sign * total) as i64)
 }
 
-/// `15MiB`, `1GiB512MiB`; 0 is `0B`.
+/// Formats a size: `15MiB`, `1GiB512MiB`; 0 is `0B`.
 #[must_use]
 pub fn format_size(bytes: u64) -> String {
     let mut out = String::new();

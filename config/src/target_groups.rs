@@ -1,13 +1,13 @@
-//! Files with target groups, as file discovery reads them: what Go's decoders take is taken, and nothing else.
+//! Parses files of target groups for file discovery. They accept exactly what Go's decoders do.
 
 use std::borrow::Cow;
 
 use model::NameValidation;
 use serde_json::Value;
 
-use crate::node::{self, Kind, Node};
+use crate::yaml::{self, Key, Kind, Tree};
 
-/// A group of targets as a file has it.
+/// A target group of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FileGroup {
     /// Addresses.
@@ -16,16 +16,16 @@ pub struct FileGroup {
     pub labels: Vec<(String, String)>,
 }
 
-/// The groups of a file in JSON, or in YAML.
+/// Parses a file in JSON, or in YAML.
 ///
 /// # Errors
-/// When it has another form; the text says where and what.
+/// When it is not valid; the text says where and why.
 pub fn target_groups(text: &[u8], is_json: bool) -> Result<Vec<FileGroup>, String> {
     if is_json { of_json(text) } else { of_yaml(text) }
 }
 
-/// As `encoding/json`: letter case of keys does not matter, of a repeated key the last counts, null is nothing, bytes that are
-/// no UTF-8 are replaced.
+/// As `encoding/json`: keys are case-insensitive, the last of a repeated key counts, null is an empty value, and bytes that are not
+/// UTF-8 are replaced.
 fn of_json(text: &[u8]) -> Result<Vec<FileGroup>, String> {
     let value = serde_json::from_str(&String::from_utf8_lossy(text)).map_err(|error| error.to_string())?;
     let groups = match value {
@@ -91,7 +91,7 @@ fn kind(value: &Value) -> &'static str {
 
 const NIL: &str = "nil target group item found";
 
-/// A label's name, unless it cannot be one.
+/// Checks the name of a label.
 fn checked(name: String) -> Result<String, String> {
     if NameValidation::Utf8.is_label_name(&name) {
         Ok(name)
@@ -100,15 +100,15 @@ fn checked(name: String) -> Result<String, String> {
     }
 }
 
-/// As `yaml.UnmarshalStrict`: the first document counts, and all single values are texts.
+/// As `yaml.UnmarshalStrict`: the first document counts, and all scalars are strings.
 fn of_yaml(text: &[u8]) -> Result<Vec<FileGroup>, String> {
     let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
-    let document = node::parse(text).map_err(|(pos, why)| format!("line {}: {why}", pos.line))?;
-    let Some(document) = document.filter(|node| !node.is_null()) else { return Ok(Vec::new()) };
+    let document = yaml::parse(text).map_err(|(pos, why)| format!("line {}: {why}", pos.line))?;
+    let Some(document) = document.filter(|tree| !tree.is_null()) else { return Ok(Vec::new()) };
     list(&document, "groups")?.iter().map(yaml_group).collect()
 }
 
-fn yaml_group(group: &Node) -> Result<FileGroup, String> {
+fn yaml_group(group: &Tree) -> Result<FileGroup, String> {
     if group.is_null() {
         return Err(at(group, NIL));
     }
@@ -131,31 +131,31 @@ fn yaml_group(group: &Node) -> Result<FileGroup, String> {
     Ok(found)
 }
 
-fn at(node: &Node, why: &str) -> String {
-    format!("line {}: {why}", node.pos.line)
+fn at(tree: &Tree, why: &str) -> String {
+    format!("line {}: {why}", tree.pos.line)
 }
 
-fn yaml_text(node: &Node) -> Result<String, String> {
-    match &*node.kind {
-        Kind::Scalar { .. } if node.is_null() => Ok(String::new()),
+fn yaml_text(tree: &Tree) -> Result<String, String> {
+    match &*tree.kind {
+        Kind::Scalar { .. } if tree.is_null() => Ok(String::new()),
         Kind::Scalar { text, .. } => Ok(text.clone()),
-        _ => Err(at(node, &format!("{}, where a text belongs", node.what()))),
+        _ => Err(at(tree, &format!("{}, where a text belongs", tree.what()))),
     }
 }
 
-fn list<'a>(node: &'a Node, of: &str) -> Result<Cow<'a, [Node]>, String> {
-    match &*node.kind {
+fn list<'a>(tree: &'a Tree, of: &str) -> Result<Cow<'a, [Tree]>, String> {
+    match &*tree.kind {
         Kind::List(items) => Ok(Cow::Borrowed(items)),
-        _ if node.is_null() => Ok(Cow::Borrowed(&[])),
-        _ => Err(at(node, &format!("{}, where a list of {of} belongs", node.what()))),
+        _ if tree.is_null() => Ok(Cow::Borrowed(&[])),
+        _ => Err(at(tree, &format!("{}, where a list of {of} belongs", tree.what()))),
     }
 }
 
-fn map<'a>(node: &'a Node, of: &str) -> Result<&'a [(node::Key, Node)], String> {
-    match &*node.kind {
+fn map<'a>(tree: &'a Tree, of: &str) -> Result<&'a [(Key, Tree)], String> {
+    match &*tree.kind {
         Kind::Map(pairs) => Ok(pairs),
-        _ if node.is_null() => Ok(&[]),
-        _ => Err(at(node, &format!("{}, where {of} belongs", node.what()))),
+        _ if tree.is_null() => Ok(&[]),
+        _ => Err(at(tree, &format!("{}, where {of} belongs", tree.what()))),
     }
 }
 

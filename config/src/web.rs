@@ -1,74 +1,130 @@
-//! `--web.config.file`: TLS, passwords, response headers and the rate limit of the HTTP server, as the Prometheus
-//! exporter-toolkit defines the file (its `docs/web-configuration.md`).
+//! The file of `--web.config.file`: TLS, passwords, response headers and the rate limit of the HTTP server, as the Prometheus
+//! exporter-toolkit defines it (its `docs/web-configuration.md`).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::decode::dyn_env::Env;
-use crate::decode::{Fields, Source, scalar};
-use crate::http_read::version;
-use crate::{Error, Secret, TlsVersion, load};
+use crate::schema::{
+    Bool, Codec, Count, Duration, Fields, Keyword, Nested, Optional, Section as _, Shape, Source, TextMap, Texts, Word,
+    scalar, section,
+};
+use crate::yaml::Yaml;
+use crate::{Error, SECRET_SHOWN, Secret, TlsVersion, load};
 
-/// How the HTTP server authenticates, encrypts and answers. The default is that of an empty file: nothing of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WebConfig {
-    /// Serve HTTPS instead of HTTP.
-    pub tls: Option<WebTls>,
-    /// Offer HTTP/2 to TLS clients.
-    pub http2: bool,
-    /// Headers of every response.
-    pub headers: BTreeMap<String, String>,
-    /// bcrypt hashes by user name. When there are any, every request needs one of these users' passwords.
-    pub users: BTreeMap<String, Secret>,
-    /// Milliseconds between two requests (0: no limit), and how many may come at once.
-    pub rate_limit: (i64, u64),
+section! {
+    /// How the HTTP server authenticates, encrypts and limits requests: the file of `--web.config.file`. What asks for more
+    /// protection than the server can give keeps it from starting.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct WebConfig as "web_config" {
+        /// Serve HTTPS instead of HTTP.
+        #[yaml(ServerTls, name = "tls_server_config")]
+        pub tls: Option<WebTls>,
+        /// The protocol.
+        #[yaml(Nested<HttpServerConfig>, name = "http_server_config")]
+        pub http_server: HttpServerConfig,
+        /// bcrypt hashes by user name. If there are any, every request needs the password of one of these users.
+        #[yaml(Users, name = "basic_auth_users")]
+        pub users: BTreeMap<String, Secret>,
+        /// How many requests are served.
+        #[yaml(Nested<RateLimitConfig>)]
+        pub rate_limit: RateLimitConfig,
+    }
 }
 
-/// PEM text, in the file itself or in a file of its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Pem {
-    /// The text; secret where it is a key.
-    Inline(Secret),
-    /// Where it is.
-    File(PathBuf),
+section! {
+    /// TLS of the server. Of a text and a file for the same thing the file is used. Files are read again when they change.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct WebTls as "tls_server_config" {
+        /// The server's certificate chain, PEM.
+        #[yaml(PemText)]
+        pub cert: Pem,
+        /// Its private key, PEM.
+        #[yaml(PemText)]
+        pub key: Pem,
+        /// The certificate authorities of clients, PEM.
+        #[yaml(PemText)]
+        pub client_ca: Option<Pem>,
+        /// Whether clients need a certificate.
+        #[yaml(Word<ClientAuth>, name = "client_auth_type")]
+        pub client_auth: ClientAuth,
+        /// The names that the certificates of clients may have. Not served: a file that sets it is refused.
+        #[yaml(Texts)]
+        pub client_allowed_sans: Vec<String>,
+        /// The oldest version that is accepted.
+        #[yaml(Word<TlsVersion>, default = TlsVersion::Tls12; always)]
+        pub min_version: TlsVersion,
+        /// The newest version that is accepted.
+        #[yaml(Word<TlsVersion>, default = TlsVersion::Tls13; always)]
+        pub max_version: TlsVersion,
+        /// Go's names of the cipher suites of TLS 1.2 that are accepted; all if it is empty.
+        #[yaml(Texts)]
+        pub cipher_suites: Vec<String>,
+        /// The server's order of cipher suites decides, not the client's.
+        #[yaml(Bool, name = "prefer_server_cipher_suites", default = true)]
+        pub prefer_server_order: bool,
+        /// Go's names of the curves for the key exchange, the preferred one first.
+        #[yaml(Texts, name = "curve_preferences")]
+        pub curves: Vec<String>,
+    }
+    check = check_tls;
 }
 
-/// Whether clients show a certificate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ClientAuth {
-    /// `NoClientCert`: none is asked for.
-    #[default]
-    None,
-    /// `VerifyClientCertIfGiven`: one that is shown must be valid.
-    IfGiven,
-    /// `RequireAndVerifyClientCert`: no connection without a valid one.
-    Required,
+fn check_tls(tls: &mut WebTls, f: &mut Fields<'_>) -> Result<(), Error> {
+    if !tls.client_allowed_sans.is_empty() {
+        let message = "not served yet; sign the certificates of clients by a CA of their own and leave this out";
+        return Err(f.refuse("client_allowed_sans", message));
+    }
+    if tls.max_version < TlsVersion::Tls12 {
+        return Err(f.refuse("max_version", "TLS 1.2 and 1.3 are served; write TLS12 or TLS13"));
+    }
+    if tls.max_version < tls.min_version {
+        return Err(f.refuse("max_version", "max_version must not be older than min_version"));
+    }
+    if tls.is_off() {
+        return Ok(());
+    }
+    for (pem, message) in
+        [(&tls.cert, "missing one of cert or cert_file"), (&tls.key, "missing one of key or key_file")]
+    {
+        if pem.is_empty() {
+            return Err(f.refuse_all(message));
+        }
+    }
+    match (&tls.client_ca, tls.client_auth) {
+        (Some(_), ClientAuth::None) => {
+            Err(f.refuse_all("client CA's have been configured without a Client Auth Policy"))
+        }
+        (None, ClientAuth::IfGiven | ClientAuth::Required) => {
+            Err(f.refuse("client_auth_type", "needs client_ca_file, which says whose certificates are valid"))
+        }
+        _ => Ok(()),
+    }
 }
 
-/// The server's side of TLS.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WebTls {
-    /// The server's certificate chain.
-    pub cert: Pem,
-    /// Its private key.
-    pub key: Pem,
-    /// Who signs the certificates of clients.
-    pub client_ca: Option<Pem>,
-    /// Whether clients need one.
-    pub client_auth: ClientAuth,
-    /// The oldest version spoken.
-    pub min_version: TlsVersion,
-    /// The newest.
-    pub max_version: TlsVersion,
-    /// Go's names of the cipher suites of TLS 1.2 that may be used; empty: all.
-    pub cipher_suites: Vec<String>,
-    /// Does the server's order of cipher suites decide?
-    pub prefer_server_order: bool,
-    /// Go's names of the curves for the key exchange, the preferred one first; empty: the defaults.
-    pub curves: Vec<String>,
+impl WebTls {
+    /// As in Prometheus, a section without certificates leaves the server at plain HTTP.
+    fn is_off(&self) -> bool {
+        let no_pem = self.cert.is_empty() && self.key.is_empty() && self.client_ca.is_none();
+        no_pem && self.client_auth == ClientAuth::None
+    }
 }
 
-/// Headers that may be set, and what they may say (nothing listed: anything).
+section! {
+    /// The protocol of the server.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct HttpServerConfig as "http_server_config" {
+        /// Offer HTTP/2 to TLS clients.
+        #[yaml(Bool, default = true)]
+        pub http2: bool,
+        /// Headers of every response: `Strict-Transport-Security`, `X-Content-Type-Options`, `X-Frame-Options`,
+        /// `X-XSS-Protection` and `Content-Security-Policy` may be set.
+        #[yaml(TextMap)]
+        pub headers: BTreeMap<String, String>,
+    }
+    check = check_headers;
+}
+
+/// Headers that may be set, and their values (none listed: any).
 const HEADERS: [(&str, &[&str]); 5] = [
     ("Strict-Transport-Security", &[]),
     ("X-Content-Type-Options", &["nosniff"]),
@@ -77,10 +133,43 @@ const HEADERS: [(&str, &[&str]); 5] = [
     ("Content-Security-Policy", &[]),
 ];
 
-impl Default for WebConfig {
-    fn default() -> Self {
-        Self { tls: None, http2: true, headers: BTreeMap::new(), users: BTreeMap::new(), rate_limit: (0, 0) }
+fn check_headers(http: &mut HttpServerConfig, f: &mut Fields<'_>) -> Result<(), Error> {
+    for (name, value) in &http.headers {
+        let Some((_, allowed)) = HEADERS.iter().find(|(known, _)| known == name) else {
+            return Err(f.refuse("headers", format!("HTTP header {name:?} can not be configured")));
+        };
+        if !allowed.is_empty() && !value.is_empty() && !allowed.contains(&value.as_str()) {
+            let message = format!("invalid value for {name}: {value:?}; write one of {}", allowed.join(", "));
+            return Err(f.refuse("headers", message));
+        }
+        if value.bytes().any(|byte| byte < b' ' || byte == 0x7f) {
+            return Err(f.refuse("headers", format!("{name} holds a control character")));
+        }
     }
+    // An empty value means that the header is not sent.
+    http.headers.retain(|_, value| !value.is_empty());
+    Ok(())
+}
+
+section! {
+    /// How many requests are served; others are refused.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct RateLimitConfig as "rate_limit" {
+        /// The time between two requests; 0 is no limit.
+        #[yaml(Duration, name = "interval")]
+        pub interval_ms: i64,
+        /// How many requests may come at once.
+        #[yaml(Count)]
+        pub burst: u64,
+    }
+    check = check_rate_limit;
+}
+
+fn check_rate_limit(limit: &mut RateLimitConfig, f: &mut Fields<'_>) -> Result<(), Error> {
+    if limit.interval_ms > 0 && limit.burst == 0 {
+        return Err(f.refuse("burst", "0 would refuse every request; write how many may come at once"));
+    }
+    Ok(())
 }
 
 impl WebConfig {
@@ -98,116 +187,180 @@ impl WebConfig {
     /// # Errors
     /// As [`WebConfig::load`].
     pub fn parse(text: &str, path: &Path) -> Result<Self, Error> {
-        let nothing = |_: &str| None;
-        let env = Env(&nothing);
-        let source = Source { file: path, env: &env };
+        let source = Source::new(path, &|_| None);
         let document = load::document(&source, text)?;
-        let mut fields = Fields::new(&source, document.as_ref(), String::new())?;
-        let tls = fields.fields("tls_server_config")?.map(tls).transpose()?.flatten();
-        let (http2, headers) = http(&mut fields)?;
-        let config = Self { tls, http2, headers, users: users(&mut fields)?, rate_limit: rate_limit(&mut fields)? };
-        fields.finish()?;
-        Ok(config)
+        Self::decode(&mut Fields::new(&source, document.as_ref(), String::new())?, ())
     }
 }
 
-fn tls(mut fields: Fields<'_>) -> Result<Option<WebTls>, Error> {
-    let cert = pem(&mut fields, "cert", "cert_file")?;
-    let key = pem(&mut fields, "key", "key_file")?;
-    let client_ca = pem(&mut fields, "client_ca", "client_ca_file")?;
-    let client_auth = client_auth(&mut fields)?;
-    if !fields.texts("client_allowed_sans")?.is_empty() {
-        let message = "not served yet; sign the certificates of clients by a CA of their own and leave this out";
-        return Err(fields.refuse("client_allowed_sans", message));
-    }
-    let min_version = version(&mut fields, "min_version")?.unwrap_or(TlsVersion::Tls12);
-    let max_version = version(&mut fields, "max_version")?.unwrap_or(TlsVersion::Tls13);
-    if max_version < TlsVersion::Tls12 {
-        return Err(fields.refuse("max_version", "TLS 1.2 and 1.3 are served; write TLS12 or TLS13"));
-    }
-    if max_version < min_version {
-        return Err(fields.refuse("max_version", "max_version must not be older than min_version"));
-    }
-    let cipher_suites = fields.texts("cipher_suites")?;
-    let prefer_server_order = fields.bool("prefer_server_cipher_suites")?.unwrap_or(true);
-    let curves = fields.texts("curve_preferences")?;
-    fields.finish()?;
-    if cert.is_none() && key.is_none() && client_ca.is_none() && client_auth == ClientAuth::None {
-        return Ok(None);
-    }
-    let Some(cert) = cert else { return Err(fields.refuse_all("missing one of cert or cert_file")) };
-    let Some(key) = key else { return Err(fields.refuse_all("missing one of key or key_file")) };
-    if client_ca.is_some() && client_auth == ClientAuth::None {
-        return Err(fields.refuse_all("client CA's have been configured without a Client Auth Policy"));
-    }
-    if client_ca.is_none() && client_auth != ClientAuth::None {
-        return Err(fields.refuse("client_auth_type", "needs client_ca_file, which says whose certificates are valid"));
-    }
-    Ok(Some(WebTls {
-        cert,
-        key,
-        client_ca,
-        client_auth,
-        min_version,
-        max_version,
-        cipher_suites,
-        prefer_server_order,
-        curves,
-    }))
+/// PEM text, in the configuration itself or in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pem {
+    /// The text; secret because it may be a key.
+    Inline(Secret),
+    /// Where it is.
+    File(PathBuf),
 }
 
-/// As upstream, the file wins where both stand.
-fn pem(fields: &mut Fields<'_>, inline: &'static str, file: &'static str) -> Result<Option<Pem>, Error> {
-    let text = fields.secret(inline)?;
-    Ok(fields.path(file)?.map(Pem::File).or(text.map(Pem::Inline)))
+impl Pem {
+    fn is_empty(&self) -> bool {
+        matches!(self, Self::Inline(text) if text.expose().is_empty())
+    }
 }
 
-fn client_auth(fields: &mut Fields<'_>) -> Result<ClientAuth, Error> {
-    match fields.text("client_auth_type")?.as_deref() {
-        None | Some("" | "NoClientCert") => Ok(ClientAuth::None),
-        Some("VerifyClientCertIfGiven") => Ok(ClientAuth::IfGiven),
-        Some("RequireAndVerifyClientCert") => Ok(ClientAuth::Required),
-        Some(other @ ("RequestClientCert" | "RequireAnyClientCert" | "RequireClientCert")) => {
-            let message = format!("{other} verifies nothing and is not served; write RequireAndVerifyClientCert");
-            Err(fields.refuse("client_auth_type", message))
+impl Default for Pem {
+    fn default() -> Self {
+        Self::Inline(Secret::default())
+    }
+}
+
+/// Whether clients show a certificate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// `NoClientCert`: none is asked for.
+    #[default]
+    None,
+    /// `VerifyClientCertIfGiven`: one that is shown must be valid.
+    IfGiven,
+    /// `RequireAndVerifyClientCert`: no connection without a valid one.
+    Required,
+}
+
+impl Keyword for ClientAuth {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("NoClientCert", Self::None),
+        ("VerifyClientCertIfGiven", Self::IfGiven),
+        ("RequireAndVerifyClientCert", Self::Required),
+    ];
+
+    fn unknown(word: &str) -> String {
+        match word {
+            "RequestClientCert" | "RequireAnyClientCert" | "RequireClientCert" => {
+                format!("{word} verifies nothing and is not served; write RequireAndVerifyClientCert")
+            }
+            _ => format!("invalid ClientAuth: {word}"),
         }
-        Some(other) => Err(fields.refuse("client_auth_type", format!("invalid ClientAuth: {other}"))),
     }
 }
 
-fn http(fields: &mut Fields<'_>) -> Result<(bool, BTreeMap<String, String>), Error> {
-    let Some(mut inner) = fields.fields("http_server_config")? else { return Ok((true, BTreeMap::new())) };
-    let http2 = inner.bool("http2")?.unwrap_or(true);
-    let mut headers = inner.text_map("headers")?;
-    inner.finish()?;
-    for (name, value) in &headers {
-        let Some((_, allowed)) = HEADERS.iter().find(|(known, _)| known == name) else {
-            return Err(inner.refuse("headers", format!("HTTP header {name:?} can not be configured")));
+/// PEM in the field `NAME`, or in the file that `NAME_file` names.
+enum PemText {}
+
+impl PemText {
+    fn read(f: &mut Fields<'_>, name: &'static str) -> Result<Option<Pem>, Error> {
+        let file = match name {
+            "cert" => "cert_file",
+            "key" => "key_file",
+            _ => "client_ca_file",
         };
-        if !allowed.is_empty() && !value.is_empty() && !allowed.contains(&value.as_str()) {
-            let message = format!("invalid value for {name}: {value:?}; write one of {}", allowed.join(", "));
-            return Err(inner.refuse("headers", message));
-        }
-        if value.bytes().any(|byte| byte < b' ' || byte == 0x7f) {
-            return Err(inner.refuse("headers", format!("{name} holds a control character")));
+        let text = f.secret(name)?;
+        // If both are set the file is used, as in Prometheus.
+        Ok(f.path(file)?.map(Pem::File).or(text.map(Pem::Inline)))
+    }
+
+    fn yaml(pem: &Pem) -> Yaml {
+        match pem {
+            Pem::Inline(_) => Yaml::text(SECRET_SHOWN),
+            Pem::File(path) => Yaml::text(path.display().to_string()),
         }
     }
-    headers.retain(|_, value| !value.is_empty());
-    Ok((http2, headers))
 }
 
-fn users(fields: &mut Fields<'_>) -> Result<BTreeMap<String, Secret>, Error> {
-    let Some(inner) = fields.fields("basic_auth_users")? else { return Ok(BTreeMap::new()) };
-    let mut users = BTreeMap::new();
-    for (key, node) in inner.pairs() {
-        let hash = scalar(inner.source, node, &inner.at(&key.text))?;
-        if !is_bcrypt(hash) {
-            let message = "not a bcrypt hash; `htpasswd -nBC 10 USER` prints one";
-            return Err(inner.refuse(&key.text, message));
-        }
-        users.insert(key.text.clone(), Secret::new(hash));
+impl Codec<Pem> for PemText {
+    type Args<'a> = ();
+
+    fn decode(f: &mut Fields<'_>, name: &'static str, (): ()) -> Result<Option<Pem>, Error> {
+        Self::read(f, name)
     }
-    Ok(users)
+
+    fn is_zero(pem: &Pem) -> bool {
+        pem.is_empty()
+    }
+
+    fn encode(pem: &Pem) -> Yaml {
+        Self::yaml(pem)
+    }
+
+    fn shape() -> Shape {
+        Shape::TextOrFile
+    }
+}
+
+impl Codec<Option<Pem>> for PemText {
+    type Args<'a> = ();
+
+    fn decode(f: &mut Fields<'_>, name: &'static str, (): ()) -> Result<Option<Option<Pem>>, Error> {
+        Self::read(f, name).map(Some)
+    }
+
+    fn is_zero(pem: &Option<Pem>) -> bool {
+        pem.is_none()
+    }
+
+    fn encode(pem: &Option<Pem>) -> Yaml {
+        pem.as_ref().map_or_else(|| Yaml::text(""), Self::yaml)
+    }
+
+    fn shape() -> Shape {
+        Shape::TextOrFile
+    }
+}
+
+/// The section of TLS; one without certificates is none.
+enum ServerTls {}
+
+impl Codec<Option<WebTls>> for ServerTls {
+    type Args<'a> = ();
+
+    fn decode(f: &mut Fields<'_>, name: &'static str, (): ()) -> Result<Option<Option<WebTls>>, Error> {
+        let tls: Option<Option<WebTls>> = Optional::<WebTls>::decode(f, name, ())?;
+        Ok(Some(tls.flatten().filter(|tls| !tls.is_off())))
+    }
+
+    fn is_zero(tls: &Option<WebTls>) -> bool {
+        tls.is_none()
+    }
+
+    fn encode(tls: &Option<WebTls>) -> Yaml {
+        Optional::<WebTls>::encode(tls)
+    }
+
+    fn shape() -> Shape {
+        Shape::Section(WebTls::describe())
+    }
+}
+
+/// bcrypt hashes of passwords by user name.
+enum Users {}
+
+impl Codec<BTreeMap<String, Secret>> for Users {
+    type Args<'a> = ();
+
+    fn decode(f: &mut Fields<'_>, name: &'static str, (): ()) -> Result<Option<BTreeMap<String, Secret>>, Error> {
+        let Some(inner) = f.fields(name)? else { return Ok(None) };
+        let mut users = BTreeMap::new();
+        for (key, tree) in inner.pairs() {
+            let hash = scalar(inner.source, tree, &inner.at(&key.text))?;
+            if !is_bcrypt(hash) {
+                let message = "not a bcrypt hash; `htpasswd -nBC 10 USER` prints one";
+                return Err(inner.refuse(&key.text, message));
+            }
+            users.insert(key.text.clone(), Secret::new(hash));
+        }
+        Ok(Some(users))
+    }
+
+    fn is_zero(users: &BTreeMap<String, Secret>) -> bool {
+        users.is_empty()
+    }
+
+    fn encode(users: &BTreeMap<String, Secret>) -> Yaml {
+        Yaml::Map(users.keys().map(|name| (name.clone(), Yaml::text(SECRET_SHOWN))).collect())
+    }
+
+    fn shape() -> Shape {
+        Shape::Map(Box::new(Shape::Scalar("secret")))
+    }
 }
 
 /// `$2y$10$` and 53 characters.
@@ -216,17 +369,6 @@ fn is_bcrypt(hash: &str) -> bool {
     let Some((cost, rest)) = rest.and_then(|rest| rest.split_once('$')) else { return false };
     let cost_fits = cost.len() == 2 && cost.parse::<u32>().is_ok_and(|cost| (4..=31).contains(&cost));
     cost_fits && rest.len() == 53 && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'/')
-}
-
-fn rate_limit(fields: &mut Fields<'_>) -> Result<(i64, u64), Error> {
-    let Some(mut inner) = fields.fields("rate_limit")? else { return Ok((0, 0)) };
-    let interval_ms = inner.duration_ms("interval")?.unwrap_or(0);
-    let burst = inner.count("burst")?.unwrap_or(0);
-    inner.finish()?;
-    if interval_ms > 0 && burst == 0 {
-        return Err(inner.refuse("burst", "0 would refuse every request; write how many may come at once"));
-    }
-    Ok((interval_ms, burst))
 }
 
 #[cfg(test)]
@@ -262,8 +404,11 @@ mod tests {
         assert_eq!((tls.client_ca, tls.client_auth), (Some(Pem::File("/ca.crt".into())), ClientAuth::Required));
         assert_eq!((tls.min_version, tls.max_version), (TlsVersion::Tls13, TlsVersion::Tls13));
         assert_eq!((tls.cipher_suites.len(), tls.prefer_server_order, tls.curves.len()), (1, false, 1));
-        assert_eq!((config.http2, config.rate_limit), (false, (10, 5)));
-        assert_eq!(config.headers.into_iter().collect::<Vec<_>>(), [("X-Frame-Options".into(), "deny".into())]);
+        assert_eq!((config.http_server.http2, config.rate_limit.interval_ms, config.rate_limit.burst), (false, 10, 5));
+        assert_eq!(
+            config.http_server.headers.into_iter().collect::<Vec<_>>(),
+            [("X-Frame-Options".into(), "deny".into())]
+        );
         assert_eq!(config.users["ann"].expose(), HASH);
     }
 

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use config::{Config, GlobalConfig, ScrapeProtocol, SdConfig};
+use config::{Config, Defaults, GlobalConfig, ScrapeProtocol, SdConfig};
 
 fn parse(text: &str) -> Result<Config, config::Error> {
     Config::parse(text, Path::new("/etc/prometheus/prometheus.yml"), &|_| None)
@@ -33,17 +33,14 @@ fn a_refusal_names_the_place_the_field_and_a_way_out() {
 #[test]
 fn a_missing_file_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let error = Config::load(&folder.path().join("none.yml"), &GlobalConfig::default()).unwrap_err();
+    let error = Config::load(&folder.path().join("none.yml"), &Defaults::default()).unwrap_err();
     assert!(error.to_string().contains("none.yml"), "{error}");
 }
 
 #[test]
 fn defaults_hold_where_the_file_says_nothing() {
-    let defaults = GlobalConfig {
-        extra_scrape_metrics: true,
-        scrape_protocols: Some(ScrapeProtocol::PROTO_FIRST.to_vec()),
-        ..GlobalConfig::default()
-    };
+    let defaults =
+        Defaults { extra_scrape_metrics: true, scrape_protocols: Some(ScrapeProtocol::PROTO_FIRST.to_vec()) };
     let jobs = "scrape_configs: [{job_name: a}, {job_name: b, extra_scrape_metrics: false}]";
     for (global, expected) in [
         ("", [(true, 5), (false, 5)]),
@@ -116,7 +113,7 @@ fn external_labels_take_the_environment() {
 fn retention_rules_are_read_and_shown() {
     let text = "storage:\n  tsdb:\n    retention_rules:\n    - match: '{__name__=~\"debug_.*\"}'\n      time: 2d\n";
     let config = parse(text).unwrap();
-    let rule = &config.storage.retention_rules[0];
+    let rule = &config.storage.tsdb.retention_rules[0];
     assert_eq!((rule.selector.as_str(), rule.time_ms), ("{__name__=~\"debug_.*\"}", 2 * 86_400_000));
     assert_eq!(rule.place, "/etc/prometheus/prometheus.yml:4:14: storage.tsdb.retention_rules[0].match");
     assert!(config.to_yaml().contains("retention_rules:\n    - match: "), "{}", config.to_yaml());
@@ -155,14 +152,14 @@ fn grants_of_oauth2_are_told_apart() {
         format!("scrape_configs: [{{job_name: a, oauth2: {{client_id: i, token_url: 'http://t', {more}}}}}]")
     };
     let config = parse(&job("grant_type: client_credentials, client_secret: s")).unwrap();
-    assert!(config.scrape_configs[0].http.oauth2.as_ref().unwrap().jwt.is_none());
+    assert!(!config.scrape_configs[0].http.oauth2.as_ref().unwrap().is_jwt_bearer());
     let bearer = "grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer'";
     let more = "client_certificate_key: hunter2, iss: me, claims: {count: 1, s: x, deep: {list: [yes, 'no', 1.5, ~]}}, signature_algorithm: RS384";
     let config = parse(&job(&format!("{bearer}, {more}"))).unwrap();
     let oauth2 = config.scrape_configs[0].http.oauth2.clone().unwrap();
-    let jwt = oauth2.jwt.unwrap();
-    assert_eq!(jwt.signature_algorithm, "RS384");
-    let claims = serde_json::to_string(&jwt.claims).unwrap();
+    assert!(oauth2.is_jwt_bearer());
+    assert_eq!(oauth2.signature_algorithm, "RS384");
+    let claims = serde_json::to_string(&oauth2.claims.values).unwrap();
     assert_eq!(claims, r#"{"count":1,"s":"x","deep":{"list":[true,"no",1.5,null]}}"#);
     let shown = config.to_yaml();
     for line in ["client_certificate_key: <secret>", "iss: me", "count: 1", "s: x", "grant_type: urn:ietf:params"] {
@@ -251,4 +248,53 @@ fn a_level_of_logging_is_one_that_there_is() {
     assert!(silent.to_yaml().contains("runtime:\n  gogc: 75\n  log_level: info\n"), "{}", silent.to_yaml());
     let error = parse("runtime: {log_level: verbose}\n").unwrap_err().to_string();
     assert!(error.contains("runtime.log_level: unrecognized log level verbose; it is one of debug"), "{error}");
+}
+
+/// Sections that nothing serves yet are read, checked and printed as the others are, and each gives one warning.
+#[test]
+fn what_is_not_served_is_declared_like_the_rest() {
+    let text =
+        "alerting: {alertmanagers: [{sigv4: {region: r, secret_key: hunter2}, static_configs: [{targets: [a]}]}]}
+storage: {tsdb: {retention: {percentage: 50}}}
+tracing: {endpoint: e, sampling_fraction: 0.5}
+remote_write: [{url: 'http://u:hunter2@w', queue_config: {max_shards: 3}, failed_request_logging: true}]
+otlp: {promote_resource_attributes: [' a ']}
+";
+    let config = parse(text).unwrap();
+    let write = &config.remote_write[0];
+    assert_eq!((write.queue_config.max_shards, write.queue_config.capacity), (3, 10_000));
+    assert!(!write.http.enable_http2 && config.alerting.alertmanagers[0].http.enable_http2);
+    assert_eq!(config.otlp.as_ref().unwrap().promote_resource_attributes, ["a"]);
+    let shown = config.to_yaml();
+    assert!(shown.contains("url: http://u:xxxxx@w") && !shown.contains("hunter2"), "{shown}");
+    assert!(shown.contains("secret_key: <secret>") && shown.contains("failed_request_logging: true"), "{shown}");
+    let warnings = config.not_served();
+    let fields = ["alerting.alertmanagers", "storage.tsdb.retention.percentage", "tracing", "remote_write", "otlp"];
+    assert_eq!(warnings.iter().map(|warning| warning.split(':').next().unwrap()).collect::<Vec<_>>(), fields);
+    refused(
+        "remote_write: [{url: 'http://w', queue_config: {max_shrads: 3}}]",
+        "/etc/prometheus/prometheus.yml:1:49: remote_write[0].queue_config.max_shrads: field max_shrads not found in remote_write[0].queue_config; did you mean max_shards?",
+    );
+    refused(
+        "remote_read: [{url: 'http://r', name: a}, {url: 'http://r', name: a}]",
+        "/etc/prometheus/prometheus.yml:1:67: remote_read[1].name: found multiple remote read configs with job name \"a\"",
+    );
+}
+
+/// A job that sets its validation does not inherit an escaping that contradicts it. As Prometheus 3.16.
+#[test]
+fn escaping_follows_a_validation_of_the_jobs_own() {
+    let config = parse(
+        "global: {metric_name_escaping_scheme: dots}
+scrape_configs:
+- {job_name: a}
+- {job_name: b, metric_name_validation_scheme: legacy}
+- {job_name: c, metric_name_validation_scheme: utf8}
+",
+    );
+    let jobs = config.unwrap().scrape_configs;
+    assert_eq!(
+        jobs.iter().map(|job| job.name_escaping.as_str()).collect::<Vec<_>>(),
+        ["dots", "underscores", "allow-utf-8"]
+    );
 }

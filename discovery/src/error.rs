@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-/// A discovery that failed; it keeps what it found before and tries again.
+/// An error of a discovery, which keeps what it found and tries again.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -17,7 +17,7 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
-    /// A file of target groups says something that is none.
+    /// A file does not hold target groups.
     #[error("cannot use target groups of {}: {reason}", path.display())]
     Groups {
         /// Which.
@@ -25,7 +25,4 @@ pub enum Error {
         /// Why.
         reason: String,
     },
-    /// A configuration of the API server's client cannot be used.
-    #[error("cannot set up the Kubernetes client: {0}")]
-    Client(String),
 }

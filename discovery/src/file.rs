@@ -1,44 +1,70 @@
-//! Targets from files that somebody else writes, read again when they change. A broken file keeps its former groups.
+//! `file_sd_configs`: targets from files, which are read again when they change. A file that cannot be read or parsed keeps its
+//! former groups.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::{FileGroup, FileSdConfig, target_groups};
+use config::{FileGroup, FileSdConfig, SdConfig, target_groups};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use model::labels::ADDRESS;
 use model::{Labels, LabelsBuilder, TargetGroup};
 use notify::{EventKind, RecursiveMode, Watcher as _};
+use prometheus::IntCounter;
 use tokio::sync::Notify;
 
 use crate::Error;
-use crate::hub::Sink;
+use crate::discoverer::{Context, Discoverer, Kind};
+use crate::store::Publisher;
 
-/// The label that says which file a target is from.
+/// The label that holds the path of the file a target is from.
 const FILEPATH: &str = "__meta_filepath";
 
-/// Reads the files until it is aborted.
-pub(crate) async fn run(config: FileSdConfig, sink: Sink) {
+/// The row of the table of kinds.
+pub(crate) const KIND: Kind = Kind { field: "file_sd_configs", new };
+
+fn new(config: &SdConfig, context: &Context) -> Option<Box<dyn Discoverer>> {
+    let SdConfig::File(config) = config else { return None };
+    Some(Box::new(Files { config: config.clone(), read_errors: context.metrics.file_errors.clone() }))
+}
+
+struct Files {
+    config: FileSdConfig,
+    read_errors: IntCounter,
+}
+
+impl Discoverer for Files {
+    fn run(self: Box<Self>, publisher: Publisher) -> BoxFuture<'static, ()> {
+        run(*self, publisher).boxed()
+    }
+}
+
+async fn run(files: Files, publisher: Publisher) {
+    let Files { config, read_errors } = files;
     let changed = Arc::new(Notify::new());
-    // Kept while the task runs; without it the interval alone decides.
+    // Held while the task runs; without it the files are read at the interval alone.
     let _watcher = watch(&config, Arc::clone(&changed));
     let interval = Duration::from_millis(u64::try_from(config.refresh_interval_ms).unwrap_or(0).max(1000));
     let mut sources: BTreeMap<PathBuf, BTreeSet<String>> = BTreeMap::new();
     loop {
         let patterns = config.files.clone();
         if let Ok(read) = tokio::task::spawn_blocking(move || read_all(&patterns)).await {
-            take(read, &mut sources, &sink);
+            let n_errors = read.iter().filter(|(_, result)| result.is_err()).count();
+            read_errors.inc_by(n_errors as u64);
+            take(read, &mut sources, &publisher);
         }
-        // Either way the files are read again.
+        // A change or the interval, whichever comes first.
         let _ = tokio::time::timeout(interval, changed.notified()).await;
     }
 }
 
-/// Puts what was read into the sink, and what is gone out of it.
+/// Publishes what was read, and removes the groups of files that are gone.
 fn take(
     read: Vec<(PathBuf, Result<Vec<TargetGroup>, Error>)>,
     sources: &mut BTreeMap<PathBuf, BTreeSet<String>>,
-    sink: &Sink,
+    publisher: &Publisher,
 ) {
     let mut errors = Vec::new();
     let mut groups = Vec::new();
@@ -51,7 +77,6 @@ fn take(
                 own
             }
             Err(error) => {
-                sink.hub.metrics.file_errors.inc();
                 errors.push(error.to_string());
                 sources.get(&path).cloned().unwrap_or_default()
             }
@@ -61,26 +86,26 @@ fn take(
     let all_kept: BTreeSet<&String> = kept.values().flatten().collect();
     let removed: Vec<String> =
         sources.values().flatten().filter(|source| !all_kept.contains(source)).cloned().collect();
-    sink.update(groups, &removed);
+    publisher.update(groups, &removed);
     *sources = kept;
     let error = (!errors.is_empty()).then(|| errors.join("; "));
-    if sink.report(error.clone())
+    if publisher.report(error.clone())
         && let Some(error) = error
     {
-        tracing::warn!(%error, "file discovery keeps the former groups");
+        tracing::warn!(%error, "file discovery failed; the former target groups are kept, trying again");
     }
 }
 
 fn watch(config: &FileSdConfig, changed: Arc<Notify>) -> Option<notify::RecommendedWatcher> {
     let on_event = move |event: notify::Result<notify::Event>| match event {
-        // Reading the files is an event too.
+        // Reading the files causes events, too.
         Ok(event) if matches!(event.kind, EventKind::Access(_)) => {}
         _ => changed.notify_one(),
     };
     let mut watcher = match notify::recommended_watcher(on_event) {
         Ok(watcher) => watcher,
         Err(error) => {
-            tracing::warn!(%error, "file discovery cannot be told of changes; it reads the files at its interval");
+            tracing::warn!(%error, "cannot watch files; file discovery reads them at its refresh interval");
             return None;
         }
     };
@@ -91,7 +116,7 @@ fn watch(config: &FileSdConfig, changed: Arc<Notify>) -> Option<notify::Recommen
     let folders: BTreeSet<PathBuf> = config.files.iter().map(folder).collect();
     for folder in folders {
         if let Err(error) = watcher.watch(&folder, RecursiveMode::NonRecursive) {
-            tracing::warn!(%error, folder = %folder.display(), "file discovery cannot watch a folder");
+            tracing::warn!(%error, folder = %folder.display(), "cannot watch a folder; file discovery reads its files at the refresh interval");
         }
     }
     Some(watcher)

@@ -1,20 +1,24 @@
-//! Where targets are: static, file and Kubernetes.
+//! Service discovery: where targets are.
 //!
-//! - **What**: [`Manager`] runs the discoveries of the scrape jobs and publishes [`model::TargetGroups`].
+//! - **What**: [`Manager`] runs the discoveries that consumers ask for and gives each [`Consumer`] its target groups through a
+//!   [`Subscription`].
 //! - **Path**: step 1 of the scrape path.
 //! - **Invariants**: knows nothing of scraping; a discovery that fails keeps what it found and never touches another's
-//!   targets; discoveries that are configured alike run once; every task belongs to the manager.
-//! - **Files**: `manager` providers, start and stop · `hub` what is known, published · `file` files · `kubernetes` API
-//!   servers · `metrics` what is counted.
+//!   targets; discoveries that are configured alike run once, whoever uses them; every task belongs to the manager.
+//! - **Files**: `discoverer` the contract of a discovery · `kinds` the table of kinds · `static_config`, `file`, `kubernetes` one kind
+//!   each · `store` what was published, and for whom · `manager` start and stop · `metrics` what is counted.
 //! - **Tests**: at the foot of each file; `kubernetes/cases.rs` reads upstream's recordings, `tests/` runs the manager.
 
+mod discoverer;
 mod error;
 mod file;
-mod hub;
+mod kinds;
 mod kubernetes;
 mod manager;
 mod metrics;
+mod static_config;
+mod store;
 
 pub use error::Error;
-pub use hub::ProviderStatus;
 pub use manager::{Manager, Options};
+pub use store::{Consumer, ProviderStatus, Subscription};

@@ -1,21 +1,19 @@
-//! Runs a provider for every distinct discovery of the jobs, and publishes what they find.
+//! Runs one discoverer for each distinct configuration, and hands what they find to the consumers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::{ScrapeConfig, SdConfig, StaticConfig};
-use model::labels::ADDRESS;
-use model::{Labels, TargetGroup, TargetGroups};
+use config::SdConfig;
+use kube_watch::Watches;
 use prometheus::Registry;
-use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
-use crate::hub::{Hub, ProviderStatus, Sink};
-use crate::kubernetes::provider;
-use crate::kubernetes::watch::Watches;
+use crate::Error;
+use crate::discoverer::Context;
+use crate::kinds;
 use crate::metrics::Metrics;
-use crate::{Error, file};
+use crate::store::{Consumer, ProviderStatus, Publisher, Subscription, TargetStore};
 
 /// The first pause between two publications; it doubles while changes go on, up to the debounce.
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
@@ -23,7 +21,7 @@ const PAUSE_FIRST: Duration = Duration::from_millis(100);
 /// How the manager works.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Publications are at most this far apart while changes go on.
+    /// While changes go on, they are published this often.
     pub debounce: Duration,
 }
 
@@ -33,66 +31,68 @@ impl Default for Options {
     }
 }
 
-/// Runs the discoveries of the scrape jobs. Dropping it ends them.
+/// Runs the discoveries of all consumers. Dropping it ends them.
 #[derive(Debug)]
 pub struct Manager {
-    hub: Arc<Hub>,
-    watches: Arc<Watches>,
+    store: Arc<TargetStore>,
+    context: Context,
     running: Vec<Running>,
     next_id: u64,
     tasks: JoinSet<()>,
 }
 
+/// A discovery that some consumer uses.
 #[derive(Debug)]
 struct Running {
     config: SdConfig,
     id: u64,
-    /// `None` for what needs no task.
+    /// `None` for kinds that are not served.
     task: Option<AbortHandle>,
 }
 
 impl Manager {
-    /// A manager without jobs; must be called within a tokio runtime.
+    /// A manager without consumers; must be called within a tokio runtime.
     ///
     /// # Errors
     /// When the registry already holds metrics of these names.
-    pub fn new(options: Options, registry: &Registry) -> Result<Self, Error> {
+    pub fn new(options: Options, registry: &Registry, watches: Arc<Watches>) -> Result<Self, Error> {
         let metrics = Metrics::new(registry)?;
-        let hub = Arc::new(Hub::new(metrics.clone()));
+        let store = Arc::new(TargetStore::new(metrics.clone()));
         let mut tasks = JoinSet::new();
-        tasks.spawn(publish(Arc::clone(&hub), options.debounce));
-        Ok(Self { hub, watches: Arc::new(Watches::new(metrics)), running: Vec::new(), next_id: 0, tasks })
+        tasks.spawn(publish(Arc::clone(&store), options.debounce));
+        Ok(Self { store, context: Context { watches, metrics }, running: Vec::new(), next_id: 0, tasks })
     }
 
-    /// What was found, by job, now and whenever it changes.
+    /// The target groups of a consumer, by its keys.
     #[must_use]
-    pub fn targets(&self) -> watch::Receiver<Arc<TargetGroups>> {
-        self.hub.subscribe()
+    pub fn subscribe(&self, consumer: Consumer) -> Subscription {
+        self.store.subscribe(consumer)
     }
 
-    /// Takes these jobs instead of the former ones. Discoveries that both have run on undisturbed; static targets are
+    /// Sets what a consumer wants: for each of its keys the discoveries whose groups it gets. Discoveries that were wanted
+    /// before run on undisturbed, and those that are configured alike run once, for whichever consumers. Static targets are
     /// published before this returns.
-    pub fn apply(&mut self, jobs: &[Arc<ScrapeConfig>]) {
+    pub fn apply<'a>(&mut self, consumer: Consumer, wanted: impl IntoIterator<Item = (&'a str, &'a [SdConfig])>) {
         while self.tasks.try_join_next().is_some() {}
-        let mut former = std::mem::take(&mut self.running);
-        let mut ids_of_jobs = BTreeMap::new();
-        for job in jobs {
-            let ids = job.sd.iter().map(|sd| self.provider(sd, &mut former)).collect();
-            ids_of_jobs.insert(job.job_name.clone(), ids);
+        let mut keys = BTreeMap::new();
+        for (key, configs) in wanted {
+            keys.insert(key.to_owned(), configs.iter().map(|config| self.provider(config)).collect());
         }
-        for gone in former {
-            if let Some(task) = gone.task {
+        let used = self.store.set_wanted(consumer, keys);
+        self.running.retain(|running| {
+            let is_used = used.contains(&running.id);
+            if !is_used && let Some(task) = &running.task {
                 task.abort();
             }
-        }
-        self.hub.set_jobs(ids_of_jobs);
-        self.hub.publish();
+            is_used
+        });
+        self.store.publish();
     }
 
-    /// How each provider fares.
+    /// How each discovery fares.
     #[must_use]
     pub fn health(&self) -> Vec<ProviderStatus> {
-        self.hub.health()
+        self.store.health()
     }
 
     /// Ends all discoveries and waits for them.
@@ -101,64 +101,45 @@ impl Manager {
         self.tasks.shutdown().await;
     }
 
-    /// The provider of a discovery: one that runs already, or a new one.
-    fn provider(&mut self, sd: &SdConfig, former: &mut Vec<Running>) -> u64 {
-        if let Some(running) = self.running.iter().find(|running| running.config == *sd) {
+    /// The id of a discovery: of one that runs already, or of a new one.
+    fn provider(&mut self, config: &SdConfig) -> u64 {
+        if let Some(running) = self.running.iter().find(|running| running.config == *config) {
             return running.id;
-        }
-        if let Some(at) = former.iter().position(|running| running.config == *sd) {
-            let running = former.swap_remove(at);
-            let id = running.id;
-            self.running.push(running);
-            return id;
         }
         let id = self.next_id;
         self.next_id += 1;
-        self.hub.add(id, sd.field());
-        let sink = Sink { hub: Arc::clone(&self.hub), id };
-        let task = match sd {
-            SdConfig::Static(config) => {
-                sink.replace(vec![static_group(config)]);
-                None
+        self.store.add(id, config.field());
+        let publisher = Publisher::new(&self.store, id);
+        let task = match kinds::discoverer(config, &self.context) {
+            Some(discoverer) => {
+                discoverer.publish_now(&publisher);
+                Some(self.tasks.spawn(discoverer.run(publisher)))
             }
-            SdConfig::File(config) => Some(self.tasks.spawn(file::run(config.clone(), sink))),
-            SdConfig::Kubernetes(config) => {
-                let run = provider::run(config.as_ref().clone(), Arc::clone(&self.watches), sink);
-                Some(self.tasks.spawn(run))
-            }
-            SdConfig::Unserved(config) => {
-                sink.report(Some(format!("{} is not served yet and finds no targets", config.kind)));
+            None => {
+                publisher.report(Some(format!("{} is not served yet and finds no targets", config.field())));
                 None
             }
         };
-        self.running.push(Running { config: sd.clone(), id, task });
+        self.running.push(Running { config: config.clone(), id, task });
         id
     }
 }
 
-fn static_group(config: &StaticConfig) -> TargetGroup {
-    TargetGroup {
-        source: config.source.clone(),
-        labels: config.labels.clone(),
-        targets: config.targets.iter().map(|target| Labels::from_pairs([(ADDRESS, target)])).collect(),
-    }
-}
-
 /// Publishes the first change at once, and then with growing pauses while changes go on.
-async fn publish(hub: Arc<Hub>, debounce: Duration) {
+async fn publish(store: Arc<TargetStore>, debounce: Duration) {
     let mut pause = PAUSE_FIRST.min(debounce);
     loop {
-        match tokio::time::timeout(debounce, hub.changed()).await {
+        match tokio::time::timeout(debounce, store.changed()).await {
             Ok(()) => {
-                hub.publish();
+                store.publish();
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(debounce);
             }
-            // It was quiet for a while.
+            // Nothing changed for a while: the next change is published at once again.
             Err(_) => {
                 pause = PAUSE_FIRST.min(debounce);
-                hub.changed().await;
-                hub.publish();
+                store.changed().await;
+                store.publish();
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What discovery counts, under upstream's names.
+//! What discovery counts, under Prometheus' names.
 
 use prometheus::{IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
 
@@ -10,8 +10,6 @@ pub(crate) struct Metrics {
     pub(crate) discovered_targets: IntGaugeVec,
     pub(crate) updates: IntCounterVec,
     pub(crate) file_errors: IntCounter,
-    pub(crate) kubernetes_events: IntCounterVec,
-    pub(crate) kubernetes_failures: IntCounter,
 }
 
 impl Metrics {
@@ -30,21 +28,10 @@ impl Metrics {
                 &["name"],
             )?,
             file_errors: IntCounter::new("prometheus_sd_file_read_errors_total", "The number of File-SD read errors.")?,
-            kubernetes_events: counters(
-                "prometheus_sd_kubernetes_events_total",
-                "The number of Kubernetes events handled.",
-                &["role", "event"],
-            )?,
-            kubernetes_failures: IntCounter::new(
-                "prometheus_sd_kubernetes_failures_total",
-                "The number of failed WATCH/LIST requests.",
-            )?,
         };
         registry.register(Box::new(metrics.discovered_targets.clone()))?;
         registry.register(Box::new(metrics.updates.clone()))?;
         registry.register(Box::new(metrics.file_errors.clone()))?;
-        registry.register(Box::new(metrics.kubernetes_events.clone()))?;
-        registry.register(Box::new(metrics.kubernetes_failures.clone()))?;
         Ok(metrics)
     }
 }

@@ -1,5 +1,5 @@
-//! What every request carries: credentials and headers, read from their files each time. What is secret goes to the host
-//! that was configured and not to those that it redirects to.
+//! The configured credentials and headers of a request, read from their files each time. Secrets are sent to the configured
+//! host, and not to others that it redirects to.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue};
 
 use crate::Error;
 
-/// The headers of a request made now. One that is not `trusted` carries nothing secret.
+/// The headers of a request. One that is not `trusted` carries no secret.
 pub(crate) fn headers(config: &HttpClientConfig, trusted: bool) -> Result<HeaderMap, Error> {
     let mut headers = HeaderMap::new();
     if let Some(auth) = config.basic_auth.as_ref().filter(|_| trusted) {
@@ -65,13 +65,13 @@ pub(crate) fn text_or_file(
     }
 }
 
-/// The file's text without the blanks around it, as upstream reads it.
+/// The text of a file, trimmed, as Prometheus reads it.
 fn read(what: &'static str, path: &Path) -> Result<String, Error> {
     let text = std::fs::read_to_string(path);
     text.map(|text| text.trim().to_owned()).map_err(|source| Error::Read { what, path: path.to_owned(), source })
 }
 
-/// A value that no log shows.
+/// A header value that is never logged.
 pub(crate) fn secret_value(name: &str, value: &str) -> Result<HeaderValue, Error> {
     let mut value = HeaderValue::from_str(value).map_err(|_| Error::Header { name: name.to_owned() })?;
     value.set_sensitive(true);

@@ -1,9 +1,9 @@
-//! Why a request failed, in words: the causes without the URL, and where the cause tells it what to change.
+//! Why a request failed, in words: the causes without the URL, and what to change where that is known.
 
 use std::error::Error as StdError;
 use std::io;
 
-/// Outer texts that say nothing.
+/// Texts of outer errors that add nothing.
 const EMPTY: [&str; 8] = [
     "connection error",
     "client error (Canceled)",
@@ -15,16 +15,16 @@ const EMPTY: [&str; 8] = [
     "error resolving DNS",
 ];
 
-/// What tokio-rustls says of a server that leaves at once.
+/// tokio-rustls' text for a server that closes the connection during the handshake.
 const HANDSHAKE_EOF: &str = "tls handshake eof";
-/// What hyper says when a connection ends before the request is on its way: an alert that came with the end is lost.
+/// hyper's text for a connection that ends before the request is sent; a TLS alert that came with it is lost.
 const CLOSED: &str = "connection closed";
-/// And what the system says when it ends while the request is written.
+/// The system's text for one that ends while the request is written.
 const BROKEN: &str = "broken pipe";
 const CLIENT_PERHAPS: &str = "perhaps because it wants another client certificate: see tls_config.cert_file";
 const SCHEME_HTTP: &str = "set scheme: http if the port speaks plain HTTP";
 
-/// The chain of causes without the URL, which reqwest's own first words name.
+/// The chain of causes without the URL, which reqwest's own text names.
 pub(crate) fn of(error: &(dyn StdError + 'static)) -> String {
     let mut source = if error.is::<reqwest::Error>() { error.source() } else { Some(error) };
     let mut texts: Vec<String> = Vec::new();
@@ -34,7 +34,7 @@ pub(crate) fn of(error: &(dyn StdError + 'static)) -> String {
             break;
         }
         let text = cause.downcast_ref::<io::Error>().map_or_else(|| cause.to_string(), of_io);
-        // HTTP/2 passes on nothing but the text.
+        // Over HTTP/2 only the text of the error is left.
         if let Some((_, alert)) = text.split_once(ALERT) {
             texts.push(of_alert(alert.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default()));
             break;
@@ -54,7 +54,7 @@ pub(crate) fn of(error: &(dyn StdError + 'static)) -> String {
     if texts.is_empty() { error.to_string() } else { texts.join(": ") }
 }
 
-/// As Go words what the system reports: `connection refused`.
+/// An error of the system in Go's words: `connection refused`.
 pub(crate) fn of_io(error: &io::Error) -> String {
     let text = error.to_string();
     if text == HANDSHAKE_EOF {
@@ -68,7 +68,7 @@ pub(crate) fn of_io(error: &io::Error) -> String {
     chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
 }
 
-/// The error of rustls that this one is, or that errors of the system are wrapped around.
+/// The error of rustls, also if it is wrapped in one of the system.
 fn tls_error<'e>(cause: &'e (dyn StdError + 'static)) -> Option<&'e rustls::Error> {
     let inner = || tls_error(cause.downcast_ref::<io::Error>()?.get_ref()?);
     cause.downcast_ref::<rustls::Error>().or_else(inner)
@@ -92,7 +92,7 @@ fn of_tls(error: &rustls::Error) -> String {
         Error::PeerIncompatible(
             PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig | PeerIncompatible::ServerDoesNotSupportTls12Or13,
         ) => format!("tls: server selected unsupported protocol version; {VERSIONS}"),
-        // Their details are notes for whoever writes TLS.
+        // The details help only those who implement TLS.
         Error::PeerIncompatible(why) => format!("tls: the server asks for what is not spoken ({why:?}); {SUITES}"),
         Error::PeerMisbehaved(why) => format!("tls: the server does not keep to the protocol ({why:?})"),
         other => format!("tls: {other}"),
@@ -102,10 +102,10 @@ fn of_tls(error: &rustls::Error) -> String {
 const VERSIONS: &str = "TLS 1.2 and 1.3 are spoken, 1.0 and 1.1 are not; see tls_config.min_version and max_version";
 const SUITES: &str = "spoken are TLS 1.3, and TLS 1.2 with ECDHE and AES-GCM or ChaCha20; not CBC, RC4, 3DES, nor key exchange \
                       by RSA or DHE";
-/// How rustls and those who pass its errors on as texts introduce an alert.
+/// What stands before the name of an alert in texts of rustls.
 const ALERT: &str = "received fatal alert: ";
 
-/// An alert, which rustls calls `UnknownCA`, in Go's words, and what to look at.
+/// An alert such as rustls' `UnknownCA`, in Go's words, and what to check.
 fn of_alert(name: &str) -> String {
     let (words, hint) = match name {
         "UnexpectedMessage" => ("unexpected message", ""),

@@ -1,5 +1,5 @@
-//! What a certificate says, in place. Unlike webpki it reads whatever Go reads: version 1, critical extensions that nobody knows,
-//! and servers that show the certificate of an authority. What is to be made of it is for `chain` and `names` to say.
+//! Parses a certificate without copying it. Unlike webpki it accepts whatever Go accepts: version 1, unknown critical extensions,
+//! and authorities as server certificates. `chain` and `names` decide what is valid.
 
 use crate::der::{BOOLEAN, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, SET, element, take, take_bits, take_if};
 
@@ -23,7 +23,7 @@ const SHOWN_MAX: usize = 200;
 #[derive(Clone, Debug)]
 pub(crate) struct Certificate<'a> {
     pub(crate) der: &'a [u8],
-    /// What is signed, with its tag.
+    /// The signed part, with its tag.
     pub(crate) signed: &'a [u8],
     /// The signature, and the content of the identifier of its algorithm.
     pub(crate) signature: &'a [u8],
@@ -44,20 +44,20 @@ pub(crate) struct PublicKey<'a> {
     pub(crate) bits: &'a [u8],
 }
 
-/// The extensions that matter.
+/// The extensions that are checked.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Extensions<'a> {
-    /// There is one that is critical and not known.
+    /// There is an unknown critical extension.
     pub(crate) unhandled: bool,
     /// Names of the subject, if there is such an extension.
     pub(crate) names: Option<Vec<Name<'a>>>,
-    /// Is it an authority, and how many others may stand between it and a server?
+    /// Is it an authority, and how many others may be between it and a server?
     pub(crate) basic: Option<(bool, Option<u64>)>,
-    /// Is there a key usage that does not let it sign certificates?
+    /// Is there a key usage that does not allow signing certificates?
     pub(crate) may_not_sign: bool,
-    /// Is there an extended key usage that does not let it be a server?
+    /// Is there an extended key usage that does not allow server authentication?
     pub(crate) may_not_serve: bool,
-    /// Are there constraints of names below it?
+    /// Does it constrain the names below it?
     pub(crate) constraints: bool,
 }
 
@@ -70,7 +70,7 @@ pub(crate) enum Name<'a> {
 }
 
 impl<'a> Certificate<'a> {
-    /// `None` for what is none.
+    /// `None` for bytes that are not a certificate.
     pub(crate) fn parse(der: &'a [u8]) -> Option<Self> {
         let mut input = der;
         let mut outer = take(&mut input, SEQUENCE)?;
@@ -154,7 +154,7 @@ impl<'a> Extensions<'a> {
         Some(read)
     }
 
-    /// Is it one that is known?
+    /// Parses an extension; false for an unknown one.
     fn learn(&mut self, identifier: &[u8], mut value: &'a [u8]) -> Option<bool> {
         // 2.5.29.x
         let [0x55, 0x1d, last] = identifier else { return Some(false) };

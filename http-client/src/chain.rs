@@ -1,5 +1,5 @@
-//! From a server's certificate to an authority that is believed, by the rules of Go (`crypto/x509/verify.go`): those of webpki are
-//! stricter, and clusters have certificates that only the former let pass. What constrains names is left to webpki.
+//! Builds the chain from a server's certificate to a trusted authority by Go's rules (`crypto/x509/verify.go`): those of webpki are
+//! stricter, and clusters have certificates that only Go's accept. Name constraints are left to webpki.
 
 use std::collections::HashMap;
 
@@ -12,11 +12,11 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 use crate::certificate::Certificate;
 use crate::signature;
 
-/// Signatures that are checked for one server, as with Go, and certificates between a server and an authority.
+/// Limits as in Go: signatures that are checked for one server, and certificates between a server and an authority.
 const SIGNATURES_MAX: usize = 100;
 const DEPTH_MAX: usize = 10;
 
-/// Authorities that are believed.
+/// Trusted authorities.
 #[derive(Debug)]
 pub(crate) struct Authorities {
     certificates: Vec<CertificateDer<'static>>,
@@ -25,26 +25,25 @@ pub(crate) struct Authorities {
     anchors: RootCertStore,
 }
 
-/// Why a chain leads nowhere.
+/// Why there is no chain.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Broken {
-    /// No authority that is believed issued it. Why one that seemed to have did not count, if there is one: its name, and the
-    /// reason.
+    /// No trusted authority issued it. If one has the right name: that name, and why it does not count.
     Unknown(Option<(String, String)>),
-    /// Something that no authority heals, in Go's words.
+    /// An error that no authority can mend, in Go's words.
     Invalid(String),
 }
 
-/// What stays the same while a chain is looked for.
+/// The state of the search for a chain.
 struct Search<'a> {
     authorities: &'a Authorities,
     intermediates: Vec<Certificate<'a>>,
     algorithms: WebPkiSupportedAlgorithms,
     now: UnixTime,
     signatures: usize,
-    /// Of the first authority that failed.
+    /// The error of the first authority that failed.
     hint: Option<(String, String)>,
-    /// A chain was complete but for this.
+    /// The error of a chain that was otherwise complete.
     spoilt: Option<&'static str>,
     /// An authority constrains names.
     constrained: bool,
@@ -64,7 +63,7 @@ impl Authorities {
     pub(crate) fn add(&mut self, certificate: CertificateDer<'static>) -> Result<(), &'static str> {
         let read = Certificate::parse(&certificate).ok_or("it is no X.509 certificate")?;
         self.by_subject.entry(read.subject.to_vec()).or_default().push(self.certificates.len());
-        // What webpki cannot read constrains no names.
+        // webpki cannot parse it, so it cannot constrain names either.
         self.anchors.add(certificate.clone()).ok();
         self.certificates.push(certificate);
         Ok(())
@@ -75,7 +74,7 @@ impl Authorities {
         known.iter().filter_map(|at| Certificate::parse(self.certificates.get(*at)?))
     }
 
-    /// Does one of them stand behind the server's certificate, as a server? The host is not looked at.
+    /// Is the server's certificate issued by one of them, for a server? The host is not checked.
     pub(crate) fn verify(
         &self,
         leaf: &Certificate<'_>,
@@ -135,7 +134,7 @@ impl Broken {
 const USAGE: &str = "certificate specifies an incompatible key usage";
 
 impl<'a> Search<'a> {
-    /// Is there a way from the end of the chain to an authority?
+    /// Is there a path from the end of the chain to an authority?
     fn leads(&mut self, chain: &mut Vec<Certificate<'a>>) -> bool {
         let Some(last) = chain.last().cloned() else { return false };
         for authority in self.authorities.of_subject(last.issuer) {
@@ -159,7 +158,7 @@ impl<'a> Search<'a> {
         false
     }
 
-    /// Did the candidate sign the last of the chain, and might it?
+    /// Did the candidate sign the last certificate of the chain, and was it allowed to?
     fn signs(&mut self, candidate: &Certificate<'a>, chain: &[Certificate<'a>], root: bool) -> bool {
         let again = |one: &Certificate<'_>| {
             one.subject == candidate.subject
@@ -183,7 +182,7 @@ impl<'a> Search<'a> {
     fn try_signs(&self, candidate: &Certificate<'a>, chain: &[Certificate<'a>], root: bool) -> Result<(), String> {
         const NOT_AUTHORIZED: &str = "certificate is not authorized to sign other certificates";
         let Certificate { version, extensions, key, .. } = candidate;
-        // Before version 3 nobody could say that it is one; between a server and its authority that does not count.
+        // Before version 3 a certificate could not say that it is an authority. That is accepted for roots, not in between.
         let is_authority = match extensions.basic {
             Some((is_authority, _)) => is_authority,
             None => *version < 3 && root,
@@ -202,7 +201,7 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// May all of the chain serve, and does nobody in it constrain names?
+    /// Is every certificate of the chain allowed for servers, and does none constrain names?
     fn is_fit(&mut self, authority: &Certificate<'_>, chain: &[Certificate<'_>]) -> bool {
         if authority.extensions.may_not_serve || chain.iter().any(|one| one.extensions.may_not_serve) {
             self.spoilt = Some(USAGE);
@@ -214,7 +213,7 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Is it in date, and is all that is critical in it understood?
+/// Is it within its validity, without unknown critical extensions?
 fn is_valid(certificate: &Certificate<'_>, now: UnixTime) -> Result<(), String> {
     if certificate.extensions.unhandled {
         return Err("unhandled critical extension".to_owned());
@@ -243,7 +242,7 @@ mod tests {
     use super::*;
     use crate::names;
 
-    /// A root, and a certificate of it with all that is looked at.
+    /// A root, and a certificate with every extension that is checked.
     fn made() -> (Vec<u8>, Vec<u8>) {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));

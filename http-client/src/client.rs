@@ -1,305 +1,59 @@
-//! The client: built from its configuration when first used, and again when a certificate file changed.
-//!
-//! `server_name` must reach the server in the handshake (SNI), while the request must keep the target's own address in
-//! `Host`. reqwest takes SNI from the URL, so the URL's host becomes the server name, `Host` is set by hand, and a resolver
-//! leads the name back to the target. Connections are pooled by URL, so that each target then needs a client of its own; so
-//! does each Unix socket, whatever the URL says.
+//! The client: a transport, and OAuth 2.0 tokens on its requests where they are configured.
 
-use std::collections::HashMap;
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-
-use config::{HttpClientConfig, TlsConfig};
+use config::HttpClientConfig;
 use http::Method;
-use http::header::{AUTHORIZATION, HOST, HeaderValue};
-use reqwest::dns::{Name, Resolve, Resolving};
-use reqwest::redirect::Policy;
+use http::header::{AUTHORIZATION, HeaderValue};
 use url::Url;
 
 use crate::oauth2::Tokens;
-use crate::proxy::Proxies;
-use crate::stamp::Stamp;
-use crate::{Error, Resolver, auth, tls};
-
-/// Idle connections live longer than most scrape intervals, so that a scrape does not begin with a handshake.
-const IDLE: Duration = Duration::from_secs(300);
-/// Clients of single targets that are kept; past it they are all made anew.
-const CLIENTS_MAX: usize = 10_000;
-/// The most headers of an answer over TLS or through a proxy.
-const HEADERS_MAX: usize = 1000;
-/// The key of the client for where redirects lead. No `host:port` is like it.
-const REDIRECTED: &str = "redirected:";
+use crate::transport::{Route, Transport};
+use crate::{Error, Resolver};
 
 /// Makes requests as one configuration says. Cheap to share behind an `Arc`; all its requests share connections.
 #[derive(Debug)]
 pub struct HttpClient {
-    config: HttpClientConfig,
-    user_agent: String,
-    resolver: Resolver,
-    proxies: Proxies,
+    pub(crate) transport: Transport,
     tokens: Option<Tokens>,
-    built: Mutex<Option<Built>>,
-}
-
-/// How a request goes.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Route<'a> {
-    /// It carries nothing secret.
-    pub(crate) untrusted: bool,
-    /// It follows a redirect to another server. A target may lead to another place each time: neither connections nor
-    /// clients of such places are kept.
-    pub(crate) redirected: bool,
-    /// It goes over a Unix socket whatever the URL says.
-    pub(crate) socket: Option<&'a Path>,
-}
-
-#[derive(Debug)]
-struct Built {
-    stamps: Vec<Option<Stamp>>,
-    tls: rustls::ClientConfig,
-    common: reqwest::Client,
-    /// By the target's `host:port` where there is a `server_name`, by Unix socket, and as [`REDIRECTED`].
-    others: HashMap<String, reqwest::Client>,
 }
 
 impl HttpClient {
-    /// A client. Files are not read yet: what is missing now may be there when the first request is made.
+    /// A client. Files are not read yet: one that is missing now may be there for the first request.
     ///
     /// # Errors
     /// When the configuration asks for what is not served, or contradicts itself.
     pub fn new(config: &HttpClientConfig, user_agent: &str, resolver: &Resolver) -> Result<Self, Error> {
-        if let Some(tls) = &config.tls {
-            tls::versions(tls)?;
-            tls::warn_of_old_versions(tls);
-            tls::server_name(tls)?;
-        }
         Ok(Self {
-            config: config.clone(),
-            user_agent: user_agent.to_owned(),
-            resolver: resolver.clone(),
-            proxies: Proxies::new(&config.proxy, &|name| std::env::var(name).ok())?,
+            transport: Transport::new(config, user_agent, resolver)?,
             tokens: config.oauth2.as_ref().map(|oauth2| Tokens::new(oauth2, user_agent, resolver)).transpose()?,
-            built: Mutex::new(None),
         })
     }
 
-    /// A request with credentials and headers on it; the caller adds its own, a body and a timeout, and sends it. Redirects
-    /// are not followed.
+    /// A request with the configured credentials and headers; the caller adds its own, a body and a timeout, and sends it.
+    /// Redirects are not followed.
     ///
     /// # Errors
-    /// When a file of the configuration cannot be read or used now, or no token is given out.
+    /// When a file of the configuration cannot be read or used now, or the token server gives no token.
     pub async fn request(&self, method: Method, url: &Url) -> Result<reqwest::RequestBuilder, Error> {
         let token = self.token().await?;
-        let request = self.prepare(method, url, Route::default())?;
+        let request = self.transport.request(method, url, Route::default())?;
         Ok(match token {
             Some(token) => request.header(AUTHORIZATION, token),
             None => request,
         })
     }
 
-    /// The same without a token.
-    pub(crate) fn prepare(
-        &self,
-        method: Method,
-        url: &Url,
-        route: Route<'_>,
-    ) -> Result<reqwest::RequestBuilder, Error> {
-        let headers = auth::headers(&self.config, !route.untrusted)?;
-        let (client, url, host) = self.client(url, route)?;
-        let mut request = client.request(method, url).headers(headers);
-        if let Some(host) = host {
-            request = request.header(HOST, host);
-        }
-        Ok(request)
-    }
-
     /// The OAuth 2.0 token, as the value of `Authorization`.
     pub(crate) async fn token(&self) -> Result<Option<HeaderValue>, Error> {
         match &self.tokens {
-            // The server of tokens is asked by a client like this one.
-            Some(tokens) => Box::pin(tokens.header()).await.map(Some),
+            Some(tokens) => tokens.header().await.map(Some),
             None => Ok(None),
         }
     }
 
-    /// A server did not take the token.
+    /// A server refused the token.
     pub(crate) async fn token_refused(&self, token: &HeaderValue) {
         if let Some(tokens) = &self.tokens {
             tokens.refused(token).await;
         }
-    }
-
-    /// Does a request for the URL go over plain TCP, or a plain socket, to whom it is for?
-    pub(crate) fn is_direct(&self, url: &Url, socket: Option<&Path>) -> bool {
-        url.scheme() == "http" && (socket.is_some() || self.proxies.of(url).is_none())
-    }
-
-    /// The proxy that a request for the URL goes through, if it goes through one.
-    pub(crate) fn proxy_of(&self, url: &Url) -> Option<&Url> {
-        self.proxies.of(url)
-    }
-
-    pub(crate) fn follows_redirects(&self) -> bool {
-        self.config.follow_redirects
-    }
-
-    pub(crate) fn config(&self) -> &HttpClientConfig {
-        &self.config
-    }
-
-    pub(crate) fn resolver(&self) -> &Resolver {
-        &self.resolver
-    }
-
-    pub(crate) fn user_agent(&self) -> &str {
-        &self.user_agent
-    }
-
-    /// The client for a URL, and the URL and `Host` to use with it.
-    fn client(&self, url: &Url, route: Route<'_>) -> Result<(reqwest::Client, Url, Option<HeaderValue>), Error> {
-        let default = TlsConfig::default();
-        let config = self.config.tls.as_ref().unwrap_or(&default);
-        let stamps = tls::stamps(config);
-        let mut guard = self.built.lock().unwrap_or_else(PoisonError::into_inner);
-        let current = guard.take().filter(|built| built.stamps == stamps);
-        let built = match current {
-            Some(built) => built,
-            None => {
-                let tls = tls::client_config(config, self.http2())?;
-                let common = self.build(tls.clone(), None, Route::default())?;
-                Built { stamps, tls, common, others: HashMap::new() }
-            }
-        };
-        let built = guard.insert(built);
-        let (url, host, detour) = match self.renamed(url, route.socket) {
-            Some((named, authority, detour)) => {
-                let host = HeaderValue::from_str(&authority);
-                (named, Some(host.map_err(|_| Error::Header { name: "Host".to_owned() })?), Some((authority, detour)))
-            }
-            None => (url.clone(), None, None),
-        };
-        let key = match (route.socket, &detour) {
-            (Some(socket), _) => Some(format!("unix:{}", socket.display())),
-            // It leads to one place only, and is not kept.
-            (None, Some(_)) if route.redirected => None,
-            (None, Some((authority, _))) => Some(authority.clone()),
-            (None, None) if route.redirected => Some(REDIRECTED.to_owned()),
-            (None, None) => return Ok((built.common.clone(), url, host)),
-        };
-        if let Some(client) = key.as_ref().and_then(|key| built.others.get(key)) {
-            return Ok((client.clone(), url, host));
-        }
-        let client = self.build(built.tls.clone(), detour.map(|(_, detour)| detour), route)?;
-        if let Some(key) = key {
-            if built.others.len() >= CLIENTS_MAX {
-                built.others.clear();
-            }
-            built.others.insert(key, client.clone());
-        }
-        Ok((client, url, host))
-    }
-
-    /// For HTTPS with a `server_name`: the URL under that name, the `Host`, and the way back to the target. A proxy would
-    /// be asked for the name instead of the target; through one the name is only checked.
-    fn renamed(&self, url: &Url, socket: Option<&Path>) -> Option<(Url, String, Detour)> {
-        let name = self.config.tls.as_ref()?.server_name.as_ref()?;
-        let proxied = socket.is_none() && self.proxies.of(url).is_some();
-        let host = url.host_str()?;
-        if url.scheme() != "https" || proxied || host == name {
-            return None;
-        }
-        let mut named = url.clone();
-        named.set_host(Some(name)).ok()?;
-        // An address as server name is not sent, only checked, which the verifier does.
-        if !matches!(named.host(), Some(url::Host::Domain(_))) {
-            return None;
-        }
-        let authority = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Some((named, authority, Detour { name: name.to_ascii_lowercase(), host, resolver: self.resolver.clone() }))
-    }
-
-    fn http2(&self) -> bool {
-        // HTTP/2 takes the authority from the URL, which then is not the target's.
-        self.config.enable_http2 && self.config.tls.as_ref().is_none_or(|tls| tls.server_name.is_none())
-    }
-
-    fn build(
-        &self,
-        tls: rustls::ClientConfig,
-        detour: Option<Detour>,
-        route: Route<'_>,
-    ) -> Result<reqwest::Client, Error> {
-        let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .user_agent(&self.user_agent)
-            // `redirect` follows them.
-            .redirect(Policy::none())
-            .referer(false)
-            .gzip(false)
-            // What Go's client takes, a target may send; `head` does the same for plain HTTP.
-            .http1_allow_obsolete_multiline_headers_in_responses(true)
-            .http1_ignore_invalid_headers_in_responses(true)
-            .http1_max_headers(HEADERS_MAX)
-            .pool_idle_timeout(IDLE)
-            .tcp_nodelay(true)
-            .no_proxy();
-        if !self.http2() {
-            builder = builder.http1_only();
-        }
-        builder = match detour {
-            Some(detour) => builder.dns_resolver(Arc::new(detour)),
-            None => builder.dns_resolver(Arc::new(self.resolver.clone())),
-        };
-        if let Some(socket) = route.socket {
-            builder = builder.unix_socket(socket);
-        }
-        if route.redirected {
-            builder = builder.pool_max_idle_per_host(0);
-        }
-        for proxy in self.proxies.reqwest() {
-            builder = builder.proxy(proxy);
-        }
-        builder.build().map_err(Error::Build)
-    }
-}
-
-/// Leads the server name to the target, and every other name where it belongs.
-#[derive(Clone, Debug)]
-struct Detour {
-    name: String,
-    host: String,
-    resolver: Resolver,
-}
-
-impl Resolve for Detour {
-    fn resolve(&self, name: Name) -> Resolving {
-        let asked = name.as_str().to_ascii_lowercase();
-        let host = if asked == self.name { self.host.clone() } else { asked };
-        self.resolver.resolving(host)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_is_kept_of_where_redirects_lead() {
-        let tls =
-            TlsConfig { server_name: Some("name.test".to_owned()), insecure_skip_verify: true, ..TlsConfig::default() };
-        let config = HttpClientConfig { tls: Some(tls), ..HttpClientConfig::default() };
-        let client = HttpClient::new(&config, "Weft/test", &Resolver::system()).unwrap();
-        let kept = |redirected: bool, port: u16| {
-            let url = Url::parse(&format!("https://127.0.0.1:{port}/")).unwrap();
-            let (_, named, host) = client.client(&url, Route { redirected, ..Route::default() }).unwrap();
-            assert_eq!(named.as_str(), format!("https://name.test:{port}/"));
-            assert_eq!(host.unwrap(), format!("127.0.0.1:{port}").as_str());
-            client.built.lock().unwrap().as_ref().unwrap().others.len()
-        };
-        assert_eq!((kept(false, 1), kept(false, 1)), (1, 1));
-        assert_eq!((2..20).map(|port| kept(true, port)).max(), Some(1));
-        assert_eq!(kept(false, 2), 2);
     }
 }

@@ -1,8 +1,8 @@
-//! One target's own connection over plain HTTP/1.1, kept between requests, and answers however they came.
+//! A target's own connection for plain HTTP/1.1, kept open between requests, and responses of whatever transport.
 //!
-//! A pool suits requests to a few servers. A scraper asks thousands, each now and then, always in the same task: then a pooled
-//! connection costs a task, channels and a grown read buffer for as long as it is idle, for nothing. `docs/decisions/0005-a-target-has-its-own-connection.md`,
-//! and `0009` for what stands between the socket and the body: nothing.
+//! A connection pool suits many requests to a few servers. A scraper makes a request now and then to each of thousands, always
+//! from the same task: a pooled connection would then hold a task, channels and a read buffer while it is idle (decision 0005).
+//! A body is read straight into the caller's buffer (decision 0009).
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -19,53 +19,53 @@ use hyper::ext::ReasonPhrase;
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use url::{Position, Url};
 
-use crate::answer::Extent;
-use crate::client::Route;
 use crate::error::{Error, GetError};
+use crate::framing::Framing;
 use crate::head::{Head, HeadReader};
 use crate::redirect::{REDIRECTS_MAX, stays_with, target};
-use crate::wire::{Place, Wire};
+use crate::stream::{Endpoint, Stream};
+use crate::transport::Route;
 use crate::{HttpClient, Resolver, auth, cause};
 
-/// How much of an answer is looked at first: a head, and all of a small body.
+/// The first read of a response: its head, and all of a small body.
 const FIRST_BYTES: usize = 16 << 10;
-/// How much is read at once where chunks must be joined.
+/// One read where chunks have to be joined.
 const PIECE_BYTES: usize = 64 << 10;
-/// The most bytes that one [`Response::read`] appends, and reads at once where they can go straight into the body.
+/// The most bytes that one [`Response::read`] appends.
 pub const PIECE_BYTES_MAX: usize = 256 << 10;
 
 thread_local! {
-    /// What was just read, until it is taken: no connection holds room while it waits.
+    /// The read buffer of this thread. It is empty again before the task yields, so idle connections hold no buffer.
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; PIECE_BYTES]);
 }
 
-/// The connection of one target. What cannot go over it goes through the client's pool: TLS and proxies.
+/// The connection of one target. Requests over TLS or through a proxy use the client's pool instead.
 #[derive(Debug, Default)]
 pub struct Connection {
-    /// Leads there whatever the URL says.
+    /// The Unix socket to connect to, whatever the URL says.
     socket: Option<Arc<Path>>,
     open: Option<Open>,
 }
 
 #[derive(Debug)]
 struct Open {
-    place: Place,
-    wire: Wire,
+    endpoint: Endpoint,
+    stream: Stream,
 }
 
 impl Connection {
-    /// One over a Unix socket.
+    /// A connection over a Unix socket.
     #[must_use]
     pub fn over_socket(path: PathBuf) -> Self {
         Self { socket: Some(path.into()), open: None }
     }
 }
 
-/// The head of an answer; its body is yet to be read.
+/// The head of a response, whose body is still to be read.
 #[derive(Debug)]
 pub struct Response<'c> {
-    answer: Answer,
-    home: &'c mut Connection,
+    received: Received,
+    connection: &'c mut Connection,
 }
 
 #[derive(Debug)]
@@ -74,65 +74,65 @@ enum Body {
     Own(Own),
 }
 
-/// A body that comes over the client's pool.
+/// A body that is read through the client's pool.
 #[derive(Debug)]
 struct Pooled {
     answer: reqwest::Response,
-    /// What came and was not handed over yet.
+    /// Bytes that were received and not yet handed over.
     left: Bytes,
 }
 
-/// A body on the target's own connection, which goes home when the body is read.
+/// A body on the target's own connection, which is given back to [`Connection`] after the body.
 #[derive(Debug)]
 struct Own {
     open: Option<Open>,
-    /// What came with the head.
+    /// The bytes of the body that were received with the head.
     early: Vec<u8>,
-    extent: Extent,
+    framing: Framing,
     keeps: bool,
 }
 
-/// Of one request, before it is known whether it is the last.
+/// The response to one request; it may be a redirect.
 #[derive(Debug)]
-struct Answer {
+struct Received {
     status: StatusCode,
-    /// As the server words it.
+    /// The reason phrase of the server.
     reason: String,
     headers: HeaderMap,
     body: Body,
 }
 
 impl Open {
-    async fn to(place: Place, resolver: &Resolver) -> Result<Self, GetError> {
-        let wire = Wire::to(&place, resolver).await.map_err(GetError::Failed)?;
-        Ok(Self { place, wire })
+    async fn to(endpoint: Endpoint, resolver: &Resolver) -> Result<Self, GetError> {
+        let stream = Stream::to(&endpoint, resolver).await.map_err(GetError::Failed)?;
+        Ok(Self { endpoint, stream })
     }
 
-    /// Hands over what comes next, at most so many bytes; none at the end.
+    /// Reads at most `most` bytes and passes them to `take`; none at the end of the stream.
     async fn read<T>(&mut self, most: usize, mut take: impl FnMut(&[u8]) -> T) -> io::Result<T> {
         poll_fn(|context| {
             SCRATCH.with_borrow_mut(|scratch| {
                 let mut read = ReadBuf::new(&mut scratch[..most]);
-                ready!(Pin::new(&mut self.wire).poll_read(context, &mut read))?;
+                ready!(Pin::new(&mut self.stream).poll_read(context, &mut read))?;
                 Poll::Ready(Ok(take(read.filled())))
             })
         })
         .await
     }
 
-    /// Is it open still, with nothing to read that nobody asked for?
+    /// Is the connection still open, without unexpected bytes to read?
     async fn is_idle(&mut self) -> bool {
         poll_fn(|context| {
             let mut byte = [0];
-            let read = Pin::new(&mut self.wire).poll_read(context, &mut ReadBuf::new(&mut byte));
+            let read = Pin::new(&mut self.stream).poll_read(context, &mut ReadBuf::new(&mut byte));
             Poll::Ready(read.is_pending())
         })
         .await
     }
 
-    /// Sends a request; the head of the answer, and what came with it of the body.
+    /// Sends a request; returns the head of the response, and the part of the body that was received with it.
     async fn ask(&mut self, request: &[u8]) -> Result<(Head, Vec<u8>), String> {
-        self.wire.write_all(request).await.map_err(|error| cause::of_io(&error))?;
+        self.stream.write_all(request).await.map_err(|error| cause::of_io(&error))?;
         let mut reader = HeadReader::default();
         loop {
             let parsed = self.read(FIRST_BYTES, |bytes| {
@@ -145,14 +145,14 @@ impl Open {
             match parsed.await.map_err(|error| cause::of_io(&error)).flatten() {
                 Ok(Some(answer)) => return Ok(answer),
                 Ok(None) => {}
-                Err(why) => return Err(self.wire.explain().unwrap_or(why)),
+                Err(why) => return Err(self.stream.explain().unwrap_or(why)),
             }
         }
     }
 }
 
 impl Pooled {
-    /// Appends what comes next of the body; false when there is no more.
+    /// Appends the next part of the body; false at its end.
     async fn read(&mut self, into: &mut Vec<u8>) -> Result<bool, GetError> {
         if self.left.is_empty() {
             match self.answer.chunk().await.map_err(|error| failed(&error))? {
@@ -166,29 +166,30 @@ impl Pooled {
 }
 
 impl Own {
-    /// Appends what comes next of the body; false when there is no more.
+    /// Appends the next part of the body; false at its end.
     async fn read(&mut self, into: &mut Vec<u8>) -> Result<bool, String> {
         let Some(open) = &mut self.open else { return Ok(false) };
         let early = std::mem::take(&mut self.early);
         let (came, used) = if !early.is_empty() {
-            (early.len(), self.extent.take(&early, into).map_err(|error| error.to_string())?)
-        } else if self.extent.is_over() {
+            (early.len(), self.framing.take(&early, into).map_err(|error| error.to_string())?)
+        } else if self.framing.is_over() {
             return Ok(false);
-        } else if let Extent::Length(left) = &mut self.extent {
+        } else if let Framing::Length(left) = &mut self.framing {
             let most = usize::try_from(*left).unwrap_or(usize::MAX).min(PIECE_BYTES_MAX);
             into.reserve_exact(most);
-            let came = open.wire.read_buf(&mut (&mut *into).limit(most)).await.map_err(|error| cause::of_io(&error))?;
+            let came =
+                open.stream.read_buf(&mut (&mut *into).limit(most)).await.map_err(|error| cause::of_io(&error))?;
             *left -= came as u64;
             (came, came)
         } else {
-            let extent = &mut self.extent;
-            let taken = open.read(PIECE_BYTES, |bytes| extent.take(bytes, into).map(|used| (bytes.len(), used)));
+            let framing = &mut self.framing;
+            let taken = open.read(PIECE_BYTES, |bytes| framing.take(bytes, into).map(|used| (bytes.len(), used)));
             taken.await.map_err(|error| cause::of_io(&error))?.map_err(|error| error.to_string())?
         };
-        if came == 0 && self.extent != Extent::Rest {
+        if came == 0 && self.framing != Framing::UntilClose {
             return Err("end of file before message length reached".to_owned());
         }
-        // What comes behind an answer answers nothing.
+        // Bytes after the response belong to no request: the connection cannot be used again.
         self.keeps &= used == came;
         Ok(came > 0)
     }
@@ -199,7 +200,7 @@ impl HttpClient {
     /// redirects if the configuration says so.
     ///
     /// # Errors
-    /// When a file of the configuration cannot be read or used now, or no answer comes.
+    /// When a file of the configuration cannot be read or used now, or there is no response.
     pub async fn get<'c>(
         &self,
         connection: &'c mut Connection,
@@ -211,8 +212,12 @@ impl HttpClient {
         for _ in 0..REDIRECTS_MAX {
             let here = next.as_ref().unwrap_or(url);
             let answer = self.get_once(connection, here, headers, route).await?;
-            let leads = if self.follows_redirects() { target(here, answer.status, &answer.headers)? } else { None };
-            let Some(leads) = leads else { return Ok(Response { answer, home: connection }) };
+            let leads = if self.transport.config().follow_redirects {
+                target(here, answer.status, &answer.headers)?
+            } else {
+                None
+            };
+            let Some(leads) = leads else { return Ok(Response { received: answer, connection }) };
             route.untrusted |= !stays_with(url.host_str(), &leads);
             route.redirected = leads.origin() != url.origin();
             next = Some(leads);
@@ -226,19 +231,19 @@ impl HttpClient {
         url: &Url,
         headers: &HeaderMap,
         route: Route<'_>,
-    ) -> Result<Answer, GetError> {
+    ) -> Result<Received, GetError> {
         let trusted = !route.untrusted;
         let token = if trusted { self.token().await? } else { None };
         let socket = connection.socket.clone();
-        let answer = if self.is_direct(url, socket.as_deref()) {
+        let answer = if self.transport.is_direct(url, socket.as_deref()) {
             let request = self.get_request(url, headers, trusted, token.as_ref())?;
-            let (open, head, early) = send(connection, (url, &request), self.resolver()).await?;
-            let Head { status, reason, headers, extent, keeps } = head;
-            let body = Body::Own(Own { open: Some(open), early, extent, keeps });
-            Answer { status, reason, headers, body }
+            let (open, head, early) = send(connection, (url, &request), self.transport.resolver()).await?;
+            let Head { status, reason, headers, framing, keeps } = head;
+            let body = Body::Own(Own { open: Some(open), early, framing, keeps });
+            Received { status, reason, headers, body }
         } else {
             let route = Route { socket: socket.as_deref(), ..route };
-            let mut request = self.prepare(Method::GET, url, route)?.headers(headers.clone());
+            let mut request = self.transport.request(Method::GET, url, route)?.headers(headers.clone());
             if let Some(token) = &token {
                 request = request.header(AUTHORIZATION, token.clone());
             }
@@ -247,7 +252,7 @@ impl HttpClient {
             let reason = answer.extensions().get::<ReasonPhrase>();
             let reason = reason.map(|reason| String::from_utf8_lossy(reason.as_bytes()).into_owned());
             let reason = reason.unwrap_or_else(|| status.canonical_reason().unwrap_or_default().to_owned());
-            Answer { status, reason, headers, body: Body::Pooled(Pooled { answer, left: Bytes::new() }) }
+            Received { status, reason, headers, body: Body::Pooled(Pooled { answer, left: Bytes::new() }) }
         };
         if let Some(token) = token.filter(|_| answer.status == StatusCode::UNAUTHORIZED) {
             self.token_refused(&token).await;
@@ -255,10 +260,10 @@ impl HttpClient {
         Ok(answer)
     }
 
-    /// Why a request did not get through; it names the proxy that could not be reached or did not let it through.
+    /// Why a request failed; names the proxy if that could not be reached or refused it.
     fn not_sent(&self, error: &reqwest::Error, url: &Url) -> GetError {
         let cause = cause::of(error);
-        match self.proxy_of(url).filter(|_| error.is_connect()) {
+        match self.transport.proxy_of(url).filter(|_| error.is_connect()) {
             Some(proxy) => GetError::Failed(format!(
                 "proxyconnect tcp: {}: {cause}; see proxy_url, or the proxy of the environment",
                 &proxy[Position::BeforeHost..Position::AfterPort]
@@ -267,8 +272,8 @@ impl HttpClient {
         }
     }
 
-    /// The bytes of a GET. Of a header that is said more than once the last stays: ours, the configuration's, the token, the
-    /// caller's.
+    /// The bytes of a GET. If a header is set several times the last one wins: the defaults, the configuration's, the token,
+    /// the caller's.
     fn get_request(
         &self,
         url: &Url,
@@ -276,20 +281,20 @@ impl HttpClient {
         trusted: bool,
         token: Option<&HeaderValue>,
     ) -> Result<Vec<u8>, Error> {
-        let configured = auth::headers(self.config(), trusted)?;
+        let configured = auth::headers(self.transport.config(), trusted)?;
         let token = token.map(|token| (&AUTHORIZATION, token)).filter(|(name, _)| !headers.contains_key(*name));
-        let is_said = |name: &HeaderName| headers.contains_key(name) || token.is_some_and(|(said, _)| said == name);
+        let is_set = |name: &HeaderName| headers.contains_key(name) || token.is_some_and(|(set, _)| set == name);
         let mut request = Vec::with_capacity(512);
         for part in ["GET ", &url[Position::BeforePath..Position::AfterQuery], " HTTP/1.1\r\n"] {
             request.extend_from_slice(part.as_bytes());
         }
         let authority = &url[Position::BeforeHost..Position::AfterPort];
-        for (name, value) in [(HOST, authority), (USER_AGENT, self.user_agent())] {
-            if !configured.contains_key(&name) && !is_said(&name) {
+        for (name, value) in [(HOST, authority), (USER_AGENT, self.transport.user_agent())] {
+            if !configured.contains_key(&name) && !is_set(&name) {
                 put(&mut request, &name, value.as_bytes());
             }
         }
-        let configured = configured.iter().filter(|(name, _)| !is_said(name));
+        let configured = configured.iter().filter(|(name, _)| !is_set(name));
         for (name, value) in configured.chain(token).chain(headers) {
             put(&mut request, name, value.as_bytes());
         }
@@ -304,21 +309,21 @@ fn put(request: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
     }
 }
 
-/// Sends over the open connection, if it leads there, else or when that was closed meanwhile over a new one.
+/// Sends a request over the open connection if it has the right endpoint, and over a new one if it has not or was closed.
 async fn send(
     connection: &mut Connection,
     (url, request): (&Url, &[u8]),
     resolver: &Resolver,
 ) -> Result<(Open, Head, Vec<u8>), GetError> {
     let (kept, socket) = (connection.open.take(), connection.socket.as_ref());
-    if let Some(mut open) = kept.filter(|open| open.place.serves(url, socket))
+    if let Some(mut open) = kept.filter(|open| open.endpoint.serves(url, socket))
         && open.is_idle().await
         && let Ok((head, early)) = open.ask(request).await
     {
         return Ok((open, head, early));
     }
-    let place = Place::of(url, socket).ok_or_else(|| GetError::Failed(format!("{url} names no host")))?;
-    let mut open = Open::to(place, resolver).await?;
+    let endpoint = Endpoint::of(url, socket).ok_or_else(|| GetError::Failed(format!("{url} names no host")))?;
+    let mut open = Open::to(endpoint, resolver).await?;
     let (head, early) = open.ask(request).await.map_err(GetError::Failed)?;
     Ok((open, head, early))
 }
@@ -327,35 +332,35 @@ impl Response<'_> {
     /// Its status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        self.answer.status
+        self.received.status
     }
 
     /// Its status with the reason that the server gives: `500 Database gone`.
     #[must_use]
     pub fn status_line(&self) -> String {
-        format!("{} {}", self.answer.status.as_u16(), self.answer.reason).trim_end().to_owned()
+        format!("{} {}", self.received.status.as_u16(), self.received.reason).trim_end().to_owned()
     }
 
-    /// Its headers: over its own connection those that say what the body is.
+    /// Its headers; over its own connection only those that describe the body.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
-        &self.answer.headers
+        &self.received.headers
     }
 
     /// Appends the next piece of the body, of [`PIECE_BYTES_MAX`] at most; false after the last.
     ///
     /// # Errors
-    /// When it breaks off.
+    /// When the connection ends before the body does.
     pub async fn read(&mut self, into: &mut Vec<u8>) -> Result<bool, GetError> {
-        let own = match &mut self.answer.body {
+        let own = match &mut self.received.body {
             Body::Pooled(pooled) => return pooled.read(into).await,
             Body::Own(own) => own,
         };
         let more = own.read(into).await;
         if !matches!(more, Ok(true)) {
-            // Back only after the last piece: what broke off is closed.
+            // Only a complete response leaves the connection usable.
             let open = own.open.take();
-            self.home.open = open.filter(|_| own.keeps && more.is_ok()).or(self.home.open.take());
+            self.connection.open = open.filter(|_| own.keeps && more.is_ok()).or(self.connection.open.take());
         }
         more.map_err(GetError::Failed)
     }

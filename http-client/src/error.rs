@@ -1,4 +1,4 @@
-//! Why a client or a request could not be made, or got no answer.
+//! Why a client or a request could not be made, or got no response.
 
 use std::path::PathBuf;
 
@@ -16,32 +16,32 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
-    /// A certificate or key is none.
+    /// A certificate or key is not valid.
     #[error("cannot use {what} of {from}: {reason}")]
     Pem {
         /// The field.
         what: &'static str,
-        /// The file, or that it stands in the configuration.
+        /// The file, or the configuration.
         from: String,
         /// Why.
         reason: String,
     },
-    /// The TLS settings contradict each other or what is possible.
+    /// The TLS settings contradict each other or ask for the impossible.
     #[error("cannot set up TLS: {0}")]
     Tls(String),
-    /// A header's name or value is none.
+    /// A header's name or value is not valid.
     #[error("cannot send header {name}: not a valid header")]
     Header {
         /// Its name.
         name: String,
     },
-    /// The URL is none that can be asked for.
+    /// The URL is not valid for a request.
     #[error("cannot ask for {url}: not a valid URL")]
     Url {
         /// The URL.
         url: String,
     },
-    /// A proxy's URL is none.
+    /// A proxy's URL is not valid.
     #[error("cannot use {what}: {reason}")]
     Proxy {
         /// The field or the variable.
@@ -57,18 +57,18 @@ pub enum Error {
         /// What it said, or what went wrong on the way.
         reason: String,
     },
-    /// The client could not be put together.
+    /// The client could not be built.
     #[error("cannot build the HTTP client")]
     Build(#[source] reqwest::Error),
 }
 
-/// Why there is no answer, or not all of it.
+/// Why there is no response, or not all of it.
 #[derive(Debug, thiserror::Error)]
 pub enum GetError {
     /// The request could not be made.
     #[error(transparent)]
     Client(#[from] Error),
-    /// It did not get through, or the answer broke off: the causes, without the URL.
+    /// It failed, or the response ended early: the causes, without the URL.
     #[error("{0}")]
     Failed(String),
 }

@@ -1,5 +1,5 @@
-//! The head of an answer over HTTP/1.x, read line by line as it comes. What it takes and what it refuses is what Go's client
-//! does (`net/http/response.go`, `net/textproto/reader.go`): exporters are written for that one. No I/O.
+//! The head of an HTTP/1.x response, parsed line by line as it is received. It accepts and refuses what Go's client does
+//! (`net/http/response.go`, `net/textproto/reader.go`), because exporters are tested with that one. No I/O.
 
 use http::StatusCode;
 use http::header::{
@@ -7,38 +7,38 @@ use http::header::{
     TRANSFER_ENCODING,
 };
 
-use crate::answer::{Extent, Malformed, malformed, words};
+use crate::framing::{Framing, Malformed, malformed, words};
 
-/// The most bytes of a head, of the answers before it too. Go takes 10 MiB; who sends that much means no good, and two hundred
-/// such targets must not be felt by the others.
+/// The most bytes of a head, interim responses included. Go accepts 10 MiB, which is more than two hundred hostile targets may
+/// cost the others.
 pub(crate) const HEAD_BYTES_MAX: usize = 128 << 10;
-/// The headers that anybody looks at. The others are checked and let go: a server may send thousands of them.
+/// The headers that are used. The others are checked and dropped: a server may send thousands of them.
 const KEPT: [HeaderName; 6] = [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION, LOCATION];
-/// How much of a line an error shows.
+/// The most characters of a line in an error.
 const SHOWN_BYTES: usize = 80;
 
-/// What comes before the body.
+/// The head of a response.
 #[derive(Debug)]
 pub(crate) struct Head {
     pub(crate) status: StatusCode,
-    /// What the server says beside the number, word for word.
+    /// The reason phrase of the server.
     pub(crate) reason: String,
     pub(crate) headers: HeaderMap,
-    /// How far the body goes.
-    pub(crate) extent: Extent,
-    /// May the connection carry another request after the body?
+    /// Where the body ends.
+    pub(crate) framing: Framing,
+    /// Can the connection be used for another request after the body?
     pub(crate) keeps: bool,
 }
 
-/// A head that has come as far as it has come. Each line is read once, however the bytes are cut.
+/// Parses a head that is received in pieces; each line is parsed once.
 #[derive(Debug, Default)]
 pub(crate) struct HeadReader {
-    /// What was read and belongs to no whole line yet.
+    /// The bytes of the last line, which is not complete yet.
     rest: Vec<u8>,
-    /// How many bytes were lines.
+    /// The bytes of all complete lines.
     lines: usize,
     status: Option<Status>,
-    /// The header that may go on in the next line.
+    /// The last header; the next line may continue it.
     open: Option<Vec<u8>>,
     headers: HeaderMap,
 }
@@ -51,8 +51,8 @@ struct Status {
 }
 
 impl HeadReader {
-    /// Takes what comes next. Once the head is whole: it, and how many of these bytes were its own. Interim answers are
-    /// passed over.
+    /// Takes the next bytes. When the head is complete, returns it and how many of these bytes belong to it. Interim responses
+    /// are skipped.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<Option<(Head, usize)>, Malformed> {
         let mut at = 0;
         while let Some(length) = memchr::memchr(b'\n', bytes.get(at..).unwrap_or_default()) {
@@ -78,7 +78,7 @@ impl HeadReader {
         if self.lines + self.rest.len() + rest.len() > HEAD_BYTES_MAX {
             return Err(Malformed::too_large());
         }
-        // What is no HTTP, and has no lines, is told by its first bytes.
+        // Another protocol, without lines, is recognised by its first bytes.
         self.rest.extend_from_slice(rest);
         let shared = self.rest.len().min(5);
         if self.status.is_none() && self.rest.get(..shared) != b"HTTP/".get(..shared) {
@@ -87,7 +87,7 @@ impl HeadReader {
         Ok(None)
     }
 
-    /// Takes a line with its end; the head, if that was its last.
+    /// Takes a line with its line break; returns the head after its last line.
     fn line(&mut self, line: &[u8]) -> Result<Option<Head>, Malformed> {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -98,7 +98,7 @@ impl HeadReader {
         let code = status.code;
         if matches!(line.first(), Some(b' ' | b'\t')) {
             let open = self.open.as_mut().ok_or_else(|| Malformed::quoting("malformed header line", line))?;
-            // A folded line.
+            // A continuation of the last header.
             open.push(b' ');
             open.extend_from_slice(trimmed(line));
             return Ok(None);
@@ -169,19 +169,19 @@ impl Head {
     fn of(status: Status, headers: HeaderMap) -> Result<Self, Malformed> {
         let Status { version, code, reason } = status;
         let status = StatusCode::from_u16(code).map_err(malformed)?;
-        let (extent, certain) = Extent::of(status, version, &headers)?;
+        let (framing, certain) = Framing::of(status, version, &headers)?;
         let says = |word: &str| words(&headers, &CONNECTION).any(|said| said.eq_ignore_ascii_case(word));
         let stays = match version {
             (0, _) => false,
             (1, 0) => says("keep-alive") && !says("close"),
             _ => !says("close"),
         };
-        let keeps = stays && certain && extent != Extent::Rest && code != 101;
-        Ok(Self { status, reason, headers, extent, keeps })
+        let keeps = stays && certain && framing != Framing::UntilClose && code != 101;
+        Ok(Self { status, reason, headers, framing, keeps })
     }
 }
 
-/// Without blanks around it.
+/// Trims spaces and tabs.
 fn trimmed(line: &[u8]) -> &[u8] {
     let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
     let start = line.iter().position(|byte| !is_blank(byte)).unwrap_or(line.len());
@@ -189,7 +189,7 @@ fn trimmed(line: &[u8]) -> &[u8] {
     line.get(start..end).unwrap_or_default()
 }
 
-/// The bytes that a name may have: those of RFC 9110, section 5.6.2, and, as Go has it, blanks.
+/// The bytes that a header name may have: those of RFC 9110, section 5.6.2, and spaces, as in Go.
 const NAME: [bool; 256] = {
     let mut of = [false; 256];
     let mut byte = 0;

@@ -5,16 +5,15 @@
 //! - **Invariants**: credentials are read from their files at every request and never stand in an error or log; certificate
 //!   files are looked at before every request and read again when they changed; a missing file is an error of the request
 //!   that needed it; answers are never decompressed here.
-//! - **Files**: `client` the client · `connection` a target's own connection · `head` and `answer` what comes over it · `wire` the stream under it · `resolver` host names to addresses · `stamp` whether a file changed · `redirect` where
-//!   one leads · `auth` credentials and headers · `oauth2` tokens · `assertion` what asks for
-//!   one with a key · `proxy` which requests go through which · `tls` rustls
-//!   from `tls_config` · `verify` which servers are believed · `chain` by whom they are vouched for · `names` for which
-//!   hosts · `signature` whether a signature is right · `rsa` of short keys · `curve` P-521 · `certificate`, `der` what one says · `cause` why a request failed, in words · `error` why it
-//!   could not be made.
+//! - **Files**: `client` the client · `transport` reqwest's clients without OAuth 2.0 · `oauth2` tokens, `jwt_bearer` the assertion
+//!   for one · `auth` credentials and headers · `connection` a target's own connection · `head` and `framing` the responses on it,
+//!   `stream` TCP or a Unix socket below it · `resolver` host names to addresses · `redirect` where a redirect leads · `proxy`
+//!   which requests use which proxy · `tls` rustls from `tls_config`, `stamp` whether a file changed · `verify` which servers
+//!   are trusted, `chain` by whom they are certified, `names` for which hosts, `signature` whether a signature is right, `rsa`
+//!   with short keys, `curve` on P-521, `certificate` and `der` what a certificate contains · `cause` why a request failed, in words
+//!   · `error` why it could not be made · `fuzzing` responses as bytes, for `tests/fuzz`.
 //! - **Tests**: `tests/` runs real servers on the loopback interface.
 
-mod answer;
-mod assertion;
 mod auth;
 mod cause;
 mod certificate;
@@ -24,7 +23,11 @@ mod connection;
 mod curve;
 mod der;
 mod error;
+mod framing;
+#[doc(hidden)]
+pub mod fuzzing;
 mod head;
+mod jwt_bearer;
 mod names;
 mod oauth2;
 mod proxy;
@@ -33,9 +36,10 @@ mod resolver;
 mod rsa;
 mod signature;
 mod stamp;
+mod stream;
 mod tls;
+mod transport;
 mod verify;
-mod wire;
 
 pub use client::HttpClient;
 pub use connection::{Connection, PIECE_BYTES_MAX, Response};

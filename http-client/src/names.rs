@@ -1,5 +1,5 @@
-//! Is a certificate for the host that was asked for? As Go decides it (`crypto/x509/verify.go`): a wildcard matches one label,
-//! whatever is behind it; addresses are matched with addresses only; the common name does not count.
+//! Verifies that a certificate is for the requested host, as Go does (`crypto/x509/verify.go`): a wildcard matches one label;
+//! addresses are compared with addresses only; the common name does not count.
 
 use std::net::IpAddr;
 
@@ -7,10 +7,10 @@ use rustls_pki_types::ServerName;
 
 use crate::certificate::{Certificate, Name};
 
-/// Names of a certificate that an error shows, at most.
+/// The most names of a certificate that an error shows.
 const NAMES_SHOWN: usize = 10;
 
-/// Checks the host; otherwise says which names there are, and what to do. `configured`: the name is `server_name`.
+/// Checks the host; the error lists the names and says what to do. `configured`: the host is the configured `server_name`.
 pub(crate) fn check(certificate: &Certificate<'_>, host: &ServerName<'_>, configured: bool) -> Result<(), String> {
     let names = certificate.extensions.names.as_deref().unwrap_or_default();
     let matched = match host {
@@ -26,7 +26,7 @@ pub(crate) fn check(certificate: &Certificate<'_>, host: &ServerName<'_>, config
     if matched { Ok(()) } else { Err(refusal(certificate, host, configured)) }
 }
 
-/// Is the presented name, perhaps with a wildcard, that of the host?
+/// Does the name of a certificate, possibly a wildcard, match the host?
 fn is_for(presented: &[u8], host: &str) -> bool {
     let Ok(presented) = std::str::from_utf8(presented) else { return false };
     let host = host.to_ascii_lowercase();
@@ -81,7 +81,7 @@ fn refusal(certificate: &Certificate<'_>, host: &ServerName<'_>, configured: boo
         _ if configured => "; tls_config.server_name asks for that name".to_owned(),
         Some(name) => format!("; set tls_config.server_name: {name}"),
         None if by_name.is_empty() => "; it needs a subject alternative name".to_owned(),
-        // `*.lan` is no name to ask for, and an address as a name is none at all.
+        // No name can be suggested: a wildcard is not one to ask for.
         None => match by_name.iter().find(|name| name.starts_with("*.")) {
             Some(wildcard) => format!("; set tls_config.server_name to a name like {wildcard}"),
             None => "; it needs another subject alternative name".to_owned(),

@@ -1,7 +1,8 @@
-//! Tokens of an OAuth 2.0 server, by the client credentials grant (RFC 6749, section 4.4) or by a signed assertion (RFC 7523):
-//! asked for when first needed, kept until shortly before they end, and asked for again when the secret changed, or when a
-//! server refuses a token that is no longer new. Go's client does nothing of the latter; without the age, one target that always
-//! refuses would have a token asked for at each scrape of its job.
+//! Tokens of an OAuth 2.0 server, by client credentials (RFC 6749, section 4.4) or a JWT bearer assertion (RFC 7523).
+//!
+//! A token is requested when it is first needed and used until shortly before it expires. It is requested again when the secret
+//! changed, or when a server refuses one that is older than five minutes, which Go's client does not do; without the age a target
+//! that always refuses would cause a request at each scrape of its job.
 
 use std::time::Duration;
 
@@ -12,37 +13,37 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::{Url, form_urlencoded};
 
-use crate::assertion::assertion;
 use crate::auth::{basic, secret_value, text_or_file};
-use crate::client::Route;
-use crate::{Error, HttpClient, Resolver};
+use crate::jwt_bearer::assertion;
+use crate::transport::{Route, Transport};
+use crate::{Error, Resolver};
 
-/// A token that ends sooner than this is not used any more.
-const SPARE: Duration = Duration::from_secs(10);
-/// A token that is refused is used on until it is that old.
+/// A token that expires sooner than this is replaced.
+const EXPIRY_MARGIN: Duration = Duration::from_secs(10);
+/// A token that a server refuses is still used until it is this old.
 const REFUSABLE_AFTER: Duration = Duration::from_secs(300);
-/// The longest answer that is read.
-const ANSWER_BYTES_MAX: usize = 1 << 20;
+/// The longest response that is read.
+const RESPONSE_BYTES_MAX: usize = 1 << 20;
 
-/// The token of one configuration block.
+/// The token of one configuration.
 #[derive(Debug)]
 pub(crate) struct Tokens {
     config: OAuth2,
     url: Url,
-    client: Box<HttpClient>,
+    transport: Box<Transport>,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     token: Option<Token>,
-    /// How the server wants to be asked; `None` until it has accepted one way.
-    way: Option<Way>,
+    /// How the server takes credentials; `None` until it has accepted one.
+    style: Option<AuthStyle>,
 }
 
-/// How a server is told who asks.
+/// How the client authenticates to the token server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+enum AuthStyle {
     /// Credentials in `Authorization`.
     Header,
     /// Credentials among the parameters.
@@ -55,15 +56,15 @@ enum Way {
 struct Token {
     /// The value of `Authorization`.
     header: HeaderValue,
-    /// With which secret it was got.
+    /// The secret it was requested with.
     secret: String,
-    ends: Option<Instant>,
-    since: Instant,
+    expires: Option<Instant>,
+    received: Instant,
 }
 
 impl std::fmt::Debug for Token {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Token").field("ends", &self.ends).finish_non_exhaustive()
+        f.debug_struct("Token").field("expires", &self.expires).finish_non_exhaustive()
     }
 }
 
@@ -77,54 +78,57 @@ impl Tokens {
             follow_redirects: false,
             ..HttpClientConfig::default()
         };
-        let client = Box::new(HttpClient::new(&of_server, user_agent, resolver)?);
-        Ok(Self { config: config.clone(), url, client, state: Mutex::default() })
+        let transport = Box::new(Transport::new(&of_server, user_agent, resolver)?);
+        Ok(Self { config: config.clone(), url, transport, state: Mutex::default() })
     }
 
-    /// The value of `Authorization`, from a token that is valid now. Those who come while it is asked for wait for it.
+    /// The value of `Authorization`, from a token that is valid now. Concurrent callers wait for one request.
     pub(crate) async fn header(&self) -> Result<HeaderValue, Error> {
-        let (text, what, file) = match &self.config.jwt {
-            Some(jwt) => (&jwt.certificate_key, "client_certificate_key_file", &jwt.certificate_key_file),
-            None => (&self.config.client_secret, "client_secret_file", &self.config.client_secret_file),
+        let config = &self.config;
+        let (text, what, file) = if config.is_jwt_bearer() {
+            let file = &config.client_certificate_key_file;
+            (&config.client_certificate_key, "client_certificate_key_file", file)
+        } else {
+            (&config.client_secret, "client_secret_file", &config.client_secret_file)
         };
         let secret = text_or_file(text.as_ref(), what, file.as_deref())?.unwrap_or_default();
         let mut state = self.state.lock().await;
-        let lasts = |token: &&Token| token.ends.is_none_or(|ends| Instant::now() + SPARE < ends);
-        if let Some(token) = state.token.as_ref().filter(|token| token.secret == secret).filter(lasts) {
+        let is_valid = |token: &&Token| token.expires.is_none_or(|expires| Instant::now() + EXPIRY_MARGIN < expires);
+        if let Some(token) = state.token.as_ref().filter(|token| token.secret == secret).filter(is_valid) {
             return Ok(token.header.clone());
         }
-        let token = self.ask(&secret, &mut state.way).await?;
+        let token = self.fetch(&secret, &mut state.style).await?;
         let header = token.header.clone();
         state.token = Some(token);
         Ok(header)
     }
 
-    /// A server refused this token: the next request asks for another, unless it is new.
+    /// A server refused this token: the next call requests another, unless this one is new.
     pub(crate) async fn refused(&self, header: &HeaderValue) {
         let mut state = self.state.lock().await;
-        let goes = |token: &Token| token.header == *header && token.since.elapsed() >= REFUSABLE_AFTER;
-        if state.token.as_ref().is_some_and(goes) {
+        let is_old = |token: &Token| token.header == *header && token.received.elapsed() >= REFUSABLE_AFTER;
+        if state.token.as_ref().is_some_and(is_old) {
             state.token = None;
         }
     }
 
-    /// Credentials go into the header as the standard wants it; where that is refused, into the body.
-    async fn ask(&self, secret: &str, known: &mut Option<Way>) -> Result<Token, Error> {
-        let ways: &[Way] = match (&self.config.jwt, &known) {
-            (Some(_), _) => &[Way::Assertion],
-            (None, Some(Way::Body)) => &[Way::Body],
-            (None, Some(_)) => &[Way::Header],
-            (None, None) => &[Way::Header, Way::Body],
+    /// Credentials are sent in the header, as the standard prefers; if that is refused, in the body.
+    async fn fetch(&self, secret: &str, known: &mut Option<AuthStyle>) -> Result<Token, Error> {
+        let styles: &[AuthStyle] = match known {
+            _ if self.config.is_jwt_bearer() => &[AuthStyle::Assertion],
+            Some(AuthStyle::Body) => &[AuthStyle::Body],
+            Some(_) => &[AuthStyle::Header],
+            None => &[AuthStyle::Header, AuthStyle::Body],
         };
         let mut refusal = None;
-        for way in ways {
-            match self.ask_with(secret, *way).await {
+        for style in styles {
+            match self.fetch_with(secret, *style).await {
                 Ok(token) => {
-                    *known = Some(*way);
+                    *known = Some(*style);
                     return Ok(token);
                 }
-                // What the server said first is about the better known way.
-                Err(Refusal::Answered(error)) => refusal = refusal.or(Some(error)),
+                // Report the refusal of the usual style, which comes first.
+                Err(Refusal::Refused(error)) => refusal = refusal.or(Some(error)),
                 Err(Refusal::Failed(error)) => return Err(error),
             }
         }
@@ -132,67 +136,67 @@ impl Tokens {
         Err(refusal.expect("BUG: at least one way was tried"))
     }
 
-    async fn ask_with(&self, secret: &str, way: Way) -> Result<Token, Refusal> {
+    async fn fetch_with(&self, secret: &str, style: AuthStyle) -> Result<Token, Refusal> {
         let failed = |reason: String| Refusal::Failed(self.failed(reason));
         let id = &self.config.client_id;
-        let mut request = self.client.prepare(Method::POST, &self.url, Route::default()).map_err(Refusal::Failed)?;
-        if way == Way::Header {
+        let mut request = self.transport.request(Method::POST, &self.url, Route::default()).map_err(Refusal::Failed)?;
+        if style == AuthStyle::Header {
             let escaped = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
             request = request.header(AUTHORIZATION, basic(&escaped(id), &escaped(secret)).map_err(Refusal::Failed)?);
         }
         let request = request
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(ACCEPT, "application/json")
-            .body(self.form(secret, way).map_err(|why| failed(why.to_owned()))?);
-        let mut answer = request.send().await.map_err(|error| failed(crate::cause::of(&error)))?;
-        let status = answer.status();
-        let kind = answer.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+            .body(self.form(secret, style).map_err(|why| failed(why.to_owned()))?);
+        let mut response = request.send().await.map_err(|error| failed(crate::cause::of(&error)))?;
+        let status = response.status();
+        let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let is_form = kind.starts_with("application/x-www-form-urlencoded") || kind.starts_with("text/plain");
         let mut body = Vec::new();
-        while let Some(piece) = answer.chunk().await.map_err(|error| failed(crate::cause::of(&error)))? {
+        while let Some(piece) = response.chunk().await.map_err(|error| failed(crate::cause::of(&error)))? {
             body.extend_from_slice(&piece);
-            if body.len() > ANSWER_BYTES_MAX {
-                return Err(failed(format!("its answer has more than {ANSWER_BYTES_MAX} bytes")));
+            if body.len() > RESPONSE_BYTES_MAX {
+                return Err(failed(format!("its answer has more than {RESPONSE_BYTES_MAX} bytes")));
             }
         }
-        let answer = Answer::read(&body, is_form);
+        let response = TokenResponse::read(&body, is_form);
         if !status.is_success() {
-            return Err(Refusal::Answered(self.failed(answer.refusal(status))));
+            return Err(Refusal::Refused(self.failed(response.refusal(status))));
         }
-        let Some(access_token) = answer.text("access_token").filter(|token| !token.is_empty()) else {
+        let Some(access_token) = response.text("access_token").filter(|token| !token.is_empty()) else {
             return Err(failed("its answer holds no access_token".to_owned()));
         };
-        let header = format!("{} {access_token}", scheme(&answer.text("token_type").unwrap_or_default()));
+        let header = format!("{} {access_token}", scheme(&response.text("token_type").unwrap_or_default()));
         let header = secret_value("Authorization", &header).map_err(Refusal::Failed)?;
-        let lasts = answer.text("expires_in").and_then(|text| text.parse().ok()).filter(|seconds| *seconds > 0.0);
-        let lasts = lasts.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        let since = Instant::now();
-        let ends = lasts.and_then(|lasts| since.checked_add(lasts));
-        Ok(Token { header, secret: secret.to_owned(), ends, since })
+        let lifetime = response.text("expires_in").and_then(|text| text.parse().ok()).filter(|seconds| *seconds > 0.0);
+        let lifetime = lifetime.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let received = Instant::now();
+        let expires = lifetime.and_then(|lifetime| received.checked_add(lifetime));
+        Ok(Token { header, secret: secret.to_owned(), expires, received })
     }
 
-    fn form(&self, secret: &str, way: Way) -> Result<String, &'static str> {
+    fn form(&self, secret: &str, style: AuthStyle) -> Result<String, &'static str> {
         let mut form = form_urlencoded::Serializer::new(String::new());
         let params = &self.config.endpoint_params;
-        // What does not keep to the standard may want another name of the grant.
+        // A server that deviates from the standard may need another name of the grant.
         if !params.contains_key("grant_type") {
-            let jwt = way == Way::Assertion;
+            let jwt = style == AuthStyle::Assertion;
             form.append_pair("grant_type", if jwt { &self.config.grant_type } else { "client_credentials" });
         }
         if !self.config.scopes.is_empty() {
             form.append_pair("scope", &self.config.scopes.join(" "));
         }
         form.extend_pairs(params);
-        match (way, &self.config.jwt) {
-            (Way::Assertion, Some(jwt)) => {
+        match style {
+            AuthStyle::Assertion => {
                 let now_s = model::time::now_ms() / 1000;
-                form.append_pair("assertion", &assertion(&self.config, jwt, secret, now_s)?);
+                form.append_pair("assertion", &assertion(&self.config, secret, now_s)?);
             }
-            (Way::Body, _) => {
+            AuthStyle::Body => {
                 form.append_pair("client_id", &self.config.client_id);
                 form.append_pair("client_secret", secret);
             }
-            _ => {}
+            AuthStyle::Header => {}
         }
         Ok(form.finish())
     }
@@ -200,23 +204,23 @@ impl Tokens {
     fn failed(&self, reason: String) -> Error {
         let mut url = self.url.clone();
         url.set_query(None);
-        // A URL without a host has no password either.
+        // Fails for a URL without a host, which has no password.
         let _ = url.set_password(None);
         Error::Token { url: url.to_string(), reason }
     }
 }
 
 enum Refusal {
-    /// The server does not want these credentials, or not in this way.
-    Answered(Error),
-    /// There is no use in trying another way.
+    /// The server refused these credentials, or this style.
+    Refused(Error),
+    /// Another style cannot help.
     Failed(Error),
 }
 
-/// The fields of an answer, JSON or a form.
-struct Answer(serde_json::Value);
+/// The fields of a response, JSON or a form.
+struct TokenResponse(serde_json::Value);
 
-impl Answer {
+impl TokenResponse {
     fn read(body: &[u8], is_form: bool) -> Self {
         if let Ok(value) = serde_json::from_slice(body) {
             return Self(value);
@@ -233,7 +237,7 @@ impl Answer {
         }
     }
 
-    /// The status and what the server said of it, cut short.
+    /// The status and the error that the server gives, truncated.
     fn refusal(&self, status: StatusCode) -> String {
         let mut reason = status.to_string();
         for part in ["error", "error_description"].into_iter().filter_map(|field| self.text(field)) {
@@ -243,7 +247,7 @@ impl Answer {
     }
 }
 
-/// Servers differ in how they spell the schemes that everybody knows.
+/// The scheme as HTTP spells it; servers differ in letter case.
 fn scheme(kind: &str) -> &str {
     match kind.to_ascii_lowercase().as_str() {
         "" | "bearer" => "Bearer",

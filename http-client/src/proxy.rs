@@ -1,5 +1,5 @@
-//! Which requests go through which proxy: `proxy_url` with `no_proxy`, or what the environment says. The rules are those of
-//! Go's `golang.org/x/net/http/httpproxy`, which the fields of upstream mean.
+//! Which requests use which proxy: `proxy_url` with `no_proxy`, or the environment. The rules are those of Go's
+//! `golang.org/x/net/http/httpproxy`, which Prometheus uses.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ struct Rules {
     /// For `http` and for `https`.
     http: Option<Url>,
     https: Option<Url>,
-    /// `None` when everything goes through the proxy, this very host too.
+    /// `None` if every request uses the proxy, those to this host included.
     direct: Option<Vec<Exception>>,
     /// Of `CONNECT` requests.
     headers: HeaderMap,
@@ -31,12 +31,12 @@ enum Exception {
     All,
     Address(IpAddr, Option<u16>),
     Network(IpAddr, u8),
-    /// A domain without its leading point; does it stand for itself too, or only for what is below it?
+    /// A domain without its leading dot; does it match itself, too, or only its subdomains?
     Domain(String, bool, Option<u16>),
 }
 
 impl Proxies {
-    /// `env` answers for the variables when the block says `proxy_from_environment`.
+    /// `env` looks up the variables for `proxy_from_environment`.
     pub(crate) fn new(config: &ProxyConfig, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, Error> {
         let headers = connect_headers(config)?;
         if config.proxy_from_environment {
@@ -59,14 +59,14 @@ impl Proxies {
         Ok(Self(Arc::new(Rules { http: Some(proxy.clone()), https: Some(proxy), direct, headers })))
     }
 
-    /// The proxy of a request, if it goes through one.
+    /// The proxy of a request, if it uses one.
     pub(crate) fn of(&self, url: &Url) -> Option<&Url> {
         let proxy = if url.scheme() == "https" { &self.0.https } else { &self.0.http };
         proxy.as_ref().filter(|_| !self.0.direct.as_ref().is_some_and(|list| is_direct(list, url)))
     }
 
-    /// The same for reqwest, which is asked for every connection. The headers are for the proxy, and only `CONNECT` is a
-    /// request that the proxy alone reads.
+    /// The same for reqwest, which asks for every connection. The headers are sent with `CONNECT` only, which nobody but the proxy
+    /// reads.
     pub(crate) fn reqwest(&self) -> Vec<reqwest::Proxy> {
         ["https", "http"]
             .into_iter()
@@ -75,7 +75,7 @@ impl Proxies {
                 let own = self.clone();
                 let proxy = reqwest::Proxy::custom(move |url| {
                     let mut proxy = own.of(url).filter(|_| url.scheme() == scheme)?.clone();
-                    // As with Go, the proxy looks names up, whichever of the two it is called.
+                    // As in Go, the proxy resolves names with `socks5` as it does with `socks5h`.
                     if proxy.scheme() == "socks5" {
                         proxy.set_scheme("socks5h").ok();
                     }
@@ -101,7 +101,7 @@ fn connect_headers(config: &ProxyConfig) -> Result<HeaderMap, Error> {
     Ok(headers)
 }
 
-/// A URL, or `host:port`. The text may hold a password and stands in no error.
+/// Parses a URL, or `host:port`. Errors do not contain the text, which may hold a password.
 fn parse(what: &'static str, text: &str) -> Result<Url, Error> {
     let with_host = |url: &Url| url.has_host() && url.host_str() != Some("");
     let url = if text.contains("://") { Url::parse(text) } else { Url::parse(&format!("http://{text}")) };
@@ -141,7 +141,7 @@ fn exception(entry: &str) -> Option<Exception> {
     (!domain.is_empty()).then(|| Exception::Domain(domain.to_owned(), below.is_none(), port))
 }
 
-/// This host itself, and what is excepted.
+/// Is it this host, or excluded?
 fn is_direct(list: &[Exception], url: &Url) -> bool {
     let port = url.port_or_known_default();
     let address = match url.host() {

@@ -1,5 +1,5 @@
-//! Where a redirect leads, and whether credentials may go there: to the host that was configured and to hosts below it. Once a
-//! redirect left it, they stay behind, even when a later one leads back.
+//! The target of a redirect, and whether credentials may be sent to it: only to the configured host and its subdomains. Once a
+//! redirect has left them no credentials are sent any more, even if a later one returns.
 
 use http::StatusCode;
 use http::header::{HeaderMap, LOCATION};
@@ -7,15 +7,15 @@ use url::Url;
 
 use crate::error::GetError;
 
-/// As many requests as Go makes before it stops.
+/// The most requests of a chain of redirects, as in Go.
 pub(crate) const REDIRECTS_MAX: usize = 10;
 
-/// Where an answer sends whoever asked for `from`, if it does.
+/// The URL that a response to a request for `from` redirects to, if it does.
 pub(crate) fn target(from: &Url, status: StatusCode, headers: &HeaderMap) -> Result<Option<Url>, GetError> {
     if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
     }
-    // An empty one leads nowhere.
+    // An empty location is no redirect.
     let Some(location) = headers.get(LOCATION).filter(|location| !location.is_empty()) else { return Ok(None) };
     let location = String::from_utf8_lossy(location.as_bytes());
     let bad = |why: &str| GetError::Failed(format!("failed to parse Location header {location:?}: {why}"));
@@ -28,7 +28,7 @@ pub(crate) fn target(from: &Url, status: StatusCode, headers: &HeaderMap) -> Res
     }
 }
 
-/// Is the URL of that host, or of one below it?
+/// Is the URL one of that host, or of a subdomain?
 pub(crate) fn stays_with(host: Option<&str>, url: &Url) -> bool {
     let (Some(host), Some(now)) = (host, url.host_str()) else { return false };
     let is_name = matches!(url.host(), Some(url::Host::Domain(_)));

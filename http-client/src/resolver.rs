@@ -1,10 +1,9 @@
-//! Host names to addresses, over DNS and `/etc/hosts`, on a thread of its own.
+//! Resolves host names over DNS and `/etc/hosts`, on a thread of its own (decision 0020).
 //!
-//! The system's `getaddrinfo` blocks a thread for as long as a DNS server is silent and does not tell how long its answer may be
-//! kept. This resolver keeps answers as their TTL allows, and bounds lookups: [`AT_ONCE`] of names that were answered the last
-//! time, as many of new names, and as many of those that were not answered, or are not within a moment. So names that nobody
-//! answers for do not hold up those that somebody does. As Go's own resolver it reads `resolv.conf` and `hosts` and nothing else.
-//! `docs/decisions/0020-names-are-looked-up-by-our-own-resolver.md`
+//! The system's `getaddrinfo` blocks a thread while a DNS server is silent, and does not return the TTL. This resolver caches
+//! responses for their TTL and limits concurrent lookups: [`AT_ONCE`] of names that resolved the last time, as many of new
+//! names, and as many of names that failed or are slow. So names that do not resolve do not delay those that do. Like Go's own
+//! resolver it reads `resolv.conf` and `hosts` and nothing else.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -30,22 +29,22 @@ use tokio::time::{Instant, timeout};
 
 use crate::stamp::Stamp;
 
-/// Lookups at once, of each kind of names. Each takes a few sockets.
+/// Concurrent lookups of each kind of names. Each needs a few sockets.
 const AT_ONCE: usize = 64;
-/// How long a lookup counts as quick, how long it may take, and how long that of a name may take that was not answered last time.
+/// How long a lookup counts as quick, how long it may take, and how long it may take for a name that failed the last time.
 const QUICK_FOR: Duration = Duration::from_millis(500);
 const LOOKUP_MAX: Duration = Duration::from_secs(10);
 const RETRY_MAX: Duration = Duration::from_secs(5);
-/// Names of which it is remembered whether they were answered, at most.
+/// The most names whose last result is remembered.
 const NAMES_KEPT: usize = 20_000;
-/// How often the files are looked at.
+/// How often the files are checked for changes.
 const FILES_EVERY: Duration = Duration::from_secs(5);
-/// Answers that are kept, at most; each name is asked for by two types, and below each search domain.
+/// The most cached responses; each name has one for two record types and each search domain.
 const ANSWERS_KEPT: u64 = 16_384;
-/// The longest that an answer is kept, and one that says that there is no such name.
+/// The longest that a response is cached, and a negative one.
 const KEPT_MAX: Duration = Duration::from_secs(3600);
 const DENIED_MAX: Duration = Duration::from_secs(30);
-/// How long one of several servers is waited for.
+/// How long to wait for one of several servers.
 const OF_SEVERAL_MAX: Duration = Duration::from_secs(3);
 
 /// An asynchronous DNS resolver with a cache. Cheap to clone; clones share the cache.
@@ -54,11 +53,11 @@ pub struct Resolver(Arc<Inner>);
 
 struct Inner {
     files: Files,
-    /// Permits for names that were answered the last time, for new ones, and for others.
+    /// Permits for names that resolved the last time, for new ones, and for others.
     answered: Semaphore,
     new: Semaphore,
     slow: Semaphore,
-    /// Was the name answered the last time?
+    /// Did the name resolve the last time?
     names: Mutex<HashMap<String, bool>>,
     thread: Mutex<Option<Thread>>,
     system: Mutex<Option<System>>,
@@ -72,13 +71,13 @@ struct Files {
     port: u16,
 }
 
-/// The thread that looks names up; it ends when this is dropped.
+/// The thread of lookups; it ends when this is dropped.
 struct Thread {
     handle: Handle,
     _running: oneshot::Sender<()>,
 }
 
-/// What the files say.
+/// The content of the files.
 #[derive(Clone)]
 struct System {
     resolver: TokioResolver,
@@ -110,13 +109,13 @@ impl fmt::Debug for Resolver {
 }
 
 impl Resolver {
-    /// Of the system: `/etc/resolv.conf` and `/etc/hosts`, read when first needed and again when they change.
+    /// The resolver of the system: `/etc/resolv.conf` and `/etc/hosts`, read when first needed and again when they change.
     #[must_use]
     pub fn system() -> Self {
         Self::from_files("/etc/resolv.conf".into(), "/etc/hosts".into(), 53)
     }
 
-    /// Of other files; the servers are asked at that port.
+    /// A resolver with other files, and another port of the servers.
     #[must_use]
     pub fn from_files(resolv_conf: PathBuf, hosts: PathBuf, port: u16) -> Self {
         Self(Arc::new(Inner {
@@ -130,7 +129,7 @@ impl Resolver {
         }))
     }
 
-    /// The addresses of a host, IPv4 first; an address is its own, at once.
+    /// The addresses of a host, IPv4 first; an address resolves to itself at once.
     pub(crate) async fn lookup(&self, host: &str) -> Result<Vec<IpAddr>, LookupError> {
         if let Ok(address) = host.parse() {
             return Ok(vec![address]);
@@ -162,7 +161,7 @@ impl Resolver {
         asked.within(LOOKUP_MAX - QUICK_FOR).await.unwrap_or_else(|| Err(failed("i/o timeout")))
     }
 
-    /// The same as reqwest wants it.
+    /// The same for reqwest.
     pub(crate) fn resolving(&self, host: String) -> Resolving {
         let resolver = self.clone();
         Box::pin(async move {
@@ -179,7 +178,7 @@ impl Resolve for Resolver {
     }
 }
 
-/// A lookup under way; ends when this is dropped. It is remembered whether it was answered.
+/// A lookup in progress; it ends when this is dropped. Its result is remembered.
 struct Asked<'a> {
     of: &'a Resolver,
     host: &'a str,
@@ -188,10 +187,10 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// Its outcome, if there is one in time; then it is not to be called again.
+    /// The result, if there is one in time; must not be called again after it.
     async fn within(&mut self, wait: Duration) -> Option<Result<Vec<IpAddr>, LookupError>> {
         let found = timeout(wait, &mut self.task).await.ok()?;
-        // A panic in there.
+        // The lookup panicked.
         let failed = |reason| LookupError { host: self.host.to_owned(), reason, answered: false };
         let found = found.unwrap_or_else(|error| Err(failed(error.to_string())));
         self.answered = found.as_ref().err().is_none_or(|error| error.answered);
@@ -220,14 +219,14 @@ impl Inner {
         let (running, ended) = oneshot::channel::<()>();
         let handle = runtime.handle().clone();
         std::thread::Builder::new().name("dns".to_owned()).spawn(move || {
-            // An error says that the sender is gone, which is the end.
+            // The sender is gone: the resolver was dropped.
             runtime.block_on(ended).ok();
         })?;
         *thread = Some(Thread { handle: handle.clone(), _running: running });
         Ok(handle)
     }
 
-    /// On the thread of the resolver.
+    /// Runs on the thread of the resolver.
     async fn look_up(self: Arc<Self>, host: String) -> Result<Vec<IpAddr>, LookupError> {
         let failed = |reason: String, answered| LookupError { host: host.clone(), reason, answered };
         let system = self.system().map_err(|error| failed(error.to_string(), true))?;
@@ -246,7 +245,7 @@ impl Inner {
         if found.is_empty() { Err(failed("no such host".to_owned(), true)) } else { Ok(found) }
     }
 
-    /// What the files say now.
+    /// The current content of the files.
     fn system(&self) -> Result<System, NetError> {
         let mut known = lock(&self.system);
         if let Some(system) = known.as_mut() {
@@ -279,29 +278,29 @@ impl Files {
         [Stamp::of(&self.resolv_conf), Stamp::of(&self.hosts)]
     }
 
-    /// Files that are absent are as empty ones.
+    /// Missing files count as empty.
     fn read(&self) -> Result<System, NetError> {
         let (stamps, looked_at) = (self.stamps(), Instant::now());
         let mut hosts = Hosts::default();
         if let Ok(text) = std::fs::read(&self.hosts) {
-            // It wants UTF-8 in comments too.
+            // The parser requires UTF-8 in comments, too.
             hosts.read_hosts_conf(String::from_utf8_lossy(&text).as_bytes())?;
         }
         let text = std::fs::read(&self.resolv_conf).unwrap_or_default();
-        // Without a server it is refused.
+        // The parser refuses a configuration without servers.
         let parsed = parse_resolv_conf(&text).or_else(|_| {
             let text = [text.as_slice(), b"\nnameserver 127.0.0.1\n"].concat();
             parse_resolv_conf(text)
         });
         let (config, mut options) = parsed.unwrap_or_else(|error| {
-            tracing::warn!(file = %self.resolv_conf.display(), %error, "cannot read the configuration of DNS");
+            tracing::warn!(file = %self.resolv_conf.display(), %error, "cannot read the DNS configuration; asking the server 127.0.0.1");
             let local = NameServerConfig::udp_and_tcp(Ipv4Addr::LOCALHOST.into());
             (ResolverConfig::from_parts(None, Vec::new(), vec![local]), ResolverOpts::default())
         });
         let (domain, search, mut servers) = config.into_parts();
         let several = servers.len() > 1;
         for server in &mut servers {
-            // One of several servers may know only some zones: its NXDOMAIN does not end the lookup.
+            // A server may know only some zones, so its NXDOMAIN does not end the lookup.
             server.trust_negative_responses = !several;
             server.connections.iter_mut().for_each(|connection| connection.port = self.port);
         }
@@ -314,9 +313,9 @@ impl Files {
         options.cache_size = ANSWERS_KEPT;
         options.positive_max_ttl = Some(KEPT_MAX);
         options.negative_max_ttl = Some(DENIED_MAX);
-        // They are looked up here: a name that has an IPv4 address there would be asked for its IPv6 address.
+        // `hosts` is searched here: hickory would query the servers for the IPv6 address of a name that has only IPv4 there.
         options.use_hosts_file = ResolveHosts::Never;
-        // One after the other, the one first that answers best.
+        // One server after the other, the fastest first.
         options.num_concurrent_reqs = 1;
         options.server_ordering_strategy = ServerOrderingStrategy::QueryStatistics;
         let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
@@ -325,7 +324,7 @@ impl Files {
     }
 }
 
-/// Why a lookup failed, in Go's words, and whether a server said so.
+/// Why a lookup failed, in Go's words, and whether that is the response of a server.
 fn explain(error: &NetError) -> (String, bool) {
     match error {
         NetError::Timeout => ("i/o timeout".to_owned(), false),

@@ -1,11 +1,11 @@
-//! Signatures of RSA keys of 1024 to 2047 bits, which the provider does not check and which appliances still have (RFC 8017).
-//! Only public keys are handled here: nothing is secret, and nothing has to take the same time.
+//! Verifies signatures of RSA keys of 1024 to 2047 bits, which the provider refuses and appliances still use (RFC 8017). Only public
+//! keys are used here, so nothing has to run in constant time.
 
 use aws_lc_rs::digest::{self, Algorithm, SHA256, SHA384, SHA512};
 
 use crate::der::{INTEGER, SEQUENCE, take};
 
-/// Lengths of the keys that are handled; shorter ones are refused, as Go does.
+/// The lengths of keys that are accepted; shorter ones are refused, as in Go.
 const BITS: std::ops::Range<usize> = 1024..2048;
 /// The longest exponent.
 const EXPONENT_BITS_MAX: u32 = 31;
@@ -14,7 +14,7 @@ const EXPONENT_BITS_MAX: u32 = 31;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Padding {
     Pkcs1,
-    /// With a salt as long as the hash.
+    /// PSS with a salt as long as the hash.
     Pss,
 }
 
@@ -35,7 +35,7 @@ impl Hash {
         }
     }
 
-    /// What stands before the hash in a `DigestInfo`.
+    /// The bytes before the hash in a `DigestInfo`.
     fn prefix(self) -> [u8; 19] {
         let (number, length) = match self {
             Self::Sha256 => (1, 32),

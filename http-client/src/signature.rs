@@ -1,5 +1,5 @@
-//! Whether a signature is right: of a certificate, and of a handshake. Keys are taken out of the certificate by our own parser, so
-//! that one that webpki does not read, of version 1 or with unknown extensions, is no obstacle.
+//! Verifies signatures of certificates and handshakes. Keys are taken from the certificate by our own parser, so that certificates
+//! work that webpki does not parse: of version 1, or with unknown extensions.
 
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::WebPkiSupportedAlgorithms;
@@ -9,7 +9,7 @@ use crate::certificate::{Certificate, PublicKey};
 use crate::der::{OBJECT_IDENTIFIER, take};
 use crate::rsa::{Hash, Padding, ShortKey};
 
-/// 1.2.840.113549.1.1, where RSA is at home.
+/// 1.2.840.113549.1.1, the identifiers of RSA.
 const PKCS1: [u8; 8] = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1];
 const RSA_ENCRYPTION: u8 = 1;
 const SHA1_WITH_RSA: u8 = 5;
@@ -20,7 +20,7 @@ const SHA512_WITH_RSA: u8 = 13;
 /// 1.2.840.10045.4.1
 const ECDSA_WITH_SHA1: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 1];
 
-/// The identifier in the content of an algorithm's.
+/// The object identifier of an algorithm.
 fn identifier(mut algorithm: &[u8]) -> &[u8] {
     take(&mut algorithm, OBJECT_IDENTIFIER).unwrap_or_default()
 }
@@ -74,7 +74,7 @@ pub(crate) fn of_certificate(
         let right = short.verify(padding, hash, signed, signature);
         return if right { Ok(()) } else { Err("crypto/rsa: verification error") };
     }
-    // Parameters say something of PSS only.
+    // Only PSS has parameters that matter.
     let same = |known: &[u8]| match rsa {
         Some(RSA_PSS) => known == *algorithm,
         _ => identifier(known) == identifier(algorithm),
@@ -93,8 +93,8 @@ pub(crate) fn of_certificate(
     Err(if tried { "the signature is wrong" } else { "cannot verify signature: algorithm unimplemented" })
 }
 
-/// Checks the signature of a handshake. A server of which everything is believed may have a key that nobody here can check:
-/// the signature would prove that it has the key, and nobody asked whose key it is.
+/// Verifies the signature of a handshake. With `insecure_skip_verify` the key may be of a kind that cannot be verified: the
+/// signature only proves possession of the key, and it does not matter whose it is.
 pub(crate) fn of_handshake(
     message: &[u8],
     certificate: &[u8],

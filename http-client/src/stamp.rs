@@ -1,10 +1,10 @@
-//! What a file was when it was read, to tell whether it must be read again.
+//! The state of a file when it was read, to detect that it must be read again.
 
 use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
 
-/// The state of a file; equal exactly when it needs not be read again.
+/// The state of a file; if it is equal the file need not be read again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
     modified: Option<SystemTime>,
@@ -13,7 +13,7 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
-    /// That of a file now; `None` when it is absent.
+    /// The current state of a file; `None` if there is none.
     pub(crate) fn of(path: &Path) -> Option<Self> {
         let meta = fs::metadata(path).ok()?;
         #[cfg(unix)]

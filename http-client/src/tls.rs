@@ -1,4 +1,4 @@
-//! rustls from `tls_config`. Whether a server's certificate is believed is for `verify` to say.
+//! The configuration of rustls from `tls_config`. `verify` decides which servers are trusted.
 
 use std::fs;
 use std::path::Path;
@@ -20,10 +20,10 @@ use crate::der::{SEQUENCE, take};
 use crate::stamp::Stamp;
 use crate::verify::Verifier;
 
-/// Why a field that should hold certificates is refused.
+/// The error for a field that should hold certificates.
 const NO_CERTIFICATE: &str = "it holds no PEM certificate";
 
-/// The state of the certificate files now; equal exactly when nothing needs to be read again.
+/// The current state of the certificate files; if it is equal nothing need be read again.
 pub(crate) fn stamps(tls: &TlsConfig) -> Vec<Option<Stamp>> {
     [&tls.ca_file, &tls.cert_file, &tls.key_file].into_iter().map(|path| Stamp::of(path.as_deref()?)).collect()
 }
@@ -35,7 +35,7 @@ pub(crate) fn server_name(tls: &TlsConfig) -> Result<Option<ServerName<'static>>
     parsed.map(Some).map_err(|_| Error::Tls(format!("server_name {name:?} is neither a host name nor an address")))
 }
 
-/// Says what of the configuration is accepted and never spoken.
+/// Warns of versions that are accepted in the configuration and never used.
 pub(crate) fn warn_of_old_versions(tls: &TlsConfig) {
     if let Some(min) = tls.min_version.filter(|min| *min < TlsVersion::Tls12) {
         tracing::warn!(
@@ -46,7 +46,7 @@ pub(crate) fn warn_of_old_versions(tls: &TlsConfig) {
     }
 }
 
-/// The protocol versions to speak.
+/// The protocol versions to offer.
 pub(crate) fn versions(tls: &TlsConfig) -> Result<Vec<&'static SupportedProtocolVersion>, Error> {
     let (min, max) = (tls.min_version.unwrap_or(TlsVersion::Tls12), tls.max_version.unwrap_or(TlsVersion::Tls13));
     let known = [(TlsVersion::Tls12, &rustls::version::TLS12), (TlsVersion::Tls13, &rustls::version::TLS13)];
@@ -83,16 +83,17 @@ pub(crate) fn client_config(tls: &TlsConfig, http2: bool) -> Result<ClientConfig
     Ok(config)
 }
 
-/// What is spoken: all that rustls has, and key exchange over P-521.
+/// Everything that rustls has, and key exchange over P-521.
 fn provider() -> CryptoProvider {
     let mut provider = aws_lc_rs::default_provider();
     provider.kx_groups.push(&P521);
     provider
 }
 
-/// The client's certificate with its key. What rustls itself checks of them needs a certificate of version 3.
+/// The client's certificate with its key. Whether they fit is checked here, because rustls' own check
+/// needs a certificate of version 3.
 fn certified((chain, key): Identity, provider: &CryptoProvider) -> Result<Arc<dyn ResolvesClientCert>, Error> {
-    // What the provider says of it names none of its kinds.
+    // The provider's own error does not say which kinds of keys there are.
     let unusable =
         "the client's key cannot be used: it is none of RSA of 2048 bits or more, P-256, P-384, P-521 and Ed25519";
     let signs = provider.key_provider.load_private_key(key).map_err(|_| Error::Tls(unusable.to_owned()))?;
@@ -107,7 +108,7 @@ fn certified((chain, key): Identity, provider: &CryptoProvider) -> Result<Arc<dy
     Ok(Arc::new(SingleCertAndKey::from(CertifiedKey::new(chain, signs))))
 }
 
-/// The bytes of a field that is either text or a file, and where they are from.
+/// The bytes of a field that is either text or a file, and their source for errors.
 fn bytes(text: Option<&str>, what: &'static str, file: Option<&Path>) -> Result<Option<(Vec<u8>, String)>, Error> {
     match (text, file) {
         (_, Some(path)) => match fs::read(path) {
@@ -157,7 +158,7 @@ fn authority(block: &[u8], all: &mut Authorities) -> Result<bool, String> {
     all.add(certificate).map(|()| true).map_err(str::to_owned)
 }
 
-/// The parser's own texts are dumps.
+/// The parser's own errors print whole structures.
 fn of_pem(error: &pem::Error) -> &'static str {
     match error {
         pem::Error::MissingSectionEnd { .. } => "a PEM block has no end line of its own",
@@ -167,11 +168,11 @@ fn of_pem(error: &pem::Error) -> &'static str {
     }
 }
 
-/// For clients that refuse a whole bundle of authorities for one certificate that cannot be read: the others, where there are
-/// both. `None` where the bundle can be used, or refused, as it is.
+/// For clients that refuse a bundle of authorities because of one certificate that cannot be parsed: the certificates that can.
+/// `None` if all can or none can, so that the bundle is used, or refused, as it is.
 #[must_use]
 pub fn readable_authorities(pem: &[u8]) -> Option<Vec<u8>> {
-    // Those clients read with webpki.
+    // Those clients parse with webpki.
     let is_readable = |block: &&[u8]| {
         let read = CertificateDer::from_pem_slice(block);
         read.is_ok_and(|certificate| RootCertStore::empty().add(certificate).is_ok())
@@ -180,7 +181,7 @@ pub fn readable_authorities(pem: &[u8]) -> Option<Vec<u8>> {
     (!readable.is_empty() && !others.is_empty()).then(|| readable.concat())
 }
 
-/// What begins with a PEM header, up to the next: a block that is cut off does not spoil the one behind it.
+/// The PEM sections, each up to the next header: a truncated one does not affect the next.
 fn pem_blocks(pem: &[u8]) -> impl Iterator<Item = &[u8]> {
     const BEGIN: &[u8] = b"-----BEGIN ";
     let begins = move |at: &usize| pem[*at..].starts_with(BEGIN) && (*at == 0 || matches!(pem[at - 1], b'\n' | b'\r'));
@@ -199,13 +200,13 @@ fn identity(tls: &TlsConfig) -> Result<Option<Identity>, Error> {
     let key = bytes(tls.key.as_ref().map(config::Secret::expose), "key_file", tls.key_file.as_deref())?;
     let (key, from) = key.ok_or_else(|| Error::Tls("a client certificate needs a key or key_file".to_owned()))?;
     let key = PrivateKeyDer::from_pem_slice(&key);
-    // The parser's own text could quote the key.
+    // The parser's own error could quote the key.
     let reason = || "it holds no PEM private key (PKCS#1, PKCS#8 or SEC1)".to_owned();
     let key = key.map_err(|_| Error::Pem { what: "key", from, reason: reason() })?;
     Ok(Some((chain, key)))
 }
 
-/// The authorities that are believed, and whether they are those of the system.
+/// The trusted authorities, and whether they are those of the system.
 fn configured_authorities(tls: &TlsConfig) -> Result<(Arc<Authorities>, bool), Error> {
     match bytes(tls.ca.as_deref(), "ca_file", tls.ca_file.as_deref())? {
         Some((pem, from)) => Ok((Arc::new(authorities(&pem, &from)?), false)),
@@ -214,8 +215,7 @@ fn configured_authorities(tls: &TlsConfig) -> Result<(Arc<Authorities>, bool), E
     }
 }
 
-/// Read once for the process: they are the same for every client, and a hundred copies of them are not. Where there are none,
-/// no server is believed, and a client that only speaks plain HTTP works.
+/// Read once for the process and shared by all clients. Without any no server is trusted, and plain HTTP still works.
 fn of_system() -> Arc<Authorities> {
     static SYSTEM: OnceLock<Arc<Authorities>> = OnceLock::new();
     let all = SYSTEM.get_or_init(|| {
@@ -225,7 +225,7 @@ fn of_system() -> Arc<Authorities> {
         }
         let mut all = Authorities::default();
         for certificate in loaded.certs {
-            // What cannot be read is left out.
+            // One that cannot be parsed is left out.
             all.add(certificate).ok();
         }
         Arc::new(all)

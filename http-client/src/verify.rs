@@ -1,8 +1,8 @@
-//! Which servers are believed, and what is said of those that are not.
+//! Which servers are trusted, and the error for those that are not.
 //!
-//! The checks are Go's: `chain` looks for an authority, `names` at the host, `signature` at the handshake. A server whose own
-//! certificate stands in the CA file is believed too: self-signed certificates are deployed so. Where everything is believed, any
-//! certificate is, whatever it says. Errors begin as Go's do and go on with what to do.
+//! The checks are Go's: `chain` finds an authority, `names` compares the host, `signature` verifies the handshake. A server whose own
+//! certificate is in the CA file is trusted, too, as self-signed certificates are deployed that way. With `insecure_skip_verify` any
+//! certificate is accepted. Errors begin with Go's words and go on with what to do.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,13 +21,13 @@ pub(crate) struct Verifier {
     pub(crate) authorities: Arc<Authorities>,
     /// Are they those of the system?
     pub(crate) of_system: bool,
-    /// Checked instead of the name that was asked for.
+    /// Checked instead of the requested host.
     pub(crate) name: Option<ServerName<'static>>,
     pub(crate) believe_all: bool,
     pub(crate) algorithms: WebPkiSupportedAlgorithms,
 }
 
-/// Why a server is not believed.
+/// Why a server is not trusted.
 #[derive(Debug)]
 struct Distrust(String);
 
@@ -64,7 +64,7 @@ impl Verifier {
         let by = by.map_or_else(String::new, |by| format!(" {by:?}"));
         let list = if self.of_system { "the system's list" } else { "tls_config.ca" };
         match hint {
-            // It is there, and does not count.
+            // An authority has the right name, but does not count.
             Some((name, why)) => format!(
                 "certificate signed by unknown authority{by} (possibly because of \"x509: {why}\" while trying to verify \
                  candidate authority certificate {name:?})"

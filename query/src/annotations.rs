@@ -1,4 +1,4 @@
-//! Warnings and infos that go with a result, each once. The texts are upstream's (`util/annotations`).
+//! Annotations: warnings and infos of a result, each reported once. The texts are upstream's (`util/annotations`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,27 +10,27 @@ use crate::histogram::Combined;
 use crate::parse::ast::Span;
 use crate::parse::line_column;
 
-/// What the API shows of each kind; the rest is counted.
+/// Annotations of each kind that the API returns; the rest is counted.
 const SHOWN_MAX: usize = 10;
 
-/// Different texts that are kept of each kind, and how long they are.
+/// Distinct annotations kept of each kind, and their maximum length.
 const KEPT_MAX: usize = 1_000;
 const MESSAGE_BYTES_MAX: usize = 4 << 10;
 
 #[derive(Debug, Default)]
 pub(crate) struct Annotations {
-    /// By what is said, the place: of several the one that came up last.
+    /// Position by text; of several positions the last one counts.
     warnings: BTreeMap<String, String>,
     infos: BTreeMap<String, String>,
-    /// By metric, the place and the classic histograms that had to be made ascend.
+    /// By metric, the position and how buckets of classic histograms were made monotonic.
     forced: BTreeMap<String, (String, Forced)>,
     /// Warnings of the store about the data it read.
     store: BTreeSet<String>,
-    /// How often something was said, also again.
+    /// Annotations added, repeated ones included.
     count: usize,
 }
 
-/// Buckets that had to be raised, over several samples.
+/// Buckets that were raised for monotonicity, over several samples.
 #[derive(Clone, Copy, Debug)]
 struct Forced {
     raised: Raised,
@@ -54,13 +54,13 @@ impl Annotations {
         note(&mut self.infos, format!("PromQL info: {}", cut(message)), || line_column(text, span.start));
     }
 
-    /// Adds warnings of the store. They are not counted: whether an expression has annotations does not depend on them.
+    /// Adds warnings of the store. They do not count as annotations of an expression, which keep its result from being shared.
     pub(crate) fn warn_of_store(&mut self, warnings: Vec<String>) {
         let room = KEPT_MAX.saturating_sub(self.store.len());
         self.store.extend(warnings.into_iter().take(room));
     }
 
-    /// A classic histogram of a metric had to be made ascend at a time.
+    /// Records that a classic histogram was made monotonic.
     pub(crate) fn forced(&mut self, text: &str, span: Span, metric: &str, (ts_ms, raised): (i64, Raised)) {
         self.count += 1;
         if self.forced.len() >= KEPT_MAX && !self.forced.contains_key(metric) {
@@ -87,21 +87,21 @@ impl Annotations {
             );
             self.infos.insert(message, place);
         }
-        // Those of the store have no place in the query.
+        // Warnings of the store have no position.
         let mut warnings = shown(self.store.into_iter(), "warnings of the store");
         warnings.extend(shown(placed(self.warnings), "warning annotations"));
         (warnings, shown(placed(self.infos), "info annotations"))
     }
 }
 
-/// Keeps what is said, unless so much was said before: there may be something to say of each metric.
+/// Keeps an annotation up to a limit: there may be one for each metric.
 fn note(kept: &mut BTreeMap<String, String>, message: String, place: impl FnOnce() -> String) {
     if kept.len() < KEPT_MAX || kept.contains_key(&message) {
         kept.insert(message, place());
     }
 }
 
-/// The beginning of a message, where a name makes it long.
+/// Truncates a message that contains a long name.
 fn cut(message: &str) -> &str {
     &message[..message.floor_char_boundary(MESSAGE_BYTES_MAX)]
 }
@@ -135,7 +135,7 @@ fn two_digits(value: f64) -> String {
     format!("{}e{sign}{:02}", trimmed(digits), exponent.unsigned_abs())
 }
 
-/// Which operation combined histograms.
+/// The operation that combined histograms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
     Addition,
@@ -153,25 +153,25 @@ impl Operation {
     }
 }
 
-/// What is to be said about histograms.
+/// Annotations about histograms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Annotation {
     /// A range of both floats and histograms.
     MixedRange,
-    /// The same, where floats alone are looked at.
+    /// The same, for functions that only use floats.
     IgnoredInRange,
     /// Exponential and custom buckets cannot be combined.
     MixedSchemas,
     NotCounter,
     NotGauge,
-    /// A sample counts since before the one before it.
+    /// The start timestamp of a sample is before the previous sample.
     StartsOverlap,
-    /// Only the custom bounds that histograms share are left.
+    /// Custom bucket bounds differ; only the common ones are kept.
     BoundsDiffer(Operation),
     ResetsCollide(Operation),
     /// A group of both floats and histograms.
     MixedGroup,
-    /// An aggregation that looks at floats alone.
+    /// An aggregation that only uses floats.
     IgnoredInGroup(&'static str),
     /// Classic buckets and a native histogram of the same name.
     MixedClassicNative,
@@ -181,7 +181,7 @@ pub(crate) enum Annotation {
 }
 
 impl Annotation {
-    /// Is it a warning, not just an info? And what it says of a metric.
+    /// True for a warning, false for an info; and the message.
     fn text(self, metric: &str) -> (bool, String) {
         let of = if metric.is_empty() { String::new() } else { format!(" for metric name {metric:?}") };
         match self {
@@ -226,14 +226,14 @@ impl Annotation {
 }
 
 impl Annotations {
-    /// Says something of a metric, at a place of the query.
+    /// Adds an annotation about a metric, at a position of the query.
     pub(crate) fn annotate(&mut self, text: &str, span: Span, metric: &str, annotation: Annotation) {
         let (is_warning, message) = annotation.text(metric);
         if is_warning { self.warn(text, span, &message) } else { self.info(text, span, &message) }
     }
 }
 
-/// AnnotationList of one computation, in the order they came up.
+/// Annotations of one computation, without duplicates, in order.
 #[derive(Debug, Default)]
 pub(crate) struct AnnotationList(pub(crate) Vec<Annotation>);
 
@@ -244,7 +244,7 @@ impl AnnotationList {
         }
     }
 
-    /// What was noticed when histograms were combined, their bounds alone where resets are accounted for.
+    /// Annotations on bucket bounds only, for functions that handle counter resets themselves.
     pub(crate) fn bounds(&mut self, combined: Combined, operation: Operation) {
         if combined.bounds_differ {
             self.add(Annotation::BoundsDiffer(operation));

@@ -1,14 +1,14 @@
-//! How far one request may go: its time, its client's patience and its memory. Reading a text, evaluating a query and
-//! listing series look at the same.
+//! The limits of one request: its deadline, its client that may disconnect, and its memory. Parsing, evaluating and listing
+//! series check the same limits.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::Error;
-use crate::memory::Share;
+use crate::memory::QueryMemory;
 
-/// Says whether a query is still wanted, from any of its threads and without waiting.
+/// Tells whether a query was canceled; called from any of its threads, must not block.
 #[derive(Clone)]
 pub struct StillWanted(pub Arc<dyn Fn() -> bool + Send + Sync>);
 
@@ -18,24 +18,24 @@ impl fmt::Debug for StillWanted {
     }
 }
 
-/// The bounds of one request.
+/// The limits of one request.
 #[derive(Clone, Debug, Default)]
 pub struct Bounds {
-    /// What it holds; given back when the last that refers to it is dropped.
-    pub share: Arc<Share>,
-    /// When it ends at the latest.
+    /// The memory it holds; given back when the last reference to it is dropped.
+    pub memory: Arc<QueryMemory>,
+    /// The deadline.
     pub deadline: Option<Instant>,
-    /// Whether it is still wanted.
+    /// Tells whether the client is still waiting.
     pub wanted: Option<StillWanted>,
-    /// Names in its texts may have letters of all scripts, and dots, without quotes.
+    /// Names may have UTF-8 letters and dots without quotes.
     pub utf8_names: bool,
 }
 
 impl Bounds {
-    /// Is the request still wanted and within its time?
+    /// Checks that the client is still there and the deadline has not passed.
     ///
     /// # Errors
-    /// When it is not.
+    /// When the request was canceled or timed out.
     pub fn check(&self) -> Result<(), Error> {
         if self.wanted.as_ref().is_some_and(|wanted| !(wanted.0)()) {
             return Err(Error::Canceled);
@@ -46,20 +46,20 @@ impl Bounds {
         Ok(())
     }
 
-    /// Takes memory, or waits a moment for it where others hold it and the request holds little. Blocks: for threads that may.
+    /// Takes memory; waits a moment for it where other requests hold it and this one holds little. Blocks the thread.
     ///
     /// # Errors
-    /// When there is not so much for the request, or it ends while it waits.
+    /// When there is not enough for the request, or it is canceled or times out while it waits.
     pub fn take(&self, bytes: usize) -> Result<(), Error> {
-        self.taking(|| self.share.take(bytes))
+        self.taking(|| self.memory.take(bytes))
     }
 
-    /// Takes memory by `take`, and tries again for a moment where others hold it and the request holds little.
+    /// Takes memory by calling `take`, and tries again for a moment where other requests hold it and this one holds little.
     pub(crate) fn taking(&self, take: impl Fn() -> Result<(), Error>) -> Result<(), Error> {
         let mut until: Option<Instant> = None;
         loop {
             let error = match take() {
-                Err(error) if error.is_of_all() && self.share.may_wait() => error,
+                Err(error) if error.is_of_all() && self.memory.may_wait() => error,
                 outcome => return outcome,
             };
             self.check()?;
@@ -67,12 +67,12 @@ impl Bounds {
             if now >= *until.get_or_insert(now + WAIT) {
                 return Err(error);
             }
-            self.share.whole().wait(WAIT_STEP);
+            self.memory.pool().wait(WAIT_STEP);
         }
     }
 }
 
-/// How long a small request waits for memory, and how often it looks whether it is still wanted meanwhile.
+/// How long a small request waits for memory, and how often it checks meanwhile whether it was canceled.
 const WAIT: Duration = Duration::from_secs(2);
 const WAIT_STEP: Duration = Duration::from_millis(20);
 
@@ -81,12 +81,12 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::Memory;
+    use crate::MemoryPool;
 
     #[test]
     fn who_holds_little_waits_for_memory_and_who_holds_much_does_not() {
-        let memory = Arc::new(Memory::new(4 << 20, usize::MAX));
-        let bounds = || Bounds { share: Arc::new(Share::new(Arc::clone(&memory))), ..Bounds::default() };
+        let memory = Arc::new(MemoryPool::new(4 << 20, usize::MAX));
+        let bounds = || Bounds { memory: Arc::new(QueryMemory::new(Arc::clone(&memory))), ..Bounds::default() };
         let other = bounds();
         other.take(4 << 20).unwrap();
         assert!(matches!(other.take(1), Err(Error::Memory { .. })));

@@ -1,20 +1,20 @@
-//! Limits of what queries may cost (`--enable-feature=query-cost`): series found, samples read, time.
+//! Cost limits of queries (`--enable-feature=query-cost`): series found, samples read, duration.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::Error;
 
-/// What a query costs about; the real cost may be higher or lower.
+/// The estimated cost of a query; the actual cost may be higher or lower.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CostEstimate {
-    /// Series that its selectors find, each counted anew.
+    /// Series found, summed over selectors.
     pub series: u64,
-    /// Samples that it reads; a histogram counts as several.
+    /// Samples read; a histogram counts as several.
     pub samples_read: u64,
 }
 
-/// The limits of all queries. They change while queries run, and hold for those that begin later.
+/// Limits of all queries. Changes apply to queries that begin later.
 #[derive(Debug, Default)]
 pub struct CostLimits {
     enabled: bool,
@@ -24,19 +24,19 @@ pub struct CostLimits {
 }
 
 impl CostLimits {
-    /// Limits that hold; none are set yet.
+    /// Enabled, with no limit set.
     #[must_use]
     pub fn enabled() -> Self {
         Self { enabled: true, ..Self::default() }
     }
 
-    /// Do they hold at all?
+    /// Is the feature enabled?
     #[must_use]
     pub fn are_enabled(&self) -> bool {
         self.enabled
     }
 
-    /// Sets them; zero is no limit, and of the duration the timeout of the engine.
+    /// Sets the limits; zero means none, for the duration the timeout of the engine.
     pub fn set(&self, max_series: u64, max_samples_read: u64, max_duration_ms: u64) {
         self.max_series.store(max_series, Ordering::Relaxed);
         self.max_samples_read.store(max_samples_read, Ordering::Relaxed);
@@ -55,14 +55,14 @@ impl CostLimits {
         if self.enabled { self.max_samples_read.load(Ordering::Relaxed) } else { 0 }
     }
 
-    /// How long a query may take instead of the engine's timeout.
+    /// The maximum duration, instead of the engine's timeout.
     #[must_use]
     pub fn max_duration(&self) -> Option<Duration> {
         let ms = if self.enabled { self.max_duration_ms.load(Ordering::Relaxed) } else { 0 };
         (ms > 0).then(|| Duration::from_millis(ms))
     }
 
-    /// What one query may cost that asks for less; `None` when nothing is counted.
+    /// The budget of one query, which may ask for lower limits; `None` when the feature is off.
     pub(crate) fn budget(&self, max_series: u64, max_samples_read: u64) -> Option<Budget> {
         let least = |own: u64, all: u64| if own == 0 || all != 0 && all < own { all } else { own };
         self.enabled.then(|| Budget {
@@ -73,7 +73,7 @@ impl CostLimits {
     }
 }
 
-/// What one query may cost, and did so far on all its threads. What is read once for several parts of a query counts once.
+/// The limits of one query and what its threads used so far. What is read once for several nodes counts once.
 #[derive(Debug, Default)]
 pub(crate) struct Budget {
     max_series: u64,

@@ -1,7 +1,7 @@
-//! The values at the bounds of an extended range (`anchored`, `smoothed`). Step 4 of the query path.
+//! The values at the bounds of an extended range (`anchored`, `smoothed`). Step 6 of the query path.
 //!
-//! Between the samples around a bound a counter does not fall: where it was reset, it starts from zero. A start timestamp
-//! says when that was, and so may stand in the place of the sample before it or after it.
+//! A counter does not decrease between the samples around a bound: after a reset it starts from zero. A start timestamp says
+//! when it was reset, and acts as a sample of zero at that time.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use crate::histogram::started_anew;
 use crate::parse::ast::Extension;
 use crate::window::Window;
 
-/// The value at a bound, and since when it counts (0 when nobody says).
+/// The value at a bound, and its start timestamp (0 when unknown).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Edge {
     pub(crate) value: f64,
@@ -31,7 +31,7 @@ struct Point {
     value: f64,
 }
 
-/// Did a counter begin at zero after a time, by what its sample says?
+/// Does the start timestamp of a sample say that the counter began after a time?
 fn starts_after(bound_ms: i64, start_ms: i64, ts_ms: i64) -> bool {
     start_ms > bound_ms && ts_ms > bound_ms && started_anew((bound_ms, bound_ms), (start_ms, ts_ms))
 }
@@ -42,7 +42,7 @@ fn between(from: Point, to: Point, at_ms: i64, counter: bool) -> f64 {
 }
 
 impl Window<'_> {
-    /// Since when a float counts; 0 when nobody says.
+    /// The start timestamp of a float; 0 when unknown.
     pub(crate) fn start_of(&self, i: usize) -> i64 {
         self.starts.get(i).copied().unwrap_or(0)
     }
@@ -55,8 +55,7 @@ impl Window<'_> {
         self.extension == Some(Extension::Smoothed)
     }
 
-    /// The edges of an extended range; none when every sample lies on one side of it and nothing says that the counter
-    /// began within it.
+    /// The edges of an extended range; `None` when all samples are on one side of it and no start timestamp is within it.
     pub(crate) fn edges(&self, counter: bool) -> Option<Edges> {
         let (mut first, mut last) = (self.anchor(), self.ts.len().checked_sub(1)?);
         if self.is_smoothed() {
@@ -78,12 +77,12 @@ impl Window<'_> {
         Some(Edges { left, right, inner: first..after.max(first) })
     }
 
-    /// How far back samples were looked for.
+    /// The start of the lookback before the range.
     fn lookback_start_ms(&self) -> i64 {
         self.start_ms - self.lookback_ms
     }
 
-    /// The edge that lies before the only sample known around it: what the sample says of its start is all there is.
+    /// The edge before the first sample, from the start timestamp of that sample.
     fn edge_before(&self, i: usize, bound_ms: i64, start_ms: i64) -> Edge {
         let (sample, began_ms) = (self.point(i), self.start_of(i));
         let value = if !starts_after(self.lookback_start_ms(), began_ms, sample.ts_ms) {

@@ -1,4 +1,4 @@
-//! The engine: its entry points parse, plan and evaluate. Step 2 of the query path.
+//! The engine: entry points that parse, plan, evaluate, explain and format queries.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ use crate::plan::{self, Explanation};
 use crate::prepared::{Asked, Planned, Prepared, QueryResult, check_range_type, evaluate};
 use crate::stack::Stack;
 
-/// Makes a text of a tree.
+/// Formats a tree.
 type Write = fn(&Expr) -> String;
 
-/// Evaluates PromQL over any [`Querier`]. Cheap to make; holds nothing between queries.
+/// Evaluates PromQL over any [`Querier`]. Cheap to create; keeps no state between queries.
 #[derive(Clone, Debug, Default)]
 pub struct Engine {
     options: EngineOptions,
@@ -33,7 +33,7 @@ impl Engine {
         Self { options }
     }
 
-    /// The options it was made with.
+    /// The options of the engine.
     #[must_use]
     pub fn options(&self) -> &EngineOptions {
         &self.options
@@ -59,14 +59,14 @@ impl Engine {
         self.options.bounds(options)
     }
 
-    /// The matchers of every selector of a query; their memory stays taken.
+    /// The matchers of every selector of a query; their memory stays reserved.
     ///
     /// # Errors
     /// When it does not parse, or goes past a limit.
     pub fn selectors(&self, text: &str, bounds: &Bounds) -> Result<Vec<Vec<Matcher>>, Error> {
         Stack::of(text).run(bounds, || {
             let mut selectors = Vec::new();
-            let taken = Reservation::new(&bounds.share);
+            let taken = Reservation::new(&bounds.memory);
             self.parse_within(text, Limits { bounds, taken: &taken })?.walk(&mut |node| {
                 if let ExprKind::Vector(selector) | ExprKind::Matrix(selector, _) = &node.kind {
                     selectors.push(selector.matchers.clone());
@@ -77,7 +77,7 @@ impl Engine {
         })
     }
 
-    /// The query again, broken into lines where it is long, as upstream's formatter does.
+    /// The query formatted as upstream's formatter does: long lines are broken.
     ///
     /// # Errors
     /// When it does not parse, or goes past a limit.
@@ -93,7 +93,7 @@ impl Engine {
         self.written(text, bounds, (parse::json, |_| 0))
     }
 
-    /// A text made of a tree; its memory stays taken. What the text takes besides what the tree does is said beside it.
+    /// Formats a tree; the memory of the text stays reserved. `more` says what the text takes beyond the size of the tree.
     fn written(
         &self,
         text: &str,
@@ -101,9 +101,9 @@ impl Engine {
         (write, more): (Write, fn(&Expr) -> usize),
     ) -> Result<String, Error> {
         Stack::of(text).run(bounds, || {
-            let taken = Reservation::new(&bounds.share);
+            let taken = Reservation::new(&bounds.memory);
             let expr = self.parse_within(text, Limits { bounds, taken: &taken })?;
-            // The text is at most as large as the tree, and is there twice while it grows.
+            // The text is at most as large as the tree, and doubles while it grows.
             taken.take(taken.bytes().saturating_mul(2).saturating_add(more(&expr)))?;
             let text = write(&expr);
             taken.back_to(text.capacity());
@@ -120,7 +120,7 @@ impl Engine {
         let bounds = self.bounds(options);
         let stack = Stack::of(text);
         let planned = stack.run(&bounds, || {
-            let taken = Reservation::new(&bounds.share);
+            let taken = Reservation::new(&bounds.memory);
             self.planned(text, Limits { bounds: &bounds, taken: &taken })
         })?;
         Ok(Prepared::new(self.options.clone(), text, stack, planned))
@@ -157,7 +157,7 @@ impl Engine {
         self.evaluate(querier, text, (Form::Matrix, Times { start_ms, end_ms, step_ms }), options)
     }
 
-    /// Prepares and evaluates, on one stack and within one set of bounds.
+    /// Plans and evaluates, on one stack and within one set of limits.
     fn evaluate(
         &self,
         querier: &dyn Querier,
@@ -167,7 +167,7 @@ impl Engine {
     ) -> Result<QueryResult, Error> {
         let (bounds, stack) = (self.bounds(options), Stack::of(text));
         stack.run(&bounds, || {
-            let taken = Reservation::new(&bounds.share);
+            let taken = Reservation::new(&bounds.memory);
             let planned = self.planned(text, Limits { bounds: &bounds, taken: &taken })?;
             let asked = Asked { querier, bounds: &bounds, engine: &self.options, options, form, times };
             evaluate(&planned, (text, stack), asked)
@@ -188,8 +188,8 @@ impl Engine {
         self.prepare(text, options)?.explain(querier, times, options)
     }
 
-    /// What a query will cost about at these times (start, end and step; an instant query has a step of 0), and what is to be
-    /// said of that. `querier` comes with how far apart samples are where none are found.
+    /// Estimates the cost of a query at these times (start, end and step; an instant query has a step of 0), with warnings.
+    /// `querier` comes with the scrape interval, which is assumed where no samples are found.
     ///
     /// # Errors
     /// When the query does not parse, or counting its series goes past a limit.
@@ -203,7 +203,7 @@ impl Engine {
         let times = Times { start_ms, end_ms, step_ms };
         let bounds = self.bounds(options);
         Stack::of(text).run(&bounds, || {
-            let taken = Reservation::new(&bounds.share);
+            let taken = Reservation::new(&bounds.memory);
             let expr = self.parse_within(text, Limits { bounds: &bounds, taken: &taken })?;
             let mut plan = plan::build(expr);
             if step_ms > 0 {
@@ -220,7 +220,7 @@ impl Engine {
 
     pub(crate) fn parse(&self, text: &str) -> Result<Expr, Error> {
         let bounds = Bounds::default();
-        let taken = Reservation::new(&bounds.share);
+        let taken = Reservation::new(&bounds.memory);
         self.parse_within(text, Limits { bounds: &bounds, taken: &taken })
     }
 
@@ -239,7 +239,7 @@ impl Engine {
         Ok(Planned::new(self.parse_within(text, limits)?, &self.options))
     }
 
-    /// Evaluates a tree.
+    /// Evaluates a parsed query.
     pub(crate) fn run(
         &self,
         querier: &dyn Querier,

@@ -1,19 +1,19 @@
-//! Why a query has no answer. The texts are upstream's: users and dashboards know them.
+//! Errors of queries. The texts are upstream's, which users and dashboards know.
 
-/// Why a query has no answer.
+/// An error of a query.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Not a query; the text carries the place: `1:5: parse error: unexpected end of input`.
+    /// A parse error with its position: `1:5: parse error: unexpected end of input`.
     #[error("{0}")]
     Parse(String),
-    /// The query makes no sense on this data, say two series where one is needed.
+    /// The query cannot be evaluated on this data, for instance because of a many-to-many match.
     #[error("{0}")]
     Execution(String),
     /// It took longer than [`crate::EngineOptions::timeout`].
     #[error("query timed out in expression evaluation")]
     Timeout,
-    /// The caller lost interest.
+    /// The client canceled it.
     #[error("query was canceled in expression evaluation")]
     Canceled,
     /// It needs more than [`crate::EngineOptions::max_samples`] at once.
@@ -31,25 +31,25 @@ pub enum Error {
          (--query.max-memory-per-query): select fewer series, a shorter range or a longer step"
     )]
     QueryMemory {
-        /// What one may have.
+        /// The limit per query.
         most: usize,
     },
-    /// Together with those that run beside it, it needs more memory than queries may have, bytes.
+    /// Together with other queries it needs more memory than all queries may have, bytes.
     #[error(
         "queries need more than {most} bytes of memory together, which is what they may hold (--query.max-memory): \
          try again, or select fewer series, a shorter range or a longer step"
     )]
     Memory {
-        /// What they may have.
+        /// The limit.
         most: usize,
     },
-    /// Together with those that run beside it, it needs more memory than the container has left, bytes.
+    /// Together with other queries it needs more memory than is free in the container, bytes.
     #[error(
         "queries need more than {most} bytes of memory together, which is what the container has left for them: try \
          again, select fewer series, a shorter range or a longer step, or give the container more memory"
     )]
     Container {
-        /// What they may have at the moment.
+        /// The limit at the moment.
         most: usize,
     },
     /// The store failed.
@@ -62,12 +62,12 @@ impl Error {
         Self::Execution(text.into())
     }
 
-    /// Was too much to be held?
+    /// Was a limit of samples or memory exceeded?
     pub(crate) fn is_of_memory(&self) -> bool {
         self.is_of_all() || matches!(self, Self::TooManySamples | Self::QueryMemory { .. })
     }
 
-    /// Do others hold what it needs? Later, or alone, it may succeed.
+    /// Is the memory held by other queries, so that it may succeed later or alone?
     #[must_use]
     pub fn is_of_all(&self) -> bool {
         matches!(self, Self::Memory { .. } | Self::Container { .. })

@@ -1,5 +1,5 @@
-//! What a query will cost about, told without running it: its selectors are looked up in the index, and the samples of a few
-//! series say how dense they are. Step 2 of the query path, in the place of steps 3 and 4.
+//! Cost estimates without evaluation: series of selectors are counted in the index, and the density of samples is measured on
+//! a few series.
 
 use model::sample::is_stale;
 use model::{Batch, Listing, Querier, QuerierError, ReadHints, Selection};
@@ -15,24 +15,24 @@ use crate::parse::types::Extension;
 use crate::plan::{NodeId, NodeKind, Plan, Scan};
 use crate::value::weight;
 
-/// How many series of a selector are looked at.
+/// Series of a selector whose samples are read.
 const SAMPLED_SERIES: usize = 50;
-/// How far back from the end of its range.
+/// How far back from the end of the selector's time range they are read.
 const SAMPLED_MS: i64 = 6 * 3_600_000;
 const INCOMPLETE: &str = "query cost estimate is incomplete: info() selects additional series at runtime";
 
-/// What stands around the queries of an engine.
+/// The store, limits and defaults of an estimate.
 #[derive(Clone, Copy)]
 pub(crate) struct Surroundings<'a> {
     pub(crate) querier: &'a dyn Querier,
     pub(crate) bounds: &'a Bounds,
     pub(crate) lookback_ms: i64,
     pub(crate) default_step_ms: i64,
-    /// How far apart samples are where none are found.
+    /// Assumed distance between samples where none are found.
     pub(crate) scrape_interval_ms: i64,
 }
 
-/// At which times an expression is evaluated.
+/// The steps at which an expression is evaluated.
 #[derive(Clone, Copy)]
 struct Steps {
     start_ms: i64,
@@ -49,7 +49,7 @@ impl Steps {
         }
     }
 
-    /// Those of a subquery, which are multiples of its own step.
+    /// The steps of a subquery, aligned to multiples of its step.
     fn within(self, shift: &Shift, range_ms: i64, step_ms: i64) -> Self {
         let (start, end) = ends(self, shift);
         let first = start.saturating_sub(range_ms);
@@ -61,7 +61,7 @@ impl Steps {
     }
 }
 
-/// Up to where the first and the last step look.
+/// The end of the range of the first and of the last step.
 fn ends(steps: Steps, shift: &Shift) -> (i64, i64) {
     let whole = steps.end_ms.saturating_sub(steps.start_ms) / steps.step_ms * steps.step_ms;
     let last = steps.start_ms.saturating_add(whole);
@@ -72,19 +72,19 @@ fn ends(steps: Steps, shift: &Shift) -> (i64, i64) {
     (start.saturating_sub(shift.offset.ms), end.saturating_sub(shift.offset.ms))
 }
 
-/// A scan, and how it is read.
+/// A scan with the times it reads.
 pub(crate) struct Reading<'p> {
     pub(crate) id: NodeId,
     scan: &'p Scan,
     first_end_ms: i64,
     last_end_ms: i64,
-    /// How far back each step looks, 0 for the newest sample alone.
+    /// The range of each step; 0 for instant selectors.
     range_ms: i64,
     steps: i64,
     step_ms: i64,
 }
 
-/// The cost of a query whose durations are known, and what is to be said of it.
+/// Estimates the cost of a plan whose durations are resolved; returns warnings with it.
 pub(crate) fn estimate(
     plan: &Plan,
     times: Times,
@@ -101,7 +101,7 @@ pub(crate) fn estimate(
     Ok((cost, said))
 }
 
-/// All scans of a plan as they are read at these times, and whether there are others that only show when the query runs.
+/// All scans of a plan at these times; true if the query will read more than can be known before it runs.
 pub(crate) fn readings<'p>(plan: &'p Plan, times: Times, around: Surroundings<'_>) -> (Vec<Reading<'p>>, bool) {
     let Times { start_ms, end_ms, step_ms } = times;
     let mut collector = Collector { plan, around, readings: Vec::new(), incomplete: false };
@@ -119,7 +119,7 @@ struct Collector<'p, 'a> {
 impl Collector<'_, '_> {
     fn collect(&mut self, id: NodeId, steps: Steps) {
         let node = self.plan.node(id);
-        // What is the same at every step is evaluated at the first.
+        // Invariant nodes are evaluated at the first step only.
         let steps = if node.facts.invariant { Steps { end_ms: steps.start_ms, ..steps } } else { steps };
         let lookback_ms = self.around.lookback_ms;
         match &node.kind {
@@ -135,7 +135,7 @@ impl Collector<'_, '_> {
                     Some(Extension::Smoothed) => lookback_ms.saturating_mul(2),
                 };
                 let of = reading((id, scan), steps, range.ms.saturating_add(reach));
-                // Where `@` fixes the range, later steps read nothing new.
+                // With a fixed `@` later steps read the same samples.
                 let steps = if scan.shift.at.is_some() { of.steps.min(1) } else { of.steps };
                 self.readings.push(Reading { steps, ..of });
             }
@@ -158,14 +158,14 @@ fn reading<'p>((id, scan): (NodeId, &'p Scan), steps: Steps, range_ms: i64) -> R
     Reading { id, scan, first_end_ms, last_end_ms, range_ms, steps: steps.count(), step_ms: steps.step_ms }
 }
 
-/// What a few series of a selector say of all.
+/// The density of samples, measured on a few series.
 #[derive(Default)]
 struct Density {
     gaps: u64,
     span_ms: i64,
     samples: u64,
     series: u64,
-    /// What the first samples weigh.
+    /// Sum of the weights of the first samples.
     weight: u64,
 }
 
@@ -208,19 +208,19 @@ impl Surroundings<'_> {
         };
         let mut samples = series as f64 * samples_of_one(reading, interval_ms);
         if reading.range_ms > 0 && density.series > 0 && end_ms.saturating_sub(start_ms) <= SAMPLED_MS {
-            // No more than there are.
+            // Not more than the samples that exist.
             samples = samples.min((series as f64 * density.samples as f64 / density.series as f64).round());
         }
         let each = if density.series > 0 { density.weight as f64 / density.series as f64 } else { 1.0 };
         Ok(CostEstimate { series, samples_read: (samples * each).round() as u64 })
     }
 
-    /// How many series there are, from the index alone.
+    /// Counts series in the index.
     fn count(&self, selection: &Selection<'_>) -> Result<u64, Error> {
         let mut failed = None;
         let failed_in = std::cell::RefCell::new(&mut failed);
-        // Given back once they are counted.
-        let taken = Reservation::new(&self.bounds.share);
+        // Released once they are counted.
+        let taken = Reservation::new(&self.bounds.memory);
         let grow = |bytes: usize| {
             self.bounds.check().and_then(|()| self.bounds.taking(|| taken.take(bytes))).map_err(|error| {
                 **failed_in.borrow_mut() = Some(error);
@@ -237,7 +237,7 @@ impl Surroundings<'_> {
     fn density(&self, selection: &Selection<'_>) -> Result<Density, Error> {
         let mut density = Density::default();
         let parts = self.querier.open(selection, &ReadHints::default()).map_err(Error::Store)?;
-        let taken = Reservation::new(&self.bounds.share);
+        let taken = Reservation::new(&self.bounds.memory);
         self.bounds.taking(|| taken.take(parts.reader_bytes()))?;
         let reader = parts.reader().map_err(Error::Store)?;
         for part in 0..parts.count() {
@@ -256,7 +256,7 @@ impl Surroundings<'_> {
     }
 }
 
-/// What of one series is read: one sample a step, or a range and then what each step adds to it.
+/// Samples read of one series: one per step, or a range and then the samples that each step adds.
 fn samples_of_one(reading: &Reading<'_>, interval_ms: f64) -> f64 {
     let (steps, range_ms) = (reading.steps as f64, reading.range_ms as f64);
     if reading.steps <= 0 {
@@ -275,7 +275,7 @@ mod tests {
     use std::sync::Arc;
 
     use crate::promqltest::Store;
-    use crate::{CostEstimate, Engine, EngineOptions, Memory, QueryOptions};
+    use crate::{CostEstimate, Engine, EngineOptions, MemoryPool, QueryOptions};
 
     #[test]
     fn what_queries_will_cost() {
@@ -340,7 +340,7 @@ mod tests {
             store.load_line(&format!("a{{i=\"{i:01000}\"}} 1x60"), (0, 30_000)).unwrap();
         }
         let cost = |memory: usize, query: &str| {
-            let memory = Arc::new(Memory::new(usize::MAX, memory));
+            let memory = Arc::new(MemoryPool::new(usize::MAX, memory));
             let engine = Engine::new(EngineOptions { memory, ..EngineOptions::default() });
             engine.estimate((&store, 15_000), query, (600_000, 600_000, 0), &QueryOptions::default())
         };

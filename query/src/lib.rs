@@ -1,7 +1,7 @@
 //! PromQL over any [`model::Querier`].
 //!
 //! - **What**: parses a query, checks its types, plans it, evaluates it for one time or a range of them.
-//! - **Path**: steps 2 to 4 of a query: text → checked tree → optimised plan → batches from the store folded into a [`Value`].
+//! - **Path**: steps 2 to 6 of a query: text → checked tree → optimised plan → batches from the store folded into a [`Value`].
 //! - **Invariants**: no tokio, no HTTP, no knowledge of how series are stored; every loop over series looks at the deadline,
 //!   the client that may have gone and the sample limit; results of equal data are equal, whatever the order of batches and
 //!   whatever the optimiser decided; a plan does not change while it is evaluated, and is referred to by ids of its nodes.
@@ -40,7 +40,7 @@ pub use bounds::{Bounds, StillWanted};
 pub use cost::{CostEstimate, CostLimits};
 pub use engine::Engine;
 pub use error::Error;
-pub use memory::{Left, Memory, Share};
+pub use memory::{Left, MemoryPool, QueryMemory};
 pub use options::{EngineOptions, QueryOptions};
 pub use parse::{parse_selector, parse_selector_within};
 pub use plan::{Decision, Explanation, NodeCost, PlanNode};

@@ -1,4 +1,4 @@
-//! What holds for all queries of an engine, what one asks for, and at which times it is evaluated.
+//! Options of an engine, options and times of one query.
 
 use std::num::NonZero;
 use std::sync::{Arc, Mutex};
@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 
 use crate::bounds::{Bounds, StillWanted};
 use crate::cost::CostLimits;
-use crate::memory::{Memory, Share};
+use crate::memory::{MemoryPool, QueryMemory};
 use crate::plan::Explanation;
 use crate::stats::Stats;
 
-/// What holds for all queries of an engine.
+/// Options of an engine, for all of its queries.
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
-    /// How far back an instant selector looks for a sample.
+    /// The lookback delta of instant selectors.
     pub lookback_delta_ms: i64,
-    /// The step of subqueries that name none: upstream's global evaluation interval.
+    /// The default step of subqueries: the global evaluation interval.
     pub default_step_ms: i64,
     /// Samples that one query may hold in memory at once.
     pub max_samples: usize,
@@ -26,23 +26,23 @@ pub struct EngineOptions {
     pub experimental_functions: bool,
     /// `fill`, `fill_left` and `fill_right` after a binary operator.
     pub fill_modifiers: bool,
-    /// Letters of all scripts, and dots, in names without quotes.
+    /// UTF-8 letters and dots in names without quotes.
     pub unquoted_utf8_names: bool,
-    /// Since when a sample counts matters to `rate` and related functions, and `start_timestamp` tells it.
+    /// Start timestamps are used by `rate` and related functions, and returned by `start_timestamp`.
     pub use_start_timestamps: bool,
-    /// Metric names that an operation drops stay visible until the end of the query.
+    /// Delayed name removal: dropped metric names stay until the end of the query.
     pub delayed_name_removal: bool,
-    /// The label `__type__` tells counters from others, not how a name ends.
+    /// Counters are recognised by the label `__type__` and not by the suffix of the name.
     pub type_labels: bool,
-    /// What of MetricsQL does not contradict PromQL (`docs/promql-extensions.md`).
+    /// Extensions of MetricsQL (`docs/promql-extensions.md`).
     pub extensions: bool,
-    /// How far apart samples usually are, for ranges that are not written.
+    /// The scrape interval, for ranges that are not written and for estimates.
     pub scrape_interval_ms: i64,
-    /// Threads that one query may read and compute on.
+    /// Threads per query.
     pub threads: usize,
-    /// What queries may hold, each and together.
-    pub memory: Arc<Memory>,
-    /// What each may cost.
+    /// The memory of queries.
+    pub memory: Arc<MemoryPool>,
+    /// Cost limits.
     pub cost: Arc<CostLimits>,
 }
 
@@ -68,10 +68,10 @@ impl Default for EngineOptions {
     }
 }
 
-/// Where a part of the language is switched on.
+/// Accesses the switch of a feature.
 type Switch = fn(&mut EngineOptions) -> &mut bool;
 
-/// Those that are off unless asked for, by the names of `--enable-feature`.
+/// Features by their names in `--enable-feature`.
 const FEATURES: [(&str, Switch); 7] = [
     ("promql-binop-fill-modifiers", |options| &mut options.fill_modifiers),
     ("promql-delayed-name-removal", |options| &mut options.delayed_name_removal),
@@ -83,7 +83,7 @@ const FEATURES: [(&str, Switch); 7] = [
 ];
 
 impl EngineOptions {
-    /// How long a query may take at most.
+    /// The timeout of queries.
     pub(crate) fn timeout(&self) -> Duration {
         self.cost.max_duration().unwrap_or(self.timeout)
     }
@@ -92,14 +92,14 @@ impl EngineOptions {
     pub(crate) fn bounds(&self, options: &QueryOptions) -> Bounds {
         let timeout = options.timeout.map_or(self.timeout(), |timeout| timeout.min(self.timeout()));
         Bounds {
-            share: Arc::new(Share::new(Arc::clone(&self.memory))),
+            memory: Arc::new(QueryMemory::new(Arc::clone(&self.memory))),
             deadline: Instant::now().checked_add(timeout),
             wanted: options.wanted.clone(),
             utf8_names: self.unquoted_utf8_names,
         }
     }
 
-    /// Names of `--enable-feature` for what is on anyway, as in Prometheus.
+    /// Names of `--enable-feature` for features that are always on, as in Prometheus.
     pub const ALWAYS_ON: [&str; 2] = ["promql-duration-expr", "promql-extended-range-selectors"];
 
     /// The names that [`EngineOptions::with_features`] knows.
@@ -107,7 +107,7 @@ impl EngineOptions {
         FEATURES.iter().map(|(name, _)| *name)
     }
 
-    /// Switches on the parts of the language that are named as in `--enable-feature`; other names change nothing.
+    /// Enables features by their names in `--enable-feature`; other names are ignored.
     #[must_use]
     pub fn with_features<'n>(mut self, names: impl IntoIterator<Item = &'n str>) -> Self {
         for name in names {
@@ -119,28 +119,28 @@ impl EngineOptions {
     }
 }
 
-/// What one query asks for besides its text and times.
+/// Options of one query.
 #[derive(Clone, Debug, Default)]
 pub struct QueryOptions {
-    /// Instead of the engine's lookback delta.
+    /// Overrides the engine's lookback delta.
     pub lookback_delta_ms: Option<i64>,
-    /// Series that it may find, and samples that it may read, where these are fewer than [`CostLimits`] has; 0: no limit.
+    /// Maximum of series found, where lower than in [`CostLimits`]; 0: no limit.
     pub max_series: u64,
-    /// As `max_series`.
+    /// The same for samples read.
     pub max_samples_read: u64,
-    /// Instead of the engine's choice.
+    /// Overrides the engine's option.
     pub use_start_timestamps: Option<bool>,
-    /// Instead of the engine's timeout, when that is longer.
+    /// Overrides the engine's timeout, if shorter.
     pub timeout: Option<Duration>,
-    /// At most this many series in the result (0: all); a warning says when some were left out.
+    /// Maximum of series in the result (0: all); a warning is added when it is truncated.
     pub limit: usize,
-    /// Asked again and again whether the query is still wanted.
+    /// Polled to see whether the query was canceled.
     pub wanted: Option<StillWanted>,
-    /// Where to write what the query cost, whether it fails or not.
+    /// Receives the statistics of the query, also if it fails.
     pub stats: Option<Arc<Mutex<Stats>>>,
-    /// The same for each step.
+    /// Statistics per step.
     pub per_step_stats: bool,
-    /// Where to write the plan of the query and what each of its nodes cost, whether it fails or not. Measuring takes time.
+    /// Receives the plan with the measured cost of each node, also if the query fails. Measuring takes time.
     pub analysis: Option<Arc<Mutex<Explanation>>>,
 }
 
@@ -153,7 +153,7 @@ pub(crate) struct Times {
 }
 
 impl Times {
-    /// One time.
+    /// The times of an instant query.
     pub(crate) fn instant(ts_ms: i64) -> Self {
         Self { start_ms: ts_ms, end_ms: ts_ms, step_ms: 0 }
     }

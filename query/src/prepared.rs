@@ -1,4 +1,4 @@
-//! Planned queries and their evaluation. Steps 3 and 4 of the query path.
+//! Planned queries and their evaluation. Steps 3 to 6 of the query path.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ use crate::Error;
 use crate::bounds::Bounds;
 use crate::estimate::{self, Surroundings};
 use crate::exec::{CommonCache, Evaluator, Form, Profile, Query, ScanCache};
-use crate::memory::Share;
+use crate::memory::QueryMemory;
 use crate::optimize::optimize;
 use crate::options::{EngineOptions, QueryOptions, Times};
 use crate::parse::ast::Expr;
@@ -24,7 +24,7 @@ use crate::stats::{Counter, Stats};
 use crate::value::Value;
 use crate::window::Grid;
 
-/// A result and what is to be said about it.
+/// A result with its annotations.
 #[derive(Clone, Debug)]
 pub struct QueryResult {
     /// The result.
@@ -33,17 +33,17 @@ pub struct QueryResult {
     pub warnings: Vec<String>,
     /// `PromQL info: … (1:5)`
     pub infos: Vec<String>,
-    /// The memory it takes, for as long as it is there.
-    pub share: Arc<Share>,
+    /// The memory of the result; reserved until this is dropped.
+    pub memory: Arc<QueryMemory>,
 }
 
 /// A range query yields at most this many steps, as in upstream's API.
 const STEPS_MAX: i64 = 1 << 24;
-/// What explaining a node takes, about.
+/// Memory to explain a node, approximately.
 const EXPLAINED_BYTES: usize = 1 << 10;
 
-/// A checked and planned query, to be evaluated any number of times, at any times and over any store. Rules evaluate theirs
-/// every interval without parsing or planning them again.
+/// A checked and planned query that can be evaluated any number of times, at any times and over any store: rules evaluate it
+/// every interval without parsing and planning it again.
 pub struct Prepared {
     engine: EngineOptions,
     text: String,
@@ -136,10 +136,10 @@ impl Prepared {
 /// The plan of a query.
 #[derive(Clone, Debug)]
 pub(crate) enum Planned {
-    /// Nothing in it depends on the times of the query: it is optimised.
+    /// Optimised: nothing in it depends on the times of the query.
     Ready(Plan),
-    /// A duration is computed from the step or the range, or `@ start()` or `@ end()` stands somewhere: what the optimiser
-    /// decides depends on these, too, and is decided at each evaluation.
+    /// Not optimised: a duration is computed from `step()` or `range()`, or there is `@ start()` or `@ end()`, on which the
+    /// optimiser's decisions depend. It is resolved and optimised at each evaluation.
     Unresolved(Plan),
 }
 
@@ -173,14 +173,14 @@ impl Planned {
     }
 }
 
-/// What is asked of a plan: over which store, within which bounds, how and when.
+/// An evaluation of a plan: store, limits, options and times.
 #[derive(Clone, Copy)]
 pub(crate) struct Asked<'a> {
     pub(crate) querier: &'a dyn Querier,
     pub(crate) bounds: &'a Bounds,
     pub(crate) engine: &'a EngineOptions,
     pub(crate) options: &'a QueryOptions,
-    /// A vector at one time, whose step is 0, or a matrix of a range of them.
+    /// A vector at one time, whose step is 0, or a matrix over a range of steps.
     pub(crate) form: Form,
     pub(crate) times: Times,
 }
@@ -241,7 +241,7 @@ pub(crate) fn evaluate(
         && bounds.take(plan.nodes.len() * EXPLAINED_BYTES).is_ok()
     {
         let mut explanation = plan::explain(&plan, text);
-        // What was measured counts, also where there is no estimate to compare it with.
+        // A failed estimate is left out: the measured cost is what was asked for.
         estimate_nodes(&mut explanation, &plan, times, around(engine, options, (querier, bounds))).ok();
         explanation.nodes.iter_mut().for_each(|node| node.cost = profile.cost(NodeId(node.id)));
         *place.lock().unwrap_or_else(PoisonError::into_inner) = explanation;
@@ -254,7 +254,7 @@ pub(crate) fn evaluate(
     if options.limit > 0 && truncate(&mut value, options.limit) {
         warnings.push("results truncated due to limit".to_owned());
     }
-    Ok(QueryResult { value, warnings, infos, share: Arc::clone(&bounds.share) })
+    Ok(QueryResult { value, warnings, infos, memory: Arc::clone(&bounds.memory) })
 }
 
 fn around<'a>(
@@ -267,7 +267,7 @@ fn around<'a>(
     Surroundings { querier, bounds, lookback_ms, default_step_ms, scrape_interval_ms }
 }
 
-/// Estimates what the scans of a plan will read, of those that read.
+/// Adds estimates to the scans of a plan; not to those that read a kept result.
 fn estimate_nodes(
     explanation: &mut Explanation,
     plan: &Plan,
@@ -291,7 +291,7 @@ fn grid(times: Times) -> Grid {
     Grid { start_ms, step_ms, len: steps as usize + 1 }
 }
 
-/// A range query's series come by their labels.
+/// Sorts the series of a range query by labels.
 fn sorted(mut value: Value) -> Value {
     if let Value::Matrix(series) = &mut value {
         sort_by_labels(series, |one| &one.labels);
@@ -299,7 +299,7 @@ fn sorted(mut value: Value) -> Value {
     value
 }
 
-/// Can the query be evaluated at a range of steps, and is there one?
+/// Checks the type and the steps of a range query.
 fn check_range(plan: &Plan, times: Times) -> Result<(), Error> {
     let Times { start_ms, end_ms, step_ms } = times;
     check_range_type(plan)?;
@@ -309,7 +309,7 @@ fn check_range(plan: &Plan, times: Times) -> Result<(), Error> {
     Ok(())
 }
 
-/// A range query yields numbers at each step.
+/// Range queries need a scalar or an instant vector.
 pub(crate) fn check_range_type(plan: &Plan) -> Result<(), Error> {
     let got = plan.node(Plan::ROOT).value_type;
     if matches!(got, Type::Scalar | Type::Vector) {

@@ -1,8 +1,7 @@
-//! Stack for queries with long chains of operators.
+//! Stack space for queries with long chains of operators.
 //!
-//! `a + b + c` is a tree as high as it has operators, and whatever walks a tree calls itself once a level. Nesting is bounded
-//! by the parser; the length of a chain is not, beyond the size of a query. So a query that may be high is read, evaluated
-//! and dropped on a thread whose stack is large enough for it.
+//! `a + b + c` is a tree whose depth is the number of operators, and parsing, building and evaluating it is recursive. The parser
+//! limits nesting, but not the length of chains. So a query that may be deep is handled on a thread with a large stack.
 
 use std::thread::{self, Builder, Scope, ScopedJoinHandle};
 
@@ -11,28 +10,28 @@ use crate::bounds::Bounds;
 use crate::memory::Reservation;
 use crate::parse;
 
-/// Operators that need no stack of their own, beside the deepest nesting: the stack of any thread is enough for them.
+/// Queries with fewer operators run on the stack of the calling thread, also with the deepest nesting.
 const OPERATORS_FREE: usize = 50;
-/// Stack of a level: address space, of which only what is used is backed by memory.
+/// Stack reserved per level: address space, which takes memory only where it is used.
 const LEVEL_BYTES: usize = if cfg!(debug_assertions) { 32 << 10 } else { 16 << 10 };
-/// What a level uses of it at most, which counts as memory of the query.
+/// Stack used per level at most; counts as memory of the query.
 const LEVEL_USED: usize = 4 << 10;
 
-/// Stack that the threads of a query need; 0: what threads have anyway.
+/// The stack that threads of a query need; 0: the default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Stack {
     levels: usize,
 }
 
 impl Stack {
-    /// Enough for any tree that the text may become.
+    /// Enough for any tree that the text can be parsed to.
     pub(crate) fn of(text: &str) -> Self {
         let operators = parse::operators(text);
         let levels = if operators > OPERATORS_FREE { operators + parse::DEPTH_MAX } else { 0 };
         Self { levels }
     }
 
-    /// Runs the work where there is so much stack, within the memory of the request.
+    /// Runs work with this stack, on a new thread if necessary; its memory is reserved.
     pub(crate) fn run<T: Send>(
         self,
         bounds: &Bounds,
@@ -41,7 +40,7 @@ impl Stack {
         if self.levels == 0 {
             return work();
         }
-        let used = Reservation::new(&bounds.share);
+        let used = Reservation::new(&bounds.memory);
         bounds.taking(|| used.take(self.levels.saturating_mul(LEVEL_USED)))?;
         thread::scope(|scope| match self.spawn(scope, work)?.join() {
             Ok(done) => done,
@@ -49,7 +48,7 @@ impl Stack {
         })
     }
 
-    /// A thread with so much stack.
+    /// Spawns a thread with this stack.
     pub(crate) fn spawn<'scope, T: Send + 'scope>(
         self,
         scope: &'scope Scope<'scope, '_>,
@@ -68,7 +67,7 @@ impl Stack {
 mod tests {
     use super::*;
     use crate::promqltest::Store;
-    use crate::{Engine, EngineOptions, Memory, QueryOptions, Value};
+    use crate::{Engine, EngineOptions, MemoryPool, QueryOptions, Value};
 
     fn chain(first: &str, more: &str, n: usize) -> String {
         format!("{first}{}", more.repeat(n))
@@ -112,7 +111,7 @@ mod tests {
 
     #[test]
     fn what_a_chain_takes_is_taken_from_its_memory() {
-        let memory = std::sync::Arc::new(Memory::new(usize::MAX, 32 << 20));
+        let memory = std::sync::Arc::new(MemoryPool::new(usize::MAX, 32 << 20));
         let engine = Engine::new(EngineOptions { memory: std::sync::Arc::clone(&memory), ..EngineOptions::default() });
         let format = |n| engine.format(&chain("1", "+1", n), &engine.bounds(&QueryOptions::default()));
         let lines = format(500).unwrap();

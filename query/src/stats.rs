@@ -1,38 +1,38 @@
-//! What a query costs: samples looked at and read, step by step where that is asked for, and where the time went.
+//! Query statistics: samples looked at and read, in total and per step, and timings.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::window::Grid;
 
-/// What a query cost.
+/// Statistics of a query.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Samples that selectors looked at, summed over the steps: a range counts whole at each of them, be it a subquery's. A
-    /// histogram counts as so many samples as its bytes make.
+    /// Samples that selectors looked at (upstream: `totalQueryableSamples`): a range counts in full at each step, also that of a
+    /// subquery. A histogram counts as several samples, by its size.
     pub total_samples: u64,
-    /// The same where a step counts only what lies after the end of the step before.
+    /// The same without the samples that were counted at the step before (upstream: `samplesRead`).
     pub samples_read: u64,
-    /// Series that selectors found, of each selector anew.
+    /// Series found, summed over selectors.
     pub series: u64,
     /// The most samples held at once.
     pub peak_samples: usize,
-    /// For each step its time in milliseconds, and its share of both; empty unless asked for.
+    /// By step: time in milliseconds, samples looked at and read; empty unless asked for.
     pub per_step: Vec<(i64, [u64; 2])>,
-    /// Until the evaluation began.
+    /// Time of planning.
     pub preparation: Duration,
-    /// Of the evaluation.
+    /// Time of evaluation.
     pub evaluation: Duration,
-    /// Of putting the series of a range query in order.
+    /// Time of sorting the result.
     pub sorting: Duration,
 }
 
-/// Counts while a query runs. What an expression costs that is evaluated at other steps than the query's, as subqueries and
-/// what never changes are, is counted in a level of its own, and then spread over the steps around it.
+/// Counts samples while a query runs. Subqueries and invariant nodes are evaluated at other steps than the query: their
+/// samples are counted in a level of their own, and then attributed to the outer steps.
 #[derive(Debug)]
 pub(crate) struct Counter {
-    /// The innermost last; `None` when nobody asks.
+    /// The innermost last; `None` when nothing is counted.
     levels: Option<Mutex<Vec<Level>>>,
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct Level {
     pub(crate) all: [u64; 2],
     /// Series found.
     pub(crate) series: u64,
-    /// Empty: not told.
+    /// Empty when not counted per step.
     pub(crate) steps: Vec<[u64; 2]>,
 }
 
@@ -58,12 +58,12 @@ impl Level {
 }
 
 impl Counter {
-    /// Counts when `wanted`, and at each of so many steps.
+    /// A counter with so many steps; it counts nothing unless `wanted`.
     pub(crate) fn new(wanted: bool, steps: usize) -> Self {
         Self { levels: wanted.then(|| Mutex::new(vec![Level::of(steps)])) }
     }
 
-    /// Counts apart what belongs to the same steps, on another thread.
+    /// A counter with the same steps, for another thread.
     pub(crate) fn apart(&self) -> Self {
         Self::new(self.is_wanted(), self.steps())
     }
@@ -72,18 +72,18 @@ impl Counter {
         self.with(|levels| levels.last().map_or(0, |level| level.steps.len()))
     }
 
-    /// What follows is counted apart, and belongs to the same steps. Says which level that is.
+    /// Opens a level with the same steps; returns its number.
     pub(crate) fn enter_beside(&self) -> usize {
         self.enter(self.steps());
         self.with(|levels| levels.len().saturating_sub(1))
     }
 
-    /// What was counted on a level, and what that left open, counts for nothing.
+    /// Discards a level and those above it.
     pub(crate) fn forget(&self, level: usize) {
         self.with(|levels| levels.truncate(level));
     }
 
-    /// Takes over what was counted apart.
+    /// Adds a level's counts to the current one.
     pub(crate) fn absorb(&self, level: &Level) {
         self.with(|levels| {
             let Some(mine) = levels.last_mut() else { return };
@@ -93,7 +93,7 @@ impl Counter {
         });
     }
 
-    /// Does anyone ask?
+    /// Is anything counted?
     pub(crate) fn is_wanted(&self) -> bool {
         self.levels.is_some()
     }
@@ -103,7 +103,7 @@ impl Counter {
         levels.map(|mut levels| work(&mut levels)).unwrap_or_default()
     }
 
-    /// Counts samples looked at and read, by step; says how many were read.
+    /// Counts samples looked at and read, by step; returns how many were read.
     pub(crate) fn add(&self, counts: impl Iterator<Item = (usize, [u64; 2])>) -> u64 {
         self.with(|levels| {
             let Some(level) = levels.last_mut() else { return 0 };
@@ -118,26 +118,25 @@ impl Counter {
         self.with(|levels| levels.last_mut().into_iter().for_each(|level| level.series += found));
     }
 
-    /// What follows is counted apart, by so many steps.
+    /// Opens a level with so many steps.
     pub(crate) fn enter(&self, steps: usize) {
         self.with(|levels| levels.push(Level::of(steps)));
     }
 
-    /// What was counted since [`enter`](Self::enter).
+    /// Closes the current level.
     pub(crate) fn leave(&self) -> Level {
         self.with(|levels| levels.pop().unwrap_or_default())
     }
 
-    /// Ends a level whose value holds for every step: looked at by each, read once.
+    /// Closes the level of an invariant node: its samples are looked at by every step and read once.
     pub(crate) fn leave_invariant(&self, steps: usize) {
         let Level { all: [looked, read], series, .. } = self.leave();
         self.add_series(series);
         self.add((0..steps).map(|step| (step, [looked, if step == 0 { read } else { 0 }])));
     }
 
-    /// Ends the level of a subquery with these steps, which the ranges up to `ends` see: each of them counts what it sees as
-    /// looked at, and what no range before it saw as read. What lies in no range was read for nothing, and counts only where
-    /// `all` is asked for, at the step after it.
+    /// Closes the level of a subquery: each outer range counts the samples of the inner steps within it as looked at, and those
+    /// that no earlier range contained as read. Inner steps outside all ranges count as read only with `all`.
     pub(crate) fn leave_subquery(&self, inner: &Grid, (ends, range_ms): (&[i64], i64), all: bool) {
         let level = self.leave();
         self.add_series(level.series);
@@ -166,7 +165,7 @@ impl Counter {
         }));
     }
 
-    /// Everything, also what an error left open.
+    /// The total, including levels that an error left open.
     pub(crate) fn finish(self) -> Level {
         let levels = self.levels.map(|levels| levels.into_inner().unwrap_or_else(PoisonError::into_inner));
         let mut levels = levels.unwrap_or_default().into_iter();

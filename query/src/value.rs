@@ -1,4 +1,4 @@
-//! Results, and the form series have during evaluation.
+//! Results of queries, and series during evaluation.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use model::{Histogram, Labels};
 
 use crate::histogram::{self, Sparse};
 
-/// What a query yields.
+/// The result of a query.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// A number at a time.
@@ -55,29 +55,29 @@ pub struct RangeSeries {
     pub histograms: Vec<(i64, Arc<Histogram>)>,
 }
 
-/// What a sample weighs in memory: its value, and its time in a result.
+/// Memory of a sample: its value, and its timestamp in a result.
 pub(crate) const SAMPLE_BYTES: usize = 16;
-/// What a series weighs besides its samples: itself, its places in lists and hash maps, and short labels.
+/// Memory of a series besides its samples: the struct, entries in lists and maps, and short labels.
 pub(crate) const SERIES_BYTES: usize = 384;
-/// So much of the text of its labels is part of that.
+/// Length of labels that is included in that.
 const LABELS_INCLUDED: usize = 128;
 /// The longest label value, as upstream has it: its length has three bytes.
 pub(crate) const LABEL_VALUE_MAX: usize = 1 << 24;
-/// Label sets of more text than this are never kept just to spare time, and shortened in messages.
+/// Label sets longer than this are not cached, and truncated in messages.
 pub(crate) const LABELS_LONG: usize = 1 << 10;
 
-/// What a label set of so much text weighs beyond [`SERIES_BYTES`].
+/// Memory of a label text beyond [`SERIES_BYTES`].
 pub(crate) fn text_bytes(len: usize) -> usize {
     len.saturating_sub(LABELS_INCLUDED)
 }
 
-/// What the labels of a series weigh beyond [`SERIES_BYTES`].
+/// Memory of labels beyond [`SERIES_BYTES`].
 pub(crate) fn label_bytes(labels: &Labels) -> usize {
     text_bytes(labels.as_text().len())
 }
 
 impl Value {
-    /// About how many bytes of memory it takes.
+    /// Approximate memory in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let histograms = |all: &[(i64, Arc<Histogram>)]| all.iter().map(|(_, h)| histogram_bytes(h)).sum::<usize>();
@@ -99,20 +99,19 @@ impl Value {
     }
 }
 
-/// A series during evaluation: a slot per step.
+/// A series during evaluation, with a slot per step.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Series {
     pub(crate) labels: Labels,
-    /// The name is to be removed at the end of the query (delayed name removal).
+    /// The name is removed at the end of the query (delayed name removal).
     pub(crate) drop_name: bool,
     /// [`ABSENT`] where there is no float.
     pub(crate) values: Vec<f64>,
-    /// What is a histogram at some steps, where `values` is absent.
+    /// Histograms by step, where `values` is absent.
     pub(crate) histograms: Sparse,
 }
 
-/// Marks a slot without a sample. It is the stale marker's NaN: no sample that a query sees has it, and no arithmetic
-/// yields it.
+/// Marks a slot without a sample. It is the stale marker's NaN, which no sample in a query has and no arithmetic yields.
 pub(crate) const ABSENT: f64 = f64::from_bits(STALE_NAN_BITS);
 
 #[inline]
@@ -165,7 +164,7 @@ impl Series {
         histogram::at(&self.histograms, step).map_or(ABSENT, |_| 1.0)
     }
 
-    /// Sets a step that holds nothing. Steps of histograms come in ascending order, or rarely not.
+    /// Sets the sample of an empty step. Histograms mostly arrive in ascending order of steps.
     pub(crate) fn put(&mut self, step: usize, cell: SampleRef<'_>) {
         match cell {
             SampleRef::Float(value) => self.values[step] = value,
@@ -178,33 +177,33 @@ impl Series {
         self.histograms.insert(place, (step as u32, histogram));
     }
 
-    /// Leaves the samples of some steps alone.
+    /// Removes the samples of steps for which `keep` is false.
     pub(crate) fn retain(&mut self, keep: impl Fn(usize) -> bool) {
         let absent = self.values.iter_mut().enumerate().filter(|(step, _)| !keep(*step));
         absent.for_each(|(_, value)| *value = ABSENT);
         self.histograms.retain(|(step, _)| keep(*step as usize));
     }
 
-    /// About how many bytes of memory it takes.
+    /// Approximate memory in bytes.
     pub(crate) fn bytes(&self) -> usize {
         let histograms: usize = self.histograms.iter().map(|(_, h)| histogram_bytes(h)).sum();
         self.values.len() * SAMPLE_BYTES + histograms + SERIES_BYTES + label_bytes(&self.labels)
     }
 
-    /// What it weighs against the limit of samples: one for each slot, and for each histogram what upstream counts.
+    /// Samples it counts as towards the limit: one per slot, and for histograms as upstream counts them.
     pub(crate) fn weight(&self) -> usize {
         self.values.len() + self.histograms.iter().map(|(_, h)| weight(h)).sum::<usize>()
     }
 }
 
-/// What a histogram takes in memory, with its place in a list.
+/// Memory of a histogram in a list.
 pub(crate) fn histogram_bytes(histogram: &Histogram) -> usize {
     let buckets = |b: &model::histogram::Buckets| (b.spans.capacity() + b.counts.capacity()) * 8;
     let bounds = histogram.custom_values.len() * 8;
     size_of::<Histogram>() + 64 + buckets(&histogram.positive) + buckets(&histogram.negative) + bounds
 }
 
-/// A histogram counts as so many samples as its bytes make.
+/// Samples that a histogram counts as, by its size.
 pub(crate) fn weight(histogram: &Histogram) -> usize {
     let buckets = |b: &model::histogram::Buckets| b.spans.len() + b.counts.len();
     let words = buckets(&histogram.positive) + buckets(&histogram.negative) + histogram.custom_values.len();
@@ -218,15 +217,15 @@ pub(crate) enum SampleRef<'a> {
     Histogram(&'a Arc<Histogram>),
 }
 
-/// Labels that say what the raw samples were, and so no longer hold for what was computed from them.
+/// Labels that describe raw samples, and do not hold for values computed from them.
 pub(crate) const METADATA: [&str; 3] = [METRIC_NAME, METRIC_TYPE, METRIC_UNIT];
 
-/// Is it one of these?
+/// Is a label one of [`METADATA`]?
 pub(crate) fn is_metadata(name: &str) -> bool {
     METADATA.contains(&name)
 }
 
-/// Without the metric name, and the type and unit that go with it.
+/// Removes the metric name, type and unit.
 pub(crate) fn without_name(labels: &Labels) -> Labels {
     if labels.iter().any(|(name, _)| is_metadata(name)) {
         labels.filtered(|name| !is_metadata(name))

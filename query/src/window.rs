@@ -1,4 +1,4 @@
-//! Which samples each step sees. Bounds are found once per batch, for all its columns.
+//! Windows: the samples of a series within the range of a step. Bounds are computed once per batch, for all columns.
 
 use std::sync::Arc;
 
@@ -31,31 +31,31 @@ impl Grid {
 #[derive(Clone, Debug)]
 pub(crate) struct Timed {
     pub(crate) ts_ms: i64,
-    /// Since when it counts; 0 when nobody says.
+    /// The start timestamp; 0 when unknown.
     pub(crate) start_ms: i64,
     pub(crate) histogram: Arc<Histogram>,
 }
 
-/// The samples of one series that one step sees: those in `(start_ms, end_ms]`.
+/// The samples of one series in `(start_ms, end_ms]`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Window<'a> {
     /// Of floats.
     pub(crate) ts: &'a [i64],
     pub(crate) values: &'a [f64],
-    /// Since when each float counts, 0 when nobody says; empty when nobody says it of any.
+    /// Start timestamps of floats, 0 when unknown; empty when all are.
     pub(crate) starts: &'a [i64],
     pub(crate) histograms: &'a [Timed],
     pub(crate) start_ms: i64,
     pub(crate) end_ms: i64,
-    /// The time of the step itself, which `offset` and `@` do not move.
+    /// The time of the step, without `offset` and `@`.
     pub(crate) eval_ms: i64,
-    /// The samples reach beyond the bounds, as far as the lookback.
+    /// The modifier that includes samples beyond the bounds.
     pub(crate) extension: Option<Extension>,
-    /// How far that is.
+    /// How far beyond.
     pub(crate) lookback_ms: i64,
 }
 
-/// How far beyond the bounds of a range its samples are taken from.
+/// How far beyond the bounds of a range samples are included.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Reach {
     pub(crate) back_ms: i64,
@@ -68,23 +68,23 @@ impl Window<'_> {
         self.ts.len() + self.histograms.len()
     }
 
-    /// Is there no sample at all?
+    /// Are there no samples?
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How long the range is.
+    /// The length of the range.
     pub(crate) fn seconds(&self) -> f64 {
         (self.end_ms - self.start_ms) as f64 / 1000.0
     }
 
-    /// The last sample at or before the start of the range, or else the first there is.
+    /// The last sample at or before the start of the range, otherwise the first one.
     pub(crate) fn anchor(&self) -> usize {
         let within = self.ts.len().saturating_sub(1);
         self.ts[..within].partition_point(|ts| *ts <= self.start_ms).saturating_sub(1)
     }
 
-    /// The values from the anchor on; none when all lie before the range.
+    /// The values from the anchor on; `None` when all are before the range.
     pub(crate) fn since_anchor(&self) -> Option<&[f64]> {
         let last = self.ts.last()?;
         match self.extension {
@@ -95,12 +95,12 @@ impl Window<'_> {
     }
 }
 
-/// For each step, the stretch of timestamps in `(end - length, end]`. `ends` ascend.
+/// For each step, the index range of timestamps in `(end - length, end]`. `ends` are ascending.
 pub(crate) fn bounds(timestamps: &[i64], ends: &[i64], length_ms: i64) -> Vec<(usize, usize)> {
     reaching(timestamps, ends, length_ms, Reach::default())
 }
 
-/// As [`bounds`], and as far beyond them as `reach` says.
+/// As [`bounds`], extended by `reach`.
 pub(crate) fn reaching(timestamps: &[i64], ends: &[i64], length_ms: i64, reach: Reach) -> Vec<(usize, usize)> {
     let (mut low, mut high) = (0, 0);
     let skip = |mut i: usize, limit: i64| {
@@ -117,22 +117,22 @@ pub(crate) fn reaching(timestamps: &[i64], ends: &[i64], length_ms: i64, reach: 
     ends.iter().map(find).collect()
 }
 
-/// What of a column is looked at besides its floats and histograms.
+/// Which properties of a column are needed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Look {
     pub(crate) stale_markers: bool,
     pub(crate) starts: bool,
-    /// Only counts and sums matter: histograms come without buckets, and say for themselves whether they were reset
-    /// (upstream: `HistogramStatsIterator`).
+    /// Only counts and sums: histograms are returned without buckets, with counter resets as hints (upstream:
+    /// `HistogramStatsIterator`).
     pub(crate) totals: bool,
 }
 
-/// A column without its holes, and how many samples precede each of its slots. Reused from column to column.
+/// A column without gaps, with the rank of each slot. Buffers are reused from column to column.
 #[derive(Debug, Default)]
 pub(crate) struct Dense {
     ts: Vec<i64>,
     values: Vec<f64>,
-    /// Empty when the column has no holes.
+    /// Empty when the column has no gaps.
     rank: Vec<usize>,
     starts: Vec<i64>,
     histograms: Vec<Timed>,
@@ -140,7 +140,7 @@ pub(crate) struct Dense {
 }
 
 impl Dense {
-    /// Drops absent slots and, unless they matter, stale markers; sets histograms apart.
+    /// Loads a column: drops absent slots and, unless needed, stale markers; separates histograms.
     pub(crate) fn load(&mut self, timestamps: &[i64], column: &Column, look: Look) {
         self.rank.clear();
         self.ts.clear();
@@ -183,7 +183,7 @@ impl Dense {
         }
     }
 
-    /// Replaces the hints that say nothing by what a look at the histogram before tells, and takes the buckets away.
+    /// Replaces unknown reset hints by a comparison with the previous histogram, and removes the buckets.
     fn tell_resets(&mut self) {
         for i in (0..self.histograms.len()).rev() {
             let current = &self.histograms[i].histogram;
@@ -199,12 +199,12 @@ impl Dense {
         }
     }
 
-    /// Does it hold more than floats without a start?
-    pub(crate) fn is_rich(&self) -> bool {
+    /// Does it have histograms or start timestamps?
+    pub(crate) fn has_mixed_samples(&self) -> bool {
         !self.histograms.is_empty() || !self.starts.is_empty()
     }
 
-    /// All floats, and how many of them precede each slot of the batch; empty when every slot holds one.
+    /// All floats, and the rank of each slot of the batch; empty when every slot has a float.
     pub(crate) fn floats<'a>(
         &'a self,
         timestamps: &'a [i64],
@@ -226,7 +226,7 @@ impl Dense {
         (&ts[low..high], &values[low..high])
     }
 
-    /// Since when the floats between two bounds of the batch count; empty when nobody says it of any.
+    /// The start timestamps of floats between two bounds of the batch; empty when all are unknown.
     pub(crate) fn starts(&self, (low, high): (usize, usize)) -> &[i64] {
         if self.starts.is_empty() { &[] } else { &self.starts[self.rank[low]..self.rank[high]] }
     }
@@ -285,6 +285,6 @@ mod tests {
         let hints: Vec<_> = dense.histograms((0, 4)).iter().map(|h| h.histogram.reset_hint).collect();
         assert_eq!(hints, [ResetHint::Unknown, ResetHint::Reset]);
         dense.load(&ts, &column, Look::default());
-        assert!(dense.starts((0, 4)).is_empty() && dense.is_rich());
+        assert!(dense.starts((0, 4)).is_empty() && dense.has_mixed_samples());
     }
 }

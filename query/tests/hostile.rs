@@ -13,7 +13,7 @@ use model::{
     Selection,
 };
 use query::promqltest::{Operands, every_query};
-use query::{Engine, EngineOptions, Error, Memory, QueryOptions};
+use query::{Engine, EngineOptions, Error, MemoryPool, QueryOptions};
 
 /// What a query may hold.
 const BUDGET: usize = 1 << 20;
@@ -165,7 +165,7 @@ impl Querier for Store {
 }
 
 fn engine() -> Engine {
-    let memory = Arc::new(Memory::new(BUDGET, BUDGET));
+    let memory = Arc::new(MemoryPool::new(BUDGET, BUDGET));
     let options = EngineOptions { memory, threads: 2, timeout: Duration::from_secs(100), ..EngineOptions::default() };
     Engine::new(options.with_features(EngineOptions::features()))
 }

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 /// One file, appended to.
 #[derive(Debug)]
@@ -22,7 +23,7 @@ impl FailureLog {
         if let Err(error) = &opened {
             tracing::error!(path = %self.path.display(), %error, "cannot open the log of failed scrapes");
         }
-        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = opened.ok();
+        *self.file.lock() = opened.ok();
     }
 
     /// One line, in one write.
@@ -33,7 +34,7 @@ impl FailureLog {
         let line = format!(
             "{{\"time\":\"{time:.3}\",\"level\":\"ERROR\",\"msg\":{message},\"job_name\":{job},\"target\":{target}}}\n"
         );
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file = self.file.lock();
         if let Some(open) = file.as_mut()
             && let Err(error) = open.write_all(line.as_bytes())
         {
@@ -50,7 +51,7 @@ pub(crate) struct FailureLogs(Arc<Mutex<HashMap<PathBuf, Weak<FailureLog>>>>);
 impl FailureLogs {
     /// The log in that file, opened if it is not.
     pub(crate) fn get(&self, path: &Path) -> Arc<FailureLog> {
-        let mut logs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut logs = self.0.lock();
         if let Some(log) = logs.get(path).and_then(Weak::upgrade) {
             return log;
         }
@@ -62,7 +63,7 @@ impl FailureLogs {
 
     /// Opens all anew, as after a rotation.
     pub(crate) fn reopen(&self) {
-        let mut logs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut logs = self.0.lock();
         logs.retain(|_, log| log.strong_count() > 0);
         logs.values().filter_map(Weak::upgrade).for_each(|log| log.open());
     }
@@ -94,7 +95,7 @@ mod tests {
         assert!(std::fs::read_to_string(&path).unwrap().contains("later"));
         drop(log);
         logs.reopen();
-        assert!(logs.0.lock().unwrap().is_empty(), "nobody writes there any more");
+        assert!(logs.0.lock().is_empty(), "nobody writes there any more");
     }
 
     /// scrape-103

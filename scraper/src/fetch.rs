@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read as _, Write as _};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use flate2::read::MultiGzDecoder as MultiGzReader;
 use flate2::write::MultiGzDecoder;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName};
 use http_client::{Connection, GetError, HttpClient, PIECE_BYTES_MAX, Response};
+use parking_lot::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::yield_now;
 use tokio::time::timeout;
@@ -55,12 +56,12 @@ impl Room {
     }
 
     fn take_buffer(&self) -> Vec<u8> {
-        self.buffers.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+        self.buffers.lock().pop().unwrap_or_default()
     }
 
     /// Keeps a buffer for the next scrape, unless it is large.
     pub(crate) fn keep_buffer(&self, mut buffer: Vec<u8>) {
-        let mut kept = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.buffers.lock();
         if buffer.capacity() <= FREE_BYTES && kept.len() < BUFFERS_KEPT {
             buffer.clear();
             kept.push(buffer);
@@ -69,7 +70,7 @@ impl Room {
 
     /// Frees what is kept.
     pub(crate) fn clear(&self) {
-        self.buffers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.buffers.lock().clear();
     }
 }
 

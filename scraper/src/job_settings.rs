@@ -1,9 +1,10 @@
 //! What all scrape loops of a job share.
 
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 use config::ScrapeProtocol;
 use http_client::HttpClient;
+use parking_lot::RwLock;
 
 use crate::failure_log::FailureLog;
 use crate::parse::Wanted;

@@ -2,13 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use config::{LimitMode, ScrapeConfig, ScrapeLimits};
 use http_client::{Connection, HttpClient};
 use model::duration::format_duration_ms;
 use model::{Labels, NameValidation, TargetGroup};
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -163,7 +164,7 @@ impl ScrapePool {
         if reason.is_some() {
             self.shared.metrics.exceeded_target_limit.inc();
         }
-        *self.job.refused.write().unwrap_or_else(PoisonError::into_inner) = reason;
+        *self.job.refused.write() = reason;
     }
 
     /// StartTimestamps a loop, or takes back one that was about to end.
@@ -240,10 +241,10 @@ impl ScrapePool {
     }
 
     pub(crate) fn status(&self) -> PoolStatus {
-        let active = self.running.values().map(|running| ActiveTarget {
-            target: Arc::clone(&running.target),
-            status: running.status.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-        });
+        let active = self
+            .running
+            .values()
+            .map(|running| ActiveTarget { target: Arc::clone(&running.target), status: running.status.lock().clone() });
         let mut active: Vec<_> = active.collect();
         active.sort_by(|a, b| (&a.target.labels, &a.target.url).cmp(&(&b.target.labels, &b.target.url)));
         PoolStatus {

@@ -6,9 +6,10 @@
 //! when there is no such loop the one that ends writes the markers itself.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use model::Labels;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::scrape_cache::ScrapeCache;
 
@@ -89,7 +90,7 @@ impl Drop for HandoverSlot {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }
 
 #[cfg(test)]

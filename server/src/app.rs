@@ -1,10 +1,11 @@
 //! The state that handlers and components share: the engines, and the configuration in force.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use config::Config;
+use parking_lot::RwLock;
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -50,11 +51,11 @@ pub(crate) struct Reload {
 impl App {
     /// The configuration in force.
     pub(crate) fn config(&self) -> Arc<Config> {
-        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.config.read())
     }
 
     pub(crate) fn last_reload(&self) -> Reload {
-        *self.reload.read().unwrap_or_else(PoisonError::into_inner)
+        *self.reload.read()
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -77,19 +78,19 @@ impl App {
 
     /// The query engine, with the intervals of the configuration in force.
     pub(crate) fn engine(&self) -> Arc<query::Engine> {
-        Arc::clone(&self.engine.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.engine.read())
     }
 
     /// Replaces the query engine; queries in progress end with the one they began with.
     pub(crate) fn set_engine(&self, engine: query::Engine) {
-        *self.engine.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(engine);
+        *self.engine.write() = Arc::new(engine);
     }
 
     /// A configuration is in force.
     pub(crate) fn reloaded(&self, config: Arc<Config>) {
-        *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+        *self.config.write() = config;
         let at_ms = model::time::now_ms();
-        *self.reload.write().unwrap_or_else(PoisonError::into_inner) = Reload { ok: true, at_ms };
+        *self.reload.write() = Reload { ok: true, at_ms };
         self.metrics.reload_ok.set(1.0);
         #[expect(clippy::cast_precision_loss, reason = "milliseconds since the epoch are far below 2^53")]
         self.metrics.reload_ok_at.set(at_ms as f64 / 1000.0);
@@ -98,7 +99,7 @@ impl App {
     /// A configuration could not be loaded or applied; the one before it stays in force.
     pub(crate) fn reload_failed(&self) {
         self.metrics.reload_ok.set(0.0);
-        self.reload.write().unwrap_or_else(PoisonError::into_inner).ok = false;
+        self.reload.write().ok = false;
     }
 }
 

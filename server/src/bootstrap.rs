@@ -1,9 +1,10 @@
 //! Builds the parts of the server and joins them; starts its components and shuts them down.
 
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use config::Config;
+use parking_lot::RwLock;
 use prometheus::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
@@ -135,7 +136,8 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
     let resolver = scraper::Resolver::system();
     let options = scraper::Options { user_agent, resolver, seed, wanted, body_memory: body_memory(), threads };
     let scraper = scraper::Manager::new(appender, &registry, options)?;
-    let discovery = discovery::Manager::new(discovery::Options::default(), &registry)?;
+    let watches = kube_watch::Watches::new(&registry)?;
+    let discovery = discovery::Manager::new(discovery::Options::default(), &registry, watches)?;
     let mut metrics = ServerMetrics::new(&registry, concurrency)?;
     if engine.options().cost.are_enabled() {
         metrics.count_costs(&registry, Arc::clone(&engine.options().cost))?;

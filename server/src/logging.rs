@@ -45,7 +45,8 @@ pub(crate) fn start(level: &str, format: Format) -> anyhow::Result<LogLevel> {
 fn filter(level: &str) -> EnvFilter {
     // Libraries are quieter than we are: their details help nobody who runs a cluster.
     let quiet = "hyper=info,reqwest=info,h2=info,rustls=info,kube=error,tower=info,notify=info";
-    EnvFilter::new(format!("{level},{quiet}"))
+    // A directive is for all names that begin with its own, and `kube` is the library.
+    EnvFilter::new(format!("{level},{quiet},kube_watch={level}"))
 }
 
 struct Lines(Format);
@@ -124,5 +125,16 @@ mod tests {
         let fields = [("level", "INFO".to_owned()), ("msg", "a \"b\"".to_owned()), ("n", "1".to_owned())];
         assert_eq!(line(&fields, Format::Logfmt), r#"level=INFO msg="a \"b\"" n=1"#);
         assert_eq!(line(&fields, Format::Json), r#"{"level":"INFO","msg":"a \"b\"","n":"1"}"#);
+    }
+
+    #[test]
+    fn what_we_say_of_kubernetes_is_logged_and_what_the_library_says_is_not() {
+        use tracing::{Level, enabled};
+
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(filter("info")), || {
+            assert!(enabled!(target: "kube_watch::watch", Level::WARN) && enabled!(target: "discovery", Level::INFO));
+            assert!(!enabled!(target: "kube_watch::watch", Level::DEBUG));
+            assert!(!enabled!(target: "kube_client::client", Level::WARN));
+        });
     }
 }

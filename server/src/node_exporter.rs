@@ -51,7 +51,7 @@ mod tests {
         tasks.spawn(follow(Arc::clone(&app), address, Duration::from_millis(1)));
         let _exporter = tokio::net::TcpListener::bind(address).await.unwrap();
         let answer = asked.recv().await.unwrap();
-        *app.config.write().unwrap() = Arc::new(config(true));
+        *app.config.write() = Arc::new(config(true));
         answer.send(Ok(())).unwrap();
         tasks.shutdown().await;
     }

@@ -1,9 +1,9 @@
 //! The query log: a line of JSON for every query that ran, where `query_log_file` of the configuration says.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
 use prometheus::{Gauge, IntCounter, Registry};
@@ -81,7 +81,7 @@ impl QueryLog {
     }
 
     fn file(&self) -> MutexGuard<'_, Option<File>> {
-        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+        self.file.lock()
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use config::{Config, GlobalConfig, WebConfig, format_size};
+use config::{Config, Defaults, WebConfig, format_size};
 use model::Regex;
 use model::duration::format_duration_ms;
 use scraper::parse::Wanted;
@@ -110,7 +110,7 @@ pub(crate) fn storage_options(flags: &Flags) -> storage::Options {
 
 /// What queries may hold: by default half of the container's memory, each a quarter, and never more than is left of it. What
 /// the store may still use, for samples that come in first of all, is not lent to them.
-pub(crate) fn query_memory(flags: &Flags, db: &Arc<storage::Db>) -> query::Memory {
+pub(crate) fn query_memory(flags: &Flags, db: &Arc<storage::Db>) -> query::MemoryPool {
     let or = |given: u64, default: u64| if given == 0 { default } else { given };
     let container = Container::of_process();
     let limit = container.limit().unwrap_or(u64::MAX);
@@ -125,7 +125,7 @@ pub(crate) fn query_memory(flags: &Flags, db: &Arc<storage::Db>) -> query::Memor
         let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX / 4);
         signed(container.left().unwrap_or(u64::MAX)) - signed(headroom + of_store)
     };
-    query::Memory::following(bytes(all), bytes(each), Box::new(left))
+    query::MemoryPool::following(bytes(all), bytes(each), Box::new(left))
 }
 
 /// What the bodies of scrapes may take while they are read: an eighth of what this process may use.
@@ -143,17 +143,16 @@ pub(crate) fn exemplars_max(flags: &Flags, config: &Config) -> usize {
     if !flags.features.exemplar_storage {
         return 0;
     }
-    usize::try_from(config.storage.max_exemplars.unwrap_or(100_000)).unwrap_or(0)
+    usize::try_from(config.storage.exemplars.clone().unwrap_or_default().max_exemplars).unwrap_or(0)
 }
 
 /// What holds where the configuration says nothing: some features are other defaults.
-pub(crate) fn global_defaults(flags: &Flags) -> GlobalConfig {
+pub(crate) fn global_defaults(flags: &Flags) -> Defaults {
     let protobuf_first = flags.features.created_timestamp_zero_ingestion;
-    GlobalConfig {
+    Defaults {
         extra_scrape_metrics: flags.features.extra_scrape_metrics,
         // It says for each series when its counting began.
         scrape_protocols: protobuf_first.then(|| config::ScrapeProtocol::PROTO_FIRST.to_vec()),
-        ..GlobalConfig::default()
     }
 }
 
@@ -169,7 +168,7 @@ pub(crate) fn wanted_of_targets(flags: &Flags) -> Wanted {
 
 /// The retention rules of a configuration, their selectors read.
 pub(crate) fn retention_rules(config: &Config) -> Result<Vec<storage::RetentionRule>> {
-    let rules = config.storage.retention_rules.iter();
+    let rules = config.storage.tsdb.retention_rules.iter();
     rules
         .map(|rule| {
             let matchers = query::parse_selector(&rule.selector).with_context(|| rule.place.clone())?;
@@ -212,9 +211,9 @@ impl Retention {
 
     /// What is in force: the configuration with the flags as its defaults.
     pub(crate) fn in_force(config: &Config) -> Self {
-        let said = &config.storage;
-        let time_ms = said.retention_time_ms.unwrap_or_default();
-        Self { time_ms, size_bytes: said.retention_size_bytes.unwrap_or_default() }
+        let retention = &config.storage.tsdb.retention;
+        let time_ms = retention.time_ms.unwrap_or_default();
+        Self { time_ms, size_bytes: retention.size_bytes.unwrap_or_default() }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use config::{Config, GlobalConfig};
+use config::{Config, Defaults};
 
 use crate::Outcome;
 
@@ -51,8 +51,8 @@ fn load(file: &str) -> Result<Config, String> {
         let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
         format!("{error}{source}")
     };
-    let config = Config::load(Path::new(file), &GlobalConfig::default()).map_err(told)?;
-    for rule in &config.storage.retention_rules {
+    let config = Config::load(Path::new(file), &Defaults::default()).map_err(told)?;
+    for rule in &config.storage.tsdb.retention_rules {
         query::parse_selector(&rule.selector).map_err(|error| format!("{}: {error}", rule.place))?;
     }
     Ok(config)

@@ -13,7 +13,8 @@ const COVERAGE: &str = "-Cpasses=sancov-module -Ccodegen-units=1 -Cllvm-args=-sa
                         -Cllvm-args=-sanitizer-coverage-trace-compares";
 
 /// What is fuzzed, and where what breaks something is to be kept with the fix.
-const TARGETS: [(&str, &str); 2] = [("exposition", "scraper/tests/corpus"), ("promql", "query/tests/data")];
+const TARGETS: [(&str, &str); 3] =
+    [("exposition", "scraper/tests/corpus"), ("promql", "query/tests/data"), ("response", "http-client/tests/corpus")];
 
 /// Builds the targets and runs one or all of them, each for so long, five minutes if nothing is said. What they find worth
 /// keeping stays in the target folder; what breaks something is named at the end.
@@ -23,8 +24,10 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         Some(target) => (std::slice::from_ref(target), &args[1..]),
         None => (&TARGETS[..], args),
     };
-    let seconds: u32 =
-        rest.first().map_or(Ok(300), |text| text.parse()).context("give exposition, promql or neither, and SECONDS")?;
+    let seconds: u32 = rest
+        .first()
+        .map_or(Ok(300), |text| text.parse())
+        .context("give exposition, promql, response or none, and SECONDS")?;
     let folder = root().join("tests/fuzz");
     // The versions are those of the workspace.
     std::fs::copy(root().join("Cargo.lock"), folder.join("Cargo.lock")).context("cannot copy Cargo.lock")?;

@@ -30,7 +30,7 @@ cargo xtask setup         only what those two install and build once a machine
 cargo xtask env           print what to export before calling cargo by hand, so that it finds the built RocksDB
 cargo xtask tidy          only the house rules
 cargo xtask conformance   how many of upstream's PromQL evaluations pass, file by file
-cargo xtask fuzz [ARG…]   what targets send (exposition) and people ask (promql), changed at random and led by coverage:
+cargo xtask fuzz [ARG…]   what targets send (exposition, response) and people ask (promql), changed at random and led by coverage:
                           one of them by name, and so many seconds each (300)
 cargo xtask torture [MINUTES]
                           damaged files, hostile clients, queries and targets, a clock that steps, kill -9: for so long (10)";

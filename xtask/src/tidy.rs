@@ -12,7 +12,8 @@ const MAY_USE: &[(&str, &str, &[&str])] = &[
     ("model", "model", &["kit"]),
     ("config", "config", &["model", "kit"]),
     ("http-client", "http-client", &["model", "config", "kit"]),
-    ("discovery", "discovery", &["model", "config", "http-client", "kit"]),
+    ("kube-watch", "kube-watch", &["model", "config", "http-client", "kit"]),
+    ("discovery", "discovery", &["model", "config", "kube-watch", "kit"]),
     ("scraper", "scraper", &["model", "config", "http-client", "kit"]),
     ("storage", "storage", &["model", "kit"]),
     ("query", "query", &["model", "kit"]),
@@ -20,7 +21,7 @@ const MAY_USE: &[(&str, &str, &[&str])] = &[
     (
         "server",
         "server",
-        &["model", "config", "http-client", "discovery", "scraper", "storage", "query", "tool", "kit"],
+        &["model", "config", "http-client", "kube-watch", "discovery", "scraper", "storage", "query", "tool", "kit"],
     ),
     ("benches", "benches", &["model", "storage", "query"]),
     ("kit", "tests/kit", &["model"]),
@@ -35,8 +36,8 @@ const TESTS: &[&str] = &["kit", "e2e"];
 const OWNERS: &[(&str, &[&str])] = &[
     ("rocksdb", &["storage"]),
     ("promql-parser", &["query"]),
-    ("kube", &["discovery"]),
-    ("k8s-openapi", &["discovery"]),
+    ("kube", &["kube-watch"]),
+    ("k8s-openapi", &["kube-watch"]),
     ("hickory-resolver", &["http-client"]),
     ("reqwest", &["http-client"]),
     ("hyper", &["http-client"]),
@@ -49,6 +50,9 @@ const SYNCHRONOUS: &[&str] = &["model", "config", "storage", "query"];
 
 /// TLS is rustls with AWS-LC, in the whole tree (decision 0024).
 const BANNED: &[&str] = &["openssl", "openssl-sys", "native-tls", "serde_yaml", "serde_yml"];
+
+/// Pages whose paths must lead somewhere.
+const PAGES: [&str; 2] = ["docs/ARCHITECTURE.md", "docs/glossary.md"];
 
 /// Source files longer than this want to be split; tests are not counted.
 const FILE_LINES_MAX: usize = 500;
@@ -87,6 +91,7 @@ pub(crate) fn check(root: &Path) -> Result<()> {
             faults.push(format!("{banned} is in Cargo.lock; `cargo tree -i {banned}` says who brings it"));
         }
     }
+    named_paths(root, &mut faults)?;
     for folder in ["", "docs", "docs/decisions", "docs/formats"] {
         conflicts(&root.join(folder), &mut faults)?;
     }
@@ -141,6 +146,19 @@ fn lengths(folder: &Path, faults: &mut Vec<String>) -> Result<()> {
         }
         if !text.starts_with("//!") {
             faults.push(format!("{} does not open with a line that says what it is", path.display()));
+        }
+    }
+    Ok(())
+}
+
+/// Files and folders that a page names in backticks, from the root of the workspace, must be there.
+fn named_paths(root: &Path, faults: &mut Vec<String>) -> Result<()> {
+    for page in PAGES {
+        let text = fs::read_to_string(root.join(page)).with_context(|| format!("cannot read {page}"))?;
+        let quoted = text.split('`').skip(1).step_by(2);
+        let paths = quoted.filter(|quoted| quoted.contains("/src/") || quoted.starts_with("docs/"));
+        for path in paths.filter(|path| !path.ends_with('…') && !root.join(path).exists()) {
+            faults.push(format!("{page} names {path}, which is not there"));
         }
     }
     Ok(())

@@ -9,50 +9,55 @@ use super::*;
 
 /// The objects of a fake API server, and the part of them that a discovery sees.
 #[derive(Default)]
-struct Objects {
-    by_kind: BTreeMap<(Kind, Key), Arc<Object>>,
+struct FakeObjects {
+    by_kind: BTreeMap<(Kind, Key), Object>,
 }
 
-impl World for Objects {
-    fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<Arc<Object>> {
+impl ObjectStore for FakeObjects {
+    fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<Object> {
         self.by_kind.get(&(kind, Key::new(namespace, name))).cloned()
     }
 }
 
-fn decode<T: DeserializeOwned>(value: &Value) -> T {
-    serde_json::from_value(value.clone()).unwrap()
+fn decode<T: DeserializeOwned>(value: &Value) -> Arc<T> {
+    Arc::new(serde_json::from_value(value.clone()).unwrap())
 }
 
-/// `None` for kinds that no label is made of.
+const KINDS: [(&str, &str, Kind); 9] = [
+    ("Pod", "pods", Kind::Pod),
+    ("Node", "nodes", Kind::Node),
+    ("Service", "services", Kind::Service),
+    ("Endpoints", "endpoints", Kind::Endpoints),
+    ("EndpointSlice", "endpointslices", Kind::EndpointSlice),
+    ("Ingress", "ingresses", Kind::Ingress),
+    ("Namespace", "namespaces", Kind::Namespace),
+    ("ReplicaSet", "replicasets", Kind::ReplicaSet),
+    ("Job", "jobs", Kind::Job),
+];
+
+/// `None` for kinds that give no labels.
 fn object(value: &Value) -> Option<(Kind, Object)> {
-    Some(match value["kind"].as_str().unwrap() {
-        "CronJob" | "Deployment" => return None,
-        "Pod" => (Kind::Pod, Object::Pod(decode(value))),
-        "Node" => (Kind::Node, Object::Node(decode(value))),
-        "Service" => (Kind::Service, Object::Service(decode(value))),
-        "Endpoints" => (Kind::Endpoints, Object::Endpoints(decode(value))),
-        "EndpointSlice" => (Kind::EndpointSlice, Object::EndpointSlice(decode(value))),
-        "Ingress" => (Kind::Ingress, Object::Ingress(decode(value))),
-        "Namespace" => (Kind::Namespace, Object::Namespace(decode(value))),
-        "ReplicaSet" => (Kind::ReplicaSet, Object::ReplicaSet(decode(value))),
-        "Job" => (Kind::Job, Object::Job(decode(value))),
-        other => panic!("unknown kind {other}"),
-    })
+    let name = value["kind"].as_str().unwrap();
+    if matches!(name, "CronJob" | "Deployment") {
+        return None;
+    }
+    let (_, _, kind) = KINDS.into_iter().find(|(known, ..)| *known == name).unwrap();
+    let object = match kind {
+        Kind::Pod => Object::Pod(decode(value)),
+        Kind::Node => Object::Node(decode(value)),
+        Kind::Service => Object::Service(decode(value)),
+        Kind::Endpoints => Object::Endpoints(decode(value)),
+        Kind::EndpointSlice => Object::EndpointSlice(decode(value)),
+        Kind::Ingress => Object::Ingress(decode(value)),
+        Kind::Namespace => Object::Namespace(decode(value)),
+        Kind::ReplicaSet => Object::ReplicaSet(decode(value)),
+        Kind::Job => Object::Job(decode(value)),
+    };
+    Some((kind, object))
 }
 
 fn kind_of(plural: &str) -> Kind {
-    let kinds = [
-        Kind::Pod,
-        Kind::Node,
-        Kind::Service,
-        Kind::Endpoints,
-        Kind::EndpointSlice,
-        Kind::Ingress,
-        Kind::Namespace,
-        Kind::ReplicaSet,
-        Kind::Job,
-    ];
-    kinds.into_iter().find(|kind| kind.plural() == plural).unwrap()
+    KINDS.into_iter().find(|(_, known, _)| *known == plural).map(|(_, _, kind)| kind).unwrap()
 }
 
 fn labels(map: &Value) -> Labels {
@@ -67,7 +72,7 @@ fn is_seen(case: &Value, kind: Kind, object: &Object) -> bool {
     if config["namespaces"]["own_namespace"] == true {
         namespaces.push(config["own_namespace_value"].as_str().unwrap());
     }
-    let own = super::super::objects::namespace(object.meta());
+    let own = kube_watch::namespace(object.meta());
     if !kind.is_cluster_wide() && !namespaces.is_empty() && !namespaces.contains(&own) {
         return false;
     }
@@ -116,30 +121,30 @@ fn run_case(case: &Value) -> Option<String> {
         cronjob: on("cronjob"),
     };
     let role = role(case["config"]["role"].as_str().unwrap());
-    let mut world = Objects::default();
-    let put = |world: &mut Objects, value: &Value| {
+    let mut store = FakeObjects::default();
+    let put = |store: &mut FakeObjects, value: &Value| {
         let Some((kind, object)) = object(value) else { return };
         if is_seen(case, kind, &object) {
-            world.by_kind.insert((kind, Key::of(object.meta())), Arc::new(object));
+            store.by_kind.insert((kind, Key::of(object.meta())), object);
         }
     };
     for value in case["initial_objects"].as_array().unwrap() {
-        put(&mut world, value);
+        put(&mut store, value);
     }
     for event in case["events_after_sync"].as_array().unwrap() {
         if event["verb"] == "delete" {
             let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
-            world.by_kind.remove(&(kind_of(&text("resource")), Key::new(text("namespace"), text("name"))));
+            store.by_kind.remove(&(kind_of(&text("resource")), Key::new(text("namespace"), text("name"))));
         } else {
-            put(&mut world, &event["object"]);
+            put(&mut store, &event["object"]);
         }
     }
     let main = primary(role);
-    let groups: BTreeMap<String, TargetGroup> = world
+    let groups: BTreeMap<String, TargetGroup> = store
         .by_kind
         .iter()
         .filter(|((kind, _), _)| *kind == main)
-        .filter_map(|(_, object)| group(object, attach, &world))
+        .filter_map(|(_, object)| group(object, attach, &store))
         .filter(|group| !group.targets.is_empty())
         .map(|group| (group.source.clone(), group))
         .collect();
@@ -165,7 +170,7 @@ fn run_case(case: &Value) -> Option<String> {
 
 #[test]
 fn sources_of_objects_that_are_gone_are_those_they_had() {
-    let world = Objects::default();
+    let store = FakeObjects::default();
     let meta = serde_json::json!({"name": "n", "namespace": "s"});
     for (role, kind) in [
         (KubernetesRole::Service, "Service"),
@@ -175,7 +180,7 @@ fn sources_of_objects_that_are_gone_are_those_they_had() {
         (KubernetesRole::Pod, "Pod"),
     ] {
         let (_, object) = object(&serde_json::json!({"kind": kind, "metadata": meta})).unwrap();
-        let group = group(&object, AttachMetadata::default(), &world).unwrap();
+        let group = group(&object, AttachMetadata::default(), &store).unwrap();
         assert_eq!(group.source, source(role, &Key::new("s", "n")));
     }
 }

@@ -4,62 +4,66 @@
 use std::sync::Arc;
 
 use config::AttachMetadata;
+use kube_watch::{Key, name, namespace};
 use model::labels::ADDRESS;
 use model::{Labels, LabelsBuilder, TargetGroup};
 
 use super::meta::{host_port, object_labels, set, set_namespace, set_node, set_service};
-use super::objects::{Address, Endpoints, Key, Kind, Object, Pod, ServicePort, TargetRef, World, name, namespace};
+use super::objects::{Address, Endpoints, Kind, Object, ObjectStore, Pod, ServicePort, TargetRef};
 use super::pod::{containers, set_container, set_pod, set_port};
 
 /// The targets of an Endpoints object.
-pub(crate) fn group(endpoints: &Endpoints, attach: AttachMetadata, world: &dyn World) -> TargetGroup {
+pub(crate) fn group(endpoints: &Endpoints, attach: AttachMetadata, store: &dyn ObjectStore) -> TargetGroup {
     let meta = &endpoints.metadata;
     let mut labels = object_labels("endpoints", meta);
-    set_service(&mut labels, namespace(meta), name(meta), world);
-    set_namespace(&mut labels, meta, attach, world);
+    set_service(&mut labels, namespace(meta), name(meta), store);
+    set_namespace(&mut labels, meta, attach, store);
     let mut behind = PodsBehind::default();
     let mut targets = Vec::new();
     for subset in &endpoints.subsets {
         for port in &subset.ports {
             let ready = subset.addresses.iter().map(|address| (address, "true"));
             for (address, ready) in ready.chain(subset.not_ready_addresses.iter().map(|address| (address, "false"))) {
-                let pod = pod_of(address.target_ref.as_ref(), namespace(meta), world);
-                targets.push(target(address, port, ready, pod.as_deref(), (attach, world)));
+                let pod = pod_of(address.target_ref.as_ref(), namespace(meta), store);
+                targets.push(target(address, port, ready, pod.as_deref(), (attach, store)));
                 behind.covered(pod, port.port);
             }
         }
     }
-    targets.extend(behind.other_ports(attach, world));
+    targets.extend(behind.other_ports(attach, store));
     let source = format!("endpoints/{}/{}", namespace(meta), name(meta));
     TargetGroup { source, labels: labels.labels(), targets }
 }
 
-/// The pods that the object leads to.
+/// The pods behind the object.
 pub(crate) fn pods(endpoints: &Endpoints) -> Vec<Key> {
     let subsets = endpoints.subsets.iter();
     let addresses = subsets.flat_map(|subset| subset.addresses.iter().chain(&subset.not_ready_addresses));
     addresses.filter_map(|a| pod_key(a.target_ref.as_ref(), namespace(&endpoints.metadata))).collect()
 }
 
-/// The pod that a reference names.
+/// The key of the pod that a reference names.
 pub(crate) fn pod_key(reference: Option<&TargetRef>, namespace: &str) -> Option<Key> {
     let reference = reference.filter(|reference| reference.kind == "Pod")?;
     let own = if reference.namespace.is_empty() { namespace } else { &reference.namespace };
     Some(Key::new(own, &reference.name))
 }
 
-/// The pod that a reference leads to, if it is known.
-pub(crate) fn pod_of(reference: Option<&TargetRef>, namespace: &str, world: &dyn World) -> Option<Arc<Object>> {
+/// The pod that a reference names, if it is known.
+pub(crate) fn pod_of(reference: Option<&TargetRef>, namespace: &str, store: &dyn ObjectStore) -> Option<Arc<Pod>> {
     let key = pod_key(reference, namespace)?;
-    world.get(Kind::Pod, &key.namespace, &key.name)
+    match store.get(Kind::Pod, &key.namespace, &key.name)? {
+        Object::Pod(pod) => Some(pod),
+        _ => None,
+    }
 }
 
 fn target(
     address: &Address,
     port: &ServicePort,
     ready: &str,
-    pod: Option<&Object>,
-    (attach, world): (AttachMetadata, &dyn World),
+    pod: Option<&Pod>,
+    (attach, store): (AttachMetadata, &dyn ObjectStore),
 ) -> Labels {
     let mut labels = LabelsBuilder::default();
     labels.set(ADDRESS, host_port(&address.ip, port.port));
@@ -76,17 +80,17 @@ fn target(
         let by_reference = address.target_ref.as_ref().filter(|reference| reference.kind == "Node");
         let node = address.node_name.as_deref().or(by_reference.map(|reference| reference.name.as_str()));
         if let Some(node) = node {
-            set_node(&mut labels, node, world);
+            set_node(&mut labels, node, store);
         }
     }
-    if let Some(Object::Pod(pod)) = pod {
-        set_pod(&mut labels, pod, attach, world);
+    if let Some(pod) = pod {
+        set_pod(&mut labels, pod, attach, store);
         set_matching_container(&mut labels, pod, port.port, &port.protocol);
     }
     labels.labels()
 }
 
-/// The labels of the container that has the port; of several the last wins.
+/// Sets the labels of the container that has the port; of several the last wins.
 pub(crate) fn set_matching_container(labels: &mut LabelsBuilder, pod: &Pod, port: u32, protocol: &str) {
     for (container, is_init) in containers(pod) {
         if let Some(own) = container.ports.iter().find(|own| own.container_port == port) {
@@ -96,13 +100,13 @@ pub(crate) fn set_matching_container(labels: &mut LabelsBuilder, pod: &Pod, port
     }
 }
 
-/// The pods that endpoints lead to, and which of their ports are targets already.
+/// The pods behind endpoints, and which of their ports are targets already.
 #[derive(Debug, Default)]
-pub(crate) struct PodsBehind(Vec<(Arc<Object>, Vec<u32>)>);
+pub(crate) struct PodsBehind(Vec<(Arc<Pod>, Vec<u32>)>);
 
 impl PodsBehind {
-    /// Notes that a port of a pod is a target.
-    pub(crate) fn covered(&mut self, pod: Option<Arc<Object>>, port: u32) {
+    /// Records that a port of a pod is a target.
+    pub(crate) fn covered(&mut self, pod: Option<Arc<Pod>>, port: u32) {
         let Some(pod) = pod else { return };
         match self.0.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &pod)) {
             Some((_, ports)) => ports.push(port),
@@ -111,10 +115,9 @@ impl PodsBehind {
     }
 
     /// The targets of the ports that no endpoint covers.
-    pub(crate) fn other_ports(&self, attach: AttachMetadata, world: &dyn World) -> Vec<Labels> {
+    pub(crate) fn other_ports(&self, attach: AttachMetadata, store: &dyn ObjectStore) -> Vec<Labels> {
         let mut targets = Vec::new();
         for (pod, covered) in &self.0 {
-            let Object::Pod(pod) = &**pod else { continue };
             if pod.status.pod_ip.is_empty() {
                 continue;
             }
@@ -124,7 +127,7 @@ impl PodsBehind {
                     labels.set(ADDRESS, host_port(&pod.status.pod_ip, port.container_port));
                     set_container(&mut labels, container, is_init);
                     set_port(&mut labels, port, &port.protocol);
-                    set_pod(&mut labels, pod, attach, world);
+                    set_pod(&mut labels, pod, attach, store);
                     targets.push(labels.labels());
                 }
             }

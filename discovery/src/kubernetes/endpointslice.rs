@@ -2,46 +2,46 @@
 //! EndpointSlice → [`TargetGroup`], pure.
 
 use config::AttachMetadata;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube_watch::{Key, ObjectMeta, name, namespace};
 use model::labels::ADDRESS;
 use model::{Labels, LabelsBuilder, TargetGroup};
 
 use super::endpoints::{PodsBehind, pod_key, pod_of, set_matching_container};
 use super::meta::{host_port, object_labels, sanitise, set, set_namespace, set_node, set_service};
-use super::objects::{EndpointSlice, Key, Kind, Object, SliceEndpoint, SlicePort, World, name, namespace};
+use super::objects::{EndpointSlice, Kind, Object, ObjectStore, Pod, SliceEndpoint, SlicePort};
 use super::pod::set_pod;
 
 /// The targets of an EndpointSlice.
-pub(crate) fn group(slice: &EndpointSlice, attach: AttachMetadata, world: &dyn World) -> TargetGroup {
+pub(crate) fn group(slice: &EndpointSlice, attach: AttachMetadata, store: &dyn ObjectStore) -> TargetGroup {
     let meta = &slice.metadata;
     let source = format!("endpointslice/{}/{}", namespace(meta), name(meta));
-    if is_secondary(slice, world) {
+    if is_secondary(slice, store) {
         return TargetGroup { source, ..TargetGroup::default() };
     }
     let mut labels = object_labels("endpointslice", meta);
     set(&mut labels, "endpointslice_address_type", &slice.address_type);
     if let Some(service) = service_name(meta) {
-        set_service(&mut labels, namespace(meta), service, world);
+        set_service(&mut labels, namespace(meta), service, store);
     }
-    set_namespace(&mut labels, meta, attach, world);
+    set_namespace(&mut labels, meta, attach, store);
     let mut behind = PodsBehind::default();
     let mut targets = Vec::new();
     for endpoint in &slice.endpoints {
-        let pod = pod_of(endpoint.target_ref.as_ref(), namespace(meta), world);
+        let pod = pod_of(endpoint.target_ref.as_ref(), namespace(meta), store);
         for port in &slice.ports {
             for address in &endpoint.addresses {
-                targets.push(target(address, endpoint, port, pod.as_deref(), (attach, world)));
+                targets.push(target(address, endpoint, port, pod.as_deref(), (attach, store)));
                 if let Some(number) = port.port {
                     behind.covered(pod.clone(), number);
                 }
             }
         }
     }
-    targets.extend(behind.other_ports(attach, world));
+    targets.extend(behind.other_ports(attach, store));
     TargetGroup { source, labels: labels.labels(), targets }
 }
 
-/// The pods that the slice leads to.
+/// The pods behind the slice.
 pub(crate) fn pods(slice: &EndpointSlice) -> Vec<Key> {
     let own = namespace(&slice.metadata);
     slice.endpoints.iter().filter_map(|endpoint| pod_key(endpoint.target_ref.as_ref(), own)).collect()
@@ -52,11 +52,11 @@ pub(crate) fn service_name(meta: &ObjectMeta) -> Option<&str> {
     meta.labels.as_ref()?.get("kubernetes.io/service-name").map(String::as_str)
 }
 
-/// Of a dual-stack service only the slices of its first address family count; the others lead to the same pods again.
-fn is_secondary(slice: &EndpointSlice, world: &dyn World) -> bool {
+/// Of a dual-stack service only the slices of its first address family are used; the others lead to the same pods.
+fn is_secondary(slice: &EndpointSlice, store: &dyn ObjectStore) -> bool {
     let meta = &slice.metadata;
-    let service = service_name(meta).and_then(|service| world.get(Kind::Service, namespace(meta), service));
-    let Some(Object::Service(service)) = service.as_deref() else { return false };
+    let service = service_name(meta).and_then(|service| store.get(Kind::Service, namespace(meta), service));
+    let Some(Object::Service(service)) = service else { return false };
     let dual = matches!(service.spec.ip_family_policy.as_str(), "PreferDualStack" | "RequireDualStack");
     dual && service.spec.ip_families.first().is_some_and(|first| *first != slice.address_type)
 }
@@ -65,8 +65,8 @@ fn target(
     address: &str,
     endpoint: &SliceEndpoint,
     port: &SlicePort,
-    pod: Option<&Object>,
-    (attach, world): (AttachMetadata, &dyn World),
+    pod: Option<&Pod>,
+    (attach, store): (AttachMetadata, &dyn ObjectStore),
 ) -> Labels {
     let mut labels = LabelsBuilder::default();
     labels.set(ADDRESS, port.port.map_or_else(|| address.to_owned(), |port| host_port(address, port)));
@@ -98,11 +98,11 @@ fn target(
         let by_reference = endpoint.target_ref.as_ref().filter(|reference| reference.kind == "Node");
         let node = by_reference.map(|reference| reference.name.as_str()).or(endpoint.node_name.as_deref());
         if let Some(node) = node {
-            set_node(&mut labels, node, world);
+            set_node(&mut labels, node, store);
         }
     }
-    if let Some(Object::Pod(pod)) = pod {
-        set_pod(&mut labels, pod, attach, world);
+    if let Some(pod) = pod {
+        set_pod(&mut labels, pod, attach, store);
         if let Some(number) = port.port {
             set_matching_container(&mut labels, pod, number, port.protocol.as_deref().unwrap_or_default());
         }

@@ -1,18 +1,19 @@
 //! Role `ingress`: every path of every rule. Ingress → [`TargetGroup`], pure.
 
 use config::AttachMetadata;
+use kube_watch::{name, namespace};
 use model::labels::ADDRESS;
 use model::{LabelsBuilder, TargetGroup};
 
 use super::meta::{object_labels, set, set_namespace};
-use super::objects::{Ingress, World, name, namespace};
+use super::objects::{Ingress, ObjectStore};
 
 /// The targets of an ingress.
-pub(crate) fn group(ingress: &Ingress, attach: AttachMetadata, world: &dyn World) -> TargetGroup {
+pub(crate) fn group(ingress: &Ingress, attach: AttachMetadata, store: &dyn ObjectStore) -> TargetGroup {
     let meta = &ingress.metadata;
     let mut labels = object_labels("ingress", meta);
     set(&mut labels, "ingress_class_name", ingress.spec.ingress_class_name.as_deref().unwrap_or_default());
-    set_namespace(&mut labels, meta, attach, world);
+    set_namespace(&mut labels, meta, attach, store);
     let tls_hosts: Vec<&str> = ingress.spec.tls.iter().flat_map(|tls| &tls.hosts).map(String::as_str).collect();
     let mut targets = Vec::new();
     for rule in &ingress.spec.rules {
@@ -33,7 +34,7 @@ pub(crate) fn group(ingress: &Ingress, attach: AttachMetadata, world: &dyn World
     TargetGroup { source: format!("ingress/{}/{}", namespace(meta), name(meta)), labels: labels.labels(), targets }
 }
 
-/// Is it the host, or a wildcard for its first part?
+/// Does the pattern match the host, possibly as a wildcard for its first label?
 fn matches_host(pattern: &str, host: &str) -> bool {
     let rest = |name: &str| name.split_once('.').map(|(_, rest)| rest.to_owned());
     pattern == host || (pattern.starts_with("*.") && rest(pattern) == rest(host))

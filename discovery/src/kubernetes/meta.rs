@@ -1,10 +1,10 @@
 //! The names of the `__meta_kubernetes_*` labels, and the labels that several roles share.
 
 use config::AttachMetadata;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube_watch::{ObjectMeta, name, namespace};
 use model::LabelsBuilder;
 
-use super::objects::{Kind, Object, World, name, namespace};
+use super::objects::{Kind, Object, ObjectStore};
 
 const PREFIX: &str = "__meta_kubernetes_";
 
@@ -13,14 +13,14 @@ pub(crate) fn label(name: &str) -> String {
     format!("{PREFIX}{name}")
 }
 
-/// Sets `__meta_kubernetes_<name>`; an empty value is none.
+/// Sets `__meta_kubernetes_<name>`, unless the value is empty.
 pub(crate) fn set(labels: &mut LabelsBuilder, name: &str, value: &str) {
     if !value.is_empty() {
         labels.set(&label(name), value);
     }
 }
 
-/// A key of Kubernetes as a part of a label's name: every other character becomes an underscore.
+/// Makes a part of a label name of a key of Kubernetes: other characters become underscores.
 pub(crate) fn sanitise(key: &str) -> String {
     key.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect()
 }
@@ -41,7 +41,7 @@ pub(crate) fn set_maps(labels: &mut LabelsBuilder, prefix: &str, meta: &ObjectMe
     }
 }
 
-/// What every object of a role says of itself: `<prefix>_name`, its labels and annotations, its namespace.
+/// The labels that every object of a role gives: `<prefix>_name`, its labels and annotations, its namespace.
 pub(crate) fn object_labels(prefix: &str, meta: &ObjectMeta) -> LabelsBuilder {
     let mut labels = LabelsBuilder::default();
     set(&mut labels, "namespace", namespace(meta));
@@ -50,19 +50,24 @@ pub(crate) fn object_labels(prefix: &str, meta: &ObjectMeta) -> LabelsBuilder {
     labels
 }
 
-/// The labels of the namespace, where they are asked for.
-pub(crate) fn set_namespace(labels: &mut LabelsBuilder, meta: &ObjectMeta, attach: AttachMetadata, world: &dyn World) {
+/// Sets the labels of the namespace, if `attach_metadata.namespace` is set.
+pub(crate) fn set_namespace(
+    labels: &mut LabelsBuilder,
+    meta: &ObjectMeta,
+    attach: AttachMetadata,
+    store: &dyn ObjectStore,
+) {
     if !attach.namespace {
         return;
     }
-    if let Some(Object::Namespace(found)) = world.get(Kind::Namespace, "", namespace(meta)).as_deref() {
+    if let Some(Object::Namespace(found)) = store.get(Kind::Namespace, "", namespace(meta)) {
         set_maps(labels, "namespace", &found.metadata);
     }
 }
 
-/// The labels of a node; false when it is not known.
-pub(crate) fn set_node(labels: &mut LabelsBuilder, node: &str, world: &dyn World) -> bool {
-    match world.get(Kind::Node, "", node).as_deref() {
+/// Sets the labels of a node; false if it is not known.
+pub(crate) fn set_node(labels: &mut LabelsBuilder, node: &str, store: &dyn ObjectStore) -> bool {
+    match store.get(Kind::Node, "", node) {
         Some(Object::Node(found)) => {
             set(labels, "node_name", name(&found.metadata));
             set_maps(labels, "node", &found.metadata);
@@ -72,9 +77,9 @@ pub(crate) fn set_node(labels: &mut LabelsBuilder, node: &str, world: &dyn World
     }
 }
 
-/// The labels of a service, if it is known.
-pub(crate) fn set_service(labels: &mut LabelsBuilder, namespace: &str, service: &str, world: &dyn World) {
-    if let Some(Object::Service(found)) = world.get(Kind::Service, namespace, service).as_deref() {
+/// Sets the labels of a service, if it is known.
+pub(crate) fn set_service(labels: &mut LabelsBuilder, namespace: &str, service: &str, store: &dyn ObjectStore) {
+    if let Some(Object::Service(found)) = store.get(Kind::Service, namespace, service) {
         set(labels, "service_name", name(&found.metadata));
         set_maps(labels, "service", &found.metadata);
     }

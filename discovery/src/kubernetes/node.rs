@@ -1,12 +1,13 @@
 //! Role `node`: every node, at its kubelet's port. Node → [`TargetGroup`], pure.
 
+use kube_watch::name;
 use model::labels::{ADDRESS, INSTANCE};
 use model::{LabelsBuilder, TargetGroup};
 
 use super::meta::{host_port, sanitise, set, set_maps};
-use super::objects::{Node, name};
+use super::objects::Node;
 
-/// The kinds of address, the one that is taken first.
+/// The types of address, the preferred one first.
 const PREFERRED: [&str; 6] = ["InternalIP", "InternalDNS", "ExternalIP", "ExternalDNS", "LegacyHostIP", "Hostname"];
 
 /// The target of a node; `None` when it has no address.

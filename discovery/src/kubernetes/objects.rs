@@ -1,68 +1,15 @@
-//! The objects of the API server, trimmed as they are decoded: only the fields that labels are made of.
+//! The objects of the API server, trimmed as they are decoded to the fields that labels are made of.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
-use serde::{Deserialize, Deserializer};
+use kube_watch::{ApiServer, Changes, Key, Namespace, ObjectMeta, Scope, Watch, Watches, resource, trimmed};
 
-/// What `null` means for a field: the same as its absence.
-fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
-    Option::<T>::deserialize(from).map(Option::unwrap_or_default)
-}
-
-/// A struct whose fields may all be absent or null.
-macro_rules! trimmed {
-    ($(#[$doc:meta])* $name:ident { $($(#[$attr:meta])* $field:ident : $type:ty),* $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-        #[serde(default, rename_all = "camelCase")]
-        pub(crate) struct $name {
-            $($(#[$attr])* #[serde(deserialize_with = "or_default")] pub(crate) $field: $type),*
-        }
-    };
-}
-
-/// Tells kube how a kind is called and where it lives.
-macro_rules! resource {
-    ($name:ident, $group:literal, $version:literal, $plural:literal, $scope:ty) => {
-        impl kube::Resource for $name {
-            type DynamicType = ();
-            type Scope = $scope;
-
-            fn kind((): &()) -> Cow<'_, str> {
-                stringify!($name).into()
-            }
-
-            fn group((): &()) -> Cow<'_, str> {
-                $group.into()
-            }
-
-            fn version((): &()) -> Cow<'_, str> {
-                $version.into()
-            }
-
-            fn plural((): &()) -> Cow<'_, str> {
-                $plural.into()
-            }
-
-            fn meta(&self) -> &ObjectMeta {
-                &self.metadata
-            }
-
-            fn meta_mut(&mut self) -> &mut ObjectMeta {
-                &mut self.metadata
-            }
-        }
-    };
-}
-
-trimmed!(Pod { metadata: ObjectMeta, spec: PodSpec, status: PodStatus });
-trimmed!(PodSpec { containers: Vec<Container>, init_containers: Vec<Container>, node_name: String });
-trimmed!(Container { name: String, image: String, ports: Vec<ContainerPort> });
-trimmed!(ContainerPort { container_port: u32, name: String, protocol: String });
-trimmed!(PodStatus {
+trimmed!(pub(crate) Pod { metadata: ObjectMeta, spec: PodSpec, status: PodStatus });
+trimmed!(pub(crate) PodSpec { containers: Vec<Container>, init_containers: Vec<Container>, node_name: String });
+trimmed!(pub(crate) Container { name: String, image: String, ports: Vec<ContainerPort> });
+trimmed!(pub(crate) ContainerPort { container_port: u32, name: String, protocol: String });
+trimmed!(pub(crate) PodStatus {
     #[serde(rename = "podIP")]
     pod_ip: String,
     #[serde(rename = "hostIP")]
@@ -72,36 +19,36 @@ trimmed!(PodStatus {
     container_statuses: Vec<ContainerStatus>,
     init_container_statuses: Vec<ContainerStatus>,
 });
-trimmed!(Condition {
+trimmed!(pub(crate) Condition {
     #[serde(rename = "type")]
     kind: String,
     status: String,
 });
-trimmed!(ContainerStatus {
+trimmed!(pub(crate) ContainerStatus {
     name: String,
     #[serde(rename = "containerID")]
     container_id: String,
 });
 
-trimmed!(Node { metadata: ObjectMeta, spec: NodeSpec, status: NodeStatus });
-trimmed!(NodeSpec {
+trimmed!(pub(crate) Node { metadata: ObjectMeta, spec: NodeSpec, status: NodeStatus });
+trimmed!(pub(crate) NodeSpec {
     #[serde(rename = "providerID")]
     provider_id: String,
 });
-trimmed!(NodeStatus { addresses: Vec<NodeAddress>, daemon_endpoints: DaemonEndpoints, conditions: Vec<Condition> });
-trimmed!(NodeAddress {
+trimmed!(pub(crate) NodeStatus { addresses: Vec<NodeAddress>, daemon_endpoints: DaemonEndpoints, conditions: Vec<Condition> });
+trimmed!(pub(crate) NodeAddress {
     #[serde(rename = "type")]
     kind: String,
     address: String,
 });
-trimmed!(DaemonEndpoints { kubelet_endpoint: DaemonEndpoint });
-trimmed!(DaemonEndpoint {
+trimmed!(pub(crate) DaemonEndpoints { kubelet_endpoint: DaemonEndpoint });
+trimmed!(pub(crate) DaemonEndpoint {
     #[serde(rename = "Port")]
     port: u32,
 });
 
-trimmed!(Service { metadata: ObjectMeta, spec: ServiceSpec, status: ServiceStatus });
-trimmed!(ServiceSpec {
+trimmed!(pub(crate) Service { metadata: ObjectMeta, spec: ServiceSpec, status: ServiceStatus });
+trimmed!(pub(crate) ServiceSpec {
     #[serde(rename = "type")]
     kind: String,
     #[serde(rename = "clusterIP")]
@@ -113,18 +60,18 @@ trimmed!(ServiceSpec {
     ip_family_policy: String,
     ports: Vec<ServicePort>,
 });
-trimmed!(ServicePort { name: String, port: u32, protocol: String });
-trimmed!(ServiceStatus { load_balancer: LoadBalancer });
-trimmed!(LoadBalancer { ingress: Vec<LoadBalancerIngress> });
-trimmed!(LoadBalancerIngress { ip: String });
+trimmed!(pub(crate) ServicePort { name: String, port: u32, protocol: String });
+trimmed!(pub(crate) ServiceStatus { load_balancer: LoadBalancer });
+trimmed!(pub(crate) LoadBalancer { ingress: Vec<LoadBalancerIngress> });
+trimmed!(pub(crate) LoadBalancerIngress { ip: String });
 
-trimmed!(Endpoints { metadata: ObjectMeta, subsets: Vec<Subset> });
-trimmed!(Subset { addresses: Vec<Address>, not_ready_addresses: Vec<Address>, ports: Vec<ServicePort> });
-trimmed!(Address { ip: String, hostname: String, node_name: Option<String>, target_ref: Option<TargetRef> });
-trimmed!(TargetRef { kind: String, name: String, namespace: String });
+trimmed!(pub(crate) Endpoints { metadata: ObjectMeta, subsets: Vec<Subset> });
+trimmed!(pub(crate) Subset { addresses: Vec<Address>, not_ready_addresses: Vec<Address>, ports: Vec<ServicePort> });
+trimmed!(pub(crate) Address { ip: String, hostname: String, node_name: Option<String>, target_ref: Option<TargetRef> });
+trimmed!(pub(crate) TargetRef { kind: String, name: String, namespace: String });
 
-trimmed!(EndpointSlice { metadata: ObjectMeta, address_type: String, endpoints: Vec<SliceEndpoint>, ports: Vec<SlicePort> });
-trimmed!(SliceEndpoint {
+trimmed!(pub(crate) EndpointSlice { metadata: ObjectMeta, address_type: String, endpoints: Vec<SliceEndpoint>, ports: Vec<SlicePort> });
+trimmed!(pub(crate) SliceEndpoint {
     addresses: Vec<String>,
     conditions: SliceConditions,
     hostname: Option<String>,
@@ -133,165 +80,124 @@ trimmed!(SliceEndpoint {
     target_ref: Option<TargetRef>,
     deprecated_topology: BTreeMap<String, String>,
 });
-trimmed!(SliceConditions { ready: Option<bool>, serving: Option<bool>, terminating: Option<bool> });
-trimmed!(SlicePort {
+trimmed!(pub(crate) SliceConditions { ready: Option<bool>, serving: Option<bool>, terminating: Option<bool> });
+trimmed!(pub(crate) SlicePort {
     name: Option<String>,
     port: Option<u32>,
     protocol: Option<String>,
     app_protocol: Option<String>,
 });
 
-trimmed!(Ingress { metadata: ObjectMeta, spec: IngressSpec });
-trimmed!(IngressSpec { ingress_class_name: Option<String>, rules: Vec<IngressRule>, tls: Vec<IngressTls> });
-trimmed!(IngressRule { host: String, http: Option<IngressHttp> });
-trimmed!(IngressHttp { paths: Vec<IngressPath> });
-trimmed!(IngressPath { path: String });
-trimmed!(IngressTls { hosts: Vec<String> });
+trimmed!(pub(crate) Ingress { metadata: ObjectMeta, spec: IngressSpec });
+trimmed!(pub(crate) IngressSpec { ingress_class_name: Option<String>, rules: Vec<IngressRule>, tls: Vec<IngressTls> });
+trimmed!(pub(crate) IngressRule { host: String, http: Option<IngressHttp> });
+trimmed!(pub(crate) IngressHttp { paths: Vec<IngressPath> });
+trimmed!(pub(crate) IngressPath { path: String });
+trimmed!(pub(crate) IngressTls { hosts: Vec<String> });
 
-trimmed!(Namespace { metadata: ObjectMeta });
-trimmed!(ReplicaSet { metadata: ObjectMeta });
-trimmed!(Job { metadata: ObjectMeta });
+trimmed!(pub(crate) ReplicaSet { metadata: ObjectMeta });
+trimmed!(pub(crate) Job { metadata: ObjectMeta });
 
-resource!(Pod, "", "v1", "pods", NamespaceResourceScope);
-resource!(Node, "", "v1", "nodes", ClusterResourceScope);
-resource!(Service, "", "v1", "services", NamespaceResourceScope);
-resource!(Endpoints, "", "v1", "endpoints", NamespaceResourceScope);
-resource!(EndpointSlice, "discovery.k8s.io", "v1", "endpointslices", NamespaceResourceScope);
-resource!(Ingress, "networking.k8s.io", "v1", "ingresses", NamespaceResourceScope);
-resource!(Namespace, "", "v1", "namespaces", ClusterResourceScope);
-resource!(ReplicaSet, "apps", "v1", "replicasets", NamespaceResourceScope);
-resource!(Job, "batch", "v1", "jobs", NamespaceResourceScope);
+resource!(Pod, "", "v1", "pods", namespaced);
+resource!(Node, "", "v1", "nodes", cluster);
+resource!(Service, "", "v1", "services", namespaced);
+resource!(Endpoints, "", "v1", "endpoints", namespaced);
+resource!(EndpointSlice, "discovery.k8s.io", "v1", "endpointslices", namespaced);
+resource!(Ingress, "networking.k8s.io", "v1", "ingresses", namespaced);
+resource!(ReplicaSet, "apps", "v1", "replicasets", namespaced);
+resource!(Job, "batch", "v1", "jobs", namespaced);
 
-/// Any of the kinds.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Object {
-    Pod(Pod),
-    Node(Node),
-    Service(Service),
-    Endpoints(Endpoints),
-    EndpointSlice(EndpointSlice),
-    Ingress(Ingress),
-    Namespace(Namespace),
-    ReplicaSet(ReplicaSet),
-    Job(Job),
+/// Declares the kinds that discovery uses: an enum of them, one of their objects, and how each is watched.
+macro_rules! kinds {
+    ($($kind:ident),*) => {
+        /// A kind of object.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub(crate) enum Kind {
+            $($kind),*
+        }
+
+        /// An object of any kind. Cheap to clone.
+        #[derive(Clone, Debug, PartialEq)]
+        pub(crate) enum Object {
+            $($kind(Arc<$kind>)),*
+        }
+
+        impl Object {
+            /// The metadata.
+            pub(crate) fn meta(&self) -> &ObjectMeta {
+                match self {
+                    $(Self::$kind(object) => &object.metadata),*
+                }
+            }
+        }
+
+        $(impl From<Arc<$kind>> for Object {
+            fn from(object: Arc<$kind>) -> Self {
+                Self::$kind(object)
+            }
+        })*
+
+        impl Kind {
+            /// Watches the objects of this kind.
+            pub(crate) fn watch(self, watches: &Arc<Watches>, server: &ApiServer, scope: Scope) -> Box<dyn ObjectWatch> {
+                match self {
+                    $(Self::$kind => Box::new(watches.watch::<$kind>(server, scope))),*
+                }
+            }
+        }
+    };
 }
 
-/// The kinds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Kind {
-    Pod,
-    Node,
-    Service,
-    Endpoints,
-    EndpointSlice,
-    Ingress,
-    Namespace,
-    ReplicaSet,
-    Job,
-}
+kinds!(Pod, Node, Service, Endpoints, EndpointSlice, Ingress, Namespace, ReplicaSet, Job);
 
 impl Kind {
     /// Does it live outside of namespaces?
     pub(crate) fn is_cluster_wide(self) -> bool {
         matches!(self, Self::Node | Self::Namespace)
     }
-
-    /// The resource's name, for messages.
-    pub(crate) fn plural(self) -> &'static str {
-        match self {
-            Self::Pod => "pods",
-            Self::Node => "nodes",
-            Self::Service => "services",
-            Self::Endpoints => "endpoints",
-            Self::EndpointSlice => "endpointslices",
-            Self::Ingress => "ingresses",
-            Self::Namespace => "namespaces",
-            Self::ReplicaSet => "replicasets",
-            Self::Job => "jobs",
-        }
-    }
-
-    /// What upstream's event counter calls the kind.
-    pub(crate) fn event_role(self) -> &'static str {
-        match self {
-            Self::Pod => "pod",
-            Self::Node => "node",
-            Self::Service => "service",
-            Self::Endpoints => "endpoints",
-            Self::EndpointSlice => "endpointslice",
-            Self::Ingress => "ingress",
-            Self::Namespace => "namespace",
-            Self::ReplicaSet => "replicaset",
-            Self::Job => "job",
-        }
-    }
 }
 
-/// Where an object is: its namespace, empty outside of them, and its name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Key {
-    pub(crate) namespace: String,
-    pub(crate) name: String,
+/// A watch of objects of any kind.
+pub(crate) trait ObjectWatch: std::fmt::Debug + Send + Sync {
+    /// An object, if it is known.
+    fn get(&self, key: &Key) -> Option<Object>;
+    /// All known objects.
+    fn all(&self) -> Vec<Object>;
+    /// Was the first list received, or did it fail?
+    fn is_settled(&self) -> bool;
+    /// Why the watch does not work.
+    fn error(&self) -> Option<String>;
+    /// Adds later changes, as those of a kind.
+    fn notify(&self, changes: &Arc<Changes<Kind>>, kind: Kind);
 }
 
-impl Key {
-    pub(crate) fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
-        Self { namespace: namespace.into(), name: name.into() }
+impl<K: kube_watch::Kind> ObjectWatch for Watch<K>
+where
+    Object: From<Arc<K>>,
+{
+    fn get(&self, key: &Key) -> Option<Object> {
+        Watch::get(self, key).map(Object::from)
     }
 
-    pub(crate) fn of(meta: &ObjectMeta) -> Self {
-        Self::new(namespace(meta), name(meta))
+    fn all(&self) -> Vec<Object> {
+        Watch::all(self).into_iter().map(Object::from).collect()
+    }
+
+    fn is_settled(&self) -> bool {
+        Watch::is_settled(self)
+    }
+
+    fn error(&self) -> Option<String> {
+        Watch::error(self)
+    }
+
+    fn notify(&self, changes: &Arc<Changes<Kind>>, kind: Kind) {
+        Watch::notify(self, changes, kind);
     }
 }
 
-/// The object's namespace; empty outside of them.
-pub(crate) fn namespace(meta: &ObjectMeta) -> &str {
-    meta.namespace.as_deref().unwrap_or_default()
-}
-
-/// The object's name.
-pub(crate) fn name(meta: &ObjectMeta) -> &str {
-    meta.name.as_deref().unwrap_or_default()
-}
-
-/// The kind and name of the owner that controls the object.
-pub(crate) fn controller(meta: &ObjectMeta) -> Option<(&str, &str)> {
-    let owner = meta.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))?;
-    Some((&owner.kind, &owner.name))
-}
-
-/// Forgets what no label is made of, so that a change of it is none.
-pub(crate) fn trim(meta: &mut ObjectMeta) {
-    *meta = ObjectMeta {
-        namespace: meta.namespace.take(),
-        name: meta.name.take(),
-        uid: meta.uid.take(),
-        labels: meta.labels.take(),
-        annotations: meta.annotations.take(),
-        owner_references: meta.owner_references.take(),
-        ..ObjectMeta::default()
-    };
-}
-
-/// What the label rules may ask about other objects.
-pub(crate) trait World {
-    /// The object, if it is known.
-    fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<std::sync::Arc<Object>>;
-}
-
-impl Object {
-    /// Its metadata.
-    pub(crate) fn meta(&self) -> &ObjectMeta {
-        match self {
-            Self::Pod(o) => &o.metadata,
-            Self::Node(o) => &o.metadata,
-            Self::Service(o) => &o.metadata,
-            Self::Endpoints(o) => &o.metadata,
-            Self::EndpointSlice(o) => &o.metadata,
-            Self::Ingress(o) => &o.metadata,
-            Self::Namespace(o) => &o.metadata,
-            Self::ReplicaSet(o) => &o.metadata,
-            Self::Job(o) => &o.metadata,
-        }
-    }
+/// The objects that labels are made of, beside the one that becomes a group.
+pub(crate) trait ObjectStore {
+    /// An object, if it is known.
+    fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<Object>;
 }

@@ -1,23 +1,24 @@
 //! Role `pod`: every port of every container becomes a target. Pod → [`TargetGroup`], pure.
 
 use config::AttachMetadata;
+use kube_watch::{controller, name, namespace};
 use model::labels::ADDRESS;
 use model::{Labels, LabelsBuilder, TargetGroup};
 
 use super::meta::{host_port, set, set_maps, set_namespace, set_node};
-use super::objects::{Container, ContainerPort, Kind, Object, Pod, World, controller, name, namespace};
+use super::objects::{Container, ContainerPort, Kind, ObjectStore, Pod};
 
-/// The targets of a pod; none while it has no address, or while a node that is asked for is not known.
-pub(crate) fn group(pod: &Pod, attach: AttachMetadata, world: &dyn World) -> TargetGroup {
+/// The targets of a pod; none while it has no address, or while its node is not known and `attach_metadata.node` is set.
+pub(crate) fn group(pod: &Pod, attach: AttachMetadata, store: &dyn ObjectStore) -> TargetGroup {
     let mut group = TargetGroup { source: source(pod), ..TargetGroup::default() };
     if pod.status.pod_ip.is_empty() {
         return group;
     }
     let mut labels = LabelsBuilder::default();
     set(&mut labels, "namespace", namespace(&pod.metadata));
-    set_pod(&mut labels, pod, attach, world);
-    set_namespace(&mut labels, &pod.metadata, attach, world);
-    if attach.node && !set_node(&mut labels, &pod.spec.node_name, world) {
+    set_pod(&mut labels, pod, attach, store);
+    set_namespace(&mut labels, &pod.metadata, attach, store);
+    if attach.node && !set_node(&mut labels, &pod.spec.node_name, store) {
         return group;
     }
     group.labels = labels.labels();
@@ -70,7 +71,7 @@ pub(crate) fn set_port(labels: &mut LabelsBuilder, port: &ContainerPort, protoco
 }
 
 /// The labels that a pod gives to its own targets and to those of endpoints that lead to it.
-pub(crate) fn set_pod(labels: &mut LabelsBuilder, pod: &Pod, attach: AttachMetadata, world: &dyn World) {
+pub(crate) fn set_pod(labels: &mut LabelsBuilder, pod: &Pod, attach: AttachMetadata, store: &dyn ObjectStore) {
     let ready = pod.status.conditions.iter().find(|condition| condition.kind == "Ready");
     let ready = ready.map_or_else(|| "unknown".to_owned(), |condition| condition.status.to_lowercase());
     set(labels, "pod_name", name(&pod.metadata));
@@ -84,15 +85,10 @@ pub(crate) fn set_pod(labels: &mut LabelsBuilder, pod: &Pod, attach: AttachMetad
     let Some((kind, owner)) = controller(&pod.metadata) else { return };
     set(labels, "pod_controller_kind", kind);
     set(labels, "pod_controller_name", owner);
-    // The owner's owner, where its kind is the expected one.
+    // The controller of the controller: a deployment owns the replica set that owns the pod.
     let grand_owner = |by: Kind, expected: &str| -> Option<String> {
-        let found = world.get(by, namespace(&pod.metadata), owner)?;
-        let meta = match &*found {
-            Object::ReplicaSet(set) => &set.metadata,
-            Object::Job(job) => &job.metadata,
-            _ => return None,
-        };
-        controller(meta).filter(|(kind, _)| *kind == expected).map(|(_, name)| name.to_owned())
+        let found = store.get(by, namespace(&pod.metadata), owner)?;
+        controller(found.meta()).filter(|(kind, _)| *kind == expected).map(|(_, name)| name.to_owned())
     };
     if attach.deployment
         && kind == "ReplicaSet"

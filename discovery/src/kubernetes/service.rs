@@ -1,17 +1,18 @@
 //! Role `service`: every port of every service, by its name in the cluster. Service → [`TargetGroup`], pure.
 
 use config::AttachMetadata;
+use kube_watch::{name, namespace};
 use model::labels::ADDRESS;
 use model::{Labels, LabelsBuilder, TargetGroup};
 
 use super::meta::{host_port, object_labels, set, set_namespace};
-use super::objects::{Service, ServicePort, World, name, namespace};
+use super::objects::{ObjectStore, Service, ServicePort};
 
 /// The targets of a service.
-pub(crate) fn group(service: &Service, attach: AttachMetadata, world: &dyn World) -> TargetGroup {
+pub(crate) fn group(service: &Service, attach: AttachMetadata, store: &dyn ObjectStore) -> TargetGroup {
     let meta = &service.metadata;
     let mut labels = object_labels("service", meta);
-    set_namespace(&mut labels, meta, attach, world);
+    set_namespace(&mut labels, meta, attach, store);
     TargetGroup {
         source: format!("svc/{}/{}", namespace(meta), name(meta)),
         labels: labels.labels(),

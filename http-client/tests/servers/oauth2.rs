@@ -205,7 +205,7 @@ async fn a_key_may_ask_in_place_of_a_secret() {
     }
     assert_eq!((claims["n"].as_i64(), claims["exp"].as_i64()), (Some(1), claims["iat"].as_i64().map(|iat| iat + 600)));
     let mut broken = *oauth2;
-    broken.jwt.as_mut().unwrap().certificate_key = Some(Secret::new("hunter2"));
+    broken.client_certificate_key = Some(Secret::new("hunter2"));
     let error = get(&client(&with(broken)), &target.url()).await.unwrap_err();
     assert!(error.ends_with("client_certificate_key holds no PEM private key of RSA (PKCS#1 or PKCS#8)"), "{error}");
 }

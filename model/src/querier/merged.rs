@@ -4,7 +4,9 @@
 //! is in memory.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::{
     Batch, BatchSink, Column, Listing, PartReader, Parts, Querier, QuerierError, ReadHints, Selection, SeriesOrder,
@@ -117,7 +119,7 @@ struct MergedParts<'q> {
 
 impl MergedParts<'_> {
     fn warn(&self, error: &QuerierError) {
-        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(with_causes(error));
+        self.warnings.lock().push(with_causes(error));
     }
 }
 
@@ -135,7 +137,7 @@ impl Parts for MergedParts<'_> {
     }
 
     fn warnings(&self) -> Vec<String> {
-        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut warnings = self.warnings.lock().clone();
         warnings.extend(self.stores.iter().flat_map(|(parts, _)| parts.warnings()));
         warnings
     }

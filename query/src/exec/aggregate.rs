@@ -1,4 +1,4 @@
-//! Aggregations that fold: series are added to their group as they arrive and kept no longer.
+//! Aggregations without a parameter: each series is added to the accumulator of its group as it arrives, and dropped.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use model::labels::sort_by_labels;
 use super::evaluator::Evaluator;
 use super::histogram_fold::HistogramFold;
 use super::operands::Operands;
-use super::projection::{Lately, groups_by};
+use super::projection::{RecentCache, groups_by};
 use crate::Error;
 use crate::annotations::{Annotation, AnnotationList};
 use crate::functions::kahan::{Kahan, Mean, Variance};
@@ -17,31 +17,31 @@ use crate::plan::{Aggregate, NodeId, Plan};
 use crate::value::{ABSENT, Series, is_absent, label_bytes};
 use crate::window::Grid;
 
-/// What a group weighs besides its slots.
+/// Memory of a group besides its accumulators.
 const GROUP_BYTES: usize = 512;
 
-/// The labels of the group a series belongs to; one stays whatever they are grouped by.
+/// The labels of the group a series belongs to; the label `stays` is kept whatever the grouping is.
 pub(super) fn group_labels(labels: &Labels, grouping: &Grouping, stays: Option<&str>) -> Labels {
     labels.filtered(|name| stays == Some(name) || groups_by(grouping, name))
 }
 
-/// Numbers the groups as their first series come.
+/// Assigns numbers to groups, in the order of their first series.
 pub(super) struct Groups<'a> {
     grouping: &'a Grouping,
     found: HashMap<String, usize>,
-    lately: Lately<usize>,
+    recent: RecentCache<usize>,
     text: String,
 }
 
 impl<'a> Groups<'a> {
     pub(super) fn new(grouping: &'a Grouping) -> Self {
-        Self { grouping, found: HashMap::new(), lately: Lately::default(), text: String::new() }
+        Self { grouping, found: HashMap::new(), recent: RecentCache::default(), text: String::new() }
     }
 
-    /// The number of the group a series belongs to; that of a new one is how many there were.
+    /// The number of the group a series belongs to; a new group gets the next number.
     pub(super) fn of(&mut self, labels: &Labels) -> usize {
-        let Self { grouping, found, lately, text } = self;
-        lately.of(labels, || {
+        let Self { grouping, found, recent, text } = self;
+        recent.of(labels, || {
             text.clear();
             labels.filtered_text(|name| groups_by(grouping, name), text);
             if let Some(i) = found.get(text) {
@@ -53,11 +53,11 @@ impl<'a> Groups<'a> {
     }
 }
 
-/// What a group has seen, a slot per step.
+/// Accumulators of a group, one per step.
 enum Fold {
     Sum(Vec<Option<Kahan>>),
     Avg(Vec<Option<Mean>>),
-    /// Minimum, maximum, count and group: the value so far.
+    /// Minimum, maximum, count and group: the result so far.
     Plain(Vec<f64>),
     Variance(Vec<Option<Variance>>),
 }
@@ -127,14 +127,14 @@ struct Group {
     histograms: HistogramFold,
 }
 
-/// An aggregation that folds, on its way.
+/// An aggregation in progress.
 pub(super) struct Folding<'e> {
     aggregate: &'e Aggregate,
-    /// Where its operand stands: annotations point there.
+    /// The position of the operand, for annotations.
     span: Span,
     numbers: Groups<'e>,
     groups: Vec<Group>,
-    /// Samples that it holds.
+    /// Samples held by the accumulators.
     samples: usize,
 }
 
@@ -148,8 +148,8 @@ impl<'e> Folding<'e> {
         self.samples
     }
 
-    /// Adds a series to its group. The memory of a new group is taken before it is made; its samples count where this is
-    /// not made beside another aggregation.
+    /// Adds a series to its group. Memory of a new group is reserved before it is allocated. Its samples count against the
+    /// limit unless it is computed together with another aggregation, whose samples count.
     pub(super) fn add(
         &mut self,
         evaluator: &Evaluator<'_>,
@@ -160,7 +160,7 @@ impl<'e> Folding<'e> {
         evaluator.room_for(3 * series.labels.as_text().len())?;
         let i = self.numbers.of(&series.labels);
         if i == self.groups.len() {
-            // The labels are the key too.
+            // The labels are kept twice: in the group and as the key of the map.
             let bytes = steps * size_of::<Option<Variance>>() + GROUP_BYTES + 2 * label_bytes(&series.labels);
             self.samples += steps;
             evaluator.hold(if counts { steps } else { 0 }, bytes)?;
@@ -220,7 +220,7 @@ impl Evaluator<'_> {
         Ok(folding.finish(self))
     }
 
-    /// Histograms have no order: where that matters, they are left out, and the result is annotated.
+    /// Removes histograms, which have no order, for aggregations that compare values; annotates the result.
     pub(super) fn without_histograms(&self, series: &mut Series, op: AggregateOp, span: Span) {
         if !series.histograms.is_empty() {
             series.histograms.clear();
@@ -235,7 +235,7 @@ mod tests {
     use std::sync::Arc;
 
     use crate::promqltest::Store;
-    use crate::{Engine, EngineOptions, Error, Memory, QueryOptions, StillWanted, Value};
+    use crate::{Engine, EngineOptions, Error, MemoryPool, QueryOptions, StillWanted, Value};
 
     fn store() -> Store {
         let mut store = Store::default();
@@ -305,13 +305,13 @@ mod tests {
 
     #[test]
     fn memory_has_bounds_and_is_given_back() {
-        let run = |memory: &Arc<Memory>, query: &str| {
+        let run = |memory: &Arc<MemoryPool>, query: &str| {
             let memory = Arc::clone(memory);
             let engine = Engine::new(EngineOptions { memory, threads: 2, ..EngineOptions::default() });
             engine.range(&store(), query, 0, 600_000, 1_000, &QueryOptions::default())
         };
         // Of 40 series with 601 steps the sum holds some at a time, the bare selector all.
-        let memory = Arc::new(Memory::new(usize::MAX, 300_000));
+        let memory = Arc::new(MemoryPool::new(usize::MAX, 300_000));
         let sum = run(&memory, "sum(rate(hits_total[2m]))").unwrap();
         assert_eq!(memory.used(), sum.value.bytes());
         let error = run(&memory, "rate(hits_total[2m])").unwrap_err();
@@ -320,7 +320,7 @@ mod tests {
         drop(sum);
         assert_eq!(memory.used(), 0);
 
-        let memory = Arc::new(Memory::new(700_000, usize::MAX));
+        let memory = Arc::new(MemoryPool::new(700_000, usize::MAX));
         let one = run(&memory, "rate(hits_total[2m])").unwrap();
         assert!(matches!(run(&memory, "rate(hits_total[2m])"), Err(Error::Memory { most: 700_000 })));
         drop(one);
@@ -332,7 +332,7 @@ mod tests {
     fn a_quantile_holds_values_and_no_series() {
         let run = |query: &str| {
             // The values of 40 series at 601 steps are 192 kB, in lists that grow twice that; as series, that and more.
-            let memory = Arc::new(Memory::new(usize::MAX, 520_000));
+            let memory = Arc::new(MemoryPool::new(usize::MAX, 520_000));
             let engine = Engine::new(EngineOptions { memory, threads: 1, ..EngineOptions::default() });
             engine.range(&store(), query, 0, 600_000, 1_000, &QueryOptions::default())
         };

@@ -1,5 +1,5 @@
-//! Aggregations with a parameter. `quantile` needs all values of a group side by side, `topk` and others like it the series that
-//! `sift` leaves; the others take series as they come.
+//! Aggregations with a parameter: `topk`, `bottomk`, `limitk`, `limit_ratio`, `quantile`, `count_values`. `quantile` collects
+//! all values of a group, `topk` and its like work on the candidates that partial top-k leaves, the others stream.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -20,30 +20,30 @@ use crate::plan::{Aggregate, NodeId};
 use crate::value::{ABSENT, SAMPLE_BYTES, SERIES_BYTES, SampleRef, Series, is_absent, label_bytes};
 use crate::window::Grid;
 
-/// The series of one group, as positions.
+/// The series of one group, as indexes.
 type Group = Vec<usize>;
 
-/// The values of one group, by step.
-struct Spread {
+/// All values of one group, per step.
+struct GroupValues {
     labels: Labels,
     drop_name: bool,
     values: Vec<Vec<f64>>,
 }
 
-/// All values of all groups: nothing less tells a quantile, but of the series nothing else is held.
-struct Spreads<'e> {
+/// All values of all groups, which a quantile needs; labels and gaps of the series are not kept.
+struct Collected<'e> {
     aggregate: &'e Aggregate,
     steps: usize,
     numbers: Groups<'e>,
-    groups: Vec<Spread>,
+    groups: Vec<GroupValues>,
 }
 
-impl<'e> Spreads<'e> {
+impl<'e> Collected<'e> {
     fn new(aggregate: &'e Aggregate, steps: usize) -> Self {
         Self { aggregate, steps, numbers: Groups::new(&aggregate.grouping), groups: Vec::new() }
     }
 
-    /// Adds the floats of a series to its group. Memory is taken before: of a list that grows, twice what is in it.
+    /// Adds the floats of a series to its group. Memory is reserved before, twice the size: a vector doubles when it grows.
     fn add(&mut self, evaluator: &Evaluator<'_>, series: &Series) -> Result<(), Error> {
         evaluator.room_for(3 * series.labels.as_text().len())?;
         evaluator.hold(0, series.values.len() * 2 * size_of::<f64>())?;
@@ -52,7 +52,7 @@ impl<'e> Spreads<'e> {
             let text = 2 * label_bytes(&series.labels);
             evaluator.hold(0, self.steps * (size_of::<Vec<f64>>() + 4 * size_of::<f64>()) + SERIES_BYTES + text)?;
             let labels = group_labels(&series.labels, &self.aggregate.grouping, None);
-            self.groups.push(Spread { labels, drop_name: false, values: vec![Vec::new(); self.steps] });
+            self.groups.push(GroupValues { labels, drop_name: false, values: vec![Vec::new(); self.steps] });
         }
         let group = &mut self.groups[i];
         group.drop_name |= series.drop_name;
@@ -67,7 +67,7 @@ impl<'e> Spreads<'e> {
         };
         let mut series = Vec::with_capacity(self.groups.len());
         for mut group in self.groups {
-            // Each list is sorted.
+            // Finding a quantile sorts the values of each step.
             evaluator.pace(group.values.iter().map(|values| 1 + values.len() * 8).sum())?;
             let values = group.values.iter_mut().zip(quantiles).map(quantile).collect();
             series.push(Series::of_floats(group.labels, group.drop_name, values));
@@ -101,7 +101,7 @@ impl Evaluator<'_> {
                         let series = self.candidates((id, aggregate), &limits, grid)?;
                         self.limited(&series, &self.grouped(&series, aggregate)?, (op, &limits), grid)
                     }
-                    // Nothing stays, but the operand has its say.
+                    // The result is empty, but the operand is evaluated for its errors and annotations.
                     nothing => {
                         self.stream(aggregate.expr, grid, &mut |_| Ok(()))?;
                         nothing.map(|_| Vec::new())
@@ -117,29 +117,29 @@ impl Evaluator<'_> {
         (param, quantiles): (NodeId, &[f64]),
         grid: &Grid,
     ) -> Result<Vec<Series>, Error> {
-        let mut spreads = Spreads::new(aggregate, grid.len);
+        let mut collected = Collected::new(aggregate, grid.len);
         let span = self.span(aggregate.expr);
         if self.is_distinct(aggregate.expr, grid) {
             self.stream_projected(id, grid, &mut |mut one| {
                 self.without_histograms(&mut one, aggregate.op, span);
                 self.hold(one.weight(), 0)?;
-                spreads.add(self, &one)
+                collected.add(self, &one)
             })?;
         } else {
             for mut one in self.vector(aggregate.expr, grid)? {
                 self.without_histograms(&mut one, aggregate.op, span);
                 self.pace(grid.len)?;
-                spreads.add(self, &one)?;
+                collected.add(self, &one)?;
             }
         }
-        // Of many that lie outside, the outermost are told.
+        // Of many parameters outside 0 and 1 the smallest and the largest are reported.
         quantiles.iter().filter(|q| q.is_nan()).take(1).for_each(|q| self.check_quantile(*q, param));
         let (least, most) = extremes(quantiles);
         [least, most].iter().filter(|q| !q.is_nan()).for_each(|q| self.check_quantile(*q, param));
-        spreads.finish(self, quantiles)
+        collected.finish(self, quantiles)
     }
 
-    /// Keeps the series whose hash falls into a share of all hashes: the same ones in every query.
+    /// Keeps the series whose label hash is below the ratio: the same series in every query.
     fn limit_ratio(
         &self,
         operand: NodeId,
@@ -185,7 +185,7 @@ impl Evaluator<'_> {
         Ok(kept)
     }
 
-    /// How often each value occurs: a series per value, which becomes a label before series are grouped.
+    /// `count_values`: how often each value occurs. The value becomes a label before series are grouped.
     fn count_values(&self, aggregate: &Aggregate, param: NodeId, grid: &Grid) -> Result<Vec<Series>, Error> {
         let label = self.label_name(param, |name| format!("invalid label name {name}"));
         let mut counts: HashMap<Labels, (Vec<f64>, bool)> = HashMap::new();
@@ -193,9 +193,9 @@ impl Evaluator<'_> {
             let Ok(label) = label else { return Ok(()) };
             self.check()?;
             let labels_text = one.labels.as_text().len();
-            // What is known of this series alone.
+            // Memory of the lookup table for this series, released after it.
             let mut reserved = self.reserve(0)?;
-            // The group of a value is looked for when the value changes.
+            // Group labels are computed once per distinct value of the series.
             let mut by_value: HashMap<String, Labels> = HashMap::new();
             for step in one.steps() {
                 let text = match one.at(step) {
@@ -241,11 +241,11 @@ impl Evaluator<'_> {
     }
 }
 
-/// What a value of one series takes while values are counted, besides texts.
+/// Memory per distinct value of a series in `count_values`, besides texts.
 const VALUE_BYTES: usize = 128;
 
 impl Evaluator<'_> {
-    /// `topk`, `bottomk`, `limitk`: the members that stay, each at the steps where it does.
+    /// `topk`, `bottomk`, `limitk`: the selected series, each with the steps at which it is selected.
     fn limited(
         &self,
         series: &[Series],
@@ -253,7 +253,7 @@ impl Evaluator<'_> {
         (op, limits): (AggregateOp, &[usize]),
         grid: &Grid,
     ) -> Result<Vec<Series>, Error> {
-        // A place for each series of the operand, which are held already; those that stay are counted as they are made.
+        // The candidates are counted already; result series are counted as they are allocated.
         self.hold(0, series.len() * size_of::<Option<Series>>())?;
         let mut out: Vec<Option<Series>> = (0..series.len()).map(|_| None).collect();
         let mut order = Vec::new();
@@ -304,10 +304,10 @@ impl Evaluator<'_> {
     }
 }
 
-/// What a group takes besides its labels while its members are looked for.
+/// Memory of a group while series are grouped, besides its labels.
 const GROUP_KEY_BYTES: usize = 192;
 
-/// The least and the largest number that is one; both NaN when none is.
+/// The minimum and maximum, ignoring NaN; NaN when all are.
 fn extremes(numbers: &[f64]) -> (f64, f64) {
     numbers.iter().fold((f64::NAN, f64::NAN), |(least, most), v| (least.min(*v), most.max(*v)))
 }

@@ -1,4 +1,4 @@
-//! Arguments of functions, and what is checked of them.
+//! Arguments of functions: evaluation of scalars, access to strings, checks of values.
 
 use super::evaluator::Evaluator;
 use super::operands::Operands;
@@ -14,13 +14,13 @@ use crate::window::Grid;
 /// Types of arguments are checked when the query is parsed.
 const WRONG_TYPE: &str = "BUG: the argument's type was checked when the query was parsed";
 
-/// The scalar arguments of a function, for each of its steps.
+/// The scalar arguments of a function at every step.
 pub(super) struct ScalarArgs {
     columns: Vec<Vec<f64>>,
 }
 
 impl ScalarArgs {
-    /// The first, where a function has one.
+    /// The first scalar argument at a step; NaN when there is none.
     pub(super) fn first(&self, step: usize) -> f64 {
         self.columns.first().map_or(f64::NAN, |column| column[step])
     }
@@ -31,7 +31,7 @@ impl ScalarArgs {
     }
 }
 
-/// Smoothing factors must lie inside 0 and 1, where there is something to smooth.
+/// Smoothing factors must be between 0 and 1, exclusively.
 pub(super) fn check_factors(factors: &[f64]) -> Result<(), Error> {
     for (factor, (word, short)) in factors.iter().zip([("smoothing", "sf"), ("trend", "tf")]) {
         if !(*factor > 0.0 && *factor < 1.0) {
@@ -49,7 +49,7 @@ impl<'a> Evaluator<'a> {
         Ok(ScalarArgs { columns: scalars.map(|arg| self.scalar(*arg, grid)).collect::<Result<_, _>>()? })
     }
 
-    /// The one argument of this type.
+    /// The only argument of this type.
     pub(super) fn arg_of(&self, args: &[NodeId], ty: Type) -> Result<NodeId, Error> {
         let found = args.iter().find(|arg| self.node(**arg).value_type == ty);
         found.copied().ok_or_else(|| Error::execution(WRONG_TYPE))
@@ -75,12 +75,12 @@ impl<'a> Evaluator<'a> {
         text.as_str().filter(|name| !name.is_empty()).ok_or_else(|| Error::execution(refusal(text)))
     }
 
-    /// How the selector of a range reaches beyond it.
+    /// The `anchored` or `smoothed` modifier of a range.
     pub(super) fn extension_of(&self, range: NodeId) -> Option<Extension> {
         self.node(range).kind.scan().and_then(|scan| scan.extension)
     }
 
-    /// Where annotations on a range point to; of a subquery upstream forgets where it stands.
+    /// The position of a range for annotations; upstream has none for subqueries.
     pub(super) fn range_span(&self, range: NodeId) -> Span {
         match self.node(range).kind {
             NodeKind::Subquery(_) => Span::default(),
@@ -88,14 +88,14 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// Removes the name unless the call says that it is to stay.
+    /// Removes the metric name unless the call has `keep_metric_names`.
     pub(super) fn drop_name_of(&self, call: &Call, series: &mut Series) {
         if !call.keep_name {
             self.drop_name(series);
         }
     }
 
-    /// Warns of a scalar argument that the function has no use for, where there are floats.
+    /// Warns about a scalar argument out of range, where the range has floats.
     pub(super) fn check_scalar(&self, call: &Call, number: f64) {
         match (call.function.name, &call.args[..]) {
             ("quantile_over_time", [quantile, ..]) => self.check_quantile(number, *quantile),

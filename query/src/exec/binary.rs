@@ -1,4 +1,4 @@
-//! Binary operators on two numbers, and on a vector and a number.
+//! Binary operators between samples, and between a vector and a scalar.
 
 use std::sync::Arc;
 
@@ -16,18 +16,18 @@ use crate::plan::Binary;
 use crate::value::{ABSENT, SampleRef, Series, is_absent};
 use crate::window::Grid;
 
-/// What an operator makes of two samples.
+/// The result of an operator on two samples.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Made {
+pub(super) enum Combined {
     Float(f64),
     Histogram(Arc<Histogram>),
     /// A comparison that does not hold.
-    Nothing,
-    /// They do not go together.
-    Refused,
+    Filtered,
+    /// The operator is not defined for these kinds of samples.
+    Incompatible,
 }
 
-impl Made {
+impl Combined {
     fn histogram(mut histogram: Histogram) -> Self {
         histogram.compact();
         Self::Histogram(Arc::new(histogram))
@@ -35,20 +35,22 @@ impl Made {
 }
 
 impl Evaluator<'_> {
-    /// Two samples of which at least one is a histogram, or which are to be trimmed. A comparison yields its left side.
-    pub(super) fn mixed_pair(&self, binary: &Binary, left: SampleRef<'_>, right: SampleRef<'_>) -> Made {
+    /// The operator on two samples of which at least one is a histogram, or a trim. A comparison yields its left side.
+    pub(super) fn mixed_pair(&self, binary: &Binary, left: SampleRef<'_>, right: SampleRef<'_>) -> Combined {
         let op = binary.op;
         let compared = |held: bool, left: &Arc<Histogram>| match (binary.return_bool, held) {
-            (true, _) => Made::Float(f64::from(u8::from(held))),
-            (false, true) => Made::Histogram(Arc::clone(left)),
-            (false, false) => Made::Nothing,
+            (true, _) => Combined::Float(f64::from(u8::from(held))),
+            (false, true) => Combined::Histogram(Arc::clone(left)),
+            (false, false) => Combined::Filtered,
         };
         match (left, op, right) {
             (SampleRef::Histogram(h), BinaryOp::Mul, SampleRef::Float(n))
-            | (SampleRef::Float(n), BinaryOp::Mul, SampleRef::Histogram(h)) => Made::histogram(native::scaled(h, n)),
-            (SampleRef::Histogram(h), BinaryOp::Div, SampleRef::Float(n)) => Made::histogram(native::divided(h, n)),
+            | (SampleRef::Float(n), BinaryOp::Mul, SampleRef::Histogram(h)) => {
+                Combined::histogram(native::scaled(h, n))
+            }
+            (SampleRef::Histogram(h), BinaryOp::Div, SampleRef::Float(n)) => Combined::histogram(native::divided(h, n)),
             (SampleRef::Histogram(h), _, SampleRef::Float(n)) if op.is_trim() => {
-                Made::Histogram(Arc::new(native::trim(h, n, op == BinaryOp::TrimUpper)))
+                Combined::Histogram(Arc::new(native::trim(h, n, op == BinaryOp::TrimUpper)))
             }
             (SampleRef::Histogram(a), BinaryOp::Add | BinaryOp::Sub, SampleRef::Histogram(b)) => {
                 self.sum_of_two(binary, a, b)
@@ -61,12 +63,12 @@ impl Evaluator<'_> {
                 let message =
                     format!("incompatible sample types encountered for binary operator {op:?}: {left} {op} {right}");
                 self.info(binary.left_span, &message);
-                Made::Refused
+                Combined::Incompatible
             }
         }
     }
 
-    fn sum_of_two(&self, binary: &Binary, left: &Histogram, right: &Histogram) -> Made {
+    fn sum_of_two(&self, binary: &Binary, left: &Histogram, right: &Histogram) -> Combined {
         let subtracts = binary.op == BinaryOp::Sub;
         let mut total = Total::new(left);
         let result = if subtracts { total.subtract(right) } else { total.add(right) };
@@ -74,29 +76,29 @@ impl Evaluator<'_> {
             let op = binary.op.symbol();
             let message = format!("incompatible bucket layout encountered for binary operator {op}");
             self.warn(binary.left_span, &message);
-            return Made::Refused;
+            return Combined::Incompatible;
         };
         let mut annotations = AnnotationList::default();
         annotations.combined(combined, if subtracts { Operation::Subtraction } else { Operation::Addition });
         self.annotate_all(binary.left_span, "", &mut annotations);
         if combined.resets_collide {
-            return Made::Refused;
+            return Combined::Incompatible;
         }
         let mut histogram = total.finish();
         if subtracts {
             histogram.reset_hint = ResetHint::Gauge;
         }
-        Made::histogram(histogram)
+        Combined::histogram(histogram)
     }
 
-    /// A vector and a scalar, whichever stands left.
+    /// A vector and a scalar, in either order.
     pub(super) fn vector_scalar(&self, binary: &Binary, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
         let scalar_left = self.node(binary.left).value_type == Type::Scalar;
         let (vector, scalar) = if scalar_left { (binary.right, binary.left) } else { (binary.left, binary.right) };
         let numbers = self.scalar(scalar, grid)?;
         let op = binary.op;
         self.stream(vector, grid, &mut |mut series| {
-            // Trimming keeps the name, comparisons too.
+            // Comparisons without `bool` and trims yield the sample itself, with its name.
             if !binary.keep_name && (binary.return_bool || !op.is_comparison() && !op.is_trim()) {
                 self.drop_name(&mut series);
             }
@@ -111,7 +113,7 @@ impl Evaluator<'_> {
         })
     }
 
-    /// The same where there are histograms, or where only of these something is left.
+    /// The same for a series with histograms, or for a trim, which leaves only histograms.
     fn mixed_scalar(&self, binary: &Binary, scalar_left: bool, numbers: &[f64], series: &mut Series) {
         let histograms = std::mem::take(&mut series.histograms);
         for (value, number) in series.values.iter_mut().zip(numbers).filter(|(v, _)| !is_absent(**v)) {
@@ -126,9 +128,9 @@ impl Evaluator<'_> {
             let (vector, number) = (SampleRef::Histogram(&histogram), SampleRef::Float(numbers[step as usize]));
             let (left, right) = if scalar_left { (number, vector) } else { (vector, number) };
             match self.mixed_pair(binary, left, right) {
-                Made::Float(value) => series.values[step as usize] = value,
-                Made::Histogram(histogram) => series.histograms.push((step, histogram)),
-                Made::Nothing | Made::Refused => {}
+                Combined::Float(value) => series.values[step as usize] = value,
+                Combined::Histogram(histogram) => series.histograms.push((step, histogram)),
+                Combined::Filtered | Combined::Incompatible => {}
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Function calls: arguments to the families in `functions`.
+//! Function calls: evaluates arguments and applies the functions of `functions/` to them.
 
 use model::Labels;
 use model::labels::METRIC_TYPE;
@@ -59,7 +59,7 @@ impl Evaluator<'_> {
         let is_counter = matches!(call.function.name, "rate" | "increase");
         let sweeper = Sweeper::of(call.function.name, self.extension_of(range));
         self.windows(range, grid, &mut |ranges| {
-            let mut series = if ranges.is_rich() {
+            let mut series = if ranges.has_mixed_samples() {
                 self.mixed_range(call, f, (ranges, &scalars), grid)?
             } else {
                 let mut values = Vec::with_capacity(grid.len);
@@ -128,7 +128,7 @@ impl Evaluator<'_> {
         })
     }
 
-    /// One number of all the floats of a series, at every step.
+    /// `range_avg` and its like: one number for all floats that a series has over the steps.
     fn across_steps(&self, call: &Call, f: RangeFn, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error> {
         let scalars = self.scalar_args(&call.args, grid)?;
         let mut args = Vec::new();

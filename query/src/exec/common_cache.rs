@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::memory::Share;
+use crate::memory::QueryMemory;
 use crate::plan::Plan;
 use crate::stats::Level;
 use crate::value::Series;
@@ -18,7 +18,7 @@ pub(crate) struct CommonCache(Mutex<Vec<Slot>>);
 /// An expression with several places.
 #[derive(Debug)]
 struct Slot {
-    /// Places that are still to come.
+    /// Places that have not been evaluated yet.
     places: usize,
     kept: Option<Kept>,
 }
@@ -30,13 +30,13 @@ pub(super) struct Kept {
     pub(super) grid: Grid,
     /// The memory it takes.
     pub(super) bytes: usize,
-    /// What evaluating it looked at, and held at most.
+    /// The samples that evaluating it looked at, and the most held at once.
     pub(super) cost: Level,
     pub(super) peak: usize,
 }
 
 impl CommonCache {
-    /// Room for what the nodes of a plan share.
+    /// An empty cache with the slots of a plan.
     pub(crate) fn of(plan: &Plan) -> Self {
         Self(Mutex::new(plan.common.iter().map(|places| Slot { places: *places, kept: None }).collect()))
     }
@@ -45,17 +45,17 @@ impl CommonCache {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Drops what nobody reads just now. Was there any?
-    pub(super) fn clear(&self, share: &Share) -> bool {
+    /// Drops results that are not being read. True if there was any.
+    pub(super) fn clear(&self, memory: &QueryMemory) -> bool {
         let unread = |kept: &mut Kept| Arc::strong_count(&kept.series) == 1;
         let mut slots = self.slots();
         let gone: Vec<Kept> = slots.iter_mut().filter_map(|slot| slot.kept.take_if(unread)).collect();
-        gone.iter().for_each(|kept| share.give(kept.bytes));
+        gone.iter().for_each(|kept| memory.give(kept.bytes));
         !gone.is_empty()
     }
 
-    /// Comes to a place: what was kept for it there, and whether there are more to come.
-    pub(super) fn arrive(&self, slot: usize, grid: &Grid, share: &Share) -> (Option<Kept>, bool) {
+    /// Arrives at a place of a slot: returns the kept result, and whether more places follow.
+    pub(super) fn arrive(&self, slot: usize, grid: &Grid, memory: &QueryMemory) -> (Option<Kept>, bool) {
         let slot = &mut self.slots()[slot];
         slot.places = slot.places.saturating_sub(1);
         if slot.places > 0 {
@@ -63,15 +63,15 @@ impl CommonCache {
         }
         // At the last place the result is handed over, and its memory with it.
         let kept = slot.kept.take();
-        kept.iter().for_each(|kept| share.give(kept.bytes));
+        kept.iter().for_each(|kept| memory.give(kept.bytes));
         (kept.filter(|kept| kept.grid == *grid), false)
     }
 
-    /// Keeps a result where there is memory to spare.
-    pub(super) fn keep(&self, slot: usize, kept: Kept, share: &Share) {
-        if share.take_spare(kept.bytes) {
+    /// Keeps a result if there is spare memory.
+    pub(super) fn keep(&self, slot: usize, kept: Kept, memory: &QueryMemory) {
+        if memory.take_spare(kept.bytes) {
             let before = self.slots()[slot].kept.replace(kept);
-            before.iter().for_each(|before| share.give(before.bytes));
+            before.iter().for_each(|before| memory.give(before.bytes));
         }
     }
 }

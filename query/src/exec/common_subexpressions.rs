@@ -16,12 +16,12 @@ use crate::value::Series;
 use crate::window::Grid;
 
 impl Evaluator<'_> {
-    /// The series of a node that has several places. That they are held is not counted yet. `None` where it has not, or where
-    /// they need not be whole and there is no room for that.
+    /// The result of a node that shares it with others; the caller counts its memory. `None` for other nodes, and where the
+    /// result need not be whole and does not fit into memory as a whole.
     pub(super) fn shared(&self, id: NodeId, grid: &Grid, whole: bool) -> Result<Option<Arc<Vec<Series>>>, Error> {
         let Some(common) = self.node(id).decisions.common else { return Ok(None) };
         let Query { common: cache, bounds, .. } = self.query;
-        let (kept, more) = cache.arrive(common.slot, grid, &bounds.share);
+        let (kept, more) = cache.arrive(common.slot, grid, &bounds.memory);
         let before = self.held();
         if let Some(kept) = kept {
             self.query.profile.iter().for_each(|profile| profile.reused(id));
@@ -37,7 +37,7 @@ impl Evaluator<'_> {
         let series = self.evaluated(id, grid);
         let own_peak = self.peak.replace(if whole { peak.max(self.peak.get()) } else { peak }) - before.samples;
         let series = match series {
-            // By itself each series would be let go: the same is tried again, series by series.
+            // Unshared, the node would stream: the caller evaluates it again, series by series.
             Err(error) if !whole && error.is_of_memory() => {
                 self.samples.forget(level);
                 self.back_to(before);
@@ -51,13 +51,13 @@ impl Evaluator<'_> {
         if more && self.annotations().count() == annotations {
             let bytes = series.iter().map(Series::bytes).sum();
             let kept = Kept { series: Arc::clone(&series), grid: *grid, bytes, cost, peak: own_peak };
-            cache.keep(common.slot, kept, &bounds.share);
+            cache.keep(common.slot, kept, &bounds.memory);
         }
         Ok(Some(series))
     }
 
-    /// What an aggregation yields where others of the same operand are computed together with it, unless there is no room for
-    /// these.
+    /// An aggregation whose operand is folded into other aggregations in the same pass. `None` where there are no others, or
+    /// no memory for them.
     pub(super) fn fold_together(
         &self,
         (id, aggregate): (NodeId, &Aggregate),
@@ -87,7 +87,7 @@ impl Evaluator<'_> {
         streamed?;
         let cost = self.samples.leave();
         self.samples.absorb(&cost);
-        // By itself each would hold its own samples instead of those of the first.
+        // Evaluated alone, each would hold its own accumulators instead of those of the first.
         let operand_peak = own_peak.saturating_sub(folding.samples());
         let series = folding.finish(self);
         let beside: Vec<(usize, Vec<Series>)> =
@@ -96,7 +96,7 @@ impl Evaluator<'_> {
             for ((peak, series), (_, slot)) in beside.into_iter().zip(others) {
                 let bytes = series.iter().map(Series::bytes).sum();
                 let kept = Kept { series: Arc::new(series), grid: *grid, bytes, cost: cost.clone(), peak };
-                cache.keep(slot, kept, &bounds.share);
+                cache.keep(slot, kept, &bounds.memory);
             }
         }
         Ok(Some(series))
@@ -140,7 +140,7 @@ mod tests {
     use crate::promqltest::agree::store;
     use crate::promqltest::wrapped::{Wrap, Wrapped};
     use crate::promqltest::{Store, everything};
-    use crate::{Engine, EngineOptions, Error, Memory, QueryOptions, QueryResult, Stats};
+    use crate::{Engine, EngineOptions, Error, MemoryPool, QueryOptions, QueryResult, Stats};
 
     /// Counts how often the store is read.
     impl Wrap for AtomicUsize {
@@ -252,7 +252,7 @@ mod tests {
         }
         let store = Wrapped(store, AtomicUsize::new(0));
         let run = |query: &str, most: usize, is_apart: bool| {
-            let memory = Arc::new(Memory::new(usize::MAX, most));
+            let memory = Arc::new(MemoryPool::new(usize::MAX, most));
             // With one thread, what is held when does not depend on chance.
             let options = EngineOptions { memory: Arc::clone(&memory), threads: 1, ..EngineOptions::default() };
             let engine = Engine::new(options);

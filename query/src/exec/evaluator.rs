@@ -1,4 +1,4 @@
-//! A query while it is evaluated, and its evaluation on one thread.
+//! The state of a running query, and of its evaluation on one thread.
 
 use std::cell::{Cell, RefCell};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -21,55 +21,55 @@ use crate::stack::Stack;
 use crate::stats::{Counter, Level};
 use crate::value::{Series, without_name};
 
-/// What a query asks, of whom, and within which bounds.
+/// A running query: its plan, times, store, limits, and what its threads share.
 pub(crate) struct Query<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) querier: &'a dyn Querier,
-    /// What its threads need.
+    /// The stack its threads need.
     pub(crate) stack: Stack,
     pub(crate) options: &'a EngineOptions,
     pub(crate) text: &'a str,
     pub(crate) times: Times,
     pub(crate) lookback_ms: i64,
-    /// Start timestamps of samples matter.
+    /// Start timestamps of samples are used.
     pub(crate) uses_starts: bool,
     pub(crate) bounds: &'a Bounds,
-    /// What it may cost, where that is counted.
+    /// Limits of series and samples read, if there are any.
     pub(crate) budget: Option<Budget>,
     pub(crate) annotations: Mutex<Annotations>,
     /// Results of common subexpressions.
     pub(crate) common: CommonCache,
-    /// What several scans read.
+    /// Batches that several scans read.
     pub(crate) scans: ScanCache,
-    /// Where each node's cost is counted, if it is asked for.
+    /// Cost per node, if it is measured.
     pub(crate) profile: Option<&'a Profile>,
 }
 
-/// One partition of a scan, and what reads it.
+/// One partition of a scan and its reader.
 #[derive(Clone, Copy)]
 pub(super) struct Partition<'a> {
     pub(super) reader: &'a dyn PartReader,
     pub(super) part: usize,
-    /// Makes the labels that are needed, unless all are.
+    /// Projects labels, unless whole label sets are needed.
     pub(super) projection: Option<&'a RefCell<Projection>>,
 }
 
-/// A query being evaluated on one thread.
+/// The evaluation of a query on one thread.
 pub(crate) struct Evaluator<'a> {
     pub(super) query: &'a Query<'a>,
-    /// The partition of the one scan of the expression that is all this thread reads.
+    /// The only partition that this evaluator reads; `None` outside of partitioned nodes.
     pub(super) partition: Option<Partition<'a>>,
-    /// Samples in memory now, and at most so far; and the memory itself.
+    /// Samples in memory now and at most so far, and the memory reserved for them.
     pub(super) held: Cell<usize>,
     pub(super) peak: Cell<usize>,
     pub(super) taken: Reservation<'a>,
-    /// Samples worked on since it was last checked whether the query is still wanted.
+    /// Samples processed since the last check for cancellation.
     pub(super) worked: Cell<usize>,
-    /// Samples looked at and read.
+    /// Counts samples looked at and read.
     pub(super) samples: Counter,
 }
 
-/// Takes series one by one.
+/// Receives series one by one.
 pub(crate) type Sink<'s> = dyn FnMut(Series) -> Result<(), Error> + 's;
 
 impl<'a> Evaluator<'a> {
@@ -78,13 +78,13 @@ impl<'a> Evaluator<'a> {
         Self { query, partition: None, held, peak, taken, worked, samples }
     }
 
-    /// An evaluator that reads one partition alone, where so many samples are held already.
+    /// An evaluator of one partition; `held` samples are in memory already.
     pub(super) fn of_partition(query: &'a Query<'a>, held: usize, of: Partition<'a>, samples: Counter) -> Self {
         let (held, peak) = (Cell::new(held), Cell::new(held));
         Self { partition: Some(of), held, peak, ..Self::new(query, samples) }
     }
 
-    /// The most samples held at once, and what was looked at and read.
+    /// The most samples held at once, and the samples looked at and read.
     pub(crate) fn into_cost(self) -> (usize, Level) {
         (self.peak.get(), self.samples.finish())
     }
@@ -93,7 +93,7 @@ impl<'a> Evaluator<'a> {
         self.query.plan.node(id)
     }
 
-    /// Where a node stands in the text: annotations point there.
+    /// The position of a node in the text, for annotations.
     pub(super) fn span(&self, id: NodeId) -> Span {
         self.node(id).span
     }
@@ -102,7 +102,7 @@ impl<'a> Evaluator<'a> {
         self.partition.and_then(|partition| partition.projection)
     }
 
-    /// Removes the name, now or at the end of the query.
+    /// Removes the metric name, now or at the end of the query (delayed name removal).
     pub(super) fn drop_name(&self, series: &mut Series) {
         if self.query.options.delayed_name_removal {
             series.drop_name = true;
@@ -114,7 +114,7 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// Annotates the result at a place of the query, about a metric.
+    /// Adds an annotation about a metric at a position of the query.
     pub(super) fn annotate(&self, span: Span, metric: &str, annotation: Annotation) {
         self.annotations().annotate(self.query.text, span, metric, annotation);
     }
@@ -138,10 +138,10 @@ impl<'a> Evaluator<'a> {
 
 impl Query<'_> {
     pub(super) fn reservation(&self) -> Reservation<'_> {
-        Reservation::new(&self.bounds.share)
+        Reservation::new(&self.bounds.memory)
     }
 
-    /// Takes memory; what is kept to spare time is dropped for it.
+    /// Reserves memory; drops caches if there is not enough.
     pub(super) fn take(&self, taken: &Reservation<'_>, bytes: usize) -> Result<(), Error> {
         match taken.take(bytes) {
             Ok(()) => Ok(()),
@@ -154,9 +154,9 @@ impl Query<'_> {
         }
     }
 
-    /// Drops what is kept to spare time. Was there any?
+    /// Drops the caches of the query. True if there was anything in them.
     pub(crate) fn drop_caches(&self) -> bool {
-        let common = self.common.clear(&self.bounds.share);
+        let common = self.common.clear(&self.bounds.memory);
         self.scans.clear() || common
     }
 }

@@ -1,4 +1,4 @@
-//! Extended selectors: ranges that look beyond their bounds, and values between samples.
+//! `anchored` and `smoothed` selectors: ranges that include samples beyond their bounds, and interpolated values.
 
 use super::evaluator::{Evaluator, Sink};
 use super::scan::ScanOf;
@@ -10,7 +10,7 @@ use crate::value::{ABSENT, Series};
 use crate::window::{Dense, Grid, Look, Timed, Window, reaching};
 
 impl Evaluator<'_> {
-    /// At every step the value on the line between the samples around it; the one before it when none follows.
+    /// At every step the value interpolated between the samples around it; the last sample before it when none follows.
     pub(super) fn smoothed_selector(
         &self,
         (id, scan): (NodeId, &Scan),
@@ -46,7 +46,7 @@ impl Evaluator<'_> {
         })
     }
 
-    /// The same among histograms; where there are floats too, nothing.
+    /// The same for histograms; absent where floats and histograms are mixed.
     fn smoothed_histogram(
         &self,
         scan: &Scan,
@@ -78,7 +78,7 @@ fn between(ts: &[i64], values: &[f64], at_ms: i64) -> f64 {
     }
 }
 
-/// The samples of an extended range as the result of a query: those between the bounds, and one at each of them.
+/// The samples of an extended range as a result: those between the bounds, and an interpolated one at each bound.
 pub(super) fn points(window: &Window<'_>) -> Vec<(i64, f64)> {
     let Some(edges) = window.edges(false) else { return Vec::new() };
     let inner = window.ts[edges.inner.clone()].iter().copied().zip(window.values[edges.inner].iter().copied());

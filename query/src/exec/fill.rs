@@ -1,4 +1,4 @@
-//! `default`: the gaps of the left side, filled from the right one (MetricsQL).
+//! The operator `default` of MetricsQL: fills gaps of the left side with values of the right side.
 
 use model::Labels;
 
@@ -11,8 +11,8 @@ use crate::value::Series;
 use crate::window::Grid;
 
 impl Evaluator<'_> {
-    /// The left side, with the right side's value at every step where a series of it has none. Where there is no series
-    /// at all on the left, the right side.
+    /// The left side, with values of the matching series of the right side at the steps where it has none; the right side
+    /// when the left one is empty.
     pub(super) fn filled(&self, binary: &Binary, grid: &Grid) -> Result<Vec<Series>, Error> {
         let mut left = self.vector(binary.left, grid)?;
         left.retain(|series| !series.is_empty());

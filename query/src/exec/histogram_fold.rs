@@ -1,4 +1,4 @@
-//! Sums and means of a group's histograms, beside those of its floats.
+//! `sum` and `avg` of native histograms: accumulators of a group, beside those of its floats.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::histogram::{Combined, Incompatible, Mean, Sparse, Total};
 use crate::parse::ast::AggregateOp;
 use crate::value::{ABSENT, SAMPLE_BYTES, Series, is_absent, weight};
 
-/// What a group has seen of histograms, by step.
+/// Accumulators of a group's histograms, by step.
 #[derive(Debug, Default)]
 pub(super) struct HistogramFold {
     slots: BTreeMap<u32, Slot>,
@@ -20,15 +20,15 @@ pub(super) struct HistogramFold {
 
 #[derive(Debug)]
 struct Slot {
-    /// `None` once something came that does not go together with the rest.
+    /// `None` once incompatible bucket layouts were met.
     sum: Option<Sum>,
     hints: Hints,
-    /// What memory was taken for, in samples.
+    /// The memory reserved, in samples.
     weight: usize,
 }
 
 impl Slot {
-    /// Takes the memory of a sum that weighs so much, beyond what was taken.
+    /// Reserves memory for a sum of this weight, beyond what is reserved already.
     fn hold(&mut self, weight: usize, hold: &mut Hold<'_>) -> Result<(), Error> {
         let more = weight.saturating_sub(self.weight);
         self.weight += more;
@@ -36,12 +36,12 @@ impl Slot {
     }
 }
 
-/// Takes samples and memory.
+/// Reserves samples and memory.
 type Hold<'h> = dyn FnMut(usize, usize) -> Result<(), Error> + 'h;
 
-/// What a sum takes for each sample that its histogram weighs: a bucket has an index and what rounding lost.
+/// Memory of an accumulator per sample of weight: a bucket has an index and a Kahan compensation.
 const SUM_BYTES: usize = 4 * SAMPLE_BYTES;
-/// And what it takes besides.
+/// Memory of an accumulator besides its buckets.
 const SLOT_BYTES: usize = 512;
 
 #[derive(Debug)]
@@ -62,7 +62,7 @@ impl Sum {
         }
     }
 
-    /// What the result will weigh at most, about.
+    /// An upper bound of the weight of the result, approximately.
     fn weight(&self) -> usize {
         match self {
             Self::Total(total) => total.weight(),
@@ -79,7 +79,7 @@ impl Sum {
 }
 
 impl HistogramFold {
-    /// Adds the histograms of a series; `hold` takes the samples and memory of what is to be made.
+    /// Adds the histograms of a series; `hold` reserves samples and memory before they are allocated.
     pub(super) fn add(
         &mut self,
         op: AggregateOp,
@@ -106,13 +106,13 @@ impl HistogramFold {
                 }
                 None => {}
             }
-            // Where their buckets differ it has all of them, and weighs more.
+            // Where bucket layouts differ the sum has the buckets of all of them, and weighs more.
             slot.hold(slot.sum.as_ref().map_or(0, Sum::weight), hold)?;
         }
         Ok(())
     }
 
-    /// Puts the sums into a series of those of floats. A step that has both has neither.
+    /// Puts the results into the series of the float results. A step with both kinds has no result.
     pub(super) fn finish(self, series: &mut Series, annotations: &mut AnnotationList) {
         for (step, slot) in self.slots {
             let float = &mut series.values[step as usize];

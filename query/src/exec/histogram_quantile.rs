@@ -1,4 +1,4 @@
-//! Quantiles and fractions of histograms, classic and native ones side by side.
+//! `histogram_quantile`, `histogram_quantiles` and `histogram_fraction` of classic and native histograms.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ use crate::plan::{Call, NodeId};
 use crate::value::{ABSENT, SAMPLE_BYTES, SERIES_BYTES, Series, is_absent, label_bytes, text_bytes};
 use crate::window::Grid;
 
-/// A histogram over the steps: the series of its classic buckets, by upper bound, and what is native of it.
+/// One histogram over all steps: the series of its classic buckets by upper bound, and its native samples.
 struct Distribution {
     labels: Labels,
     name: String,
@@ -24,17 +24,17 @@ struct Distribution {
     native: Sparse,
 }
 
-/// What a histogram takes besides the series it is made of.
+/// Memory of a histogram besides the series it consists of.
 const DISTRIBUTION_BYTES: usize = 256;
 
-/// What there is of a histogram at one step.
+/// The kind of histogram at one step.
 enum Form<'a> {
     Classic(&'a mut Vec<Bucket>),
     Native(&'a model::Histogram),
 }
 
 impl Distribution {
-    /// A number at each step; `None` stands for a step at which both forms are there, so that neither counts.
+    /// Computes a number at each step; `f` gets `None` where both kinds are present, which is ambiguous.
     fn read(&self, steps: usize, mut f: impl FnMut(usize, Option<Form<'_>>) -> f64) -> Vec<f64> {
         let mut buckets = Vec::new();
         let mut at = |step: usize| {
@@ -64,11 +64,11 @@ impl Evaluator<'_> {
             })
         };
         for series in self.vector(arg, grid)? {
-            // Upstream's annotations name the metric only while names are kept to the end.
+            // As upstream, annotations name the metric only with delayed name removal.
             let delayed = self.query.options.delayed_name_removal;
             let name = if delayed { series.labels.name().to_owned() } else { String::new() };
             let has_floats = series.has_floats();
-            // The labels without the bound, and the map in which they are looked for.
+            // Memory of the labels without `le`, and of the lookup by them.
             let text = series.labels.as_text().len();
             self.pace(1 + text / SAMPLE_BYTES + grid.len)?;
             self.hold(0, DISTRIBUTION_BYTES + text_bytes(text))?;
@@ -95,7 +95,7 @@ impl Evaluator<'_> {
         Ok(distributions)
     }
 
-    /// Takes the memory of a series of numbers made of a histogram, and the time to make it.
+    /// Reserves memory for a result series, and checks for cancellation.
     fn hold_number(&self, of: &Distribution, grid: &Grid) -> Result<(), Error> {
         self.pace(grid.len.saturating_mul(1 + of.buckets.len()))?;
         self.hold(0, grid.len * SAMPLE_BYTES + SERIES_BYTES + label_bytes(&of.labels))
@@ -189,19 +189,19 @@ impl Evaluator<'_> {
     }
 }
 
-/// A quantile as OpenMetrics writes it: with a fraction, be it zero.
+/// A quantile as OpenMetrics formats it: always with a fractional part.
 fn quantile_label(q: f64) -> String {
     let text = model::float::format_g(q);
     if text.bytes().all(|b| b.is_ascii_digit() || b == b'-') { text + ".0" } else { text }
 }
 
-/// A bucket's upper bound, as Go reads floats; none when it is no number.
+/// Parses an upper bound as Go parses floats.
 fn parse_bound(text: &str) -> Option<f64> {
     let number = text.trim_start_matches(['+', '-']);
     let special = ["inf", "infinity", "nan"].iter().any(|s| s.eq_ignore_ascii_case(number));
     if !special && !number.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
         return None;
     }
-    // A bound that is no number bounds nothing.
+    // NaN is not a bound.
     text.parse().ok().filter(|bound: &f64| !bound.is_nan())
 }

@@ -17,7 +17,7 @@ use crate::plan::{Call, NodeId, NodeKind, Plan, SampleTimes, Scan, sample_times}
 use crate::value::{ABSENT, SAMPLE_BYTES, SERIES_BYTES, Series, is_metadata, label_bytes, text_bytes};
 use crate::window::Grid;
 
-/// Which info series are meant, and which of their labels.
+/// Which info metrics are selected, and which of their data labels.
 struct Wanted {
     names: Vec<Matcher>,
     data: Vec<Matcher>,
@@ -33,7 +33,7 @@ impl Wanted {
         if names.is_empty() {
             names.push(Matcher::equal(METRIC_NAME, "target_info"));
         } else if names.iter().all(|m| matches!(m.op, MatchOp::NotEqual | MatchOp::NotRegex)) {
-            // What is only excluded by name is excluded from the info metrics.
+            // With negative name matchers only, the default set is all metrics that end in `_info`.
             names.extend(Matcher::new(MatchOp::Regex, METRIC_NAME, ".+_info"));
         }
         Self { names, data }
@@ -43,7 +43,7 @@ impl Wanted {
         self.names.iter().all(|m| m.matches(name))
     }
 
-    /// Does a sample without info labels fall away?
+    /// Is a series without a matching info series dropped?
     fn required(&self) -> bool {
         self.data.iter().any(|m| !m.matches_empty())
     }
@@ -59,7 +59,7 @@ fn key(labels: &Labels) -> Key<'_> {
     (labels.value(INSTANCE), labels.value(JOB))
 }
 
-/// What `instance` and `job` of the infos must be, for each way in which the series have both, or one of them.
+/// Matchers of the identifying labels `instance` and `job`, one pair for series that have both, and for those with one.
 fn identities<'a>(keys: impl Iterator<Item = Key<'a>>) -> Vec<[Matcher; 2]> {
     let mut found: BTreeMap<[bool; 2], [BTreeSet<&str>; 2]> = BTreeMap::new();
     for (instance, job) in keys.filter(|key| *key != ("", "")) {
@@ -79,7 +79,7 @@ impl Evaluator<'_> {
         let wanted = Wanted::new(self.query.plan, call);
         let mut base = self.vector(call.args[0], grid)?;
         base.retain(|series| !series.is_empty());
-        // Info series are looked up when the base series are: their `@` and `offset` count for both.
+        // Info series are read at the times of the base series: `@` and `offset` of these apply.
         let ends = self.reference_times(call.args[0], grid);
         let mut infos: Vec<Series> = Vec::new();
         let enriched = base.iter().filter(|series| !wanted.is_info(series.labels.name()));
@@ -126,7 +126,7 @@ impl Evaluator<'_> {
         self.merged(out)
     }
 
-    /// Chooses infos for all steps at once, however many series ask for them.
+    /// Chooses info series for all steps of one identity; computed once for all base series that have it.
     fn choices<'s>(&self, candidates: &[&'s Series], steps: usize) -> Result<Choices<'s>, Error> {
         if candidates.is_empty() {
             return Ok(Choices { of_step: Vec::new(), choices: vec![Ok(Vec::new())] });
@@ -140,7 +140,7 @@ impl Evaluator<'_> {
                 of_step[step].push(info);
             }
         }
-        // Steps in a row mostly have the same ones.
+        // Adjacent steps mostly have the same info series.
         let mut choices: Vec<Choice<'_>> = Vec::new();
         let mut numbers = Vec::with_capacity(steps);
         let mut last: Option<&[&Series]> = None;
@@ -156,7 +156,7 @@ impl Evaluator<'_> {
         Ok(Choices { of_step: numbers, choices })
     }
 
-    /// Splits a series by the labels that it has at each step.
+    /// Splits a series by the labels it gets at each step.
     fn enrich(
         &self,
         series: &Series,
@@ -195,7 +195,7 @@ impl Evaluator<'_> {
         Ok(())
     }
 
-    /// A label set with the labels of infos; the memory it takes is held.
+    /// Adds the data labels of info series to a label set; its memory stays reserved.
     fn with_infos(&self, labels: &Labels, chosen: &[&Series], wanted: &Wanted) -> Result<Labels, Error> {
         let text = labels.as_text().len() + chosen.iter().map(|info| info.labels.as_text().len()).sum::<usize>();
         self.pace(1 + text / SAMPLE_BYTES)?;
@@ -217,8 +217,8 @@ impl Evaluator<'_> {
         Ok(builder.labels())
     }
 
-    /// For each step, when the samples of the selectors are taken: that of the step, unless `@` and `offset` move all of
-    /// them alike.
+    /// The time at which info series are read for each step: that of the step, unless all selectors of the base have the same
+    /// `@` and `offset`.
     fn reference_times(&self, id: NodeId, grid: &Grid) -> Vec<i64> {
         let mut times: Vec<i64> = (0..grid.len).map(|i| grid.time(i)).collect();
         match sample_times(self.query.plan, id) {
@@ -230,25 +230,25 @@ impl Evaluator<'_> {
     }
 }
 
-/// What an info series takes while it is looked for.
+/// Memory of an info series in lookup tables.
 const INFO_BYTES: usize = 128;
 
-/// The infos of a step, or why they cannot be told.
+/// The info series of a step, or the error of a conflict.
 type Choice<'s> = Result<Vec<&'s Series>, String>;
 
-/// The infos of series with one `instance` and `job`.
+/// The info series of one identity.
 struct Choices<'s> {
-    /// By step, which of the choices holds; always the first where it is empty.
+    /// By step, the index into `choices`; empty: always the first.
     of_step: Vec<usize>,
     choices: Vec<Choice<'s>>,
 }
 
-/// Are these the very same series?
+/// Are these the same series, by identity?
 fn same(a: &[&Series], b: &[&Series]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| std::ptr::eq(*a, *b))
 }
 
-/// Of info series with one name, the one with the latest sample counts.
+/// Of several info series with one name, the one with the latest sample is used.
 fn latest_of_each_name<'s>(candidates: &[&'s Series], step: usize) -> Choice<'s> {
     let mut chosen: Vec<&Series> = Vec::new();
     for info in candidates.iter().copied() {

@@ -1,30 +1,30 @@
-//! How far an evaluation may go: its time, its client's patience, samples and memory.
+//! Limits during evaluation: cancellation and deadline, samples held, memory reserved.
 
 use super::evaluator::{Evaluator, Query};
 use crate::Error;
 use crate::memory::Reservation;
 
-/// How much work goes by before it is looked whether the query is still wanted: about a millisecond's.
+/// Samples processed between two checks for cancellation: about a millisecond of work.
 const PACE: usize = 1 << 18;
 
-/// What is in memory at some moment, beyond which more may come and go.
+/// What was held at a moment, to return to later.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Held {
     pub(super) samples: usize,
     pub(super) bytes: usize,
 }
 
-/// Memory of less than this is counted when it was made.
+/// Allocations smaller than this are counted after they are made.
 const ROOM_ASKED: usize = 4 << 10;
 
-/// Memory that is given back when this goes.
+/// Memory that is given back when this is dropped.
 pub(super) struct Reserved<'a> {
     taken: &'a Reservation<'a>,
     bytes: usize,
 }
 
 impl Reserved<'_> {
-    /// Takes more with it.
+    /// Reserves more.
     pub(super) fn add(&mut self, query: &Query<'_>, bytes: usize) -> Result<(), Error> {
         query.take(self.taken, bytes)?;
         self.bytes += bytes;
@@ -39,12 +39,12 @@ impl Drop for Reserved<'_> {
 }
 
 impl Evaluator<'_> {
-    /// Is the query still wanted and within its time?
+    /// Checks for cancellation and the deadline.
     pub(super) fn check(&self) -> Result<(), Error> {
         self.query.bounds.check()
     }
 
-    /// Is it, asked about each [`PACE`] samples that work is done on?
+    /// Accounts for work, and checks for cancellation about every [`PACE`] samples.
     pub(super) fn pace(&self, samples: usize) -> Result<(), Error> {
         let worked = self.worked.get() + samples;
         if worked < PACE {
@@ -59,16 +59,16 @@ impl Evaluator<'_> {
         Held { samples: self.held.get(), bytes: self.taken.bytes() }
     }
 
-    /// What came since is gone.
+    /// Releases what was held since.
     pub(super) fn back_to(&self, before: Held) {
         self.held.set(before.samples);
         self.taken.back_to(before.bytes);
     }
 
-    /// What came since is replaced by this.
+    /// Replaces what was held since by this.
     pub(super) fn settle(&self, before: Held, samples: usize, bytes: usize) -> Result<(), Error> {
         let now = self.taken.bytes() - before.bytes;
-        // What is kept is not given back and taken again: another query could have it in between.
+        // Memory that stays is not released and reserved again: another query could take it in between.
         if now > bytes {
             self.taken.give(now - bytes);
         }
@@ -76,30 +76,30 @@ impl Evaluator<'_> {
         self.hold(samples, bytes.saturating_sub(now))
     }
 
-    /// Takes memory for as long as what is returned lives.
+    /// Reserves memory for as long as the guard lives.
     pub(super) fn reserve(&self, bytes: usize) -> Result<Reserved<'_>, Error> {
         self.query.take(&self.taken, bytes)?;
         Ok(Reserved { taken: &self.taken, bytes })
     }
 
-    /// The same where there is so much free: nothing is let go for it, and nobody waited for.
+    /// The same if it is free right now: without dropping caches or waiting.
     pub(super) fn reserve_free(&self, bytes: usize) -> Option<Reserved<'_>> {
         self.taken.take(bytes).ok()?;
         Some(Reserved { taken: &self.taken, bytes })
     }
 
-    /// Is there room for so much, which is made now and counted once it is handed on? Small things need not ask.
+    /// Checks that there is memory for an allocation that is counted later, where it is handed on. Small ones are not checked.
     pub(super) fn room_for(&self, bytes: usize) -> Result<(), Error> {
         if bytes <= ROOM_ASKED { Ok(()) } else { self.reserve(bytes).map(drop) }
     }
 
-    /// These are gone again.
+    /// Releases samples and bytes.
     pub(super) fn release(&self, samples: usize, bytes: usize) {
         self.held.set(self.held.get() - samples);
         self.taken.give(bytes);
     }
 
-    /// Counts samples that are now in memory, and the bytes they take.
+    /// Counts samples that are now in memory, and reserves their bytes.
     pub(super) fn hold(&self, samples: usize, bytes: usize) -> Result<(), Error> {
         self.pace(samples)?;
         self.query.take(&self.taken, bytes)?;

@@ -1,5 +1,5 @@
-//! Binary operators on two vectors. Which series meet is decided once per pair of series, by a key over the labels they
-//! match on; what they yield, and whether a match is ambiguous, at every step.
+//! Binary operators between vectors. Series are matched once, by a key of the labels they match on; values, and whether a
+//! match is ambiguous, are decided at every step.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -7,7 +7,7 @@ use std::collections::hash_map::Entry;
 use model::labels::METRIC_NAME;
 use model::{Labels, LabelsBuilder};
 
-use super::binary::Made;
+use super::binary::Combined;
 use super::evaluator::Evaluator;
 use super::messages::shown;
 use super::operands::Operands;
@@ -21,17 +21,17 @@ use crate::value::{
 };
 use crate::window::Grid;
 
-/// The labels that decide a match.
+/// The labels that two series match on.
 pub(super) fn match_labels(labels: &Labels, matching: &Matching) -> Labels {
     let listed = |name: &str| matching.labels.iter().any(|l| l == name);
     let keep = |name: &str| if matching.on { listed(name) } else { !is_metadata(name) && !listed(name) };
     labels.filtered(keep)
 }
 
-/// What a key takes besides its text: a place in the map, and the list of its series on each side.
+/// Memory of a key besides its text: an entry in the map, and the lists of its series.
 const KEY_BYTES: usize = 192;
 
-/// One side of the operator, by key.
+/// One side of the operator, with its match keys.
 pub(super) struct Side {
     pub(super) series: Vec<Series>,
     pub(super) keys: Vec<usize>,
@@ -48,7 +48,7 @@ impl Side {
     }
 }
 
-/// The steps at which some series of a key has a sample, a bit for each.
+/// By key, a bit for each step at which one of its series has a sample.
 struct Present {
     words: usize,
     bits: Vec<u64>,
@@ -68,7 +68,7 @@ impl Evaluator<'_> {
         if binary.op.is_set() {
             return self.merged(self.set(binary.op, (left, right), grid.len)?);
         }
-        // The "one" side is the right one from here on.
+        // From here on, sides are called "many" and "one"; the result is computed in the order of the text.
         let swapped = binary.matching.card == Card::OneToMany;
         let (many, one) = if swapped { (right, left) } else { (left, right) };
         let partners = self.partners(&one, grid.len)?;
@@ -77,7 +77,7 @@ impl Evaluator<'_> {
         join.run()
     }
 
-    /// Numbers the label sets that both sides match on.
+    /// Assigns match keys to the series of both sides.
     pub(super) fn sides(&self, sides: [Vec<Series>; 2], matching: &Matching) -> Result<[Side; 2], Error> {
         let mut ids: HashMap<Labels, usize> = HashMap::new();
         let mut numbered = |series: Vec<Series>| -> Result<Side, Error> {
@@ -97,7 +97,7 @@ impl Evaluator<'_> {
         Ok([left, right])
     }
 
-    /// When there are samples of each key: found once, however many series ask.
+    /// The steps with samples by key, computed once for all series of the other side.
     fn present(&self, side: &Side, steps: usize) -> Result<Present, Error> {
         let words = steps.div_ceil(64);
         self.hold(0, side.of_key.len() * words * size_of::<u64>())?;
@@ -131,13 +131,13 @@ impl Evaluator<'_> {
         Ok(left.series)
     }
 
-    /// The series of the one side that each key has at each step, where there are several to choose from.
+    /// For keys with several series on the "one" side: which of them has a sample at each step.
     pub(super) fn partners(&self, one: &Side, steps: usize) -> Result<Partners, Error> {
         let mut at_steps = HashMap::new();
         for (key, rivals) in one.of_key.iter().enumerate().filter(|(_, rivals)| rivals.len() > 1) {
             self.hold(0, steps * size_of::<u32>() + KEY_BYTES)?;
             let mut chosen = vec![NO_PARTNER; steps];
-            // The first that is there counts; were there two, the match would be ambiguous.
+            // The first with a sample is used; two at one step are an error that was checked before.
             for i in rivals.iter().rev() {
                 self.pace(1 + steps)?;
                 one.series[*i].steps().for_each(|step| chosen[step] = *i as u32);
@@ -150,11 +150,11 @@ impl Evaluator<'_> {
 
 const NO_PARTNER: u32 = u32::MAX;
 
-/// By key, the series of each step.
+/// By key with several series, the series of each step.
 pub(super) struct Partners(HashMap<usize, Vec<u32>>);
 
 impl Partners {
-    /// The series of a key that may have a sample at a step.
+    /// The series of a key at a step; it may have no sample there.
     pub(super) fn at(&self, side: &Side, key: usize, step: usize) -> Option<usize> {
         match self.0.get(&key) {
             Some(at_steps) => Some(at_steps[step]).filter(|j| *j != NO_PARTNER).map(|j| j as usize),
@@ -163,11 +163,11 @@ impl Partners {
     }
 }
 
-/// Arithmetic or comparison of two vectors.
+/// An arithmetic or comparison operator between vectors.
 struct Join<'a> {
     evaluator: &'a Evaluator<'a>,
     binary: &'a Binary,
-    /// The many side stands right in the text.
+    /// The "many" side is the right one in the text.
     swapped: bool,
     many: &'a Side,
     one: &'a Side,
@@ -218,7 +218,7 @@ impl Join<'_> {
         self.evaluator.merged(out.series)
     }
 
-    /// Two series of the one side with the same key at the same step leave it open which is meant.
+    /// Two series of the "one" side with the same key at the same step are an error.
     fn check_one_side(&self, fills: bool) -> Result<(), Error> {
         let mut asked: Option<Vec<bool>> = None;
         let mut seen: Vec<Option<usize>> = Vec::new();
@@ -229,7 +229,7 @@ impl Join<'_> {
             for &b in rivals {
                 self.evaluator.pace(1 + self.steps)?;
                 for step in self.one.series[b].steps() {
-                    // The first step at which there are two, and the first two of it.
+                    // The first such step is reported, with its first two series.
                     let Some(a) = seen[step] else {
                         seen[step] = Some(b);
                         continue;
@@ -250,7 +250,7 @@ impl Join<'_> {
         Ok(())
     }
 
-    /// At which steps has the many side a sample?
+    /// The steps at which the "many" side has a sample.
     fn steps_of_many(&self) -> Vec<bool> {
         let mut has = vec![false; self.steps];
         self.many.series.iter().for_each(|one| one.steps().for_each(|step| has[step] = true));
@@ -283,21 +283,21 @@ impl Join<'_> {
                 let value = match (op.is_comparison(), self.binary.return_bool) {
                     (false, _) => arithmetic(op, left, right),
                     (true, true) => f64::from(u8::from(held)),
-                    // The value of the left side, also where that is the one side.
+                    // A comparison yields its left side, also where that is the "one" side.
                     (true, false) if held => left,
                     (true, false) => ABSENT,
                 };
                 (value, None)
             }
             _ => match self.evaluator.mixed_pair(self.binary, left, right) {
-                Made::Float(value) => (value, None),
-                Made::Histogram(histogram) => (ABSENT, Some(histogram)),
-                Made::Nothing => (ABSENT, None),
-                // What does not go together is as good as not there.
-                Made::Refused => return Ok(()),
+                Combined::Float(value) => (value, None),
+                Combined::Histogram(histogram) => (ABSENT, Some(histogram)),
+                Combined::Filtered => (ABSENT, None),
+                // Incompatible samples yield no result.
+                Combined::Incompatible => return Ok(()),
             },
         };
-        // Also a match that the comparison filters away may not be ambiguous.
+        // Matches must be unique even where the comparison filters the result out.
         let one_to_one = self.binary.matching.card == Card::OneToOne;
         let counts = one_to_one || out.fills_many;
         if counts && self.take(out, pair.2, step)? && one_to_one {
@@ -313,7 +313,7 @@ impl Join<'_> {
             Some((last, i)) if last == (pair.0, pair.1) => i,
             _ => self.series_of(out, (pair.0, pair.1))?,
         };
-        // Also among these what was filtered away counts.
+        // The same holds for results of grouped matches.
         let filters = !one_to_one && op.is_comparison() && !self.binary.return_bool;
         if out.series[i].has(step) || filters && out.made_before(i, step, self.steps) {
             return Err(Error::execution("multiple matches for labels: grouping labels must ensure unique matches"));
@@ -329,7 +329,7 @@ impl Join<'_> {
         Ok(())
     }
 
-    /// Takes a step of a key; true when it was taken before.
+    /// Marks a step of a key as matched; true when it was already.
     fn take(&self, out: &mut Output, key: usize, step: usize) -> Result<bool, Error> {
         let slots = &mut out.matched[key];
         if slots.is_empty() {
@@ -339,7 +339,7 @@ impl Join<'_> {
         Ok(std::mem::replace(&mut slots[step], true))
     }
 
-    /// The series that a pair adds to. Its memory is taken before it is made: of one pair for each step, there may be many.
+    /// The result series of a pair. Its memory is reserved first: there may be a pair per step.
     fn series_of(&self, out: &mut Output, pair: Pair) -> Result<usize, Error> {
         let evaluator = self.evaluator;
         let i = match out.pairs.entry(pair) {
@@ -364,7 +364,7 @@ impl Join<'_> {
         Ok(i)
     }
 
-    /// The most text that the labels of what a pair yields can have.
+    /// An upper bound for the length of the labels of a result series.
     fn text_bytes_max(&self, (many, one): Pair) -> usize {
         let text = |labels: &Labels| labels.as_text().len();
         let (many, one) = (many.map(|i| &self.many.series[i].labels), one.map(|j| &self.one.series[j].labels));
@@ -373,7 +373,7 @@ impl Join<'_> {
         many.or(one).map_or(0, text) + one.or(many).map_or(0, included)
     }
 
-    /// The labels of what a pair yields; a missing partner counts as having just the labels it would match on.
+    /// The labels of a result series; a missing partner has the labels it would match on.
     fn result_labels(&self, many: Option<usize>, one: Option<usize>) -> (Labels, bool) {
         let (matching, binary) = (&self.binary.matching, self.binary);
         let one_series = one.map(|j| &self.one.series[j]);
@@ -381,7 +381,7 @@ impl Join<'_> {
         let stand_in = |other: Option<&Series>| other.map(|s| match_labels(&s.labels, matching)).unwrap_or_default();
         let base = many_series.map_or_else(|| stand_in(one_series), |s| s.labels.clone());
         let other = one_series.map_or_else(|| stand_in(many_series), |s| s.labels.clone());
-        // What was computed of both has no name from the start, unless it is included; what was compared loses it later.
+        // Arithmetic drops the name at once, unless it is included; comparisons drop it at the end of the query.
         let computed = !binary.op.is_comparison() && !binary.op.is_trim();
         let delayed = self.evaluator.query.options.delayed_name_removal;
         let base = if computed { without_name(&base) } else { base };
@@ -407,10 +407,10 @@ impl Join<'_> {
     }
 }
 
-/// What a pair of series takes besides its result.
+/// Memory of a pair of series besides its result.
 const PAIR_BYTES: usize = 96;
 
-/// A series of the many side and one of the one side, where there is one.
+/// A series of the "many" side and one of the "one" side; either may be missing where gaps are filled.
 type Pair = (Option<usize>, Option<usize>);
 
 #[derive(Default)]
@@ -418,18 +418,18 @@ struct Output {
     series: Vec<Series>,
     by_labels: HashMap<Labels, usize>,
     pairs: HashMap<Pair, usize>,
-    /// The pair that was looked for last: most have many steps, one after another.
+    /// The last pair: consecutive steps mostly belong to the same one.
     last: Option<(Pair, usize)>,
-    /// Per key, the steps that already have a match; none where it has no match yet.
+    /// By key, the steps that already have a match; empty before the first one.
     matched: Vec<Vec<bool>>,
-    /// A series of the one side without a match meets a value instead.
+    /// Series of the "one" side without a match are matched with a fill value.
     fills_many: bool,
-    /// Per series of a comparison, the steps at which it was made, and perhaps filtered away.
+    /// By result series of a comparison, the steps with a result, filtered out or not.
     made: HashMap<usize, Vec<bool>>,
 }
 
 impl Output {
-    /// Makes a sample of a series; true when it was made before.
+    /// Marks a step of a result series; true when it was marked already.
     fn made_before(&mut self, series: usize, step: usize, steps: usize) -> bool {
         let slots = self.made.entry(series).or_insert_with(|| vec![false; steps]);
         std::mem::replace(&mut slots[step], true)

@@ -1,4 +1,4 @@
-//! Measures nodes while they are evaluated. Where nobody asks, a node costs one comparison more.
+//! Measures nodes while they are evaluated (`explain=analyze`). Otherwise the overhead is one branch per node.
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ impl Evaluator<'_> {
         done
     }
 
-    /// Measures a node that hands on its series one by one: what is done with these is not counted.
+    /// Measures a node that streams its series: time spent in the consumer is not counted.
     pub(super) fn measured_stream(
         &self,
         id: NodeId,

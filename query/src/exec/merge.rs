@@ -1,4 +1,4 @@
-//! Series with equal labels are one series.
+//! Merges series that have equal labels, as after a name or a label was removed.
 
 use std::collections::HashMap;
 
@@ -8,15 +8,15 @@ use super::evaluator::Evaluator;
 use crate::Error;
 use crate::value::{SAMPLE_BYTES, Series, is_absent, without_name};
 
-/// What a series takes while series with equal labels are looked for.
+/// Memory per series of the lookup by labels.
 const MERGED_BYTES: usize = 192;
 
 const SAME_LABELS: &str = "vector cannot contain metrics with the same labelset";
 
 impl Evaluator<'_> {
-    /// Joins series with equal labels; two samples at one step are an error.
+    /// Merges series with equal labels; two samples at one step are an error.
     pub(super) fn merged(&self, series: Vec<Series>) -> Result<Vec<Series>, Error> {
-        // The map, and the list that takes the place of this one.
+        // The map, and the new list.
         let _reserved = self.reserve(series.len().saturating_mul(MERGED_BYTES))?;
         let mut seen: HashMap<Labels, usize> = HashMap::with_capacity(series.len());
         let mut out: Vec<Series> = Vec::with_capacity(series.len());
@@ -33,7 +33,7 @@ impl Evaluator<'_> {
         Ok(out)
     }
 
-    /// With names removed whose removal was delayed.
+    /// Applies delayed name removal.
     pub(super) fn cleaned(&self, mut series: Vec<Series>) -> Result<Vec<Series>, Error> {
         if !series.iter().any(|s| s.drop_name) {
             return Ok(series);
@@ -49,7 +49,7 @@ impl Evaluator<'_> {
     }
 }
 
-/// Adds the samples of a series to those of another; two at one step are an error.
+/// Adds the samples of a series to another; two at one step are an error.
 fn join(out: &mut Series, one: Series) -> Result<(), Error> {
     if !one.histograms.is_empty() || !out.histograms.is_empty() {
         for step in one.steps() {

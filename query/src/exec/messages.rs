@@ -1,10 +1,10 @@
-//! Label sets and names in messages: of what is long, the beginning.
+//! Label sets and names in error messages; long ones are truncated.
 
 use model::Labels;
 
 use crate::value::LABELS_LONG;
 
-/// A label set as messages show it.
+/// Formats a label set, truncated if it is long.
 pub(super) fn shown(labels: &Labels) -> String {
     if labels.as_text().len() <= LABELS_LONG {
         return format!("{labels:?}");
@@ -20,7 +20,7 @@ pub(super) fn shown(labels: &Labels) -> String {
     shown + ", …}"
 }
 
-/// The beginning of a text, where it is long.
+/// Truncates a long text.
 pub(super) fn cut(text: &str) -> String {
     let short: String = text.chars().take(256).collect();
     if short.len() < text.len() { short + "…" } else { short }

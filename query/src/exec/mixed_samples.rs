@@ -1,4 +1,4 @@
-//! Functions of what is more than floats: histograms, and samples that say since when they count.
+//! Functions of series with histograms or start timestamps beside plain floats.
 
 use super::arguments::{ScalarArgs, check_factors};
 use super::evaluator::{Evaluator, Sink};
@@ -15,7 +15,7 @@ use crate::value::{ABSENT, Series, histogram_bytes};
 use crate::window::Grid;
 
 impl Evaluator<'_> {
-    /// A function of a range vector, for one of its series; `f` is what it is for floats.
+    /// A range function on one series with mixed samples; `f` is the function for floats.
     pub(super) fn mixed_range(
         &self,
         call: &Call,
@@ -28,7 +28,7 @@ impl Evaluator<'_> {
         let mut annotations = AnnotationList::default();
         let mut args = Vec::new();
         let mut series = Series::of_floats(ranges.labels(self)?, ranges.drop_name, vec![ABSENT; grid.len]);
-        // Until the series is handed on, which counts it.
+        // Released when the series is handed on, which counts it.
         let mut reserved = self.reserve(0)?;
         for step in 0..grid.len {
             let window = ranges.at(step);
@@ -66,7 +66,7 @@ impl Evaluator<'_> {
         Ok(series)
     }
 
-    /// Since when the samples of a selector count; of what was computed, nobody says.
+    /// `start_timestamp`: the start timestamps of a selector's samples; computed samples have none.
     pub(super) fn start_timestamp(&self, arg: NodeId, grid: &Grid) -> Result<Vec<Series>, Error> {
         let mut out = Vec::new();
         match &self.node(arg).kind {
@@ -86,7 +86,7 @@ impl Evaluator<'_> {
         self.merged(out)
     }
 
-    /// A number of each histogram; floats yield nothing.
+    /// Functions of one histogram, such as `histogram_count`; floats yield nothing.
     pub(super) fn of_histograms(
         &self,
         call: &Call,

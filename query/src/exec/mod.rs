@@ -1,5 +1,5 @@
 //! Evaluation: plan → values. This file only dispatches: which file evaluates which kind of node, as a stream of series where
-//! it can. Step 4 of the query path.
+//! it can. Step 6 of the query path.
 //!
 //! A node *streams* when each of its series depends on one series of one operand alone; then an aggregation above it folds
 //! series as they arrive and no more than a batch of them is in memory.
@@ -65,7 +65,7 @@ use crate::value::{ABSENT, RangeSeries, SAMPLE_BYTES, Series, Value, is_absent, 
 use crate::window::Grid;
 
 impl Evaluator<'_> {
-    /// The finished result of a whole query.
+    /// The result of the query.
     pub(crate) fn value(&self, grid: &Grid, form: Form) -> Result<Value, Error> {
         let (id, ts_ms) = (Plan::ROOT, grid.start_ms);
         let node = self.node(id);
@@ -89,7 +89,7 @@ impl Evaluator<'_> {
         }
     }
 
-    /// An instant vector as it comes: nothing is asked of the order of its samples, and to find one is half the work.
+    /// The result of an instant query in the order of the store: it need not be sorted, and sorting would be half the work.
     fn unordered(&self, id: NodeId, grid: &Grid) -> Result<Value, Error> {
         let mut samples = Vec::new();
         let mut sink = |mut series: Series| {
@@ -104,21 +104,21 @@ impl Evaluator<'_> {
         Ok(Value::Vector(samples))
     }
 
-    /// May whoever streams a node drop each series, since nothing else asks for it?
+    /// Can a consumer stream this node at these steps, without a result that must be kept whole?
     pub(super) fn is_read_once(&self, id: NodeId, grid: &Grid) -> bool {
         let facts = self.node(id).facts;
-        // What is the same at every step is evaluated at the first and repeated.
+        // Invariant nodes are evaluated at the first step and repeated.
         let varies = grid.len == 1 || !facts.invariant;
         facts.streams && varies && (self.query.options.delayed_name_removal || !facts.may_collide)
     }
 
-    /// The same, and no two series can have equal labels, whatever becomes of their names.
+    /// The same, and no two series can have equal labels even without their names.
     pub(super) fn is_distinct(&self, id: NodeId, grid: &Grid) -> bool {
         let node = self.node(id);
         self.is_read_once(id, grid) && !node.facts.may_collide && node.decisions.common.is_none()
     }
 
-    /// What an invariant node yields at the first step, counted for all of them.
+    /// Evaluates an invariant node at the first step; samples count for all steps.
     fn once<T>(&self, grid: &Grid, evaluate: impl FnOnce(&Grid) -> Result<T, Error>) -> Result<T, Error> {
         self.samples.enter(1);
         let value = evaluate(&grid.first())?;
@@ -126,7 +126,7 @@ impl Evaluator<'_> {
         Ok(value)
     }
 
-    /// What an invariant node yields at every step.
+    /// An invariant node: its value at the first step, repeated.
     fn repeated(&self, id: NodeId, grid: &Grid) -> Result<Vec<Series>, Error> {
         let once = self.once(grid, |first| self.evaluated(id, first))?;
         let slots = once.iter().map(|one| (1 + one.histograms.len()) * SAMPLE_BYTES).sum::<usize>();
@@ -134,7 +134,7 @@ impl Evaluator<'_> {
         once.into_iter().map(|one| self.pace(grid.len).map(|()| repeated(one, grid.len))).collect()
     }
 
-    /// What streams, whole.
+    /// Collects a streaming node, sorted by labels.
     fn collected(&self, id: NodeId, grid: &Grid) -> Result<Vec<Series>, Error> {
         let mut all = Vec::new();
         self.stream_partitioned((id, None), grid, &mut |series| {
@@ -147,7 +147,7 @@ impl Evaluator<'_> {
         if unique { Ok(all) } else { self.merged(all) }
     }
 
-    /// Streams a node of whose labels only some are needed: others may be missing.
+    /// Streams a node of whose labels only some are needed; others may be missing.
     fn stream_needed(
         &self,
         (id, needed): (NodeId, Option<&Needed>),
@@ -157,7 +157,7 @@ impl Evaluator<'_> {
         self.measured_stream(id, sink, |sink| self.stream_from((id, needed), grid, sink))
     }
 
-    /// From a result that was kept, series by series, or from the whole result.
+    /// Streams a kept result, the node itself, or its collected result.
     fn stream_from(
         &self,
         (id, needed): (NodeId, Option<&Needed>),
@@ -173,14 +173,14 @@ impl Evaluator<'_> {
         self.evaluated(id, grid)?.into_iter().try_for_each(sink)
     }
 
-    /// From a result that was kept, or evaluated.
+    /// A kept result, or the node evaluated.
     fn vector_from(&self, id: NodeId, grid: &Grid) -> Result<Vec<Series>, Error> {
         let Some(shared) = self.shared(id, grid, true)? else { return self.evaluated(id, grid) };
         self.hold(shared.iter().map(Series::weight).sum(), shared.iter().map(Series::bytes).sum())?;
         Ok(Arc::try_unwrap(shared).unwrap_or_else(|shared| shared.to_vec()))
     }
 
-    /// What needs its operands whole.
+    /// Nodes that need their operands whole.
     fn whole(&self, id: NodeId, grid: &Grid) -> Result<Vec<Series>, Error> {
         match &self.node(id).kind {
             NodeKind::Aggregate(aggregate) if aggregate.param.is_some() => {
@@ -197,7 +197,7 @@ impl Evaluator<'_> {
         }
     }
 
-    /// A number at every step; its memory is taken before it is made.
+    /// A scalar at every step; its memory is reserved before it is allocated.
     fn numbers(&self, id: NodeId, grid: &Grid) -> Result<Vec<f64>, Error> {
         let before = self.held();
         self.query.take(&self.taken, grid.len * size_of::<f64>())?;

@@ -9,21 +9,21 @@ use crate::window::Grid;
 
 /// Evaluates nodes of the plan at the steps of a grid.
 pub(super) trait Operands {
-    /// An instant vector at every step. Selectors and what streams come sorted by labels.
+    /// An instant vector at every step. Streaming nodes are sorted by labels.
     fn vector(&self, id: NodeId, grid: &Grid) -> Result<Vec<Series>, Error>;
 
-    /// The same, evaluated in any case: not from a result that was kept.
+    /// The same without looking for a kept result.
     fn evaluated(&self, id: NodeId, grid: &Grid) -> Result<Vec<Series>, Error>;
 
     /// The series of an instant vector one by one, in any order.
     fn stream(&self, id: NodeId, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error>;
 
-    /// The operand of an aggregation: of its labels only those may be there that the aggregation's projection names.
+    /// Streams the operand of an aggregation; its labels may be reduced to the aggregation's projection.
     fn stream_projected(&self, aggregate: NodeId, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error>;
 
-    /// The series of a node that streams, on this thread.
+    /// Streams a node on this thread, without partitioning.
     fn stream_node(&self, id: NodeId, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), Error>;
 
-    /// A number at every step.
+    /// A scalar at every step.
     fn scalar(&self, id: NodeId, grid: &Grid) -> Result<Vec<f64>, Error>;
 }

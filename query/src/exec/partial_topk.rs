@@ -1,8 +1,8 @@
-//! Partial top-k: `topk`, `bottomk` and `limitk` of what streams hold only series that could still be among the k.
+//! Partial top-k: `topk`, `bottomk` and `limitk` of a streaming operand hold only series that can still be selected.
 //!
-//! Series come in the order of the parts and are looked at in the order of their labels, which decides which of equal values
-//! stay. A series that is not among the best when those that came so far are looked at in that order never will be: those
-//! before it only become more, and that it was there moved nothing. So it can go as soon as this holds at every step.
+//! Series arrive in the order of the store, and are selected in the order of their labels, which decides between equal values.
+//! A series that is not selected among those that arrived so far never will be: later arrivals only add competitors before it,
+//! and a series that was not selected did not change the heap. So it can be dropped once this holds at every step.
 
 use model::labels::sort_by_labels;
 
@@ -16,20 +16,20 @@ use crate::plan::{Aggregate, NodeId};
 use crate::value::{Series, label_bytes};
 use crate::window::Grid;
 
-/// The series of a group that could stay, and those that came since they were last looked at.
+/// The series of a group that can still be selected, and those that arrived since the last pruning.
 #[derive(Default)]
 struct Candidates {
     series: Vec<Series>,
-    /// So many may come before they are looked at again.
+    /// The number of series at which they are pruned again.
     most: usize,
 }
 
 impl Candidates {
-    /// Drops what cannot stay; the samples and bytes of these.
+    /// Drops series that cannot be selected; returns their samples and bytes.
     fn prune(&mut self, evaluator: &Evaluator<'_>, op: AggregateOp, limits: &[usize]) -> Result<(usize, usize), Error> {
         sort_by_labels(&mut self.series, |one| &one.labels);
         let mut stays = vec![false; self.series.len()];
-        // Groups come in the order of their first series.
+        // The result lists groups in the order of their first series, which therefore stays.
         stays[0] = true;
         for (step, limit) in limits.iter().enumerate() {
             evaluator.pace(self.series.len())?;
@@ -51,7 +51,7 @@ impl Candidates {
             stays
         });
         let largest = limits.iter().copied().max().unwrap_or_default();
-        // Each is looked at few times, and fewer where that does not help.
+        // Pruning is amortised: it happens when the number has doubled, or quadrupled where it dropped little.
         let times = if self.series.len() > before / 2 { 4 } else { 2 };
         self.most = self.series.len().max(largest).saturating_mul(times);
         Ok(gone)
@@ -59,7 +59,7 @@ impl Candidates {
 }
 
 impl Evaluator<'_> {
-    /// The series among which are all that stay, in the order in which they are looked at.
+    /// The candidates, among which are all series that are selected, sorted by labels.
     pub(super) fn candidates(
         &self,
         (id, aggregate): (NodeId, &Aggregate),
@@ -72,7 +72,7 @@ impl Evaluator<'_> {
                 self.without_histograms(series, op, self.span(id));
             }
         };
-        // What is the same at every step is evaluated whole, whatever was decided.
+        // An invariant operand is evaluated whole, whatever was decided.
         if !self.node(id).decisions.partial_topk || !self.is_read_once(operand, grid) {
             let mut series = self.vector(operand, grid)?;
             series.iter_mut().for_each(usable);
@@ -112,7 +112,7 @@ mod tests {
 
     use crate::promqltest::Store;
     use crate::promqltest::wrapped::{Wrap, Wrapped};
-    use crate::{Engine, EngineOptions, Memory, QueryOptions, Stats};
+    use crate::{Engine, EngineOptions, MemoryPool, QueryOptions, Stats};
 
     /// Parts come in another order.
     #[derive(Debug)]
@@ -215,7 +215,7 @@ mod tests {
         }
         let run = |query: &str| {
             // Of all series only the samples would be twice that.
-            let memory = Arc::new(Memory::new(usize::MAX, 2_000_000));
+            let memory = Arc::new(MemoryPool::new(usize::MAX, 2_000_000));
             let engine = EngineOptions {
                 memory: Arc::clone(&memory),
                 experimental_functions: true,

@@ -1,5 +1,5 @@
-//! Partitioned evaluation: a scan is read in parts, and each part is carried through the nodes above it, on all cores. Who
-//! asked gets the series in the order of the parts, as if one thread had read them: sums of floats depend on it.
+//! Partitioned evaluation: the partitions of a scan are read and carried through the streaming nodes above it on several
+//! threads. The consumer receives series in the order of the partitions, as from one thread: float sums depend on the order.
 
 use std::cell::RefCell;
 use std::sync::mpsc::{self, Receiver, SyncSender};
@@ -18,30 +18,30 @@ use crate::stats::{Counter, Level};
 use crate::value::Series;
 use crate::window::Grid;
 
-/// A node, what is needed of its labels, and when.
+/// A node, the labels needed of it, and the steps.
 type Task<'t> = (NodeId, Option<&'t Needed>, &'t Grid);
 
-/// The outcome of one part.
+/// The result of one partition.
 type Outcome<'a> = Result<Done<'a>, Error>;
 
 struct Done<'a> {
     series: Vec<Series>,
-    /// The memory they take.
+    /// Their memory.
     taken: Reservation<'a>,
-    /// Samples held at most while they were made.
+    /// The most samples held while they were computed.
     peak: usize,
     counted: Level,
 }
 
 impl Evaluator<'_> {
-    /// The series of a node that streams.
+    /// Streams a node, partitioned where that was decided.
     pub(super) fn stream_partitioned(
         &self,
         (id, needed): (NodeId, Option<&Needed>),
         grid: &Grid,
         sink: &mut Sink<'_>,
     ) -> Result<(), Error> {
-        // Below a node that is partitioned, this thread reads one part already.
+        // Inside a partition this thread reads that one only.
         let scan = if self.partition.is_none() { self.node(id).decisions.partitioned } else { None };
         let Some(selection) = scan.and_then(|scan| self.wanted(scan, grid)) else {
             return self.stream_node(id, grid, sink);
@@ -68,7 +68,7 @@ impl Evaluator<'_> {
                 .collect();
             let threads = threads?;
             for part in 0..parts.count() {
-                // Without an answer the thread panicked, which the scope passes on.
+                // A closed channel means that the thread panicked; the scope propagates that.
                 let Ok(done) = threads[part % threads.len()].recv() else { return Ok(()) };
                 let Done { series, taken, peak, counted } = done?;
                 self.samples.absorb(&counted);
@@ -79,14 +79,14 @@ impl Evaluator<'_> {
             Ok(())
         });
         self.annotations().warn_of_store(parts.warnings());
-        // As if the largest part had been the last.
+        // Counts the peak of the largest partition, as if it had been the last.
         let before = self.held();
         self.hold(largest, 0)?;
         self.back_to(before);
         taken
     }
 
-    /// How many threads read, with the memory that their reading takes: where there is not enough for all, one reads.
+    /// The number of threads, with the memory of their readers reserved; one where there is not enough for several.
     fn readers(&self, parts: &dyn Parts) -> Result<(usize, Reserved<'_>), Error> {
         let threads = self.query.options.threads.min(parts.count()).max(1);
         let bytes = parts.reader_bytes();
@@ -99,9 +99,9 @@ impl Evaluator<'_> {
     }
 
     fn one_by_one(&self, parts: &dyn Parts, (id, needed, grid): Task<'_>, sink: &mut Sink<'_>) -> Result<(), Error> {
-        // Also where there is nothing to read, the expression has its say: its other arguments may be wrong.
+        // Without partitions the node is evaluated once over nothing, for the errors of its other arguments.
         let reader = if parts.count() == 0 { Box::new(Nothing) } else { parts.reader().map_err(Error::Store)? };
-        let projection = needed.map(|needed| RefCell::new(Projection::new(needed, &self.query.bounds.share)));
+        let projection = needed.map(|needed| RefCell::new(Projection::new(needed, &self.query.bounds.memory)));
         for part in 0..parts.count().max(1) {
             let part = Partition { reader: &*reader, part, projection: projection.as_ref() };
             let evaluator = Evaluator::of_partition(self.query, self.held.get(), part, self.samples.apart());
@@ -122,7 +122,7 @@ impl PartReader for Nothing {
     }
 }
 
-/// Carries some parts through a node, until all are done, one fails, or nobody wants more.
+/// Evaluates a node over some partitions, until all are done, one fails, or the consumer stopped.
 fn work<'a>(
     (query, held, samples): (&'a Query<'_>, usize, &Counter),
     parts: &dyn Parts,
@@ -134,7 +134,7 @@ fn work<'a>(
         Ok(reader) => reader,
         Err(error) => return drop(out.send(Err(Error::Store(error)))),
     };
-    let projection = needed.map(|needed| RefCell::new(Projection::new(needed, &query.bounds.share)));
+    let projection = needed.map(|needed| RefCell::new(Projection::new(needed, &query.bounds.memory)));
     for part in mine {
         let part = Partition { reader: &*reader, part, projection: projection.as_ref() };
         let evaluator = Evaluator::of_partition(query, held, part, samples.apart());

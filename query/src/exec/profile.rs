@@ -1,11 +1,11 @@
-//! What each node cost, where that is asked for: `EXPLAIN ANALYZE`. Without it a node costs one comparison more.
+//! Cost per node of a plan (`explain=analyze`), summed over threads.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::plan::{NodeCost, NodeId, Plan};
 
-/// The cost of each node of a plan so far, on all threads.
+/// The cost of each node so far.
 #[derive(Debug)]
 pub(crate) struct Profile(Vec<Counts>);
 
@@ -27,7 +27,7 @@ impl Profile {
         Self(plan.ids().map(|_| Counts::default()).collect())
     }
 
-    /// What a node cost; `None` where it was not evaluated.
+    /// The cost of a node; `None` if it was not evaluated.
     pub(crate) fn cost(&self, id: NodeId) -> Option<NodeCost> {
         let counts = self.0.get(id.index())?;
         let get = |count: &AtomicU64| count.load(Ordering::Relaxed);
@@ -44,7 +44,7 @@ impl Profile {
         (cost != NodeCost::default()).then_some(cost)
     }
 
-    /// Counts an evaluation that took so long and yielded so many series and samples.
+    /// Counts one evaluation.
     pub(super) fn add(&self, id: NodeId, took: Duration, (series, samples): (usize, usize)) {
         let counts = &self.0[id.index()];
         let add = |count: &AtomicU64, more: u64| count.fetch_add(more, Ordering::Relaxed);
@@ -54,19 +54,19 @@ impl Profile {
         add(&counts.samples, samples as u64);
     }
 
-    /// Counts what was read for a scan.
+    /// Counts series and samples read by a scan.
     pub(super) fn read(&self, id: NodeId, (series, samples): (u64, u64)) {
         let counts = &self.0[id.index()];
         counts.series_read.fetch_add(series, Ordering::Relaxed);
         counts.samples_read.fetch_add(samples, Ordering::Relaxed);
     }
 
-    /// Counts that a node had its result, or what it reads, from another one.
+    /// Counts that a result, or the batches of a scan, came from a cache.
     pub(super) fn reused(&self, id: NodeId) {
         self.0[id.index()].reused.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts memory that was held for a node.
+    /// Counts the peak memory of one evaluation.
     pub(super) fn held(&self, id: NodeId, bytes: usize) {
         self.0[id.index()].peak_bytes.fetch_max(bytes as u64, Ordering::Relaxed);
     }

@@ -1,5 +1,5 @@
-//! Label projection: of the labels of a series those that aggregations group by, and the name. What many series have in
-//! common becomes one label set, made once and grouped once.
+//! Label projection: reduces the labels of a series to the name and the labels that aggregations group by. Series with equal
+//! projections share one label set, which is built and grouped once.
 
 use std::collections::HashMap;
 use std::ptr;
@@ -7,41 +7,41 @@ use std::sync::Arc;
 
 use model::{Batch, Column, Labels, MetricId, SourceId};
 
-use crate::memory::Share;
+use crate::memory::QueryMemory;
 use crate::parse::ast::Grouping;
 use crate::plan::{NodeId, NodeKind, Plan};
 use crate::value::{LABELS_LONG, is_metadata, without_name};
 
-/// Projected label sets that are remembered, of metrics and of whole series.
+/// The most projections that are cached, of metrics and of series.
 const KNOWN_MAX: usize = 16 << 10;
-/// Label sets of which it is remembered what became of them.
-const LATELY: usize = 512;
+/// Entries of a [`RecentCache`].
+const RECENT: usize = 512;
 
-/// What was made of label sets that came lately. A set is found again by its allocation, which costs nothing to compare: a
-/// remembered set is held, so that no other can lie in the same place.
+/// Values computed from recent label sets. A set is found by the address of its allocation, which is cheap to compare; the
+/// cache holds the set, so that the address cannot be reused.
 #[derive(Debug)]
-pub(super) struct Lately<T> {
+pub(super) struct RecentCache<T> {
     slots: Vec<Option<(Labels, T)>>,
 }
 
-impl<T> Default for Lately<T> {
+impl<T> Default for RecentCache<T> {
     fn default() -> Self {
         Self { slots: Vec::new() }
     }
 }
 
-impl<T: Clone> Lately<T> {
+impl<T: Clone> RecentCache<T> {
     fn place(labels: &Labels) -> usize {
-        (labels.as_text().as_ptr().addr() >> 4).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32 & (LATELY - 1)
+        (labels.as_text().as_ptr().addr() >> 4).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32 & (RECENT - 1)
     }
 
-    /// What was made of this very set, or is made now. What is remembered stays in memory, so long sets are not.
+    /// The value of a label set, computed if it is not cached. Long sets are not cached, as that keeps them in memory.
     pub(super) fn of(&mut self, labels: &Labels, make: impl FnOnce() -> T) -> T {
         if labels.as_text().len() > LABELS_LONG {
             return make();
         }
         if self.slots.is_empty() {
-            self.slots.resize_with(LATELY, || None);
+            self.slots.resize_with(RECENT, || None);
         }
         let slot = &mut self.slots[Self::place(labels)];
         match slot {
@@ -55,18 +55,18 @@ impl<T: Clone> Lately<T> {
     }
 }
 
-/// Is a label among those that a group has of its series?
+/// Does the grouping keep a label?
 pub(super) fn groups_by(grouping: &Grouping, name: &str) -> bool {
     let listed = grouping.labels.iter().any(|label| label == name);
     if grouping.without { !is_metadata(name) && !listed } else { listed }
 }
 
-/// The labels that some aggregations look at.
+/// The labels that aggregations need: those of their groupings.
 #[derive(Clone, Debug)]
 pub(super) struct Needed(Vec<Grouping>);
 
 impl Needed {
-    /// Those that a node's projection names; `None` where whole label sets are needed.
+    /// The labels of a node's projection; `None` where whole label sets are needed.
     pub(super) fn of(plan: &Plan, aggregate: NodeId) -> Option<Self> {
         let grouping = |id: &NodeId| match &plan.node(*id).kind {
             NodeKind::Aggregate(aggregate) => Some(aggregate.grouping.clone()),
@@ -76,48 +76,48 @@ impl Needed {
         (!projection.is_empty()).then(|| Self(projection.iter().filter_map(grouping).collect()))
     }
 
-    /// Functions and annotations look at the name, whoever groups.
+    /// The name and its companions are always needed, by functions and annotations.
     fn needs(&self, name: &str) -> bool {
         is_metadata(name) || self.0.iter().any(|grouping| groups_by(grouping, name))
     }
 }
 
-/// What remembering a projected label set takes besides its text: places in maps and lists.
+/// Memory of a cached projection besides its text: entries in maps and lists.
 const KNOWN_BYTES: usize = 192;
 
-/// What tells metrics apart: their id, where the store has one.
+/// The identity of a metric: its id if the store has one, otherwise its labels.
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum Metric {
     Id(MetricId),
     Labels(Labels),
 }
 
-/// Makes projected label sets, and knows those that it made, as far as there is memory for that.
+/// Computes projections, and caches them while there is spare memory.
 #[derive(Debug)]
 pub(super) struct Projection {
-    /// Of this, what the known ones take.
-    share: Arc<Share>,
+    /// The memory of the query, and the bytes that the cache has reserved of it.
+    memory: Arc<QueryMemory>,
     bytes: usize,
     needed: Needed,
-    /// By metric, the number of its projected labels.
+    /// By metric, the number of its projection.
     metrics: HashMap<Metric, usize>,
-    /// Projected labels of metrics, numbered.
+    /// Numbers of the distinct projections of metrics.
     numbers: HashMap<Labels, usize>,
-    /// By the projected labels of the source, then by the number of those of the metric: those of the series.
+    /// By projection of the source, then by number of the metric's projection: the projection of the series.
     known: HashMap<Labels, Vec<Option<Labels>>>,
     slots: usize,
     source_id: Option<SourceId>,
     source: Labels,
     of_source: Labels,
-    /// Those of this source.
+    /// The entry of `known` for the current source.
     here: Vec<Option<Labels>>,
-    nameless: Lately<Labels>,
+    nameless: RecentCache<Labels>,
 }
 
 impl Projection {
-    pub(super) fn new(needed: &Needed, share: &Arc<Share>) -> Self {
+    pub(super) fn new(needed: &Needed, memory: &Arc<QueryMemory>) -> Self {
         Self {
-            share: Arc::clone(share),
+            memory: Arc::clone(memory),
             bytes: 0,
             needed: needed.clone(),
             metrics: HashMap::new(),
@@ -128,13 +128,13 @@ impl Projection {
             source: Labels::empty(),
             of_source: Labels::empty(),
             here: Vec::new(),
-            nameless: Lately::default(),
+            nameless: RecentCache::default(),
         }
     }
 
-    /// What is needed of the labels of a series.
+    /// The projection of a series' labels.
     pub(super) fn of(&mut self, batch: &Batch, column: &Column) -> Labels {
-        // Batches of one id have the labels of one source; where the store tells none, the labels are compared.
+        // Batches with equal ids have the same source; without ids the labels are compared.
         let is_known = batch.source_id.is_some() && batch.source_id == self.source_id;
         if !is_known && batch.source != self.source {
             self.turn_to(&batch.source);
@@ -168,7 +168,7 @@ impl Projection {
         self.here = self.known.remove(&self.of_source).unwrap_or_default();
     }
 
-    /// The number of a metric's projected labels, if they are remembered.
+    /// The number of a metric's projection, if there is memory to cache it.
     fn number(&mut self, column: &Column) -> Option<usize> {
         let key = match column.metric_id {
             Some(id) => Metric::Id(id),
@@ -190,11 +190,11 @@ impl Projection {
         Some(number)
     }
 
-    /// Is there memory to remember a label set, and what is made of it?
+    /// Reserves memory to cache a label set and its projection.
     fn remembers(&mut self, labels: &Labels) -> bool {
         let len = labels.as_text().len();
         let bytes = 2 * len + KNOWN_BYTES;
-        let fits = len <= LABELS_LONG && self.share.take_spare(bytes);
+        let fits = len <= LABELS_LONG && self.memory.take_spare(bytes);
         self.bytes += if fits { bytes } else { 0 };
         fits
     }
@@ -205,10 +205,10 @@ impl Projection {
         self.known.clear();
         self.here.clear();
         self.slots = 0;
-        self.share.give(std::mem::take(&mut self.bytes));
+        self.memory.give(std::mem::take(&mut self.bytes));
     }
 
-    /// A projected label set without the name.
+    /// A projection without the metric name.
     pub(super) fn without_name(&mut self, projected: &Labels) -> Labels {
         self.nameless.of(projected, || without_name(projected))
     }
@@ -216,7 +216,7 @@ impl Projection {
 
 impl Drop for Projection {
     fn drop(&mut self) {
-        self.share.give(self.bytes);
+        self.memory.give(self.bytes);
     }
 }
 

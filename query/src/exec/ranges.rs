@@ -1,4 +1,4 @@
-//! Range vectors: of each series the samples that each step sees, of a selector with a range or of a subquery. Step 4 of
+//! Range vectors: the samples of each series within the range of each step, from a range selector or a subquery. Step 6 of
 //! the query path.
 
 use std::cell::OnceCell;
@@ -18,7 +18,7 @@ use crate::value::{RangeSeries, SAMPLE_BYTES, SERIES_BYTES, histogram_bytes, lab
 use crate::window::{Dense, Grid, Look, Reach, Timed, Window, reaching};
 
 impl Evaluator<'_> {
-    /// Calls `each` with every series of a range vector, in any order, as a function from step to samples.
+    /// Calls `each` for every series of a range vector, in any order.
     pub(super) fn windows(
         &self,
         id: NodeId,
@@ -54,14 +54,14 @@ impl Evaluator<'_> {
                 let (batch, drops) = self.subquery(subquery, &ends)?;
                 let (extended, look) = <_>::default();
                 let frame = Frame { ends: &ends, range_ms: subquery.range.ms, grid, extended, look };
-                // What the subquery looked at was counted where it is evaluated.
+                // Samples of a subquery were counted when it was evaluated.
                 each_window(&batch, &frame, &drops, each)
             }
             _ => Err(Error::execution("BUG: not a range vector")),
         }
     }
 
-    /// Measures the making of windows: what is done with these is not counted.
+    /// Measures the time to read ranges; time spent in `each` is not counted.
     fn measured_windows(
         &self,
         id: NodeId,
@@ -82,7 +82,7 @@ impl Evaluator<'_> {
         done
     }
 
-    /// A range vector as the result of a query: the samples themselves.
+    /// A range vector as the result of a query.
     pub(super) fn range_vector(&self, id: NodeId, grid: &Grid) -> Result<Vec<RangeSeries>, Error> {
         let mut matrix = Vec::new();
         self.windows(id, &grid.first(), &mut |ranges| {
@@ -127,7 +127,7 @@ impl Evaluator<'_> {
     }
 }
 
-/// Where the ranges of all steps lie.
+/// The ranges of all steps.
 #[derive(Clone, Copy)]
 struct Frame<'a> {
     ends: &'a [i64],
@@ -154,31 +154,31 @@ fn each_window(
     Ok(())
 }
 
-/// The samples of one series that each step sees.
+/// The samples of one series within the range of each step.
 pub(super) struct Ranges<'a> {
     batch: &'a Batch,
     column: &'a model::Column,
     windows: &'a [(usize, usize)],
-    /// What a sweep knows of the windows of columns without holes.
+    /// The plan of a sweep over columns without gaps, computed once per batch.
     plan: &'a OnceCell<Vec<Option<Planned>>>,
     dense: &'a Dense,
     frame: Frame<'a>,
-    /// The name goes at the end of the query.
+    /// The name is dropped at the end of the query.
     pub(super) drop_name: bool,
 }
 
 impl Ranges<'_> {
-    /// The labels of the series, as far as they are needed.
+    /// The labels of the series, projected if not all are needed.
     pub(super) fn labels(&self, evaluator: &Evaluator<'_>) -> Result<model::Labels, Error> {
         evaluator.labels_of(self.batch, self.column)
     }
 
-    /// Are there histograms, or floats that say since when they count?
-    pub(super) fn is_rich(&self) -> bool {
-        self.dense.is_rich()
+    /// Are there histograms or start timestamps?
+    pub(super) fn has_mixed_samples(&self) -> bool {
+        self.dense.has_mixed_samples()
     }
 
-    /// The floats of a step, where there is nothing else.
+    /// The window of a step, for series of plain floats.
     #[inline]
     pub(super) fn floats_at(&self, step: usize) -> Window<'_> {
         let (ts, values) = self.dense.slice(&self.batch.timestamps_ms, self.column, self.windows[step]);
@@ -189,7 +189,7 @@ impl Ranges<'_> {
         Window { ts, values, starts: &[], histograms: &[], start_ms, end_ms, eval_ms, extension, lookback_ms }
     }
 
-    /// The values of a swept function at every step. `arg` is its argument at a step.
+    /// Computes a function incrementally over all steps. `arg` is its scalar argument at a step.
     pub(super) fn sweep(&self, sweeper: Sweeper, arg: impl Fn(usize) -> f64, out: &mut Vec<f64>) {
         let (ts, values, rank) = self.dense.floats(&self.batch.timestamps_ms, self.column);
         let times = (self.frame.ends, self.frame.range_ms);

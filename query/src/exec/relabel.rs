@@ -1,4 +1,4 @@
-//! Functions that give series new labels: how long a value gets is known, and its memory taken, before it is made.
+//! Functions that change labels. The length of a new value is known, and its memory reserved, before it is allocated.
 
 use model::labels::METRIC_NAME;
 use model::regex::{CapturingRegex, RegexError, Room};
@@ -14,7 +14,7 @@ use crate::value::{LABEL_VALUE_MAX, SAMPLE_BYTES, Series, label_bytes, text_byte
 use crate::window::Grid;
 
 impl Evaluator<'_> {
-    /// `label_replace`: every series whose source label matches wholly gets the target label, expanded from a template.
+    /// `label_replace`: series whose source label matches get the target label, expanded from a template.
     pub(super) fn label_replace(&self, call: &Call, grid: &Grid) -> Result<Vec<Series>, Error> {
         let mut series = self.vector(call.args[0], grid)?;
         let target = self.label_name(call.args[1], label::no_target("label_replace"))?;
@@ -34,7 +34,7 @@ impl Evaluator<'_> {
         self.merged(series)
     }
 
-    /// `label_join`: every series gets the target label, the values of some others joined.
+    /// `label_join`: every series gets the target label, the joined values of the source labels.
     pub(super) fn label_join(&self, call: &Call, grid: &Grid) -> Result<Vec<Series>, Error> {
         let mut series = self.vector(call.args[0], grid)?;
         let no_source = |name: &Text| format!("invalid source label name in label_join(): {}", name.lossy());
@@ -58,7 +58,7 @@ impl Evaluator<'_> {
         self.merged(series)
     }
 
-    /// `label_match` and `label_mismatch`: the series of which a matcher holds.
+    /// `label_match` and `label_mismatch`: filters series by a matcher.
     pub(super) fn label_match(&self, call: &Call, op: model::MatchOp, grid: &Grid) -> Result<Vec<Series>, Error> {
         let mut series = self.vector(call.args[0], grid)?;
         let [label, pattern] = [self.string_of(call.args[1])?, self.string_of(call.args[2])?];
@@ -73,7 +73,7 @@ impl Evaluator<'_> {
         Ok(series)
     }
 
-    /// A regular expression, once there is memory for it.
+    /// Compiles a regular expression within the memory limit.
     fn compiled<T>(
         &self,
         compile: impl FnOnce(&mut Room<'_>) -> Result<T, RegexError>,
@@ -90,7 +90,7 @@ impl Evaluator<'_> {
         made.map_err(|error| refused.unwrap_or_else(|| Error::Execution(told(error))))
     }
 
-    /// Gives a series a label whose value, of so many bytes, is written once there is memory for it.
+    /// Sets a label of a series; `write` produces the value, of `len` bytes, after memory was reserved.
     pub(super) fn set_label(
         &self,
         series: &mut Series,
@@ -105,7 +105,7 @@ impl Evaluator<'_> {
         Ok(())
     }
 
-    /// The same for a label set; what it takes beyond the old one is held.
+    /// The same for a label set; memory beyond that of the old one stays reserved.
     pub(super) fn with_label(
         &self,
         labels: &Labels,
@@ -119,7 +119,7 @@ impl Evaluator<'_> {
         let text = labels.as_text().len() + name.len() + len;
         let more = text_bytes(text).saturating_sub(label_bytes(labels));
         self.query.take(&self.taken, more)?;
-        // The text is written to a buffer of the thread and then copied.
+        // The text is built in a thread-local buffer and then copied.
         self.room_for(text)?;
         self.pace(text / SAMPLE_BYTES)?;
         Ok(labels.with_value(name, len, write))

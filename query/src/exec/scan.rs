@@ -1,4 +1,4 @@
-//! Scans: what is read from the store for a selector, batch by batch. Step 4 of the query path.
+//! Scans: what is read from the store for a selector, batch by batch. Step 5 of the query path.
 
 use model::{Batch, Column, GroupingHint, Labels, Parts, QuerierError, ReadHints, SamplesNeeded, Selection};
 
@@ -11,14 +11,14 @@ use crate::plan::{NodeId, NodeKind, Scan};
 use crate::value::{Series, is_absent, weight};
 use crate::window::{Grid, Reach};
 
-/// A scan: of the plan, or made while the query runs (`info`).
+/// A scan of the plan, or one that was made while the query runs (`info`).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ScanOf<'e> {
     pub(super) scan: &'e Scan,
     pub(super) id: Option<NodeId>,
 }
 
-/// What is read for a scan.
+/// What to read for a scan: a selection with hints.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted<'e> {
     of: ScanOf<'e>,
@@ -27,7 +27,7 @@ pub(super) struct Wanted<'e> {
 }
 
 impl<'e> ScanOf<'e> {
-    /// The samples in `(end - length, end]` of every step, and as far beyond as `reach` says.
+    /// The selection of the samples in `(end - length, end]` of every step, extended by `reach`.
     pub(super) fn wanted(self, (ends, length_ms): (&[i64], i64), reach: Reach) -> Option<Wanted<'e>> {
         let (first, last) = (ends.first()?, ends.last()?);
         let before = length_ms.saturating_add(reach.back_ms);
@@ -40,7 +40,7 @@ impl<'e> ScanOf<'e> {
 }
 
 impl<'a> Evaluator<'a> {
-    /// For each step, the time up to which a selector looks.
+    /// The end of the range of each step, with `@` and `offset` applied.
     pub(super) fn ends(&self, shift: &Shift, grid: &Grid) -> Vec<i64> {
         let fixed = shift.at.map(|at| match at {
             At::Ms(ms) => ms,
@@ -50,7 +50,7 @@ impl<'a> Evaluator<'a> {
         (0..grid.len).map(|i| fixed.unwrap_or_else(|| grid.time(i)).saturating_sub(shift.offset.ms)).collect()
     }
 
-    /// How far beyond its bounds a range takes samples from: the lookback, backwards or both ways.
+    /// How far an extended range includes samples beyond its bounds: the lookback delta, backwards or both ways.
     pub(super) fn reach(&self, scan: &Scan) -> Reach {
         let lookback = self.query.lookback_ms;
         match scan.extension {
@@ -60,12 +60,12 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// An instant selector that is smoothed looks back as all do, and ahead as far.
+    /// A smoothed instant selector also looks ahead, by the lookback delta.
     pub(super) fn smoothed_reach(&self) -> Reach {
         Reach { back_ms: 0, ahead_ms: self.query.lookback_ms }
     }
 
-    /// What is read for a scan of the plan.
+    /// What to read for a scan of the plan.
     pub(super) fn wanted(&self, id: NodeId, grid: &Grid) -> Option<Wanted<'a>> {
         let of = |scan: &'a Scan| ScanOf { scan, id: Some(id) };
         match &self.node(id).kind {
@@ -80,7 +80,7 @@ impl<'a> Evaluator<'a> {
 
     pub(super) fn wanted_latest<'e>(&self, of: ScanOf<'e>, ends: &[i64]) -> Option<Wanted<'e>> {
         let wanted = of.wanted((ends, self.query.lookback_ms), Reach::default())?;
-        // Whether a histogram was reset shows beside the one before it.
+        // With histogram statistics the sample before the newest is needed to detect a counter reset.
         let newest = !of.scan.totals && ends.first() == ends.last();
         let samples = if newest { SamplesNeeded::Newest } else { SamplesNeeded::All };
         Some(Wanted { hints: ReadHints { samples, ..wanted.hints }, ..wanted })
@@ -95,7 +95,7 @@ impl<'a> Evaluator<'a> {
         Some(Wanted { hints: ReadHints { range_ms, ..wanted.hints }, ..wanted })
     }
 
-    /// Opens what is wanted: in the store, or what an equal scan has read of it.
+    /// Opens a selection in the store, or the batches that an equal scan has read.
     pub(super) fn open(&self, wanted: &Wanted<'_>) -> Result<Box<dyn Parts + '_>, Error> {
         let Query { querier, bounds, scans, .. } = self.query;
         let decisions = wanted.of.id.map(|id| &self.node(id).decisions);
@@ -107,7 +107,7 @@ impl<'a> Evaluator<'a> {
             group = decisions.scan_group;
         }
         let (parts, is_kept) =
-            scans.open((*querier, &bounds.share), group, (&wanted.selection, &hints)).map_err(Error::Store)?;
+            scans.open((*querier, &bounds.memory), group, (&wanted.selection, &hints)).map_err(Error::Store)?;
         if let (true, Some(profile), Some(id)) = (is_kept, self.query.profile, wanted.of.id) {
             profile.reused(id);
         }
@@ -121,7 +121,7 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// Hands over what is wanted of a scan, batch by batch: of a partition when this thread reads only that.
+    /// Reads a scan batch by batch; only the partition of this evaluator, if it has one.
     pub(super) fn batches(
         &self,
         wanted: Option<Wanted<'_>>,
@@ -138,7 +138,7 @@ impl<'a> Evaluator<'a> {
                 self.query.budget.as_ref().map_or(Ok(()), |budget| budget.take_series(batch.columns.len() as u64))?;
                 let (samples, bytes) = cost_of(&batch);
                 self.hold(samples, bytes)?;
-                // Samples are counted as they come, their memory for as long as they are there.
+                // Samples of a batch count once, its memory stays reserved while it is processed.
                 self.held.set(before.samples);
                 let bytes = self.taken.bytes() - before.bytes;
                 let outcome = each(batch);
@@ -166,10 +166,10 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// The labels of a series that was read, as far as they are needed.
+    /// The labels of a series, projected if not all are needed.
     pub(super) fn labels_of(&self, batch: &Batch, column: &Column) -> Result<Labels, Error> {
         if !batch.source.is_empty() {
-            // Where both are put together, the text is there twice for a moment.
+            // Joining both copies the text once more.
             self.room_for(2 * (batch.source.as_text().len() + column.metric.as_text().len()))?;
         }
         Ok(match self.projection() {
@@ -178,7 +178,7 @@ impl<'a> Evaluator<'a> {
         })
     }
 
-    /// Counts what was taken of a selector's samples.
+    /// Counts the samples of an instant selector.
     pub(super) fn count(&self, id: Option<NodeId>, series: &Series) -> Result<(), Error> {
         if !self.samples.is_wanted() {
             return Ok(());
@@ -188,7 +188,7 @@ impl<'a> Evaluator<'a> {
         self.charge(id, self.samples.add(floats.chain(histograms).map(|(step, n)| (step, [n, n]))))
     }
 
-    /// Takes what was read off what the query may cost.
+    /// Charges samples read to the query's cost limit.
     pub(super) fn charge(&self, id: Option<NodeId>, read: u64) -> Result<(), Error> {
         self.profile_read(id, (0, read));
         self.query.budget.as_ref().map_or(Ok(()), |budget| budget.take_samples(read))

@@ -1,38 +1,38 @@
-//! Scan sharing: what the first scan of a group reads is kept, so that the others of the same times are served from memory.
+//! Scan sharing: batches read by the first scan of a group are kept, and replayed to others with the same times.
 //!
-//! It only spares time: batches are kept where there is memory to spare, dropped where that gets scarce, and then read again.
+//! It only saves time: batches are kept in spare memory, dropped when memory gets scarce, and then read again.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use model::{Batch, BatchSink, Column, PartReader, Parts, Querier, QuerierError, ReadHints, SamplesNeeded, Selection};
 
-use crate::memory::Share;
+use crate::memory::QueryMemory;
 use crate::plan::Plan;
 use crate::value::{SAMPLE_BYTES, SERIES_BYTES, histogram_bytes, label_bytes};
 
-/// What the groups of scans of a query read, by number.
+/// Kept batches, by scan group of the plan.
 #[derive(Debug, Default)]
 pub(crate) struct ScanCache(Mutex<Vec<Group>>);
 
-/// Scans of the same series, maybe at other times.
+/// A group of scans with equal matchers.
 #[derive(Debug)]
 struct Group {
-    /// How many of them are still to come.
+    /// Scans that have not been opened yet.
     left: usize,
     kept: Option<Arc<Reading>>,
 }
 
-/// One selection, part by part.
+/// The batches of one selection, by partition.
 #[derive(Debug)]
 struct Reading {
-    /// First and last millisecond, and whether it is of the latest samples alone.
+    /// First and last millisecond, and which samples were read.
     of: (i64, i64, SamplesNeeded),
     parts: Vec<Mutex<Part>>,
-    share: Arc<Share>,
-    /// Nothing is kept of it any more.
+    memory: Arc<QueryMemory>,
+    /// It was dropped: nothing more is kept.
     over: AtomicBool,
-    /// It was, or is being, replayed.
+    /// It is being replayed, or was.
     replayed: AtomicBool,
 }
 
@@ -44,15 +44,15 @@ struct Part {
 }
 
 impl ScanCache {
-    /// Room for what the scans of a plan share.
+    /// An empty cache with the scan groups of a plan.
     pub(crate) fn of(plan: &Plan) -> Self {
         Self(Mutex::new(plan.scan_groups.iter().map(|scans| Group { left: *scans, kept: None }).collect()))
     }
 
-    /// Opens the selection of a scan, or what was kept of it; says which.
+    /// Opens a selection, or its kept batches; true for the latter.
     pub(super) fn open<'q>(
         &self,
-        (querier, share): (&'q dyn Querier, &Arc<Share>),
+        (querier, memory): (&'q dyn Querier, &Arc<QueryMemory>),
         group: Option<usize>,
         (selection, hints): (&Selection<'_>, &ReadHints<'_>),
     ) -> Result<(Box<dyn Parts + 'q>, bool), QuerierError> {
@@ -78,13 +78,13 @@ impl ScanCache {
             return Ok((parts, false));
         }
         let kept = (0..parts.count()).map(|_| Mutex::default()).collect();
-        let share = Arc::clone(share);
-        let reading = Arc::new(Reading { of, parts: kept, share, over: false.into(), replayed: false.into() });
+        let memory = Arc::clone(memory);
+        let reading = Arc::new(Reading { of, parts: kept, memory, over: false.into(), replayed: false.into() });
         known.kept = Some(Arc::clone(&reading));
         Ok((Box::new(Recording { parts, reading }), false))
     }
 
-    /// Drops all but what is being replayed. Was there any?
+    /// Drops what is not being replayed. True if there was any.
     pub(super) fn clear(&self) -> bool {
         let unread = |kept: &mut Arc<Reading>| !kept.replayed.load(Ordering::SeqCst) || Arc::strong_count(kept) == 1;
         let mut groups = lock(&self.0);
@@ -103,14 +103,14 @@ impl Reading {
             return;
         }
         let (_, bytes) = cost_of(batch);
-        if !self.share.take_spare(bytes) {
+        if !self.memory.take_spare(bytes) {
             self.clear();
             return;
         }
         let mut kept = lock(&self.parts[part]);
         if self.over.load(Ordering::SeqCst) {
             drop(kept);
-            self.share.give(bytes);
+            self.memory.give(bytes);
             return;
         }
         kept.bytes += bytes;
@@ -123,10 +123,10 @@ impl Reading {
         self.give()
     }
 
-    /// Gives its memory back, to be used up.
+    /// Releases the memory of the batches.
     fn give(&self) -> bool {
         let bytes = self.parts.iter().map(|part| std::mem::take(&mut lock(part).bytes)).sum();
-        self.share.give(bytes);
+        self.memory.give(bytes);
         bytes > 0
     }
 }
@@ -141,7 +141,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Hands over what is read, and keeps it.
+/// Reads from the store and keeps the batches.
 struct Recording<'q> {
     parts: Box<dyn Parts + 'q>,
     reading: Arc<Reading>,
@@ -160,7 +160,7 @@ impl Parts for Recording<'_> {
         self.parts.reader_bytes()
     }
 
-    // A replay has none of its own: the query said them when it read the first time.
+    // Warnings of the store are reported once, by the first reading.
     fn warnings(&self) -> Vec<String> {
         self.parts.warnings()
     }
@@ -182,7 +182,7 @@ impl PartReader for Recorder<'_> {
     }
 }
 
-/// Hands over what was kept.
+/// Replays kept batches.
 struct Replay {
     reading: Arc<Reading>,
     is_last: bool,
@@ -209,11 +209,11 @@ impl PartReader for Replayer<'_> {
     }
 }
 
-/// The samples of a batch, and about how many bytes they and their series take.
+/// The number of samples of a batch, and about how much memory it takes.
 pub(super) fn cost_of(batch: &Batch) -> (usize, usize) {
     let samples = batch.timestamps_ms.len() * batch.columns.len();
     let of_column = |column: &Column| {
-        // Those of one series are alike: to look at each costs as much as to read it.
+        // The first and the last histogram stand for all: measuring each would cost as much as reading it.
         let largest = [column.histograms.first(), column.histograms.last()].into_iter().flatten();
         let largest = largest.map(|(_, h)| histogram_bytes(h)).max().unwrap_or_default();
         let histograms = largest * column.histograms.len();
@@ -231,7 +231,7 @@ mod tests {
     use crate::options::Times;
     use crate::promqltest::Store;
     use crate::promqltest::wrapped::Wrapped;
-    use crate::{Engine, EngineOptions, Memory, QueryOptions, QueryResult};
+    use crate::{Engine, EngineOptions, MemoryPool, QueryOptions, QueryResult};
 
     fn filled() -> Wrapped<AtomicUsize> {
         let mut store = Store::default();
@@ -247,7 +247,7 @@ mod tests {
 
     /// The result, and how often the store was read.
     fn run(store: &Wrapped<AtomicUsize>, query: &str, most: usize) -> (Option<QueryResult>, usize) {
-        let memory = Arc::new(Memory::new(usize::MAX, most));
+        let memory = Arc::new(MemoryPool::new(usize::MAX, most));
         // What one thread takes does not depend on how far another is.
         let options = EngineOptions { memory: Arc::clone(&memory), threads: 1, ..EngineOptions::default() };
         let engine = Engine::new(options);

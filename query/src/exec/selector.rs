@@ -1,4 +1,4 @@
-//! Instant selectors: of each series the latest sample within the lookback, at every step. Step 4 of the query path.
+//! Instant selectors: of each series the latest sample within the lookback, at every step. Step 6 of the query path.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::value::{ABSENT, Series, is_absent};
 use crate::window::{Dense, Grid, Look, bounds};
 
 impl Evaluator<'_> {
-    /// The latest sample of each series within the lookback, at every step, or what is taken of it.
+    /// The latest sample of each series within the lookback delta at every step, or a property of it.
     pub(super) fn instant_selector(
         &self,
         (id, scan): (NodeId, &Scan),
@@ -21,7 +21,7 @@ impl Evaluator<'_> {
         self.latest(ScanOf { scan, id: Some(id) }, &self.ends(&scan.shift, grid), take, sink)
     }
 
-    /// The latest sample within the lookback of each end, or what is taken of it.
+    /// The same at given times.
     pub(super) fn latest(&self, of: ScanOf<'_>, ends: &[i64], take: Take, sink: &mut Sink<'_>) -> Result<(), Error> {
         let mut dense = Dense::default();
         let look = Look { stale_markers: true, starts: take == Take::Start, totals: of.scan.totals };
@@ -31,9 +31,9 @@ impl Evaluator<'_> {
                 dense.load(&batch.timestamps_ms, column, look);
                 let mut series =
                     Series::of_floats(self.labels_of(&batch, column)?, false, Vec::with_capacity(ends.len()));
-                let seen = if dense.is_rich() || take == Take::Start {
+                let seen = if dense.has_mixed_samples() || take == Take::Start {
                     let floats = |window| dense.slice(&batch.timestamps_ms, column, window);
-                    latest_rich(&dense, &windows, floats, take, &mut series)
+                    latest_mixed(&dense, &windows, floats, take, &mut series)
                 } else {
                     latest_floats(&windows, dense.floats(&batch.timestamps_ms, column), take, &mut series.values)
                 };
@@ -48,16 +48,16 @@ impl Evaluator<'_> {
     }
 }
 
-/// What is taken of a sample.
+/// Which property of a sample is returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Take {
-    /// The float or histogram it is.
+    /// The float or histogram itself.
     Value,
     /// Its time, in seconds.
     Time,
-    /// Of a float its time, in milliseconds; a histogram as it is.
+    /// The timestamp of a float, in milliseconds; a histogram itself.
     FloatMillis,
-    /// Since when it counts, in seconds; 0 when nobody says.
+    /// Its start timestamp, in seconds; 0 when unknown.
     Start,
 }
 
@@ -73,7 +73,7 @@ impl Take {
     }
 }
 
-/// What is taken of the last float of each window; how many there are.
+/// The last float of each window, or a property of it; returns how many there are.
 fn latest_floats(
     windows: &[(usize, usize)],
     (ts, floats, rank): (&[i64], &[f64], &[usize]),
@@ -83,7 +83,7 @@ fn latest_floats(
     let mut seen = 0;
     for (low, high) in windows {
         let (low, high) = if rank.is_empty() { (*low, *high) } else { (rank[*low], rank[*high]) };
-        // A stale marker ends the series: what lies before it is not looked at.
+        // A stale marker ends the series: earlier samples are not considered.
         let value = if low < high { floats[high - 1] } else { ABSENT };
         let found = !is_absent(value);
         seen += u64::from(found);
@@ -92,8 +92,8 @@ fn latest_floats(
     seen
 }
 
-/// What is taken of the latest samples of windows in which there are histograms, or starts of floats; how many there are.
-fn latest_rich<'a>(
+/// The same for windows with histograms or start timestamps.
+fn latest_mixed<'a>(
     dense: &Dense,
     windows: &[(usize, usize)],
     floats: impl Fn((usize, usize)) -> (&'a [i64], &'a [f64]),

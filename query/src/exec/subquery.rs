@@ -1,4 +1,4 @@
-//! Subqueries: an inner query at its own steps, whose values are the samples of a range vector.
+//! Subqueries: evaluates an inner expression at its own steps; its values become the samples of a range vector.
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use crate::Error;
 use crate::plan::Subquery;
 use crate::window::Grid;
 
-/// What a step takes, whatever there is at it.
+/// Memory per inner step, besides samples.
 const STEP_BYTES: usize = 128;
 
 impl Evaluator<'_> {
-    /// The inner values for all outer steps as one batch (absent slots are stale markers, which ranges skip), and which
-    /// series lose their name at the end. Inner steps are multiples of the step, whatever the outer times.
+    /// The inner values for all outer steps as one batch (absent slots are stale markers, which ranges skip), and which series
+    /// lose their name at the end. Inner steps are aligned to multiples of the step, independent of the outer times.
     pub(super) fn subquery(&self, subquery: &Subquery, ends: &[i64]) -> Result<(Batch, Vec<bool>), Error> {
         let step_ms = subquery.step.as_ref().map_or(self.query.options.default_step_ms, |step| step.ms).max(1);
         let (Some(first), Some(last)) = (ends.first(), ends.last()) else { return Ok((Batch::default(), vec![])) };
@@ -32,7 +32,7 @@ impl Evaluator<'_> {
             return Err(Error::TooManySamples);
         }
         let grid = Grid { start_ms, step_ms, len: steps };
-        // Beside the series: times of steps, where the windows of each thread lie, what is planned of them.
+        // Memory per step besides the series: timestamps, windows, plans of sweeps.
         self.hold(0, steps.saturating_mul(STEP_BYTES))?;
         let samples = &self.samples;
         samples.enter(if samples.is_wanted() { steps } else { 0 });
@@ -50,7 +50,7 @@ impl Evaluator<'_> {
     }
 }
 
-/// Between the steps of a subquery lie samples it does not see: what a histogram says of the one before it does not hold.
+/// A subquery skips samples between its steps, so a histogram's reset hint about its predecessor does not hold.
 fn without_hint(mut histogram: Arc<Histogram>) -> Arc<Histogram> {
     if matches!(histogram.reset_hint, ResetHint::Reset | ResetHint::NotReset) {
         Arc::make_mut(&mut histogram).reset_hint = ResetHint::Unknown;

@@ -1,7 +1,7 @@
-//! The k largest or smallest values. Which of equal ones stay is as arbitrary as it is well known: a binary heap decides, as
-//! upstream's does (`container/heap`).
+//! Top-k heap: the k largest or smallest values. Which of equal values stay depends on the heap operations, which are those of
+//! Go's `container/heap`, so that results equal upstream's.
 
-/// Values with what they belong to, at most so many.
+/// At most `count` values, with the index of their series.
 #[derive(Debug)]
 pub(super) struct TopKHeap {
     heap: Vec<(f64, usize)>,
@@ -14,7 +14,7 @@ impl TopKHeap {
         Self { heap: Vec::new(), count, largest }
     }
 
-    /// Takes a value that is among the best so far; true when it is.
+    /// Adds a value if it is among the k best so far; true if it was added.
     pub(super) fn offer(&mut self, value: f64, of: usize) -> bool {
         if self.heap.len() < self.count {
             self.heap.push((value, of));
@@ -31,7 +31,7 @@ impl TopKHeap {
         taken
     }
 
-    /// What they belong to, the best first, and empties it.
+    /// Empties the heap; returns indexes, the best value first.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = usize> {
         let largest = self.largest;
         self.heap.sort_by(|a, b| match (a.0.is_nan(), b.0.is_nan()) {
@@ -42,7 +42,7 @@ impl TopKHeap {
         self.heap.drain(..).map(|(_, of)| of)
     }
 
-    /// Does one lie below another in the heap? What is no number does.
+    /// The order of the heap; NaN is always the smallest.
     fn less(&self, i: usize, j: usize) -> bool {
         let (a, b) = (self.heap[i].0, self.heap[j].0);
         a.is_nan() || if self.largest { a < b } else { a > b }

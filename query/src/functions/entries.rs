@@ -1,4 +1,4 @@
-//! The samples of a range, floats and histograms, and what a function makes of them.
+//! The samples of a range, floats and histograms in order of time, and results of functions of them.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use model::Histogram;
 use crate::value::SampleRef;
 use crate::window::Window;
 
-/// What a range comes to.
+/// The result of a range function.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Outcome {
     Float(f64),
@@ -29,7 +29,7 @@ pub(super) struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// Since when it counts, and its time.
+    /// Start timestamp and timestamp.
     pub(super) fn times(&self) -> (i64, i64) {
         (self.start_ms, self.ts_ms)
     }

@@ -10,7 +10,7 @@ pub(crate) struct Bucket {
 /// Differences this small, relative to the counts, come from rounding.
 const TOLERANCE: f64 = 1e-12;
 
-/// Counts that fell from bucket to bucket and had to be raised: the bounds between which that was, and by how much at most.
+/// Cumulative counts that decreased and were raised: the bounds between which that was, and the largest correction.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Raised {
     pub(crate) first: f64,
@@ -19,7 +19,7 @@ pub(crate) struct Raised {
 }
 
 impl Raised {
-    /// Of both.
+    /// Combines both.
     pub(crate) fn and(self, other: Self) -> Self {
         let (first, last) = (self.first.min(other.first), self.last.max(other.last));
         Self { first, last, most: self.most.max(other.most) }
@@ -42,7 +42,7 @@ fn prepare(buckets: &mut Vec<Bucket>) -> Option<()> {
     Some(())
 }
 
-/// The quantile, interpolated within its bucket, and which counts had to be raised to ascend.
+/// The quantile, interpolated within its bucket, and which counts were raised for monotonicity.
 pub(crate) fn quantile(q: f64, buckets: &mut Vec<Bucket>) -> (f64, Option<Raised>) {
     if q.is_nan() {
         return (f64::NAN, None);
@@ -79,7 +79,7 @@ pub(crate) fn quantile(q: f64, buckets: &mut Vec<Bucket>) -> (f64, Option<Raised
     (start + (end - start) * (rank / count), forced)
 }
 
-/// Makes the counts ascend. What is more than rounding is told.
+/// Makes the counts monotonic. Corrections beyond rounding errors are returned.
 fn ascend(buckets: &mut [Bucket]) -> Option<Raised> {
     let mut raised: Option<Raised> = None;
     let mut before = buckets[0].count;
@@ -98,7 +98,7 @@ fn ascend(buckets: &mut [Bucket]) -> Option<Raised> {
     raised
 }
 
-/// The share of observations between two values, interpolated within their buckets.
+/// The fraction of observations between two values, interpolated within their buckets.
 pub(crate) fn fraction(lower: f64, upper: f64, buckets: &mut Vec<Bucket>) -> f64 {
     if prepare(buckets).is_none() {
         return f64::NAN;
@@ -125,7 +125,7 @@ fn rank_of(value: f64, buckets: &[Bucket]) -> f64 {
             return rank;
         }
         if bucket.upper > value {
-            // A bucket without a lower end cannot be cut: all of it counts as below.
+            // A bucket without a lower bound cannot be interpolated: all of it counts as below.
             if low.is_infinite() {
                 return bucket.count;
             }

@@ -1,4 +1,4 @@
-//! Change over a range of histograms, or of floats that say since when they count.
+//! `rate`, `increase`, `delta` and their like for histograms and for floats with start timestamps.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use crate::parse::ast::Extension;
 use crate::value::SampleRef;
 use crate::window::{Timed, Window};
 
-/// Takes note of what was noticed when histograms were combined; `None` when they could not be. Resets are accounted for
-/// elsewhere, so contradicting hints are none of it.
+/// Adds annotations for combined histograms; `None` when they are incompatible. Counter resets are handled elsewhere, so
+/// conflicting hints are not annotated.
 fn taken(result: Result<Combined, Incompatible>, operation: Operation, annotations: &mut AnnotationList) -> Option<()> {
     match result {
         Ok(combined) => annotations.bounds(combined, operation),
@@ -57,7 +57,7 @@ pub(super) fn extrapolated(window: &Window<'_>, kind: Kind, annotations: &mut An
             samples => change(samples, kind, annotations)?,
         };
         if from_start {
-            // The first sample began at zero within the range: that is where the change begins.
+            // The counter started at zero within the range: the increase starts there.
             stretch.begin_at(first.start_ms);
             if all.len() > 1 {
                 let mut total = Total::new(&change);
@@ -83,7 +83,7 @@ pub(super) fn extrapolated(window: &Window<'_>, kind: Kind, annotations: &mut An
     Some(Outcome::Float(change * stretch.factor(window.seconds(), kind)))
 }
 
-/// What resets took from a counter.
+/// The sum of values lost by counter resets.
 fn float_resets(all: &[Entry<'_>], annotations: &mut AnnotationList) -> f64 {
     let mut lost = 0.0;
     for pair in all.windows(2) {
@@ -103,14 +103,14 @@ fn is_reset(before: &Timed, current: &Timed) -> bool {
         || histogram::is_reset(&current.histogram, &before.histogram)
 }
 
-/// What came on top from the first histogram to the last, resets made up for.
+/// The increase from the first histogram to the last, corrected for resets.
 fn change(samples: &[Timed], kind: Kind, annotations: &mut AnnotationList) -> Option<Histogram> {
     let [first, .., last] = samples else { return None };
     let hint = |of: ResetHint| move |sample: &Timed| sample.histogram.reset_hint == of;
     if kind.counter && samples.iter().any(hint(ResetHint::Gauge)) {
         annotations.add(Annotation::NotCounter);
     }
-    // What comes before a reset right after the first sample is of no interest, not even its kind of buckets.
+    // With a reset right after the first sample that sample is ignored, including its bucket layout.
     let second = &samples[1];
     let begins_anew = kind.counter && is_reset(first, second);
     let base = if begins_anew {
@@ -182,8 +182,7 @@ pub(super) fn instant(window: &Window<'_>, is_rate: bool, annotations: &mut Anno
     }
 }
 
-/// The histogram at a bound of an extended range, between two samples: on the line from one to the other, or from zero
-/// after a reset.
+/// The histogram interpolated at a bound of an extended range; from zero after a reset.
 fn between(a: &Timed, b: &Timed, at_ms: i64, kind: Kind, annotations: &mut AnnotationList) -> Option<Histogram> {
     if at_ms == a.ts_ms || at_ms == b.ts_ms {
         let exact = if at_ms == a.ts_ms { a } else { b };
@@ -200,7 +199,7 @@ fn between(a: &Timed, b: &Timed, at_ms: i64, kind: Kind, annotations: &mut Annot
     Some(total.finish())
 }
 
-/// The histogram at a time on the line between those around it; the one before it when none follows.
+/// The histogram interpolated at a time; the last one before it when none follows.
 pub(crate) fn smoothed(samples: &[Timed], at_ms: i64, annotations: &mut AnnotationList) -> Option<Arc<Histogram>> {
     let after = samples.partition_point(|s| s.ts_ms <= at_ms);
     let before = &samples[after.checked_sub(1)?];
@@ -261,8 +260,7 @@ fn extended(window: &Window<'_>, kind: Kind, annotations: &mut AnnotationList) -
     Some(gauge(if kind.per_second { divided(&change, window.seconds()) } else { change }))
 }
 
-/// What stood before each reset between the bounds of an extended range. A reset between the samples around the left
-/// bound counts in the value there already.
+/// Values before each reset between the bounds of an extended range. A reset around the left bound is part of the value there.
 fn resets_between<'a>(
     used: &'a [Timed],
     left: &'a Histogram,

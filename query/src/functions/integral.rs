@@ -3,18 +3,18 @@
 use super::kahan::Kahan;
 use crate::window::Window;
 
-/// Which value holds between two samples.
+/// How values between two samples are assumed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rule {
-    /// That of the earlier.
+    /// The earlier value.
     Left,
-    /// That of the later.
+    /// The later value.
     Right,
     /// Their mean.
     Trapezoid,
 }
 
-/// The rule of this number; none when there is no such rule.
+/// The rule by its number.
 fn rule(number: f64) -> Option<Rule> {
     [Rule::Left, Rule::Right, Rule::Trapezoid]
         .into_iter()
@@ -22,12 +22,12 @@ fn rule(number: f64) -> Option<Rule> {
         .find_map(|(rule, n)| (n == number).then_some(rule))
 }
 
-/// Does the argument name a rule?
+/// Is the argument the number of a rule?
 pub(crate) fn is_rule(number: f64) -> bool {
     rule(number).is_some()
 }
 
-/// What is no number counts as zero. The trapezoid is the rule where the argument names none.
+/// NaN counts as zero. Without a valid argument the trapezoidal rule is used.
 pub(crate) fn integral(window: &Window<'_>, args: &[f64]) -> Option<f64> {
     window.values.first()?;
     let rule = args.first().and_then(|number| rule(*number)).unwrap_or(Rule::Trapezoid);
@@ -49,12 +49,12 @@ pub(crate) fn integral(window: &Window<'_>, args: &[f64]) -> Option<f64> {
     Some(if area.sum.is_infinite() { area.sum } else { area.value() })
 }
 
-/// The mean of two values, with what rounding lost of it.
+/// The mean of two values with its rounding error.
 fn mean(a: f64, b: f64) -> Kahan {
     let mut sum = Kahan::new(a);
     sum.add(b);
     if sum.sum.is_infinite() && a.is_finite() && b.is_finite() {
-        // The sum leaves the range of floats, the mean does not.
+        // The sum overflows, the mean does not.
         let mut halves = Kahan::new(a / 2.0);
         halves.add(b / 2.0);
         return halves;

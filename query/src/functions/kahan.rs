@@ -1,6 +1,6 @@
-//! Summation after Kahan and Neumaier: the rounding error is carried beside the sum.
+//! Kahan-Neumaier summation: the rounding error is carried beside the sum.
 
-/// A sum and what its rounding lost.
+/// A sum and its compensation.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Kahan {
     pub(crate) sum: f64,
@@ -31,7 +31,7 @@ impl Kahan {
     }
 }
 
-/// A mean that switches to running means when the sum would leave the range of floats.
+/// A mean that switches to incremental means when the sum would overflow.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mean {
     kahan: Kahan,

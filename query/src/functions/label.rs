@@ -1,17 +1,16 @@
-//! What functions that name labels say of the names, and the labels that `absent` knows.
+//! Error messages of functions that set labels, and the labels of `absent`.
 
 use model::{Labels, LabelsBuilder};
 
 use crate::parse::Text;
 use crate::value::is_metadata;
 
-/// What is said of a name that no label can have.
+/// The error for an invalid label name.
 pub(crate) fn no_target(function: &'static str) -> impl Fn(&Text) -> String {
     move |name| format!("invalid destination label name in {function}(): {}", name.lossy())
 }
 
-/// The labels that `absent` gives its only series: those that the first equality matcher of a label fixes, unless another
-/// matcher of that label follows.
+/// The labels of the result of `absent`: those with an equality matcher, unless there is another matcher of the same label.
 pub(crate) fn fixed_by(matchers: &[model::Matcher]) -> Labels {
     let mut builder = LabelsBuilder::default();
     for (i, matcher) in matchers.iter().enumerate().filter(|(_, m)| !is_metadata(&m.name)) {

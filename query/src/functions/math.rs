@@ -1,6 +1,6 @@
-//! Functions of one value and some scalars.
+//! Functions of one value and scalar arguments.
 
-/// The larger, as Go has it: infinity is larger than what is no number.
+/// The maximum as Go's `math.Max`: infinity wins over NaN.
 pub(crate) fn max(a: f64, b: f64) -> f64 {
     if a == f64::INFINITY || b == f64::INFINITY {
         f64::INFINITY
@@ -13,7 +13,7 @@ pub(crate) fn max(a: f64, b: f64) -> f64 {
     }
 }
 
-/// The smaller, as Go has it.
+/// The minimum as Go's `math.Min`.
 pub(crate) fn min(a: f64, b: f64) -> f64 {
     -max(-a, -b)
 }
@@ -34,7 +34,7 @@ pub(crate) fn clamp_min(value: f64, args: &[f64]) -> Option<f64> {
     Some(max(*args.first()?, value))
 }
 
-/// To the nearest multiple of the argument, 1 when there is none; halves go up.
+/// Rounds to the nearest multiple of the argument (default 1), halves up.
 pub(crate) fn round(value: f64, args: &[f64]) -> Option<f64> {
     // Dividing by the inverse is more exact for fractions such as 0.1.
     let inverse = 1.0 / args.first().copied().unwrap_or(1.0);

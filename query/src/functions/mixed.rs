@@ -1,5 +1,4 @@
-//! Functions of ranges in which there are histograms, or samples that say since when they count. Functions that are not
-//! here look at floats alone.
+//! Range functions for ranges with histograms or start timestamps. Functions that are not here use floats only.
 
 use std::sync::Arc;
 
@@ -16,7 +15,7 @@ use crate::window::Window;
 
 pub(crate) type MixedFn = fn(&Window<'_>, &mut AnnotationList) -> Option<Outcome>;
 
-/// The function of this name, when it is one for histograms too.
+/// The function of this name, if it supports histograms.
 pub(crate) fn of(name: &str) -> Option<MixedFn> {
     Some(match name {
         "rate" => |w, r| histogram_rate::extrapolated(w, rate::Kind::RATE, r),
@@ -49,7 +48,7 @@ fn seconds(ts_ms: i64) -> Outcome {
     Outcome::Float(ts_ms as f64 / 1000.0)
 }
 
-/// The samples from the anchor on; none when all lie before an extended range.
+/// The samples from the anchor on; none when all are before an extended range.
 fn since_anchor<'a>(window: &Window<'a>) -> Option<Vec<Entry<'a>>> {
     let mut all = entries(window);
     if window.extension == Some(Extension::Anchored) {
@@ -101,7 +100,7 @@ fn avg(window: &Window<'_>, annotations: &mut AnnotationList) -> Option<Outcome>
     Some(Outcome::histogram(mean.finish()))
 }
 
-/// Adds all histograms of a range but the first; `None` when they do not go together.
+/// Sums the histograms of a range; `None` when they are incompatible.
 fn all_of(
     window: &Window<'_>,
     annotations: &mut AnnotationList,
@@ -124,13 +123,13 @@ fn all_of(
             }
         }
     }
-    // Whether hints contradict each other is asked of all of them, not of each and the sum so far.
+    // Conflicting hints are detected among all histograms, not between each and the running sum.
     combined.resets_collide = hints.collide();
     annotations.combined(combined, Operation::Aggregation);
     Some(())
 }
 
-/// Which hints some histograms have.
+/// The reset hints seen among some histograms.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Hints {
     reset: bool,
@@ -143,7 +142,7 @@ impl Hints {
         self.not_reset |= histogram.reset_hint == model::ResetHint::NotReset;
     }
 
-    /// Do they contradict each other?
+    /// Do the hints conflict?
     pub(crate) fn collide(self) -> bool {
         self.reset && self.not_reset
     }

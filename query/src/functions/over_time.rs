@@ -1,4 +1,4 @@
-//! `…_over_time`, `changes`, `resets`: one value out of the samples of a range.
+//! `…_over_time`, `changes`, `resets`: one value from the samples of a range.
 
 use std::cmp::Ordering;
 
@@ -154,7 +154,7 @@ pub(super) fn quantile_of_sorted(q: f64, values: &[f64]) -> f64 {
     let upper = (lower + 1).min(values.len() - 1);
     let weight = rank - rank.floor();
     if weight == 0.0 {
-        // Nothing of the value above has a part in it, be it infinite.
+        // With weight zero the upper value is ignored, even if it is infinite.
         return values[lower];
     }
     values[lower] * (1.0 - weight) + values[upper] * weight

@@ -5,10 +5,10 @@ use crate::edges::Edges;
 use crate::histogram::started_anew;
 use crate::window::Window;
 
-/// Which change is meant.
+/// The kind of change.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kind {
-    /// It only rises, but for resets.
+    /// Of a counter, corrected for resets.
     pub(super) counter: bool,
     pub(super) per_second: bool,
 }
@@ -31,8 +31,8 @@ pub(crate) fn delta(window: &Window<'_>, _: &[f64]) -> Option<f64> {
     extrapolated(window, Kind::DELTA)
 }
 
-/// How far a change between samples is stretched to the borders of its range: all the way, unless the samples end far
-/// from them (more than 1.1 sample intervals), in which case half an interval is assumed. In seconds.
+/// Extrapolation of a change to the bounds of its range, in seconds: to the bound, unless it is further from the samples than
+/// 1.1 sample intervals, in which case half an interval is assumed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stretch {
     last_ms: i64,
@@ -58,21 +58,20 @@ impl Stretch {
         Self { last_ms, sampled, to_start, to_end }
     }
 
-    /// A counter is not stretched below zero, which it left so many sampled times before the first sample.
+    /// A counter is not extrapolated below zero.
     #[inline]
     pub(super) fn not_below_zero(self, times: f64) -> Self {
         Self { to_start: self.to_start.min(self.sampled * times), ..self }
     }
 
-    /// Could [`Self::not_below_zero`] of the first value over the change shorten the stretch? Tells without a division,
-    /// and says yes when in doubt.
+    /// Could [`Self::not_below_zero`] shorten the extrapolation? Decided without a division; true when in doubt.
     #[inline]
     pub(super) fn may_reach_zero(&self, first: f64, change: f64) -> bool {
         let surely_not = first * self.sampled > change * self.to_start * (1.0 + 1e-9);
         !surely_not
     }
 
-    /// It is known when the counter was zero: nothing is to be assumed on that side.
+    /// The start timestamp is known: no extrapolation on that side.
     pub(super) fn begin_at(&mut self, start_ms: i64) {
         self.to_start = 0.0;
         self.sampled = (self.last_ms - start_ms) as f64 / 1000.0;
@@ -85,7 +84,7 @@ impl Stretch {
     }
 }
 
-/// The difference between the last and first sample, stretched to the borders of the range.
+/// The difference between the last and first sample, extrapolated to the bounds of the range.
 pub(super) fn extrapolated(window: &Window<'_>, kind: Kind) -> Option<f64> {
     if window.extension.is_some() {
         let change = between_edges(window, kind.counter)?;
@@ -114,7 +113,7 @@ pub(super) fn extrapolated(window: &Window<'_>, kind: Kind) -> Option<f64> {
     Some(result * stretch.factor(window.seconds(), kind))
 }
 
-/// The difference of the values at the bounds of an extended range; resets between them are made up for.
+/// The difference of the values at the bounds of an extended range, corrected for resets.
 fn between_edges(window: &Window<'_>, counter: bool) -> Option<f64> {
     let Edges { left, right, inner } = window.edges(counter)?;
     let mut result = right.value - left.value;

@@ -1,4 +1,4 @@
-//! The orders that `sort`, `sort_desc` and `sort_by_label` give an instant vector.
+//! `sort`, `sort_desc`, `sort_by_label` and `sort_by_label_desc`.
 
 use std::cmp::Ordering;
 
@@ -12,7 +12,7 @@ pub(crate) enum Order {
     LabelDescending,
 }
 
-/// Leaves histograms out, which have no order.
+/// Removes histograms, which have no order.
 pub(crate) fn floats_alone(series: &mut Vec<Series>) {
     for one in series.iter_mut() {
         one.histograms.clear();
@@ -20,7 +20,7 @@ pub(crate) fn floats_alone(series: &mut Vec<Series>) {
     series.retain(|s| !s.is_empty());
 }
 
-/// Sorts by the value at the first step; NaN goes last either way.
+/// Sorts by the value at the first step; NaN is last in both orders.
 pub(crate) fn by_value(series: &mut [Series], descending: bool) {
     series.sort_by(|a, b| {
         let (a, b) = (a.values[0], b.values[0]);
@@ -32,7 +32,7 @@ pub(crate) fn by_value(series: &mut [Series], descending: bool) {
     });
 }
 
-/// Sorts by the values of some labels, then by all labels; digits count as numbers.
+/// Sorts by the values of some labels in natural order, then by all labels.
 pub(crate) fn by_label(series: &mut [Series], names: &[String], descending: bool) {
     series.sort_by(|a, b| {
         let by_names = names.iter().map(|n| natural(a.labels.value(n), b.labels.value(n)));

@@ -1,5 +1,5 @@
-//! Functions of a whole column at once: what neighbouring windows share is found once. The values are those of the function
-//! of one window by the same name, to the last bit.
+//! Incremental evaluation over a whole column: work that adjacent windows share is done once. Results equal those of the
+//! function of one window by the same name, bit for bit.
 
 use super::over_time::{self, order};
 use super::rate::{Kind, Stretch};
@@ -7,16 +7,16 @@ use crate::parse::ast::Extension;
 use crate::value::ABSENT;
 use crate::window::Window;
 
-/// The floats of one series, and which of them each step sees: both bounds of the windows ascend.
+/// The floats of one series and the windows of the steps, whose bounds are ascending.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sweep<'a> {
     pub(crate) values: &'a [f64],
     pub(crate) windows: &'a [(usize, usize)],
-    /// What [`Sweeper::plan`] made of the windows.
+    /// The result of [`Sweeper::plan`].
     pub(crate) plan: &'a [Option<Planned>],
 }
 
-/// How the change in a window with two samples or more is stretched, and by what unless it would begin below zero.
+/// Extrapolation of a window with at least two samples, and the factor unless it would go below zero.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Planned {
     stretch: Stretch,
@@ -24,7 +24,7 @@ pub(crate) struct Planned {
     range_seconds: f64,
 }
 
-/// The functions that are swept.
+/// The functions with incremental evaluation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Sweeper {
     Change(Kind),
@@ -32,7 +32,7 @@ pub(crate) enum Sweeper {
 }
 
 impl Sweeper {
-    /// How this function is swept, if it is; extended ranges are not.
+    /// By name; not for extended ranges.
     pub(crate) fn of(name: &str, extension: Option<Extension>) -> Option<Self> {
         let sweeper = match name {
             "rate" => Self::Change(Kind::RATE),
@@ -44,7 +44,7 @@ impl Sweeper {
         extension.is_none().then_some(sweeper)
     }
 
-    /// What depends on the times alone, and so is the same for all columns with samples at these times.
+    /// What depends on timestamps alone, and is the same for all columns of a batch.
     pub(crate) fn plan(
         self,
         (ts, windows): (&[i64], &[(usize, usize)]),
@@ -74,7 +74,7 @@ impl Sweeper {
 
 fn changes(sweep: &Sweep<'_>, kind: Kind, out: &mut Vec<f64>) {
     let values = sweep.values;
-    // Where a counter was reset; none in most columns, which is seen without a branch per value.
+    // Positions of resets; most columns have none, which is detected without a branch per value.
     let mut resets: Vec<usize> = Vec::new();
     let falls = |pair: &[f64]| pair[1] < pair[0];
     if kind.counter && values.windows(2).fold(false, |any, pair| any | falls(pair)) {
@@ -100,7 +100,7 @@ fn changes(sweep: &Sweep<'_>, kind: Kind, out: &mut Vec<f64>) {
     }
 }
 
-/// The values of the window lie sorted; from step to step only what comes and goes is looked for.
+/// Keeps the values of the window sorted; each step inserts and removes only what changed.
 fn quantiles(sweep: &Sweep<'_>, arg: impl Fn(usize) -> f64, out: &mut Vec<f64>) {
     let mut sorted: Vec<f64> = Vec::new();
     let (mut from, mut to) = (0, 0);

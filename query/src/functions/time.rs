@@ -1,58 +1,45 @@
 //! Parts of the UTC date of a time in seconds.
 
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::Offset;
+
 const DAY: i64 = 86_400;
+/// The Gregorian calendar repeats after so many years, with its days of the week.
+const CYCLE_YEARS: i64 = 400;
+const CYCLE: i64 = 146_097 * DAY;
 
-/// Year, month 1 to 12, day 1 to 31 (the proleptic Gregorian calendar, counted in eras of 400 years).
-fn civil(seconds: i64) -> (i64, i64, i64) {
-    // Days since 0000-03-01: years start in March, so the leap day is the last of its year.
-    let days = seconds.div_euclid(DAY) + 719_468;
-    let era = days.div_euclid(146_097);
-    let of_era = days.rem_euclid(146_097);
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
-}
-
-fn is_leap(year: i64) -> bool {
-    year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
-}
-
-fn month_length(year: i64, month: i64) -> i64 {
-    match month {
-        2 => 28 + i64::from(is_leap(year)),
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
+/// The date, and the years to add to it. A date library ends at the year 9999, a sample's value does not: all times are
+/// looked up in the 400 years from 1970 on.
+fn date(seconds: i64) -> (Date, i64) {
+    let within = Timestamp::from_second(seconds.rem_euclid(CYCLE)).unwrap_or_default();
+    (Offset::UTC.to_datetime(within).date(), seconds.div_euclid(CYCLE) * CYCLE_YEARS)
 }
 
 pub(crate) fn year(seconds: i64) -> f64 {
-    civil(seconds).0 as f64
+    let (date, more) = date(seconds);
+    (i64::from(date.year()) + more) as f64
 }
 
 pub(crate) fn month(seconds: i64) -> f64 {
-    civil(seconds).1 as f64
+    f64::from(date(seconds).0.month())
 }
 
 pub(crate) fn day_of_month(seconds: i64) -> f64 {
-    civil(seconds).2 as f64
+    f64::from(date(seconds).0.day())
 }
 
 pub(crate) fn day_of_year(seconds: i64) -> f64 {
-    let (year, month, day) = civil(seconds);
-    (day + (1..month).map(|m| month_length(year, m)).sum::<i64>()) as f64
+    f64::from(date(seconds).0.day_of_year())
 }
 
 pub(crate) fn days_in_month(seconds: i64) -> f64 {
-    let (year, month, _) = civil(seconds);
-    month_length(year, month) as f64
+    f64::from(date(seconds).0.days_in_month())
 }
 
 /// Sunday is 0.
 pub(crate) fn day_of_week(seconds: i64) -> f64 {
-    (seconds.div_euclid(DAY) + 4).rem_euclid(7) as f64
+    f64::from(date(seconds).0.weekday().to_sunday_zero_offset())
 }
 
 pub(crate) fn hour(seconds: i64) -> f64 {
@@ -65,7 +52,8 @@ pub(crate) fn minute(seconds: i64) -> f64 {
 
 /// `2024-02-29T23:59:30Z`
 pub(crate) fn rfc3339(seconds: i64) -> String {
-    let (year, month, day) = civil(seconds);
+    let (date, more) = date(seconds);
+    let (year, month, day) = (i64::from(date.year()) + more, date.month(), date.day());
     let of_day = seconds.rem_euclid(DAY);
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", of_day / 3_600, of_day / 60 % 60, of_day % 60)
 }
@@ -83,5 +71,22 @@ mod tests {
         assert_eq!(rfc3339(leap_day), "2024-02-29T23:59:30Z");
         assert_eq!(parts.map(|f| f(0)), [1970.0, 1.0, 1.0, 1.0, 31.0, 4.0, 0.0, 0.0]);
         assert_eq!(parts.map(|f| f(-1)), [1969.0, 12.0, 31.0, 365.0, 31.0, 3.0, 23.0, 59.0]);
+    }
+
+    #[test]
+    fn dates_far_away() {
+        let parts = [year, month, day_of_month, day_of_week];
+        for (seconds, expected) in [
+            // The last second before the year 1, the first of the year 10000, and leap years of centuries.
+            (-62_135_596_801, [0.0, 12.0, 31.0, 0.0]),
+            (253_402_300_800, [10_000.0, 1.0, 1.0, 6.0]),
+            (-2_203_977_600, [1900.0, 2.0, 28.0, 3.0]),
+            (951_782_400, [2000.0, 2.0, 29.0, 2.0]),
+            (4_107_456_000, [2100.0, 2.0, 28.0, 0.0]),
+            (i64::MAX, [292_277_026_596.0, 12.0, 4.0, 0.0]),
+            (i64::MIN, [-292_277_022_657.0, 1.0, 27.0, 0.0]),
+        ] {
+            assert_eq!(parts.map(|f| f(seconds)), expected, "{seconds}");
+        }
     }
 }

@@ -1,11 +1,11 @@
-//! One side's buckets by index, each with what rounding lost.
+//! The buckets of one side by index, each with a Kahan compensation.
 
 use model::Histogram;
 use model::histogram::{Buckets, joined_index, upper_bound};
 
 use crate::functions::kahan::Kahan;
 
-/// Indices ascending, each once.
+/// Indexes ascending, without duplicates.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Cells(pub(super) Vec<(i32, Kahan)>);
 
@@ -14,7 +14,7 @@ impl Cells {
         Self(buckets.iter().map(|(i, count)| (i, Kahan::new(count))).collect())
     }
 
-    /// Adds the counts of other buckets, times `sign`; a bucket that is not here comes to be.
+    /// Adds the counts of other buckets, times `sign`; missing buckets are created.
     pub(super) fn add(&mut self, others: impl Iterator<Item = (i32, f64)>, sign: f64) {
         let mut at = 0;
         let mut missing = Vec::new();
@@ -33,7 +33,7 @@ impl Cells {
         }
     }
 
-    /// Gives every bucket another index and joins those that get the same; the order must stay.
+    /// Maps every bucket to another index and merges those with equal ones; the mapping must be monotonic.
     pub(super) fn map(&mut self, index: impl Fn(i32) -> i32) {
         let mut out: Vec<(i32, Kahan)> = Vec::with_capacity(self.0.len());
         for (i, count) in &self.0 {
@@ -49,7 +49,7 @@ impl Cells {
         self.0 = out;
     }
 
-    /// Joins buckets as a coarser exponential schema has them.
+    /// Reduces the resolution to a coarser exponential schema.
     pub(super) fn coarsen(&mut self, from: i32, to: i32) {
         let halvings = from.saturating_sub(to).clamp(0, 31);
         if halvings > 0 {
@@ -57,7 +57,7 @@ impl Cells {
         }
     }
 
-    /// Joins custom buckets as fewer bounds have them, all of which are among those of before.
+    /// Merges custom buckets to a subset of the bounds.
     pub(super) fn rebound(&mut self, from: &[f64], to: &[f64]) {
         self.map(|i| {
             let bound = usize::try_from(i).ok().and_then(|i| from.get(i)).copied().unwrap_or(f64::INFINITY);
@@ -65,8 +65,8 @@ impl Cells {
         });
     }
 
-    /// Takes out the buckets that begin below a zero threshold and adds them to `zero`. Where the threshold lies within
-    /// a bucket that is not empty, the bound up to which it has to move.
+    /// Merges the buckets that begin below a zero threshold into `zero`. Returns the bound to which the threshold must grow if
+    /// it is within a populated bucket.
     pub(super) fn sink(&mut self, threshold: f64, schema: i32, zero: &mut Kahan) -> Option<f64> {
         let bound = |i: i32| upper_bound(i, schema, &[]);
         let below = self.0.iter().take_while(|(i, _)| bound(i.saturating_sub(1)) < threshold).count();
@@ -90,8 +90,8 @@ impl Cells {
     }
 }
 
-/// How many buckets of a side end within the zero bucket. Such a histogram contradicts itself; as upstream has it, these
-/// buckets count neither when it is added to another nor when it is looked at for a reset.
+/// How many buckets of a side end within the zero bucket. Such a histogram is invalid; as upstream, these buckets are ignored
+/// in sums and in reset detection.
 pub(super) fn within_zero(buckets: impl Iterator<Item = i32>, schema: i32, threshold: f64) -> usize {
     if threshold == 0.0 || schema == Histogram::CUSTOM {
         return 0;
@@ -108,7 +108,7 @@ impl Cells {
     }
 }
 
-/// The bounds that two sets of custom bounds have in common.
+/// The intersection of two sets of custom bounds.
 pub(super) fn common_bounds(a: &[f64], b: &[f64]) -> Vec<f64> {
     a.iter().copied().filter(|bound| b.contains(bound)).collect()
 }
@@ -128,7 +128,7 @@ pub(super) fn at_resolution(histogram: &Histogram, schema: i32, threshold: f64) 
     (positive.beyond_zero(schema, threshold), negative.beyond_zero(schema, threshold), zero, reached)
 }
 
-/// Makes the zero bucket reach to `threshold`, further where that lies within a bucket that is not empty.
+/// Widens the zero bucket to `threshold`, further if that is within a populated bucket.
 pub(super) fn widen(sides: [&mut Cells; 2], schema: i32, mut threshold: f64, zero: &mut Kahan) -> f64 {
     let [positive, negative] = sides;
     loop {

@@ -1,10 +1,10 @@
-//! What PromQL computes with native histograms. Step 4 of the query path.
+//! Arithmetic of native histograms. Step 6 of the query path.
 //!
 //! - `cells` one side's buckets by index: coarser schemas, wider zero buckets, common bounds
-//! - `total` sums and means, with what rounding lost beside them; difference and sum of two are totals too
-//! - `reset` did the counters of a histogram fall?
+//! - `total` sums, differences and means, with Kahan compensation
+//! - `reset` detection of counter resets
 //! - `read` counts, quantiles, fractions, variance
-//! - `trim` what `</` and `>/` leave
+//! - `trim` the operators `</` and `>/`
 
 mod cells;
 mod read;
@@ -33,7 +33,7 @@ pub(crate) fn at(histograms: &[(u32, Arc<Histogram>)], step: usize) -> Option<&A
     Some(&histograms[found].1)
 }
 
-/// Multiplied by a number; a negative one makes a gauge of it.
+/// Multiplied by a number; a negative factor makes it a gauge.
 pub(crate) fn scaled(histogram: &Histogram, factor: f64) -> Histogram {
     let mut out = histogram.clone();
     each_number(&mut out, |n| n * factor);
@@ -43,7 +43,7 @@ pub(crate) fn scaled(histogram: &Histogram, factor: f64) -> Histogram {
     out
 }
 
-/// Divided by a number; by zero, no bucket is left.
+/// Divided by a number; division by zero removes all buckets.
 pub(crate) fn divided(histogram: &Histogram, divisor: f64) -> Histogram {
     let mut out = histogram.clone();
     each_number(&mut out, |n| n / divisor);

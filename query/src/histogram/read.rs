@@ -1,12 +1,12 @@
-//! What is read off a histogram: quantiles, fractions, average, variance. Within a bucket, observations are taken to lie
-//! evenly: on a logarithmic scale with exponential schemas, on a linear one with custom bounds and around zero.
+//! Quantiles, fractions, average and variance of native histograms. Within a bucket observations are interpolated: on a
+//! logarithmic scale for exponential schemas, on a linear one for custom bounds and around zero.
 
 use model::Histogram;
 use model::histogram::Bucket;
 
 use crate::functions::kahan::Kahan;
 
-/// A value, and whether observations that are no numbers have a part in it.
+/// A value, and whether NaN observations influence it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Reading {
     pub(crate) value: f64,
@@ -23,7 +23,7 @@ pub(crate) fn average(histogram: &Histogram) -> f64 {
     histogram.sum / histogram.count
 }
 
-/// As if all observations of a bucket were in its middle.
+/// Assumes all observations of a bucket in its middle.
 pub(crate) fn variance(histogram: &Histogram) -> f64 {
     let mean = average(histogram);
     let mut squares = Kahan::default();
@@ -51,7 +51,7 @@ fn one_sided(mut bucket: Bucket, histogram: &Histogram) -> Bucket {
     bucket
 }
 
-/// The value below which a share `q` of the observations lies.
+/// The `q`-quantile.
 pub(crate) fn quantile(q: f64, histogram: &Histogram) -> Reading {
     if q < 0.0 {
         return Reading::plain(f64::NEG_INFINITY);
@@ -62,7 +62,7 @@ pub(crate) fn quantile(q: f64, histogram: &Histogram) -> Reading {
     if histogram.count == 0.0 || q.is_nan() {
         return Reading::plain(f64::NAN);
     }
-    // What is no number is in no bucket: ranks then only hold counted from below.
+    // NaN observations are in no bucket: then ranks are only valid counted from below.
     let upwards = histogram.sum.is_nan() || q < 0.5;
     let rank = if upwards { q } else { 1.0 - q } * histogram.count;
     let found = if upwards {
@@ -89,12 +89,12 @@ pub(crate) fn quantile(q: f64, histogram: &Histogram) -> Reading {
 /// Without any bucket.
 fn unreached(rank: f64, histogram: &Histogram) -> Reading {
     let has_nan = histogram.sum.is_nan();
-    // A rank that is no number is reached nowhere.
+    // A NaN rank is never reached.
     let reachable = rank > 0.0 && !has_nan;
     Reading { value: if reachable { 0.0 } else { f64::NAN }, has_nan }
 }
 
-/// The first bucket in which the counts so far reach a rank, else the last; with the counts up to it.
+/// The first bucket whose cumulative count reaches a rank, otherwise the last; with the cumulative count before it.
 fn reach(buckets: impl Iterator<Item = Bucket>, rank: f64) -> Option<(Bucket, f64)> {
     let mut count = 0.0;
     let mut last = None;
@@ -108,7 +108,7 @@ fn reach(buckets: impl Iterator<Item = Bucket>, rank: f64) -> Option<(Bucket, f6
     last
 }
 
-/// The part of a bucket in which its observations are taken to lie; `Err` is the quantile where that cannot be told.
+/// The interval in which observations of a bucket are assumed; `Err` is the quantile where that is unbounded.
 fn within(mut bucket: Bucket, histogram: &Histogram) -> Result<Bucket, f64> {
     if !histogram.is_custom() {
         let around_zero = bucket.lower < 0.0 && bucket.upper > 0.0;
@@ -134,7 +134,7 @@ fn interpolated(bucket: &Bucket, share: f64, linear: bool) -> f64 {
     if lower > 0.0 { (from + (to - from) * share).exp2() } else { -(to + (from - to) * (1.0 - share)).exp2() }
 }
 
-/// The share of observations between two values.
+/// The fraction of observations between two values.
 pub(crate) fn fraction(lower: f64, upper: f64, histogram: &Histogram) -> Reading {
     if histogram.count == 0.0 || lower.is_nan() || upper.is_nan() {
         return Reading::plain(f64::NAN);
@@ -152,7 +152,7 @@ pub(crate) fn fraction(lower: f64, upper: f64, histogram: &Histogram) -> Reading
     Reading { value: (rank(upper) - rank(lower)) / histogram.count, has_nan }
 }
 
-/// How many observations lie below a value; `None` when all that are in buckets do.
+/// The number of observations below a value; `None` when all in buckets are.
 fn rank_of(value: f64, histogram: &Histogram) -> Option<f64> {
     let mut rank = 0.0;
     for bucket in histogram.buckets() {
@@ -169,7 +169,7 @@ fn rank_of(value: f64, histogram: &Histogram) -> Option<f64> {
         }
         if bucket.upper > value {
             let below = share_below(value, &bucket, histogram.is_custom() || around_zero);
-            // A bucket without a lower end cannot be cut: all of it counts, and it is the first.
+            // A bucket without a lower bound cannot be interpolated: all of it counts.
             return Some(if bucket.lower == f64::NEG_INFINITY { bucket.count } else { rank + bucket.count * below });
         }
         rank += bucket.count;
@@ -177,7 +177,7 @@ fn rank_of(value: f64, histogram: &Histogram) -> Option<f64> {
     None
 }
 
-/// The share of a bucket that lies below a value within it.
+/// The fraction of a bucket below a value.
 pub(super) fn share_below(value: f64, bucket: &Bucket, linear: bool) -> f64 {
     if linear {
         return (value - bucket.lower) / (bucket.upper - bucket.lower);

@@ -1,12 +1,12 @@
-//! Were counters reset between two samples? By what they say, by what they hold, by when they started.
+//! Detection of counter resets between two samples: by hints, by counts, by start timestamps.
 
 use model::histogram::Buckets;
 use model::{Histogram, ResetHint};
 
 use super::cells::{Cells, at_resolution, common_bounds};
 
-/// Did a counter of a histogram fall since the one before? A hint decides; without one, each count is compared, of all
-/// buckets as the later histogram has them. Finer buckets or a narrower zero bucket come only with a reset.
+/// Was a histogram reset since the previous one? A hint decides; without one all counts are compared in the bucket layout of
+/// the later histogram. A higher resolution or a narrower zero bucket imply a reset.
 pub(crate) fn detect(current: &Histogram, before: &Histogram) -> bool {
     match current.reset_hint {
         ResetHint::Reset => return true,
@@ -50,9 +50,9 @@ fn fell(current: &Cells, before: &Cells) -> bool {
     })
 }
 
-/// Did a sample's counter start from zero after the sample before it? A start that has not changed says nothing. Both are given as (start, time), 0 for a start
-/// that is not known. A start at the very time of the sample before is a reset only where that sample has a start of its
-/// own before its time: that is how deltas are told from counters whose start nobody knows.
+/// Was a counter reset between two samples, by their start timestamps? Both samples are given as (start, time), with 0 for an
+/// unknown start. An unchanged start is no reset. A start at the time of the previous sample is one only if that sample has a
+/// start of its own before its time: that is how deltas are told from counters whose start is unknown.
 pub(crate) fn started_anew((start_before, before): (i64, i64), (start, time): (i64, i64)) -> bool {
     if start == 0 || start == start_before || start >= time || start < before {
         return false;
@@ -60,7 +60,7 @@ pub(crate) fn started_anew((start_before, before): (i64, i64), (start, time): (i
     start > before || start_before != 0 && start_before < before
 }
 
-/// Does a sample claim to count since before the sample before it, but not since when that one does?
+/// Is the start timestamp of a sample before the previous sample, and different from that one's?
 pub(crate) fn starts_overlap((start_before, before): (i64, i64), start: i64) -> bool {
     start != 0 && start < before && start != start_before
 }

@@ -7,17 +7,17 @@ use model::{Histogram, ResetHint};
 use super::cells::{Cells, at_resolution, common_bounds, widen, within_zero};
 use crate::functions::kahan::Kahan;
 
-/// An exponential histogram and one with custom bounds have nothing in common.
+/// Exponential and custom bucket layouts cannot be combined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("cannot apply this operation on histograms with a mix of exponential and custom bucket schemas")]
 pub(crate) struct Incompatible;
 
-/// What was noticed when histograms were combined.
+/// What was found while histograms were combined.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Combined {
-    /// One says that its counters were reset, the other that they were not.
+    /// Their reset hints conflict.
     pub(crate) resets_collide: bool,
-    /// Their custom bounds differ; only those they share are left.
+    /// Their custom bounds differ; only common ones are kept.
     pub(crate) bounds_differ: bool,
 }
 
@@ -28,10 +28,10 @@ impl std::ops::BitOrAssign for Combined {
     }
 }
 
-/// A running sum of histograms. It has the coarsest schema and the widest zero bucket of them all.
+/// A running sum of histograms, with the coarsest schema and the widest zero bucket among them.
 #[derive(Clone, Debug)]
 pub(crate) struct Total {
-    /// What does not add up: the hint, the schema, the zero threshold, the bounds.
+    /// Hint, schema, zero threshold and bounds, which are not summed.
     frame: Histogram,
     count: Kahan,
     sum: Kahan,
@@ -58,7 +58,7 @@ impl Total {
         self.add_times(other, 1.0)
     }
 
-    /// Takes a histogram away. Whether the result is a gauge, the caller knows.
+    /// Subtracts a histogram. The caller sets whether the result is a gauge.
     pub(crate) fn subtract(&mut self, other: &Histogram) -> Result<Combined, Incompatible> {
         self.add_times(other, -1.0)
     }
@@ -109,7 +109,7 @@ impl Total {
         self.negative.add(negative.0.iter().map(|(i, count)| (*i, count.value())), sign);
     }
 
-    /// Has no finer buckets than this exponential schema from here on.
+    /// Reduces the resolution to an exponential schema.
     pub(crate) fn coarsen(&mut self, schema: i32) {
         if !self.frame.is_custom() && schema < self.frame.schema {
             self.positive.coarsen(self.frame.schema, schema);
@@ -118,7 +118,7 @@ impl Total {
         }
     }
 
-    /// The hint that holds for both; true when they contradict each other.
+    /// The hint of the sum; true when the hints conflict.
     fn meet_hint(&mut self, other: ResetHint) -> bool {
         let mine = self.frame.reset_hint;
         self.frame.reset_hint = match (mine, other) {
@@ -143,7 +143,7 @@ impl Total {
         self.each(|n| (n.sum, n.lost) = (n.sum / divisor, n.lost / divisor));
     }
 
-    /// At least as large as any of its numbers, and any sum of some of its buckets.
+    /// An upper bound for all of its numbers, and for any sum of its buckets.
     fn largest(&mut self) -> f64 {
         let mut sum = 0.0;
         self.each(|n| sum += n.sum.abs());
@@ -156,7 +156,7 @@ impl Total {
         found
     }
 
-    /// What it weighs in samples, about: see [`crate::value::weight`].
+    /// Its weight in samples, approximately: see [`crate::value::weight`].
     pub(crate) fn weight(&self) -> usize {
         12 + (self.positive.0.len() + self.negative.0.len()) / 2
     }
@@ -180,7 +180,7 @@ fn largest(histogram: &Histogram) -> f64 {
     [count, sum, zero_count].into_iter().chain(&positive.counts).chain(&negative.counts).map(|n| n.abs()).sum()
 }
 
-/// A mean of histograms that switches to running means when the sum would leave the range of floats.
+/// A mean of histograms that switches to incremental means when the sum would overflow.
 #[derive(Clone, Debug)]
 pub(crate) struct Mean {
     total: Total,
@@ -201,7 +201,7 @@ impl Mean {
     pub(crate) fn add(&mut self, histogram: &Histogram) -> Result<Combined, Incompatible> {
         self.n += 1.0;
         if !self.running {
-            // Far from the end of the range of floats there is no need to look back.
+            // Far from overflow the previous sum need not be kept.
             if self.total.largest() + largest(histogram) < f64::MAX {
                 return self.total.add(histogram);
             }

@@ -1,19 +1,19 @@
-//! `histogram </ number` and `histogram >/ number`: what lies below or above a value.
+//! `histogram </ number` and `histogram >/ number`: the observations below or above a value.
 
 use model::Histogram;
 use model::histogram::Bucket;
 
 use super::read::share_below;
 
-/// Which observations stay.
+/// Which observations are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Keep {
     Below,
     Above,
 }
 
-/// The histogram of the observations below a value (`upper`) or above it. Where nothing is cut off it stays as it is, sum
-/// and all; else its sum is estimated from the middles of what is left of its buckets.
+/// The observations below a value (`upper`) or above it. If nothing is trimmed the histogram is unchanged, otherwise its sum is
+/// estimated from the midpoints of the remaining buckets.
 pub(crate) fn trim(histogram: &Histogram, at: f64, upper: bool) -> Histogram {
     let keep = if upper { Keep::Below } else { Keep::Above };
     let mut out = histogram.clone();
@@ -50,7 +50,7 @@ pub(crate) fn trim(histogram: &Histogram, at: f64, upper: bool) -> Histogram {
     out
 }
 
-/// How many observations of a bucket stay, and where their middle is.
+/// How many observations of a bucket are kept, and their midpoint.
 fn kept(bucket: &Bucket, at: f64, keep: Keep, linear: bool) -> (f64, f64) {
     let Bucket { lower, upper, count, .. } = *bucket;
     let (whole, none) = match keep {
@@ -73,8 +73,8 @@ fn kept(bucket: &Bucket, at: f64, keep: Keep, linear: bool) -> (f64, f64) {
     }
 }
 
-/// A bucket that does not end on one side cannot be cut in parts, as nothing is known of where its observations lie; but
-/// the first of custom buckets begins at zero when it ends above it.
+/// A bucket that is unbounded on one side cannot be interpolated; but the first custom bucket starts at zero if its upper bound
+/// is above zero.
 fn kept_of_endless(bucket: &Bucket, at: f64, keep: Keep) -> (f64, f64) {
     let Bucket { lower, upper, count, .. } = *bucket;
     let from_zero = lower == f64::NEG_INFINITY && upper > 0.0 && upper != f64::INFINITY;
@@ -94,7 +94,7 @@ fn kept_of_zero(zero: &Bucket, at: f64, keep: Keep) -> (f64, f64) {
         Keep::Above => (at <= lower, at >= upper),
     };
     match (keep, whole, none) {
-        // A zero bucket without width is on either side at once; upstream then asks first whether nothing stays.
+        // A zero bucket without width is on both sides; as upstream, removal is checked first.
         (Keep::Below, _, true) | (Keep::Above, false, true) => (0.0, 0.0),
         (_, true, _) => (count, f64::midpoint(lower, upper)),
         (Keep::Below, ..) => (count * ((at - lower) / (upper - lower)), f64::midpoint(lower, at)),
@@ -102,7 +102,7 @@ fn kept_of_zero(zero: &Bucket, at: f64, keep: Keep) -> (f64, f64) {
     }
 }
 
-/// Where the observations of an interval are taken to be.
+/// The assumed position of observations in an interval.
 fn middle(lower: f64, upper: f64, linear: bool) -> f64 {
     match (lower.is_infinite(), upper.is_infinite()) {
         (true, true) => 0.0,

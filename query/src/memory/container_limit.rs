@@ -1,27 +1,28 @@
-//! A budget that follows what is left of the container: queries get what nobody else uses now, not a share of the whole.
+//! A limit that follows what is free in the container: queries may hold what nothing else uses now, not a fixed fraction of
+//! the whole (decision 0014).
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Says how many bytes are left for queries now, beyond what the process holds; below zero where it holds too much.
+/// Reads how many bytes are free for queries now, beyond what the process holds; negative where it holds too much.
 pub type Left = Box<dyn Fn() -> i64 + Send + Sync>;
 
-/// So much of the headroom is lent to requests that hold little, and to no others.
+/// Part of the headroom that only requests that hold little may use.
 const FOR_SMALL: i64 = 2 << 20;
-/// After so many bytes it is looked again how much is left, but no sooner than this.
+/// The limit is read again after so many bytes were taken, but not before the interval has passed.
 const GRAIN: usize = 1 << 20;
 const INTERVAL: Duration = Duration::from_millis(10);
-/// For so long the allocator may keep pages that were given back, about.
+/// About how long the allocator keeps freed pages before it returns them to the system.
 const KEPT_FOR: Duration = Duration::from_secs(5);
 
 pub(super) struct ContainerLimit {
     left: Left,
     interval: Duration,
-    /// What all may hold, as of the last reading.
+    /// What all queries may hold, as of the last reading.
     ceiling: AtomicI64,
-    /// Reservation since then; it may not be in use yet, and so not in the next reading.
+    /// Bytes taken since then; they may not be in use yet, and so not show in the next reading.
     fresh: AtomicUsize,
     reading: Mutex<Reading>,
 }
@@ -29,7 +30,7 @@ pub(super) struct ContainerLimit {
 #[derive(Debug)]
 struct Reading {
     at: Option<Instant>,
-    /// The most that was held in this stretch of time, and in the one before.
+    /// The most that was held in this period and in the one before.
     peaks: [usize; 2],
     since: Option<Instant>,
 }
@@ -46,7 +47,8 @@ impl ContainerLimit {
         Self { left, interval: INTERVAL, ceiling: AtomicI64::new(0), fresh: AtomicUsize::new(0), reading }
     }
 
-    /// May all hold `used`, of which `bytes` are new, and for a request that holds little? Else what they may.
+    /// May queries hold `used` bytes together, of which `bytes` are new, for a request that holds little or not? Otherwise the
+    /// error is what they may hold.
     pub(super) fn admits(&self, used: usize, (bytes, little): (usize, bool)) -> Result<(), usize> {
         let (all, more) = (signed(used), if little { FOR_SMALL } else { 0 });
         let fresh = self.fresh.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
@@ -62,7 +64,7 @@ impl ContainerLimit {
         }
         let ceiling = self.ceiling.load(Ordering::Relaxed).saturating_add(more);
         if all > ceiling {
-            // Another thread may have begun to count anew meanwhile.
+            // Another thread may have reset the counter meanwhile.
             let without = |fresh: usize| Some(fresh.saturating_sub(bytes));
             self.fresh.fetch_update(Ordering::Relaxed, Ordering::Relaxed, without).ok();
             return Err(usize::try_from(ceiling).unwrap_or(0));
@@ -75,7 +77,7 @@ impl ContainerLimit {
             (reading.peaks, reading.since) = ([held, reading.peaks[0]], Some(now));
         }
         reading.peaks[0] = reading.peaks[0].max(held);
-        // Of what was given back lately the allocator still has some, and uses part of it first.
+        // Of what was freed lately the allocator still holds some pages, and reuses part of them first.
         let kept = reading.peaks[0].max(reading.peaks[1]).saturating_sub(held) / 4;
         let fresh = self.fresh.swap(bytes, Ordering::Relaxed).saturating_sub(bytes).min(held);
         (self.left)().saturating_add(signed(held) + signed(kept)).saturating_sub(signed(fresh))

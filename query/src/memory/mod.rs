@@ -1,5 +1,5 @@
-//! What queries may hold: each, and all of them together. It is counted where memory grows with the data, by the sizes of
-//! what is held; what a query holds besides is small.
+//! Memory of queries: a pool for all of them, and reservations out of it for each query and each of its threads. Memory is
+//! counted where it grows with the data, by the sizes of what is held; what a query holds besides is small.
 
 mod container_limit;
 
@@ -12,35 +12,35 @@ use self::container_limit::ContainerLimit;
 pub use self::container_limit::Left;
 use crate::Error;
 
-/// What a request may hold that waits for memory: this part of all, within bounds.
+/// A request may wait for memory while it holds no more than this part of the pool, within bounds.
 const SMALL_PART: usize = 16;
 const SMALL_MIN: usize = 64 << 10;
 const SMALL_MAX: usize = 16 << 20;
 /// A request that holds no more than this may use some of the headroom.
 const LITTLE: usize = 256 << 10;
-/// A request that still arrives may hold so little in any case.
+/// A request whose body still arrives may hold this much in any case.
 const AT_REST_FREE: usize = 64 << 10;
 
-/// Memory that the queries of an engine share.
+/// The memory that the queries of an engine may hold together. (DataFusion: `MemoryPool`.)
 #[derive(Debug)]
-pub struct Memory {
+pub struct MemoryPool {
     max: usize,
     max_per_query: usize,
     used: AtomicUsize,
     container: Option<ContainerLimit>,
-    /// How many wait for memory, and what wakes them.
+    /// Threads that wait for memory, and what wakes them.
     waiting: AtomicUsize,
     freed: (Mutex<()>, Condvar),
 }
 
-impl Memory {
-    /// So many bytes for all queries, and for each.
+impl MemoryPool {
+    /// A pool of `max` bytes, of which each query may hold `max_per_query`.
     #[must_use]
     pub fn new(max: usize, max_per_query: usize) -> Self {
         Self { max, max_per_query, ..Self::default() }
     }
 
-    /// The same, and no more than `left` says at the moment.
+    /// The same, limited by what `left` says is free in the container at the moment.
     #[must_use]
     pub fn following(max: usize, max_per_query: usize, left: Left) -> Self {
         Self { container: Some(ContainerLimit::new(left)), ..Self::new(max, max_per_query) }
@@ -55,7 +55,7 @@ impl Memory {
         self.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// How many wait now.
+    /// Threads that wait now.
     #[cfg(test)]
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::SeqCst)
@@ -64,7 +64,8 @@ impl Memory {
     fn give(&self, bytes: usize) {
         self.used.fetch_sub(bytes, Ordering::SeqCst);
         if bytes > 0 && self.waiting.load(Ordering::SeqCst) > 0 {
-            // A waiter holds the lock from before it is counted until it waits: woken sooner, it would not notice.
+            // A waiter holds the lock from before it is counted until it waits: taking it here makes sure that the waiter
+            // is not between the two, where it would miss the notification.
             drop(self.freed.0.lock().unwrap_or_else(PoisonError::into_inner));
             self.freed.1.notify_all();
         }
@@ -77,8 +78,8 @@ impl Memory {
     }
 }
 
-impl Default for Memory {
-    /// Without bounds.
+impl Default for MemoryPool {
+    /// A pool without limits.
     fn default() -> Self {
         Self {
             max: usize::MAX,
@@ -91,22 +92,22 @@ impl Default for Memory {
     }
 }
 
-/// What one query, and then its result, holds; given back when dropped.
+/// The memory that one query, and then its result, holds of the pool; given back when dropped.
 #[derive(Debug, Default)]
-pub struct Share {
-    of: Arc<Memory>,
+pub struct QueryMemory {
+    of: Arc<MemoryPool>,
     used: AtomicUsize,
 }
 
-impl Share {
-    pub(crate) fn new(of: Arc<Memory>) -> Self {
+impl QueryMemory {
+    pub(crate) fn new(of: Arc<MemoryPool>) -> Self {
         Self { of, used: AtomicUsize::new(0) }
     }
 
-    /// So many bytes more.
+    /// Takes bytes of the pool.
     ///
     /// # Errors
-    /// When that is more than the query may have, or than all may have together; nothing is taken then.
+    /// When that is more than the query may hold, or than all may hold together; nothing is taken then.
     pub fn take(&self, bytes: usize) -> Result<(), Error> {
         let most = self.of.max_per_query;
         if self.used.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) > most {
@@ -124,20 +125,20 @@ impl Share {
         } else {
             return Ok(());
         };
-        // Nothing became free: whoever waits is not woken, or two that wait would wake each other all the time.
+        // Nothing became free, so waiters are not woken: two of them would wake each other all the time.
         self.used.fetch_sub(bytes, Ordering::Relaxed);
         self.of.used.fetch_sub(bytes, Ordering::SeqCst);
         Err(refused)
     }
 
-    /// The same where three quarters stay free, as for what only spares time: what is made of it must find room.
+    /// Takes memory for a cache, which only saves time: refused where less than three quarters would stay free for results.
     pub(crate) fn take_spare(&self, bytes: usize) -> bool {
         let fits = |used: &AtomicUsize, most: usize| used.load(Ordering::Relaxed).saturating_add(bytes) <= most / 4;
         fits(&self.used, self.of.max_per_query) && fits(&self.of.used, self.of.max) && self.take(bytes).is_ok()
     }
 
-    /// The same for a request that still arrives, maybe slowly: refused where queries would then hold more than a quarter of
-    /// what they may have together, so that requests on their way leave room for those that run.
+    /// Takes memory for a request that still arrives, maybe slowly: refused where more than a quarter of the pool would be in
+    /// use, so that requests on their way leave room for those that run.
     ///
     /// # Errors
     /// When that is more than there is for it.
@@ -149,8 +150,8 @@ impl Share {
         self.take(bytes)
     }
 
-    /// Does it hold so little that it may wait when others hold all there is? Who holds much does not: two such could wait
-    /// for each other.
+    /// May it wait while others hold the whole pool? Only a query that holds little: two that hold much could wait for each
+    /// other.
     pub(crate) fn may_wait(&self) -> bool {
         self.used() <= (self.of.max / SMALL_PART).clamp(SMALL_MIN, SMALL_MAX)
     }
@@ -159,8 +160,8 @@ impl Share {
         self.used() <= LITTLE
     }
 
-    /// The memory that it is a share of.
-    pub(crate) fn whole(&self) -> &Memory {
+    /// The pool it is taken of.
+    pub(crate) fn pool(&self) -> &MemoryPool {
         &self.of
     }
 
@@ -179,24 +180,24 @@ impl Share {
     }
 }
 
-impl Drop for Share {
+impl Drop for QueryMemory {
     fn drop(&mut self) {
         self.of.give(*self.used.get_mut());
     }
 }
 
-/// What one thread of a query holds; given back when dropped.
+/// What one thread of a query holds of the query's memory; given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Reservation<'a> {
-    share: &'a Share,
+    memory: &'a QueryMemory,
     bytes: Cell<usize>,
-    /// The most of them since somebody began to look.
+    /// The most of them since the peak was last taken.
     peak: Cell<usize>,
 }
 
 impl<'a> Reservation<'a> {
-    pub(crate) fn new(share: &'a Share) -> Self {
-        Self { share, bytes: Cell::new(0), peak: Cell::new(0) }
+    pub(crate) fn new(memory: &'a QueryMemory) -> Self {
+        Self { memory, bytes: Cell::new(0), peak: Cell::new(0) }
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -204,7 +205,7 @@ impl<'a> Reservation<'a> {
     }
 
     pub(crate) fn take(&self, bytes: usize) -> Result<(), Error> {
-        self.share.take(bytes)?;
+        self.memory.take(bytes)?;
         let held = self.bytes.get() + bytes;
         self.bytes.set(held);
         self.peak.set(self.peak.get().max(held));
@@ -225,17 +226,17 @@ impl<'a> Reservation<'a> {
         self.back_to(self.bytes.get().saturating_sub(bytes));
     }
 
-    /// Leaves what is held to the share.
+    /// Leaves what is held to the query: it is not given back when this is dropped.
     pub(crate) fn keep(&self) {
         self.bytes.set(0);
     }
 
-    /// Gives back all but what was held at some moment before.
+    /// Gives back all but the first `before` bytes.
     pub(crate) fn back_to(&self, before: usize) {
         let held = self.bytes.get();
         let before = before.min(held);
         self.bytes.set(before);
-        self.share.give(held - before);
+        self.memory.give(held - before);
     }
 }
 
@@ -255,8 +256,8 @@ mod tests {
     #[test]
     fn who_waits_is_woken_by_what_is_given_back_alone() {
         const LONG: Duration = Duration::from_secs(600);
-        let memory = Arc::new(Memory::new(100, usize::MAX));
-        let (one, other) = (Share::new(Arc::clone(&memory)), Share::new(Arc::clone(&memory)));
+        let memory = Arc::new(MemoryPool::new(100, usize::MAX));
+        let (one, other) = (QueryMemory::new(Arc::clone(&memory)), QueryMemory::new(Arc::clone(&memory)));
         one.take(100).unwrap();
         let (over, woken) = (AtomicBool::new(false), AtomicUsize::new(0));
         thread::scope(|scope| {
@@ -281,8 +282,8 @@ mod tests {
 
     #[test]
     fn what_is_taken_is_given_back() {
-        let memory = Arc::new(Memory::new(100, 70));
-        let (one, other) = (Share::new(Arc::clone(&memory)), Share::new(Arc::clone(&memory)));
+        let memory = Arc::new(MemoryPool::new(100, 70));
+        let (one, other) = (QueryMemory::new(Arc::clone(&memory)), QueryMemory::new(Arc::clone(&memory)));
         let taken = Reservation::new(&one);
         taken.take(40).unwrap();
         let before = taken.bytes();

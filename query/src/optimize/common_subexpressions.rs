@@ -1,12 +1,12 @@
 //! Common subexpressions: of equal expressions the first is evaluated, the others read its result.
 //!
-//! A result is held from its first place to its last. So at the first it, or what is made of each of its series, must be
-//! needed whole, as the operand of a binary operator between vectors is; an aggregation's operand is not, of which only a
-//! part is held at a time: several aggregations of one operand are computed together instead, in one pass over its series,
-//! and the results of those whose place is still to come are kept.
+//! A result is held in memory from its first place to its last. So it is only shared if it is collected at the first place
+//! anyway, as the operand of a binary operator between vectors is. The operand of an aggregation is not, of which only a part
+//! is held at a time: several aggregations of one operand are computed in one pass over its series instead, and the results
+//! of the later ones are kept.
 //!
-//! `exec/common_subexpressions.rs` holds the results, drops them where memory gets scarce, and has each place count the
-//! samples that it would have looked at by itself.
+//! `exec/common_subexpressions.rs` keeps the results, drops them where memory gets scarce, and counts the samples at each place
+//! as if it had been evaluated.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -17,9 +17,9 @@ use crate::parse::ast::{AggregateOp, Shift};
 use crate::parse::types::Type;
 use crate::plan::{Call, Common, NodeId, NodeKind, Plan, Scan};
 
-/// Among more expressions than these none is looked for twice.
+/// Queries with more expressions than these are not searched.
 const PLACES_MAX: usize = 100;
-/// Nor among so many selectors, or in so much text of matchers and strings.
+/// Nor those with more selectors, or more text of matchers and strings.
 pub(super) const SELECTORS_MAX: usize = 1_000;
 const TEXT_MAX: usize = 64 << 10;
 
@@ -27,9 +27,9 @@ const TEXT_MAX: usize = 64 << 10;
 #[derive(Clone, Copy)]
 struct Place {
     id: NodeId,
-    /// It is needed whole here, or what is made of each of its series is.
+    /// It is collected here, or a vector made of it series by series is.
     whole: bool,
-    /// The subquery it stands in.
+    /// The innermost subquery around it.
     subquery: Option<NodeId>,
 }
 
@@ -51,7 +51,7 @@ pub(super) fn merge(plan: &mut Plan, _: &EngineOptions) {
 
 struct Merger<'p> {
     plan: &'p mut Plan,
-    /// By node: what lies inside a place that reads its result is never evaluated.
+    /// By node: it is part of an expression that reads a kept result, and is not evaluated.
     inside: Vec<bool>,
     /// By node; equal expressions have equal numbers.
     numbers: Vec<u32>,
@@ -75,7 +75,7 @@ impl Merger<'_> {
             for id in &same {
                 let node = self.plan.node_mut(*id);
                 node.decisions.common = Some(Common { slot, first: place.id });
-                // Of the first place what is below it is evaluated, and may be shared with others once more.
+                // Nodes below the first place are evaluated, and may be shared with others.
                 if *id != place.id {
                     let below = id.index()..node.end.index();
                     self.inside[below].fill(true);
@@ -163,7 +163,7 @@ fn visit_args(plan: &Plan, call: &Call, (whole, subquery): (bool, Option<NodeId>
         let is_selector = matches!(plan.node(*arg).kind, NodeKind::Vector(_));
         let is_vector = plan.node(*arg).value_type == Type::Vector;
         match call.function.body {
-            // These look at the samples themselves.
+            // These read the selector themselves.
             Body::Timestamp | Body::StartTimestamp if is_selector => {}
             Body::Info if i > 0 => {}
             Body::Math(_) | Body::AcrossSteps(_) | Body::Date(_) | Body::Timestamp | Body::OfHistograms(_) => {
@@ -177,8 +177,7 @@ fn visit_args(plan: &Plan, call: &Call, (whole, subquery): (bool, Option<NodeId>
     }
 }
 
-/// Numbers all nodes so that equal expressions have equal numbers: by what they say themselves, wherever they stand, and by
-/// the numbers of their operands.
+/// Value numbering: equal expressions get equal numbers, by their own content and the numbers of their operands.
 fn value_numbers(plan: &Plan) -> Vec<u32> {
     let mut known: HashMap<(String, Vec<u32>), u32> = HashMap::new();
     let mut numbers = vec![0; plan.nodes.len()];
@@ -191,7 +190,7 @@ fn value_numbers(plan: &Plan) -> Vec<u32> {
     numbers
 }
 
-/// What a node says without its operands.
+/// The content of a node without its operands and its position.
 fn own_text(kind: &NodeKind) -> String {
     let shift = |shift: &Shift| format!("{:?} {}", shift.at, shift.offset.ms);
     let scan = |scan: &Scan| {

@@ -1,4 +1,4 @@
-//! Histogram statistics: scans of whose histograms only count and sum are needed are told so (upstream: `UseHistogramStats`,
+//! Histogram statistics: marks scans of whose histograms only count and sum are needed (upstream: `UseHistogramStats`,
 //! `HistogramStatsIterator`).
 
 use crate::options::EngineOptions;

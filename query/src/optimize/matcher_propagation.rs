@@ -121,7 +121,7 @@ fn add(plan: &mut Plan, id: NodeId, matcher: &Matcher) {
     let node = plan.node_mut(id);
     let next = match &mut node.kind {
         NodeKind::Vector(scan) if scan.extension.is_none() && !scan.matchers.contains(matcher) => {
-            // That of the name is the last.
+            // The matcher of the name stays last.
             scan.matchers.insert(0, matcher.clone());
             node.decisions.added_matchers += 1;
             None

@@ -4,15 +4,15 @@
 use crate::options::EngineOptions;
 use crate::plan::{NodeKind, Plan};
 
-/// Says for each node that streams, which scan it may be partitioned by.
+/// Records on streaming nodes the scan they can be partitioned by.
 pub(super) fn choose(plan: &mut Plan, _: &EngineOptions) {
-    // By node, how many before it share a result: below one there are as many as between its bounds.
+    // Prefix sums of nodes that share a result: their number below a node is a difference of two.
     let mut shared = vec![0usize; plan.nodes.len() + 1];
     for (i, node) in plan.nodes.iter().enumerate() {
         shared[i + 1] = shared[i] + usize::from(node.decisions.common.is_some());
     }
     for (i, node) in plan.nodes.iter_mut().enumerate() {
-        // A result that others read is kept by the thread that all of the node's series come to.
+        // Shared results are kept by one thread, so nodes above them are not partitioned.
         let shares_below = shared[node.end.index()] > shared[i + 1];
         let streams = node.facts.streams && !matches!(node.kind, NodeKind::Matrix(..));
         node.decisions.partitioned = node.facts.leaf.filter(|_| streams && !shares_below);

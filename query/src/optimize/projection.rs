@@ -1,13 +1,12 @@
-//! Projection pushdown: of the labels of what an aggregation folds only those that it groups by, and the name, are needed.
-//! The scan below it yields the rest not at all, and what many series have in common as one label set, which is grouped
-//! once (`exec/projection.rs`).
+//! Projection pushdown: aggregations need only the labels that they group by, and the name. The scan below drops the others,
+//! and series with equal projections share one label set, which is grouped once (`exec/projection.rs`).
 
 use crate::options::EngineOptions;
 use crate::parse::ast::AggregateOp;
 use crate::plan::analysis::has_own_times;
 use crate::plan::{NodeId, NodeKind, Plan};
 
-/// Says for each aggregation whose operand streams, by which groupings labels are needed.
+/// Records on aggregations whose operand streams which groupings need labels.
 pub(super) fn push_down(plan: &mut Plan, options: &EngineOptions) {
     for id in plan.ids() {
         let NodeKind::Aggregate(aggregate) = &plan.node(id).kind else { continue };
@@ -21,12 +20,11 @@ pub(super) fn push_down(plan: &mut Plan, options: &EngineOptions) {
     }
 }
 
-/// Does the operand hand on each series of one scan, to nobody else, and without looking at whole label sets?
+/// Does the operand stream the series of one scan to this aggregation only, without using whole label sets?
 fn streams_once(plan: &Plan, operand: NodeId, options: &EngineOptions, is_distinct: bool) -> bool {
     let node = plan.node(operand);
     let facts = node.facts;
-    // Where names could collide, series are merged by whole label sets. What is evaluated once for all steps, as scans with
-    // `@` are, is looked at whole, too.
+    // Where names could collide, series are merged by whole label sets. Invariant operands are collected.
     let merges = facts.may_collide && (is_distinct || !options.delayed_name_removal);
     let own_times = node.decisions.partitioned.and_then(|leaf| plan.scan(leaf)).is_some_and(has_own_times);
     !merges && own_times && node.decisions.common.is_none()

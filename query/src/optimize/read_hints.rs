@@ -1,9 +1,9 @@
-//! Read hints: what a store may know of the use of a scan (Prometheus: `storage.SelectHints`).
+//! Read hints: tells the store what a scan is for (Prometheus: `storage.SelectHints`).
 
 use crate::options::EngineOptions;
 use crate::plan::{NodeId, NodeKind, Plan};
 
-/// Tells every scan which function or aggregation it reads for, and by which labels that groups.
+/// Sets the function or aggregation that each scan is for, and its grouping.
 pub(super) fn set(plan: &mut Plan, _: &EngineOptions) {
     // The nearest call or aggregation above each node; an operator ends the path, as upstream's does.
     let mut nearest = vec![""; plan.nodes.len()];
@@ -28,7 +28,7 @@ fn group_by(plan: &mut Plan, id: NodeId) {
     let NodeKind::Aggregate(aggregate) = &plan.node(id).kind else { return };
     if plan.node(id).decisions.projection == [id]
         && let Some(leaf) = plan.node(aggregate.expr).facts.leaf
-        // What is read for several scans is grouped by each of them in its own way.
+        // Merged selects serve several aggregations.
         && plan.node(leaf).decisions.scan_group.is_none()
     {
         plan.node_mut(leaf).decisions.grouped_by = Some(id);

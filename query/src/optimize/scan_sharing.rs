@@ -16,7 +16,7 @@ pub(super) fn group(plan: &mut Plan, _: &EngineOptions) {
         let (id, node) = (next, plan.node(next));
         next = NodeId(id.0 + 1);
         match (&node.kind, node.decisions.common) {
-            // What reads the result of an equal expression reads no store.
+            // Nodes that read a kept result do not scan.
             (_, Some(common)) if common.first != id => next = node.end,
             (NodeKind::Vector(scan) | NodeKind::Matrix(scan, _), _) => {
                 let is_equal =

@@ -1,4 +1,4 @@
-//! The checked expression tree that evaluation works on. It knows nothing of the parser that made it.
+//! The checked expression tree: what the parser produces and the plan is built from.
 
 use super::quote::Text;
 use model::Matcher;
@@ -6,14 +6,14 @@ use model::Matcher;
 pub(crate) use super::types::{Extension, Type};
 use crate::functions::Function;
 
-/// A stretch of the query text, in bytes.
+/// A range of the query text, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Span {
     pub(crate) start: usize,
     pub(crate) end: usize,
 }
 
-/// One expression and where it stands in the text.
+/// An expression with its position in the text.
 #[derive(Clone, Debug)]
 pub(crate) struct Expr {
     pub(crate) kind: ExprKind,
@@ -30,7 +30,7 @@ pub(crate) enum ExprKind {
     Matrix(Selector, Duration),
     Subquery(Box<Subquery>),
     Paren(Box<Expr>),
-    /// `-x` or `+x`, where x is no number literal: a number takes the sign into itself.
+    /// `-x` or `+x`, where x is not a number literal, which includes its sign.
     Unary(Sign, Box<Expr>),
     Binary(Box<Binary>),
     Aggregate(Box<Aggregate>),
@@ -47,18 +47,18 @@ pub(crate) enum Sign {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Number {
     pub(crate) value: f64,
-    /// It was written as a duration, which stands for its seconds.
+    /// It was written as a duration; the value is in seconds.
     pub(crate) is_duration: bool,
 }
 
 /// A range, a step or an offset.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Duration {
-    /// What it comes to; 0 while it depends on the times of a query.
+    /// The value; 0 as long as it depends on the times of a query.
     pub(crate) ms: i64,
-    /// How it is computed, when it is more than a literal.
+    /// The expression, unless it is a literal.
     pub(crate) expr: Option<Box<DurationExpr>>,
-    /// It is not written.
+    /// It is not written in the query.
     pub(crate) implied: bool,
 }
 
@@ -99,13 +99,13 @@ pub(crate) struct Shift {
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Selector {
-    /// The name in front of the braces.
+    /// The metric name before the braces.
     pub(crate) name: Option<String>,
-    /// All of them, the one for the name among them, last.
+    /// All matchers, with that of the name last.
     pub(crate) matchers: Vec<Matcher>,
     pub(crate) shift: Shift,
     pub(crate) extension: Option<Extension>,
-    /// Names with letters of all scripts, and dots, are printed without quotes.
+    /// Names with UTF-8 letters and dots are printed without quotes.
     pub(crate) utf8_names: bool,
     /// Without a range and what follows it.
     pub(crate) span: Span,
@@ -223,11 +223,11 @@ pub(crate) enum BinaryOp {
     And,
     Or,
     Unless,
-    /// `</`: what of a histogram lies below a value.
+    /// `</`: trims observations above a value.
     TrimUpper,
-    /// `>/`: what of a histogram lies above a value.
+    /// `>/`: trims observations below a value.
     TrimLower,
-    /// What stands left, and what stands right where there is nothing (MetricsQL).
+    /// The left side, with gaps filled from the right side (MetricsQL).
     Default,
 }
 
@@ -262,7 +262,7 @@ impl BinaryOp {
         matches!(self, Self::Eq | Self::Ne | Self::Gt | Self::Lt | Self::Ge | Self::Le)
     }
 
-    /// Does it cut native histograms?
+    /// Does it trim native histograms?
     pub(crate) fn is_trim(self) -> bool {
         matches!(self, Self::TrimUpper | Self::TrimLower)
     }
@@ -271,7 +271,7 @@ impl BinaryOp {
         matches!(self, Self::And | Self::Or | Self::Unless)
     }
 
-    /// How tightly it binds; larger is tighter.
+    /// The precedence; larger binds more tightly.
     pub(crate) fn precedence(self) -> u8 {
         match self {
             Self::Default => 0,
@@ -291,7 +291,7 @@ pub(crate) struct Binary {
     pub(crate) op: BinaryOp,
     pub(crate) left: Expr,
     pub(crate) right: Expr,
-    /// Both sides are scalars: known once, since chains may be long.
+    /// Both sides are scalars; stored, since computing it for a long chain would be expensive.
     pub(crate) of_scalars: bool,
     pub(crate) return_bool: bool,
     /// The result has the names of its left side.
@@ -299,7 +299,7 @@ pub(crate) struct Binary {
     pub(crate) matching: Matching,
 }
 
-/// Which side may have several partners.
+/// The cardinality of matching.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Card {
     #[default]
@@ -310,7 +310,7 @@ pub(crate) enum Card {
     OneToMany,
 }
 
-/// How the series of two vectors find each other.
+/// How the series of two vectors are matched.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Matching {
     pub(crate) card: Card,
@@ -318,7 +318,7 @@ pub(crate) struct Matching {
     pub(crate) on: bool,
     /// Of `on` or `ignoring`, as written.
     pub(crate) labels: Vec<String>,
-    /// Labels that `group_left` or `group_right` takes over from the one side.
+    /// Labels that `group_left` or `group_right` copies from the "one" side.
     pub(crate) include: Vec<String>,
     pub(crate) fill_left: Option<f64>,
     pub(crate) fill_right: Option<f64>,
@@ -342,7 +342,7 @@ impl DurationExpr {
 }
 
 impl Call {
-    /// What to say when a range is extended for a function that could not tell the samples outside.
+    /// The error when a function does not support the `anchored` or `smoothed` modifier of its range.
     pub(crate) fn refused_extension(&self) -> Option<String> {
         let extension = self.args.iter().find_map(|arg| match &arg.unwrapped().kind {
             ExprKind::Matrix(selector, _) => selector.extension,
@@ -359,7 +359,7 @@ impl Call {
 }
 
 impl Binary {
-    /// How the two sides find each other, when both are vectors.
+    /// The vector matching, when both sides are vectors.
     pub(crate) fn matched(&self) -> Option<&Matching> {
         let vectors = [&self.left, &self.right].iter().all(|side| side.value_type() == Type::Vector);
         vectors.then_some(&self.matching)
@@ -380,7 +380,7 @@ impl Expr {
         }
     }
 
-    /// Without the parentheses around it.
+    /// The expression without parentheses around it.
     pub(crate) fn unwrapped(&self) -> &Self {
         match &self.kind {
             ExprKind::Paren(inner) => inner.unwrapped(),

@@ -1,4 +1,4 @@
-//! Do the types of a tree fit together? Complaints come in the order in which upstream's parser makes them.
+//! Type checks of a tree. Errors are reported in the order of upstream's parser.
 
 use model::labels::METRIC_NAME;
 
@@ -12,7 +12,7 @@ pub(super) struct Checker<'a> {
     faults: Vec<Fault>,
 }
 
-/// Everything that is wrong with the types of a tree.
+/// All type errors of a tree.
 pub(super) fn check(text: &str, expr: &Expr) -> Vec<Fault> {
     let mut checker = Checker { text, faults: Vec::new() };
     checker.expr(expr);
@@ -107,7 +107,7 @@ impl Checker<'_> {
         }
     }
 
-    /// What `info` takes second: matchers without a name.
+    /// The second argument of `info`: a selector without a metric name.
     fn info_data(&mut self, data: &Expr, span: Span, context: &str) {
         self.compare(span, (Type::Vector, data.value_type()), context);
         match &data.kind {
@@ -172,7 +172,7 @@ impl Checker<'_> {
         }
     }
 
-    /// What stands between the two sides, as upstream counts it: without the last byte.
+    /// The position of the operator between both sides, as upstream counts it: without the last byte.
     fn operator(&self, binary: &Binary) -> Span {
         let between = self.text.get(binary.left.span.end..binary.right.span.start).unwrap_or("");
         let start = binary.left.span.end + between.len() - between.trim_start_matches(is_space).len();

@@ -13,7 +13,7 @@ impl Parser<'_> {
     /// A duration above zero.
     pub(super) fn positive_duration(&mut self) -> Parsed<Duration> {
         let expr = self.duration_expr(0)?;
-        // Only literals are known to be wrong before the query runs.
+        // Only literals can be checked before the query runs.
         if let DurationKind::Literal(number) = expr.kind
             && !expr.wrapped
             && number.value <= 0.0
@@ -23,7 +23,7 @@ impl Parser<'_> {
         Ok(Duration::computed(expr))
     }
 
-    /// What follows `offset`. Without parentheses it is one operand: `x offset -2 ^ 2` squares x.
+    /// The operand of `offset`. Without parentheses it is a single operand: `x offset -2 ^ 2` squares x.
     pub(super) fn offset_duration(&mut self) -> Parsed<Duration> {
         let sign = self.sign();
         let closed = match self.peek() {
@@ -108,11 +108,11 @@ impl Parser<'_> {
                 let start = self.take().span.start;
                 let mut inner = self.duration_expr(0)?;
                 self.expect(Kind::RightParen)?;
-                // Of parentheses only the one before a literal counts among its places, as upstream has it.
+                // As upstream, only a parenthesis before a literal is part of its position.
                 if matches!(inner.kind, DurationKind::Literal(_)) && !inner.wrapped {
                     inner.span.start = start;
                 }
-                // What was in parentheses already keeps one pair.
+                // Redundant parentheses are reduced to one pair.
                 inner.wrapped = true;
                 return Ok(inner);
             }
@@ -135,7 +135,7 @@ impl Parser<'_> {
         Ok(DurationExpr { kind, wrapped: false, span: Span { start: start.span.start, end } })
     }
 
-    /// `place` is where a sign stands, when that is what is blamed for a value out of range.
+    /// `place` is the position of a sign, if errors about the range are reported there.
     fn duration_literal(&mut self, place: Option<Span>) -> DurationExpr {
         let (number, span) = self.number();
         if number.value.is_nan() || number.value.abs() > SECONDS_MAX {
@@ -146,7 +146,7 @@ impl Parser<'_> {
     }
 }
 
-/// Stands for a literal that has been complained about, as upstream's does: nowhere.
+/// Placeholder for an invalid literal; has no position, as upstream's.
 fn zero_literal() -> DurationExpr {
     let zero = Number { value: 0.0, is_duration: false };
     DurationExpr { kind: DurationKind::Literal(zero), wrapped: false, span: Span::default() }

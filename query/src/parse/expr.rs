@@ -1,4 +1,4 @@
-//! Expressions by operator precedence, and everything that begins one: literals, calls, aggregations, parentheses.
+//! Expressions by operator precedence, and primary expressions: literals, calls, aggregations, parentheses.
 
 use super::ast::{Aggregate, AggregateOp, Binary, BinaryOp, Call, Expr, ExprKind, Grouping, Number, Sign, Span, Type};
 use super::dialect::with_flag;
@@ -13,7 +13,7 @@ use crate::functions;
 const UNARY_OPERAND: u8 = 6;
 
 impl Parser<'_> {
-    /// An expression of operators that bind at least this tightly.
+    /// An expression of operators with at least this precedence.
     pub(super) fn expr(&mut self, min: u8) -> Parsed<Expr> {
         let depth = self.depth();
         self.deeper()?;
@@ -33,7 +33,7 @@ impl Parser<'_> {
     fn binary(&mut self, left: Expr, op: BinaryOp) -> Parsed<Expr> {
         let (return_bool, matching) = self.matching()?;
         let right = match op {
-            // What follows in `a ^ b ^ c` goes to the right: a chain all the same, and no deeper than the first of it.
+            // `^` is right-associative: `a ^ b ^ c` is a chain as well, and does not count as nesting.
             BinaryOp::Pow => {
                 let depth = self.depth();
                 self.rise_to(depth.saturating_sub(1));
@@ -143,7 +143,7 @@ impl Parser<'_> {
         })
     }
 
-    /// What a string literal stands for, a label's value for example.
+    /// The value of a string literal, for instance of a label.
     pub(super) fn unquoted(&mut self, span: Span) -> String {
         unquote(self.str(span)).unwrap_or_else(|message| {
             self.no_text.get_or_insert(Fault { span, message });
@@ -169,7 +169,7 @@ impl Parser<'_> {
         Ok(Expr { kind: ExprKind::Call(Call { function, args, keep_name: false }), span })
     }
 
-    /// Arguments and the parentheses around them.
+    /// Arguments in parentheses.
     pub(super) fn args(&mut self) -> Parsed<Vec<Expr>> {
         self.expect(Kind::LeftParen)?;
         let mut args = Vec::new();
@@ -188,7 +188,7 @@ impl Parser<'_> {
         Ok(args)
     }
 
-    /// From just after the name of the aggregation.
+    /// An aggregation, after its name.
     fn aggregate(&mut self, op: AggregateOp, name: Span) -> Parsed<Expr> {
         let outer = self.enter(Context::aggregation(name.start));
         let before = self.grouping()?;
@@ -230,7 +230,7 @@ impl Parser<'_> {
         }
     }
 
-    /// `by (a)` or `without (a)`, where there is one.
+    /// `by (a)` or `without (a)`, optional.
     fn grouping(&mut self) -> Parsed<Option<Grouping>> {
         let without = match self.peek() {
             Kind::Word(Word::By) => false,
@@ -243,7 +243,7 @@ impl Parser<'_> {
     }
 }
 
-/// Stands for an expression that has been complained about, so that what follows it can be read.
+/// Placeholder for an invalid expression, so that parsing can continue.
 fn nothing(span: Span) -> Expr {
     Expr { kind: ExprKind::Paren(Box::new(Expr { kind: ExprKind::String(Text::new(String::new())), span })), span }
 }

@@ -1,5 +1,4 @@
-//! What of MetricsQL is understood beside PromQL (`docs/promql-extensions.md`): its words, and what takes the place of a
-//! range that is not written. `templates` reads `WITH`.
+//! Extensions of MetricsQL (`docs/promql-extensions.md`): keywords, and default ranges. `templates` parses `WITH`.
 
 use super::ast::{BinaryOp, Duration, DurationExpr, DurationKind, Expr, ExprKind, Number, Selector, Span, Type};
 use super::parser::{Parsed, Parser};
@@ -9,13 +8,13 @@ use crate::functions::{Body, Function};
 pub(super) const KEEP: &str = "keep_metric_names";
 pub(super) const DEFAULT: &str = "default";
 
-/// Is the word a binary operator where extensions are on?
+/// Is the word a binary operator with extensions enabled?
 pub(super) fn is_operator(word: &str) -> bool {
     word.eq_ignore_ascii_case(DEFAULT)
 }
 
 impl Parser<'_> {
-    /// Is the next token this word? Where extensions are off it is remembered for the message about it.
+    /// Is the next token this keyword? With extensions disabled it is remembered for the error message.
     pub(super) fn extension_next(&mut self, word: &'static str) -> bool {
         if self.peek() != Kind::Identifier || !self.str(self.last_span()).eq_ignore_ascii_case(word) {
             return false;
@@ -26,7 +25,7 @@ impl Parser<'_> {
         self.dialect.extensions
     }
 
-    /// The operator that comes next, if one does.
+    /// The next token, if it is a binary operator.
     pub(super) fn operator(&mut self) -> Option<BinaryOp> {
         match self.peek() {
             Kind::Operator(op) => Some(op),
@@ -50,7 +49,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// Selectors that stand where a function takes a range get one.
+    /// Gives selectors a default range where a function expects one.
     pub(super) fn give_ranges(&self, function: &Function, args: &mut [Expr]) {
         if !self.dialect.extensions {
             return;
@@ -83,7 +82,7 @@ fn keeps(function: &Function) -> bool {
     ) || matches!(function.body, Body::OfHistograms(_))
 }
 
-/// Functions that see nothing in a single sample.
+/// Functions that need at least two samples.
 const OF_TWO: [&str; 10] = [
     "changes",
     "delta",
@@ -97,8 +96,8 @@ const OF_TWO: [&str; 10] = [
     "resets",
 ];
 
-/// A step, so that no sample is missed, and at least a scrape interval. What needs two samples gets an interval more, and
-/// at least four, so that a lost scrape makes no gap (Grafana: `$__rate_interval`).
+/// The default range: a step, so that no sample is skipped, and at least a scrape interval. Functions that need two samples
+/// get one more interval, and at least four, so that a missed scrape causes no gap (Grafana: `$__rate_interval`).
 fn implied_range(function: &Function, interval_ms: i64, span: Span) -> Duration {
     let node = |kind| Box::new(DurationExpr { kind, wrapped: false, span });
     let intervals = |n: i64| {

@@ -1,8 +1,8 @@
-//! What is wrong with a text, and where.
+//! Parse errors with their positions.
 
 use super::ast::Span;
 
-/// Something is wrong at a place.
+/// A parse error at a position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) span: Span,

@@ -11,7 +11,7 @@ use super::ast::{
     Selector, Shift, Subquery,
 };
 
-/// The JSON object of an expression, appended: each node is written once, however deep it lies.
+/// Appends the JSON object of an expression; every node is written once.
 pub(super) fn json(expr: &Expr, out: &mut String) {
     match &expr.kind {
         ExprKind::Number(n) => {
@@ -42,7 +42,7 @@ pub(super) fn json(expr: &Expr, out: &mut String) {
     }
 }
 
-/// The beginning of an object whose first key is the expression inside.
+/// Begins an object whose first key is the inner expression.
 fn below(inner: &Expr, out: &mut String) {
     out.push_str(r#"{"expr":"#);
     json(inner, out);
@@ -81,7 +81,7 @@ fn matcher(m: &Matcher) -> String {
     format!(r#"{{"name":{},"type":"{}","value":{}}}"#, text(&m.name), m.op.as_str(), text(&m.value))
 }
 
-/// `range` goes between the offset and what follows it in the alphabet.
+/// `range` is inserted in alphabetical order, after the offset.
 fn selector(s: &Selector, range: &str) -> String {
     let (start_or_end, timestamp) = at(&s.shift);
     format!(
@@ -131,7 +131,7 @@ fn duration_node(expr: &DurationExpr) -> String {
     let null = || "null".to_owned();
     let (lhs, op, rhs) = match &expr.kind {
         DurationKind::Literal(number) if !expr.wrapped => return literal(*number),
-        // Parentheses around a literal are a sign without effect there.
+        // Upstream represents parentheses around a literal as a unary operator without effect.
         DurationKind::Literal(number) => (null(), "+", literal(*number)),
         DurationKind::Step => (null(), "step", null()),
         DurationKind::Range => (null(), "range", null()),
@@ -159,7 +159,7 @@ fn binary(b: &Binary, out: &mut String) {
                 Card::ManyToOne => "many-to-one",
                 Card::OneToMany => "one-to-many",
             };
-            // JSON has no word for infinity.
+            // JSON has no infinity.
             let fill =
                 |value: Option<f64>| value.filter(|v| v.is_finite()).map_or_else(|| "null".to_owned(), format_json);
             format!(
@@ -179,7 +179,7 @@ fn binary(b: &Binary, out: &mut String) {
     out.push_str(r#","type":"binaryExpr"}"#);
 }
 
-/// Upstream knows no such key; without the word it is not there.
+/// Not a key of upstream; only written for `keep_metric_names`.
 fn kept(keep_name: bool) -> &'static str {
     if keep_name { "\"keepMetricNames\":true," } else { "" }
 }

@@ -1,5 +1,4 @@
-//! Query text → tokens with their places. What a character means depends on the brackets around it; the lexer keeps
-//! track of them by itself.
+//! Query text → tokens with positions. The meaning of a character depends on the brackets around it, which the lexer tracks.
 
 use model::letter::is_letter;
 
@@ -8,12 +7,12 @@ use super::quote::{escape, quoted, quoted_char};
 use super::token::{Kind, Token, Word, keyword};
 use super::typo_hints;
 
-/// What is wrong with the text, from the token's start on.
+/// A lexical error at the start of the token.
 pub(super) type Misread = String;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// Outside of brackets, and inside square ones after the first number.
+    /// Outside brackets, and inside square brackets after the first number.
     Statement,
     /// Inside square brackets.
     Duration,
@@ -33,9 +32,9 @@ pub(super) struct Lexer<'a> {
     pub(super) start: usize,
     pub(super) at: usize,
     pub(super) state: State,
-    /// The text is a series description.
+    /// The text is a series description of a test script.
     pub(super) series: bool,
-    /// Letters of all scripts, and dots, are parts of names.
+    /// UTF-8 letters and dots are parts of names.
     utf8_names: bool,
     paren_depth: usize,
     brace_open: bool,
@@ -75,7 +74,7 @@ impl<'a> Lexer<'a> {
         Some(c)
     }
 
-    /// Takes the next character when it is among these.
+    /// Consumes the next character if it is one of these.
     pub(super) fn accept(&mut self, set: &str) -> bool {
         let found = self.peek().is_some_and(|c| set.contains(c));
         if found {
@@ -94,7 +93,7 @@ impl<'a> Lexer<'a> {
         self.text.get(self.start..self.at).unwrap_or("")
     }
 
-    /// The next token, or what is wrong with the text; nothing follows that.
+    /// The next token, or an error, after which there are no more tokens.
     pub(super) fn next(&mut self) -> Result<Token, Misread> {
         loop {
             self.start = self.at;
@@ -118,7 +117,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Blanks and comments; false when there were none.
+    /// Skips whitespace and comments; false when there were none.
     fn blank(&mut self) -> bool {
         let before = self.at;
         self.skip(is_space);
@@ -309,7 +308,7 @@ impl<'a> Lexer<'a> {
         Ok(Some(kind))
     }
 
-    /// After a number the brackets are read like what stands outside them.
+    /// After a number, brackets are tokenised like text outside of them.
     fn first_number(&mut self) -> Result<Kind, Misread> {
         self.got_duration = true;
         self.state = State::Statement;
@@ -356,7 +355,7 @@ impl<'a> Lexer<'a> {
         Ok(Some(kind))
     }
 
-    /// From just after the opening quote.
+    /// A string, after its opening quote.
     fn string(&mut self, quote: char) -> Result<Kind, Misread> {
         let mut chars = self.rest().chars();
         let mut escaped = Vec::new();
@@ -366,7 +365,7 @@ impl<'a> Lexer<'a> {
                     self.at = self.text.len() - chars.as_str().len();
                     return Ok(Kind::String);
                 }
-                // Where bytes were no text, whoever decoded them put this.
+                // The replacement character stands for invalid UTF-8 that was decoded before.
                 char::REPLACEMENT_CHARACTER => return Err("invalid UTF-8 rune".to_owned()),
                 '\\' if quote != '`' => escape(&mut chars, quote, &mut escaped)?,
                 '\n' if quote != '`' => break,
@@ -396,7 +395,7 @@ pub(super) fn is_alpha(c: char) -> bool {
     c == '_' || c.is_ascii_alphabetic()
 }
 
-/// Can a name without quotes begin so?
+/// Can an unquoted name begin with this?
 fn begins_name(c: char, utf8: bool) -> bool {
     is_alpha(c) || utf8 && !c.is_ascii() && is_letter(c)
 }
@@ -405,7 +404,7 @@ fn continues_name(c: char, utf8: bool) -> bool {
     begins_name(c, utf8) || c.is_ascii_digit() || utf8 && c == '.'
 }
 
-/// Can a label have this name without quotes?
+/// Is it a label name that needs no quotes?
 pub(super) fn is_plain(name: &str, utf8: bool) -> bool {
     let mut chars = name.chars();
     chars.next().is_some_and(|c| begins_name(c, utf8)) && chars.all(|c| continues_name(c, utf8))

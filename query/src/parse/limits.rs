@@ -1,27 +1,27 @@
-//! How large the tree of a query may get, whoever wrote or expanded it, and what reading it may take.
+//! Limits of parsing: depth and size of the tree, also when expanded by templates; memory and time.
 
 use super::ast::{Expr, ExprKind};
 use crate::Error;
 use crate::bounds::Bounds;
 use crate::memory::Reservation;
 
-/// Expressions inside one another, each template counting; beyond this the stack would be at risk. A chain of operators is
-/// as deep as what is nested in it, however long it is: see [`crate::stack`].
+/// Maximum nesting of expressions, including templates, which protects the stack. A chain of operators does not count as
+/// nesting, however long it is: see [`crate::stack`].
 pub(crate) const DEPTH_MAX: usize = 200;
-/// Expressions, matchers and labels of one query, those of templates at every use.
+/// Maximum of expressions, matchers and labels of one query; those of templates count at every use.
 pub(super) const PARTS_MAX: usize = 50_000;
-/// Uses of templates in one query: what doubles at every level must end.
+/// Maximum of template uses in one query, which could double at every level.
 pub(super) const USES_MAX: usize = 1_000;
-/// Complaints about one text; users are told the first.
+/// Maximum of errors collected for one text; only the first is reported.
 pub(super) const FAULTS_MAX: usize = 1_000;
-/// Memory of a part of the tree, about.
+/// Memory of a part of the tree, approximately.
 pub(super) const PART_BYTES: usize = 512;
-/// Parts that are read before it is asked for memory and time again.
+/// Parts parsed between two checks of memory and time.
 pub(super) const PACE: usize = 64;
-/// A text is kept in the tree, and once more while a message or an answer is made of it.
+/// Texts are kept in the tree, and copied for messages and results.
 const TEXT_COPIES: usize = 3;
 
-/// Where the memory of a tree is taken, and what ends the reading.
+/// The limits of parsing, and the reservation for the tree.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits<'a> {
     pub(crate) bounds: &'a Bounds,
@@ -33,21 +33,21 @@ impl Limits<'_> {
         self.take(text.len() * TEXT_COPIES + PACE * PART_BYTES)
     }
 
-    /// Takes memory, and looks whether the text is still to be read.
+    /// Reserves memory, and checks for cancellation.
     pub(super) fn take(&self, bytes: usize) -> Result<(), Error> {
         self.bounds.taking(|| self.taken.take(bytes))?;
         self.bounds.check()
     }
 }
 
-/// How deep a tree is, and of how many parts.
+/// Depth and number of parts of a tree.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Size {
     pub(super) depth: usize,
     pub(super) parts: usize,
 }
 
-/// The expressions right below one.
+/// The direct operands of an expression.
 fn below(expr: &Expr) -> Vec<&Expr> {
     match &expr.kind {
         ExprKind::Number(_) | ExprKind::String(_) | ExprKind::Vector(_) | ExprKind::Matrix(..) => Vec::new(),
@@ -59,7 +59,7 @@ fn below(expr: &Expr) -> Vec<&Expr> {
     }
 }
 
-/// Has a tree at most so many expressions? Looks at no more of them than that.
+/// Does a tree have at most so many expressions? Visits no more than that.
 pub(super) fn is_small(expr: &Expr, most: usize) -> bool {
     fn count(expr: &Expr, left: &mut usize) -> bool {
         let Some(rest) = left.checked_sub(1) else { return false };
@@ -69,7 +69,7 @@ pub(super) fn is_small(expr: &Expr, most: usize) -> bool {
     count(expr, &mut { most })
 }
 
-/// The size of a tree; its texts count as so many parts as would take their memory.
+/// The size of a tree; texts count as parts by their memory.
 pub(super) fn size(expr: &Expr) -> Size {
     let of_text = |len: usize| len / PART_BYTES;
     let own = match &expr.kind {
@@ -96,7 +96,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use crate::bounds::Bounds;
-    use crate::{Engine, EngineOptions, Error, Memory, QueryOptions, StillWanted};
+    use crate::{Engine, EngineOptions, Error, MemoryPool, QueryOptions, StillWanted};
 
     fn engine() -> Engine {
         Engine::new(EngineOptions { extensions: true, ..EngineOptions::default() })
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn the_memory_of_a_tree_is_taken() {
-        let memory = Arc::new(Memory::new(usize::MAX, 4 << 20));
+        let memory = Arc::new(MemoryPool::new(usize::MAX, 4 << 20));
         let engine = Engine::new(EngineOptions { memory: Arc::clone(&memory), ..EngineOptions::default() });
         let regexes = |n: usize| format!("up{{{}}}", "a=~\"x.*y\",".repeat(n));
         let text = |bytes: usize| format!("\"{}\"", "x".repeat(bytes));

@@ -1,8 +1,8 @@
 //! Query text → checked tree, and back. Step 2 of the query path.
 //!
-//! The language is upstream's, with its messages and their places: `lexer`, `scan` and `series_lexer` make tokens,
-//! `expr`, `modifiers`, `selector` and `durations` a tree of them, `check` looks at its types. `series` reads the series
-//! of test scripts. `print`, `pretty` and `json` go back; `resolve` computes durations when a query's times are known.
+//! The language is upstream's, with its error messages and their positions. `lexer`, `scan` and `series_lexer` produce tokens,
+//! `expr`, `modifiers`, `selector` and `durations` parse them to a tree, `check` checks types. `series` parses the series of test
+//! scripts. `print`, `pretty` and `json` format trees; `resolve` computes durations that depend on the times of a query.
 
 pub(crate) mod ast;
 mod check;
@@ -57,7 +57,7 @@ pub(crate) use dialect::Dialect;
 /// Parses and checks a query.
 #[cfg(test)]
 pub(crate) fn parse(text: &str, dialect: Dialect) -> Result<Expr, Error> {
-    tree(text, dialect).map_err(|faults| told(text, &faults))
+    tree(text, dialect).map_err(|faults| parse_error(text, &faults))
 }
 
 /// The same within bounds.
@@ -68,7 +68,7 @@ pub(crate) fn parse_within(text: &str, dialect: Dialect, limits: Limits<'_>) -> 
     let tree = whole(&mut parser);
     match parser.stopped {
         Some(error) => Err(error),
-        None => tree.map_err(|faults| told(text, &faults)),
+        None => tree.map_err(|faults| parse_error(text, &faults)),
     }
 }
 
@@ -129,7 +129,7 @@ pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, Error> {
 /// # Errors
 /// When the text is no selector, or reading it goes past a limit.
 pub fn parse_selector_within(text: &str, bounds: &Bounds) -> Result<Vec<Matcher>, Error> {
-    let taken = Reservation::new(&bounds.share);
+    let taken = Reservation::new(&bounds.memory);
     let limits = Limits { bounds, taken: &taken };
     limits.begin(text)?;
     let dialect = Dialect { utf8_names: bounds.utf8_names, ..Dialect::default() };
@@ -148,7 +148,7 @@ fn lone(text: &str, dialect: Dialect, limits: Option<Limits<'_>>) -> Result<Vec<
     }
     match selector.map(|expr| expr.kind) {
         Ok(ExprKind::Vector(selector)) if parser.faults.is_empty() => Ok(selector.matchers),
-        _ => Err(told(text, &parser.faults)),
+        _ => Err(parse_error(text, &parser.faults)),
     }
 }
 
@@ -169,7 +169,7 @@ impl Parser<'_> {
 
 /// The labels and points of a series description.
 pub(crate) fn series(text: &str) -> Result<(model::Labels, Vec<series::Point>), Error> {
-    series::series(text).map_err(|faults| told(text, &faults))
+    series::series(text).map_err(|faults| parse_error(text, &faults))
 }
 
 /// What the blanks before the lines of [`pretty`] take at most, where an expression is so high that it matters.
@@ -208,7 +208,7 @@ fn unresolved(Fault { span, message }: Fault) -> Error {
 }
 
 /// `line:column: parse error: …`; columns count bytes, as upstream's do.
-fn told(text: &str, faults: &[Fault]) -> Error {
+fn parse_error(text: &str, faults: &[Fault]) -> Error {
     let Some(fault) = faults.first() else { return Error::Parse("parse error".to_owned()) };
     if text.is_empty() {
         return Error::Parse(format!("unknown position: parse error: {}", fault.message));

@@ -1,5 +1,4 @@
-//! What stands between an operator and its right side, and what follows a finished expression: `[5m]`, `offset 5m`,
-//! `@ 10`, `anchored`.
+//! Modifiers of operators (`bool`, `on`, `group_left`, `fill`) and of expressions (`[5m]`, `offset 5m`, `@ 10`, `anchored`).
 
 use super::ast::{
     At, BinaryOp, Card, Duration, DurationExpr, DurationKind, Expr, ExprKind, Extension, Matching, Number, Shift, Span,
@@ -26,7 +25,7 @@ const STEP_END: Context = Context::new("subquery selector", "\"]\"");
 const SECONDS_MAX: f64 = 9_223_372_036_854_775_807.0;
 
 impl Parser<'_> {
-    /// `bool`, and how the series of the two sides find each other.
+    /// `bool` and vector matching.
     pub(super) fn matching(&mut self) -> Parsed<(bool, Matching)> {
         let mut matching = Matching { utf8_names: self.dialect.utf8_names, ..Matching::default() };
         let return_bool = self.take_if(Kind::Word(Word::Bool)).is_some();
@@ -86,7 +85,7 @@ impl Parser<'_> {
         Ok(if minus == Some(true) { -number.value } else { number.value })
     }
 
-    /// A plus or minus, where there is one.
+    /// An optional sign.
     pub(super) fn sign(&mut self) -> Option<(BinaryOp, Token)> {
         match self.peek() {
             Kind::Operator(op @ (BinaryOp::Add | BinaryOp::Sub)) => Some((op, self.take())),
@@ -130,7 +129,7 @@ impl Parser<'_> {
             Kind::String => self.unquoted(token.span),
             _ => self.str(token.span).to_owned(),
         };
-        // Without the flag, names with colons are taken as ever.
+        // Without the feature, names with colons are accepted as before.
         let is_bare = token.kind != Kind::String;
         if name.is_empty() || is_bare && self.dialect.utf8_names && !is_plain(&name, true) {
             self.fault(token.span, format!("invalid label name for grouping: {}", quoted(&name)));
@@ -138,7 +137,7 @@ impl Parser<'_> {
         Ok(name)
     }
 
-    /// Whatever may follow a finished expression.
+    /// All modifiers after an expression.
     pub(super) fn postfix(&mut self, mut expr: Expr) -> Parsed<Expr> {
         loop {
             match self.peek() {
@@ -150,7 +149,7 @@ impl Parser<'_> {
                 _ if self.extension_next(KEEP) => self.keep_names(&mut expr)?,
                 _ => return Ok(expr),
             }
-            // Ranges of ranges are nested expressions too.
+            // Subqueries of subqueries count as nesting.
             self.deeper()?;
         }
     }
@@ -189,7 +188,7 @@ impl Parser<'_> {
         if let Some(message) = wrong {
             self.fault(Span { start: open, end }, message);
         }
-        // Without matchers it stands for what was no selector.
+        // A selector without matchers is the placeholder of an invalid one.
         let kind = ExprKind::Matrix(selector.unwrap_or_default(), range);
         Ok(Expr { kind, span })
     }
@@ -245,7 +244,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// What was set on an expression so far; a complaint when nothing can be.
+    /// The modifiers of an expression; an error if it cannot have any.
     fn shift_of(&mut self, expr: &Expr, what: &str) -> Option<Shift> {
         match &expr.kind {
             ExprKind::Matrix(s, _) if s.matchers.is_empty() && !self.faults.is_empty() => {
@@ -299,7 +298,7 @@ impl Duration {
 }
 
 impl Expr {
-    /// `@` and `offset` of what can have them.
+    /// `@` and `offset` of an expression that can have them.
     pub(crate) fn shift_mut(&mut self) -> Option<&mut Shift> {
         match &mut self.kind {
             ExprKind::Vector(s) | ExprKind::Matrix(s, _) => Some(&mut s.shift),

@@ -1,11 +1,10 @@
-//! The values of number and duration literals: `1_000`, `0x1F`, `1e3`, `010`, `5m`. A duration stands for its seconds.
+//! Values of number and duration literals: `1_000`, `0x1F`, `1e3`, `010`, `5m`. A duration has the value of its seconds.
 
 use model::duration::parse_duration_ms;
 
 use super::quote::quoted;
 
-/// The value of a number, as Go's `ParseInt` with base 0 or else `ParseFloat` have it; the value is there even when it is
-/// wrong, with the message.
+/// The value of a number as Go's `ParseInt` with base 0, or else `ParseFloat`, return it; errors come with a value.
 pub(super) fn number(text: &str) -> (f64, Option<String>) {
     let lower = text.to_ascii_lowercase();
     match lower.as_str() {
@@ -37,7 +36,7 @@ fn octal(digits: &str) -> Option<f64> {
     i64::from_str_radix(rest, 8).ok().map(|v| v as f64)
 }
 
-/// The seconds of a duration; 0 when it is none, with the message.
+/// The seconds of a duration; errors come with 0.
 pub(super) fn duration(text: &str) -> (f64, Option<String>) {
     match parse_duration_ms(text) {
         Ok(ms) => (ms as f64 / 1000.0, None),

@@ -1,7 +1,7 @@
-//! The parser's hold on the tokens: one of them at a time, what is wrong, and what was expected where.
+//! The state of the parser: the current token, errors, and the context for error messages.
 //!
-//! A token is read when it is needed and no sooner: what a text is blamed for first, and where an expression ends, comes
-//! out as with upstream's parser.
+//! Tokens are read lazily, with one token of lookahead, so that the first error and the ends of expressions are those of
+//! upstream's parser.
 
 use super::ast::Span;
 use super::dialect::{Dialect, with_flag};
@@ -12,18 +12,18 @@ use super::scope::Scope;
 use super::token::{Kind, Token, describe};
 use crate::Error;
 
-/// The text makes no sense any more; why is among the faults.
+/// Parsing cannot continue; the reason is among the faults.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stop;
 
 pub(super) type Parsed<T> = Result<T, Stop>;
 
-/// What is being read, for the message about a token that does not belong there.
+/// What is being parsed, for messages about unexpected tokens.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Context {
     name: &'static str,
     expected: &'static str,
-    /// It is an aggregation, from here on.
+    /// The context is an aggregation from here on.
     aggregation: Option<usize>,
 }
 
@@ -42,23 +42,23 @@ pub(super) struct Parser<'a> {
     pub(super) text: &'a str,
     pub(super) dialect: Dialect,
     pub(super) faults: Vec<Fault>,
-    /// A string that upstream could hold and we cannot; told when nothing else is wrong.
+    /// A string with invalid UTF-8, which upstream accepts; reported if there is no other error.
     pub(super) no_text: Option<Fault>,
-    /// Where the last token ended that can end an expression.
+    /// The end of the last token that can end an expression.
     pub(super) closing: usize,
     /// The token that was read last.
     last: Token,
     ahead: Option<Token>,
     context: Context,
     depth: usize,
-    /// A word of an extension that is off, where one was met.
+    /// A keyword of a disabled extension, if one was found.
     pub(super) extension_seen: Option<&'static str>,
-    /// The templates that are known here, and how often any was used.
+    /// The templates in scope, and the number of uses.
     pub(super) scope: Scope,
     pub(super) uses: usize,
     /// Parts of the tree so far.
     pub(super) parts: usize,
-    /// What reading may take, where there are bounds, and what ended it.
+    /// The limits, and the error when one was exceeded.
     pub(super) limits: Option<Limits<'a>>,
     pub(super) stopped: Option<Error>,
     lexer: Lexer<'a>,
@@ -86,7 +86,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Begins in the midst of the text, and so many levels deep.
+    /// Continues at a position, at a nesting depth.
     pub(super) fn start_at(&mut self, at: usize, depth: usize) {
         self.lexer.at = at;
         self.depth = depth;
@@ -113,7 +113,7 @@ impl<'a> Parser<'a> {
         token.kind
     }
 
-    /// Takes the next token.
+    /// Consumes the next token.
     pub(super) fn take(&mut self) -> Token {
         match self.ahead.take() {
             Some(token) => token,
@@ -121,12 +121,12 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Takes the next token when it is of this kind.
+    /// Consumes the next token if it is of this kind.
     pub(super) fn take_if(&mut self, kind: Kind) -> Option<Token> {
         (self.peek() == kind).then(|| self.take())
     }
 
-    /// Takes the next token, which must be of this kind.
+    /// Consumes the next token, which must be of this kind.
     pub(super) fn expect(&mut self, kind: Kind) -> Parsed<Token> {
         if self.peek() == kind { Ok(self.take()) } else { Err(self.unexpected()) }
     }
@@ -135,19 +135,19 @@ impl<'a> Parser<'a> {
         self.text.get(span.start..span.end).unwrap_or("")
     }
 
-    /// Complains, unless enough was complained about.
+    /// Adds an error, up to a limit.
     pub(super) fn fault(&mut self, span: Span, message: impl Into<String>) {
         if self.faults.len() < FAULTS_MAX {
             self.faults.push(Fault { span, message: message.into() });
         }
     }
 
-    /// Sets what is read now; returns what was read so far, to be set again.
+    /// Sets the context of error messages; returns the previous one.
     pub(super) fn enter(&mut self, context: Context) -> Context {
         std::mem::replace(&mut self.context, context)
     }
 
-    /// The token that was read last does not belong.
+    /// Adds an error about the last token, which is unexpected.
     pub(super) fn unexpected(&mut self) -> Stop {
         let Context { name, expected, aggregation } = self.context;
         self.blame(name, expected);
@@ -157,13 +157,13 @@ impl<'a> Parser<'a> {
         Stop
     }
 
-    /// Complains about the token that was read last, unless it was no token.
+    /// Adds an error about the last token, unless it was a lexical error.
     pub(super) fn blame(&mut self, context: &str, expected: &str) {
         let Token { kind, span } = self.last;
         if kind == Kind::Error {
             return;
         }
-        // A run of blanks counts as one of them.
+        // Consecutive whitespace counts as one token.
         let span = if kind == Kind::Space { Span { end: span.start + 1, ..span } } else { span };
         let mut message = format!("unexpected {}", describe(kind, self.str(span)));
         if !context.is_empty() {
@@ -182,7 +182,7 @@ impl<'a> Parser<'a> {
         self.last.span
     }
 
-    /// Goes one expression deeper, or refuses to.
+    /// Enters a nesting level, within the limit.
     pub(super) fn deeper(&mut self) -> Parsed<()> {
         self.deeper_by(1)?;
         self.grow(1)
@@ -197,7 +197,7 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    /// Counts parts of the tree that come to be.
+    /// Counts parts of the tree.
     pub(super) fn grow(&mut self, parts: usize) -> Parsed<()> {
         let before = self.parts;
         self.parts = before.saturating_add(parts);
@@ -212,7 +212,7 @@ impl<'a> Parser<'a> {
         if paces > 0 { self.within(paces * PACE * PART_BYTES) } else { Ok(()) }
     }
 
-    /// Takes memory, and looks whether the text is still to be read.
+    /// Reserves memory, and checks for cancellation.
     pub(super) fn within(&mut self, bytes: usize) -> Parsed<()> {
         let Some(limits) = self.limits else { return Ok(()) };
         limits.take(bytes).map_err(|error| {

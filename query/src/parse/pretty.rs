@@ -1,4 +1,4 @@
-//! Tree → query text over several lines: what is longer than a line is broken, and its parts are indented.
+//! Tree → query text over several lines: expressions longer than a line are broken and indented.
 
 use std::fmt::{self, Write as _};
 
@@ -11,7 +11,7 @@ const COLUMNS_MAX: usize = 100;
 pub(super) fn pretty(expr: &Expr, level: usize, out: &mut String) {
     let fits = Short::fits(expr);
     match &expr.kind {
-        // As upstream has it: without indentation.
+        // As upstream: without indentation.
         ExprKind::Subquery(_) if fits => put(out, expr),
         ExprKind::Subquery(s) => {
             pretty(&s.expr, level, out);
@@ -89,7 +89,7 @@ fn whole(expr: &Expr, level: usize, out: &mut String) {
     put(out, expr);
 }
 
-/// The parenthesis that closes an expression, on a line of its own.
+/// The closing parenthesis of an expression, on its own line.
 fn close(expr: &Expr, level: usize, out: &mut String) {
     out.push('\n');
     indent(level, out);
@@ -97,12 +97,12 @@ fn close(expr: &Expr, level: usize, out: &mut String) {
     out.push_str(expr.kept_names());
 }
 
-/// Counts what is written, up to the length of a line.
+/// Counts characters, up to the length of a line.
 struct Short(usize);
 
 impl Short {
     fn fits(expr: &Expr) -> bool {
-        // Each expression is a character at least.
+        // Each expression has at least one character.
         is_small(expr, COLUMNS_MAX) && write!(Self(COLUMNS_MAX), "{expr}").is_ok()
     }
 }

@@ -1,4 +1,4 @@
-//! Tree → query text, as upstream spells it.
+//! Tree → query text, formatted as upstream does.
 
 use std::fmt;
 
@@ -46,7 +46,7 @@ impl fmt::Display for Expr {
 }
 
 impl Expr {
-    /// ` keep_metric_names` behind a call, or behind the parentheses of an operator.
+    /// ` keep_metric_names` after a call, or after the parentheses of an operator.
     pub(super) fn kept_names(&self) -> &'static str {
         let kept = match &self.kind {
             ExprKind::Call(call) => call.keep_name,
@@ -102,7 +102,7 @@ impl fmt::Display for DurationExpr {
     }
 }
 
-/// A selector without what follows its braces.
+/// A selector without range and modifiers.
 struct Bare<'a>(&'a Selector);
 
 impl fmt::Display for Bare<'_> {
@@ -123,7 +123,7 @@ fn matcher(matcher: &Matcher, utf8: bool) -> String {
     format!("{}{}{}", name(&matcher.name, utf8), matcher.op.as_str(), quoted(&matcher.value))
 }
 
-/// A label's name, in quotes when it needs them.
+/// A label name, quoted if necessary.
 fn name(name: &str, utf8: bool) -> String {
     if is_plain(name, utf8) { name.to_owned() } else { quoted(name) }
 }

@@ -1,4 +1,4 @@
-//! Go's way of quoting texts and characters, which messages and printed queries follow, and back.
+//! Go's quoting of strings and characters, for messages and printed queries, and unquoting.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -38,7 +38,7 @@ fn push(c: char, quote: char, out: &mut String) {
 }
 
 fn is_printable(c: char) -> bool {
-    // Behind another character, marks that combine with it are left as they are.
+    // Combining marks after another character are not escaped.
     c.is_ascii_graphic() || c == ' ' || !c.is_ascii() && format!("a{c}").escape_debug().count() == 2
 }
 
@@ -53,7 +53,7 @@ pub(crate) fn unquote(quoted: &str) -> Result<String, String> {
     Text::unquoted(quoted)?.string.map_err(|_| "invalid UTF-8 in string".to_owned())
 }
 
-/// A string literal. Escapes may make of it what is not UTF-8; then it is its bytes.
+/// The value of a string literal. Escapes can produce invalid UTF-8; then it is kept as bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct Text {
     string: Result<String, Vec<u8>>,
@@ -64,23 +64,23 @@ impl Text {
         Self { string: Ok(string) }
     }
 
-    /// Of a quoted string, with Go's escapes resolved.
+    /// From a quoted string, with Go's escapes.
     pub(super) fn unquoted(quoted: &str) -> Result<Self, String> {
         let bytes = unescaped(quoted)?;
         Ok(Self { string: String::from_utf8(bytes).map_err(|error| error.into_bytes()) })
     }
 
-    /// Its bytes.
+    /// Its length in bytes.
     pub(crate) fn len(&self) -> usize {
         self.string.as_ref().map_or_else(Vec::len, String::len)
     }
 
-    /// The text, when it is UTF-8.
+    /// The text, if it is valid UTF-8.
     pub(crate) fn as_str(&self) -> Option<&str> {
         self.string.as_deref().ok()
     }
 
-    /// The text, with replacement characters for what is not UTF-8.
+    /// The text, with replacement characters for invalid UTF-8.
     pub(crate) fn lossy(&self) -> Cow<'_, str> {
         match &self.string {
             Ok(string) => Cow::Borrowed(string),
@@ -123,7 +123,7 @@ fn unescaped(quoted: &str) -> Result<Vec<u8>, String> {
     Ok(out)
 }
 
-/// Resolves the escape after a backslash; says what is wrong with it.
+/// Resolves the escape after a backslash.
 pub(super) fn escape(chars: &mut std::str::Chars<'_>, quote: char, out: &mut Vec<u8>) -> Result<(), String> {
     let c = chars.next().ok_or("escape sequence not terminated")?;
     let simple = match c {

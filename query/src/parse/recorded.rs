@@ -55,7 +55,7 @@ fn base64(text: &str) -> Vec<u8> {
 fn error(text: &str, faults: &[Fault]) -> Json {
     let list: Vec<Json> =
         faults.iter().map(|f| json!({"start": f.span.start, "end": f.span.end, "msg": f.message})).collect();
-    json!({"list": list, "text": super::told(text, faults).to_string()})
+    json!({"list": list, "text": super::parse_error(text, faults).to_string()})
 }
 
 fn tree(expr: &Expr) -> Json {

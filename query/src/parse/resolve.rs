@@ -1,4 +1,4 @@
-//! What the durations of a query and its `@` come to, once its times are known.
+//! Computes durations, `@ start()` and `@ end()` from the times of a query.
 
 use super::ast::{At, BinaryOp, Duration, DurationExpr, DurationKind, Shift, Span};
 use super::durations::SECONDS_MAX;

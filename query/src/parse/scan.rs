@@ -1,4 +1,4 @@
-//! Where a number or duration ends. What is scanned need not be a valid one: that is found when its value is read.
+//! Scans the extent of a number or duration, valid or not; the value is parsed later.
 
 use super::lexer::{Lexer, is_alphanumeric};
 
@@ -6,7 +6,7 @@ const DIGITS: &str = "0123456789";
 const HEX_DIGITS: &str = "0123456789abcdefABCDEF";
 
 impl Lexer<'_> {
-    /// `12`, `1_000.5e-3`, `0x1F`. False when there is none, with the place where that became clear.
+    /// `12`, `1_000.5e-3`, `0x1F`. False when there is none, positioned where that was found.
     pub(super) fn scan_number(&mut self) -> bool {
         let begin = self.at;
         let mut digits = DIGITS;
@@ -59,7 +59,7 @@ impl Lexer<'_> {
         }
         let sound = !self.peek().is_some_and(is_alphanumeric);
         if !sound {
-            // The character that does not belong is part of what the message shows.
+            // The unexpected character is part of the error message.
             self.bump();
         }
         sound

@@ -1,11 +1,11 @@
-//! The templates of `WITH` that are known at a place.
+//! Templates of `WITH` in scope.
 
 use std::rc::Rc;
 
 use super::ast::{Expr, Span};
 use super::limits::Size;
 
-/// The templates that are known at a place: one, and those before it.
+/// The templates in scope: one, and those before it.
 pub(super) type Scope = Option<Rc<Template>>;
 
 #[derive(Debug)]
@@ -13,19 +13,19 @@ pub(super) struct Template {
     pub(super) name: String,
     pub(super) params: Vec<String>,
     pub(super) body: Body,
-    /// Those it sees itself.
+    /// The scope of the template itself.
     pub(super) outer: Scope,
 }
 
 #[derive(Debug)]
 pub(super) enum Body {
-    /// Read anew at every use.
+    /// Parsed at every use.
     Text(Span),
-    /// What an argument is.
+    /// The value of an argument.
     Given(Expr, Size),
 }
 
-/// The template of this name.
+/// Finds a template by name.
 pub(super) fn find(scope: &Scope, name: &str) -> Scope {
     let mut at = scope.as_ref();
     while let Some(template) = at {

@@ -13,7 +13,7 @@ const VALUE: Context = Context::new("label matching", "string");
 const NEXT: Context = Context::new("label matching", "\",\" or \"}\"");
 
 impl Parser<'_> {
-    /// Can the next token be the name of a metric?
+    /// Can the next token be a metric name?
     pub(super) fn names_metric(&mut self) -> bool {
         match self.peek() {
             Kind::Operator(op) => op.is_set(),
@@ -23,7 +23,7 @@ impl Parser<'_> {
         }
     }
 
-    /// A selector from its opening brace on, or from just after its name.
+    /// A selector from its opening brace, or after its name.
     pub(super) fn selector(&mut self, name: Option<Span>) -> Parsed<Expr> {
         let utf8_names = self.dialect.utf8_names;
         let mut selector =
@@ -38,7 +38,7 @@ impl Parser<'_> {
         Ok(Expr { kind: ExprKind::Vector(selector), span })
     }
 
-    /// From the opening brace to the closing one.
+    /// Matchers in braces.
     fn matchers(&mut self, matchers: &mut Vec<Matcher>) -> Parsed<Span> {
         let start = self.take().span.start;
         let outer = self.enter(LABEL);
@@ -58,7 +58,7 @@ impl Parser<'_> {
         Ok(Span { start, end })
     }
 
-    /// One matcher, a name in quotes, or those of a template; none when its expression is wrong.
+    /// A matcher, a quoted name, or the matchers of a template; none if the regular expression is invalid.
     fn matcher(&mut self, matchers: &mut Vec<Matcher>) -> Parsed<()> {
         let label = match self.peek() {
             Kind::Identifier | Kind::String => self.take(),

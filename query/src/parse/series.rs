@@ -26,7 +26,7 @@ pub enum Point {
     Histogram {
         /// With float counts.
         histogram: Arc<Histogram>,
-        /// Is its reset hint written down, be it that nothing is known?
+        /// Is a reset hint given, including `unknown`?
         names_hint: bool,
     },
 }
@@ -38,7 +38,7 @@ const TEXT: Context = Context::new("label set", "string");
 const NEXT: Context = Context::new("label set", "\",\" or \"}\"");
 const KEY: Context = Context::new("histogram description", "histogram description key, e.g. buckets:[5 10 7]");
 
-/// One line describes at most this many points.
+/// Maximum of points of a line.
 const POINTS_MAX: usize = 10_000_000;
 
 /// The labels and points of a line.
@@ -53,7 +53,7 @@ pub(super) fn series(text: &str) -> Result<(Labels, Vec<Point>), Vec<Fault>> {
     }
 }
 
-/// A histogram as far as it is read: offsets and counts come in any order.
+/// A histogram while it is parsed: keys can come in any order.
 #[derive(Default)]
 struct Literal {
     rest: Histogram,
@@ -68,7 +68,7 @@ impl Literal {
     }
 }
 
-/// The next histogram of a row that changes by the same one at each point.
+/// The next histogram of a series with constant difference.
 fn combined(current: &Histogram, step: &Histogram, op: BinaryOp) -> Result<Histogram, String> {
     if current.schema > step.schema {
         let (from, to) = (step.schema, current.schema);
@@ -181,7 +181,7 @@ impl Parser<'_> {
             }
             _ => None,
         };
-        // One more than it says: the point to begin with.
+        // The first point is not counted in `xN`.
         let times = self.times()?.map_or(1, |n| n.saturating_add(1));
         let Some(step) = step else {
             self.repeat(points, times, &Point::Float(value));
@@ -205,7 +205,7 @@ impl Parser<'_> {
         Ok(if minus { -number.value } else { number.value })
     }
 
-    /// `xN`, where it is.
+    /// An optional `xN`.
     fn times(&mut self) -> Parsed<Option<usize>> {
         if self.take_if(Kind::Times).is_none() {
             return Ok(None);
@@ -265,7 +265,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// `{{…}}`, and whether its reset hint is written down.
+    /// `{{…}}`, and whether a reset hint is given.
     fn histogram(&mut self) -> Parsed<(Histogram, bool)> {
         self.take();
         let mut histogram = Literal::default();

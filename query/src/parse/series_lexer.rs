@@ -30,7 +30,7 @@ impl Lexer<'_> {
         Ok(Some(kind))
     }
 
-    /// A run of blanks is one token, as wide as its first character.
+    /// Consecutive whitespace is one token, with the width of its first character.
     fn space(&mut self) -> Kind {
         self.skip(is_space);
         Kind::Space

@@ -1,5 +1,5 @@
-//! `WITH (name = expr, f(x) = expr) expr`: names for parts of a query. A template is kept as text and read anew wherever
-//! it is used, so that what it stands for may stand wherever its name does.
+//! Templates of MetricsQL: `WITH (name = expr, f(x) = expr) expr`. A template is kept as text and parsed at every use, so that
+//! it can be used wherever its name is allowed.
 
 use std::rc::Rc;
 
@@ -17,7 +17,7 @@ const NAME: Context = Context::new("WITH", "identifier");
 const NEXT: Context = Context::new("WITH", "\",\" or \")\"");
 
 impl Parser<'_> {
-    /// What a name that was just taken stands for: a list of templates and what follows it, or a template.
+    /// Expands a name: `WITH` with its templates and expression, or a template.
     pub(super) fn templated(&mut self, name: Span) -> Parsed<Option<Expr>> {
         if self.str(name).eq_ignore_ascii_case("with") && self.peek() == Kind::LeftParen {
             if !self.dialect.extensions {
@@ -42,7 +42,7 @@ impl Parser<'_> {
         self.expand(&template, args, span).map(Some)
     }
 
-    /// From the opening parenthesis on.
+    /// Template definitions, from the opening parenthesis.
     fn with(&mut self) -> Parsed<Expr> {
         let before = self.scope.clone();
         self.take();
@@ -69,7 +69,7 @@ impl Parser<'_> {
         expr
     }
 
-    /// Passes over tokens up to the comma or parenthesis that ends a template.
+    /// Skips tokens to the end of a template definition.
     fn skip_body(&mut self) -> Parsed<Span> {
         let mut depth = 0usize;
         self.peek();
@@ -86,7 +86,7 @@ impl Parser<'_> {
         }
     }
 
-    /// What a template stands for, as if it stood at `span`.
+    /// Expands a template at a position.
     fn expand(&mut self, template: &Rc<Template>, args: Vec<Expr>, span: Span) -> Parsed<Expr> {
         self.uses += 1;
         if self.uses > USES_MAX {
@@ -97,7 +97,7 @@ impl Parser<'_> {
         self.deeper()?;
         let body = match &template.body {
             Body::Given(expr, size) => {
-                // What is put in counts as if it were written here.
+                // Expanded parts count as if they were written here.
                 self.deeper_by(size.depth)?;
                 self.grow(size.parts)?;
                 expr.clone()
@@ -126,7 +126,7 @@ impl Parser<'_> {
         expr
     }
 
-    /// The matchers that a name among matchers stands for: those of a template that is a selector without a name.
+    /// Expands a name among matchers: the template must be a selector without a name.
     pub(super) fn templated_matchers(&mut self, name: Span) -> Parsed<Option<Vec<Matcher>>> {
         let Some(template) = find(&self.scope, self.str(name)).filter(|t| t.params.is_empty()) else { return Ok(None) };
         match self.expand(&template, Vec::new(), name)?.kind {
@@ -136,12 +136,12 @@ impl Parser<'_> {
     }
 }
 
-/// The start of a use alone: its arguments have places of their own.
+/// The position of a use, without its arguments.
 fn name_span(span: Span) -> Span {
     Span { start: span.start, end: span.start + 1 }
 }
 
-/// An expression at another place, in parentheses where what stands around it could tear it apart.
+/// An expression moved to a position, in parentheses if precedence requires them.
 fn placed(mut expr: Expr, span: Span) -> Expr {
     expr.span = span;
     match &mut expr.kind {

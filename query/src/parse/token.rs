@@ -1,4 +1,4 @@
-//! The words of the language, and what parse errors call them.
+//! Tokens and keywords, and their names in parse errors.
 
 use model::ResetHint;
 
@@ -8,7 +8,7 @@ use super::quote::quoted;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     End,
-    /// What the lexer could not read; it has been complained about, and nothing follows.
+    /// A lexical error, which was reported; the last token.
     Error,
     Identifier,
     /// An identifier with a colon in it.
@@ -34,7 +34,7 @@ pub(super) enum Kind {
     Colon,
     /// `=`
     Assign,
-    // The rest stands in series descriptions alone.
+    // Tokens of series descriptions.
     Space,
     /// `_`
     Blank,
@@ -54,7 +54,7 @@ pub(super) struct Token {
     pub(super) span: Span,
 }
 
-/// Words with a meaning of their own.
+/// Keywords.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Word {
     Offset,
@@ -117,14 +117,14 @@ impl Word {
             || matches!(self, Self::Offset | Self::Smoothed | Self::Anchored | Self::By | Self::Without)
     }
 
-    /// The words of duration expressions.
+    /// Keywords of duration expressions.
     pub(super) fn in_duration(word: &str) -> Option<Self> {
         let found = WORDS.iter().find(|(text, _)| text.eq_ignore_ascii_case(word));
         found.map(|(_, w)| *w).filter(|w| matches!(w, Self::Step | Self::Range | Self::MinOf | Self::MaxOf))
     }
 }
 
-/// What a word is, in any case: an operator, an aggregation, a number, a word of the language, or nothing special.
+/// Classifies a word, case-insensitively: operator, aggregation, number, keyword or identifier.
 pub(super) fn keyword(text: &str) -> Option<Kind> {
     let is = |word: &str| text.eq_ignore_ascii_case(word);
     if is("inf") || is("nan") {
@@ -178,7 +178,7 @@ impl Key {
         Self::ALL.iter().find(|(_, key)| *key == self).map_or("", |(name, _)| name)
     }
 
-    /// Upstream has no word for these tokens but their number.
+    /// Upstream's error messages show these tokens by number.
     fn number(self) -> usize {
         57370 + Self::ALL.iter().position(|(_, key)| *key == self).unwrap_or(0)
     }
@@ -190,7 +190,7 @@ pub(super) fn hint(name: &str) -> Option<ResetHint> {
     all.into_iter().find(|hint| hint.name().eq_ignore_ascii_case(name))
 }
 
-/// As parse errors name a token: `<op:+>`, `<by>`, `identifier "x"`.
+/// The name of a token in parse errors: `<op:+>`, `<by>`, `identifier "x"`.
 pub(super) fn describe(kind: Kind, text: &str) -> String {
     let short = || match text.char_indices().nth(10) {
         _ if text.len() <= 10 => quoted(text),

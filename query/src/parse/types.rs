@@ -1,6 +1,6 @@
-//! The types of expressions, and the extensions of ranges: what functions and windows are told of the tree.
+//! Types of expressions, and modifiers of ranges: what functions and windows need to know of the tree.
 
-/// What an expression yields.
+/// The type of an expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Type {
     Scalar,
@@ -10,7 +10,7 @@ pub(crate) enum Type {
 }
 
 impl Type {
-    /// As parse errors call it.
+    /// Its name in parse errors.
     pub(crate) fn documented(self) -> &'static str {
         match self {
             Self::Scalar => "scalar",
@@ -20,7 +20,7 @@ impl Type {
         }
     }
 
-    /// As the HTTP API calls it.
+    /// Its name in the HTTP API.
     pub(crate) fn short(self) -> &'static str {
         match self {
             Self::Scalar => "scalar",
@@ -31,7 +31,7 @@ impl Type {
     }
 }
 
-/// What a range selector takes from outside its range.
+/// Modifiers that extend a range by samples outside of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Extension {
     /// The range begins and ends with the last samples before its bounds.

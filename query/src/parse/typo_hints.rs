@@ -1,6 +1,6 @@
-//! Characters that come from text processors, other keyboards and other languages: the message says what to write.
+//! Typo hints: for characters from text processors, other keyboards and other languages the error says what to write instead.
 
-/// The message with a hint behind it, where the character is a frequent slip.
+/// Appends a hint to a message, if the character is a frequent typo.
 pub(super) fn hinted(message: String, c: char) -> String {
     let hint = match c {
         '\u{2018}'..='\u{201f}' | '\u{ab}' | '\u{bb}' | '\u{2032}' | '\u{2033}' | '\u{ff02}' | '\u{ff07}' => {

@@ -1,5 +1,5 @@
-//! What is known of each node before it is evaluated: whether it changes from step to step, whether it streams, and what
-//! could become of names.
+//! Facts about nodes, computed bottom-up: is the value invariant over steps, does it stream, can removed names cause equal
+//! labels, which scan does it come from.
 
 use model::MatchOp;
 use model::labels::METRIC_NAME;
@@ -10,7 +10,7 @@ use crate::functions::Body;
 use crate::parse::ast::{BinaryOp, Sign};
 use crate::parse::types::Type;
 
-/// What the collision of names depends on, below a node.
+/// The scans and names below a node, on which collisions of labels depend.
 #[derive(Clone, Copy, Default)]
 struct Names {
     scans: usize,

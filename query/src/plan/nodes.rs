@@ -1,4 +1,4 @@
-//! The nodes of a plan and what is recorded on them.
+//! The nodes of a plan, with facts and decisions.
 
 use model::Matcher;
 
@@ -21,7 +21,7 @@ impl NodeId {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Plan {
     pub(crate) nodes: Vec<Node>,
-    /// What the query may not ask for although it parses: the error of its evaluation.
+    /// The error of its evaluation, if the query parses but is not allowed.
     pub(crate) refused: Option<String>,
     /// By slot of a common subexpression, how many nodes read it.
     pub(crate) common: Vec<usize>,
@@ -36,7 +36,7 @@ pub(crate) struct Node {
     /// Where it stands in the text, without parentheses around it.
     pub(crate) span: Span,
     pub(crate) value_type: Type,
-    /// Behind the last node below it.
+    /// One past the last node below it.
     pub(crate) end: NodeId,
     pub(crate) facts: Facts,
     pub(crate) decisions: Decisions,
@@ -121,20 +121,20 @@ pub(crate) struct Facts {
     pub(crate) keeps_names: bool,
     /// Two series of the result could have equal labels once their names are gone.
     pub(crate) may_collide: bool,
-    /// Something is read for it.
+    /// There is a scan below it.
     pub(crate) selects: bool,
-    /// The one scan from whose series those of the result come, one from one.
+    /// The only scan below it, if each series of the result comes from one of its series.
     pub(crate) leaf: Option<NodeId>,
 }
 
 /// What the passes of `optimize/` decided on a node; each field belongs to one pass.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Decisions {
-    /// Constant folding: a number takes the place of an expression.
+    /// Constant folding: the expression was replaced by a number.
     pub(crate) folded: bool,
-    /// Matcher propagation: so many of the first matchers come from the other side of an operator.
+    /// Matcher propagation: the number of matchers, the first ones, that come from the other side of an operator.
     pub(crate) added_matchers: usize,
-    /// Common subexpressions: the node reads, or fills, this slot.
+    /// Common subexpressions: the slot that the node fills or reads.
     pub(crate) common: Option<Common>,
     /// Common subexpressions: aggregations of the same operand that are computed together with this one.
     pub(crate) together: Vec<NodeId>,

@@ -1,4 +1,4 @@
-//! What the durations of a plan and its `@` come to, once the times of the query are known.
+//! Resolves durations and `@` of a plan that depend on the times of the query.
 
 use super::nodes::{NodeKind, Plan};
 use crate::Error;
@@ -6,7 +6,7 @@ use crate::options::Times;
 use crate::parse::ast::{At, Duration, Shift};
 use crate::parse::{resolve_duration, resolve_shift};
 
-/// Does evaluation need times first: for a duration that is computed, `@ start()` or `@ end()`?
+/// Does the plan have computed durations, `@ start()` or `@ end()`?
 pub(crate) fn needs_times(plan: &Plan) -> bool {
     let computed = |duration: &Duration| duration.expr.is_some();
     let moved = |shift: &Shift| computed(&shift.offset) || matches!(shift.at, Some(At::Start | At::End));

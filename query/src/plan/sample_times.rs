@@ -8,13 +8,13 @@ use crate::parse::types::Type;
 /// When the samples below a node are taken.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum SampleTimes {
-    /// There is none to be taken.
+    /// There are none.
     None,
     /// All at one time, whatever `@` and `offset` it comes from.
     Fixed(i64),
-    /// All so long before the step.
+    /// All at one distance before the step.
     Shifted(i64),
-    /// Some so and some otherwise.
+    /// At different times.
     Various,
 }
 
@@ -59,7 +59,7 @@ fn times_of<'p>(plan: &'p Plan, id: NodeId, outer: &mut Vec<&'p Shift>) -> Sampl
             operands.fold(SampleTimes::None, |all, operand| all.and(times_of(plan, operand, outer)))
         }
     };
-    // A vector of nothing selected has the time of the step, whatever stands beside it.
+    // A vector without a selector has the time of the step.
     if below == SampleTimes::None { SampleTimes::Various } else { below }
 }
 

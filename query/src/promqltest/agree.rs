@@ -1,5 +1,5 @@
-//! Random queries over floats and histograms: nothing panics, and a range query says at each step what an instant query
-//! says.
+//! Random queries over floats and histograms: nothing panics, and a range query has the results of instant queries at each
+//! step.
 
 use proptest::prelude::*;
 
@@ -9,7 +9,7 @@ use crate::parse::random::{Part, query};
 use crate::promqltest::everything;
 use crate::{Engine, QueryOptions, Value};
 
-/// Names and labels as random queries have them; each kind of sample beside each other.
+/// Series with the names and labels of random queries, and all kinds of samples.
 const DATA: &str = r#"
 up{job="a", instance="x"} 1+1x20
 up{job="b", le="1"} {{schema:0 sum:5 count:4 z_bucket_w:0.5 buckets:[1 2 1]}}+{{schema:1 sum:2 count:3 buckets:[0 1 2]}}x20
@@ -21,7 +21,7 @@ a:b{job="b", le="+Inf"} 4 _x5 NaN 3x9
 offset{by="é"} {{}}x9 {{schema:0 sum:NaN count:10 buckets:[3 4]}}x9
 "#;
 
-/// What makes a value depend on when a query begins and ends.
+/// Words that make a result depend on the start and end of the query.
 const BY_TIMES: [&str; 5] = ["start", "end", "range", "step", "sort"];
 
 pub(crate) fn store() -> Store {
@@ -32,7 +32,7 @@ pub(crate) fn store() -> Store {
     store
 }
 
-/// The samples of a result at a time, in a form to compare.
+/// The samples of a result at a time, for comparison.
 fn at(value: &Value, ts_ms: i64) -> Vec<String> {
     let mut found: Vec<String> = match value {
         Value::Vector(samples) => samples

@@ -1,4 +1,4 @@
-//! Is a result what the script expects?
+//! Compares results with the expectations of a script.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use crate::{Error, QueryResult, Value};
 
 const TOLERANCE: f64 = 1e-6;
 
-/// Upstream's rule for floats: equal, both NaN of a kind, or near relative to their size.
+/// Upstream's comparison of floats: equal, both NaN of the same kind, or close relative to their size.
 pub(crate) fn near(a: f64, b: f64) -> bool {
     if is_stale(a) || is_stale(b) {
         return is_stale(a) && is_stale(b);
@@ -39,7 +39,7 @@ impl Text {
     }
 }
 
-/// Checks what an evaluation said besides its value.
+/// Compares annotations.
 pub(crate) fn annotations(result: &QueryResult, expect: &Expect) -> Result<(), String> {
     for (kind, got, wanted, none) in [
         ("warning", &result.warnings, &expect.warn, expect.no_warn),
@@ -115,7 +115,7 @@ fn shown(samples: &[Sample]) -> String {
     texts.join("; ")
 }
 
-/// Is a sample the expected point?
+/// Does a sample equal the expected point?
 fn same(expected: &Point, value: f64, histogram: Option<&Histogram>) -> Result<(), String> {
     let got = || histogram.map_or_else(|| value.to_string(), Histogram::notation);
     match (expected, histogram) {
@@ -133,7 +133,7 @@ fn same(expected: &Point, value: f64, histogram: Option<&Histogram>) -> Result<(
     }
 }
 
-/// As [`near`], number by number, of what is not empty.
+/// Compares histograms number by number with [`near`], ignoring empty buckets.
 fn near_histograms(expected: &Histogram, got: &Histogram, with_hint: bool) -> bool {
     let [a, b] = [expected, got].map(|h| {
         let mut compact = h.clone();
@@ -151,7 +151,7 @@ fn near_histograms(expected: &Histogram, got: &Histogram, with_hint: bool) -> bo
         && all_near(&a.custom_values, &b.custom_values)
 }
 
-/// Checks series of several points, which stand at `start`, `start + step` and so on.
+/// Compares series with points at `start`, `start + step` and so on.
 pub(crate) fn matrix(series: &[RangeSeries], expect: &Expect, (start, step): (i64, i64)) -> Result<(), String> {
     if !series.is_sorted_by(|a, b| a.labels < b.labels) {
         return Err("series are not sorted".to_owned());

@@ -1,17 +1,17 @@
-//! A query for every function, aggregation, operator and modifier, made from the tables of the language: what is added there
-//! is among them.
+//! Queries for every function, aggregation, operator and modifier, generated from the tables of the language, so that
+//! additions are included.
 
 use crate::functions::FUNCTIONS;
 use crate::parse::ast::{AggregateOp, BinaryOp, Type};
 
-/// What the queries are about.
+/// Operands of the queries.
 #[derive(Clone, Copy, Debug)]
 pub struct Operands<'a> {
     /// An instant vector.
     pub vector: &'a str,
     /// A range vector.
     pub range: &'a str,
-    /// An instant vector that matches the first in `on`.
+    /// An instant vector that matches the first one on `on`.
     pub other: &'a str,
     /// The labels they share.
     pub on: &'a str,
@@ -73,7 +73,7 @@ pub fn every_query(of: Operands<'_>) -> Vec<String> {
 /// An argument of a function.
 fn arg(function: &str, (i, ty): (usize, Type), of: Operands<'_>) -> String {
     match ty {
-        // Of `info` the second argument says which labels.
+        // The second argument of `info` selects labels.
         Type::Vector if function == "info" && i == 1 => "{v=~\".*\"}".to_owned(),
         Type::Vector => of.vector.to_owned(),
         Type::Matrix => of.range.to_owned(),

@@ -18,7 +18,7 @@ pub(crate) enum Command {
 pub(crate) struct Line {
     pub(crate) labels: Labels,
     pub(crate) points: Vec<Point>,
-    /// How long before its time each point counts since, milliseconds, negative; empty when that is not said.
+    /// Start timestamps relative to the points, milliseconds, negative; empty when not given.
     pub(crate) starts_ms: Vec<Option<i64>>,
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct Expect {
     pub(crate) series: Vec<(Labels, Vec<Point>)>,
 }
 
-/// What a message must be.
+/// An expected message.
 #[derive(Clone, Debug)]
 pub(crate) enum Text {
     Any,
@@ -60,7 +60,7 @@ pub(crate) enum Text {
     Regex(String),
 }
 
-/// Reads a whole script.
+/// Parses a script.
 pub(crate) fn parse(text: &str) -> Result<Vec<Command>, String> {
     let lines: Vec<&str> = text.lines().map(|l| l.trim()).map(|l| if l.starts_with('#') { "" } else { l }).collect();
     let mut commands = Vec::new();
@@ -145,7 +145,7 @@ fn starts(item: &str) -> Result<Vec<Option<i64>>, String> {
     Ok((0..=times.unwrap_or(0) as i64).map(|i| Some(first + step * i)).collect())
 }
 
-/// Takes words off the front of a line.
+/// Splits words from the front of a line.
 fn word<'a>(rest: &mut &'a str) -> &'a str {
     let trimmed = rest.trim_start();
     let (word, after) = trimmed.split_at(trimmed.find(char::is_whitespace).unwrap_or(trimmed.len()));

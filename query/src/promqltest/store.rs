@@ -12,7 +12,7 @@ use super::Point;
 use super::script::Line;
 use crate::histogram;
 
-/// Batches are this wide, so that scripts meet columns with holes as well as full ones.
+/// Columns per batch, so that scripts exercise columns with and without gaps.
 const COLUMNS: usize = 3;
 
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ enum Value {
 #[derive(Clone, Debug)]
 struct Sample {
     value: Value,
-    /// Since when it counts; 0 when nobody says.
+    /// The start timestamp; 0 when unknown.
     start_ms: i64,
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Loads one line of series notation, from a time on.
+    /// Loads one line of series notation, starting at a time.
     #[cfg(test)]
     pub(crate) fn load_line(&mut self, line: &str, (start_ms, step_ms): (i64, i64)) -> Result<(), String> {
         let (labels, points) = super::notation::series(line)?;
@@ -54,7 +54,7 @@ impl Store {
         }
     }
 
-    /// Loads the points of a series. Histograms that make no sense are refused.
+    /// Loads the points of a series. Invalid histograms are refused.
     pub(crate) fn load(&mut self, line: &Line, (start_ms, step_ms): (i64, i64)) -> Result<(), String> {
         let samples = self.series.entry(line.labels.clone()).or_default();
         for (i, point) in line.points.iter().enumerate() {
@@ -93,8 +93,8 @@ impl Store {
     }
 }
 
-/// A histogram with the hint that upstream's store has for it when it is read. That is not the one it came with: between
-/// histograms of one kind without a reset it is known that there was none, and nothing is known where such a row begins.
+/// Sets the reset hint that upstream's store returns: not the one that was appended, but `not reset` between histograms of one
+/// layout without a reset, and `unknown` where such a run begins.
 fn as_kept(histogram: &Arc<Histogram>, before: Option<&Value>) -> Arc<Histogram> {
     let continues = match before {
         Some(Value::Histogram(before)) if histogram.reset_hint != ResetHint::Reset => {
@@ -118,7 +118,7 @@ fn as_kept(histogram: &Arc<Histogram>, before: Option<&Value>) -> Arc<Histogram>
 fn batch(series: &[Found<'_>]) -> Batch {
     let all: BTreeSet<i64> = series.iter().flat_map(|(_, samples)| samples.iter().map(|(ts, _)| *ts)).collect();
     let timestamps_ms: Vec<i64> = all.into_iter().collect();
-    // What the first has, where all have something of that name.
+    // The labels of the first series, if all have labels with these names.
     let in_all = |name: &str| series.iter().all(|(labels, _)| labels.get(name).is_some());
     let source = series.first().map_or_else(Labels::empty, |(labels, _)| labels.filtered(in_all));
     let columns = series.iter().map(|(labels, samples)| {

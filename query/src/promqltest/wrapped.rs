@@ -1,4 +1,4 @@
-//! A store of which a test watches or changes how it is read.
+//! A store whose reads a test can observe or change.
 
 use std::fmt::Debug;
 
@@ -6,13 +6,13 @@ use model::{Labels, Listing, Parts, Querier, QuerierError, ReadHints, Selection}
 
 use super::Store;
 
-/// What becomes of each reading.
+/// Wraps opened selections.
 pub(crate) trait Wrap: Debug + Send + Sync {
-    /// Called with what the store opened.
+    /// Wraps one opened selection.
     fn wrap<'q>(&self, parts: Box<dyn Parts + 'q>) -> Box<dyn Parts + 'q>;
 }
 
-/// A store, and what stands around it.
+/// A store with its wrapper.
 #[derive(Debug)]
 pub(crate) struct Wrapped<W>(pub(crate) Store, pub(crate) W);
 

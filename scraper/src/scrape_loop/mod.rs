@@ -2,7 +2,7 @@
 //! scrape path.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use config::ScrapeProtocol;
@@ -10,6 +10,7 @@ use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue};
 use http_client::Connection;
 use model::duration::format_duration_ms;
 use model::{Appender, with_causes};
+use parking_lot::Mutex;
 use prometheus::Histogram;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
@@ -332,7 +333,7 @@ impl ScrapeLoop {
     }
 
     async fn fetch(&mut self) -> Result<Fetched, FetchError> {
-        let refused = self.job.refused.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let refused = self.job.refused.read().clone();
         if let Some(reason) = refused {
             return Err(FetchError::Refused(reason));
         }
@@ -401,7 +402,7 @@ impl ScrapeLoop {
             );
         }
         self.leaves_out = left_out;
-        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut status = self.status.lock();
         if outcome.not_stored && outcome.error != status.last_error {
             tracing::error!(target = %self.target.url, error = %outcome.error, "the samples of a scrape are lost");
         } else if outcome.error != status.last_error && !outcome.error.is_empty() {

@@ -42,11 +42,11 @@ pub(crate) async fn query(State(app): State<Arc<App>>, origin: Origin, params: P
         // The store bounds how many exemplars there are in all.
         bounds.check().map_err(told)?;
         let found = of.db.exemplars(&selectors, range)?;
-        bounds.share.take(found.iter().map(length).sum()).map_err(told)?;
+        bounds.memory.take(found.iter().map(length).sum()).map_err(told)?;
         let series: Vec<_> = found.iter().map(SeriesJson::new).collect();
         let text = format::success_text(|out| format::serialize(out, &series), &[], &[]);
         drop(found);
-        Ok((format::JSON, format::held(text, &bounds.share)).into_response())
+        Ok((format::JSON, format::held(text, &bounds.memory)).into_response())
     };
     work::run(&app, (&params, &origin), work).await
 }

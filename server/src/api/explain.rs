@@ -55,10 +55,10 @@ pub(super) async fn answer(app: Arc<App>, params: Params, origin: Origin, times:
         let times = (times.start_ms, times.end_ms, times.step_ms);
         let explanation = engine.explain(Some(app.db.as_ref()), query, times, &options)?;
         let bounds = engine.bounds(&options);
-        bounds.share.take(explanation.nodes.len() * NODE_BYTES)?;
+        bounds.memory.take(explanation.nodes.len() * NODE_BYTES)?;
         let data = ExplainData { explain: ExplanationJson::new(&explanation) };
         let text = format::success_text(|out| format::serialize(out, &data), &[], &[]);
-        Ok((format::JSON, format::held(text, &bounds.share)).into_response())
+        Ok((format::JSON, format::held(text, &bounds.memory)).into_response())
     };
     let done: Result<Response, Error> = execute(version, work).await?;
     done.map_err(told)

@@ -42,7 +42,7 @@ pub(crate) async fn metadata(State(app): State<Arc<App>>, params: Params) -> Res
             + all.iter().map(|m| format::escaped(&m.help) + format::escaped(&m.unit) + ENTRY_BYTES).sum::<usize>()
     });
     // For as long as the text is there.
-    let share = app.engine().bounds(&query::QueryOptions::default()).share;
+    let share = app.engine().bounds(&query::QueryOptions::default()).memory;
     share.take(length.sum()).map_err(told)?;
     let shown: BTreeMap<_, Vec<_>> =
         shown.map(|(name, all)| (name, all.iter().copied().map(MetadataJson::new).collect())).collect();
@@ -72,7 +72,7 @@ pub(crate) async fn targets_metadata(State(app): State<Arc<App>>, params: Params
         let texts = format::escaped(name) + format::escaped(&m.help) + format::escaped(&m.unit);
         format::escaped_labels(&active.target.public) + texts + ENTRY_BYTES
     });
-    bounds.share.take(length.sum()).map_err(told)?;
+    bounds.memory.take(length.sum()).map_err(told)?;
     let entries: Vec<_> = entries
         .into_iter()
         .map(|(active, name, m)| TargetMetadataJson {
@@ -84,7 +84,7 @@ pub(crate) async fn targets_metadata(State(app): State<Arc<App>>, params: Params
         })
         .collect();
     let text = format::success_text(|out| format::serialize(out, &entries), &[], &[]);
-    Ok((format::JSON, format::held(text, &bounds.share)).into_response())
+    Ok((format::JSON, format::held(text, &bounds.memory)).into_response())
 }
 
 #[derive(Serialize)]

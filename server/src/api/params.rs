@@ -12,7 +12,7 @@ use http::Method;
 use http::header::CONTENT_TYPE;
 use model::Matcher;
 use model::duration::parse_duration_ms;
-use query::{Bounds, Share};
+use query::{Bounds, QueryMemory};
 
 use super::error::ApiError;
 use super::error::told;
@@ -51,14 +51,14 @@ pub(crate) struct Params {
     /// What was wrong with the others.
     fault: Option<String>,
     /// The memory that they take.
-    _share: Arc<Share>,
+    _share: Arc<QueryMemory>,
 }
 
 impl FromRequest<Arc<App>> for Params {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
-        let share = app.engine().bounds(&query::QueryOptions::default()).share;
+        let share = app.engine().bounds(&query::QueryOptions::default()).memory;
         let mut params = Self { _share: Arc::clone(&share), ..Self::default() };
         let (mut parts, body) = request.into_parts();
         let content_type = parts.headers.get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()));
@@ -108,7 +108,7 @@ async fn room(take: impl Fn() -> Result<(), query::Error>) -> Result<(), ApiErro
 }
 
 /// A form, whose memory is taken as it comes.
-async fn form(mut body: Body, share: &Share) -> Result<Vec<u8>, ApiError> {
+async fn form(mut body: Body, share: &QueryMemory) -> Result<Vec<u8>, ApiError> {
     let unreadable = |error: String| ApiError::bad_data(format!("error parsing form values: {error}"));
     let mut form = Vec::new();
     while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
@@ -125,7 +125,7 @@ async fn form(mut body: Body, share: &Share) -> Result<Vec<u8>, ApiError> {
 
 impl Params {
     /// Takes a text apart, once it is clear that there is room for what is in it.
-    async fn add(&mut self, text: &[u8], share: &Share) -> Result<(), ApiError> {
+    async fn add(&mut self, text: &[u8], share: &QueryMemory) -> Result<(), ApiError> {
         let count = self.has_room(text.split(|b| *b == b'&').filter(|pair| !pair.is_empty()).count())?;
         room(|| share.take(TEXT_COPIES * text.len() + count * PARAM_BYTES)).await?;
         let (pairs, fault) = urlencoded(text);

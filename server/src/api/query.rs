@@ -194,7 +194,7 @@ pub(crate) async fn format_query(
 ) -> Result<Response, ApiError> {
     text_of_tree(app, origin, params, |app, text, bounds| {
         let text = app.engine().format(text, bounds)?;
-        bounds.share.take(2 * format::escaped(&text))?;
+        bounds.memory.take(2 * format::escaped(&text))?;
         Ok(format::success_text(|out| format::string(out, &text), &[], &[]))
     })
     .await
@@ -208,7 +208,7 @@ pub(crate) async fn parse_query(
 ) -> Result<Response, ApiError> {
     text_of_tree(app, origin, params, |app, text, bounds| {
         let tree = app.engine().tree_json(text, bounds)?;
-        bounds.share.take(2 * tree.len())?;
+        bounds.memory.take(2 * tree.len())?;
         Ok(format::success_text(|out| out.push_str(&tree), &[], &[]))
     })
     .await
@@ -224,8 +224,8 @@ async fn text_of_tree(
     let of = Arc::clone(&app);
     work::run(&app, (&params, &origin), move |bounds| {
         let text = write(&of, asked.get("query"), bounds).map_err(told)?;
-        bounds.share.shrink_to(text.capacity());
-        Ok((format::JSON, format::held(text, &bounds.share)).into_response())
+        bounds.memory.shrink_to(text.capacity());
+        Ok((format::JSON, format::held(text, &bounds.memory)).into_response())
     })
     .await
 }

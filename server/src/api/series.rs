@@ -123,10 +123,10 @@ async fn collect<T: Ord + Send + 'static>(
         items.truncate(if limit == 0 { usize::MAX } else { limit });
         let warnings: Vec<String> = warnings.into_iter().chain(truncated.then(|| TRUNCATED.to_owned())).collect();
         // A text that grows is there twice for a moment.
-        bounds.share.take(2 * items.iter().map(|item| 1 + (asked.length)(item)).sum::<usize>()).map_err(told)?;
+        bounds.memory.take(2 * items.iter().map(|item| 1 + (asked.length)(item)).sum::<usize>()).map_err(told)?;
         let text = format::success_text(|out| (asked.write)(out, &items), &warnings, &[]);
         drop(items);
-        Ok((format::JSON, format::held(text, &bounds.share)).into_response())
+        Ok((format::JSON, format::held(text, &bounds.memory)).into_response())
     };
     work::run(&app, (&params, &origin), work).await
 }

@@ -27,7 +27,8 @@ impl Component for Discovery {
     fn prepare(&self, _: &Config, new: &Arc<Config>) -> Result<Change> {
         let (app, jobs) = (Arc::clone(&self.app), new.scrape_configs.clone());
         Ok(Change::new(async move {
-            app.discovery.lock().await.apply(&jobs);
+            let jobs = jobs.iter().map(|job| (job.job_name.as_str(), &*job.sd));
+            app.discovery.lock().await.apply(discovery::Consumer::SCRAPE, jobs);
             Ok(())
         }))
     }

@@ -1,11 +1,12 @@
 //! The HTTP server.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
 use config::Config;
 use futures::future::{self, BoxFuture};
+use parking_lot::Mutex;
 use tokio::net::TcpListener;
 
 use crate::api;
@@ -40,8 +41,8 @@ impl Http {
     fn listen(&self) {
         let scheme = if self.web.current().tls.is_some() { "https" } else { "http" };
         let prefix = &self.app.settings.route_prefix;
-        let listeners = std::mem::take(&mut *self.listeners.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        let listeners = std::mem::take(&mut *self.listeners.lock());
+        let mut server = self.server.lock();
         for listener in listeners {
             if let Ok(address) = listener.local_addr() {
                 tracing::info!(%address, "Start listening for connections");
@@ -75,7 +76,7 @@ impl Component for Http {
         Box::pin(async move {
             tracing::info!("Stopping: no more connections");
             self.app.metrics.ready.set(0.0);
-            let server = self.server.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let server = self.server.lock().take();
             if let Some(server) = server
                 && !server.end(DRAIN).await
             {

@@ -44,11 +44,10 @@ impl Component for Scraping {
     /// What discovery publishes becomes the scraper's targets.
     fn run(self: Arc<Self>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            let mut groups = self.app.discovery.lock().await.targets();
+            let mut groups = self.app.discovery.lock().await.subscribe(discovery::Consumer::SCRAPE);
             loop {
-                let now = Arc::clone(&groups.borrow_and_update());
-                self.app.scraper.sync(now).await;
-                if let Ok(Err(_)) = tokio::time::timeout(SYNC_EVERY, groups.changed()).await {
+                self.app.scraper.sync(groups.current()).await;
+                if let Ok(false) = tokio::time::timeout(SYNC_EVERY, groups.changed()).await {
                     return;
                 }
             }

@@ -1,12 +1,13 @@
 //! The store: its settings, retention, and the time it goes by.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use config::Config;
 use futures::future::BoxFuture;
 use model::duration::format_duration_ms;
+use parking_lot::Mutex;
 
 use crate::app::App;
 use crate::component::{Change, Component};
@@ -37,7 +38,7 @@ impl Component for Storage {
     }
 
     fn prepare(&self, _: &Config, new: &Arc<Config>) -> Result<Change> {
-        let (db, window_ms) = (Arc::clone(&self.app.db), new.storage.out_of_order_time_window_ms);
+        let (db, window_ms) = (Arc::clone(&self.app.db), new.storage.tsdb.out_of_order_time_window_ms);
         let (rules, exemplars) = (retention_rules(new)?, exemplars_max(&self.app.flags, new));
         Ok(Change::new(async move {
             let settings = move || {
@@ -53,7 +54,7 @@ impl Component for Storage {
 
     fn run(self: Arc<Self>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            let clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let clock = self.clock.lock().take();
             let clock = async {
                 if let Some(clock) = clock {
                     clock.run(&self.app).await;

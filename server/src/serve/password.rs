@@ -1,7 +1,7 @@
 //! Passwords of `basic_auth_users`: bcrypt, one at a time and off the threads that serve; its verdicts are cached.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, anyhow};
 use aws_lc_rs::hmac;
@@ -69,8 +69,8 @@ impl Passwords {
         Ok(matches && known.is_some())
     }
 
-    fn verdicts(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, bool>> {
-        self.verdicts.lock().unwrap_or_else(PoisonError::into_inner)
+    fn verdicts(&self) -> parking_lot::MutexGuard<'_, HashMap<Digest, bool>> {
+        self.verdicts.lock()
     }
 
     fn digest(&self, parts: &[&[u8]]) -> Digest {

@@ -4,12 +4,13 @@
 //! never serves with less protection than the last good file asked for.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
-use config::WebConfig;
+use config::{RateLimitConfig, WebConfig};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use parking_lot::Mutex;
 use rustls::ServerConfig;
 
 use super::password::Passwords;
@@ -66,8 +67,8 @@ impl Web {
         Ok(Self { path, state: Mutex::new(state), passwords: Passwords::new()? })
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> parking_lot::MutexGuard<'_, State> {
+        self.state.lock()
     }
 
     /// What is in force; read again first if a file has changed.
@@ -109,7 +110,7 @@ impl Web {
     /// May one more request come now, as `rate_limit` has it?
     pub(crate) fn takes_request(&self) -> bool {
         let mut state = self.state();
-        let (interval_ms, burst) = state.loaded.config.rate_limit;
+        let RateLimitConfig { interval_ms, burst } = state.loaded.config.rate_limit;
         if interval_ms <= 0 {
             return true;
         }
@@ -129,14 +130,14 @@ impl Web {
 
 #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
 fn burst(config: &WebConfig) -> f64 {
-    config.rate_limit.1 as f64
+    config.rate_limit.burst as f64
 }
 
 fn load(path: &Path) -> Result<(Loaded, Vec<Stamp>)> {
     let config = WebConfig::load(path)?;
     // Taken before the files are read: a change while they are is seen afterwards.
     let stamps = stamps(path, &config);
-    let tls = config.tls.as_ref().map(|tls| tls::server_config(tls, config.http2)).transpose()?;
+    let tls = config.tls.as_ref().map(|tls| tls::server_config(tls, config.http_server.http2)).transpose()?;
     let headers = headers(&config)?;
     Ok((Loaded { config, tls, headers }, stamps))
 }
@@ -146,7 +147,7 @@ fn headers(config: &WebConfig) -> Result<HeaderMap> {
         let parsed = HeaderName::try_from(name).ok().zip(HeaderValue::try_from(value).ok());
         parsed.with_context(|| format!("http_server_config.headers: {name}: {value:?} is no value of a header"))
     };
-    config.headers.iter().map(header).collect()
+    config.http_server.headers.iter().map(header).collect()
 }
 
 fn stamps(path: &Path, config: &WebConfig) -> Vec<Stamp> {
@@ -179,7 +180,8 @@ mod tests {
             assert_eq!(looks_again().users.len(), 1, "{fault}");
         }
         write("rate_limit: {interval: 1h, burst: 2}");
-        assert_eq!(looks_again().rate_limit, (3_600_000, 2));
+        let limit = looks_again().rate_limit;
+        assert_eq!((limit.interval_ms, limit.burst), (3_600_000, 2));
         assert_eq!([web.takes_request(), web.takes_request(), web.takes_request()], [true, true, false]);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use query::{Engine, EngineOptions, promqltest};
+use query::{Engine, EngineOptions, QueryOptions, promqltest};
 
 /// What is evaluated: counters, gauges, gaps, the end of a series, both kinds of histograms, and what `info` joins.
 const DATA: &str = r#"load 30s
@@ -38,6 +38,7 @@ fuzz_target!(|text: &str| {
         is_query = true;
         assert_eq!(engine.format(&printed, &bounds).unwrap(), printed);
         engine.tree_json(text, &bounds).unwrap();
+        let _ = engine.explain(None, text, (0, 600_000, 60_000), &QueryOptions::default()).map(|plan| plan.to_string());
     }
     if is_query {
         let line = text.replace(['\n', '\r'], " ");

@@ -1,22 +1,24 @@
 //! What tests share.
 //!
 //! - **What**: [`conformance`] and [`promqltest`] find upstream's data; [`Recorder`] and [`MemQuerier`] are fakes of the two
-//!   contracts of `model`; with the feature `processes`, [`Weft`], [`Prometheus`], [`ControlPlane`], [`GoTarget`] and
+//!   contracts of `model`, [`KubeApi`] one of a Kubernetes API server; with the feature `processes`, [`Weft`], [`Prometheus`], [`ControlPlane`], [`GoTarget`] and
 //!   [`Process`] start programs and end them by their own id, [`Http`] asks them, and [`Exporter`] is a target that says what
 //!   a test wants.
 //! - **Path**: outside the product, around all of it.
 //! - **Invariants**: everything listens on loopback or in a namespace that the test made; nothing outlives its test; a
 //!   test waits for a condition, never for a time. With `CI` in the environment, what cannot run fails ([`skipped`]).
-//! - **Files**: `data` · `recorder`, `mem_querier` · `wait`, `process`, `weft`, `prometheus`, `control_plane`, `go_target`,
+//! - **Files**: `data` · `recorder`, `mem_querier`, `kube_api` · `wait`, `process`, `weft`, `prometheus`, `control_plane`, `go_target`,
 //!   `http`, `exporter`, `clock`.
 //! - **Tests**: those that use it.
 #![allow(clippy::print_stderr, clippy::unwrap_used, reason = "a kit for tests: a failed step is its message")]
 
 mod data;
+mod kube_api;
 mod mem_querier;
 mod recorder;
 
 pub use data::{cache, conformance, conformance_json, conformance_text, prometheus_version, promqltest, skipped};
+pub use kube_api::KubeApi;
 pub use mem_querier::{MemQuerier, Samples};
 pub use recorder::{Recorded, Recorder};
 

@@ -7,7 +7,7 @@ use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse, Response};
 use futures::stream;
 use model::Labels;
-use query::{Error, QueryResult, RangeSeries, Sample, Share, Value};
+use query::{Error, QueryMemory, QueryResult, RangeSeries, Sample, Value};
 
 use super::json::{JSON, SUCCESS, histogram_point, items, point, success_tail, success_text};
 use super::label_sets::LabelSets;
@@ -27,7 +27,7 @@ const BUCKET_TEXT: usize = 96;
 /// A text and the memory it takes.
 struct Held {
     text: String,
-    _share: Arc<Share>,
+    _share: Arc<QueryMemory>,
 }
 
 impl AsRef<[u8]> for Held {
@@ -37,7 +37,7 @@ impl AsRef<[u8]> for Held {
 }
 
 /// A body whose memory stays taken until the connection has let go of it; what was taken besides is given back.
-pub(crate) fn held(text: String, share: &Arc<Share>) -> Body {
+pub(crate) fn held(text: String, share: &Arc<QueryMemory>) -> Body {
     share.shrink_to(text.capacity());
     Body::from(Bytes::from_owner(Held { text, _share: Arc::clone(share) }))
 }
@@ -78,7 +78,7 @@ fn length(value: &Value) -> (usize, usize) {
 
 /// The answer to a query.
 pub(crate) fn query_answer(result: QueryResult, beside: Option<String>) -> Result<Response, Error> {
-    let share = Arc::clone(&result.share);
+    let share = Arc::clone(&result.memory);
     let (length, longest) = length(&result.value);
     let rest = beside.as_ref().map_or(0, String::len) + 4 * texts(&result) + SERIES_TEXT;
     if length <= WHOLE_MAX {
@@ -210,15 +210,15 @@ fn samples_of(out: &mut String, one: &RangeSeries, place: &mut Place) -> bool {
 #[cfg(test)]
 mod tests {
     use model::Histogram;
-    use query::{EngineOptions, Memory};
+    use query::{EngineOptions, MemoryPool};
 
     use super::*;
 
-    fn result(value: Value, memory: &Arc<Memory>) -> QueryResult {
+    fn result(value: Value, memory: &Arc<MemoryPool>) -> QueryResult {
         let options = EngineOptions { memory: Arc::clone(memory), ..EngineOptions::default() };
-        let share = query::Engine::new(options).bounds(&query::QueryOptions::default()).share;
-        share.take(value.bytes()).unwrap();
-        QueryResult { value, warnings: vec!["<w>".to_owned()], infos: vec![], share }
+        let memory = query::Engine::new(options).bounds(&query::QueryOptions::default()).memory;
+        memory.take(value.bytes()).unwrap();
+        QueryResult { value, warnings: vec!["<w>".to_owned()], infos: vec![], memory }
     }
 
     fn values() -> Vec<Value> {
@@ -272,7 +272,7 @@ mod tests {
     async fn memory_stays_taken_until_the_answer_is_sent() {
         use axum::body::HttpBody as _;
 
-        let memory = Arc::new(Memory::new(usize::MAX, usize::MAX));
+        let memory = Arc::new(MemoryPool::new(usize::MAX, usize::MAX));
         for value in values() {
             let large = length(&value).0 > WHOLE_MAX;
             let response = query_answer(result(value, &memory), None).unwrap();

@@ -145,7 +145,7 @@ mod tests {
             histograms: vec![(2_000, histogram.clone().into())],
         };
         let of = |value| {
-            let result = QueryResult { value, warnings: vec![], infos: vec![], share: Arc::default() };
+            let result = QueryResult { value, warnings: vec![], infos: vec![], memory: Arc::default() };
             written(|out| query_result(out, &result, None))
         };
         let shown = r#"{"count":"9","sum":"-Inf","buckets":[[1,"-2","-1","2.5"],[3,"-0.001","0.001","2"],[0,"0.5","1","1.5"],[0,"2","4","3"]]}"#;

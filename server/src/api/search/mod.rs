@@ -121,10 +121,10 @@ async fn find(
         let found = search.run((db.as_ref(), &given, bounds), ask)?;
         // Of a result its metadata is the most, which targets bound.
         let length: usize = found.results.iter().map(|(name, _)| 2 * format::escaped(name) + RESULT_BYTES).sum();
-        bounds.share.take(length).map_err(told)?;
+        bounds.memory.take(length).map_err(told)?;
         let text = search.answer(&found, field, more);
         drop(found);
-        Ok((NDJSON, format::held(text, &bounds.share)).into_response())
+        Ok((NDJSON, format::held(text, &bounds.memory)).into_response())
     };
     work::run(&app, (&params, &origin), work).await
 }

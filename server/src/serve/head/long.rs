@@ -1,10 +1,11 @@
 //! What of a long query string is kept aside, since the HTTP library's type for URLs ends at 64 KiB.
 
 use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use http::StatusCode;
+use parking_lot::Mutex;
 
 /// So much of a query string goes the usual way.
 pub(super) const INLINE_MAX: usize = 32 << 10;
@@ -142,7 +143,7 @@ impl Aside {
     pub(super) fn keep(&self, query: LongQuery) -> String {
         let random = |n: u8| RandomState::new().hash_one(n);
         let word = format!("{:016x}{:016x}", random(0), random(1));
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).push((word.clone(), query));
+        self.kept.lock().push((word.clone(), query));
         word
     }
 
@@ -150,7 +151,7 @@ impl Aside {
     pub(crate) fn take(&self, query: Option<&str>) -> Option<LongQuery> {
         let query = query.filter(|query| query.len() >= INLINE_MAX)?;
         let word = query.get(query.len() - WORD_LEN..)?;
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock();
         let at = kept.iter().position(|(known, _)| known == word)?;
         Some(kept.swap_remove(at).1)
     }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-/// Sums depend on the order of their terms in the last bits; what is computed of them, a little more.
+/// The one tolerance that every number has: sums depend on the order of their terms in the last bits, and what is computed of
+/// them a little more. All other tolerances are in `known`, each with its reason.
 const RELATIVE: f64 = 1e-11;
 
 /// An answer in comparable form.
@@ -86,6 +87,12 @@ impl Answer {
             self.series.values().flatten().map(|(time, value)| format!("{time} {value}")).collect();
         all.sort_unstable();
         all
+    }
+
+    /// The values of all samples that are floats.
+    pub fn numbers(&self) -> Vec<f64> {
+        let values = self.series.values().flatten().filter_map(|(_, value)| value.as_str());
+        values.filter_map(|value| value.parse().ok()).collect()
     }
 
     /// What differs, in one line; nothing when both say the same.

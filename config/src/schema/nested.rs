@@ -1,0 +1,224 @@
+//! Fields that hold sections: one, a list or a mapping of them, or their fields among those of the section that holds them.
+
+use std::collections::BTreeMap;
+
+use super::describe::Shape;
+use super::fields::Fields;
+use super::section::{Codec, Pairs, Section};
+use crate::Error;
+use crate::yaml::{Key, Tree, Yaml};
+
+/// A section that always has a value: where it is missing, its fields have their defaults.
+pub(crate) struct Nested<S>(std::marker::PhantomData<S>);
+
+impl<S: Section> Codec<S> for Nested<S> {
+    type Args<'a> = S::Context<'a>;
+
+    fn decode(f: &mut Fields<'_>, name: &'static str, context: S::Context<'_>) -> Result<Option<S>, Error> {
+        let path = f.at(name);
+        let mut inner = Fields::new(f.source, f.value(name), path)?;
+        S::decode(&mut inner, context).map(Some)
+    }
+
+    fn is_zero(value: &S) -> bool {
+        matches!(value.to_map(), Yaml::Map(pairs) if pairs.is_empty())
+    }
+
+    fn encode(value: &S) -> Yaml {
+        value.to_map()
+    }
+
+    fn shape() -> Shape {
+        Shape::Section(S::describe())
+    }
+}
+
+/// A section that may be missing, or null.
+pub(crate) struct Optional<S>(std::marker::PhantomData<S>);
+
+impl<S: Section> Codec<Option<S>> for Optional<S> {
+    type Args<'a> = S::Context<'a>;
+
+    fn decode(f: &mut Fields<'_>, name: &'static str, context: S::Context<'_>) -> Result<Option<Option<S>>, Error> {
+        if f.is_null(name) {
+            return Ok(Some(None));
+        }
+        let Some(mut inner) = f.fields(name)? else { return Ok(None) };
+        S::decode(&mut inner, context).map(|section| Some(Some(section)))
+    }
+
+    fn is_zero(value: &Option<S>) -> bool {
+        value.is_none()
+    }
+
+    fn encode(value: &Option<S>) -> Yaml {
+        value.as_ref().map_or(Yaml::Map(Vec::new()), Section::to_map)
+    }
+
+    fn shape() -> Shape {
+        Shape::Section(S::describe())
+    }
+}
+
+impl<S: Section> Codec<Option<Box<S>>> for Optional<S> {
+    type Args<'a> = S::Context<'a>;
+
+    fn decode(
+        f: &mut Fields<'_>,
+        name: &'static str,
+        context: S::Context<'_>,
+    ) -> Result<Option<Option<Box<S>>>, Error> {
+        Ok(<Self as Codec<Option<S>>>::decode(f, name, context)?.map(|section| section.map(Box::new)))
+    }
+
+    fn is_zero(value: &Option<Box<S>>) -> bool {
+        value.is_none()
+    }
+
+    fn encode(value: &Option<Box<S>>) -> Yaml {
+        value.as_ref().map_or(Yaml::Map(Vec::new()), |section| section.to_map())
+    }
+
+    fn shape() -> Shape {
+        Shape::Section(S::describe())
+    }
+}
+
+/// The same, where a section that sets nothing counts as missing.
+pub(crate) struct OmitDefault<S>(std::marker::PhantomData<S>);
+
+impl<S: Section + PartialEq> Codec<Option<S>> for OmitDefault<S> {
+    type Args<'a> = S::Context<'a>;
+
+    fn decode(f: &mut Fields<'_>, name: &'static str, context: S::Context<'_>) -> Result<Option<Option<S>>, Error> {
+        let section = Optional::<S>::decode(f, name, context)?;
+        Ok(section.map(|section: Option<S>| section.filter(|section| *section != S::defaults(context))))
+    }
+
+    fn is_zero(value: &Option<S>) -> bool {
+        value.is_none()
+    }
+
+    fn encode(value: &Option<S>) -> Yaml {
+        Optional::<S>::encode(value)
+    }
+
+    fn shape() -> Shape {
+        Shape::Section(S::describe())
+    }
+}
+
+impl<S: for<'c> Section<Context<'c> = ()> + PartialEq> Codec<S> for OmitDefault<S> {
+    type Args<'a> = ();
+
+    fn decode(f: &mut Fields<'_>, name: &'static str, (): ()) -> Result<Option<S>, Error> {
+        Nested::<S>::decode(f, name, ())
+    }
+
+    fn is_zero(value: &S) -> bool {
+        *value == S::defaults(())
+    }
+
+    fn encode(value: &S) -> Yaml {
+        value.to_map()
+    }
+
+    fn shape() -> Shape {
+        Shape::Section(S::describe())
+    }
+}
+
+/// A section whose fields stand among those of the section that holds it.
+pub(crate) struct Inline<S>(std::marker::PhantomData<S>);
+
+impl<S: Section> Codec<S> for Inline<S> {
+    type Args<'a> = S::Context<'a>;
+
+    fn decode(f: &mut Fields<'_>, _name: &'static str, context: S::Context<'_>) -> Result<Option<S>, Error> {
+        let mut section = S::read(f, context)?;
+        section.check(f, context)?;
+        Ok(Some(section))
+    }
+
+    fn is_zero(_: &S) -> bool {
+        false
+    }
+
+    fn encode(value: &S) -> Yaml {
+        value.to_map()
+    }
+
+    fn shape() -> Shape {
+        Shape::Inline(S::describe())
+    }
+
+    fn put(value: &S, _name: &'static str, _always: bool, out: &mut Pairs) {
+        value.encode(out);
+    }
+}
+
+/// A list of sections. The arguments are the section's context, and the error for an item that is null.
+pub(crate) struct ListOf<S>(std::marker::PhantomData<S>);
+
+impl<S: Section> Codec<Vec<S>> for ListOf<S> {
+    type Args<'a> = (S::Context<'a>, &'static str);
+
+    fn decode(
+        f: &mut Fields<'_>,
+        name: &'static str,
+        (context, empty): (S::Context<'_>, &'static str),
+    ) -> Result<Option<Vec<S>>, Error> {
+        let source = f.source;
+        let decode = |(item, path): (&Tree, String)| {
+            if item.is_null() {
+                return Err(source.error(item.pos, path, empty));
+            }
+            S::decode(&mut Fields::new(source, Some(item), path)?, context)
+        };
+        f.items(name)?.into_iter().map(decode).collect::<Result<_, _>>().map(Some)
+    }
+
+    fn is_zero(value: &Vec<S>) -> bool {
+        value.is_empty()
+    }
+
+    fn encode(value: &Vec<S>) -> Yaml {
+        Yaml::List(value.iter().map(Section::to_map).collect())
+    }
+
+    fn shape() -> Shape {
+        Shape::list(Shape::Section(S::describe()))
+    }
+}
+
+/// A mapping of names to sections.
+pub(crate) struct MapOf<S>(std::marker::PhantomData<S>);
+
+impl<S: Section> Codec<BTreeMap<String, S>> for MapOf<S> {
+    type Args<'a> = S::Context<'a>;
+
+    fn decode(
+        f: &mut Fields<'_>,
+        name: &'static str,
+        context: S::Context<'_>,
+    ) -> Result<Option<BTreeMap<String, S>>, Error> {
+        let Some(inner) = f.fields(name)? else { return Ok(None) };
+        let decode = |(key, tree): &(Key, Tree)| {
+            let mut section = Fields::new(inner.source, Some(tree), inner.at(&key.text))?;
+            Ok((key.text.clone(), S::decode(&mut section, context)?))
+        };
+        inner.pairs().iter().map(decode).collect::<Result<_, _>>().map(Some)
+    }
+
+    fn is_zero(value: &BTreeMap<String, S>) -> bool {
+        value.is_empty()
+    }
+
+    fn encode(value: &BTreeMap<String, S>) -> Yaml {
+        Yaml::Map(value.iter().map(|(name, section)| (name.clone(), section.to_map())).collect())
+    }
+
+    fn shape() -> Shape {
+        Shape::Map(Box::new(Shape::Section(S::describe())))
+    }
+}

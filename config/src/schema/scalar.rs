@@ -1,0 +1,328 @@
+//! Fields that hold single values, or lists and mappings of them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use model::duration::format_duration_ms;
+use model::float;
+
+use super::describe::Shape;
+use super::fields::{Fields, scalar};
+use super::section::Codec;
+use crate::size::format_size;
+use crate::yaml::{Kind, Yaml};
+use crate::{Error, SECRET_SHOWN, Secret};
+
+/// Implements a codec without arguments: how it reads, when a value is zero, how it is printed, and what it is called.
+macro_rules! scalar_codec {
+    ($codec:ty, $value:ty, $read:expr, $is_zero:expr, $encode:expr, $shape:expr) => {
+        impl Codec<$value> for $codec {
+            type Args<'a> = ();
+
+            fn decode(f: &mut Fields<'_>, name: &'static str, (): ()) -> Result<Option<$value>, Error> {
+                let read: fn(&mut Fields<'_>, &'static str) -> Result<Option<$value>, Error> = $read;
+                read(f, name)
+            }
+
+            fn is_zero(value: &$value) -> bool {
+                let is_zero: fn(&$value) -> bool = $is_zero;
+                is_zero(value)
+            }
+
+            fn encode(value: &$value) -> Yaml {
+                let encode: fn(&$value) -> Yaml = $encode;
+                encode(value)
+            }
+
+            fn shape() -> Shape {
+                $shape
+            }
+        }
+    };
+}
+
+/// A string; as an option, the empty string is not set.
+pub(crate) enum Text {}
+/// A URL: printed without its password.
+pub(crate) enum Url {}
+/// A string that is never printed.
+pub(crate) enum SecretText {}
+/// The path of a file; a relative one starts at the folder of the configuration file.
+pub(crate) enum Path {}
+/// A list of paths.
+pub(crate) enum Paths {}
+/// `true` or `false`; null is `false`.
+pub(crate) enum Bool {}
+/// The same where null means not set.
+pub(crate) enum OptionalBool {}
+/// A whole number.
+pub(crate) enum Int {}
+/// A whole number that is not negative.
+pub(crate) enum Count {}
+/// A number.
+pub(crate) enum Number {}
+/// Milliseconds, written `1m30s`.
+pub(crate) enum Duration {}
+/// Bytes, written `10MB`.
+pub(crate) enum Size {}
+/// A list of strings.
+pub(crate) enum Texts {}
+/// A mapping of names to strings.
+pub(crate) enum TextMap {}
+
+fn non_empty(text: Option<String>) -> Option<Option<String>> {
+    text.map(|text| Some(text).filter(|text| !text.is_empty()))
+}
+
+fn shown_url(url: &str) -> Yaml {
+    Yaml::text(without_password(url))
+}
+
+fn texts(map: &BTreeMap<String, String>) -> Yaml {
+    Yaml::Map(map.iter().map(|(name, value)| (name.clone(), Yaml::text(value))).collect())
+}
+
+fn paths(f: &mut Fields<'_>, name: &'static str) -> Result<Option<Vec<PathBuf>>, Error> {
+    let texts = f.texts(name)?;
+    Ok(Some(texts.iter().map(|text| f.source.resolve(text)).collect()))
+}
+
+const STRING: Shape = Shape::Scalar("string");
+
+scalar_codec!(Text, String, |f, n| f.text(n), String::is_empty, |v| Yaml::text(v), STRING);
+scalar_codec!(
+    Text,
+    Option<String>,
+    |f, n| Ok(non_empty(f.text(n)?)),
+    Option::is_none,
+    |v| Yaml::text(v.as_deref().unwrap_or_default()),
+    STRING
+);
+scalar_codec!(Url, String, |f, n| f.text(n), String::is_empty, |v| shown_url(v), Shape::Scalar("URL"));
+scalar_codec!(
+    Url,
+    Option<String>,
+    |f, n| Ok(non_empty(f.text(n)?)),
+    Option::is_none,
+    |v| shown_url(v.as_deref().unwrap_or_default()),
+    Shape::Scalar("URL")
+);
+scalar_codec!(
+    SecretText,
+    Option<Secret>,
+    |f, n| f.secret(n).map(Some),
+    Option::is_none,
+    |_| Yaml::text(SECRET_SHOWN),
+    Shape::Scalar("secret")
+);
+scalar_codec!(
+    SecretText,
+    Vec<Secret>,
+    |f, n| Ok(Some(f.texts(n)?.into_iter().map(Secret::new).collect())),
+    Vec::is_empty,
+    |v| Yaml::texts(v.iter().map(|_| SECRET_SHOWN)),
+    Shape::list(Shape::Scalar("secret"))
+);
+scalar_codec!(
+    Path,
+    Option<PathBuf>,
+    |f, n| f.path(n).map(Some),
+    Option::is_none,
+    |v| Yaml::text(v.as_ref().map(|path| path.display().to_string()).unwrap_or_default()),
+    Shape::Scalar("path")
+);
+scalar_codec!(
+    Paths,
+    Vec<PathBuf>,
+    paths,
+    Vec::is_empty,
+    |v| Yaml::texts(v.iter().map(|path| path.display().to_string())),
+    Shape::list(Shape::Scalar("path"))
+);
+scalar_codec!(Bool, bool, |f, n| f.bool(n), |v| !*v, |v| Yaml::raw(v), Shape::Scalar("boolean"));
+scalar_codec!(OptionalBool, bool, |f, n| f.optional_bool(n), |v| !*v, |v| Yaml::raw(v), Shape::Scalar("boolean"));
+scalar_codec!(Int, i64, |f, n| f.int(n), |v| *v == 0, |v| Yaml::raw(v), Shape::Scalar("integer"));
+scalar_codec!(Count, u64, |f, n| f.count(n), |v| *v == 0, |v| Yaml::raw(v), Shape::Scalar("integer"));
+scalar_codec!(
+    Number,
+    f64,
+    |f, n| f.float(n),
+    |v| *v == 0.0,
+    |v| Yaml::Raw(float::format_g(*v)),
+    Shape::Scalar("number")
+);
+scalar_codec!(
+    Number,
+    Option<f64>,
+    |f, n| f.float(n).map(Some),
+    |v| v.is_none_or(|v| v == 0.0),
+    |v| Yaml::Raw(float::format_g(v.unwrap_or_default())),
+    Shape::Scalar("number")
+);
+scalar_codec!(
+    Duration,
+    i64,
+    |f, n| f.duration_ms(n),
+    |v| *v == 0,
+    |v| Yaml::text(format_duration_ms(*v)),
+    Shape::Scalar("duration")
+);
+scalar_codec!(
+    Duration,
+    Option<i64>,
+    |f, n| f.duration_ms(n).map(Some),
+    |v| v.is_none_or(|v| v == 0),
+    |v| Yaml::text(format_duration_ms(v.unwrap_or_default())),
+    Shape::Scalar("duration")
+);
+scalar_codec!(
+    Duration,
+    u64,
+    |f, n| Ok(f.duration_ms(n)?.map(i64::unsigned_abs)),
+    |v| *v == 0,
+    |v| Yaml::text(format_duration_ms(v.cast_signed())),
+    Shape::Scalar("duration")
+);
+scalar_codec!(Size, u64, size, |v| *v == 0, |v| Yaml::text(format_size(*v)), Shape::Scalar("size"));
+scalar_codec!(
+    Size,
+    Option<u64>,
+    |f, n| size(f, n).map(Some),
+    |v| v.is_none_or(|v| v == 0),
+    |v| Yaml::text(format_size(v.unwrap_or_default())),
+    Shape::Scalar("size")
+);
+scalar_codec!(Texts, Vec<String>, |f, n| f.texts(n).map(Some), Vec::is_empty, |v| Yaml::texts(v), Shape::list(STRING));
+scalar_codec!(
+    TextMap,
+    BTreeMap<String, String>,
+    |f, n| f.text_map(n).map(Some),
+    BTreeMap::is_empty,
+    texts,
+    Shape::Map(Box::new(STRING))
+);
+
+fn size(f: &mut Fields<'_>, name: &'static str) -> Result<Option<u64>, Error> {
+    let Some(bytes) = f.size_bytes(name)? else { return Ok(None) };
+    let refuse = |_| f.refuse(name, format!("'{}' must be greater than or equal to 0", f.at(name)));
+    u64::try_from(bytes).map(Some).map_err(refuse)
+}
+
+/// A value for which zero means not set, so that its default or what it inherits holds.
+pub(crate) struct Nonzero<C>(std::marker::PhantomData<C>);
+
+impl<V, C: Codec<V>> Codec<V> for Nonzero<C> {
+    type Args<'a> = C::Args<'a>;
+
+    fn decode(f: &mut Fields<'_>, name: &'static str, args: Self::Args<'_>) -> Result<Option<V>, Error> {
+        Ok(C::decode(f, name, args)?.filter(|value| !C::is_zero(value)))
+    }
+
+    fn is_zero(value: &V) -> bool {
+        C::is_zero(value)
+    }
+
+    fn encode(value: &V) -> Yaml {
+        C::encode(value)
+    }
+
+    fn shape() -> Shape {
+        C::shape()
+    }
+}
+
+/// A mapping of names to lists of strings or secrets.
+impl Codec<BTreeMap<String, Vec<String>>> for TextMap {
+    type Args<'a> = ();
+
+    fn decode(f: &mut Fields<'_>, name: &'static str, (): ()) -> Result<Option<BTreeMap<String, Vec<String>>>, Error> {
+        lists(f, name).map(Some)
+    }
+
+    fn is_zero(value: &BTreeMap<String, Vec<String>>) -> bool {
+        value.is_empty()
+    }
+
+    fn encode(value: &BTreeMap<String, Vec<String>>) -> Yaml {
+        Yaml::Map(value.iter().map(|(name, values)| (name.clone(), Yaml::texts(values))).collect())
+    }
+
+    fn shape() -> Shape {
+        Shape::Map(Box::new(Shape::list(STRING)))
+    }
+}
+
+impl Codec<BTreeMap<String, Vec<Secret>>> for SecretText {
+    type Args<'a> = ();
+
+    fn decode(f: &mut Fields<'_>, name: &'static str, (): ()) -> Result<Option<BTreeMap<String, Vec<Secret>>>, Error> {
+        let secrets = |texts: Vec<String>| texts.into_iter().map(Secret::new).collect();
+        Ok(Some(lists(f, name)?.into_iter().map(|(name, texts)| (name, secrets(texts))).collect()))
+    }
+
+    fn is_zero(value: &BTreeMap<String, Vec<Secret>>) -> bool {
+        value.is_empty()
+    }
+
+    fn encode(value: &BTreeMap<String, Vec<Secret>>) -> Yaml {
+        let hidden = |values: &Vec<Secret>| Yaml::texts(values.iter().map(|_| SECRET_SHOWN));
+        Yaml::Map(value.iter().map(|(name, values)| (name.clone(), hidden(values))).collect())
+    }
+
+    fn shape() -> Shape {
+        Shape::Map(Box::new(Shape::list(Shape::Scalar("secret"))))
+    }
+}
+
+fn lists(f: &mut Fields<'_>, name: &'static str) -> Result<BTreeMap<String, Vec<String>>, Error> {
+    let Some(inner) = f.fields(name)? else { return Ok(BTreeMap::new()) };
+    let mut lists = BTreeMap::new();
+    for (key, tree) in inner.pairs() {
+        let path = inner.at(&key.text);
+        let items = match &*tree.kind {
+            Kind::List(items) => &items[..],
+            _ if tree.is_null() => &[],
+            _ => {
+                let message = format!("cannot unmarshal {} into a list; write [value]", tree.what());
+                return Err(inner.source.error(tree.pos, path, message));
+            }
+        };
+        let text = |item| scalar(inner.source, item, &path).map(str::to_owned);
+        lists.insert(key.text.clone(), items.iter().map(text).collect::<Result<_, _>>()?);
+    }
+    Ok(lists)
+}
+
+/// A value that does not come from a field of the file.
+pub(crate) enum Unread {}
+
+impl<V: Default> Codec<V> for Unread {
+    type Args<'a> = ();
+
+    fn decode(_: &mut Fields<'_>, _: &'static str, (): ()) -> Result<Option<V>, Error> {
+        Ok(None)
+    }
+
+    fn is_zero(_: &V) -> bool {
+        true
+    }
+
+    fn encode(_: &V) -> Yaml {
+        Yaml::Map(Vec::new())
+    }
+
+    fn shape() -> Shape {
+        Shape::Hidden
+    }
+}
+
+/// A URL with its password replaced as Go's `URL.Redacted` does it.
+fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let authority = rest.find(['/', '?', '#']).map_or(rest, |end| &rest[..end]);
+    let Some((user, host)) = authority.rsplit_once('@') else { return url.to_owned() };
+    match user.split_once(':') {
+        Some((name, _)) => format!("{scheme}://{name}:xxxxx@{host}{}", &rest[authority.len()..]),
+        None => url.to_owned(),
+    }
+}

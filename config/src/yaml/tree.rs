@@ -1,0 +1,228 @@
+//! Parses YAML into a tree in which every value knows its position (decision 0003).
+//!
+//! Scalars keep their text as written, because their type depends on the field they are assigned to: `1.10` is a version in
+//! one field and a number in another. Only the first document is read, as in Prometheus; merge keys (`<<`) are resolved.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, Span, Tag, options};
+
+/// A position in the file; lines and columns count from one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Pos {
+    pub(crate) line: usize,
+    pub(crate) column: usize,
+}
+
+/// A value and its position. Cheap to clone: an alias shares the value of its anchor.
+#[derive(Clone, Debug)]
+pub(crate) struct Tree {
+    pub(crate) pos: Pos,
+    pub(crate) kind: Rc<Kind>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Kind {
+    /// A scalar; `plain` if it is written without quotes.
+    Scalar {
+        text: String,
+        plain: bool,
+    },
+    List(Vec<Tree>),
+    /// Keys are unique.
+    Map(Vec<(Key, Tree)>),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Key {
+    pub(crate) text: String,
+    pub(crate) pos: Pos,
+}
+
+impl Tree {
+    /// Is the value empty, `~` or `null`?
+    pub(crate) fn is_null(&self) -> bool {
+        matches!(&*self.kind, Kind::Scalar { text, plain: true } if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
+    }
+
+    /// The kind of value, for error messages.
+    pub(crate) fn what(&self) -> &'static str {
+        match &*self.kind {
+            Kind::Scalar { .. } if self.is_null() => "nothing",
+            Kind::Scalar { .. } => "a single value",
+            Kind::List(_) => "a list",
+            Kind::Map(_) => "a mapping",
+        }
+    }
+}
+
+/// A syntax error: where, and what.
+pub(crate) type SyntaxError = (Pos, String);
+
+/// Parses the first document; `None` if the text holds none.
+pub(crate) fn parse(text: &str) -> Result<Option<Tree>, SyntaxError> {
+    let options = options! { emit_comments: false };
+    let mut builder = Builder { events: Parser::new_from_str_with_options(text, options), anchors: HashMap::new() };
+    loop {
+        match builder.next()? {
+            (Event::StreamStart | Event::DocumentStart(..), _) => {}
+            (Event::StreamEnd | Event::DocumentEnd, _) => return Ok(None),
+            (event, span) => return builder.value(event, span).map(Some),
+        }
+    }
+}
+
+struct Builder<P> {
+    events: P,
+    anchors: HashMap<usize, Tree>,
+}
+
+impl<'a, P: Iterator<Item = Result<(Event<'a>, Span), serde_saphyr::granit_parser::ScanError>>> Builder<P> {
+    fn next(&mut self) -> Result<(Event<'a>, Span), SyntaxError> {
+        match self.events.next() {
+            Some(Ok(event)) => Ok(event),
+            Some(Err(error)) => {
+                let marker = error.marker();
+                Err((Pos { line: marker.line(), column: marker.col() + 1 }, error.info()))
+            }
+            None => Err((Pos::default(), "the document ends too early".to_owned())),
+        }
+    }
+
+    fn value(&mut self, event: Event<'a>, span: Span) -> Result<Tree, SyntaxError> {
+        let pos = Pos { line: span.start.line(), column: span.start.col() + 1 };
+        let (anchor, kind) = match event {
+            Event::Alias(id) => {
+                let known = self.anchors.get(&id).cloned();
+                return known.ok_or_else(|| (pos, "an alias points at itself".to_owned()));
+            }
+            Event::Scalar(text, style, anchor, tag) => {
+                check_tag(tag.as_deref(), pos)?;
+                // An explicit tag overrides the quoting style.
+                let plain = match tag.as_deref().and_then(|tag| tag.core_suffix()) {
+                    Some("str") => false,
+                    Some("int" | "float" | "bool" | "null") => true,
+                    _ => style == ScalarStyle::Plain,
+                };
+                (anchor, Kind::Scalar { text: text.into_owned(), plain })
+            }
+            Event::SequenceStart(_, anchor, _) => (anchor, self.list()?),
+            Event::MappingStart(_, anchor, _) => (anchor, self.map()?),
+            _ => return Err((pos, "unexpected end of a value".to_owned())),
+        };
+        let tree = Tree { pos, kind: Rc::new(kind) };
+        if anchor != 0 {
+            self.anchors.insert(anchor, tree.clone());
+        }
+        Ok(tree)
+    }
+
+    fn list(&mut self) -> Result<Kind, SyntaxError> {
+        let mut items = Vec::new();
+        loop {
+            match self.next()? {
+                (Event::SequenceEnd, _) => return Ok(Kind::List(items)),
+                (event, span) => items.push(self.value(event, span)?),
+            }
+        }
+    }
+
+    fn map(&mut self) -> Result<Kind, SyntaxError> {
+        let mut pairs: Vec<(Key, Tree)> = Vec::new();
+        let mut merged: Vec<(Key, Tree)> = Vec::new();
+        loop {
+            let (event, span) = match self.next()? {
+                (Event::MappingEnd, _) => break,
+                next => next,
+            };
+            let key = self.value(event, span)?;
+            let (event, span) = self.next()?;
+            let value = self.value(event, span)?;
+            let Kind::Scalar { text, plain } = &*key.kind else {
+                return Err((key.pos, "a key must be a single value".to_owned()));
+            };
+            if *plain && text == "<<" {
+                merge(&value, &mut merged)?;
+            } else if pairs.iter().any(|(known, _)| known.text == *text) {
+                return Err((key.pos, format!("field {text} already set; remove one of the two")));
+            } else {
+                pairs.push((Key { text: text.clone(), pos: key.pos }, value));
+            }
+        }
+        for (key, value) in merged {
+            if !pairs.iter().any(|(known, _)| known.text == key.text) {
+                pairs.push((key, value));
+            }
+        }
+        Ok(Kind::Map(pairs))
+    }
+}
+
+/// Collects the pairs of `<<: value`. If several mappings have a key, the first mapping wins.
+fn merge(value: &Tree, merged: &mut Vec<(Key, Tree)>) -> Result<(), SyntaxError> {
+    match &*value.kind {
+        Kind::Map(pairs) => merged.extend(pairs.iter().cloned()),
+        Kind::List(maps) => {
+            for map in maps {
+                match &*map.kind {
+                    Kind::Map(pairs) => merged.extend(pairs.iter().cloned()),
+                    _ => return Err((map.pos, "a merge key takes mappings".to_owned())),
+                }
+            }
+        }
+        Kind::Scalar { .. } => return Err((value.pos, "a merge key takes a mapping".to_owned())),
+    }
+    Ok(())
+}
+
+fn check_tag(tag: Option<&Tag>, pos: Pos) -> Result<(), SyntaxError> {
+    match tag.map(Tag::suffix) {
+        Some(suffix) if suffix.ends_with("binary") => {
+            Err((pos, "!!binary values are not taken; write the text itself".to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mapping_of(text: &str) -> Vec<(String, String)> {
+        let tree = parse(text).unwrap().unwrap();
+        let Kind::Map(pairs) = &*tree.kind else { panic!("no map: {tree:?}") };
+        let text = |tree: &Tree| match &*tree.kind {
+            Kind::Scalar { text, .. } => text.clone(),
+            other => format!("{other:?}"),
+        };
+        pairs.iter().map(|(key, value)| (key.text.clone(), text(value))).collect()
+    }
+
+    #[test]
+    fn merged_keys_fill_gaps() {
+        let tree = parse("a: &a {x: 1, y: 2}\nb:\n  <<: *a\n  y: 3\n").unwrap().unwrap();
+        let Kind::Map(pairs) = &*tree.kind else { panic!("{tree:?}") };
+        let Kind::Map(b) = &*pairs[1].1.kind else { panic!("{tree:?}") };
+        let names: Vec<&str> = b.iter().map(|(key, _)| key.text.as_str()).collect();
+        assert_eq!(names, ["y", "x"]);
+    }
+
+    #[test]
+    fn a_doubled_key_is_refused_where_it_stands() {
+        let (pos, message) = parse("a:\n  b: 1\n  b: 2\n").unwrap_err();
+        assert_eq!((pos.line, pos.column), (3, 3));
+        assert!(message.contains("field b already set"), "{message}");
+    }
+
+    #[test]
+    fn scalars_keep_their_text_and_only_the_first_document_counts() {
+        assert_eq!(mapping_of("a: 0x10\n---\na: 2\n"), [("a".to_owned(), "0x10".to_owned())]);
+        assert!(parse("# nothing\n").unwrap().is_none_or(|tree| tree.is_null()));
+    }
+
+    #[test]
+    fn an_alias_within_its_own_anchor_is_refused() {
+        assert!(parse("a: &a [*a]\n").is_err());
+    }
+}

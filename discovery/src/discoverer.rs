@@ -1,0 +1,43 @@
+//! The contract of a service discovery.
+
+use std::sync::Arc;
+
+use config::SdConfig;
+use futures::future::BoxFuture;
+use kube_watch::Watches;
+
+use crate::metrics::Metrics;
+use crate::store::Publisher;
+
+/// One configured service discovery: finds targets and publishes them as target groups.
+///
+/// - It publishes **whole groups by their source**: a group replaces the one of the same source, one without targets removes it.
+///   Groups that are not mentioned stay. A source is unique within the discovery, and stays the same over restarts.
+/// - **It ends when it is cancelled**: its future is dropped at any await. What it published is then dropped by the manager, so
+///   there is nothing to clean up; what it holds (watches, file handles) ends with it. It does not end by itself, unless nothing
+///   can change any more.
+/// - **It keeps what it found while it fails**, reports the error by [`Publisher::report`], tries again by itself, and reports
+///   `None` once it works.
+/// - It knows nothing about who uses the targets: several consumers may share it.
+pub(crate) trait Discoverer: Send {
+    /// Publishes what is known without waiting. Called while a configuration is applied, before [`Discoverer::run`].
+    fn publish_now(&self, _publisher: &Publisher) {}
+
+    /// Finds targets until it is cancelled.
+    fn run(self: Box<Self>, publisher: Publisher) -> BoxFuture<'static, ()>;
+}
+
+/// What discoveries share.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) watches: Arc<Watches>,
+    pub(crate) metrics: Metrics,
+}
+
+/// A kind of service discovery: a row of the table in `kinds`.
+pub(crate) struct Kind {
+    /// The field of the configuration: `file_sd_configs`.
+    pub(crate) field: &'static str,
+    /// Makes a discoverer of a configuration of this kind.
+    pub(crate) new: fn(&SdConfig, &Context) -> Option<Box<dyn Discoverer>>,
+}

@@ -1,0 +1,255 @@
+//! The target groups that all discoveries have published, and the consumers that get them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use model::{TargetGroup, TargetGroups, time};
+use tokio::sync::{Notify, watch};
+
+use crate::metrics::Metrics;
+
+/// Who uses target groups. The name is the label `name` of the metrics, as in Prometheus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Consumer(&'static str);
+
+impl Consumer {
+    /// Scraping; its keys are the names of jobs.
+    pub const SCRAPE: Self = Self("scrape");
+    /// Sending of alerts; its keys are the Alertmanager configurations.
+    pub const NOTIFY: Self = Self("notify");
+
+    /// Another consumer.
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        Self(name)
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        self.0
+    }
+}
+
+/// The target groups of one consumer by its keys, now and whenever they change.
+#[derive(Debug)]
+pub struct Subscription(watch::Receiver<Arc<TargetGroups>>);
+
+impl Subscription {
+    /// The groups now; [`Subscription::changed`] then waits for later ones.
+    pub fn current(&mut self) -> Arc<TargetGroups> {
+        Arc::clone(&self.0.borrow_and_update())
+    }
+
+    /// Waits until there are others than those that [`Subscription::current`] gave. False once the manager is gone.
+    pub async fn changed(&mut self) -> bool {
+        self.0.changed().await.is_ok()
+    }
+}
+
+/// How one discovery fares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderStatus {
+    /// The field of the configuration: `kubernetes_sd_configs`.
+    pub kind: &'static str,
+    /// Who uses it, and under which key.
+    pub used_by: Vec<(Consumer, String)>,
+    /// What went wrong, until it works again.
+    pub error: Option<String>,
+    /// When it last published groups, milliseconds since the epoch.
+    pub last_sync_ms: Option<i64>,
+    /// Its groups.
+    pub n_groups: usize,
+    /// Targets in them.
+    pub n_targets: usize,
+}
+
+/// What is known now, by discovery, and who wants which part of it.
+#[derive(Debug)]
+pub(crate) struct TargetStore {
+    state: Mutex<State>,
+    /// Something changed since it was published.
+    changed: Notify,
+    metrics: Metrics,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    providers: BTreeMap<u64, Provider>,
+    consumers: BTreeMap<Consumer, Wanted>,
+}
+
+#[derive(Debug)]
+struct Provider {
+    kind: &'static str,
+    /// By their sources.
+    groups: BTreeMap<String, Arc<TargetGroup>>,
+    error: Option<String>,
+    last_sync_ms: Option<i64>,
+    /// Its groups changed since they were published.
+    is_changed: bool,
+}
+
+#[derive(Debug)]
+struct Wanted {
+    /// The providers of each key.
+    keys: BTreeMap<String, Vec<u64>>,
+    sender: watch::Sender<Arc<TargetGroups>>,
+    /// Its keys changed since it was published to.
+    is_changed: bool,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        let sender = watch::Sender::new(Arc::new(TargetGroups::new()));
+        Self { keys: BTreeMap::new(), sender, is_changed: false }
+    }
+}
+
+impl TargetStore {
+    pub(crate) fn new(metrics: Metrics) -> Self {
+        Self { state: Mutex::default(), changed: Notify::new(), metrics }
+    }
+
+    pub(crate) fn subscribe(&self, consumer: Consumer) -> Subscription {
+        Subscription(self.state().consumers.entry(consumer).or_default().sender.subscribe())
+    }
+
+    /// Adds a discovery without groups.
+    pub(crate) fn add(&self, id: u64, kind: &'static str) {
+        let provider = Provider { kind, groups: BTreeMap::new(), error: None, last_sync_ms: None, is_changed: false };
+        self.state().providers.insert(id, provider);
+    }
+
+    /// Sets which discoveries a consumer uses, by its keys. Those that no consumer uses any more are dropped; the others are
+    /// returned.
+    pub(crate) fn set_wanted(&self, consumer: Consumer, keys: BTreeMap<String, Vec<u64>>) -> BTreeSet<u64> {
+        let mut state = self.state();
+        let State { providers, consumers } = &mut *state;
+        let wanted = consumers.entry(consumer).or_default();
+        for key in wanted.keys.keys().filter(|key| !keys.contains_key(*key)) {
+            let _ = self.metrics.discovered_targets.remove_label_values(&[consumer.name(), key]);
+        }
+        wanted.keys = keys;
+        wanted.is_changed = true;
+        let used: BTreeSet<u64> =
+            consumers.values().flat_map(|wanted| wanted.keys.values().flatten()).copied().collect();
+        providers.retain(|id, _| used.contains(id));
+        used
+    }
+
+    fn update(&self, id: u64, groups: Vec<TargetGroup>, removed: &[String], clears: bool) {
+        let mut state = self.state();
+        // It was dropped while its task was about to end.
+        let Some(provider) = state.providers.get_mut(&id) else { return };
+        if clears {
+            provider.groups.clear();
+        }
+        for source in removed {
+            provider.groups.remove(source);
+        }
+        for group in groups {
+            if group.targets.is_empty() {
+                provider.groups.remove(&group.source);
+            } else {
+                provider.groups.insert(group.source.clone(), Arc::new(group));
+            }
+        }
+        provider.last_sync_ms = Some(time::now_ms());
+        provider.is_changed = true;
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    fn report(&self, id: u64, error: Option<String>) -> bool {
+        let mut state = self.state();
+        let Some(provider) = state.providers.get_mut(&id) else { return false };
+        let is_new = provider.error != error;
+        provider.error = error;
+        is_new
+    }
+
+    pub(crate) fn health(&self) -> Vec<ProviderStatus> {
+        let state = self.state();
+        let used_by = |id: &u64| {
+            let keys = state.consumers.iter().flat_map(|(consumer, wanted)| {
+                wanted.keys.iter().filter(|(_, ids)| ids.contains(id)).map(|(key, _)| (*consumer, key.clone()))
+            });
+            keys.collect()
+        };
+        let status = |(id, provider): (&u64, &Provider)| ProviderStatus {
+            kind: provider.kind,
+            used_by: used_by(id),
+            error: provider.error.clone(),
+            last_sync_ms: provider.last_sync_ms,
+            n_groups: provider.groups.len(),
+            n_targets: provider.groups.values().map(|group| group.targets.len()).sum(),
+        };
+        state.providers.iter().map(status).collect()
+    }
+
+    /// Waits for a change.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Sends their groups to the consumers for which something changed.
+    pub(crate) fn publish(&self) {
+        let mut state = self.state();
+        let State { providers, consumers } = &mut *state;
+        for (consumer, wanted) in consumers.iter_mut() {
+            let is_changed = |id: &u64| providers.get(id).is_some_and(|provider| provider.is_changed);
+            if wanted.is_changed || wanted.keys.values().flatten().any(is_changed) {
+                wanted.is_changed = false;
+                self.send(*consumer, wanted, providers);
+            }
+        }
+        providers.values_mut().for_each(|provider| provider.is_changed = false);
+    }
+
+    fn send(&self, consumer: Consumer, wanted: &Wanted, providers: &BTreeMap<u64, Provider>) {
+        let mut all = TargetGroups::new();
+        for (key, ids) in &wanted.keys {
+            let used = ids.iter().filter_map(|id| providers.get(id));
+            let groups: Vec<Arc<TargetGroup>> = used.flat_map(|used| used.groups.values().map(Arc::clone)).collect();
+            let n_targets: usize = groups.iter().map(|group| group.targets.len()).sum();
+            let gauge = self.metrics.discovered_targets.with_label_values(&[consumer.name(), key]);
+            gauge.set(i64::try_from(n_targets).unwrap_or(i64::MAX));
+            all.insert(key.clone(), groups);
+        }
+        self.metrics.updates.with_label_values(&[consumer.name()]).inc();
+        wanted.sender.send_replace(Arc::new(all));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where one discovery publishes.
+#[derive(Clone, Debug)]
+pub(crate) struct Publisher {
+    store: Arc<TargetStore>,
+    id: u64,
+}
+
+impl Publisher {
+    pub(crate) fn new(store: &Arc<TargetStore>, id: u64) -> Self {
+        Self { store: Arc::clone(store), id }
+    }
+
+    /// Adds or replaces groups by their sources, and removes others. A group without targets is removed.
+    pub(crate) fn update(&self, groups: Vec<TargetGroup>, removed: &[String]) {
+        self.store.update(self.id, groups, removed, false);
+    }
+
+    /// Replaces all groups.
+    pub(crate) fn replace(&self, groups: Vec<TargetGroup>) {
+        self.store.update(self.id, groups, &[], true);
+    }
+
+    /// Reports an error, or that there is none any more; true if that is another state than before.
+    pub(crate) fn report(&self, error: Option<String>) -> bool {
+        self.store.report(self.id, error)
+    }
+}

@@ -1,0 +1,207 @@
+//! The objects that one watch knows, and the consumers that are notified when they change.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::object::{Key, Kind};
+
+/// The objects that changed since a consumer took them last; bounded by the number of objects.
+///
+/// A consumer may add it to several watches: the tag, given to [`Watch::notify`](crate::Watch::notify), says of which one a
+/// change is.
+#[derive(Debug)]
+pub struct Changes<T> {
+    keys: Mutex<BTreeSet<(T, Key)>>,
+    woken: Notify,
+}
+
+impl<T> Default for Changes<T> {
+    fn default() -> Self {
+        Self { keys: Mutex::default(), woken: Notify::new() }
+    }
+}
+
+impl<T: Ord + Clone> Changes<T> {
+    /// The objects that changed since the last call.
+    pub fn take(&self) -> BTreeSet<(T, Key)> {
+        std::mem::take(&mut *lock(&self.keys))
+    }
+
+    /// Waits until an object changes, or a watch fails or recovers. One that happened since the last wait ends it at once.
+    pub async fn wait(&self) {
+        self.woken.notified().await;
+    }
+
+    fn add(&self, tag: &T, keys: &[Key]) {
+        lock(&self.keys).extend(keys.iter().map(|key| (tag.clone(), key.clone())));
+        self.woken.notify_one();
+    }
+}
+
+/// Passes changes on; false once the consumer is gone.
+type Subscriber = Box<dyn Fn(&[Key]) -> bool + Send>;
+
+/// The objects of one watch. What it knows stays until the server says otherwise: errors take nothing away.
+pub(crate) struct Cache<K> {
+    known: Mutex<Known<K>>,
+    subscribers: Mutex<Vec<Subscriber>>,
+}
+
+impl<K> std::fmt::Debug for Cache<K> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cache").field("objects", &lock(&self.known).objects.len()).finish_non_exhaustive()
+    }
+}
+
+struct Known<K> {
+    objects: BTreeMap<Key, Arc<K>>,
+    /// The first list was received, or failed.
+    is_settled: bool,
+    error: Option<String>,
+    /// The error is one of watching, so that a successful list does not end it.
+    is_watch_error: bool,
+}
+
+impl<K: Kind> Cache<K> {
+    pub(crate) fn new() -> Self {
+        let known = Known { objects: BTreeMap::new(), is_settled: false, error: None, is_watch_error: false };
+        Self { known: Mutex::new(known), subscribers: Mutex::default() }
+    }
+
+    pub(crate) fn get(&self, key: &Key) -> Option<Arc<K>> {
+        lock(&self.known).objects.get(key).map(Arc::clone)
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<K>> {
+        lock(&self.known).objects.values().map(Arc::clone).collect()
+    }
+
+    pub(crate) fn is_settled(&self) -> bool {
+        lock(&self.known).is_settled
+    }
+
+    pub(crate) fn error(&self) -> Option<String> {
+        lock(&self.known).error.clone()
+    }
+
+    pub(crate) fn subscribe<T: Ord + Clone + Send + 'static>(&self, changes: &Arc<Changes<T>>, tag: T) {
+        let changes = Arc::downgrade(changes);
+        let subscriber = move |keys: &[Key]| changes.upgrade().map(|changes| changes.add(&tag, keys)).is_some();
+        lock(&self.subscribers).push(Box::new(subscriber));
+    }
+
+    /// Adds or replaces an object; true if it was known.
+    pub(crate) fn apply(&self, key: Key, object: K) -> bool {
+        let object = Arc::new(object);
+        let former = lock(&self.known).objects.insert(key.clone(), Arc::clone(&object));
+        // A change of trimmed fields only is none.
+        if former.as_ref().is_none_or(|former| *former != object) {
+            self.notify(&[key]);
+        }
+        former.is_some()
+    }
+
+    pub(crate) fn remove(&self, key: Key) {
+        if lock(&self.known).objects.remove(&key).is_some() {
+            self.notify(&[key]);
+        }
+    }
+
+    /// Replaces all objects by a list.
+    pub(crate) fn replace(&self, listed: BTreeMap<Key, Arc<K>>) {
+        let mut known = lock(&self.known);
+        let former = std::mem::replace(&mut known.objects, listed);
+        let gone = former.keys().filter(|key| !known.objects.contains_key(*key)).cloned();
+        let differs = |(key, object): &(&Key, &Arc<K>)| former.get(*key) != Some(object);
+        let new = known.objects.iter().filter(differs).map(|(key, _)| key.clone());
+        let changed: Vec<Key> = gone.chain(new).collect();
+        known.is_settled = true;
+        drop(known);
+        self.notify(&changed);
+    }
+
+    /// Sets the error; true if it is another one than before.
+    pub(crate) fn fail(&self, error: String, is_watch_error: bool) -> bool {
+        let mut known = lock(&self.known);
+        known.is_settled = true;
+        known.is_watch_error = is_watch_error;
+        let is_new = known.error.as_ref() != Some(&error);
+        known.error = Some(error);
+        drop(known);
+        self.notify(&[]);
+        is_new
+    }
+
+    /// Clears the error; a list alone does not clear one of watching. True if there was one.
+    pub(crate) fn recover(&self, by_list: bool) -> bool {
+        let mut known = lock(&self.known);
+        if by_list && known.is_watch_error {
+            return false;
+        }
+        let had_error = known.error.take().is_some();
+        drop(known);
+        if had_error {
+            self.notify(&[]);
+        }
+        had_error
+    }
+
+    fn notify(&self, keys: &[Key]) {
+        lock(&self.subscribers).retain(|subscriber| subscriber(keys));
+    }
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::Namespace;
+
+    fn namespace(name: &str, label: &str) -> Namespace {
+        let mut namespace = Namespace::default();
+        namespace.metadata.name = Some(name.to_owned());
+        namespace.metadata.labels = Some([("l".to_owned(), label.to_owned())].into());
+        namespace
+    }
+
+    #[test]
+    fn consumers_see_what_differs_and_by_which_watch() {
+        let cache = Cache::new();
+        let changes = Arc::new(Changes::default());
+        cache.subscribe(&changes, "ns");
+        let key = |name: &str| Key::new("", name);
+        let taken = || changes.take().into_iter().map(|(tag, key)| format!("{tag}/{}", key.name)).collect::<Vec<_>>();
+        assert!(!cache.is_settled());
+        let list = ["a", "b"].map(|name| (key(name), Arc::new(namespace(name, "1"))));
+        cache.replace(list.into());
+        assert!(cache.is_settled());
+        assert_eq!(taken(), ["ns/a", "ns/b"]);
+        assert!(cache.apply(key("a"), namespace("a", "1")));
+        assert_eq!(taken(), [""; 0], "nothing differs");
+        assert!(cache.apply(key("a"), namespace("a", "2")) && !cache.apply(key("c"), namespace("c", "1")));
+        cache.remove(key("b"));
+        cache.remove(key("none"));
+        assert_eq!(taken(), ["ns/a", "ns/b", "ns/c"]);
+        cache.replace([(key("c"), Arc::new(namespace("c", "1")))].into());
+        assert_eq!(taken(), ["ns/a"]);
+        drop(changes);
+        cache.apply(key("d"), namespace("d", "1"));
+        assert!(lock(&cache.subscribers).is_empty(), "a consumer that is gone is forgotten");
+    }
+
+    #[test]
+    fn an_error_takes_nothing_away_and_ends_when_it_is_mended() {
+        let cache = Cache::new();
+        cache.replace([(Key::new("", "a"), Arc::new(namespace("a", "1")))].into());
+        assert!(cache.fail("refused".to_owned(), true) && !cache.fail("refused".to_owned(), true));
+        assert_eq!((cache.all().len(), cache.error().as_deref()), (1, Some("refused")));
+        assert!(!cache.recover(true), "a list does not mend a watch");
+        assert!(cache.recover(false) && !cache.recover(false));
+        assert!(cache.fail("no list".to_owned(), false) && cache.recover(true));
+    }
+}

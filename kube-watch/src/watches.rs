@@ -1,0 +1,146 @@
+//! The watches that run: one for all consumers that need the same objects of the same server.
+
+use std::any::Any;
+use std::sync::{Arc, Mutex, Weak};
+
+use prometheus::Registry;
+use tokio::task::{AbortHandle, JoinSet};
+
+use crate::Error;
+use crate::cache::{Cache, Changes, lock};
+use crate::client::{ApiServer, ClientSlot};
+use crate::metrics::Metrics;
+use crate::object::{Key, Kind};
+use crate::scope::Scope;
+use crate::watch::Follower;
+
+/// All watches of the process. Dropping it, and every [`Watch`], ends them.
+#[derive(Debug)]
+pub struct Watches {
+    running: Mutex<Running>,
+    metrics: Metrics,
+}
+
+#[derive(Debug, Default)]
+struct Running {
+    entries: Vec<Entry>,
+    /// The clients in use, one per server and credentials.
+    slots: Vec<Weak<ClientSlot>>,
+    tasks: JoinSet<()>,
+    next_id: u64,
+}
+
+/// One watch that runs.
+struct Entry {
+    id: u64,
+    server: ApiServer,
+    scope: Scope,
+    /// A `Cache<K>`: its type is the kind of the objects.
+    cache: Arc<dyn Any + Send + Sync>,
+    n_consumers: usize,
+    task: AbortHandle,
+}
+
+impl std::fmt::Debug for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Entry").field("server", &self.server).field("scope", &self.scope).finish_non_exhaustive()
+    }
+}
+
+impl Watches {
+    /// No watch yet.
+    ///
+    /// # Errors
+    /// When the registry already holds metrics of these names.
+    pub fn new(registry: &Registry) -> Result<Arc<Self>, Error> {
+        Ok(Arc::new(Self { running: Mutex::default(), metrics: Metrics::new(registry)? }))
+    }
+
+    /// The watch of the objects of kind `K` in a scope. It starts now, within a tokio runtime, unless it runs already.
+    #[must_use]
+    pub fn watch<K: Kind>(self: &Arc<Self>, server: &ApiServer, scope: Scope) -> Watch<K> {
+        let mut running = lock(&self.running);
+        // Tasks of watches that ended are still held until they are joined.
+        while running.tasks.try_join_next().is_some() {}
+        let same = |entry: &&mut Entry| entry.cache.is::<Cache<K>>() && entry.server == *server && entry.scope == scope;
+        if let Some(entry) = running.entries.iter_mut().find(same)
+            && let Ok(cache) = Arc::clone(&entry.cache).downcast::<Cache<K>>()
+        {
+            entry.n_consumers += 1;
+            return Watch { id: entry.id, cache, watches: Arc::clone(self) };
+        }
+        let cache = Arc::new(Cache::<K>::new());
+        let slot = running.slot(server);
+        let follower =
+            Follower { cache: Arc::clone(&cache), scope: scope.clone(), slot, metrics: self.metrics.clone() };
+        let task = running.tasks.spawn(follower.run());
+        let id = running.next_id;
+        running.next_id += 1;
+        let untyped: Arc<dyn Any + Send + Sync> = Arc::<Cache<K>>::clone(&cache);
+        running.entries.push(Entry { id, server: server.clone(), scope, cache: untyped, n_consumers: 1, task });
+        Watch { id, cache, watches: Arc::clone(self) }
+    }
+}
+
+impl Running {
+    /// The client of a server, shared by its watches.
+    fn slot(&mut self, server: &ApiServer) -> Arc<ClientSlot> {
+        self.slots.retain(|slot| slot.strong_count() > 0);
+        let shared = self.slots.iter().filter_map(Weak::upgrade).find(|slot| slot.server == *server);
+        shared.unwrap_or_else(|| {
+            let slot = Arc::new(ClientSlot::new(server.clone()));
+            self.slots.push(Arc::downgrade(&slot));
+            slot
+        })
+    }
+}
+
+/// One consumer's hold on a watch: the objects as they are known now. Dropping the last hold ends the watch.
+#[derive(Debug)]
+pub struct Watch<K: Kind> {
+    id: u64,
+    cache: Arc<Cache<K>>,
+    watches: Arc<Watches>,
+}
+
+impl<K: Kind> Watch<K> {
+    /// An object, if it is known.
+    #[must_use]
+    pub fn get(&self, key: &Key) -> Option<Arc<K>> {
+        self.cache.get(key)
+    }
+
+    /// All known objects, by namespace and name.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<K>> {
+        self.cache.all()
+    }
+
+    /// Was the first list received, or did it fail? Before that nothing is known.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.cache.is_settled()
+    }
+
+    /// Why the watch does not work, until it does again.
+    #[must_use]
+    pub fn error(&self) -> Option<String> {
+        self.cache.error()
+    }
+
+    /// Adds every later change, with a tag that names this watch, for as long as `changes` is held.
+    pub fn notify<T: Ord + Clone + Send + Sync + 'static>(&self, changes: &Arc<Changes<T>>, tag: T) {
+        self.cache.subscribe(changes, tag);
+    }
+}
+
+impl<K: Kind> Drop for Watch<K> {
+    fn drop(&mut self) {
+        let mut running = lock(&self.watches.running);
+        let Some(at) = running.entries.iter().position(|entry| entry.id == self.id) else { return };
+        running.entries[at].n_consumers -= 1;
+        if running.entries[at].n_consumers == 0 {
+            running.entries.swap_remove(at).task.abort();
+        }
+    }
+}
