@@ -252,3 +252,19 @@ fn a_few_late_samples_wait_as_rows() {
     assert_eq!(db.stats(0).unwrap().page_samples, pages + 20);
     assert_eq!(stored(&db), expected(&[&all[..], &few].concat()));
 }
+
+#[test]
+fn the_ends_of_time_are_times() {
+    for lateness in [Lateness::Any, Lateness::Window] {
+        let dir = tempfile::tempdir().unwrap();
+        let db = open(dir.path());
+        let times = [i64::MIN, i64::MIN + 1, -1, 0, 1, i64::MAX - 1, i64::MAX];
+        let values: Vec<f64> = (0..7).map(f64::from).collect();
+        let all: Vec<Series> = (0..5).map(|i| (labels("a", i), times.to_vec(), values.clone())).collect();
+        assert_eq!(append(&db, &all, lateness), counts(35, 0));
+        assert_eq!(append(&db, &all, Lateness::Any), counts(35, 0));
+        assert_eq!(stored(&db), expected(&all));
+        db.compact(i64::MAX).unwrap();
+        assert_eq!(stored(&db), expected(&all));
+    }
+}

@@ -145,7 +145,7 @@ pub(crate) fn rewrite_adding(
     state.lock().touched.retain(|bucket| !within.contains(bucket));
     let context = db.read();
     let snapshot = context.passing_snapshot();
-    let range = start_ms..=end_ms.saturating_sub(1);
+    let range = start_ms..=target.last_ms(db.store.bucket_ms);
     let masks = db.tombstones.unkept(context, &range, db.bounds.now_ms.load(Ordering::Acquire))?;
     let mut reader = Reader::new(context, &snapshot, range, &masks)?;
     let stored = reader.stored(source)?;

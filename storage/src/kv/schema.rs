@@ -158,6 +158,11 @@ impl Partition {
         self.start.0.saturating_add(i64::from(self.buckets) * i64::from(bucket_ms))
     }
 
+    /// Its last millisecond, which [`Partition::end_ms`] cannot tell where time ends.
+    pub(crate) fn last_ms(self, bucket_ms: u32) -> i64 {
+        self.start.0.saturating_add(i64::from(self.buckets) * i64::from(bucket_ms) - 1)
+    }
+
     /// Does the other lie within it?
     pub(crate) fn covers(self, other: Self, bucket_ms: u32) -> bool {
         self.start <= other.start && other.end_ms(bucket_ms) <= self.end_ms(bucket_ms)
