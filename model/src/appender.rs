@@ -58,9 +58,9 @@ pub struct Row<'a> {
     pub histograms: &'a [(u32, Histogram)],
 }
 
-/// A sample that a row has no room for, as it holds one per column.
+/// An extra sample: one that a row has no room for, as it holds one per column.
 #[derive(Clone, Debug)]
-pub struct Further {
+pub struct ExtraSample {
     /// The column of the row's layout.
     pub column: u32,
     /// Its time, milliseconds since the epoch.
@@ -78,9 +78,9 @@ pub struct Scraped<'a> {
     pub row: Row<'a>,
     /// Zeros at the times since which series count, before the row's. Each is stored if its series has nothing at that time
     /// or later, and is counted in neither case.
-    pub starts: &'a [Further],
+    pub starts: &'a [ExtraSample],
     /// Samples of columns that were exposed several times, in the order in which they were exposed, after the row's.
-    pub repeats: &'a [Further],
+    pub repeats: &'a [ExtraSample],
 }
 
 impl<'a> From<Row<'a>> for Scraped<'a> {

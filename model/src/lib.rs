@@ -30,7 +30,7 @@ pub mod source_labels;
 pub mod target_group;
 pub mod time;
 
-pub use appender::{AppendError, Appender, Committed, Further, Layout, MetricId, Row, Scraped, SourceId};
+pub use appender::{AppendError, Appender, Committed, ExtraSample, Layout, MetricId, Row, Scraped, SourceId};
 pub use causes::with_causes;
 pub use exemplar::Exemplar;
 pub use histogram::{Histogram, ResetHint};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use model::histogram::ResetHint;
 use model::sample::histogram_mark;
-use model::{Further, Histogram};
+use model::{ExtraSample, Histogram};
 
 /// Zeros further back are left out, as upstream does; milliseconds.
 const BACK_MAX_MS: i64 = 60 * 60 * 1000;
@@ -21,9 +21,9 @@ const ZEROS_MAX: usize = 100_000;
 pub(crate) struct StartTimestamps {
     known: HashMap<u32, i64>,
     /// What this scrape says anew, by column.
-    new: HashMap<u32, Further>,
+    new: HashMap<u32, ExtraSample>,
     /// Those of them that are to be stored.
-    zeros: Vec<Further>,
+    zeros: Vec<ExtraSample>,
 }
 
 impl StartTimestamps {
@@ -39,7 +39,7 @@ impl StartTimestamps {
         let is_said = start_ms != 0 && start_ms < ts_ms;
         if is_said && self.known.get(&column) != Some(&start_ms) && self.new.len() < ZEROS_MAX {
             let value = if zero.is_some() { histogram_mark() } else { 0.0 };
-            self.new.insert(column, Further { column, ts_ms: start_ms, value, histogram: zero });
+            self.new.insert(column, ExtraSample { column, ts_ms: start_ms, value, histogram: zero });
         }
     }
 
@@ -56,7 +56,7 @@ impl StartTimestamps {
     }
 
     /// What is to be stored.
-    pub(crate) fn zeros(&self) -> &[Further] {
+    pub(crate) fn zeros(&self) -> &[ExtraSample] {
         &self.zeros
     }
 

@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use model::histogram::{Buckets, Histogram};
 use model::sample::{histogram_mark, is_histogram_mark};
 use model::{
-    AppendError, Appender, Batch, Committed, Further, Labels, Lateness, Layout, Matcher, MetricId, Querier, ReadHints,
-    Row, Scraped, Selection, SeriesAppender, SeriesBatch, SeriesOrder, SeriesSamples, SourceId, SourceLabels,
+    AppendError, Appender, Batch, Committed, ExtraSample, Labels, Lateness, Layout, Matcher, MetricId, Querier,
+    ReadHints, Row, Scraped, Selection, SeriesAppender, SeriesBatch, SeriesOrder, SeriesSamples, SourceId,
+    SourceLabels,
 };
 use prometheus::Registry;
 use proptest::prelude::*;
@@ -320,8 +321,8 @@ struct Part {
     present: [u64; 1],
     own: Vec<(u32, i64)>,
     histograms: Vec<(u32, Histogram)>,
-    starts: Vec<Further>,
-    repeats: Vec<Further>,
+    starts: Vec<ExtraSample>,
+    repeats: Vec<ExtraSample>,
 }
 
 struct Harness {
@@ -403,11 +404,11 @@ impl Harness {
             let marked = (0..columns).filter(|&i| is_histogram_mark(values[i]) && present >> i & 1 == 1);
             let histograms = marked.map(|i| (i as u32, histogram(own_ts(i as u32)))).collect();
             let (source, layout) = (scrape.source, scrape.layout);
-            let further = |starts| -> Vec<Further> {
+            let further = |starts| -> Vec<ExtraSample> {
                 let further = scrape.further(starts, ts).map(|(column, at, code, _)| {
                     let (ts_ms, value) = (ts + at, value(code));
                     let histogram = is_histogram_mark(value).then(|| Box::new(histogram(ts_ms)));
-                    Further { column: column as u32, ts_ms, value, histogram }
+                    ExtraSample { column: column as u32, ts_ms, value, histogram }
                 });
                 further.collect()
             };

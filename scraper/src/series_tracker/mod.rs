@@ -6,7 +6,7 @@ mod commit;
 use std::collections::{HashMap, HashSet};
 
 use model::sample::stale_nan;
-use model::{AppendError, Appender, Exemplar, Further, Histogram, Labels, Layout, MetricId, SourceId};
+use model::{AppendError, Appender, Exemplar, ExtraSample, Histogram, Labels, Layout, MetricId, SourceId};
 
 use crate::start_timestamps::StartTimestamps;
 
@@ -70,8 +70,8 @@ pub(crate) struct SeriesTracker {
     histograms: Vec<(u32, Histogram)>,
     /// Of some columns.
     exemplars: Vec<(u32, Exemplar)>,
-    /// Further samples of columns that were exposed several times, each at another time.
-    repeats: Vec<Further>,
+    /// Extra samples of columns that were exposed several times, each at another time.
+    repeats: Vec<ExtraSample>,
     /// What `repeats` must not repeat, once a column was exposed several times.
     taken: Taken,
     /// Since when the samples of columns count.
@@ -156,7 +156,7 @@ impl SeriesTracker {
         if !self.taken.times.insert((column, ts_ms)) {
             return Put::Duplicate;
         }
-        self.repeats.push(Further { column, ts_ms, value, histogram });
+        self.repeats.push(ExtraSample { column, ts_ms, value, histogram });
         Put::Taken
     }
 

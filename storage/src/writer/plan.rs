@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use model::sample::is_histogram_mark;
-use model::{Committed, Further, Histogram, Layout, Row, Scraped};
+use model::{Committed, ExtraSample, Histogram, Layout, Row, Scraped};
 use rocksdb::WriteBatch;
 
 use super::flushed::FlushMarks;
@@ -71,18 +71,18 @@ pub(crate) struct Done {
 pub(super) struct Target<'a> {
     pub(super) present: [u64; codec::LANES_MAX],
     pub(super) flags: u8,
-    /// Of these columns a further sample: the column in its segment first.
-    pub(super) further: Vec<(usize, &'a Further)>,
+    /// Of these columns an extra sample: the column in its segment first.
+    pub(super) extra: Vec<(usize, &'a ExtraSample)>,
 }
 
 impl Target<'_> {
     /// These columns' values, where those are the row's; in `room` if some are not.
     fn values<'v>(&self, row: &'v [f64], room: &'v mut Vec<f64>) -> &'v [f64] {
-        if self.further.is_empty() {
+        if self.extra.is_empty() {
             return row;
         }
         room.extend_from_slice(row);
-        self.further.iter().for_each(|(column, one)| room[*column] = one.value);
+        self.extra.iter().for_each(|(column, one)| room[*column] = one.value);
         room
     }
 }
@@ -121,7 +121,7 @@ pub(crate) fn check(part: &Scraped<'_>) -> Result<(), Error> {
     for one in part.starts.iter().chain(part.repeats) {
         let valid = one.histogram.as_ref().is_none_or(|histogram| histogram.validate().is_ok());
         if one.column as usize >= columns || one.histogram.is_some() != is_histogram_mark(one.value) || !valid {
-            return refused("a further sample has no column, or is no valid histogram although it says so");
+            return refused("an extra sample has no column, or is no valid histogram although it says so");
         }
     }
     Ok(())
@@ -348,15 +348,15 @@ impl<'a> Pending<'a> {
             self.context.histograms.set();
             histograms::put(self.store, batch, (self.row.source, self.metric(start + column)), ts, histogram);
         };
-        let is_further = |column: usize| target.further.iter().any(|(further, _)| *further == column);
-        for (column, one) in target.further.iter().filter(|(column, _)| has(new, *column)) {
+        let is_extra = |column: usize| target.extra.iter().any(|(extra, _)| *extra == column);
+        for (column, one) in target.extra.iter().filter(|(column, _)| has(new, *column)) {
             one.histogram.iter().for_each(|histogram| put(*column, histogram));
         }
         let from = self.row.histograms.partition_point(|(column, _)| (*column as usize) < start);
         let of_segment =
             self.row.histograms[from..].iter().take_while(|(column, _)| (*column as usize) < start + SEGMENT);
         for (column, histogram) in of_segment.map(|(column, histogram)| (*column as usize - start, histogram)) {
-            if has(new, column) && !is_further(column) {
+            if has(new, column) && !is_extra(column) {
                 put(column, histogram);
             }
         }

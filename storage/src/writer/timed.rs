@@ -1,9 +1,9 @@
-//! Samples with times of their own: zeros before the row, those of the row, and further ones of columns that were exposed
+//! Samples with times of their own: zeros before the row, those of the row, and extra ones of columns that were exposed
 //! several times. Part of the step *keep* of the scrape path.
 
 use std::collections::HashMap;
 
-use model::{Further, Row};
+use model::{ExtraSample, Row};
 
 use super::plan::{Pending, SEGMENT, Targets, has};
 use crate::error::Error;
@@ -19,26 +19,30 @@ type Newest = HashMap<u32, (i64, u64)>;
 pub(super) struct Timed<'a> {
     column: usize,
     ts: i64,
-    further: Option<&'a Further>,
+    extra: Option<&'a ExtraSample>,
 }
 
 impl<'a> Timed<'a> {
-    fn all(row: &'a Row<'a>, repeats: &'a [Further]) -> impl Iterator<Item = Self> {
-        let of_row = row.own_times.iter().map(|&(column, ts)| Self { column: column as usize, ts, further: None });
+    fn all(row: &'a Row<'a>, repeats: &'a [ExtraSample]) -> impl Iterator<Item = Self> {
+        let of_row = row.own_times.iter().map(|&(column, ts)| Self { column: column as usize, ts, extra: None });
         of_row.chain(repeats.iter().map(Self::from))
     }
 }
 
-impl<'a> From<&'a Further> for Timed<'a> {
-    fn from(one: &'a Further) -> Self {
-        Self { column: one.column as usize, ts: one.ts_ms, further: Some(one) }
+impl<'a> From<&'a ExtraSample> for Timed<'a> {
+    fn from(one: &'a ExtraSample) -> Self {
+        Self { column: one.column as usize, ts: one.ts_ms, extra: Some(one) }
     }
 }
 
 impl<'a> Pending<'a> {
     /// The zeros at which series began to count, where nothing is stored of the series at that time or later. Returns those
     /// that are newer than all of their source: these need no look at their series.
-    pub(super) fn starts(&mut self, starts: &'a [Further], targets: &mut Targets<'a>) -> Result<Vec<Timed<'a>>, Error> {
+    pub(super) fn starts(
+        &mut self,
+        starts: &'a [ExtraSample],
+        targets: &mut Targets<'a>,
+    ) -> Result<Vec<Timed<'a>>, Error> {
         if starts.is_empty() {
             return Ok(Vec::new());
         }
@@ -69,7 +73,7 @@ impl<'a> Pending<'a> {
     }
 
     /// The columns with own times and the repeats, less those that are refused.
-    pub(super) fn own_times(&mut self, repeats: &'a [Further], targets: &mut Targets<'a>) -> Result<(), Error> {
+    pub(super) fn own_times(&mut self, repeats: &'a [ExtraSample], targets: &mut Targets<'a>) -> Result<(), Error> {
         let row = self.row;
         let floor = self.floor();
         let (new, old): (Vec<Timed<'a>>, Vec<_>) = Timed::all(row, repeats).partition(|one| one.ts >= floor);
@@ -132,7 +136,7 @@ impl<'a> Pending<'a> {
 
     /// A repeat comes after the sample that the row has of its series.
     fn note_ordinary(&mut self, one: Timed<'_>, targets: &Targets<'_>) {
-        if one.further.is_some() && self.is_ordinary(one.column, targets) {
+        if one.extra.is_some() && self.is_ordinary(one.column, targets) {
             let newest = (self.row.ts_ms, self.bits_of(one.column));
             let known = self.own.entry(self.metric(one.column)).or_insert(newest);
             if known.0 < newest.0 {
@@ -148,14 +152,14 @@ impl<'a> Pending<'a> {
             reader::newest(self.context.read, self.row.source, one.ts..=one.ts, Some(&[metric]))?.remove(&metric);
         let target = targets.get(&(one.column / SEGMENT, one.ts));
         let taken = target.filter(|target| has(&target.present, one.column % SEGMENT)).map(|target| {
-            let further = target.further.iter().find(|(column, _)| *column == one.column % SEGMENT);
-            (one.ts, further.map_or_else(|| self.bits_of(one.column), |(_, one)| one.value.to_bits()))
+            let extra = target.extra.iter().find(|(column, _)| *column == one.column % SEGMENT);
+            (one.ts, extra.map_or_else(|| self.bits_of(one.column), |(_, one)| one.value.to_bits()))
         });
         Ok(stored.or(taken).is_some_and(|there| self.refuse(one.ts, self.bits(one), there)))
     }
 
     fn bits(&self, one: Timed<'_>) -> u64 {
-        one.further.map_or_else(|| self.bits_of(one.column), |further| further.value.to_bits())
+        one.extra.map_or_else(|| self.bits_of(one.column), |extra| extra.value.to_bits())
     }
 }
 
@@ -165,5 +169,5 @@ fn add<'a>(targets: &mut Targets<'a>, one: Timed<'a>, flags: u8) {
     let target = targets.entry((segment, one.ts)).or_default();
     target.present[column / LANE] |= 1 << (column % LANE);
     target.flags |= flags;
-    target.further.extend(one.further.map(|further| (column, further)));
+    target.extra.extend(one.extra.map(|extra| (column, extra)));
 }
