@@ -80,7 +80,14 @@ fn open(path: &std::path::Path) -> Db {
 struct Cost {
     cpu_ns: f64,
     wall_ns: f64,
-    bytes: f64,
+    /// Of pages, rows, and everything else.
+    bytes: [f64; 3],
+}
+
+impl Cost {
+    fn all_bytes(&self) -> f64 {
+        self.bytes.iter().sum()
+    }
 }
 
 /// Runs one way, then closes; what is stored is counted.
@@ -103,7 +110,7 @@ fn measured(shape: Shape, making: Duration, run: impl FnOnce(&Db)) -> Cost {
     assert_eq!(found, shape.all());
     let per = |time: Duration| time.saturating_sub(making).as_nanos() as f64 / shape.all() as f64;
     let stats = db.stats(0).unwrap();
-    let bytes = (stats.page_bytes + stats.row_bytes + stats.index_bytes) as f64 / shape.all() as f64;
+    let bytes = [stats.page_bytes, stats.row_bytes, stats.index_bytes].map(|bytes| bytes as f64 / shape.all() as f64);
     Cost { cpu_ns: per(spent), wall_ns: per(wall), bytes }
 }
 
@@ -166,12 +173,16 @@ fn main() {
     let scraped = measured(shape, making, |db| scrape(db, shape));
     let backfilled = measured(shape, making, |db| backfill(db, shape));
     for (what, cost) in [("scraped", &scraped), ("backfilled", &backfilled)] {
-        let Cost { cpu_ns, wall_ns, bytes } = cost;
-        println!("{what:<12} {cpu_ns:>8.1} ns CPU {wall_ns:>8.1} ns wall {bytes:>7.3} bytes, each a sample");
+        let Cost { cpu_ns, wall_ns, bytes: [pages, rows, others] } = cost;
+        let all = cost.all_bytes();
+        println!(
+            "{what:<12} {cpu_ns:>8.1} ns CPU {wall_ns:>8.1} ns wall {all:>7.3} bytes a sample ({pages:.3} pages, {rows:.3} \
+             rows, {others:.3} others)"
+        );
     }
     println!(
         "backfilled / scraped: {:.2} of the CPU, {:.2} of the bytes",
         backfilled.cpu_ns / scraped.cpu_ns,
-        backfilled.bytes / scraped.bytes
+        backfilled.all_bytes() / scraped.all_bytes()
     );
 }

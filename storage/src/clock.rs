@@ -1,13 +1,13 @@
-//! What time it is, as far as old data is concerned: the system's clock, but no single reading of it drops anything.
+//! The clock that retention goes by: the system's, but guarded against steps, so that no single wrong reading drops data.
 //!
-//! A clock that steps ahead makes everything look old. Time goes on as before then, at the pace of the monotonic clock, until
-//! the step has lasted as long as it is wide, or a day: then it is believed. A step back is believed at once, as nothing is
-//! dropped for it. A start goes on from the time that the store was told last.
+//! A clock that steps ahead makes everything look old. Time then continues at the pace of the monotonic clock, and the step is
+//! accepted once it has lasted as long as it is wide, or a day. A step back is accepted at once, as nothing is dropped for it. A
+//! start continues from the time that was last stored.
 
 /// Differences up to this are ordinary: clocks are slewed, readings are late.
 const STEP_MS: i64 = 60_000;
-/// A step ahead that has lasted for so long is believed, however wide it is.
-const BELIEVED_MS: i64 = 24 * 60 * 60 * 1000;
+/// A step ahead that has lasted for so long is accepted, however wide it is.
+const ACCEPTED_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// Follows the system's clock.
 #[derive(Clone, Copy, Debug, Default)]
@@ -19,20 +19,20 @@ pub struct Clock {
 /// The same moment by both clocks, milliseconds.
 #[derive(Clone, Copy, Debug)]
 struct Reading {
-    /// What is believed, since the epoch.
+    /// The accepted time, since the epoch.
     now_ms: i64,
     /// Since any moment.
     monotonic_ms: i64,
 }
 
-/// A step ahead that is not believed yet.
+/// A step ahead that is not accepted yet.
 #[derive(Clone, Copy, Debug)]
 struct Ahead {
     by_ms: i64,
     since_ms: i64,
 }
 
-/// What one reading gave.
+/// The result of one reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Told {
     /// The time up to which data is old or not, milliseconds since the epoch; never after the system's.
@@ -42,7 +42,7 @@ pub struct Told {
 }
 
 impl Clock {
-    /// Begins with the time that was told last, if there was any ([`crate::Db::last_told_ms`]).
+    /// Begins with the time that was stored last, if there was any ([`crate::Db::last_told_ms`]).
     #[must_use]
     pub fn new(last_ms: Option<i64>, monotonic_ms: i64) -> Self {
         Self { now: last_ms.map(|now_ms| Reading { now_ms, monotonic_ms }), ahead: None }
@@ -58,7 +58,7 @@ impl Clock {
         let by_ms = system_ms.saturating_sub(expected);
         let mut step_ms = None;
         let now_ms = if by_ms <= STEP_MS {
-            // Back from a step that was not believed is no step in time.
+            // Back from a step that was not accepted: time itself did not step.
             if self.ahead.take().is_some() || by_ms < -STEP_MS {
                 step_ms = Some(by_ms.min(-1));
             }
@@ -69,9 +69,9 @@ impl Clock {
                 step_ms = Some(by_ms - self.ahead.map_or(0, |before| before.by_ms));
                 Ahead { by_ms, since_ms: monotonic_ms }
             });
-            let believed = monotonic_ms.saturating_sub(ahead.since_ms) >= ahead.by_ms.min(BELIEVED_MS);
-            self.ahead = (!believed).then_some(ahead);
-            if believed { system_ms } else { expected }
+            let accepted = monotonic_ms.saturating_sub(ahead.since_ms) >= ahead.by_ms.min(ACCEPTED_MS);
+            self.ahead = (!accepted).then_some(ahead);
+            if accepted { system_ms } else { expected }
         };
         self.now = Some(Reading { now_ms, monotonic_ms });
         Told { now_ms, step_ms }

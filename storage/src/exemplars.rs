@@ -1,4 +1,4 @@
-//! The latest exemplars of all series together, in a ring: the newest push out the oldest, whoseever they are
+//! The latest exemplars of all series together, in a ring: the newest push out the oldest, of whatever series
 //! (upstream: `tsdb/exemplar.go`). Drawn in `docs/formats/index.md`.
 //!
 //! Invariant: what is in memory is found again in the store; per series it is one entry, and no more series than exemplars.
@@ -29,14 +29,14 @@ const CHECKSUM_BYTES: usize = 4;
 /// The ring.
 #[derive(Debug, Default)]
 pub(crate) struct Exemplars {
-    /// Asked by every scrape, which must not wait for who writes.
+    /// Read by every scrape, which must not wait for a writer's lock.
     kept: AtomicBool,
     ring: Mutex<Ring>,
 }
 
 #[derive(Debug, Default)]
 struct Ring {
-    /// How many are kept; 0: none, and what is stored stays unread.
+    /// How many are kept; 0: none, and stored ones are not read.
     max: u64,
     /// The numbers of the oldest, and of the next.
     first: u64,

@@ -44,7 +44,7 @@ const FLOAT: &[&str] = &["float"];
 fn corrupt_values() -> Result<IntCounter, prometheus::Error> {
     IntCounter::new(
         "weft_storage_corrupt_values_total",
-        "Total number of stored values that were skipped because they make no sense.",
+        "Total number of stored values that were skipped because they are corrupt.",
     )
 }
 
@@ -109,7 +109,7 @@ impl Metrics {
             )?,
             seal_failures: IntCounter::new(
                 "weft_storage_seal_failures_total",
-                "Total number of rounds of sealing that failed.",
+                "Total number of rounds of flushing and compaction that failed.",
             )?,
             sst_bytes: IntGaugeVec::new(
                 Opts::new("weft_storage_sst_bytes", "Bytes of the sorted files, by column family."),

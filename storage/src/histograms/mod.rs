@@ -1,5 +1,5 @@
-//! Samples that are native histograms. In rows and pages a marker stands for each, so that times, presence, late samples,
-//! sealing and deletion are those of every other sample; the histogram itself lies beside them under its series and time.
+//! Samples that are native histograms. In rows and pages a marker stands in for each, so that times, presence, late samples,
+//! flushing and deletion are those of every other sample; the histogram itself is stored under its series and time.
 //! Drawn in `docs/formats/histograms.md`.
 //!
 //! Invariant: a histogram and the row with its marker come in one write, and it stays at least as long as that marker.

@@ -1,8 +1,9 @@
-//! Different (Source, Metric) pairs can have equal labels: one exposes what the other is given. They are one series.
+//! Deduplication: different (source, metric) pairs can have equal labels, where a metric exposes a label that another source has.
+//! They are one series.
 //!
-//! Labels split in one way only into those with a source's label names and the rest, unless a metric has a label whose
-//! name some source has too. So only such metrics, and others of their name that lack the label, need their pairs compared.
-//! Which these are, bitmaps tell; that there are none, which is the rule, costs no look at any label.
+//! Labels split in one way only into those with a source's label names and the rest, unless a metric has a label whose name some
+//! source has too. So only such metrics, and others of their name that lack the label, need their pairs compared. Bitmaps say
+//! which these are; where there are none, which is the rule, no label is read.
 
 use std::collections::HashMap;
 

@@ -1,8 +1,8 @@
 //! Ids of label sets and column lists: given out once, found again by hash. Drawn in `docs/formats/index.md`.
 //!
 //! Invariants: an id, its hash and its postings come in one write, so that what a write left behind is found and used by the
-//! next who asks. An id that was taken away is not given out again by this process, and whoever still uses it is told
-//! (`gone`).
+//! next who asks. An id that was removed is not given out again by this process, and whoever still uses it gets
+//! `Error::Forgotten` (`gone`).
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -42,7 +42,7 @@ pub(crate) struct Ids {
     cf: Cf,
     kind: &'static str,
     next: Mutex<u32>,
-    /// What this process took away.
+    /// Ids that this process removed.
     gone: RwLock<RoaringBitmap>,
     /// Ids from this one on were made since the last sweep: their rows may be on their way.
     young: AtomicU32,
@@ -80,8 +80,7 @@ impl Ids {
         Ok(found.into_iter().filter_map(|one| if let Found::Id(id) = one { Some(id) } else { None }).collect())
     }
 
-    /// Does each id stand for its text? Ids made together lie beside each other, where the hashes of their texts lie all over
-    /// the place.
+    /// Does each id stand for its text? Ids made together are adjacent keys, while the hashes of their texts are scattered.
     pub(crate) fn stand_for(&self, store: &Store, ids: &[u32], texts: &[&[u8]]) -> Result<bool, Error> {
         if ids.len() != texts.len() {
             return Ok(false);
@@ -188,7 +187,7 @@ impl Ids {
         Ok(())
     }
 
-    /// Were all of these ids handed out, and none taken away since? To be asked while the gate is held.
+    /// Was none of these ids removed since it was given out? To be asked while the gate is held.
     pub(crate) fn are_there(&self, mut ids: impl Iterator<Item = u32>) -> bool {
         let gone = self.gone.read();
         gone.is_empty() || !ids.any(|id| gone.contains(id))

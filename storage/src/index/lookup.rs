@@ -1,5 +1,5 @@
-//! Postings through a cache: what matchers say about one side. A result holds until a label of its name is given to a new
-//! id of the side, or taken away with an old one.
+//! Postings through a cache: the ids of one side (sources or metrics) that a matcher selects. A result holds until a new id of the
+//! side has a label of that name, or an old one with it is removed.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ impl Index {
         if side == METRIC_LABEL { &self.metric_side } else { &self.source_side }
     }
 
-    /// What `read` gives, or gave when last it had to be asked. `name` is the label that it depends on.
+    /// The result of `read`, from the cache where nothing changed. `name` is the label that it depends on.
     fn cached(
         &self,
         side: u8,
@@ -33,7 +33,7 @@ impl Index {
         read: impl FnOnce() -> Result<RoaringBitmap, Error>,
     ) -> Result<Arc<RoaringBitmap>, Error> {
         let side = self.side(side);
-        let now = side.versions.quiet(name.as_bytes());
+        let now = side.versions.stable(name.as_bytes());
         if let Some(now) = now
             && let Some((then, bitmap)) = side.bitmaps.get(&key)
             && then == now
@@ -102,7 +102,7 @@ impl Index {
     pub(crate) fn label_names(&self, store: &Store, side: u8) -> Result<Arc<[String]>, Error> {
         let cached = &self.side(side).names;
         // A name is new only with a new id.
-        let now = self.side(side).versions.quiet(b"");
+        let now = self.side(side).versions.stable(b"");
         if let Some((then, names)) = &*cached.lock()
             && now == Some(*then)
         {

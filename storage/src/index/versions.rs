@@ -1,14 +1,15 @@
-//! Tells whether what was read earlier still holds: counts the changes of parts of the store, each part on one of a few
-//! counters.
+//! Versions of parts of the index, by which cached results are validated (a sequence lock): each label name is counted on one of
+//! 64 counters.
 //!
-//! Invariant: a counter is noisy before the first byte of a change is visible and until all of it is. So whoever can know
-//! of the change finds its counter noisy or moved, and whatever was read while it was quiet holds until it moves.
+//! Invariant: a counter is marked as changing before the first byte of a change is visible, and until all of it is. So a reader
+//! that may see the change finds the counter changing or moved, and a result that was read while it was stable holds until it
+//! moves.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Counters of changes; a part has the one that its name falls on.
+/// Counters of changes; a part has the one that its name hashes to.
 #[derive(Debug)]
 pub(crate) struct Versions([Version; SLOTS]);
 
@@ -55,7 +56,7 @@ impl Versions {
     }
 
     /// How often the part changed, unless it is changing. To be asked before the part is read.
-    pub(crate) fn quiet(&self, part: &[u8]) -> Option<u64> {
+    pub(crate) fn stable(&self, part: &[u8]) -> Option<u64> {
         let version = self.each(Parts::of(part)).next()?;
         // In this order: a change that starts between the two is noticed.
         let finished = version.finished.load(Ordering::SeqCst);
@@ -84,17 +85,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_is_noisy_while_any_change_of_it_is_under_way() {
+    fn a_part_is_not_stable_while_any_change_of_it_is_under_way() {
         let versions = Versions::default();
         let other = (0u8..=255).find(|n| Parts::of(&[*n]).0 != Parts::of(b"a").0).unwrap();
-        let before = versions.quiet(b"a");
+        let before = versions.stable(b"a");
         let first = versions.change(Parts::of(b"a"));
         let second = versions.change([&b"a"[..]].into_iter().collect());
-        assert_eq!(versions.quiet(b"a"), None);
+        assert_eq!(versions.stable(b"a"), None);
         drop(first);
-        assert_eq!(versions.quiet(b"a"), None);
-        assert_eq!(versions.quiet(&[other]), before);
+        assert_eq!(versions.stable(b"a"), None);
+        assert_eq!(versions.stable(&[other]), before);
         drop(second);
-        assert!(versions.quiet(b"a") > before);
+        assert!(versions.stable(b"a") > before);
     }
 }

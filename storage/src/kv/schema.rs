@@ -184,14 +184,14 @@ pub(crate) fn page_name(metric_name: &str) -> u32 {
     (xxh3_64(metric_name.as_bytes()) as u32).max(TIMELINE_NAME + 1)
 }
 
-/// The pages of one metric name of one source in one partition, as one seal wrote them.
+/// The pages of one metric name of one source in one partition, as one flush or compaction wrote them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct PageGroup {
     pub(crate) partition: Partition,
     /// A hash of the metric name: names that share it share their pages.
     pub(crate) name: u32,
     pub(crate) source: SourceId,
-    /// Of the seal that wrote them; what the timeline does not name is not there.
+    /// Of the write that made them; what the timeline does not name does not exist.
     pub(crate) generation: u32,
 }
 

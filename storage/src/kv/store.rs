@@ -212,12 +212,12 @@ impl Store {
 
     /// Syncs the write-ahead log to the disk.
     pub(crate) fn sync_log(&self) -> Result<(), Error> {
-        self.health.sync(self.db.path(), || self.db.flush_wal(true)).map_err(|failed| self.heard(failed))
+        self.health.sync(self.db.path(), || self.db.flush_wal(true)).map_err(|failed| self.notify(failed))
     }
 
     /// Why a write failed: RocksDB's later answers only say that an earlier one did.
     pub(crate) fn write_error(&self, source: rocksdb::Error) -> Error {
-        self.heard(self.health.write_failed(self.db.path(), source))
+        self.notify(self.health.write_failed(self.db.path(), source))
     }
 
     /// Why nothing is written until the directory is opened again, if that is so.
@@ -226,7 +226,7 @@ impl Store {
     }
 
     /// Tells the listener of the damage that a failure speaks of.
-    fn heard(&self, (error, damage): (Error, Option<String>)) -> Error {
+    fn notify(&self, (error, damage): (Error, Option<String>)) -> Error {
         if let Some(message) = damage {
             self.listener.on_damage(&message);
         }

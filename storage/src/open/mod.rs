@@ -44,7 +44,7 @@ pub(crate) struct Opened {
     pub(crate) newest_ms: i64,
 }
 
-/// Makes the directory if there is none, and locks it. A file system that has no such locks leaves that to RocksDB's file.
+/// Makes the directory if there is none, and locks it. On a file system without such locks only RocksDB's LOCK file guards it.
 pub(crate) fn lock_directory(options: &Options) -> Result<Option<File>, Error> {
     let path = &options.path;
     if let Some(reason) = options.refused() {
@@ -56,7 +56,7 @@ pub(crate) fn lock_directory(options: &Options) -> Result<Option<File>, Error> {
         Ok(()) => Ok(Some(directory)),
         Err(TryLockError::WouldBlock) => Err(Error::InUse { path: path.clone() }),
         Err(TryLockError::Error(error)) => {
-            tracing::debug!(%error, "the data directory cannot be locked itself");
+            tracing::debug!(%error, "cannot lock the data directory; only RocksDB's LOCK file guards it");
             Ok(None)
         }
     }
@@ -158,7 +158,7 @@ fn record_orphans(store: &Store, quarantined: &mut Vec<Quarantined>) -> Result<(
     Ok(())
 }
 
-/// Opens what is whole: damaged files are set aside first, and what they had goes to `hurt`.
+/// Opens the database; damaged files are set aside first, and described in `quarantined`.
 fn open_whole(
     path: &Path,
     db_options: &mut DbOptions,
@@ -184,7 +184,7 @@ fn open_whole(
         let text = failed.as_ref().map(ToString::to_string);
         let mut bad = files::bad_files(&looked, path, text.as_deref()).map_err(aside)?;
         if bad.is_empty() && failed.is_some() {
-            // Not every complaint names the file that it is about.
+            // Not every error names the file that it is about.
             bad = files::unopenable_files(&looked, path, families).map_err(aside)?;
         }
         drop(looked);
@@ -218,7 +218,7 @@ pub(crate) fn check_directory(path: &Path) -> Result<(), Error> {
     fs::write(&probe, b"").and_then(|()| fs::remove_file(&probe)).map_err(unwritable)
 }
 
-/// A later version's column families are no reason for RocksDB's own words about them.
+/// Gives column families of a later version an error of ours instead of RocksDB's.
 fn check_families(path: &Path) -> Result<(), Error> {
     if !path.join("CURRENT").exists() {
         return Ok(());
@@ -284,7 +284,11 @@ fn read_meta(store: &mut Store, options: &Options) -> Result<(i64, i64), Error> 
     match bucket_ms {
         Some(bucket_ms) if bucket_ms > 0 => {
             if bucket_ms != options.bucket_ms {
-                tracing::warn!(bucket_ms, asked = options.bucket_ms, "the data directory keeps its own bucket length");
+                tracing::warn!(
+                    bucket_ms,
+                    asked = options.bucket_ms,
+                    "ignoring the configured bucket length: the data directory was created with another"
+                );
             }
             store.bucket_ms = bucket_ms;
         }
@@ -293,7 +297,7 @@ fn read_meta(store: &mut Store, options: &Options) -> Result<(i64, i64), Error> 
             return Err(Error::Format { path: options.path.clone(), found, expected: FORMAT });
         }
     }
-    // What cannot be guessed stands beside the database, too.
+    // What cannot be reconstructed is kept beside the database, too.
     let text = format!("{FORMAT}\n{}\n", store.bucket_ms);
     if fs::read_to_string(&copy).ok().as_deref() != Some(&text) {
         fs::write(&copy, text).map_err(|source| Error::Unwritable { path: options.path.clone(), source })?;

@@ -26,7 +26,7 @@ use crate::pages::timeline::Timeline;
 /// The families of which every entry but those by hash is kept twice.
 const KEPT_TWICE: [Cf; 4] = [Cf::Metrics, Cf::Sources, Cf::Layouts, Cf::Meta];
 
-/// What could not be made anew.
+/// What could not be rebuilt.
 #[derive(Debug, Default)]
 pub(crate) struct Lost {
     /// Families of which something that others refer to is gone.
@@ -69,7 +69,7 @@ impl<'s> Writing<'s> {
     }
 }
 
-/// Makes anew what files of these families may have held.
+/// Rebuilds what files of these families may have held.
 pub(crate) fn rebuild(store: &Store, families: &BTreeSet<String>) -> Result<Lost, Error> {
     let has = |cf: Cf| families.contains(cf.name());
     let mut lost = Lost::default();

@@ -1,5 +1,5 @@
-//! Reports what was set aside while the directory was opened, with the metrics that its keys belonged to, as far as the index
-//! still tells.
+//! Reports what was set aside while the directory was opened, with the names of the metrics that its keys belonged to, as far as
+//! the index still has them.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,12 @@ pub(crate) fn report(db: &Components, quarantined: Vec<Quarantined>) {
         db.metrics.quarantined_files.inc();
         let QuarantineRecord { place, family, from_ms, to_ms, metrics, what } = &record;
         if record.is_rebuilt() {
-            tracing::error!(file = place, family, reason = what, "something damaged was made anew; nothing is lost");
+            tracing::error!(
+                file = place,
+                family,
+                reason = what,
+                "damaged data was set aside and rebuilt; nothing is lost"
+            );
         } else {
             tracing::error!(
                 file = place,
@@ -36,7 +41,7 @@ pub(crate) fn report(db: &Components, quarantined: Vec<Quarantined>) {
                 to_ms,
                 ?metrics,
                 reason = what,
-                "something damaged was set aside; what it held is lost, the rest is served"
+                "damaged data was set aside; the samples in it are lost, all others are served"
             );
         }
         if let Err(error) = append_record(&db.options.path, &record) {

@@ -1,5 +1,5 @@
-//! What can still be read of a file that was set aside goes back into the database: a flipped bit costs a block, and not
-//! the file.
+//! Salvage: what can still be read of a file that was set aside goes back into the database, so that a flipped bit costs a block
+//! and not the file.
 //!
 //! The file is read as the only one of a database made for that: links to it and a MANIFEST that names nothing else, in a
 //! directory of its own beside it. That directory is removed when its file is done, so that a process that ends before
@@ -24,7 +24,7 @@ use crate::quarantine::directory::{DIRECTORY, names};
 use crate::quarantine::record::{Quarantined, time_of};
 use crate::quarantine::single_file::{Families, READING};
 
-/// Of these families a file may be salvaged; the others are made anew.
+/// Of these families a file may be salvaged; the others are rebuilt.
 const SALVAGED: [Cf; 4] = [Cf::Rows, Cf::Pages, Cf::Histograms, Cf::Exemplars];
 /// Longer than any key of theirs.
 const KEY_BYTES: usize = 40;
@@ -51,14 +51,14 @@ pub(crate) fn salvage(
                     shrink(its, lost);
                 }
             }
-            None => tracing::warn!(file = name, "nothing can be read of a damaged file"),
+            None => tracing::warn!(file = name, "nothing can be salvaged from a damaged file"),
         }
         fs::remove_dir_all(&reading).map_err(failed)?;
     }
     Ok(())
 }
 
-/// Says of a file that only these keys of it are lost.
+/// Narrows a record to the keys of the file that are lost.
 fn shrink(quarantined: &mut Quarantined, lost: Lost) {
     let (Some(first), Some(last)) = (lost.first(), lost.last()) else {
         quarantined.keys = None;
@@ -202,7 +202,7 @@ impl Writing<'_> {
         if self.batch.size_in_bytes() < limits::WRITE_BATCH_BYTES { Ok(()) } else { self.finish() }
     }
 
-    /// Rows that were not sealed, native histograms and exemplars.
+    /// Rows that were not flushed, native histograms and exemplars.
     fn other(&mut self, cf: Cf, key: &[u8], value: &[u8]) -> Result<(), Error> {
         if cf == Cf::Rows {
             let Some(row) = RowKey::parse(key) else { return Ok(()) };

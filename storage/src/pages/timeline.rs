@@ -1,7 +1,7 @@
 //! The timestamps of one source in one partition, once for all its columns, and what names the pages that are valid.
 //! Drawn in `docs/formats/pages.md`.
 //!
-//! Invariant: pages whose generation the timeline does not name are not there, whoever left them.
+//! Invariant: pages whose generation the timeline does not name do not exist to readers, whoever left them.
 
 use model::SourceId;
 use roaring::RoaringBitmap;
@@ -13,7 +13,7 @@ use crate::kv::schema::{Partition, timeline_key};
 use crate::kv::varint;
 use crate::limits;
 
-/// What one seal wrote of a source in a partition.
+/// What one flush or compaction wrote of a source in a partition.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Timeline {
     /// The generation of its pages.

@@ -52,7 +52,7 @@ impl ManifestCopy {
         let name = match named(directory).filter(|name| directory.join(name).exists()) {
             Some(name) => name,
             None if !self.name.is_empty() && directory.join(&self.name).exists() => {
-                tracing::error!(directory = %directory.display(), "the file CURRENT is gone or damaged; it is written again");
+                tracing::error!(directory = %directory.display(), "the file CURRENT is missing or damaged; writing it again");
                 replace(&directory.join(CURRENT), format!("{}\n", self.name).as_bytes())?;
                 self.name.clone()
             }

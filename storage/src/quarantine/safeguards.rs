@@ -69,7 +69,7 @@ impl Safeguards {
             store.flush_copies()?;
         }
         if let Err(error) = self.keep(store, sequence, newest_ms) {
-            tracing::warn!(%error, "cannot keep beside the database what would help to repair it");
+            tracing::warn!(%error, "cannot update the copy of the MANIFEST and the file SYNCED, which repairs need");
         }
         Ok(())
     }

@@ -235,7 +235,7 @@ impl Gap {
         let (place, family) = (name_of(self.log), Cf::Rows.name().to_owned());
         let mut record =
             QuarantineRecord { place, family, from_ms: self.from_ms.min(to_ms), to_ms, metrics: Vec::new(), what };
-        // The index is made anew.
+        // The index is rebuilt.
         if [Cf::Rows, Cf::Pages, Cf::Histograms].iter().all(|cf| manifest.is_flushed(cf.name(), self.log)) {
             record.set_rebuilt();
         }

@@ -1,4 +1,4 @@
-//! Time alignment: runs and cells of one source are laid on one ascending line of times, the same for all its series.
+//! Time alignment: runs and cells of one source are put on one ascending line of times, the same for all its series.
 
 use std::collections::BTreeMap;
 

@@ -51,7 +51,7 @@ pub struct Db {
     directory: Mutex<Option<File>>,
     /// Is it no longer where it was opened?
     away: AtomicBool,
-    /// When it was last opened again since it could be written again.
+    /// When it was last reopened because it had become writable again.
     written_again: Mutex<Option<Instant>>,
 }
 
@@ -311,7 +311,7 @@ impl Db {
                 self.unused.1.wait_for(&mut waiting, Duration::from_millis(20));
             };
             drop(waiting);
-            tracing::warn!("something stored is damaged: opening the database again without it");
+            tracing::warn!("stored data is damaged: reopening the database without it");
             reopening.carried = Some(only.carried());
             self.leave(only);
         }
@@ -334,7 +334,7 @@ impl Db {
             }
             Err(error) => {
                 let cause = model::with_causes(&error);
-                tracing::error!(error = cause, "cannot open the database again; trying every few seconds");
+                tracing::error!(error = cause, "cannot reopen the database; trying again every few seconds");
                 reopening.failed = Some((cause, Instant::now()));
                 reopening.carried = carried;
                 Err(error)

@@ -21,20 +21,23 @@ impl Db {
         match self.place() {
             Place::Ours => {
                 if self.away.swap(false, Ordering::AcqRel) {
-                    tracing::info!(path = %path.display(), "the data directory is back; storing goes on");
+                    tracing::info!(path = %path.display(), "the data directory is back; storing samples again");
                 }
                 self.write_again();
             }
             Place::Gone => {
                 if !self.away.swap(true, Ordering::AcqRel) {
-                    tracing::error!(error = %self.is_away(), "nothing is stored");
+                    tracing::error!(error = %self.is_away(), "refusing samples");
                 }
             }
             Place::Another => {
                 self.away.store(true, Ordering::Release);
-                tracing::warn!(path = %path.display(), "another database is where the data directory was; it is opened");
+                tracing::warn!(path = %path.display(), "the data directory was replaced by another database; opening that one");
                 if let Err(error) = self.move_in() {
-                    tracing::error!(error = model::with_causes(&error), "cannot open it; it is tried again");
+                    tracing::error!(
+                        error = model::with_causes(&error),
+                        "cannot open the database that replaced the data directory; trying again"
+                    );
                 }
             }
         }
@@ -99,9 +102,9 @@ impl Db {
         }
         *tried = Some(Instant::now());
         drop(tried);
-        tracing::warn!(path = %self.options.path.display(), "the data directory can be written; it is opened again");
+        tracing::warn!(path = %self.options.path.display(), "the data directory is writable again; reopening the database");
         if let Err(error) = self.reopen(number) {
-            tracing::error!(error = model::with_causes(&error), "cannot open the database again; it is tried again");
+            tracing::error!(error = model::with_causes(&error), "cannot reopen the database; trying again");
         }
     }
 }

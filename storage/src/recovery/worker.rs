@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::compaction::pace::Pace;
 
-/// For each moment of work so many moments of rest: at most a quarter of one core.
+/// For each unit of work so many units of rest: at most a quarter of one core.
 const REST: u32 = 3;
 /// A step that took long is no reason to rest for ever.
 const REST_MAX: Duration = Duration::from_secs(2);

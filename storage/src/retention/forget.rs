@@ -1,8 +1,8 @@
-//! Takes away what nothing stored refers to any more: first sources from the postings of segments that they have not written
-//! in any remaining bucket, then sources without segments, segments without sources, and metrics without segments.
+//! Garbage collection of the index: first sources leave the postings of segments that they have not written in any remaining
+//! bucket, then sources without segments, segments without sources, and metrics without segments are removed.
 //!
-//! Invariant: an id goes while the gate is held, so that a row is either in, and its ids are used, or finds them gone and is
-//! refused. Postings that were taken away come back with the next row.
+//! Invariant: an id is removed while the gate is held, so that a row is either stored, and its ids are in use, or finds them gone
+//! and is refused. Postings that were removed come back with the next row.
 
 use std::collections::BTreeMap;
 

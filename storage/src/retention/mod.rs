@@ -1,6 +1,7 @@
-//! Whole buckets and partitions go: those past the retention, and the oldest when the directory is too large.
+//! Retention: whole buckets and partitions are dropped, those past the retention time and the oldest when the directory is too
+//! large.
 //!
-//! Invariant: each and every mark of it go in one write; the files it leaves are only reclaimed after that.
+//! Invariant: a bucket or partition and everything that refers to it go in one write; its files are reclaimed after that.
 
 pub(crate) mod forget;
 
@@ -38,10 +39,14 @@ pub(crate) fn set_now(db: &Components, now_ms: i64) -> Result<(), Error> {
     if horizon <= now_ms {
         return Ok(());
     }
-    // Left by a version that dropped what a wrong clock said. Nothing is before it any more, and nothing would be stored
-    // until then.
+    // Left by a version that dropped data by a wrong clock. Everything before it is gone already, and nothing would be
+    // stored until then.
     let lowered = now_ms.saturating_sub(db.bounds.retention_ms.load(Ordering::Acquire).max(1));
-    tracing::warn!(horizon, lowered, "the time before which nothing is kept lies in the future; it is set back");
+    tracing::warn!(
+        horizon,
+        lowered,
+        "the retention horizon lies in the future, so the clock was wrong; setting it back"
+    );
     db.store.put(Cf::Meta, META_HORIZON_MS, lowered.to_be_bytes())?;
     db.bounds.horizon_ms.store(lowered, Ordering::Release);
     Ok(())

@@ -7,7 +7,7 @@ use crate::kv::checksum::Corrupt;
 #[derive(Debug)]
 pub(crate) struct Frame {
     pub(crate) values: Box<[f64]>,
-    /// The frame's checksum, part of the seed of its rows': a row never passes beside another frame.
+    /// The frame's checksum, part of the seed of its rows': a row never decodes against another frame.
     pub(crate) tag: u32,
 }
 

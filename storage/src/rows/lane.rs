@@ -2,7 +2,7 @@
 //!
 //! A column's code is 0 when its bits are those of the base; else, when both are integers (or both are integers once
 //! multiplied by the scale that the base asks for), the zigzag of their difference; else the column is an exception and
-//! its bits stand aside, XORed with the base. Whoever decodes computes exactly the expression the encoder verified.
+//! its bits are stored apart, XORed with the base. Whoever decodes computes exactly the expression the encoder verified.
 
 use crate::kv::varint::{unzigzag, zigzag};
 

@@ -77,7 +77,7 @@ pub(crate) fn frame_at(
     }
 }
 
-/// A row that lies beside a frame, checked.
+/// A row of the segment that a frame is of, checked.
 fn row_at<'b>(key: RowKey, bytes: &'b [u8], frame: &ReferenceFrame) -> Result<RowView<'b>, Corrupt> {
     let row = RowView::parse(bytes, key.seed() ^ u64::from(frame.tag))?;
     if row.columns == frame.columns { Ok(row) } else { Err(Corrupt::Shape("row and frame differ in columns")) }
@@ -101,7 +101,7 @@ pub(crate) fn is_in(iter: &DBRawIterator<'_>, place: RowKey) -> bool {
     iter.key().is_some_and(|key| is_of(key, place))
 }
 
-/// Differs the key from that of the place in its slot alone?
+/// Is the key of the same bucket, source and segment as the place?
 fn is_of(key: &[u8], place: RowKey) -> bool {
     key.starts_with(&place.bytes()[..RowKey::BYTES - 4])
 }

@@ -71,7 +71,7 @@ pub(crate) struct Done {
 pub(super) struct Target<'a> {
     pub(super) present: [u64; codec::LANES_MAX],
     pub(super) flags: u8,
-    /// Of these columns an extra sample: the column in its segment first.
+    /// Of these columns a extra sample: the column in its segment first.
     pub(super) extra: Vec<(usize, &'a ExtraSample)>,
 }
 
@@ -121,7 +121,7 @@ pub(crate) fn check(part: &Scraped<'_>) -> Result<(), Error> {
     for one in part.starts.iter().chain(part.repeats) {
         let valid = one.histogram.as_ref().is_none_or(|histogram| histogram.validate().is_ok());
         if one.column as usize >= columns || one.histogram.is_some() != is_histogram_mark(one.value) || !valid {
-            return refused("an extra sample has no column, or is no valid histogram although it says so");
+            return refused("a extra sample has no column, or is no valid histogram although it says so");
         }
     }
     Ok(())
@@ -348,7 +348,7 @@ impl<'a> Pending<'a> {
             self.context.histograms.set();
             histograms::put(self.store, batch, (self.row.source, self.metric(start + column)), ts, histogram);
         };
-        let is_extra = |column: usize| target.extra.iter().any(|(extra, _)| *extra == column);
+        let is_further = |column: usize| target.extra.iter().any(|(extra, _)| *extra == column);
         for (column, one) in target.extra.iter().filter(|(column, _)| has(new, *column)) {
             one.histogram.iter().for_each(|histogram| put(*column, histogram));
         }
@@ -356,7 +356,7 @@ impl<'a> Pending<'a> {
         let of_segment =
             self.row.histograms[from..].iter().take_while(|(column, _)| (*column as usize) < start + SEGMENT);
         for (column, histogram) in of_segment.map(|(column, histogram)| (*column as usize - start, histogram)) {
-            if has(new, column) && !is_extra(column) {
+            if has(new, column) && !is_further(column) {
                 put(column, histogram);
             }
         }

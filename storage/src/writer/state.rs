@@ -1,6 +1,6 @@
 //! What a source's next row depends on: its newest time, the frames of its open buckets, the series with own times.
 //!
-//! Invariant: nothing here is needed to read, and all of it is found again in the store when a source is first heard
+//! Invariant: nothing here is needed to read, and all of it is found again in the store when a source first writes
 //! after a start.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
