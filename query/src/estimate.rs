@@ -199,6 +199,7 @@ impl Surroundings<'_> {
         if series == 0 {
             return Ok(CostEstimate::default());
         }
+        // Density is measured on the most recent hours only.
         let density =
             self.density(&Selection { start_ms: start_ms.max(end_ms.saturating_sub(SAMPLED_MS)), ..selection })?;
         let interval_ms = if density.gaps > 0 {
@@ -207,6 +208,7 @@ impl Surroundings<'_> {
             self.scrape_interval_ms as f64
         };
         let mut samples = series as f64 * samples_of_one(reading, interval_ms);
+        // Where the whole range was measured, the estimate cannot exceed what is there.
         if reading.range_ms > 0 && density.series > 0 && end_ms.saturating_sub(start_ms) <= SAMPLED_MS {
             // Not more than the samples that exist.
             samples = samples.min((series as f64 * density.samples as f64 / density.series as f64).round());

@@ -246,7 +246,9 @@ pub(crate) fn evaluate(
         explanation.nodes.iter_mut().for_each(|node| node.cost = profile.cost(NodeId(node.id)));
         *place.lock().unwrap_or_else(PoisonError::into_inner) = explanation;
     }
+    // Statistics and analysis were written also for a failed query.
     let mut value = value?;
+    // Memory of caches is released before that of the result is reserved.
     query.drop_caches();
     bounds.take(value.bytes())?;
     let annotations = query.annotations.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -441,6 +443,13 @@ mod tests {
         assert!(engine.range(&store(), "a_total + a_total", RANGE.0, RANGE.1, RANGE.2, &options).is_err());
         let explanation: Explanation = analysis.lock().unwrap_or_else(PoisonError::into_inner).clone();
         assert!(explanation.nodes.iter().any(|node| node.cost.is_some_and(|cost| cost.series_read > 0)));
+    }
+
+    /// Rules keep them, and evaluate them on any thread.
+    #[test]
+    fn prepared_queries_are_shared_between_threads() {
+        fn shared<T: Send + Sync + 'static>(_: &T) {}
+        shared(&Engine::default().prepare("sum(a_total)", &QueryOptions::default()).unwrap());
     }
 
     /// Neither printing nor dropping a plan calls itself at each level.

@@ -25,6 +25,7 @@ impl Evaluator<'_> {
         let before = self.held();
         if let Some(kept) = kept {
             self.query.profile.iter().for_each(|profile| profile.reused(id));
+            // Statistics and limits are those of an evaluation at this place.
             self.samples.absorb(&kept.cost);
             if whole {
                 self.hold(kept.peak, 0)?;
@@ -32,6 +33,7 @@ impl Evaluator<'_> {
             }
             return Ok(Some(kept.series));
         }
+        // Peak, annotations and samples are measured for this node alone, to be repeated at the other places.
         let (peak, annotations, level) =
             (self.peak.replace(before.samples), self.annotations().count(), self.samples.enter_beside());
         let series = self.evaluated(id, grid);
@@ -48,6 +50,7 @@ impl Evaluator<'_> {
         let cost = self.samples.leave();
         self.samples.absorb(&cost);
         self.back_to(before);
+        // An annotated result is evaluated at each place, as annotations have positions.
         if more && self.annotations().count() == annotations {
             let bytes = series.iter().map(Series::bytes).sum();
             let kept = Kept { series: Arc::clone(&series), grid: *grid, bytes, cost, peak: own_peak };
@@ -75,6 +78,7 @@ impl Evaluator<'_> {
             (self.peak.replace(before.samples), self.annotations().count(), self.samples.enter_beside());
         let streamed = self.stream_projected(id, grid, &mut |series| {
             self.pace(grid.len)?;
+            // One pass over the operand feeds all accumulators.
             folding.add(self, &series, (grid.len, true))?;
             beside.iter_mut().try_for_each(|other| other.add(self, &series, (grid.len, false)))
         });
@@ -117,6 +121,7 @@ impl Evaluator<'_> {
             Ok(series) => {
                 self.hold(0, series.iter().map(Series::bytes).sum())?;
                 series.into_iter().try_for_each(|one| {
+                    // The consumer counts the series once more if it keeps it.
                     self.release(0, one.bytes());
                     sink(one)
                 })

@@ -32,6 +32,7 @@ impl Evaluator<'_> {
                     let (ts, values) = dense.slice(&batch.timestamps_ms, column, *window);
                     series.values.push(between(ts, values, *end));
                     let histograms = dense.histograms(*window);
+                    // Histograms are interpolated with histograms only.
                     if !histograms.is_empty() {
                         let mixed = !ts.is_empty();
                         self.smoothed_histogram(scan, (histograms, mixed), *end, (step, &mut series));

@@ -18,6 +18,7 @@ impl Evaluator<'_> {
         left.retain(|series| !series.is_empty());
         if self.node(binary.right).value_type == Type::Scalar {
             let numbers = self.scalar(binary.right, grid)?;
+            // A scalar has no labels to match: it fills every series, or stands alone.
             if left.is_empty() {
                 return Ok(vec![Series::of_floats(Labels::empty(), false, numbers)]);
             }

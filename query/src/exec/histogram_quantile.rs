@@ -73,6 +73,7 @@ impl Evaluator<'_> {
             self.pace(1 + text / SAMPLE_BYTES + grid.len)?;
             self.hold(0, DISTRIBUTION_BYTES + text_bytes(text))?;
             self.room_for(2 * text)?;
+            // A native histogram is one sample; it is grouped with classic buckets by its full labels.
             if !series.histograms.is_empty() {
                 let i = place(series.labels.clone(), &name, series.drop_name, &mut distributions);
                 distributions[i].native = series.histograms;
@@ -88,6 +89,7 @@ impl Evaluator<'_> {
                 self.warn(self.span(arg), &message);
                 continue;
             };
+            // All buckets of a histogram have equal labels without `le`.
             let labels = series.labels.filtered(|name| name != BUCKET);
             let i = place(labels, &name, series.drop_name, &mut distributions);
             distributions[i].buckets.push((upper, series.values));

@@ -64,6 +64,7 @@ fn identities<'a>(keys: impl Iterator<Item = Key<'a>>) -> Vec<[Matcher; 2]> {
     let mut found: BTreeMap<[bool; 2], [BTreeSet<&str>; 2]> = BTreeMap::new();
     for (instance, job) in keys.filter(|key| *key != ("", "")) {
         let sets = found.entry([instance, job].map(str::is_empty)).or_default();
+        // Two sets of values, not pairs: one selection reads all info series, and the lookup below finds the pairs.
         sets[0].insert(instance);
         sets[1].insert(job);
     }
@@ -78,6 +79,7 @@ impl Evaluator<'_> {
     pub(super) fn info_call(&self, call: &Call, grid: &Grid) -> Result<Vec<Series>, Error> {
         let wanted = Wanted::new(self.query.plan, call);
         let mut base = self.vector(call.args[0], grid)?;
+        // Series without samples must not cause info series to be read.
         base.retain(|series| !series.is_empty());
         // Info series are read at the times of the base series: `@` and `offset` of these apply.
         let ends = self.reference_times(call.args[0], grid);
@@ -108,6 +110,7 @@ impl Evaluator<'_> {
         let mut out = Vec::new();
         for series in &base {
             self.pace(1 + grid.len + series.labels.as_text().len() / SAMPLE_BYTES)?;
+            // Info series themselves are not enriched.
             if wanted.is_info(series.labels.name()) {
                 self.hold(0, series.bytes())?;
                 out.push(series.clone());
@@ -117,6 +120,7 @@ impl Evaluator<'_> {
             let choices = match chosen.entry(id) {
                 Entry::Occupied(found) => found.into_mut(),
                 Entry::Vacant(free) => {
+                    // Series without both labels have no identity to join on.
                     let candidates = by_key.get(&id).filter(|_| id != ("", "")).map_or(&[][..], Vec::as_slice);
                     free.insert(self.choices(candidates, grid.len)?)
                 }
@@ -204,10 +208,12 @@ impl Evaluator<'_> {
         let mut builder = LabelsBuilder::new(labels);
         for info in chosen {
             for (name, value) in info.labels.iter().filter(|(name, _)| wanted.takes(name)) {
+                // Labels of the base series win.
                 if !labels.value(name).is_empty() {
                     continue;
                 }
                 let before = builder.get(name);
+                // Two info metrics disagree on a label.
                 if !before.is_empty() && before != value {
                     return Err(Error::execution(format!("conflicting label: {}", cut(name))));
                 }

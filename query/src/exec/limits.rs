@@ -106,6 +106,7 @@ impl Evaluator<'_> {
         let held = self.held.get() + samples;
         self.held.set(held);
         self.peak.set(self.peak.get().max(held));
+        // Counted before it is refused, so that the peak shows what was needed.
         if held > self.query.options.max_samples {
             return Err(Error::TooManySamples);
         }

@@ -65,6 +65,7 @@ impl Evaluator<'_> {
         let left = self.vector(binary.left, grid)?;
         let right = self.vector(binary.right, grid)?;
         let [left, right] = self.sides([left, right], &binary.matching)?;
+        // Set operators keep or drop samples of one side; they never combine values.
         if binary.op.is_set() {
             return self.merged(self.set(binary.op, (left, right), grid.len)?);
         }
@@ -112,6 +113,7 @@ impl Evaluator<'_> {
 
     /// `and`, `or`, `unless`.
     fn set(&self, op: BinaryOp, (mut left, mut right): (Side, Side), steps: usize) -> Result<Vec<Series>, Error> {
+        // The right side only fills steps at which no series of the left side has the key.
         if op == BinaryOp::Or {
             let present = self.present(&left, steps)?;
             for (series, key) in right.series.iter_mut().zip(&right.keys) {
@@ -187,6 +189,7 @@ impl Join<'_> {
         for (i, many) in self.many.series.iter().enumerate() {
             self.evaluator.pace(1 + self.steps)?;
             let key = self.many.keys[i];
+            // Without a partner at any step, the series has no result.
             if self.one.of_key[key].is_empty() && fill_one.is_none() {
                 continue;
             }
@@ -202,6 +205,7 @@ impl Join<'_> {
                 self.put(&mut out, (Some(i), partner.map(|(j, _)| j), key), step, (value, other))?;
             }
         }
+        // Samples of the "one" side that no sample of the "many" side matched.
         if let Some(fill) = fill_many {
             for (j, one) in self.one.series.iter().enumerate() {
                 self.evaluator.pace(1 + self.steps)?;
@@ -309,6 +313,7 @@ impl Join<'_> {
         if filtered && one_to_one {
             return Ok(());
         }
+        // Consecutive steps of one pair write to the same series.
         let i = match out.last {
             Some((last, i)) if last == (pair.0, pair.1) => i,
             _ => self.series_of(out, (pair.0, pair.1))?,
@@ -387,6 +392,7 @@ impl Join<'_> {
         let base = if computed { without_name(&base) } else { base };
         let mut builder = LabelsBuilder::new(&base);
         let listed = |name: &str| matching.labels.iter().any(|l| l == name);
+        // One-to-one matches keep only the labels they match on; grouped matches keep those of the "many" side.
         if matching.card == Card::OneToOne {
             builder.retain(|name, _| if matching.on { listed(name) } else { !listed(name) });
         }

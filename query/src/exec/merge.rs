@@ -22,6 +22,7 @@ impl Evaluator<'_> {
         let mut out: Vec<Series> = Vec::with_capacity(series.len());
         for one in series {
             self.pace(1 + one.labels.as_text().len() / SAMPLE_BYTES)?;
+            // The first series with these labels stays where it is, later ones are merged into it.
             let Some(&i) = seen.get(&one.labels) else {
                 seen.insert(one.labels.clone(), out.len());
                 out.push(one);

@@ -37,6 +37,7 @@ impl Evaluator<'_> {
             if !window.is_empty() && call.function.name == "double_exponential_smoothing" {
                 check_factors(&args)?;
             }
+            // Functions without a histogram form use the floats of the window only.
             let outcome = match of_both {
                 Some(of_both) => of_both(&window, &mut annotations),
                 None => {
@@ -95,6 +96,7 @@ impl Evaluator<'_> {
         sink: &mut Sink<'_>,
     ) -> Result<(), Error> {
         self.stream(call.args[0], grid, &mut |mut series| {
+            // Floats have no count, sum or deviation.
             series.values.fill(ABSENT);
             for (step, histogram) in std::mem::take(&mut series.histograms) {
                 series.values[step as usize] = f(&histogram);

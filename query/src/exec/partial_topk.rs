@@ -34,11 +34,14 @@ impl Candidates {
         for (step, limit) in limits.iter().enumerate() {
             evaluator.pace(self.series.len())?;
             let present = self.series.iter().enumerate().filter(|(_, one)| one.has(step));
+            // `limitk` selects by label order alone.
             if op == AggregateOp::LimitK {
                 present.take(*limit).for_each(|(i, _)| stays[i] = true);
                 continue;
             }
             let mut best = TopKHeap::new(*limit, op == AggregateOp::TopK);
+            // A series stays if it was added to the heap, even if it is pushed out later: it may have changed the
+            // heap's layout.
             present.for_each(|(i, one)| stays[i] |= best.offer(one.values[step], i));
         }
         let (before, mut gone) = (self.series.len(), (0, 0));
@@ -91,6 +94,7 @@ impl Evaluator<'_> {
             }
             let group = &mut groups[i];
             group.series.push(series);
+            // Pruning sorts the group: it is done when the group has grown by a factor.
             if group.series.len() > group.most {
                 let (samples, bytes) = group.prune(self, op, limits)?;
                 self.release(samples, bytes);

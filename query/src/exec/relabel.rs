@@ -27,6 +27,7 @@ impl Evaluator<'_> {
         for one in &mut series {
             let labels = one.labels.clone();
             self.pace(1 + (labels.as_text().len() + replacement.len()) / SAMPLE_BYTES)?;
+            // Series whose source label does not match are unchanged.
             if let Some(expansion) = regex.expansion(labels.value(source), replacement) {
                 self.set_label(one, target, expansion.len(), |text| expansion.write(text))?;
             }
@@ -99,6 +100,7 @@ impl Evaluator<'_> {
         write: impl FnOnce(&mut String),
     ) -> Result<(), Error> {
         series.labels = self.with_label(&series.labels, name, len, write)?;
+        // A new metric name is not removed by delayed name removal.
         if name == METRIC_NAME {
             series.drop_name = false;
         }
