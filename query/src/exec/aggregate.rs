@@ -159,7 +159,7 @@ impl<'e> Folding<'e> {
         (steps, counts): (usize, bool),
     ) -> Result<(), Error> {
         let op = self.aggregate.op;
-        evaluator.room_for(3 * series.labels.as_text().len())?;
+        evaluator.check_memory(3 * series.labels.as_text().len())?;
         let i = self.numbers.of(&series.labels);
         if i == self.groups.len() {
             // The labels are kept twice: in the group and as the key of the map.
@@ -219,7 +219,7 @@ impl Evaluator<'_> {
     pub(super) fn fold(&self, (id, aggregate): (NodeId, &Aggregate), grid: &Grid) -> Result<Vec<Series>, Error> {
         let mut folding = Folding::new(aggregate, self.query.plan);
         self.stream_projected(id, grid, &mut |series| {
-            self.pace(grid.len)?;
+            self.account_work(grid.len)?;
             folding.add(self, &series, (grid.len, true))
         })?;
         Ok(folding.finish(self))

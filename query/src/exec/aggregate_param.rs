@@ -45,7 +45,7 @@ impl<'e> Collected<'e> {
 
     /// Adds the floats of a series to its group. Memory is reserved before, twice the size: a vector doubles when it grows.
     fn add(&mut self, evaluator: &Evaluator<'_>, series: &Series) -> Result<(), Error> {
-        evaluator.room_for(3 * series.labels.as_text().len())?;
+        evaluator.check_memory(3 * series.labels.as_text().len())?;
         evaluator.hold(0, series.values.len() * 2 * size_of::<f64>())?;
         let i = self.numbers.of(&series.labels);
         if i == self.groups.len() {
@@ -68,7 +68,7 @@ impl<'e> Collected<'e> {
         let mut series = Vec::with_capacity(self.groups.len());
         for mut group in self.groups {
             // Finding a quantile sorts the values of each step.
-            evaluator.pace(group.values.iter().map(|values| 1 + values.len() * 8).sum())?;
+            evaluator.account_work(group.values.iter().map(|values| 1 + values.len() * 8).sum())?;
             let values = group.values.iter_mut().zip(quantiles).map(quantile).collect();
             series.push(Series::of_floats(group.labels, group.drop_name, values));
         }
@@ -131,7 +131,7 @@ impl Evaluator<'_> {
             // Otherwise equal series must be merged first, which needs all of them.
             for mut one in self.vector(aggregate.expr, grid)? {
                 self.without_histograms(&mut one, aggregate.op, span);
-                self.pace(grid.len)?;
+                self.account_work(grid.len)?;
                 collected.add(self, &one)?;
             }
         }
@@ -152,7 +152,7 @@ impl Evaluator<'_> {
         let streams = self.is_read_once(operand, grid);
         let mut kept = Vec::new();
         self.stream(operand, grid, &mut |mut one| {
-            self.pace(grid.len + one.labels.as_text().len() / SAMPLE_BYTES)?;
+            self.account_work(grid.len + one.labels.as_text().len() / SAMPLE_BYTES)?;
             // The hash as a fraction between 0 and 1; a negative ratio selects the complement.
             let place = one.labels.hash64() as f64 / u64::MAX as f64;
             one.retain(|step| {
@@ -209,15 +209,15 @@ impl Evaluator<'_> {
                     Some(SampleRef::Histogram(histogram)) => histogram.to_string(),
                     None => continue,
                 };
-                self.pace(1 + text.len())?;
+                self.account_work(1 + text.len())?;
                 let labels = match by_value.entry(text) {
                     Entry::Occupied(found) => found.into_mut(),
                     Entry::Vacant(free) => {
                         let text = free.key();
                         let made = labels_text + label.len() + text.len();
                         reserved.add(self.query, VALUE_BYTES + text.len() + made)?;
-                        self.room_for(3 * made)?;
-                        self.pace(made / SAMPLE_BYTES)?;
+                        self.check_memory(3 * made)?;
+                        self.account_work(made / SAMPLE_BYTES)?;
                         // Grouped after the value was added: `by` keeps the new label, `without` may remove it.
                         let with_value = one.labels.with_value(label, text.len(), |out| out.push_str(text));
                         let labels = group_labels(
@@ -268,7 +268,7 @@ impl Evaluator<'_> {
         let mut kept = Vec::new();
         for group in groups {
             for (step, limit) in limits.iter().enumerate() {
-                self.pace(group.len())?;
+                self.account_work(group.len())?;
                 let present = group.iter().copied().filter(|i| series[*i].has(step));
                 kept.clear();
                 if op == AggregateOp::LimitK {
@@ -301,8 +301,8 @@ impl Evaluator<'_> {
         let mut numbers = Groups::new(&aggregate.grouping);
         let mut groups: Vec<Group> = Vec::new();
         for (i, one) in series.iter().enumerate() {
-            self.pace(1 + one.labels.as_text().len() / SAMPLE_BYTES)?;
-            self.room_for(2 * one.labels.as_text().len())?;
+            self.account_work(1 + one.labels.as_text().len() / SAMPLE_BYTES)?;
+            self.check_memory(2 * one.labels.as_text().len())?;
             let at = numbers.of(&one.labels);
             if at == groups.len() {
                 self.hold(0, GROUP_KEY_BYTES + label_bytes(&one.labels))?;

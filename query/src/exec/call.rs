@@ -65,12 +65,12 @@ impl Evaluator<'_> {
             } else {
                 let mut values = Vec::with_capacity(grid.len);
                 if let Some(sweeper) = sweeper {
-                    self.pace(grid.len)?;
+                    self.account_work(grid.len)?;
                     ranges.sweep(sweeper, |step| scalars.first(step), &mut values);
                 } else {
                     for step in 0..grid.len {
                         let window = ranges.floats_at(step);
-                        self.pace(1 + window.len())?;
+                        self.account_work(1 + window.len())?;
                         scalars.at(step, &mut args);
                         if is_smoothing && !window.ts.is_empty() {
                             check_factors(&args)?;
@@ -194,7 +194,7 @@ impl Evaluator<'_> {
         let node = self.node(arg);
         if node.value_type == Type::Matrix {
             self.windows(arg, grid, &mut |ranges| {
-                self.pace(grid.len)?;
+                self.account_work(grid.len)?;
                 let found = values.iter_mut().enumerate().filter(|(step, _)| !ranges.at(*step).is_empty());
                 found.for_each(|(_, v)| *v = ABSENT);
                 Ok(())

@@ -40,7 +40,7 @@ impl Evaluator<'_> {
         let own_peak = self.peak.replace(if whole { peak.max(self.peak.get()) } else { peak }) - before.samples;
         let series = match series {
             // Unshared, the node would stream: the caller evaluates it again, series by series.
-            Err(error) if !whole && error.is_of_memory() => {
+            Err(error) if !whole && error.is_memory_limit() => {
                 self.samples.forget(level);
                 self.back_to(before);
                 return Ok(None);
@@ -77,13 +77,13 @@ impl Evaluator<'_> {
         let (peak, annotations, level) =
             (self.peak.replace(before.samples), self.annotations().count(), self.samples.enter_beside());
         let streamed = self.stream_projected(id, grid, &mut |series| {
-            self.pace(grid.len)?;
+            self.account_work(grid.len)?;
             // One pass over the operand feeds all accumulators.
             folding.add(self, &series, (grid.len, true))?;
             beside.iter_mut().try_for_each(|other| other.add(self, &series, (grid.len, false)))
         });
         let own_peak = self.peak.replace(peak.max(self.peak.get())) - before.samples;
-        if matches!(&streamed, Err(error) if error.is_of_memory()) {
+        if matches!(&streamed, Err(error) if error.is_memory_limit()) {
             self.samples.forget(level);
             self.back_to(before);
             return Ok(None);
@@ -142,7 +142,7 @@ mod tests {
     use crate::options::Times;
     use crate::parse::ast::{Expr, ExprKind};
     use crate::parse::random::{Part, query};
-    use crate::promqltest::agree::store;
+    use crate::promqltest::random_queries::store;
     use crate::promqltest::wrapped::{Wrap, Wrapped};
     use crate::promqltest::{Store, everything};
     use crate::{Engine, EngineOptions, Error, MemoryPool, QueryOptions, QueryResult, Stats};

@@ -146,7 +146,7 @@ impl Query<'_> {
         match taken.take(bytes) {
             Ok(()) => Ok(()),
             // Other queries hold the memory: drop caches first, then wait for it.
-            Err(error) if error.is_of_all() => {
+            Err(error) if error.is_memory_contention() => {
                 self.drop_caches();
                 self.bounds.taking(|| taken.take(bytes))
             }

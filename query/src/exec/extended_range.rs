@@ -25,7 +25,7 @@ impl Evaluator<'_> {
             let windows = reaching(&batch.timestamps_ms, &ends, self.query.lookback_ms, reach);
             for column in &batch.columns {
                 dense.load(&batch.timestamps_ms, column, Look::default());
-                self.pace(ends.len())?;
+                self.account_work(ends.len())?;
                 let mut series =
                     Series::of_floats(self.labels_of(&batch, column)?, false, Vec::with_capacity(ends.len()));
                 for (step, (window, end)) in windows.iter().zip(&ends).enumerate() {

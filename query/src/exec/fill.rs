@@ -23,7 +23,7 @@ impl Evaluator<'_> {
                 return Ok(vec![Series::of_floats(Labels::empty(), false, numbers)]);
             }
             for series in &mut left {
-                self.pace(1 + grid.len)?;
+                self.account_work(1 + grid.len)?;
                 for (step, number) in numbers.iter().enumerate() {
                     if !series.has(step) {
                         series.values[step] = *number;
@@ -39,7 +39,7 @@ impl Evaluator<'_> {
         let [mut left, right] = self.sides([left, right], &binary.matching)?;
         let partners = self.partners(&right, grid.len)?;
         for (series, key) in left.series.iter_mut().zip(&left.keys) {
-            self.pace(1 + grid.len)?;
+            self.account_work(1 + grid.len)?;
             if right.of_key[*key].is_empty() {
                 continue;
             }

@@ -8,7 +8,7 @@ use model::labels::{INSTANCE, JOB, METRIC_NAME};
 use model::{Labels, LabelsBuilder, MatchOp, Matcher};
 
 use super::evaluator::Evaluator;
-use super::messages::{cut, shown};
+use super::messages::{format_labels, truncated};
 use super::operands::Operands;
 use super::scan::ScanOf;
 use super::selector::Take;
@@ -91,7 +91,7 @@ impl Evaluator<'_> {
             let scan = Scan { matchers, ..Scan::default() };
             self.latest(ScanOf { scan: &scan, id: None }, &ends, Take::FloatMillis, &mut |series| {
                 if !series.histograms.is_empty() {
-                    let labels = shown(&series.labels);
+                    let labels = format_labels(&series.labels);
                     let message = format!("this should be an info metric, with float samples: {labels}");
                     return Err(Error::execution(message));
                 }
@@ -109,7 +109,7 @@ impl Evaluator<'_> {
         let mut chosen: HashMap<Key<'_>, Choices<'_>> = HashMap::new();
         let mut out = Vec::new();
         for series in &base {
-            self.pace(1 + grid.len + series.labels.as_text().len() / SAMPLE_BYTES)?;
+            self.account_work(1 + grid.len + series.labels.as_text().len() / SAMPLE_BYTES)?;
             // Info series themselves are not enriched.
             if wanted.is_info(series.labels.name()) {
                 self.hold(0, series.bytes())?;
@@ -138,7 +138,7 @@ impl Evaluator<'_> {
         self.hold(0, steps * (size_of::<usize>() + 2 * size_of::<Vec<&Series>>()))?;
         let mut of_step: Vec<Vec<&Series>> = vec![Vec::new(); steps];
         for info in candidates.iter().copied() {
-            self.pace(1 + steps)?;
+            self.account_work(1 + steps)?;
             for step in info.steps() {
                 self.query.take(&self.taken, 4 * size_of::<&Series>())?;
                 of_step[step].push(info);
@@ -149,7 +149,7 @@ impl Evaluator<'_> {
         let mut numbers = Vec::with_capacity(steps);
         let mut last: Option<&[&Series]> = None;
         for (step, present) in of_step.iter().enumerate() {
-            self.pace(1 + present.len() * present.len())?;
+            self.account_work(1 + present.len() * present.len())?;
             let as_before = last.is_some_and(|last| same(last, present)) && present.len() < 2;
             if !as_before {
                 choices.push(latest_of_each_name(present, step));
@@ -185,7 +185,7 @@ impl Evaluator<'_> {
                         Entry::Vacant(free) => {
                             let values = series.values.len();
                             self.hold(0, values * SAMPLE_BYTES + SERIES_BYTES)?;
-                            self.pace(values)?;
+                            self.account_work(values)?;
                             let labels = free.key().clone();
                             out.push(Series::of_floats(labels, series.drop_name, vec![ABSENT; values]));
                             *free.insert(out.len() - 1)
@@ -202,9 +202,9 @@ impl Evaluator<'_> {
     /// Adds the data labels of info series to a label set; its memory stays reserved.
     fn with_infos(&self, labels: &Labels, chosen: &[&Series], wanted: &Wanted) -> Result<Labels, Error> {
         let text = labels.as_text().len() + chosen.iter().map(|info| info.labels.as_text().len()).sum::<usize>();
-        self.pace(1 + text / SAMPLE_BYTES)?;
+        self.account_work(1 + text / SAMPLE_BYTES)?;
         self.hold(0, text_bytes(text))?;
-        self.room_for(3 * text)?;
+        self.check_memory(3 * text)?;
         let mut builder = LabelsBuilder::new(labels);
         for info in chosen {
             for (name, value) in info.labels.iter().filter(|(name, _)| wanted.takes(name)) {
@@ -215,7 +215,7 @@ impl Evaluator<'_> {
                 let before = builder.get(name);
                 // Two info metrics disagree on a label.
                 if !before.is_empty() && before != value {
-                    return Err(Error::execution(format!("conflicting label: {}", cut(name))));
+                    return Err(Error::execution(format!("conflicting label: {}", truncated(name))));
                 }
                 builder.set(name, value);
             }
@@ -264,7 +264,7 @@ fn latest_of_each_name<'s>(candidates: &[&'s Series], step: usize) -> Choice<'s>
         };
         let (old, new) = (rival.values[step], info.values[step]);
         if old == new {
-            let (a, b) = (shown(&rival.labels), shown(&info.labels));
+            let (a, b) = (format_labels(&rival.labels), format_labels(&info.labels));
             return Err(format!("found duplicate series for info metric: existing {a} @ {old}, new {b} @ {new}"));
         }
         if new > old {

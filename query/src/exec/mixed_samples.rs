@@ -32,7 +32,7 @@ impl Evaluator<'_> {
         let mut reserved = self.reserve(0)?;
         for step in 0..grid.len {
             let window = ranges.at(step);
-            self.pace(1 + window.len())?;
+            self.account_work(1 + window.len())?;
             scalars.at(step, &mut args);
             if !window.is_empty() && call.function.name == "double_exponential_smoothing" {
                 check_factors(&args)?;

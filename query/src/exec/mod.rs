@@ -131,7 +131,7 @@ impl Evaluator<'_> {
         let once = self.once(grid, |first| self.evaluated(id, first))?;
         let slots = once.iter().map(|one| (1 + one.histograms.len()) * SAMPLE_BYTES).sum::<usize>();
         self.hold(0, slots.saturating_mul(grid.len))?;
-        once.into_iter().map(|one| self.pace(grid.len).map(|()| repeated(one, grid.len))).collect()
+        once.into_iter().map(|one| self.account_work(grid.len).map(|()| repeated(one, grid.len))).collect()
     }
 
     /// Collects a streaming node, sorted by labels.
@@ -203,7 +203,7 @@ impl Evaluator<'_> {
     fn numbers(&self, id: NodeId, grid: &Grid) -> Result<Vec<f64>, Error> {
         let before = self.held();
         self.query.take(&self.taken, grid.len * size_of::<f64>())?;
-        self.pace(grid.len)?;
+        self.account_work(grid.len)?;
         let numbers = self.scalar_of(id, grid)?;
         self.settle(before, 0, grid.len * size_of::<f64>())?;
         Ok(numbers)

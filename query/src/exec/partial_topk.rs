@@ -32,7 +32,7 @@ impl Candidates {
         // The result lists groups in the order of their first series, which therefore stays.
         stays[0] = true;
         for (step, limit) in limits.iter().enumerate() {
-            evaluator.pace(self.series.len())?;
+            evaluator.account_work(self.series.len())?;
             let present = self.series.iter().enumerate().filter(|(_, one)| one.has(step));
             // `limitk` selects by label order alone.
             if op == AggregateOp::LimitK {
@@ -86,7 +86,7 @@ impl Evaluator<'_> {
         self.stream(operand, grid, &mut |mut series| {
             usable(&mut series);
             self.hold(series.weight(), series.bytes())?;
-            self.room_for(2 * series.labels.as_text().len())?;
+            self.check_memory(2 * series.labels.as_text().len())?;
             let i = numbers.of(&series.labels);
             if i == groups.len() {
                 self.hold(0, size_of::<Candidates>() + label_bytes(&series.labels))?;

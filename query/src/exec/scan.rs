@@ -174,7 +174,7 @@ impl<'a> Evaluator<'a> {
     pub(super) fn labels_of(&self, batch: &Batch, column: &Column) -> Result<Labels, Error> {
         if !batch.source.is_empty() {
             // Joining both copies the text once more.
-            self.room_for(2 * (batch.source.as_text().len() + column.metric.as_text().len()))?;
+            self.check_memory(2 * (batch.source.as_text().len() + column.metric.as_text().len()))?;
         }
         Ok(match self.projection() {
             Some(projection) => projection.borrow_mut().of(batch, column),

@@ -38,7 +38,7 @@ impl Evaluator<'_> {
                 } else {
                     latest_floats(&windows, dense.floats(&batch.timestamps_ms, column), take, &mut series.values)
                 };
-                self.pace(ends.len())?;
+                self.account_work(ends.len())?;
                 self.count(of.id, &series)?;
                 // Series without a sample at any step are not part of the result.
                 if seen > 0 {
