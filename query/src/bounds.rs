@@ -59,7 +59,7 @@ impl Bounds {
         let mut until: Option<Instant> = None;
         loop {
             let error = match take() {
-                Err(error) if error.is_of_all() && self.memory.may_wait() => error,
+                Err(error) if error.is_memory_contention() && self.memory.may_wait() => error,
                 outcome => return outcome,
             };
             self.check()?;

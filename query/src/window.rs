@@ -102,6 +102,7 @@ pub(crate) fn bounds(timestamps: &[i64], ends: &[i64], length_ms: i64) -> Vec<(u
 
 /// As [`bounds`], extended by `reach`.
 pub(crate) fn reaching(timestamps: &[i64], ends: &[i64], length_ms: i64, reach: Reach) -> Vec<(usize, usize)> {
+    // Both bounds only move forward, as ends are ascending.
     let (mut low, mut high) = (0, 0);
     let skip = |mut i: usize, limit: i64| {
         while timestamps.get(i).is_some_and(|ts| *ts <= limit) {

@@ -68,6 +68,7 @@ impl Merger<'_> {
         for place in places {
             let found = equal[&self.number(place.id)].iter().copied();
             let same: Vec<NodeId> = found.filter(|id| !self.inside[id.index()]).collect();
+            // Handled once for all equal places, at the first of them, and only if that is collected.
             if self.inside[place.id.index()] || !place.whole || same.len() < 2 || same[0] != place.id {
                 continue;
             }

@@ -29,6 +29,7 @@ pub(super) fn group(plan: &mut Plan, _: &EngineOptions) {
             _ => {}
         }
     }
+    // A group of one has nothing to share.
     for group in groups.into_iter().filter(|group| group.len() > 1) {
         let number = plan.scan_groups.len();
         plan.scan_groups.push(group.len());
