@@ -24,6 +24,13 @@ impl<S: Section> Codec<S> for Nested<S> {
         matches!(value.to_map(), Yaml::Map(pairs) if pairs.is_empty())
     }
 
+    fn put(value: &S, name: &'static str, always: bool, out: &mut Pairs) {
+        let map = value.to_map();
+        if always || !matches!(&map, Yaml::Map(pairs) if pairs.is_empty()) {
+            out.push((name.to_owned(), map));
+        }
+    }
+
     fn encode(value: &S) -> Yaml {
         value.to_map()
     }

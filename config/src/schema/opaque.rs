@@ -7,7 +7,7 @@ use crate::yaml::{Kind, Tree, Yaml};
 use crate::{Error, SECRET_SHOWN};
 
 /// Settings that are not described: kept as they are printed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Opaque(Yaml);
 
 impl Opaque {

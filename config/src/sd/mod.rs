@@ -17,7 +17,7 @@ use crate::schema::{Codec, FieldDoc, Fields, Flags, Opaque, Pairs, Section, Shap
 use crate::yaml::Yaml;
 
 /// One service discovery.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum SdConfig {
     /// Targets that are listed in the configuration itself: one entry of `static_configs`.
     Static(StaticConfig),

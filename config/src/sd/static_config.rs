@@ -8,7 +8,7 @@ use crate::yaml::Yaml;
 
 section! {
     /// One group of targets that have labels in common.
-    #[derive(Clone, Debug, PartialEq, Eq)]
+    #[derive(Clone, Debug, PartialEq, Eq, Hash)]
     pub struct StaticConfig as "static_config" {
         /// The index of the group in its list, by which Prometheus names it.
         #[yaml(Unread)]

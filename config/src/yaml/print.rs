@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// A value to print.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Yaml {
     /// A string; quoted if it would otherwise be read as another type.
     Text(String),
