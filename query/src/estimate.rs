@@ -148,7 +148,7 @@ impl Collector<'_, '_> {
                 // The second argument of `info` selects nothing by itself.
                 self.collect(call.args[0], steps);
             }
-            kind => kind.operands().into_iter().for_each(|operand| self.collect(operand, steps)),
+            kind => kind.operands().for_each(|operand| self.collect(operand, steps)),
         }
     }
 }

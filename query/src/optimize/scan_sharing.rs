@@ -7,7 +7,8 @@ use crate::plan::{NodeId, NodeKind, Plan};
 
 /// Groups the scans that are evaluated.
 pub(super) fn group(plan: &mut Plan, _: &EngineOptions) {
-    if plan.nodes.iter().filter(|node| node.kind.scan().is_some()).count() > SELECTORS_MAX {
+    let scans = plan.nodes.iter().filter(|node| node.kind.scan().is_some());
+    if !plan.has_several_scans() || scans.count() > SELECTORS_MAX {
         return;
     }
     let mut groups: Vec<Vec<NodeId>> = Vec::new();

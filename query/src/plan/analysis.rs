@@ -47,7 +47,6 @@ fn names_of(plan: &Plan, id: NodeId, below: &[Names]) -> Names {
         _ => Names::default(),
     };
     kind.operands()
-        .into_iter()
         .map(|operand| below[operand.index()])
         .fold(own, |all, one| Names { scans: all.scans.saturating_add(one.scans), several: all.several || one.several })
 }

@@ -89,7 +89,7 @@ pub(crate) fn explain(plan: &Plan, text: &str) -> Explanation {
         let node = plan.node(id);
         // What is below a node that reads the result of another one is not evaluated.
         let reads_result = node.decisions.common.is_some_and(|common| common.first != id);
-        let operands = if reads_result { Vec::new() } else { node.kind.operands() };
+        let operands: Vec<NodeId> = if reads_result { Vec::new() } else { node.kind.operands().collect() };
         next.extend(operands.iter().rev().map(|operand| (*operand, depth + 1)));
         let mut decisions = decisions(plan, id, parents[id.index()]);
         if let Some(labels) = scans.get(&id) {
@@ -193,7 +193,7 @@ fn decisions(plan: &Plan, id: NodeId, parent: Option<NodeId>) -> Vec<Decision> {
 fn parents(plan: &Plan) -> Vec<Option<NodeId>> {
     let mut parents = vec![None; plan.nodes.len()];
     for id in plan.ids() {
-        plan.node(id).kind.operands().into_iter().for_each(|operand| parents[operand.index()] = Some(id));
+        plan.node(id).kind.operands().for_each(|operand| parents[operand.index()] = Some(id));
     }
     parents
 }
