@@ -162,7 +162,7 @@ impl Codec<Vec<SdConfig>> for Discoveries {
 
     fn put(sd: &Vec<SdConfig>, _name: &'static str, _always: bool, out: &mut Pairs) {
         for one in sd.chunk_by(|a, b| a.field() == b.field()) {
-            out.push((one[0].field().to_owned(), Yaml::List(one.iter().map(SdConfig::to_map).collect())));
+            out.push((one[0].field().into(), Yaml::List(one.iter().map(SdConfig::to_map).collect())));
         }
     }
 }

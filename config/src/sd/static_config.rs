@@ -40,7 +40,7 @@ impl Codec<Labels> for GroupLabels {
     }
 
     fn encode(labels: &Labels) -> Yaml {
-        Yaml::Map(labels.iter().map(|(name, value)| (name.to_owned(), Yaml::text(value))).collect())
+        Yaml::Map(labels.iter().map(|(name, value)| (name.to_owned().into(), Yaml::text(value))).collect())
     }
 
     fn shape() -> Shape {

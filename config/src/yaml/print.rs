@@ -1,5 +1,6 @@
 //! Prints YAML byte for byte as go-yaml v2 does, for `/api/v1/status/config`.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// A value to print.
@@ -13,7 +14,7 @@ pub(crate) enum Yaml {
     /// `[a, b]`
     Flow(Vec<String>),
     /// Printed in this order.
-    Map(Vec<(String, Yaml)>),
+    Map(Vec<(Cow<'static, str>, Yaml)>),
 }
 
 impl Yaml {
