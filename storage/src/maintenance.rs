@@ -1,4 +1,5 @@
-//! Who may change what is stored for good: one at a time. Background work gives way to whoever waits with samples.
+//! Who may change what is stored for good: one at a time. Background work gives way to appends between two sources, and goes on
+//! after them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -18,7 +19,7 @@ impl Maintenance {
         self.lock.lock()
     }
 
-    /// For appends: background work ends its round for them.
+    /// For appends: background work lets them in.
     pub(crate) fn lock_first(&self) -> MutexGuard<'_, ()> {
         self.waiting.fetch_add(1, Ordering::AcqRel);
         let held = self.lock.lock();
@@ -26,7 +27,7 @@ impl Maintenance {
         held
     }
 
-    /// Does an append wait? To be asked between the steps of background work.
+    /// Does an append wait? To be asked by background work that holds the lock.
     pub(crate) fn is_wanted(&self) -> bool {
         self.waiting.load(Ordering::Acquire) > 0
     }

@@ -6,7 +6,7 @@ use model::SourceId;
 use roaring::RoaringBitmap;
 use rocksdb::WriteBatch;
 
-use super::pace::{Compacted, Pace, Stop, grace_ms};
+use super::pace::{Compacted, Pace, Stop, give_way, grace_ms};
 use super::rewrite::{remove_pages, rewrite};
 use crate::components::Components;
 use crate::error::Error;
@@ -102,6 +102,7 @@ fn merge_sources(
                 replaced.entry(partition).or_default().push((source, timeline));
             }
         }
+        give_way(&db.maintenance)?;
     }
     Ok(all)
 }

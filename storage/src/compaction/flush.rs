@@ -3,7 +3,7 @@
 use model::SourceId;
 use rocksdb::WriteBatch;
 
-use super::pace::{Compacted, Pace, Stop, grace_ms};
+use super::pace::{Compacted, Pace, Stop, give_way, grace_ms};
 use super::rewrite::rewrite;
 use crate::components::Components;
 use crate::error::Error;
@@ -44,6 +44,8 @@ pub(super) fn flush_buckets(
                 }
                 None => all = false,
             }
+            // After a source, not before: each turn gets on.
+            give_way(&db.maintenance)?;
         }
         if all {
             drop_flushed_rows(db, bucket, reopened)?;

@@ -5,7 +5,7 @@
 //! pages, of a generation that nothing names yet; one small write then names it, and takes away the rows and timelines it
 //! replaces (`rewrite`). Whenever the process ends, each sample is either still where it was or wholly where it goes.
 //!
-//! Invariant: one round at a time (`Components::maintenance`); a source is held back only for that small write.
+//! Invariant: one at a time (`Components::maintenance`), and appends go first; a source is held back only for that small write.
 
 pub(crate) mod additions;
 pub(crate) mod compact;
@@ -16,6 +16,8 @@ mod rules;
 
 use std::ops::ControlFlow;
 
+use parking_lot::MutexGuard;
+
 use crate::components::Components;
 use crate::error::Error;
 use pace::{Compacted, Pace, Stop};
@@ -25,18 +27,69 @@ use pace::{Compacted, Pace, Stop};
 /// # Errors
 /// When the store cannot be read or written. What was done until then stays done.
 pub(crate) fn round(db: &Components, now_ms: i64, pace: &mut Pace<'_>) -> Result<Compacted, Error> {
-    let _one = db.maintenance.lock();
-    let pace: &mut Pace<'_> = &mut |took| {
-        // An append that waits goes first; the rest is for the next round.
-        if db.maintenance.is_wanted() { ControlFlow::Break(()) } else { pace(took) }
-    };
     let mut compacted = Compacted::default();
-    let done = flush::flush_buckets(db, now_ms, pace, &mut compacted);
-    let done = done.and_then(|()| compact::merge_partitions(db, now_ms, pace, &mut compacted));
-    let done = done.and_then(|()| rules::apply_rules(db, pace));
-    db.dropped.delete_files(&db.store, || db.flushed.reopened())?;
-    match done {
-        Err(Stop::Store(error)) => Err(error),
-        Ok(()) | Err(Stop::Paused) => Ok(compacted),
+    loop {
+        let held = db.maintenance.lock();
+        // While an append waits, the source at hand is finished without rest.
+        let pace: &mut Pace<'_> =
+            &mut |took| if db.maintenance.is_wanted() { ControlFlow::Continue(()) } else { pace(took) };
+        let done = flush::flush_buckets(db, now_ms, pace, &mut compacted);
+        let done = done.and_then(|()| compact::merge_partitions(db, now_ms, pace, &mut compacted));
+        let done = done.and_then(|()| rules::apply_rules(db, pace));
+        db.dropped.delete_files(&db.store, || db.flushed.reopened())?;
+        match done {
+            // What was done is done: the next turn goes on with the sources that are left.
+            Err(Stop::Wanted) => MutexGuard::unlock_fair(held),
+            Err(Stop::Store(error)) => return Err(error),
+            Ok(()) | Err(Stop::Paused) => return Ok(compacted),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{Appender, Labels, Lateness, Row, SeriesAppender, SeriesBatch, SeriesSamples, SourceLabels};
+
+    use super::*;
+    use crate::Options;
+    use crate::db::Db;
+
+    #[test]
+    fn an_append_that_waits_goes_first_and_the_round_goes_on_after_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options { bucket_ms: 1000, memory_bytes: 8 << 20, ..Options::new(dir.path()) };
+        let db = Db::open(options, &prometheus::Registry::new()).unwrap();
+        let metrics = db.metrics(&[Labels::from_pairs([("__name__", "up")])]).unwrap();
+        let layout = db.layout(&metrics).unwrap();
+        for job in ["a", "b", "c"] {
+            let source = db.source(&Labels::from_pairs([("job", job)])).unwrap();
+            let (values, present) = (&[1.0], &[1]);
+            let row = Row { source, ts_ms: 5, layout: &layout, values, present, own_times: &[], histograms: &[] };
+            db.commit(&[row]).unwrap();
+        }
+        db.set_now(10_000).unwrap();
+        let append = || {
+            let labels = Labels::from_pairs([("__name__", "up"), ("job", "d")]);
+            let times: Vec<i64> = (0..100).collect();
+            let series = [SeriesSamples::floats(&labels, &times, &[1.0; 100])];
+            let batch = SeriesBatch { series: &series, sources: &SourceLabels::Known, lateness: Lateness::Any };
+            db.append_series(&batch).unwrap().stored
+        };
+        std::thread::scope(|scope| {
+            let mut appending = None;
+            let mut pace = |_| {
+                if appending.is_none() {
+                    appending = Some(scope.spawn(append));
+                    while !db.components.maintenance.is_wanted() {
+                        std::thread::yield_now();
+                    }
+                }
+                ControlFlow::Continue(())
+            };
+            let compacted = round(&db.components, 10_000, &mut pace).unwrap();
+            assert_eq!(compacted.sources, 3, "all sources that had rows");
+            assert_eq!(appending.unwrap().join().unwrap(), 100);
+        });
+        assert_eq!(db.stats(0).unwrap().page_samples, 103);
     }
 }

@@ -5,14 +5,24 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::kv;
+use crate::maintenance::Maintenance;
 
 /// Called between two steps with the time the last one took; says whether to go on.
 pub(crate) type Pace<'p> = dyn FnMut(Duration) -> ControlFlow<()> + 'p;
 
-/// A round that was told to pause, or could not go on.
+/// A round that ends early.
 pub(crate) enum Stop {
+    /// It was told to.
     Paused,
+    /// An append waits, which goes first; the round goes on after it.
+    Wanted,
+    /// The store cannot be read or written.
     Store(Error),
+}
+
+/// To be called between two sources of a round.
+pub(crate) fn give_way(maintenance: &Maintenance) -> Result<(), Stop> {
+    if maintenance.is_wanted() { Err(Stop::Wanted) } else { Ok(()) }
 }
 
 impl From<Error> for Stop {

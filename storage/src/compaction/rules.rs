@@ -1,15 +1,16 @@
 //! Retention rules on partitions that lie wholly past them.
 
+use std::sync::atomic::Ordering;
+
 use model::SourceId;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::pace::{Pace, Stop};
+use super::pace::{Pace, Stop, give_way};
 use super::rewrite::rewrite;
 use crate::components::Components;
 use crate::kv::schema::{Cf, Partition, ruled_key};
 use crate::pages;
 use crate::tombstones::{RetentionRule, Tombstone, resolve};
-use std::sync::atomic::Ordering;
 
 /// Writes anew the partitions that lie wholly past a rule, once.
 pub(super) fn apply_rules(db: &Components, pace: &mut Pace<'_>) -> Result<(), Stop> {
@@ -39,6 +40,8 @@ pub(super) fn apply_rules(db: &Components, pace: &mut Pace<'_>) -> Result<(), St
         }
         if done {
             db.store.put(Cf::Meta, ruled_key(partition), mark)?;
+            // Only after a whole partition: what was done of it is not known to the next turn.
+            give_way(&db.maintenance)?;
         }
     }
     Ok(())

@@ -122,7 +122,7 @@ impl From<Stop> for Error {
     fn from(stop: Stop) -> Self {
         match stop {
             Stop::Store(error) => error,
-            Stop::Paused => Self::Deleting,
+            Stop::Paused | Stop::Wanted => Self::Deleting,
         }
     }
 }
