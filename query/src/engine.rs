@@ -206,6 +206,7 @@ impl Engine {
             let taken = Reservation::new(&bounds.memory);
             let expr = self.parse_within(text, Limits { bounds: &bounds, taken: &taken })?;
             let mut plan = plan::build(expr);
+            // As evaluation would: the type is checked before durations are resolved.
             if step_ms > 0 {
                 check_range_type(&plan)?;
             }

@@ -177,6 +177,7 @@ impl Density {
             }
             let histogram = |i: usize| column.histograms.iter().find(|(at, _)| *at as usize == i).map(|(_, h)| h);
             let is_float = |i: usize| column.is_present(i) && !is_stale(column.values[i]);
+            // Slots with a float or a histogram; stale markers are not samples.
             let found = (0..batch.timestamps_ms.len()).filter(|i| histogram(*i).is_some() || is_float(*i));
             let found: Vec<usize> = found.collect();
             let (Some(first), Some(last)) = (found.first(), found.last()) else { continue };
@@ -248,6 +249,7 @@ impl EstimateContext<'_> {
                 density.add(&batch);
                 if density.series as usize >= SAMPLED_SERIES { Err(QuerierError::Stopped) } else { Ok(()) }
             };
+            // Reading stops after enough series.
             match reader.read(part, &mut sink) {
                 Ok(()) => {}
                 Err(QuerierError::Stopped) => break,

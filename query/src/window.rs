@@ -154,6 +154,7 @@ impl Dense {
             || !column.histograms.is_empty()
             || !starts.is_empty()
             || (!look.stale_markers && column.values.iter().any(|v| is_stale(*v)));
+        // The common case: the slices of the batch are used without a copy.
         if !holes {
             return;
         }
@@ -165,6 +166,7 @@ impl Dense {
             if !column.histograms.is_empty() {
                 self.histogram_rank.push(self.histograms.len());
             }
+            // Sparse lists are walked along with the slots.
             let start_ms = starts.next_if(|(slot, _)| *slot as usize == i).map_or(0, |(_, start)| *start);
             if let Some((_, histogram)) = histograms.next_if(|(slot, _)| *slot as usize == i) {
                 let histogram = Arc::clone(histogram);
@@ -186,6 +188,7 @@ impl Dense {
 
     /// Replaces unknown reset hints by a comparison with the previous histogram, and removes the buckets.
     fn tell_resets(&mut self) {
+        // Backwards, so that the previous histogram still has its buckets when it is compared.
         for i in (0..self.histograms.len()).rev() {
             let current = &self.histograms[i].histogram;
             let mut reset_hint = current.reset_hint;

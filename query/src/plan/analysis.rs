@@ -32,6 +32,7 @@ pub(crate) fn analyse(plan: &mut Plan) {
         };
         facts.keeps_names = keeps_names(plan, id, facts.streams);
         let Names { scans, several } = names[id.index()];
+        // Two metrics, or a label that becomes the name, can yield equal labels once names are dropped.
         facts.may_collide = !facts.keeps_names && (several || scans > 1);
         facts.leaf = leaf(plan, id, facts.streams);
         plan.node_mut(id).facts = facts;

@@ -95,6 +95,7 @@ pub(crate) fn explain(plan: &Plan, text: &str) -> Explanation {
         if let Some(labels) = scans.get(&id) {
             decisions.push(Decision { pass: "projection pushdown", detail: labels.clone() });
         }
+        // The first scan of a group is the one that reads.
         if let Some(group) = node.decisions.scan_group {
             let first = *groups.entry(group).or_insert(id);
             if first != id {
