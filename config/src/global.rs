@@ -182,7 +182,7 @@ impl Codec<ExternalLabels> for ExternalLabelsCodec {
     }
 
     fn encode(labels: &ExternalLabels) -> Yaml {
-        Yaml::Map(labels.printed.iter().map(|(name, value)| (name.clone(), Yaml::text(value))).collect())
+        Yaml::Map(labels.printed.iter().map(|(name, value)| (name.clone().into(), Yaml::text(value))).collect())
     }
 
     fn shape() -> Shape {

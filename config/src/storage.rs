@@ -150,7 +150,7 @@ impl Codec<i64> for OutOfOrderWindow {
     }
 
     fn put(window_ms: &i64, name: &'static str, _: bool, out: &mut Pairs) {
-        out.push(("outofordertimewindow".to_owned(), Yaml::raw(window_ms)));
+        out.push(("outofordertimewindow".into(), Yaml::raw(window_ms)));
         Duration::put(window_ms, name, false, out);
     }
 }

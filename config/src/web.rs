@@ -355,7 +355,7 @@ impl Codec<BTreeMap<String, Secret>> for Users {
     }
 
     fn encode(users: &BTreeMap<String, Secret>) -> Yaml {
-        Yaml::Map(users.keys().map(|name| (name.clone(), Yaml::text(SECRET_SHOWN))).collect())
+        Yaml::Map(users.keys().map(|name| (name.clone().into(), Yaml::text(SECRET_SHOWN))).collect())
     }
 
     fn shape() -> Shape {

@@ -1,6 +1,6 @@
 //! Runs one discoverer for each distinct configuration, and hands what they find to the consumers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,15 +36,15 @@ impl Default for Options {
 pub struct Manager {
     store: Arc<TargetStore>,
     context: Context,
-    running: Vec<Running>,
+    /// The discoveries that some consumer uses.
+    running: HashMap<SdConfig, Running>,
     next_id: u64,
     tasks: JoinSet<()>,
 }
 
-/// A discovery that some consumer uses.
+/// A discovery that runs.
 #[derive(Debug)]
 struct Running {
-    config: SdConfig,
     id: u64,
     /// `None` for kinds that are not served.
     task: Option<AbortHandle>,
@@ -60,7 +60,7 @@ impl Manager {
         let store = Arc::new(TargetStore::new(metrics.clone()));
         let mut tasks = JoinSet::new();
         tasks.spawn(publish(Arc::clone(&store), options.debounce));
-        Ok(Self { store, context: Context { watches, metrics }, running: Vec::new(), next_id: 0, tasks })
+        Ok(Self { store, context: Context { watches, metrics }, running: HashMap::new(), next_id: 0, tasks })
     }
 
     /// The target groups of a consumer, by its keys.
@@ -79,7 +79,7 @@ impl Manager {
             keys.insert(key.to_owned(), configs.iter().map(|config| self.provider(config)).collect());
         }
         let used = self.store.set_wanted(consumer, keys);
-        self.running.retain(|running| {
+        self.running.retain(|_, running| {
             let is_used = used.contains(&running.id);
             if !is_used && let Some(task) = &running.task {
                 task.abort();
@@ -103,7 +103,7 @@ impl Manager {
 
     /// The id of a discovery: of one that runs already, or of a new one.
     fn provider(&mut self, config: &SdConfig) -> u64 {
-        if let Some(running) = self.running.iter().find(|running| running.config == *config) {
+        if let Some(running) = self.running.get(config) {
             return running.id;
         }
         let id = self.next_id;
@@ -120,7 +120,7 @@ impl Manager {
                 None
             }
         };
-        self.running.push(Running { config: config.clone(), id, task });
+        self.running.insert(config.clone(), Running { id, task });
         id
     }
 }

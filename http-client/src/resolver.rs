@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hickory_resolver::config::{
@@ -21,6 +21,7 @@ use hickory_resolver::proto::op::{Query, ResponseCode};
 use hickory_resolver::proto::rr::{Name, RecordType};
 use hickory_resolver::system_conf::parse_resolv_conf;
 use hickory_resolver::{Hosts, TokioResolver};
+use parking_lot::Mutex;
 use reqwest::dns::{Addrs, Resolve, Resolving};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{Semaphore, oneshot};
@@ -136,7 +137,7 @@ impl Resolver {
         }
         let failed = |reason: &str| LookupError { host: host.to_owned(), reason: reason.to_owned(), answered: false };
         let handle = self.0.handle().map_err(|error| failed(&format!("cannot start the resolver: {error}")))?;
-        let was_answered = lock(&self.0.names).get(host).copied();
+        let was_answered = self.0.names.lock().get(host).copied();
         let asked = || Asked {
             of: self,
             host,
@@ -201,7 +202,7 @@ impl Asked<'_> {
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
         self.task.abort();
-        let mut names = lock(&self.of.0.names);
+        let mut names = self.of.0.names.lock();
         if names.len() >= NAMES_KEPT && !names.contains_key(self.host) {
             names.clear();
         }
@@ -211,7 +212,7 @@ impl Drop for Asked<'_> {
 
 impl Inner {
     fn handle(&self) -> std::io::Result<Handle> {
-        let mut thread = lock(&self.thread);
+        let mut thread = self.thread.lock();
         if let Some(thread) = &*thread {
             return Ok(thread.handle.clone());
         }
@@ -247,7 +248,7 @@ impl Inner {
 
     /// The current content of the files.
     fn system(&self) -> Result<System, NetError> {
-        let mut known = lock(&self.system);
+        let mut known = self.system.lock();
         if let Some(system) = known.as_mut() {
             if system.looked_at.elapsed() < FILES_EVERY {
                 return Ok(system.clone());
@@ -336,10 +337,6 @@ fn explain(error: &NetError) -> (String, bool) {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -352,6 +349,6 @@ mod tests {
         let error = asked.within(LOOKUP_MAX).await.unwrap().unwrap_err();
         assert!(error.to_string().starts_with("dial tcp: lookup t.test: task"), "{error}");
         drop(asked);
-        assert_eq!(lock(&resolver.0.names).get("t.test"), Some(&false));
+        assert_eq!(resolver.0.names.lock().get("t.test"), Some(&false));
     }
 }

@@ -8,12 +8,13 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use config::{HttpClientConfig, TlsConfig};
 use http::Method;
 use http::header::{HOST, HeaderValue};
+use parking_lot::Mutex;
 use reqwest::dns::{Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 use url::Url;
@@ -122,7 +123,7 @@ impl Transport {
         let default = TlsConfig::default();
         let config = self.config.tls.as_ref().unwrap_or(&default);
         let stamps = tls::stamps(config);
-        let mut guard = self.built.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut guard = self.built.lock();
         let current = guard.take().filter(|built| built.stamps == stamps);
         let built = match current {
             Some(built) => built,
@@ -257,7 +258,7 @@ mod tests {
             let (_, named, host) = client.client(&url, Route { redirected, ..Route::default() }).unwrap();
             assert_eq!(named.as_str(), format!("https://name.test:{port}/"));
             assert_eq!(host.unwrap(), format!("127.0.0.1:{port}").as_str());
-            client.built.lock().unwrap().as_ref().unwrap().others.len()
+            client.built.lock().as_ref().unwrap().others.len()
         };
         assert_eq!((kept(false, 1), kept(false, 1)), (1, 1));
         assert_eq!((2..20).map(|port| kept(true, port)).max(), Some(1));

@@ -1,8 +1,9 @@
 //! The objects that one watch knows, and the consumers that are notified when they change.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::object::{Key, Kind};
@@ -26,7 +27,7 @@ impl<T> Default for Changes<T> {
 impl<T: Ord + Clone> Changes<T> {
     /// The objects that changed since the last call.
     pub fn take(&self) -> BTreeSet<(T, Key)> {
-        std::mem::take(&mut *lock(&self.keys))
+        std::mem::take(&mut *self.keys.lock())
     }
 
     /// Waits until an object changes, or a watch fails or recovers. One that happened since the last wait ends it at once.
@@ -35,7 +36,7 @@ impl<T: Ord + Clone> Changes<T> {
     }
 
     fn add(&self, tag: &T, keys: &[Key]) {
-        lock(&self.keys).extend(keys.iter().map(|key| (tag.clone(), key.clone())));
+        self.keys.lock().extend(keys.iter().map(|key| (tag.clone(), key.clone())));
         self.woken.notify_one();
     }
 }
@@ -51,7 +52,7 @@ pub(crate) struct Cache<K> {
 
 impl<K> std::fmt::Debug for Cache<K> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cache").field("objects", &lock(&self.known).objects.len()).finish_non_exhaustive()
+        f.debug_struct("Cache").field("objects", &self.known.lock().objects.len()).finish_non_exhaustive()
     }
 }
 
@@ -71,31 +72,31 @@ impl<K: Kind> Cache<K> {
     }
 
     pub(crate) fn get(&self, key: &Key) -> Option<Arc<K>> {
-        lock(&self.known).objects.get(key).map(Arc::clone)
+        self.known.lock().objects.get(key).map(Arc::clone)
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<K>> {
-        lock(&self.known).objects.values().map(Arc::clone).collect()
+        self.known.lock().objects.values().map(Arc::clone).collect()
     }
 
     pub(crate) fn is_settled(&self) -> bool {
-        lock(&self.known).is_settled
+        self.known.lock().is_settled
     }
 
     pub(crate) fn error(&self) -> Option<String> {
-        lock(&self.known).error.clone()
+        self.known.lock().error.clone()
     }
 
     pub(crate) fn subscribe<T: Ord + Clone + Send + 'static>(&self, changes: &Arc<Changes<T>>, tag: T) {
         let changes = Arc::downgrade(changes);
         let subscriber = move |keys: &[Key]| changes.upgrade().map(|changes| changes.add(&tag, keys)).is_some();
-        lock(&self.subscribers).push(Box::new(subscriber));
+        self.subscribers.lock().push(Box::new(subscriber));
     }
 
     /// Adds or replaces an object; true if it was known.
     pub(crate) fn apply(&self, key: Key, object: K) -> bool {
         let object = Arc::new(object);
-        let former = lock(&self.known).objects.insert(key.clone(), Arc::clone(&object));
+        let former = self.known.lock().objects.insert(key.clone(), Arc::clone(&object));
         // A change of trimmed fields only is none.
         if former.as_ref().is_none_or(|former| *former != object) {
             self.notify(&[key]);
@@ -104,14 +105,14 @@ impl<K: Kind> Cache<K> {
     }
 
     pub(crate) fn remove(&self, key: Key) {
-        if lock(&self.known).objects.remove(&key).is_some() {
+        if self.known.lock().objects.remove(&key).is_some() {
             self.notify(&[key]);
         }
     }
 
     /// Replaces all objects by a list.
     pub(crate) fn replace(&self, listed: BTreeMap<Key, Arc<K>>) {
-        let mut known = lock(&self.known);
+        let mut known = self.known.lock();
         let former = std::mem::replace(&mut known.objects, listed);
         let gone = former.keys().filter(|key| !known.objects.contains_key(*key)).cloned();
         let differs = |(key, object): &(&Key, &Arc<K>)| former.get(*key) != Some(object);
@@ -124,7 +125,7 @@ impl<K: Kind> Cache<K> {
 
     /// Sets the error; true if it is another one than before.
     pub(crate) fn fail(&self, error: String, is_watch_error: bool) -> bool {
-        let mut known = lock(&self.known);
+        let mut known = self.known.lock();
         known.is_settled = true;
         known.is_watch_error = is_watch_error;
         let is_new = known.error.as_ref() != Some(&error);
@@ -136,7 +137,7 @@ impl<K: Kind> Cache<K> {
 
     /// Clears the error; a list alone does not clear one of watching. True if there was one.
     pub(crate) fn recover(&self, by_list: bool) -> bool {
-        let mut known = lock(&self.known);
+        let mut known = self.known.lock();
         if by_list && known.is_watch_error {
             return false;
         }
@@ -149,12 +150,8 @@ impl<K: Kind> Cache<K> {
     }
 
     fn notify(&self, keys: &[Key]) {
-        lock(&self.subscribers).retain(|subscriber| subscriber(keys));
+        self.subscribers.lock().retain(|subscriber| subscriber(keys));
     }
-}
-
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -191,7 +188,7 @@ mod tests {
         assert_eq!(taken(), ["ns/a"]);
         drop(changes);
         cache.apply(key("d"), namespace("d", "1"));
-        assert!(lock(&cache.subscribers).is_empty(), "a consumer that is gone is forgotten");
+        assert!(cache.subscribers.lock().is_empty(), "a consumer that is gone is forgotten");
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! The watches that run: one for all consumers that need the same objects of the same server.
 
 use std::any::Any;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 
+use parking_lot::Mutex;
 use prometheus::Registry;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::Error;
-use crate::cache::{Cache, Changes, lock};
+use crate::cache::{Cache, Changes};
 use crate::client::{ApiServer, ClientSlot};
 use crate::metrics::Metrics;
 use crate::object::{Key, Kind};
@@ -59,7 +60,7 @@ impl Watches {
     /// The watch of the objects of kind `K` in a scope. It starts now, within a tokio runtime, unless it runs already.
     #[must_use]
     pub fn watch<K: Kind>(self: &Arc<Self>, server: &ApiServer, scope: Scope) -> Watch<K> {
-        let mut running = lock(&self.running);
+        let mut running = self.running.lock();
         // Tasks of watches that ended are still held until they are joined.
         while running.tasks.try_join_next().is_some() {}
         let same = |entry: &&mut Entry| entry.cache.is::<Cache<K>>() && entry.server == *server && entry.scope == scope;
@@ -136,7 +137,7 @@ impl<K: Kind> Watch<K> {
 
 impl<K: Kind> Drop for Watch<K> {
     fn drop(&mut self) {
-        let mut running = lock(&self.watches.running);
+        let mut running = self.watches.running.lock();
         let Some(at) = running.entries.iter().position(|entry| entry.id == self.id) else { return };
         running.entries[at].n_consumers -= 1;
         if running.entries[at].n_consumers == 0 {

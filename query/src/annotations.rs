@@ -77,6 +77,7 @@ impl Annotations {
 
     /// Warnings and infos, sorted.
     pub(crate) fn into_texts(mut self) -> (Vec<String>, Vec<String>) {
+        // One info per metric summarises all samples that were corrected.
         for (metric, (place, Forced { raised, samples, first_ms, last_ms })) in self.forced {
             let of = if metric.is_empty() { String::new() } else { format!(" for metric name {metric:?}") };
             let [first, last] = [raised.first, raised.last].map(format_g);

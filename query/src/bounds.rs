@@ -58,8 +58,9 @@ impl Bounds {
     pub(crate) fn taking(&self, take: impl Fn() -> Result<(), Error>) -> Result<(), Error> {
         let mut until: Option<Instant> = None;
         loop {
+            // Only waits if others hold the memory; the query's own limit does not change by waiting.
             let error = match take() {
-                Err(error) if error.is_of_all() && self.memory.may_wait() => error,
+                Err(error) if error.is_memory_contention() && self.memory.may_wait() => error,
                 outcome => return outcome,
             };
             self.check()?;

@@ -64,6 +64,7 @@ impl Window<'_> {
         if self.ts[last] <= self.start_ms {
             return None;
         }
+        // All samples are after the range: only a start timestamp within it yields a value.
         if self.is_smoothed() && self.ts[first] > self.end_ms {
             let (start_ms, ts_ms) = (self.start_of(first), self.ts[first]);
             let began = counter && starts_after(self.lookback_start_ms(), start_ms, ts_ms);
@@ -100,6 +101,7 @@ impl Window<'_> {
         let bound_ms = self.start_ms;
         let (mut from, own_start) = (self.point(first), self.start_of(first));
         let mut start_ms = if own_start > bound_ms { 0 } else { own_start };
+        // A sample at the bound is its value.
         if from.ts_ms == bound_ms {
             return Edge { value: from.value, start_ms: own_start };
         }
@@ -111,6 +113,7 @@ impl Window<'_> {
             };
         }
         let (mut to, next_start) = (self.point(first + 1), self.start_of(first + 1));
+        // The next sample belongs to a counter that started after the bound: its start acts as a sample of zero.
         if counter && starts_after(bound_ms, next_start, to.ts_ms) {
             to = Point { ts_ms: next_start, value: 0.0 };
         } else if counter && started_anew((own_start, from.ts_ms), (next_start, to.ts_ms)) {

@@ -7,7 +7,7 @@ use model::{Matcher, Querier};
 use crate::Error;
 use crate::bounds::Bounds;
 use crate::cost::CostEstimate;
-use crate::estimate::{self, Surroundings};
+use crate::estimate::{self, EstimateContext};
 use crate::exec::Form;
 use crate::memory::Reservation;
 use crate::options::{EngineOptions, QueryOptions, Times};
@@ -206,6 +206,7 @@ impl Engine {
             let taken = Reservation::new(&bounds.memory);
             let expr = self.parse_within(text, Limits { bounds: &bounds, taken: &taken })?;
             let mut plan = plan::build(expr);
+            // As evaluation would: the type is checked before durations are resolved.
             if step_ms > 0 {
                 check_range_type(&plan)?;
             }
@@ -213,8 +214,9 @@ impl Engine {
             plan::analysis::analyse(&mut plan);
             let lookback_ms = options.lookback_delta_ms.unwrap_or(self.options.lookback_delta_ms).max(1);
             let default_step_ms = self.options.default_step_ms;
-            let around = Surroundings { querier, bounds: &bounds, lookback_ms, default_step_ms, scrape_interval_ms };
-            estimate::estimate(&plan, times, around)
+            let context =
+                EstimateContext { querier, bounds: &bounds, lookback_ms, default_step_ms, scrape_interval_ms };
+            estimate::estimate(&plan, times, context)
         })
     }
 

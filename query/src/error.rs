@@ -63,13 +63,13 @@ impl Error {
     }
 
     /// Was a limit of samples or memory exceeded?
-    pub(crate) fn is_of_memory(&self) -> bool {
-        self.is_of_all() || matches!(self, Self::TooManySamples | Self::QueryMemory { .. })
+    pub(crate) fn is_memory_limit(&self) -> bool {
+        self.is_memory_contention() || matches!(self, Self::TooManySamples | Self::QueryMemory { .. })
     }
 
     /// Is the memory held by other queries, so that it may succeed later or alone?
     #[must_use]
-    pub fn is_of_all(&self) -> bool {
+    pub fn is_memory_contention(&self) -> bool {
         matches!(self, Self::Memory { .. } | Self::Container { .. })
     }
 }

@@ -23,7 +23,7 @@ const INCOMPLETE: &str = "query cost estimate is incomplete: info() selects addi
 
 /// The store, limits and defaults of an estimate.
 #[derive(Clone, Copy)]
-pub(crate) struct Surroundings<'a> {
+pub(crate) struct EstimateContext<'a> {
     pub(crate) querier: &'a dyn Querier,
     pub(crate) bounds: &'a Bounds,
     pub(crate) lookback_ms: i64,
@@ -88,12 +88,12 @@ pub(crate) struct Reading<'p> {
 pub(crate) fn estimate(
     plan: &Plan,
     times: Times,
-    around: Surroundings<'_>,
+    context: EstimateContext<'_>,
 ) -> Result<(CostEstimate, Vec<String>), Error> {
-    let (readings, incomplete) = readings(plan, times, around);
+    let (readings, incomplete) = readings(plan, times, context);
     let mut cost = CostEstimate::default();
     for reading in &readings {
-        let of = around.cost_of(reading)?;
+        let of = context.cost_of(reading)?;
         cost.series = cost.series.saturating_add(of.series);
         cost.samples_read = cost.samples_read.saturating_add(of.samples_read);
     }
@@ -102,16 +102,16 @@ pub(crate) fn estimate(
 }
 
 /// All scans of a plan at these times; true if the query will read more than can be known before it runs.
-pub(crate) fn readings<'p>(plan: &'p Plan, times: Times, around: Surroundings<'_>) -> (Vec<Reading<'p>>, bool) {
+pub(crate) fn readings<'p>(plan: &'p Plan, times: Times, context: EstimateContext<'_>) -> (Vec<Reading<'p>>, bool) {
     let Times { start_ms, end_ms, step_ms } = times;
-    let mut collector = Collector { plan, around, readings: Vec::new(), incomplete: false };
+    let mut collector = Collector { plan, context, readings: Vec::new(), incomplete: false };
     collector.collect(Plan::ROOT, Steps { start_ms, end_ms, step_ms: step_ms.max(1) });
     (collector.readings, collector.incomplete)
 }
 
 struct Collector<'p, 'a> {
     plan: &'p Plan,
-    around: Surroundings<'a>,
+    context: EstimateContext<'a>,
     readings: Vec<Reading<'p>>,
     incomplete: bool,
 }
@@ -121,7 +121,7 @@ impl Collector<'_, '_> {
         let node = self.plan.node(id);
         // Invariant nodes are evaluated at the first step only.
         let steps = if node.facts.invariant { Steps { end_ms: steps.start_ms, ..steps } } else { steps };
-        let lookback_ms = self.around.lookback_ms;
+        let lookback_ms = self.context.lookback_ms;
         match &node.kind {
             NodeKind::Vector(scan) => {
                 let is_smoothed = scan.extension == Some(Extension::Smoothed);
@@ -140,7 +140,7 @@ impl Collector<'_, '_> {
                 self.readings.push(Reading { steps, ..of });
             }
             NodeKind::Subquery(subquery) => {
-                let step = subquery.step.as_ref().map_or(self.around.default_step_ms, |step| step.ms).max(1);
+                let step = subquery.step.as_ref().map_or(self.context.default_step_ms, |step| step.ms).max(1);
                 self.collect(subquery.expr, steps.within(&subquery.shift, subquery.range.ms, step));
             }
             NodeKind::Call(call) if matches!(call.function.body, Body::Info) => {
@@ -148,7 +148,7 @@ impl Collector<'_, '_> {
                 // The second argument of `info` selects nothing by itself.
                 self.collect(call.args[0], steps);
             }
-            kind => kind.operands().into_iter().for_each(|operand| self.collect(operand, steps)),
+            kind => kind.operands().for_each(|operand| self.collect(operand, steps)),
         }
     }
 }
@@ -177,6 +177,7 @@ impl Density {
             }
             let histogram = |i: usize| column.histograms.iter().find(|(at, _)| *at as usize == i).map(|(_, h)| h);
             let is_float = |i: usize| column.is_present(i) && !is_stale(column.values[i]);
+            // Slots with a float or a histogram; stale markers are not samples.
             let found = (0..batch.timestamps_ms.len()).filter(|i| histogram(*i).is_some() || is_float(*i));
             let found: Vec<usize> = found.collect();
             let (Some(first), Some(last)) = (found.first(), found.last()) else { continue };
@@ -190,7 +191,7 @@ impl Density {
     }
 }
 
-impl Surroundings<'_> {
+impl EstimateContext<'_> {
     pub(crate) fn cost_of(&self, reading: &Reading<'_>) -> Result<CostEstimate, Error> {
         let back_ms = if reading.range_ms > 0 { reading.range_ms } else { self.lookback_ms };
         let (start_ms, end_ms) = (reading.first_end_ms.saturating_sub(back_ms).saturating_add(1), reading.last_end_ms);
@@ -199,6 +200,7 @@ impl Surroundings<'_> {
         if series == 0 {
             return Ok(CostEstimate::default());
         }
+        // Density is measured on the most recent hours only.
         let density =
             self.density(&Selection { start_ms: start_ms.max(end_ms.saturating_sub(SAMPLED_MS)), ..selection })?;
         let interval_ms = if density.gaps > 0 {
@@ -207,6 +209,7 @@ impl Surroundings<'_> {
             self.scrape_interval_ms as f64
         };
         let mut samples = series as f64 * samples_of_one(reading, interval_ms);
+        // Where the whole range was measured, the estimate cannot exceed what is there.
         if reading.range_ms > 0 && density.series > 0 && end_ms.saturating_sub(start_ms) <= SAMPLED_MS {
             // Not more than the samples that exist.
             samples = samples.min((series as f64 * density.samples as f64 / density.series as f64).round());
@@ -246,6 +249,7 @@ impl Surroundings<'_> {
                 density.add(&batch);
                 if density.series as usize >= SAMPLED_SERIES { Err(QuerierError::Stopped) } else { Ok(()) }
             };
+            // Reading stops after enough series.
             match reader.read(part, &mut sink) {
                 Ok(()) => {}
                 Err(QuerierError::Stopped) => break,

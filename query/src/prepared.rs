@@ -11,7 +11,7 @@ use model::labels::sort_by_labels;
 
 use crate::Error;
 use crate::bounds::Bounds;
-use crate::estimate::{self, Surroundings};
+use crate::estimate::{self, EstimateContext};
 use crate::exec::{CommonCache, Evaluator, Form, Profile, Query, ScanCache};
 use crate::memory::QueryMemory;
 use crate::optimize::optimize;
@@ -113,7 +113,12 @@ impl Prepared {
             bounds.take(plan.nodes.len() * EXPLAINED_BYTES)?;
             let mut explanation = plan::explain(&plan, &self.text);
             if let Some(querier) = querier {
-                estimate_nodes(&mut explanation, &plan, times, around(&self.engine, options, (querier, &bounds)))?;
+                estimate_nodes(
+                    &mut explanation,
+                    &plan,
+                    times,
+                    estimate_context(&self.engine, options, (querier, &bounds)),
+                )?;
             }
             Ok(explanation)
         })
@@ -242,11 +247,13 @@ pub(crate) fn evaluate(
     {
         let mut explanation = plan::explain(&plan, text);
         // A failed estimate is left out: the measured cost is what was asked for.
-        estimate_nodes(&mut explanation, &plan, times, around(engine, options, (querier, bounds))).ok();
+        estimate_nodes(&mut explanation, &plan, times, estimate_context(engine, options, (querier, bounds))).ok();
         explanation.nodes.iter_mut().for_each(|node| node.cost = profile.cost(NodeId(node.id)));
         *place.lock().unwrap_or_else(PoisonError::into_inner) = explanation;
     }
+    // Statistics and analysis were written also for a failed query.
     let mut value = value?;
+    // Memory of caches is released before that of the result is reserved.
     query.drop_caches();
     bounds.take(value.bytes())?;
     let annotations = query.annotations.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -257,14 +264,14 @@ pub(crate) fn evaluate(
     Ok(QueryResult { value, warnings, infos, memory: Arc::clone(&bounds.memory) })
 }
 
-fn around<'a>(
+fn estimate_context<'a>(
     engine: &EngineOptions,
     options: &QueryOptions,
     (querier, bounds): (&'a dyn Querier, &'a Bounds),
-) -> Surroundings<'a> {
+) -> EstimateContext<'a> {
     let lookback_ms = options.lookback_delta_ms.unwrap_or(engine.lookback_delta_ms).max(1);
     let EngineOptions { default_step_ms, scrape_interval_ms, .. } = *engine;
-    Surroundings { querier, bounds, lookback_ms, default_step_ms, scrape_interval_ms }
+    EstimateContext { querier, bounds, lookback_ms, default_step_ms, scrape_interval_ms }
 }
 
 /// Adds estimates to the scans of a plan; not to those that read a kept result.
@@ -272,12 +279,12 @@ fn estimate_nodes(
     explanation: &mut Explanation,
     plan: &Plan,
     times: Times,
-    around: Surroundings<'_>,
+    context: EstimateContext<'_>,
 ) -> Result<(), Error> {
     let mut estimates = HashMap::new();
-    for reading in estimate::readings(plan, times, around).0 {
+    for reading in estimate::readings(plan, times, context).0 {
         if !plan.reads_result(reading.id) {
-            estimates.insert(reading.id, around.cost_of(&reading)?);
+            estimates.insert(reading.id, context.cost_of(&reading)?);
         }
     }
     explanation.nodes.iter_mut().for_each(|node| node.estimate = estimates.get(&NodeId(node.id)).copied());
@@ -441,6 +448,13 @@ mod tests {
         assert!(engine.range(&store(), "a_total + a_total", RANGE.0, RANGE.1, RANGE.2, &options).is_err());
         let explanation: Explanation = analysis.lock().unwrap_or_else(PoisonError::into_inner).clone();
         assert!(explanation.nodes.iter().any(|node| node.cost.is_some_and(|cost| cost.series_read > 0)));
+    }
+
+    /// Rules keep them, and evaluate them on any thread.
+    #[test]
+    fn prepared_queries_are_shared_between_threads() {
+        fn shared<T: Send + Sync + 'static>(_: &T) {}
+        shared(&Engine::default().prepare("sum(a_total)", &QueryOptions::default()).unwrap());
     }
 
     /// Neither printing nor dropping a plan calls itself at each level.

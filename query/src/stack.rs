@@ -37,6 +37,7 @@ impl Stack {
         bounds: &Bounds,
         work: impl FnOnce() -> Result<T, Error> + Send,
     ) -> Result<T, Error> {
+        // The stack of the calling thread is enough.
         if self.levels == 0 {
             return work();
         }

@@ -144,6 +144,7 @@ impl Counter {
             self.add([(0, level.all)].into_iter());
             return;
         }
+        // Each inner step is read by the first outer range that ends at or after it.
         let times = || level.steps.iter().enumerate().map(|(k, counts)| (inner.time(k), counts));
         let reads = times().filter(|(_, counts)| counts[1] > 0).filter_map(|(at_ms, counts)| {
             let step = ends.partition_point(|end| *end < at_ms).min(ends.len() - 1);
@@ -151,6 +152,7 @@ impl Counter {
             (seen || all).then_some((step, [0, counts[1]]))
         });
         self.add(reads);
+        // A sliding window over inner steps gives the samples within each outer range.
         let (mut low, mut high, mut looked) = (0, 0, 0);
         self.add(ends.iter().enumerate().map(|(step, end)| {
             while high < level.steps.len() && inner.time(high) <= *end {
@@ -170,6 +172,7 @@ impl Counter {
         let levels = self.levels.map(|levels| levels.into_inner().unwrap_or_else(PoisonError::into_inner));
         let mut levels = levels.unwrap_or_default().into_iter();
         let mut first = levels.next().unwrap_or_default();
+        // After an error levels can be open; their counts are part of the total.
         levels.for_each(|open| {
             first.add(0, open.all);
             first.series += open.series;

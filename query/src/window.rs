@@ -102,6 +102,7 @@ pub(crate) fn bounds(timestamps: &[i64], ends: &[i64], length_ms: i64) -> Vec<(u
 
 /// As [`bounds`], extended by `reach`.
 pub(crate) fn reaching(timestamps: &[i64], ends: &[i64], length_ms: i64, reach: Reach) -> Vec<(usize, usize)> {
+    // Both bounds only move forward, as ends are ascending.
     let (mut low, mut high) = (0, 0);
     let skip = |mut i: usize, limit: i64| {
         while timestamps.get(i).is_some_and(|ts| *ts <= limit) {
@@ -153,6 +154,7 @@ impl Dense {
             || !column.histograms.is_empty()
             || !starts.is_empty()
             || (!look.stale_markers && column.values.iter().any(|v| is_stale(*v)));
+        // The common case: the slices of the batch are used without a copy.
         if !holes {
             return;
         }
@@ -164,6 +166,7 @@ impl Dense {
             if !column.histograms.is_empty() {
                 self.histogram_rank.push(self.histograms.len());
             }
+            // Sparse lists are walked along with the slots.
             let start_ms = starts.next_if(|(slot, _)| *slot as usize == i).map_or(0, |(_, start)| *start);
             if let Some((_, histogram)) = histograms.next_if(|(slot, _)| *slot as usize == i) {
                 let histogram = Arc::clone(histogram);
@@ -185,6 +188,7 @@ impl Dense {
 
     /// Replaces unknown reset hints by a comparison with the previous histogram, and removes the buckets.
     fn tell_resets(&mut self) {
+        // Backwards, so that the previous histogram still has its buckets when it is compared.
         for i in (0..self.histograms.len()).rev() {
             let current = &self.histograms[i].histogram;
             let mut reset_hint = current.reset_hint;

@@ -60,10 +60,12 @@ async fn serve(flags: Flags, level: LogLevel) -> Result<()> {
     }
     let config = load(&flags)?;
     let web = Arc::new(Web::open(&flags.web_config_file)?);
+    //  Bound before anything is opened: an address in use should not cost a start of the store.
     let listeners = listen(&flags).await?;
     let (reloads, asked) = mpsc::channel(1);
     let app = build(flags, &config, reloads)?;
     let mut tasks = JoinSet::new();
+    //  Before the first configuration: a SIGTERM during a slow start must end it.
     tasks.spawn(signals(Arc::clone(&app))?);
     let components = components::all(&app, level, web, listeners)?;
     let reloader = Reloader::new(Arc::clone(&app), components.clone());
@@ -87,6 +89,7 @@ async fn serve(flags: Flags, level: LogLevel) -> Result<()> {
 async fn shut_down(mut running: Vec<(Arc<dyn Component>, JoinSet<()>)>, mut tasks: JoinSet<()>) -> Result<()> {
     let mut result = Ok(());
     while let Some((component, mut task)) = running.pop() {
+        //  The background work first, so that nothing is begun while the component ends.
         task.shutdown().await;
         if let Err(error) = component.shutdown().await {
             let error = error.context(format!("cannot shut down {}", component.name()));

@@ -40,7 +40,7 @@ const RESERVED_HEADERS: [&str; 16] = [
 section! {
     /// How an HTTP client authenticates, encrypts and connects. These fields stand among those of the section that uses them.
     /// At most one of `basic_auth`, `authorization` and `oauth2` may be set.
-    #[derive(Clone, Debug, PartialEq, Eq)]
+    #[derive(Clone, Debug, PartialEq, Eq, Hash)]
     pub struct HttpClientConfig as "http_client_config" in (http2: bool) {
         /// Sends `Authorization: Basic …`.
         #[yaml(Optional<BasicAuth>)]
@@ -113,7 +113,7 @@ fn check_http(http: &mut HttpClientConfig, f: &mut Fields<'_>, _: bool) -> Resul
 
 section! {
     /// Credentials of HTTP basic authentication. Files are read for every request.
-    #[derive(Clone, Debug, PartialEq, Eq)]
+    #[derive(Clone, Debug, PartialEq, Eq, Hash)]
     pub struct BasicAuth as "basic_auth" {
         /// The user name.
         #[yaml(Text)]
@@ -145,7 +145,7 @@ fn check_basic_auth(auth: &mut BasicAuth, f: &mut Fields<'_>) -> Result<(), Erro
 
 section! {
     /// An `Authorization` header of another type than basic.
-    #[derive(Clone, Debug, PartialEq, Eq)]
+    #[derive(Clone, Debug, PartialEq, Eq, Hash)]
     pub struct Authorization as "authorization" {
         /// The scheme.
         #[yaml(Nonzero<Text>, name = "type", default = "Bearer".to_owned(); always)]
@@ -174,7 +174,7 @@ fn check_authorization(auth: &mut Authorization, f: &mut Fields<'_>) -> Result<(
 
 section! {
     /// The values of one header; all of them are sent.
-    #[derive(Clone, Debug, PartialEq, Eq)]
+    #[derive(Clone, Debug, PartialEq, Eq, Hash)]
     pub struct HttpHeader as "http_header" {
         /// Values that are not secret.
         #[yaml(Texts)]

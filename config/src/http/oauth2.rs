@@ -17,7 +17,7 @@ const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 section! {
     /// A token of an OAuth 2.0 server, by client credentials or by a JWT bearer assertion (RFC 7523).
-    #[derive(Clone, Debug, PartialEq, Eq)]
+    #[derive(Clone, Debug, PartialEq, Eq, Hash)]
     pub struct OAuth2 as "oauth2" {
         /// The client's id.
         #[yaml(Text; required = "oauth2 client_id must be configured")]
@@ -101,7 +101,7 @@ fn check_oauth2(oauth2: &mut OAuth2, f: &mut Fields<'_>) -> Result<(), Error> {
 }
 
 /// Claims of an assertion.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Claims {
     /// As they are sent.
     pub values: Map<String, Value>,

@@ -7,7 +7,7 @@ use crate::{Error, Secret};
 
 section! {
     /// The proxy of an HTTP client. These fields stand among those of the section that uses them.
-    #[derive(Clone, Debug, PartialEq, Eq)]
+    #[derive(Clone, Debug, PartialEq, Eq, Hash)]
     pub struct ProxyConfig as "proxy_config" {
         /// The proxy of every request that `no_proxy` does not exclude.
         #[yaml(Url)]

@@ -7,7 +7,7 @@ use crate::{Error, Secret};
 
 section! {
     /// TLS of a client. Of a text and a file for the same thing at most one may be set. Files are read again when they change.
-    #[derive(Clone, Debug, PartialEq, Eq)]
+    #[derive(Clone, Debug, PartialEq, Eq, Hash)]
     pub struct TlsConfig as "tls_config" {
         /// Trusted certificates, PEM.
         #[yaml(Text)]

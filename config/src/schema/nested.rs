@@ -24,6 +24,13 @@ impl<S: Section> Codec<S> for Nested<S> {
         matches!(value.to_map(), Yaml::Map(pairs) if pairs.is_empty())
     }
 
+    fn put(value: &S, name: &'static str, always: bool, out: &mut Pairs) {
+        let map = value.to_map();
+        if always || !matches!(&map, Yaml::Map(pairs) if pairs.is_empty()) {
+            out.push((name.into(), map));
+        }
+    }
+
     fn encode(value: &S) -> Yaml {
         value.to_map()
     }
@@ -215,7 +222,7 @@ impl<S: Section> Codec<BTreeMap<String, S>> for MapOf<S> {
     }
 
     fn encode(value: &BTreeMap<String, S>) -> Yaml {
-        Yaml::Map(value.iter().map(|(name, section)| (name.clone(), section.to_map())).collect())
+        Yaml::Map(value.iter().map(|(name, section)| (name.clone().into(), section.to_map())).collect())
     }
 
     fn shape() -> Shape {

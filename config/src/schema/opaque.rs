@@ -7,7 +7,7 @@ use crate::yaml::{Kind, Tree, Yaml};
 use crate::{Error, SECRET_SHOWN};
 
 /// Settings that are not described: kept as they are printed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Opaque(Yaml);
 
 impl Opaque {
@@ -15,7 +15,7 @@ impl Opaque {
     pub(crate) fn of(f: &mut Fields<'_>) -> Self {
         let pairs = f.pairs();
         f.allow_all();
-        Self(Yaml::Map(pairs.iter().map(|(key, tree)| (key.text.clone(), redacted(&key.text, tree))).collect()))
+        Self(Yaml::Map(pairs.iter().map(|(key, tree)| (key.text.clone().into(), redacted(&key.text, tree))).collect()))
     }
 
     pub(crate) fn yaml(&self) -> &Yaml {
@@ -59,7 +59,7 @@ fn redacted(key: &str, tree: &Tree) -> Yaml {
         Kind::Scalar { text, plain: false } => Yaml::text(text),
         Kind::List(items) => Yaml::List(items.iter().map(|item| redacted(key, item)).collect()),
         Kind::Map(pairs) => {
-            Yaml::Map(pairs.iter().map(|(key, tree)| (key.text.clone(), redacted(&key.text, tree))).collect())
+            Yaml::Map(pairs.iter().map(|(key, tree)| (key.text.clone().into(), redacted(&key.text, tree))).collect())
         }
     }
 }

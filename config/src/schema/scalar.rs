@@ -79,7 +79,7 @@ fn shown_url(url: &str) -> Yaml {
 }
 
 fn texts(map: &BTreeMap<String, String>) -> Yaml {
-    Yaml::Map(map.iter().map(|(name, value)| (name.clone(), Yaml::text(value))).collect())
+    Yaml::Map(map.iter().map(|(name, value)| (name.clone().into(), Yaml::text(value))).collect())
 }
 
 fn paths(f: &mut Fields<'_>, name: &'static str) -> Result<Option<Vec<PathBuf>>, Error> {
@@ -244,7 +244,7 @@ impl Codec<BTreeMap<String, Vec<String>>> for TextMap {
     }
 
     fn encode(value: &BTreeMap<String, Vec<String>>) -> Yaml {
-        Yaml::Map(value.iter().map(|(name, values)| (name.clone(), Yaml::texts(values))).collect())
+        Yaml::Map(value.iter().map(|(name, values)| (name.clone().into(), Yaml::texts(values))).collect())
     }
 
     fn shape() -> Shape {
@@ -266,7 +266,7 @@ impl Codec<BTreeMap<String, Vec<Secret>>> for SecretText {
 
     fn encode(value: &BTreeMap<String, Vec<Secret>>) -> Yaml {
         let hidden = |values: &Vec<Secret>| Yaml::texts(values.iter().map(|_| SECRET_SHOWN));
-        Yaml::Map(value.iter().map(|(name, values)| (name.clone(), hidden(values))).collect())
+        Yaml::Map(value.iter().map(|(name, values)| (name.clone().into(), hidden(values))).collect())
     }
 
     fn shape() -> Shape {

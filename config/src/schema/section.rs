@@ -17,13 +17,15 @@
 //! needs to know (fields declared above are in scope), `default = …` or `inherited = … => "where from"`, and after a semicolon
 //! the flags of `Flags`. A section that depends on another one declares it: `in (global: &'c GlobalConfig)`.
 
+use std::borrow::Cow;
+
 use super::describe::{FieldDoc, SectionDoc, Shape};
 use super::fields::Fields;
 use crate::Error;
 use crate::yaml::Yaml;
 
 /// Names and values in the order of printing.
-pub(crate) type Pairs = Vec<(String, Yaml)>;
+pub(crate) type Pairs = Vec<(Cow<'static, str>, Yaml)>;
 
 /// How a field of type `V` is read from YAML, printed and described.
 pub(crate) trait Codec<V> {
@@ -45,7 +47,7 @@ pub(crate) trait Codec<V> {
     /// Adds the field to its mapping.
     fn put(value: &V, name: &'static str, always: bool, out: &mut Pairs) {
         if always || !Self::is_zero(value) {
-            out.push((name.to_owned(), Self::encode(value)));
+            out.push((name.into(), Self::encode(value)));
         }
     }
 }

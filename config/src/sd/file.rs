@@ -7,7 +7,7 @@ use crate::schema::{Duration, Fields, Paths, section};
 
 section! {
     /// Files of target groups, JSON or YAML.
-    #[derive(Clone, Debug, PartialEq, Eq)]
+    #[derive(Clone, Debug, PartialEq, Eq, Hash)]
     pub struct FileSdConfig as "file_sd_config" {
         /// Names that end in `.json`, `.yml` or `.yaml`; the last part may contain one `*`.
         #[yaml(Paths; always)]

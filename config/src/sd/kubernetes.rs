@@ -14,7 +14,7 @@ use crate::yaml::Yaml;
 section! {
     /// Targets from the objects of a Kubernetes API server. Without `api_server` and `kubeconfig_file` it is that of the cluster
     /// in which the process runs.
-    #[derive(Clone, Debug, PartialEq, Eq)]
+    #[derive(Clone, Debug, PartialEq, Eq, Hash)]
     pub struct KubernetesSdConfig as "kubernetes_sd_config" {
         /// The URL of the API server.
         #[yaml(Url)]
@@ -79,7 +79,7 @@ fn check_kubernetes(config: &mut KubernetesSdConfig, f: &mut Fields<'_>) -> Resu
 
 section! {
     /// Which namespaces to look in.
-    #[derive(Clone, Debug, PartialEq, Eq)]
+    #[derive(Clone, Debug, PartialEq, Eq, Hash)]
     pub struct KubernetesNamespaces as "kubernetes_namespaces" {
         /// Look in the namespace in which the process runs.
         #[yaml(Bool; always)]
@@ -92,7 +92,7 @@ section! {
 
 section! {
     /// A selector that the API server applies to one kind of object.
-    #[derive(Clone, Debug, PartialEq, Eq)]
+    #[derive(Clone, Debug, PartialEq, Eq, Hash)]
     pub struct KubernetesSelector as "kubernetes_selector" in (of: KubernetesRole) {
         /// The kind of object. Which kinds may be selected depends on the role of the discovery.
         #[yaml(SelectorRole, with = of; always)]
@@ -114,7 +114,7 @@ fn check_selector(selector: &mut KubernetesSelector, f: &mut Fields<'_>, _: Kube
 
 section! {
     /// Of which related objects labels are added to a target.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub struct AttachMetadata as "attach_metadata" {
         /// The node that the pod runs on.
         #[yaml(Bool; always)]

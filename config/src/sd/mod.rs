@@ -17,7 +17,7 @@ use crate::schema::{Codec, FieldDoc, Fields, Flags, Opaque, Pairs, Section, Shap
 use crate::yaml::Yaml;
 
 /// One service discovery.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum SdConfig {
     /// Targets that are listed in the configuration itself: one entry of `static_configs`.
     Static(StaticConfig),
@@ -162,7 +162,7 @@ impl Codec<Vec<SdConfig>> for Discoveries {
 
     fn put(sd: &Vec<SdConfig>, _name: &'static str, _always: bool, out: &mut Pairs) {
         for one in sd.chunk_by(|a, b| a.field() == b.field()) {
-            out.push((one[0].field().to_owned(), Yaml::List(one.iter().map(SdConfig::to_map).collect())));
+            out.push((one[0].field().into(), Yaml::List(one.iter().map(SdConfig::to_map).collect())));
         }
     }
 }

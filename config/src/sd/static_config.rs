@@ -8,7 +8,7 @@ use crate::yaml::Yaml;
 
 section! {
     /// One group of targets that have labels in common.
-    #[derive(Clone, Debug, PartialEq, Eq)]
+    #[derive(Clone, Debug, PartialEq, Eq, Hash)]
     pub struct StaticConfig as "static_config" {
         /// The index of the group in its list, by which Prometheus names it.
         #[yaml(Unread)]
@@ -40,7 +40,7 @@ impl Codec<Labels> for GroupLabels {
     }
 
     fn encode(labels: &Labels) -> Yaml {
-        Yaml::Map(labels.iter().map(|(name, value)| (name.to_owned(), Yaml::text(value))).collect())
+        Yaml::Map(labels.iter().map(|(name, value)| (name.to_owned().into(), Yaml::text(value))).collect())
     }
 
     fn shape() -> Shape {

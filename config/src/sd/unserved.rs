@@ -6,7 +6,7 @@ use crate::schema::{Duration, Fields, Inline, Int, Opaque, Text, Texts, Url, sec
 
 section! {
     /// Targets from DNS records.
-    #[derive(Clone, Debug, PartialEq, Eq)]
+    #[derive(Clone, Debug, PartialEq, Eq, Hash)]
     pub struct DnsSdConfig as "dns_sd_config" {
         /// The names to look up.
         #[yaml(Texts; always, required = "DNS-SD config must contain at least one SRV record name")]
@@ -37,7 +37,7 @@ fn check_dns(config: &mut DnsSdConfig, f: &mut Fields<'_>) -> Result<(), Error> 
 
 section! {
     /// Targets from an HTTP endpoint.
-    #[derive(Clone, Debug, PartialEq, Eq)]
+    #[derive(Clone, Debug, PartialEq, Eq, Hash)]
     pub struct HttpSdConfig as "http_sd_config" {
         /// How the endpoint is connected to.
         #[yaml(Inline<HttpClientConfig>, with = true)]
@@ -64,7 +64,7 @@ fn check_http_sd(config: &mut HttpSdConfig, f: &mut Fields<'_>) -> Result<(), Er
 }
 
 /// A discovery whose settings are not described.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct UnservedSd {
     /// The name of the field: `consul_sd_configs`.
     pub kind: &'static str,

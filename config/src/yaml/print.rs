@@ -1,9 +1,10 @@
 //! Prints YAML byte for byte as go-yaml v2 does, for `/api/v1/status/config`.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// A value to print.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Yaml {
     /// A string; quoted if it would otherwise be read as another type.
     Text(String),
@@ -13,7 +14,7 @@ pub(crate) enum Yaml {
     /// `[a, b]`
     Flow(Vec<String>),
     /// Printed in this order.
-    Map(Vec<(String, Yaml)>),
+    Map(Vec<(Cow<'static, str>, Yaml)>),
 }
 
 impl Yaml {

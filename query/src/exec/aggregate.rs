@@ -42,6 +42,8 @@ impl<'a> Groups<'a> {
     pub(super) fn of(&mut self, labels: &Labels) -> usize {
         let Self { grouping, found, recent, text } = self;
         recent.of(labels, || {
+            // The key is the text of the group's labels: it is built in a reused buffer, and copied for new groups
+            // only.
             text.clear();
             labels.filtered_text(|name| groups_by(grouping, name), text);
             if let Some(i) = found.get(text) {
@@ -157,7 +159,7 @@ impl<'e> Folding<'e> {
         (steps, counts): (usize, bool),
     ) -> Result<(), Error> {
         let op = self.aggregate.op;
-        evaluator.room_for(3 * series.labels.as_text().len())?;
+        evaluator.check_memory(3 * series.labels.as_text().len())?;
         let i = self.numbers.of(&series.labels);
         if i == self.groups.len() {
             // The labels are kept twice: in the group and as the key of the map.
@@ -169,8 +171,10 @@ impl<'e> Folding<'e> {
             self.groups.push(Group { labels, drop_name: false, fold, histograms });
         }
         let group = &mut self.groups[i];
+        // Delayed name removal: one member whose name is to be dropped is enough.
         group.drop_name |= series.drop_name;
         group.fold.add(op, &series.values);
+        // Most series have no histograms: the rest is skipped for them.
         if series.histograms.is_empty() {
             return Ok(());
         }
@@ -184,6 +188,7 @@ impl<'e> Folding<'e> {
                 };
                 group.histograms.add(op, &series.histograms, (&mut annotations, hold))?;
             }
+            // Count and group treat a histogram as any sample.
             (AggregateOp::Count | AggregateOp::Group, fold) => {
                 let ones: Vec<f64> = (0..steps).map(|step| series.histogram_as_one(step)).collect();
                 fold.add(op, &ones);
@@ -214,7 +219,7 @@ impl Evaluator<'_> {
     pub(super) fn fold(&self, (id, aggregate): (NodeId, &Aggregate), grid: &Grid) -> Result<Vec<Series>, Error> {
         let mut folding = Folding::new(aggregate, self.query.plan);
         self.stream_projected(id, grid, &mut |series| {
-            self.pace(grid.len)?;
+            self.account_work(grid.len)?;
             folding.add(self, &series, (grid.len, true))
         })?;
         Ok(folding.finish(self))

@@ -45,7 +45,7 @@ impl<'e> Collected<'e> {
 
     /// Adds the floats of a series to its group. Memory is reserved before, twice the size: a vector doubles when it grows.
     fn add(&mut self, evaluator: &Evaluator<'_>, series: &Series) -> Result<(), Error> {
-        evaluator.room_for(3 * series.labels.as_text().len())?;
+        evaluator.check_memory(3 * series.labels.as_text().len())?;
         evaluator.hold(0, series.values.len() * 2 * size_of::<f64>())?;
         let i = self.numbers.of(&series.labels);
         if i == self.groups.len() {
@@ -68,7 +68,7 @@ impl<'e> Collected<'e> {
         let mut series = Vec::with_capacity(self.groups.len());
         for mut group in self.groups {
             // Finding a quantile sorts the values of each step.
-            evaluator.pace(group.values.iter().map(|values| 1 + values.len() * 8).sum())?;
+            evaluator.account_work(group.values.iter().map(|values| 1 + values.len() * 8).sum())?;
             let values = group.values.iter_mut().zip(quantiles).map(quantile).collect();
             series.push(Series::of_floats(group.labels, group.drop_name, values));
         }
@@ -88,6 +88,7 @@ impl Evaluator<'_> {
             return Err(Error::execution("BUG: the aggregation's parameter was checked when the query was parsed"));
         };
         let limits = aggregate.op.param() == Some(Type::Scalar);
+        // The parameter may change from step to step; that of `count_values` is a string.
         let limits = if limits { self.scalar(param, grid)? } else { Vec::new() };
         match aggregate.op {
             AggregateOp::CountValues => self.count_values(aggregate, param, grid),
@@ -120,15 +121,17 @@ impl Evaluator<'_> {
         let mut collected = Collected::new(aggregate, grid.len);
         let span = self.span(aggregate.expr);
         if self.is_distinct(aggregate.expr, grid) {
+            // No two series can become equal: values are collected as series arrive, with projected labels.
             self.stream_projected(id, grid, &mut |mut one| {
                 self.without_histograms(&mut one, aggregate.op, span);
                 self.hold(one.weight(), 0)?;
                 collected.add(self, &one)
             })?;
         } else {
+            // Otherwise equal series must be merged first, which needs all of them.
             for mut one in self.vector(aggregate.expr, grid)? {
                 self.without_histograms(&mut one, aggregate.op, span);
-                self.pace(grid.len)?;
+                self.account_work(grid.len)?;
                 collected.add(self, &one)?;
             }
         }
@@ -149,7 +152,8 @@ impl Evaluator<'_> {
         let streams = self.is_read_once(operand, grid);
         let mut kept = Vec::new();
         self.stream(operand, grid, &mut |mut one| {
-            self.pace(grid.len + one.labels.as_text().len() / SAMPLE_BYTES)?;
+            self.account_work(grid.len + one.labels.as_text().len() / SAMPLE_BYTES)?;
+            // The hash as a fraction between 0 and 1; a negative ratio selects the complement.
             let place = one.labels.hash64() as f64 / u64::MAX as f64;
             one.retain(|step| {
                 let ratio = ratios[step].clamp(-1.0, 1.0);
@@ -168,6 +172,7 @@ impl Evaluator<'_> {
         if least == 0.0 && most == 0.0 {
             return Ok(Vec::new());
         }
+        // As upstream, a ratio of zero at every step selects nothing and is not checked further.
         if ratios.iter().any(|ratio| ratio.is_nan()) {
             return Err(Error::execution("Ratio value is NaN"));
         }
@@ -190,6 +195,7 @@ impl Evaluator<'_> {
         let label = self.label_name(param, |name| format!("invalid label name {name}"));
         let mut counts: HashMap<Labels, (Vec<f64>, bool)> = HashMap::new();
         self.stream(aggregate.expr, grid, &mut |one| {
+            // An invalid label name is reported after the operand's own errors.
             let Ok(label) = label else { return Ok(()) };
             self.check()?;
             let labels_text = one.labels.as_text().len();
@@ -203,15 +209,16 @@ impl Evaluator<'_> {
                     Some(SampleRef::Histogram(histogram)) => histogram.to_string(),
                     None => continue,
                 };
-                self.pace(1 + text.len())?;
+                self.account_work(1 + text.len())?;
                 let labels = match by_value.entry(text) {
                     Entry::Occupied(found) => found.into_mut(),
                     Entry::Vacant(free) => {
                         let text = free.key();
                         let made = labels_text + label.len() + text.len();
                         reserved.add(self.query, VALUE_BYTES + text.len() + made)?;
-                        self.room_for(3 * made)?;
-                        self.pace(made / SAMPLE_BYTES)?;
+                        self.check_memory(3 * made)?;
+                        self.account_work(made / SAMPLE_BYTES)?;
+                        // Grouped after the value was added: `by` keeps the new label, `without` may remove it.
                         let with_value = one.labels.with_value(label, text.len(), |out| out.push_str(text));
                         let labels = group_labels(
                             &with_value,
@@ -229,6 +236,7 @@ impl Evaluator<'_> {
                     }
                 };
                 counts[step] = if is_absent(counts[step]) { 1.0 } else { counts[step] + 1.0 };
+                // A value that becomes the metric name is not dropped at the end.
                 *drop_name |= one.drop_name && label != model::labels::METRIC_NAME;
             }
             Ok(())
@@ -260,12 +268,13 @@ impl Evaluator<'_> {
         let mut kept = Vec::new();
         for group in groups {
             for (step, limit) in limits.iter().enumerate() {
-                self.pace(group.len())?;
+                self.account_work(group.len())?;
                 let present = group.iter().copied().filter(|i| series[*i].has(step));
                 kept.clear();
                 if op == AggregateOp::LimitK {
                     kept.extend(present.take(*limit));
                 } else {
+                    // Series are offered in label order, which decides between equal values.
                     let mut best = TopKHeap::new(*limit, op == AggregateOp::TopK);
                     for i in present {
                         best.offer(series[i].values[step], i);
@@ -284,6 +293,7 @@ impl Evaluator<'_> {
                 }
             }
         }
+        // In the order of first selection: the result of an instant `topk` is sorted by value.
         Ok(order.into_iter().filter_map(|i| out[i].take()).collect())
     }
 
@@ -291,8 +301,8 @@ impl Evaluator<'_> {
         let mut numbers = Groups::new(&aggregate.grouping);
         let mut groups: Vec<Group> = Vec::new();
         for (i, one) in series.iter().enumerate() {
-            self.pace(1 + one.labels.as_text().len() / SAMPLE_BYTES)?;
-            self.room_for(2 * one.labels.as_text().len())?;
+            self.account_work(1 + one.labels.as_text().len() / SAMPLE_BYTES)?;
+            self.check_memory(2 * one.labels.as_text().len())?;
             let at = numbers.of(&one.labels);
             if at == groups.len() {
                 self.hold(0, GROUP_KEY_BYTES + label_bytes(&one.labels))?;

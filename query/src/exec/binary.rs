@@ -72,6 +72,7 @@ impl Evaluator<'_> {
         let subtracts = binary.op == BinaryOp::Sub;
         let mut total = Total::new(left);
         let result = if subtracts { total.subtract(right) } else { total.add(right) };
+        // Exponential and custom bucket layouts do not mix.
         let Ok(combined) = result else {
             let op = binary.op.symbol();
             let message = format!("incompatible bucket layout encountered for binary operator {op}");
@@ -81,11 +82,13 @@ impl Evaluator<'_> {
         let mut annotations = AnnotationList::default();
         annotations.combined(combined, if subtracts { Operation::Subtraction } else { Operation::Addition });
         self.annotate_all(binary.left_span, "", &mut annotations);
+        // As upstream, conflicting reset hints make the result undefined.
         if combined.resets_collide {
             return Combined::Incompatible;
         }
         let mut histogram = total.finish();
         if subtracts {
+            // A difference can have decreasing counts.
             histogram.reset_hint = ResetHint::Gauge;
         }
         Combined::histogram(histogram)
@@ -102,6 +105,7 @@ impl Evaluator<'_> {
             if !binary.keep_name && (binary.return_bool || !op.is_comparison() && !op.is_trim()) {
                 self.drop_name(&mut series);
             }
+            // The slow path, sample by sample; plain floats are computed in one loop.
             if op.is_trim() || !series.histograms.is_empty() {
                 self.mixed_scalar(binary, scalar_left, &numbers, &mut series);
                 return if series.is_empty() { Ok(()) } else { sink(series) };

@@ -57,6 +57,7 @@ impl Evaluator<'_> {
         let is_checked = matches!(call.function.name, "quantile_over_time" | "integral");
         let is_smoothing = call.function.name == "double_exponential_smoothing";
         let is_counter = matches!(call.function.name, "rate" | "increase");
+        // Functions with an incremental form compute all steps of a series at once.
         let sweeper = Sweeper::of(call.function.name, self.extension_of(range));
         self.windows(range, grid, &mut |ranges| {
             let mut series = if ranges.has_mixed_samples() {
@@ -64,12 +65,12 @@ impl Evaluator<'_> {
             } else {
                 let mut values = Vec::with_capacity(grid.len);
                 if let Some(sweeper) = sweeper {
-                    self.pace(grid.len)?;
+                    self.account_work(grid.len)?;
                     ranges.sweep(sweeper, |step| scalars.first(step), &mut values);
                 } else {
                     for step in 0..grid.len {
                         let window = ranges.floats_at(step);
-                        self.pace(1 + window.len())?;
+                        self.account_work(1 + window.len())?;
                         scalars.at(step, &mut args);
                         if is_smoothing && !window.ts.is_empty() {
                             check_factors(&args)?;
@@ -77,15 +78,18 @@ impl Evaluator<'_> {
                         values.push(f(&window, &args).unwrap_or(ABSENT));
                     }
                 }
+                // Only steps with a result are annotated.
                 if is_checked {
                     let seen = (0..grid.len).filter(|step| !is_absent(values[*step]));
                     seen.for_each(|step| self.check_scalar(call, scalars.first(step)));
                 }
                 Series::of_floats(ranges.labels(self)?, ranges.drop_name, values)
             };
+            // Series without any sample are not part of the result.
             if series.is_empty() {
                 return Ok(());
             }
+            // The metric type is guessed from the name before it is dropped.
             if is_counter && series.has_floats() {
                 self.note_non_counter(&series.labels, self.range_span(range));
             }
@@ -106,6 +110,7 @@ impl Evaluator<'_> {
             }
             return;
         }
+        // Upstream's heuristic where the type is unknown.
         let counter = ["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| name.ends_with(suffix));
         if !name.is_empty() && !counter {
             let message =
@@ -134,6 +139,7 @@ impl Evaluator<'_> {
         let mut args = Vec::new();
         scalars.at(0, &mut args);
         self.stream(self.arg_of(&call.args, Type::Vector)?, grid, &mut |mut series| {
+            // The steps of the query take the place of the samples of a range.
             let present: Vec<f64> = series.values.iter().copied().filter(|v| !is_absent(*v)).collect();
             let Some(value) = f(&Window { values: &present, ..Window::default() }, &args) else { return Ok(()) };
             series.values.fill(value);
@@ -183,11 +189,12 @@ impl Evaluator<'_> {
     }
 
     fn absent(&self, arg: NodeId, grid: &Grid) -> Result<Vec<Series>, Error> {
+        // 1 at every step, until a series has a sample there.
         let mut values = vec![1.0; grid.len];
         let node = self.node(arg);
         if node.value_type == Type::Matrix {
             self.windows(arg, grid, &mut |ranges| {
-                self.pace(grid.len)?;
+                self.account_work(grid.len)?;
                 let found = values.iter_mut().enumerate().filter(|(step, _)| !ranges.at(*step).is_empty());
                 found.for_each(|(_, v)| *v = ABSENT);
                 Ok(())
@@ -200,6 +207,7 @@ impl Evaluator<'_> {
                 Ok(())
             })?;
         }
+        // Labels with an equality matcher are those that the absent series would have.
         let labels = node.kind.scan().map_or_else(Labels::empty, |scan| label::fixed_by(&scan.matchers));
         Ok(vec![Series::of_floats(labels, false, values)])
     }
@@ -209,6 +217,7 @@ impl Evaluator<'_> {
         if matches!(order, sort::Order::Ascending | sort::Order::Descending) {
             sort::floats_alone(&mut series);
         }
+        // Range queries are sorted by labels.
         if grid.len > 1 {
             self.warn(
                 self.span(id),
@@ -243,6 +252,7 @@ impl Evaluator<'_> {
                 Ok(a.iter().zip(&b).map(|(a, b)| pick(*a, *b)).collect())
             }
             Body::Scalar => {
+                // Counts the series at each step: only exactly one yields a number.
                 let mut found = vec![(0u32, f64::NAN); grid.len];
                 self.stream(call.args[0], grid, &mut |series| {
                     let present = found.iter_mut().zip(&series.values).filter(|(_, v)| !is_absent(**v));

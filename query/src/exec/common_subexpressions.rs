@@ -25,6 +25,7 @@ impl Evaluator<'_> {
         let before = self.held();
         if let Some(kept) = kept {
             self.query.profile.iter().for_each(|profile| profile.reused(id));
+            // Statistics and limits are those of an evaluation at this place.
             self.samples.absorb(&kept.cost);
             if whole {
                 self.hold(kept.peak, 0)?;
@@ -32,13 +33,14 @@ impl Evaluator<'_> {
             }
             return Ok(Some(kept.series));
         }
+        // Peak, annotations and samples are measured for this node alone, to be repeated at the other places.
         let (peak, annotations, level) =
             (self.peak.replace(before.samples), self.annotations().count(), self.samples.enter_beside());
         let series = self.evaluated(id, grid);
         let own_peak = self.peak.replace(if whole { peak.max(self.peak.get()) } else { peak }) - before.samples;
         let series = match series {
             // Unshared, the node would stream: the caller evaluates it again, series by series.
-            Err(error) if !whole && error.is_of_memory() => {
+            Err(error) if !whole && error.is_memory_limit() => {
                 self.samples.forget(level);
                 self.back_to(before);
                 return Ok(None);
@@ -48,6 +50,7 @@ impl Evaluator<'_> {
         let cost = self.samples.leave();
         self.samples.absorb(&cost);
         self.back_to(before);
+        // An annotated result is evaluated at each place, as annotations have positions.
         if more && self.annotations().count() == annotations {
             let bytes = series.iter().map(Series::bytes).sum();
             let kept = Kept { series: Arc::clone(&series), grid: *grid, bytes, cost, peak: own_peak };
@@ -74,12 +77,13 @@ impl Evaluator<'_> {
         let (peak, annotations, level) =
             (self.peak.replace(before.samples), self.annotations().count(), self.samples.enter_beside());
         let streamed = self.stream_projected(id, grid, &mut |series| {
-            self.pace(grid.len)?;
+            self.account_work(grid.len)?;
+            // One pass over the operand feeds all accumulators.
             folding.add(self, &series, (grid.len, true))?;
             beside.iter_mut().try_for_each(|other| other.add(self, &series, (grid.len, false)))
         });
         let own_peak = self.peak.replace(peak.max(self.peak.get())) - before.samples;
-        if matches!(&streamed, Err(error) if error.is_of_memory()) {
+        if matches!(&streamed, Err(error) if error.is_memory_limit()) {
             self.samples.forget(level);
             self.back_to(before);
             return Ok(None);
@@ -117,6 +121,7 @@ impl Evaluator<'_> {
             Ok(series) => {
                 self.hold(0, series.iter().map(Series::bytes).sum())?;
                 series.into_iter().try_for_each(|one| {
+                    // The consumer counts the series once more if it keeps it.
                     self.release(0, one.bytes());
                     sink(one)
                 })
@@ -137,7 +142,7 @@ mod tests {
     use crate::options::Times;
     use crate::parse::ast::{Expr, ExprKind};
     use crate::parse::random::{Part, query};
-    use crate::promqltest::agree::store;
+    use crate::promqltest::random_queries::store;
     use crate::promqltest::wrapped::{Wrap, Wrapped};
     use crate::promqltest::{Store, everything};
     use crate::{Engine, EngineOptions, Error, MemoryPool, QueryOptions, QueryResult, Stats};

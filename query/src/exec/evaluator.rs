@@ -145,10 +145,12 @@ impl Query<'_> {
     pub(super) fn take(&self, taken: &Reservation<'_>, bytes: usize) -> Result<(), Error> {
         match taken.take(bytes) {
             Ok(()) => Ok(()),
-            Err(error) if error.is_of_all() => {
+            // Other queries hold the memory: drop caches first, then wait for it.
+            Err(error) if error.is_memory_contention() => {
                 self.drop_caches();
                 self.bounds.taking(|| taken.take(bytes))
             }
+            // The query's own limit: only its caches can make room.
             Err(_) if self.drop_caches() => taken.take(bytes),
             refused => refused,
         }

@@ -25,13 +25,14 @@ impl Evaluator<'_> {
             let windows = reaching(&batch.timestamps_ms, &ends, self.query.lookback_ms, reach);
             for column in &batch.columns {
                 dense.load(&batch.timestamps_ms, column, Look::default());
-                self.pace(ends.len())?;
+                self.account_work(ends.len())?;
                 let mut series =
                     Series::of_floats(self.labels_of(&batch, column)?, false, Vec::with_capacity(ends.len()));
                 for (step, (window, end)) in windows.iter().zip(&ends).enumerate() {
                     let (ts, values) = dense.slice(&batch.timestamps_ms, column, *window);
                     series.values.push(between(ts, values, *end));
                     let histograms = dense.histograms(*window);
+                    // Histograms are interpolated with histograms only.
                     if !histograms.is_empty() {
                         let mixed = !ts.is_empty();
                         self.smoothed_histogram(scan, (histograms, mixed), *end, (step, &mut series));

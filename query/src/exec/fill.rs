@@ -18,11 +18,12 @@ impl Evaluator<'_> {
         left.retain(|series| !series.is_empty());
         if self.node(binary.right).value_type == Type::Scalar {
             let numbers = self.scalar(binary.right, grid)?;
+            // A scalar has no labels to match: it fills every series, or stands alone.
             if left.is_empty() {
                 return Ok(vec![Series::of_floats(Labels::empty(), false, numbers)]);
             }
             for series in &mut left {
-                self.pace(1 + grid.len)?;
+                self.account_work(1 + grid.len)?;
                 for (step, number) in numbers.iter().enumerate() {
                     if !series.has(step) {
                         series.values[step] = *number;
@@ -38,7 +39,7 @@ impl Evaluator<'_> {
         let [mut left, right] = self.sides([left, right], &binary.matching)?;
         let partners = self.partners(&right, grid.len)?;
         for (series, key) in left.series.iter_mut().zip(&left.keys) {
-            self.pace(1 + grid.len)?;
+            self.account_work(1 + grid.len)?;
             if right.of_key[*key].is_empty() {
                 continue;
             }

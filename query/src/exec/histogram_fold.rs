@@ -95,6 +95,7 @@ impl HistogramFold {
                 self.slots.insert(*step, Slot { sum: Some(Sum::new(op, histogram)), hints, weight: samples });
                 continue;
             };
+            // Hints are compared among all members, also those that do not add up.
             slot.hints.see(histogram);
             // A sum weighs at least as much as each of its histograms.
             slot.hold(weight(histogram), hold)?;
@@ -116,6 +117,7 @@ impl HistogramFold {
     pub(super) fn finish(self, series: &mut Series, annotations: &mut AnnotationList) {
         for (step, slot) in self.slots {
             let float = &mut series.values[step as usize];
+            // Floats and histograms in one group have no common result.
             if !is_absent(*float) {
                 *float = ABSENT;
                 if slot.sum.is_some() {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use model::{Labels, labels::BUCKET};
 
 use super::evaluator::Evaluator;
-use super::messages::cut;
+use super::messages::truncated;
 use super::operands::Operands;
 use crate::Error;
 use crate::annotations::Annotation;
@@ -70,9 +70,10 @@ impl Evaluator<'_> {
             let has_floats = series.has_floats();
             // Memory of the labels without `le`, and of the lookup by them.
             let text = series.labels.as_text().len();
-            self.pace(1 + text / SAMPLE_BYTES + grid.len)?;
+            self.account_work(1 + text / SAMPLE_BYTES + grid.len)?;
             self.hold(0, DISTRIBUTION_BYTES + text_bytes(text))?;
-            self.room_for(2 * text)?;
+            self.check_memory(2 * text)?;
+            // A native histogram is one sample; it is grouped with classic buckets by its full labels.
             if !series.histograms.is_empty() {
                 let i = place(series.labels.clone(), &name, series.drop_name, &mut distributions);
                 distributions[i].native = series.histograms;
@@ -83,11 +84,12 @@ impl Evaluator<'_> {
             let bound = series.labels.value(BUCKET).to_owned();
             let Some(upper) = parse_bound(&bound) else {
                 let of = if name.is_empty() { String::new() } else { format!(" for metric name {name:?}") };
-                let bound = format!("{:?}", cut(&bound));
+                let bound = format!("{:?}", truncated(&bound));
                 let message = format!("bucket label \"le\" is missing or has a malformed value of {bound}{of}");
                 self.warn(self.span(arg), &message);
                 continue;
             };
+            // All buckets of a histogram have equal labels without `le`.
             let labels = series.labels.filtered(|name| name != BUCKET);
             let i = place(labels, &name, series.drop_name, &mut distributions);
             distributions[i].buckets.push((upper, series.values));
@@ -97,7 +99,7 @@ impl Evaluator<'_> {
 
     /// Reserves memory for a result series, and checks for cancellation.
     fn hold_number(&self, of: &Distribution, grid: &Grid) -> Result<(), Error> {
-        self.pace(grid.len.saturating_mul(1 + of.buckets.len()))?;
+        self.account_work(grid.len.saturating_mul(1 + of.buckets.len()))?;
         self.hold(0, grid.len * SAMPLE_BYTES + SERIES_BYTES + label_bytes(&of.labels))
     }
 

@@ -8,7 +8,7 @@ use model::labels::{INSTANCE, JOB, METRIC_NAME};
 use model::{Labels, LabelsBuilder, MatchOp, Matcher};
 
 use super::evaluator::Evaluator;
-use super::messages::{cut, shown};
+use super::messages::{format_labels, truncated};
 use super::operands::Operands;
 use super::scan::ScanOf;
 use super::selector::Take;
@@ -64,6 +64,7 @@ fn identities<'a>(keys: impl Iterator<Item = Key<'a>>) -> Vec<[Matcher; 2]> {
     let mut found: BTreeMap<[bool; 2], [BTreeSet<&str>; 2]> = BTreeMap::new();
     for (instance, job) in keys.filter(|key| *key != ("", "")) {
         let sets = found.entry([instance, job].map(str::is_empty)).or_default();
+        // Two sets of values, not pairs: one selection reads all info series, and the lookup below finds the pairs.
         sets[0].insert(instance);
         sets[1].insert(job);
     }
@@ -78,6 +79,7 @@ impl Evaluator<'_> {
     pub(super) fn info_call(&self, call: &Call, grid: &Grid) -> Result<Vec<Series>, Error> {
         let wanted = Wanted::new(self.query.plan, call);
         let mut base = self.vector(call.args[0], grid)?;
+        // Series without samples must not cause info series to be read.
         base.retain(|series| !series.is_empty());
         // Info series are read at the times of the base series: `@` and `offset` of these apply.
         let ends = self.reference_times(call.args[0], grid);
@@ -89,7 +91,7 @@ impl Evaluator<'_> {
             let scan = Scan { matchers, ..Scan::default() };
             self.latest(ScanOf { scan: &scan, id: None }, &ends, Take::FloatMillis, &mut |series| {
                 if !series.histograms.is_empty() {
-                    let labels = shown(&series.labels);
+                    let labels = format_labels(&series.labels);
                     let message = format!("this should be an info metric, with float samples: {labels}");
                     return Err(Error::execution(message));
                 }
@@ -107,7 +109,8 @@ impl Evaluator<'_> {
         let mut chosen: HashMap<Key<'_>, Choices<'_>> = HashMap::new();
         let mut out = Vec::new();
         for series in &base {
-            self.pace(1 + grid.len + series.labels.as_text().len() / SAMPLE_BYTES)?;
+            self.account_work(1 + grid.len + series.labels.as_text().len() / SAMPLE_BYTES)?;
+            // Info series themselves are not enriched.
             if wanted.is_info(series.labels.name()) {
                 self.hold(0, series.bytes())?;
                 out.push(series.clone());
@@ -117,6 +120,7 @@ impl Evaluator<'_> {
             let choices = match chosen.entry(id) {
                 Entry::Occupied(found) => found.into_mut(),
                 Entry::Vacant(free) => {
+                    // Series without both labels have no identity to join on.
                     let candidates = by_key.get(&id).filter(|_| id != ("", "")).map_or(&[][..], Vec::as_slice);
                     free.insert(self.choices(candidates, grid.len)?)
                 }
@@ -134,7 +138,7 @@ impl Evaluator<'_> {
         self.hold(0, steps * (size_of::<usize>() + 2 * size_of::<Vec<&Series>>()))?;
         let mut of_step: Vec<Vec<&Series>> = vec![Vec::new(); steps];
         for info in candidates.iter().copied() {
-            self.pace(1 + steps)?;
+            self.account_work(1 + steps)?;
             for step in info.steps() {
                 self.query.take(&self.taken, 4 * size_of::<&Series>())?;
                 of_step[step].push(info);
@@ -145,7 +149,7 @@ impl Evaluator<'_> {
         let mut numbers = Vec::with_capacity(steps);
         let mut last: Option<&[&Series]> = None;
         for (step, present) in of_step.iter().enumerate() {
-            self.pace(1 + present.len() * present.len())?;
+            self.account_work(1 + present.len() * present.len())?;
             let as_before = last.is_some_and(|last| same(last, present)) && present.len() < 2;
             if !as_before {
                 choices.push(latest_of_each_name(present, step));
@@ -181,7 +185,7 @@ impl Evaluator<'_> {
                         Entry::Vacant(free) => {
                             let values = series.values.len();
                             self.hold(0, values * SAMPLE_BYTES + SERIES_BYTES)?;
-                            self.pace(values)?;
+                            self.account_work(values)?;
                             let labels = free.key().clone();
                             out.push(Series::of_floats(labels, series.drop_name, vec![ABSENT; values]));
                             *free.insert(out.len() - 1)
@@ -198,18 +202,20 @@ impl Evaluator<'_> {
     /// Adds the data labels of info series to a label set; its memory stays reserved.
     fn with_infos(&self, labels: &Labels, chosen: &[&Series], wanted: &Wanted) -> Result<Labels, Error> {
         let text = labels.as_text().len() + chosen.iter().map(|info| info.labels.as_text().len()).sum::<usize>();
-        self.pace(1 + text / SAMPLE_BYTES)?;
+        self.account_work(1 + text / SAMPLE_BYTES)?;
         self.hold(0, text_bytes(text))?;
-        self.room_for(3 * text)?;
+        self.check_memory(3 * text)?;
         let mut builder = LabelsBuilder::new(labels);
         for info in chosen {
             for (name, value) in info.labels.iter().filter(|(name, _)| wanted.takes(name)) {
+                // Labels of the base series win.
                 if !labels.value(name).is_empty() {
                     continue;
                 }
                 let before = builder.get(name);
+                // Two info metrics disagree on a label.
                 if !before.is_empty() && before != value {
-                    return Err(Error::execution(format!("conflicting label: {}", cut(name))));
+                    return Err(Error::execution(format!("conflicting label: {}", truncated(name))));
                 }
                 builder.set(name, value);
             }
@@ -258,7 +264,7 @@ fn latest_of_each_name<'s>(candidates: &[&'s Series], step: usize) -> Choice<'s>
         };
         let (old, new) = (rival.values[step], info.values[step]);
         if old == new {
-            let (a, b) = (shown(&rival.labels), shown(&info.labels));
+            let (a, b) = (format_labels(&rival.labels), format_labels(&info.labels));
             return Err(format!("found duplicate series for info metric: existing {a} @ {old}, new {b} @ {new}"));
         }
         if new > old {

@@ -45,7 +45,7 @@ impl Evaluator<'_> {
     }
 
     /// Accounts for work, and checks for cancellation about every [`PACE`] samples.
-    pub(super) fn pace(&self, samples: usize) -> Result<(), Error> {
+    pub(super) fn account_work(&self, samples: usize) -> Result<(), Error> {
         let worked = self.worked.get() + samples;
         if worked < PACE {
             self.worked.set(worked);
@@ -89,7 +89,7 @@ impl Evaluator<'_> {
     }
 
     /// Checks that there is memory for an allocation that is counted later, where it is handed on. Small ones are not checked.
-    pub(super) fn room_for(&self, bytes: usize) -> Result<(), Error> {
+    pub(super) fn check_memory(&self, bytes: usize) -> Result<(), Error> {
         if bytes <= ROOM_ASKED { Ok(()) } else { self.reserve(bytes).map(drop) }
     }
 
@@ -101,11 +101,12 @@ impl Evaluator<'_> {
 
     /// Counts samples that are now in memory, and reserves their bytes.
     pub(super) fn hold(&self, samples: usize, bytes: usize) -> Result<(), Error> {
-        self.pace(samples)?;
+        self.account_work(samples)?;
         self.query.take(&self.taken, bytes)?;
         let held = self.held.get() + samples;
         self.held.set(held);
         self.peak.set(self.peak.get().max(held));
+        // Counted before it is refused, so that the peak shows what was needed.
         if held > self.query.options.max_samples {
             return Err(Error::TooManySamples);
         }

@@ -9,7 +9,7 @@ use model::{Labels, LabelsBuilder};
 
 use super::binary::Combined;
 use super::evaluator::Evaluator;
-use super::messages::shown;
+use super::messages::format_labels;
 use super::operands::Operands;
 use crate::Error;
 use crate::functions::operators::{arithmetic, holds};
@@ -65,6 +65,7 @@ impl Evaluator<'_> {
         let left = self.vector(binary.left, grid)?;
         let right = self.vector(binary.right, grid)?;
         let [left, right] = self.sides([left, right], &binary.matching)?;
+        // Set operators keep or drop samples of one side; they never combine values.
         if binary.op.is_set() {
             return self.merged(self.set(binary.op, (left, right), grid.len)?);
         }
@@ -84,7 +85,7 @@ impl Evaluator<'_> {
             self.hold(0, series.iter().map(|one| KEY_BYTES + label_bytes(&one.labels)).sum())?;
             let mut keys = Vec::with_capacity(series.len());
             for one in &series {
-                self.pace(1 + one.labels.as_text().len() / SAMPLE_BYTES)?;
+                self.account_work(1 + one.labels.as_text().len() / SAMPLE_BYTES)?;
                 let next = ids.len();
                 keys.push(*ids.entry(match_labels(&one.labels, matching)).or_insert(next));
             }
@@ -103,7 +104,7 @@ impl Evaluator<'_> {
         self.hold(0, side.of_key.len() * words * size_of::<u64>())?;
         let mut bits = vec![0; side.of_key.len() * words];
         for (one, key) in side.series.iter().zip(&side.keys) {
-            self.pace(steps)?;
+            self.account_work(steps)?;
             let bits = &mut bits[key * words..][..words];
             one.steps().for_each(|step| bits[step / 64] |= 1 << (step % 64));
         }
@@ -112,10 +113,11 @@ impl Evaluator<'_> {
 
     /// `and`, `or`, `unless`.
     fn set(&self, op: BinaryOp, (mut left, mut right): (Side, Side), steps: usize) -> Result<Vec<Series>, Error> {
+        // The right side only fills steps at which no series of the left side has the key.
         if op == BinaryOp::Or {
             let present = self.present(&left, steps)?;
             for (series, key) in right.series.iter_mut().zip(&right.keys) {
-                self.pace(1 + steps)?;
+                self.account_work(1 + steps)?;
                 series.retain(|step| !present.has(*key, step));
             }
             left.series.extend(right.series.into_iter().filter(|s| !s.is_empty()));
@@ -124,7 +126,7 @@ impl Evaluator<'_> {
         let wanted = op == BinaryOp::And;
         let present = self.present(&right, steps)?;
         for (series, key) in left.series.iter_mut().zip(&left.keys) {
-            self.pace(1 + steps)?;
+            self.account_work(1 + steps)?;
             series.retain(|step| present.has(*key, step) == wanted);
         }
         left.series.retain(|s| !s.is_empty());
@@ -139,7 +141,7 @@ impl Evaluator<'_> {
             let mut chosen = vec![NO_PARTNER; steps];
             // The first with a sample is used; two at one step are an error that was checked before.
             for i in rivals.iter().rev() {
-                self.pace(1 + steps)?;
+                self.account_work(1 + steps)?;
                 one.series[*i].steps().for_each(|step| chosen[step] = *i as u32);
             }
             at_steps.insert(key, chosen);
@@ -185,8 +187,9 @@ impl Join<'_> {
         let matched = vec![Vec::new(); self.one.of_key.len()];
         let mut out = Output { matched, fills_many: fill_many.is_some(), ..Output::default() };
         for (i, many) in self.many.series.iter().enumerate() {
-            self.evaluator.pace(1 + self.steps)?;
+            self.evaluator.account_work(1 + self.steps)?;
             let key = self.many.keys[i];
+            // Without a partner at any step, the series has no result.
             if self.one.of_key[key].is_empty() && fill_one.is_none() {
                 continue;
             }
@@ -202,9 +205,10 @@ impl Join<'_> {
                 self.put(&mut out, (Some(i), partner.map(|(j, _)| j), key), step, (value, other))?;
             }
         }
+        // Samples of the "one" side that no sample of the "many" side matched.
         if let Some(fill) = fill_many {
             for (j, one) in self.one.series.iter().enumerate() {
-                self.evaluator.pace(1 + self.steps)?;
+                self.evaluator.account_work(1 + self.steps)?;
                 let key = self.one.keys[j];
                 for step in 0..self.steps {
                     let alone = !out.matched[key].get(step).copied().unwrap_or_default();
@@ -227,7 +231,7 @@ impl Join<'_> {
             seen.resize(self.steps, None);
             let mut found: Option<(usize, usize, usize)> = None;
             for &b in rivals {
-                self.evaluator.pace(1 + self.steps)?;
+                self.evaluator.account_work(1 + self.steps)?;
                 for step in self.one.series[b].steps() {
                     // The first such step is reported, with its first two series.
                     let Some(a) = seen[step] else {
@@ -260,8 +264,8 @@ impl Join<'_> {
     fn ambiguous(&self, a: usize, b: usize) -> Error {
         let side = if self.swapped { "left" } else { "right" };
         let (a, b) = (&self.one.series[a].labels, &self.one.series[b].labels);
-        let group = shown(&match_labels(a, &self.binary.matching));
-        let (a, b) = (shown(a.min(b)), shown(a.max(b)));
+        let group = format_labels(&match_labels(a, &self.binary.matching));
+        let (a, b) = (format_labels(a.min(b)), format_labels(a.max(b)));
         Error::execution(format!(
             "found duplicate series for the match group {group} on the {side} hand-side of the operation: \
              [{a}, {b}];many-to-many matching not allowed: matching labels must be unique on one side"
@@ -309,6 +313,7 @@ impl Join<'_> {
         if filtered && one_to_one {
             return Ok(());
         }
+        // Consecutive steps of one pair write to the same series.
         let i = match out.last {
             Some((last, i)) if last == (pair.0, pair.1) => i,
             _ => self.series_of(out, (pair.0, pair.1))?,
@@ -346,15 +351,15 @@ impl Join<'_> {
             Entry::Occupied(found) => *found.get(),
             Entry::Vacant(free) => {
                 let text = self.text_bytes_max(pair);
-                evaluator.pace(1 + text / SAMPLE_BYTES)?;
+                evaluator.account_work(1 + text / SAMPLE_BYTES)?;
                 evaluator.hold(0, PAIR_BYTES + text_bytes(text))?;
-                evaluator.room_for(2 * text)?;
+                evaluator.check_memory(2 * text)?;
                 let (labels, drop_name) = self.result_labels(pair.0, pair.1);
                 let next = out.series.len();
                 let i = *out.by_labels.entry(labels.clone()).or_insert(next);
                 if i == next {
                     evaluator.hold(0, self.steps * SAMPLE_BYTES + SERIES_BYTES)?;
-                    evaluator.pace(self.steps)?;
+                    evaluator.account_work(self.steps)?;
                     out.series.push(Series::of_floats(labels, drop_name, vec![ABSENT; self.steps]));
                 }
                 *free.insert(i)
@@ -387,6 +392,7 @@ impl Join<'_> {
         let base = if computed { without_name(&base) } else { base };
         let mut builder = LabelsBuilder::new(&base);
         let listed = |name: &str| matching.labels.iter().any(|l| l == name);
+        // One-to-one matches keep only the labels they match on; grouped matches keep those of the "many" side.
         if matching.card == Card::OneToOne {
             builder.retain(|name, _| if matching.on { listed(name) } else { !listed(name) });
         }

@@ -21,13 +21,14 @@ impl Evaluator<'_> {
         let mut seen: HashMap<Labels, usize> = HashMap::with_capacity(series.len());
         let mut out: Vec<Series> = Vec::with_capacity(series.len());
         for one in series {
-            self.pace(1 + one.labels.as_text().len() / SAMPLE_BYTES)?;
+            self.account_work(1 + one.labels.as_text().len() / SAMPLE_BYTES)?;
+            // The first series with these labels stays where it is, later ones are merged into it.
             let Some(&i) = seen.get(&one.labels) else {
                 seen.insert(one.labels.clone(), out.len());
                 out.push(one);
                 continue;
             };
-            self.pace(one.values.len())?;
+            self.account_work(one.values.len())?;
             join(&mut out[i], one)?;
         }
         Ok(out)
@@ -39,7 +40,7 @@ impl Evaluator<'_> {
             return Ok(series);
         }
         for one in &mut series {
-            self.pace(1 + one.labels.as_text().len() / SAMPLE_BYTES)?;
+            self.account_work(1 + one.labels.as_text().len() / SAMPLE_BYTES)?;
             if one.drop_name {
                 one.labels = without_name(&one.labels);
                 one.drop_name = false;

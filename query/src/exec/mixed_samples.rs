@@ -32,11 +32,12 @@ impl Evaluator<'_> {
         let mut reserved = self.reserve(0)?;
         for step in 0..grid.len {
             let window = ranges.at(step);
-            self.pace(1 + window.len())?;
+            self.account_work(1 + window.len())?;
             scalars.at(step, &mut args);
             if !window.is_empty() && call.function.name == "double_exponential_smoothing" {
                 check_factors(&args)?;
             }
+            // Functions without a histogram form use the floats of the window only.
             let outcome = match of_both {
                 Some(of_both) => of_both(&window, &mut annotations),
                 None => {
@@ -95,6 +96,7 @@ impl Evaluator<'_> {
         sink: &mut Sink<'_>,
     ) -> Result<(), Error> {
         self.stream(call.args[0], grid, &mut |mut series| {
+            // Floats have no count, sum or deviation.
             series.values.fill(ABSENT);
             for (step, histogram) in std::mem::take(&mut series.histograms) {
                 series.values[step as usize] = f(&histogram);

@@ -131,7 +131,7 @@ impl Evaluator<'_> {
         let once = self.once(grid, |first| self.evaluated(id, first))?;
         let slots = once.iter().map(|one| (1 + one.histograms.len()) * SAMPLE_BYTES).sum::<usize>();
         self.hold(0, slots.saturating_mul(grid.len))?;
-        once.into_iter().map(|one| self.pace(grid.len).map(|()| repeated(one, grid.len))).collect()
+        once.into_iter().map(|one| self.account_work(grid.len).map(|()| repeated(one, grid.len))).collect()
     }
 
     /// Collects a streaming node, sorted by labels.
@@ -142,7 +142,9 @@ impl Evaluator<'_> {
             all.push(series);
             Ok(())
         })?;
+        // Partitions arrive in the order of the store.
         sort_by_labels(&mut all, |one| &one.labels);
+        // After names were dropped, series of several metrics can have equal labels.
         let unique = all.is_sorted_by(|a, b| a.labels != b.labels);
         if unique { Ok(all) } else { self.merged(all) }
     }
@@ -201,7 +203,7 @@ impl Evaluator<'_> {
     fn numbers(&self, id: NodeId, grid: &Grid) -> Result<Vec<f64>, Error> {
         let before = self.held();
         self.query.take(&self.taken, grid.len * size_of::<f64>())?;
-        self.pace(grid.len)?;
+        self.account_work(grid.len)?;
         let numbers = self.scalar_of(id, grid)?;
         self.settle(before, 0, grid.len * size_of::<f64>())?;
         Ok(numbers)
@@ -239,6 +241,7 @@ impl Operands for Evaluator<'_> {
 
     fn evaluated(&self, id: NodeId, grid: &Grid) -> Result<Vec<Series>, Error> {
         let (before, facts) = (self.held(), self.node(id).facts);
+        // An instant query has one step anyway.
         let series = if grid.len > 1 && facts.invariant {
             self.repeated(id, grid)?
         } else if facts.streams {
@@ -246,6 +249,7 @@ impl Operands for Evaluator<'_> {
         } else {
             self.whole(id, grid)?
         };
+        // Whatever was held during the evaluation is released; the result is counted instead.
         self.settle(before, series.iter().map(Series::weight).sum(), series.iter().map(Series::bytes).sum())?;
         Ok(series)
     }

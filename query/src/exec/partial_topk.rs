@@ -32,13 +32,16 @@ impl Candidates {
         // The result lists groups in the order of their first series, which therefore stays.
         stays[0] = true;
         for (step, limit) in limits.iter().enumerate() {
-            evaluator.pace(self.series.len())?;
+            evaluator.account_work(self.series.len())?;
             let present = self.series.iter().enumerate().filter(|(_, one)| one.has(step));
+            // `limitk` selects by label order alone.
             if op == AggregateOp::LimitK {
                 present.take(*limit).for_each(|(i, _)| stays[i] = true);
                 continue;
             }
             let mut best = TopKHeap::new(*limit, op == AggregateOp::TopK);
+            // A series stays if it was added to the heap, even if it is pushed out later: it may have changed the
+            // heap's layout.
             present.for_each(|(i, one)| stays[i] |= best.offer(one.values[step], i));
         }
         let (before, mut gone) = (self.series.len(), (0, 0));
@@ -83,7 +86,7 @@ impl Evaluator<'_> {
         self.stream(operand, grid, &mut |mut series| {
             usable(&mut series);
             self.hold(series.weight(), series.bytes())?;
-            self.room_for(2 * series.labels.as_text().len())?;
+            self.check_memory(2 * series.labels.as_text().len())?;
             let i = numbers.of(&series.labels);
             if i == groups.len() {
                 self.hold(0, size_of::<Candidates>() + label_bytes(&series.labels))?;
@@ -91,6 +94,7 @@ impl Evaluator<'_> {
             }
             let group = &mut groups[i];
             group.series.push(series);
+            // Pruning sorts the group: it is done when the group has grown by a factor.
             if group.series.len() > group.most {
                 let (samples, bytes) = group.prune(self, op, limits)?;
                 self.release(samples, bytes);

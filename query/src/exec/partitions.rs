@@ -48,6 +48,7 @@ impl Evaluator<'_> {
         };
         let parts = self.open(&selection)?;
         let (threads, _reading) = self.readers(&*parts)?;
+        // One thread, or not enough memory for several readers.
         if threads < 2 {
             self.one_by_one(&*parts, (id, needed, grid), sink)?;
             self.annotations().warn_of_store(parts.warnings());
@@ -59,7 +60,9 @@ impl Evaluator<'_> {
             let (query, held, samples) = (self.query, self.held.get(), &self.samples);
             let threads: Result<Vec<Receiver<Outcome<'_>>>, Error> = (0..threads)
                 .map(|first| {
+                    // A channel of one: a thread works at most one partition ahead of the consumer.
                     let (out, outcomes) = mpsc::sync_channel(1);
+                    // Partitions are dealt out in turn, so that results can be consumed in order.
                     let mine = (first..parts.count()).step_by(threads);
                     let work = move || work((query, held, samples), parts, mine, (id, needed, grid), &out);
                     query.stack.spawn(scope, work)?;
@@ -71,6 +74,7 @@ impl Evaluator<'_> {
                 // A closed channel means that the thread panicked; the scope propagates that.
                 let Ok(done) = threads[part % threads.len()].recv() else { return Ok(()) };
                 let Done { series, taken, peak, counted } = done?;
+                // Statistics of the partition are added as if it had been read here.
                 self.samples.absorb(&counted);
                 largest = largest.max(peak - held);
                 series.into_iter().try_for_each(&mut *sink)?;
@@ -104,6 +108,7 @@ impl Evaluator<'_> {
         let projection = needed.map(|needed| RefCell::new(Projection::new(needed, &self.query.bounds.memory)));
         for part in 0..parts.count().max(1) {
             let part = Partition { reader: &*reader, part, projection: projection.as_ref() };
+            // A new evaluator per partition counts its samples and peak apart.
             let evaluator = Evaluator::of_partition(self.query, self.held.get(), part, self.samples.apart());
             evaluator.stream_node(id, grid, sink)?;
             let (peak, counted) = evaluator.into_cost();
@@ -146,6 +151,7 @@ fn work<'a>(
         });
         let (peak, counted) = evaluator.into_cost();
         let done = streamed.map(|()| Done { series, taken, peak, counted });
+        // After an error, or when the consumer is gone, the remaining partitions are not read.
         let failed = done.is_err();
         if out.send(done).is_err() || failed {
             return;

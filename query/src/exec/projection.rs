@@ -140,12 +140,14 @@ impl Projection {
             self.turn_to(&batch.source);
         }
         self.source_id = batch.source_id;
+        // The projection of a series depends on those of its source and metric only.
         let number = self.number(column);
         if let Some(Some(known)) = number.and_then(|number| self.here.get(number)) {
             return known.clone();
         }
         let projected = batch.labels(column).filtered(|name| self.needed.needs(name));
         let Some(number) = number else { return projected };
+        // Without spare memory the projection is computed for each series anew.
         if !self.remembers(&projected) {
             return projected;
         }
@@ -162,6 +164,7 @@ impl Projection {
         let before = std::mem::replace(&mut self.of_source, source.filtered(|name| self.needed.needs(name)));
         self.known.insert(before, here);
         self.source = source.clone();
+        // The cache is bounded: it starts again from nothing.
         if self.slots > KNOWN_MAX {
             self.forget();
         }

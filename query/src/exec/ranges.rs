@@ -117,6 +117,7 @@ impl Evaluator<'_> {
         let Frame { ends, extended: (reach, _), .. } = ranges.frame;
         let read = self.samples.add((0..ends.len()).map(|step| {
             let window = ranges.at(step);
+            // Samples that the previous step had in its range were read already.
             let known_ms = if step == 0 { i64::MIN } else { ends[step - 1].saturating_add(reach.ahead_ms) };
             let old_floats = window.ts.partition_point(|ts| *ts <= known_ms);
             let old_histograms = window.histograms.partition_point(|h| h.ts_ms <= known_ms);
@@ -143,6 +144,7 @@ fn each_window(
     drops: &[bool],
     each: &mut dyn FnMut(&Ranges<'_>) -> Result<(), Error>,
 ) -> Result<(), Error> {
+    // All columns of a batch share timestamps, and so the bounds of windows.
     let windows = reaching(&batch.timestamps_ms, frame.ends, frame.range_ms, frame.extended.0);
     let mut dense = Dense::default();
     let plan = OnceCell::new();
@@ -194,6 +196,7 @@ impl Ranges<'_> {
         let (ts, values, rank) = self.dense.floats(&self.batch.timestamps_ms, self.column);
         let times = (self.frame.ends, self.frame.range_ms);
         let (own_windows, own_plan): (Vec<_>, _);
+        // Columns with gaps have windows of their own; all others share those of the batch.
         let (windows, plan) = if rank.is_empty() {
             (self.windows, self.plan.get_or_init(|| sweeper.plan((ts, self.windows), times)))
         } else {

@@ -26,7 +26,8 @@ impl Evaluator<'_> {
         )?;
         for one in &mut series {
             let labels = one.labels.clone();
-            self.pace(1 + (labels.as_text().len() + replacement.len()) / SAMPLE_BYTES)?;
+            self.account_work(1 + (labels.as_text().len() + replacement.len()) / SAMPLE_BYTES)?;
+            // Series whose source label does not match are unchanged.
             if let Some(expansion) = regex.expansion(labels.value(source), replacement) {
                 self.set_label(one, target, expansion.len(), |text| expansion.write(text))?;
             }
@@ -44,7 +45,7 @@ impl Evaluator<'_> {
         let separator = self.string_of(call.args[2])?;
         let separators = separator.len().saturating_mul(sources.len().saturating_sub(1));
         for one in &mut series {
-            self.pace(1 + sources.len() + one.labels.as_text().len() / SAMPLE_BYTES)?;
+            self.account_work(1 + sources.len() + one.labels.as_text().len() / SAMPLE_BYTES)?;
             let labels = one.labels.clone();
             let values = || sources.iter().map(|name| labels.value(name));
             let len = values().map(str::len).fold(separators, usize::saturating_add);
@@ -65,7 +66,7 @@ impl Evaluator<'_> {
         let matcher = self.compiled(|room| Matcher::new_within(op, label, pattern, room), |error| error.to_string())?;
         let mut keeps = Vec::with_capacity(series.len());
         for one in &series {
-            self.pace(1 + one.labels.as_text().len() / SAMPLE_BYTES)?;
+            self.account_work(1 + one.labels.as_text().len() / SAMPLE_BYTES)?;
             keeps.push(matcher.matches(one.labels.value(label)));
         }
         let mut keeps = keeps.into_iter();
@@ -99,6 +100,7 @@ impl Evaluator<'_> {
         write: impl FnOnce(&mut String),
     ) -> Result<(), Error> {
         series.labels = self.with_label(&series.labels, name, len, write)?;
+        // A new metric name is not removed by delayed name removal.
         if name == METRIC_NAME {
             series.drop_name = false;
         }
@@ -120,8 +122,8 @@ impl Evaluator<'_> {
         let more = text_bytes(text).saturating_sub(label_bytes(labels));
         self.query.take(&self.taken, more)?;
         // The text is built in a thread-local buffer and then copied.
-        self.room_for(text)?;
-        self.pace(text / SAMPLE_BYTES)?;
+        self.check_memory(text)?;
+        self.account_work(text / SAMPLE_BYTES)?;
         Ok(labels.with_value(name, len, write))
     }
 }

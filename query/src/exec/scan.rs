@@ -31,8 +31,10 @@ impl<'e> ScanOf<'e> {
     pub(super) fn wanted(self, (ends, length_ms): (&[i64], i64), reach: Reach) -> Option<Wanted<'e>> {
         let (first, last) = (ends.first()?, ends.last()?);
         let before = length_ms.saturating_add(reach.back_ms);
+        // Ranges are open at the start: a sample exactly at the bound is not part of them.
         let start_ms = first.saturating_sub(before).saturating_add(1);
         let end_ms = last.saturating_add(reach.ahead_ms);
+        // With `@` all ends are equal: the step is 0.
         let step_ms = ends.get(1).map_or(0, |second| second.saturating_sub(*first));
         let selection = Selection { start_ms, end_ms, matchers: &self.scan.matchers };
         Some(Wanted { of: self, selection, hints: ReadHints { step_ms, ..ReadHints::default() } })
@@ -102,6 +104,7 @@ impl<'a> Evaluator<'a> {
         let mut hints = wanted.hints;
         let mut group = None;
         if let Some(decisions) = decisions {
+            // Scans that are made while the query runs have no decisions.
             hints.function = decisions.read_for;
             hints.grouping = decisions.grouped_by.and_then(|aggregate| self.grouping_hint(aggregate));
             group = decisions.scan_group;
@@ -150,6 +153,7 @@ impl<'a> Evaluator<'a> {
                 QuerierError::Stopped
             })
         };
+        // A partition was opened by the thread that distributes them.
         let result = match self.partition {
             Some(Partition { reader, part, .. }) => reader.read(part, &mut sink),
             None => {
@@ -170,7 +174,7 @@ impl<'a> Evaluator<'a> {
     pub(super) fn labels_of(&self, batch: &Batch, column: &Column) -> Result<Labels, Error> {
         if !batch.source.is_empty() {
             // Joining both copies the text once more.
-            self.room_for(2 * (batch.source.as_text().len() + column.metric.as_text().len()))?;
+            self.check_memory(2 * (batch.source.as_text().len() + column.metric.as_text().len()))?;
         }
         Ok(match self.projection() {
             Some(projection) => projection.borrow_mut().of(batch, column),
@@ -197,6 +201,88 @@ impl<'a> Evaluator<'a> {
     fn profile_read(&self, id: Option<NodeId>, read: (u64, u64)) {
         if let (Some(profile), Some(id)) = (self.query.profile, id) {
             profile.read(id, read);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use model::{Labels, Listing, Parts, Querier, QuerierError, ReadHints, SamplesNeeded, Selection};
+
+    use crate::promqltest::Store;
+    use crate::{Engine, QueryOptions};
+
+    /// A store that records what it is told of selections.
+    #[derive(Default)]
+    struct Recording {
+        store: Store,
+        hints: Mutex<Vec<String>>,
+    }
+
+    impl Querier for Recording {
+        fn open<'q>(
+            &'q self,
+            selection: &Selection<'_>,
+            hints: &ReadHints<'_>,
+        ) -> Result<Box<dyn Parts + 'q>, QuerierError> {
+            let ReadHints { samples, function, step_ms, range_ms, grouping, limit, .. } = hints;
+            let newest = if *samples == SamplesNeeded::Newest { " newest" } else { "" };
+            let grouping = grouping.map_or_else(String::new, |grouping| {
+                format!(" {} {:?}", if grouping.without { "without" } else { "by" }, grouping.labels)
+            });
+            let text = format!("{function:?} step {step_ms} range {range_ms} limit {limit}{newest}{grouping}");
+            self.hints.lock().unwrap().push(text);
+            self.store.open(selection, hints)
+        }
+
+        fn list_series(&self, of: &Selection<'_>, listing: &Listing<'_>) -> Result<Vec<Labels>, QuerierError> {
+            self.store.list_series(of, listing)
+        }
+
+        fn list_label_names(&self, of: &Selection<'_>, listing: &Listing<'_>) -> Result<Vec<String>, QuerierError> {
+            self.store.list_label_names(of, listing)
+        }
+
+        fn list_label_values(
+            &self,
+            name: &str,
+            of: &Selection<'_>,
+            listing: &Listing<'_>,
+        ) -> Result<Vec<String>, QuerierError> {
+            self.store.list_label_values(name, of, listing)
+        }
+    }
+
+    #[test]
+    fn a_store_is_told_what_is_read_for() {
+        let told = |query: &str, step_ms: i64| {
+            let recording = Recording::default();
+            let (engine, options) = (Engine::default(), QueryOptions::default());
+            let done = match step_ms {
+                0 => engine.instant(&recording, query, 600_000, &options),
+                _ => engine.range(&recording, query, 0, 600_000, step_ms, &options),
+            };
+            assert!(done.is_ok(), "{query}");
+            recording.hints.into_inner().unwrap()
+        };
+        for (query, step_ms, expected) in [
+            ("up", 0, &["\"\" step 0 range 0 limit 0 newest"][..]),
+            ("up", 60_000, &["\"\" step 60000 range 0 limit 0"]),
+            ("sum by (job) (up)", 0, &["\"sum\" step 0 range 0 limit 0 newest by [\"job\"]"]),
+            (
+                "max without (a, b) (rate(up[5m]))",
+                30_000,
+                &["\"rate\" step 30000 range 300000 limit 0 without [\"a\", \"b\"]"],
+            ),
+            // An operator ends the path, and two aggregations have no grouping in common.
+            ("abs(up + on (a) down)", 0, &["\"\" step 0 range 0 limit 0 newest"; 2]),
+            ("sum(up) / count by (a) (up)", 0, &["\"sum\" step 0 range 0 limit 0 newest"]),
+            ("sum_over_time(up[1h:5m])", 0, &["\"sum_over_time\" step 300000 range 0 limit 0"]),
+            ("topk(3, up @ 60)", 60_000, &["\"topk\" step 0 range 0 limit 0 newest"]),
+        ] {
+            assert_eq!(told(query, step_ms), expected, "{query}");
         }
     }
 }

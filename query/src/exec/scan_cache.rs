@@ -60,8 +60,11 @@ impl ScanCache {
         let of = (selection.start_ms, selection.end_ms, hints.samples);
         let mut groups = lock(&self.0);
         let known = &mut groups[group];
+        // Nothing is kept for the last scan of a group.
         known.left = known.left.saturating_sub(1);
         let more = known.left > 0;
+        // The last scan takes the batches over; a reading of other times, or an incomplete one, is of no use to the
+        // others.
         if let Some(reading) = known.kept.take_if(|reading| reading.of != of || !more || !reading.is_whole())
             && reading.of == of
             && reading.is_whole()
@@ -103,11 +106,13 @@ impl Reading {
             return;
         }
         let (_, bytes) = cost_of(batch);
+        // Without spare memory the whole reading is given up: an incomplete one cannot be replayed.
         if !self.memory.take_spare(bytes) {
             self.clear();
             return;
         }
         let mut kept = lock(&self.parts[part]);
+        // It was dropped by another thread in between.
         if self.over.load(Ordering::SeqCst) {
             drop(kept);
             self.memory.give(bytes);

@@ -31,14 +31,16 @@ impl Evaluator<'_> {
                 dense.load(&batch.timestamps_ms, column, look);
                 let mut series =
                     Series::of_floats(self.labels_of(&batch, column)?, false, Vec::with_capacity(ends.len()));
+                // Plain floats need no rank of histograms and start timestamps.
                 let seen = if dense.has_mixed_samples() || take == Take::Start {
                     let floats = |window| dense.slice(&batch.timestamps_ms, column, window);
                     latest_mixed(&dense, &windows, floats, take, &mut series)
                 } else {
                     latest_floats(&windows, dense.floats(&batch.timestamps_ms, column), take, &mut series.values)
                 };
-                self.pace(ends.len())?;
+                self.account_work(ends.len())?;
                 self.count(of.id, &series)?;
+                // Series without a sample at any step are not part of the result.
                 if seen > 0 {
                     sink(series)?;
                 }
@@ -103,6 +105,7 @@ fn latest_mixed<'a>(
     for (step, window) in windows.iter().enumerate() {
         let (ts, samples) = floats(*window);
         let start_ms = dense.starts(*window).last().copied().unwrap_or(0);
+        // The later of the last float and the last histogram counts.
         let histogram = dense.histograms(*window).last().filter(|h| ts.last().is_none_or(|ts| *ts < h.ts_ms));
         series.values.push(match (histogram, ts.last().zip(samples.last())) {
             (Some(h), _) if matches!(take, Take::Value | Take::FloatMillis) => {

@@ -19,6 +19,7 @@ impl Evaluator<'_> {
     pub(super) fn subquery(&self, subquery: &Subquery, ends: &[i64]) -> Result<(Batch, Vec<bool>), Error> {
         let step_ms = subquery.step.as_ref().map_or(self.query.options.default_step_ms, |step| step.ms).max(1);
         let (Some(first), Some(last)) = (ends.first(), ends.last()) else { return Ok((Batch::default(), vec![])) };
+        // The first inner step is the first multiple of the step after the start of the first range.
         let after = first.saturating_sub(subquery.range.ms);
         let mut start_ms = after / step_ms * step_ms;
         if start_ms <= after {
@@ -28,6 +29,7 @@ impl Evaluator<'_> {
             return Ok((Batch::default(), vec![]));
         }
         let steps = usize::try_from((last - start_ms) / step_ms).map_err(|_| Error::TooManySamples)? + 1;
+        // A step yields at least a sample per series: the query is refused before memory for so many steps is reserved.
         if steps > self.query.options.max_samples {
             return Err(Error::TooManySamples);
         }
@@ -35,6 +37,7 @@ impl Evaluator<'_> {
         // Memory per step besides the series: timestamps, windows, plans of sweeps.
         self.hold(0, steps.saturating_mul(STEP_BYTES))?;
         let samples = &self.samples;
+        // Inner samples are counted by inner steps, and attributed to outer ranges below.
         samples.enter(if samples.is_wanted() { steps } else { 0 });
         let series = self.vector(subquery.expr, &grid)?;
         samples.leave_subquery(&grid, (ends, subquery.range.ms), self.query.budget.is_some());

@@ -22,6 +22,7 @@ impl TopKHeap {
             return true;
         }
         let Some(&(worst, _)) = self.heap.first() else { return false };
+        // The root is the worst of the k: a better value replaces it. NaN is replaced by any number.
         let better = if self.largest { worst < value } else { worst > value };
         let taken = better || worst.is_nan() && !value.is_nan();
         if taken {

@@ -47,6 +47,7 @@ pub(super) fn entries<'a>(window: &Window<'a>) -> Vec<Entry<'a>> {
         start_ms: h.start_ms,
         cell: SampleRef::Histogram(&h.histogram),
     }));
+    // Floats come first: the sort is stable, and times are distinct.
     all.sort_by_key(|entry| entry.ts_ms);
     all
 }

@@ -29,6 +29,7 @@ impl Raised {
 /// Sorts, joins equal bounds; `None` unless the last bucket reaches infinity.
 fn prepare(buckets: &mut Vec<Bucket>) -> Option<()> {
     buckets.sort_by(|a, b| a.upper.total_cmp(&b.upper));
+    // Without the +Inf bucket the total is unknown.
     if buckets.last()?.upper != f64::INFINITY {
         return None;
     }
@@ -56,6 +57,7 @@ pub(crate) fn quantile(q: f64, buckets: &mut Vec<Bucket>) -> (f64, Option<Raised
     if prepare(buckets).is_none() {
         return (f64::NAN, None);
     }
+    // Scrapes of different times can have decreasing counts.
     let forced = ascend(buckets);
     let last = buckets.len() - 1;
     let total = buckets[last].count;
@@ -64,9 +66,11 @@ pub(crate) fn quantile(q: f64, buckets: &mut Vec<Bucket>) -> (f64, Option<Raised
     }
     let mut rank = q * total;
     let found = buckets[..last].iter().position(|b| b.count >= rank).unwrap_or(last);
+    // In the +Inf bucket the largest finite bound is the best estimate.
     if found == last {
         return (buckets[last - 1].upper, forced);
     }
+    // The lowest bucket has no lower bound unless it starts at zero.
     if found == 0 && buckets[0].upper <= 0.0 {
         return (buckets[0].upper, forced);
     }
@@ -89,6 +93,7 @@ fn ascend(buckets: &mut [Bucket]) -> Option<Raised> {
             let here = Raised { first: bucket.upper, last: bucket.upper, most: before - bucket.count };
             raised = Some(raised.map_or(here, |raised| raised.and(here)));
         }
+        // Differences within rounding errors are smoothed without an annotation.
         if near || bucket.count < before {
             bucket.count = before;
         } else {
@@ -118,6 +123,7 @@ fn rank_of(value: f64, buckets: &[Bucket]) -> f64 {
     let mut rank = 0.0;
     let mut low = f64::NEG_INFINITY;
     for (i, bucket) in buckets.iter().enumerate() {
+        // The lowest bucket is assumed to start at zero.
         if i == 0 && bucket.upper > 0.0 {
             low = 0.0;
         }

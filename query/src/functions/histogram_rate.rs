@@ -43,10 +43,13 @@ pub(super) fn extrapolated(window: &Window<'_>, kind: Kind, annotations: &mut An
             _ => extended(window, kind, annotations).map(Outcome::histogram),
         };
     }
+    // Floats and histograms of the range in order of time; they are not mixed here.
     let all = entries(window);
     let (first, last) = (all.first()?, all.last()?);
+    // The counter started within the range: its first value is an increase from zero.
     let from_start =
         kind.counter && first.start_ms > window.start_ms && first.start_ms != 0 && first.start_ms < first.ts_ms;
+    // One sample is enough only with a known start.
     if all.len() == 1 && !from_start {
         return None;
     }
@@ -91,6 +94,7 @@ fn float_resets(all: &[Entry<'_>], annotations: &mut AnnotationList) -> f64 {
         if starts_overlap(pair[0].times(), pair[1].start_ms) {
             annotations.add(Annotation::StartsOverlap);
         }
+        // The value before the reset was lost: it is added to the increase.
         if current < before || started_anew(pair[0].times(), pair[1].times()) {
             lost += before;
         }
@@ -120,12 +124,14 @@ fn change(samples: &[Timed], kind: Kind, annotations: &mut AnnotationList) -> Op
     } else {
         Arc::clone(&first.histogram)
     };
+    // A gauge only needs the first and the last histogram; a counter all, for its resets.
     let between = if kind.counter { &samples[1..] } else { std::slice::from_ref(last) };
     if between.iter().any(|sample| sample.histogram.is_custom() != base.is_custom()) {
         annotations.0.clear();
         annotations.add(Annotation::MixedSchemas);
         return None;
     }
+    // The coarsest schema of the range is used from the start, so that each step of the sum is exact.
     let mut total = Total::new(&last.histogram);
     if let Some(coarsest) = between.iter().map(|sample| sample.histogram.schema).min() {
         total.coarsen(coarsest);
@@ -138,6 +144,7 @@ fn change(samples: &[Timed], kind: Kind, annotations: &mut AnnotationList) -> Op
                 annotations.add(Annotation::StartsOverlap);
             }
             let anew = started_anew((pair[0].start_ms, pair[0].ts_ms), (pair[1].start_ms, pair[1].ts_ms));
+            // Values before a reset are added back.
             if anew || histogram::is_reset(&pair[1].histogram, &before) {
                 taken(total.add(&before), Operation::Addition, annotations)?;
             }

@@ -15,6 +15,7 @@ impl Kahan {
     #[inline]
     pub(crate) fn add(&mut self, value: f64) {
         let total = self.sum + value;
+        // At infinity the compensation would become NaN.
         if total.is_infinite() {
             self.lost = 0.0;
         } else if self.sum.abs() >= value.abs() {
@@ -54,6 +55,7 @@ impl Mean {
                 self.kahan = next;
                 return;
             }
+            // The sum overflows: from here on the mean itself is updated.
             self.running = true;
             self.kahan.sum /= self.count - 1.0;
             self.kahan.lost /= self.count - 1.0;

@@ -53,6 +53,7 @@ fn since_anchor<'a>(window: &Window<'a>) -> Option<Vec<Entry<'a>>> {
     let mut all = entries(window);
     if window.extension == Some(Extension::Anchored) {
         let before = all.partition_point(|entry| entry.ts_ms <= window.start_ms);
+        // All samples are before the range.
         if before == all.len() {
             return None;
         }
@@ -75,6 +76,7 @@ fn resets(window: &Window<'_>, _: &mut AnnotationList) -> Option<Outcome> {
         let fell = match (pair[0].cell, pair[1].cell) {
             (SampleRef::Float(a), SampleRef::Float(b)) => b < a,
             (SampleRef::Histogram(a), SampleRef::Histogram(b)) => histogram::is_reset(b, a),
+            // A change of the kind of sample counts as a reset.
             _ => return true,
         };
         fell || started_anew(pair[0].times(), pair[1].times())
@@ -106,6 +108,7 @@ fn all_of(
     annotations: &mut AnnotationList,
     mut add: impl FnMut(&Histogram) -> Result<Combined, Incompatible>,
 ) -> Option<()> {
+    // Floats and histograms cannot be summed.
     if !window.values.is_empty() {
         annotations.add(Annotation::MixedRange);
         return None;

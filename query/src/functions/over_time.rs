@@ -71,6 +71,7 @@ pub(crate) fn quantile(window: &Window<'_>, args: &[f64]) -> Option<f64> {
 
 pub(crate) fn mad(window: &Window<'_>, _: &[f64]) -> Option<f64> {
     window.values.first()?;
+    // The deviation from NaN is NaN.
     if window.values.iter().any(|v| v.is_nan()) {
         return Some(f64::NAN);
     }
@@ -118,6 +119,7 @@ pub(crate) fn smoothing(window: &Window<'_>, args: &[f64]) -> Option<f64> {
         if i > 0 {
             trend = trend_factor * (level - before) + (1.0 - trend_factor) * trend;
         }
+        // The new level is a mixture of the value and the continued trend.
         let next = smooth * value + (1.0 - smooth) * (level + trend);
         (before, level) = (level, next);
     }

@@ -49,6 +49,7 @@ impl Stretch {
         let sampled = (last_ms - first_ms) as f64 / 1000.0;
         let average = if intervals == 0 { 0.0 } else { sampled / intervals as f64 };
         let threshold = average * 1.1;
+        // The series probably begins, or ends, within the range.
         if to_start >= threshold {
             to_start = average / 2.0;
         }
@@ -67,6 +68,7 @@ impl Stretch {
     /// Could [`Self::not_below_zero`] shorten the extrapolation? Decided without a division; true when in doubt.
     #[inline]
     pub(super) fn may_reach_zero(&self, first: f64, change: f64) -> bool {
+        // The margin covers rounding of both products.
         let surely_not = first * self.sampled > change * self.to_start * (1.0 + 1e-9);
         !surely_not
     }
@@ -99,6 +101,7 @@ pub(super) fn extrapolated(window: &Window<'_>, kind: Kind) -> Option<f64> {
     let mut result = last - first;
     if kind.counter {
         let mut previous = first;
+        // After a reset the counter started from zero: the lost value is added.
         for &value in &window.values[1..] {
             if value < previous {
                 result += previous;
@@ -141,6 +144,7 @@ pub(crate) fn idelta(window: &Window<'_>, _: &[f64]) -> Option<f64> {
 fn instant(window: &Window<'_>, is_rate: bool) -> Option<f64> {
     let &[.., before, last] = window.values else { return None };
     let &[.., before_ts, last_ts] = window.ts else { return None };
+    // After a reset the increase is the value itself.
     let change = if is_rate && last < before { last } else { last - before };
     let interval_ms = last_ts - before_ts;
     if interval_ms == 0 {
@@ -167,11 +171,13 @@ pub(crate) fn predict_linear(window: &Window<'_>, args: &[f64]) -> Option<f64> {
 /// Least squares: the slope per second, and the value at a time.
 fn regression(window: &Window<'_>, intercept_ms: i64) -> (f64, f64) {
     let first = window.values[0];
+    // A constant series has slope zero exactly, without rounding errors.
     if window.values.iter().all(|v| *v == first) {
         return if first.is_infinite() { (f64::NAN, f64::NAN) } else { (0.0, first) };
     }
     let [mut sum_x, mut sum_y, mut sum_xy, mut sum_xx] = [Kahan::default(); 4];
     for (&ts, &y) in window.ts.iter().zip(window.values) {
+        // Relative to the intercept, so that squares stay small.
         let x = (ts - intercept_ms) as f64 / 1000.0;
         sum_x.add(x);
         sum_y.add(y);

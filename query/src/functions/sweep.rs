@@ -52,6 +52,7 @@ impl Sweeper {
     ) -> Vec<Option<Planned>> {
         let Self::Change(kind) = self else { return Vec::new() };
         let plan = |(&(low, high), &end_ms): (&(usize, usize), &i64)| {
+            // One sample has no change.
             if high < low + 2 {
                 return None;
             }
@@ -88,12 +89,14 @@ fn changes(sweep: &Sweep<'_>, kind: Kind, out: &mut Vec<f64>) {
         };
         let first = values[low];
         let mut change = values[high - 1] - first;
+        // Windows only move forward: resets before the window are passed once.
         while resets.get(passed).is_some_and(|&at| at <= low) {
             passed += 1;
         }
         for &at in resets[passed..].iter().take_while(|&&at| at < high) {
             change += values[at - 1];
         }
+        // The correction for zero depends on values, so it cannot be planned; most windows do not need it.
         let begins = kind.counter && change > 0.0 && first >= 0.0 && stretch.may_reach_zero(first, change);
         let factor = if begins { stretch.not_below_zero(first / change).factor(*range_seconds, kind) } else { *factor };
         out.push(change * factor);
@@ -106,6 +109,7 @@ fn quantiles(sweep: &Sweep<'_>, arg: impl Fn(usize) -> f64, out: &mut Vec<f64>) 
     let (mut from, mut to) = (0, 0);
     for (step, &(low, high)) in sweep.windows.iter().enumerate() {
         let moved = (low - from) + (high - to);
+        // Sorting anew is cheaper when most of the window changed.
         if low >= to || moved * 2 > high - low {
             sorted.clear();
             sorted.extend_from_slice(&sweep.values[low..high]);

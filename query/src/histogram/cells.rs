@@ -16,6 +16,7 @@ impl Cells {
 
     /// Adds the counts of other buckets, times `sign`; missing buckets are created.
     pub(super) fn add(&mut self, others: impl Iterator<Item = (i32, f64)>, sign: f64) {
+        // Both lists are sorted by index: one pass finds the buckets that exist.
         let mut at = 0;
         let mut missing = Vec::new();
         for (index, count) in others {
@@ -27,6 +28,7 @@ impl Cells {
                 _ => missing.push((index, Kahan::new(sign * count))),
             }
         }
+        // New buckets are rare once a sum has seen a few histograms.
         if !missing.is_empty() {
             self.0.extend(missing);
             self.0.sort_by_key(|(i, _)| *i);
@@ -40,6 +42,7 @@ impl Cells {
             let i = index(*i);
             match out.last_mut() {
                 Some((last, sum)) if *last == i => {
+                    // The compensation is added as well, or its precision would be lost.
                     sum.add(count.sum);
                     sum.add(count.lost);
                 }
@@ -61,6 +64,7 @@ impl Cells {
     pub(super) fn rebound(&mut self, from: &[f64], to: &[f64]) {
         self.map(|i| {
             let bound = usize::try_from(i).ok().and_then(|i| from.get(i)).copied().unwrap_or(f64::INFINITY);
+            // The first common bound at or above that of the bucket, which holds all of its observations.
             to.partition_point(|b| *b < bound) as i32
         });
     }
@@ -74,6 +78,7 @@ impl Cells {
         for (i, count) in self.0.drain(..below) {
             zero.add(count.sum);
             zero.add(count.lost);
+            // The threshold is within a populated bucket: the zero bucket must include all of it.
             if bound(i) > threshold && count.value() != 0.0 {
                 reach = Some(bound(i));
             }
@@ -132,6 +137,7 @@ pub(super) fn at_resolution(histogram: &Histogram, schema: i32, threshold: f64) 
 pub(super) fn widen(sides: [&mut Cells; 2], schema: i32, mut threshold: f64, zero: &mut Kahan) -> f64 {
     let [positive, negative] = sides;
     loop {
+        // Growing on one side can reach into a bucket of the other side: repeated until nothing is cut.
         let reach = positive.sink(threshold, schema, zero);
         let reach = negative.sink(reach.unwrap_or(threshold), schema, zero).or(reach);
         match reach {

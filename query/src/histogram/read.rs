@@ -28,6 +28,7 @@ pub(crate) fn variance(histogram: &Histogram) -> f64 {
     let mean = average(histogram);
     let mut squares = Kahan::default();
     for bucket in histogram.buckets().filter(|b| b.count != 0.0) {
+        // The arithmetic mean for linear buckets, the geometric mean for exponential ones.
         let middle = if histogram.is_custom() {
             (bucket.upper + bucket.lower) / 2.0
         } else if bucket.lower <= 0.0 && bucket.upper >= 0.0 {
@@ -64,6 +65,7 @@ pub(crate) fn quantile(q: f64, histogram: &Histogram) -> Reading {
     }
     // NaN observations are in no bucket: then ranks are only valid counted from below.
     let upwards = histogram.sum.is_nan() || q < 0.5;
+    // Counted from the nearer end, which needs fewer buckets.
     let rank = if upwards { q } else { 1.0 - q } * histogram.count;
     let found = if upwards {
         reach(histogram.buckets(), rank)
@@ -77,10 +79,12 @@ pub(crate) fn quantile(q: f64, histogram: &Histogram) -> Reading {
         Err(value) => return Reading::plain(value),
     };
     let count = count.min(histogram.count);
+    // Rounding, or NaN observations: the rank is beyond all buckets.
     if count < rank {
         let has_nan = histogram.sum.is_nan();
         return Reading { value: if has_nan { f64::NAN } else { bucket.upper }, has_nan };
     }
+    // The position of the rank within its bucket.
     let part = if upwards { rank - (count - bucket.count) } else { count - rank };
     let has_nan = histogram.sum.is_nan() && histogram.buckets().map(|b| b.count).sum::<f64>() < histogram.count;
     Reading { value: interpolated(&bucket, part / bucket.count, histogram.is_custom()), has_nan }
@@ -115,6 +119,7 @@ fn within(mut bucket: Bucket, histogram: &Histogram) -> Result<Bucket, f64> {
         return Ok(if around_zero { one_sided(bucket, histogram) } else { bucket });
     }
     if bucket.lower == f64::NEG_INFINITY {
+        // The lowest custom bucket is unbounded below: its upper bound is the best estimate.
         if bucket.upper <= 0.0 {
             return Err(bucket.upper);
         }
@@ -130,6 +135,7 @@ fn interpolated(bucket: &Bucket, share: f64, linear: bool) -> f64 {
     if linear || lower <= 0.0 && upper >= 0.0 {
         return lower + (upper - lower) * share;
     }
+    // Exponential buckets are interpolated on a logarithmic scale.
     let (from, to) = (lower.abs().log2(), upper.abs().log2());
     if lower > 0.0 { (from + (to - from) * share).exp2() } else { -(to + (from - to) * (1.0 - share)).exp2() }
 }
@@ -145,6 +151,7 @@ pub(crate) fn fraction(lower: f64, upper: f64, histogram: &Histogram) -> Reading
     let mut counted = histogram.count;
     let mut has_nan = false;
     if histogram.sum.is_nan() {
+        // NaN observations count in the total but are in no bucket.
         counted = histogram.buckets().map(|b| b.count).sum();
         has_nan = counted < histogram.count;
     }

@@ -13,6 +13,7 @@ pub(crate) fn detect(current: &Histogram, before: &Histogram) -> bool {
         ResetHint::NotReset => return false,
         ResetHint::Unknown | ResetHint::Gauge => {}
     }
+    // The cheapest check first: the total count decreased.
     if current.count < before.count {
         return true;
     }
@@ -23,6 +24,7 @@ pub(crate) fn detect(current: &Histogram, before: &Histogram) -> bool {
             cells.rebound(&h.custom_values, &bounds);
             cells
         };
+        // Only counts up to common bounds can be compared.
         return fell(&cells(current), &cells(before));
     }
     if current.is_custom() != before.is_custom()
@@ -32,6 +34,7 @@ pub(crate) fn detect(current: &Histogram, before: &Histogram) -> bool {
         return true;
     }
     let beyond_zero = |side: &Buckets| Cells::new(side).beyond_zero(current.schema, current.zero_threshold);
+    // The previous histogram in the resolution of the current one.
     let (positive, negative, zero, threshold) = at_resolution(before, current.schema, current.zero_threshold);
     threshold != current.zero_threshold
         || current.zero_count < zero.value()
@@ -45,6 +48,7 @@ fn fell(current: &Cells, before: &Cells) -> bool {
         while now.next_if(|(i, _)| i < index).is_some() {}
         match now.peek() {
             Some((i, current)) if i == index => current.value() < count.value(),
+            // A bucket that disappeared had observations.
             _ => count.value() != 0.0,
         }
     })

@@ -64,6 +64,7 @@ impl Total {
     }
 
     fn add_times(&mut self, other: &Histogram, sign: f64) -> Result<Combined, Incompatible> {
+        // Checked before anything is changed: on an error the sum stays as it was.
         if self.frame.is_custom() != other.is_custom() {
             return Err(Incompatible);
         }
@@ -71,8 +72,10 @@ impl Total {
         let bounds_differ = self.frame.is_custom() && self.frame.custom_values != other.custom_values;
         self.count.add(sign * other.count);
         self.sum.add(sign * other.sum);
+        // The common case is equal layouts, which need no reconciliation.
         let same = self.frame.schema == other.schema && self.frame.zero_threshold == other.zero_threshold;
         if bounds_differ {
+            // Both sides are merged to the common bounds before they are added.
             let bounds = common_bounds(&self.frame.custom_values, &other.custom_values);
             let mut cells = Cells::new(&other.positive);
             cells.rebound(&other.custom_values, &bounds);
@@ -94,9 +97,11 @@ impl Total {
     /// Adds a histogram of another schema or zero threshold.
     fn add_reconciled(&mut self, other: &Histogram, sign: f64) {
         let frame = &mut self.frame;
+        // The coarser schema: buckets can be merged, but not split.
         let schema = frame.schema.min(other.schema);
         let (positive, negative, zero) = loop {
             let (positive, negative, zero, reached) = at_resolution(other, schema, frame.zero_threshold);
+            // The other histogram's zero bucket had to grow further than this one's: both must have the same.
             if reached.partial_cmp(&frame.zero_threshold) != Some(Ordering::Greater) {
                 break (positive, negative, zero);
             }
@@ -123,6 +128,7 @@ impl Total {
         let mine = self.frame.reset_hint;
         self.frame.reset_hint = match (mine, other) {
             (a, b) if a == b => a,
+            // A gauge among counters makes the sum a gauge.
             (ResetHint::Gauge, _) | (_, ResetHint::Gauge) => ResetHint::Gauge,
             _ => ResetHint::Unknown,
         };
@@ -205,12 +211,14 @@ impl Mean {
             if self.total.largest() + largest(histogram) < f64::MAX {
                 return self.total.add(histogram);
             }
+            // Close to overflow the sum is tried on a copy.
             let before = self.total.clone();
             let combined = self.total.add(histogram)?;
             if !self.total.overflows() {
                 return Ok(combined);
             }
             self.running = true;
+            // From here on the mean is updated incrementally, starting with that of the samples so far.
             self.total = before;
             self.total.divide(self.n - 1.0);
         }

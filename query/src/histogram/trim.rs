@@ -34,6 +34,7 @@ pub(crate) fn trim(histogram: &Histogram, at: f64, upper: bool) -> Histogram {
     if histogram.zero_count > 0.0 {
         let filled = |counts: &[f64]| counts.iter().any(|count| *count != 0.0);
         let (below, above) = (filled(&histogram.negative.counts), filled(&histogram.positive.counts));
+        // Without buckets on one side, all observations of the zero bucket are assumed on the other.
         let mut zero = histogram.zero_bucket();
         if below && !above {
             zero.upper = 0.0;
@@ -43,6 +44,7 @@ pub(crate) fn trim(histogram: &Histogram, at: f64, upper: bool) -> Histogram {
         }
         take(zero, &mut out.zero_count, kept_of_zero(&zero, at, keep));
     }
+    // Unchanged histograms keep their exact sum.
     if cut {
         (out.count, out.sum) = (count, sum);
         out.compact();
@@ -66,6 +68,7 @@ fn kept(bucket: &Bucket, at: f64, keep: Keep, linear: bool) -> (f64, f64) {
     if lower == f64::NEG_INFINITY || upper == f64::INFINITY {
         return kept_of_endless(bucket, at, keep);
     }
+    // The value is within the bucket: its observations are split by interpolation.
     let below = share_below(at, bucket, linear);
     match keep {
         Keep::Below => (count * below, middle(lower, at, linear)),

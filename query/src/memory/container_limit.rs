@@ -52,6 +52,7 @@ impl ContainerLimit {
     pub(super) fn admits(&self, used: usize, (bytes, little): (usize, bool)) -> Result<(), usize> {
         let (all, more) = (signed(used), if little { FOR_SMALL } else { 0 });
         let fresh = self.fresh.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        // The fast path: below the last limit, and not much was taken since it was read.
         if all <= more || all <= self.ceiling.load(Ordering::Relaxed) && fresh < GRAIN {
             return Ok(());
         }

@@ -110,6 +110,7 @@ impl QueryMemory {
     /// When that is more than the query may hold, or than all may hold together; nothing is taken then.
     pub fn take(&self, bytes: usize) -> Result<(), Error> {
         let most = self.of.max_per_query;
+        // Added first and taken back if it is too much: two threads cannot both fit into the last bytes.
         if self.used.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) > most {
             self.used.fetch_sub(bytes, Ordering::Relaxed);
             return Err(Error::QueryMemory { most });

@@ -35,7 +35,7 @@ struct Place {
 
 /// Gives equal expressions one slot each.
 pub(super) fn merge(plan: &mut Plan, _: &EngineOptions) {
-    if !repeats_a_scan(plan) {
+    if !plan.has_several_scans() || !repeats_a_scan(plan) {
         return;
     }
     let mut places = Vec::new();
@@ -68,6 +68,7 @@ impl Merger<'_> {
         for place in places {
             let found = equal[&self.number(place.id)].iter().copied();
             let same: Vec<NodeId> = found.filter(|id| !self.inside[id.index()]).collect();
+            // Handled once for all equal places, at the first of them, and only if that is collected.
             if self.inside[place.id.index()] || !place.whole || same.len() < 2 || same[0] != place.id {
                 continue;
             }
@@ -183,7 +184,7 @@ fn value_numbers(plan: &Plan) -> Vec<u32> {
     let mut numbers = vec![0; plan.nodes.len()];
     for id in plan.ids().rev() {
         let kind = &plan.node(id).kind;
-        let operands = kind.operands().into_iter().map(|operand| numbers[operand.index()]).collect();
+        let operands = kind.operands().map(|operand| numbers[operand.index()]).collect();
         let next = known.len() as u32;
         numbers[id.index()] = *known.entry((own_text(kind), operands)).or_insert(next);
     }

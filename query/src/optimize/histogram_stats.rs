@@ -3,7 +3,10 @@
 
 use crate::options::EngineOptions;
 use crate::parse::ast::{AggregateOp, BinaryOp};
-use crate::plan::{NodeKind, Plan};
+use crate::plan::{Node, NodeKind, Plan};
+
+/// The functions that only use count and sum.
+const STATS: [&str; 3] = ["histogram_count", "histogram_sum", "histogram_avg"];
 
 /// What the nodes above one need of its histograms.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -17,6 +20,11 @@ enum Needs {
 /// needs buckets: quantiles, fractions and deviations, whatever compares histograms, trimming, and subqueries, which have to
 /// look for resets themselves.
 pub(super) fn mark(plan: &mut Plan, _: &EngineOptions) {
+    // Most queries have none of these functions.
+    let reads_stats = |node: &Node| matches!(&node.kind, NodeKind::Call(call) if STATS.contains(&call.function.name));
+    if !plan.nodes.iter().any(reads_stats) {
+        return;
+    }
     let mut needs = vec![Needs::Unknown; plan.nodes.len()];
     // Parents come first, so that what they need is known when their operands are reached.
     for id in plan.ids() {
@@ -26,7 +34,7 @@ pub(super) fn mark(plan: &mut Plan, _: &EngineOptions) {
             scan.totals = of_node == Needs::Totals;
         }
         let below = below(&node.kind, of_node);
-        node.kind.operands().into_iter().for_each(|operand| needs[operand.index()] = below);
+        node.kind.operands().for_each(|operand| needs[operand.index()] = below);
     }
 }
 
@@ -37,7 +45,7 @@ fn below(kind: &NodeKind, needs: Needs) -> Needs {
         NodeKind::Call(call) => match call.function.name {
             "histogram_quantile" | "histogram_quantiles" | "histogram_fraction" => Needs::Buckets,
             "histogram_stddev" | "histogram_stdvar" | "changes" => Needs::Buckets,
-            "histogram_count" | "histogram_sum" | "histogram_avg" if needs == Needs::Unknown => Needs::Totals,
+            name if STATS.contains(&name) && needs == Needs::Unknown => Needs::Totals,
             _ => needs,
         },
         // The text of a whole histogram is the label of its value.

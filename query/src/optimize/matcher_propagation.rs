@@ -145,8 +145,8 @@ mod tests {
 
     use crate::options::Times;
     use crate::parse::ast::{Binary, BinaryOp, Card, Expr, ExprKind, Matching, Selector};
-    use crate::promqltest::agree::store;
     use crate::promqltest::everything;
+    use crate::promqltest::random_queries::store;
     use crate::{Engine, QueryOptions};
 
     #[test]

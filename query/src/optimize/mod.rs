@@ -49,8 +49,8 @@ mod tests {
     use crate::parse::random::{Part, query};
     use crate::plan::{self, Plan};
     use crate::prepared::{Asked, Planned, evaluate};
-    use crate::promqltest::agree::store;
     use crate::promqltest::everything;
+    use crate::promqltest::random_queries::store;
     use crate::stack::Stack;
     use crate::{Engine, QueryOptions};
 

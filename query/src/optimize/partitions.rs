@@ -6,14 +6,14 @@ use crate::plan::{NodeKind, Plan};
 
 /// Records on streaming nodes the scan they can be partitioned by.
 pub(super) fn choose(plan: &mut Plan, _: &EngineOptions) {
-    // Prefix sums of nodes that share a result: their number below a node is a difference of two.
-    let mut shared = vec![0usize; plan.nodes.len() + 1];
-    for (i, node) in plan.nodes.iter().enumerate() {
-        shared[i + 1] = shared[i] + usize::from(node.decisions.common.is_some());
+    // Prefix sums of nodes that share a result: their number below a node is a difference of two. Mostly there are none.
+    let mut shared = vec![0usize; if plan.common.is_empty() { 0 } else { plan.nodes.len() + 1 }];
+    for i in 1..shared.len() {
+        shared[i] = shared[i - 1] + usize::from(plan.nodes[i - 1].decisions.common.is_some());
     }
     for (i, node) in plan.nodes.iter_mut().enumerate() {
         // Shared results are kept by one thread, so nodes above them are not partitioned.
-        let shares_below = shared[node.end.index()] > shared[i + 1];
+        let shares_below = shared.get(node.end.index()) > shared.get(i + 1);
         let streams = node.facts.streams && !matches!(node.kind, NodeKind::Matrix(..));
         node.decisions.partitioned = node.facts.leaf.filter(|_| streams && !shares_below);
     }

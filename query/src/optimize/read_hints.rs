@@ -16,7 +16,7 @@ pub(super) fn set(plan: &mut Plan, _: &EngineOptions) {
             NodeKind::Binary(_) => "",
             _ => nearest[id.index()],
         };
-        node.kind.operands().into_iter().for_each(|operand| nearest[operand.index()] = below);
+        node.kind.operands().for_each(|operand| nearest[operand.index()] = below);
     }
     for id in plan.ids() {
         group_by(plan, id);

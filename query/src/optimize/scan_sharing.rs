@@ -7,7 +7,8 @@ use crate::plan::{NodeId, NodeKind, Plan};
 
 /// Groups the scans that are evaluated.
 pub(super) fn group(plan: &mut Plan, _: &EngineOptions) {
-    if plan.nodes.iter().filter(|node| node.kind.scan().is_some()).count() > SELECTORS_MAX {
+    let scans = plan.nodes.iter().filter(|node| node.kind.scan().is_some());
+    if !plan.has_several_scans() || scans.count() > SELECTORS_MAX {
         return;
     }
     let mut groups: Vec<Vec<NodeId>> = Vec::new();
@@ -29,6 +30,7 @@ pub(super) fn group(plan: &mut Plan, _: &EngineOptions) {
             _ => {}
         }
     }
+    // A group of one has nothing to share.
     for group in groups.into_iter().filter(|group| group.len() > 1) {
         let number = plan.scan_groups.len();
         plan.scan_groups.push(group.len());

@@ -98,6 +98,7 @@ impl Checker<'_> {
         for (i, arg) in call.args.iter().enumerate() {
             let Some(wanted) = function.arg_type(i) else { break };
             match &arg.kind {
+                // The labels of `info` may match everything.
                 ExprKind::Vector(selector) if i == 1 && data.is_some() && selector.name.is_none() => {
                     self.selector(selector, true);
                     self.compare(arg.span, (wanted, Type::Vector), &context);
@@ -146,6 +147,7 @@ impl Checker<'_> {
             self.set(*op, matching.card, span);
         }
         let fills = matching.fill_left.is_some() || matching.fill_right.is_some();
+        // As upstream, matching is only checked after the types of both sides.
         if types != [Type::Vector; 2] {
             if !matching.labels.is_empty() {
                 self.fault(span, "vector matching only allowed between instant vectors");

@@ -48,6 +48,7 @@ impl Parser<'_> {
         if fills && !self.dialect.fill_modifiers {
             self.fault(span, "binop fill modifiers are experimental and not enabled");
         }
+        // Stored on the node: computing it on demand would walk the whole chain.
         let of_scalars = [&left, &right].iter().all(|side| side.value_type() == Type::Scalar);
         let binary = Binary { op, left, right, of_scalars, return_bool, keep_name: false, matching };
         Ok(Expr { kind: ExprKind::Binary(Box::new(binary)), span })
@@ -66,6 +67,7 @@ impl Parser<'_> {
         let inner = self.expr(UNARY_OPERAND)?;
         let span = Span { start, end: inner.span.end };
         let kind = match inner.kind {
+            // The sign becomes part of the literal, as in upstream's tree.
             ExprKind::Number(n) if sign == Sign::Minus => ExprKind::Number(Number { value: -n.value, ..n }),
             ExprKind::Number(n) => ExprKind::Number(n),
             _ => ExprKind::Unary(sign, Box::new(inner)),
@@ -106,6 +108,7 @@ impl Parser<'_> {
             Kind::LeftBrace => self.selector(None),
             Kind::Aggregate(op) => {
                 let span = self.take().span;
+                // Names of aggregations are metric names unless an aggregation follows.
                 match self.peek() {
                     Kind::LeftParen | Kind::Word(Word::By | Word::Without) => self.aggregate(op, span),
                     _ => self.selector(Some(span)),
@@ -116,6 +119,7 @@ impl Parser<'_> {
                 if let Some(expr) = self.templated(span)? {
                     return Ok(expr);
                 }
+                // Some keywords are functions as well, others only metrics.
                 let callable = kind == Kind::Identifier || matches!(kind, Kind::Word(word) if word.is_call());
                 if callable && self.peek() == Kind::LeftParen { self.call(span) } else { self.selector(Some(span)) }
             }
@@ -138,6 +142,7 @@ impl Parser<'_> {
     /// A string literal that is an expression.
     fn text(&mut self, span: Span) -> Text {
         Text::unquoted(self.str(span)).unwrap_or_else(|message| {
+            // Reported last: upstream accepts the string, and reports other errors first.
             self.no_text.get_or_insert(Fault { span, message });
             Text::new(String::new())
         })
@@ -178,6 +183,7 @@ impl Parser<'_> {
         }
         args.push(self.expr(0)?);
         while let Some(comma) = self.take_if(Kind::Comma) {
+            // A trailing comma has its own error message.
             if self.begins_expr() {
                 args.push(self.expr(0)?);
             } else {
@@ -191,6 +197,7 @@ impl Parser<'_> {
     /// An aggregation, after its name.
     fn aggregate(&mut self, op: AggregateOp, name: Span) -> Parsed<Expr> {
         let outer = self.enter(Context::aggregation(name.start));
+        // The grouping may be before or after the arguments.
         let before = self.grouping()?;
         let mut args = self.args()?;
         let mut span = Span { start: name.start, end: self.closing };

@@ -41,6 +41,7 @@ impl Parser<'_> {
             if card != Card::OneToOne {
                 self.take();
                 matching.card = card;
+                // A parenthesis after `group_left` is always its label list; without one, an operand or a fill modifier follows.
                 let fill = matches!(self.peek(), Kind::Word(word) if word.is_fill());
                 if self.peek() == Kind::LeftParen || !fill && !self.begins_expr() {
                     matching.include = self.labels()?;

@@ -26,6 +26,7 @@ impl Parser<'_> {
             }
             return self.with().map(Some);
         }
+        // Not a template: the name is a function or a metric.
         let Some(template) = find(&self.scope, self.str(name)) else { return Ok(None) };
         let mut args = Vec::new();
         let mut span = name;
@@ -57,6 +58,7 @@ impl Parser<'_> {
             self.enter(NEXT);
             let body = Body::Text(self.skip_body()?);
             let name = self.str(name).to_owned();
+            // A template sees those before it, but not itself: recursion is impossible.
             self.scope = Some(Rc::new(Template { name, params, body, outer: self.scope.clone() }));
             if self.take_if(Kind::Comma).is_none() {
                 break;
@@ -109,6 +111,7 @@ impl Parser<'_> {
     }
 
     fn read_body(&mut self, template: &Rc<Template>, args: Vec<Expr>, text: Span) -> Parsed<Expr> {
+        // Arguments are parsed where they are used, the body in the scope of its definition.
         let mut scope = template.outer.clone();
         for (name, expr) in template.params.iter().zip(args) {
             let size = size(&expr);
@@ -118,6 +121,7 @@ impl Parser<'_> {
         let until = self.text.get(..text.end).unwrap_or_default();
         let mut inner = Parser::new(until, self.dialect, false);
         inner.start_at(text.start, self.depth());
+        // Limits are shared with the outer parser, or templates could evade them.
         (inner.scope, inner.uses, inner.parts, inner.limits) = (scope, self.uses, self.parts, self.limits);
         let expr = inner.expr(0).and_then(|expr| inner.expect(Kind::End).map(|_| expr));
         (self.uses, self.parts, self.stopped) = (inner.uses, inner.parts, self.stopped.take().or(inner.stopped));

@@ -32,6 +32,7 @@ pub(crate) fn analyse(plan: &mut Plan) {
         };
         facts.keeps_names = keeps_names(plan, id, facts.streams);
         let Names { scans, several } = names[id.index()];
+        // Two metrics, or a label that becomes the name, can yield equal labels once names are dropped.
         facts.may_collide = !facts.keeps_names && (several || scans > 1);
         facts.leaf = leaf(plan, id, facts.streams);
         plan.node_mut(id).facts = facts;
@@ -47,7 +48,6 @@ fn names_of(plan: &Plan, id: NodeId, below: &[Names]) -> Names {
         _ => Names::default(),
     };
     kind.operands()
-        .into_iter()
         .map(|operand| below[operand.index()])
         .fold(own, |all, one| Names { scans: all.scans.saturating_add(one.scans), several: all.several || one.several })
 }

@@ -20,6 +20,7 @@ fn add(plan: &mut Plan, mut expr: Expr) -> NodeId {
     let id = NodeId(plan.nodes.len() as u32);
     let (span, value_type) = (expr.span, expr.value_type());
     if let (None, ExprKind::Call(call)) = (&plan.refused, &expr.kind) {
+        // The first such error in the order of the text is kept.
         plan.refused = call.refused_extension();
     }
     let (facts, decisions) = (Facts::default(), Decisions::default());

@@ -89,12 +89,13 @@ pub(crate) fn explain(plan: &Plan, text: &str) -> Explanation {
         let node = plan.node(id);
         // What is below a node that reads the result of another one is not evaluated.
         let reads_result = node.decisions.common.is_some_and(|common| common.first != id);
-        let operands = if reads_result { Vec::new() } else { node.kind.operands() };
+        let operands: Vec<NodeId> = if reads_result { Vec::new() } else { node.kind.operands().collect() };
         next.extend(operands.iter().rev().map(|operand| (*operand, depth + 1)));
         let mut decisions = decisions(plan, id, parents[id.index()]);
         if let Some(labels) = scans.get(&id) {
             decisions.push(Decision { pass: "projection pushdown", detail: labels.clone() });
         }
+        // The first scan of a group is the one that reads.
         if let Some(group) = node.decisions.scan_group {
             let first = *groups.entry(group).or_insert(id);
             if first != id {
@@ -193,7 +194,7 @@ fn decisions(plan: &Plan, id: NodeId, parent: Option<NodeId>) -> Vec<Decision> {
 fn parents(plan: &Plan) -> Vec<Option<NodeId>> {
     let mut parents = vec![None; plan.nodes.len()];
     for id in plan.ids() {
-        plan.node(id).kind.operands().into_iter().for_each(|operand| parents[operand.index()] = Some(id));
+        plan.node(id).kind.operands().for_each(|operand| parents[operand.index()] = Some(id));
     }
     parents
 }

@@ -190,6 +190,11 @@ impl Plan {
         shared.any(|(i, common)| common.first.index() != i)
     }
 
+    /// Are there two scans or more, so that one could share with another?
+    pub(crate) fn has_several_scans(&self) -> bool {
+        self.nodes.iter().filter(|node| node.kind.scan().is_some()).nth(1).is_some()
+    }
+
     pub(crate) fn scan(&self, id: NodeId) -> Option<&Scan> {
         self.node(id).kind.scan()
     }
@@ -205,14 +210,15 @@ impl NodeKind {
     }
 
     /// Its operands, in the order in which they are evaluated.
-    pub(crate) fn operands(&self) -> Vec<NodeId> {
-        match self {
-            Self::Number(_) | Self::String(_) | Self::Vector(_) | Self::Matrix(..) => Vec::new(),
-            Self::Subquery(subquery) => vec![subquery.expr],
-            Self::Unary(_, inner) => vec![*inner],
-            Self::Binary(binary) => vec![binary.left, binary.right],
-            Self::Aggregate(aggregate) => aggregate.param.into_iter().chain([aggregate.expr]).collect(),
-            Self::Call(call) => call.args.clone(),
-        }
+    pub(crate) fn operands(&self) -> impl DoubleEndedIterator<Item = NodeId> + Clone + '_ {
+        let (few, args) = match self {
+            Self::Number(_) | Self::String(_) | Self::Vector(_) | Self::Matrix(..) => ([None, None], &[][..]),
+            Self::Subquery(subquery) => ([Some(subquery.expr), None], &[][..]),
+            Self::Unary(_, inner) => ([Some(*inner), None], &[][..]),
+            Self::Binary(binary) => ([Some(binary.left), Some(binary.right)], &[][..]),
+            Self::Aggregate(aggregate) => ([aggregate.param, Some(aggregate.expr)], &[][..]),
+            Self::Call(call) => ([None, None], &call.args[..]),
+        };
+        few.into_iter().flatten().chain(args.iter().copied())
     }
 }

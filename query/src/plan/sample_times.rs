@@ -55,7 +55,7 @@ fn times_of<'p>(plan: &'p Plan, id: NodeId, outer: &mut Vec<&'p Shift>) -> Sampl
         // The second argument of `info` selects nothing by itself.
         NodeKind::Call(call) if matches!(call.function.body, Body::Info) => times_of(plan, call.args[0], outer),
         kind => {
-            let operands = kind.operands().into_iter();
+            let operands = kind.operands();
             operands.fold(SampleTimes::None, |all, operand| all.and(times_of(plan, operand, outer)))
         }
     };

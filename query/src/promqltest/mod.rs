@@ -1,11 +1,11 @@
 //! Runs upstream's PromQL test scripts (`load`, `eval`, `expect`): for our own tests and for `promtool test promql`.
 
-#[cfg(test)]
-pub(crate) mod agree;
+mod all_constructs;
 mod classic;
 mod compare;
-mod every;
 mod notation;
+#[cfg(test)]
+pub(crate) mod random_queries;
 #[cfg(test)]
 mod recorded;
 mod script;
@@ -15,7 +15,7 @@ pub(crate) mod wrapped;
 
 use std::time::Duration;
 
-pub use self::every::{Operands, every_query};
+pub use self::all_constructs::{Operands, every_query};
 pub use self::notation::series;
 use self::script::{Command, Eval, When};
 pub(crate) use self::store::Store;

@@ -101,7 +101,7 @@ async fn room(take: impl Fn() -> Result<(), query::Error>) -> Result<(), ApiErro
     let until = Instant::now() + ROOM_WAIT;
     loop {
         match take() {
-            Err(error) if error.is_of_all() && Instant::now() < until => tokio::time::sleep(ROOM_LOOK).await,
+            Err(error) if error.is_memory_contention() && Instant::now() < until => tokio::time::sleep(ROOM_LOOK).await,
             outcome => return outcome.map_err(told),
         }
     }

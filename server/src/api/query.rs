@@ -65,7 +65,7 @@ impl Work {
         let mut answer = attempt(&self);
         // Of queries that together ask for more than there is each would hold a part, and none get enough: they go on one
         // after another.
-        if answer.as_ref().is_err_and(Error::is_of_all) {
+        if answer.as_ref().is_err_and(Error::is_memory_contention) {
             answer = self.in_turn(begun, &attempt).unwrap_or(answer);
         }
         self.app.metrics.observe_query(begun.elapsed());
@@ -97,7 +97,7 @@ impl Work {
             attempts_alone += usize::from(memory.used() == 0);
             let answer = attempt(self);
             let is_over = came.elapsed() >= TURN_WAIT || begun.elapsed() >= timeout;
-            if attempts_alone >= ATTEMPTS_ALONE || is_over || !answer.as_ref().is_err_and(Error::is_of_all) {
+            if attempts_alone >= ATTEMPTS_ALONE || is_over || !answer.as_ref().is_err_and(Error::is_memory_contention) {
                 return Some(answer);
             }
             if memory.used() > 0 {

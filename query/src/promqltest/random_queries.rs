@@ -7,7 +7,7 @@ use super::Store;
 use crate::options::Times;
 use crate::parse::random::{Part, query};
 use crate::promqltest::everything;
-use crate::{Engine, QueryOptions, Value};
+use crate::{Engine, Error, QueryOptions, QueryResult, Value};
 
 /// Series with the names and labels of random queries, and all kinds of samples.
 const DATA: &str = r#"
@@ -71,6 +71,24 @@ proptest! {
         let range = run(Times { start_ms: ts_ms - 240_000, end_ms: ts_ms + 180_000, step_ms: 60_000 });
         if let (Ok(instant), Ok(range)) = (instant, range) && !by_times && !matches!(instant.value, Value::Matrix(_)) {
             prop_assert_eq!(at(&instant.value, ts_ms), at(&range.value, ts_ms), "{}", text);
+        }
+    }
+
+    /// A plan is not changed by its evaluation: it yields the same at each, and what a query yields that is planned anew.
+    #[test]
+    fn prepared_queries((text, _) in query(Part::All)) {
+        let (engine, store, options) = (Engine::new(everything()), store(), QueryOptions::default());
+        let Ok(prepared) = engine.prepare(&text, &options) else { return Ok(()) };
+        let outcome = |result: Result<QueryResult, Error>| match result {
+            Ok(result) => format!("{:?} {:?} {:?}", result.value, result.warnings, result.infos),
+            Err(error) => error.to_string(),
+        };
+        for at in [660_000, 900_000, 660_000] {
+            let planned_anew = outcome(engine.instant(&store, &text, at, &options));
+            prop_assert_eq!(outcome(prepared.instant(&store, at, &options)), planned_anew, "{}", &text);
+            let (start, end, step) = (at - 240_000, at, 60_000);
+            let planned_anew = outcome(engine.range(&store, &text, start, end, step, &options));
+            prop_assert_eq!(outcome(prepared.range(&store, (start, end, step), &options)), planned_anew, "{}", &text);
         }
     }
 }
