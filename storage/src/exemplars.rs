@@ -59,7 +59,7 @@ impl Newest {
         Self { ts_ms: exemplar.ts_ms, value: exemplar.value, labels, number }
     }
 
-    /// A histogram exposes several of one time again and again: in one order, what came before is told from what is new.
+    /// A histogram exposes several of one time again and again: ordered, what came before is distinguished from what is new.
     fn order(&self, other: &Self) -> Ordering {
         let times = self.ts_ms.cmp(&other.ts_ms);
         times.then(self.value.total_cmp(&other.value)).then(self.labels.cmp(&other.labels))

@@ -81,7 +81,7 @@ impl Cf {
 pub(crate) const META_FORMAT: &[u8] = b"format";
 pub(crate) const META_BUCKET_MS: &[u8] = b"bucket_ms";
 pub(crate) const META_HORIZON_MS: &[u8] = b"horizon_ms";
-/// The time that was told last, about.
+/// The current time as it was stored last.
 pub(crate) const META_NOW_MS: &[u8] = b"now_ms";
 /// Written so that a log has something in it.
 pub(crate) const META_LOG: &[u8] = b"log";

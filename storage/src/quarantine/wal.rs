@@ -1,5 +1,5 @@
 //! Write-ahead logs, looked at before RocksDB replays them. It stops at the first damaged byte, or refuses to open; here
-//! what is damaged is taken out, so that everything around it is replayed, and what is missing is told.
+//! what is damaged is taken out, so that everything around it is replayed, and what is missing is recorded.
 //!
 //! Every write has a sequence number, and they have no gaps: a gap is a write that is gone, whether its bytes are damaged or
 //! its whole log is missing. How far the logs reached is kept beside them (`SYNCED`): a log that ends before that has lost

@@ -164,8 +164,8 @@ impl SeriesColumn {
         }
     }
 
-    /// Adds samples at ascending times. One at the time of another is not added; `met` is told its index, and the value that
-    /// is there.
+    /// Adds samples at ascending times. One at the time of another is not added; `met` is called with its index and the
+    /// value that is there.
     pub(crate) fn add(self, line: &[i64], (times, values): (&[i64], &[f64]), met: &mut dyn FnMut(usize, f64)) -> Self {
         let is_common = !matches!(self, Self::OwnTimes(..)) && times.iter().all(|ts| line.binary_search(ts).is_ok());
         if is_common {

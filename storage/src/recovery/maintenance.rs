@@ -84,7 +84,7 @@ impl Db {
         self.with(|opening| opening.clean_deleted())
     }
 
-    /// Tells what time it is, as [`crate::Clock`] sees it: retention rules go by it, and what was stored as of a later time
+    /// Sets the current time, as [`crate::Clock`] gives it: retention rules go by it, and what was stored as of a later time
     /// keeps no present sample out. To be called about every second.
     ///
     /// # Errors
@@ -93,13 +93,13 @@ impl Db {
         self.with(|opening| opening.set_now(now_ms))
     }
 
-    /// The time that was told last; `None` before the first time.
+    /// The time that was last set by [`Db::set_now`]; `None` before the first time.
     #[must_use]
     pub fn now_ms(&self) -> Option<i64> {
         self.enter().ok()?.now_ms()
     }
 
-    /// The time that an earlier process was told last, within a minute; where none was, about that of the newest stored
+    /// The time that an earlier process stored last, within a minute; where none was, about that of the newest stored
     /// sample. `None` for a new directory. What [`crate::Clock`] begins with.
     ///
     /// # Errors
