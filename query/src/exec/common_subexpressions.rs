@@ -133,8 +133,10 @@ impl Evaluator<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::sync::{Arc, Mutex};
+
+    use parking_lot::Mutex;
 
     use model::{Matcher, Parts, Querier};
     use proptest::prelude::*;

@@ -109,7 +109,9 @@ impl Evaluator<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
 
     use model::{BatchSink, PartReader, Parts, QuerierError};
     use proptest::prelude::*;

@@ -207,7 +207,7 @@ impl<'a> Evaluator<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use parking_lot::Mutex;
 
     use model::{Labels, Listing, Parts, Querier, QuerierError, ReadHints, SamplesNeeded, Selection};
 
