@@ -132,6 +132,7 @@ impl Exemplars {
     /// How many are kept from now on.
     pub(crate) fn set_max(&self, store: &Store, max: u64) -> Result<(), Error> {
         let mut ring = self.ring.lock();
+        // Only a server that keeps exemplars reads those that are stored.
         if ring.max == 0 && max > 0 {
             ring.load(store)?;
         }
@@ -199,6 +200,7 @@ impl Exemplars {
         ring.next = next;
         ring.cut(store, &mut batch);
         if let Err(error) = store.write(batch) {
+            // Nothing was written: the numbers are given out again.
             (ring.first, ring.next) = before;
             return Err(error.into());
         }

@@ -35,6 +35,7 @@ impl Reader<'_> {
         let mut gathered = Gathered::default();
         let mut left = Left::of(metrics.len());
         for parts in levels(stored, self.context.store.bucket_ms) {
+            // What one part of a level finds, the other parts may have newer: they look for the same.
             let open = left.clone();
             for part in parts {
                 let found = (&open, &mut left);
@@ -48,6 +49,7 @@ impl Reader<'_> {
                     }
                 }
             }
+            // Mostly after the first level: every series has a sample in the newest rows.
             if left.count == 0 {
                 break;
             }
@@ -66,6 +68,7 @@ impl Reader<'_> {
             self.plan(segment)?;
             let Some(wanted) = self.plans.get(&segment).filter(|wanted| !wanted.is_empty()) else { continue };
             let mut missing = wanted.clone();
+            // Nothing older is decoded for a series that was found.
             open.restrict(&mut missing);
             if missing.is_empty() {
                 continue;
@@ -128,6 +131,7 @@ fn levels(stored: &Stored, bucket_ms: u32) -> Vec<Vec<Part<'_>>> {
     let mut from = i64::MAX;
     for (end, start, part) in all {
         match levels.last_mut() {
+            // It overlaps what is in the level, so neither is newer as a whole.
             Some(level) if end > from => level.push(part),
             _ => {
                 from = start;

@@ -43,6 +43,7 @@ pub(crate) fn encode(columns: &Columns<'_>, flags: u8, seed: u64, out: &mut Vec<
     for (i, values) in columns.values.chunks(LANE).enumerate() {
         let all = all_present(values.len());
         let present = columns.present.get(i).copied().unwrap_or(0) & all;
+        // Absent lanes cost one byte: wide layouts of which little is exposed stay cheap.
         if present == 0 {
             out.push(HEAD_ABSENT);
             continue;
@@ -54,6 +55,7 @@ pub(crate) fn encode(columns: &Columns<'_>, flags: u8, seed: u64, out: &mut Vec<
         }
         let base = &columns.base[i * LANE..i * LANE + values.len()];
         let shape = lane::encode(values, base, present, &mut payload);
+        // Six bits: widths go up to 56, and 63 stands for an absent lane.
         head |= shape.width as u8;
         if shape.exception_bytes == 0 {
             out.push(head);
@@ -93,6 +95,7 @@ impl<'a> RowView<'a> {
         let (bytes, stored) =
             bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(Corrupt::Shape("shorter than a checksum"))?;
         let (got, expected) = (checksum(bytes, seed), u32::from_le_bytes(*stored));
+        // Before anything is interpreted: lengths in damaged bytes could mean anything.
         if got != expected {
             return Err(Corrupt::Checksum { got, expected });
         }

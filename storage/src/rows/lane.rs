@@ -93,6 +93,7 @@ pub(crate) fn encode(values: &[f64], base: &[f64], present: u64, out: &mut Vec<u
     for (i, (v, b)) in values.iter().zip(base).enumerate() {
         changed |= u64::from(v.to_bits() != b.to_bits()) << i;
     }
+    // Absent columns have no value that could differ.
     changed &= present;
     if changed == 0 {
         return Shape::default();
@@ -109,6 +110,7 @@ pub(crate) fn encode(values: &[f64], base: &[f64], present: u64, out: &mut Vec<u
             _ => exceptions |= 1 << i,
         }
     }
+    // One leap should not widen 63 other codes: it becomes an exception where that is cheaper.
     let width = cheapest_width(&by_width, values.len() as u32);
     for i in bits(changed & !exceptions) {
         if codes[i] >> width != 0 {
@@ -190,6 +192,7 @@ impl LaneBase {
         wanted: u64,
         out: &mut [f64; LANE],
     ) -> Option<()> {
+        // A query of one metric name wants a few columns of a lane.
         if wanted.count_ones() <= PICKED_MAX {
             self.pick(width, packed, wanted, out)?;
         } else if width == 0 {

@@ -99,6 +99,7 @@ impl Columns {
         (place, wanted): (RowKey, &Wanted),
         last_ms: i64,
     ) -> Result<bool, Refused> {
+        // Columns were asked for at different times: the shortest says from where rows are missing.
         let least = places(wanted).map(|place| self.rows_of(place)).min().unwrap_or(0);
         let from = match (self.times.get(least), self.times.last()) {
             (Some(&ts), _) => slot_of(place.bucket, ts),
@@ -127,6 +128,7 @@ impl Columns {
         let mut row = least;
         let mut whole = true;
         scan::each_row(store, iter, (place, &slots), frame, &mut |ts, view| {
+            // Rows with own times, and times that differ from those known, cannot be cached as columns.
             whole &= view.flags & ORDINARY != 0 && times.get(row).is_none_or(|&known| known == ts);
             if whole {
                 add(columns, row, view, frame, wanted).inspect_err(|_| whole = false)?;
@@ -142,6 +144,7 @@ impl Columns {
 
     /// The wanted columns over a range.
     pub(super) fn run(&self, range: &RangeInclusive<i64>, wanted: &Wanted) -> Run {
+        // A failed read may leave columns of different lengths; only rows that all have are used.
         let rows = places(wanted).map(|place| self.rows_of(place)).min().unwrap_or(0);
         let times = &self.times[..rows];
         let from = times.partition_point(|ts| ts < range.start());
