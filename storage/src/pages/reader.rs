@@ -228,6 +228,7 @@ fn take_page<'w>(
                 None => break,
             }
         }
+        // Pages do not overlap: up to its last metric nothing comes in a later one.
         let last = columns.last().map_or(first, |column| column.metric);
         Ok(&wanted[wanted.partition_point(|&(metric, _)| metric <= last)..])
     });
@@ -286,6 +287,7 @@ impl Clip {
                 let mut present = vec![0; n.div_ceil(64)];
                 let place = from - self.places.start;
                 mark(&mut present, place..place + (to - from), true);
+                // The column covers just what is wanted: its values are moved, not copied.
                 let values = if n == values.len() && to - from == n {
                     values
                 } else {

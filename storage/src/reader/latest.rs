@@ -65,6 +65,7 @@ impl Reader<'_> {
         gathered: &mut Gathered,
     ) -> Result<(), Error> {
         for segment in segments {
+            // Finds out which of the metrics the segment has.
             self.plan(segment)?;
             let Some(wanted) = self.plans.get(&segment).filter(|wanted| !wanted.is_empty()) else { continue };
             let mut missing = wanted.clone();
@@ -81,6 +82,7 @@ impl Reader<'_> {
                 (place, wanted),
                 &self.range,
                 &mut |frame, ts, row| {
+                    // A run of one row: series are found in different rows.
                     let mut decoder = RowDecoder::new(&missing, 1);
                     decoder.add_row(frame, ts, row, cells)?;
                     let run = decoder.run;
@@ -126,6 +128,7 @@ fn levels(stored: &Stored, bucket_ms: u32) -> Vec<Vec<Part<'_>>> {
     let pages = stored.timelines.iter();
     let pages = pages.map(|(of, timeline)| (of.end_ms(bucket_ms), of.start.0, Part::Pages(*of, timeline)));
     let mut all: Vec<(i64, i64, Part<'_>)> = rows.chain(pages).collect();
+    // By where they end, since that is where the newest sample may lie.
     all.sort_by_key(|(end, ..)| std::cmp::Reverse(*end));
     let mut levels: Vec<Vec<Part<'_>>> = Vec::new();
     let mut from = i64::MAX;

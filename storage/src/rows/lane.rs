@@ -30,6 +30,7 @@ impl Base {
     #[inline]
     pub(crate) fn new(value: f64) -> Self {
         let bits = value.to_bits();
+        // Counters, gauges of bytes and the like: most bases are integers.
         if let Some(int) = as_int(value) {
             return Self { bits, int, scale: 1.0 };
         }
@@ -66,6 +67,7 @@ fn as_int(value: f64) -> Option<i64> {
 
 #[inline]
 fn as_scaled(value: f64, scale: f64) -> Option<i64> {
+    // Rounded to the nearest, then verified by the very division that decodes it.
     let int = (value * scale + 0.5_f64.copysign(value)) as i64;
     ((int as f64 / scale).to_bits() == value.to_bits()).then_some(int)
 }
@@ -130,6 +132,7 @@ fn cheapest_width(by_width: &[u32; 65], columns: u32) -> u32 {
     let widest = (0..=WIDTH_MAX).rev().find(|&w| by_width[w as usize] > 0).unwrap_or(0);
     let (mut best, mut best_bits, mut wider) = (widest, widest * columns, 0);
     for width in (0..widest).rev() {
+        // Codes that no longer fit become exceptions.
         wider += by_width[width as usize + 1];
         let bits = width * columns + wider * EXCEPTION_BITS;
         if bits < best_bits {
@@ -209,6 +212,7 @@ impl LaneBase {
             let (kept, after) = after.split_at_checked(len)?;
             let mut bytes = [0u8; 8];
             bytes[..len].copy_from_slice(kept);
+            // Six bits name the column, so that it is always one of the lane.
             out[column] = f64::from_bits(self.0[column].bits ^ u64::from_le_bytes(bytes) << shift);
             rest = after;
         }
@@ -221,6 +225,7 @@ impl LaneBase {
             let bit = i * width as usize;
             let from = packed.get(bit / 8..)?;
             let mut word = [0u8; 8];
+            // Near the end there are fewer bytes than a load takes; the code lies within them.
             let len = from.len().min(8);
             word[..len].copy_from_slice(&from[..len]);
             let code = u64::from_le_bytes(word) >> (bit % 8) & mask;

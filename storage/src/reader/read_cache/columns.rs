@@ -85,6 +85,7 @@ impl Columns {
     ) -> Result<(), Refused> {
         self.read_at = None;
         let looked = self.read_on(snapshot.store, iter, (place, wanted), last_ms)?;
+        // The iterator went past the segment's last row: until a newer one is written nothing need be looked for.
         if looked && self.is_whole(wanted) && !scan::is_in(iter, place) {
             self.read_at = Some(snapshot.epochs.newer);
         }
@@ -131,6 +132,7 @@ impl Columns {
             // Rows with own times, and times that differ from those known, cannot be cached as columns.
             whole &= view.flags & ORDINARY != 0 && times.get(row).is_none_or(|&known| known == ts);
             if whole {
+                // Of a segment with damaged rows nothing is cached; they are read one by one, and reported.
                 add(columns, row, view, frame, wanted).inspect_err(|_| whole = false)?;
                 if row == times.len() {
                     times.push(ts);
