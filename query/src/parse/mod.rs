@@ -77,11 +77,13 @@ const FEW_BYTES: usize = 100;
 
 /// How many binary operators a query has at most: as far as it can be read.
 pub(crate) fn operators(text: &str) -> usize {
+    // The common case, which spares reading the text twice.
     if text.len() < FEW_BYTES {
         return 0;
     }
     let mut lexer = Lexer::new(text, false, true);
     let mut found = 0;
+    // Counted before parsing, since the stack that the tree needs is chosen by this number: see [`crate::stack`].
     while let Ok(Token { kind, span }) = lexer.next() {
         match kind {
             Kind::End => break,
@@ -110,6 +112,7 @@ fn whole(parser: &mut Parser<'_>) -> Result<Expr, Vec<Fault>> {
     let expr = parsed.and_then(|expr| parser.expect(Kind::End).map(|_| expr));
     let mut faults = std::mem::take(&mut parser.faults);
     let Ok(expr) = expr else { return Err(faults) };
+    // As upstream: types are only checked in a tree without syntax errors.
     if faults.is_empty() {
         faults = parser.no_text.take().map_or_else(|| check::check(text, &expr), |fault| vec![fault]);
     }
@@ -134,6 +137,7 @@ pub fn parse_selector_within(text: &str, bounds: &Bounds) -> Result<Vec<Matcher>
     limits.begin(text)?;
     let dialect = Dialect { utf8_names: bounds.utf8_names, ..Dialect::default() };
     let matchers = lone(text, dialect, Some(limits))?;
+    // The matchers outlive the reservation: their memory stays with the query.
     taken.keep();
     Ok(matchers)
 }

@@ -24,6 +24,7 @@ impl Lexer<'_> {
             '_' => Kind::Blank,
             '0'..='9' => self.number()?,
             '.' if self.peek().is_some_and(|c| c.is_ascii_digit()) => self.number()?,
+            // Only `stale` is valid; the parser reports other words with the context of the values.
             c if is_alpha(c) => self.name(),
             c => return Err(format!("unexpected character in series sequence: {}", quoted_char(Some(c)))),
         };
