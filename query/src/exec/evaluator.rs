@@ -132,6 +132,7 @@ impl<'a> Evaluator<'a> {
     }
 
     pub(super) fn annotations(&self) -> MutexGuard<'_, Annotations> {
+        // A thread that panicked ends the query; its annotations are complete as far as they go.
         self.query.annotations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -158,6 +159,7 @@ impl Query<'_> {
 
     /// Drops the caches of the query. True if there was anything in them.
     pub(crate) fn drop_caches(&self) -> bool {
+        // Both are cleared, so the operator must not stop after the first.
         let common = self.common.clear(&self.bounds.memory);
         self.scans.clear() || common
     }
