@@ -46,6 +46,7 @@ impl Annotations {
 
     pub(crate) fn warn(&mut self, text: &str, span: Span, message: &str) {
         self.count += 1;
+        // The position is computed only for annotations that are kept: it counts lines from the start of the text.
         note(&mut self.warnings, format!("PromQL warning: {}", cut(message)), || line_column(text, span.start));
     }
 
@@ -122,6 +123,7 @@ fn shown(all: impl ExactSizeIterator<Item = String>, kind: &str) -> Vec<String> 
 
 /// Go's `%.2g`.
 fn two_digits(value: f64) -> String {
+    // Two significant digits, from which the exponent after rounding is known.
     let scientific = format!("{value:.1e}");
     let Some((digits, exponent)) = scientific.split_once('e') else { return format_g(value) };
     let exponent: i32 = exponent.parse().unwrap_or(0);
@@ -129,6 +131,7 @@ fn two_digits(value: f64) -> String {
         true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
         false => text.to_owned(),
     };
+    // `%g` uses the exponent form below 1e-4 and from the precision on.
     if (-4..2).contains(&exponent) {
         return trimmed(&format!("{value:.*}", usize::try_from(1 - exponent).unwrap_or(0)));
     }

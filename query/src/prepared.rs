@@ -201,6 +201,7 @@ pub(crate) fn evaluate(
     if form == Form::Matrix {
         check_range(planned.plan(), times)?;
     }
+    // Borrowed where nothing depends on the times, as in most queries.
     let plan = planned.resolved(times, engine)?;
     if let Some(refused) = &plan.refused {
         return Err(Error::Execution(refused.clone()));
@@ -223,12 +224,14 @@ pub(crate) fn evaluate(
         scans: ScanCache::of(&plan),
         profile: profile.as_ref(),
     };
+    // Counting takes a lock: only where somebody asks for the counts.
     let counts = options.stats.is_some() || query.budget.is_some() || profile.is_some();
     let evaluator = Evaluator::new(&query, Counter::new(counts, if options.per_step_stats { grid.len } else { 0 }));
     let prepared = Instant::now();
     let value = evaluator.value(&grid, form);
     let evaluated = Instant::now();
     let (peak_samples, level) = evaluator.into_cost();
+    // Measured apart from the evaluation: see `Stats::sorting`.
     let value = value.map(sorted);
     if let Some(place) = &options.stats {
         *place.lock().unwrap_or_else(PoisonError::into_inner) = Stats {
@@ -294,6 +297,7 @@ fn estimate_nodes(
 /// The steps of a query.
 fn grid(times: Times) -> Grid {
     let Times { start_ms, end_ms, step_ms } = times;
+    // The end belongs to the range only if a step falls on it.
     let steps = if step_ms > 0 { (end_ms - start_ms) / step_ms } else { 0 };
     Grid { start_ms, step_ms, len: steps as usize + 1 }
 }

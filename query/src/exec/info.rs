@@ -89,8 +89,7 @@ impl Evaluator<'_> {
         for identity in identities(enriched.map(|series| key(&series.labels))) {
             let matchers = wanted.names.iter().chain(&wanted.data).cloned().chain(identity).collect();
             let scan = Scan { matchers, ..Scan::default() };
-            // Timestamps instead of values: of several info series the one with the latest sample is used, and values are
-            // not.
+            // Timestamps instead of values, which are not used: the info series with the latest sample wins.
             self.latest(ScanOf { scan: &scan, id: None }, &ends, Take::FloatMillis, &mut |series| {
                 if !series.histograms.is_empty() {
                     let labels = format_labels(&series.labels);

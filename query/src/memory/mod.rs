@@ -51,6 +51,7 @@ impl MemoryPool {
         let (lock, freed) = &self.freed;
         let guard = lock.lock().unwrap_or_else(PoisonError::into_inner);
         self.waiting.fetch_add(1, Ordering::SeqCst);
+        // A spurious wake-up is harmless: the caller tries to take memory again, and waits once more.
         drop(freed.wait_timeout(guard, most));
         self.waiting.fetch_sub(1, Ordering::SeqCst);
     }
@@ -63,6 +64,7 @@ impl MemoryPool {
 
     fn give(&self, bytes: usize) {
         self.used.fetch_sub(bytes, Ordering::SeqCst);
+        // The common case has no waiters, and takes no lock.
         if bytes > 0 && self.waiting.load(Ordering::SeqCst) > 0 {
             // A waiter holds the lock from before it is counted until it waits: taking it here makes sure that the waiter
             // is not between the two, where it would miss the notification.
@@ -115,6 +117,7 @@ impl QueryMemory {
             self.used.fetch_sub(bytes, Ordering::Relaxed);
             return Err(Error::QueryMemory { most });
         }
+        // The query's own limit first: its error cannot be cured by waiting, while that of the pool can.
         let most = self.of.max;
         let all = self.of.used.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         let refused = if all > most {
@@ -134,6 +137,7 @@ impl QueryMemory {
 
     /// Takes memory for a cache, which only saves time: refused where less than three quarters would stay free for results.
     pub(crate) fn take_spare(&self, bytes: usize) -> bool {
+        // Checked without taking: a cache may miss its share by a little, but the limits are enforced by `take`.
         let fits = |used: &AtomicUsize, most: usize| used.load(Ordering::Relaxed).saturating_add(bytes) <= most / 4;
         fits(&self.used, self.of.max_per_query) && fits(&self.of.used, self.of.max) && self.take(bytes).is_ok()
     }
@@ -182,6 +186,7 @@ impl QueryMemory {
 }
 
 impl Drop for QueryMemory {
+    // The pool's share of this query, whatever its threads reserved of it.
     fn drop(&mut self) {
         self.of.give(*self.used.get_mut());
     }

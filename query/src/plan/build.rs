@@ -52,6 +52,7 @@ fn kind(plan: &mut Plan, expr: Expr) -> NodeKind {
         ExprKind::Paren(inner) => kind(plan, *inner),
         ExprKind::Unary(sign, inner) => NodeKind::Unary(sign, add(plan, *inner)),
         ExprKind::Binary(binary) => {
+            // Read before the sides are moved into the plan.
             let of_vectors = binary.matched().is_some();
             let ast::Binary { op, left, right, return_bool, keep_name, matching, .. } = *binary;
             let left_span = left.span;

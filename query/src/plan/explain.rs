@@ -90,6 +90,7 @@ pub(crate) fn explain(plan: &Plan, text: &str) -> Explanation {
         // What is below a node that reads the result of another one is not evaluated.
         let reads_result = node.decisions.common.is_some_and(|common| common.first != id);
         let operands: Vec<NodeId> = if reads_result { Vec::new() } else { node.kind.operands().collect() };
+        // Reversed, since the list is a stack: the first operand is shown first.
         next.extend(operands.iter().rev().map(|operand| (*operand, depth + 1)));
         let mut decisions = decisions(plan, id, parents[id.index()]);
         if let Some(labels) = scans.get(&id) {
@@ -135,6 +136,7 @@ fn expression(node: &Node, text: &str) -> String {
     let written = text.get(node.span.start..node.span.end).unwrap_or_default();
     // Of a chain of operators each node has all before it in its text: no more is looked at than may be shown.
     let end = written.char_indices().nth(LOOKED_AT_MAX).map_or(written.len(), |(end, _)| end);
+    // The query may be formatted over several lines.
     let line = written[..end].split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(EXPRESSION_MAX) {
         Some((end, _)) => format!("{}…", &line[..end]),
@@ -204,12 +206,14 @@ fn labels_of_scans(plan: &Plan) -> HashMap<NodeId, String> {
     let mut scans = HashMap::new();
     for node in &plan.nodes {
         let NodeKind::Aggregate(aggregate) = &node.kind else { continue };
+        // Only projections that reach a scan have an effect.
         let Some(scan) = plan.node(aggregate.expr).facts.leaf else { continue };
         let grouping = |id: &NodeId| match &plan.node(*id).kind {
             NodeKind::Aggregate(aggregate) => labels(&aggregate.grouping),
             _ => String::new(),
         };
         let mut needed: Vec<String> = node.decisions.projection.iter().map(grouping).collect();
+        // Aggregations that are computed together often group by the same labels.
         needed.dedup();
         if !needed.is_empty() {
             scans.insert(scan, format!("labels needed: {}", needed.join(" and ")));
@@ -235,6 +239,7 @@ impl fmt::Display for Explanation {
 
 impl fmt::Display for PlanNode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Bounded: a chain of operators would indent its last line by its length.
         let indent = "  ".repeat(self.depth.min(INDENTED_MAX));
         writeln!(f, "{indent}#{} {}: {}", self.id, self.operation, self.expression)?;
         for Decision { pass, detail } in &self.decisions {

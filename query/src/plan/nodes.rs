@@ -179,6 +179,7 @@ impl Plan {
     /// A node and all below it, parents first. Among them are the operands of what was folded into a constant, which select
     /// nothing.
     pub(crate) fn subtree(&self, id: NodeId) -> impl Iterator<Item = NodeId> + use<> {
+        // Nodes are in preorder, so a subtree is a contiguous range.
         (id.0..self.node(id).end.0).map(NodeId)
     }
 
@@ -211,6 +212,7 @@ impl NodeKind {
 
     /// Its operands, in the order in which they are evaluated.
     pub(crate) fn operands(&self) -> impl DoubleEndedIterator<Item = NodeId> + Clone + '_ {
+        // Fixed places and a slice, so that iterating does not allocate.
         let (few, args) = match self {
             Self::Number(_) | Self::String(_) | Self::Vector(_) | Self::Matrix(..) => ([None, None], &[][..]),
             Self::Subquery(subquery) => ([Some(subquery.expr), None], &[][..]),
