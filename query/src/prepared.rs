@@ -42,8 +42,8 @@ const STEPS_MAX: i64 = 1 << 24;
 /// Memory to explain a node, approximately.
 const EXPLAINED_BYTES: usize = 1 << 10;
 
-/// A checked and planned query that can be evaluated any number of times, at any times and over any store: rules evaluate it
-/// every interval without parsing and planning it again.
+/// A prepared statement: a checked and planned query that can be evaluated repeatedly, at any times and over any store. Rules
+/// use it to avoid parsing and planning at every interval.
 pub struct Prepared {
     engine: EngineOptions,
     text: String,

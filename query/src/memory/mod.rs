@@ -28,7 +28,7 @@ pub struct MemoryPool {
     max_per_query: usize,
     used: AtomicUsize,
     container: Option<ContainerLimit>,
-    /// Threads that wait for memory, and what wakes them.
+    /// The number of threads that wait for memory, and the condition that wakes them.
     waiting: AtomicUsize,
     freed: (Mutex<()>, Condvar),
 }
@@ -197,7 +197,7 @@ impl Drop for QueryMemory {
 pub(crate) struct Reservation<'a> {
     memory: &'a QueryMemory,
     bytes: Cell<usize>,
-    /// The most of them since the peak was last taken.
+    /// The maximum of `bytes` since the last [`Self::take_peak`].
     peak: Cell<usize>,
 }
 
@@ -218,12 +218,12 @@ impl<'a> Reservation<'a> {
         Ok(())
     }
 
-    /// The most bytes held until now, forgotten with this.
+    /// Returns the peak, and resets it to what is held now.
     pub(crate) fn take_peak(&self) -> usize {
         self.peak.replace(self.bytes.get())
     }
 
-    /// Takes a peak of before into account again.
+    /// Raises the peak to an earlier one.
     pub(crate) fn restore_peak(&self, before: usize) {
         self.peak.set(self.peak.get().max(before));
     }
@@ -232,7 +232,7 @@ impl<'a> Reservation<'a> {
         self.back_to(self.bytes.get().saturating_sub(bytes));
     }
 
-    /// Leaves what is held to the query: it is not given back when this is dropped.
+    /// Leaves the reserved memory to the query: it is not released when this is dropped.
     pub(crate) fn keep(&self) {
         self.bytes.set(0);
     }

@@ -11,7 +11,7 @@ pub(crate) fn build(expr: Expr) -> Plan {
     plan
 }
 
-/// Adds an expression and what is below it; parentheses have no node.
+/// Adds an expression with its operands; parentheses have no node.
 fn add(plan: &mut Plan, mut expr: Expr) -> NodeId {
     while let ExprKind::Paren(inner) = expr.kind {
         expr = *inner;
@@ -48,7 +48,7 @@ fn kind(plan: &mut Plan, expr: Expr) -> NodeKind {
             let ast::Subquery { expr, range, step, shift } = *subquery;
             NodeKind::Subquery(Subquery { expr: add(plan, expr), range, step, shift })
         }
-        // `add` has taken them away.
+        // `add` removes parentheses before it calls this function.
         ExprKind::Paren(inner) => kind(plan, *inner),
         ExprKind::Unary(sign, inner) => NodeKind::Unary(sign, add(plan, *inner)),
         ExprKind::Binary(binary) => {
