@@ -64,6 +64,7 @@ impl Annotations {
     /// Records that a classic histogram was made monotonic.
     pub(crate) fn forced(&mut self, text: &str, span: Span, metric: &str, (ts_ms, raised): (i64, Raised)) {
         self.count += 1;
+        // A metric that is known already is still updated: only new ones are refused.
         if self.forced.len() >= KEPT_MAX && !self.forced.contains_key(metric) {
             return;
         }
@@ -113,6 +114,7 @@ fn placed(all: BTreeMap<String, String>) -> impl ExactSizeIterator<Item = String
 }
 
 fn shown(all: impl ExactSizeIterator<Item = String>, kind: &str) -> Vec<String> {
+    // As upstream's `AsStrings`: the rest is counted, not listed.
     let more = all.len().saturating_sub(SHOWN_MAX);
     let mut texts: Vec<String> = all.take(SHOWN_MAX).collect();
     if more > 0 {

@@ -132,7 +132,6 @@ impl<'a> Evaluator<'a> {
     }
 
     pub(super) fn annotations(&self) -> MutexGuard<'_, Annotations> {
-        // A thread that panicked ends the query; its annotations are complete as far as they go.
         self.query.annotations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

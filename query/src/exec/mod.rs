@@ -81,7 +81,7 @@ impl Evaluator<'_> {
                 Ok(Value::Matrix(vec![RangeSeries { labels: Labels::empty(), points, histograms: Vec::new() }]))
             }
             (Type::Matrix, _) => self.range_vector(id, grid).map(Value::Matrix),
-            // No series can collide, and an instant vector has no order: nothing need be collected.
+            // No series can collide, and an instant vector has no order: nothing need be merged or sorted.
             (Type::Vector, Form::Vector) if self.is_distinct(id, grid) => self.unordered(id, grid),
             (Type::Vector, _) => {
                 let series = self.cleaned(self.vector(id, grid)?)?;

@@ -116,7 +116,6 @@ const fn across(name: &'static str, f: RangeFn) -> Function {
 }
 
 pub(crate) static FUNCTIONS: &[Function] = &[
-    // Sorted by name, as upstream's `Functions`.
     math("abs", |v, _| Some(v.abs())),
     stable("absent", &[V], 0, V, B::Absent),
     stable("absent_over_time", &[M], 0, V, B::AbsentOverTime),

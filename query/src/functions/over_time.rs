@@ -16,7 +16,7 @@ pub(crate) fn sum(window: &Window<'_>, _: &[f64]) -> Option<f64> {
     window.values.first()?;
     let mut sum = Kahan::default();
     window.values.iter().for_each(|v| sum.add(*v));
-    // The compensation of an infinite sum would make it NaN.
+    // As upstream: an infinite sum has no compensation.
     Some(if sum.sum.is_infinite() { sum.sum } else { sum.value() })
 }
 

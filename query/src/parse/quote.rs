@@ -92,6 +92,7 @@ impl Text {
 /// Quoted as Go does it.
 impl fmt::Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Invalid UTF-8 is shown as `\x` escapes, which parse to the same bytes again.
         let bytes = match &self.string {
             Ok(string) => return f.write_str(&quoted(string)),
             Err(bytes) => bytes,

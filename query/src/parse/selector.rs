@@ -32,7 +32,7 @@ impl Parser<'_> {
         let braces = if self.peek() == Kind::LeftBrace { Some(self.matchers(&mut selector.matchers)?) } else { None };
         let (first, last) = (name.or(braces).unwrap_or_default(), braces.or(name).unwrap_or_default());
         selector.span = Span { start: first.start, end: last.end };
-        // Pushed last: `check` and `print` tell it by its place from a matcher that was written in the braces.
+        // Pushed last: `check` tells it by its place from a matcher that was written in the braces.
         if let Some(name) = &selector.name {
             selector.matchers.push(Matcher::equal(METRIC_NAME, name.as_str()));
         }

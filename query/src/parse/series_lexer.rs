@@ -8,6 +8,7 @@ use super::token::{Key, Kind, hint, keyword};
 impl Lexer<'_> {
     /// Between the points.
     pub(super) fn sequence(&mut self) -> Result<Option<Kind>, Misread> {
+        // `statement` knows which brackets are open at the end of the text.
         let Some(c) = self.bump() else {
             self.state = State::Statement;
             return Ok(None);
@@ -55,6 +56,7 @@ impl Lexer<'_> {
             };
             format!("{what}: {}", quoted_char(c))
         };
+        // The error is computed first, since it depends on the state before the character is consumed.
         let c = self.peek();
         let Some(first) = c else { return Err(incomplete(c)) };
         let unknown = incomplete(c);
