@@ -99,7 +99,9 @@ impl Budget {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
 
     use super::*;
     use crate::promqltest::Store;
@@ -123,7 +125,7 @@ mod tests {
         let stats = Arc::new(Mutex::new(Stats::default()));
         let options = QueryOptions { stats: Some(Arc::clone(&stats)), ..QueryOptions::default() };
         engine(CostLimits::enabled(), 2).range(&store(), query, 600_000, 840_000, 60_000, &options).unwrap();
-        let stats = stats.lock().unwrap();
+        let stats = stats.lock();
         (stats.series, stats.samples_read)
     }
 

@@ -1,9 +1,11 @@
 //! Options of an engine, options and times of one query.
 
 use std::num::NonZero;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::bounds::{Bounds, StillWanted};
 use crate::cost::CostLimits;

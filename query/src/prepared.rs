@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use model::Querier;
 use model::labels::sort_by_labels;
+use parking_lot::Mutex;
 
 use crate::Error;
 use crate::bounds::Bounds;
@@ -234,7 +235,7 @@ pub(crate) fn evaluate(
     // Measured apart from the evaluation: see `Stats::sorting`.
     let value = value.map(sorted);
     if let Some(place) = &options.stats {
-        *place.lock().unwrap_or_else(PoisonError::into_inner) = Stats {
+        *place.lock() = Stats {
             total_samples: level.all[0],
             samples_read: level.all[1],
             series: level.series,
@@ -252,14 +253,14 @@ pub(crate) fn evaluate(
         // A failed estimate is left out: the measured cost is what was asked for.
         estimate_nodes(&mut explanation, &plan, times, estimate_context(engine, options, (querier, bounds))).ok();
         explanation.nodes.iter_mut().for_each(|node| node.cost = profile.cost(NodeId(node.id)));
-        *place.lock().unwrap_or_else(PoisonError::into_inner) = explanation;
+        *place.lock() = explanation;
     }
     // Statistics and analysis were written also for a failed query.
     let mut value = value?;
     // Memory of caches is released before that of the result is reserved.
     query.drop_caches();
     bounds.take(value.bytes())?;
-    let annotations = query.annotations.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let annotations = query.annotations.into_inner();
     let (mut warnings, infos) = annotations.into_texts();
     if options.limit > 0 && truncate(&mut value, options.limit) {
         warnings.push("results truncated due to limit".to_owned());
@@ -417,8 +418,8 @@ mod tests {
             };
             let query = "sum(rate(a_total[5m])) / sum(rate(a_total[5m])) + count(a_total > 13 - 1)";
             engine.range(&store, query, RANGE.0, RANGE.1, RANGE.2, &options).unwrap();
-            let explanation = analysis.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let stats = stats.lock().unwrap_or_else(PoisonError::into_inner);
+            let explanation = analysis.lock().clone();
+            let stats = stats.lock();
             let node = |operation: &str, i: usize| {
                 let found = explanation.nodes.iter().filter(|node| node.operation.starts_with(operation));
                 found.skip(i).map(|node| (node.estimate, node.cost.unwrap_or_default())).next().unwrap()
@@ -450,7 +451,7 @@ mod tests {
         let options = QueryOptions { analysis: Some(Arc::clone(&analysis)), ..QueryOptions::default() };
         let engine = Engine::new(EngineOptions { max_samples: 20, ..EngineOptions::default() });
         assert!(engine.range(&store(), "a_total + a_total", RANGE.0, RANGE.1, RANGE.2, &options).is_err());
-        let explanation: Explanation = analysis.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let explanation: Explanation = analysis.lock().clone();
         assert!(explanation.nodes.iter().any(|node| node.cost.is_some_and(|cost| cost.series_read > 0)));
     }
 

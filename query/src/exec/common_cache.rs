@@ -3,7 +3,9 @@
 //! They only spare time: a result is kept where there is memory to spare, dropped where that gets scarce, and then evaluated
 //! again.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::memory::QueryMemory;
 use crate::plan::Plan;
@@ -42,7 +44,7 @@ impl CommonCache {
     }
 
     fn slots(&self) -> MutexGuard<'_, Vec<Slot>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// Drops results that are not being read. True if there was any.

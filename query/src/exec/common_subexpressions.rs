@@ -133,8 +133,10 @@ impl Evaluator<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::sync::{Arc, Mutex};
+
+    use parking_lot::Mutex;
 
     use model::{Matcher, Parts, Querier};
     use proptest::prelude::*;
@@ -172,7 +174,7 @@ mod tests {
         let options = QueryOptions { stats: Some(Arc::clone(&stats)), per_step_stats: true, ..QueryOptions::default() };
         let times = Times { start_ms: 420_000, end_ms: 840_000, step_ms: 60_000 };
         let result = engine.run(store, (text, expr.clone()), times, &options);
-        let stats = stats.lock().unwrap().clone();
+        let stats = stats.lock().clone();
         (result, stats)
     }
 

@@ -209,7 +209,7 @@ impl<'a> Evaluator<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use parking_lot::Mutex;
 
     use model::{Labels, Listing, Parts, Querier, QuerierError, ReadHints, SamplesNeeded, Selection};
 
@@ -235,7 +235,7 @@ mod tests {
                 format!(" {} {:?}", if grouping.without { "without" } else { "by" }, grouping.labels)
             });
             let text = format!("{function:?} step {step_ms} range {range_ms} limit {limit}{newest}{grouping}");
-            self.hints.lock().unwrap().push(text);
+            self.hints.lock().push(text);
             self.store.open(selection, hints)
         }
 
@@ -267,7 +267,7 @@ mod tests {
                 _ => engine.range(&recording, query, 0, 600_000, step_ms, &options),
             };
             assert!(done.is_ok(), "{query}");
-            recording.hints.into_inner().unwrap()
+            recording.hints.into_inner()
         };
         for (query, step_ms, expected) in [
             ("up", 0, &["\"\" step 0 range 0 limit 0 newest"][..]),

@@ -2,10 +2,11 @@
 //!
 //! It only saves time: batches are kept in spare memory, dropped when memory gets scarce, and then read again.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use model::{Batch, BatchSink, Column, PartReader, Parts, Querier, QuerierError, ReadHints, SamplesNeeded, Selection};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::memory::QueryMemory;
 use crate::plan::Plan;
@@ -148,7 +149,7 @@ impl Drop for Reading {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }
 
 /// Reads from the store and keeps the batches.

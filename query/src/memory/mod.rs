@@ -4,9 +4,11 @@
 mod container_limit;
 
 use std::cell::Cell;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
 
 use self::container_limit::ContainerLimit;
 pub use self::container_limit::Left;
@@ -49,10 +51,10 @@ impl MemoryPool {
     /// Waits until some memory was given back, or for a moment.
     pub fn wait(&self, most: Duration) {
         let (lock, freed) = &self.freed;
-        let guard = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut guard = lock.lock();
         self.waiting.fetch_add(1, Ordering::SeqCst);
         // A spurious wake-up is harmless: the caller tries to take memory again, and waits once more.
-        drop(freed.wait_timeout(guard, most));
+        freed.wait_for(&mut guard, most);
         self.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 
@@ -68,7 +70,7 @@ impl MemoryPool {
         if bytes > 0 && self.waiting.load(Ordering::SeqCst) > 0 {
             // A waiter holds the lock from before it is counted until it waits: taking it here makes sure that the waiter
             // is not between the two, where it would miss the notification.
-            drop(self.freed.0.lock().unwrap_or_else(PoisonError::into_inner));
+            drop(self.freed.0.lock());
             self.freed.1.notify_all();
         }
     }
