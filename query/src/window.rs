@@ -165,7 +165,6 @@ impl Dense {
         let has_starts = starts.peek().is_some();
         for (i, (ts, value)) in timestamps.iter().zip(&column.values).enumerate() {
             // The rank of a slot is the number of floats before it: a range of slots becomes a range of floats.
-            // One more than slots, for the ends of ranges.
             self.rank.push(self.ts.len());
             if !column.histograms.is_empty() {
                 self.histogram_rank.push(self.histograms.len());
@@ -183,6 +182,7 @@ impl Dense {
                 }
             }
         }
+        // One more than slots, for the ends of ranges.
         self.rank.push(self.ts.len());
         self.histogram_rank.push(self.histograms.len());
         if look.totals {

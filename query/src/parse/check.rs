@@ -146,7 +146,7 @@ impl Checker<'_> {
                 self.fault(side.span, "binary expression must contain only scalar and instant vector types");
             }
         }
-        // Not an operator of upstream: it matches like a set operator, and so has the same restrictions.
+        // Not an operator of upstream: it matches like a set operator, and so does not allow grouping either.
         if *op == BinaryOp::Default {
             if types[0] != Type::Vector {
                 self.fault(left.span, "the left side of default must be an instant vector");

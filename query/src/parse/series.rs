@@ -265,8 +265,7 @@ impl Parser<'_> {
         let begin = points.len();
         self.repeat(points, times, &Point::Absent);
         for (i, slot) in points.iter_mut().skip(begin).enumerate() {
-            // Each point is the sum of the previous one and the step, so that an unchanged point is shared by
-            // reference.
+            // The first point is the base itself; each other is the sum of the one before it and the step.
             if i > 0 {
                 current = Arc::new(combined(&current, &step, op).map_err(|message| {
                     self.fault(self.last_span(), message);

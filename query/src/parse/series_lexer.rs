@@ -56,7 +56,7 @@ impl Lexer<'_> {
             };
             format!("{what}: {}", quoted_char(c))
         };
-        // The error is computed first, since it depends on the state before the character is consumed.
+        // Computed before the lexer changes, which the closure borrows.
         let c = self.peek();
         let Some(first) = c else { return Err(incomplete(c)) };
         let unknown = incomplete(c);

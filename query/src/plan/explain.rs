@@ -35,7 +35,7 @@ pub struct PlanNode {
     pub decisions: Vec<Decision>,
     /// The estimated cost of reading it; only for selectors.
     pub estimate: Option<CostEstimate>,
-    /// The measured cost, if the query was evaluated with `explain=analyze`.
+    /// The measured cost, if the evaluation was measured ([`QueryOptions::analysis`](crate::QueryOptions::analysis)).
     pub cost: Option<NodeCost>,
 }
 
