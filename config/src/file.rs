@@ -88,6 +88,7 @@ fn check_file(config: &mut Config, f: &mut Fields<'_>, _: &Defaults) -> Result<(
     remote::check_names(f, "remote_write", "write", config.remote_write.iter().map(|one| one.name.as_str()))?;
     remote::check_names(f, "remote_read", "read", config.remote_read.iter().map(|one| one.name.as_str()))?;
     if let Some(otlp) = &config.otlp
+        // `NoUTF8EscapingWithSuffixes` and `NoTranslation` let UTF-8 names through, which the legacy scheme refuses.
         && otlp.translation_strategy.starts_with("No")
         && config.global.name_validation == NameValidation::Legacy
         && let Some(section) = f.fields("otlp")?
@@ -96,6 +97,7 @@ fn check_file(config: &mut Config, f: &mut Fields<'_>, _: &Defaults) -> Result<(
         let message = format!("OTLP translation strategy {strategy:?} is not allowed when UTF8 is disabled");
         return Err(section.refuse("translation_strategy", message));
     }
+    // Before `load` appends the jobs of included files.
     config.n_own_jobs = config.scrape_configs.len();
     Ok(())
 }
@@ -110,6 +112,8 @@ impl Config {
     /// Sets how long and how much is kept, if the file sets neither. Zero means no limit.
     pub fn default_retention(&mut self, time_ms: i64, size_bytes: u64) {
         let retention = &mut self.storage.tsdb.retention;
+        // If the file sets any of them, flags have no effect at all: a size in the file must not inherit the time of
+        // a flag.
         if *retention == Default::default() {
             retention.time_ms = (time_ms > 0).then_some(time_ms);
             retention.size_bytes = (size_bytes > 0).then_some(size_bytes);
@@ -132,6 +136,7 @@ impl Config {
     #[must_use]
     pub fn to_yaml(&self) -> String {
         let mut own = self.clone();
+        // Upstream prints what the file says; jobs of included files are only loaded.
         own.scrape_configs.truncate(self.n_own_jobs);
         own.to_map().print()
     }

@@ -112,6 +112,7 @@ fn check_global(global: &mut GlobalConfig, f: &mut Fields<'_>, _: &Defaults) -> 
     if global.scrape_timeout_ms > global.scrape_interval_ms {
         return Err(f.refuse("scrape_timeout", "global scrape timeout greater than scrape interval"));
     }
+    // By the printed form, so a label whose value became empty is checked, too.
     let mut names = global.external_labels.printed.iter().map(|(name, _)| name);
     if let Some(bad) = names.find(|name| !global.name_validation.is_label_name(name)) {
         return Err(f.refuse("external_labels", format!("{bad:?} is not a valid label name")));
@@ -166,6 +167,7 @@ impl Codec<ExternalLabels> for ExternalLabelsCodec {
     fn decode(f: &mut Fields<'_>, name: &'static str, (): ()) -> Result<Option<ExternalLabels>, Error> {
         let source = f.source;
         let lookup = &mut |name: &str| {
+            // Empty and unset are alike, as upstream's `os.Expand` warning has it.
             (source.env)(name).filter(|value| !value.is_empty()).unwrap_or_else(|| {
                 source.warn(format!("global.external_labels: the environment variable {name} is empty or not set"));
                 String::new()
@@ -173,6 +175,7 @@ impl Codec<ExternalLabels> for ExternalLabelsCodec {
         };
         let labels = f.text_map(name)?.into_iter();
         let printed: Vec<_> = labels.map(|(name, value)| (name, expand(&value, lookup))).collect();
+        // A label set holds no empty values; the printed form keeps them, since the file has them.
         let labels = Labels::from_pairs(printed.iter().map(|(name, value)| (name, value)));
         Ok(Some(ExternalLabels { labels, printed }))
     }
@@ -206,6 +209,7 @@ fn expand(text: &str, lookup: &mut dyn FnMut(&str) -> String) -> String {
             let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
             let end = after.find(|c| !word(c)).unwrap_or(after.len());
             let (name, tail) = after.split_at(end);
+            // A dollar sign before anything else stays.
             out.push_str(&if name.is_empty() { "$".to_owned() } else { lookup(name) });
             tail
         };

@@ -44,9 +44,11 @@ impl Config {
         let mut fields = Fields::new(&source, document.as_ref(), String::new())?;
         let mut config = Self::decode(&mut fields, defaults)?;
         let mut names = JobNames::default();
+        // The main file first: a clash is reported at the included file.
         names.add(&config.scrape_configs, &mut fields, None)?;
         for pattern in config.scrape_config_files.clone() {
             for path in matching(&pattern) {
+                // Included jobs inherit the `global` section of the main file.
                 let jobs = include(&path, &config.global, &mut names)?;
                 config.scrape_configs.extend(jobs);
             }
@@ -73,6 +75,7 @@ pub(crate) fn document(source: &Source<'_>, text: &str) -> Result<Option<Tree>, 
 }
 
 fn include(path: &Path, global: &GlobalConfig, names: &mut JobNames) -> Result<Vec<Arc<ScrapeConfig>>, Error> {
+    // Relative paths of an included file start at its own folder.
     let source = Source::new(path, &|_| None);
     let document = document(&source, &read(path)?)?;
     let mut fields = Fields::new(&source, document.as_ref(), String::new())?;
@@ -96,6 +99,7 @@ impl JobNames {
                 (Some(first), _) => format!(", first found in {:?}", first.display().to_string()),
             };
             let message = format!("found multiple scrape configs with job name {:?}{hint}", job.job_name);
+            // The list is built anew for the error only; `swap_remove` moves one item out of it.
             let (item, path) = fields.items("scrape_configs")?.swap_remove(i);
             return Err(fields.source.error(item.pos, path, message));
         }
@@ -117,6 +121,7 @@ fn unserved_discoveries(jobs: &[Arc<ScrapeConfig>]) -> Vec<String> {
     for job in jobs {
         for sd in job.sd.iter().filter(|sd| !sd.is_served()) {
             let jobs = kinds.entry(sd.field()).or_default();
+            // Jobs are visited in order, so a job with several such discoveries is named once.
             if jobs.last() != Some(&job.job_name.as_str()) {
                 jobs.push(&job.job_name);
             }

@@ -72,6 +72,7 @@ fn trim_attributes(attributes: &mut [String], name: &str, what: &str, f: &Fields
     let mut seen = BTreeSet::new();
     let mut wrong = Vec::new();
     for attribute in attributes {
+        // Trimmed in place: the loaded configuration has the names without blanks.
         *attribute = attribute.trim().to_owned();
         if attribute.is_empty() {
             wrong.push(format!("empty {what} OTel resource attribute"));

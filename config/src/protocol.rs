@@ -93,6 +93,7 @@ pub(crate) enum Protocols {}
 
 impl Protocols {
     fn read(f: &mut Fields<'_>, name: &'static str, place: Place<'_>) -> Result<Option<Vec<ScrapeProtocol>>, Error> {
+        // Null counts as missing; an empty list is an error, since no format could be asked for.
         if f.value(name).is_none() {
             return Ok(None);
         }

@@ -38,6 +38,7 @@ pub fn reference() -> String {
         let mut found = Vec::new();
         page.push_str(&section(&queue[next], &mut found));
         next += 1;
+        // Sections are known by title: one that several fields use has one heading.
         let new: Vec<SectionDoc> =
             found.into_iter().filter(|doc| !queue.iter().any(|known| known.title == doc.title)).collect();
         for doc in new {
@@ -72,6 +73,7 @@ fn row(field: &FieldDoc, found: &mut Vec<SectionDoc>) -> String {
         shape => shape_text(shape),
     };
     let default = match (&field.default, field.inherited) {
+        // A described source says more than the value that happens to be inherited by default.
         (_, Some(from)) => from.to_owned(),
         (Some(default), None) => format!("`{}`", default.print().trim_end()),
         (None, None) if field.flags.required.is_some() => "**required**".to_owned(),

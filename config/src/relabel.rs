@@ -71,6 +71,7 @@ impl Codec<Vec<RelabelRule>> for Rules {
             if item.is_null() {
                 return Err(source.error(item.pos, path, empty));
             }
+            // Kept after decoding, because errors of the compiled rule point at its fields.
             let mut inner = Fields::new(source, Some(item), path)?;
             RelabelConfig::decode(&mut inner, names)?.rule(&inner, names)
         };

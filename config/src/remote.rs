@@ -210,6 +210,7 @@ pub(crate) fn check_names<'n>(
 ) -> Result<(), Error> {
     let mut seen = BTreeSet::new();
     for (name, (item, path)) in names.zip(f.items(list)?) {
+        // Servers without a name get one from a hash of their settings upstream, so only given names can clash here.
         if !name.is_empty() && !seen.insert(name) {
             let message = format!("found multiple remote {what} configs with job name {name:?}");
             return Err(Fields::new(f.source, Some(item), path)?.refuse("name", message));

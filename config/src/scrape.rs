@@ -121,6 +121,8 @@ fn check_scrape(job: &mut ScrapeConfig, f: &mut Fields<'_>, global: &GlobalConfi
         let place = Place::Job(&job.job_name);
         return Err(f.refuse("scrape_timeout", format!("scrape timeout greater than scrape interval for {place}")));
     }
+    // Filled in here and not by `inherited`: the default depends on whether native histograms are scraped, which is
+    // known only when all fields are read.
     if job.scrape_protocols.is_empty() {
         let fitting: &[ScrapeProtocol] =
             if job.scrape_native_histograms { &ScrapeProtocol::PROTO_FIRST } else { &ScrapeProtocol::DEFAULT };
@@ -157,6 +159,7 @@ fn complete_escaping(job: &mut ScrapeConfig, f: &mut Fields<'_>, global: &Global
 
 /// Refuses a URL in place of an address, unless relabelling may turn it into one.
 fn check_targets(job: &ScrapeConfig, f: &Fields<'_>) -> Result<(), Error> {
+    // Rules may take the address apart, as the configuration of blackbox exporter does with URLs.
     if !job.relabel_configs.is_empty() {
         return Ok(());
     }

@@ -27,11 +27,14 @@ fn requirement(text: &str) -> Result<&str, String> {
             "unable to parse requirement: found '{found}', expected: !, identifier, or 'end of string'"
         ));
     }
+    // `!key` and a bare `key` ask whether the label exists and take no operator.
     if negated || rest.is_empty() || rest.starts_with(',') {
         return Ok(rest);
     }
+    // `==` before `=`, which is its beginning.
     for operator in ["==", "!=", "=", ">", "<"] {
         if let Some(after) = rest.strip_prefix(operator) {
+            // An empty value is allowed: `app=` matches the empty label.
             return Ok(word(after.trim_start()).1);
         }
     }

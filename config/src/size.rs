@@ -14,6 +14,7 @@ pub fn parse_size(text: &str) -> Result<i64, String> {
     let mut total = 0.0;
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        // `1GiB512MiB` is a sum, as upstream prints sizes.
         let (number, after) = rest.split_at(digits);
         let letters = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
         let (unit, after) = after.split_at(letters);
@@ -22,6 +23,7 @@ pub fn parse_size(text: &str) -> Result<i64, String> {
         total += value * f64::from(shift).exp2();
         rest = after;
     }
+    // Just below 2^63, where the cast would saturate.
     if text.is_empty() || total >= 9.2e18 {
         return Err(format!("units: invalid {text}"));
     }
@@ -50,6 +52,7 @@ fn shift(unit: &str) -> Option<u32> {
     if unit == "B" {
         return Some(0);
     }
+    // `KB` and `KiB` are both 1024 bytes (`units.Base2Bytes`).
     UNITS.iter().find(|(name, _)| *name == unit || unit.strip_suffix('B') == name.strip_suffix("iB")).map(|(_, s)| *s)
 }
 

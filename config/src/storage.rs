@@ -113,6 +113,7 @@ fn check_retention_rule(rule: &mut RetentionRuleConfig, f: &mut Fields<'_>) -> R
     if rule.time_ms <= 0 {
         return Err(f.refuse("time", "a retention rule needs 'time', a duration longer than 0 such as 2d"));
     }
+    // The selector is parsed by the query engine later; an error there should name this place in the file.
     rule.place = f.refuse("match", "").to_string().trim_end_matches([':', ' ']).to_owned();
     Ok(())
 }
@@ -150,6 +151,7 @@ impl Codec<i64> for OutOfOrderWindow {
     }
 
     fn put(window_ms: &i64, name: &'static str, _: bool, out: &mut Pairs) {
+        // Upstream's struct has the field without a YAML tag; it is always printed, 0 included.
         out.push(("outofordertimewindow".into(), Yaml::raw(window_ms)));
         Duration::put(window_ms, name, false, out);
     }

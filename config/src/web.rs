@@ -71,15 +71,18 @@ section! {
 
 fn check_tls(tls: &mut WebTls, f: &mut Fields<'_>) -> Result<(), Error> {
     if !tls.client_allowed_sans.is_empty() {
+        // Refused and not only warned of: ignoring it would let in clients that the file means to keep out.
         let message = "not served yet; sign the certificates of clients by a CA of their own and leave this out";
         return Err(f.refuse("client_allowed_sans", message));
     }
+    // rustls has no older versions, so such a server would accept no connection at all.
     if tls.max_version < TlsVersion::Tls12 {
         return Err(f.refuse("max_version", "TLS 1.2 and 1.3 are served; write TLS12 or TLS13"));
     }
     if tls.max_version < tls.min_version {
         return Err(f.refuse("max_version", "max_version must not be older than min_version"));
     }
+    // The fields above are checked also for a server without TLS; certificates are needed only with it.
     if tls.is_off() {
         return Ok(());
     }
@@ -91,6 +94,8 @@ fn check_tls(tls: &mut WebTls, f: &mut Fields<'_>) -> Result<(), Error> {
         }
     }
     match (&tls.client_ca, tls.client_auth) {
+        // Authorities without a policy would verify nobody, although the file looks as if they did (exporter-toolkit
+        // refuses it, too).
         (Some(_), ClientAuth::None) => {
             Err(f.refuse_all("client CA's have been configured without a Client Auth Policy"))
         }
@@ -142,6 +147,7 @@ fn check_headers(http: &mut HttpServerConfig, f: &mut Fields<'_>) -> Result<(), 
             let message = format!("invalid value for {name}: {value:?}; write one of {}", allowed.join(", "));
             return Err(f.refuse("headers", message));
         }
+        // A line break would let the value add headers of its own to every response.
         if value.bytes().any(|byte| byte < b' ' || byte == 0x7f) {
             return Err(f.refuse("headers", format!("{name} holds a control character")));
         }
@@ -167,6 +173,7 @@ section! {
 
 fn check_rate_limit(limit: &mut RateLimitConfig, f: &mut Fields<'_>) -> Result<(), Error> {
     if limit.interval_ms > 0 && limit.burst == 0 {
+        // The token bucket would never hold a token.
         return Err(f.refuse("burst", "0 would refuse every request; write how many may come at once"));
     }
     Ok(())
@@ -187,6 +194,7 @@ impl WebConfig {
     /// # Errors
     /// As [`WebConfig::load`].
     pub fn parse(text: &str, path: &Path) -> Result<Self, Error> {
+        // No environment variables: this file has no external labels.
         let source = Source::new(path, &|_| None);
         let document = load::document(&source, text)?;
         Self::decode(&mut Fields::new(&source, document.as_ref(), String::new())?, ())
@@ -341,6 +349,7 @@ impl Codec<BTreeMap<String, Secret>> for Users {
         let mut users = BTreeMap::new();
         for (key, tree) in inner.pairs() {
             let hash = scalar(inner.source, tree, &inner.at(&key.text))?;
+            // Checked when loading: a plain password here would otherwise only show as failing logins.
             if !is_bcrypt(hash) {
                 let message = "not a bcrypt hash; `htpasswd -nBC 10 USER` prints one";
                 return Err(inner.refuse(&key.text, message));
@@ -355,6 +364,7 @@ impl Codec<BTreeMap<String, Secret>> for Users {
     }
 
     fn encode(users: &BTreeMap<String, Secret>) -> Yaml {
+        // Hashes are hidden too; they can be attacked offline.
         Yaml::Map(users.keys().map(|name| (name.clone().into(), Yaml::text(SECRET_SHOWN))).collect())
     }
 
@@ -365,6 +375,7 @@ impl Codec<BTreeMap<String, Secret>> for Users {
 
 /// `$2y$10$` and 53 characters.
 fn is_bcrypt(hash: &str) -> bool {
+    // The versions of bcrypt differ in bugs of old implementations; the form of the hash is the same.
     let rest = ["$2a$", "$2b$", "$2x$", "$2y$"].iter().find_map(|prefix| hash.strip_prefix(prefix));
     let Some((cost, rest)) = rest.and_then(|rest| rest.split_once('$')) else { return false };
     let cost_fits = cost.len() == 2 && cost.parse::<u32>().is_ok_and(|cost| (4..=31).contains(&cost));

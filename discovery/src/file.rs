@@ -50,6 +50,7 @@ async fn run(files: Files, publisher: Publisher) {
     let mut sources: BTreeMap<PathBuf, BTreeSet<String>> = BTreeMap::new();
     loop {
         let patterns = config.files.clone();
+        // Files may lie on a slow network volume.
         if let Ok(read) = tokio::task::spawn_blocking(move || read_all(&patterns)).await {
             let n_errors = read.iter().filter(|(_, result)| result.is_err()).count();
             read_errors.inc_by(n_errors as u64);
@@ -78,11 +79,13 @@ fn take(
             }
             Err(error) => {
                 errors.push(error.to_string());
+                // A file that is just being written may not parse; its former targets stay until it does.
                 sources.get(&path).cloned().unwrap_or_default()
             }
         };
         kept.insert(path, own);
     }
+    // Compared over all files: two patterns may match the same one.
     let all_kept: BTreeSet<&String> = kept.values().flatten().collect();
     let removed: Vec<String> =
         sources.values().flatten().filter(|source| !all_kept.contains(source)).cloned().collect();
@@ -109,6 +112,8 @@ fn watch(config: &FileSdConfig, changed: Arc<Notify>) -> Option<notify::Recommen
             return None;
         }
     };
+    // The folder and not the file: editors and config maps replace files by renaming, which a watch of the file would
+    // not see.
     let folder = |path: &PathBuf| match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),
@@ -123,6 +128,7 @@ fn watch(config: &FileSdConfig, changed: Arc<Notify>) -> Option<notify::Recommen
 }
 
 fn read_all(patterns: &[PathBuf]) -> Vec<(PathBuf, Result<Vec<TargetGroup>, Error>)> {
+    // Sorted, and each file once.
     let mut paths = BTreeSet::new();
     for pattern in patterns {
         if let Ok(found) = glob::glob(&pattern.to_string_lossy()) {
@@ -141,6 +147,7 @@ fn read(path: &Path) -> Result<Vec<TargetGroup>, Error> {
         for (name, value) in group.labels {
             labels.set(&name, value);
         }
+        // Last, so that the file cannot set it.
         labels.set(FILEPATH, path.display().to_string());
         TargetGroup {
             source: format!("{}:{i}", path.display()),

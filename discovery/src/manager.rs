@@ -73,11 +73,13 @@ impl Manager {
     /// before run on undisturbed, and those that are configured alike run once, for whichever consumers. Static targets are
     /// published before this returns.
     pub fn apply<'a>(&mut self, consumer: Consumer, wanted: impl IntoIterator<Item = (&'a str, &'a [SdConfig])>) {
+        // Discoveries that ended are held until they are joined.
         while self.tasks.try_join_next().is_some() {}
         let mut keys = BTreeMap::new();
         for (key, configs) in wanted {
             keys.insert(key.to_owned(), configs.iter().map(|config| self.provider(config)).collect());
         }
+        // New discoveries run before old ones are dropped: one that both configurations have is never restarted.
         let used = self.store.set_wanted(consumer, keys);
         self.running.retain(|_, running| {
             let is_used = used.contains(&running.id);
@@ -112,6 +114,7 @@ impl Manager {
         let publisher = Publisher::new(&self.store, id);
         let task = match kinds::discoverer(config, &self.context) {
             Some(discoverer) => {
+                // Static targets are there at once and do not wait for the first turn of a task.
                 discoverer.publish_now(&publisher);
                 Some(self.tasks.spawn(discoverer.run(publisher)))
             }
@@ -129,6 +132,8 @@ impl Manager {
 async fn publish(store: Arc<TargetStore>, debounce: Duration) {
     let mut pause = PAUSE_FIRST.min(debounce);
     loop {
+        // A cluster that rolls out changes every second; each publication makes every scrape pool compare its
+        // targets.
         match tokio::time::timeout(debounce, store.changed()).await {
             Ok(()) => {
                 store.publish();

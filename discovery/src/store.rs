@@ -48,7 +48,7 @@ impl Subscription {
     }
 }
 
-/// How one discovery fares.
+/// The state of one discovery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderStatus {
     /// The field of the configuration: `kubernetes_sd_configs`.
@@ -65,7 +65,7 @@ pub struct ProviderStatus {
     pub n_targets: usize,
 }
 
-/// What is known now, by discovery, and who wants which part of it.
+/// The target groups of every discovery, and which consumer uses which discoveries.
 #[derive(Debug)]
 pub(crate) struct TargetStore {
     state: Mutex<State>,
@@ -128,11 +128,15 @@ impl TargetStore {
         let mut state = self.state();
         let State { providers, consumers } = &mut *state;
         let wanted = consumers.entry(consumer).or_default();
+        // A gauge of a job that is gone would keep its last value.
         for key in wanted.keys.keys().filter(|key| !keys.contains_key(*key)) {
             let _ = self.metrics.discovered_targets.remove_label_values(&[consumer.name(), key]);
         }
         wanted.keys = keys;
+        // Also where only the keys changed: the groups of a job that another job has as well are not new, but have to
+        // be sent.
         wanted.is_changed = true;
+        // Of all consumers: scraping and alerting may share a discovery.
         let used: BTreeSet<u64> =
             consumers.values().flat_map(|wanted| wanted.keys.values().flatten()).copied().collect();
         providers.retain(|id, _| used.contains(id));
@@ -150,6 +154,7 @@ impl TargetStore {
             provider.groups.remove(source);
         }
         for group in groups {
+            // Upstream sends an empty group to say that a source is gone.
             if group.targets.is_empty() {
                 provider.groups.remove(&group.source);
             } else {
@@ -158,6 +163,7 @@ impl TargetStore {
         }
         provider.last_sync_ms = Some(time::now_ms());
         provider.is_changed = true;
+        // Before waking the publisher, which takes the same lock.
         drop(state);
         self.changed.notify_one();
     }
@@ -165,6 +171,7 @@ impl TargetStore {
     fn report(&self, id: u64, error: Option<String>) -> bool {
         let mut state = self.state();
         let Some(provider) = state.providers.get_mut(&id) else { return false };
+        // Callers log only a new state, so a fault that stays is logged once.
         let is_new = provider.error != error;
         provider.error = error;
         is_new
@@ -205,6 +212,7 @@ impl TargetStore {
                 self.send(*consumer, wanted, providers);
             }
         }
+        // After all consumers were sent to; one discovery may serve several.
         providers.values_mut().for_each(|provider| provider.is_changed = false);
     }
 
@@ -212,6 +220,7 @@ impl TargetStore {
         let mut all = TargetGroups::new();
         for (key, ids) in &wanted.keys {
             let used = ids.iter().filter_map(|id| providers.get(id));
+            // Groups are shared: a publication copies pointers, not labels.
             let groups: Vec<Arc<TargetGroup>> = used.flat_map(|used| used.groups.values().map(Arc::clone)).collect();
             let n_targets: usize = groups.iter().map(|group| group.targets.len()).sum();
             let gauge = self.metrics.discovered_targets.with_label_values(&[consumer.name(), key]);
@@ -219,6 +228,7 @@ impl TargetStore {
             all.insert(key.clone(), groups);
         }
         self.metrics.updates.with_label_values(&[consumer.name()]).inc();
+        // Only the newest state is kept for a slow consumer; it never sees a backlog.
         wanted.sender.send_replace(Arc::new(all));
     }
 

@@ -31,6 +31,7 @@ pub(crate) fn headers(config: &HttpClientConfig, trusted: bool) -> Result<Header
     for (name, header) in &config.http_headers {
         let invalid = || Error::Header { name: name.clone() };
         let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid())?;
+        // Cookies are credentials, although they are not configured as secrets.
         for value in header.values.iter().filter(|_| trusted || key != COOKIE) {
             headers.append(&key, HeaderValue::from_str(value).map_err(|_| invalid())?);
         }

@@ -29,6 +29,7 @@ pub(crate) fn of(error: &(dyn StdError + 'static)) -> String {
     let mut source = if error.is::<reqwest::Error>() { error.source() } else { Some(error) };
     let mut texts: Vec<String> = Vec::new();
     while let Some(cause) = source {
+        // The error of TLS says all; the ones below it only repeat parts.
         if let Some(tls) = tls_error(cause) {
             texts.push(of_tls(tls));
             break;
@@ -50,6 +51,7 @@ pub(crate) fn of(error: &(dyn StdError + 'static)) -> String {
         }
         source = cause.source();
     }
+    // Wrapping errors often repeat the text of what they wrap.
     texts.dedup();
     if texts.is_empty() { error.to_string() } else { texts.join(": ") }
 }
@@ -63,6 +65,7 @@ pub(crate) fn of_io(error: &io::Error) -> String {
     if error.raw_os_error().is_none() {
         return text;
     }
+    // Go's texts have no number and begin in lower case.
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut chars = text.chars();
     chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()

@@ -74,6 +74,7 @@ impl<'a> Certificate<'a> {
     pub(crate) fn parse(der: &'a [u8]) -> Option<Self> {
         let mut input = der;
         let mut outer = take(&mut input, SEQUENCE)?;
+        // The signature covers the element with its tag and length, so both are kept.
         let (tag, mut tbs, signed) = element(&mut outer)?;
         if tag != SEQUENCE || !input.is_empty() {
             return None;
@@ -84,6 +85,7 @@ impl<'a> Certificate<'a> {
             Some(mut version) => take(&mut version, INTEGER)?.last()?.checked_add(1)?,
             None => 1,
         };
+        // The serial number, and after it the algorithm that is repeated outside.
         take(&mut tbs, INTEGER)?;
         take(&mut tbs, SEQUENCE)?;
         let issuer = take(&mut tbs, SEQUENCE)?;
@@ -162,6 +164,8 @@ impl<'a> Extensions<'a> {
             15 => {
                 let bits = take(&mut value, crate::der::BIT_STRING)?.split_first()?.1;
                 let any = bits.iter().any(|byte| *byte != 0);
+                // keyCertSign is bit 5, counted from the most significant one. An empty key usage allows everything,
+                // as in Go.
                 self.may_not_sign = any && bits.first().is_none_or(|byte| byte & 0x04 == 0);
             }
             17 => {
@@ -180,6 +184,7 @@ impl<'a> Extensions<'a> {
             }
             19 => {
                 let mut basic = take(&mut value, SEQUENCE)?;
+                // DER leaves out a BOOLEAN that has its default, false.
                 let is_ca = take_if(&mut basic, BOOLEAN).is_some_and(|value| value != [0]);
                 let length = take_if(&mut basic, INTEGER);
                 let length = length.map(|n| n.iter().fold(0u64, |n, byte| n.saturating_mul(256) | u64::from(*byte)));
@@ -193,6 +198,7 @@ impl<'a> Extensions<'a> {
                     serves |= usage == SERVER_AUTH || usage == ANY_USAGE;
                     any = true;
                 }
+                // Without extended key usages every use is allowed.
                 self.may_not_serve = any && !serves;
             }
             // Key identifiers, CRL distribution points, certificate policies and what constrains them.
@@ -211,6 +217,7 @@ fn time(input: &mut &[u8]) -> Option<i64> {
         UTC_TIME => {
             let (year, rest) = digits.split_at_checked(2)?;
             let year: i64 = year.parse().ok()?;
+            // RFC 5280, section 4.1.2.5.1.
             (if year < 50 { 2000 + year } else { 1900 + year }, rest)
         }
         GENERALIZED_TIME => {

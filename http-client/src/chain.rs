@@ -61,6 +61,7 @@ impl Authorities {
     /// # Errors
     /// When it cannot be read.
     pub(crate) fn add(&mut self, certificate: CertificateDer<'static>) -> Result<(), &'static str> {
+        // Parsed only to find its subject; parsing it again later is cheap and needs no lifetimes.
         let read = Certificate::parse(&certificate).ok_or("it is no X.509 certificate")?;
         self.by_subject.entry(read.subject.to_vec()).or_default().push(self.certificates.len());
         // webpki cannot parse it, so it cannot constrain names either.
@@ -82,7 +83,9 @@ impl Authorities {
         algorithms: WebPkiSupportedAlgorithms,
         now: UnixTime,
     ) -> Result<(), Broken> {
+        // First, as in Go: an expired certificate is reported as such even if its authority is unknown.
         is_valid(leaf, now).map_err(Broken::Invalid)?;
+        // A certificate that is trusted itself needs no chain.
         if self.certificates.iter().any(|known| known.as_ref() == leaf.der) {
             return if leaf.extensions.may_not_serve { Err(Broken::usage()) } else { Ok(()) };
         }
@@ -99,6 +102,8 @@ impl Authorities {
         if search.leads(&mut vec![leaf.clone()]) {
             return Ok(());
         }
+        // A chain exists but constrains names. webpki implements these constraints; it has to find a chain of its
+        // own.
         if search.constrained && self.webpki(leaf, intermediates, algorithms, now) {
             return Ok(());
         }
@@ -137,6 +142,7 @@ impl<'a> Search<'a> {
     /// Is there a path from the end of the chain to an authority?
     fn leads(&mut self, chain: &mut Vec<Certificate<'a>>) -> bool {
         let Some(last) = chain.last().cloned() else { return false };
+        // Authorities before intermediates: the shortest chain first, and most are of one step.
         for authority in self.authorities.of_subject(last.issuer) {
             if self.signs(&authority, chain, true) && self.is_fit(&authority, chain) {
                 return true;
@@ -160,11 +166,13 @@ impl<'a> Search<'a> {
 
     /// Did the candidate sign the last certificate of the chain, and was it allowed to?
     fn signs(&mut self, candidate: &Certificate<'a>, chain: &[Certificate<'a>], root: bool) -> bool {
+        // As Go's `alreadyInChain`: cross-signed authorities would otherwise form circles.
         let again = |one: &Certificate<'_>| {
             one.subject == candidate.subject
                 && one.key == candidate.key
                 && one.extensions.names == candidate.extensions.names
         };
+        // A server may send many intermediates of one name, and the search is exponential without this bound.
         self.signatures += 1;
         if self.signatures > SIGNATURES_MAX || chain.iter().any(again) {
             return false;
@@ -173,6 +181,7 @@ impl<'a> Search<'a> {
             Ok(()) => true,
             Err(why) => {
                 let name = candidate.common_name().unwrap_or_else(|| "an authority without a name".to_owned());
+                // Go reports the first failed candidate; later ones are usually less to the point.
                 self.hint.get_or_insert((name, why));
                 false
             }
@@ -194,6 +203,7 @@ impl<'a> Search<'a> {
         signature::of_certificate(last, key, self.algorithms)?;
         is_valid(candidate, self.now)?;
         if let Some((_, Some(most))) = extensions.basic
+            // The leaf does not count, only intermediates below the candidate.
             && (chain.len() as u64 - 1) > most
         {
             return Err("too many intermediates for path length constraint".to_owned());

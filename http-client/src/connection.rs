@@ -112,6 +112,8 @@ impl Open {
     async fn read<T>(&mut self, most: usize, mut take: impl FnMut(&[u8]) -> T) -> io::Result<T> {
         poll_fn(|context| {
             SCRATCH.with_borrow_mut(|scratch| {
+                // Borrowed within one poll only: a pending read holds no buffer, and other tasks of the thread may
+                // use it meanwhile.
                 let mut read = ReadBuf::new(&mut scratch[..most]);
                 ready!(Pin::new(&mut self.stream).poll_read(context, &mut read))?;
                 Poll::Ready(Ok(take(read.filled())))
@@ -125,6 +127,8 @@ impl Open {
         poll_fn(|context| {
             let mut byte = [0];
             let read = Pin::new(&mut self.stream).poll_read(context, &mut ReadBuf::new(&mut byte));
+            // Pending means open and silent. A read of 0 bytes means that the server closed it; data between two
+            // requests belongs to no response.
             Poll::Ready(read.is_pending())
         })
         .await
@@ -145,6 +149,7 @@ impl Open {
             match parsed.await.map_err(|error| cause::of_io(&error)).flatten() {
                 Ok(Some(answer)) => return Ok(answer),
                 Ok(None) => {}
+                // The first bytes may say more than the parser, such as a TLS alert from a port that speaks HTTPS.
                 Err(why) => return Err(self.stream.explain().unwrap_or(why)),
             }
         }
@@ -160,6 +165,7 @@ impl Pooled {
                 None => return Ok(false),
             }
         }
+        // hyper's pieces may be larger than what one call may append.
         into.extend_from_slice(&self.left.split_to(self.left.len().min(PIECE_BYTES_MAX)));
         Ok(true)
     }
@@ -169,11 +175,14 @@ impl Own {
     /// Appends the next part of the body; false at its end.
     async fn read(&mut self, into: &mut Vec<u8>) -> Result<bool, String> {
         let Some(open) = &mut self.open else { return Ok(false) };
+        // The bytes that came with the head are the beginning of the body.
         let early = std::mem::take(&mut self.early);
         let (came, used) = if !early.is_empty() {
             (early.len(), self.framing.take(&early, into).map_err(|error| error.to_string())?)
         } else if self.framing.is_over() {
             return Ok(false);
+        // The common case is read straight into the caller's buffer; only framings that have to be parsed need a
+        // buffer in between.
         } else if let Framing::Length(left) = &mut self.framing {
             let most = usize::try_from(*left).unwrap_or(usize::MAX).min(PIECE_BYTES_MAX);
             into.reserve_exact(most);
@@ -186,6 +195,7 @@ impl Own {
             let taken = open.read(PIECE_BYTES, |bytes| framing.take(bytes, into).map(|used| (bytes.len(), used)));
             taken.await.map_err(|error| cause::of_io(&error))?.map_err(|error| error.to_string())?
         };
+        // The end of the stream is the end of the body only where nothing else ends it.
         if came == 0 && self.framing != Framing::UntilClose {
             return Err("end of file before message length reached".to_owned());
         }
@@ -209,6 +219,7 @@ impl HttpClient {
     ) -> Result<Response<'c>, GetError> {
         let mut next = None;
         let mut route = Route::default();
+        // Counts requests, the first among them, as Go's `defaultCheckRedirect`.
         for _ in 0..REDIRECTS_MAX {
             let here = next.as_ref().unwrap_or(url);
             let answer = self.get_once(connection, here, headers, route).await?;
@@ -218,6 +229,7 @@ impl HttpClient {
                 None
             };
             let Some(leads) = leads else { return Ok(Response { received: answer, connection }) };
+            // Compared with the first URL, and never taken back: see `redirect`.
             route.untrusted |= !stays_with(url.host_str(), &leads);
             route.redirected = leads.origin() != url.origin();
             next = Some(leads);
@@ -232,6 +244,7 @@ impl HttpClient {
         headers: &HeaderMap,
         route: Route<'_>,
     ) -> Result<Received, GetError> {
+        // Neither tokens nor credentials for another host.
         let trusted = !route.untrusted;
         let token = if trusted { self.token().await? } else { None };
         let socket = connection.socket.clone();
@@ -251,9 +264,11 @@ impl HttpClient {
             let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
             let reason = answer.extensions().get::<ReasonPhrase>();
             let reason = reason.map(|reason| String::from_utf8_lossy(reason.as_bytes()).into_owned());
+            // HTTP/2 has no reason phrases, and hyper keeps one only where it is not the usual one.
             let reason = reason.unwrap_or_else(|| status.canonical_reason().unwrap_or_default().to_owned());
             Received { status, reason, headers, body: Body::Pooled(Pooled { answer, left: Bytes::new() }) }
         };
+        // The token may have been revoked before it expired.
         if let Some(token) = token.filter(|_| answer.status == StatusCode::UNAUTHORIZED) {
             self.token_refused(&token).await;
         }
@@ -316,6 +331,8 @@ async fn send(
     resolver: &Resolver,
 ) -> Result<(Open, Head, Vec<u8>), GetError> {
     let (kept, socket) = (connection.open.take(), connection.socket.as_ref());
+    // A server may close an idle connection at any time, also while the request is on its way: a GET that fails on a
+    // kept connection is sent again over a new one. Errors of a new one are reported.
     if let Some(mut open) = kept.filter(|open| open.endpoint.serves(url, socket))
         && open.is_idle().await
         && let Ok((head, early)) = open.ask(request).await

@@ -15,6 +15,7 @@ pub(crate) fn element<'a>(input: &mut &'a [u8]) -> Option<(u8, &'a [u8], &'a [u8
     let (first, rest) = rest.split_first()?;
     let (len, rest) = match first {
         0..=0x7f => (usize::from(*first), rest),
+        // The long form: that many bytes of length. Certificates need no more than four.
         0x81..=0x84 => {
             let (bytes, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
             (bytes.iter().fold(0, |len, byte| len << 8 | usize::from(*byte)), rest)

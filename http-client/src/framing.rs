@@ -70,11 +70,15 @@ impl Framing {
             (Some(coding), None) if coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") => true,
             _ => return Err(malformed("a Transfer-Encoding other than chunked")),
         };
+        // Also where it is not used: a contradictory length makes the response malformed in Go.
         let length = Self::length(headers)?;
+        // These have no body whatever their headers say.
         if matches!(status.as_u16(), 101 | 204 | 304) {
             return Ok((Self::Length(0), true));
         }
         if chunked {
+            // With a Content-Length beside it somebody may see another end of the body (request smuggling): read it,
+            // but do not reuse the connection.
             return Ok((Self::Chunked(Chunked::START), !lengthy));
         }
         Ok((length.map_or(Self::UntilClose, Self::Length), true))
@@ -88,6 +92,7 @@ impl Framing {
             return Err(malformed("two values of Content-Length"));
         }
         let digits = first.bytes().all(|byte| byte.is_ascii_digit());
+        // Rust's parser accepts a plus sign, which HTTP does not.
         let length = first.parse::<u64>().ok().filter(|length| digits && i64::try_from(*length).is_ok());
         length.map(Some).ok_or_else(|| malformed("a Content-Length that is no number"))
     }
@@ -126,6 +131,7 @@ impl Chunked {
     fn take(&mut self, bytes: &[u8], body: &mut Vec<u8>) -> Result<usize, Malformed> {
         let mut at = 0;
         while *self != Self::Done && at < bytes.len() {
+            // Data is copied in runs; only what is around it is looked at byte by byte.
             if let Self::Data(left) = self {
                 let here = up_to(&bytes[at..], *left);
                 body.extend_from_slice(here);
@@ -154,6 +160,7 @@ impl Chunked {
                 Err(malformed("a chunk that does not say its size"))
             }
             Self::Size { size, digits, line } => match (char::from(byte).to_digit(16), byte) {
+                // Sixteen digits fill a u64.
                 (Some(_), _) if digits == 16 => Err(malformed("a chunk that is too large")),
                 (Some(digit), _) => {
                     Ok(Self::Size { size: size << 4 | u64::from(digit), digits: digits + 1, line: line + 1 })
@@ -171,6 +178,7 @@ impl Chunked {
             },
             Self::Trailer { empty: true, .. } if byte == b'\n' => Ok(Self::Done),
             Self::Trailer { line, empty } => {
+                // A line break begins a new line, which is empty so far.
                 let empty = byte == b'\n' || empty && byte == b'\r';
                 Ok(Self::Trailer { line: line + 1, empty })
             }

@@ -55,14 +55,17 @@ impl HeadReader {
     /// are skipped.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<Option<(Head, usize)>, Malformed> {
         let mut at = 0;
+        // A line break alone ends a line, too, as in Go's `textproto`.
         while let Some(length) = memchr::memchr(b'\n', bytes.get(at..).unwrap_or_default()) {
             let end = at + length + 1;
             let piece = bytes.get(at..end).unwrap_or_default();
             at = end;
+            // Before the line is copied or parsed.
             if self.lines + self.rest.len() + piece.len() > HEAD_BYTES_MAX {
                 return Err(Malformed::too_large());
             }
             self.lines += self.rest.len() + piece.len();
+            // Nearly always the head comes in one piece, and its lines are parsed where they are.
             let whole = if self.rest.is_empty() {
                 self.line(piece)?
             } else {
@@ -96,6 +99,7 @@ impl HeadReader {
             return Ok(None);
         };
         let code = status.code;
+        // Obsolete line folding (RFC 9112, section 5.2), which Go still accepts.
         if matches!(line.first(), Some(b' ' | b'\t')) {
             let open = self.open.as_mut().ok_or_else(|| Malformed::quoting("malformed header line", line))?;
             // A continuation of the last header.
@@ -115,6 +119,7 @@ impl HeadReader {
         }
         let headers = std::mem::take(&mut self.headers);
         match (self.status.take(), code) {
+            // Interim responses are followed by the real one. 101 is not interim: the protocol changes with it.
             (Some(_), 100 | 102..=199) | (None, _) => Ok(None),
             (Some(status), _) => Head::of(status, headers).map(Some),
         }
@@ -125,6 +130,7 @@ impl HeadReader {
         let (name, value) = line.split_at(colon);
         let value = value.strip_prefix(b":").unwrap_or(value);
         let bad = || Malformed::quoting("malformed header line", line);
+        // Checked also for headers that are dropped, since Go refuses the response for them.
         if name.is_empty() || !name.iter().all(|byte| NAME[usize::from(*byte)]) {
             return Err(bad());
         }
@@ -147,6 +153,7 @@ impl Status {
         let blank = line.iter().position(|byte| *byte == b' ').ok_or_else(not_http)?;
         let (version, rest) = line.split_at(blank);
         let rest = rest.iter().position(|byte| *byte != b' ').and_then(|start| rest.get(start..)).unwrap_or_default();
+        // The reason phrase may be missing, with or without the blank before it.
         let (code, reason) = rest.split_at(rest.iter().position(|byte| *byte == b' ').unwrap_or(rest.len()));
         let number = match code {
             [a, b, c] if code.iter().all(u8::is_ascii_digit) => {
@@ -171,6 +178,7 @@ impl Head {
         let status = StatusCode::from_u16(code).map_err(malformed)?;
         let (framing, certain) = Framing::of(status, version, &headers)?;
         let says = |word: &str| words(&headers, &CONNECTION).any(|said| said.eq_ignore_ascii_case(word));
+        // HTTP/1.0 closes unless asked to keep alive, HTTP/1.1 the other way round.
         let stays = match version {
             (0, _) => false,
             (1, 0) => says("keep-alive") && !says("close"),

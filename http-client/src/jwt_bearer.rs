@@ -47,6 +47,7 @@ fn claims(oauth2: &OAuth2, now_s: i64) -> Result<Map<String, Value>, &'static st
     if !oauth2.scopes.is_empty() {
         claims.insert("scope".to_owned(), Value::from(oauth2.scopes.join(" ")));
     }
+    // Last: configured claims override those above.
     claims.extend(oauth2.claims.values.clone());
     Ok(claims)
 }

@@ -18,6 +18,7 @@ pub(crate) fn check(certificate: &Certificate<'_>, host: &ServerName<'_>, config
             names.iter().any(|one| matches!(one, Name::Dns(dns) if is_for(dns, name.as_ref())))
         }
         ServerName::IpAddress(address) => {
+            // An IPv4 address may be written as an IPv6 one.
             let address = IpAddr::from(*address).to_canonical();
             names.iter().any(|one| ip(one).is_some_and(|ip| ip.to_canonical() == address))
         }
@@ -31,12 +32,14 @@ fn is_for(presented: &[u8], host: &str) -> bool {
     let Ok(presented) = std::str::from_utf8(presented) else { return false };
     let host = host.to_ascii_lowercase();
     let exact = presented.eq_ignore_ascii_case(&host);
+    // Go compares names that are no valid host names as they are, without wildcards.
     if !is_hostname(&host, false) || !is_hostname(presented, true) {
         return !host.is_empty() && host != "." && exact;
     }
     let host = host.strip_suffix('.').unwrap_or(&host);
     let (mut pattern, mut labels) = (presented.split('.'), host.split('.'));
     let first = (pattern.next(), labels.next());
+    // A wildcard is the whole first label and stands for exactly one.
     matches!(first, (Some(p), Some(l)) if p == "*" || p.eq_ignore_ascii_case(l))
         && pattern.clone().count() == labels.clone().count()
         && pattern.zip(labels).all(|(p, l)| p.eq_ignore_ascii_case(l))

@@ -72,6 +72,7 @@ impl Tokens {
     pub(crate) fn new(config: &OAuth2, user_agent: &str, resolver: &Resolver) -> Result<Self, Error> {
         let invalid = || Error::Url { url: config.token_url.clone() };
         let url = Url::parse(&config.token_url).map_err(|_| invalid())?;
+        // The token server has TLS and proxy settings of its own; the credentials of the targets are not sent to it.
         let of_server = HttpClientConfig {
             tls: config.tls.clone(),
             proxy: config.proxy.clone(),
@@ -91,7 +92,9 @@ impl Tokens {
         } else {
             (&config.client_secret, "client_secret_file", &config.client_secret_file)
         };
+        // Read for every request, so that a rotated secret is used at once.
         let secret = text_or_file(text.as_ref(), what, file.as_deref())?.unwrap_or_default();
+        // Held while a token is requested: other scrapes of the job wait for it instead of asking as well.
         let mut state = self.state.lock().await;
         let is_valid = |token: &&Token| token.expires.is_none_or(|expires| Instant::now() + EXPIRY_MARGIN < expires);
         if let Some(token) = state.token.as_ref().filter(|token| token.secret == secret).filter(is_valid) {
@@ -106,6 +109,7 @@ impl Tokens {
     /// A server refused this token: the next call requests another, unless this one is new.
     pub(crate) async fn refused(&self, header: &HeaderValue) {
         let mut state = self.state.lock().await;
+        // Another caller may have renewed it already.
         let is_old = |token: &Token| token.header == *header && token.received.elapsed() >= REFUSABLE_AFTER;
         if state.token.as_ref().is_some_and(is_old) {
             state.token = None;
@@ -118,6 +122,7 @@ impl Tokens {
             _ if self.config.is_jwt_bearer() => &[AuthStyle::Assertion],
             Some(AuthStyle::Body) => &[AuthStyle::Body],
             Some(_) => &[AuthStyle::Header],
+            // Found out by trying, as `AuthStyleAutoDetect` of Go's oauth2 does.
             None => &[AuthStyle::Header, AuthStyle::Body],
         };
         let mut refusal = None;
@@ -132,6 +137,7 @@ impl Tokens {
                 Err(Refusal::Failed(error)) => return Err(error),
             }
         }
+        // Neither worked; the server may have been set up anew, so both are tried the next time.
         *known = None;
         Err(refusal.expect("BUG: at least one way was tried"))
     }
@@ -141,6 +147,7 @@ impl Tokens {
         let id = &self.config.client_id;
         let mut request = self.transport.request(Method::POST, &self.url, Route::default()).map_err(Refusal::Failed)?;
         if style == AuthStyle::Header {
+            // RFC 6749, section 2.3.1: id and secret are form-encoded before they are joined.
             let escaped = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
             request = request.header(AUTHORIZATION, basic(&escaped(id), &escaped(secret)).map_err(Refusal::Failed)?);
         }
@@ -155,6 +162,7 @@ impl Tokens {
         let mut body = Vec::new();
         while let Some(piece) = response.chunk().await.map_err(|error| failed(crate::cause::of(&error)))? {
             body.extend_from_slice(&piece);
+            // A token server may be any URL; its response is held in memory.
             if body.len() > RESPONSE_BYTES_MAX {
                 return Err(failed(format!("its answer has more than {RESPONSE_BYTES_MAX} bytes")));
             }
@@ -168,6 +176,7 @@ impl Tokens {
         };
         let header = format!("{} {access_token}", scheme(&response.text("token_type").unwrap_or_default()));
         let header = secret_value("Authorization", &header).map_err(Refusal::Failed)?;
+        // Some servers write a string, a fraction or 0. Without a lifetime the token is used until it is refused.
         let lifetime = response.text("expires_in").and_then(|text| text.parse().ok()).filter(|seconds| *seconds > 0.0);
         let lifetime = lifetime.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         let received = Instant::now();
@@ -203,6 +212,7 @@ impl Tokens {
 
     fn failed(&self, reason: String) -> Error {
         let mut url = self.url.clone();
+        // Query and password may hold secrets, and errors are shown.
         url.set_query(None);
         // Fails for a URL without a host, which has no password.
         let _ = url.set_password(None);
@@ -222,6 +232,7 @@ struct TokenResponse(serde_json::Value);
 
 impl TokenResponse {
     fn read(body: &[u8], is_form: bool) -> Self {
+        // By content, not by its type: some servers send JSON as `text/plain`.
         if let Ok(value) = serde_json::from_slice(body) {
             return Self(value);
         }

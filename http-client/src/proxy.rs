@@ -42,6 +42,7 @@ impl Proxies {
         if config.proxy_from_environment {
             let of = |name: &str| {
                 let set = |name: &str| env(name).filter(|value| !value.is_empty());
+                // Here the lower-case name wins, as curl has it; Go looks at the upper-case one first.
                 set(name).or_else(|| set(&name.to_ascii_uppercase()))
             };
             let direct = Some(exceptions(&of("no_proxy").unwrap_or_default()));
@@ -55,6 +56,8 @@ impl Proxies {
         }
         let Some(text) = &config.proxy_url else { return Ok(Self::default()) };
         let proxy = parse("proxy_url", text)?;
+        // Without `no_proxy` even localhost goes through the proxy: upstream then uses `http.ProxyURL`, which knows
+        // no exceptions.
         let direct = (!config.no_proxy.is_empty()).then(|| exceptions(&config.no_proxy));
         Ok(Self(Arc::new(Rules { http: Some(proxy.clone()), https: Some(proxy), direct, headers })))
     }
@@ -125,6 +128,7 @@ fn exception(entry: &str) -> Option<Exception> {
         let (address, bits) = (address.parse::<IpAddr>().ok()?, bits.parse::<u8>().ok()?);
         return (bits <= if address.is_ipv4() { 32 } else { 128 }).then_some(Exception::Network(address, bits));
     }
+    // Before the port is split off: an IPv6 address has colons itself.
     if let Ok(address) = entry.trim_start_matches('[').trim_end_matches(']').parse() {
         return Some(Exception::Address(address, None));
     }
@@ -135,6 +139,7 @@ fn exception(entry: &str) -> Option<Exception> {
     if let Ok(address) = host.trim_start_matches('[').trim_end_matches(']').parse() {
         return Some(Exception::Address(address, port));
     }
+    // `*.example.com` and `.example.com` are both the subdomains only.
     let host = host.strip_prefix('*').filter(|rest| rest.starts_with('.')).unwrap_or(host);
     let below = host.strip_prefix('.');
     let domain = below.unwrap_or(host);
@@ -150,6 +155,7 @@ fn is_direct(list: &[Exception], url: &Url) -> bool {
         Some(Host::Domain(name)) => Err(name),
         None => return false,
     };
+    // As in Go, never through a proxy once there are rules of exception.
     if address.map_or_else(|name| name == "localhost", |address| address.is_loopback()) {
         return true;
     }
@@ -158,6 +164,7 @@ fn is_direct(list: &[Exception], url: &Url) -> bool {
         (Exception::Address(direct, limit), Ok(address)) => direct == address && (limit.is_none() || *limit == port),
         (Exception::Network(network, bits), Ok(address)) => contains(*network, *bits, *address),
         (Exception::Domain(domain, itself, limit), Err(name)) => {
+            // The dot keeps `notexample.com` from matching `example.com`.
             let below = name.strip_suffix(domain.as_str()).is_some_and(|rest| rest.ends_with('.'));
             (below || *itself && name == domain) && (limit.is_none() || *limit == port)
         }
@@ -166,6 +173,7 @@ fn is_direct(list: &[Exception], url: &Url) -> bool {
 }
 
 fn contains(network: IpAddr, bits: u8, address: IpAddr) -> bool {
+    // A prefix of 0 bits shifts everything out and matches all addresses.
     let same = |a: u128, b: u128, width: u32| (a ^ b).checked_shr(width - u32::from(bits)).unwrap_or(0) == 0;
     match (network, address) {
         (IpAddr::V4(a), IpAddr::V4(b)) => same(u32::from(a).into(), u32::from(b).into(), 32),

@@ -19,6 +19,7 @@ pub(crate) fn target(from: &Url, status: StatusCode, headers: &HeaderMap) -> Res
     let Some(location) = headers.get(LOCATION).filter(|location| !location.is_empty()) else { return Ok(None) };
     let location = String::from_utf8_lossy(location.as_bytes());
     let bad = |why: &str| GetError::Failed(format!("failed to parse Location header {location:?}: {why}"));
+    // Relative locations are common.
     let url = from.join(&location).map_err(|error| bad(&error.to_string()))?;
     match url.scheme() {
         "http" | "https" if url.has_host() => Ok(Some(url)),
@@ -31,6 +32,7 @@ pub(crate) fn target(from: &Url, status: StatusCode, headers: &HeaderMap) -> Res
 /// Is the URL one of that host, or of a subdomain?
 pub(crate) fn stays_with(host: Option<&str>, url: &Url) -> bool {
     let (Some(host), Some(now)) = (host, url.host_str()) else { return false };
+    // An address has no subdomains, though its text may end like another one.
     let is_name = matches!(url.host(), Some(url::Host::Domain(_)));
     host == now || is_name && now.strip_suffix(host).is_some_and(|rest| rest.ends_with('.'))
 }

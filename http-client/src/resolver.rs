@@ -145,6 +145,8 @@ impl Resolver {
             answered: false,
         };
         // The semaphores are never closed.
+        // Names that failed the last time share permits of their own and a shorter wait, so that a zone that does not
+        // answer delays nobody else.
         if was_answered == Some(false) {
             let _permit = self.0.slow.acquire().await;
             return asked().within(RETRY_MAX).await.unwrap_or_else(|| Err(failed("i/o timeout")));
@@ -155,6 +157,8 @@ impl Resolver {
         if let Some(found) = asked.within(QUICK_FOR).await {
             return found;
         }
+        // It is slow: its permit goes to a name that may be quick, and it goes on among the slow ones, if there is
+        // room.
         drop(permit);
         let Ok(_permit) = self.0.slow.try_acquire() else {
             return Err(failed("i/o timeout; the DNS servers do not answer for many other names either"));
@@ -194,6 +198,7 @@ impl Asked<'_> {
         // The lookup panicked.
         let failed = |reason| LookupError { host: self.host.to_owned(), reason, answered: false };
         let found = found.unwrap_or_else(|error| Err(failed(error.to_string())));
+        // NXDOMAIN is an answer: such a name is quick to resolve, if only to nothing.
         self.answered = found.as_ref().err().is_none_or(|error| error.answered);
         Some(found)
     }
@@ -201,9 +206,11 @@ impl Asked<'_> {
 
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
+        // The caller may have given up; nobody else waits for this lookup.
         self.task.abort();
         let mut names = self.of.0.names.lock();
         if names.len() >= NAMES_KEPT && !names.contains_key(self.host) {
+            // Forgetting all is simple and rare; the names count as new again, which only changes their queue.
             names.clear();
         }
         names.insert(self.host.to_owned(), self.answered);
@@ -216,6 +223,7 @@ impl Inner {
         if let Some(thread) = &*thread {
             return Ok(thread.handle.clone());
         }
+        // Started with the first name that is no address: a server that scrapes addresses only has no such thread.
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (running, ended) = oneshot::channel::<()>();
         let handle = runtime.handle().clone();
@@ -231,7 +239,9 @@ impl Inner {
     async fn look_up(self: Arc<Self>, host: String) -> Result<Vec<IpAddr>, LookupError> {
         let failed = |reason: String, answered| LookupError { host: host.clone(), reason, answered };
         let system = self.system().map_err(|error| failed(error.to_string(), true))?;
+        // Underscores and the like are allowed; what is no name at all cannot resolve.
         let name = Name::from_ascii(&host).map_err(|_| failed("no such host".to_owned(), true))?;
+        // `hosts` before DNS, the order of Go's resolver without `nsswitch.conf`.
         let of_hosts = system.of_hosts(&name);
         if !of_hosts.is_empty() {
             return Ok(of_hosts);
@@ -250,6 +260,7 @@ impl Inner {
     fn system(&self) -> Result<System, NetError> {
         let mut known = self.system.lock();
         if let Some(system) = known.as_mut() {
+            // As Go does: the files are looked at every five seconds, not for every lookup.
             if system.looked_at.elapsed() < FILES_EVERY {
                 return Ok(system.clone());
             }
@@ -281,6 +292,7 @@ impl Files {
 
     /// Missing files count as empty.
     fn read(&self) -> Result<System, NetError> {
+        // Before reading: a change during it gives another stamp, and the files are read again.
         let (stamps, looked_at) = (self.stamps(), Instant::now());
         let mut hosts = Hosts::default();
         if let Ok(text) = std::fs::read(&self.hosts) {
@@ -305,9 +317,11 @@ impl Files {
             server.trust_negative_responses = !several;
             server.connections.iter_mut().for_each(|connection| connection.port = self.port);
         }
+        // `domain` is the older form of a search list of one.
         let search = if search.is_empty() { domain.into_iter().collect() } else { search };
         let config = ResolverConfig::from_parts(None, search, servers);
         if several {
+            // A dead first server must leave time for the others within the timeout of a scrape.
             options.timeout = options.timeout.min(OF_SEVERAL_MAX);
         }
         options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;

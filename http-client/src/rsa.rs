@@ -67,12 +67,14 @@ impl ShortKey {
     /// Out of a `RSAPublicKey`; `None` for a key of another length or kind.
     pub(crate) fn parse(mut bits: &[u8]) -> Option<Self> {
         let mut key = take(&mut bits, SEQUENCE)?;
+        // A positive INTEGER whose top bit is set has a zero byte in front.
         let stripped = |number: &mut &[u8]| {
             let number = take(number, INTEGER)?;
             number.get(number.iter().position(|byte| *byte != 0)?..).map(<[u8]>::to_vec)
         };
         let (modulus, exponent) = (stripped(&mut key)?, stripped(&mut key)?);
         let length = modulus.len() * 8 - modulus.first()?.leading_zeros() as usize;
+        // An even modulus is no product of two odd primes.
         if !BITS.contains(&length) || exponent.len() > 4 || modulus.last()? % 2 == 0 {
             return None;
         }
@@ -88,6 +90,7 @@ impl ShortKey {
             return false;
         }
         let signed = number(signature, self.modulus.len());
+        // RFC 8017, section 5.2.2: the representative must be below the modulus.
         if !less(&signed, &self.modulus) {
             return false;
         }
@@ -102,6 +105,7 @@ impl ShortKey {
     /// To the power of the exponent.
     fn power(&self, base: &Number) -> Number {
         let mut result = base.clone();
+        // Square and multiply; the top bit of the exponent is the initial `base`.
         for bit in (0..self.exponent.ilog2()).rev() {
             result = self.product(&result, &result);
             if self.exponent >> bit & 1 == 1 {
@@ -114,6 +118,7 @@ impl ShortKey {
     fn product(&self, a: &Number, b: &Number) -> Number {
         let mut result = vec![0; self.modulus.len()];
         for limb in a.iter().rev() {
+            // Double and add: slow but short. A handshake verifies a few such signatures at most.
             for bit in (0..64).rev() {
                 let carry = double(&mut result);
                 self.reduce(&mut result, carry);
@@ -128,6 +133,7 @@ impl ShortKey {
 
     /// Of a number below twice the modulus, the remainder.
     fn reduce(&self, number: &mut Number, carry: bool) {
+        // One subtraction is enough, since both callers hand in less than twice the modulus.
         if carry || !less(number, &self.modulus) {
             let mut borrow = false;
             for (limb, other) in number.iter_mut().zip(&self.modulus) {
@@ -198,11 +204,13 @@ fn is_pss(encoded: &[u8], bits: usize, hash: Hash, digest: &[u8]) -> Option<bool
     let encoded = encoded.get(skipped..).filter(|_| encoded.iter().take(skipped).all(|byte| *byte == 0))?;
     let (masked, rest) = encoded.split_at_checked(encoded.len().checked_sub(length + 1)?)?;
     let (seed, trailer) = rest.split_at_checked(length)?;
+    // The encoding has one bit less than the modulus, so that its number is below it.
     let unused = encoded.len() * 8 - bits;
     let top = u8::MAX.checked_shr(u32::try_from(unused).ok()?)?;
     if trailer != [0xbc] || masked.first()? & !top != 0 {
         return Some(false);
     }
+    // MGF1 with the same hash.
     let mask = (0u32..).flat_map(|counter| hash.of(&[seed, &counter.to_be_bytes()]));
     let mut block: Vec<u8> = masked.iter().zip(mask).map(|(byte, mask)| byte ^ mask).collect();
     *block.first_mut()? &= top;

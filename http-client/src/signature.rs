@@ -60,6 +60,7 @@ pub(crate) fn of_certificate(
 ) -> Result<(), &'static str> {
     let Certificate { signed, signature, algorithm, .. } = certificate;
     let rsa = of_rsa(algorithm);
+    // Go refuses SHA-1 and MD5 with an error of its own.
     if rsa.is_some_and(|last| last <= SHA1_WITH_RSA) || identifier(algorithm) == ECDSA_WITH_SHA1 {
         return Err("cannot verify signature: insecure algorithm SHA1 or older");
     }
@@ -83,6 +84,7 @@ pub(crate) fn of_certificate(
         .all
         .iter()
         .filter(|known| known.public_key_alg_id().as_ref() == key.algorithm && same(known.signature_alg_id().as_ref()));
+    // webpki lists several algorithms of one identifier, such as RSA with and without the NULL parameter.
     let mut tried = false;
     for known in fitting {
         tried = true;
@@ -121,6 +123,7 @@ pub(crate) fn of_handshake(
         let mut known = of_scheme.map_or(&[][..], |(_, known)| known).iter();
         match known.find(|known| known.public_key_alg_id().as_ref() == key.algorithm) {
             Some(known) => known.verify_signature(key.bits, message, signed.signature()).is_ok(),
+            // Not necessarily a wrong signature: the key is of a kind that is not known here.
             None => return unknown(),
         }
     };

@@ -124,6 +124,7 @@ impl AsyncRead for Stream {
             Io::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
         };
         let new = buf.filled().get(before..).unwrap_or_default();
+        // Only of the first read; a response that begins with fewer bytes shows fewer.
         if self.first.is_empty() {
             self.first = new.get(..SHOWN).unwrap_or(new).to_vec();
         }

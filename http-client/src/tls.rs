@@ -79,6 +79,7 @@ pub(crate) fn client_config(tls: &TlsConfig, http2: bool) -> Result<ClientConfig
         Some(identity) => builder.with_client_cert_resolver(certified(identity, &provider)?),
     };
     let h2 = http2.then(|| b"h2".to_vec());
+    // HTTP/1.1 is offered, too: a server that knows ALPN but not HTTP/2 would refuse otherwise.
     config.alpn_protocols = h2.into_iter().chain([b"http/1.1".to_vec()]).collect();
     Ok(config)
 }
@@ -101,6 +102,7 @@ fn certified((chain, key): Identity, provider: &CryptoProvider) -> Result<Arc<dy
     let shown = shown.ok_or_else(|| Error::Tls("the client's certificate cannot be read".to_owned()))?;
     if let Some(info) = signs.public_key()
         && let Some(info) = take(&mut info.as_ref(), SEQUENCE)
+        // A kind of key that cannot tell its public part is left to the server to check.
         && PublicKey::parse(info).is_some_and(|public| public.bits != shown.key.bits)
     {
         return Err(Error::Tls("the client's certificate and key do not fit: they are of two pairs".to_owned()));
@@ -210,6 +212,7 @@ fn identity(tls: &TlsConfig) -> Result<Option<Identity>, Error> {
 fn configured_authorities(tls: &TlsConfig) -> Result<(Arc<Authorities>, bool), Error> {
     match bytes(tls.ca.as_deref(), "ca_file", tls.ca_file.as_deref())? {
         Some((pem, from)) => Ok((Arc::new(authorities(&pem, &from)?), false)),
+        // Nothing is looked up in them, so the roots of the system need not be read.
         None if tls.insecure_skip_verify => Ok((Arc::default(), true)),
         None => Ok((of_system(), true)),
     }

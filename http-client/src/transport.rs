@@ -67,6 +67,7 @@ impl Transport {
     /// Files are not read yet: one that is missing now may be there for the first request.
     pub(crate) fn new(config: &HttpClientConfig, user_agent: &str, resolver: &Resolver) -> Result<Self, Error> {
         if let Some(tls) = &config.tls {
+            // Mistakes that need no file are reported when the configuration is loaded, not at the first scrape.
             tls::versions(tls)?;
             tls::warn_of_old_versions(tls);
             tls::server_name(tls)?;
@@ -124,6 +125,7 @@ impl Transport {
         let config = self.config.tls.as_ref().unwrap_or(&default);
         let stamps = tls::stamps(config);
         let mut guard = self.built.lock();
+        // Dropping the old clients also drops their pooled connections, which used the old certificate.
         let current = guard.take().filter(|built| built.stamps == stamps);
         let built = match current {
             Some(built) => built,
@@ -154,6 +156,7 @@ impl Transport {
         }
         let client = self.build(built.tls.clone(), detour.map(|(_, detour)| detour), route)?;
         if let Some(key) = key {
+            // Targets that are gone leave their clients behind; clearing all bounds this without tracking their use.
             if built.others.len() >= CLIENTS_MAX {
                 built.others.clear();
             }
@@ -178,6 +181,7 @@ impl Transport {
             return None;
         }
         let authority = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        // The resolver gets bare IPv6 addresses.
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         Some((named, authority, Detour { name: name.to_ascii_lowercase(), host, resolver: self.resolver.clone() }))
     }
@@ -199,6 +203,7 @@ impl Transport {
             // Redirects are followed by `connection`.
             .redirect(Policy::none())
             .referer(false)
+            // The caller asks for and decodes compression itself, within the limit of its body.
             .gzip(false)
             // Accept what Go's client accepts, as `head` does for plain HTTP.
             .http1_allow_obsolete_multiline_headers_in_responses(true)
@@ -206,6 +211,7 @@ impl Transport {
             .http1_max_headers(HEADERS_MAX)
             .pool_idle_timeout(IDLE)
             .tcp_nodelay(true)
+            // Otherwise reqwest would read the environment, which counts only with `proxy_from_environment`.
             .no_proxy();
         if !self.http2() {
             builder = builder.http1_only();
@@ -218,6 +224,7 @@ impl Transport {
             builder = builder.unix_socket(socket);
         }
         if route.redirected {
+            // No connection to a place that is likely not to be visited again.
             builder = builder.pool_max_idle_per_host(0);
         }
         for proxy in self.proxies.reqwest() {

@@ -37,6 +37,7 @@ impl<T: Ord + Clone> Changes<T> {
 
     fn add(&self, tag: &T, keys: &[Key]) {
         self.keys.lock().extend(keys.iter().map(|key| (tag.clone(), key.clone())));
+        // `notify_one` keeps a permit when nobody waits, so a change between two waits is not lost.
         self.woken.notify_one();
     }
 }
@@ -88,6 +89,7 @@ impl<K: Kind> Cache<K> {
     }
 
     pub(crate) fn subscribe<T: Ord + Clone + Send + 'static>(&self, changes: &Arc<Changes<T>>, tag: T) {
+        // Weak: a consumer that is gone must not be kept alive by its watches, which others may still use.
         let changes = Arc::downgrade(changes);
         let subscriber = move |keys: &[Key]| changes.upgrade().map(|changes| changes.add(&tag, keys)).is_some();
         self.subscribers.lock().push(Box::new(subscriber));
@@ -96,6 +98,7 @@ impl<K: Kind> Cache<K> {
     /// Adds or replaces an object; true if it was known.
     pub(crate) fn apply(&self, key: Key, object: K) -> bool {
         let object = Arc::new(object);
+        // The lock is released before subscribers are called: they may read the cache.
         let former = self.known.lock().objects.insert(key.clone(), Arc::clone(&object));
         // A change of trimmed fields only is none.
         if former.as_ref().is_none_or(|former| *former != object) {
@@ -113,11 +116,14 @@ impl<K: Kind> Cache<K> {
     /// Replaces all objects by a list.
     pub(crate) fn replace(&self, listed: BTreeMap<Key, Arc<K>>) {
         let mut known = self.known.lock();
+        // A new list comes after every reconnection; only differences are told, so that it does not rebuild all
+        // target groups.
         let former = std::mem::replace(&mut known.objects, listed);
         let gone = former.keys().filter(|key| !known.objects.contains_key(*key)).cloned();
         let differs = |(key, object): &(&Key, &Arc<K>)| former.get(*key) != Some(object);
         let new = known.objects.iter().filter(differs).map(|(key, _)| key.clone());
         let changed: Vec<Key> = gone.chain(new).collect();
+        // Set with the objects, under one lock: a consumer that sees it also sees the list.
         known.is_settled = true;
         drop(known);
         self.notify(&changed);
@@ -131,6 +137,7 @@ impl<K: Kind> Cache<K> {
         let is_new = known.error.as_ref() != Some(&error);
         known.error = Some(error);
         drop(known);
+        // No object changed, but consumers wait for the first result and show the error.
         self.notify(&[]);
         is_new
     }
@@ -138,6 +145,8 @@ impl<K: Kind> Cache<K> {
     /// Clears the error; a list alone does not clear one of watching. True if there was one.
     pub(crate) fn recover(&self, by_list: bool) -> bool {
         let mut known = self.known.lock();
+        // A server that lists but refuses to watch would otherwise switch between error and recovery at every
+        // attempt.
         if by_list && known.is_watch_error {
             return false;
         }
@@ -150,6 +159,7 @@ impl<K: Kind> Cache<K> {
     }
 
     fn notify(&self, keys: &[Key]) {
+        // Those whose consumer is gone return false and are dropped here.
         self.subscribers.lock().retain(|subscriber| subscriber(keys));
     }
 }

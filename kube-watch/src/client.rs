@@ -59,6 +59,7 @@ impl ClientSlot {
     }
 
     pub(crate) async fn client(&self) -> Result<Client, Error> {
+        // Held while the client is built: the watches of one server start together and share it.
         let mut guard = self.client.lock().await;
         if let Some(client) = &*guard {
             return Ok(client.0.clone());
@@ -97,8 +98,10 @@ fn in_cluster(folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<(St
                    api_server or kubeconfig_file";
         return Err(Error::Client(why.to_owned()));
     };
+    // Kubernetes gives IPv6 addresses without brackets.
     let host = if host.contains(':') { format!("[{host}]") } else { host };
     let token = folder.join("token");
+    // The file is read by kube; a missing one is reported here, in words that name it.
     std::fs::metadata(&token).map_err(|source| Error::Read { path: token.clone(), source })?;
     let authorities = folder.join("ca.crt");
     let tls = TlsConfig { ca_file: authorities.exists().then_some(authorities), ..TlsConfig::default() };
@@ -109,6 +112,7 @@ fn in_cluster(folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<(St
 
 /// The HTTP client fields as a kubeconfig, because kube reads the files that one names again when they change.
 fn kubeconfig_of(url: &str, http: &HttpClientConfig) -> Result<Kubeconfig, Error> {
+    // A kubeconfig has no field for it.
     if http.oauth2.is_some() {
         return Err(Error::Client("oauth2 is not served yet; use basic_auth or authorization".to_owned()));
     }
@@ -123,6 +127,7 @@ fn kubeconfig_of(url: &str, http: &HttpClientConfig) -> Result<Kubeconfig, Error
             map.insert(key.to_owned(), value);
         }
     };
+    // kube joins the path of a request to this one.
     put(&mut cluster, "server", Some(url.trim_end_matches('/').into()));
     put(&mut cluster, "insecure-skip-tls-verify", tls.insecure_skip_verify.then_some(true.into()));
     // kube reads a file again when it changes, but refuses all of it for one certificate that cannot be parsed. Then what can be
@@ -139,6 +144,7 @@ fn kubeconfig_of(url: &str, http: &HttpClientConfig) -> Result<Kubeconfig, Error
     put(&mut user, "client-key", tls.key_file.as_ref().map(shown));
     put(&mut user, "client-key-data", tls.key.as_ref().map(|key| encoded(key.expose())));
     if let Some(auth) = &http.authorization {
+        // kube sends tokens as Bearer only.
         if !auth.kind.eq_ignore_ascii_case("bearer") {
             let message = format!("authorization type {:?} is not served for api_server; it is Bearer", auth.kind);
             return Err(Error::Client(message));
@@ -147,6 +153,7 @@ fn kubeconfig_of(url: &str, http: &HttpClientConfig) -> Result<Kubeconfig, Error
         put(&mut user, "tokenFile", auth.credentials_file.as_ref().map(shown));
     }
     if let Some(auth) = &http.basic_auth {
+        // A kubeconfig has no files for name and password, so these are read once per client.
         let read = |path: &PathBuf| {
             let text = std::fs::read_to_string(path);
             text.map(|text| text.trim().to_owned()).map_err(|source| Error::Read { path: path.clone(), source })

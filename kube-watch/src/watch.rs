@@ -64,11 +64,15 @@ impl<K: Kind> Follower<K> {
                 Err(_) => {}
                 Ok(None) => return,
                 Ok(Some(Ok(event))) => {
+                    // From the end of the list on the stream watches.
                     is_watching = !matches!(event, Event::Init | Event::InitApply(_));
                     self.take(event, &mut listed);
                 }
                 Ok(Some(Err(error))) => {
+                    // The stream starts again by itself, by a list or at the last version; it only has to be slowed
+                    // down.
                     self.failed(&describe(&error), is_watching);
+                    // Only a new client reads the credentials again.
                     if is_unauthorized(&error) {
                         return;
                     }
@@ -81,6 +85,7 @@ impl<K: Kind> Follower<K> {
 
     fn take(&self, event: Event<K>, listed: &mut BTreeMap<Key, Arc<K>>) {
         let trimmed = |mut object: K| {
+            // At once, so that a full list of a large cluster is never held untrimmed.
             object.trim();
             (Key::of(object.meta()), object)
         };

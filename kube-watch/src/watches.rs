@@ -63,6 +63,7 @@ impl Watches {
         let mut running = self.running.lock();
         // Tasks of watches that ended are still held until they are joined.
         while running.tasks.try_join_next().is_some() {}
+        // The type of the cache stands for the kind of object.
         let same = |entry: &&mut Entry| entry.cache.is::<Cache<K>>() && entry.server == *server && entry.scope == scope;
         if let Some(entry) = running.entries.iter_mut().find(same)
             && let Ok(cache) = Arc::clone(&entry.cache).downcast::<Cache<K>>()
@@ -86,6 +87,7 @@ impl Watches {
 impl Running {
     /// The client of a server, shared by its watches.
     fn slot(&mut self, server: &ApiServer) -> Arc<ClientSlot> {
+        // Held weakly: the client ends with the last watch that uses it.
         self.slots.retain(|slot| slot.strong_count() > 0);
         let shared = self.slots.iter().filter_map(Weak::upgrade).find(|slot| slot.server == *server);
         shared.unwrap_or_else(|| {
@@ -141,6 +143,7 @@ impl<K: Kind> Drop for Watch<K> {
         let Some(at) = running.entries.iter().position(|entry| entry.id == self.id) else { return };
         running.entries[at].n_consumers -= 1;
         if running.entries[at].n_consumers == 0 {
+            // Under the lock, so that no new consumer can join a watch that is ending.
             running.entries.swap_remove(at).task.abort();
         }
     }

@@ -43,6 +43,7 @@ pub fn parse_duration_ms(text: &str) -> Result<i64, DurationError> {
     if text.is_empty() {
         return Err(DurationError::Empty);
     }
+    // The only number without a unit.
     if text == "0" {
         return Ok(0);
     }
@@ -53,6 +54,7 @@ pub fn parse_duration_ms(text: &str) -> Result<i64, DurationError> {
     while !rest.is_empty() {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         let (number, after) = rest.split_at(digits);
+        // A unit ends at the next digit, so `m` and `ms` are told apart.
         let (unit, after) = after.split_at(after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len()));
         let number: i64 = number.parse().map_err(|_| invalid())?;
         if unit.is_empty() {
@@ -83,6 +85,7 @@ pub fn format_duration_ms(ms: i64) -> String {
     let mut rest = ms.unsigned_abs();
     for (unit, unit_ms) in UNITS {
         let unit_ms = unit_ms.unsigned_abs();
+        // Upstream's `Duration.String`: `90d` is not printed as `12w6d`.
         let exact_only = unit == "y" || unit == "w";
         if rest >= unit_ms && (!exact_only || rest.is_multiple_of(unit_ms)) {
             out.push_str(&(rest / unit_ms).to_string());

@@ -69,6 +69,8 @@ const DIGITS_CERTAIN: usize = f64::DIGITS as usize;
 /// The shortest digits that read back the same. Where two are equally near, Rust takes the upper and Go the even one.
 fn push_shortest(out: &mut String, value: f64) {
     #[expect(clippy::cast_possible_truncation, reason = "it is a whole number that fits")]
+    // Most samples are whole numbers, for which formatting an integer is several times faster. Negative zero keeps
+    // its sign and takes the slow path.
     if value.abs() < WHOLE_MAX && value.fract() == 0.0 && (value != 0.0 || value.is_sign_positive()) {
         return out.push_str(itoa::Buffer::new().format(value as i64));
     }
@@ -80,12 +82,16 @@ fn push_shortest(out: &mut String, value: f64) {
     // A number with n binary places has n decimal ones, the last of them a 5: in the middle when all but that are shown.
     let places = i32::try_from(decimals + 1).unwrap_or(i32::MAX);
     let scaled = value * 2f64.powi(places);
+    // With 15 digits there is only one candidate. Otherwise a tie needs exactly one more binary place: more would not
+    // be a tie, fewer would print fewer digits.
     if text.len() <= DIGITS_CERTAIN || scaled.fract() != 0.0 || (scaled / 2.0).fract() == 0.0 {
         return;
     }
+    // Rust printed the upper candidate; without its final 5 this is the lower one.
     let mut lower = format!("{value:.*}", decimals + 1);
     lower.pop();
     let is_even = lower.ends_with(['0', '2', '4', '6', '8']);
+    // It must still read back as the same float.
     if is_even && lower.parse() == Ok(value) {
         out.truncate(start);
         out.push_str(&lower);

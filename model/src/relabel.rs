@@ -238,7 +238,9 @@ impl RelabelRule {
         check(&spec, names)?;
         let source = spec.regex.as_deref().unwrap_or(REGEX_DEFAULT);
         let pattern = match spec.action {
+            // The default needs no engine: most rules of `replace` only copy or join labels.
             _ if source == REGEX_DEFAULT => Pattern::Any,
+            // Only these two read groups; the others are spared the slower engine that captures.
             RelabelAction::Replace | RelabelAction::LabelMap => Pattern::Groups(Box::new(CapturingRegex::new(source)?)),
             _ => Pattern::Test(Regex::in_anchors(source)?),
         };
@@ -258,6 +260,7 @@ impl RelabelRule {
         match spec.action {
             RelabelAction::Keep => return self.pattern.is_match(&self.source(labels)),
             RelabelAction::Drop => return !self.pattern.is_match(&self.source(labels)),
+            // A missing target label is the empty string, which equals empty source labels.
             RelabelAction::KeepEqual => return labels.get(target) == self.source(labels),
             RelabelAction::DropEqual => return labels.get(target) != self.source(labels),
             RelabelAction::Replace => self.replace(labels),
@@ -266,6 +269,8 @@ impl RelabelRule {
                 labels.set(target, hash.to_string());
             }
             RelabelAction::Lowercase => {
+                // Letter by letter as Go's `strings.ToLower`: Rust's `to_lowercase` knows mappings to several
+                // letters, which Go does not.
                 let lower: String = self.source(labels).chars().map(lower).collect();
                 labels.set(target, lower);
             }
@@ -274,6 +279,8 @@ impl RelabelRule {
                 labels.set(target, upper);
             }
             RelabelAction::LabelMap => {
+                // Collected first: a label that a mapping adds is not mapped again, as with upstream's `Range` over
+                // the old labels.
                 let mapped: Vec<(String, String)> = labels
                     .iter()
                     .filter_map(|(n, v)| Some((self.pattern.expand(n, &spec.replacement)?, v.to_owned())))
@@ -291,6 +298,7 @@ impl RelabelRule {
     fn replace(&self, labels: &mut LabelsBuilder) {
         let (spec, source) = (&self.spec, self.source(labels));
         let Some(target) = self.pattern.expand(&source, &spec.target_label) else { return };
+        // A template may expand to an invalid name; upstream's `Replace` then leaves the set unchanged.
         if !self.names.is_label_name(&target) {
             return;
         }
@@ -331,6 +339,7 @@ impl Pattern {
 
     /// The template with the groups of the match filled in; `None` without a match.
     fn expand(&self, text: &str, template: &str) -> Option<String> {
+        // Without a reference no groups are needed; a match is enough.
         if !template.contains('$') {
             return self.is_match(text).then(|| template.to_owned());
         }
@@ -379,6 +388,7 @@ fn check(spec: &RelabelSpec, names: NameValidation) -> Result<(), RelabelError> 
         return Err(RelabelError::NoTarget(action));
     }
     let target_ok = match action {
+        // What the template becomes is known only when the rule runs, so only its form is checked.
         RelabelAction::Replace if target.contains('$') => names.is_label_template(target),
         _ if action.needs_target() => names.is_label_name(target),
         _ => true,
@@ -393,6 +403,7 @@ fn check(spec: &RelabelSpec, names: NameValidation) -> Result<(), RelabelError> 
     if action == RelabelAction::LabelMap && !names.is_label_template(&spec.replacement) {
         return Err(RelabelError::Replacement(spec.replacement.clone()));
     }
+    // Upstream compares with the defaults, so a field that is written out with its default value is accepted.
     let others_default = spec.modulus == 0 && spec.separator == SEPARATOR_DEFAULT && replacement_default;
     let regex_default = spec.regex.as_deref().is_none_or(|regex| regex == REGEX_DEFAULT);
     if action.compares() && !(others_default && regex_default) {
@@ -408,6 +419,7 @@ fn check(spec: &RelabelSpec, names: NameValidation) -> Result<(), RelabelError> 
 /// The last eight bytes of the MD5, most significant first.
 fn hash(text: &str) -> u64 {
     let digest = Md5::digest(text.as_bytes());
+    // As upstream's `sum64`, whose shifts drop the first half of the digest.
     digest[8..].iter().fold(0, |hash, byte| hash << 8 | u64::from(*byte))
 }
 

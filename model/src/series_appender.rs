@@ -74,6 +74,7 @@ impl SeriesBatch<'_> {
         let plural = |n: usize| if n == 1 { "" } else { "s" };
         let mut text = format!("{samples} sample{} of {series} series", plural(samples));
         let Some(first) = self.series.first() else { return text };
+        // Enough to find the sender; the label sets of all series would fill the log.
         let (source, _) = self.sources.split(first.labels);
         let mut others = self.series.iter().skip(1);
         let same = |one: &SeriesSamples<'_>| {

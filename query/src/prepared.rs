@@ -43,8 +43,8 @@ const STEPS_MAX: i64 = 1 << 24;
 /// Memory to explain a node, approximately.
 const EXPLAINED_BYTES: usize = 1 << 10;
 
-/// A checked and planned query that can be evaluated any number of times, at any times and over any store: rules evaluate it
-/// every interval without parsing and planning it again.
+/// A prepared statement: a checked and planned query that can be evaluated repeatedly, at any times and over any store. Rules
+/// use it to avoid parsing and planning at every interval.
 pub struct Prepared {
     engine: EngineOptions,
     text: String,
@@ -202,6 +202,7 @@ pub(crate) fn evaluate(
     if form == Form::Matrix {
         check_range(planned.plan(), times)?;
     }
+    // Borrowed where nothing depends on the times, as in most queries.
     let plan = planned.resolved(times, engine)?;
     if let Some(refused) = &plan.refused {
         return Err(Error::Execution(refused.clone()));
@@ -224,12 +225,14 @@ pub(crate) fn evaluate(
         scans: ScanCache::of(&plan),
         profile: profile.as_ref(),
     };
+    // Counting takes a lock: only where somebody asks for the counts.
     let counts = options.stats.is_some() || query.budget.is_some() || profile.is_some();
     let evaluator = Evaluator::new(&query, Counter::new(counts, if options.per_step_stats { grid.len } else { 0 }));
     let prepared = Instant::now();
     let value = evaluator.value(&grid, form);
     let evaluated = Instant::now();
     let (peak_samples, level) = evaluator.into_cost();
+    // Measured apart from the evaluation: see `Stats::sorting`.
     let value = value.map(sorted);
     if let Some(place) = &options.stats {
         *place.lock() = Stats {
@@ -295,6 +298,7 @@ fn estimate_nodes(
 /// The steps of a query.
 fn grid(times: Times) -> Grid {
     let Times { start_ms, end_ms, step_ms } = times;
+    // The end belongs to the range only if a step falls on it.
     let steps = if step_ms > 0 { (end_ms - start_ms) / step_ms } else { 0 };
     Grid { start_ms, step_ms, len: steps as usize + 1 }
 }

@@ -53,6 +53,7 @@ impl Level {
     }
 
     fn add(&mut self, step: usize, counts: [u64; 2]) {
+        // The total is counted also where steps are not.
         let places = self.steps.get_mut(step).into_iter().chain([&mut self.all]);
         places.for_each(|place| (0..2).for_each(|i| place[i] += counts[i]));
     }
@@ -141,6 +142,7 @@ impl Counter {
     pub(crate) fn leave_subquery(&self, inner: &Grid, (ends, range_ms): (&[i64], i64), all: bool) {
         let level = self.leave();
         self.add_series(level.series);
+        // One range contains all inner steps.
         if ends.len() <= 1 {
             self.add([(0, level.all)].into_iter());
             return;

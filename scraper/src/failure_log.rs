@@ -29,6 +29,7 @@ impl FailureLog {
     /// One line, in one write.
     pub(crate) fn write(&self, now_ms: i64, (job, target): (&str, &str), error: &str) {
         let time = Timestamp::from_millisecond(now_ms).unwrap_or_default();
+        // Written by hand to keep the order of upstream's fields; JSON escaping is left to serde_json.
         let text = |text: &str| serde_json::Value::from(text).to_string();
         let (message, job, target) = (text(error), text(job), text(target));
         let line = format!(
@@ -39,6 +40,7 @@ impl FailureLog {
             && let Err(error) = open.write_all(line.as_bytes())
         {
             tracing::error!(path = %self.path.display(), %error, "cannot write the log of failed scrapes");
+            // Gives up until the next reload instead of logging an error for every failed scrape.
             *file = None;
         }
     }
@@ -56,6 +58,7 @@ impl FailureLogs {
             return log;
         }
         let log = Arc::new(FailureLog { path: path.to_owned(), file: Mutex::default() });
+        // Under the lock of the map: two jobs that name one file must not open it twice.
         log.open();
         logs.insert(path.to_owned(), Arc::downgrade(&log));
         log

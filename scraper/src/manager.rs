@@ -71,6 +71,7 @@ impl Manager {
 
     /// Takes the jobs of a configuration. Jobs that did not change are not touched; logs of failed scrapes are opened anew.
     pub async fn apply(&self, jobs: &[Arc<ScrapeConfig>]) {
+        // Every reload, also of an unchanged job: log rotation works with a reload, as with upstream.
         self.shared.failure_logs.reopen();
         let mut state = self.state.lock().await;
         let groups = Arc::clone(&state.groups);
@@ -78,6 +79,7 @@ impl Manager {
         // Each waits for its scrapes under way; all at once, that is no longer than one timeout.
         let mut changing = JoinSet::new();
         for job in jobs {
+            // Pools are taken out and put back, so those that remain at the end belong to jobs that are gone.
             match state.pools.remove(&job.job_name) {
                 Some(pool) if pool.config == *job => drop(state.pools.insert(job.job_name.clone(), pool)),
                 Some(pool) => {
@@ -92,6 +94,7 @@ impl Manager {
             }
         }
         while let Some(changed) = changing.join_next().await {
+            // A task that panicked has lost its pool; the next reload makes a new one.
             let Ok(mut pool) = changed else { continue };
             let config = Arc::clone(&pool.config);
             pool.sync(of_job(&config));
@@ -102,6 +105,8 @@ impl Manager {
             state.pools.keys().filter(|name| !jobs.iter().any(|job| job.job_name == **name)).cloned().collect();
         for name in gone {
             if let Some(pool) = state.pools.remove(&name) {
+                // In the background: a pool writes its stale markers two intervals later, and a reload does not wait
+                // for that.
                 state.leaving.spawn(pool.stop(Mode::End));
             }
         }
@@ -113,7 +118,9 @@ impl Manager {
         for (name, pool) in &mut state.pools {
             pool.sync(groups.get(name).map_or(&[][..], Vec::as_slice));
         }
+        // Kept for jobs that a later reload adds: discovery sends groups only when they change.
         state.groups = groups;
+        // Takes finished pools off the set, which would otherwise grow with every removed job.
         while state.leaving.try_join_next().is_some() {}
     }
 
@@ -124,13 +131,16 @@ impl Manager {
 
     /// Ends every loop. What is under way is given up; nothing is marked stale, for the server may be back soon.
     pub async fn shutdown(&self) {
+        // The lock is not held while loops end: `status` goes on to answer.
         let pools = std::mem::take(&mut self.state.lock().await.pools);
         let mut ending = JoinSet::new();
         for pool in pools.into_values() {
             ending.spawn(pool.stop(Mode::Abort));
         }
         while ending.join_next().await.is_some() {}
+        // Pools that still wait to write stale markers are aborted too.
         self.state.lock().await.leaving.shutdown().await;
+        // After all loops, which are the ones that hold bodies.
         self.shared.room.clear();
     }
 }

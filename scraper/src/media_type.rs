@@ -10,17 +10,20 @@ pub(crate) struct MediaType {
 
 /// Reads a header that is not empty.
 pub(crate) fn parse(header: &str) -> Result<MediaType, &'static str> {
+    // Parameters begin at the first semicolon; a name in quotes cannot stand before it.
     let (name, mut rest) = header.split_at(header.find(';').unwrap_or(header.len()));
     let name = name.trim().to_lowercase();
     check(&name)?;
     let mut params: Vec<(String, String)> = Vec::new();
     loop {
         rest = rest.trim_start();
+        // Go ignores a trailing semicolon.
         if rest.is_empty() || rest.trim() == ";" {
             break;
         }
         let (key, value, after) = param(rest).ok_or("mime: invalid media parameter")?;
         match params.iter().find(|(known, _)| *known == key) {
+            // The same parameter twice with one value is accepted, as Go does.
             Some((_, known)) if *known != value => return Err("mime: duplicate parameter name"),
             Some(_) => {}
             None => params.push((key, value)),
@@ -69,6 +72,7 @@ fn unquote(text: &str) -> Option<(String, &str)> {
         match (c, chars.peek()) {
             ('"', _) => return Some((value, &text[at + 1..])),
             ('\r' | '\n', _) => return None,
+            // Windows paths in file names made Go lenient here: only what has to be escaped is unescaped.
             ('\\', Some((_, next))) if "()<>@,;:\\\"/[]?=".contains(*next) => {
                 value.push(*next);
                 chars.next();

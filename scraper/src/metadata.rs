@@ -90,15 +90,20 @@ impl MetadataCache {
     fn set(&mut self, metric: &str, bytes: usize, set: impl FnOnce(&mut Metadata) -> usize) -> u32 {
         let is_new = !self.families.contains_key(metric);
         let more = bytes + if is_new { metric.len() } else { 0 };
+        // A new family is refused when full, and so is a longer text of a known one: the old text stays.
         if self.bytes + more > BYTES_MAX || is_new && self.families.len() >= FAMILIES_MAX {
             return Self::NO_FAMILY;
         }
         let family = self.families.entry(metric.to_owned()).or_insert_with(|| {
+            // Numbers wrap around before NO_FAMILY. A number is in use again only after 2^32 families.
             self.next = self.next.wrapping_add(1) % Self::NO_FAMILY;
             Family { number: self.next, ..Family::default() }
         });
+        // A scrape that fails after this leaves a family that no good scrape had. The next `scraped` looks at all
+        // families, also when it is `unchanged`.
         self.unsettled |= is_new;
         self.generation += 1;
+        // `set` returns the length of the text that it replaced.
         self.bytes = (self.bytes + more).saturating_sub(set(&mut family.metadata));
         family.number
     }
@@ -106,6 +111,7 @@ impl MetadataCache {
     /// A good scrape had these families, or exactly those of the last if it was `unchanged`.
     pub(crate) fn scraped<I: Iterator<Item = u32>>(&mut self, unchanged: bool, numbers: impl FnOnce() -> I) {
         self.scrapes += 1;
+        // The common scrape has the same families as the last: nothing to compare.
         if !unchanged || self.unsettled {
             self.unsettled = false;
             let there: HashSet<u32> = numbers().collect();
@@ -116,11 +122,13 @@ impl MetadataCache {
             }
             self.set_due();
         }
+        // Looked at only when the first family is due, not at every scrape.
         if self.due.is_some_and(|due| self.scrapes >= due) {
             let (scrapes, before) = (self.scrapes, self.families.len());
             self.families.retain(|_, family| family.last_seen.is_none_or(|seen| scrapes < seen + KEPT_SCRAPES));
             self.generation += u64::from(self.families.len() < before);
             let bytes = |(name, f): (&String, &Family)| name.len() + f.metadata.help.len() + f.metadata.unit.len();
+            // Counted anew: cheaper than to track every removal, which is rare.
             self.bytes = self.families.iter().map(bytes).sum();
             self.set_due();
         }

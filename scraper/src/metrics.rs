@@ -41,7 +41,9 @@ impl Metrics {
     pub(crate) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let counter = |name: &str, help: &str| added(registry, IntCounter::new(name, help)?);
         let duration = HistogramOpts::new("weft_scrape_duration_seconds", "How long scrapes took, request to commit.")
+            // Scrape timeouts are 10 s by default, so the last bound is where most scrapes are cut off.
             .buckets(vec![0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0]);
+        // The `prometheus_` names below are upstream's, so dashboards and alerts for Prometheus work unchanged.
         let rejected = "Samples left out because";
         Ok(Self {
             exceeded_sample_limit: counter(

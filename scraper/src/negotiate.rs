@@ -1,4 +1,4 @@
-//! What a job asks its targets for, and what an answer is then read as. Part of step 3 of the scrape path.
+//! The `Accept` header of a job, and the format that an answer's `Content-Type` selects. Part of step 3 of the scrape path.
 
 use config::ScrapeProtocol;
 
@@ -6,10 +6,12 @@ use crate::fetch::FetchError;
 use crate::media_type;
 use crate::parse::Format;
 
-/// The `Accept` header: the protocols of the job, the dearest first, then anything. `escaping` is what targets shall make
+/// The `Accept` header: the protocols of the job in order of preference, then anything. `escaping` is what targets shall make
 /// of names that are not in the legacy alphabet; only the newer text formats know of that.
 pub(crate) fn accept(protocols: &[ScrapeProtocol], escaping: &str) -> String {
     let mut header = String::new();
+    // Upstream's `acceptHeader`: weights count down from one more than the number of known protocols, so every
+    // protocol ends above `*/*`.
     let mut weight = ScrapeProtocol::ALL.len() + 1;
     for protocol in protocols {
         header.push_str(protocol.media_type());
@@ -59,10 +61,11 @@ pub(crate) fn format(
     };
     let Some(fallback) = fallback else { return Err(FetchError::ContentType(format!("{problem}{refusal} ({FIX})"))) };
     tracing::debug!(%problem, fallback_scrape_protocol = fallback.as_str(), "the answer of a target does not say its format");
+    // Upstream logs at debug level as well; at warn level it would repeat at every scrape.
     Ok(match fallback {
         ScrapeProtocol::PrometheusProto => Format::Protobuf,
         ScrapeProtocol::PrometheusText0_0_4 | ScrapeProtocol::PrometheusText1_0_0 => Format::Text,
-        // What says nothing does not say that it is of the second version.
+        // Without a Content-Type the version is unknown; version 1 is what such targets expose.
         ScrapeProtocol::OpenMetricsText0_0_1
         | ScrapeProtocol::OpenMetricsText1_0_0
         | ScrapeProtocol::OpenMetricsText2_0_0 => Format::OpenMetrics,
@@ -84,6 +87,7 @@ fn known(content_type: &str, openmetrics2: bool) -> Result<Format, Unknown> {
     }
     let media = media_type::parse(content_type).map_err(Unknown::Broken)?;
     match (media.name.as_str(), media.version.as_deref()) {
+        // Both versions of the text format are read by one parser.
         ("text/plain", _) => Ok(Format::Text),
         // The first version is another language.
         ("application/openmetrics-text", Some("2.0.0")) if openmetrics2 => Ok(Format::OpenMetrics2),

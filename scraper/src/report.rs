@@ -31,6 +31,7 @@ impl Report {
             ("scrape_samples_post_metric_relabeling", number(self.counts.post_relabel)),
             ("scrape_series_added", number(self.counts.added)),
         ];
+        // Only with such limits, so that a plain job stores exactly upstream's series.
         if self.leaves_out {
             series.push(("scrape_samples_over_limit", number(self.counts.over_limit)));
         }

@@ -26,7 +26,7 @@ pub struct SeriesRules {
     pub label_value_length_limit: usize,
 }
 
-/// A series, cut in two: its labels are those of the source that are not in `removed`, overridden by `metric`.
+/// A series in two parts: its labels are those of the source that are not in `removed`, overridden by `metric`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Series {
     /// What the source does not already say, the metric name among it.
@@ -93,6 +93,7 @@ pub(crate) fn series(
     // Mostly the first letter says it.
     exposed.sort_by(|(a, _), (b, _)| a.as_bytes().first().cmp(&b.as_bytes().first()).then_with(|| a.cmp(b)));
     let source = &side.labels;
+    // The common case needs no builder: nothing is overridden, so the exposed labels are the metric's part.
     if rules.relabel.is_empty() && are_apart(exposed, &side.names) {
         // An empty value means that there is no such label.
         let pairs = exposed.iter().map(|(name, value)| (&**name, &**value)).filter(|(_, value)| !value.is_empty());
@@ -100,24 +101,28 @@ pub(crate) fn series(
         return Ok(Some(Series { metric: Labels::from_sorted(pairs), removed: Vec::new() }));
     }
     let mut builder = join(exposed, source, rules.honor_labels).map_err(Refusal::invalid)?;
+    // Limits are checked on what relabelling leaves, and not at all for a dropped series, as with upstream.
     if !relabel(&mut builder, &rules.relabel).is_kept() {
         return Ok(None);
     }
     check(builder.iter(), rules)?;
+    // A source label that relabelling removed cannot be left out of the metric's part: it has to be named.
     let removed = source.iter().filter(|(name, _)| builder.get(name).is_empty()).map(|(name, _)| name.to_owned());
     let removed = removed.collect();
+    // Only differences to the source are stored with the metric, so that all series of a target share one source.
     builder.retain(|name, value| source.get(name) != Some(value));
     Ok(Some(Series { metric: builder.labels(), removed }))
 }
 
-/// Have the exposed labels, in order, nothing to do with the target's: is no name on both sides, none repeated? That is
-/// nearly always so, and then the metric's side is what was exposed.
+/// True if no name is on both sides and none repeats among the (sorted) exposed labels. This is the common case, in which
+/// the metric's labels are the exposed ones unchanged.
 fn are_apart(exposed: &LabelPairs<'_>, names: &[String]) -> bool {
     if exposed.windows(2).any(|pair| pair[0].0 == pair[1].0) {
         return false;
     }
     let mut exposed = exposed.iter().map(|(name, _)| name.as_ref()).peekable();
     !names.iter().any(|name| {
+        // Both sides are sorted, so one pass over the exposed names is enough.
         while exposed.next_if(|exposed| *exposed < name.as_str()).is_some() {}
         exposed.peek() == Some(&name.as_str())
     })
@@ -127,6 +132,7 @@ fn are_apart(exposed: &LabelPairs<'_>, names: &[String]) -> bool {
 /// `exported_<name>`, again and again until the name is free, shorter names first.
 fn join(exposed: &LabelPairs<'_>, source: &Labels, honor_labels: bool) -> Result<LabelsBuilder, String> {
     let mut builder = LabelsBuilder::default();
+    // Duplicates are found before the builder would silently keep the last of them.
     let mut names: Vec<&str> = exposed.iter().map(|(name, _)| name.as_ref()).collect();
     names.sort_unstable();
     if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -137,6 +143,7 @@ fn join(exposed: &LabelPairs<'_>, source: &Labels, honor_labels: bool) -> Result
     }
     let mut conflicts: Vec<(&str, String)> = Vec::new();
     for (name, value) in source {
+        // The builder holds the exposed labels and the target's that were set so far.
         let existing = builder.get(name);
         if honor_labels {
             // An exposed empty value still counts as exposed.
@@ -150,6 +157,8 @@ fn join(exposed: &LabelPairs<'_>, source: &Labels, honor_labels: bool) -> Result
         }
         builder.set(name, value);
     }
+    // Upstream's `resolveConflictingExposedLabels` takes shorter names first: which label gets `exported_x` must not
+    // depend on the order of labels.
     conflicts.sort_by_key(|(name, _)| name.len());
     for (name, value) in conflicts {
         let mut free = format!("exported_{name}");
@@ -162,6 +171,7 @@ fn join(exposed: &LabelPairs<'_>, source: &Labels, honor_labels: bool) -> Result
 }
 
 fn check<'a>(labels: impl Iterator<Item = (&'a str, &'a str)> + Clone, rules: &SeriesRules) -> Result<(), Refusal> {
+    // A series that relabelling left without a name fails the scrape (`errNameLabelMandatory` upstream).
     let metric = labels.clone().find(|(name, _)| *name == METRIC_NAME).map_or("", |(_, value)| value);
     if metric.is_empty() {
         return Err(Refusal::invalid("missing metric name (__name__ label)".to_owned()));
@@ -180,6 +190,7 @@ fn check<'a>(labels: impl Iterator<Item = (&'a str, &'a str)> + Clone, rules: &S
             rules.label_limit
         )));
     }
+    // The usual configuration has no limits: no further pass over the labels.
     if rules.label_name_length_limit == 0 && rules.label_value_length_limit == 0 {
         return Ok(());
     }

@@ -80,6 +80,7 @@ impl ScrapeAppend {
         };
         match &self.fetched {
             Err(error) => {
+                // All series of the last scrape count as absent, so the commit writes stale markers for them.
                 self.cache.read_nothing();
                 outcome.error = with_causes(error);
                 outcome.limit = match error {
@@ -90,15 +91,20 @@ impl ScrapeAppend {
             }
             Ok(_) => self.read(&mut outcome),
         }
+        // Before the error is logged and kept: it may quote what the target sent.
         shorten(&mut outcome.error);
         if !outcome.error.is_empty()
             && let Some(log) = &self.job.failure_log
         {
             log.write(self.began_ms, (&self.job.name, &self.target.url), &outcome.error);
         }
+        // Also after a failed scrape: `up` is 0 then, and the series of the target get stale markers.
         let mut stored = self.store(&outcome);
         if matches!(stored, Err(AppendError::Forgotten)) {
+            // The store has removed ids that the cache holds, because nothing stored refers to them any more. Nothing
+            // of the rows was kept: read the body again, with ids asked for anew.
             self.cache.forget_ids();
+            // A scrape that failed has no body to read; its report alone is stored again.
             if outcome.error.is_empty() {
                 self.read(&mut outcome);
             }
@@ -111,6 +117,7 @@ impl ScrapeAppend {
             }
             Err(error) => {
                 outcome.error = format!("cannot store the scrape: {}", with_causes(&error));
+                // The target answered well; the failure is the server's own and has its own counter.
                 outcome.not_stored = true;
             }
         }
@@ -120,6 +127,7 @@ impl ScrapeAppend {
     /// Says so if the store took no sample of the target, why, and what to do.
     fn nothing_stored(&self, outcome: &Outcome) -> String {
         let (counts, committed) = (&outcome.counts, &outcome.committed);
+        // The scraper drops what it can tell itself; the rest is counted by the store at the commit.
         let sum = |scraper: usize, store: u32| scraper + store as usize;
         let older = sum(counts.out_of_order, committed.out_of_order);
         let too_old = sum(counts.out_of_bounds, committed.too_old);
@@ -135,6 +143,8 @@ impl ScrapeAppend {
         ];
         let why =
             why.iter().filter(|(n, _)| *n > 0).map(|(n, why)| format!("{n} {why}")).collect::<Vec<_>>().join(", ");
+        // Not even the report, which has the time of the scrape: the server's clock is to blame. Otherwise only the
+        // samples were refused, which carry times of their own.
         let fix = if committed.stored == 0 {
             let time = Timestamp::from_millisecond(self.ts_ms).unwrap_or_default();
             format!(
@@ -182,6 +192,7 @@ impl ScrapeAppend {
         let timeout_s = seconds(self.target.timeout_ms);
         let body_bytes = match &self.fetched {
             Ok(fetched) => number(fetched.body.bytes.len()),
+            // As upstream's `scrape_body_size_bytes` reports a body over its limit.
             Err(FetchError::TooLarge { .. }) => -1.0,
             Err(_) => 0.0,
         };

@@ -66,6 +66,7 @@ impl Handovers {
     pub(crate) fn hand_over(&self, labels: &Labels, handed_over: HandedOver) -> Option<HandedOver> {
         let places = lock(&self.0);
         let Some(place) = places.get(labels) else { return Some(handed_over) };
+        // The map stays locked meanwhile, so the last loop of this place cannot leave and drop what was handed over.
         lock(&place.state).left.push(handed_over);
         None
     }
@@ -82,6 +83,7 @@ impl Drop for HandoverSlot {
     fn drop(&mut self) {
         let mut places = lock(&self.handovers.0);
         let mut state = lock(&self.place.state);
+        // Lock order: the map, then the place, as everywhere in this file.
         state.scraping -= 1;
         if state.scraping == 0 {
             places.remove(&self.labels);

@@ -1,8 +1,8 @@
 //! Start timestamps ("created") of a source's series: the zero samples that are stored at those times. Part of step 5.
 //!
-//! As with upstream a zero is stored once, at the time that counting began, if that is before the sample, later than
-//! what is stored of the series, and no more than an hour ago. What the last scrape had of it is known here; of a series that
-//! it did not have the store says.
+//! As with upstream a zero is stored once, at the start timestamp, if that is before the sample, later than what is stored
+//! of the series, and no more than an hour ago. For series of the last scrape this is known here; for others the store is
+//! asked.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -48,7 +48,10 @@ impl StartTimestamps {
     pub(crate) fn choose(&mut self, ts_ms: i64, is_new: impl Fn(u32, i64) -> bool) {
         let times = ts_ms.saturating_sub(BACK_MAX_MS)..ts_ms;
         for (column, zero) in self.new.drain() {
+            // Remembered also when the zero is not stored: the same start timestamp is not looked at again.
             self.known.insert(column, zero.ts_ms);
+            // Out-of-order zeros are dropped silently: upstream ignores ErrOutOfOrderST for the same reason, a start
+            // that is already covered by samples.
             if times.contains(&zero.ts_ms) && is_new(column, zero.ts_ms) {
                 self.zeros.push(zero);
             }
@@ -62,6 +65,7 @@ impl StartTimestamps {
 
     /// Columns were removed; the others have moved.
     pub(crate) fn move_columns(&mut self, moved: impl Fn(u32) -> Option<u32>) {
+        // Columns that were removed lose their entry; should the series come back, its zero may be stored again.
         self.known = self.known.drain().filter_map(|(column, start_ms)| Some((moved(column)?, start_ms))).collect();
     }
 }

@@ -1,4 +1,4 @@
-//! From what discovery found to a target: its labels after relabelling, its URL, its interval. Step 2 of the scrape path
+//! Makes targets of discovered label sets: labels after relabelling, URL, interval. Step 2 of the scrape path
 //! (upstream: `scrape/target.go`, `PopulateLabels`).
 
 use config::ScrapeConfig;
@@ -107,11 +107,13 @@ fn discovered(own: &Labels, group: &Labels, job: &ScrapeConfig) -> Labels {
     default(SCHEME, &job.scheme);
     let switches =
         [job.convert_classic_histograms_to_nhcb, job.always_scrape_classic_histograms, job.scrape_native_histograms];
+    // Upstream passes these settings as labels, so that relabelling can change them for a single target.
     for ((label, _), on) in SWITCHES.into_iter().zip(switches) {
         default(label, if on { "true" } else { "false" });
     }
     for (name, values) in &job.params {
         if let Some(first) = values.first() {
+            // Only the first value of a parameter is a label; the others go into the URL unchanged (see `url`).
             default(&format!("{PARAM_PREFIX}{name}"), first);
         }
     }
@@ -125,11 +127,14 @@ fn one(discovered: &Labels, job: &ScrapeConfig) -> Result<Populated, String> {
     }
     let address = builder.get(ADDRESS).to_owned();
     if address.is_empty() {
+        // After relabelling, which may set or clear the address.
         return Err("no address".to_owned());
     }
+    // Upstream's `config.CheckTargetAddress`: a scheme or a path in the address is a common mistake.
     if address.contains('/') {
         return Err(format!("{address:?} is not a valid hostname"));
     }
+    // Read from the labels, not from the job: relabelling may have changed them.
     let (interval_ms, timeout_ms) = times(&builder)?;
     for (label, what) in SWITCHES {
         let text = builder.get(label);
@@ -137,13 +142,17 @@ fn one(discovered: &Labels, job: &ScrapeConfig) -> Result<Populated, String> {
             return Err(format!("error parsing {what}: strconv.ParseBool: parsing {text:?}: invalid syntax"));
         }
     }
+    // Meta labels are gone only now, after the rules have used them. Other `__` labels stay in `labels`: they are
+    // part of the target's identity and of its URL.
     builder.retain(|name, _| !name.starts_with(META_PREFIX));
     if builder.get(INSTANCE).is_empty() {
+        // After relabelling, so that a rule which changes the address changes the default instance too.
         builder.set(INSTANCE, address);
     }
     let labels = builder.labels();
     builder.retain(|name, _| !name.starts_with(RESERVED_PREFIX));
     let url = url(&labels, job);
+    // Two targets with the same hash are scraped once (`ScrapePool`).
     let hash = target_hash(&labels, &url);
     let target =
         Target { discovered: discovered.clone(), public: builder.labels(), labels, url, interval_ms, timeout_ms, hash };
@@ -181,11 +190,13 @@ fn url(labels: &Labels, job: &ScrapeConfig) -> String {
     for (name, value) in labels {
         let Some(name) = name.strip_prefix(PARAM_PREFIX) else { continue };
         match params.iter_mut().find(|(known, _)| known == name) {
+            // The label holds the first value only; the job's further values of the parameter are kept.
             Some((_, values)) if !values.is_empty() => value.clone_into(&mut values[0]),
             Some((_, values)) => values.push(value.to_owned()),
             None => params.push((name.to_owned(), vec![value.to_owned()])),
         }
     }
+    // Go's `url.Values.Encode` sorts by name; the URL is shown and hashed, so it must not vary.
     params.sort_by(|a, b| a.0.cmp(&b.0));
     let mut query = form_urlencoded::Serializer::new(String::new());
     for (name, values) in &params {
@@ -207,6 +218,7 @@ fn escaped_path(path: &str) -> String {
         .add(b' ')
         .add(b'"')
         .add(b'#')
+        // A percent sign in `__metrics_path__` is a character of the path, not an escape.
         .add(b'%')
         .add(b'<')
         .add(b'>')

@@ -48,6 +48,7 @@ impl Threads {
             let runtime = Builder::new_current_thread().enable_all().build()?;
             let (sender, ended) = oneshot::channel::<()>();
             handles.push(runtime.handle().clone());
+            // Dropping the sender ends the thread: no message is ever sent.
             running.push(sender);
             thread::Builder::new().name(format!("scrape-{i}")).spawn(move || {
                 // An error says that the sender is gone, which is the end.
@@ -61,8 +62,10 @@ impl Threads {
 
     /// When and where a target is scraped.
     pub(crate) fn turn(self: &Arc<Self>, (hash, seed): (u64, u64), interval_ms: i64) -> (Turn, Handle) {
+        // At least 1, because offset and rate below divide by it.
         let interval_ms = interval_ms.unsigned_abs().max(1);
         let (scrapes, interval_ns) = (1_000_000 / interval_ms, interval_ms * 1_000_000);
+        // The count only chooses the width of slots, so no ordering with other memory is needed.
         let others = self.scrapes.fetch_add(scrapes, Ordering::Relaxed);
         let threads = self.handles.len().max(1) as u64;
         let slot_ns = slot_ns(others + scrapes, threads, interval_ns);

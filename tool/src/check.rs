@@ -20,6 +20,7 @@ pub(crate) fn config(args: &[&str], out: &mut dyn Write) -> io::Result<Outcome> 
         let help = flag == "--help" || flag == "-h";
         let unknown = if help { String::new() } else { format!("unknown flag {flag}; ") };
         writeln!(out, "{unknown}{USAGE}")?;
+        // Asking for help is no misuse.
         return Ok(if help { Outcome::Passed } else { Outcome::Misused });
     }
     if files.is_empty() {
@@ -53,6 +54,8 @@ fn load(file: &str) -> Result<Config, String> {
     };
     let config = Config::load(Path::new(file), &Defaults::default()).map_err(told)?;
     for rule in &config.storage.tsdb.retention_rules {
+        // The config crate does not parse PromQL, so the server checks selectors when it starts, and this command
+        // does the same.
         query::parse_selector(&rule.selector).map_err(|error| format!("{}: {error}", rule.place))?;
     }
     Ok(config)

@@ -27,12 +27,14 @@ pub(crate) fn test(args: &[&str], out: &mut dyn Write) -> io::Result<Outcome> {
     let (mut passed, mut failed) = (0, 0);
     for file in files {
         let outcome = fs::read_to_string(file).map_err(|error| error.to_string());
+        // Scripts of upstream expect experimental functions; only named features replace that set.
         let run = |text: String| match &features {
             None => promqltest::run(&text),
             Some(names) => promqltest::run_with(&text, EngineOptions::default().with_features(names.iter().copied())),
         };
         match outcome.and_then(run) {
             Ok(report) => {
+                // Without folders, so that outputs of different checkouts can be compared.
                 let name = Path::new(file).file_name().unwrap_or_default().to_string_lossy();
                 writeln!(out, "{name}: {}/{}", report.passed, report.total)?;
                 passed += report.passed;
@@ -45,6 +47,7 @@ pub(crate) fn test(args: &[&str], out: &mut dyn Write) -> io::Result<Outcome> {
             }
             Err(reason) => {
                 writeln!(out, "{file}: cannot read the script: {reason}")?;
+                // A script that cannot be read counts as one failure: the run must not pass.
                 failed += 1;
             }
         }
@@ -73,6 +76,7 @@ pub(crate) fn explain(args: &[&str], out: &mut dyn Write) -> io::Result<Outcome>
     };
     let engine = Engine::new(EngineOptions::default().with_features(features));
     let plan = |times| engine.explain(None, query, times, &QueryOptions::default());
+    // A query such as a string literal is valid for an instant only.
     match plan(TIMES[0]).or_else(|_| plan(TIMES[1])) {
         Ok(explanation) => {
             write!(out, "{explanation}")?;
@@ -94,6 +98,7 @@ fn features<'a>(flags: impl Iterator<Item = &'a str>, usage: &str) -> Result<Opt
         };
         features.get_or_insert_default().extend(names.split(',').filter(|name| !name.is_empty()));
     }
+    // A misspelt feature is an error: the scripts would silently test something else.
     let known: Vec<&str> = EngineOptions::features().chain(EngineOptions::ALWAYS_ON).collect();
     match features.iter().flatten().find(|name| !known.contains(name)) {
         Some(unknown) => {

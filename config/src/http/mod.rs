@@ -83,6 +83,7 @@ impl Default for HttpClientConfig {
 }
 
 fn check_http(http: &mut HttpClientConfig, f: &mut Fields<'_>, _: bool) -> Result<(), Error> {
+    // Taken away: upstream's `Validate` moves them to `authorization`, and only that is printed.
     let (token, token_file) = (http.bearer_token.take(), http.bearer_token_file.take());
     if token.is_some() && token_file.is_some() {
         return Err(f.refuse_all("at most one of bearer_token & bearer_token_file must be configured"));
@@ -98,10 +99,12 @@ fn check_http(http: &mut HttpClientConfig, f: &mut Fields<'_>, _: bool) -> Resul
         http.authorization =
             Some(Authorization { credentials: token, credentials_file: token_file, ..Authorization::default() });
     }
+    // After the move, so a bearer token counts as `authorization` here.
     let ways = [http.basic_auth.is_some(), http.authorization.is_some(), http.oauth2.is_some()];
     if ways.iter().filter(|set| **set).count() > 1 {
         return Err(f.refuse_all("at most one of basic_auth, oauth2 & authorization must be configured"));
     }
+    // Header names have no case.
     let reserved = |name: &&String| RESERVED_HEADERS.iter().any(|reserved| reserved.eq_ignore_ascii_case(name));
     if let Some(name) = http.http_headers.keys().find(reserved)
         && let Some(headers) = f.fields("http_headers")?
@@ -165,6 +168,7 @@ fn check_authorization(auth: &mut Authorization, f: &mut Fields<'_>) -> Result<(
         let message = "at most one of authorization credentials & credentials_file must be configured";
         return Err(f.refuse("credentials_file", message));
     }
+    // The credentials would be sent as they are, without the encoding that basic authentication needs.
     if auth.kind.trim().eq_ignore_ascii_case("basic") {
         let message = "authorization type cannot be set to \"basic\", use \"basic_auth\" instead";
         return Err(f.refuse("type", message));

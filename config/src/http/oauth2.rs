@@ -80,6 +80,7 @@ impl OAuth2 {
 }
 
 fn check_oauth2(oauth2: &mut OAuth2, f: &mut Fields<'_>) -> Result<(), Error> {
+    // The fields of the other grant are ignored and not checked, as with upstream.
     if !oauth2.is_jwt_bearer() {
         if oauth2.client_secret.is_some() && oauth2.client_secret_file.is_some() {
             let message = "at most one of oauth2 client_secret, client_secret_file & client_secret_ref must be configured using grant-type=client_credentials";
@@ -141,10 +142,12 @@ impl Codec<Claims> for ClaimsCodec {
 fn json(tree: &Tree) -> Value {
     match &*tree.kind {
         Kind::Scalar { text, plain } => match text.to_ascii_lowercase().as_str() {
+            // A quoted scalar is a string whatever it looks like.
             _ if !plain => Value::from(text.clone()),
             "" | "~" | "null" => Value::Null,
             "true" | "yes" | "on" => Value::from(true),
             "false" | "no" | "off" => Value::from(false),
+            // JSON has no infinities or hexadecimal numbers; what does not parse as a JSON number stays text.
             _ => text.parse().map(Value::Number).unwrap_or_else(|_| Value::from(text.clone())),
         },
         Kind::List(items) => items.iter().map(json).collect(),

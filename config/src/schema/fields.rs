@@ -47,6 +47,7 @@ impl<'a> Source<'a> {
 
     /// Resolves a path: a relative one starts at the folder of the file.
     pub(crate) fn resolve(&self, path: &str) -> PathBuf {
+        // `join` leaves an absolute path as it is.
         self.file.parent().map_or_else(|| PathBuf::from(path), |folder| folder.join(path))
     }
 }
@@ -65,6 +66,7 @@ pub(crate) struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// The fields of a mapping; a missing or null one has none.
     pub(crate) fn new(source: &'a Source<'a>, tree: Option<&'a Tree>, path: String) -> Result<Self, Error> {
+        // Go decodes a null mapping as an empty one, so defaults hold.
         let tree = tree.filter(|tree| !tree.is_null());
         let pos = tree.map_or(Pos { line: 1, column: 1 }, |tree| tree.pos);
         if let Some(tree) = tree
@@ -77,6 +79,8 @@ impl<'a> Fields<'a> {
 
     /// The value of a field, null included; `None` if the field is missing.
     pub(crate) fn raw(&mut self, name: &'static str) -> Option<&'a Tree> {
+        // Also a field that is missing: the names that were asked for are the known ones, from which `finish`
+        // suggests.
         self.read.push(name);
         self.pairs().iter().find(|(key, _)| key.text == name).map(|(_, value)| value)
     }
@@ -105,6 +109,7 @@ impl<'a> Fields<'a> {
 
     /// An error at a field, or at the mapping when it has no such field.
     pub(crate) fn refuse(&self, name: &str, message: impl Into<String>) -> Error {
+        // An error about a missing field points at the mapping that lacks it.
         let pos = self.pairs().iter().find(|(key, _)| key.text == name).map_or(self.pos, |(_, value)| value.pos);
         self.source.error(pos, self.at(name), message)
     }
@@ -148,6 +153,7 @@ impl<'a> Fields<'a> {
     pub(crate) fn bool(&mut self, name: &'static str) -> Result<Option<bool>, Error> {
         let Some(tree) = self.raw(name) else { return Ok(None) };
         if tree.is_null() {
+            // Null sets a plain Go bool to false, whatever its default.
             return Ok(Some(false));
         }
         self.optional_bool(name)
@@ -195,6 +201,7 @@ impl<'a> Fields<'a> {
 
     pub(crate) fn duration_ms(&mut self, name: &'static str) -> Result<Option<i64>, Error> {
         if self.is_null(name) {
+            // As for numbers: null is Go's zero value and not the default.
             return Ok(Some(0));
         }
         let Some(text) = self.text(name)? else { return Ok(None) };
@@ -229,11 +236,12 @@ impl<'a> Fields<'a> {
         self.all_allowed = true;
     }
 
-    /// Refuses a field that was not read, and names the known field that it is closest to.
+    /// Refuses a field that no codec has read, and suggests the known field with the most similar name.
     pub(crate) fn finish(&self) -> Result<(), Error> {
         if self.all_allowed {
             return Ok(());
         }
+        // The first one in the order of the file; one error at a time, as with upstream's strict decoding.
         let Some((key, _)) = self.pairs().iter().find(|(key, _)| !self.read.contains(&key.text.as_str())) else {
             return Ok(());
         };
@@ -264,8 +272,10 @@ fn shown(tree: &Tree) -> String {
 
 /// The known name that a misspelt one is closest to, if it is close enough to be meant.
 fn nearest<'n>(name: &str, known: &[&'n str]) -> Option<&'n str> {
+    // The optimal string alignment distance counts a swap of two letters as one mistake.
     let distance = |candidate: &&'n str| (strsim::osa_distance(name, candidate), *candidate);
     let (distance, best) = known.iter().map(distance).min()?;
+    // Farther away it would be a guess that misleads.
     (distance <= 2.max(name.len() / 4)).then_some(best)
 }
 

@@ -16,6 +16,7 @@ impl<S: Section> Codec<S> for Nested<S> {
 
     fn decode(f: &mut Fields<'_>, name: &'static str, context: S::Context<'_>) -> Result<Option<S>, Error> {
         let path = f.at(name);
+        // A missing section is decoded too, from no fields: defaults may depend on the context, and checks must run.
         let mut inner = Fields::new(f.source, f.value(name), path)?;
         S::decode(&mut inner, context).map(Some)
     }
@@ -47,6 +48,7 @@ impl<S: Section> Codec<Option<S>> for Optional<S> {
     type Args<'a> = S::Context<'a>;
 
     fn decode(f: &mut Fields<'_>, name: &'static str, context: S::Context<'_>) -> Result<Option<Option<S>>, Error> {
+        // A Go pointer that is null is nil: the default does not hold.
         if f.is_null(name) {
             return Ok(Some(None));
         }
@@ -99,6 +101,7 @@ impl<S: Section + PartialEq> Codec<Option<S>> for OmitDefault<S> {
 
     fn decode(f: &mut Fields<'_>, name: &'static str, context: S::Context<'_>) -> Result<Option<Option<S>>, Error> {
         let section = Optional::<S>::decode(f, name, context)?;
+        // Printing must not show a section that upstream, which compares structs by value, leaves out.
         Ok(section.map(|section: Option<S>| section.filter(|section| *section != S::defaults(context))))
     }
 
@@ -142,6 +145,7 @@ impl<S: Section> Codec<S> for Inline<S> {
     type Args<'a> = S::Context<'a>;
 
     fn decode(f: &mut Fields<'_>, _name: &'static str, context: S::Context<'_>) -> Result<Option<S>, Error> {
+        // Not `decode`, which would refuse the fields of the section that holds this one.
         let mut section = S::read(f, context)?;
         section.check(f, context)?;
         Ok(Some(section))

@@ -32,6 +32,7 @@ pub(super) fn integer(tree: &Tree) -> Option<i128> {
 
 /// A whole number as YAML 1.1 writes it: with a sign, underscores, and a prefix for another base.
 fn whole(text: &str) -> Option<i128> {
+    // A text that begins with an underscore is no number; elsewhere they are ignored.
     let digits = text.strip_prefix('_').map_or_else(|| text.replace('_', ""), |_| String::new());
     let (negative, digits) = digits.strip_prefix('-').map_or((false, digits.as_str()), |rest| (true, rest));
     let digits = digits.strip_prefix('+').unwrap_or(digits);
@@ -40,6 +41,7 @@ fn whole(text: &str) -> Option<i128> {
     }
     let lower = digits.to_ascii_lowercase();
     let of = |prefix: &str, radix| lower.strip_prefix(prefix).map(|rest| i128::from_str_radix(rest, radix).ok());
+    // YAML 1.1: a leading zero means octal, so `010` is 8.
     let octal = digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit());
     let value = match of("0x", 16).or_else(|| of("0o", 8)).or_else(|| of("0b", 2)) {
         Some(value) => value?,

@@ -52,11 +52,13 @@ fn redacted(key: &str, tree: &Tree) -> Yaml {
     let sounds_secret =
         ["secret", "password", "token", "credential", "key", "auth"].iter().any(|s| key_lower.contains(s));
     match &*tree.kind {
+        // The path of a file that holds a secret is none itself.
         Kind::Scalar { text, .. } if sounds_secret && !key_lower.ends_with("_file") && !text.is_empty() => {
             Yaml::text(SECRET_SHOWN)
         }
         Kind::Scalar { text, plain: true } => Yaml::Raw(text.clone()),
         Kind::Scalar { text, plain: false } => Yaml::text(text),
+        // Items are judged by the key of their list.
         Kind::List(items) => Yaml::List(items.iter().map(|item| redacted(key, item)).collect()),
         Kind::Map(pairs) => {
             Yaml::Map(pairs.iter().map(|(key, tree)| (key.text.clone().into(), redacted(&key.text, tree))).collect())

@@ -89,6 +89,7 @@ fn paths(f: &mut Fields<'_>, name: &'static str) -> Result<Option<Vec<PathBuf>>,
 
 const STRING: Shape = Shape::Scalar("string");
 
+// In the optional forms below the empty text counts as not set, because Go's structs cannot tell the two apart.
 scalar_codec!(Text, String, |f, n| f.text(n), String::is_empty, |v| Yaml::text(v), STRING);
 scalar_codec!(
     Text,
@@ -204,6 +205,7 @@ scalar_codec!(
 
 fn size(f: &mut Fields<'_>, name: &'static str) -> Result<Option<u64>, Error> {
     let Some(bytes) = f.size_bytes(name)? else { return Ok(None) };
+    // `parse_size` accepts a minus sign, as upstream's parser does; where bytes are counted it makes no sense.
     let refuse = |_| f.refuse(name, format!("'{}' must be greater than or equal to 0", f.at(name)));
     u64::try_from(bytes).map(Some).map_err(refuse)
 }
@@ -281,6 +283,7 @@ fn lists(f: &mut Fields<'_>, name: &'static str) -> Result<BTreeMap<String, Vec<
         let path = inner.at(&key.text);
         let items = match &*tree.kind {
             Kind::List(items) => &items[..],
+            // Go decodes a null list as an empty one.
             _ if tree.is_null() => &[],
             _ => {
                 let message = format!("cannot unmarshal {} into a list; write [value]", tree.what());
@@ -319,6 +322,7 @@ impl<V: Default> Codec<V> for Unread {
 /// A URL with its password replaced as Go's `URL.Redacted` does it.
 fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    // The password ends at the last `@` of the authority; one in the path or query belongs to these.
     let authority = rest.find(['/', '?', '#']).map_or(rest, |end| &rest[..end]);
     let Some((user, host)) = authority.rsplit_once('@') else { return url.to_owned() };
     match user.split_once(':') {

@@ -80,6 +80,7 @@ pub(crate) trait Section: Sized {
 
     /// Reads and checks a mapping of its own, in which other fields are an error.
     fn decode(f: &mut Fields<'_>, context: Self::Context<'_>) -> Result<Self, Error> {
+        // All fields are read before any check, so a check sees defaults and inherited values filled in.
         let mut section = Self::read(f, context)?;
         // A misspelt name first: what a check misses may be what that name stands for.
         f.finish()?;
@@ -102,9 +103,11 @@ pub(crate) trait Section: Sized {
 
 /// Declares a section; see the head of this file.
 macro_rules! section {
+    // Internal rules begin with `@`, so that they cannot match a declaration.
     (@or [] $fallback:expr) => { $fallback };
     (@or [$given:expr] $fallback:expr) => { $given };
     (@flags $($flag:ident $($value:literal)?),*) => {{
+        // A constant, so flags cost nothing where a section is read.
         const FLAGS: $crate::schema::Flags = $crate::schema::Flags::NONE $(.$flag($($value)?))*;
         FLAGS
     }};
@@ -169,9 +172,11 @@ macro_rules! section {
                 $(
                     let name = $crate::schema::section!(@or [$($name)?] stringify!($field));
                     let args = $crate::schema::section!(@or [$($args)?] ());
+                    // A variable of the field's name: expressions of later fields (`with`, `inherited`) may use it.
                     let $field: $ty = match <$codec as $crate::schema::Codec<$ty>>::decode(f, name, args)? {
                         Some(value) => {
                             let flags = $crate::schema::section!(@flags $($($flag $($flag_value)?),+)?);
+                            // Only a value that is set to something warns; the zero value asks for nothing.
                             if let Some(warning) = flags.unserved
                                 && !<$codec as $crate::schema::Codec<$ty>>::is_zero(&value)
                             {
@@ -192,6 +197,7 @@ macro_rules! section {
             ) -> Result<(), $crate::Error> {
                 $(
                     let flags = $crate::schema::section!(@flags $($($flag $($flag_value)?),+)?);
+                    // By value, not by presence: Go cannot tell a missing field from an empty one.
                     if let Some(error) = flags.required
                         && <$codec as $crate::schema::Codec<$ty>>::is_zero(&self.$field)
                     {

@@ -42,6 +42,7 @@ section! {
 }
 
 fn check_kubernetes(config: &mut KubernetesSdConfig, f: &mut Fields<'_>) -> Result<(), Error> {
+    // Upstream compares with the defaults, so writing a default out is allowed.
     let custom_http = config.http != HttpClientConfig::default();
     let refuse = |name, message: &str| Err(f.refuse(name, message));
     if let Some(url) = &config.api_server {
@@ -51,6 +52,8 @@ fn check_kubernetes(config: &mut KubernetesSdConfig, f: &mut Fields<'_>) -> Resu
         if config.kubeconfig_file.is_some() {
             return refuse("kubeconfig_file", "cannot use 'kubeconfig_file' and 'api_server' simultaneously");
         }
+        // The own namespace is read from the service account of the pod, which says nothing about another cluster.
+        // The own namespace is that of the service account, which says nothing about another cluster.
         if config.namespaces.own_namespace {
             return refuse("namespaces", "cannot use 'api_server' and 'namespaces.own_namespace' simultaneously");
         }
@@ -63,11 +66,13 @@ fn check_kubernetes(config: &mut KubernetesSdConfig, f: &mut Fields<'_>) -> Resu
             let message = "cannot use 'kubeconfig_file' and 'namespaces.own_namespace' simultaneously";
             return refuse("namespaces", message);
         }
+    // In the cluster, the service account decides how the API server is connected to.
     } else if custom_http {
         let message = "to use custom HTTP client configuration please provide the 'api_server' URL explicitly";
         return refuse("role", message);
     }
     for (i, selector) in config.selectors.iter().enumerate() {
+        // One list request takes one selector of each kind.
         if config.selectors[..i].iter().any(|other| other.role == selector.role) {
             let (item, path) = f.items("selectors")?.swap_remove(i);
             let message = format!("duplicated selector role: {}", selector.role.as_str());
@@ -206,6 +211,7 @@ impl Codec<KubernetesRole> for Role {
     type Args<'a> = ();
 
     fn decode(f: &mut Fields<'_>, name: &'static str, (): ()) -> Result<Option<KubernetesRole>, Error> {
+        // A null role is missing, too; the zero value of the enum is no choice of the user.
         if f.value(name).is_none() {
             let message = "role missing (one of: pod, service, endpoints, endpointslice, node, ingress)";
             return Err(f.refuse(name, message));

@@ -110,6 +110,7 @@ const KINDS: [Kind; 5] = [
         doc: "Targets that are listed here.",
         decode: |f, i| {
             let config = StaticConfig::decode(f, ())?;
+            // Upstream names a static group by its index; errors and the API show that.
             Ok(SdConfig::Static(StaticConfig { source: i.to_string(), ..config }))
         },
         shape: || Shape::Section(StaticConfig::describe()),
@@ -161,6 +162,7 @@ impl Codec<Vec<SdConfig>> for Discoveries {
     }
 
     fn put(sd: &Vec<SdConfig>, _name: &'static str, _always: bool, out: &mut Pairs) {
+        // Discoveries of one kind are neighbours after the sort, and share one field.
         for one in sd.chunk_by(|a, b| a.field() == b.field()) {
             out.push((one[0].field().into(), Yaml::List(one.iter().map(SdConfig::to_map).collect())));
         }

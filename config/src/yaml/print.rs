@@ -45,6 +45,7 @@ impl Yaml {
                     if i > 0 {
                         pad(indent, out);
                     }
+                    // Keys are scalars like any other and quoted by the same rules.
                     scalar(key, false, indent, out);
                     out.push(':');
                     value.after_key(indent, out);
@@ -56,6 +57,7 @@ impl Yaml {
                         pad(indent, out);
                     }
                     out.push_str("- ");
+                    // The first line of the item stands behind the dash; the following ones are indented to match it.
                     item.block(indent + 2, out);
                 }
             }
@@ -111,9 +113,11 @@ fn pad(indent: usize, out: &mut String) {
 }
 
 fn scalar(text: &str, in_flow: bool, indent: usize, out: &mut String) {
+    // The set of characters that go-yaml prints as they are (`is_printable` in its `yamlprivateh.go`).
     let printable = |c: char| matches!(c, '\n' | '\u{20}'..='\u{7e}' | '\u{85}' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fefe}' | '\u{ff00}'..='\u{fffd}' | '\u{10000}'..);
     if !text.chars().all(printable) || reads_as_other(text) {
         double_quoted(text, out);
+    // Several lines are written as a literal block, which a flow list cannot hold.
     } else if text.contains('\n') && !in_flow {
         literal(text, indent + 2, out);
     } else if is_plain(text, in_flow) {
@@ -126,9 +130,11 @@ fn scalar(text: &str, in_flow: bool, indent: usize, out: &mut String) {
 fn literal(text: &str, indent: usize, out: &mut String) {
     out.push('|');
     if text.starts_with([' ', '\n']) {
+        // Leading blanks or an empty first line would hide the indentation of the block, so it is written out.
         out.push('2');
     }
     let body = text.trim_end_matches('\n');
+    // The chomping indicator: no final line break, one, or several that must be kept.
     out.push_str(match text.len() - body.len() {
         0 => "-",
         1 => "",
@@ -165,15 +171,18 @@ fn double_quoted(text: &str, out: &mut String) {
 /// Would the unquoted text be read as a boolean, number, date or null?
 fn reads_as_other(text: &str) -> bool {
     const WORDS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
+    // The empty text is null, `<<` a merge key and `=` the default key of YAML 1.1.
     if text.is_empty() || text == "~" || text == "<<" || text == "=" {
         return true;
     }
     if WORDS.contains(&text.to_ascii_lowercase().as_str()) {
         return true;
     }
+    // Everything else that has a type begins with a digit, a sign or a point.
     if !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.')) {
         return false;
     }
+    // YAML 1.1 allows underscores in numbers.
     let digits = text.replace('_', "");
     let unsigned = digits.trim_start_matches(['+', '-']);
     let special = matches!(unsigned.to_ascii_lowercase().as_str(), ".inf" | ".nan");
@@ -210,12 +219,14 @@ fn is_date(text: &str) -> bool {
 
 /// Can the text be printed without quotes?
 fn is_plain(text: &str, in_flow: bool) -> bool {
+    // A plain scalar loses its outer blanks, and the two markers would end the document.
     if text.starts_with(' ') || text.ends_with(' ') || text.starts_with("---") || text.starts_with("...") {
         return false;
     }
     let mut before = None;
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
+        // The end of the text counts as a blank, since a line break follows it.
         let blank_next = chars.peek().is_none_or(|next| *next == ' ');
         let refused = match (c, before) {
             ('#' | ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%' | '@' | '`', None) => {

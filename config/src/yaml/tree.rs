@@ -67,7 +67,9 @@ pub(crate) fn parse(text: &str) -> Result<Option<Tree>, SyntaxError> {
     loop {
         match builder.next()? {
             (Event::StreamStart | Event::DocumentStart(..), _) => {}
+            // An empty file, or one of comments, is a valid configuration of defaults.
             (Event::StreamEnd | Event::DocumentEnd, _) => return Ok(None),
+            // Whatever follows the first value is not even parsed, as with Go's `yaml.Unmarshal`.
             (event, span) => return builder.value(event, span).map(Some),
         }
     }
@@ -95,6 +97,8 @@ impl<'a, P: Iterator<Item = Result<(Event<'a>, Span), serde_saphyr::granit_parse
         let (anchor, kind) = match event {
             Event::Alias(id) => {
                 let known = self.anchors.get(&id).cloned();
+                // An anchor is known only once its value is complete, so a value cannot contain itself and the tree
+                // is finite.
                 return known.ok_or_else(|| (pos, "an alias points at itself".to_owned()));
             }
             Event::Scalar(text, style, anchor, tag) => {
@@ -112,6 +116,7 @@ impl<'a, P: Iterator<Item = Result<(Event<'a>, Span), serde_saphyr::granit_parse
             _ => return Err((pos, "unexpected end of a value".to_owned())),
         };
         let tree = Tree { pos, kind: Rc::new(kind) };
+        // The parser numbers anchors from 1.
         if anchor != 0 {
             self.anchors.insert(anchor, tree.clone());
         }
@@ -142,6 +147,7 @@ impl<'a, P: Iterator<Item = Result<(Event<'a>, Span), serde_saphyr::granit_parse
             let Kind::Scalar { text, plain } = &*key.kind else {
                 return Err((key.pos, "a key must be a single value".to_owned()));
             };
+            // A key that is quoted is a field of that name.
             if *plain && text == "<<" {
                 merge(&value, &mut merged)?;
             } else if pairs.iter().any(|(known, _)| known.text == *text) {
@@ -150,6 +156,7 @@ impl<'a, P: Iterator<Item = Result<(Event<'a>, Span), serde_saphyr::granit_parse
                 pairs.push((Key { text: text.clone(), pos: key.pos }, value));
             }
         }
+        // At the end: the mapping's own keys win wherever the merge key stands.
         for (key, value) in merged {
             if !pairs.iter().any(|(known, _)| known.text == key.text) {
                 pairs.push((key, value));

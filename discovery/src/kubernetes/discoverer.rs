@@ -53,6 +53,7 @@ async fn run(config: KubernetesSdConfig, watches: Arc<Watches>, publisher: Publi
         }
         tokio::time::sleep(RETRY).await;
     };
+    // Subscribed before the first wait, so no change between the lists and the loop is lost.
     let changes = Arc::new(Changes::default());
     let objects = Objects::watch(&config, &namespaces, &watches);
     objects.notify(&changes);
@@ -62,6 +63,7 @@ async fn run(config: KubernetesSdConfig, watches: Arc<Watches>, publisher: Publi
     while !objects.watches().all(|watch| watch.is_settled()) {
         changes.wait().await;
     }
+    // The first groups are made of the whole state, which includes these changes.
     changes.take();
     publisher.report(objects.error());
     let attach = config.attach_metadata;
@@ -90,6 +92,7 @@ fn regroup(
             keys.insert(key.clone());
         }
     }
+    // A change of a related object means a look at all objects of the role, once for all such changes.
     let others: Vec<&(Kind, Key)> = changed.iter().filter(|(kind, _)| *kind != primary).collect();
     if !others.is_empty() {
         for object in objects.all(primary) {
@@ -102,6 +105,7 @@ fn regroup(
     for key in keys {
         match objects.get(primary, &key.namespace, &key.name) {
             Some(object) => groups.extend(group(&object, config.attach_metadata, objects)),
+            // The object is gone, so its source has to follow from the key alone.
             None => removed.push(source(config.role, &key)),
         }
     }
@@ -139,12 +143,14 @@ impl Objects {
         let main = primary(config.role);
         let kinds = std::iter::once(main).chain(related(config.role, config.attach_metadata));
         let of_kind = |kind: Kind| {
+            // At most one of each kind; the configuration is checked for that.
             let selector = config.selectors.iter().find(|selector| primary(selector.role) == kind);
             let scope = |namespace: Option<String>| Scope {
                 namespace,
                 label_selector: selector.map(|selector| selector.label.clone()).unwrap_or_default(),
                 field_selector: selector.map(|selector| selector.field.clone()).unwrap_or_default(),
             };
+            // One watch per namespace, since a service account may have rights in these namespaces only.
             let scopes: Vec<Option<String>> = if kind.is_cluster_wide() || namespaces.is_empty() {
                 vec![None]
             } else {

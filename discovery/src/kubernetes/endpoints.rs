@@ -45,6 +45,7 @@ pub(crate) fn pods(endpoints: &Endpoints) -> Vec<Key> {
 /// The key of the pod that a reference names.
 pub(crate) fn pod_key(reference: Option<&TargetRef>, namespace: &str) -> Option<Key> {
     let reference = reference.filter(|reference| reference.kind == "Pod")?;
+    // A reference without a namespace means that of its own object.
     let own = if reference.namespace.is_empty() { namespace } else { &reference.namespace };
     Some(Key::new(own, &reference.name))
 }
@@ -77,6 +78,7 @@ fn target(
         set(&mut labels, "endpoint_address_target_name", &reference.name);
     }
     if attach.node {
+        // Endpoints of kubelets refer to a node instead of a pod.
         let by_reference = address.target_ref.as_ref().filter(|reference| reference.kind == "Node");
         let node = address.node_name.as_deref().or(by_reference.map(|reference| reference.name.as_str()));
         if let Some(node) = node {
@@ -85,6 +87,8 @@ fn target(
     }
     if let Some(pod) = pod {
         set_pod(&mut labels, pod, attach, store);
+        // As upstream's `buildEndpoints`: by the number of the port, since a service names ports differently than a
+        // container.
         set_matching_container(&mut labels, pod, port.port, &port.protocol);
     }
     labels.labels()
@@ -108,6 +112,7 @@ impl PodsBehind {
     /// Records that a port of a pod is a target.
     pub(crate) fn covered(&mut self, pod: Option<Arc<Pod>>, port: u32) {
         let Some(pod) = pod else { return };
+        // The same pod is the same `Arc` of the cache as long as this group is made.
         match self.0.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &pod)) {
             Some((_, ports)) => ports.push(port),
             None => self.0.push((pod, vec![port])),
@@ -118,6 +123,7 @@ impl PodsBehind {
     pub(crate) fn other_ports(&self, attach: AttachMetadata, store: &dyn ObjectStore) -> Vec<Labels> {
         let mut targets = Vec::new();
         for (pod, covered) in &self.0 {
+            // Without an address there is nothing to scrape; the pod's next change brings one.
             if pod.status.pod_ip.is_empty() {
                 continue;
             }

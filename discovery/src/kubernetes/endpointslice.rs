@@ -16,6 +16,7 @@ pub(crate) fn group(slice: &EndpointSlice, attach: AttachMetadata, store: &dyn O
     let meta = &slice.metadata;
     let source = format!("endpointslice/{}/{}", namespace(meta), name(meta));
     if is_secondary(slice, store) {
+        // An empty group rather than none: it removes what an earlier state of the service has published.
         return TargetGroup { source, ..TargetGroup::default() };
     }
     let mut labels = object_labels("endpointslice", meta);
@@ -28,6 +29,7 @@ pub(crate) fn group(slice: &EndpointSlice, attach: AttachMetadata, store: &dyn O
     let mut targets = Vec::new();
     for endpoint in &slice.endpoints {
         let pod = pod_of(endpoint.target_ref.as_ref(), namespace(meta), store);
+        // As in upstream's `buildEndpointSlice`, ports before addresses: the order of targets is its order.
         for port in &slice.ports {
             for address in &endpoint.addresses {
                 targets.push(target(address, endpoint, port, pod.as_deref(), (attach, store)));
@@ -95,6 +97,7 @@ fn target(
         set(&mut labels, &format!("endpointslice_endpoint_topology_present_{key}"), "true");
     }
     if attach.node {
+        // A reference to the node itself wins over the node on which the endpoint runs.
         let by_reference = endpoint.target_ref.as_ref().filter(|reference| reference.kind == "Node");
         let node = by_reference.map(|reference| reference.name.as_str()).or(endpoint.node_name.as_deref());
         if let Some(node) = node {

@@ -19,6 +19,7 @@ pub(crate) fn group(ingress: &Ingress, attach: AttachMetadata, store: &dyn Objec
     for rule in &ingress.spec.rules {
         let is_tls = tls_hosts.iter().any(|pattern| matches_host(pattern, &rule.host));
         let paths: Vec<&str> = match &rule.http {
+            // A rule without paths leads everything to the default backend.
             None => vec!["/"],
             Some(http) => http.paths.iter().map(|path| path.path.as_str()).collect(),
         };

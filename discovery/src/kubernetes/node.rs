@@ -27,6 +27,7 @@ pub(crate) fn group(node: &Node) -> Option<TargetGroup> {
     let mut target = LabelsBuilder::default();
     target.set(ADDRESS, host_port(&host.address, node.status.daemon_endpoints.kubelet_endpoint.port));
     target.set(INSTANCE, own);
+    // Backwards, so that of several addresses of one type the first stays, as with upstream.
     for address in addresses.iter().rev() {
         set(&mut target, &format!("node_address_{}", sanitise(&address.kind)), &address.address);
     }

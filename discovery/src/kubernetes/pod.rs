@@ -18,11 +18,14 @@ pub(crate) fn group(pod: &Pod, attach: AttachMetadata, store: &dyn ObjectStore) 
     set(&mut labels, "namespace", namespace(&pod.metadata));
     set_pod(&mut labels, pod, attach, store);
     set_namespace(&mut labels, &pod.metadata, attach, store);
+    // As upstream: targets without the labels of the node could pass relabelling rules that should drop them. The
+    // node's arrival is a change that makes the group anew.
     if attach.node && !set_node(&mut labels, &pod.spec.node_name, store) {
         return group;
     }
     group.labels = labels.labels();
     for (container, is_init) in containers(pod) {
+        // A container without declared ports is one target without a port, which relabelling can set.
         if container.ports.is_empty() {
             group.targets.push(target(pod, container, is_init, None));
         }

@@ -29,6 +29,7 @@ pub(crate) fn related(role: KubernetesRole, attach: AttachMetadata) -> Vec<Kind>
         (of_pods && attach.node, Kind::Node),
         (role != KubernetesRole::Node && attach.namespace, Kind::Namespace),
         (of_pods && attach.deployment, Kind::ReplicaSet),
+        // The name of the job is known from the pod; the cron job is the owner of the job.
         (of_pods && (attach.job || attach.cronjob), Kind::Job),
     ]
     .into_iter()
@@ -65,6 +66,7 @@ pub(crate) fn is_affected(object: &Object, kind: Kind, key: &Key) -> bool {
         (Object::Pod(pod), Kind::Node) => pod.spec.node_name == key.name,
         (_, Kind::Node) => true,
         (object, Kind::Namespace) => namespace(object.meta()) == key.name,
+        // Any pod of the namespace may belong to it. Endpoints would have to be followed through their pods to tell.
         (object, Kind::ReplicaSet | Kind::Job) => in_namespace(namespace(object.meta())),
         _ => false,
     }

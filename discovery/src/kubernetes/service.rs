@@ -28,6 +28,7 @@ fn target(service: &Service, port: &ServicePort) -> Labels {
     set(&mut labels, "service_port_number", &port.port.to_string());
     set(&mut labels, "service_port_protocol", &port.protocol);
     set(&mut labels, "service_type", &spec.kind);
+    // Such a service has no address in the cluster.
     if spec.kind == "ExternalName" {
         set(&mut labels, "service_external_name", &spec.external_name);
     } else {
@@ -36,6 +37,7 @@ fn target(service: &Service, port: &ServicePort) -> Labels {
     if spec.kind == "LoadBalancer" {
         let ingress = service.status.load_balancer.ingress.iter();
         let ips: Vec<&str> = ingress.map(|one| one.ip.as_str()).filter(|ip| !ip.is_empty()).collect();
+        // The address that was asked for, until the cloud has assigned one.
         let ips = if ips.is_empty() { spec.load_balancer_ip.clone() } else { ips.join(",") };
         set(&mut labels, "service_loadbalancer_ip", &ips);
     }

@@ -39,21 +39,28 @@ pub struct Bucket {
 pub fn upper_bound(index: i32, schema: i32, custom_values: &[f64]) -> f64 {
     if schema == Histogram::CUSTOM {
         return match usize::try_from(index) {
+            // The bucket behind the last bound ends at +Inf.
             Ok(i) => custom_values.get(i).copied().unwrap_or(f64::INFINITY),
+            // Index -1 is asked for as the lower bound of the first bucket.
             Err(_) => f64::NEG_INFINITY,
         };
     }
     let (exponent, fraction) = if schema < 0 {
+        // Below schema 0 each bucket spans several powers of two, so the bound is a whole power.
         (i64::from(index) << schema.unsigned_abs().min(16), 0)
     } else {
         let schema = schema.unsigned_abs().min(8);
+        // The high bits are the power of two, the low `schema` bits the fraction within it, shifted to 256ths.
         (i64::from(index) >> schema, (index & ((1 << schema) - 1)) << (8 - schema))
     };
+    // 2^1024 is beyond the floats. Upstream ends this bucket at the largest float, so that it holds all finite
+    // values.
     if exponent == 1024 && fraction == 0 {
         return f64::MAX;
     }
     let mut bound = 1.0;
     for (i, root) in ROOTS.iter().enumerate() {
+        // The roots stand for the bits of the fraction, the highest first.
         if fraction >> (7 - i) & 1 == 1 {
             bound *= root;
         }
@@ -70,6 +77,8 @@ impl Histogram {
         self.positive.iter().map(move |(index, count)| {
             let (lower, upper) = (bound(index.saturating_sub(1)), bound(index));
             let (lower_inclusive, upper_inclusive) =
+                // The first custom bucket begins at -Inf, which it includes; exponential ones include the bound
+                // farther from zero.
                 if self.is_custom() { (index == 0, true) } else { (lower < 0.0, upper > 0.0) };
             Bucket { lower, upper, lower_inclusive, upper_inclusive, count, index }
         })
@@ -108,6 +117,8 @@ impl Histogram {
     pub fn buckets(&self) -> impl Iterator<Item = Bucket> {
         let zero = Some(self.zero_bucket()).filter(|zero| zero.count > 0.0);
         let threshold = self.zero_threshold;
+        // Observations within the zero threshold are in the zero bucket, so the bucket next to it begins there
+        // (upstream: `AllBucketIterator`).
         let cut = move |mut b: Bucket| {
             if b.upper < 0.0 && b.upper > -threshold {
                 b.upper = -threshold;

@@ -47,7 +47,9 @@ impl Histogram {
         }
         let mut sorted = buckets.to_vec();
         sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+        // The sort is stable, so the first of equal bounds is the one that was exposed first.
         sorted.dedup_by_key(|(bound, _)| *bound);
+        // The buckets are cumulative: the last one holds all observations.
         let count = count.or(sorted.last().map(|(_, count)| *count)).unwrap_or(0.0);
         if sorted.last().is_none_or(|(bound, _)| *bound != f64::INFINITY) {
             sorted.push((f64::INFINITY, count));
@@ -61,11 +63,14 @@ impl Histogram {
             bounds.push(*bound);
             before = *up_to;
         }
+        // Also true for a +Inf bucket that disagrees with the count.
         if before != count {
             return Err(ClassicError::Count { count, last: before });
         }
+        // The last bound is +Inf, which custom bounds leave out.
         bounds.pop();
         let mut positive = Buckets::run(0, counts);
+        // As upstream's converter: empty buckets are not stored, their bounds are.
         positive.compact();
         Ok(Self { schema: Self::CUSTOM, count, sum, positive, custom_values: bounds.into(), ..Self::default() })
     }

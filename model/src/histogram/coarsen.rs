@@ -7,6 +7,7 @@ impl Histogram {
     /// has, or custom bounds, leave it as it is. Of the bounds, every other one of a finer schema is one of the next
     /// coarser (upstream: `reduceResolution` in `model/histogram/generic.go`).
     pub fn coarsen(&mut self, schema: i32) {
+        // Negative when a finer schema is asked for; resolution cannot be gained.
         let Ok(steps) = u32::try_from(self.schema - schema) else { return };
         if steps == 0 || self.is_custom() {
             return;
@@ -21,6 +22,8 @@ impl Histogram {
 /// Where a bucket goes when an exponential schema becomes coarser by so many steps, 31 at most.
 #[must_use]
 pub fn joined_index(index: i32, steps: u32) -> i32 {
+    // Buckets include their upper bound: indices 1 and 2 join into 1, 3 and 4 into 2. The shift rounds down also
+    // below zero.
     (index.saturating_sub(1) >> steps).saturating_add(1)
 }
 
@@ -31,12 +34,14 @@ impl Buckets {
         for (index, count) in self.iter() {
             let index = joined_index(index, steps);
             match (last, out.spans.last_mut(), out.counts.last_mut()) {
+                // Indices ascend and the mapping keeps their order, so buckets that join are neighbours.
                 (Some(last), _, Some(joined)) if last == index => *joined += count,
                 (Some(last), Some(span), _) if index.checked_sub(1) == Some(last) => {
                     span.length += 1;
                     out.counts.push(count);
                 }
                 _ => {
+                    // The gap counts the buckets in between; for the first span it is the index itself.
                     let offset = last.map_or(index, |last| index.saturating_sub(last).saturating_sub(1));
                     out.spans.push(Span { offset, length: 1 });
                     out.counts.push(count);

@@ -107,6 +107,7 @@ impl PartialEq for Histogram {
         let bits = |h: &Self| [h.count, h.sum, h.zero_count].map(f64::to_bits);
         self.schema == other.schema
             && bits(self) == bits(other)
+            // Compared as a number: 0 and -0 are the same threshold.
             && self.zero_threshold == other.zero_threshold
             && self.custom_values == other.custom_values
             && self.positive == other.positive
@@ -119,6 +120,7 @@ impl PartialEq for Buckets {
         let same = |a: &f64, b: &f64| a.to_bits() == b.to_bits();
         self.counts.len() == other.counts.len()
             && self.counts.iter().zip(&other.counts).all(|(a, b)| same(a, b))
+            // The same buckets may be written as one span or as several.
             && self.covered().eq(other.covered())
     }
 }
@@ -153,10 +155,13 @@ impl Buckets {
 
     /// Removes empty buckets, and spans with nothing between them.
     pub fn compact(&mut self) {
+        // The common case, a histogram that is compact already, is not copied.
         let joined = self.spans.iter().skip(1).all(|span| span.offset > 0);
         if joined && self.spans.iter().all(|s| s.length > 0) && !self.counts.contains(&0.0) {
             return;
         }
+        // The first span may begin at any index; the collected form has no empty span and no span that continues
+        // another.
         *self = self.iter().filter(|(_, count)| *count != 0.0).collect();
     }
 
@@ -165,6 +170,7 @@ impl Buckets {
         let mut gap = 0i32;
         let mut spans: Vec<Span> = Vec::with_capacity(self.spans.len());
         for span in &self.spans {
+            // An empty span adds its offset to the gap before the next one.
             gap = gap.saturating_add(span.offset);
             match spans.last_mut() {
                 _ if span.length == 0 => {}

@@ -86,6 +86,7 @@ fn in_one_run(buckets: &Buckets) -> (i32, Vec<f64>) {
     let Some((first, _)) = filled().next() else { return (0, Vec::new()) };
     let mut run = Vec::new();
     for (index, count) in filled().take_while(|(i, _)| i.saturating_sub(first) < RUN_MAX) {
+        // Fills the gap up to this index with zeros.
         run.resize(usize::try_from(index.saturating_sub(first)).unwrap_or(0), 0.0);
         run.push(count);
     }

@@ -138,6 +138,8 @@ impl Histogram {
     /// What makes no sense.
     pub fn validate_whole(&self, counts: WholeCounts) -> Result<(), HistogramError> {
         self.validate()?;
+        // An observation of NaN is counted but falls in no bucket; the sum is then NaN and only the upper bound can
+        // be checked.
         if !self.sum.is_nan() && counts.in_buckets != counts.count {
             return Err(HistogramError::CountMismatch(counts));
         }
@@ -154,6 +156,7 @@ impl Histogram {
     /// What makes no sense.
     pub fn validate(&self) -> Result<(), HistogramError> {
         let on = |side| move |source| HistogramError::Side { side, source: Box::new(source) };
+        // The order of the checks is upstream's, so that the same histogram gives the same error.
         if self.is_custom() {
             self.validate_custom().map_err(on("custom buckets"))?;
             for (wrong, message) in [
@@ -190,6 +193,7 @@ impl Histogram {
         if bounds.iter().any(|b| b.is_nan()) {
             return Err(HistogramError::NanBound);
         }
+        // NaN was excluded above, since every comparison with it is false.
         if let Some(pair) = bounds.windows(2).find(|pair| pair[1] <= pair[0]) {
             return Err(HistogramError::BoundsOrder { previous: pair[0], current: pair[1] });
         }
@@ -200,8 +204,10 @@ impl Histogram {
             return Err(HistogramError::NegativeOffset { number: i + 1, offset: span.offset });
         }
         lengths(&self.positive)?;
+        // The index of the last bucket plus one: offsets are not negative here.
         let reach = |span: &Span| u64::from(span.length) + u64::from(span.offset.unsigned_abs());
         let covered = self.positive.spans.iter().map(reach).sum();
+        // One bucket more than bounds: the last one ends at +Inf, which is not listed.
         if bounds.len() as u64 + 1 < covered {
             return Err(HistogramError::TooFewBounds { bounds: bounds.len(), covered });
         }
@@ -213,12 +219,14 @@ impl Histogram {
 fn spans(buckets: &Buckets) -> Result<(), HistogramError> {
     let mut end = 0i64;
     for (i, span) in buckets.spans.iter().enumerate() {
+        // The offset of the first span is an index and may be negative; the others are gaps.
         if i > 0 && span.offset < 0 {
             return Err(HistogramError::NegativeOffset { number: i + 1, offset: span.offset });
         }
         if i == 0 && span.offset == i32::MIN {
             return Err(HistogramError::StartOutOfRange(span.offset));
         }
+        // In i64, where no sum of the spans of one histogram overflows.
         end += i64::from(span.offset) + i64::from(span.length);
         if end - 1 > i64::from(i32::MAX) {
             return Err(HistogramError::EndOutOfRange { number: i + 1, index: end - 1 });

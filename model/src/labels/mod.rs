@@ -74,6 +74,7 @@ impl Labels {
         while !rest.is_empty() {
             let (name, after) = checked_str(rest)?;
             let (value, after) = checked_str(after)?;
+            // An empty name is a valid first one, so "no name before" is told by the position, not by `last`.
             if (!last.is_empty() || rest.len() < text.len()) && name <= last || value.is_empty() {
                 return None;
             }
@@ -136,9 +137,12 @@ impl Labels {
         let (mut left, mut right) = (Entries(&self.0), Entries(&other.0));
         let (mut l, mut r) = (left.next(), right.next());
         assembled(|text| {
+            // An upper bound: labels on both sides are written once.
             text.reserve_exact(self.0.len() + other.0.len());
             while let (Some((left_name, left_text)), Some((right_name, right_text))) = (l, r) {
                 let order = left_name.cmp(right_name);
+                // Whole entries are copied with their lengths; only names are read. For equal names the right one is
+                // written and both sides move on.
                 text.push_str(if order.is_lt() { left_text } else { right_text });
                 if order.is_le() {
                     l = left.next();
@@ -162,6 +166,7 @@ impl Labels {
         assembled(|text| {
             text.reserve_exact(self.0.len() + name.len() + len + 2 * LENGTH_DIGITS_MAX);
             let mut rest = Entries(&self.0);
+            // The entry at which the search ended, if it stays; it stands behind the new label.
             let mut after = None;
             for (other, entry) in rest.by_ref() {
                 if other >= name {
@@ -175,6 +180,7 @@ impl Labels {
                 push_length(text, len);
                 let before = text.len();
                 write(text);
+                // The length was written before the value: a wrong one would make the text unreadable from here on.
                 assert_eq!(text.len() - before, len, "BUG: a label value has another length than was said");
             }
             text.push_str(after.unwrap_or(""));
@@ -205,8 +211,10 @@ impl Labels {
         let mut bytes = Vec::with_capacity(self.0.len() + 16);
         let mut push = |s: &str| {
             match u8::try_from(s.len()) {
+                // 255 is the mark of a long length, so it cannot be a length itself.
                 Ok(n) if n < 255 => bytes.push(n),
                 _ => {
+                    // Three bytes are enough: upstream has no strings above 16 MiB.
                     let n = s.len().to_le_bytes();
                     bytes.extend([255, n[0], n[1], n[2]]);
                 }
@@ -319,10 +327,13 @@ fn assembled(write: impl FnOnce(&mut String)) -> Labels {
     thread_local! {
         static TEXT: Cell<String> = const { Cell::new(String::new()) };
     }
+    // Taken out of the thread's cell: should `write` build another set, that one gets a buffer of its own.
     let mut text = TEXT.take();
     text.clear();
     write(&mut text);
+    // Copied into an allocation of exactly its length; the buffer's capacity does not stay with the set.
     let labels = Labels(Arc::from(text.as_str()));
+    // One huge label set must not pin its buffer for the life of the thread.
     if text.capacity() <= TEXT_KEPT {
         TEXT.set(text);
     }
@@ -419,6 +430,7 @@ fn push_length(text: &mut String, mut n: usize) {
     loop {
         let low = (n & 0x3f) as u8;
         n >>= 6;
+        // Six bits a byte keep bit 7 free, so every byte is ASCII and the text valid UTF-8.
         let more = if n > 0 { 0x40 } else { 0 };
         text.push(char::from(low | more));
         if n == 0 {
@@ -442,6 +454,7 @@ fn length(text: &[u8]) -> Option<(usize, usize)> {
         return Some((usize::from(short), 1));
     }
     let mut len = 0usize;
+    // Six digits hold lengths up to 2^36, which no text reaches: a longer run of digits is no label text.
     for (i, &byte) in text.iter().enumerate().take(6) {
         if byte >= 0x80 {
             return None;

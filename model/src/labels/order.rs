@@ -15,6 +15,7 @@ impl Ord for Labels {
     fn cmp(&self, other: &Self) -> Ordering {
         let (left, right) = (self.as_text(), other.as_text());
         let same = common_prefix(left.as_bytes(), right.as_bytes());
+        // One text is the start of the other: entries are prefixed with lengths, so the shorter one has fewer labels.
         if same == left.len().min(right.len()) {
             return left.len().cmp(&right.len());
         }
@@ -22,6 +23,8 @@ impl Ord for Labels {
         let mut at = 0;
         loop {
             let (start, end) = string_at(left.as_bytes(), at);
+            // Strings before this one are equal, lengths included. This one differs, and only its bytes are compared,
+            // not its length.
             if end > same {
                 let (other_start, other_end) = string_at(right.as_bytes(), at);
                 return left.as_bytes()[start..end].cmp(&right.as_bytes()[other_start..other_end]);
@@ -34,11 +37,13 @@ impl Ord for Labels {
 /// Sorts items by their label sets; equal ones stay as they are. The strings that many sets have in common are looked at
 /// once a set and not once a comparison.
 pub fn sort_by_labels<T>(items: &mut [T], labels: impl Fn(&T) -> &Labels) {
+    // Stores mostly hand out sorted series: one pass tells.
     if items.is_sorted_by(|a, b| labels(a) <= labels(b)) {
         return;
     }
     let mut places: Vec<Place<'_>> = items.iter().enumerate().map(|(i, item)| Place::new(labels(item), i)).collect();
     sort(&mut places);
+    // `from[i]` is the item that belongs at place `i`.
     let mut from: Vec<usize> = places.iter().map(|place| place.item).collect();
     // Cycle by cycle: each swap brings an item home.
     for i in 0..from.len() {
@@ -85,6 +90,7 @@ fn sort(places: &mut [Place<'_>]) {
     while places.len() > 1 {
         let first = places[0].string;
         if places.iter().any(|place| place.string != first) {
+            // Radix-like: sort by this string, then each group of equal ones by the next string.
             places.sort_unstable_by_key(|place| place.string);
             for same in places.chunk_by_mut(|a, b| a.string == b.string) {
                 same.iter_mut().for_each(Place::go_on);
@@ -93,6 +99,7 @@ fn sort(places: &mut [Place<'_>]) {
             return;
         }
         if first.is_none() {
+            // Equal label sets keep their order, which makes the sort stable.
             return places.sort_unstable_by_key(|place| place.item);
         }
         places.iter_mut().for_each(Place::go_on);
@@ -101,6 +108,7 @@ fn sort(places: &mut [Place<'_>]) {
 
 /// How many bytes two texts have in common from their start on.
 fn common_prefix(left: &[u8], right: &[u8]) -> usize {
+    // Sixteen bytes at a time, which the compiler turns into one vector comparison.
     let (left_words, right_words) = (left.as_chunks::<16>().0, right.as_chunks::<16>().0);
     let words = left_words.iter().zip(right_words).take_while(|(l, r)| l == r).count() * 16;
     words + left[words..].iter().zip(&right[words..]).take_while(|(l, r)| l == r).count()

@@ -45,6 +45,7 @@ pub fn chunks(series: &Batch, samples_max: usize) -> impl Iterator<Item = Sample
             let len = in_a_row.min(samples_max);
             (len, ChunkSamples::Histograms(&histograms[..len]))
         } else {
+            // Floats go on up to the next histogram's slot.
             let floats = histograms.first().map_or(times.len(), |(slot, _)| *slot as usize - at);
             let len = floats.min(samples_max);
             (len, ChunkSamples::Floats(&column.values[at..at + len]))

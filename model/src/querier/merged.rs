@@ -45,6 +45,7 @@ impl MergedQuerier {
         if self.secondaries.is_empty() {
             return Ok(first);
         }
+        // Listings are sorted and without duplicates, whichever store an item comes from.
         let mut all: BTreeSet<T> = first.into_iter().collect();
         for store in &self.secondaries {
             match list(&**store) {
@@ -54,6 +55,7 @@ impl MergedQuerier {
                 Err(QuerierError::Store(_)) => {}
             }
         }
+        // Each store has cut its own list to the limit already; the union can be longer.
         Ok(all.into_iter().take(listing.most()).collect())
     }
 }
@@ -65,9 +67,12 @@ impl Querier for MergedQuerier {
         hints: &ReadHints<'_>,
     ) -> Result<Box<dyn Parts + 'q>, QuerierError> {
         if self.secondaries.is_empty() {
+            // Without other stores nothing has to be sorted, and the primary keeps its parallel parts.
             return self.primary.open(selection, hints);
         }
         let unbounded = |_| Ok(());
+        // A merge needs label order even when the reader does not. A reader that asked for any order set no bound for
+        // the memory of sorting.
         let order = match hints.order {
             SeriesOrder::Any => SeriesOrder::ByLabels { grow: &unbounded },
             by_labels @ SeriesOrder::ByLabels { .. } => by_labels,
@@ -82,6 +87,7 @@ impl Querier for MergedQuerier {
                 Err(error) => warnings.push(with_causes(&error)),
             }
         }
+        // The limit is of merged series: a store may hand out some that the others have too.
         let limit = if hints.limit == 0 { usize::MAX } else { hints.limit };
         Ok(Box::new(MergedParts { stores, limit, warnings: Mutex::new(warnings) }))
     }
@@ -151,10 +157,12 @@ impl PartReader for MergedReader<'_> {
         for (parts, is_primary) in &self.0.stores {
             match parts.reader() {
                 Ok(reader) => cursors.push(Cursor { reader, part: 0, count: parts.count(), series: VecDeque::new() }),
+                // `Stopped` comes from the reader of the query, not from the store: it always ends the reading.
                 Err(error) if *is_primary || matches!(error, QuerierError::Stopped) => return Err(error),
                 Err(error) => self.0.warn(&error),
             }
         }
+        // One round hands out one series.
         for _ in 0..self.0.limit {
             let mut at = 0;
             while let Some(cursor) = cursors.get_mut(at) {
@@ -164,12 +172,16 @@ impl PartReader for MergedReader<'_> {
                     Err(error) if at == 0 || matches!(error, QuerierError::Stopped) => return Err(error),
                     Err(error) => {
                         self.0.warn(&error);
+                        // The series that this store has handed out so far stay; its remaining ones are missing,
+                        // which the warning says.
                         cursors.remove(at);
                     }
                 }
             }
+            // Linear in the number of stores, which are few; a heap would not pay.
             let Some(least) = cursors.iter().filter_map(Cursor::labels).min().cloned() else { break };
             let same = cursors.iter_mut().filter(|cursor| cursor.labels() == Some(&least));
+            // In order of the stores, so `merge` prefers the sample of the earlier one.
             let series = same.filter_map(|cursor| cursor.series.pop_front()).reduce(merge);
             series.map_or(Ok(()), &mut *sink)?;
         }
@@ -190,6 +202,7 @@ struct Cursor<'p> {
 impl Cursor<'_> {
     /// Reads on, if nothing is left.
     fn fill(&mut self) -> Result<(), QuerierError> {
+        // A loop, since a part may hold no matching series.
         while self.series.is_empty() && self.part < self.count {
             let series = &mut self.series;
             self.reader.read(self.part, &mut |batch| {
@@ -216,6 +229,7 @@ fn merge(first: Batch, second: Batch) -> Batch {
             (None, None) => break,
             (Some(one), Some(other)) if other < one => 1,
             (Some(one), Some(other)) => {
+                // The sample of the second side at the same time is dropped.
                 if one == other {
                     sides[1].skip();
                 }
@@ -250,6 +264,7 @@ impl<'b> Side<'b> {
 
     /// Appends the sample to what is merged.
     fn take(&mut self, timestamps_ms: &mut Vec<i64>, out: &mut Column) {
+        // Histograms and start timestamps name their slot, which is another one in the merged column.
         let slot = timestamps_ms.len() as u32;
         timestamps_ms.push(self.timestamps_ms[self.at]);
         out.values.push(self.column.values[self.at]);

@@ -74,6 +74,7 @@ impl Batch {
     pub fn into_series(self) -> impl Iterator<Item = Batch> {
         let Self { source, timestamps_ms, columns, .. } = self;
         let whole = columns.into_iter().map(move |mut column| {
+            // The labels of source and metric are joined once per series, not per sample.
             if !source.is_empty() {
                 column.metric = source.joined(&column.metric);
             }
@@ -93,6 +94,7 @@ impl Column {
 
     /// Removes the slots that hold no sample, and returns the timestamps of those that do.
     fn drop_absent(&mut self, timestamps_ms: &[i64]) -> Vec<i64> {
+        // Without a bitmap every slot holds a sample.
         let Some(present) = self.present.take() else { return timestamps_ms.to_vec() };
         // Slots move to the front: the new place of each is the number of present ones before it.
         let mut moved = vec![0u32; timestamps_ms.len()];
@@ -100,6 +102,7 @@ impl Column {
         for (i, ts) in timestamps_ms.iter().enumerate() {
             if present[i / 64] >> (i % 64) & 1 == 1 {
                 moved[i] = kept.len() as u32;
+                // In place: the target is never behind the slot that is read.
                 self.values[kept.len()] = self.values[i];
                 kept.push(*ts);
             }

@@ -48,10 +48,12 @@ impl Regex {
     /// When Go would refuse it, or `room` does.
     pub fn new_within(source: &str, room: &mut Room<'_>) -> Result<Self, RegexError> {
         room_to_read(source, room)?;
+        // Before the parser: a list of plain values needs neither a tree nor an engine.
         if let Some(branches) = Branches::listed(source) {
             return Ok(Self { source: source.to_owned(), plan: Plan::Branches(branches), prefixes: Vec::new() });
         }
         let parsed = syntax::of_matcher(source)?;
+        // The tree may be up to a thousand levels deep, and the walks over it are recursive.
         on_stack(parsed.height, || Self::planned(source, &parsed.hir, room))
     }
 
@@ -70,7 +72,9 @@ impl Regex {
         if let Some(branches) = inner.as_ref().and_then(Branches::of) {
             return Ok(Self { source, plan: Plan::Branches(branches), prefixes: Vec::new() });
         }
+        // Without captures, so the engine may use its DFAs only.
         let engine = compile(&source, hir, WhichCaptures::None, room)?;
+        // Even for the engine the start of matches may be known, which lets a store read a range of values.
         let prefixes = inner.as_ref().map(plan::starts).unwrap_or_default();
         Ok(Self { source, plan: Plan::Engine(engine), prefixes })
     }

@@ -37,6 +37,7 @@ impl CapturingRegex {
         room_to_read(source, room)?;
         let Parsed { hir, names, height } = syntax::in_anchors(source, true)?;
         on_stack(height, || {
+            // Most texts do not match; the plan says so without the slower search for groups.
             let test = plan::without_anchors(&hir).and_then(|inner| Branches::of(&inner));
             let engine = compile(source, &hir, WhichCaptures::All, room)?;
             Ok(Self { source: source.to_owned(), test, engine, names })
@@ -71,6 +72,7 @@ impl CapturingRegex {
         if self.test.as_ref().is_some_and(|test| !test.is_match(text)) {
             return None;
         }
+        // Only for a text that matches, or when there is no plan.
         let mut captures = self.engine.create_captures();
         self.engine.captures(text, &mut captures);
         captures.is_match().then_some(Expansion { captures, names: &self.names, text, template })
@@ -118,6 +120,7 @@ impl Expansion<'_> {
             }
             match reference(after) {
                 Some((name, tail)) => {
+                    // An unknown group expands to nothing.
                     each(self.group(name));
                     rest = tail;
                 }
@@ -136,6 +139,7 @@ impl Expansion<'_> {
         let text = |number: usize| self.captures.get_group(number).map(|span| &self.text[span.range()]);
         let found = match number(name) {
             Some(number) => text(number),
+            // Go takes the first group of that name that took part in the match.
             None => (0..self.names.len()).filter(|i| self.names[*i].as_deref() == Some(name)).find_map(text),
         };
         found.unwrap_or_default()
@@ -145,8 +149,10 @@ impl Expansion<'_> {
 /// The name after a dollar sign, in braces or as long as it goes, and what follows.
 fn reference(after: &str) -> Option<(&str, &str)> {
     let text = after.strip_prefix('{').unwrap_or(after);
+    // As Go's `extract`: the longest run of letters, digits and underscores, so `$1x` names the group `1x`.
     let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
     let (name, tail) = text.split_at(end);
+    // An opening brace without its closing one is no reference.
     let tail = if text.len() < after.len() { tail.strip_prefix('}')? } else { tail };
     (!name.is_empty()).then_some((name, tail))
 }

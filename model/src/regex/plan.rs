@@ -1,4 +1,4 @@
-//! How an expression is decided: without the regex engine where it is of literals and of "anything" around one.
+//! Match plans for simple expressions: literals, prefixes, suffixes and substrings need no regex engine.
 //!
 //! Dashboards put hundreds of values, or prefixes of values, into one expression (`a-.+|b-.+|…`). As automata these take
 //! long to build and much memory; looked up in sorted lists they take a few comparisons for each text.
@@ -10,7 +10,7 @@ use regex_syntax::hir::{Class, Hir, HirKind, Look};
 const PRODUCT_MAX: usize = 256;
 /// Bytes of the texts of such a product.
 const PRODUCT_BYTES_MAX: usize = 1 << 20;
-/// How many starts are told to whoever selects by them.
+/// The most prefixes that are given to a reader, which looks each of them up in its index.
 const STARTS_MAX: usize = 256;
 
 /// A list of branches, each of literals.
@@ -56,6 +56,8 @@ impl Branches {
 
     /// The plan of `a|b|…`, without reading it as an expression: long lists of values are common.
     pub(super) fn listed(source: &str) -> Option<Self> {
+        // No metacharacter but the bar: every branch is a literal, and parsing 10,000 of them would cost more than
+        // the lookups.
         let is_plain = !source.contains(['\\', '.', '+', '*', '?', '(', ')', '[', ']', '{', '}', '^', '$']);
         is_plain.then(|| Self::exact(source.split('|').map(str::to_owned).collect()))
     }
@@ -69,19 +71,24 @@ impl Branches {
         let (mut exact, mut prefixes, mut suffixes) = (Vec::new(), Vec::<(String, bool)>::new(), Vec::new());
         let mut parts: [Vec<String>; 4] = Default::default();
         for branch in branches {
+            // One branch that is not simple sends the whole expression to the engine.
             match simple(branch)? {
                 Branch::Exact(texts) => exact.extend(texts),
                 Branch::Prefix(texts, more) => prefixes.extend(texts.into_iter().map(|text| (text, more))),
+                // Suffixes are kept backwards, so that looking one up is looking up a prefix of the reversed text.
                 Branch::Suffix(texts, more) => suffixes.extend(texts.into_iter().map(|text| (reversed(&text), more))),
                 Branch::Part(texts, before, after) => parts[2 * usize::from(before) + usize::from(after)].extend(texts),
             }
         }
+        // The index of each list holds its two flags as bits, as it was filled above.
         let parts = parts.into_iter().enumerate().filter(|(_, literals)| !literals.is_empty()).map(|(i, literals)| {
             let literals = AhoCorasick::new(literals).ok()?;
             Some(Part { before: i & 2 != 0, after: i & 1 != 0, literals })
         });
         let parts = parts.collect::<Option<Vec<_>>>()?;
         let mut starts: Vec<String> = Vec::new();
+        // A suffix or a substring may have anything before it, so nothing would be known of the start. Only exact
+        // texts: those are in `literals` already.
         if suffixes.is_empty() && parts.is_empty() && !prefixes.is_empty() {
             starts.extend(exact.iter().chain(prefixes.iter().map(|(text, _)| text)).cloned());
             starts = shortest(starts);
@@ -96,6 +103,7 @@ impl Branches {
     }
 
     pub(super) fn is_match(&self, text: &str) -> bool {
+        // The cheapest first: two binary searches, then the reversed copy, then the scan.
         self.exact.binary_search_by(|literal| literal.as_str().cmp(text)).is_ok()
             || self.prefixes.start(text.as_bytes())
             || (!self.suffixes.0.is_empty() && self.suffixes.start(&reversed(text)))
@@ -128,6 +136,8 @@ impl Affixes {
     fn new(affixes: Vec<(impl Into<Vec<u8>>, bool)>) -> Self {
         let mut affixes: Vec<(Box<[u8]>, bool)> =
             affixes.into_iter().map(|(affix, more)| (affix.into().into_boxed_slice(), more)).collect();
+        // Of two equal affixes the one that needs nothing behind it comes first (false before true) and is the one
+        // that stays.
         affixes.sort_unstable();
         // Sorted, whatever starts with another follows it, and has something behind that.
         affixes.dedup_by(|later, first| later.0.starts_with(&first.0));
@@ -149,6 +159,7 @@ fn reversed(text: &str) -> Vec<u8> {
 
 impl Part {
     fn is_in(&self, text: &str) -> bool {
+        // A character, not a byte, is given up on each side: `.+` matches one character at least.
         let mut chars = text.chars();
         let is_too_short = (self.before && chars.next().is_none()) || (self.after && chars.next_back().is_none());
         !is_too_short && self.literals.is_match(chars.as_str())
@@ -156,6 +167,7 @@ impl Part {
 }
 
 fn simple(branch: &Hir) -> Option<Branch> {
+    // First, since an alternation of literals is exact whatever its form.
     if let Some(texts) = literals(branch) {
         return Some(Branch::Exact(texts));
     }
@@ -165,6 +177,7 @@ fn simple(branch: &Hir) -> Option<Branch> {
     };
     let product =
         |parts: &[Hir]| parts.iter().try_fold(vec![String::new()], |heads, part| times(heads, literals(part)?));
+    // What is between the two ends has to be a finite set of texts; an inner `.*` makes `product` fail.
     let (first, last) = (anything(parts.first()?), anything(parts.last()?));
     match (first, last) {
         (Some(more), _) if parts.len() == 1 => Some(Branch::Prefix(vec![String::new()], more)),
@@ -185,6 +198,7 @@ fn anything(hir: &Hir) -> Option<bool> {
 fn is_any_char(hir: &Hir) -> bool {
     match hir.kind() {
         HirKind::Class(Class::Unicode(class)) => {
+            // With the line break: matchers read the dot so (`(?s)`), and `[^\n]` is not "anything".
             matches!(class.ranges(), [range] if range.start() == '\0' && range.end() == char::MAX)
         }
         _ => false,
@@ -198,6 +212,7 @@ fn literals(hir: &Hir) -> Option<Vec<String>> {
         HirKind::Literal(literal) => Some(vec![String::from_utf8(literal.0.to_vec()).ok()?]),
         HirKind::Capture(capture) => literals(&capture.sub),
         HirKind::Class(Class::Unicode(class)) => {
+            // Counted before it is listed: a class such as `[^a]` has a million characters.
             let count: u32 = class.iter().map(|r| u32::from(r.end()) - u32::from(r.start()) + 1).sum();
             let few = usize::try_from(count).is_ok_and(|n| n <= PRODUCT_MAX);
             few.then(|| class.iter().flat_map(|r| (r.start()..=r.end()).map(String::from)).collect())
@@ -225,6 +240,7 @@ fn literals(hir: &Hir) -> Option<Vec<String>> {
 fn times(heads: Vec<String>, tails: Vec<String>) -> Option<Vec<String>> {
     let bytes = |texts: &[String]| texts.iter().map(String::len).sum::<usize>();
     let product_bytes = bytes(&heads) * tails.len() + bytes(&tails) * heads.len();
+    // One text in front of many does not multiply, only makes them longer: bounded by bytes instead.
     let few = heads.len() * tails.len() <= PRODUCT_MAX || heads.len().min(tails.len()) == 1;
     if !few || product_bytes > PRODUCT_BYTES_MAX {
         return None;
@@ -241,6 +257,7 @@ pub(super) fn starts(hir: &Hir) -> Vec<String> {
     };
     let all = branches.iter().map(|branch| {
         let mut start = String::new();
+        // Whether the start is the whole match does not matter here.
         lead(branch, &mut start);
         start
     });
@@ -268,8 +285,10 @@ fn lead(hir: &Hir, prefix: &mut String) -> bool {
             Err(_) => false,
         },
         HirKind::Capture(capture) => lead(&capture.sub, prefix),
+        // Stops behind the first part that is not a fixed text.
         HirKind::Concat(parts) => parts.iter().all(|part| lead(part, prefix)),
         HirKind::Repetition(repetition) if repetition.min > 0 => {
+            // At least one repetition is there; what follows it is unknown.
             lead(&repetition.sub, prefix);
             false
         }

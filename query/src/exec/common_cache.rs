@@ -71,6 +71,7 @@ impl CommonCache {
 
     /// Keeps a result if there is spare memory.
     pub(super) fn keep(&self, slot: usize, kept: Kept, memory: &QueryMemory) {
+        // Spare memory only: a query must not fail because of its cache.
         if memory.take_spare(kept.bytes) {
             let before = self.slots()[slot].kept.replace(kept);
             before.iter().for_each(|before| memory.give(before.bytes));

@@ -1,8 +1,8 @@
 //! Nodes that share a result: evaluated at the first place, read at the others. Which they are was decided by
 //! `optimize/common_subexpressions.rs`.
 //!
-//! Each place counts the samples that it would have looked at by itself. What led to an annotation is not kept: it is to be
-//! annotated at each place.
+//! Each place counts the samples that it would have looked at by itself. A result with annotations is not kept, since each
+//! place has annotations at its own position.
 
 use std::sync::Arc;
 

@@ -158,6 +158,7 @@ impl Query<'_> {
 
     /// Drops the caches of the query. True if there was anything in them.
     pub(crate) fn drop_caches(&self) -> bool {
+        // Both are cleared, so the operator must not stop after the first.
         let common = self.common.clear(&self.bounds.memory);
         self.scans.clear() || common
     }

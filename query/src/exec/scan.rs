@@ -132,6 +132,7 @@ impl<'a> Evaluator<'a> {
     ) -> Result<(), Error> {
         let Some(wanted) = wanted else { return Ok(()) };
         let id = wanted.of.id;
+        // The store's interface has no errors of queries: ours is kept here, and the store is told to stop.
         let mut failed = None;
         let mut sink = |batch: Batch| {
             let outcome = self.check().and_then(|()| {
@@ -158,6 +159,7 @@ impl<'a> Evaluator<'a> {
             Some(Partition { reader, part, .. }) => reader.read(part, &mut sink),
             None => {
                 let parts = self.open(&wanted)?;
+                // The memory that the reader needs, until it has read everything.
                 let _reading = self.reserve(parts.reader_bytes())?;
                 let read = parts.read_all(&mut sink);
                 self.annotations().warn_of_store(parts.warnings());

@@ -61,6 +61,7 @@ impl ContainerLimit {
         let now = Instant::now();
         if reading.at.is_none_or(|at| now.saturating_duration_since(at) >= self.interval) {
             reading.at = Some(now);
+            // What is held without the bytes of this request, which are counted as fresh.
             let ceiling = self.read(&mut reading, now, used - bytes.min(used), bytes);
             self.ceiling.store(ceiling, Ordering::Relaxed);
         }

@@ -1,9 +1,9 @@
-//! What several lines of a text page say together: classic histograms as native ones with custom buckets (upstream:
-//! `model/textparse/nhcbparse.go`), and since when a sample counts.
+//! Entries made from several lines of a text page: classic histograms as native ones with custom buckets (upstream:
+//! `model/textparse/nhcbparse.go`), and start timestamps from `_created` lines.
 //!
-//! The lines of one histogram stand together. They are gathered as long as they come, and where they end, the histogram is
-//! an entry of its own, before what ended it. What makes no histogram is left out, as upstream does. The times that counting
-//! began are looked for in all of a family when it begins.
+//! The lines of one histogram are consecutive. They are collected until a line of another group comes, and the histogram is
+//! handed out as an entry of its own before that line. Lines that make no valid histogram are dropped, as upstream does.
+//! Start timestamps are read from the whole family when it begins, because `_created` may stand behind the samples.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -35,10 +35,10 @@ pub(super) struct Converter<'a> {
     /// What the last `# TYPE` line gave.
     family: Cow<'a, str>,
     kind: MetricKind,
-    /// By group, those of the family.
+    /// Start timestamps of the current family, by group of series.
     start_times: HashMap<u64, i64>,
     gathered: Option<Gathered<'a>>,
-    /// What ended a histogram, to be handed out after it.
+    /// The entry that ended a histogram; handed out after it.
     held: Option<Next<'a>>,
     /// What comes next, once it was looked at; the end and a fault are met again and again.
     ahead: Option<Next<'a>>,
@@ -108,11 +108,15 @@ impl<'a> Converter<'a> {
     }
 
     pub(super) fn recognise(&mut self, fingerprint: &Fingerprint) -> Option<Recognised<'a>> {
+        // The common case: no pending entry and no family whose lines depend on each other, so the line format's own
+        // recognition is enough. A `# TYPE` line takes the slow path since it begins a family.
         let plain = self.ahead.is_none() && self.held.is_none() && self.gathered.is_none();
         if plain && !self.joins() && !matches!(fingerprint.what, What::Type(_)) {
             return self.lines.recognise(fingerprint);
         }
         match self.look_ahead() {
+            // Entries have to be read in full here: a line may be swallowed, or preceded by a histogram that was
+            // collected.
             Ok(Some((entry, own))) if own == *fingerprint => {
                 self.fingerprint = own;
                 Some(match entry {
@@ -134,6 +138,7 @@ impl<'a> Converter<'a> {
                 Ok(Some(entry))
             }
             end => {
+                // The end and an error stay: the parser does not move beyond them however often it is asked.
                 self.ahead = Some(end.clone());
                 end.map(|_| None)
             }
@@ -145,6 +150,8 @@ impl<'a> Converter<'a> {
     }
 
     fn read(&mut self) -> Next<'a> {
+        // The place of a converted histogram is that of its last line; any other entry has the place that the line
+        // parser knows.
         self.whole.place = None;
         loop {
             let next = match self.held.take() {
@@ -155,9 +162,11 @@ impl<'a> Converter<'a> {
             };
             let (mut sample, fingerprint) = match next {
                 Ok(Some((Entry::Series(sample), fingerprint))) => (sample, fingerprint),
+                // A histogram that was being collected is dropped with the scrape, which fails.
                 Err(_) => return next,
                 other => {
                     if let Some(whole) = self.finish() {
+                        // The comment, or the end of the body, is handed out by the next call.
                         self.held = Some(other);
                         return Ok(Some(whole));
                     }
@@ -168,6 +177,7 @@ impl<'a> Converter<'a> {
                 }
             };
             let member = self.member(&sample);
+            // Lines of another group end the histogram; so does a series that belongs to no group at all.
             let ended = self.gathered.as_ref().is_some_and(|gathered| member.is_none_or(|m| m.group != gathered.group));
             if ended && let Some(whole) = self.finish() {
                 self.held = Some(Ok(Some((Entry::Series(sample), fingerprint))));
@@ -177,7 +187,10 @@ impl<'a> Converter<'a> {
                 if self.wanted.start_times && member.role == Role::Created {
                     continue;
                 }
+                // The family was searched for `_created` when its TYPE line was read, so the time is known also for
+                // samples before that line.
                 sample.point.start_ms = self.start_times.get(&member.group).copied();
+                // Without `always_scrape_classic_histograms` the line exists only as part of the histogram.
                 if self.wanted.convert && self.gather(&sample, member) && !self.wanted.classic {
                     continue;
                 }
@@ -189,6 +202,7 @@ impl<'a> Converter<'a> {
     fn begin_family(&mut self, family: Cow<'a, str>, kind: MetricKind) {
         (self.family, self.kind) = (family, kind);
         self.start_times.clear();
+        // Searching the rest of the body costs time, so only families that can have `_created` series are searched.
         if self.wanted.start_times && self.joins() {
             created(self.lines.rest(), &self.family, kind, &mut self.start_times);
         }
@@ -229,11 +243,13 @@ impl<'a> Converter<'a> {
         let Point { value, ts_ms, exemplar, .. } = sample.point;
         gathered.lines += 1;
         match member.role {
+            // Bounds the memory of one histogram. Its lines are still counted and swallowed; `finish` then drops it.
             _ if gathered.lines > LINES_MAX => {}
             Role::Bucket(bound) => gathered.buckets.push((bound, value)),
             Role::Count => gathered.count = Some(value),
             _ => gathered.sum = value,
         }
+        // All exemplars of the buckets belong to the histogram, which has no bucket series to carry them.
         gathered.exemplars.extend(exemplar.filter(|_| gathered.lines <= LINES_MAX));
         gathered.point.ts_ms = ts_ms;
         gathered.place = place;
@@ -248,6 +264,7 @@ impl<'a> Converter<'a> {
             return None;
         }
         let histogram = Histogram::from_classic(&buckets, count, sum).ok()?;
+        // Upstream drops an invalid conversion without an error: the target's text is valid exposition all the same.
         histogram.validate().ok()?;
         self.whole = Whole { histogram, exemplars, place: Some(place) };
         let Series::Text { text, kind, unit, .. } = series else { return None };
@@ -255,6 +272,7 @@ impl<'a> Converter<'a> {
         let point = Point { value: histogram_mark(), exemplar: None, ..point };
         // Not of a line: whichever is the first, it is the same histogram.
         let family = xxh3_64_with_seed(self.family.as_bytes(), WHOLE_SEED);
+        // The group hash does not depend on the order of labels or on which line came first.
         let key = xxh3_64_with_seed(unit.unwrap_or_default().as_bytes(), family.wrapping_add(group));
         Some((Entry::Series(Sample { series, point }), Fingerprint { key, len: 0, what: What::Series }))
     }
@@ -262,19 +280,25 @@ impl<'a> Converter<'a> {
 
 /// The times at which counting began, by group: of the `_created` series that stand before the next family.
 fn created(rest: &[u8], family: &str, kind: MetricKind, times: &mut HashMap<u64, i64>) {
+    // The next TYPE line begins another family. Without one the family goes on to the end of the body.
     let block = memmem::find(rest, b"\n# TYPE ").and_then(|end| rest.get(..=end)).unwrap_or(rest);
     let mut at = 0;
     while let Some(found) = block.get(at..).and_then(|tail| memmem::find(tail, b"_created")) {
         let found = at + found;
+        // The name may also be found in a label value or a comment; parsing the whole line and asking for its role
+        // rules that out.
         let start = block.get(..found).and_then(|before| memrchr(b'\n', before)).map_or(0, |at| at + 1);
         let line = block.get(start..).unwrap_or_default();
         if let Ok(Some(Entry::Series(Sample { series: Series::Text { text, .. }, point }))) =
+            // Only the first entry is read from `line`, which reaches to the end of the block. A line that is broken
+            // here fails the scrape when it is its turn.
             OpenMetricsParser::new(line, Wanted::default()).next_entry()
             && let Some(Member { group, role: Role::Created }) = Member::of(text, family, kind)
             && let Ok(ms) = milliseconds(point.value)
         {
             times.insert(group, ms);
         }
+        // One attempt per line, so a line that repeats the word does not make the search quadratic.
         at = found + memchr(b'\n', block.get(found..).unwrap_or_default()).unwrap_or(line.len());
     }
 }

@@ -1,4 +1,4 @@
-//! Which series of a page belong together: those of one histogram, or of one counter or summary and its `_created`.
+//! Groups the series of one histogram, or of one counter or summary, with their `_created` series.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use super::MetricKind;
 use super::labels::{RawLabel, blanks, name_len, unescape, walk_labels};
 use super::number::parse_value;
 
-/// What a series is to its family.
+/// The role of a series within its metric family.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Role {
     /// Observations up to a bound.
@@ -41,6 +41,7 @@ impl Member {
         // Names from different places, so that no label is hashed for a series of another family.
         let name = name_len(series.as_bytes(), true);
         let (name, rest) = series.split_at_checked(name)?;
+        // With an empty name before the brace, the name is the quoted string inside it.
         let mut suffix = if name.is_empty() { None } else { Some(Cow::Borrowed(name.strip_prefix(family)?)) };
         let (mut group, mut bound) = (0u64, None);
         if let Some(inside) = rest.get(blanks(rest.as_bytes()) + 1..) {
@@ -56,6 +57,7 @@ impl Member {
                     bound = Some(unescape(value));
                 } else if !value.is_empty() {
                     // In whichever order they stand.
+                    // A sum is the same for every order of the labels. Empty values count as no label.
                     group = group.wrapping_add(xxh3_64_with_seed(name.as_bytes(), xxh3_64(value.as_bytes())));
                 }
                 Ok(())

@@ -1,4 +1,4 @@
-//! The text of one series taken apart: names, labels, quotes.
+//! Splits the text of one series into its parts: names, labels, quoted strings.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -32,6 +32,7 @@ pub(super) fn walk_labels(
         };
         let from = text.get(at..).unwrap_or_default();
         let length =
+            // Nothing is unescaped here: positions are enough for a line that turns out to be known.
             if quoted { quoted_len(from).ok_or((at, "quoted name without an end"))? } else { name_len(from, false) };
         if length == 0 {
             return Err((at, "expected a label name"));
@@ -39,6 +40,7 @@ pub(super) fn walk_labels(
         let rim = usize::from(quoted);
         let name = at + rim..at + length - rim;
         at = behind_blanks(text, at + length);
+        // `{"name"}` and `{"name",...}` give the metric name (UTF-8 names); `{"label"="value"}` a quoted label name.
         let is_name = quoted && matches!(text.get(at), Some(b',' | b'}'));
         let mut value = 0..0;
         if !is_name {
@@ -87,6 +89,7 @@ pub(super) fn walk_strict_labels(
             Some(b'}') => return Ok(at + 1),
             first => first == Some(&b'"'),
         };
+        // A quoted string that is not allowed here has length 0 and falls into the error below.
         at += if quoted { strict_quoted_len(tail(at), place).unwrap_or(0) } else { name_len(tail(at), false) };
         if at == name_at {
             return Err((at, "expected a label name"));
@@ -95,6 +98,7 @@ pub(super) fn walk_strict_labels(
         let name = name_at + rim..at - rim;
         let is_name = quoted && matches!(tail(at).first(), Some(b',' | b'}'));
         let mut value = 0..0;
+        // Exemplars have labels only, so a lone quoted string lacks its value.
         if is_name && place == Quoted::Exemplar || !is_name && tail(at).first() != Some(&b'=') {
             return Err((at, "expected an equal sign"));
         }
@@ -117,6 +121,7 @@ pub(super) fn walk_strict_labels(
 pub(super) fn strict_quoted_len(text: &[u8], place: Quoted) -> Option<usize> {
     let length = quoted_len(text)?;
     let inside = text.get(1..length - 1)?;
+    // Upstream's lexer accepts a raw line break in a quoted name but not as the second half of an escape sequence.
     let broken =
         memchr(b'\n', inside).is_some_and(|at| place != Quoted::Label || at > 0 && inside.get(at - 1) == Some(&b'\\'));
     let has_nul = place != Quoted::Value && memchr(0, inside).is_some();
@@ -134,6 +139,7 @@ pub(super) fn quoted_len(text: &[u8]) -> Option<usize> {
         if text.get(found) == Some(&b'"') {
             return Some(found + 1);
         }
+        // Skips the escaped byte whatever it is, so `\"` does not end the string and `\\` does not escape a quote.
         at = found + 2;
     }
 }
@@ -144,11 +150,13 @@ fn quote_or_backslash(text: &[u8]) -> Option<usize> {
     const NEAR: usize = 4;
     let (chunks, _) = text.as_chunks::<8>();
     for (i, chunk) in chunks.iter().take(NEAR).enumerate() {
+        // Bytes behind the first match may be wrong (see `zero_bytes`), but only the first one is used.
         let found = zero_bytes(chunk, b'"') | zero_bytes(chunk, b'\\');
         if found != 0 {
             return Some(i * 8 + first_byte(found));
         }
     }
+    // The rest of a long value, or the last bytes of a short one: `memchr2` uses wider registers.
     let behind = chunks.len().min(NEAR) * 8;
     Some(behind + memchr2(b'"', b'\\', text.get(behind..)?)?)
 }
@@ -160,6 +168,7 @@ const TOPS: u64 = 0x8080_8080_8080_8080;
 #[inline]
 fn zero_bytes(chunk: &[u8; 8], byte: u8) -> u64 {
     let other = u64::from_le_bytes(*chunk) ^ (ONES * u64::from(byte));
+    // The usual zero-byte test: only a byte that is 0 borrows into its top bit without having had it set.
     other.wrapping_sub(ONES) & !other & TOPS
 }
 
@@ -172,6 +181,7 @@ fn first_byte(tops: u64) -> usize {
 /// The length of an unquoted name at the start of `text`; colons only in metric names.
 #[inline]
 pub(super) fn name_len(text: &[u8], colons: bool) -> usize {
+    // A name may hold digits but not begin with one, which the masks below do not check.
     if text.first().is_none_or(u8::is_ascii_digit) {
         return 0;
     }
@@ -183,6 +193,7 @@ pub(super) fn name_len(text: &[u8], colons: bool) -> usize {
         }
     }
     let mut last = [0; 8];
+    // NULs fill up the last chunk; they are not letters, so `first_byte` finds the end at the latest there.
     last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
     chunks.len() * 8 + first_byte(TOPS & !letters(u64::from_le_bytes(last), colons))
 }
@@ -190,10 +201,12 @@ pub(super) fn name_len(text: &[u8], colons: bool) -> usize {
 /// The top bits of bytes that names are made of: letters, digits, underscores, colons where they may be.
 #[inline]
 fn letters(chunk: u64, colons: bool) -> u64 {
+    // Bytes above 0x7f are excluded at the end by `!chunk & TOPS`.
     let low = chunk & !TOPS;
     // No sum carries into the next byte, as none of the two is above 0x7f.
     let from = |bytes: u64, first: u8| bytes + ONES * u64::from(0x80 - first);
     let between = |bytes: u64, first: u8, behind: u8| from(bytes, first) & !from(bytes, behind);
+    // Setting 0x20 makes upper case lower case. No other byte is moved into their range.
     let letters = between(low | (ONES * 0x20), b'a', b'z' + 1);
     // A colon stands behind the digits.
     let digits = between(low, b'0', b'9' + 1 + u8::from(colons));

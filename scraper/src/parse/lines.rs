@@ -1,4 +1,4 @@
-//! What the two text formats have in common: a place in a body, comments and series that are recognised, errors.
+//! What the text formats have in common: the position in a body, recognition of comments and series, errors.
 
 use memchr::{memchr, memchr_iter, memrchr};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -64,6 +64,8 @@ impl<'a> Lines<'a> {
     /// The next series are of this type.
     pub(super) fn set_kind(&mut self, kind: MetricKind) {
         self.kind = kind;
+        // Type and unit are part of the labels (`__type__`, `__unit__`, spelling of `le`), so a series must not be
+        // recognised after either changed though its text did not.
         self.seed = kind as u64 ^ self.unit.map_or(0, |unit| xxh3_64_with_seed(unit.as_bytes(), UNIT_SEED));
     }
 
@@ -71,6 +73,7 @@ impl<'a> Lines<'a> {
     pub(super) fn set_kind_apart(&mut self, kind: MetricKind) {
         self.set_kind(kind);
         if self.unit.is_none() {
+            // Here `le` is not normalised by the type, so recognition does not depend on it either.
             self.seed = MetricKind::Unknown as u64;
         }
     }
@@ -102,18 +105,21 @@ impl<'a> Lines<'a> {
         if fingerprint.is_series() && !matches!(self.body.get(end), Some(b' ' | b'\t')) {
             return None;
         }
+        // Only the old length is hashed: one pass over the bytes, no search for the end of the series.
         let text = self.body.get(self.pos..end)?;
         let seed = if fingerprint.what == What::Series { self.seed } else { COMMENT_SEED };
         let key = xxh3_64_with_seed(text, seed);
         if key == fingerprint.key {
             return Some(end);
         }
+        // Kept for `fingerprint`, which often needs the hash of just these bytes.
         self.missed = (self.pos, len, seed, key);
         None
     }
 
     /// Moves past a comment that was found, unless it goes on beyond what the fingerprint was taken of.
     pub(super) fn pass_comment(&mut self, fingerprint: &Fingerprint, end: usize) -> bool {
+        // A comment that once ended the body had no line break in its fingerprint; text may follow it now.
         let whole = self.body.get(..end).is_some_and(|read| read.ends_with(b"\n")) || end == self.body.len();
         if whole {
             self.pos = end;
@@ -127,6 +133,7 @@ impl<'a> Lines<'a> {
     /// Moves past a series that was read, up to `next`; the series ends at `end`.
     pub(super) fn pass_series(&mut self, end: usize, next: usize) -> Result<&'a str, ParseError> {
         let series = self.slice(self.pos, end);
+        // Before the UTF-8 check, which would walk a text that is refused anyway.
         self.within_limit("series", series)?;
         let text = std::str::from_utf8(series).map_err(|_| self.fail("series is not valid UTF-8"))?;
         (self.last, self.last_at) = ((series, What::Series), self.pos);
@@ -152,6 +159,7 @@ impl<'a> Lines<'a> {
 
     pub(super) fn fingerprint(&self) -> Fingerprint {
         let (text, what) = self.last;
+        // Comments are the same whatever type was in force before them.
         let seed = if what == What::Series { self.seed } else { COMMENT_SEED };
         // Often it is as long as what stood there before, and hashed already.
         let (at, length, its_seed, key) = self.missed;
@@ -178,6 +186,7 @@ impl<'a> Lines<'a> {
     /// Where the last entry stands, and how it begins.
     #[cold]
     pub(super) fn place(&self) -> (String, String) {
+        // `pos` is behind the entry's line break, which would count as one line more.
         let before = self.slice(0, self.pos.saturating_sub(1));
         (format!("line {}", 1 + memchr_iter(b'\n', before).count()), excerpt(self.last.0))
     }

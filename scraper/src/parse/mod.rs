@@ -52,13 +52,13 @@ enum Inner<'a> {
 }
 
 impl<'a> Parser<'a> {
-    /// StartTimestamps at the first byte.
+    /// Starts at the first byte, with default settings.
     #[must_use]
     pub fn new(format: Format, body: &'a [u8]) -> Self {
         Self::of(format, body, Wanted::default())
     }
 
-    /// StartTimestamps at the first byte.
+    /// Starts at the first byte.
     #[must_use]
     pub fn of(format: Format, body: &'a [u8], wanted: Wanted) -> Self {
         let lines = match format {
@@ -69,7 +69,10 @@ impl<'a> Parser<'a> {
             }
             Format::Protobuf => return Self::over(Inner::Protobuf(Box::new(ProtobufParser::new(body, wanted)))),
         };
+        // In the text format `_created` series have no meaning; protobuf and OpenMetrics 2 carry start timestamps in
+        // the sample.
         let start_times = wanted.start_times && format == Format::OpenMetrics;
+        // Without settings that join lines, the converter would only cost time.
         if !wanted.convert && !start_times {
             return Self::over(Inner::Lines(lines));
         }
@@ -114,6 +117,8 @@ impl<'a> Parser<'a> {
         let pieces = match &self.inner {
             Inner::Lines(parser) => Some(&parser.lines().pieces),
             Inner::OpenMetrics2(parser) => Some(&parser.lines.pieces),
+            // The converter hands out entries later than the line parser reads them, so the pieces may be of another
+            // line.
             Inner::Protobuf(_) | Inner::Converted(_) => None,
         };
         series.push_labels(pieces, &mut self.pairs)?;

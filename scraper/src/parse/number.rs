@@ -14,17 +14,22 @@ pub(super) fn parse_value(token: &[u8]) -> Result<f64, &'static str> {
     match unsigned {
         [b'0'..=b'9' | b'.', ..] => {}
         [b'i' | b'I', ..] => {}
+        // Go's `strconv.ParseFloat` knows no signed NaN.
         [b'n' | b'N', ..] if unsigned.len() == token.len() => {}
         _ => return Err("invalid value"),
     }
+    // Upstream's `parseFloat` refuses these although Go's parser would take them.
     if unsigned.iter().any(|b| matches!(b, b'_' | b'x' | b'X' | b'p' | b'P')) {
         return Err("unsupported character in value");
     }
+    // Parsed without the sign, which is applied below. What follows the sign was checked above.
     let value: f64 = fast_float2::parse(unsigned).map_err(|_| "invalid value")?;
+    // Go reports ErrRange where this parser rounds to infinity.
     if value.is_infinite() && unsigned.first().is_some_and(|b| !matches!(b, b'i' | b'I')) {
         return Err("value out of range");
     }
     Ok(match token {
+        // One bit pattern: a NaN with another payload could pass for a stale marker or a histogram mark.
         _ if value.is_nan() => f64::from_bits(NORMAL_NAN_BITS),
         [b'-', ..] => -value,
         _ => value,
@@ -38,6 +43,7 @@ fn small_integer(token: &[u8]) -> Option<f64> {
     }
     let mut n: u64 = 0;
     for &byte in token {
+        // Anything below '0' wraps to a large number, so one comparison checks both ends.
         let digit = byte.wrapping_sub(b'0');
         if digit > 9 {
             return None;

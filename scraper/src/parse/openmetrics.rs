@@ -27,9 +27,11 @@ impl<'a> OpenMetricsParser<'a> {
         let end = self.lines.find(fingerprint)?;
         if !fingerprint.is_series() {
             let comment = self.lines.slice(self.lines.pos, end);
+            // The comment goes on beyond what was hashed: it is another one.
             if !self.lines.pass_comment(fingerprint, end) {
                 return None;
             }
+            // A recognised comment still sets the unit of the series behind it.
             self.note_unit(comment, fingerprint.what);
             return Some(Recognised::Comment);
         }
@@ -40,6 +42,7 @@ impl<'a> OpenMetricsParser<'a> {
 
     pub(super) fn next_entry(&mut self) -> Result<Option<Entry<'a>>, ParseError> {
         match self.lines.byte(self.lines.pos) {
+            // Without `# EOF` the body may have been cut off, which the format makes an error.
             None => Err(self.lines.fail(NO_EOF)),
             Some(b'#') => self.comment(),
             Some(_) => self.series().map(Some),
@@ -58,10 +61,12 @@ impl<'a> OpenMetricsParser<'a> {
     fn point(&self, end: usize) -> Result<(Point<'a>, usize), Fault> {
         let (value, at) = self.lines.number(end, "expected a value after the series", parse_value)?;
         let mut point = Point::new(value, None);
+        // The common line has a value only.
         if self.lines.byte(at) == Some(b'\n') {
             return Ok((point, at + 1));
         }
         let mut at = at;
+        // Anything but an exemplar has to be the timestamp. The exemplar, if any, stands behind it.
         if !self.lines.tail(at).starts_with(b" # {") {
             let (ts_ms, after) = self.lines.number(at, "expected a timestamp or an exemplar", parse_seconds)?;
             point.ts_ms = Some(ts_ms);
@@ -107,6 +112,7 @@ impl<'a> OpenMetricsParser<'a> {
         let entry = match keyword {
             "HELP" => Entry::Help { metric, text: unescape(as_text()?) },
             "UNIT" => {
+                // Upstream's `OpenMetricsParser.Next` makes the same check, as the specification asks for.
                 if !ends_with_unit(name, text) {
                     return Err(self.lines.fail("the unit is not the end of the metric name"));
                 }
@@ -133,6 +139,7 @@ impl<'a> OpenMetricsParser<'a> {
         if self.lines.unit.is_none() || !matches!(what, What::Type(_) | What::Unit) {
             return;
         }
+        // The family name tells whether a unit belongs to the type that follows, in whichever order the two stand.
         let (family, text) = named(comment);
         match what {
             What::Unit => {

@@ -74,6 +74,7 @@ impl Part {
             Self::Quantile(quantile) => (4, quantile),
             Self::Native => (5, 0.0),
         };
+        // The bound is hashed by its bits: recognising a bucket needs no text of its bound.
         xxh3_64_with_seed(&f64::to_le_bytes(bound), base.wrapping_add(tag))
     }
 }

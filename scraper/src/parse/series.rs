@@ -1,4 +1,4 @@
-//! Series and exemplars taken apart into label pairs: what only a series that was not in the last scrape needs.
+//! Splits series and exemplars into label pairs. Needed only for series that were not in the last scrape.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -86,6 +86,7 @@ impl<'a> Series<'a> {
         let about = match *self {
             Self::Text { text, kind, unit, whole } => {
                 match pieces {
+                    // The parser has just split this text and keeps the positions, which saves a second pass over it.
                     Some(pieces) => push_pieces(pairs, text, pieces, kind),
                     None => push_pieces(pairs, text, &Pieces::of(text)?, kind),
                 }
@@ -180,6 +181,8 @@ impl Pieces {
         let length = name_len(text.as_bytes().get(lead..).unwrap_or_default(), true);
         let name = if length == 0 { 0 } else { lead + length };
         let rest = text.get(name..).unwrap_or_default();
+        // Positions as the parser leaves them: `inside` is behind the opening brace, or past the end if there is
+        // none.
         let mut pieces = Self { name, inside: name + blanks(rest.as_bytes()) + 1, labels: Vec::new() };
         if let Some(inside) = text.get(pieces.inside..).filter(|inside| !inside.is_empty()) {
             let on_label = |label| {
@@ -197,6 +200,7 @@ fn push_pieces<'a>(pairs: &mut LabelPairs<'a>, text: &'a str, pieces: &Pieces, k
         pairs.push((Cow::Borrowed(METRIC_NAME), Cow::Borrowed(text.get(..pieces.name).unwrap_or_default())));
     }
     push_inside(pairs, text.get(pieces.inside..).unwrap_or_default(), &pieces.labels, kind);
+    // A name in quotes may stand anywhere between the braces; callers rely on it being first.
     if pairs.first().is_none_or(|(name, _)| name != METRIC_NAME)
         && let Some(at) = pairs.iter().position(|(name, _)| name == METRIC_NAME)
     {
@@ -206,6 +210,7 @@ fn push_pieces<'a>(pairs: &mut LabelPairs<'a>, text: &'a str, pieces: &Pieces, k
 
 /// What the page says of the family wins over labels of the same names.
 fn push_about<'a>(pairs: &mut LabelPairs<'a>, kind: MetricKind, unit: &'a str) {
+    // Upstream's `Metadata.AddToLabels`: unknown type and empty unit add no label, and leave an exposed one alone.
     for (label, value) in [(METRIC_TYPE, kind.label()), (METRIC_UNIT, unit)] {
         if !value.is_empty() {
             pairs.retain(|(name, _)| name != label);
@@ -231,6 +236,7 @@ fn push_member(pairs: &mut LabelPairs<'_>, member: Member) {
 fn cut_to_whole(pairs: &mut LabelPairs<'_>) {
     pairs.retain(|(name, _)| name != BUCKET);
     if let Some((_, name)) = pairs.first_mut() {
+        // The series is a bucket, sum or count of its family (`Member::of`), so one of these suffixes ends its name.
         let cut = ["_bucket", "_sum", "_count"].into_iter().find(|suffix| name.ends_with(suffix)).map_or(0, str::len);
         let length = name.len() - cut;
         match name {
@@ -242,6 +248,7 @@ fn cut_to_whole(pairs: &mut LabelPairs<'_>) {
 
 /// What stands behind an opening brace.
 fn push_inside<'a>(pairs: &mut LabelPairs<'a>, inside: &'a str, labels: &[RawLabel], kind: MetricKind) {
+    // One search over all labels: nearly no series has an escape, and then no piece is searched or copied.
     let escapes = memchr(b'\\', inside.as_bytes()).is_some();
     let piece = |range: &Range<usize>| {
         let text = inside.get(range.clone()).unwrap_or_default();
@@ -259,6 +266,7 @@ fn push_inside<'a>(pairs: &mut LabelPairs<'a>, inside: &'a str, labels: &[RawLab
 
 fn normalised<'a>(name: &str, value: Cow<'a, str>, kind: MetricKind) -> Cow<'a, str> {
     let bound = kind == MetricKind::Histogram && name == BUCKET || kind == MetricKind::Summary && name == "quantile";
+    // Upstream's `normalizeFloatsInLabelValues`: `le="1"` and `le="1.0"` of different clients become one series.
     if !bound || is_normal(&value) {
         return value;
     }
@@ -266,6 +274,7 @@ fn normalised<'a>(name: &str, value: Cow<'a, str>, kind: MetricKind) -> Cow<'a, 
         return Cow::Owned([&value, ".0"].concat());
     }
     match parse_value(value.as_bytes()) {
+        // Not a number: the label stays as exposed, as with upstream.
         Err(_) => value,
         Ok(number) => {
             let text = format_bound(number);
@@ -285,6 +294,7 @@ fn is_normal(text: &str) -> bool {
     }
     let (zero, last) = (bytes.first() == Some(&b'0'), bytes.last() == Some(&b'0'));
     let lone = |length: usize, zero: bool| length == 1 || !zero;
+    // Below 1e-4 `format_g` writes an exponent, so such a text is not normal though its digits are.
     let small = zero && part > 1 && bytes.get(2..).is_some_and(|part| part.starts_with(b"0000"));
     (1..=6).contains(&whole) && (1..=6).contains(&part) && lone(whole, zero) && lone(part, last) && !small
 }

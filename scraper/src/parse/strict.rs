@@ -36,6 +36,7 @@ impl<'a> Lines<'a> {
         if name == 0 && !braces {
             return Err(self.fail("expected a metric name, an opening brace or a # at the start of a line"));
         }
+        // The brace follows the name directly: no blanks here, unlike in the text format.
         self.pieces.begin(name, name + 1);
         if !braces {
             return Ok((name, end));
@@ -81,6 +82,7 @@ impl<'a> Lines<'a> {
         let line = self.tail(self.pos);
         if let Some(rest) = line.strip_prefix(b"# EOF") {
             return match rest {
+                // The final line break is optional, as with upstream.
                 b"" | b"\n" => Ok(None),
                 _ => Err(self.fail("unexpected data after # EOF")),
             };
@@ -92,6 +94,7 @@ impl<'a> Lines<'a> {
         let Some(keyword) = keyword else {
             return Err(self.fail("expected HELP, TYPE, UNIT or EOF after #"));
         };
+        // All three keywords have four letters, so the name begins at the same place.
         let (name, after) = named(line);
         if name.is_empty() {
             return Err(self.fail(&format!("expected a metric name after {keyword}")));

@@ -27,10 +27,12 @@ impl<'a> TextParser<'a> {
     #[inline]
     pub(super) fn recognise(&mut self, fingerprint: &Fingerprint) -> Option<Recognised<'a>> {
         self.skip_empty_lines();
+        // The hash covers name and labels only; the value behind them is parsed below as for any other line.
         let end = self.lines.find(fingerprint)?;
         if !fingerprint.is_series() {
             return self.lines.pass_comment(fingerprint, end).then_some(Recognised::Comment);
         }
+        // An invalid value makes this `None` without moving, so `next_entry` meets it again and reports it.
         let (point, next) = self.point(end).ok()?;
         self.lines.pos = next;
         Some(Recognised::Series(point))
@@ -39,6 +41,7 @@ impl<'a> TextParser<'a> {
     pub(super) fn next_entry(&mut self) -> Result<Option<Entry<'a>>, ParseError> {
         self.skip_empty_lines();
         match self.lines.byte(self.lines.pos) {
+            // `promlex.l` returns the end of the input for a NUL at the start of a line.
             None | Some(0) => Ok(None),
             Some(b'#') => self.comment().map(Some),
             Some(_) => self.series().map(Some),
@@ -68,6 +71,7 @@ impl<'a> TextParser<'a> {
             return Err(self.lines.fail("expected a metric name, an opening brace or a comment"));
         }
         let mut end = start + lead + name;
+        // Blanks are allowed between the name and the brace, in which case they are part of the series' text.
         let inside = end + blanks(self.lines.tail(end)) + 1;
         self.lines.pieces.begin(if name > 0 { lead + name } else { 0 }, inside - start);
         if self.lines.byte(inside - 1) == Some(b'{') {
@@ -77,6 +81,7 @@ impl<'a> TextParser<'a> {
                 .map_err(|(at, why)| self.lines.fail_at(inside + at, why))?;
             end = inside + length;
             if !named {
+                // `{a="b"} 1` is valid to the lexer; the name has to come from the quoted string that is missing.
                 return Err(self.lines.fail("metric name not set"));
             }
         }
@@ -96,6 +101,7 @@ impl<'a> TextParser<'a> {
         }
         let value = parse_value(token).map_err(|why| (at, why))?;
         at += token.len();
+        // The common line: no timestamp, and nothing between the value and the line break.
         if lines.byte(at) == Some(b'\n') {
             return Ok((Point::new(value, None), at + 1));
         }
@@ -108,6 +114,7 @@ impl<'a> TextParser<'a> {
             at += blanks(lines.tail(at));
         }
         match lines.byte(at) {
+            // The last line of a body may lack its line break.
             None => Ok((Point::new(value, ts_ms), at)),
             Some(b'\n') => Ok((Point::new(value, ts_ms), at + 1)),
             Some(_) => Err((at, "expected the end of the line after the timestamp")),
@@ -120,6 +127,7 @@ impl<'a> TextParser<'a> {
         let line = rest.get(..end).unwrap_or_default();
         let entry = self.meta(line)?.unwrap_or(Entry::Comment(line));
         let what = if let Entry::Type { kind, .. } = &entry { What::Type(*kind) } else { What::Comment };
+        // With its line break, so that a comment that got longer is not recognised by its beginning.
         self.lines.pass_new_comment(rest.get(..=end).unwrap_or(rest), what)?;
         Ok(entry)
     }
@@ -133,6 +141,7 @@ impl<'a> TextParser<'a> {
         let after = keyword.get(4..).unwrap_or_default();
         let gap_after = blanks(after);
         if gap == 0 || gap_after == 0 || !(help || keyword.starts_with(b"TYPE")) {
+            // Any other comment, `# EOF` and `# UNIT` included: the text format gives them no meaning.
             return Ok(None);
         }
         let what = if help { "expected a metric name after HELP" } else { "expected a metric name after TYPE" };
@@ -176,6 +185,7 @@ pub(super) fn invalid_type(text: &[u8]) -> String {
 }
 
 fn word(text: &[u8]) -> &[u8] {
+    // The value pattern of `promlex.l`, which excludes the brace.
     let end = text.iter().position(|b| matches!(b, b' ' | b'\t' | b'\n' | b'{')).unwrap_or(text.len());
     text.get(..end).unwrap_or_default()
 }
@@ -193,6 +203,7 @@ fn unescape_help(text: &str) -> Cow<'_, str> {
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
         match (c, chars.peek()) {
+            // The first of the two is pushed below; any other backslash stays, as with upstream's `helpReplacer`.
             ('\\', Some('\\')) => drop(chars.next()),
             ('\\', Some('n')) => {
                 chars.next();

@@ -17,6 +17,7 @@ pub(super) fn bracket(at: &str, flags: Flags) -> Result<(ClassUnicode, &str), Re
     // Single ones and ranges; and whole classes, of which the cases are known already.
     let (mut ranges, mut classes) = (Vec::new(), Vec::new());
     let mut is_first = true;
+    // A closing bracket directly behind the opening one is a member.
     while is_first || !rest.starts_with(']') {
         is_first = false;
         if let Some((class, after)) = member_class(rest, flags)? {
@@ -25,6 +26,7 @@ pub(super) fn bracket(at: &str, flags: Flags) -> Result<(ClassUnicode, &str), Re
             continue;
         }
         let (low, after) = member(at, rest)?;
+        // A minus sign before the closing bracket is a member, not a range.
         let (high, after) = match after.strip_prefix('-') {
             Some(range) if !range.is_empty() && !range.starts_with(']') => member(at, range)?,
             _ => (low, after),
@@ -35,6 +37,8 @@ pub(super) fn bracket(at: &str, flags: Flags) -> Result<(ClassUnicode, &str), Re
         ranges.extend(range(low, high));
         rest = after;
     }
+    // Cases are added to ranges only. Classes such as `\D` have had theirs added before they were negated; to fold a
+    // negated class would add letters back.
     let mut class = set::finished(ClassUnicode::new(ranges), ignore_case, false);
     class.union(&ClassUnicode::new(classes));
     Ok((set::finished(class, false, negated), &rest[1..]))

@@ -28,6 +28,7 @@ pub(super) fn escaped(at: &str, flags: Flags) -> Result<(Escaped<'_>, &str), Reg
         Some('b') => Escaped::Look(Look::WordAscii),
         Some('B') => Escaped::Look(Look::WordAsciiNegate),
         Some('Q') => {
+            // Without `\E` the quoted text reaches to the end of the expression.
             let (text, after) = after.split_once("\\E").unwrap_or((after, ""));
             return Ok((Escaped::Quoted(text), after));
         }
@@ -59,6 +60,7 @@ pub(super) fn code_point(at: &str) -> Result<(u32, &str), RegexError> {
         't' => 0x09,
         'v' => 0x0b,
         '0'..='7' => {
+            // Up to three octal digits, as in Perl.
             let digits = at[1..].bytes().take(3).take_while(|b| (b'0'..=b'7').contains(b)).count();
             // A single digit other than zero would be a reference to a group, which Go does not have.
             if c != '0' && digits < 2 {
@@ -68,6 +70,7 @@ pub(super) fn code_point(at: &str) -> Result<(u32, &str), RegexError> {
             return Ok((u32::from_str_radix(digits, 8).unwrap_or_default(), after));
         }
         'x' => return hexadecimal(after).map_err(|end| RegexError::new("invalid escape sequence", part(at, end))),
+        // Punctuation stands for itself. Letters are refused, so that they may get a meaning later.
         c if c.is_ascii() && !c.is_ascii_alphanumeric() => u32::from(c),
         _ => return Err(RegexError::new("invalid escape sequence", part(at, after))),
     };
@@ -87,6 +90,7 @@ fn hexadecimal(text: &str) -> Result<(u32, &str), &str> {
                     let digit = c.to_digit(16).ok_or(chars.as_str())?;
                     code = code * 16 + digit;
                     digits += 1;
+                    // Checked at every digit: the number would overflow before its end.
                     if code > u32::from(char::MAX) {
                         return Err(chars.as_str());
                     }

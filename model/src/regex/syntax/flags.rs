@@ -48,6 +48,7 @@ pub(super) fn opening(at: &str, flags: Flags) -> Result<(Opening<'_>, &str), Reg
     let Some(rest) = at.strip_prefix("(?") else {
         return Ok((Opening::Group(None), &at[1..]));
     };
+    // Python's spelling and, since Go 1.22, Perl's.
     for start in ["P<", "<"] {
         if let Some(name) = rest.strip_prefix(start).filter(|name| !name.is_empty()) {
             return named(at, name);

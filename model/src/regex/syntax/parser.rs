@@ -28,7 +28,10 @@ pub(in crate::regex) struct Parsed {
 /// Reads the expression as the matchers of Prometheus do, and anchors it. Its groups are not kept. Matchers are read by
 /// `github.com/grafana/regexp/syntax`, which knows fewer names of classes than Go's own package.
 pub(in crate::regex) fn of_matcher(source: &str) -> Result<Parsed, RegexError> {
+    // Upstream's `NewFastRegexMatcher` parses the expression by itself before it compiles it within anchors, so an
+    // unmatched parenthesis is an error here, unlike in `in_anchors`.
     let parsed = Parser::new(source, Flags { dot_matches_newline: true, ..Flags::default() }, false).run()?;
+    // The anchors add a concatenation around the expression, unless it is one and they join it.
     let height = parsed.height + u32::from(!matches!(parsed.hir.kind(), HirKind::Concat(_)));
     if height > HEIGHT_MAX {
         return Err(RegexError::new(TOO_DEEP, &anchored(source)));
@@ -97,6 +100,7 @@ impl Frame {
         self.flush();
         let mut items = std::mem::take(&mut self.items);
         let node = match items.len() {
+            // An empty branch, as in `a|` or `()`, matches the empty text.
             0 => Node::leaf(Hir::empty()),
             1 => items.remove(0),
             _ => {
@@ -112,6 +116,7 @@ impl Frame {
         if self.branches.len() == 1 {
             return self.branches.remove(0);
         }
+        // Go counts one instruction for each choice between two branches (`calcSize`).
         let between = self.branches.len() as u64 - 1;
         let whole = Node::over(Hir::empty(), &self.branches);
         let hir = Hir::alternation(self.branches.into_iter().map(|branch| branch.hir).collect());
@@ -182,6 +187,7 @@ impl<'s> Parser<'s> {
                         repeats = Some(rest);
                         self.repeat((rest, after), counts, repeated)?
                     }
+                    // As in Go, a brace that begins no valid count is a literal character.
                     None => {
                         self.character(c);
                         after
@@ -209,6 +215,7 @@ impl<'s> Parser<'s> {
 
     fn finish(mut self) -> Result<Parsed, RegexError> {
         let whole = self.frames.pop().unwrap_or_default();
+        // A frame of a group is left only when its parenthesis was not closed.
         if whole.is_group {
             return Err(RegexError::new("missing closing )", self.source));
         }
@@ -219,6 +226,7 @@ impl<'s> Parser<'s> {
 
     fn frame(&mut self) -> &mut Frame {
         if self.frames.is_empty() {
+            // Cannot happen while reading: `close` pops only frames of groups, so the outermost one stays.
             self.frames.push(Frame::default());
         }
         self.frames.last_mut().expect("BUG: there is a frame")
@@ -240,6 +248,8 @@ impl<'s> Parser<'s> {
         if !self.flags.ignore_case {
             return self.frame().text.push(c);
         }
+        // Simple folding maps one character to one, as Go's `unicode.SimpleFold`; a character without other cases
+        // stays text.
         let mut class = ClassUnicode::new([ClassUnicodeRange::new(c, c)]);
         class.case_fold_simple();
         match class.ranges() {
@@ -266,6 +276,7 @@ impl<'s> Parser<'s> {
     }
 
     fn class(&mut self, class: ClassUnicode) -> Result<(), RegexError> {
+        // Go bounds the memory of classes (`maxRunes`): each range is two runes.
         self.class_ends += 2 * class.ranges().len();
         if self.class_ends > CLASS_ENDS_MAX {
             return Err(RegexError::new(TOO_LARGE, self.source));
@@ -290,6 +301,7 @@ impl<'s> Parser<'s> {
             }
             Opening::Group(name) => name,
         };
+        // Groups are numbered by their opening parentheses, whether or not they are kept.
         let number = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
         self.names.push(name.map(str::to_owned));
         self.frames.push(Frame { outer, group: Some(number), is_group: true, ..Frame::default() });
@@ -297,17 +309,20 @@ impl<'s> Parser<'s> {
     }
 
     fn close(&mut self) -> Result<(), RegexError> {
+        // The outermost frame is no group and stays: the parenthesis closes nothing.
         let Some(frame) = self.frames.pop_if(|frame| frame.is_group) else {
             return Err(RegexError::new("unexpected )", self.source));
         };
         let (outer, group) = (frame.outer, frame.group);
         let mut node = frame.end();
+        // Flags set inside a group end with it.
         self.flags = outer;
         if let Some(index) = group {
             let whole = Node::over(Hir::empty(), std::slice::from_ref(&node));
             if self.with_groups {
                 node.hir = Hir::capture(Capture { index, name: None, sub: Box::new(node.hir) });
             }
+            // A capture takes two instructions in Go's program, one on each side, also where its text is not kept.
             node = Node { hir: node.hir, instructions: whole.instructions.saturating_add(2), ..whole };
         }
         self.check(&node)?;
@@ -320,12 +335,14 @@ impl<'s> Parser<'s> {
         let Some((text, after)) = at[1..].split_once('}') else { return Ok(None) };
         let (min, max) = text.split_once(',').map_or((text, None), |(min, max)| (min, Some(max)));
         let is_number = |text: &str| {
+            // Go's `parseInt` disallows leading zeros; `{01}` is text.
             let zero = text.starts_with('0') && text.len() > 1;
             !text.is_empty() && !zero && text.bytes().all(|b| b.is_ascii_digit())
         };
         if !is_number(min) || !max.is_none_or(|max| max.is_empty() || is_number(max)) {
             return Ok(None);
         }
+        // Too large a number is an error and not text, so its range is checked only here.
         let number = |text: &str| text.parse::<u32>().ok().filter(|n| *n <= REPEAT_MAX);
         let least = number(min);
         let most = max.map_or(least.map(Some), |max| if max.is_empty() { Some(None) } else { number(max).map(Some) });
@@ -345,12 +362,14 @@ impl<'s> Parser<'s> {
         repeated: Option<&'s str>,
     ) -> Result<&'s str, RegexError> {
         let lazy = after.strip_prefix('?');
+        // A question mark makes the repetition lazy; the flag U swaps the two meanings.
         let greedy = lazy.is_some() == self.flags.swap_greed;
         let after = lazy.unwrap_or(after);
         if let Some(first) = repeated {
             return Err(RegexError::new("invalid nested repetition operator", part(first, after)));
         }
         let frame = self.frame();
+        // Only the last character of a run of text is repeated: `ab*` is `a` and `b*`.
         let item = match frame.text.pop() {
             Some(last) => {
                 frame.flush();
@@ -363,8 +382,10 @@ impl<'s> Parser<'s> {
         };
         let node = repetition(item, counts, greedy);
         if counts.counted {
+            // Go's `checkSize` multiplies all counts of the expression, nested or not, as a cheap upper bound.
             let factor = u64::from(counts.max.unwrap_or(counts.min).max(1));
             self.counts = self.counts.saturating_mul(factor);
+            // Counts up to one cannot make the product larger (`repeatIsValid` in Go's parser).
             let large = counts.min >= 2 || counts.max.is_some_and(|max| max >= 2);
             if large && node.repeats > REPEAT_MAX {
                 return Err(RegexError::new("invalid repeat count", part(before, after)));
@@ -405,10 +426,12 @@ fn repetition(item: Node, counts: Counts, greedy: bool) -> Node {
         (false, _) => sub.saturating_add(1),
         (true, None) if min == 0 => sub.saturating_add(2),
         (true, None) => sub.saturating_mul(u64::from(min)).saturating_add(1),
+        // Counted repetitions are unrolled: `max` copies, of which those beyond `min` need a choice each.
         (true, Some(max)) => sub.saturating_mul(u64::from(max)).saturating_add(u64::from(max - min)).max(1),
     };
     let repeats = match (counted, max) {
         (false, _) => item.repeats,
+        // `x{0}` is nothing; what is in it counts no more.
         (true, Some(0)) => 1,
         (true, _) => item.repeats.saturating_mul(max.unwrap_or(min).max(1)),
     };

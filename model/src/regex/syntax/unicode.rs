@@ -234,6 +234,7 @@ pub(super) fn class(at: &str, flags: Flags) -> Result<(ClassUnicode, &str), Rege
         Some(name) => name.split_once('}').ok_or_else(|| refused(at))?,
         None => text.split_at(text.chars().next().map_or(0, char::len_utf8)),
     };
+    // `\P{^L}` negates twice and is `\p{L}`.
     if let Some(other) = name.strip_prefix('^') {
         (negated, name) = (!negated, other);
     }
@@ -249,6 +250,7 @@ fn table_loosely(name: &str) -> Option<ClassUnicode> {
         "Assigned" => Some(finished(table("Cn")?, false, true)),
         "Ascii" => Some(ClassUnicode::new([ClassUnicodeRange::new('\0', '\x7f')])),
         "Lc" => table("LC"),
+        // `canonical` has lower-cased all but the first letter, which is the form of Go's short names.
         name => table(name).or_else(|| table(ALIASES.iter().find(|(alias, _)| *alias == name)?.1)),
     }
 }

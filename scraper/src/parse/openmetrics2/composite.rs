@@ -52,7 +52,7 @@ impl Of {
     }
 }
 
-/// The fields of one, as written.
+/// The fields of one composite value, as written and not parsed yet.
 #[derive(Debug)]
 pub(super) struct Composite<'a> {
     of: Of,
@@ -66,6 +66,7 @@ impl<'a> Composite<'a> {
         let length = this.walk(text)?;
         let required: &[&str] = match of {
             Of::Summary => &["quantile"],
+            // A native histogram may also carry classic buckets, but needs none.
             _ if this.is_native() => &["zero_threshold", "zero_count"],
             _ => &["bucket"],
         };
@@ -83,13 +84,16 @@ impl<'a> Composite<'a> {
         loop {
             let rest = text.get(at..).unwrap_or_default();
             let named = |name: &&str| rest.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b":"));
+            // `starts_with(":")` keeps `sum` from matching a longer name that begins with it.
             let known = NAMES.iter().position(|name| named(name) && self.of.may_have(name));
             let place = known.ok_or((at, "expected a field of the composite value"))?;
             let name_at = at;
             at += NAMES[place].len() + 1;
             let rest = text.get(at..).unwrap_or_default();
+            // Values are only cut out here; a field that no series needs is never parsed.
             let length = value_len(rest).ok_or((at, "expected a value of the composite value's field"))?;
             let field = &mut self.fields[place];
+            // The fields may stand in any order, each at most once.
             if field.replace(rest.get(..length).unwrap_or_default()).is_some() {
                 return Err((name_at, "composite value with a field twice"));
             }
@@ -106,12 +110,12 @@ impl<'a> Composite<'a> {
         NAMES.iter().position(|known| *known == name).and_then(|at| self.fields[at])
     }
 
-    /// Has it native buckets?
+    /// Has native buckets.
     pub(super) fn is_native(&self) -> bool {
         self.get("schema").is_some()
     }
 
-    /// Has it classic buckets?
+    /// Has classic buckets.
     pub(super) fn is_classic(&self) -> bool {
         self.get("bucket").is_some()
     }
@@ -125,9 +129,11 @@ impl<'a> Composite<'a> {
     /// Bound and number of observations up to it of every classic bucket; of a native histogram that has none, of all.
     pub(super) fn buckets(&self) -> Result<Vec<(f64, f64)>, String> {
         if !self.is_classic() {
+            // The classic series need at least the +Inf bucket, which equals the total count.
             return Ok(vec![(f64::INFINITY, self.number(self.of.count())?)]);
         }
         let buckets = self.pairs("bucket")?;
+        // Only the counts of a gauge histogram may be negative.
         if buckets.iter().any(|(_, count)| *count < 0.0) && self.of != Of::GaugeHistogram {
             return Err("invalid bucket: value must not be negative".to_owned());
         }
@@ -149,6 +155,7 @@ impl<'a> Composite<'a> {
     /// The histogram that the native buckets are.
     pub(super) fn native(&self) -> Result<Histogram, String> {
         let schema: i32 = integer(self.get("schema").unwrap_or_default(), "schema")?;
+        // Custom buckets (schema -53) have no notation of their own here: they are written as classic buckets.
         if !(Histogram::EXPONENTIAL_MIN..=Histogram::EXPONENTIAL_MAX).contains(&schema) {
             return Err(format!("schema must be between -4 and 8, got {schema}"));
         }
@@ -165,6 +172,7 @@ impl<'a> Composite<'a> {
         let is_whole = |count: f64| count.trunc() == count && count < u64::MAX as f64;
         let is_written_whole = |text: &[u8]| !text.iter().any(|b| matches!(b, b'.' | b'e' | b'E'));
         let whole = is_whole(count) && is_whole(zero_count) && is_written_whole(negative) && is_written_whole(positive);
+        // Counts are absolute in OpenMetrics 2, unlike the deltas of protobuf.
         let side = |spans: &str, buckets: &str| -> Result<Buckets, String> {
             let counts = items(self.get(buckets).unwrap_or(b"[]"), buckets)?;
             let counts: Result<_, String> = counts.map(|text| count_of(text, whole, buckets)).collect();
@@ -217,6 +225,7 @@ impl<'a> Composite<'a> {
             let number = |text: &[u8]| parse_value(text).map_err(|why| format!("invalid {name}: {why}"));
             let (first, second) = halves(text).ok_or_else(|| format!("{name} without a colon"))?;
             let (first, second) = (number(first)?, number(second)?);
+            // Strictly ascending, so no bucket repeats and the last one can be checked to be +Inf.
             if first.is_nan() || pairs.last().is_some_and(|(before, _)| *before >= first) {
                 return Err(format!("invalid {name}: must be numbers in increasing order"));
             }
@@ -237,6 +246,7 @@ fn counts(side: &Buckets) -> f64 {
 fn value_len(text: &[u8]) -> Option<usize> {
     let end = |ends: &[u8]| text.iter().position(|b| ends.contains(b) || matches!(b, b' ' | b'\n' | b'\r'));
     if text.first() == Some(&b'[') {
+        // A blank or a line break inside the brackets ends the search first, and the list counts as unclosed.
         return end(b"]").filter(|at| text.get(*at) == Some(&b']')).map(|at| at + 1);
     }
     Some(end(b",}[]").unwrap_or(text.len())).filter(|length| *length > 0)
@@ -250,6 +260,7 @@ fn items<'a>(text: &'a [u8], name: &str) -> Result<impl Iterator<Item = &'a [u8]
 }
 
 fn halves(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    // The last colon: a bound is a number and has none.
     let colon = memchr::memrchr(b':', text)?;
     Some((text.get(..colon)?.trim_ascii(), text.get(colon + 1..)?.trim_ascii()))
 }

@@ -83,17 +83,20 @@ impl<'a> OpenMetrics2Parser<'a> {
     pub(super) fn recognise(&mut self, fingerprint: &Fingerprint) -> Option<Recognised<'a>> {
         if self.ahead.is_empty() {
             let is_comment = self.lines.byte(self.lines.pos) == Some(b'#');
+            // Cheap test first: the next line is of the other sort than the fingerprint.
             if is_comment == fingerprint.is_series() {
                 return None;
             }
             if is_comment {
                 self.lines.find(fingerprint)?;
+                // Comments are read in full even when they are known, since they set type and unit.
                 self.comment().ok()??;
                 return Some(Recognised::Comment);
             }
-            // Of which type it is, its name says.
+            // The whole line is read, since type and unit hold only for series of exactly the family's name.
             self.series().ok()?;
         }
+        // A line that stands for several series is compared series by series; a mismatch leaves it for `next_entry`.
         if self.ahead.front().is_some_and(|ahead| ahead.fingerprint == *fingerprint) {
             return self.hand_out().map(|sample| Recognised::Series(sample.point));
         }
@@ -137,15 +140,18 @@ impl<'a> OpenMetrics2Parser<'a> {
             }
             if label.name.is_empty() { Err("a name must not be empty") } else { Ok(()) }
         })?;
+        // `walk_series` checked that a name in quotes is the first item.
         let name = match self.lines.pieces.labels.first().filter(|label| label.is_name) {
             // Behind the brace.
             Some(label) => self.lines.tail(start + length + 1).get(label.name.clone()).unwrap_or_default(),
             None => self.lines.slice(start, start + length),
         };
         self.begin(name);
+        // Only composite values begin with a brace; exemplars have ` # {`.
         if self.lines.tail(end).starts_with(b" {") {
             return self.composite(end);
         }
+        // Takes the parser as an argument, because the closure would otherwise borrow it across `pass_series`.
         let fail = |this: &Self, (at, why): Fault| this.lines.fail_at(at, why);
         let (value, at) =
             self.lines.number(end, "expected a value after the series", parse_value).map_err(|f| fail(self, f))?;
@@ -169,6 +175,7 @@ impl<'a> OpenMetrics2Parser<'a> {
             MetricKind::StateSet if value != 0.0 && value != 1.0 => Err("stateset sample value must be 0 or 1"),
             MetricKind::StateSet => {
                 let pieces = &self.lines.pieces;
+                // A stateset exposes each state as `name{name="state"}`.
                 let inside = self.lines.tail(self.lines.pos + pieces.inside);
                 let named = |label: &super::labels::RawLabel| inside.get(label.name.clone()) == Some(self.family);
                 if pieces.labels.iter().any(|label| !label.is_name && named(label)) {
@@ -193,6 +200,8 @@ impl<'a> OpenMetrics2Parser<'a> {
             Composite::read(self.lines.tail(inside), of).map_err(|(at, why)| self.lines.fail_at(inside + at, why))?;
         let (point, exemplars, next) = self.behind(inside + length).map_err(|(at, why)| self.lines.fail_at(at, why))?;
         let fail = |why: String| self.lines.fail_at(end, &why);
+        // The choice is that of the protobuf parser: native if wanted and there, else converted if wanted, else
+        // classic.
         let is_native = composite.is_native() && self.wanted.native;
         let converts = !is_native && self.wanted.convert && of != Of::Summary;
         let histogram = match (is_native, converts) {
@@ -200,11 +209,13 @@ impl<'a> OpenMetrics2Parser<'a> {
             (_, true) => Some(composite.converted().map_err(fail)?),
             _ => None,
         };
+        // Classic series beside a native or converted histogram only with `always_scrape_classic_histograms`.
         let explodes = match is_native {
             true => self.wanted.classic && composite.is_classic(),
             false => !converts || self.wanted.classic,
         };
         let members = if explodes { members(&composite, of).map_err(fail)? } else { Vec::new() };
+        // Everything that can fail is done: from here on the position has moved and the entries are handed out.
         let text = self.lines.pass_series(end, next)?;
         let (line, native) = (self.lines.fingerprint().key, self.lines.series(text));
         let (kind, unit) = (self.lines.kind, self.lines.unit);
@@ -218,6 +229,7 @@ impl<'a> OpenMetrics2Parser<'a> {
             fingerprint.key = if of == Of::GaugeHistogram { xxh3_64_with_seed(b"le", line) } else { line };
             self.ahead.push_back(Ahead { sample: Sample { series: native, point }, fingerprint, exemplars });
         }
+        // Exemplars go to the bucket that counted them, as clients of version 1 wrote them on `_bucket` lines.
         let mut of_buckets = spread(exemplars, &members);
         for (member, value) in members {
             fingerprint.key = member.key(line);
@@ -242,6 +254,7 @@ impl<'a> OpenMetrics2Parser<'a> {
                 at = self.read_exemplars(at, &mut exemplars)?;
                 break;
             }
+            // A bare `st@` is not a start timestamp; it fails below as a number.
             let start = rest.starts_with(b" st@") && !matches!(rest.get(4), None | Some(b' ' | b'\n'));
             if start {
                 let parse = |token: &[u8]| parse_seconds(token.get(3..).unwrap_or_default());
@@ -262,6 +275,7 @@ impl<'a> OpenMetrics2Parser<'a> {
             }
             at = after;
         }
+        // The store takes exemplars of a series in order of time only.
         exemplars.sort_by_key(|exemplar: &Exemplar<'_>| exemplar.ts_ms);
         Ok((point, exemplars, at + 1))
     }
@@ -278,6 +292,7 @@ impl<'a> OpenMetrics2Parser<'a> {
             let (value, after) =
                 self.lines.number(start + length, "expected a value after the exemplar's labels", parse_value)?;
             let (ms, after) = self.lines.number(after, "expected the exemplar's timestamp", parse_seconds)?;
+            // Further ones are parsed for errors and dropped.
             if exemplars.len() < LINES_MAX {
                 exemplars.push(Exemplar::text(labels, value, Some(ms)));
             }
@@ -320,6 +335,7 @@ impl<'a> OpenMetrics2Parser<'a> {
             return Err(self.lines.fail("info and stateset metrics must have an empty unit"));
         }
         self.lines.pass_new_comment(self.lines.slice(self.lines.pos, self.lines.pos + length), what)?;
+        // `pass_new_comment` set the seed by the type; in this format the type is not part of it.
         self.lines.set_kind_apart(self.lines.kind);
         self.fingerprint = self.lines.fingerprint();
         Ok(Some(entry))
@@ -352,6 +368,7 @@ fn spread<'a>(exemplars: Vec<Exemplar<'a>>, members: &[(Member, f64)]) -> VecDeq
     of_buckets.resize_with(bounds.len(), Vec::new);
     for exemplar in exemplars {
         let below =
+            // The first bucket whose upper bound is not below the value; bounds are ascending and end with +Inf.
             if exemplar.value.is_nan() { bounds.len() - 1 } else { bounds.partition_point(|le| *le < exemplar.value) };
         if let Some(bucket) = of_buckets.get_mut(below) {
             bucket.push(exemplar);

@@ -38,6 +38,8 @@ impl<'a> Fields<'a> {
             return Ok(None);
         }
         let tag = self.varint()?;
+        // The low three bits of a tag are the wire type, the rest is the field number. Groups (3 and 4) are obsolete
+        // and not part of the exposition format.
         let value = match tag & 7 {
             0 => Value::Varint(self.varint()?),
             1 => {
@@ -68,6 +70,7 @@ impl<'a> Fields<'a> {
         }
         let start = self.at;
         let length = self.varint()?;
+        // Upstream's `MetricStreamingDecoder` refuses length prefixes longer than `binary.MaxVarintLen32`.
         if self.at - start > 5 {
             return Err("length of a message out of range");
         }
@@ -86,6 +89,7 @@ impl<'a> Fields<'a> {
         for shift in (0..64).step_by(7) {
             let byte = *self.message.get(self.at).ok_or(TRUNCATED)?;
             self.at += 1;
+            // Seven bits a byte, least significant first. The tenth byte keeps one bit; the others are shifted out.
             number |= u64::from(byte & 0x7f) << shift;
             if byte < 0x80 {
                 return Ok(number);
@@ -96,6 +100,7 @@ impl<'a> Fields<'a> {
 
     #[inline]
     fn bytes(&mut self, length: usize) -> Result<&'a [u8], Broken> {
+        // The length is whatever the target wrote and may be anything up to 2^64.
         let end = self.at.checked_add(length).ok_or(TRUNCATED)?;
         let bytes = self.message.get(self.at..end).ok_or(TRUNCATED)?;
         self.at = end;

@@ -12,6 +12,8 @@ pub(super) fn of_histogram(message: &[u8]) -> Result<Vec<Exemplar<'_>>, Broken> 
         match number {
             16 => {
                 has_own = true;
+                // Field 16, `exemplars`, is the list for native histograms; those in the classic buckets serve
+                // clients without it.
                 own.push(read_exemplar(value.bytes()?)?);
             }
             3 => {
@@ -25,6 +27,7 @@ pub(super) fn of_histogram(message: &[u8]) -> Result<Vec<Exemplar<'_>>, Broken> 
             _ => {}
         }
     }
+    // Upstream falls back to the buckets by the length of the list, not by whether one of it has a time.
     let mut exemplars = if has_own { own } else { of_buckets };
     exemplars.retain(|exemplar| exemplar.ts_ms.is_some());
     Ok(exemplars)
@@ -35,6 +38,7 @@ pub(super) fn read_exemplar(message: &[u8]) -> Result<Exemplar<'_>, Broken> {
     let mut fields = Fields::new(message);
     while let Some((field, value)) = fields.next()? {
         match field {
+            // The labels: only their wire type is checked, `message` is kept and read when the exemplar is stored.
             1 => drop(value.bytes()?),
             2 => number = value.double()?,
             3 => ts_ms = Some(timestamp_ms(value.bytes()?)?),

@@ -1,4 +1,4 @@
-//! Families and metrics, read in place: what is in them, and which series they are.
+//! Reads `MetricFamily` and `Metric` messages in place and lists the series that each metric stands for.
 
 use model::Histogram;
 use model::histogram::ResetHint;
@@ -17,7 +17,7 @@ pub(super) struct Family<'a> {
     pub(super) help: &'a [u8],
     pub(super) unit: &'a [u8],
     pub(super) kind: MetricKind,
-    /// Of the name and the type.
+    /// Hash of the name and the type; seeds the keys of all its series.
     pub(super) seed: u64,
     pub(super) fields: Fields<'a>,
 }
@@ -26,7 +26,7 @@ pub(super) struct Family<'a> {
 pub(super) struct Metric<'a> {
     /// From the first to the last label field.
     pub(super) labels: &'a [u8],
-    /// Of the labels, seeded with the family.
+    /// Hash of the label fields, seeded with that of the family.
     pub(super) base: u64,
     pub(super) ts_ms: Option<i64>,
     pub(super) start_ms: Option<i64>,
@@ -37,15 +37,15 @@ pub(super) struct Metric<'a> {
     sum: f64,
     count: f64,
     exemplar: Option<Exemplar<'a>>,
-    /// For its buckets or quantiles, and a native histogram.
+    /// Cursor over the buckets or quantiles of a histogram or summary.
     several: Fields<'a>,
     body: &'a [u8],
-    /// Has it native buckets?
+    /// Has native buckets.
     pub(super) native: bool,
-    /// Is a native one wanted that is made of the classic buckets? And that, once it is made.
+    /// A native histogram with custom buckets is wanted in place of the classic one; `converted` once it is made.
     convert: bool,
     converted: Option<Histogram>,
-    /// Has it classic ones?
+    /// Has classic buckets.
     classic: bool,
 }
 
@@ -73,6 +73,8 @@ impl<'a> Family<'a> {
         let mut family = Self { fields: Fields::new(message), ..Self::default() };
         let mut has_metrics = false;
         let mut kind = 0;
+        // Walks a copy: `family.fields` stays at the start and is what `next_metric` walks. The whole message has to
+        // be read first, because protobuf allows a writer to put the name, the type or the unit behind the metrics.
         let mut fields = family.fields;
         while let Some((number, value)) = fields.next()? {
             match number {
@@ -84,6 +86,8 @@ impl<'a> Family<'a> {
                 _ => {}
             }
         }
+        // Upstream's `ProtobufParser.Next` skips a family without metrics before it looks at its name or type, so
+        // neither can fail the scrape.
         if !has_metrics {
             return Ok(None);
         }
@@ -96,6 +100,7 @@ impl<'a> Family<'a> {
             5 => MetricKind::GaugeHistogram,
             _ => return Err("unknown metric type"),
         };
+        // A family that changes its type gets new keys for its series, since the series it stands for change with it.
         family.seed = xxh3_64_with_seed(family.name, kind);
         Ok(Some(family))
     }
@@ -106,6 +111,7 @@ impl<'a> Metric<'a> {
     pub(super) fn read(&mut self, message: &'a [u8], family: &Family<'a>) -> Result<(), Broken> {
         let mut body: &[u8] = &[];
         let (mut first, mut last) = (usize::MAX, 0);
+        // The field number of the value in `Metric`. A value of another type than the family's is ignored.
         let wanted = match family.kind {
             MetricKind::Gauge => 2,
             MetricKind::Counter => 3,
@@ -121,6 +127,8 @@ impl<'a> Metric<'a> {
             match number {
                 1 => {
                     value.bytes()?;
+                    // Label fields are hashed as one slice, without decoding. Foreign fields between two labels
+                    // become part of the hash; that only costs recognition when they change.
                     first = first.min(start);
                     last = fields.at();
                 }
@@ -132,6 +140,7 @@ impl<'a> Metric<'a> {
         }
         self.labels = message.get(first..last).unwrap_or_default();
         self.base = xxh3_64_with_seed(self.labels, family.seed);
+        // One `Metric` is reused for all metrics of a body, so every field of the last one is reset.
         (self.sum, self.count, self.exemplar, self.native, self.classic) = (0.0, 0.0, None, false, false);
         (self.convert, self.converted) = (false, None);
         self.histogram = wanted == 7;
@@ -162,9 +171,11 @@ impl<'a> Metric<'a> {
         self.several = Fields::new(message);
         let histogram = self.histogram;
         let mut count_float = 0.0;
+        // A copy again: `self.several` stays at the start for `next_bound`, which hands out the buckets one by one.
         let mut fields = self.several;
         while let Some((number, value)) = fields.next()? {
             match number {
+                // The field numbers of `Histogram` and `Summary` agree for 1 to 3 and differ from 4 on.
                 1 => self.count = count(value.varint()?),
                 2 => self.sum = value.double()?,
                 3 => self.classic = true,
@@ -178,6 +189,7 @@ impl<'a> Metric<'a> {
                 _ => {}
             }
         }
+        // A float histogram sets `sample_count_float` instead of `sample_count`.
         if count_float != 0.0 {
             self.count = count_float;
         }
@@ -191,6 +203,7 @@ impl<'a> Metric<'a> {
 
     /// A native one made of the classic buckets comes last, or alone.
     pub(super) fn ask_converted(&mut self, and_classic: bool) {
+        // Summaries stay as they are: only histograms have a native form.
         self.convert = self.histogram;
         if self.histogram && !and_classic {
             self.step = Step::Converted;
@@ -204,6 +217,7 @@ impl<'a> Metric<'a> {
             None => native::read(self.body)?,
         };
         if gauge {
+            // Counts of gauge histograms may fall, which is no counter reset.
             native.histogram.reset_hint = ResetHint::Gauge;
         }
         Ok(native)
@@ -231,6 +245,8 @@ impl<'a> Metric<'a> {
             }
             Step::Converted => {
                 self.step = Step::None;
+                // Converted only when the series is handed out: the classic series before it do not need the
+                // histogram.
                 self.converted = native::from_classic(self.body)?;
                 return Ok(self.converted.is_some().then(|| (Part::Native, self.native_point())));
             }
@@ -256,6 +272,8 @@ impl<'a> Metric<'a> {
                     if !self.histogram {
                         return Ok(None);
                     }
+                    // The client left out the +Inf bucket, which is optional in protobuf; it is added with the total
+                    // count, as upstream does.
                     (Part::Bucket(f64::INFINITY), self.count)
                 }
             },
@@ -270,6 +288,7 @@ impl<'a> Metric<'a> {
     }
 
     fn native_point(&self) -> Point<'a> {
+        // As upstream has it, a histogram whose sum is the stale NaN is a stale marker.
         let value = if is_stale(self.sum) { self.sum } else { histogram_mark() };
         Point { value, ts_ms: self.ts_ms, start_ms: self.start_ms, exemplar: None }
     }
@@ -292,6 +311,7 @@ impl<'a> Metric<'a> {
                     _ => {}
                 }
             }
+            // `cumulative_count_float` is only set in float histograms.
             let value = if self.histogram && float == 0.0 { whole } else { float };
             return Ok(Some((bound, value, exemplar)));
         }

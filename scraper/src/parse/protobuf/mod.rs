@@ -1,8 +1,8 @@
 //! Delimited `io.prometheus.client.MetricFamily` messages, handed out as the text formats would write them.
 //!
-//! Nothing is decoded into structures: a metric's label fields stay where they are, a hash of them and of the part
-//! (`_sum`, one bucket) is what a series is recognised by. A native histogram is one entry, in whose place a marker stands
-//! until it is asked for; where native histograms are not wanted, they are counted.
+//! Nothing is decoded into structures: a metric's label fields stay in the body, and a hash of them and of the part
+//! (`_sum`, one bucket) identifies the series. A native histogram is one entry whose value is a marker; its buckets are
+//! read when they are asked for. Where native histograms are not wanted, they are counted.
 
 mod encoding;
 mod exemplars;
@@ -97,6 +97,7 @@ impl<'a> ProtobufParser<'a> {
     pub(super) fn recognise(&mut self, fingerprint: &Fingerprint) -> Option<Recognised<'a>> {
         let ahead = self.look_ahead();
         match ahead {
+            // The key alone decides: it covers family, type, labels and part, and there is no text to compare.
             Ok(Some(Ahead { key, what })) if key == fingerprint.key => Some(match what {
                 AheadWhat::Series(_, point) => Recognised::Series(point),
                 _ => Recognised::Comment,
@@ -110,6 +111,7 @@ impl<'a> ProtobufParser<'a> {
 
     pub(super) fn next_entry(&mut self) -> Result<Option<Entry<'a>>, ParseError> {
         let ahead = self.look_ahead();
+        // Put back, so that every further call meets the same end or error.
         let Ok(Some(ahead)) = ahead else {
             self.ahead = Some(ahead);
             return ahead.map(|_| None).map_err(|why| self.fail(why));
@@ -120,6 +122,7 @@ impl<'a> ProtobufParser<'a> {
             AheadWhat::Type => What::Type(family.kind),
             AheadWhat::Help | AheadWhat::Unit => What::Comment,
         };
+        // UTF-8 is checked only here, for entries that are new. A recognised entry has bytes that passed before.
         let text = |bytes: &'a [u8], broken: &str| std::str::from_utf8(bytes).map_err(|_| self.fail(broken));
         let metric = || text(family.name, "metric name is not valid UTF-8").map(Cow::Borrowed);
         let entry = match ahead.what {
@@ -133,6 +136,7 @@ impl<'a> ProtobufParser<'a> {
             AheadWhat::Unit => Entry::Unit { metric: metric()?, unit: text(family.unit, "unit is not valid UTF-8")? },
             AheadWhat::Type => Entry::Type { metric: metric()?, kind: family.kind },
             AheadWhat::Series(part, point) => {
+                // The unit is part of the seed in this case, so series are read anew when it changes.
                 let about = match self.wanted.types {
                     true => Some((family.kind, text(family.unit, "unit is not valid UTF-8")?)),
                     false => None,
@@ -155,6 +159,7 @@ impl<'a> ProtobufParser<'a> {
         loop {
             let family = &self.family;
             let comment = |tag: u64, text: &[u8], what| {
+                // The tag keeps help and unit of the same text apart.
                 Ok(Some(Ahead { key: xxh3_64_with_seed(text, family.seed.wrapping_add(tag)), what }))
             };
             match self.stage {
@@ -163,6 +168,8 @@ impl<'a> ProtobufParser<'a> {
                         let what = AheadWhat::Series(part, point);
                         return Ok(Some(Ahead { key: part.key(self.metric.base), what }));
                     }
+                    // The metric has no series left. Also the first metric of a family begins here: a default
+                    // `Metric` has no step.
                     self.next_metric()?;
                 }
                 Stage::Next => {
@@ -170,6 +177,8 @@ impl<'a> ProtobufParser<'a> {
                     // As upstream has it, a family without metrics is nothing.
                     if let Some(mut family) = Family::read(message)? {
                         if self.wanted.types {
+                            // Only where `__unit__` is a label: otherwise a new unit must not end every series of the
+                            // family.
                             family.seed = xxh3_64_with_seed(family.unit, family.seed);
                         }
                         self.family = family;
@@ -197,6 +206,8 @@ impl<'a> ProtobufParser<'a> {
         while let Some((number, value)) = self.family.fields.next()? {
             if number == 4 {
                 self.metric.read(value.bytes()?, &self.family)?;
+                // As upstream's `Next`: the native histogram first, its classic series only with
+                // `always_scrape_classic_histograms`; what has no native buckets may be converted.
                 if self.metric.native && self.wanted.native {
                     self.metric.ask_native(self.wanted.classic);
                 } else {

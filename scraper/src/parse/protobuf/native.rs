@@ -52,12 +52,15 @@ pub(super) fn read(message: &[u8]) -> Result<Native, String> {
         None
     } else {
         (histogram.count, histogram.zero_count) = (whole(count), whole(zero_count));
+        // Wrapping as Go's uint64 does; the validation compares the sum with the count and refuses what overflowed.
         let in_buckets = zero_count.wrapping_add(positive.observations()).wrapping_add(negative.observations());
         Some(WholeCounts { count, in_buckets })
     };
+    // Packed and unpacked fields may alternate with spans, so the sides are put together at the end.
     histogram.positive = positive.buckets(float);
     histogram.negative = negative.buckets(float);
     for (side, buckets) in [("positive", &mut histogram.positive), ("negative", &mut histogram.negative)] {
+        // Must hold before `compact`, which walks spans and counts side by side.
         let required: u64 = buckets.spans.iter().map(|span| u64::from(span.length)).sum();
         if required != buckets.counts.len() as u64 {
             return Err(format!("{side} side: spans require {required} buckets, have {}", buckets.counts.len()));
@@ -74,6 +77,7 @@ pub(super) fn read(message: &[u8]) -> Result<Native, String> {
 fn are_in_range(spans: &[Span]) -> bool {
     let mut end = 0i64;
     spans.iter().all(|span| {
+        // Offsets are relative to the end of the span before; in i64 no sum of them overflows within one message.
         let first = end + i64::from(span.offset);
         end = first + i64::from(span.length);
         i32::try_from(first).is_ok() && i32::try_from(end).is_ok()
@@ -92,6 +96,7 @@ pub(super) fn from_classic(message: &[u8]) -> Result<Option<Histogram>, Broken> 
             1 => count = whole(value.varint()?),
             2 => sum = value.double()?,
             3 => {
+                // Proto3 leaves out zeros: a bucket without fields is one with bound 0 and count 0.
                 let (mut up_to, mut bound, mut float) = (0.0, 0.0, 0.0);
                 let mut bucket = Fields::new(value.bytes()?);
                 while let Some((number, value)) = bucket.next()? {
@@ -103,6 +108,7 @@ pub(super) fn from_classic(message: &[u8]) -> Result<Option<Histogram>, Broken> 
                     }
                 }
                 if buckets.len() >= LINES_MAX {
+                    // Bounds the memory of one histogram; no converted histogram is handed out then.
                     return Ok(None);
                 }
                 buckets.push((bound, if float == 0.0 { up_to } else { float }));
@@ -116,6 +122,7 @@ pub(super) fn from_classic(message: &[u8]) -> Result<Option<Histogram>, Broken> 
         ClassicError::Number => "cannot convert to custom buckets: a bound is NaN or a count negative",
         ClassicError::NotCumulative { .. } => "cannot convert to custom buckets: count is not cumulative",
         ClassicError::Count { .. } => "cannot convert to custom buckets: count mismatch",
+        // Parse errors are static texts here, so the values in question are not shown.
         _ => "cannot convert to custom buckets",
     })?;
     histogram.validate().map_err(|_| "cannot convert to custom buckets: invalid histogram")?;
@@ -137,6 +144,7 @@ impl Side {
 /// The counts that differences stand for. One that does not fit is negative, and refused as such.
 fn absolute(deltas: &[i64]) -> impl Iterator<Item = i64> {
     deltas.iter().scan(0i64, |last, delta| {
+        // Each bucket holds the difference to the one before, the first the difference to 0.
         *last = last.wrapping_add(*delta);
         Some(*last)
     })
@@ -174,6 +182,7 @@ fn each_double(value: Value<'_>, mut each: impl FnMut(f64)) -> Result<(), Broken
         return Ok(());
     };
     let (numbers, []) = packed.as_chunks::<8>() else { return Err("packed numbers end early") };
+    // Proto3 packs numbers by default; the unpacked form above is legal as well and old clients write it.
     numbers.iter().for_each(|bytes| each(f64::from_le_bytes(*bytes)));
     Ok(())
 }

@@ -34,6 +34,7 @@ pub(crate) fn push_series_labels<'a>(
 pub(crate) fn push_labels<'a>(pairs: &mut LabelPairs<'a>, fields: &'a [u8]) -> Result<(), String> {
     let mut fields = Fields::new(fields);
     while let Some((number, value)) = fields.next()? {
+        // The slice reaches from the first to the last label and may hold other fields of the metric in between.
         let (1, Value::Bytes(message)) = (number, value) else { continue };
         let (mut name, mut text): (&[u8], &[u8]) = (&[], &[]);
         let mut pair = Fields::new(message);
@@ -45,6 +46,7 @@ pub(crate) fn push_labels<'a>(pairs: &mut LabelPairs<'a>, fields: &'a [u8]) -> R
             }
         }
         let shown = || String::from_utf8_lossy(name).into_owned();
+        // An empty value is a missing label and dropped later; an empty name is an error, as with upstream.
         let valid = std::str::from_utf8(name).ok().filter(|name| !name.is_empty());
         let name = valid.ok_or_else(|| format!("invalid label name: {:?}", shown()))?;
         let text = std::str::from_utf8(text).map_err(|_| format!("invalid value of label {name:?}"))?;
