@@ -45,6 +45,7 @@ pub(super) fn mode(params: &Params) -> Result<Mode, ApiError> {
 /// Answers with the plan of a query.
 pub(super) async fn answer(app: Arc<App>, params: Params, origin: Origin, times: Times) -> Result<Response, ApiError> {
     let version = origin.version;
+    // Dropped with this future when an HTTP/2 client cancels, which ends the work (`StillWanted`).
     let asked = Arc::new(());
     let options = options(&app, &params, &origin, &asked)?;
     // Looking up what selectors will read takes a slot, as evaluating the query does.
@@ -55,6 +56,7 @@ pub(super) async fn answer(app: Arc<App>, params: Params, origin: Origin, times:
         let times = (times.start_ms, times.end_ms, times.step_ms);
         let explanation = engine.explain(Some(app.db.as_ref()), query, times, &options)?;
         let bounds = engine.bounds(&options);
+        // A query of many nodes repeats the text of its parts at each level.
         bounds.memory.take(explanation.nodes.len() * NODE_BYTES)?;
         let data = ExplainData { explain: ExplanationJson::new(&explanation) };
         let text = format::success_text(|out| format::serialize(out, &data), &[], &[]);

@@ -31,11 +31,13 @@ pub(crate) async fn metadata(State(app): State<Arc<App>>, params: Params) -> Res
                 continue;
             }
             let known = families.entry(name).or_default();
+            // Targets of one job mostly say the same; each text is shown once.
             if !known.contains(&metadata) && per_metric.is_none_or(|n| known.len() < n) {
                 known.push(metadata);
             }
         }
     }
+    // A negative limit gave `None`; 0 shows nothing, as with upstream.
     let shown = families.iter().take(limit.unwrap_or(usize::MAX));
     let length = shown.clone().map(|(name, all)| {
         format::escaped(name)
@@ -63,6 +65,7 @@ pub(crate) async fn targets_metadata(State(app): State<Arc<App>>, params: Params
         })?,
     };
     let pools = app.scraper.status().await;
+    // Matched by the public labels: internal ones are not shown and cannot be selected.
     let fits = |matchers: &[Matcher], labels: &model::Labels| matchers.iter().all(|m| m.matches(labels.value(&m.name)));
     let targets = pools.values().flat_map(|pool| &pool.active).filter(|active| fits(&matchers, &active.target.public));
     let entries = targets.flat_map(|active| active.status.metadata.iter().map(move |(name, m)| (active, name, m)));

@@ -58,6 +58,7 @@ impl FromRequest<Arc<App>> for Params {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
+        // Parameters count against the memory of queries: many large forms at once must not exhaust the process.
         let share = app.engine().bounds(&query::QueryOptions::default()).memory;
         let mut params = Self { _share: Arc::clone(&share), ..Self::default() };
         let (mut parts, body) = request.into_parts();
@@ -66,6 +67,7 @@ impl FromRequest<Arc<App>> for Params {
         let mut in_parts = None;
         match &*media.kind {
             "application/x-www-form-urlencoded"
+                // Go's `ParseForm` reads bodies of these methods only.
                 if [Method::POST, Method::PUT, Method::PATCH].contains(&parts.method) =>
             {
                 params.add(&form(body, &share).await?, &share).await?;
@@ -78,12 +80,14 @@ impl FromRequest<Arc<App>> for Params {
         let query = parts.uri.query().unwrap_or_default();
         match parts.extensions.remove::<Arc<LongQuery>>() {
             None => params.add(query.as_bytes(), &share).await?,
+            // `serve` cuts a very long query out of the head of the request and hands it on beside it.
             Some(long) => {
                 let rest = long.bytes().unwrap_or_default();
                 room(|| share.take(query.len() + rest.len())).await?;
                 params.add(&[LongQuery::before(query).as_bytes(), rest].concat(), &share).await?;
             }
         }
+        // A form in parts comes last, as in Go's `FormValue`: a parameter of the query string wins over it.
         params.n_plain = params.pairs.len();
         if let Some((boundary, body)) = in_parts {
             let body = form(body, &share).await?;
@@ -114,6 +118,7 @@ async fn form(mut body: Body, share: &QueryMemory) -> Result<Vec<u8>, ApiError> 
     while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
         let frame = frame.map_err(|error| unreadable(error.to_string()))?;
         let Ok(data) = frame.into_data() else { continue };
+        // Counted as it comes, since the length may not be announced.
         if form.len() + data.len() > FORM_BYTES_MAX {
             return Err(unreadable("http: request body too large".to_owned()));
         }
@@ -126,10 +131,12 @@ async fn form(mut body: Body, share: &QueryMemory) -> Result<Vec<u8>, ApiError> 
 impl Params {
     /// Takes a text apart, once it is clear that there is room for what is in it.
     async fn add(&mut self, text: &[u8], share: &QueryMemory) -> Result<(), ApiError> {
+        // Counted before anything is allocated for the pairs.
         let count = self.has_room(text.split(|b| *b == b'&').filter(|pair| !pair.is_empty()).count())?;
         room(|| share.take(TEXT_COPIES * text.len() + count * PARAM_BYTES)).await?;
         let (pairs, fault) = urlencoded(text);
         self.pairs.extend(pairs);
+        // The first fault is kept: the body is read before the query string.
         self.fault = self.fault.take().or(fault);
         Ok(())
     }
@@ -222,6 +229,7 @@ impl Params {
         fault: impl Fn(String) -> ApiError,
     ) -> Result<Vec<Vec<Matcher>>, ApiError> {
         let mut seen = HashSet::new();
+        // Clients that build their requests by lists repeat selectors; each would be read again.
         let texts: Vec<&str> = self.all("match[]").filter(|text| seen.insert(*text)).collect();
         if texts.len() > SELECTORS_MAX {
             let got = texts.len();
@@ -247,6 +255,7 @@ pub(crate) fn integer(text: &str) -> Result<i64, &'static str> {
 /// Float seconds or RFC 3339, to milliseconds.
 pub(crate) fn parse_time(text: &str) -> Result<i64, String> {
     if let Ok(seconds) = text.parse::<f64>()
+        // `NaN` and `Inf` are floats to the parser, and no times.
         && seconds.is_finite()
     {
         return Ok(to_ms(seconds));
@@ -265,6 +274,7 @@ pub(crate) fn go_duration(ns: i64) -> String {
     let (sign, ns) = (if ns < 0 { "-" } else { "" }, ns.unsigned_abs());
     match ns {
         0 => return "0s".to_owned(),
+        // Go's `Duration.String` switches units below a second and never uses days.
         1..1_000 => return format!("{sign}{ns}ns"),
         1_000..1_000_000 => return format!("{sign}{}µs", ns as f64 / 1e3),
         1_000_000..1_000_000_000 => return format!("{sign}{}ms", ns as f64 / 1e6),
@@ -289,6 +299,7 @@ pub(crate) fn parse_duration(text: &str) -> Result<i64, String> {
 fn parse_duration_ns(text: &str) -> Result<i64, String> {
     if let Ok(seconds) = text.parse::<f64>() {
         let ns = seconds * 1e9;
+        // 2^63 itself is a float and does not fit; the range excludes it.
         let fits = (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&ns);
         let overflows = || format!("cannot parse {text:?} to a valid duration. It overflows int64");
         return if fits { Ok(ns as i64) } else { Err(overflows()) };

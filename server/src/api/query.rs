@@ -51,12 +51,14 @@ impl Work {
     fn run(mut self) -> Result<Response, Error> {
         let (wanted, warning) = stats::wanted(&self.params);
         let cost = Arc::new(Mutex::new(Stats::default()));
+        // Statistics are collected only where somebody reads them.
         let counts = self.compares || self.app.engine().options().cost.are_enabled();
         if wanted != Wanted::Nothing || counts || self.app.query_log.is_open() {
             self.options.stats = Some(Arc::clone(&cost));
             self.options.per_step_stats = wanted == Wanted::Steps && self.app.settings.per_step_stats;
         }
         let shown = wanted != Wanted::Nothing;
+        // Begins before the estimate, which is part of the query's time.
         let begun = Instant::now();
         let expected =
             self.compares.then(|| cost::estimate(&self.app, self.params.get("query"), &self.times, &self.options));
@@ -88,10 +90,12 @@ impl Work {
         let turn = tokio::time::timeout(timeout.saturating_sub(begun.elapsed()).min(TURN_WAIT), async {
             Arc::clone(&self.app.query_turn).acquire_owned().await
         });
+        // Blocking is fine here: the work runs in place or on a blocking thread (see `executor`).
         let _turn = Handle::current().block_on(turn).ok()?.ok()?;
         let (came, memory) = (Instant::now(), Arc::clone(&self.app.engine().options().memory));
         let mut attempts_alone = 0;
         loop {
+            // Waiting counts as time of the query.
             self.options.timeout = Some(timeout.saturating_sub(begun.elapsed()));
             // Another query may still come during the attempt, so that one that fails alone says little.
             attempts_alone += usize::from(memory.used() == 0);
@@ -119,6 +123,7 @@ impl Work {
                 let real = cost.lock().unwrap_or_else(PoisonError::into_inner);
                 beside += &format!(",\"cost\":{}", cost::comparison(*expected, &real));
             }
+            // A query must not fail because it could not be estimated.
             Some(Err(error)) => result.warnings.push(format!("cost estimation failed: {error}")),
             None => {}
         }
@@ -162,6 +167,7 @@ async fn answer(app: Arc<App>, params: Params, origin: Origin, times: Times) -> 
     let mut options = options(&app, &params, &origin, &asked)?;
     options.analysis = (mode == explain::Mode::Analyze).then(Arc::default);
     let compares = compares(&app, &params)?;
+    // Before the slot: queries that wait are counted, too.
     let running = app.metrics.running();
     let came = Instant::now();
     let slot = work::slot(&app.query_slots, &options).await?;

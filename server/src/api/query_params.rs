@@ -51,6 +51,7 @@ pub(super) fn range_times(params: &Params) -> Result<Times, ApiError> {
         let why = "zero or negative query resolution step widths are not accepted. Try a positive integer";
         return Err(ApiError::parameter("step", why));
     }
+    // Neither subtraction nor division overflows: times are clamped to a quarter of an i64.
     if (end_ms - start_ms) / step_ms > POINTS_MAX {
         return Err(ApiError::bad_data(
             "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)",
@@ -77,6 +78,7 @@ fn limit_cost(app: &App, params: &Params, options: &mut QueryOptions) -> Result<
             ApiError::bad_data(format!("error parsing {name}: strconv.ParseUint: parsing {text:?}: {why}"))
         })
     };
+    // Everything is parsed before anything is compared, so malformed parameters are reported first.
     let (series, samples) = (count("max_series")?, count("max_samples_read")?);
     let duration = duration(params)?;
     below("max_series", series, allowed.max_series())?;
@@ -87,6 +89,7 @@ fn limit_cost(app: &App, params: &Params, options: &mut QueryOptions) -> Result<
             let shown = |duration: Duration| go_duration(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX));
             return Err(above("max_query_duration", shown(duration), shown(most)));
         }
+        // The parameter `timeout` may be shorter still.
         options.timeout = Some(options.timeout.map_or(duration, |timeout| timeout.min(duration)));
     }
     (options.max_series, options.max_samples_read) = (series, samples);

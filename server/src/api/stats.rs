@@ -67,6 +67,7 @@ struct Samples {
 
 /// `{"timings":{…},"samples":{…}}`; `queued` is how long the query waited for its turn.
 pub(super) fn json(stats: &Stats, queued: Duration) -> String {
+    // Upstream's `EvalTotalTime` spans the three inner timers.
     let evaluated = stats.preparation + stats.evaluation + stats.sorting;
     #[expect(clippy::cast_precision_loss, reason = "milliseconds since the epoch are far below 2^53")]
     let per_step = |which: usize| {

@@ -43,6 +43,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Origin {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         let client = parts.extensions.get::<ConnectInfo<Client>>();
         let text = |value: &http::HeaderValue| value.to_str().ok().map(str::to_owned);
+        // The path that the client sent: nesting below the route prefix cuts it off `parts.uri`.
         let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
         Ok(Self {
             client: client.map(|client| client.0.clone()),
@@ -72,6 +73,7 @@ pub(crate) fn options(app: &App, timeout: Option<Duration>, client: Option<&Clie
     let most = app.engine().timeout();
     let timeout = timeout.map_or(most, |timeout| timeout.min(most));
     let (asked, client) = (Arc::downgrade(asked), client.cloned());
+    // Over HTTP/2 a dropped future is the sign that the client gave up; over HTTP/1 it is the closed connection.
     let wanted = move || asked.strong_count() > 0 && !client.as_ref().is_some_and(Client::has_gone);
     let wanted = Some(StillWanted(Arc::new(wanted)));
     QueryOptions { timeout: Some(timeout), wanted, ..QueryOptions::default() }
@@ -103,6 +105,7 @@ pub(crate) async fn run<T: Send + 'static>(
     let bounds = app.engine().bounds(&options);
     let work = move || {
         let _slot = slot;
+        // Time may have run out while it waited for a slot or a thread.
         bounds.check().map_err(told)?;
         work(&bounds)
     };
@@ -118,6 +121,7 @@ pub(crate) fn listed<T>(
     let (seen, spare, failed) = (Cell::new(0usize), Cell::new(0usize), Cell::new(None));
     let grow = |bytes: usize| {
         seen.set(seen.get() + 1);
+        // At the first item already: a listing of few, slow items would otherwise never look.
         let checked = if seen.get() % PACE == 1 { bounds.check() } else { Ok(()) };
         let taken = checked.and_then(|()| {
             if bytes > spare.get() {
@@ -129,6 +133,7 @@ pub(crate) fn listed<T>(
             Ok(())
         });
         taken.map_err(|error| {
+            // The store only passes on that it was stopped; why is kept here.
             failed.set(Some(error));
             QuerierError::Stopped
         })

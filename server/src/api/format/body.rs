@@ -38,6 +38,7 @@ impl AsRef<[u8]> for Held {
 
 /// A body whose memory stays taken until the connection has let go of it; what was taken besides is given back.
 pub(crate) fn held(text: String, share: &Arc<QueryMemory>) -> Body {
+    // What it was made from no longer counts; only the text stays until it was sent.
     share.shrink_to(text.capacity());
     Body::from(Bytes::from_owner(Held { text, _share: Arc::clone(share) }))
 }
@@ -82,6 +83,7 @@ pub(crate) fn query_answer(result: QueryResult, beside: Option<String>) -> Resul
     let (length, longest) = length(&result.value);
     let rest = beside.as_ref().map_or(0, String::len) + 4 * texts(&result) + SERIES_TEXT;
     if length <= WHOLE_MAX {
+        // The result and its text are there at once while it is written.
         share.take(length + rest)?;
         let body = whole(&result, beside.as_deref(), length);
         drop(result);
@@ -90,6 +92,7 @@ pub(crate) fn query_answer(result: QueryResult, beside: Option<String>) -> Resul
     // A piece in the making, those that wait to be sent, and what may be in it before it is looked at.
     share.take(4 * PIECE + 2 * longest + rest)?;
     let pieces = Pieces { result, beside, at: At::Begin };
+    // A piece is made when the connection asks for it: a slow client slows the writing down.
     let pieces = stream::unfold(pieces, |mut pieces| async move {
         let piece = pieces.next()?;
         Some((Ok::<_, std::convert::Infallible>(Bytes::from(piece)), pieces))
@@ -103,6 +106,7 @@ fn texts(result: &QueryResult) -> usize {
 
 fn whole(result: &QueryResult, beside: Option<&str>, length: usize) -> String {
     let data = |out: &mut String| {
+        // The bound is generous; reserving all of it would often double the memory.
         out.reserve(length.min(PIECE));
         query_result(out, result, beside);
     };
@@ -136,6 +140,7 @@ struct Pieces {
 
 impl Pieces {
     fn next(&mut self) -> Option<String> {
+        // What is written before the length is looked at again mostly fits into the quarter.
         let mut out = String::with_capacity(PIECE + PIECE / 4);
         while out.len() < PIECE {
             self.at = match self.at {
@@ -174,6 +179,7 @@ impl Pieces {
                 let Some(one) = all.get(at) else { return At::End };
                 if !place.begun {
                     out.push_str(if at > 0 { ",{\"metric\":" } else { "{\"metric\":" });
+                    // A series may begin in a new piece, where nothing can be copied from.
                     LabelSets::default().write(out, &one.labels);
                     place.begun = true;
                 }

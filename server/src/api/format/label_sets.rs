@@ -25,6 +25,8 @@ impl<'a> LabelSets<'a> {
             }
             let from = out.len();
             match self.last.get(count) {
+                // Values first: names are equal nearly always, values tell sets apart. Copying the written pair skips
+                // its escaping.
                 Some((last_name, last_value, range)) if *last_value == value && *last_name == name => {
                     out.extend_from_within(range.clone());
                 }
@@ -34,6 +36,8 @@ impl<'a> LabelSets<'a> {
                     label_string(out, value);
                 }
             }
+            // Also a pair that was copied: the next set copies from the nearest place, which is likelier to be in the
+            // cache.
             let written = (name, value, from..out.len());
             match self.last.get_mut(count) {
                 Some(last) => *last = written,
@@ -41,6 +45,7 @@ impl<'a> LabelSets<'a> {
             }
             count += 1;
         }
+        // A shorter set must not leave pairs of an earlier one behind.
         self.last.truncate(count);
         out.push('}');
     }

@@ -31,6 +31,7 @@ pub(crate) fn result_tail(out: &mut String, beside: Option<&str>) {
 pub(crate) fn query_result(out: &mut String, result: &QueryResult, beside: Option<&str>) {
     result_head(out, &result.value);
     match &result.value {
+        // Upstream writes scalars by another way than samples: without an exponent.
         Value::Scalar { ts_ms, value } => put(out, format_args!("[{},\"{}\"]", plain_time(*ts_ms), format_f(*value))),
         Value::String { ts_ms, value } => {
             put(out, format_args!("[{},", plain_time(*ts_ms)));
@@ -89,9 +90,11 @@ fn side_by_side<T: Sync>(out: &mut String, items: &[T], work: usize, write: fn(&
         // To ask costs more than a small answer: control groups are read from files.
         most => most.min(std::thread::available_parallelism().map_or(1, usize::from)),
     };
+    // The first part is written by this thread straight into the answer.
     let (first, rest) = items.split_at(items.len().div_ceil(threads).min(items.len()));
     out.push('[');
     std::thread::scope(|scope| {
+        // `chunks(0)` would panic; without items there is nothing in `rest`.
         let parts = rest.chunks(first.len().max(1));
         let parts: Vec<_> = parts
             .map(|part| {

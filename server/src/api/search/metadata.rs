@@ -24,6 +24,7 @@ impl Known {
 
     fn add(&mut self, family: &str, metadata: &Metadata) {
         let all = self.0.entry(family.to_owned()).or_default();
+        // Targets may disagree about the type of a family; the suffix decides which of them fits.
         if all.iter().all(|other| other.kind != metadata.kind) {
             all.push(metadata.clone());
         }

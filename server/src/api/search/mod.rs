@@ -151,6 +151,7 @@ impl Search {
                 .filter(|n| *n <= 100u8)
                 .ok_or_else(|| ApiError::bad_data(format!("invalid fuzz_threshold {text:?}: must be 0-100")))?,
         };
+        // Errors list what there is, so that a client of another version sees why it is refused.
         let algorithm = match params.get("fuzz_alg") {
             "" | "subsequence" => Algorithm::Subsequence,
             "jarowinkler" => Algorithm::JaroWinkler,
@@ -189,11 +190,13 @@ impl Search {
             return Err(ApiError::bad_data("match[] must contain at least one non-empty matcher"));
         }
         if sets.is_empty() {
+            // Without selectors all series are searched.
             sets.push(Vec::new());
         }
         // One more than wanted tells whether there is more.
         let ask_for =
             if self.terms.is_none() && self.order != Order::Descending { self.limit.saturating_add(1) } else { 0 };
+        // Terms and the descending order need all names: the best, or the last, may be anywhere.
         let mut names = Vec::new();
         for matchers in &sets {
             let (start_ms, end_ms) = self.range_ms;
@@ -207,6 +210,7 @@ impl Search {
         }
         let mut results: Vec<(String, f64)> = Vec::new();
         for (i, name) in names.into_iter().enumerate() {
+            // Scoring is the only part whose time grows with the names and the terms.
             if i % SCORED_AT_ONCE == 0 {
                 bounds.check().map_err(told)?;
             }
@@ -216,6 +220,7 @@ impl Search {
         match self.order {
             Order::Ascending => {}
             Order::Descending => results.reverse(),
+            // A stable sort, so names of equal score stay in order.
             Order::Score => results.sort_by(|(_, a), (_, b)| b.total_cmp(a)),
         }
         let has_more = results.len() > self.limit;

@@ -32,6 +32,7 @@ impl Terms {
 
     /// The best score among the terms; `None` when it looks like none of them.
     pub(super) fn score(&self, name: &str) -> Option<f64> {
+        // Cut before folding, so that the length of the work is bounded by the name as it is stored.
         let end = name.char_indices().nth(CHARS_MAX).map_or(name.len(), |(end, _)| end);
         let name = &name[..end];
         let lower;
@@ -46,6 +47,7 @@ impl Terms {
 
     fn score_of(&self, term: &str, name: &str) -> Option<f64> {
         match self.algorithm {
+            // The commonest hit while somebody types, and the cheapest test.
             _ if name.starts_with(term) => Some(1.0),
             Algorithm::Subsequence => subsequence(term, name).filter(|score| *score > 0.0 && *score >= self.threshold),
             Algorithm::JaroWinkler => substring(term, name).or_else(|| {
@@ -63,6 +65,7 @@ fn float(n: usize) -> f64 {
 /// The later the text stands in the name, the less: down to a tenth at its end.
 fn substring(term: &str, name: &str) -> Option<f64> {
     let before = name[..name.find(term)?].chars().count();
+    // More than 0: a term as long as the name would have been its start.
     let last = name.chars().count() - term.chars().count();
     Some(1.0 - 0.9 * float(before) / float(last))
 }
@@ -71,6 +74,7 @@ fn substring(term: &str, name: &str) -> Option<f64> {
 /// and (half) behind them is taken off by its share of the name. The best place to begin counts, by the score of one run.
 fn subsequence(term: &str, name: &str) -> Option<f64> {
     let (term, name): (Vec<char>, Vec<char>) = (term.chars().collect(), name.chars().collect());
+    // Behind these the rest of the name is shorter than the term.
     let starts = 0..(name.len() + 1).saturating_sub(term.len());
     let starts = starts.filter(|start| name[*start] == term[0]);
     // Where the term does not end from one start, it does from none behind it.
@@ -85,6 +89,7 @@ fn subsequence_from(term: &[char], name: &[char], start: usize) -> Option<f64> {
     let (mut score, mut at, mut matched, mut behind) = (0.0, start, 0, 0);
     while matched < term.len() {
         at += name[at..].iter().position(|c| *c == term[matched])?;
+        // The run is taken greedily; other ways to place the term are tried by other starts.
         let run = name[at..].iter().zip(&term[matched..]).take_while(|(a, b)| a == b).count();
         score -= float(at - behind) * share;
         score += float(run * run);
@@ -104,12 +109,14 @@ fn jaro_winkler(a: &str, b: &str) -> f64 {
     if short.is_empty() {
         return 0.0;
     }
+    // Jaro's window: half the longer text, less one.
     let reach = (long.len() / 2).saturating_sub(1);
     let mut taken = vec![false; long.len()];
     let mut of_short = Vec::new();
     for (i, c) in short.iter().enumerate() {
         let near = i.saturating_sub(reach)..(i + reach + 1).min(long.len());
         if let Some(j) = near.into_iter().find(|j| !taken[*j] && long[*j] == *c) {
+            // Each character of the longer text counts for one of the shorter only.
             taken[j] = true;
             of_short.push(*c);
         }
@@ -118,6 +125,7 @@ fn jaro_winkler(a: &str, b: &str) -> f64 {
         return 0.0;
     }
     let of_long = long.iter().zip(&taken).filter(|(_, taken)| **taken).map(|(c, _)| c);
+    // Characters that match in another order; half of them are transpositions.
     let moved = of_short.iter().zip(of_long).filter(|(a, b)| a != b).count();
     let matches = float(of_short.len());
     let (of_first, of_second) = (matches * (1.0 / float(short.len())), matches * (1.0 / float(long.len())));
