@@ -151,7 +151,6 @@ impl Search {
                 .filter(|n| *n <= 100u8)
                 .ok_or_else(|| ApiError::bad_data(format!("invalid fuzz_threshold {text:?}: must be 0-100")))?,
         };
-        // Errors list what there is, so that a client of another version sees why it is refused.
         let algorithm = match params.get("fuzz_alg") {
             "" | "subsequence" => Algorithm::Subsequence,
             "jarowinkler" => Algorithm::JaroWinkler,
