@@ -15,7 +15,7 @@ use super::work::{self, Origin};
 use super::{ApiError, Params, format, stats};
 use crate::app::App;
 
-/// What a query will cost, and what is to be said of that.
+/// The estimated cost of a query, with warnings.
 pub(super) fn estimate(
     app: &App,
     text: &str,
@@ -32,7 +32,7 @@ pub(super) fn estimate(
 struct CostJson {
     series_touched: u64,
     samples_read: u64,
-    /// Of a query that ran.
+    /// Only for a query that ran.
     #[serde(skip_serializing_if = "Option::is_none")]
     peak_samples: Option<usize>,
 }

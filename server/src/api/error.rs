@@ -1,4 +1,4 @@
-//! Errors as the API tells them: `errorType`, text, and the HTTP status, which is chosen here alone.
+//! API errors: `errorType`, message and HTTP status. The status is chosen in this file only.
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::format;
 
-/// What an API call failed with.
+/// The error of an API call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ApiError {
     kind: Kind,
@@ -23,9 +23,9 @@ pub(crate) enum Kind {
     Canceled,
     Timeout,
     Internal,
-    /// What was asked for is switched off.
+    /// The endpoint is disabled by configuration.
     Unavailable,
-    /// The store is being opened again: the same request is answered in a moment.
+    /// The store is being reopened: a retry in a moment will succeed.
     Reopening,
 }
 
@@ -64,7 +64,7 @@ impl From<QuerierError> for ApiError {
     }
 }
 
-/// An error of the engine as the API has it.
+/// Maps an error of the query engine to an API error.
 pub(crate) fn told(error: query::Error) -> ApiError {
     let text = error.to_string();
     match error {

@@ -14,10 +14,10 @@ use super::work::{self, Origin};
 use super::{ApiError, Params, format};
 use crate::app::App;
 
-/// What one node takes in an answer, as text and as values, about.
+/// Approximate memory of one node in a response, as text and as values.
 const NODE_BYTES: usize = 2 << 10;
 
-/// What the parameters `explain` and `analyze` ask for.
+/// The mode that the parameters `explain` and `analyze` select.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
     /// The result alone.
@@ -66,7 +66,7 @@ pub(super) async fn answer(app: Arc<App>, params: Params, origin: Origin, times:
     done.map_err(told)
 }
 
-/// What stands beside the result of a query that was analyzed.
+/// The field `explain` in the response of an analyzed query.
 pub(super) fn beside(analysis: &Mutex<Explanation>) -> String {
     let mut out = String::from(",\"explain\":");
     format::serialize(&mut out, &ExplanationJson::new(&analysis.lock().unwrap_or_else(PoisonError::into_inner)));

@@ -1,4 +1,4 @@
-//! `/-/healthy`, `/-/ready`, `/-/reload`, `/-/quit`, `/metrics`, `/version`, and the counting of requests.
+//! `/-/healthy`, `/-/ready`, `/-/reload`, `/-/quit`, `/metrics`, `/version`, and request metrics.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use http::{Method, StatusCode, header};
 
 use crate::app::App;
 
-/// `/-/healthy`: fails, so that the container is restarted, when nothing can be stored before a restart.
+/// `/-/healthy`: fails when the store has stopped for good, so that the container is restarted.
 pub(crate) async fn healthy(State(app): State<Arc<App>>) -> Response {
     match app.db.stopped() {
         None => "Prometheus Server is Healthy.\n".into_response(),
@@ -27,7 +27,7 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
     "Prometheus Server is Ready.\n".into_response()
 }
 
-/// Why a lifecycle request is refused, if it is.
+/// The response to a lifecycle request that is refused.
 fn refused(app: &App, method: &Method) -> Option<Response> {
     // Before the flag: upstream answers 405 whether or not the lifecycle API is on.
     if method != Method::POST && method != Method::PUT {

@@ -1,4 +1,4 @@
-//! `/api/v1/metadata`, `/api/v1/targets/metadata`: HELP and TYPE of what is scraped.
+//! `/api/v1/metadata`, `/api/v1/targets/metadata`: HELP, TYPE and UNIT of scraped metrics.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::format::{self, LabelSet};
 use super::{ApiError, Params};
 use crate::app::App;
 
-/// What the metadata of a metric takes as text besides its own.
+/// The text of a metric's metadata besides its own strings, bytes.
 const ENTRY_BYTES: usize = 64;
 
 /// `/api/v1/metadata`

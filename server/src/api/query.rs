@@ -20,10 +20,10 @@ use crate::app::App;
 use crate::query_log::Ran;
 use crate::self_metrics::RunningQuery;
 
-/// How long a query waits for its turn, and then at most for others to give memory back, each time so long.
+/// How long a query waits for its turn, and how long at a time for others to return memory.
 const TURN_WAIT: Duration = Duration::from_secs(10);
 const FREED_WAIT: Duration = Duration::from_secs(1);
-/// So many attempts must fail that begin while no other query holds memory.
+/// Attempts without another query holding memory after which a query fails.
 const ATTEMPTS_ALONE: usize = 10;
 
 /// A query, from its parameters to its answer.
@@ -34,15 +34,15 @@ struct Work {
     times: Times,
     options: QueryOptions,
     queued: Duration,
-    /// Is what it costs compared with what was expected?
+    /// Compare the cost with the estimate.
     compares: bool,
     _held: (OwnedSemaphorePermit, RunningQuery),
 }
 
-/// What is shown beside the result.
+/// What the response holds beside the result.
 struct Shown {
     stats: bool,
-    /// What it was expected to cost.
+    /// The estimated cost.
     expected: Option<Result<(CostEstimate, Vec<String>), Error>>,
     warning: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! The parameters of queries: times, step, limits, and what one query may cost.
+//! The parameters of queries: times, step, limits and maximum cost.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::app::App;
 /// More steps than this and a range query is refused.
 const POINTS_MAX: i64 = 11_000;
 
-/// What both kinds of query may be given.
+/// The options that instant and range queries share.
 pub(super) fn options(app: &App, params: &Params, origin: &Origin, asked: &Arc<()>) -> Result<QueryOptions, ApiError> {
     let mut options = work::options(app, params.timeout()?, origin.client.as_ref(), asked);
     options.limit = params.limit()?;
@@ -60,7 +60,7 @@ pub(super) fn range_times(params: &Params) -> Result<Times, ApiError> {
     Ok(Times { start_ms, end_ms, step_ms })
 }
 
-/// What a query asks for to cost at most. It may ask for less than the server allows, and not for more.
+/// The cost limits of a request. They may be lower than the server's, not higher.
 fn limit_cost(app: &App, params: &Params, options: &mut QueryOptions) -> Result<(), ApiError> {
     let engine = app.engine();
     let allowed = &engine.options().cost;
@@ -116,7 +116,7 @@ fn above(name: &str, asked: impl Display, most: impl Display) -> ApiError {
     ApiError::bad_data(format!("requested {name} of {asked} exceeds the server limit of {most}"))
 }
 
-/// Is the real cost of a query to be compared with what was expected?
+/// True if the response should compare the cost of the query with its estimate.
 pub(super) fn compares(app: &App, params: &Params) -> Result<bool, ApiError> {
     if !app.engine().options().cost.are_enabled() {
         return Ok(false);

@@ -1,5 +1,5 @@
-//! Redirects to the path that was meant, as Go's `ServeMux` and upstream's router send them: base URLs that end in a slash
-//! make `//api/v1/query`.
+//! Redirects to the canonical path, as Go's `ServeMux` and upstream's router do: a base URL that ends in a slash makes
+//! `//api/v1/query`.
 
 use std::sync::Arc;
 
@@ -38,13 +38,13 @@ pub(crate) async fn redirect(
     }
 }
 
-/// Do two digits stand behind each `%`?
+/// True if two hexadecimal digits follow each `%`.
 fn can_be_unescaped(path: &str) -> bool {
     let digits = |escape: &str| escape.as_bytes().get(..2).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit));
     path.split('%').skip(1).all(digits)
 }
 
-/// The path that was meant, where it is another, and how to say so.
+/// Status and canonical path of a redirect, if the path is not canonical.
 fn meant(prefix: &str, method: &Method, path: &str) -> Option<(StatusCode, String)> {
     let clean = clean(path);
     if clean != path {

@@ -17,7 +17,7 @@ use crate::app::App;
 /// The largest form that is read.
 const FORM_BYTES_MAX: usize = 10 << 20;
 
-/// What is there with the feature alone.
+/// The routes that need the feature `query-cost`.
 fn of_cost(app: &App) -> Router<Arc<App>> {
     if !app.engine().options().cost.are_enabled() {
         return Router::new();
@@ -105,7 +105,7 @@ where
     get(handler.clone()).post(handler).head(method_not_allowed)
 }
 
-/// What changes the store: by POST or PUT alone.
+/// A handler that changes the store: POST and PUT only.
 fn changes<H, T>(handler: H) -> axum::routing::MethodRouter<Arc<App>>
 where
     H: axum::handler::Handler<T, Arc<App>> + Clone,

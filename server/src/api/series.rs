@@ -1,4 +1,4 @@
-//! `/api/v1/series`, `/api/v1/labels`, `/api/v1/label/<name>/values`: what series there are.
+//! `/api/v1/series`, `/api/v1/labels`, `/api/v1/label/<name>/values`: listings of series, label names and values.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -62,7 +62,7 @@ pub(crate) async fn label_values(
         .await
 }
 
-/// How faults of selectors are told, and how what is found is written: an item's length at most, and all of them.
+/// How a listing reports errors of selectors and writes its items: the upper bound of an item's length, and the array.
 struct Asked<T> {
     fault: fn(String) -> ApiError,
     length: fn(&T) -> usize,

@@ -1,4 +1,4 @@
-//! What a query cost, as the parameter `stats` and the query log show it.
+//! Query statistics for the parameter `stats` and for the query log.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::Params;
 use super::format::serialize;
 
-/// What the parameter `stats` asks for.
+/// The statistics that the parameter `stats` asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
     Nothing,
@@ -17,7 +17,7 @@ pub(super) enum Wanted {
     Steps,
 }
 
-/// Reads the parameter; what else it may say stands for `true`, and there is a warning to be given.
+/// Reads the parameter. Any other value stands for `true` and gives a warning.
 pub(super) fn wanted(params: &Params) -> (Wanted, Option<String>) {
     match params.get("stats") {
         "" => (Wanted::Nothing, None),

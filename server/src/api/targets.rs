@@ -1,4 +1,4 @@
-//! `/api/v1/targets`, `/api/v1/scrape_pools`: what is scraped, what is not, and why.
+//! `/api/v1/targets`, `/api/v1/scrape_pools`: active and dropped targets.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! The work of a request that reads: it waits for a slot, has a deadline, memory and a client, and runs off the threads
-//! that answer health checks.
+//! Runs the work of requests that read: within a concurrency slot, a deadline, a memory budget and the lifetime of its
+//! client, and off the threads that answer health checks.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -19,22 +19,22 @@ use super::{ApiError, Kind, Params};
 use crate::app::App;
 use crate::listen::Client;
 
-/// How many items of a listing go by before its time and its client are looked at.
+/// Items of a listing between two checks of its deadline and its client.
 const PACE: usize = 256;
-/// Memory that a listing takes at once: to ask for that of each item costs more than the item.
+/// Memory that a listing reserves at once: a reservation for each item would cost more than the item.
 const GRAIN: usize = 64 << 10;
 
-/// Who asked.
+/// The origin of a request.
 pub(crate) struct Origin {
     pub(crate) client: Option<Client>,
     pub(crate) method: Method,
     pub(crate) version: Version,
     pub(crate) path: String,
-    /// What it says of start timestamps; empty: nothing.
+    /// The value of its `X-Prometheus-Use-Start-Timestamps` header; empty if there is none.
     pub(crate) start_timestamps: String,
 }
 
-/// Whether start timestamps are resets, for one query.
+/// Header: whether start timestamps count as counter resets in this query.
 const START_TIMESTAMPS: &str = "X-Prometheus-Use-Start-Timestamps";
 
 impl<S: Send + Sync> FromRequestParts<S> for Origin {
@@ -56,7 +56,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Origin {
 }
 
 impl Origin {
-    /// Whether start timestamps are resets in its query, where it says so.
+    /// The value of that header, if it is set.
     pub(crate) fn uses_starts(&self) -> Result<Option<bool>, ApiError> {
         let text = &*self.start_timestamps;
         let fault = || {
@@ -67,8 +67,8 @@ impl Origin {
     }
 }
 
-/// What a request may take: `--query.timeout`, or less where that is asked for. It goes on as long as `asked` is kept and its
-/// client is there.
+/// The limits of a request: `--query.timeout`, or less if the request says so. It is canceled when `asked` is dropped or its
+/// client has gone.
 pub(crate) fn options(app: &App, timeout: Option<Duration>, client: Option<&Client>, asked: &Arc<()>) -> QueryOptions {
     let most = app.engine().timeout();
     let timeout = timeout.map_or(most, |timeout| timeout.min(most));
@@ -89,8 +89,8 @@ pub(crate) async fn slot(slots: &Arc<Semaphore>, options: &QueryOptions) -> Resu
     }
 }
 
-/// Runs what is no query but reads the store, or the text of a query, in a slot of its own kind: long queries do not keep
-/// an editor from its completions.
+/// Runs a request that is not a query but reads the store, or parses a query. It has slots of its own, so that long queries
+/// do not delay the completions of an editor.
 pub(crate) async fn run<T: Send + 'static>(
     app: &Arc<App>,
     (params, origin): (&Params, &Origin),
@@ -112,7 +112,7 @@ pub(crate) async fn run<T: Send + 'static>(
     execute(origin.version, work).await?
 }
 
-/// Lists within bounds: `list` gets what the store asks before it adds an item.
+/// Runs a listing within bounds: `list` gets the callback that the store calls before it adds an item.
 pub(crate) fn listed<T>(
     bounds: &Bounds,
     limit: usize,

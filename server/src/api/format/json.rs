@@ -8,7 +8,7 @@ use http::header::CONTENT_TYPE;
 use model::float::push_json;
 use model::{Histogram, Labels};
 
-/// What every answer begins with.
+/// The beginning of every successful response.
 pub(crate) const SUCCESS: &str = "{\"status\":\"success\",\"data\":";
 
 /// The header of every API answer.
@@ -30,11 +30,11 @@ pub(crate) fn label_string(out: &mut String, text: &str) {
     write_string(out, text, false);
 }
 
-/// Each byte of a word, seven bits for it and one that says whether it is of some kind.
+/// Masks of the lowest and the highest bit of each byte of a word.
 const LOW: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
 
-/// Is there none of eight bytes that could have to be escaped? True of nearly all texts.
+/// True if none of eight bytes has to be escaped, as in nearly all texts.
 fn is_plain(eight: [u8; 8], html: bool) -> bool {
     // The order of bytes does not matter: only whether there is one.
     let word = u64::from_ne_bytes(eight);
@@ -114,7 +114,7 @@ pub(crate) fn array<T>(out: &mut String, all: impl IntoIterator<Item = T>, item:
     out.push(']');
 }
 
-/// What stands in an array.
+/// The items of an array, without its brackets.
 pub(crate) fn items<T>(out: &mut String, all: impl IntoIterator<Item = T>, mut item: impl FnMut(&mut String, T)) {
     for (i, it) in all.into_iter().enumerate() {
         if i > 0 {
@@ -209,7 +209,7 @@ pub(crate) fn success_text(data: impl FnOnce(&mut String), warnings: &[String], 
     body
 }
 
-/// What stands behind the data.
+/// The text behind the data.
 pub(crate) fn success_tail(out: &mut String, warnings: &[String], infos: &[String]) {
     for (name, texts) in [("warnings", warnings), ("infos", infos)] {
         if !texts.is_empty() {

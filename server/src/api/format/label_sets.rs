@@ -1,5 +1,5 @@
-//! Label sets one after another: series that stand beside each other have most of their labels in common, and these are
-//! copied from where they were written last.
+//! Writes label sets one after another. Neighbouring series share most of their labels; these are copied from the output
+//! of the series before instead of being escaped again.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use model::Labels;
 
 use super::json::label_string;
 
-/// Writes label sets into one text, which nobody shortens meanwhile.
+/// Writes label sets into one text, which must not be shortened meanwhile.
 #[derive(Debug, Default)]
 pub(crate) struct LabelSets<'a> {
     /// The pairs of the last set, and where each was written: `"name":"value"`.

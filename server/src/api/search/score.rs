@@ -1,6 +1,6 @@
-//! How much a name looks like what is searched for: from 0 to 1, where 1 is a name that begins with it.
+//! Scores of names for a search, from 0 to 1; 1 is a name that begins with the term.
 
-/// What is counted as alike when it is not the very text.
+/// The fuzzy matching algorithm for names that do not contain the term.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Algorithm {
     /// All characters in their order, whatever stands between them.
@@ -12,12 +12,12 @@ pub(super) enum Algorithm {
 /// Characters of a name that are looked at: the work grows with their square.
 const CHARS_MAX: usize = 1_024;
 
-/// What is searched for: a name is found when it looks like one of these.
+/// The search terms. A name is found when it matches one of them.
 #[derive(Debug)]
 pub(super) struct Terms {
     terms: Vec<String>,
     algorithm: Algorithm,
-    /// The least score of what is not the very text.
+    /// The least score of a fuzzy match.
     threshold: f64,
     case_sensitive: bool,
 }
@@ -30,7 +30,7 @@ impl Terms {
         (!terms.is_empty()).then_some(Self { terms, algorithm, threshold, case_sensitive })
     }
 
-    /// The best score among the terms; `None` when it looks like none of them.
+    /// The best score among the terms; `None` if none matches.
     pub(super) fn score(&self, name: &str) -> Option<f64> {
         // Cut before folding, so that the length of the work is bounded by the name as it is stored.
         let end = name.char_indices().nth(CHARS_MAX).map_or(name.len(), |(end, _)| end);
