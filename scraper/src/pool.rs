@@ -25,10 +25,10 @@ use crate::scrape_loop::{Mode, ScrapeLoop, Shared, TargetStatus};
 use crate::staleness_handover::SameRules;
 use crate::target::{Populated, Target, populate};
 
-/// Targets that cannot be made and are logged one by one when discovery brings them, at most.
+/// The most invalid targets of one update that are logged one by one.
 const INVALID_LOGGED: usize = 100;
 
-/// A target and how it is doing.
+/// A target and its status.
 #[derive(Clone, Debug)]
 pub struct ActiveTarget {
     /// What is scraped.
@@ -37,12 +37,12 @@ pub struct ActiveTarget {
     pub status: TargetStatus,
 }
 
-/// What one job scrapes, and what it does not.
+/// The targets of one job: active, dropped and invalid ones.
 #[derive(Clone, Debug, Default)]
 pub struct PoolStatus {
     /// In order of their labels.
     pub active: Vec<ActiveTarget>,
-    /// What relabelling dropped: labels as discovered, and the index of the rule. At most `keep_dropped_targets`.
+    /// Dropped targets: labels as discovered, and the index of the rule. At most `keep_dropped_targets`.
     pub dropped: Vec<(Labels, usize)>,
     /// How many were dropped.
     pub dropped_count: usize,
@@ -62,7 +62,7 @@ pub(crate) struct ScrapePool {
     job: Arc<JobSettings>,
     shared: Shared,
     running: HashMap<u64, Running>,
-    /// Loops whose target is gone, until they have marked its series.
+    /// Loops of removed targets, until they have written their stale markers.
     ending: HashMap<u64, Running>,
     tasks: JoinSet<(u64, ScrapeCache)>,
     dropped: Vec<(Labels, usize)>,

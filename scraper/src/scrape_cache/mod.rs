@@ -62,7 +62,7 @@ pub struct ScrapeCache {
     slots: Vec<Slot>,
     /// How many of them are lines that the last scrape had already; known where a soft `sample_limit` asks.
     repeated: usize,
-    /// The target's own source first, then those that lack labels which resample_mutation removes.
+    /// The target's own source first, then those that lack labels which metric relabelling removes.
     sources: Vec<SeriesTracker>,
     /// HELP and TYPE of the target's metric families.
     pub metadata: MetadataCache,
