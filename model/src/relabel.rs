@@ -173,7 +173,7 @@ impl Default for RelabelSpec {
     }
 }
 
-/// Why a rule is none. The texts are upstream's.
+/// Why a rule is invalid. The texts are upstream's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RelabelError {
@@ -353,7 +353,7 @@ impl Pattern {
     }
 }
 
-/// What became of a label set.
+/// The result of relabelling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Relabeled {
@@ -364,7 +364,7 @@ pub enum Relabeled {
 }
 
 impl Relabeled {
-    /// Does the set stay?
+    /// True if the set was not dropped.
     #[must_use]
     pub fn is_kept(self) -> bool {
         self == Self::Kept

@@ -119,7 +119,7 @@ impl Reservation {
     /// Waits until a buffer of that capacity is covered. Only [`BodyBudget::body_max`] of it counts: what is allowed beyond
     /// is for `body_size_limit` to say.
     pub(crate) async fn cover(&mut self, capacity: usize) -> Result<(), Evicted> {
-        //  The first bytes of each body are free, so most scrapes never take the lock.
+        // The first bytes of each body are free, so most scrapes never take the lock.
         let wanted = capacity.saturating_sub(FREE_BYTES).min(self.budget.body_max());
         if wanted <= self.bytes() {
             return Ok(());
@@ -127,7 +127,7 @@ impl Reservation {
         let began = Instant::now();
         let budget = self.budget.clone();
         loop {
-            //  Registered before the attempt: memory freed between the attempt and the wait is not missed.
+            // Registered before the attempt: memory freed between the attempt and the wait is not missed.
             let mut freed = std::pin::pin!(budget.0.freed.notified());
             freed.as_mut().enable();
             if self.reserve(wanted, began) {
@@ -135,7 +135,7 @@ impl Reservation {
             }
             tokio::select! {
                 () = freed => {}
-                //  Nobody notifies when a scrape begins to stall; that is looked for.
+                // Nobody notifies when a scrape begins to stall; that is looked for.
                 () = sleep(LOOK_AGAIN) => {}
                 () = self.evicted() => return Err(self.eviction()),
             }
@@ -146,10 +146,10 @@ impl Reservation {
     fn reserve(&mut self, wanted: usize, began: Instant) -> bool {
         let held = self.bytes();
         let mut state = self.budget.state();
-        //  What all others hold: this body's own part is replaced, not added to.
+        // What all others hold: this body's own part is replaced, not added to.
         let rest = state.reserved - held;
         if rest + wanted > self.budget.0.total {
-            //  A large body waits for others to finish before it ends any; a small one would wait longer than it takes
+            // A large body waits for others to finish before it ends any; a small one would wait longer than it takes
             // to read.
             let patient = wanted > self.budget.0.total / PATIENT_PART && began.elapsed() < PATIENCE;
             let waiter =
@@ -168,16 +168,16 @@ impl Reservation {
 
     /// The outcome of what is waited for, unless the scrape is ended meanwhile.
     pub(crate) async fn or_evicted<T>(&mut self, waited_for: impl Future<Output = T>) -> Result<T, Evicted> {
-        //  What holds nothing is nobody's victim.
+        // What holds nothing is nobody's victim.
         if self.entry.is_none() {
             return Ok(waited_for.await);
         }
         tokio::select! {
-            //  Eviction first: a body that makes progress in every poll must still end.
+            // Eviction first: a body that makes progress in every poll must still end.
             biased;
             () = self.evicted() => Err(self.eviction()),
             done = waited_for => {
-                //  Any progress, even of one byte, keeps the scrape from counting as stalled.
+                // Any progress, even of one byte, keeps the scrape from counting as stalled.
                 self.update(|holder| holder.active = Instant::now());
                 Ok(done)
             }
@@ -219,7 +219,7 @@ impl Drop for Reservation {
         let mut state = self.budget.state();
         state.holders.remove(&entry.id);
         state.reserved -= entry.bytes;
-        //  Waiters take the same lock as soon as they are woken.
+        // Waiters take the same lock as soon as they are woken.
         drop(state);
         self.budget.0.freed.notify_waiters();
     }
@@ -248,10 +248,10 @@ impl State {
 
     /// Tells scrapes to end until so many bytes will be free, if there are any that may be ended for this reservation.
     fn evict(&mut self, waiter: &Waiter<'_>, missing: usize) {
-        //  What is ending already will be free: without counting it every waiter would end one scrape more.
+        // What is ending already will be free: without counting it every waiter would end one scrape more.
         let mut coming: usize = self.holders.values().filter(|holder| holder.ending).map(|holder| holder.bytes).sum();
         while coming < missing {
-            //  A stalled scrape goes first, whoever it belongs to: it costs nothing that is in progress.
+            // A stalled scrape goes first, whoever it belongs to: it costs nothing that is in progress.
             let victim = self.stalled(waiter).or_else(|| if waiter.patient { None } else { self.greedy(waiter) });
             let Some(holder) = victim.and_then(|id| self.holders.get_mut(&id)) else { return };
             holder.ending = true;
@@ -262,7 +262,7 @@ impl State {
 
     fn candidates(&self, waiter: &Waiter<'_>) -> impl Iterator<Item = (u64, &Holder)> {
         let own = waiter.id;
-        //  A body that is parsed gives its memory back soon and cannot be interrupted.
+        // A body that is parsed gives its memory back soon and cannot be interrupted.
         let may_end = move |(id, holder): &(u64, &Holder)| Some(*id) != own && !holder.parsing && !holder.ending;
         self.holders.iter().map(|(id, holder)| (*id, holder)).filter(may_end)
     }
@@ -280,10 +280,10 @@ impl State {
             *jobs.entry(&holder.job).or_default() += holder.bytes;
         }
         let of_job = |job: &str| jobs.get(job).copied().unwrap_or_default();
-        //  Max-min fairness: the share of the waiting job if it got what it wants.
+        // Max-min fairness: the share of the waiting job if it got what it wants.
         let would_have = of_job(waiter.job) - waiter.held + waiter.wanted;
         let may_end = |holder: &Holder| {
-            //  Within its own job a body may only push out one that is larger, or two equal ones would end each other
+            // Within its own job a body may only push out one that is larger, or two equal ones would end each other
             // in turn.
             if holder.job == *waiter.job { holder.bytes > waiter.wanted } else { of_job(&holder.job) > would_have }
         };

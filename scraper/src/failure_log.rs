@@ -1,4 +1,4 @@
-//! What a job names in `scrape_failure_log_file`: a line of JSON for every scrape that failed.
+//! The log of failed scrapes (`scrape_failure_log_file`): a line of JSON for each.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -64,7 +64,7 @@ impl FailureLogs {
         log
     }
 
-    /// Opens all anew, as after a rotation.
+    /// Reopens all files, as after a rotation.
     pub(crate) fn reopen(&self) {
         let mut logs = self.0.lock();
         logs.retain(|_, log| log.strong_count() > 0);

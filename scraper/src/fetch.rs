@@ -176,7 +176,7 @@ pub(crate) async fn fetch(
         // What is late is not worth the wait.
         let mut said = Vec::new();
         // An error is no explanation.
-        //  One read is enough: what a server says of a refusal is short.
+        // One read is enough: what a server says of a refusal is short.
         timeout(SAID_WAIT, response.read(&mut said)).await.ok();
         if gzip {
             said = inflated_start(&said);
@@ -184,12 +184,12 @@ pub(crate) async fn fetch(
         let said = explanation(&header(response.headers(), &CONTENT_TYPE), &said);
         return Err(FetchError::Status(response.status_line(), said));
     }
-    //  Some proxies compress whatever was asked for; parsing the bytes would report a faulty line 1 instead.
+    // Some proxies compress whatever was asked for; parsing the bytes would report a faulty line 1 instead.
     if encoding == "zstd" {
         return Err(FetchError::Zstd);
     }
     let content_type = header(response.headers(), &CONTENT_TYPE);
-    //  Without a limit of the job, no body may be larger than the budget can cover.
+    // Without a limit of the job, no body may be larger than the budget can cover.
     let most = size.limit.unwrap_or_else(|| BODY_BYTES_MAX.min(room.budget.body_max()));
     let too_large = || FetchError::TooLarge { limit: most, configured: size.limit.is_some() };
     let buffer = Buffer {
@@ -236,7 +236,7 @@ async fn read(response: &mut Response<'_>, mut buffer: Buffer) -> Result<Fetched
         if bytes.len() >= buffer.most {
             return Err(BodyError::TooLarge);
         }
-        //  A fast target on a local network is always readable; the other targets of this thread get their turn.
+        // A fast target on a local network is always readable; the other targets of this thread get their turn.
         if bytes.len() - yielded_at >= READ_AT_ONCE {
             yielded_at = bytes.len();
             yield_now().await;
@@ -277,10 +277,10 @@ impl<'a> Inflater<'a> {
     }
 
     async fn feed(&mut self, mut piece: &[u8]) -> Result<(), BodyError> {
-        //  The last 8 bytes over all pieces, for `is_cut`: the decoder does not tell a truncated stream from a broken
+        // The last 8 bytes over all pieces, for `is_cut`: the decoder does not tell a truncated stream from a broken
         // one.
         let end = piece.get(piece.len().saturating_sub(TRAILER_BYTES)..).unwrap_or_default();
-        //  A piece shorter than the trailer leaves room for bytes of the pieces before it.
+        // A piece shorter than the trailer leaves room for bytes of the pieces before it.
         let kept = TRAILER_BYTES - end.len();
         self.trailer.drain(..self.trailer.len().saturating_sub(kept));
         self.trailer.extend(end);
@@ -306,7 +306,7 @@ impl<'a> Inflater<'a> {
 
     /// Of a stream that does not end well: was it cut? A whole one ends with the length of what it held.
     fn is_cut(&self) -> bool {
-        //  RFC 1952: the last four bytes of a member are its length modulo 2^32, little endian.
+        // RFC 1952: the last four bytes of a member are its length modulo 2^32, little endian.
         let held = self.decoder.get_ref().body.bytes.len() as u32;
         !self.trailer.iter().skip(TRAILER_BYTES - 4).eq(&held.to_le_bytes())
     }
@@ -320,25 +320,25 @@ impl<'a> Inflater<'a> {
             let buffer = self.decoder.get_mut();
             let len = buffer.body.bytes.len();
             self.steps += 1;
-            //  By output and by steps: empty members give no output and could keep the thread for ever.
+            // By output and by steps: empty members give no output and could keep the thread for ever.
             if len - self.yielded_at >= INFLATED_AT_ONCE || self.steps >= STEPS_AT_ONCE {
                 (self.yielded_at, self.steps) = (len, 0);
                 self.turn = None;
                 yield_now().await;
             }
-            //  Small bodies inflate without a turn: waiting for one would cost more than the work.
+            // Small bodies inflate without a turn: waiting for one would cost more than the work.
             if self.turn.is_none() && len >= INFLATED_AT_ONCE {
                 // The semaphore is never closed.
                 self.turn = buffer.body.reservation.or_evicted(self.inflating.acquire()).await?.ok();
             }
             match step(&mut self.decoder) {
                 Ok(done) => return Ok(done),
-                //  The buffer is full: the turn is released while memory is waited for, and the same step is repeated.
+                // The buffer is full: the turn is released while memory is waited for, and the same step is repeated.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.turn = None;
                     self.decoder.get_mut().make_room(INFLATED_AT_ONCE).await?;
                 }
-                //  The decoder hands on the buffer's error as its own; the flag tells which it was.
+                // The decoder hands on the buffer's error as its own; the flag tells which it was.
                 Err(_) if self.decoder.get_ref().full => return Err(BodyError::TooLarge),
                 Err(error) => return Err(BodyError::Gzip(error.to_string())),
             }
@@ -361,7 +361,7 @@ fn explanation(content_type: &str, said: &[u8]) -> String {
     if PLAIN_HTTP.iter().any(|known| text.contains(known)) {
         return ": the port speaks TLS; set scheme: https".to_owned();
     }
-    //  A Kubernetes API server answers with a Status object, whose message names what is forbidden.
+    // A Kubernetes API server answers with a Status object, whose message names what is forbidden.
     let json = || serde_json::from_slice::<serde_json::Value>(said).ok()?.get("message")?.as_str().map(str::to_owned);
     let message = match content_type.split(';').next().unwrap_or_default().trim() {
         "application/json" => json(),

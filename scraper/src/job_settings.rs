@@ -1,4 +1,4 @@
-//! What all scrape loops of a job share.
+//! The settings that all scrape loops of a job share.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::parse::Wanted;
 use crate::scrape_cache::SampleRules;
 use crate::staleness_handover::SameRules;
 
-/// What all loops of a job share.
+/// The settings of a job.
 #[derive(Debug)]
 pub(crate) struct JobSettings {
     pub(crate) name: Arc<str>,
@@ -22,12 +22,12 @@ pub(crate) struct JobSettings {
     pub(crate) fallback: Option<ScrapeProtocol>,
     pub(crate) compression: bool,
     pub(crate) extra_metrics: bool,
-    /// What is wanted of every target.
+    /// The parser options of its targets.
     pub(crate) wanted: Wanted,
     pub(crate) failure_log: Option<Arc<FailureLog>>,
     /// Why the job has no client.
     pub(crate) client: Result<HttpClient, String>,
-    /// Kept by a reload that does not change what is made of an answer.
+    /// Stays the same over a reload that does not change rules or limits.
     pub(crate) same_rules: SameRules,
     /// Why no target of the job may be scraped now: too many of them.
     pub(crate) refused: RwLock<Option<String>>,

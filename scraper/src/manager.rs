@@ -1,4 +1,4 @@
-//! Groups in, one pool per job. Step 2 of the scrape path.
+//! The scrape manager: target groups in, one pool per job. Step 2 of the scrape path.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ pub struct Manager {
 struct State {
     pools: BTreeMap<String, ScrapePool>,
     groups: Arc<TargetGroups>,
-    /// Pools whose job is gone, until they have marked their series.
+    /// Pools of removed jobs, until they have written their stale markers.
     leaving: JoinSet<()>,
 }
 
@@ -42,7 +42,7 @@ impl std::fmt::Debug for Manager {
 }
 
 impl Manager {
-    /// An engine without jobs.
+    /// A manager without jobs.
     ///
     /// # Errors
     /// When its metrics are registered already, or the system refuses a thread.
@@ -69,7 +69,7 @@ impl Manager {
         Self { shared, options, state: Mutex::default() }
     }
 
-    /// Takes the jobs of a configuration. Jobs that did not change are not touched; logs of failed scrapes are opened anew.
+    /// Applies the jobs of a configuration. Unchanged jobs go on undisturbed; logs of failed scrapes are reopened.
     pub async fn apply(&self, jobs: &[Arc<ScrapeConfig>]) {
         // Every reload, also of an unchanged job: log rotation works with a reload, as with upstream.
         self.shared.failure_logs.reopen();
@@ -112,7 +112,7 @@ impl Manager {
         }
     }
 
-    /// Takes what discovery knows now.
+    /// Applies the target groups that discovery has found.
     pub async fn sync(&self, groups: Arc<TargetGroups>) {
         let mut state = self.state.lock().await;
         for (name, pool) in &mut state.pools {
@@ -129,7 +129,7 @@ impl Manager {
         self.state.lock().await.pools.iter().map(|(name, pool)| (name.clone(), pool.status())).collect()
     }
 
-    /// Ends every loop. What is under way is given up; nothing is marked stale, for the server may be back soon.
+    /// Ends every loop and aborts running scrapes. No stale markers are written: the server may be back soon.
     pub async fn shutdown(&self) {
         // The lock is not held while loops end: `status` goes on to answer.
         let pools = std::mem::take(&mut self.state.lock().await.pools);

@@ -8,10 +8,10 @@ use crate::parse::MetricKind;
 const FAMILIES_MAX: usize = 10_000;
 /// Bytes of names and texts remembered per target.
 const BYTES_MAX: usize = 8 << 20;
-/// Scrapes after the last that had a family.
+/// Scrapes without a family after which it is dropped.
 const KEPT_SCRAPES: u64 = 11;
 
-/// What a target says of one metric family.
+/// The metadata of one metric family.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metadata {
     /// Its type.
@@ -27,15 +27,15 @@ pub struct Metadata {
 pub struct MetadataCache {
     families: BTreeMap<String, Family>,
     generation: u64,
-    /// Of all names and texts.
+    /// The length of all names and texts.
     bytes: usize,
-    /// Given to the next family.
+    /// The number of the last new family.
     next: u32,
-    /// Good scrapes so far.
+    /// Successful scrapes so far.
     scrapes: u64,
-    /// There are families that may not be exposed any more.
+    /// There are new families that no successful scrape may have had.
     unsettled: bool,
-    /// When the next one is to be forgotten.
+    /// The scrape at which the next family is dropped.
     due: Option<u64>,
 }
 
@@ -43,15 +43,15 @@ pub struct MetadataCache {
 struct Family {
     number: u32,
     metadata: Metadata,
-    /// The last scrape that had it, for one that is not there now.
+    /// The last scrape that had it; `None` while it is exposed.
     last_seen: Option<u64>,
 }
 
 impl MetadataCache {
-    /// The number of no family.
+    /// Not a number of a family.
     pub(crate) const NO_FAMILY: u32 = u32::MAX;
 
-    /// Another number whenever something changed.
+    /// A number that changes with every change.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.generation
@@ -80,13 +80,13 @@ impl MetadataCache {
         self.families.iter().map(|(name, family)| (name.as_str(), &family.metadata))
     }
 
-    /// Of what is remembered: bytes of names and texts.
+    /// The length of all names and texts, bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// `set` puts a text of that many bytes into the family and says how long the one before was.
+    /// `set` puts a text of `bytes` into the family and returns the length of the text before.
     fn set(&mut self, metric: &str, bytes: usize, set: impl FnOnce(&mut Metadata) -> usize) -> u32 {
         let is_new = !self.families.contains_key(metric);
         let more = bytes + if is_new { metric.len() } else { 0 };
@@ -108,7 +108,7 @@ impl MetadataCache {
         family.number
     }
 
-    /// A good scrape had these families, or exactly those of the last if it was `unchanged`.
+    /// Records a successful scrape with these families; those of the last scrape if it was `unchanged`.
     pub(crate) fn scraped<I: Iterator<Item = u32>>(&mut self, unchanged: bool, numbers: impl FnOnce() -> I) {
         self.scrapes += 1;
         // The common scrape has the same families as the last: nothing to compare.

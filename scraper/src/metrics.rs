@@ -1,4 +1,4 @@
-//! What the scrape engine counts about itself, under upstream's names.
+//! The metrics of the scrape engine, under upstream's names.
 
 use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
@@ -22,12 +22,12 @@ pub(crate) struct Metrics {
     pub(crate) over_limit: IntCounter,
     pub(crate) evicted: IntCounter,
     pub(crate) pools: PoolMetrics,
-    /// By the interval as a duration.
+    /// By interval, written as a duration.
     pub(crate) interval_length: HistogramVec,
     pub(crate) duration: Histogram,
 }
 
-/// Those of the scrape pools, by job.
+/// The metrics of the scrape pools, by job.
 #[derive(Clone, Debug)]
 pub(crate) struct PoolMetrics {
     pub(crate) targets: IntGaugeVec,
@@ -137,7 +137,7 @@ impl PoolMetrics {
         })
     }
 
-    /// A job is gone.
+    /// Removes the metrics of a job that is gone.
     pub(crate) fn forget(&self, job: &str) {
         // What was never counted is not there.
         for gauges in [&self.targets, &self.target_limit] {
@@ -150,7 +150,7 @@ impl PoolMetrics {
     }
 }
 
-/// A histogram of a label. Upstream has summaries there; dashboards read their sums and counts, which these have too.
+/// A histogram by one label. Upstream has summaries here; dashboards read their sums and counts, which a histogram has, too.
 fn lengths(
     registry: &Registry,
     (name, label): (&str, &str),
@@ -160,7 +160,7 @@ fn lengths(
     added(registry, HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), &[label])?)
 }
 
-/// The same, in the registry.
+/// Registers a collector and returns it.
 fn added<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C, prometheus::Error> {
     registry.register(Box::new(collector.clone()))?;
     Ok(collector)

@@ -1,4 +1,4 @@
-//! What the scrape engine needs to know of the server.
+//! The options of the scrape engine.
 
 use http_client::Resolver;
 
@@ -13,10 +13,10 @@ pub struct Options {
     pub resolver: Resolver,
     /// From [`crate::server_seed`].
     pub seed: u64,
-    /// What is wanted of every target; the forms of histograms are each target's own.
+    /// Parser options of all targets; those for histograms are set per target.
     pub wanted: Wanted,
-    /// Bytes that the bodies of all targets may take while they are read; one of them at most half of it.
+    /// Memory for the bodies of all targets while they are read, bytes; one body may take half of it.
     pub body_memory: usize,
-    /// Threads that scrape; with none it is done where the manager is asked to.
+    /// The number of scrape threads; with 0, scrapes run on the caller's runtime.
     pub threads: usize,
 }

@@ -25,10 +25,10 @@ use crate::scrape_loop::{Mode, ScrapeLoop, Shared, TargetStatus};
 use crate::staleness_handover::SameRules;
 use crate::target::{Populated, Target, populate};
 
-/// Targets that cannot be made and are logged one by one when discovery brings them, at most.
+/// The most invalid targets of one update that are logged one by one.
 const INVALID_LOGGED: usize = 100;
 
-/// A target and how it is doing.
+/// A target and its status.
 #[derive(Clone, Debug)]
 pub struct ActiveTarget {
     /// What is scraped.
@@ -37,12 +37,12 @@ pub struct ActiveTarget {
     pub status: TargetStatus,
 }
 
-/// What one job scrapes, and what it does not.
+/// The targets of one job: active, dropped and invalid ones.
 #[derive(Clone, Debug, Default)]
 pub struct PoolStatus {
     /// In order of their labels.
     pub active: Vec<ActiveTarget>,
-    /// What relabelling dropped: labels as discovered, and the index of the rule. At most `keep_dropped_targets`.
+    /// Dropped targets: labels as discovered, and the index of the rule. At most `keep_dropped_targets`.
     pub dropped: Vec<(Labels, usize)>,
     /// How many were dropped.
     pub dropped_count: usize,
@@ -62,7 +62,7 @@ pub(crate) struct ScrapePool {
     job: Arc<JobSettings>,
     shared: Shared,
     running: HashMap<u64, Running>,
-    /// Loops whose target is gone, until they have marked its series.
+    /// Loops of removed targets, until they have written their stale markers.
     ending: HashMap<u64, Running>,
     tasks: JoinSet<(u64, ScrapeCache)>,
     dropped: Vec<(Labels, usize)>,
@@ -89,7 +89,7 @@ impl ScrapePool {
     /// StartTimestamps and ends loops so that exactly the targets of these groups are scraped.
     pub(crate) fn sync(&mut self, groups: &[Arc<TargetGroup>]) {
         let began = Instant::now();
-        //  Loops that ended since the last sync are no longer there to be taken back.
+        // Loops that ended since the last sync are no longer there to be taken back.
         while let Some(ended) = self.tasks.try_join_next() {
             if let Ok((hash, _)) = ended {
                 self.ending.remove(&hash);
@@ -129,12 +129,12 @@ impl ScrapePool {
         let mut invalid = Vec::new();
         for populated in groups.iter().flat_map(|group| populate(group, &self.config)) {
             match populated {
-                //  Several groups may give one target; the first one's discovered labels are shown.
+                // Several groups may give one target; the first one's discovered labels are shown.
                 Populated::Target(target) => drop(wanted.entry(target.hash).or_insert_with(|| Arc::from(target))),
                 Populated::Invalid { reason } => invalid.push(reason),
                 Populated::Dropped { discovered, rule } => {
                     self.dropped_count += 1;
-                    //  Their labels are kept for the API alone, and may be many.
+                    // Their labels are kept for the API alone, and may be many.
                     if keep == 0 || self.dropped.len() < keep {
                         self.dropped.push((discovered, rule));
                     }
@@ -173,7 +173,7 @@ impl ScrapePool {
     /// StartTimestamps a loop, or takes back one that was about to end.
     fn start(&mut self, target: Arc<Target>, cache: Option<ScrapeCache>) {
         let hash = target.hash;
-        //  A target that flaps (a pod whose readiness changes) is the same loop again: no stale markers, no new offset.
+        // A target that flaps (a pod whose readiness changes) is the same loop again: no stale markers, no new offset.
         if cache.is_none()
             && let Some(running) = self.ending.remove(&hash)
             && !running.mode.is_closed()
@@ -186,7 +186,7 @@ impl ScrapePool {
         let (mode, receiver) = watch::channel(Mode::Run);
         let status = Arc::new(Mutex::new(TargetStatus::default()));
         let interval = format_duration_ms(target.interval_ms);
-        //  A target stays on one thread, so that its connection and its cache stay warm there (decision 0008).
+        // A target stays on one thread, so that its connection and its cache stay warm there (decision 0008).
         let (turn, thread) = self.shared.threads.turn((hash, self.shared.seed), target.interval_ms);
         let scrape_loop = ScrapeLoop {
             turn,
@@ -220,7 +220,7 @@ impl ScrapePool {
         self.config = config;
         let all: HashMap<u64, Running> = self.running.drain().chain(self.ending.drain()).collect();
         for running in all.values() {
-            //  Stop, not End: the loop that goes on with the series writes the stale markers.
+            // Stop, not End: the loop that goes on with the series writes the stale markers.
             running.mode.send_replace(Mode::Stop);
         }
         // Not the set that the new ones are started in, which does not empty.
@@ -229,7 +229,7 @@ impl ScrapePool {
             let Ok((hash, mut cache)) = ended else { continue };
             if let Some(running) = all.get(&hash) {
                 if !same_rules {
-                    //  Other relabelling may make other series of the same lines: they are parsed anew, the series stay
+                    // Other relabelling may make other series of the same lines: they are parsed anew, the series stay
                     // tracked.
                     cache.forget_lines();
                 }
@@ -245,7 +245,7 @@ impl ScrapePool {
             running.mode.send_replace(mode);
         }
         while self.tasks.join_next().await.is_some() {}
-        //  The metrics of a job that is gone would be exported for ever.
+        // The metrics of a job that is gone would be exported for ever.
         self.shared.metrics.pools.forget(&self.config.job_name);
     }
 
@@ -278,7 +278,7 @@ fn count(limit: u64) -> usize {
 /// Is the same made of the same bytes? As upstream has it, all but these fields may change that.
 fn makes_the_same(old: &ScrapeConfig, new: &ScrapeConfig) -> bool {
     let mut like_new = old.clone();
-    //  The fields that do not change what is made of a body are made equal; then the rest must be.
+    // The fields that do not change what is made of a body are made equal; then the rest must be.
     like_new.scrape_interval_ms = new.scrape_interval_ms;
     like_new.scrape_timeout_ms = new.scrape_timeout_ms;
     let ScrapeLimits { samples, series, entries, mode, .. } = new.limits;

@@ -1,23 +1,23 @@
-//! The series about a scrape that Prometheus adds to what was scraped.
+//! The report series of a scrape: `up`, `scrape_duration_seconds` and so on.
 
 use crate::scrape_cache::Counts;
 
-/// What a scrape was like.
+/// The outcome of a scrape.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Report {
     pub(crate) up: bool,
     pub(crate) duration_s: f64,
     pub(crate) counts: Counts,
-    /// Limits leave out what is new; how much is a series then, one that upstream does not have.
+    /// The job has limits that leave out new series: report how many samples (a series that upstream does not have).
     pub(crate) leaves_out: bool,
 }
 
-/// What `extra_scrape_metrics` adds.
+/// The series that `extra_scrape_metrics` adds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Extra {
     pub(crate) timeout_s: f64,
     pub(crate) sample_limit: usize,
-    /// Bytes uncompressed; -1 when they were too many.
+    /// Uncompressed size in bytes; -1 if over the limit.
     pub(crate) body_bytes: f64,
 }
 

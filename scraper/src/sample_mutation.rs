@@ -9,7 +9,7 @@ use model::{Labels, LabelsBuilder};
 use crate::parse::LabelPairs;
 use crate::scrape_cache::{ContentError, SeriesLimit};
 
-/// What a scrape job asks of the series of its targets.
+/// The rules and limits of a job for the series of its targets.
 #[derive(Clone, Debug, Default)]
 pub struct SeriesRules {
     /// Exposed labels win over target labels of the same name.
@@ -29,7 +29,7 @@ pub struct SeriesRules {
 /// A series in two parts: its labels are those of the source that are not in `removed`, overridden by `metric`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Series {
-    /// What the source does not already say, the metric name among it.
+    /// The labels that differ from those of the source, the metric name among them.
     pub(crate) metric: Labels,
     /// Names of source labels that relabelling took away from this series.
     pub(crate) removed: Vec<String>,
@@ -39,12 +39,12 @@ pub(crate) struct Series {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     reason: String,
-    /// Which limit was it, if one?
+    /// The limit that it exceeds, if any.
     limit: Option<SeriesLimit>,
 }
 
 impl Refusal {
-    /// It breaks no limit.
+    /// An invalid series that exceeds no limit.
     pub(crate) fn invalid(reason: String) -> Self {
         Self { reason, limit: None }
     }
@@ -62,7 +62,7 @@ impl Refusal {
         Self { reason, limit: Some(SeriesLimit::Buckets) }
     }
 
-    /// The error of the scrape, for a series that stands there.
+    /// The error of the scrape, with the place of the series.
     pub(crate) fn at(self, place: String) -> ContentError {
         ContentError::Series { place, reason: self.reason, limit: self.limit }
     }
@@ -72,7 +72,7 @@ impl Refusal {
 #[derive(Debug)]
 pub(crate) struct Side {
     labels: Labels,
-    /// Of `labels`.
+    /// The names of `labels`, in order.
     names: Vec<String>,
 }
 

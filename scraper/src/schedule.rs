@@ -1,6 +1,6 @@
-//! When a target is scraped: at an offset of the interval that comes from what the target is, so that a restart moves no
-//! scrape and the targets of a job are spread evenly (upstream: `scrape/target.go`). Offsets are cut to slots of some
-//! milliseconds: what begins at once costs less.
+//! Scrape times: a target is scraped at an offset within the interval that is a hash of its labels and URL, so that a restart
+//! moves no scrape and the targets of a job are spread evenly (upstream: `scrape/target.go`). Offsets are rounded down to
+//! slots of some milliseconds, because scrapes that begin together cost less.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub(crate) fn fnv1a(parts: &[&[u8]]) -> u64 {
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// What makes this server scrape at other times than its replicas: host name and external labels.
+/// A seed of host name and external labels, so that replicas scrape at different times.
 #[must_use]
 pub fn server_seed(hostname: &str, external_labels: &Labels) -> u64 {
     fnv1a(&[hostname.as_bytes(), format!("{external_labels:?}").as_bytes()])
@@ -26,14 +26,15 @@ pub(crate) fn target_hash(labels: &Labels, url: &str) -> u64 {
     fnv1a(&[format!("{:016}", labels.hash64()).as_bytes(), url.as_bytes()])
 }
 
-/// How many scrapes begin together, about, and over how long a time a thread gathers them, nanoseconds.
+/// About how many scrapes should begin together, and the longest slot of all threads together, nanoseconds.
 /// `docs/decisions/0010-scrapes-begin-together.md`
 const TOGETHER: u128 = 32;
 const GATHERED_NS: u64 = 40_000_000;
-/// Each interval has at least so many slots.
+/// The least number of slots of an interval.
 const SLOTS_MIN: u64 = 50;
 
-/// What begins within one slot of time begins at its start, on one thread; nanoseconds. `per_1000_s` scrapes there are in all.
+/// The length of a slot in nanoseconds, for `per_1000_s` scrapes in 1000 seconds. Scrapes of one slot begin together at its
+/// start, on one thread.
 #[must_use]
 pub(crate) fn slot_ns(per_1000_s: u64, threads: u64, interval_ns: u64) -> u64 {
     let mut slot_ns = GATHERED_NS / threads;
@@ -44,48 +45,48 @@ pub(crate) fn slot_ns(per_1000_s: u64, threads: u64, interval_ns: u64) -> u64 {
     slot_ns.min(interval_ns / SLOTS_MIN).max(1)
 }
 
-/// When a target's turn is: nanoseconds after the start of its interval.
+/// The offset of a target: nanoseconds after the start of the interval.
 #[must_use]
 pub(crate) fn offset_ns(hash: u64, seed: u64, interval_ns: u64, slot_ns: u64) -> u64 {
     let offset = (hash ^ seed) % interval_ns;
     offset - offset % slot_ns
 }
 
-/// Nanoseconds from `now_ns` (since the epoch) until the target's next turn; more than none, at most the interval.
+/// Nanoseconds from `now_ns` (since the epoch) until the target's next scrape; more than 0, at most the interval.
 #[must_use]
 pub(crate) fn until_next_ns(now_ns: u64, interval_ns: u64, offset_ns: u64) -> u64 {
     let next = interval_ns - now_ns % interval_ns + offset_ns;
     if next > interval_ns { next - interval_ns } else { next }
 }
 
-/// The time a scrape is stored under: the exact tick when the scrape began within a hair of it (a hundredth of the
-/// interval, 2 ms at most), which keeps timestamps regular; else when it began. Milliseconds.
+/// The timestamp of a scrape in milliseconds: the exact tick if the scrape began within a hundredth of the interval of it
+/// (2 ms at most), which keeps timestamps regular and compressible (upstream: `ScrapeTimestampTolerance`); else its start.
 #[must_use]
 pub(crate) fn aligned_ms(began_ms: i64, tick_ms: i64, interval_ms: i64) -> i64 {
     let tolerance = (interval_ms / 100).min(2);
     if (began_ms - tick_ms).abs() <= tolerance { tick_ms } else { began_ms }
 }
 
-/// How far the clock of the wall may be from where it should be before it counts as set, milliseconds.
+/// A difference between wall clock and monotonic clock beyond which the wall clock counts as set, milliseconds.
 const CLOCK_SET_MS: i64 = 10;
 
-/// The times of the ticks of one loop. Ticks come by the monotonic clock, which nobody sets and which stands still while the
-/// machine sleeps; this says what the clock of the wall shows at each.
+/// The wall clock times of the ticks of one loop. Ticks follow the monotonic clock, which is never set and stands still while
+/// the machine is suspended.
 #[derive(Debug)]
 pub(crate) struct TickTimes {
     start: Instant,
-    /// What the clock of the wall showed at `start`, as far as it was not set since.
+    /// The wall clock at `start`, corrected whenever the clock is set.
     start_ms: Option<i64>,
 }
 
 impl TickTimes {
-    /// Of ticks that are due from then on.
+    /// For ticks from `start` on.
     pub(crate) fn new(start: Instant) -> Self {
         Self { start, start_ms: None }
     }
 
-    /// The time of a tick, milliseconds. After the clock was set it is one by the new time, and those that follow are whole
-    /// intervals after it.
+    /// The time of a tick, milliseconds. After the clock was set it follows the new time, and later ticks are whole intervals
+    /// after it.
     pub(crate) fn of(&mut self, due: Instant, now_ms: &dyn Fn() -> i64) -> i64 {
         let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         let since = ms(due.saturating_duration_since(self.start));

@@ -17,10 +17,10 @@ use crate::target::Target;
 /// The longest error of a scrape.
 const ERROR_BYTES_MAX: usize = 2048;
 
-/// An answer that can be read.
+/// A response that can be parsed.
 pub(crate) struct Fetched {
     pub(crate) format: Format,
-    /// What is wanted of the target.
+    /// The parser options of the target.
     pub(crate) wanted: Wanted,
     pub(crate) body: FetchedBody,
 }
@@ -43,7 +43,7 @@ pub(crate) enum Limit {
     Body,
     Labels,
     Buckets,
-    /// Of the memory of all bodies.
+    /// The memory of the bodies of all scrapes.
     Memory,
 }
 
@@ -59,7 +59,7 @@ pub(crate) struct Outcome {
     pub(crate) nothing_stored: String,
 }
 
-/// What a target says may stand in an error, and that is kept for every target.
+/// Bounds an error: it may quote the target, and is kept for every target.
 fn shorten(error: &mut String) {
     if error.len() > ERROR_BYTES_MAX {
         error.truncate(error.floor_char_boundary(ERROR_BYTES_MAX));
@@ -124,7 +124,7 @@ impl ScrapeAppend {
         outcome
     }
 
-    /// Says so if the store took no sample of the target, why, and what to do.
+    /// A message if the store took no sample of the target: why, and what to do. Otherwise empty.
     fn nothing_stored(&self, outcome: &Outcome) -> String {
         let (counts, committed) = (&outcome.counts, &outcome.committed);
         // The scraper drops what it can tell itself; the rest is counted by the store at the commit.

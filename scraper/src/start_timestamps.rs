@@ -20,20 +20,20 @@ const ZEROS_MAX: usize = 100_000;
 #[derive(Debug, Default)]
 pub(crate) struct StartTimestamps {
     known: HashMap<u32, i64>,
-    /// What this scrape says anew, by column.
+    /// New start timestamps of this scrape, by column.
     new: HashMap<u32, ExtraSample>,
-    /// Those of them that are to be stored.
+    /// The zero samples to store.
     zeros: Vec<ExtraSample>,
 }
 
 impl StartTimestamps {
-    /// Nothing was exposed yet.
+    /// Begins a scrape.
     pub(crate) fn begin(&mut self) {
         self.new.clear();
         self.zeros.clear();
     }
 
-    /// A sample of that time counts since `start_ms`; `zero` is what it was then, if it is a histogram.
+    /// Notes the start timestamp of a sample; `zero` is the empty histogram to store, if the sample is a histogram.
     pub(crate) fn note(&mut self, column: u32, start_ms: i64, ts_ms: i64, zero: Option<Box<Histogram>>) {
         // Zero is how protobuf says nothing.
         let is_said = start_ms != 0 && start_ms < ts_ms;
@@ -58,7 +58,7 @@ impl StartTimestamps {
         }
     }
 
-    /// What is to be stored.
+    /// The zero samples to store with this scrape.
     pub(crate) fn zeros(&self) -> &[ExtraSample] {
         &self.zeros
     }
@@ -70,7 +70,7 @@ impl StartTimestamps {
     }
 }
 
-/// A histogram without observations that the one that follows can be compared with bucket by bucket.
+/// A histogram without observations, with the buckets' layout of the one that follows.
 pub(crate) fn empty(like: &Histogram) -> Box<Histogram> {
     Box::new(Histogram {
         schema: like.schema,

@@ -19,7 +19,7 @@ const PARAM_PREFIX: &str = "__param_";
 const UNIX_SOCKET: &str = "__unix_socket__";
 const META_PREFIX: &str = "__meta_";
 
-/// Something to scrape, unchangeable.
+/// A target to scrape; immutable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// As discovery found it, with the job's defaults; before relabelling.
@@ -34,7 +34,7 @@ pub struct Target {
     pub interval_ms: i64,
     /// Longest time a scrape may take, milliseconds.
     pub timeout_ms: i64,
-    /// Of labels and URL: what makes two targets the same.
+    /// Hash of labels and URL. Targets with equal hashes are the same target.
     pub hash: u64,
 }
 
@@ -47,7 +47,7 @@ impl Target {
 }
 
 impl Target {
-    /// In which form its histograms are wanted; for the rest what the job wants of its targets.
+    /// Its parser options: the handling of histograms is set per target by labels, the rest per job.
     #[must_use]
     pub fn wanted(&self, of_all: Wanted) -> Wanted {
         let on = |switch: usize| self.labels.get(SWITCHES[switch].0).and_then(parse_bool).unwrap_or(false);
@@ -62,7 +62,7 @@ const SWITCHES: [(&str, &str); 3] = [
     ("__scrape_native_histograms__", "scrape native histograms"),
 ];
 
-/// What became of a discovered label set.
+/// The result of relabelling a discovered label set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Populated {
     /// To be scraped.
@@ -211,7 +211,7 @@ fn url(labels: &Labels, job: &ScrapeConfig) -> String {
     format!("{scheme}{colon}//{}{slash}{path}{mark}{query}", labels.value(ADDRESS))
 }
 
-/// As Go writes the path of a URL: what may not stand there is escaped, a question mark among it.
+/// Escapes a path as Go's `URL.EscapedPath` does, a question mark included.
 fn escaped_path(path: &str) -> String {
     use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
     const ESCAPED: &AsciiSet = &CONTROLS

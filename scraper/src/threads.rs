@@ -1,5 +1,5 @@
-//! The threads that scrape. Each waits for, fetches, reads and stores the targets that fall to it by itself: handing a page
-//! to another thread and waking up again costs more than reading a small one.
+//! The scrape threads. Each runs the whole scrape of the targets assigned to it, but for large bodies: handing a body to another thread and waking
+//! up again costs more than parsing a small one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,14 +18,14 @@ pub(crate) const READ_HERE_BYTES: usize = 256 << 10;
 pub(crate) struct Threads {
     handles: Vec<Handle>,
     _running: Vec<oneshot::Sender<()>>,
-    /// In 1000 seconds.
+    /// Scrapes in 1000 seconds.
     scrapes: AtomicU64,
 }
 
-/// When and where a target is scraped, as long as this is held.
+/// The slot of a target, as long as this is held.
 #[derive(Debug)]
 pub(crate) struct Turn {
-    /// So long after the start of its interval.
+    /// The offset from the start of the interval.
     pub(crate) offset_ns: u64,
     scrapes: u64,
     of: Arc<Threads>,
@@ -38,7 +38,7 @@ impl Drop for Turn {
 }
 
 impl Threads {
-    /// So many threads; with none, everything runs where it is asked for.
+    /// Starts `count` threads; with 0, scrapes run on the caller's runtime.
     ///
     /// # Errors
     /// When the system refuses a thread.
@@ -60,7 +60,7 @@ impl Threads {
         Ok(Self { handles, _running: running, scrapes: AtomicU64::new(0) })
     }
 
-    /// When and where a target is scraped.
+    /// Assigns a target to a slot and a thread.
     pub(crate) fn turn(self: &Arc<Self>, (hash, seed): (u64, u64), interval_ms: i64) -> (Turn, Handle) {
         // At least 1, because offset and rate below divide by it.
         let interval_ms = interval_ms.unsigned_abs().max(1);

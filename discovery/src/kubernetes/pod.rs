@@ -18,8 +18,8 @@ pub(crate) fn group(pod: &Pod, attach: AttachMetadata, store: &dyn ObjectStore) 
     set(&mut labels, "namespace", namespace(&pod.metadata));
     set_pod(&mut labels, pod, attach, store);
     set_namespace(&mut labels, &pod.metadata, attach, store);
-    // As upstream: targets without the labels of the node could pass relabelling rules that should drop them. The
-    // node's arrival is a change that makes the group anew.
+    // As upstream: a node that is not known was filtered out by a node selector, or is still to come; its arrival is
+    // a change that makes this group anew.
     if attach.node && !set_node(&mut labels, &pod.spec.node_name, store) {
         return group;
     }

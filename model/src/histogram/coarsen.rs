@@ -19,7 +19,7 @@ impl Histogram {
     }
 }
 
-/// Where a bucket goes when an exponential schema becomes coarser by so many steps, 31 at most.
+/// The index of a bucket after an exponential schema was made coarser by `steps`, 31 at most.
 #[must_use]
 pub fn joined_index(index: i32, steps: u32) -> i32 {
     // Buckets include their upper bound: indices 1 and 2 join into 1, 3 and 4 into 2. The shift rounds down also

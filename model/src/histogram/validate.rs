@@ -1,9 +1,9 @@
-//! Which histograms make sense. The rules and texts are upstream's (`model/histogram/validate.go`).
+//! Validates histograms. The rules and texts are upstream's (`model/histogram/validate.go`).
 
 use super::{Buckets, Histogram, Span};
 use crate::float::format_g;
 
-/// Why a histogram makes no sense.
+/// Why a histogram is invalid.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HistogramError {
@@ -215,7 +215,7 @@ impl Histogram {
     }
 }
 
-/// Do spans ascend within what an index can be, and agree with the counts?
+/// Checks that spans ascend within the range of indices and agree with the counts.
 fn spans(buckets: &Buckets) -> Result<(), HistogramError> {
     let mut end = 0i64;
     for (i, span) in buckets.spans.iter().enumerate() {
@@ -235,7 +235,7 @@ fn spans(buckets: &Buckets) -> Result<(), HistogramError> {
     lengths(buckets)
 }
 
-/// Do spans cover as many buckets as there are counts?
+/// Checks that spans cover as many buckets as there are counts.
 fn lengths(buckets: &Buckets) -> Result<(), HistogramError> {
     let (needed, got) = (buckets.spans.iter().map(|s| u64::from(s.length)).sum(), buckets.counts.len());
     if needed == got as u64 { Ok(()) } else { Err(HistogramError::BucketsMismatch { needed, got }) }

@@ -66,7 +66,7 @@ impl Labels {
         })
     }
 
-    /// From the bytes of [`Labels::as_text`], say out of a store; `None` when they are not a label set.
+    /// From the text of [`Labels::as_text`], as a store holds it; `None` if it is not a label set.
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
         let mut rest = text;
@@ -188,13 +188,13 @@ impl Labels {
         })
     }
 
-    /// Those whose names are kept.
+    /// The labels whose names `keep` accepts.
     #[must_use]
     pub fn filtered(&self, keep: impl FnMut(&str) -> bool) -> Self {
         assembled(|text| self.filtered_text(keep, text))
     }
 
-    /// Adds the text of [`Labels::filtered`] to another, say to look for the set without making it.
+    /// Appends the text of [`Labels::filtered`], to look a set up without allocating it.
     pub fn filtered_text(&self, mut keep: impl FnMut(&str) -> bool, text: &mut String) {
         for (name, entry) in Entries(&self.0) {
             if keep(name) {
@@ -303,7 +303,7 @@ impl<'a> Iterator for Iter<'a> {
     }
 }
 
-/// The pairs of a set as they lie in its text, each with its name.
+/// The pairs of a set as encoded, each with its name.
 struct Entries<'a>(&'a str);
 
 impl<'a> Iterator for Entries<'a> {
@@ -322,7 +322,7 @@ impl<'a> Iterator for Entries<'a> {
     }
 }
 
-/// A set from a text that is put together in memory that stays.
+/// Builds a set in the text buffer of this thread.
 fn assembled(write: impl FnOnce(&mut String)) -> Labels {
     thread_local! {
         static TEXT: Cell<String> = const { Cell::new(String::new()) };
@@ -418,7 +418,7 @@ fn is_word(name: &str, also: impl Fn(u8) -> bool) -> bool {
     !name.is_empty() && !name.as_bytes()[0].is_ascii_digit() && name.bytes().all(word)
 }
 
-/// Bytes that say a length, at most.
+/// The most bytes of an encoded length.
 const LENGTH_DIGITS_MAX: usize = 11;
 
 fn push_str(text: &mut String, s: &str) {
@@ -439,14 +439,14 @@ fn push_length(text: &mut String, mut n: usize) {
     }
 }
 
-/// Where the string whose length stands at a place begins and ends, in a text that was checked.
+/// Start and end of the string whose length is encoded at `at`, in a text that was checked.
 #[inline]
 fn string_at(text: &[u8], at: usize) -> (usize, usize) {
     let (len, digits) = length(&text[at..]).expect("BUG: a label text was checked when it was made");
     (at + digits, at + digits + len)
 }
 
-/// The length that stands at the start of a text, and how many bytes say it.
+/// Decodes the length at the start of a text; also returns the number of its bytes.
 #[inline]
 fn length(text: &[u8]) -> Option<(usize, usize)> {
     // Nearly all are short.

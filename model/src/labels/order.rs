@@ -85,7 +85,7 @@ impl<'a> Place<'a> {
     }
 }
 
-/// Those whose strings before these are the same.
+/// Sorts places whose strings before the current one are equal.
 fn sort(places: &mut [Place<'_>]) {
     while places.len() > 1 {
         let first = places[0].string;

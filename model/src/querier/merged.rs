@@ -189,13 +189,13 @@ impl PartReader for MergedReader<'_> {
     }
 }
 
-/// Where the reading of one store is.
+/// The read position in one store.
 struct Cursor<'p> {
     reader: Box<dyn PartReader + 'p>,
     /// The next part.
     part: usize,
     count: usize,
-    /// What is left of the part before it.
+    /// The series of the last part that were not merged yet.
     series: VecDeque<Batch>,
 }
 
@@ -243,7 +243,7 @@ fn merge(first: Batch, second: Batch) -> Batch {
     merged
 }
 
-/// One side of a merge: where it is.
+/// The position in one side of a merge.
 struct Side<'b> {
     timestamps_ms: &'b [i64],
     column: &'b Column,

@@ -42,7 +42,7 @@ impl Regex {
         Self::new_within(source, &mut |_| true)
     }
 
-    /// The same; `room` is asked whether there is memory for so many bytes more before these are used, and can refuse.
+    /// The same within a memory budget: `room` is called with a number of bytes before they are allocated, and can refuse.
     ///
     /// # Errors
     /// When Go would refuse it, or `room` does.
@@ -85,7 +85,7 @@ impl Regex {
         &self.source
     }
 
-    /// Does the whole of `text` match?
+    /// True if the whole of `text` matches.
     #[must_use]
     pub fn is_match(&self, text: &str) -> bool {
         match &self.plan {
@@ -112,7 +112,7 @@ impl Regex {
         }
     }
 
-    /// Does every text but perhaps the empty one match?
+    /// True if every non-empty text matches.
     #[must_use]
     pub fn matches_all(&self) -> bool {
         matches!(&self.plan, Plan::Branches(branches) if branches.matches_all())

@@ -50,7 +50,7 @@ impl CapturingRegex {
         &self.source
     }
 
-    /// Does `text` match?
+    /// True if `text` matches.
     #[must_use]
     pub fn is_match(&self, text: &str) -> bool {
         self.test.as_ref().map_or_else(|| self.engine.is_match(text), |test| test.is_match(text))
@@ -134,7 +134,7 @@ impl Expansion<'_> {
         each(rest);
     }
 
-    /// What a group matched: by its number, else the first of those with the name that matched anything.
+    /// The text of a group: by its number, else of the first group of that name that took part in the match.
     fn group(&self, name: &str) -> &str {
         let text = |number: usize| self.captures.get_group(number).map(|span| &self.text[span.range()]);
         let found = match number(name) {
@@ -146,7 +146,7 @@ impl Expansion<'_> {
     }
 }
 
-/// The name after a dollar sign, in braces or as long as it goes, and what follows.
+/// The name behind a dollar sign, with or without braces, and the rest of the template.
 fn reference(after: &str) -> Option<(&str, &str)> {
     let text = after.strip_prefix('{').unwrap_or(after);
     // As Go's `extract`: the longest run of letters, digits and underscores, so `$1x` names the group `1x`.

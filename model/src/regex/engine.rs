@@ -12,11 +12,11 @@ const COMPILED_SIZE_MAX: usize = 256 << 20;
 /// Bounds on the cache of states with which a thread matches.
 const CACHE_MIN: usize = 256 << 10;
 const CACHE_MAX: usize = 2 << 20;
-/// Functions that walk a deeper tree run on a stack of their own, which has so much for each level.
+/// Deeper trees are walked on a stack of their own, with this many bytes for each level.
 const HEIGHT_ON_STACK: u32 = 64;
 const STACK_BYTES_PER_LEVEL: usize = 32 << 10;
 
-/// Is there memory for so many bytes more?
+/// Asks a memory budget for this many bytes more; false refuses them.
 pub type Room<'r> = dyn FnMut(usize) -> bool + 'r;
 
 /// Asks for the memory that reading takes.

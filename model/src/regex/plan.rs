@@ -20,7 +20,7 @@ pub(super) struct Branches {
     exact: Vec<String>,
     /// `literal.*`, `literal.+`
     prefixes: Affixes,
-    /// What every match starts with, if that is known of all and they are few.
+    /// The prefixes of all matches, if every branch has one and they are few.
     starts: Vec<String>,
     /// `.*literal`, `.+literal`; backwards
     suffixes: Affixes,
@@ -116,12 +116,12 @@ impl Branches {
         only.then_some(&self.exact)
     }
 
-    /// What every match starts with; empty when nothing is known.
+    /// The prefixes of all matches; empty if they are not known.
     pub(super) fn starts(&self) -> &[String] {
         &self.starts
     }
 
-    /// Does every text match but perhaps the empty one?
+    /// True if every non-empty text matches.
     pub(super) fn matches_all(&self) -> bool {
         matches!(self.prefixes.0.first(), Some((prefix, _)) if prefix.is_empty())
     }
@@ -188,7 +188,7 @@ fn simple(branch: &Hir) -> Option<Branch> {
     }
 }
 
-/// Is it `.*` or `.+`? And must there be something?
+/// `Some(false)` for `.*`, `Some(true)` for `.+`, where something must follow.
 fn anything(hir: &Hir) -> Option<bool> {
     let HirKind::Repetition(repetition) = hir.kind() else { return None };
     let is_any = repetition.max.is_none() && repetition.min <= 1 && is_any_char(&repetition.sub);
@@ -205,7 +205,7 @@ fn is_any_char(hir: &Hir) -> bool {
     }
 }
 
-/// Every text that matches. There are as many as the expression lists, and few where it multiplies.
+/// Every text that matches, if the set is finite. Alternations may be long, products of choices only small.
 fn literals(hir: &Hir) -> Option<Vec<String>> {
     match hir.kind() {
         HirKind::Empty => Some(vec![String::new()]),
@@ -248,7 +248,7 @@ fn times(heads: Vec<String>, tails: Vec<String>) -> Option<Vec<String>> {
     Some(heads.iter().flat_map(|head| tails.iter().map(move |tail| format!("{head}{tail}"))).collect())
 }
 
-/// What the matches of the branches start with, none starting with another; empty when a branch may start with anything.
+/// The prefixes of the matches of all branches, none a prefix of another; empty if a branch may start with anything.
 pub(super) fn starts(hir: &Hir) -> Vec<String> {
     let branches: &[Hir] = match hir.kind() {
         HirKind::Capture(capture) => return starts(&capture.sub),
@@ -264,7 +264,7 @@ pub(super) fn starts(hir: &Hir) -> Vec<String> {
     shortest(all.collect())
 }
 
-/// Those that start with no other; none where one is empty, or there are many.
+/// Removes texts that have another as a prefix; empty if one text is empty or there are too many.
 fn shortest(mut texts: Vec<String>) -> Vec<String> {
     texts.sort_unstable();
     // Sorted, whatever starts with another follows it.

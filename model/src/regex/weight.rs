@@ -1,20 +1,20 @@
-//! What an expression takes in memory, told from its syntax before it is compiled.
+//! Estimates the memory of an expression from its syntax, before it is compiled.
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
-/// Memory that reading an expression takes for each of its bytes, until it is compiled.
+/// Memory of the parsed expression for each byte of its source.
 const SYNTAX_BYTES: usize = 64;
-/// What a compiled expression takes, however small it is: its engines, and the caches in which one thread matches.
+/// Memory of any compiled expression: its engines, and the caches of one thread.
 const ENGINE_BYTES: usize = 24 << 10;
-/// What a state of it takes, in the automata for both directions, while these are made.
+/// Memory of an NFA state, in the automata of both directions, while these are built.
 const STATE_BYTES: usize = 128;
 
-/// What reading an expression takes, until it is compiled.
+/// Memory of the parsed expression, until it is compiled.
 pub(super) fn syntax_bytes(source: &str) -> usize {
     source.len().saturating_mul(SYNTAX_BYTES)
 }
 
-/// About what it takes compiled, and not less.
+/// Estimated memory of the compiled expression; not less than the real one.
 pub(super) fn compiled_bytes(hir: &Hir) -> usize {
     states(hir).saturating_mul(STATE_BYTES).saturating_add(ENGINE_BYTES)
 }

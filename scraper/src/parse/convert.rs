@@ -29,7 +29,7 @@ type Next<'a> = Result<Option<(Entry<'a>, Fingerprint)>, ParseError>;
 /// Reads an exposition entry by entry.
 #[derive(Debug)]
 pub(super) struct Converter<'a> {
-    /// Of a text format.
+    /// The parser of the text format.
     lines: LineParser<'a>,
     wanted: Wanted,
     /// What the last `# TYPE` line gave.
@@ -40,18 +40,18 @@ pub(super) struct Converter<'a> {
     gathered: Option<Gathered<'a>>,
     /// The entry that ended a histogram; handed out after it.
     held: Option<Next<'a>>,
-    /// What comes next, once it was looked at; the end and a fault are met again and again.
+    /// The next entry, if it was read already. The end and an error stay here.
     ahead: Option<Next<'a>>,
-    /// The histogram that was handed out last, or is ahead.
+    /// The histogram that was handed out last, or is the next entry.
     whole: Whole<'a>,
     fingerprint: Fingerprint,
 }
 
-/// The lines of one histogram, as many as came.
+/// The lines of one histogram that were read so far.
 #[derive(Debug)]
 struct Gathered<'a> {
     group: u64,
-    /// One of them.
+    /// The first of its series.
     series: Series<'a>,
     lines: usize,
     buckets: Vec<(f64, f64)>,
@@ -59,7 +59,7 @@ struct Gathered<'a> {
     sum: f64,
     point: Point<'a>,
     exemplars: Vec<Exemplar<'a>>,
-    /// Where the last of them stands, and how it begins.
+    /// The position behind the last of its lines.
     place: usize,
 }
 
@@ -208,7 +208,7 @@ impl<'a> Converter<'a> {
         }
     }
 
-    /// Are there lines in the family that say something together?
+    /// True if lines of the current family have to be read together.
     fn joins(&self) -> bool {
         match self.kind {
             MetricKind::Histogram => true,
@@ -217,13 +217,13 @@ impl<'a> Converter<'a> {
         }
     }
 
-    /// What the series is to the family that the last `# TYPE` line began.
+    /// The role of the series in the family of the last `# TYPE` line.
     fn member(&self, sample: &Sample<'a>) -> Option<Member> {
         let (true, Series::Text { text, .. }) = (self.joins(), sample.series) else { return None };
         Member::of(text, &self.family, self.kind)
     }
 
-    /// Takes a line of a classic histogram, if it is one. (A `_created` among them is none, and does not end it.)
+    /// Collects a line of a classic histogram; false if it is none. (A `_created` line is none, and does not end one.)
     fn gather(&mut self, sample: &Sample<'a>, member: Member) -> bool {
         if self.kind != MetricKind::Histogram || !matches!(member.role, Role::Bucket(_) | Role::Count | Role::Sum) {
             return false;
@@ -256,7 +256,7 @@ impl<'a> Converter<'a> {
         true
     }
 
-    /// The histogram that was gathered, if it is one.
+    /// The collected histogram as an entry, if it is valid.
     fn finish(&mut self) -> Option<(Entry<'a>, Fingerprint)> {
         let Gathered { group, series, lines, buckets, count, sum, point, exemplars, place, .. } =
             self.gathered.take()?;
@@ -278,7 +278,7 @@ impl<'a> Converter<'a> {
     }
 }
 
-/// The times at which counting began, by group: of the `_created` series that stand before the next family.
+/// The start timestamps of the current family by group, from the `_created` series before the next `# TYPE` line.
 fn created(rest: &[u8], family: &str, kind: MetricKind, times: &mut HashMap<u64, i64>) {
     // The next TYPE line begins another family. Without one the family goes on to the end of the body.
     let block = memmem::find(rest, b"\n# TYPE ").and_then(|end| rest.get(..=end)).unwrap_or(rest);

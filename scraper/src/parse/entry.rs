@@ -1,4 +1,4 @@
-//! What an exposition says, entry by entry, and what an entry is recognised by.
+//! The entries of an exposition, and the fingerprints by which they are recognised in the next scrape.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use model::histogram::{HistogramError, WholeCounts};
 use super::kind::MetricKind;
 use super::series::{Exemplar, Series};
 
-/// One thing an exposition says.
+/// One entry of an exposition.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Entry<'a> {
     /// `# HELP metric text`
@@ -41,9 +41,9 @@ pub enum Entry<'a> {
 /// A sample as it was exposed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sample<'a> {
-    /// Whose it is.
+    /// Its series.
     pub series: Series<'a>,
-    /// What it says.
+    /// Its value and times.
     pub point: Point<'a>,
 }
 
@@ -55,7 +55,7 @@ pub struct Point<'a> {
     pub value: f64,
     /// The sample's own time, milliseconds since the epoch.
     pub ts_ms: Option<i64>,
-    /// When the counting began, milliseconds since the epoch. In OpenMetrics it is there if it was asked for.
+    /// The start timestamp, milliseconds since the epoch. In OpenMetrics 1 only with [`Wanted::start_times`](super::Wanted).
     pub start_ms: Option<i64>,
     /// One of the events that were counted.
     pub exemplar: Option<Exemplar<'a>>,
@@ -67,13 +67,13 @@ impl Point<'_> {
     }
 }
 
-/// What an entry is recognised by in the next scrape. Equal marks mean that everything but value, times and exemplar is
-/// equal, byte by byte.
+/// Identifies an entry in the next scrape. Equal fingerprints mean that everything but value, times and exemplar is equal,
+/// byte by byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fingerprint {
     /// A hash of the series, or of the whole comment.
     pub key: u64,
-    /// How many bytes that is; 0 in protobuf.
+    /// The length of that text in bytes; 0 in protobuf.
     pub(super) len: u32,
     pub(super) what: What,
 }
@@ -82,21 +82,21 @@ pub struct Fingerprint {
 pub(super) enum What {
     Series,
     Comment,
-    /// A comment that says of what type the next series are.
+    /// A comment that sets the type of the series behind it.
     Type(MetricKind),
-    /// A comment that says of what unit they are.
+    /// A comment that sets their unit.
     Unit,
 }
 
 impl Fingerprint {
-    /// Is it one of a series? Otherwise of a comment.
+    /// True for a series, false for a comment.
     #[must_use]
     pub fn is_series(&self) -> bool {
         self.what == What::Series
     }
 }
 
-/// What was recognised.
+/// An entry that was recognised.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Recognised<'a> {
     /// The comment that the fingerprint was taken of.
@@ -110,15 +110,15 @@ pub enum Recognised<'a> {
 pub struct Native {
     /// With counts that are floats.
     pub histogram: Histogram,
-    /// What the counts are where they were exposed as whole numbers.
+    /// The counts as integers, if they were exposed as such.
     pub counts: Option<WholeCounts>,
 }
 
 impl Native {
-    /// Checks what upstream checks of a histogram of this form.
+    /// Upstream's checks for an integer or a float histogram.
     ///
     /// # Errors
-    /// What makes no sense.
+    /// Which rule the histogram breaks.
     pub fn validate(&self) -> Result<(), HistogramError> {
         self.counts.map_or_else(|| self.histogram.validate(), |counts| self.histogram.validate_whole(counts))
     }

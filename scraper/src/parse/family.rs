@@ -16,7 +16,7 @@ pub(super) enum Role {
     Bucket(f64),
     Sum,
     Count,
-    /// When the counting began.
+    /// The start timestamp.
     Created,
     /// The series that has the family's name, or `_total` behind it.
     Value,
@@ -25,13 +25,13 @@ pub(super) enum Role {
 /// A series of a family.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Member {
-    /// Equal for the series that belong together: of their labels without the one that tells them apart.
+    /// Hash of the labels without `le` or `quantile`: equal for the series that belong together.
     pub(super) group: u64,
     pub(super) role: Role,
 }
 
 impl Member {
-    /// What a series, as it is written, is to the family of that name and type; `None` when it is none of its series.
+    /// The role of a series in the family of this name and type; `None` if it does not belong to it.
     pub(super) fn of(series: &str, family: &str, kind: MetricKind) -> Option<Self> {
         let apart = match kind {
             MetricKind::Histogram => BUCKET,

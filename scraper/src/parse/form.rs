@@ -1,9 +1,9 @@
-//! What is read: the forms of an exposition, what is wanted of it, and why it is none.
+//! The exposition formats, the options of a parser, and its errors.
 
-/// Lines of one histogram; one that has more is none.
+/// The most lines (or buckets) of one histogram; one with more is dropped.
 pub(super) const LINES_MAX: usize = 10_000;
 
-/// In which form a target says what it says.
+/// An exposition format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// The text format, 0.0.4 and 1.0.0.
@@ -16,24 +16,24 @@ pub enum Format {
     Protobuf,
 }
 
-/// What is wanted of a target, and in which form.
+/// Which parts of an exposition are read, and in which form.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
-    /// The native one of those that have it; otherwise what there is of a classic one.
+    /// Native histograms where a histogram has both forms; classic series otherwise.
     pub native: bool,
-    /// The classic one beside the native one.
+    /// Classic series beside the native histogram.
     pub classic: bool,
-    /// A native one with custom buckets in place of the classic one, where there is no other native one.
+    /// Convert classic histograms to native ones with custom buckets, where there is no other native one.
     pub convert: bool,
-    /// The labels `__type__` and `__unit__`, out of what the page says of the family.
+    /// Add the labels `__type__` and `__unit__` from the metadata of the family.
     pub types: bool,
-    /// Since when samples count ([`Point::start_ms`]): in OpenMetrics out of `_created` series, which are no series then.
+    /// Start timestamps ([`Point::start_ms`]). In OpenMetrics 1 they come from `_created` series, which are then not stored.
     pub start_times: bool,
-    /// Is OpenMetrics 2.0 read?
+    /// Accept OpenMetrics 2.0.
     pub openmetrics2: bool,
 }
 
-/// Where and why an exposition is not one. The text shows at most a hundred bytes of the line.
+/// Where and why an exposition cannot be parsed. The text shows at most a hundred bytes of the line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {reason}: {excerpt:?}")]
 pub struct ParseError {

@@ -16,8 +16,8 @@ pub(super) struct RawLabel {
     pub(super) value: Range<usize>,
 }
 
-/// Walks what stands behind an opening brace, calls `on_label` for each item, and returns the length up to and with the
-/// closing brace; or where it goes wrong and why.
+/// Walks the text behind an opening brace, calls `on_label` for each item, and returns the length including the closing
+/// brace; or position and reason of a syntax error.
 pub(super) fn walk_labels(
     text: &[u8],
     mut on_label: impl FnMut(RawLabel) -> Result<(), &'static str>,
@@ -62,7 +62,7 @@ pub(super) fn walk_labels(
     }
 }
 
-/// Where a quoted string stands in OpenMetrics.
+/// The place of a quoted string in OpenMetrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Quoted {
     /// A name, which may hold line breaks.
@@ -117,7 +117,7 @@ pub(super) fn walk_strict_labels(
     }
 }
 
-/// The length of a quoted string with its quotes, or `None` if there is none that may stand there.
+/// The length of a quoted string with its quotes, or `None` if there is none or it is not allowed there.
 pub(super) fn strict_quoted_len(text: &[u8], place: Quoted) -> Option<usize> {
     let length = quoted_len(text)?;
     let inside = text.get(1..length - 1)?;
@@ -164,7 +164,7 @@ fn quote_or_backslash(text: &[u8]) -> Option<usize> {
 const ONES: u64 = 0x0101_0101_0101_0101;
 const TOPS: u64 = 0x8080_8080_8080_8080;
 
-/// The top bits of bytes that are this one; of those behind the first, some that are not.
+/// Sets the top bits of the bytes equal to `byte`. Behind the first match other bits may be set, too.
 #[inline]
 fn zero_bytes(chunk: &[u8; 8], byte: u8) -> u64 {
     let other = u64::from_le_bytes(*chunk) ^ (ONES * u64::from(byte));
@@ -214,7 +214,7 @@ fn letters(chunk: u64, colons: bool) -> u64 {
     (letters | digits | underscores) & !chunk & TOPS
 }
 
-/// Where blanks end that may stand there; mostly there are none.
+/// The position behind optional blanks; mostly there are none.
 #[inline]
 fn behind_blanks(text: &[u8], at: usize) -> usize {
     match text.get(at) {

@@ -1,4 +1,4 @@
-//! The formats in which each line stands for itself: the text format and OpenMetrics 1. What a converter reads.
+//! The formats in which each line is one entry: the text format and OpenMetrics 1. Input of the converter.
 
 use super::entry::{Entry, Fingerprint, Recognised};
 use super::form::ParseError;
@@ -38,19 +38,19 @@ impl<'a> LineParser<'a> {
         }
     }
 
-    /// Where the last entry stands, and how it begins: `line 3 ("up 1")`.
+    /// Number and start of the last entry's line, for errors: `line 3 ("up 1")`.
     pub(super) fn place(&self) -> String {
         let (place, excerpt) = self.lines().place();
         format!("{place} ({excerpt:?})")
     }
 
-    /// Where the line stands that ends before that byte.
+    /// The same for the line that ends before this byte.
     #[cold]
     pub(super) fn place_before(&self, end: usize) -> String {
         self.lines().place_before(end)
     }
 
-    /// What of OpenMetrics text is not read yet.
+    /// The part of an OpenMetrics body that is not read yet; empty for the text format.
     pub(super) fn rest(&self) -> &'a [u8] {
         if let Self::OpenMetrics(parser) = self { parser.lines.tail(parser.lines.pos) } else { &[] }
     }

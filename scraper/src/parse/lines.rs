@@ -20,7 +20,7 @@ const UNIT_SEED: u64 = 0x75;
 /// The seed under which comments are hashed; those of series are their types and units.
 const COMMENT_SEED: u64 = 0x23;
 
-/// A body and how far it is read.
+/// A body and the position of the parser in it.
 #[derive(Debug)]
 pub(super) struct Lines<'a> {
     body: &'a [u8],
@@ -28,17 +28,17 @@ pub(super) struct Lines<'a> {
     pub(super) pos: usize,
     /// The type that the last `# TYPE` line gave; `le` and `quantile` are normalised by it.
     pub(super) kind: MetricKind,
-    /// The unit of what comes next, where `__unit__` is wanted.
+    /// The unit of the following series; `None` if `__unit__` is not wanted.
     pub(super) unit: Option<&'a str>,
-    /// Whose unit that is.
+    /// The family that `unit` belongs to.
     unit_of: &'a [u8],
-    /// Of type and unit: fingerprints of series differ where one of them does.
+    /// Hash of type and unit: fingerprints of series differ where one of them does.
     seed: u64,
-    /// Those of the last series that was read.
+    /// The parts of the last series that was read.
     pub(super) pieces: Pieces,
-    /// Of the text that was hashed last and was not what was looked for: where it stands, its length, seed and hash.
+    /// The text that was hashed last without a match: its position, length, seed and hash.
     missed: (usize, usize, u64, u64),
-    /// What the fingerprint of the last entry is made of.
+    /// Text and kind of the last entry, from which its fingerprint is made.
     last: (&'a [u8], What),
     last_at: usize,
 }
@@ -69,7 +69,7 @@ impl<'a> Lines<'a> {
         self.seed = kind as u64 ^ self.unit.map_or(0, |unit| xxh3_64_with_seed(unit.as_bytes(), UNIT_SEED));
     }
 
-    /// The next series are of this type, which says nothing of their labels unless `__type__` is wanted.
+    /// The same, where the type does not change labels unless `__type__` is wanted.
     pub(super) fn set_kind_apart(&mut self, kind: MetricKind) {
         self.set_kind(kind);
         if self.unit.is_none() {
@@ -93,7 +93,7 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// Where the entry ends that the fingerprint was taken of, if it is the next: behind the series, or behind the comment.
+    /// If the next entry has this fingerprint, the end of its series or comment.
     #[inline]
     pub(super) fn find(&mut self, fingerprint: &Fingerprint) -> Option<usize> {
         let len = fingerprint.len as usize;
@@ -117,7 +117,7 @@ impl<'a> Lines<'a> {
         None
     }
 
-    /// Moves past a comment that was found, unless it goes on beyond what the fingerprint was taken of.
+    /// Moves past a comment that `find` has found, unless it is longer than the text of the fingerprint.
     pub(super) fn pass_comment(&mut self, fingerprint: &Fingerprint, end: usize) -> bool {
         // A comment that once ended the body had no line break in its fingerprint; text may follow it now.
         let whole = self.body.get(..end).is_some_and(|read| read.ends_with(b"\n")) || end == self.body.len();
@@ -141,7 +141,7 @@ impl<'a> Lines<'a> {
         Ok(text)
     }
 
-    /// A series that is written so.
+    /// The series of this text, with the current type and unit.
     pub(super) fn series(&self, text: &'a str) -> Series<'a> {
         Series::Text { text, kind: self.kind, unit: self.unit, whole: false }
     }
@@ -191,7 +191,7 @@ impl<'a> Lines<'a> {
         (format!("line {}", 1 + memchr_iter(b'\n', before).count()), excerpt(self.last.0))
     }
 
-    /// The line that ends before that byte, and its number.
+    /// Number and start of the line that ends before this byte, for errors.
     #[cold]
     pub(super) fn place_before(&self, end: usize) -> String {
         let before = self.slice(0, end.saturating_sub(1));
@@ -207,7 +207,7 @@ impl<'a> Lines<'a> {
         Err(self.fail(&format!("{what} of {length} bytes, longest allowed is {LINE_BYTES_MAX}")))
     }
 
-    /// Something is wrong with the entry that begins here. Counts lines up to it, so only for what ends the reading.
+    /// An error in the entry that begins at `pos`. Counts the lines before it, so it is only for errors that end the parsing.
     #[cold]
     pub(super) fn fail(&self, reason: &str) -> ParseError {
         let excerpt = excerpt(self.tail(self.pos));
@@ -215,7 +215,7 @@ impl<'a> Lines<'a> {
         ParseError { place: format!("line {line}"), reason: reason.to_owned(), excerpt }
     }
 
-    /// The same, and where in the entry.
+    /// The same with the column in the entry.
     #[cold]
     pub(super) fn fail_at(&self, at: usize, reason: &str) -> ParseError {
         let column = at - self.pos;

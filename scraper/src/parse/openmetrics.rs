@@ -134,7 +134,7 @@ impl<'a> OpenMetricsParser<'a> {
         Ok(Some(entry))
     }
 
-    /// What a comment says of the unit of the series behind it.
+    /// Sets the unit for the series behind a `# TYPE` or `# UNIT` comment.
     fn note_unit(&mut self, comment: &'a [u8], what: What) {
         if self.lines.unit.is_none() || !matches!(what, What::Type(_) | What::Unit) {
             return;

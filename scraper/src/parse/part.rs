@@ -1,8 +1,8 @@
-//! Which one of several series that an entry stands for.
+//! The series that one metric or composite value stands for: `_count`, `_sum`, buckets, quantiles.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// Which of the series that a composite value stands for.
+/// One of the series of a composite value (OpenMetrics 2).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Member {
     /// `_count`, or that of a gauge histogram: `_gcount`.
@@ -16,7 +16,7 @@ pub enum Member {
 }
 
 impl Member {
-    /// What is added to the name.
+    /// The suffix of the metric name.
     pub(super) fn suffix(self) -> &'static str {
         match self {
             Self::Count(suffix) | Self::Sum(suffix) => suffix,
@@ -25,7 +25,7 @@ impl Member {
         }
     }
 
-    /// Of the member of a line with that hash.
+    /// The key of this member, where `line` is the hash of its line.
     pub(super) fn key(self, line: u64) -> u64 {
         let (tag, bound) = match self {
             Self::Count(_) => (1, 0.0),
@@ -37,7 +37,7 @@ impl Member {
     }
 }
 
-/// Which of the series of a metric.
+/// One of the series of a protobuf metric.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Part {
     /// The only one.
@@ -64,7 +64,7 @@ impl Part {
         }
     }
 
-    /// Of the part of a metric with that hash.
+    /// The key of this part, where `base` is the hash of its metric.
     pub(super) fn key(self, base: u64) -> u64 {
         let (tag, bound) = match self {
             Self::Whole => return base,

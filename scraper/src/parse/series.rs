@@ -13,7 +13,7 @@ use super::pairs::{LabelPairs, format_bound};
 use super::part::{Member, Part};
 use super::protobuf;
 
-/// Whose a sample is, as it was exposed.
+/// A series as it was exposed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Series<'a> {
     /// In a text format.
@@ -24,10 +24,10 @@ pub enum Series<'a> {
         kind: MetricKind,
         /// Its unit, where the labels `__type__` and `__unit__` are wanted.
         unit: Option<&'a str>,
-        /// Not this one, but the histogram that it is a part of.
+        /// Stands for the whole histogram of which this series is a part.
         whole: bool,
     },
-    /// One of several that a line of OpenMetrics 2 stands for.
+    /// One of the series that an OpenMetrics 2 line with a composite value stands for.
     Member {
         /// Name and labels as written.
         text: &'a str,
@@ -51,7 +51,7 @@ pub enum Series<'a> {
     },
 }
 
-/// An event that was counted, with labels of its own.
+/// An exemplar: one observation, with labels of its own.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Exemplar<'a> {
     labels: ExemplarLabels<'a>,
@@ -81,7 +81,7 @@ impl<'a> Series<'a> {
         Ok(pairs)
     }
 
-    /// The same into a list that is empty, with the pieces that the text was taken apart into, if they are at hand.
+    /// The same into an empty list. `pieces` are the parts of the text, if the parser still has them.
     pub(super) fn push_labels(&self, pieces: Option<&Pieces>, pairs: &mut LabelPairs<'a>) -> Result<(), String> {
         let about = match *self {
             Self::Text { text, kind, unit, whole } => {
@@ -147,14 +147,14 @@ impl<'a> Exemplar<'a> {
     }
 }
 
-/// How the text of a series is taken apart.
+/// The positions of name and labels in the text of a series.
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
-    /// Where the name before the braces ends; 0 where there is none.
+    /// The end of the name before the braces; 0 if there is none.
     pub(super) name: usize,
-    /// Where what is between the braces begins; behind the end where there are none.
+    /// The start of the text between the braces; past the end of the series if there are none.
     pub(super) inside: usize,
-    /// By where they stand between the braces.
+    /// The labels, as ranges of the text between the braces.
     pub(super) labels: Vec<RawLabel>,
 }
 
@@ -165,7 +165,7 @@ impl Pieces {
         self.labels.clear();
     }
 
-    /// Takes the next label. Of the names of one series only the first is right.
+    /// Adds the next label. A second metric name is an error.
     pub(super) fn add(&mut self, label: RawLabel, named: &mut bool) -> Result<(), &'static str> {
         if label.is_name && *named {
             return Err("metric name already set");
@@ -208,7 +208,7 @@ fn push_pieces<'a>(pairs: &mut LabelPairs<'a>, text: &'a str, pieces: &Pieces, k
     }
 }
 
-/// What the page says of the family wins over labels of the same names.
+/// Adds `__type__` and `__unit__`; the metadata of the family overrides exposed labels of these names.
 fn push_about<'a>(pairs: &mut LabelPairs<'a>, kind: MetricKind, unit: &'a str) {
     // Upstream's `Metadata.AddToLabels`: unknown type and empty unit add no label, and leave an exposed one alone.
     for (label, value) in [(METRIC_TYPE, kind.label()), (METRIC_UNIT, unit)] {
@@ -219,7 +219,7 @@ fn push_about<'a>(pairs: &mut LabelPairs<'a>, kind: MetricKind, unit: &'a str) {
     }
 }
 
-/// Makes the labels of one of its series of those of a histogram or summary.
+/// Turns the labels of a composite value into those of one of its series.
 fn push_member(pairs: &mut LabelPairs<'_>, member: Member) {
     if let Some((_, name)) = pairs.first_mut() {
         name.to_mut().push_str(member.suffix());
@@ -232,7 +232,7 @@ fn push_member(pairs: &mut LabelPairs<'_>, member: Member) {
     pairs.push((Cow::Borrowed(bound.0), Cow::Owned(format_bound(bound.1))));
 }
 
-/// Makes the labels of a histogram of those of one of its series.
+/// Turns the labels of a bucket, sum or count into those of the whole histogram.
 fn cut_to_whole(pairs: &mut LabelPairs<'_>) {
     pairs.retain(|(name, _)| name != BUCKET);
     if let Some((_, name)) = pairs.first_mut() {
@@ -246,7 +246,7 @@ fn cut_to_whole(pairs: &mut LabelPairs<'_>) {
     }
 }
 
-/// What stands behind an opening brace.
+/// Adds the labels of the text behind an opening brace.
 fn push_inside<'a>(pairs: &mut LabelPairs<'a>, inside: &'a str, labels: &[RawLabel], kind: MetricKind) {
     // One search over all labels: nearly no series has an escape, and then no piece is searched or copied.
     let escapes = memchr(b'\\', inside.as_bytes()).is_some();

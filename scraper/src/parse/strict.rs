@@ -1,4 +1,4 @@
-//! What both versions of OpenMetrics write alike: numbers behind a blank, comments, the end.
+//! Syntax that both versions of OpenMetrics share: series, numbers behind a blank, comments, `# EOF`.
 
 use super::form::ParseError;
 use super::labels::{Quoted, RawLabel, name_len, strict_quoted_len, walk_strict_labels};
@@ -6,18 +6,18 @@ use super::lines::Lines;
 
 pub(super) const NO_EOF: &str = "data does not end with # EOF";
 
-/// Where it goes wrong and why.
+/// Position and reason of a syntax error.
 pub(super) type Fault = (usize, &'static str);
 
 /// `# HELP`, `# TYPE` or `# UNIT`.
 #[derive(Debug)]
 pub(super) struct Comment<'a> {
-    /// Of the three the one it is.
+    /// `HELP`, `TYPE` or `UNIT`.
     pub(super) keyword: &'static str,
-    /// Of the family, without quotes.
+    /// The name of the family, without quotes.
     pub(super) name: &'a [u8],
     pub(super) text: &'a [u8],
-    /// Of the whole line.
+    /// The length of the whole line.
     pub(super) length: usize,
 }
 
@@ -107,7 +107,7 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// The name of the family that a comment is about, without quotes, and what stands behind it.
+/// The family name of a comment, without quotes, and the text behind it.
 pub(super) fn named(comment: &[u8]) -> (&[u8], &[u8]) {
     let rest = comment.get("# HELP ".len()..).unwrap_or_default();
     let (name, length) = match strict_quoted_len(rest, Quoted::Label) {

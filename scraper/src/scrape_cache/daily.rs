@@ -16,7 +16,7 @@ pub(super) struct DailySeries {
 }
 
 impl DailySeries {
-    /// A scrape; is it the first of a day? Then `there` counts the series of the one before.
+    /// Begins a scrape; true if it is the first of a day. Then `there` counts the series of the scrape before.
     pub(super) fn begin(&mut self, ts_ms: i64, there: impl FnOnce() -> usize) -> bool {
         let day = ts_ms.div_euclid(DAY_MS);
         let first = day != self.day;
@@ -27,12 +27,12 @@ impl DailySeries {
         first
     }
 
-    /// May this series begin, when so many others of the same scrape may?
+    /// True if this series may begin, where `pending` others of the same scrape do.
     pub(super) fn admits(&self, key: u64, pending: usize, limit: usize) -> bool {
         limit == 0 || self.seen.contains(&key) || self.carried + self.seen.len() + pending < limit
     }
 
-    /// The scrape was sound. Of a series that was there already, only its key is new.
+    /// Records the series of a successful scrape. For a series from the day before, only its key is new.
     pub(super) fn keep(&mut self, series: impl Iterator<Item = (u64, bool)>) {
         for (key, was_there) in series {
             if self.seen.insert(key) && was_there {
@@ -42,7 +42,7 @@ impl DailySeries {
     }
 }
 
-/// What a series is known by.
+/// The key of a series.
 pub(super) fn key(source: u16, metric: &Labels) -> u64 {
     metric.hash64() ^ u64::from(source)
 }

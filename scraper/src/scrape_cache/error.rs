@@ -28,7 +28,7 @@ pub enum ContentError {
          metric_relabel_configs, or set limit_mode: soft to lose the new series only"
     )]
     SampleLimit {
-        /// What resample_mutation kept.
+        /// Samples that metric relabelling kept.
         kept: usize,
         /// The job's limit.
         limit: usize,

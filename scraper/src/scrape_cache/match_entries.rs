@@ -15,7 +15,7 @@ use crate::start_timestamps;
 impl ScrapeCache {
     pub(super) fn read_lines(&mut self, parser: &mut Parser<'_>, pass: &mut Pass<'_>) -> Result<(), ContentError> {
         loop {
-            //  The common path: the entry is the one expected next. A hash, a number, and no parsing of labels.
+            // The common path: the entry is the one expected next. A hash, a number, and no parsing of labels.
             if let Some(slot) = self.slots.get(pass.cursor).copied()
                 && let Some(recognised) = parser.recognise(&slot.fingerprint)
             {
@@ -30,7 +30,7 @@ impl ScrapeCache {
                     }
                 }
                 pass.cursor += 1;
-                //  Lines of this body are collected once one differed; before that they are the cached ones.
+                // Lines of this body are collected once one differed; before that they are the cached ones.
                 if let Some(fresh) = &mut pass.fresh {
                     fresh.push(slot);
                 }
@@ -44,13 +44,13 @@ impl ScrapeCache {
     fn read_line(&mut self, parser: &mut Parser<'_>, pass: &mut Pass<'_>) -> Result<bool, ContentError> {
         let Some(entry) = parser.next_entry()? else { return Ok(false) };
         let fingerprint = parser.fingerprint();
-        //  The first difference: all lines so far were the cached ones, up to the cursor.
+        // The first difference: all lines so far were the cached ones, up to the cursor.
         let fresh = pass.fresh.get_or_insert_with(|| {
             let mut fresh = Vec::with_capacity(self.slots.len() + 64);
             fresh.extend_from_slice(self.slots.get(..pass.cursor).unwrap_or_default());
             fresh
         });
-        //  Counted here and not in the common path: an unchanged body cannot exceed a limit that the last one kept.
+        // Counted here and not in the common path: an unchanged body cannot exceed a limit that the last one kept.
         if pass.rules.entry_limit > 0 && fresh.len() >= pass.rules.entry_limit {
             return Err(ContentError::EntryLimit { limit: pass.rules.entry_limit });
         }
@@ -79,7 +79,7 @@ impl ScrapeCache {
         fingerprint: Fingerprint,
         pass: &mut Pass<'_>,
     ) -> Result<(), ContentError> {
-        //  Where lines moved (a map that the target iterates in random order), the cached line is found by its key. The
+        // Where lines moved (a map that the target iterates in random order), the cached line is found by its key. The
         // index is made once per body, when first needed.
         let known = pass.known.get_or_insert_with(|| {
             let mut known = ByKey::with_capacity_and_hasher(self.slots.len(), <_>::default());
@@ -89,7 +89,7 @@ impl ScrapeCache {
         });
         let slot = match known.get(&fingerprint.key) {
             Some(&at) => {
-                //  Lines that moved mostly moved together: the next one is expected behind this one's old place.
+                // Lines that moved mostly moved together: the next one is expected behind this one's old place.
                 pass.cursor = at as usize + 1;
                 let dest = self.slots.get(at as usize).map_or(Dest::Dropped, |slot| slot.dest);
                 let slot = Slot { fingerprint, dest };
@@ -100,7 +100,7 @@ impl ScrapeCache {
                 slot
             }
             None => {
-                //  Samples with own times are several samples of one series, not repeats.
+                // Samples with own times are several samples of one series, not repeats.
                 let repeated = pass.own_time(sample.point.ts_ms).is_none() && pass.is_repeated(fingerprint.key, &[]);
                 let slot =
                     Slot { fingerprint, dest: self.new_series((parser, &sample), (fingerprint, repeated), pass)? };
@@ -183,7 +183,7 @@ impl ScrapeCache {
         (fingerprint, repeated): (Fingerprint, bool),
         pass: &mut Pass<'_>,
     ) -> Result<Dest, ContentError> {
-        //  Target labels are split into names once per body that has anything new.
+        // Target labels are split into names once per body that has anything new.
         let side = pass.side.get_or_insert_with(|| Side::new(&self.sources[0].labels));
         let read = parser.labels(&sample.series).map_err(Refusal::invalid);
         let series = match read.and_then(|exposed| sample_mutation::series(exposed, side, &pass.rules.series)) {
@@ -195,7 +195,7 @@ impl ScrapeCache {
             return Ok(Dest::OverLimit);
         }
         pass.take_exemplar(&sample.point, parser);
-        //  After a reload every line is read anew, and series known before it are not new to the limits.
+        // After a reload every line is read anew, and series known before it are not new to the limits.
         let was_there = self.forgotten.contains(&fingerprint.key);
         let limited = pass.rules.soft && pass.rules.sample_limit > 0 && !was_there && !repeated;
         if limited && pass.room == 0 {
@@ -208,7 +208,7 @@ impl ScrapeCache {
             return Ok(Dest::OverLimit);
         }
         pass.room = pass.room.saturating_sub(usize::from(limited));
-        //  The metric is interned only when the whole body is valid: until then the slot points into `pending`.
+        // The metric is interned only when the whole body is valid: until then the slot points into `pending`.
         let at = u32::try_from(pass.pending.len()).unwrap_or(u32::MAX);
         let Point { value, ts_ms, start_ms, .. } = sample.point;
         let more = if pass.has_more(&sample.point) { Some(pass.take_more(start_ms)) } else { None };
@@ -227,7 +227,7 @@ impl ScrapeCache {
         }
         let main = &self.sources[0].labels;
         let labels = Labels::from_sorted(main.iter().filter(|(name, _)| !removed.iter().any(|r| r == name)));
-        //  A handful at most: one for each set of labels that relabelling removes.
+        // A handful at most: one for each set of labels that relabelling removes.
         let at = self.sources.iter().position(|source| source.labels == labels).unwrap_or_else(|| {
             self.sources.push(SeriesTracker::new(labels));
             self.sources.len() - 1
@@ -238,7 +238,7 @@ impl ScrapeCache {
 
     pub(super) fn put(&mut self, dest: Dest, point: &Point<'_>, pass: &mut Pass<'_>) {
         if let Dest::Column { source, column } = dest {
-            //  The zero of a histogram needs its schema; taken before `put` consumes the histogram.
+            // The zero of a histogram needs its schema; taken before `put` consumes the histogram.
             let zero = pass.histogram.as_deref().filter(|_| pass.zeros).map(start_timestamps::empty);
             let columns = &mut self.sources[usize::from(source)];
             match pass.own_time(point.ts_ms) {

@@ -62,7 +62,7 @@ pub struct ScrapeCache {
     slots: Vec<Slot>,
     /// How many of them are lines that the last scrape had already; known where a soft `sample_limit` asks.
     repeated: usize,
-    /// The target's own source first, then those that lack labels which resample_mutation removes.
+    /// The target's own source first, then those that lack labels which metric relabelling removes.
     sources: Vec<SeriesTracker>,
     /// HELP and TYPE of the target's metric families.
     pub metadata: MetadataCache,
@@ -105,17 +105,17 @@ impl ScrapeCache {
             // Everything ended, and is known when it comes back.
             return (Counts::default(), Ok(()));
         }
-        //  An empty body does not reach this point: it keeps the cached lines, so that series which come back are
+        // An empty body does not reach this point: it keeps the cached lines, so that series which come back are
         // matched again.
         let mut pass = Pass::new(rules, ts_ms);
-        //  A new day of UTC: series that the limit left out yesterday get another chance, so their lines must be read
+        // A new day of UTC: series that the limit left out yesterday get another chance, so their lines must be read
         // anew.
         if rules.series_limit > 0 && self.today.begin(ts_ms, || known_series(&self.slots)) {
             self.slots.retain(|slot| slot.dest != Dest::OverLimit);
             self.drop_comments();
         }
         if rules.soft && rules.sample_limit > 0 {
-            //  Lines that are repeated within one body count once, and lines forgotten by a reload still belong to
+            // Lines that are repeated within one body count once, and lines forgotten by a reload still belong to
             // known series.
             let known = known_series(&self.slots) - self.repeated + self.forgotten.len();
             pass.room = rules.sample_limit.saturating_sub(known);
@@ -127,18 +127,18 @@ impl ScrapeCache {
         let mut parser = Parser::of(body.format, body.bytes, body.wanted);
         let lines = self.read_lines(&mut parser, &mut pass).and_then(|()| pass.within_limit());
         pass.counts.native_histograms = parser.native_histograms();
-        //  Ids are made only for a body that is valid as a whole: a broken one must not leave metrics in the index.
+        // Ids are made only for a body that is valid as a whole: a broken one must not leave metrics in the index.
         let result = lines.and_then(|()| self.keep(&mut pass, appender));
         if let Err(error) = &result {
-            //  Sources made for relabelled series of this body have no id yet and are dropped with it.
+            // Sources made for relabelled series of this body have no id yet and are dropped with it.
             self.sources.truncate(sources);
-            //  The store failed, not the target: nothing is known of what the target exposes now, as after a failed
+            // The store failed, not the target: nothing is known of what the target exposes now, as after a failed
             // scrape.
             if matches!(error, ContentError::Append(_)) {
                 self.read_nothing();
             } else {
                 let track = rules.track_timestamps_staleness;
-                //  Upstream writes no stale marker for a series that the refused body had before the faulty line.
+                // Upstream writes no stale marker for a series that the refused body had before the faulty line.
                 self.sources.iter_mut().for_each(|source| source.refuse(track));
             }
             if self.metadata.generation() != generation {
@@ -154,7 +154,7 @@ impl ScrapeCache {
         let lines = pass.fresh.iter().flatten().filter(|slot| matches!(slot.dest, Dest::Pending(_)));
         let keys: HashSet<u64> = lines.map(|slot| slot.fingerprint.key).collect();
         let added = keys.iter().filter(|key| !self.begun.contains(key)).count();
-        //  A target with ever new lines in broken bodies must not grow this set for ever.
+        // A target with ever new lines in broken bodies must not grow this set for ever.
         if self.begun.len() > self.slots.len() + BEGUN_SLACK {
             self.begun = HashSet::new();
         }
@@ -172,7 +172,7 @@ impl ScrapeCache {
     fn forget_comments(&mut self) {
         for slot in &mut self.slots {
             if matches!(slot.dest, Dest::Comment(_)) {
-                //  No entry hashes to 0 (see `Fingerprint`), so these lines miss and are parsed.
+                // No entry hashes to 0 (see `Fingerprint`), so these lines miss and are parsed.
                 slot.fingerprint.key = 0;
             }
         }
@@ -183,7 +183,7 @@ impl ScrapeCache {
         let mut pending = std::mem::take(&mut pass.pending);
         let mut dests = vec![Dest::Dropped; pending.len()];
         for at in 0..self.sources.len() {
-            //  One call of the appender per source: all its new metrics are interned in one write.
+            // One call of the appender per source: all its new metrics are interned in one write.
             let of_source: Vec<usize> = (0..pending.len()).filter(|&i| usize::from(pending[i].source) == at).collect();
             if pass.rules.series_limit > 0 {
                 let number = u16::try_from(at).expect("BUG: source_without bounds their number");
@@ -202,7 +202,7 @@ impl ScrapeCache {
         }
         let mut keys = HashSet::new();
         for (dest, pending) in dests.iter().zip(&mut pending) {
-            //  A sample that `put` rejects must not count as an added series; rejections show as a change of the
+            // A sample that `put` rejects must not count as an added series; rejections show as a change of the
             // counts.
             let left_out = pass.counts.left_out();
             let mut point = Point::new(pending.value, pending.ts_ms);
@@ -214,11 +214,11 @@ impl ScrapeCache {
             pass.counts.added += usize::from(is_new && keys.insert(pending.key));
         }
         self.begun = HashSet::new();
-        //  `fresh` is made at the first line that differs: without it, and with the cursor at the end, the body had
+        // `fresh` is made at the first line that differs: without it, and with the cursor at the end, the body had
         // exactly the cached lines.
         let unchanged = pass.fresh.is_none() && self.slots.len() == pass.cursor;
         match pass.fresh.take() {
-            //  The body is a prefix of the last one.
+            // The body is a prefix of the last one.
             None => self.slots.truncate(pass.cursor),
             Some(mut fresh) => {
                 for slot in &mut fresh {
@@ -226,12 +226,12 @@ impl ScrapeCache {
                         slot.dest = dests[at as usize];
                     }
                 }
-                //  The cache lives as long as the target; spare capacity of every target would add up.
+                // The cache lives as long as the target; spare capacity of every target would add up.
                 fresh.shrink_to_fit();
                 self.slots = fresh;
             }
         }
-        //  Repeated lines matter to a soft limit alone, and counting them costs a hash set: only when lines changed.
+        // Repeated lines matter to a soft limit alone, and counting them costs a hash set: only when lines changed.
         if !unchanged && pass.rules.soft && pass.rules.sample_limit > 0 {
             let (known, mut seen) = (known_series(&self.slots), HashSet::new());
             let series = self.slots.iter().filter(|slot| matches!(slot.dest, Dest::Column { .. }));
@@ -278,16 +278,16 @@ impl ScrapeCache {
         self.sources[0].report(appender, report)?;
         let mut parts = Vec::with_capacity(1);
         for (at, source) in self.sources.iter_mut().enumerate() {
-            //  Stale markers go into the same commit as the samples: a crash cannot separate them.
+            // Stale markers go into the same commit as the samples: a crash cannot separate them.
             source.mark_vanished();
             source.choose_starts(ts_ms);
-            //  The target's own source always has the report series; the others may have nothing this time.
+            // The target's own source always has the report series; the others may have nothing this time.
             if at == 0 || !source.is_silent() {
                 parts.push(source.part(appender, ts_ms)?);
             }
         }
         let mut committed = appender.commit_scrape(&parts)?;
-        //  The parts borrow the sources, which are changed next.
+        // The parts borrow the sources, which are changed next.
         drop(parts);
         for source in &mut self.sources {
             committed.late_exemplars += source.commit_exemplars(appender);
@@ -308,7 +308,7 @@ impl ScrapeCache {
         track_own_times: bool,
     ) -> Result<Committed, AppendError> {
         self.read_nothing();
-        //  Nothing was ever stored: no row of stale markers for series that do not exist.
+        // Nothing was ever stored: no row of stale markers for series that do not exist.
         if !self.sources[0].end_report() && self.series() == 0 {
             return Ok(Committed::default());
         }

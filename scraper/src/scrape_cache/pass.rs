@@ -78,7 +78,7 @@ pub(super) struct Pass<'a> {
 impl<'a> Pass<'a> {
     pub(super) fn new(rules: &'a SampleRules, ts_ms: i64) -> Self {
         let counts = Counts::default();
-        //  A soft limit leaves series out one by one; only a hard one ends the scrape.
+        // A soft limit leaves series out one by one; only a hard one ends the scrape.
         let limits = rules.sample_limit > 0 && !rules.soft;
         Self {
             rules,
@@ -117,7 +117,7 @@ impl<'a> Pass<'a> {
     /// Checks the native histogram of the last entry and fits it into the limits; with it come its exemplars, of which one
     /// without a time is nothing, as upstream has it. False if it has too many buckets: the body is refused at its end.
     pub(super) fn fit_native(&mut self, point: &Point<'_>, parser: &Parser<'_>) -> Result<bool, ContentError> {
-        //  Taken out also where it is rejected: it must not be put with the next sample.
+        // Taken out also where it is rejected: it must not be put with the next sample.
         let Some(native) = self.native.take() else { return Ok(true) };
         // It is left out whatever it is.
         if self.own_time(point.ts_ms).is_some_and(|own| own > self.ts_ms + AHEAD_MAX_MS) {
@@ -131,7 +131,7 @@ impl<'a> Pass<'a> {
                     return Err(error);
                 }
                 self.exempt += 1;
-                //  The first is reported. The rest of the body is still read, since `scrape_samples_scraped` counts all
+                // The first is reported. The rest of the body is still read, since `scrape_samples_scraped` counts all
                 // of it.
                 self.over_buckets.get_or_insert(error);
                 return Ok(false);
@@ -149,12 +149,12 @@ impl<'a> Pass<'a> {
 
     /// Had the body this very line already? `before` are its lines so far. It is asked where that can be.
     pub(super) fn is_repeated(&mut self, key: u64, before: &[Slot]) -> bool {
-        //  Only `sample_limit` asks for repeats, and once it is exceeded the answer no longer matters.
+        // Only `sample_limit` asks for repeats, and once it is exceeded the answer no longer matters.
         if self.rules.sample_limit == 0 || self.exceeds_limit() {
             return false;
         }
         let fresh = self.fresh.as_deref();
-        //  The set is made at the first suspicion and then kept up to date by `count`: bodies without repeats never pay
+        // The set is made at the first suspicion and then kept up to date by `count`: bodies without repeats never pay
         // for it.
         let seen = self.seen.get_or_insert_with(|| {
             let lines = fresh.unwrap_or(before).iter();
@@ -181,7 +181,7 @@ impl<'a> Pass<'a> {
     /// One whose labels are none, or name one twice, is nothing: no answer could hold it.
     fn push_exemplar(&mut self, exemplar: &crate::parse::Exemplar<'_>, ts_ms: i64) {
         if let Ok(pairs) = exemplar.labels() {
-            //  Exemplars have few labels: comparing pairs is cheaper than a set.
+            // Exemplars have few labels: comparing pairs is cheaper than a set.
             let repeats = |(i, (name, _)): (usize, &(_, _))| pairs[..i].iter().any(|(other, _)| other == name);
             if pairs.iter().enumerate().any(repeats) {
                 return;

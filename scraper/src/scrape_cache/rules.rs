@@ -1,9 +1,9 @@
-//! What is asked of a body, and what it held.
+//! The rules for the samples of a body, and the counts of a scrape.
 
 use super::histograms::HistogramRules;
 use crate::sample_mutation::SeriesRules;
 
-/// What a scrape job asks of the samples of its targets.
+/// The rules and limits of a job for the samples of its targets.
 #[derive(Clone, Debug, Default)]
 pub struct SampleRules {
     /// How exposed labels become a series.
@@ -12,7 +12,7 @@ pub struct SampleRules {
     pub honor_timestamps: bool,
     /// Series with own times get stale markers too.
     pub track_timestamps_staleness: bool,
-    /// Most samples after resample_mutation; 0: any number.
+    /// Most samples after metric relabelling; 0: any number.
     pub sample_limit: usize,
     /// Past `sample_limit` new series are left out; otherwise the scrape fails.
     pub soft: bool,
@@ -24,12 +24,12 @@ pub struct SampleRules {
     pub histograms: HistogramRules,
 }
 
-/// What a body held.
+/// The counts of a scrape.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Samples exposed.
     pub scraped: usize,
-    /// Samples that metric resample_mutation kept.
+    /// Samples that metric relabelling kept.
     pub post_relabel: usize,
     /// Series that the last scrape did not have.
     pub added: usize,
@@ -46,7 +46,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Samples that are not stored although resample_mutation kept them.
+    /// Samples that are not stored although metric relabelling kept them.
     pub(super) fn left_out(&self) -> usize {
         self.duplicate + self.out_of_order + self.out_of_bounds
     }

@@ -12,9 +12,9 @@ pub(super) enum Dest {
         source: u16,
         column: u32,
     },
-    /// Resample_mutation drops it.
+    /// Metric relabelling drops it.
     Dropped,
-    /// A comment has none. The metric family that it is about, by its number.
+    /// A comment has no value. The number of its metric family.
     Comment(u32),
     /// A limit leaves the series out, until there is room.
     OverLimit,

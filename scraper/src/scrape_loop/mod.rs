@@ -176,16 +176,16 @@ impl ScrapeLoop {
         let interval = Duration::from_millis(self.target.interval_ms.unsigned_abs());
         let start = self.first_start();
         let mut ticks = interval_at(start, interval);
-        //  After a suspended process one scrape comes late, not a burst of all that were missed.
+        // After a suspended process one scrape comes late, not a burst of all that were missed.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut times = TickTimes::new(start);
         // The time of the stale markers, once a tick came after the target was gone.
-        //  Taken back: a later removal begins to wait anew.
+        // Taken back: a later removal begins to wait anew.
         let mut gone_ms = None;
         loop {
             let scrapes = self.handover.is_some();
             let (mode, tick) = tokio::select! {
-                //  A change of mode wins over a tick that is due at the same moment.
+                // A change of mode wins over a tick that is due at the same moment.
                 biased;
                 mode = mode_change(&mut self.mode, scrapes) => (mode, None),
                 tick = ticks.tick() => (*self.mode.borrow_and_update(), Some(tick)),
@@ -199,13 +199,13 @@ impl ScrapeLoop {
                     }
                 }
                 Mode::Stop | Mode::Abort => return self.cache,
-                //  Another loop has the series now; it writes the stale markers.
+                // Another loop has the series now; it writes the stale markers.
                 Mode::End if self.is_followed() => return self.cache,
                 Mode::End => match (tick_ms, gone_ms) {
                     (None, _) => {}
                     (Some(tick_ms), None) => gone_ms = Some(self.aligned_ms((self.shared.now_ms)(), tick_ms)),
                     (Some(_), Some(marked_ms)) => {
-                        //  As upstream's `endOfRunStaleness`: after two intervals and a tenth, so that a target that
+                        // As upstream's `endOfRunStaleness`: after two intervals and a tenth, so that a target that
                         // moves to another server is seen there before its series end here.
                         if self.ends(interval / 10, marked_ms).await {
                             return self.cache;
@@ -231,13 +231,13 @@ impl ScrapeLoop {
 
     /// The target's next turn. Turns at one time are at one instant, as exact as the clock of the wall lets that be known.
     fn first_start(&self) -> Instant {
-        //  Offsets count from the epoch, not from the start: they survive restarts.
+        // Offsets count from the epoch, not from the start: they survive restarts.
         let ns = |ms: i64| ms.unsigned_abs() * 1_000_000;
         let now_ns = ns((self.shared.now_ms)());
         let wait_ns = until_next_ns(now_ns, ns(self.target.interval_ms), self.turn.offset_ns);
         let start = Instant::now() + Duration::from_nanos(wait_ns);
         let (then, then_ms) = self.shared.known;
-        //  The same turn from one common reading of both clocks: all targets of a slot get the very same instant and
+        // The same turn from one common reading of both clocks: all targets of a slot get the very same instant and
         // are polled together.
         let same = then + Duration::from_nanos((now_ns + wait_ns).saturating_sub(ns(then_ms)));
         // Unless it was set since.
@@ -300,7 +300,7 @@ impl ScrapeLoop {
             began_ms,
             began,
         };
-        //  The cache moves into the job and comes back with it: no lock is held while a body is parsed.
+        // The cache moves into the job and comes back with it: no lock is held while a body is parsed.
         let run = move || {
             let working = Instant::now();
             let outcome = work.run();

@@ -116,7 +116,7 @@ impl SeriesTracker {
 
     /// The body is refused, and nothing of it stays but that, as upstream has it, no series ends that it had.
     pub(crate) fn refuse(&mut self, track_own_times: bool) {
-        //  Of the series that the last scrape had, those that this body had before it was refused.
+        // Of the series that the last scrape had, those that this body had before it was refused.
         let mut held: Vec<u64> = self.present.iter().zip(&self.tracked).map(|(present, was)| present & was).collect();
         if !track_own_times {
             self.own_times.iter().for_each(|(column, _)| clear(&mut held, *column as usize));
@@ -142,7 +142,7 @@ impl SeriesTracker {
     /// upstream has it, what comes again without a time of its own is always one too many.
     pub(crate) fn put(&mut self, column: u32, value: f64, own: Option<i64>, histogram: Option<Box<Histogram>>) -> Put {
         let at = column as usize;
-        //  The common case: the first sample of this series in this scrape.
+        // The common case: the first sample of this series in this scrape.
         if !has(&self.present, at) {
             set(&mut self.present, at);
             self.values[at] = value;
@@ -150,12 +150,12 @@ impl SeriesTracker {
             self.histograms.extend(histogram.map(|histogram| (column, *histogram)));
             return Put::Taken;
         }
-        //  Without a time of its own it would be a second sample at the time of the scrape.
+        // Without a time of its own it would be a second sample at the time of the scrape.
         let Some(ts_ms) = own else { return Put::Duplicate };
         if self.repeats.len() >= REPEATS_MAX {
             return Put::TooMany;
         }
-        //  The set of (column, time) is filled only once a series comes a second time, with all own times so far.
+        // The set of (column, time) is filled only once a series comes a second time, with all own times so far.
         self.taken.learn(&self.own_times);
         if !self.taken.times.insert((column, ts_ms)) {
             return Put::Duplicate;
@@ -174,7 +174,7 @@ impl SeriesTracker {
         let number = |len: usize| u32::try_from(len).expect("BUG: a body has fewer than 2^32 lines");
         let first = number(self.metrics.len());
         // Metrics that nobody had before come in ascending order; there is nothing to look up then.
-        //  The store numbers new metrics upwards, so a fresh target's columns need no map.
+        // The store numbers new metrics upwards, so a fresh target's columns need no map.
         let newest = self.metrics.iter().max();
         let all_new = newest.is_none_or(|newest| ids.first() > Some(newest)) && ids.is_sorted_by(|a, b| a < b);
         let columns = if all_new {
@@ -191,7 +191,7 @@ impl SeriesTracker {
             ids.iter().map(&mut column).collect()
         };
         if number(self.metrics.len()) > first {
-            //  More columns: the layout is made anew at the next commit.
+            // More columns: the layout is made anew at the next commit.
             self.layout = None;
         }
         let words = self.metrics.len().div_ceil(64);
@@ -206,7 +206,7 @@ impl SeriesTracker {
         if report.is_empty() {
             return Ok(());
         }
-        //  The set of report series changes only with the configuration.
+        // The set of report series changes only with the configuration.
         if self.report.len() != report.len() {
             let labels: Vec<Labels> =
                 report.iter().map(|(name, _)| Labels::from_sorted([(model::labels::METRIC_NAME, *name)])).collect();
@@ -230,7 +230,7 @@ impl SeriesTracker {
     /// Writes a stale marker for every series that the last scrape had and this one has not.
     pub(crate) fn mark_vanished(&mut self) {
         for word in 0..self.tracked.len() {
-            //  Sixty-four series at a time: tracked before, absent now, and not held by a refused body.
+            // Sixty-four series at a time: tracked before, absent now, and not held by a refused body.
             let held = self.held.get(word).copied().unwrap_or_default();
             let mut vanished = self.tracked[word] & !self.present[word] & !held;
             self.present[word] |= vanished;
@@ -249,13 +249,13 @@ impl SeriesTracker {
     /// The scrape is stored: what was there now is what may vanish next.
     pub(crate) fn end(&mut self, ts_ms: i64, track_own_times: bool) {
         // Of a series that a refused body had, the last sample is what it was.
-        //  After a refused body the last samples are those of the scrape before.
+        // After a refused body the last samples are those of the scrape before.
         if self.held.is_empty() {
             self.last.0 = ts_ms;
             std::mem::swap(&mut self.last.1, &mut self.own_times);
         }
         for word in 0..self.present.len() {
-            //  Series whose sample is a stale marker are over and are not tracked any further.
+            // Series whose sample is a stale marker are over and are not tracked any further.
             let mut stale = self.present[word];
             let mut live = 0;
             while stale != 0 {
@@ -269,12 +269,12 @@ impl SeriesTracker {
             self.tracked[word] = live;
         }
         if !track_own_times {
-            //  Series with own times get stale markers only where the job asks for it.
+            // Series with own times get stale markers only where the job asks for it.
             for (column, _) in &self.last.1 {
                 clear(&mut self.tracked, *column as usize);
             }
         }
-        //  The latest time of a series decides what is out of order in the next scrape, extra samples included.
+        // The latest time of a series decides what is out of order in the next scrape, extra samples included.
         for one in &self.repeats {
             match self.last.1.binary_search_by_key(&one.column, |(column, _)| *column) {
                 Ok(at) => self.last.1[at].1 = one.ts_ms.max(self.last.1[at].1),
@@ -282,7 +282,7 @@ impl SeriesTracker {
             }
         }
         self.tracked.iter_mut().zip(&self.held).for_each(|(tracked, held)| *tracked |= held);
-        //  Report series exist as long as the target; `end_report` tracks them when it goes.
+        // Report series exist as long as the target; `end_report` tracks them when it goes.
         for column in &self.report {
             clear(&mut self.tracked, *column as usize);
         }
@@ -325,7 +325,7 @@ impl SeriesTracker {
         let mut keep = self.tracked.clone();
         self.report.iter().copied().chain(used).for_each(|column| set(&mut keep, column as usize));
         let live: usize = keep.iter().map(|word| word.count_ones() as usize).sum();
-        //  Amortised: columns are moved only when more than half of them are dead.
+        // Amortised: columns are moved only when more than half of them are dead.
         if self.metrics.len() <= 2 * live + DEAD_SLACK {
             return None;
         }

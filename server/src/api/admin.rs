@@ -32,10 +32,12 @@ pub(crate) async fn delete_series(State(app): State<Arc<App>>, params: Params) -
     let (start_ms, end_ms) = (params.time_or("start", TIME_MIN_MS)?, params.time_or("end", TIME_MAX_MS)?);
     let bounds = app.engine().bounds(&query::QueryOptions::default());
     let sets = in_place(|| params.matchers(&bounds, |error| ApiError::parameter("match[]", error)))??;
+    // A selector without matchers would delete everything; upstream accepts none either.
     if sets.iter().any(Vec::is_empty) {
         let text = "{} names no series; {__name__=~\".+\"} names all of them";
         return Err(ApiError::parameter("match[]", text));
     }
+    // Deleted one selector after another; each is durable by itself, and repeating all is harmless.
     in_place(|| sets.iter().try_for_each(|matchers| app.db.delete(matchers, start_ms, end_ms)))??;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

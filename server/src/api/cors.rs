@@ -13,10 +13,12 @@ use crate::app::App;
 pub(crate) async fn cors(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let origin = request.headers().get("origin").cloned();
     let mut response = match *request.method() {
+        // A preflight request carries no credentials, so it is answered before any handler.
         Method::OPTIONS => StatusCode::NO_CONTENT.into_response(),
         _ => next.run(request).await,
     };
     let headers = response.headers_mut();
+    // Also without an Origin: caches must not give this answer to another origin.
     headers.append("vary", HeaderValue::from_static("Origin"));
     if let Some(origin) = origin.filter(|origin| !origin.is_empty()) {
         if origin.to_str().is_ok_and(|text| app.settings.cors_origin.is_match(text)) {

@@ -15,7 +15,7 @@ use super::work::{self, Origin};
 use super::{ApiError, Params, format, stats};
 use crate::app::App;
 
-/// What a query will cost, and what is to be said of that.
+/// The estimated cost of a query, with warnings.
 pub(super) fn estimate(
     app: &App,
     text: &str,
@@ -32,13 +32,14 @@ pub(super) fn estimate(
 struct CostJson {
     series_touched: u64,
     samples_read: u64,
-    /// Of a query that ran.
+    /// Only for a query that ran.
     #[serde(skip_serializing_if = "Option::is_none")]
     peak_samples: Option<usize>,
 }
 
 impl CostJson {
     fn new(CostEstimate { series, samples_read }: CostEstimate, peak_samples: usize) -> Self {
+        // An estimate knows no peak; the field is of queries that ran.
         let peak_samples = (peak_samples > 0).then_some(peak_samples);
         Self { series_touched: series, samples_read, peak_samples }
     }
@@ -82,10 +83,12 @@ async fn answer(
     params: Params,
     times: Times,
 ) -> Result<Response, ApiError> {
+    // Only for its error: the parameter is checked here as for queries.
     compares(&app, &params)?;
     let version = origin.version;
     let asked = Arc::new(());
     let options = options(&app, &params, &origin, &asked)?;
+    // An estimate reads the index, so it waits for its turn as a query does.
     let slot = work::slot(&app.query_slots, &options).await?;
     let warning = stats::wanted(&params).1;
     let work = move || {

@@ -1,4 +1,4 @@
-//! Errors as the API tells them: `errorType`, text, and the HTTP status, which is chosen here alone.
+//! API errors: `errorType`, message and HTTP status. The status is chosen in this file only.
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::format;
 
-/// What an API call failed with.
+/// The error of an API call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ApiError {
     kind: Kind,
@@ -23,9 +23,9 @@ pub(crate) enum Kind {
     Canceled,
     Timeout,
     Internal,
-    /// What was asked for is switched off.
+    /// The endpoint is disabled by configuration.
     Unavailable,
-    /// The store is being opened again: the same request is answered in a moment.
+    /// The store is being reopened: a retry in a moment will succeed.
     Reopening,
 }
 
@@ -45,6 +45,7 @@ impl ApiError {
 
     pub(crate) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         let mut causes = std::iter::successors(Some(error), |error| error.source());
+        // The error may be wrapped by the querier or the engine.
         let is_reopening = causes.any(|cause| matches!(cause.downcast_ref(), Some(storage::Error::Reopening)));
         let kind = if is_reopening { Kind::Reopening } else { Kind::Internal };
         Self::new(kind, model::with_causes(error))
@@ -63,10 +64,11 @@ impl From<QuerierError> for ApiError {
     }
 }
 
-/// An error of the engine as the API has it.
+/// Maps an error of the query engine to an API error.
 pub(crate) fn told(error: query::Error) -> ApiError {
     let text = error.to_string();
     match error {
+        // Upstream names the parameter only in errors of parsing.
         query::Error::Parse(_) => ApiError::parameter("query", text),
         query::Error::Timeout => ApiError::new(Kind::Timeout, text),
         query::Error::Canceled => ApiError::new(Kind::Canceled, text),
@@ -81,6 +83,7 @@ impl Kind {
         match self {
             Self::BadData => StatusCode::BAD_REQUEST,
             Self::Execution | Self::CostLimit => StatusCode::UNPROCESSABLE_ENTITY,
+            // Not in the registry of status codes: upstream took it from nginx (client closed request).
             Self::Canceled => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
             Self::Timeout | Self::Reopening => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal | Self::Unavailable => StatusCode::INTERNAL_SERVER_ERROR,

@@ -1,4 +1,4 @@
-//! Where the work of a request runs: the one place in which the HTTP version matters.
+//! Chooses the thread on which the work of a request runs: the only place where the HTTP version matters.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -18,7 +18,7 @@ use crate::app::App;
 
 /// Selectors of one query.
 const SELECTORS_MAX: usize = 1_000;
-/// What a series or an exemplar takes besides its labels, with its value and time as text.
+/// The text of a series or an exemplar besides its labels, bytes.
 const ITEM_BYTES: usize = 256;
 
 /// The endpoint. A query without selectors has no answer, as with upstream.
@@ -51,7 +51,7 @@ pub(crate) async fn query(State(app): State<Arc<App>>, origin: Origin, params: P
     work::run(&app, (&params, &origin), work).await
 }
 
-/// What the exemplars of a series take, as they are and as text.
+/// Memory of the exemplars of a series, as values and as text.
 fn length((labels, exemplars): &(Labels, Vec<Exemplar>)) -> usize {
     let of = |labels: &Labels| labels.as_text().len() + 2 * format::escaped_labels(labels) + ITEM_BYTES;
     of(labels) + exemplars.iter().map(|one| of(&one.labels)).sum::<usize>()

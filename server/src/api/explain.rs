@@ -15,10 +15,10 @@ use super::work::{self, Origin};
 use super::{ApiError, Params, format};
 use crate::app::App;
 
-/// What one node takes in an answer, as text and as values, about.
+/// Approximate memory of one node in a response, as text and as values.
 const NODE_BYTES: usize = 2 << 10;
 
-/// What the parameters `explain` and `analyze` ask for.
+/// The mode that the parameters `explain` and `analyze` select.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
     /// The result alone.
@@ -46,6 +46,7 @@ pub(super) fn mode(params: &Params) -> Result<Mode, ApiError> {
 /// Answers with the plan of a query.
 pub(super) async fn answer(app: Arc<App>, params: Params, origin: Origin, times: Times) -> Result<Response, ApiError> {
     let version = origin.version;
+    // Dropped with this future when an HTTP/2 client cancels, which ends the work (`StillWanted`).
     let asked = Arc::new(());
     let options = options(&app, &params, &origin, &asked)?;
     // Looking up what selectors will read takes a slot, as evaluating the query does.
@@ -56,6 +57,7 @@ pub(super) async fn answer(app: Arc<App>, params: Params, origin: Origin, times:
         let times = (times.start_ms, times.end_ms, times.step_ms);
         let explanation = engine.explain(Some(app.db.as_ref()), query, times, &options)?;
         let bounds = engine.bounds(&options);
+        // A query of many nodes repeats the text of its parts at each level.
         bounds.memory.take(explanation.nodes.len() * NODE_BYTES)?;
         let data = ExplainData { explain: ExplanationJson::new(&explanation) };
         let text = format::success_text(|out| format::serialize(out, &data), &[], &[]);
@@ -65,7 +67,7 @@ pub(super) async fn answer(app: Arc<App>, params: Params, origin: Origin, times:
     done.map_err(told)
 }
 
-/// What stands beside the result of a query that was analyzed.
+/// The field `explain` in the response of an analyzed query.
 pub(super) fn beside(analysis: &Mutex<Explanation>) -> String {
     let mut out = String::from(",\"explain\":");
     format::serialize(&mut out, &ExplanationJson::new(&analysis.lock()));

@@ -9,7 +9,7 @@ pub(super) type Pairs = (Vec<(String, String)>, Option<String>);
 pub(super) fn urlencoded(text: &[u8]) -> Pairs {
     let (mut pairs, mut fault) = (Vec::new(), None);
     for pair in text.split(|b| *b == b'&').filter(|pair| !pair.is_empty()) {
-        //  Go's `url.ParseQuery` since 1.17: the pair is refused, the others count. The last such fault is the one
+        // Go's `url.ParseQuery` since 1.17: the pair is refused, the others count. The last such fault is the one
         // reported.
         if pair.contains(&b';') {
             fault = Some("invalid semicolon separator in query".to_owned());
@@ -19,7 +19,7 @@ pub(super) fn urlencoded(text: &[u8]) -> Pairs {
         match unescaped(name).and_then(|name| Ok((name, unescaped(value)?))) {
             Ok(pair) => pairs.push(pair),
             Err(wrong) => {
-                //  Of escapes the first fault is reported, as Go has it.
+                // Of escapes the first fault is reported, as Go has it.
                 fault.get_or_insert(wrong);
             }
         }
@@ -33,7 +33,7 @@ fn cut(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
 }
 
 fn unescaped(text: &[u8]) -> Result<String, String> {
-    //  Most names and values hold neither.
+    // Most names and values hold neither.
     if !text.iter().any(|b| matches!(b, b'%' | b'+')) {
         return Ok(String::from_utf8_lossy(text).into_owned());
     }
@@ -117,7 +117,7 @@ pub(super) fn multipart(body: &[u8], boundary: &str) -> Option<Vec<(String, Stri
     };
     let mut values = Vec::new();
     loop {
-        //  `Content-Disposition` names the field; other headers of a part are skipped.
+        // `Content-Disposition` names the field; other headers of a part are skipped.
         let disposition;
         (disposition, rest) = part_headers(rest)?;
         let value;
@@ -178,7 +178,7 @@ fn part_headers(mut rest: &[u8]) -> Option<(String, &[u8])> {
 
 /// A part up to the boundary behind it, and what begins with that boundary.
 fn part_body<'a>(rest: &'a [u8], end: &[u8], dashes: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
-    //  What begins with the boundary and goes on in other letters is no boundary but content.
+    // What begins with the boundary and goes on in other letters is no boundary but content.
     let ends = |after: Option<&u8>| matches!(after, None | Some(b' ' | b'\t' | b'\r' | b'\n' | b'-'));
     if rest.starts_with(dashes) && ends(rest.get(dashes.len())) {
         return Some((b"", rest));

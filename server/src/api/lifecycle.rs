@@ -1,4 +1,4 @@
-//! `/-/healthy`, `/-/ready`, `/-/reload`, `/-/quit`, `/metrics`, `/version`, and the counting of requests.
+//! `/-/healthy`, `/-/ready`, `/-/reload`, `/-/quit`, `/metrics`, `/version`, and request metrics.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use http::{Method, StatusCode, header};
 
 use crate::app::App;
 
-/// `/-/healthy`: fails, so that the container is restarted, when nothing can be stored before a restart.
+/// `/-/healthy`: fails when the store has stopped for good, so that the container is restarted.
 pub(crate) async fn healthy(State(app): State<Arc<App>>) -> Response {
     match app.db.stopped() {
         None => "Prometheus Server is Healthy.\n".into_response(),
@@ -27,8 +27,9 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
     "Prometheus Server is Ready.\n".into_response()
 }
 
-/// Why a lifecycle request is refused, if it is.
+/// The response to a lifecycle request that is refused.
 fn refused(app: &App, method: &Method) -> Option<Response> {
+    // Before the flag: upstream answers 405 whether or not the lifecycle API is on.
     if method != Method::POST && method != Method::PUT {
         return Some((StatusCode::METHOD_NOT_ALLOWED, "Only POST or PUT requests allowed").into_response());
     }
@@ -55,6 +56,7 @@ pub(crate) async fn quit(State(app): State<Arc<App>>, method: Method) -> Respons
     if let Some(response) = refused(&app, &method) {
         return response;
     }
+    // The answer is sent while the server shuts down in order.
     app.stop.cancel();
     "Requesting termination... Goodbye!".into_response()
 }
@@ -76,6 +78,7 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
 /// Counts every request by its route.
 pub(crate) async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str);
+    // The label must not take values that clients choose.
     let route = if route.contains("{*") { "unknown" } else { route }.to_owned();
     let prefix = app.settings.route_prefix.trim_end_matches('/');
     let handler = route.strip_prefix(prefix).unwrap_or(&route).to_owned();

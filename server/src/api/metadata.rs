@@ -1,4 +1,4 @@
-//! `/api/v1/metadata`, `/api/v1/targets/metadata`: HELP and TYPE of what is scraped.
+//! `/api/v1/metadata`, `/api/v1/targets/metadata`: HELP, TYPE and UNIT of scraped metrics.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::format::{self, LabelSet};
 use super::{ApiError, Params};
 use crate::app::App;
 
-/// What the metadata of a metric takes as text besides its own.
+/// The text of a metric's metadata besides its own strings, bytes.
 const ENTRY_BYTES: usize = 64;
 
 /// `/api/v1/metadata`
@@ -31,11 +31,13 @@ pub(crate) async fn metadata(State(app): State<Arc<App>>, params: Params) -> Res
                 continue;
             }
             let known = families.entry(name).or_default();
+            // Targets of one job mostly say the same; each text is shown once.
             if !known.contains(&metadata) && per_metric.is_none_or(|n| known.len() < n) {
                 known.push(metadata);
             }
         }
     }
+    // A negative limit gave `None`; 0 shows nothing, as with upstream.
     let shown = families.iter().take(limit.unwrap_or(usize::MAX));
     let length = shown.clone().map(|(name, all)| {
         format::escaped(name)
@@ -63,6 +65,7 @@ pub(crate) async fn targets_metadata(State(app): State<Arc<App>>, params: Params
         })?,
     };
     let pools = app.scraper.status().await;
+    // Matched by the public labels: internal ones are not shown and cannot be selected.
     let fits = |matchers: &[Matcher], labels: &model::Labels| matchers.iter().all(|m| m.matches(labels.value(&m.name)));
     let targets = pools.values().flat_map(|pool| &pool.active).filter(|active| fits(&matchers, &active.target.public));
     let entries = targets.flat_map(|active| active.status.metadata.iter().map(move |(name, m)| (active, name, m)));

@@ -15,6 +15,7 @@ const PAGE: &str = include_str!("page.html");
 /// The page.
 pub(crate) async fn page(State(app): State<Arc<App>>) -> Response {
     let prefix = app.settings.route_prefix.trim_end_matches('/');
+    // An operator's text, which must not become markup.
     let title = app.settings.page_title.replace('&', "&amp;").replace('<', "&lt;");
     let page = PAGE.replace("{{prefix}}", prefix).replace("{{title}}", &title);
     let policy = "default-src 'none'; connect-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \

@@ -1,4 +1,4 @@
-//! What a request asks: the query string and a form in the body, together.
+//! The parameters of a request: query string and form in the body together.
 
 use std::collections::HashSet;
 use std::future::poll_fn;
@@ -24,21 +24,21 @@ use crate::serve::LongQuery;
 /// Upstream's "minimum time" and "maximum time", which its clients send for "all".
 const TIME_MIN: &str = "-292273086-05-16T16:47:06Z";
 const TIME_MAX: &str = "292277025-08-18T07:12:54.999999999Z";
-/// What those stand for here: far enough for any sample, small enough that nothing overflows.
+/// The values of these here: far enough for any sample, small enough that arithmetic does not overflow.
 pub(crate) const TIME_MIN_MS: i64 = i64::MIN / 4;
 /// The other end.
 pub(crate) const TIME_MAX_MS: i64 = i64::MAX / 4;
 
-/// Parameters of a request, and selectors among them that differ.
+/// The most parameters of a request, and the most distinct selectors among them.
 const PARAMS_MAX: usize = 10_000;
 const SELECTORS_MAX: usize = 1_000;
 /// The largest form that is read, as upstream's.
 const FORM_BYTES_MAX: usize = 10 << 20;
-/// What a byte of a form takes, as it came and taken apart, and what a parameter takes besides.
+/// Memory of a form: bytes for each of its bytes, raw and parsed, and bytes for each parameter besides.
 const TEXT_COPIES: usize = 3;
 const PARAM_BYTES: usize = 128;
 const NS_PER_MS: i64 = 1_000_000;
-/// How long memory for them is waited for, and how often it is looked for.
+/// How long to wait for memory for the parameters, and how often to try.
 const ROOM_WAIT: Duration = Duration::from_secs(10);
 const ROOM_LOOK: Duration = Duration::from_millis(20);
 
@@ -46,11 +46,11 @@ const ROOM_LOOK: Duration = Duration::from_millis(20);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Params {
     pairs: Vec<(String, String)>,
-    /// Those that are not of a form in parts.
+    /// The number of pairs that do not come from a multipart form.
     n_plain: usize,
-    /// What was wrong with the others.
+    /// The first syntax error in the query string or an urlencoded form.
     fault: Option<String>,
-    /// The memory that they take.
+    /// The reservation of their memory.
     _share: Arc<QueryMemory>,
 }
 
@@ -58,6 +58,7 @@ impl FromRequest<Arc<App>> for Params {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
+        // Parameters count against the memory of queries: many large forms at once must not exhaust the process.
         let share = app.engine().bounds(&query::QueryOptions::default()).memory;
         let mut params = Self { _share: Arc::clone(&share), ..Self::default() };
         let (mut parts, body) = request.into_parts();
@@ -66,6 +67,7 @@ impl FromRequest<Arc<App>> for Params {
         let mut in_parts = None;
         match &*media.kind {
             "application/x-www-form-urlencoded"
+                // Go's `ParseForm` reads bodies of these methods only.
                 if [Method::POST, Method::PUT, Method::PATCH].contains(&parts.method) =>
             {
                 params.add(&form(body, &share).await?, &share).await?;
@@ -78,12 +80,14 @@ impl FromRequest<Arc<App>> for Params {
         let query = parts.uri.query().unwrap_or_default();
         match parts.extensions.remove::<Arc<LongQuery>>() {
             None => params.add(query.as_bytes(), &share).await?,
+            // `serve` cuts a very long query out of the head of the request and hands it on beside it.
             Some(long) => {
                 let rest = long.bytes().unwrap_or_default();
                 room(|| share.take(query.len() + rest.len())).await?;
                 params.add(&[LongQuery::before(query).as_bytes(), rest].concat(), &share).await?;
             }
         }
+        // A form in parts comes last, as in Go's `FormValue`: a parameter of the query string wins over it.
         params.n_plain = params.pairs.len();
         if let Some((boundary, body)) = in_parts {
             let body = form(body, &share).await?;
@@ -96,7 +100,7 @@ impl FromRequest<Arc<App>> for Params {
     }
 }
 
-/// Takes memory, and waits a moment for it where queries hold all there is.
+/// Reserves memory; waits a moment if running queries hold all of it.
 async fn room(take: impl Fn() -> Result<(), query::Error>) -> Result<(), ApiError> {
     let until = Instant::now() + ROOM_WAIT;
     loop {
@@ -107,13 +111,14 @@ async fn room(take: impl Fn() -> Result<(), query::Error>) -> Result<(), ApiErro
     }
 }
 
-/// A form, whose memory is taken as it comes.
+/// Reads a form; its memory is reserved as it arrives.
 async fn form(mut body: Body, share: &QueryMemory) -> Result<Vec<u8>, ApiError> {
     let unreadable = |error: String| ApiError::bad_data(format!("error parsing form values: {error}"));
     let mut form = Vec::new();
     while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
         let frame = frame.map_err(|error| unreadable(error.to_string()))?;
         let Ok(data) = frame.into_data() else { continue };
+        // Counted as it comes, since the length may not be announced.
         if form.len() + data.len() > FORM_BYTES_MAX {
             return Err(unreadable("http: request body too large".to_owned()));
         }
@@ -124,17 +129,19 @@ async fn form(mut body: Body, share: &QueryMemory) -> Result<Vec<u8>, ApiError> 
 }
 
 impl Params {
-    /// Takes a text apart, once it is clear that there is room for what is in it.
+    /// Parses an urlencoded text, after reserving memory for its pairs.
     async fn add(&mut self, text: &[u8], share: &QueryMemory) -> Result<(), ApiError> {
+        // Counted before anything is allocated for the pairs.
         let count = self.has_room(text.split(|b| *b == b'&').filter(|pair| !pair.is_empty()).count())?;
         room(|| share.take(TEXT_COPIES * text.len() + count * PARAM_BYTES)).await?;
         let (pairs, fault) = urlencoded(text);
         self.pairs.extend(pairs);
+        // The first fault is kept: the body is read before the query string.
         self.fault = self.fault.take().or(fault);
         Ok(())
     }
 
-    /// How many there are with so many more, when that is not too much.
+    /// The number of parameters with `more`, or an error if they are too many.
     fn has_room(&self, more: usize) -> Result<usize, ApiError> {
         match self.pairs.len() + more {
             count if count <= PARAMS_MAX => Ok(count),
@@ -142,7 +149,7 @@ impl Params {
         }
     }
 
-    /// Without those of a form in parts, and only when nothing is wrong with the others: what some endpoints insist on.
+    /// Without the pairs of a multipart form, and an error if the others had a syntax error. Some endpoints are that strict.
     pub(crate) fn plain(mut self) -> Result<Self, ApiError> {
         if let Some(fault) = self.fault {
             return Err(ApiError::bad_data(format!("error parsing form values: {fault}")));
@@ -161,17 +168,17 @@ impl Params {
         self.pairs.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
-    /// A time that must be there, milliseconds.
+    /// A required time, milliseconds.
     pub(crate) fn time(&self, name: &str) -> Result<i64, ApiError> {
         parse_time(self.get(name)).map_err(|error| ApiError::parameter(name, error))
     }
 
-    /// A time, or what stands for its absence.
+    /// A time, or the default if it is absent.
     pub(crate) fn time_or(&self, name: &str, default: i64) -> Result<i64, ApiError> {
         self.time_or_fault(name, default).map_err(|fault| ApiError::parameter(name, fault))
     }
 
-    /// The same, with what is wrong with it as the error.
+    /// The same, with the bare reason as the error.
     pub(crate) fn time_or_fault(&self, name: &str, default: i64) -> Result<i64, String> {
         match self.get(name) {
             "" => Ok(default),
@@ -179,7 +186,7 @@ impl Params {
         }
     }
 
-    /// A word that Go takes for a truth value (`strconv.ParseBool`), or what stands for its absence; as the error any other.
+    /// A boolean as Go reads it (`strconv.ParseBool`), or the default if it is absent; any other word is the error.
     pub(crate) fn switch(&self, name: &str, default: bool) -> Result<bool, &str> {
         match self.get(name) {
             "" => Ok(default),
@@ -187,7 +194,7 @@ impl Params {
         }
     }
 
-    /// How long the request may take, where it says so.
+    /// The `timeout` of the request, if it is set.
     pub(crate) fn timeout(&self) -> Result<Option<Duration>, ApiError> {
         let text = self.get("timeout");
         if text.is_empty() {
@@ -214,14 +221,15 @@ impl Params {
         usize::try_from(number).map_err(|_| ApiError::parameter("limit", "limit must be non-negative"))
     }
 
-    /// The selectors of `match[]`, each once, read within the bounds of the request; `fault` makes an error of what is
-    /// wrong with one.
+    /// The distinct selectors of `match[]`, parsed within the bounds of the request; `fault` makes an API error of a syntax
+    /// error.
     pub(crate) fn matchers(
         &self,
         bounds: &Bounds,
         fault: impl Fn(String) -> ApiError,
     ) -> Result<Vec<Vec<Matcher>>, ApiError> {
         let mut seen = HashSet::new();
+        // Clients that build their requests by lists repeat selectors; each would be read again.
         let texts: Vec<&str> = self.all("match[]").filter(|text| seen.insert(*text)).collect();
         if texts.len() > SELECTORS_MAX {
             let got = texts.len();
@@ -235,7 +243,7 @@ impl Params {
     }
 }
 
-/// A whole number, or what Go says is wrong with it.
+/// An integer, or Go's reason why it is none.
 pub(crate) fn integer(text: &str) -> Result<i64, &'static str> {
     use std::num::IntErrorKind::{NegOverflow, PosOverflow};
     text.parse().map_err(|error: std::num::ParseIntError| match error.kind() {
@@ -247,6 +255,7 @@ pub(crate) fn integer(text: &str) -> Result<i64, &'static str> {
 /// Float seconds or RFC 3339, to milliseconds.
 pub(crate) fn parse_time(text: &str) -> Result<i64, String> {
     if let Ok(seconds) = text.parse::<f64>()
+        // `NaN` and `Inf` are floats to the parser, and no times.
         && seconds.is_finite()
     {
         return Ok(to_ms(seconds));
@@ -265,6 +274,7 @@ pub(crate) fn go_duration(ns: i64) -> String {
     let (sign, ns) = (if ns < 0 { "-" } else { "" }, ns.unsigned_abs());
     match ns {
         0 => return "0s".to_owned(),
+        // Go's `Duration.String` switches units below a second and never uses days.
         1..1_000 => return format!("{sign}{ns}ns"),
         1_000..1_000_000 => return format!("{sign}{}µs", ns as f64 / 1e3),
         1_000_000..1_000_000_000 => return format!("{sign}{}ms", ns as f64 / 1e6),
@@ -289,6 +299,7 @@ pub(crate) fn parse_duration(text: &str) -> Result<i64, String> {
 fn parse_duration_ns(text: &str) -> Result<i64, String> {
     if let Ok(seconds) = text.parse::<f64>() {
         let ns = seconds * 1e9;
+        // 2^63 itself is a float and does not fit; the range excludes it.
         let fits = (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&ns);
         let overflows = || format!("cannot parse {text:?} to a valid duration. It overflows int64");
         return if fits { Ok(ns as i64) } else { Err(overflows()) };
@@ -297,13 +308,13 @@ fn parse_duration_ns(text: &str) -> Result<i64, String> {
     ns.ok_or_else(|| format!("cannot parse {text:?} to a valid duration"))
 }
 
-/// Beyond what a time may be, the last that is one.
+/// Seconds to milliseconds, clamped to the range of times.
 #[expect(clippy::cast_possible_truncation, reason = "what is beyond is cut before it counts")]
 fn to_ms(seconds: f64) -> i64 {
     ((seconds * 1000.0).round() as i64).clamp(TIME_MIN_MS, TIME_MAX_MS)
 }
 
-/// A word that Go takes for a truth value (`strconv.ParseBool`).
+/// A boolean as Go reads it (`strconv.ParseBool`).
 pub(crate) fn truth(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),

@@ -21,10 +21,10 @@ use crate::app::App;
 use crate::query_log::Ran;
 use crate::self_metrics::RunningQuery;
 
-/// How long a query waits for its turn, and then at most for others to give memory back, each time so long.
+/// How long a query waits for its turn, and how long at a time for others to return memory.
 const TURN_WAIT: Duration = Duration::from_secs(10);
 const FREED_WAIT: Duration = Duration::from_secs(1);
-/// So many attempts must fail that begin while no other query holds memory.
+/// Attempts without another query holding memory after which a query fails.
 const ATTEMPTS_ALONE: usize = 10;
 
 /// A query, from its parameters to its answer.
@@ -35,15 +35,15 @@ struct Work {
     times: Times,
     options: QueryOptions,
     queued: Duration,
-    /// Is what it costs compared with what was expected?
+    /// Compare the cost with the estimate.
     compares: bool,
     _held: (OwnedSemaphorePermit, RunningQuery),
 }
 
-/// What is shown beside the result.
+/// What the response holds beside the result.
 struct Shown {
     stats: bool,
-    /// What it was expected to cost.
+    /// The estimated cost.
     expected: Option<Result<(CostEstimate, Vec<String>), Error>>,
     warning: Option<String>,
 }
@@ -52,12 +52,14 @@ impl Work {
     fn run(mut self) -> Result<Response, Error> {
         let (wanted, warning) = stats::wanted(&self.params);
         let cost = Arc::new(Mutex::new(Stats::default()));
+        // Statistics are collected only where somebody reads them.
         let counts = self.compares || self.app.engine().options().cost.are_enabled();
         if wanted != Wanted::Nothing || counts || self.app.query_log.is_open() {
             self.options.stats = Some(Arc::clone(&cost));
             self.options.per_step_stats = wanted == Wanted::Steps && self.app.settings.per_step_stats;
         }
         let shown = wanted != Wanted::Nothing;
+        // Begins before the estimate, which is part of the query's time.
         let begun = Instant::now();
         let expected =
             self.compares.then(|| cost::estimate(&self.app, self.params.get("query"), &self.times, &self.options));
@@ -89,10 +91,12 @@ impl Work {
         let turn = tokio::time::timeout(timeout.saturating_sub(begun.elapsed()).min(TURN_WAIT), async {
             Arc::clone(&self.app.query_turn).acquire_owned().await
         });
+        // Blocking is fine here: the work runs in place or on a blocking thread (see `executor`).
         let _turn = Handle::current().block_on(turn).ok()?.ok()?;
         let (came, memory) = (Instant::now(), Arc::clone(&self.app.engine().options().memory));
         let mut attempts_alone = 0;
         loop {
+            // Waiting counts as time of the query.
             self.options.timeout = Some(timeout.saturating_sub(begun.elapsed()));
             // Another query may still come during the attempt, so that one that fails alone says little.
             attempts_alone += usize::from(memory.used() == 0);
@@ -120,6 +124,7 @@ impl Work {
                 let real = cost.lock();
                 beside += &format!(",\"cost\":{}", cost::comparison(*expected, &real));
             }
+            // A query must not fail because it could not be estimated.
             Some(Err(error)) => result.warnings.push(format!("cost estimation failed: {error}")),
             None => {}
         }
@@ -163,6 +168,7 @@ async fn answer(app: Arc<App>, params: Params, origin: Origin, times: Times) -> 
     let mut options = options(&app, &params, &origin, &asked)?;
     options.analysis = (mode == explain::Mode::Analyze).then(Arc::default);
     let compares = compares(&app, &params)?;
+    // Before the slot: queries that wait are counted, too.
     let running = app.metrics.running();
     let came = Instant::now();
     let slot = work::slot(&app.query_slots, &options).await?;

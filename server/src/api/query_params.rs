@@ -1,4 +1,4 @@
-//! The parameters of queries: times, step, limits, and what one query may cost.
+//! The parameters of queries: times, step, limits and maximum cost.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::app::App;
 /// More steps than this and a range query is refused.
 const POINTS_MAX: i64 = 11_000;
 
-/// What both kinds of query may be given.
+/// The options that instant and range queries share.
 pub(super) fn options(app: &App, params: &Params, origin: &Origin, asked: &Arc<()>) -> Result<QueryOptions, ApiError> {
     let mut options = work::options(app, params.timeout()?, origin.client.as_ref(), asked);
     options.limit = params.limit()?;
@@ -51,6 +51,7 @@ pub(super) fn range_times(params: &Params) -> Result<Times, ApiError> {
         let why = "zero or negative query resolution step widths are not accepted. Try a positive integer";
         return Err(ApiError::parameter("step", why));
     }
+    // Neither subtraction nor division overflows: times are clamped to a quarter of an i64.
     if (end_ms - start_ms) / step_ms > POINTS_MAX {
         return Err(ApiError::bad_data(
             "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)",
@@ -59,7 +60,7 @@ pub(super) fn range_times(params: &Params) -> Result<Times, ApiError> {
     Ok(Times { start_ms, end_ms, step_ms })
 }
 
-/// What a query asks for to cost at most. It may ask for less than the server allows, and not for more.
+/// The cost limits of a request. They may be lower than the server's, not higher.
 fn limit_cost(app: &App, params: &Params, options: &mut QueryOptions) -> Result<(), ApiError> {
     let engine = app.engine();
     let allowed = &engine.options().cost;
@@ -77,6 +78,7 @@ fn limit_cost(app: &App, params: &Params, options: &mut QueryOptions) -> Result<
             ApiError::bad_data(format!("error parsing {name}: strconv.ParseUint: parsing {text:?}: {why}"))
         })
     };
+    // Everything is parsed before anything is compared, so malformed parameters are reported first.
     let (series, samples) = (count("max_series")?, count("max_samples_read")?);
     let duration = duration(params)?;
     below("max_series", series, allowed.max_series())?;
@@ -87,6 +89,7 @@ fn limit_cost(app: &App, params: &Params, options: &mut QueryOptions) -> Result<
             let shown = |duration: Duration| go_duration(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX));
             return Err(above("max_query_duration", shown(duration), shown(most)));
         }
+        // The parameter `timeout` may be shorter still.
         options.timeout = Some(options.timeout.map_or(duration, |timeout| timeout.min(duration)));
     }
     (options.max_series, options.max_samples_read) = (series, samples);
@@ -113,7 +116,7 @@ fn above(name: &str, asked: impl Display, most: impl Display) -> ApiError {
     ApiError::bad_data(format!("requested {name} of {asked} exceeds the server limit of {most}"))
 }
 
-/// Is the real cost of a query to be compared with what was expected?
+/// True if the response should compare the cost of the query with its estimate.
 pub(super) fn compares(app: &App, params: &Params) -> Result<bool, ApiError> {
     if !app.engine().options().cost.are_enabled() {
         return Ok(false);

@@ -1,5 +1,5 @@
-//! Redirects to the path that was meant, as Go's `ServeMux` and upstream's router send them: base URLs that end in a slash
-//! make `//api/v1/query`.
+//! Redirects to the canonical path, as Go's `ServeMux` and upstream's router do: a base URL that ends in a slash makes
+//! `//api/v1/query`.
 
 use std::sync::Arc;
 
@@ -28,6 +28,7 @@ pub(crate) async fn redirect(
     let prefix = app.settings.route_prefix.trim_end_matches('/');
     let Some((status, path)) = meant(prefix, request.method(), uri.path()) else { return next.run(request).await };
     let place = uri.query().map_or(path.clone(), |query| format!("{path}?{query}"));
+    // The path is the client's, and stands in an HTML page.
     let shown = place.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&#34;");
     let text = format!("<a href=\"{shown}\">{}</a>.\n\n", status.canonical_reason().unwrap_or_default());
     let location = [(header::LOCATION, place)];
@@ -37,26 +38,29 @@ pub(crate) async fn redirect(
     }
 }
 
-/// Do two digits stand behind each `%`?
+/// True if two hexadecimal digits follow each `%`.
 fn can_be_unescaped(path: &str) -> bool {
     let digits = |escape: &str| escape.as_bytes().get(..2).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit));
     path.split('%').skip(1).all(digits)
 }
 
-/// The path that was meant, where it is another, and how to say so.
+/// Status and canonical path of a redirect, if the path is not canonical.
 fn meant(prefix: &str, method: &Method, path: &str) -> Option<(StatusCode, String)> {
     let clean = clean(path);
     if clean != path {
         return Some((StatusCode::TEMPORARY_REDIRECT, clean));
     }
+    // Upstream's mux has a subtree at `/api/v1/`, to which it redirects.
     if path.strip_prefix(prefix) == Some("/api/v1") {
         return Some((StatusCode::TEMPORARY_REDIRECT, format!("{path}/")));
     }
+    // `get` instead of an index: the prefix may end within a character of the path.
     let start = path.get(..prefix.len()).filter(|start| start.eq_ignore_ascii_case(prefix))?;
     let below = &path[start.len()..];
     let bare = below.strip_suffix('/').unwrap_or(below);
     let route = FORGIVING.into_iter().find(|route| route.eq_ignore_ascii_case(bare))?;
     let found = format!("{prefix}{route}");
+    // 307 keeps the method and the body; a GET has none.
     let status = if *method == Method::GET { StatusCode::MOVED_PERMANENTLY } else { StatusCode::TEMPORARY_REDIRECT };
     (found != path).then_some((status, found))
 }
@@ -67,6 +71,7 @@ fn clean(path: &str) -> String {
     for part in path.split('/') {
         match part {
             "" | "." => {}
+            // At the root it goes nowhere, as in Go's `path.Clean`.
             ".." => drop(parts.pop()),
             part => parts.push(part),
         }

@@ -17,7 +17,7 @@ use crate::app::App;
 /// The largest form that is read.
 const FORM_BYTES_MAX: usize = 10 << 20;
 
-/// What is there with the feature alone.
+/// The routes that need the feature `query-cost`.
 fn of_cost(app: &App) -> Router<Arc<App>> {
     if !app.engine().options().cost.are_enabled() {
         return Router::new();
@@ -61,6 +61,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/{*path}", any(not_found))
         .layer(CompressionLayer::new())
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), cors::cors));
+    // `/api/v1/` itself is not matched by the nested router and gets the headers by its own layer.
     let cors = axum::middleware::from_fn_with_state(Arc::clone(&app), cors::cors);
     let inner = Router::new()
         .nest("/api/v1", v1)
@@ -78,6 +79,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), lifecycle::observe))
+        // A second bound for handlers that read bodies by themselves.
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX));
     let prefix = app.settings.route_prefix.clone();
     let router = if prefix == "/" {
@@ -90,6 +92,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
             .nest(&prefix, inner)
             .fallback(not_found)
     };
+    // Outermost: it changes paths before they are matched.
     router.layer(axum::middleware::from_fn_with_state(Arc::clone(&app), redirect::redirect)).with_state(app)
 }
 
@@ -102,7 +105,7 @@ where
     get(handler.clone()).post(handler).head(method_not_allowed)
 }
 
-/// What changes the store: by POST or PUT alone.
+/// A handler that changes the store: POST and PUT only.
 fn changes<H, T>(handler: H) -> axum::routing::MethodRouter<Arc<App>>
 where
     H: axum::handler::Handler<T, Arc<App>> + Clone,

@@ -1,4 +1,4 @@
-//! `/api/v1/series`, `/api/v1/labels`, `/api/v1/label/<name>/values`: what series there are.
+//! `/api/v1/series`, `/api/v1/labels`, `/api/v1/label/<name>/values`: listings of series, label names and values.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -48,6 +48,7 @@ pub(crate) async fn label_values(
     params: Params,
 ) -> Result<Response, ApiError> {
     let Ok(Path(name)) = name else {
+        // The extractor refuses names that are not UTF-8; upstream shows such bytes escaped.
         let raw = uri.path().split('/').rev().nth(1).unwrap_or_default();
         let bytes: Vec<u8> = percent_encoding::percent_decode_str(raw).collect();
         return Err(ApiError::bad_data(format!("invalid label name: \"{}\"", bytes.escape_ascii())));
@@ -61,7 +62,7 @@ pub(crate) async fn label_values(
         .await
 }
 
-/// How faults of selectors are told, and how what is found is written: an item's length at most, and all of them.
+/// How a listing reports errors of selectors and writes its items: the upper bound of an item's length, and the array.
 struct Asked<T> {
     fault: fn(String) -> ApiError,
     length: fn(&T) -> usize,
@@ -101,6 +102,7 @@ async fn collect<T: Ord + Send + 'static>(
     let work = move |bounds: &Bounds| {
         let mut sets = given.matchers(bounds, asked.fault)?;
         if sets.iter().any(|set| set.iter().all(Matcher::matches_empty)) {
+            // Such a selector would match every series, which upstream's `parseMatchersParam` refuses.
             return Err((asked.fault)("match[] must contain at least one non-empty matcher".to_owned()));
         }
         if sets.is_empty() {
@@ -109,6 +111,7 @@ async fn collect<T: Ord + Send + 'static>(
         let mut items = Vec::new();
         let mut warnings = BTreeSet::new();
         for matchers in &sets {
+            // Between selectors; within one `listed` does it.
             bounds.check().map_err(told)?;
             let selection = Selection { start_ms, end_ms, matchers };
             items.extend(work::listed(bounds, ask_for, |listing| ask(db.as_ref(), &selection, listing))?);
@@ -133,6 +136,8 @@ async fn collect<T: Ord + Send + 'static>(
 
 /// `U__label_2e_dots` is `label.dots`: how clients write names that may not stand in a path.
 fn unescape_name(name: &str) -> String {
+    // Upstream's `model.UnescapeName` with `ValueEncodingEscaping`; a name that is not escaped correctly stays as it
+    // is.
     let Some(escaped) = name.strip_prefix("U__").filter(|_| is_legacy_label_name(name)) else {
         return name.to_owned();
     };

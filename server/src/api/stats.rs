@@ -1,4 +1,4 @@
-//! What a query cost, as the parameter `stats` and the query log show it.
+//! Query statistics for the parameter `stats` and for the query log.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::Params;
 use super::format::serialize;
 
-/// What the parameter `stats` asks for.
+/// The statistics that the parameter `stats` asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
     Nothing,
@@ -17,7 +17,7 @@ pub(super) enum Wanted {
     Steps,
 }
 
-/// Reads the parameter; what else it may say stands for `true`, and there is a warning to be given.
+/// Reads the parameter. Any other value stands for `true` and gives a warning.
 pub(super) fn wanted(params: &Params) -> (Wanted, Option<String>) {
     match params.get("stats") {
         "" => (Wanted::Nothing, None),
@@ -67,6 +67,7 @@ struct Samples {
 
 /// `{"timings":{…},"samples":{…}}`; `queued` is how long the query waited for its turn.
 pub(super) fn json(stats: &Stats, queued: Duration) -> String {
+    // Upstream's `EvalTotalTime` spans the three inner timers.
     let evaluated = stats.preparation + stats.evaluation + stats.sorting;
     #[expect(clippy::cast_precision_loss, reason = "milliseconds since the epoch are far below 2^53")]
     let per_step = |which: usize| {

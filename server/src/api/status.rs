@@ -32,6 +32,7 @@ pub(crate) async fn flags(State(app): State<Arc<App>>) -> Response {
     // They were read at the start.
     let retention_ms = Retention::new(&app.flags).time_ms;
     let mut shown: BTreeMap<&str, String> = app.flags.shown(retention_ms).collect();
+    // Shown as it was made of the external URL, as upstream does.
     shown.insert("web.route-prefix", app.settings.route_prefix.clone());
     format::success_of(&shown)
 }
@@ -112,6 +113,7 @@ pub(crate) async fn runtimeinfo(State(app): State<Arc<App>>) -> Response {
         server_time: rfc3339(model::time::now_ms()),
         reload_config_success: reload.ok,
         last_config_time: rfc3339(reload.at_ms),
+        // Go's figures have no counterpart here. They stay in the answer, because clients decode them.
         corruption_count: 0,
         goroutine_count: 0,
         gomaxprocs: std::thread::available_parallelism().map_or(1, usize::from),
@@ -132,6 +134,7 @@ pub(crate) async fn tsdb(State(app): State<Arc<App>>, params: Params) -> Result<
             Ok(n) => n,
         },
     };
+    // Reads the index of the store, which blocks.
     let work = || Ok::<_, storage::Error>((app.db.stats(limit)?, app.db.quarantine_records()));
     let (stats, damage) = in_place(work)??;
     let counts = |counts: &[storage::Count]| -> Vec<CountJson> {
@@ -141,6 +144,7 @@ pub(crate) async fn tsdb(State(app): State<Arc<App>>, params: Params) -> Result<
         head_stats: HeadJson {
             num_series: stats.series,
             num_label_pairs: stats.label_pairs,
+            // There is no head block; what upstream's page shows of it is that of the whole store.
             chunk_count: 0,
             min_time: stats.min_time_ms.unwrap_or_default(),
             max_time: stats.max_time_ms.unwrap_or_default(),

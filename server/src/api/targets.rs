@@ -1,4 +1,4 @@
-//! `/api/v1/targets`, `/api/v1/scrape_pools`: what is scraped, what is not, and why.
+//! `/api/v1/targets`, `/api/v1/scrape_pools`: active and dropped targets.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,6 +25,7 @@ pub(crate) async fn targets(State(app): State<Arc<App>>, params: Params) -> Resu
         "" | "any" => (true, true),
         "active" => (true, false),
         "dropped" => (false, true),
+        // An unknown state is no error upstream: both lists are empty.
         _ => (false, false),
     };
     let pools = app.scraper.status().await;
@@ -37,6 +38,7 @@ pub(crate) async fn targets(State(app): State<Arc<App>>, params: Params) -> Resu
             .collect(),
         dropped_targets: shown()
             .filter(|_| dropped)
+            // At most `keep_dropped_targets` of them are kept; the counts below are of all.
             .flat_map(|(name, pool)| pool.dropped.iter().map(move |(labels, _)| (name, labels)))
             .map(|(name, labels)| DroppedJson { discovered_labels: LabelSet(labels), scrape_pool: name })
             .collect(),

@@ -1,5 +1,5 @@
-//! The work of a request that reads: it waits for a slot, has a deadline, memory and a client, and runs off the threads
-//! that answer health checks.
+//! Runs the work of requests that read: within a concurrency slot, a deadline, a memory budget and the lifetime of its
+//! client, and off the threads that answer health checks.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -19,22 +19,22 @@ use super::{ApiError, Kind, Params};
 use crate::app::App;
 use crate::listen::Client;
 
-/// How many items of a listing go by before its time and its client are looked at.
+/// Items of a listing between two checks of its deadline and its client.
 const PACE: usize = 256;
-/// Memory that a listing takes at once: to ask for that of each item costs more than the item.
+/// Memory that a listing reserves at once: a reservation for each item would cost more than the item.
 const GRAIN: usize = 64 << 10;
 
-/// Who asked.
+/// The origin of a request.
 pub(crate) struct Origin {
     pub(crate) client: Option<Client>,
     pub(crate) method: Method,
     pub(crate) version: Version,
     pub(crate) path: String,
-    /// What it says of start timestamps; empty: nothing.
+    /// The value of its `X-Prometheus-Use-Start-Timestamps` header; empty if there is none.
     pub(crate) start_timestamps: String,
 }
 
-/// Whether start timestamps are resets, for one query.
+/// Header: whether start timestamps count as counter resets in this query.
 const START_TIMESTAMPS: &str = "X-Prometheus-Use-Start-Timestamps";
 
 impl<S: Send + Sync> FromRequestParts<S> for Origin {
@@ -43,6 +43,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Origin {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         let client = parts.extensions.get::<ConnectInfo<Client>>();
         let text = |value: &http::HeaderValue| value.to_str().ok().map(str::to_owned);
+        // The path that the client sent: nesting below the route prefix cuts it off `parts.uri`.
         let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
         Ok(Self {
             client: client.map(|client| client.0.clone()),
@@ -55,7 +56,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Origin {
 }
 
 impl Origin {
-    /// Whether start timestamps are resets in its query, where it says so.
+    /// The value of that header, if it is set.
     pub(crate) fn uses_starts(&self) -> Result<Option<bool>, ApiError> {
         let text = &*self.start_timestamps;
         let fault = || {
@@ -66,12 +67,13 @@ impl Origin {
     }
 }
 
-/// What a request may take: `--query.timeout`, or less where that is asked for. It goes on as long as `asked` is kept and its
-/// client is there.
+/// The limits of a request: `--query.timeout`, or less if the request says so. It is canceled when `asked` is dropped or its
+/// client has gone.
 pub(crate) fn options(app: &App, timeout: Option<Duration>, client: Option<&Client>, asked: &Arc<()>) -> QueryOptions {
     let most = app.engine().timeout();
     let timeout = timeout.map_or(most, |timeout| timeout.min(most));
     let (asked, client) = (Arc::downgrade(asked), client.cloned());
+    // Over HTTP/2 a dropped future is the sign that the client gave up; over HTTP/1 it is the closed connection.
     let wanted = move || asked.strong_count() > 0 && !client.as_ref().is_some_and(Client::has_gone);
     let wanted = Some(StillWanted(Arc::new(wanted)));
     QueryOptions { timeout: Some(timeout), wanted, ..QueryOptions::default() }
@@ -87,8 +89,8 @@ pub(crate) async fn slot(slots: &Arc<Semaphore>, options: &QueryOptions) -> Resu
     }
 }
 
-/// Runs what is no query but reads the store, or the text of a query, in a slot of its own kind: long queries do not keep
-/// an editor from its completions.
+/// Runs a request that is not a query but reads the store, or parses a query. It has slots of its own, so that long queries
+/// do not delay the completions of an editor.
 pub(crate) async fn run<T: Send + 'static>(
     app: &Arc<App>,
     (params, origin): (&Params, &Origin),
@@ -103,13 +105,14 @@ pub(crate) async fn run<T: Send + 'static>(
     let bounds = app.engine().bounds(&options);
     let work = move || {
         let _slot = slot;
+        // Time may have run out while it waited for a slot or a thread.
         bounds.check().map_err(told)?;
         work(&bounds)
     };
     execute(origin.version, work).await?
 }
 
-/// Lists within bounds: `list` gets what the store asks before it adds an item.
+/// Runs a listing within bounds: `list` gets the callback that the store calls before it adds an item.
 pub(crate) fn listed<T>(
     bounds: &Bounds,
     limit: usize,
@@ -118,6 +121,7 @@ pub(crate) fn listed<T>(
     let (seen, spare, failed) = (Cell::new(0usize), Cell::new(0usize), Cell::new(None));
     let grow = |bytes: usize| {
         seen.set(seen.get() + 1);
+        // At the first item already: a listing of few, slow items would otherwise never look.
         let checked = if seen.get() % PACE == 1 { bounds.check() } else { Ok(()) };
         let taken = checked.and_then(|()| {
             if bytes > spare.get() {
@@ -129,6 +133,7 @@ pub(crate) fn listed<T>(
             Ok(())
         });
         taken.map_err(|error| {
+            // The store only passes on that it was stopped; why is kept here.
             failed.set(Some(error));
             QuerierError::Stopped
         })

@@ -1,4 +1,4 @@
-//! What a backslash begins.
+//! Escape sequences.
 
 use regex_syntax::hir::{ClassUnicode, Look};
 

@@ -1,11 +1,11 @@
-//! What follows a parenthesis that opens: a group, with or without a name, and flags.
+//! Opening parentheses: groups with or without a name, and flags.
 
 use regex_syntax::hir::Look;
 
 use super::text::part;
 use crate::regex::error::RegexError;
 
-/// How what follows is read.
+/// The flags in force.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Flags {
     /// `i`

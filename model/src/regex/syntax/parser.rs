@@ -50,7 +50,7 @@ fn anchored(source: &str) -> String {
     format!("^(?s:{source})$")
 }
 
-/// A part of the tree, with what Go's bounds are held against.
+/// A node of the tree, with the figures that Go's limits apply to.
 #[derive(Debug)]
 struct Node {
     hir: Hir,
@@ -72,12 +72,12 @@ impl Node {
     }
 }
 
-/// What is open: the whole expression, or a group.
+/// An open group, or the whole expression.
 #[derive(Debug, Default)]
 struct Frame {
-    /// Those that hold again after it.
+    /// The flags that are restored behind it.
     outer: Flags,
-    /// Its number, when its text is asked for.
+    /// Its number, if it captures.
     group: Option<u32>,
     is_group: bool,
     branches: Vec<Node>,
@@ -258,7 +258,7 @@ impl<'s> Parser<'s> {
         }
     }
 
-    /// What a backslash begins; gives what follows.
+    /// Reads an escape sequence; returns the rest.
     fn escaped(&mut self, at: &'s str) -> Result<&'s str, RegexError> {
         let (escaped, after) = escaped(at, self.flags)?;
         match escaped {
@@ -285,7 +285,7 @@ impl<'s> Parser<'s> {
         Ok(())
     }
 
-    /// What follows a parenthesis that opens.
+    /// Reads an opening parenthesis with its flags or name; returns the rest.
     fn open(&mut self, at: &'s str) -> Result<&'s str, RegexError> {
         let outer = self.flags;
         let (opening, after) = flags::opening(at, self.flags)?;

@@ -25,7 +25,7 @@ const NAMES: [&str; 13] = [
     "quantile",
 ];
 
-/// Whose value it is.
+/// The type of metric that a composite value belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Of {
     Histogram,
@@ -60,7 +60,7 @@ pub(super) struct Composite<'a> {
 }
 
 impl<'a> Composite<'a> {
-    /// What stands behind an opening brace, and its length up to and with the closing one.
+    /// Reads the text behind an opening brace; also returns its length including the closing one.
     pub(super) fn read(text: &'a [u8], of: Of) -> Result<(Self, usize), Fault> {
         let mut this = Self { of, fields: [None; NAMES.len()] };
         let length = this.walk(text)?;
@@ -252,7 +252,7 @@ fn value_len(text: &[u8]) -> Option<usize> {
     Some(end(b",}[]").unwrap_or(text.len())).filter(|length| *length > 0)
 }
 
-/// What stands in square brackets, between commas.
+/// The items of a list in square brackets.
 fn items<'a>(text: &'a [u8], name: &str) -> Result<impl Iterator<Item = &'a [u8]>, String> {
     let inside = text.strip_prefix(b"[").and_then(|text| text.strip_suffix(b"]"));
     let inside = inside.ok_or_else(|| format!("{name} must be wrapped in []"))?;

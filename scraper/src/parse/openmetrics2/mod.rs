@@ -1,8 +1,8 @@
 //! OpenMetrics text 2.0.0 (upstream: `model/textparse/openmetrics2parse.go`).
 //!
-//! As version 1, but a histogram or a summary is one line with a value in braces, which stands for several series; a sample
-//! says itself since when it counts (`st@`), and it may have several exemplars, each with a time. Metric names are those of
-//! their families: what `# TYPE` and `# UNIT` say holds as long as the very name stays.
+//! Differences to version 1: a histogram or a summary is one line with a composite value in braces, which stands for several
+//! series; a sample carries its start timestamp (`st@`) and may have several exemplars, each with a time. Metric names are
+//! those of their families: `# TYPE` and `# UNIT` hold for the series of exactly that name.
 
 mod composite;
 
@@ -29,10 +29,10 @@ use composite::{Composite, Of};
 pub(super) struct OpenMetrics2Parser<'a> {
     pub(super) lines: Lines<'a>,
     wanted: Wanted,
-    /// The name of the last line, which type and unit are of.
+    /// The family name of the last line, to which type and unit belong.
     family: &'a [u8],
     has_unit: bool,
-    /// What of the last line was not handed out yet.
+    /// The series of the last line that were not handed out yet.
     ahead: VecDeque<Ahead<'a>>,
     fingerprint: Fingerprint,
     /// The native histogram of the last line.
@@ -120,7 +120,7 @@ impl<'a> OpenMetrics2Parser<'a> {
         Some(sample)
     }
 
-    /// What type and unit are of another name is not of this one.
+    /// Begins a line of this name; type and unit of another name are dropped.
     fn begin(&mut self, name: &'a [u8]) {
         if name != self.family {
             (self.family, self.has_unit) = (name, false);
@@ -129,7 +129,7 @@ impl<'a> OpenMetrics2Parser<'a> {
         }
     }
 
-    /// Reads a line into what it stands for, and moves past it.
+    /// Reads a line into the series it stands for, and moves past it.
     fn series(&mut self) -> Result<(), ParseError> {
         let start = self.lines.pos;
         let mut first = true;
@@ -164,7 +164,7 @@ impl<'a> OpenMetrics2Parser<'a> {
         Ok(())
     }
 
-    /// May a series of this type have this value?
+    /// Checks that a series of this type may have this value.
     fn check(&self, value: f64) -> Result<(), &'static str> {
         match self.lines.kind {
             MetricKind::Counter if value.is_nan() => Err("counter sample value must not be NaN"),
@@ -242,7 +242,7 @@ impl<'a> OpenMetrics2Parser<'a> {
         Ok(())
     }
 
-    /// What stands behind a value: times, exemplars and the end of the line. Also where the next line begins.
+    /// Reads timestamps, exemplars and the end of the line behind a value; also returns the start of the next line.
     fn behind(&self, mut at: usize) -> Result<(Point<'a>, Vec<Exemplar<'a>>, usize), Fault> {
         let (mut point, mut exemplars) = (Point::new(0.0, None), Vec::new());
         loop {
@@ -355,7 +355,7 @@ fn members(composite: &Composite<'_>, of: Of) -> Result<Vec<(Member, f64)>, Stri
     Ok(members)
 }
 
-/// To each bucket its exemplars; a NaN belongs to the last.
+/// Assigns each exemplar to the bucket of its value; NaN goes to the last one.
 fn spread<'a>(exemplars: Vec<Exemplar<'a>>, members: &[(Member, f64)]) -> VecDeque<Vec<Exemplar<'a>>> {
     let bounds: Vec<f64> = members
         .iter()

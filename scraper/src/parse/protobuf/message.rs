@@ -49,13 +49,13 @@ pub(super) struct Metric<'a> {
     classic: bool,
 }
 
-/// Which of the series of a metric comes next.
+/// The series of a metric that comes next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Step {
     #[default]
     None,
     Whole,
-    /// The native histogram; then what there is of a classic one, if that is wanted.
+    /// The native histogram; then its classic series, if they are wanted.
     Native {
         classic: bool,
     },
@@ -63,7 +63,7 @@ enum Step {
     Sum,
     /// Buckets or quantiles.
     Rest,
-    /// The native histogram made of what was before.
+    /// The native histogram with custom buckets, converted from the classic ones.
     Converted,
 }
 
@@ -107,7 +107,7 @@ impl<'a> Family<'a> {
 }
 
 impl<'a> Metric<'a> {
-    /// Takes the place of the metric before it.
+    /// Reads a metric in place of the one before it.
     pub(super) fn read(&mut self, message: &'a [u8], family: &Family<'a>) -> Result<(), Broken> {
         let mut body: &[u8] = &[];
         let (mut first, mut last) = (usize::MAX, 0);
@@ -228,7 +228,7 @@ impl<'a> Metric<'a> {
         exemplars::of_histogram(self.body)
     }
 
-    /// The next series of the metric: the native histogram where it is asked for, the count, the sum, then what there are of buckets or quantiles.
+    /// The next series of the metric: the native histogram if it is wanted, the count, the sum, then buckets or quantiles.
     #[inline]
     pub(super) fn next_part(&mut self) -> Result<Option<(Part, Point<'a>)>, Broken> {
         let mut exemplar = None;

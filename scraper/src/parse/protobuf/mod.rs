@@ -28,14 +28,14 @@ pub(super) struct ProtobufParser<'a> {
     family: Family<'a>,
     stage: Stage,
     metric: Metric<'a>,
-    /// What comes next, once it was looked at; the end and a fault are met again and again.
+    /// The next entry, if it was read already. The end and an error stay here.
     ahead: Option<Result<Option<Ahead<'a>>, Broken>>,
     fingerprint: Fingerprint,
     wanted: Wanted,
     native_histograms: usize,
 }
 
-/// What of a family comes next.
+/// The part of a family that comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     /// Another family.
@@ -149,7 +149,7 @@ impl<'a> ProtobufParser<'a> {
         Ok(Some(entry))
     }
 
-    /// What comes next, taken: who does not want it puts it back.
+    /// Takes the next entry. A caller that does not use it puts it back into `ahead`.
     #[inline]
     fn look_ahead(&mut self) -> Result<Option<Ahead<'a>>, Broken> {
         self.ahead.take().unwrap_or_else(|| self.read_ahead())
@@ -223,7 +223,7 @@ impl<'a> ProtobufParser<'a> {
         Ok(())
     }
 
-    /// Where the last entry stands, and of which family it is.
+    /// Position and family of the last entry, for errors.
     #[cold]
     pub(super) fn place(&self) -> (String, String) {
         let family = String::from_utf8_lossy(self.family.name).chars().take(100).collect();

@@ -7,11 +7,11 @@ use super::encoding::{Broken, Fields, Value};
 use crate::parse::Native;
 use crate::parse::form::LINES_MAX;
 
-/// Spans and buckets of one side, wherever in the message they stand.
+/// Spans and buckets of one side.
 #[derive(Default)]
 struct Side {
     spans: Vec<Span>,
-    /// Each the difference to the one before.
+    /// Integer counts, each as the difference to the one before.
     deltas: Vec<i64>,
     counts: Vec<f64>,
 }
@@ -73,7 +73,7 @@ pub(super) fn read(message: &[u8]) -> Result<Native, String> {
     Ok(Native { histogram, counts })
 }
 
-/// Is every bucket at an index that there can be?
+/// True if the index of every bucket fits an `i32`.
 fn are_in_range(spans: &[Span]) -> bool {
     let mut end = 0i64;
     spans.iter().all(|span| {
@@ -141,7 +141,7 @@ impl Side {
     }
 }
 
-/// The counts that differences stand for. One that does not fit is negative, and refused as such.
+/// Absolute counts from deltas. An overflow wraps to a negative count, which the validation refuses.
 fn absolute(deltas: &[i64]) -> impl Iterator<Item = i64> {
     deltas.iter().scan(0i64, |last, delta| {
         // Each bucket holds the difference to the one before, the first the difference to 0.

@@ -1,5 +1,5 @@
-//! Answers and their memory. A text holds its reservation until it was sent; what is large is written in pieces, each when
-//! the client has taken those before.
+//! Response bodies and their memory. A body holds its reservation until it was sent. A large one is written in pieces, each
+//! of them when the client has taken the one before.
 
 use std::sync::Arc;
 
@@ -13,18 +13,18 @@ use super::json::{JSON, SUCCESS, histogram_point, items, point, success_tail, su
 use super::label_sets::LabelSets;
 use super::result::{POINTS_PER_SERIES, query_result, result_head, result_tail, vector};
 
-/// A text longer than this is not made whole.
+/// Longer bodies are written in pieces.
 const WHOLE_MAX: usize = 2 << 20;
-/// About so long is a piece.
+/// The length of a piece, about.
 const PIECE: usize = 64 << 10;
-/// Points and histograms that are written before the length of a piece is looked at.
+/// Points that are written between two checks of a piece's length.
 const POINTS: usize = 512;
-/// What a point, a series besides its labels, and a bucket take as text, at most.
+/// Upper bounds of the text of a point, of a series without its labels, and of a bucket.
 const POINT_TEXT: usize = 48;
 const SERIES_TEXT: usize = 64;
 const BUCKET_TEXT: usize = 96;
 
-/// A text and the memory it takes.
+/// A text and the reservation of its memory.
 struct Held {
     text: String,
     _share: Arc<QueryMemory>,
@@ -36,20 +36,21 @@ impl AsRef<[u8]> for Held {
     }
 }
 
-/// A body whose memory stays taken until the connection has let go of it; what was taken besides is given back.
+/// A body whose memory stays reserved until the connection drops it. The reservation shrinks to the text.
 pub(crate) fn held(text: String, share: &Arc<QueryMemory>) -> Body {
+    // What it was made from no longer counts; only the text stays until it was sent.
     share.shrink_to(text.capacity());
     Body::from(Bytes::from_owner(Held { text, _share: Arc::clone(share) }))
 }
 
-/// How long a text gets as a JSON string, at most.
+/// Upper bound of the length of a text as a JSON string.
 pub(crate) fn escaped(text: &str) -> usize {
     let special = text.bytes().filter(|b| *b < b' ' || matches!(b, b'"' | b'\\' | b'<' | b'>' | b'&')).count();
     // U+2028 and U+2029 get twice as long.
     2 + 2 * text.len() + 5 * special
 }
 
-/// The same of a label set: `{"name":"value"}`.
+/// The same for a label set: `{"name":"value"}`.
 pub(crate) fn escaped_labels(labels: &Labels) -> usize {
     let text = labels.as_text();
     let special = text.bytes().filter(|b| *b < b' ' || matches!(b, b'"' | b'\\')).count();
@@ -57,7 +58,7 @@ pub(crate) fn escaped_labels(labels: &Labels) -> usize {
     text.len() + 8 + 6 * special
 }
 
-/// How long the answer gets at most, and the longest label set of it.
+/// Upper bounds of the length of the answer and of its longest label set.
 fn length(value: &Value) -> (usize, usize) {
     let of_histogram = |h: &model::Histogram| (h.positive.counts.len() + h.negative.counts.len() + 3) * BUCKET_TEXT;
     let sum = |(all, longest): (usize, usize), (labels, samples): (usize, usize)| {
@@ -82,6 +83,7 @@ pub(crate) fn query_answer(result: QueryResult, beside: Option<String>) -> Resul
     let (length, longest) = length(&result.value);
     let rest = beside.as_ref().map_or(0, String::len) + 4 * texts(&result) + SERIES_TEXT;
     if length <= WHOLE_MAX {
+        // The result and its text are there at once while it is written.
         share.take(length + rest)?;
         let body = whole(&result, beside.as_deref(), length);
         drop(result);
@@ -90,6 +92,7 @@ pub(crate) fn query_answer(result: QueryResult, beside: Option<String>) -> Resul
     // A piece in the making, those that wait to be sent, and what may be in it before it is looked at.
     share.take(4 * PIECE + 2 * longest + rest)?;
     let pieces = Pieces { result, beside, at: At::Begin };
+    // A piece is made when the connection asks for it: a slow client slows the writing down.
     let pieces = stream::unfold(pieces, |mut pieces| async move {
         let piece = pieces.next()?;
         Some((Ok::<_, std::convert::Infallible>(Bytes::from(piece)), pieces))
@@ -103,13 +106,14 @@ fn texts(result: &QueryResult) -> usize {
 
 fn whole(result: &QueryResult, beside: Option<&str>, length: usize) -> String {
     let data = |out: &mut String| {
+        // The bound is generous; reserving all of it would often double the memory.
         out.reserve(length.min(PIECE));
         query_result(out, result, beside);
     };
     success_text(data, &result.warnings, &result.infos)
 }
 
-/// Where an answer goes on.
+/// The position in a response that is written in pieces.
 #[derive(Clone, Copy)]
 enum At {
     Begin,
@@ -118,7 +122,7 @@ enum At {
     Over,
 }
 
-/// At a series, which may have begun, and at some of its points and histograms.
+/// The position in a series: whether its labels were written, and how many of its points and histograms.
 #[derive(Clone, Copy, Default)]
 struct Place {
     series: usize,
@@ -136,6 +140,7 @@ struct Pieces {
 
 impl Pieces {
     fn next(&mut self) -> Option<String> {
+        // What is written before the length is looked at again mostly fits into the quarter.
         let mut out = String::with_capacity(PIECE + PIECE / 4);
         while out.len() < PIECE {
             self.at = match self.at {
@@ -158,7 +163,7 @@ impl Pieces {
         (!out.is_empty()).then_some(out)
     }
 
-    /// Series from a place on, until the piece is long enough.
+    /// Writes series from a position on, until the piece is long enough.
     fn series(&self, out: &mut String, mut place: Place) -> At {
         let at = place.series;
         match &self.result.value {
@@ -174,6 +179,7 @@ impl Pieces {
                 let Some(one) = all.get(at) else { return At::End };
                 if !place.begun {
                     out.push_str(if at > 0 { ",{\"metric\":" } else { "{\"metric\":" });
+                    // A series may begin in a new piece, where nothing can be copied from.
                     LabelSets::default().write(out, &one.labels);
                     place.begun = true;
                 }
@@ -188,7 +194,7 @@ impl Pieces {
     }
 }
 
-/// Samples of a series until the piece is long enough. Were these the last?
+/// Writes samples of a series until the piece is long enough; true if the series is complete.
 fn samples_of(out: &mut String, one: &RangeSeries, place: &mut Place) -> bool {
     while out.len() < PIECE && place.points < one.points.len() {
         out.push_str(if place.points == 0 { ",\"values\":[" } else { "," });

@@ -8,7 +8,7 @@ use http::header::CONTENT_TYPE;
 use model::float::push_json;
 use model::{Histogram, Labels};
 
-/// What every answer begins with.
+/// The beginning of every successful response.
 pub(crate) const SUCCESS: &str = "{\"status\":\"success\",\"data\":";
 
 /// The header of every API answer.
@@ -30,15 +30,18 @@ pub(crate) fn label_string(out: &mut String, text: &str) {
     write_string(out, text, false);
 }
 
-/// Each byte of a word, seven bits for it and one that says whether it is of some kind.
+/// Masks of the lowest and the highest bit of each byte of a word.
 const LOW: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
 
-/// Is there none of eight bytes that could have to be escaped? True of nearly all texts.
+/// True if none of eight bytes has to be escaped, as in nearly all texts.
 fn is_plain(eight: [u8; 8], html: bool) -> bool {
+    // The order of bytes does not matter: only whether there is one.
     let word = u64::from_ne_bytes(eight);
     let below = |limit: u8, word: u64| word.wrapping_sub(LOW * u64::from(limit)) & !word;
     let holds = |byte: u8| below(1, word ^ (LOW * u64::from(byte)));
+    // The high bit of `word` itself stands for bytes beyond ASCII, among them U+2028 and U+2029. They take the slow
+    // path.
     let mut found = word | below(b' ', word) | holds(b'"') | holds(b'\\');
     if html {
         found |= holds(b'<') | holds(b'>') | holds(b'&');
@@ -49,6 +52,7 @@ fn is_plain(eight: [u8; 8], html: bool) -> bool {
 fn write_string(out: &mut String, text: &str, html: bool) {
     out.push('"');
     let (eights, rest) = text.as_bytes().as_chunks::<8>();
+    // Filled up with blanks, which are plain.
     let mut last = [b' '; 8];
     last[..rest.len()].copy_from_slice(rest);
     if is_plain(last, html) && eights.iter().all(|eight| is_plain(*eight, html)) {
@@ -63,6 +67,7 @@ fn write_string(out: &mut String, text: &str, html: bool) {
         if !special {
             continue;
         }
+        // Runs of plain characters are copied at once.
         out.push_str(&text[plain..at]);
         plain = at + c.len_utf8();
         match c {
@@ -71,6 +76,7 @@ fn write_string(out: &mut String, text: &str, html: bool) {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
+            // Go writes all other control characters so, U+2028 and U+2029 among them; there are none beyond U+FFFF.
             c => put(out, format_args!("\\u{:04x}", u32::from(c))),
         }
     }
@@ -108,7 +114,7 @@ pub(crate) fn array<T>(out: &mut String, all: impl IntoIterator<Item = T>, item:
     out.push(']');
 }
 
-/// What stands in an array.
+/// The items of an array, without its brackets.
 pub(crate) fn items<T>(out: &mut String, all: impl IntoIterator<Item = T>, mut item: impl FnMut(&mut String, T)) {
     for (i, it) in all.into_iter().enumerate() {
         if i > 0 {
@@ -162,6 +168,7 @@ pub(crate) fn histogram(out: &mut String, histogram: &Histogram) {
     number(out, histogram.count);
     out.push_str(",\"sum\":");
     number(out, histogram.sum);
+    // Upstream's `MarshalHistogram` leaves out empty buckets, and the field if none is left.
     let mut buckets = histogram.buckets().filter(|bucket| bucket.count != 0.0).peekable();
     if buckets.peek().is_some() {
         out.push_str(",\"buckets\":");
@@ -202,7 +209,7 @@ pub(crate) fn success_text(data: impl FnOnce(&mut String), warnings: &[String], 
     body
 }
 
-/// What stands behind the data.
+/// The text behind the data.
 pub(crate) fn success_tail(out: &mut String, warnings: &[String], infos: &[String]) {
     for (name, texts) in [("warnings", warnings), ("infos", infos)] {
         if !texts.is_empty() {

@@ -1,5 +1,5 @@
-//! Label sets one after another: series that stand beside each other have most of their labels in common, and these are
-//! copied from where they were written last.
+//! Writes label sets one after another. Neighbouring series share most of their labels; these are copied from the output
+//! of the series before instead of being escaped again.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use model::Labels;
 
 use super::json::label_string;
 
-/// Writes label sets into one text, which nobody shortens meanwhile.
+/// Writes label sets into one text, which must not be shortened meanwhile.
 #[derive(Debug, Default)]
 pub(crate) struct LabelSets<'a> {
     /// The pairs of the last set, and where each was written: `"name":"value"`.
@@ -25,6 +25,8 @@ impl<'a> LabelSets<'a> {
             }
             let from = out.len();
             match self.last.get(count) {
+                // Values first: names are equal nearly always, values tell sets apart. Copying the written pair skips
+                // its escaping.
                 Some((last_name, last_value, range)) if *last_value == value && *last_name == name => {
                     out.extend_from_within(range.clone());
                 }
@@ -34,6 +36,8 @@ impl<'a> LabelSets<'a> {
                     label_string(out, value);
                 }
             }
+            // Also a pair that was copied: the next set copies from the nearest place, which is likelier to be in the
+            // cache.
             let written = (name, value, from..out.len());
             match self.last.get_mut(count) {
                 Some(last) => *last = written,
@@ -41,6 +45,7 @@ impl<'a> LabelSets<'a> {
             }
             count += 1;
         }
+        // A shorter set must not leave pairs of an earlier one behind.
         self.last.truncate(count);
         out.push('}');
     }

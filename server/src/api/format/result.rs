@@ -6,11 +6,11 @@ use query::{QueryResult, RangeSeries, Sample, Value};
 use super::json::{array, histogram_point, items, plain_time, point, put, string};
 use super::label_sets::LabelSets;
 
-/// So many series are worth a thread of their own, and so many points take as long as the labels of one.
+/// The least number of series for a thread of its own, and the number of points that cost as much as the labels of a series.
 const SERIES_PER_THREAD: usize = 2_000;
 pub(crate) const POINTS_PER_SERIES: usize = 8;
 
-/// What stands before a query's result.
+/// The text before a query's result.
 pub(crate) fn result_head(out: &mut String, value: &Value) {
     let kind = match value {
         Value::Scalar { .. } => "scalar",
@@ -21,7 +21,7 @@ pub(crate) fn result_head(out: &mut String, value: &Value) {
     put(out, format_args!("{{\"resultType\":\"{kind}\",\"result\":"));
 }
 
-/// And behind it: what stands beside it, such as `,"stats":{…}`.
+/// The text behind it: further fields, such as `,"stats":{…}`.
 pub(crate) fn result_tail(out: &mut String, beside: Option<&str>) {
     out.push_str(beside.unwrap_or_default());
     out.push('}');
@@ -31,6 +31,7 @@ pub(crate) fn result_tail(out: &mut String, beside: Option<&str>) {
 pub(crate) fn query_result(out: &mut String, result: &QueryResult, beside: Option<&str>) {
     result_head(out, &result.value);
     match &result.value {
+        // Upstream writes scalars by another way than samples: without an exponent.
         Value::Scalar { ts_ms, value } => put(out, format_args!("[{},\"{}\"]", plain_time(*ts_ms), format_f(*value))),
         Value::String { ts_ms, value } => {
             put(out, format_args!("[{},", plain_time(*ts_ms)));
@@ -82,16 +83,18 @@ fn matrix(out: &mut String, series: &[RangeSeries]) {
     });
 }
 
-/// An array whose items are written on all cores where there are many. `work` is about how many there are, in series.
+/// Writes an array, on several threads if it is large. `work` is its approximate size in series.
 fn side_by_side<T: Sync>(out: &mut String, items: &[T], work: usize, write: fn(&mut String, &[T])) {
     let threads = match work / SERIES_PER_THREAD {
         0 | 1 => 1,
         // To ask costs more than a small answer: control groups are read from files.
         most => most.min(std::thread::available_parallelism().map_or(1, usize::from)),
     };
+    // The first part is written by this thread straight into the answer.
     let (first, rest) = items.split_at(items.len().div_ceil(threads).min(items.len()));
     out.push('[');
     std::thread::scope(|scope| {
+        // `chunks(0)` would panic; without items there is nothing in `rest`.
         let parts = rest.chunks(first.len().max(1));
         let parts: Vec<_> = parts
             .map(|part| {

@@ -26,6 +26,7 @@ pub(crate) fn serialize_plain(out: &mut String, value: &impl Serialize) {
 }
 
 fn write(out: &mut String, value: &impl Serialize, formatter: GoFormatter) {
+    // serde writes bytes; the text is taken apart and put together again without a copy.
     let mut bytes = std::mem::take(out).into_bytes();
     let written = value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, formatter));
     written.expect("BUG: answers have string keys, and writing to memory does not fail");
@@ -41,6 +42,7 @@ impl Formatter for GoFormatter {
         // Zero among them: an exponent below 1e-6 and from 1e21 on, without a leading zero.
         let magnitude = value.abs();
         if magnitude != 0.0 && !(1e-6..1e21).contains(&magnitude) {
+            // Go's `encoding/json` removes the leading zero of exponents, which Rust never writes.
             return write!(writer, "{value:e}");
         }
         write!(writer, "{value}")
@@ -80,6 +82,7 @@ impl Formatter for GoFormatter {
 fn raw<S: Serializer>(serializer: S, write: impl FnOnce(&mut String)) -> Result<S::Ok, S::Error> {
     let mut text = String::new();
     write(&mut text);
+    // Taken over verbatim, so that samples and label sets are spelled by one place only.
     RawValue::from_string(text).map_err(serde::ser::Error::custom)?.serialize(serializer)
 }
 

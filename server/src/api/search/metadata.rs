@@ -1,4 +1,4 @@
-//! What targets say of a metric that was found: of its family, whose name it may have with a suffix.
+//! Metadata for the metric names of a search. The name of a series may be that of its family with a suffix.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use scraper::parse::MetricKind;
 
 use crate::app::App;
 
-/// The families that targets tell of: for each type the first that has it.
+/// The metric families of all targets by name; for each type the first one with it.
 #[derive(Debug, Default)]
 pub(super) struct Known(HashMap<String, Vec<Metadata>>);
 
@@ -24,6 +24,7 @@ impl Known {
 
     fn add(&mut self, family: &str, metadata: &Metadata) {
         let all = self.0.entry(family.to_owned()).or_default();
+        // Targets may disagree about the type of a family; the suffix decides which of them fits.
         if all.iter().all(|other| other.kind != metadata.kind) {
             all.push(metadata.clone());
         }

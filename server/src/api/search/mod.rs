@@ -1,5 +1,5 @@
-//! `/api/v1/search/metric_names`, `label_names`, `label_values`: names and values that look like what somebody types. The
-//! answer is a JSON text per line: batches of results, then how it ended. Only with `--enable-feature=search-api`.
+//! `/api/v1/search/metric_names`, `label_names`, `label_values`: fuzzy search of names and values for completion. The
+//! response is NDJSON: batches of results, then a status line. Only with `--enable-feature=search-api`.
 
 mod metadata;
 mod score;
@@ -24,20 +24,20 @@ use super::work::{self, Origin};
 use super::{ApiError, Kind, Params, format};
 use crate::app::App;
 
-/// Results of an answer, and of a line of it, where nothing is said.
+/// Default numbers of results of a response and of one of its lines.
 const LIMIT: usize = 100;
 const BATCH: usize = 100;
-/// Results of a line at most, whatever is asked for.
+/// The most results of a line, whatever the request says.
 const BATCH_MAX: usize = 1_000;
-/// Each name is held against every term.
+/// Bounds on terms: each name is compared with every term.
 const TERMS_MAX: usize = 32;
 const TERM_BYTES_MAX: usize = 1_024;
-/// Names that are held against the terms before the time is looked at.
+/// Names that are scored between two checks of the deadline.
 const SCORED_AT_ONCE: usize = 64;
 /// What a result takes as text besides its name.
 const RESULT_BYTES: usize = 256;
 const NDJSON: [(HeaderName, &str); 1] = [(CONTENT_TYPE, "application/x-ndjson; charset=utf-8")];
-/// How far back is looked where nothing is said.
+/// The default time range.
 const RANGE_MS: i64 = 3_600_000;
 
 /// In which order results come.
@@ -49,7 +49,7 @@ enum Order {
     Score,
 }
 
-/// What all three endpoints may be asked.
+/// The parameters of all three endpoints.
 #[derive(Debug)]
 struct Search {
     range_ms: (i64, i64),
@@ -60,7 +60,7 @@ struct Search {
     batch: usize,
 }
 
-/// What is found, each with its score, and whether there was more.
+/// The results with their scores, and whether there were more.
 #[derive(Debug)]
 struct Found {
     results: Vec<(String, f64)>,
@@ -189,11 +189,13 @@ impl Search {
             return Err(ApiError::bad_data("match[] must contain at least one non-empty matcher"));
         }
         if sets.is_empty() {
+            // Without selectors all series are searched.
             sets.push(Vec::new());
         }
         // One more than wanted tells whether there is more.
         let ask_for =
             if self.terms.is_none() && self.order != Order::Descending { self.limit.saturating_add(1) } else { 0 };
+        // Terms and the descending order need all names: the best, or the last, may be anywhere.
         let mut names = Vec::new();
         for matchers in &sets {
             let (start_ms, end_ms) = self.range_ms;
@@ -207,6 +209,7 @@ impl Search {
         }
         let mut results: Vec<(String, f64)> = Vec::new();
         for (i, name) in names.into_iter().enumerate() {
+            // Scoring is the only part whose time grows with the names and the terms.
             if i % SCORED_AT_ONCE == 0 {
                 bounds.check().map_err(told)?;
             }
@@ -216,6 +219,7 @@ impl Search {
         match self.order {
             Order::Ascending => {}
             Order::Descending => results.reverse(),
+            // A stable sort, so names of equal score stay in order.
             Order::Score => results.sort_by(|(_, a), (_, b)| b.total_cmp(a)),
         }
         let has_more = results.len() > self.limit;

@@ -1,6 +1,6 @@
-//! How much a name looks like what is searched for: from 0 to 1, where 1 is a name that begins with it.
+//! Scores of names for a search, from 0 to 1; 1 is a name that begins with the term.
 
-/// What is counted as alike when it is not the very text.
+/// The fuzzy matching algorithm for names that do not contain the term.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Algorithm {
     /// All characters in their order, whatever stands between them.
@@ -12,12 +12,12 @@ pub(super) enum Algorithm {
 /// Characters of a name that are looked at: the work grows with their square.
 const CHARS_MAX: usize = 1_024;
 
-/// What is searched for: a name is found when it looks like one of these.
+/// The search terms. A name is found when it matches one of them.
 #[derive(Debug)]
 pub(super) struct Terms {
     terms: Vec<String>,
     algorithm: Algorithm,
-    /// The least score of what is not the very text.
+    /// The least score of a fuzzy match.
     threshold: f64,
     case_sensitive: bool,
 }
@@ -30,8 +30,9 @@ impl Terms {
         (!terms.is_empty()).then_some(Self { terms, algorithm, threshold, case_sensitive })
     }
 
-    /// The best score among the terms; `None` when it looks like none of them.
+    /// The best score among the terms; `None` if none matches.
     pub(super) fn score(&self, name: &str) -> Option<f64> {
+        // Cut before folding, so that the length of the work is bounded by the name as it is stored.
         let end = name.char_indices().nth(CHARS_MAX).map_or(name.len(), |(end, _)| end);
         let name = &name[..end];
         let lower;
@@ -46,6 +47,7 @@ impl Terms {
 
     fn score_of(&self, term: &str, name: &str) -> Option<f64> {
         match self.algorithm {
+            // The commonest hit while somebody types, and the cheapest test.
             _ if name.starts_with(term) => Some(1.0),
             Algorithm::Subsequence => subsequence(term, name).filter(|score| *score > 0.0 && *score >= self.threshold),
             Algorithm::JaroWinkler => substring(term, name).or_else(|| {
@@ -63,6 +65,7 @@ fn float(n: usize) -> f64 {
 /// The later the text stands in the name, the less: down to a tenth at its end.
 fn substring(term: &str, name: &str) -> Option<f64> {
     let before = name[..name.find(term)?].chars().count();
+    // More than 0: a term as long as the name would have been its start.
     let last = name.chars().count() - term.chars().count();
     Some(1.0 - 0.9 * float(before) / float(last))
 }
@@ -71,6 +74,7 @@ fn substring(term: &str, name: &str) -> Option<f64> {
 /// and (half) behind them is taken off by its share of the name. The best place to begin counts, by the score of one run.
 fn subsequence(term: &str, name: &str) -> Option<f64> {
     let (term, name): (Vec<char>, Vec<char>) = (term.chars().collect(), name.chars().collect());
+    // Behind these the rest of the name is shorter than the term.
     let starts = 0..(name.len() + 1).saturating_sub(term.len());
     let starts = starts.filter(|start| name[*start] == term[0]);
     // Where the term does not end from one start, it does from none behind it.
@@ -85,6 +89,7 @@ fn subsequence_from(term: &[char], name: &[char], start: usize) -> Option<f64> {
     let (mut score, mut at, mut matched, mut behind) = (0.0, start, 0, 0);
     while matched < term.len() {
         at += name[at..].iter().position(|c| *c == term[matched])?;
+        // The run is taken greedily; other ways to place the term are tried by other starts.
         let run = name[at..].iter().zip(&term[matched..]).take_while(|(a, b)| a == b).count();
         score -= float(at - behind) * share;
         score += float(run * run);
