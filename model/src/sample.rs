@@ -8,12 +8,14 @@ pub const NORMAL_NAN_BITS: u64 = 0x7ff8_0000_0000_0001;
 
 /// The stale marker as a value.
 #[must_use]
+#[inline]
 pub fn stale_nan() -> f64 {
     f64::from_bits(STALE_NAN_BITS)
 }
 
 /// Is this the stale marker, bit for bit?
 #[must_use]
+#[inline]
 pub fn is_stale(value: f64) -> bool {
     value.to_bits() == STALE_NAN_BITS
 }
@@ -24,12 +26,14 @@ pub const HISTOGRAM_MARK_BITS: u64 = 0x7ff0_0000_0000_0003;
 
 /// What stands among values for a native histogram.
 #[must_use]
+#[inline]
 pub fn histogram_mark() -> f64 {
     f64::from_bits(HISTOGRAM_MARK_BITS)
 }
 
 /// Does this value stand for a native histogram, bit for bit?
 #[must_use]
+#[inline]
 pub fn is_histogram_mark(value: f64) -> bool {
     value.to_bits() == HISTOGRAM_MARK_BITS
 }

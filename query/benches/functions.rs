@@ -7,13 +7,14 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement ends at the first error and prints")]
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use model::{
     Batch, BatchSink, Column, Histogram, Labels, Listing, Matcher, MetricId, PartReader, Parts, Querier, QuerierError,
     ReadHints, Selection,
 };
+use parking_lot::Mutex;
 use query::{Engine, EngineOptions, QueryOptions, Stats};
 
 const EVERY_MS: i64 = 15_000;
@@ -238,7 +239,7 @@ fn main() {
         let stats = Arc::new(Mutex::new(Stats::default()));
         let options = QueryOptions { stats: Some(Arc::clone(&stats)), ..QueryOptions::default() };
         engine.range(&memory, query, start_ms, END_MS, 60_000, &options).unwrap();
-        stats.lock().unwrap().peak_samples as f64 / (series as f64 * STEPS as f64)
+        stats.lock().peak_samples as f64 / (series as f64 * STEPS as f64)
     };
     let per = |took: Duration| took.as_nanos() as f64 / (series as f64 * STEPS as f64);
     println!("{series} series, {STEPS} steps: nanoseconds, and samples held, per series and step");

@@ -46,6 +46,7 @@ impl Annotations {
 
     pub(crate) fn warn(&mut self, text: &str, span: Span, message: &str) {
         self.count += 1;
+        // The position is computed only for annotations that are kept: it counts lines from the start of the text.
         note(&mut self.warnings, format!("PromQL warning: {}", cut(message)), || line_column(text, span.start));
     }
 
@@ -63,6 +64,7 @@ impl Annotations {
     /// Records that a classic histogram was made monotonic.
     pub(crate) fn forced(&mut self, text: &str, span: Span, metric: &str, (ts_ms, raised): (i64, Raised)) {
         self.count += 1;
+        // A metric that is known already is still updated: only new ones are refused.
         if self.forced.len() >= KEPT_MAX && !self.forced.contains_key(metric) {
             return;
         }
@@ -112,6 +114,7 @@ fn placed(all: BTreeMap<String, String>) -> impl ExactSizeIterator<Item = String
 }
 
 fn shown(all: impl ExactSizeIterator<Item = String>, kind: &str) -> Vec<String> {
+    // As upstream's `AsStrings`: the rest is counted, not listed.
     let more = all.len().saturating_sub(SHOWN_MAX);
     let mut texts: Vec<String> = all.take(SHOWN_MAX).collect();
     if more > 0 {
@@ -122,6 +125,7 @@ fn shown(all: impl ExactSizeIterator<Item = String>, kind: &str) -> Vec<String> 
 
 /// Go's `%.2g`.
 fn two_digits(value: f64) -> String {
+    // Two significant digits, from which the exponent after rounding is known.
     let scientific = format!("{value:.1e}");
     let Some((digits, exponent)) = scientific.split_once('e') else { return format_g(value) };
     let exponent: i32 = exponent.parse().unwrap_or(0);
@@ -129,6 +133,7 @@ fn two_digits(value: f64) -> String {
         true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
         false => text.to_owned(),
     };
+    // `%g` uses the exponent form below 1e-4 and from the precision on.
     if (-4..2).contains(&exponent) {
         return trimmed(&format!("{value:.*}", usize::try_from(1 - exponent).unwrap_or(0)));
     }

@@ -37,6 +37,7 @@ impl Bounds {
     /// # Errors
     /// When the request was canceled or timed out.
     pub fn check(&self) -> Result<(), Error> {
+        // Before the deadline: a client that is gone gets no answer, so the error that is logged is the true reason.
         if self.wanted.as_ref().is_some_and(|wanted| !(wanted.0)()) {
             return Err(Error::Canceled);
         }
@@ -65,6 +66,8 @@ impl Bounds {
             };
             self.check()?;
             let now = Instant::now();
+            // The wait begins with the first refusal, and has its own limit, far below the deadline: a request that
+            // waits holds a thread.
             if now >= *until.get_or_insert(now + WAIT) {
                 return Err(error);
             }

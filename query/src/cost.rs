@@ -38,6 +38,7 @@ impl CostLimits {
 
     /// Sets the limits; zero means none, for the duration the timeout of the engine.
     pub fn set(&self, max_series: u64, max_samples_read: u64, max_duration_ms: u64) {
+        // Relaxed: each limit is read by itself, and queries that run keep theirs.
         self.max_series.store(max_series, Ordering::Relaxed);
         self.max_samples_read.store(max_samples_read, Ordering::Relaxed);
         self.max_duration_ms.store(max_duration_ms, Ordering::Relaxed);
@@ -64,6 +65,7 @@ impl CostLimits {
 
     /// The budget of one query, which may ask for lower limits; `None` when the feature is off.
     pub(crate) fn budget(&self, max_series: u64, max_samples_read: u64) -> Option<Budget> {
+        // Zero is no limit, so it loses against any other number.
         let least = |own: u64, all: u64| if own == 0 || all != 0 && all < own { all } else { own };
         self.enabled.then(|| Budget {
             max_series: least(max_series, self.max_series()),
@@ -84,6 +86,7 @@ pub(crate) struct Budget {
 
 impl Budget {
     pub(crate) fn take_series(&self, found: u64) -> Result<(), Error> {
+        // Added before the check, so that threads which pass the limit together are all stopped.
         let all = self.series.fetch_add(found, Ordering::Relaxed).saturating_add(found);
         if self.max_series > 0 && all > self.max_series { Err(Error::TooManySeries) } else { Ok(()) }
     }
@@ -96,7 +99,9 @@ impl Budget {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
 
     use super::*;
     use crate::promqltest::Store;
@@ -120,7 +125,7 @@ mod tests {
         let stats = Arc::new(Mutex::new(Stats::default()));
         let options = QueryOptions { stats: Some(Arc::clone(&stats)), ..QueryOptions::default() };
         engine(CostLimits::enabled(), 2).range(&store(), query, 600_000, 840_000, 60_000, &options).unwrap();
-        let stats = stats.lock().unwrap();
+        let stats = stats.lock();
         (stats.series, stats.samples_read)
     }
 

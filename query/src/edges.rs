@@ -37,6 +37,7 @@ fn starts_after(bound_ms: i64, start_ms: i64, ts_ms: i64) -> bool {
 }
 
 fn between(from: Point, to: Point, at_ms: i64, counter: bool) -> f64 {
+    // A fall of a counter is a reset between the samples: it grew from zero.
     let first = if counter && to.value < from.value { 0.0 } else { from.value };
     first + (to.value - first) * (at_ms - from.ts_ms) as f64 / (to.ts_ms - from.ts_ms) as f64
 }
@@ -59,6 +60,7 @@ impl Window<'_> {
     pub(crate) fn edges(&self, counter: bool) -> Option<Edges> {
         let (mut first, mut last) = (self.anchor(), self.ts.len().checked_sub(1)?);
         if self.is_smoothed() {
+            // Anchored ranges end with their last sample; smoothed ones use the one behind the bound, too.
             last = self.ts[..last].partition_point(|ts| *ts < self.end_ms);
         }
         if self.ts[last] <= self.start_ms {
@@ -73,6 +75,7 @@ impl Window<'_> {
             }
         }
         let (left, right) = (self.left_edge(first, counter), self.right_edge(last, counter));
+        // Samples at the bounds are the edges, and so not between them.
         first += usize::from(self.ts[first] <= self.start_ms);
         let after = last + usize::from(self.ts[last] < self.end_ms);
         Some(Edges { left, right, inner: first..after.max(first) })
@@ -100,6 +103,7 @@ impl Window<'_> {
     fn left_edge(&self, first: usize, counter: bool) -> Edge {
         let bound_ms = self.start_ms;
         let (mut from, own_start) = (self.point(first), self.start_of(first));
+        // A counter that began behind the bound had no start there.
         let mut start_ms = if own_start > bound_ms { 0 } else { own_start };
         // A sample at the bound is its value.
         if from.ts_ms == bound_ms {

@@ -72,6 +72,7 @@ impl Engine {
                     selectors.push(selector.matchers.clone());
                 }
             });
+            // The selectors outlive the reservation: their memory stays with the request.
             taken.keep();
             Ok(selectors)
         })
@@ -106,6 +107,7 @@ impl Engine {
             // The text is at most as large as the tree, and doubles while it grows.
             taken.take(taken.bytes().saturating_mul(2).saturating_add(more(&expr)))?;
             let text = write(&expr);
+            // The tree is dropped with this closure; what remains is the text.
             taken.back_to(text.capacity());
             taken.keep();
             Ok(text)
@@ -210,6 +212,7 @@ impl Engine {
             if step_ms > 0 {
                 check_range_type(&plan)?;
             }
+            // Not optimised: what nodes share is not part of the estimate.
             plan::resolve(&mut plan, times)?;
             plan::analysis::analyse(&mut plan);
             let lookback_ms = options.lookback_delta_ms.unwrap_or(self.options.lookback_delta_ms).max(1);

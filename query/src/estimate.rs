@@ -63,6 +63,7 @@ impl Steps {
 
 /// The end of the range of the first and of the last step.
 fn ends(steps: Steps, shift: &Shift) -> (i64, i64) {
+    // The last step may be before the end: the range need not be a multiple of the step.
     let whole = steps.end_ms.saturating_sub(steps.start_ms) / steps.step_ms * steps.step_ms;
     let last = steps.start_ms.saturating_add(whole);
     let (start, end) = match shift.at {
@@ -129,6 +130,7 @@ impl Collector<'_, '_> {
                 self.readings.push(reading((id, scan), steps, reach));
             }
             NodeKind::Matrix(scan, range) => {
+                // The samples beyond the bounds are read, and so cost as well.
                 let reach = match scan.extension {
                     None => 0,
                     Some(Extension::Anchored) => lookback_ms,
@@ -269,6 +271,8 @@ fn samples_of_one(reading: &Reading<'_>, interval_ms: f64) -> f64 {
     if reading.range_ms == 0 {
         return steps;
     }
+    // One more than intervals fit: the samples at both ends of the range. An interval below the resolution of
+    // timestamps means that the samples are not spread at all.
     let of_range = if interval_ms >= 1.0 { (range_ms / interval_ms.floor()).floor() + 1.0 } else { 1.0 };
     let of_step = if interval_ms >= 1.0 { (reading.step_ms as f64 / interval_ms.floor()).min(of_range) } else { 0.0 };
     of_range + ((steps - 1.0) * of_step).round()

@@ -1,9 +1,11 @@
 //! Options of an engine, options and times of one query.
 
 use std::num::NonZero;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::bounds::{Bounds, StillWanted};
 use crate::cost::CostLimits;
@@ -90,9 +92,11 @@ impl EngineOptions {
 
     /// The bounds of a request that begins now.
     pub(crate) fn bounds(&self, options: &QueryOptions) -> Bounds {
+        // A request can shorten the engine's timeout, not extend it.
         let timeout = options.timeout.map_or(self.timeout(), |timeout| timeout.min(self.timeout()));
         Bounds {
             memory: Arc::new(QueryMemory::new(Arc::clone(&self.memory))),
+            // No deadline if it is too far away to be represented.
             deadline: Instant::now().checked_add(timeout),
             wanted: options.wanted.clone(),
             utf8_names: self.unquoted_utf8_names,

@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use model::Querier;
 use model::labels::sort_by_labels;
+use parking_lot::Mutex;
 
 use crate::Error;
 use crate::bounds::Bounds;
@@ -42,8 +43,8 @@ const STEPS_MAX: i64 = 1 << 24;
 /// Memory to explain a node, approximately.
 const EXPLAINED_BYTES: usize = 1 << 10;
 
-/// A checked and planned query that can be evaluated any number of times, at any times and over any store: rules evaluate it
-/// every interval without parsing and planning it again.
+/// A prepared statement: a checked and planned query that can be evaluated repeatedly, at any times and over any store. Rules
+/// use it to avoid parsing and planning at every interval.
 pub struct Prepared {
     engine: EngineOptions,
     text: String,
@@ -201,6 +202,7 @@ pub(crate) fn evaluate(
     if form == Form::Matrix {
         check_range(planned.plan(), times)?;
     }
+    // Borrowed where nothing depends on the times, as in most queries.
     let plan = planned.resolved(times, engine)?;
     if let Some(refused) = &plan.refused {
         return Err(Error::Execution(refused.clone()));
@@ -223,15 +225,17 @@ pub(crate) fn evaluate(
         scans: ScanCache::of(&plan),
         profile: profile.as_ref(),
     };
+    // Counting takes a lock: only where somebody asks for the counts.
     let counts = options.stats.is_some() || query.budget.is_some() || profile.is_some();
     let evaluator = Evaluator::new(&query, Counter::new(counts, if options.per_step_stats { grid.len } else { 0 }));
     let prepared = Instant::now();
     let value = evaluator.value(&grid, form);
     let evaluated = Instant::now();
     let (peak_samples, level) = evaluator.into_cost();
+    // Measured apart from the evaluation: see `Stats::sorting`.
     let value = value.map(sorted);
     if let Some(place) = &options.stats {
-        *place.lock().unwrap_or_else(PoisonError::into_inner) = Stats {
+        *place.lock() = Stats {
             total_samples: level.all[0],
             samples_read: level.all[1],
             series: level.series,
@@ -249,14 +253,14 @@ pub(crate) fn evaluate(
         // A failed estimate is left out: the measured cost is what was asked for.
         estimate_nodes(&mut explanation, &plan, times, estimate_context(engine, options, (querier, bounds))).ok();
         explanation.nodes.iter_mut().for_each(|node| node.cost = profile.cost(NodeId(node.id)));
-        *place.lock().unwrap_or_else(PoisonError::into_inner) = explanation;
+        *place.lock() = explanation;
     }
     // Statistics and analysis were written also for a failed query.
     let mut value = value?;
     // Memory of caches is released before that of the result is reserved.
     query.drop_caches();
     bounds.take(value.bytes())?;
-    let annotations = query.annotations.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let annotations = query.annotations.into_inner();
     let (mut warnings, infos) = annotations.into_texts();
     if options.limit > 0 && truncate(&mut value, options.limit) {
         warnings.push("results truncated due to limit".to_owned());
@@ -294,6 +298,7 @@ fn estimate_nodes(
 /// The steps of a query.
 fn grid(times: Times) -> Grid {
     let Times { start_ms, end_ms, step_ms } = times;
+    // The end belongs to the range only if a step falls on it.
     let steps = if step_ms > 0 { (end_ms - start_ms) / step_ms } else { 0 };
     Grid { start_ms, step_ms, len: steps as usize + 1 }
 }
@@ -413,8 +418,8 @@ mod tests {
             };
             let query = "sum(rate(a_total[5m])) / sum(rate(a_total[5m])) + count(a_total > 13 - 1)";
             engine.range(&store, query, RANGE.0, RANGE.1, RANGE.2, &options).unwrap();
-            let explanation = analysis.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let stats = stats.lock().unwrap_or_else(PoisonError::into_inner);
+            let explanation = analysis.lock().clone();
+            let stats = stats.lock();
             let node = |operation: &str, i: usize| {
                 let found = explanation.nodes.iter().filter(|node| node.operation.starts_with(operation));
                 found.skip(i).map(|node| (node.estimate, node.cost.unwrap_or_default())).next().unwrap()
@@ -446,7 +451,7 @@ mod tests {
         let options = QueryOptions { analysis: Some(Arc::clone(&analysis)), ..QueryOptions::default() };
         let engine = Engine::new(EngineOptions { max_samples: 20, ..EngineOptions::default() });
         assert!(engine.range(&store(), "a_total + a_total", RANGE.0, RANGE.1, RANGE.2, &options).is_err());
-        let explanation: Explanation = analysis.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let explanation: Explanation = analysis.lock().clone();
         assert!(explanation.nodes.iter().any(|node| node.cost.is_some_and(|cost| cost.series_read > 0)));
     }
 

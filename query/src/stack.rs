@@ -26,6 +26,7 @@ pub(crate) struct Stack {
 impl Stack {
     /// Enough for any tree that the text can be parsed to.
     pub(crate) fn of(text: &str) -> Self {
+        // Nesting is limited by the parser to `DEPTH_MAX` levels; each operator adds at most one more.
         let operators = parse::operators(text);
         let levels = if operators > OPERATORS_FREE { operators + parse::DEPTH_MAX } else { 0 };
         Self { levels }
@@ -42,9 +43,11 @@ impl Stack {
             return work();
         }
         let used = Reservation::new(&bounds.memory);
+        // Only what is expected to be used is counted: the rest of the stack is address space.
         bounds.taking(|| used.take(self.levels.saturating_mul(LEVEL_USED)))?;
         thread::scope(|scope| match self.spawn(scope, work)?.join() {
             Ok(done) => done,
+            // As if the work had run on this thread.
             Err(panic) => std::panic::resume_unwind(panic),
         })
     }

@@ -1,7 +1,8 @@
 //! Query statistics: samples looked at and read, in total and per step, and timings.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use crate::window::Grid;
 
@@ -52,6 +53,7 @@ impl Level {
     }
 
     fn add(&mut self, step: usize, counts: [u64; 2]) {
+        // The total is counted also where steps are not.
         let places = self.steps.get_mut(step).into_iter().chain([&mut self.all]);
         places.for_each(|place| (0..2).for_each(|i| place[i] += counts[i]));
     }
@@ -99,7 +101,7 @@ impl Counter {
     }
 
     fn with<T: Default>(&self, work: impl FnOnce(&mut Vec<Level>) -> T) -> T {
-        let levels = self.levels.as_ref().map(|levels| levels.lock().unwrap_or_else(PoisonError::into_inner));
+        let levels = self.levels.as_ref().map(|levels| levels.lock());
         levels.map(|mut levels| work(&mut levels)).unwrap_or_default()
     }
 
@@ -140,6 +142,7 @@ impl Counter {
     pub(crate) fn leave_subquery(&self, inner: &Grid, (ends, range_ms): (&[i64], i64), all: bool) {
         let level = self.leave();
         self.add_series(level.series);
+        // One range contains all inner steps.
         if ends.len() <= 1 {
             self.add([(0, level.all)].into_iter());
             return;
@@ -169,7 +172,7 @@ impl Counter {
 
     /// The total, including levels that an error left open.
     pub(crate) fn finish(self) -> Level {
-        let levels = self.levels.map(|levels| levels.into_inner().unwrap_or_else(PoisonError::into_inner));
+        let levels = self.levels.map(|levels| levels.into_inner());
         let mut levels = levels.unwrap_or_default().into_iter();
         let mut first = levels.next().unwrap_or_default();
         // After an error levels can be open; their counts are part of the total.

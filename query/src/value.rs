@@ -173,6 +173,7 @@ impl Series {
     }
 
     pub(crate) fn put_histogram(&mut self, step: usize, histogram: Arc<Histogram>) {
+        // Mostly the end of the list, as steps ascend.
         let place = self.histograms.partition_point(|(at, _)| (*at as usize) < step);
         self.histograms.insert(place, (step as u32, histogram));
     }
@@ -200,6 +201,7 @@ impl Series {
 pub(crate) fn histogram_bytes(histogram: &Histogram) -> usize {
     let buckets = |b: &model::histogram::Buckets| (b.spans.capacity() + b.counts.capacity()) * 8;
     let bounds = histogram.custom_values.len() * 8;
+    // 64: about what the `Arc`, the slot in a list and the allocator take.
     size_of::<Histogram>() + 64 + buckets(&histogram.positive) + buckets(&histogram.negative) + bounds
 }
 
@@ -207,6 +209,8 @@ pub(crate) fn histogram_bytes(histogram: &Histogram) -> usize {
 pub(crate) fn weight(histogram: &Histogram) -> usize {
     let buckets = |b: &model::histogram::Buckets| b.spans.len() + b.counts.len();
     let words = buckets(&histogram.positive) + buckets(&histogram.negative) + histogram.custom_values.len();
+    // As upstream's `HPoint.size`: the bytes of a Go histogram (168 without its slices) and of its timestamp, in samples
+    // of 16 bytes.
     (words * 8 + 168 + 8) / 16
 }
 
@@ -227,6 +231,7 @@ pub(crate) fn is_metadata(name: &str) -> bool {
 
 /// Removes the metric name, type and unit.
 pub(crate) fn without_name(labels: &Labels) -> Labels {
+    // Most computed series have lost their name already, and are not copied.
     if labels.iter().any(|(name, _)| is_metadata(name)) {
         labels.filtered(|name| !is_metadata(name))
     } else {

@@ -80,6 +80,7 @@ impl Window<'_> {
 
     /// The last sample at or before the start of the range, otherwise the first one.
     pub(crate) fn anchor(&self) -> usize {
+        // Without the last sample, so that there is always one behind the anchor if there are two.
         let within = self.ts.len().saturating_sub(1);
         self.ts[..within].partition_point(|ts| *ts <= self.start_ms).saturating_sub(1)
     }
@@ -104,6 +105,7 @@ pub(crate) fn bounds(timestamps: &[i64], ends: &[i64], length_ms: i64) -> Vec<(u
 pub(crate) fn reaching(timestamps: &[i64], ends: &[i64], length_ms: i64, reach: Reach) -> Vec<(usize, usize)> {
     // Both bounds only move forward, as ends are ascending.
     let (mut low, mut high) = (0, 0);
+    // Linear, not a binary search: all steps together pass each timestamp once.
     let skip = |mut i: usize, limit: i64| {
         while timestamps.get(i).is_some_and(|ts| *ts <= limit) {
             i += 1;
@@ -162,6 +164,7 @@ impl Dense {
         let mut starts = starts.iter().peekable();
         let has_starts = starts.peek().is_some();
         for (i, (ts, value)) in timestamps.iter().zip(&column.values).enumerate() {
+            // The rank of a slot is the number of floats before it: a range of slots becomes a range of floats.
             self.rank.push(self.ts.len());
             if !column.histograms.is_empty() {
                 self.histogram_rank.push(self.histograms.len());
@@ -179,6 +182,7 @@ impl Dense {
                 }
             }
         }
+        // One more than slots, for the ends of ranges.
         self.rank.push(self.ts.len());
         self.histogram_rank.push(self.histograms.len());
         if look.totals {

@@ -1,11 +1,11 @@
 //! The query log: a line of JSON for every query that ran, where `query_log_file` of the configuration says.
 
-use parking_lot::{Mutex, MutexGuard};
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use parking_lot::{Mutex, MutexGuard};
 use prometheus::{Gauge, IntCounter, Registry};
 use serde::Serialize;
 

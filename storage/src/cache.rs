@@ -51,6 +51,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
             see(value);
             return true;
         }
+        // Asked for again: it moves to the young generation and survives the next turnover.
         let Some((key, (value, weight))) = generations.old.remove_entry(key) else { return false };
         see(&value);
         self.put(generations, key, value, weight);
@@ -58,6 +59,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
     }
 
     pub(crate) fn insert(&self, key: K, value: V, weight: usize) {
+        // One entry must not push out all others.
         if weight > self.weight_max / 4 {
             return self.remove(&key);
         }
@@ -75,6 +77,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
     }
 
     fn put(&self, generations: &mut Generations<K, V>, key: K, value: V, weight: usize) {
+        // The old generation is dropped as a whole: no entry has to be chosen, and no list kept in order.
         if generations.young_weight + weight > self.weight_max / 2 {
             generations.old = std::mem::take(&mut generations.young);
             generations.young_weight = 0;

@@ -64,7 +64,7 @@ pub(crate) struct Carried {
 pub(crate) struct Db {
     pub(crate) components: Components,
     exemplars: Exemplars,
-    series: SeriesLayouts,
+    pub(crate) series: SeriesLayouts,
     syncer: Mutex<Option<Syncer>>,
 }
 

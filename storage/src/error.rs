@@ -80,7 +80,7 @@ pub enum Error {
         cause: String,
     },
     /// A deletion masks what is to be stored, and could not be carried out.
-    #[error("cannot store a sample where a deletion is being carried out; the next scrape tries again")]
+    #[error("a deletion is being carried out where samples are to be stored; they can be sent again")]
     Deleting,
     /// The database takes no more samples.
     #[error("the database is closing")]

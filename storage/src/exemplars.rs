@@ -59,7 +59,7 @@ impl Newest {
         Self { ts_ms: exemplar.ts_ms, value: exemplar.value, labels, number }
     }
 
-    /// A histogram exposes several of one time again and again: in one order, what came before is told from what is new.
+    /// A histogram exposes several of one time again and again: ordered, what came before is distinguished from what is new.
     fn order(&self, other: &Self) -> Ordering {
         let times = self.ts_ms.cmp(&other.ts_ms);
         times.then(self.value.total_cmp(&other.value)).then(self.labels.cmp(&other.labels))
@@ -132,6 +132,7 @@ impl Exemplars {
     /// How many are kept from now on.
     pub(crate) fn set_max(&self, store: &Store, max: u64) -> Result<(), Error> {
         let mut ring = self.ring.lock();
+        // Only a server that keeps exemplars reads those that are stored.
         if ring.max == 0 && max > 0 {
             ring.load(store)?;
         }
@@ -152,6 +153,7 @@ impl Exemplars {
         metrics: &ExemplarMetrics,
     ) -> Result<u32, Error> {
         let ids = exemplars.iter().map(|(metric, _)| metric.0);
+        // Ids that the scrape kept may have been swept meanwhile: it has to intern them again.
         if !index.sources.are_there([source.0].into_iter()) || !index.metrics.are_there(ids) {
             return Err(Error::Forgotten);
         }
@@ -163,6 +165,7 @@ impl Exemplars {
         let mut kept: Vec<((u32, u32), Newest)> = Vec::new();
         let mut next = ring.next;
         let mut ordered: Vec<_> = exemplars.iter().map(|(of, one)| (of, one, Newest::of(one, 0))).collect();
+        // By series, so that each is compared with the one before it.
         ordered.sort_by(|a, b| a.0.cmp(b.0).then_with(|| a.2.order(&b.2)));
         let of_one = ordered.chunk_by(|a, b| a.0 == b.0).map(|all| {
             let newest = ring.newest.get(&(source.0, all[0].0.0));
@@ -176,6 +179,7 @@ impl Exemplars {
             let one = Newest { number: next, ..one };
             let last = kept.last().filter(|(of, _)| *of == series).map(|(_, last)| last);
             let before = last.or_else(|| ring.newest.get(&series)).map(|before| before.order(&one));
+            // Exposed again, as by every scrape until the next one comes.
             if before == Some(Ordering::Equal) {
                 continue;
             }
@@ -199,9 +203,11 @@ impl Exemplars {
         ring.next = next;
         ring.cut(store, &mut batch);
         if let Err(error) = store.write(batch) {
+            // Nothing was written: the numbers are given out again.
             (ring.first, ring.next) = before;
             return Err(error.into());
         }
+        // Only now, as what failed was not kept.
         metrics.kept.inc_by(kept.len() as u64);
         ring.newest.extend(kept);
         ring.forget();
@@ -215,6 +221,7 @@ impl Ring {
         let mut first = None;
         each(store, 0, |number, owner, exemplar| {
             first = first.or(Some(number));
+            // Numbers ascend, and so the last of a series is its newest.
             self.next = number + 1;
             self.newest.insert(owner.series, Newest::of(&exemplar, number));
         })?;
@@ -269,6 +276,7 @@ pub(crate) fn find(
         let source = context.index.source_labels(context.store, SourceId(source))?;
         let metric = context.index.metric_labels(context.store, metric)?;
         let (Some(source), Some(metric)) = (source, metric) else { continue };
+        // The ids may have been given out again: then the exemplar was another series'.
         let labels = hash(&source, &metric);
         let its = exemplars.into_iter().filter(|(of, _)| *of == labels).map(|(_, exemplar)| exemplar);
         found.entry(source.joined(&metric)).or_default().extend(its);

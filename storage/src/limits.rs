@@ -76,6 +76,8 @@ pub(crate) const SERIES_SAMPLES: usize = 1 << 28;
 /// which a layout begins anew where a batch has few of them.
 pub(crate) const SERIES_COLUMNS: usize = 1 << 20;
 pub(crate) const SERIES_COLUMNS_KEPT: usize = 4 << 10;
+/// Segments of a source that are read to find its layout after a restart; with more it begins anew.
+pub(crate) const SERIES_SEGMENTS_READ: usize = 256;
 /// With so many samples of a source in a partition they go to its pages at once, if it has no more than so many times as many
 /// already.
 pub(crate) const PAGED_AT_ONCE: u64 = 8;

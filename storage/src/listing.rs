@@ -49,6 +49,7 @@ fn written(
     sources: &RoaringBitmap,
 ) -> Result<Arc<Written>, Error> {
     let range = selection.start_ms..=selection.end_ms;
+    // Few sources are cheaper by themselves; what most wrote is read for all, and cached.
     if sources.len() * 2 < present.len() {
         return read_written((context, snapshot), &range, sources).map(Arc::new);
     }

@@ -78,6 +78,7 @@ impl Top {
             return;
         }
         self.counts.push(Count { name: name(), value });
+        // Sorted now and then instead of kept in order: a name costs a comparison or two, and memory stays bounded.
         if self.counts.len() >= 4 * self.limit + 64 {
             self.cut();
         }
@@ -103,6 +104,7 @@ pub(crate) fn stats(db: &Components, limit: usize) -> Result<Stats, Error> {
     let first_page = stored::partitions(db)?.first().map(|partition| partition.start);
     let newest = db.bounds.newest_ms.load(Ordering::Relaxed);
     let max_time_ms = stored::newest_end(db)?;
+    // From what is stored, not from the clock: an old copy of a directory has series too.
     let until = max_time_ms.unwrap_or(i64::MIN);
     let recent = until.saturating_sub(2 * i64::from(db.store.bucket_ms) - 1)..=until;
     let alive = db.read().sources_in(&db.read().snapshot(), &recent)?;
@@ -132,6 +134,7 @@ fn page_samples(db: &Components) -> Result<u64, Error> {
     let mut samples = 0;
     for (partition, sources) in pages::partitions(&snapshot)? {
         for source in sources {
+            // The head says how many samples, without the pages.
             let timeline = pages::timeline_head(&snapshot, partition, SourceId(source))?;
             samples += timeline.map_or(0, |timeline| timeline.samples);
         }
@@ -153,6 +156,7 @@ fn count_series(db: &Components, alive: &RoaringBitmap, limit: usize, stats: &mu
     for (segments, metrics) in groups {
         let sources = writers.of_any(&segments);
         if !sources.is_empty() {
+            // Each of these sources has each of these metrics: no pair is looked at by itself.
             stats.series += sources.len() * metrics.len();
             by_metric.extend(metrics.iter().map(|metric| (metric, sources.len())));
             for source in sources {
@@ -166,6 +170,7 @@ fn count_series(db: &Components, alive: &RoaringBitmap, limit: usize, stats: &mu
     let mut labels: HashMap<String, (u64, u64)> = HashMap::new();
     for (side, counts) in [(METRIC_LABEL, &by_metric), (SOURCE_LABEL, &by_source)] {
         db.store.each(Cf::Postings, &[side], |key, value| {
+            // The empty value stands for all that have the label.
             let Some((name, text)) = parse_label_key(key).filter(|(_, text)| !text.is_empty()) else {
                 return Ok(true);
             };

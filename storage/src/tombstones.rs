@@ -156,6 +156,7 @@ impl Tombstones {
         let mut all = self.masks(context, range)?;
         for rule in self.rules().iter() {
             let until = now_ms.saturating_sub(rule.keep_ms);
+            // A rule that does not reach into the range masks nothing of it.
             if until > *range.start() {
                 all.push(resolve(context, (i64::MIN, until - 1), &rule.matchers)?);
             }

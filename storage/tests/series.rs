@@ -252,3 +252,81 @@ fn a_few_late_samples_wait_as_rows() {
     assert_eq!(db.stats(0).unwrap().page_samples, pages + 20);
     assert_eq!(stored(&db), expected(&[&all[..], &few].concat()));
 }
+
+#[test]
+fn the_ends_of_time_are_times() {
+    for lateness in [Lateness::Any, Lateness::Window] {
+        let dir = tempfile::tempdir().unwrap();
+        let db = open(dir.path());
+        let times = [i64::MIN, i64::MIN + 1, -1, 0, 1, i64::MAX - 1, i64::MAX];
+        let values: Vec<f64> = (0..7).map(f64::from).collect();
+        let all: Vec<Series> = (0..5).map(|i| (labels("a", i), times.to_vec(), values.clone())).collect();
+        assert_eq!(append(&db, &all, lateness), counts(35, 0));
+        assert_eq!(append(&db, &all, Lateness::Any), counts(35, 0));
+        assert_eq!(stored(&db), expected(&all));
+        db.compact(i64::MAX).unwrap();
+        assert_eq!(stored(&db), expected(&all));
+    }
+}
+
+#[test]
+fn scrapes_series_and_compaction_of_one_source_do_not_lose_each_others_samples() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path());
+    let (rounds, step) = (400i64, 100);
+    // Whoever comes first: no scrape is too late.
+    db.set_out_of_order_window(10_000_000);
+    let metrics: Vec<Labels> = (0..4).map(|i| labels("a", i).filtered(|name| name != "job")).collect();
+    let layout = db.layout(&db.metrics(&metrics).unwrap()).unwrap();
+    let source = db.source(&Labels::from_pairs([("job", "a")])).unwrap();
+    let done = std::sync::atomic::AtomicI64::new(0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 0..rounds {
+                let ts_ms = round * step;
+                let values: Vec<f64> = (0..4).map(|i| value(ts_ms, i)).collect();
+                let row = Row {
+                    source,
+                    ts_ms,
+                    layout: &layout,
+                    values: &values,
+                    present: &[0b1111],
+                    own_times: &[],
+                    histograms: &[],
+                };
+                assert_eq!(db.commit(&[row]).unwrap().stored, 4);
+                done.store(ts_ms, std::sync::atomic::Ordering::Release);
+            }
+        });
+        // Of the same series between the scrapes, and of others of the source: little and much, of open time and of old.
+        scope.spawn(|| {
+            for round in 0..rounds / 4 {
+                let from = round * 4 * step;
+                let much = round % 3 == 0;
+                let series: Vec<Series> = (0..6)
+                    .map(|i| {
+                        series("a", i, (from..from + 4 * step).step_by(if much { 10 } else { 200 }).map(|ts| ts + 5))
+                    })
+                    .collect();
+                let samples: usize = series.iter().map(|(_, times, _)| times.len()).sum();
+                assert_eq!(append(&db, &series, Lateness::Any).stored as usize, samples);
+            }
+        });
+        scope.spawn(|| {
+            while done.load(std::sync::atomic::Ordering::Acquire) < (rounds - 1) * step {
+                db.compact(done.load(std::sync::atomic::Ordering::Acquire)).unwrap();
+                db.clean_deleted().unwrap();
+            }
+        });
+    });
+    let mut all: Vec<Series> = (0..4).map(|i| series("a", i, (0..rounds).map(|round| round * step))).collect();
+    for round in 0..rounds / 4 {
+        let (from, every) = (round * 4 * step, if round % 3 == 0 { 10 } else { 200 });
+        all.extend((0..6).map(|i| series("a", i, (from..from + 4 * step).step_by(every).map(|ts| ts + 5))));
+    }
+    assert_eq!(stored(&db), expected(&all));
+    db.compact(1_000_000).unwrap();
+    assert_eq!(stored(&db), expected(&all));
+    drop(db);
+    assert_eq!(stored(&open(dir.path())), expected(&all));
+}

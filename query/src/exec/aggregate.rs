@@ -83,6 +83,7 @@ impl Fold {
             }),
             Self::Variance(slots) => each(slots, values, |slot, v| slot.get_or_insert_default().add(v)),
             Self::Plain(slots) => each(slots, values, |slot, v| {
+                // As upstream, NaN is replaced by the first number, so it is the result only if there is none.
                 *slot = match op {
                     _ if is_absent(*slot) => first(op, v),
                     AggregateOp::Min if v < *slot || slot.is_nan() => v,
@@ -209,6 +210,7 @@ impl<'e> Folding<'e> {
             evaluator.annotate_all(self.span, "", &mut annotations);
             out.push(series);
         }
+        // Groups were found in the order in which series arrived, which depends on the store.
         sort_by_labels(&mut out, |one| &one.labels);
         out
     }

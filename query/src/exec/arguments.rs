@@ -26,6 +26,7 @@ impl ScalarArgs {
     }
 
     pub(super) fn at(&self, step: usize, out: &mut Vec<f64>) {
+        // The buffer is the caller's, so that no step allocates.
         out.clear();
         out.extend(self.columns.iter().map(|c| c[step]));
     }
@@ -34,6 +35,7 @@ impl ScalarArgs {
 /// Smoothing factors must be between 0 and 1, exclusively.
 pub(super) fn check_factors(factors: &[f64]) -> Result<(), Error> {
     for (factor, (word, short)) in factors.iter().zip([("smoothing", "sf"), ("trend", "tf")]) {
+        // Written so that NaN is refused as well.
         if !(*factor > 0.0 && *factor < 1.0) {
             return Err(Error::execution(format!(
                 "invalid {word} factor. Expected: 0 < {short} < 1, got: {factor:.6}"

@@ -119,9 +119,11 @@ impl Evaluator<'_> {
 
     /// The same for a series with histograms, or for a trim, which leaves only histograms.
     fn mixed_scalar(&self, binary: &Binary, scalar_left: bool, numbers: &[f64], series: &mut Series) {
+        // Taken out, because results are put into the series while they are read.
         let histograms = std::mem::take(&mut series.histograms);
         for (value, number) in series.values.iter_mut().zip(numbers).filter(|(v, _)| !is_absent(**v)) {
             if binary.op.is_trim() {
+                // Only for its annotation: floats cannot be trimmed.
                 self.mixed_pair(binary, SampleRef::Float(*value), SampleRef::Float(*number));
                 *value = ABSENT;
             } else {

@@ -155,6 +155,7 @@ impl Evaluator<'_> {
             self.drop_name_of(call, &mut series);
             sink(series)
         };
+        // Only a selector has samples of the store: all other values are as old as their step.
         if let NodeKind::Vector(scan) = &self.node(arg).kind {
             return self.instant_selector((arg, scan), grid, Take::Time, &mut nameless);
         }

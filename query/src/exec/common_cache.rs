@@ -3,7 +3,9 @@
 //! They only spare time: a result is kept where there is memory to spare, dropped where that gets scarce, and then evaluated
 //! again.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::memory::QueryMemory;
 use crate::plan::Plan;
@@ -42,7 +44,7 @@ impl CommonCache {
     }
 
     fn slots(&self) -> MutexGuard<'_, Vec<Slot>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// Drops results that are not being read. True if there was any.
@@ -69,6 +71,7 @@ impl CommonCache {
 
     /// Keeps a result if there is spare memory.
     pub(super) fn keep(&self, slot: usize, kept: Kept, memory: &QueryMemory) {
+        // Spare memory only: a query must not fail because of its cache.
         if memory.take_spare(kept.bytes) {
             let before = self.slots()[slot].kept.replace(kept);
             before.iter().for_each(|before| memory.give(before.bytes));

@@ -1,8 +1,8 @@
 //! Nodes that share a result: evaluated at the first place, read at the others. Which they are was decided by
 //! `optimize/common_subexpressions.rs`.
 //!
-//! Each place counts the samples that it would have looked at by itself. What led to an annotation is not kept: it is to be
-//! annotated at each place.
+//! Each place counts the samples that it would have looked at by itself. A result with annotations is not kept, since each
+//! place has annotations at its own position.
 
 use std::sync::Arc;
 
@@ -133,8 +133,10 @@ impl Evaluator<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::sync::{Arc, Mutex};
+
+    use parking_lot::Mutex;
 
     use model::{Matcher, Parts, Querier};
     use proptest::prelude::*;
@@ -172,7 +174,7 @@ mod tests {
         let options = QueryOptions { stats: Some(Arc::clone(&stats)), per_step_stats: true, ..QueryOptions::default() };
         let times = Times { start_ms: 420_000, end_ms: 840_000, step_ms: 60_000 };
         let result = engine.run(store, (text, expr.clone()), times, &options);
-        let stats = stats.lock().unwrap().clone();
+        let stats = stats.lock().clone();
         (result, stats)
     }
 

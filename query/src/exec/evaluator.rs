@@ -1,9 +1,9 @@
 //! The state of a running query, and of its evaluation on one thread.
 
 use std::cell::{Cell, RefCell};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use model::{PartReader, Querier};
+use parking_lot::{Mutex, MutexGuard};
 
 use super::common_cache::CommonCache;
 use super::profile::Profile;
@@ -132,7 +132,7 @@ impl<'a> Evaluator<'a> {
     }
 
     pub(super) fn annotations(&self) -> MutexGuard<'_, Annotations> {
-        self.query.annotations.lock().unwrap_or_else(PoisonError::into_inner)
+        self.query.annotations.lock()
     }
 }
 
@@ -158,6 +158,7 @@ impl Query<'_> {
 
     /// Drops the caches of the query. True if there was anything in them.
     pub(crate) fn drop_caches(&self) -> bool {
+        // Both are cleared, so the operator must not stop after the first.
         let common = self.common.clear(&self.bounds.memory);
         self.scans.clear() || common
     }

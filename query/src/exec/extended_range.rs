@@ -22,6 +22,8 @@ impl Evaluator<'_> {
         let reach = self.smoothed_reach();
         let mut dense = Dense::default();
         self.batches(self.wanted_smoothed(of, &ends), &mut |batch| {
+            // The samples of the lookback, and those as far ahead: the bounds in between are found in each window by
+            // `between`.
             let windows = reaching(&batch.timestamps_ms, &ends, self.query.lookback_ms, reach);
             for column in &batch.columns {
                 dense.load(&batch.timestamps_ms, column, Look::default());
@@ -38,6 +40,7 @@ impl Evaluator<'_> {
                         self.smoothed_histogram(scan, (histograms, mixed), *end, (step, &mut series));
                     }
                 }
+                // Counted by results, not by the samples they were interpolated from.
                 self.count(of.id, &series)?;
                 if !series.is_empty() {
                     sink(series)?;
@@ -69,8 +72,10 @@ impl Evaluator<'_> {
 
 fn between(ts: &[i64], values: &[f64], at_ms: i64) -> f64 {
     let after = ts.partition_point(|t| *t <= at_ms);
+    // A value is never extrapolated backwards.
     let Some(before) = after.checked_sub(1) else { return ABSENT };
     match ts.get(after) {
+        // A sample exactly at the time is the value itself.
         Some(next) if ts[before] < at_ms => {
             let share = (at_ms - ts[before]) as f64 / (next - ts[before]) as f64;
             values[before] + (values[after] - values[before]) * share
@@ -81,6 +86,7 @@ fn between(ts: &[i64], values: &[f64], at_ms: i64) -> f64 {
 
 /// The samples of an extended range as a result: those between the bounds, and an interpolated one at each bound.
 pub(super) fn points(window: &Window<'_>) -> Vec<(i64, f64)> {
+    // A bare range has no function that makes it a counter: falls are interpolated.
     let Some(edges) = window.edges(false) else { return Vec::new() };
     let inner = window.ts[edges.inner.clone()].iter().copied().zip(window.values[edges.inner].iter().copied());
     let left = (window.start_ms, edges.left.value);

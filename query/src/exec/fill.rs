@@ -40,6 +40,7 @@ impl Evaluator<'_> {
         let partners = self.partners(&right, grid.len)?;
         for (series, key) in left.series.iter_mut().zip(&left.keys) {
             self.account_work(1 + grid.len)?;
+            // No series of the right side has these labels at any step.
             if right.of_key[*key].is_empty() {
                 continue;
             }

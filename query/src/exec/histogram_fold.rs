@@ -87,6 +87,7 @@ impl HistogramFold {
         (annotations, hold): (&mut AnnotationList, &mut Hold<'_>),
     ) -> Result<(), Error> {
         for (step, histogram) in histograms {
+            // A map, since in most groups few steps or none have histograms.
             let Some(slot) = self.slots.get_mut(step) else {
                 let mut hints = Hints::default();
                 hints.see(histogram);

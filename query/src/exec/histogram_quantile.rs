@@ -39,6 +39,7 @@ impl Distribution {
         let mut buckets = Vec::new();
         let mut at = |step: usize| {
             buckets.clear();
+            // Buckets may be missing at some steps, for instance after a change of the bounds.
             let present = self.buckets.iter().filter(|(_, counts)| !is_absent(counts[step]));
             buckets.extend(present.map(|(upper, counts)| Bucket { upper: *upper, count: counts[step] }));
             match native::at(&self.native, step) {

@@ -89,6 +89,7 @@ impl Evaluator<'_> {
         for identity in identities(enriched.map(|series| key(&series.labels))) {
             let matchers = wanted.names.iter().chain(&wanted.data).cloned().chain(identity).collect();
             let scan = Scan { matchers, ..Scan::default() };
+            // Timestamps instead of values, which are not used: the info series with the latest sample wins.
             self.latest(ScanOf { scan: &scan, id: None }, &ends, Take::FloatMillis, &mut |series| {
                 if !series.histograms.is_empty() {
                     let labels = format_labels(&series.labels);
@@ -100,6 +101,7 @@ impl Evaluator<'_> {
                 Ok(())
             })?;
         }
+        // The store may return them in any order, which errors about duplicates would show.
         sort_by_labels(&mut infos, |one| &one.labels);
         let mut by_key: HashMap<Key<'_>, Vec<&Series>> = HashMap::new();
         self.hold(0, infos.len() * INFO_BYTES)?;
@@ -150,6 +152,7 @@ impl Evaluator<'_> {
         let mut last: Option<&[&Series]> = None;
         for (step, present) in of_step.iter().enumerate() {
             self.account_work(1 + present.len() * present.len())?;
+            // With two or more candidates the choice depends on their timestamps, which change from step to step.
             let as_before = last.is_some_and(|last| same(last, present)) && present.len() < 2;
             if !as_before {
                 choices.push(latest_of_each_name(present, step));

@@ -24,6 +24,7 @@ use crate::window::Grid;
 /// The labels that two series match on.
 pub(super) fn match_labels(labels: &Labels, matching: &Matching) -> Labels {
     let listed = |name: &str| matching.labels.iter().any(|l| l == name);
+    // The name takes part in matching only if `on` lists it.
     let keep = |name: &str| if matching.on { listed(name) } else { !is_metadata(name) && !listed(name) };
     labels.filtered(keep)
 }
@@ -56,6 +57,7 @@ struct Present {
 
 impl Present {
     fn has(&self, key: usize, step: usize) -> bool {
+        // 64 steps in a word, the first one in the lowest bit.
         self.bits[key * self.words + step / 64] >> (step % 64) & 1 == 1
     }
 }
@@ -80,6 +82,7 @@ impl Evaluator<'_> {
 
     /// Assigns match keys to the series of both sides.
     pub(super) fn sides(&self, sides: [Vec<Series>; 2], matching: &Matching) -> Result<[Side; 2], Error> {
+        // One map for both sides, so that a key has the same number on either.
         let mut ids: HashMap<Labels, usize> = HashMap::new();
         let mut numbered = |series: Vec<Series>| -> Result<Side, Error> {
             self.hold(0, series.iter().map(|one| KEY_BYTES + label_bytes(&one.labels)).sum())?;
@@ -224,6 +227,8 @@ impl Join<'_> {
 
     /// Two series of the "one" side with the same key at the same step are an error.
     fn check_one_side(&self, fills: bool) -> Result<(), Error> {
+        // As upstream, duplicates count only at steps at which the other side has a sample, or where gaps are filled.
+        // Few queries have duplicates, so these steps are computed when they are first needed.
         let mut asked: Option<Vec<bool>> = None;
         let mut seen: Vec<Option<usize>> = Vec::new();
         for rivals in self.one.of_key.iter().filter(|rivals| rivals.len() > 1) {
@@ -238,6 +243,7 @@ impl Join<'_> {
                         seen[step] = Some(b);
                         continue;
                     };
+                    // The steps ascend: what follows in this series is later still.
                     if found.is_some_and(|(first, ..)| first <= step) {
                         break;
                     }
@@ -356,6 +362,7 @@ impl Join<'_> {
                 evaluator.check_memory(2 * text)?;
                 let (labels, drop_name) = self.result_labels(pair.0, pair.1);
                 let next = out.series.len();
+                // Several pairs may have one result series, whose steps they fill in turn.
                 let i = *out.by_labels.entry(labels.clone()).or_insert(next);
                 if i == next {
                     evaluator.hold(0, self.steps * SAMPLE_BYTES + SERIES_BYTES)?;

@@ -16,6 +16,7 @@ impl Evaluator<'_> {
         size: impl FnOnce(&T) -> (usize, usize),
     ) -> Result<T, Error> {
         let Some(profile) = self.query.profile else { return work() };
+        // The peak starts anew for this node; afterwards the larger one is that of the node around it.
         let (begun, before, peak) = (Instant::now(), self.held().bytes, self.taken.take_peak());
         let done = work();
         let took = begun.elapsed();
@@ -34,6 +35,7 @@ impl Evaluator<'_> {
         work: impl FnOnce(&mut Sink<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let Some(profile) = self.query.profile else { return work(sink) };
+        // The sink evaluates the nodes above this one, and is measured there.
         let (mut outside, mut series, mut samples) = (Duration::ZERO, 0, 0);
         let begun = Instant::now();
         let done = work(&mut |one: Series| {

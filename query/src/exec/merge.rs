@@ -52,6 +52,7 @@ impl Evaluator<'_> {
 
 /// Adds the samples of a series to another; two at one step are an error.
 fn join(out: &mut Series, one: Series) -> Result<(), Error> {
+    // The slow path; most series have floats only.
     if !one.histograms.is_empty() || !out.histograms.is_empty() {
         for step in one.steps() {
             if out.has(step) {

@@ -73,6 +73,7 @@ impl Evaluator<'_> {
         match &self.node(arg).kind {
             NodeKind::Vector(scan) if scan.extension.is_none() => {
                 self.instant_selector((arg, scan), grid, Take::Start, &mut |mut series| {
+                    // The selector is still read, for its errors and statistics.
                     if !self.query.uses_starts {
                         return Ok(());
                     }
@@ -82,6 +83,7 @@ impl Evaluator<'_> {
                     Ok(())
                 })?;
             }
+            // Evaluated for its errors and annotations only.
             _ => self.stream(arg, grid, &mut |_| Ok(()))?,
         }
         self.merged(out)

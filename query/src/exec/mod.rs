@@ -81,6 +81,7 @@ impl Evaluator<'_> {
                 Ok(Value::Matrix(vec![RangeSeries { labels: Labels::empty(), points, histograms: Vec::new() }]))
             }
             (Type::Matrix, _) => self.range_vector(id, grid).map(Value::Matrix),
+            // No series can collide, and an instant vector has no order: nothing need be merged or sorted.
             (Type::Vector, Form::Vector) if self.is_distinct(id, grid) => self.unordered(id, grid),
             (Type::Vector, _) => {
                 let series = self.cleaned(self.vector(id, grid)?)?;
@@ -94,6 +95,7 @@ impl Evaluator<'_> {
         let mut samples = Vec::new();
         let mut sink = |mut series: Series| {
             self.hold(series.weight(), series.bytes())?;
+            // No merge is needed after the removal: the caller knows that the labels stay distinct.
             if std::mem::take(&mut series.drop_name) {
                 series.labels = without_name(&series.labels);
             }
@@ -122,6 +124,7 @@ impl Evaluator<'_> {
     fn once<T>(&self, grid: &Grid, evaluate: impl FnOnce(&Grid) -> Result<T, Error>) -> Result<T, Error> {
         self.samples.enter(1);
         let value = evaluate(&grid.first())?;
+        // Upstream evaluates invariant expressions once as well, but counts their samples at every step.
         self.samples.leave_invariant(grid.len);
         Ok(value)
     }
@@ -129,6 +132,7 @@ impl Evaluator<'_> {
     /// An invariant node: its value at the first step, repeated.
     fn repeated(&self, id: NodeId, grid: &Grid) -> Result<Vec<Series>, Error> {
         let once = self.once(grid, |first| self.evaluated(id, first))?;
+        // Reserved before the copies are made; the histograms themselves are shared.
         let slots = once.iter().map(|one| (1 + one.histograms.len()) * SAMPLE_BYTES).sum::<usize>();
         self.hold(0, slots.saturating_mul(grid.len))?;
         once.into_iter().map(|one| self.account_work(grid.len).map(|()| repeated(one, grid.len))).collect()
@@ -166,6 +170,7 @@ impl Evaluator<'_> {
         grid: &Grid,
         sink: &mut Sink<'_>,
     ) -> Result<(), Error> {
+        // A kept result first: reading it is cheaper than any evaluation.
         if let Some(shared) = self.shared(id, grid, false)? {
             return self.hand_over(shared, sink);
         }
@@ -179,6 +184,7 @@ impl Evaluator<'_> {
     fn vector_from(&self, id: NodeId, grid: &Grid) -> Result<Vec<Series>, Error> {
         let Some(shared) = self.shared(id, grid, true)? else { return self.evaluated(id, grid) };
         self.hold(shared.iter().map(Series::weight).sum(), shared.iter().map(Series::bytes).sum())?;
+        // At the last place the result has no other owner, and is not copied.
         Ok(Arc::try_unwrap(shared).unwrap_or_else(|shared| shared.to_vec()))
     }
 
@@ -188,6 +194,7 @@ impl Evaluator<'_> {
             NodeKind::Aggregate(aggregate) if aggregate.param.is_some() => {
                 self.aggregate_with_param((id, aggregate), grid)
             }
+            // One pass for several aggregations, or `None` where there is nothing to compute together.
             NodeKind::Aggregate(aggregate) => match self.fold_together((id, aggregate), grid)? {
                 Some(series) => Ok(series),
                 None => self.fold((id, aggregate), grid),
@@ -220,6 +227,7 @@ impl Evaluator<'_> {
             NodeKind::Unary(Sign::Plus, inner) => self.scalar(*inner, grid),
             NodeKind::Unary(Sign::Minus, inner) => Ok(self.scalar(*inner, grid)?.iter().map(|v| -v).collect()),
             NodeKind::Binary(binary) => {
+                // The left column becomes the result.
                 let mut left = self.scalar(binary.left, grid)?;
                 let right = self.scalar(binary.right, grid)?;
                 for (l, r) in left.iter_mut().zip(&right) {
@@ -291,6 +299,7 @@ impl Operands for Evaluator<'_> {
 }
 
 fn repeated(series: Series, len: usize) -> Series {
+    // The series was evaluated at one step: it has one value or one histogram.
     let value = series.values.first().copied().unwrap_or(ABSENT);
     let histograms = match series.histograms.first() {
         Some((_, histogram)) => (0..len as u32).map(|step| (step, Arc::clone(histogram))).collect(),

@@ -109,7 +109,9 @@ impl Evaluator<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
 
     use model::{BatchSink, PartReader, Parts, QuerierError};
     use proptest::prelude::*;
@@ -231,7 +233,7 @@ mod tests {
             let result = Engine::new(engine).range(&store, query, 0, 600_000, 1_000, &options);
             result.map(|result| {
                 assert_eq!(memory.used(), result.value.bytes(), "{query}");
-                let stats = stats.lock().unwrap();
+                let stats = stats.lock();
                 // Every step sees a sample of each series.
                 assert_eq!(stats.total_samples, 400 * 601, "{query}");
                 stats.peak_samples / 601

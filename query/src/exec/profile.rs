@@ -30,6 +30,7 @@ impl Profile {
     /// The cost of a node; `None` if it was not evaluated.
     pub(crate) fn cost(&self, id: NodeId) -> Option<NodeCost> {
         let counts = self.0.get(id.index())?;
+        // Relaxed: the threads of the query have ended when its cost is read.
         let get = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let cost = NodeCost {
             evaluations: get(&counts.evaluations),

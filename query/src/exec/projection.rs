@@ -32,6 +32,8 @@ impl<T> Default for RecentCache<T> {
 
 impl<T: Clone> RecentCache<T> {
     fn place(labels: &Labels) -> usize {
+        // Fibonacci hashing: allocations are aligned, so the low bits say nothing; the product mixes the others
+        // upwards.
         (labels.as_text().as_ptr().addr() >> 4).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32 & (RECENT - 1)
     }
 
@@ -160,6 +162,7 @@ impl Projection {
     }
 
     fn turn_to(&mut self, source: &Labels) {
+        // The entries of the previous source are put back, and found again when the store returns to it.
         let here = std::mem::take(&mut self.here);
         let before = std::mem::replace(&mut self.of_source, source.filtered(|name| self.needed.needs(name)));
         self.known.insert(before, here);
@@ -180,6 +183,7 @@ impl Projection {
         if let Some(number) = self.metrics.get(&key) {
             return Some(*number);
         }
+        // All tables at once: the numbers of metrics index the others.
         if self.metrics.len() >= KNOWN_MAX {
             self.forget();
         }
@@ -187,6 +191,7 @@ impl Projection {
         if !self.remembers(metric) {
             return None;
         }
+        // Metrics that differ only in labels that are not needed share a number.
         let next = self.numbers.len();
         let number = *self.numbers.entry(metric.filtered(|name| self.needed.needs(name))).or_insert(next);
         self.metrics.insert(key, number);

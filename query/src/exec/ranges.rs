@@ -51,6 +51,7 @@ impl Evaluator<'_> {
             }
             NodeKind::Subquery(subquery) => {
                 let ends = self.ends(&subquery.shift, grid);
+                // The inner result is one batch, so that both kinds of ranges take the same path from here on.
                 let (batch, drops) = self.subquery(subquery, &ends)?;
                 let (extended, look) = <_>::default();
                 let frame = Frame { ends: &ends, range_ms: subquery.range.ms, grid, extended, look };
@@ -85,6 +86,7 @@ impl Evaluator<'_> {
     /// A range vector as the result of a query.
     pub(super) fn range_vector(&self, id: NodeId, grid: &Grid) -> Result<Vec<RangeSeries>, Error> {
         let mut matrix = Vec::new();
+        // Only instant queries may have a range vector as their result.
         self.windows(id, &grid.first(), &mut |ranges| {
             let window = ranges.at(0);
             let histograms: Vec<_> = window.histograms.iter().map(|h| (h.ts_ms, Arc::clone(&h.histogram))).collect();
@@ -111,6 +113,7 @@ impl Evaluator<'_> {
         if !self.samples.is_wanted() {
             return Ok(());
         }
+        // A histogram counts as several samples, as in upstream's statistics.
         let weigh = |floats: usize, histograms: &[Timed]| {
             floats as u64 + histograms.iter().map(|h| weight(&h.histogram) as u64).sum::<u64>()
         };
@@ -195,6 +198,7 @@ impl Ranges<'_> {
     pub(super) fn sweep(&self, sweeper: Sweeper, arg: impl Fn(usize) -> f64, out: &mut Vec<f64>) {
         let (ts, values, rank) = self.dense.floats(&self.batch.timestamps_ms, self.column);
         let times = (self.frame.ends, self.frame.range_ms);
+        // Declared here so that they outlive the branch that may borrow them.
         let (own_windows, own_plan): (Vec<_>, _);
         // Columns with gaps have windows of their own; all others share those of the batch.
         let (windows, plan) = if rank.is_empty() {

@@ -25,6 +25,7 @@ impl Evaluator<'_> {
             |_| format!("invalid regular expression in label_replace(): {pattern}"),
         )?;
         for one in &mut series {
+            // The label set is shared, not copied: it is read while the new one is written.
             let labels = one.labels.clone();
             self.account_work(1 + (labels.as_text().len() + replacement.len()) / SAMPLE_BYTES)?;
             // Series whose source label does not match are unchanged.
@@ -64,6 +65,7 @@ impl Evaluator<'_> {
         let mut series = self.vector(call.args[0], grid)?;
         let [label, pattern] = [self.string_of(call.args[1])?, self.string_of(call.args[2])?];
         let matcher = self.compiled(|room| Matcher::new_within(op, label, pattern, room), |error| error.to_string())?;
+        // In two steps, since a closure of `retain` cannot return the error of a cancelled query.
         let mut keeps = Vec::with_capacity(series.len());
         for one in &series {
             self.account_work(1 + one.labels.as_text().len() / SAMPLE_BYTES)?;
@@ -80,6 +82,7 @@ impl Evaluator<'_> {
         compile: impl FnOnce(&mut Room<'_>) -> Result<T, RegexError>,
         told: impl FnOnce(RegexError) -> String,
     ) -> Result<T, Error> {
+        // The compiler reports that it was refused memory as an invalid expression: the actual error is kept here.
         let mut refused = None;
         let made = compile(&mut |bytes| match self.check().and_then(|()| self.hold(0, bytes)) {
             Ok(()) => true,

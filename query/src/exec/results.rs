@@ -28,6 +28,7 @@ pub(super) fn as_matrix(series: Vec<Series>, grid: &Grid) -> Value {
     let present = series.into_iter().filter(|s| !s.is_empty());
     let matrix = present
         .map(|s| {
+            // Counted first: the result lives until it was sent, and must not have spare capacity.
             let n_points = s.values.iter().filter(|v| !is_absent(**v)).count();
             let mut points = Vec::with_capacity(n_points);
             let present = s.values.iter().enumerate().filter(|(_, v)| !is_absent(**v));

@@ -132,6 +132,7 @@ impl<'a> Evaluator<'a> {
     ) -> Result<(), Error> {
         let Some(wanted) = wanted else { return Ok(()) };
         let id = wanted.of.id;
+        // The store's interface has no errors of queries: ours is kept here, and the store is told to stop.
         let mut failed = None;
         let mut sink = |batch: Batch| {
             let outcome = self.check().and_then(|()| {
@@ -158,6 +159,7 @@ impl<'a> Evaluator<'a> {
             Some(Partition { reader, part, .. }) => reader.read(part, &mut sink),
             None => {
                 let parts = self.open(&wanted)?;
+                // The memory that the reader needs, until it has read everything.
                 let _reading = self.reserve(parts.reader_bytes())?;
                 let read = parts.read_all(&mut sink);
                 self.annotations().warn_of_store(parts.warnings());
@@ -207,7 +209,7 @@ impl<'a> Evaluator<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use parking_lot::Mutex;
 
     use model::{Labels, Listing, Parts, Querier, QuerierError, ReadHints, SamplesNeeded, Selection};
 
@@ -233,7 +235,7 @@ mod tests {
                 format!(" {} {:?}", if grouping.without { "without" } else { "by" }, grouping.labels)
             });
             let text = format!("{function:?} step {step_ms} range {range_ms} limit {limit}{newest}{grouping}");
-            self.hints.lock().unwrap().push(text);
+            self.hints.lock().push(text);
             self.store.open(selection, hints)
         }
 
@@ -265,7 +267,7 @@ mod tests {
                 _ => engine.range(&recording, query, 0, 600_000, step_ms, &options),
             };
             assert!(done.is_ok(), "{query}");
-            recording.hints.into_inner().unwrap()
+            recording.hints.into_inner()
         };
         for (query, step_ms, expected) in [
             ("up", 0, &["\"\" step 0 range 0 limit 0 newest"][..]),

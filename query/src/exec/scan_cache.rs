@@ -2,10 +2,11 @@
 //!
 //! It only saves time: batches are kept in spare memory, dropped when memory gets scarce, and then read again.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use model::{Batch, BatchSink, Column, PartReader, Parts, Querier, QuerierError, ReadHints, SamplesNeeded, Selection};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::memory::QueryMemory;
 use crate::plan::Plan;
@@ -58,6 +59,7 @@ impl ScanCache {
     ) -> Result<(Box<dyn Parts + 'q>, bool), QuerierError> {
         let Some(group) = group else { return Ok((querier.open(selection, hints)?, false)) };
         let of = (selection.start_ms, selection.end_ms, hints.samples);
+        // Held while the store opens the selection, or two scans of a group could both record.
         let mut groups = lock(&self.0);
         let known = &mut groups[group];
         // Nothing is kept for the last scan of a group.
@@ -69,6 +71,7 @@ impl ScanCache {
             && reading.of == of
             && reading.is_whole()
         {
+            // The scan reserves each batch it receives: the cache must not count them as well.
             reading.give();
             return Ok((Box::new(Replay { reading, is_last: true }), true));
         }
@@ -89,6 +92,7 @@ impl ScanCache {
 
     /// Drops what is not being replayed. True if there was any.
     pub(super) fn clear(&self) -> bool {
+        // A second owner may be the scan that still records, which can do without the cache; a replay cannot.
         let unread = |kept: &mut Arc<Reading>| !kept.replayed.load(Ordering::SeqCst) || Arc::strong_count(kept) == 1;
         let mut groups = lock(&self.0);
         let gone: Vec<Arc<Reading>> = groups.iter_mut().filter_map(|known| known.kept.take_if(unread)).collect();
@@ -123,6 +127,7 @@ impl Reading {
     }
 
     fn clear(&self) -> bool {
+        // First, so that no thread adds a batch behind the loop.
         self.over.store(true, Ordering::SeqCst);
         self.parts.iter().for_each(|part| lock(part).batches.clear());
         self.give()
@@ -130,6 +135,7 @@ impl Reading {
 
     /// Releases the memory of the batches.
     fn give(&self) -> bool {
+        // Taken, not read: `give` may run again when the reading is dropped.
         let bytes = self.parts.iter().map(|part| std::mem::take(&mut lock(part).bytes)).sum();
         self.memory.give(bytes);
         bytes > 0
@@ -143,7 +149,7 @@ impl Drop for Reading {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }
 
 /// Reads from the store and keeps the batches.
@@ -182,6 +188,7 @@ impl PartReader for Recorder<'_> {
             self.reading.keep(part, &batch);
             sink(batch)
         })?;
+        // Only after the last batch: an error or a cancelled query leaves the part incomplete.
         lock(&self.reading.parts[part]).whole = true;
         Ok(())
     }

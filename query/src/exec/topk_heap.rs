@@ -16,6 +16,7 @@ impl TopKHeap {
 
     /// Adds a value if it is among the k best so far; true if it was added.
     pub(super) fn offer(&mut self, value: f64, of: usize) -> bool {
+        // As Go's `heap.Push`: appended, and moved up.
         if self.heap.len() < self.count {
             self.heap.push((value, of));
             self.up(self.heap.len() - 1);
@@ -26,6 +27,7 @@ impl TopKHeap {
         let better = if self.largest { worst < value } else { worst > value };
         let taken = better || worst.is_nan() && !value.is_nan();
         if taken {
+            // As Go's `heap.Fix` of the root.
             self.heap[0] = (value, of);
             self.down();
         }
@@ -35,6 +37,7 @@ impl TopKHeap {
     /// Empties the heap; returns indexes, the best value first.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = usize> {
         let largest = self.largest;
+        // A stable sort from the layout of the heap, so that the order of equal values is defined.
         self.heap.sort_by(|a, b| match (a.0.is_nan(), b.0.is_nan()) {
             (false, false) if largest => b.0.total_cmp(&a.0),
             (false, false) => a.0.total_cmp(&b.0),
@@ -63,6 +66,7 @@ impl TopKHeap {
             if left >= self.heap.len() {
                 return;
             }
+            // Of equal children Go takes the left one.
             let child = if right < self.heap.len() && self.less(right, left) { right } else { left };
             if !self.less(child, at) {
                 return;

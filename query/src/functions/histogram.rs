@@ -33,6 +33,7 @@ fn prepare(buckets: &mut Vec<Bucket>) -> Option<()> {
     if buckets.last()?.upper != f64::INFINITY {
         return None;
     }
+    // Labels such as `le="1"` and `le="1.0"` are the same bound; upstream's `coalesceBuckets` adds their counts.
     buckets.dedup_by(|next, kept| {
         let same = next.upper == kept.upper;
         if same {
@@ -61,6 +62,7 @@ pub(crate) fn quantile(q: f64, buckets: &mut Vec<Bucket>) -> (f64, Option<Raised
     let forced = ascend(buckets);
     let last = buckets.len() - 1;
     let total = buckets[last].count;
+    // A single +Inf bucket has no finite bound to interpolate with.
     if last == 0 || total == 0.0 || total.is_nan() {
         return (f64::NAN, forced);
     }
@@ -80,6 +82,7 @@ pub(crate) fn quantile(q: f64, buckets: &mut Vec<Bucket>) -> (f64, Option<Raised
         count -= buckets[found - 1].count;
         rank -= buckets[found - 1].count;
     }
+    // Observations are assumed to be spread evenly within the bucket.
     (start + (end - start) * (rank / count), forced)
 }
 
@@ -115,6 +118,7 @@ pub(crate) fn fraction(lower: f64, upper: f64, buckets: &mut Vec<Bucket>) -> f64
     if lower >= upper {
         return 0.0;
     }
+    // Counts that are not monotonic can exceed the total; upstream does not raise them here.
     (rank_of(upper, buckets).min(total) - rank_of(lower, buckets).min(total)) / total
 }
 

@@ -38,6 +38,7 @@ pub(super) fn extrapolated(window: &Window<'_>, kind: Kind, annotations: &mut An
         return None;
     }
     if window.extension.is_some() {
+        // Extended ranges take values at their bounds, so they are not extrapolated.
         return match window.histograms {
             [] => rate::extrapolated(window, kind).map(Outcome::Float),
             _ => extended(window, kind, annotations).map(Outcome::histogram),
@@ -56,6 +57,7 @@ pub(super) fn extrapolated(window: &Window<'_>, kind: Kind, annotations: &mut An
     let mut stretch = Stretch::new(window, (first.ts_ms, last.ts_ms), all.len() - 1);
     if let SampleRef::Histogram(first_histogram) = first.cell {
         let mut change = match window.histograms {
+            // The only histogram since a known start is the increase itself.
             [_] => Histogram::clone(first_histogram),
             samples => change(samples, kind, annotations)?,
         };
@@ -63,10 +65,12 @@ pub(super) fn extrapolated(window: &Window<'_>, kind: Kind, annotations: &mut An
             // The counter started at zero within the range: the increase starts there.
             stretch.begin_at(first.start_ms);
             if all.len() > 1 {
+                // The difference to the first histogram does not contain what it counted since the start.
                 let mut total = Total::new(&change);
                 taken(total.add(first_histogram), Operation::Addition, annotations)?;
                 change = total.finish();
             }
+        // The count stands for all buckets, so that all of them are scaled by one factor.
         } else if kind.counter && change.count > 0.0 && first_histogram.count >= 0.0 {
             stretch = stretch.not_below_zero(first_histogram.count / change.count);
         }
@@ -74,6 +78,7 @@ pub(super) fn extrapolated(window: &Window<'_>, kind: Kind, annotations: &mut An
     }
     let (first_value, last_value) = (window.values[0], window.values[window.values.len() - 1]);
     let mut change = last_value - first_value;
+    // The same correction as in `rate`, here with start timestamps.
     if kind.counter {
         change += float_resets(&all, annotations);
     }
@@ -117,6 +122,7 @@ fn change(samples: &[Timed], kind: Kind, annotations: &mut AnnotationList) -> Op
     // With a reset right after the first sample that sample is ignored, including its bucket layout.
     let second = &samples[1];
     let begins_anew = kind.counter && is_reset(first, second);
+    // An empty histogram in the layout of the second one, so that the subtraction changes neither schema nor bounds.
     let base = if begins_anew {
         let frame = &second.histogram;
         let custom_values = Arc::clone(&frame.custom_values);
@@ -126,6 +132,7 @@ fn change(samples: &[Timed], kind: Kind, annotations: &mut AnnotationList) -> Op
     };
     // A gauge only needs the first and the last histogram; a counter all, for its resets.
     let between = if kind.counter { &samples[1..] } else { std::slice::from_ref(last) };
+    // Checked before the sum, since upstream reports this and no other annotation then.
     if between.iter().any(|sample| sample.histogram.is_custom() != base.is_custom()) {
         annotations.0.clear();
         annotations.add(Annotation::MixedSchemas);
@@ -148,6 +155,7 @@ fn change(samples: &[Timed], kind: Kind, annotations: &mut AnnotationList) -> Op
             if anew || histogram::is_reset(&pair[1].histogram, &before) {
                 taken(total.add(&before), Operation::Addition, annotations)?;
             }
+            // Each sample is compared with the one before it; only the first is compared with `base`, which may be empty.
             before = Arc::clone(&pair[1].histogram);
         }
     } else if ![first, last].into_iter().all(hint(ResetHint::Gauge)) {
@@ -169,6 +177,7 @@ pub(super) fn instant(window: &Window<'_>, is_rate: bool, annotations: &mut Anno
         }
         (SampleRef::Histogram(a), SampleRef::Histogram(b)) => {
             let gauges = [a, b].map(|h| h.is_gauge());
+            // The annotations do not prevent a result.
             if is_rate && gauges.contains(&true) {
                 annotations.add(Annotation::NotCounter);
             }
@@ -176,6 +185,7 @@ pub(super) fn instant(window: &Window<'_>, is_rate: bool, annotations: &mut Anno
                 annotations.add(Annotation::NotGauge);
             }
             let mut total = Total::new(b);
+            // After a reset the increase is the value itself.
             if !is_rate || !anew && !histogram::is_reset(b, a) {
                 taken(total.subtract(a), Operation::Subtraction, annotations)?;
             }
@@ -196,9 +206,11 @@ fn between(a: &Timed, b: &Timed, at_ms: i64, kind: Kind, annotations: &mut Annot
         return Some(Histogram::clone(&exact.histogram));
     }
     let share = (at_ms - a.ts_ms) as f64 / (b.ts_ms - a.ts_ms) as f64;
+    // The counter was reset between the samples: it is assumed to have grown from zero over the whole interval.
     if kind.counter && histogram::is_reset(&b.histogram, &a.histogram) {
         return Some(scaled(&b.histogram, share));
     }
+    // `a + (b - a) * share`, in the order in which upstream rounds.
     let mut difference = Total::new(&b.histogram);
     taken(difference.subtract(&a.histogram), Operation::Subtraction, annotations)?;
     let mut total = Total::new(&scaled(&difference.finish(), share));
@@ -215,6 +227,7 @@ pub(crate) fn smoothed(samples: &[Timed], at_ms: i64, annotations: &mut Annotati
             annotations.add(Annotation::MixedSchemas);
             None
         }
+        // A gauge may fall, so a fall is interpolated; between counters it is a reset.
         Some(next) if before.ts_ms < at_ms => {
             let kind = Kind { counter: !next.histogram.is_gauge(), per_second: false };
             between(before, next, at_ms, kind, annotations).map(Arc::new)
@@ -228,11 +241,15 @@ fn extended(window: &Window<'_>, kind: Kind, annotations: &mut AnnotationList) -
     let samples = window.histograms;
     let smoothed = window.extension == Some(Extension::Smoothed);
     let within = samples.len() - 1;
+    // The last sample at or before the left bound, if there is one. The search leaves out the last sample, so that
+    // `first` is never behind `last`.
     let first = samples[..within].partition_point(|s| s.ts_ms <= window.start_ms).saturating_sub(1);
     let mut last = within;
     if smoothed {
+        // The first sample at or behind the right bound: the value there is interpolated towards it.
         last = samples[..within].partition_point(|s| s.ts_ms < window.end_ms);
     }
+    // All samples are on one side of the range.
     if samples[last].ts_ms <= window.start_ms || smoothed && samples[first].ts_ms > window.end_ms {
         return None;
     }
@@ -245,6 +262,7 @@ fn extended(window: &Window<'_>, kind: Kind, annotations: &mut AnnotationList) -
         annotations.add(Annotation::NotCounter);
     }
     let starts_between = smoothed && used[0].ts_ms < window.start_ms;
+    // Anchored ranges use the sample before the bound as it is.
     let left = match used {
         [a, b, ..] if starts_between => between(a, b, window.start_ms, kind, annotations)?,
         _ => Histogram::clone(&used[0].histogram),
@@ -280,11 +298,13 @@ fn resets_between<'a>(
         && starts_between
         && histogram::is_reset(&b.histogram, &a.histogram)
     {
+        // `left` was interpolated from zero to `b`: the loss of `a` is not part of this range.
         (before, rest) = (&b.histogram, &used[2..]);
         if rest.is_empty() {
             return lost;
         }
     }
+    // The last sample is represented by the value at the right bound.
     let Some((_, inner)) = rest.split_last() else { return lost };
     for current in inner.iter().map(|s| &*s.histogram).chain([right]) {
         if histogram::is_reset(current, before) {

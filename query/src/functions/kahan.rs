@@ -83,6 +83,7 @@ impl Variance {
     #[inline]
     pub(crate) fn add(&mut self, value: f64) {
         self.count += 1.0;
+        // The deviations from the old and from the new mean: their product is what the sum of squares grows by.
         let delta = value - self.mean.value();
         self.mean.add(delta / self.count);
         self.squares.add(delta * (value - self.mean.value()));

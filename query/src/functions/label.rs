@@ -16,6 +16,7 @@ pub(crate) fn fixed_by(matchers: &[model::Matcher]) -> Labels {
     for (i, matcher) in matchers.iter().enumerate().filter(|(_, m)| !is_metadata(&m.name)) {
         let same = |other: &&model::Matcher| other.name == matcher.name;
         let is_equal = |other: &model::Matcher| other.op == model::MatchOp::Equal;
+        // As upstream's `createLabelsForAbsentFunction`: a label with several matchers has no certain value.
         let is_first = !matchers[..i].iter().filter(same).any(is_equal);
         let is_last = !matchers[i + 1..].iter().any(|other| same(&other));
         if is_equal(matcher) && is_first && is_last {

@@ -7,6 +7,7 @@ pub(crate) fn max(a: f64, b: f64) -> f64 {
     } else if a.is_nan() || b.is_nan() {
         f64::NAN
     } else if a == 0.0 && b == 0.0 {
+        // Go's `math.Max` returns +0 for zeros of different signs; Rust does not define which.
         if a.is_sign_negative() { b } else { a }
     } else {
         a.max(b)
@@ -20,6 +21,7 @@ pub(crate) fn min(a: f64, b: f64) -> f64 {
 
 pub(crate) fn clamp(value: f64, args: &[f64]) -> Option<f64> {
     let &[low, high] = args else { return None };
+    // An empty interval: upstream drops all elements.
     if high < low {
         return None;
     }
@@ -38,6 +40,7 @@ pub(crate) fn clamp_min(value: f64, args: &[f64]) -> Option<f64> {
 pub(crate) fn round(value: f64, args: &[f64]) -> Option<f64> {
     // Dividing by the inverse is more exact for fractions such as 0.1.
     let inverse = 1.0 / args.first().copied().unwrap_or(1.0);
+    // Not `round`, which rounds negative halves away from zero.
     Some((value * inverse + 0.5).floor() / inverse)
 }
 
@@ -45,6 +48,7 @@ pub(crate) fn sgn(value: f64, _: &[f64]) -> Option<f64> {
     Some(match value {
         v if v < 0.0 => -1.0,
         v if v > 0.0 => 1.0,
+        // Zeros keep their sign, and NaN stays NaN.
         v => v,
     })
 }

@@ -57,6 +57,7 @@ fn since_anchor<'a>(window: &Window<'a>) -> Option<Vec<Entry<'a>>> {
         if before == all.len() {
             return None;
         }
+        // The last sample at or before the start is the anchor, and stays.
         all.drain(..before.saturating_sub(1));
     }
     (!all.is_empty()).then_some(all)
@@ -88,6 +89,7 @@ fn sum(window: &Window<'_>, annotations: &mut AnnotationList) -> Option<Outcome>
     if window.histograms.is_empty() {
         return over_time::sum(window, &[]).map(Outcome::Float);
     }
+    // The first histogram is the initial sum; `all_of` adds the others.
     let mut total = Total::new(&window.histograms[0].histogram);
     all_of(window, annotations, |histogram| total.add(histogram))?;
     Some(Outcome::histogram(total.finish()))

@@ -83,6 +83,7 @@ pub(crate) enum Body {
     MinOf,
 }
 
+// Short names keep one function on one line of the table.
 use Body as B;
 use Type::{Matrix as M, Scalar as S, String as T, Vector as V};
 
@@ -220,12 +221,14 @@ pub(crate) static FUNCTIONS: &[Function] = &[
 
 /// The function of this name.
 pub(crate) fn lookup(name: &str) -> Option<&'static Function> {
+    // A linear search of about a hundred names, once per call in a query text.
     FUNCTIONS.iter().find(|f| f.name == name)
 }
 
 impl Function {
     /// The type of the i-th argument.
     pub(crate) fn arg_type(&self, i: usize) -> Option<Type> {
+        // Only the last argument of a variadic function repeats, or may be absent.
         let last = if self.variadic == 0 { None } else { self.args.last() };
         self.args.get(i).or(last).copied()
     }
@@ -236,10 +239,12 @@ impl Function {
         if self.variadic == 0 {
             return (got != n).then(|| format!("expected {n} argument(s) in call to {name:?}, got {got}"));
         }
+        // The last argument of a variadic function is optional.
         let least = n - 1;
         if got < least {
             return Some(format!("expected at least {least} argument(s) in call to {name:?}, got {got}"));
         }
+        // A negative number of repetitions means that there is no maximum, as in upstream's table.
         let most = usize::try_from(self.variadic).map(|v| least + v).unwrap_or(usize::MAX);
         (got > most).then(|| format!("expected at most {most} argument(s) in call to {name:?}, got {got}"))
     }
@@ -247,6 +252,8 @@ impl Function {
     /// Does the result depend on the evaluation time even when its arguments do not?
     pub(crate) fn varies(&self) -> bool {
         matches!(self.body, B::Date(_) | B::Time | B::Timestamp | B::Start | B::End | B::Range_ | B::Step)
+            // It extrapolates to the evaluation time, which the samples alone do not determine; upstream lists it in
+            // `AtModifierUnsafeFunctions`.
             || self.name == "predict_linear"
     }
 }

@@ -16,6 +16,7 @@ pub(crate) fn sum(window: &Window<'_>, _: &[f64]) -> Option<f64> {
     window.values.first()?;
     let mut sum = Kahan::default();
     window.values.iter().for_each(|v| sum.add(*v));
+    // As upstream: an infinite sum has no compensation.
     Some(if sum.sum.is_infinite() { sum.sum } else { sum.value() })
 }
 
@@ -37,6 +38,7 @@ pub(crate) fn last(window: &Window<'_>, _: &[f64]) -> Option<f64> {
 }
 
 pub(crate) fn max(window: &Window<'_>, _: &[f64]) -> Option<f64> {
+    // NaN loses against every number, and is the result only if there is nothing else.
     window.values.iter().copied().reduce(|m, v| if v > m || m.is_nan() { v } else { m })
 }
 
@@ -56,6 +58,7 @@ pub(crate) fn stdvar(window: &Window<'_>, _: &[f64]) -> Option<f64> {
 }
 
 pub(crate) fn changes(window: &Window<'_>, _: &[f64]) -> Option<f64> {
+    // From NaN to NaN is no change, as upstream counts.
     let changed = window.since_anchor()?.windows(2).filter(|w| w[0] != w[1] && !(w[0].is_nan() && w[1].is_nan()));
     Some(changed.count() as f64)
 }
@@ -77,6 +80,7 @@ pub(crate) fn mad(window: &Window<'_>, _: &[f64]) -> Option<f64> {
     }
     let mut values = window.values.to_vec();
     let median = quantile_of(0.5, &mut values);
+    // The second quantile sorts the deviations, so the buffer can be reused.
     values.iter_mut().for_each(|v| *v = (*v - median).abs());
     Some(quantile_of(0.5, &mut values))
 }
@@ -100,6 +104,7 @@ pub(crate) fn ts_of_min(window: &Window<'_>, _: &[f64]) -> Option<f64> {
 fn ts_where(window: &Window<'_>, better: fn(f64, f64) -> bool) -> Option<f64> {
     let mut samples = window.ts.iter().zip(window.values);
     let (ts, value) = samples.next()?;
+    // `better` accepts equal values: of several extremes, the latest timestamp is the result.
     let best =
         samples.fold(
             (ts, *value),
@@ -116,6 +121,7 @@ pub(crate) fn smoothing(window: &Window<'_>, args: &[f64]) -> Option<f64> {
     let &[first, second, ..] = window.values else { return None };
     let (mut before, mut level, mut trend) = (0.0, first, second - first);
     for (i, value) in window.values[1..].iter().enumerate() {
+        // The initial trend is that of the first two values; from the third on it is smoothed.
         if i > 0 {
             trend = trend_factor * (level - before) + (1.0 - trend_factor) * trend;
         }

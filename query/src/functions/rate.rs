@@ -44,9 +44,11 @@ pub(crate) struct Stretch {
 impl Stretch {
     #[inline]
     pub(super) fn new(window: &Window<'_>, (first_ms, last_ms): (i64, i64), intervals: usize) -> Self {
+        // As upstream's `extrapolatedRate`.
         let mut to_start = (first_ms - window.start_ms) as f64 / 1000.0;
         let mut to_end = (window.end_ms - last_ms) as f64 / 1000.0;
         let sampled = (last_ms - first_ms) as f64 / 1000.0;
+        // With a known start timestamp, one sample is enough; there is no interval then.
         let average = if intervals == 0 { 0.0 } else { sampled / intervals as f64 };
         let threshold = average * 1.1;
         // The series probably begins, or ends, within the range.
@@ -75,6 +77,7 @@ impl Stretch {
 
     /// The start timestamp is known: no extrapolation on that side.
     pub(super) fn begin_at(&mut self, start_ms: i64) {
+        // The counter existed from this time on: the sampled interval begins there.
         self.to_start = 0.0;
         self.sampled = (self.last_ms - start_ms) as f64 / 1000.0;
     }
@@ -110,6 +113,7 @@ pub(super) fn extrapolated(window: &Window<'_>, kind: Kind) -> Option<f64> {
         }
     }
     let mut stretch = Stretch::new(window, (first_ts, last_ts), intervals);
+    // A constant counter has no slope that reaches zero, and a negative first value is not that of a counter.
     if kind.counter && result > 0.0 && first >= 0.0 {
         stretch = stretch.not_below_zero(first / result);
     }
@@ -121,6 +125,7 @@ fn between_edges(window: &Window<'_>, counter: bool) -> Option<f64> {
     let Edges { left, right, inner } = window.edges(counter)?;
     let mut result = right.value - left.value;
     if counter {
+        // The value at the left bound takes the place of the first sample, with its start timestamp at the bound.
         let (mut previous, mut times) = (left.value, (left.start_ms, window.start_ms));
         let inner = inner.map(|i| (window.values[i], (window.start_of(i), window.ts[i])));
         for (value, here) in inner.chain([(right.value, (right.start_ms, window.end_ms))]) {
@@ -146,6 +151,7 @@ fn instant(window: &Window<'_>, is_rate: bool) -> Option<f64> {
     let &[.., before_ts, last_ts] = window.ts else { return None };
     // After a reset the increase is the value itself.
     let change = if is_rate && last < before { last } else { last - before };
+    // Guards the division below, as upstream does; stored timestamps are distinct.
     let interval_ms = last_ts - before_ts;
     if interval_ms == 0 {
         return None;
@@ -173,6 +179,7 @@ fn regression(window: &Window<'_>, intercept_ms: i64) -> (f64, f64) {
     let first = window.values[0];
     // A constant series has slope zero exactly, without rounding errors.
     if window.values.iter().all(|v| *v == first) {
+        // As upstream: the deviations of infinite values are NaN.
         return if first.is_infinite() { (f64::NAN, f64::NAN) } else { (0.0, first) };
     }
     let [mut sum_x, mut sum_y, mut sum_xy, mut sum_xx] = [Kahan::default(); 4];

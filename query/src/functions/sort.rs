@@ -27,6 +27,7 @@ pub(crate) fn by_value(series: &mut [Series], descending: bool) {
         match (a.is_nan(), b.is_nan()) {
             (false, false) if descending => b.total_cmp(&a),
             (false, false) => a.total_cmp(&b),
+            // `false` before `true`: numbers before NaN.
             (a, b) => a.cmp(&b),
         }
     });
@@ -45,12 +46,15 @@ pub(crate) fn by_label(series: &mut [Series], names: &[String], descending: bool
 fn natural(a: &str, b: &str) -> Ordering {
     let (mut a, mut b) = (a, b);
     loop {
+        // One text is a prefix of the other: the shorter one is first.
         let (Some(x), Some(y)) = (a.chars().next(), b.chars().next()) else {
             return a.len().cmp(&b.len());
         };
         if x.is_ascii_digit() && y.is_ascii_digit() {
             let (x, rest_a) = number(a);
             let (y, rest_b) = number(b);
+            // Without leading zeros the longer number is the larger one, so numbers of any length are compared without
+            // parsing.
             let order = x.len().cmp(&y.len()).then_with(|| x.cmp(y));
             if order != Ordering::Equal {
                 return order;

@@ -41,6 +41,7 @@ impl Sweeper {
             "quantile_over_time" => Self::Quantile,
             _ => return None,
         };
+        // The bounds of extended ranges are interpolated, which adjacent windows do not share.
         extension.is_none().then_some(sweeper)
     }
 
@@ -50,6 +51,7 @@ impl Sweeper {
         (ts, windows): (&[i64], &[(usize, usize)]),
         (ends, range_ms): (&[i64], i64),
     ) -> Vec<Option<Planned>> {
+        // A quantile depends on values only.
         let Self::Change(kind) = self else { return Vec::new() };
         let plan = |(&(low, high), &end_ms): (&(usize, usize), &i64)| {
             // One sample has no change.
@@ -93,6 +95,7 @@ fn changes(sweep: &Sweep<'_>, kind: Kind, out: &mut Vec<f64>) {
         while resets.get(passed).is_some_and(|&at| at <= low) {
             passed += 1;
         }
+        // The same order of additions as in `rate::extrapolated`, so that the sums round alike.
         for &at in resets[passed..].iter().take_while(|&&at| at < high) {
             change += values[at - 1];
         }

@@ -12,6 +12,7 @@ const CYCLE: i64 = 146_097 * DAY;
 /// The date, and the years to add to it. A date library ends at the year 9999, a sample's value does not: all times are
 /// looked up in the 400 years from 1970 on.
 fn date(seconds: i64) -> (Date, i64) {
+    // `rem_euclid` and `div_euclid` round towards the past, so that times before 1970 are dates, too.
     let within = Timestamp::from_second(seconds.rem_euclid(CYCLE)).unwrap_or_default();
     (Offset::UTC.to_datetime(within).date(), seconds.div_euclid(CYCLE) * CYCLE_YEARS)
 }

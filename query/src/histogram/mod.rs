@@ -26,6 +26,7 @@ pub(crate) type Sparse = Vec<(u32, Arc<Histogram>)>;
 
 /// The histogram at a step.
 pub(crate) fn at(histograms: &[(u32, Arc<Histogram>)], step: usize) -> Option<&Arc<Histogram>> {
+    // The common case: series of floats.
     if histograms.is_empty() {
         return None;
     }
@@ -38,6 +39,7 @@ pub(crate) fn scaled(histogram: &Histogram, factor: f64) -> Histogram {
     let mut out = histogram.clone();
     each_number(&mut out, |n| n * factor);
     if factor < 0.0 {
+        // Falling counts would be read as counter resets.
         out.reset_hint = model::ResetHint::Gauge;
     }
     out
@@ -47,6 +49,7 @@ pub(crate) fn scaled(histogram: &Histogram, factor: f64) -> Histogram {
 pub(crate) fn divided(histogram: &Histogram, divisor: f64) -> Histogram {
     let mut out = histogram.clone();
     each_number(&mut out, |n| n / divisor);
+    // As upstream's `Div`: count and sum become infinite or NaN, and the buckets are dropped.
     if divisor == 0.0 {
         (out.positive, out.negative) = <_>::default();
     } else if divisor < 0.0 {

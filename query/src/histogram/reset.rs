@@ -43,6 +43,7 @@ pub(crate) fn detect(current: &Histogram, before: &Histogram) -> bool {
 }
 
 fn fell(current: &Cells, before: &Cells) -> bool {
+    // Both lists are sorted by index: one pass over them.
     let mut now = current.0.iter().peekable();
     before.0.iter().any(|(index, count)| {
         while now.next_if(|(i, _)| i < index).is_some() {}
@@ -66,6 +67,7 @@ pub(crate) fn started_anew((start_before, before): (i64, i64), (start, time): (i
 
 /// Is the start timestamp of a sample before the previous sample, and different from that one's?
 pub(crate) fn starts_overlap((start_before, before): (i64, i64), start: i64) -> bool {
+    // An unknown start overlaps nothing, and samples of one counter share their start.
     start != 0 && start < before && start != start_before
 }
 

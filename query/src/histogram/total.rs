@@ -85,6 +85,7 @@ impl Total {
         } else if same {
             self.zero.add(sign * other.zero_count);
             for (mine, buckets) in [(&mut self.positive, &other.positive), (&mut self.negative, &other.negative)] {
+                // Buckets inside the zero bucket are only possible in an invalid histogram: see `within_zero`.
                 let within = within_zero(buckets.iter().map(|(i, _)| i), other.schema, other.zero_threshold);
                 mine.add(buckets.iter().skip(within), sign);
             }
@@ -99,6 +100,7 @@ impl Total {
         let frame = &mut self.frame;
         // The coarser schema: buckets can be merged, but not split.
         let schema = frame.schema.min(other.schema);
+        // Ends, since every turn widens the zero bucket, and there are finitely many buckets to widen it over.
         let (positive, negative, zero) = loop {
             let (positive, negative, zero, reached) = at_resolution(other, schema, frame.zero_threshold);
             // The other histogram's zero bucket had to grow further than this one's: both must have the same.
@@ -142,6 +144,7 @@ impl Total {
     }
 
     fn scale(&mut self, factor: f64) {
+        // Sum and compensation are scaled apart, so that the sum keeps its precision.
         self.each(|n| (n.sum, n.lost) = (n.sum * factor, n.lost * factor));
     }
 
@@ -151,6 +154,7 @@ impl Total {
 
     /// An upper bound for all of its numbers, and for any sum of its buckets.
     fn largest(&mut self) -> f64 {
+        // Not the maximum: merging buckets adds them, and the sum of all numbers bounds every such merge.
         let mut sum = 0.0;
         self.each(|n| sum += n.sum.abs());
         sum
@@ -222,6 +226,7 @@ impl Mean {
             self.total = before;
             self.total.divide(self.n - 1.0);
         }
+        // `mean * (n - 1) / n + value / n`: neither term can overflow.
         self.total.scale((self.n - 1.0) / self.n);
         self.total.add(&super::divided(histogram, self.n))
     }

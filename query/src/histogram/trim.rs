@@ -24,6 +24,7 @@ pub(crate) fn trim(histogram: &Histogram, at: f64, upper: bool) -> Histogram {
         cut |= kept != bucket.count;
         *slot = kept;
     };
+    // Custom buckets are interpolated linearly, exponential ones on a logarithmic scale.
     let linear = histogram.is_custom();
     for (bucket, slot) in histogram.positive_buckets().zip(&mut out.positive.counts).filter(|(b, _)| b.count != 0.0) {
         take(bucket, slot, kept(&bucket, at, keep, linear));
@@ -82,7 +83,9 @@ fn kept_of_endless(bucket: &Bucket, at: f64, keep: Keep) -> (f64, f64) {
     let Bucket { lower, upper, count, .. } = *bucket;
     let from_zero = lower == f64::NEG_INFINITY && upper > 0.0 && upper != f64::INFINITY;
     match keep {
+        // Observations are spread evenly between zero and the upper bound.
         Keep::Below if from_zero && at > 0.0 => (count * at / upper, at / 2.0),
+        // Nothing is known of observations below the bucket's bound: all are kept, as if at the value.
         Keep::Below if lower == f64::NEG_INFINITY && upper <= 0.0 => (count, at),
         Keep::Above if from_zero && at >= 0.0 => (count * (1.0 - at / upper), f64::midpoint(at, upper)),
         Keep::Above if lower != f64::NEG_INFINITY => (count, at),
@@ -113,6 +116,7 @@ fn middle(lower: f64, upper: f64, linear: bool) -> f64 {
         (true, false) => upper,
         (false, true) => lower,
         (false, false) if linear => f64::midpoint(lower, upper),
+        // The geometric mean; the sign is that of the side on which both bounds are.
         (false, false) => (lower * upper).abs().sqrt().copysign(lower + upper),
     }
 }

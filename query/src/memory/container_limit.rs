@@ -3,8 +3,9 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 /// Reads how many bytes are free for queries now, beyond what the process holds; negative where it holds too much.
 pub type Left = Box<dyn Fn() -> i64 + Send + Sync>;
@@ -56,10 +57,11 @@ impl ContainerLimit {
         if all <= more || all <= self.ceiling.load(Ordering::Relaxed) && fresh < GRAIN {
             return Ok(());
         }
-        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reading = self.reading.lock();
         let now = Instant::now();
         if reading.at.is_none_or(|at| now.saturating_duration_since(at) >= self.interval) {
             reading.at = Some(now);
+            // What is held without the bytes of this request, which are counted as fresh.
             let ceiling = self.read(&mut reading, now, used - bytes.min(used), bytes);
             self.ceiling.store(ceiling, Ordering::Relaxed);
         }

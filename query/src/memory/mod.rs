@@ -4,9 +4,11 @@
 mod container_limit;
 
 use std::cell::Cell;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
 
 use self::container_limit::ContainerLimit;
 pub use self::container_limit::Left;
@@ -28,7 +30,7 @@ pub struct MemoryPool {
     max_per_query: usize,
     used: AtomicUsize,
     container: Option<ContainerLimit>,
-    /// Threads that wait for memory, and what wakes them.
+    /// The number of threads that wait for memory, and the condition that wakes them.
     waiting: AtomicUsize,
     freed: (Mutex<()>, Condvar),
 }
@@ -49,9 +51,10 @@ impl MemoryPool {
     /// Waits until some memory was given back, or for a moment.
     pub fn wait(&self, most: Duration) {
         let (lock, freed) = &self.freed;
-        let guard = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut guard = lock.lock();
         self.waiting.fetch_add(1, Ordering::SeqCst);
-        drop(freed.wait_timeout(guard, most));
+        // A spurious wake-up is harmless: the caller tries to take memory again, and waits once more.
+        freed.wait_for(&mut guard, most);
         self.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 
@@ -63,10 +66,11 @@ impl MemoryPool {
 
     fn give(&self, bytes: usize) {
         self.used.fetch_sub(bytes, Ordering::SeqCst);
+        // The common case has no waiters, and takes no lock.
         if bytes > 0 && self.waiting.load(Ordering::SeqCst) > 0 {
             // A waiter holds the lock from before it is counted until it waits: taking it here makes sure that the waiter
             // is not between the two, where it would miss the notification.
-            drop(self.freed.0.lock().unwrap_or_else(PoisonError::into_inner));
+            drop(self.freed.0.lock());
             self.freed.1.notify_all();
         }
     }
@@ -115,6 +119,7 @@ impl QueryMemory {
             self.used.fetch_sub(bytes, Ordering::Relaxed);
             return Err(Error::QueryMemory { most });
         }
+        // The query's own limit first: its error cannot be cured by waiting, while that of the pool can.
         let most = self.of.max;
         let all = self.of.used.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         let refused = if all > most {
@@ -134,6 +139,7 @@ impl QueryMemory {
 
     /// Takes memory for a cache, which only saves time: refused where less than three quarters would stay free for results.
     pub(crate) fn take_spare(&self, bytes: usize) -> bool {
+        // Checked without taking: a cache may miss its share by a little, but the limits are enforced by `take`.
         let fits = |used: &AtomicUsize, most: usize| used.load(Ordering::Relaxed).saturating_add(bytes) <= most / 4;
         fits(&self.used, self.of.max_per_query) && fits(&self.of.used, self.of.max) && self.take(bytes).is_ok()
     }
@@ -182,6 +188,7 @@ impl QueryMemory {
 }
 
 impl Drop for QueryMemory {
+    // The pool's share of this query, whatever its threads reserved of it.
     fn drop(&mut self) {
         self.of.give(*self.used.get_mut());
     }
@@ -192,7 +199,7 @@ impl Drop for QueryMemory {
 pub(crate) struct Reservation<'a> {
     memory: &'a QueryMemory,
     bytes: Cell<usize>,
-    /// The most of them since the peak was last taken.
+    /// The maximum of `bytes` since the last [`Self::take_peak`].
     peak: Cell<usize>,
 }
 
@@ -213,12 +220,12 @@ impl<'a> Reservation<'a> {
         Ok(())
     }
 
-    /// The most bytes held until now, forgotten with this.
+    /// Returns the peak, and resets it to what is held now.
     pub(crate) fn take_peak(&self) -> usize {
         self.peak.replace(self.bytes.get())
     }
 
-    /// Takes a peak of before into account again.
+    /// Raises the peak to an earlier one.
     pub(crate) fn restore_peak(&self, before: usize) {
         self.peak.set(self.peak.get().max(before));
     }
@@ -227,7 +234,7 @@ impl<'a> Reservation<'a> {
         self.back_to(self.bytes.get().saturating_sub(bytes));
     }
 
-    /// Leaves what is held to the query: it is not given back when this is dropped.
+    /// Leaves the reserved memory to the query: it is not released when this is dropped.
     pub(crate) fn keep(&self) {
         self.bytes.set(0);
     }

@@ -38,6 +38,7 @@ pub(super) fn merge(plan: &mut Plan, _: &EngineOptions) {
     if !plan.has_several_scans() || !repeats_a_scan(plan) {
         return;
     }
+    // Most queries ended above, before their expressions are compared.
     let mut places = Vec::new();
     visit(plan, Plan::ROOT, (true, None), &mut places);
     if places.len() > PLACES_MAX {
@@ -66,6 +67,7 @@ impl Merger<'_> {
         let mut equal: HashMap<u32, Vec<NodeId>> = HashMap::new();
         places.iter().for_each(|place| equal.entry(self.number(place.id)).or_default().push(place.id));
         for place in places {
+            // Places inside an expression that reads a kept result are not evaluated, and so do not count.
             let found = equal[&self.number(place.id)].iter().copied();
             let same: Vec<NodeId> = found.filter(|id| !self.inside[id.index()]).collect();
             // Handled once for all equal places, at the first of them, and only if that is collected.
@@ -93,11 +95,13 @@ impl Merger<'_> {
             let NodeKind::Aggregate(aggregate) = &self.plan.node(place.id).kind else { continue };
             let operand = aggregate.expr;
             let facts = self.plan.node(operand).facts;
+            // Operands that do not stream are collected, and are shared by `merge_equal` where they repeat.
             let folds = aggregate.op.param().is_none() && facts.streams && !facts.invariant;
             let is_shared = |id: NodeId| self.plan.node(id).decisions.common.is_some();
             if self.inside[place.id.index()] || !folds || self.plan.subtree(operand).any(is_shared) {
                 continue;
             }
+            // The subquery is part of the key: inside of it expressions are evaluated at other steps.
             match first.entry((self.number(operand), place.subquery)) {
                 Entry::Vacant(free) => drop(free.insert(place.id)),
                 Entry::Occupied(found) => {
@@ -126,6 +130,7 @@ fn repeats_a_scan(plan: &Plan) -> bool {
             NodeKind::String(string) => text += string.len(),
             _ => {}
         }
+        // The comparison below is quadratic in the number of selectors.
         if scans.len() > SELECTORS_MAX || text > TEXT_MAX {
             return false;
         }
@@ -144,9 +149,12 @@ fn visit(plan: &Plan, id: NodeId, (whole, subquery): (bool, Option<NodeId>), pla
     }
     match &node.kind {
         NodeKind::Unary(_, inner) => visit(plan, *inner, (whole, subquery), places),
+        // The inner result of a subquery is always collected.
         NodeKind::Subquery(inner) => visit(plan, inner.expr, (true, Some(id)), places),
         NodeKind::Aggregate(aggregate) => {
             aggregate.param.iter().for_each(|param| visit(plan, *param, (false, subquery), places));
+            // A quantile collects all values of a group, and an operand that does not stream is collected before it is
+            // folded.
             let whole = aggregate.op == AggregateOp::Quantile || !plan.node(aggregate.expr).facts.streams;
             visit(plan, aggregate.expr, (whole, subquery), places);
         }
@@ -185,6 +193,7 @@ fn value_numbers(plan: &Plan) -> Vec<u32> {
     for id in plan.ids().rev() {
         let kind = &plan.node(id).kind;
         let operands = kind.operands().map(|operand| numbers[operand.index()]).collect();
+        // Children have larger ids, so their numbers are known: the loop runs backwards.
         let next = known.len() as u32;
         numbers[id.index()] = *known.entry((own_text(kind), operands)).or_insert(next);
     }
@@ -200,6 +209,7 @@ fn own_text(kind: &NodeKind) -> String {
         format!("{matchers:?} {} {extension:?} {totals}", shift(&scan.shift))
     };
     match kind {
+        // Bits tell apart what `==` does not: zeros of both signs, and kinds of NaN.
         NodeKind::Number(value) => format!("number {}", value.to_bits()),
         NodeKind::String(text) => format!("string {text:?}"),
         NodeKind::Vector(one) => format!("vector {}", scan(one)),

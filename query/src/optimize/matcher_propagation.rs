@@ -41,6 +41,7 @@ fn propagated(plan: &Plan, binary: &Binary) -> (Vec<Matcher>, Vec<Matcher>) {
     let (left, right) = narrowed_sides(plan, binary);
     let of = |side: NodeId, wanted: bool| -> Vec<Matcher> {
         let known = if wanted { known(plan, side) } else { Vec::new() };
+        // Long chains would otherwise hand ever longer lists from operator to operator.
         let few = known.len() <= KNOWN_MAX;
         known.into_iter().filter(|m| few && matches_on(&binary.matching, &m.name)).cloned().collect()
     };
@@ -60,6 +61,7 @@ fn narrowed_sides(plan: &Plan, binary: &Binary) -> (bool, bool) {
             let Matching { card, fill_left, fill_right, .. } = &binary.matching;
             let one = if *card == Card::OneToMany { binary.left } else { binary.right };
             let fills = fill_left.is_some() || fill_right.is_some();
+            // A gap that is filled is a result without a partner.
             let both = !fills && has_unique_matches(plan, one, &binary.matching);
             (both, both)
         }
@@ -90,6 +92,7 @@ fn known(plan: &Plan, id: NodeId) -> Vec<&Matcher> {
             found.retain(|m| selects || keeps_label(aggregate, &m.name));
             found
         }
+        // The result consists of series of the left side.
         NodeKind::Binary(binary) if matches!(binary.op, BinaryOp::And | BinaryOp::Unless) => known(plan, binary.left),
         _ => match node.facts.leaf.and_then(|leaf| plan.scan(leaf)) {
             // Functions take the name away, and what else begins so.
@@ -127,6 +130,7 @@ fn add(plan: &mut Plan, id: NodeId, matcher: &Matcher) {
             None
         }
         NodeKind::Aggregate(aggregate) => {
+            // Other aggregations may annotate what they fold: see the head of this file.
             let counts = matches!(aggregate.op, AggregateOp::Count | AggregateOp::Group);
             (counts && keeps_label(aggregate, &matcher.name)).then_some(aggregate.expr)
         }

@@ -11,6 +11,7 @@ pub(super) fn choose(plan: &mut Plan, options: &EngineOptions) {
         let NodeKind::Aggregate(aggregate) = &plan.node(id).kind else { continue };
         let limits = matches!(aggregate.op, AggregateOp::TopK | AggregateOp::BottomK | AggregateOp::LimitK);
         let facts = plan.node(aggregate.expr).facts;
+        // Series that may have to be merged cannot be dropped one by one.
         let streams = facts.streams && (options.delayed_name_removal || !facts.may_collide);
         plan.node_mut(id).decisions.partial_topk = limits && streams;
     }

@@ -11,6 +11,7 @@ pub(super) fn push_down(plan: &mut Plan, options: &EngineOptions) {
     for id in plan.ids() {
         let NodeKind::Aggregate(aggregate) = &plan.node(id).kind else { continue };
         let quantile = aggregate.op == AggregateOp::Quantile;
+        // Other aggregations return series with their labels.
         let folds = aggregate.op.param().is_none() || quantile;
         if !folds || !streams_once(plan, aggregate.expr, options, quantile) {
             continue;
@@ -26,6 +27,7 @@ fn streams_once(plan: &Plan, operand: NodeId, options: &EngineOptions, is_distin
     let facts = node.facts;
     // Where names could collide, series are merged by whole label sets. Invariant operands are collected.
     let merges = facts.may_collide && (is_distinct || !options.delayed_name_removal);
+    // A scan with a fixed `@` is evaluated once and collected.
     let own_times = node.decisions.partitioned.and_then(|leaf| plan.scan(leaf)).is_some_and(has_own_times);
     !merges && own_times && node.decisions.common.is_none()
 }

@@ -274,13 +274,16 @@ impl BinaryOp {
     /// The precedence; larger binds more tightly.
     pub(crate) fn precedence(self) -> u8 {
         match self {
+            // Below all operators of upstream, so that `a or b default c` fills gaps of the whole expression before it.
             Self::Default => 0,
             Self::Or => 1,
             Self::And | Self::Unless => 2,
             Self::TrimUpper | Self::TrimLower => 3,
+            // As upstream's grammar: trims and comparisons are one level.
             op if op.is_comparison() => 3,
             Self::Add | Self::Sub => 4,
             Self::Pow => 7,
+            // `*`, `/`, `%` and `atan2`; the unary operators are at 6, between these and `^`.
             _ => 5,
         }
     }

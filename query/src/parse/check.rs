@@ -75,6 +75,8 @@ impl Checker<'_> {
 
     fn selector(&mut self, selector: &Selector, may_match_all: bool) {
         if let Some(name) = &selector.name {
+            // The matcher of the name is the last one (see [`Selector::matchers`]); any other one of `__name__`
+            // contradicts it or repeats it.
             let others = selector.matchers.split_last().map_or(&[][..], |(_, others)| others);
             for other in others.iter().filter(|m| m.name == METRIC_NAME) {
                 let (name, other) = (quoted(name), quoted(&other.value));
@@ -91,11 +93,14 @@ impl Checker<'_> {
             self.fault(span, message);
         }
         let context = format!("call to function {}", quoted(function.name));
+        // The second argument of `info` is a selector that only names labels. It is exempt from the rule against empty
+        // selectors.
         let data = call.args.get(1).filter(|_| function.name == "info");
         if let Some(data) = data {
             self.info_data(data, span, &context);
         }
         for (i, arg) in call.args.iter().enumerate() {
+            // Superfluous arguments have no type; `wrong_count` reported them.
             let Some(wanted) = function.arg_type(i) else { break };
             match &arg.kind {
                 // The labels of `info` may match everything.
@@ -122,6 +127,7 @@ impl Checker<'_> {
 
     fn binary(&mut self, binary: &Binary, span: Span) {
         let Binary { op, left, right, matching, .. } = binary;
+        // Operands first: errors inside of them come before those of the operator, as in upstream's `checkAST`.
         let types = [self.expr(left), self.expr(right)];
         if binary.return_bool && !op.is_comparison() {
             self.fault(self.operator(binary), "bool modifier can only be used on comparison operators");
@@ -140,6 +146,7 @@ impl Checker<'_> {
                 self.fault(side.span, "binary expression must contain only scalar and instant vector types");
             }
         }
+        // Not an operator of upstream: it matches like a set operator, and so does not allow grouping either.
         if *op == BinaryOp::Default {
             if types[0] != Type::Vector {
                 self.fault(left.span, "the left side of default must be an instant vector");

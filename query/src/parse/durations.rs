@@ -26,6 +26,8 @@ impl Parser<'_> {
     /// The operand of `offset`. Without parentheses it is a single operand: `x offset -2 ^ 2` squares x.
     pub(super) fn offset_duration(&mut self) -> Parsed<Duration> {
         let sign = self.sign();
+        // In upstream's `offset_duration_expr` a literal, a function or a signed parenthesis ends the offset. A bare
+        // parenthesis or a second sign begins a `duration_expr`, which further operators continue.
         let closed = match self.peek() {
             Kind::LeftParen => sign.is_some(),
             Kind::Operator(BinaryOp::Add | BinaryOp::Sub) => false,
@@ -65,7 +67,9 @@ impl Parser<'_> {
             }
             self.grow(1)?;
             let place = self.take().span;
+            // `^` is right-associative, all others are left-associative.
             let right = self.duration_expr(op.precedence() + u8::from(op != Pow))?;
+            // Only a literal zero is known now; other divisors are checked by `resolve` when the query runs.
             let zero = matches!(right.kind, DurationKind::Literal(n) if n.value == 0.0 && !right.wrapped);
             let span = Span { start: left.span.start, end: right.span.end };
             if zero && matches!(op, Div | Mod) {
@@ -92,6 +96,7 @@ impl Parser<'_> {
     fn signed_duration(&mut self, op: BinaryOp, token: Token, inner: DurationExpr) -> DurationExpr {
         let span = Span { start: token.span.start, end: inner.span.end };
         match inner.kind {
+            // The sign becomes part of the literal, so that it is checked and printed as one.
             DurationKind::Literal(n) if !inner.wrapped => {
                 let value = if op == BinaryOp::Sub { -n.value } else { n.value };
                 DurationExpr { kind: DurationKind::Literal(Number { value, ..n }), wrapped: false, span }

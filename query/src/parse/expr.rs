@@ -15,6 +15,8 @@ const UNARY_OPERAND: u8 = 6;
 impl Parser<'_> {
     /// An expression of operators with at least this precedence.
     pub(super) fn expr(&mut self, min: u8) -> Parsed<Expr> {
+        // Precedence climbing: operators of equal precedence are a loop, so that a long chain needs no stack while it
+        // is parsed.
         let depth = self.depth();
         self.deeper()?;
         let mut left = self.unary()?;
@@ -31,6 +33,7 @@ impl Parser<'_> {
     }
 
     fn binary(&mut self, left: Expr, op: BinaryOp) -> Parsed<Expr> {
+        // The modifiers are between the operator and its right operand.
         let (return_bool, matching) = self.matching()?;
         let right = match op {
             // `^` is right-associative: `a ^ b ^ c` is a chain as well, and does not count as nesting.
@@ -41,6 +44,7 @@ impl Parser<'_> {
                 self.rise_to(depth);
                 right
             }
+            // Left-associative: an operator of the same precedence ends the right operand.
             _ => self.expr(op.precedence() + 1)?,
         };
         let span = Span { start: left.span.start, end: right.span.end };
@@ -64,6 +68,7 @@ impl Parser<'_> {
             }
         };
         let start = self.take().span.start;
+        // `-a ^ b` is `-(a ^ b)`, while `-a * b` is `(-a) * b`.
         let inner = self.expr(UNARY_OPERAND)?;
         let span = Span { start, end: inner.span.end };
         let kind = match inner.kind {
@@ -116,6 +121,7 @@ impl Parser<'_> {
             }
             kind if self.names_metric() => {
                 let span = self.take().span;
+                // Templates shadow functions and metrics of the same name.
                 if let Some(expr) = self.templated(span)? {
                     return Ok(expr);
                 }
@@ -157,6 +163,7 @@ impl Parser<'_> {
     }
 
     fn call(&mut self, name: Span) -> Parsed<Expr> {
+        // The arguments are parsed before the name is looked up: an error in them is reported first, as upstream does.
         let mut args = self.args()?;
         let span = Span { start: name.start, end: self.closing };
         let text = self.str(name);
@@ -165,6 +172,7 @@ impl Parser<'_> {
             let message = format!("unknown function with name {}", quoted(text));
             let extension = found.map(|_| text).or(self.extension_seen);
             self.fault(name, extension.map_or(message.clone(), |word| with_flag(&message, word)));
+            // The parser goes on, since upstream lists later errors as well.
             return Ok(nothing(span));
         };
         if function.experimental && !self.dialect.experimental_functions {
@@ -200,6 +208,7 @@ impl Parser<'_> {
         // The grouping may be before or after the arguments.
         let before = self.grouping()?;
         let mut args = self.args()?;
+        // The parenthesis of the arguments; a grouping behind them extends the position below.
         let mut span = Span { start: name.start, end: self.closing };
         let grouping = match before {
             Some(grouping) => grouping,
@@ -212,6 +221,7 @@ impl Parser<'_> {
             },
         };
         self.enter(outer);
+        // The order of these checks is that of upstream's `newAggregateExpr`: only one of the errors is reported.
         let wanted = 1 + usize::from(op.param().is_some());
         let got = args.len();
         let wrong = if got == 0 {
@@ -224,6 +234,7 @@ impl Parser<'_> {
         } else {
             None
         };
+        // The parameter is written first: `topk(5, expr)`.
         let last = args.pop();
         match (wrong, last) {
             (None, Some(expr)) => {

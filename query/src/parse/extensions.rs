@@ -19,6 +19,7 @@ impl Parser<'_> {
         if self.peek() != Kind::Identifier || !self.str(self.last_span()).eq_ignore_ascii_case(word) {
             return false;
         }
+        // The words are plain identifiers for the lexer, so that metrics and labels may have these names.
         if !self.dialect.extensions {
             self.extension_seen = Some(word);
         }
@@ -36,6 +37,7 @@ impl Parser<'_> {
     /// `keep_metric_names` after a call, or after an operator in parentheses.
     pub(super) fn keep_names(&mut self, expr: &mut Expr) -> Parsed<()> {
         let span = self.take().span;
+        // After a parenthesis the modifier belongs to the operator in it, not to a call in it.
         let is_call = matches!(expr.kind, ExprKind::Call(_));
         match innermost(expr) {
             ExprKind::Call(call) if is_call && keeps(call.function) => call.keep_name = true,
@@ -55,6 +57,7 @@ impl Parser<'_> {
             return;
         }
         for (i, arg) in args.iter_mut().enumerate() {
+            // Only a bare selector: one with a range has it already, and other expressions would need a subquery.
             if let (Some(Type::Matrix), ExprKind::Vector(selector)) = (function.arg_type(i), &mut arg.kind) {
                 let range = implied_range(function, self.dialect.scrape_interval_ms, arg.span);
                 arg.kind = ExprKind::Matrix(std::mem::take::<Selector>(selector), range);
@@ -106,6 +109,7 @@ fn implied_range(function: &Function, interval_ms: i64, span: Span) -> Duration 
     };
     let step = node(DurationKind::Step);
     let kind = if OF_TWO.contains(&function.name) {
+        // `max_of(step() + interval, 4 * interval)`, computed once the step of the query is known.
         let more = node(DurationKind::Binary(BinaryOp::Add, step, intervals(1)));
         DurationKind::MaxOf(more, intervals(4))
     } else {

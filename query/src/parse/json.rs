@@ -15,6 +15,7 @@ use super::ast::{
 pub(super) fn json(expr: &Expr, out: &mut String) {
     match &expr.kind {
         ExprKind::Number(n) => {
+            // Writing to a `String` cannot fail, here and below.
             let _ = write!(out, r#"{{"type":"numberLiteral","val":{}}}"#, text(&format_f(n.value)));
         }
         ExprKind::String(value) => {
@@ -59,6 +60,7 @@ fn text(value: &str) -> String {
             '\t' => out.push_str("\\t"),
             '\x08' => out.push_str("\\b"),
             '\x0c' => out.push_str("\\f"),
+            // Go's `encoding/json` escapes what is special in HTML and JavaScript.
             '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\x1f' => {
                 let _ = write!(out, "\\u{:04x}", u32::from(c));
             }
@@ -154,6 +156,7 @@ fn binary(b: &Binary, out: &mut String) {
         || "null".to_owned(),
         |m| {
             let card = match m.card {
+                // The tree has no such cardinality, since set operators have no other one.
                 _ if b.op.is_set() => "many-to-many",
                 Card::OneToOne => "one-to-one",
                 Card::ManyToOne => "many-to-one",

@@ -107,9 +107,12 @@ impl<'a> Lexer<'a> {
                 State::AfterHistogram => Ok(Some(self.after_histogram())),
             };
             match read {
+                // Only whitespace or a comment was read: the token begins behind it.
                 Ok(None) => {}
                 Ok(Some(kind)) => return Ok(Token { kind, span: Span { start: self.start, end: self.at } }),
                 Err(misread) => {
+                    // No resynchronisation: later reads return `End`, so that one typing error is not reported again
+                    // and again.
                     self.state = State::Done;
                     return Err(misread);
                 }
@@ -122,6 +125,7 @@ impl<'a> Lexer<'a> {
         let before = self.at;
         self.skip(is_space);
         if self.peek() == Some('#') {
+            // The line break is left for the next call, which skips it as whitespace.
             self.skip(|c| c != '\n' && c != '\r');
         }
         self.at > before
@@ -148,6 +152,7 @@ impl<'a> Lexer<'a> {
             '0'..='9' => self.number_or_duration()?,
             '.' if self.peek().is_some_and(|c| c.is_ascii_digit()) => self.number_or_duration()?,
             c if begins_name(c, self.utf8_names) || c == ':' => {
+                // A colon begins the name of a recording rule, but inside brackets it separates range and step.
                 return if self.bracket_open { self.bracketed_word(c) } else { Ok(Some(self.name())) };
             }
             '(' | ')' => self.paren(c)?,
@@ -155,8 +160,10 @@ impl<'a> Lexer<'a> {
                 self.brace_open = true;
                 Kind::LeftBrace
             }
+            // Brackets do not nest: a duration has no subqueries.
             '[' if self.bracket_open => return Err("unexpected left bracket '['".to_owned()),
             '[' => {
+                // The state of the lexer, not of the parser, decides what a colon means, as in upstream's lexer.
                 self.got_colon = false;
                 self.got_duration = false;
                 self.bracket_open = true;
@@ -188,11 +195,13 @@ impl<'a> Lexer<'a> {
         let next = self.peek();
         let (kind, long) = match (c, next) {
             ('=', Some('=')) => (Kind::Operator(BinaryOp::Eq), true),
+            // `=~` and `!~` are tokens only inside braces: see `in_braces`.
             ('=', Some('~')) => return Err("unexpected character after '=': '~'".to_owned()),
             ('=', _) => (Kind::Assign, false),
             ('!', Some('=')) => (Kind::Operator(BinaryOp::Ne), true),
             ('!', next) => return Err(format!("unexpected character after '!': {}", quoted_char(next))),
             ('<', Some('=')) => (Kind::Operator(BinaryOp::Le), true),
+            // `</` and `>/` trim native histograms. No operand begins with a slash: it cannot be a comparison.
             ('<', Some('/')) => (Kind::Operator(BinaryOp::TrimUpper), true),
             ('<', _) => (Kind::Operator(BinaryOp::Lt), false),
             (_, Some('=')) => (Kind::Operator(BinaryOp::Ge), true),
@@ -211,6 +220,7 @@ impl<'a> Lexer<'a> {
             return Ok(Kind::LeftParen);
         }
         if self.paren_depth == 0 {
+            // Upstream emits the token before it checks the depth: the error is positioned behind the parenthesis.
             self.start = self.at;
             return Err("unexpected right parenthesis ')'".to_owned());
         }
@@ -230,6 +240,7 @@ impl<'a> Lexer<'a> {
             None if word.contains(':') => Kind::MetricIdentifier,
             None => Kind::Identifier,
         };
+        // The labels of a series description are optional: without braces, the points follow the name directly.
         if self.series && self.peek() != Some('{') {
             self.state = State::Sequence;
         }
@@ -249,6 +260,7 @@ impl<'a> Lexer<'a> {
             self.got_colon = true;
             return Ok(Some(Kind::Colon));
         }
+        // Only `step`, `range`, `min_of` and `max_of` are words here; any other one is a unit in the wrong place.
         let word = self.duration_word(c).map(Kind::Word);
         word.map(Some).ok_or_else(|| format!("unexpected character: {}, expected ':'", quoted_char(Some(c))))
     }
@@ -278,6 +290,7 @@ impl<'a> Lexer<'a> {
                 Kind::RightBracket
             }
             ':' => {
+                // Errors about a colon are positioned behind it, since upstream emits the token before it checks it.
                 self.start = self.at;
                 if !self.got_duration {
                     return Err("unexpected colon before duration in duration expression".to_owned());
@@ -285,6 +298,7 @@ impl<'a> Lexer<'a> {
                 if self.got_colon {
                     return Err("unexpected repeated colon in duration expression".to_owned());
                 }
+                // It is a valid token, which includes the colon again.
                 self.start = self.at - 1;
                 self.got_colon = true;
                 Kind::Colon
@@ -335,6 +349,7 @@ impl<'a> Lexer<'a> {
             '{' => return Err("unexpected left brace '{'".to_owned()),
             '}' => {
                 self.brace_open = false;
+                // The points of a series description follow its labels.
                 if self.series {
                     self.state = State::Sequence;
                 }
@@ -357,6 +372,8 @@ impl<'a> Lexer<'a> {
 
     /// A string, after its opening quote.
     fn string(&mut self, quote: char) -> Result<Kind, Misread> {
+        // Only finds the end of the string; the escapes are resolved when the parser needs the value. They are checked
+        // here, because an invalid one is a lexical error.
         let mut chars = self.rest().chars();
         let mut escaped = Vec::new();
         while let Some(c) = chars.next() {
@@ -368,6 +385,7 @@ impl<'a> Lexer<'a> {
                 // The replacement character stands for invalid UTF-8 that was decoded before.
                 char::REPLACEMENT_CHARACTER => return Err("invalid UTF-8 rune".to_owned()),
                 '\\' if quote != '`' => escape(&mut chars, quote, &mut escaped)?,
+                // Only raw strings may span lines.
                 '\n' if quote != '`' => break,
                 _ => {}
             }
@@ -376,10 +394,12 @@ impl<'a> Lexer<'a> {
     }
 
     fn number_or_duration(&mut self) -> Result<Kind, Misread> {
+        // The first character was consumed to choose the branch; it belongs to the number.
         self.at = self.start;
         if self.scan_number() {
             return Ok(Kind::Number);
         }
+        // Continues where `scan_number` stopped: `5m` is a number up to its unit.
         if self.scan_duration() {
             return Ok(Kind::Duration);
         }

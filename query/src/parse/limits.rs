@@ -71,6 +71,7 @@ pub(super) fn is_small(expr: &Expr, most: usize) -> bool {
 
 /// The size of a tree; texts count as parts by their memory.
 pub(super) fn size(expr: &Expr) -> Size {
+    // Long texts are rare; short ones are within the memory of a part.
     let of_text = |len: usize| len / PART_BYTES;
     let own = match &expr.kind {
         ExprKind::String(text) => of_text(text.len()),

@@ -72,16 +72,18 @@ pub(crate) fn parse_within(text: &str, dialect: Dialect, limits: Limits<'_>) -> 
     }
 }
 
-/// A text that is shorter has few operators.
+/// Shorter texts have few operators.
 const FEW_BYTES: usize = 100;
 
-/// How many binary operators a query has at most: as far as it can be read.
+/// An upper bound for the number of binary operators of a query, up to the first lexical error.
 pub(crate) fn operators(text: &str) -> usize {
+    // The common case, which spares reading the text twice.
     if text.len() < FEW_BYTES {
         return 0;
     }
     let mut lexer = Lexer::new(text, false, true);
     let mut found = 0;
+    // Counted before parsing, since the stack that the tree needs is chosen by this number: see [`crate::stack`].
     while let Ok(Token { kind, span }) = lexer.next() {
         match kind {
             Kind::End => break,
@@ -93,7 +95,7 @@ pub(crate) fn operators(text: &str) -> usize {
     found
 }
 
-/// The tree, or everything that is wrong with the text; the first is what users are told.
+/// The tree, or all errors; users see the first one.
 #[cfg(test)]
 fn tree(text: &str, dialect: Dialect) -> Result<Expr, Vec<Fault>> {
     whole(&mut Parser::new(text, dialect, false))
@@ -110,6 +112,7 @@ fn whole(parser: &mut Parser<'_>) -> Result<Expr, Vec<Fault>> {
     let expr = parsed.and_then(|expr| parser.expect(Kind::End).map(|_| expr));
     let mut faults = std::mem::take(&mut parser.faults);
     let Ok(expr) = expr else { return Err(faults) };
+    // As upstream: types are only checked in a tree without syntax errors.
     if faults.is_empty() {
         faults = parser.no_text.take().map_or_else(|| check::check(text, &expr), |fault| vec![fault]);
     }
@@ -124,7 +127,7 @@ pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, Error> {
     lone(text, Dialect::default(), None)
 }
 
-/// The same within bounds; the memory of what is found stays taken.
+/// The same within bounds; the memory of the matchers stays reserved.
 ///
 /// # Errors
 /// When the text is no selector, or reading it goes past a limit.
@@ -134,6 +137,7 @@ pub fn parse_selector_within(text: &str, bounds: &Bounds) -> Result<Vec<Matcher>
     limits.begin(text)?;
     let dialect = Dialect { utf8_names: bounds.utf8_names, ..Dialect::default() };
     let matchers = lone(text, dialect, Some(limits))?;
+    // The matchers outlive the reservation: their memory stays with the query.
     taken.keep();
     Ok(matchers)
 }
@@ -172,13 +176,13 @@ pub(crate) fn series(text: &str) -> Result<(model::Labels, Vec<series::Point>), 
     series::series(text).map_err(|faults| parse_error(text, &faults))
 }
 
-/// What the blanks before the lines of [`pretty`] take at most, where an expression is so high that it matters.
+/// An upper bound for the indentation in the result of [`pretty`], bytes; 0 for expressions of ordinary depth.
 pub(crate) fn indentation(expr: &Expr) -> usize {
     let size = limits::size(expr);
     if size.depth > DEPTH_MAX { size.parts.saturating_mul(2 * size.depth) } else { 0 }
 }
 
-/// A query over several lines where it is long.
+/// Formats a query, over several lines if it is long.
 pub(crate) fn pretty(expr: &Expr) -> String {
     let mut text = String::new();
     pretty::pretty(expr, 0, &mut text);
@@ -202,7 +206,7 @@ pub(crate) fn resolve_duration(duration: &mut Duration, times: Times) -> Result<
     resolve::duration(duration, times).map_err(unresolved)
 }
 
-/// Errors of durations name bytes, from and to, where others name a line.
+/// Upstream reports errors of durations with a byte range instead of line and column.
 fn unresolved(Fault { span, message }: Fault) -> Error {
     Error::Parse(format!("{}:{}: {message}", span.start, span.end))
 }

@@ -59,6 +59,7 @@ impl Parser<'_> {
             (matching.fill_left, matching.fill_right) = (Some(value), Some(value));
             return Ok(());
         }
+        // Either order, each at most once; a repeated one is left in the input and reported as unexpected.
         for _ in 0..2 {
             if matching.fill_left.is_none() && self.take_if(Kind::Word(Word::FillLeft)).is_some() {
                 matching.fill_left = Some(self.fill_value()?);
@@ -98,6 +99,7 @@ impl Parser<'_> {
     pub(super) fn labels(&mut self) -> Parsed<Vec<String>> {
         let outer = self.enter(OPEN);
         self.expect(Kind::LeftParen)?;
+        // The context of error messages follows the position in the list: label, then comma or parenthesis.
         self.enter(LABEL);
         let mut labels = Vec::new();
         while self.take_if(Kind::RightParen).is_none() {
@@ -117,6 +119,8 @@ impl Parser<'_> {
 
     fn label(&mut self) -> Parsed<String> {
         let named = match self.peek() {
+            // Keywords are valid labels (`by (on, offset)`), except `without`, which upstream's `maybe_label` does not
+            // list.
             Kind::Operator(op) => op.is_set() || op == BinaryOp::Atan2,
             Kind::Identifier | Kind::MetricIdentifier | Kind::String | Kind::Aggregate(_) => true,
             Kind::Word(word) => word != Word::Without,
@@ -160,6 +164,7 @@ impl Parser<'_> {
         let outer = self.enter(RANGE);
         let range = self.positive_duration()?;
         self.enter(RANGE_END);
+        // A colon makes it a subquery, also without a step: `[5m:]` uses the default evaluation interval.
         let subquery = self.take_if(Kind::Colon).is_some();
         let mut step = None;
         if subquery {
@@ -176,6 +181,7 @@ impl Parser<'_> {
             let subquery = Subquery { expr, range, step, shift: Shift::default() };
             return Ok(Expr { kind: ExprKind::Subquery(Box::new(subquery)), span });
         }
+        // The errors are collected instead of returned: upstream goes on parsing behind the bracket.
         let selector = match expr.kind {
             ExprKind::Vector(selector) => Ok(selector),
             _ => Err("ranges only allowed for vector selectors"),
@@ -199,6 +205,7 @@ impl Parser<'_> {
         let outer = self.enter(OFFSET);
         let duration = self.offset_duration()?;
         self.enter(outer);
+        // The last closing token, which for `@ start()` is its parenthesis and for `offset 5m` the duration.
         let end = self.closing;
         if let Some(shift) = self.shift_of(expr, "offset modifier") {
             if shift.offset.is_set() {
@@ -222,6 +229,7 @@ impl Parser<'_> {
                 if word == Word::Start { At::Start } else { At::End }
             }
             _ => {
+                // NaN fails both comparisons, and so is out of bounds as well.
                 let seconds = self.signed()?;
                 if !(seconds > -SECONDS_MAX && seconds < SECONDS_MAX) {
                     let shown = format_six(seconds);
@@ -248,6 +256,8 @@ impl Parser<'_> {
     /// The modifiers of an expression; an error if it cannot have any.
     fn shift_of(&mut self, expr: &Expr, what: &str) -> Option<Shift> {
         match &expr.kind {
+            // The placeholder that `range` made of another expression: upstream reports its error again for each
+            // modifier.
             ExprKind::Matrix(s, _) if s.matchers.is_empty() && !self.faults.is_empty() => {
                 self.fault(expr.span, "ranges only allowed for vector selectors");
                 None
@@ -267,6 +277,7 @@ impl Parser<'_> {
         let word = extension.word();
         match &mut expr.kind {
             ExprKind::Vector(s) | ExprKind::Matrix(s, _) => {
+                // The same modifier twice is accepted, as upstream does.
                 let before = s.extension.replace(extension);
                 if before.is_some_and(|e| e != extension) {
                     self.fault(expr.span, "anchored and smoothed modifiers cannot be used together");
@@ -287,11 +298,13 @@ impl Duration {
     }
 
     pub(super) fn literal(number: Number) -> Self {
+        // Through nanoseconds, and truncated to milliseconds: upstream has a `time.Duration` in between.
         Self { ms: (number.value * 1e9).round() as i64 / 1_000_000, ..Self::default() }
     }
 
     pub(super) fn computed(expr: DurationExpr) -> Self {
         match expr.kind {
+            // A literal in parentheses stays an expression: it is printed with them.
             DurationKind::Literal(number) if !expr.wrapped => Self::literal(number),
             _ => Self { expr: Some(Box::new(expr)), ..Self::default() },
         }
@@ -311,6 +324,7 @@ impl Expr {
     fn extend_to(&mut self, end: usize) {
         self.span.end = end;
         if let ExprKind::Vector(selector) = &mut self.kind {
+            // The position of a vector selector includes its modifiers; inside a matrix selector it does not.
             selector.span.end = end;
         }
     }

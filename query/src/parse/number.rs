@@ -12,6 +12,7 @@ pub(super) fn number(text: &str) -> (f64, Option<String>) {
         "nan" => return (f64::NAN, None),
         _ => {}
     }
+    // Go allows underscores between digits; their places were checked by the lexer.
     let digits: String = lower.chars().filter(|c| *c != '_').collect();
     let wrong = |what| Some(format!("error parsing number: strconv.ParseFloat: parsing {}: {what}", quoted(text)));
     if let Some(hex) = digits.strip_prefix("0x") {
@@ -21,6 +22,7 @@ pub(super) fn number(text: &str) -> (f64, Option<String>) {
             Err(_) => (0.0, wrong("invalid syntax")),
         };
     }
+    // As Go's `ParseInt` with base 0: `010` is 8. `08` and `0.5` are no octal numbers, and are parsed as floats below.
     if let Some(value) = octal(&digits) {
         return (value, None);
     }

@@ -98,6 +98,8 @@ impl<'a> Parser<'a> {
             self.fault(span, message);
             Token { kind: Kind::Error, span }
         });
+        // The tokens for which upstream's `Lex` updates `lastClosing`; the ends of calls, aggregations and modifiers
+        // come from it.
         let closes = [Kind::RightBrace, Kind::RightParen, Kind::RightBracket, Kind::Duration, Kind::Number];
         if closes.contains(&token.kind) {
             self.closing = token.span.end;
@@ -115,6 +117,7 @@ impl<'a> Parser<'a> {
 
     /// Consumes the next token.
     pub(super) fn take(&mut self) -> Token {
+        // A token that was peeked at is not read again: reading has changed the state of the lexer.
         match self.ahead.take() {
             Some(token) => token,
             None => self.read(),
@@ -151,6 +154,8 @@ impl<'a> Parser<'a> {
     pub(super) fn unexpected(&mut self) -> Stop {
         let Context { name, expected, aggregation } = self.context;
         self.blame(name, expected);
+        // Upstream's grammar has an error production for aggregations, which builds one without arguments and so adds a
+        // second error.
         if let Some(start) = aggregation {
             self.fault(Span { start, end: self.closing }, "no arguments for aggregate expression provided");
         }
@@ -160,6 +165,7 @@ impl<'a> Parser<'a> {
     /// Adds an error about the last token, unless it was a lexical error.
     pub(super) fn blame(&mut self, context: &str, expected: &str) {
         let Token { kind, span } = self.last;
+        // `read` has reported the lexical error; the parser only sees that no valid token follows.
         if kind == Kind::Error {
             return;
         }
@@ -172,6 +178,7 @@ impl<'a> Parser<'a> {
         if !expected.is_empty() {
             message += &format!(", expected {expected}");
         }
+        // The text probably is MetricsQL: name the flag that enables it.
         if let Some(word) = self.extension_seen {
             message = with_flag(&message, word);
         }
@@ -208,6 +215,8 @@ impl<'a> Parser<'a> {
             );
             return Err(Stop);
         }
+        // The multiples of `PACE` that were passed: memory and time are checked there only, since most calls add one
+        // part.
         let paces = self.parts / PACE - before / PACE;
         if paces > 0 { self.within(paces * PACE * PART_BYTES) } else { Ok(()) }
     }

@@ -22,11 +22,13 @@ pub(super) fn pretty(expr: &Expr, level: usize, out: &mut String) {
             out.push_str(sign.symbol());
             let from = out.len();
             pretty(inner, level, out);
+            // The sign is indented already: the indentation of the operand behind it is removed.
             let blanks = out[from..].len() - out[from..].trim_start().len();
             out.replace_range(from..from + blanks, "");
             out.truncate(out.trim_end().len());
         }
         _ if fits => whole(expr, level, out),
+        // A leaf cannot be broken, however long it is.
         ExprKind::Number(_) | ExprKind::String(_) | ExprKind::Vector(_) | ExprKind::Matrix(..) => {
             whole(expr, level, out);
         }
@@ -76,6 +78,7 @@ fn put(out: &mut String, text: impl fmt::Display) {
 
 fn indent(level: usize, out: &mut String) {
     const BLANKS: &str = "                                                                ";
+    // Levels are limited by memory only: a chain of operators nests as deep as it is long.
     let mut left = 2 * level;
     while left > 0 {
         let some = left.min(BLANKS.len());

@@ -19,6 +19,8 @@ impl fmt::Display for Expr {
         match &self.kind {
             ExprKind::Number(number) => number.fmt(f),
             ExprKind::String(text) => text.fmt(f),
+            // The order of modifiers is fixed, whatever it was in the text; it differs between vector and matrix
+            // selectors, as upstream's `String` methods do.
             ExprKind::Vector(s) => {
                 write!(f, "{}{}{}{}", Bare(s), AtText(s.shift.at), Word(s.extension), Offset(&s.shift))
             }
@@ -109,11 +111,13 @@ impl fmt::Display for Bare<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.0.name.as_deref().unwrap_or("");
         f.write_str(name)?;
+        // The matcher of the name before the braces is not repeated in them; other matchers of `__name__` are.
         let is_name = |m: &&Matcher| {
             m.name == METRIC_NAME && m.op == model::MatchOp::Equal && m.value == name && !m.value.is_empty()
         };
         let others = self.0.matchers.iter().filter(|m| !is_name(m));
         let mut texts: Vec<String> = others.map(|m| matcher(m, self.0.utf8_names)).collect();
+        // Upstream sorts the printed matchers, so that equal selectors are equal texts.
         texts.sort();
         if texts.is_empty() { Ok(()) } else { write!(f, "{{{}}}", texts.join(",")) }
     }
@@ -138,6 +142,7 @@ impl fmt::Display for AtText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             None => Ok(()),
+            // Upstream's `%.3f`: always three decimals.
             Some(At::Ms(ms)) => write!(f, " @ {:.3}", ms as f64 / 1000.0),
             Some(At::Start) => f.write_str(" @ start()"),
             Some(At::End) => f.write_str(" @ end()"),
@@ -195,6 +200,7 @@ impl Binary {
             Card::OneToMany => Some("group_right"),
             _ => None,
         };
+        // The grammar requires a matching clause before `group_left`: `ignoring ()` is printed, too.
         if !m.labels.is_empty() || m.on || group.is_some() {
             let word = if m.on { "on" } else { "ignoring" };
             out += &format!(" {word} ({})", names(&m.labels, m.utf8_names));
@@ -204,6 +210,7 @@ impl Binary {
         }
         let fill = |word, value: f64| format!(" {word} ({})", model::float::format_v(value));
         match (m.fill_left, m.fill_right) {
+            // Compared by bits: `fill(NaN)` sets both sides to NaN, which does not equal itself.
             (Some(left), Some(right)) if left.to_bits() == right.to_bits() => out += &fill("fill", left),
             (left, right) => {
                 out.extend(left.map(|value| fill("fill_left", value)));

@@ -92,6 +92,7 @@ impl Text {
 /// Quoted as Go does it.
 impl fmt::Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Invalid UTF-8 is shown as `\x` escapes, which parse to the same bytes again.
         let bytes = match &self.string {
             Ok(string) => return f.write_str(&quoted(string)),
             Err(bytes) => bytes,
@@ -108,6 +109,7 @@ impl fmt::Display for Text {
 fn unescaped(quoted: &str) -> Result<Vec<u8>, String> {
     let quote = quoted.chars().next().unwrap_or('"');
     let body = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or("");
+    // Raw strings have no escapes; most others have none either.
     if quote == '`' || !body.contains('\\') {
         return Ok(body.as_bytes().to_vec());
     }
@@ -135,6 +137,7 @@ pub(super) fn escape(chars: &mut std::str::Chars<'_>, quote: char, out: &mut Vec
         't' => Some(b'\t'),
         'v' => Some(11),
         '\\' => Some(b'\\'),
+        // Only the string's own quote may be escaped, as in Go.
         c if c == quote => u8::try_from(c).ok(),
         _ => None,
     };
@@ -142,6 +145,7 @@ pub(super) fn escape(chars: &mut std::str::Chars<'_>, quote: char, out: &mut Vec
         out.push(byte);
         return Ok(());
     }
+    // The number of digits is fixed for each form. The first octal digit is the character that was read.
     let (count, base, first) = match c {
         '0'..='7' => (3, 8, Some(c)),
         'x' => (2, 16, chars.next()),
@@ -157,9 +161,11 @@ pub(super) fn escape(chars: &mut std::str::Chars<'_>, quote: char, out: &mut Vec
         }
         let c = digit.ok_or("escape sequence not terminated")?;
         let d = c.to_digit(base).ok_or_else(|| format!("illegal character {} in escape sequence", code_point(c)))?;
+        // Eight hexadecimal digits fit: nothing wraps.
         value = value.wrapping_mul(base).wrapping_add(d);
     }
     let invalid = || "escape sequence is an invalid Unicode code point".to_owned();
+    // Octal and `\x` escapes are bytes, not characters, and so can produce invalid UTF-8.
     if count <= 3 {
         out.push(u8::try_from(value).map_err(|_| invalid())?);
     } else {

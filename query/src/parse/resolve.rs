@@ -21,8 +21,10 @@ pub(crate) fn duration(duration: &mut Duration, times: Times) -> Result<(), Faul
 }
 
 fn set(duration: &mut Duration, times: Times, positive: bool) -> Result<(), Fault> {
+    // A literal was set, and checked, by the parser.
     let Some(expr) = &duration.expr else { return Ok(()) };
     let seconds = value(expr, times)?;
+    // The order of these checks is that of upstream's `calculateDuration`.
     if !seconds.is_finite() {
         return Err(fault(expr.span, "duration is NaN or infinite"));
     }
@@ -59,6 +61,7 @@ fn value(expr: &DurationExpr, times: Times) -> Result<f64, Fault> {
                 BinaryOp::Mod if right == 0.0 => return Err(fault(expr.span, "modulo by zero")),
                 BinaryOp::Div => left / right,
                 BinaryOp::Mod => left % right,
+                // The parser accepts no operator but these and `^`.
                 _ => left.powf(right),
             }
         }

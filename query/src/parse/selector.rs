@@ -16,6 +16,7 @@ impl Parser<'_> {
     /// Can the next token be a metric name?
     pub(super) fn names_metric(&mut self) -> bool {
         match self.peek() {
+            // `and`, `or` and `unless` are valid metric names, as in upstream's `metric_identifier`.
             Kind::Operator(op) => op.is_set(),
             Kind::Word(word) => word.is_metric(),
             Kind::Identifier | Kind::MetricIdentifier | Kind::Aggregate(_) => true,
@@ -31,6 +32,7 @@ impl Parser<'_> {
         let braces = if self.peek() == Kind::LeftBrace { Some(self.matchers(&mut selector.matchers)?) } else { None };
         let (first, last) = (name.or(braces).unwrap_or_default(), braces.or(name).unwrap_or_default());
         selector.span = Span { start: first.start, end: last.end };
+        // Pushed last: `check` tells it by its place from a matcher that was written in the braces.
         if let Some(name) = &selector.name {
             selector.matchers.push(Matcher::equal(METRIC_NAME, name.as_str()));
         }
@@ -71,12 +73,14 @@ impl Parser<'_> {
             Kind::Operator(BinaryOp::Ne) => MatchOp::NotEqual,
             Kind::Matches => MatchOp::Regex,
             Kind::MatchesNot => MatchOp::NotRegex,
+            // `{"name"}`: a quoted metric name.
             _ if is_string => {
                 self.grow(1)?;
                 matchers.push(Matcher::equal(METRIC_NAME, name));
                 return Ok(());
             }
             _ => {
+                // Only an identifier without an operator can be a template, so labels may have the name of one.
                 if let Some(templated) = self.templated_matchers(label.span)? {
                     matchers.extend(templated);
                     return Ok(());
@@ -91,8 +95,10 @@ impl Parser<'_> {
         let text = self.unquoted(value);
         let span = Span { start: label.span.start, end: value.end };
         self.grow(1)?;
+        // Compiling a regular expression is the one step whose memory is not proportional to the text.
         match Matcher::new_within(op, name, text, &mut |bytes| self.within(bytes).is_ok()) {
             Ok(matcher) => matchers.push(matcher),
+            // The limit ended the compilation; the expression itself may be valid.
             Err(_) if self.stopped.is_some() => return Err(Stop),
             Err(error) => self.fault(span, error.to_string()),
         }

@@ -46,6 +46,7 @@ pub(super) fn series(text: &str) -> Result<(Labels, Vec<Point>), Vec<Fault>> {
     let mut parser = Parser::new(text, Dialect { utf8_names: true, ..Dialect::default() }, true);
     let mut points = Vec::new();
     let parsed = parser.metric().and_then(|labels| parser.points(&mut points).map(|()| labels));
+    // Reported last: upstream accepts the string, and reports other errors first.
     parser.faults.extend(parser.no_text.take());
     match parsed {
         Ok(labels) if parser.faults.is_empty() => Ok((labels, points)),
@@ -70,6 +71,8 @@ impl Literal {
 
 /// The next histogram of a series with constant difference.
 fn combined(current: &Histogram, step: &Histogram, op: BinaryOp) -> Result<Histogram, String> {
+    // Upstream's `FloatHistogram.Add` would reduce the resolution, but its test parser refuses this before: each point
+    // of a series has the schema of the first.
     if current.schema > step.schema {
         let (from, to) = (step.schema, current.schema);
         return Err(format!("error combining histograms: cannot merge from schema {from} to {to}"));
@@ -86,6 +89,7 @@ impl Parser<'_> {
         if self.peek() == Kind::LeftBrace {
             self.label_set(&mut builder)?;
         }
+        // Set after the braces, so that the name before them wins.
         if let Some(span) = name {
             builder.set(METRIC_NAME, self.str(span));
         }
@@ -104,6 +108,7 @@ impl Parser<'_> {
             let is_string = label.kind == Kind::String;
             let name = if is_string { self.unquoted(label.span) } else { self.str(label.span).to_owned() };
             self.enter(ASSIGN);
+            // `{"name"}`: a quoted metric name.
             if is_string && self.peek() != Kind::Assign {
                 labels.set(METRIC_NAME, &name);
             } else {
@@ -130,6 +135,7 @@ impl Parser<'_> {
             return Err(self.unexpected());
         }
         loop {
+            // As upstream, errors about what separates points have no context.
             self.enter(Context::default());
             match self.peek() {
                 Kind::End => return Ok(()),
@@ -147,12 +153,14 @@ impl Parser<'_> {
                 Kind::Number | Kind::Identifier | Kind::Operator(BinaryOp::Add | BinaryOp::Sub) => {
                     self.floats(points)?;
                 }
+                // Trailing whitespace, or an error that the next turn reports.
                 _ => {}
             }
         }
     }
 
     fn repeat(&mut self, points: &mut Vec<Point>, times: usize, point: &Point) {
+        // Checked before memory is allocated: `0x9999999999` is a short text.
         if points.len().saturating_add(times) > POINTS_MAX {
             self.fault(self.last_span(), format!("more than {POINTS_MAX} points in series values"));
         } else {
@@ -164,6 +172,7 @@ impl Parser<'_> {
     fn floats(&mut self, points: &mut Vec<Point>) -> Parsed<()> {
         let mut value = match self.take_if(Kind::Identifier) {
             Some(word) => {
+                // Reported without stopping, as upstream does.
                 if self.str(word.span) != "stale" {
                     self.blame("series values", "number or \"stale\"");
                 }
@@ -187,10 +196,12 @@ impl Parser<'_> {
             self.repeat(points, times, &Point::Float(value));
             return Ok(());
         };
+        // The points are reserved with the check of their number, and then set.
         let begin = points.len();
         self.repeat(points, times, &Point::Absent);
         for point in points.iter_mut().skip(begin) {
             *point = Point::Float(value);
+            // Added up instead of multiplied: upstream has the same rounding errors.
             value += step;
         }
         Ok(())
@@ -254,6 +265,7 @@ impl Parser<'_> {
         let begin = points.len();
         self.repeat(points, times, &Point::Absent);
         for (i, slot) in points.iter_mut().skip(begin).enumerate() {
+            // The first point is the base itself; each other is the sum of the one before it and the step.
             if i > 0 {
                 current = Arc::new(combined(&current, &step, op).map_err(|message| {
                     self.fault(self.last_span(), message);
@@ -296,6 +308,7 @@ impl Parser<'_> {
         self.take();
         self.expect(Kind::Colon)?;
         let mut other = Literal::default();
+        // The value of a repeated key is parsed, but not used: the error is about the key, not about its value.
         let repeated = seen.contains(&key);
         let into = if repeated { &mut other } else { histogram };
         match key {
@@ -318,6 +331,7 @@ impl Parser<'_> {
             },
         }
         if repeated {
+            // Upstream reports it without a position.
             self.fault(Span::default(), format!("duplicate key \"{}\" in histogram", key.name()));
         }
         seen.push(key);

@@ -8,6 +8,7 @@ use super::token::{Key, Kind, hint, keyword};
 impl Lexer<'_> {
     /// Between the points.
     pub(super) fn sequence(&mut self) -> Result<Option<Kind>, Misread> {
+        // `statement` knows which brackets are open at the end of the text.
         let Some(c) = self.bump() else {
             self.state = State::Statement;
             return Ok(None);
@@ -24,6 +25,7 @@ impl Lexer<'_> {
             '_' => Kind::Blank,
             '0'..='9' => self.number()?,
             '.' if self.peek().is_some_and(|c| c.is_ascii_digit()) => self.number()?,
+            // Only `stale` is valid; the parser reports other words with the context of the values.
             c if is_alpha(c) => self.name(),
             c => return Err(format!("unexpected character in series sequence: {}", quoted_char(Some(c)))),
         };
@@ -54,6 +56,7 @@ impl Lexer<'_> {
             };
             format!("{what}: {}", quoted_char(c))
         };
+        // Computed before the lexer changes, which the closure borrows.
         let c = self.peek();
         let Some(first) = c else { return Err(incomplete(c)) };
         let unknown = incomplete(c);

@@ -30,6 +30,7 @@ impl Parser<'_> {
         let Some(template) = find(&self.scope, self.str(name)) else { return Ok(None) };
         let mut args = Vec::new();
         let mut span = name;
+        // A template without parameters takes no arguments: a parenthesis after it is left for the caller.
         if !template.params.is_empty() {
             args = if self.peek() == Kind::LeftParen { self.args()? } else { Vec::new() };
             span.end = span.end.max(self.closing);
@@ -73,6 +74,7 @@ impl Parser<'_> {
 
     /// Skips tokens to the end of a template definition.
     fn skip_body(&mut self) -> Parsed<Span> {
+        // Tokens are skipped, not characters: a comma in a string or inside brackets does not end the body.
         let mut depth = 0usize;
         self.peek();
         let start = self.last_span().start;
@@ -91,6 +93,7 @@ impl Parser<'_> {
     /// Expands a template at a position.
     fn expand(&mut self, template: &Rc<Template>, args: Vec<Expr>, span: Span) -> Parsed<Expr> {
         self.uses += 1;
+        // Templates that use others twice grow exponentially with their number.
         if self.uses > USES_MAX {
             self.fault(span, format!("templates are used more than {USES_MAX} times"));
             return Err(Stop);
@@ -118,6 +121,7 @@ impl Parser<'_> {
             let (name, body) = (name.clone(), Body::Given(expr, size));
             scope = Some(Rc::new(Template { name, params: Vec::new(), body, outer: scope }));
         }
+        // The text before the body is kept, so that positions in errors are those of the query.
         let until = self.text.get(..text.end).unwrap_or_default();
         let mut inner = Parser::new(until, self.dialect, false);
         inner.start_at(text.start, self.depth());

@@ -127,6 +127,7 @@ impl Word {
 /// Classifies a word, case-insensitively: operator, aggregation, number, keyword or identifier.
 pub(super) fn keyword(text: &str) -> Option<Kind> {
     let is = |word: &str| text.eq_ignore_ascii_case(word);
+    // Numbers that are written as words; upstream's `key` table has them, too.
     if is("inf") || is("nan") {
         return Some(Kind::Number);
     }
@@ -192,6 +193,7 @@ pub(super) fn hint(name: &str) -> Option<ResetHint> {
 
 /// The name of a token in parse errors: `<op:+>`, `<by>`, `identifier "x"`.
 pub(super) fn describe(kind: Kind, text: &str) -> String {
+    // Upstream's `Item.String` compares the length in bytes, but cuts after ten characters.
     let short = || match text.char_indices().nth(10) {
         _ if text.len() <= 10 => quoted(text),
         Some((cut, _)) => format!("{}...", quoted(text.get(..cut).unwrap_or(text))),

@@ -30,6 +30,7 @@ pub(crate) fn analyse(plan: &mut Plan) {
             selects: names[id.index()].scans > 0,
             ..Facts::default()
         };
+        // In this order: collisions depend on the names that are kept.
         facts.keeps_names = keeps_names(plan, id, facts.streams);
         let Names { scans, several } = names[id.index()];
         // Two metrics, or a label that becomes the name, can yield equal labels once names are dropped.
@@ -57,6 +58,7 @@ fn is_invariant(plan: &Plan, id: NodeId) -> bool {
     let invariant = |id: NodeId| plan.node(id).facts.invariant;
     match &plan.node(id).kind {
         NodeKind::Number(_) | NodeKind::String(_) => true,
+        // As upstream's `PreprocessExpr`: a fixed `@` makes the samples the same at every step.
         NodeKind::Vector(scan) | NodeKind::Matrix(scan, _) => scan.shift.at.is_some(),
         NodeKind::Subquery(subquery) => subquery.shift.at.is_some(),
         NodeKind::Unary(_, inner) => invariant(*inner),
@@ -67,6 +69,7 @@ fn is_invariant(plan: &Plan, id: NodeId) -> bool {
             Body::Timestamp => matches!(plan.node(call.args[0]).kind, NodeKind::Vector(_)) && invariant(call.args[0]),
             Body::Info => invariant(call.args[0]) && is_uniform(plan, call.args[0]),
             _ => {
+                // `hour()` and its like use the evaluation time when no vector is given.
                 let default_time = call.args.is_empty() && !matches!(call.function.body, Body::Pi);
                 !call.function.varies() && !default_time && call.args.iter().all(|arg| invariant(*arg))
             }
@@ -77,6 +80,7 @@ fn is_invariant(plan: &Plan, id: NodeId) -> bool {
 /// Does each series of the result depend on one series of one operand alone?
 fn streams(plan: &Plan, id: NodeId) -> bool {
     match &plan.node(id).kind {
+        // A unary operator on a scalar is never asked for its series.
         NodeKind::Vector(_) | NodeKind::Unary(..) => true,
         NodeKind::Binary(binary) => binary.op != BinaryOp::Default && !binary.of_vectors,
         NodeKind::Call(call) => match call.function.body {
@@ -121,6 +125,7 @@ fn leaf(plan: &Plan, id: NodeId, streams: bool) -> Option<NodeId> {
         NodeKind::Vector(_) | NodeKind::Matrix(..) => Some(id),
         NodeKind::Binary(binary) if streams => {
             let (vector, scalar) = vector_and_scalar(plan, binary);
+            // A scalar that selects is another scan, whose partitions differ.
             facts(vector).leaf.filter(|_| !facts(scalar).selects)
         }
         NodeKind::Call(call) if streams => leaf_of_call(plan, call),
@@ -129,6 +134,7 @@ fn leaf(plan: &Plan, id: NodeId, streams: bool) -> Option<NodeId> {
 }
 
 fn leaf_of_call(plan: &Plan, call: &Call) -> Option<NodeId> {
+    // Scalar arguments may select as well: then no single scan stands for the call.
     let mut selecting = call.args.iter().map(|arg| plan.node(*arg).facts).filter(|facts| facts.selects);
     match (selecting.next(), selecting.next()) {
         (Some(one), None) => one.leaf,

@@ -11,7 +11,7 @@ pub(crate) fn build(expr: Expr) -> Plan {
     plan
 }
 
-/// Adds an expression and what is below it; parentheses have no node.
+/// Adds an expression with its operands; parentheses have no node.
 fn add(plan: &mut Plan, mut expr: Expr) -> NodeId {
     while let ExprKind::Paren(inner) = expr.kind {
         expr = *inner;
@@ -48,10 +48,11 @@ fn kind(plan: &mut Plan, expr: Expr) -> NodeKind {
             let ast::Subquery { expr, range, step, shift } = *subquery;
             NodeKind::Subquery(Subquery { expr: add(plan, expr), range, step, shift })
         }
-        // `add` has taken them away.
+        // `add` removes parentheses before it calls this function.
         ExprKind::Paren(inner) => kind(plan, *inner),
         ExprKind::Unary(sign, inner) => NodeKind::Unary(sign, add(plan, *inner)),
         ExprKind::Binary(binary) => {
+            // Read before the sides are moved into the plan.
             let of_vectors = binary.matched().is_some();
             let ast::Binary { op, left, right, return_bool, keep_name, matching, .. } = *binary;
             let left_span = left.span;

@@ -1,5 +1,5 @@
-//! A plan as people read it: for each node what it is, what the optimiser decided, and, where it was estimated or measured,
-//! what it costs.
+//! Explains a plan: for each node its operation, the decisions of the optimiser, and, if they were estimated or measured, its
+//! costs.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,7 +13,7 @@ use crate::parse::ast::Grouping;
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Explanation {
-    /// The nodes. As a list and not as a tree: a chain of operators may be too long for whatever calls itself at each level.
+    /// The nodes, as a list instead of a tree: a long chain of operators would be too deep for recursive code.
     pub nodes: Vec<PlanNode>,
 }
 
@@ -21,75 +21,76 @@ pub struct Explanation {
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct PlanNode {
-    /// Its number; decisions refer to it.
+    /// The id of the node; decisions refer to it.
     pub id: u32,
-    /// How many nodes are above it.
+    /// The number of nodes above it.
     pub depth: usize,
-    /// The numbers of its operands, in the order in which they are evaluated; none where it reads the result of another node.
+    /// The ids of its operands, in the order of evaluation; empty if it reads the result of another node.
     pub operands: Vec<u32>,
-    /// What it is: `vector selector`, `function rate`, `aggregation sum`.
+    /// The operation: `vector selector`, `function rate`, `aggregation sum`.
     pub operation: String,
-    /// Its part of the query as it was written, shortened.
+    /// Its part of the query text, truncated.
     pub expression: String,
-    /// What the optimiser decided on it.
+    /// The decisions of the optimiser about it.
     pub decisions: Vec<Decision>,
-    /// What it will read about; of selectors alone.
+    /// The estimated cost of reading it; only for selectors.
     pub estimate: Option<CostEstimate>,
-    /// What it cost, where the query was evaluated and that was measured.
+    /// The measured cost, if the evaluation was measured ([`QueryOptions::analysis`](crate::QueryOptions::analysis)).
     pub cost: Option<NodeCost>,
 }
 
-/// What a pass of the optimiser decided on a node.
+/// A decision of an optimiser pass about a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Decision {
     /// The pass by its usual name, `common subexpressions` for instance.
     pub pass: &'static str,
-    /// What it decided.
+    /// The decision.
     pub detail: String,
 }
 
-/// What a node cost.
+/// The measured cost of a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NodeCost {
-    /// How often it was evaluated: once on each thread and for each partition that it was carried through.
+    /// Number of evaluations: one per thread and partition.
     pub evaluations: u64,
-    /// How often its result, or what it reads, came from an equal node and not from the store.
+    /// How often its result, or the batches it reads, came from the cache of an equal node.
     pub reused: u64,
-    /// The time it and its operands took, without those that use it; summed over threads.
+    /// Time of the node and its operands, without its consumers; summed over threads.
     pub time: Duration,
-    /// Series that it yielded.
+    /// Series in its results.
     pub series: u64,
-    /// Samples that these had.
+    /// Samples in its results.
     pub samples: u64,
-    /// Series that it found in the store; of selectors alone.
+    /// Series found in the store; only for selectors.
     pub series_read: u64,
-    /// Samples that it read, as [`Stats::samples_read`](crate::Stats::samples_read) counts them; of selectors alone.
+    /// Samples read, counted as [`Stats::samples_read`](crate::Stats::samples_read); only for selectors.
     pub samples_read: u64,
-    /// The most memory that one thread held for it and its operands, bytes; 0 where series are handed on one by one.
+    /// Peak memory of one thread for the node and its operands, bytes; 0 if it streams its series.
     pub peak_bytes: u64,
 }
 
-/// What is shown of the text of a node, in characters.
+/// Maximum length of the text of a node, in characters.
 const EXPRESSION_MAX: usize = 80;
-/// What is looked at of it: some of it may be blanks.
+/// Characters of the query text that are considered, before whitespace is collapsed.
 const LOOKED_AT_MAX: usize = 4 * EXPRESSION_MAX;
-/// Levels that are indented; what is deeper stands below the last of them.
+/// Maximum indentation, in levels; deeper nodes are not indented further.
 const INDENTED_MAX: usize = 30;
 
-/// Explains a plan; `text` is the query that it was made of.
+/// Explains a plan; `text` is the text of the query.
 pub(crate) fn explain(plan: &Plan, text: &str) -> Explanation {
     let (scans, parents) = (labels_of_scans(plan), parents(plan));
     let mut groups: HashMap<usize, NodeId> = HashMap::new();
     let mut nodes = Vec::new();
-    // A list of what is still to come takes the place of recursion: a plan may be deep.
+    // An explicit stack instead of recursion: a plan may be deep.
     let mut next = vec![(Plan::ROOT, 0)];
     while let Some((id, depth)) = next.pop() {
         let node = plan.node(id);
-        // What is below a node that reads the result of another one is not evaluated.
+        // Nodes below one that reads the result of another are not evaluated.
         let reads_result = node.decisions.common.is_some_and(|common| common.first != id);
         let operands: Vec<NodeId> = if reads_result { Vec::new() } else { node.kind.operands().collect() };
+        // Reversed, since the list is a stack: the first operand is shown first.
         next.extend(operands.iter().rev().map(|operand| (*operand, depth + 1)));
         let mut decisions = decisions(plan, id, parents[id.index()]);
         if let Some(labels) = scans.get(&id) {
@@ -130,11 +131,13 @@ fn operation(kind: &NodeKind) -> String {
     }
 }
 
-/// The text of a node in one line, shortened.
+/// The text of a node in one line, truncated.
 fn expression(node: &Node, text: &str) -> String {
     let written = text.get(node.span.start..node.span.end).unwrap_or_default();
-    // Of a chain of operators each node has all before it in its text: no more is looked at than may be shown.
+    // In a chain of operators the text of each node includes all operands before it: without the limit, explaining
+    // the chain would take quadratic time.
     let end = written.char_indices().nth(LOOKED_AT_MAX).map_or(written.len(), |(end, _)| end);
+    // The query may be formatted over several lines.
     let line = written[..end].split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(EXPRESSION_MAX) {
         Some((end, _)) => format!("{}…", &line[..end]),
@@ -143,7 +146,7 @@ fn expression(node: &Node, text: &str) -> String {
     }
 }
 
-/// What the passes decided on a node, in their order, beside what concerns scans of others.
+/// The decisions of the passes about a node, in the order of the passes; without those about shared scans.
 fn decisions(plan: &Plan, id: NodeId, parent: Option<NodeId>) -> Vec<Decision> {
     let node = plan.node(id);
     let made = &node.decisions;
@@ -178,7 +181,7 @@ fn decisions(plan: &Plan, id: NodeId, parent: Option<NodeId>) -> Vec<Decision> {
     if !made.together.is_empty() {
         add("common subexpressions", format!("computes {} in the same pass", numbers(&made.together)));
     }
-    // Said once, at the topmost node that the partitions of a scan are carried through.
+    // Reported once, at the topmost node that is evaluated per partition.
     let above = parent.and_then(|parent| plan.node(parent).decisions.partitioned);
     if let Some(scan) = made.partitioned.filter(|scan| above != Some(*scan)) {
         let of = if scan == id { String::new() } else { format!(" of #{}", scan.0) };
@@ -190,7 +193,7 @@ fn decisions(plan: &Plan, id: NodeId, parent: Option<NodeId>) -> Vec<Decision> {
     all
 }
 
-/// By node, the one whose operand it is.
+/// The parent of each node.
 fn parents(plan: &Plan) -> Vec<Option<NodeId>> {
     let mut parents = vec![None; plan.nodes.len()];
     for id in plan.ids() {
@@ -199,17 +202,19 @@ fn parents(plan: &Plan) -> Vec<Option<NodeId>> {
     parents
 }
 
-/// By scan, the labels that are needed of its series.
+/// For each scan, the labels of its series that are needed.
 fn labels_of_scans(plan: &Plan) -> HashMap<NodeId, String> {
     let mut scans = HashMap::new();
     for node in &plan.nodes {
         let NodeKind::Aggregate(aggregate) = &node.kind else { continue };
+        // Only projections that reach a scan have an effect.
         let Some(scan) = plan.node(aggregate.expr).facts.leaf else { continue };
         let grouping = |id: &NodeId| match &plan.node(*id).kind {
             NodeKind::Aggregate(aggregate) => labels(&aggregate.grouping),
             _ => String::new(),
         };
         let mut needed: Vec<String> = node.decisions.projection.iter().map(grouping).collect();
+        // Aggregations that are computed together often group by the same labels.
         needed.dedup();
         if !needed.is_empty() {
             scans.insert(scan, format!("labels needed: {}", needed.join(" and ")));
@@ -226,7 +231,7 @@ fn labels(grouping: &Grouping) -> String {
     }
 }
 
-/// As a tree of text: a line for each node, and below it a line for each thing that is known of it.
+/// An indented text: a line per node, followed by lines with its decisions and costs.
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.nodes.iter().try_for_each(|node| node.fmt(f))
@@ -235,6 +240,7 @@ impl fmt::Display for Explanation {
 
 impl fmt::Display for PlanNode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Bounded: a chain of operators would indent its last line by its length.
         let indent = "  ".repeat(self.depth.min(INDENTED_MAX));
         writeln!(f, "{indent}#{} {}: {}", self.id, self.operation, self.expression)?;
         for Decision { pass, detail } in &self.decisions {

@@ -33,7 +33,7 @@ pub(crate) struct Plan {
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) kind: NodeKind,
-    /// Where it stands in the text, without parentheses around it.
+    /// The position in the query text, without parentheses around it.
     pub(crate) span: Span,
     pub(crate) value_type: Type,
     /// One past the last node below it.
@@ -64,7 +64,7 @@ pub(crate) struct Scan {
     pub(crate) matchers: Vec<Matcher>,
     pub(crate) shift: Shift,
     pub(crate) extension: Option<Extension>,
-    /// Of histograms only the count and the sum are looked at.
+    /// Only the count and the sum of histograms are used.
     pub(crate) totals: bool,
     /// The selector in the text, without a range and what follows it.
     pub(crate) span: Span,
@@ -110,7 +110,7 @@ pub(crate) struct Binary {
     pub(crate) matching: Matching,
 }
 
-/// What is known of a node before it is evaluated; see [`analysis`](super::analysis).
+/// Properties of a node that are known before it is evaluated; see [`analysis`](super::analysis).
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Facts {
     /// The value is the same at every step.
@@ -176,9 +176,9 @@ impl Plan {
         (0..self.nodes.len() as u32).map(NodeId)
     }
 
-    /// A node and all below it, parents first. Among them are the operands of what was folded into a constant, which select
-    /// nothing.
+    /// A node and all below it, parents first, including operands of folded constants, which have no scans.
     pub(crate) fn subtree(&self, id: NodeId) -> impl Iterator<Item = NodeId> + use<> {
+        // Nodes are in preorder, so a subtree is a contiguous range.
         (id.0..self.node(id).end.0).map(NodeId)
     }
 
@@ -201,7 +201,7 @@ impl Plan {
 }
 
 impl NodeKind {
-    /// What it reads from the store.
+    /// The scan of a selector.
     pub(crate) fn scan(&self) -> Option<&Scan> {
         match self {
             Self::Vector(scan) | Self::Matrix(scan, _) => Some(scan),
@@ -211,6 +211,7 @@ impl NodeKind {
 
     /// Its operands, in the order in which they are evaluated.
     pub(crate) fn operands(&self) -> impl DoubleEndedIterator<Item = NodeId> + Clone + '_ {
+        // Fixed places and a slice, so that iterating does not allocate.
         let (few, args) = match self {
             Self::Number(_) | Self::String(_) | Self::Vector(_) | Self::Matrix(..) => ([None, None], &[][..]),
             Self::Subquery(subquery) => ([Some(subquery.expr), None], &[][..]),

@@ -30,6 +30,7 @@ pub(crate) fn resolve(plan: &mut Plan, times: Times) -> Result<(), Error> {
             }
             NodeKind::Subquery(subquery) => {
                 resolve_shift(&mut subquery.shift, times)?;
+                // The step before the range, as upstream's `durationVisitor` does.
                 subquery.step.as_mut().map_or(Ok(()), |step| resolve_duration(step, times))?;
                 resolve_duration(&mut subquery.range, times)?;
             }

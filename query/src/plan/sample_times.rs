@@ -66,6 +66,7 @@ fn times_of<'p>(plan: &'p Plan, id: NodeId, outer: &mut Vec<&'p Shift>) -> Sampl
 fn times_of_scan(own: &Shift, outer: &[&Shift]) -> SampleTimes {
     let mut at = None;
     let mut offset_ms = 0i64;
+    // From the inside outwards: an `@` replaces all times around it, so outer shifts do not apply.
     for shift in std::iter::once(own).chain(outer.iter().rev().copied()) {
         if at.is_some() {
             break;

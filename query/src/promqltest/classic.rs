@@ -23,11 +23,13 @@ pub(super) fn histograms(lines: &[Line]) -> Result<Vec<Line>, String> {
     for line in lines {
         let name = line.labels.name();
         let bound = line.labels.value(BUCKET).parse::<f64>().ok().filter(|bound| !bound.is_nan());
+        // The series of a classic histogram differ in the suffix of the name, and buckets in `le`.
         let of = |suffix| name.strip_suffix(suffix);
         let (base, part): (&str, fn(&mut Parts, f64, f64)) = match (of("_bucket"), bound, of("_count"), of("_sum")) {
             (Some(base), Some(_), ..) => (base, |parts, bound, value| parts.buckets.push((bound, value))),
             (_, _, Some(base), _) => (base, |parts, _, value| parts.count = Some(value)),
             (.., Some(base)) => (base, |parts, _, value| parts.sum = value),
+            // Other series of the same `load` are no parts of histograms.
             _ => continue,
         };
         let mut builder = LabelsBuilder::new(&line.labels);
@@ -47,6 +49,7 @@ fn line(labels: Labels, parts: BTreeMap<usize, Parts>) -> Result<Line, String> {
     for (i, Parts { buckets, count, sum }) in parts {
         let histogram = Histogram::from_classic(&buckets, count, sum)
             .map_err(|error| format!("{labels} as a histogram: {error}"))?;
+        // Times without any part are gaps.
         points.resize(i, Point::Absent);
         points.push(Point::Histogram { histogram: Arc::new(histogram), names_hint: false });
     }

@@ -16,6 +16,7 @@ const TOLERANCE: f64 = 1e-6;
 
 /// Upstream's comparison of floats: equal, both NaN of the same kind, or close relative to their size.
 pub(crate) fn near(a: f64, b: f64) -> bool {
+    // A stale marker is a NaN, but not equal to any other one.
     if is_stale(a) || is_stale(b) {
         return is_stale(a) && is_stale(b);
     }
@@ -23,9 +24,11 @@ pub(crate) fn near(a: f64, b: f64) -> bool {
         return true;
     }
     let (sum, difference) = (a.abs() + b.abs(), (a - b).abs());
+    // Close to zero, relative errors say nothing.
     if a == 0.0 || b == 0.0 || sum < f64::MIN_POSITIVE {
         return difference < TOLERANCE * f64::MIN_POSITIVE;
     }
+    // The sum of two large numbers may be infinite.
     difference / sum.min(f64::MAX) < TOLERANCE
 }
 
@@ -34,6 +37,7 @@ impl Text {
         match self {
             Self::Any => true,
             Self::Equal(expected) => expected == text,
+            // Matchers are anchored at both ends, patterns of scripts are not.
             Self::Regex(pattern) => Regex::new(&format!(".*(?:{pattern}).*")).is_ok_and(|r| r.is_match(text)),
         }
     }
@@ -51,6 +55,7 @@ pub(crate) fn annotations(result: &QueryResult, expect: &Expect) -> Result<(), S
         if let Some(missing) = wanted.iter().find(|w| !got.iter().any(|g| w.matches(g))) {
             return Err(format!("no {kind} {missing:?} among {got:?}"));
         }
+        // As upstream, only messages of a kind that is expected at all are checked for unexpected ones.
         if let Some(more) = got.iter().find(|g| !wanted.is_empty() && !wanted.iter().any(|w| w.matches(g))) {
             return Err(format!("unexpected {kind}: {more:?}"));
         }

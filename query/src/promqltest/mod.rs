@@ -27,25 +27,25 @@ use crate::stack::Stack;
 use crate::value::{Sample, Value};
 use crate::{Engine, EngineOptions, QueryOptions};
 
-/// What became of a script.
+/// The result of running a script.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     /// Evaluations in it.
     pub total: usize,
-    /// Those that gave what was expected.
+    /// Evaluations with the expected result.
     pub passed: usize,
     /// The others.
     pub failures: Vec<Failure>,
 }
 
-/// An evaluation that did not give what was expected.
+/// An evaluation with an unexpected result.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// Where it stands in the script, counted from one.
+    /// The line in the script, counted from one.
     pub line: usize,
     /// Its query.
     pub query: String,
-    /// What was wrong.
+    /// The difference, or the error.
     pub reason: String,
 }
 
@@ -68,7 +68,7 @@ const TIME_DEPENDENT: [&str; 15] = [
     "step",
 ];
 
-/// Runs a script from its text, with every part of the language on.
+/// Runs a script with all features of the language enabled.
 ///
 /// # Errors
 /// When the script itself cannot be read (the text names the line), or loads what makes no sense.
@@ -76,8 +76,9 @@ pub fn run(text: &str) -> Result<Report, String> {
     run_with(text, everything())
 }
 
-/// Every part of the language on that upstream's scripts are written for.
+/// Options with all features that upstream's scripts need.
 pub(crate) fn everything() -> EngineOptions {
+    // Extensions are not part of upstream's language, and type labels change which counters are annotated.
     let of_upstream =
         EngineOptions::features().filter(|name| !matches!(*name, "promql-extensions" | "type-and-unit-labels"));
     EngineOptions { timeout: Duration::from_secs(100), ..EngineOptions::default() }.with_features(of_upstream)
@@ -98,6 +99,7 @@ pub fn run_with(text: &str, options: EngineOptions) -> Result<Report, String> {
             Command::Load { step_ms, classic, series } => {
                 series.iter().try_for_each(|line| store.load(line, (0, *step_ms)))?;
                 if *classic {
+                    // The classic series were loaded above: scripts compare both kinds.
                     classic::histograms(series)?.iter().try_for_each(|line| store.load(line, (0, *step_ms)))?;
                 }
             }
@@ -124,6 +126,7 @@ struct Runner<'a> {
 impl Runner<'_> {
     fn run(&self) -> Result<(), String> {
         // Also a query that is expected to fail must be one.
+        // Checked with every feature on: the engine under test may have some of them off.
         let extensions = self.engine.options().extensions;
         Engine::new(EngineOptions { extensions, ..everything() })
             .check(&self.eval.query)
@@ -150,6 +153,8 @@ impl Runner<'_> {
                 }
             }
             When::Instant(ts_ms) => {
+                // The tree is kept and changed here, so the whole check needs the stack that the engine would give the
+                // query.
                 let run = || Ok(self.instant(ts_ms));
                 Stack::of(&self.eval.query).run(&Bounds::default(), run).map_err(|error| error.to_string())?
             }
@@ -170,6 +175,7 @@ impl Runner<'_> {
         };
         compare::annotations(&result, expect)?;
         compare::instant(&result.value, expect)?;
+        // As upstream's `runInstantQuery`, which also evaluates each instant query as a range query.
         self.around(&expr, ts_ms)?;
         if names(&expr).iter().any(|name| TIME_DEPENDENT.contains(name)) {
             return Ok(());
@@ -177,6 +183,7 @@ impl Runner<'_> {
         // With every selector fixed to the time, the evaluation time must not matter.
         let mut fixed = expr.clone();
         fix(&mut fixed, ts_ms);
+        // The times that upstream uses: before, at and far behind the evaluation time.
         let others = if ts_ms == 0 { vec![-1000, 0, 1000] } else { vec![-10 * ts_ms, 0, ts_ms / 5, ts_ms, 10 * ts_ms] };
         for other in others {
             let result = self.evaluate(&fixed, Times { start_ms: other, end_ms: other, step_ms: 0 });
@@ -201,12 +208,14 @@ impl Runner<'_> {
                 _ => false,
             };
         });
+        // A range query has other bounds and another step, and cannot return a range vector or a string.
         if by_bounds || expect.range.is_some() || expect.string.is_some() {
             return Ok(());
         }
         let times = Times { start_ms: ts_ms - 60_000, end_ms: ts_ms + 60_000, step_ms: 60_000 };
         let result = self.evaluate(expr, times).map_err(|error| format!("as a range: {error}"))?;
         let Value::Matrix(series) = result.value else { return Err("as a range: got no matrix".to_owned()) };
+        // Range queries are sorted by labels, so an expected order says nothing about them.
         if expect.ordered {
             return Ok(());
         }
@@ -217,6 +226,7 @@ impl Runner<'_> {
             found.then_some(Sample { labels: s.labels, ts_ms, value: value.unwrap_or(0.0), histogram })
         });
         let samples: Vec<Sample> = points.collect();
+        // The API returns a scalar of a range query as a series without labels.
         let value = match (expect.scalar, samples.first()) {
             (Some(_), Some(sample)) => Value::Scalar { ts_ms, value: sample.value },
             _ => Value::Vector(samples),
@@ -256,6 +266,7 @@ fn fix(expr: &mut Expr, ts_ms: i64) {
         ExprKind::Vector(s) | ExprKind::Matrix(s, _) => {
             s.shift.at.get_or_insert(At::Ms(ts_ms));
         }
+        // What is inside moves with the subquery, and needs no `@` of its own.
         ExprKind::Subquery(s) => {
             s.shift.at.get_or_insert(At::Ms(ts_ms));
         }

@@ -62,11 +62,13 @@ pub(crate) enum Text {
 
 /// Parses a script.
 pub(crate) fn parse(text: &str) -> Result<Vec<Command>, String> {
+    // A comment becomes an empty line, which ends the body of a command, as in upstream's parser.
     let lines: Vec<&str> = text.lines().map(|l| l.trim()).map(|l| if l.starts_with('#') { "" } else { l }).collect();
     let mut commands = Vec::new();
     let mut at = 0;
     while at < lines.len() {
         let line = lines[at];
+        // The lines of a command reach up to the next empty line.
         let body_end = (at + 1..lines.len()).find(|i| lines[*i].is_empty()).unwrap_or(lines.len());
         let word = line.split_whitespace().next().unwrap_or("").to_ascii_lowercase();
         let body = &lines[at + 1..body_end];
@@ -101,6 +103,7 @@ fn load(line: &str, body: &[&str]) -> Result<Command, String> {
     let classic = words.next().is_some_and(|w| w.eq_ignore_ascii_case("load_with_nhcb"));
     let step_ms = duration(words.next())?;
     let mut lines: Vec<Line> = Vec::new();
+    // A line of start timestamps (`metric@st`) applies to the line of points that follows it.
     let mut waiting: Option<(Labels, Vec<Option<i64>>)> = None;
     for line in body {
         let metric = line.split_whitespace().next().unwrap_or("");
@@ -139,6 +142,7 @@ fn starts(item: &str) -> Result<Vec<Option<i64>>, String> {
         Some(rest) => duration(Some(rest)).map(|ms| -ms),
         None => duration(Some(text.strip_prefix('+').unwrap_or(text))),
     };
+    // The first character may be the sign of the first value.
     let step_at = item.char_indices().skip(1).find(|(_, c)| matches!(c, '+' | '-')).map(|(i, _)| i);
     let (first, step) = item.split_at(step_at.unwrap_or(item.len()));
     let (first, step) = (signed(first)?, if step.is_empty() { 0 } else { signed(step)? });
@@ -165,6 +169,7 @@ fn eval(line: &str, number: usize, body: &[&str]) -> Result<Eval, String> {
     let mut rest = line;
     let mut expect = Expect::default();
     match word(&mut rest).to_ascii_lowercase().as_str() {
+        // The old notation, without `expect` lines, is still used by some of upstream's scripts.
         "eval_fail" => expect.fail = Some(Text::Any),
         "eval_warn" => expect.warn.push(Text::Any),
         "eval_info" => expect.info.push(Text::Any),
@@ -173,6 +178,7 @@ fn eval(line: &str, number: usize, body: &[&str]) -> Result<Eval, String> {
     }
     let when = match word(&mut rest) {
         "instant" => {
+            // The word `at`.
             word(&mut rest);
             When::Instant(duration(Some(word(&mut rest)))?)
         }
@@ -188,6 +194,7 @@ fn eval(line: &str, number: usize, body: &[&str]) -> Result<Eval, String> {
             expect.fail = Some(Text::Regex(text.trim().to_owned()));
         } else if let Ok(value) = line.parse::<f64>() {
             expect.scalar = Some(value);
+            // The scalar is the last line of its command, as in upstream's parser.
             break;
         } else {
             expect.series.push(series(line)?);

@@ -64,6 +64,7 @@ impl Store {
                 Point::Float(value) => Value::Float(*value),
                 Point::Histogram { histogram, .. } => {
                     histogram.validate().map_err(|error| format!("{}: {error}", line.labels))?;
+                    // The previous sample by time, which an earlier load may have written.
                     let before = samples.range(..ts).next_back().map(|(_, sample)| &sample.value);
                     Value::Histogram(as_kept(histogram, before))
                 }
@@ -82,6 +83,7 @@ impl Store {
         let matches = |labels: &Labels| selection.matchers.iter().all(|m| m.matches(labels.value(&m.name)));
         let series = self.series.iter().filter(move |(labels, _)| matches(labels));
         let in_range = series.map(|(labels, samples)| {
+            // `BTreeMap::range` panics where the start is behind the end.
             let range = if selection.start_ms <= selection.end_ms {
                 samples.range(selection.start_ms..=selection.end_ms).map(|(t, v)| (*t, v)).collect()
             } else {
@@ -120,6 +122,7 @@ fn batch(series: &[Found<'_>]) -> Batch {
     let timestamps_ms: Vec<i64> = all.into_iter().collect();
     // The labels of the first series, if all have labels with these names.
     let in_all = |name: &str| series.iter().all(|(labels, _)| labels.get(name).is_some());
+    // Common labels go to the source of the batch, the others to the metric: both ways of the real store are exercised.
     let source = series.first().map_or_else(Labels::empty, |(labels, _)| labels.filtered(in_all));
     let columns = series.iter().map(|(labels, samples)| {
         let n = timestamps_ms.len();
@@ -137,6 +140,7 @@ fn batch(series: &[Found<'_>]) -> Batch {
                 column.start_times_ms.push((i as u32, sample.start_ms));
             }
         }
+        // Without gaps there is no bitmap, which is the fast path of the engine.
         column.present = (samples.len() < n).then_some(present);
         column
     });
@@ -145,6 +149,7 @@ fn batch(series: &[Found<'_>]) -> Batch {
 }
 
 fn limited<T>(values: BTreeSet<T>, limit: usize) -> Vec<T> {
+    // Zero is no limit.
     values.into_iter().take(if limit == 0 { usize::MAX } else { limit }).collect()
 }
 

@@ -1,8 +1,7 @@
 //! What a target is asked, what is made of its answer, and when.
 
-use parking_lot::RwLock;
-
 use http_client::HttpClient;
+use parking_lot::RwLock;
 
 use super::*;
 use crate::budget::BodyBudget;

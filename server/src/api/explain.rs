@@ -1,9 +1,10 @@
 //! Plans of queries: `explain=1` answers with the plan instead of a result, `explain=analyze` evaluates the query and answers
 //! with the result and what each node of the plan cost. The form is described in `docs/explain.md`.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
+use parking_lot::Mutex;
 use query::{CostEstimate, Decision, Error, Explanation, NodeCost, PlanNode};
 use serde::Serialize;
 
@@ -69,7 +70,7 @@ pub(super) async fn answer(app: Arc<App>, params: Params, origin: Origin, times:
 /// The field `explain` in the response of an analyzed query.
 pub(super) fn beside(analysis: &Mutex<Explanation>) -> String {
     let mut out = String::from(",\"explain\":");
-    format::serialize(&mut out, &ExplanationJson::new(&analysis.lock().unwrap_or_else(PoisonError::into_inner)));
+    format::serialize(&mut out, &ExplanationJson::new(&analysis.lock()));
     out
 }
 

@@ -1,11 +1,12 @@
 //! `/api/v1/query` and `/api/v1/query_range`, and what only reads the text of a query. A query waits for one of
 //! `--query.max-concurrency` slots, runs where it was asked, and ends when its client goes away or gives it up.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use parking_lot::Mutex;
 use query::{Bounds, CostEstimate, Error, QueryOptions, QueryResult, Stats};
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
@@ -72,7 +73,7 @@ impl Work {
         }
         self.app.metrics.observe_query(begun.elapsed());
         if counts {
-            let cost = cost.lock().unwrap_or_else(PoisonError::into_inner);
+            let cost = cost.lock();
             self.app.metrics.observe_cost(&cost, answer.as_ref().err());
         }
         self.log(answer.as_ref().err(), &self.cost(&cost));
@@ -120,7 +121,7 @@ impl Work {
         match &shown.expected {
             Some(Ok((expected, said))) => {
                 result.warnings.extend(said.iter().cloned());
-                let real = cost.lock().unwrap_or_else(PoisonError::into_inner);
+                let real = cost.lock();
                 beside += &format!(",\"cost\":{}", cost::comparison(*expected, &real));
             }
             // A query must not fail because it could not be estimated.
@@ -132,7 +133,7 @@ impl Work {
     }
 
     fn cost(&self, cost: &Mutex<Stats>) -> String {
-        stats::json(&cost.lock().unwrap_or_else(PoisonError::into_inner), self.queued)
+        stats::json(&cost.lock(), self.queued)
     }
 
     fn evaluate(&self) -> Result<QueryResult, Error> {

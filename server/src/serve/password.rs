@@ -1,6 +1,5 @@
 //! Passwords of `basic_auth_users`: bcrypt, one at a time and off the threads that serve; its verdicts are cached.
 
-use parking_lot::Mutex;
 use std::collections::HashMap;
 
 use anyhow::{Context, Result, anyhow};
@@ -10,6 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use config::WebConfig;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 /// Verdicts kept; each saves 50 ms and more of bcrypt.

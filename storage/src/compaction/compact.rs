@@ -89,6 +89,7 @@ fn merge_sources(
                 }
             }
         }
+        // One part alone gains nothing, and too many rows make a column slow to decode.
         if parts < 2 || rows > limits::MERGED_ROWS {
             continue;
         }
@@ -114,6 +115,7 @@ fn clear(
     sources: &RoaringBitmap,
     gone: &[(SourceId, Timeline)],
 ) -> Result<(), Error> {
+    // A timeline that cannot be read looks like one that is gone: the partition must not be dropped for that.
     let skipped = db.store.skipped();
     let snapshot = db.read().snapshot();
     for source in sources {

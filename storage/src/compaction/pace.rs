@@ -12,7 +12,7 @@ pub(crate) type Pace<'p> = dyn FnMut(Duration) -> ControlFlow<()> + 'p;
 
 /// A round that ends early.
 pub(crate) enum Stop {
-    /// It was told to.
+    /// Its caller ended it.
     Paused,
     /// An append waits, which goes first; the round goes on after it.
     Wanted,

@@ -142,10 +142,12 @@ pub(crate) fn rewrite_adding(
     let within = Bucket(start_ms)..Bucket(end_ms);
     let skipped = db.store.skipped();
     let state = db.states.of(source);
+    // From here on every row that comes into the range is noticed; what came before is in the snapshot below.
     state.lock().touched.retain(|bucket| !within.contains(bucket));
     let context = db.read();
+    // Everything is read once: neither the block cache nor the read cache is filled.
     let snapshot = context.passing_snapshot();
-    let range = start_ms..=end_ms.saturating_sub(1);
+    let range = start_ms..=target.last_ms(db.store.bucket_ms);
     let masks = db.tombstones.unkept(context, &range, db.bounds.now_ms.load(Ordering::Acquire))?;
     let mut reader = Reader::new(context, &snapshot, range, &masks)?;
     let stored = reader.stored(source)?;
@@ -157,11 +159,13 @@ pub(crate) fn rewrite_adding(
     reader.expect_rows(line.len());
     let mut segments = stored.segments();
     segments |= additions.map(|additions| &additions.segments).unwrap_or(&RoaringBitmap::new());
+    // Differs from every earlier generation of the partition, since each of those was followed by a write.
     let generation = db.store.db.latest_sequence_number() as u32;
     let group = PageGroup { partition: target, name: 0, source, generation };
     let (batch, builder, committed) = (WriteBatch::default(), PageBuilder::default(), Committed::default());
     let mut output = Output { db, batch, group, builder, samples: 0, added: 0, committed, pace, since };
     write_pages(&mut reader, (&stored, &segments), (&line, additions), &mut output)?;
+    // What could not be read would be lost with what is replaced.
     db.store.nothing_skipped_since(skipped)?;
     output.write()?;
     let Output { samples, added, committed, .. } = output;
@@ -169,6 +173,7 @@ pub(crate) fn rewrite_adding(
     // Forgetting must not look between what this takes away and what it adds.
     let _gate = db.index.gate.read();
     let mut state = state.lock();
+    // The pages that were written stay unnamed, so that no reader finds them, and go with the partition.
     if state.touched.iter().any(|bucket| within.contains(bucket)) {
         return Ok(None);
     }
@@ -176,6 +181,7 @@ pub(crate) fn rewrite_adding(
     let in_flight = (trackers.rows.begin(source), trackers.pages.begin(source));
     db.store.write(exchange(db, &stored, (target, &timeline), additions)?)?;
     drop(in_flight);
+    // Their rows are gone: a late row begins the bucket anew.
     state.frames.retain(|(bucket, _), _| !within.contains(bucket));
     if additions.is_some() {
         // The newest of the source may be another.
@@ -188,6 +194,7 @@ pub(crate) fn rewrite_adding(
     let replaced = stored.timelines;
     let old = replaced.iter().find(|(partition, _)| *partition == target);
     if let Some((_, old)) = old.filter(|(_, old)| old.generation != generation) {
+        // After the exchange: until then readers may need them.
         remove_pages(db, target, source, old)?;
     }
     Ok(Some(Written { from_rows, replaced, committed }))
@@ -210,6 +217,7 @@ fn write_pages(
 ) -> Result<(), Stop> {
     let db = output.db;
     let named = named(&db.store, &db.index, segments)?;
+    // Bounds memory: so many columns of this many rows are decoded together.
     let at_once = (limits::FLUSH_VALUES / line.len().max(1)).max(64);
     for some in named.chunks(at_once) {
         let metrics = reader.know(some);
@@ -249,6 +257,7 @@ fn exchange(
     for (bucket, _) in &stored.buckets {
         batch.delete_cf(posted, seen_key(source, *bucket));
     }
+    // Where all was deleted there is no timeline, and so no pages.
     if timeline.samples > 0 {
         batch.put_cf(pages, timeline_key(target, source), timeline.encode(target, source));
         batch.merge_cf(posted, partition_key(target), bitmap::encode_list([source.0]));

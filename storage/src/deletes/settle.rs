@@ -88,6 +88,7 @@ pub(super) fn carry_out(db: &Components, mask: &Mask, source: SourceId) -> Resul
         }
         let mut done = false;
         for _ in 0..TRIES {
+            // Rewriting a partition leaves out what is masked.
             done = rewrite(db, source, partition, &mut |_| ControlFlow::Continue(()))?.is_some();
             if done {
                 break;
@@ -108,6 +109,7 @@ fn purge_rows(db: &Components, mask: &Mask, source: SourceId) -> Result<(), Erro
     let mut state = state.lock();
     let buckets = scan::seen(&db.read().snapshot(), source, from, to)?;
     let trackers = &db.cache.trackers;
+    // Cached columns and lists of the source may hold what is taken out.
     let in_flight = (trackers.rows.begin(source), trackers.pages.begin(source));
     for (bucket, _) in buckets {
         purge::purge(db.read(), (source, bucket), std::slice::from_ref(mask))?;

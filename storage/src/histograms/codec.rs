@@ -19,6 +19,7 @@ const WHOLE: u8 = 8;
 /// Appends the histogram to `out`. The seed ties the checksum to the key.
 pub(crate) fn encode(histogram: &Histogram, seed: u64, out: &mut Vec<u8>) {
     let start = out.len();
+    // One flag for all: a histogram is either counted or computed, hardly ever a mixture.
     let whole = counts(histogram).all(is_whole);
     let hint = match histogram.reset_hint {
         ResetHint::Unknown => 0,
@@ -53,6 +54,7 @@ pub(crate) fn decode(bytes: &[u8], seed: u64) -> Result<Histogram, &'static str>
     let Some((mut body, sum)) = bytes.split_last_chunk::<CHECKSUM_BYTES>() else {
         return Err("shorter than a checksum");
     };
+    // Before anything is parsed: lengths of damaged bytes are not to be believed.
     if checksum(body, seed) != u32::from_le_bytes(*sum) {
         return Err("the checksum is wrong");
     }
@@ -75,6 +77,7 @@ fn parse(bytes: &mut &[u8]) -> Option<Histogram> {
     if form & CUSTOM != 0 {
         histogram.schema = Histogram::CUSTOM;
         let bounds = varint::take_usize(bytes)?;
+        // Bounded by the bytes that there are, whatever the number says: no entry takes less than one.
         let bounds: Option<Arc<[f64]>> = (0..bounds.min(bytes.len() + 1)).map(|_| take_float(bytes)).collect();
         histogram.custom_values = bounds?;
         histogram.positive = take_side(whole, bytes)?;

@@ -85,6 +85,7 @@ impl<'v> HistogramReader<'v> {
             iter.seek(place.at(times[in_bucket[0]]).bytes());
             for &slot in in_bucket {
                 let key = place.at(times[slot]);
+                // Times ascend, so that one iterator only moves forward.
                 while iter.key().is_some_and(|at| at < &key.bytes()[..]) {
                     iter.next();
                 }
@@ -99,6 +100,7 @@ impl<'v> HistogramReader<'v> {
                     None => store.corrupt(Cf::Histograms, &key.bytes(), "a histogram is missing"),
                 }
                 let all = || vec![u64::MAX; times.len().div_ceil(64)];
+                // A marker without its histogram must not be read as the NaN that it is.
                 column.present.get_or_insert_with(all)[slot / 64] &= !(1 << (slot % 64));
             }
             if let Err(source) = iter.status() {

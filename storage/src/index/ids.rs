@@ -72,6 +72,7 @@ impl Ids {
         texts: &[&[u8]],
         extra: impl FnOnce(&mut WriteBatch, &[(u32, usize)]) -> G,
     ) -> Result<Vec<u32>, Error> {
+        // Read before the lookup: if it is unchanged when ids are made, nobody made one meanwhile.
         let before = *self.next.lock();
         let mut found = self.find_all(store, texts)?;
         if found.iter().any(|one| matches!(one, Found::Others(_))) {
@@ -105,6 +106,7 @@ impl Ids {
         let keys: Vec<[u8; 9]> = hashes.iter().map(|(hash, _)| hash_key(*hash)).collect();
         store.get_sorted(self.cf, &keys, |at, list| {
             let i = hashes[at].1;
+            // Nearly every hash has one id; the others are looked at one by one below.
             likely.extend(list.first_chunk::<4>().map(|id| (u32::from_le_bytes(*id), i)));
             found[i] = Found::Others(list.to_vec());
         })?;
@@ -144,6 +146,7 @@ impl Ids {
         found: &mut [Found],
         extra: impl FnOnce(&mut WriteBatch, &[(u32, usize)]) -> G,
     ) -> Result<(), Error> {
+        // Held over the write, so that two callers cannot make two ids of one text.
         let mut next = self.next.lock();
         let mut batch = WriteBatch::default();
         let cf = store.cf(self.cf);
@@ -178,10 +181,12 @@ impl Ids {
             *slot = Found::Id(id);
         }
         for (hash, ids) in &by_hash {
+            // One value per hash: texts that share it are told apart by their text.
             batch.put_cf(cf, hash_key(*hash), ids);
         }
         let changing = extra(&mut batch, &new);
         store.write(batch)?;
+        // Only after the write: a failed one gives the ids out again.
         *next = last;
         drop(changing);
         Ok(())

@@ -33,6 +33,7 @@ impl Index {
         read: impl FnOnce() -> Result<RoaringBitmap, Error>,
     ) -> Result<Arc<RoaringBitmap>, Error> {
         let side = self.side(side);
+        // Before anything is read: what changes afterwards has another version.
         let now = side.versions.stable(name.as_bytes());
         if let Some(now) = now
             && let Some((then, bitmap)) = side.bitmaps.get(&key)
@@ -70,6 +71,7 @@ impl Index {
         }
         let negated = matches!(matcher.op, MatchOp::NotEqual | MatchOp::NotRegex);
         let named = self.named(store, side, matcher)?;
+        // A negated matcher needs the label to be there: where it is not, the other side decides.
         if negated { Ok(Arc::new(&*self.having(store, side, &matcher.name)? - &*named)) } else { Ok(named) }
     }
 
@@ -193,6 +195,7 @@ fn read_names(store: &Store, side: u8) -> Result<Vec<String>, Error> {
         match parse_label_key(key) {
             Some((name, _)) => {
                 names.extend((!name.is_empty()).then(|| name.to_owned()));
+                // One seek per name skips all of its values.
                 let next = after_prefix(&label_prefix(side, name));
                 iter.seek(next);
             }

@@ -75,6 +75,7 @@ impl Side {
 impl Index {
     /// Its caches hold about `bytes` in all.
     pub(crate) fn open(store: &Store, bytes: usize) -> Result<Self, Error> {
+        // Sixteenths, by how often each is asked and how large its entries are.
         let part = bytes / 16;
         Ok(Self {
             sources: Ids::open(store, Cf::Sources, "sources")?,
@@ -105,6 +106,7 @@ impl Index {
         let texts: Vec<&[u8]> = labels.iter().map(|l| l.as_text().as_bytes()).collect();
         let all = ids::hash_of_all(&texts);
         if let Some(ids) = self.metrics_together.get(&all)
+            // A hash may meet another one's, and ids may have been taken away since.
             && self.metrics.stand_for(store, &ids, &texts)?
         {
             return Ok(ids.to_vec());
@@ -119,6 +121,7 @@ impl Index {
 
     /// A layout of these columns. The gate must be held.
     pub(crate) fn layout(&self, store: &Store, metrics: &[MetricId]) -> Result<Layout, Error> {
+        // Ids that its caller kept may have been swept meanwhile: it has to intern them again.
         if !self.metrics.are_there(metrics.iter().map(|metric| metric.0)) {
             return Err(Error::Forgotten);
         }
@@ -155,6 +158,7 @@ impl Index {
         ids: impl Iterator<Item = u32>,
         mut each: impl FnMut(u32, &Labels),
     ) -> Result<(), Error> {
+        // Those that are not cached are read together, in key order.
         let others = self.metric_labels.get_each(ids, |id, labels| each(*id, labels));
         Ok(store.passing_texts(Cf::Metrics, &others, |i, text| match parse_labels(text) {
             Some(labels) => {

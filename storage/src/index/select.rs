@@ -68,6 +68,7 @@ pub(crate) fn candidates(
         let sides = sides_of((store, index), matcher, alive)?;
         let before = match found {
             Some(found) => found,
+            // The first matcher, mostly the name, is decided by metrics alone: no need to start from all of them.
             None if sides.sources.is_empty() => {
                 vec![Selected { metrics: RoaringBitmap::clone(&sides.metrics), sources: alive.clone() }]
             }
@@ -77,8 +78,10 @@ pub(crate) fn candidates(
         for Selected { metrics, sources } in before {
             let by_source = &sources & &sides.sources;
             if !by_source.is_empty() {
+                // Metrics without the label: the source decides.
                 left.push(Selected { metrics: &metrics - &*sides.metrics_having, sources: by_source });
             }
+            // Metrics with it: theirs counts, whatever the source has.
             left.push(Selected { metrics: metrics & &*sides.metrics, sources });
         }
         left.retain(|one| !one.metrics.is_empty() && !one.sources.is_empty());
@@ -138,6 +141,7 @@ impl Written {
     fn add(&mut self, (store, index): (&Store, &Index), candidate: &Selected) -> Result<(), Error> {
         let groups = by_segments(store, &candidate.metrics)?;
         let all = groups.iter().fold(RoaringBitmap::new(), |all, (segments, _)| all | segments);
+        // Churn can leave more segments than sources: then the sources are fewer to look at.
         if all.len() > limits::SEGMENTS_PER_SOURCE * candidate.sources.len() {
             return self.add_by_source((store, index), candidate);
         }

@@ -36,6 +36,7 @@ impl DroppedRanges {
     /// Deletes the files that hold only dropped keys, unless someone reads now: then a later call does. Dropped rows that
     /// share files with others, or with late ones, are taken out of them in any case.
     pub(crate) fn delete_files(&self, store: &Store, late_writes: impl Fn() -> u64) -> Result<(), Error> {
+        // Taken out while files are deleted: ranges that are dropped meanwhile wait for the next call.
         let mut dropped = std::mem::take(&mut *self.0.lock());
         if let Some(_nobody_reads) = store.files.try_write() {
             let late = late_writes();

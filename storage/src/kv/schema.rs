@@ -81,7 +81,7 @@ impl Cf {
 pub(crate) const META_FORMAT: &[u8] = b"format";
 pub(crate) const META_BUCKET_MS: &[u8] = b"bucket_ms";
 pub(crate) const META_HORIZON_MS: &[u8] = b"horizon_ms";
-/// The time that was told last, about.
+/// The current time as it was stored last.
 pub(crate) const META_NOW_MS: &[u8] = b"now_ms";
 /// Written so that a log has something in it.
 pub(crate) const META_LOG: &[u8] = b"log";
@@ -158,6 +158,11 @@ impl Partition {
         self.start.0.saturating_add(i64::from(self.buckets) * i64::from(bucket_ms))
     }
 
+    /// Its last millisecond, which [`Partition::end_ms`] cannot tell where time ends.
+    pub(crate) fn last_ms(self, bucket_ms: u32) -> i64 {
+        self.start.0.saturating_add(i64::from(self.buckets) * i64::from(bucket_ms) - 1)
+    }
+
     /// Does the other lie within it?
     pub(crate) fn covers(self, other: Self, bucket_ms: u32) -> bool {
         self.start <= other.start && other.end_ms(bucket_ms) <= self.end_ms(bucket_ms)
@@ -181,6 +186,7 @@ pub(crate) const TIMELINE_NAME: u32 = 0;
 
 /// What the pages of a metric name lie under.
 pub(crate) fn page_name(metric_name: &str) -> u32 {
+    // The one hash that would meet the timelines moves on; sharing is allowed for.
     (xxh3_64(metric_name.as_bytes()) as u32).max(TIMELINE_NAME + 1)
 }
 
@@ -239,6 +245,7 @@ pub(crate) fn timeline_key(partition: Partition, source: SourceId) -> [u8; 20] {
 pub(crate) fn parse_timeline_key(key: &[u8]) -> Option<SourceId> {
     let (name, source) = key.get(Partition::BYTES..)?.split_first_chunk::<4>()?;
     let source = u32::from_be_bytes(source.try_into().ok()?);
+    // Pages are longer, and have another name.
     (u32::from_be_bytes(*name) == TIMELINE_NAME).then_some(SourceId(source))
 }
 
@@ -300,6 +307,7 @@ impl RowKey {
 
 /// The slot of a time within (or, clamped, around) a bucket.
 pub(crate) fn slot_of(bucket: Bucket, ts_ms: i64) -> u32 {
+    // One further, since the frame has the first slot.
     let offset = ts_ms.saturating_sub(bucket.0).saturating_add(1);
     u32::try_from(offset.max(1)).unwrap_or(u32::MAX)
 }

@@ -73,6 +73,7 @@ impl<'s> Writing<'s> {
 pub(crate) fn rebuild(store: &Store, families: &BTreeSet<String>) -> Result<Lost, Error> {
     let has = |cf: Cf| families.contains(cf.name());
     let mut lost = Lost::default();
+    // First the copies, since the others are taken from them.
     if has(Cf::Copies) {
         copy_all(store)?;
     }
@@ -84,6 +85,7 @@ pub(crate) fn rebuild(store: &Store, families: &BTreeSet<String>) -> Result<Lost
         post_stored(store, &ids, &mut lost)?;
         for (cf, side, known) in [(Cf::Metrics, METRIC_LABEL, &ids.metrics), (Cf::Sources, SOURCE_LABEL, &ids.sources)]
         {
+            // Rows or pages refer to ids whose text is nowhere.
             if !bitmap::all(store, side)?.is_subset(known) {
                 lost.families.insert(cf.name());
             }
@@ -111,6 +113,7 @@ fn restore(store: &Store, cf: Cf) -> Result<(), Error> {
     let prefix = cf.copy_prefix();
     store.each(Cf::Copies, &prefix, |key, value| {
         let key = &key[prefix.len()..];
+        // What is there needs no copy.
         if !store.has(cf, key)? {
             writing.batch.put_cf(store.cf(cf), key, value);
         }
@@ -118,6 +121,7 @@ fn restore(store: &Store, cf: Cf) -> Result<(), Error> {
             && let Some(id) = last_id(key)
         {
             let hash = hash_key(xxh3_64(value));
+            // Texts of one hash share its entry.
             let mut ids = store.get(cf, hash)?.unwrap_or_default();
             if !ids.as_chunks::<4>().0.contains(&id.to_le_bytes()) {
                 ids.extend_from_slice(&id.to_le_bytes());

@@ -40,10 +40,12 @@ pub(crate) fn salvage(
     let aside = directory.join(DIRECTORY);
     let mut readings = names(&aside).map_err(failed)?;
     readings.retain(|name| name.starts_with(READING));
+    // In one order, so that a second attempt does the same.
     readings.sort_unstable();
     for name in readings {
         let reading = aside.join(&name);
         let number = name.strip_prefix(READING).and_then(|number| number.parse().ok());
+        // Without a record what can be read is put back all the same.
         let its = quarantined.iter_mut().find(|one| number.is_some() && file_number(&one.record.place) == number);
         match one_file(store, &reading, families)? {
             Some((family, lost)) => {
@@ -79,6 +81,7 @@ type Each<'e> = dyn FnMut(&[u8], &[u8]) -> Result<(), Error> + 'e;
 /// Puts back what can be read of one file; its family and the stretches of keys that cannot be read.
 fn one_file(store: &Store, reading: &Path, families: &Families<'_>) -> Result<Option<(Cf, Lost)>, Error> {
     let mut options = DbOptions::default();
+    // Else a file with a damaged block is not opened at all.
     options.set_paranoid_checks(false);
     options.set_max_open_files(8);
     let Ok(db) = DB::open_cf_descriptors_read_only(&options, reading, families(), false) else { return Ok(None) };
@@ -119,6 +122,7 @@ impl Reading<'_> {
             iter.seek(&from);
             while let Some((key, value)) = iter.item() {
                 each(key, value)?;
+                // The last key that was read: damage begins after it.
                 from.clear();
                 from.extend_from_slice(key);
                 iter.next();
@@ -126,6 +130,7 @@ impl Reading<'_> {
             if iter.status().is_ok() {
                 return Ok(lost);
             }
+            // Nothing behind it can be read.
             let Some(next) = self.readable_after(&from) else {
                 lost.push(from..=self.last.clone());
                 return Ok(lost);
@@ -145,6 +150,7 @@ impl Reading<'_> {
         };
         let reads = |key: &[u8]| at(key).status().is_ok();
         let (mut low, mut high) = (wide(key), wide(&self.last));
+        // Without a readable end there is nothing to halve towards.
         if !reads(&self.last) || low >= high {
             return None;
         }
@@ -206,6 +212,7 @@ impl Writing<'_> {
     fn other(&mut self, cf: Cf, key: &[u8], value: &[u8]) -> Result<(), Error> {
         if cf == Cf::Rows {
             let Some(row) = RowKey::parse(key) else { return Ok(()) };
+            // Its bucket was flushed since, or dropped: the row is in pages, or gone on purpose.
             if !bitmap::get(self.store, &seen_key(row.source, row.bucket))?.contains(row.segment) {
                 return Ok(());
             }
@@ -217,9 +224,11 @@ impl Writing<'_> {
     fn timeline(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
         let partition = key.first_chunk().and_then(|bytes| Partition::parse(*bytes));
         let (Some(partition), Some(source)) = (partition, parse_timeline_key(key)) else { return Ok(()) };
+        // Retention dropped it since.
         if !bitmap::get(self.store, &partition_key(partition))?.contains(source.0) {
             return Ok(());
         }
+        // A merge may have taken it into a longer partition.
         for buckets in limits::PARTITION_BUCKETS.into_iter().filter(|buckets| *buckets > partition.buckets) {
             let larger = Partition::of(partition.start.0, buckets, self.store.bucket_ms);
             if self.store.has(Cf::Pages, timeline_key(larger, source))? {
@@ -234,6 +243,7 @@ impl Writing<'_> {
         let Some((group, _)) = PageGroup::parse(key) else { return Ok(()) };
         let timeline = self.store.get(Cf::Pages, timeline_key(group.partition, group.source))?;
         let timeline = timeline.and_then(|bytes| Timeline::head(&bytes, group.partition, group.source).ok());
+        // A later write replaced it.
         if timeline.is_none_or(|timeline| timeline.generation != group.generation) {
             return Ok(());
         }

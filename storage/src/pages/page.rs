@@ -54,6 +54,7 @@ impl PageBuilder {
         if n == 0 {
             return;
         }
+        // Nearly every column: no times are stored at all.
         if n == values.len() {
             column::encode(values, &mut self.bodies);
             return self.head(metric, ALL, start);
@@ -63,6 +64,7 @@ impl PageBuilder {
         let last = (0..values.len()).rev().find(set).unwrap_or(first);
         varint::put(first as u64, &mut self.bodies);
         varint::put((last - first + 1) as u64, &mut self.bodies);
+        // A series that began or ended within the partition.
         if last - first + 1 == n {
             column::encode(&values[first..=last], &mut self.bodies);
             return self.head(metric, SPAN, start);
@@ -101,6 +103,7 @@ impl PageBuilder {
             self.last_metric = metric;
         }
         varint::put(u64::from(metric - self.last_metric), &mut self.heads);
+        // Two low bits for the kind: there are four.
         varint::put((self.bodies.len() - body_start) as u64 * 4 + u64::from(kind), &mut self.heads);
         self.last_metric = metric;
         self.columns += 1;

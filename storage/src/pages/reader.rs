@@ -144,6 +144,7 @@ impl<'v> PageReader<'v> {
 
     fn cursor(&mut self, partition: Partition) -> (&'v Snapshot<'v>, &mut Cursor<'v>) {
         let place = self.partitions.iter().position(|(one, _)| *one == partition).unwrap_or(0);
+        // With more partitions than iterators several share one, which then seeks more.
         let place = place % self.cursors.len().max(1);
         let shared = self.partitions.len() > self.cursors.len();
         let snapshot = self.snapshot;
@@ -183,6 +184,7 @@ impl Cursor<'_> {
         self.last = Some(*group);
         let mut left = wanted;
         while let (Some(first), Some(&(metric, _))) = (self.on(group), left.first()) {
+            // Pages begin with the metric in their key: what comes before the first page is not stored.
             if metric < first {
                 left = &left[left.partition_point(|&(metric, _)| metric < first)..];
                 continue;
@@ -226,6 +228,7 @@ fn take_page<'w>(
                 None => break,
             }
         }
+        // Pages do not overlap: up to its last metric nothing comes in a later one.
         let last = columns.last().map_or(first, |column| column.metric);
         Ok(&wanted[wanted.partition_point(|&(metric, _)| metric <= last)..])
     });
@@ -284,6 +287,7 @@ impl Clip {
                 let mut present = vec![0; n.div_ceil(64)];
                 let place = from - self.places.start;
                 mark(&mut present, place..place + (to - from), true);
+                // The column covers just what is wanted: its values are moved, not copied.
                 let values = if n == values.len() && to - from == n {
                     values
                 } else {

@@ -94,11 +94,13 @@ pub(crate) fn set_aside(directory: &Path, bad: Vec<Bad>) -> io::Result<Vec<Quara
     let aside = directory.join(DIRECTORY);
     fs::create_dir_all(&aside)?;
     let families = bad.iter().map(|one| one.file.column_family_name.clone());
+    // Noted before the first file moves: if the process ends in between, the next one rebuilds all the same.
     rebuild_later(directory, families)?;
     for place in &places {
         let name = bad.iter().find(|one| number_of(&one.file) == Some(place.number)).map(|one| one.file.name.as_str());
         name.map_or(Ok(()), |name| single_file::prepare(directory, place.number, name))?;
     }
+    // The MANIFEST first, then the files: in this order a crash leaves a file that nobody names, which is harmless.
     manifest::remove(directory, &places)?;
     let mut quarantined = Vec::new();
     for Bad { file, what } in bad {

@@ -136,6 +136,7 @@ pub(super) fn put(mut record: &[u8], at: u64, out: &mut Vec<u8>) {
             (false, false) => 3,
             (false, true) => 4,
         };
+        // The checksum covers the type, too.
         let checked = [&[kind], now].concat();
         out.extend_from_slice(&checksum(&checked).to_le_bytes());
         out.extend_from_slice(&(now.len() as u16).to_le_bytes());

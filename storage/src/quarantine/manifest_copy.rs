@@ -66,6 +66,7 @@ impl ManifestCopy {
             return Ok(());
         }
         fs::create_dir_all(&spare)?;
+        // RocksDB began another MANIFEST, or the copy is gone: it is copied as a whole.
         if name != self.name || length < self.copied || !to.exists() {
             let mut bytes = Vec::new();
             from.read_to_end(&mut bytes)?;
@@ -84,6 +85,7 @@ impl ManifestCopy {
         from.seek(SeekFrom::Start(self.copied))?;
         from.read_to_end(&mut bytes)?;
         let mut to = OpenOptions::new().write(true).open(to)?;
+        // A copy that was cut short by a crash is brought back to what is known to be right.
         to.set_len(self.copied)?;
         to.seek(SeekFrom::End(0))?;
         to.write_all(&bytes)?;

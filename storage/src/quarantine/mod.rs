@@ -3,7 +3,7 @@
 //!
 //! `files` sets sorted files aside, `wal` checks write-ahead logs before RocksDB replays them, `manifest_copy` and
 //! `safeguards` keep what is needed to repair a directory. `record` is what is said of damage, `records` what an open
-//! database has met, `warnings` what a query is told of it. `pending` is what the next opening has to do. `manifest` alone
+//! database has met, `warnings` what a query is warned of. `pending` is what the next opening has to do. `manifest` alone
 //! reads and edits RocksDB's MANIFEST (`docs/decisions/0030-…`), whose framing is in `log`; `single_file` opens one file as
 //! a database.
 

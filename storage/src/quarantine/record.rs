@@ -26,7 +26,7 @@ pub struct QuarantineRecord {
     pub from_ms: i64,
     /// The last one.
     pub to_ms: i64,
-    /// Names of metrics that may be affected, as far as they can be told; a bounded number.
+    /// Names of metrics that may be affected, as far as they are known; a bounded number.
     pub metrics: Vec<String>,
     /// What is wrong.
     pub what: String,

@@ -1,5 +1,5 @@
 //! Write-ahead logs, looked at before RocksDB replays them. It stops at the first damaged byte, or refuses to open; here
-//! what is damaged is taken out, so that everything around it is replayed, and what is missing is told.
+//! what is damaged is taken out, so that everything around it is replayed, and what is missing is recorded.
 //!
 //! Every write has a sequence number, and they have no gaps: a gap is a write that is gone, whether its bytes are damaged or
 //! its whole log is missing. How far the logs reached is kept beside them (`SYNCED`): a log that ends before that has lost
@@ -127,6 +127,7 @@ impl Walk {
         let sequence = u64::from_le_bytes([head[0], head[1], head[2], head[3], head[4], head[5], head[6], head[7]]);
         let count = u32::from_le_bytes([head[8], head[9], head[10], head[11]]);
         match self.next {
+            // Sequence numbers have no gaps: what lies between was written and is not there.
             Some(next) if sequence > next => self.gap(log, Some(sequence - next)),
             None if self.damaged => self.gap(log, None),
             _ => {}
@@ -183,6 +184,7 @@ pub(crate) fn check(directory: &Path) -> io::Result<Vec<QuarantineRecord>> {
     let manifest = Manifest::read(directory)?;
     let synced = Synced::read(directory);
     let first = manifest.first_log();
+    // Older logs hold nothing that is not in files; RocksDB deletes them when it opens.
     let logs: Vec<u64> = logs(directory)?.into_iter().filter(|log| *log >= first).collect();
     let mut walk = Walk { rows: manifest.families.get(Cf::Rows.name()).copied(), ..Walk::default() };
     if let Some(synced) = synced.filter(|synced| synced.log >= first) {
@@ -208,6 +210,7 @@ pub(crate) fn check(directory: &Path) -> io::Result<Vec<QuarantineRecord>> {
             }
             Ok(())
         })?;
+        // A torn end of the last log is no damage; anywhere else RocksDB would stop there, and drop what follows.
         if inside || any_damaged && i + 1 < logs.len() {
             take_out(directory, *log)?;
         }

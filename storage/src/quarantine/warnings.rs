@@ -81,23 +81,23 @@ mod tests {
             metrics: metrics.iter().map(|name| (*name).to_owned()).collect(),
             what: what.to_owned(),
         };
-        let told = |damage: QuarantineRecord, range: (i64, i64), name: &str| {
+        let warned = |damage: QuarantineRecord, range: (i64, i64), name: &str| {
             let matchers = [Matcher::equal(METRIC_NAME, name)];
             let selection = Selection { start_ms: range.0, end_ms: range.1, matchers: &matchers };
             warnings(&[damage], &selection)
         };
         let named = lost(1000, 1999, &["up"], "a flipped bit");
         assert_eq!(
-            told(named.clone(), (0, 1000), "up"),
+            warned(named.clone(), (0, 1000), "up"),
             [
                 "stored data from 1970-01-01T00:00:01.000Z to 1970-01-01T00:00:01.999Z is damaged, results may lack samples \
               (rows, 000007.sst: a flipped bit)"
             ]
         );
-        assert_eq!(told(named.clone(), (0, 999), "up").len(), 0);
-        assert_eq!(told(named, (0, 1000), "down").len(), 0);
-        assert_eq!(told(lost(1000, 1999, &[], "x"), (0, 1000), "down").len(), 1);
-        assert_eq!(told(lost(i64::MIN, i64::MAX, &[], "rebuilt: x"), (0, 1000), "up").len(), 0);
+        assert_eq!(warned(named.clone(), (0, 999), "up").len(), 0);
+        assert_eq!(warned(named, (0, 1000), "down").len(), 0);
+        assert_eq!(warned(lost(1000, 1999, &[], "x"), (0, 1000), "down").len(), 1);
+        assert_eq!(warned(lost(i64::MIN, i64::MAX, &[], "rebuilt: x"), (0, 1000), "up").len(), 0);
         let many: Vec<QuarantineRecord> = (0..limits::RECORD_WARNINGS + 3).map(|_| lost(0, 9, &[], "x")).collect();
         let all = warnings(&many, &Selection { start_ms: 0, end_ms: 9, matchers: &[] });
         assert!(

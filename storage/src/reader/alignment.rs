@@ -40,6 +40,7 @@ impl Gathered {
     pub(crate) fn common_times(&self) -> Vec<i64> {
         let mut line: Vec<i64> = Vec::new();
         for run in &self.runs {
+            // Segments of one bucket have the same times: added once, the sort has little to do.
             if !line.ends_with(&run.timestamps) {
                 line.extend_from_slice(&run.timestamps);
             }
@@ -61,6 +62,7 @@ impl Gathered {
                     columns.resize_with(column.wanted + 1, || None);
                 }
                 match &mut columns[column.wanted] {
+                    // The common case: the column has all times of the line, and its memory is moved, not copied.
                     slot @ None if whole => *slot = Some(Slots { values: column.values, present: column.present }),
                     slot => slot.get_or_insert_with(|| Slots::new(line.len())).fill(&column, &places),
                 }
@@ -74,6 +76,7 @@ impl Gathered {
                 columns.resize_with(wanted + 1, || None);
             }
             let slot = &mut columns[wanted];
+            // Own times that happen to be on the line cost the series nothing.
             if cells.iter().all(|(ts, _)| line.binary_search(ts).is_ok()) {
                 slot.get_or_insert_with(|| Slots::new(line.len())).fill_cells(&cells, line);
             } else {
@@ -81,6 +84,7 @@ impl Gathered {
                 own_times.push((wanted, times, values));
             }
         }
+        // After merging: a deletion covers rows, pages and cells alike.
         for &(wanted, from, to) in &self.deleted {
             if let Some(Some(slots)) = columns.get_mut(wanted) {
                 let range = line.partition_point(|&ts| ts < from)..line.partition_point(|&ts| ts <= to);
@@ -164,9 +168,10 @@ impl SeriesColumn {
         }
     }
 
-    /// Adds samples at ascending times. One at the time of another is not added; `met` is told its index, and the value that
-    /// is there.
+    /// Adds samples at ascending times. One at the time of another is not added; `met` is called with its index and the
+    /// value that is there.
     pub(crate) fn add(self, line: &[i64], (times, values): (&[i64], &[f64]), met: &mut dyn FnMut(usize, f64)) -> Self {
+        // A series that has times of its own keeps them: its times cannot all be on the line.
         let is_common = !matches!(self, Self::OwnTimes(..)) && times.iter().all(|ts| line.binary_search(ts).is_ok());
         if is_common {
             let mut slots = if let Self::Common(slots) = self { slots } else { Slots::new(line.len()) };
@@ -211,6 +216,7 @@ impl Places {
     fn of(run: &Run, line: &[i64]) -> Self {
         let place = |ts: &i64| line.binary_search(ts).unwrap_or_else(|place| place);
         let first = run.timestamps.first().map_or(0, place);
+        // Runs are mostly contiguous stretches of the line, so that columns are copied as slices.
         if line[first..].starts_with(&run.timestamps) {
             return Self::From(first);
         }

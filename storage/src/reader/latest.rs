@@ -35,6 +35,7 @@ impl Reader<'_> {
         let mut gathered = Gathered::default();
         let mut left = Left::of(metrics.len());
         for parts in levels(stored, self.context.store.bucket_ms) {
+            // What one part of a level finds, the other parts may have newer: they look for the same.
             let open = left.clone();
             for part in parts {
                 let found = (&open, &mut left);
@@ -48,6 +49,7 @@ impl Reader<'_> {
                     }
                 }
             }
+            // Mostly after the first level: every series has a sample in the newest rows.
             if left.count == 0 {
                 break;
             }
@@ -63,9 +65,11 @@ impl Reader<'_> {
         gathered: &mut Gathered,
     ) -> Result<(), Error> {
         for segment in segments {
+            // Finds out which of the metrics the segment has.
             self.plan(segment)?;
             let Some(wanted) = self.plans.get(&segment).filter(|wanted| !wanted.is_empty()) else { continue };
             let mut missing = wanted.clone();
+            // Nothing older is decoded for a series that was found.
             open.restrict(&mut missing);
             if missing.is_empty() {
                 continue;
@@ -78,6 +82,7 @@ impl Reader<'_> {
                 (place, wanted),
                 &self.range,
                 &mut |frame, ts, row| {
+                    // A run of one row: series are found in different rows.
                     let mut decoder = RowDecoder::new(&missing, 1);
                     decoder.add_row(frame, ts, row, cells)?;
                     let run = decoder.run;
@@ -123,11 +128,13 @@ fn levels(stored: &Stored, bucket_ms: u32) -> Vec<Vec<Part<'_>>> {
     let pages = stored.timelines.iter();
     let pages = pages.map(|(of, timeline)| (of.end_ms(bucket_ms), of.start.0, Part::Pages(*of, timeline)));
     let mut all: Vec<(i64, i64, Part<'_>)> = rows.chain(pages).collect();
+    // By where they end, since that is where the newest sample may lie.
     all.sort_by_key(|(end, ..)| std::cmp::Reverse(*end));
     let mut levels: Vec<Vec<Part<'_>>> = Vec::new();
     let mut from = i64::MAX;
     for (end, start, part) in all {
         match levels.last_mut() {
+            // It overlaps what is in the level, so neither is newer as a whole.
             Some(level) if end > from => level.push(part),
             _ => {
                 from = start;

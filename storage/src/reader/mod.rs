@@ -103,6 +103,7 @@ impl<'v> Reader<'v> {
     /// What there is of a source.
     pub(crate) fn stored(&mut self, source: SourceId) -> Result<Stored, Error> {
         let (from, to) = self.context.buckets(&self.range);
+        // All buckets of a source are cached together: a dashboard asks for many ranges of the same sources.
         let all = self.context.cache.buckets(self.snapshot, source)?;
         let buckets = all.iter().filter(|(bucket, _)| (from..=to).contains(bucket)).cloned().collect();
         Ok(Stored { source, buckets, timelines: self.pages.timelines(source)? })
@@ -146,6 +147,8 @@ impl<'v> Reader<'v> {
         self.name(stored)?;
         for (partition, timeline) in &stored.timelines {
             let place = (*partition, stored.source);
+            // Pages first: alignment keeps the first of two samples at one time, and pages hold what was accepted
+            // first.
             let run = self.pages.run(place, timeline, (&self.names, &self.range), &mut gathered.cells)?;
             if !run.columns.is_empty() {
                 gathered.runs.push(run);
@@ -177,11 +180,13 @@ impl<'v> Reader<'v> {
                     &mut |frame, ts, row| decoder.add_row(frame, ts, row, cells),
                 )?;
                 if !decoder.run.timestamps.is_empty() {
+                    // The next segment likely has as many rows: its columns are allocated once.
                     self.rows_hint = decoder.run.timestamps.len();
                     gathered.runs.push(decoder.run);
                 }
             }
         }
+        // Masks are applied at alignment, when times and metrics are known together.
         for mask in self.masks {
             mask.add_to(stored.source, metrics, &mut gathered.deleted);
         }
@@ -199,9 +204,11 @@ impl<'v> Reader<'v> {
 
     /// Finds what the wanted metrics lie under in the pages of a source.
     fn name(&mut self, stored: &Stored) -> Result<(), Error> {
+        // Names given by `know`, or found by labels, hold for every source.
         if stored.timelines.is_empty() || self.names_of.is_none() && !self.names.is_empty() {
             return Ok(());
         }
+        // A few metrics are cheaper by their labels than by all names of the source's segments.
         if self.metrics.len() <= limits::NAMED_BY_LABELS {
             self.names = by_name(self.context.store, self.context.index, &self.metrics)?;
             return Ok(());
@@ -222,6 +229,7 @@ impl<'v> Reader<'v> {
     }
 
     fn want(&mut self, metrics: &[u32]) {
+        // The next source mostly has the same metrics: plans and names are kept then.
         if self.metrics != metrics {
             self.metrics = metrics.to_vec();
             self.plans.clear();

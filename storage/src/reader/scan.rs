@@ -95,6 +95,7 @@ fn selected(
     selection: &Selection<'_>,
 ) -> Result<Vec<Selected>, Error> {
     let sources = context.sources_in(snapshot, &(selection.start_ms..=selection.end_ms))?;
+    // The posting lists need not be read at all.
     if sources.is_empty() {
         return Ok(Vec::new());
     }
@@ -117,6 +118,7 @@ impl<'a> ScanPlan<'a> {
         let pairs: u64 = selected.iter().map(|one| one.sources.len() * one.metrics.len()).sum();
         let sources = selected.iter().fold(RoaringBitmap::new(), |all, one| all | &one.sources).len();
         snapshot.fill_pages = pairs <= limits::CACHED_PAIRS;
+        // Rows hold all metrics of a source, so that few pairs of many sources read much.
         snapshot.fill_rows = snapshot.fill_pages && sources <= limits::CACHED_SOURCES;
         let parts = match hints.order {
             SeriesOrder::Any => parts(&selected, &range, options.batch_values),
@@ -134,6 +136,7 @@ impl<'a> ScanPlan<'a> {
 
     /// Hands a batch to its receiver, as far as its series are needed.
     fn hand_out(&self, mut batch: Batch, sink: &mut BatchSink<'_>) -> Result<(), Stop> {
+        // Threads take their share of the limit one after the other; no more is handed out in all.
         let needed = |left: usize| Some(left.saturating_sub(batch.columns.len()));
         let left = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, needed).unwrap_or_default();
         batch.columns.truncate(left);
@@ -153,6 +156,7 @@ impl<'a> ScanPlan<'a> {
             let mut of_source = || {
                 let context = self.context;
                 let Some(source_labels) = context.index.source_labels(context.store, source)? else { return Ok(()) };
+                // Sources of one kind share their metrics, whose labels are then read once for all.
                 known.expect(metrics.len());
                 let ungrouped = metrics.iter().enumerate().filter(|(_, metric)| !grouped.contains(&(source, **metric)));
                 for (i, metric) in ungrouped {
@@ -187,6 +191,7 @@ impl<'a> ScanPlan<'a> {
     fn rows_at_most(&self) -> usize {
         let assumed = assumed_rows(&self.range);
         let of_bucket = assumed_rows(&(0..=i64::from(self.context.store.bucket_ms)));
+        // Looking would cost more than it saves.
         if assumed <= limits::BUCKETS_TRUSTED * of_bucket {
             return assumed;
         }
@@ -245,6 +250,7 @@ impl PartReader for PlanReader<'_> {
         if let Err(Stop::Store(error)) = &read
             && error.is_damage()
         {
+            // Asks for the directory to be opened again, which sets the damaged file aside.
             self.plan.context.store.damaged(&model::with_causes(error));
         }
         Ok(read?)
@@ -268,6 +274,7 @@ impl<'a> PlanReader<'a> {
     /// What there is of some metrics of one source.
     fn task(&self, (reader, mut histograms): Readers<'_, 'a>, task: &ScanTask, out: &mut Out<'_>) -> Result<(), Stop> {
         let ScanPlan { context, options, .. } = self.plan;
+        // Between two tasks: a database that closes need not wait for a long scan.
         options.drain.check()?;
         let (source, metrics) = (task.source, &task.metrics[task.range.clone()]);
         let stored = reader.stored(source)?;
@@ -278,6 +285,7 @@ impl<'a> PlanReader<'a> {
         known.expect(task.metrics.len());
         let mut complete = |i: usize, times: &[i64], column: &mut Column| {
             let metric = metrics[i];
+            // Comes with all its pairs, in the last part.
             if self.grouped.contains(&(source, metric)) {
                 return Ok(false);
             }
@@ -331,6 +339,7 @@ impl<'a> PlanReader<'a> {
         }
         for (one, found) in series.iter().zip(found) {
             let batch = match (found, &one.pairs) {
+                // Not among what was read source by source: its samples come from several.
                 (None, pairs) if pairs.len() > 1 => {
                     merged((&mut *reader, histograms.as_deref_mut()), one.labels.clone(), pairs)?
                 }
@@ -345,6 +354,7 @@ impl<'a> PlanReader<'a> {
 
     fn groups(&self, (reader, mut histograms): Readers<'_, 'a>, out: &mut Out<'_>) -> Result<(), Stop> {
         let mut groups: Vec<_> = self.plan.groups.iter().collect();
+        // The map has no order of its own, and answers should not differ from call to call.
         groups.sort_unstable_by_key(|(_, pairs)| *pairs);
         for (labels, pairs) in groups {
             let readers = (&mut *reader, histograms.as_deref_mut());
@@ -377,6 +387,7 @@ fn merged<'v>(
                     column.histograms.drain(..).map(|(slot, one)| (slot as usize, one)).collect();
                 let present = |(i, _): &(usize, &i64)| column.is_present(*i);
                 for (i, ts) in batch.timestamps_ms.iter().enumerate().filter(present) {
+                    // Pairs come oldest first, so that the first sample at a time stays.
                     samples.entry(*ts).or_insert_with(|| (column.values[i], found.remove(&i)));
                 }
             }

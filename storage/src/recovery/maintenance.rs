@@ -18,6 +18,7 @@ use crate::tombstones::RetentionRule;
 impl Db {
     /// How long samples are kept from now on, milliseconds; 0 keeps them for ever.
     pub fn set_retention(&self, retention_ms: i64) {
+        // Remembered first: an opening that begins just now then starts with it.
         self.settings.lock().retention_ms = Some(retention_ms);
         if let Ok(opening) = self.enter() {
             opening.set_retention(retention_ms);
@@ -60,6 +61,7 @@ impl Db {
         selectors: &[Vec<Matcher>],
         range: (i64, i64),
     ) -> Result<Vec<(Labels, Vec<Exemplar>)>, Error> {
+        // As a query, which does not wait for the directory to be opened again.
         let opening = self.enter_query()?;
         let found = opening.exemplars(selectors, range);
         self.note(&opening, &found);
@@ -84,7 +86,7 @@ impl Db {
         self.with(|opening| opening.clean_deleted())
     }
 
-    /// Tells what time it is, as [`crate::Clock`] sees it: retention rules go by it, and what was stored as of a later time
+    /// Sets the current time, as [`crate::Clock`] gives it: retention rules go by it, and what was stored as of a later time
     /// keeps no present sample out. To be called about every second.
     ///
     /// # Errors
@@ -93,13 +95,13 @@ impl Db {
         self.with(|opening| opening.set_now(now_ms))
     }
 
-    /// The time that was told last; `None` before the first time.
+    /// The time that was last set by [`Db::set_now`]; `None` before the first time.
     #[must_use]
     pub fn now_ms(&self) -> Option<i64> {
         self.enter().ok()?.now_ms()
     }
 
-    /// The time that an earlier process was told last, within a minute; where none was, about that of the newest stored
+    /// The time that an earlier process stored last, within a minute; where none was, about that of the newest stored
     /// sample. `None` for a new directory. What [`crate::Clock`] begins with.
     ///
     /// # Errors
@@ -146,9 +148,11 @@ impl Db {
     /// # Errors
     /// When there can be no further thread.
     pub fn start_compaction(self: &Arc<Self>) -> io::Result<()> {
+        // By the length of a bucket, so that it is flushed soon after its end.
         let every = Duration::from_millis(u64::from(self.bucket_ms() / 6).clamp(1000, 300_000));
         let db = Arc::downgrade(self);
         let worker = Worker::start(every, move |pace| {
+            // The thread must not keep the database alive.
             let Some(db) = db.upgrade() else { return ControlFlow::Break(()) };
             if let Err(error) = db.compact_paced(model::time::now_ms(), pace) {
                 db.metrics.seal_failures.inc();

@@ -98,6 +98,7 @@ impl std::ops::Deref for InUse<'_> {
 impl Drop for InUse<'_> {
     fn drop(&mut self) {
         self.opening.take();
+        // Only then somebody may wait for the last user.
         if self.db.phase.load(Ordering::SeqCst) == DRAINING {
             let _waiting = self.db.unused.0.lock();
             self.db.unused.1.notify_all();
@@ -122,7 +123,7 @@ impl Db {
         let directory = open::lock_directory(&options)?;
         if let Some(found) = prometheus_data::of_prometheus(&options.path) {
             let path = options.path.display();
-            tracing::warn!(%path, found, "the data directory holds data of Prometheus: it is not read, and stays as it is");
+            tracing::warn!(%path, found, "the data directory holds a Prometheus database; its history is not read, and its files stay as they are");
         }
         let opening = Opening::start(&options, &metrics, None)?;
         metrics.register(registry).map_err(|e| start(Box::new(e)))?;
@@ -227,6 +228,7 @@ impl Db {
         let mut left = limits::REOPENED_FOR_ONE;
         loop {
             let mut opening = self.enter().map_err(E::from_store)?;
+            // Bounded: damage that comes back each time must not loop for ever.
             let mut is_last = left == 0 || self.closing.load(Ordering::SeqCst);
             if opening.components.records.needs_reopening() && !is_last {
                 left -= 1;
@@ -273,10 +275,12 @@ impl Db {
     /// Closes an opening, unless someone else did, and opens the directory again.
     fn reopen(&self, number: u64) -> Result<(), Error> {
         let mut reopening = self.reopening.lock();
+        // Another caller met the same damage and has reopened the directory.
         if self.number.load(Ordering::SeqCst) != number {
             return Ok(());
         }
         if let Some((cause, when)) = &reopening.failed
+            // Opening is expensive, and every append would try it.
             && when.elapsed() < limits::REOPEN_EVERY
         {
             return Err(Error::Unavailable { cause: cause.clone() });
@@ -293,6 +297,7 @@ impl Db {
 
     fn replace(&self, current: &mut Option<Arc<Opening>>, reopening: &mut Reopening) -> Result<(), Error> {
         if let Some(mut opening) = current.take() {
+            // Scans look at it between tasks, and background work between writes.
             opening.components.drain.set(true);
             let since = Instant::now();
             let mut waiting = self.unused.0.lock();

@@ -39,10 +39,12 @@ pub(crate) fn encode(columns: &Columns<'_>, flags: u8, seed: u64, out: &mut Vec<
     debug_assert!(count == columns.base.len() && count <= model::Layout::SEGMENT_COLUMNS, "a segment and its frame");
     out.push(flags);
     out.extend_from_slice(&(count as u16).to_le_bytes());
+    // Apart from the heads, so that a reader finds every lane without decoding one.
     let mut payload = Vec::with_capacity(count * 2 + 16);
     for (i, values) in columns.values.chunks(LANE).enumerate() {
         let all = all_present(values.len());
         let present = columns.present.get(i).copied().unwrap_or(0) & all;
+        // Absent lanes cost one byte: wide layouts of which little is exposed stay cheap.
         if present == 0 {
             out.push(HEAD_ABSENT);
             continue;
@@ -54,6 +56,7 @@ pub(crate) fn encode(columns: &Columns<'_>, flags: u8, seed: u64, out: &mut Vec<
         }
         let base = &columns.base[i * LANE..i * LANE + values.len()];
         let shape = lane::encode(values, base, present, &mut payload);
+        // Six bits: widths go up to 56, and 63 stands for an absent lane.
         head |= shape.width as u8;
         if shape.exception_bytes == 0 {
             out.push(head);
@@ -93,6 +96,7 @@ impl<'a> RowView<'a> {
         let (bytes, stored) =
             bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(Corrupt::Shape("shorter than a checksum"))?;
         let (got, expected) = (checksum(bytes, seed), u32::from_le_bytes(*stored));
+        // Before anything is interpreted: lengths in damaged bytes could mean anything.
         if got != expected {
             return Err(Corrupt::Checksum { got, expected });
         }
@@ -103,7 +107,9 @@ impl<'a> RowView<'a> {
         let (&[flags, low, high], mut rest) = bytes.split_first_chunk::<3>()?;
         let columns = usize::from(u16::from_le_bytes([low, high]));
         let n_lanes = columns.div_ceil(LANE);
+        // On the stack: rows are parsed by the million, and none has more lanes.
         let mut heads = [(HEAD_ABSENT, 0usize); LANES_MAX];
+        // More lanes than a segment has make no sense.
         for slot in heads.get_mut(..n_lanes)? {
             let (&head, after) = rest.split_first()?;
             (slot.0, rest) = (head, after);
@@ -130,6 +136,7 @@ impl<'a> RowView<'a> {
             (lane.packed, rest) = rest.split_at_checked(lane::packed_bytes(in_lane, lane.width))?;
             (lane.exceptions, rest) = rest.split_at_checked(exception_bytes)?;
         }
+        // Bytes left over mean that a head says something wrong.
         rest.is_empty().then_some(Self { flags, columns, lanes })
     }
 
@@ -177,6 +184,7 @@ pub(crate) fn decode_frame(bytes: &[u8], seed: u64) -> Result<Vec<f64>, Corrupt>
     if view.flags != FRAME {
         return Err(Corrupt::Shape("a row where the frame should be"));
     }
+    // A frame is a row whose own frame is all zeros.
     let zeros = vec![0.0; view.columns];
     view.decode_all(&zeros).map(|(values, _)| values)
 }

@@ -30,6 +30,7 @@ impl Base {
     #[inline]
     pub(crate) fn new(value: f64) -> Self {
         let bits = value.to_bits();
+        // Counters, gauges of bytes and the like: most bases are integers.
         if let Some(int) = as_int(value) {
             return Self { bits, int, scale: 1.0 };
         }
@@ -66,6 +67,7 @@ fn as_int(value: f64) -> Option<i64> {
 
 #[inline]
 fn as_scaled(value: f64, scale: f64) -> Option<i64> {
+    // Rounded to the nearest, then verified by the very division that decodes it.
     let int = (value * scale + 0.5_f64.copysign(value)) as i64;
     ((int as f64 / scale).to_bits() == value.to_bits()).then_some(int)
 }
@@ -93,6 +95,7 @@ pub(crate) fn encode(values: &[f64], base: &[f64], present: u64, out: &mut Vec<u
     for (i, (v, b)) in values.iter().zip(base).enumerate() {
         changed |= u64::from(v.to_bits() != b.to_bits()) << i;
     }
+    // Absent columns have no value that could differ.
     changed &= present;
     if changed == 0 {
         return Shape::default();
@@ -109,6 +112,7 @@ pub(crate) fn encode(values: &[f64], base: &[f64], present: u64, out: &mut Vec<u
             _ => exceptions |= 1 << i,
         }
     }
+    // One leap should not widen 63 other codes: it becomes an exception where that is cheaper.
     let width = cheapest_width(&by_width, values.len() as u32);
     for i in bits(changed & !exceptions) {
         if codes[i] >> width != 0 {
@@ -128,6 +132,7 @@ fn cheapest_width(by_width: &[u32; 65], columns: u32) -> u32 {
     let widest = (0..=WIDTH_MAX).rev().find(|&w| by_width[w as usize] > 0).unwrap_or(0);
     let (mut best, mut best_bits, mut wider) = (widest, widest * columns, 0);
     for width in (0..widest).rev() {
+        // Codes that no longer fit become exceptions.
         wider += by_width[width as usize + 1];
         let bits = width * columns + wider * EXCEPTION_BITS;
         if bits < best_bits {
@@ -190,6 +195,7 @@ impl LaneBase {
         wanted: u64,
         out: &mut [f64; LANE],
     ) -> Option<()> {
+        // A query of one metric name wants a few columns of a lane.
         if wanted.count_ones() <= PICKED_MAX {
             self.pick(width, packed, wanted, out)?;
         } else if width == 0 {
@@ -206,6 +212,7 @@ impl LaneBase {
             let (kept, after) = after.split_at_checked(len)?;
             let mut bytes = [0u8; 8];
             bytes[..len].copy_from_slice(kept);
+            // Six bits name the column, so that it is always one of the lane.
             out[column] = f64::from_bits(self.0[column].bits ^ u64::from_le_bytes(bytes) << shift);
             rest = after;
         }
@@ -218,6 +225,7 @@ impl LaneBase {
             let bit = i * width as usize;
             let from = packed.get(bit / 8..)?;
             let mut word = [0u8; 8];
+            // Near the end there are fewer bytes than a load takes; the code lies within them.
             let len = from.len().min(8);
             word[..len].copy_from_slice(&from[..len]);
             let code = u64::from_le_bytes(word) >> (bit % 8) & mask;

@@ -142,6 +142,7 @@ pub(crate) fn scan_segment(
 ) -> Result<(), Error> {
     let Some(frame) = frame_at(store, iter, place, wanted)? else { return Ok(()) };
     let slots = slot_of(place.bucket, *range.start())..=slot_of(place.bucket, *range.end());
+    // Where the range begins within the bucket a seek skips the rows before it; else the next key is the first row.
     if *slots.start() > 1 {
         iter.seek(RowKey { slot: *slots.start(), ..place }.bytes());
     } else {

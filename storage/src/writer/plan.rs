@@ -167,6 +167,8 @@ impl<'a> Pending<'a> {
             committed,
         };
         let mut targets = Targets::new();
+        // The order decides who wins: zeros come before the row that they start, and what has times of its own comes
+        // after both.
         let newer = pending.starts(part.starts, &mut targets)?;
         pending.ordinary(&mut targets)?;
         pending.newer_starts(newer, &mut targets);
@@ -180,6 +182,7 @@ impl<'a> Pending<'a> {
             pending.disturbs |= may_exist;
             pending.put((segment, ts), target, may_exist, batch)?;
         }
+        // A new frame means a segment or bucket that cached lists of buckets do not have yet.
         pending.disturbs |= !pending.frames.is_empty();
         pending.mark_frames(batch)?;
         let newest = if pending.stored_ordinary { state.newest.max(Some(row.ts_ms)) } else { state.newest };
@@ -211,12 +214,14 @@ impl<'a> Pending<'a> {
             *last &= codec::all_present((columns - 1) % 64 + 1);
         }
         for &(column, _) in row.own_times {
+            // Samples with times of their own are decided by `own_times`.
             present[column as usize / 64] &= !(1 << (column % 64));
         }
         let n = count(&present);
         if n == 0 {
             return Ok(());
         }
+        // What the retention already dropped must not come back: its bucket may be gone with its marks.
         if row.ts_ms < self.window.horizon_ms {
             self.committed.too_old += n;
             return Ok(());
@@ -228,14 +233,17 @@ impl<'a> Pending<'a> {
                 return Ok(());
             }
         } else if late && !self.window.takes_late(row.ts_ms) {
+            // As upstream: without a window late is out of order, with one it is too old for it.
             let bounded = self.window.out_of_order_from_ms < i64::MAX;
             *(if bounded { &mut self.committed.too_old } else { &mut self.committed.out_of_order }) += n;
             return Ok(());
         }
         let state = self.state;
+        // Series that come with times of their own may be ahead of the source's rows.
         if !state.own.is_empty() {
             self.refuse_known(&mut present, &state.own);
         }
+        // Only here anything is read: a row that is newer than all of its source cannot meet a sample.
         if self.stored_until().is_some_and(|until| row.ts_ms <= until) {
             let mut metrics: Vec<u32> = columns_of(&present).map(|column| self.metric(column)).collect();
             metrics.sort_unstable();
@@ -248,6 +256,7 @@ impl<'a> Pending<'a> {
             for column in columns_of(&present) {
                 let metric = self.metric(column);
                 let known = self.own.get(&metric).or_else(|| state.own.get(&metric));
+                // The newest sample of such a series is now this one, whatever time it came with.
                 if known.is_some_and(|(newest, _)| *newest < row.ts_ms) {
                     self.own.insert(metric, (row.ts_ms, self.bits_of(column)));
                 }
@@ -314,6 +323,7 @@ impl<'a> Pending<'a> {
         let mut room = Vec::new();
         let values = target.values(&self.row.values[start..(start + SEGMENT).min(self.row.values.len())], &mut room);
         let mut bytes = Vec::with_capacity(values.len() * 2 + 32);
+        // A key that may hold a row already is read: rows are merged, not replaced.
         let existing = if may_exist { self.store.get(Cf::Rows, key.bytes())? } else { None };
         let existing = existing.and_then(|bytes| {
             let decoded = RowView::parse(&bytes, seed).and_then(|row| Ok((row.flags, row.decode_all(&frame.values)?)));
@@ -327,6 +337,7 @@ impl<'a> Pending<'a> {
             }
             Some((flags, (mut merged, mut present))) => {
                 for (i, word) in present.iter_mut().enumerate() {
+                    // What is stored stays; only columns that the row lacked are taken over.
                     new[i] &= !*word;
                     for bit in bits(new[i]) {
                         merged[i * LANE + bit] = values[i * LANE + bit];
@@ -387,6 +398,7 @@ impl<'a> Pending<'a> {
             },
         };
         let frame = stored.unwrap_or_else(|| {
+            // The first row of a segment in a bucket is its own frame: the next ones mostly differ little from it.
             let present = &self.row.present[start / 64..end.div_ceil(64)];
             let value = |i: usize| if has(present, i) { self.row.values[start + i] } else { 0.0 };
             let values: Box<[f64]> = (0..end - start).map(value).collect();
@@ -418,6 +430,7 @@ impl<'a> Pending<'a> {
         let last = RowKey { segment: u32::MAX, slot: u32::MAX, ..from };
         let mut end = last.bytes().to_vec();
         end.push(0);
+        // Left over from the flush, which dropped only the mark of the source; the whole bucket goes later.
         batch.delete_range_cf(store.cf(Cf::Rows), &from.bytes()[..], &end[..]);
         self.reopened.insert(bucket);
         Ok(true)
@@ -462,6 +475,7 @@ impl Done {
     ) -> i64 {
         flushed.add_reopened(self.reopened);
         metrics.late_samples.inc_by(self.late);
+        // A flush that read before this write sees these buckets, and tries again.
         state.touched.extend(self.touched);
         state.newest = self.newest;
         state.ahead = state.ahead.filter(|(_, to)| state.newest.is_none_or(|newest| newest < *to));
@@ -469,6 +483,8 @@ impl Done {
         state.frames.extend(self.frames);
         state.idle_rounds = 0;
         if let Some(newest) = state.newest {
+            // Frames of older buckets are needed only as long as late samples may come; they are found in the store
+            // again.
             let late_ms = if state.own.is_empty() { 0 } else { window.late_ms };
             let oldest = Bucket::of(newest.saturating_sub(late_ms), bucket_ms);
             if state.frames.first_key_value().is_some_and(|((bucket, _), _)| *bucket < oldest) {

@@ -43,10 +43,12 @@ pub(crate) struct SourceState {
 impl SourceState {
     /// Finds in the store what an earlier process knew.
     pub(crate) fn load(&mut self, context: ReadContext<'_>, source: SourceId) -> Result<(), Error> {
+        // Once per source and process; a commit finds it done.
         if self.loaded {
             return Ok(());
         }
         let snapshot = context.snapshot();
+        // Rows that were flushed are in pages only.
         self.newest = newest_ordinary(&snapshot, source)?.max(pages::newest_of(&snapshot, source)?);
         // Whatever lies beyond the newest row came with a time of its own.
         let from = self.newest.map_or(i64::MIN, |newest| newest.saturating_add(1));
@@ -67,6 +69,7 @@ impl SourceState {
         let snapshot = context.snapshot();
         let first = first_row_from(&snapshot, source, ts_ms)?;
         let first = first.into_iter().chain(pages::first_from(&snapshot, source, ts_ms)?);
+        // Rows from there on stay where they are; they only no longer make present rows late.
         let first = first.min().unwrap_or(ts_ms);
         self.ahead = Some((first, self.ahead.map_or(newest, |(_, last)| last.max(newest))));
         self.newest = Some(ts_ms - 1);

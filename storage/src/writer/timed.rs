@@ -46,6 +46,7 @@ impl<'a> Pending<'a> {
         if starts.is_empty() {
             return Ok(Vec::new());
         }
+        // A start at the row's own time says nothing: the row's sample is there.
         let (times, until) = (self.floor()..self.row.ts_ms, self.stored_until());
         let taken = starts.iter().map(Timed::from).filter(|one| times.contains(&one.ts));
         let (newer, others): (Vec<Timed<'a>>, Vec<_>) = taken.partition(|one| until.is_none_or(|until| until < one.ts));
@@ -63,6 +64,8 @@ impl<'a> Pending<'a> {
     /// Zeros that are newer than all of their source are a row like others, where the row's own sample of the series follows.
     pub(super) fn newer_starts(&mut self, newer: Vec<Timed<'a>>, targets: &mut Targets<'a>) {
         for one in newer {
+            // As part of a row at that time it needs no entry among the series with own times, which cost memory for
+            // good.
             if self.is_ordinary(one.column, targets) {
                 add(targets, one, ORDINARY);
             } else {
@@ -78,6 +81,7 @@ impl<'a> Pending<'a> {
         let floor = self.floor();
         let (new, old): (Vec<Timed<'a>>, Vec<_>) = Timed::all(row, repeats).partition(|one| one.ts >= floor);
         self.committed.too_old += u32::try_from(old.len()).unwrap_or(u32::MAX);
+        // One read for all of them that the state does not know.
         let known = self.known(&new)?;
         for one in &new {
             self.note_ordinary(*one, targets);
@@ -91,6 +95,7 @@ impl<'a> Pending<'a> {
                     continue;
                 }
             }
+            // Late, but within the window: it must be looked up whether the series has a sample at just that time.
             if last.is_some_and(|last| last.0 > one.ts) {
                 if self.is_there(one, targets)? {
                     continue;
@@ -107,6 +112,8 @@ impl<'a> Pending<'a> {
 
     /// From when on samples with own times are taken.
     pub(super) fn floor(&self) -> i64 {
+        // From the newest of the source, this row included: targets that lag behind themselves are bounded by
+        // `late_ms`.
         let newest = self.state.newest.map_or(self.row.ts_ms, |newest| newest.max(self.row.ts_ms));
         let floor = newest.saturating_sub(self.window.late_ms).min(self.window.out_of_order_from_ms);
         self.window.horizon_ms.max(floor)

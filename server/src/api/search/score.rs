@@ -51,7 +51,7 @@ impl Terms {
             _ if name.starts_with(term) => Some(1.0),
             Algorithm::Subsequence => subsequence(term, name).filter(|score| *score > 0.0 && *score >= self.threshold),
             Algorithm::JaroWinkler => substring(term, name).or_else(|| {
-                Some(jaro_winkler(term, name)).filter(|score| self.threshold > 0.0 && *score >= self.threshold)
+                Some(strsim::jaro_winkler(term, name)).filter(|score| self.threshold > 0.0 && *score >= self.threshold)
             }),
         }
     }
@@ -97,41 +97,6 @@ fn subsequence_from(term: &[char], name: &[char], start: usize) -> Option<f64> {
         behind = at;
     }
     Some(score - float(name.len() - behind) * share * 0.5)
-}
-
-/// Jaro's measure of characters that stand at about the same place, and Winkler's addition for up to four that both begin with.
-fn jaro_winkler(a: &str, b: &str) -> f64 {
-    if a == b {
-        return 1.0;
-    }
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let (short, long) = if a.len() > b.len() { (b, a) } else { (a, b) };
-    if short.is_empty() {
-        return 0.0;
-    }
-    // Jaro's window: half the longer text, less one.
-    let reach = (long.len() / 2).saturating_sub(1);
-    let mut taken = vec![false; long.len()];
-    let mut of_short = Vec::new();
-    for (i, c) in short.iter().enumerate() {
-        let near = i.saturating_sub(reach)..(i + reach + 1).min(long.len());
-        if let Some(j) = near.into_iter().find(|j| !taken[*j] && long[*j] == *c) {
-            // Each character of the longer text counts for one of the shorter only.
-            taken[j] = true;
-            of_short.push(*c);
-        }
-    }
-    if of_short.is_empty() {
-        return 0.0;
-    }
-    let of_long = long.iter().zip(&taken).filter(|(_, taken)| **taken).map(|(c, _)| c);
-    // Characters that match in another order; half of them are transpositions.
-    let moved = of_short.iter().zip(of_long).filter(|(a, b)| a != b).count();
-    let matches = float(of_short.len());
-    let (of_first, of_second) = (matches * (1.0 / float(short.len())), matches * (1.0 / float(long.len())));
-    let jaro = (of_first + of_second + (matches - float(moved) * 0.5) / matches) / 3.0;
-    let same = short.iter().zip(&long).take(4).take_while(|(a, b)| a == b).count();
-    jaro + float(same) * 0.1 * (1.0 - jaro)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use super::group::SourceGroup;
 use crate::components::Components;
 use crate::error::Error;
+use crate::kv::schema::{Cf, last_id, source_segments_prefix};
 use crate::limits;
 
 /// By labels of the source.
@@ -50,6 +51,10 @@ impl SeriesLayouts {
             metrics.extend(db.index.intern_metrics(&db.store, some)?.into_iter().map(MetricId));
         }
         let known = self.0.lock().get(&group.source).cloned();
+        let known = match known {
+            Some(known) => Some(known),
+            None => stored(db, source)?.map(Arc::new),
+        };
         // A layout that is mostly of series that are gone begins anew.
         let known = known.filter(|known| {
             let columns = known.layout.metrics.len();
@@ -92,15 +97,50 @@ impl SeriesLayouts {
         Ok(extended)
     }
 
-    /// The ids of a source, or of its metrics, are gone.
+    /// The ids of a source, or of its metrics, were removed.
     pub(super) fn forget(&self, source: &Labels) {
         self.0.lock().remove(source);
     }
 }
 
+/// The layout that a source had before a restart, as far as its segments tell. Each was written again, longer, when metrics
+/// came: of those that begin with the same metric the last counts.
+fn stored(db: &Components, source: SourceId) -> Result<Option<SourceLayout>, Error> {
+    let mut segments = Vec::new();
+    db.store.each(Cf::Postings, &source_segments_prefix(source), |key, _| {
+        segments.extend(last_id(key));
+        Ok::<_, Error>(segments.len() <= limits::SERIES_SEGMENTS_READ)
+    })?;
+    if segments.is_empty() || segments.len() > limits::SERIES_SEGMENTS_READ {
+        return Ok(None);
+    }
+    let mut latest: Vec<Arc<[u32]>> = Vec::new();
+    for segment in segments {
+        let Some(metrics) = db.index.segment_metrics(&db.store, segment)? else { continue };
+        match latest.iter_mut().find(|one| one.first() == metrics.first()) {
+            Some(one) => *one = metrics,
+            None => latest.push(metrics),
+        }
+    }
+    let (mut all, mut columns) = (Vec::new(), HashMap::default());
+    for metric in latest.iter().flat_map(|metrics| metrics.iter().copied()) {
+        columns.entry(metric).or_insert_with(|| {
+            all.push(MetricId(metric));
+            (all.len() - 1) as u32
+        });
+    }
+    let _gate = db.open_gate()?;
+    match db.index.layout(&db.store, &all) {
+        Ok(layout) => Ok(Some(SourceLayout { layout, columns })),
+        // Removed while it was read: begun anew.
+        Err(Error::Forgotten) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use model::{Committed, Lateness, SeriesBatch, SeriesSamples, SourceLabels};
+    use model::{Committed, Lateness, SeriesAppender, SeriesBatch, SeriesSamples, SourceLabels};
 
     use super::super::group::grouped;
     use super::*;
@@ -137,5 +177,32 @@ mod tests {
         let (wider, _) = columns(&db, &layouts, &[5000]);
         assert_eq!((wide.len(), wider.len(), wide[0]), (2, 2, wider[0]));
         assert_ne!(wide[1], wider[1]);
+    }
+
+    #[test]
+    fn columns_stay_over_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || {
+            let options = Options { memory_bytes: 8 << 20, ..Options::new(dir.path()) };
+            Db::open(options, &prometheus::Registry::new()).unwrap()
+        };
+        let append = |db: &Db, some: &[usize], ts: i64| {
+            let labels: Vec<Labels> =
+                some.iter().map(|i| Labels::from_pairs([("__name__", format!("m{i}"))])).collect();
+            let times = [ts];
+            let series: Vec<SeriesSamples<'_>> =
+                labels.iter().map(|labels| SeriesSamples::floats(labels, &times, &[1.0])).collect();
+            let batch = SeriesBatch { series: &series, sources: &SourceLabels::Known, lateness: Lateness::Any };
+            assert_eq!(db.append_series(&batch).unwrap().stored as usize, some.len());
+        };
+        let db = open();
+        let many: Vec<usize> = (0..Layout::SEGMENT_COLUMNS + 5).collect();
+        append(&db, &[3, 1], 1);
+        append(&db, &many, 2);
+        append(&db, &[5000, 3], 3);
+        let before = columns(&db, &db.series, &[5000, 1, 7]);
+        drop(db);
+        let db = open();
+        assert_eq!(columns(&db, &db.series, &[5000, 1, 7]), before);
     }
 }

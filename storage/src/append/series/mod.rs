@@ -37,6 +37,7 @@ pub(crate) fn append(
 ) -> Result<Committed, Error> {
     batch.series.iter().try_for_each(check)?;
     let mut committed = Committed::default();
+    // Once for the batch: what it stores itself must not make its own earlier samples late.
     let window = window(db, batch.lateness);
     for group in &grouped(batch, window.horizon_ms, &mut committed) {
         let mut tries = 0;
@@ -69,6 +70,7 @@ fn append_group(
     {
         settle(db, &[incoming])?;
     }
+    // Early samples as rows, then pages, then open time: each series is written in the order of its times.
     let mut split = pages::split(db, (group, &named), window);
     let mut committed = rows::write(db, &named, std::mem::take(&mut split.early), window)?;
     let (paged, left) = pages::write(db, (group, &named), split)?;

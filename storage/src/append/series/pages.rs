@@ -88,8 +88,10 @@ pub(super) fn write<'g>(
         leave(&mut left, &closed);
         return Ok((committed, left));
     }
+    // Taken once for all partitions of the source: compaction waits for at most one batch.
     let _one = db.maintenance.lock_first();
     still_there(db, group, named)?;
+    // Under the lock: compaction would change it.
     let existing = Existing::read(db, named, (group, closed_ms))?;
     let mut rest = closed;
     while let Some(ts_ms) = next(group, &rest) {
@@ -201,6 +203,7 @@ fn write_partition(
     if db.flushed.begin(partition.end_ms(db.store.bucket_ms)) {
         drop(db.index.gate.write());
     }
+    // Rows that come into the partition at the same moment make the rewrite start over.
     for _ in 0..TRIES {
         let place = (named.source, partition);
         let Some(written) = rewrite_adding(db, place, Some(&additions), &mut |_| ControlFlow::Continue(()))? else {
@@ -240,6 +243,7 @@ fn additions<'g>(group: &'g SourceGroup<'_>, named: &NamedGroup, ranges: &[Range
 /// The times that many of the series have.
 fn common_times(series: &[AddedSeries<'_>]) -> Vec<i64> {
     let Some(first) = series.first() else { return Vec::new() };
+    // What was scraped together comes with equal times: nothing is sorted or counted.
     if series.iter().all(|one| one.times == first.times) {
         return first.times.to_vec();
     }

@@ -34,12 +34,14 @@ pub(super) fn encode(differences: &[i64], base: i64, out: &mut Vec<u8>) {
         zeros += usize::from(difference == 0);
     }
     if any == 0 {
+        // All differences are the base: width 0 and no patches say that.
         return out.push(0);
     }
     let mut widths = Widths::of(&codes[..len]);
     let (mut width, bits) = widths.cheapest(len);
     let mut head = 0;
     let mut set = 0u64;
+    // A bit per difference costs `len` bits: with few zeros, or with codes as short, it is not tried.
     if zeros * 8 > len && bits > len {
         widths.forget(base.wrapping_neg() as u64, zeros);
         let (sparse_width, sparse_bits) = widths.cheapest(len - zeros);
@@ -51,6 +53,7 @@ pub(super) fn encode(differences: &[i64], base: i64, out: &mut Vec<u8>) {
     let mut patches = [(0u8, 0u64); BLOCK];
     let mut n_patches = 0;
     for (i, code) in codes[..len].iter_mut().enumerate() {
+        // Too wide: it leaves a 0 among the packed codes and goes behind them.
         if *code >> width != 0 {
             patches[n_patches] = (i as u8, std::mem::take(code));
             n_patches += 1;
@@ -127,9 +130,11 @@ impl Widths {
 pub(super) fn decode(bytes: &mut &[u8], len: usize, zero: u64, codes: &mut [u64; BLOCK]) -> Option<()> {
     let head = take_byte(bytes)?;
     let width = usize::from(head & !(SPARSE | PATCHED));
+    // Only damaged bytes say so: no writer packs wider.
     if width > WIDTH_MAX {
         return None;
     }
+    // Every difference has a code.
     if head & SPARSE == 0 {
         return decode_codes(bytes, len, (width, head & PATCHED != 0), codes);
     }
@@ -145,6 +150,7 @@ pub(super) fn decode(bytes: &mut &[u8], len: usize, zero: u64, codes: &mut [u64;
         if set == 0 {
             break;
         }
+        // Lowest set bit first, as the writer squeezed them.
         codes[set.trailing_zeros() as usize] = code;
         set &= set - 1;
     }
@@ -160,6 +166,7 @@ fn decode_codes(
     unpack(bytes, len, width, codes)?;
     while patched {
         let head = take_byte(bytes)?;
+        // Six bits are left, so that a place is always one of a block.
         codes[usize::from(head & !(ONE | LAST))] =
             if head & ONE != 0 { 1 } else { unzigzag(varint::take(bytes)?) as u64 };
         patched = head & LAST == 0;

@@ -60,6 +60,7 @@ impl Form {
         let mut wrong = 0;
         let pairs = ints.iter_mut().zip(values);
         match self {
+            // Whole numbers have a loop of their own, without a multiplication.
             Self::Decimal(0) => pairs.for_each(|(n, &value)| {
                 let sum = value + MAGIC;
                 *n = (sum.to_bits() as i64).wrapping_sub(MAGIC_BITS);

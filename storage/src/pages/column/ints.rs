@@ -45,6 +45,7 @@ pub(super) fn decode(mut bytes: &[u8], shape: Shape, count: usize, out: &mut Vec
     let first = unzigzag(varint::take(bytes)?);
     let step = if order == 2 { unzigzag(varint::take(bytes)?) } else { 0 };
     let base = unzigzag(varint::take(bytes)?);
+    // Before the base is multiplied: codes count from the base as it was written.
     let zero = base.wrapping_neg() as u64;
     let base = base.wrapping_mul(factor);
     let mut sum = Sum { order, factor, base, last: first, step: step.wrapping_mul(factor) };
@@ -60,6 +61,7 @@ pub(super) fn decode(mut bytes: &[u8], shape: Shape, count: usize, out: &mut Vec
         out.extend_from_slice(&values[..len]);
         left -= len;
     }
+    // Bytes left over mean that the count is not that of this column.
     bytes.is_empty().then_some(())
 }
 

@@ -51,6 +51,7 @@ pub(crate) fn encode(values: &[f64], out: &mut Vec<u8>) {
         encode_aside(&aside, values, out);
     }
     encode_ints(form, &mut ints, out);
+    // No form suits, as for random bits: then a column must not take more than they do.
     if out.len() - start > values.len() * 8 {
         out.truncate(start);
         out.push(RAW);
@@ -125,16 +126,20 @@ impl Split {
             missed: 0,
             places: 0,
         };
+        // A run takes at least three bytes: with more runs than that another form is tried.
         let limit = values.len() / 8 + 1;
         loop {
             split.fill(values, limit);
+            // The probe saw too few places: once more with as many as were found.
             if split.missed > values.len() / 64 {
                 split.form = Form::Decimal(split.places);
             } else if split.aside.len() <= limit {
                 return split;
+            // Too many have no integer in this form.
             } else if split.form != Form::Bits {
                 split.form = Form::Bits;
             } else {
+                // Even so, many are NaN or infinite: as bits all of them have an integer, just a far one.
                 split.aside.clear();
                 split.ints.clear();
                 split.ints.extend(values.iter().map(|&value| form::ordered(value)));
@@ -183,6 +188,7 @@ impl Split {
 /// The form that suits a few values.
 fn probe(values: &[f64]) -> Form {
     let (mut places, mut integers, mut others, n) = (0, 0, 0, values.len().min(PROBES));
+    // Spread over the column, since its first values need not be like the later ones.
     for value in (0..n).map(|i| values[i * values.len() / n]) {
         if !value.is_finite() {
             continue;
@@ -193,6 +199,7 @@ fn probe(values: &[f64]) -> Form {
             None => others += 1,
         }
     }
+    // Large integers and fractions side by side share no decimal form.
     if others * 4 > n || (integers > 0 && places > 0) {
         Form::Bits
     } else if integers > 0 {
@@ -276,6 +283,7 @@ fn decode_aside(mut bytes: &[u8], count: usize, out: &mut Vec<f64>) -> Option<()
     let first = out.len();
     decode_plain(bytes, count - n_aside, out)?;
     let mut from = out.len();
+    // What is set aside goes between the values that were just decoded.
     out.resize(first + count, 0.0);
     let mut to = out.len();
     // From the end, so that what moves up overwrites nothing that is still to move.

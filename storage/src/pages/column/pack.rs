@@ -63,6 +63,7 @@ pub(super) fn unpack(bytes: &mut &[u8], len: usize, width: usize, codes: &mut [u
     let groups = len.div_ceil(8);
     if width == 0 {
         codes.fill(0);
+    // The loads of the last group may reach past the codes: into what follows, if there is enough of it.
     } else if let Some(padded) = bytes.get(..groups * width + 8) {
         with_width!(width, unpack_groups(padded, groups, codes));
     } else {

@@ -32,6 +32,7 @@ impl Plan {
             }
         }
         for from in 1..=usize::from(order) {
+            // From the end, since each needs the one before it as it still is.
             for i in (from..ints.len()).rev() {
                 ints[i] = ints[i].wrapping_sub(ints[i - 1]);
             }
@@ -41,6 +42,7 @@ impl Plan {
         let mut step = 0;
         if order == 2 {
             step = ints[1].wrapping_sub(base);
+            // The first step is in the head; its place among the codes costs nothing as the base.
             ints[1] = base;
         }
         Self { order, factor, first, step, base }

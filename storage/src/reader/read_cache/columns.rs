@@ -85,6 +85,7 @@ impl Columns {
     ) -> Result<(), Refused> {
         self.read_at = None;
         let looked = self.read_on(snapshot.store, iter, (place, wanted), last_ms)?;
+        // The iterator went past the segment's last row: until a newer one is written nothing need be looked for.
         if looked && self.is_whole(wanted) && !scan::is_in(iter, place) {
             self.read_at = Some(snapshot.epochs.newer);
         }
@@ -99,6 +100,7 @@ impl Columns {
         (place, wanted): (RowKey, &Wanted),
         last_ms: i64,
     ) -> Result<bool, Refused> {
+        // Columns were asked for at different times: the shortest says from where rows are missing.
         let least = places(wanted).map(|place| self.rows_of(place)).min().unwrap_or(0);
         let from = match (self.times.get(least), self.times.last()) {
             (Some(&ts), _) => slot_of(place.bucket, ts),
@@ -127,8 +129,10 @@ impl Columns {
         let mut row = least;
         let mut whole = true;
         scan::each_row(store, iter, (place, &slots), frame, &mut |ts, view| {
+            // Rows with own times, and times that differ from those known, cannot be cached as columns.
             whole &= view.flags & ORDINARY != 0 && times.get(row).is_none_or(|&known| known == ts);
             if whole {
+                // Of a segment with damaged rows nothing is cached; they are read one by one, and reported.
                 add(columns, row, view, frame, wanted).inspect_err(|_| whole = false)?;
                 if row == times.len() {
                     times.push(ts);
@@ -142,6 +146,7 @@ impl Columns {
 
     /// The wanted columns over a range.
     pub(super) fn run(&self, range: &RangeInclusive<i64>, wanted: &Wanted) -> Run {
+        // A failed read may leave columns of different lengths; only rows that all have are used.
         let rows = places(wanted).map(|place| self.rows_of(place)).min().unwrap_or(0);
         let times = &self.times[..rows];
         let from = times.partition_point(|ts| ts < range.start());

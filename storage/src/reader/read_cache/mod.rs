@@ -194,6 +194,7 @@ impl ReadCache {
         if !snapshot.fill_cache || asked > limits::CACHED_COLUMNS {
             return Ok(None);
         }
+        // A cached segment may begin within its bucket: a short range reads no more than it needs.
         let from_ms = place.bucket.0.max(*range.start());
         let key = (place.bucket, source.0, place.segment);
         let cached = self.columns.get(&key);
@@ -210,11 +211,14 @@ impl ReadCache {
             }
             *columns = Columns::new(snapshot.epochs.rows, from_ms);
         }
+        // Nothing newer came since there was no row behind the last: no iterator is needed at all.
         let all_read = columns.read_at.is_some_and(|epoch| self.trackers.newer.unchanged_since(source, epoch));
         if all_read && columns.is_whole(wanted) {
             return Ok(Some(columns.run(range, wanted)));
         }
         let before = columns.weight();
+        // Only the tail is read where the columns are there: its blocks are worth keeping, those of whole columns are
+        // not.
         let iter = if columns.has(wanted) { tails.iter() } else { rows };
         match columns.extend(snapshot, iter, (place, wanted), *range.end()) {
             Ok(()) => {}
@@ -230,6 +234,7 @@ impl ReadCache {
         let run = columns.run(range, wanted);
         let weight = columns.weight();
         drop(columns);
+        // The weight grew with the rows; the cache must account for it.
         if is_new || weight != before {
             self.columns.insert(key, cached, weight + limits::CACHE_ENTRY_BYTES);
         }
