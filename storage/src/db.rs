@@ -348,8 +348,8 @@ impl Appender for Db {
             let gate = self.components.open_gate().map_err(refused)?;
             let incoming = scrape::incoming(&self.components, parts);
             if !any_masked(&self.components, &incoming) {
-                let window = scrape::window(&self.components);
-                return scrape::commit(&self.components, parts, window).map_err(refused);
+                let window = || scrape::window(&self.components);
+                return scrape::commit(&self.components, parts, &window).map_err(refused);
             }
             // A deletion is carried out without the gate, then everything is looked at again.
             drop(gate);

@@ -30,6 +30,7 @@ fn read_written(
     let mut reader = Reader::new(context, snapshot, range.clone(), &[])?;
     for source in sources {
         let segments = reader.segments(SourceId(source))?;
+        // Targets of one kind wrote the same segments, whose metrics are then added up once.
         written.by_segments.entry(segments.into_iter().collect()).or_default().insert(source);
     }
     for (segments, sources) in &written.by_segments {
@@ -86,6 +87,7 @@ fn sides(
     selection: &Selection<'_>,
     but: &RoaringBitmap,
 ) -> Result<(RoaringBitmap, RoaringBitmap), Error> {
+    // Everything is asked for: what was written is the answer, without any matching.
     if selection.matchers.is_empty() {
         let snapshot = context.snapshot();
         let present = context.sources_in(&snapshot, &(selection.start_ms..=selection.end_ms))?;
@@ -108,6 +110,7 @@ fn sides(
 fn having_any(store: &Store, candidates: &[Selected]) -> Result<RoaringBitmap, Error> {
     let mut sources = RoaringBitmap::new();
     for candidate in candidates {
+        // Too many to look at one by one: any of the sources may have one of them.
         if candidate.metrics.len() > limits::METRICS_ONE_BY_ONE {
             sources |= &candidate.sources;
             continue;
@@ -116,6 +119,7 @@ fn having_any(store: &Store, candidates: &[Selected]) -> Result<RoaringBitmap, E
         each_posting(store, (&candidate.metrics, metric_segments_key), &mut |metric, bytes| {
             segments |= bitmap::decode_or_report(store, &metric_segments_key(metric), bytes);
         })?;
+        // Reading who wrote each of the segments would cost more than reading the sources.
         if segments.len() > limits::SEGMENTS_PER_SOURCE * candidate.sources.len() {
             sources |= &candidate.sources;
             continue;
@@ -132,6 +136,7 @@ const ITEM_BYTES: usize = 64;
 /// buckets.
 pub(crate) fn with_samples(parts: &dyn Parts, listing: &Listing<'_>) -> Result<Vec<Labels>, QuerierError> {
     let (mut found, limit) = (Vec::new(), listing.most());
+    // Asked for before anything is read.
     (listing.grow)(parts.reader_bytes())?;
     parts.read_all(&mut |batch| {
         for column in &batch.columns {
@@ -193,6 +198,7 @@ pub(crate) fn label_names(
     let (metrics, sources) = sides(context, selection, &RoaringBitmap::new())?;
     let mut names: BTreeSet<String> = BTreeSet::new();
     for (side, ids) in [(METRIC_LABEL, metrics), (SOURCE_LABEL, sources)] {
+        // Label names are few, and each is decided by two bitmaps.
         for name in context.index.label_names(context.store, side)?.iter() {
             (listing.grow)(0)?;
             if !names.contains(name) && !context.index.having(context.store, side, name)?.is_disjoint(&ids) {
@@ -212,6 +218,7 @@ pub(crate) fn label_values(
     listing: &Listing<'_>,
 ) -> Result<Vec<String>, QuerierError> {
     let ReadContext { store, index, .. } = context;
+    // Where a metric has the label, that of its source is hidden, and does not count.
     let having = index.having(store, METRIC_LABEL, name)?;
     let (metrics, sources) = sides(context, selection, &having)?;
     let mut values = index.values_of(store, (METRIC_LABEL, name), &metrics, listing)?;

@@ -58,6 +58,7 @@ impl Tombstone {
     /// What it masks.
     pub(crate) fn resolve(&self, context: ReadContext<'_>) -> Result<Mask, Error> {
         let mut mask = resolve(context, self.range, &self.matchers)?;
+        // What was carried out for a source masks nothing there: samples that came since are to be seen.
         mask.series.iter_mut().for_each(|one| one.sources -= &self.settled);
         mask.series.retain(|one| !one.sources.is_empty());
         Ok(mask)
@@ -65,6 +66,7 @@ impl Tombstone {
 
     pub(crate) fn encode(range: (i64, i64), matchers: &[Matcher]) -> Vec<u8> {
         let mut out = Vec::new();
+        // The matchers as they were written, not what they select now: ids may be given out again.
         out.extend_from_slice(&range.0.to_le_bytes());
         out.extend_from_slice(&range.1.to_le_bytes());
         for matcher in matchers {
@@ -108,9 +110,11 @@ impl Tombstones {
             Ok::<_, Error>(true)
         })?;
         for tombstone in &mut tombstones {
+            // Under a key of its own, so that progress is written without the deletion.
             let Some(bytes) = store.get(Cf::Meta, settled_key(&tombstone.key))? else { continue };
             match RoaringBitmap::deserialize_from(&bytes[..]) {
                 Ok(settled) => tombstone.settled = settled,
+                // Then it is masked, and carried out, once more.
                 Err(reason) => store.corrupt(Cf::Meta, &settled_key(&tombstone.key), reason),
             }
         }
@@ -126,6 +130,7 @@ impl Tombstones {
     /// Replaces all tombstones.
     pub(crate) fn replace(&self, tombstones: Vec<Tombstone>) {
         let until_ms = tombstones.iter().map(|tombstone| tombstone.range.1).max().unwrap_or(i64::MIN);
+        // Whoever reads holds the list as it was.
         *self.list.write() = Arc::new(tombstones);
         self.until_ms.store(until_ms, Ordering::Release);
     }
@@ -158,6 +163,7 @@ impl Tombstones {
             let until = now_ms.saturating_sub(rule.keep_ms);
             // A rule that does not reach into the range masks nothing of it.
             if until > *range.start() {
+                // From the beginning of time, since a rule says only how long something is kept.
                 all.push(resolve(context, (i64::MIN, until - 1), &rule.matchers)?);
             }
         }

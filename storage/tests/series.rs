@@ -281,7 +281,7 @@ fn scrapes_series_and_compaction_of_one_source_do_not_lose_each_others_samples()
     let source = db.source(&Labels::from_pairs([("job", "a")])).unwrap();
     let done = std::sync::atomic::AtomicI64::new(0);
     std::thread::scope(|scope| {
-        scope.spawn(|| {
+        let scraper = scope.spawn(|| {
             for round in 0..rounds {
                 let ts_ms = round * step;
                 let values: Vec<f64> = (0..4).map(|i| value(ts_ms, i)).collect();
@@ -294,7 +294,7 @@ fn scrapes_series_and_compaction_of_one_source_do_not_lose_each_others_samples()
                     own_times: &[],
                     histograms: &[],
                 };
-                assert_eq!(db.commit(&[row]).unwrap().stored, 4);
+                assert_eq!(db.commit(&[row]).unwrap().stored, 4, "{ts_ms}");
                 done.store(ts_ms, std::sync::atomic::Ordering::Release);
             }
         });
@@ -312,8 +312,10 @@ fn scrapes_series_and_compaction_of_one_source_do_not_lose_each_others_samples()
                 assert_eq!(append(&db, &series, Lateness::Any).stored as usize, samples);
             }
         });
-        scope.spawn(|| {
-            while done.load(std::sync::atomic::Ordering::Acquire) < (rounds - 1) * step {
+        let (db, done) = (&db, &done);
+        scope.spawn(move || {
+            // The scraper may fail: then its thread is what is to be told of, and this one ends.
+            while !scraper.is_finished() {
                 db.compact(done.load(std::sync::atomic::Ordering::Acquire)).unwrap();
                 db.clean_deleted().unwrap();
             }

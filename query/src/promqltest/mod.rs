@@ -68,7 +68,7 @@ const TIME_DEPENDENT: [&str; 15] = [
     "step",
 ];
 
-/// Runs a script with all features of the language enabled.
+/// Runs a script with all features of upstream's language enabled.
 ///
 /// # Errors
 /// When the script itself cannot be read (the text names the line), or loads what makes no sense.

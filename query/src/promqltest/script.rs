@@ -169,7 +169,7 @@ fn eval(line: &str, number: usize, body: &[&str]) -> Result<Eval, String> {
     let mut rest = line;
     let mut expect = Expect::default();
     match word(&mut rest).to_ascii_lowercase().as_str() {
-        // The old notation, without `expect` lines, is still used by some of upstream's scripts.
+        // Deprecated by upstream for `expect` lines, but still used in some of its scripts.
         "eval_fail" => expect.fail = Some(Text::Any),
         "eval_warn" => expect.warn.push(Text::Any),
         "eval_info" => expect.info.push(Text::Any),

@@ -32,11 +32,11 @@ fn incoming_part(part: &Scraped<'_>, until_ms: i64) -> Option<Incoming> {
     Incoming::within(row.source, times, until_ms)
 }
 
-/// Stores a scrape. The index's gate must be held.
+/// Stores a scrape, within the window as it is when its sources are locked. The index's gate must be held.
 ///
 /// # Errors
 /// When a row does not fit its layout, its ids were taken away, or the store cannot be read or written.
-pub(crate) fn commit(db: &Components, parts: &[Scraped<'_>], window: Window) -> Result<Committed, Error> {
+pub(crate) fn commit(db: &Components, parts: &[Scraped<'_>], window: &dyn Fn() -> Window) -> Result<Committed, Error> {
     parts.iter().try_for_each(plan::check)?;
     for Scraped { row, .. } in parts {
         let segments = row.layout.segments.iter().copied();
@@ -52,6 +52,8 @@ pub(crate) fn commit(db: &Components, parts: &[Scraped<'_>], window: Window) -> 
     }
     let states: Vec<Arc<Mutex<SourceState>>> = parts.iter().map(|part| db.states.of(part.row.source)).collect();
     let mut states: Vec<MutexGuard<'_, SourceState>> = states.iter().map(|state| state.lock()).collect();
+    // Not before: by an older newest sample, or none, a row could be late that the window takes.
+    let window = window();
     let mut batch = WriteBatch::with_capacity_bytes(parts.iter().map(|part| 256 + 3 * part.row.values.len()).sum());
     let mut total = Committed::default();
     let mut done = Vec::with_capacity(parts.len());

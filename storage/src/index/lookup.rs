@@ -87,6 +87,7 @@ impl Index {
             Some([one]) => self.posting(store, side, name, one),
             Some(several) => {
                 let mut union = RoaringBitmap::new();
+                // Each from the cache by itself: dashboards ask for changing sets of the same values.
                 for one in several.iter().filter(|one| !one.is_empty()) {
                     union |= &*self.posting(store, side, name, one)?;
                 }
@@ -94,6 +95,7 @@ impl Index {
             }
             None => {
                 let mut key = vec![BY_EXPRESSION];
+                // By the text of the expression, which dashboards repeat with every refresh.
                 key.extend_from_slice(&label_key(side, name, &matcher.value));
                 self.cached(side, name, key.into(), || by_expression(store, side, matcher))
             }
@@ -135,6 +137,7 @@ impl Index {
         // There are at most as many values as ids that have the label.
         if ids.len().saturating_mul(limits::POSTINGS_PER_LABELS) < having.len() {
             for id in ids {
+                // Few ids: their own labels are fewer than the values of all.
                 let labels = self.labels_of(store, side, id)?;
                 if let Some(value) = labels.as_ref().and_then(|labels| labels.get(name)) {
                     grow(value)?;
@@ -150,10 +153,12 @@ impl Index {
         store.each(Cf::Postings, &label_prefix(side, name), |key, bytes| {
             match parse_label_key(key) {
                 Some((_, "")) => {}
+                // Most values have few ids: a short list, which is looked at as it is stored.
                 Some((_, value)) if bitmap::intersects(store, (key, bytes), &ids) => match grow(value) {
                     Ok(()) => values.push(value.to_owned()),
                     Err(error) => stopped = Some(error),
                 },
+                // Nothing is added, but a listing that is cancelled ends here.
                 Some(_) => stopped = (listing.grow)(0).err(),
                 None => store.corrupt(Cf::Postings, key, "not a label pair"),
             }
@@ -171,6 +176,7 @@ fn by_expression(store: &Store, side: u8, matcher: &Matcher) -> Result<RoaringBi
         store.each(Cf::Postings, &label_key(side, &matcher.name, prefix), |key, value| {
             match parse_label_key(key) {
                 Some((_, "")) => {}
+                // The ids with a value that the expression is of; what is negated is taken from all in the end.
                 Some((_, text)) if matcher.matches(text) != negated => {
                     union |= bitmap::decode_or_report(store, key, value);
                 }

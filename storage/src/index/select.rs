@@ -45,6 +45,7 @@ pub(crate) fn select(
 ) -> Result<Vec<Selected>, Error> {
     let mut selected = Written::default();
     for candidate in candidates(parts, matchers, alive)? {
+        // By whichever side has fewer postings to read.
         if candidate.metrics.len() > limits::METRICS_PER_SOURCE * candidate.sources.len() {
             selected.add_by_source(parts, &candidate)?;
         } else {
@@ -104,6 +105,7 @@ fn sides_of((store, index): (&Store, &Index), matcher: &Matcher, alive: &Roaring
     let metrics = index.matching(store, METRIC_LABEL, matcher)?;
     let metrics_having = index.having(store, METRIC_LABEL, &matcher.name)?;
     let mut sources = alive & &*index.matching(store, SOURCE_LABEL, matcher)?;
+    // A label that is not there has the empty value.
     if matcher.matches_empty() {
         sources |= alive - &*index.having(store, SOURCE_LABEL, &matcher.name)?;
     }
@@ -239,9 +241,11 @@ pub(crate) fn each_posting(
                 iter.next();
             }
             Some(at) if at > id => {
+                // Ids without a posting: on to the first that may have the one that is here.
                 wanted.advance_to(at);
                 next = wanted.next();
             }
+            // A few steps are cheaper than a seek.
             _ if passed < limits::POSTINGS_PER_SEEK => {
                 passed += 1;
                 iter.next();

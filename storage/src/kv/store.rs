@@ -97,11 +97,13 @@ impl Store {
 
     /// The copy of what cannot be read, which is to be rebuilt soon.
     fn get_copy(&self, (cf, key): (Cf, &[u8]), source: rocksdb::Error) -> Result<Option<Vec<u8>>, Error> {
+        // A read that failed for another reason may succeed the next time; the copy is for damage.
         match cf.copy_key(key).filter(|_| is_damage(&source)) {
             Some(copy) => {
                 self.listener.on_damage(source.as_ref());
                 match self.db.get_cf(self.cf(Cf::Copies), copy) {
                     Ok(Some(value)) => Ok(Some(value)),
+                    // The first error says what is wrong.
                     Ok(None) | Err(_) => Err(Error::read(source)),
                 }
             }
@@ -193,6 +195,7 @@ impl Store {
             return Ok(());
         }
         let mut options = FlushOptions::default();
+        // Whoever writes does not wait for the file.
         options.set_wait(false);
         self.db.flush_cf_opt(self.cf(cf), &options).map_err(|source| self.write_error(source))
     }
@@ -319,6 +322,7 @@ fn passing() -> ReadOptions {
 pub(crate) fn after_prefix(prefix: &[u8]) -> Vec<u8> {
     let mut end = prefix.to_vec();
     while let Some(last) = end.pop() {
+        // A byte of 0xff has no next one: the byte before it is counted up instead.
         if last < u8::MAX {
             end.push(last + 1);
             break;

@@ -47,6 +47,7 @@ pub(crate) struct Opened {
 /// Makes the directory if there is none, and locks it. On a file system without such locks only RocksDB's LOCK file guards it.
 pub(crate) fn lock_directory(options: &Options) -> Result<Option<File>, Error> {
     let path = &options.path;
+    // Before the directory is made.
     if let Some(reason) = options.refused() {
         return Err(Error::Options { path: path.clone(), reason });
     }
@@ -70,6 +71,7 @@ pub(crate) fn open(
 ) -> Result<Opened, Error> {
     let path = &options.path;
     check_directory(path)?;
+    // RocksDB refuses to open what these repair.
     make_whole(path, quarantined)?;
     check_families(path)?;
     let memory = Memory::new(options);
@@ -84,6 +86,7 @@ pub(crate) fn open(
     read_records(path).into_iter().for_each(|record| records.add(record));
     // What the logs from here on hold is newer, as a rule: that tells the time of what is missing from their start.
     let newest_ms = wal::Synced::read(path).map_or(i64::MIN, |synced| synced.newest_ms);
+    // Before `meta` is read, which may have to be rebuilt itself.
     let rebuilt = rebuild_lost(&store, path, quarantined)?;
     let (horizon_ms, flushed_until_ms) = read_meta(&mut store, options)?;
     salvage::salvage(&store, path, &families, quarantined)?;
@@ -91,6 +94,7 @@ pub(crate) fn open(
         record_orphans(&store, quarantined)?;
     }
     let mut any = store.iter(Cf::Histograms, &[], &[]);
+    // Whether there is one, not how many: without any, no query looks for them.
     any.seek_to_first();
     let lost = |record: &QuarantineRecord| record.family == Cf::Histograms.name();
     let any_lost = records.all().iter().chain(quarantined.iter().map(|one| &one.record)).any(lost);
@@ -104,6 +108,7 @@ fn make_whole(path: &Path, quarantined: &mut Vec<Quarantined>) -> Result<(), Err
     let failed = |source| Error::Quarantine { path: path.to_owned(), source };
     let repair = || {
         let mut options = DbOptions::default();
+        // Repair reads postings, too, and merges them.
         options.set_merge_operator_associative("union", bitmap::merge);
         DB::repair(&options, path)
     };
@@ -135,6 +140,7 @@ fn rebuild_lost(store: &Store, path: &Path, quarantined: &mut [Quarantined]) -> 
                 one.set_rebuilt();
             }
         }
+        // Only now: a process that ends before this rebuilds once more, which only adds.
         pending::all_rebuilt(path).map_err(|source| Error::Quarantine { path: path.to_owned(), source })?;
     }
     if !store.has(Cf::Meta, META_COPIED)? {
@@ -148,6 +154,7 @@ fn rebuild_lost(store: &Store, path: &Path, quarantined: &mut [Quarantined]) -> 
 fn record_orphans(store: &Store, quarantined: &mut Vec<Quarantined>) -> Result<(), Error> {
     let buckets: Vec<Bucket> = orphans(store)?.into_iter().collect();
     let what = "rows whose first row or column list is gone cannot be read";
+    // One record for buckets that follow one another.
     for run in buckets.chunk_by(|a, b| a.end_ms(store.bucket_ms) == b.0) {
         let (from_ms, to_ms) = (run[0].0, run[run.len() - 1].end_ms(store.bucket_ms) - 1);
         let (place, family) = (format!("rows from {from_ms}"), Cf::Rows.name().to_owned());
@@ -214,6 +221,7 @@ pub(crate) fn check_directory(path: &Path) -> Result<(), Error> {
         Ok(_) => {}
         Err(_) => fs::create_dir_all(path).map_err(unwritable)?,
     }
+    // Permissions do not tell everything: a file system may be mounted read-only.
     let probe = path.join(format!(".writable-{}", std::process::id()));
     fs::write(&probe, b"").and_then(|()| fs::remove_file(&probe)).map_err(unwritable)
 }
@@ -239,6 +247,7 @@ fn check_families(path: &Path) -> Result<(), Error> {
 fn open_error(path: &Path, source: rocksdb::Error) -> Error {
     let path = path.to_owned();
     let text = source.to_string();
+    // RocksDB has no code of its own for that, only these texts.
     if text.contains("LOCK") && (text.contains("Resource temporarily unavailable") || text.contains("lock hold by")) {
         return Error::InUse { path };
     }
@@ -255,6 +264,7 @@ fn make_meta(store: &Store, options: &Options, copy: Option<String>) -> Result<(
             Ok::<_, Error>(false)
         })?;
     }
+    // With another bucket length all that is stored would be misread.
     if kept.is_none() && !is_new {
         let found = copy.unwrap_or_else(|| "not known, its column family meta being lost".to_owned());
         return Err(Error::Format { path: options.path.clone(), found, expected: FORMAT });

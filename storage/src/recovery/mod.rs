@@ -120,6 +120,7 @@ impl Db {
     pub fn open(options: Options, registry: &prometheus::Registry) -> Result<Self, Error> {
         let start = |source| Error::Start { path: options.path.clone(), source };
         let metrics = Metrics::new().map_err(|e| start(Box::new(e)))?;
+        // Before anything in it is looked at, so that no other process repairs it at the same time.
         let directory = open::lock_directory(&options)?;
         if let Some(found) = prometheus_data::of_prometheus(&options.path) {
             let path = options.path.display();
@@ -175,6 +176,7 @@ impl Db {
     /// # Errors
     /// When the log cannot be synced.
     pub fn close(&self) -> Result<(), Error> {
+        // First of all: from here on nothing is opened again.
         self.closing.store(true, Ordering::SeqCst);
         // Taken out first: whoever joins a thread must not hold what it may want.
         let worker = self.worker.lock().take();
@@ -268,6 +270,7 @@ impl Db {
 
     fn leave_and_reopen(&self, opening: InUse<'_>) -> Result<(), Error> {
         let number = opening.number;
+        // Whoever reopens the directory waits until nobody uses it: this thread must not either.
         drop(opening);
         self.reopen(number)
     }
@@ -317,6 +320,7 @@ impl Db {
             };
             drop(waiting);
             tracing::warn!("stored data is damaged: reopening the database without it");
+            // What the next opening cannot read from the disk.
             reopening.carried = Some(only.carried());
             self.leave(only);
         }
@@ -341,6 +345,7 @@ impl Db {
                 let cause = model::with_causes(&error);
                 tracing::error!(error = cause, "cannot reopen the database; trying again every few seconds");
                 reopening.failed = Some((cause, Instant::now()));
+                // For the next attempt.
                 reopening.carried = carried;
                 Err(error)
             }

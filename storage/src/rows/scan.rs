@@ -32,6 +32,7 @@ pub(crate) fn seen(
 ) -> Result<Vec<(Bucket, RoaringBitmap)>, Error> {
     let mut found = Vec::new();
     let mut end = seen_key(source, to).to_vec();
+    // The bucket `to` included: the next key after its own.
     end.push(0);
     let store = view.store;
     let mut iter = view.iter(Cf::Postings, &seen_key(source, from), &end);
@@ -66,6 +67,7 @@ pub(crate) fn frame_at(
     let frame_key = place.bytes();
     iter.seek(frame_key);
     match iter.item() {
+        // The seek may end on a row, or on another segment, where the frame is gone.
         Some((key, bytes)) if key == frame_key => match ReferenceFrame::parse(bytes, place.seed(), wanted) {
             Ok(frame) => Ok(Some(frame)),
             Err(reason) => {
@@ -79,6 +81,7 @@ pub(crate) fn frame_at(
 
 /// A row of the segment that a frame is of, checked.
 fn row_at<'b>(key: RowKey, bytes: &'b [u8], frame: &ReferenceFrame) -> Result<RowView<'b>, Corrupt> {
+    // The frame's tag is in the seed, so that no row is decoded against another frame than its own.
     let row = RowView::parse(bytes, key.seed() ^ u64::from(frame.tag))?;
     if row.columns == frame.columns { Ok(row) } else { Err(Corrupt::Shape("row and frame differ in columns")) }
 }
@@ -164,6 +167,7 @@ pub(crate) fn scan_segment_back(
 ) -> Result<(), Error> {
     let frame_key = place.bytes();
     let Some(frame) = frame_at(store, iter, place, wanted)? else { return Ok(()) };
+    // The newest first; the frame, which has the lowest slot, ends the loop.
     iter.seek_for_prev(place.at(*range.end()).bytes());
     while let Some((bytes, value)) = iter.item() {
         let same = |key: &RowKey| key.slot != 0 && bytes[..16] == frame_key[..16] && key.ts_ms() >= *range.start();
@@ -193,6 +197,7 @@ pub(crate) fn times_of(
         else {
             break;
         };
+        // Only the first byte is looked at: no row is decoded for its time.
         if key.slot != 0 && range.contains(&key.ts_ms()) && value.first().is_some_and(|flags| flags & ORDINARY != 0) {
             times.push(key.ts_ms());
         }

@@ -63,7 +63,7 @@ fn commit(db: &Components, parts: &[Scraped<'_>], window: Window) -> Result<Comm
         let gate = db.open_gate()?;
         let incoming = scrape::incoming(db, parts);
         if !any_masked(db, &incoming) {
-            return scrape::commit(db, parts, window);
+            return scrape::commit(db, parts, &|| window);
         }
         // A deletion came meanwhile: it is carried out without the gate, then everything is looked at again.
         drop(gate);
