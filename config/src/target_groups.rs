@@ -27,6 +27,7 @@ pub fn target_groups(text: &[u8], is_json: bool) -> Result<Vec<FileGroup>, Strin
 /// As `encoding/json`: keys are case-insensitive, the last of a repeated key counts, null is an empty value, and bytes that are not
 /// UTF-8 are replaced.
 fn of_json(text: &[u8]) -> Result<Vec<FileGroup>, String> {
+    // Go's decoder replaces invalid UTF-8 in strings as well; serde_json alone would refuse it.
     let value = serde_json::from_str(&String::from_utf8_lossy(text)).map_err(|error| error.to_string())?;
     let groups = match value {
         Value::Null => return Ok(Vec::new()),
@@ -42,6 +43,7 @@ fn of_json(text: &[u8]) -> Result<Vec<FileGroup>, String> {
 
 fn json_group(group: Value) -> Result<FileGroup, String> {
     let fields = match group {
+        // A null group is an error in `readFile` upstream, unlike a null list of groups.
         Value::Null => return Err(NIL.to_owned()),
         Value::Object(fields) => fields,
         other => return Err(format!("{}, where a group belongs", kind(&other))),
@@ -49,6 +51,7 @@ fn json_group(group: Value) -> Result<FileGroup, String> {
     let mut found = FileGroup::default();
     for (name, value) in fields {
         match (name.to_lowercase().as_str(), value) {
+            // Another spelling of the key may have set it before: `Targets` and `targets` are one field.
             ("targets", Value::Null) => found.targets.clear(),
             ("targets", Value::Array(targets)) => {
                 let texts = targets.into_iter().map(|target| json_text(target, "a target"));
@@ -64,6 +67,7 @@ fn json_group(group: Value) -> Result<FileGroup, String> {
             }
             ("targets", other) => return Err(format!("targets: {}, where a list belongs", kind(&other))),
             ("labels", other) => return Err(format!("labels: {}, where names and values belong", kind(&other))),
+            // A misspelt `labels` would silently give targets without them.
             _ => return Err(format!("unknown field {name:?}; a group has targets and labels")),
         }
     }
@@ -104,6 +108,7 @@ fn checked(name: String) -> Result<String, String> {
 fn of_yaml(text: &[u8]) -> Result<Vec<FileGroup>, String> {
     let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
     let document = yaml::parse(text).map_err(|(pos, why)| format!("line {}: {why}", pos.line))?;
+    // A file may be empty while nothing is deployed.
     let Some(document) = document.filter(|tree| !tree.is_null()) else { return Ok(Vec::new()) };
     list(&document, "groups")?.iter().map(yaml_group).collect()
 }

@@ -21,6 +21,7 @@ impl Scope {
     /// A single object. The right to `list` and `watch` may be restricted to its name (`resourceNames`).
     #[must_use]
     pub fn object(namespace: impl Into<String>, name: &str) -> Self {
+        // The API server grants `list` and `watch` on `resourceNames` only with this field selector.
         Self { field_selector: format!("metadata.name={name}"), ..Self::namespace(namespace) }
     }
 }

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep};
 
 /// Bytes of every body that need no reservation: almost every body is smaller.
 pub(crate) const FREE_BYTES: usize = 512 << 10;
-/// The budget unless told otherwise.
+/// The default budget.
 const DEFAULT_BYTES: usize = 512 << 20;
 /// A body that got no bytes for so long may be ended when another needs its memory.
 const STALLED_AFTER: Duration = Duration::from_millis(250);
@@ -53,7 +53,7 @@ struct Holder {
     active: Instant,
     /// The body is complete and a thread parses it: that cannot be ended.
     parsing: bool,
-    /// It was told to end and has not done so yet.
+    /// Its eviction was requested and has not happened yet.
     ending: bool,
     end: Arc<Notify>,
 }
@@ -61,13 +61,13 @@ struct Holder {
 /// The scrape was ended because others need the memory of its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Evicted {
-    /// What it held.
+    /// The memory that it held, bytes.
     pub(crate) held: usize,
-    /// What all may hold.
+    /// The whole budget, bytes.
     pub(crate) budget: usize,
 }
 
-/// What one body holds of the budget.
+/// The share of one body in the budget.
 #[derive(Debug)]
 pub(crate) struct Reservation {
     budget: BodyBudget,
@@ -142,7 +142,7 @@ impl Reservation {
         }
     }
 
-    /// Reserves if there is room, else tells others to end.
+    /// Reserves if there is room, else requests the eviction of others.
     fn reserve(&mut self, wanted: usize, began: Instant) -> bool {
         let held = self.bytes();
         let mut state = self.budget.state();
@@ -184,7 +184,7 @@ impl Reservation {
         }
     }
 
-    /// The body is complete and about to be parsed: from now on it is not ended any more, not even if it was just told to.
+    /// The body is complete and about to be parsed: it cannot be evicted from now on, even if that was just requested.
     pub(crate) fn parse(&self) {
         self.update(|holder| (holder.parsing, holder.ending) = (true, false));
     }

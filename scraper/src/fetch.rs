@@ -40,7 +40,7 @@ const PLAIN_HTTP: [&str; 3] = [
     "speaking plain HTTP to an SSL-enabled server port",
 ];
 
-/// What the scrapes of all targets share to read bodies.
+/// The resources that the scrapes of all targets share to read bodies.
 #[derive(Clone, Debug)]
 pub(crate) struct Room {
     pub(crate) budget: BodyBudget,
@@ -103,7 +103,7 @@ pub enum FetchError {
     /// No connection, no answer, a TLS fault, an answer that breaks off.
     #[error("Get {url:?}: {cause}")]
     Request {
-        /// What was asked for.
+        /// The URL of the request.
         url: String,
         /// The innermost cause and what led to it.
         cause: String,
@@ -116,7 +116,7 @@ pub enum FetchError {
         /// The timeout, as a duration.
         timeout: String,
     },
-    /// Anything but 200, and what the server says of it.
+    /// A status other than 200, and the explanation of the server.
     #[error("server returned HTTP status {0}{1}")]
     Status(String, String),
     /// More bytes than allowed.
@@ -124,7 +124,7 @@ pub enum FetchError {
     TooLarge {
         /// The limit.
         limit: usize,
-        /// Is it the job's own?
+        /// True if the job sets the limit.
         configured: bool,
     },
     /// The memory was needed for other bodies.
@@ -133,15 +133,15 @@ pub enum FetchError {
          body_size_limit in jobs whose targets send too much, or give the server more memory"
     )]
     Evicted {
-        /// What its body held.
+        /// The memory of its body, bytes.
         held: usize,
-        /// What all bodies may hold.
+        /// The memory that all bodies may take, bytes.
         budget: usize,
     },
-    /// Not gzip although it says so.
+    /// The body is not valid gzip.
     #[error("cannot decompress the response: {0}")]
     Gzip(String),
-    /// In an encoding that nobody asked for.
+    /// The body has an encoding that was not requested.
     #[error(
         "received a zstd-compressed response, but the request asked for gzip or no compression at all; mend the target, \
          or what compresses in front of it"
@@ -257,7 +257,7 @@ async fn inflate(response: &mut Response<'_>, buffer: Buffer, inflating: &Semaph
     }
 }
 
-/// Inflates piece by piece: it makes room before it goes on, and lets other scrapes go on.
+/// Decompresses piece by piece: reserves memory before each, and yields to other scrapes.
 struct Inflater<'a> {
     decoder: MultiGzDecoder<Buffer>,
     /// The last bytes that came: where the stream is whole, checksum and length of what was packed.
@@ -354,7 +354,7 @@ fn inflated_start(packed: &[u8]) -> Vec<u8> {
     said
 }
 
-/// What a server says of its refusal, to be put behind the status: the message of a Kubernetes API server, or the first line of
+/// The explanation of a server that refuses a request, for the error text behind the status: the message of a Kubernetes API server, or the first line of
 /// a plain text.
 fn explanation(content_type: &str, said: &[u8]) -> String {
     let text = String::from_utf8_lossy(said);

@@ -31,7 +31,7 @@ const INVALID_LOGGED: usize = 100;
 /// A target and its status.
 #[derive(Clone, Debug)]
 pub struct ActiveTarget {
-    /// What is scraped.
+    /// The target.
     pub target: Arc<Target>,
     /// The newest of its loop.
     pub status: TargetStatus,
@@ -287,7 +287,7 @@ fn makes_the_same(old: &ScrapeConfig, new: &ScrapeConfig) -> bool {
     like_new == *new
 }
 
-/// What a body of the longest allowed may hold of lines of an ordinary length, if the job does not say.
+/// The default `entry_limit`: as many lines of ordinary length as the largest allowed body can hold.
 fn entry_limit(config: &ScrapeConfig) -> usize {
     const ENTRY_BYTES: usize = 128;
     match count(config.limits.entries) {

@@ -38,5 +38,6 @@ fn check_file(config: &mut FileSdConfig, f: &mut Fields<'_>) -> Result<(), Error
 
 /// Is there at most one `*`, with no slash after it?
 pub(crate) fn one_star_in_last_part(name: &str) -> bool {
+    // The first star is split off, so the rest must hold neither a second one nor another folder.
     name.split_once('*').is_none_or(|(_, rest)| !rest.contains(['*', '/']))
 }

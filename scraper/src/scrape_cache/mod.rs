@@ -39,7 +39,7 @@ const BEGUN_MAX: usize = 100_000;
 const COMMENTS_SLACK: usize = 10_000;
 const COMMENTS_PER_LINE: usize = 4;
 
-/// What a target answered.
+/// The response of a target.
 #[derive(Clone, Copy, Debug)]
 pub struct Body<'a> {
     /// How it is to be read.
@@ -168,7 +168,8 @@ impl ScrapeCache {
         self.sources.iter_mut().for_each(SeriesTracker::begin);
     }
 
-    /// What a broken body said of its families stays until they are said anew: the next body's comments are all read.
+    /// Forgets the comments of the last body, so that all comments of the next one are parsed. Metadata of a broken body stays
+    /// until then.
     fn forget_comments(&mut self) {
         for slot in &mut self.slots {
             if matches!(slot.dest, Dest::Comment(_)) {
@@ -315,7 +316,7 @@ impl ScrapeCache {
         self.commit(appender, ts_ms, &[], track_own_times)
     }
 
-    /// Reads every line anew at the next scrape, as other rules want it; the series stay tracked.
+    /// Makes the next scrape parse every line, because the rules have changed; the series stay tracked.
     pub fn forget_lines(&mut self) {
         self.repeated = 0;
         let series = self.slots.drain(..).filter(|slot| matches!(slot.dest, Dest::Column { .. }));

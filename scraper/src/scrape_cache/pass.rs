@@ -202,19 +202,19 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Does a scrape fail that has too many samples?
+    /// True if a scrape over `sample_limit` fails.
     #[inline]
     pub(super) fn is_limited(&self) -> bool {
         self.most != usize::MAX
     }
 
-    /// Are there so many samples already that the scrape fails?
+    /// True if there are too many samples already.
     #[inline]
     pub(super) fn exceeds_limit(&self) -> bool {
         self.counts.post_relabel > self.most.saturating_add(self.exempt)
     }
 
-    /// Is it certain already that the body is refused?
+    /// True if the body will be refused whatever follows.
     pub(super) fn is_refused(&self) -> bool {
         self.exceeds_limit() || self.over_buckets.is_some()
     }

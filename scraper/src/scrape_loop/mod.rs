@@ -44,7 +44,7 @@ const CLOCK_GRAIN: Duration = Duration::from_millis(2);
 
 const TIMEOUT_SECONDS: HeaderName = HeaderName::from_static("x-prometheus-scrape-timeout-seconds");
 
-/// What a loop is to do.
+/// The mode of a loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// Scrape.
@@ -58,7 +58,7 @@ pub(crate) enum Mode {
     Abort,
 }
 
-/// What all loops of a server share.
+/// The state that all loops of a server share.
 #[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) appender: Arc<dyn Appender>,
@@ -113,7 +113,7 @@ pub struct TargetStatus {
     pub metadata: Arc<MetadataCache>,
 }
 
-/// What a target is asked, and how it answered last.
+/// The request to a target, and the format of its last response.
 pub(crate) struct Request {
     /// Or why it is none.
     url: Result<Url, String>,
@@ -155,7 +155,7 @@ pub(crate) struct ScrapeLoop {
     pub(crate) status: Arc<Mutex<TargetStatus>>,
     pub(crate) cache: ScrapeCache,
     pub(crate) connection: Connection,
-    /// What is asked, each time the same; made for the first scrape.
+    /// The request, the same for every scrape; made for the first one.
     pub(crate) request: Option<Request>,
     /// How large the last body was.
     pub(crate) last_body: usize,
@@ -171,7 +171,7 @@ pub(crate) struct ScrapeLoop {
 }
 
 impl ScrapeLoop {
-    /// Scrapes until told otherwise; returns what a loop that takes over goes on with.
+    /// Scrapes until its mode changes; returns the cache for a loop that takes over.
     pub(crate) async fn run(mut self) -> ScrapeCache {
         let interval = Duration::from_millis(self.target.interval_ms.unsigned_abs());
         let start = self.first_start();
@@ -429,13 +429,13 @@ impl ScrapeLoop {
     }
 }
 
-/// There is something to do before the next tick; forgotten by its pool, a loop stops.
+/// Waits for a mode that ends the wait for the next tick. A loop whose pool is gone stops.
 async fn mode_change(mode: &mut watch::Receiver<Mode>, scrapes: bool) -> Mode {
     let ends = |mode: &Mode| matches!(mode, Mode::Stop | Mode::Abort) || scrapes && *mode == Mode::End;
     mode.wait_for(ends).await.map_or(Mode::Stop, |mode| *mode)
 }
 
-/// The target is not gone after all, or it does not matter any more.
+/// Waits until the mode is no longer `End`.
 async fn kept(mode: &mut watch::Receiver<Mode>) {
     drop(mode.wait_for(|mode| *mode != Mode::End).await);
 }

@@ -18,7 +18,7 @@ impl SeriesTracker {
         Ok((source, layout))
     }
 
-    /// What is to be stored.
+    /// The part of the scrape to store.
     pub(crate) fn part(&mut self, appender: &dyn Appender, ts_ms: i64) -> Result<Scraped<'_>, AppendError> {
         let (source, _) = self.ids(appender)?;
         let layout = self.layout.as_ref().expect("BUG: it was just made");

@@ -16,7 +16,7 @@ const DEAD_SLACK: usize = 128;
 /// Extra samples (of columns that were exposed several times) that one scrape may hold.
 pub(crate) const REPEATS_MAX: usize = 100_000;
 
-/// What became of a sample.
+/// The outcome of putting a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Put {
     /// It will be stored.
@@ -55,7 +55,7 @@ pub(crate) struct SeriesTracker {
     pub(crate) labels: Labels,
     id: Option<SourceId>,
     metrics: Vec<MetricId>,
-    /// Of `metrics`; made anew when they change.
+    /// The layout of `metrics`; made again when they change.
     layout: Option<Layout>,
     values: Vec<f64>,
     present: Vec<u64>,
