@@ -86,7 +86,7 @@ impl ScrapePool {
         }
     }
 
-    /// StartTimestamps and ends loops so that exactly the targets of these groups are scraped.
+    /// Starts and ends loops so that exactly the targets of these groups are scraped.
     pub(crate) fn sync(&mut self, groups: &[Arc<TargetGroup>]) {
         let began = Instant::now();
         // Loops that ended since the last sync are no longer there to be taken back.
@@ -170,7 +170,7 @@ impl ScrapePool {
         *self.job.refused.write() = reason;
     }
 
-    /// StartTimestamps a loop, or takes back one that was about to end.
+    /// Starts a loop, or takes back one that was about to end.
     fn start(&mut self, target: Arc<Target>, cache: Option<ScrapeCache>) {
         let hash = target.hash;
         // A target that flaps (a pod whose readiness changes) is the same loop again: no stale markers, no new offset.

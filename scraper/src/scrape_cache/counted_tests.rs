@@ -6,7 +6,7 @@ use super::form_tests::{delimited, field};
 use super::tests::{Target, rule, target};
 use super::*;
 
-/// Scraped, after resample_mutation, and the error if there is one.
+/// Scraped, after relabelling, and the error if there is one.
 fn counted(t: &mut Target, body: &str) -> (usize, usize, String) {
     counted_as(t, (Format::Text, body).into())
 }

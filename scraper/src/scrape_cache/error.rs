@@ -24,7 +24,7 @@ pub enum ContentError {
     Append(#[from] AppendError),
     /// More samples than `sample_limit`.
     #[error(
-        "sample limit exceeded ({kept} samples after resample_mutation, limit: {limit}); raise sample_limit, drop series with \
+        "sample limit exceeded ({kept} samples after relabelling, limit: {limit}); raise sample_limit, drop series with \
          metric_relabel_configs, or set limit_mode: soft to lose the new series only"
     )]
     SampleLimit {

@@ -232,7 +232,7 @@ impl ScrapeCache {
             self.sources.push(SeriesTracker::new(labels));
             self.sources.len() - 1
         });
-        let too_many = || Refusal::invalid("resample_mutation makes too many kinds of label sets".to_owned());
+        let too_many = || Refusal::invalid("relabelling makes too many kinds of label sets".to_owned());
         u16::try_from(at).map_err(|_| too_many())
     }
 

@@ -173,7 +173,7 @@ impl ScrapeCache {
     fn forget_comments(&mut self) {
         for slot in &mut self.slots {
             if matches!(slot.dest, Dest::Comment(_)) {
-                // No entry hashes to 0 (see `Fingerprint`), so these lines miss and are parsed.
+                // No entry hashes to 0, but by a chance of 2^-64: these lines miss and are parsed.
                 slot.fingerprint.key = 0;
             }
         }

@@ -178,7 +178,7 @@ fn what_fails_a_scrape() {
 
 /// scrape-050
 #[test]
-fn metric_resample_mutation_may_drop_series_and_take_target_labels_away() {
+fn metric_relabelling_may_drop_series_and_take_target_labels_away() {
     let mut t = target(&[("job", "j"), ("pod", "p")]);
     let rule = |action, source: &[&str], regex: &str| {
         let spec = RelabelSpec {
@@ -404,7 +404,7 @@ fn labels_that_are_empty_and_honoured() {
 }
 
 #[test]
-fn resample_mutation_that_takes_the_name_or_makes_a_bad_one_fails_the_scrape() {
+fn relabelling_that_takes_the_name_or_makes_a_bad_one_fails_the_scrape() {
     // scrape-046, -047
     let mut t = target(&[]);
     t.rules.series.relabel = vec![rule(RelabelAction::LabelDrop, &[], "__name__", "$1")];
