@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use crate::histogram::started_anew;
-use crate::parse::ast::Extension;
+use crate::parse::types::Extension;
 use crate::window::Window;
 
 /// The value at a bound, and its start timestamp (0 when unknown).

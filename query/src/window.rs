@@ -6,7 +6,7 @@ use model::sample::is_stale;
 use model::{Column, Histogram, ResetHint};
 
 use crate::histogram;
-use crate::parse::ast::Extension;
+use crate::parse::types::Extension;
 
 /// The steps of an evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

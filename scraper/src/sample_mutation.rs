@@ -7,7 +7,7 @@ use model::relabel::{RelabelRule, relabel};
 use model::{Labels, LabelsBuilder};
 
 use crate::parse::LabelPairs;
-use crate::scrape_cache::{ContentError, SeriesLimit};
+use crate::scrape_cache::error::{ContentError, SeriesLimit};
 
 /// The rules and limits of a job for the series of its targets.
 #[derive(Clone, Debug, Default)]

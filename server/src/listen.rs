@@ -11,7 +11,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::serve::Activity;
+use crate::serve::connections::Activity;
 
 /// Binds `host:port`; `:9090` means every address.
 pub(crate) async fn bind(address: &str) -> io::Result<TcpListener> {

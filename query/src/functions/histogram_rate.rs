@@ -8,7 +8,7 @@ use super::entries::{Entry, Outcome, entries};
 use super::rate::{self, Kind, Stretch};
 use crate::annotations::{Annotation, AnnotationList, Operation};
 use crate::histogram::{self, Combined, Incompatible, Total, divided, scaled, started_anew, starts_overlap};
-use crate::parse::ast::Extension;
+use crate::parse::types::Extension;
 use crate::value::SampleRef;
 use crate::window::{Timed, Window};
 

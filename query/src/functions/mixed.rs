@@ -9,7 +9,7 @@ use super::entries::{Entry, entries};
 use super::{histogram_rate, over_time, rate};
 use crate::annotations::{Annotation, AnnotationList, Operation};
 use crate::histogram::{self, Combined, Incompatible, Mean, Total, started_anew};
-use crate::parse::ast::Extension;
+use crate::parse::types::Extension;
 use crate::value::SampleRef;
 use crate::window::Window;
 

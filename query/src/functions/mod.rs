@@ -20,7 +20,7 @@ pub(crate) mod time;
 use model::MatchOp;
 
 use crate::histogram as native;
-use crate::parse::ast::Type;
+use crate::parse::types::Type;
 use crate::window::Window;
 
 /// A function of the language.

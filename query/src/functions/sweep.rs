@@ -3,7 +3,7 @@
 
 use super::over_time::{self, order};
 use super::rate::{Kind, Stretch};
-use crate::parse::ast::Extension;
+use crate::parse::types::Extension;
 use crate::value::ABSENT;
 use crate::window::Window;
 

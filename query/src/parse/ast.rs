@@ -1,10 +1,9 @@
 //! The checked expression tree: what the parser produces and the plan is built from.
 
 use super::quote::Text;
-use model::Matcher;
-
-pub(crate) use super::types::{Extension, Type};
+use super::types::{Extension, Type};
 use crate::functions::Function;
+use model::Matcher;
 
 /// A range of the query text, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

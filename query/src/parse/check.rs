@@ -2,10 +2,11 @@
 
 use model::labels::METRIC_NAME;
 
-use super::ast::{Aggregate, Binary, BinaryOp, Call, Card, Expr, ExprKind, Selector, Span, Type};
+use super::ast::{Aggregate, Binary, BinaryOp, Call, Card, Expr, ExprKind, Selector, Span};
 use super::fault::Fault;
 use super::lexer::is_space;
 use super::quote::quoted;
+use super::types::Type;
 
 pub(super) struct Checker<'a> {
     text: &'a str,

@@ -1,12 +1,13 @@
 //! Expressions by operator precedence, and primary expressions: literals, calls, aggregations, parentheses.
 
-use super::ast::{Aggregate, AggregateOp, Binary, BinaryOp, Call, Expr, ExprKind, Grouping, Number, Sign, Span, Type};
+use super::ast::{Aggregate, AggregateOp, Binary, BinaryOp, Call, Expr, ExprKind, Grouping, Number, Sign, Span};
 use super::dialect::with_flag;
 use super::fault::Fault;
 use super::number;
 use super::parser::{Context, Parsed, Parser};
 use super::quote::{Text, quoted, unquote};
 use super::token::{Kind, Word};
+use super::types::Type;
 use crate::functions;
 
 /// The unary operators bind like multiplication.

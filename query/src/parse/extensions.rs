@@ -1,8 +1,9 @@
 //! Extensions of MetricsQL (`docs/promql-extensions.md`): keywords, and default ranges. `templates` parses `WITH`.
 
-use super::ast::{BinaryOp, Duration, DurationExpr, DurationKind, Expr, ExprKind, Number, Selector, Span, Type};
+use super::ast::{BinaryOp, Duration, DurationExpr, DurationKind, Expr, ExprKind, Number, Selector, Span};
 use super::parser::{Parsed, Parser};
 use super::token::Kind;
+use super::types::Type;
 use crate::functions::{Body, Function};
 
 pub(super) const KEEP: &str = "keep_metric_names";

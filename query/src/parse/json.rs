@@ -7,9 +7,10 @@ use model::Matcher;
 use model::float::{format_f, format_json};
 
 use super::ast::{
-    Aggregate, At, Binary, Call, Card, Duration, DurationExpr, DurationKind, Expr, ExprKind, Extension, Number,
-    Selector, Shift, Subquery,
+    Aggregate, At, Binary, Call, Card, Duration, DurationExpr, DurationKind, Expr, ExprKind, Number, Selector, Shift,
+    Subquery,
 };
+use super::types::Extension;
 
 /// Appends the JSON object of an expression; every node is written once.
 pub(super) fn json(expr: &Expr, out: &mut String) {

@@ -1,8 +1,7 @@
 //! Modifiers of operators (`bool`, `on`, `group_left`, `fill`) and of expressions (`[5m]`, `offset 5m`, `@ 10`, `anchored`).
 
 use super::ast::{
-    At, BinaryOp, Card, Duration, DurationExpr, DurationKind, Expr, ExprKind, Extension, Matching, Number, Shift, Span,
-    Subquery,
+    At, BinaryOp, Card, Duration, DurationExpr, DurationKind, Expr, ExprKind, Matching, Number, Shift, Span, Subquery,
 };
 use super::extensions::KEEP;
 use super::lexer::is_plain;
@@ -10,6 +9,7 @@ use super::number::format_six;
 use super::parser::{Context, Parsed, Parser};
 use super::quote::quoted;
 use super::token::{Kind, Token, Word};
+use super::types::Extension;
 
 const OPEN: Context = Context::new("grouping opts", "\"(\"");
 const LABEL: Context = Context::new("grouping opts", "label");

@@ -4,9 +4,10 @@ use promql_parser::parser as pp;
 use proptest::prelude::*;
 
 use super::Dialect;
-use super::ast::{At, Binary, Card, Duration, Expr, ExprKind, Selector, Shift, Sign, Type};
+use super::ast::{At, Binary, Card, Duration, Expr, ExprKind, Selector, Shift, Sign};
 use super::quote::quoted;
 use super::random::{ALL_ON, Part, query};
+use super::types::Type;
 
 /// What that crate does not take although upstream does.
 const REFUSED: &[&str] = &[

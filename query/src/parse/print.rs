@@ -8,11 +8,12 @@ use model::float::format_f;
 use model::labels::METRIC_NAME;
 
 use super::ast::{
-    Aggregate, At, Binary, Card, Duration, DurationExpr, DurationKind, Expr, ExprKind, Extension, Number, Selector,
-    Shift, Sign, Subquery,
+    Aggregate, At, Binary, Card, Duration, DurationExpr, DurationKind, Expr, ExprKind, Number, Selector, Shift, Sign,
+    Subquery,
 };
 use super::lexer::is_plain;
 use super::quote::quoted;
+use super::types::Extension;
 
 impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

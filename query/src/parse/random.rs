@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use serde_json::Value as Json;
 
 use super::Dialect;
-use super::ast::{AggregateOp, Expr, Type};
+use super::ast::{AggregateOp, Expr};
+use super::types::Type;
 
 pub(crate) const ALL_ON: Dialect = Dialect {
     experimental_functions: true,

@@ -2,7 +2,8 @@
 //! additions are included.
 
 use crate::functions::FUNCTIONS;
-use crate::parse::ast::{AggregateOp, BinaryOp, Type};
+use crate::parse::ast::{AggregateOp, BinaryOp};
+use crate::parse::types::Type;
 
 /// Operands of the queries.
 #[derive(Clone, Copy, Debug)]

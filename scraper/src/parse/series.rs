@@ -11,7 +11,7 @@ use super::labels::{RawLabel, blanks, name_len, unescape, walk_labels};
 use super::number::parse_value;
 use super::pairs::{LabelPairs, format_bound};
 use super::part::{Member, Part};
-use super::protobuf;
+use super::protobuf::series::{push_labels, push_series_labels};
 
 /// A series as it was exposed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -105,7 +105,7 @@ impl<'a> Series<'a> {
                 unit.map(|unit| (kind, unit))
             }
             Self::Protobuf { name, labels, part, about } => {
-                protobuf::push_series_labels(pairs, name, labels, part)?;
+                push_series_labels(pairs, name, labels, part)?;
                 about
             }
         };
@@ -141,7 +141,7 @@ impl<'a> Exemplar<'a> {
                 walk_labels(inside.as_bytes(), on_label).map_err(|(_, why)| why.to_owned())?;
                 push_inside(&mut pairs, inside, &labels, MetricKind::Unknown);
             }
-            ExemplarLabels::Protobuf(fields) => protobuf::push_labels(&mut pairs, fields)?,
+            ExemplarLabels::Protobuf(fields) => push_labels(&mut pairs, fields)?,
         }
         Ok(pairs)
     }

@@ -8,7 +8,7 @@
 //! out to be broken leaves no trace but the stale markers of what was there before and it did not have.
 
 mod daily;
-mod error;
+pub(crate) mod error;
 mod histograms;
 mod match_entries;
 mod pass;

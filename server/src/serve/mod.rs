@@ -3,7 +3,7 @@
 //! A request passes, in this order: its deadline, a place (health checks need none), the rate limit, the password, the routes.
 
 mod body;
-mod connections;
+pub(crate) mod connections;
 mod head;
 mod password;
 mod stream;
@@ -29,12 +29,12 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use connections::{Activity, Limits};
+pub(crate) use connections::Limits;
 pub(crate) use head::LongQuery;
 pub(crate) use web::Web;
 
 use crate::listen::{Client, Connection};
-use connections::{Connections, Open};
+use connections::{Activity, Connections, Open};
 use head::{Aside, Heads};
 use stream::Stream;
 

@@ -8,7 +8,7 @@ mod encoding;
 mod exemplars;
 mod message;
 mod native;
-mod series;
+pub(super) mod series;
 
 use std::borrow::Cow;
 
@@ -19,7 +19,6 @@ use super::{Entry, Exemplar, Fingerprint, MetricKind, Native, ParseError, Point,
 use crate::parse::part::Part;
 use encoding::{Broken, Fields};
 use message::{Family, Metric};
-pub(super) use series::{push_labels, push_series_labels};
 
 /// Reads an exposition entry by entry.
 #[derive(Debug)]
