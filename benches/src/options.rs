@@ -8,7 +8,7 @@ use clap::Parser;
 use crate::fleet::FleetOptions;
 use crate::servers::Kind;
 
-/// What `--full` stands for: a million series each 15 s, a pod living 3 minutes, and a hundred thousand series beside it.
+/// The settings of `--full`: a million series each 15 s, a pod living 3 minutes, and a hundred thousand series beside it.
 const FULL: &[&str] = &[
     "--targets=1000",
     "--interval=15",
@@ -23,7 +23,7 @@ const FULL: &[&str] = &[
     "--block-duration=",
     "--settle=300",
 ];
-/// What `--smoke` stands for: does everything work?
+/// The settings of `--smoke`, which checks that every phase works.
 const SMOKE: &[&str] = &[
     "--targets=10",
     "--series=200",
@@ -113,7 +113,7 @@ pub struct BenchOptions {
 }
 
 impl BenchOptions {
-    /// From the command line; what `--full` and `--smoke` stand for gives way to flags named beside them.
+    /// Parses the command line; explicit flags override the settings of `--full` and `--smoke`.
     #[must_use]
     pub fn read(args: &[String]) -> Self {
         let flags = Self::parse_from(args);

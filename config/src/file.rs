@@ -44,7 +44,7 @@ section! {
         /// The jobs. In the loaded configuration those of `scrape_config_files` follow; no two have the same name.
         #[yaml(Jobs, with = &global)]
         pub scrape_configs: Vec<Arc<ScrapeConfig>>,
-        /// What is kept, and for how long.
+        /// Retention and limits of stored samples and exemplars.
         #[yaml(Nested<StorageConfig>; always)]
         pub storage: StorageConfig,
         /// Where traces are sent.

@@ -57,7 +57,8 @@ section! {
         /// The file in which failed scrapes are logged.
         #[yaml(Path)]
         pub scrape_failure_log_file: Option<PathBuf>,
-        /// Labels of everything that leaves this server. `$NAME` and `${NAME}` stand for environment variables, `$$` for `$`.
+        /// Labels added to every sample and alert that another system gets: by federation, remote read or write, or as an
+        /// Alertmanager. `$NAME` and `${NAME}` are replaced by environment variables, `$$` by `$`.
         #[yaml(ExternalLabelsCodec)]
         pub external_labels: ExternalLabels,
         /// The limits of a scrape.

@@ -12,7 +12,8 @@ use crate::scrape::ScrapeConfig;
 use crate::yaml::{self, Tree};
 
 impl Config {
-    /// Reads a configuration file and the files it includes. `defaults` stands for what `global` does not set.
+    /// Reads a configuration file and the files it includes. `defaults` holds the values of
+    /// fields that `global` does not set.
     ///
     /// # Errors
     /// When a file cannot be read or is not valid.

@@ -27,7 +27,7 @@ section! {
         /// The label that is set or compared.
         #[yaml(Text)]
         target_label: String,
-        /// What the target label is set to; `$1` stands for the first group of `regex`.
+        /// The new value of the target label; `$1` is replaced by the first capture group of `regex`.
         #[yaml(Text, default = RelabelSpec::default().replacement; always)]
         replacement: String,
         /// What the rule does.

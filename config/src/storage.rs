@@ -1,4 +1,4 @@
-//! The `storage` section: what is kept, and for how long.
+//! The `storage` section: retention and limits of stored samples and exemplars.
 
 use crate::Error;
 use crate::schema::{
@@ -7,7 +7,7 @@ use crate::schema::{
 use crate::yaml::Yaml;
 
 section! {
-    /// The storage of samples. What is set here overrides the flag of the same meaning.
+    /// Retention and limits of stored samples and exemplars. A field set here overrides its command-line flag.
     #[derive(Clone, Debug, PartialEq)]
     pub struct StorageConfig as "storage" {
         /// Samples.
@@ -20,7 +20,7 @@ section! {
 }
 
 section! {
-    /// The storage of samples.
+    /// Retention and limits of samples.
     #[derive(Clone, Debug, PartialEq)]
     pub struct TsdbConfig as "tsdb" {
         /// How far a sample may lie behind the newest one of its series.
@@ -32,7 +32,7 @@ section! {
         /// How Prometheus encodes its chunks.
         #[yaml(Nested<ChunkEncodingConfig>; unserved = "has no effect: samples are stored in a format of our own")]
         pub chunk_encoding: ChunkEncodingConfig,
-        /// How much is kept.
+        /// Retention limits, by time and size.
         #[yaml(Nested<RetentionConfig>; always)]
         pub retention: RetentionConfig,
         /// Series that are kept for a shorter time than the others.
@@ -65,7 +65,7 @@ fn check_chunk_encoding(encoding: &mut ChunkEncodingConfig, f: &mut Fields<'_>) 
 }
 
 section! {
-    /// How much is kept. If any of these is set, the flags of the same meaning have no effect; 0 is no limit.
+    /// Retention limits. If any of these is set, the command-line flags of retention have no effect; 0 is no limit.
     #[derive(Clone, Debug, PartialEq)]
     pub struct RetentionConfig as "retention" {
         /// How long samples are kept.

@@ -63,7 +63,7 @@ impl Watches {
         let mut running = self.running.lock();
         // Tasks of watches that ended are still held until they are joined.
         while running.tasks.try_join_next().is_some() {}
-        // The type of the cache stands for the kind of object.
+        // The type of the cache identifies the kind of object.
         let same = |entry: &&mut Entry| entry.cache.is::<Cache<K>>() && entry.server == *server && entry.scope == scope;
         if let Some(entry) = running.entries.iter_mut().find(same)
             && let Ok(cache) = Arc::clone(&entry.cache).downcast::<Cache<K>>()

@@ -31,7 +31,7 @@ pub fn histogram_mark() -> f64 {
     f64::from_bits(HISTOGRAM_MARK_BITS)
 }
 
-/// Does this value stand for a native histogram, bit for bit?
+/// Is this value the mark of a native histogram? Compared bit for bit.
 #[must_use]
 #[inline]
 pub fn is_histogram_mark(value: f64) -> bool {

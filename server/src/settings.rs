@@ -14,7 +14,7 @@ use url::Url;
 use crate::container::Container;
 use crate::flags::{Flags, ms};
 
-/// Prometheus' default of `--storage.tsdb.min-block-duration`, which stands for ours.
+/// Prometheus' default of `--storage.tsdb.min-block-duration`, which is replaced by our own default.
 const BLOCK_DURATION: Duration = Duration::from_hours(2);
 /// More connections than any process may have.
 const CONNECTIONS_MAX: usize = 1 << 20;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use crate::limits;
 
-/// The times that an open database goes by, milliseconds since the epoch. `i64::MIN` stands for a time that is not known.
+/// The times that an open database goes by, milliseconds since the epoch. `i64::MIN` means unknown.
 #[derive(Debug)]
 pub(crate) struct Bounds {
     /// How long samples are kept; 0 for ever.

@@ -66,8 +66,8 @@ impl Newest {
     }
 }
 
-/// Whose an exemplar is. The hash of the labels tells whether the ids still stand for the same: after a restart the highest
-/// that nothing else referred to are given out again.
+/// The series of an exemplar. The hash of the labels tells whether the ids are still of the same series: after a restart the
+/// highest ids that nothing else refers to are reused.
 #[derive(Clone, Copy, Debug)]
 struct Owner {
     series: (u32, u32),

@@ -170,7 +170,7 @@ fn count_series(db: &Components, alive: &RoaringBitmap, limit: usize, stats: &mu
     let mut labels: HashMap<String, (u64, u64)> = HashMap::new();
     for (side, counts) in [(METRIC_LABEL, &by_metric), (SOURCE_LABEL, &by_source)] {
         db.store.each(Cf::Postings, &[side], |key, value| {
-            // The empty value stands for all that have the label.
+            // The posting list of the empty value holds all ids that have the label.
             let Some((name, text)) = parse_label_key(key).filter(|(_, text)| !text.is_empty()) else {
                 return Ok(true);
             };

@@ -82,7 +82,7 @@ pub(crate) trait Section: Sized {
     fn decode(f: &mut Fields<'_>, context: Self::Context<'_>) -> Result<Self, Error> {
         // All fields are read before any check, so a check sees defaults and inherited values filled in.
         let mut section = Self::read(f, context)?;
-        // A misspelt name first: what a check misses may be what that name stands for.
+        // Unknown fields are reported before failed checks: a missing required field may be a misspelt one.
         f.finish()?;
         section.check(f, context)?;
         Ok(section)

@@ -60,7 +60,7 @@ pub fn upper_bound(index: i32, schema: i32, custom_values: &[f64]) -> f64 {
     }
     let mut bound = 1.0;
     for (i, root) in ROOTS.iter().enumerate() {
-        // The roots stand for the bits of the fraction, the highest first.
+        // Each root corresponds to a bit of the fraction, the highest first.
         if fraction >> (7 - i) & 1 == 1 {
             bound *= root;
         }

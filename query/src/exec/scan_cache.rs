@@ -225,7 +225,7 @@ impl PartReader for Replayer<'_> {
 pub(super) fn cost_of(batch: &Batch) -> (usize, usize) {
     let samples = batch.timestamps_ms.len() * batch.columns.len();
     let of_column = |column: &Column| {
-        // The first and the last histogram stand for all: measuring each would cost as much as reading it.
+        // Estimated from the first and the last histogram: measuring each would cost as much as reading it.
         let largest = [column.histograms.first(), column.histograms.last()].into_iter().flatten();
         let largest = largest.map(|(_, h)| histogram_bytes(h)).max().unwrap_or_default();
         let histograms = largest * column.histograms.len();

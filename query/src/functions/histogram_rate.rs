@@ -70,7 +70,7 @@ pub(super) fn extrapolated(window: &Window<'_>, kind: Kind, annotations: &mut An
                 taken(total.add(first_histogram), Operation::Addition, annotations)?;
                 change = total.finish();
             }
-        // The count stands for all buckets, so that all of them are scaled by one factor.
+        // The count alone decides, so that all buckets are scaled by one factor.
         } else if kind.counter && change.count > 0.0 && first_histogram.count >= 0.0 {
             stretch = stretch.not_below_zero(first_histogram.count / change.count);
         }

@@ -5,7 +5,7 @@ use super::durations::SECONDS_MAX;
 use super::fault::Fault;
 use crate::options::Times;
 
-/// Sets the times that `@ start()` and `@ end()` stand for, and the offset.
+/// Resolves `@ start()` and `@ end()` to their times, and sets the offset.
 pub(crate) fn shift(shift: &mut Shift, times: Times) -> Result<(), Fault> {
     shift.at = shift.at.map(|at| match at {
         At::Ms(ms) => At::Ms(ms),

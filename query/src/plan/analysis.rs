@@ -134,7 +134,7 @@ fn leaf(plan: &Plan, id: NodeId, streams: bool) -> Option<NodeId> {
 }
 
 fn leaf_of_call(plan: &Plan, call: &Call) -> Option<NodeId> {
-    // Scalar arguments may select as well: then no single scan stands for the call.
+    // Scalar arguments may select as well: then the call has no single scan.
     let mut selecting = call.args.iter().map(|arg| plan.node(*arg).facts).filter(|facts| facts.selects);
     match (selecting.next(), selecting.next()) {
         (Some(one), None) => one.leaf,

@@ -60,7 +60,7 @@ pub(super) struct Pass<'a> {
     over_buckets: Option<ContentError>,
     /// The native histogram of the last entry, as it was exposed.
     pub(super) native: Option<Native>,
-    /// What the value that is being put stands for, when it is a native histogram.
+    /// The native histogram of the value that is being put, if its value is the histogram mark.
     pub(super) histogram: Option<Box<Histogram>>,
     /// Are exemplars wanted?
     pub(super) keeps_exemplars: bool,

@@ -119,7 +119,7 @@ pub(crate) struct Request {
     url: Result<Url, String>,
     headers: HeaderMap,
     wanted: Wanted,
-    /// The Content-Type, and the format it stands for.
+    /// The Content-Type, and the format that it selects.
     answered: Option<(String, Format)>,
 }
 

@@ -138,8 +138,8 @@ impl SeriesTracker {
         has(&self.present, column as usize)
     }
 
-    /// Takes a value, and the native histogram that it stands for, if any. Of several for one time the first wins, and, as
-    /// upstream has it, what comes again without a time of its own is always one too many.
+    /// Takes a value, and its native histogram, if the value is the histogram mark. Of several for one time the first wins,
+    /// and, as upstream has it, what comes again without a time of its own is always one too many.
     pub(crate) fn put(&mut self, column: u32, value: f64, own: Option<i64>, histogram: Option<Box<Histogram>>) -> Put {
         let at = column as usize;
         // The common case: the first sample of this series in this scrape.

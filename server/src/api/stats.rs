@@ -17,7 +17,7 @@ pub(super) enum Wanted {
     Steps,
 }
 
-/// Reads the parameter. Any other value stands for `true` and gives a warning.
+/// Reads the parameter. Any other value counts as `true` and gives a warning.
 pub(super) fn wanted(params: &Params) -> (Wanted, Option<String>) {
     match params.get("stats") {
         "" => (Wanted::Nothing, None),

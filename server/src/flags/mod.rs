@@ -96,8 +96,8 @@ flags! {
         storage_memory: Bytes = ("storage.memory", "0B");
         /// How often what was written is synced to the disk; a power failure costs at most this.
         storage_sync_interval: Duration = ("storage.sync-interval", "1s");
-        /// How much time is kept as rows before it becomes pages; for tests. 2h, which is Prometheus' default, stands for 30m
-        /// here.
+        /// How much time is kept as rows before it becomes pages; for tests. 2h, Prometheus' default, is replaced
+        /// by 30m.
         storage_tsdb_min_block_duration: Duration = ("storage.tsdb.min-block-duration", "2h");
         /// Most results that a search may ask for; 0 for any number.
         web_search_max_limit: usize = ("web.search.max-limit", "10000");

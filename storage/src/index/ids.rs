@@ -81,8 +81,8 @@ impl Ids {
         Ok(found.into_iter().filter_map(|one| if let Found::Id(id) = one { Some(id) } else { None }).collect())
     }
 
-    /// Does each id stand for its text? Ids made together are adjacent keys, while the hashes of their texts are scattered.
-    pub(crate) fn stand_for(&self, store: &Store, ids: &[u32], texts: &[&[u8]]) -> Result<bool, Error> {
+    /// Does each id have its text? Ids made together are adjacent keys, while the hashes of their texts are scattered.
+    pub(crate) fn have_texts(&self, store: &Store, ids: &[u32], texts: &[&[u8]]) -> Result<bool, Error> {
         if ids.len() != texts.len() {
             return Ok(false);
         }
@@ -243,7 +243,7 @@ impl Ids {
     }
 }
 
-/// What an id stands for.
+/// The text of an id.
 pub(crate) fn text(store: &Store, cf: Cf, id: u32) -> Result<Option<Vec<u8>>, Error> {
     Ok(store.get(cf, id_key(id))?)
 }

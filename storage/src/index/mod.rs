@@ -28,7 +28,7 @@ use versions::{Changing, Versions};
 /// Metrics, each after what it lies under in pages; ascending.
 pub(crate) type Names = Arc<[(u32, u32)]>;
 
-/// Ids and what they stand for.
+/// Ids and their definitions.
 #[derive(Debug)]
 pub(crate) struct Index {
     pub(crate) sources: Ids,
@@ -107,7 +107,7 @@ impl Index {
         let all = ids::hash_of_all(&texts);
         if let Some(ids) = self.metrics_together.get(&all)
             // A hash may meet another one's, and ids may have been taken away since.
-            && self.metrics.stand_for(store, &ids, &texts)?
+            && self.metrics.have_texts(store, &ids, &texts)?
         {
             return Ok(ids.to_vec());
         }

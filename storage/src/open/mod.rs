@@ -118,7 +118,7 @@ fn make_whole(path: &Path, quarantined: &mut Vec<Quarantined>) -> Result<(), Err
     }
     let gaps = wal::check(path).map_err(failed)?;
     if !gaps.is_empty() {
-        // What ids stand for, or who wrote what, may have been in it.
+        // The gap may have held definitions of ids, or who wrote what.
         let families = [Cf::Metrics, Cf::Sources, Cf::Layouts, Cf::Meta, Cf::Copies, Cf::Postings];
         pending::rebuild_later(path, families.map(|cf| cf.name().to_owned())).map_err(failed)?;
     }

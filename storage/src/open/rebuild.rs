@@ -1,5 +1,5 @@
-//! Rebuilds what the whole store needs to be read, after files of it were set aside: what ids stand for and `meta` from their
-//! copies, postings from what ids stand for, rows and timelines.
+//! Rebuilds what the whole store needs to be read, after files of it were set aside: the definitions of ids and `meta` from
+//! their copies, postings from the definitions of ids, rows and timelines.
 //!
 //! Invariant: only adds. What was taken away meanwhile may come back in the index and leads to nothing stored; the next
 //! sweep takes it away again.
@@ -135,7 +135,7 @@ fn restore(store: &Store, cf: Cf) -> Result<(), Error> {
     writing.finish()
 }
 
-/// The ids that stand for something.
+/// The ids that are defined.
 #[derive(Debug, Default)]
 struct Known {
     metrics: RoaringBitmap,
@@ -143,7 +143,7 @@ struct Known {
     segments: RoaringBitmap,
 }
 
-/// Posts what follows from what ids stand for.
+/// Writes the postings that follow from the definitions of ids.
 fn post_texts(store: &Store) -> Result<Known, Error> {
     let mut known = Known::default();
     let mut writing = Writing::new(store);

@@ -117,8 +117,8 @@ impl Drop for LongQuery {
     }
 }
 
-/// What one connection keeps aside, each under a word that stands for it at the end of its query string. Nobody can guess
-/// the words.
+/// The long queries of one connection, by the random word that replaces each at the end of its query string. The words
+/// cannot be guessed.
 #[derive(Debug)]
 pub(crate) struct Aside {
     room: Arc<Room>,

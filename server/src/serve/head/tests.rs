@@ -187,7 +187,7 @@ fn pieces_make_no_difference_whatever_is_sent() {
         }
         let whole = rewritten(&aside(1 << 20), &sent, sent.len().max(1));
         let piece = usize::try_from(1 + random(50)).unwrap();
-        // The words that stand for what is kept aside differ.
+        // The random words that replace long queries differ.
         let comparable = |text: &str| {
             let long = text.split(' ').find(|part| part.len() > INLINE_MAX).map(LongQuery::before);
             long.map_or_else(|| text.to_owned(), |before| before.to_owned() + text.rsplit(' ').next().unwrap())
