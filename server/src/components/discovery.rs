@@ -9,15 +9,7 @@ use futures::future::BoxFuture;
 use crate::app::App;
 use crate::component::{Change, Component};
 
-pub(super) struct Discovery {
-    app: Arc<App>,
-}
-
-impl Discovery {
-    pub(super) fn new(app: Arc<App>) -> Self {
-        Self { app }
-    }
-}
+pub(super) struct Discovery(pub(super) Arc<App>);
 
 impl Component for Discovery {
     fn name(&self) -> &'static str {
@@ -25,7 +17,7 @@ impl Component for Discovery {
     }
 
     fn prepare(&self, _: &Config, new: &Arc<Config>) -> Result<Change> {
-        let (app, jobs) = (Arc::clone(&self.app), new.scrape_configs.clone());
+        let (app, jobs) = (Arc::clone(&self.0), new.scrape_configs.clone());
         Ok(Change::new(async move {
             let jobs = jobs.iter().map(|job| (job.job_name.as_str(), &*job.sd));
             app.discovery.lock().await.apply(discovery::Consumer::SCRAPE, jobs);
@@ -35,7 +27,7 @@ impl Component for Discovery {
 
     fn shutdown(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
-            self.app.discovery.lock().await.shutdown().await;
+            self.0.discovery.lock().await.shutdown().await;
             Ok(())
         })
     }

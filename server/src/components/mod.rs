@@ -33,17 +33,17 @@ pub(crate) fn all(
         Arc::new(logging::Logging::new(Arc::clone(app), level)),
         query(app),
         scraping(app),
-        Arc::new(discovery::Discovery::new(Arc::clone(app))),
+        Arc::new(discovery::Discovery(Arc::clone(app))),
         Arc::new(http::Http::new(Arc::clone(app), web, listeners)),
     ])
 }
 
 /// The query engine and its log.
 pub(crate) fn query(app: &Arc<App>) -> Arc<dyn Component> {
-    Arc::new(query::Query::new(Arc::clone(app)))
+    Arc::new(query::Query(Arc::clone(app)))
 }
 
 /// The scrape engine.
 pub(crate) fn scraping(app: &Arc<App>) -> Arc<dyn Component> {
-    Arc::new(scraping::Scraping::new(Arc::clone(app)))
+    Arc::new(scraping::Scraping(Arc::clone(app)))
 }

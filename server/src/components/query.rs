@@ -8,15 +8,7 @@ use config::{Config, GlobalConfig};
 use crate::app::App;
 use crate::component::{Change, Component};
 
-pub(super) struct Query {
-    app: Arc<App>,
-}
-
-impl Query {
-    pub(super) fn new(app: Arc<App>) -> Self {
-        Self { app }
-    }
-}
+pub(super) struct Query(pub(super) Arc<App>);
 
 impl Component for Query {
     fn name(&self) -> &'static str {
@@ -24,7 +16,7 @@ impl Component for Query {
     }
 
     fn prepare(&self, _: &Config, new: &Arc<Config>) -> Result<Change> {
-        let (app, new) = (Arc::clone(&self.app), Arc::clone(new));
+        let (app, new) = (Arc::clone(&self.0), Arc::clone(new));
         // Opened anew although it may be the same: whoever rotates files moves it away and then has the configuration reloaded.
         let log = app.query_log.open(new.global.query_log_file.as_deref())?;
         Ok(Change::new(async move {

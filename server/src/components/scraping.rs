@@ -13,15 +13,7 @@ use crate::component::{Change, Component};
 /// How often targets are synced when discovery has nothing new.
 const SYNC_EVERY: Duration = Duration::from_secs(60);
 
-pub(super) struct Scraping {
-    app: Arc<App>,
-}
-
-impl Scraping {
-    pub(super) fn new(app: Arc<App>) -> Self {
-        Self { app }
-    }
-}
+pub(super) struct Scraping(pub(super) Arc<App>);
 
 impl Component for Scraping {
     fn name(&self) -> &'static str {
@@ -29,7 +21,7 @@ impl Component for Scraping {
     }
 
     fn prepare(&self, current: &Config, new: &Arc<Config>) -> Result<Change> {
-        let (app, jobs) = (Arc::clone(&self.app), new.scrape_configs.clone());
+        let (app, jobs) = (Arc::clone(&self.0), new.scrape_configs.clone());
         let mut change = Change::new(async move {
             app.scraper.apply(&jobs).await;
             Ok(())
@@ -44,9 +36,9 @@ impl Component for Scraping {
     /// What discovery publishes becomes the scraper's targets.
     fn run(self: Arc<Self>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            let mut groups = self.app.discovery.lock().await.subscribe(discovery::Consumer::SCRAPE);
+            let mut groups = self.0.discovery.lock().await.subscribe(discovery::Consumer::SCRAPE);
             loop {
-                self.app.scraper.sync(groups.current()).await;
+                self.0.scraper.sync(groups.current()).await;
                 if let Ok(false) = tokio::time::timeout(SYNC_EVERY, groups.changed()).await {
                     return;
                 }
@@ -56,7 +48,7 @@ impl Component for Scraping {
 
     fn shutdown(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
-            self.app.scraper.shutdown().await;
+            self.0.scraper.shutdown().await;
             Ok(())
         })
     }

@@ -221,10 +221,11 @@ pub(crate) fn success_tail(out: &mut String, warnings: &[String], infos: &[Strin
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn written(write: impl FnOnce(&mut String)) -> String {
+    /// The text that a function of this folder appends.
+    pub(in crate::api::format) fn written(write: impl FnOnce(&mut String)) -> String {
         let mut out = String::new();
         write(&mut out);
         out

@@ -123,12 +123,7 @@ mod tests {
     use model::{Histogram, Labels};
 
     use super::*;
-
-    fn written(write: impl FnOnce(&mut String)) -> String {
-        let mut out = String::new();
-        write(&mut out);
-        out
-    }
+    use crate::api::format::json::tests::written;
 
     #[test]
     fn samples_and_histograms_stand_apart() {
