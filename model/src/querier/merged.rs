@@ -8,9 +8,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{
-    Batch, BatchSink, Column, Listing, PartReader, Parts, Querier, QuerierError, ReadHints, Selection, SeriesOrder,
-};
+use super::{Batch, BatchSink, Listing, PartReader, Parts, Querier, QuerierError, ReadHints, Selection, SeriesOrder};
 use crate::{Labels, with_causes};
 
 /// A primary store and others beside it. What the primary cannot read is an error; what another cannot read is left out,
@@ -181,9 +179,9 @@ impl PartReader for MergedReader<'_> {
             // Linear in the number of stores, which are few; a heap would not pay.
             let Some(least) = cursors.iter().filter_map(Cursor::labels).min().cloned() else { break };
             let same = cursors.iter_mut().filter(|cursor| cursor.labels() == Some(&least));
-            // In order of the stores, so `merge` prefers the sample of the earlier one.
-            let series = same.filter_map(|cursor| cursor.series.pop_front()).reduce(merge);
-            series.map_or(Ok(()), &mut *sink)?;
+            // In order of the stores, so that the merge prefers the sample of the earlier one.
+            let series = same.filter_map(|cursor| cursor.series.pop_front()).collect();
+            Batch::merge(series).map_or(Ok(()), &mut *sink)?;
         }
         Ok(())
     }
@@ -217,74 +215,4 @@ impl Cursor<'_> {
     fn labels(&self) -> Option<&Labels> {
         self.series.front().map(|batch| &batch.columns[0].metric)
     }
-}
-
-/// The samples of both, which are one series; of two at one time that of `first`.
-fn merge(first: Batch, second: Batch) -> Batch {
-    let mut merged = Batch { columns: vec![Column::default()], ..Batch::default() };
-    let (mut sides, out) = ([Side::new(&first), Side::new(&second)], &mut merged.columns[0]);
-    out.metric = first.columns[0].metric.clone();
-    loop {
-        let side = match (sides[0].time(), sides[1].time()) {
-            (None, None) => break,
-            (Some(one), Some(other)) if other < one => 1,
-            (Some(one), Some(other)) => {
-                // The sample of the second side at the same time is dropped.
-                if one == other {
-                    sides[1].skip();
-                }
-                0
-            }
-            (Some(_), None) => 0,
-            (None, Some(_)) => 1,
-        };
-        sides[side].take(&mut merged.timestamps_ms, out);
-    }
-    merged
-}
-
-/// The position in one side of a merge.
-struct Side<'b> {
-    timestamps_ms: &'b [i64],
-    column: &'b Column,
-    at: usize,
-    histograms: usize,
-    starts: usize,
-}
-
-impl<'b> Side<'b> {
-    fn new(batch: &'b Batch) -> Self {
-        let (timestamps_ms, column) = (&batch.timestamps_ms[..], &batch.columns[0]);
-        Self { timestamps_ms, column, at: 0, histograms: 0, starts: 0 }
-    }
-
-    fn time(&self) -> Option<i64> {
-        self.timestamps_ms.get(self.at).copied()
-    }
-
-    /// Appends the sample to what is merged.
-    fn take(&mut self, timestamps_ms: &mut Vec<i64>, out: &mut Column) {
-        // Histograms and start timestamps name their slot, which is another one in the merged column.
-        let slot = timestamps_ms.len() as u32;
-        timestamps_ms.push(self.timestamps_ms[self.at]);
-        out.values.push(self.column.values[self.at]);
-        if let Some((_, histogram)) = at_slot(&self.column.histograms, self.histograms, self.at) {
-            out.histograms.push((slot, Arc::clone(histogram)));
-        }
-        if let Some((_, start_ms)) = at_slot(&self.column.start_times_ms, self.starts, self.at) {
-            out.start_times_ms.push((slot, *start_ms));
-        }
-        self.skip();
-    }
-
-    fn skip(&mut self) {
-        self.histograms += usize::from(at_slot(&self.column.histograms, self.histograms, self.at).is_some());
-        self.starts += usize::from(at_slot(&self.column.start_times_ms, self.starts, self.at).is_some());
-        self.at += 1;
-    }
-}
-
-/// The next entry of a sparse list, if it is of this slot.
-fn at_slot<T>(sparse: &[(u32, T)], next: usize, slot: usize) -> Option<&(u32, T)> {
-    sparse.get(next).filter(|(of, _)| *of as usize == slot)
 }

@@ -83,6 +83,36 @@ impl Batch {
         });
         whole.filter(|batch| !batch.timestamps_ms.is_empty())
     }
+
+    /// Merges batches of one series, each as [`Batch::into_series`] makes them: of several samples at one time that of the
+    /// earliest batch stays, and the labels are those of the first. `None` for no batch.
+    #[must_use]
+    pub fn merge(mut batches: Vec<Batch>) -> Option<Batch> {
+        if batches.len() < 2 {
+            return batches.pop();
+        }
+        let slots = |(batch, i): (&Batch, u32)| -> Vec<(i64, u32, u32)> {
+            batch.timestamps_ms.iter().zip(0..).map(|(ts_ms, slot)| (*ts_ms, i, slot)).collect()
+        };
+        let mut samples: Vec<(i64, u32, u32)> = batches.iter().zip(0..).flat_map(slots).collect();
+        // Stable, so that samples of one time stay in the order of their batches; and fast, since each batch is a sorted run.
+        samples.sort_by_key(|(ts_ms, ..)| *ts_ms);
+        samples.dedup_by_key(|(ts_ms, ..)| *ts_ms);
+        let mut merged = Column { metric: batches[0].columns[0].metric.clone(), ..Column::default() };
+        for ((_, i, slot), merged_slot) in samples.iter().zip(0..) {
+            let column = &batches[*i as usize].columns[0];
+            merged.values.push(column.values[*slot as usize]);
+            merged.histograms.extend(at_slot(&column.histograms, *slot).map(|one| (merged_slot, Arc::clone(one))));
+            merged.start_times_ms.extend(at_slot(&column.start_times_ms, *slot).map(|ms| (merged_slot, *ms)));
+        }
+        let timestamps_ms = samples.iter().map(|(ts_ms, ..)| *ts_ms).collect();
+        Some(Batch { timestamps_ms, columns: vec![merged], ..Batch::default() })
+    }
+}
+
+/// The entry of a sparse list for a slot.
+fn at_slot<T>(sparse: &[(u32, T)], slot: u32) -> Option<&T> {
+    sparse.binary_search_by_key(&slot, |(of, _)| *of).ok().map(|i| &sparse[i].1)
 }
 
 impl Column {

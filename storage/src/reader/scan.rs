@@ -2,13 +2,13 @@
 //! path.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use model::{
-    Batch, BatchSink, Column, Grow, Histogram, Labels, Matcher, MetricId, PartReader, Parts, QuerierError, ReadHints,
+    Batch, BatchSink, Column, Grow, Labels, Matcher, MetricId, PartReader, Parts, QuerierError, ReadHints,
     SamplesNeeded, Selection, SeriesOrder, SourceId,
 };
 use roaring::RoaringBitmap;
@@ -373,7 +373,7 @@ fn merged<'v>(
     labels: Labels,
     pairs: &[(SourceId, u32)],
 ) -> Result<Batch, Error> {
-    let mut samples: BTreeMap<i64, (f64, Option<Arc<Histogram>>)> = BTreeMap::new();
+    let mut found = Vec::new();
     for &(source, metric) in pairs {
         let stored = reader.stored(source)?;
         let gathered = reader.gather(&stored, &[metric])?;
@@ -381,26 +381,14 @@ fn merged<'v>(
             Some(histograms) => histograms.fill((source, metric), times, column).map(|()| true),
             None => Ok(true),
         };
-        for batch in gathered.into_batches(&mut complete)? {
-            for mut column in batch.columns {
-                let mut found: HashMap<usize, Arc<Histogram>> =
-                    column.histograms.drain(..).map(|(slot, one)| (slot as usize, one)).collect();
-                let present = |(i, _): &(usize, &i64)| column.is_present(*i);
-                for (i, ts) in batch.timestamps_ms.iter().enumerate().filter(present) {
-                    // Pairs come oldest first, so that the first sample at a time stays.
-                    samples.entry(*ts).or_insert_with(|| (column.values[i], found.remove(&i)));
-                }
-            }
-        }
+        found.extend(gathered.into_batches(&mut complete)?.into_iter().flat_map(Batch::into_series));
     }
-    let mut column = Column { metric: labels, ..Column::default() };
-    let mut timestamps_ms = Vec::with_capacity(samples.len());
-    for (slot, (ts, (value, histogram))) in (0..).zip(samples) {
-        timestamps_ms.push(ts);
-        column.values.push(value);
-        column.histograms.extend(histogram.map(|histogram| (slot, histogram)));
+    // Pairs come oldest first, so that the merge prefers the sample of the older one.
+    let mut merged = Batch::merge(found).unwrap_or_default();
+    if let Some(column) = merged.columns.first_mut() {
+        column.metric = labels;
     }
-    Ok(Batch { timestamps_ms, columns: vec![column], ..Batch::default() })
+    Ok(merged)
 }
 
 /// The scan task: some metrics of one source.
