@@ -7,13 +7,20 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement ends at the first error and prints")]
 
+#[path = "common/cpu.rs"]
+mod cpu;
+#[path = "common/node_exporter.rs"]
+mod node_exporter;
+
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use cpu::cpu;
 use model::{
     Appender, Labels, Lateness, Querier, ReadHints, Row, Selection, SeriesAppender, SeriesBatch, SeriesSamples,
     SourceLabels,
 };
+use node_exporter::value;
 use prometheus::Registry;
 use storage::{Db, Options};
 
@@ -39,28 +46,6 @@ impl Shape {
 
     fn end_ms(&self) -> i64 {
         self.ts_ms(self.samples)
-    }
-}
-
-/// User and system time of this process.
-fn cpu() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-    Duration::from_millis(ticks * 10)
-}
-
-fn value(source: usize, column: usize, row: usize) -> f64 {
-    let seed = (source * 7919 + column * 104_729) as u64;
-    let (row, jitter) = (row as u64, (seed ^ row as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40);
-    match column % 20 {
-        0..=6 => (seed % 1000) as f64,
-        7..=10 => (seed % 100_000 + row / 7) as f64,
-        11..=14 => (seed % 1_000_000 + row * (seed % 50) + jitter % 20) as f64,
-        15..=16 => (seed * 1000 + row * 150_000 + jitter % 90_000) as f64,
-        17 => (seed % 100_000 + row * 1413 + jitter % 30) as f64 / 100.0,
-        18 => (jitter % 64) as f64,
-        _ => (seed % 1000) as f64 + jitter as f64 / 16_777_259.0,
     }
 }
 

@@ -10,9 +10,13 @@
 #[path = "../src/cache.rs"]
 mod cache;
 
+#[path = "common/memory.rs"]
+mod memory;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use memory::resident_bytes;
 use quick_cache::Weighter;
 
 const TIMED: Duration = Duration::from_millis(700);
@@ -87,11 +91,6 @@ impl Random {
         let unit = (self.next() as f64 + 0.5) / f64::from(1u32 << 31);
         (f64::from(n).powf(unit) - 1.0) as u32
     }
-}
-
-fn resident_bytes() -> u64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-    statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
 }
 
 /// Those that were asked for.

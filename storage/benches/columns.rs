@@ -21,6 +21,10 @@ mod kv {
     }
 }
 
+#[path = "common/cpu.rs"]
+mod cpu;
+
+use cpu::cpu;
 use std::time::Duration;
 
 const SERIES: usize = 64;
@@ -196,14 +200,6 @@ fn proc_columns(samples: usize) -> Vec<Column> {
         let _ = never.1.recv_timeout(Duration::from_millis(20));
     }
     columns
-}
-
-/// User and system time of this process, which has no other thread.
-fn cpu() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-    Duration::from_millis(ticks * 10)
 }
 
 /// Nanoseconds per sample of a pass over columns, repeated until the clock's ticks do not matter.

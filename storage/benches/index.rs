@@ -5,8 +5,12 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement ends at the first error and prints")]
 
+#[path = "common/memory.rs"]
+mod memory;
+
 use std::time::{Duration, Instant};
 
+use memory::resident_bytes;
 use model::{Appender, Labels, MatchOp, Matcher, Querier, ReadHints, Row, Selection};
 use prometheus::Registry;
 use storage::{Db, Options};
@@ -14,11 +18,6 @@ use storage::{Db, Options};
 /// How long something is repeated.
 const TIMED: Duration = Duration::from_millis(300);
 const TS_MS: i64 = 1_000_000;
-
-fn resident_mb() -> u64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-    (statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096) >> 20
-}
 
 fn timed(what: &str, mut run: impl FnMut() -> usize) {
     let all = Instant::now();
@@ -30,7 +29,10 @@ fn timed(what: &str, mut run: impl FnMut() -> usize) {
         assert_eq!(run(), count);
         least = least.min(start.elapsed());
     }
-    println!("{what:<60} {count:>9} found   first {first:>11.3?}   again {least:>11.3?}   {:>5} MB", resident_mb());
+    println!(
+        "{what:<60} {count:>9} found   first {first:>11.3?}   again {least:>11.3?}   {:>5} MB",
+        resident_bytes() >> 20
+    );
 }
 
 fn select(db: &Db, matchers: &[Matcher]) -> usize {
@@ -127,7 +129,7 @@ fn deep(n: usize) {
     let labels = metrics(n);
     let start = Instant::now();
     let ids = db.metrics(&labels).unwrap();
-    println!("new metrics {:?}, {} MB", start.elapsed(), resident_mb());
+    println!("new metrics {:?}, {} MB", start.elapsed(), resident_bytes() >> 20);
     let start = Instant::now();
     assert_eq!(db.metrics(&labels).unwrap(), ids);
     println!("known metrics {:?}", start.elapsed());

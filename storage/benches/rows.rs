@@ -5,9 +5,19 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement ends at the first error and prints")]
 
+#[path = "common/cpu.rs"]
+mod cpu;
+#[path = "common/memory.rs"]
+mod memory;
+#[path = "common/node_exporter.rs"]
+mod node_exporter;
+
 use std::time::{Duration, Instant};
 
+use cpu::cpu;
+use memory::resident_bytes;
 use model::{Appender, Labels, Matcher, Querier, ReadHints, Row, Selection, SourceId};
+use node_exporter::value;
 use prometheus::Registry;
 use storage::{Db, Options};
 
@@ -17,33 +27,6 @@ struct Shape {
     sources: usize,
     columns: usize,
     rows: usize,
-}
-
-/// User and system time of this process.
-fn cpu() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-    Duration::from_millis(ticks * 10)
-}
-
-fn resident_mb() -> u64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-    (statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096) >> 20
-}
-
-fn value(source: usize, column: usize, row: usize) -> f64 {
-    let seed = (source * 7919 + column * 104_729) as u64;
-    let (row, jitter) = (row as u64, (seed ^ row as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40);
-    match column % 20 {
-        0..=6 => (seed % 1000) as f64,
-        7..=10 => (seed % 100_000 + row / 7) as f64,
-        11..=14 => (seed % 1_000_000 + row * (seed % 50) + jitter % 20) as f64,
-        15..=16 => (seed * 1000 + row * 150_000 + jitter % 90_000) as f64,
-        17 => (seed % 100_000 + row * 1413 + jitter % 30) as f64 / 100.0,
-        18 => (jitter % 64) as f64,
-        _ => (seed % 1000) as f64 + jitter as f64 / 16_777_259.0,
-    }
 }
 
 fn report(what: &str, samples: usize, (started, cpu_before): (Instant, Duration)) {
@@ -80,7 +63,7 @@ fn read(db: &Db, end_ms: i64) {
     let one = [Matcher::equal("__name__", "metric_5_total"), Matcher::equal("instance", "7")];
     let start = now();
     report("select ten series", select(db, &one, end_ms), start);
-    println!("resident {} MB", resident_mb());
+    println!("resident {} MB", resident_bytes() >> 20);
 }
 
 fn main() {
@@ -129,7 +112,7 @@ fn main() {
     let samples = shape.sources * shape.columns * shape.rows;
     let per = |time: Duration| time.as_nanos() as f64 / samples as f64;
     println!("{:<34} {:>8.2} ns/sample wall {:>8.2} ns/sample CPU", "commit", per(spent.0), per(spent.1));
-    println!("slowest commit {slowest:?}, resident {} MB", resident_mb());
+    println!("slowest commit {slowest:?}, resident {} MB", resident_bytes() >> 20);
 
     let end_ms = shape.rows as i64 * INTERVAL_MS;
     read(&db, end_ms);

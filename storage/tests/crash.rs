@@ -1,7 +1,10 @@
-//! A child process commits, appends series, flushes, merges, deletes and drops, and says what it did; it is killed at random moments. All that
-//! it said is there, nothing is there twice, and nothing that was deleted is back.
+//! A child process commits, appends series, flushes, merges, deletes and drops, and says what it did; it is killed at random
+//! moments. All that it said is there, nothing is there twice, and nothing that was deleted is back.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test's helpers fail as the test does")]
+
+#[path = "kit/writes.rs"]
+mod writes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
@@ -9,12 +12,10 @@ use std::path::Path;
 use std::process::{ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use model::{
-    AppendError, Appender, Labels, Lateness, Layout, Matcher, Querier, ReadHints, Row, Selection, SeriesAppender,
-    SeriesBatch, SeriesSamples, SourceId, SourceLabels,
-};
+use model::{AppendError, Appender, Labels, Layout, Matcher, Querier, ReadHints, Row, Selection, SourceId};
 use prometheus::Registry;
 use storage::{Db, Options};
+use writes::{append, value};
 
 const CHILD_DIRECTORY: &str = "WEFT_STORAGE_CRASH_CHILD";
 const TEST: &str = "what_was_committed_survives_a_kill";
@@ -39,10 +40,6 @@ fn open(path: &Path) -> Db {
     let options =
         Options { bucket_ms: BUCKET_MS, memory_bytes: 8 << 20, retention_ms: RETENTION_MS, ..Options::new(path) };
     Db::open(options, &Registry::new()).unwrap()
-}
-
-fn value(ts: i64, column: usize) -> f64 {
-    (ts * 7 + column as i64) as f64 / if column.is_multiple_of(3) { 4.0 } else { 1.0 }
 }
 
 /// Commits and deletes until it is killed, one line for each that returned (and one before a deletion starts), while a
@@ -116,7 +113,8 @@ fn commit_and_delete(db: &Db, newest: &AtomicI64) {
         say("committed", ts);
         newest.store(ts, Ordering::Release);
         if ts % SERIES_EVERY == 0 {
-            append(db, ts);
+            append(db, "c", SERIES, &series_times(ts).collect::<Vec<_>>()).unwrap();
+            say("appended", ts);
         }
         if ts % DELETE_EVERY == 0 {
             say("deleting", ts);
@@ -130,22 +128,6 @@ fn commit_and_delete(db: &Db, newest: &AtomicI64) {
 fn series_times(ts: i64) -> std::ops::Range<i64> {
     let end = ts - 3 * i64::from(BUCKET_MS);
     (end - SERIES_TIMES).max(1)..end.max(1)
-}
-
-fn append(db: &Db, ts: i64) {
-    let labels: Vec<Labels> = SERIES
-        .map(|i| {
-            Labels::from_pairs([("__name__", format!("s{}", i % 2)), ("i", i.to_string()), ("job", "c".to_owned())])
-        })
-        .collect();
-    let times: Vec<i64> = series_times(ts).collect();
-    let values: Vec<Vec<f64>> = SERIES.map(|i| times.iter().map(|ts| value(*ts, i)).collect()).collect();
-    let series: Vec<SeriesSamples<'_>> =
-        labels.iter().zip(&values).map(|(labels, values)| SeriesSamples::floats(labels, &times, values)).collect();
-    let batch = SeriesBatch { series: &series, sources: &SourceLabels::Known, lateness: Lateness::Any };
-    let appended = db.append_series(&batch).unwrap();
-    assert_eq!(appended.stored as usize, batch.samples());
-    say("appended", ts);
 }
 
 #[derive(Debug, Default)]

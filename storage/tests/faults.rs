@@ -1,22 +1,23 @@
-//! Writes that fail: a child process opens, commits, appends series, flushes, merges, deletes, drops and closes, and its n-th write (or sync,
-//! creation, rename, truncation) fails, for n = 1, 2, … until none fails. Nothing that was said to be stored is ever lost,
-//! reading goes on, and the next process finds a database that is whole.
+//! Writes that fail: a child process opens, commits, appends series, flushes, merges, deletes, drops and closes, and its n-th
+//! write (or sync, creation, rename, truncation) fails, for n = 1, 2, … until none fails. Nothing that was said to be stored
+//! is ever lost, reading goes on, and the next process finds a database that is whole.
 //!
 //! The failing is done by `faults.c`, which a C compiler makes and the loader puts before libc: without `cc` the test says
 //! that it was skipped.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test's helpers fail as the test does, and say why")]
 
+#[path = "kit/writes.rs"]
+mod writes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use model::{
-    Appender, Labels, Lateness, Matcher, Querier, ReadHints, Row, Selection, SeriesAppendError, SeriesAppender,
-    SeriesBatch, SeriesSamples, SourceLabels, with_causes,
-};
+use model::{Appender, Labels, Matcher, Querier, ReadHints, Row, Selection, with_causes};
 use prometheus::Registry;
 use storage::{Db, Error, Options};
+use writes::{append, value};
 
 const CHILD_DIRECTORY: &str = "WEFT_STORAGE_FAULT_CHILD";
 const TEST: &str = "no_failing_write_loses_what_was_stored";
@@ -47,10 +48,6 @@ fn open(path: &Path, registry: &Registry) -> Result<Db, Error> {
         ..Options::new(path)
     };
     Db::open(options, registry)
-}
-
-fn value(ts: i64, column: usize) -> f64 {
-    (ts * 7 + column as i64) as f64 / if column.is_multiple_of(3) { 4.0 } else { 1.0 }
 }
 
 /// What came of one step of the child's.
@@ -165,7 +162,7 @@ fn child(path: &Path) {
             tried("sealed", db.compact(ts).map(|_| ()));
         }
         if ts % SERIES_EVERY == 0 {
-            match append(&db, ts) {
+            match append(&db, "b", SERIES, &series_times(ts).collect::<Vec<_>>()) {
                 Ok(()) => {
                     println!("appended {ts}");
                     said.appended.push(ts);
@@ -194,22 +191,6 @@ fn commit(db: &Db, labels: &[Labels], ts: i64) -> Result<(), Box<dyn std::error:
         Row { source, ts_ms: ts, layout: &layout, values: &values, present: &present, own_times: &[], histograms: &[] };
     let committed = db.commit(&[row])?;
     assert_eq!(committed.stored as usize, COLUMNS);
-    Ok(())
-}
-
-fn append(db: &Db, ts: i64) -> Result<(), SeriesAppendError> {
-    let labels: Vec<Labels> = SERIES
-        .map(|i| {
-            Labels::from_pairs([("__name__", format!("s{}", i % 2)), ("i", i.to_string()), ("job", "b".to_owned())])
-        })
-        .collect();
-    let times: Vec<i64> = series_times(ts).collect();
-    let values: Vec<Vec<f64>> = SERIES.map(|i| times.iter().map(|ts| value(*ts, i)).collect()).collect();
-    let series: Vec<SeriesSamples<'_>> =
-        labels.iter().zip(&values).map(|(labels, values)| SeriesSamples::floats(labels, &times, values)).collect();
-    let batch = SeriesBatch { series: &series, sources: &SourceLabels::Known, lateness: Lateness::Any };
-    let appended = db.append_series(&batch)?;
-    assert_eq!(appended.stored as usize, batch.samples());
     Ok(())
 }
 
