@@ -1,6 +1,6 @@
 //! Errors of reading a configuration.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -15,17 +15,22 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The content is not valid: `prometheus.yml:3:5: scrape_configs[0].scrape_interval: …`.
-    #[error("{}:{line}:{column}: {}{message}", file.display(), if field.is_empty() { String::new() } else { format!("{field}: ") })]
+    #[error("{}: {}{message}", place(file, *line, *column), if field.is_empty() { String::new() } else { format!("{field}: ") })]
     Invalid {
-        /// The file.
+        /// The file, or the object that a configuration without text was made from.
         file: PathBuf,
-        /// Counted from one.
+        /// Counted from one; 0 without text.
         line: usize,
-        /// Counted from one.
+        /// Counted from one; 0 without text.
         column: usize,
         /// The path of the field; empty if the file is not YAML.
         field: String,
         /// What is wrong, and the remedy where it is known.
         message: String,
     },
+}
+
+/// `prometheus.yml:3:5`, or the name alone.
+fn place(file: &Path, line: usize, column: usize) -> String {
+    if line == 0 { file.display().to_string() } else { format!("{}:{line}:{column}", file.display()) }
 }

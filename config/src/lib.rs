@@ -64,3 +64,4 @@ pub use storage::{
 pub use target_groups::{FileGroup, target_groups};
 pub use tracing::TracingConfig;
 pub use web::{ClientAuth, HttpServerConfig, Pem, RateLimitConfig, WebConfig, WebTls};
+pub use yaml::Yaml;

@@ -9,7 +9,7 @@ use crate::file::{Config, IncludedFile};
 use crate::global::{Defaults, GlobalConfig};
 use crate::schema::{Fields, Section as _, Source};
 use crate::scrape::ScrapeConfig;
-use crate::yaml::{self, Tree};
+use crate::yaml::{self, Tree, Yaml};
 
 impl Config {
     /// Reads a configuration file and the files it includes. `defaults` holds the values of
@@ -42,6 +42,24 @@ impl Config {
     ) -> Result<Self, Error> {
         let source = Source::new(file, env);
         let document = document(&source, text)?;
+        Self::decode_document(defaults, document, source)
+    }
+
+    /// Reads a configuration that is not text: what objects of an API server ask for. Errors call it `name` and have fields, but
+    /// no lines.
+    ///
+    /// # Errors
+    /// When the value, or a file that it includes, is not valid.
+    pub fn from_yaml(
+        document: &Yaml,
+        name: &str,
+        defaults: &Defaults,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, Error> {
+        Self::decode_document(defaults, Some(document.into()), Source::new(Path::new(name), env))
+    }
+
+    fn decode_document(defaults: &Defaults, document: Option<Tree>, source: Source<'_>) -> Result<Self, Error> {
         let mut fields = Fields::new(&source, document.as_ref(), String::new())?;
         let mut config = Self::decode(&mut fields, defaults)?;
         let mut names = JobNames::default();
@@ -58,6 +76,29 @@ impl Config {
         config.not_served = source.unserved.take();
         config.not_served.extend(unserved_discoveries(&config.scrape_configs));
         Ok(config)
+    }
+}
+
+impl ScrapeConfig {
+    /// Reads one job that is not text, as [`Config::from_yaml`] reads a whole configuration.
+    ///
+    /// # Errors
+    /// When the job is not valid.
+    pub fn from_yaml(job: &Yaml, name: &str, global: &GlobalConfig) -> Result<Self, Error> {
+        let source = Source::new(Path::new(name), &|_| None);
+        let document = Tree::from(job);
+        Self::decode(&mut Fields::new(&source, Some(&document), String::new())?, global)
+    }
+}
+
+impl Yaml {
+    /// Parses the first document of a text; `null` if it holds none. Errors call the text `name`.
+    ///
+    /// # Errors
+    /// When the text is not YAML.
+    pub fn parse(text: &str, name: &str) -> Result<Self, Error> {
+        let document = document(&Source::new(Path::new(name), &|_| None), text)?;
+        Ok(document.map_or_else(|| Self::raw("null"), |tree| tree.to_yaml()))
     }
 }
 

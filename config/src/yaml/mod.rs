@@ -3,5 +3,5 @@
 mod print;
 mod tree;
 
-pub(crate) use print::Yaml;
+pub use print::Yaml;
 pub(crate) use tree::{Key, Kind, Pos, Tree, parse};

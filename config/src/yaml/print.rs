@@ -1,37 +1,46 @@
-//! Prints YAML byte for byte as go-yaml v2 does, for `/api/v1/status/config`.
+//! YAML as a value, and printing it byte for byte as go-yaml v2 does, for `/api/v1/status/config`.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// A value to print.
+/// A YAML value: what a section is printed from, and what a configuration that is no file is read from. Scalars hold their text
+/// as it stands in a file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Yaml {
+pub enum Yaml {
     /// A string; quoted if it would otherwise be read as another type.
     Text(String),
-    /// A number or boolean, printed verbatim.
+    /// A number, a boolean or `null`, printed verbatim.
     Raw(String),
+    /// A list, one item a line.
     List(Vec<Yaml>),
-    /// `[a, b]`
+    /// A list of strings, printed as `[a, b]`.
     Flow(Vec<String>),
-    /// Printed in this order.
+    /// A mapping, printed in this order; keys are unique.
     Map(Vec<(Cow<'static, str>, Yaml)>),
 }
 
 impl Yaml {
-    pub(crate) fn text(text: impl Into<String>) -> Self {
+    /// A string.
+    #[must_use]
+    pub fn text(text: impl Into<String>) -> Self {
         Self::Text(text.into())
     }
 
-    pub(crate) fn raw(value: impl ToString) -> Self {
+    /// A number or a boolean.
+    #[must_use]
+    pub fn raw(value: impl ToString) -> Self {
         Self::Raw(value.to_string())
     }
 
-    pub(crate) fn texts<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> Self {
+    /// A list of strings.
+    #[must_use]
+    pub fn texts<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> Self {
         Self::List(texts.into_iter().map(|t| Self::text(t.as_ref())).collect())
     }
 
     /// Prints the value as a document.
-    pub(crate) fn print(&self) -> String {
+    #[must_use]
+    pub fn print(&self) -> String {
         let mut out = String::new();
         self.block(0, &mut out);
         out

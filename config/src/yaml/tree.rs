@@ -6,6 +6,8 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use super::print::Yaml;
+
 use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, Span, Tag, options};
 
 /// A position in the file; lines and columns count from one.
@@ -53,6 +55,44 @@ impl Tree {
             Kind::Scalar { .. } => "a single value",
             Kind::List(_) => "a list",
             Kind::Map(_) => "a mapping",
+        }
+    }
+}
+
+impl From<&Yaml> for Tree {
+    /// A value that was not read from text has no positions.
+    fn from(yaml: &Yaml) -> Self {
+        let scalar = |text: &String, plain| Kind::Scalar { text: text.clone(), plain };
+        let kind = match yaml {
+            Yaml::Text(text) => scalar(text, false),
+            Yaml::Raw(text) => scalar(text, true),
+            Yaml::List(items) => Kind::List(items.iter().map(Self::from).collect()),
+            Yaml::Flow(items) => Kind::List(items.iter().map(|text| Self::unplaced(scalar(text, false))).collect()),
+            Yaml::Map(pairs) => Kind::Map(
+                pairs
+                    .iter()
+                    .map(|(key, value)| (Key { text: key.to_string(), pos: Pos::default() }, Self::from(value)))
+                    .collect(),
+            ),
+        };
+        Self::unplaced(kind)
+    }
+}
+
+impl Tree {
+    fn unplaced(kind: Kind) -> Self {
+        Self { pos: Pos::default(), kind: Rc::new(kind) }
+    }
+
+    /// The same value without positions.
+    pub(crate) fn to_yaml(&self) -> Yaml {
+        match &*self.kind {
+            Kind::Scalar { text, plain: true } => Yaml::Raw(text.clone()),
+            Kind::Scalar { text, plain: false } => Yaml::Text(text.clone()),
+            Kind::List(items) => Yaml::List(items.iter().map(Self::to_yaml).collect()),
+            Kind::Map(pairs) => {
+                Yaml::Map(pairs.iter().map(|(key, value)| (key.text.clone().into(), value.to_yaml())).collect())
+            }
         }
     }
 }

@@ -1,0 +1,127 @@
+//! Secrets and ConfigMaps, and what is read from them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::objects::{KeySelector, SecretOrConfigMap};
+
+/// The two kinds of objects that hold values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AssetKind {
+    /// A Secret.
+    Secret,
+    /// A ConfigMap.
+    ConfigMap,
+}
+
+impl fmt::Display for AssetKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Secret => "secret",
+            Self::ConfigMap => "configmap",
+        })
+    }
+}
+
+/// The values of Secrets and ConfigMaps, by namespace and name.
+#[derive(Clone, Default)]
+pub struct Assets {
+    objects: BTreeMap<(AssetKind, String, String), BTreeMap<String, Vec<u8>>>,
+}
+
+/// Values are secret.
+impl fmt::Debug for Assets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.objects.keys()).finish()
+    }
+}
+
+/// Why a value could not be read.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AssetError {
+    /// There is no such object, or it may not be read.
+    #[error("unable to get {kind} {name:?}: {kind}s {name:?} not found")]
+    Missing {
+        /// Its kind.
+        kind: AssetKind,
+        /// Its name.
+        name: String,
+    },
+    /// The object has no such key.
+    #[error("key {key:?} in {kind} {name:?} not found")]
+    NoKey {
+        /// Its kind.
+        kind: AssetKind,
+        /// Its name.
+        name: String,
+        /// The key.
+        key: String,
+    },
+    /// The value is not text.
+    #[error("key {key:?} in {kind} {name:?} is not UTF-8")]
+    NotText {
+        /// Its kind.
+        kind: AssetKind,
+        /// Its name.
+        name: String,
+        /// The key.
+        key: String,
+    },
+}
+
+impl Assets {
+    /// Adds the values of an object.
+    pub fn insert(&mut self, kind: AssetKind, namespace: &str, name: &str, values: BTreeMap<String, Vec<u8>>) {
+        self.objects.insert((kind, namespace.to_owned(), name.to_owned()), values);
+    }
+
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// When there is no such object or key, or the value is not text.
+    pub fn get(&self, kind: AssetKind, namespace: &str, selector: &KeySelector) -> Result<&str, AssetError> {
+        let KeySelector { name, key, .. } = selector;
+        let id = (kind, namespace.to_owned(), name.clone());
+        let values = self.objects.get(&id).ok_or_else(|| AssetError::Missing { kind, name: name.clone() })?;
+        let value = values.get(key).ok_or_else(|| AssetError::NoKey { kind, name: name.clone(), key: key.clone() })?;
+        std::str::from_utf8(value).map_err(|_| AssetError::NotText { kind, name: name.clone(), key: key.clone() })
+    }
+
+    /// The objects of one namespace.
+    #[must_use]
+    pub fn in_namespace<'a>(&'a self, namespace: &'a str) -> NamespacedAssets<'a> {
+        NamespacedAssets { assets: self, namespace }
+    }
+}
+
+/// Values of the objects of one namespace: references of monitors do not leave theirs.
+#[derive(Clone, Copy, Debug)]
+pub struct NamespacedAssets<'a> {
+    assets: &'a Assets,
+    pub(crate) namespace: &'a str,
+}
+
+impl NamespacedAssets<'_> {
+    /// The value of a key of a Secret.
+    ///
+    /// # Errors
+    /// As [`Assets::get`].
+    pub fn secret(&self, selector: &KeySelector) -> Result<&str, AssetError> {
+        self.assets.get(AssetKind::Secret, self.namespace, selector)
+    }
+
+    /// The value of a key of either; an empty text if neither is named.
+    ///
+    /// # Errors
+    /// As [`Assets::get`].
+    pub fn either(&self, selector: &SecretOrConfigMap) -> Result<&str, AssetError> {
+        match selector {
+            SecretOrConfigMap { secret: Some(secret), .. } => self.secret(secret),
+            SecretOrConfigMap { config_map: Some(map), .. } => {
+                self.assets.get(AssetKind::ConfigMap, self.namespace, map)
+            }
+            _ => Ok(""),
+        }
+    }
+}
