@@ -42,6 +42,15 @@ impl<T: Ord + Clone> Changes<T> {
     }
 }
 
+/// Why a watch does not work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// A sentence that names the objects and the reason.
+    pub message: String,
+    /// The HTTP status of the server's response, if there was one: 403 without the right, 404 for a kind that it does not know.
+    pub status: Option<u16>,
+}
+
 /// Passes changes on; false once the consumer is gone.
 type Subscriber = Box<dyn Fn(&[Key]) -> bool + Send>;
 
@@ -61,7 +70,7 @@ struct Known<K> {
     objects: BTreeMap<Key, Arc<K>>,
     /// The first list was received, or failed.
     is_settled: bool,
-    error: Option<String>,
+    error: Option<Failure>,
     /// The error is one of watching, so that a successful list does not end it.
     is_watch_error: bool,
 }
@@ -84,7 +93,7 @@ impl<K: Kind> Cache<K> {
         self.known.lock().is_settled
     }
 
-    pub(crate) fn error(&self) -> Option<String> {
+    pub(crate) fn failure(&self) -> Option<Failure> {
         self.known.lock().error.clone()
     }
 
@@ -130,7 +139,7 @@ impl<K: Kind> Cache<K> {
     }
 
     /// Sets the error; true if it is another one than before.
-    pub(crate) fn fail(&self, error: String, is_watch_error: bool) -> bool {
+    pub(crate) fn fail(&self, error: Failure, is_watch_error: bool) -> bool {
         let mut known = self.known.lock();
         known.is_settled = true;
         known.is_watch_error = is_watch_error;
@@ -205,10 +214,11 @@ mod tests {
     fn an_error_takes_nothing_away_and_ends_when_it_is_mended() {
         let cache = Cache::new();
         cache.replace([(Key::new("", "a"), Arc::new(namespace("a", "1")))].into());
-        assert!(cache.fail("refused".to_owned(), true) && !cache.fail("refused".to_owned(), true));
-        assert_eq!((cache.all().len(), cache.error().as_deref()), (1, Some("refused")));
+        let failure = |message: &str| Failure { message: message.to_owned(), status: None };
+        assert!(cache.fail(failure("refused"), true) && !cache.fail(failure("refused"), true));
+        assert_eq!((cache.all().len(), cache.failure()), (1, Some(failure("refused"))));
         assert!(!cache.recover(true), "a list does not mend a watch");
         assert!(cache.recover(false) && !cache.recover(false));
-        assert!(cache.fail("no list".to_owned(), false) && cache.recover(true));
+        assert!(cache.fail(failure("no list"), false) && cache.recover(true));
     }
 }

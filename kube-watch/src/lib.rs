@@ -21,16 +21,15 @@ mod scope;
 mod watch;
 mod watches;
 
-pub use cache::Changes;
+pub use cache::{Changes, Failure};
 pub use client::ApiServer;
 pub use error::Error;
 pub use object::{Key, Kind, Namespace, ObjectMeta, controller, name, namespace, trim_metadata};
 pub use scope::Scope;
 pub use watches::{Watch, Watches};
 
-#[doc(hidden)]
 pub mod macros {
-    //! What the macros of this crate name; not for use by hand.
+    //! What implementations of [`Kind`](crate::Kind) name, those by `resource!` and `trimmed!` among them.
 
     pub use kube::{Api, Client, Resource};
     pub use serde::{Deserialize, Deserializer};

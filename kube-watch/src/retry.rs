@@ -63,6 +63,19 @@ fn of_server(status: &kube::core::Status) -> String {
     format!("{text} (HTTP {}){hint}", status.code)
 }
 
+/// The HTTP status of the server's response, if it is one that failed.
+pub(crate) fn status(error: &watcher::Error) -> Option<u16> {
+    use watcher::Error::{InitialListFailed, WatchError, WatchFailed, WatchStartFailed};
+    match error {
+        WatchError(status) => Some(status.code),
+        InitialListFailed(error) | WatchStartFailed(error) | WatchFailed(error) => match error {
+            kube::Error::Api(status) => Some(status.code),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 /// Did the server refuse the credentials?
 pub(crate) fn is_unauthorized(error: &watcher::Error) -> bool {
     use watcher::Error::{InitialListFailed, WatchError, WatchFailed, WatchStartFailed};

@@ -10,11 +10,11 @@ use kube::Client;
 use kube::runtime::watcher::{self, Event, watcher};
 use tokio::time::Instant;
 
-use crate::cache::Cache;
+use crate::cache::{Cache, Failure};
 use crate::client::ClientSlot;
 use crate::metrics::Metrics;
 use crate::object::{Key, Kind};
-use crate::retry::{Backoff, describe, is_unauthorized};
+use crate::retry::{Backoff, describe, is_unauthorized, status};
 use crate::scope::Scope;
 
 /// A watch without events for so long has recovered, although its last attempt failed: most watches are quiet for long.
@@ -40,7 +40,7 @@ impl<K: Kind> Follower<K> {
                     // Credentials from files and the kubeconfig are read again with a new client.
                     self.slot.reset().await;
                 }
-                Err(error) => self.failed(&model::with_causes(&error), false),
+                Err(error) => self.failed(&model::with_causes(&error), None, false),
             }
             tokio::time::sleep(backoff.pause(Instant::now())).await;
         }
@@ -71,7 +71,7 @@ impl<K: Kind> Follower<K> {
                 Ok(Some(Err(error))) => {
                     // The stream starts again by itself, by a list or at the last version; it only has to be slowed
                     // down.
-                    self.failed(&describe(&error), is_watching);
+                    self.failed(&describe(&error), status(&error), is_watching);
                     // Only a new client reads the credentials again.
                     if is_unauthorized(&error) {
                         return;
@@ -119,11 +119,11 @@ impl<K: Kind> Follower<K> {
     }
 
     /// Records an error, and logs it unless it is the one that was logged last.
-    fn failed(&self, error: &str, is_watch_error: bool) {
+    fn failed(&self, error: &str, status: Option<u16>, is_watch_error: bool) {
         self.metrics.failures.inc();
         let scope = self.scope.namespace.as_deref().map_or_else(String::new, |name| format!(" in namespace {name}"));
         let error = format!("cannot watch {}{scope}: {error}", K::plural(&()));
-        if self.cache.fail(error.clone(), is_watch_error) {
+        if self.cache.fail(Failure { message: error.clone(), status }, is_watch_error) {
             tracing::warn!(%error, "Kubernetes watch failed; known objects are kept, trying again");
         }
     }

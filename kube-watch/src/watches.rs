@@ -8,7 +8,7 @@ use prometheus::Registry;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::Error;
-use crate::cache::{Cache, Changes};
+use crate::cache::{Cache, Changes, Failure};
 use crate::client::{ApiServer, ClientSlot};
 use crate::metrics::Metrics;
 use crate::object::{Key, Kind};
@@ -128,7 +128,13 @@ impl<K: Kind> Watch<K> {
     /// Why the watch does not work, until it does again.
     #[must_use]
     pub fn error(&self) -> Option<String> {
-        self.cache.error()
+        self.failure().map(|failure| failure.message)
+    }
+
+    /// The same with the status of the server's response.
+    #[must_use]
+    pub fn failure(&self) -> Option<Failure> {
+        self.cache.failure()
     }
 
     /// Adds every later change, with a tag that names this watch, for as long as `changes` is held.

@@ -1,6 +1,6 @@
 //! Secrets and ConfigMaps, and what is read from them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::objects::{KeySelector, SecretOrConfigMap};
@@ -23,10 +23,25 @@ impl fmt::Display for AssetKind {
     }
 }
 
+/// Kind, namespace and name of an object that holds values.
+pub(crate) type AssetId = (AssetKind, String, String);
+
 /// The values of Secrets and ConfigMaps, by namespace and name.
 #[derive(Clone, Default)]
 pub struct Assets {
-    objects: BTreeMap<(AssetKind, String, String), BTreeMap<String, Vec<u8>>>,
+    objects: BTreeMap<AssetId, Asset>,
+    /// Objects that are asked for and not answered yet.
+    pending: BTreeSet<AssetId>,
+    last_version: u64,
+}
+
+/// What is known of one object.
+#[derive(Clone)]
+struct Asset {
+    /// Its values, or why they cannot be read.
+    values: Result<BTreeMap<String, Vec<u8>>, String>,
+    /// Another one after every change.
+    version: u64,
 }
 
 /// Values are secret.
@@ -40,13 +55,23 @@ impl fmt::Debug for Assets {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AssetError {
-    /// There is no such object, or it may not be read.
+    /// There is no such object.
     #[error("unable to get {kind} {name:?}: {kind}s {name:?} not found")]
     Missing {
         /// Its kind.
         kind: AssetKind,
         /// Its name.
         name: String,
+    },
+    /// The object cannot be read, for want of a right for instance.
+    #[error("unable to get {kind} {name:?}: {why}")]
+    Unreadable {
+        /// Its kind.
+        kind: AssetKind,
+        /// Its name.
+        name: String,
+        /// Why.
+        why: String,
     },
     /// The object has no such key.
     #[error("key {key:?} in {kind} {name:?} not found")]
@@ -73,7 +98,39 @@ pub enum AssetError {
 impl Assets {
     /// Adds the values of an object.
     pub fn insert(&mut self, kind: AssetKind, namespace: &str, name: &str, values: BTreeMap<String, Vec<u8>>) {
-        self.objects.insert((kind, namespace.to_owned(), name.to_owned()), values);
+        self.set((kind, namespace.to_owned(), name.to_owned()), Ok(values));
+    }
+
+    /// Sets what is known of an object.
+    pub(crate) fn set(&mut self, id: AssetId, values: Result<BTreeMap<String, Vec<u8>>, String>) {
+        if self.objects.get(&id).is_some_and(|known| known.values == values) {
+            return;
+        }
+        self.last_version += 1;
+        self.objects.insert(id, Asset { values, version: self.last_version });
+    }
+
+    /// The object is gone.
+    pub(crate) fn remove(&mut self, id: &AssetId) {
+        self.objects.remove(id);
+    }
+
+    /// Says whether it is known yet if there is such an object.
+    pub(crate) fn set_pending(&mut self, id: &AssetId, is_pending: bool) {
+        if is_pending {
+            self.pending.insert(id.clone());
+        } else {
+            self.pending.remove(id);
+        }
+    }
+
+    pub(crate) fn is_pending(&self, id: &AssetId) -> bool {
+        self.pending.contains(id)
+    }
+
+    /// Differs after every change of the object; 0 if there is none.
+    pub(crate) fn version(&self, id: &AssetId) -> u64 {
+        self.objects.get(id).map_or(0, |known| known.version)
     }
 
     /// The value of a key.
@@ -83,7 +140,9 @@ impl Assets {
     pub fn get(&self, kind: AssetKind, namespace: &str, selector: &KeySelector) -> Result<&str, AssetError> {
         let KeySelector { name, key, .. } = selector;
         let id = (kind, namespace.to_owned(), name.clone());
-        let values = self.objects.get(&id).ok_or_else(|| AssetError::Missing { kind, name: name.clone() })?;
+        let known = self.objects.get(&id).ok_or_else(|| AssetError::Missing { kind, name: name.clone() })?;
+        let unreadable = |why: &String| AssetError::Unreadable { kind, name: name.clone(), why: why.clone() };
+        let values = known.values.as_ref().map_err(unreadable)?;
         let value = values.get(key).ok_or_else(|| AssetError::NoKey { kind, name: name.clone(), key: key.clone() })?;
         std::str::from_utf8(value).map_err(|_| AssetError::NotText { kind, name: name.clone(), key: key.clone() })
     }

@@ -10,16 +10,23 @@
 //! - **Tests**: at the foot of each file; `tests/` compares with what upstream generates.
 
 mod assets;
+mod controller;
 mod document;
 mod generate;
 pub mod objects;
+mod outcome;
+mod reconcile;
 mod resolve;
 mod select;
 mod selector;
+mod sources;
 mod validate;
+mod watched;
 
 pub use assets::{AssetError, AssetKind, Assets, NamespacedAssets};
+pub use controller::{Operator, OperatorOptions};
 pub use generate::{GenerateError, Generator, Job, Options, Origin, Selected};
+pub use outcome::{KindState, ObjectState, Outcome, PrometheusState, ReadyJob, State};
 pub use resolve::{Placeholders, ResolveError, Resolver};
 pub use select::{Namespaces, NotSelected, select};
 pub use selector::{Unmet, label_selector_text, matches};

@@ -8,7 +8,7 @@ use crate::assets::{AssetError, AssetKind};
 use crate::objects::KeySelector;
 
 impl Generator<'_> {
-    pub(super) fn additional_jobs(&self) -> Result<Vec<Job>, GenerateError> {
+    pub(crate) fn additional_jobs(&self) -> Result<Vec<Job>, GenerateError> {
         let selector = self.spec().additional_scrape_configs.as_ref();
         let items = self.additional_list("spec.additionalScrapeConfigs", selector)?;
         Ok(items.into_iter().map(|item| self.additional_job(item)).collect())

@@ -10,7 +10,7 @@ use crate::objects::{EndpointScrape, Kind, ObjectRef, PodMetricsEndpoint, PodMon
 
 impl<'a> Generator<'a> {
     /// A job for each endpoint.
-    pub(super) fn pod_monitor(&self, monitor: &'a PodMonitor) -> Vec<Job> {
+    pub(crate) fn pod_monitor(&self, monitor: &'a PodMonitor) -> Vec<Job> {
         let endpoints = monitor.spec.pod_metrics_endpoints.iter().enumerate();
         endpoints.map(|(i, one)| self.pod_endpoint(monitor, i, one)).collect()
     }

@@ -12,7 +12,7 @@ use config::Yaml;
 
 impl<'a> Generator<'a> {
     /// One job. Static targets win over ingresses.
-    pub(super) fn probe(&self, probe: &'a Probe) -> Job {
+    pub(crate) fn probe(&self, probe: &'a Probe) -> Job {
         let (meta, spec) = (&probe.metadata, &probe.spec);
         let (class, class_place) = self.scrape_class(spec.scrape_class.as_ref());
         let class = (&class, class_place.as_str());

@@ -9,7 +9,7 @@ use crate::objects::{Kind, ObjectRef, ScrapeConfig};
 
 impl<'a> Generator<'a> {
     /// One job.
-    pub(super) fn scrape_config(&self, config: &'a ScrapeConfig) -> Job {
+    pub(crate) fn scrape_config(&self, config: &'a ScrapeConfig) -> Job {
         let (meta, spec) = (&config.metadata, &config.spec);
         let (class, class_place) = self.scrape_class(spec.scrape_class.as_ref());
         let class = (&class, class_place.as_str());

@@ -9,7 +9,7 @@ use crate::objects::{Endpoint, Kind, ObjectRef, Port, ScrapeClass, ServiceMonito
 
 impl<'a> Generator<'a> {
     /// A job for each endpoint.
-    pub(super) fn service_monitor(&self, monitor: &'a ServiceMonitor) -> Vec<Job> {
+    pub(crate) fn service_monitor(&self, monitor: &'a ServiceMonitor) -> Vec<Job> {
         monitor.spec.endpoints.iter().enumerate().map(|(i, one)| self.service_endpoint(monitor, i, one)).collect()
     }
 

@@ -54,7 +54,8 @@ impl<S: DeserializeOwned + Default> Object<S> {
     }
 }
 
-fn remove_nulls(value: &mut Value) {
+/// Removes fields that are `null`, at every depth.
+pub(crate) fn remove_nulls(value: &mut Value) {
     match value {
         Value::Object(pairs) => {
             pairs.retain(|_, value| !value.is_null());

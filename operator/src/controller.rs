@@ -1,0 +1,177 @@
+//! Follows the objects, and says what they ask for whenever that changes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::{Config, Defaults};
+use kube_watch::{ApiServer, Changes, Key, Watches};
+use parking_lot::Mutex;
+
+use crate::generate::Options;
+use crate::objects::{LabelSelector, ObjectRef};
+use crate::outcome::{Outcome, State};
+use crate::reconcile::{FileConfig, Inputs, Memory, Settings};
+use crate::resolve::Placeholders;
+use crate::sources::{Opener, Sources, Tag};
+
+/// Changes that follow one another faster are taken together: an apply of many objects is one change of the configuration.
+const SETTLE: Duration = Duration::from_millis(200);
+
+/// What the operator looks at.
+#[derive(Clone, Debug, Default)]
+pub struct OperatorOptions {
+    /// The API server.
+    pub server: ApiServer,
+    /// The Prometheus object that is followed, namespace and name; without one everything is selected.
+    pub prometheus: Option<(String, String)>,
+    /// The namespace of this server; empty if it is not known.
+    pub own_namespace: String,
+    /// Only objects in these namespaces; empty for all.
+    pub namespaces: Vec<String>,
+    /// Which objects are selected, without a Prometheus object.
+    pub selector: LabelSelector,
+    /// What the deployment is like.
+    pub options: Options,
+    /// What stands for `$(SHARD)` and the like.
+    pub placeholders: Placeholders,
+}
+
+/// The operator. Dropping it ends its watches.
+#[derive(Debug)]
+pub struct Operator {
+    changes: Arc<Changes<Tag>>,
+    settings: Settings,
+    state: Mutex<OperatorState>,
+}
+
+#[derive(Debug)]
+struct OperatorState {
+    sources: Sources,
+    memory: Memory,
+    /// The configuration file that jobs inherit from; without one there are none yet.
+    file: Option<FileConfig>,
+    outcome: Arc<Outcome>,
+}
+
+impl Operator {
+    /// Starts to follow the objects, within a tokio runtime.
+    #[must_use]
+    pub fn new(watches: Arc<Watches>, options: OperatorOptions) -> Self {
+        let OperatorOptions { server, prometheus, own_namespace, namespaces, selector, options, placeholders } =
+            options;
+        let changes = Arc::new(Changes::default());
+        let opener = Opener { watches, server, changes: Arc::clone(&changes) };
+        let key = prometheus.map(|(namespace, name)| Key::new(namespace, name));
+        // A Prometheus object selects monitors of its own namespace first.
+        let own = key.as_ref().map_or(own_namespace, |key| key.namespace.clone());
+        let sources = Sources::new(opener, key, &own, &namespaces);
+        let settings = Settings { options, placeholders, namespace: own, selector };
+        let state = OperatorState { sources, memory: Memory::default(), file: None, outcome: Arc::default() };
+        Self { changes, settings, state: Mutex::new(state) }
+    }
+
+    /// What the objects ask for with this configuration file, which jobs inherit from unless a Prometheus object says otherwise.
+    pub fn apply(&self, file: &Config, defaults: &Defaults) -> Arc<Outcome> {
+        let mut state = self.state.lock();
+        state.file = Some(FileConfig { global: file.global.clone(), defaults: defaults.clone() });
+        self.reconcile(&mut state);
+        Arc::clone(&state.outcome)
+    }
+
+    /// What the objects ask for, as it was known last.
+    #[must_use]
+    pub fn outcome(&self) -> Arc<Outcome> {
+        Arc::clone(&self.state.lock().outcome)
+    }
+
+    /// Calls `changed` whenever the configuration that follows from the objects is another one.
+    pub async fn run(&self, changed: impl AsyncFn()) {
+        loop {
+            self.changes.wait().await;
+            // Not a pause between two looks: the first change of a burst waits for the rest of it.
+            tokio::time::sleep(SETTLE).await;
+            self.changes.take();
+            let is_other = {
+                let mut state = self.state.lock();
+                let before = Arc::clone(&state.outcome);
+                self.reconcile(&mut state);
+                !before.is_same_configuration(&state.outcome)
+            };
+            if is_other {
+                changed().await;
+            }
+        }
+    }
+
+    fn reconcile(&self, state: &mut OperatorState) {
+        let OperatorState { sources, memory, file, outcome } = state;
+        let is_complete = sources.update();
+        let Some(file) = file else { return };
+        // Kinds are listed once, and what a Prometheus object mounts whenever it names more: half of it would be another
+        // configuration. A list that fails counts, so that no server keeps this waiting for long.
+        if !is_complete {
+            return;
+        }
+        let inputs = Inputs {
+            prometheus: sources.prometheus(),
+            service_monitors: sources.service_monitors.objects(),
+            pod_monitors: sources.pod_monitors.objects(),
+            probes: sources.probes.objects(),
+            scrape_configs: sources.scrape_configs.objects(),
+            namespaces: sources.namespaces(),
+            assets: sources.assets(),
+            kinds: sources.kinds(),
+            settings: &self.settings,
+            file,
+        };
+        let new = memory.reconcile(inputs);
+        log_changes(outcome, &new);
+        *outcome = Arc::new(new);
+    }
+}
+
+/// Says what became of objects, once for each time that it changes.
+fn log_changes(before: &Outcome, now: &Outcome) {
+    for kind in &now.kinds {
+        let known = before.kinds.iter().find(|known| known.kind == kind.kind);
+        for error in kind.errors.iter().filter(|error| known.is_none_or(|known| !known.errors.contains(error))) {
+            tracing::warn!(kind = kind.kind.as_str(), "{error}");
+        }
+    }
+    if let Some(prometheus) = &now.prometheus
+        && before.prometheus.as_ref() != Some(prometheus)
+    {
+        let name = &prometheus.name;
+        if let Some(error) = &prometheus.error {
+            tracing::error!(prometheus = name, %error, "Prometheus object is not in force; its last valid version goes on");
+        }
+        for fields in &prometheus.not_applied {
+            tracing::warn!(prometheus = name, "fields of the Prometheus object are not applied: {fields}");
+        }
+    }
+    let known: BTreeMap<&ObjectRef, &State> = before.objects.iter().map(|one| (&one.object, &one.state)).collect();
+    let mut counts = [0usize; 3];
+    for object in &now.objects {
+        let count = match &object.state {
+            State::Accepted | State::Pending => 0,
+            State::NotSelected(_) => 1,
+            State::Invalid { .. } => 2,
+        };
+        counts[count] += 1;
+        if known.get(&object.object) == Some(&&object.state) {
+            continue;
+        }
+        match &object.state {
+            State::Accepted | State::Pending => {
+                tracing::debug!(object = %object.object, jobs = object.jobs.len(), "object is selected")
+            }
+            State::NotSelected(why) => tracing::info!(object = %object.object, "object is not selected: {why}"),
+            State::Invalid { .. } => tracing::warn!(object = %object.object, "object is {}", object.state),
+        }
+    }
+    if !before.is_same_configuration(now) || before.objects.len() != now.objects.len() {
+        let [accepted, not_selected, invalid] = counts;
+        tracing::info!(accepted, not_selected, invalid, jobs = now.jobs.len(), "objects of monitoring.coreos.com");
+    }
+}

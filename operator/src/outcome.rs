@@ -1,0 +1,133 @@
+//! What became of the objects: jobs, and for each object why it has them or has none.
+
+use std::fmt;
+use std::sync::Arc;
+
+use config::{Config, ScrapeConfig};
+
+use crate::generate::Origin;
+use crate::objects::{Kind, ObjectRef};
+use crate::select::NotSelected;
+
+/// A job that is valid.
+#[derive(Clone, Debug)]
+pub struct ReadyJob {
+    /// The job.
+    pub config: Arc<ScrapeConfig>,
+    /// Who asks for it; `None` is `additionalScrapeConfigs` of the Prometheus object.
+    pub object: Option<ObjectRef>,
+    /// What asks for each rule of `relabel_configs`.
+    pub relabel_origins: Arc<[Origin]>,
+    /// What asks for each rule of `metric_relabel_configs`.
+    pub metric_relabel_origins: Arc<[Origin]>,
+}
+
+/// What became of one object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It is not selected.
+    NotSelected(NotSelected),
+    /// It is not valid.
+    Invalid {
+        /// Why: first the place, then what is wrong.
+        message: String,
+        /// Its last valid version goes on.
+        last_valid_in_use: bool,
+    },
+    /// What it names is being read.
+    Pending,
+    /// Its jobs run.
+    Accepted,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotSelected(why) => write!(f, "not selected: {why}"),
+            Self::Invalid { message, last_valid_in_use: true } => {
+                write!(f, "not valid, its last valid version goes on: {message}")
+            }
+            Self::Invalid { message, .. } => write!(f, "not valid: {message}"),
+            Self::Pending => f.write_str("the Secrets and ConfigMaps that it names are being read"),
+            Self::Accepted => f.write_str("accepted"),
+        }
+    }
+}
+
+/// One object and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectState {
+    /// The object.
+    pub object: ObjectRef,
+    /// The version of its spec.
+    pub generation: i64,
+    /// What became of it.
+    pub state: State,
+    /// The names of its jobs.
+    pub jobs: Vec<String>,
+}
+
+/// The Prometheus object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrometheusState {
+    /// `namespace/name`.
+    pub name: String,
+    /// Why it is not in force, if it is not; the last valid version goes on.
+    pub error: Option<String>,
+    /// Fields that have no effect here, each with the reason.
+    pub not_applied: Vec<String>,
+}
+
+/// The objects of one kind, as far as the API server shows them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KindState {
+    /// The kind.
+    pub kind: Kind,
+    /// How many there are.
+    pub objects: usize,
+    /// What keeps objects from being seen, for each scope in which they are looked for.
+    pub errors: Vec<String>,
+}
+
+/// What the objects of a cluster ask for.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// What the Prometheus object asks for beside jobs.
+    pub base: Option<Arc<Config>>,
+    /// The jobs, in upstream's order.
+    pub jobs: Vec<ReadyJob>,
+    /// All objects that are known.
+    pub objects: Vec<ObjectState>,
+    /// The Prometheus object, if one is asked for.
+    pub prometheus: Option<PrometheusState>,
+    /// The kinds.
+    pub kinds: Vec<KindState>,
+    /// Is everything listed once?
+    pub is_complete: bool,
+}
+
+impl Outcome {
+    /// Is the configuration that follows from both the same?
+    #[must_use]
+    pub fn is_same_configuration(&self, other: &Self) -> bool {
+        let same_base = match (&self.base, &other.base) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b) || a == b,
+            (None, None) => true,
+            _ => false,
+        };
+        let same = |(a, b): (&ReadyJob, &ReadyJob)| Arc::ptr_eq(&a.config, &b.config) || a.config == b.config;
+        same_base && self.jobs.len() == other.jobs.len() && self.jobs.iter().zip(&other.jobs).all(same)
+    }
+
+    /// What became of an object.
+    #[must_use]
+    pub fn state_of(&self, object: &ObjectRef) -> Option<&ObjectState> {
+        self.objects.iter().find(|one| one.object == *object)
+    }
+
+    /// The job of that name.
+    #[must_use]
+    pub fn job(&self, name: &str) -> Option<&ReadyJob> {
+        self.jobs.iter().find(|job| job.config.job_name == name)
+    }
+}
