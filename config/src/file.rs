@@ -109,6 +109,16 @@ impl Config {
         self.not_served.clone()
     }
 
+    /// The same with further jobs of its own, after those that it has; their names must differ.
+    #[must_use]
+    pub fn with_jobs(&self, jobs: &[Arc<ScrapeConfig>]) -> Self {
+        let mut config = self.clone();
+        // Jobs of included files stay last: they are not printed.
+        config.scrape_configs.splice(self.n_own_jobs..self.n_own_jobs, jobs.iter().map(Arc::clone));
+        config.n_own_jobs += jobs.len();
+        config
+    }
+
     /// Sets how long and how much is kept, if the file sets neither. Zero means no limit.
     pub fn default_retention(&mut self, time_ms: i64, size_bytes: u64) {
         let retention = &mut self.storage.tsdb.retention;

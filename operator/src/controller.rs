@@ -86,7 +86,7 @@ impl Operator {
     }
 
     /// Calls `changed` whenever the configuration that follows from the objects is another one.
-    pub async fn run(&self, changed: impl AsyncFn()) {
+    pub async fn run<F: Future<Output = ()>>(&self, changed: impl Fn() -> F) {
         loop {
             self.changes.wait().await;
             // Not a pause between two looks: the first change of a burst waits for the rest of it.

@@ -29,5 +29,5 @@ pub use generate::{GenerateError, Generator, Job, Options, Origin, Selected};
 pub use outcome::{KindState, ObjectState, Outcome, PrometheusState, ReadyJob, State};
 pub use resolve::{Placeholders, ResolveError, Resolver};
 pub use select::{Namespaces, NotSelected, select};
-pub use selector::{Unmet, label_selector_text, matches};
+pub use selector::{Unmet, label_selector_text, matches, parse_label_selector};
 pub use validate::Validator;

@@ -28,6 +28,66 @@ fn requirement_text(Requirement { key, operator, values }: &Requirement) -> Stri
     }
 }
 
+/// Reads a selector as the API server takes it: `team=a,env in (prod,test),!old`.
+///
+/// # Errors
+/// When it is none.
+pub fn parse_label_selector(text: &str) -> Result<LabelSelector, String> {
+    let mut selector = LabelSelector::default();
+    for part in parts(text) {
+        let part = part.trim();
+        let set = |operator: &str, key: &str, values: &str| Requirement {
+            key: key.trim().to_owned(),
+            operator: operator.to_owned(),
+            values: values.split(',').map(|value| value.trim().to_owned()).collect(),
+        };
+        let has = |operator: &str, key: &str| Requirement {
+            key: key.trim().to_owned(),
+            operator: operator.to_owned(),
+            values: Vec::new(),
+        };
+        let in_brackets = part.strip_suffix(')').and_then(|part| part.split_once('('));
+        let requirement = match in_brackets {
+            Some((left, values)) => match left.trim().rsplit_once(char::is_whitespace) {
+                Some((key, "in")) => set("In", key, values),
+                Some((key, "notin")) => set("NotIn", key, values),
+                _ => return Err(format!("{part:?} is no requirement; write key in (a,b) or key notin (a,b)")),
+            },
+            None => match part.split_once("!=") {
+                Some((key, value)) => set("NotIn", key, value),
+                None => match part.split_once('=') {
+                    Some((key, value)) => set("In", key, value.trim_start_matches('=')),
+                    None => match part.strip_prefix('!') {
+                        Some(key) => has("DoesNotExist", key),
+                        None => has("Exists", part),
+                    },
+                },
+            },
+        };
+        selector.match_expressions.push(requirement);
+    }
+    crate::validate::check_label_selector(&selector)?;
+    Ok(selector)
+}
+
+/// The requirements of a selector: separated by commas that are in no brackets.
+fn parts(text: &str) -> Vec<&str> {
+    let (mut out, mut start, mut is_open) = (Vec::new(), 0, false);
+    for (i, c) in text.char_indices() {
+        match c {
+            '(' => is_open = true,
+            ')' => is_open = false,
+            ',' if !is_open => {
+                out.push(&text[start..i]);
+                start = i + 1;
+            }
+            _ => {}
+        }
+    }
+    out.push(&text[start..]);
+    if text.trim().is_empty() { Vec::new() } else { out }
+}
+
 /// A requirement that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unmet {
@@ -85,6 +145,21 @@ mod tests {
             ],
         })));
         assert_eq!(written, "app=web,env notin (dev,prod),has,!not,tier=x,zone in (a,b)");
+    }
+
+    #[test]
+    fn a_selector_is_read_as_the_api_server_writes_it() {
+        for (text, written) in [
+            ("", ""),
+            ("team=a", "team in (a)"),
+            ("team==a, env in (prod, test),!old", "env in (prod,test),!old,team in (a)"),
+            ("team!=a,app,zone notin (x)", "app,team notin (a),zone notin (x)"),
+        ] {
+            assert_eq!(label_selector_text(&parse_label_selector(text).unwrap()), written, "{text}");
+        }
+        for text in ["team=a b", "env on (x)", "=a", "a,,b", "env in ()x"] {
+            assert!(parse_label_selector(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The state that handlers and components share: the engines, and the configuration in force.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -29,15 +30,36 @@ pub(crate) struct App {
     pub(crate) query_log: QueryLog,
     pub(crate) discovery: Mutex<discovery::Manager>,
     pub(crate) scraper: scraper::Manager,
+    /// Follows objects of the API server, with `--operator`.
+    pub(crate) operator: Option<Arc<operator::Operator>>,
     pub(crate) registry: prometheus::Registry,
     pub(crate) metrics: ServerMetrics,
     /// Cancelled when the server is to end.
     pub(crate) stop: CancellationToken,
     pub(crate) started_ms: i64,
     pub(crate) config: RwLock<Arc<Config>>,
+    /// The configuration file as it was loaded last; what objects ask for is added to it.
+    pub(crate) file: RwLock<Arc<Config>>,
     pub(crate) reload: RwLock<Reload>,
     /// Asks the one task that reloads; it answers where the asker still listens.
-    pub(crate) reloads: mpsc::Sender<oneshot::Sender<Result<()>>>,
+    pub(crate) reloads: mpsc::Sender<Ask>,
+}
+
+/// A request to put a configuration into force.
+#[derive(Debug)]
+pub(crate) struct Ask {
+    pub(crate) what: What,
+    /// Gets the outcome, if the asker still listens.
+    pub(crate) answer: oneshot::Sender<Result<()>>,
+}
+
+/// What is to be looked at again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    /// The configuration file, and then the objects.
+    File,
+    /// The objects; the file stays as it was loaded last.
+    Objects,
 }
 
 /// How the last attempt to load the configuration went.
@@ -69,11 +91,30 @@ impl App {
 
     /// Has the configuration loaded again, and waits for the outcome. A caller that does not wait changes nothing: the
     /// reload goes on.
-    pub(crate) async fn reload(&self) -> Result<()> {
+    pub(crate) async fn reload(&self, what: What) -> Result<()> {
         let (answer, outcome) = oneshot::channel();
         let stopping = || anyhow::anyhow!("the server is stopping");
-        self.reloads.send(answer).await.map_err(|_| stopping())?;
+        self.reloads.send(Ask { what, answer }).await.map_err(|_| stopping())?;
         outcome.await.map_err(|_| stopping())?
+    }
+
+    /// A configuration file with what the objects of the API server ask for: their jobs follow those of the file, and a Prometheus
+    /// object stands in the place of everything else.
+    pub(crate) fn with_objects(&self, file: &Config) -> Config {
+        let Some(operator) = &self.operator else { return file.clone() };
+        let outcome = operator.apply(file, &global_defaults(&self.flags));
+        let base = outcome.base.as_deref().map_or_else(|| file.clone(), |base| base.with_jobs(&file.scrape_configs));
+        let mut names: BTreeSet<&str> = base.scrape_configs.iter().map(|job| job.job_name.as_str()).collect();
+        let mut jobs = Vec::new();
+        for job in &outcome.jobs {
+            // Only jobs of a file, or of additionalScrapeConfigs, can have the name of another one.
+            if names.insert(&job.config.job_name) {
+                jobs.push(Arc::clone(&job.config));
+            } else {
+                tracing::error!(job = job.config.job_name, "two jobs have the same name; the first one runs");
+            }
+        }
+        base.with_jobs(&jobs)
     }
 
     /// The query engine, with the intervals of the configuration in force.
@@ -114,14 +155,22 @@ pub(crate) fn load(flags: &Flags) -> Result<Config> {
     Ok(config)
 }
 
-fn has_default_config(flags: &Flags) -> bool {
+fn has_no_file(flags: &Flags) -> bool {
     !flags.config_file_given && !Path::new(&flags.config_file).exists()
 }
 
-/// The configuration file, or the embedded configuration where no file was asked for and none is there.
+fn has_default_config(flags: &Flags) -> bool {
+    has_no_file(flags) && !flags.operator
+}
+
+/// The configuration file, or the embedded configuration where no file was asked for and none is there. With `--operator` jobs
+/// come from objects, and no file is an empty one.
 fn read(flags: &Flags) -> Result<Config> {
     let path = PathBuf::from(&flags.config_file);
     let defaults = global_defaults(flags);
+    if has_no_file(flags) && flags.operator {
+        return Config::parse_over(&defaults, "", &path, &|_| None).context("the empty configuration");
+    }
     if has_default_config(flags) {
         let text = default_config::text(flags.web_listen_address.last(), &flags.web_route_prefix);
         let env = |name: &str| std::env::var(name).ok();

@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{App, Reload, load};
+use crate::app::{App, Ask, Reload, What, load};
 use crate::component::Component;
 use crate::default_config::NODE_EXPORTER;
 use crate::flags::{Flags, ms};
@@ -25,7 +25,7 @@ use crate::settings::{Retention, Settings, body_memory, query_memory, storage_op
 use crate::{components, node_exporter, version};
 
 /// How the task that reloads is asked.
-type Reloads = mpsc::Sender<oneshot::Sender<Result<()>>>;
+type Reloads = mpsc::Sender<Ask>;
 
 /// Starts logging. What goes wrong before is for the standard error stream.
 pub(crate) fn start_logging(flags: &Flags) -> Result<LogLevel> {
@@ -69,7 +69,7 @@ async fn serve(flags: Flags, level: LogLevel) -> Result<()> {
     tasks.spawn(signals(Arc::clone(&app))?);
     let components = components::all(&app, level, web, listeners)?;
     let reloader = Reloader::new(Arc::clone(&app), components.clone());
-    reloader.apply_config(config).await?;
+    reloader.apply_file(config).await?;
     tasks.spawn(reloader.run(asked));
     if app.has_default_config() {
         tasks.spawn(node_exporter::follow(Arc::clone(&app), NODE_EXPORTER, node_exporter::LOOK_EVERY));
@@ -140,6 +140,7 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
     let options = scraper::Options { user_agent, resolver, seed, wanted, body_memory: body_memory(), threads };
     let scraper = scraper::Manager::new(appender, &registry, options)?;
     let watches = kube_watch::Watches::new(&registry)?;
+    let operator = crate::components::follow_objects(&flags, &settings, &watches)?;
     let discovery = discovery::Manager::new(discovery::Options::default(), &registry, watches)?;
     let mut metrics = ServerMetrics::new(&registry, concurrency)?;
     if engine.options().cost.are_enabled() {
@@ -158,11 +159,13 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
         query_log,
         discovery: Mutex::new(discovery),
         scraper,
+        operator,
         registry,
         metrics,
         stop: CancellationToken::new(),
         started_ms: now_ms,
         config: RwLock::new(Arc::new(config.clone())),
+        file: RwLock::new(Arc::new(config.clone())),
         reload: RwLock::new(Reload { ok: true, at_ms: now_ms }),
         reloads,
     }))
@@ -191,7 +194,7 @@ fn signals(app: Arc<App>) -> Result<impl Future<Output = ()> + use<>> {
                 _ = int.recv() => tracing::info!("Received an OS signal, exiting gracefully... signal=interrupt"),
                 _ = hup.recv() => {
                     // Not waited for: a SIGTERM must be heard meanwhile. A full queue reloads soon anyway.
-                    app.reloads.try_send(oneshot::channel().0).ok();
+                    app.reloads.try_send(Ask { what: What::File, answer: oneshot::channel().0 }).ok();
                     continue;
                 }
             }

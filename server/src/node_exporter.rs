@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::app::App;
+use crate::app::{App, What};
 use crate::default_config::{ANSWER_WAIT, NODE_JOB};
 
 /// How often one is looked for that does not answer yet.
@@ -23,7 +23,7 @@ pub(crate) async fn follow(app: Arc<App>, exporter: SocketAddr, every: Duration)
         if matches!(answer, Ok(Ok(_))) {
             tracing::info!(%exporter, "a node-exporter answers now; loading the configuration again");
             // Its error is logged where it happens.
-            app.reload().await.ok();
+            app.reload(What::File).await.ok();
         }
     }
 }
@@ -52,7 +52,7 @@ mod tests {
         let _exporter = tokio::net::TcpListener::bind(address).await.unwrap();
         let answer = asked.recv().await.unwrap();
         *app.config.write() = Arc::new(config(true));
-        answer.send(Ok(())).unwrap();
+        answer.answer.send(Ok(())).unwrap();
         tasks.shutdown().await;
     }
 }

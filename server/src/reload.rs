@@ -1,12 +1,13 @@
 //! Configurations into force: one after another, in all components or in none.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use config::Config;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
-use crate::app::{App, load};
+use crate::app::{App, Ask, What, load};
 use crate::component::{Change, Component};
 
 /// The one task that applies configurations.
@@ -22,16 +23,30 @@ impl Reloader {
     }
 
     /// Reloads one after another, whoever asks and whether they wait or not.
-    pub(crate) async fn run(self, mut asked: mpsc::Receiver<oneshot::Sender<Result<()>>>) {
-        while let Some(answer) = asked.recv().await {
+    pub(crate) async fn run(self, mut asked: mpsc::Receiver<Ask>) {
+        while let Some(Ask { what, answer }) = asked.recv().await {
+            let applied = match what {
+                What::File => self.reload().await,
+                What::Objects => self.apply_objects().await,
+            };
             // The error is logged and counted already; nobody may be listening.
-            answer.send(self.reload().await).ok();
+            answer.send(applied).ok();
         }
+    }
+
+    /// Puts what objects ask for into force. A file that has become unreadable meanwhile does not matter.
+    async fn apply_objects(&self) -> Result<()> {
+        let file = Arc::clone(&self.app.file.read());
+        let applied = self.apply_config(self.app.with_objects(&file)).await;
+        if let Err(error) = &applied {
+            tracing::error!(err = %format!("{error:#}"), "cannot apply what objects ask for; the old configuration stays in force");
+        }
+        applied
     }
 
     async fn reload(&self) -> Result<()> {
         let applied = match load(&self.app.flags) {
-            Ok(config) => self.apply_config(config).await,
+            Ok(file) => self.apply_file(file).await,
             Err(error) => Err(error),
         };
         match &applied {
@@ -46,6 +61,16 @@ impl Reloader {
         applied
     }
 
+    /// Puts a configuration file, and what objects ask for, into force.
+    ///
+    /// # Errors
+    /// When a component cannot work with it.
+    pub(crate) async fn apply_file(&self, file: Config) -> Result<()> {
+        self.apply_config(self.app.with_objects(&file)).await?;
+        *self.app.file.write() = Arc::new(file);
+        Ok(())
+    }
+
     /// Puts a configuration into force: in all components, or in none and the one before stays in force.
     ///
     /// # Errors
@@ -54,8 +79,13 @@ impl Reloader {
         let (current, new) = (self.app.config(), Arc::new(new));
         //  All components check the configuration before the first one changes.
         let changes = self.prepare(&current, &new)?;
+        // Objects change often, and what was said of the configuration before need not be said again.
+        let said: HashSet<String> = current.warnings.iter().cloned().chain(current.not_served()).collect();
+        let is_first = Arc::ptr_eq(&current, &new) || *current == *new;
         for warning in new.warnings.iter().cloned().chain(new.not_served()) {
-            tracing::warn!("{warning}");
+            if is_first || !said.contains(&warning) {
+                tracing::warn!("{warning}");
+            }
         }
         for warning in changes.iter().flat_map(|change| &change.needs_restart) {
             tracing::warn!("{warning}");

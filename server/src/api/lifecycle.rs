@@ -8,7 +8,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode, header};
 
-use crate::app::App;
+use crate::app::{App, What};
 
 /// `/-/healthy`: fails when the store has stopped for good, so that the container is restarted.
 pub(crate) async fn healthy(State(app): State<Arc<App>>) -> Response {
@@ -42,7 +42,7 @@ pub(crate) async fn reload(State(app): State<Arc<App>>, method: Method) -> Respo
     if let Some(response) = refused(&app, &method) {
         return response;
     }
-    match app.reload().await {
+    match app.reload(What::File).await {
         Ok(()) => StatusCode::OK.into_response(),
         Err(error) => {
             let text = format!("failed to reload config: {error:#}\n");

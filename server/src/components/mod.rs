@@ -3,6 +3,7 @@
 mod discovery;
 mod http;
 mod logging;
+mod objects;
 mod query;
 mod scraping;
 mod storage;
@@ -16,6 +17,8 @@ use crate::app::App;
 use crate::component::Component;
 use crate::logging::LogLevel;
 use crate::serve::Web;
+
+pub(crate) use objects::follow_objects;
 
 /// All of them. Shutdown goes backwards: answers are delivered while scraping goes on, then the last scrapes are stored, and
 /// the database closes last.
@@ -34,6 +37,7 @@ pub(crate) fn all(
         query(app),
         scraping(app),
         Arc::new(discovery::Discovery(Arc::clone(app))),
+        Arc::new(objects::Objects(Arc::clone(app))),
         Arc::new(http::Http::new(Arc::clone(app), web, listeners)),
     ])
 }

@@ -113,6 +113,16 @@ flags! {
         query_max_memory: Bytes = ("query.max-memory", "0B");
         /// Most memory of one query. Default: half of what all may have together.
         query_max_memory_per_query: Bytes = ("query.max-memory-per-query", "0B");
+        /// Take jobs from ServiceMonitor, PodMonitor, Probe and ScrapeConfig objects of the Kubernetes API server.
+        operator: bool = ("operator", "false");
+        /// The Prometheus object to follow, namespace/name. Without it all monitors that are visible are selected.
+        operator_prometheus: String = ("operator.prometheus", "");
+        /// Look for monitors in these namespaces only, separated by commas. Default: all of them.
+        operator_namespaces: String = ("operator.namespaces", "");
+        /// Without a Prometheus object: select monitors with these labels only, such as team=a,env in (prod,test).
+        operator_selector: String = ("operator.selector", "");
+        /// A kubeconfig file for the API server; default: that of the cluster Weft runs in.
+        operator_kubeconfig: String = ("operator.kubeconfig", "");
         /// Comma-separated features. May be repeated.
         features: Features = ("enable-feature", "");
         /// Agent mode, which is not built: refused.
