@@ -85,14 +85,14 @@ pub enum Populated {
 pub fn populate(group: &TargetGroup, job: &ScrapeConfig) -> impl Iterator<Item = Populated> {
     group.targets.iter().enumerate().map(move |(i, own)| {
         let discovered = discovered(own, &group.labels, job);
-        one(&discovered, job).unwrap_or_else(|reason| Populated::Invalid {
+        populate_one(&discovered, job).unwrap_or_else(|reason| Populated::Invalid {
             reason: format!("instance {i} in group {}: {reason}", group.source),
         })
     })
 }
 
 /// A target's own labels, its group's where it has none, and the job's where neither has.
-fn discovered(own: &Labels, group: &Labels, job: &ScrapeConfig) -> Labels {
+pub(crate) fn discovered(own: &Labels, group: &Labels, job: &ScrapeConfig) -> Labels {
     let mut builder = LabelsBuilder::new(own);
     let mut default = |name: &str, value: &str| {
         if builder.get(name).is_empty() {
@@ -120,7 +120,8 @@ fn discovered(own: &Labels, group: &Labels, job: &ScrapeConfig) -> Labels {
     builder.labels()
 }
 
-fn one(discovered: &Labels, job: &ScrapeConfig) -> Result<Populated, String> {
+/// The target of a discovered label set.
+pub(crate) fn populate_one(discovered: &Labels, job: &ScrapeConfig) -> Result<Populated, String> {
     let mut builder = LabelsBuilder::new(discovered);
     if let Relabeled::DroppedBy(rule) = relabel(&mut builder, &job.relabel_configs) {
         return Ok(Populated::Dropped { discovered: discovered.clone(), rule });

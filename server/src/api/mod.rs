@@ -7,6 +7,7 @@ mod error;
 mod executor;
 mod exemplars;
 mod explain;
+mod explain_targets;
 mod form;
 pub(crate) mod format;
 mod lifecycle;

@@ -10,7 +10,8 @@ use http::StatusCode;
 use tower_http::compression::CompressionLayer;
 
 use super::{
-    admin, cors, cost, exemplars, lifecycle, metadata, page, query, redirect, search, series, status, targets,
+    admin, cors, cost, exemplars, explain_targets, lifecycle, metadata, page, query, redirect, search, series, status,
+    targets,
 };
 use crate::app::App;
 
@@ -41,6 +42,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/search/label_values", get_post(search::label_values))
         .route("/metadata", get(metadata::metadata))
         .route("/targets", get(targets::targets))
+        .route("/targets/relabel_steps", get(explain_targets::relabel_steps))
+        .route("/explain", get_post(explain_targets::explain))
         .route("/targets/metadata", get(metadata::targets_metadata))
         .route("/scrape_pools", get(targets::scrape_pools))
         .route("/status/config", get(status::config))

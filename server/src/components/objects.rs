@@ -44,7 +44,11 @@ impl Component for Objects {
 ///
 /// # Errors
 /// When another flag cannot be read.
-pub(crate) fn follow_objects(flags: &Flags, settings: &Settings, watches: &Arc<Watches>) -> Result<Option<Arc<Operator>>> {
+pub(crate) fn follow_objects(
+    flags: &Flags,
+    settings: &Settings,
+    watches: &Arc<Watches>,
+) -> Result<Option<Arc<Operator>>> {
     if !flags.operator {
         return Ok(None);
     }
@@ -58,7 +62,9 @@ pub(crate) fn follow_objects(flags: &Flags, settings: &Settings, watches: &Arc<W
         },
     };
     if prometheus.is_some() && !flags.operator_selector.is_empty() {
-        bail!("--operator.selector has no effect with --operator.prometheus, whose object has selectors; remove one of the two");
+        bail!(
+            "--operator.selector has no effect with --operator.prometheus, whose object has selectors; remove one of the two"
+        );
     }
     let selector = operator::parse_label_selector(&flags.operator_selector)
         .map_err(anyhow::Error::msg)

@@ -5,6 +5,7 @@
 mod bounds;
 mod cost;
 mod explain;
+mod explain_targets;
 mod known;
 mod paths;
 mod search;
@@ -29,7 +30,7 @@ const START_MS: i64 = 1_700_000_000_000;
 
 /// Paths that are served. Those of parts that come later are not in the list, nor those whose answers are about the
 /// program and not about the data.
-const SERVED: [&str; 18] = [
+const SERVED: [&str; 19] = [
     "/api/v1/admin/tsdb/",
     "/api/v1/query",
     "/api/v1/query_range",
@@ -40,6 +41,7 @@ const SERVED: [&str; 18] = [
     "/api/v1/label/",
     "/api/v1/metadata",
     "/api/v1/targets/metadata",
+    "/api/v1/targets/relabel_steps",
     "/api/v1/scrape_pools",
     "/api/v1/status/walreplay",
     "/api/v1/status/config",

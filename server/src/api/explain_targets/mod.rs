@@ -1,0 +1,202 @@
+//! `/api/v1/explain`: why something is scraped, or is not. A monitor: is it selected, is it valid, what did each of its jobs find and
+//! where did that fall out. A pod, Service or target: which jobs saw it, and why each kept or dropped it. A job: the same of it alone.
+//!
+//! The operator, discovery and the scrape engine each answer for their own step; here these are joined and put into words.
+
+mod job;
+mod report;
+mod sighting;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::HeaderMap;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use model::{Labels, TargetGroup, TargetGroups};
+use operator::{Origin, Outcome};
+use scraper::PoolStatus;
+use serde::Serialize;
+
+use self::job::{JobFacts, JobReport};
+use self::report::Report;
+use super::format::{self, LabelSet};
+use super::{ApiError, Params};
+use crate::app::App;
+
+/// What is known now of everything that could be asked about.
+pub(super) struct Known {
+    outcome: Arc<Outcome>,
+    config: Arc<config::Config>,
+    groups: Arc<TargetGroups>,
+    pools: BTreeMap<String, PoolStatus>,
+    /// What is wrong with discoveries, by job.
+    errors: BTreeMap<String, Vec<String>>,
+    has_operator: bool,
+}
+
+impl Known {
+    async fn new(app: &App) -> Self {
+        let (groups, health) = {
+            let discovery = app.discovery.lock().await;
+            (discovery.subscribe(discovery::Consumer::SCRAPE).current(), discovery.health())
+        };
+        let mut errors: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for provider in health {
+            let Some(error) = provider.error else { continue };
+            for (_, job) in provider.used_by {
+                errors.entry(job).or_default().push(error.clone());
+            }
+        }
+        Self {
+            outcome: app.operator.as_ref().map(|operator| operator.outcome()).unwrap_or_default(),
+            config: app.config(),
+            groups,
+            pools: app.scraper.status().await,
+            errors,
+            has_operator: app.operator.is_some(),
+        }
+    }
+
+    /// What is known of a job.
+    fn facts<'k>(&'k self, config: &'k config::ScrapeConfig) -> JobFacts<'k> {
+        let name = &config.job_name;
+        JobFacts {
+            config,
+            origins: self.origins(name),
+            groups: self.groups_of(name),
+            pool: self.pools.get(name),
+            errors: self.errors.get(name).cloned().unwrap_or_default(),
+        }
+    }
+
+    fn origins(&self, job: &str) -> &[Origin] {
+        self.outcome.job(job).map(|job| &*job.relabel_origins).unwrap_or_default()
+    }
+
+    fn groups_of(&self, job: &str) -> &[Arc<TargetGroup>] {
+        self.groups.get(job).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    fn job(&self, name: &str) -> Option<JobReport> {
+        let config = self.config.scrape_configs.iter().find(|job| job.job_name == name)?;
+        Some(JobReport::new(&self.facts(config)))
+    }
+}
+
+/// `/api/v1/explain`
+pub(crate) async fn explain(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let asked: Vec<(&str, &str)> = ["monitor", "pod", "service", "target", "job"]
+        .into_iter()
+        .map(|name| (name, params.get(name)))
+        .filter(|(_, value)| !value.is_empty())
+        .collect();
+    let [(what, which)] = asked[..] else {
+        let wanted = "one of monitor=namespace/name, pod=namespace/name, service=namespace/name, target=address or URL, job=name";
+        return Err(ApiError::bad_data(format!("explain takes {wanted}")));
+    };
+    let known = Known::new(&app).await;
+    let report = match what {
+        "monitor" => report::of_monitor(&known, params.get("kind"), which),
+        "job" => report::of_job(&known, which),
+        "target" => sighting::of_target(&known, which),
+        kind => sighting::of_object(&known, kind, which),
+    }
+    .map_err(|why| ApiError::parameter(what, why))?;
+    Ok(answer(&headers, &report))
+}
+
+/// Text for whoever asks for it, else JSON.
+fn answer(headers: &HeaderMap, report: &Report) -> Response {
+    let accepts = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if accepts.contains("text/plain") && !accepts.contains("application/json") {
+        return ([(CONTENT_TYPE, "text/plain; charset=utf-8")], report.text()).into_response();
+    }
+    format::success_of(report)
+}
+
+/// `/api/v1/targets/relabel_steps`: the labels of a target after each rule of its job.
+pub(crate) async fn relabel_steps(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
+    let pool = params.get("scrapePool");
+    if pool.is_empty() {
+        return Err(ApiError::bad_data("no scrapePool parameter provided"));
+    }
+    let text = params.get("labels");
+    if text.is_empty() {
+        return Err(ApiError::bad_data("no labels parameter provided"));
+    }
+    let pairs: BTreeMap<String, String> = serde_json::from_str(text).map_err(|error| match error.is_eof() {
+        // In Go's words, which are the same for every text that ends early.
+        true => ApiError::bad_data("error parsing labels: unexpected end of JSON input"),
+        false => ApiError::bad_data(format!("error parsing labels: {error}")),
+    })?;
+    let config = app.config();
+    let job = config.scrape_configs.iter().find(|job| job.job_name == pool);
+    let job = job
+        .ok_or_else(|| ApiError::bad_data(format!("error retrieving scrape config: scrape pool {pool:?} not found")))?;
+    let labels = Labels::from_pairs(pairs);
+    let followed = scraper::relabel_steps(&labels, &job.relabel_configs);
+    let steps = job.relabel_configs.iter().enumerate().map(|(i, rule)| {
+        // After the rule that drops them there are none.
+        let after = followed.get(i).and_then(|step| step.after.clone());
+        (rule, after.is_some(), after.unwrap_or_else(Labels::empty))
+    });
+    let steps: Vec<_> = steps.collect();
+    let shown = steps.iter().map(|(rule, keep, after)| StepJson {
+        rule: RuleJson::new(rule),
+        output: LabelSet(after),
+        keep: *keep,
+    });
+    Ok(format::success_of(&StepsJson { steps: shown.collect() }))
+}
+
+#[derive(Serialize)]
+struct StepsJson<'a> {
+    steps: Vec<StepJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct StepJson<'a> {
+    rule: RuleJson<'a>,
+    output: LabelSet<'a>,
+    keep: bool,
+}
+
+#[derive(Serialize)]
+struct RuleJson<'a> {
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    source_labels: &'a [String],
+    separator: &'a str,
+    regex: &'a str,
+    #[serde(skip_serializing_if = "is_zero")]
+    modulus: u64,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    target_label: &'a str,
+    replacement: &'a str,
+    action: &'static str,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+impl<'a> RuleJson<'a> {
+    fn new(rule: &'a model::RelabelRule) -> Self {
+        let spec = rule.spec();
+        Self {
+            source_labels: &spec.source_labels,
+            separator: &spec.separator,
+            regex: spec.regex.as_deref().unwrap_or("(.*)"),
+            modulus: spec.modulus,
+            target_label: &spec.target_label,
+            replacement: &spec.replacement,
+            action: spec.action.as_str(),
+        }
+    }
+}

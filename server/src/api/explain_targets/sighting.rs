@@ -1,0 +1,120 @@
+//! The answer about a pod, a Service or a target: which jobs saw it, and what became of it there.
+
+use model::Labels;
+use scraper::{Funnel, Populated, relabel_steps};
+
+use super::Known;
+use super::job::{health_in_words, rule_text, seen};
+use super::report::{Report, Sighting};
+
+/// Sightings that are told.
+const TOLD_MAX: usize = 200;
+
+/// A pod or a Service: every job that discovered it.
+pub(super) fn of_object(known: &Known, kind: &str, which: &str) -> Result<Report, String> {
+    let (namespace, name) = which.split_once('/').ok_or("must be namespace/name")?;
+    let label = format!("__meta_kubernetes_{kind}_name");
+    let is = |labels: &Labels| labels.value("__meta_kubernetes_namespace") == namespace && labels.value(&label) == name;
+    let sightings = sightings(known, is);
+    let shown = if kind == "pod" { "Pod" } else { "Service" };
+    Ok(Report { sentence: summary(&format!("{shown} {which}"), &sightings), sightings, ..Report::default() })
+}
+
+/// A target by its URL, its address or its instance.
+pub(super) fn of_target(known: &Known, which: &str) -> Result<Report, String> {
+    let mut found = Vec::new();
+    for (job, pool) in &known.pools {
+        for one in &pool.active {
+            let target = &one.target;
+            let is = target.url == which
+                || target.public.value("instance") == which
+                || target.discovered.value("__address__") == which;
+            if is {
+                let error = if one.status.last_error.is_empty() {
+                    String::new()
+                } else {
+                    format!(": {}", one.status.last_error)
+                };
+                found.push(Sighting {
+                    job: job.clone(),
+                    monitor: monitor_of(known, job),
+                    address: target.url.clone(),
+                    verdict: "kept",
+                    sentence: format!("it is {}{error}", health_in_words(one.status.up)),
+                });
+            }
+        }
+    }
+    if found.is_empty() {
+        found = sightings(known, |labels| labels.value("__address__") == which);
+    }
+    Ok(Report { sentence: summary(&format!("Target {which}"), &found), sightings: found, ..Report::default() })
+}
+
+fn monitor_of(known: &Known, job: &str) -> Option<String> {
+    known.outcome.job(job)?.object.as_ref().map(ToString::to_string)
+}
+
+/// What every job made of the label sets that are meant.
+fn sightings(known: &Known, is_meant: impl Fn(&Labels) -> bool) -> Vec<Sighting> {
+    let mut out = Vec::new();
+    for config in &known.config.scrape_configs {
+        let facts = known.facts(config);
+        let meant = facts
+            .groups
+            .iter()
+            .flat_map(|group| group.targets.iter().map(|own| own.joined(&group.labels)).collect::<Vec<_>>());
+        for labels in meant.filter(|labels| is_meant(labels)) {
+            if out.len() >= TOLD_MAX {
+                return out;
+            }
+            let sighting = |verdict, sentence| Sighting {
+                job: config.job_name.clone(),
+                monitor: monitor_of(known, &config.job_name),
+                address: labels.value("__address__").to_owned(),
+                verdict,
+                sentence,
+            };
+            let (verdict, sentence) = match Funnel::of_one(&labels, config) {
+                Ok(Populated::Target(target)) => {
+                    let status =
+                        facts.pool.and_then(|pool| pool.active.iter().find(|one| one.target.hash == target.hash));
+                    let health = health_in_words(status.and_then(|one| one.status.up));
+                    ("kept", format!("its target is {}, {health}", target.url))
+                }
+                Ok(Populated::Dropped { discovered, rule }) => {
+                    let steps = relabel_steps(&discovered, &config.relabel_configs);
+                    let value = steps.last().map(|step| step.value.as_str()).unwrap_or_default();
+                    let value = seen(facts.origins.get(rule), value);
+                    let field = facts.origins.get(rule).map(|origin| format!("{origin}: ")).unwrap_or_default();
+                    let rule = rule_text(&config.relabel_configs[rule]);
+                    ("dropped", format!("{field}{rule} saw {value:?}"))
+                }
+                Ok(Populated::Invalid { reason }) | Err(reason) => ("invalid", reason),
+            };
+            out.push(sighting(verdict, sentence));
+        }
+    }
+    out
+}
+
+fn summary(who: &str, sightings: &[Sighting]) -> String {
+    let kept: Vec<&Sighting> = sightings.iter().filter(|one| one.verdict == "kept").collect();
+    match (kept.first(), sightings.first()) {
+        (Some(first), _) if kept.len() == 1 => format!("{who} is kept by {}: {}.", first.job, first.sentence),
+        (Some(_), _) => {
+            let mut jobs: Vec<&str> = kept.iter().map(|one| one.job.as_str()).collect();
+            jobs.dedup();
+            format!("{who} is kept by {}.", jobs.join(", "))
+        }
+        (None, Some(first)) => {
+            format!(
+                "{who} is not scraped: {} jobs saw it and none kept it; {}: {}.",
+                sightings.len(),
+                first.job,
+                first.sentence
+            )
+        }
+        (None, None) => format!("{who} is not scraped: no job discovers it."),
+    }
+}

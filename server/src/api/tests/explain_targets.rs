@@ -1,0 +1,100 @@
+//! `/api/v1/explain` and `/api/v1/targets/relabel_steps`.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{app_with, ask};
+use crate::app::App;
+
+const JOBS: &str = "
+scrape_configs:
+- job_name: files
+  static_configs:
+  - {targets: ['127.0.0.1:1', '127.0.0.1:2'], labels: {team: a}}
+  relabel_configs:
+  - {source_labels: [__address__], regex: '.*:2', action: drop}
+  - {source_labels: [team], target_label: owner}
+- job_name: none
+  static_configs:
+  - {targets: ['127.0.0.1:2']}
+  relabel_configs:
+  - {source_labels: [__address__], regex: '.*:2', action: drop}
+";
+
+/// A server whose discovery and scrape engine have these jobs.
+async fn app() -> (tempfile::TempDir, Arc<App>) {
+    let folder = tempfile::tempdir().unwrap();
+    let app = app_with(&folder.path().join("data"), &[]);
+    let config = Arc::new(config::Config::parse(JOBS, "p.yml".as_ref(), &|_| None).unwrap());
+    app.scraper.apply(&config.scrape_configs).await;
+    let mut groups = {
+        let mut discovery = app.discovery.lock().await;
+        let jobs = config.scrape_configs.iter().map(|job| (job.job_name.as_str(), &*job.sd));
+        discovery.apply(discovery::Consumer::SCRAPE, jobs);
+        discovery.subscribe(discovery::Consumer::SCRAPE)
+    };
+    app.scraper.sync(groups.current()).await;
+    app.reloaded(config);
+    (folder, app)
+}
+
+async fn explain(app: &Arc<App>, what: &str, which: &str) -> (u16, Value) {
+    let (status, body) = ask(app, &json!({"path": "/api/v1/explain", "params": [[what, which]]})).await;
+    (status, serde_json::from_str(&body).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_and_targets_are_explained() {
+    let (_folder, app) = app().await;
+    let (status, body) = explain(&app, "job", "none").await;
+    let sentence = "Job none: no targets: relabel_configs[0] (drop [__address__] =~ \".*:2\") dropped the last 1 candidate; it saw \
+                    \"127.0.0.1:2\".";
+    assert_eq!((status, &body["data"]["sentence"]), (200, &json!(sentence)));
+    let (_, body) = explain(&app, "target", "127.0.0.1:2").await;
+    let verdicts: Vec<_> = body["data"]["sightings"].as_array().unwrap().iter().map(|one| &one["verdict"]).collect();
+    assert_eq!(verdicts, ["dropped", "dropped"]);
+    let (_, body) = explain(&app, "target", "127.0.0.1:1").await;
+    let sighting = &body["data"]["sightings"][0];
+    assert_eq!((&sighting["verdict"], &sighting["job"]), (&json!("kept"), &json!("files")));
+    let (_, body) = explain(&app, "pod", "default/none").await;
+    assert_eq!(body["data"]["sentence"], "Pod default/none is not scraped: no job discovers it.");
+    for (what, which, error) in [
+        ("job", "missing", "invalid parameter \"job\": there is no job \"missing\""),
+        ("monitor", "a/b", "invalid parameter \"monitor\": monitors are not followed: --operator is not set"),
+        ("pod", "none", "invalid parameter \"pod\": must be namespace/name"),
+        (
+            "query",
+            "up",
+            "explain takes one of monitor=namespace/name, pod=namespace/name, service=namespace/name, target=address or URL, \
+             job=name",
+        ),
+    ] {
+        let (status, body) = explain(&app, what, which).await;
+        assert_eq!((status, &body["error"]), (400, &json!(error)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn steps_go_on_after_a_rule_that_drops() {
+    let (_folder, app) = app().await;
+    let steps = async |labels: &str| {
+        let params = json!([["scrapePool", "files"], ["labels", labels]]);
+        let request = json!({"path": "/api/v1/targets/relabel_steps", "params": params});
+        ask(&app, &request).await.1
+    };
+    let drops =
+        r#"{"source_labels":["__address__"],"separator":";","regex":".*:2","replacement":"$1","action":"drop"}"#;
+    let copies = concat!(
+        r#"{"source_labels":["team"],"separator":";","regex":"(.*)","target_label":"owner","#,
+        r#""replacement":"$1","action":"replace"}"#
+    );
+    let answer = |first: &str, second: &str, keep: bool| {
+        let step = |rule: &str, output: &str| format!(r#"{{"rule":{rule},"output":{output},"keep":{keep}}}"#);
+        let (first, second) = (step(drops, first), step(copies, second));
+        format!(r#"{{"status":"success","data":{{"steps":[{first},{second}]}}}}"#)
+    };
+    let kept = r#"{"__address__":"h:1","team":"a"}"#;
+    assert_eq!(steps(kept).await, answer(kept, r#"{"__address__":"h:1","owner":"a","team":"a"}"#, true));
+    assert_eq!(steps(r#"{"__address__":"h:2"}"#).await, answer("{}", "{}", false));
+}
