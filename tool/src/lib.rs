@@ -1,14 +1,16 @@
 //! promtool's commands, thin over the crates that do the work.
 //!
 //! - **What**: `check config FILE…` reads configurations · `test promql FILE…` runs PromQL test scripts · `promql explain
-//!   QUERY` prints the plan of a query.
+//!   QUERY` prints the plan of a query · `explain` asks a running server why something is scraped, or is not.
 //! - **Path**: none; it is what a person runs beside the server, in the same binary.
 //! - **Invariants**: reads only the files named, writes only to the output given; the exit code says whether all is well
 //!   (0), something failed (1) or the command line was wrong (2).
-//! - **Files**: `lib` chooses the command · `check` configurations · `promql` test scripts and plans.
+//! - **Files**: `lib` chooses the command · `check` configurations · `promql` test scripts and plans · `explain` what a server
+//!   says.
 //! - **Tests**: at the foot of each file.
 
 mod check;
+mod explain;
 mod promql;
 
 use std::io::Write;
@@ -23,13 +25,14 @@ pub fn run(args: &[String], out: &mut dyn Write) -> ExitCode {
     let result = match words.as_slice() {
         ["test", "promql", rest @ ..] => promql::test(rest, out),
         ["promql", "explain", rest @ ..] => promql::explain(rest, out),
+        ["explain", rest @ ..] => explain::explain(rest, out),
         ["check", "config", rest @ ..] => check::config(rest, out),
         [] | ["help" | "--help" | "-h"] => {
-            writeln!(out, "{}\n{USAGE}\n{EXPLAIN_USAGE}", check::USAGE).map(|()| Outcome::Misused)
+            writeln!(out, "{}\n{USAGE}\n{EXPLAIN_USAGE}\n{}", check::USAGE, explain::USAGE).map(|()| Outcome::Misused)
         }
         other => {
             let command = other.iter().take(2).copied().collect::<Vec<_>>().join(" ");
-            let known = format!("{}\n{USAGE}\n{EXPLAIN_USAGE}", check::USAGE);
+            let known = format!("{}\n{USAGE}\n{EXPLAIN_USAGE}\n{}", check::USAGE, explain::USAGE);
             writeln!(out, "promtool {command} is not there; these are:\n{known}").map(|()| Outcome::Misused)
         }
     };
