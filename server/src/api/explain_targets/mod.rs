@@ -4,6 +4,7 @@
 //! The operator, discovery and the scrape engine each answer for their own step; here these are joined and put into words.
 
 mod job;
+mod known;
 mod report;
 mod sighting;
 
@@ -14,76 +15,14 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_TYPE};
-use model::{Labels, TargetGroup, TargetGroups};
-use operator::{Origin, Outcome};
-use scraper::PoolStatus;
+use model::Labels;
 use serde::Serialize;
 
-use self::job::{JobFacts, JobReport};
+use self::known::Known;
 use self::report::Report;
 use super::format::{self, LabelSet};
 use super::{ApiError, Params};
 use crate::app::App;
-
-/// What is known now of everything that could be asked about.
-pub(super) struct Known {
-    outcome: Arc<Outcome>,
-    config: Arc<config::Config>,
-    groups: Arc<TargetGroups>,
-    pools: BTreeMap<String, PoolStatus>,
-    /// What is wrong with discoveries, by job.
-    errors: BTreeMap<String, Vec<String>>,
-    has_operator: bool,
-}
-
-impl Known {
-    async fn new(app: &App) -> Self {
-        let (groups, health) = {
-            let discovery = app.discovery.lock().await;
-            (discovery.subscribe(discovery::Consumer::SCRAPE).current(), discovery.health())
-        };
-        let mut errors: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for provider in health {
-            let Some(error) = provider.error else { continue };
-            for (_, job) in provider.used_by {
-                errors.entry(job).or_default().push(error.clone());
-            }
-        }
-        Self {
-            outcome: app.operator.as_ref().map(|operator| operator.outcome()).unwrap_or_default(),
-            config: app.config(),
-            groups,
-            pools: app.scraper.status().await,
-            errors,
-            has_operator: app.operator.is_some(),
-        }
-    }
-
-    /// What is known of a job.
-    fn facts<'k>(&'k self, config: &'k config::ScrapeConfig) -> JobFacts<'k> {
-        let name = &config.job_name;
-        JobFacts {
-            config,
-            origins: self.origins(name),
-            groups: self.groups_of(name),
-            pool: self.pools.get(name),
-            errors: self.errors.get(name).cloned().unwrap_or_default(),
-        }
-    }
-
-    fn origins(&self, job: &str) -> &[Origin] {
-        self.outcome.job(job).map(|job| &*job.relabel_origins).unwrap_or_default()
-    }
-
-    fn groups_of(&self, job: &str) -> &[Arc<TargetGroup>] {
-        self.groups.get(job).map(Vec::as_slice).unwrap_or_default()
-    }
-
-    fn job(&self, name: &str) -> Option<JobReport> {
-        let config = self.config.scrape_configs.iter().find(|job| job.job_name == name)?;
-        Some(JobReport::new(&self.facts(config)))
-    }
-}
 
 /// `/api/v1/explain`
 pub(crate) async fn explain(

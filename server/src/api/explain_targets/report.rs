@@ -4,8 +4,8 @@ use operator::objects::{Kind, ObjectRef};
 use operator::{KindState, State};
 use serde::Serialize;
 
-use super::Known;
 use super::job::{JobReport, count};
+use super::known::Known;
 
 /// An answer.
 #[derive(Debug, Default, Serialize)]

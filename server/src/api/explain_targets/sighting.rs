@@ -3,8 +3,8 @@
 use model::Labels;
 use scraper::{Funnel, Populated, relabel_steps};
 
-use super::Known;
 use super::job::{health_in_words, rule_text, seen};
+use super::known::Known;
 use super::report::{Report, Sighting};
 
 /// Sightings that are told.

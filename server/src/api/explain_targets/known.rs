@@ -1,0 +1,71 @@
+//! What the operator, discovery and the scrape engine know at one moment.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use model::{TargetGroup, TargetGroups};
+use operator::{Origin, Outcome};
+use scraper::PoolStatus;
+
+use super::job::{JobFacts, JobReport};
+use crate::app::App;
+
+/// What is known now of everything that could be asked about.
+pub(super) struct Known {
+    pub(super) outcome: Arc<Outcome>,
+    pub(super) config: Arc<config::Config>,
+    groups: Arc<TargetGroups>,
+    pub(super) pools: BTreeMap<String, PoolStatus>,
+    /// What is wrong with discoveries, by job.
+    errors: BTreeMap<String, Vec<String>>,
+    pub(super) has_operator: bool,
+}
+
+impl Known {
+    pub(super) async fn new(app: &App) -> Self {
+        let (groups, health) = {
+            let discovery = app.discovery.lock().await;
+            (discovery.subscribe(discovery::Consumer::SCRAPE).current(), discovery.health())
+        };
+        let mut errors: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for provider in health {
+            let Some(error) = provider.error else { continue };
+            for (_, job) in provider.used_by {
+                errors.entry(job).or_default().push(error.clone());
+            }
+        }
+        Self {
+            outcome: app.operator.as_ref().map(|operator| operator.outcome()).unwrap_or_default(),
+            config: app.config(),
+            groups,
+            pools: app.scraper.status().await,
+            errors,
+            has_operator: app.operator.is_some(),
+        }
+    }
+
+    /// What is known of a job.
+    pub(super) fn facts<'k>(&'k self, config: &'k config::ScrapeConfig) -> JobFacts<'k> {
+        let name = &config.job_name;
+        JobFacts {
+            config,
+            origins: self.origins(name),
+            groups: self.groups_of(name),
+            pool: self.pools.get(name),
+            errors: self.errors.get(name).cloned().unwrap_or_default(),
+        }
+    }
+
+    fn origins(&self, job: &str) -> &[Origin] {
+        self.outcome.job(job).map(|job| &*job.relabel_origins).unwrap_or_default()
+    }
+
+    fn groups_of(&self, job: &str) -> &[Arc<TargetGroup>] {
+        self.groups.get(job).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    pub(super) fn job(&self, name: &str) -> Option<JobReport> {
+        let config = self.config.scrape_configs.iter().find(|job| job.job_name == name)?;
+        Some(JobReport::new(&self.facts(config)))
+    }
+}
