@@ -61,6 +61,7 @@ section! {
 }
 
 fn check_alertmanager(config: &mut AlertmanagerConfig, f: &mut Fields<'_>) -> Result<(), Error> {
+    // Prometheus 3 dropped v1, which Alertmanager 0.27 has removed.
     if config.api_version != "v2" {
         let message = format!("expected Alertmanager api version to be one of [v2] but got {}", config.api_version);
         return Err(f.refuse("api_version", message));

@@ -85,6 +85,7 @@ section! {
 }
 
 fn check_file(config: &mut Config, f: &mut Fields<'_>, _: &Defaults) -> Result<(), Error> {
+    // Names are labels of metrics of the queues: two with the same name would share their series.
     remote::check_names(f, "remote_write", "write", config.remote_write.iter().map(|one| one.name.as_str()))?;
     remote::check_names(f, "remote_read", "read", config.remote_read.iter().map(|one| one.name.as_str()))?;
     if let Some(otlp) = &config.otlp
@@ -149,6 +150,7 @@ impl Codec<Vec<PathBuf>> for Patterns {
     type Args<'a> = &'static str;
 
     fn decode(f: &mut Fields<'_>, name: &'static str, what: &'static str) -> Result<Option<Vec<PathBuf>>, Error> {
+        // By the text as written: a folder in the resolved path may itself hold a `*`. (`patRulePath` upstream.)
         if let Some(bad) = f.texts(name)?.iter().find(|text| !one_star_in_last_part(text)) {
             let message = format!("invalid {what} path {bad:?}; at most one * is allowed, in the last part");
             return Err(f.refuse(name, message));

@@ -110,6 +110,7 @@ impl Default for GlobalConfig {
 }
 
 fn check_global(global: &mut GlobalConfig, f: &mut Fields<'_>, _: &Defaults) -> Result<(), Error> {
+    // By default the timeout is the lesser of 10s and the interval, so this is about a timeout that the file sets.
     if global.scrape_timeout_ms > global.scrape_interval_ms {
         return Err(f.refuse("scrape_timeout", "global scrape timeout greater than scrape interval"));
     }
@@ -203,6 +204,7 @@ fn expand(text: &str, lookup: &mut dyn FnMut(&str) -> String) -> String {
         rest = if let Some(tail) = after.strip_prefix('$') {
             out.push('$');
             tail
+        // `${}` is bad syntax to `os.Expand`, which drops it and looks up nothing.
         } else if let Some((name, tail)) = after.strip_prefix('{').and_then(|inner| inner.split_once('}')) {
             out.push_str(&if name.is_empty() { String::new() } else { lookup(name) });
             tail

@@ -16,6 +16,7 @@ impl Codec<String> for EscapingScheme {
     type Args<'a> = ();
 
     fn decode(f: &mut Fields<'_>, name: &'static str, (): ()) -> Result<Option<String>, Error> {
+        // Any text: which schemes fit depends on the validation scheme, which a job may inherit (`complete_escaping`).
         f.text(name)
     }
 

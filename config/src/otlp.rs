@@ -70,6 +70,7 @@ fn check_otlp(otlp: &mut OtlpConfig, f: &mut Fields<'_>) -> Result<(), Error> {
 /// Trims attributes; refuses empty and duplicate ones, all in one message as Prometheus does.
 fn trim_attributes(attributes: &mut [String], name: &str, what: &str, f: &Fields<'_>) -> Result<(), Error> {
     let mut seen = BTreeSet::new();
+    // `errors.Join` in upstream's `sanitizeAttributes`: one per line.
     let mut wrong = Vec::new();
     for attribute in attributes {
         // Trimmed in place: the loaded configuration has the names without blanks.

@@ -49,6 +49,7 @@ impl RelabelConfig {
     }
 
     fn of(rule: &RelabelRule) -> Self {
+        // The rule keeps what the file says beside the compiled expression, since that is what is printed.
         let RelabelSpec { source_labels, separator, regex, modulus, target_label, replacement, action } =
             rule.spec().clone();
         Self { source_labels, separator, regex, modulus, target_label, replacement, action }
@@ -101,6 +102,7 @@ impl Codec<Vec<String>> for SourceLabels {
         let mut labels = Vec::new();
         for (item, path) in f.items(name)? {
             let label = scalar(f.source, item, &path)?;
+            // For null go-yaml does not call `LabelName.UnmarshalYAML`, which is where upstream checks names.
             if !item.is_null() && !names.is_label_name(label) {
                 return Err(f.refuse(name, format!("{label:?} is not a valid label name")));
             }
@@ -114,6 +116,7 @@ impl Codec<Vec<String>> for SourceLabels {
     }
 
     fn encode(labels: &Vec<String>) -> Yaml {
+        // `yaml:"source_labels,flow,omitempty"` upstream; the only list that is printed in brackets.
         Yaml::Flow(labels.clone())
     }
 
@@ -133,6 +136,7 @@ impl Codec<Option<String>> for Pattern {
     }
 
     fn is_zero(regex: &Option<String>) -> bool {
+        // Upstream compares with the default expression by identity (`Regexp.IsZero`), so a written `(.*)` is printed.
         regex.is_none()
     }
 
@@ -156,6 +160,7 @@ impl Codec<RelabelAction> for Action {
         if text.is_empty() {
             return Err(f.refuse(name, "relabel action cannot be empty"));
         }
+        // `Action.UnmarshalYAML` lowers the word first; printed is the lower-case form.
         RelabelAction::from_str(&text).map(Some).map_err(|error| {
             let known: Vec<&str> = RelabelAction::ALL.iter().map(|action| action.as_str()).collect();
             f.refuse(name, format!("{error}; it is one of {}", known.join(", ")))

@@ -11,6 +11,7 @@ use crate::schema::{Anything, Bool, Duration, Fields, Inline, Int, Nested, Opaqu
 
 const AUTHORIZATION: &str = "authorization header must be changed via the basic_auth, authorization, oauth2, sigv4, azuread or google_iam parameter";
 
+// The `Content-Type` parameter `proto` of remote write 1.0 and 2.0.
 const MESSAGES: [&str; 2] = ["prometheus.WriteRequest", "io.prometheus.write.v2.Request"];
 
 section! {
@@ -73,6 +74,7 @@ section! {
 }
 
 fn check_remote_write(config: &mut RemoteWriteConfig, f: &mut Fields<'_>) -> Result<(), Error> {
+    // Checked although nothing is sent yet: a file is refused here for what Prometheus refuses it for.
     check_url(&config.url, f)?;
     if !MESSAGES.contains(&config.protobuf_message.as_str()) {
         let message = format!(
@@ -128,6 +130,7 @@ fn check_queue(queue: &mut QueueConfig, f: &mut Fields<'_>) -> Result<(), Error>
         ("min_shards", queue.min_shards),
         ("max_samples_per_send", queue.max_samples_per_send),
     ] {
+        // A queue without room or without shards would never send; `QueueConfig.Validate` refuses it, too.
         if value <= 0 {
             return refuse(name, &format!("{name} must be positive"));
         }
@@ -198,6 +201,7 @@ fn check_remote_read(config: &mut RemoteReadConfig, f: &mut Fields<'_>) -> Resul
 }
 
 fn check_url(url: &str, f: &Fields<'_>) -> Result<(), Error> {
+    // Stricter than Go's `url.Parse`, which takes nearly any text; such a URL would fail at the first request.
     url::Url::parse(url).map(drop).map_err(|error| f.refuse("url", format!("not a URL: {error}")))
 }
 

@@ -128,6 +128,8 @@ fn check_scrape(job: &mut ScrapeConfig, f: &mut Fields<'_>, global: &GlobalConfi
             if job.scrape_native_histograms { &ScrapeProtocol::PROTO_FIRST } else { &ScrapeProtocol::DEFAULT };
         job.scrape_protocols = global.scrape_protocols.clone().unwrap_or_else(|| fitting.to_vec());
     }
+    // The codec of an optional path always gives a value, since empty and missing mean the same: `inherited` does not
+    // get its turn.
     if job.scrape_failure_log_file.is_none() {
         job.scrape_failure_log_file.clone_from(&global.scrape_failure_log_file);
     }

@@ -43,5 +43,6 @@ fn check_tracing(config: &mut TracingConfig, f: &mut Fields<'_>) -> Result<(), E
         let message = format!("invalid compression type {} provided, valid options: gzip", config.compression);
         return Err(f.refuse("compression", message));
     }
+    // Upstream has no credentials for traces, and a header is no place for a secret: it would be printed.
     check_headers(&config.headers, f, "authorization header configuration is not yet supported")
 }

@@ -140,6 +140,7 @@ const HEADERS: [(&str, &[&str]); 5] = [
 
 fn check_headers(http: &mut HttpServerConfig, f: &mut Fields<'_>) -> Result<(), Error> {
     for (name, value) in &http.headers {
+        // By exact spelling, as `extraHTTPHeaders` of the exporter-toolkit is a map of canonical names.
         let Some((_, allowed)) = HEADERS.iter().find(|(known, _)| known == name) else {
             return Err(f.refuse("headers", format!("HTTP header {name:?} can not be configured")));
         };
@@ -322,6 +323,7 @@ impl Codec<Option<WebTls>> for ServerTls {
 
     fn decode(f: &mut Fields<'_>, name: &'static str, (): ()) -> Result<Option<Option<WebTls>>, Error> {
         let tls: Option<Option<WebTls>> = Optional::<WebTls>::decode(f, name, ())?;
+        // Filtered after decoding, so that a section without certificates is checked all the same.
         Ok(Some(tls.flatten().filter(|tls| !tls.is_off())))
     }
 
@@ -378,6 +380,7 @@ fn is_bcrypt(hash: &str) -> bool {
     // The versions of bcrypt differ in bugs of old implementations; the form of the hash is the same.
     let rest = ["$2a$", "$2b$", "$2x$", "$2y$"].iter().find_map(|prefix| hash.strip_prefix(prefix));
     let Some((cost, rest)) = rest.and_then(|rest| rest.split_once('$')) else { return false };
+    // The bounds of Go's `bcrypt.MinCost` and `MaxCost`.
     let cost_fits = cost.len() == 2 && cost.parse::<u32>().is_ok_and(|cost| (4..=31).contains(&cost));
     cost_fits && rest.len() == 53 && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'/')
 }

@@ -77,6 +77,7 @@ section! {
 }
 
 impl Default for HttpClientConfig {
+    // Only `remote_write` has HTTP/2 off by default (`DefaultRemoteWriteHTTPClientConfig` upstream).
     fn default() -> Self {
         Self::defaults(true)
     }
@@ -89,6 +90,7 @@ fn check_http(http: &mut HttpClientConfig, f: &mut Fields<'_>, _: bool) -> Resul
         return Err(f.refuse_all("at most one of bearer_token & bearer_token_file must be configured"));
     }
     if token.is_some() || token_file.is_some() {
+        // In the order of upstream's `HTTPClientConfig.Validate`: of several faults the same one is reported.
         if http.basic_auth.is_some() || http.oauth2.is_some() {
             let message = "at most one of basic_auth, oauth2, bearer_token & bearer_token_file must be configured";
             return Err(f.refuse_all(message));
@@ -135,6 +137,7 @@ section! {
 }
 
 fn check_basic_auth(auth: &mut BasicAuth, f: &mut Fields<'_>) -> Result<(), Error> {
+    // The message is that of prometheus/common; `username_ref` asks a secret manager, and Prometheus has none.
     if !auth.username.is_empty() && auth.username_file.is_some() {
         let message = "at most one of basic_auth username, username_file & username_ref must be configured";
         return Err(f.refuse("username_file", message));
@@ -210,6 +213,7 @@ pub(crate) fn check_headers(
         "x-prometheus-remote-write-version",
         "x-prometheus-remote-read-version",
     ];
+    // Header names have no case. Upstream, too, has a message of its own for `Authorization` (`validateHeaders`).
     for name in headers.keys() {
         let lower = name.to_ascii_lowercase();
         if lower == "authorization" {

@@ -149,6 +149,7 @@ scalar_codec!(
     f64,
     |f, n| f.float(n),
     |v| *v == 0.0,
+    // As go-yaml v2 prints floats: `strconv.FormatFloat` with format `g` (`floatv` in its `encode.go`).
     |v| Yaml::Raw(float::format_g(*v)),
     Shape::Scalar("number")
 );
@@ -179,6 +180,7 @@ scalar_codec!(
 scalar_codec!(
     Duration,
     u64,
+    // `model.ParseDuration` takes no sign, so there is nothing that this could turn around.
     |f, n| Ok(f.duration_ms(n)?.map(i64::unsigned_abs)),
     |v| *v == 0,
     |v| Yaml::text(format_duration_ms(v.cast_signed())),
@@ -217,6 +219,8 @@ impl<V, C: Codec<V>> Codec<V> for Nonzero<C> {
     type Args<'a> = C::Args<'a>;
 
     fn decode(f: &mut Fields<'_>, name: &'static str, args: Self::Args<'_>) -> Result<Option<V>, Error> {
+        // Upstream fills in what is zero after decoding (`Validate` in `config/config.go`): `scrape_interval: 0s` is no
+        // error but the default.
         Ok(C::decode(f, name, args)?.filter(|value| !C::is_zero(value)))
     }
 
@@ -267,6 +271,7 @@ impl Codec<BTreeMap<String, Vec<Secret>>> for SecretText {
     }
 
     fn encode(value: &BTreeMap<String, Vec<Secret>>) -> Yaml {
+        // One `<secret>` for each, as upstream's `[]Secret`: how many there are is not secret.
         let hidden = |values: &Vec<Secret>| Yaml::texts(values.iter().map(|_| SECRET_SHOWN));
         Yaml::Map(value.iter().map(|(name, values)| (name.clone().into(), hidden(values))).collect())
     }
@@ -307,6 +312,7 @@ impl<V: Default> Codec<V> for Unread {
     }
 
     fn is_zero(_: &V) -> bool {
+        // Never printed, since the file never had it; `encode` is not reached.
         true
     }
 
@@ -321,6 +327,7 @@ impl<V: Default> Codec<V> for Unread {
 
 /// A URL with its password replaced as Go's `URL.Redacted` does it.
 fn without_password(url: &str) -> String {
+    // By hand: printing a parsed URL would also normalise the rest, and one that does not parse may hold a password.
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     // The password ends at the last `@` of the authority; one in the path or query belongs to these.
     let authority = rest.find(['/', '?', '#']).map_or(rest, |end| &rest[..end]);

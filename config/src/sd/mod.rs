@@ -157,6 +157,7 @@ impl Codec<Vec<SdConfig>> for Discoveries {
             doc(field, "Accepted without a check of its settings.", Shape::Scalar("any"), flags)
         });
         let mut all: Vec<FieldDoc> = described.chain(others).collect();
+        // In the order of printing.
         all.sort_by_key(|field| (field.name == "static_configs", field.name));
         Shape::Kinds(all)
     }
@@ -182,6 +183,7 @@ fn read(
 ) -> Result<(), Error> {
     let source = f.source;
     for (i, (item, path)) in f.items(field)?.into_iter().enumerate() {
+        // `readConfigs` of `discovery/registry.go`, which names the list in the same words.
         if item.is_null() {
             return Err(source.error(item.pos, path, format!("empty or null section in {field}")));
         }

@@ -29,6 +29,7 @@ impl Codec<Labels> for GroupLabels {
 
     fn decode(f: &mut Fields<'_>, name: &'static str, (): ()) -> Result<Option<Labels>, Error> {
         let labels = f.text_map(name)?;
+        // Any other name is valid by the UTF-8 rules, which upstream decodes group labels by.
         if labels.contains_key("") {
             return Err(f.refuse(name, "\"\" is not a valid label name"));
         }

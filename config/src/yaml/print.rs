@@ -160,6 +160,7 @@ fn double_quoted(text: &str, out: &mut String) {
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
             '\0' => out.push_str("\\0"),
+            // Upper case, as go-yaml writes its hexadecimal digits.
             c if u32::from(c) < 0x20 || c == '\u{7f}' => drop(write!(out, "\\x{:02X}", u32::from(c))),
             '\u{feff}' => out.push_str("\\uFEFF"),
             c => out.push(c),
@@ -205,6 +206,7 @@ fn is_base_60(text: &str) -> bool {
     let more = parts.all(|part| {
         n_more += 1;
         let part = part.split_once('.').map_or(part, |(whole, _)| whole);
+        // The last part may have a fraction (`base60float` in go-yaml's `encode.go`).
         matches!(part.len(), 1 | 2) && part.parse::<u8>().is_ok_and(|n| n < 60)
     });
     first && more && n_more > 0
