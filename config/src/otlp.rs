@@ -50,7 +50,8 @@ section! {
 
 fn check_otlp(otlp: &mut OtlpConfig, f: &mut Fields<'_>) -> Result<(), Error> {
     let strategy = otlp.translation_strategy.as_str();
-    if !STRATEGIES.contains(&strategy) {
+    // An empty word is taken, as by upstream's `Load`.
+    if !strategy.is_empty() && !STRATEGIES.contains(&strategy) {
         return Err(f.refuse("translation_strategy", format!("unsupported OTLP translation strategy {strategy:?}")));
     }
     if otlp.promote_all_resource_attributes && !otlp.promote_resource_attributes.is_empty() {

@@ -11,9 +11,9 @@ use crate::yaml::{Tree, Yaml};
 section! {
     /// One rule that changes labels or drops what has them. A list of rules is applied in its order.
     #[derive(Clone, Debug)]
-    pub(crate) struct RelabelConfig as "relabel_config" in (names: NameValidation) {
+    pub(crate) struct RelabelConfig as "relabel_config" {
         /// The labels whose values, joined by `separator`, are matched.
-        #[yaml(SourceLabels, with = names)]
+        #[yaml(SourceLabels)]
         source_labels: Vec<String>,
         /// Stands between the values of the source labels.
         #[yaml(Text, default = RelabelSpec::default().separator; always)]
@@ -74,7 +74,7 @@ impl Codec<Vec<RelabelRule>> for Rules {
             }
             // Kept after decoding, because errors of the compiled rule point at its fields.
             let mut inner = Fields::new(source, Some(item), path)?;
-            RelabelConfig::decode(&mut inner, names)?.rule(&inner, names)
+            RelabelConfig::decode(&mut inner, ())?.rule(&inner, names)
         };
         f.items(name)?.into_iter().map(decode).collect::<Result<_, _>>().map(Some)
     }
@@ -92,18 +92,19 @@ impl Codec<Vec<RelabelRule>> for Rules {
     }
 }
 
-/// Names of labels. As in Prometheus, a null item is an empty name that is not checked.
+/// Names of labels, valid by the UTF-8 rules whatever the scheme is: upstream's `LabelName` is decoded by these, and
+/// `Config.Validate` does not look at source labels. A null item is an empty name that is not checked.
 enum SourceLabels {}
 
 impl Codec<Vec<String>> for SourceLabels {
-    type Args<'a> = NameValidation;
+    type Args<'a> = ();
 
-    fn decode(f: &mut Fields<'_>, name: &'static str, names: NameValidation) -> Result<Option<Vec<String>>, Error> {
+    fn decode(f: &mut Fields<'_>, name: &'static str, (): ()) -> Result<Option<Vec<String>>, Error> {
         let mut labels = Vec::new();
         for (item, path) in f.items(name)? {
             let label = scalar(f.source, item, &path)?;
             // For null go-yaml does not call `LabelName.UnmarshalYAML`, which is where upstream checks names.
-            if !item.is_null() && !names.is_label_name(label) {
+            if !item.is_null() && !NameValidation::Utf8.is_label_name(label) {
                 return Err(f.refuse(name, format!("{label:?} is not a valid label name")));
             }
             labels.push(label.to_owned());

@@ -144,7 +144,7 @@ fn check_headers(http: &mut HttpServerConfig, f: &mut Fields<'_>) -> Result<(), 
         let Some((_, allowed)) = HEADERS.iter().find(|(known, _)| known == name) else {
             return Err(f.refuse("headers", format!("HTTP header {name:?} can not be configured")));
         };
-        if !allowed.is_empty() && !value.is_empty() && !allowed.contains(&value.as_str()) {
+        if !allowed.is_empty() && !allowed.contains(&value.as_str()) {
             let message = format!("invalid value for {name}: {value:?}; write one of {}", allowed.join(", "));
             return Err(f.refuse("headers", message));
         }
@@ -367,7 +367,7 @@ impl Codec<BTreeMap<String, Secret>> for Users {
 
     fn encode(users: &BTreeMap<String, Secret>) -> Yaml {
         // Hashes are hidden too; they can be attacked offline.
-        Yaml::Map(users.keys().map(|name| (name.clone().into(), Yaml::text(SECRET_SHOWN))).collect())
+        Yaml::map(users.keys().map(|name| (name, Yaml::text(SECRET_SHOWN))))
     }
 
     fn shape() -> Shape {
@@ -444,6 +444,8 @@ mod tests {
             ("tls_server_config: {cert_file: a, key_file: b, min_version: SSL3}", "unknown TLS version"),
             ("http_server_config: {headers: {X-Other: a}}", "HTTP header \"X-Other\" can not be configured"),
             ("http_server_config: {headers: {X-Frame-Options: maybe}}", "write one of deny, sameorigin"),
+            ("http_server_config: {headers: {X-Frame-Options: ''}}", "write one of deny, sameorigin"),
+            ("http_server_config: {headers: {X-Content-Type-Options: }}", "write one of nosniff"),
             ("rate_limit: {interval: 1s}", "0 would refuse every request"),
         ] {
             let error = parse(text).unwrap_err();

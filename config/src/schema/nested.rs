@@ -230,7 +230,7 @@ impl<S: Section> Codec<BTreeMap<String, S>> for MapOf<S> {
     }
 
     fn encode(value: &BTreeMap<String, S>) -> Yaml {
-        Yaml::Map(value.iter().map(|(name, section)| (name.clone().into(), section.to_map())).collect())
+        Yaml::map(value.iter().map(|(name, section)| (name, section.to_map())))
     }
 
     fn shape() -> Shape {

@@ -74,12 +74,22 @@ fn non_empty(text: Option<String>) -> Option<Option<String>> {
     text.map(|text| Some(text).filter(|text| !text.is_empty()))
 }
 
+/// As go-yaml v2 prints floats: `strconv.FormatFloat` with format `g`, and words of its own (`floatv` in its `encode.go`).
+fn shown_number(number: f64) -> Yaml {
+    Yaml::Raw(match number {
+        f64::INFINITY => ".inf".to_owned(),
+        f64::NEG_INFINITY => "-.inf".to_owned(),
+        _ if number.is_nan() => ".nan".to_owned(),
+        _ => float::format_g(number),
+    })
+}
+
 fn shown_url(url: &str) -> Yaml {
     Yaml::text(without_password(url))
 }
 
 fn texts(map: &BTreeMap<String, String>) -> Yaml {
-    Yaml::Map(map.iter().map(|(name, value)| (name.clone().into(), Yaml::text(value))).collect())
+    Yaml::map(map.iter().map(|(name, value)| (name, Yaml::text(value))))
 }
 
 fn paths(f: &mut Fields<'_>, name: &'static str) -> Result<Option<Vec<PathBuf>>, Error> {
@@ -144,21 +154,13 @@ scalar_codec!(Bool, bool, |f, n| f.bool(n), |v| !*v, |v| Yaml::raw(v), Shape::Sc
 scalar_codec!(OptionalBool, bool, |f, n| f.optional_bool(n), |v| !*v, |v| Yaml::raw(v), Shape::Scalar("boolean"));
 scalar_codec!(Int, i64, |f, n| f.int(n), |v| *v == 0, |v| Yaml::raw(v), Shape::Scalar("integer"));
 scalar_codec!(Count, u64, |f, n| f.count(n), |v| *v == 0, |v| Yaml::raw(v), Shape::Scalar("integer"));
-scalar_codec!(
-    Number,
-    f64,
-    |f, n| f.float(n),
-    |v| *v == 0.0,
-    // As go-yaml v2 prints floats: `strconv.FormatFloat` with format `g` (`floatv` in its `encode.go`).
-    |v| Yaml::Raw(float::format_g(*v)),
-    Shape::Scalar("number")
-);
+scalar_codec!(Number, f64, |f, n| f.float(n), |v| *v == 0.0, |v| shown_number(*v), Shape::Scalar("number"));
 scalar_codec!(
     Number,
     Option<f64>,
     |f, n| f.float(n).map(Some),
     |v| v.is_none_or(|v| v == 0.0),
-    |v| Yaml::Raw(float::format_g(v.unwrap_or_default())),
+    |v| shown_number(v.unwrap_or_default()),
     Shape::Scalar("number")
 );
 scalar_codec!(
@@ -250,7 +252,7 @@ impl Codec<BTreeMap<String, Vec<String>>> for TextMap {
     }
 
     fn encode(value: &BTreeMap<String, Vec<String>>) -> Yaml {
-        Yaml::Map(value.iter().map(|(name, values)| (name.clone().into(), Yaml::texts(values))).collect())
+        Yaml::map(value.iter().map(|(name, values)| (name, Yaml::texts(values))))
     }
 
     fn shape() -> Shape {
@@ -273,7 +275,7 @@ impl Codec<BTreeMap<String, Vec<Secret>>> for SecretText {
     fn encode(value: &BTreeMap<String, Vec<Secret>>) -> Yaml {
         // One `<secret>` for each, as upstream's `[]Secret`: how many there are is not secret.
         let hidden = |values: &Vec<Secret>| Yaml::texts(values.iter().map(|_| SECRET_SHOWN));
-        Yaml::Map(value.iter().map(|(name, values)| (name.clone().into(), hidden(values))).collect())
+        Yaml::map(value.iter().map(|(name, values)| (name, hidden(values))))
     }
 
     fn shape() -> Shape {

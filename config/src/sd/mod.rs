@@ -10,7 +10,9 @@ pub use kubernetes::{AttachMetadata, KubernetesNamespaces, KubernetesRole, Kuber
 pub use static_config::StaticConfig;
 pub use unserved::{DnsSdConfig, HttpSdConfig, UnservedSd};
 
-pub(crate) use file::one_star_in_last_part;
+pub(crate) use file::stars_in_last_part;
+
+use model::RelabelRule;
 
 use crate::Error;
 use crate::schema::{Codec, FieldDoc, Fields, Flags, Opaque, Pairs, Section, Shape};
@@ -62,6 +64,30 @@ impl SdConfig {
             Self::Http(config) => config.to_map(),
             Self::Unserved(config) => config.settings.yaml().clone(),
         }
+    }
+}
+
+/// Refuses a URL in place of an address, unless rules may turn it into one. `path` is the field for the rest of the URL.
+pub(crate) fn check_static_targets(
+    (sd, rules): (&[SdConfig], &[RelabelRule]),
+    f: &Fields<'_>,
+    path: &str,
+) -> Result<(), Error> {
+    // Rules may take the address apart, as the configuration of blackbox exporter does with URLs.
+    if !rules.is_empty() {
+        return Ok(());
+    }
+    let groups = sd.iter().filter_map(|sd| match sd {
+        SdConfig::Static(group) => Some(group),
+        _ => None,
+    });
+    match groups.flat_map(|group| &group.targets).find(|target| target.contains('/')) {
+        Some(target) => {
+            let message =
+                format!("{target:?} is not a valid hostname; write host:port, and the rest into scheme and {path}");
+            Err(f.refuse("static_configs", message))
+        }
+        None => Ok(()),
     }
 }
 

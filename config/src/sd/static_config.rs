@@ -41,7 +41,7 @@ impl Codec<Labels> for GroupLabels {
     }
 
     fn encode(labels: &Labels) -> Yaml {
-        Yaml::Map(labels.iter().map(|(name, value)| (name.to_owned().into(), Yaml::text(value))).collect())
+        Yaml::map(labels.iter().map(|(name, value)| (name, Yaml::text(value))))
     }
 
     fn shape() -> Shape {
