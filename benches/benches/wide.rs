@@ -7,7 +7,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use model::{Appender, Labels, Row, SourceId};
+use model::{Appender, Labels, Row, SourceId, Timestamp};
 use nix::time::ClockId;
 use prometheus::Registry;
 use query::{Engine, EngineOptions, QueryOptions, Value};
@@ -67,14 +67,14 @@ fn fill(db: &Db, shape: Shape) {
     for row in 0..shape.rows {
         for (at, source) in sources.iter().enumerate() {
             let values: Vec<f64> = (0..shape.columns).map(|column| value(at, column, row)).collect();
-            let (values, present, ts_ms) = (&values[..], &present[..], row as i64 * INTERVAL_MS);
-            let row = Row { source: *source, ts_ms, layout: &layout, values, present, own_times: &[], histograms: &[] };
+            let (values, present, ts) = (&values[..], &present[..], Timestamp(row as i64 * INTERVAL_MS));
+            let row = Row { source: *source, ts, layout: &layout, values, present, own_times: &[], histograms: &[] };
             assert_eq!(db.commit(&[row]).unwrap().stored as usize, shape.columns);
         }
     }
 }
 
-fn measure(db: &Db, query: &str, (start_ms, end_ms, step_ms): (i64, i64, i64)) {
+fn measure(db: &Db, query: &str, (start, end, step_ms): (Timestamp, Timestamp, i64)) {
     let engine = Engine::new(EngineOptions::default());
     // What was freed is given back, and the mark begins anew.
     #[expect(clippy::disallowed_methods, reason = "the allocator gives back after a second, and tells nobody")]
@@ -85,7 +85,7 @@ fn measure(db: &Db, query: &str, (start_ms, end_ms, step_ms): (i64, i64, i64)) {
     let mut series = 0;
     for _ in 0..RUNS {
         let begun = Instant::now();
-        let result = engine.range(db, query, start_ms, end_ms, step_ms, &QueryOptions::default()).unwrap();
+        let result = engine.range(db, query, start, end, step_ms, &QueryOptions::default()).unwrap();
         times.push(begun.elapsed());
         let Value::Matrix(matrix) = result.value else { panic!("{query} yields no matrix") };
         series = matrix.len();
@@ -100,13 +100,14 @@ fn run(shape: Shape) {
     let dir = tempfile::tempdir().unwrap();
     let db = Db::open(Options { memory_bytes: 128 << 20, ..Options::new(dir.path()) }, &Registry::new()).unwrap();
     fill(&db, shape);
-    let end_ms = shape.rows as i64 * INTERVAL_MS;
-    let step_ms = (end_ms / 240 / INTERVAL_MS).max(1) * INTERVAL_MS;
-    let times = (300_000.min(end_ms / 2), end_ms, step_ms);
+    let length_ms = shape.rows as i64 * INTERVAL_MS;
+    let step_ms = (length_ms / 240 / INTERVAL_MS).max(1) * INTERVAL_MS;
+    let (start, end) = (Timestamp(300_000.min(length_ms / 2)), Timestamp(length_ms));
+    let times = (start, end, step_ms);
     println!("{} sources x {} columns x {} rows, step {} s", shape.sources, shape.columns, shape.rows, step_ms / 1000);
     for sealed in [false, true] {
         if sealed {
-            db.compact(end_ms + 3 * 3_600_000).unwrap();
+            db.compact(end + 3 * 3_600_000).unwrap();
         }
         println!("{}", if sealed { "pages" } else { "rows" });
         measure(&db, "sum by (app) (rate(requests_total[5m]))", times);

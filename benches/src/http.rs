@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use model::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
@@ -91,8 +92,8 @@ impl Http {
     ///
     /// # Errors
     /// When the server does not answer.
-    pub fn number(&self, query: &str, at_ms: i64) -> Result<Option<f64>> {
-        let value = self.json(&instant(query, at_ms))?;
+    pub fn number(&self, query: &str, at: Timestamp) -> Result<Option<f64>> {
+        let value = self.json(&instant(query, at))?;
         Ok(value["data"]["result"][0]["value"][1].as_str().and_then(|text| text.parse().ok()))
     }
 
@@ -111,14 +112,14 @@ impl Http {
 
 /// The path of an instant query. `nocache` is VictoriaMetrics' word for: answer for this very time.
 #[must_use]
-pub fn instant(query: &str, at_ms: i64) -> String {
-    format!("/api/v1/query?nocache=1&time={}&query={}", seconds(at_ms), escape(query))
+pub fn instant(query: &str, at: Timestamp) -> String {
+    format!("/api/v1/query?nocache=1&time={}&query={}", seconds(at), escape(query))
 }
 
-/// Milliseconds as the API takes them.
+/// A time as the API takes it.
 #[must_use]
-pub fn seconds(ms: i64) -> String {
-    format!("{}.{:03}", ms / 1_000, ms % 1_000)
+pub fn seconds(at: Timestamp) -> String {
+    format!("{}.{:03}", at.0 / 1_000, at.0 % 1_000)
 }
 
 /// Text as part of a query string.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use model::Timestamp;
 use serde_json::{Value, json};
 
 use crate::http::{Http, escape, instant, seconds};
@@ -26,9 +27,9 @@ pub struct Query {
 #[derive(Clone, Copy, Debug)]
 pub struct Span {
     /// The first time asked for.
-    pub from_ms: i64,
+    pub from: Timestamp,
     /// The last one.
-    pub to_ms: i64,
+    pub to: Timestamp,
     /// Seconds between two scrapes.
     pub interval: u64,
 }
@@ -69,16 +70,12 @@ impl Timing {
 pub fn list(span: Span, pod: &str) -> Vec<Query> {
     // As Grafana's $__rate_interval: four scrapes at least, and no less than half a minute here.
     let window = format!("{}s", (4 * span.interval).max(30));
-    let step = ((span.to_ms - span.from_ms) / 60_000).max(1);
-    let now = |name, text: String| Query { name, path: instant(&text, span.to_ms), text };
-    let (from, to) = (seconds(span.from_ms), seconds(span.to_ms));
+    let step = ((span.to - span.from) / 60_000).max(1);
+    let now = |name, text: String| Query { name, path: instant(&text, span.to), text };
+    let (from, to) = (seconds(span.from), seconds(span.to));
     let range = |name, text: String| {
         let path = format!("/api/v1/query_range?nocache=1&start={from}&end={to}&step={step}&query={}", escape(&text));
-        Query {
-            name,
-            path,
-            text: format!("{text} @ {} steps of {step} s", (span.to_ms - span.from_ms) / 1_000 / step + 1),
-        }
+        Query { name, path, text: format!("{text} @ {} steps of {step} s", (span.to - span.from) / 1_000 / step + 1) }
     };
     let look = |name, path: &str, selector: &str| {
         let matching = if selector.is_empty() { String::new() } else { format!("&match[]={}", escape(selector)) };

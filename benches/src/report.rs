@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use model::Timestamp;
 use serde_json::{Value, json};
 
 use crate::servers::Server;
@@ -135,7 +136,12 @@ fn number(value: f64) -> String {
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn save(folder: &Path, at_ms: i64, places: &[(&Path, &str)], (run, sheets): (&Value, &[Sheet])) -> Result<PathBuf> {
+pub fn save(
+    folder: &Path,
+    at: Timestamp,
+    places: &[(&Path, &str)],
+    (run, sheets): (&Value, &[Sheet]),
+) -> Result<PathBuf> {
     let servers: Vec<Value> = sheets.iter().map(|sheet| {
         json!({
             "name": sheet.server.kind.name(),
@@ -146,7 +152,7 @@ pub fn save(folder: &Path, at_ms: i64, places: &[(&Path, &str)], (run, sheets): 
         })
     }).collect();
     let all = json!({"run": run, "servers": servers, "table": table(sheets).lines().collect::<Vec<_>>()});
-    let path = folder.join(format!("{}.json", stamp(at_ms)));
+    let path = folder.join(format!("{}.json", stamp(at)));
     std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let mut text = serde_json::to_string_pretty(&all)?;
     for (place, name) in places {
@@ -158,7 +164,7 @@ pub fn save(folder: &Path, at_ms: i64, places: &[(&Path, &str)], (run, sheets): 
 
 /// `20261121T071013Z`.
 #[must_use]
-pub fn stamp(at_ms: i64) -> String {
-    let at = jiff::Timestamp::from_millisecond(at_ms).unwrap_or_default();
+pub fn stamp(at: Timestamp) -> String {
+    let at = jiff::Timestamp::from_millisecond(at.0).unwrap_or_default();
     at.strftime("%Y%m%dT%H%M%SZ").to_string()
 }

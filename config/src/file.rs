@@ -13,7 +13,7 @@ use crate::remote::{self, RemoteReadConfig, RemoteWriteConfig};
 use crate::runtime::RuntimeConfig;
 use crate::schema::{Codec, Fields, ListOf, Nested, Optional, Paths, Section as _, Shape, Unread, section};
 use crate::scrape::ScrapeConfig;
-use crate::sd::one_star_in_last_part;
+use crate::sd::stars_in_last_part;
 use crate::storage::StorageConfig;
 use crate::tracing::TracingConfig;
 use crate::yaml::{Tree, Yaml};
@@ -29,16 +29,20 @@ section! {
         #[yaml(Nested<RuntimeConfig>; always)]
         pub runtime: RuntimeConfig,
         /// Which Alertmanagers get alerts.
-        #[yaml(Nested<AlertingConfig>)]
+        #[yaml(
+            Nested<AlertingConfig>,
+            with = global.name_validation,
+            inherited = AlertingConfig::defaults(global.name_validation) => ""
+        )]
         pub alerting: AlertingConfig,
-        /// Files of recording and alerting rules; the last part may contain one `*`.
+        /// Files of recording and alerting rules; the last part may contain `*`.
         #[yaml(
             Patterns,
             with = "rule file";
             unserved = "recording and alerting rules are not served yet; none is evaluated"
         )]
         pub rule_files: Vec<PathBuf>,
-        /// Files of further `scrape_configs`; the last part may contain one `*`.
+        /// Files of further `scrape_configs`; the last part may contain `*`.
         #[yaml(Patterns, with = "scrape config file")]
         pub scrape_config_files: Vec<PathBuf>,
         /// The jobs. In the loaded configuration those of `scrape_config_files` follow; no two have the same name.
@@ -53,7 +57,7 @@ section! {
         /// Servers that samples are sent to.
         #[yaml(
             ListOf<RemoteWriteConfig>,
-            with = ((), "empty or null remote write config section");
+            with = (global.name_validation, "empty or null remote write config section");
             unserved = "samples are not sent to other servers yet"
         )]
         pub remote_write: Vec<RemoteWriteConfig>,
@@ -85,6 +89,7 @@ section! {
 }
 
 fn check_file(config: &mut Config, f: &mut Fields<'_>, _: &Defaults) -> Result<(), Error> {
+    // Names are labels of metrics of the queues: two with the same name would share their series.
     remote::check_names(f, "remote_write", "write", config.remote_write.iter().map(|one| one.name.as_str()))?;
     remote::check_names(f, "remote_read", "read", config.remote_read.iter().map(|one| one.name.as_str()))?;
     if let Some(otlp) = &config.otlp
@@ -152,15 +157,16 @@ impl Config {
     }
 }
 
-/// Paths that may contain one `*`; the argument is what the files are, for errors.
+/// Paths that may contain `*`; the argument is what the files are, for errors.
 enum Patterns {}
 
 impl Codec<Vec<PathBuf>> for Patterns {
     type Args<'a> = &'static str;
 
     fn decode(f: &mut Fields<'_>, name: &'static str, what: &'static str) -> Result<Option<Vec<PathBuf>>, Error> {
-        if let Some(bad) = f.texts(name)?.iter().find(|text| !one_star_in_last_part(text)) {
-            let message = format!("invalid {what} path {bad:?}; at most one * is allowed, in the last part");
+        // By the text as written: a folder in the resolved path may itself hold a `*`. (`patRulePath` upstream.)
+        if let Some(bad) = f.texts(name)?.iter().find(|text| !stars_in_last_part(text)) {
+            let message = format!("invalid {what} path {bad:?}; * is allowed in the last part only");
             return Err(f.refuse(name, message));
         }
         Paths::decode(f, name, ())

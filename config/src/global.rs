@@ -110,6 +110,7 @@ impl Default for GlobalConfig {
 }
 
 fn check_global(global: &mut GlobalConfig, f: &mut Fields<'_>, _: &Defaults) -> Result<(), Error> {
+    // By default the timeout is the lesser of 10s and the interval, so this is about a timeout that the file sets.
     if global.scrape_timeout_ms > global.scrape_interval_ms {
         return Err(f.refuse("scrape_timeout", "global scrape timeout greater than scrape interval"));
     }
@@ -186,7 +187,7 @@ impl Codec<ExternalLabels> for ExternalLabelsCodec {
     }
 
     fn encode(labels: &ExternalLabels) -> Yaml {
-        Yaml::Map(labels.printed.iter().map(|(name, value)| (name.clone().into(), Yaml::text(value))).collect())
+        Yaml::map(labels.printed.iter().map(|(name, value)| (name, Yaml::text(value))))
     }
 
     fn shape() -> Shape {
@@ -200,33 +201,57 @@ fn expand(text: &str, lookup: &mut dyn FnMut(&str) -> String) -> String {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('$') {
         out.push_str(before);
-        rest = if let Some(tail) = after.strip_prefix('$') {
-            out.push('$');
-            tail
-        } else if let Some((name, tail)) = after.strip_prefix('{').and_then(|inner| inner.split_once('}')) {
-            out.push_str(&if name.is_empty() { String::new() } else { lookup(name) });
-            tail
-        } else {
-            let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-            let end = after.find(|c| !word(c)).unwrap_or(after.len());
-            let (name, tail) = after.split_at(end);
-            // A dollar sign before anything else stays.
-            out.push_str(&if name.is_empty() { "$".to_owned() } else { lookup(name) });
-            tail
-        };
+        let (name, tail) = shell_name(after);
+        match name {
+            // A dollar sign before anything that is no name stays.
+            None => out.push('$'),
+            // `${}`, and `${` that nothing closes, are dropped.
+            Some("") => {}
+            // `$$` is the name of the shell's process id, which upstream uses as the escape.
+            Some("$") => out.push('$'),
+            Some(name) => out.push_str(&lookup(name)),
+        }
+        rest = tail;
     }
     out + rest
+}
+
+/// The name at the beginning of what follows a dollar sign, if there is one, and what follows the name.
+fn shell_name(text: &str) -> (Option<&str>, &str) {
+    if let Some(inner) = text.strip_prefix('{') {
+        return match inner.split_once('}') {
+            Some((name, tail)) => (Some(name), tail),
+            None => (Some(""), inner),
+        };
+    }
+    // One character, whatever follows it: `$12` is the variable `1` and then a 2.
+    let is_special = text.starts_with(|c: char| c.is_ascii_digit() || "*#$@!?-".contains(c));
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let end = if is_special { 1 } else { text.find(|c| !is_word(c)).unwrap_or(text.len()) };
+    let (name, tail) = text.split_at(end);
+    (Some(name).filter(|name| !name.is_empty()), tail)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Recorded from `os.Expand` of Go 1.26 with upstream's lookup of `$`.
     #[test]
     fn the_environment_is_filled_in_as_go_does() {
-        let run = |text: &str| expand(text, &mut |name| format!("<{name}>"));
-        assert_eq!(run("a$B-${C}d$$e$"), "a<B>-<C>d$e$");
-        assert_eq!(run("$1x ${"), "<1x> ${");
-        assert_eq!(run("plain"), "plain");
+        for (text, expected) in [
+            ("plain", "plain"),
+            ("a$B-${C}d$$e$", "a<B>-<C>d$e$"),
+            ("$1x $12 $0x1", "<1>x <1>2 <0>x1"),
+            ("$* $# $@ $! $? a$-b", "<*> <#> <@> <!> <?> a<->b"),
+            ("${*}x ${-} ${$} ${1a} ${-x}", "<*>x <-> $ <1a> <-x>"),
+            ("$_a1- $a.b $.b $é $ x", "<_a1>- <a>.b $.b $é $ x"),
+            ("${ } ${a-b} ${{}} ${a}}", "< > <a-b> <{>} <a>}"),
+            ("${}x", "x"),
+            ("a${", "a"),
+            ("$a ${a $b", "<a> a <b>"),
+        ] {
+            assert_eq!(expand(text, &mut |name| format!("<{name}>")), expected, "{text}");
+        }
     }
 }

@@ -151,7 +151,12 @@ impl JobNames {
 
 /// The files that a pattern matches, sorted; as in Prometheus it is no error if there are none.
 fn matching(pattern: &Path) -> Vec<PathBuf> {
-    let Ok(paths) = glob::glob(&pattern.to_string_lossy()) else { return Vec::new() };
+    let mut pattern = pattern.to_string_lossy().into_owned();
+    // Two stars mean folders of any depth to the library, and no more than one star to Go's `filepath.Glob`.
+    while pattern.contains("**") {
+        pattern = pattern.replace("**", "*");
+    }
+    let Ok(paths) = glob::glob(&pattern) else { return Vec::new() };
     let mut paths: Vec<PathBuf> = paths.filter_map(Result::ok).collect();
     paths.sort();
     paths

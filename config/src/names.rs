@@ -9,6 +9,14 @@ use crate::yaml::Yaml;
 /// The ways to escape names for a target that does not know UTF-8 names.
 pub(crate) const ESCAPINGS: [&str; 4] = ["allow-utf-8", "underscores", "dots", "values"];
 
+/// The error for a way of escaping that there is not; `whose` is `global` or `scrape config`.
+pub(crate) fn unknown_escaping(whose: &str, scheme: &str) -> String {
+    let [first, second, third, last] = ESCAPINGS;
+    format!(
+        "unknown {whose} name escaping method specified, must be one of '{first}', '{second}', '{third}', or '{last}', got {scheme:?}"
+    )
+}
+
 /// A way of escaping; the word is checked where `global` and the job are joined.
 pub(crate) enum EscapingScheme {}
 
@@ -16,6 +24,7 @@ impl Codec<String> for EscapingScheme {
     type Args<'a> = ();
 
     fn decode(f: &mut Fields<'_>, name: &'static str, (): ()) -> Result<Option<String>, Error> {
+        // Any text: which schemes fit a job depends on its validation scheme, which it may inherit (`complete_escaping`).
         f.text(name)
     }
 

@@ -50,7 +50,8 @@ section! {
 
 fn check_otlp(otlp: &mut OtlpConfig, f: &mut Fields<'_>) -> Result<(), Error> {
     let strategy = otlp.translation_strategy.as_str();
-    if !STRATEGIES.contains(&strategy) {
+    // An empty word is taken, as by upstream's `Load`.
+    if !strategy.is_empty() && !STRATEGIES.contains(&strategy) {
         return Err(f.refuse("translation_strategy", format!("unsupported OTLP translation strategy {strategy:?}")));
     }
     if otlp.promote_all_resource_attributes && !otlp.promote_resource_attributes.is_empty() {
@@ -70,6 +71,7 @@ fn check_otlp(otlp: &mut OtlpConfig, f: &mut Fields<'_>) -> Result<(), Error> {
 /// Trims attributes; refuses empty and duplicate ones, all in one message as Prometheus does.
 fn trim_attributes(attributes: &mut [String], name: &str, what: &str, f: &Fields<'_>) -> Result<(), Error> {
     let mut seen = BTreeSet::new();
+    // `errors.Join` in upstream's `sanitizeAttributes`: one per line.
     let mut wrong = Vec::new();
     for attribute in attributes {
         // Trimmed in place: the loaded configuration has the names without blanks.

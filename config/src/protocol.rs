@@ -105,6 +105,7 @@ impl Protocols {
         let mut protocols = Vec::new();
         for text in &texts {
             let one = parse(text).map_err(|error| refuse(format!("scrape_protocols: {error}")))?;
+            // In an Accept header a second mention would only get another weight.
             if protocols.contains(&one) {
                 return Err(refuse(format!("duplicated protocol in scrape_protocols, got [{}]", texts.join(" "))));
             }

@@ -112,6 +112,7 @@ fn mentioned(shape: &Shape, found: &mut Vec<SectionDoc>) {
     match shape {
         Shape::List(of) | Shape::Map(of) => mentioned(of, found),
         Shape::Section(doc) | Shape::Inline(doc) => found.push(doc.clone()),
+        // Jobs and Alertmanagers have the same discoveries: one section for both, as if it were declared.
         Shape::Kinds(kinds) => found.push(SectionDoc {
             title: DISCOVERY,
             doc: "Where targets are. Each field is a list, and the targets of all of them are taken together."

@@ -11,9 +11,9 @@ use crate::yaml::{Tree, Yaml};
 section! {
     /// One rule that changes labels or drops what has them. A list of rules is applied in its order.
     #[derive(Clone, Debug)]
-    pub(crate) struct RelabelConfig as "relabel_config" in (names: NameValidation) {
+    pub(crate) struct RelabelConfig as "relabel_config" {
         /// The labels whose values, joined by `separator`, are matched.
-        #[yaml(SourceLabels, with = names)]
+        #[yaml(SourceLabels)]
         source_labels: Vec<String>,
         /// Stands between the values of the source labels.
         #[yaml(Text, default = RelabelSpec::default().separator; always)]
@@ -49,6 +49,7 @@ impl RelabelConfig {
     }
 
     fn of(rule: &RelabelRule) -> Self {
+        // The rule keeps what the file says beside the compiled expression, since that is what is printed.
         let RelabelSpec { source_labels, separator, regex, modulus, target_label, replacement, action } =
             rule.spec().clone();
         Self { source_labels, separator, regex, modulus, target_label, replacement, action }
@@ -73,7 +74,7 @@ impl Codec<Vec<RelabelRule>> for Rules {
             }
             // Kept after decoding, because errors of the compiled rule point at its fields.
             let mut inner = Fields::new(source, Some(item), path)?;
-            RelabelConfig::decode(&mut inner, names)?.rule(&inner, names)
+            RelabelConfig::decode(&mut inner, ())?.rule(&inner, names)
         };
         f.items(name)?.into_iter().map(decode).collect::<Result<_, _>>().map(Some)
     }
@@ -91,17 +92,19 @@ impl Codec<Vec<RelabelRule>> for Rules {
     }
 }
 
-/// Names of labels. As in Prometheus, a null item is an empty name that is not checked.
+/// Names of labels, valid by the UTF-8 rules whatever the scheme is: upstream's `LabelName` is decoded by these, and
+/// `Config.Validate` does not look at source labels. A null item is an empty name that is not checked.
 enum SourceLabels {}
 
 impl Codec<Vec<String>> for SourceLabels {
-    type Args<'a> = NameValidation;
+    type Args<'a> = ();
 
-    fn decode(f: &mut Fields<'_>, name: &'static str, names: NameValidation) -> Result<Option<Vec<String>>, Error> {
+    fn decode(f: &mut Fields<'_>, name: &'static str, (): ()) -> Result<Option<Vec<String>>, Error> {
         let mut labels = Vec::new();
         for (item, path) in f.items(name)? {
             let label = scalar(f.source, item, &path)?;
-            if !item.is_null() && !names.is_label_name(label) {
+            // For null go-yaml does not call `LabelName.UnmarshalYAML`, which is where upstream checks names.
+            if !item.is_null() && !NameValidation::Utf8.is_label_name(label) {
                 return Err(f.refuse(name, format!("{label:?} is not a valid label name")));
             }
             labels.push(label.to_owned());
@@ -114,6 +117,7 @@ impl Codec<Vec<String>> for SourceLabels {
     }
 
     fn encode(labels: &Vec<String>) -> Yaml {
+        // `yaml:"source_labels,flow,omitempty"` upstream; the only list that is printed in brackets.
         Yaml::Flow(labels.clone())
     }
 
@@ -133,6 +137,7 @@ impl Codec<Option<String>> for Pattern {
     }
 
     fn is_zero(regex: &Option<String>) -> bool {
+        // Upstream compares with the default expression by identity (`Regexp.IsZero`), so a written `(.*)` is printed.
         regex.is_none()
     }
 
@@ -156,6 +161,7 @@ impl Codec<RelabelAction> for Action {
         if text.is_empty() {
             return Err(f.refuse(name, "relabel action cannot be empty"));
         }
+        // `Action.UnmarshalYAML` lowers the word first; printed is the lower-case form.
         RelabelAction::from_str(&text).map(Some).map_err(|error| {
             let known: Vec<&str> = RelabelAction::ALL.iter().map(|action| action.as_str()).collect();
             f.refuse(name, format!("{error}; it is one of {}", known.join(", ")))

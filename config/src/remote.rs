@@ -7,16 +7,19 @@ use model::{NameValidation, RelabelRule};
 use crate::Error;
 use crate::http::{HttpClientConfig, check_headers};
 use crate::relabel::Rules;
-use crate::schema::{Anything, Bool, Duration, Fields, Inline, Int, Nested, Opaque, Text, TextMap, Url, section};
+use crate::schema::{
+    Anything, Bool, Count, Duration, Fields, Inline, Int, Nested, Opaque, Text, TextMap, Url, section,
+};
 
 const AUTHORIZATION: &str = "authorization header must be changed via the basic_auth, authorization, oauth2, sigv4, azuread or google_iam parameter";
 
+// The `Content-Type` parameter `proto` of remote write 1.0 and 2.0.
 const MESSAGES: [&str; 2] = ["prometheus.WriteRequest", "io.prometheus.write.v2.Request"];
 
 section! {
     /// A server that samples are sent to.
     #[derive(Clone, Debug, PartialEq)]
-    pub struct RemoteWriteConfig as "remote_write" {
+    pub struct RemoteWriteConfig as "remote_write" in (names: NameValidation) {
         /// The URL that samples are sent to.
         #[yaml(Url; required = "url for remote_write is empty")]
         pub url: String,
@@ -27,7 +30,7 @@ section! {
         #[yaml(TextMap)]
         pub headers: BTreeMap<String, String>,
         /// Rules for the labels of series; a series may be dropped.
-        #[yaml(Rules, with = (NameValidation::Utf8, "empty or null relabeling rule in remote write config"))]
+        #[yaml(Rules, with = (names, "empty or null relabeling rule in remote write config"))]
         pub write_relabel_configs: Vec<RelabelRule>,
         /// A name for metrics and logs; no two of the list may have the same.
         #[yaml(Text)]
@@ -72,7 +75,8 @@ section! {
     check = check_remote_write;
 }
 
-fn check_remote_write(config: &mut RemoteWriteConfig, f: &mut Fields<'_>) -> Result<(), Error> {
+fn check_remote_write(config: &mut RemoteWriteConfig, f: &mut Fields<'_>, _: NameValidation) -> Result<(), Error> {
+    // Checked although nothing is sent yet: a file is refused here for what Prometheus refuses it for.
     check_url(&config.url, f)?;
     if !MESSAGES.contains(&config.protobuf_message.as_str()) {
         let message = format!(
@@ -82,7 +86,25 @@ fn check_remote_write(config: &mut RemoteWriteConfig, f: &mut Fields<'_>) -> Res
         );
         return Err(f.refuse("protobuf_message", message));
     }
-    check_headers(&config.headers, f, AUTHORIZATION)
+    check_headers(&config.headers, f, AUTHORIZATION)?;
+    // Each of them would set the header `Authorization`.
+    let ways = [
+        ("basic_auth", config.http.basic_auth.is_some()),
+        ("authorization", config.http.authorization.is_some()),
+        ("oauth2", config.http.oauth2.is_some()),
+        ("sigv4", config.sigv4.is_some()),
+        ("azuread", config.azuread.is_some()),
+        ("google_iam", config.google_iam.is_some()),
+    ];
+    let set: Vec<&str> = ways.iter().filter(|(_, set)| *set).map(|(name, _)| *name).collect();
+    if set.len() > 1 {
+        let message = format!(
+            "at most one of basic_auth, authorization, oauth2, sigv4, azuread or google_iam must be configured. Currently configured: [{}]",
+            set.join(" ")
+        );
+        return Err(f.refuse_all(message));
+    }
+    Ok(())
 }
 
 section! {
@@ -128,6 +150,7 @@ fn check_queue(queue: &mut QueueConfig, f: &mut Fields<'_>) -> Result<(), Error>
         ("min_shards", queue.min_shards),
         ("max_samples_per_send", queue.max_samples_per_send),
     ] {
+        // A queue without room or without shards would never send; `QueueConfig.Validate` refuses it, too.
         if value <= 0 {
             return refuse(name, &format!("{name} must be positive"));
         }
@@ -168,8 +191,8 @@ section! {
         #[yaml(Duration, name = "remote_timeout", default = 60_000)]
         pub remote_timeout_ms: i64,
         /// The largest frame of a streamed response, in bytes.
-        #[yaml(Int, default = 50_000_000)]
-        pub chunked_read_limit: i64,
+        #[yaml(Count, default = 50_000_000)]
+        pub chunked_read_limit: u64,
         /// Headers of every request; those that the client sets itself may not be set.
         #[yaml(TextMap)]
         pub headers: BTreeMap<String, String>,
@@ -194,10 +217,16 @@ section! {
 
 fn check_remote_read(config: &mut RemoteReadConfig, f: &mut Fields<'_>) -> Result<(), Error> {
     check_url(&config.url, f)?;
-    check_headers(&config.headers, f, AUTHORIZATION)
+    check_headers(&config.headers, f, AUTHORIZATION)?;
+    // Any other name is valid: these labels are decoded by the UTF-8 rules, whatever the scheme is.
+    if config.required_matchers.contains_key("") {
+        return Err(f.refuse("required_matchers", "\"\" is not a valid label name"));
+    }
+    Ok(())
 }
 
 fn check_url(url: &str, f: &Fields<'_>) -> Result<(), Error> {
+    // Stricter than Go's `url.Parse`, which takes nearly any text; such a URL would fail at the first request.
     url::Url::parse(url).map(drop).map_err(|error| f.refuse("url", format!("not a URL: {error}")))
 }
 

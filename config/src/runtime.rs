@@ -21,6 +21,7 @@ section! {
 
 fn check_runtime(runtime: &mut RuntimeConfig, f: &mut Fields<'_>) -> Result<(), Error> {
     if let Some(level) = &mut runtime.log_level {
+        // `promslog.Level` takes any letter case and prints the lower one.
         *level = level.to_lowercase();
         if !LOG_LEVELS.contains(&level.as_str()) {
             let message = format!("unrecognized log level {level}; it is one of {}", LOG_LEVELS.join(", "));

@@ -9,11 +9,11 @@ use crate::Error;
 use crate::global::GlobalConfig;
 use crate::http::HttpClientConfig;
 use crate::limits::ScrapeLimits;
-use crate::names::{ESCAPINGS, EscapingScheme, ValidationScheme};
+use crate::names::{ESCAPINGS, EscapingScheme, ValidationScheme, unknown_escaping};
 use crate::protocol::{Place, Protocol, Protocols, ScrapeProtocol};
 use crate::relabel::Rules;
 use crate::schema::{Bool, Duration, Fields, Inline, Nonzero, OptionalBool, Path, Text, TextMap, section};
-use crate::sd::{Discoveries, SdConfig};
+use crate::sd::{Discoveries, SdConfig, check_static_targets};
 
 section! {
     /// One job: where its targets are, how they are scraped, and what is done with their samples.
@@ -128,16 +128,22 @@ fn check_scrape(job: &mut ScrapeConfig, f: &mut Fields<'_>, global: &GlobalConfi
             if job.scrape_native_histograms { &ScrapeProtocol::PROTO_FIRST } else { &ScrapeProtocol::DEFAULT };
         job.scrape_protocols = global.scrape_protocols.clone().unwrap_or_else(|| fitting.to_vec());
     }
+    // The codec of an optional path always gives a value, since empty and missing mean the same: `inherited` does not
+    // get its turn.
     if job.scrape_failure_log_file.is_none() {
         job.scrape_failure_log_file.clone_from(&global.scrape_failure_log_file);
     }
     complete_escaping(job, f, global)?;
-    check_targets(job, f)
+    check_static_targets((&job.sd, &job.relabel_configs), f, "metrics_path")
 }
 
 /// Chooses how names are escaped, and refuses UTF-8 names where the validation does not allow them.
 fn complete_escaping(job: &mut ScrapeConfig, f: &mut Fields<'_>, global: &GlobalConfig) -> Result<(), Error> {
     let name = "metric_name_escaping_scheme";
+    // That of `global` first, also where the job does not inherit it. A file without jobs may have any word there.
+    if !global.name_escaping.is_empty() && !ESCAPINGS.contains(&global.name_escaping.as_str()) {
+        return Err(f.refuse_all(unknown_escaping("global", &global.name_escaping)));
+    }
     if job.name_escaping.is_empty() {
         // A job that sets its validation itself does not inherit a way of escaping that may contradict it.
         let own = f.text("metric_name_validation_scheme")?.is_some_and(|text| !text.is_empty());
@@ -148,32 +154,10 @@ fn complete_escaping(job: &mut ScrapeConfig, f: &mut Fields<'_>, global: &Global
         };
     }
     if !ESCAPINGS.contains(&job.name_escaping.as_str()) {
-        let message = format!("unknown escaping scheme {:?}; it is one of {}", job.name_escaping, ESCAPINGS.join(", "));
-        return Err(f.refuse(name, message));
+        return Err(f.refuse(name, unknown_escaping("scrape config", &job.name_escaping)));
     }
     if job.name_validation == NameValidation::Legacy && job.name_escaping == "allow-utf-8" {
         return Err(f.refuse(name, "utf8 metric names requested but validation scheme is not set to UTF8"));
     }
     Ok(())
-}
-
-/// Refuses a URL in place of an address, unless relabelling may turn it into one.
-fn check_targets(job: &ScrapeConfig, f: &Fields<'_>) -> Result<(), Error> {
-    // Rules may take the address apart, as the configuration of blackbox exporter does with URLs.
-    if !job.relabel_configs.is_empty() {
-        return Ok(());
-    }
-    let groups = job.sd.iter().filter_map(|sd| match sd {
-        SdConfig::Static(group) => Some(group),
-        _ => None,
-    });
-    match groups.flat_map(|group| &group.targets).find(|target| target.contains('/')) {
-        Some(target) => {
-            let message = format!(
-                "{target:?} is not a valid hostname; write host:port, and the rest into scheme and metrics_path"
-            );
-            Err(f.refuse("static_configs", message))
-        }
-        None => Ok(()),
-    }
 }

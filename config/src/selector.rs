@@ -60,12 +60,14 @@ fn requirement(text: &str) -> Result<&str, String> {
 
 /// The word at the start, and the rest without leading blanks.
 fn word(text: &str) -> (&str, &str) {
+    // Blanks and the special symbols of the lexer in `k8s.io/apimachinery/pkg/labels`; a word is what has none of them.
     let end = text.find([' ', '\t', ',', '=', '!', '(', ')', '<', '>']).unwrap_or(text.len());
     (&text[..end], text[end..].trim_start())
 }
 
 /// Checks a field selector: `spec.nodeName=n1,status.phase!=Failed`.
 pub(crate) fn check_field_selector(selector: &str) -> Result<(), String> {
+    // `fields.ParseSelector` skips empty terms, unlike the parser of label selectors.
     let terms = selector.split(',').filter(|term| !term.is_empty());
     for term in terms {
         if !term.contains('=') {

@@ -8,6 +8,7 @@ const UNITS: [(&str, u32); 6] = [("EiB", 60), ("PiB", 50), ("TiB", 40), ("GiB", 
 /// When the text is not a size; in Prometheus' words.
 pub fn parse_size(text: &str) -> Result<i64, String> {
     let (sign, mut rest) = text.strip_prefix('-').map_or((1.0, text), |rest| (-1.0, rest));
+    // `units.ParseBase2Bytes` needs a unit everywhere else.
     if rest == "0" {
         return Ok(0);
     }

@@ -53,6 +53,7 @@ section! {
 }
 
 fn check_chunk_encoding(encoding: &mut ChunkEncodingConfig, f: &mut Fields<'_>) -> Result<(), Error> {
+    // Refused although it has no effect, for what Prometheus refuses it for.
     match encoding.floats.as_str() {
         "" | "xor" | "xor2" => Ok(()),
         other => {
@@ -82,6 +83,7 @@ section! {
 }
 
 fn check_retention(retention: &mut RetentionConfig, f: &mut Fields<'_>) -> Result<(), Error> {
+    // NaN lies in no range and is refused. Upstream's two comparisons let it through, and where it is read later, it is no limit.
     if retention.percentage.is_some_and(|percentage| !(0.0..=100.0).contains(&percentage)) {
         return Err(f.refuse("percentage", "'storage.tsdb.retention.percentage' must be in the range [0, 100]"));
     }

@@ -97,6 +97,7 @@ const NIL: &str = "nil target group item found";
 
 /// Checks the name of a label.
 fn checked(name: String) -> Result<String, String> {
+    // Whatever scheme the job has: upstream's `LabelName` decodes by the UTF-8 rules, which refuse the empty name.
     if NameValidation::Utf8.is_label_name(&name) {
         Ok(name)
     } else {
@@ -142,6 +143,7 @@ fn at(tree: &Tree, why: &str) -> String {
 
 fn yaml_text(tree: &Tree) -> Result<String, String> {
     match &*tree.kind {
+        // Go's zero value: a null target is the empty address, and relabelling may still set it.
         Kind::Scalar { .. } if tree.is_null() => Ok(String::new()),
         Kind::Scalar { text, .. } => Ok(text.clone()),
         _ => Err(at(tree, &format!("{}, where a text belongs", tree.what()))),

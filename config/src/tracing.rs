@@ -39,9 +39,15 @@ section! {
 }
 
 fn check_tracing(config: &mut TracingConfig, f: &mut Fields<'_>) -> Result<(), Error> {
+    // Null is not decoded by the type of the word, and passes, as with upstream.
+    if !matches!(config.client_type.as_str(), "http" | "grpc") && f.value("client_type").is_some() {
+        let message = format!("expected tracing client type to be to be http or grpc, but got {}", config.client_type);
+        return Err(f.refuse("client_type", message));
+    }
     if !matches!(config.compression.as_str(), "" | "gzip") {
         let message = format!("invalid compression type {} provided, valid options: gzip", config.compression);
         return Err(f.refuse("compression", message));
     }
-    check_headers(&config.headers, f, "authorization header configuration is not yet supported")
+    // Upstream has no credentials for traces, and a header is no place for a secret: it would be printed.
+    check_headers(&config.headers, f, "custom authorization header configuration is not yet supported")
 }

@@ -140,10 +140,11 @@ const HEADERS: [(&str, &[&str]); 5] = [
 
 fn check_headers(http: &mut HttpServerConfig, f: &mut Fields<'_>) -> Result<(), Error> {
     for (name, value) in &http.headers {
+        // By exact spelling, as `extraHTTPHeaders` of the exporter-toolkit is a map of canonical names.
         let Some((_, allowed)) = HEADERS.iter().find(|(known, _)| known == name) else {
             return Err(f.refuse("headers", format!("HTTP header {name:?} can not be configured")));
         };
-        if !allowed.is_empty() && !value.is_empty() && !allowed.contains(&value.as_str()) {
+        if !allowed.is_empty() && !allowed.contains(&value.as_str()) {
             let message = format!("invalid value for {name}: {value:?}; write one of {}", allowed.join(", "));
             return Err(f.refuse("headers", message));
         }
@@ -322,6 +323,7 @@ impl Codec<Option<WebTls>> for ServerTls {
 
     fn decode(f: &mut Fields<'_>, name: &'static str, (): ()) -> Result<Option<Option<WebTls>>, Error> {
         let tls: Option<Option<WebTls>> = Optional::<WebTls>::decode(f, name, ())?;
+        // Filtered after decoding, so that a section without certificates is checked all the same.
         Ok(Some(tls.flatten().filter(|tls| !tls.is_off())))
     }
 
@@ -365,7 +367,7 @@ impl Codec<BTreeMap<String, Secret>> for Users {
 
     fn encode(users: &BTreeMap<String, Secret>) -> Yaml {
         // Hashes are hidden too; they can be attacked offline.
-        Yaml::Map(users.keys().map(|name| (name.clone().into(), Yaml::text(SECRET_SHOWN))).collect())
+        Yaml::map(users.keys().map(|name| (name, Yaml::text(SECRET_SHOWN))))
     }
 
     fn shape() -> Shape {
@@ -378,6 +380,7 @@ fn is_bcrypt(hash: &str) -> bool {
     // The versions of bcrypt differ in bugs of old implementations; the form of the hash is the same.
     let rest = ["$2a$", "$2b$", "$2x$", "$2y$"].iter().find_map(|prefix| hash.strip_prefix(prefix));
     let Some((cost, rest)) = rest.and_then(|rest| rest.split_once('$')) else { return false };
+    // The bounds of Go's `bcrypt.MinCost` and `MaxCost`.
     let cost_fits = cost.len() == 2 && cost.parse::<u32>().is_ok_and(|cost| (4..=31).contains(&cost));
     cost_fits && rest.len() == 53 && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'/')
 }
@@ -441,6 +444,8 @@ mod tests {
             ("tls_server_config: {cert_file: a, key_file: b, min_version: SSL3}", "unknown TLS version"),
             ("http_server_config: {headers: {X-Other: a}}", "HTTP header \"X-Other\" can not be configured"),
             ("http_server_config: {headers: {X-Frame-Options: maybe}}", "write one of deny, sameorigin"),
+            ("http_server_config: {headers: {X-Frame-Options: ''}}", "write one of deny, sameorigin"),
+            ("http_server_config: {headers: {X-Content-Type-Options: }}", "write one of nosniff"),
             ("rate_limit: {interval: 1s}", "0 would refuse every request"),
         ] {
             let error = parse(text).unwrap_err();

@@ -131,7 +131,12 @@ fn read_all(patterns: &[PathBuf]) -> Vec<(PathBuf, Result<Vec<TargetGroup>, Erro
     // Sorted, and each file once.
     let mut paths = BTreeSet::new();
     for pattern in patterns {
-        if let Ok(found) = glob::glob(&pattern.to_string_lossy()) {
+        let mut pattern = pattern.to_string_lossy().into_owned();
+        // Two stars mean folders of any depth to the library, and no more than one star to Go's `filepath.Glob`.
+        while pattern.contains("**") {
+            pattern = pattern.replace("**", "*");
+        }
+        if let Ok(found) = glob::glob(&pattern) {
             paths.extend(found.filter_map(Result::ok));
         }
     }

@@ -108,6 +108,7 @@ impl Manager {
         if let Some(running) = self.running.get(config) {
             return running.id;
         }
+        // Never used again: what a task publishes while it is aborted must not reach a later discovery.
         let id = self.next_id;
         self.next_id += 1;
         self.store.add(id, config.field());

@@ -27,6 +27,7 @@ impl Metrics {
                 "Total number of update events sent to the SD consumers.",
                 &["name"],
             )?,
+            // One for all file discoveries, as upstream has it: metrics of a restarted one would be registered twice.
             file_errors: IntCounter::new("prometheus_sd_file_read_errors_total", "The number of File-SD read errors.")?,
         };
         registry.register(Box::new(metrics.discovered_targets.clone()))?;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use model::{TargetGroup, TargetGroups, time};
+use model::{TargetGroup, TargetGroups, Timestamp};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
 
@@ -57,8 +57,8 @@ pub struct ProviderStatus {
     pub used_by: Vec<(Consumer, String)>,
     /// What went wrong, until it works again.
     pub error: Option<String>,
-    /// When it last published groups, milliseconds since the epoch.
-    pub last_sync_ms: Option<i64>,
+    /// When it last published groups.
+    pub last_sync: Option<Timestamp>,
     /// Its groups.
     pub n_groups: usize,
     /// Targets in them.
@@ -86,7 +86,7 @@ struct Provider {
     /// By their sources.
     groups: BTreeMap<String, Arc<TargetGroup>>,
     error: Option<String>,
-    last_sync_ms: Option<i64>,
+    last_sync: Option<Timestamp>,
     /// Its groups changed since they were published.
     is_changed: bool,
 }
@@ -118,7 +118,7 @@ impl TargetStore {
 
     /// Adds a discovery without groups.
     pub(crate) fn add(&self, id: u64, kind: &'static str) {
-        let provider = Provider { kind, groups: BTreeMap::new(), error: None, last_sync_ms: None, is_changed: false };
+        let provider = Provider { kind, groups: BTreeMap::new(), error: None, last_sync: None, is_changed: false };
         self.state().providers.insert(id, provider);
     }
 
@@ -161,7 +161,7 @@ impl TargetStore {
                 provider.groups.insert(group.source.clone(), Arc::new(group));
             }
         }
-        provider.last_sync_ms = Some(time::now_ms());
+        provider.last_sync = Some(Timestamp::now());
         provider.is_changed = true;
         // Before waking the publisher, which takes the same lock.
         drop(state);
@@ -189,7 +189,7 @@ impl TargetStore {
             kind: provider.kind,
             used_by: used_by(id),
             error: provider.error.clone(),
-            last_sync_ms: provider.last_sync_ms,
+            last_sync: provider.last_sync,
             n_groups: provider.groups.len(),
             n_targets: provider.groups.values().map(|group| group.targets.len()).sum(),
         };

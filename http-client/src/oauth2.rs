@@ -198,7 +198,7 @@ impl Tokens {
         form.extend_pairs(params);
         match style {
             AuthStyle::Assertion => {
-                let now_s = model::time::now_ms() / 1000;
+                let now_s = model::Timestamp::now().0 / 1000;
                 form.append_pair("assertion", &assertion(&self.config, secret, now_s)?);
             }
             AuthStyle::Body => {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 #[cfg(doc)]
 use crate::sample;
-use crate::{Exemplar, Histogram, Labels};
+use crate::{Exemplar, Histogram, Labels, Timestamp};
 
 /// What samples come from together: one target, one rule group. Not given out again for something else as long as the
 /// appender lives. Once nothing stored refers to it any more the store may forget it, as it may a [`MetricId`] and a
@@ -43,16 +43,16 @@ impl Layout {
 pub struct Row<'a> {
     /// Who was scraped.
     pub source: SourceId,
-    /// The time of the scrape, milliseconds since the epoch; of every column that is not in `own_times`.
-    pub ts_ms: i64,
+    /// The time of the scrape; of every column that is not in `own_times`.
+    pub ts: Timestamp,
     /// What the columns are.
     pub layout: &'a Layout,
     /// One value per column, bit-exact; the value of an absent column is ignored.
     pub values: &'a [f64],
     /// Bit `i % 64` of word `i / 64` says whether column `i` was exposed; `values.len().div_ceil(64)` words.
     pub present: &'a [u64],
-    /// Columns whose sample carries its own time: (column, milliseconds), columns ascending, each present.
-    pub own_times: &'a [(u32, i64)],
+    /// Columns whose sample carries its own time: column and time, columns ascending, each present.
+    pub own_times: &'a [(u32, Timestamp)],
     /// Columns whose sample is a native histogram, columns ascending, each present and with [`sample::histogram_mark`] as
     /// its value; each valid ([`Histogram::validate`]).
     pub histograms: &'a [(u32, Histogram)],
@@ -63,8 +63,8 @@ pub struct Row<'a> {
 pub struct ExtraSample {
     /// The column of the row's layout.
     pub column: u32,
-    /// Its time, milliseconds since the epoch.
-    pub ts_ms: i64,
+    /// Its time.
+    pub ts: Timestamp,
     /// The value, bit-exact; [`sample::histogram_mark`] for a native histogram.
     pub value: f64,
     /// The native histogram, if it is one; valid ([`Histogram::validate`]).
@@ -167,9 +167,9 @@ pub trait Appender: Send + Sync {
         self.commit_scrape(&rows.iter().map(|row| Scraped::from(*row)).collect::<Vec<_>>())
     }
 
-    /// From when on a sample is taken although its series has a later one, milliseconds since the epoch.
-    fn takes_late_from_ms(&self) -> i64 {
-        i64::MAX
+    /// From when on a sample is taken although its series has a later one.
+    fn takes_late_from(&self) -> Timestamp {
+        Timestamp::MAX
     }
 
     /// Does it keep exemplars? Where it does not, nobody need read them.

@@ -1,6 +1,6 @@
 //! Exemplars: single events behind a sample.
 
-use crate::Labels;
+use crate::{Labels, Timestamp};
 
 /// One of the events that a sample counted.
 #[derive(Clone, Debug, PartialEq)]
@@ -9,8 +9,8 @@ pub struct Exemplar {
     pub labels: Labels,
     /// What was measured of it.
     pub value: f64,
-    /// When it was, milliseconds since the epoch.
-    pub ts_ms: i64,
+    /// When it was.
+    pub ts: Timestamp,
 }
 
 impl Exemplar {

@@ -9,7 +9,7 @@
 //!   labels are a source's · `target_group` what discovery says ·
 //!   `histogram/` native histograms, their rules and bounds · `exemplar` single events · `sample` values that are markers ·
 //!   `causes` errors in words · `duration`, `float` Prometheus' and Go's spelling of numbers · `letter` which
-//!   characters are letters · `time` the wall clock.
+//!   characters are letters · `time` points in time, the wall clock.
 //! - **Tests**: at the foot of each file; `tests/` holds the ones that read upstream's data.
 
 pub mod appender;
@@ -45,3 +45,4 @@ pub use relabel::{NameValidation, RelabelAction, RelabelError, RelabelRule, Rela
 pub use series_appender::{Lateness, SeriesAppendError, SeriesAppender, SeriesBatch, SeriesSamples};
 pub use source_labels::SourceLabels;
 pub use target_group::{TargetGroup, TargetGroups};
+pub use time::Timestamp;

@@ -6,7 +6,7 @@
 
 use crate::labels::METRIC_NAME;
 use crate::source_labels::SourceLabels;
-use crate::{AppendError, Committed, Exemplar, Histogram, Labels};
+use crate::{AppendError, Committed, Exemplar, Histogram, Labels, Timestamp};
 
 #[cfg(doc)]
 use crate::sample;
@@ -16,16 +16,16 @@ use crate::sample;
 pub struct SeriesSamples<'a> {
     /// All labels of the series.
     pub labels: &'a Labels,
-    /// Times in any order, milliseconds since the epoch. Of two samples at one time the first counts.
-    pub timestamps_ms: &'a [i64],
+    /// Times in any order. Of two samples at one time the first counts.
+    pub timestamps: &'a [Timestamp],
     /// A value per time, bit-exact; [`sample::histogram_mark`] for a native histogram.
     pub values: &'a [f64],
     /// The native histograms: index of the time and histogram, indices ascending; each valid ([`Histogram::validate`]).
     pub histograms: &'a [(u32, Histogram)],
-    /// Since when the counter or histogram at these times counts, where that is known: index of the time and milliseconds.
+    /// Since when the counter or histogram at these times counts, where that is known: index of the time, and since when.
     /// Where counting began within the batch, between the sample before and this one, a zero is stored then, and counted as a
     /// sample. Not for native histograms.
-    pub starts: &'a [(u32, i64)],
+    pub starts: &'a [(u32, Timestamp)],
     /// Exemplars of the series.
     pub exemplars: &'a [Exemplar],
 }
@@ -33,8 +33,8 @@ pub struct SeriesSamples<'a> {
 impl<'a> SeriesSamples<'a> {
     /// Samples that are floats, and no more than that.
     #[must_use]
-    pub fn floats(labels: &'a Labels, timestamps_ms: &'a [i64], values: &'a [f64]) -> Self {
-        Self { labels, timestamps_ms, values, histograms: &[], starts: &[], exemplars: &[] }
+    pub fn floats(labels: &'a Labels, timestamps: &'a [Timestamp], values: &'a [f64]) -> Self {
+        Self { labels, timestamps, values, histograms: &[], starts: &[], exemplars: &[] }
     }
 }
 
@@ -64,7 +64,7 @@ impl SeriesBatch<'_> {
     /// How many samples there are.
     #[must_use]
     pub fn samples(&self) -> usize {
-        self.series.iter().map(|series| series.timestamps_ms.len()).sum()
+        self.series.iter().map(|series| series.timestamps.len()).sum()
     }
 
     /// What it is, for messages: `3000 samples of 12 series of {job="x"}`, by the labels that name the source of the first.
@@ -130,7 +130,8 @@ mod tests {
         let (a, b) = (labels(&[("__name__", "a"), ("job", "x")]), labels(&[("__name__", "b"), ("job", "x")]));
         let (other, none) = (labels(&[("__name__", "a"), ("job", "y")]), labels(&[("__name__", "c")]));
         let describe = |all: &[&Labels]| {
-            let series: Vec<_> = all.iter().map(|one| SeriesSamples::floats(one, &[1, 2], &[0.0; 2])).collect();
+            let series: Vec<_> =
+                all.iter().map(|one| SeriesSamples::floats(one, &[Timestamp(1), Timestamp(2)], &[0.0; 2])).collect();
             SeriesBatch { series: &series, sources: &SourceLabels::Known, lateness: Lateness::Any }.describe()
         };
         assert_eq!(describe(&[]), "0 samples of 0 series");

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kit::{MemQuerier, Samples};
-use model::{Labels, MergedQuerier, Querier, QuerierError, ReadHints, Selection, SeriesOrder};
+use model::{Labels, MergedQuerier, Querier, QuerierError, ReadHints, Selection, SeriesOrder, Timestamp};
 use proptest::prelude::*;
 
-const ALL: Selection<'static> = Selection { start_ms: 0, end_ms: 100, matchers: &[] };
+const ALL: Selection<'static> = Selection { start: Timestamp(0), end: Timestamp(100), matchers: &[] };
 
 fn merged(stores: &[MemQuerier]) -> MergedQuerier {
     let mut stores = stores.iter().cloned().map(|store| Arc::new(store) as Arc<dyn Querier>);
@@ -27,10 +27,14 @@ fn read(stores: &[MemQuerier], limit: usize) -> Result<(Found, Vec<String>), Que
     parts.read_all(&mut |batch| {
         for batch in batch.into_series() {
             let column = &batch.columns[0];
-            let mut samples: Samples =
-                batch.timestamps_ms.iter().zip(&column.values).map(|(ts, value)| (*ts, (*value as u8, 0))).collect();
-            for (slot, start_ms) in &column.start_times_ms {
-                samples.get_mut(&batch.timestamps_ms[*slot as usize]).unwrap().1 = *start_ms;
+            let mut samples: Samples = batch
+                .timestamps
+                .iter()
+                .zip(&column.values)
+                .map(|(ts, value)| (*ts, (*value as u8, Timestamp::EPOCH)))
+                .collect();
+            for (slot, start) in &column.start_times {
+                samples.get_mut(&batch.timestamps[*slot as usize]).unwrap().1 = *start;
             }
             let odd: Vec<f64> = column.values.iter().copied().filter(|value| value % 2.0 == 1.0).collect();
             assert_eq!(odd, column.histograms.iter().map(|(_, histogram)| histogram.sum).collect::<Vec<_>>());
@@ -43,7 +47,7 @@ fn read(stores: &[MemQuerier], limit: usize) -> Result<(Found, Vec<String>), Que
 
 fn store(series: &[(&str, &[(i64, u8)])]) -> MemQuerier {
     let series = series.iter().map(|(name, samples)| {
-        let samples = samples.iter().map(|&(ts, value)| (ts, (value, 0))).collect();
+        let samples = samples.iter().map(|&(ts, value)| (Timestamp(ts), (value, Timestamp::EPOCH))).collect();
         (Labels::from_pairs([("__name__", *name)]), samples)
     });
     MemQuerier { series: series.collect(), fails_at: None }
@@ -52,7 +56,11 @@ fn store(series: &[(&str, &[(i64, u8)])]) -> MemQuerier {
 fn stores() -> impl Strategy<Value = Vec<MemQuerier>> {
     let labels = (prop::sample::select(vec!["a", "b", "c"]), prop::sample::select(vec!["", "x", "y"]));
     let labels = labels.prop_map(|(name, i)| Labels::from_pairs([("__name__", name), ("i", i)]));
-    let samples = prop::collection::btree_map(0i64..12, (any::<u8>(), prop::sample::select(vec![0i64, 5])), 1..8);
+    let samples = prop::collection::btree_map(
+        (0i64..12).prop_map(Timestamp),
+        (any::<u8>(), prop::sample::select(vec![Timestamp::EPOCH, Timestamp(5)])),
+        1..8,
+    );
     let series = prop::collection::btree_map(labels, samples, 0..7);
     prop::collection::vec(series.prop_map(|series| MemQuerier { series, fails_at: None }), 2..4)
 }

@@ -76,7 +76,7 @@ fn recorded_expressions_are_those_of_prometheus() {
 #[test]
 fn random_expressions_are_those_of_prometheus() {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    let seed = number("WEFT_REGEX_SEED").unwrap_or(u64::try_from(model::time::now_ms()).unwrap());
+    let seed = number("WEFT_REGEX_SEED").unwrap_or(u64::try_from(model::Timestamp::now().0).unwrap());
     let count = number("WEFT_REGEX_COUNT").unwrap_or(3000);
     let mut go = Command::new("go");
     go.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/goregex")).env("GOFLAGS", "-mod=readonly");

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use model::{
     Batch, BatchSink, Column, Histogram, Labels, Listing, Matcher, MetricId, PartReader, Parts, Querier, QuerierError,
-    ReadHints, Selection,
+    ReadHints, Selection, Timestamp,
 };
 use parking_lot::Mutex;
 use query::{Engine, EngineOptions, QueryOptions, Stats};
@@ -20,7 +20,7 @@ use query::{Engine, EngineOptions, QueryOptions, Stats};
 const EVERY_MS: i64 = 15_000;
 const SAMPLES: i64 = 480;
 const STEPS: i64 = 60;
-const END_MS: i64 = (SAMPLES - 1) * EVERY_MS;
+const END: Timestamp = Timestamp((SAMPLES - 1) * EVERY_MS);
 const OF_SOURCE: usize = 50;
 
 /// Batches of one source each, of one metric.
@@ -35,8 +35,8 @@ impl Memory {
         for name in ["counter_total", "gauge", "latency_bucket", "native"] {
             for source in 0..series.div_ceil(OF_SOURCE) {
                 let columns = (0..OF_SOURCE.min(series - source * OF_SOURCE)).map(|i| column(name, source, i));
-                let timestamps_ms = (0..SAMPLES).map(|i| i * EVERY_MS).collect();
-                batches.push((name, Batch { timestamps_ms, columns: columns.collect(), ..Batch::default() }));
+                let timestamps = (0..SAMPLES).map(|i| Timestamp(i * EVERY_MS)).collect();
+                batches.push((name, Batch { timestamps, columns: columns.collect(), ..Batch::default() }));
             }
         }
         Self { batches }
@@ -95,7 +95,7 @@ impl PartReader for Chosen<'_> {
         let batch = self.0[part];
         let matches = |column: &&Column| self.1.iter().all(|m| m.matches(column.metric.value(&m.name)));
         let columns = batch.columns.iter().filter(matches).cloned().collect();
-        sink(Batch { timestamps_ms: batch.timestamps_ms.clone(), columns, ..Batch::default() })
+        sink(Batch { timestamps: batch.timestamps.clone(), columns, ..Batch::default() })
     }
 }
 
@@ -226,11 +226,11 @@ fn main() {
         threads: 1,
         ..EngineOptions::default()
     });
-    let start_ms = END_MS - (STEPS - 1) * 60_000;
+    let start = END - (STEPS - 1) * 60_000;
     let fastest = |query: &str| {
         let run = || {
             let begun = Instant::now();
-            engine.range(&memory, query, start_ms, END_MS, 60_000, &QueryOptions::default()).unwrap();
+            engine.range(&memory, query, start, END, 60_000, &QueryOptions::default()).unwrap();
             begun.elapsed()
         };
         (0..rounds).map(|_| run()).min().unwrap_or_default()
@@ -238,7 +238,7 @@ fn main() {
     let held = |query: &str| {
         let stats = Arc::new(Mutex::new(Stats::default()));
         let options = QueryOptions { stats: Some(Arc::clone(&stats)), ..QueryOptions::default() };
-        engine.range(&memory, query, start_ms, END_MS, 60_000, &options).unwrap();
+        engine.range(&memory, query, start, END, 60_000, &options).unwrap();
         stats.lock().peak_samples as f64 / (series as f64 * STEPS as f64)
     };
     let per = |took: Duration| took.as_nanos() as f64 / (series as f64 * STEPS as f64);
@@ -270,8 +270,8 @@ fn planning(engine: &Engine) {
         "histogram_quantile(0.99, sum by (le, route) (rate(latency_bucket{job=\"api\"}[5m])))",
     ] {
         let prepared = engine.prepare(query, &options).unwrap();
-        let anew = per(&|| drop(engine.instant(&nothing, query, 0, &options).unwrap()));
-        let kept = per(&|| drop(prepared.instant(&nothing, 0, &options).unwrap()));
+        let anew = per(&|| drop(engine.instant(&nothing, query, Timestamp(0), &options).unwrap()));
+        let kept = per(&|| drop(prepared.instant(&nothing, Timestamp(0), &options).unwrap()));
         println!("{anew:>10.0} {kept:>6.0}  {query}");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use model::Timestamp;
 use model::float::format_g;
 
 use crate::functions::histogram::Raised;
@@ -35,8 +36,8 @@ pub(crate) struct Annotations {
 struct Forced {
     raised: Raised,
     samples: usize,
-    first_ms: i64,
-    last_ms: i64,
+    from: Timestamp,
+    to: Timestamp,
 }
 
 impl Annotations {
@@ -62,28 +63,28 @@ impl Annotations {
     }
 
     /// Records that a classic histogram was made monotonic.
-    pub(crate) fn forced(&mut self, text: &str, span: Span, metric: &str, (ts_ms, raised): (i64, Raised)) {
+    pub(crate) fn forced(&mut self, text: &str, span: Span, metric: &str, (ts, raised): (Timestamp, Raised)) {
         self.count += 1;
         // A metric that is known already is still updated: only new ones are refused.
         if self.forced.len() >= KEPT_MAX && !self.forced.contains_key(metric) {
             return;
         }
-        let new = Forced { raised, samples: 0, first_ms: ts_ms, last_ms: ts_ms };
+        let new = Forced { raised, samples: 0, from: ts, to: ts };
         let (place, forced) = self.forced.entry(metric.to_owned()).or_insert_with(|| (String::new(), new));
         *place = line_column(text, span.start);
         forced.raised = forced.raised.and(raised);
         forced.samples += 1;
-        forced.first_ms = forced.first_ms.min(ts_ms);
-        forced.last_ms = forced.last_ms.max(ts_ms);
+        forced.from = forced.from.min(ts);
+        forced.to = forced.to.max(ts);
     }
 
     /// Warnings and infos, sorted.
     pub(crate) fn into_texts(mut self) -> (Vec<String>, Vec<String>) {
         // One info per metric summarises all samples that were corrected.
-        for (metric, (place, Forced { raised, samples, first_ms, last_ms })) in self.forced {
+        for (metric, (place, Forced { raised, samples, from, to })) in self.forced {
             let of = if metric.is_empty() { String::new() } else { format!(" for metric name {metric:?}") };
             let [first, last] = [raised.first, raised.last].map(format_g);
-            let [from, to] = [first_ms, last_ms].map(|ms| rfc3339(ms / 1000));
+            let [from, to] = [from, to].map(|ts| rfc3339(ts.0 / 1000));
             let most = two_digits(raised.most);
             let message = format!(
                 "PromQL info: input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile){of}, from buckets {first} to {last}, with a max diff of {most}, over {samples} samples from {from} to {to}"
@@ -304,7 +305,7 @@ mod tests {
     fn warnings_of_the_store_are_told_once_whatever_reads_it() {
         let mut store = Store::default();
         for i in 0..40 {
-            store.load_line(&format!("x_total{{i=\"{i}\"}} {i}+{i}x40"), (0, 30_000)).unwrap();
+            store.load_line(&format!("x_total{{i=\"{i}\"}} {i}+{i}x40"), (Timestamp(0), 30_000)).unwrap();
         }
         let store = Wrapped(store, Damaged);
         for query in [
@@ -317,7 +318,8 @@ mod tests {
             "topk(2, x_total) or bottomk(2, x_total)",
             "absent(none)",
         ] {
-            let result = Engine::default().instant(&store, query, 420_000, &QueryOptions::default()).unwrap();
+            let result =
+                Engine::default().instant(&store, query, Timestamp(420_000), &QueryOptions::default()).unwrap();
             assert_eq!(result.warnings, ["some of it is damaged"], "{query}");
         }
     }

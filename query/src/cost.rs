@@ -101,6 +101,7 @@ impl Budget {
 mod tests {
     use std::sync::Arc;
 
+    use model::Timestamp;
     use parking_lot::Mutex;
 
     use super::*;
@@ -110,9 +111,9 @@ mod tests {
     fn store() -> Store {
         let mut store = Store::default();
         for i in 0..10 {
-            store.load_line(&format!("a{{i=\"{i}\"}} {i}+1x20"), (0, 60_000)).unwrap();
+            store.load_line(&format!("a{{i=\"{i}\"}} {i}+1x20"), (Timestamp(0), 60_000)).unwrap();
         }
-        store.load_line("h {{schema:0 count:4 sum:10 buckets:[1 3]}}x20", (0, 60_000)).unwrap();
+        store.load_line("h {{schema:0 count:4 sum:10 buckets:[1 3]}}x20", (Timestamp(0), 60_000)).unwrap();
         store
     }
 
@@ -124,7 +125,9 @@ mod tests {
     fn cost(query: &str) -> (u64, u64) {
         let stats = Arc::new(Mutex::new(Stats::default()));
         let options = QueryOptions { stats: Some(Arc::clone(&stats)), ..QueryOptions::default() };
-        engine(CostLimits::enabled(), 2).range(&store(), query, 600_000, 840_000, 60_000, &options).unwrap();
+        engine(CostLimits::enabled(), 2)
+            .range(&store(), query, Timestamp(600_000), Timestamp(840_000), 60_000, &options)
+            .unwrap();
         let stats = stats.lock();
         (stats.series, stats.samples_read)
     }
@@ -155,7 +158,10 @@ mod tests {
                 all.set(limits.0, limits.1, 0);
                 let options = QueryOptions { max_series: own.0, max_samples_read: own.1, ..QueryOptions::default() };
                 let engine = engine(all, threads);
-                engine.range(&store(), query, 600_000, 840_000, 60_000, &options).err().map(|error| error.to_string())
+                engine
+                    .range(&store(), query, Timestamp(600_000), Timestamp(840_000), 60_000, &options)
+                    .err()
+                    .map(|error| error.to_string())
             };
             let series = Some("query would load too many series into memory in query execution".to_owned());
             let samples = Some("query would read too many samples in query execution".to_owned());
@@ -172,7 +178,11 @@ mod tests {
         }
         let off = CostLimits::default();
         off.set(1, 1, 1);
-        assert!(engine(off, 1).range(&store(), "a", 0, 60_000, 60_000, &QueryOptions::default()).is_ok());
+        assert!(
+            engine(off, 1)
+                .range(&store(), "a", Timestamp(0), Timestamp(60_000), 60_000, &QueryOptions::default())
+                .is_ok()
+        );
     }
 
     #[test]

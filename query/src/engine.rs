@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::{Matcher, Querier};
+use model::{Matcher, Querier, Timestamp};
 
 use crate::Error;
 use crate::bounds::Bounds;
@@ -136,13 +136,13 @@ impl Engine {
         &self,
         querier: &dyn Querier,
         text: &str,
-        ts_ms: i64,
+        ts: Timestamp,
         options: &QueryOptions,
     ) -> Result<QueryResult, Error> {
-        self.evaluate(querier, text, (Form::Vector, Times::instant(ts_ms)), options)
+        self.evaluate(querier, text, (Form::Vector, Times::instant(ts)), options)
     }
 
-    /// The values of a query at `start_ms`, `start_ms + step_ms` and so on up to `end_ms`.
+    /// The values of a query at `start`, `start + step_ms` and so on up to `end`.
     ///
     /// # Errors
     /// When the query does not parse, fails on this data, or goes past a limit.
@@ -151,12 +151,12 @@ impl Engine {
         &self,
         querier: &dyn Querier,
         text: &str,
-        start_ms: i64,
-        end_ms: i64,
+        start: Timestamp,
+        end: Timestamp,
         step_ms: i64,
         options: &QueryOptions,
     ) -> Result<QueryResult, Error> {
-        self.evaluate(querier, text, (Form::Matrix, Times { start_ms, end_ms, step_ms }), options)
+        self.evaluate(querier, text, (Form::Matrix, Times { start, end, step_ms }), options)
     }
 
     /// Plans and evaluates, on one stack and within one set of limits.
@@ -184,7 +184,7 @@ impl Engine {
         &self,
         querier: Option<&dyn Querier>,
         text: &str,
-        times: (i64, i64, i64),
+        times: (Timestamp, Timestamp, i64),
         options: &QueryOptions,
     ) -> Result<Explanation, Error> {
         self.prepare(text, options)?.explain(querier, times, options)
@@ -199,10 +199,10 @@ impl Engine {
         &self,
         (querier, scrape_interval_ms): (&dyn Querier, i64),
         text: &str,
-        (start_ms, end_ms, step_ms): (i64, i64, i64),
+        (start, end, step_ms): (Timestamp, Timestamp, i64),
         options: &QueryOptions,
     ) -> Result<(CostEstimate, Vec<String>), Error> {
-        let times = Times { start_ms, end_ms, step_ms };
+        let times = Times { start, end, step_ms };
         let bounds = self.bounds(options);
         Stack::of(text).run(&bounds, || {
             let taken = Reservation::new(&bounds.memory);
@@ -215,7 +215,7 @@ impl Engine {
             // Not optimised: what nodes share is not part of the estimate.
             plan::resolve(&mut plan, times)?;
             plan::analysis::analyse(&mut plan);
-            let lookback_ms = options.lookback_delta_ms.unwrap_or(self.options.lookback_delta_ms).max(1);
+            let lookback_ms = self.options.lookback_ms(options);
             let default_step_ms = self.options.default_step_ms;
             let context =
                 EstimateContext { querier, bounds: &bounds, lookback_ms, default_step_ms, scrape_interval_ms };

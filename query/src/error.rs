@@ -10,7 +10,7 @@ pub enum Error {
     /// The query cannot be evaluated on this data, for instance because of a many-to-many match.
     #[error("{0}")]
     Execution(String),
-    /// It took longer than [`crate::EngineOptions::timeout`].
+    /// It took longer than [`EngineOptions::timeout`](field@crate::EngineOptions::timeout).
     #[error("query timed out in expression evaluation")]
     Timeout,
     /// The client canceled it.

@@ -2,7 +2,7 @@
 //! a few series.
 
 use model::sample::is_stale;
-use model::{Batch, Listing, Querier, QuerierError, ReadHints, Selection};
+use model::{Batch, Listing, Querier, QuerierError, ReadHints, Selection, Timestamp};
 
 use crate::Error;
 use crate::bounds::Bounds;
@@ -35,40 +35,37 @@ pub(crate) struct EstimateContext<'a> {
 /// The steps at which an expression is evaluated.
 #[derive(Clone, Copy)]
 struct Steps {
-    start_ms: i64,
-    end_ms: i64,
+    start: Timestamp,
+    end: Timestamp,
     step_ms: i64,
 }
 
 impl Steps {
     fn count(self) -> i64 {
-        if self.end_ms < self.start_ms {
-            0
-        } else {
-            (self.end_ms.saturating_sub(self.start_ms) / self.step_ms).saturating_add(1)
-        }
+        if self.end < self.start { 0 } else { (self.end.saturating_since(self.start) / self.step_ms).saturating_add(1) }
     }
 
     /// The steps of a subquery, aligned to multiples of its step.
     fn within(self, shift: &Shift, range_ms: i64, step_ms: i64) -> Self {
         let (start, end) = ends(self, shift);
         let first = start.saturating_sub(range_ms);
-        let mut start_ms = first / step_ms * step_ms;
-        if start_ms <= first {
-            start_ms = start_ms.saturating_add(step_ms);
+        // As in `Evaluator::subquery`, but saturating: an estimate is made of times that no evaluation has checked.
+        let mut start = Timestamp(first.0 / step_ms * step_ms);
+        if start <= first {
+            start = start.saturating_add(step_ms);
         }
-        Self { start_ms, end_ms: end, step_ms }
+        Self { start, end, step_ms }
     }
 }
 
 /// The end of the range of the first and of the last step.
-fn ends(steps: Steps, shift: &Shift) -> (i64, i64) {
+fn ends(steps: Steps, shift: &Shift) -> (Timestamp, Timestamp) {
     // The last step may be before the end: the range need not be a multiple of the step.
-    let whole = steps.end_ms.saturating_sub(steps.start_ms) / steps.step_ms * steps.step_ms;
-    let last = steps.start_ms.saturating_add(whole);
+    let whole = steps.end.saturating_since(steps.start) / steps.step_ms * steps.step_ms;
+    let last = steps.start.saturating_add(whole);
     let (start, end) = match shift.at {
-        Some(At::Ms(ms)) => (ms, ms),
-        _ => (steps.start_ms, last),
+        Some(At::Time(time)) => (time, time),
+        _ => (steps.start, last),
     };
     (start.saturating_sub(shift.offset.ms), end.saturating_sub(shift.offset.ms))
 }
@@ -77,8 +74,8 @@ fn ends(steps: Steps, shift: &Shift) -> (i64, i64) {
 pub(crate) struct Reading<'p> {
     pub(crate) id: NodeId,
     scan: &'p Scan,
-    first_end_ms: i64,
-    last_end_ms: i64,
+    first_end: Timestamp,
+    last_end: Timestamp,
     /// The range of each step; 0 for instant selectors.
     range_ms: i64,
     steps: i64,
@@ -104,9 +101,9 @@ pub(crate) fn estimate(
 
 /// All scans of a plan at these times; true if the query will read more than can be known before it runs.
 pub(crate) fn readings<'p>(plan: &'p Plan, times: Times, context: EstimateContext<'_>) -> (Vec<Reading<'p>>, bool) {
-    let Times { start_ms, end_ms, step_ms } = times;
+    let Times { start, end, step_ms } = times;
     let mut collector = Collector { plan, context, readings: Vec::new(), incomplete: false };
-    collector.collect(Plan::ROOT, Steps { start_ms, end_ms, step_ms: step_ms.max(1) });
+    collector.collect(Plan::ROOT, Steps { start, end, step_ms: step_ms.max(1) });
     (collector.readings, collector.incomplete)
 }
 
@@ -121,7 +118,7 @@ impl Collector<'_, '_> {
     fn collect(&mut self, id: NodeId, steps: Steps) {
         let node = self.plan.node(id);
         // Invariant nodes are evaluated at the first step only.
-        let steps = if node.facts.invariant { Steps { end_ms: steps.start_ms, ..steps } } else { steps };
+        let steps = if node.facts.invariant { Steps { end: steps.start, ..steps } } else { steps };
         let lookback_ms = self.context.lookback_ms;
         match &node.kind {
             NodeKind::Vector(scan) => {
@@ -156,8 +153,8 @@ impl Collector<'_, '_> {
 }
 
 fn reading<'p>((id, scan): (NodeId, &'p Scan), steps: Steps, range_ms: i64) -> Reading<'p> {
-    let (first_end_ms, last_end_ms) = ends(steps, &scan.shift);
-    Reading { id, scan, first_end_ms, last_end_ms, range_ms, steps: steps.count(), step_ms: steps.step_ms }
+    let (first_end, last_end) = ends(steps, &scan.shift);
+    Reading { id, scan, first_end, last_end, range_ms, steps: steps.count(), step_ms: steps.step_ms }
 }
 
 /// The density of samples, measured on a few series.
@@ -180,13 +177,13 @@ impl Density {
             let histogram = |i: usize| column.histograms.iter().find(|(at, _)| *at as usize == i).map(|(_, h)| h);
             let is_float = |i: usize| column.is_present(i) && !is_stale(column.values[i]);
             // Slots with a float or a histogram; stale markers are not samples.
-            let found = (0..batch.timestamps_ms.len()).filter(|i| histogram(*i).is_some() || is_float(*i));
+            let found = (0..batch.timestamps.len()).filter(|i| histogram(*i).is_some() || is_float(*i));
             let found: Vec<usize> = found.collect();
             let (Some(first), Some(last)) = (found.first(), found.last()) else { continue };
             self.series += 1;
             self.samples += found.len() as u64;
             self.gaps += found.len() as u64 - 1;
-            let span_ms = batch.timestamps_ms[*last].saturating_sub(batch.timestamps_ms[*first]);
+            let span_ms = batch.timestamps[*last].saturating_since(batch.timestamps[*first]);
             self.span_ms = self.span_ms.saturating_add(span_ms);
             self.weight += histogram(*first).map_or(1, |histogram| weight(histogram) as u64);
         }
@@ -196,15 +193,14 @@ impl Density {
 impl EstimateContext<'_> {
     pub(crate) fn cost_of(&self, reading: &Reading<'_>) -> Result<CostEstimate, Error> {
         let back_ms = if reading.range_ms > 0 { reading.range_ms } else { self.lookback_ms };
-        let (start_ms, end_ms) = (reading.first_end_ms.saturating_sub(back_ms).saturating_add(1), reading.last_end_ms);
-        let selection = Selection { start_ms, end_ms, matchers: &reading.scan.matchers };
+        let (start, end) = (reading.first_end.saturating_sub(back_ms).saturating_add(1), reading.last_end);
+        let selection = Selection { start, end, matchers: &reading.scan.matchers };
         let series = self.count(&selection)?;
         if series == 0 {
             return Ok(CostEstimate::default());
         }
         // Density is measured on the most recent hours only.
-        let density =
-            self.density(&Selection { start_ms: start_ms.max(end_ms.saturating_sub(SAMPLED_MS)), ..selection })?;
+        let density = self.density(&Selection { start: start.max(end.saturating_sub(SAMPLED_MS)), ..selection })?;
         let interval_ms = if density.gaps > 0 {
             density.span_ms as f64 / density.gaps as f64
         } else {
@@ -212,8 +208,7 @@ impl EstimateContext<'_> {
         };
         let mut samples = series as f64 * samples_of_one(reading, interval_ms);
         // Where the whole range was measured, the estimate cannot exceed what is there.
-        if reading.range_ms > 0 && density.series > 0 && end_ms.saturating_sub(start_ms) <= SAMPLED_MS {
-            // Not more than the samples that exist.
+        if reading.range_ms > 0 && density.series > 0 && end.saturating_since(start) <= SAMPLED_MS {
             samples = samples.min((series as f64 * density.samples as f64 / density.series as f64).round());
         }
         let each = if density.series > 0 { density.weight as f64 / density.series as f64 } else { 1.0 };
@@ -282,6 +277,8 @@ fn samples_of_one(reading: &Reading<'_>, interval_ms: f64) -> f64 {
 mod tests {
     use std::sync::Arc;
 
+    use model::Timestamp;
+
     use crate::promqltest::Store;
     use crate::{CostEstimate, Engine, EngineOptions, MemoryPool, QueryOptions};
 
@@ -289,15 +286,15 @@ mod tests {
     fn what_queries_will_cost() {
         let mut store = Store::default();
         for i in 0..80 {
-            store.load_line(&format!("a{{i=\"{i}\"}} {i}+1x60"), (0, 30_000)).unwrap();
+            store.load_line(&format!("a{{i=\"{i}\"}} {i}+1x60"), (Timestamp(0), 30_000)).unwrap();
         }
-        store.load_line("h {{schema:0 count:4 sum:10 buckets:[1 3]}}x60", (0, 60_000)).unwrap();
-        store.load_line("target_info{instance=\"i\"} 1x60", (0, 60_000)).unwrap();
+        store.load_line("h {{schema:0 count:4 sum:10 buckets:[1 3]}}x60", (Timestamp(0), 60_000)).unwrap();
+        store.load_line("target_info{instance=\"i\"} 1x60", (Timestamp(0), 60_000)).unwrap();
         let engine = Engine::new(EngineOptions::default().with_features(EngineOptions::features()));
-        let of = |query: &str, times: (i64, i64, i64)| {
+        let of = |query: &str, times: (Timestamp, Timestamp, i64)| {
             engine.estimate((&store, 15_000), query, times, &QueryOptions::default()).unwrap()
         };
-        let range = (600_000, 1_200_000, 60_000);
+        let range = (Timestamp(600_000), Timestamp(1_200_000), 60_000);
         for (query, series, samples_read) in [
             ("1 + 2", 0, 0),
             ("nothing", 0, 0),
@@ -313,7 +310,10 @@ mod tests {
             let (cost, said) = of(query, range);
             assert_eq!((cost, said.len()), (CostEstimate { series, samples_read }, 0), "{query}");
         }
-        assert_eq!(of("a", (600_000, 600_000, 0)).0, CostEstimate { series: 80, samples_read: 80 });
+        assert_eq!(
+            of("a", (Timestamp(600_000), Timestamp(600_000), 0)).0,
+            CostEstimate { series: 80, samples_read: 80 }
+        );
         assert!(of("info(a)", range).1[0].contains("incomplete"));
         assert!(engine.estimate((&store, 15_000), "a(", range, &QueryOptions::default()).is_err());
         assert!(engine.estimate((&store, 15_000), "a[5m]", range, &QueryOptions::default()).is_err());
@@ -323,17 +323,17 @@ mod tests {
     #[test]
     fn no_time_is_too_early_or_too_late() {
         let mut store = Store::default();
-        store.load_line("a 1x60", (0, 30_000)).unwrap();
+        store.load_line("a 1x60", (Timestamp(0), 30_000)).unwrap();
         let engine = Engine::new(EngineOptions::default().with_features(EngineOptions::features()));
         let options = QueryOptions { lookback_delta_ms: Some(i64::MAX), ..QueryOptions::default() };
-        for at in [i64::MIN, i64::MIN + 1, -1, i64::MAX - 1, i64::MAX] {
+        for at in [i64::MIN, i64::MIN + 1, -1, i64::MAX - 1, i64::MAX].map(Timestamp) {
             for query in [
                 "a smoothed",
                 "rate(a[290y] offset 290y)",
                 "rate(a[290y] offset -290y)",
                 "sum_over_time(a[290y:1ms] offset 290y)",
             ] {
-                for times in [(at, at, 0), (i64::MIN, at, 1), (at, i64::MAX, i64::MAX)] {
+                for times in [(at, at, 0), (Timestamp::MIN, at, 1), (at, Timestamp::MAX, i64::MAX)] {
                     engine.estimate((&store, i64::MAX), query, times, &options).unwrap();
                 }
             }
@@ -345,12 +345,17 @@ mod tests {
     fn selectors_are_counted_one_after_another() {
         let mut store = Store::default();
         for i in 0..100 {
-            store.load_line(&format!("a{{i=\"{i:01000}\"}} 1x60"), (0, 30_000)).unwrap();
+            store.load_line(&format!("a{{i=\"{i:01000}\"}} 1x60"), (Timestamp(0), 30_000)).unwrap();
         }
         let cost = |memory: usize, query: &str| {
             let memory = Arc::new(MemoryPool::new(usize::MAX, memory));
             let engine = Engine::new(EngineOptions { memory, ..EngineOptions::default() });
-            engine.estimate((&store, 15_000), query, (600_000, 600_000, 0), &QueryOptions::default())
+            engine.estimate(
+                (&store, 15_000),
+                query,
+                (Timestamp(600_000), Timestamp(600_000), 0),
+                &QueryOptions::default(),
+            )
         };
         let enough = (10..).map(|bits| 1 << bits).find(|bytes| cost(*bytes, "a").is_ok()).unwrap();
         assert_eq!(cost(2 * enough, &format!("a{}", " + a".repeat(19))).unwrap().0.series, 2000);

@@ -22,6 +22,8 @@ mod engine;
 mod error;
 mod estimate;
 mod exec;
+#[cfg(test)]
+mod extreme_times;
 mod functions;
 mod histogram;
 mod memory;

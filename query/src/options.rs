@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use model::Timestamp;
 use parking_lot::Mutex;
 
 use crate::bounds::{Bounds, StillWanted};
@@ -12,6 +13,10 @@ use crate::cost::CostLimits;
 use crate::memory::{MemoryPool, QueryMemory};
 use crate::plan::Explanation;
 use crate::stats::Stats;
+
+/// The longest duration, 292 years: upstream counts in nanoseconds of an int64. Distances between samples that a query looks at
+/// together are of this size, so their differences need no care.
+const DURATION_MAX_MS: i64 = i64::MAX / 1_000_000;
 
 /// Options of an engine, for all of its queries.
 #[derive(Clone, Debug)]
@@ -90,6 +95,11 @@ impl EngineOptions {
         self.cost.max_duration().unwrap_or(self.timeout)
     }
 
+    /// The lookback delta of a query.
+    pub(crate) fn lookback_ms(&self, options: &QueryOptions) -> i64 {
+        options.lookback_delta_ms.unwrap_or(self.lookback_delta_ms).clamp(1, DURATION_MAX_MS)
+    }
+
     /// The bounds of a request that begins now.
     pub(crate) fn bounds(&self, options: &QueryOptions) -> Bounds {
         // A request can shorten the engine's timeout, not extend it.
@@ -151,14 +161,25 @@ pub struct QueryOptions {
 /// The times of a query: one step, or a range of them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Times {
-    pub(crate) start_ms: i64,
-    pub(crate) end_ms: i64,
+    pub(crate) start: Timestamp,
+    pub(crate) end: Timestamp,
     pub(crate) step_ms: i64,
 }
 
 impl Times {
     /// The times of an instant query.
-    pub(crate) fn instant(ts_ms: i64) -> Self {
-        Self { start_ms: ts_ms, end_ms: ts_ms, step_ms: 0 }
+    pub(crate) fn instant(ts: Timestamp) -> Self {
+        Self { start: ts, end: ts, step_ms: 0 }
+    }
+
+    /// The whole steps from the start to the end, which is not before it. Exact for all times.
+    pub(crate) fn whole_steps(self) -> u64 {
+        // Without a sign: the distance between the first and the last time is twice what an `i64` holds.
+        self.end.0.abs_diff(self.start.0).checked_div(self.step_ms.unsigned_abs()).unwrap_or(0)
+    }
+
+    /// From the start to the end.
+    pub(crate) fn range_seconds(self) -> f64 {
+        self.end.saturating_since(self.start) as f64 / 1000.0
     }
 }

@@ -6,8 +6,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use model::Querier;
 use model::labels::sort_by_labels;
+use model::{Querier, Timestamp};
 use parking_lot::Mutex;
 
 use crate::Error;
@@ -39,7 +39,7 @@ pub struct QueryResult {
 }
 
 /// A range query yields at most this many steps, as in upstream's API.
-const STEPS_MAX: i64 = 1 << 24;
+const STEPS_MAX: u64 = 1 << 24;
 /// Memory to explain a node, approximately.
 const EXPLAINED_BYTES: usize = 1 << 10;
 
@@ -73,24 +73,24 @@ impl Prepared {
     ///
     /// # Errors
     /// When the query fails on this data, or goes past a limit.
-    pub fn instant(&self, querier: &dyn Querier, ts_ms: i64, options: &QueryOptions) -> Result<QueryResult, Error> {
-        self.evaluate(querier, (Form::Vector, Times::instant(ts_ms)), options)
+    pub fn instant(&self, querier: &dyn Querier, ts: Timestamp, options: &QueryOptions) -> Result<QueryResult, Error> {
+        self.evaluate(querier, (Form::Vector, Times::instant(ts)), options)
     }
 
-    /// Its values at start, start and step, and so on up to end (milliseconds).
+    /// Its values at start, start and step (milliseconds), and so on up to end.
     ///
     /// # Errors
     /// When the query fails on this data, or goes past a limit.
     pub fn range(
         &self,
         querier: &dyn Querier,
-        (start_ms, end_ms, step_ms): (i64, i64, i64),
+        (start, end, step_ms): (Timestamp, Timestamp, i64),
         options: &QueryOptions,
     ) -> Result<QueryResult, Error> {
-        self.evaluate(querier, (Form::Matrix, Times { start_ms, end_ms, step_ms }), options)
+        self.evaluate(querier, (Form::Matrix, Times { start, end, step_ms }), options)
     }
 
-    /// Its plan for these times (start, end and step in milliseconds; an instant query has a step of 0). With a store, also
+    /// Its plan for these times (start, end, and step in milliseconds; an instant query has a step of 0). With a store, also
     /// what its selectors will read about.
     ///
     /// # Errors
@@ -98,10 +98,10 @@ impl Prepared {
     pub fn explain(
         &self,
         querier: Option<&dyn Querier>,
-        (start_ms, end_ms, step_ms): (i64, i64, i64),
+        (start, end, step_ms): (Timestamp, Timestamp, i64),
         options: &QueryOptions,
     ) -> Result<Explanation, Error> {
-        let (bounds, times) = (self.engine.bounds(options), Times { start_ms, end_ms, step_ms });
+        let (bounds, times) = (self.engine.bounds(options), Times { start, end, step_ms });
         self.stack.run(&bounds, || {
             // What cannot be evaluated has no plan.
             if step_ms > 0 {
@@ -217,7 +217,7 @@ pub(crate) fn evaluate(
         text,
         times,
         uses_starts: options.use_start_timestamps.unwrap_or(engine.use_start_timestamps),
-        lookback_ms: options.lookback_delta_ms.unwrap_or(engine.lookback_delta_ms).max(1),
+        lookback_ms: engine.lookback_ms(options),
         bounds,
         budget: engine.cost.budget(options.max_series, options.max_samples_read),
         annotations: Mutex::default(),
@@ -273,7 +273,7 @@ fn estimate_context<'a>(
     options: &QueryOptions,
     (querier, bounds): (&'a dyn Querier, &'a Bounds),
 ) -> EstimateContext<'a> {
-    let lookback_ms = options.lookback_delta_ms.unwrap_or(engine.lookback_delta_ms).max(1);
+    let lookback_ms = engine.lookback_ms(options);
     let EngineOptions { default_step_ms, scrape_interval_ms, .. } = *engine;
     EstimateContext { querier, bounds, lookback_ms, default_step_ms, scrape_interval_ms }
 }
@@ -297,10 +297,9 @@ fn estimate_nodes(
 
 /// The steps of a query.
 fn grid(times: Times) -> Grid {
-    let Times { start_ms, end_ms, step_ms } = times;
+    let Times { start, step_ms, .. } = times;
     // The end belongs to the range only if a step falls on it.
-    let steps = if step_ms > 0 { (end_ms - start_ms) / step_ms } else { 0 };
-    Grid { start_ms, step_ms, len: steps as usize + 1 }
+    Grid { start, step_ms, len: times.whole_steps() as usize + 1 }
 }
 
 /// Sorts the series of a range query by labels.
@@ -313,9 +312,9 @@ fn sorted(mut value: Value) -> Value {
 
 /// Checks the type and the steps of a range query.
 fn check_range(plan: &Plan, times: Times) -> Result<(), Error> {
-    let Times { start_ms, end_ms, step_ms } = times;
+    let Times { start, end, step_ms } = times;
     check_range_type(plan)?;
-    if step_ms <= 0 || end_ms < start_ms || (end_ms - start_ms) / step_ms >= STEPS_MAX {
+    if step_ms <= 0 || end < start || times.whole_steps() >= STEPS_MAX {
         return Err(Error::execution("the range of a query needs a positive step and an end not before its start"));
     }
     Ok(())
@@ -354,12 +353,12 @@ mod tests {
     use crate::plan::NodeCost;
     use crate::promqltest::Store;
 
-    const RANGE: (i64, i64, i64) = (600_000, 840_000, 60_000);
+    const RANGE: (Timestamp, Timestamp, i64) = (Timestamp(600_000), Timestamp(840_000), 60_000);
 
     fn store() -> Store {
         let mut store = Store::default();
         for i in 0..10 {
-            store.load_line(&format!("a_total{{i=\"{i}\"}} {i}+1x20"), (0, 60_000)).unwrap();
+            store.load_line(&format!("a_total{{i=\"{i}\"}} {i}+1x20"), (Timestamp(0), 60_000)).unwrap();
         }
         store
     }
@@ -391,11 +390,13 @@ mod tests {
             "changes(a_total[5m] smoothed) + sum_over_time(a_total[step()])",
         ] {
             let prepared = engine.prepare(query, &options).unwrap();
-            for at in [0, 600_000, 840_000] {
+            for at in [0, 600_000, 840_000].map(Timestamp) {
                 let expected = told(engine.instant(&store, query, at, &options));
                 assert_eq!(told(prepared.instant(&store, at, &options)), expected, "{query}");
             }
-            for (start, end, step) in [RANGE, (0, 600_000, 30_000), (0, 0, 0), (60_000, 0, 60_000), (0, 0, 60_000)] {
+            let others = [(0, 600_000, 30_000), (0, 0, 0), (60_000, 0, 60_000), (0, 0, 60_000)];
+            let others = others.map(|(start, end, step)| (Timestamp(start), Timestamp(end), step));
+            for (start, end, step) in [RANGE].into_iter().chain(others) {
                 let expected = told(engine.range(&store, query, start, end, step, &options));
                 assert_eq!(told(prepared.range(&store, (start, end, step), &options)), expected, "{query}");
             }

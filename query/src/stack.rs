@@ -69,6 +69,8 @@ impl Stack {
 
 #[cfg(test)]
 mod tests {
+    use model::Timestamp;
+
     use super::*;
     use crate::promqltest::Store;
     use crate::{Engine, EngineOptions, MemoryPool, QueryOptions, Value};
@@ -80,8 +82,8 @@ mod tests {
     #[test]
     fn a_chain_may_be_as_long_as_a_query() {
         let mut store = Store::default();
-        store.load_line("a 1 2 3", (0, 60_000)).unwrap();
-        store.load_line("b 1 2 3", (0, 60_000)).unwrap();
+        store.load_line("a 1 2 3", (Timestamp(0), 60_000)).unwrap();
+        store.load_line("b 1 2 3", (Timestamp(0), 60_000)).unwrap();
         let options = QueryOptions::default();
         for threads in [1, 2] {
             let engine = Engine::new(EngineOptions { threads, extensions: true, ..EngineOptions::default() });
@@ -97,18 +99,18 @@ mod tests {
                 (chain("1", "^1", 5_000), 1.0),
                 (chain("2 - 1", "^1 - 1^2", 500), -499.0),
             ] {
-                let at = 60_000;
+                let at = Timestamp(60_000);
                 let values: Vec<f64> = match engine.instant(&store, &query, at, &options).unwrap().value {
                     Value::Scalar { value, .. } => vec![value],
                     Value::Vector(samples) => samples.iter().map(|sample| sample.value).collect(),
                     _ => Vec::new(),
                 };
                 assert_eq!(values.first(), Some(&expected), "{query:.40}");
-                engine.range(&store, &query, 0, at, at, &options).unwrap();
+                engine.range(&store, &query, Timestamp(0), at, 60_000, &options).unwrap();
                 let bounds = engine.bounds(&options);
                 engine.tree_json(&query, &bounds).unwrap();
                 engine.selectors(&query, &bounds).unwrap();
-                engine.estimate((&store, 15_000), &query, (0, at, at), &options).unwrap();
+                engine.estimate((&store, 15_000), &query, (Timestamp(0), at, 60_000), &options).unwrap();
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use model::Timestamp;
 use parking_lot::Mutex;
 
 use crate::window::Grid;
@@ -19,8 +20,8 @@ pub struct Stats {
     pub series: u64,
     /// The most samples held at once.
     pub peak_samples: usize,
-    /// By step: time in milliseconds, samples looked at and read; empty unless asked for.
-    pub per_step: Vec<(i64, [u64; 2])>,
+    /// By step: its time, samples looked at and read; empty unless asked for.
+    pub per_step: Vec<(Timestamp, [u64; 2])>,
     /// Time of planning.
     pub preparation: Duration,
     /// Time of evaluation.
@@ -139,7 +140,7 @@ impl Counter {
 
     /// Closes the level of a subquery: each outer range counts the samples of the inner steps within it as looked at, and those
     /// that no earlier range contained as read. Inner steps outside all ranges count as read only with `all`.
-    pub(crate) fn leave_subquery(&self, inner: &Grid, (ends, range_ms): (&[i64], i64), all: bool) {
+    pub(crate) fn leave_subquery(&self, inner: &Grid, (ends, range_ms): (&[Timestamp], i64), all: bool) {
         let level = self.leave();
         self.add_series(level.series);
         // One range contains all inner steps.
@@ -149,9 +150,9 @@ impl Counter {
         }
         // Each inner step is read by the first outer range that ends at or after it.
         let times = || level.steps.iter().enumerate().map(|(k, counts)| (inner.time(k), counts));
-        let reads = times().filter(|(_, counts)| counts[1] > 0).filter_map(|(at_ms, counts)| {
-            let step = ends.partition_point(|end| *end < at_ms).min(ends.len() - 1);
-            let seen = at_ms <= ends[step] && at_ms > ends[step] - range_ms;
+        let reads = times().filter(|(_, counts)| counts[1] > 0).filter_map(|(at, counts)| {
+            let step = ends.partition_point(|end| *end < at).min(ends.len() - 1);
+            let seen = at <= ends[step] && at > ends[step].saturating_sub(range_ms);
             (seen || all).then_some((step, [0, counts[1]]))
         });
         self.add(reads);
@@ -162,7 +163,7 @@ impl Counter {
                 looked += level.steps[high][0];
                 high += 1;
             }
-            while low < high && inner.time(low) <= end - range_ms {
+            while low < high && inner.time(low) <= end.saturating_sub(range_ms) {
                 looked -= level.steps[low][0];
                 low += 1;
             }
@@ -195,8 +196,8 @@ mod tests {
         counter.add((0..5).map(|step| (step, [7, 1])));
         counter.add_series(2);
         // Inner steps at 10 to 50; ranges up to 20, 40 and 60, which see 25 each: 10 and 20, then 20, 30 and 40, then 40 and 50.
-        let inner = Grid { start_ms: 10, step_ms: 10, len: 5 };
-        counter.leave_subquery(&inner, (&[20, 40, 60], 25), false);
+        let inner = Grid { start: Timestamp(10), step_ms: 10, len: 5 };
+        counter.leave_subquery(&inner, (&[20, 40, 60].map(Timestamp), 25), false);
         counter.enter(1);
         counter.add([(0, [4, 2])].into_iter());
         counter.add_series(1);
@@ -213,7 +214,11 @@ mod tests {
             counter.enter(3);
             counter.add((0..3).map(|step| (step, [1, 1])));
             // Ranges up to 0 and 20 see 10: the steps at 10 and 25 are in none.
-            counter.leave_subquery(&Grid { start_ms: 10, step_ms: 7, len: 3 }, (&[0, 20], 10), all);
+            counter.leave_subquery(
+                &Grid { start: Timestamp(10), step_ms: 7, len: 3 },
+                (&[0, 20].map(Timestamp), 10),
+                all,
+            );
             counter.finish().all
         };
         assert_eq!((read(false), read(true)), ([1, 1], [1, 3]));
@@ -224,7 +229,7 @@ mod tests {
         let counter = Counter::new(true, 3);
         counter.enter(2);
         counter.add((0..2).map(|step| (step, [5, 5])));
-        counter.leave_subquery(&Grid { start_ms: 10, step_ms: 10, len: 2 }, (&[20, 20, 20], 20), false);
+        counter.leave_subquery(&Grid { start: Timestamp(10), step_ms: 10, len: 2 }, (&[Timestamp(20); 3], 20), false);
         assert_eq!(counter.finish().steps, [[10, 10], [10, 0], [10, 0]]);
     }
 

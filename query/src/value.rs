@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use model::labels::{METRIC_NAME, METRIC_TYPE, METRIC_UNIT};
 use model::sample::STALE_NAN_BITS;
-use model::{Histogram, Labels};
+use model::{Histogram, Labels, Timestamp};
 
 use crate::histogram::{self, Sparse};
 
@@ -13,19 +13,19 @@ use crate::histogram::{self, Sparse};
 pub enum Value {
     /// A number at a time.
     Scalar {
-        /// Milliseconds since the epoch.
-        ts_ms: i64,
+        /// The time of the query.
+        ts: Timestamp,
         /// The number.
         value: f64,
     },
     /// A text at a time.
     String {
-        /// Milliseconds since the epoch.
-        ts_ms: i64,
+        /// The time of the query.
+        ts: Timestamp,
         /// The text.
         value: String,
     },
-    /// Series with one sample each, all at the time of the query except for a plain selector with `timestamp`.
+    /// Series with one sample each, all at the time of the query.
     Vector(Vec<Sample>),
     /// Series with any number of samples, sorted by labels.
     Matrix(Vec<RangeSeries>),
@@ -36,8 +36,8 @@ pub enum Value {
 pub struct Sample {
     /// The labels of the series.
     pub labels: Labels,
-    /// Milliseconds since the epoch.
-    pub ts_ms: i64,
+    /// The time of the query.
+    pub ts: Timestamp,
     /// The value; 0 where it is a histogram.
     pub value: f64,
     /// The histogram it is instead of a float.
@@ -49,10 +49,10 @@ pub struct Sample {
 pub struct RangeSeries {
     /// The labels of the series.
     pub labels: Labels,
-    /// Milliseconds since the epoch and value; times ascend.
-    pub points: Vec<(i64, f64)>,
-    /// The samples that are histograms: milliseconds since the epoch, ascending, none of them among those of `points`.
-    pub histograms: Vec<(i64, Arc<Histogram>)>,
+    /// Time and value; times ascend.
+    pub points: Vec<(Timestamp, f64)>,
+    /// The samples that are histograms: their times ascend, and none of them is among those of `points`.
+    pub histograms: Vec<(Timestamp, Arc<Histogram>)>,
 }
 
 /// Memory of a sample: its value, and its timestamp in a result.
@@ -80,7 +80,8 @@ impl Value {
     /// Approximate memory in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let histograms = |all: &[(i64, Arc<Histogram>)]| all.iter().map(|(_, h)| histogram_bytes(h)).sum::<usize>();
+        let histograms =
+            |all: &[(Timestamp, Arc<Histogram>)]| all.iter().map(|(_, h)| histogram_bytes(h)).sum::<usize>();
         match self {
             Self::Scalar { .. } => SERIES_BYTES,
             Self::String { value, .. } => SERIES_BYTES + value.len(),

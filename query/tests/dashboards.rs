@@ -1,6 +1,7 @@
 //! Every expression of the dashboards our users deploy parses and evaluates.
 
 use kit::MemQuerier;
+use model::Timestamp;
 use query::{Engine, QueryOptions, Value};
 
 #[test]
@@ -20,9 +21,11 @@ fn all_evaluate() {
             assert_eq!(error, format!("invalid parameter \"query\": {got}"), "{text}");
             continue;
         }
-        engine.instant(&MemQuerier::default(), text, 1_000, &options).unwrap_or_else(|e| panic!("{text}: {e}"));
+        engine
+            .instant(&MemQuerier::default(), text, Timestamp(1_000), &options)
+            .unwrap_or_else(|e| panic!("{text}: {e}"));
         let result = engine
-            .range(&MemQuerier::default(), text, 0, 60_000, 15_000, &options)
+            .range(&MemQuerier::default(), text, Timestamp(0), Timestamp(60_000), 15_000, &options)
             .unwrap_or_else(|e| panic!("{text}: {e}"));
         assert!(matches!(result.value, Value::Matrix(_)), "{text}");
     }

@@ -5,10 +5,11 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
+use model::Timestamp;
 use query::{Engine, EngineOptions, QueryOptions};
 
 /// An hour with a step of a minute.
-const TIMES: (i64, i64, i64) = (0, 3_600_000, 60_000);
+const TIMES: (Timestamp, Timestamp, i64) = (Timestamp(0), Timestamp(3_600_000), 60_000);
 
 fn plan(query: &str) -> String {
     let engine = Engine::new(EngineOptions::default().with_features(["promql-experimental-functions"]));

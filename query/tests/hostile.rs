@@ -10,7 +10,7 @@ use std::time::Duration;
 use model::histogram::Buckets;
 use model::{
     Batch, BatchSink, Column, Histogram, Labels, Listing, Matcher, PartReader, Parts, Querier, QuerierError, ReadHints,
-    Selection,
+    Selection, Timestamp,
 };
 use query::promqltest::{Operands, every_query};
 use query::{Engine, EngineOptions, Error, MemoryPool, QueryOptions};
@@ -107,7 +107,8 @@ fn column(name: &str, i: usize) -> Column {
 
 struct Chosen {
     series: Vec<(&'static str, usize)>,
-    range_ms: (i64, i64),
+    /// The first and the last time.
+    range: (Timestamp, Timestamp),
 }
 
 impl Parts for Chosen {
@@ -125,13 +126,13 @@ struct Reader<'a>(&'a Chosen);
 impl PartReader for Reader<'_> {
     fn read(&self, part: usize, sink: &mut BatchSink<'_>) -> Result<(), QuerierError> {
         let all = &self.0.series[part * COLUMNS..];
-        let (start_ms, end_ms) = self.0.range_ms;
-        let times: Vec<i64> = (0..SAMPLES).map(|i| i * MINUTE_MS).collect();
-        if start_ms > times[times.len() - 1] || end_ms < 0 {
+        let (start, end) = self.0.range;
+        let timestamps: Vec<Timestamp> = (0..SAMPLES).map(|i| Timestamp(i * MINUTE_MS)).collect();
+        if start > timestamps[timestamps.len() - 1] || end < timestamps[0] {
             return Ok(());
         }
         let columns = all.iter().take(COLUMNS).map(|(name, i)| column(name, *i)).collect();
-        sink(Batch { timestamps_ms: times, columns, ..Batch::default() })
+        sink(Batch { timestamps, columns, ..Batch::default() })
     }
 }
 
@@ -148,7 +149,7 @@ impl Querier for Store {
                 series.extend((0..n).filter(matches).map(|i| (name, i)));
             }
         }
-        Ok(Box::new(Chosen { series, range_ms: (of.start_ms, of.end_ms) }))
+        Ok(Box::new(Chosen { series, range: (of.start, of.end) }))
     }
 
     fn list_series(&self, _: &Selection<'_>, _: &Listing<'_>) -> Result<Vec<Labels>, QuerierError> {
@@ -192,8 +193,9 @@ struct Tally {
 impl Tally {
     fn ask(&mut self, engine: &Engine, query: &str) {
         let options = QueryOptions::default();
-        let instant = || engine.instant(&Store, query, 30 * MINUTE_MS, &options);
-        let range = || engine.range(&Store, query, 20 * MINUTE_MS, 40 * MINUTE_MS, 30_000, &options);
+        let instant = || engine.instant(&Store, query, Timestamp(30 * MINUTE_MS), &options);
+        let range =
+            || engine.range(&Store, query, Timestamp(20 * MINUTE_MS), Timestamp(40 * MINUTE_MS), 30_000, &options);
         for (kind, (result, peak)) in [("instant", measured(instant)), ("range", measured(range))] {
             let shown: String = query.chars().take(200).collect();
             if peak > BUDGET + SLACK {

@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use model::{AppendError, Appender, Committed, Labels, Layout, MetricId, Scraped, SourceId};
+use model::{AppendError, Appender, Committed, Labels, Layout, MetricId, Scraped, SourceId, Timestamp};
 use scraper::parse::{Entry, Format, Parser, Wanted};
 use scraper::{Body, SampleRules, ScrapeCache};
 
@@ -230,10 +230,11 @@ fn scrapes(what: &str, (format, wanted): (Format, Wanted), pages: &[Vec<u8>], ro
     let (mut read, mut samples, mut took) = (0, 0, Duration::ZERO);
     for round in 0..=rounds {
         let body = &pages[round % pages.len()];
+        let ts = Timestamp(round as i64 * 15_000);
         let started = cpu();
-        let (counts, result) = layout.read(Body { format, wanted, bytes: body }, &rules, round as i64 * 15_000, &store);
+        let (counts, result) = layout.read(Body { format, wanted, bytes: body }, &rules, ts, &store);
         result.unwrap();
-        layout.commit(&store, round as i64 * 15_000, &[("up", 1.0)], false).unwrap();
+        layout.commit(&store, ts, &[("up", 1.0)], false).unwrap();
         if round > 0 {
             took += cpu() - started;
             read += body.len();

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
-use jiff::Timestamp;
+use model::Timestamp;
 use parking_lot::Mutex;
 
 /// One file, appended to.
@@ -27,8 +27,8 @@ impl FailureLog {
     }
 
     /// One line, in one write.
-    pub(crate) fn write(&self, now_ms: i64, (job, target): (&str, &str), error: &str) {
-        let time = Timestamp::from_millisecond(now_ms).unwrap_or_default();
+    pub(crate) fn write(&self, now: Timestamp, (job, target): (&str, &str), error: &str) {
+        let time = jiff::Timestamp::from_millisecond(now.0).unwrap_or_default();
         // Written by hand to keep the order of upstream's fields; JSON escaping is left to serde_json.
         let text = |text: &str| serde_json::Value::from(text).to_string();
         let (message, job, target) = (text(error), text(job), text(target));
@@ -82,8 +82,8 @@ mod tests {
         let path = dir.path().join("failures.json");
         let logs = FailureLogs::default();
         let log = logs.get(&path);
-        log.write(1_700_000_000_123, ("a", "http://b/metrics"), "Get \"http://b\": refused");
-        logs.get(&path).write(0, ("c", "d"), "e");
+        log.write(Timestamp(1_700_000_000_123), ("a", "http://b/metrics"), "Get \"http://b\": refused");
+        logs.get(&path).write(Timestamp::EPOCH, ("c", "d"), "e");
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(
             text.lines().collect::<Vec<_>>(),
@@ -94,7 +94,7 @@ mod tests {
         );
         std::fs::rename(&path, dir.path().join("old")).unwrap();
         logs.reopen();
-        log.write(0, ("a", "b"), "later");
+        log.write(Timestamp::EPOCH, ("a", "b"), "later");
         assert!(std::fs::read_to_string(&path).unwrap().contains("later"));
         drop(log);
         logs.reopen();
@@ -108,10 +108,10 @@ mod tests {
         let path = dir.path().join("missing/failures.json");
         let logs = FailureLogs::default();
         let log = logs.get(&path);
-        log.write(0, ("a", "b"), "lost");
+        log.write(Timestamp::EPOCH, ("a", "b"), "lost");
         std::fs::create_dir(path.parent().unwrap()).unwrap();
         logs.reopen();
-        log.write(0, ("a", "b"), "kept");
+        log.write(Timestamp::EPOCH, ("a", "b"), "kept");
         assert!(!std::fs::read_to_string(&path).unwrap().contains("lost"));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use config::ScrapeConfig;
-use model::{Appender, TargetGroups};
+use model::{Appender, TargetGroups, Timestamp};
 use prometheus::Registry;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
@@ -58,8 +58,8 @@ impl Manager {
             room: Room::new(BodyBudget::new(options.body_memory), cores),
             failure_logs: FailureLogs::default(),
             handovers: Handovers::default(),
-            now_ms: Arc::new(model::time::now_ms),
-            known: (Instant::now(), model::time::now_ms()),
+            now: Arc::new(Timestamp::now),
+            known: (Instant::now(), Timestamp::now()),
             seed: options.seed,
         };
         Ok(Self::over(shared, options))

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use model::Labels;
+use model::{Labels, Timestamp};
 use tokio::time::Instant;
 
 /// 64-bit FNV-1a.
@@ -59,12 +59,12 @@ pub(crate) fn until_next_ns(now_ns: u64, interval_ns: u64, offset_ns: u64) -> u6
     if next > interval_ns { next - interval_ns } else { next }
 }
 
-/// The timestamp of a scrape in milliseconds: the exact tick if the scrape began within a hundredth of the interval of it
+/// The timestamp of a scrape: the exact tick if the scrape began within a hundredth of the interval of it
 /// (2 ms at most), which keeps timestamps regular and compressible (upstream: `ScrapeTimestampTolerance`); else its start.
 #[must_use]
-pub(crate) fn aligned_ms(began_ms: i64, tick_ms: i64, interval_ms: i64) -> i64 {
-    let tolerance = (interval_ms / 100).min(2);
-    if (began_ms - tick_ms).abs() <= tolerance { tick_ms } else { began_ms }
+pub(crate) fn aligned(began: Timestamp, tick: Timestamp, interval_ms: i64) -> Timestamp {
+    let tolerance_ms = (interval_ms / 100).min(2);
+    if (began - tick).abs() <= tolerance_ms { tick } else { began }
 }
 
 /// A difference between wall clock and monotonic clock beyond which the wall clock counts as set, milliseconds.
@@ -76,29 +76,29 @@ const CLOCK_SET_MS: i64 = 10;
 pub(crate) struct TickTimes {
     start: Instant,
     /// The wall clock at `start`, corrected whenever the clock is set.
-    start_ms: Option<i64>,
+    wall_start: Option<Timestamp>,
 }
 
 impl TickTimes {
     /// For ticks from `start` on.
     pub(crate) fn new(start: Instant) -> Self {
-        Self { start, start_ms: None }
+        Self { start, wall_start: None }
     }
 
-    /// The time of a tick, milliseconds. After the clock was set it follows the new time, and later ticks are whole intervals
+    /// The time of a tick. After the clock was set it follows the new time, and later ticks are whole intervals
     /// after it.
-    pub(crate) fn of(&mut self, due: Instant, now_ms: &dyn Fn() -> i64) -> i64 {
+    pub(crate) fn of(&mut self, due: Instant, now: &dyn Fn() -> Timestamp) -> Timestamp {
         let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-        let since = ms(due.saturating_duration_since(self.start));
-        let by_the_wall = || now_ms() - ms(Instant::now().saturating_duration_since(due)) - since;
-        let is_set = |start_ms: i64| (by_the_wall() - start_ms).abs() > CLOCK_SET_MS;
+        let since_ms = ms(due.saturating_duration_since(self.start));
+        let by_the_wall = || now() - ms(Instant::now().saturating_duration_since(due)) - since_ms;
+        let is_set = |wall_start: Timestamp| (by_the_wall() - wall_start).abs() > CLOCK_SET_MS;
         // The thread may be held up between the two clocks: twice in a row is no accident.
-        let start_ms = match self.start_ms {
-            Some(start_ms) if !is_set(start_ms) || !is_set(start_ms) => start_ms,
+        let wall_start = match self.wall_start {
+            Some(wall_start) if !is_set(wall_start) || !is_set(wall_start) => wall_start,
             _ => by_the_wall(),
         };
-        self.start_ms = Some(start_ms);
-        start_ms + since
+        self.wall_start = Some(wall_start);
+        wall_start + since_ms
     }
 }
 
@@ -161,8 +161,10 @@ mod tests {
     /// scrape-055
     #[test]
     fn times_snap_to_the_tick_only_when_close() {
-        assert_eq!(aligned_ms(10_002, 10_000, 15_000), 10_000);
-        assert_eq!(aligned_ms(10_003, 10_000, 15_000), 10_003);
-        assert_eq!(aligned_ms(101, 100, 50), 101);
+        for (began, tick, interval_ms, expected) in
+            [(10_002, 10_000, 15_000, 10_000), (10_003, 10_000, 15_000, 10_003), (101, 100, 50, 101)]
+        {
+            assert_eq!(aligned(Timestamp(began), Timestamp(tick), interval_ms), Timestamp(expected));
+        }
     }
 }

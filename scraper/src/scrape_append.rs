@@ -3,8 +3,7 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use model::{AppendError, Appender, with_causes};
+use model::{AppendError, Appender, Timestamp, with_causes};
 use tokio::time::Instant;
 
 use crate::fetch::{FetchError, FetchedBody};
@@ -32,8 +31,9 @@ pub(crate) struct ScrapeAppend {
     pub(crate) job: Arc<JobSettings>,
     pub(crate) appender: Arc<dyn Appender>,
     pub(crate) fetched: Result<Fetched, FetchError>,
-    pub(crate) ts_ms: i64,
-    pub(crate) began_ms: i64,
+    pub(crate) ts: Timestamp,
+    /// When it began: by the wall clock, and by the one that is never set.
+    pub(crate) wall_began: Timestamp,
     pub(crate) began: Instant,
 }
 
@@ -96,7 +96,7 @@ impl ScrapeAppend {
         if !outcome.error.is_empty()
             && let Some(log) = &self.job.failure_log
         {
-            log.write(self.began_ms, (&self.job.name, &self.target.url), &outcome.error);
+            log.write(self.wall_began, (&self.job.name, &self.target.url), &outcome.error);
         }
         // Also after a failed scrape: `up` is 0 then, and the series of the target get stale markers.
         let mut stored = self.store(&outcome);
@@ -146,7 +146,7 @@ impl ScrapeAppend {
         // Not even the report, which has the time of the scrape: the server's clock is to blame. Otherwise only the
         // samples were refused, which carry times of their own.
         let fix = if committed.stored == 0 {
-            let time = Timestamp::from_millisecond(self.ts_ms).unwrap_or_default();
+            let time = jiff::Timestamp::from_millisecond(self.ts.0).unwrap_or_default();
             format!(
                 "this server's clock says {time:.3}: it was ahead before, or is behind now; set it right, or set \
                  storage.tsdb.out_of_order_time_window"
@@ -162,7 +162,7 @@ impl ScrapeAppend {
     fn read(&mut self, outcome: &mut Outcome) {
         let Ok(Fetched { format, wanted, body }) = &self.fetched else { return };
         let body = Body { format: *format, wanted: *wanted, bytes: &body.bytes };
-        let (counts, result) = self.cache.read(body, &self.job.rules, self.ts_ms, self.appender.as_ref());
+        let (counts, result) = self.cache.read(body, &self.job.rules, self.ts, self.appender.as_ref());
         outcome.counts = counts;
         if let Err(error) = result {
             outcome.error = with_causes(&error);
@@ -178,7 +178,7 @@ impl ScrapeAppend {
     fn store(&mut self, outcome: &Outcome) -> Result<model::Committed, AppendError> {
         let report = self.report(outcome);
         let track = self.job.rules.track_timestamps_staleness;
-        self.cache.commit(self.appender.as_ref(), self.ts_ms, &report, track)
+        self.cache.commit(self.appender.as_ref(), self.ts, &report, track)
     }
 
     fn report(&self, outcome: &Outcome) -> Vec<(&'static str, f64)> {

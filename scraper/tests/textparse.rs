@@ -28,8 +28,8 @@ fn sorted(pairs: LabelPairs<'_>) -> Vec<(String, String)> {
 
 fn exemplar(exemplar: &Exemplar<'_>) -> Result<Value, String> {
     let mut out = json!({"labels": sorted(exemplar.labels()?), "value": model::float::format_g(exemplar.value)});
-    if let Some(ts) = exemplar.ts_ms {
-        out["timestamp_ms"] = json!(ts);
+    if let Some(ts) = exemplar.ts {
+        out["timestamp_ms"] = json!(ts.0);
     }
     Ok(out)
 }
@@ -58,11 +58,11 @@ fn entries(format: Format, wanted: Wanted, body: &[u8]) -> Result<Vec<Value>, St
                 } else if let scraper::parse::Series::Text { text, .. } = sample.series {
                     entry["series"] = json!(text);
                 }
-                if let Some(ts) = point.ts_ms {
-                    entry["timestamp_ms"] = json!(ts);
+                if let Some(ts) = point.ts {
+                    entry["timestamp_ms"] = json!(ts.0);
                 }
-                if let Some(ts) = point.start_ms {
-                    entry["start_timestamp_ms"] = json!(ts);
+                if let Some(ts) = point.start_time {
+                    entry["start_timestamp_ms"] = json!(ts.0);
                 }
                 if let Some(one) = &point.exemplar {
                     let all = std::iter::once(one).chain(parser.further_exemplars());

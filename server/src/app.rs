@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use config::Config;
+use model::Timestamp;
 use parking_lot::RwLock;
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -36,7 +37,7 @@ pub(crate) struct App {
     pub(crate) metrics: ServerMetrics,
     /// Cancelled when the server is to end.
     pub(crate) stop: CancellationToken,
-    pub(crate) started_ms: i64,
+    pub(crate) started: Timestamp,
     pub(crate) config: RwLock<Arc<Config>>,
     /// The configuration file as it was loaded last; what objects ask for is added to it.
     pub(crate) file: RwLock<Arc<Config>>,
@@ -67,7 +68,7 @@ pub(crate) enum What {
 pub(crate) struct Reload {
     pub(crate) ok: bool,
     /// When the configuration in force was loaded.
-    pub(crate) at_ms: i64,
+    pub(crate) at: Timestamp,
 }
 
 impl App {
@@ -130,11 +131,10 @@ impl App {
     /// A configuration is in force.
     pub(crate) fn reloaded(&self, config: Arc<Config>) {
         *self.config.write() = config;
-        let at_ms = model::time::now_ms();
-        *self.reload.write() = Reload { ok: true, at_ms };
+        let at = Timestamp::now();
+        *self.reload.write() = Reload { ok: true, at };
         self.metrics.reload_ok.set(1.0);
-        #[expect(clippy::cast_precision_loss, reason = "milliseconds since the epoch are far below 2^53")]
-        self.metrics.reload_ok_at.set(at_ms as f64 / 1000.0);
+        self.metrics.reload_ok_at.set(at.as_seconds());
     }
 
     /// A configuration could not be loaded or applied; the one before it stays in force.

@@ -39,6 +39,7 @@ pub(crate) fn run(flags: Flags, level: LogLevel) -> Result<()> {
         Ok(files) => tracing::debug!(files, "file descriptors that may be open"),
         Err(error) => tracing::warn!(%error, "cannot raise the limit of open files"),
     }
+    // reqwest is built without a provider and takes that of the process.
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         tracing::debug!("the TLS provider was installed already");
     }
@@ -60,12 +61,12 @@ async fn serve(flags: Flags, level: LogLevel) -> Result<()> {
     }
     let config = load(&flags)?;
     let web = Arc::new(Web::open(&flags.web_config_file)?);
-    //  Bound before anything is opened: an address in use should not cost a start of the store.
+    // Bound before anything is opened: an address in use should not cost a start of the store.
     let listeners = listen(&flags).await?;
     let (reloads, asked) = mpsc::channel(1);
     let app = build(flags, &config, reloads)?;
     let mut tasks = JoinSet::new();
-    //  Before the first configuration: a SIGTERM during a slow start must end it.
+    // Before the first configuration: a SIGTERM during a slow start must end it.
     tasks.spawn(signals(Arc::clone(&app))?);
     let components = components::all(&app, level, web, listeners)?;
     let reloader = Reloader::new(Arc::clone(&app), components.clone());
@@ -76,6 +77,7 @@ async fn serve(flags: Flags, level: LogLevel) -> Result<()> {
     }
     let mut running = Vec::new();
     for component in components {
+        // A set for each, so that the work of one ends while what it stands on goes on.
         let mut task = JoinSet::new();
         task.spawn(Arc::clone(&component).run());
         running.push((component, task));
@@ -89,7 +91,7 @@ async fn serve(flags: Flags, level: LogLevel) -> Result<()> {
 async fn shut_down(mut running: Vec<(Arc<dyn Component>, JoinSet<()>)>, mut tasks: JoinSet<()>) -> Result<()> {
     let mut result = Ok(());
     while let Some((component, mut task)) = running.pop() {
-        //  The background work first, so that nothing is begun while the component ends.
+        // The background work first, so that nothing is begun while the component ends.
         task.shutdown().await;
         if let Err(error) = component.shutdown().await {
             let error = error.context(format!("cannot shut down {}", component.name()));
@@ -147,7 +149,7 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
         metrics.count_costs(&registry, Arc::clone(&engine.options().cost))?;
     }
     let query_log = QueryLog::new(&registry)?;
-    let now_ms = model::time::now_ms();
+    let now = model::Timestamp::now();
     Ok(Arc::new(App {
         flags,
         settings,
@@ -163,10 +165,10 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
         registry,
         metrics,
         stop: CancellationToken::new(),
-        started_ms: now_ms,
+        started: now,
         config: RwLock::new(Arc::new(config.clone())),
         file: RwLock::new(Arc::new(config.clone())),
-        reload: RwLock::new(Reload { ok: true, at_ms: now_ms }),
+        reload: RwLock::new(Reload { ok: true, at: now }),
         reloads,
     }))
 }

@@ -3,16 +3,18 @@
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::ops::RangeInclusive;
 
-use jiff::Timestamp;
 use jiff::civil::Date;
+use model::Timestamp;
 
 /// `2023-11-14T22:13:20.123Z`.
-pub(crate) fn rfc3339(ms: i64) -> String {
-    Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |time| format!("{time:.3}"))
+pub(crate) fn rfc3339(ts: Timestamp) -> String {
+    // jiff's years end at 9999; beyond them the number has to do.
+    jiff::Timestamp::from_millisecond(ts.0).map_or_else(|_| ts.to_string(), |time| format!("{time:.3}"))
 }
 
-/// Milliseconds of an RFC 3339 time as Go reads it, of the years 0 to 9999; finer digits are cut.
-pub(crate) fn parse_rfc3339(text: &str) -> Option<i64> {
+/// An RFC 3339 time as Go reads it, of the years 0 to 9999; finer digits are cut.
+pub(crate) fn parse_rfc3339(text: &str) -> Option<Timestamp> {
+    // Not by jiff, which takes what Go refuses: a small `t`, a second of 60.
     let (date, time) = text.split_once('T')?;
     let (year, month, day) = match *date.split('-').collect::<Vec<_>>() {
         [year, month, day] => (digits(year, 4..=4)?, digits(month, 2..=2)?, digits(day, 2..=2)?),
@@ -33,7 +35,7 @@ pub(crate) fn parse_rfc3339(text: &str) -> Option<i64> {
     }
     let days = date.duration_since(Date::constant(1970, 1, 1)).as_hours() / 24;
     let seconds = ((days * 24 + hour) * 60 + minute) * 60 + second - offset(zone)?;
-    Some(seconds * 1000 + ms)
+    Some(Timestamp(seconds * 1000 + ms))
 }
 
 /// `Z`, or how far ahead of UTC, in seconds.
@@ -44,6 +46,7 @@ fn offset(zone: &str) -> Option<i64> {
     let (hours, minutes) = zone.get(1..)?.split_once(':')?;
     let (hours, minutes) = (digits(hours, 2..=2)?, digits(minutes, 2..=2)?);
     let seconds = (hours * 60 + minutes) * 60;
+    // With both ends, as Go has it for those who write `+24:00`.
     let fits = hours <= 24 && minutes <= 60;
     fits.then_some(if zone.starts_with('-') { -seconds } else { seconds })
 }
@@ -61,8 +64,8 @@ fn milliseconds(fraction: &str) -> Option<i64> {
 }
 
 /// The name of a snapshot taken now: the time, and something that no other has.
-pub(crate) fn snapshot_name(now_ms: i64) -> String {
-    let time = Timestamp::from_millisecond(now_ms).unwrap_or_default().strftime("%Y%m%dT%H%M%SZ");
+pub(crate) fn snapshot_name(now: Timestamp) -> String {
+    let time = jiff::Timestamp::from_millisecond(now.0).unwrap_or_default().strftime("%Y%m%dT%H%M%SZ");
     let unique = std::hash::RandomState::new().build_hasher().finish();
     format!("{time}-{unique:016x}")
 }
@@ -73,18 +76,18 @@ mod tests {
 
     #[test]
     fn a_snapshot_is_named_by_its_time() {
-        let name = snapshot_name(1_700_000_000_123);
+        let name = snapshot_name(Timestamp(1_700_000_000_123));
         assert!(name.starts_with("20231114T221320Z-") && name.len() == 33, "{name}");
-        assert_ne!(name, snapshot_name(1_700_000_000_123));
+        assert_ne!(name, snapshot_name(Timestamp(1_700_000_000_123)));
     }
 
     #[test]
     fn both_ways() {
         for (ms, text) in [(0, "1970-01-01T00:00:00.000Z"), (1_700_000_000_123, "2023-11-14T22:13:20.123Z")] {
-            assert_eq!(rfc3339(ms), text);
-            assert_eq!(parse_rfc3339(text), Some(ms));
+            assert_eq!(rfc3339(Timestamp(ms)), text);
+            assert_eq!(parse_rfc3339(text), Some(Timestamp(ms)));
         }
-        assert_eq!(parse_rfc3339("2023-11-14T23:13:20.5+01:00"), Some(1_700_000_000_500));
+        assert_eq!(parse_rfc3339("2023-11-14T23:13:20.5+01:00"), Some(Timestamp(1_700_000_000_500)));
         assert_eq!(parse_rfc3339("2023-11-14"), None);
     }
 
@@ -102,7 +105,7 @@ mod tests {
             ("2026-11-28T00:00:00-02:30", 1_795_833_000_000),
             ("2024-02-29T00:00:00Z", 1_709_164_800_000),
         ] {
-            assert_eq!(parse_rfc3339(text), Some(ms), "{text}");
+            assert_eq!(parse_rfc3339(text), Some(Timestamp(ms)), "{text}");
         }
         for text in [
             "2026-11-28t00:00:00z",

@@ -42,7 +42,7 @@ impl Container {
             };
             let path = path.trim_start_matches('/');
             match controllers {
-                //  cgroup v2 has one hierarchy, whose line names no controller.
+                // cgroup v2 has one hierarchy, whose line names no controller.
                 "" => found.extend(ancestors(root, path).map(|folder| Group::v2(&folder))),
                 _ if controllers.split(',').any(|name| name == "memory") => {
                     found.extend(ancestors(&root.join("memory"), path).map(|folder| Group::v1(&folder)));
@@ -107,7 +107,7 @@ impl Group {
     fn left(&self) -> Option<u64> {
         // Most groups have none, and nothing else is read of them.
         let limit = self.limit()?;
-        //  Files that are cached count as used, though the kernel drops them when memory is asked for: without taking
+        // Files that are cached count as used, though the kernel drops them when memory is asked for: without taking
         // them off, a store that reads much would seem to fill any container.
         let used = number(&self.usage)?;
         let stat = fs::read_to_string(&self.stat).unwrap_or_default();

@@ -13,6 +13,7 @@ pub(crate) const ANSWER_WAIT: Duration = Duration::from_millis(200);
 
 /// The configuration as YAML, for a server that listens there.
 pub(crate) fn text(listen: &str, route_prefix: &str) -> String {
+    // On loopback both an answer and a refusal come at once; it holds up no thread.
     let answers = TcpStream::connect_timeout(&NODE_EXPORTER, ANSWER_WAIT).is_ok();
     yaml(listen, route_prefix, answers)
 }

@@ -29,7 +29,7 @@ pub(crate) async fn bind(address: &str) -> io::Result<TcpListener> {
         ));
     }
     match address.strip_prefix(':') {
-        //  As Go binds `:port`: a dual-stack socket where IPv6 is there.
+        // As Go binds `:port`: a dual-stack socket where IPv6 is there.
         Some(port) => match TcpListener::bind(format!("[::]:{port}")).await {
             Ok(listener) => Ok(listener),
             // A machine without IPv6.
@@ -49,7 +49,7 @@ pub(crate) struct Client {
 impl Client {
     /// Has it closed the connection, or its half of it? Asked from any thread, and answered at once.
     pub(crate) fn has_gone(&self) -> bool {
-        //  One poll with a waker that does nothing: what tokio's reactor saw last, without a system call.
+        // One poll with a waker that does nothing: what tokio's reactor saw last, without a system call.
         let ready = pin!(self.stream.ready(Interest::READABLE));
         match ready.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(ready)) => ready.is_read_closed(),
@@ -100,7 +100,7 @@ impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         loop {
             if self.stream.poll_write_ready(cx)?.is_pending() {
-                //  The kernel's send buffer is full: the client takes nothing. Since when decides whether it is closed.
+                // The kernel's send buffer is full: the client takes nothing. Since when decides whether it is closed.
                 self.activity.write_waits();
                 return Poll::Pending;
             }

@@ -66,7 +66,7 @@ where
         };
         let file = meta.file().unwrap_or_default().rsplit('/').next().unwrap_or_default();
         let mut fields = Fields(vec![
-            ("time", rfc3339(model::time::now_ms())),
+            ("time", rfc3339(model::Timestamp::now())),
             ("level", level.to_owned()),
             ("source", format!("{file}:{}", meta.line().unwrap_or_default())),
             ("msg", String::new()),

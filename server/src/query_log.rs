@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use model::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 use prometheus::{Gauge, IntCounter, Registry};
 use serde::Serialize;
@@ -16,8 +17,8 @@ use crate::clock::rfc3339;
 #[derive(Debug)]
 pub(crate) struct Ran<'a> {
     pub(crate) query: &'a str,
-    pub(crate) start_ms: i64,
-    pub(crate) end_ms: i64,
+    pub(crate) start: Timestamp,
+    pub(crate) end: Timestamp,
     /// 0 of an instant query.
     pub(crate) step_ms: i64,
     pub(crate) error: Option<String>,
@@ -71,7 +72,8 @@ impl QueryLog {
 
     /// Writes a line.
     pub(crate) fn write(&self, ran: &Ran<'_>) {
-        let line = line(ran, model::time::now_ms());
+        // Made before the lock is taken: queries end side by side.
+        let line = line(ran, Timestamp::now());
         let Some(file) = &mut *self.file() else { return };
         // One call, so that lines never mix.
         if let Err(error) = file.write_all(line.as_bytes()) {
@@ -122,16 +124,16 @@ struct HttpRequest<'a> {
     path: &'a str,
 }
 
-fn line(ran: &Ran<'_>, now_ms: i64) -> String {
+fn line(ran: &Ran<'_>, now: Timestamp) -> String {
     let line = Line {
-        time: rfc3339(now_ms),
+        time: rfc3339(now),
         level: "INFO",
         source: "query_log.rs",
         msg: "promql query logged",
         params: ParamsJson {
-            end: rfc3339(ran.end_ms),
+            end: rfc3339(ran.end),
             query: ran.query,
-            start: rfc3339(ran.start_ms),
+            start: rfc3339(ran.start),
             step: ran.step_ms / 1000,
         },
         error: ran.error.as_deref(),
@@ -154,8 +156,8 @@ mod tests {
     fn a_line_has_upstreams_fields() {
         let ran = Ran {
             query: "up < \"a\"",
-            start_ms: 0,
-            end_ms: 60_500,
+            start: Timestamp::EPOCH,
+            end: Timestamp(60_500),
             step_ms: 1_500,
             error: Some("no".to_owned()),
             stats: "{}",
@@ -164,7 +166,7 @@ mod tests {
             path: "/api/v1/query_range",
         };
         let expected = r#"{"time":"2023-11-14T22:13:20.123Z","level":"INFO","source":"query_log.rs","msg":"promql query logged","params":{"end":"1970-01-01T00:01:00.500Z","query":"up < \"a\"","start":"1970-01-01T00:00:00.000Z","step":1},"error":"no","stats":{},"spanID":"0000000000000000","traceID":"00000000000000000000000000000000","httpRequest":{"clientIP":"::1","method":"GET","path":"/api/v1/query_range"}}"#;
-        assert_eq!(line(&ran, 1_700_000_000_123), format!("{expected}\n"));
+        assert_eq!(line(&ran, Timestamp(1_700_000_000_123)), format!("{expected}\n"));
     }
 
     #[test]

@@ -77,8 +77,9 @@ impl Reloader {
     /// When a component cannot work with it.
     pub(crate) async fn apply_config(&self, new: Config) -> Result<()> {
         let (current, new) = (self.app.config(), Arc::new(new));
-        //  All components check the configuration before the first one changes.
+        // All components check the configuration before the first one changes.
         let changes = self.prepare(&current, &new)?;
+        // Only now: of a configuration that is refused its error is enough.
         // Objects change often, and what was said of the configuration before need not be said again.
         let said: HashSet<String> = current.warnings.iter().cloned().chain(current.not_served()).collect();
         let is_first = Arc::ptr_eq(&current, &new) || *current == *new;
@@ -96,6 +97,7 @@ impl Reloader {
             self.take_back(i, &new, &current).await;
             return Err(error.context(format!("cannot apply the configuration to {name}")));
         }
+        // Last: handlers never see a configuration that is taken back.
         self.app.reloaded(new);
         Ok(())
     }
@@ -111,7 +113,7 @@ impl Reloader {
 
     /// Gives the configuration before back to the first components, up to the one that failed.
     async fn take_back(&self, failed: usize, current: &Config, before: &Arc<Config>) {
-        //  The one that failed too: it may have done a part.
+        // The one that failed too: it may have done a part.
         for component in &self.components[..=failed] {
             let changed = match component.prepare(current, before) {
                 Ok(change) => change.commit.await,

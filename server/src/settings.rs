@@ -83,6 +83,7 @@ fn external_url(given: &str, (scheme, listen): (&str, &str), hostname: &str) -> 
     if given.is_empty() {
         let port = listen.rsplit(':').next().unwrap_or("9090");
         let url = format!("{scheme}://{hostname}:{port}/");
+        // A machine's name may be empty, or none that a URL can hold.
         return Url::parse(&url).or_else(|_| Url::parse("http://localhost/")).context("--web.listen-address");
     }
     let url = Url::parse(given).with_context(|| format!("--web.external-url: {given:?} is not a URL"))?;
@@ -102,6 +103,7 @@ pub(crate) fn storage_options(flags: &Flags) -> storage::Options {
     };
     options.memory_bytes = usize::try_from(memory).unwrap_or(usize::MAX);
     options.sync_interval = flags.storage_sync_interval;
+    // A given 2h cannot be told from Prometheus' default, and means ours as well.
     if flags.storage_tsdb_min_block_duration != BLOCK_DURATION {
         options.bucket_ms = u32::try_from(ms(flags.storage_tsdb_min_block_duration)).unwrap_or(u32::MAX);
     }
@@ -118,10 +120,12 @@ pub(crate) fn query_memory(flags: &Flags, db: &Arc<storage::Db>) -> query::Memor
     let each = or(flags.query_max_memory_per_query.0, all / 2);
     let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     let headroom = (limit / HEADROOM_PART).clamp(HEADROOM_MIN, HEADROOM_MAX);
+    // Answers that are still being sent hold the pool, and must not keep the store open.
     let db = Arc::downgrade(db);
     let left = move || {
         // A store that may take more than there is takes part of it.
         let of_store = db.upgrade().map_or(0, |db| db.memory_unused() as u64).min(limit / STORE_PART);
+        // Where nothing is limited, `u64::MAX`; a quarter of the range leaves room for the subtraction.
         let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX / 4);
         signed(container.left().unwrap_or(u64::MAX)) - signed(headroom + of_store)
     };
@@ -202,6 +206,7 @@ impl Retention {
     pub(crate) fn new(flags: &Flags) -> Self {
         let size_bytes = flags.storage_tsdb_retention_size.0;
         let time_ms = match flags.storage_tsdb_retention_time {
+            // As upstream: a size alone lifts the default bound in time.
             None if size_bytes > 0 => 0,
             None => 15 * 24 * 60 * 60 * 1000,
             Some(time) => ms(time),

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use cpu::cpu;
 use model::{
     Appender, Labels, Lateness, Querier, ReadHints, Row, Selection, SeriesAppender, SeriesBatch, SeriesSamples,
-    SourceLabels,
+    SourceLabels, Timestamp,
 };
 use node_exporter::value;
 use prometheus::Registry;
@@ -26,7 +26,7 @@ use storage::{Db, Options};
 
 /// Series of one source.
 const COLUMNS: usize = 100;
-const START_MS: i64 = 1_700_000_000_000;
+const START: Timestamp = Timestamp(1_700_000_000_000);
 
 #[derive(Clone, Copy)]
 struct Shape {
@@ -40,12 +40,12 @@ impl Shape {
         self.sources * COLUMNS * self.samples
     }
 
-    fn ts_ms(&self, row: usize) -> i64 {
-        START_MS + row as i64 * self.interval_ms
+    fn ts(&self, row: usize) -> Timestamp {
+        START + row as i64 * self.interval_ms
     }
 
-    fn end_ms(&self) -> i64 {
-        self.ts_ms(self.samples)
+    fn end(&self) -> Timestamp {
+        self.ts(self.samples)
     }
 }
 
@@ -81,7 +81,7 @@ fn measured(shape: Shape, making: Duration, run: impl FnOnce(&Db)) -> Cost {
     let (started, before) = (Instant::now(), cpu());
     let db = open(dir.path());
     run(&db);
-    db.compact(shape.end_ms() + 3 * 24 * 3_600_000).unwrap();
+    db.compact(shape.end() + 3 * 24 * 3_600_000).unwrap();
     drop(db);
     let (wall, spent) = (started.elapsed(), cpu() - before);
     let db = open(dir.path());
@@ -90,7 +90,7 @@ fn measured(shape: Shape, making: Duration, run: impl FnOnce(&Db)) -> Cost {
         found += batch.columns.iter().map(|column| column.values.len()).sum::<usize>();
         Ok(())
     };
-    let selection = Selection { start_ms: i64::MIN, end_ms: i64::MAX, matchers: &[] };
+    let selection = Selection { start: Timestamp::MIN, end: Timestamp::MAX, matchers: &[] };
     db.select(&selection, &ReadHints::default(), &mut sink).unwrap();
     assert_eq!(found, shape.all());
     let per = |time: Duration| time.saturating_sub(making).as_nanos() as f64 / shape.all() as f64;
@@ -105,14 +105,14 @@ fn scrape(db: &Db, shape: Shape) {
     let layout = db.layout(&ids).unwrap();
     let sources: Vec<_> = (0..shape.sources).map(|i| db.source(&source(i)).unwrap()).collect();
     let present = [u64::MAX; COLUMNS.div_ceil(64)];
-    let mut compacted_ms = START_MS;
+    let mut compacted = START;
     for row in 0..shape.samples {
-        let ts_ms = shape.ts_ms(row);
+        let ts = shape.ts(row);
         for (i, source) in sources.iter().enumerate() {
             let values: Vec<f64> = (0..COLUMNS).map(|column| value(i, column, row)).collect();
             let row = Row {
                 source: *source,
-                ts_ms,
+                ts,
                 layout: &layout,
                 values: &values,
                 present: &present,
@@ -121,16 +121,16 @@ fn scrape(db: &Db, shape: Shape) {
             };
             assert_eq!(db.commit(&[row]).unwrap().stored as usize, COLUMNS);
         }
-        if ts_ms - compacted_ms > 3_600_000 {
-            db.compact(ts_ms).unwrap();
-            compacted_ms = ts_ms;
+        if ts - compacted > 3_600_000 {
+            db.compact(ts).unwrap();
+            compacted = ts;
         }
     }
 }
 
 /// Source by source, all time at once.
 fn backfill(db: &Db, shape: Shape) {
-    let times: Vec<i64> = (0..shape.samples).map(|row| shape.ts_ms(row)).collect();
+    let times: Vec<Timestamp> = (0..shape.samples).map(|row| shape.ts(row)).collect();
     for i in 0..shape.sources {
         let labels: Vec<Labels> = (0..COLUMNS).map(|column| source(i).joined(&metric(column))).collect();
         let values: Vec<Vec<f64>> =

@@ -11,13 +11,14 @@ mod memory;
 use std::time::{Duration, Instant};
 
 use memory::resident_bytes;
-use model::{Appender, Labels, MatchOp, Matcher, Querier, ReadHints, Row, Selection};
+use model::{Appender, Labels, MatchOp, Matcher, Querier, ReadHints, Row, Selection, Timestamp};
 use prometheus::Registry;
 use storage::{Db, Options};
 
 /// How long something is repeated.
 const TIMED: Duration = Duration::from_millis(300);
-const TS_MS: i64 = 1_000_000;
+const TS: Timestamp = Timestamp(1_000_000);
+const END: Timestamp = Timestamp(2_000_000);
 
 fn timed(what: &str, mut run: impl FnMut() -> usize) {
     let all = Instant::now();
@@ -41,7 +42,7 @@ fn select(db: &Db, matchers: &[Matcher]) -> usize {
         series += batch.columns.len();
         Ok(())
     };
-    db.select(&Selection { start_ms: 0, end_ms: 2 * TS_MS, matchers }, &ReadHints::default(), &mut sink).unwrap();
+    db.select(&Selection { start: Timestamp::EPOCH, end: END, matchers }, &ReadHints::default(), &mut sink).unwrap();
     series
 }
 
@@ -54,16 +55,8 @@ fn commit(db: &Db, source: &Labels, layout: &model::Layout) {
     let values: Vec<f64> = (0..columns).map(|i| i as f64).collect();
     let present = vec![u64::MAX; columns.div_ceil(64)];
     let source = db.source(source).unwrap();
-    db.commit(&[Row {
-        source,
-        ts_ms: TS_MS,
-        layout,
-        values: &values,
-        present: &present,
-        own_times: &[],
-        histograms: &[],
-    }])
-    .unwrap();
+    db.commit(&[Row { source, ts: TS, layout, values: &values, present: &present, own_times: &[], histograms: &[] }])
+        .unwrap();
 }
 
 fn matchers(name: &str) -> Vec<(&'static str, Vec<Matcher>)> {
@@ -84,7 +77,7 @@ fn matchers(name: &str) -> Vec<(&'static str, Vec<Matcher>)> {
 }
 
 fn listings(db: &Db, name: &str) {
-    let of = |matchers| Selection { start_ms: 0, end_ms: 2 * TS_MS, matchers };
+    let of = |matchers| Selection { start: Timestamp::EPOCH, end: END, matchers };
     let one = [Matcher::equal("__name__", name)];
     timed("label_values(__name__)", || db.label_values("__name__", &of(&[]), 0).unwrap().len());
     timed("label_values(__name__), limit 100", || db.label_values("__name__", &of(&[]), 100).unwrap().len());

@@ -16,12 +16,16 @@ use std::time::{Duration, Instant};
 
 use cpu::cpu;
 use memory::resident_bytes;
-use model::{Appender, Labels, Matcher, Querier, ReadHints, Row, Selection, SourceId};
+use model::{Appender, Labels, Matcher, Querier, ReadHints, Row, Selection, SourceId, Timestamp};
 use node_exporter::value;
 use prometheus::Registry;
 use storage::{Db, Options};
 
 const INTERVAL_MS: i64 = 15_000;
+
+fn at(row: usize) -> Timestamp {
+    Timestamp(row as i64 * INTERVAL_MS)
+}
 
 struct Shape {
     sources: usize,
@@ -42,27 +46,27 @@ fn now() -> (Instant, Duration) {
     (Instant::now(), cpu())
 }
 
-fn select(db: &Db, matchers: &[Matcher], end_ms: i64) -> usize {
+fn select(db: &Db, matchers: &[Matcher], end: Timestamp) -> usize {
     let mut samples = 0;
     let mut sink = |batch: model::Batch| {
-        samples += batch.columns.len() * batch.timestamps_ms.len();
+        samples += batch.columns.len() * batch.timestamps.len();
         Ok(())
     };
-    db.select(&Selection { start_ms: 0, end_ms, matchers }, &ReadHints::default(), &mut sink).unwrap();
+    db.select(&Selection { start: Timestamp::EPOCH, end, matchers }, &ReadHints::default(), &mut sink).unwrap();
     samples
 }
 
 /// Selections, wide and narrow.
-fn read(db: &Db, end_ms: i64) {
+fn read(db: &Db, end: Timestamp) {
     let start = now();
-    report("select everything", select(db, &[], end_ms), start);
+    report("select everything", select(db, &[], end), start);
     let one = [Matcher::equal("__name__", "metric_5_total")];
     let start = now();
-    let samples_read: usize = (0..5).map(|_| select(db, &one, end_ms)).sum();
+    let samples_read: usize = (0..5).map(|_| select(db, &one, end)).sum();
     report("select one name (10 columns), x5", samples_read, start);
     let one = [Matcher::equal("__name__", "metric_5_total"), Matcher::equal("instance", "7")];
     let start = now();
-    report("select ten series", select(db, &one, end_ms), start);
+    report("select ten series", select(db, &one, end), start);
     println!("resident {} MB", resident_bytes() >> 20);
 }
 
@@ -93,11 +97,11 @@ fn main() {
             .collect();
         let (started, cpu_before) = now();
         for (source, values) in sources.iter().zip(&all) {
-            let ts_ms = row as i64 * INTERVAL_MS;
+            let ts = at(row);
             let one = Instant::now();
             let row = Row {
                 source: *source,
-                ts_ms,
+                ts,
                 layout: &layout,
                 values,
                 present: &present,
@@ -114,16 +118,16 @@ fn main() {
     println!("{:<34} {:>8.2} ns/sample wall {:>8.2} ns/sample CPU", "commit", per(spent.0), per(spent.1));
     println!("slowest commit {slowest:?}, resident {} MB", resident_bytes() >> 20);
 
-    let end_ms = shape.rows as i64 * INTERVAL_MS;
-    read(&db, end_ms);
+    let end = at(shape.rows);
+    read(&db, end);
     let start = now();
-    let sealed = db.compact(end_ms + 3_600_000).unwrap();
+    let sealed = db.compact(end + 3_600_000).unwrap();
     report("seal", usize::try_from(sealed.samples).unwrap(), start);
     assert_eq!(usize::try_from(sealed.samples).unwrap(), samples);
     let start = now();
-    db.compact(end_ms + 200_000_000).unwrap();
+    db.compact(end + 200_000_000).unwrap();
     report("merge", samples, start);
-    read(&db, end_ms);
+    read(&db, end);
 
     let start = Instant::now();
     drop(db);
@@ -134,7 +138,7 @@ fn main() {
     println!("open {:?}", start.elapsed());
     let stats = db.stats(10).unwrap();
     println!("{} series, {:.2} bytes a sample on disk", stats.series, stats.disk_bytes as f64 / samples as f64);
-    db.enforce_retention(end_ms).unwrap();
+    db.enforce_retention(end).unwrap();
     for family in registry.gather().iter().filter(|family| family.name() == "weft_storage_sst_bytes") {
         for metric in family.get_metric() {
             let bytes = metric.get_gauge().get_value() / samples as f64;

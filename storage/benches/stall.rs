@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use model::{Appender, Labels, Row};
+use model::{Appender, Labels, Row, Timestamp};
 use prometheus::Registry;
 use storage::{Db, Options};
 
@@ -41,10 +41,10 @@ fn run(seconds: u64, sealing: bool) -> Vec<Duration> {
             *value += (i % 17) as f64;
         }
         for source in &sources {
-            let ts_ms = model::time::now_ms();
+            let ts = Timestamp::now();
             let row = Row {
                 source: *source,
-                ts_ms,
+                ts,
                 layout: &layout,
                 values: &values,
                 present: &present,

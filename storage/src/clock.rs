@@ -4,6 +4,8 @@
 //! accepted once it has lasted as long as it is wide, or a day. A step back is accepted at once, as nothing is dropped for it. A
 //! start continues from the time that was last stored.
 
+use model::Timestamp;
+
 /// Differences up to this are ordinary: clocks are slewed, readings are late.
 const STEP_MS: i64 = 60_000;
 /// A step ahead that has lasted for so long is accepted, however wide it is.
@@ -16,12 +18,12 @@ pub struct Clock {
     ahead: Option<Ahead>,
 }
 
-/// The same moment by both clocks, milliseconds.
+/// The same moment by both clocks.
 #[derive(Clone, Copy, Debug)]
 struct Reading {
-    /// The accepted time, since the epoch.
-    now_ms: i64,
-    /// Since any moment.
+    /// The accepted time.
+    now: Timestamp,
+    /// Milliseconds since any moment.
     monotonic_ms: i64,
 }
 
@@ -29,41 +31,43 @@ struct Reading {
 #[derive(Clone, Copy, Debug)]
 struct Ahead {
     by_ms: i64,
+    /// By the clock that never steps.
     since_ms: i64,
 }
 
 /// The result of one reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Told {
-    /// The time up to which data is old or not, milliseconds since the epoch; never after the system's.
-    pub now_ms: i64,
+    /// The time up to which data is old or not; never after the system's.
+    pub now: Timestamp,
     /// By how much the system's clock has stepped since the last reading; negative: back. `None` when it has not.
     pub step_ms: Option<i64>,
 }
 
 impl Clock {
-    /// Begins with the time that was stored last, if there was any ([`crate::Db::last_told_ms`]).
+    /// Begins with the time that was stored last, if there was any ([`crate::Db::last_told`]).
     #[must_use]
-    pub fn new(last_ms: Option<i64>, monotonic_ms: i64) -> Self {
-        Self { now: last_ms.map(|now_ms| Reading { now_ms, monotonic_ms }), ahead: None }
+    pub fn new(last: Option<Timestamp>, monotonic_ms: i64) -> Self {
+        Self { now: last.map(|now| Reading { now, monotonic_ms }), ahead: None }
     }
 
-    /// Takes one reading of the system's clock (milliseconds since the epoch) and of one that never steps.
-    pub fn read(&mut self, system_ms: i64, monotonic_ms: i64) -> Told {
+    /// Takes one reading of the system's clock, and of one that never steps (milliseconds since any moment).
+    pub fn read(&mut self, system: Timestamp, monotonic_ms: i64) -> Told {
         let Some(last) = self.now else {
-            self.now = Some(Reading { now_ms: system_ms, monotonic_ms });
-            return Told { now_ms: system_ms, step_ms: None };
+            self.now = Some(Reading { now: system, monotonic_ms });
+            return Told { now: system, step_ms: None };
         };
-        let expected = last.now_ms.saturating_add(monotonic_ms.saturating_sub(last.monotonic_ms));
-        let by_ms = system_ms.saturating_sub(expected);
+        let expected = last.now.saturating_add(monotonic_ms.saturating_sub(last.monotonic_ms));
+        let by_ms = system.saturating_since(expected);
         let mut step_ms = None;
-        let now_ms = if by_ms <= STEP_MS {
+        let now = if by_ms <= STEP_MS {
             // Back from a step that was not accepted: time itself did not step.
             if self.ahead.take().is_some() || by_ms < -STEP_MS {
                 step_ms = Some(by_ms.min(-1));
             }
-            system_ms
+            system
         } else {
+            // The step that was met before, as far as clocks are slewed and readings late.
             let known = self.ahead.filter(|ahead| (by_ms - ahead.by_ms).abs() <= STEP_MS);
             let ahead = known.unwrap_or_else(|| {
                 step_ms = Some(by_ms - self.ahead.map_or(0, |before| before.by_ms));
@@ -71,10 +75,10 @@ impl Clock {
             });
             let accepted = monotonic_ms.saturating_sub(ahead.since_ms) >= ahead.by_ms.min(ACCEPTED_MS);
             self.ahead = (!accepted).then_some(ahead);
-            if accepted { system_ms } else { expected }
+            if accepted { system } else { expected }
         };
-        self.now = Some(Reading { now_ms, monotonic_ms });
-        Told { now_ms, step_ms }
+        self.now = Some(Reading { now, monotonic_ms });
+        Told { now, step_ms }
     }
 }
 
@@ -84,19 +88,19 @@ mod tests {
 
     const MINUTE: i64 = 60_000;
     const DAY: i64 = 24 * 60 * MINUTE;
-    const T: i64 = 1_800_000_000_000;
+    const T: Timestamp = Timestamp(1_800_000_000_000);
 
     /// A clock that was read each minute, and what it tells once the system's is `by` off.
     struct Run {
         clock: Clock,
-        real_ms: i64,
+        real: Timestamp,
     }
 
     impl Run {
         fn new() -> Self {
             let mut clock = Clock::new(None, 0);
-            assert_eq!(clock.read(T, 0), Told { now_ms: T, step_ms: None });
-            Self { clock, real_ms: T }
+            assert_eq!(clock.read(T, 0), Told { now: T, step_ms: None });
+            Self { clock, real: T }
         }
 
         /// The error of what is believed after so many minutes, and the steps told.
@@ -104,9 +108,9 @@ mod tests {
             let mut steps = Vec::new();
             let mut error = 0;
             for _ in 0..minutes {
-                self.real_ms += MINUTE;
-                let told = self.clock.read(self.real_ms + off_ms, self.real_ms - T);
-                error = told.now_ms - self.real_ms;
+                self.real += MINUTE;
+                let told = self.clock.read(self.real + off_ms, self.real - T);
+                error = told.now - self.real;
                 steps.extend(told.step_ms);
             }
             (error, steps)
@@ -155,17 +159,17 @@ mod tests {
     fn a_start_goes_on_from_the_time_told_last() {
         // Off for ten days: nobody can tell that from a wrong clock.
         let mut clock = Clock::new(Some(T - 10 * DAY), 0);
-        assert_eq!(clock.read(T, 0), Told { now_ms: T - 10 * DAY, step_ms: Some(10 * DAY) });
-        assert_eq!(clock.read(T + DAY, DAY).now_ms, T + DAY);
+        assert_eq!(clock.read(T, 0), Told { now: T - 10 * DAY, step_ms: Some(10 * DAY) });
+        assert_eq!(clock.read(T + DAY, DAY).now, T + DAY);
         // The clock is behind.
         let mut clock = Clock::new(Some(T), 0);
-        assert_eq!(clock.read(T - DAY, 0), Told { now_ms: T - DAY, step_ms: Some(-DAY) });
+        assert_eq!(clock.read(T - DAY, 0), Told { now: T - DAY, step_ms: Some(-DAY) });
     }
 
     #[test]
     fn no_reading_overflows() {
-        let mut clock = Clock::new(Some(i64::MAX), i64::MIN);
-        for reading in [i64::MIN, 0, i64::MAX, i64::MIN] {
+        let mut clock = Clock::new(Some(Timestamp::MAX), i64::MIN);
+        for reading in [Timestamp::MIN, Timestamp::EPOCH, Timestamp::MAX, Timestamp::MIN] {
             clock.read(reading, i64::MAX);
         }
     }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use model::{
     AppendError, Appender, Committed, Exemplar, Labels, Layout, Listing, Matcher, MetricId, Parts, Querier,
-    QuerierError, ReadHints, Scraped, Selection, SeriesAppendError, SeriesAppender, SeriesBatch, SourceId,
+    QuerierError, ReadHints, Scraped, Selection, SeriesAppendError, SeriesAppender, SeriesBatch, SourceId, Timestamp,
 };
 use parking_lot::Mutex;
 use roaring::RoaringBitmap;
@@ -55,8 +55,8 @@ use crate::{compaction, deletes, limits, listing, retention, stats};
 pub(crate) struct Carried {
     /// Of sources, metrics and segments: the next id, and those that were taken away.
     ids: [(u32, RoaringBitmap); 3],
-    newest_ms: i64,
-    now_ms: i64,
+    newest: Timestamp,
+    now: Timestamp,
     records: Vec<QuarantineRecord>,
 }
 
@@ -87,6 +87,7 @@ impl Db {
                 }
                 Err(error) => return Err(error),
             };
+            // RocksDB names the damaged file nowhere but in its message.
             let Some(number) = file_number(&model::with_causes(&failed)) else { return Err(failed) };
             let aside = |source| Error::Quarantine { path: options.path.clone(), source };
             set_aside_later(&options.path, number).map_err(aside)?;
@@ -104,7 +105,8 @@ impl Db {
         let records = Arc::new(Records::new(&options.path, metrics.clone()));
         let opened = open::open(options, &records, quarantined)?;
         let safeguards = Arc::new(Safeguards::default());
-        safeguards.go_on_from(opened.newest_ms);
+        // Before the first sync, which stores it as the newest row before the logs of this opening.
+        safeguards.go_on_from(opened.newest);
         let index = Index::open(&opened.store, index_bytes(options))?;
         let tombstones = Tombstones::open(&opened.store)?;
         let components = Components {
@@ -118,10 +120,10 @@ impl Db {
             cache: ReadCache::new(read_cache_bytes(options)),
             histograms: AnyHistograms::new(opened.any_histograms),
             states: SourceStates::default(),
-            flushed: FlushMarks::new(opened.flushed_until_ms),
+            flushed: FlushMarks::new(opened.flushed_until),
             tombstones,
             dropped: DroppedRanges::default(),
-            bounds: Bounds::new(opened.horizon_ms),
+            bounds: Bounds::new(opened.horizon),
             drain: Drain::default(),
             closing: AtomicBool::new(false),
             maintenance: Maintenance::default(),
@@ -158,8 +160,8 @@ impl Db {
         let Components { index, bounds, records, .. } = &self.components;
         Carried {
             ids: [&index.sources, &index.metrics, &index.segments].map(Ids::carried),
-            newest_ms: bounds.newest_ms.load(Ordering::Acquire),
-            now_ms: bounds.now_ms.load(Ordering::Acquire),
+            newest: bounds.newest.load(Ordering::Acquire),
+            now: bounds.now.load(Ordering::Acquire),
             records: records.all(),
         }
     }
@@ -168,9 +170,10 @@ impl Db {
         let Components { index, bounds, records, safeguards, .. } = &self.components;
         let all = [&index.sources, &index.metrics, &index.segments];
         all.into_iter().zip(&carried.ids).for_each(|(ids, before)| ids.carry_on(before));
-        bounds.newest_ms.fetch_max(carried.newest_ms, Ordering::AcqRel);
-        safeguards.row_at(carried.newest_ms);
-        bounds.now_ms.fetch_max(carried.now_ms, Ordering::AcqRel);
+        // What the disk tells is as old as the last sync; the opening before knew of rows since then.
+        bounds.newest.fetch_max(carried.newest, Ordering::AcqRel);
+        safeguards.row_at(carried.newest);
+        bounds.now.fetch_max(carried.now, Ordering::AcqRel);
         carried.records.iter().for_each(|record| records.add(record.clone()));
     }
 
@@ -187,6 +190,7 @@ impl Db {
         let syncer = self.syncer.lock().take();
         drop(syncer);
         safeguards.sync(store)?;
+        // Nothing is written by the path when another database lies there now.
         if store.is_in_place() {
             store.flush_copies()?;
             safeguards.keep_manifest(store);
@@ -202,6 +206,7 @@ fn start_syncer(components: &Components) -> io::Result<Syncer> {
     let mut last = 0;
     Syncer::start(components.options.sync_interval, move || {
         let sequence = store.db.latest_sequence_number();
+        // Nothing was written since the last sync; but a compaction may have changed the MANIFEST.
         if sequence == last {
             return safeguards.keep_manifest(&store);
         }
@@ -238,33 +243,33 @@ impl Db {
     pub(crate) fn exemplars(
         &self,
         selectors: &[Vec<Matcher>],
-        range: (i64, i64),
+        range: (Timestamp, Timestamp),
     ) -> Result<Vec<(Labels, Vec<Exemplar>)>, Error> {
         exemplars::find((self.components.read(), &self.exemplars), selectors, range)
     }
 
-    pub(crate) fn delete(&self, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> Result<(), Error> {
-        deletes::delete(&self.components, matchers, (start_ms, end_ms))
+    pub(crate) fn delete(&self, matchers: &[Matcher], start: Timestamp, end: Timestamp) -> Result<(), Error> {
+        deletes::delete(&self.components, matchers, (start, end))
     }
 
     pub(crate) fn clean_deleted(&self) -> Result<(), Error> {
         deletes::clean(&self.components)
     }
 
-    pub(crate) fn set_now(&self, now_ms: i64) -> Result<(), Error> {
-        retention::set_now(&self.components, now_ms)
+    pub(crate) fn set_now(&self, now: Timestamp) -> Result<(), Error> {
+        retention::set_now(&self.components, now)
     }
 
-    pub(crate) fn now_ms(&self) -> Option<i64> {
+    pub(crate) fn now(&self) -> Option<Timestamp> {
         self.components.bounds.now()
     }
 
-    pub(crate) fn last_told_ms(&self) -> Result<Option<i64>, Error> {
-        retention::last_told_ms(&self.components)
+    pub(crate) fn last_told(&self) -> Result<Option<Timestamp>, Error> {
+        retention::last_told(&self.components)
     }
 
-    pub(crate) fn enforce_retention(&self, now_ms: i64) -> Result<usize, Error> {
-        let dropped = retention::enforce_retention(&self.components, now_ms)?;
+    pub(crate) fn enforce_retention(&self, now: Timestamp) -> Result<usize, Error> {
+        let dropped = retention::enforce_retention(&self.components, now)?;
         stats::refresh_metrics(&self.components)?;
         Ok(dropped)
     }
@@ -277,13 +282,14 @@ impl Db {
         Ok(dropped)
     }
 
-    pub(crate) fn compact(&self, now_ms: i64) -> Result<Compacted, Error> {
-        self.components.bounds.now_ms.fetch_max(now_ms, Ordering::AcqRel);
-        self.compact_paced(now_ms, &mut |_| ControlFlow::Continue(()))
+    pub(crate) fn compact(&self, now: Timestamp) -> Result<Compacted, Error> {
+        // Retention rules are applied as of this time, and a tool or test need not have set it before.
+        self.components.bounds.now.fetch_max(now, Ordering::AcqRel);
+        self.compact_paced(now, &mut |_| ControlFlow::Continue(()))
     }
 
-    pub(crate) fn compact_paced(&self, now_ms: i64, pace: &mut Pace<'_>) -> Result<Compacted, Error> {
-        compaction::round(&self.components, now_ms, pace)
+    pub(crate) fn compact_paced(&self, now: Timestamp, pace: &mut Pace<'_>) -> Result<Compacted, Error> {
+        compaction::round(&self.components, now, pace)
     }
 
     pub(crate) fn snapshot(&self, directory: &Path) -> Result<(), Error> {
@@ -357,7 +363,7 @@ impl Appender for Db {
         }
     }
 
-    fn takes_late_from_ms(&self) -> i64 {
+    fn takes_late_from(&self) -> Timestamp {
         self.components.bounds.out_of_order_from()
     }
 
@@ -382,7 +388,7 @@ impl SeriesAppender for Db {
 impl Db {
     fn scan(&self, selection: &Selection<'_>, hints: &ReadHints<'_>) -> Result<ScanPlan<'_>, Stop> {
         let Components { tombstones, histograms, options, drain, records, .. } = &self.components;
-        let masks = tombstones.masks(self.components.read(), &(selection.start_ms..=selection.end_ms))?;
+        let masks = tombstones.masks(self.components.read(), &(selection.start..=selection.end))?;
         let batch_values = limits::batch_values(options.memory_bytes);
         let options = ScanOptions { masks, histograms, batch_values, drain, records };
         ScanPlan::new(self.components.read(), selection, hints, options)
@@ -405,7 +411,8 @@ impl Querier for Db {
     }
 
     fn list_series(&self, selection: &Selection<'_>, listing: &Listing<'_>) -> Result<Vec<Labels>, QuerierError> {
-        let length_ms = selection.end_ms.saturating_sub(selection.start_ms);
+        let length_ms = selection.end.saturating_since(selection.start);
+        // Exact where it is cheap: for a long range the newest sample of every series would be read.
         if length_ms <= limits::LISTED_EXACTLY_MS {
             return listing::with_samples(&*Querier::open(self, selection, &ReadHints::NEWEST)?, listing);
         }

@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{self, AtomicBool};
 
-use model::{Exemplar, Labels, Matcher, MetricId, SourceId};
+use model::{Exemplar, Labels, Matcher, MetricId, SourceId, Timestamp};
 use parking_lot::Mutex;
 use rocksdb::WriteBatch;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
@@ -47,7 +47,7 @@ struct Ring {
 /// The newest exemplar of a series.
 #[derive(Clone, Copy, Debug)]
 struct Newest {
-    ts_ms: i64,
+    ts: Timestamp,
     value: f64,
     labels: u64,
     number: u64,
@@ -56,12 +56,12 @@ struct Newest {
 impl Newest {
     fn of(exemplar: &Exemplar, number: u64) -> Self {
         let labels = xxh3_64(exemplar.labels.as_text().as_bytes());
-        Self { ts_ms: exemplar.ts_ms, value: exemplar.value, labels, number }
+        Self { ts: exemplar.ts, value: exemplar.value, labels, number }
     }
 
     /// A histogram exposes several of one time again and again: ordered, what came before is distinguished from what is new.
     fn order(&self, other: &Self) -> Ordering {
-        let times = self.ts_ms.cmp(&other.ts_ms);
+        let times = self.ts.cmp(&other.ts);
         times.then(self.value.total_cmp(&other.value)).then(self.labels.cmp(&other.labels))
     }
 }
@@ -84,7 +84,7 @@ fn encode(owner: Owner, exemplar: &Exemplar, number: u64) -> Vec<u8> {
     out.extend_from_slice(&owner.series.0.to_le_bytes());
     out.extend_from_slice(&owner.series.1.to_le_bytes());
     out.extend_from_slice(&owner.labels.to_le_bytes());
-    out.extend_from_slice(&exemplar.ts_ms.to_le_bytes());
+    out.extend_from_slice(&exemplar.ts.0.to_le_bytes());
     out.extend_from_slice(&exemplar.value.to_bits().to_le_bytes());
     out.extend_from_slice(text);
     let sum = checksum(&out, number);
@@ -100,13 +100,13 @@ fn decode(bytes: &[u8], number: u64) -> Option<(Owner, Exemplar)> {
     let (source, body) = body.split_first_chunk::<4>()?;
     let (metric, body) = body.split_first_chunk::<4>()?;
     let (hash, body) = body.split_first_chunk::<8>()?;
-    let (ts_ms, body) = body.split_first_chunk::<8>()?;
+    let (ts, body) = body.split_first_chunk::<8>()?;
     let (value, text) = body.split_first_chunk::<8>()?;
     let labels = Labels::from_text(std::str::from_utf8(text).ok()?)?;
     let value = f64::from_bits(u64::from_le_bytes(*value));
     let series = (u32::from_le_bytes(*source), u32::from_le_bytes(*metric));
     let owner = Owner { series, labels: u64::from_le_bytes(*hash) };
-    Some((owner, Exemplar { labels, value, ts_ms: i64::from_le_bytes(*ts_ms) }))
+    Some((owner, Exemplar { labels, value, ts: Timestamp(i64::from_le_bytes(*ts)) }))
 }
 
 /// Calls `each` with every exemplar, oldest first.
@@ -254,7 +254,7 @@ impl Ring {
 pub(crate) fn find(
     (context, exemplars): (ReadContext<'_>, &Exemplars),
     selectors: &[Vec<Matcher>],
-    (start_ms, end_ms): (i64, i64),
+    (start, end): (Timestamp, Timestamp),
 ) -> Result<Vec<(Labels, Vec<Exemplar>)>, Error> {
     let all = bitmap::all(context.store, SOURCE_LABEL)?;
     let mut selected: Vec<Selected> = Vec::new();
@@ -264,10 +264,11 @@ pub(crate) fn find(
     let is_selected = |(source, metric): (u32, u32)| {
         selected.iter().any(|one| one.sources.contains(source) && one.metrics.contains(metric))
     };
+    // From the oldest on, so that the iterator need not pass the tombstones of those that were cut.
     let first = exemplars.ring.lock().first;
     let mut by_series: HashMap<(u32, u32), Vec<(u64, Exemplar)>> = HashMap::new();
     each(context.store, first, |_, owner, exemplar| {
-        if (start_ms..=end_ms).contains(&exemplar.ts_ms) && is_selected(owner.series) {
+        if (start..=end).contains(&exemplar.ts) && is_selected(owner.series) {
             by_series.entry(owner.series).or_default().push((owner.labels, exemplar));
         }
     })?;
@@ -282,7 +283,7 @@ pub(crate) fn find(
         found.entry(source.joined(&metric)).or_default().extend(its);
     }
     found.retain(|_, exemplars| !exemplars.is_empty());
-    found.values_mut().for_each(|exemplars| exemplars.sort_by_key(|exemplar| exemplar.ts_ms));
+    found.values_mut().for_each(|exemplars| exemplars.sort_by_key(|exemplar| exemplar.ts));
     Ok(found.into_iter().collect())
 }
 
@@ -299,17 +300,17 @@ mod tests {
         Db::open(options, &prometheus::Registry::new()).unwrap()
     }
 
-    fn exemplar(trace: &str, ts_ms: i64) -> Exemplar {
-        Exemplar { labels: Labels::from_pairs([("trace_id", trace)]), value: ts_ms as f64 / 8.0, ts_ms }
+    fn exemplar(trace: &str, ts: Timestamp) -> Exemplar {
+        Exemplar { labels: Labels::from_pairs([("trace_id", trace)]), value: ts.0 as f64 / 8.0, ts }
     }
 
     /// Times, by job.
-    fn found(db: &Db, range: (i64, i64)) -> Vec<(String, Vec<i64>)> {
+    fn found(db: &Db, range: (Timestamp, Timestamp)) -> Vec<(String, Vec<Timestamp>)> {
         let matchers = vec![vec![Matcher::equal("__name__", "a_total")], vec![Matcher::equal("job", "x")]];
         let found = db.exemplars(&matchers, range).unwrap();
         let times = |all: Vec<Exemplar>| {
-            all.iter().for_each(|one| assert_eq!(*one, exemplar(&format!("t{}", one.ts_ms), one.ts_ms)));
-            all.iter().map(|one| one.ts_ms).collect()
+            all.iter().for_each(|one| assert_eq!(*one, exemplar(&format!("t{}", one.ts), one.ts)));
+            all.iter().map(|one| one.ts).collect()
         };
         found.into_iter().map(|(labels, all)| (labels.value("job").to_owned(), times(all))).collect()
     }
@@ -324,20 +325,32 @@ mod tests {
         let layout = db.layout(&[metric]).unwrap();
         for source in [a, b] {
             let (values, present) = (&[1.0], &[1]);
-            db.commit(&[Row { source, ts_ms: 1, layout: &layout, values, present, own_times: &[], histograms: &[] }])
-                .unwrap();
+            db.commit(&[Row {
+                source,
+                ts: Timestamp(1),
+                layout: &layout,
+                values,
+                present,
+                own_times: &[],
+                histograms: &[],
+            }])
+            .unwrap();
         }
-        let keep = |db: &Db, source, ts_ms: i64| {
-            Appender::exemplars(db, source, &[(metric, exemplar(&format!("t{ts_ms}"), ts_ms))]).unwrap();
+        let keep = |db: &Db, source, ts: i64| {
+            let ts = Timestamp(ts);
+            Appender::exemplars(db, source, &[(metric, exemplar(&format!("t{ts}"), ts))]).unwrap();
         };
-        for ts_ms in [10, 20, 20, 15, 30] {
-            keep(&db, a, ts_ms);
+        for ts in [10, 20, 20, 15, 30] {
+            keep(&db, a, ts);
         }
         keep(&db, b, 12);
-        let all = (i64::MIN, i64::MAX);
-        let both = |times: &[i64]| vec![("a".to_owned(), times.to_vec()), ("b".to_owned(), vec![12])];
+        let all = (Timestamp::MIN, Timestamp::MAX);
+        let both = |times: &[i64]| {
+            let times = times.iter().copied().map(Timestamp).collect();
+            vec![("a".to_owned(), times), ("b".to_owned(), vec![Timestamp(12)])]
+        };
         assert_eq!(found(&db, all), both(&[10, 20, 30]), "what came again, or late, is not kept");
-        assert_eq!(found(&db, (11, 20)), both(&[20]));
+        assert_eq!(found(&db, (Timestamp(11), Timestamp(20))), both(&[20]));
         keep(&db, a, 40);
         keep(&db, a, 50);
         assert_eq!(found(&db, all), both(&[20, 30, 40, 50]), "the oldest of six made room");
@@ -360,10 +373,18 @@ mod tests {
         let source = db.source(&Labels::from_pairs([("job", "a")])).unwrap();
         let layout = db.layout(&[metric]).unwrap();
         let (values, present) = (&[1.0], &[1]);
-        db.commit(&[Row { source, ts_ms: 1, layout: &layout, values, present, own_times: &[], histograms: &[] }])
-            .unwrap();
-        let of = |trace: &str, value, ts_ms| {
-            (metric, Exemplar { labels: Labels::from_pairs([("trace_id", trace)]), value, ts_ms })
+        db.commit(&[Row {
+            source,
+            ts: Timestamp(1),
+            layout: &layout,
+            values,
+            present,
+            own_times: &[],
+            histograms: &[],
+        }])
+        .unwrap();
+        let of = |trace: &str, value, ts| {
+            (metric, Exemplar { labels: Labels::from_pairs([("trace_id", trace)]), value, ts: Timestamp(ts) })
         };
         let scrape = [of("b", 8.0, 20), of("b", 2.0, 20), of("a", 2.0, 20), of("b", f64::NAN, 20), of("a", 9.0, 10)];
         for _ in 0..2 {
@@ -375,11 +396,11 @@ mod tests {
             assert_eq!(Appender::exemplars(&db, source, &late).unwrap(), 2);
             assert_eq!(Appender::exemplars(&db, source, &[&late[..], &scrape].concat()).unwrap(), 0);
             assert_eq!(db.components.metrics.exemplars.out_of_order.get(), 2);
-            let found = db.exemplars(&[vec![Matcher::equal("job", "a")]], (0, 30)).unwrap();
+            let found = db.exemplars(&[vec![Matcher::equal("job", "a")]], (Timestamp(0), Timestamp(30))).unwrap();
             let mut found: Vec<_> = found[0]
                 .1
                 .iter()
-                .map(|one| format!("{} {} {}", one.ts_ms, one.value, one.labels.value("trace_id")))
+                .map(|one| format!("{} {} {}", one.ts, one.value, one.labels.value("trace_id")))
                 .collect();
             found.sort();
             assert_eq!(found, ["10 9 a", "20 2 a", "20 2 b", "20 8 b", "20 NaN b"]);
@@ -394,12 +415,12 @@ mod tests {
         let db = open(dir.path());
         let metric = db.metrics(&[Labels::from_pairs([("__name__", "a_total")])]).unwrap()[0];
         let source = db.source(&Labels::empty()).unwrap();
-        let all = (i64::MIN, i64::MAX);
-        Appender::exemplars(&db, source, &[(metric, exemplar("t1", 1))]).unwrap();
+        let all = (Timestamp::MIN, Timestamp::MAX);
+        Appender::exemplars(&db, source, &[(metric, exemplar("t1", Timestamp(1)))]).unwrap();
         assert_eq!(found(&db, all), []);
         db.set_exemplars_max(5).unwrap();
         let long = "ü".repeat(Exemplar::LABELS_MAX - "trace_id".len() + 1);
-        Appender::exemplars(&db, source, &[(metric, exemplar(&long, 2))]).unwrap();
+        Appender::exemplars(&db, source, &[(metric, exemplar(&long, Timestamp(2)))]).unwrap();
         assert_eq!(found(&db, all), []);
         let metrics = &db.components.metrics;
         assert_eq!((metrics.exemplars.too_long.get(), metrics.exemplars.kept.get()), (1, 0));

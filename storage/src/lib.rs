@@ -12,13 +12,15 @@
 //!   `writer/` what a source may write next · `components` all of these side by side. Above them, each knowing the parts but
 //!   not the whole: `append/` rows in · `compaction/` rows into pages, small partitions into large ones · `deletes/`,
 //!   `retention/` what goes · `exemplars`, `listing`, `stats`, `stored` · `open/` opens a directory and repairs it. `db` joins
-//!   them, `recovery/` opens a directory again after damage. Beside them: `bounds`, `clock`, `drain`, `limits`, `metrics`.
+//!   them, `recovery/` opens a directory again after damage. Beside them: `atomic_timestamp`, `bounds`, `clock`, `drain`,
+//!   `limits`, `metrics`.
 //! - **Tests**: codecs at the foot of their files; `tests/model.rs` against an oracle, `tests/crash.rs` against SIGKILL,
 //!   `tests/faults.rs` against writes that fail, `tests/matchers.rs`, `tests/directory.rs`, `tests/formats.rs` on
 //!   directories of earlier builds, `tests/flips.rs`, `tests/repairs.rs` and `tests/torture.rs` on damaged files,
 //!   `tests/disk_full.rs` on a small file system. Formats are drawn in `docs/formats/`.
 
 mod append;
+mod atomic_timestamp;
 mod bounds;
 mod cache;
 mod clock;

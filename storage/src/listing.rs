@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use model::labels::sort_by_labels;
-use model::{Labels, Listing, Parts, QuerierError, Selection, SourceId};
+use model::{Labels, Listing, Parts, QuerierError, Selection, SourceId, Timestamp};
 use roaring::RoaringBitmap;
 
 use crate::error::Error;
@@ -23,7 +23,7 @@ use crate::reader::written::Written;
 /// What these sources wrote in a range.
 fn read_written(
     (context, snapshot): (ReadContext<'_>, &ReadSnapshot<'_>),
-    range: &RangeInclusive<i64>,
+    range: &RangeInclusive<Timestamp>,
     sources: &RoaringBitmap,
 ) -> Result<Written, Error> {
     let mut written = Written::default();
@@ -49,7 +49,7 @@ fn written(
     (selection, present): (&Selection<'_>, &RoaringBitmap),
     sources: &RoaringBitmap,
 ) -> Result<Arc<Written>, Error> {
-    let range = selection.start_ms..=selection.end_ms;
+    let range = selection.start..=selection.end;
     // Few sources are cheaper by themselves; what most wrote is read for all, and cached.
     if sources.len() * 2 < present.len() {
         return read_written((context, snapshot), &range, sources).map(Arc::new);
@@ -62,7 +62,7 @@ fn written(
 fn pairs(context: ReadContext<'_>, selection: &Selection<'_>) -> Result<Vec<Selected>, Error> {
     let ReadContext { store, index, .. } = context;
     let snapshot = context.snapshot();
-    let present = context.sources_in(&snapshot, &(selection.start_ms..=selection.end_ms))?;
+    let present = context.sources_in(&snapshot, &(selection.start..=selection.end))?;
     if present.is_empty() {
         return Ok(Vec::new());
     }
@@ -90,7 +90,7 @@ fn sides(
     // Everything is asked for: what was written is the answer, without any matching.
     if selection.matchers.is_empty() {
         let snapshot = context.snapshot();
-        let present = context.sources_in(&snapshot, &(selection.start_ms..=selection.end_ms))?;
+        let present = context.sources_in(&snapshot, &(selection.start..=selection.end))?;
         let written = written((context, &snapshot), (selection, &present), &present)?;
         if written.metrics.is_disjoint(but) {
             return Ok((written.metrics.clone(), written.sources.clone()));
@@ -140,7 +140,7 @@ pub(crate) fn with_samples(parts: &dyn Parts, listing: &Listing<'_>) -> Result<V
     (listing.grow)(parts.reader_bytes())?;
     parts.read_all(&mut |batch| {
         for column in &batch.columns {
-            if (0..batch.timestamps_ms.len()).any(|slot| column.is_present(slot)) {
+            if (0..batch.timestamps.len()).any(|slot| column.is_present(slot)) {
                 (listing.grow)(ITEM_BYTES + batch.source.as_text().len() + column.metric.as_text().len())?;
                 found.push(batch.labels(column));
             }

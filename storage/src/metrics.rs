@@ -139,6 +139,7 @@ impl Metrics {
             rocksdb_bytes: IntGaugeVec::new(Opts::new("weft_rocksdb_bytes", "Memory of RocksDB."), &["part"])?,
             exemplars: ExemplarMetrics::new()?,
         };
+        // Exposed as 0 before the first sample, as upstream's are: a vector without labels is not exposed at all.
         for vec in [&metrics.samples_appended, &metrics.out_of_order, &metrics.out_of_bound] {
             vec.with_label_values(FLOAT);
         }

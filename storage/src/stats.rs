@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
-use model::SourceId;
+use model::{SourceId, Timestamp};
 use roaring::RoaringBitmap;
 
 use crate::components::Components;
@@ -48,9 +48,9 @@ pub struct Stats {
     /// Bytes of the sorted files of everything else.
     pub index_bytes: u64,
     /// The start of the oldest bucket.
-    pub min_time_ms: Option<i64>,
+    pub min_time: Option<Timestamp>,
     /// The newest row since the start, else the last millisecond of the newest bucket.
-    pub max_time_ms: Option<i64>,
+    pub max_time: Option<Timestamp>,
     /// Metric names with the most series.
     pub series_by_metric_name: Vec<Count>,
     /// Label names with the most values.
@@ -102,18 +102,18 @@ impl Top {
 pub(crate) fn stats(db: &Components, limit: usize) -> Result<Stats, Error> {
     let buckets = stored::buckets(db)?;
     let first_page = stored::partitions(db)?.first().map(|partition| partition.start);
-    let newest = db.bounds.newest_ms.load(Ordering::Relaxed);
-    let max_time_ms = stored::newest_end(db)?;
+    let newest = db.bounds.newest.load(Ordering::Relaxed);
+    let max_time = stored::newest_end(db)?;
     // From what is stored, not from the clock: an old copy of a directory has series too.
-    let until = max_time_ms.unwrap_or(i64::MIN);
+    let until = max_time.unwrap_or(Timestamp::MIN);
     let recent = until.saturating_sub(2 * i64::from(db.store.bucket_ms) - 1)..=until;
     let alive = db.read().sources_in(&db.read().snapshot(), &recent)?;
     let mut stats = Stats {
         sources: alive.len(),
         samples_appended: db.metrics.samples_appended(),
         disk_bytes: stored::disk_bytes(db),
-        min_time_ms: buckets.first().copied().into_iter().chain(first_page).min().map(|bucket| bucket.0),
-        max_time_ms: if newest == i64::MIN { max_time_ms } else { Some(newest) },
+        min_time: buckets.first().copied().into_iter().chain(first_page).min().map(|bucket| bucket.0),
+        max_time: if newest == Timestamp::MIN { max_time } else { Some(newest) },
         ..Stats::default()
     };
     count_series(db, &alive, limit, &mut stats)?;
@@ -204,11 +204,11 @@ pub(crate) fn refresh_metrics(db: &Components) -> Result<(), Error> {
     metrics.storage_bytes.set(i64::try_from(stored::disk_bytes(db)).unwrap_or(i64::MAX));
     let first_page = stored::partitions(db)?.first().map(|partition| partition.start);
     if let Some(first) = stored::buckets(db)?.first().copied().into_iter().chain(first_page).min() {
-        metrics.lowest_seconds.set(first.0 as f64 / 1000.0);
+        metrics.lowest_seconds.set(first.0.as_seconds());
     }
-    let newest = db.bounds.newest_ms.load(Ordering::Relaxed);
-    if newest != i64::MIN {
-        metrics.highest_seconds.set(newest as f64 / 1000.0);
+    let newest = db.bounds.newest.load(Ordering::Relaxed);
+    if newest != Timestamp::MIN {
+        metrics.highest_seconds.set(newest.as_seconds());
     }
     for cf in Cf::ALL {
         let bytes = i64::try_from(file_bytes(db, cf)?).unwrap_or(i64::MAX);

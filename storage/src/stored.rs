@@ -3,6 +3,8 @@
 use std::fs;
 use std::sync::atomic::Ordering;
 
+use model::Timestamp;
+
 use crate::components::Components;
 use crate::error::Error;
 use crate::kv::schema::{Bucket, Cf, Partition, bucket_key, parse_bucket_key};
@@ -17,7 +19,8 @@ pub(crate) fn partitions(db: &Components) -> Result<Vec<Partition>, Error> {
 /// All buckets that hold rows, oldest first.
 pub(crate) fn buckets(db: &Components) -> Result<Vec<Bucket>, Error> {
     let mut buckets = Vec::new();
-    db.store.each(Cf::Postings, &bucket_key(Bucket(0))[..1], |key, _| {
+    // By the tag alone, which starts the keys of all buckets.
+    db.store.each(Cf::Postings, &bucket_key(Bucket(Timestamp::EPOCH))[..1], |key, _| {
         match parse_bucket_key(key) {
             Some(bucket) => buckets.push(bucket),
             None => db.store.corrupt(Cf::Postings, key, "not a bucket"),
@@ -28,17 +31,18 @@ pub(crate) fn buckets(db: &Components) -> Result<Vec<Bucket>, Error> {
 }
 
 /// The last millisecond of the newest bucket or partition.
-pub(crate) fn newest_end(db: &Components) -> Result<Option<i64>, Error> {
+pub(crate) fn newest_end(db: &Components) -> Result<Option<Timestamp>, Error> {
     let bucket_ms = db.store.bucket_ms;
-    let pages = partitions(db)?.into_iter().map(|partition| partition.end_ms(bucket_ms)).max();
-    let rows = buckets(db)?.last().map(|bucket| bucket.end_ms(bucket_ms));
+    let pages = partitions(db)?.into_iter().map(|partition| partition.end(bucket_ms)).max();
+    let rows = buckets(db)?.last().map(|bucket| bucket.end(bucket_ms));
     Ok(rows.max(pages).map(|end| end - 1))
 }
 
 /// The newest row, as far as it is known: the end of the newest bucket before the first row after a start.
-pub(crate) fn newest_stored(db: &Components) -> Result<i64, Error> {
-    match db.bounds.newest_ms.load(Ordering::Relaxed) {
-        i64::MIN => Ok(newest_end(db)?.unwrap_or(i64::MIN)),
+pub(crate) fn newest_stored(db: &Components) -> Result<Timestamp, Error> {
+    match db.bounds.newest.load(Ordering::Relaxed) {
+        // No row came in since the start.
+        Timestamp::MIN => Ok(newest_end(db)?.unwrap_or(Timestamp::MIN)),
         newest => Ok(newest),
     }
 }

@@ -5,12 +5,13 @@
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
 
-use model::{MatchOp, Matcher, SourceId};
+use model::{MatchOp, Matcher, SourceId, Timestamp};
 use parking_lot::RwLock;
 use roaring::RoaringBitmap;
 
+use crate::atomic_timestamp::AtomicTimestamp;
 use crate::error::Error;
 use crate::index::select::select;
 use crate::kv::schema::{Cf, META_DELETED, settled_key};
@@ -23,7 +24,7 @@ use crate::reader::mask::Mask;
 #[derive(Clone, Debug)]
 pub(crate) struct Tombstone {
     pub(crate) key: Vec<u8>,
-    pub(crate) range: (i64, i64),
+    pub(crate) range: (Timestamp, Timestamp),
     pub(crate) matchers: Vec<Matcher>,
     /// Sources for which it was carried out; nothing of them is masked.
     pub(crate) settled: RoaringBitmap,
@@ -44,14 +45,14 @@ pub(crate) struct Tombstones {
     list: RwLock<Arc<Vec<Tombstone>>>,
     rules: RwLock<Arc<Vec<RetentionRule>>>,
     /// The last millisecond of any deletion.
-    pub(crate) until_ms: AtomicI64,
+    pub(crate) until: AtomicTimestamp,
 }
 
 const OPS: [MatchOp; 4] = [MatchOp::Equal, MatchOp::NotEqual, MatchOp::Regex, MatchOp::NotRegex];
 
 impl Tombstone {
     /// Does it still hold for a source, and overlap a range of time?
-    pub(crate) fn masks(&self, source: SourceId, (from, to): (i64, i64)) -> bool {
+    pub(crate) fn masks(&self, source: SourceId, (from, to): (Timestamp, Timestamp)) -> bool {
         self.range.0 <= to && self.range.1 >= from && !self.settled.contains(source.0)
     }
 
@@ -64,11 +65,11 @@ impl Tombstone {
         Ok(mask)
     }
 
-    pub(crate) fn encode(range: (i64, i64), matchers: &[Matcher]) -> Vec<u8> {
+    pub(crate) fn encode(range: (Timestamp, Timestamp), matchers: &[Matcher]) -> Vec<u8> {
         let mut out = Vec::new();
         // The matchers as they were written, not what they select now: ids may be given out again.
-        out.extend_from_slice(&range.0.to_le_bytes());
-        out.extend_from_slice(&range.1.to_le_bytes());
+        out.extend_from_slice(&range.0.0.to_le_bytes());
+        out.extend_from_slice(&range.1.0.to_le_bytes());
         for matcher in matchers {
             out.push(OPS.iter().position(|op| *op == matcher.op).unwrap_or(0) as u8);
             for text in [&matcher.name, &matcher.value] {
@@ -94,7 +95,8 @@ impl Tombstone {
             let (name, value) = (text()?, text()?);
             matchers.push(Matcher::new(*OPS.get(usize::from(op))?, name, value).ok()?);
         }
-        let range = (i64::from_le_bytes(*start), i64::from_le_bytes(*end));
+        let [start, end] = [*start, *end].map(|bytes| Timestamp(i64::from_le_bytes(bytes)));
+        let range = (start, end);
         Some(Self { key: key.to_vec(), range, matchers, settled: RoaringBitmap::new() })
     }
 }
@@ -118,7 +120,7 @@ impl Tombstones {
                 Err(reason) => store.corrupt(Cf::Meta, &settled_key(&tombstone.key), reason),
             }
         }
-        let all = Self { until_ms: AtomicI64::new(i64::MIN), ..Self::default() };
+        let all = Self::default();
         all.replace(tombstones);
         Ok(all)
     }
@@ -129,10 +131,10 @@ impl Tombstones {
 
     /// Replaces all tombstones.
     pub(crate) fn replace(&self, tombstones: Vec<Tombstone>) {
-        let until_ms = tombstones.iter().map(|tombstone| tombstone.range.1).max().unwrap_or(i64::MIN);
+        let until = tombstones.iter().map(|tombstone| tombstone.range.1).max().unwrap_or(Timestamp::MIN);
         // Whoever reads holds the list as it was.
         *self.list.write() = Arc::new(tombstones);
-        self.until_ms.store(until_ms, Ordering::Release);
+        self.until.store(until, Ordering::Release);
     }
 
     pub(crate) fn rules(&self) -> Arc<Vec<RetentionRule>> {
@@ -145,26 +147,30 @@ impl Tombstones {
     }
 
     /// What is deleted within a range.
-    pub(crate) fn masks(&self, context: ReadContext<'_>, range: &RangeInclusive<i64>) -> Result<Vec<Mask>, Error> {
+    pub(crate) fn masks(
+        &self,
+        context: ReadContext<'_>,
+        range: &RangeInclusive<Timestamp>,
+    ) -> Result<Vec<Mask>, Error> {
         let tombstones = self.list();
         let within = |t: &&Tombstone| t.range.0 <= *range.end() && t.range.1 >= *range.start();
         tombstones.iter().filter(within).map(|t| t.resolve(context)).collect()
     }
 
-    /// What need not be written again: what is deleted, and what the rules no longer keep at `now_ms`.
+    /// What need not be written again: what is deleted, and what the rules no longer keep at `now`.
     pub(crate) fn unkept(
         &self,
         context: ReadContext<'_>,
-        range: &RangeInclusive<i64>,
-        now_ms: i64,
+        range: &RangeInclusive<Timestamp>,
+        now: Timestamp,
     ) -> Result<Vec<Mask>, Error> {
         let mut all = self.masks(context, range)?;
         for rule in self.rules().iter() {
-            let until = now_ms.saturating_sub(rule.keep_ms);
+            let until = now.saturating_sub(rule.keep_ms);
             // A rule that does not reach into the range masks nothing of it.
             if until > *range.start() {
                 // From the beginning of time, since a rule says only how long something is kept.
-                all.push(resolve(context, (i64::MIN, until - 1), &rule.matchers)?);
+                all.push(resolve(context, (Timestamp::MIN, until - 1), &rule.matchers)?);
             }
         }
         Ok(all)
@@ -172,7 +178,11 @@ impl Tombstones {
 }
 
 /// The series that matchers select of those with anything in a range.
-pub(crate) fn resolve(context: ReadContext<'_>, range: (i64, i64), matchers: &[Matcher]) -> Result<Mask, Error> {
+pub(crate) fn resolve(
+    context: ReadContext<'_>,
+    range: (Timestamp, Timestamp),
+    matchers: &[Matcher],
+) -> Result<Mask, Error> {
     let sources = context.sources_in(&context.snapshot(), &(range.0..=range.1))?;
     Ok(Mask { range, series: select((context.store, context.index), matchers, &sources)? })
 }
@@ -187,9 +197,9 @@ mod tests {
             Matcher::new(MatchOp::Equal, "__name__", "up").unwrap(),
             Matcher::new(MatchOp::NotRegex, "pod", "a.*").unwrap(),
         ];
-        let bytes = Tombstone::encode((-5, i64::MAX), &matchers);
+        let bytes = Tombstone::encode((Timestamp(-5), Timestamp::MAX), &matchers);
         let back = Tombstone::parse(b"key", &bytes).unwrap();
-        assert_eq!(back.range, (-5, i64::MAX));
+        assert_eq!(back.range, (Timestamp(-5), Timestamp::MAX));
         assert_eq!(format!("{:?}", back.matchers), format!("{matchers:?}"));
         for len in 0..bytes.len() {
             // Cut between two matchers it is a shorter deletion, which RocksDB's checksum keeps from happening.

@@ -4,13 +4,15 @@
 
 use std::path::Path;
 
-use model::{Appender, Committed, Labels, Layout, MatchOp, Matcher, Querier, ReadHints, Row, Selection, SourceId};
+use model::{
+    Appender, Committed, Labels, Layout, MatchOp, Matcher, Querier, ReadHints, Row, Selection, SourceId, Timestamp,
+};
 use prometheus::Registry;
 use storage::{Clock, Db, Options};
 
 const MINUTE: i64 = 60_000;
 const DAY: i64 = 24 * 60 * MINUTE;
-const T: i64 = 1_800_000_000_000;
+const T: Timestamp = Timestamp(1_800_000_000_000);
 const EVERY_MS: i64 = 15_000;
 
 /// A target that is scraped by a clock that may be wrong.
@@ -22,7 +24,7 @@ struct Scraped {
     /// Since T, by a clock that never steps.
     monotonic_ms: i64,
     /// What was stored: time and value.
-    stored: Vec<(i64, f64)>,
+    stored: Vec<(Timestamp, f64)>,
 }
 
 fn open(path: &Path) -> Db {
@@ -30,20 +32,20 @@ fn open(path: &Path) -> Db {
 }
 
 impl Scraped {
-    fn start(path: &Path, monotonic_ms: i64, stored: Vec<(i64, f64)>) -> Self {
+    fn start(path: &Path, monotonic_ms: i64, stored: Vec<(Timestamp, f64)>) -> Self {
         let db = open(path);
         let metrics = db.metrics(&[Labels::from_pairs([("__name__", "serial")])]).unwrap();
         let layout = db.layout(&metrics).unwrap();
         let source = db.source(&Labels::from_pairs([("job", "j")])).unwrap();
-        let clock = Clock::new(db.last_told_ms().unwrap(), monotonic_ms);
+        let clock = Clock::new(db.last_told().unwrap(), monotonic_ms);
         Self { db, clock, source, layout, monotonic_ms, stored }
     }
 
-    fn commit(&mut self, ts_ms: i64) -> Committed {
+    fn commit(&mut self, ts: Timestamp) -> Committed {
         let value = self.stored.len() as f64;
         let row = Row {
             source: self.source,
-            ts_ms,
+            ts,
             layout: &self.layout,
             values: &[value],
             present: &[1],
@@ -52,7 +54,7 @@ impl Scraped {
         };
         let committed = self.db.commit(&[row]).unwrap();
         if committed.stored == 1 {
-            self.stored.push((ts_ms, value));
+            self.stored.push((ts, value));
         }
         committed
     }
@@ -63,12 +65,12 @@ impl Scraped {
         let until = self.monotonic_ms + lasting_ms;
         while self.monotonic_ms < until {
             self.monotonic_ms += EVERY_MS;
-            let system_ms = T + self.monotonic_ms + off_ms;
-            let told = self.clock.read(system_ms, self.monotonic_ms);
-            self.db.set_now(told.now_ms).unwrap();
-            self.commit(system_ms);
+            let system = T + self.monotonic_ms + off_ms;
+            let told = self.clock.read(system, self.monotonic_ms);
+            self.db.set_now(told.now).unwrap();
+            self.commit(system);
             if self.monotonic_ms % MINUTE == 0 {
-                self.db.enforce_retention(told.now_ms).unwrap();
+                self.db.enforce_retention(told.now).unwrap();
             }
         }
         self.stored.len() - before
@@ -85,12 +87,12 @@ impl Scraped {
     }
 }
 
-fn samples(db: &Db) -> Vec<(i64, f64)> {
+fn samples(db: &Db) -> Vec<(Timestamp, f64)> {
     let matchers = [Matcher::new(MatchOp::Equal, "__name__", "serial").unwrap()];
-    let selection = Selection { start_ms: 0, end_ms: T + 1000 * DAY, matchers: &matchers };
+    let selection = Selection { start: Timestamp::EPOCH, end: T + 1000 * DAY, matchers: &matchers };
     let mut found = Vec::new();
     db.select(&selection, &ReadHints::default(), &mut |batch| {
-        found.extend(batch.timestamps_ms.iter().copied().zip(batch.columns[0].values.iter().copied()));
+        found.extend(batch.timestamps.iter().copied().zip(batch.columns[0].values.iter().copied()));
         Ok(())
     })
     .unwrap();
@@ -198,8 +200,8 @@ fn what_a_range_takes_is_estimated_by_what_is_stored_in_it() {
         if sealed {
             target.db.compact(T + 60 * DAY).unwrap();
         }
-        let bytes = |start_ms: i64, end_ms: i64| {
-            let selection = Selection { start_ms, end_ms, matchers: &matchers };
+        let bytes = |start: Timestamp, end: Timestamp| {
+            let selection = Selection { start, end, matchers: &matchers };
             target.db.open(&selection, &ReadHints::default()).unwrap().reader_bytes()
         };
         let all = bytes(T - 30_000 * DAY, T + 30_000 * DAY);

@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-use model::{Appender, Batch, Labels, Layout, Matcher, Querier, ReadHints, Row, Selection, SourceId};
+use model::{Appender, Batch, Labels, Layout, Matcher, Querier, ReadHints, Row, Selection, SourceId, Timestamp};
 use storage::{Db, Options};
 
 const BUCKET_MS: i64 = 1000;
@@ -15,29 +15,34 @@ const SOURCES: usize = 6;
 /// The metric whose times are its own: a second before its scrape, but later than the one before.
 const OWN: usize = 3;
 
+/// When a row is committed.
+fn at(row: i64) -> Timestamp {
+    Timestamp(row * STEP_MS)
+}
+
 fn commit(db: &Db, sources: &[SourceId], layouts: &[Layout; 2], row: i64) {
-    let ts = row * STEP_MS;
+    let ts = at(row);
     let values = [row as f64, -(row as f64), 7.0, row as f64];
     for (i, &source) in sources.iter().enumerate() {
         // Half of the sources have a series with own times; some change their layout now and then.
         let layout = &layouts[usize::from(i % 3 == 0 && row % 200 > 150)];
         let own = [(OWN as u32, ts - BUCKET_MS)];
         let own_times: &[_] = if i % 2 == 0 { &own } else { &[] };
-        let row = Row { source, ts_ms: ts, layout, values: &values, present: &[0b1111], own_times, histograms: &[] };
+        let row = Row { source, ts, layout, values: &values, present: &[0b1111], own_times, histograms: &[] };
         assert_eq!(db.commit(&[row]).unwrap().stored, 4);
     }
 }
 
 /// The values of a metric over a time, by source, each beside its time.
-fn read(db: &Db, name: &str, range: (i64, i64)) -> Vec<(String, Vec<(i64, f64)>)> {
+fn read(db: &Db, name: &str, range: (Timestamp, Timestamp)) -> Vec<(String, Vec<(Timestamp, f64)>)> {
     let matchers = [Matcher::equal("__name__", name)];
     let mut found = vec![];
-    let selection = Selection { start_ms: range.0, end_ms: range.1, matchers: &matchers };
+    let selection = Selection { start: range.0, end: range.1, matchers: &matchers };
     db.select(&selection, &ReadHints::default(), &mut |batch: Batch| {
         for column in &batch.columns {
             let labels = batch.labels(column);
             let present = (0..column.values.len()).filter(|&i| column.is_present(i));
-            let samples = present.map(|i| (batch.timestamps_ms[i], column.values[i])).collect();
+            let samples = present.map(|i| (batch.timestamps[i], column.values[i])).collect();
             found.push((labels.value("job").to_owned(), samples));
         }
         Ok(())
@@ -65,15 +70,15 @@ fn no_reader_misses_a_committed_row_whatever_goes_on_beside_it() {
             while !done.load(Ordering::Acquire) {
                 let last = committed.load(Ordering::Acquire);
                 let first = (last - back).max(0);
-                let found = read(db, &name, (first * STEP_MS, last * STEP_MS));
+                let found = read(db, &name, (at(first), at(last)));
                 assert!(last < first || found.len() == SOURCES, "{name} of {} sources", found.len());
                 for (job, samples) in found {
-                    let expected: Vec<i64> = (first..=last).map(|row| row * STEP_MS).collect();
-                    let times: Vec<i64> = samples.iter().map(|(ts, _)| *ts).collect();
+                    let expected: Vec<Timestamp> = (first..=last).map(at).collect();
+                    let times: Vec<Timestamp> = samples.iter().map(|(ts, _)| *ts).collect();
                     assert_eq!(times, expected, "{name} of {job}");
-                    let right = |(ts, value): &(i64, f64)| match metric {
-                        0 => *value == (ts / STEP_MS) as f64,
-                        1 => *value == -((ts / STEP_MS) as f64),
+                    let right = |(ts, value): &(Timestamp, f64)| match metric {
+                        0 => *value == (ts.0 / STEP_MS) as f64,
+                        1 => *value == -((ts.0 / STEP_MS) as f64),
                         _ => *value == 7.0,
                     };
                     assert!(samples.iter().all(right), "{name} of {job}");
@@ -84,7 +89,7 @@ fn no_reader_misses_a_committed_row_whatever_goes_on_beside_it() {
         scope.spawn(move || read_all(1, 300));
         scope.spawn(move || {
             while !done.load(Ordering::Acquire) {
-                db.compact(committed.load(Ordering::Acquire) * STEP_MS).unwrap();
+                db.compact(at(committed.load(Ordering::Acquire))).unwrap();
             }
         });
         for row in 0..ROWS {
@@ -93,9 +98,10 @@ fn no_reader_misses_a_committed_row_whatever_goes_on_beside_it() {
         }
         done.store(true, Ordering::Release);
     });
-    assert_eq!(read(&db, "m2", (0, ROWS * STEP_MS)).iter().map(|(_, samples)| samples.len()).sum::<usize>(), {
-        SOURCES * ROWS as usize
-    });
+    assert_eq!(
+        read(&db, "m2", (Timestamp::EPOCH, at(ROWS))).iter().map(|(_, samples)| samples.len()).sum::<usize>(),
+        { SOURCES * ROWS as usize }
+    );
 }
 
 /// A selection of many parts: every series comes once, from one reader or several, and who has enough ends it.
@@ -110,17 +116,17 @@ fn parts_are_all_there_and_end_when_they_are_not_wanted() {
     let present = vec![u64::MAX; COLUMNS.div_ceil(64)];
     for job in 0..SOURCES {
         let source = db.source(&Labels::from_pairs([("job", format!("s{job}").as_str())])).unwrap();
-        for ts_ms in [10, 20] {
-            let values: Vec<f64> = (0..COLUMNS).map(|i| (i * job) as f64 + ts_ms as f64).collect();
+        for ts in [10, 20].map(Timestamp) {
+            let values: Vec<f64> = (0..COLUMNS).map(|i| (i * job) as f64 + ts.0 as f64).collect();
             let present = &present;
-            let row = Row { source, ts_ms, layout: &layout, values: &values, present, own_times: &[], histograms: &[] };
+            let row = Row { source, ts, layout: &layout, values: &values, present, own_times: &[], histograms: &[] };
             assert_eq!(db.commit(&[row]).unwrap().stored as usize, COLUMNS);
         }
     }
-    let selection = Selection { start_ms: 0, end_ms: 100, matchers: &[] };
+    let selection = Selection { start: Timestamp::EPOCH, end: Timestamp(100), matchers: &[] };
     let mut found = std::collections::BTreeSet::new();
     db.select(&selection, &ReadHints::default(), &mut |batch| {
-        assert_eq!(batch.timestamps_ms, [10, 20]);
+        assert_eq!(batch.timestamps, [10, 20].map(Timestamp));
         for column in &batch.columns {
             let labels = batch.labels(column);
             let number = |name: &str| labels.value(name)[1..].parse::<usize>().unwrap();

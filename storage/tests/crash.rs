@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use model::{AppendError, Appender, Labels, Layout, Matcher, Querier, ReadHints, Row, Selection, SourceId};
+use model::{AppendError, Appender, Labels, Layout, Matcher, Querier, ReadHints, Row, Selection, SourceId, Timestamp};
 use prometheus::Registry;
 use storage::{Db, Options};
 use writes::{append, value};
@@ -52,12 +52,12 @@ fn child(path: &Path) {
     }));
     let db = open(path);
     // Where an earlier child was killed, the next one goes on.
-    let newest = AtomicI64::new(stored(&db).lasting.into_keys().max().unwrap_or(0));
+    let newest = AtomicI64::new(stored(&db).lasting.into_keys().max().unwrap_or_default().0);
     std::thread::scope(|threads| {
         threads.spawn(|| {
             for round in 0.. {
                 // Buckets end as soon as the first commit beyond them is in.
-                let now = newest.load(Ordering::Acquire);
+                let now = Timestamp(newest.load(Ordering::Acquire));
                 let sealed = db.compact(now).unwrap();
                 say("sealed", i64::try_from(sealed.samples).unwrap());
                 say("merged", i64::try_from(sealed.merged).unwrap());
@@ -89,12 +89,12 @@ fn names(db: &Db) -> Result<([SourceId; 2], [Layout; 2]), AppendError> {
 
 fn commit_and_delete(db: &Db, newest: &AtomicI64) {
     let mut named = names(db);
-    for ts in newest.load(Ordering::Acquire) + 1.. {
+    for ts in (newest.load(Ordering::Acquire) + 1..).map(Timestamp) {
         let values: Vec<f64> = (0..COLUMNS[0]).map(|i| value(ts, i)).collect();
         let commit = |(sources, layouts): &([SourceId; 2], [Layout; 2])| {
             let row = |i: usize| Row {
                 source: sources[i],
-                ts_ms: ts,
+                ts,
                 layout: &layouts[i],
                 values: &values[..COLUMNS[i]],
                 present: &[u64::MAX; COLUMNS[0].div_ceil(64)][..COLUMNS[i].div_ceil(64)],
@@ -110,46 +110,46 @@ fn commit_and_delete(db: &Db, newest: &AtomicI64) {
             }
         };
         assert_eq!(committed.stored as usize, COLUMNS[0] + COLUMNS[1]);
-        say("committed", ts);
-        newest.store(ts, Ordering::Release);
-        if ts % SERIES_EVERY == 0 {
+        say("committed", ts.0);
+        newest.store(ts.0, Ordering::Release);
+        if ts.0 % SERIES_EVERY == 0 {
             append(db, "c", SERIES, &series_times(ts).collect::<Vec<_>>()).unwrap();
-            say("appended", ts);
+            say("appended", ts.0);
         }
-        if ts % DELETE_EVERY == 0 {
-            say("deleting", ts);
-            db.delete(&[Matcher::equal("i", DELETED.to_string())], i64::MIN, ts).unwrap();
-            say("deleted", ts);
+        if ts.0 % DELETE_EVERY == 0 {
+            say("deleting", ts.0);
+            db.delete(&[Matcher::equal("i", DELETED.to_string())], Timestamp::MIN, ts).unwrap();
+            say("deleted", ts.0);
         }
     }
 }
 
 /// The times of the batch of series that comes then: all of them are over.
-fn series_times(ts: i64) -> std::ops::Range<i64> {
+fn series_times(ts: Timestamp) -> impl Iterator<Item = Timestamp> {
     let end = ts - 3 * i64::from(BUCKET_MS);
-    (end - SERIES_TIMES).max(1)..end.max(1)
+    ((end - SERIES_TIMES).0.max(1)..end.0.max(1)).map(Timestamp)
 }
 
 #[derive(Debug, Default)]
 struct Stored {
     /// Times and columns that came series by series.
-    series: BTreeSet<(i64, usize)>,
+    series: BTreeSet<(Timestamp, usize)>,
     /// Samples by time, less those of the deleted column.
-    lasting: BTreeMap<i64, usize>,
+    lasting: BTreeMap<Timestamp, usize>,
     /// Times of samples of the deleted column, of both sources.
-    deleted: [BTreeSet<i64>; 2],
+    deleted: [BTreeSet<Timestamp>; 2],
 }
 
 /// What there is, the value of each sample checked.
 fn stored(db: &Db) -> Stored {
     let mut stored = Stored::default();
     let mut sink = |batch: model::Batch| {
-        assert!(batch.timestamps_ms.is_sorted_by(|a, b| a < b));
+        assert!(batch.timestamps.is_sorted_by(|a, b| a < b));
         for column in &batch.columns {
             let labels = batch.labels(column);
             let index: usize = labels.value("i").parse().unwrap();
             let source = usize::from(labels.value("job") == "b");
-            for (i, &ts) in batch.timestamps_ms.iter().enumerate().filter(|(i, _)| column.is_present(*i)) {
+            for (i, &ts) in batch.timestamps.iter().enumerate().filter(|(i, _)| column.is_present(*i)) {
                 assert_eq!(column.values[i].to_bits(), value(ts, index).to_bits());
                 if SERIES.contains(&index) {
                     assert!(stored.series.insert((ts, index)), "series {index} is there twice at {ts}");
@@ -162,19 +162,23 @@ fn stored(db: &Db) -> Stored {
         }
         Ok(())
     };
-    db.select(&Selection { start_ms: i64::MIN, end_ms: i64::MAX, matchers: &[] }, &ReadHints::default(), &mut sink)
-        .unwrap();
+    db.select(
+        &Selection { start: Timestamp::MIN, end: Timestamp::MAX, matchers: &[] },
+        &ReadHints::default(),
+        &mut sink,
+    )
+    .unwrap();
     stored
 }
 
 /// What the children said: the newest times, and how much went from rows into pages, and into larger ones.
 #[derive(Clone, Debug, Default)]
 struct Said {
-    committed: i64,
+    committed: Timestamp,
     /// When batches of series came.
-    appended: BTreeSet<i64>,
-    deleting: i64,
-    deleted: i64,
+    appended: BTreeSet<Timestamp>,
+    deleting: Timestamp,
+    deleted: Timestamp,
     sealed: i64,
     merged: i64,
 }
@@ -190,14 +194,15 @@ impl Said {
             }
             // What the test harness says of itself, at any moment, may come before it on its line.
             let mut words = line.split_whitespace().rev();
-            let (Some(Ok(ts)), Some(what)) = (words.next().map(str::parse::<i64>), words.next()) else { continue };
+            let (Some(Ok(number)), Some(what)) = (words.next().map(str::parse::<i64>), words.next()) else { continue };
+            let ts = Timestamp(number);
             match what {
                 "committed" => self.committed = ts,
                 "appended" => drop(self.appended.insert(ts)),
                 "deleting" => self.deleting = ts,
                 "deleted" => self.deleted = ts,
-                "sealed" => self.sealed += ts,
-                "merged" => self.merged += ts,
+                "sealed" => self.sealed += number,
+                "merged" => self.merged += number,
                 _ => continue,
             }
             lines -= 1;
@@ -206,13 +211,13 @@ impl Said {
     }
 
     /// Returns the newest time that is there.
-    fn check(&self, found: &Stored, seed: u64) -> i64 {
-        let newest = found.lasting.keys().last().copied().unwrap_or(0);
+    fn check(&self, found: &Stored, seed: u64) -> Timestamp {
+        let newest = found.lasting.keys().last().copied().unwrap_or_default();
         // At most the one commit whose line was not written.
         assert!((self.committed..=self.committed + 1).contains(&newest), "seed {seed}: {self:?}, newest {newest}");
         // The child's clock may have been at that commit.
-        let kept_from = (self.committed + 1 - RETENTION_MS).max(1);
-        for ts in kept_from..=newest {
+        let kept_from = (self.committed + 1 - RETENTION_MS).max(Timestamp(1));
+        for ts in (kept_from.0..=newest.0).map(Timestamp) {
             assert_eq!(found.lasting.get(&ts), Some(&LASTING), "seed {seed}: {self:?}, at {ts}");
             for column in &found.deleted {
                 let there = column.contains(&ts);
@@ -244,7 +249,7 @@ fn what_was_committed_survives_a_kill() {
         return child(path.as_ref());
     }
     let dir = tempfile::tempdir().unwrap();
-    let seed = u64::from(std::process::id()) << 20 | model::time::now_ms() as u64 & 0xf_ffff;
+    let seed = u64::from(std::process::id()) << 20 | Timestamp::now().0 as u64 & 0xf_ffff;
     let (mut random, mut said) = (seed | 1, Said::default());
     for _ in 0..KILLS {
         let mut process = Command::new(std::env::current_exe().unwrap())
@@ -270,7 +275,7 @@ fn what_was_committed_survives_a_kill() {
         said.committed = said.check(&stored(&db), seed);
     }
     assert!(
-        said.sealed > 0 && said.merged > 0 && said.deleted > 0 && !said.appended.is_empty(),
+        said.sealed > 0 && said.merged > 0 && said.deleted > Timestamp::EPOCH && !said.appended.is_empty(),
         "the children did too little: {said:?}"
     );
     println!("{KILLS} kills: {said:?}");

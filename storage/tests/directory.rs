@@ -4,7 +4,7 @@
 
 use std::error::Error as _;
 
-use model::{AppendError, Appender, Labels, MetricId, Querier, ReadHints, Row, Selection};
+use model::{AppendError, Appender, Labels, MetricId, Querier, ReadHints, Row, Selection, Timestamp};
 use prometheus::Registry;
 use storage::{Db, Error, Options};
 
@@ -16,16 +16,16 @@ fn open(path: impl Into<std::path::PathBuf>) -> Result<Db, Error> {
     Db::open(small(path), &Registry::new())
 }
 
-fn put(db: &Db, job: &str, name: &str, ts_ms: i64) {
+fn put(db: &Db, job: &str, name: &str, ts: Timestamp) {
     let source = db.source(&Labels::from_pairs([("job", job)])).unwrap();
     let layout = db.layout(&db.metrics(&[Labels::from_pairs([("__name__", name)])]).unwrap()).unwrap();
     let row =
-        Row { source, ts_ms, layout: &layout, values: &[ts_ms as f64], present: &[1], own_times: &[], histograms: &[] };
+        Row { source, ts, layout: &layout, values: &[ts.0 as f64], present: &[1], own_times: &[], histograms: &[] };
     assert_eq!(db.commit(&[row]).unwrap().stored, 1);
 }
 
 fn names(db: &Db) -> Vec<String> {
-    db.label_values("__name__", &Selection { start_ms: 0, end_ms: i64::MAX, matchers: &[] }, 0).unwrap()
+    db.label_values("__name__", &Selection { start: Timestamp::EPOCH, end: Timestamp::MAX, matchers: &[] }, 0).unwrap()
 }
 
 #[test]
@@ -96,8 +96,8 @@ fn a_directory_from_before_there_were_pages_opens() {
     db.put_cf(db.cf_handle("meta").unwrap(), b"bucket_ms", 1000u32.to_be_bytes()).unwrap();
     drop(db);
     let db = open(dir.path()).unwrap();
-    put(&db, "a", "up", 1);
-    db.compact(10_000).unwrap();
+    put(&db, "a", "up", Timestamp(1));
+    db.compact(Timestamp(10_000)).unwrap();
     assert_eq!(names(&db), ["up"]);
 }
 
@@ -113,7 +113,7 @@ fn options_that_cannot_work_are_named() {
 fn a_closed_database_takes_no_rows_and_still_reads() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path()).unwrap();
-    put(&db, "a", "up", 1);
+    put(&db, "a", "up", Timestamp(1));
     db.close().unwrap();
     assert!(matches!(db.source(&Labels::empty()), Err(AppendError::Closed)));
     assert!(matches!(db.commit(&[]), Err(AppendError::Closed)));
@@ -126,13 +126,20 @@ fn rows_that_do_not_fit_are_refused_and_nothing_is_stored() {
     let db = open(dir.path()).unwrap();
     let source = db.source(&Labels::from_pairs([("job", "a")])).unwrap();
     let layout = db.layout(&db.metrics(&[Labels::from_pairs([("__name__", "up")])]).unwrap()).unwrap();
-    let good =
-        Row { source, ts_ms: 1, layout: &layout, values: &[1.0], present: &[1], own_times: &[], histograms: &[] };
+    let good = Row {
+        source,
+        ts: Timestamp(1),
+        layout: &layout,
+        values: &[1.0],
+        present: &[1],
+        own_times: &[],
+        histograms: &[],
+    };
     for rows in [
         &[Row { values: &[], ..good }][..],
         &[Row { present: &[], ..good }],
-        &[Row { own_times: &[(7, 1)], ..good }],
-        &[Row { present: &[0], own_times: &[(0, 1)], ..good }],
+        &[Row { own_times: &[(7, Timestamp(1))], ..good }],
+        &[Row { present: &[0], own_times: &[(0, Timestamp(1))], ..good }],
         &[good, good],
     ] {
         assert!(matches!(db.commit(rows), Err(AppendError::Store(_))), "{rows:?}");
@@ -146,20 +153,20 @@ fn ids_stay_across_a_restart_and_go_with_the_retention() {
     let registry = Registry::new();
     let options = || Options { retention_ms: 10_000, ..small(dir.path()) };
     let db = Db::open(options(), &registry).unwrap();
-    put(&db, "old", "gone", 1_000);
-    put(&db, "new", "kept", 1_000);
-    put(&db, "new", "kept", 20_000);
+    put(&db, "old", "gone", Timestamp(1_000));
+    put(&db, "new", "kept", Timestamp(1_000));
+    put(&db, "new", "kept", Timestamp(20_000));
     let ids = db.metrics(&[Labels::from_pairs([("__name__", "kept")])]).unwrap();
     drop(db);
     let db = Db::open(options(), &registry).unwrap();
     assert_eq!(db.metrics(&[Labels::from_pairs([("__name__", "kept")])]).unwrap(), ids);
     assert_eq!(names(&db), ["gone", "kept"]);
-    assert_eq!(db.enforce_retention(22_000).unwrap(), 1);
+    assert_eq!(db.enforce_retention(Timestamp(22_000)).unwrap(), 1);
     assert_eq!(names(&db), ["kept"]);
     let stats = db.stats(10).unwrap();
-    assert_eq!((stats.series, stats.label_pairs, stats.min_time_ms), (1, 2, Some(20_000)));
+    assert_eq!((stats.series, stats.label_pairs, stats.min_time), (1, 2, Some(Timestamp(20_000))));
     // The metric that went is made anew; the one that stayed is the same.
-    put(&db, "new", "gone", 21_000);
+    put(&db, "new", "gone", Timestamp(21_000));
     assert_eq!(db.metrics(&[Labels::from_pairs([("__name__", "kept")])]).unwrap(), ids);
     assert_eq!(names(&db), ["gone", "kept"]);
 }
@@ -168,11 +175,11 @@ fn ids_stay_across_a_restart_and_go_with_the_retention() {
 fn the_retention_may_change_while_the_database_is_open() {
     let dir = tempfile::tempdir().unwrap();
     let db = Db::open(Options { retention_ms: 0, ..small(dir.path()) }, &Registry::new()).unwrap();
-    put(&db, "old", "gone", 1_000);
-    put(&db, "new", "kept", 20_000);
-    assert_eq!(db.enforce_retention(22_000).unwrap(), 0, "for ever");
+    put(&db, "old", "gone", Timestamp(1_000));
+    put(&db, "new", "kept", Timestamp(20_000));
+    assert_eq!(db.enforce_retention(Timestamp(22_000)).unwrap(), 0, "for ever");
     db.set_retention(10_000);
-    assert_eq!(db.enforce_retention(22_000).unwrap(), 1);
+    assert_eq!(db.enforce_retention(Timestamp(22_000)).unwrap(), 1);
     assert_eq!(names(&db), ["kept"]);
 }
 
@@ -182,13 +189,12 @@ fn ids_in_use_by_this_process_outlive_the_retention() {
     let db = Db::open(Options { retention_ms: 5_000, ..small(dir.path()) }, &Registry::new()).unwrap();
     let source = db.source(&Labels::from_pairs([("job", "a")])).unwrap();
     let layout = db.layout(&db.metrics(&[Labels::from_pairs([("__name__", "up")])]).unwrap()).unwrap();
-    let row =
-        |ts_ms| Row { source, ts_ms, layout: &layout, values: &[1.0], present: &[1], own_times: &[], histograms: &[] };
-    db.commit(&[row(1_000)]).unwrap();
-    assert_eq!(db.enforce_retention(100_000).unwrap(), 1);
+    let row = |ts| Row { source, ts, layout: &layout, values: &[1.0], present: &[1], own_times: &[], histograms: &[] };
+    db.commit(&[row(Timestamp(1_000))]).unwrap();
+    assert_eq!(db.enforce_retention(Timestamp(100_000)).unwrap(), 1);
     assert_eq!(names(&db), Vec::<String>::new());
-    assert_eq!(db.commit(&[row(1_500)]).unwrap().too_old, 1);
-    assert_eq!(db.commit(&[row(100_000)]).unwrap().stored, 1);
+    assert_eq!(db.commit(&[row(Timestamp(1_500))]).unwrap().too_old, 1);
+    assert_eq!(db.commit(&[row(Timestamp(100_000))]).unwrap().stored, 1);
     assert_eq!(names(&db), ["up"]);
 }
 
@@ -197,11 +203,11 @@ fn the_oldest_buckets_make_room() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path()).unwrap();
     for bucket in 0..5 {
-        put(&db, "a", "up", bucket * 1000);
+        put(&db, "a", "up", Timestamp(bucket * 1000));
     }
     assert_eq!(db.enforce_size(u64::MAX).unwrap(), 0);
     assert_eq!(db.enforce_size(0).unwrap(), 4);
-    assert_eq!(db.stats(1).unwrap().min_time_ms, Some(4000));
+    assert_eq!(db.stats(1).unwrap().min_time, Some(Timestamp(4000)));
     assert_eq!(db.enforce_size(0).unwrap(), 0);
 }
 
@@ -209,7 +215,7 @@ fn the_oldest_buckets_make_room() {
 fn a_corrupt_row_is_passed_over_and_counted() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path()).unwrap();
-    for ts in 1..=3 {
+    for ts in (1..=3).map(Timestamp) {
         put(&db, "a", "up", ts);
     }
     drop(db);
@@ -240,11 +246,16 @@ fn a_corrupt_row_is_passed_over_and_counted() {
     let db = Db::open(small(dir.path()), &registry).unwrap();
     let mut timestamps = vec![];
     let mut sink = |batch: model::Batch| {
-        timestamps.extend(batch.timestamps_ms);
+        timestamps.extend(batch.timestamps);
         Ok(())
     };
-    db.select(&Selection { start_ms: 0, end_ms: 100, matchers: &[] }, &ReadHints::default(), &mut sink).unwrap();
-    assert_eq!(timestamps, [1, 3]);
+    db.select(
+        &Selection { start: Timestamp::EPOCH, end: Timestamp(100), matchers: &[] },
+        &ReadHints::default(),
+        &mut sink,
+    )
+    .unwrap();
+    assert_eq!(timestamps, [1, 3].map(Timestamp));
     let counted = registry.gather().into_iter().find(|f| f.name() == "weft_storage_corrupt_values_total").unwrap();
     assert_eq!(counted.get_metric()[0].get_counter().get_value(), 1.0);
 }
@@ -260,17 +271,10 @@ fn a_row_of_many_segments_is_one_commit_and_several_batches() {
     let ids: Vec<MetricId> = db.metrics(&labels).unwrap();
     let layout = db.layout(&ids).unwrap();
     let present = vec![u64::MAX; ids.len().div_ceil(64)];
-    for ts in 1..4 {
-        let values: Vec<f64> = (0..ids.len()).map(|i| (i as i64 * ts) as f64).collect();
-        let row = Row {
-            source,
-            ts_ms: ts,
-            layout: &layout,
-            values: &values,
-            present: &present,
-            own_times: &[],
-            histograms: &[],
-        };
+    for ts in (1..4).map(Timestamp) {
+        let values: Vec<f64> = (0..ids.len()).map(|i| (i as i64 * ts.0) as f64).collect();
+        let row =
+            Row { source, ts, layout: &layout, values: &values, present: &present, own_times: &[], histograms: &[] };
         assert_eq!(db.commit(&[row]).unwrap().stored as usize, ids.len());
     }
     let (mut batches, mut columns) = (0, 0);
@@ -283,7 +287,12 @@ fn a_row_of_many_segments_is_one_commit_and_several_batches() {
         }
         Ok(())
     };
-    db.select(&Selection { start_ms: 0, end_ms: 10, matchers: &[] }, &ReadHints::default(), &mut sink).unwrap();
+    db.select(
+        &Selection { start: Timestamp::EPOCH, end: Timestamp(10), matchers: &[] },
+        &ReadHints::default(),
+        &mut sink,
+    )
+    .unwrap();
     assert_eq!(columns, ids.len());
     assert!(batches > 1, "a wide source comes in several batches");
 }

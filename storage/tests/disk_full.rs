@@ -11,7 +11,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use model::{AppendError, Appender, Labels, Layout, Querier, ReadHints, Row, Selection, SourceId, with_causes};
+use model::{
+    AppendError, Appender, Labels, Layout, Querier, ReadHints, Row, Selection, SourceId, Timestamp, with_causes,
+};
 use prometheus::Registry;
 use storage::{Db, Options};
 
@@ -19,27 +21,32 @@ const COLUMNS: usize = 1000;
 const BUCKET_MS: i64 = 100;
 const PATIENCE: Duration = Duration::from_secs(30);
 
-fn value(ts: i64, column: usize) -> f64 {
-    let mixed = (ts as u64 * 1009 + column as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+fn value(ts: Timestamp, column: usize) -> f64 {
+    let mixed = (ts.0 as u64 * 1009 + column as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     // Not a NaN, so that it can be compared.
     f64::from_bits(mixed >> 2)
 }
 
 /// The times of all rows, every value checked.
-fn rows(db: &Db) -> BTreeSet<i64> {
+fn rows(db: &Db) -> BTreeSet<Timestamp> {
     let mut rows = BTreeSet::new();
     let mut sink = |batch: model::Batch| {
         for column in &batch.columns {
             let labels = batch.labels(column);
             let index: usize = labels.name()[1..].parse().unwrap();
-            for (i, &ts) in batch.timestamps_ms.iter().enumerate() {
+            for (i, &ts) in batch.timestamps.iter().enumerate() {
                 assert!(column.is_present(i) && column.values[i] == value(ts, index), "{index} at {ts}");
             }
         }
-        rows.extend(batch.timestamps_ms);
+        rows.extend(batch.timestamps);
         Ok(())
     };
-    db.select(&Selection { start_ms: 0, end_ms: i64::MAX, matchers: &[] }, &ReadHints::default(), &mut sink).unwrap();
+    db.select(
+        &Selection { start: Timestamp::EPOCH, end: Timestamp::MAX, matchers: &[] },
+        &ReadHints::default(),
+        &mut sink,
+    )
+    .unwrap();
     rows
 }
 
@@ -99,13 +106,13 @@ impl<'d> Scraper<'d> {
         Self { db, source, layout }
     }
 
-    fn commit(&self, ts_ms: i64) -> Result<(), AppendError> {
-        let values: Vec<f64> = (0..COLUMNS).map(|i| value(ts_ms, i)).collect();
+    fn commit(&self, ts: Timestamp) -> Result<(), AppendError> {
+        let values: Vec<f64> = (0..COLUMNS).map(|i| value(ts, i)).collect();
         let present = &[u64::MAX; COLUMNS.div_ceil(64)];
         let layout = &self.layout;
         self.db.commit(&[Row {
             source: self.source,
-            ts_ms,
+            ts,
             layout,
             values: &values,
             present,
@@ -116,11 +123,11 @@ impl<'d> Scraper<'d> {
     }
 
     /// Tries until it works.
-    fn commit_again(&self, ts_ms: i64) {
+    fn commit_again(&self, ts: Timestamp) {
         // RocksDB looks for room every few seconds.
         let (_never, nothing) = channel::<()>();
         let patience = Instant::now();
-        while let Err(error) = self.commit(ts_ms) {
+        while let Err(error) = self.commit(ts) {
             assert!(patience.elapsed() < PATIENCE, "{}", with_causes(&error));
             let _ = nothing.recv_timeout(Duration::from_millis(200));
         }
@@ -152,7 +159,7 @@ fn writing_and_sealing_go_on_when_there_is_room_again() {
     let seal = || {
         while !done.load(Ordering::Acquire) {
             // It fails while the disk is full; what it could not seal stays as it is.
-            if let Ok(round) = db.compact(clock.load(Ordering::Acquire)) {
+            if let Ok(round) = db.compact(Timestamp(clock.load(Ordering::Acquire))) {
                 sealed.fetch_add(round.samples, Ordering::AcqRel);
             }
             std::thread::yield_now();
@@ -162,9 +169,9 @@ fn writing_and_sealing_go_on_when_there_is_room_again() {
         threads.spawn(seal);
         // A failed assertion must not leave the other thread to it.
         let _done = Done(&done);
-        let full = (1..20_000).find_map(|ts| match scraper.commit(ts) {
+        let full = (1..20_000).map(Timestamp).find_map(|ts| match scraper.commit(ts) {
             Ok(()) => {
-                clock.store(ts, Ordering::Release);
+                clock.store(ts.0, Ordering::Release);
                 None
             }
             Err(error) => Some((ts, error)),
@@ -175,14 +182,14 @@ fn writing_and_sealing_go_on_when_there_is_room_again() {
         assert!(text.contains("the disk of") && text.contains("is full"), "{text}");
         assert_eq!(db.stopped(), None, "a full disk is no reason to start again");
         let there = rows(&db);
-        assert!((1..failed).all(|ts| there.contains(&ts)), "reads go on");
+        assert!((1..failed.0).all(|ts| there.contains(&Timestamp(ts))), "reads go on");
         let before = sealed.load(Ordering::Acquire);
         std::fs::remove_file(&ballast).unwrap();
         scraper.commit_again(failed);
         // So that there is something to seal.
         let end = failed + 3 * BUCKET_MS;
-        (failed + 1..=end).for_each(|ts| scraper.commit_again(ts));
-        clock.store(end, Ordering::Release);
+        ((failed + 1).0..=end.0).map(Timestamp).for_each(|ts| scraper.commit_again(ts));
+        clock.store(end.0, Ordering::Release);
         let patience = Instant::now();
         while sealed.load(Ordering::Acquire) == before && patience.elapsed() < PATIENCE {
             std::thread::yield_now();
@@ -191,8 +198,8 @@ fn writing_and_sealing_go_on_when_there_is_room_again() {
         assert!(sealed.load(Ordering::Acquire) > before, "nothing is sealed any more");
         end
     });
-    assert!(rows(&db).into_iter().eq(1..=end));
+    assert!(rows(&db).into_iter().eq((1..=end.0).map(Timestamp)));
     drop(db);
     let again = Db::open(options(dir.path()), &Registry::new()).unwrap();
-    assert!(rows(&again).into_iter().eq(1..=end));
+    assert!(rows(&again).into_iter().eq((1..=end.0).map(Timestamp)));
 }

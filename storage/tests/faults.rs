@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use model::{Appender, Labels, Matcher, Querier, ReadHints, Row, Selection, with_causes};
+use model::{Appender, Labels, Matcher, Querier, ReadHints, Row, Selection, Timestamp, with_causes};
 use prometheus::Registry;
 use storage::{Db, Error, Options};
 use writes::{append, value};
@@ -33,7 +33,7 @@ const SERIES_TIMES: i64 = 20;
 /// Commits of one run.
 const COMMITS: i64 = 120;
 /// When the deletion comes, and what it covers.
-const DELETE_AT: i64 = 60;
+const DELETE_AT: Timestamp = Timestamp(60);
 /// Every n is tried in every mode up to here; then each `STEP`-th in one mode, the next in the next: all of the several
 /// hundred would take minutes.
 const EACH: usize = 25;
@@ -53,9 +53,9 @@ fn open(path: &Path, registry: &Registry) -> Result<Db, Error> {
 /// What came of one step of the child's.
 #[derive(Debug, Default)]
 struct Said {
-    committed: Vec<i64>,
+    committed: Vec<Timestamp>,
     /// When batches of series came.
-    appended: Vec<i64>,
+    appended: Vec<Timestamp>,
     refused: Vec<String>,
     deleted: bool,
     delete_tried: bool,
@@ -66,8 +66,8 @@ impl Said {
         let mut said = Self::default();
         for line in text.lines() {
             match line.split_once(' ') {
-                Some(("appended", ts)) => said.appended.push(ts.parse().unwrap()),
-                Some(("committed", ts)) => said.committed.push(ts.parse().unwrap()),
+                Some(("appended", ts)) => said.appended.push(Timestamp(ts.parse().unwrap())),
+                Some(("committed", ts)) => said.committed.push(Timestamp(ts.parse().unwrap())),
                 Some(("refused", why)) => said.refused.push(why.to_owned()),
                 Some(("deleting", _)) => said.delete_tried = true,
                 Some(("deleted", _)) => said.deleted = true,
@@ -95,23 +95,23 @@ impl Said {
 }
 
 /// What is there: times and columns of scrapes, and of series.
-type Stored = (BTreeMap<i64, Vec<usize>>, BTreeSet<(i64, usize)>);
+type Stored = (BTreeMap<Timestamp, Vec<usize>>, BTreeSet<(Timestamp, usize)>);
 
 /// The times of the batch of series that comes then: all of them are over.
-fn series_times(ts: i64) -> impl Iterator<Item = i64> {
+fn series_times(ts: Timestamp) -> impl Iterator<Item = Timestamp> {
     let end = ts - 2 * i64::from(BUCKET_MS);
-    end - SERIES_TIMES..end
+    (1..=SERIES_TIMES).rev().map(move |before| end - before)
 }
 
 /// Times and columns, the values checked.
 fn stored(db: &Db) -> Stored {
-    let mut found: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
+    let mut found: BTreeMap<Timestamp, Vec<usize>> = BTreeMap::new();
     let mut series = BTreeSet::new();
     let mut sink = |batch: model::Batch| {
         for column in &batch.columns {
             let labels = batch.labels(column);
             let index: usize = labels.value("i").parse().unwrap();
-            for (i, &ts) in batch.timestamps_ms.iter().enumerate().filter(|(i, _)| column.is_present(*i)) {
+            for (i, &ts) in batch.timestamps.iter().enumerate().filter(|(i, _)| column.is_present(*i)) {
                 assert_eq!(column.values[i].to_bits(), value(ts, index).to_bits());
                 if SERIES.contains(&index) {
                     assert!(series.insert((ts, index)), "series {index} is twice at {ts}");
@@ -124,8 +124,12 @@ fn stored(db: &Db) -> Stored {
         }
         Ok(())
     };
-    db.select(&Selection { start_ms: i64::MIN, end_ms: i64::MAX, matchers: &[] }, &ReadHints::default(), &mut sink)
-        .unwrap();
+    db.select(
+        &Selection { start: Timestamp::MIN, end: Timestamp::MAX, matchers: &[] },
+        &ReadHints::default(),
+        &mut sink,
+    )
+    .unwrap();
     (found, series)
 }
 
@@ -141,7 +145,7 @@ fn child(path: &Path) {
     };
     let mut said = Said::default();
     let labels = names();
-    for ts in 1..=COMMITS {
+    for ts in (1..=COMMITS).map(Timestamp) {
         match commit(&db, &labels, ts) {
             Ok(()) => {
                 println!("committed {ts}");
@@ -156,12 +160,12 @@ fn child(path: &Path) {
         if ts == DELETE_AT {
             println!("deleting {ts}");
             said.delete_tried = true;
-            tried("deleted", db.delete(&[Matcher::equal("i", DELETED.to_string())], i64::MIN, DELETE_AT));
+            tried("deleted", db.delete(&[Matcher::equal("i", DELETED.to_string())], Timestamp::MIN, DELETE_AT));
         }
-        if ts % 23 == 0 {
+        if ts.0 % 23 == 0 {
             tried("sealed", db.compact(ts).map(|_| ()));
         }
-        if ts % SERIES_EVERY == 0 {
+        if ts.0 % SERIES_EVERY == 0 {
             match append(&db, "b", SERIES, &series_times(ts).collect::<Vec<_>>()) {
                 Ok(()) => {
                     println!("appended {ts}");
@@ -170,7 +174,7 @@ fn child(path: &Path) {
                 Err(error) => println!("refused series {ts}: {:?}", with_causes(&error)),
             }
         }
-        if ts % 40 == 0 {
+        if ts.0 % 40 == 0 {
             tried("cleaned", db.clean_deleted());
             tried("retained", db.enforce_retention(ts).map(|_| ()));
         }
@@ -182,13 +186,12 @@ fn child(path: &Path) {
     }
 }
 
-fn commit(db: &Db, labels: &[Labels], ts: i64) -> Result<(), Box<dyn std::error::Error>> {
+fn commit(db: &Db, labels: &[Labels], ts: Timestamp) -> Result<(), Box<dyn std::error::Error>> {
     let source = db.source(&Labels::from_pairs([("job", "a")]))?;
     let layout = db.layout(&db.metrics(labels)?)?;
     let values: Vec<f64> = (0..COLUMNS).map(|i| value(ts, i)).collect();
     let present = [u64::MAX; COLUMNS.div_ceil(64)];
-    let row =
-        Row { source, ts_ms: ts, layout: &layout, values: &values, present: &present, own_times: &[], histograms: &[] };
+    let row = Row { source, ts, layout: &layout, values: &values, present: &present, own_times: &[], histograms: &[] };
     let committed = db.commit(&[row])?;
     assert_eq!(committed.stored as usize, COLUMNS);
     Ok(())
@@ -248,11 +251,11 @@ fn check_after(data: &Path, said: &Said) {
     let registry = Registry::new();
     let db = open(data, &registry).unwrap();
     said.check(&stored(&db));
-    commit(&db, &names(), COMMITS + 1).unwrap();
-    db.compact(COMMITS * 100).unwrap();
+    commit(&db, &names(), Timestamp(COMMITS + 1)).unwrap();
+    db.compact(Timestamp(COMMITS * 100)).unwrap();
     let found = stored(&db);
     said.check(&found);
-    assert!(found.0.contains_key(&(COMMITS + 1)));
+    assert!(found.0.contains_key(&Timestamp(COMMITS + 1)));
     let families = registry.gather();
     let corrupt = families.iter().find(|family| family.name() == "weft_storage_corrupt_values_total").unwrap();
     assert!(corrupt.get_metric()[0].get_counter().get_value() == 0.0, "something makes no sense");
@@ -316,19 +319,19 @@ const READ_ONLY_TEST: &str = "a_directory_that_was_read_only_is_written_again";
 fn read_only_child(data: &Path, gate: &Path) {
     let db = open(data, &Registry::new()).unwrap();
     let names = names();
-    commit(&db, &names, 1).unwrap();
+    commit(&db, &names, Timestamp(1)).unwrap();
     std::fs::write(gate, "").unwrap();
-    let error = commit(&db, &names, 2).unwrap_err();
+    let error = commit(&db, &names, Timestamp(2)).unwrap_err();
     assert!(with_causes(&*error).contains("Read-only file system"), "{}", with_causes(&*error));
     db.look_after();
-    assert!(db.stopped().is_some() && commit(&db, &names, 3).is_err());
-    assert!(stored(&db).0.contains_key(&1), "reading goes on");
+    assert!(db.stopped().is_some() && commit(&db, &names, Timestamp(3)).is_err());
+    assert!(stored(&db).0.contains_key(&Timestamp(1)), "reading goes on");
     std::fs::remove_file(gate).unwrap();
     db.look_after();
     assert_eq!(db.stopped(), None);
-    commit(&db, &names, 4).unwrap();
-    let found: Vec<i64> = stored(&db).0.into_keys().collect();
-    assert!(found.starts_with(&[1]) && found.ends_with(&[4]) && found.len() <= 4, "{found:?}");
+    commit(&db, &names, Timestamp(4)).unwrap();
+    let found: Vec<Timestamp> = stored(&db).0.into_keys().collect();
+    assert!(found.starts_with(&[Timestamp(1)]) && found.ends_with(&[Timestamp(4)]) && found.len() <= 4, "{found:?}");
 }
 
 #[test]

@@ -3,13 +3,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
+#[path = "kit/times.rs"]
+mod times;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use model::{Appender, Labels, Querier, ReadHints, Row, Selection};
+use model::{Appender, Labels, Querier, ReadHints, Row, Selection, Timestamp};
 use prometheus::Registry;
 use storage::{Db, Options};
+use times::times;
 
 const BUCKET_MS: i64 = 1000;
 const STEP_MS: i64 = 20;
@@ -29,46 +33,46 @@ const FAMILIES: [&str; 11] = [
 ];
 const COLUMNS: usize = 200;
 /// What is sealed, and where the rows end.
-const SEALED_MS: i64 = 5 * BUCKET_MS;
-const END_MS: i64 = 8 * BUCKET_MS;
+const SEALED: Timestamp = Timestamp(5 * BUCKET_MS);
+const END: Timestamp = Timestamp(8 * BUCKET_MS);
 
 fn open(path: &Path) -> Db {
     let options = Options { bucket_ms: BUCKET_MS as u32, memory_bytes: 8 << 20, retention_ms: 0, ..Options::new(path) };
     Db::open(options, &Registry::new()).unwrap()
 }
 
-fn value(ts: i64, source: usize, column: usize) -> f64 {
-    f64::from_bits((ts as u64 * 1009 + source as u64 * 31 + column as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 2)
+fn value(ts: Timestamp, source: usize, column: usize) -> f64 {
+    f64::from_bits((ts.0 as u64 * 1009 + source as u64 * 31 + column as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 2)
 }
 
-fn put(db: &Db, source: usize, ts_ms: i64) {
+fn put(db: &Db, source: usize, ts: Timestamp) {
     let labels: Vec<Labels> =
         (0..COLUMNS).map(|i| Labels::from_pairs([("__name__", format!("m{}", i % 9)), ("i", i.to_string())])).collect();
     let layout = db.layout(&db.metrics(&labels).unwrap()).unwrap();
     let id = db.source(&Labels::from_pairs([("job", source.to_string())])).unwrap();
-    let values: Vec<f64> = (0..COLUMNS).map(|i| value(ts_ms, source, i)).collect();
+    let values: Vec<f64> = (0..COLUMNS).map(|i| value(ts, source, i)).collect();
     let present = [u64::MAX; COLUMNS.div_ceil(64)];
     let row =
-        Row { source: id, ts_ms, layout: &layout, values: &values, present: &present, own_times: &[], histograms: &[] };
+        Row { source: id, ts, layout: &layout, values: &values, present: &present, own_times: &[], histograms: &[] };
     assert_eq!(db.commit(&[row]).unwrap().stored as usize, COLUMNS);
 }
 
 /// Samples by source and time, the values checked.
-fn stored(db: &Db, end_ms: i64) -> Result<BTreeMap<(usize, i64), usize>, model::QuerierError> {
+fn stored(db: &Db, end: Timestamp) -> Result<BTreeMap<(usize, Timestamp), usize>, model::QuerierError> {
     let mut found = BTreeMap::new();
     let mut sink = |batch: model::Batch| {
         for column in &batch.columns {
             let labels = batch.labels(column);
             let index: usize = labels.value("i").parse().unwrap();
             let source: usize = labels.value("job").parse().unwrap();
-            for (i, &ts) in batch.timestamps_ms.iter().enumerate().filter(|(i, _)| column.is_present(*i)) {
+            for (i, &ts) in batch.timestamps.iter().enumerate().filter(|(i, _)| column.is_present(*i)) {
                 assert_eq!(column.values[i].to_bits(), value(ts, source, index).to_bits(), "{source} {index} {ts}");
                 *found.entry((source, ts)).or_default() += 1;
             }
         }
         Ok(())
     };
-    db.select(&Selection { start_ms: 0, end_ms, matchers: &[] }, &ReadHints::default(), &mut sink)?;
+    db.select(&Selection { start: Timestamp::EPOCH, end, matchers: &[] }, &ReadHints::default(), &mut sink)?;
     Ok(found)
 }
 
@@ -76,10 +80,10 @@ fn stored(db: &Db, end_ms: i64) -> Result<BTreeMap<(usize, i64), usize>, model::
 fn made() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path());
-    for ts in (0..END_MS).step_by(STEP_MS as usize) {
+    for ts in times(Timestamp::EPOCH..END, STEP_MS) {
         (0..SOURCES).for_each(|source| put(&db, source, ts));
     }
-    db.compact(SEALED_MS + 100).unwrap();
+    db.compact(SEALED + 100).unwrap();
     // A snapshot has all that is in the log in files.
     db.snapshot(&dir.path().join("whole")).unwrap();
     dir
@@ -137,7 +141,7 @@ fn lose(path: &Path, families: [&str; 2]) {
 type Damaging<'d> = &'d dyn Fn(&Path);
 
 fn all() -> usize {
-    SOURCES * (END_MS / STEP_MS) as usize
+    SOURCES * (END.0 / STEP_MS) as usize
 }
 
 /// What cannot even be opened is set aside: the rest is there, and goes on.
@@ -156,10 +160,10 @@ fn files_without_a_sound_end_are_set_aside() {
             let told = db.quarantine_records();
             assert_eq!(told.len(), 1, "{place}");
             assert_eq!(told[0].family, family, "{place}");
-            let (from, to) = if family == "rows" { (SEALED_MS, END_MS - 1) } else { (0, SEALED_MS - 1) };
-            assert_eq!((told[0].from_ms, told[0].to_ms), (from, to), "{place}");
+            let (from, to) = if family == "rows" { (SEALED, END - 1) } else { (Timestamp::EPOCH, SEALED - 1) };
+            assert_eq!((told[0].from, told[0].to), (from, to), "{place}");
             assert_eq!(told[0].metrics, (0..9).map(|i| format!("m{i}")).collect::<Vec<_>>(), "{place}");
-            let found = stored(&db, END_MS).unwrap();
+            let found = stored(&db, END).unwrap();
             let lost = ((to + 1 - from) / STEP_MS) as usize * SOURCES;
             assert_eq!(found.len(), all() - lost, "{place}");
             assert!(found.keys().all(|(_, ts)| *ts < from || *ts > to), "{place}");
@@ -168,12 +172,12 @@ fn files_without_a_sound_end_are_set_aside() {
                 assert!(dir.path().join("quarantine").join(&told[0].place).exists(), "{place}");
             }
             // It is written to and sealed as before, and still tells what is lost after a start.
-            (0..SOURCES).for_each(|source| put(&db, source, END_MS));
-            db.compact(END_MS + 100).unwrap();
+            (0..SOURCES).for_each(|source| put(&db, source, END));
+            db.compact(END + 100).unwrap();
             drop(db);
             let db = open(dir.path());
             assert_eq!(db.quarantine_records(), told, "{place}");
-            assert_eq!(stored(&db, END_MS).unwrap().len(), all() - lost + SOURCES, "{place}");
+            assert_eq!(stored(&db, END).unwrap().len(), all() - lost + SOURCES, "{place}");
         }
     }
 }
@@ -185,15 +189,15 @@ fn damaged_blocks_are_passed_over() {
     for family in ["rows", "pages"] {
         let (_dir, db) = damaged(made.path(), family, |file| flip(file, |len| len / 3));
         assert_eq!(db.quarantine_records(), [], "nothing was read yet");
-        let found = stored(&db, END_MS).unwrap();
+        let found = stored(&db, END).unwrap();
         let told = db.quarantine_records();
         assert!(!told.is_empty(), "{family}");
-        assert!(told.iter().all(|one| one.family == family && one.to_ms < i64::MAX), "{told:?}");
+        assert!(told.iter().all(|one| one.family == family && one.to < Timestamp::MAX), "{told:?}");
         let whole = found.values().filter(|n| **n == COLUMNS).count();
         assert!(whole < all() && whole >= all() / 2, "{family}: {whole} of {} are whole", all());
         // What was not said to be hurt is there.
-        for ts in (0..END_MS).step_by(STEP_MS as usize) {
-            let hurt = told.iter().any(|one| (one.from_ms..=one.to_ms).contains(&ts));
+        for ts in times(Timestamp::EPOCH..END, STEP_MS) {
+            let hurt = told.iter().any(|one| (one.from..=one.to).contains(&ts));
             assert!(hurt || (0..SOURCES).all(|source| found.get(&(source, ts)) == Some(&COLUMNS)), "{family}: {ts}");
         }
     }
@@ -204,10 +208,10 @@ fn damaged_blocks_are_passed_over() {
 fn a_compaction_that_meets_damage_does_not_stop_writing() {
     let made = made();
     let (dir, db) = damaged(made.path(), "rows", |file| flip(file, |len| len / 2));
-    let before = stored(&db, SEALED_MS - 1).unwrap();
+    let before = stored(&db, SEALED - 1).unwrap();
     // Of three buckets in the file one goes, so that the rest of it is written anew.
-    db.compact(SEALED_MS + BUCKET_MS + 100).unwrap();
-    (0..SOURCES).for_each(|source| put(&db, source, END_MS));
+    db.compact(SEALED + BUCKET_MS + 100).unwrap();
+    (0..SOURCES).for_each(|source| put(&db, source, END));
     assert_eq!(db.stopped(), None);
     assert!(
         db.quarantine_records().iter().any(|one| one.place.ends_with(".sst") && one.family == "rows"),
@@ -219,11 +223,11 @@ fn a_compaction_that_meets_damage_does_not_stop_writing() {
             .unwrap()
             .any(|file| { file.unwrap().file_name().to_string_lossy().ends_with(".sst") })
     );
-    assert_eq!(stored(&db, SEALED_MS - 1).unwrap(), before);
-    db.compact(END_MS + 10 * BUCKET_MS).unwrap();
+    assert_eq!(stored(&db, SEALED - 1).unwrap(), before);
+    db.compact(END + 10 * BUCKET_MS).unwrap();
     let check = |db: &Db| {
-        let found = stored(db, END_MS).unwrap();
-        assert!((0..SOURCES).all(|source| found.get(&(source, END_MS)) == Some(&COLUMNS)));
+        let found = stored(db, END).unwrap();
+        assert!((0..SOURCES).all(|source| found.get(&(source, END)) == Some(&COLUMNS)));
     };
     check(&db);
     drop(db);
@@ -243,17 +247,17 @@ fn a_lost_file_of_the_index_is_made_anew() {
             let (dir, db) = damaged(made.path(), family, damage);
             let told = db.quarantine_records();
             assert!(told.len() == 1 && told[0].family == family && told[0].is_rebuilt(), "{family} {way}: {told:?}");
-            assert_eq!(stored(&db, END_MS).unwrap().len(), all(), "{family} {way}");
+            assert_eq!(stored(&db, END).unwrap().len(), all(), "{family} {way}");
             // The other way round than before.
-            (0..SOURCES).rev().for_each(|source| put(&db, source, END_MS));
+            (0..SOURCES).rev().for_each(|source| put(&db, source, END));
             let check = |db: &Db| {
-                let found = stored(db, END_MS).unwrap();
+                let found = stored(db, END).unwrap();
                 assert_eq!(found.len(), all() + SOURCES, "{family} {way}");
                 assert!(found.values().all(|n| *n == COLUMNS), "{family} {way}");
                 assert_eq!(series(db), SOURCES * COLUMNS, "{family} {way}");
             };
             check(&db);
-            db.compact(END_MS + 10 * BUCKET_MS).unwrap();
+            db.compact(END + 10 * BUCKET_MS).unwrap();
             check(&db);
             drop(db);
             check(&open(dir.path()));
@@ -262,7 +266,7 @@ fn a_lost_file_of_the_index_is_made_anew() {
 }
 
 fn series(db: &Db) -> usize {
-    db.series(&Selection { start_ms: 0, end_ms: END_MS, matchers: &[] }, 0).unwrap().len()
+    db.series(&Selection { start: Timestamp::EPOCH, end: END, matchers: &[] }, 0).unwrap().len()
 }
 
 /// Without a copy, as when both are damaged: the ids are not given to others, and what was stored under them never shows
@@ -278,10 +282,10 @@ fn lost_names_are_not_given_to_others() {
             db.quarantine_records().into_iter().filter(|one| !one.is_rebuilt()).map(|one| one.family).collect();
         assert!(told.contains(&family.to_owned()), "{family}: {:?}", db.quarantine_records());
         // The other way round than before.
-        (0..SOURCES).rev().for_each(|source| put(&db, source, END_MS));
-        let found = stored(&db, END_MS).unwrap();
+        (0..SOURCES).rev().for_each(|source| put(&db, source, END));
+        let found = stored(&db, END).unwrap();
         for source in 0..SOURCES {
-            assert_eq!(found.get(&(source, END_MS)), Some(&COLUMNS), "{family}: {found:?}");
+            assert_eq!(found.get(&(source, END)), Some(&COLUMNS), "{family}: {found:?}");
         }
     }
 }
@@ -296,7 +300,7 @@ fn a_lost_meta_is_made_anew() {
     let options = || Options { bucket_ms: 777, memory_bytes: 8 << 20, retention_ms: 0, ..Options::new(dir.path()) };
     let db = Db::open(options(), &Registry::new()).unwrap();
     assert!(db.quarantine_records().iter().any(|one| one.family == "meta"));
-    assert_eq!(stored(&db, END_MS).unwrap().len(), all());
+    assert_eq!(stored(&db, END).unwrap().len(), all());
     // Into files with them, so that they can be lost again.
     db.snapshot(&dir.path().join("flushed")).unwrap();
     drop(db);
@@ -318,12 +322,12 @@ fn a_damaged_index_costs_nothing() {
             flip(&file, |len| len * part / 4 + 3);
             let place = format!("{family} {part}");
             let db = open(dir.path());
-            (0..SOURCES).for_each(|source| put(&db, source, END_MS));
+            (0..SOURCES).for_each(|source| put(&db, source, END));
             // What the query meets, the next commit sets aside.
-            let _ = stored(&db, END_MS);
-            (0..SOURCES).for_each(|source| put(&db, source, END_MS + STEP_MS));
+            let _ = stored(&db, END);
+            (0..SOURCES).for_each(|source| put(&db, source, END + STEP_MS));
             let check = |db: &Db| {
-                let found = stored(db, END_MS + STEP_MS).unwrap();
+                let found = stored(db, END + STEP_MS).unwrap();
                 assert_eq!(found.len(), all() + 2 * SOURCES, "{place}: {:?}", db.quarantine_records());
                 assert!(found.values().all(|n| *n == COLUMNS), "{place}");
                 assert_eq!(series(db), SOURCES * COLUMNS, "{place}");
@@ -335,8 +339,8 @@ fn a_damaged_index_costs_nothing() {
                 assert_eq!(db.stopped(), None, "{place}");
             };
             check(&db);
-            db.compact(END_MS + 10 * BUCKET_MS).unwrap();
-            db.enforce_retention(END_MS).unwrap();
+            db.compact(END + 10 * BUCKET_MS).unwrap();
+            db.enforce_retention(END).unwrap();
             db.stats(10).unwrap();
             check(&db);
             drop(db);
@@ -353,12 +357,12 @@ fn lost_histograms_are_no_samples() {
     let source = db.source(&Labels::from_pairs([("job", "a")])).unwrap();
     let names = ["plain", "spread"].map(|name| Labels::from_pairs([("__name__", name)]));
     let layout = db.layout(&db.metrics(&names).unwrap()).unwrap();
-    for ts_ms in 0..5 {
+    for ts in (0..5).map(Timestamp) {
         let histogram = model::Histogram { count: 1.0, zero_count: 1.0, ..model::Histogram::default() };
         let values = [1.0, model::sample::histogram_mark()];
         let row = Row {
             source,
-            ts_ms,
+            ts,
             layout: &layout,
             values: &values,
             present: &[3],
@@ -375,12 +379,17 @@ fn lost_histograms_are_no_samples() {
         let mut found = Vec::new();
         let mut sink = |batch: model::Batch| {
             for column in &batch.columns {
-                let there = (0..batch.timestamps_ms.len()).filter(|i| column.is_present(*i)).count();
+                let there = (0..batch.timestamps.len()).filter(|i| column.is_present(*i)).count();
                 found.push((column.metric.name().to_owned(), there));
             }
             Ok(())
         };
-        db.select(&Selection { start_ms: 0, end_ms: 9, matchers: &[] }, &ReadHints::default(), &mut sink).unwrap();
+        db.select(
+            &Selection { start: Timestamp::EPOCH, end: Timestamp(9), matchers: &[] },
+            &ReadHints::default(),
+            &mut sink,
+        )
+        .unwrap();
         found.retain(|(_, there)| *there > 0);
         assert_eq!(found, [("plain".to_owned(), 5)]);
         assert!(db.quarantine_records().iter().any(|one| one.family == "histograms"), "{:?}", db.quarantine_records());

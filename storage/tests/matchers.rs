@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use model::{Appender, Labels, MatchOp, Matcher, Querier, ReadHints, Row, Selection};
+use model::{Appender, Labels, MatchOp, Matcher, Querier, ReadHints, Row, Selection, Timestamp};
 use prometheus::Registry;
 use storage::{Db, Options};
 
@@ -42,7 +42,7 @@ fn filled() -> (tempfile::TempDir, Db, BTreeSet<Labels>) {
             let layout = db.layout(&page.iter().map(|&c| ids[c]).collect::<Vec<_>>()).unwrap();
             let row = Row {
                 source: id,
-                ts_ms: 1000 + n as i64,
+                ts: Timestamp(1000 + n as i64),
                 layout: &layout,
                 values: &vec![1.0; page.len()],
                 present: &[(1 << page.len()) - 1],
@@ -89,7 +89,8 @@ fn selected(db: &Db, matchers: &[Matcher]) -> BTreeSet<Labels> {
         }
         Ok(())
     };
-    db.select(&Selection { start_ms: 0, end_ms: 5000, matchers }, &ReadHints::default(), &mut sink).unwrap();
+    db.select(&Selection { start: Timestamp::EPOCH, end: Timestamp(5000), matchers }, &ReadHints::default(), &mut sink)
+        .unwrap();
     found
 }
 
@@ -97,11 +98,11 @@ fn selected(db: &Db, matchers: &[Matcher]) -> BTreeSet<Labels> {
 fn check(db: &Db, all: &BTreeSet<Labels>, matchers: &[Matcher]) {
     let expected = naive(all, matchers);
     assert_eq!(selected(db, matchers), expected, "{matchers:?}");
-    let selection = Selection { start_ms: 0, end_ms: 5000, matchers };
+    let selection = Selection { start: Timestamp::EPOCH, end: Timestamp(5000), matchers };
     // Of a short range by what is stored, of a long one by what was written in its buckets.
-    for end_ms in [5000, 24 * 60 * 60 * 1000] {
-        let series = db.series(&Selection { end_ms, ..selection }, 0).unwrap();
-        assert_eq!(series, expected.iter().cloned().collect::<Vec<_>>(), "series of {matchers:?} until {end_ms}");
+    for end in [5000, 24 * 60 * 60 * 1000].map(Timestamp) {
+        let series = db.series(&Selection { end, ..selection }, 0).unwrap();
+        assert_eq!(series, expected.iter().cloned().collect::<Vec<_>>(), "series of {matchers:?} until {end}");
     }
     let names: BTreeSet<&str> = expected.iter().flat_map(|l| l.iter().map(|(name, _)| name)).collect();
     assert_eq!(db.label_names(&selection, 0).unwrap(), names.into_iter().collect::<Vec<_>>(), "names of {matchers:?}");
@@ -140,10 +141,10 @@ fn matchers_together_select_what_a_filter_would() {
 #[test]
 fn limits_cut_what_is_sorted() {
     let (_dir, db, all) = filled();
-    let selection = Selection { start_ms: 0, end_ms: 5000, matchers: &[] };
+    let selection = Selection { start: Timestamp::EPOCH, end: Timestamp(5000), matchers: &[] };
     let first: Vec<Labels> = all.iter().take(3).cloned().collect();
     assert_eq!(db.series(&selection, 3).unwrap(), first);
-    assert_eq!(db.series(&Selection { end_ms: i64::MAX, ..selection }, 3).unwrap(), first);
+    assert_eq!(db.series(&Selection { end: Timestamp::MAX, ..selection }, 3).unwrap(), first);
     assert_eq!(db.label_names(&selection, 2).unwrap(), ["__name__", "code"]);
     assert_eq!(db.label_values("job", &selection, 1).unwrap(), ["a"]);
 }
@@ -151,7 +152,7 @@ fn limits_cut_what_is_sorted() {
 #[test]
 fn what_was_not_alive_in_the_range_is_not_listed() {
     let (_dir, db, _) = filled();
-    let later = Selection { start_ms: 1 << 40, end_ms: i64::MAX, matchers: &[] };
+    let later = Selection { start: Timestamp(1 << 40), end: Timestamp::MAX, matchers: &[] };
     assert_eq!(db.series(&later, 0).unwrap(), []);
     assert_eq!(db.label_values("job", &later, 0).unwrap(), Vec::<String>::new());
 }
@@ -164,7 +165,11 @@ fn a_receiver_that_stops_is_not_asked_again() {
         batches += 1;
         Err(model::QuerierError::Stopped)
     };
-    let result = db.select(&Selection { start_ms: 0, end_ms: 5000, matchers: &[] }, &ReadHints::default(), &mut sink);
+    let result = db.select(
+        &Selection { start: Timestamp::EPOCH, end: Timestamp(5000), matchers: &[] },
+        &ReadHints::default(),
+        &mut sink,
+    );
     assert!(matches!(result, Err(model::QuerierError::Stopped)));
     assert_eq!(batches, 1);
 }
@@ -173,11 +178,11 @@ fn open(dir: &tempfile::TempDir) -> Db {
     Db::open(Options { memory_bytes: 8 << 20, ..Options::new(dir.path()) }, &Registry::new()).unwrap()
 }
 
-fn commit(db: &Db, source: &Labels, metrics: &[Labels], ts_ms: i64) {
+fn commit(db: &Db, source: &Labels, metrics: &[Labels], ts: Timestamp) {
     let layout = db.layout(&db.metrics(metrics).unwrap()).unwrap();
     let row = Row {
         source: db.source(source).unwrap(),
-        ts_ms,
+        ts,
         layout: &layout,
         values: &vec![1.0; metrics.len()],
         present: &vec![u64::MAX; metrics.len().div_ceil(64)],
@@ -263,7 +268,7 @@ mod random {
                 for (i, (source, mut metrics)) in scrapes.into_iter().enumerate() {
                     metrics.sort();
                     metrics.dedup();
-                    commit(&db, &source, &metrics, (1000 * round + 10 * i) as i64);
+                    commit(&db, &source, &metrics, Timestamp((1000 * round + 10 * i) as i64));
                     all.extend(metrics.iter().map(|metric| joined(&source, metric)));
                 }
                 for matchers in &questions {
@@ -279,8 +284,8 @@ fn a_name_given_by_a_source_meets_the_same_name_of_a_metric() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(&dir);
     let labels = |pairs: &[(&str, &str)]| Labels::from_pairs(pairs.iter().copied());
-    commit(&db, &labels(&[("__name__", "x")]), &[labels(&[("l", "1")])], 1000);
-    commit(&db, &Labels::empty(), &[labels(&[("__name__", "x"), ("l", "1")])], 2000);
+    commit(&db, &labels(&[("__name__", "x")]), &[labels(&[("l", "1")])], Timestamp(1000));
+    commit(&db, &Labels::empty(), &[labels(&[("__name__", "x"), ("l", "1")])], Timestamp(2000));
     check(&db, &BTreeSet::from([labels(&[("__name__", "x"), ("l", "1")])]), &[]);
 }
 
@@ -292,10 +297,10 @@ fn series_of_sources_that_are_selected_apart_meet() {
     let labels = |pairs: &[(&str, &str)]| Labels::from_pairs(pairs.iter().copied());
     let named = |n: usize| labels(&[("__name__", &format!("m{n}")), ("l", "1")]);
     let mut metrics: Vec<Labels> = (0..100).map(named).collect();
-    commit(&db, &Labels::empty(), &metrics, 1000);
+    commit(&db, &Labels::empty(), &metrics, Timestamp(1000));
     let all = metrics.iter().cloned().chain([labels(&[("__name__", "other"), ("l", "2")])]).collect();
     metrics.push(labels(&[("__name__", "other")]));
-    commit(&db, &labels(&[("l", "2")]), &metrics, 2000);
+    commit(&db, &labels(&[("l", "2")]), &metrics, Timestamp(2000));
     check(&db, &all, &[]);
 }
 
@@ -310,7 +315,7 @@ fn what_a_commit_returned_from_is_found() {
             let text = i.to_string();
             let metric = Labels::from_pairs([("__name__", "m"), ("i", text.as_str())]);
             let source = Labels::from_pairs([("instance", format!("{thread}-{}", i / 3))]);
-            commit(&db, &source, std::slice::from_ref(&metric), 1000 + i);
+            commit(&db, &source, std::slice::from_ref(&metric), Timestamp(1000 + i));
             let name = Matcher::equal("__name__", "m");
             for matchers in [
                 vec![name.clone(), Matcher::new(MatchOp::Regex, "i", "[0-9]+").unwrap()],
@@ -322,7 +327,7 @@ fn what_a_commit_returned_from_is_found() {
             ] {
                 let expected = joined(&source, &metric);
                 assert!(selected(&db, &matchers).contains(&expected), "{expected} by {matchers:?}");
-                let selection = Selection { start_ms: 0, end_ms: 5000, matchers: &matchers };
+                let selection = Selection { start: Timestamp::EPOCH, end: Timestamp(5000), matchers: &matchers };
                 assert!(db.label_values("i", &selection, 0).unwrap().contains(&text), "{text} by {matchers:?}");
             }
         }
@@ -346,7 +351,7 @@ fn many_metrics_of_one_call_get_one_id_each() {
     assert_eq!(ids[20_010..], ids[8000..8400]);
     assert_eq!(ids.iter().collect::<std::collections::HashSet<_>>().len(), 20_000);
     assert_eq!(db.metrics(&labels).unwrap(), ids);
-    commit(&db, &Labels::from_pairs([("job", "a")]), &labels[..20_000], 1000);
+    commit(&db, &Labels::from_pairs([("job", "a")]), &labels[..20_000], Timestamp(1000));
     let expected = |i: usize| joined(&Labels::from_pairs([("job", "a")]), &labels[i]);
     let one = [Matcher::equal("i", "8191")];
     assert_eq!(selected(&db, &one), BTreeSet::from([expected(8191)]));

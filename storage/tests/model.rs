@@ -11,7 +11,7 @@ use model::sample::{histogram_mark, is_histogram_mark};
 use model::{
     AppendError, Appender, Batch, Committed, ExtraSample, Labels, Lateness, Layout, Matcher, MetricId, Querier,
     ReadHints, Row, Scraped, Selection, SeriesAppender, SeriesBatch, SeriesOrder, SeriesSamples, SourceId,
-    SourceLabels,
+    SourceLabels, Timestamp,
 };
 use prometheus::Registry;
 use proptest::prelude::*;
@@ -20,6 +20,9 @@ use storage::{Db, Options};
 const BUCKET_MS: i64 = 1000;
 const LATE_MS: i64 = 1500;
 const RETENTION_MS: i64 = 6000;
+/// Far from both ends of time, so that distances to them can be added.
+const FIRST: Timestamp = Timestamp(i64::MIN / 2);
+const LAST: Timestamp = Timestamp(i64::MAX / 2);
 
 /// Source 0 with metric 1, and source 1 with metric 4, are one series; so are metrics 0 and 5 of source 0.
 const SOURCES: [&[(&str, &str)]; 3] = [&[("job", "a")], &[("job", "b")], &[("job", "c"), ("zone", "z")]];
@@ -86,10 +89,11 @@ fn value(code: u8) -> f64 {
 }
 
 /// The native histogram that a series has at a time, if it has one.
-fn histogram(ts: i64) -> Histogram {
-    let counts = (0..ts % 4).map(|i| (ts % 100 + i) as f64 / if ts % 3 == 0 { 8.0 } else { 1.0 }).collect();
-    let positive = Buckets::run((ts % 7) as i32 - 3, counts);
-    Histogram { schema: (ts % 9) as i32, count: ts as f64, sum: ts as f64 / 3.0, positive, ..Histogram::default() }
+fn histogram(ts: Timestamp) -> Histogram {
+    let n = ts.0;
+    let counts = (0..n % 4).map(|i| (n % 100 + i) as f64 / if n % 3 == 0 { 8.0 } else { 1.0 }).collect();
+    let positive = Buckets::run((n % 7) as i32 - 3, counts);
+    Histogram { schema: (n % 9) as i32, count: n as f64, sum: n as f64 / 3.0, positive, ..Histogram::default() }
 }
 
 fn scrape() -> impl Strategy<Value = Scrape> {
@@ -140,30 +144,36 @@ fn step() -> impl Strategy<Value = Step> {
 /// What lies before the horizon may be there or not.
 #[derive(Default)]
 struct Model {
-    samples: BTreeMap<(usize, usize), BTreeMap<i64, (u64, bool)>>,
-    newest: [Option<i64>; 3],
+    samples: BTreeMap<(usize, usize), BTreeMap<Timestamp, (u64, bool)>>,
+    newest: [Option<Timestamp>; 3],
     /// The newest scrape since the database was opened.
-    newest_of_all: Option<i64>,
+    newest_of_all: Option<Timestamp>,
     window: i64,
-    horizon: i64,
+    horizon: Timestamp,
     /// The ids of sources and metrics, which come new once they were forgotten.
     ids: (Vec<SourceId>, Vec<MetricId>),
 }
 
 impl Model {
-    fn newest_of(&self, series: (usize, usize)) -> Option<i64> {
+    fn newest_of(&self, series: (usize, usize)) -> Option<Timestamp> {
         self.samples.get(&series)?.last_key_value().map(|(ts, _)| *ts)
     }
 
     /// From when on late samples are taken.
-    fn late_from(&self) -> i64 {
+    fn late_from(&self) -> Timestamp {
         match self.newest_of_all {
             Some(newest) if self.window > 0 => newest - self.window,
-            _ => i64::MAX,
+            _ => Timestamp::MAX,
         }
     }
 
-    fn take(&mut self, series: (usize, usize), sample: (i64, f64), ordinary: bool, counts: &mut Committed) -> bool {
+    fn take(
+        &mut self,
+        series: (usize, usize),
+        sample: (Timestamp, f64),
+        ordinary: bool,
+        counts: &mut Committed,
+    ) -> bool {
         self.take_from(series, sample, (ordinary, self.late_from()), counts)
     }
 
@@ -171,8 +181,8 @@ impl Model {
     fn take_from(
         &mut self,
         series: (usize, usize),
-        sample: (i64, f64),
-        (ordinary, late_from): (bool, i64),
+        sample: (Timestamp, f64),
+        (ordinary, late_from): (bool, Timestamp),
         counts: &mut Committed,
     ) -> bool {
         let (ts, bits) = (sample.0, sample.1.to_bits());
@@ -192,7 +202,7 @@ impl Model {
         false
     }
 
-    fn commit(&mut self, scrape: &Scrape, ts: i64, own: &BTreeMap<usize, i64>, counts: &mut Committed) {
+    fn commit(&mut self, scrape: &Scrape, ts: Timestamp, own: &BTreeMap<usize, Timestamp>, counts: &mut Committed) {
         let before = self.newest[scrape.source];
         let floor = (before.map_or(ts, |newest| newest.max(ts)) - LATE_MS).min(self.late_from()).max(self.horizon);
         let mut stored = false;
@@ -206,7 +216,7 @@ impl Model {
         for (i, &metric) in columns().filter(|(i, _)| !own.contains_key(i)) {
             let sample = (ts, value(scrape.values[i]));
             let late = before.is_some_and(|newest| ts < newest);
-            if ts < self.horizon || (late && ts < self.late_from() && self.late_from() < i64::MAX) {
+            if ts < self.horizon || (late && ts < self.late_from() && self.late_from() < Timestamp::MAX) {
                 counts.too_old += 1;
             } else if late && ts < self.late_from() {
                 counts.out_of_order += 1;
@@ -236,7 +246,13 @@ impl Model {
     }
 
     /// What comes series by series: samples of one source by time and metric, each once.
-    fn append(&mut self, source: usize, samples: &BTreeMap<(i64, usize), f64>, late_from: i64, counts: &mut Committed) {
+    fn append(
+        &mut self,
+        source: usize,
+        samples: &BTreeMap<(Timestamp, usize), f64>,
+        late_from: Timestamp,
+        counts: &mut Committed,
+    ) {
         for (&(ts, metric), &value) in samples {
             let newest = self.newest[source];
             let floor = (newest.map_or(ts, |newest| newest.max(ts)) - LATE_MS).min(late_from).max(self.horizon);
@@ -248,11 +264,11 @@ impl Model {
         }
     }
 
-    fn retain(&mut self, now: i64) {
+    fn retain(&mut self, now: Timestamp) {
         self.horizon = self.horizon.max(now - RETENTION_MS);
     }
 
-    fn delete(&mut self, matcher: &Matcher, from: i64, to: i64) {
+    fn delete(&mut self, matcher: &Matcher, from: Timestamp, to: Timestamp) {
         for (&(source, metric), samples) in &mut self.samples {
             if matcher.matches(labels(source, metric).value(&matcher.name)) {
                 samples.retain(|&ts, _| ts < from || ts > to);
@@ -260,7 +276,7 @@ impl Model {
         }
     }
 
-    fn has(&self, wanted: &Labels, ts: i64, bits: u64) -> bool {
+    fn has(&self, wanted: &Labels, ts: Timestamp, bits: u64) -> bool {
         let pairs = self.samples.iter().filter(|((source, metric), _)| labels(*source, *metric) == *wanted);
         pairs.into_iter().any(|(_, samples)| samples.get(&ts).is_some_and(|(stored, _)| *stored == bits))
     }
@@ -270,8 +286,8 @@ impl Model {
     }
 
     /// The series of a range as a reader sees them; of two pairs with equal labels the first one's samples stay.
-    fn select(&self, from: i64, to: i64) -> BTreeMap<Labels, BTreeMap<i64, u64>> {
-        let mut found: BTreeMap<Labels, BTreeMap<i64, u64>> = BTreeMap::new();
+    fn select(&self, from: Timestamp, to: Timestamp) -> BTreeMap<Labels, BTreeMap<Timestamp, u64>> {
+        let mut found: BTreeMap<Labels, BTreeMap<Timestamp, u64>> = BTreeMap::new();
         let mut pairs: Vec<_> = self.samples.iter().collect();
         pairs.sort_by_key(|((source, metric), _)| (self.ids.0[*source], self.ids.1[*metric]));
         for (&(source, metric), samples) in pairs {
@@ -289,7 +305,7 @@ impl Model {
 
 impl Scrape {
     /// Of the columns that its layout has: the starts by series and time, each once, or the repeats.
-    fn further(&self, starts: bool, ts: i64) -> impl Iterator<Item = (usize, i64, u8, bool)> {
+    fn further(&self, starts: bool, ts: Timestamp) -> impl Iterator<Item = (usize, i64, u8, bool)> {
         let columns = LAYOUTS[self.layout].len();
         let mut further = self.further.clone();
         let mut seen = BTreeSet::new();
@@ -300,12 +316,12 @@ impl Scrape {
 
 /// Samples with times of their own have none that a row has which came series by series: those are times of their source even
 /// where all that they bring is there already, and others are not.
-fn own_time(ts: i64) -> i64 {
-    ts - i64::from(ts.rem_euclid(5) == 3)
+fn own_time(ts: Timestamp) -> Timestamp {
+    ts - i64::from(ts.0.rem_euclid(5) == 3)
 }
 
-fn row_time(ts: i64) -> i64 {
-    ts - ts.rem_euclid(5) + 3
+fn row_time(ts: Timestamp) -> Timestamp {
+    ts - ts.0.rem_euclid(5) + 3
 }
 
 fn labels(source: usize, metric: usize) -> Labels {
@@ -316,10 +332,10 @@ fn labels(source: usize, metric: usize) -> Labels {
 struct Part {
     source: usize,
     layout: usize,
-    ts: i64,
+    ts: Timestamp,
     values: Vec<f64>,
     present: [u64; 1],
-    own: Vec<(u32, i64)>,
+    own: Vec<(u32, Timestamp)>,
     histograms: Vec<(u32, Histogram)>,
     starts: Vec<ExtraSample>,
     repeats: Vec<ExtraSample>,
@@ -329,7 +345,7 @@ struct Harness {
     db: Option<Db>,
     dir: tempfile::TempDir,
     layouts: Vec<Layout>,
-    clock: [i64; 3],
+    clock: [Timestamp; 3],
     model: Model,
 }
 
@@ -360,8 +376,8 @@ impl Harness {
     fn new(window: i64) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let db = open(&dir, window);
-        let model = Model { window, horizon: i64::MIN, ..Model::default() };
-        let mut harness = Self { db: Some(db), dir, layouts: vec![], clock: [10_000; 3], model };
+        let model = Model { window, horizon: Timestamp::MIN, ..Model::default() };
+        let mut harness = Self { db: Some(db), dir, layouts: vec![], clock: [Timestamp(10_000); 3], model };
         harness.name_everything();
         harness
     }
@@ -391,14 +407,14 @@ impl Harness {
             self.clock[scrape.source] = ts.max(self.clock[scrape.source]);
             let columns = LAYOUTS[scrape.layout].len();
             let present = u64::from(scrape.present);
-            let own: BTreeMap<usize, i64> = scrape
+            let own: BTreeMap<usize, Timestamp> = scrape
                 .own
                 .iter()
                 .filter(|(column, _)| *column < columns && present >> column & 1 == 1)
                 .map(|&(column, offset)| (column, own_time(ts + offset)))
                 .collect();
             self.model.commit(scrape, ts, &own, &mut expected);
-            let own: Vec<(u32, i64)> = own.into_iter().map(|(column, ts)| (column as u32, ts)).collect();
+            let own: Vec<(u32, Timestamp)> = own.into_iter().map(|(column, ts)| (column as u32, ts)).collect();
             let values: Vec<f64> = (0..columns).map(|i| value(scrape.values[i])).collect();
             let own_ts = |column| own.iter().find(|(own, _)| *own == column).map_or(ts, |(_, ts)| *ts);
             let marked = (0..columns).filter(|&i| is_histogram_mark(values[i]) && present >> i & 1 == 1);
@@ -406,9 +422,9 @@ impl Harness {
             let (source, layout) = (scrape.source, scrape.layout);
             let further = |starts| -> Vec<ExtraSample> {
                 let further = scrape.further(starts, ts).map(|(column, at, code, _)| {
-                    let (ts_ms, value) = (ts + at, value(code));
-                    let histogram = is_histogram_mark(value).then(|| Box::new(histogram(ts_ms)));
-                    ExtraSample { column: column as u32, ts_ms, value, histogram }
+                    let (ts, value) = (ts + at, value(code));
+                    let histogram = is_histogram_mark(value).then(|| Box::new(histogram(ts)));
+                    ExtraSample { column: column as u32, ts, value, histogram }
                 });
                 further.collect()
             };
@@ -428,7 +444,7 @@ impl Harness {
         let part = |part: &'p Part| {
             let Part { source, layout, ts, values, present, own, histograms, starts, repeats } = part;
             let (source, layout) = (self.model.ids.0[*source], &self.layouts[*layout]);
-            let row = Row { source, ts_ms: *ts, layout, values, present, own_times: own, histograms };
+            let row = Row { source, ts: *ts, layout, values, present, own_times: own, histograms };
             Scraped { row, starts, repeats }
         };
         self.db().commit_scrape(&parts.iter().map(part).collect::<Vec<_>>())
@@ -436,16 +452,17 @@ impl Harness {
 
     /// Batches of series, taken in any time or by the window.
     fn append(&mut self, all: &[Pieces], any: bool) {
-        let now = self.clock.into_iter().max().unwrap_or(0);
-        let (mut expected, mut wanted) = (Committed::default(), BTreeMap::<usize, BTreeMap<(i64, usize), f64>>::new());
+        let now = self.clock.into_iter().max().unwrap_or_default();
+        let (mut expected, mut wanted) =
+            (Committed::default(), BTreeMap::<usize, BTreeMap<(Timestamp, usize), f64>>::new());
         // By series, in the order of the batch.
-        let mut series: Vec<(Labels, Vec<(i64, f64)>)> = Vec::new();
+        let mut series: Vec<(Labels, Vec<(Timestamp, f64)>)> = Vec::new();
         for pieces in all {
-            let mut of_metric: BTreeMap<usize, Vec<(i64, f64)>> = BTreeMap::new();
+            let mut of_metric: BTreeMap<usize, Vec<(Timestamp, f64)>> = BTreeMap::new();
             let repeated = (0..pieces.times as i64).flat_map(|n| pieces.samples.iter().map(move |one| (n, one)));
             for (n, &(metric, before, code)) in repeated {
                 let (ts, value) =
-                    (row_time((now + before - n * pieces.every).max(8)), value(code.wrapping_add(n as u8)));
+                    (row_time((now + before - n * pieces.every).max(Timestamp(8))), value(code.wrapping_add(n as u8)));
                 of_metric.entry(metric).or_default().push((ts, value));
             }
             for (metric, samples) in of_metric {
@@ -461,7 +478,7 @@ impl Harness {
                 series.push((labels(pieces.source, metric), samples));
             }
         }
-        type Columns = (Vec<i64>, Vec<f64>, Vec<(u32, Histogram)>);
+        type Columns = (Vec<Timestamp>, Vec<f64>, Vec<(u32, Histogram)>);
         let columns: Vec<Columns> = series
             .iter()
             .map(|(_, samples)| {
@@ -482,7 +499,7 @@ impl Harness {
         let sources = SourceLabels::Named(["job".to_owned(), "zone".to_owned()].into());
         let lateness = if any { Lateness::Any } else { Lateness::Window };
         let got = self.db().append_series(&SeriesBatch { series: &batch, sources: &sources, lateness }).unwrap();
-        let late_from = if any { i64::MIN } else { self.model.late_from() };
+        let late_from = if any { Timestamp::MIN } else { self.model.late_from() };
         for (source, samples) in &wanted {
             self.model.append(*source, samples, late_from, &mut expected);
         }
@@ -493,7 +510,7 @@ impl Harness {
         self.name_everything();
     }
 
-    fn select(&self, from: i64, to: i64, some: usize) {
+    fn select(&self, from: Timestamp, to: Timestamp, some: usize) {
         // First some and then all, so that what is kept of the one serves the other.
         let matcher = matcher(some);
         let mut some = read(self.db(), from, to, std::slice::from_ref(&matcher));
@@ -504,8 +521,8 @@ impl Harness {
         assert!(some.is_empty(), "{some:?} by {matcher:?} in {from}..={to}");
         let expected = self.model.select(from.max(self.model.horizon), to);
         let newest = read_latest(self.db(), from, to);
-        let last = |all: &BTreeMap<Labels, BTreeMap<i64, u64>>| -> Vec<(Labels, Option<(i64, u64)>)> {
-            let last = |samples: &BTreeMap<i64, u64>| samples.last_key_value().map(|(ts, bits)| (*ts, *bits));
+        let last = |all: &BTreeMap<Labels, BTreeMap<Timestamp, u64>>| -> Vec<(Labels, Option<(Timestamp, u64)>)> {
+            let last = |samples: &BTreeMap<Timestamp, u64>| samples.last_key_value().map(|(ts, bits)| (*ts, *bits));
             all.iter().map(|(labels, samples)| (labels.clone(), last(samples))).collect()
         };
         assert_eq!(last(&newest), last(&got), "newest of {from}..={to}");
@@ -513,7 +530,7 @@ impl Harness {
             let first = got.clone().into_iter().take(if limit == 0 { usize::MAX } else { limit });
             assert!(read_sorted(self.db(), from, to, limit).into_iter().eq(first), "{limit} sorted of {from}..={to}");
         }
-        let kept: BTreeMap<Labels, BTreeMap<i64, u64>> = got
+        let kept: BTreeMap<Labels, BTreeMap<Timestamp, u64>> = got
             .iter()
             .map(|(labels, samples)| {
                 (labels.clone(), samples.range(self.model.horizon..).map(|(ts, bits)| (*ts, *bits)).collect())
@@ -523,17 +540,17 @@ impl Harness {
         assert_eq!(kept, expected, "{from}..={to}");
         // Of what is older, some may be gone (one of two pairs with equal labels too); nothing else is there.
         for (labels, samples) in &got {
-            let known = |(ts, bits): (&i64, &u64)| self.model.has(labels, *ts, *bits);
+            let known = |(ts, bits): (&Timestamp, &u64)| self.model.has(labels, *ts, *bits);
             assert!(samples.iter().all(known), "{labels}");
         }
         // Whatever has samples is alive.
-        let selection = Selection { start_ms: from, end_ms: to, matchers: &[] };
+        let selection = Selection { start: from, end: to, matchers: &[] };
         let series: BTreeSet<Labels> = self.db().series(&selection, 0).unwrap().into_iter().collect();
         assert!(expected.keys().all(|labels| series.contains(labels)), "{series:?}");
         // Where the range is short, nothing else is listed.
         let has_samples = |labels: &Labels| got.get(labels).is_some_and(|samples| !samples.is_empty());
         assert!(
-            to.saturating_sub(from) > 6 * 60 * 60 * 1000 || series.iter().all(has_samples),
+            to.saturating_since(from) > 6 * 60 * 60 * 1000 || series.iter().all(has_samples),
             "{from}..={to} {series:?}"
         );
         let jobs: BTreeSet<String> = self.db().label_values("job", &selection, 0).unwrap().into_iter().collect();
@@ -541,22 +558,22 @@ impl Harness {
     }
 
     fn run(&mut self, step: &Step) {
-        let now = self.clock.into_iter().max().unwrap_or(0);
+        let now = self.clock.into_iter().max().unwrap_or_default();
         match step {
             Step::Commit(scrapes) => self.commit(scrapes),
             Step::Series(all, any) => self.append(all, *any),
-            Step::Select(from, len, some) => self.select(now + from, now + from + len, *some),
+            Step::Select(from, len, some) => self.select(now + *from, now + *from + *len, *some),
             Step::Retention(ahead) => {
-                self.db().enforce_retention(now + ahead - 4000).unwrap();
-                self.model.retain(now + ahead - 4000);
+                self.db().enforce_retention(now + *ahead - 4000).unwrap();
+                self.model.retain(now + *ahead - 4000);
             }
             Step::Seal(ahead) => {
-                self.db().compact(now + ahead).unwrap();
+                self.db().compact(now + *ahead).unwrap();
             }
             Step::Delete(i, start, end) => {
                 // Where nothing is written any more: what comes in again after a deletion is there again.
-                let settled = self.clock.into_iter().min().unwrap_or(0).min(now - self.model.window) - 3000;
-                let (from, to, matcher) = (settled - start, settled - end, matcher(*i));
+                let settled = self.clock.into_iter().min().unwrap_or_default().min(now - self.model.window) - 3000;
+                let (from, to, matcher) = (settled - *start, settled - *end, matcher(*i));
                 self.db().delete(std::slice::from_ref(&matcher), from, to).unwrap();
                 self.model.delete(&matcher, from, to);
             }
@@ -572,28 +589,24 @@ impl Harness {
 }
 
 /// Everything a selection yields, with the contract checked on the way.
-fn read(db: &Db, start_ms: i64, end_ms: i64, matchers: &[Matcher]) -> BTreeMap<Labels, BTreeMap<i64, u64>> {
-    read_by(&Selection { start_ms, end_ms, matchers }, |selection, sink| {
-        db.select(selection, &ReadHints::default(), sink)
-    })
+fn read(db: &Db, start: Timestamp, end: Timestamp, matchers: &[Matcher]) -> BTreeMap<Labels, BTreeMap<Timestamp, u64>> {
+    read_by(&Selection { start, end, matchers }, |selection, sink| db.select(selection, &ReadHints::default(), sink))
 }
 
 /// What a selection of the newest samples yields.
-fn read_latest(db: &Db, start_ms: i64, end_ms: i64) -> BTreeMap<Labels, BTreeMap<i64, u64>> {
-    read_by(&Selection { start_ms, end_ms, matchers: &[] }, |selection, sink| {
-        db.select(selection, &ReadHints::NEWEST, sink)
-    })
+fn read_latest(db: &Db, start: Timestamp, end: Timestamp) -> BTreeMap<Labels, BTreeMap<Timestamp, u64>> {
+    read_by(&Selection { start, end, matchers: &[] }, |selection, sink| db.select(selection, &ReadHints::NEWEST, sink))
 }
 
 /// The first series in label order, as they come.
-fn read_sorted(db: &Db, start_ms: i64, end_ms: i64, limit: usize) -> Vec<(Labels, BTreeMap<i64, u64>)> {
+fn read_sorted(db: &Db, start: Timestamp, end: Timestamp, limit: usize) -> Vec<(Labels, BTreeMap<Timestamp, u64>)> {
     let (bytes, order) = (Cell::new(0), RefCell::new(Vec::new()));
     let grow = |more| {
         bytes.set(bytes.get() + more);
         Ok(())
     };
     let hints = ReadHints { order: SeriesOrder::ByLabels { grow: &grow }, limit, ..ReadHints::default() };
-    let mut found = read_by(&Selection { start_ms, end_ms, matchers: &[] }, |selection, sink| {
+    let mut found = read_by(&Selection { start, end, matchers: &[] }, |selection, sink| {
         db.select(selection, &hints, &mut |batch| {
             assert_eq!((batch.columns.len(), batch.source.is_empty()), (1, true));
             assert!(batch.columns[0].present.is_none());
@@ -611,30 +624,30 @@ type Sink<'s> = dyn FnMut(Batch) -> Result<(), model::QuerierError> + 's;
 fn read_by(
     selection: &Selection<'_>,
     select: impl Fn(&Selection<'_>, &mut Sink<'_>) -> Result<(), model::QuerierError>,
-) -> BTreeMap<Labels, BTreeMap<i64, u64>> {
+) -> BTreeMap<Labels, BTreeMap<Timestamp, u64>> {
     let mut found = BTreeMap::new();
     let (mut sources, mut metrics) = (HashMap::new(), HashMap::new());
     let mut sink = |batch: Batch| {
         if let Some(id) = batch.source_id {
             assert_eq!(*sources.entry(id).or_insert_with(|| batch.source.clone()), batch.source);
         }
-        assert!(batch.timestamps_ms.is_sorted_by(|a, b| a < b), "{:?}", batch.timestamps_ms);
+        assert!(batch.timestamps.is_sorted_by(|a, b| a < b), "{:?}", batch.timestamps);
         for column in &batch.columns {
             let labels = batch.labels(column);
             if let Some(id) = column.metric_id {
                 assert_eq!(*metrics.entry(id).or_insert_with(|| column.metric.clone()), column.metric);
             }
-            assert_eq!(column.values.len(), batch.timestamps_ms.len());
+            assert_eq!(column.values.len(), batch.timestamps.len());
             assert!(column.histograms.is_sorted_by_key(|(slot, _)| *slot));
             let marked = |i: &usize| column.is_present(*i) && is_histogram_mark(column.values[*i]);
-            let (marked, times) = ((0..column.values.len()).filter(marked), &batch.timestamps_ms);
+            let (marked, times) = ((0..column.values.len()).filter(marked), &batch.timestamps);
             assert!(marked.eq(column.histograms.iter().map(|(slot, _)| *slot as usize)), "{labels}");
             for (slot, one) in &column.histograms {
                 assert_eq!(**one, histogram(times[*slot as usize]), "{labels}");
             }
-            let samples: BTreeMap<i64, u64> = (0..column.values.len())
+            let samples: BTreeMap<Timestamp, u64> = (0..column.values.len())
                 .filter(|&i| column.is_present(i))
-                .map(|i| (batch.timestamps_ms[i], column.values[i].to_bits()))
+                .map(|i| (batch.timestamps[i], column.values[i].to_bits()))
                 .collect();
             assert!(!samples.is_empty(), "{labels} has no samples");
             assert!(found.insert(labels.clone(), samples).is_none(), "{labels} came twice");
@@ -656,9 +669,9 @@ proptest! {
         for step in &steps {
             harness.run(step);
         }
-        harness.select(i64::MIN / 2, i64::MAX / 2, 0);
+        harness.select(FIRST, LAST, 0);
         harness.run(&Step::Reopen);
-        harness.select(i64::MIN / 2, i64::MAX / 2, 0);
+        harness.select(FIRST, LAST, 0);
     }
 }
 
@@ -676,8 +689,13 @@ fn a_row_goes_in_and_comes_out() {
     };
     harness.commit(std::slice::from_ref(&scrape));
     harness.commit(&[Scrape { values: vec![9, 9, 9, 9, 71, 9], ..scrape }]);
-    harness.select(0, 20_000, 1);
-    let up = read(harness.db(), 0, 20_000, &[Matcher::equal("__name__", "up"), Matcher::equal("zone", "z")]);
+    harness.select(Timestamp(0), Timestamp(20_000), 1);
+    let up = read(
+        harness.db(),
+        Timestamp(0),
+        Timestamp(20_000),
+        &[Matcher::equal("__name__", "up"), Matcher::equal("zone", "z")],
+    );
     assert_eq!(up.len(), 2);
 }
 
@@ -686,7 +704,7 @@ fn a_start_counts_for_what_came_before_it_in_its_scrape() {
     let (own, further) = (vec![(3, -1364)], vec![(3, -1, 0, true)]);
     let mut harness = Harness::new(0);
     harness.commit(&[Scrape { source: 0, layout: 0, ts_step: 1, values: vec![0; 6], present: 0xff, own, further }]);
-    harness.select(0, 20_000, 1);
+    harness.select(Timestamp(0), Timestamp(20_000), 1);
 }
 
 #[test]
@@ -710,6 +728,6 @@ fn what_was_merged_outlives_the_cleaning_of_where_it_came_from() {
     let mut harness = Harness::new(2_915);
     for step in &steps {
         harness.run(step);
-        harness.select(i64::MIN / 2, i64::MAX / 2, 0);
+        harness.select(FIRST, LAST, 0);
     }
 }

@@ -4,20 +4,23 @@
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
 mod kit;
+#[path = "kit/times.rs"]
+mod times;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use kit::copy;
-use model::{Appender, Labels, Matcher, Querier, ReadHints, Row, Selection};
+use model::{Appender, Labels, Matcher, Querier, ReadHints, Row, Selection, Timestamp};
 use prometheus::Registry;
 use storage::{Db, Error, Options, QuarantineRecord};
+use times::times;
 
 const BUCKET_MS: i64 = 1000;
 const STEP_MS: i64 = 10;
 const COLUMNS: usize = 300;
-const END_MS: i64 = 8 * BUCKET_MS;
+const END: Timestamp = Timestamp(8 * BUCKET_MS);
 
 fn options(path: &Path) -> Options {
     Options { bucket_ms: BUCKET_MS as u32, memory_bytes: 8 << 20, retention_ms: 0, ..Options::new(path) }
@@ -28,54 +31,57 @@ fn open(path: &Path) -> Db {
 }
 
 /// Of random bits, so that a thousand rows fill a memtable.
-fn value(ts: i64, column: usize) -> f64 {
-    f64::from_bits((ts as u64 * 1009 + column as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 2)
+fn value(ts: Timestamp, column: usize) -> f64 {
+    f64::from_bits((ts.0 as u64 * 1009 + column as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 2)
 }
 
-fn put(db: &Db, ts_ms: i64) {
+fn put(db: &Db, ts: Timestamp) {
     let labels: Vec<Labels> =
         (0..COLUMNS).map(|i| Labels::from_pairs([("__name__", format!("m{}", i % 9)), ("i", i.to_string())])).collect();
     let layout = db.layout(&db.metrics(&labels).unwrap()).unwrap();
     let source = db.source(&Labels::from_pairs([("job", "a")])).unwrap();
-    let values: Vec<f64> = (0..COLUMNS).map(|i| value(ts_ms, i)).collect();
+    let values: Vec<f64> = (0..COLUMNS).map(|i| value(ts, i)).collect();
     let present = [u64::MAX; COLUMNS.div_ceil(64)];
-    let row =
-        Row { source, ts_ms, layout: &layout, values: &values, present: &present, own_times: &[], histograms: &[] };
+    let row = Row { source, ts, layout: &layout, values: &values, present: &present, own_times: &[], histograms: &[] };
     assert_eq!(db.commit(&[row]).unwrap().stored as usize, COLUMNS);
 }
 
 /// Samples by time, the values checked, and what a query of a range is warned of.
-fn stored(db: &Db, (start_ms, end_ms): (i64, i64), matchers: &[Matcher]) -> (BTreeMap<i64, usize>, Vec<String>) {
+fn stored(
+    db: &Db,
+    (start, end): (Timestamp, Timestamp),
+    matchers: &[Matcher],
+) -> (BTreeMap<Timestamp, usize>, Vec<String>) {
     let mut found = BTreeMap::new();
     let mut sink = |batch: model::Batch| {
         for column in &batch.columns {
             let index: usize = batch.labels(column).value("i").parse().unwrap();
-            for (i, &ts) in batch.timestamps_ms.iter().enumerate().filter(|(i, _)| column.is_present(*i)) {
+            for (i, &ts) in batch.timestamps.iter().enumerate().filter(|(i, _)| column.is_present(*i)) {
                 assert_eq!(column.values[i].to_bits(), value(ts, index).to_bits(), "{index} at {ts}");
                 *found.entry(ts).or_default() += 1;
             }
         }
         Ok(())
     };
-    let parts = db.open(&Selection { start_ms, end_ms, matchers }, &ReadHints::default()).unwrap();
+    let parts = db.open(&Selection { start, end, matchers }, &ReadHints::default()).unwrap();
     parts.read_all(&mut sink).unwrap();
     let warnings = parts.warnings();
     (found, warnings)
 }
 
-fn whole(db: &Db, end_ms: i64) -> bool {
-    let (found, warnings) = stored(db, (0, end_ms - 1), &[]);
-    warnings.is_empty() && found.len() as i64 == end_ms / STEP_MS && found.values().all(|n| *n == COLUMNS)
+fn whole(db: &Db, end: Timestamp) -> bool {
+    let (found, warnings) = stored(db, (Timestamp::EPOCH, end - 1), &[]);
+    warnings.is_empty() && found.len() as i64 == end.0 / STEP_MS && found.values().all(|n| *n == COLUMNS)
 }
 
 /// A directory as a killed process leaves it: with sorted files, and with more than one log.
 fn made(dir: &Path) -> PathBuf {
     let (live, base) = (dir.join("live"), dir.join("base"));
     let db = open(&live);
-    put(&db, 0);
+    put(&db, Timestamp::EPOCH);
     // What ids stand for is in files from here on, as it is after a minute.
     db.snapshot(&dir.join("first")).unwrap();
-    (STEP_MS..END_MS).step_by(STEP_MS as usize).for_each(|ts| put(&db, ts));
+    times(Timestamp(STEP_MS)..END, STEP_MS).for_each(|ts| put(&db, ts));
     db.close().unwrap();
     copy(&live, &base);
     assert!(names(&base, ".log").len() > 1 && !names(&base, ".sst").is_empty());
@@ -116,11 +122,11 @@ fn costs_nothing(base: &Path, place: &str, damage: &dyn Fn(&Path)) {
     copy(base, dir.path());
     damage(dir.path());
     let db = open(dir.path());
-    assert!(whole(&db, END_MS), "{place}: {:?}", db.quarantine_records());
-    put(&db, END_MS);
-    db.compact(END_MS * 2).unwrap();
+    assert!(whole(&db, END), "{place}: {:?}", db.quarantine_records());
+    put(&db, END);
+    db.compact(Timestamp(END.0 * 2)).unwrap();
     drop(db);
-    assert!(whole(&open(dir.path()), END_MS + STEP_MS), "{place}");
+    assert!(whole(&open(dir.path()), END + STEP_MS), "{place}");
 }
 
 #[test]
@@ -157,12 +163,12 @@ fn current_and_manifest_are_made_whole_from_each_other_and_from_their_copy() {
 fn current_is_written_again_while_the_database_is_open() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path());
-    put(&db, 0);
+    put(&db, Timestamp::EPOCH);
     fs::remove_file(dir.path().join("CURRENT")).unwrap();
     db.close().unwrap();
     assert!(dir.path().join("CURRENT").exists());
     drop(db);
-    assert!(whole(&open(dir.path()), STEP_MS));
+    assert!(whole(&open(dir.path()), Timestamp(STEP_MS)));
 }
 
 /// Opens a copy with this damage to its logs. What is missing is told, and nothing else is missing; what follows is there,
@@ -173,13 +179,13 @@ fn logs_damaged(base: &Path, damage: impl Fn(&Path)) -> (usize, i64) {
     copy(base, dir.path());
     damage(dir.path());
     let db = open(dir.path());
-    put(&db, END_MS);
+    put(&db, END);
     let check = |db: &Db| {
-        let (found, warnings) = stored(db, (0, END_MS), &[]);
+        let (found, warnings) = stored(db, (Timestamp::EPOCH, END), &[]);
         let told = lost(db);
-        let is_told = |ts| told.iter().any(|one| (one.from_ms..=one.to_ms).contains(&ts));
-        let missing: Vec<i64> =
-            (0..=END_MS).step_by(STEP_MS as usize).filter(|ts| found.get(ts) != Some(&COLUMNS)).collect();
+        let is_told = |ts| told.iter().any(|one| (one.from..=one.to).contains(&ts));
+        let missing: Vec<Timestamp> =
+            times(Timestamp::EPOCH..END + 1, STEP_MS).filter(|ts| found.get(ts) != Some(&COLUMNS)).collect();
         assert!(missing.iter().all(|ts| is_told(*ts)), "{missing:?} and {told:?}");
         // Of a log that also held what came to nothing, more is told than is missing.
         assert!(missing.is_empty() || !warnings.is_empty(), "{missing:?}");
@@ -187,11 +193,11 @@ fn logs_damaged(base: &Path, damage: impl Fn(&Path)) -> (usize, i64) {
         for ts in &missing {
             assert!(!stored(db, (*ts, *ts), &[]).1.is_empty(), "a query of {ts} is not warned");
         }
-        let span = told.iter().map(|one| one.to_ms.saturating_sub(one.from_ms)).max().unwrap_or_default();
+        let span = told.iter().map(|one| one.to.saturating_since(one.from)).max().unwrap_or_default();
         (missing.len(), span)
     };
     let before = check(&db);
-    db.compact(END_MS * 2).unwrap();
+    db.compact(Timestamp(END.0 * 2)).unwrap();
     drop(db);
     let db = open(dir.path());
     assert_eq!(check(&db), before);
@@ -202,7 +208,7 @@ fn logs_damaged(base: &Path, damage: impl Fn(&Path)) -> (usize, i64) {
 fn what_a_damaged_log_lost_is_told_and_what_follows_is_replayed() {
     let dir = tempfile::tempdir().unwrap();
     let base = made(dir.path());
-    let rows = (END_MS / STEP_MS) as usize;
+    let rows = (END.0 / STEP_MS) as usize;
     let log = |dir: &Path, i: usize| names(dir, ".log").swap_remove(i);
     let last = names(&base, ".log").len() - 1;
     // The torn end of a record that was never written whole costs nothing.
@@ -233,13 +239,13 @@ fn what_a_damaged_log_lost_is_told_and_what_follows_is_replayed() {
 fn no_second_database_opens_the_directory_though_its_lock_was_deleted() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path());
-    put(&db, 0);
+    put(&db, Timestamp::EPOCH);
     fs::remove_file(dir.path().join("LOCK")).unwrap();
     let second = Db::open(options(dir.path()), &Registry::new());
     assert!(matches!(second, Err(Error::InUse { .. })), "{second:?}");
-    put(&db, STEP_MS);
+    put(&db, Timestamp(STEP_MS));
     drop(db);
-    assert!(whole(&open(dir.path()), 2 * STEP_MS));
+    assert!(whole(&open(dir.path()), Timestamp(2 * STEP_MS)));
 }
 
 /// A flipped bit costs a block: what can be read of the file that was set aside goes back, and queries of the rest are not
@@ -254,21 +260,21 @@ fn a_flipped_bit_in_rows_costs_no_more_than_a_block() {
     let largest = names(&flushed, ".sst").into_iter().max_by_key(|file| fs::metadata(file).unwrap().len()).unwrap();
     flip(&largest, |len| len / 2);
     let db = open(&flushed);
-    db.compact(END_MS * 2).unwrap();
-    put(&db, END_MS);
+    db.compact(Timestamp(END.0 * 2)).unwrap();
+    put(&db, END);
     assert_eq!(db.stopped(), None);
     let told = lost(&db);
     let [one] = &told[..] else { panic!("{told:?}") };
-    assert!(one.family == "rows" && one.to_ms - one.from_ms < 2 * BUCKET_MS, "{one:?}");
-    let (found, warnings) = stored(&db, (0, END_MS), &[]);
-    let missing: Vec<i64> = (0..END_MS).step_by(STEP_MS as usize).filter(|ts| !found.contains_key(ts)).collect();
+    assert!(one.family == "rows" && one.to - one.from < 2 * BUCKET_MS, "{one:?}");
+    let (found, warnings) = stored(&db, (Timestamp::EPOCH, END), &[]);
+    let missing: Vec<Timestamp> = times(Timestamp::EPOCH..END, STEP_MS).filter(|ts| !found.contains_key(ts)).collect();
     assert!(!missing.is_empty() && missing.len() < 60, "{missing:?}");
-    assert!(missing.iter().all(|ts| (one.from_ms..=one.to_ms).contains(ts)), "{missing:?} {one:?}");
+    assert!(missing.iter().all(|ts| (one.from..=one.to).contains(ts)), "{missing:?} {one:?}");
     assert!(warnings.len() == 1 && warnings[0].contains("rows") && warnings[0].contains("1970-01-01T"), "{warnings:?}");
-    assert_eq!(stored(&db, (one.to_ms + 1, i64::MAX), &[]).1, [""; 0]);
+    assert_eq!(stored(&db, (one.to + 1, Timestamp::MAX), &[]).1, [""; 0]);
     let others = [Matcher::equal("__name__", "other")];
-    assert_eq!(stored(&db, (0, END_MS), &others).1, [""; 0], "metrics that are not hurt");
-    let listed = Selection { start_ms: 0, end_ms: END_MS, matchers: &[] };
+    assert_eq!(stored(&db, (Timestamp::EPOCH, END), &others).1, [""; 0], "metrics that are not hurt");
+    let listed = Selection { start: Timestamp::EPOCH, end: END, matchers: &[] };
     assert_eq!(db.listing_warnings(&listed), warnings);
 }
 
@@ -289,17 +295,17 @@ fn files_that_go_while_the_database_is_open_end_nothing() {
         let db = open(dir.path());
         let Some(file) = names(dir.path(), ".sst").into_iter().nth(i) else { continue };
         fs::remove_file(&file).unwrap();
-        put(&db, END_MS);
-        db.compact(END_MS * 2).unwrap();
-        put(&db, END_MS + STEP_MS);
+        put(&db, END);
+        db.compact(Timestamp(END.0 * 2)).unwrap();
+        put(&db, END + STEP_MS);
         assert_eq!(db.stopped(), None, "{file:?}");
         drop(db);
         let db = open(dir.path());
-        let (found, _) = stored(&db, (0, END_MS + STEP_MS), &[]);
-        assert_eq!((found.get(&END_MS), found.get(&(END_MS + STEP_MS))), (Some(&COLUMNS), Some(&COLUMNS)), "{file:?}");
+        let (found, _) = stored(&db, (Timestamp::EPOCH, END + STEP_MS), &[]);
+        assert_eq!((found.get(&END), found.get(&(END + STEP_MS))), (Some(&COLUMNS), Some(&COLUMNS)), "{file:?}");
         let told = lost(&db);
-        for ts in (0..END_MS).step_by(STEP_MS as usize).filter(|ts| !found.contains_key(ts)) {
-            assert!(told.iter().any(|one| (one.from_ms..=one.to_ms).contains(&ts)), "{file:?}: {ts} {told:?}");
+        for ts in times(Timestamp::EPOCH..END, STEP_MS).filter(|ts| !found.contains_key(ts)) {
+            assert!(told.iter().any(|one| (one.from..=one.to).contains(&ts)), "{file:?}: {ts} {told:?}");
         }
     }
 }
@@ -323,8 +329,8 @@ fn storing_and_asking_go_on_while_files_are_damaged() {
                 let n = stored_rows.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
                 let source = db.source(&Labels::from_pairs([("job", n.to_string())])).unwrap();
                 let layout = db.layout(&db.metrics(&[Labels::from_pairs([("__name__", "extra")])]).unwrap()).unwrap();
-                let (ts_ms, values, present) = (END_MS + n, &[n as f64], &[1]);
-                let row = Row { source, ts_ms, layout: &layout, values, present, own_times: &[], histograms: &[] };
+                let (ts, values, present) = (END + n, &[n as f64], &[1]);
+                let row = Row { source, ts, layout: &layout, values, present, own_times: &[], histograms: &[] };
                 assert_eq!(db.commit(&[row]).unwrap().stored, 1);
             }
         };
@@ -332,7 +338,8 @@ fn storing_and_asking_go_on_while_files_are_damaged() {
         let db = &db;
         threads.spawn(move || {
             while storing.iter().any(|thread| !thread.is_finished()) {
-                let asked = db.open(&Selection { start_ms: 0, end_ms: END_MS, matchers: &[] }, &ReadHints::default());
+                let asked =
+                    db.open(&Selection { start: Timestamp::EPOCH, end: END, matchers: &[] }, &ReadHints::default());
                 let answered = asked.and_then(|parts| parts.read_all(&mut |_| Ok(())));
                 if let Err(error) = answered {
                     let text = model::with_causes(&error);
@@ -345,7 +352,7 @@ fn storing_and_asking_go_on_while_files_are_damaged() {
             if file.exists() {
                 flip(file, |len| len / 3);
             }
-            db.compact(END_MS + i as i64 * BUCKET_MS).unwrap();
+            db.compact(END + i as i64 * BUCKET_MS).unwrap();
         }
     });
     assert_eq!(db.stopped(), None);
@@ -358,7 +365,7 @@ fn storing_and_asking_go_on_while_files_are_damaged() {
             Ok(())
         };
         db.select(
-            &Selection { start_ms: END_MS, end_ms: i64::MAX, matchers: &matchers },
+            &Selection { start: END, end: Timestamp::MAX, matchers: &matchers },
             &ReadHints::default(),
             &mut sink,
         )

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{Appender, Labels, Matcher, Querier, ReadHints, Row, Selection};
+use model::{Appender, Labels, Matcher, Querier, ReadHints, Row, Selection, Timestamp};
 use prometheus::Registry;
 use storage::{Db, Options, RetentionRule};
 
@@ -19,11 +19,11 @@ fn filled(path: &std::path::Path) -> Db {
     let layout = db.layout(&db.metrics(&metrics).unwrap()).unwrap();
     for job in ["a", "b"] {
         let source = db.source(&Labels::from_pairs([("job", job)])).unwrap();
-        for ts_ms in (0..12 * BUCKET_MS).step_by(250) {
-            let values = [ts_ms as f64, ts_ms as f64 / 8.0, -1.0];
+        for ts in (0..12 * BUCKET_MS).step_by(250).map(Timestamp) {
+            let values = [ts.0 as f64, ts.0 as f64 / 8.0, -1.0];
             let row = Row {
                 source,
-                ts_ms,
+                ts,
                 layout: &layout,
                 values: &values,
                 present: &[0b111],
@@ -37,18 +37,23 @@ fn filled(path: &std::path::Path) -> Db {
 }
 
 /// Times of the samples there are, by name and job.
-fn times(db: &Db) -> BTreeMap<String, Vec<i64>> {
+fn times(db: &Db) -> BTreeMap<String, Vec<Timestamp>> {
     let mut found = BTreeMap::new();
     let mut sink = |batch: model::Batch| {
         for column in &batch.columns {
             let labels = batch.labels(column);
             let here = |i: &usize| column.is_present(*i);
-            let times = (0..batch.timestamps_ms.len()).filter(here).map(|i| batch.timestamps_ms[i]).collect();
+            let times = (0..batch.timestamps.len()).filter(here).map(|i| batch.timestamps[i]).collect();
             found.insert(format!("{} {}", labels.name(), labels.value("job")), times);
         }
         Ok(())
     };
-    db.select(&Selection { start_ms: 0, end_ms: i64::MAX, matchers: &[] }, &ReadHints::default(), &mut sink).unwrap();
+    db.select(
+        &Selection { start: Timestamp::EPOCH, end: Timestamp::MAX, matchers: &[] },
+        &ReadHints::default(),
+        &mut sink,
+    )
+    .unwrap();
     found
 }
 
@@ -61,15 +66,16 @@ fn a_rule_takes_away_what_it_selects_and_nothing_else() {
     let matchers = vec![debug, Matcher::equal("job", "a")];
     db.set_retention_rules(vec![RetentionRule { matchers, keep_ms: 10 * BUCKET_MS }]);
     // The eight buckets of the first merged partition are just past the rule.
-    db.compact(18 * BUCKET_MS).unwrap();
+    db.compact(Timestamp(18 * BUCKET_MS)).unwrap();
     let after = times(&db);
     for (series, before) in &before {
         let cut = series.starts_with("debug_") && series.ends_with(" a");
-        let expected: Vec<i64> = before.iter().copied().filter(|ts| !cut || *ts >= 8 * BUCKET_MS).collect();
+        let expected: Vec<Timestamp> =
+            before.iter().copied().filter(|ts| !cut || *ts >= Timestamp(8 * BUCKET_MS)).collect();
         assert_eq!(after[series], expected, "{series}");
     }
     // Later everything that it selects is past it.
-    db.compact(200 * BUCKET_MS).unwrap();
+    db.compact(Timestamp(200 * BUCKET_MS)).unwrap();
     let left: Vec<String> = times(&db).into_keys().collect();
     assert_eq!(left, ["debug_a b", "debug_b b", "kept a", "kept b"]);
 }

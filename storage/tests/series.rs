@@ -9,7 +9,7 @@ use model::histogram::{Buckets, Histogram};
 use model::sample::histogram_mark;
 use model::{
     Appender, Batch, Committed, Exemplar, Labels, Lateness, Matcher, Querier, ReadHints, Row, Selection,
-    SeriesAppender, SeriesBatch, SeriesSamples, SourceLabels, with_causes,
+    SeriesAppender, SeriesBatch, SeriesSamples, SourceLabels, Timestamp, with_causes,
 };
 use prometheus::Registry;
 use storage::{Db, Options};
@@ -28,16 +28,16 @@ fn labels(job: &str, i: usize) -> Labels {
     Labels::from_pairs([("__name__", format!("m{}", i % 3)), ("job", job.to_owned()), ("i", i.to_string())])
 }
 
-type Series = (Labels, Vec<i64>, Vec<f64>);
+type Series = (Labels, Vec<Timestamp>, Vec<f64>);
 
 fn series(job: &str, i: usize, times: impl IntoIterator<Item = i64>) -> Series {
-    let times: Vec<i64> = times.into_iter().collect();
+    let times: Vec<Timestamp> = times.into_iter().map(Timestamp).collect();
     let values = times.iter().map(|ts| value(*ts, i)).collect();
     (labels(job, i), times, values)
 }
 
-fn value(ts: i64, i: usize) -> f64 {
-    (ts * 3 + i as i64) as f64 / 4.0
+fn value(ts: Timestamp, i: usize) -> f64 {
+    (ts.0 * 3 + i as i64) as f64 / 4.0
 }
 
 fn append(db: &Db, series: &[Series], lateness: Lateness) -> Committed {
@@ -46,24 +46,24 @@ fn append(db: &Db, series: &[Series], lateness: Lateness) -> Committed {
     db.append_series(&SeriesBatch { series: &all, sources: &SourceLabels::Known, lateness }).unwrap()
 }
 
-fn stored(db: &Db) -> BTreeMap<Labels, BTreeMap<i64, f64>> {
-    let mut found: BTreeMap<Labels, BTreeMap<i64, f64>> = BTreeMap::new();
+fn stored(db: &Db) -> BTreeMap<Labels, BTreeMap<Timestamp, f64>> {
+    let mut found: BTreeMap<Labels, BTreeMap<Timestamp, f64>> = BTreeMap::new();
     let mut sink = |batch: Batch| {
         for column in &batch.columns {
             let series = found.entry(batch.labels(column)).or_default();
-            for (i, ts) in batch.timestamps_ms.iter().enumerate().filter(|(i, _)| column.is_present(*i)) {
+            for (i, ts) in batch.timestamps.iter().enumerate().filter(|(i, _)| column.is_present(*i)) {
                 assert!(series.insert(*ts, column.values[i]).is_none(), "{ts} is there twice");
             }
         }
         Ok(())
     };
-    let selection = Selection { start_ms: i64::MIN, end_ms: i64::MAX, matchers: &[] };
+    let selection = Selection { start: Timestamp::MIN, end: Timestamp::MAX, matchers: &[] };
     db.select(&selection, &ReadHints::default(), &mut sink).unwrap();
     found
 }
 
-fn expected(all: &[Series]) -> BTreeMap<Labels, BTreeMap<i64, f64>> {
-    let mut found: BTreeMap<Labels, BTreeMap<i64, f64>> = BTreeMap::new();
+fn expected(all: &[Series]) -> BTreeMap<Labels, BTreeMap<Timestamp, f64>> {
+    let mut found: BTreeMap<Labels, BTreeMap<Timestamp, f64>> = BTreeMap::new();
     for (labels, times, values) in all {
         let series = found.entry(labels.clone()).or_default();
         for (ts, value) in times.iter().zip(values) {
@@ -81,14 +81,14 @@ fn counts(stored: u32, duplicate: u32) -> Committed {
 fn time_that_is_over_goes_to_pages_and_what_is_there_stays() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path());
-    db.set_now(4 * DAY_MS).unwrap();
+    db.set_now(Timestamp(4 * DAY_MS)).unwrap();
     let every = |step: usize| (0..3 * DAY_MS).step_by(step);
     let all: Vec<Series> = (0..10).map(|i| series(["a", "b"][i % 2], i, every(500))).collect();
     let samples: u32 = all.iter().map(|(_, times, _)| times.len() as u32).sum();
     assert_eq!(append(&db, &all, Lateness::Any), counts(samples, 0));
     let stats = db.stats(0).unwrap();
     assert_eq!(stats.page_samples, u64::from(samples), "nothing went through rows");
-    assert_eq!(db.compact(10 * DAY_MS).unwrap().samples, 0, "nothing is left to flush, or to merge");
+    assert_eq!(db.compact(Timestamp(10 * DAY_MS)).unwrap().samples, 0, "nothing is left to flush, or to merge");
     assert_eq!(stored(&db), expected(&all));
     // Again, with other values, and with times between.
     assert_eq!(append(&db, &all, Lateness::Any), counts(samples, 0));
@@ -111,27 +111,26 @@ fn pages_and_rows_of_scrapes_are_merged_with_what_comes_late() {
     let metrics: Vec<Labels> = (0..2).map(|i| labels("a", i).filtered(|name| name != "job")).collect();
     let layout = db.layout(&db.metrics(&metrics).unwrap()).unwrap();
     let source = db.source(&Labels::from_pairs([("job", "a")])).unwrap();
-    let scrape = |ts_ms: i64| {
-        let values = [value(ts_ms, 0), value(ts_ms, 1)];
-        let row =
-            Row { source, ts_ms, layout: &layout, values: &values, present: &[3], own_times: &[], histograms: &[] };
+    let scrape = |ts: Timestamp| {
+        let values = [value(ts, 0), value(ts, 1)];
+        let row = Row { source, ts, layout: &layout, values: &values, present: &[3], own_times: &[], histograms: &[] };
         db.commit(&[row]).unwrap();
     };
-    (0..5000).step_by(200).for_each(scrape);
-    db.compact(3100).unwrap();
-    (5000..8000).step_by(200).for_each(scrape);
+    (0..5000).step_by(200).map(Timestamp).for_each(scrape);
+    db.compact(Timestamp(3100)).unwrap();
+    (5000..8000).step_by(200).map(Timestamp).for_each(scrape);
     let late: Vec<Series> = (0..3).map(|i| series("a", i, (0..8000).step_by(100))).collect();
     let samples = late.iter().map(|(_, times, _)| times.len() as u32).sum();
     assert_eq!(append(&db, &late, Lateness::Any), counts(samples, 0), "what was scraped has the same values");
     assert_eq!(stored(&db), expected(&late));
-    db.compact(20_000).unwrap();
+    db.compact(Timestamp(20_000)).unwrap();
     assert_eq!(stored(&db), expected(&late));
     // Deleted, and there again where it comes again.
-    db.delete(&[Matcher::equal("i", "1")], 0, 3999).unwrap();
+    db.delete(&[Matcher::equal("i", "1")], Timestamp(0), Timestamp(3999)).unwrap();
     let again = [series("a", 1, (0..2000).step_by(100))];
     assert_eq!(append(&db, &again, Lateness::Any), counts(20, 0));
     let mut left = expected(&late);
-    left.get_mut(&labels("a", 1)).unwrap().retain(|ts, _| !(2000..4000).contains(ts));
+    left.get_mut(&labels("a", 1)).unwrap().retain(|ts, _| !(Timestamp(2000)..Timestamp(4000)).contains(ts));
     assert_eq!(stored(&db), left);
     db.clean_deleted().unwrap();
     assert_eq!(stored(&db), left);
@@ -175,44 +174,46 @@ fn histograms_zeros_and_exemplars_come_with_their_series() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path());
     db.set_exemplars_max(10).unwrap();
-    db.set_now(DAY_MS).unwrap();
-    let histogram = |ts: i64| {
-        let positive = Buckets::run(1, vec![ts as f64, 2.0]);
-        Histogram { schema: 2, count: ts as f64 + 2.0, sum: 0.5, positive, ..Histogram::default() }
+    db.set_now(Timestamp(DAY_MS)).unwrap();
+    let histogram = |ts: Timestamp| {
+        let positive = Buckets::run(1, vec![ts.0 as f64, 2.0]);
+        Histogram { schema: 2, count: ts.0 as f64 + 2.0, sum: 0.5, positive, ..Histogram::default() }
     };
     let (of_histogram, of_counter) = (labels("a", 1), labels("a", 2));
     // In time that is over, and in time that is not.
-    let times: Vec<i64> = (0..20).map(|i| i * 100).chain([DAY_MS]).collect();
+    let times: Vec<Timestamp> = (0..20).map(|i| i * 100).chain([DAY_MS]).map(Timestamp).collect();
     let marks = vec![histogram_mark(); times.len()];
     let histograms: Vec<(u32, Histogram)> = (0..).zip(&times).map(|(i, ts)| (i, histogram(*ts))).collect();
-    let exemplar = Exemplar { labels: Labels::from_pairs([("trace_id", "x")]), value: 1.0, ts_ms: 50 };
+    let counted = [200, 300, 400].map(Timestamp);
+    let exemplar = Exemplar { labels: Labels::from_pairs([("trace_id", "x")]), value: 1.0, ts: Timestamp(50) };
     let series = [
         SeriesSamples { histograms: &histograms, ..SeriesSamples::floats(&of_histogram, &times, &marks) },
         SeriesSamples {
-            starts: &[(0, 150), (1, 150), (2, 350)],
+            starts: &[(0, Timestamp(150)), (1, Timestamp(150)), (2, Timestamp(350))],
             exemplars: std::slice::from_ref(&exemplar),
-            ..SeriesSamples::floats(&of_counter, &[200, 300, 400], &[1.0, 2.0, 1.0])
+            ..SeriesSamples::floats(&of_counter, &counted, &[1.0, 2.0, 1.0])
         },
     ];
     let batch = SeriesBatch { series: &series, sources: &SourceLabels::Known, lateness: Lateness::Any };
     assert_eq!(db.append_series(&batch).unwrap().stored as usize, times.len() + 5);
     assert_eq!(db.append_series(&batch).unwrap().stored as usize, times.len() + 5, "again the same");
-    let counter = BTreeMap::from([(150, 0.0), (200, 1.0), (300, 2.0), (350, 0.0), (400, 1.0)]);
-    assert_eq!(stored(&db)[&of_counter], counter);
+    let counter =
+        [(150, 0.0), (200, 1.0), (300, 2.0), (350, 0.0), (400, 1.0)].map(|(ts, value)| (Timestamp(ts), value));
+    assert_eq!(stored(&db)[&of_counter], BTreeMap::from(counter));
     let mut found = 0;
     let mut sink = |batch: Batch| {
         for column in batch.columns.iter().filter(|column| column.metric.value("i") == "1") {
             for (slot, one) in &column.histograms {
-                assert_eq!(**one, histogram(batch.timestamps_ms[*slot as usize]));
+                assert_eq!(**one, histogram(batch.timestamps[*slot as usize]));
                 found += 1;
             }
         }
         Ok(())
     };
-    let selection = Selection { start_ms: i64::MIN, end_ms: i64::MAX, matchers: &[] };
+    let selection = Selection { start: Timestamp::MIN, end: Timestamp::MAX, matchers: &[] };
     db.select(&selection, &ReadHints::default(), &mut sink).unwrap();
     assert_eq!(found, times.len());
-    let exemplars = db.exemplars(&[vec![Matcher::equal("i", "2")]], (0, 100)).unwrap();
+    let exemplars = db.exemplars(&[vec![Matcher::equal("i", "2")]], (Timestamp(0), Timestamp(100))).unwrap();
     assert_eq!(exemplars, [(of_counter.clone(), vec![exemplar.clone()])]);
 }
 
@@ -221,7 +222,8 @@ fn an_error_says_what_was_to_be_stored() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path());
     let (a, b) = (labels("x", 1), labels("x", 2));
-    let broken = [SeriesSamples::floats(&a, &[1, 2], &[0.0; 2]), SeriesSamples::floats(&b, &[1], &[0.0; 2])];
+    let times = [1, 2].map(Timestamp);
+    let broken = [SeriesSamples::floats(&a, &times, &[0.0; 2]), SeriesSamples::floats(&b, &times[..1], &[0.0; 2])];
     let batch = SeriesBatch { series: &broken, sources: &SourceLabels::Known, lateness: Lateness::Any };
     let text = with_causes(&db.append_series(&batch).unwrap_err());
     assert_eq!(
@@ -230,7 +232,7 @@ fn an_error_says_what_was_to_be_stored() {
     );
     assert_eq!(stored(&db), BTreeMap::new());
     db.close().unwrap();
-    let whole = [SeriesSamples::floats(&a, &[1], &[0.0])];
+    let whole = [SeriesSamples::floats(&a, &times[..1], &[0.0])];
     let batch = SeriesBatch { series: &whole, ..batch };
     let text = with_causes(&db.append_series(&batch).unwrap_err());
     assert_eq!(text, r#"cannot store 1 sample of 1 series, m1{i="1", job="x"}: the database is closing"#);
@@ -240,7 +242,7 @@ fn an_error_says_what_was_to_be_stored() {
 fn a_few_late_samples_wait_as_rows() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path());
-    db.set_now(4 * DAY_MS).unwrap();
+    db.set_now(Timestamp(4 * DAY_MS)).unwrap();
     let all: Vec<Series> = (0..10).map(|i| series("a", i, (0..DAY_MS).step_by(100))).collect();
     append(&db, &all, Lateness::Any);
     let pages = db.stats(0).unwrap().page_samples;
@@ -248,7 +250,7 @@ fn a_few_late_samples_wait_as_rows() {
     assert_eq!(append(&db, &few, Lateness::Any), counts(20, 0));
     assert_eq!(db.stats(0).unwrap().page_samples, pages, "so little does not write much anew");
     assert_eq!(stored(&db), expected(&[&all[..], &few].concat()));
-    db.compact(10 * DAY_MS).unwrap();
+    db.compact(Timestamp(10 * DAY_MS)).unwrap();
     assert_eq!(db.stats(0).unwrap().page_samples, pages + 20);
     assert_eq!(stored(&db), expected(&[&all[..], &few].concat()));
 }
@@ -258,13 +260,13 @@ fn the_ends_of_time_are_times() {
     for lateness in [Lateness::Any, Lateness::Window] {
         let dir = tempfile::tempdir().unwrap();
         let db = open(dir.path());
-        let times = [i64::MIN, i64::MIN + 1, -1, 0, 1, i64::MAX - 1, i64::MAX];
+        let times = [i64::MIN, i64::MIN + 1, -1, 0, 1, i64::MAX - 1, i64::MAX].map(Timestamp);
         let values: Vec<f64> = (0..7).map(f64::from).collect();
         let all: Vec<Series> = (0..5).map(|i| (labels("a", i), times.to_vec(), values.clone())).collect();
         assert_eq!(append(&db, &all, lateness), counts(35, 0));
         assert_eq!(append(&db, &all, Lateness::Any), counts(35, 0));
         assert_eq!(stored(&db), expected(&all));
-        db.compact(i64::MAX).unwrap();
+        db.compact(Timestamp::MAX).unwrap();
         assert_eq!(stored(&db), expected(&all));
     }
 }
@@ -283,19 +285,19 @@ fn scrapes_series_and_compaction_of_one_source_do_not_lose_each_others_samples()
     std::thread::scope(|scope| {
         let scraper = scope.spawn(|| {
             for round in 0..rounds {
-                let ts_ms = round * step;
-                let values: Vec<f64> = (0..4).map(|i| value(ts_ms, i)).collect();
+                let ts = Timestamp(round * step);
+                let values: Vec<f64> = (0..4).map(|i| value(ts, i)).collect();
                 let row = Row {
                     source,
-                    ts_ms,
+                    ts,
                     layout: &layout,
                     values: &values,
                     present: &[0b1111],
                     own_times: &[],
                     histograms: &[],
                 };
-                assert_eq!(db.commit(&[row]).unwrap().stored, 4, "{ts_ms}");
-                done.store(ts_ms, std::sync::atomic::Ordering::Release);
+                assert_eq!(db.commit(&[row]).unwrap().stored, 4, "{ts}");
+                done.store(ts.0, std::sync::atomic::Ordering::Release);
             }
         });
         // Of the same series between the scrapes, and of others of the source: little and much, of open time and of old.
@@ -316,7 +318,7 @@ fn scrapes_series_and_compaction_of_one_source_do_not_lose_each_others_samples()
         scope.spawn(move || {
             // The scraper may fail: then its thread is what is to be told of, and this one ends.
             while !scraper.is_finished() {
-                db.compact(done.load(std::sync::atomic::Ordering::Acquire)).unwrap();
+                db.compact(Timestamp(done.load(std::sync::atomic::Ordering::Acquire))).unwrap();
                 db.clean_deleted().unwrap();
             }
         });
@@ -327,7 +329,7 @@ fn scrapes_series_and_compaction_of_one_source_do_not_lose_each_others_samples()
         all.extend((0..6).map(|i| series("a", i, (from..from + 4 * step).step_by(every).map(|ts| ts + 5))));
     }
     assert_eq!(stored(&db), expected(&all));
-    db.compact(1_000_000).unwrap();
+    db.compact(Timestamp(1_000_000)).unwrap();
     assert_eq!(stored(&db), expected(&all));
     drop(db);
     assert_eq!(stored(&open(dir.path())), expected(&all));

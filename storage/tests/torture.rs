@@ -8,6 +8,8 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test's helpers fail as the test does, and say why")]
 
 mod kit;
+#[path = "kit/times.rs"]
+mod times;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -16,9 +18,10 @@ use std::time::{Duration, Instant};
 
 use kit::copy;
 use model::sample::histogram_mark;
-use model::{Appender, Histogram, Labels, Querier, ReadHints, Row, Selection, with_causes};
+use model::{Appender, Histogram, Labels, Querier, ReadHints, Row, Selection, Timestamp, with_causes};
 use prometheus::Registry;
 use storage::{Db, Options, QuarantineRecord};
+use times::times;
 
 const BUCKET_MS: i64 = 1000;
 const STEP_MS: i64 = 50;
@@ -27,9 +30,9 @@ const COLUMNS: usize = 60;
 /// The column whose samples are native histograms, each with its number as the count.
 const HISTOGRAMS: usize = 7;
 /// What is sealed; what is in sorted files as rows; where the write-ahead log ends.
-const SEALED_MS: i64 = 4 * BUCKET_MS;
-const FLUSHED_MS: i64 = 6 * BUCKET_MS;
-const END_MS: i64 = 9 * BUCKET_MS;
+const SEALED: Timestamp = Timestamp(4 * BUCKET_MS);
+const FLUSHED: Timestamp = Timestamp(6 * BUCKET_MS);
+const END: Timestamp = Timestamp(9 * BUCKET_MS);
 /// Rounds without `WEFT_TORTURE_SECONDS`.
 const ROUNDS: u64 = 60;
 
@@ -44,30 +47,30 @@ fn options(path: &Path) -> Options {
 }
 
 /// A number of its own for every sample.
-fn serial(ts: i64, source: usize, column: usize) -> f64 {
-    ((ts / STEP_MS * SOURCES as i64 + source as i64) * COLUMNS as i64 + column as i64) as f64
+fn serial(ts: Timestamp, source: usize, column: usize) -> f64 {
+    ((ts.0 / STEP_MS * SOURCES as i64 + source as i64) * COLUMNS as i64 + column as i64) as f64
 }
 
-fn put(db: &Db, ts_ms: i64) -> Result<(), model::AppendError> {
+fn put(db: &Db, ts: Timestamp) -> Result<(), model::AppendError> {
     let labels: Vec<Labels> =
         (0..COLUMNS).map(|i| Labels::from_pairs([("__name__", format!("m{}", i % 9)), ("i", i.to_string())])).collect();
     let layout = db.layout(&db.metrics(&labels)?)?;
     for source in 0..SOURCES {
         let id = db.source(&Labels::from_pairs([("job", source.to_string())]))?;
-        let mut values: Vec<f64> = (0..COLUMNS).map(|i| serial(ts_ms, source, i)).collect();
+        let mut values: Vec<f64> = (0..COLUMNS).map(|i| serial(ts, source, i)).collect();
         let count = std::mem::replace(&mut values[HISTOGRAMS], histogram_mark());
         let histogram = Histogram { count, zero_count: count, zero_threshold: 1.0, ..Histogram::default() };
         let present = [u64::MAX; COLUMNS.div_ceil(64)];
         let (own_times, histograms) = (&[], &[(HISTOGRAMS as u32, histogram)]);
-        let row = Row { source: id, ts_ms, layout: &layout, values: &values, present: &present, own_times, histograms };
+        let row = Row { source: id, ts, layout: &layout, values: &values, present: &present, own_times, histograms };
         assert_eq!(db.commit(&[row])?.stored as usize, COLUMNS);
     }
     Ok(())
 }
 
 /// How many samples there are of each moment, each value checked, and what a query is warned of.
-fn stored(db: &Db) -> Result<(BTreeMap<i64, usize>, Vec<String>), model::QuerierError> {
-    let mut found: BTreeMap<i64, usize> = BTreeMap::new();
+fn stored(db: &Db) -> Result<(BTreeMap<Timestamp, usize>, Vec<String>), model::QuerierError> {
+    let mut found: BTreeMap<Timestamp, usize> = BTreeMap::new();
     let mut seen = BTreeSet::new();
     let mut sink = |batch: model::Batch| {
         for column in &batch.columns {
@@ -75,7 +78,7 @@ fn stored(db: &Db) -> Result<(BTreeMap<i64, usize>, Vec<String>), model::Querier
             let index: usize = labels.value("i").parse().unwrap();
             let source: usize = labels.value("job").parse().unwrap();
             assert_eq!(labels.name(), format!("m{}", index % 9));
-            for (i, &ts) in batch.timestamps_ms.iter().enumerate().filter(|(i, _)| column.is_present(*i)) {
+            for (i, &ts) in batch.timestamps.iter().enumerate().filter(|(i, _)| column.is_present(*i)) {
                 let histogram = column.histograms.iter().find(|(slot, _)| *slot as usize == i);
                 let value = histogram.map_or(column.values[i], |(_, histogram)| histogram.count);
                 assert_eq!(histogram.is_some(), index == HISTOGRAMS, "source {source}, column {index} at {ts}");
@@ -86,7 +89,8 @@ fn stored(db: &Db) -> Result<(BTreeMap<i64, usize>, Vec<String>), model::Querier
         }
         Ok(())
     };
-    let parts = db.open(&Selection { start_ms: 0, end_ms: i64::MAX, matchers: &[] }, &ReadHints::default())?;
+    let parts =
+        db.open(&Selection { start: Timestamp::EPOCH, end: Timestamp::MAX, matchers: &[] }, &ReadHints::default())?;
     parts.read_all(&mut sink)?;
     let warnings = parts.warnings();
     Ok((found, warnings))
@@ -96,12 +100,12 @@ fn stored(db: &Db) -> Result<(BTreeMap<i64, usize>, Vec<String>), model::Querier
 fn made(dir: &Path) -> PathBuf {
     let (live, base) = (dir.join("live"), dir.join("base"));
     let db = Db::open(options(&live), &Registry::new()).unwrap();
-    let fill = |from: i64, to: i64| (from..to).step_by(STEP_MS as usize).for_each(|ts| put(&db, ts).unwrap());
-    fill(0, FLUSHED_MS);
-    db.compact(SEALED_MS + BUCKET_MS / 2).unwrap();
+    let fill = |range| times(range, STEP_MS).for_each(|ts| put(&db, ts).unwrap());
+    fill(Timestamp::EPOCH..FLUSHED);
+    db.compact(SEALED + BUCKET_MS / 2).unwrap();
     // A snapshot has all that is in the log in files.
     db.snapshot(&dir.join("flushed")).unwrap();
-    fill(FLUSHED_MS, END_MS);
+    fill(FLUSHED..END);
     // A close syncs the log, as the thread of the database's own does now and then.
     db.close().unwrap();
     copy(&live, &base);
@@ -180,14 +184,14 @@ fn damage(directory: &Path, random: &mut Random) -> String {
 }
 
 /// Is all that is missing said to be lost? Returns how much is missing.
-fn check(db: &Db, end_ms: i64) -> usize {
+fn check(db: &Db, end: Timestamp) -> usize {
     let (found, warnings) = stored(db).unwrap_or_else(|error| panic!("{}", with_causes(&error)));
     let told: Vec<QuarantineRecord> = db.quarantine_records().into_iter().filter(|one| !one.is_rebuilt()).collect();
     let mut missing = 0;
-    for ts in (0..end_ms).step_by(STEP_MS as usize) {
+    for ts in times(Timestamp::EPOCH..end, STEP_MS) {
         let there = found.get(&ts).copied().unwrap_or_default();
         missing += SOURCES * COLUMNS - there;
-        let is_told = told.iter().any(|one| (one.from_ms..=one.to_ms).contains(&ts));
+        let is_told = told.iter().any(|one| (one.from..=one.to).contains(&ts));
         assert!(there == SOURCES * COLUMNS || is_told, "{there} samples at {ts}, and only this is told: {told:#?}");
     }
     assert!(missing == 0 || !warnings.is_empty(), "{missing} are missing, and a query is not warned");
@@ -201,10 +205,10 @@ fn live_on(directory: &Path, db: Db, met_live: bool) -> (usize, usize) {
         // What a query meets may fail it once; what stores sets it aside.
         let _ = stored(&db);
     } else {
-        check(&db, END_MS);
+        check(&db, END);
     }
-    let end = END_MS + 3 * BUCKET_MS;
-    for ts in (END_MS..end).step_by(STEP_MS as usize) {
+    let end = END + 3 * BUCKET_MS;
+    for ts in times(END..end, STEP_MS) {
         put(&db, ts).unwrap_or_else(|error| panic!("at {ts}: {}", with_causes(&error)));
     }
     check(&db, end);
@@ -242,7 +246,7 @@ fn no_damage_ends_storing_or_loses_what_is_not_told() {
     let base = made(dir.path());
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let (seconds, seed) = (number("WEFT_TORTURE_SECONDS"), number("WEFT_TORTURE_SEED"));
-    let first = seed.unwrap_or_else(|| if seconds.is_some() { model::time::now_ms() as u64 * 1000 } else { 1 });
+    let first = seed.unwrap_or_else(|| if seconds.is_some() { Timestamp::now().0 as u64 * 1000 } else { 1 });
     let started = Instant::now();
     let goes_on = |n: u64| match seconds {
         Some(seconds) => started.elapsed() < Duration::from_secs(seconds),

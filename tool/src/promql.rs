@@ -4,6 +4,7 @@
 use std::io::{self, Write};
 use std::{fs, path::Path};
 
+use model::Timestamp;
 use query::{Engine, EngineOptions, QueryOptions, promqltest};
 
 use crate::{EXPLAIN_USAGE, Outcome, USAGE};
@@ -58,7 +59,8 @@ pub(crate) fn test(args: &[&str], out: &mut dyn Write) -> io::Result<Outcome> {
 
 /// The times that `step()`, `range()`, `start()` and `end()` stand for in a plan: an hour with a step of a minute, or, for
 /// what a range query cannot have, an instant.
-const TIMES: [(i64, i64, i64); 2] = [(0, 3_600_000, 60_000), (0, 0, 0)];
+const TIMES: [(Timestamp, Timestamp, i64); 2] =
+    [(Timestamp::EPOCH, Timestamp(3_600_000), 60_000), (Timestamp::EPOCH, Timestamp::EPOCH, 0)];
 
 /// Prints the plan of a query: what each node is, and what the optimiser decided on it. No store is asked.
 pub(crate) fn explain(args: &[&str], out: &mut dyn Write) -> io::Result<Outcome> {

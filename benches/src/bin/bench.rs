@@ -8,7 +8,7 @@ use benches::options::BenchOptions;
 use benches::report::{self, Sheet};
 use benches::servers::{Kind, Server};
 use benches::{machine, phases};
-use model::time::now_ms;
+use model::Timestamp;
 use serde_json::json;
 
 fn main() -> Result<()> {
@@ -22,7 +22,7 @@ fn main() -> Result<()> {
     if servers.is_empty() {
         bail!("--only names no server: it takes weft, prometheus and victoria-metrics");
     }
-    let started_ms = now_ms();
+    let started = Timestamp::now();
     let work =
         options.work.clone().unwrap_or_else(std::env::temp_dir).join(format!("weft-bench-{}", std::process::id()));
     let machine = machine::describe();
@@ -32,7 +32,7 @@ fn main() -> Result<()> {
     }
     report::mismatches(&mut sheets);
     let run = json!({
-        "arguments": args, "started_ms": started_ms, "seconds": (now_ms() - started_ms) / 1_000, "machine": machine,
+        "arguments": args, "started_ms": started.0, "seconds": (Timestamp::now() - started) / 1_000, "machine": machine,
         "load_at_end": machine::load(), "options": format!("{options:?}"),
     });
     let (here, home) = (std::env::current_dir()?, std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default());
@@ -40,7 +40,7 @@ fn main() -> Result<()> {
     if home.components().count() > 1 {
         places.push((&home, "~"));
     }
-    let path = report::save(&options.results, started_ms, &places, (&run, &sheets))?;
+    let path = report::save(&options.results, started, &places, (&run, &sheets))?;
     let mut out = std::io::stdout().lock();
     write!(out, "\n{}\n", report::table(&sheets))?;
     writeln!(out, "{}", path.display())?;

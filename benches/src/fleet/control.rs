@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use model::time::now_ms;
+use model::Timestamp;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -40,7 +40,7 @@ pub struct Running {
     shared: Arc<Shared>,
     tasks: JoinSet<()>,
     handles: VecDeque<AbortHandle>,
-    leaving: VecDeque<(i64, AbortHandle)>,
+    leaving: VecDeque<(Timestamp, AbortHandle)>,
     paused: bool,
     /// Seconds in which every pod is replaced once; 0 is never.
     churn_every: f64,
@@ -53,7 +53,7 @@ impl Running {
     /// # Errors
     /// When an address is taken or the file cannot be written.
     pub async fn start(options: &FleetOptions, places: Places) -> Result<Self> {
-        let fleet = Fleet::new(options, now_ms());
+        let fleet = Fleet::new(options, Timestamp::now());
         let shared = Arc::new(Shared::new(options));
         let mut running = Self {
             fleet,
@@ -110,8 +110,8 @@ impl Running {
     }
 
     async fn tick(&mut self) -> Result<()> {
-        let now = now_ms();
-        while self.leaving.front().is_some_and(|(at, _)| now - at > GRACE_MS) {
+        let now = Timestamp::now();
+        while self.leaving.front().is_some_and(|(at, _)| now - *at > GRACE_MS) {
             if let Some((_, handle)) = self.leaving.pop_front() {
                 handle.abort();
             }
@@ -146,6 +146,8 @@ impl Running {
             let pair = query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
             pair.and_then(|value| value.parse().ok()).unwrap_or_default()
         };
+        #[expect(clippy::cast_possible_truncation, reason = "milliseconds fit")]
+        let at = |name: &str| Timestamp(number(name) as i64);
         let body = match path {
             "/pause" | "/resume" => {
                 self.paused = path == "/pause";
@@ -156,8 +158,7 @@ impl Running {
                 self.churn(number("every"));
                 json!({})
             }
-            #[expect(clippy::cast_possible_truncation, reason = "milliseconds fit")]
-            "/served" => json!({"scrapes": self.shared.served().between(number("from") as i64, number("to") as i64)}),
+            "/served" => json!({"scrapes": self.shared.served().between(at("from"), at("to"))}),
             _ => self.counts(),
         };
         let body = body.to_string();

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use model::Timestamp;
 use serde_json::Value;
 
 use catalogue::Species;
@@ -55,14 +56,14 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// A fleet whose pods were born some days before `now_ms`, as in a cluster that has been running.
+    /// A fleet whose pods were born some days before `now`, as in a cluster that has been running.
     #[must_use]
-    pub fn new(options: &FleetOptions, now_ms: i64) -> Self {
+    pub fn new(options: &FleetOptions, now: Timestamp) -> Self {
         let pods = Vec::with_capacity(options.targets);
         let mut fleet = Self { options: options.clone(), pods, next_slot: 0, made: 0, shapes: HashMap::new() };
         for slot in 0..options.targets {
             let age_ms = i64::try_from(mix(options.seed, slot as u64) % (10 * 86_400_000)).unwrap_or_default();
-            let pod = fleet.make(slot, now_ms - age_ms);
+            let pod = fleet.make(slot, now - age_ms);
             fleet.pods.push(pod);
         }
         fleet
@@ -81,17 +82,17 @@ impl Fleet {
     }
 
     /// Replaces the pod that has been there longest; returns the new one.
-    pub fn replace(&mut self, now_ms: i64) -> Option<Arc<Pod>> {
+    pub fn replace(&mut self, now: Timestamp) -> Option<Arc<Pod>> {
         let slot = self.next_slot;
         if slot >= self.pods.len() {
             return None;
         }
         self.next_slot = (slot + 1) % self.pods.len();
-        self.pods[slot] = self.make(slot, now_ms);
+        self.pods[slot] = self.make(slot, now);
         Some(Arc::clone(&self.pods[slot]))
     }
 
-    fn make(&mut self, slot: usize, born_ms: i64) -> Arc<Pod> {
+    fn make(&mut self, slot: usize, born: Timestamp) -> Arc<Pod> {
         let number = self.made;
         self.made += 1;
         let (series, churn) = (self.options.series, self.options.series_churn_per_mille);
@@ -104,7 +105,7 @@ impl Fleet {
             }
             _ => Arc::clone(self.shapes.entry(species).or_insert_with(|| Arc::new(species.shape(series, churn, "")))),
         };
-        Arc::new(Pod::new(self.options.seed, slot, number, born_ms, shape))
+        Arc::new(Pod::new(self.options.seed, slot, number, born, shape))
     }
 }
 
@@ -126,7 +127,7 @@ mod tests {
 
     use super::*;
 
-    const NOW_MS: i64 = 1_800_000_000_000;
+    const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
     fn options() -> FleetOptions {
         FleetOptions {
@@ -139,9 +140,9 @@ mod tests {
         }
     }
 
-    fn text(pod: &Pod, now_ms: i64, generation: u64) -> String {
+    fn text(pod: &Pod, now: Timestamp, generation: u64) -> String {
         let mut out = Vec::new();
-        pod.render(now_ms, generation, &mut out);
+        pod.render(now, generation, &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -155,9 +156,9 @@ mod tests {
 
     #[test]
     fn every_target_serves_valid_text_of_the_size_asked_for() {
-        let fleet = Fleet::new(&options(), NOW_MS);
+        let fleet = Fleet::new(&options(), NOW);
         for pod in fleet.pods() {
-            let text = text(pod, NOW_MS, 0);
+            let text = text(pod, NOW, 0);
             let parsed = prometheus_parse::Scrape::parse(text.lines().map(|line| Ok(line.to_owned()))).unwrap();
             let samples: usize = parsed
                 .samples
@@ -177,20 +178,20 @@ mod tests {
 
     #[test]
     fn values_are_a_function_of_time_and_move_with_it() {
-        let (one, two) = (Fleet::new(&options(), NOW_MS), Fleet::new(&options(), NOW_MS));
+        let (one, two) = (Fleet::new(&options(), NOW), Fleet::new(&options(), NOW));
         for (a, b) in one.pods().iter().zip(two.pods()) {
-            assert_eq!(text(a, NOW_MS + 5_000, 0), text(b, NOW_MS + 5_000, 0));
-            assert_ne!(text(a, NOW_MS, 0), text(a, NOW_MS + 60_000, 0));
-            assert_eq!(names(&text(a, NOW_MS, 0)), names(&text(a, NOW_MS + 60_000, 0)), "only values move");
+            assert_eq!(text(a, NOW + 5_000, 0), text(b, NOW + 5_000, 0));
+            assert_ne!(text(a, NOW, 0), text(a, NOW + 60_000, 0));
+            assert_eq!(names(&text(a, NOW, 0)), names(&text(a, NOW + 60_000, 0)), "only values move");
         }
     }
 
     #[test]
     fn a_quarter_of_the_series_stand_still() {
-        let fleet = Fleet::new(&FleetOptions { series: 1_000, ..options() }, NOW_MS);
+        let fleet = Fleet::new(&FleetOptions { series: 1_000, ..options() }, NOW);
         let (mut still, mut all) = (0, 0);
         for pod in fleet.pods() {
-            let (early, late) = (text(pod, NOW_MS, 0), text(pod, NOW_MS + 3_600_000, 0));
+            let (early, late) = (text(pod, NOW, 0), text(pod, NOW + 3_600_000, 0));
             let lines = early.lines().zip(late.lines()).filter(|(line, _)| !line.starts_with('#'));
             lines.for_each(|(a, b)| {
                 all += 1;
@@ -202,9 +203,9 @@ mod tests {
 
     #[test]
     fn a_replaced_pod_has_other_labels_and_another_address() {
-        let mut fleet = Fleet::new(&options(), NOW_MS);
+        let mut fleet = Fleet::new(&options(), NOW);
         let before = Arc::clone(&fleet.pods()[0]);
-        let after = fleet.replace(NOW_MS).unwrap();
+        let after = fleet.replace(NOW).unwrap();
         let (old, new) = (before.entry(9000), after.entry(9000));
         assert_ne!(old["targets"], new["targets"]);
         assert_ne!(old["labels"]["pod"], new["labels"]["pod"]);
@@ -214,9 +215,9 @@ mod tests {
 
     #[test]
     fn series_churn_changes_the_share_that_was_asked_for() {
-        let fleet = Fleet::new(&FleetOptions { series_churn_per_mille: 100, ..options() }, NOW_MS);
+        let fleet = Fleet::new(&FleetOptions { series_churn_per_mille: 100, ..options() }, NOW);
         for pod in fleet.pods() {
-            let (one, two) = (text(pod, NOW_MS, 1), text(pod, NOW_MS, 2));
+            let (one, two) = (text(pod, NOW, 1), text(pod, NOW, 2));
             let changed = names(&one).iter().zip(names(&two)).filter(|(a, b)| **a != *b).count();
             assert!((40..=50).contains(&changed), "{changed} of 500 in {}", pod.name());
         }

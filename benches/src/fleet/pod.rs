@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use model::Timestamp;
 use serde_json::{Value, json};
 
 use super::catalogue::Species;
@@ -18,16 +19,16 @@ pub struct Pod {
     number: u32,
     seed: u64,
     load: f64,
-    born_ms: i64,
+    born: Timestamp,
     shape: Arc<Shape>,
 }
 
 impl Pod {
     /// The `number`-th pod of the fleet, which takes the place `slot`.
     #[must_use]
-    pub fn new(fleet_seed: u64, slot: usize, number: u32, born_ms: i64, shape: Arc<Shape>) -> Self {
+    pub fn new(fleet_seed: u64, slot: usize, number: u32, born: Timestamp, shape: Arc<Shape>) -> Self {
         let seed = mix(fleet_seed, u64::from(number));
-        Self { slot, number, seed, load: 0.2 + 1.6 * unit(seed, 1), born_ms, shape }
+        Self { slot, number, seed, load: 0.2 + 1.6 * unit(seed, 1), born, shape }
     }
 
     /// Where it answers: an address of its own from 127.10.0.1 on.
@@ -67,8 +68,8 @@ impl Pod {
     }
 
     /// Appends its exposition at a time. `generation` is the value of the labels that churn.
-    pub fn render(&self, now_ms: i64, generation: u64, out: &mut Vec<u8>) {
-        let age_ms = u64::try_from(now_ms - self.born_ms).unwrap_or_default();
+    pub fn render(&self, now: Timestamp, generation: u64, out: &mut Vec<u8>) {
+        let age_ms = u64::try_from(now - self.born).unwrap_or_default();
         for (text, series) in self.shape.lines() {
             out.extend_from_slice(text.as_bytes());
             let seed = mix(self.seed, series.salt);

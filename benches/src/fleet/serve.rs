@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::{Context, Result};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use model::time::now_ms;
+use model::Timestamp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -30,14 +30,14 @@ pub struct Served {
     pub samples: u64,
     /// Bytes in them.
     pub bytes: u64,
-    times_ms: VecDeque<i64>,
+    times: VecDeque<Timestamp>,
 }
 
 impl Served {
     /// Scrapes answered in a span of time, both ends included.
     #[must_use]
-    pub fn between(&self, from_ms: i64, to_ms: i64) -> usize {
-        self.times_ms.iter().filter(|at| (from_ms..=to_ms).contains(*at)).count()
+    pub fn between(&self, from: Timestamp, to: Timestamp) -> usize {
+        self.times.iter().filter(|at| (from..=to).contains(*at)).count()
     }
 }
 
@@ -104,19 +104,19 @@ async fn connection(mut stream: TcpStream, pod: &Pod, shared: &Shared) -> std::i
             continue;
         }
         let mut answer = shared.buffers().pop().unwrap_or_default();
-        let now = now_ms();
+        let now = Timestamp::now();
         let gzip = shared.gzip && accepts_gzip(&head);
-        render(pod, now, now / shared.generation_ms, gzip, &mut answer);
+        render(pod, now, now.0 / shared.generation_ms, gzip, &mut answer);
         stream.write_all(&answer).await?;
         {
             let mut served = shared.served();
             served.scrapes += 1;
             served.samples += pod.series() as u64;
             served.bytes += answer.len() as u64;
-            if served.times_ms.len() == TIMES_MAX {
-                served.times_ms.pop_front();
+            if served.times.len() == TIMES_MAX {
+                served.times.pop_front();
             }
-            served.times_ms.push_back(now);
+            served.times.push_back(now);
         }
         shared.buffers().push(answer);
     }
@@ -141,7 +141,7 @@ fn accepts_gzip(head: &[u8]) -> bool {
 }
 
 /// The length is written last, into room left for it.
-fn render(pod: &Pod, now_ms: i64, generation: i64, gzip: bool, answer: &mut Vec<u8>) {
+fn render(pod: &Pod, now: Timestamp, generation: i64, gzip: bool, answer: &mut Vec<u8>) {
     const ROOM: usize = 10;
     answer.clear();
     answer.extend_from_slice(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n");
@@ -156,14 +156,14 @@ fn render(pod: &Pod, now_ms: i64, generation: i64, gzip: bool, answer: &mut Vec<
     let generation = u64::try_from(generation).unwrap_or_default();
     if gzip {
         let mut text = Vec::with_capacity(128 << 10);
-        pod.render(now_ms, generation, &mut text);
+        pod.render(now, generation, &mut text);
         let mut encoder = GzEncoder::new(&mut *answer, Compression::fast());
         // Writing to a Vec cannot fail.
         drop(encoder.write_all(&text));
         drop(encoder.try_finish());
         drop(encoder);
     } else {
-        pod.render(now_ms, generation, answer);
+        pod.render(now, generation, answer);
     }
     let length = format!("{:>ROOM$}", answer.len() - from);
     answer[length_at..length_at + ROOM].copy_from_slice(length.as_bytes());

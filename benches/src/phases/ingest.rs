@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use model::time::now_ms;
+use model::Timestamp;
 use serde_json::json;
 
 use super::stage::{Stage, compare, settled};
@@ -15,11 +15,11 @@ use crate::report::Sheet;
 /// Measures CPU time for each stored sample and memory for each series; returns when that was.
 pub(super) fn run(stage: &mut Stage, options: &BenchOptions, sheet: &mut Sheet) -> Result<Span> {
     wait(Duration::from_secs(options.warmup));
-    let (from, from_ms) = (stage.counts()?, now_ms());
+    let (before, from) = (stage.counts()?, Timestamp::now());
     let memory = stage.watch(options.duration)?;
-    let (to, to_ms) = (stage.counts()?, now_ms());
-    let (cpu, stored) = ((to.cpu - from.cpu).as_secs_f64(), to.stored - from.stored);
-    let wall = (to.at - from.at).as_secs_f64();
+    let (after, to) = (stage.counts()?, Timestamp::now());
+    let (cpu, stored) = ((after.cpu - before.cpu).as_secs_f64(), after.stored - before.stored);
+    let wall = (after.at - before.at).as_secs_f64();
     sheet.put("CPU per stored sample", "µs", (stored > 0.0).then(|| cpu * 1e6 / stored));
     sheet.put("CPU while scraping", "% of a core", cpu * 100.0 / wall);
     sheet.put("samples stored", "1/s", stored / wall);
@@ -30,9 +30,9 @@ pub(super) fn run(stage: &mut Stage, options: &BenchOptions, sheet: &mut Sheet) 
     sheet.put(format!("memory per series at {}", short(stage.series)), "B", settled.resident / series);
     let peak = memory.iter().map(|memory| memory.resident).fold(0.0, f64::max);
     sheet.put("most memory while scraping", "MB", peak / 1e6);
-    compare(stage, (from, to), "scraping", sheet);
-    let fleet = (to.fleet_cpu - from.fleet_cpu).as_secs_f64() / wall * 100.0;
-    let all = (to.machine_cpu - from.machine_cpu).as_secs_f64() / wall * 100.0;
+    compare(stage, (before, after), "scraping", sheet);
+    let fleet = (after.fleet_cpu - before.fleet_cpu).as_secs_f64() / wall * 100.0;
+    let all = (after.machine_cpu - before.machine_cpu).as_secs_f64() / wall * 100.0;
     let others = (all - fleet - cpu / wall * 100.0).max(0.0);
     if others > 10.0 {
         sheet
@@ -41,12 +41,12 @@ pub(super) fn run(stage: &mut Stage, options: &BenchOptions, sheet: &mut Sheet) 
     sheet.details.insert(
         "scraping",
         json!({
-            "seconds": wall, "cpu_seconds": cpu, "stored": stored, "served": to.served - from.served,
+            "seconds": wall, "cpu_seconds": cpu, "stored": stored, "served": after.served - before.served,
             "fleet_cpu_percent": fleet, "others_cpu_percent": others, "anonymous_bytes": settled.anonymous,
             "resident_bytes": memory.iter().map(|memory| memory.resident).collect::<Vec<_>>(),
         }),
     );
-    Ok(Span { from_ms, to_ms, interval: options.interval })
+    Ok(Span { from, to, interval: options.interval })
 }
 
 /// `100 k`, `1 M`.

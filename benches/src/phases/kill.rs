@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use model::time::now_ms;
+use model::Timestamp;
 use serde_json::json;
 
 use super::stage::{Stage, UPTIME};
@@ -30,17 +30,17 @@ pub(super) fn run(stage: &mut Stage, options: &BenchOptions, what: &str, sheet: 
     let window = options.kill_after.max(2 * options.interval);
     stage.watch(window)?;
     let counts = stage.counts()?;
-    let killed_ms = now_ms();
-    let asked_ms = killed_ms - 2_000;
-    let expected = answer(stage, asked_ms)?;
+    let killed = Timestamp::now();
+    let asked_at = killed - 2_000;
+    let expected = answer(stage, asked_at)?;
     stage.process.kill()?;
     let window_ms = i64::try_from(window)? * 1_000;
-    let served = stage.ask_fleet(&format!("/served?from={}&to={killed_ms}", killed_ms - window_ms))?;
+    let served = stage.ask_fleet(&format!("/served?from={}&to={killed}", killed - window_ms))?;
     let served = served["scrapes"].as_f64().unwrap_or_default();
 
     let begin = Instant::now();
     stage.restart()?;
-    let back = poll(stage, begin, asked_ms, expected)?;
+    let back = poll(stage, begin, asked_at, expected)?;
     let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
     sheet.put(format!("first answer after kill -9{what}"), "s", seconds(back.any));
     sheet.put(format!("correct answer after kill -9{what}"), "s", seconds(back.right));
@@ -48,13 +48,13 @@ pub(super) fn run(stage: &mut Stage, options: &BenchOptions, what: &str, sheet: 
         sheet.note(format!("after kill -9{what} it did not answer what it had answered 2 s before"));
     }
     let query = format!("sum(count_over_time({UPTIME}[{window}s]))");
-    let kept = stage.http.number(&query, killed_ms)?.unwrap_or_default();
+    let kept = stage.http.number(&query, killed)?.unwrap_or_default();
     #[expect(clippy::cast_precision_loss, reason = "small numbers")]
     let lost = (served - kept) * options.interval as f64 / stage.targets as f64;
     sheet.put(format!("scrapes lost by kill -9{what}"), "s", lost.max(0.0));
     sheet.details.insert(
         if what.is_empty() { "kill" } else { "kill_of_second_fleet" },
-        json!({"expected": expected, "got": back.last, "served": served, "kept": kept, "window_seconds": window, "at_ms": killed_ms}),
+        json!({"expected": expected, "got": back.last, "served": served, "kept": kept, "window_seconds": window, "at_ms": killed.0}),
     );
     // It counts from nothing again, and the first sample must be there to be counted.
     stage.until(|stage| Ok(stage.server.kind.stored(stage.http).is_ok_and(|stored| stored > 0.0)))?;
@@ -62,16 +62,16 @@ pub(super) fn run(stage: &mut Stage, options: &BenchOptions, what: &str, sheet: 
 }
 
 /// How many targets there were, and the sum of their ages in whole seconds.
-fn answer(stage: &Stage, at_ms: i64) -> Result<(f64, f64)> {
-    let count = stage.http.number(&format!("count({UPTIME})"), at_ms)?;
-    let sum = stage.http.number(&format!("sum({UPTIME})"), at_ms)?;
+fn answer(stage: &Stage, at: Timestamp) -> Result<(f64, f64)> {
+    let count = stage.http.number(&format!("count({UPTIME})"), at)?;
+    let sum = stage.http.number(&format!("sum({UPTIME})"), at)?;
     Ok((count.unwrap_or_default(), sum.unwrap_or_default()))
 }
 
-fn poll(stage: &mut Stage, begin: Instant, at_ms: i64, expected: (f64, f64)) -> Result<Back> {
+fn poll(stage: &mut Stage, begin: Instant, at: Timestamp, expected: (f64, f64)) -> Result<Back> {
     let mut back = Back::default();
     loop {
-        if let Ok(got) = answer(stage, at_ms) {
+        if let Ok(got) = answer(stage, at) {
             let now = begin.elapsed();
             back.last = got;
             if got.0 > 0.0 {

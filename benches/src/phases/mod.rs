@@ -12,7 +12,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::Result;
-use model::time::now_ms;
+use model::Timestamp;
 use serde_json::json;
 
 use crate::machine;
@@ -58,6 +58,6 @@ pub fn run(options: &BenchOptions, (fleet, work): (&Path, &Path), sheet: &mut Sh
 
 /// Which phase begins, and when.
 fn say(phase: &str) -> Result<()> {
-    let at = jiff::Timestamp::from_millisecond(now_ms()).unwrap_or_default();
+    let at = jiff::Timestamp::from_millisecond(Timestamp::now().0).unwrap_or_default();
     Ok(writeln!(std::io::stdout(), "   {} {phase}", at.strftime("%H:%M:%S"))?)
 }

@@ -14,8 +14,8 @@ const MEMORY_FOR: u64 = 3;
 pub(super) fn run(stage: &mut Stage, options: &BenchOptions, scraped: Span, sheet: &mut Sheet) -> Result<()> {
     stage.pause()?;
     // The last scrapes may have been read but not stored: ask for a time before them.
-    let span = Span { to_ms: scraped.to_ms - 2_000, ..scraped };
-    let pod = stage.some_pod(span.to_ms)?;
+    let span = Span { to: scraped.to - 2_000, ..scraped };
+    let pod = stage.some_pod(span.to)?;
     let before = settled(&stage.watch(MEMORY_FOR)?, 1).resident;
     let mut all = serde_json::Map::new();
     for query in queries::list(span, &pod) {
@@ -34,6 +34,6 @@ pub(super) fn run(stage: &mut Stage, options: &BenchOptions, scraped: Span, shee
     sheet.put("memory after the queries", "MB", after / 1e6);
     sheet.put("memory after / before the queries", "", after / before);
     sheet.details.insert("queries", Value::Object(all));
-    sheet.details.insert("queried", json!({"from_ms": span.from_ms, "to_ms": span.to_ms}));
+    sheet.details.insert("queried", json!({"from_ms": span.from.0, "to_ms": span.to.0}));
     stage.resume()
 }

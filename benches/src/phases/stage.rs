@@ -7,7 +7,7 @@ use std::process::ChildStdin;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use model::time::now_ms;
+use model::Timestamp;
 use serde_json::Value;
 
 use crate::clock::wait;
@@ -107,7 +107,7 @@ impl Stage {
         #[expect(clippy::cast_precision_loss, reason = "a number of targets")]
         let all = self.targets as f64;
         self.until(|stage| {
-            let count = stage.http.number(&format!("count({UPTIME})"), now_ms());
+            let count = stage.http.number(&format!("count({UPTIME})"), Timestamp::now());
             Ok(matches!(count, Ok(Some(count)) if count >= all))
         })
         .context("not every target is scraped")
@@ -155,8 +155,8 @@ impl Stage {
     }
 
     /// The name of a pod that was scraped at a time.
-    pub(super) fn some_pod(&self, at_ms: i64) -> Result<String> {
-        let found = self.http.json(&instant(&format!("{UPTIME}{{app=\"checkout\"}}"), at_ms))?;
+    pub(super) fn some_pod(&self, at: Timestamp) -> Result<String> {
+        let found = self.http.json(&instant(&format!("{UPTIME}{{app=\"checkout\"}}"), at))?;
         let pod = found["data"]["result"][0]["metric"]["pod"].as_str();
         Ok(pod.context("no pod of the app checkout is scraped")?.to_owned())
     }

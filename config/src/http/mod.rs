@@ -18,7 +18,7 @@ use crate::schema::{
 use crate::{Error, Secret};
 
 /// Headers that the client sets itself.
-const RESERVED_HEADERS: [&str; 16] = [
+const RESERVED_HEADERS: [&str; 18] = [
     "Authorization",
     "Host",
     "Content-Encoding",
@@ -34,7 +34,10 @@ const RESERVED_HEADERS: [&str; 16] = [
     "X-Prometheus-Remote-Write-Version",
     "X-Prometheus-Remote-Read-Version",
     "X-Prometheus-Scrape-Timeout-Seconds",
-    "Accept",
+    // Those of the signature of AWS.
+    "X-Amz-Date",
+    "X-Amz-Security-Token",
+    "X-Amz-Content-Sha256",
 ];
 
 section! {
@@ -77,6 +80,7 @@ section! {
 }
 
 impl Default for HttpClientConfig {
+    // Only `remote_write` has HTTP/2 off by default (`DefaultRemoteWriteHTTPClientConfig` upstream).
     fn default() -> Self {
         Self::defaults(true)
     }
@@ -89,6 +93,7 @@ fn check_http(http: &mut HttpClientConfig, f: &mut Fields<'_>, _: bool) -> Resul
         return Err(f.refuse_all("at most one of bearer_token & bearer_token_file must be configured"));
     }
     if token.is_some() || token_file.is_some() {
+        // In the order of upstream's `HTTPClientConfig.Validate`: of several faults the same one is reported.
         if http.basic_auth.is_some() || http.oauth2.is_some() {
             let message = "at most one of basic_auth, oauth2, bearer_token & bearer_token_file must be configured";
             return Err(f.refuse_all(message));
@@ -105,11 +110,12 @@ fn check_http(http: &mut HttpClientConfig, f: &mut Fields<'_>, _: bool) -> Resul
         return Err(f.refuse_all("at most one of basic_auth, oauth2 & authorization must be configured"));
     }
     // Header names have no case.
-    let reserved = |name: &&String| RESERVED_HEADERS.iter().any(|reserved| reserved.eq_ignore_ascii_case(name));
-    if let Some(name) = http.http_headers.keys().find(reserved)
+    let reserved = |name: &String| RESERVED_HEADERS.iter().find(|reserved| reserved.eq_ignore_ascii_case(name));
+    let mut names = http.http_headers.keys().filter_map(|name| Some((name, reserved(name)?)));
+    if let Some((name, reserved)) = names.next()
         && let Some(headers) = f.fields("http_headers")?
     {
-        return Err(headers.refuse(name, format!("setting header {name:?} is not allowed")));
+        return Err(headers.refuse(name, format!("setting header {reserved:?} is not allowed")));
     }
     Ok(())
 }
@@ -135,6 +141,7 @@ section! {
 }
 
 fn check_basic_auth(auth: &mut BasicAuth, f: &mut Fields<'_>) -> Result<(), Error> {
+    // The message is that of prometheus/common; `username_ref` asks a secret manager, and Prometheus has none.
     if !auth.username.is_empty() && auth.username_file.is_some() {
         let message = "at most one of basic_auth username, username_file & username_ref must be configured";
         return Err(f.refuse("username_file", message));
@@ -168,8 +175,12 @@ fn check_authorization(auth: &mut Authorization, f: &mut Fields<'_>) -> Result<(
         let message = "at most one of authorization credentials & credentials_file must be configured";
         return Err(f.refuse("credentials_file", message));
     }
+    auth.kind = auth.kind.trim().to_owned();
+    if auth.kind.is_empty() {
+        auth.kind = Authorization::default().kind;
+    }
     // The credentials would be sent as they are, without the encoding that basic authentication needs.
-    if auth.kind.trim().eq_ignore_ascii_case("basic") {
+    if auth.kind.eq_ignore_ascii_case("basic") {
         let message = "authorization type cannot be set to \"basic\", use \"basic_auth\" instead";
         return Err(f.refuse("type", message));
     }
@@ -198,7 +209,7 @@ pub(crate) fn check_headers(
     f: &Fields<'_>,
     authorization: &str,
 ) -> Result<(), Error> {
-    const RESERVED: [&str; 10] = [
+    const RESERVED: [&str; 16] = [
         "host",
         "content-encoding",
         "content-length",
@@ -207,9 +218,16 @@ pub(crate) fn check_headers(
         "connection",
         "keep-alive",
         "proxy-authenticate",
+        "proxy-authorization",
+        "www-authenticate",
+        "accept-encoding",
         "x-prometheus-remote-write-version",
         "x-prometheus-remote-read-version",
+        "x-amz-date",
+        "x-amz-security-token",
+        "x-amz-content-sha256",
     ];
+    // Header names have no case. Upstream, too, has a message of its own for `Authorization` (`validateHeaders`).
     for name in headers.keys() {
         let lower = name.to_ascii_lowercase();
         if lower == "authorization" {

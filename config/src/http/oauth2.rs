@@ -122,6 +122,7 @@ impl Codec<Claims> for ClaimsCodec {
             Some(Value::Object(values)) => values,
             Some(_) => return Err(f.refuse(name, "claims are a mapping of names to values")),
         };
+        // Read twice: what is sent has JSON types, what is printed is the YAML as written, secrets hidden.
         Ok(Some(Claims { values, printed: Anything::decode(f, name, ())?.flatten() }))
     }
 

@@ -41,6 +41,7 @@ fn check_proxy(proxy: &mut ProxyConfig, f: &mut Fields<'_>) -> Result<(), Error>
             return refuse("proxy_url", "if proxy_from_environment is configured, proxy_url must not be configured");
         }
     }
+    // The environment has a `NO_PROXY` of its own; without any proxy there is nothing to exclude from.
     if !proxy.no_proxy.is_empty() {
         if proxy.proxy_from_environment {
             return refuse("no_proxy", "if proxy_from_environment is configured, no_proxy must not be configured");
@@ -49,6 +50,7 @@ fn check_proxy(proxy: &mut ProxyConfig, f: &mut Fields<'_>) -> Result<(), Error>
             return refuse("no_proxy", "if no_proxy is configured, proxy_url must also be configured");
         }
     }
+    // Headers of `CONNECT` go to the proxy alone, so without one they would never be sent.
     if !proxy.proxy_connect_header.is_empty() && proxy.proxy_url.is_none() && !proxy.proxy_from_environment {
         let message =
             "if proxy_connect_header is configured, proxy_url or proxy_from_environment must also be configured";

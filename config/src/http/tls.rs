@@ -53,6 +53,7 @@ fn check_tls(tls: &mut TlsConfig, f: &mut Fields<'_>) -> Result<(), Error> {
             return Err(f.refuse_all(format!("at most one of {what} must be configured")));
         }
     }
+    // A certificate without its key proves nothing, and Go's `tls.X509KeyPair` needs both.
     let (cert, key) = (tls.cert.is_some() || tls.cert_file.is_some(), tls.key.is_some() || tls.key_file.is_some());
     if cert && !key {
         let message = "exactly one of key or key_file must be configured when a client certificate is configured";
@@ -98,6 +99,7 @@ impl Keyword for TlsVersion {
     const WORDS: &'static [(&'static str, Self)] =
         &[("TLS10", Self::Tls10), ("TLS11", Self::Tls11), ("TLS12", Self::Tls12), ("TLS13", Self::Tls13)];
 
+    // `TLSVersion.UnmarshalYAML` looks the word up, and the empty one is not among its versions.
     const EMPTY_IS_UNSET: bool = false;
 
     fn unknown(word: &str) -> String {

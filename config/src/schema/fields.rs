@@ -47,6 +47,7 @@ impl<'a> Source<'a> {
 
     /// Resolves a path: a relative one starts at the folder of the file.
     pub(crate) fn resolve(&self, path: &str) -> PathBuf {
+        // When loaded, as upstream's `SetDirectory`, and not when opened: the working directory has no part in it.
         // `join` leaves an absolute path as it is.
         self.file.parent().map_or_else(|| PathBuf::from(path), |folder| folder.join(path))
     }
@@ -138,10 +139,12 @@ impl<'a> Fields<'a> {
     }
 
     pub(crate) fn text(&mut self, name: &'static str) -> Result<Option<String>, Error> {
+        // A number or boolean is taken as its text: go-yaml decodes any scalar into a Go string as it is written.
         self.raw(name).map(|tree| scalar(self.source, tree, &self.at(name)).map(str::to_owned)).transpose()
     }
 
     pub(crate) fn secret(&mut self, name: &'static str) -> Result<Option<Secret>, Error> {
+        // An empty Go string is the same as none, and `at most one of` checks do not count it.
         Ok(self.text(name)?.filter(|text| !text.is_empty()).map(Secret::new))
     }
 
@@ -180,6 +183,7 @@ impl<'a> Fields<'a> {
         let Some(tree) = self.raw(name) else { return Ok(None) };
         let value = match &*tree.kind {
             _ if tree.is_null() => Some(0.0),
+            // A quoted number is a string to go-yaml, and no number field takes it.
             Kind::Scalar { text, plain: true } => number(text),
             _ => None,
         };

@@ -28,6 +28,7 @@ pub(crate) struct Word<T>(std::marker::PhantomData<T>);
 
 impl<T: Keyword> Word<T> {
     fn read(f: &mut Fields<'_>, name: &'static str) -> Result<Option<T>, Error> {
+        // go-yaml does not call `UnmarshalYAML` for null: the field keeps its default.
         if f.is_null(name) {
             return Ok(None);
         }

@@ -25,6 +25,7 @@ impl<S: Section> Codec<S> for Nested<S> {
         matches!(value.to_map(), Yaml::Map(pairs) if pairs.is_empty())
     }
 
+    // Mapped once: the default `put` would map the section for `is_zero` and again for `encode`.
     fn put(value: &S, name: &'static str, always: bool, out: &mut Pairs) {
         let map = value.to_map();
         if always || !matches!(&map, Yaml::Map(pairs) if pairs.is_empty()) {
@@ -145,6 +146,7 @@ impl<S: Section> Codec<S> for Inline<S> {
     type Args<'a> = S::Context<'a>;
 
     fn decode(f: &mut Fields<'_>, _name: &'static str, context: S::Context<'_>) -> Result<Option<S>, Error> {
+        // `yaml:",inline"` of Go: the fields are read from the mapping that holds the section, and count as its own.
         // Not `decode`, which would refuse the fields of the section that holds this one.
         let mut section = S::read(f, context)?;
         section.check(f, context)?;
@@ -181,6 +183,7 @@ impl<S: Section> Codec<Vec<S>> for ListOf<S> {
     ) -> Result<Option<Vec<S>>, Error> {
         let source = f.source;
         let decode = |(item, path): (&Tree, String)| {
+            // A nil pointer in Go, which upstream looks for in each list, with an error of its own.
             if item.is_null() {
                 return Err(source.error(item.pos, path, empty));
             }
@@ -218,6 +221,7 @@ impl<S: Section> Codec<BTreeMap<String, S>> for MapOf<S> {
             let mut section = Fields::new(inner.source, Some(tree), inner.at(&key.text))?;
             Ok((key.text.clone(), S::decode(&mut section, context)?))
         };
+        // A Go map upstream: the order of the file means nothing and is not kept.
         inner.pairs().iter().map(decode).collect::<Result<_, _>>().map(Some)
     }
 
@@ -226,7 +230,7 @@ impl<S: Section> Codec<BTreeMap<String, S>> for MapOf<S> {
     }
 
     fn encode(value: &BTreeMap<String, S>) -> Yaml {
-        Yaml::Map(value.iter().map(|(name, section)| (name.clone().into(), section.to_map())).collect())
+        Yaml::map(value.iter().map(|(name, section)| (name, section.to_map())))
     }
 
     fn shape() -> Shape {

@@ -13,6 +13,7 @@ pub(super) fn number(text: &str) -> Option<f64> {
         ".inf" | "+.inf" => Some(f64::INFINITY),
         "-.inf" => Some(f64::NEG_INFINITY),
         ".nan" => Some(f64::NAN),
+        // Keeps `inf`, `nan` and `infinity` from Rust's parser, which to YAML are words.
         lower if lower.ends_with(|c: char| c.is_ascii_digit() || c == '.') => {
             digits.parse().ok().filter(|number: &f64| number.is_finite())
         }

@@ -56,6 +56,7 @@ fn redacted(key: &str, tree: &Tree) -> Yaml {
         Kind::Scalar { text, .. } if sounds_secret && !key_lower.ends_with("_file") && !text.is_empty() => {
             Yaml::text(SECRET_SHOWN)
         }
+        // As written: without a declared type a number must not gain quotes, nor a quoted text lose them.
         Kind::Scalar { text, plain: true } => Yaml::Raw(text.clone()),
         Kind::Scalar { text, plain: false } => Yaml::text(text),
         // Items are judged by the key of their list.

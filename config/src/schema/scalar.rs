@@ -74,12 +74,22 @@ fn non_empty(text: Option<String>) -> Option<Option<String>> {
     text.map(|text| Some(text).filter(|text| !text.is_empty()))
 }
 
+/// As go-yaml v2 prints floats: `strconv.FormatFloat` with format `g`, and words of its own (`floatv` in its `encode.go`).
+fn shown_number(number: f64) -> Yaml {
+    Yaml::Raw(match number {
+        f64::INFINITY => ".inf".to_owned(),
+        f64::NEG_INFINITY => "-.inf".to_owned(),
+        _ if number.is_nan() => ".nan".to_owned(),
+        _ => float::format_g(number),
+    })
+}
+
 fn shown_url(url: &str) -> Yaml {
     Yaml::text(without_password(url))
 }
 
 fn texts(map: &BTreeMap<String, String>) -> Yaml {
-    Yaml::Map(map.iter().map(|(name, value)| (name.clone().into(), Yaml::text(value))).collect())
+    Yaml::map(map.iter().map(|(name, value)| (name, Yaml::text(value))))
 }
 
 fn paths(f: &mut Fields<'_>, name: &'static str) -> Result<Option<Vec<PathBuf>>, Error> {
@@ -144,20 +154,13 @@ scalar_codec!(Bool, bool, |f, n| f.bool(n), |v| !*v, |v| Yaml::raw(v), Shape::Sc
 scalar_codec!(OptionalBool, bool, |f, n| f.optional_bool(n), |v| !*v, |v| Yaml::raw(v), Shape::Scalar("boolean"));
 scalar_codec!(Int, i64, |f, n| f.int(n), |v| *v == 0, |v| Yaml::raw(v), Shape::Scalar("integer"));
 scalar_codec!(Count, u64, |f, n| f.count(n), |v| *v == 0, |v| Yaml::raw(v), Shape::Scalar("integer"));
-scalar_codec!(
-    Number,
-    f64,
-    |f, n| f.float(n),
-    |v| *v == 0.0,
-    |v| Yaml::Raw(float::format_g(*v)),
-    Shape::Scalar("number")
-);
+scalar_codec!(Number, f64, |f, n| f.float(n), |v| *v == 0.0, |v| shown_number(*v), Shape::Scalar("number"));
 scalar_codec!(
     Number,
     Option<f64>,
     |f, n| f.float(n).map(Some),
     |v| v.is_none_or(|v| v == 0.0),
-    |v| Yaml::Raw(float::format_g(v.unwrap_or_default())),
+    |v| shown_number(v.unwrap_or_default()),
     Shape::Scalar("number")
 );
 scalar_codec!(
@@ -179,6 +182,7 @@ scalar_codec!(
 scalar_codec!(
     Duration,
     u64,
+    // `model.ParseDuration` takes no sign, so there is nothing that this could turn around.
     |f, n| Ok(f.duration_ms(n)?.map(i64::unsigned_abs)),
     |v| *v == 0,
     |v| Yaml::text(format_duration_ms(v.cast_signed())),
@@ -217,6 +221,8 @@ impl<V, C: Codec<V>> Codec<V> for Nonzero<C> {
     type Args<'a> = C::Args<'a>;
 
     fn decode(f: &mut Fields<'_>, name: &'static str, args: Self::Args<'_>) -> Result<Option<V>, Error> {
+        // Upstream fills in what is zero after decoding (`Validate` in `config/config.go`): `scrape_interval: 0s` is no
+        // error but the default.
         Ok(C::decode(f, name, args)?.filter(|value| !C::is_zero(value)))
     }
 
@@ -246,7 +252,7 @@ impl Codec<BTreeMap<String, Vec<String>>> for TextMap {
     }
 
     fn encode(value: &BTreeMap<String, Vec<String>>) -> Yaml {
-        Yaml::Map(value.iter().map(|(name, values)| (name.clone().into(), Yaml::texts(values))).collect())
+        Yaml::map(value.iter().map(|(name, values)| (name, Yaml::texts(values))))
     }
 
     fn shape() -> Shape {
@@ -267,8 +273,9 @@ impl Codec<BTreeMap<String, Vec<Secret>>> for SecretText {
     }
 
     fn encode(value: &BTreeMap<String, Vec<Secret>>) -> Yaml {
+        // One `<secret>` for each, as upstream's `[]Secret`: how many there are is not secret.
         let hidden = |values: &Vec<Secret>| Yaml::texts(values.iter().map(|_| SECRET_SHOWN));
-        Yaml::Map(value.iter().map(|(name, values)| (name.clone().into(), hidden(values))).collect())
+        Yaml::map(value.iter().map(|(name, values)| (name, hidden(values))))
     }
 
     fn shape() -> Shape {
@@ -307,6 +314,7 @@ impl<V: Default> Codec<V> for Unread {
     }
 
     fn is_zero(_: &V) -> bool {
+        // Never printed, since the file never had it; `encode` is not reached.
         true
     }
 
@@ -321,6 +329,7 @@ impl<V: Default> Codec<V> for Unread {
 
 /// A URL with its password replaced as Go's `URL.Redacted` does it.
 fn without_password(url: &str) -> String {
+    // By hand: printing a parsed URL would also normalise the rest, and one that does not parse may hold a password.
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     // The password ends at the last `@` of the authority; one in the path or query belongs to these.
     let authority = rest.find(['/', '?', '#']).map_or(rest, |end| &rest[..end]);

@@ -9,7 +9,7 @@ section! {
     /// Files of target groups, JSON or YAML.
     #[derive(Clone, Debug, PartialEq, Eq, Hash)]
     pub struct FileSdConfig as "file_sd_config" {
-        /// Names that end in `.json`, `.yml` or `.yaml`; the last part may contain one `*`.
+        /// Names that end in `.json`, `.yml` or `.yaml`; the last part may contain `*`.
         #[yaml(Paths; always)]
         pub files: Vec<PathBuf>,
         /// The files are read again this often, even if nothing says that they changed.
@@ -23,12 +23,14 @@ fn check_file(config: &mut FileSdConfig, f: &mut Fields<'_>) -> Result<(), Error
     if config.files.is_empty() {
         return Err(f.refuse("files", "file service discovery config must contain at least one path name"));
     }
+    // The texts and not the resolved paths: only what the file says is to be judged, as by upstream's `patFileSDName`.
     for name in f.texts("files")? {
         let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_owned()).unwrap_or_default();
+        // Two spellings and no mixed case: the expression lists them, although `readFile` lowers the extension.
         let known = ["json", "yml", "yaml", "JSON", "YML", "YAML"].contains(&extension.as_str());
-        if !known || !one_star_in_last_part(&name) {
+        if !known || !stars_in_last_part(&name) {
             let message = format!(
-                "path name {name:?} is not valid for file discovery; it ends in .json, .yml or .yaml and has at most one *, in its last part"
+                "path name {name:?} is not valid for file discovery; it ends in .json, .yml or .yaml and has * in its last part only"
             );
             return Err(f.refuse("files", message));
         }
@@ -36,8 +38,7 @@ fn check_file(config: &mut FileSdConfig, f: &mut Fields<'_>) -> Result<(), Error
     Ok(())
 }
 
-/// Is there at most one `*`, with no slash after it?
-pub(crate) fn one_star_in_last_part(name: &str) -> bool {
-    // The first star is split off, so the rest must hold neither a second one nor another folder.
-    name.split_once('*').is_none_or(|(_, rest)| !rest.contains(['*', '/']))
+/// Is there no slash after a `*`? Upstream documents a single star; its expressions take several.
+pub(crate) fn stars_in_last_part(name: &str) -> bool {
+    name.split_once('*').is_none_or(|(_, rest)| !rest.contains('/'))
 }

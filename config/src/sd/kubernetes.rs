@@ -52,12 +52,12 @@ fn check_kubernetes(config: &mut KubernetesSdConfig, f: &mut Fields<'_>) -> Resu
         if config.kubeconfig_file.is_some() {
             return refuse("kubeconfig_file", "cannot use 'kubeconfig_file' and 'api_server' simultaneously");
         }
-        // The own namespace is read from the service account of the pod, which says nothing about another cluster.
         // The own namespace is that of the service account, which says nothing about another cluster.
         if config.namespaces.own_namespace {
             return refuse("namespaces", "cannot use 'api_server' and 'namespaces.own_namespace' simultaneously");
         }
     } else if config.kubeconfig_file.is_some() {
+        // A kubeconfig says itself how to connect and as whom.
         if custom_http {
             let message = "cannot use a custom HTTP client configuration together with 'kubeconfig_file'";
             return refuse("kubeconfig_file", message);
@@ -113,6 +113,7 @@ section! {
 }
 
 fn check_selector(selector: &mut KubernetesSelector, f: &mut Fields<'_>, _: KubernetesRole) -> Result<(), Error> {
+    // When loading: the API server would answer every list request with 400 instead.
     check_label_selector(&selector.label).map_err(|error| f.refuse("label", error))?;
     check_field_selector(&selector.field).map_err(|error| f.refuse("field", error))
 }
@@ -170,6 +171,8 @@ impl KubernetesRole {
 
     /// The kinds of object that selectors may restrict.
     fn selectable(self) -> &'static [Self] {
+        // The role's own kind and those that its labels may come from; a selector for another would have no effect.
+        // `allowedSelectors` in upstream's `discovery/kubernetes/kubernetes.go`.
         match self {
             Self::Pod => &[Self::Pod, Self::Node],
             Self::Service => &[Self::Service],

@@ -10,7 +10,9 @@ pub use kubernetes::{AttachMetadata, KubernetesNamespaces, KubernetesRole, Kuber
 pub use static_config::StaticConfig;
 pub use unserved::{DnsSdConfig, HttpSdConfig, UnservedSd};
 
-pub(crate) use file::one_star_in_last_part;
+pub(crate) use file::stars_in_last_part;
+
+use model::RelabelRule;
 
 use crate::Error;
 use crate::schema::{Codec, FieldDoc, Fields, Flags, Opaque, Pairs, Section, Shape};
@@ -62,6 +64,30 @@ impl SdConfig {
             Self::Http(config) => config.to_map(),
             Self::Unserved(config) => config.settings.yaml().clone(),
         }
+    }
+}
+
+/// Refuses a URL in place of an address, unless rules may turn it into one. `path` is the field for the rest of the URL.
+pub(crate) fn check_static_targets(
+    (sd, rules): (&[SdConfig], &[RelabelRule]),
+    f: &Fields<'_>,
+    path: &str,
+) -> Result<(), Error> {
+    // Rules may take the address apart, as the configuration of blackbox exporter does with URLs.
+    if !rules.is_empty() {
+        return Ok(());
+    }
+    let groups = sd.iter().filter_map(|sd| match sd {
+        SdConfig::Static(group) => Some(group),
+        _ => None,
+    });
+    match groups.flat_map(|group| &group.targets).find(|target| target.contains('/')) {
+        Some(target) => {
+            let message =
+                format!("{target:?} is not a valid hostname; write host:port, and the rest into scheme and {path}");
+            Err(f.refuse("static_configs", message))
+        }
+        None => Ok(()),
     }
 }
 
@@ -157,6 +183,7 @@ impl Codec<Vec<SdConfig>> for Discoveries {
             doc(field, "Accepted without a check of its settings.", Shape::Scalar("any"), flags)
         });
         let mut all: Vec<FieldDoc> = described.chain(others).collect();
+        // In the order of printing.
         all.sort_by_key(|field| (field.name == "static_configs", field.name));
         Shape::Kinds(all)
     }
@@ -182,6 +209,7 @@ fn read(
 ) -> Result<(), Error> {
     let source = f.source;
     for (i, (item, path)) in f.items(field)?.into_iter().enumerate() {
+        // `readConfigs` of `discovery/registry.go`, which names the list in the same words.
         if item.is_null() {
             return Err(source.error(item.pos, path, format!("empty or null section in {field}")));
         }

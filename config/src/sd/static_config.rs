@@ -29,6 +29,7 @@ impl Codec<Labels> for GroupLabels {
 
     fn decode(f: &mut Fields<'_>, name: &'static str, (): ()) -> Result<Option<Labels>, Error> {
         let labels = f.text_map(name)?;
+        // Any other name is valid by the UTF-8 rules, which upstream decodes group labels by.
         if labels.contains_key("") {
             return Err(f.refuse(name, "\"\" is not a valid label name"));
         }
@@ -40,7 +41,7 @@ impl Codec<Labels> for GroupLabels {
     }
 
     fn encode(labels: &Labels) -> Yaml {
-        Yaml::Map(labels.iter().map(|(name, value)| (name.to_owned().into(), Yaml::text(value))).collect())
+        Yaml::map(labels.iter().map(|(name, value)| (name, Yaml::text(value))))
     }
 
     fn shape() -> Shape {

@@ -25,6 +25,7 @@ section! {
 }
 
 fn check_dns(config: &mut DnsSdConfig, f: &mut Fields<'_>) -> Result<(), Error> {
+    // SRV records carry ports. The word is compared in any letter case and printed as written, as upstream does.
     match config.kind.to_uppercase().as_str() {
         "SRV" => Ok(()),
         "A" | "AAAA" | "MX" | "NS" if config.port == 0 => {
@@ -57,6 +58,7 @@ fn check_http_sd(config: &mut HttpSdConfig, f: &mut Fields<'_>) -> Result<(), Er
     let Some(rest) = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")) else {
         return Err(f.refuse("url", "URL scheme must be 'http' or 'https'"));
     };
+    // Go's `url.Parse` takes `http:///path`, with an empty host.
     if rest.is_empty() || rest.starts_with(['/', '?', '#']) {
         return Err(f.refuse("url", "host is missing in URL"));
     }

@@ -1,7 +1,10 @@
 //! YAML as a value, and printing it byte for byte as go-yaml v2 does, for `/api/v1/status/config`.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
+
+use super::layout::{INDENT, Printer, WIDTH};
+use super::order::sorted;
+use super::scalar::{Place, Scalar};
 
 /// A YAML value: what a section is printed from, and what a configuration that is no file is read from. Scalars hold their text
 /// as it stands in a file.
@@ -9,7 +12,7 @@ use std::fmt::Write as _;
 pub enum Yaml {
     /// A string; quoted if it would otherwise be read as another type.
     Text(String),
-    /// A number, a boolean or `null`, printed verbatim.
+    /// A number, a boolean or `null`, printed without quotes.
     Raw(String),
     /// A list, one item a line.
     List(Vec<Yaml>),
@@ -38,249 +41,174 @@ impl Yaml {
         Self::List(texts.into_iter().map(|t| Self::text(t.as_ref())).collect())
     }
 
+    /// What is a map in Go, and not a struct: printed in go-yaml's order of keys.
+    pub(crate) fn map<K: Into<String>>(pairs: impl IntoIterator<Item = (K, Self)>) -> Self {
+        Self::Map(sorted(pairs.into_iter().map(|(key, value)| (Cow::from(key.into()), value))))
+    }
+
     /// Prints the value as a document.
     #[must_use]
     pub fn print(&self) -> String {
-        let mut out = String::new();
-        self.block(0, &mut out);
-        out
+        let mut printer = Printer { is_blank: true, is_indentation: true, ..Printer::default() };
+        printer.node(self, None, false);
+        printer.line(0);
+        printer.out
     }
+}
 
-    /// Prints a value whose first line is already indented.
-    fn block(&self, indent: usize, out: &mut String) {
-        match self {
-            Self::Map(pairs) if !pairs.is_empty() => {
-                for (i, (key, value)) in pairs.iter().enumerate() {
-                    if i > 0 {
-                        pad(indent, out);
-                    }
-                    // Keys are scalars like any other and quoted by the same rules.
-                    scalar(key, false, indent, out);
-                    out.push(':');
-                    value.after_key(indent, out);
+/// A key of more bytes has its value on a line of its own.
+const SIMPLE_KEY_MAX: usize = 128;
+
+impl Printer {
+    /// Prints a value; its fields or items are indented relative to `indent`, which is `None` for the document itself.
+    fn node(&mut self, value: &Yaml, indent: Option<usize>, is_field: bool) {
+        let deeper = indent.map_or(0, |indent| indent + INDENT);
+        match value {
+            Yaml::Map(pairs) if !pairs.is_empty() => self.map(pairs, deeper),
+            Yaml::List(items) if !items.is_empty() => {
+                // A list is not indented below its key, but it is behind a complex one, on whose line it begins.
+                let inner = if is_field && !self.is_indentation { indent.unwrap_or_default() } else { deeper };
+                for item in items {
+                    self.line(inner);
+                    self.mark("-", true);
+                    self.node(item, Some(inner), false);
                 }
             }
-            Self::List(items) if !items.is_empty() => {
-                for (i, item) in items.iter().enumerate() {
-                    if i > 0 {
-                        pad(indent, out);
-                    }
-                    out.push_str("- ");
-                    // The first line of the item stands behind the dash; the following ones are indented to match it.
-                    item.block(indent + 2, out);
-                }
-            }
-            inline => {
-                inline.inline(indent, out);
-                out.push('\n');
-            }
+            Yaml::Map(_) => self.flow(&[], ["{", "}"], INDENT),
+            Yaml::List(_) => self.flow(&[], ["[", "]"], INDENT),
+            Yaml::Flow(items) => self.flow(items, ["[", "]"], indent.map_or(INDENT, |indent| indent + INDENT)),
+            Yaml::Text(text) => Scalar::of(text).print(Place::Block, indent, self),
+            Yaml::Raw(text) => Scalar::untyped(text).print(Place::Block, indent, self),
         }
     }
 
-    fn after_key(&self, indent: usize, out: &mut String) {
-        match self {
-            Self::Map(pairs) if !pairs.is_empty() => {
-                out.push('\n');
-                pad(indent + 2, out);
-                self.block(indent + 2, out);
+    fn map(&mut self, pairs: &[(Cow<'static, str>, Yaml)], indent: usize) {
+        for (key, value) in pairs {
+            self.line(indent);
+            // Keys are scalars like any other and quoted by the same rules.
+            let scalar = Scalar::of(key);
+            if key.len() <= SIMPLE_KEY_MAX && !scalar.has_breaks() {
+                scalar.print(Place::Key, Some(indent), self);
+                self.end(":");
+            } else {
+                self.mark("?", true);
+                scalar.print(Place::Block, Some(indent), self);
+                self.line(indent);
+                self.mark(":", true);
             }
-            // go-yaml does not indent a list below its key.
-            Self::List(items) if !items.is_empty() => {
-                out.push('\n');
-                pad(indent, out);
-                self.block(indent, out);
-            }
-            inline => {
-                out.push(' ');
-                inline.inline(indent, out);
-                out.push('\n');
-            }
+            self.node(value, Some(indent), true);
         }
     }
 
-    /// Prints scalars, empty collections and flow lists, which need no line of their own.
-    fn inline(&self, indent: usize, out: &mut String) {
-        match self {
-            Self::Text(text) => scalar(text, false, indent, out),
-            Self::Raw(text) => out.push_str(text),
-            Self::Map(_) => out.push_str("{}"),
-            Self::List(_) => out.push_str("[]"),
-            Self::Flow(items) => {
-                out.push('[');
-                for (i, item) in items.iter().enumerate() {
-                    out.push_str(if i == 0 { "" } else { ", " });
-                    scalar(item, true, indent, out);
-                }
-                out.push(']');
+    /// A list in brackets, or an empty map.
+    fn flow(&mut self, items: &[String], [open, close]: [&str; 2], indent: usize) {
+        self.mark(open, false);
+        self.is_blank = true;
+        for (i, item) in items.iter().enumerate() {
+            if i > 0 {
+                self.end(",");
             }
-        }
-    }
-}
-
-fn pad(indent: usize, out: &mut String) {
-    out.extend(std::iter::repeat_n(' ', indent));
-}
-
-fn scalar(text: &str, in_flow: bool, indent: usize, out: &mut String) {
-    // The set of characters that go-yaml prints as they are (`is_printable` in its `yamlprivateh.go`).
-    let printable = |c: char| matches!(c, '\n' | '\u{20}'..='\u{7e}' | '\u{85}' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fefe}' | '\u{ff00}'..='\u{fffd}' | '\u{10000}'..);
-    if !text.chars().all(printable) || reads_as_other(text) {
-        double_quoted(text, out);
-    // Several lines are written as a literal block, which a flow list cannot hold.
-    } else if text.contains('\n') && !in_flow {
-        literal(text, indent + 2, out);
-    } else if is_plain(text, in_flow) {
-        out.push_str(text);
-    } else {
-        let _ = write!(out, "'{}'", text.replace('\'', "''"));
-    }
-}
-
-fn literal(text: &str, indent: usize, out: &mut String) {
-    out.push('|');
-    if text.starts_with([' ', '\n']) {
-        // Leading blanks or an empty first line would hide the indentation of the block, so it is written out.
-        out.push('2');
-    }
-    let body = text.trim_end_matches('\n');
-    // The chomping indicator: no final line break, one, or several that must be kept.
-    out.push_str(match text.len() - body.len() {
-        0 => "-",
-        1 => "",
-        _ => "+",
-    });
-    let kept = if text.len() - body.len() > 1 { &text[..text.len() - 1] } else { body };
-    for line in kept.split('\n') {
-        out.push('\n');
-        if !line.is_empty() {
-            pad(indent, out);
-            out.push_str(line);
-        }
-    }
-}
-
-fn double_quoted(text: &str, out: &mut String) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\0' => out.push_str("\\0"),
-            c if u32::from(c) < 0x20 || c == '\u{7f}' => drop(write!(out, "\\x{:02X}", u32::from(c))),
-            '\u{feff}' => out.push_str("\\uFEFF"),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-}
-
-/// Would the unquoted text be read as a boolean, number, date or null?
-fn reads_as_other(text: &str) -> bool {
-    const WORDS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
-    // The empty text is null, `<<` a merge key and `=` the default key of YAML 1.1.
-    if text.is_empty() || text == "~" || text == "<<" || text == "=" {
-        return true;
-    }
-    if WORDS.contains(&text.to_ascii_lowercase().as_str()) {
-        return true;
-    }
-    // Everything else that has a type begins with a digit, a sign or a point.
-    if !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.')) {
-        return false;
-    }
-    // YAML 1.1 allows underscores in numbers.
-    let digits = text.replace('_', "");
-    let unsigned = digits.trim_start_matches(['+', '-']);
-    let special = matches!(unsigned.to_ascii_lowercase().as_str(), ".inf" | ".nan");
-    let prefixed = ["0x", "0o", "0b"].iter().any(|p| {
-        unsigned
-            .to_ascii_lowercase()
-            .strip_prefix(p)
-            .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_hexdigit()))
-    });
-    let number = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.')
-        && unsigned.parse::<f64>().is_ok_and(f64::is_finite);
-    special || prefixed || number || is_base_60(unsigned) || is_date(text)
-}
-
-/// YAML 1.1 reads `1:30` as a number in base 60.
-fn is_base_60(text: &str) -> bool {
-    let mut parts = text.split(':');
-    let first = parts.next().is_some_and(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()));
-    let mut n_more = 0;
-    let more = parts.all(|part| {
-        n_more += 1;
-        let part = part.split_once('.').map_or(part, |(whole, _)| whole);
-        matches!(part.len(), 1 | 2) && part.parse::<u8>().is_ok_and(|n| n < 60)
-    });
-    first && more && n_more > 0
-}
-
-fn is_date(text: &str) -> bool {
-    let date = text.get(..10).unwrap_or_default().as_bytes();
-    date.len() == 10
-        && date.iter().enumerate().all(|(i, b)| if i == 4 || i == 7 { *b == b'-' } else { b.is_ascii_digit() })
-        && text[10..].bytes().all(|b| b.is_ascii_digit() || b"tTzZ:.+- ".contains(&b))
-}
-
-/// Can the text be printed without quotes?
-fn is_plain(text: &str, in_flow: bool) -> bool {
-    // A plain scalar loses its outer blanks, and the two markers would end the document.
-    if text.starts_with(' ') || text.ends_with(' ') || text.starts_with("---") || text.starts_with("...") {
-        return false;
-    }
-    let mut before = None;
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        // The end of the text counts as a blank, since a line break follows it.
-        let blank_next = chars.peek().is_none_or(|next| *next == ' ');
-        let refused = match (c, before) {
-            ('#' | ',' | '[' | ']' | '{' | '}' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%' | '@' | '`', None) => {
-                true
+            if self.column > WIDTH {
+                self.line(indent);
             }
-            ('-', None) => blank_next,
-            ('?', None) | (':', _) => in_flow || blank_next,
-            (',' | '?' | '[' | ']' | '{' | '}', Some(_)) => in_flow,
-            ('#', Some(' ')) => true,
-            _ => false,
-        };
-        if refused {
-            return false;
+            Scalar::of(item).print(Place::Flow, Some(indent), self);
         }
-        before = Some(c);
+        self.end(close);
     }
-    true
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Prints a text as the value of `k`, as the first item of a flow list, and as a key.
     #[track_caller]
-    fn check(text: &str, printed: &str) {
-        let mut out = String::new();
-        scalar(text, false, 0, &mut out);
-        assert_eq!(out, printed);
+    fn check(text: &str, [block, flow, key]: [&str; 3]) {
+        let field = |value: Yaml| Yaml::Map(vec![("k".into(), value)]).print();
+        assert_eq!(field(Yaml::text(text)), format!("k: {block}\n"), "{text:?}");
+        assert_eq!(field(Yaml::Flow(vec![text.into(), "z".into()])), format!("k: {flow}\n"), "{text:?}");
+        assert_eq!(Yaml::map([(text, Yaml::text("v"))]).print(), format!("{key}\n"), "{text:?}");
+    }
+
+    /// Recorded from go-yaml 2.4.4, as the other tables here.
+    #[test]
+    fn texts_that_are_printed_alike_everywhere() {
+        for (text, printed) in [
+            ("it's", "it's"),
+            ("1e400", "1e400"),
+            ("<<", "<<"),
+            ("", "\"\""),
+            ("Off", "\"Off\""),
+            ("1:30", "\"1:30\""),
+            ("*a", "'*a'"),
+            ("'x", "'''x'"),
+            ("a:", "'a:'"),
+            ("? x", "'? x'"),
+            ("-", "'-'"),
+            ("-x", "-x"),
+            ("a #b", "'a #b'"),
+            ("a#b", "a#b"),
+            ("---x", "'---x'"),
+            ("...", "'...'"),
+            (" a", "' a'"),
+            ("a ", "'a '"),
+            ("a\tb", "\"a\\tb\""),
+            ("\u{7}\u{8}\u{b}\u{c}\u{1b}\u{0}", "\"\\a\\b\\v\\f\\e\\0\""),
+            ("\u{7f}\u{80}\u{9f}\\\"", "\"\\x7F\\x80\\x9F\\\\\\\"\""),
+            ("\u{a0}", "\u{a0}"),
+            ("\u{1f600}", "\"\\U0001F600\""),
+            ("\u{fffd}\u{ffff}", "\"\u{fffd}\\uFFFF\""),
+            ("\u{feff}a\u{a0}", "\"\\uFEFF\\x61\\_\""),
+            ("a\u{feff}\u{a0}", "\"a\\uFEFF\u{a0}\""),
+        ] {
+            check(text, [printed, &format!("[{printed}, z]"), &format!("{printed}: v")]);
+        }
     }
 
     #[test]
-    fn quotes_only_where_needed() {
-        check("(.*)some-[regex]", "(.*)some-[regex]");
-        check("localhost:9090", "localhost:9090");
-        for word in ["", "1", "yes", "Off", "1e3", "0x1F", "0X1f", "~", "2020-01-02", "1:30", ".5", "1_000"] {
-            check(word, &format!("\"{word}\""));
+    fn texts_whose_place_matters() {
+        for (text, block, flow, key) in [
+            ("(.*)some-[regex]", "(.*)some-[regex]", "['(.*)some-[regex]', z]", "(.*)some-[regex]: v"),
+            ("localhost:9090", "localhost:9090", "['localhost:9090', z]", "localhost:9090: v"),
+            ("?x", "?x", "['?x', z]", "?x: v"),
+            ("a, b", "a, b", "['a, b', z]", "a, b: v"),
+            ("a\nb\n", "|\n  a\n  b", "[\"a\\nb\\n\", z]", "? |\n  a\n  b\n: v"),
+            ("a\nb", "|-\n  a\n  b", "[\"a\\nb\", z]", "? |-\n  a\n  b\n: v"),
+            ("a\n\n", "|+\n  a\n", "[\"a\\n\\n\", z]", "? |+\n  a\n\n: v"),
+            ("\n", "|2+\n", "[\"\\n\", z]", "? |2+\n\n: v"),
+            (" a\nb", "|2-\n   a\n  b", "[\" a\\nb\", z]", "? |2-\n   a\n  b\n: v"),
+            ("a \nb", "\"a \\nb\"", "[\"a \\nb\", z]", "? \"a \\nb\"\n: v"),
+            ("a\nb ", "\"a\\nb \"", "[\"a\\nb \", z]", "? \"a\\nb \"\n: v"),
+            ("\u{85}", "\"\\N\"", "[\"\\N\", z]", "? \"\\N\"\n: v"),
+            ("a\u{2028}b", "'a\u{2028}  b'", "['a\u{2028}    b', z]", "? 'a\u{2028}  b'\n: v"),
+            ("a\u{2029} b", "\"a\\P b\"", "[\"a\\P b\", z]", "? \"a\\P b\"\n: v"),
+            ("\u{2028}\na", "|2-\n\u{2028}\n  a", "[\"\\L\\na\", z]", "? |2-\n\u{2028}\n  a\n: v"),
+        ] {
+            check(text, [block, flow, key]);
         }
-        check("1m", "1m");
-        check("1e400", "1e400");
-        check("*a", "'*a'");
-        check("a: b", "'a: b'");
-        check("it's", "it's");
-        check("'x", "'''x'");
-        check("a\tb", "\"a\\tb\"");
-        check("a\nb\n", "|\n  a\n  b");
+    }
+
+    /// Lines are broken past column 80, but not in keys.
+    #[test]
+    fn long_lines_are_broken() {
+        let words = |word: &str, n| vec![word; n].join(" ");
+        let (a, b) = (words("word", 16), "word end");
+        check(&format!("{a} {b}"), [&format!("{a}\n  {b}"), &format!("[{a}\n    {b}, z]"), &format!("{a} {b}: v")]);
+        let quoted = |text: &str| text.replace("it's", "it''s");
+        let (a, b) = (words("# it's", 10), words("# it's", 4));
+        let (block, flow) = (format!("'{a}\n  {b}'"), format!("['{a}\n    {b}', z]"));
+        check(&format!("{a} {b}"), [&quoted(&block), &quoted(&flow), &quoted(&format!("'{a} {b}': v"))]);
+        let escaped = |text: &str| text.replace('\t', "\\t");
+        let (a, b) = (words("a\t b", 13), "a\t  end");
+        let (block, flow) = (format!("\"{a}\n  {b}\""), format!("[\"{a}\n    {b}\", z]"));
+        check(&format!("{a} {b}"), [&escaped(&block), &escaped(&flow), &escaped(&format!("\"{a} {b}\": v"))]);
+        let key = "k".repeat(129);
+        check(&key, [&key, &format!("[{key},\n  z]"), &format!("? {key}\n: v")]);
+        let names = ["source_label_name"; 4];
+        let list = Yaml::Flow([names, names].concat().iter().map(ToString::to_string).collect());
+        let tree = Yaml::Map(vec![("x".into(), Yaml::Map(vec![("f".into(), list)]))]);
+        let names = names.join(", ");
+        assert_eq!(tree.print(), format!("x:\n  f: [{names},\n    {names}]\n"));
     }
 
     #[test]
@@ -292,7 +220,9 @@ mod tests {
             ),
             ("d".into(), Yaml::Flow(vec!["x".into(), "y,z".into()])),
             ("e".into(), Yaml::Map(vec![])),
+            ("f\ng".into(), Yaml::texts(["x", "z"])),
         ]);
-        assert_eq!(tree.print(), "a:\n- b: 1\n  c:\n  - x\nd: [x, 'y,z']\ne: {}\n");
+        let text = "a:\n- b: 1\n  c:\n  - x\nd: [x, 'y,z']\ne: {}\n? |-\n  f\n  g\n: - x\n  - z\n";
+        assert_eq!(tree.print(), text);
     }
 }

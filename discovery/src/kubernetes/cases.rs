@@ -184,3 +184,59 @@ fn sources_of_objects_that_are_gone_are_those_they_had() {
         assert_eq!(group.source, source(role, &Key::new("s", "n")));
     }
 }
+
+/// The labels of containers of the targets of an object, after the address. As upstream's `buildEndpoints` and
+/// `buildEndpointSlice` set them.
+#[track_caller]
+fn check_containers(value: &Value, expected: &[&str]) {
+    let mut store = FakeObjects::default();
+    let port = |name: &str, number: u32, protocol: &str| serde_json::json!({"name": name, "containerPort": number, "protocol": protocol});
+    let pod = serde_json::json!({
+        "kind": "Pod",
+        "metadata": {"name": "p", "namespace": "s"},
+        "spec": {"containers": [
+            {"name": "a", "ports": [port("web", 80, "TCP"), port("dns", 53, "UDP")]},
+            {"name": "b", "ports": [port("", 80, "TCP")]},
+        ]},
+        "status": {"podIP": "10.0.0.1"},
+    });
+    let (kind, pod) = object(&pod).unwrap();
+    store.by_kind.insert((kind, Key::new("s", "p")), pod);
+    let (_, object) = object(value).unwrap();
+    let group = group(&object, AttachMetadata::default(), &store).unwrap();
+    let text = |labels: &Labels| {
+        let label =
+            |name: &str| labels.get(&format!("__meta_kubernetes_pod_container_{name}")).unwrap_or("-").to_owned();
+        let address = labels.get("__address__").unwrap();
+        format!("{address} {} {} {}", label("name"), label("port_name"), label("port_protocol"))
+    };
+    assert_eq!(group.targets.iter().map(text).collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn containers_are_those_of_the_ports() {
+    let reference = serde_json::json!({"kind": "Pod", "name": "p", "namespace": "s"});
+    let meta = serde_json::json!({"name": "n", "namespace": "s"});
+    let slice = |ports: Value| {
+        let endpoint = serde_json::json!({"addresses": ["10.0.0.1"], "targetRef": reference});
+        serde_json::json!({"kind": "EndpointSlice", "metadata": meta, "endpoints": [endpoint], "ports": ports})
+    };
+    // The protocol of a slice is no matter, and the second container has no name for the port.
+    check_containers(
+        &slice(serde_json::json!([{"port": 80, "protocol": "UDP"}])),
+        &["10.0.0.1:80 b - TCP", "10.0.0.1:53 a dns UDP"],
+    );
+    // A slice that leaves the port open has the pod behind it all the same.
+    check_containers(
+        &slice(serde_json::json!([{"name": "any"}])),
+        &["10.0.0.1 - - -", "10.0.0.1:80 a web TCP", "10.0.0.1:53 a dns UDP", "10.0.0.1:80 b - TCP"],
+    );
+    let subset = serde_json::json!({
+        "addresses": [{"ip": "10.0.0.1", "targetRef": reference}],
+        "ports": [{"port": 80, "protocol": "UDP"}],
+    });
+    check_containers(
+        &serde_json::json!({"kind": "Endpoints", "metadata": meta, "subsets": [subset]}),
+        &["10.0.0.1:80 b - UDP", "10.0.0.1:53 a dns UDP"],
+    );
+}

@@ -26,7 +26,7 @@ pub(crate) fn group(endpoints: &Endpoints, attach: AttachMetadata, store: &dyn O
             for (address, ready) in ready.chain(subset.not_ready_addresses.iter().map(|address| (address, "false"))) {
                 let pod = pod_of(address.target_ref.as_ref(), namespace(meta), store);
                 targets.push(target(address, port, ready, pod.as_deref(), (attach, store)));
-                behind.covered(pod, port.port);
+                behind.covered(pod, Some(port.port));
             }
         }
     }
@@ -89,18 +89,22 @@ fn target(
         set_pod(&mut labels, pod, attach, store);
         // As upstream's `buildEndpoints`: by the number of the port, since a service names ports differently than a
         // container.
-        set_matching_container(&mut labels, pod, port.port, &port.protocol);
+        set_matching_container(&mut labels, pod, port.port, Some(&port.protocol));
     }
     labels.labels()
 }
 
-/// Sets the labels of the container that has the port; of several the last wins.
-pub(crate) fn set_matching_container(labels: &mut LabelsBuilder, pod: &Pod, port: u32, protocol: &str) {
-    for (container, is_init) in containers(pod) {
-        if let Some(own) = container.ports.iter().find(|own| own.container_port == port) {
-            set_container(labels, container, is_init);
-            set_port(labels, own, protocol);
-        }
+/// Sets the labels of the container that has the port; of several the last wins. The protocol is the container's own, unless
+/// it is given.
+pub(crate) fn set_matching_container(labels: &mut LabelsBuilder, pod: &Pod, port: u32, protocol: Option<&str>) {
+    let matching = containers(pod).filter_map(|(container, is_init)| {
+        let own = container.ports.iter().find(|own| own.container_port == port)?;
+        Some((container, is_init, own))
+    });
+    // Only the last is set: what it has no value for must not be that of another container.
+    if let Some((container, is_init, own)) = matching.last() {
+        set_container(labels, container, is_init);
+        set_port(labels, own, protocol.unwrap_or(&own.protocol));
     }
 }
 
@@ -109,13 +113,13 @@ pub(crate) fn set_matching_container(labels: &mut LabelsBuilder, pod: &Pod, port
 pub(crate) struct PodsBehind(Vec<(Arc<Pod>, Vec<u32>)>);
 
 impl PodsBehind {
-    /// Records that a port of a pod is a target.
-    pub(crate) fn covered(&mut self, pod: Option<Arc<Pod>>, port: u32) {
+    /// Records that a pod, and a port of it where one is named, is a target.
+    pub(crate) fn covered(&mut self, pod: Option<Arc<Pod>>, port: Option<u32>) {
         let Some(pod) = pod else { return };
         // The same pod is the same `Arc` of the cache as long as this group is made.
         match self.0.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &pod)) {
-            Some((_, ports)) => ports.push(port),
-            None => self.0.push((pod, vec![port])),
+            Some((_, ports)) => ports.extend(port),
+            None => self.0.push((pod, port.into_iter().collect())),
         }
     }
 

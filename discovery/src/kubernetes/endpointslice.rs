@@ -33,9 +33,7 @@ pub(crate) fn group(slice: &EndpointSlice, attach: AttachMetadata, store: &dyn O
         for port in &slice.ports {
             for address in &endpoint.addresses {
                 targets.push(target(address, endpoint, port, pod.as_deref(), (attach, store)));
-                if let Some(number) = port.port {
-                    behind.covered(pod.clone(), number);
-                }
+                behind.covered(pod.clone(), port.port);
             }
         }
     }
@@ -71,6 +69,7 @@ fn target(
     (attach, store): (AttachMetadata, &dyn ObjectStore),
 ) -> Labels {
     let mut labels = LabelsBuilder::default();
+    // A slice may leave the port open, which Kubernetes reads as any; the address then stands alone.
     labels.set(ADDRESS, port.port.map_or_else(|| address.to_owned(), |port| host_port(address, port)));
     let conditions = &endpoint.conditions;
     let number = port.port.map(|port| port.to_string());
@@ -107,7 +106,8 @@ fn target(
     if let Some(pod) = pod {
         set_pod(&mut labels, pod, attach, store);
         if let Some(number) = port.port {
-            set_matching_container(&mut labels, pod, number, port.protocol.as_deref().unwrap_or_default());
+            // Unlike that of an Endpoints object, the protocol of a slice is not the container's, in `buildEndpointSlice`.
+            set_matching_container(&mut labels, pod, number, None);
         }
     }
     labels.labels()

@@ -15,6 +15,7 @@ pub(crate) fn label(name: &str) -> String {
 
 /// Sets `__meta_kubernetes_<name>`, unless the value is empty.
 pub(crate) fn set(labels: &mut LabelsBuilder, name: &str, value: &str) {
+    // A label set holds no empty values: to relabelling an empty label is a missing one.
     if !value.is_empty() {
         labels.set(&label(name), value);
     }
@@ -22,6 +23,7 @@ pub(crate) fn set(labels: &mut LabelsBuilder, name: &str, value: &str) {
 
 /// Makes a part of a label name of a key of Kubernetes: other characters become underscores.
 pub(crate) fn sanitise(key: &str) -> String {
+    // `strutil.SanitizeLabelName`, whatever names the job allows: `a.b` and `a-b` become one label.
     key.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect()
 }
 
@@ -36,6 +38,7 @@ pub(crate) fn set_maps(labels: &mut LabelsBuilder, prefix: &str, meta: &ObjectMe
         for (key, value) in map.iter().flatten() {
             let key = sanitise(key);
             set(labels, &format!("{prefix}_{what}_{key}"), value);
+            // An empty value leaves no label of its own; only this one tells that the object has the key.
             set(labels, &format!("{prefix}_{what}present_{key}"), "true");
         }
     }

@@ -43,6 +43,7 @@ trimmed!(pub(crate) NodeAddress {
 });
 trimmed!(pub(crate) DaemonEndpoints { kubelet_endpoint: DaemonEndpoint });
 trimmed!(pub(crate) DaemonEndpoint {
+    // The one field of these objects that Kubernetes writes with a capital letter.
     #[serde(rename = "Port")]
     port: u32,
 });
@@ -80,6 +81,7 @@ trimmed!(pub(crate) SliceEndpoint {
     target_ref: Option<TargetRef>,
     deprecated_topology: BTreeMap<String, String>,
 });
+// Options throughout, since a condition that is not known gives no label, while `false` does.
 trimmed!(pub(crate) SliceConditions { ready: Option<bool>, serving: Option<bool>, terminating: Option<bool> });
 trimmed!(pub(crate) SlicePort {
     name: Option<String>,
@@ -95,6 +97,7 @@ trimmed!(pub(crate) IngressHttp { paths: Vec<IngressPath> });
 trimmed!(pub(crate) IngressPath { path: String });
 trimmed!(pub(crate) IngressTls { hosts: Vec<String> });
 
+// Of these the owner alone matters, which leads on from the owner of a pod.
 trimmed!(pub(crate) ReplicaSet { metadata: ObjectMeta });
 trimmed!(pub(crate) Job { metadata: ObjectMeta });
 

@@ -76,6 +76,7 @@ pub(crate) fn set_port(labels: &mut LabelsBuilder, port: &ContainerPort, protoco
 /// The labels that a pod gives to its own targets and to those of endpoints that lead to it.
 pub(crate) fn set_pod(labels: &mut LabelsBuilder, pod: &Pod, attach: AttachMetadata, store: &dyn ObjectStore) {
     let ready = pod.status.conditions.iter().find(|condition| condition.kind == "Ready");
+    // `unknown` as in upstream's `podReady`; the condition itself may say `Unknown`, too.
     let ready = ready.map_or_else(|| "unknown".to_owned(), |condition| condition.status.to_lowercase());
     set(labels, "pod_name", name(&pod.metadata));
     set(labels, "pod_ip", &pod.status.pod_ip);

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::Batch;
-use crate::Histogram;
+use crate::{Histogram, Timestamp};
 
 /// Samples of one series that follow one another, all of one kind.
 #[derive(Clone, Copy, Debug)]
 pub struct SampleChunk<'b> {
-    /// Ascending, at least one; milliseconds since the epoch.
-    pub timestamps_ms: &'b [i64],
+    /// Ascending, at least one.
+    pub timestamps: &'b [Timestamp],
     /// One for each timestamp.
     pub samples: ChunkSamples<'b>,
 }
@@ -34,7 +34,7 @@ pub fn chunks(series: &Batch, samples_max: usize) -> impl Iterator<Item = Sample
     assert!(column.present.is_none(), "BUG: a series with absent slots");
     let (mut at, mut histograms_before) = (0, 0);
     std::iter::from_fn(move || {
-        let times = &series.timestamps_ms[at..];
+        let times = &series.timestamps[at..];
         if times.is_empty() {
             return None;
         }
@@ -52,7 +52,7 @@ pub fn chunks(series: &Batch, samples_max: usize) -> impl Iterator<Item = Sample
         };
         histograms_before += if in_a_row > 0 { len } else { 0 };
         at += len;
-        Some(SampleChunk { timestamps_ms: &times[..len], samples })
+        Some(SampleChunk { timestamps: &times[..len], samples })
     })
 }
 
@@ -70,21 +70,21 @@ mod tests {
             histograms: histograms.collect(),
             ..Column::default()
         };
-        let timestamps_ms = (0..kinds.len() as i64).collect();
-        let series = Batch { timestamps_ms, columns: vec![column], ..Batch::default() };
+        let timestamps = (0..kinds.len() as i64).map(Timestamp).collect();
+        let series = Batch { timestamps, columns: vec![column], ..Batch::default() };
         let shown = |chunk: SampleChunk<'_>| {
-            let first = chunk.timestamps_ms[0];
+            let first = chunk.timestamps[0].0;
             let kind = match chunk.samples {
                 ChunkSamples::Floats(values) => {
-                    assert_eq!((values.len(), values[0] as i64), (chunk.timestamps_ms.len(), first));
+                    assert_eq!((values.len(), values[0] as i64), (chunk.timestamps.len(), first));
                     'f'
                 }
                 ChunkSamples::Histograms(histograms) => {
-                    assert_eq!((histograms.len(), i64::from(histograms[0].0)), (chunk.timestamps_ms.len(), first));
+                    assert_eq!((histograms.len(), i64::from(histograms[0].0)), (chunk.timestamps.len(), first));
                     'h'
                 }
             };
-            format!("{first}:{}{kind}", chunk.timestamps_ms.len())
+            format!("{first}:{}{kind}", chunk.timestamps.len())
         };
         chunks(&series, samples_max).map(shown).collect::<Vec<_>>().join(" ")
     }

@@ -9,7 +9,7 @@ mod merged;
 
 use std::sync::Arc;
 
-use crate::{Histogram, Labels, Matcher, MetricId, SourceId};
+use crate::{Histogram, Labels, Matcher, MetricId, SourceId, Timestamp};
 
 pub use hints::{GroupingHint, ReadHints, SamplesNeeded, SeriesOrder};
 pub use merged::MergedQuerier;
@@ -17,10 +17,10 @@ pub use merged::MergedQuerier;
 /// What is asked for by one selector.
 #[derive(Clone, Copy, Debug)]
 pub struct Selection<'a> {
-    /// The first millisecond wanted.
-    pub start_ms: i64,
-    /// The last millisecond wanted; both ends are included.
-    pub end_ms: i64,
+    /// The first time wanted.
+    pub start: Timestamp,
+    /// The last time wanted; both ends are included.
+    pub end: Timestamp,
     /// All must hold; a matcher sees a missing label as the empty string.
     pub matchers: &'a [Matcher],
 }
@@ -36,8 +36,8 @@ pub struct Batch {
     pub source_id: Option<SourceId>,
     /// Labels that all its series have, unless they have one of that name themselves.
     pub source: Labels,
-    /// Ascending, no two equal; milliseconds since the epoch.
-    pub timestamps_ms: Vec<i64>,
+    /// Ascending, no two equal.
+    pub timestamps: Vec<Timestamp>,
     /// The chosen series, each with one slot per timestamp.
     pub columns: Vec<Column>,
 }
@@ -57,9 +57,9 @@ pub struct Column {
     pub present: Option<Vec<u64>>,
     /// Slots whose sample is a histogram, ascending, each present. A stale marker is a float also among histograms.
     pub histograms: Vec<(u32, Arc<Histogram>)>,
-    /// Slots whose sample says since when it counts, ascending, each present: (slot, milliseconds since the epoch,
-    /// never 0). It is a sample of that time with the value zero, as far as `rate` and related functions go.
-    pub start_times_ms: Vec<(u32, i64)>,
+    /// Slots whose sample says since when it counts, ascending, each present: the slot, and since when (never
+    /// [`Timestamp::EPOCH`]). It is a sample of that time with the value zero, as far as `rate` and related functions go.
+    pub start_times: Vec<(u32, Timestamp)>,
 }
 
 impl Batch {
@@ -72,16 +72,16 @@ impl Batch {
     /// Its series one by one, without the slots at which a series has no sample, and with their whole label sets. Series
     /// without any sample are left out.
     pub fn into_series(self) -> impl Iterator<Item = Batch> {
-        let Self { source, timestamps_ms, columns, .. } = self;
+        let Self { source, timestamps, columns, .. } = self;
         let whole = columns.into_iter().map(move |mut column| {
             // The labels of source and metric are joined once per series, not per sample.
             if !source.is_empty() {
                 column.metric = source.joined(&column.metric);
             }
-            let timestamps_ms = column.drop_absent(&timestamps_ms);
-            Batch { timestamps_ms, columns: vec![column], ..Batch::default() }
+            let timestamps = column.drop_absent(&timestamps);
+            Batch { timestamps, columns: vec![column], ..Batch::default() }
         });
-        whole.filter(|batch| !batch.timestamps_ms.is_empty())
+        whole.filter(|batch| !batch.timestamps.is_empty())
     }
 
     /// Merges batches of one series, each as [`Batch::into_series`] makes them: of several samples at one time that of the
@@ -91,22 +91,22 @@ impl Batch {
         if batches.len() < 2 {
             return batches.pop();
         }
-        let slots = |(batch, i): (&Batch, u32)| -> Vec<(i64, u32, u32)> {
-            batch.timestamps_ms.iter().zip(0..).map(|(ts_ms, slot)| (*ts_ms, i, slot)).collect()
+        let slots = |(batch, i): (&Batch, u32)| -> Vec<(Timestamp, u32, u32)> {
+            batch.timestamps.iter().zip(0..).map(|(ts, slot)| (*ts, i, slot)).collect()
         };
-        let mut samples: Vec<(i64, u32, u32)> = batches.iter().zip(0..).flat_map(slots).collect();
+        let mut samples: Vec<(Timestamp, u32, u32)> = batches.iter().zip(0..).flat_map(slots).collect();
         // Stable, so that samples of one time stay in the order of their batches; and fast, since each batch is a sorted run.
-        samples.sort_by_key(|(ts_ms, ..)| *ts_ms);
-        samples.dedup_by_key(|(ts_ms, ..)| *ts_ms);
+        samples.sort_by_key(|(ts, ..)| *ts);
+        samples.dedup_by_key(|(ts, ..)| *ts);
         let mut merged = Column { metric: batches[0].columns[0].metric.clone(), ..Column::default() };
         for ((_, i, slot), merged_slot) in samples.iter().zip(0..) {
             let column = &batches[*i as usize].columns[0];
             merged.values.push(column.values[*slot as usize]);
             merged.histograms.extend(at_slot(&column.histograms, *slot).map(|one| (merged_slot, Arc::clone(one))));
-            merged.start_times_ms.extend(at_slot(&column.start_times_ms, *slot).map(|ms| (merged_slot, *ms)));
+            merged.start_times.extend(at_slot(&column.start_times, *slot).map(|start| (merged_slot, *start)));
         }
-        let timestamps_ms = samples.iter().map(|(ts_ms, ..)| *ts_ms).collect();
-        Some(Batch { timestamps_ms, columns: vec![merged], ..Batch::default() })
+        let timestamps = samples.iter().map(|(ts, ..)| *ts).collect();
+        Some(Batch { timestamps, columns: vec![merged], ..Batch::default() })
     }
 }
 
@@ -123,13 +123,13 @@ impl Column {
     }
 
     /// Removes the slots that hold no sample, and returns the timestamps of those that do.
-    fn drop_absent(&mut self, timestamps_ms: &[i64]) -> Vec<i64> {
+    fn drop_absent(&mut self, timestamps: &[Timestamp]) -> Vec<Timestamp> {
         // Without a bitmap every slot holds a sample.
-        let Some(present) = self.present.take() else { return timestamps_ms.to_vec() };
+        let Some(present) = self.present.take() else { return timestamps.to_vec() };
         // Slots move to the front: the new place of each is the number of present ones before it.
-        let mut moved = vec![0u32; timestamps_ms.len()];
+        let mut moved = vec![0u32; timestamps.len()];
         let mut kept = Vec::new();
-        for (i, ts) in timestamps_ms.iter().enumerate() {
+        for (i, ts) in timestamps.iter().enumerate() {
             if present[i / 64] >> (i % 64) & 1 == 1 {
                 moved[i] = kept.len() as u32;
                 // In place: the target is never behind the slot that is read.
@@ -139,7 +139,7 @@ impl Column {
         }
         self.values.truncate(kept.len());
         self.histograms.iter_mut().for_each(|(slot, _)| *slot = moved[*slot as usize]);
-        self.start_times_ms.iter_mut().for_each(|(slot, _)| *slot = moved[*slot as usize]);
+        self.start_times.iter_mut().for_each(|(slot, _)| *slot = moved[*slot as usize]);
         kept
     }
 }

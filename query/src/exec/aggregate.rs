@@ -241,6 +241,8 @@ mod tests {
     use std::collections::BTreeMap;
     use std::sync::Arc;
 
+    use model::Timestamp;
+
     use crate::promqltest::Store;
     use crate::{Engine, EngineOptions, Error, MemoryPool, QueryOptions, StillWanted, Value};
 
@@ -248,13 +250,15 @@ mod tests {
         let mut store = Store::default();
         for i in 0..40 {
             let line = format!("hits_total{{pod=\"p{i}\", zone=\"z{}\"}} {i}+{}x20", i % 3, 1 + i % 7);
-            store.load_line(&line, (0, 30_000)).unwrap();
+            store.load_line(&line, (Timestamp(0), 30_000)).unwrap();
         }
         store
     }
 
-    fn range(engine: &Engine, query: &str) -> BTreeMap<String, Vec<(i64, f64)>> {
-        let result = engine.range(&store(), query, 60_000, 600_000, 45_000, &QueryOptions::default()).unwrap();
+    fn range(engine: &Engine, query: &str) -> BTreeMap<String, Vec<(Timestamp, f64)>> {
+        let result = engine
+            .range(&store(), query, Timestamp(60_000), Timestamp(600_000), 45_000, &QueryOptions::default())
+            .unwrap();
         let Value::Matrix(series) = result.value else { panic!("{query} yields no matrix") };
         series.into_iter().map(|s| (s.labels.to_string(), s.points)).collect()
     }
@@ -272,7 +276,7 @@ mod tests {
             ("avg by (zone) (rate(hits_total[2m]))", |v| v.iter().sum::<f64>() / v.len() as f64),
             ("count by (zone) (rate(hits_total[2m]))", |v| v.len() as f64),
         ] {
-            let mut expected: BTreeMap<String, BTreeMap<i64, Vec<f64>>> = BTreeMap::new();
+            let mut expected: BTreeMap<String, BTreeMap<Timestamp, Vec<f64>>> = BTreeMap::new();
             for (labels, points) in &rates {
                 let group = expected.entry(format!("{{zone={}}}", zone(labels))).or_default();
                 points.iter().for_each(|(ts, v)| group.entry(*ts).or_default().push(*v));
@@ -290,7 +294,7 @@ mod tests {
 
     #[test]
     fn series_of_one_name_may_be_given_several() {
-        let run = |query: &str| Engine::default().instant(&store(), query, 60_000, &QueryOptions::default());
+        let run = |query: &str| Engine::default().instant(&store(), query, Timestamp(60_000), &QueryOptions::default());
         let error = run("sum(-count_values(\"__name__\", hits_total))").unwrap_err();
         assert_eq!(error.to_string(), "vector cannot contain metrics with the same labelset");
         assert!(run("sum(-count_values(\"value\", hits_total))").is_ok());
@@ -299,7 +303,7 @@ mod tests {
     #[test]
     fn deep_queries_do_not_exhaust_the_stack() {
         let engine = Engine::default();
-        let run = |query: &str| engine.instant(&store(), query, 60_000, &QueryOptions::default());
+        let run = |query: &str| engine.instant(&store(), query, Timestamp(60_000), &QueryOptions::default());
         let chain = |n: usize| vec!["hits_total"; n].join(" or ");
         let nested = |n: usize| format!("{}hits_total{}", "abs(".repeat(n), ")".repeat(n));
         assert!(run(&nested(190)).is_ok());
@@ -315,7 +319,7 @@ mod tests {
         let run = |memory: &Arc<MemoryPool>, query: &str| {
             let memory = Arc::clone(memory);
             let engine = Engine::new(EngineOptions { memory, threads: 2, ..EngineOptions::default() });
-            engine.range(&store(), query, 0, 600_000, 1_000, &QueryOptions::default())
+            engine.range(&store(), query, Timestamp(0), Timestamp(600_000), 1_000, &QueryOptions::default())
         };
         // Of 40 series with 601 steps the sum holds some at a time, the bare selector all.
         let memory = Arc::new(MemoryPool::new(usize::MAX, 300_000));
@@ -341,7 +345,7 @@ mod tests {
             // The values of 40 series at 601 steps are 192 kB, in lists that grow twice that; as series, that and more.
             let memory = Arc::new(MemoryPool::new(usize::MAX, 520_000));
             let engine = Engine::new(EngineOptions { memory, threads: 1, ..EngineOptions::default() });
-            engine.range(&store(), query, 0, 600_000, 1_000, &QueryOptions::default())
+            engine.range(&store(), query, Timestamp(0), Timestamp(600_000), 1_000, &QueryOptions::default())
         };
         assert!(run("quantile(0.9, hits_total)").is_ok());
         assert!(matches!(run("quantile(0.9, hits_total or none)"), Err(Error::QueryMemory { .. })));
@@ -351,7 +355,14 @@ mod tests {
     fn limits_stop_a_query() {
         let options = |max_samples| EngineOptions { max_samples, ..EngineOptions::default() };
         let run = |max_samples, query: &str, options_of_query: &QueryOptions| {
-            Engine::new(options(max_samples)).range(&store(), query, 0, 600_000, 30_000, options_of_query)
+            Engine::new(options(max_samples)).range(
+                &store(),
+                query,
+                Timestamp(0),
+                Timestamp(600_000),
+                30_000,
+                options_of_query,
+            )
         };
         let plain = QueryOptions::default();
         // A batch of 3 columns and 1 group fit where 40 series do not.

@@ -162,7 +162,7 @@ impl Evaluator<'_> {
         self.stream(arg, grid, &mut |mut series| {
             for step in 0..grid.len {
                 if series.has(step) {
-                    series.values[step] = grid.time(step) as f64 / 1000.0;
+                    series.values[step] = grid.time(step).as_seconds();
                 }
             }
             series.histograms.clear();
@@ -174,7 +174,7 @@ impl Evaluator<'_> {
         let lone = |values| vec![Series::of_floats(Labels::empty(), false, values)];
         match call.function.body {
             Body::Vector => Ok(lone(self.scalar(call.args[0], grid)?)),
-            Body::Date(f) => Ok(lone((0..grid.len).map(|i| f(grid.time(i).div_euclid(1000))).collect())),
+            Body::Date(f) => Ok(lone((0..grid.len).map(|i| f(grid.time(i).0.div_euclid(1000))).collect())),
             Body::Absent | Body::AbsentOverTime => self.absent(call.args[0], grid),
             Body::Sort(order) => self.sort((id, call), order, grid),
             Body::LabelReplace => self.label_replace(call, grid),
@@ -241,10 +241,10 @@ impl Evaluator<'_> {
         let constant = |value: f64| Ok(vec![value; grid.len]);
         match call.function.body {
             Body::Pi => constant(std::f64::consts::PI),
-            Body::Time => Ok((0..grid.len).map(|i| grid.time(i) as f64 / 1000.0).collect()),
-            Body::Start => constant(self.query.times.start_ms as f64 / 1000.0),
-            Body::End => constant(self.query.times.end_ms as f64 / 1000.0),
-            Body::Range_ => constant((self.query.times.end_ms - self.query.times.start_ms) as f64 / 1000.0),
+            Body::Time => Ok((0..grid.len).map(|i| grid.time(i).as_seconds()).collect()),
+            Body::Start => constant(self.query.times.start.as_seconds()),
+            Body::End => constant(self.query.times.end.as_seconds()),
+            Body::Range_ => constant(self.query.times.range_seconds()),
             Body::Step => constant(self.query.times.step_ms as f64 / 1000.0),
             Body::MaxOf | Body::MinOf => {
                 let (a, b) = (self.scalar(call.args[0], grid)?, self.scalar(call.args[1], grid)?);

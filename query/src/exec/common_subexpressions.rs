@@ -138,7 +138,7 @@ mod tests {
 
     use parking_lot::Mutex;
 
-    use model::{Matcher, Parts, Querier};
+    use model::{Matcher, Parts, Querier, Timestamp};
     use proptest::prelude::*;
 
     use crate::options::Times;
@@ -172,7 +172,7 @@ mod tests {
     fn run(engine: &Engine, store: &dyn Querier, (text, expr): (&str, &Expr)) -> (Result<QueryResult, Error>, Stats) {
         let stats = Arc::new(Mutex::new(Stats::default()));
         let options = QueryOptions { stats: Some(Arc::clone(&stats)), per_step_stats: true, ..QueryOptions::default() };
-        let times = Times { start_ms: 420_000, end_ms: 840_000, step_ms: 60_000 };
+        let times = Times { start: Timestamp(420_000), end: Timestamp(840_000), step_ms: 60_000 };
         let result = engine.run(store, (text, expr.clone()), times, &options);
         let stats = stats.lock().clone();
         (result, stats)
@@ -224,8 +224,8 @@ mod tests {
     fn equal_expressions_are_read_once() {
         let mut inner = Store::default();
         for i in 0..40 {
-            inner.load_line(&format!("x_total{{i=\"{i}\"}} {i}+{i}x40"), (0, 30_000)).unwrap();
-            inner.load_line(&format!("x{{i=\"{i}\"}} {i}+{i}x40"), (0, 30_000)).unwrap();
+            inner.load_line(&format!("x_total{{i=\"{i}\"}} {i}+{i}x40"), (Timestamp(0), 30_000)).unwrap();
+            inner.load_line(&format!("x{{i=\"{i}\"}} {i}+{i}x40"), (Timestamp(0), 30_000)).unwrap();
         }
         let store = Wrapped(inner, AtomicUsize::new(0));
         for (query, reads) in [
@@ -255,7 +255,7 @@ mod tests {
     fn what_is_kept_gives_way() {
         let mut store = Store::default();
         for i in 0..40 {
-            store.load_line(&format!("x_total{{i=\"{i}\"}} {i}+{i}x40"), (0, 30_000)).unwrap();
+            store.load_line(&format!("x_total{{i=\"{i}\"}} {i}+{i}x40"), (Timestamp(0), 30_000)).unwrap();
         }
         let store = Wrapped(store, AtomicUsize::new(0));
         let run = |query: &str, most: usize, is_apart: bool| {

@@ -1,5 +1,7 @@
 //! `anchored` and `smoothed` selectors: ranges that include samples beyond their bounds, and interpolated values.
 
+use model::Timestamp;
+
 use super::evaluator::{Evaluator, Sink};
 use super::scan::ScanOf;
 use crate::Error;
@@ -24,14 +26,14 @@ impl Evaluator<'_> {
         self.batches(self.wanted_smoothed(of, &ends), &mut |batch| {
             // The samples of the lookback, and those as far ahead: the bounds in between are found in each window by
             // `between`.
-            let windows = reaching(&batch.timestamps_ms, &ends, self.query.lookback_ms, reach);
+            let windows = reaching(&batch.timestamps, &ends, self.query.lookback_ms, reach);
             for column in &batch.columns {
-                dense.load(&batch.timestamps_ms, column, Look::default());
+                dense.load(&batch.timestamps, column, Look::default());
                 self.account_work(ends.len())?;
                 let mut series =
                     Series::of_floats(self.labels_of(&batch, column)?, false, Vec::with_capacity(ends.len()));
                 for (step, (window, end)) in windows.iter().zip(&ends).enumerate() {
-                    let (ts, values) = dense.slice(&batch.timestamps_ms, column, *window);
+                    let (ts, values) = dense.slice(&batch.timestamps, column, *window);
                     series.values.push(between(ts, values, *end));
                     let histograms = dense.histograms(*window);
                     // Histograms are interpolated with histograms only.
@@ -55,7 +57,7 @@ impl Evaluator<'_> {
         &self,
         scan: &Scan,
         (histograms, mixed): (&[Timed], bool),
-        end_ms: i64,
+        end: Timestamp,
         (step, series): (usize, &mut Series),
     ) {
         let mut annotations = AnnotationList::default();
@@ -63,21 +65,21 @@ impl Evaluator<'_> {
             series.values[step] = ABSENT;
             annotations.add(Annotation::MixedRange);
         } else {
-            let histogram = histogram_rate::smoothed(histograms, end_ms, &mut annotations);
+            let histogram = histogram_rate::smoothed(histograms, end, &mut annotations);
             series.histograms.extend(histogram.map(|histogram| (step as u32, histogram)));
         }
         self.annotate_all(scan.span, series.labels.name(), &mut annotations);
     }
 }
 
-fn between(ts: &[i64], values: &[f64], at_ms: i64) -> f64 {
-    let after = ts.partition_point(|t| *t <= at_ms);
+fn between(ts: &[Timestamp], values: &[f64], at: Timestamp) -> f64 {
+    let after = ts.partition_point(|t| *t <= at);
     // A value is never extrapolated backwards.
     let Some(before) = after.checked_sub(1) else { return ABSENT };
     match ts.get(after) {
         // A sample exactly at the time is the value itself.
-        Some(next) if ts[before] < at_ms => {
-            let share = (at_ms - ts[before]) as f64 / (next - ts[before]) as f64;
+        Some(next) if ts[before] < at => {
+            let share = (at - ts[before]) as f64 / (*next - ts[before]) as f64;
             values[before] + (values[after] - values[before]) * share
         }
         _ => values[before],
@@ -85,10 +87,10 @@ fn between(ts: &[i64], values: &[f64], at_ms: i64) -> f64 {
 }
 
 /// The samples of an extended range as a result: those between the bounds, and an interpolated one at each bound.
-pub(super) fn points(window: &Window<'_>) -> Vec<(i64, f64)> {
+pub(super) fn points(window: &Window<'_>) -> Vec<(Timestamp, f64)> {
     // A bare range has no function that makes it a counter: falls are interpolated.
     let Some(edges) = window.edges(false) else { return Vec::new() };
     let inner = window.ts[edges.inner.clone()].iter().copied().zip(window.values[edges.inner].iter().copied());
-    let left = (window.start_ms, edges.left.value);
-    [left].into_iter().chain(inner).chain([(window.end_ms, edges.right.value)]).collect()
+    let left = (window.start, edges.left.value);
+    [left].into_iter().chain(inner).chain([(window.end, edges.right.value)]).collect()
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use model::labels::sort_by_labels;
 use model::labels::{INSTANCE, JOB, METRIC_NAME};
-use model::{Labels, LabelsBuilder, MatchOp, Matcher};
+use model::{Labels, LabelsBuilder, MatchOp, Matcher, Timestamp};
 
 use super::evaluator::Evaluator;
 use super::messages::{format_labels, truncated};
@@ -228,10 +228,10 @@ impl Evaluator<'_> {
 
     /// The time at which info series are read for each step: that of the step, unless all selectors of the base have the same
     /// `@` and `offset`.
-    fn reference_times(&self, id: NodeId, grid: &Grid) -> Vec<i64> {
-        let mut times: Vec<i64> = (0..grid.len).map(|i| grid.time(i)).collect();
+    fn reference_times(&self, id: NodeId, grid: &Grid) -> Vec<Timestamp> {
+        let mut times: Vec<Timestamp> = (0..grid.len).map(|i| grid.time(i)).collect();
         match sample_times(self.query.plan, id) {
-            SampleTimes::Fixed(ms) => times.fill(ms),
+            SampleTimes::Fixed(time) => times.fill(time),
             SampleTimes::Shifted(offset_ms) => times.iter_mut().for_each(|t| *t = t.saturating_sub(offset_ms)),
             SampleTimes::None | SampleTimes::Various => {}
         }

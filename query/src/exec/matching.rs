@@ -454,6 +454,8 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use model::Timestamp;
+
     use crate::promqltest::Store;
     use crate::{Engine, EngineOptions, Error, QueryOptions, StillWanted, Value};
 
@@ -462,10 +464,10 @@ mod tests {
         let mut store = Store::default();
         for i in 0..infos {
             let line = format!("info{{instance=\"a\", v=\"{i}\"}} {}1", "_x".repeat(i).replace('x', " "));
-            store.load_line(&line, (0, 60_000)).unwrap();
+            store.load_line(&line, (Timestamp(0), 60_000)).unwrap();
         }
         for i in 0..series {
-            store.load_line(&format!("m{{instance=\"a\", i=\"{i}\"}} {i}x{infos}"), (0, 60_000)).unwrap();
+            store.load_line(&format!("m{{instance=\"a\", i=\"{i}\"}} {i}x{infos}"), (Timestamp(0), 60_000)).unwrap();
         }
         store
     }
@@ -473,7 +475,7 @@ mod tests {
     fn range(store: &Store, query: &str, options: &QueryOptions) -> Result<Value, Error> {
         let engine = Engine::new(EngineOptions { threads: 1, ..EngineOptions::default() });
         let options = QueryOptions { lookback_delta_ms: Some(60_000), ..options.clone() };
-        engine.range(store, query, 0, 1_199_000, 1_000, &options).map(|result| result.value)
+        engine.range(store, query, Timestamp(0), Timestamp(1_199_000), 1_000, &options).map(|result| result.value)
     }
 
     #[test]
@@ -483,7 +485,7 @@ mod tests {
         assert_eq!(series.len(), 60);
         for one in &series {
             let version: i64 = one.labels.value("v").parse().unwrap();
-            assert!(one.points.iter().all(|(ts, _)| (ts - 1).div_euclid(60_000) + 1 - version <= 1), "{one:?}");
+            assert!(one.points.iter().all(|(ts, _)| (*ts - 1).0.div_euclid(60_000) + 1 - version <= 1), "{one:?}");
         }
         assert_eq!(series.iter().map(|one| one.points.len()).sum::<usize>(), 3 * 1_200);
     }

@@ -111,6 +111,8 @@ impl Evaluator<'_> {
 
 #[cfg(test)]
 mod tests {
+    use model::Timestamp;
+
     use crate::promqltest::Store;
     use crate::{Engine, EngineOptions, QueryOptions, Value};
 
@@ -121,7 +123,8 @@ mod tests {
         let increase = |engine: bool, query: Option<bool>| {
             let engine = Engine::new(EngineOptions { use_start_timestamps: engine, ..EngineOptions::default() });
             let options = QueryOptions { use_start_timestamps: query, ..QueryOptions::default() };
-            let result = engine.instant(&store, "increase(a_total[2m] anchored)", 240_000, &options).unwrap();
+            let result =
+                engine.instant(&store, "increase(a_total[2m] anchored)", Timestamp(240_000), &options).unwrap();
             let Value::Vector(samples) = result.value else { panic!("a vector") };
             samples[0].value
         };
@@ -135,7 +138,10 @@ mod tests {
         store.load_script("load 1m\n  a_total 0+1x5\n  b{__type__=\"counter\"} 0+1x5\n  c{__type__=\"gauge\"} 0+1x5\n");
         let infos = |features: &[&str], name: &str| {
             let engine = Engine::new(EngineOptions::default().with_features(features.iter().copied()));
-            engine.instant(&store, &format!("rate({name}[5m])"), 240_000, &QueryOptions::default()).unwrap().infos
+            engine
+                .instant(&store, &format!("rate({name}[5m])"), Timestamp(240_000), &QueryOptions::default())
+                .unwrap()
+                .infos
         };
         let typed = ["type-and-unit-labels"];
         let by_type = |kind: &str, name: &str| {

@@ -67,14 +67,14 @@ use crate::window::Grid;
 impl Evaluator<'_> {
     /// The result of the query.
     pub(crate) fn value(&self, grid: &Grid, form: Form) -> Result<Value, Error> {
-        let (id, ts_ms) = (Plan::ROOT, grid.start_ms);
+        let (id, ts) = (Plan::ROOT, grid.start);
         let node = self.node(id);
         match (node.value_type, form) {
             (Type::String, _) => match &node.kind {
-                NodeKind::String(value) => Ok(Value::String { ts_ms, value: value.lossy().into_owned() }),
-                _ => Ok(Value::String { ts_ms, value: String::new() }),
+                NodeKind::String(value) => Ok(Value::String { ts, value: value.lossy().into_owned() }),
+                _ => Ok(Value::String { ts, value: String::new() }),
             },
-            (Type::Scalar, Form::Vector) => Ok(Value::Scalar { ts_ms, value: self.scalar(id, grid)?[0] }),
+            (Type::Scalar, Form::Vector) => Ok(Value::Scalar { ts, value: self.scalar(id, grid)?[0] }),
             (Type::Scalar, Form::Matrix) => {
                 let values = self.scalar(id, grid)?;
                 let points = values.iter().enumerate().map(|(i, v)| (grid.time(i), *v)).collect();
@@ -85,7 +85,7 @@ impl Evaluator<'_> {
             (Type::Vector, Form::Vector) if self.is_distinct(id, grid) => self.unordered(id, grid),
             (Type::Vector, _) => {
                 let series = self.cleaned(self.vector(id, grid)?)?;
-                Ok(if form == Form::Vector { as_vector(series, ts_ms) } else { as_matrix(series, grid) })
+                Ok(if form == Form::Vector { as_vector(series, ts) } else { as_matrix(series, grid) })
             }
         }
     }
@@ -99,7 +99,7 @@ impl Evaluator<'_> {
             if std::mem::take(&mut series.drop_name) {
                 series.labels = without_name(&series.labels);
             }
-            samples.extend(as_sample(series, grid.start_ms));
+            samples.extend(as_sample(series, grid.start));
             Ok(())
         };
         self.measured_stream(id, &mut sink, |sink| self.stream_partitioned((id, None), grid, sink))?;

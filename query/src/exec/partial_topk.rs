@@ -113,7 +113,7 @@ mod tests {
 
     use parking_lot::Mutex;
 
-    use model::{BatchSink, PartReader, Parts, QuerierError};
+    use model::{BatchSink, PartReader, Parts, QuerierError, Timestamp};
     use proptest::prelude::*;
 
     use crate::promqltest::Store;
@@ -169,7 +169,7 @@ mod tests {
 
     fn store(series: &[(usize, [usize; 5])]) -> Store {
         let mut store = Store::default();
-        let mut load = |line: &str| store.load_line(line, (0, 60_000)).unwrap();
+        let mut load = |line: &str| store.load_line(line, (Timestamp(0), 60_000)).unwrap();
         load("k 1 0 2 9 3");
         for (i, (group, cells)) in series.iter().enumerate() {
             let cells: Vec<&str> = cells.iter().map(|cell| CELLS[*cell]).collect();
@@ -197,8 +197,8 @@ mod tests {
             let engine = Engine::new(EngineOptions { experimental_functions: true, threads, ..EngineOptions::default() });
             let told = |query: &str| {
                 let options = QueryOptions::default();
-                let instants = (0..5).map(|i| engine.instant(&store, query, i * 60_000, &options));
-                let range = engine.range(&store, query, 0, 240_000, 60_000, &options);
+                let instants = (0..5).map(|i| engine.instant(&store, query, Timestamp(i * 60_000), &options));
+                let range = engine.range(&store, query, Timestamp(0), Timestamp(240_000), 60_000, &options);
                 let results = instants.chain([range]).map(|result| match result {
                     Ok(result) => format!("{:?} {:?} {:?}", result.value, result.warnings, result.infos),
                     Err(error) => error.to_string(),
@@ -217,7 +217,7 @@ mod tests {
         for i in 0..400 {
             let v = (i * i * 31 + 7) % 401;
             let line = format!("x_total{{i=\"{i}\", g=\"{}\"}} {v}+{v}x20", i % 2);
-            store.load_line(&line, (0, 30_000)).unwrap();
+            store.load_line(&line, (Timestamp(0), 30_000)).unwrap();
         }
         let run = |query: &str| {
             // Of all series only the samples would be twice that.
@@ -230,7 +230,7 @@ mod tests {
             };
             let stats = Arc::new(Mutex::new(Stats::default()));
             let options = QueryOptions { stats: Some(Arc::clone(&stats)), ..QueryOptions::default() };
-            let result = Engine::new(engine).range(&store, query, 0, 600_000, 1_000, &options);
+            let result = Engine::new(engine).range(&store, query, Timestamp(0), Timestamp(600_000), 1_000, &options);
             result.map(|result| {
                 assert_eq!(memory.used(), result.value.bytes(), "{query}");
                 let stats = stats.lock();

@@ -230,6 +230,7 @@ impl Drop for Projection {
 
 #[cfg(test)]
 mod tests {
+    use model::Timestamp;
     use proptest::prelude::*;
 
     use super::*;
@@ -300,7 +301,7 @@ mod tests {
                 let labels = Labels::from_pairs(pairs.iter().copied());
                 let values = values.map(|v| v.to_string()).join(" ");
                 if !labels.is_empty() {
-                    store.load_line(&format!("{labels} {values}"), (0, 60_000)).unwrap();
+                    store.load_line(&format!("{labels} {values}"), (Timestamp(0), 60_000)).unwrap();
                 }
             }
             let engine = Engine::new(EngineOptions { delayed_name_removal, threads, ..EngineOptions::default() });
@@ -309,8 +310,8 @@ mod tests {
             let param = if op == "quantile" { "0.5, " } else { "" };
             let told = |operand: &str| {
                 let (query, options) = (format!("{op} {grouping} ({param}{operand})"), QueryOptions::default());
-                let instants = (0..4).map(|i| engine.instant(&store, &query, i * 60_000, &options));
-                let range = engine.range(&store, &query, 0, 240_000, 60_000, &options);
+                let instants = (0..4).map(|i| engine.instant(&store, &query, Timestamp(i * 60_000), &options));
+                let range = engine.range(&store, &query, Timestamp(0), Timestamp(240_000), 60_000, &options);
                 let results = instants.chain([range]).map(|result| match result {
                     Ok(result) => format!("{:?} {:?}", result.value, result.warnings),
                     Err(error) => error.to_string(),

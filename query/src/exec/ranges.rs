@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use model::Batch;
+use model::{Batch, Timestamp};
 
 use super::evaluator::Evaluator;
 use super::extended_range;
@@ -89,7 +89,7 @@ impl Evaluator<'_> {
         // Only instant queries may have a range vector as their result.
         self.windows(id, &grid.first(), &mut |ranges| {
             let window = ranges.at(0);
-            let histograms: Vec<_> = window.histograms.iter().map(|h| (h.ts_ms, Arc::clone(&h.histogram))).collect();
+            let histograms: Vec<_> = window.histograms.iter().map(|h| (h.ts, Arc::clone(&h.histogram))).collect();
             let samples = window.ts.len() + histograms.iter().map(|(_, h)| weight(h)).sum::<usize>();
             let bytes =
                 window.ts.len() * SAMPLE_BYTES + histograms.iter().map(|(_, h)| histogram_bytes(h)).sum::<usize>();
@@ -121,9 +121,9 @@ impl Evaluator<'_> {
         let read = self.samples.add((0..ends.len()).map(|step| {
             let window = ranges.at(step);
             // Samples that the previous step had in its range were read already.
-            let known_ms = if step == 0 { i64::MIN } else { ends[step - 1].saturating_add(reach.ahead_ms) };
-            let old_floats = window.ts.partition_point(|ts| *ts <= known_ms);
-            let old_histograms = window.histograms.partition_point(|h| h.ts_ms <= known_ms);
+            let known = if step == 0 { Timestamp::MIN } else { ends[step - 1].saturating_add(reach.ahead_ms) };
+            let old_floats = window.ts.partition_point(|ts| *ts <= known);
+            let old_histograms = window.histograms.partition_point(|h| h.ts <= known);
             let new = weigh(window.ts.len() - old_floats, &window.histograms[old_histograms..]);
             (step, [weigh(window.ts.len(), window.histograms), new])
         }));
@@ -134,7 +134,7 @@ impl Evaluator<'_> {
 /// The ranges of all steps.
 #[derive(Clone, Copy)]
 struct Frame<'a> {
-    ends: &'a [i64],
+    ends: &'a [Timestamp],
     range_ms: i64,
     grid: &'a Grid,
     extended: (Reach, Option<Extension>),
@@ -148,11 +148,11 @@ fn each_window(
     each: &mut dyn FnMut(&Ranges<'_>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     // All columns of a batch share timestamps, and so the bounds of windows.
-    let windows = reaching(&batch.timestamps_ms, frame.ends, frame.range_ms, frame.extended.0);
+    let windows = reaching(&batch.timestamps, frame.ends, frame.range_ms, frame.extended.0);
     let mut dense = Dense::default();
     let plan = OnceCell::new();
     for (i, column) in batch.columns.iter().enumerate() {
-        dense.load(&batch.timestamps_ms, column, frame.look);
+        dense.load(&batch.timestamps, column, frame.look);
         let drop_name = drops.get(i).copied().unwrap_or(false);
         each(&Ranges { batch, column, windows: &windows, plan: &plan, dense: &dense, frame: *frame, drop_name })?;
     }
@@ -186,17 +186,17 @@ impl Ranges<'_> {
     /// The window of a step, for series of plain floats.
     #[inline]
     pub(super) fn floats_at(&self, step: usize) -> Window<'_> {
-        let (ts, values) = self.dense.slice(&self.batch.timestamps_ms, self.column, self.windows[step]);
+        let (ts, values) = self.dense.slice(&self.batch.timestamps, self.column, self.windows[step]);
         let Frame { ends, range_ms, grid, extended: (reach, extension), .. } = self.frame;
-        let (end_ms, eval_ms) = (ends[step], grid.time(step));
-        let start_ms = end_ms - range_ms;
+        let (end, eval_time) = (ends[step], grid.time(step));
+        let start = end.saturating_sub(range_ms);
         let lookback_ms = reach.back_ms;
-        Window { ts, values, starts: &[], histograms: &[], start_ms, end_ms, eval_ms, extension, lookback_ms }
+        Window { ts, values, starts: &[], histograms: &[], start, end, eval_time, extension, lookback_ms }
     }
 
     /// Computes a function incrementally over all steps. `arg` is its scalar argument at a step.
     pub(super) fn sweep(&self, sweeper: Sweeper, arg: impl Fn(usize) -> f64, out: &mut Vec<f64>) {
-        let (ts, values, rank) = self.dense.floats(&self.batch.timestamps_ms, self.column);
+        let (ts, values, rank) = self.dense.floats(&self.batch.timestamps, self.column);
         let times = (self.frame.ends, self.frame.range_ms);
         // Declared here so that they outlive the branch that may borrow them.
         let (own_windows, own_plan): (Vec<_>, _);

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use model::Timestamp;
+
 use crate::value::{RangeSeries, Sample, SampleRef, Series, Value, is_absent};
 use crate::window::Grid;
 
@@ -12,16 +14,16 @@ pub(crate) enum Form {
     Matrix,
 }
 
-pub(super) fn as_sample(series: Series, ts_ms: i64) -> Option<Sample> {
+pub(super) fn as_sample(series: Series, ts: Timestamp) -> Option<Sample> {
     let (value, histogram) = match series.at(0)? {
         SampleRef::Float(value) => (value, None),
         SampleRef::Histogram(histogram) => (0.0, Some(Arc::clone(histogram))),
     };
-    Some(Sample { labels: series.labels, ts_ms, value, histogram })
+    Some(Sample { labels: series.labels, ts, value, histogram })
 }
 
-pub(super) fn as_vector(series: Vec<Series>, ts_ms: i64) -> Value {
-    Value::Vector(series.into_iter().filter_map(|one| as_sample(one, ts_ms)).collect())
+pub(super) fn as_vector(series: Vec<Series>, ts: Timestamp) -> Value {
+    Value::Vector(series.into_iter().filter_map(|one| as_sample(one, ts)).collect())
 }
 
 pub(super) fn as_matrix(series: Vec<Series>, grid: &Grid) -> Value {

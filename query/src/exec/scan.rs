@@ -1,6 +1,6 @@
 //! Scans: what is read from the store for a selector, batch by batch. Step 5 of the query path.
 
-use model::{Batch, Column, GroupingHint, Labels, Parts, QuerierError, ReadHints, SamplesNeeded, Selection};
+use model::{Batch, Column, GroupingHint, Labels, Parts, QuerierError, ReadHints, SamplesNeeded, Selection, Timestamp};
 
 use super::evaluator::{Evaluator, Partition, Query};
 use super::scan_cache::cost_of;
@@ -28,26 +28,26 @@ pub(super) struct Wanted<'e> {
 
 impl<'e> ScanOf<'e> {
     /// The selection of the samples in `(end - length, end]` of every step, extended by `reach`.
-    pub(super) fn wanted(self, (ends, length_ms): (&[i64], i64), reach: Reach) -> Option<Wanted<'e>> {
+    pub(super) fn wanted(self, (ends, length_ms): (&[Timestamp], i64), reach: Reach) -> Option<Wanted<'e>> {
         let (first, last) = (ends.first()?, ends.last()?);
         let before = length_ms.saturating_add(reach.back_ms);
         // Ranges are open at the start: a sample exactly at the bound is not part of them.
-        let start_ms = first.saturating_sub(before).saturating_add(1);
-        let end_ms = last.saturating_add(reach.ahead_ms);
+        let start = first.saturating_sub(before).saturating_add(1);
+        let end = last.saturating_add(reach.ahead_ms);
         // With `@` all ends are equal: the step is 0.
-        let step_ms = ends.get(1).map_or(0, |second| second.saturating_sub(*first));
-        let selection = Selection { start_ms, end_ms, matchers: &self.scan.matchers };
+        let step_ms = ends.get(1).map_or(0, |second| second.saturating_since(*first));
+        let selection = Selection { start, end, matchers: &self.scan.matchers };
         Some(Wanted { of: self, selection, hints: ReadHints { step_ms, ..ReadHints::default() } })
     }
 }
 
 impl<'a> Evaluator<'a> {
     /// The end of the range of each step, with `@` and `offset` applied.
-    pub(super) fn ends(&self, shift: &Shift, grid: &Grid) -> Vec<i64> {
+    pub(super) fn ends(&self, shift: &Shift, grid: &Grid) -> Vec<Timestamp> {
         let fixed = shift.at.map(|at| match at {
-            At::Ms(ms) => ms,
-            At::Start => self.query.times.start_ms,
-            At::End => self.query.times.end_ms,
+            At::Time(time) => time,
+            At::Start => self.query.times.start,
+            At::End => self.query.times.end,
         });
         (0..grid.len).map(|i| fixed.unwrap_or_else(|| grid.time(i)).saturating_sub(shift.offset.ms)).collect()
     }
@@ -80,7 +80,7 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    pub(super) fn wanted_latest<'e>(&self, of: ScanOf<'e>, ends: &[i64]) -> Option<Wanted<'e>> {
+    pub(super) fn wanted_latest<'e>(&self, of: ScanOf<'e>, ends: &[Timestamp]) -> Option<Wanted<'e>> {
         let wanted = of.wanted((ends, self.query.lookback_ms), Reach::default())?;
         // With histogram statistics the sample before the newest is needed to detect a counter reset.
         let newest = !of.scan.totals && ends.first() == ends.last();
@@ -88,11 +88,11 @@ impl<'a> Evaluator<'a> {
         Some(Wanted { hints: ReadHints { samples, ..wanted.hints }, ..wanted })
     }
 
-    pub(super) fn wanted_smoothed<'e>(&self, of: ScanOf<'e>, ends: &[i64]) -> Option<Wanted<'e>> {
+    pub(super) fn wanted_smoothed<'e>(&self, of: ScanOf<'e>, ends: &[Timestamp]) -> Option<Wanted<'e>> {
         of.wanted((ends, self.query.lookback_ms), self.smoothed_reach())
     }
 
-    pub(super) fn wanted_range<'e>(&self, of: ScanOf<'e>, (ends, range_ms): (&[i64], i64)) -> Option<Wanted<'e>> {
+    pub(super) fn wanted_range<'e>(&self, of: ScanOf<'e>, (ends, range_ms): (&[Timestamp], i64)) -> Option<Wanted<'e>> {
         let wanted = of.wanted((ends, range_ms), self.reach(of.scan))?;
         Some(Wanted { hints: ReadHints { range_ms, ..wanted.hints }, ..wanted })
     }
@@ -211,7 +211,7 @@ impl<'a> Evaluator<'a> {
 mod tests {
     use parking_lot::Mutex;
 
-    use model::{Labels, Listing, Parts, Querier, QuerierError, ReadHints, SamplesNeeded, Selection};
+    use model::{Labels, Listing, Parts, Querier, QuerierError, ReadHints, SamplesNeeded, Selection, Timestamp};
 
     use crate::promqltest::Store;
     use crate::{Engine, QueryOptions};
@@ -263,8 +263,8 @@ mod tests {
             let recording = Recording::default();
             let (engine, options) = (Engine::default(), QueryOptions::default());
             let done = match step_ms {
-                0 => engine.instant(&recording, query, 600_000, &options),
-                _ => engine.range(&recording, query, 0, 600_000, step_ms, &options),
+                0 => engine.instant(&recording, query, Timestamp(600_000), &options),
+                _ => engine.range(&recording, query, Timestamp(0), Timestamp(600_000), step_ms, &options),
             };
             assert!(done.is_ok(), "{query}");
             recording.hints.into_inner()

@@ -5,7 +5,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use model::{Batch, BatchSink, Column, PartReader, Parts, Querier, QuerierError, ReadHints, SamplesNeeded, Selection};
+use model::{
+    Batch, BatchSink, Column, PartReader, Parts, Querier, QuerierError, ReadHints, SamplesNeeded, Selection, Timestamp,
+};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::memory::QueryMemory;
@@ -27,8 +29,8 @@ struct Group {
 /// The batches of one selection, by partition.
 #[derive(Debug)]
 struct Reading {
-    /// First and last millisecond, and which samples were read.
-    of: (i64, i64, SamplesNeeded),
+    /// The first and the last time, and which samples were read.
+    of: (Timestamp, Timestamp, SamplesNeeded),
     parts: Vec<Mutex<Part>>,
     memory: Arc<QueryMemory>,
     /// It was dropped: nothing more is kept.
@@ -58,7 +60,7 @@ impl ScanCache {
         (selection, hints): (&Selection<'_>, &ReadHints<'_>),
     ) -> Result<(Box<dyn Parts + 'q>, bool), QuerierError> {
         let Some(group) = group else { return Ok((querier.open(selection, hints)?, false)) };
-        let of = (selection.start_ms, selection.end_ms, hints.samples);
+        let of = (selection.start, selection.end, hints.samples);
         // Held while the store opens the selection, or two scans of a group could both record.
         let mut groups = lock(&self.0);
         let known = &mut groups[group];
@@ -223,7 +225,7 @@ impl PartReader for Replayer<'_> {
 
 /// The number of samples of a batch, and about how much memory it takes.
 pub(super) fn cost_of(batch: &Batch) -> (usize, usize) {
-    let samples = batch.timestamps_ms.len() * batch.columns.len();
+    let samples = batch.timestamps.len() * batch.columns.len();
     let of_column = |column: &Column| {
         // Estimated from the first and the last histogram: measuring each would cost as much as reading it.
         let largest = [column.histograms.first(), column.histograms.last()].into_iter().flatten();
@@ -248,11 +250,11 @@ mod tests {
     fn filled() -> Wrapped<AtomicUsize> {
         let mut store = Store::default();
         for i in 0..40 {
-            store.load_line(&format!("x_total{{i=\"{i}\"}} {i}+{i}x40"), (0, 30_000)).unwrap();
-            store.load_line(&format!("y_total{{i=\"{i}\"}} {i}+{i}x40"), (0, 30_000)).unwrap();
+            store.load_line(&format!("x_total{{i=\"{i}\"}} {i}+{i}x40"), (Timestamp(0), 30_000)).unwrap();
+            store.load_line(&format!("y_total{{i=\"{i}\"}} {i}+{i}x40"), (Timestamp(0), 30_000)).unwrap();
         }
         for i in 0..200 {
-            store.load_line(&format!("many{{i=\"{i}\"}} {i}x40"), (0, 30_000)).unwrap();
+            store.load_line(&format!("many{{i=\"{i}\"}} {i}x40"), (Timestamp(0), 30_000)).unwrap();
         }
         Wrapped(store, AtomicUsize::new(0))
     }
@@ -264,7 +266,7 @@ mod tests {
         let options = EngineOptions { memory: Arc::clone(&memory), threads: 1, ..EngineOptions::default() };
         let engine = Engine::new(options);
         let expr = engine.parse(query).unwrap();
-        let times = Times { start_ms: 420_000, end_ms: 840_000, step_ms: 60_000 };
+        let times = Times { start: Timestamp(420_000), end: Timestamp(840_000), step_ms: 60_000 };
         let result = engine.run(store, (query, expr), times, &QueryOptions::default()).ok();
         assert_eq!(memory.used(), result.as_ref().map_or(0, |result| result.value.bytes()));
         (result, store.1.swap(0, Ordering::Relaxed))

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use model::Timestamp;
+
 use super::evaluator::{Evaluator, Sink};
 use super::scan::ScanOf;
 use crate::Error;
@@ -22,21 +24,27 @@ impl Evaluator<'_> {
     }
 
     /// The same at given times.
-    pub(super) fn latest(&self, of: ScanOf<'_>, ends: &[i64], take: Take, sink: &mut Sink<'_>) -> Result<(), Error> {
+    pub(super) fn latest(
+        &self,
+        of: ScanOf<'_>,
+        ends: &[Timestamp],
+        take: Take,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), Error> {
         let mut dense = Dense::default();
         let look = Look { stale_markers: true, starts: take == Take::Start, totals: of.scan.totals };
         self.batches(self.wanted_latest(of, ends), &mut |batch| {
-            let windows = bounds(&batch.timestamps_ms, ends, self.query.lookback_ms);
+            let windows = bounds(&batch.timestamps, ends, self.query.lookback_ms);
             for column in &batch.columns {
-                dense.load(&batch.timestamps_ms, column, look);
+                dense.load(&batch.timestamps, column, look);
                 let mut series =
                     Series::of_floats(self.labels_of(&batch, column)?, false, Vec::with_capacity(ends.len()));
                 // Plain floats need no rank of histograms and start timestamps.
                 let seen = if dense.has_mixed_samples() || take == Take::Start {
-                    let floats = |window| dense.slice(&batch.timestamps_ms, column, window);
+                    let floats = |window| dense.slice(&batch.timestamps, column, window);
                     latest_mixed(&dense, &windows, floats, take, &mut series)
                 } else {
-                    latest_floats(&windows, dense.floats(&batch.timestamps_ms, column), take, &mut series.values)
+                    latest_floats(&windows, dense.floats(&batch.timestamps, column), take, &mut series.values)
                 };
                 self.account_work(ends.len())?;
                 self.count(of.id, &series)?;
@@ -65,12 +73,12 @@ pub(super) enum Take {
 
 impl Take {
     #[inline]
-    fn from(self, ts_ms: i64, start_ms: i64, value: f64) -> f64 {
+    fn from(self, ts: Timestamp, start: Timestamp, value: f64) -> f64 {
         match self {
             Self::Value => value,
-            Self::Time => ts_ms as f64 / 1000.0,
-            Self::FloatMillis => ts_ms as f64,
-            Self::Start => start_ms as f64 / 1000.0,
+            Self::Time => ts.as_seconds(),
+            Self::FloatMillis => ts.0 as f64,
+            Self::Start => start.as_seconds(),
         }
     }
 }
@@ -78,7 +86,7 @@ impl Take {
 /// The last float of each window, or a property of it; returns how many there are.
 fn latest_floats(
     windows: &[(usize, usize)],
-    (ts, floats, rank): (&[i64], &[f64], &[usize]),
+    (ts, floats, rank): (&[Timestamp], &[f64], &[usize]),
     take: Take,
     values: &mut Vec<f64>,
 ) -> u64 {
@@ -89,7 +97,8 @@ fn latest_floats(
         let value = if low < high { floats[high - 1] } else { ABSENT };
         let found = !is_absent(value);
         seen += u64::from(found);
-        values.push(if found && take != Take::Value { take.from(ts[high - 1], 0, value) } else { value });
+        let is_property = found && take != Take::Value;
+        values.push(if is_property { take.from(ts[high - 1], Timestamp::EPOCH, value) } else { value });
     }
     seen
 }
@@ -98,22 +107,22 @@ fn latest_floats(
 fn latest_mixed<'a>(
     dense: &Dense,
     windows: &[(usize, usize)],
-    floats: impl Fn((usize, usize)) -> (&'a [i64], &'a [f64]),
+    floats: impl Fn((usize, usize)) -> (&'a [Timestamp], &'a [f64]),
     take: Take,
     series: &mut Series,
 ) -> u64 {
     for (step, window) in windows.iter().enumerate() {
         let (ts, samples) = floats(*window);
-        let start_ms = dense.starts(*window).last().copied().unwrap_or(0);
+        let start = dense.starts(*window).last().copied().unwrap_or_default();
         // The later of the last float and the last histogram counts.
-        let histogram = dense.histograms(*window).last().filter(|h| ts.last().is_none_or(|ts| *ts < h.ts_ms));
+        let histogram = dense.histograms(*window).last().filter(|h| ts.last().is_none_or(|ts| *ts < h.ts));
         series.values.push(match (histogram, ts.last().zip(samples.last())) {
             (Some(h), _) if matches!(take, Take::Value | Take::FloatMillis) => {
                 series.histograms.push((step as u32, Arc::clone(&h.histogram)));
                 ABSENT
             }
-            (Some(h), _) => take.from(h.ts_ms, h.start_ms, 0.0),
-            (None, Some((ts, value))) if !is_absent(*value) => take.from(*ts, start_ms, *value),
+            (Some(h), _) => take.from(h.ts, h.start, 0.0),
+            (None, Some((ts, value))) if !is_absent(*value) => take.from(*ts, start, *value),
             _ => ABSENT,
         });
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::Histogram;
+use model::{Histogram, Timestamp};
 
 use crate::value::SampleRef;
 use crate::window::Window;
@@ -23,15 +23,15 @@ impl Outcome {
 /// A sample of either kind.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry<'a> {
-    pub(super) ts_ms: i64,
-    pub(super) start_ms: i64,
+    pub(super) ts: Timestamp,
+    pub(super) start: Timestamp,
     pub(super) cell: SampleRef<'a>,
 }
 
 impl Entry<'_> {
     /// Start timestamp and timestamp.
-    pub(super) fn times(&self) -> (i64, i64) {
-        (self.start_ms, self.ts_ms)
+    pub(super) fn times(&self) -> (Timestamp, Timestamp) {
+        (self.start, self.ts)
     }
 }
 
@@ -39,15 +39,11 @@ impl Entry<'_> {
 pub(super) fn entries<'a>(window: &Window<'a>) -> Vec<Entry<'a>> {
     let floats = window.ts.iter().zip(window.values).enumerate();
     let mut all: Vec<Entry<'a>> = floats
-        .map(|(i, (ts, value))| Entry { ts_ms: *ts, start_ms: window.start_of(i), cell: SampleRef::Float(*value) })
+        .map(|(i, (ts, value))| Entry { ts: *ts, start: window.start_of(i), cell: SampleRef::Float(*value) })
         .collect();
     let histograms = window.histograms.iter();
-    all.extend(histograms.map(|h| Entry {
-        ts_ms: h.ts_ms,
-        start_ms: h.start_ms,
-        cell: SampleRef::Histogram(&h.histogram),
-    }));
+    all.extend(histograms.map(|h| Entry { ts: h.ts, start: h.start, cell: SampleRef::Histogram(&h.histogram) }));
     // Floats come first: the sort is stable, and times are distinct.
-    all.sort_by_key(|entry| entry.ts_ms);
+    all.sort_by_key(|entry| entry.ts);
     all
 }

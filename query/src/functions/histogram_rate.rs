@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{Histogram, ResetHint};
+use model::{Histogram, ResetHint, Timestamp};
 
 use super::entries::{Entry, Outcome, entries};
 use super::rate::{self, Kind, Stretch};
@@ -49,12 +49,12 @@ pub(super) fn extrapolated(window: &Window<'_>, kind: Kind, annotations: &mut An
     let (first, last) = (all.first()?, all.last()?);
     // The counter started within the range: its first value is an increase from zero.
     let from_start =
-        kind.counter && first.start_ms > window.start_ms && first.start_ms != 0 && first.start_ms < first.ts_ms;
+        kind.counter && first.start > window.start && first.start != Timestamp::EPOCH && first.start < first.ts;
     // One sample is enough only with a known start.
     if all.len() == 1 && !from_start {
         return None;
     }
-    let mut stretch = Stretch::new(window, (first.ts_ms, last.ts_ms), all.len() - 1);
+    let mut stretch = Stretch::new(window, (first.ts, last.ts), all.len() - 1);
     if let SampleRef::Histogram(first_histogram) = first.cell {
         let mut change = match window.histograms {
             // The only histogram since a known start is the increase itself.
@@ -63,7 +63,7 @@ pub(super) fn extrapolated(window: &Window<'_>, kind: Kind, annotations: &mut An
         };
         if from_start {
             // The counter started at zero within the range: the increase starts there.
-            stretch.begin_at(first.start_ms);
+            stretch.begin_at(first.start);
             if all.len() > 1 {
                 // The difference to the first histogram does not contain what it counted since the start.
                 let mut total = Total::new(&change);
@@ -83,7 +83,7 @@ pub(super) fn extrapolated(window: &Window<'_>, kind: Kind, annotations: &mut An
         change += float_resets(&all, annotations);
     }
     if from_start {
-        stretch.begin_at(first.start_ms);
+        stretch.begin_at(first.start);
         change += first_value;
     } else if kind.counter && change > 0.0 && first_value >= 0.0 {
         stretch = stretch.not_below_zero(first_value / change);
@@ -96,7 +96,7 @@ fn float_resets(all: &[Entry<'_>], annotations: &mut AnnotationList) -> f64 {
     let mut lost = 0.0;
     for pair in all.windows(2) {
         let (SampleRef::Float(before), SampleRef::Float(current)) = (pair[0].cell, pair[1].cell) else { continue };
-        if starts_overlap(pair[0].times(), pair[1].start_ms) {
+        if starts_overlap(pair[0].times(), pair[1].start) {
             annotations.add(Annotation::StartsOverlap);
         }
         // The value before the reset was lost: it is added to the increase.
@@ -108,7 +108,7 @@ fn float_resets(all: &[Entry<'_>], annotations: &mut AnnotationList) -> f64 {
 }
 
 fn is_reset(before: &Timed, current: &Timed) -> bool {
-    started_anew((before.start_ms, before.ts_ms), (current.start_ms, current.ts_ms))
+    started_anew((before.start, before.ts), (current.start, current.ts))
         || histogram::is_reset(&current.histogram, &before.histogram)
 }
 
@@ -147,10 +147,10 @@ fn change(samples: &[Timed], kind: Kind, annotations: &mut AnnotationList) -> Op
     if kind.counter {
         let mut before = base;
         for pair in samples.windows(2) {
-            if starts_overlap((pair[0].start_ms, pair[0].ts_ms), pair[1].start_ms) {
+            if starts_overlap((pair[0].start, pair[0].ts), pair[1].start) {
                 annotations.add(Annotation::StartsOverlap);
             }
-            let anew = started_anew((pair[0].start_ms, pair[0].ts_ms), (pair[1].start_ms, pair[1].ts_ms));
+            let anew = started_anew((pair[0].start, pair[0].ts), (pair[1].start, pair[1].ts));
             // Values before a reset are added back.
             if anew || histogram::is_reset(&pair[1].histogram, &before) {
                 taken(total.add(&before), Operation::Addition, annotations)?;
@@ -168,7 +168,7 @@ fn change(samples: &[Timed], kind: Kind, annotations: &mut AnnotationList) -> Op
 pub(super) fn instant(window: &Window<'_>, is_rate: bool, annotations: &mut AnnotationList) -> Option<Outcome> {
     let all = entries(window);
     let [.., before, last] = &all[..] else { return None };
-    let seconds = (last.ts_ms - before.ts_ms) as f64 / 1000.0;
+    let seconds = (last.ts - before.ts) as f64 / 1000.0;
     let anew = is_rate && started_anew(before.times(), last.times());
     match (before.cell, last.cell) {
         (SampleRef::Float(a), SampleRef::Float(b)) => {
@@ -200,12 +200,12 @@ pub(super) fn instant(window: &Window<'_>, is_rate: bool, annotations: &mut Anno
 }
 
 /// The histogram interpolated at a bound of an extended range; from zero after a reset.
-fn between(a: &Timed, b: &Timed, at_ms: i64, kind: Kind, annotations: &mut AnnotationList) -> Option<Histogram> {
-    if at_ms == a.ts_ms || at_ms == b.ts_ms {
-        let exact = if at_ms == a.ts_ms { a } else { b };
+fn between(a: &Timed, b: &Timed, at: Timestamp, kind: Kind, annotations: &mut AnnotationList) -> Option<Histogram> {
+    if at == a.ts || at == b.ts {
+        let exact = if at == a.ts { a } else { b };
         return Some(Histogram::clone(&exact.histogram));
     }
-    let share = (at_ms - a.ts_ms) as f64 / (b.ts_ms - a.ts_ms) as f64;
+    let share = (at - a.ts) as f64 / (b.ts - a.ts) as f64;
     // The counter was reset between the samples: it is assumed to have grown from zero over the whole interval.
     if kind.counter && histogram::is_reset(&b.histogram, &a.histogram) {
         return Some(scaled(&b.histogram, share));
@@ -219,18 +219,18 @@ fn between(a: &Timed, b: &Timed, at_ms: i64, kind: Kind, annotations: &mut Annot
 }
 
 /// The histogram interpolated at a time; the last one before it when none follows.
-pub(crate) fn smoothed(samples: &[Timed], at_ms: i64, annotations: &mut AnnotationList) -> Option<Arc<Histogram>> {
-    let after = samples.partition_point(|s| s.ts_ms <= at_ms);
+pub(crate) fn smoothed(samples: &[Timed], at: Timestamp, annotations: &mut AnnotationList) -> Option<Arc<Histogram>> {
+    let after = samples.partition_point(|s| s.ts <= at);
     let before = &samples[after.checked_sub(1)?];
     match samples.get(after) {
-        Some(next) if before.ts_ms < at_ms && before.histogram.is_custom() != next.histogram.is_custom() => {
+        Some(next) if before.ts < at && before.histogram.is_custom() != next.histogram.is_custom() => {
             annotations.add(Annotation::MixedSchemas);
             None
         }
         // A gauge may fall, so a fall is interpolated; between counters it is a reset.
-        Some(next) if before.ts_ms < at_ms => {
+        Some(next) if before.ts < at => {
             let kind = Kind { counter: !next.histogram.is_gauge(), per_second: false };
-            between(before, next, at_ms, kind, annotations).map(Arc::new)
+            between(before, next, at, kind, annotations).map(Arc::new)
         }
         _ => Some(Arc::clone(&before.histogram)),
     }
@@ -243,14 +243,14 @@ fn extended(window: &Window<'_>, kind: Kind, annotations: &mut AnnotationList) -
     let within = samples.len() - 1;
     // The last sample at or before the left bound, if there is one. The search leaves out the last sample, so that
     // `first` is never behind `last`.
-    let first = samples[..within].partition_point(|s| s.ts_ms <= window.start_ms).saturating_sub(1);
+    let first = samples[..within].partition_point(|s| s.ts <= window.start).saturating_sub(1);
     let mut last = within;
     if smoothed {
         // The first sample at or behind the right bound: the value there is interpolated towards it.
-        last = samples[..within].partition_point(|s| s.ts_ms < window.end_ms);
+        last = samples[..within].partition_point(|s| s.ts < window.end);
     }
     // All samples are on one side of the range.
-    if samples[last].ts_ms <= window.start_ms || smoothed && samples[first].ts_ms > window.end_ms {
+    if samples[last].ts <= window.start || smoothed && samples[first].ts > window.end {
         return None;
     }
     let used = &samples[first..=last];
@@ -261,14 +261,14 @@ fn extended(window: &Window<'_>, kind: Kind, annotations: &mut AnnotationList) -
     if kind.counter && used.iter().any(|s| s.histogram.is_gauge()) {
         annotations.add(Annotation::NotCounter);
     }
-    let starts_between = smoothed && used[0].ts_ms < window.start_ms;
+    let starts_between = smoothed && used[0].ts < window.start;
     // Anchored ranges use the sample before the bound as it is.
     let left = match used {
-        [a, b, ..] if starts_between => between(a, b, window.start_ms, kind, annotations)?,
+        [a, b, ..] if starts_between => between(a, b, window.start, kind, annotations)?,
         _ => Histogram::clone(&used[0].histogram),
     };
     let right = match used {
-        [.., a, b] if smoothed && b.ts_ms > window.end_ms => between(a, b, window.end_ms, kind, annotations)?,
+        [.., a, b] if smoothed && b.ts > window.end => between(a, b, window.end, kind, annotations)?,
         _ => Histogram::clone(&samples[last].histogram),
     };
     if !kind.counter && [&left, &right].iter().any(|h| !h.is_gauge()) {

@@ -64,10 +64,13 @@ fn mean(a: f64, b: f64) -> Kahan {
 
 #[cfg(test)]
 mod tests {
+    use model::Timestamp;
+
     use super::*;
 
     fn of(samples: &[(i64, f64)], args: &[f64]) -> Option<f64> {
-        let (ts, values): (Vec<i64>, Vec<f64>) = samples.iter().copied().unzip();
+        let (ts, values): (Vec<Timestamp>, Vec<f64>) =
+            samples.iter().map(|&(ts, value)| (Timestamp(ts), value)).unzip();
         integral(&Window { ts: &ts, values: &values, ..Window::default() }, args)
     }
 

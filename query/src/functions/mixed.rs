@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::Histogram;
+use model::{Histogram, Timestamp};
 
 pub(crate) use super::entries::Outcome;
 use super::entries::{Entry, entries};
@@ -29,8 +29,8 @@ pub(crate) fn of(name: &str) -> Option<MixedFn> {
         "present_over_time" => |w, _| (!w.is_empty()).then_some(Outcome::Float(1.0)),
         "first_over_time" => |w, _| entries(w).first().map(|entry| outcome(entry.cell)),
         "last_over_time" => |w, _| entries(w).last().map(|entry| outcome(entry.cell)),
-        "ts_of_first_over_time" => |w, _| entries(w).first().map(|entry| seconds(entry.ts_ms)),
-        "ts_of_last_over_time" => |w, _| entries(w).last().map(|entry| seconds(entry.ts_ms)),
+        "ts_of_first_over_time" => |w, _| entries(w).first().map(|entry| seconds(entry.ts)),
+        "ts_of_last_over_time" => |w, _| entries(w).last().map(|entry| seconds(entry.ts)),
         "changes" => changes,
         "resets" => resets,
         _ => return None,
@@ -44,15 +44,15 @@ fn outcome(cell: SampleRef<'_>) -> Outcome {
     }
 }
 
-fn seconds(ts_ms: i64) -> Outcome {
-    Outcome::Float(ts_ms as f64 / 1000.0)
+fn seconds(ts: Timestamp) -> Outcome {
+    Outcome::Float(ts.as_seconds())
 }
 
 /// The samples from the anchor on; none when all are before an extended range.
 fn since_anchor<'a>(window: &Window<'a>) -> Option<Vec<Entry<'a>>> {
     let mut all = entries(window);
     if window.extension == Some(Extension::Anchored) {
-        let before = all.partition_point(|entry| entry.ts_ms <= window.start_ms);
+        let before = all.partition_point(|entry| entry.ts <= window.start);
         // All samples are before the range.
         if before == all.len() {
             return None;
@@ -161,15 +161,15 @@ mod tests {
     #[test]
     fn times_before_the_epoch() {
         let histogram = Arc::new(Histogram::default());
-        let timed = |ts_ms| Timed { ts_ms, start_ms: 0, histogram: Arc::clone(&histogram) };
-        let last = |ts: &[i64], histograms: &[Timed]| {
+        let timed = |ts| Timed { ts: Timestamp(ts), start: Timestamp::EPOCH, histogram: Arc::clone(&histogram) };
+        let last = |ts: &[Timestamp], histograms: &[Timed]| {
             let values = vec![1.0; ts.len()];
             let window = Window { ts, values: &values, histograms, ..Window::default() };
             of("ts_of_last_over_time").and_then(|f| f(&window, &mut AnnotationList::default()))
         };
-        assert_eq!(last(&[-9_000, -5_000], &[]), Some(Outcome::Float(-5.0)));
+        assert_eq!(last(&[-9_000, -5_000].map(Timestamp), &[]), Some(Outcome::Float(-5.0)));
         assert_eq!(last(&[], &[timed(-7_000)]), Some(Outcome::Float(-7.0)));
-        assert_eq!(last(&[-9_000, -5_000], &[timed(-7_000)]), Some(Outcome::Float(-5.0)));
+        assert_eq!(last(&[-9_000, -5_000].map(Timestamp), &[timed(-7_000)]), Some(Outcome::Float(-5.0)));
         assert_eq!(last(&[], &[]), None);
     }
 }

@@ -1,5 +1,6 @@
 //! The arithmetic of functions and aggregations, held to the plainest formulas there are, over random samples.
 
+use model::Timestamp;
 use proptest::prelude::*;
 
 use super::kahan::{Kahan, Mean, Variance};
@@ -9,8 +10,9 @@ use crate::window::Window;
 use crate::{Engine, QueryOptions, Value};
 
 /// A window of a minute up to 60 s.
-fn window<'a>(ts: &'a [i64], values: &'a [f64]) -> Window<'a> {
-    Window { ts, values, start_ms: 0, end_ms: 60_000, eval_ms: 60_000, ..Window::default() }
+fn window<'a>(ts: &'a [Timestamp], values: &'a [f64]) -> Window<'a> {
+    let (start, end) = (Timestamp(0), Timestamp(60_000));
+    Window { ts, values, start, end, eval_time: end, ..Window::default() }
 }
 
 /// Numbers of very different sizes whose sums are exact in 128 bits: whole multiples of a 2^40th.
@@ -27,11 +29,11 @@ fn sum_of(numbers: &[(i128, f64)]) -> f64 {
 }
 
 /// Ascending times within the minute, and as many values.
-fn samples() -> impl Strategy<Value = (Vec<i64>, Vec<f64>)> {
+fn samples() -> impl Strategy<Value = (Vec<Timestamp>, Vec<f64>)> {
     let times = prop::collection::btree_set(1i64..=60_000, 2..30);
     times.prop_flat_map(|times| {
         let values = prop::collection::vec((0u32..1000).prop_map(f64::from), times.len());
-        (Just(times.into_iter().collect()), values)
+        (Just(times.into_iter().map(Timestamp).collect()), values)
     })
 }
 
@@ -45,18 +47,18 @@ fn rise(values: &[f64]) -> f64 {
 }
 
 /// How many times longer than between the samples a change is taken to have lasted.
-fn stretch(ts: &[i64], values: &[f64], change: f64, counter: bool) -> f64 {
+fn stretch(ts: &[Timestamp], values: &[f64], change: f64, counter: bool) -> f64 {
     let seconds = |ms: i64| ms as f64 / 1000.0;
     let (first, last) = (ts[0], ts[ts.len() - 1]);
     let sampled = seconds(last - first);
     let average = sampled / (ts.len() - 1) as f64;
     let reach = |gap: f64| if gap < average * 1.1 { gap } else { average / 2.0 };
-    let mut before = reach(seconds(first));
+    let mut before = reach(seconds(first - Timestamp(0)));
     if counter && change > 0.0 {
         // A counter that went on like this was zero so long ago.
         before = before.min(sampled * values[0] / change);
     }
-    (sampled + before + reach(seconds(60_000 - last))) / sampled
+    (sampled + before + reach(seconds(Timestamp(60_000) - last))) / sampled
 }
 
 proptest! {
@@ -111,9 +113,9 @@ proptest! {
         // A line through the samples leaves no slope in what is left.
         let slope = rate::deriv(&w, &[]).unwrap();
         let (mut covariance, mut spread) = (0.0, 0.0);
-        let middle = ts.iter().sum::<i64>() as f64 / n / 1000.0;
+        let middle = ts.iter().map(|ts| ts.0).sum::<i64>() as f64 / n / 1000.0;
         for (ts, value) in ts.iter().zip(&values) {
-            let x = *ts as f64 / 1000.0 - middle;
+            let x = ts.as_seconds() - middle;
             covariance += x * (value - mean);
             spread += x * x;
         }
@@ -124,12 +126,12 @@ proptest! {
     fn aggregations(rows in prop::collection::vec((0u8..4, -1000i32..1000), 1..40)) {
         let mut store = Store::default();
         for (i, (group, value)) in rows.iter().enumerate() {
-            store.load_line(&format!("m{{group=\"{group}\", i=\"{i}\"}} {value}"), (0, 60_000)).unwrap();
+            store.load_line(&format!("m{{group=\"{group}\", i=\"{i}\"}} {value}"), (Timestamp(0), 60_000)).unwrap();
         }
         for name in ["sum", "avg", "min", "max", "count", "stddev", "stdvar", "quantile"] {
             let param = if name == "quantile" { "0.25, " } else { "" };
             let query = format!("{name} by (group) ({param}m)");
-            let result = Engine::default().instant(&store, &query, 0, &QueryOptions::default()).unwrap();
+            let result = Engine::default().instant(&store, &query, Timestamp(0), &QueryOptions::default()).unwrap();
             let Value::Vector(samples) = result.value else { panic!("{query} is a vector") };
             let groups: std::collections::BTreeSet<u8> = rows.iter().map(|(group, _)| *group).collect();
             prop_assert_eq!(samples.len(), groups.len());

@@ -86,11 +86,11 @@ pub(crate) fn mad(window: &Window<'_>, _: &[f64]) -> Option<f64> {
 }
 
 pub(crate) fn ts_of_first(window: &Window<'_>, _: &[f64]) -> Option<f64> {
-    window.ts.first().map(|ts| *ts as f64 / 1000.0)
+    window.ts.first().map(|ts| ts.as_seconds())
 }
 
 pub(crate) fn ts_of_last(window: &Window<'_>, _: &[f64]) -> Option<f64> {
-    window.ts.last().map(|ts| *ts as f64 / 1000.0)
+    window.ts.last().map(|ts| ts.as_seconds())
 }
 
 pub(crate) fn ts_of_max(window: &Window<'_>, _: &[f64]) -> Option<f64> {
@@ -112,7 +112,7 @@ fn ts_where(window: &Window<'_>, better: fn(f64, f64) -> bool) -> Option<f64> {
                 if better(*value, best) || best.is_nan() { (ts, *value) } else { (best_ts, best) }
             },
         );
-    Some(*best.0 as f64 / 1000.0)
+    Some(best.0.as_seconds())
 }
 
 /// Holt's double exponential smoothing; arguments: smoothing factor, trend factor.
@@ -170,11 +170,14 @@ pub(super) fn quantile_of_sorted(q: f64, values: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use model::Timestamp;
+
     use super::*;
 
     fn of(f: crate::functions::RangeFn, values: &[f64], args: &[f64]) -> Option<f64> {
-        let ts: Vec<i64> = (1..=values.len() as i64).map(|i| i * 1000).collect();
-        f(&Window { ts: &ts, values, end_ms: 10_000, eval_ms: 10_000, ..Window::default() }, args)
+        let ts: Vec<Timestamp> = (1..=values.len() as i64).map(|i| Timestamp(i * 1000)).collect();
+        let end = Timestamp(10_000);
+        f(&Window { ts: &ts, values, end, eval_time: end, ..Window::default() }, args)
     }
 
     #[test]

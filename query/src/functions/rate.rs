@@ -1,5 +1,7 @@
 //! Change over a range: `rate`, `increase`, `delta`, `irate`, `idelta`, and linear regression.
 
+use model::Timestamp;
+
 use super::kahan::Kahan;
 use crate::edges::Edges;
 use crate::histogram::started_anew;
@@ -35,7 +37,7 @@ pub(crate) fn delta(window: &Window<'_>, _: &[f64]) -> Option<f64> {
 /// 1.1 sample intervals, in which case half an interval is assumed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stretch {
-    last_ms: i64,
+    last: Timestamp,
     sampled: f64,
     to_start: f64,
     to_end: f64,
@@ -43,11 +45,11 @@ pub(crate) struct Stretch {
 
 impl Stretch {
     #[inline]
-    pub(super) fn new(window: &Window<'_>, (first_ms, last_ms): (i64, i64), intervals: usize) -> Self {
+    pub(super) fn new(window: &Window<'_>, (first, last): (Timestamp, Timestamp), intervals: usize) -> Self {
         // As upstream's `extrapolatedRate`.
-        let mut to_start = (first_ms - window.start_ms) as f64 / 1000.0;
-        let mut to_end = (window.end_ms - last_ms) as f64 / 1000.0;
-        let sampled = (last_ms - first_ms) as f64 / 1000.0;
+        let mut to_start = (first - window.start) as f64 / 1000.0;
+        let mut to_end = (window.end - last) as f64 / 1000.0;
+        let sampled = (last - first) as f64 / 1000.0;
         // With a known start timestamp, one sample is enough; there is no interval then.
         let average = if intervals == 0 { 0.0 } else { sampled / intervals as f64 };
         let threshold = average * 1.1;
@@ -58,7 +60,7 @@ impl Stretch {
         if to_end >= threshold {
             to_end = average / 2.0;
         }
-        Self { last_ms, sampled, to_start, to_end }
+        Self { last, sampled, to_start, to_end }
     }
 
     /// A counter is not extrapolated below zero.
@@ -76,10 +78,10 @@ impl Stretch {
     }
 
     /// The start timestamp is known: no extrapolation on that side.
-    pub(super) fn begin_at(&mut self, start_ms: i64) {
+    pub(super) fn begin_at(&mut self, start: Timestamp) {
         // The counter existed from this time on: the sampled interval begins there.
         self.to_start = 0.0;
-        self.sampled = (self.last_ms - start_ms) as f64 / 1000.0;
+        self.sampled = (self.last - start) as f64 / 1000.0;
     }
 
     #[inline]
@@ -126,9 +128,9 @@ fn between_edges(window: &Window<'_>, counter: bool) -> Option<f64> {
     let mut result = right.value - left.value;
     if counter {
         // The value at the left bound takes the place of the first sample, with its start timestamp at the bound.
-        let (mut previous, mut times) = (left.value, (left.start_ms, window.start_ms));
+        let (mut previous, mut times) = (left.value, (left.start, window.start));
         let inner = inner.map(|i| (window.values[i], (window.start_of(i), window.ts[i])));
-        for (value, here) in inner.chain([(right.value, (right.start_ms, window.end_ms))]) {
+        for (value, here) in inner.chain([(right.value, (right.start, window.end))]) {
             if value < previous || started_anew(times, here) {
                 result += previous;
             }
@@ -170,22 +172,25 @@ pub(crate) fn predict_linear(window: &Window<'_>, args: &[f64]) -> Option<f64> {
     if window.values.len() < 2 {
         return None;
     }
-    let (slope, intercept) = regression(window, window.eval_ms);
+    let (slope, intercept) = regression(window, window.eval_time);
     Some(slope * args.first()? + intercept)
 }
 
-/// Least squares: the slope per second, and the value at a time.
-fn regression(window: &Window<'_>, intercept_ms: i64) -> (f64, f64) {
+/// Least squares: the slope per second, and the value at a time (the intercept).
+fn regression(window: &Window<'_>, at: Timestamp) -> (f64, f64) {
     let first = window.values[0];
     // A constant series has slope zero exactly, without rounding errors.
     if window.values.iter().all(|v| *v == first) {
         // As upstream: the deviations of infinite values are NaN.
         return if first.is_infinite() { (f64::NAN, f64::NAN) } else { (0.0, first) };
     }
+    // With `@` or a large offset that time may be anywhere. Bounded here, so that no distance below can be too large.
+    let (earliest, latest) = (window.ts[0], window.ts[window.ts.len() - 1]);
+    let at = at.clamp(latest.saturating_sub(i64::MAX), earliest.saturating_add(i64::MAX));
     let [mut sum_x, mut sum_y, mut sum_xy, mut sum_xx] = [Kahan::default(); 4];
     for (&ts, &y) in window.ts.iter().zip(window.values) {
-        // Relative to the intercept, so that squares stay small.
-        let x = (ts - intercept_ms) as f64 / 1000.0;
+        // Relative to that time, so that squares stay small.
+        let x = (ts - at) as f64 / 1000.0;
         sum_x.add(x);
         sum_y.add(y);
         sum_xy.add(x * y);
@@ -203,23 +208,25 @@ fn regression(window: &Window<'_>, intercept_ms: i64) -> (f64, f64) {
 mod tests {
     use super::*;
 
-    fn window<'a>(ts: &'a [i64], values: &'a [f64]) -> Window<'a> {
-        Window { ts, values, end_ms: 60_000, eval_ms: 60_000, ..Window::default() }
+    fn window<'a>(ts: &'a [Timestamp], values: &'a [f64]) -> Window<'a> {
+        Window { ts, values, end: Timestamp(60_000), eval_time: Timestamp(60_000), ..Window::default() }
     }
 
     #[test]
     fn resets_are_added_and_borders_reached() {
-        let w = window(&[15_000, 30_000, 45_000, 60_000], &[10.0, 20.0, 5.0, 15.0]);
+        let times = [15_000, 30_000, 45_000, 60_000].map(Timestamp);
+        let w = window(&times, &[10.0, 20.0, 5.0, 15.0]);
         // 10 → 20, reset to 5, → 15: 25 in 45 s; 15 s more at the start, bounded by the way down to zero: 18 s.
         assert_eq!(increase(&w, &[]), Some(25.0 * ((45.0 + 15.0) / 45.0)));
         assert_eq!(delta(&w, &[]), Some(5.0 * ((45.0 + 15.0) / 45.0)));
         assert_eq!(irate(&w, &[]), Some(10.0 / 15.0));
-        assert_eq!(rate(&window(&[15_000], &[1.0]), &[]), None);
+        assert_eq!(rate(&window(&times[..1], &[1.0]), &[]), None);
     }
 
     #[test]
     fn a_line_is_continued() {
-        let w = window(&[0, 30_000, 60_000], &[0.0, 30.0, 60.0]);
+        let times = [0, 30_000, 60_000].map(Timestamp);
+        let w = window(&times, &[0.0, 30.0, 60.0]);
         assert_eq!(deriv(&w, &[]), Some(1.0));
         assert_eq!(predict_linear(&w, &[60.0]), Some(120.0));
     }

@@ -1,6 +1,8 @@
 //! Incremental evaluation over a whole column: work that adjacent windows share is done once. Results equal those of the
 //! function of one window by the same name, bit for bit.
 
+use model::Timestamp;
+
 use super::over_time::{self, order};
 use super::rate::{Kind, Stretch};
 use crate::parse::types::Extension;
@@ -48,17 +50,17 @@ impl Sweeper {
     /// What depends on timestamps alone, and is the same for all columns of a batch.
     pub(crate) fn plan(
         self,
-        (ts, windows): (&[i64], &[(usize, usize)]),
-        (ends, range_ms): (&[i64], i64),
+        (ts, windows): (&[Timestamp], &[(usize, usize)]),
+        (ends, range_ms): (&[Timestamp], i64),
     ) -> Vec<Option<Planned>> {
         // A quantile depends on values only.
         let Self::Change(kind) = self else { return Vec::new() };
-        let plan = |(&(low, high), &end_ms): (&(usize, usize), &i64)| {
+        let plan = |(&(low, high), &end): (&(usize, usize), &Timestamp)| {
             // One sample has no change.
             if high < low + 2 {
                 return None;
             }
-            let window = Window { start_ms: end_ms - range_ms, end_ms, ..Window::default() };
+            let window = Window { start: end.saturating_sub(range_ms), end, ..Window::default() };
             let stretch = Stretch::new(&window, (ts[low], ts[high - 1]), high - low - 1);
             let range_seconds = window.seconds();
             Some(Planned { stretch, factor: stretch.factor(range_seconds, kind), range_seconds })
@@ -149,9 +151,9 @@ mod tests {
         ]
     }
 
-    fn column() -> impl Strategy<Value = (Vec<i64>, Vec<f64>)> {
+    fn column() -> impl Strategy<Value = (Vec<Timestamp>, Vec<f64>)> {
         prop::collection::vec((1..3_000i64, value(), prop::bool::ANY), 0..60).prop_map(|samples| {
-            let (mut at, mut sum) = (0, 0.0);
+            let (mut at, mut sum) = (Timestamp::EPOCH, 0.0);
             samples
                 .into_iter()
                 .map(|(gap, value, grows)| {
@@ -168,7 +170,7 @@ mod tests {
         fn a_sweep_agrees_with_its_windows(
             (ts, values) in column(), step_ms in 1..9_000i64, range_ms in 1..30_000i64, q in -0.1..1.1f64,
         ) {
-            let ends: Vec<i64> = (0..40).map(|i| i * step_ms).collect();
+            let ends: Vec<Timestamp> = (0..40).map(|i| Timestamp(i * step_ms)).collect();
             let windows = bounds(&ts, &ends, range_ms);
             for (name, f) in [
                 ("rate", rate::rate as RangeFn),
@@ -180,10 +182,10 @@ mod tests {
                 let plan = sweeper.plan((&ts, &windows), (&ends, range_ms));
                 sweeper.run(&Sweep { values: &values, windows: &windows, plan: &plan }, |_| q, &mut swept);
                 prop_assert_eq!(swept.len(), ends.len());
-                for ((&(low, high), end_ms), got) in windows.iter().zip(&ends).zip(swept) {
+                for ((&(low, high), &end), got) in windows.iter().zip(&ends).zip(swept) {
                     let (ts, values) = (&ts[low..high], &values[low..high]);
-                    let start_ms = end_ms - range_ms;
-                    let window = Window { ts, values, start_ms, end_ms: *end_ms, ..Window::default() };
+                    let start = end - range_ms;
+                    let window = Window { ts, values, start, end, ..Window::default() };
                     let wanted = f(&window, &[q]).unwrap_or(ABSENT);
                     let same = got.to_bits() == wanted.to_bits() || got.is_nan() && wanted.is_nan();
                     prop_assert!(same, "{} of {:?} at {:?}: {}, not {}", name, values, ts, got, wanted);

@@ -56,7 +56,10 @@ pub(crate) fn rfc3339(seconds: i64) -> String {
     let (date, more) = date(seconds);
     let (year, month, day) = (i64::from(date.year()) + more, date.month(), date.day());
     let of_day = seconds.rem_euclid(DAY);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", of_day / 3_600, of_day / 60 % 60, of_day % 60)
+    // Go's sign stands before four digits, Rust's is one of them.
+    let sign = if year < 0 { "-" } else { "" };
+    let year = year.unsigned_abs();
+    format!("{sign}{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", of_day / 3_600, of_day / 60 % 60, of_day % 60)
 }
 
 #[cfg(test)]
@@ -88,6 +91,21 @@ mod tests {
             (i64::MIN, [-292_277_022_657.0, 1.0, 27.0, 0.0]),
         ] {
             assert_eq!(parts.map(|f| f(seconds)), expected, "{seconds}");
+        }
+    }
+
+    /// Recorded from Go's `time.RFC3339`.
+    #[test]
+    fn years_are_written_with_four_digits() {
+        for (seconds, expected) in [
+            (-62_135_596_801, "0000-12-31T23:59:59Z"),
+            (-62_167_219_201, "-0001-12-31T23:59:59Z"),
+            (-99_999_999_999, "-1199-02-15T14:13:21Z"),
+            (253_402_300_800, "10000-01-01T00:00:00Z"),
+            (i64::MAX / 1000, "292278994-08-17T07:12:55Z"),
+            (i64::MIN / 1000, "-292275055-05-16T16:47:05Z"),
+        ] {
+            assert_eq!(rfc3339(seconds), expected, "{seconds}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Detection of counter resets between two samples: by hints, by counts, by start timestamps.
 
 use model::histogram::Buckets;
-use model::{Histogram, ResetHint};
+use model::{Histogram, ResetHint, Timestamp};
 
 use super::cells::{Cells, at_resolution, common_bounds};
 
@@ -58,17 +58,20 @@ fn fell(current: &Cells, before: &Cells) -> bool {
 /// Was a counter reset between two samples, by their start timestamps? Both samples are given as (start, time), with 0 for an
 /// unknown start. An unchanged start is no reset. A start at the time of the previous sample is one only if that sample has a
 /// start of its own before its time: that is how deltas are told from counters whose start is unknown.
-pub(crate) fn started_anew((start_before, before): (i64, i64), (start, time): (i64, i64)) -> bool {
-    if start == 0 || start == start_before || start >= time || start < before {
+pub(crate) fn started_anew(
+    (start_before, before): (Timestamp, Timestamp),
+    (start, time): (Timestamp, Timestamp),
+) -> bool {
+    if start == Timestamp::EPOCH || start == start_before || start >= time || start < before {
         return false;
     }
-    start > before || start_before != 0 && start_before < before
+    start > before || start_before != Timestamp::EPOCH && start_before < before
 }
 
 /// Is the start timestamp of a sample before the previous sample, and different from that one's?
-pub(crate) fn starts_overlap((start_before, before): (i64, i64), start: i64) -> bool {
+pub(crate) fn starts_overlap((start_before, before): (Timestamp, Timestamp), start: Timestamp) -> bool {
     // An unknown start overlaps nothing, and samples of one counter share their start.
-    start != 0 && start < before && start != start_before
+    start != Timestamp::EPOCH && start < before && start != start_before
 }
 
 #[cfg(test)]
@@ -107,6 +110,9 @@ mod tests {
 
     #[test]
     fn starts() {
+        let at = |(start, time)| (Timestamp(start), Timestamp(time));
+        let started_anew = |before, sample| started_anew(at(before), at(sample));
+        let starts_overlap = |before, start| starts_overlap(at(before), Timestamp(start));
         assert!(started_anew((0, 100), (150, 200)));
         assert!(!started_anew((0, 100), (0, 200)) && !started_anew((0, 100), (200, 200)));
         assert!(!started_anew((50, 100), (50, 200)) && !started_anew((150, 100), (150, 200)));

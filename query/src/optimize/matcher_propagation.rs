@@ -144,7 +144,7 @@ fn add(plan: &mut Plan, id: NodeId, matcher: &Matcher) {
 
 #[cfg(test)]
 mod tests {
-    use model::Matcher;
+    use model::{Matcher, Timestamp};
     use proptest::prelude::*;
 
     use crate::options::Times;
@@ -281,7 +281,7 @@ mod tests {
             let (engine, store, options) = (Engine::new(everything()), store(), QueryOptions::default());
             let expr = engine.parse(&text).unwrap();
             let told = |expr: Expr| {
-                let times = Times { start_ms: 0, end_ms: 1_200_000, step_ms: 60_000 };
+                let times = Times { start: Timestamp(0), end: Timestamp(1_200_000), step_ms: 60_000 };
                 match engine.run(&store, (&text, expr), times, &options) {
                     Ok(result) => format!("{:?} {:?} {:?}", result.value, result.warnings, result.infos),
                     Err(error) => error.to_string(),

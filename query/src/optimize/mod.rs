@@ -41,6 +41,7 @@ pub(crate) fn optimize(plan: &mut Plan, options: &EngineOptions) {
 
 #[cfg(test)]
 mod tests {
+    use model::Timestamp;
     use proptest::prelude::*;
 
     use super::{analysis, histogram_stats, optimize};
@@ -99,8 +100,8 @@ mod tests {
             let text = form.replace('A', &format!("({a})")).replace('B', &format!("({b})"));
             let Ok(expr) = engine.parse(&text) else { return Ok(()) };
             let (form, times) = match is_range {
-                true => (Form::Matrix, Times { start_ms: 420_000, end_ms: 840_000, step_ms: 60_000 }),
-                false => (Form::Vector, Times::instant(600_000)),
+                true => (Form::Matrix, Times { start: Timestamp(420_000), end: Timestamp(840_000), step_ms: 60_000 }),
+                false => (Form::Vector, Times::instant(Timestamp(600_000))),
             };
             let mut optimised = plan::build(expr);
             if plan::resolve(&mut optimised, times).is_err() {

@@ -3,7 +3,7 @@
 use super::quote::Text;
 use super::types::{Extension, Type};
 use crate::functions::Function;
-use model::Matcher;
+use model::{Matcher, Timestamp};
 
 /// A range of the query text, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,7 +84,7 @@ pub(crate) enum DurationKind {
 /// The `@` modifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum At {
-    Ms(i64),
+    Time(Timestamp),
     Start,
     End,
 }

@@ -102,13 +102,13 @@ fn offset(shift: &Shift) -> String {
 }
 
 fn at(shift: &Shift) -> (&'static str, String) {
-    let (word, ms) = match shift.at {
+    let (word, time) = match shift.at {
         None => (r#""startOrEnd":null"#, None),
         Some(At::Start) => (r#""startOrEnd":"start""#, None),
         Some(At::End) => (r#""startOrEnd":"end""#, None),
-        Some(At::Ms(ms)) => (r#""startOrEnd":null"#, Some(ms)),
+        Some(At::Time(time)) => (r#""startOrEnd":null"#, Some(time)),
     };
-    (word, format!(r#""timestamp":{}"#, ms.map_or_else(|| "null".to_owned(), |ms| ms.to_string())))
+    (word, format!(r#""timestamp":{}"#, time.map_or_else(|| "null".to_owned(), |time| time.to_string())))
 }
 
 fn subquery(s: &Subquery, out: &mut String) {

@@ -176,7 +176,7 @@ pub(crate) fn series(text: &str) -> Result<(model::Labels, Vec<series::Point>), 
     series::series(text).map_err(|faults| parse_error(text, &faults))
 }
 
-/// An upper bound for the indentation in the result of [`pretty`], bytes; 0 for expressions of ordinary depth.
+/// An upper bound for the indentation in the result of [`pretty()`], bytes; 0 for expressions of ordinary depth.
 pub(crate) fn indentation(expr: &Expr) -> usize {
     let size = limits::size(expr);
     if size.depth > DEPTH_MAX { size.parts.saturating_mul(2 * size.depth) } else { 0 }

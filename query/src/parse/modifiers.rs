@@ -1,5 +1,7 @@
 //! Modifiers of operators (`bool`, `on`, `group_left`, `fill`) and of expressions (`[5m]`, `offset 5m`, `@ 10`, `anchored`).
 
+use model::Timestamp;
+
 use super::ast::{
     At, BinaryOp, Card, Duration, DurationExpr, DurationKind, Expr, ExprKind, Matching, Number, Shift, Span, Subquery,
 };
@@ -235,7 +237,7 @@ impl Parser<'_> {
                     let shown = format_six(seconds);
                     self.fault(expr.span, format!("timestamp out of bounds for @ modifier: {shown}"));
                 }
-                At::Ms((seconds * 1000.0).round() as i64)
+                At::Time(Timestamp((seconds * 1000.0).round() as i64))
             }
         };
         self.enter(outer);

@@ -74,7 +74,7 @@ fn vector(s: &Selector) -> String {
 fn shift(s: &Shift) -> String {
     let at = match s.at {
         None => String::new(),
-        Some(At::Ms(ms)) => format!(" @{ms}"),
+        Some(At::Time(time)) => format!(" @{time}"),
         Some(At::Start) => " @start".to_owned(),
         Some(At::End) => " @end".to_owned(),
     };

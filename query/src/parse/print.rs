@@ -144,7 +144,7 @@ impl fmt::Display for AtText {
         match self.0 {
             None => Ok(()),
             // Upstream's `%.3f`: always three decimals.
-            Some(At::Ms(ms)) => write!(f, " @ {:.3}", ms as f64 / 1000.0),
+            Some(At::Time(time)) => write!(f, " @ {:.3}", time.as_seconds()),
             Some(At::Start) => f.write_str(" @ start()"),
             Some(At::End) => f.write_str(" @ end()"),
         }

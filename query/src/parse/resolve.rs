@@ -8,9 +8,9 @@ use crate::options::Times;
 /// Resolves `@ start()` and `@ end()` to their times, and sets the offset.
 pub(crate) fn shift(shift: &mut Shift, times: Times) -> Result<(), Fault> {
     shift.at = shift.at.map(|at| match at {
-        At::Ms(ms) => At::Ms(ms),
-        At::Start => At::Ms(times.start_ms),
-        At::End => At::Ms(times.end_ms),
+        At::Time(time) => At::Time(time),
+        At::Start => At::Time(times.start),
+        At::End => At::Time(times.end),
     });
     set(&mut shift.offset, times, false)
 }
@@ -47,7 +47,7 @@ fn value(expr: &DurationExpr, times: Times) -> Result<f64, Fault> {
     Ok(match &expr.kind {
         DurationKind::Literal(number) => number.value,
         DurationKind::Step => times.step_ms as f64 / 1000.0,
-        DurationKind::Range => (times.end_ms - times.start_ms) as f64 / 1000.0,
+        DurationKind::Range => times.range_seconds(),
         DurationKind::Negate(inner) => -value(inner, times)?,
         DurationKind::MinOf(a, b) => value(a, times)?.min(value(b, times)?),
         DurationKind::MaxOf(a, b) => value(a, times)?.max(value(b, times)?),
@@ -70,6 +70,8 @@ fn value(expr: &DurationExpr, times: Times) -> Result<f64, Fault> {
 
 #[cfg(test)]
 mod tests {
+    use model::Timestamp;
+
     use crate::promqltest::Store;
     use crate::{Engine, QueryOptions};
 
@@ -81,7 +83,8 @@ mod tests {
             ("foo[5m:max_of(range(), -1)]", "7:26"),
             ("foo[(min_of(0,0))]", "5:16"),
         ] {
-            let error = Engine::default().instant(&Store::default(), query, 1_000_000, &QueryOptions::default());
+            let error =
+                Engine::default().instant(&Store::default(), query, Timestamp(1_000_000), &QueryOptions::default());
             assert_eq!(error.unwrap_err().to_string(), format!("{place}: duration must be greater than 0"), "{query}");
         }
     }

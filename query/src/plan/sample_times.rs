@@ -1,5 +1,7 @@
 //! At which times the samples below a node are taken: `info` looks up info series at these.
 
+use model::Timestamp;
+
 use super::nodes::{NodeId, NodeKind, Plan};
 use crate::functions::Body;
 use crate::parse::ast::{At, Shift};
@@ -11,8 +13,8 @@ pub(crate) enum SampleTimes {
     /// There are none.
     None,
     /// All at one time, whatever `@` and `offset` it comes from.
-    Fixed(i64),
-    /// All at one distance before the step.
+    Fixed(Timestamp),
+    /// All at one distance before the step, in milliseconds.
     Shifted(i64),
     /// At different times.
     Various,
@@ -76,7 +78,7 @@ fn times_of_scan(own: &Shift, outer: &[&Shift]) -> SampleTimes {
     }
     match at {
         None => SampleTimes::Shifted(offset_ms),
-        Some(At::Ms(ms)) => SampleTimes::Fixed(ms.saturating_sub(offset_ms)),
+        Some(At::Time(time)) => SampleTimes::Fixed(time.saturating_sub(offset_ms)),
         // Before the times of the query are known.
         Some(At::Start | At::End) => SampleTimes::Various,
     }

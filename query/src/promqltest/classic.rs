@@ -53,5 +53,5 @@ fn line(labels: Labels, parts: BTreeMap<usize, Parts>) -> Result<Line, String> {
         points.resize(i, Point::Absent);
         points.push(Point::Histogram { histogram: Arc::new(histogram), names_hint: false });
     }
-    Ok(Line { labels, points, starts_ms: Vec::new() })
+    Ok(Line { labels, points, start_offsets_ms: Vec::new() })
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use model::histogram::Buckets;
 use model::regex::Regex;
 use model::sample::is_stale;
-use model::{Histogram, Labels};
+use model::{Histogram, Labels, Timestamp};
 
 use super::Point;
 use super::script::{Expect, Text, When};
@@ -85,7 +85,7 @@ pub(crate) fn instant(value: &Value, expect: &Expect) -> Result<(), String> {
         },
         Value::Vector(samples) => vector(samples, expect),
         Value::Matrix(series) => match expect.range {
-            Some(When::Range { start_ms, step_ms, .. }) => matrix(series, expect, (start_ms, step_ms)),
+            Some(When::Range { start, step_ms, .. }) => matrix(series, expect, (start, step_ms)),
             _ => Err("got a range vector".to_owned()),
         },
     }
@@ -156,25 +156,32 @@ fn near_histograms(expected: &Histogram, got: &Histogram, with_hint: bool) -> bo
         && all_near(&a.custom_values, &b.custom_values)
 }
 
-/// Compares series with points at `start`, `start + step` and so on.
-pub(crate) fn matrix(series: &[RangeSeries], expect: &Expect, (start, step): (i64, i64)) -> Result<(), String> {
+/// Compares series with points at `start`, `start + step_ms` and so on.
+pub(crate) fn matrix(
+    series: &[RangeSeries],
+    expect: &Expect,
+    (start, step_ms): (Timestamp, i64),
+) -> Result<(), String> {
     if !series.is_sorted_by(|a, b| a.labels < b.labels) {
         return Err("series are not sorted".to_owned());
     }
-    let mut expected: HashMap<&Labels, Vec<(i64, &Point)>> = HashMap::new();
+    let mut expected: HashMap<&Labels, Vec<(Timestamp, &Point)>> = HashMap::new();
     for (labels, points) in &expect.series {
         let points = points.iter().enumerate().filter(|(_, point)| **point != Point::Absent);
-        expected.insert(labels, points.map(|(i, point)| (start + step * i as i64, point)).collect());
+        expected.insert(labels, points.map(|(i, point)| (start + step_ms * i as i64, point)).collect());
     }
     for one in series {
         let Some(wanted) = expected.remove(&one.labels) else {
-            return Err(format!("unexpected series {} {:?} {:?}", one.labels, one.points, one.histograms));
+            let (points, histograms) = (numbered(&one.points), numbered(&one.histograms));
+            return Err(format!("unexpected series {} {points:?} {histograms:?}", one.labels));
         };
-        let mut got: Vec<(i64, f64, Option<&Histogram>)> = one.points.iter().map(|(ts, v)| (*ts, *v, None)).collect();
+        let mut got: Vec<(Timestamp, f64, Option<&Histogram>)> =
+            one.points.iter().map(|(ts, v)| (*ts, *v, None)).collect();
         got.extend(one.histograms.iter().map(|(ts, h)| (*ts, 0.0, Some(&**h))));
         got.sort_by_key(|(ts, ..)| *ts);
         if !got.iter().map(|(ts, ..)| ts).eq(wanted.iter().map(|(ts, _)| ts)) {
-            let times: Vec<i64> = wanted.iter().map(|(ts, _)| *ts).collect();
+            let got: Vec<_> = got.iter().map(|(ts, value, histogram)| (ts.0, value, histogram)).collect();
+            let times: Vec<i64> = wanted.iter().map(|(ts, _)| ts.0).collect();
             return Err(format!("{}: got {got:?}, expected points at {times:?}", one.labels));
         }
         for ((ts, value, histogram), (_, point)) in got.iter().zip(&wanted) {
@@ -185,6 +192,11 @@ pub(crate) fn matrix(series: &[RangeSeries], expect: &Expect, (start, step): (i6
         Some((labels, _)) => Err(format!("missing series {labels}")),
         None => Ok(()),
     }
+}
+
+/// Samples as messages show them: times as numbers.
+fn numbered<T>(samples: &[(Timestamp, T)]) -> Vec<(i64, &T)> {
+    samples.iter().map(|(ts, sample)| (ts.0, sample)).collect()
 }
 
 #[cfg(test)]

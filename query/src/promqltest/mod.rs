@@ -15,6 +15,8 @@ pub(crate) mod wrapped;
 
 use std::time::Duration;
 
+use model::Timestamp;
+
 pub use self::all_constructs::{Operands, every_query};
 pub use self::notation::series;
 use self::script::{Command, Eval, When};
@@ -97,10 +99,12 @@ pub fn run_with(text: &str, options: EngineOptions) -> Result<Report, String> {
         match command {
             Command::Clear => store.clear(),
             Command::Load { step_ms, classic, series } => {
-                series.iter().try_for_each(|line| store.load(line, (0, *step_ms)))?;
+                series.iter().try_for_each(|line| store.load(line, (Timestamp::EPOCH, *step_ms)))?;
                 if *classic {
                     // The classic series were loaded above: scripts compare both kinds.
-                    classic::histograms(series)?.iter().try_for_each(|line| store.load(line, (0, *step_ms)))?;
+                    classic::histograms(series)?
+                        .iter()
+                        .try_for_each(|line| store.load(line, (Timestamp::EPOCH, *step_ms)))?;
                 }
             }
             Command::Eval(eval) => {
@@ -132,15 +136,9 @@ impl Runner<'_> {
             .check(&self.eval.query)
             .map_err(|error| error.to_string())?;
         match self.eval.when {
-            When::Range { start_ms, end_ms, step_ms } => {
-                let result = self.engine.range(
-                    self.store,
-                    &self.eval.query,
-                    start_ms,
-                    end_ms,
-                    step_ms,
-                    &QueryOptions::default(),
-                );
+            When::Range { start, end, step_ms } => {
+                let result =
+                    self.engine.range(self.store, &self.eval.query, start, end, step_ms, &QueryOptions::default());
                 let result = match result {
                     Ok(_) if self.eval.expect.fail.is_some() => return Err("succeeded, expected to fail".to_owned()),
                     Ok(result) => result,
@@ -148,22 +146,22 @@ impl Runner<'_> {
                 };
                 compare::annotations(&result, &self.eval.expect)?;
                 match &result.value {
-                    Value::Matrix(series) => compare::matrix(series, &self.eval.expect, (start_ms, step_ms)),
+                    Value::Matrix(series) => compare::matrix(series, &self.eval.expect, (start, step_ms)),
                     _ => Err("got no matrix".to_owned()),
                 }
             }
-            When::Instant(ts_ms) => {
+            When::Instant(ts) => {
                 // The tree is kept and changed here, so the whole check needs the stack that the engine would give the
                 // query.
-                let run = || Ok(self.instant(ts_ms));
+                let run = || Ok(self.instant(ts));
                 Stack::of(&self.eval.query).run(&Bounds::default(), run).map_err(|error| error.to_string())?
             }
         }
     }
 
-    fn instant(&self, ts_ms: i64) -> Result<(), String> {
+    fn instant(&self, ts: Timestamp) -> Result<(), String> {
         let expect = &self.eval.expect;
-        let times = Times { start_ms: ts_ms, end_ms: ts_ms, step_ms: 0 };
+        let times = Times { start: ts, end: ts, step_ms: 0 };
         let expr = match self.engine.parse(&self.eval.query) {
             Ok(expr) => expr,
             Err(error) => return compare::failure(&error, expect),
@@ -176,17 +174,18 @@ impl Runner<'_> {
         compare::annotations(&result, expect)?;
         compare::instant(&result.value, expect)?;
         // As upstream's `runInstantQuery`, which also evaluates each instant query as a range query.
-        self.around(&expr, ts_ms)?;
+        self.around(&expr, ts)?;
         if names(&expr).iter().any(|name| TIME_DEPENDENT.contains(name)) {
             return Ok(());
         }
         // With every selector fixed to the time, the evaluation time must not matter.
         let mut fixed = expr.clone();
-        fix(&mut fixed, ts_ms);
+        fix(&mut fixed, ts);
         // The times that upstream uses: before, at and far behind the evaluation time.
-        let others = if ts_ms == 0 { vec![-1000, 0, 1000] } else { vec![-10 * ts_ms, 0, ts_ms / 5, ts_ms, 10 * ts_ms] };
-        for other in others {
-            let result = self.evaluate(&fixed, Times { start_ms: other, end_ms: other, step_ms: 0 });
+        let Timestamp(ms) = ts;
+        let others = if ms == 0 { vec![-1000, 0, 1000] } else { vec![-10 * ms, 0, ms / 5, ms, 10 * ms] };
+        for other in others.into_iter().map(Timestamp) {
+            let result = self.evaluate(&fixed, Times { start: other, end: other, step_ms: 0 });
             let result = result.map_err(|error| format!("with @, at {other}: {error}"))?;
             compare::instant(&result.value, expect).map_err(|reason| format!("with @, at {other}: {reason}"))?;
             self.around(&fixed, other).map_err(|reason| format!("with @, at {other}: {reason}"))?;
@@ -195,7 +194,7 @@ impl Runner<'_> {
     }
 
     /// As a range query around the time, the step at the time must be the same.
-    fn around(&self, expr: &Expr, ts_ms: i64) -> Result<(), String> {
+    fn around(&self, expr: &Expr, ts: Timestamp) -> Result<(), String> {
         let expect = &self.eval.expect;
         let bound = |shift: &Shift| matches!(shift.at, Some(At::Start | At::End)) || by_times(&shift.offset);
         let mut by_bounds = false;
@@ -212,7 +211,7 @@ impl Runner<'_> {
         if by_bounds || expect.range.is_some() || expect.string.is_some() {
             return Ok(());
         }
-        let times = Times { start_ms: ts_ms - 60_000, end_ms: ts_ms + 60_000, step_ms: 60_000 };
+        let times = Times { start: ts - 60_000, end: ts + 60_000, step_ms: 60_000 };
         let result = self.evaluate(expr, times).map_err(|error| format!("as a range: {error}"))?;
         let Value::Matrix(series) = result.value else { return Err("as a range: got no matrix".to_owned()) };
         // Range queries are sorted by labels, so an expected order says nothing about them.
@@ -220,15 +219,15 @@ impl Runner<'_> {
             return Ok(());
         }
         let points = series.into_iter().filter_map(|s| {
-            let value = s.points.iter().find(|(ts, _)| *ts == ts_ms).map(|(_, value)| *value);
-            let histogram = s.histograms.into_iter().find(|(ts, _)| *ts == ts_ms).map(|(_, histogram)| histogram);
+            let value = s.points.iter().find(|(at, _)| *at == ts).map(|(_, value)| *value);
+            let histogram = s.histograms.into_iter().find(|(at, _)| *at == ts).map(|(_, histogram)| histogram);
             let found = value.is_some() || histogram.is_some();
-            found.then_some(Sample { labels: s.labels, ts_ms, value: value.unwrap_or(0.0), histogram })
+            found.then_some(Sample { labels: s.labels, ts, value: value.unwrap_or(0.0), histogram })
         });
         let samples: Vec<Sample> = points.collect();
         // The API returns a scalar of a range query as a series without labels.
         let value = match (expect.scalar, samples.first()) {
-            (Some(_), Some(sample)) => Value::Scalar { ts_ms, value: sample.value },
+            (Some(_), Some(sample)) => Value::Scalar { ts, value: sample.value },
             _ => Value::Vector(samples),
         };
         compare::instant(&value, expect).map_err(|reason| format!("as a range: {reason}"))
@@ -260,27 +259,27 @@ fn names(expr: &Expr) -> Vec<&'static str> {
 }
 
 /// Puts `@` on every selector and subquery that has none and is not inside a subquery.
-fn fix(expr: &mut Expr, ts_ms: i64) {
+fn fix(expr: &mut Expr, ts: Timestamp) {
     match &mut expr.kind {
         ExprKind::Number(_) | ExprKind::String(_) => {}
         ExprKind::Vector(s) | ExprKind::Matrix(s, _) => {
-            s.shift.at.get_or_insert(At::Ms(ts_ms));
+            s.shift.at.get_or_insert(At::Time(ts));
         }
         // What is inside moves with the subquery, and needs no `@` of its own.
         ExprKind::Subquery(s) => {
-            s.shift.at.get_or_insert(At::Ms(ts_ms));
+            s.shift.at.get_or_insert(At::Time(ts));
         }
-        ExprKind::Paren(e) | ExprKind::Unary(_, e) => fix(e, ts_ms),
-        ExprKind::Call(call) => call.args.iter_mut().for_each(|arg| fix(arg, ts_ms)),
+        ExprKind::Paren(e) | ExprKind::Unary(_, e) => fix(e, ts),
+        ExprKind::Call(call) => call.args.iter_mut().for_each(|arg| fix(arg, ts)),
         ExprKind::Aggregate(a) => {
-            fix(&mut a.expr, ts_ms);
+            fix(&mut a.expr, ts);
             if let Some(param) = &mut a.param {
-                fix(param, ts_ms);
+                fix(param, ts);
             }
         }
         ExprKind::Binary(b) => {
-            fix(&mut b.left, ts_ms);
-            fix(&mut b.right, ts_ms);
+            fix(&mut b.left, ts);
+            fix(&mut b.right, ts);
         }
     }
 }

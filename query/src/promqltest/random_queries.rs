@@ -1,6 +1,7 @@
 //! Random queries over floats and histograms: nothing panics, and a range query has the results of instant queries at each
 //! step.
 
+use model::Timestamp;
 use proptest::prelude::*;
 
 use super::Store;
@@ -27,13 +28,13 @@ const BY_TIMES: [&str; 5] = ["start", "end", "range", "step", "sort"];
 pub(crate) fn store() -> Store {
     let mut store = Store::default();
     for line in DATA.lines().filter(|line| !line.is_empty()) {
-        store.load_line(line, (0, 60_000)).unwrap();
+        store.load_line(line, (Timestamp(0), 60_000)).unwrap();
     }
     store
 }
 
 /// The samples of a result at a time, for comparison.
-fn at(value: &Value, ts_ms: i64) -> Vec<String> {
+fn at(value: &Value, time: Timestamp) -> Vec<String> {
     let mut found: Vec<String> = match value {
         Value::Vector(samples) => samples
             .iter()
@@ -46,7 +47,7 @@ fn at(value: &Value, ts_ms: i64) -> Vec<String> {
             .flat_map(|s| {
                 let floats = s.points.iter().map(|(ts, v)| (*ts, v.to_string()));
                 let histograms = s.histograms.iter().map(|(ts, h)| (*ts, h.notation()));
-                let here = floats.chain(histograms).filter(|(ts, _)| *ts == ts_ms);
+                let here = floats.chain(histograms).filter(|(ts, _)| *ts == time);
                 here.map(|(_, text)| format!("{} {text}", s.labels)).collect::<Vec<_>>()
             })
             .collect(),
@@ -65,12 +66,12 @@ proptest! {
         let (engine, store, options) = (Engine::new(everything()), store(), QueryOptions::default());
         let Ok(expr) = engine.parse(&text) else { return Ok(()) };
         let by_times = BY_TIMES.iter().any(|word| text.to_lowercase().contains(word));
-        let ts_ms = 11 * 60_000;
+        let ts = Timestamp(11 * 60_000);
         let run = |times| engine.run(&store, (&text, expr.clone()), times, &options);
-        let instant = run(Times { start_ms: ts_ms, end_ms: ts_ms, step_ms: 0 });
-        let range = run(Times { start_ms: ts_ms - 240_000, end_ms: ts_ms + 180_000, step_ms: 60_000 });
+        let instant = run(Times { start: ts, end: ts, step_ms: 0 });
+        let range = run(Times { start: ts - 240_000, end: ts + 180_000, step_ms: 60_000 });
         if let (Ok(instant), Ok(range)) = (instant, range) && !by_times && !matches!(instant.value, Value::Matrix(_)) {
-            prop_assert_eq!(at(&instant.value, ts_ms), at(&range.value, ts_ms), "{}", text);
+            prop_assert_eq!(at(&instant.value, ts), at(&range.value, ts), "{}", text);
         }
     }
 
@@ -83,7 +84,7 @@ proptest! {
             Ok(result) => format!("{:?} {:?} {:?}", result.value, result.warnings, result.infos),
             Err(error) => error.to_string(),
         };
-        for at in [660_000, 900_000, 660_000] {
+        for at in [660_000, 900_000, 660_000].map(Timestamp) {
             let planned_anew = outcome(engine.instant(&store, &text, at, &options));
             prop_assert_eq!(outcome(prepared.instant(&store, at, &options)), planned_anew, "{}", &text);
             let (start, end, step) = (at - 240_000, at, 60_000);

@@ -4,11 +4,11 @@ use serde_json::{Value as Json, json};
 
 use super::store::Store;
 use crate::{Engine, Error, QueryOptions, QueryResult, Value};
-use model::Histogram;
 use model::float::{format_f, format_json};
+use model::{Histogram, Timestamp};
 
 /// When the first sample of the data was taken.
-const START_MS: i64 = 1_700_000_000_000;
+const START: Timestamp = Timestamp(1_700_000_000_000);
 
 fn load(text: &str) -> Store {
     let mut store = Store::default();
@@ -17,7 +17,7 @@ fn load(text: &str) -> Store {
         if let Some(step) = line.strip_prefix("load ") {
             step_ms = model::duration::parse_duration_ms(step.trim()).unwrap();
         } else {
-            store.load_line(line, (START_MS, step_ms)).unwrap();
+            store.load_line(line, (START, step_ms)).unwrap();
         }
     }
     store
@@ -27,20 +27,20 @@ fn load(text: &str) -> Store {
 fn shown(result: &QueryResult) -> Json {
     let metric = |labels: &model::Labels| -> Json { labels.iter().map(|(n, v)| (n.to_owned(), json!(v))).collect() };
     let (kind, mut list) = match &result.value {
-        Value::Scalar { ts_ms, value } => ("scalar", vec![json!([ts_ms, format_f(*value)])]),
-        Value::String { ts_ms, value } => ("string", vec![json!([ts_ms, value])]),
+        Value::Scalar { ts, value } => ("scalar", vec![json!([ts.0, format_f(*value)])]),
+        Value::String { ts, value } => ("string", vec![json!([ts.0, value])]),
         Value::Vector(samples) => {
             let value =
                 |s: &crate::Sample| s.histogram.as_ref().map_or_else(|| json!(format_json(s.value)), |h| object(h));
-            let one = |s: &crate::Sample| json!([metric(&s.labels), [s.ts_ms, value(s)]]);
+            let one = |s: &crate::Sample| json!([metric(&s.labels), [s.ts.0, value(s)]]);
             ("vector", samples.iter().map(one).collect())
         }
         Value::Matrix(series) => {
             let floats = |s: &crate::RangeSeries| -> Vec<Json> {
-                s.points.iter().map(|(ts, v)| json!([ts, format_json(*v)])).collect()
+                s.points.iter().map(|(ts, v)| json!([ts.0, format_json(*v)])).collect()
             };
             let histograms = |s: &crate::RangeSeries| -> Vec<Json> {
-                s.histograms.iter().map(|(ts, h)| json!([ts, object(h)])).collect()
+                s.histograms.iter().map(|(ts, h)| json!([ts.0, object(h)])).collect()
             };
             let one = |s: &crate::RangeSeries| json!([metric(&s.labels), floats(s), histograms(s)]);
             ("matrix", series.iter().map(one).collect())
@@ -100,7 +100,7 @@ fn param<'a>(case: &'a Json, name: &str) -> Option<&'a str> {
     params.iter().find(|p| p[0] == name).and_then(|p| p[1].as_str())
 }
 
-/// A time or step in seconds; other forms are not for the engine.
+/// A time or step, written in seconds; other forms are not for the engine.
 fn millis(case: &Json, name: &str) -> Option<i64> {
     let text = param(case, name)?;
     text.parse::<f64>().ok().map(|s| (s * 1000.0).round() as i64).or(model::duration::parse_duration_ms(text).ok())
@@ -115,9 +115,10 @@ fn answer(store: &Store, case: &Json) -> Option<Result<QueryResult, Error>> {
     }
     let query = param(case, "query")?;
     match case["request"]["path"].as_str()? {
-        "/api/v1/query" => Some(engine.instant(store, query, millis(case, "time")?, &options)),
+        "/api/v1/query" => Some(engine.instant(store, query, Timestamp(millis(case, "time")?), &options)),
         "/api/v1/query_range" => {
-            let (start, end, step) = (millis(case, "start")?, millis(case, "end")?, millis(case, "step")?);
+            let [start, end] = [millis(case, "start")?, millis(case, "end")?].map(Timestamp);
+            let step = millis(case, "step")?;
             let plain = step > 0 && end >= start && (end - start) / step <= 11_000;
             plain.then(|| engine.range(store, query, start, end, step, &options))
         }

@@ -1,7 +1,7 @@
 //! Script text → commands.
 
-use model::Labels;
 use model::duration::parse_duration_ms;
+use model::{Labels, Timestamp};
 
 use super::Point;
 use super::notation::series;
@@ -19,13 +19,13 @@ pub(crate) struct Line {
     pub(crate) labels: Labels,
     pub(crate) points: Vec<Point>,
     /// Start timestamps relative to the points, milliseconds, negative; empty when not given.
-    pub(crate) starts_ms: Vec<Option<i64>>,
+    pub(crate) start_offsets_ms: Vec<Option<i64>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum When {
-    Instant(i64),
-    Range { start_ms: i64, end_ms: i64, step_ms: i64 },
+    Instant(Timestamp),
+    Range { start: Timestamp, end: Timestamp, step_ms: i64 },
 }
 
 /// One `eval`.
@@ -113,15 +113,15 @@ fn load(line: &str, body: &[&str]) -> Result<Command, String> {
             continue;
         }
         let (labels, points) = series(line)?;
-        let starts_ms = match waiting.take() {
+        let start_offsets_ms = match waiting.take() {
             None => Vec::new(),
-            Some((of, starts_ms)) if of == labels && starts_ms.len() == points.len() => starts_ms,
-            Some((of, starts_ms)) => {
-                let (n, got) = (starts_ms.len(), points.len());
+            Some((of, start_offsets_ms)) if of == labels && start_offsets_ms.len() == points.len() => start_offsets_ms,
+            Some((of, start_offsets_ms)) => {
+                let (n, got) = (start_offsets_ms.len(), points.len());
                 return Err(format!("{n} start timestamps of {of} before {got} points of {labels}"));
             }
         };
-        lines.push(Line { labels, points, starts_ms });
+        lines.push(Line { labels, points, start_offsets_ms });
     }
     match waiting {
         None => Ok(Command::Load { step_ms, classic, series: lines }),
@@ -162,7 +162,7 @@ fn range(rest: &mut &str) -> Result<When, String> {
         let got = word(rest);
         if got == key { duration(Some(word(rest))) } else { Err(format!("expected {key:?}, got {got:?}")) }
     };
-    Ok(When::Range { start_ms: value("from")?, end_ms: value("to")?, step_ms: value("step")? })
+    Ok(When::Range { start: Timestamp(value("from")?), end: Timestamp(value("to")?), step_ms: value("step")? })
 }
 
 fn eval(line: &str, number: usize, body: &[&str]) -> Result<Eval, String> {
@@ -180,7 +180,7 @@ fn eval(line: &str, number: usize, body: &[&str]) -> Result<Eval, String> {
         "instant" => {
             // The word `at`.
             word(&mut rest);
-            When::Instant(duration(Some(word(&mut rest)))?)
+            When::Instant(Timestamp(duration(Some(word(&mut rest)))?))
         }
         "range" => range(&mut rest)?,
         other => return Err(format!("expected instant or range, got {other:?}")),

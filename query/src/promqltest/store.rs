@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use model::{
     Batch, BatchSink, Column, Histogram, Labels, Listing, PartReader, Parts, Querier, QuerierError, ReadHints,
-    ResetHint, Selection,
+    ResetHint, Selection, Timestamp,
 };
 
 use super::Point;
@@ -24,12 +24,12 @@ enum Value {
 #[derive(Clone, Debug)]
 struct Sample {
     value: Value,
-    /// The start timestamp; 0 when unknown.
-    start_ms: i64,
+    /// The start timestamp; [`Timestamp::EPOCH`] when unknown.
+    start: Timestamp,
 }
 
-type Samples = BTreeMap<i64, Sample>;
-type Found<'a> = (&'a Labels, Vec<(i64, &'a Sample)>);
+type Samples = BTreeMap<Timestamp, Sample>;
+type Found<'a> = (&'a Labels, Vec<(Timestamp, &'a Sample)>);
 
 #[derive(Debug, Default)]
 pub(crate) struct Store {
@@ -39,9 +39,9 @@ pub(crate) struct Store {
 impl Store {
     /// Loads one line of series notation, starting at a time.
     #[cfg(test)]
-    pub(crate) fn load_line(&mut self, line: &str, (start_ms, step_ms): (i64, i64)) -> Result<(), String> {
+    pub(crate) fn load_line(&mut self, line: &str, (start, step_ms): (Timestamp, i64)) -> Result<(), String> {
         let (labels, points) = super::notation::series(line)?;
-        self.load(&Line { labels, points, starts_ms: Vec::new() }, (start_ms, step_ms))
+        self.load(&Line { labels, points, start_offsets_ms: Vec::new() }, (start, step_ms))
     }
 
     /// Runs the loads of a script.
@@ -49,16 +49,16 @@ impl Store {
     pub(crate) fn load_script(&mut self, text: &str) {
         for command in super::script::parse(text).unwrap() {
             if let super::script::Command::Load { step_ms, series, .. } = command {
-                series.iter().for_each(|line| self.load(line, (0, step_ms)).unwrap());
+                series.iter().for_each(|line| self.load(line, (Timestamp::EPOCH, step_ms)).unwrap());
             }
         }
     }
 
     /// Loads the points of a series. Invalid histograms are refused.
-    pub(crate) fn load(&mut self, line: &Line, (start_ms, step_ms): (i64, i64)) -> Result<(), String> {
+    pub(crate) fn load(&mut self, line: &Line, (start, step_ms): (Timestamp, i64)) -> Result<(), String> {
         let samples = self.series.entry(line.labels.clone()).or_default();
         for (i, point) in line.points.iter().enumerate() {
-            let ts = start_ms + step_ms * i as i64;
+            let ts = start + step_ms * i as i64;
             let value = match point {
                 Point::Absent => continue,
                 Point::Float(value) => Value::Float(*value),
@@ -69,8 +69,8 @@ impl Store {
                     Value::Histogram(as_kept(histogram, before))
                 }
             };
-            let start = line.starts_ms.get(i).copied().flatten();
-            samples.insert(ts, Sample { value, start_ms: start.map_or(0, |offset| ts + offset) });
+            let start = line.start_offsets_ms.get(i).copied().flatten().map_or(Timestamp::EPOCH, |offset| ts + offset);
+            samples.insert(ts, Sample { value, start });
         }
         Ok(())
     }
@@ -84,8 +84,8 @@ impl Store {
         let series = self.series.iter().filter(move |(labels, _)| matches(labels));
         let in_range = series.map(|(labels, samples)| {
             // `BTreeMap::range` panics where the start is behind the end.
-            let range = if selection.start_ms <= selection.end_ms {
-                samples.range(selection.start_ms..=selection.end_ms).map(|(t, v)| (*t, v)).collect()
+            let range = if selection.start <= selection.end {
+                samples.range(selection.start..=selection.end).map(|(t, v)| (*t, v)).collect()
             } else {
                 Vec::new()
             };
@@ -118,26 +118,26 @@ fn as_kept(histogram: &Arc<Histogram>, before: Option<&Value>) -> Arc<Histogram>
 }
 
 fn batch(series: &[Found<'_>]) -> Batch {
-    let all: BTreeSet<i64> = series.iter().flat_map(|(_, samples)| samples.iter().map(|(ts, _)| *ts)).collect();
-    let timestamps_ms: Vec<i64> = all.into_iter().collect();
+    let all: BTreeSet<Timestamp> = series.iter().flat_map(|(_, samples)| samples.iter().map(|(ts, _)| *ts)).collect();
+    let timestamps: Vec<Timestamp> = all.into_iter().collect();
     // The labels of the first series, if all have labels with these names.
     let in_all = |name: &str| series.iter().all(|(labels, _)| labels.get(name).is_some());
     // Common labels go to the source of the batch, the others to the metric: both ways of the real store are exercised.
     let source = series.first().map_or_else(Labels::empty, |(labels, _)| labels.filtered(in_all));
     let columns = series.iter().map(|(labels, samples)| {
-        let n = timestamps_ms.len();
+        let n = timestamps.len();
         let metric = labels.filtered(|name| source.get(name) != labels.get(name));
         let mut column = Column { metric, values: vec![0.0; n], ..Column::default() };
         let mut present = vec![0u64; n.div_ceil(64)];
         for (ts, sample) in samples {
-            let Ok(i) = timestamps_ms.binary_search(ts) else { continue };
+            let Ok(i) = timestamps.binary_search(ts) else { continue };
             present[i / 64] |= 1 << (i % 64);
             match &sample.value {
                 Value::Float(value) => column.values[i] = *value,
                 Value::Histogram(histogram) => column.histograms.push((i as u32, Arc::clone(histogram))),
             }
-            if sample.start_ms != 0 {
-                column.start_times_ms.push((i as u32, sample.start_ms));
+            if sample.start != Timestamp::EPOCH {
+                column.start_times.push((i as u32, sample.start));
             }
         }
         // Without gaps there is no bitmap, which is the fast path of the engine.
@@ -145,7 +145,7 @@ fn batch(series: &[Found<'_>]) -> Batch {
         column
     });
     let columns = columns.collect();
-    Batch { source, columns, timestamps_ms, ..Batch::default() }
+    Batch { source, columns, timestamps, ..Batch::default() }
 }
 
 fn limited<T>(values: BTreeSet<T>, limit: usize) -> Vec<T> {

@@ -9,15 +9,15 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use memchr::{memchr, memmem, memrchr};
-use model::Histogram;
 use model::sample::histogram_mark;
+use model::{Histogram, Timestamp};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::entry::What;
 use super::family::{Member, Role};
 use super::form::LINES_MAX;
 use super::line_parser::LineParser;
-use super::number::milliseconds;
+use super::number::timestamp_of_seconds;
 use super::openmetrics::OpenMetricsParser;
 use super::{Entry, Exemplar, Fingerprint, MetricKind, ParseError, Point, Recognised, Sample, Series, Wanted};
 
@@ -36,7 +36,7 @@ pub(super) struct Converter<'a> {
     family: Cow<'a, str>,
     kind: MetricKind,
     /// Start timestamps of the current family, by group of series.
-    start_times: HashMap<u64, i64>,
+    start_times: HashMap<u64, Timestamp>,
     gathered: Option<Gathered<'a>>,
     /// The entry that ended a histogram; handed out after it.
     held: Option<Next<'a>>,
@@ -189,7 +189,7 @@ impl<'a> Converter<'a> {
                 }
                 // The family was searched for `_created` when its TYPE line was read, so the time is known also for
                 // samples before that line.
-                sample.point.start_ms = self.start_times.get(&member.group).copied();
+                sample.point.start_time = self.start_times.get(&member.group).copied();
                 // Without `always_scrape_classic_histograms` the line exists only as part of the histogram.
                 if self.wanted.convert && self.gather(&sample, member) && !self.wanted.classic {
                     continue;
@@ -240,7 +240,7 @@ impl<'a> Converter<'a> {
             exemplars: Vec::new(),
             place,
         });
-        let Point { value, ts_ms, exemplar, .. } = sample.point;
+        let Point { value, ts, exemplar, .. } = sample.point;
         gathered.lines += 1;
         match member.role {
             // Bounds the memory of one histogram. Its lines are still counted and swallowed; `finish` then drops it.
@@ -251,7 +251,7 @@ impl<'a> Converter<'a> {
         }
         // All exemplars of the buckets belong to the histogram, which has no bucket series to carry them.
         gathered.exemplars.extend(exemplar.filter(|_| gathered.lines <= LINES_MAX));
-        gathered.point.ts_ms = ts_ms;
+        gathered.point.ts = ts;
         gathered.place = place;
         true
     }
@@ -279,7 +279,7 @@ impl<'a> Converter<'a> {
 }
 
 /// The start timestamps of the current family by group, from the `_created` series before the next `# TYPE` line.
-fn created(rest: &[u8], family: &str, kind: MetricKind, times: &mut HashMap<u64, i64>) {
+fn created(rest: &[u8], family: &str, kind: MetricKind, times: &mut HashMap<u64, Timestamp>) {
     // The next TYPE line begins another family. Without one the family goes on to the end of the body.
     let block = memmem::find(rest, b"\n# TYPE ").and_then(|end| rest.get(..=end)).unwrap_or(rest);
     let mut at = 0;
@@ -294,9 +294,9 @@ fn created(rest: &[u8], family: &str, kind: MetricKind, times: &mut HashMap<u64,
             // here fails the scrape when it is its turn.
             OpenMetricsParser::new(line, Wanted::default()).next_entry()
             && let Some(Member { group, role: Role::Created }) = Member::of(text, family, kind)
-            && let Ok(ms) = milliseconds(point.value)
+            && let Ok(start) = timestamp_of_seconds(point.value)
         {
-            times.insert(group, ms);
+            times.insert(group, start);
         }
         // One attempt per line, so a line that repeats the word does not make the search quadratic.
         at = found + memchr(b'\n', block.get(found..).unwrap_or_default()).unwrap_or(line.len());
@@ -320,7 +320,11 @@ mod tests {
             let labels = labels.join(",");
             out.push(if model::sample::is_histogram_mark(point.value) {
                 let exemplars = parser.exemplars().unwrap().len();
-                format!("{labels} {} {:?} {exemplars}", parser.histogram().unwrap().histogram.notation(), point.ts_ms)
+                format!(
+                    "{labels} {} {:?} {exemplars}",
+                    parser.histogram().unwrap().histogram.notation(),
+                    point.ts.map(|ts| ts.0)
+                )
             } else {
                 format!("{labels} {}", point.value)
             });

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use model::Histogram;
 use model::histogram::{HistogramError, WholeCounts};
+use model::{Histogram, Timestamp};
 
 use super::kind::MetricKind;
 use super::series::{Exemplar, Series};
@@ -53,17 +53,17 @@ pub struct Point<'a> {
     /// The value. In the text formats every NaN is the ordinary one. `model::sample::histogram_mark` stands for a native
     /// histogram, which [`Parser::histogram`] reads.
     pub value: f64,
-    /// The sample's own time, milliseconds since the epoch.
-    pub ts_ms: Option<i64>,
-    /// The start timestamp, milliseconds since the epoch. In OpenMetrics 1 only with [`Wanted::start_times`](super::Wanted).
-    pub start_ms: Option<i64>,
+    /// The sample's own time.
+    pub ts: Option<Timestamp>,
+    /// The start timestamp. In OpenMetrics 1 only with [`Wanted::start_times`](super::Wanted).
+    pub start_time: Option<Timestamp>,
     /// One of the events that were counted.
     pub exemplar: Option<Exemplar<'a>>,
 }
 
 impl Point<'_> {
-    pub(crate) fn new(value: f64, ts_ms: Option<i64>) -> Self {
-        Self { value, ts_ms, start_ms: None, exemplar: None }
+    pub(crate) fn new(value: f64, ts: Option<Timestamp>) -> Self {
+        Self { value, ts, start_time: None, exemplar: None }
     }
 }
 

@@ -27,7 +27,7 @@ pub struct Wanted {
     pub convert: bool,
     /// Add the labels `__type__` and `__unit__` from the metadata of the family.
     pub types: bool,
-    /// Start timestamps ([`Point::start_ms`]). In OpenMetrics 1 they come from `_created` series, which are then not stored.
+    /// Start timestamps ([`Point::start_time`]). In OpenMetrics 1 they come from `_created` series, which are then not stored.
     pub start_times: bool,
     /// Accept OpenMetrics 2.0.
     pub openmetrics2: bool,

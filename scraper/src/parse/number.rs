@@ -1,5 +1,6 @@
 //! Values and timestamps as Go's parsers read them.
 
+use model::Timestamp;
 use model::sample::NORMAL_NAN_BITS;
 
 /// A value token: decimal numbers, `Inf`, `infinity`, `NaN` in any case; no hexadecimal, no underscores, no overflow.
@@ -55,25 +56,25 @@ fn small_integer(token: &[u8]) -> Option<f64> {
 }
 
 /// A timestamp token: digits only, milliseconds, at most `i64::MAX`.
-pub(super) fn parse_timestamp(token: &[u8]) -> Result<i64, &'static str> {
+pub(super) fn parse_timestamp(token: &[u8]) -> Result<Timestamp, &'static str> {
     if token.is_empty() || !token.iter().all(u8::is_ascii_digit) {
         return Err("expected a timestamp in milliseconds or the end of the line");
     }
-    std::str::from_utf8(token).ok().and_then(|t| t.parse().ok()).ok_or("timestamp out of range")
+    std::str::from_utf8(token).ok().and_then(|t| t.parse().ok()).map(Timestamp).ok_or("timestamp out of range")
 }
 
 /// A timestamp token of OpenMetrics: seconds, any number but NaN and infinity; what is beyond milliseconds is cut off.
-pub(super) fn parse_seconds(token: &[u8]) -> Result<i64, &'static str> {
-    milliseconds(parse_value(token)?)
+pub(super) fn parse_seconds(token: &[u8]) -> Result<Timestamp, &'static str> {
+    timestamp_of_seconds(parse_value(token)?)
 }
 
-/// Seconds as milliseconds.
-pub(super) fn milliseconds(seconds: f64) -> Result<i64, &'static str> {
+/// The time so many seconds after the epoch.
+pub(super) fn timestamp_of_seconds(seconds: f64) -> Result<Timestamp, &'static str> {
     if !seconds.is_finite() {
         return Err("invalid timestamp");
     }
     #[expect(clippy::cast_possible_truncation, reason = "what does not fit is at the end of time, and refused later")]
-    Ok((seconds * 1000.0) as i64)
+    Ok(Timestamp((seconds * 1000.0) as i64))
 }
 
 #[cfg(test)]
@@ -110,9 +111,9 @@ mod tests {
     #[test]
     fn seconds_become_milliseconds() {
         for (token, ms) in [("0", 0), ("123.123", 123_123), ("1520879607.789", 1_520_879_607_789), ("-1.0009", -1000)] {
-            assert_eq!(parse_seconds(token.as_bytes()), Ok(ms), "{token}");
+            assert_eq!(parse_seconds(token.as_bytes()), Ok(Timestamp(ms)), "{token}");
         }
-        assert_eq!(parse_seconds(b"1e300"), Ok(i64::MAX));
+        assert_eq!(parse_seconds(b"1e300"), Ok(Timestamp::MAX));
         for token in ["NaN", "Inf", "-Inf", "", "1s"] {
             assert!(parse_seconds(token.as_bytes()).is_err(), "{token:?}");
         }

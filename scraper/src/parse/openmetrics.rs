@@ -68,8 +68,8 @@ impl<'a> OpenMetricsParser<'a> {
         let mut at = at;
         // Anything but an exemplar has to be the timestamp. The exemplar, if any, stands behind it.
         if !self.lines.tail(at).starts_with(b" # {") {
-            let (ts_ms, after) = self.lines.number(at, "expected a timestamp or an exemplar", parse_seconds)?;
-            point.ts_ms = Some(ts_ms);
+            let (ts, after) = self.lines.number(at, "expected a timestamp or an exemplar", parse_seconds)?;
+            point.ts = Some(ts);
             at = after;
         }
         if self.lines.tail(at).starts_with(b" # {") {
@@ -87,13 +87,13 @@ impl<'a> OpenMetricsParser<'a> {
         let labels = utf8(self.lines.slice(start, start + length)).ok_or((start, "label value is not valid UTF-8"))?;
         let (value, mut at) =
             self.lines.number(start + length, "expected a value after the exemplar's labels", parse_value)?;
-        let mut ts_ms = None;
+        let mut ts = None;
         if self.lines.byte(at) == Some(b' ') {
             let (time, after) = self.lines.number(at, "expected the exemplar's timestamp", parse_seconds)?;
-            ts_ms = Some(time);
+            ts = Some(time);
             at = after;
         }
-        Ok((Exemplar::text(labels, value, ts_ms), at))
+        Ok((Exemplar::text(labels, value, ts), at))
     }
 
     fn end_of_line(&self, at: usize) -> Result<usize, Fault> {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use memchr::memchr;
+use model::Timestamp;
 use model::labels::{BUCKET, METRIC_NAME, METRIC_TYPE, METRIC_UNIT};
 
 use super::kind::MetricKind;
@@ -57,8 +58,8 @@ pub struct Exemplar<'a> {
     labels: ExemplarLabels<'a>,
     /// What was observed.
     pub value: f64,
-    /// When, milliseconds since the epoch.
-    pub ts_ms: Option<i64>,
+    /// When.
+    pub ts: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -117,12 +118,12 @@ impl<'a> Series<'a> {
 }
 
 impl<'a> Exemplar<'a> {
-    pub(super) fn text(labels: &'a str, value: f64, ts_ms: Option<i64>) -> Self {
-        Self { labels: ExemplarLabels::Text(labels), value, ts_ms }
+    pub(super) fn text(labels: &'a str, value: f64, ts: Option<Timestamp>) -> Self {
+        Self { labels: ExemplarLabels::Text(labels), value, ts }
     }
 
-    pub(super) fn protobuf(labels: &'a [u8], value: f64, ts_ms: Option<i64>) -> Self {
-        Self { labels: ExemplarLabels::Protobuf(labels), value, ts_ms }
+    pub(super) fn protobuf(labels: &'a [u8], value: f64, ts: Option<Timestamp>) -> Self {
+        Self { labels: ExemplarLabels::Protobuf(labels), value, ts }
     }
 
     /// The (name, value) pairs in the order written.

@@ -107,16 +107,16 @@ impl<'a> TextParser<'a> {
         }
         at += blanks(lines.tail(at));
         let token = word(lines.tail(at));
-        let mut ts_ms = None;
+        let mut ts = None;
         if !token.is_empty() {
-            ts_ms = Some(parse_timestamp(token).map_err(|why| (at, why))?);
+            ts = Some(parse_timestamp(token).map_err(|why| (at, why))?);
             at += token.len();
             at += blanks(lines.tail(at));
         }
         match lines.byte(at) {
             // The last line of a body may lack its line break.
-            None => Ok((Point::new(value, ts_ms), at)),
-            Some(b'\n') => Ok((Point::new(value, ts_ms), at + 1)),
+            None => Ok((Point::new(value, ts), at)),
+            Some(b'\n') => Ok((Point::new(value, ts), at + 1)),
             Some(_) => Err((at, "expected the end of the line after the timestamp")),
         }
     }

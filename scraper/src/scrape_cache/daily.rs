@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use model::Labels;
+use model::{Labels, Timestamp};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -17,8 +17,8 @@ pub(super) struct DailySeries {
 
 impl DailySeries {
     /// Begins a scrape; true if it is the first of a day. Then `there` counts the series of the scrape before.
-    pub(super) fn begin(&mut self, ts_ms: i64, there: impl FnOnce() -> usize) -> bool {
-        let day = ts_ms.div_euclid(DAY_MS);
+    pub(super) fn begin(&mut self, ts: Timestamp, there: impl FnOnce() -> usize) -> bool {
+        let day = ts.0.div_euclid(DAY_MS);
         let first = day != self.day;
         if first {
             (self.day, self.carried) = (day, there());

@@ -45,7 +45,7 @@ fn protobuf_and_text_are_the_same_series() {
     let text = "# TYPE h histogram\nh_bucket{a=\"b\",le=\"1\"} 2\nh_bucket{a=\"b\",le=\"+Inf\"} 3\nh_sum{a=\"b\"} 0\nh_count{a=\"b\"} 3\n";
     assert_eq!(t.scrape(text).1, at(3000), "nothing went stale");
     assert_eq!(t.scrape_as((Format::Protobuf, &body)).1, at(4000));
-    let (_, result) = t.cache.read((Format::Protobuf, &body[..body.len() - 1]), &t.rules, 5000, &t.store);
+    let (_, result) = t.cache.read((Format::Protobuf, &body[..body.len() - 1]), &t.rules, Timestamp(5000), &t.store);
     assert_eq!(result.unwrap_err().to_string(), "before byte 1: message breaks off: \"\"");
 }
 
@@ -71,7 +71,7 @@ fn native_histograms_are_stored_where_they_are_wanted() {
     let native = |count: u8| [&[0x08, count][..], &span, &[0x6a, 1, 2 * count], &bucket].concat();
     for classic in [false, true] {
         let mut t = target(&[]);
-        let mut scrape = |bytes: &[u8], now: i64| {
+        let mut scrape = |bytes: &[u8], now: Timestamp| {
             let wanted = Wanted { native: true, classic, ..Wanted::default() };
             let body = Body { format: Format::Protobuf, wanted, bytes };
             let (counts, result) = t.cache.read(body, &t.rules, now, &t.store);
@@ -79,14 +79,14 @@ fn native_histograms_are_stored_where_they_are_wanted() {
             t.cache.commit(&t.store, now, &[("up", 1.0)], false).unwrap();
             (counts.native_histograms, t.store.take())
         };
-        for (now, count) in [(1000, 7), (2000, 9)] {
+        for (now, count) in [(Timestamp(1000), 7), (Timestamp(2000), 9)] {
             let (left_out, stored) = scrape(&histogram("n", &native(count)), now);
             assert_eq!((left_out, stored.len()), (0, if classic { 5 } else { 1 }), "{stored:?}");
             let beside = format!("{now} n_bucket{{a=\"b\", le=\"1.0\"}} 5");
             assert_eq!(stored.contains(&beside), classic, "{stored:?}");
             assert!(stored.iter().any(|line| line.contains(&format!("count:{count} "))), "{stored:?}");
         }
-        let (_, stored) = scrape(&[], 3000);
+        let (_, stored) = scrape(&[], Timestamp(3000));
         assert_eq!(stored.len(), if classic { 5 } else { 1 });
         assert!(stored.contains(&"3000 n{a=\"b\"} stale".to_owned()), "{stored:?}");
     }
@@ -96,9 +96,9 @@ fn native_histograms_are_stored_where_they_are_wanted() {
 #[test]
 fn every_histogram_of_a_series_is_stored_at_its_own_time() {
     let span = field(12, &[0x08, 2, 0x10, 1]);
-    let metric = |count: u8, ts_ms: usize| {
+    let metric = |count: u8, ts: usize| {
         let inside = [&[0x08, count][..], &span, &[0x6a, 1, 2 * count]].concat();
-        let time = if ts_ms > 0 { [vec![0x30], varint(ts_ms)].concat() } else { Vec::new() };
+        let time = if ts > 0 { [vec![0x30], varint(ts)].concat() } else { Vec::new() };
         field(4, &[field(7, &inside), time].concat())
     };
     let metrics = [metric(4, 0), metric(5, 1200), metric(6, 1300), metric(7, 1200), metric(8, 0), metric(9, 1250)];
@@ -112,7 +112,7 @@ fn every_histogram_of_a_series_is_stored_at_its_own_time() {
         expected.sort();
         assert_eq!(stored, expected);
         assert_eq!(counts.duplicate, 2, "the second at 1200 and the second without a time");
-        *t.store.late_from_ms.lock().unwrap() = Some(0);
+        *t.store.late_from.lock().unwrap() = Some(Timestamp::EPOCH);
     }
 }
 
@@ -128,8 +128,9 @@ fn classic_histograms_are_stored_as_native_ones_where_that_is_wanted() {
             let wanted = Wanted { classic, convert: true, native: true, ..Wanted::default() };
             for (now, count) in [(1000, 7), (2000, 9), (3000, 4)] {
                 let bytes = if format == Format::Text { text(count).into_bytes() } else { message(count) };
-                let (counts, result) = t.cache.read(Body { format, wanted, bytes: &bytes }, &t.rules, now, &t.store);
-                t.cache.commit(&t.store, now, &[("up", 1.0)], false).unwrap();
+                let (counts, result) =
+                    t.cache.read(Body { format, wanted, bytes: &bytes }, &t.rules, Timestamp(now), &t.store);
+                t.cache.commit(&t.store, Timestamp(now), &[("up", 1.0)], false).unwrap();
                 let stored = t.store.take().join("\n");
                 let whole = format!("count:{count} ");
                 assert_eq!(stored.contains(&whole), count > 5, "{format:?} {stored}");
@@ -156,7 +157,7 @@ fn a_histogram_that_makes_no_sense_fails_the_scrape_by_name() {
     // A count of -3.
     let bytes = histogram("n", &[&[0x08, 7][..], &span, &[0x6a, 1, 5]].concat());
     let body = Body { format: Format::Protobuf, wanted: Wanted { native: true, ..Wanted::default() }, bytes: &bytes };
-    let (_, result) = t.cache.read(body, &t.rules, 1000, &t.store);
+    let (_, result) = t.cache.read(body, &t.rules, Timestamp(1000), &t.store);
     let error = result.unwrap_err().to_string();
     assert!(error.contains("bucket number 1 has observation count of -3"), "{error}");
     assert!(error.ends_with("(\"n\")"), "{error}");
@@ -175,7 +176,7 @@ fn type_and_unit_are_labels_where_that_is_wanted() {
     let page = |kind: &str, unit: &str| {
         format!("# TYPE a_s {kind}\n# UNIT a_s {unit}\na_s{{__unit__=\"x\"}} 1\n# TYPE b gauge\nb 2\n# EOF\n")
     };
-    let b = |now: i64| format!("{now} b{{__type__=\"gauge\"}} 2");
+    let b = |now: u32| format!("{now} b{{__type__=\"gauge\"}} 2");
     let (added, stored) = scrape(&page("gauge", "s"));
     assert_eq!((added, &stored), (2, &vec![r#"1000 a_s{__type__="gauge", __unit__="s"} 1"#.to_owned(), b(1000)]));
     assert_eq!(scrape(&page("gauge", "s")).0, 0);
@@ -275,9 +276,9 @@ fn a_native_histogram_has_the_exemplars_that_have_a_time() {
     ] {
         let mut t = target(&[]);
         t.store.exemplars.lock().unwrap().0 = true;
-        let (_, result) = t.cache.read(Body { format, wanted, bytes: &bytes }, &t.rules, 20_000, &t.store);
+        let (_, result) = t.cache.read(Body { format, wanted, bytes: &bytes }, &t.rules, Timestamp(20_000), &t.store);
         result.unwrap();
-        t.cache.commit(&t.store, 20_000, &[("up", 1.0)], false).unwrap();
+        t.cache.commit(&t.store, Timestamp(20_000), &[("up", 1.0)], false).unwrap();
         assert_eq!(t.store.exemplars.lock().unwrap().1, expected, "{format:?}");
     }
 }
@@ -320,8 +321,8 @@ fn lines_of_openmetrics_2_keep_their_columns() {
         bytes:
             b"# TYPE h histogram\nh {count:2,sum:1,schema:0,zero_threshold:0,zero_count:2} # {} 1 2 # {} 2 3\n# EOF\n",
     };
-    let (_, result) = t.cache.read(native, &t.rules, 4000, &t.store);
+    let (_, result) = t.cache.read(native, &t.rules, Timestamp(4000), &t.store);
     result.unwrap();
-    t.cache.commit(&t.store, 4000, &[("up", 1.0)], false).unwrap();
+    t.cache.commit(&t.store, Timestamp(4000), &[("up", 1.0)], false).unwrap();
     assert_eq!(t.store.exemplars.lock().unwrap().1, ["h{job=\"j\"} {} 1 2000", "h{job=\"j\"} {} 2 3000"]);
 }

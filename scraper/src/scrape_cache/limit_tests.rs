@@ -28,7 +28,7 @@ fn what_is_too_much_is_counted_all_the_same() {
     // scrape-028
     let mut t = target(&[]);
     t.rules.sample_limit = 1;
-    let (counts, result) = t.cache.read((Format::Text, series(0..3).as_bytes()), &t.rules, 1000, &t.store);
+    let (counts, result) = t.cache.read((Format::Text, series(0..3).as_bytes()), &t.rules, Timestamp(1000), &t.store);
     assert_eq!((counts.scraped, counts.post_relabel, counts.added), (3, 3, 1));
     let expected = "sample limit exceeded (3 samples after relabelling, limit: 1); raise sample_limit, drop series with \
                     metric_relabel_configs, or set limit_mode: soft to lose the new series only";

@@ -101,7 +101,7 @@ impl ScrapeCache {
             }
             None => {
                 // Samples with own times are several samples of one series, not repeats.
-                let repeated = pass.own_time(sample.point.ts_ms).is_none() && pass.is_repeated(fingerprint.key, &[]);
+                let repeated = pass.own_time(sample.point.ts).is_none() && pass.is_repeated(fingerprint.key, &[]);
                 let slot =
                     Slot { fingerprint, dest: self.new_series((parser, &sample), (fingerprint, repeated), pass)? };
                 if slot.dest != Dest::Dropped {
@@ -161,7 +161,7 @@ impl ScrapeCache {
         (parser, pass): (&Parser<'_>, &mut Pass<'_>),
     ) -> Result<Option<bool>, ContentError> {
         let mut repeated = false;
-        if pass.own_time(point.ts_ms).is_none() {
+        if pass.own_time(point.ts).is_none() {
             repeated = pass.is_repeated(slot.fingerprint.key, self.slots.get(..pass.cursor).unwrap_or_default());
             if self.is_present(slot.dest) {
                 // It is left out whatever it is.
@@ -210,13 +210,13 @@ impl ScrapeCache {
         pass.room = pass.room.saturating_sub(usize::from(limited));
         // The metric is interned only when the whole body is valid: until then the slot points into `pending`.
         let at = u32::try_from(pass.pending.len()).unwrap_or(u32::MAX);
-        let Point { value, ts_ms, start_ms, .. } = sample.point;
-        let more = if pass.has_more(&sample.point) { Some(pass.take_more(start_ms)) } else { None };
+        let Point { value, ts, start_time, .. } = sample.point;
+        let more = if pass.has_more(&sample.point) { Some(pass.take_more(start_time)) } else { None };
         if pass.pending.is_empty() {
             pass.pending.reserve(self.slots.len().min(1024));
         }
         let (key, metric) = (fingerprint.key, series.metric);
-        pass.pending.push(Pending { key, source, metric, value, ts_ms, was_there, more });
+        pass.pending.push(Pending { key, source, metric, value, ts, was_there, more });
         Ok(Dest::Pending(at))
     }
 
@@ -241,14 +241,14 @@ impl ScrapeCache {
             // The zero of a histogram needs its schema; taken before `put` consumes the histogram.
             let zero = pass.histogram.as_deref().filter(|_| pass.zeros).map(start_timestamps::empty);
             let columns = &mut self.sources[usize::from(source)];
-            match pass.own_time(point.ts_ms) {
-                Some(own) if own > pass.ts_ms + AHEAD_MAX_MS => pass.counts.out_of_bounds += 1,
+            match pass.own_time(point.ts) {
+                Some(own) if own > pass.ts + AHEAD_MAX_MS => pass.counts.out_of_bounds += 1,
                 // The store would refuse it, and the series has then nothing in this scrape.
-                Some(own) if own < pass.late_from_ms && columns.is_past(column, own) => pass.counts.out_of_order += 1,
+                Some(own) if own < pass.late_from && columns.is_past(column, own) => pass.counts.out_of_order += 1,
                 own => match columns.put(column, point.value, own, pass.histogram.take()) {
                     Put::Taken if pass.has_more(point) => {
-                        if let Some(start_ms) = point.start_ms.filter(|_| pass.zeros) {
-                            columns.starts.note(column, start_ms, own.unwrap_or(pass.ts_ms), zero);
+                        if let Some(start_time) = point.start_time.filter(|_| pass.zeros) {
+                            columns.starts.note(column, start_time, own.unwrap_or(pass.ts), zero);
                         }
                         columns.put_exemplars(column, std::mem::take(&mut pass.exemplars));
                     }

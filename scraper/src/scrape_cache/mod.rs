@@ -17,7 +17,7 @@ mod slot;
 
 use std::collections::HashSet;
 
-use model::{AppendError, Appender, Committed, Labels};
+use model::{AppendError, Appender, Committed, Labels, Timestamp};
 
 use crate::metadata::MetadataCache;
 use crate::parse::{Format, Parser, Point, Wanted};
@@ -96,7 +96,7 @@ impl ScrapeCache {
         &mut self,
         body: impl Into<Body<'a>>,
         rules: &SampleRules,
-        ts_ms: i64,
+        ts: Timestamp,
         appender: &dyn Appender,
     ) -> (Counts, Result<(), ContentError>) {
         self.read_nothing();
@@ -107,10 +107,10 @@ impl ScrapeCache {
         }
         // An empty body does not reach this point: it keeps the cached lines, so that series which come back are
         // matched again.
-        let mut pass = Pass::new(rules, ts_ms);
+        let mut pass = Pass::new(rules, ts);
         // A new day of UTC: series that the limit left out yesterday get another chance, so their lines must be read
         // anew.
-        if rules.series_limit > 0 && self.today.begin(ts_ms, || known_series(&self.slots)) {
+        if rules.series_limit > 0 && self.today.begin(ts, || known_series(&self.slots)) {
             self.slots.retain(|slot| slot.dest != Dest::OverLimit);
             self.drop_comments();
         }
@@ -123,7 +123,7 @@ impl ScrapeCache {
         let (sources, generation) = (self.sources.len(), self.metadata.generation());
         pass.keeps_exemplars = appender.keeps_exemplars();
         pass.zeros = body.wanted.start_times;
-        pass.late_from_ms = appender.takes_late_from_ms();
+        pass.late_from = appender.takes_late_from();
         let mut parser = Parser::of(body.format, body.bytes, body.wanted);
         let lines = self.read_lines(&mut parser, &mut pass).and_then(|()| pass.within_limit());
         pass.counts.native_histograms = parser.native_histograms();
@@ -206,9 +206,9 @@ impl ScrapeCache {
             // A sample that `put` rejects must not count as an added series; rejections show as a change of the
             // counts.
             let left_out = pass.counts.left_out();
-            let mut point = Point::new(pending.value, pending.ts_ms);
+            let mut point = Point::new(pending.value, pending.ts);
             if let Some(more) = pending.more.take() {
-                (pass.histogram, pass.exemplars, point.start_ms) = (more.histogram, more.exemplars, more.start_ms);
+                (pass.histogram, pass.exemplars, point.start_time) = (more.histogram, more.exemplars, more.start_time);
             }
             self.put(*dest, &point, pass);
             let is_new = pass.counts.left_out() == left_out && !self.begun.contains(&pending.key);
@@ -272,7 +272,7 @@ impl ScrapeCache {
     pub fn commit(
         &mut self,
         appender: &dyn Appender,
-        ts_ms: i64,
+        ts: Timestamp,
         report: &[(&str, f64)],
         track_own_times: bool,
     ) -> Result<Committed, AppendError> {
@@ -281,10 +281,10 @@ impl ScrapeCache {
         for (at, source) in self.sources.iter_mut().enumerate() {
             // Stale markers go into the same commit as the samples: a crash cannot separate them.
             source.mark_vanished();
-            source.choose_starts(ts_ms);
+            source.choose_starts(ts);
             // The target's own source always has the report series; the others may have nothing this time.
             if at == 0 || !source.is_silent() {
-                parts.push(source.part(appender, ts_ms)?);
+                parts.push(source.part(appender, ts)?);
             }
         }
         let mut committed = appender.commit_scrape(&parts)?;
@@ -292,7 +292,7 @@ impl ScrapeCache {
         drop(parts);
         for source in &mut self.sources {
             committed.late_exemplars += source.commit_exemplars(appender);
-            source.end(ts_ms, track_own_times);
+            source.end(ts, track_own_times);
         }
         self.drop_dead_columns();
         Ok(committed)
@@ -305,7 +305,7 @@ impl ScrapeCache {
     pub fn end(
         &mut self,
         appender: &dyn Appender,
-        ts_ms: i64,
+        ts: Timestamp,
         track_own_times: bool,
     ) -> Result<Committed, AppendError> {
         self.read_nothing();
@@ -313,7 +313,7 @@ impl ScrapeCache {
         if !self.sources[0].end_report() && self.series() == 0 {
             return Ok(Committed::default());
         }
-        self.commit(appender, ts_ms, &[], track_own_times)
+        self.commit(appender, ts, &[], track_own_times)
     }
 
     /// Makes the next scrape parse every line, because the rules have changed; the series stay tracked.

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use foldhash::quality::RandomState;
-use model::{Exemplar, Histogram, Labels};
+use model::{Exemplar, Histogram, Labels, Timestamp};
 
 use super::error::{ContentError, SeriesLimit};
 use super::rules::{Counts, SampleRules};
@@ -19,7 +19,7 @@ pub(super) struct Pending {
     pub(super) source: u16,
     pub(super) metric: Labels,
     pub(super) value: f64,
-    pub(super) ts_ms: Option<i64>,
+    pub(super) ts: Option<Timestamp>,
     /// Its line was there before lines were forgotten.
     pub(super) was_there: bool,
     pub(super) more: Option<Box<More>>,
@@ -29,7 +29,7 @@ pub(super) struct Pending {
 pub(super) struct More {
     pub(super) histogram: Option<Box<Histogram>>,
     pub(super) exemplars: Vec<Exemplar>,
-    pub(super) start_ms: Option<i64>,
+    pub(super) start_time: Option<Timestamp>,
 }
 
 /// Where the lines of a body went, by their keys. These are hashes already, but ones that a target can steer: they are hashed
@@ -39,7 +39,7 @@ pub(super) type ByKey = HashMap<u64, u32, RandomState>;
 /// The working state of one reading of one body.
 pub(super) struct Pass<'a> {
     pub(super) rules: &'a SampleRules,
-    pub(super) ts_ms: i64,
+    pub(super) ts: Timestamp,
     /// Samples that may be; with more the body is refused.
     most: usize,
     pub(super) counts: Counts,
@@ -70,19 +70,19 @@ pub(super) struct Pass<'a> {
     /// Is a zero wanted at the time that counting began?
     pub(super) zeros: bool,
     /// From when on the store takes a sample although its series has a later one.
-    pub(super) late_from_ms: i64,
+    pub(super) late_from: Timestamp,
     /// How many new series `sample_limit` leaves room for.
     pub(super) room: usize,
 }
 
 impl<'a> Pass<'a> {
-    pub(super) fn new(rules: &'a SampleRules, ts_ms: i64) -> Self {
+    pub(super) fn new(rules: &'a SampleRules, ts: Timestamp) -> Self {
         let counts = Counts::default();
         // A soft limit leaves series out one by one; only a hard one ends the scrape.
         let limits = rules.sample_limit > 0 && !rules.soft;
         Self {
             rules,
-            ts_ms,
+            ts,
             most: if limits { rules.sample_limit } else { usize::MAX },
             counts,
             pending: Vec::new(),
@@ -99,7 +99,7 @@ impl<'a> Pass<'a> {
             exemplars: Vec::new(),
             too_many_repeats: false,
             zeros: false,
-            late_from_ms: i64::MAX,
+            late_from: Timestamp::MAX,
             room: 0,
         }
     }
@@ -107,10 +107,10 @@ impl<'a> Pass<'a> {
     /// Takes the exemplar of a sample where exemplars are wanted. One without a time has that of its sample.
     pub(super) fn take_exemplar(&mut self, point: &Point<'_>, parser: &Parser<'_>) {
         let Some(exemplar) = point.exemplar.filter(|_| self.keeps_exemplars) else { return };
-        let ts_ms = exemplar.ts_ms.or(self.own_time(point.ts_ms)).unwrap_or(self.ts_ms);
-        self.push_exemplar(&exemplar, ts_ms);
+        let ts = exemplar.ts.or(self.own_time(point.ts)).unwrap_or(self.ts);
+        self.push_exemplar(&exemplar, ts);
         for further in parser.further_exemplars() {
-            self.push_exemplar(further, further.ts_ms.unwrap_or(ts_ms));
+            self.push_exemplar(further, further.ts.unwrap_or(ts));
         }
     }
 
@@ -120,7 +120,7 @@ impl<'a> Pass<'a> {
         // Taken out also where it is rejected: it must not be put with the next sample.
         let Some(native) = self.native.take() else { return Ok(true) };
         // It is left out whatever it is.
-        if self.own_time(point.ts_ms).is_some_and(|own| own > self.ts_ms + AHEAD_MAX_MS) {
+        if self.own_time(point.ts).is_some_and(|own| own > self.ts + AHEAD_MAX_MS) {
             return Ok(true);
         }
         match self.rules.histograms.fit(native) {
@@ -139,8 +139,8 @@ impl<'a> Pass<'a> {
         }
         if self.keeps_exemplars {
             for exemplar in parser.exemplars()? {
-                if let Some(ts_ms) = exemplar.ts_ms {
-                    self.push_exemplar(&exemplar, ts_ms);
+                if let Some(ts) = exemplar.ts {
+                    self.push_exemplar(&exemplar, ts);
                 }
             }
         }
@@ -169,17 +169,17 @@ impl<'a> Pass<'a> {
     /// Has the sample that is being put more than a value?
     #[inline]
     pub(super) fn has_more(&self, point: &Point<'_>) -> bool {
-        self.histogram.is_some() || !self.exemplars.is_empty() || self.zeros && point.start_ms.is_some()
+        self.histogram.is_some() || !self.exemplars.is_empty() || self.zeros && point.start_time.is_some()
     }
 
     /// That.
-    pub(super) fn take_more(&mut self, start_ms: Option<i64>) -> Box<More> {
+    pub(super) fn take_more(&mut self, start_time: Option<Timestamp>) -> Box<More> {
         let (histogram, exemplars) = (self.histogram.take(), std::mem::take(&mut self.exemplars));
-        Box::new(More { histogram, exemplars, start_ms })
+        Box::new(More { histogram, exemplars, start_time })
     }
 
     /// One whose labels are none, or name one twice, is nothing: no answer could hold it.
-    fn push_exemplar(&mut self, exemplar: &crate::parse::Exemplar<'_>, ts_ms: i64) {
+    fn push_exemplar(&mut self, exemplar: &crate::parse::Exemplar<'_>, ts: Timestamp) {
         if let Ok(pairs) = exemplar.labels() {
             // Exemplars have few labels: comparing pairs is cheaper than a set.
             let repeats = |(i, (name, _)): (usize, &(_, _))| pairs[..i].iter().any(|(other, _)| other == name);
@@ -187,7 +187,7 @@ impl<'a> Pass<'a> {
                 return;
             }
             let labels = Labels::from_pairs(pairs.iter().map(|(name, value)| (&**name, &**value)));
-            self.exemplars.push(Exemplar { labels, value: exemplar.value, ts_ms });
+            self.exemplars.push(Exemplar { labels, value: exemplar.value, ts });
         }
     }
 
@@ -219,8 +219,8 @@ impl<'a> Pass<'a> {
         self.exceeds_limit() || self.over_buckets.is_some()
     }
 
-    pub(super) fn own_time(&self, ts_ms: Option<i64>) -> Option<i64> {
-        ts_ms.filter(|_| self.rules.honor_timestamps)
+    pub(super) fn own_time(&self, ts: Option<Timestamp>) -> Option<Timestamp> {
+        ts.filter(|_| self.rules.honor_timestamps)
     }
 
     pub(super) fn within_limit(&mut self) -> Result<(), ContentError> {

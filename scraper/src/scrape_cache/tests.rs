@@ -11,13 +11,13 @@ pub(super) struct Target {
     pub(super) cache: ScrapeCache,
     pub(super) store: Recorder,
     pub(super) rules: SampleRules,
-    pub(super) now: i64,
+    pub(super) now: Timestamp,
 }
 
 pub(super) fn target(labels: &[(&str, &str)]) -> Target {
     let rules = SampleRules { honor_timestamps: true, ..SampleRules::default() };
     let labels = Labels::from_pairs(labels.iter().copied());
-    Target { cache: ScrapeCache::new(labels), store: Recorder::default(), rules, now: 0 }
+    Target { cache: ScrapeCache::new(labels), store: Recorder::default(), rules, now: Timestamp::EPOCH }
 }
 
 impl Target {
@@ -94,7 +94,7 @@ fn a_sample_before_the_last_leaves_its_series_without_one() {
     t.rules.track_timestamps_staleness = true;
     t.scrape("a 3 2500\n");
     assert_eq!(t.scrape("a 4 2600\n").1, ["2600 a 4"]);
-    *t.store.late_from_ms.lock().unwrap() = Some(2000);
+    *t.store.late_from.lock().unwrap() = Some(Timestamp(2000));
     assert_eq!(t.scrape("a 5 2550\n").1, ["2550 a 5"]);
     assert_eq!(t.scrape("a 6 1999\n").1, ["6000 a stale"]);
 }
@@ -107,14 +107,14 @@ fn repeated_series() {
     assert_eq!((stored, counts.duplicate), (vec!["1000 m 1".to_owned()], 2));
     let (counts, stored) = t.scrape("m 4\nm 5\nm 6\n");
     assert_eq!((stored, counts.duplicate), (vec!["2000 m 4".to_owned()], 2));
-    *t.store.late_from_ms.lock().unwrap() = Some(0);
+    *t.store.late_from.lock().unwrap() = Some(Timestamp::EPOCH);
     assert_eq!(t.scrape("m 1 100\nm 2 200\nm 3 300\nm 4 300\n").1, ["100 m 1", "200 m 2", "300 m 3"]);
 }
 
 #[test]
 fn a_series_with_and_without_times_of_its_own() {
     let mut t = target(&[]);
-    *t.store.late_from_ms.lock().unwrap() = Some(0);
+    *t.store.late_from.lock().unwrap() = Some(Timestamp::EPOCH);
     let body = "own 1 100\nown 2 200\nmixed 1 500\nother 1 600\nmixed 2\nmixed 3 500\nmixed 4\nplain 5\nplain 6 700\n";
     for now in [1000, 2000] {
         let (counts, mut stored) = t.scrape(body);
@@ -196,7 +196,7 @@ fn metric_relabelling_may_drop_series_and_take_target_labels_away() {
     assert_eq!((counts.scraped, counts.post_relabel), (2, 1));
     assert_eq!(t.scrape("gone_a 1\nkept 3\n").1, ["2000 kept{job=\"j\"} 3"]);
     assert_eq!(t.scrape("").1, ["3000 kept{job=\"j\"} stale"]);
-    t.cache.commit(&t.store, 4000, &[("up", 1.0)], false).unwrap();
+    t.cache.commit(&t.store, Timestamp(4000), &[("up", 1.0)], false).unwrap();
     assert_eq!(t.store.take_all(), ["4000 up{job=\"j\", pod=\"p\"} 1"]);
 }
 
@@ -268,22 +268,22 @@ fn markers_that_could_not_be_stored_are_stored_next_time() {
     let mut t = target(&[]);
     t.scrape("a 1\nb 1\n");
     t.store.full.store(true, std::sync::atomic::Ordering::Relaxed);
-    let (_, read) = t.cache.read((Format::Text, b"a 2\n"), &t.rules, 2000, &t.store);
+    let (_, read) = t.cache.read((Format::Text, b"a 2\n"), &t.rules, Timestamp(2000), &t.store);
     read.unwrap();
-    t.cache.commit(&t.store, 2000, &[("up", 1.0)], false).unwrap_err();
-    t.now = 2000;
+    t.cache.commit(&t.store, Timestamp(2000), &[("up", 1.0)], false).unwrap_err();
+    t.now = Timestamp(2000);
     assert_eq!(t.scrape("a 3\n").1, ["3000 a 3", "3000 b stale"]);
 }
 
 #[test]
 fn a_target_that_ends_has_everything_marked_once() {
     let mut t = target(&[("job", "j")]);
-    t.cache.end(&t.store, 500, false).unwrap();
+    t.cache.end(&t.store, Timestamp(500), false).unwrap();
     assert_eq!(t.store.take_all(), Vec::<String>::new(), "nothing was there yet");
     t.scrape("a 1\n");
-    t.cache.end(&t.store, 2000, false).unwrap();
+    t.cache.end(&t.store, Timestamp(2000), false).unwrap();
     assert_eq!(t.store.take_all(), ["2000 a{job=\"j\"} stale", "2000 up{job=\"j\"} stale"]);
-    t.cache.end(&t.store, 3000, false).unwrap();
+    t.cache.end(&t.store, Timestamp(3000), false).unwrap();
     assert_eq!(t.store.take_all(), Vec::<String>::new());
 }
 
@@ -312,7 +312,7 @@ fn openmetrics_lines_keep_their_columns() {
     let (counts, stored) = t.scrape_as((Format::OpenMetrics, &body(2, " # {id=\"x\"} 0.5 3")));
     assert_eq!(stored, ["2000 h_bucket{le=\"1.0\"} 2", "2000 h_created 7", "500 h_count 2"]);
     assert_eq!(counts.added, 0);
-    let (_, result) = t.cache.read((Format::OpenMetrics, b"# TYPE h histogram\n"), &t.rules, 3000, &t.store);
+    let (_, result) = t.cache.read((Format::OpenMetrics, b"# TYPE h histogram\n"), &t.rules, Timestamp(3000), &t.store);
     assert_eq!(result.unwrap_err().to_string(), "line 2: data does not end with # EOF: \"\"");
 }
 
@@ -339,7 +339,7 @@ fn legacy_names_are_asked_for_in_every_format() {
         (Format::Protobuf, &metric),
     ];
     for (format, body) in bodies {
-        let (_, result) = t.cache.read((format, body), &t.rules, 1000, &t.store);
+        let (_, result) = t.cache.read((format, body), &t.rules, Timestamp(1000), &t.store);
         let reason = result.unwrap_err().to_string();
         assert!(reason.starts_with("invalid metric name or label names"), "{format:?}: {reason}");
     }
@@ -426,7 +426,7 @@ fn a_report_has_the_targets_labels_whatever_is_made_of_its_series() {
     t.rules.series.honor_labels = true;
     t.rules.series.relabel = vec![rule(RelabelAction::Drop, &["__name__"], "up|m", "$1")];
     t.scrape("m{job=\"other\"} 1\n");
-    t.cache.commit(&t.store, 2000, &[("up", 1.0)], false).unwrap();
+    t.cache.commit(&t.store, Timestamp(2000), &[("up", 1.0)], false).unwrap();
     assert_eq!(t.store.take_all(), ["2000 up{job=\"j\"} 1"]);
 }
 
@@ -437,7 +437,7 @@ fn exemplars_come_with_their_samples_where_they_are_wanted() {
     let body = |count: u32, more: &str| {
         format!("# TYPE a counter\na_total {count} # {{trace_id=\"x{count}\"}} 0.5\nb_total 1 7.5{more}\n# EOF\n")
     };
-    let mut scrape = |wanted: bool, body: &str, now: i64| {
+    let mut scrape = |wanted: bool, body: &str, now: Timestamp| {
         t.store.exemplars.lock().unwrap().0 = wanted;
         let (_, result) = t.cache.read((Format::OpenMetrics, body), &t.rules, now, &t.store);
         result.unwrap();
@@ -446,17 +446,17 @@ fn exemplars_come_with_their_samples_where_they_are_wanted() {
         std::mem::take(&mut t.store.exemplars.lock().unwrap().1)
     };
     let none: [&str; 0] = [];
-    assert_eq!(scrape(false, &body(1, ""), 1000), none);
-    assert_eq!(scrape(true, &body(2, ""), 2000), ["a_total{job=\"j\"} {trace_id=\"x2\"} 0.5 2000"]);
-    let both = scrape(true, &body(3, " # {trace_id=\"y\"} 4 6.25"), 3000);
+    assert_eq!(scrape(false, &body(1, ""), Timestamp(1000)), none);
+    assert_eq!(scrape(true, &body(2, ""), Timestamp(2000)), ["a_total{job=\"j\"} {trace_id=\"x2\"} 0.5 2000"]);
+    let both = scrape(true, &body(3, " # {trace_id=\"y\"} 4 6.25"), Timestamp(3000));
     assert_eq!(both, ["a_total{job=\"j\"} {trace_id=\"x3\"} 0.5 3000", "b_total{job=\"j\"} {trace_id=\"y\"} 4 6250"]);
     let new = "# TYPE c counter\nc_total 1 8 # {} 1\n# EOF\n";
-    assert_eq!(scrape(true, new, 4000), ["c_total{job=\"j\"} {} 1 8000"], "of a series that is new");
+    assert_eq!(scrape(true, new, Timestamp(4000)), ["c_total{job=\"j\"} {} 1 8000"], "of a series that is new");
     for labels in ["a=\"1\",a=\"2\"", "a=\"1\",b=\"2\",a=\"1\"", "a=\"\",a=\"\""] {
         let repeated = format!("# TYPE d counter\nd_total 1 9 # {{{labels}}} 1\n# EOF\n");
         t.store.exemplars.lock().unwrap().0 = true;
-        t.cache.read((Format::OpenMetrics, &repeated), &t.rules, 9000, &t.store).1.unwrap();
-        t.cache.commit(&t.store, 9000, &[("up", 1.0)], false).unwrap();
+        t.cache.read((Format::OpenMetrics, &repeated), &t.rules, Timestamp(9000), &t.store).1.unwrap();
+        t.cache.commit(&t.store, Timestamp(9000), &[("up", 1.0)], false).unwrap();
         assert_eq!(t.store.exemplars.lock().unwrap().1, none, "{labels} name a label twice");
     }
 }

@@ -9,7 +9,7 @@ use config::ScrapeProtocol;
 use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue};
 use http_client::Connection;
 use model::duration::format_duration_ms;
-use model::{Appender, with_causes};
+use model::{Appender, Timestamp, with_causes};
 use parking_lot::Mutex;
 use prometheus::Histogram;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -23,7 +23,7 @@ use crate::metadata::MetadataCache;
 use crate::metrics::Metrics;
 use crate::negotiate;
 use crate::parse::{Format, Wanted};
-use crate::schedule::{TickTimes, aligned_ms, until_next_ns};
+use crate::schedule::{TickTimes, aligned, until_next_ns};
 use crate::scrape_append::{Fetched, Limit, Outcome, ScrapeAppend};
 use crate::scrape_cache::ScrapeCache;
 use crate::staleness_handover::{HandedOver, HandoverSlot, Handovers};
@@ -69,9 +69,9 @@ pub(crate) struct Shared {
     pub(crate) failure_logs: FailureLogs,
     pub(crate) handovers: Handovers,
     /// The wall clock.
-    pub(crate) now_ms: Arc<dyn Fn() -> i64 + Send + Sync>,
-    /// An instant, and what it said then.
-    pub(crate) known: (Instant, i64),
+    pub(crate) now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    /// An instant, and what the wall clock said then.
+    pub(crate) known: (Instant, Timestamp),
     pub(crate) seed: u64,
 }
 
@@ -103,8 +103,8 @@ pub struct TargetStatus {
     pub up: Option<bool>,
     /// Why not, or why nothing of it was stored; otherwise empty.
     pub last_error: String,
-    /// When it began, milliseconds since the epoch.
-    pub last_scrape_ms: Option<i64>,
+    /// When it began.
+    pub last_scrape: Option<Timestamp>,
     /// How long it took, seconds.
     pub last_duration_s: f64,
     /// How many samples of new series a limit left out of it.
@@ -181,33 +181,33 @@ impl ScrapeLoop {
         let mut times = TickTimes::new(start);
         // The time of the stale markers, once a tick came after the target was gone.
         // Taken back: a later removal begins to wait anew.
-        let mut gone_ms = None;
+        let mut markers_at = None;
         loop {
             let scrapes = self.handover.is_some();
-            let (mode, tick) = tokio::select! {
+            let (mode, due) = tokio::select! {
                 // A change of mode wins over a tick that is due at the same moment.
                 biased;
                 mode = mode_change(&mut self.mode, scrapes) => (mode, None),
-                tick = ticks.tick() => (*self.mode.borrow_and_update(), Some(tick)),
+                due = ticks.tick() => (*self.mode.borrow_and_update(), Some(due)),
             };
-            let tick_ms = tick.map(|tick| times.of(tick, self.shared.now_ms.as_ref()));
+            let tick = due.map(|due| times.of(due, self.shared.now.as_ref()));
             match mode {
                 Mode::Run => {
-                    gone_ms = None;
-                    if let Some(tick_ms) = tick_ms {
-                        self.scrape(tick_ms).await;
+                    markers_at = None;
+                    if let Some(tick) = tick {
+                        self.scrape(tick).await;
                     }
                 }
                 Mode::Stop | Mode::Abort => return self.cache,
                 // Another loop has the series now; it writes the stale markers.
                 Mode::End if self.is_followed() => return self.cache,
-                Mode::End => match (tick_ms, gone_ms) {
+                Mode::End => match (tick, markers_at) {
                     (None, _) => {}
-                    (Some(tick_ms), None) => gone_ms = Some(self.aligned_ms((self.shared.now_ms)(), tick_ms)),
-                    (Some(_), Some(marked_ms)) => {
+                    (Some(tick), None) => markers_at = Some(self.aligned((self.shared.now)(), tick)),
+                    (Some(_), Some(markers_at)) => {
                         // As upstream's `endOfRunStaleness`: after two intervals and a tenth, so that a target that
                         // moves to another server is seen there before its series end here.
-                        if self.ends(interval / 10, marked_ms).await {
+                        if self.ends(interval / 10, markers_at).await {
                             return self.cache;
                         }
                     }
@@ -218,13 +218,13 @@ impl ScrapeLoop {
 
     /// Two ticks came since the target was gone. Waits a little more, for one that just began, and marks its series; false
     /// when it was taken back meanwhile.
-    async fn ends(&mut self, wait: Duration, marked_ms: i64) -> bool {
+    async fn ends(&mut self, wait: Duration, markers_at: Timestamp) -> bool {
         tokio::select! {
             () = sleep(wait) => {}
             () = kept(&mut self.mode) => return *self.mode.borrow() != Mode::Run,
         }
         if !self.is_followed() {
-            self.mark_ended(marked_ms).await;
+            self.mark_ended(markers_at).await;
         }
         *self.mode.borrow() != Mode::Run
     }
@@ -233,19 +233,19 @@ impl ScrapeLoop {
     fn first_start(&self) -> Instant {
         // Offsets count from the epoch, not from the start: they survive restarts.
         let ns = |ms: i64| ms.unsigned_abs() * 1_000_000;
-        let now_ns = ns((self.shared.now_ms)());
+        let now_ns = ns((self.shared.now)().0);
         let wait_ns = until_next_ns(now_ns, ns(self.target.interval_ms), self.turn.offset_ns);
         let start = Instant::now() + Duration::from_nanos(wait_ns);
-        let (then, then_ms) = self.shared.known;
+        let (then, wall_then) = self.shared.known;
         // The same turn from one common reading of both clocks: all targets of a slot get the very same instant and
         // are polled together.
-        let same = then + Duration::from_nanos((now_ns + wait_ns).saturating_sub(ns(then_ms)));
+        let same = then + Duration::from_nanos((now_ns + wait_ns).saturating_sub(ns(wall_then.0)));
         // Unless it was set since.
         if start.max(same) - start.min(same) <= CLOCK_GRAIN { same } else { start }
     }
 
-    fn aligned_ms(&self, began_ms: i64, tick_ms: i64) -> i64 {
-        aligned_ms(began_ms, tick_ms, self.target.interval_ms)
+    fn aligned(&self, began: Timestamp, tick: Timestamp) -> Timestamp {
+        aligned(began, tick, self.target.interval_ms)
     }
 
     /// The target is gone. Leaves its series to a loop that has the same, or has nothing to leave: then it is over.
@@ -274,12 +274,12 @@ impl ScrapeLoop {
         }
     }
 
-    async fn scrape(&mut self, tick_ms: i64) {
+    async fn scrape(&mut self, tick: Timestamp) {
         // One that was taken back.
         self.handover.get_or_insert_with(|| self.shared.handovers.enter(&self.target.public));
         self.take_over();
-        let began_ms = (self.shared.now_ms)();
-        let ts_ms = self.aligned_ms(began_ms, tick_ms);
+        let wall_began = (self.shared.now)();
+        let ts = self.aligned(wall_began, tick);
         let began = Instant::now();
         if let Some(last) = self.length.0.replace(began) {
             self.length.1.observe(began.duration_since(last).as_secs_f64());
@@ -296,8 +296,8 @@ impl ScrapeLoop {
             job: Arc::clone(&self.job),
             appender: Arc::clone(&self.shared.appender),
             fetched,
-            ts_ms,
-            began_ms,
+            ts,
+            wall_began,
             began,
         };
         // The cache moves into the job and comes back with it: no lock is held while a body is parsed.
@@ -320,7 +320,7 @@ impl ScrapeLoop {
             (self.last_body, self.last_work) = (fetched.body.bytes.len(), last_work);
             self.shared.room.keep_buffer(fetched.body.bytes);
         }
-        self.settle(began_ms, began.elapsed(), outcome);
+        self.settle(wall_began, began.elapsed(), outcome);
     }
 
     /// Waits for a worker where the body is large or the last one took long. It can still be ended meanwhile.
@@ -364,14 +364,14 @@ impl ScrapeLoop {
         Ok(Fetched { format, wanted: request.wanted, body })
     }
 
-    async fn mark_ended(&mut self, ts_ms: i64) {
+    async fn mark_ended(&mut self, ts: Timestamp) {
         let mut cache = std::mem::replace(&mut self.cache, ScrapeCache::new(self.target.public.clone()));
         let appender = Arc::clone(&self.shared.appender);
         let track = self.job.rules.track_timestamps_staleness;
         // Many targets may go at once.
         let _worker = self.shared.workers.for_body(0, Duration::ZERO).await;
         let ended = tokio::task::spawn_blocking(move || {
-            let result = cache.end(appender.as_ref(), ts_ms, track);
+            let result = cache.end(appender.as_ref(), ts, track);
             (cache, result)
         });
         if let Ok((cache, result)) = ended.await {
@@ -382,7 +382,7 @@ impl ScrapeLoop {
         }
     }
 
-    fn settle(&mut self, began_ms: i64, took: Duration, outcome: Outcome) {
+    fn settle(&mut self, began: Timestamp, took: Duration, outcome: Outcome) {
         let metrics = &self.shared.metrics;
         metrics.duration.observe(took.as_secs_f64());
         metrics.duplicate.inc_by(outcome.counts.duplicate as u64 + u64::from(outcome.committed.duplicate));
@@ -420,7 +420,7 @@ impl ScrapeLoop {
         }
         status.up = Some(outcome.error.is_empty());
         status.last_error = if outcome.error.is_empty() { outcome.nothing_stored } else { outcome.error };
-        status.last_scrape_ms = Some(began_ms);
+        status.last_scrape = Some(began);
         status.over_limit = outcome.counts.over_limit;
         status.last_duration_s = took.as_secs_f64();
         if status.metadata.generation() != self.cache.metadata.generation() {

@@ -67,8 +67,8 @@ fn scrape_loop(url: &str, client: Result<HttpClient, String>) -> ScrapeLoop {
             room: Room::new(BodyBudget::default(), 1),
             failure_logs: FailureLogs::default(),
             handovers: Handovers::default(),
-            now_ms: Arc::new(model::time::now_ms),
-            known: (Instant::now(), 0),
+            now: Arc::new(Timestamp::now),
+            known: (Instant::now(), Timestamp::EPOCH),
             seed: 0,
         },
         status: Arc::default(),
@@ -126,8 +126,8 @@ fn what_failed_is_logged_and_a_body_is_read_as_what_it_is() {
         job: Arc::new(job),
         appender: Arc::clone(&store) as Arc<dyn Appender>,
         fetched: fetched(Format::OpenMetrics, "a 1 2.5\n# EOF\n"),
-        ts_ms: 1000,
-        began_ms: 1000,
+        ts: Timestamp(1000),
+        wall_began: Timestamp(1000),
         began: Instant::now(),
     };
     assert_eq!(work.run().error, "");
@@ -154,15 +154,15 @@ fn ids_that_the_store_forgot_are_asked_for_again() {
         job: Arc::new(job(Err(String::new()))),
         appender: Arc::clone(&recorder) as Arc<dyn Appender>,
         fetched: fetched(Format::Text, "a 1\nb 2\n"),
-        ts_ms: 1000,
-        began_ms: 1000,
+        ts: Timestamp(1000),
+        wall_began: Timestamp(1000),
         began: Instant::now(),
     };
     work.run();
     recorder.take_all();
     recorder.forgetful.store(true, std::sync::atomic::Ordering::Relaxed);
     work.fetched = fetched(Format::Text, "a 3\nc 4\n");
-    work.ts_ms = 2000;
+    work.ts = Timestamp(2000);
     let outcome = work.run();
     assert_eq!((outcome.error.as_str(), outcome.not_stored), ("", false));
     let stored = recorder.take_all();
@@ -193,7 +193,7 @@ async fn a_scrape_that_fails_says_nothing_of_the_bodies_of_its_target() {
     scrape_loop.mode = receiver;
     let long = Duration::from_secs(3);
     (scrape_loop.last_body, scrape_loop.last_work) = (1_000_000, long);
-    scrape_loop.scrape(1000).await;
+    scrape_loop.scrape(Timestamp(1000)).await;
     assert_eq!(scrape_loop.status.lock().last_error, "no client");
     assert_eq!((scrape_loop.last_body, scrape_loop.last_work), (1_000_000, long));
 }

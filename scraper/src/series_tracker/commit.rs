@@ -1,6 +1,6 @@
 //! What a scrape left in its columns, as it is stored. Step 6.
 
-use model::{AppendError, Appender, Exemplar, Layout, MetricId, Row, Scraped, SourceId};
+use model::{AppendError, Appender, Exemplar, Layout, MetricId, Row, Scraped, SourceId, Timestamp};
 
 use super::SeriesTracker;
 
@@ -19,14 +19,14 @@ impl SeriesTracker {
     }
 
     /// The part of the scrape to store.
-    pub(crate) fn part(&mut self, appender: &dyn Appender, ts_ms: i64) -> Result<Scraped<'_>, AppendError> {
+    pub(crate) fn part(&mut self, appender: &dyn Appender, ts: Timestamp) -> Result<Scraped<'_>, AppendError> {
         let (source, _) = self.ids(appender)?;
         let layout = self.layout.as_ref().expect("BUG: it was just made");
         self.own_times.sort_unstable();
         self.histograms.sort_unstable_by_key(|(column, _)| *column);
         let row = Row {
             source,
-            ts_ms,
+            ts,
             layout,
             values: &self.values,
             present: &self.present,
@@ -42,7 +42,7 @@ impl SeriesTracker {
         let mut exemplars: Vec<(MetricId, Exemplar)> =
             self.exemplars.drain(..).map(|(column, exemplar)| (self.metrics[column as usize], exemplar)).collect();
         // Of several the store keeps those that are new, in the order of their times.
-        exemplars.sort_by_key(|(_, exemplar)| exemplar.ts_ms);
+        exemplars.sort_by_key(|(_, exemplar)| exemplar.ts);
         appender.exemplars(source, &exemplars).unwrap_or_else(|error| {
             tracing::warn!(source = %self.labels, error = %model::with_causes(&error), "exemplars are lost");
             0

@@ -6,7 +6,7 @@ mod commit;
 use std::collections::{HashMap, HashSet};
 
 use model::sample::stale_nan;
-use model::{AppendError, Appender, Exemplar, ExtraSample, Histogram, Labels, Layout, MetricId, SourceId};
+use model::{AppendError, Appender, Exemplar, ExtraSample, Histogram, Labels, Layout, MetricId, SourceId, Timestamp};
 
 use crate::start_timestamps::StartTimestamps;
 
@@ -30,13 +30,13 @@ pub(crate) enum Put {
 /// The times of columns that have several samples.
 #[derive(Debug, Default)]
 struct Taken {
-    times: HashSet<(u32, i64)>,
+    times: HashSet<(u32, Timestamp)>,
     /// How many of the own times are among these.
     known: usize,
 }
 
 impl Taken {
-    fn learn(&mut self, own_times: &[(u32, i64)]) {
+    fn learn(&mut self, own_times: &[(u32, Timestamp)]) {
         self.times.extend(own_times.get(self.known..).unwrap_or_default());
         self.known = own_times.len();
     }
@@ -63,9 +63,9 @@ pub(crate) struct SeriesTracker {
     tracked: Vec<u64>,
     /// Those of them that a refused body had, up to where it was refused; none where no body was.
     held: Vec<u64>,
-    own_times: Vec<(u32, i64)>,
+    own_times: Vec<(u32, Timestamp)>,
     /// When the last scrape was, and the own times that it had, columns ascending; of several the latest.
-    last: (i64, Vec<(u32, i64)>),
+    last: (Timestamp, Vec<(u32, Timestamp)>),
     /// Of the columns whose value is the marker of one.
     histograms: Vec<(u32, Histogram)>,
     /// Of some columns.
@@ -92,7 +92,7 @@ impl SeriesTracker {
             tracked: Vec::new(),
             held: Vec::new(),
             own_times: Vec::new(),
-            last: (i64::MIN, Vec::new()),
+            last: (Timestamp::MIN, Vec::new()),
             histograms: Vec::new(),
             exemplars: Vec::new(),
             repeats: Vec::new(),
@@ -126,10 +126,10 @@ impl SeriesTracker {
     }
 
     /// Has the series a later sample than one of that time? Only of series that were there in the last scrape.
-    pub(crate) fn is_past(&self, column: u32, own: i64) -> bool {
-        let (last_ms, own_times) = &self.last;
+    pub(crate) fn is_past(&self, column: u32, own: Timestamp) -> bool {
+        let (last_scrape, own_times) = &self.last;
         let last = own_times.binary_search_by_key(&column, |(column, _)| *column).map(|at| own_times[at].1);
-        has(&self.tracked, column as usize) && own < last.unwrap_or(*last_ms)
+        has(&self.tracked, column as usize) && own < last.unwrap_or(*last_scrape)
     }
 
     /// Has the column a value in this scrape?
@@ -140,7 +140,13 @@ impl SeriesTracker {
 
     /// Takes a value, and its native histogram, if the value is the histogram mark. Of several for one time the first wins,
     /// and, as upstream has it, what comes again without a time of its own is always one too many.
-    pub(crate) fn put(&mut self, column: u32, value: f64, own: Option<i64>, histogram: Option<Box<Histogram>>) -> Put {
+    pub(crate) fn put(
+        &mut self,
+        column: u32,
+        value: f64,
+        own: Option<Timestamp>,
+        histogram: Option<Box<Histogram>>,
+    ) -> Put {
         let at = column as usize;
         // The common case: the first sample of this series in this scrape.
         if !has(&self.present, at) {
@@ -151,16 +157,16 @@ impl SeriesTracker {
             return Put::Taken;
         }
         // Without a time of its own it would be a second sample at the time of the scrape.
-        let Some(ts_ms) = own else { return Put::Duplicate };
+        let Some(ts) = own else { return Put::Duplicate };
         if self.repeats.len() >= REPEATS_MAX {
             return Put::TooMany;
         }
         // The set of (column, time) is filled only once a series comes a second time, with all own times so far.
         self.taken.learn(&self.own_times);
-        if !self.taken.times.insert((column, ts_ms)) {
+        if !self.taken.times.insert((column, ts)) {
             return Put::Duplicate;
         }
-        self.repeats.push(ExtraSample { column, ts_ms, value, histogram });
+        self.repeats.push(ExtraSample { column, ts, value, histogram });
         Put::Taken
     }
 
@@ -221,9 +227,10 @@ impl SeriesTracker {
     }
 
     /// Decides which zeros are stored where counting began: those that are later than what the last scrape had of their series.
-    pub(crate) fn choose_starts(&mut self, ts_ms: i64) {
+    pub(crate) fn choose_starts(&mut self, ts: Timestamp) {
         let mut starts = std::mem::take(&mut self.starts);
-        starts.choose(ts_ms, |column, start_ms| !self.is_past(column, start_ms - 1));
+        // A zero at the very time of the last sample would be its duplicate; `is_past` by itself lets that time pass.
+        starts.choose(ts, |column, start| !self.is_past(column, start - 1));
         self.starts = starts;
     }
 
@@ -247,11 +254,11 @@ impl SeriesTracker {
     }
 
     /// The scrape is stored: what was there now is what may vanish next.
-    pub(crate) fn end(&mut self, ts_ms: i64, track_own_times: bool) {
+    pub(crate) fn end(&mut self, ts: Timestamp, track_own_times: bool) {
         // Of a series that a refused body had, the last sample is what it was.
         // After a refused body the last samples are those of the scrape before.
         if self.held.is_empty() {
-            self.last.0 = ts_ms;
+            self.last.0 = ts;
             std::mem::swap(&mut self.last.1, &mut self.own_times);
         }
         for word in 0..self.present.len() {
@@ -277,8 +284,8 @@ impl SeriesTracker {
         // The latest time of a series decides what is out of order in the next scrape, extra samples included.
         for one in &self.repeats {
             match self.last.1.binary_search_by_key(&one.column, |(column, _)| *column) {
-                Ok(at) => self.last.1[at].1 = one.ts_ms.max(self.last.1[at].1),
-                Err(at) => self.last.1.insert(at, (one.column, one.ts_ms.max(ts_ms))),
+                Ok(at) => self.last.1[at].1 = one.ts.max(self.last.1[at].1),
+                Err(at) => self.last.1.insert(at, (one.column, one.ts.max(ts))),
             }
         }
         self.tracked.iter_mut().zip(&self.held).for_each(|(tracked, held)| *tracked |= held);

@@ -9,7 +9,7 @@ const SCRAPES: usize = 12;
 fn times(world: &World) -> Vec<i64> {
     let stored = world.store.take_in_order();
     let times = stored.iter().filter(|line| line.contains(" m{"));
-    times.map(|line| line.split(' ').next().unwrap().parse::<i64>().unwrap() - START_MS).collect()
+    times.map(|line| Timestamp(line.split(' ').next().unwrap().parse().unwrap()) - START).collect()
 }
 
 #[tokio::test(start_paused = true)]

@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use config::Config;
-use model::{Labels, TargetGroup, TargetGroups};
+use model::{Labels, TargetGroup, TargetGroups, Timestamp};
 use prometheus::Registry;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -38,8 +38,8 @@ use crate::threads::Threads;
 use crate::{ActiveTarget, Manager, Options, Resolver};
 use kit::Recorder;
 
-/// When the simulation begins: a multiple of all intervals, milliseconds since the epoch.
-const START_MS: i64 = 1_700_000_040_000;
+/// When the simulation begins: a multiple of all intervals.
+const START: Timestamp = Timestamp(1_700_000_040_000);
 
 /// What a target answers to its n-th request, from 0; `None` is never.
 type Answers = Box<dyn Fn(usize) -> Option<Vec<u8>> + Send>;
@@ -103,15 +103,12 @@ impl World {
             room: Room::new(budget.clone(), 2),
             failure_logs: FailureLogs::default(),
             handovers: Handovers::default(),
-            now_ms: Arc::new(move || {
+            now: Arc::new(move || {
                 // No two readings are equally exact.
                 let late_ms = readings.fetch_add(1, Ordering::Relaxed) % 2;
-                START_MS
-                    + i64::try_from(began.elapsed().as_millis()).unwrap()
-                    + set_ms.load(Ordering::Relaxed)
-                    + late_ms
+                START + i64::try_from(began.elapsed().as_millis()).unwrap() + set_ms.load(Ordering::Relaxed) + late_ms
             }),
-            known: (began, START_MS),
+            known: (began, START),
             seed: 0,
         };
         let options = Options {
@@ -214,7 +211,7 @@ impl World {
 
 fn since_start(line: &str) -> String {
     let (ms, rest) = line.split_once(' ').unwrap();
-    let since = ms.parse::<i64>().unwrap() - START_MS;
+    let since = Timestamp(ms.parse().unwrap()) - START;
     format!("{}.{:03} {rest}", since.div_euclid(1000), since.rem_euclid(1000))
 }
 

@@ -101,12 +101,12 @@ async fn samples_that_the_store_leaves_out_are_counted_and_fail_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_scrape_of_which_nothing_is_stored_says_so() {
     let mut world = World::new();
-    world.serve("t", |_| page(&format!("a 1\nb 1\nown 1 {}\n", START_MS + 1)));
-    world.serve("late", |_| page(&format!("own 1 {}\n", START_MS - 1000)));
+    world.serve("t", |_| page(&format!("a 1\nb 1\nown 1 {}\n", START + 1)));
+    world.serve("late", |_| page(&format!("own 1 {}\n", START - 1000)));
     world.apply(&format!("{{{JOB}}}")).await;
     let targets = ["t", "late"].map(|name| world.labels(name, &[]));
     world.discover(&[("j", &targets)]).await;
-    *world.store.newest_ms.lock().unwrap() = START_MS;
+    *world.store.newest.lock().unwrap() = START;
     world.scraped("t", 1).await;
     world.scraped("late", 1).await;
     let mut targets = world.targets("j").await;
@@ -116,7 +116,7 @@ async fn a_scrape_of_which_nothing_is_stored_says_so() {
                     own: set honor_timestamps: false in the job, or set storage.tsdb.out_of_order_time_window";
     assert_eq!((late.up, late.last_error.as_str()), (Some(true), expected));
     // The clock was an hour ahead when the newest samples came.
-    *world.store.newest_ms.lock().unwrap() = START_MS + 3_600_000;
+    *world.store.newest.lock().unwrap() = START + 3_600_000;
     world.seconds(10.0).await;
     let status = world.targets("j").await.pop().unwrap().status;
     let error = status.last_error;
@@ -124,7 +124,7 @@ async fn a_scrape_of_which_nothing_is_stored_says_so() {
     let expected = "no sample of the scrape was stored: 8 are older than the newest of their series; this server's clock says \
                     2023-11-14T";
     assert!(error.starts_with(expected) && error.ends_with("set storage.tsdb.out_of_order_time_window"), "{error}");
-    *world.store.newest_ms.lock().unwrap() = 0;
+    *world.store.newest.lock().unwrap() = Timestamp::EPOCH;
     world.seconds(10.0).await;
     assert!(world.targets("j").await.iter().all(|active| active.status.last_error.is_empty()));
 }
@@ -132,7 +132,7 @@ async fn a_scrape_of_which_nothing_is_stored_says_so() {
 #[tokio::test(start_paused = true)]
 async fn samples_for_which_there_is_no_time_are_counted_and_fail_nothing() {
     // scrape-038, -053, -054, -057
-    let ahead = START_MS + 3_600_000;
+    let ahead = START + 3_600_000;
     let body = format!("far 1 {ahead}\nold 1 0\ntwice 1\ntwice 1\ntwice 2\n");
     for (honor, kept, out_of_bounds) in [(true, 2, 1.0), (false, 3, 0.0)] {
         let mut world = World::new();

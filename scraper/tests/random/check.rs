@@ -1,5 +1,6 @@
 //! What holds for every page, whatever it is. The fuzz target in `tests/fuzz` asks the same.
 
+use model::Timestamp;
 use scraper::Counts;
 use scraper::parse::{Format, Parser, Wanted};
 
@@ -24,8 +25,8 @@ fn of_the_page(counts: Counts) -> (usize, usize, usize, usize) {
 }
 
 /// So late that no page says that its counting began a moment before.
-const THEN: i64 = 9_000_000_000_001_000;
-const NOW: i64 = THEN + 1000;
+const THEN: Timestamp = Timestamp(9_000_000_000_001_000);
+const NOW: Timestamp = THEN.saturating_add(1000);
 
 /// A page read after another is the same as read alone, and read again it has nothing new.
 pub(crate) fn depends_on_nothing_before((format, wanted): (Format, Wanted), before: &[u8], page: &[u8]) {

@@ -1,5 +1,6 @@
 //! Expositions made from a description: what the text format, OpenMetrics and protobuf say of it is the same.
 
+use model::Timestamp;
 use proptest::prelude::*;
 use scraper::parse::{Format, Wanted};
 
@@ -167,7 +168,7 @@ proptest! {
 
     #[test]
     fn three_formats_say_the_same(families in families()) {
-        const NOW: i64 = 2_000_000_000_000;
+        const NOW: Timestamp = Timestamp(2_000_000_000_000);
         let texts = [text(&families, false), text(&families, true)];
         let (_, expected) = Target::new(Wanted::default()).scrape(Format::Protobuf, &protobuf(&families), NOW);
         let samples: usize = families.iter().map(|family| family.metrics.len()).sum();

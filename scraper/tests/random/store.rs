@@ -1,12 +1,12 @@
 //! One target that is scraped, and a store that remembers what the last scrape left.
 
 use kit::{Recorded, Recorder};
-use model::Labels;
+use model::{Labels, Timestamp};
 use scraper::parse::{Format, Wanted};
 use scraper::{Body, Counts, SampleRules, ScrapeCache};
 
 /// Labels, time and the value's bits, or the notation of a histogram.
-pub(crate) type Stored = (String, i64, Result<u64, String>);
+pub(crate) type Stored = (String, Timestamp, Result<u64, String>);
 
 /// A target and its store.
 #[derive(Debug)]
@@ -19,24 +19,25 @@ pub(crate) struct Target {
 impl Target {
     pub(crate) fn new(wanted: Wanted) -> Self {
         let store = Recorder::default();
-        *store.late_from_ms.lock().unwrap() = Some(i64::MIN);
+        *store.late_from.lock().unwrap() = Some(Timestamp::MIN);
         Self { cache: ScrapeCache::new(Labels::empty()), store, wanted }
     }
 
     /// What a scrape at that time counts and leaves, stale markers aside; or why it fails.
-    pub(crate) fn scrape(&mut self, format: Format, body: &[u8], ts_ms: i64) -> (Counts, Result<Vec<Stored>, String>) {
+    pub(crate) fn scrape(
+        &mut self,
+        format: Format,
+        body: &[u8],
+        ts: Timestamp,
+    ) -> (Counts, Result<Vec<Stored>, String>) {
         let rules = SampleRules { honor_timestamps: true, entry_limit: 10_000, ..SampleRules::default() };
         let (counts, read) =
-            self.cache.read(Body { format, wanted: self.wanted, bytes: body }, &rules, ts_ms, &self.store);
-        self.cache.commit(&self.store, ts_ms, &[], false).unwrap();
+            self.cache.read(Body { format, wanted: self.wanted, bytes: body }, &rules, ts, &self.store);
+        self.cache.commit(&self.store, ts, &[], false).unwrap();
         let stored = self.store.take_samples().into_iter().filter(|one| !model::sample::is_stale(one.value));
         let mut stored: Vec<Stored> = stored
-            .map(|Recorded { ts_ms, series, value, histogram }| {
-                (
-                    series.to_string(),
-                    ts_ms,
-                    histogram.map_or(Ok(value.to_bits()), |histogram| Err(histogram.notation())),
-                )
+            .map(|Recorded { ts, series, value, histogram }| {
+                (series.to_string(), ts, histogram.map_or(Ok(value.to_bits()), |histogram| Err(histogram.notation())))
             })
             .collect();
         stored.sort();

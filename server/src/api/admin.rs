@@ -5,9 +5,10 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
+use model::Timestamp;
 
 use super::executor::in_place;
-use super::params::{TIME_MAX_MS, TIME_MIN_MS};
+use super::params::{TIME_MAX, TIME_MIN};
 use super::{ApiError, Kind, Params, format};
 use crate::app::App;
 use crate::clock::snapshot_name;
@@ -29,7 +30,7 @@ pub(crate) async fn delete_series(State(app): State<Arc<App>>, params: Params) -
     if params.all("match[]").next().is_none() {
         return Err(ApiError::bad_data("no match[] parameter provided"));
     }
-    let (start_ms, end_ms) = (params.time_or("start", TIME_MIN_MS)?, params.time_or("end", TIME_MAX_MS)?);
+    let (start, end) = (params.time_or("start", TIME_MIN)?, params.time_or("end", TIME_MAX)?);
     let bounds = app.engine().bounds(&query::QueryOptions::default());
     let sets = in_place(|| params.matchers(&bounds, |error| ApiError::parameter("match[]", error)))??;
     // A selector without matchers would delete everything; upstream accepts none either.
@@ -38,7 +39,7 @@ pub(crate) async fn delete_series(State(app): State<Arc<App>>, params: Params) -
         return Err(ApiError::parameter("match[]", text));
     }
     // Deleted one selector after another; each is durable by itself, and repeating all is harmless.
-    in_place(|| sets.iter().try_for_each(|matchers| app.db.delete(matchers, start_ms, end_ms)))??;
+    in_place(|| sets.iter().try_for_each(|matchers| app.db.delete(matchers, start, end)))??;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -57,7 +58,7 @@ pub(crate) async fn snapshot(State(app): State<Arc<App>>, params: Params) -> Res
         let reason = format!("unable to parse boolean: strconv.ParseBool: parsing {text:?}: invalid syntax");
         ApiError::parameter("skip_head", reason)
     })?;
-    let name = snapshot_name(model::time::now_ms());
+    let name = snapshot_name(Timestamp::now());
     let directory = std::path::Path::new(&app.flags.storage_tsdb_path).join(SNAPSHOTS).join(&name);
     in_place(|| app.db.snapshot(&directory))??;
     let body = |out: &mut String| {

@@ -23,7 +23,7 @@ pub(super) fn estimate(
     options: &QueryOptions,
 ) -> Result<(CostEstimate, Vec<String>), Error> {
     let interval_ms = app.config().global.scrape_interval_ms;
-    let times = (times.start_ms, times.end_ms, times.step_ms);
+    let times = (times.start, times.end, times.step_ms);
     app.engine().estimate((app.db.as_ref(), interval_ms), text, times, options)
 }
 

@@ -74,6 +74,7 @@ pub(crate) fn told(error: query::Error) -> ApiError {
         query::Error::Canceled => ApiError::new(Kind::Canceled, text),
         query::Error::TooManySeries | query::Error::TooManySamplesRead => ApiError::new(Kind::CostLimit, text),
         query::Error::Store(_) => ApiError::internal(&error),
+        // Limits of samples and memory among them; upstream answers so to a query of too many samples.
         _ => ApiError::new(Kind::Execution, text),
     }
 }

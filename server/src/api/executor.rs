@@ -24,6 +24,7 @@ pub(super) async fn execute<T: Send + 'static>(
 
 /// Runs short synchronous work on the thread that serves the request; other tasks of that thread move elsewhere meanwhile.
 pub(super) fn in_place<T>(work: impl FnOnce() -> T) -> Result<T, ApiError> {
+    // A panic would end the task of the whole connection, without an answer.
     tokio::task::block_in_place(|| catch_unwind(AssertUnwindSafe(work))).map_err(|_| panicked())
 }
 

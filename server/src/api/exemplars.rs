@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::error::told;
 use super::format::{self, ExemplarJson, LabelSet};
-use super::params::{TIME_MAX_MS, TIME_MIN_MS};
+use super::params::{TIME_MAX, TIME_MIN};
 use super::work::{self, Origin};
 use super::{ApiError, Params};
 use crate::app::App;
@@ -23,7 +23,7 @@ const ITEM_BYTES: usize = 256;
 
 /// The endpoint. A query without selectors has no answer, as with upstream.
 pub(crate) async fn query(State(app): State<Arc<App>>, origin: Origin, params: Params) -> Result<Response, ApiError> {
-    let range = (params.time_or("start", TIME_MIN_MS)?, params.time_or("end", TIME_MAX_MS)?);
+    let range = (params.time_or("start", TIME_MIN)?, params.time_or("end", TIME_MAX)?);
     if range.1 < range.0 {
         return Err(ApiError::bad_data("end timestamp must not be before start timestamp"));
     }

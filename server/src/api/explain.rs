@@ -54,7 +54,7 @@ pub(super) async fn answer(app: Arc<App>, params: Params, origin: Origin, times:
     let work = move || {
         let _slot = slot;
         let (engine, query) = (app.engine(), params.get("query"));
-        let times = (times.start_ms, times.end_ms, times.step_ms);
+        let times = (times.start, times.end, times.step_ms);
         let explanation = engine.explain(Some(app.db.as_ref()), query, times, &options)?;
         let bounds = engine.bounds(&options);
         // A query of many nodes repeats the text of its parts at each level.

@@ -10,8 +10,8 @@ use axum::body::{Body, HttpBody as _};
 use axum::extract::{FromRequest, Request};
 use http::Method;
 use http::header::CONTENT_TYPE;
-use model::Matcher;
 use model::duration::parse_duration_ms;
+use model::{Matcher, Timestamp};
 use query::{Bounds, QueryMemory};
 
 use super::error::ApiError;
@@ -22,12 +22,12 @@ use crate::clock::parse_rfc3339;
 use crate::serve::LongQuery;
 
 /// Upstream's "minimum time" and "maximum time", which its clients send for "all".
-const TIME_MIN: &str = "-292273086-05-16T16:47:06Z";
-const TIME_MAX: &str = "292277025-08-18T07:12:54.999999999Z";
+const TIME_MIN_TEXT: &str = "-292273086-05-16T16:47:06Z";
+const TIME_MAX_TEXT: &str = "292277025-08-18T07:12:54.999999999Z";
 /// The values of these here: far enough for any sample, small enough that arithmetic does not overflow.
-pub(crate) const TIME_MIN_MS: i64 = i64::MIN / 4;
+pub(crate) const TIME_MIN: Timestamp = Timestamp(i64::MIN / 4);
 /// The other end.
-pub(crate) const TIME_MAX_MS: i64 = i64::MAX / 4;
+pub(crate) const TIME_MAX: Timestamp = Timestamp(i64::MAX / 4);
 
 /// The most parameters of a request, and the most distinct selectors among them.
 const PARAMS_MAX: usize = 10_000;
@@ -168,18 +168,18 @@ impl Params {
         self.pairs.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
-    /// A required time, milliseconds.
-    pub(crate) fn time(&self, name: &str) -> Result<i64, ApiError> {
+    /// A required time.
+    pub(crate) fn time(&self, name: &str) -> Result<Timestamp, ApiError> {
         parse_time(self.get(name)).map_err(|error| ApiError::parameter(name, error))
     }
 
     /// A time, or the default if it is absent.
-    pub(crate) fn time_or(&self, name: &str, default: i64) -> Result<i64, ApiError> {
+    pub(crate) fn time_or(&self, name: &str, default: Timestamp) -> Result<Timestamp, ApiError> {
         self.time_or_fault(name, default).map_err(|fault| ApiError::parameter(name, fault))
     }
 
     /// The same, with the bare reason as the error.
-    pub(crate) fn time_or_fault(&self, name: &str, default: i64) -> Result<i64, String> {
+    pub(crate) fn time_or_fault(&self, name: &str, default: Timestamp) -> Result<Timestamp, String> {
         match self.get(name) {
             "" => Ok(default),
             text => parse_time(text).map_err(|error| format!("invalid time value for '{name}': {error}")),
@@ -252,17 +252,17 @@ pub(crate) fn integer(text: &str) -> Result<i64, &'static str> {
     })
 }
 
-/// Float seconds or RFC 3339, to milliseconds.
-pub(crate) fn parse_time(text: &str) -> Result<i64, String> {
+/// Float seconds or RFC 3339.
+pub(crate) fn parse_time(text: &str) -> Result<Timestamp, String> {
     if let Ok(seconds) = text.parse::<f64>()
         // `NaN` and `Inf` are floats to the parser, and no times.
         && seconds.is_finite()
     {
-        return Ok(to_ms(seconds));
+        return Ok(at_seconds(seconds));
     }
     match text {
-        TIME_MIN => return Ok(TIME_MIN_MS),
-        TIME_MAX => return Ok(TIME_MAX_MS),
+        TIME_MIN_TEXT => return Ok(TIME_MIN),
+        TIME_MAX_TEXT => return Ok(TIME_MAX),
         _ => {}
     }
     parse_rfc3339(text).ok_or_else(|| format!("cannot parse {text:?} to a valid timestamp"))
@@ -308,10 +308,10 @@ fn parse_duration_ns(text: &str) -> Result<i64, String> {
     ns.ok_or_else(|| format!("cannot parse {text:?} to a valid duration"))
 }
 
-/// Seconds to milliseconds, clamped to the range of times.
+/// So many seconds after the epoch, clamped to the range of times.
 #[expect(clippy::cast_possible_truncation, reason = "what is beyond is cut before it counts")]
-fn to_ms(seconds: f64) -> i64 {
-    ((seconds * 1000.0).round() as i64).clamp(TIME_MIN_MS, TIME_MAX_MS)
+fn at_seconds(seconds: f64) -> Timestamp {
+    Timestamp((seconds * 1000.0).round() as i64).clamp(TIME_MIN, TIME_MAX)
 }
 
 /// A boolean as Go reads it (`strconv.ParseBool`).
@@ -329,13 +329,13 @@ mod tests {
 
     #[test]
     fn times_and_durations() {
-        assert_eq!(parse_time("1700000000.0505"), Ok(1_700_000_000_051));
-        assert_eq!(parse_time("2023-11-14T22:13:20Z"), Ok(1_700_000_000_000));
-        assert_eq!(parse_time(TIME_MIN), Ok(TIME_MIN_MS));
+        assert_eq!(parse_time("1700000000.0505"), Ok(Timestamp(1_700_000_000_051)));
+        assert_eq!(parse_time("2023-11-14T22:13:20Z"), Ok(Timestamp(1_700_000_000_000)));
+        assert_eq!(parse_time(TIME_MIN_TEXT), Ok(TIME_MIN));
         assert_eq!(parse_time("abc"), Err("cannot parse \"abc\" to a valid timestamp".into()));
         assert!(parse_time("NaN").is_err());
-        assert_eq!((parse_time("9e15"), parse_time("-9e15")), (Ok(TIME_MAX_MS), Ok(TIME_MIN_MS)));
-        assert_eq!((parse_time("1e18"), parse_time("-1e300")), (Ok(TIME_MAX_MS), Ok(TIME_MIN_MS)));
+        assert_eq!((parse_time("9e15"), parse_time("-9e15")), (Ok(TIME_MAX), Ok(TIME_MIN)));
+        assert_eq!((parse_time("1e18"), parse_time("-1e300")), (Ok(TIME_MAX), Ok(TIME_MIN)));
         assert_eq!((parse_duration("1.5"), parse_duration("5m")), (Ok(1500), Ok(300_000)));
         assert_eq!(parse_duration("x"), Err("cannot parse \"x\" to a valid duration".into()));
         assert_eq!((parse_duration("0.0019"), parse_duration("-0.0019")), (Ok(1), Ok(-1)));

@@ -138,22 +138,22 @@ impl Work {
 
     fn evaluate(&self) -> Result<QueryResult, Error> {
         let (app, query, options) = (&self.app, self.params.get("query"), &self.options);
-        let Times { start_ms, end_ms, step_ms } = self.times;
+        let Times { start, end, step_ms } = self.times;
         match step_ms {
-            0 => app.engine().instant(app.db.as_ref(), query, start_ms, options),
-            _ => app.engine().range(app.db.as_ref(), query, start_ms, end_ms, step_ms, options),
+            0 => app.engine().instant(app.db.as_ref(), query, start, options),
+            _ => app.engine().range(app.db.as_ref(), query, start, end, step_ms, options),
         }
     }
 
     fn log(&self, error: Option<&Error>, stats: &str) {
         // What does not parse does not run.
         if !matches!(error, Some(Error::Parse(_))) && self.app.query_log.is_open() {
-            let Times { start_ms, end_ms, step_ms } = self.times;
+            let Times { start, end, step_ms } = self.times;
             let Origin { client, method, path, .. } = &self.origin;
             let client_ip = &client.as_ref().map(|client| client.address.to_string()).unwrap_or_default();
             let error = error.map(ToString::to_string);
             let (query, method) = (self.params.get("query"), method.as_str());
-            self.app.query_log.write(&Ran { query, start_ms, end_ms, step_ms, error, stats, client_ip, method, path });
+            self.app.query_log.write(&Ran { query, start, end, step_ms, error, stats, client_ip, method, path });
         }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::Timestamp;
 use query::QueryOptions;
 
 use super::params::{go_duration, parse_duration};
@@ -31,19 +32,19 @@ pub(super) fn options(app: &App, params: &Params, origin: &Origin, asked: &Arc<(
 
 /// When a query is evaluated; a step of 0 is that of an instant query.
 pub(super) struct Times {
-    pub(super) start_ms: i64,
-    pub(super) end_ms: i64,
+    pub(super) start: Timestamp,
+    pub(super) end: Timestamp,
     pub(super) step_ms: i64,
 }
 
 pub(super) fn instant_times(params: &Params) -> Result<Times, ApiError> {
-    let ts_ms = params.time_or("time", model::time::now_ms())?;
-    Ok(Times { start_ms: ts_ms, end_ms: ts_ms, step_ms: 0 })
+    let ts = params.time_or("time", Timestamp::now())?;
+    Ok(Times { start: ts, end: ts, step_ms: 0 })
 }
 
 pub(super) fn range_times(params: &Params) -> Result<Times, ApiError> {
-    let (start_ms, end_ms) = (params.time("start")?, params.time("end")?);
-    if end_ms < start_ms {
+    let (start, end) = (params.time("start")?, params.time("end")?);
+    if end < start {
         return Err(ApiError::parameter("end", "end timestamp must not be before start time"));
     }
     let step_ms = parse_duration(params.get("step")).map_err(|e| ApiError::parameter("step", e))?;
@@ -52,12 +53,12 @@ pub(super) fn range_times(params: &Params) -> Result<Times, ApiError> {
         return Err(ApiError::parameter("step", why));
     }
     // Neither subtraction nor division overflows: times are clamped to a quarter of an i64.
-    if (end_ms - start_ms) / step_ms > POINTS_MAX {
+    if (end - start) / step_ms > POINTS_MAX {
         return Err(ApiError::bad_data(
             "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)",
         ));
     }
-    Ok(Times { start_ms, end_ms, step_ms })
+    Ok(Times { start, end, step_ms })
 }
 
 /// The cost limits of a request. They may be lower than the server's, not higher.

@@ -12,7 +12,7 @@ use model::{Labels, Listing, Matcher, Querier, QuerierError, Selection};
 use query::Bounds;
 
 use super::error::told;
-use super::params::{TIME_MAX_MS, TIME_MIN_MS};
+use super::params::{TIME_MAX, TIME_MIN};
 use super::work::{self, Origin};
 use super::{ApiError, Params, format};
 use crate::app::App;
@@ -95,7 +95,7 @@ async fn collect<T: Ord + Send + 'static>(
     ask: impl Fn(&dyn Querier, &Selection<'_>, &Listing<'_>) -> Result<Vec<T>, QuerierError> + Send + 'static,
 ) -> Result<Response, ApiError> {
     let limit = params.limit()?;
-    let (start_ms, end_ms) = (params.time_or("start", TIME_MIN_MS)?, params.time_or("end", TIME_MAX_MS)?);
+    let (start, end) = (params.time_or("start", TIME_MIN)?, params.time_or("end", TIME_MAX)?);
     // One more than wanted tells whether there is more.
     let ask_for = if limit == 0 { 0 } else { limit + 1 };
     let (db, given) = (Arc::clone(&app.db), params.clone());
@@ -113,7 +113,7 @@ async fn collect<T: Ord + Send + 'static>(
         for matchers in &sets {
             // Between selectors; within one `listed` does it.
             bounds.check().map_err(told)?;
-            let selection = Selection { start_ms, end_ms, matchers };
+            let selection = Selection { start, end, matchers };
             items.extend(work::listed(bounds, ask_for, |listing| ask(db.as_ref(), &selection, listing))?);
             warnings.extend(db.listing_warnings(&selection));
         }

@@ -69,10 +69,8 @@ struct Samples {
 pub(super) fn json(stats: &Stats, queued: Duration) -> String {
     // Upstream's `EvalTotalTime` spans the three inner timers.
     let evaluated = stats.preparation + stats.evaluation + stats.sorting;
-    #[expect(clippy::cast_precision_loss, reason = "milliseconds since the epoch are far below 2^53")]
-    let per_step = |which: usize| {
-        stats.per_step.iter().map(|(ms, counts)| (*ms as f64 / 1000.0, counts[which])).collect::<Vec<_>>()
-    };
+    let per_step =
+        |which: usize| stats.per_step.iter().map(|(ts, counts)| (ts.as_seconds(), counts[which])).collect::<Vec<_>>();
     let shown = StatsJson {
         timings: Timings {
             eval_total_time: evaluated.as_secs_f64(),
@@ -98,6 +96,8 @@ pub(super) fn json(stats: &Stats, queued: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use model::Timestamp;
+
     use super::*;
 
     #[test]
@@ -109,7 +109,7 @@ mod tests {
         let queued = Duration::from_millis(1_500);
         let samples = r#""totalQueryableSamples":7,"samplesRead":5,"seriesTouched":0,"peakSamples":3}}"#;
         assert_eq!(json(&stats, queued), format!("{timings}{samples}"));
-        stats.per_step = vec![(1_500, [4, 4]), (3_000, [3, 1])];
+        stats.per_step = vec![(Timestamp(1_500), [4, 4]), (Timestamp(3_000), [3, 1])];
         let samples = r#""totalQueryableSamplesPerStep":[[1.5,4],[3,3]],"totalQueryableSamples":7,"samplesReadPerStep":[[1.5,4],[3,1]],"samplesRead":5,"seriesTouched":0,"peakSamples":3}}"#;
         assert_eq!(json(&stats, queued), format!("{timings}{samples}"));
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use model::Matcher;
+use model::{Matcher, Timestamp};
 use serde::Serialize;
 
 use super::executor::in_place;
@@ -107,12 +107,12 @@ struct RuntimeJson<'a> {
 pub(crate) async fn runtimeinfo(State(app): State<Arc<App>>) -> Response {
     let reload = app.last_reload();
     format::success_of(&RuntimeJson {
-        start_time: rfc3339(app.started_ms),
+        start_time: rfc3339(app.started),
         folder: std::env::current_dir().unwrap_or_default().display().to_string(),
         hostname: &app.settings.hostname,
-        server_time: rfc3339(model::time::now_ms()),
+        server_time: rfc3339(Timestamp::now()),
         reload_config_success: reload.ok,
-        last_config_time: rfc3339(reload.at_ms),
+        last_config_time: rfc3339(reload.at),
         // Go's figures have no counterpart here. They stay in the answer, because clients decode them.
         corruption_count: 0,
         goroutine_count: 0,
@@ -146,8 +146,8 @@ pub(crate) async fn tsdb(State(app): State<Arc<App>>, params: Params) -> Result<
             num_label_pairs: stats.label_pairs,
             // There is no head block; what upstream's page shows of it is that of the whole store.
             chunk_count: 0,
-            min_time: stats.min_time_ms.unwrap_or_default(),
-            max_time: stats.max_time_ms.unwrap_or_default(),
+            min_time: stats.min_time.unwrap_or_default().0,
+            max_time: stats.max_time.unwrap_or_default().0,
         },
         series_count_by_metric_name: counts(&stats.series_by_metric_name),
         label_value_count_by_label_name: counts(&stats.values_by_label_name),
@@ -218,8 +218,8 @@ impl<'a> DamageJson<'a> {
         Self {
             place: &damage.place,
             family: &damage.family,
-            min_time: damage.from_ms,
-            max_time: damage.to_ms,
+            min_time: damage.from.0,
+            max_time: damage.to.0,
             metrics: &damage.metrics,
             error: &damage.what,
         }
@@ -270,6 +270,7 @@ pub(crate) async fn no_rules(State(app): State<Arc<App>>, params: Params) -> Res
     })?;
     let (limit, next) = (params.get("group_limit"), params.get("group_next_token"));
     if !limit.is_empty() {
+        // Upstream parses 32 bits.
         let number = integer(limit).and_then(|n| i32::try_from(n).map_err(|_| "value out of range"));
         let number = number.map_err(|why| {
             let why = format!("group_limit needs to be a valid number: strconv.ParseInt: parsing {limit:?}: {why}");

@@ -89,7 +89,7 @@ impl<'a> ActiveJson<'a> {
             scrape_url: &target.url,
             global_url,
             last_error: &status.last_error,
-            last_scrape: status.last_scrape_ms.map_or_else(|| NEVER.to_owned(), rfc3339),
+            last_scrape: status.last_scrape.map_or_else(|| NEVER.to_owned(), rfc3339),
             last_scrape_duration: status.last_duration_s,
             health: match status.up {
                 None => "unknown",

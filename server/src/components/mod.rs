@@ -32,6 +32,7 @@ pub(crate) fn all(
     listeners: Vec<TcpListener>,
 ) -> Result<Vec<Arc<dyn Component>>> {
     Ok(vec![
+        // First: it reads the clock before anything is scraped or dropped.
         Arc::new(storage::Storage::new(Arc::clone(app))?),
         Arc::new(logging::Logging::new(Arc::clone(app), level)),
         query(app),

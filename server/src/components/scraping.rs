@@ -26,6 +26,7 @@ impl Component for Scraping {
             app.scraper.apply(&jobs).await;
             Ok(())
         });
+        // They are in the seed of the offsets, which spreads scrapes over the interval and is made once, at the start.
         if current.global.external_labels != new.global.external_labels {
             let what = "global.external_labels: until a restart targets are scraped at the offsets of the old ones";
             change.needs_restart.push(what.to_owned());
@@ -38,7 +39,9 @@ impl Component for Scraping {
         Box::pin(async move {
             let mut groups = self.0.discovery.lock().await.subscribe(discovery::Consumer::SCRAPE);
             loop {
+                // Before the first wait, too: what was published before this subscribed is no change.
                 self.0.scraper.sync(groups.current()).await;
+                // `false` is the end of discovery; a timeout only syncs again.
                 if let Ok(false) = tokio::time::timeout(SYNC_EVERY, groups.changed()).await {
                     return;
                 }

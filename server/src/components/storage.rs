@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use config::Config;
 use futures::future::BoxFuture;
+use model::Timestamp;
 use model::duration::format_duration_ms;
 use parking_lot::Mutex;
 
@@ -81,23 +82,24 @@ struct Clock {
 impl Clock {
     /// With a first reading, before anything is scraped or dropped.
     fn start(app: &App) -> Result<Self> {
-        let last_ms = app.db.last_told_ms()?.map(|last| last.min(model::time::now_ms()));
-        let mut clock = Self { clock: storage::Clock::new(last_ms, 0), began: Instant::now() };
+        // A time stored while the clock was ahead would read as a step back; told at the start, a step means downtime.
+        let last = app.db.last_told()?.map(|last| last.min(Timestamp::now()));
+        let mut clock = Self { clock: storage::Clock::new(last, 0), began: Instant::now() };
         let told = clock.read();
         if told.step_ms.is_some() {
-            let last = crate::clock::rfc3339(last_ms.unwrap_or_default());
+            let last = crate::clock::rfc3339(last.unwrap_or_default());
             tracing::info!(
                 last,
                 "Weft was not running for a while; if the clock is right, retention follows within a day"
             );
         }
-        app.db.set_now(told.now_ms)?;
+        app.db.set_now(told.now)?;
         Ok(clock)
     }
 
     fn read(&mut self) -> storage::Told {
         let monotonic_ms = i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX);
-        self.clock.read(model::time::now_ms(), monotonic_ms)
+        self.clock.read(Timestamp::now(), monotonic_ms)
     }
 
     async fn run(mut self, app: &App) {
@@ -119,7 +121,7 @@ impl Clock {
             let db = Arc::clone(&app.db);
             let work = move || {
                 db.look_after();
-                db.set_now(told.now_ms)
+                db.set_now(told.now)
             };
             if let Ok(Err(error)) = tokio::task::spawn_blocking(work).await {
                 tracing::debug!(err = %format!("{:#}", anyhow::Error::from(error)), "cannot tell the store the time");
@@ -135,9 +137,11 @@ async fn retention(app: &App) {
         ticks.tick().await;
         let (db, retention) = (Arc::clone(&app.db), Retention::in_force(&app.config()));
         let work = move || -> Result<(), storage::Error> {
+            // Each time anew, as a reload may have changed it.
             db.set_retention(retention.time_ms);
-            if let Some(now_ms) = db.now_ms() {
-                db.enforce_retention(now_ms)?;
+            // The store's time and not the system's: a clock that steps ahead must not drop what is not old.
+            if let Some(now) = db.now() {
+                db.enforce_retention(now)?;
             }
             if retention.size_bytes > 0 {
                 db.enforce_size(retention.size_bytes)?;

@@ -199,12 +199,14 @@ impl Flags {
     pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Self, clap::Error> {
         let args: Vec<String> = args.into_iter().collect();
         for (gone, instead) in GONE {
+            // By the whole name: `--storage.tsdb.retention.time` begins with one that is gone.
             if args.iter().any(|arg| arg.split('=').next() == Some(*gone)) {
                 let why = format!("{gone} is gone since Prometheus 3: {instead}\n");
                 return Err(clap::Error::raw(ErrorKind::UnknownArgument, why));
             }
         }
         let flags = Self::from_matches(&command().try_get_matches_from(args)?)?;
+        // Not ignored like others: a server that forwards nothing would look healthy.
         if flags.agent {
             let why = "--agent: agent mode is not built; leave the flag out for a server that stores what it scrapes\n";
             return Err(clap::Error::raw(ErrorKind::InvalidValue, why));

@@ -53,8 +53,10 @@ pub(super) fn args<T: FlagValue>(name: &'static str, default: &'static str) -> A
     let arg = Arg::new(name).long(name).value_name("value").default_value(default);
     if T::IS_SWITCH {
         // `--flag=true` is more than Prometheus accepts, and what people write.
+        // Were the equals sign not required, `--flag x` would take `x` for its value.
         let arg = arg.num_args(0..=1).require_equals(true).default_missing_value("true").hide_possible_values(true);
         let no = format!("no-{name}");
+        // clap drops the earlier of two that override each other, so that the last one counts, whichever it is.
         let off = Arg::new(no.clone()).long(no).action(ArgAction::SetTrue).hide(true).overrides_with(name);
         return Args(arg.value_parser(BoolishValueParser::new()), Some(off));
     }
@@ -101,6 +103,7 @@ impl FlagValue for bool {
     const IS_SWITCH: bool = true;
 
     fn parse(texts: &[String]) -> Result<Self, String> {
+        // `read` wrote the word, from what clap made of `yes`, `off` and the like.
         Ok(last(texts) == "true")
     }
 

@@ -16,6 +16,7 @@ where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
+    // Nearly all requests: they need no timer.
     if body.is_end_stream() {
         return Body::empty();
     }
@@ -38,6 +39,7 @@ where
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        // First: what has arrived counts, even where the deadline has passed meanwhile.
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
@@ -71,6 +73,7 @@ impl<T> Leaving<T> {
     }
 }
 
+// All of it is forwarded: without the size hint every answer would be sent in chunks.
 impl<T: Unpin> HttpBody for Leaving<T> {
     type Data = Bytes;
     type Error = axum::Error;

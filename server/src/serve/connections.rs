@@ -74,14 +74,14 @@ impl Activity {
 
     /// The client does not take what is written.
     pub(crate) fn write_waits(&self) {
-        //  Only the first wait counts: later ones of the same stall must not move its beginning. Plus one, as 0 means
+        // Only the first wait counts: later ones of the same stall must not move its beginning. Plus one, as 0 means
         // no stall.
         self.stalled_since.compare_exchange(0, self.now_ms() + 1, Ordering::AcqRel, Ordering::Relaxed).ok();
     }
 
     /// Some of it was taken.
     pub(crate) fn write_goes_on(&self) {
-        //  Most writes find 0; a store at every one would bounce the cache line between cores.
+        // Most writes find 0; a store at every one would bounce the cache line between cores.
         if self.stalled_since.load(Ordering::Relaxed) != 0 {
             self.stalled_since.store(0, Ordering::Release);
         }
@@ -99,7 +99,7 @@ impl Activity {
 
     /// For how long there was no request in progress; `None` while there is one.
     fn idle(&self) -> Option<Duration> {
-        //  Read before `requests`: a request that ends in between makes the connection look busy, not idle for long.
+        // Read before `requests`: a request that ends in between makes the connection look busy, not idle for long.
         let since = self.idle_since.load(Ordering::Acquire);
         let idle = self.requests.load(Ordering::Acquire) == 0;
         idle.then(|| Duration::from_millis(self.now_ms().saturating_sub(since)))
@@ -117,7 +117,7 @@ pub(crate) struct Busy(Arc<Activity>);
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        //  The time first, then the count: whoever sees no request sees since when.
+        // The time first, then the count: whoever sees no request sees since when.
         self.0.idle_since.store(self.0.now_ms(), Ordering::Release);
         self.0.requests.fetch_sub(1, Ordering::AcqRel);
     }
@@ -177,7 +177,7 @@ impl Connections {
     /// Admits a connection. Where there are too many, one that is idle is closed for it; without any the new one is refused.
     pub(crate) fn admit(self: &Arc<Self>) -> Option<Open> {
         let mut open = self.open();
-        //  Those that are served, as many that may wait, and a reserve of idle ones.
+        // Those that are served, as many that may wait, and a reserve of idle ones.
         if open.len() >= self.limits.requests.saturating_mul(2).saturating_add(RESERVE) {
             close_idlest(&mut open)?;
         }
@@ -194,7 +194,7 @@ impl Connections {
 
     /// A place for one request; waits for it unless too many wait already.
     pub(crate) async fn place(&self) -> Option<OwnedSemaphorePermit> {
-        //  The common case: a place is free and nobody is counted as waiting.
+        // The common case: a place is free and nobody is counted as waiting.
         if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
             return Some(place);
         }
@@ -214,7 +214,7 @@ impl Connections {
             let late = activity.idle().is_some_and(|idle| idle >= idle_max)
                 || activity.stalled().is_some_and(|stalled| stalled >= stall_max);
             if late {
-                //  The task of the connection ends itself: sockets are closed by their owner.
+                // The task of the connection ends itself: sockets are closed by their owner.
                 activity.close.cancel();
             }
             !late

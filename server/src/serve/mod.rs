@@ -111,6 +111,7 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener) {
     loop {
         tokio::select! {
             () = shared.stop.cancelled() => break,
+            // Taken out as they end; the set would keep every connection there was.
             Some(_) = tasks.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, address)) => {
@@ -120,6 +121,7 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener) {
                     }
                 }
                 Err(error) => {
+                    // Without file descriptors `accept` fails again at once: unless it pauses, this loop takes a core.
                     tracing::warn!(%error, "cannot accept a connection; closing one that is idle");
                     shared.connections.shed();
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -127,6 +129,7 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener) {
             }
         }
     }
+    // Before the wait: who connects now is refused at once, and is not left in the backlog.
     drop(listener);
     while tasks.join_next().await.is_some() {}
 }
@@ -158,6 +161,7 @@ async fn handshake(
     config: Arc<rustls::ServerConfig>,
 ) -> Option<tokio_rustls::server::TlsStream<Connection>> {
     let mut first = [0];
+    // A TLS handshake begins with 0x16, a method of HTTP with a capital letter.
     if connection.peek(&mut first).await.ok()? > 0 && first[0].is_ascii_uppercase() {
         let answer = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
         connection.write_all(answer).await.ok();
@@ -198,6 +202,7 @@ async fn speak(shared: &Arc<Shared>, stream: Stream, client: Client, activity: &
                 }
                 return;
             }
+            // Not polled after it is done; HTTP goes on until its answers are delivered.
             () = stopping.as_mut(), if !asked => {
                 asked = true;
                 http.as_mut().graceful_shutdown();
@@ -214,6 +219,7 @@ where
 {
     let busy = activity.begin();
     let (parts, body) = request.into_parts();
+    // The deadline begins here, and runs while the request waits for a place.
     let mut request = Request::from_parts(parts, body::arriving(body, shared.connections.read_timeout(), &shared.stop));
     request.extensions_mut().insert(ConnectInfo(client));
     let path = request.uri().path();
@@ -242,7 +248,9 @@ where
             Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}\n")).into_response(),
         }
     };
+    // Refusals carry them, too: they are about the server, not about a route.
     response.headers_mut().extend(loaded.headers.clone());
+    // The place is free when the client has taken the answer: until then its text is held.
     response.map(|body| Body::new(body::Leaving::new(body, (busy, place))))
 }
 

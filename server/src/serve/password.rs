@@ -45,6 +45,7 @@ impl Passwords {
         let known = config.users.get(&user);
         // An unknown user takes as long as a known one, so that nobody can tell which names there are.
         let Some(hash) = known.or_else(|| config.users.values().next()) else { return Ok(false) };
+        // The hash is part of it: who changes a password does away with the verdicts on the old one.
         let digest = self.digest(&[user.as_bytes(), hash.expose().as_bytes(), &password]);
         let cached = self.verdicts().get(&digest).copied();
         let matches = match cached {
@@ -76,6 +77,7 @@ impl Passwords {
     fn digest(&self, parts: &[&[u8]]) -> Digest {
         let mut context = hmac::Context::with_key(&self.key);
         for part in parts {
+            // Else `a` and `bc` would be the same as `ab` and `c`.
             context.update(&(part.len() as u64).to_le_bytes());
             context.update(part);
         }

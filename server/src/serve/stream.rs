@@ -26,6 +26,7 @@ impl AsyncRead for Stream {
     }
 }
 
+// With the vectored writes, whose default writes the first slice alone: head and body would be two writes.
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {

@@ -26,6 +26,7 @@ pub(crate) fn server_config(tls: &WebTls, http2: bool) -> Result<Arc<ServerConfi
         (auth, Some(ca)) => {
             let mut roots = RootCertStore::empty();
             let (certificates, place) = (certificates(ca, "client_ca")?, place(ca, "client_ca"));
+            // As Go's `AppendCertsFromPEM`, which passes over what it cannot parse.
             let (good, _) = roots.add_parsable_certificates(certificates);
             if good == 0 {
                 bail!("{place} holds no certificate of a CA");
@@ -43,6 +44,7 @@ pub(crate) fn server_config(tls: &WebTls, http2: bool) -> Result<Arc<ServerConfi
     let key = PrivateKeyDer::from_pem_slice(&pem).with_context(|| format!("cannot read {}", place(&tls.key, "key")))?;
     let mut config = builder.with_single_cert(chain, key).context("the certificate and the key do not fit")?;
     config.ignore_client_order = tls.prefer_server_order;
+    // rustls takes the first of these that the client speaks, too.
     config.alpn_protocols = if http2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
     Ok(Arc::new(config))
 }
@@ -88,6 +90,7 @@ fn provider(tls: &WebTls) -> Result<CryptoProvider> {
         let tls12 = wanted.into_iter().filter(|suite| suite.tls13().is_none());
         let tls13 = provider.cipher_suites.iter().copied().filter(|suite| suite.tls13().is_some());
         provider.cipher_suites = tls13.chain(tls12).collect();
+        // Without one of 1.2, version 1.3 can still be spoken, if it is allowed.
         let any12 = provider.cipher_suites.iter().any(|suite| suite.tls13().is_none());
         if !any12 && tls.max_version < TlsVersion::Tls13 {
             bail!("tls_server_config.cipher_suites: none of {} is spoken", tls.cipher_suites.join(", "));
@@ -115,6 +118,7 @@ fn go_names(suite: CipherSuite) -> &'static [&'static str] {
         CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 => &["TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"],
         CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => &["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"],
         CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 => &["TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"],
+        // Go has an older name for each of these, without the hash.
         CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 => {
             &["TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305"]
         }

@@ -74,7 +74,7 @@ impl Web {
     /// What is in force; read again first if a file has changed.
     pub(crate) fn current(&self) -> Arc<Loaded> {
         let mut state = self.state();
-        //  Asked for each connection; the files are looked at once a second at most.
+        // Asked for each connection; the files are looked at once a second at most.
         if !self.path.as_os_str().is_empty() && state.looked.elapsed() >= LOOK_EVERY {
             state.looked = Instant::now();
             let stamps = stamps(&self.path, &state.loaded.config);
@@ -88,7 +88,7 @@ impl Web {
     fn read_again(&self, state: &mut State, changed: Vec<Stamp>) {
         let had_tls = state.loaded.tls.is_some();
         let read = load(&self.path).and_then(|(loaded, stamps)| {
-            //  Clients are told `http` or `https` at the start, and half of them would fail either way.
+            // Clients are told `http` or `https` at the start, and half of them would fail either way.
             if loaded.tls.is_some() != had_tls {
                 bail!("TLS cannot be switched on or off while the server runs; restart it");
             }
@@ -119,7 +119,7 @@ impl Web {
         let now = Instant::now();
         #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
         let (interval_ms, burst) = (interval_ms as f64, burst as f64);
-        //  A token bucket, as Go's `rate.Limiter`: one token each interval, at most `burst` of them.
+        // A token bucket, as Go's `rate.Limiter`: one token each interval, at most `burst` of them.
         let earned = now.duration_since(state.filled).as_secs_f64() * 1000.0 / interval_ms;
         state.tokens = (state.tokens + earned).min(burst);
         state.filled = now;

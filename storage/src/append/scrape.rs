@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use model::{Committed, Scraped, SourceId};
+use model::{Committed, Scraped, SourceId, Timestamp};
 use parking_lot::{Mutex, MutexGuard};
 use rocksdb::WriteBatch;
 
@@ -18,18 +18,19 @@ use crate::writer::window::Window;
 
 /// The times of the samples that tombstones may mask, of each part that has any.
 pub(crate) fn incoming(db: &Components, parts: &[Scraped<'_>]) -> Vec<Incoming> {
-    let until_ms = db.tombstones.until_ms.load(Ordering::Acquire);
-    if until_ms == i64::MIN {
+    let until = db.tombstones.until.load(Ordering::Acquire);
+    if until == Timestamp::MIN {
+        // The common case: there is no deletion, and no time is looked at.
         return Vec::new();
     }
-    parts.iter().filter_map(|part| incoming_part(part, until_ms)).collect()
+    parts.iter().filter_map(|part| incoming_part(part, until)).collect()
 }
 
-fn incoming_part(part: &Scraped<'_>, until_ms: i64) -> Option<Incoming> {
+fn incoming_part(part: &Scraped<'_>, until: Timestamp) -> Option<Incoming> {
     let row = &part.row;
-    let further = part.starts.iter().chain(part.repeats).map(|one| one.ts_ms);
-    let times = std::iter::once(row.ts_ms).chain(row.own_times.iter().map(|&(_, ts)| ts)).chain(further);
-    Incoming::within(row.source, times, until_ms)
+    let further = part.starts.iter().chain(part.repeats).map(|one| one.ts);
+    let times = std::iter::once(row.ts).chain(row.own_times.iter().map(|&(_, ts)| ts)).chain(further);
+    Incoming::within(row.source, times, until)
 }
 
 /// Stores a scrape, within the window as it is when its sources are locked. The index's gate must be held.
@@ -58,7 +59,7 @@ pub(crate) fn commit(db: &Components, parts: &[Scraped<'_>], window: &dyn Fn() -
     let mut total = Committed::default();
     let mut done = Vec::with_capacity(parts.len());
     for (part, state) in parts.iter().zip(&mut states) {
-        load(db, state, (part.row.source, part.row.ts_ms))?;
+        load(db, state, (part.row.source, part.row.ts))?;
         let (change, committed) = Pending::plan(db.write(), part, state, window, &mut batch)?;
         total += committed;
         done.push(change);
@@ -75,8 +76,8 @@ pub(crate) fn commit(db: &Components, parts: &[Scraped<'_>], window: &dyn Fn() -
     for ((change, state), part) in done.into_iter().zip(&mut states).zip(&parts) {
         let grown = change.apply(state, (window, db.store.bucket_ms), (&db.flushed, &db.metrics));
         db.metrics.head_series.add(grown);
-        db.bounds.newest_ms.fetch_max(part.row.ts_ms, Ordering::Relaxed);
-        db.safeguards.row_at(part.row.ts_ms);
+        db.bounds.newest.fetch_max(part.row.ts, Ordering::Relaxed);
+        db.safeguards.row_at(part.row.ts);
     }
     db.metrics.count(&total);
     Ok(total)
@@ -85,19 +86,19 @@ pub(crate) fn commit(db: &Components, parts: &[Scraped<'_>], window: &dyn Fn() -
 /// What may be written of a scrape now.
 pub(crate) fn window(db: &Components) -> Window {
     Window {
-        horizon_ms: db.bounds.horizon_ms.load(Ordering::Acquire),
+        horizon: db.bounds.horizon.load(Ordering::Acquire),
         late_ms: db.options.late_ms,
-        out_of_order_from_ms: db.bounds.out_of_order_from(),
+        out_of_order_from: db.bounds.out_of_order_from(),
         by_series: false,
     }
 }
 
 /// Finds in the store what the state of a source lacks, before a row of that time.
-fn load(db: &Components, state: &mut SourceState, (source, ts_ms): (SourceId, i64)) -> Result<(), Error> {
+fn load(db: &Components, state: &mut SourceState, (source, ts): (SourceId, Timestamp)) -> Result<(), Error> {
     state.load(db.read(), source)?;
     let present_until = db.bounds.present_until();
-    if state.newest.is_some_and(|newest| newest > present_until && ts_ms <= present_until) {
-        state.set_back(db.read(), source, ts_ms)?;
+    if state.newest.is_some_and(|newest| newest > present_until && ts <= present_until) {
+        state.set_back(db.read(), source, ts)?;
     }
     Ok(())
 }

@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 
-use model::Histogram;
+use model::{Histogram, Timestamp};
 use roaring::RoaringBitmap;
 
 /// Samples of one series, at ascending times.
 #[derive(Debug)]
 pub(crate) struct AddedSeries<'a> {
     pub(crate) metric: u32,
-    pub(crate) times: Cow<'a, [i64]>,
+    pub(crate) times: Cow<'a, [Timestamp]>,
     pub(crate) values: Cow<'a, [f64]>,
     /// The native histograms, each with the index of its time, ascending.
     pub(crate) histograms: Vec<(usize, &'a Histogram)>,
@@ -21,7 +21,7 @@ pub(crate) struct Additions<'a> {
     /// By metric, ascending, each once.
     pub(crate) series: Vec<AddedSeries<'a>>,
     /// The times that most series have, ascending: these become times of the source.
-    pub(crate) common_times: Vec<i64>,
+    pub(crate) common_times: Vec<Timestamp>,
     /// The segments of a layout that has all of the metrics.
     pub(crate) segments: RoaringBitmap,
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::SourceId;
+use model::{SourceId, Timestamp};
 use roaring::RoaringBitmap;
 use rocksdb::WriteBatch;
 
@@ -21,13 +21,14 @@ type Partitions = Vec<(Partition, RoaringBitmap)>;
 /// Timelines that are no more, by partition.
 type Replaced = BTreeMap<Partition, Vec<(SourceId, Timeline)>>;
 
-/// Merges the partitions within each larger one that ended well before `now_ms`.
+/// Merges the partitions within each larger one that ended well before `now`.
 pub(super) fn merge_partitions(
     db: &Components,
-    now_ms: i64,
+    now: Timestamp,
     pace: &mut Pace<'_>,
     compacted: &mut Compacted,
 ) -> Result<(), Stop> {
+    // From small to large: what one turn merged the next one may merge further.
     for &buckets in &limits::PARTITION_BUCKETS[1..] {
         let mut by_parent: BTreeMap<Partition, Partitions> = BTreeMap::new();
         for (partition, sources) in pages::partitions(&db.read().snapshot())? {
@@ -38,7 +39,7 @@ pub(super) fn merge_partitions(
         }
         for (parent, children) in by_parent {
             // The last child is flushed in the same round, at the earliest.
-            let due = parent.end_ms(db.store.bucket_ms).saturating_add(grace_ms(db.store.bucket_ms)) <= now_ms;
+            let due = parent.end(db.store.bucket_ms).saturating_add(grace_ms(db.store.bucket_ms)) <= now;
             if due
                 && children.len() > 1
                 && !db.store.has(Cf::Meta, merged_key(parent))?
@@ -60,6 +61,7 @@ fn merge_into(
     compacted: &mut Compacted,
 ) -> Result<bool, Stop> {
     let mut replaced = Replaced::new();
+    // Cleared also when merging was broken off: the sources that are done have their samples in the parent already.
     let done = merge_sources(db, parent, children, pace, (compacted, &mut replaced));
     for (child, sources) in children {
         let gone = replaced.remove(child).unwrap_or_default();
@@ -81,6 +83,7 @@ fn merge_sources(
         let having = children.iter().filter(|(_, sources)| sources.contains(source.0));
         let (mut parts, mut rows) = (0, 0);
         {
+            // Not held during the rewrite: a snapshot keeps RocksDB from discarding what is deleted meanwhile.
             let snapshot = db.read().snapshot();
             for (child, _) in having {
                 if let Some(timeline) = timeline_of(&snapshot, *child, source)? {
@@ -119,6 +122,7 @@ fn clear(
     let skipped = db.store.skipped();
     let snapshot = db.read().snapshot();
     for source in sources {
+        // One source that is left keeps the partition: what was merged goes page by page then.
         if timeline_of(&snapshot, partition, SourceId(source))?.is_some() {
             for (source, timeline) in gone {
                 remove_pages(db, partition, *source, timeline)?;
@@ -137,6 +141,7 @@ pub(crate) fn drop_partition(db: &Components, partition: Partition, mut batch: W
     let (from, to) = (partition.bytes().to_vec(), after_prefix(&partition.bytes()));
     batch.delete_range_cf(store.cf(Cf::Pages), &from, &to);
     batch.delete_cf(store.cf(Cf::Postings), partition_key(partition));
+    // The marks go too: late samples may begin a partition of the same time anew, which is merged again.
     for key in [merged_key(partition), ruled_key(partition)] {
         batch.delete_cf(store.cf(Cf::Meta), &key);
         store.copy(&mut batch, (Cf::Meta, &key), None);

@@ -1,6 +1,6 @@
 //! Rows become pages: the buckets that ended, source by source.
 
-use model::SourceId;
+use model::{SourceId, Timestamp};
 use rocksdb::WriteBatch;
 
 use super::pace::{Compacted, Pace, Stop, give_way, grace_ms};
@@ -12,20 +12,20 @@ use crate::kv::schema::{Bucket, Cf, Partition, RowKey, bucket_key, seen_key};
 use crate::kv::store::after_prefix;
 use crate::{limits, pages, stored};
 
-/// Flushes all buckets that ended well before `now_ms`.
+/// Flushes all buckets that ended well before `now`.
 pub(super) fn flush_buckets(
     db: &Components,
-    now_ms: i64,
+    now: Timestamp,
     pace: &mut Pace<'_>,
     compacted: &mut Compacted,
 ) -> Result<(), Stop> {
     let bucket_ms = db.store.bucket_ms;
     for bucket in stored::buckets(db)? {
-        if bucket.end_ms(bucket_ms).saturating_add(grace_ms(bucket_ms)) > now_ms {
+        if bucket.end(bucket_ms).saturating_add(grace_ms(bucket_ms)) > now {
             continue;
         }
         // From here on, whoever writes into the bucket must look whether its rows are still there.
-        if db.flushed.begin(bucket.end_ms(bucket_ms)) {
+        if db.flushed.begin(bucket.end(bucket_ms)) {
             // Whoever did not see that yet has written when the gate is ours, and is among the sources below.
             drop(db.index.gate.write());
         }
@@ -60,7 +60,7 @@ pub(super) fn flush_buckets(
 pub(crate) fn covering(db: &Components, bucket: Bucket, source: SourceId) -> Result<Partition, Error> {
     let snapshot = db.read().snapshot();
     for (partition, sources) in pages::partitions(&snapshot)? {
-        let covers = partition.start <= bucket && bucket.0 < partition.end_ms(db.store.bucket_ms);
+        let covers = partition.start <= bucket && bucket.0 < partition.end(db.store.bucket_ms);
         if covers && sources.contains(source.0) && pages::timeline_head(&snapshot, partition, source)?.is_some() {
             return Ok(partition);
         }

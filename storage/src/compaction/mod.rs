@@ -16,25 +16,26 @@ mod rules;
 
 use std::ops::ControlFlow;
 
+use model::Timestamp;
 use parking_lot::MutexGuard;
 
 use crate::components::Components;
 use crate::error::Error;
 use pace::{Compacted, Pace, Stop};
 
-/// Flushes the rows of all buckets that ended well before `now_ms`, merges small partitions, and applies retention rules.
+/// Flushes the rows of all buckets that ended well before `now`, merges small partitions, and applies retention rules.
 ///
 /// # Errors
 /// When the store cannot be read or written. What was done until then stays done.
-pub(crate) fn round(db: &Components, now_ms: i64, pace: &mut Pace<'_>) -> Result<Compacted, Error> {
+pub(crate) fn round(db: &Components, now: Timestamp, pace: &mut Pace<'_>) -> Result<Compacted, Error> {
     let mut compacted = Compacted::default();
     loop {
         let held = db.maintenance.lock();
         // While an append waits, the source at hand is finished without rest.
         let pace: &mut Pace<'_> =
             &mut |took| if db.maintenance.is_wanted() { ControlFlow::Continue(()) } else { pace(took) };
-        let done = flush::flush_buckets(db, now_ms, pace, &mut compacted);
-        let done = done.and_then(|()| compact::merge_partitions(db, now_ms, pace, &mut compacted));
+        let done = flush::flush_buckets(db, now, pace, &mut compacted);
+        let done = done.and_then(|()| compact::merge_partitions(db, now, pace, &mut compacted));
         let done = done.and_then(|()| rules::apply_rules(db, pace));
         db.dropped.delete_files(&db.store, || db.flushed.reopened())?;
         match done {
@@ -64,13 +65,14 @@ mod tests {
         for job in ["a", "b", "c"] {
             let source = db.source(&Labels::from_pairs([("job", job)])).unwrap();
             let (values, present) = (&[1.0], &[1]);
-            let row = Row { source, ts_ms: 5, layout: &layout, values, present, own_times: &[], histograms: &[] };
+            let row =
+                Row { source, ts: Timestamp(5), layout: &layout, values, present, own_times: &[], histograms: &[] };
             db.commit(&[row]).unwrap();
         }
-        db.set_now(10_000).unwrap();
+        db.set_now(Timestamp(10_000)).unwrap();
         let append = || {
             let labels = Labels::from_pairs([("__name__", "up"), ("job", "d")]);
-            let times: Vec<i64> = (0..100).collect();
+            let times: Vec<Timestamp> = (0..100).map(Timestamp).collect();
             let series = [SeriesSamples::floats(&labels, &times, &[1.0; 100])];
             let batch = SeriesBatch { series: &series, sources: &SourceLabels::Known, lateness: Lateness::Any };
             db.append_series(&batch).unwrap().stored
@@ -86,7 +88,7 @@ mod tests {
                 }
                 ControlFlow::Continue(())
             };
-            let compacted = round(&db.components, 10_000, &mut pace).unwrap();
+            let compacted = round(&db.components, Timestamp(10_000), &mut pace).unwrap();
             assert_eq!(compacted.sources, 3, "all sources that had rows");
             assert_eq!(appending.unwrap().join().unwrap(), 100);
         });

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use model::{Committed, SourceId};
+use model::{Committed, SourceId, Timestamp};
 use roaring::RoaringBitmap;
 use rocksdb::WriteBatch;
 
@@ -85,7 +85,7 @@ impl Output<'_, '_> {
     }
 
     /// Adds a column together with further samples of its series.
-    fn push_added(&mut self, column: SeriesColumn, line: &[i64], added: &AddedSeries<'_>) {
+    fn push_added(&mut self, column: SeriesColumn, line: &[Timestamp], added: &AddedSeries<'_>) {
         let AddedSeries { metric, times, values, histograms } = added;
         let mut met = Vec::new();
         if matches!(column, SeriesColumn::Empty) && **times == *line {
@@ -138,8 +138,8 @@ pub(crate) fn rewrite_adding(
     pace: &mut Pace<'_>,
 ) -> Result<Option<Written>, Stop> {
     let since = Instant::now();
-    let (start_ms, end_ms) = (target.start.0, target.end_ms(db.store.bucket_ms));
-    let within = Bucket(start_ms)..Bucket(end_ms);
+    let (start, end) = (target.start.0, target.end(db.store.bucket_ms));
+    let within = Bucket(start)..Bucket(end);
     let skipped = db.store.skipped();
     let state = db.states.of(source);
     // From here on every row that comes into the range is noticed; what came before is in the snapshot below.
@@ -147,8 +147,8 @@ pub(crate) fn rewrite_adding(
     let context = db.read();
     // Everything is read once: neither the block cache nor the read cache is filled.
     let snapshot = context.passing_snapshot();
-    let range = start_ms..=target.last_ms(db.store.bucket_ms);
-    let masks = db.tombstones.unkept(context, &range, db.bounds.now_ms.load(Ordering::Acquire))?;
+    let range = start..=target.last(db.store.bucket_ms);
+    let masks = db.tombstones.unkept(context, &range, db.bounds.now.load(Ordering::Acquire))?;
     let mut reader = Reader::new(context, &snapshot, range, &masks)?;
     let stored = reader.stored(source)?;
     if stored.timelines.iter().any(|(partition, _)| !target.covers(*partition, db.store.bucket_ms)) {
@@ -201,7 +201,7 @@ pub(crate) fn rewrite_adding(
 }
 
 /// The times of a source's rows, and those that most of what is added has.
-fn line_of(mut times: Vec<i64>, additions: Option<&Additions<'_>>) -> Vec<i64> {
+fn line_of(mut times: Vec<Timestamp>, additions: Option<&Additions<'_>>) -> Vec<Timestamp> {
     let Some(additions) = additions else { return times };
     times.extend_from_slice(&additions.common_times);
     times.sort();
@@ -212,7 +212,7 @@ fn line_of(mut times: Vec<i64>, additions: Option<&Additions<'_>>) -> Vec<i64> {
 fn write_pages(
     reader: &mut Reader<'_>,
     (stored, segments): (&Stored, &RoaringBitmap),
-    (line, additions): (&[i64], Option<&Additions<'_>>),
+    (line, additions): (&[Timestamp], Option<&Additions<'_>>),
     output: &mut Output<'_, '_>,
 ) -> Result<(), Stop> {
     let db = output.db;

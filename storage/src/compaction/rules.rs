@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use model::SourceId;
+use model::{SourceId, Timestamp};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::pace::{Pace, Stop, give_way};
@@ -18,13 +18,14 @@ pub(super) fn apply_rules(db: &Components, pace: &mut Pace<'_>) -> Result<(), St
     if rules.is_empty() {
         return Ok(());
     }
-    let now_ms = db.bounds.now_ms.load(Ordering::Acquire);
+    let now = db.bounds.now.load(Ordering::Acquire);
     for (partition, having) in pages::partitions(&db.read().snapshot())? {
         let past: Vec<&RetentionRule> =
-            rules.iter().filter(|rule| is_past(db, partition, now_ms.saturating_sub(rule.keep_ms))).collect();
+            rules.iter().filter(|rule| is_past(db, partition, now.saturating_sub(rule.keep_ms))).collect();
         // Which rules a partition was written under, so that it is written once for them.
         let text = past.iter().fold(Vec::new(), |mut text, rule| {
-            text.extend(Tombstone::encode((0, rule.keep_ms), &rule.matchers));
+            // How long is kept stands where a deletion has its end: only whether rules are the same is asked of this text.
+            text.extend(Tombstone::encode((Timestamp::EPOCH, Timestamp(rule.keep_ms)), &rule.matchers));
             text
         });
         let mark = xxh3_64(&text).to_be_bytes();
@@ -33,7 +34,7 @@ pub(super) fn apply_rules(db: &Components, pace: &mut Pace<'_>) -> Result<(), St
         }
         let mut done = true;
         for rule in past {
-            let range = (partition.start.0, partition.end_ms(db.store.bucket_ms) - 1);
+            let range = (partition.start.0, partition.end(db.store.bucket_ms) - 1);
             for source in resolve(db.read(), range, &rule.matchers)?.sources() & &having {
                 done &= rewrite(db, SourceId(source), partition, pace)?.is_some();
             }
@@ -47,6 +48,6 @@ pub(super) fn apply_rules(db: &Components, pace: &mut Pace<'_>) -> Result<(), St
     Ok(())
 }
 
-fn is_past(db: &Components, partition: Partition, horizon_ms: i64) -> bool {
-    partition.end_ms(db.store.bucket_ms) <= horizon_ms
+fn is_past(db: &Components, partition: Partition, horizon: Timestamp) -> bool {
+    partition.end(db.store.bucket_ms) <= horizon
 }

@@ -1,6 +1,6 @@
 //! Takes deleted samples out of rows in place: buckets that are still written to are not flushed for it.
 
-use model::SourceId;
+use model::{SourceId, Timestamp};
 use rocksdb::WriteBatch;
 
 use crate::error::Error;
@@ -26,6 +26,7 @@ pub(crate) fn purge(
     let snapshot = context.passing_snapshot();
     let from = RowKey::frame(bucket, source, 0).bytes();
     let mut to = RowKey { segment: u32::MAX, slot: u32::MAX, ..RowKey::frame(bucket, source, 0) }.bytes().to_vec();
+    // Behind the last key of the source in the bucket.
     to.push(0);
     let mut batch = WriteBatch::default();
     let mut segment: Option<Segment> = None;
@@ -34,6 +35,7 @@ pub(crate) fn purge(
     while let Some((bytes, value)) = iter.item() {
         match RowKey::parse(bytes) {
             None => store.corrupt(Cf::Rows, bytes, "not a row key"),
+            // The frame has the lowest slot, and so comes before the rows that need it.
             Some(key) if key.slot == FRAME_SLOT => segment = Segment::open(context, key, value, masks)?,
             Some(key) => {
                 if let Some(segment) = segment.as_ref().filter(|segment| segment.id == key.segment) {
@@ -55,7 +57,7 @@ struct Segment {
     id: u32,
     frame: Frame,
     /// A column, and the first and last millisecond of which it is deleted.
-    deleted: Vec<(usize, i64, i64)>,
+    deleted: Vec<(usize, Timestamp, Timestamp)>,
 }
 
 impl Segment {
@@ -84,8 +86,8 @@ impl Segment {
     }
 
     fn purge(&self, store: &Store, key: RowKey, bytes: &[u8], batch: &mut WriteBatch) {
-        let ts_ms = key.ts_ms();
-        let gone = || self.deleted.iter().filter(|(_, from, to)| (*from..=*to).contains(&ts_ms));
+        let ts = key.ts();
+        let gone = || self.deleted.iter().filter(|(_, from, to)| (*from..=*to).contains(&ts));
         if gone().next().is_none() {
             return;
         }

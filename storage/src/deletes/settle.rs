@@ -5,7 +5,7 @@
 
 use std::ops::ControlFlow;
 
-use model::SourceId;
+use model::{SourceId, Timestamp};
 
 use super::purge;
 use crate::compaction::pace::Stop;
@@ -26,13 +26,13 @@ const TRIES: usize = 8;
 pub(crate) struct Incoming {
     pub(crate) source: SourceId,
     /// The first and last millisecond.
-    pub(crate) range: (i64, i64),
+    pub(crate) range: (Timestamp, Timestamp),
 }
 
 impl Incoming {
-    /// The first and the last of some times that lie at `until_ms` or before, if there is any.
-    pub(crate) fn within(source: SourceId, times: impl Iterator<Item = i64>, until_ms: i64) -> Option<Self> {
-        let range = times.filter(|ts| *ts <= until_ms).fold(None, |range: Option<(i64, i64)>, ts| {
+    /// The first and the last of some times that lie at `until` or before, if there is any.
+    pub(crate) fn within(source: SourceId, times: impl Iterator<Item = Timestamp>, until: Timestamp) -> Option<Self> {
+        let range = times.filter(|ts| *ts <= until).fold(None, |range: Option<(Timestamp, Timestamp)>, ts| {
             Some(range.map_or((ts, ts), |(from, to)| (from.min(ts), to.max(ts))))
         });
         range.map(|range| Self { source, range })
@@ -71,6 +71,7 @@ fn settle_source(db: &Components, tombstone: &mut Tombstone, source: SourceId) -
     if mask.sources().contains(source.0) && !carry_out(db, &mask, source)? {
         return Err(Error::Deleting);
     }
+    // Stored for each source, so that a process that ends half way does not begin anew.
     tombstone.settled.insert(source.0);
     let mut settled = Vec::new();
     tombstone.settled.serialize_into(&mut settled).map_err(|_| Error::Deleting)?;
@@ -82,7 +83,7 @@ pub(super) fn carry_out(db: &Components, mask: &Mask, source: SourceId) -> Resul
     let bucket_ms = db.store.bucket_ms;
     purge_rows(db, mask, source)?;
     for (partition, having) in pages::partitions(&db.read().snapshot())? {
-        let outside = partition.start.0 > mask.range.1 || partition.end_ms(bucket_ms) <= mask.range.0;
+        let outside = partition.start.0 > mask.range.1 || partition.end(bucket_ms) <= mask.range.0;
         if outside || !having.contains(source.0) {
             continue;
         }
@@ -106,6 +107,7 @@ fn purge_rows(db: &Components, mask: &Mask, source: SourceId) -> Result<(), Erro
     let (from, to) = (Bucket::of(mask.range.0, bucket_ms), Bucket::of(mask.range.1, bucket_ms));
     let _gate = db.index.gate.read();
     let state = db.states.of(source);
+    // Commits of the source wait: a row must not change between being read and being written without its samples.
     let mut state = state.lock();
     let buckets = scan::seen(&db.read().snapshot(), source, from, to)?;
     let trackers = &db.cache.trackers;

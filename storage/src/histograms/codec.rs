@@ -98,6 +98,7 @@ fn counts(histogram: &Histogram) -> impl Iterator<Item = f64> {
 
 /// Is it a number that an unsigned integer says exactly, its sign too?
 fn is_whole(value: f64) -> bool {
+    // Below 2^53, up to where a float tells every integer from the next.
     (0.0..9e15).contains(&value) && value.is_sign_positive() && value.fract() == 0.0
 }
 

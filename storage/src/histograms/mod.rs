@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use model::sample::is_histogram_mark;
-use model::{Column, Histogram, SourceId};
+use model::{Column, Histogram, SourceId, Timestamp};
 use rocksdb::{DBRawIterator, WriteBatch};
 
 use crate::error::Error;
@@ -47,10 +47,10 @@ pub(crate) fn put(
     store: &Store,
     batch: &mut WriteBatch,
     (source, metric): (SourceId, u32),
-    ts_ms: i64,
+    ts: Timestamp,
     one: &Histogram,
 ) {
-    let key = place(Bucket::of(ts_ms, store.bucket_ms), source, metric).at(ts_ms);
+    let key = place(Bucket::of(ts, store.bucket_ms), source, metric).at(ts);
     let mut bytes = Vec::with_capacity(64);
     codec::encode(one, key.seed(), &mut bytes);
     batch.put_cf(store.cf(Cf::Histograms), key.bytes(), bytes);
@@ -71,7 +71,7 @@ impl<'v> HistogramReader<'v> {
     pub(crate) fn fill(
         &mut self,
         (source, metric): (SourceId, u32),
-        times: &[i64],
+        times: &[Timestamp],
         column: &mut Column,
     ) -> Result<(), Error> {
         let store = self.snapshot.store;
@@ -104,6 +104,7 @@ impl<'v> HistogramReader<'v> {
                 column.present.get_or_insert_with(all)[slot / 64] &= !(1 << (slot % 64));
             }
             if let Err(source) = iter.status() {
+                // An iterator that met an error is of no more use.
                 self.iter = None;
                 store.skip_damaged(Cf::Histograms, &place.bytes(), source)?;
             }
@@ -129,10 +130,14 @@ mod tests {
         Db::open(options, &prometheus::Registry::new()).unwrap()
     }
 
-    fn histogram(ts_ms: i64) -> Histogram {
-        let hint = if ts_ms % 1000 == 0 { ResetHint::Gauge } else { ResetHint::Unknown };
-        let positive = Buckets::run(-2, vec![ts_ms as f64, 0.0, 3.0]);
-        Histogram { reset_hint: hint, schema: 3, count: ts_ms as f64 + 3.0, sum: 0.1, positive, ..Histogram::default() }
+    fn histogram(ts: Timestamp) -> Histogram {
+        let hint = if ts.0 % 1000 == 0 { ResetHint::Gauge } else { ResetHint::Unknown };
+        let positive = Buckets::run(-2, vec![ts.0 as f64, 0.0, 3.0]);
+        Histogram { reset_hint: hint, schema: 3, count: ts.0 as f64 + 3.0, sum: 0.1, positive, ..Histogram::default() }
+    }
+
+    fn times() -> impl Iterator<Item = Timestamp> {
+        (0..12 * BUCKET_MS).step_by(250).map(Timestamp)
     }
 
     /// A float and, every other time, a histogram.
@@ -140,37 +145,41 @@ mod tests {
         let metrics = ["requests_total", "latency_seconds"].map(|name| Labels::from_pairs([("__name__", name)]));
         let layout = db.layout(&db.metrics(&metrics).unwrap()).unwrap();
         let source = db.source(&Labels::from_pairs([("job", "a")])).unwrap();
-        for ts_ms in (0..12 * BUCKET_MS).step_by(250) {
-            let histograms = [(1, histogram(ts_ms))];
-            let some = ts_ms % 500 == 0;
+        for ts in times() {
+            let histograms = [(1, histogram(ts))];
+            let some = ts.0 % 500 == 0;
             let (values, histograms) =
                 if some { ([1.0, histogram_mark()], &histograms[..]) } else { ([1.0, 7.5], &[][..]) };
             let row =
-                Row { source, ts_ms, layout: &layout, values: &values, present: &[0b11], own_times: &[], histograms };
+                Row { source, ts, layout: &layout, values: &values, present: &[0b11], own_times: &[], histograms };
             assert_eq!(db.commit(&[row]).unwrap().stored, 2);
         }
     }
 
     /// The samples of the second series: times, and whether each is the histogram of its time or the float.
-    fn found(db: &Db) -> Vec<(i64, bool)> {
+    fn found(db: &Db) -> Vec<(Timestamp, bool)> {
         let mut found = Vec::new();
         let mut sink = |batch: Batch| {
             for column in batch.columns.iter().filter(|column| column.metric.name() == "latency_seconds") {
-                for (i, &ts_ms) in batch.timestamps_ms.iter().enumerate() {
+                for (i, &ts) in batch.timestamps.iter().enumerate() {
                     let one = column.histograms.iter().find(|(slot, _)| *slot as usize == i).map(|(_, one)| one);
                     match one {
                         Some(one) => {
-                            assert_eq!((&**one, one.reset_hint), (&histogram(ts_ms), histogram(ts_ms).reset_hint));
+                            assert_eq!((&**one, one.reset_hint), (&histogram(ts), histogram(ts).reset_hint));
                         }
                         None => assert_eq!(column.values[i].to_bits(), 7.5f64.to_bits()),
                     }
-                    found.push((ts_ms, one.is_some()));
+                    found.push((ts, one.is_some()));
                 }
             }
             Ok(())
         };
-        db.select(&Selection { start_ms: 0, end_ms: i64::MAX, matchers: &[] }, &ReadHints::default(), &mut sink)
-            .unwrap();
+        db.select(
+            &Selection { start: Timestamp::EPOCH, end: Timestamp::MAX, matchers: &[] },
+            &ReadHints::default(),
+            &mut sink,
+        )
+        .unwrap();
         found
     }
 
@@ -191,20 +200,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let db = open(dir.path());
         fill(&db);
-        let all: Vec<(i64, bool)> = (0..12 * BUCKET_MS).step_by(250).map(|ts| (ts, ts % 500 == 0)).collect();
+        let all: Vec<(Timestamp, bool)> = times().map(|ts| (ts, ts.0 % 500 == 0)).collect();
         assert_eq!((found(&db), stored(&db)), (all.clone(), 24));
-        db.compact(30 * BUCKET_MS).unwrap();
+        db.compact(Timestamp(30 * BUCKET_MS)).unwrap();
         assert_eq!((found(&db), stored(&db)), (all.clone(), 24));
         drop(db);
         let db = open(dir.path());
         assert_eq!(found(&db), all);
         db.set_retention(BUCKET_MS);
-        db.enforce_retention(9 * BUCKET_MS).unwrap();
+        db.enforce_retention(Timestamp(9 * BUCKET_MS)).unwrap();
         let left = found(&db);
         assert_eq!(left, all[all.len() - left.len()..]);
         assert!((16..=24).contains(&left.len()), "{} samples left", left.len());
         assert_eq!(stored(&db), left.len() / 2);
-        db.enforce_retention(100 * BUCKET_MS).unwrap();
+        db.enforce_retention(Timestamp(100 * BUCKET_MS)).unwrap();
         assert_eq!((found(&db), stored(&db)), (vec![], 0));
     }
 
@@ -223,20 +232,24 @@ mod tests {
             .unwrap();
         db.components.store.put(Cf::Histograms, &keys[2], [0; 9]).unwrap();
         db.components.store.delete(Cf::Histograms, &keys[5]).unwrap();
-        let lost = [1000, 2500];
-        let left: Vec<(i64, bool)> =
-            (0..12 * BUCKET_MS).step_by(250).filter(|ts| !lost.contains(ts)).map(|ts| (ts, ts % 500 == 0)).collect();
+        let lost = [1000, 2500].map(Timestamp);
+        let left: Vec<(Timestamp, bool)> =
+            times().filter(|ts| !lost.contains(ts)).map(|ts| (ts, ts.0 % 500 == 0)).collect();
         let mut present = Vec::new();
         let mut sink = |batch: Batch| {
             for column in batch.columns.iter().filter(|column| column.metric.name() == "latency_seconds") {
-                let slots = (0..batch.timestamps_ms.len()).filter(|&i| column.is_present(i));
+                let slots = (0..batch.timestamps.len()).filter(|&i| column.is_present(i));
                 let is_one = |i: usize| column.histograms.iter().any(|(slot, _)| *slot as usize == i);
-                present.extend(slots.map(|i| (batch.timestamps_ms[i], is_one(i))));
+                present.extend(slots.map(|i| (batch.timestamps[i], is_one(i))));
             }
             Ok(())
         };
-        db.select(&Selection { start_ms: 0, end_ms: i64::MAX, matchers: &[] }, &ReadHints::default(), &mut sink)
-            .unwrap();
+        db.select(
+            &Selection { start: Timestamp::EPOCH, end: Timestamp::MAX, matchers: &[] },
+            &ReadHints::default(),
+            &mut sink,
+        )
+        .unwrap();
         assert_eq!(present, left);
         assert_eq!(db.components.metrics.corrupt_values.get(), 2);
     }
@@ -247,11 +260,12 @@ mod tests {
         let db = open(dir.path());
         let layout = db.layout(&db.metrics(&[Labels::from_pairs([("__name__", "a")])]).unwrap()).unwrap();
         let source = db.source(&Labels::empty()).unwrap();
-        let (good, bad) = ([(0, histogram(1))], [(0, Histogram { schema: 77, ..histogram(1) })]);
-        let twice = [(0, histogram(1)), (0, histogram(1))];
+        let one = || histogram(Timestamp(1));
+        let (good, bad) = ([(0, one())], [(0, Histogram { schema: 77, ..one() })]);
+        let twice = [(0, one()), (0, one())];
         let base = Row {
             source,
-            ts_ms: 1,
+            ts: Timestamp(1),
             layout: &layout,
             values: &[histogram_mark()],
             present: &[1],

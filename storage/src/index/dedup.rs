@@ -33,6 +33,7 @@ pub(crate) fn groups(store: &Store, index: &Index, selected: &[Selected]) -> Res
     let mut pairs: Vec<(u64, u32, u32)> = Vec::new();
     each_pair((store, index), selected, &shadowing, |pair| pairs.push(pair))?;
     pairs.sort_unstable();
+    // The others have equal labels only where they meet one of the shadowing: those that meet none are not kept.
     let mut more = Vec::new();
     each_pair((store, index), selected, &others, |pair| {
         if pairs.binary_search_by_key(&pair.0, |pair| pair.0).is_ok() {
@@ -111,8 +112,10 @@ fn each_name(
     each: &mut dyn FnMut(&RoaringBitmap),
 ) -> Result<(), Error> {
     let named = index.having(store, METRIC_LABEL, METRIC_NAME)?;
+    // Metrics without a name are a group of their own.
     each(&(metrics - &*named));
     let metrics = metrics & &*named;
+    // Few metrics are cheaper by their labels than by the postings of every name there is.
     if metrics.len().saturating_mul(limits::POSTINGS_PER_LABELS) < named.len() {
         let mut by_name: HashMap<String, RoaringBitmap> = HashMap::new();
         for metric in &metrics {

@@ -67,6 +67,7 @@ impl Side {
 
     /// Ids with these labels are about to be made, or taken away.
     pub(crate) fn change<'a>(&self, labels: impl Iterator<Item = &'a Labels>) -> Changing<'_> {
+        // The empty name, which stands for all ids, changes with every definition.
         let names = labels.flat_map(|labels| labels.iter().map(|(name, _)| name.as_bytes()));
         self.versions.change(std::iter::once(&b""[..]).chain(names).collect())
     }
@@ -134,6 +135,7 @@ impl Index {
     fn intern_segments(&self, store: &Store, segments: &[Vec<u8>]) -> Result<Vec<u32>, Error> {
         let texts: Vec<&[u8]> = segments.iter().map(Vec::as_slice).collect();
         self.segments.intern(store, &texts, |batch, new| {
+            // A posting for each column: that of its metric gets the segment. An id takes four bytes of the text.
             self.posted.fetch_add(new.iter().map(|&(_, i)| texts[i].len() as u64 / 4).sum(), Ordering::Relaxed);
             postings::add_segments(store, batch, new.iter().map(|&(id, i)| (id, texts[i])));
         })
@@ -218,6 +220,8 @@ impl Index {
     }
 
     pub(crate) fn forget_cached(&self, cf: Cf, id: u32) {
+        // What is cached by sets of ids may stay: ids are not given out again, and those of `metrics_together` are compared
+        // with their texts before they are used.
         match cf {
             Cf::Sources => self.source_labels.remove(&id),
             Cf::Metrics => self.metric_labels.remove(&id),

@@ -43,6 +43,7 @@ pub(crate) fn merge(_key: &[u8], existing: Option<&[u8]>, operands: &MergeOperan
     let mut union = existing.and_then(decode).unwrap_or_default();
     for operand in operands {
         match operand.split_first() {
+            // The usual operand, a few ids: no bitmap is made of it.
             Some((&LIST, ids)) => union.extend(ids.as_chunks::<4>().0.iter().map(|b| u32::from_le_bytes(*b))),
             _ => union |= decode(operand).unwrap_or_default(),
         }

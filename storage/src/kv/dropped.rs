@@ -47,6 +47,7 @@ impl DroppedRanges {
             dropped.retain(|one| one.cf == Cf::Rows);
         }
         let mut options = CompactOptions::default();
+        // Else RocksDB's own compactions would have to wait for it, and writes in the end for them.
         options.set_exclusive_manual_compaction(false);
         for rows in dropped.extract_if(.., |one| one.cf == Cf::Rows) {
             store.db.compact_range_cf_opt(store.cf(Cf::Rows), Some(rows.first), Some(rows.last), &options);

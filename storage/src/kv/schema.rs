@@ -3,7 +3,7 @@
 //!
 //! Keys are big-endian, so that RocksDB's byte order is the order of time and of ids.
 
-use model::SourceId;
+use model::{SourceId, Timestamp};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// What `meta` must say for this code to read the rest.
@@ -56,6 +56,7 @@ impl Cf {
     /// What starts the keys of its entries in `copies`, where it has any there.
     fn copy_tag(self) -> Option<u8> {
         match self {
+            // Part of keys on the disk: a number stays with its family.
             Self::Metrics => Some(0),
             Self::Sources => Some(1),
             Self::Layouts => Some(2),
@@ -111,28 +112,29 @@ pub(crate) fn ruled_key(partition: Partition) -> Vec<u8> {
     [b"ruled", &partition.bytes()[..]].concat()
 }
 
-/// The first millisecond of a bucket.
+/// A bucket of time, by its first millisecond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Bucket(pub(crate) i64);
+pub(crate) struct Bucket(pub(crate) Timestamp);
 
 impl Bucket {
     /// The bucket that a time lies in.
-    pub(crate) fn of(ts_ms: i64, bucket_ms: u32) -> Self {
-        Self(ts_ms.saturating_sub(ts_ms.rem_euclid(i64::from(bucket_ms))))
+    pub(crate) fn of(ts: Timestamp, bucket_ms: u32) -> Self {
+        // Euclidean, so that a bucket before the epoch also begins at or before its times.
+        Self(ts.saturating_sub(ts.0.rem_euclid(i64::from(bucket_ms))))
     }
 
     /// One past its last millisecond.
-    pub(crate) fn end_ms(self, bucket_ms: u32) -> i64 {
+    pub(crate) fn end(self, bucket_ms: u32) -> Timestamp {
         self.0.saturating_add(i64::from(bucket_ms))
     }
 
     /// With the sign turned, so that bytes sort as the numbers do.
     pub(crate) fn bytes(self) -> [u8; 8] {
-        ((self.0 as u64) ^ (1 << 63)).to_be_bytes()
+        ((self.0.0 as u64) ^ (1 << 63)).to_be_bytes()
     }
 
     pub(crate) fn from_bytes(bytes: [u8; 8]) -> Self {
-        Self((u64::from_be_bytes(bytes) ^ (1 << 63)) as i64)
+        Self(Timestamp((u64::from_be_bytes(bytes) ^ (1 << 63)) as i64))
     }
 }
 
@@ -148,24 +150,25 @@ impl Partition {
     pub(crate) const BYTES: usize = 12;
 
     /// The partition of this many buckets that a time lies in.
-    pub(crate) fn of(ts_ms: i64, buckets: u32, bucket_ms: u32) -> Self {
+    pub(crate) fn of(ts: Timestamp, buckets: u32, bucket_ms: u32) -> Self {
+        // All lengths begin at the epoch and divide one another: a partition lies in exactly one of each larger length.
         let length = i64::from(buckets) * i64::from(bucket_ms);
-        Self { start: Bucket(ts_ms.saturating_sub(ts_ms.rem_euclid(length))), buckets }
+        Self { start: Bucket(ts.saturating_sub(ts.0.rem_euclid(length))), buckets }
     }
 
     /// One past its last millisecond.
-    pub(crate) fn end_ms(self, bucket_ms: u32) -> i64 {
+    pub(crate) fn end(self, bucket_ms: u32) -> Timestamp {
         self.start.0.saturating_add(i64::from(self.buckets) * i64::from(bucket_ms))
     }
 
-    /// Its last millisecond, which [`Partition::end_ms`] cannot tell where time ends.
-    pub(crate) fn last_ms(self, bucket_ms: u32) -> i64 {
+    /// Its last millisecond, which [`Partition::end`] cannot tell where time ends.
+    pub(crate) fn last(self, bucket_ms: u32) -> Timestamp {
         self.start.0.saturating_add(i64::from(self.buckets) * i64::from(bucket_ms) - 1)
     }
 
     /// Does the other lie within it?
     pub(crate) fn covers(self, other: Self, bucket_ms: u32) -> bool {
-        self.start <= other.start && other.end_ms(bucket_ms) <= self.end_ms(bucket_ms)
+        self.start <= other.start && other.end(bucket_ms) <= self.end(bucket_ms)
     }
 
     pub(crate) fn bytes(self) -> [u8; Self::BYTES] {
@@ -210,6 +213,7 @@ impl PageGroup {
     pub(crate) fn key(&self, first_metric: u32) -> [u8; Self::KEY_BYTES] {
         let mut key = [0; Self::KEY_BYTES];
         key[..12].copy_from_slice(&self.partition.bytes());
+        // The name before the source: a query of one name passes over the pages of all its sources in one go.
         key[12..16].copy_from_slice(&self.name.to_be_bytes());
         key[16..20].copy_from_slice(&self.source.0.to_be_bytes());
         key[20..24].copy_from_slice(&self.generation.to_be_bytes());
@@ -269,6 +273,7 @@ impl RowKey {
         key[..8].copy_from_slice(&self.bucket.bytes());
         key[8..12].copy_from_slice(&self.source.0.to_be_bytes());
         key[12..16].copy_from_slice(&self.segment.to_be_bytes());
+        // Last, so that the rows of a segment follow one another in time, right behind its frame.
         key[16..].copy_from_slice(&self.slot.to_be_bytes());
         key
     }
@@ -290,25 +295,27 @@ impl RowKey {
         Self { bucket, source, segment, slot: FRAME_SLOT }
     }
 
-    pub(crate) fn at(self, ts_ms: i64) -> Self {
-        Self { slot: slot_of(self.bucket, ts_ms), ..self }
+    pub(crate) fn at(self, ts: Timestamp) -> Self {
+        Self { slot: slot_of(self.bucket, ts), ..self }
     }
 
-    pub(crate) fn ts_ms(&self) -> i64 {
+    pub(crate) fn ts(&self) -> Timestamp {
         self.bucket.0.saturating_add(i64::from(self.slot) - 1)
     }
 
     /// What a row's checksum starts from, so that a row under another key does not pass.
     pub(crate) fn seed(&self) -> u64 {
+        // Rotated and multiplied, so that equal changes of two fields do not cancel each other out.
         let place = u64::from(self.source.0) << 32 | u64::from(self.segment);
-        (self.bucket.0 as u64).rotate_left(17) ^ place.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(self.slot)
+        (self.bucket.0.0 as u64).rotate_left(17) ^ place.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(self.slot)
     }
 }
 
 /// The slot of a time within (or, clamped, around) a bucket.
-pub(crate) fn slot_of(bucket: Bucket, ts_ms: i64) -> u32 {
+pub(crate) fn slot_of(bucket: Bucket, ts: Timestamp) -> u32 {
     // One further, since the frame has the first slot.
-    let offset = ts_ms.saturating_sub(bucket.0).saturating_add(1);
+    let offset = ts.saturating_since(bucket.0).saturating_add(1);
+    // A bucket is a day at most: only a time outside it does not fit.
     u32::try_from(offset.max(1)).unwrap_or(u32::MAX)
 }
 
@@ -341,6 +348,7 @@ const PARTITION_SOURCES: u8 = 7;
 pub(crate) fn label_prefix(side: u8, name: &str) -> Vec<u8> {
     let mut key = Vec::with_capacity(5 + name.len() + 32);
     key.push(side);
+    // The length first: the postings of one name then share a prefix that no other name has.
     key.extend_from_slice(&(name.len() as u32).to_be_bytes());
     key.extend_from_slice(name.as_bytes());
     key
@@ -374,6 +382,7 @@ pub(crate) fn metric_segments_key(metric: u32) -> [u8; 5] {
 /// Which segments a source wrote in a bucket.
 pub(crate) fn seen_key(source: SourceId, bucket: Bucket) -> [u8; 13] {
     let mut key = [0; 13];
+    // By source, then by time: what a source wrote in a range is one scan.
     key[..5].copy_from_slice(&tagged(SEEN, source.0));
     key[5..].copy_from_slice(&bucket.bytes());
     key
@@ -438,18 +447,18 @@ mod tests {
 
     #[test]
     fn keys_sort_as_times_do() {
-        let key = |ts: i64| {
+        let key = |ts: Timestamp| {
             let bucket = Bucket::of(ts, 1000);
             RowKey::frame(bucket, SourceId(3), 9).at(ts)
         };
-        let times = [i64::MIN, -1001, -1000, -1, 0, 999, 1000, i64::MAX];
+        let times = [i64::MIN, -1001, -1000, -1, 0, 999, 1000, i64::MAX].map(Timestamp);
         let keys: Vec<_> = times.iter().map(|&t| key(t).bytes()).collect();
         assert!(keys.is_sorted());
         for &ts in &times {
-            assert_eq!(key(ts).ts_ms(), ts);
+            assert_eq!(key(ts).ts(), ts);
             assert_eq!(RowKey::parse(&key(ts).bytes()), Some(key(ts)));
         }
-        assert_eq!(Bucket::of(-1, 1000), Bucket(-1000));
+        assert_eq!(Bucket::of(Timestamp(-1), 1000), Bucket(Timestamp(-1000)));
         assert_eq!(RowKey::parse(&[0; 19]), None);
     }
 
@@ -458,9 +467,10 @@ mod tests {
         let key = label_key(SOURCE_LABEL, "job", "a\0b");
         assert_eq!(parse_label_key(&key), Some(("job", "a\0b")));
         assert_eq!(parse_label_key(&[1, 0, 0, 0, 9, b'x']), None);
-        let seen = seen_key(SourceId(7), Bucket(-5));
-        assert_eq!(parse_seen_key(&seen), Some((SourceId(7), Bucket(-5))));
-        assert_eq!(parse_bucket_key(&bucket_key(Bucket(90))), Some(Bucket(90)));
+        let (five_before, ninety) = (Bucket(Timestamp(-5)), Bucket(Timestamp(90)));
+        let seen = seen_key(SourceId(7), five_before);
+        assert_eq!(parse_seen_key(&seen), Some((SourceId(7), five_before)));
+        assert_eq!(parse_bucket_key(&bucket_key(ninety)), Some(ninety));
         assert_eq!(last_id(&source_segment_key(SourceId(1), 2)), Some(2));
     }
 }

@@ -152,6 +152,7 @@ impl Store {
     }
 
     pub(crate) fn has(&self, cf: Cf, key: impl AsRef<[u8]>) -> Result<bool, Error> {
+        // Pinned: the value stays in its block, and is not copied.
         Ok(self.db.get_pinned_cf(self.cf(cf), key).map_err(Error::read)?.is_some())
     }
 
@@ -203,6 +204,7 @@ impl Store {
     /// Writes copies to a file, if there are new ones: what ids stand for is otherwise in the log alone for hours, and with it
     /// all that is stored under them.
     pub(crate) fn flush_copies(&self) -> Result<(), Error> {
+        // Before the flush: what is copied during it counts for the next one.
         if self.copied.swap(0, Ordering::Relaxed) == 0 {
             return Ok(());
         }

@@ -9,6 +9,7 @@ use std::fs::{self, File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
 
+use model::Timestamp;
 use rocksdb::{ColumnFamilyDescriptor, DB, Options as DbOptions};
 
 use crate::error::Error;
@@ -35,13 +36,13 @@ pub(crate) struct Opened {
     pub(crate) store: Store,
     pub(crate) memory: Memory,
     /// The time before which nothing is kept.
-    pub(crate) horizon_ms: i64,
+    pub(crate) horizon: Timestamp,
     /// Buckets that end by this time may have been flushed.
-    pub(crate) flushed_until_ms: i64,
+    pub(crate) flushed_until: Timestamp,
     /// Are there, or were there, native histograms?
     pub(crate) any_histograms: bool,
     /// The newest row of an earlier opening, as far as it was synced.
-    pub(crate) newest_ms: i64,
+    pub(crate) newest: Timestamp,
 }
 
 /// Makes the directory if there is none, and locks it. On a file system without such locks only RocksDB's LOCK file guards it.
@@ -85,10 +86,10 @@ pub(crate) fn open(
     merges.map_err(|source| open_error(path, source))?;
     read_records(path).into_iter().for_each(|record| records.add(record));
     // What the logs from here on hold is newer, as a rule: that tells the time of what is missing from their start.
-    let newest_ms = wal::Synced::read(path).map_or(i64::MIN, |synced| synced.newest_ms);
+    let newest = wal::Synced::read(path).map_or(Timestamp::MIN, |synced| synced.newest);
     // Before `meta` is read, which may have to be rebuilt itself.
     let rebuilt = rebuild_lost(&store, path, quarantined)?;
-    let (horizon_ms, flushed_until_ms) = read_meta(&mut store, options)?;
+    let (horizon, flushed_until) = read_meta(&mut store, options)?;
     salvage::salvage(&store, path, &families, quarantined)?;
     if rebuilt || !quarantined.is_empty() {
         record_orphans(&store, quarantined)?;
@@ -100,7 +101,7 @@ pub(crate) fn open(
     let any_lost = records.all().iter().chain(quarantined.iter().map(|one| &one.record)).any(lost);
     let any_histograms = any.valid() || any.status().is_err() || any_lost;
     drop(any);
-    Ok(Opened { store, memory, horizon_ms, flushed_until_ms, any_histograms, newest_ms })
+    Ok(Opened { store, memory, horizon, flushed_until, any_histograms, newest })
 }
 
 /// Repairs what RocksDB could not open: CURRENT, MANIFEST and write-ahead logs.
@@ -155,12 +156,11 @@ fn record_orphans(store: &Store, quarantined: &mut Vec<Quarantined>) -> Result<(
     let buckets: Vec<Bucket> = orphans(store)?.into_iter().collect();
     let what = "rows whose first row or column list is gone cannot be read";
     // One record for buckets that follow one another.
-    for run in buckets.chunk_by(|a, b| a.end_ms(store.bucket_ms) == b.0) {
-        let (from_ms, to_ms) = (run[0].0, run[run.len() - 1].end_ms(store.bucket_ms) - 1);
-        let (place, family) = (format!("rows from {from_ms}"), Cf::Rows.name().to_owned());
-        quarantined.push(
-            QuarantineRecord { place, family, from_ms, to_ms, metrics: Vec::new(), what: what.to_owned() }.into(),
-        );
+    for run in buckets.chunk_by(|a, b| a.end(store.bucket_ms) == b.0) {
+        let (from, to) = (run[0].0, run[run.len() - 1].end(store.bucket_ms) - 1);
+        let (place, family) = (format!("rows from {from}"), Cf::Rows.name().to_owned());
+        quarantined
+            .push(QuarantineRecord { place, family, from, to, metrics: Vec::new(), what: what.to_owned() }.into());
     }
     Ok(())
 }
@@ -279,7 +279,7 @@ fn make_meta(store: &Store, options: &Options, copy: Option<String>) -> Result<(
 }
 
 /// Checks the format, takes over the bucket length; returns the horizon and until when buckets may have been flushed.
-fn read_meta(store: &mut Store, options: &Options) -> Result<(i64, i64), Error> {
+fn read_meta(store: &mut Store, options: &Options) -> Result<(Timestamp, Timestamp), Error> {
     let copy = options.path.join(COPY);
     if !store.has(Cf::Meta, META_FORMAT)? {
         make_meta(store, options, fs::read_to_string(&copy).ok())?;
@@ -313,16 +313,17 @@ fn read_meta(store: &mut Store, options: &Options) -> Result<(i64, i64), Error> 
         fs::write(&copy, text).map_err(|source| Error::Unwritable { path: options.path.clone(), source })?;
     }
     let flushed = pages::partitions(&Snapshot::new(store))?;
-    let flushed_until = flushed.iter().map(|(partition, _)| partition.end_ms(store.bucket_ms)).max();
+    let flushed_until = flushed.iter().map(|(partition, _)| partition.end(store.bucket_ms)).max();
     // Flushed buckets of which nothing was kept have no pages: all with rows but the newest may be such.
     let mut buckets = Vec::new();
-    store.each(Cf::Postings, &bucket_key(Bucket(0))[..1], |key, _| {
+    store.each(Cf::Postings, &bucket_key(Bucket(Timestamp::EPOCH))[..1], |key, _| {
         buckets.extend(parse_bucket_key(key));
         Ok::<_, Error>(true)
     })?;
-    let before_newest = buckets.iter().rev().nth(1).map(|bucket| bucket.end_ms(store.bucket_ms));
-    let flushed_until = flushed_until.max(before_newest).unwrap_or(i64::MIN);
-    let horizon =
-        store.get(Cf::Meta, META_HORIZON_MS)?.and_then(|bytes| Some(i64::from_be_bytes(bytes.try_into().ok()?)));
-    Ok((horizon.unwrap_or(i64::MIN), flushed_until))
+    let before_newest = buckets.iter().rev().nth(1).map(|bucket| bucket.end(store.bucket_ms));
+    let flushed_until = flushed_until.max(before_newest).unwrap_or(Timestamp::MIN);
+    let horizon = store
+        .get(Cf::Meta, META_HORIZON_MS)?
+        .and_then(|bytes| Some(Timestamp(i64::from_be_bytes(bytes.try_into().ok()?))));
+    Ok((horizon.unwrap_or(Timestamp::MIN), flushed_until))
 }

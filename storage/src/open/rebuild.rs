@@ -61,6 +61,7 @@ impl<'s> Writing<'s> {
     }
 
     fn post(&mut self, key: &[u8], id: u32) {
+        // Looked up first: the key is there already, as a rule, and is not copied then.
         if let Some(ids) = self.posts.get_mut(key) {
             ids.insert(id);
         } else {
@@ -233,6 +234,7 @@ fn each_segment(store: &Store, mut each: impl FnMut(RowKey) -> Result<(), Error>
             continue;
         };
         each(first)?;
+        // One seek instead of all rows of the segment.
         iter.seek(after_prefix(&first.bytes()[..RowKey::BYTES - 4]));
     }
     Ok(iter.status().map_err(kv::Error::read)?)

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use model::SourceId;
 use model::labels::METRIC_NAME;
+use model::{SourceId, Timestamp};
 
 use crate::components::Components;
 use crate::error::Error;
@@ -25,7 +25,7 @@ pub(crate) fn report(db: &Components, quarantined: Vec<Quarantined>) {
             complete(db, &mut record, (keys.start(), keys.end()));
         }
         db.metrics.quarantined_files.inc();
-        let QuarantineRecord { place, family, from_ms, to_ms, metrics, what } = &record;
+        let QuarantineRecord { place, family, from, to, metrics, what } = &record;
         if record.is_rebuilt() {
             tracing::error!(
                 file = place,
@@ -37,8 +37,8 @@ pub(crate) fn report(db: &Components, quarantined: Vec<Quarantined>) {
             tracing::error!(
                 file = place,
                 family,
-                from_ms,
-                to_ms,
+                from_ms = from.0,
+                to_ms = to.0,
                 ?metrics,
                 reason = what,
                 "damaged data was set aside; the samples in it are lost, all others are served"
@@ -53,12 +53,13 @@ pub(crate) fn report(db: &Components, quarantined: Vec<Quarantined>) {
 
 /// Adds what only the open database tells of a file that was set aside.
 fn complete(db: &Components, record: &mut QuarantineRecord, keys: (&[u8], &[u8])) {
-    if record.to_ms != i64::MAX {
+    if record.to != Timestamp::MAX {
+        // So far it is where the last bucket or partition starts, which is all that keys tell.
         let pages = record.family == Cf::Pages.name();
         let partition = if pages { last_partition(keys.1) } else { None };
         let buckets = partition.map_or(1, |partition| partition.buckets);
-        let length = i64::from(buckets) * i64::from(db.store.bucket_ms);
-        record.to_ms = record.to_ms.saturating_add(length).saturating_sub(1);
+        let length_ms = i64::from(buckets) * i64::from(db.store.bucket_ms);
+        record.to = record.to.saturating_add(length_ms).saturating_sub(1);
     }
     match names_in(db, record.family.as_str(), keys) {
         Ok(names) => record.metrics = names.into_iter().collect(),
@@ -68,6 +69,7 @@ fn complete(db: &Components, record: &mut QuarantineRecord, keys: (&[u8], &[u8])
 
 fn last_partition(key: &[u8]) -> Option<Partition> {
     Partition::parse(*key.first_chunk::<{ Partition::BYTES }>()?)
+        // The last key of a damaged file may be anything.
         .filter(|partition| limits::PARTITION_BUCKETS.contains(&partition.buckets))
 }
 
@@ -86,6 +88,7 @@ fn names_of_pages(db: &Components, (start, end): (&[u8], &[u8])) -> Result<BTree
     let one = start.len() >= Partition::BYTES && end.starts_with(&start[..Partition::BYTES]);
     let within = if one { name(start)..=name(end) } else { 0..=u32::MAX };
     let mut names = BTreeSet::new();
+    // Keys of pages have only a hash of the name: every name there is gets compared with it.
     db.store.each(Cf::Postings, &label_prefix(METRIC_LABEL, METRIC_NAME), |key, _| {
         let (_, text) = parse_label_key(key).unwrap_or_default();
         if !text.is_empty() && within.contains(&page_name(text)) {
@@ -100,6 +103,7 @@ fn names_of_pages(db: &Components, (start, end): (&[u8], &[u8])) -> Result<BTree
 fn names_of_rows(db: &Components, (start, end): (&[u8], &[u8])) -> Result<BTreeSet<String>, Error> {
     let mut names = BTreeSet::new();
     let (Some(start), Some(end)) = (RowKey::parse(start), RowKey::parse(end)) else { return Ok(names) };
+    // Keys go by bucket, then by source: over several buckets the range may hold any source.
     let sources = if start.bucket == end.bucket {
         let wrote = bitmap::get(&db.store, &bucket_key(start.bucket))?;
         wrote.range(start.source.0..=end.source.0).take(limits::RECORD_METRICS).collect::<Vec<u32>>()

@@ -69,7 +69,7 @@ fn shrink(quarantined: &mut Quarantined, lost: Lost) {
     };
     let keys = first.start().clone()..=last.end().clone();
     let family = quarantined.record.family.clone();
-    (quarantined.record.from_ms, quarantined.record.to_ms) = time_of(&family, keys.start(), keys.end());
+    (quarantined.record.from, quarantined.record.to) = time_of(&family, keys.start(), keys.end());
     quarantined.keys = Some(keys);
 }
 

@@ -5,7 +5,7 @@ pub(crate) mod page;
 pub(crate) mod reader;
 pub(crate) mod timeline;
 
-use model::SourceId;
+use model::{SourceId, Timestamp};
 use roaring::RoaringBitmap;
 
 use crate::error::Error;
@@ -61,14 +61,15 @@ pub(crate) fn timeline_head(
     Ok(timeline.map_err(|reason| snapshot.store.corrupt(Cf::Pages, &key, reason)).ok())
 }
 
-/// The first time from `ts_ms` on at which there is anything of a source in pages.
-pub(crate) fn first_from(snapshot: &Snapshot<'_>, source: SourceId, ts_ms: i64) -> Result<Option<i64>, Error> {
-    let mut first: Option<i64> = None;
+/// The first time from `ts` on at which there is anything of a source in pages.
+pub(crate) fn first_from(snapshot: &Snapshot<'_>, source: SourceId, ts: Timestamp) -> Result<Option<Timestamp>, Error> {
+    let mut first: Option<Timestamp> = None;
     for (partition, sources) in partitions(snapshot)? {
-        if sources.contains(source.0) && partition.end_ms(snapshot.store.bucket_ms) > ts_ms {
+        if sources.contains(source.0) && partition.end(snapshot.store.bucket_ms) > ts {
             let times =
                 timeline_of(snapshot, partition, source)?.map(|timeline| timeline.timestamps).unwrap_or_default();
-            let next = times.get(times.partition_point(|ts| *ts < ts_ms)).copied();
+            // Not the first partition that has one: they go by their starts, and are of different lengths.
+            let next = times.get(times.partition_point(|one| *one < ts)).copied();
             first = first.into_iter().chain(next).min();
         }
     }
@@ -76,7 +77,7 @@ pub(crate) fn first_from(snapshot: &Snapshot<'_>, source: SourceId, ts_ms: i64) 
 }
 
 /// The time of the newest row that pages hold of a source.
-pub(crate) fn newest_of(snapshot: &Snapshot<'_>, source: SourceId) -> Result<Option<i64>, Error> {
+pub(crate) fn newest_of(snapshot: &Snapshot<'_>, source: SourceId) -> Result<Option<Timestamp>, Error> {
     let having = partitions(snapshot)?.into_iter().rev().filter(|(_, sources)| sources.contains(source.0));
     let mut newest = None;
     for (partition, _) in having.take(limits::NEWEST_BUCKETS) {

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use model::Timestamp;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{column, timeline};
@@ -82,14 +83,14 @@ impl PageBuilder {
         self.head(metric, BITS, start);
     }
 
-    /// Adds a column with times of its own, ascending; `start_ms` is that of the partition.
-    pub(crate) fn push_own(&mut self, metric: u32, times: &[i64], values: &[f64], start_ms: i64) {
+    /// Adds a column with times of its own, ascending; `partition` is the start of theirs.
+    pub(crate) fn push_own(&mut self, metric: u32, times: &[Timestamp], values: &[f64], partition: Timestamp) {
         if times.is_empty() {
             return;
         }
         let start = self.bodies.len();
         let mut line = Vec::new();
-        timeline::put_times(times, start_ms, &mut line);
+        timeline::put_times(times, partition, &mut line);
         varint::put(line.len() as u64, &mut self.bodies);
         self.bodies.extend_from_slice(&line);
         column::encode(values, &mut self.bodies);
@@ -99,6 +100,7 @@ impl PageBuilder {
     fn head(&mut self, metric: u32, kind: u8, body_start: usize) {
         debug_assert!(self.columns == 0 || metric > self.last_metric, "columns ascend");
         if self.columns == 0 {
+            // It stands in the page's key, and differences of metrics begin from it.
             self.first_metric = metric;
             self.last_metric = metric;
         }
@@ -144,7 +146,7 @@ pub(crate) enum Times {
     /// At these places of the timeline.
     Places(Vec<usize>),
     /// At these times.
-    Own(Vec<i64>),
+    Own(Vec<Timestamp>),
 }
 
 /// The columns of a page, after its checksum was found right.
@@ -189,7 +191,7 @@ fn parse_checked<'a>(mut bytes: &'a [u8], first_metric: u32, columns: &mut Vec<C
 
 impl ColumnView<'_> {
     /// Appends the column's values to `values` and says where they lie; `line` is the length of the timeline.
-    pub(crate) fn decode(&self, line: usize, start_ms: i64, values: &mut Vec<f64>) -> Result<Times, Corrupt> {
+    pub(crate) fn decode(&self, line: usize, start: Timestamp, values: &mut Vec<f64>) -> Result<Times, Corrupt> {
         let mut body = self.body;
         let (times, count) = match self.kind {
             ALL => (Times::Span(0..line), line),
@@ -198,7 +200,7 @@ impl ColumnView<'_> {
                 let len = varint::take_usize(&mut body).ok_or(cut)?;
                 let (times, rest) = body.split_at_checked(len).ok_or(cut)?;
                 body = rest;
-                let times = timeline::take_times(times, start_ms)?;
+                let times = timeline::take_times(times, start)?;
                 let count = times.len();
                 (Times::Own(times), count)
             }
@@ -229,9 +231,11 @@ mod tests {
     use crate::kv::schema::{Bucket, Partition};
     use model::SourceId;
 
+    const START: Timestamp = Timestamp(1000);
+
     fn group() -> PageGroup {
         PageGroup {
-            partition: Partition { start: Bucket(1000), buckets: 1 },
+            partition: Partition { start: Bucket(START), buckets: 1 },
             name: 9,
             source: SourceId(3),
             generation: 2,
@@ -244,7 +248,7 @@ mod tests {
         builder.push(6, &[0.0, 2.5, f64::NAN], &[0b110]);
         builder.push(7, &[0.0; 3], &[0]);
         builder.push(900, &[4.0, 0.0, -0.0], &[0b101]);
-        builder.push_own(901, &[1003, 1500], &[7.0, 8.0], 1000);
+        builder.push_own(901, &[1003, 1500].map(Timestamp), &[7.0, 8.0], START);
         assert_eq!((builder.first_metric(), builder.size().0), (5, 4));
         builder.finish(&group())
     }
@@ -256,13 +260,13 @@ mod tests {
         parse(&bytes, &group(), 5, &mut columns).unwrap();
         assert_eq!(columns.iter().map(|c| c.metric).collect::<Vec<_>>(), [5, 6, 900, 901]);
         let mut all = vec![];
-        let times: Vec<Times> = columns.iter().map(|c| c.decode(3, 1000, &mut all).unwrap()).collect();
+        let times: Vec<Times> = columns.iter().map(|c| c.decode(3, START, &mut all).unwrap()).collect();
         assert_eq!(times[..2], [Times::Span(0..3), Times::Span(1..3)]);
-        assert_eq!(times[2..], [Times::Places(vec![0, 2]), Times::Own(vec![1003, 1500])]);
+        assert_eq!(times[2..], [Times::Places(vec![0, 2]), Times::Own([1003, 1500].map(Timestamp).to_vec())]);
         let expected = [1.0, 2.0, 3.0, 2.5, f64::NAN, 4.0, -0.0, 7.0, 8.0];
         assert_eq!(all.iter().map(|v| v.to_bits()).collect::<Vec<_>>(), expected.map(f64::to_bits));
         // A timeline of another length is not the one it was written with.
-        assert!(columns[1].decode(2, 1000, &mut all).is_err());
+        assert!(columns[1].decode(2, START, &mut all).is_err());
     }
 
     #[test]
@@ -284,7 +288,7 @@ mod tests {
             let mut columns = vec![];
             if parse_checked(&bytes, 7, &mut columns).is_some() {
                 for column in &columns {
-                    let _ = column.decode(10, 0, &mut vec![]);
+                    let _ = column.decode(10, Timestamp::EPOCH, &mut vec![]);
                 }
             }
         }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::ops::{Range, RangeInclusive};
 
-use model::SourceId;
+use model::{SourceId, Timestamp};
 use roaring::RoaringBitmap;
 use rocksdb::DBRawIterator;
 
@@ -46,8 +46,8 @@ struct Clip {
     line: usize,
     /// The wanted of these.
     places: Range<usize>,
-    start_ms: i64,
-    range: RangeInclusive<i64>,
+    start: Timestamp,
+    range: RangeInclusive<Timestamp>,
 }
 
 impl<'v> PageReader<'v> {
@@ -55,13 +55,14 @@ impl<'v> PageReader<'v> {
     pub(crate) fn new(
         snapshot: &'v Snapshot<'v>,
         partitions: &[(Partition, RoaringBitmap)],
-        range: &RangeInclusive<i64>,
+        range: &RangeInclusive<Timestamp>,
     ) -> Self {
         let bucket_ms = snapshot.store.bucket_ms;
         let in_range = |(partition, _): &&(Partition, RoaringBitmap)| {
-            partition.start.0 <= *range.end() && partition.end_ms(bucket_ms) > *range.start()
+            partition.start.0 <= *range.end() && partition.end(bucket_ms) > *range.start()
         };
         let partitions: Vec<_> = partitions.iter().filter(in_range).cloned().collect();
+        // An iterator pins blocks of every file level: of a long range not each partition gets one.
         let cursors = partitions.iter().take(limits::PAGE_ITERATORS).map(|_| None).collect();
         Self { snapshot, partitions, cursors }
     }
@@ -89,7 +90,7 @@ impl<'v> PageReader<'v> {
         &mut self,
         place: (Partition, SourceId),
         timeline: &Timeline,
-        (names, range): (&[Named], &RangeInclusive<i64>),
+        (names, range): (&[Named], &RangeInclusive<Timestamp>),
         cells: &mut Cells,
     ) -> Result<Run, Error> {
         let clip = Clip::new(place.0, timeline, range);
@@ -104,7 +105,7 @@ impl<'v> PageReader<'v> {
         &mut self,
         place: (Partition, SourceId),
         timeline: &Timeline,
-        (names, range): (&[Named], &RangeInclusive<i64>),
+        (names, range): (&[Named], &RangeInclusive<Timestamp>),
         (cells, found): (&mut Cells, &mut dyn FnMut(usize)),
     ) -> Result<impl Iterator<Item = Run>, Error> {
         let clip = Clip::new(place.0, timeline, range);
@@ -234,6 +235,7 @@ fn take_page<'w>(
     });
     taken.unwrap_or_else(|reason| {
         snapshot.store.corrupt(Cf::Pages, &group.key(first), reason);
+        // Where the damaged page ends is not known: all but its first metric may come in a later one.
         &wanted[wanted.partition_point(|&(metric, _)| metric <= first)..]
     })
 }
@@ -241,15 +243,16 @@ fn take_page<'w>(
 /// The newest sample of a column: where on the timeline it lies, or its own time, and its value.
 enum Newest {
     OnLine(usize, f64),
-    Own(i64, f64),
+    Own(Timestamp, f64),
 }
 
 impl Clip {
-    fn new(partition: Partition, timeline: &Timeline, range: &RangeInclusive<i64>) -> Self {
+    fn new(partition: Partition, timeline: &Timeline, range: &RangeInclusive<Timestamp>) -> Self {
         let times = &timeline.timestamps;
         let from = times.partition_point(|ts| ts < range.start());
+        // A range may end before it begins.
         let to = times.partition_point(|ts| ts <= range.end()).max(from);
-        Self { line: times.len(), places: from..to, start_ms: partition.start.0, range: range.clone() }
+        Self { line: times.len(), places: from..to, start: partition.start.0, range: range.clone() }
     }
 
     /// The wanted of a stretch of the timeline.
@@ -259,7 +262,7 @@ impl Clip {
 
     fn newest(&self, column: &ColumnView<'_>, values: &mut Vec<f64>) -> Result<Option<Newest>, Corrupt> {
         values.clear();
-        Ok(match column.decode(self.line, self.start_ms, values)? {
+        Ok(match column.decode(self.line, self.start, values)? {
             Times::Span(span) => {
                 let last = self.within(&span).last();
                 last.map(|last| Newest::OnLine(last, values[last - span.start]))
@@ -278,7 +281,7 @@ impl Clip {
     fn take(&self, column: &ColumnView<'_>, wanted: usize, run: &mut Run, cells: &mut Cells) -> Result<(), Corrupt> {
         let mut values = Vec::new();
         let n = self.places.len();
-        match column.decode(self.line, self.start_ms, &mut values)? {
+        match column.decode(self.line, self.start, &mut values)? {
             Times::Span(span) => {
                 let Range { start: from, end: to } = self.within(&span);
                 if from >= to {

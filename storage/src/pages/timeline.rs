@@ -3,7 +3,7 @@
 //!
 //! Invariant: pages whose generation the timeline does not name do not exist to readers, whoever left them.
 
-use model::SourceId;
+use model::{SourceId, Timestamp};
 use roaring::RoaringBitmap;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -23,26 +23,28 @@ pub(crate) struct Timeline {
     /// Samples in the pages.
     pub(crate) samples: u64,
     /// Times of the source's rows, ascending.
-    pub(crate) timestamps: Vec<i64>,
+    pub(crate) timestamps: Vec<Timestamp>,
 }
 
 const CHECKSUM_BYTES: usize = 4;
 
 /// Appends times as offsets from the start of their partition: count, then a column.
-pub(super) fn put_times(times: &[i64], start_ms: i64, out: &mut Vec<u8>) {
+pub(super) fn put_times(times: &[Timestamp], start: Timestamp, out: &mut Vec<u8>) {
     varint::put(times.len() as u64, out);
     // A partition is far shorter than 2^53 milliseconds, and so is how far a time may lie around it.
-    let offsets: Vec<f64> = times.iter().map(|ts| ts.wrapping_sub(start_ms) as f64).collect();
+    let offsets: Vec<f64> = times.iter().map(|ts| ts.0.wrapping_sub(start.0) as f64).collect();
     column::encode(&offsets, out);
 }
 
 /// The times that `put_times` wrote, the bytes being exactly its.
-pub(super) fn take_times(mut bytes: &[u8], start_ms: i64) -> Result<Vec<i64>, Corrupt> {
+pub(super) fn take_times(mut bytes: &[u8], start: Timestamp) -> Result<Vec<Timestamp>, Corrupt> {
     let count = varint::take_usize(&mut bytes).filter(|&count| count <= limits::TIMELINE_ROWS);
     let count = count.ok_or(Corrupt::Shape("a timeline without a count"))?;
     let mut offsets = Vec::new();
     column::decode(bytes, count, &mut offsets)?;
-    let times: Vec<i64> = offsets.into_iter().map(|offset| start_ms.wrapping_add(offset as i64)).collect();
+    // Wrapping like `put_times`: a partition at the end of time reaches past it.
+    let times: Vec<Timestamp> =
+        offsets.into_iter().map(|offset| Timestamp(start.0.wrapping_add(offset as i64))).collect();
     if times.is_sorted_by(|a, b| a < b) { Ok(times) } else { Err(Corrupt::Shape("times are not ascending")) }
 }
 
@@ -54,6 +56,7 @@ impl Timeline {
         varint::put(self.samples, &mut out);
         varint::put(self.segments.len(), &mut out);
         let mut before = 0;
+        // As differences, which are small: the segments of a source were mostly made together.
         for segment in &self.segments {
             varint::put(u64::from(segment - before), &mut out);
             before = segment;
@@ -110,12 +113,12 @@ mod tests {
 
     #[test]
     fn a_timeline_comes_back_and_damage_is_noticed() {
-        let partition = Partition { start: Bucket(-1_800_000), buckets: 2 };
+        let partition = Partition { start: Bucket(Timestamp(-1_800_000)), buckets: 2 };
         let timeline = Timeline {
             generation: 7,
             segments: [3, 900, 70_000].into_iter().collect(),
             samples: 1 << 40,
-            timestamps: vec![-1_800_000, -1_785_003, -1_770_001, 5],
+            timestamps: [-1_800_000, -1_785_003, -1_770_001, 5].map(Timestamp).to_vec(),
         };
         let bytes = timeline.encode(partition, SourceId(4));
         assert_eq!(Timeline::parse(&bytes, partition, SourceId(4)), Ok(timeline));
@@ -132,7 +135,7 @@ mod tests {
 
     #[test]
     fn no_row_at_all_is_a_timeline_too() {
-        let partition = Partition { start: Bucket(0), buckets: 1 };
+        let partition = Partition { start: Bucket(Timestamp::EPOCH), buckets: 1 };
         let timeline = Timeline { generation: 1, ..Timeline::default() };
         let bytes = timeline.encode(partition, SourceId(0));
         assert_eq!(Timeline::parse(&bytes, partition, SourceId(0)), Ok(timeline));

@@ -98,6 +98,7 @@ pub(crate) fn set_aside(directory: &Path, bad: Vec<Bad>) -> io::Result<Vec<Quara
     rebuild_later(directory, families)?;
     for place in &places {
         let name = bad.iter().find(|one| number_of(&one.file) == Some(place.number)).map(|one| one.file.name.as_str());
+        // Needs the MANIFEST that still names the file: what can be read of it is salvaged from there.
         name.map_or(Ok(()), |name| single_file::prepare(directory, place.number, name))?;
     }
     // The MANIFEST first, then the files: in this order a crash leaves a file that nobody names, which is harmless.
@@ -105,6 +106,7 @@ pub(crate) fn set_aside(directory: &Path, bad: Vec<Bad>) -> io::Result<Vec<Quara
     let mut quarantined = Vec::new();
     for Bad { file, what } in bad {
         let from = path_of(directory, &file);
+        // A file that is gone is set aside, too, in that nothing names it any more.
         if from.exists() {
             fs::rename(&from, aside.join(file.name.trim_start_matches('/')))?;
         }
@@ -118,12 +120,12 @@ pub(crate) fn set_aside(directory: &Path, bad: Vec<Bad>) -> io::Result<Vec<Quara
 
 fn record_of(file: &LiveFile, what: &str) -> QuarantineRecord {
     let keys = (file.start_key.as_deref().unwrap_or_default(), file.end_key.as_deref().unwrap_or_default());
-    let (from_ms, to_ms) = time_of(&file.column_family_name, keys.0, keys.1);
+    let (from, to) = time_of(&file.column_family_name, keys.0, keys.1);
     QuarantineRecord {
         place: file.name.trim_start_matches('/').to_owned(),
         family: file.column_family_name.clone(),
-        from_ms,
-        to_ms,
+        from,
+        to,
         metrics: Vec::new(),
         what: what.to_owned(),
     }

@@ -33,6 +33,7 @@ fn fragment(block: &[u8], at: usize) -> Result<(u8, Range<usize>), Option<Range<
         return Err(None);
     }
     let stored = u32::from_le_bytes([head[0], head[1], head[2], head[3]]);
+    // Other types are those of recycled logs, which our options do not ask for. The checksum covers type and bytes.
     let whole = (1..=4).contains(&head[6]) && checksum(&block[at + 6..bytes.end]) == stored;
     if whole { Ok((head[6], bytes)) } else { Err(Some(bytes)) }
 }
@@ -86,6 +87,7 @@ pub(super) fn scan(mut log: impl Read, each: &mut dyn FnMut(Piece<'_>, u64) -> i
             }
         }
         start += block.len() as u64;
+        // Only the last block of a log is short.
         if block.len() < BLOCK {
             if open.is_some() || at < block.len() {
                 each(Piece::Damaged, start)?;

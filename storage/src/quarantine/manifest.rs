@@ -1,7 +1,7 @@
 //! RocksDB's MANIFEST: a log of edits, each a list of tagged fields. Read for what repairs need to know, and written to take a
 //! file out of the database, which RocksDB offers no way to do (`docs/decisions/0030-the-manifest-is-edited.md`).
 //!
-//! The fields are those of `db/version_edit.cc` in RocksDB [`VERIFIED_VERSION`]; a test fails when another version is linked.
+//! The fields are those of `db/version_edit.cc` in RocksDB `VERIFIED_VERSION`; a test fails when another version is linked.
 //!
 //! Invariant: only written while nobody has the database open; what is there is never rewritten, save a torn end cut off.
 
@@ -78,6 +78,7 @@ impl<'b> Field<'b> {
             DELETED_FILE => Self::DeletedFile(varint::take(edit)?, varint::take(edit)?),
             NEW_FILE => Self::NewFile(NewFile::take(edit)?),
             COLUMN_FAMILY_DROP => Self::ColumnFamilyDrop,
+            // As RocksDB does: what a later version added with this bit is passed over by its length.
             tag if tag & SKIPPABLE != 0 => Self::Text(tag, text(edit)?),
             _ => return None,
         })
@@ -178,6 +179,7 @@ pub(super) struct Manifest {
 impl Manifest {
     /// Logs before this one hold nothing that is not in files.
     pub(super) fn first_log(&self) -> u64 {
+        // The family that was flushed longest ago decides.
         self.logs.values().copied().min().unwrap_or_default().max(self.min_log)
     }
 
@@ -198,6 +200,7 @@ impl Manifest {
 
     /// What is damaged is passed over.
     pub(super) fn parse(bytes: &[u8]) -> Self {
+        // No edit adds the default family: RocksDB takes it for granted.
         let mut manifest = Self { families: [("default".to_owned(), 0)].into(), ..Self::default() };
         edits(bytes).0.iter().for_each(|edit| {
             // An edit that is cut short, or has fields of a later version, counts as far as it goes.
@@ -250,6 +253,7 @@ pub(super) fn edits(bytes: &[u8]) -> (Vec<Vec<u8>>, usize) {
     let (mut edits, mut end, mut whole) = (Vec::new(), 0, true);
     let scanned = log::scan(bytes, &mut |piece, after| {
         match piece {
+            // RocksDB stops at the first damaged edit, since later ones build on it.
             Piece::Record(edit) if whole => {
                 edits.push(edit.to_vec());
                 end = after;
@@ -265,6 +269,7 @@ pub(super) fn edits(bytes: &[u8]) -> (Vec<Vec<u8>>, usize) {
 /// Takes files out of the database.
 pub(super) fn remove(directory: &Path, files: &[Place]) -> io::Result<()> {
     let edit = |file: &Place| {
+        // One edit for each file, since an edit is of one family only.
         let deleted = Field::DeletedFile(u64::from(file.level), file.number);
         encode(&[deleted, Field::Number(COLUMN_FAMILY, u64::from(file.family))])
     };
@@ -276,6 +281,7 @@ pub(super) fn remove(directory: &Path, files: &[Place]) -> io::Result<()> {
 pub(super) fn declare(directory: &Path, names: &[&str]) -> io::Result<()> {
     let mut known = Manifest::read(directory)?.families;
     let mut added = Vec::new();
+    // From 1, as 0 is the default family.
     for (name, id) in names.iter().zip(1..) {
         if known.contains_key(*name) {
             continue;
@@ -285,6 +291,7 @@ pub(super) fn declare(directory: &Path, names: &[&str]) -> io::Result<()> {
         known.insert((*name).to_owned(), id);
         added.push(encode(&[
             Field::Text(COMPARATOR, BYTEWISE.as_bytes()),
+            // Nothing of it is in a file: every log there is has to be replayed into it.
             Field::Number(LOG_NUMBER, 0),
             Field::Number(MAX_COLUMN_FAMILY, u64::from(highest.max(id))),
             Field::Number(COLUMN_FAMILY, u64::from(id)),
@@ -296,6 +303,7 @@ pub(super) fn declare(directory: &Path, names: &[&str]) -> io::Result<()> {
 
 fn append(directory: &Path, edits: &[Vec<u8>]) -> io::Result<()> {
     let path = current(directory)?;
+    // Right behind the last whole edit: behind a torn one RocksDB would not find the new ones.
     let (_, end) = self::edits(&fs::read(&path)?);
     let mut out = Vec::new();
     edits.iter().for_each(|edit| log::put(edit, end as u64, &mut out));

@@ -9,6 +9,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
+use model::Timestamp;
+
 use super::directory::{DIRECTORY, move_aside, names, replace};
 use super::manifest::{self, Manifest};
 use super::record::QuarantineRecord;
@@ -175,6 +177,7 @@ fn restore_manifest(directory: &Path, name: &str, done: &mut Vec<QuarantineRecor
         return Ok(!is_lost || names_all(directory, &bytes[..whole])?);
     }
     let mut both = spare;
+    // The copy as far as it is whole, and behind it what the MANIFEST gained since.
     both.truncate(copied);
     both.extend_from_slice(bytes.get(copied..).unwrap_or_default());
     let (_, end) = manifest::edits(&both);
@@ -221,8 +224,8 @@ fn unreadable(directory: &Path) -> io::Result<Vec<QuarantineRecord>> {
             found.push(QuarantineRecord {
                 place: name,
                 family,
-                from_ms: i64::MIN,
-                to_ms: i64::MAX,
+                from: Timestamp::MIN,
+                to: Timestamp::MAX,
                 metrics: Vec::new(),
                 what,
             });
@@ -237,8 +240,8 @@ fn restored(place: &str, what: &str) -> QuarantineRecord {
     let mut record = QuarantineRecord {
         place,
         family,
-        from_ms: i64::MIN,
-        to_ms: i64::MAX,
+        from: Timestamp::MIN,
+        to: Timestamp::MAX,
         metrics: Vec::new(),
         what: what.to_owned(),
     };

@@ -6,6 +6,8 @@ use std::io::{self, Write as _};
 use std::ops::RangeInclusive;
 use std::path::Path;
 
+use model::Timestamp;
+
 use super::directory::DIRECTORY;
 use crate::kv::schema::{Bucket, Cf};
 use crate::limits;
@@ -22,10 +24,10 @@ pub struct QuarantineRecord {
     pub place: String,
     /// What was stored there: `rows`, `pages`, `postings` and so on.
     pub family: String,
-    /// The first millisecond that may be affected; `i64::MIN` when all of time may be.
-    pub from_ms: i64,
+    /// The first millisecond that may be affected; [`Timestamp::MIN`] when all of time may be.
+    pub from: Timestamp,
     /// The last one.
-    pub to_ms: i64,
+    pub to: Timestamp,
     /// Names of metrics that may be affected, as far as they are known; a bounded number.
     pub metrics: Vec<String>,
     /// What is wrong.
@@ -48,9 +50,10 @@ impl QuarantineRecord {
         Some(Self {
             place: fields.next()?.to_owned(),
             family: fields.next()?.to_owned(),
-            from_ms: fields.next()?.parse().ok()?,
-            to_ms: fields.next()?.parse().ok()?,
+            from: Timestamp(fields.next()?.parse().ok()?),
+            to: Timestamp(fields.next()?.parse().ok()?),
             what: fields.next()?.to_owned(),
+            // A record without names ends with a tab, behind which there is an empty field.
             metrics: fields.filter(|name| !name.is_empty()).map(str::to_owned).collect(),
         })
     }
@@ -80,17 +83,18 @@ pub(crate) fn read_records(directory: &Path) -> Vec<QuarantineRecord> {
 
 /// Adds to them.
 pub(crate) fn append_record(directory: &Path, record: &QuarantineRecord) -> io::Result<()> {
-    let QuarantineRecord { place, family, from_ms, to_ms, metrics, what } = record;
+    let QuarantineRecord { place, family, from, to, metrics, what } = record;
+    // RocksDB's messages may have several lines; a record has one.
     let what = what.replace(['\t', '\n'], " ");
-    let line = format!("{place}\t{family}\t{from_ms}\t{to_ms}\t{what}\t{}\n", metrics.join("\t"));
+    let line = format!("{place}\t{family}\t{from}\t{to}\t{what}\t{}\n", metrics.join("\t"));
     fs::create_dir_all(directory.join(DIRECTORY))?;
     let mut file = File::options().create(true).append(true).open(directory.join(DIRECTORY).join(RECORDS))?;
     file.write_all(line.as_bytes())
 }
 
 /// The starts of the first and the last bucket or partition of a range of keys, where its family lies by time.
-pub(crate) fn time_of(family: &str, first: &[u8], last: &[u8]) -> (i64, i64) {
+pub(crate) fn time_of(family: &str, first: &[u8], last: &[u8]) -> (Timestamp, Timestamp) {
     let timed = [Cf::Rows, Cf::Pages, Cf::Histograms].iter().any(|cf| cf.name() == family);
     let start = |key: &[u8]| Some(Bucket::from_bytes(*key.first_chunk::<8>().filter(|_| timed)?).0);
-    (start(first).unwrap_or(i64::MIN), start(last).unwrap_or(i64::MAX))
+    (start(first).unwrap_or(Timestamp::MIN), start(last).unwrap_or(Timestamp::MAX))
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use model::Timestamp;
 use parking_lot::Mutex;
 
 use super::pending::set_aside_later;
@@ -48,7 +49,7 @@ impl Records {
             // With too many records what is lost is still reported, though not one by one.
             match all.iter_mut().find(|one| one.family == record.family && one.is_rebuilt() == record.is_rebuilt()) {
                 Some(one) => {
-                    (one.from_ms, one.to_ms) = (one.from_ms.min(record.from_ms), one.to_ms.max(record.to_ms));
+                    (one.from, one.to) = (one.from.min(record.from), one.to.max(record.to));
                     one.metrics.clear();
                 }
                 None => {
@@ -73,14 +74,15 @@ impl DamageListener for Records {
         self.metrics.corrupt_values.inc();
         let (place, family) = (hex(key), cf.name().to_owned());
         tracing::error!(column_family = family, key = place, %reason, "skipping a corrupt value");
-        let (mut from_ms, mut to_ms) = (i64::MIN, i64::MAX);
+        let (mut from, mut to) = (Timestamp::MIN, Timestamp::MAX);
         if let (Cf::Rows | Cf::Pages | Cf::Histograms, Some(bytes)) = (cf, key.first_chunk::<8>()) {
+            // Keys of pages say how many buckets long their partition is; rows and histograms lie in one bucket.
             let buckets = key.get(8..12).filter(|_| cf == Cf::Pages).and_then(|bytes| bytes.try_into().ok());
             let buckets = buckets.map_or(1, u32::from_be_bytes);
-            from_ms = Bucket::from_bytes(*bytes).0;
-            to_ms = from_ms.saturating_add(i64::from(buckets) * i64::from(bucket_ms)).saturating_sub(1);
+            from = Bucket::from_bytes(*bytes).0;
+            to = from.saturating_add(i64::from(buckets) * i64::from(bucket_ms)).saturating_sub(1);
         }
-        self.add(QuarantineRecord { place, family, from_ms, to_ms, metrics: Vec::new(), what: reason.to_string() });
+        self.add(QuarantineRecord { place, family, from, to, metrics: Vec::new(), what: reason.to_string() });
     }
 
     /// The file that the message names is set aside when the directory is opened again.

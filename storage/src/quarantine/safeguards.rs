@@ -3,25 +3,27 @@
 //!
 //! Invariant: nothing is written by the path of the directory when another lies there.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use model::Timestamp;
 use parking_lot::Mutex;
 use rocksdb::FlushOptions;
 
 use super::manifest_copy::ManifestCopy;
 use super::wal::{self, Synced};
+use crate::atomic_timestamp::AtomicTimestamp;
 use crate::kv::error::Error;
 use crate::kv::schema::{Cf, META_LOG};
 use crate::kv::store::Store;
 use crate::limits;
 
 /// Keeps what repairs need.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Safeguards {
     kept: Mutex<Kept>,
     /// The newest row, as far as it is known.
-    newest_ms: AtomicI64,
+    newest: AtomicTimestamp,
 }
 
 /// What is kept, as of the last sync.
@@ -35,28 +37,23 @@ struct Kept {
     copies_flushed: Option<Instant>,
 }
 
-impl Default for Safeguards {
-    fn default() -> Self {
-        Self { kept: Mutex::default(), newest_ms: AtomicI64::new(i64::MIN) }
-    }
-}
-
 impl Safeguards {
     /// An earlier opening had rows until then.
-    pub(crate) fn go_on_from(&self, newest_ms: i64) {
-        self.row_at(newest_ms);
-        self.kept.lock().synced.newest_ms = newest_ms;
+    pub(crate) fn go_on_from(&self, newest: Timestamp) {
+        self.row_at(newest);
+        self.kept.lock().synced.newest = newest;
     }
 
     /// A row of that time was, or is just being, stored.
-    pub(crate) fn row_at(&self, ts_ms: i64) {
-        self.newest_ms.fetch_max(ts_ms, Ordering::Relaxed);
+    pub(crate) fn row_at(&self, ts: Timestamp) {
+        self.newest.fetch_max(ts, Ordering::Relaxed);
     }
 
     /// Syncs the write-ahead log to the disk, and what helps to repair it beside it.
     pub(crate) fn sync(&self, store: &Store) -> Result<(), Error> {
+        // Both before the sync: what is written during it may not be on the disk when it returns.
         let sequence = store.db.latest_sequence_number();
-        let newest_ms = self.newest_ms.load(Ordering::Relaxed);
+        let newest = self.newest.load(Ordering::Relaxed);
         store.sync_log()?;
         if !store.is_in_place() {
             return Ok(());
@@ -68,7 +65,7 @@ impl Safeguards {
             self.kept.lock().copies_flushed = Some(Instant::now());
             store.flush_copies()?;
         }
-        if let Err(error) = self.keep(store, sequence, newest_ms) {
+        if let Err(error) = self.keep(store, sequence, newest) {
             tracing::warn!(%error, "cannot update the copy of the MANIFEST and the file SYNCED, which repairs need");
         }
         Ok(())
@@ -84,7 +81,7 @@ impl Safeguards {
         }
     }
 
-    fn keep(&self, store: &Store, sequence: u64, newest_ms: i64) -> std::io::Result<()> {
+    fn keep(&self, store: &Store, sequence: u64, newest: Timestamp) -> std::io::Result<()> {
         let path = store.db.path();
         let kept = &mut *self.kept.lock();
         kept.manifest.keep(path)?;
@@ -96,8 +93,9 @@ impl Safeguards {
             logs = wal::logs(path)?;
         }
         let log = logs.first().copied().unwrap_or_default();
-        let log_since_ms = if log == kept.synced.log { kept.synced.log_since_ms } else { kept.synced.newest_ms };
-        kept.synced = Synced { sequence, newest_ms, log, log_since_ms };
+        // A log that was not there at the last sync holds nothing older than what was newest then, as a rule.
+        let log_since = if log == kept.synced.log { kept.synced.log_since } else { kept.synced.newest };
+        kept.synced = Synced { sequence, newest, log, log_since };
         kept.logs = logs;
         kept.synced.write(path)
     }

@@ -10,6 +10,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Write as _};
 use std::path::Path;
 
+use model::Timestamp;
+
 use super::directory::{move_aside, names};
 use super::log::{self, Piece};
 use super::manifest::Manifest;
@@ -36,17 +38,17 @@ pub(crate) struct Synced {
     /// The sequence number of the last write.
     pub(crate) sequence: u64,
     /// The newest row.
-    pub(crate) newest_ms: i64,
+    pub(crate) newest: Timestamp,
     /// The oldest log.
     pub(crate) log: u64,
     /// The newest row when that was begun.
-    pub(crate) log_since_ms: i64,
+    pub(crate) log_since: Timestamp,
 }
 
 impl Synced {
     fn text(self) -> String {
-        let Self { sequence, newest_ms, log, log_since_ms } = self;
-        let text = format!("{sequence:020} {newest_ms:+020} {log:020} {log_since_ms:+020} ");
+        let Self { sequence, newest, log, log_since } = self;
+        let text = format!("{sequence:020} {newest:+020} {log:020} {log_since:+020} ");
         let sum = checksum(text.as_bytes(), 0);
         format!("{text}{sum:08x}\n")
     }
@@ -56,9 +58,9 @@ impl Synced {
         let mut fields = text.split_whitespace();
         let synced = Self {
             sequence: fields.next()?.parse().ok()?,
-            newest_ms: fields.next()?.parse().ok()?,
+            newest: Timestamp(fields.next()?.parse().ok()?),
             log: fields.next()?.parse().ok()?,
-            log_since_ms: fields.next()?.parse().ok()?,
+            log_since: Timestamp(fields.next()?.parse().ok()?),
         };
         (synced.text() == text).then_some(synced)
     }
@@ -95,8 +97,8 @@ fn name_of(log: u64) -> String {
 #[derive(Debug)]
 struct Gap {
     log: u64,
-    from_ms: i64,
-    to_ms: i64,
+    from: Timestamp,
+    to: Timestamp,
     /// Writes behind it that were looked at.
     seen: usize,
     /// How many sequence numbers are missing, where that is known.
@@ -109,8 +111,8 @@ struct Walk {
     rows: Option<u32>,
     next: Option<u64>,
     /// Times of the last few writes.
-    before: VecDeque<i64>,
-    since_ms: Option<i64>,
+    before: VecDeque<Timestamp>,
+    since: Option<Timestamp>,
     /// Something damaged was met since the last write.
     damaged: bool,
     gaps: Vec<Gap>,
@@ -118,8 +120,8 @@ struct Walk {
 
 impl Walk {
     fn gap(&mut self, log: u64, missing: Option<u64>) {
-        let from_ms = self.before.iter().copied().min().or(self.since_ms).unwrap_or(i64::MIN);
-        self.gaps.push(Gap { log, from_ms, to_ms: i64::MIN, seen: 0, missing });
+        let from = self.before.iter().copied().min().or(self.since).unwrap_or(Timestamp::MIN);
+        self.gaps.push(Gap { log, from, to: Timestamp::MIN, seen: 0, missing });
     }
 
     fn write(&mut self, log: u64, record: &[u8]) {
@@ -136,9 +138,10 @@ impl Walk {
         self.next = self.next.max(Some(sequence + u64::from(count)));
         let times = times(body, self.rows);
         let Some((first, last)) = times else { return };
+        // Rows are written about in the order of their times: the writes on both sides bound what is missing.
         for gap in self.gaps.iter_mut().filter(|gap| gap.seen < NEIGHBOURS) {
             gap.seen += 1;
-            gap.to_ms = gap.to_ms.max(last);
+            gap.to = gap.to.max(last);
         }
         self.before.push_back(first);
         if self.before.len() > NEIGHBOURS {
@@ -148,15 +151,16 @@ impl Walk {
 }
 
 /// The first and last time of the rows of a write, as far as it is understood.
-fn times(mut body: &[u8], rows: Option<u32>) -> Option<(i64, i64)> {
+fn times(mut body: &[u8], rows: Option<u32>) -> Option<(Timestamp, Timestamp)> {
     let body = &mut body;
-    let mut found: Option<(i64, i64)> = None;
+    let mut found: Option<(Timestamp, Timestamp)> = None;
     let mut next = || {
         let (&kind, rest) = body.split_first()?;
         *body = rest;
         let strings = match kind {
             PUT | MERGE | DELETE_RANGE => 2,
             DELETE => 1,
+            // Nothing that this store writes: how long it is, is not known.
             _ => return None,
         };
         let family = varint::take(body)?;
@@ -165,12 +169,13 @@ fn times(mut body: &[u8], rows: Option<u32>) -> Option<(i64, i64)> {
             let length = varint::take_usize(body)?;
             let (text, rest) = body.split_at_checked(length)?;
             *body = rest;
+            // The key comes first; values are passed over.
             key = key.or(Some(text));
         }
         Some((kind == PUT && rows.map(u64::from) == Some(family)).then_some(key?))
     };
     while let Some(row) = next() {
-        let ts = row.and_then(RowKey::parse).filter(|key| key.slot > 0).map(|key| key.ts_ms());
+        let ts = row.and_then(RowKey::parse).filter(|key| key.slot > 0).map(|key| key.ts());
         if let Some(ts) = ts {
             let (first, last) = found.unwrap_or((ts, ts));
             found = Some((first.min(ts), last.max(ts)));
@@ -189,7 +194,7 @@ pub(crate) fn check(directory: &Path) -> io::Result<Vec<QuarantineRecord>> {
     let mut walk = Walk { rows: manifest.families.get(Cf::Rows.name()).copied(), ..Walk::default() };
     if let Some(synced) = synced.filter(|synced| synced.log >= first) {
         // Before the first write that is found in it there is only what was newest when it was begun.
-        walk.since_ms = Some(synced.log_since_ms);
+        walk.since = Some(synced.log_since);
         if !logs.contains(&synced.log) {
             walk.gap(synced.log, None);
         }
@@ -215,12 +220,13 @@ pub(crate) fn check(directory: &Path) -> io::Result<Vec<QuarantineRecord>> {
             take_out(directory, *log)?;
         }
     }
+    // What was synced, and is neither found in a log nor in files, was at the end of a log that is cut or gone.
     let known = walk.next.unwrap_or_default().max(manifest.last_sequence + 1);
     if let Some(synced) = synced.filter(|synced| synced.sequence >= known) {
         let log = logs.last().copied().unwrap_or(synced.log);
         walk.gap(log, Some(synced.sequence + 1 - known));
         if let Some(gap) = walk.gaps.last_mut() {
-            (gap.to_ms, gap.seen) = (synced.newest_ms, 1);
+            (gap.to, gap.seen) = (synced.newest, 1);
         }
         // RocksDB need not stop where it ends.
         if walk.damaged && logs.contains(&log) {
@@ -232,12 +238,12 @@ pub(crate) fn check(directory: &Path) -> io::Result<Vec<QuarantineRecord>> {
 
 impl Gap {
     fn into_record(self, manifest: &Manifest) -> QuarantineRecord {
-        let to_ms = if self.seen == 0 { i64::MAX } else { self.to_ms };
+        // Without a write behind it nothing tells how far it went.
+        let to = if self.seen == 0 { Timestamp::MAX } else { self.to };
         let missing = self.missing.map_or_else(|| "an unknown number of".to_owned(), |n| n.to_string());
         let what = format!("{missing} entries of the write-ahead log are damaged or gone");
         let (place, family) = (name_of(self.log), Cf::Rows.name().to_owned());
-        let mut record =
-            QuarantineRecord { place, family, from_ms: self.from_ms.min(to_ms), to_ms, metrics: Vec::new(), what };
+        let mut record = QuarantineRecord { place, family, from: self.from.min(to), to, metrics: Vec::new(), what };
         // The index is rebuilt.
         if [Cf::Rows, Cf::Pages, Cf::Histograms].iter().all(|cf| manifest.is_flushed(cf.name(), self.log)) {
             record.set_rebuilt();
@@ -273,8 +279,8 @@ mod tests {
     #[test]
     fn how_far_the_logs_reached_comes_back_and_a_flipped_bit_is_noticed() {
         let dir = tempfile::tempdir().unwrap();
-        let synced = Synced { sequence: 7, newest_ms: -3, log: 12, log_since_ms: i64::MIN };
-        Synced { sequence: u64::MAX, newest_ms: i64::MAX, ..synced }.write(dir.path()).unwrap();
+        let synced = Synced { sequence: 7, newest: Timestamp(-3), log: 12, log_since: Timestamp::MIN };
+        Synced { sequence: u64::MAX, newest: Timestamp::MAX, ..synced }.write(dir.path()).unwrap();
         synced.write(dir.path()).unwrap();
         assert_eq!(Synced::read(dir.path()), Some(synced));
         let mut text = synced.text().into_bytes();

@@ -1,7 +1,7 @@
 //! Quarantine records as warnings to a query that asks for what they affect.
 
 use model::labels::METRIC_NAME;
-use model::{MatchOp, Selection};
+use model::{MatchOp, Selection, Timestamp};
 
 use super::record::QuarantineRecord;
 use crate::limits;
@@ -9,7 +9,7 @@ use crate::limits;
 impl QuarantineRecord {
     /// May what is lost belong to a selection?
     fn touches(&self, selection: &Selection<'_>) -> bool {
-        if self.is_rebuilt() || self.from_ms > selection.end_ms || self.to_ms < selection.start_ms {
+        if self.is_rebuilt() || self.from > selection.end || self.to < selection.start {
             return false;
         }
         // A list that is full may lack names.
@@ -23,10 +23,10 @@ impl QuarantineRecord {
 
     fn warning(&self) -> String {
         let Self { place, family, what, .. } = self;
-        let when = if self.from_ms == i64::MIN || self.to_ms == i64::MAX {
+        let when = if self.from == Timestamp::MIN || self.to == Timestamp::MAX {
             "of unknown time".to_owned()
         } else {
-            format!("from {} to {}", rfc3339(self.from_ms), rfc3339(self.to_ms))
+            format!("from {} to {}", rfc3339(self.from), rfc3339(self.to))
         };
         format!("stored data {when} is damaged, results may lack samples ({family}, {place}: {what})")
     }
@@ -43,8 +43,8 @@ pub(crate) fn warnings(records: &[QuarantineRecord], selection: &Selection<'_>) 
 }
 
 /// A time in UTC, to the millisecond.
-fn rfc3339(ms: i64) -> String {
-    let (days, of_day) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
+fn rfc3339(at: Timestamp) -> String {
+    let (days, of_day) = (at.0.div_euclid(86_400_000), at.0.rem_euclid(86_400_000));
     let (hours, minutes, seconds) = (of_day / 3_600_000, of_day / 60_000 % 60, of_day / 1000 % 60);
     // Years begin in March here, so that the leap day is their last (Howard Hinnant's days_from_civil, the other way).
     let shifted = days + 719_468;
@@ -65,25 +65,25 @@ mod tests {
 
     #[test]
     fn times_are_those_of_the_calendar() {
-        assert_eq!(rfc3339(0), "1970-01-01T00:00:00.000Z");
-        assert_eq!(rfc3339(951_782_400_000 + 3_723_004), "2000-02-29T01:02:03.004Z");
-        assert_eq!(rfc3339(1_795_823_999_999), "2026-11-27T23:59:59.999Z");
-        assert_eq!(rfc3339(-1), "1969-12-31T23:59:59.999Z");
+        assert_eq!(rfc3339(Timestamp::EPOCH), "1970-01-01T00:00:00.000Z");
+        assert_eq!(rfc3339(Timestamp(951_782_400_000 + 3_723_004)), "2000-02-29T01:02:03.004Z");
+        assert_eq!(rfc3339(Timestamp(1_795_823_999_999)), "2026-11-27T23:59:59.999Z");
+        assert_eq!(rfc3339(Timestamp(-1)), "1969-12-31T23:59:59.999Z");
     }
 
     #[test]
     fn a_selection_is_told_of_what_it_may_lack() {
-        let lost = |from_ms, to_ms, metrics: &[&str], what: &str| QuarantineRecord {
+        let lost = |from: i64, to: i64, metrics: &[&str], what: &str| QuarantineRecord {
             place: "000007.sst".to_owned(),
             family: "rows".to_owned(),
-            from_ms,
-            to_ms,
+            from: Timestamp(from),
+            to: Timestamp(to),
             metrics: metrics.iter().map(|name| (*name).to_owned()).collect(),
             what: what.to_owned(),
         };
         let warned = |damage: QuarantineRecord, range: (i64, i64), name: &str| {
             let matchers = [Matcher::equal(METRIC_NAME, name)];
-            let selection = Selection { start_ms: range.0, end_ms: range.1, matchers: &matchers };
+            let selection = Selection { start: Timestamp(range.0), end: Timestamp(range.1), matchers: &matchers };
             warnings(&[damage], &selection)
         };
         let named = lost(1000, 1999, &["up"], "a flipped bit");
@@ -99,7 +99,7 @@ mod tests {
         assert_eq!(warned(lost(1000, 1999, &[], "x"), (0, 1000), "down").len(), 1);
         assert_eq!(warned(lost(i64::MIN, i64::MAX, &[], "rebuilt: x"), (0, 1000), "up").len(), 0);
         let many: Vec<QuarantineRecord> = (0..limits::RECORD_WARNINGS + 3).map(|_| lost(0, 9, &[], "x")).collect();
-        let all = warnings(&many, &Selection { start_ms: 0, end_ms: 9, matchers: &[] });
+        let all = warnings(&many, &Selection { start: Timestamp(0), end: Timestamp(9), matchers: &[] });
         assert!(
             all.len() == limits::RECORD_WARNINGS + 1 && all.last().unwrap().contains("in 3 more places"),
             "{all:?}"

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use model::{Batch, Column};
+use model::{Batch, Column, Timestamp};
 
 use crate::error::Error;
 use crate::rows::run::{Cells, Run, RunColumn, all_set, is_empty, mark, none_set};
 
 /// See [`Gathered::into_batches`].
-pub(crate) type Complete<'c> = dyn FnMut(usize, &[i64], &mut Column) -> Result<bool, Error> + 'c;
+pub(crate) type Complete<'c> = dyn FnMut(usize, &[Timestamp], &mut Column) -> Result<bool, Error> + 'c;
 
 /// What was read of one source.
 #[derive(Debug, Default)]
@@ -16,7 +16,7 @@ pub(crate) struct Gathered {
     pub(super) runs: Vec<Run>,
     pub(super) cells: Cells,
     /// Deleted ranges of time, first and last millisecond, by index of a wanted metric.
-    pub(super) deleted: Vec<(usize, i64, i64)>,
+    pub(super) deleted: Vec<(usize, Timestamp, Timestamp)>,
 }
 
 /// One aligned series: a value and a presence bit per time of the line.
@@ -32,13 +32,13 @@ pub(crate) struct Aligned {
     /// Those on the line, by index of their metric among the wanted, ascending.
     pub(crate) common: Vec<(usize, Slots)>,
     /// Those with a sample at a time that is not on the line: their times, ascending, and values.
-    pub(crate) own_times: Vec<(usize, Vec<i64>, Vec<f64>)>,
+    pub(crate) own_times: Vec<(usize, Vec<Timestamp>, Vec<f64>)>,
 }
 
 impl Gathered {
     /// The times of all rows, ascending.
-    pub(crate) fn common_times(&self) -> Vec<i64> {
-        let mut line: Vec<i64> = Vec::new();
+    pub(crate) fn common_times(&self) -> Vec<Timestamp> {
+        let mut line: Vec<Timestamp> = Vec::new();
         for run in &self.runs {
             // Segments of one bucket have the same times: added once, the sort has little to do.
             if !line.ends_with(&run.timestamps) {
@@ -52,7 +52,7 @@ impl Gathered {
     }
 
     /// Aligns everything to `line`, which must hold the times of all rows. Of two samples at one time the first read stays.
-    pub(crate) fn align(self, line: &[i64]) -> Aligned {
+    pub(crate) fn align(self, line: &[Timestamp]) -> Aligned {
         let mut columns: Vec<Option<Slots>> = Vec::new();
         for run in self.runs {
             let places = Places::of(&run, line);
@@ -95,6 +95,7 @@ impl Gathered {
                 (*times, *values) = kept.map(|(&ts, &value)| (ts, value)).unzip();
             }
         }
+        // A deletion may have left nothing of a series.
         own_times.retain(|(_, times, _)| !times.is_empty());
         let common = columns.into_iter().enumerate().filter_map(|(wanted, slots)| Some((wanted, slots?)));
         Aligned { common: common.filter(|(_, slots)| !is_empty(&slots.present)).collect(), own_times }
@@ -106,7 +107,7 @@ impl Gathered {
         let line = self.common_times();
         let aligned = self.align(&line);
         // In an order that is the same each time: sums of floats depend on it.
-        let mut apart: BTreeMap<Vec<i64>, Vec<Column>> = BTreeMap::new();
+        let mut apart: BTreeMap<Vec<Timestamp>, Vec<Column>> = BTreeMap::new();
         for (wanted, times, values) in aligned.own_times {
             let mut column = Column { values, ..Column::default() };
             if complete(wanted, &times, &mut column)? {
@@ -122,10 +123,10 @@ impl Gathered {
         }
         let mut batches = Vec::with_capacity(1 + apart.len());
         if !common.is_empty() {
-            batches.push(Batch { timestamps_ms: line, columns: common, ..Batch::default() });
+            batches.push(Batch { timestamps: line, columns: common, ..Batch::default() });
         }
-        batches.extend(apart.into_iter().map(|(timestamps_ms, columns)| Batch {
-            timestamps_ms,
+        batches.extend(apart.into_iter().map(|(timestamps, columns)| Batch {
+            timestamps,
             columns,
             ..Batch::default()
         }));
@@ -141,7 +142,7 @@ pub(crate) enum SeriesColumn {
     /// All samples are at times of the line.
     Common(Slots),
     /// At least one is not: times, ascending, and values.
-    OwnTimes(Vec<i64>, Vec<f64>),
+    OwnTimes(Vec<Timestamp>, Vec<f64>),
 }
 
 impl Aligned {
@@ -170,7 +171,12 @@ impl SeriesColumn {
 
     /// Adds samples at ascending times. One at the time of another is not added; `met` is called with its index and the
     /// value that is there.
-    pub(crate) fn add(self, line: &[i64], (times, values): (&[i64], &[f64]), met: &mut dyn FnMut(usize, f64)) -> Self {
+    pub(crate) fn add(
+        self,
+        line: &[Timestamp],
+        (times, values): (&[Timestamp], &[f64]),
+        met: &mut dyn FnMut(usize, f64),
+    ) -> Self {
         // A series that has times of its own keeps them: its times cannot all be on the line.
         let is_common = !matches!(self, Self::OwnTimes(..)) && times.iter().all(|ts| line.binary_search(ts).is_ok());
         if is_common {
@@ -200,7 +206,7 @@ impl SeriesColumn {
                 }
             }
         }
-        let cells: Vec<(i64, f64)> = all_times.into_iter().zip(all_values).collect();
+        let cells: Vec<(Timestamp, f64)> = all_times.into_iter().zip(all_values).collect();
         let (times, values) = merge(None, line, cells);
         Self::OwnTimes(times, values)
     }
@@ -213,8 +219,8 @@ enum Places {
 }
 
 impl Places {
-    fn of(run: &Run, line: &[i64]) -> Self {
-        let place = |ts: &i64| line.binary_search(ts).unwrap_or_else(|place| place);
+    fn of(run: &Run, line: &[Timestamp]) -> Self {
+        let place = |ts: &Timestamp| line.binary_search(ts).unwrap_or_else(|place| place);
         let first = run.timestamps.first().map_or(0, place);
         // Runs are mostly contiguous stretches of the line, so that columns are copied as slices.
         if line[first..].starts_with(&run.timestamps) {
@@ -258,7 +264,7 @@ impl Slots {
         }
     }
 
-    fn fill_cells(&mut self, cells: &[(i64, f64)], line: &[i64]) {
+    fn fill_cells(&mut self, cells: &[(Timestamp, f64)], line: &[Timestamp]) {
         for (ts, value) in cells {
             if let Ok(place) = line.binary_search(ts) {
                 self.set(place, *value);
@@ -273,13 +279,14 @@ impl Slots {
 }
 
 /// The samples of a series with its own times, ascending.
-fn merge(dense: Option<&Slots>, line: &[i64], mut cells: Vec<(i64, f64)>) -> (Vec<i64>, Vec<f64>) {
+fn merge(dense: Option<&Slots>, line: &[Timestamp], mut cells: Vec<(Timestamp, f64)>) -> (Vec<Timestamp>, Vec<f64>) {
     if let Some(slots) = dense {
         let present = |i: &usize| slots.present[i / 64] >> (i % 64) & 1 == 1;
         let mut all: Vec<_> = (0..line.len()).filter(present).map(|i| (line[i], slots.values[i])).collect();
         all.append(&mut cells);
         cells = all;
     }
+    // Stable, and the first of equal times is kept: what was read first stays.
     cells.sort_by_key(|&(ts, _)| ts);
     cells.dedup_by_key(|&mut (ts, _)| ts);
     cells.into_iter().unzip()
@@ -290,24 +297,23 @@ mod tests {
     use super::*;
 
     /// The samples of a column as times and values.
-    fn samples(column: &SeriesColumn, line: &[i64]) -> Vec<(i64, f64)> {
-        match column {
-            SeriesColumn::Empty => Vec::new(),
-            SeriesColumn::Common(slots) => {
-                let (times, values) = merge(Some(slots), line, Vec::new());
-                times.into_iter().zip(values).collect()
-            }
-            SeriesColumn::OwnTimes(times, values) => times.iter().copied().zip(values.iter().copied()).collect(),
-        }
+    fn samples(column: &SeriesColumn, line: &[Timestamp]) -> Vec<(i64, f64)> {
+        let (times, values) = match column {
+            SeriesColumn::Empty => (Vec::new(), Vec::new()),
+            SeriesColumn::Common(slots) => merge(Some(slots), line, Vec::new()),
+            SeriesColumn::OwnTimes(times, values) => (times.clone(), values.clone()),
+        };
+        times.into_iter().map(|ts| ts.0).zip(values).collect()
     }
 
     #[test]
     fn what_is_there_stays_and_the_rest_is_added() {
-        let line = [10, 20, 30];
+        let line = [10, 20, 30].map(Timestamp);
         let mut met = Vec::new();
         let mut add = |column: SeriesColumn, times: &[i64], values: &[f64]| {
             met.clear();
-            let column = column.add(&line, (times, values), &mut |i, there| met.push((i, there)));
+            let times: Vec<Timestamp> = times.iter().copied().map(Timestamp).collect();
+            let column = column.add(&line, (&times, values), &mut |i, there| met.push((i, there)));
             (column, met.clone())
         };
         let (column, none) = add(SeriesColumn::Empty, &[10, 30], &[1.0, 3.0]);

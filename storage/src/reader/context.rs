@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use model::Timestamp;
 use roaring::RoaringBitmap;
 
 use super::read_cache::ReadCache;
@@ -32,7 +33,7 @@ impl<'a> ReadContext<'a> {
     }
 
     /// The buckets of the first and last millisecond of a range.
-    pub(crate) fn buckets(self, range: &RangeInclusive<i64>) -> (Bucket, Bucket) {
+    pub(crate) fn buckets(self, range: &RangeInclusive<Timestamp>) -> (Bucket, Bucket) {
         let bucket_ms = self.store.bucket_ms;
         (Bucket::of(*range.start(), bucket_ms), Bucket::of(*range.end(), bucket_ms))
     }
@@ -41,17 +42,18 @@ impl<'a> ReadContext<'a> {
     pub(crate) fn sources_in(
         self,
         snapshot: &ReadSnapshot<'_>,
-        range: &RangeInclusive<i64>,
+        range: &RangeInclusive<Timestamp>,
     ) -> Result<Arc<RoaringBitmap>, Error> {
         let (from, to) = self.buckets(range);
         self.cache.sources_in(snapshot, (from, to), || {
             let mut sources = RoaringBitmap::new();
             for (partition, having) in &*self.cache.partitions(snapshot)? {
-                if partition.start.0 <= *range.end() && partition.end_ms(self.store.bucket_ms) > *range.start() {
+                if partition.start.0 <= *range.end() && partition.end(self.store.bucket_ms) > *range.start() {
                     sources |= having;
                 }
             }
             let mut end = bucket_key(to).to_vec();
+            // The bucket `to` included: the end is exclusive, and this is the next key after its own.
             end.push(0);
             let mut iter = snapshot.iter(Cf::Postings, &bucket_key(from), &end);
             iter.seek_to_first();
@@ -65,19 +67,24 @@ impl<'a> ReadContext<'a> {
     }
 
     /// For how long there is anything in a range, milliseconds, by whole buckets and partitions.
-    pub(crate) fn stored_ms(self, snapshot: &ReadSnapshot<'_>, range: &RangeInclusive<i64>) -> Result<i64, Error> {
+    pub(crate) fn stored_ms(
+        self,
+        snapshot: &ReadSnapshot<'_>,
+        range: &RangeInclusive<Timestamp>,
+    ) -> Result<i64, Error> {
         let bucket_ms = self.store.bucket_ms;
         let (from, to) = self.buckets(range);
         let mut stored_ms = 0i64;
         for (partition, _) in &*self.cache.partitions(snapshot)? {
-            if partition.start.0 <= *range.end() && partition.end_ms(bucket_ms) > *range.start() {
-                stored_ms = stored_ms.saturating_add(partition.end_ms(bucket_ms).saturating_sub(partition.start.0));
+            if partition.start.0 <= *range.end() && partition.end(bucket_ms) > *range.start() {
+                stored_ms = stored_ms.saturating_add(partition.end(bucket_ms).saturating_since(partition.start.0));
             }
         }
         let mut end = bucket_key(to).to_vec();
         end.push(0);
         let mut iter = snapshot.iter(Cf::Postings, &bucket_key(from), &end);
         iter.seek_to_first();
+        // A bucket that is partly flushed counts twice: the sum is a bound, and need not be exact.
         while iter.valid() {
             stored_ms = stored_ms.saturating_add(i64::from(bucket_ms));
             iter.next();

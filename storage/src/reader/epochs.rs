@@ -74,6 +74,7 @@ impl WriteTracker {
     }
 
     fn open<'a>(&'a self, slots: &'a [Slot]) -> WriteInFlight<'a> {
+        // In flight before it has a stamp: whoever does not see the one sees the other.
         self.open.fetch_add(1, Ordering::SeqCst);
         slots.iter().for_each(|slot| {
             slot.open.fetch_add(1, Ordering::SeqCst);
@@ -85,6 +86,7 @@ impl WriteTracker {
     fn stamp(&self, slots: &[Slot]) {
         let stamp = self.clock.fetch_add(1, Ordering::SeqCst) + 1;
         slots.iter().for_each(|slot| {
+            // Two writes that share a slot may take their stamps in one order and come here in the other.
             slot.last.fetch_max(stamp, Ordering::SeqCst);
         });
     }
@@ -92,6 +94,7 @@ impl WriteTracker {
 
 impl Drop for WriteInFlight<'_> {
     fn drop(&mut self) {
+        // While it still is in flight, as `unchanged_since` looks at these in the other order.
         self.changes.stamp(self.slots);
         self.slots.iter().for_each(|slot| {
             slot.open.fetch_sub(1, Ordering::SeqCst);

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use model::SourceId;
+use model::{SourceId, Timestamp};
 use roaring::RoaringBitmap;
 
 use crate::error::Error;
@@ -126,12 +126,12 @@ fn levels(stored: &Stored, bucket_ms: u32) -> Vec<Vec<Part<'_>>> {
     let rows = stored.buckets.iter();
     let rows = rows.map(|(bucket, segments)| (end_of(*bucket), bucket.0, Part::Rows(*bucket, segments)));
     let pages = stored.timelines.iter();
-    let pages = pages.map(|(of, timeline)| (of.end_ms(bucket_ms), of.start.0, Part::Pages(*of, timeline)));
-    let mut all: Vec<(i64, i64, Part<'_>)> = rows.chain(pages).collect();
+    let pages = pages.map(|(of, timeline)| (of.end(bucket_ms), of.start.0, Part::Pages(*of, timeline)));
+    let mut all: Vec<(Timestamp, Timestamp, Part<'_>)> = rows.chain(pages).collect();
     // By where they end, since that is where the newest sample may lie.
     all.sort_by_key(|(end, ..)| std::cmp::Reverse(*end));
     let mut levels: Vec<Vec<Part<'_>>> = Vec::new();
-    let mut from = i64::MAX;
+    let mut from = Timestamp::MAX;
     for (end, start, part) in all {
         match levels.last_mut() {
             // It overlaps what is in the level, so neither is newer as a whole.

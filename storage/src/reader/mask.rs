@@ -1,6 +1,6 @@
 //! What readers do not see: ranges of time of series that were deleted.
 
-use model::SourceId;
+use model::{SourceId, Timestamp};
 use roaring::RoaringBitmap;
 
 use crate::index::select::Selected;
@@ -9,13 +9,13 @@ use crate::index::select::Selected;
 #[derive(Clone, Debug)]
 pub(crate) struct Mask {
     /// The first and last millisecond.
-    pub(crate) range: (i64, i64),
+    pub(crate) range: (Timestamp, Timestamp),
     pub(crate) series: Vec<Selected>,
 }
 
 impl Mask {
     /// Adds to `out` what is masked of these metrics (ascending) of a source: an index, first and last millisecond.
-    pub(crate) fn add_to(&self, source: SourceId, metrics: &[u32], out: &mut Vec<(usize, i64, i64)>) {
+    pub(crate) fn add_to(&self, source: SourceId, metrics: &[u32], out: &mut Vec<(usize, Timestamp, Timestamp)>) {
         let mut add = |i: usize| out.push((i, self.range.0, self.range.1));
         for one in self.series.iter().filter(|one| one.sources.contains(source.0)) {
             if one.metrics.len() < metrics.len() as u64 {

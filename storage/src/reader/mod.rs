@@ -22,7 +22,7 @@ pub(crate) mod written;
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
-use model::SourceId;
+use model::{SourceId, Timestamp};
 use roaring::RoaringBitmap;
 use rocksdb::DBRawIterator;
 
@@ -67,7 +67,7 @@ pub(crate) struct Reader<'v> {
     rows: DBRawIterator<'v>,
     tails: Tails<'v>,
     pages: PageReader<'v>,
-    range: RangeInclusive<i64>,
+    range: RangeInclusive<Timestamp>,
     masks: &'v [Mask],
     metrics: Vec<u32>,
     plans: HashMap<u32, Wanted>,
@@ -84,7 +84,7 @@ impl<'v> Reader<'v> {
     pub(crate) fn new(
         context: ReadContext<'v>,
         snapshot: &'v ReadSnapshot<'v>,
-        range: RangeInclusive<i64>,
+        range: RangeInclusive<Timestamp>,
         masks: &'v [Mask],
     ) -> Result<Self, Error> {
         let buckets = context.buckets(&range);
@@ -124,8 +124,8 @@ impl<'v> Reader<'v> {
     }
 
     /// The times of all rows of a source, ascending.
-    pub(crate) fn times(&mut self, stored: &Stored) -> Result<Vec<i64>, Error> {
-        let mut times: Vec<i64> = Vec::new();
+    pub(crate) fn times(&mut self, stored: &Stored) -> Result<Vec<Timestamp>, Error> {
+        let mut times: Vec<Timestamp> = Vec::new();
         for (_, timeline) in &stored.timelines {
             times.extend(timeline.timestamps.iter().filter(|ts| self.range.contains(ts)));
         }
@@ -253,10 +253,11 @@ impl<'v> Reader<'v> {
 pub(crate) fn newest(
     context: ReadContext<'_>,
     source: SourceId,
-    range: RangeInclusive<i64>,
+    range: RangeInclusive<Timestamp>,
     metrics: Option<&[u32]>,
-) -> Result<HashMap<u32, (i64, u64)>, Error> {
+) -> Result<HashMap<u32, (Timestamp, u64)>, Error> {
     let mut newest = HashMap::new();
+    // Asked for late rows, and once per source after a start: it must not push out what queries use.
     let snapshot = context.passing_snapshot();
     let mut reader = Reader::new(context, &snapshot, range, &[])?;
     let stored = reader.stored(source)?;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use model::{
     Batch, BatchSink, Column, Grow, Labels, Matcher, MetricId, PartReader, Parts, QuerierError, ReadHints,
-    SamplesNeeded, Selection, SeriesOrder, SourceId,
+    SamplesNeeded, Selection, SeriesOrder, SourceId, Timestamp,
 };
 use roaring::RoaringBitmap;
 
@@ -74,7 +74,7 @@ pub(crate) struct ScanOptions<'a> {
 pub(crate) struct ScanPlan<'a> {
     context: ReadContext<'a>,
     snapshot: ReadSnapshot<'a>,
-    range: RangeInclusive<i64>,
+    range: RangeInclusive<Timestamp>,
     matchers: Vec<Matcher>,
     options: ScanOptions<'a>,
     /// Each a part of the selection that is worth a thread's while.
@@ -94,7 +94,7 @@ fn selected(
     snapshot: &ReadSnapshot<'_>,
     selection: &Selection<'_>,
 ) -> Result<Vec<Selected>, Error> {
-    let sources = context.sources_in(snapshot, &(selection.start_ms..=selection.end_ms))?;
+    let sources = context.sources_in(snapshot, &(selection.start..=selection.end))?;
     // The posting lists need not be read at all.
     if sources.is_empty() {
         return Ok(Vec::new());
@@ -110,7 +110,7 @@ impl<'a> ScanPlan<'a> {
         hints: &ReadHints<'_>,
         options: ScanOptions<'a>,
     ) -> Result<Self, Stop> {
-        let range = selection.start_ms..=selection.end_ms;
+        let range = selection.start..=selection.end;
         let mut snapshot = context.snapshot();
         let selected = if range.is_empty() { Vec::new() } else { selected(context, &snapshot, selection)? };
         let groups = dedup::groups(context.store, context.index, &selected)?;
@@ -189,14 +189,14 @@ impl<'a> ScanPlan<'a> {
 
     /// Rows of one source, as many as there may be where anything is stored: a range may reach far beyond that.
     fn rows_at_most(&self) -> usize {
-        let assumed = assumed_rows(&self.range);
-        let of_bucket = assumed_rows(&(0..=i64::from(self.context.store.bucket_ms)));
+        let assumed = assumed_rows(length_ms(&self.range));
+        let of_bucket = assumed_rows(i64::from(self.context.store.bucket_ms));
         // Looking would cost more than it saves.
         if assumed <= limits::BUCKETS_TRUSTED * of_bucket {
             return assumed;
         }
         let stored_ms = self.context.stored_ms(&self.snapshot, &self.range);
-        stored_ms.map_or(assumed, |stored_ms| assumed.min(assumed_rows(&(0..=stored_ms))))
+        stored_ms.map_or(assumed, |stored_ms| assumed.min(assumed_rows(stored_ms)))
     }
 }
 
@@ -230,8 +230,7 @@ impl Parts for ScanPlan<'_> {
     }
 
     fn warnings(&self) -> Vec<String> {
-        let selection =
-            Selection { start_ms: *self.range.start(), end_ms: *self.range.end(), matchers: &self.matchers };
+        let selection = Selection { start: *self.range.start(), end: *self.range.end(), matchers: &self.matchers };
         warnings(&self.options.records.all(), &selection)
     }
 }
@@ -283,7 +282,7 @@ impl<'a> PlanReader<'a> {
             if self.plan.latest { reader.gather_latest(&stored, metrics)? } else { reader.gather(&stored, metrics)? };
         let mut known = self.known.borrow_mut();
         known.expect(task.metrics.len());
-        let mut complete = |i: usize, times: &[i64], column: &mut Column| {
+        let mut complete = |i: usize, times: &[Timestamp], column: &mut Column| {
             let metric = metrics[i];
             // Comes with all its pairs, in the last part.
             if self.grouped.contains(&(source, metric)) {
@@ -320,7 +319,7 @@ impl<'a> PlanReader<'a> {
             } else {
                 reader.gather(&stored, &metrics)?
             };
-            let mut complete = |i: usize, times: &[i64], column: &mut Column| {
+            let mut complete = |i: usize, times: &[Timestamp], column: &mut Column| {
                 column.metric_id = Some(MetricId(metrics[i]));
                 match &mut histograms {
                     Some(histograms) => histograms.fill((source, metrics[i]), times, column).map(|()| true),
@@ -345,7 +344,7 @@ impl<'a> PlanReader<'a> {
                 }
                 (found, _) => found.unwrap_or_default(),
             };
-            if !batch.timestamps_ms.is_empty() {
+            if !batch.timestamps.is_empty() {
                 out(batch)?;
             }
         }
@@ -359,7 +358,7 @@ impl<'a> PlanReader<'a> {
         for (labels, pairs) in groups {
             let readers = (&mut *reader, histograms.as_deref_mut());
             let batch = merged(readers, labels.clone(), pairs)?;
-            if !batch.timestamps_ms.is_empty() {
+            if !batch.timestamps.is_empty() {
                 out(batch)?;
             }
         }
@@ -377,7 +376,7 @@ fn merged<'v>(
     for &(source, metric) in pairs {
         let stored = reader.stored(source)?;
         let gathered = reader.gather(&stored, &[metric])?;
-        let mut complete = |_, times: &[i64], column: &mut Column| match &mut histograms {
+        let mut complete = |_, times: &[Timestamp], column: &mut Column| match &mut histograms {
             Some(histograms) => histograms.fill((source, metric), times, column).map(|()| true),
             None => Ok(true),
         };
@@ -401,8 +400,8 @@ struct ScanTask {
 }
 
 /// A selection as tasks, source by source, as many to a part as are worth a thread's while.
-fn parts(selected: &[Selected], range: &RangeInclusive<i64>, batch_values: usize) -> Vec<Vec<ScanTask>> {
-    let rows = assumed_rows(range);
+fn parts(selected: &[Selected], range: &RangeInclusive<Timestamp>, batch_values: usize) -> Vec<Vec<ScanTask>> {
+    let rows = assumed_rows(length_ms(range));
     let (least, some, most) = limits::BATCH_COLUMNS;
     // Each batch reads the times of its source: of a long range more values at once are worth it, up to a bound.
     let some = (limits::LONG_BATCH * batch_values / rows).clamp(least, some);
@@ -424,9 +423,13 @@ fn parts(selected: &[Selected], range: &RangeInclusive<i64>, batch_values: usize
     parts
 }
 
-/// About how many rows a source has in a range.
-fn assumed_rows(range: &RangeInclusive<i64>) -> usize {
-    let rows = range.end().saturating_sub(*range.start()) / limits::ASSUMED_INTERVAL_MS + 1;
+fn length_ms(range: &RangeInclusive<Timestamp>) -> i64 {
+    range.end().saturating_since(*range.start())
+}
+
+/// About how many rows a source has in a range of this length.
+fn assumed_rows(length_ms: i64) -> usize {
+    let rows = length_ms / limits::ASSUMED_INTERVAL_MS + 1;
     usize::try_from(rows).unwrap_or(usize::MAX)
 }
 

@@ -2,7 +2,7 @@
 
 use model::{
     AppendError, Appender, Committed, Exemplar, Labels, Layout, MetricId, Scraped, SeriesAppendError, SeriesAppender,
-    SeriesBatch, SourceId,
+    SeriesBatch, SourceId, Timestamp,
 };
 
 use super::{Db, StoreError};
@@ -35,8 +35,8 @@ impl Appender for Db {
         self.with(|opening| opening.commit_scrape(parts))
     }
 
-    fn takes_late_from_ms(&self) -> i64 {
-        self.enter().map_or(i64::MAX, |opening| opening.takes_late_from_ms())
+    fn takes_late_from(&self) -> Timestamp {
+        self.enter().map_or(Timestamp::MAX, |opening| opening.takes_late_from())
     }
 
     fn keeps_exemplars(&self) -> bool {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Exemplar, Labels, Matcher};
+use model::{Exemplar, Labels, Matcher, Timestamp};
 
 use super::Db;
 use super::worker::Worker;
@@ -59,7 +59,7 @@ impl Db {
     pub fn exemplars(
         &self,
         selectors: &[Vec<Matcher>],
-        range: (i64, i64),
+        range: (Timestamp, Timestamp),
     ) -> Result<Vec<(Labels, Vec<Exemplar>)>, Error> {
         // As a query, which does not wait for the directory to be opened again.
         let opening = self.enter_query()?;
@@ -68,14 +68,14 @@ impl Db {
         found
     }
 
-    /// Deletes the samples from `start_ms` to `end_ms`, both included, of the series that all matchers select. They are
+    /// Deletes the samples from `start` to `end`, both included, of the series that all matchers select. They are
     /// gone for every reader at once, and from the disk after [`Db::clean_deleted`] or the next merge. Samples that come
     /// in later are not touched: the end is cut to the newest sample there is.
     ///
     /// # Errors
     /// When the store cannot be read or written; then nothing is deleted.
-    pub fn delete(&self, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> Result<(), Error> {
-        self.with(|opening| opening.delete(matchers, start_ms, end_ms))
+    pub fn delete(&self, matchers: &[Matcher], start: Timestamp, end: Timestamp) -> Result<(), Error> {
+        self.with(|opening| opening.delete(matchers, start, end))
     }
 
     /// Takes deleted samples out of rows and pages, so that they are gone from the disk too.
@@ -91,14 +91,14 @@ impl Db {
     ///
     /// # Errors
     /// When the store cannot be written.
-    pub fn set_now(&self, now_ms: i64) -> Result<(), Error> {
-        self.with(|opening| opening.set_now(now_ms))
+    pub fn set_now(&self, now: Timestamp) -> Result<(), Error> {
+        self.with(|opening| opening.set_now(now))
     }
 
     /// The time that was last set by [`Db::set_now`]; `None` before the first time.
     #[must_use]
-    pub fn now_ms(&self) -> Option<i64> {
-        self.enter().ok()?.now_ms()
+    pub fn now(&self) -> Option<Timestamp> {
+        self.enter().ok()?.now()
     }
 
     /// The time that an earlier process stored last, within a minute; where none was, about that of the newest stored
@@ -106,8 +106,8 @@ impl Db {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn last_told_ms(&self) -> Result<Option<i64>, Error> {
-        self.with(|opening| opening.last_told_ms())
+    pub fn last_told(&self) -> Result<Option<Timestamp>, Error> {
+        self.with(|opening| opening.last_told())
     }
 
     /// Drops the buckets and partitions that lie wholly before the retention, and forgets what only they used. To be called
@@ -115,8 +115,8 @@ impl Db {
     ///
     /// # Errors
     /// When the store cannot be read or written.
-    pub fn enforce_retention(&self, now_ms: i64) -> Result<usize, Error> {
-        self.with(|opening| opening.enforce_retention(now_ms))
+    pub fn enforce_retention(&self, now: Timestamp) -> Result<usize, Error> {
+        self.with(|opening| opening.enforce_retention(now))
     }
 
     /// Drops the oldest partitions and buckets until the data directory has at most about `bytes_max`; the newest bucket
@@ -128,18 +128,18 @@ impl Db {
         self.with(|opening| opening.enforce_size(bytes_max))
     }
 
-    /// Writes the rows of all buckets that ended well before `now_ms` as pages, and merges small partitions.
+    /// Writes the rows of all buckets that ended well before `now` as pages, and merges small partitions.
     /// The database's own thread does this; tests and tools may.
     ///
     /// # Errors
     /// When the store cannot be read or written. What was done until then stays done.
-    pub fn compact(&self, now_ms: i64) -> Result<Compacted, Error> {
-        self.with(|opening| opening.compact(now_ms))
+    pub fn compact(&self, now: Timestamp) -> Result<Compacted, Error> {
+        self.with(|opening| opening.compact(now))
     }
 
-    pub(super) fn compact_paced(&self, now_ms: i64, pace: &mut Pace<'_>) -> Result<Compacted, Error> {
+    pub(super) fn compact_paced(&self, now: Timestamp, pace: &mut Pace<'_>) -> Result<Compacted, Error> {
         let pace = std::cell::RefCell::new(pace);
-        self.with(|opening| opening.compact_paced(now_ms, &mut **pace.borrow_mut()))
+        self.with(|opening| opening.compact_paced(now, &mut **pace.borrow_mut()))
     }
 
     /// Has a thread of the database's own call [`Db::compact`] by the system's clock, until [`Db::close`]. It works a quarter
@@ -154,7 +154,7 @@ impl Db {
         let worker = Worker::start(every, move |pace| {
             // The thread must not keep the database alive.
             let Some(db) = db.upgrade() else { return ControlFlow::Break(()) };
-            if let Err(error) = db.compact_paced(model::time::now_ms(), pace) {
+            if let Err(error) = db.compact_paced(Timestamp::now(), pace) {
                 db.metrics.seal_failures.inc();
                 tracing::error!(%error, "cannot write rows as pages; they stay as they are until the next round");
             }

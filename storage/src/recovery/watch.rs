@@ -67,6 +67,7 @@ impl Db {
     /// Leaves the directory that was opened for the one that is in its place.
     fn move_in(&self) -> Result<(), Error> {
         let directory = open::lock_directory(&self.options)?;
+        // That the directory which is left could not be opened says nothing of this one.
         self.reopening.lock().failed = None;
         self.reopen(self.number.load(Ordering::SeqCst))?;
         // Until here what was stored would go to the directory that is left.

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{Labels, SourceId};
+use model::{Labels, SourceId, Timestamp};
 use roaring::RoaringBitmap;
 use rocksdb::WriteBatch;
 
@@ -28,10 +28,11 @@ pub(crate) fn unpost(db: &Components, sources: &RoaringBitmap) -> Result<(), Err
     let store: &Store = &db.store;
     for source in sources {
         let source = SourceId(source);
+        // For one source at a time, as every commit waits for it.
         let _gate = db.index.gate.write();
         let posted = segments_of(store, source)?;
         let snapshot = db.read().snapshot();
-        let live = Reader::new(db.read(), &snapshot, i64::MIN..=i64::MAX, &[])?.segments(source)?;
+        let live = Reader::new(db.read(), &snapshot, Timestamp::MIN..=Timestamp::MAX, &[])?.segments(source)?;
         let dead = &posted - &live;
         if dead.is_empty() {
             continue;
@@ -81,6 +82,7 @@ pub(crate) fn sweep(db: &Components) -> Result<(), Error> {
     };
     let posted = |key: [u8; 5]| Ok(store.has(Cf::Postings, key)?);
     let (sources, segments, metrics) = (&db.index.sources, &db.index.segments, &db.index.metrics);
+    // In this order: a segment is in use as long as a source has it, and a metric as long as a segment does.
     sweep_one(db, sources, (Cf::Sources, Some(SOURCE_LABEL)), &wrote_any)?;
     sweep_one(db, segments, (Cf::Layouts, None), &|id| posted(segment_sources_key(id)))?;
     sweep_one(db, metrics, (Cf::Metrics, Some(METRIC_LABEL)), &|id| posted(metric_segments_key(id)))
@@ -94,6 +96,7 @@ fn sweep_one(
 ) -> Result<(), Error> {
     let store: &Store = &db.store;
     let mut candidates = Vec::new();
+    // Of what was made since the last sweep the first row may still be on its way.
     let young = ids.grown_up();
     store.each(cf, &[BY_ID], |key, _| {
         if let Some(id) = last_id(key)
@@ -135,8 +138,10 @@ fn sweep_one(
         for (key, ids) in by_key {
             take(store, &mut batch, &key, &ids)?;
         }
+        // Before the write, so that no reader caches a bitmap that still has these ids.
         let _changing = side.map(|side| db.index.side(side).change(gone.iter()));
         store.write(batch)?;
+        // Not before: if the write fails they are still there, and in order.
         ids.mark_gone(taken.into_iter());
     }
     Ok(())

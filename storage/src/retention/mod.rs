@@ -7,6 +7,7 @@ pub(crate) mod forget;
 
 use std::sync::atomic::Ordering;
 
+use model::Timestamp;
 use roaring::RoaringBitmap;
 use rocksdb::WriteBatch;
 
@@ -29,36 +30,40 @@ enum Oldest {
 }
 
 /// See [`crate::Db::set_now`].
-pub(crate) fn set_now(db: &Components, now_ms: i64) -> Result<(), Error> {
-    db.bounds.now_ms.store(now_ms, Ordering::Release);
-    if db.bounds.stored_now_ms.load(Ordering::Relaxed).abs_diff(now_ms) >= limits::NOW_EVERY_MS {
-        db.store.put(Cf::Meta, META_NOW_MS, now_ms.to_be_bytes())?;
-        db.bounds.stored_now_ms.store(now_ms, Ordering::Relaxed);
+pub(crate) fn set_now(db: &Components, now: Timestamp) -> Result<(), Error> {
+    db.bounds.now.store(now, Ordering::Release);
+    // A start needs it only roughly: most calls write nothing.
+    if db.bounds.stored_now.load(Ordering::Relaxed).0.abs_diff(now.0) >= limits::NOW_EVERY_MS {
+        db.store.put(Cf::Meta, META_NOW_MS, now.0.to_be_bytes())?;
+        db.bounds.stored_now.store(now, Ordering::Relaxed);
     }
-    let horizon = db.bounds.horizon_ms.load(Ordering::Acquire);
-    if horizon <= now_ms {
+    let horizon = db.bounds.horizon.load(Ordering::Acquire);
+    if horizon <= now {
         return Ok(());
     }
     // Left by a version that dropped data by a wrong clock. Everything before it is gone already, and nothing would be
-    // stored until then.
-    let lowered = now_ms.saturating_sub(db.bounds.retention_ms.load(Ordering::Acquire).max(1));
+    // stored until then. At least a millisecond back, as a retention of 0 keeps samples for ever.
+    let lowered = now.saturating_sub(db.bounds.retention_ms.load(Ordering::Acquire).max(1));
     tracing::warn!(
-        horizon,
-        lowered,
+        horizon = horizon.0,
+        lowered = lowered.0,
         "the retention horizon lies in the future, so the clock was wrong; setting it back"
     );
-    db.store.put(Cf::Meta, META_HORIZON_MS, lowered.to_be_bytes())?;
-    db.bounds.horizon_ms.store(lowered, Ordering::Release);
+    db.store.put(Cf::Meta, META_HORIZON_MS, lowered.0.to_be_bytes())?;
+    db.bounds.horizon.store(lowered, Ordering::Release);
     Ok(())
 }
 
-/// See [`crate::Db::last_told_ms`].
-pub(crate) fn last_told_ms(db: &Components) -> Result<Option<i64>, Error> {
-    let kept = db.store.get(Cf::Meta, META_NOW_MS)?.and_then(|bytes| Some(i64::from_be_bytes(bytes.try_into().ok()?)));
+/// See [`crate::Db::last_told`].
+pub(crate) fn last_told(db: &Components) -> Result<Option<Timestamp>, Error> {
+    let kept = db
+        .store
+        .get(Cf::Meta, META_NOW_MS)?
+        .and_then(|bytes| Some(Timestamp(i64::from_be_bytes(bytes.try_into().ok()?))));
     match kept {
         Some(kept) => Ok(Some(kept)),
         // Of an earlier version, which kept none.
-        None => Ok(Some(stored::newest_stored(db)?).filter(|newest| *newest != i64::MIN)),
+        None => Ok(Some(stored::newest_stored(db)?).filter(|newest| *newest != Timestamp::MIN)),
     }
 }
 
@@ -67,23 +72,22 @@ pub(crate) fn last_told_ms(db: &Components) -> Result<Option<i64>, Error> {
 ///
 /// # Errors
 /// When the store cannot be read or written.
-pub(crate) fn enforce_retention(db: &Components, now_ms: i64) -> Result<usize, Error> {
+pub(crate) fn enforce_retention(db: &Components, now: Timestamp) -> Result<usize, Error> {
     let _one = db.maintenance.lock();
     db.metrics.head_series.sub(db.states.forget_idle());
     merge_postings(db)?;
     let mut dropped = 0;
     let retention_ms = db.bounds.retention_ms.load(Ordering::Acquire);
     if retention_ms > 0 {
-        let horizon = now_ms.saturating_sub(retention_ms);
-        if db.bounds.horizon_ms.fetch_max(horizon, Ordering::AcqRel) < horizon {
-            db.store.put(Cf::Meta, META_HORIZON_MS, horizon.to_be_bytes())?;
+        let horizon = now.saturating_sub(retention_ms);
+        if db.bounds.horizon.fetch_max(horizon, Ordering::AcqRel) < horizon {
+            db.store.put(Cf::Meta, META_HORIZON_MS, horizon.0.to_be_bytes())?;
         }
         let buckets = stored::buckets(db)?;
-        let old: Vec<Bucket> =
-            buckets.into_iter().filter(|bucket| bucket.end_ms(db.store.bucket_ms) <= horizon).collect();
+        let old: Vec<Bucket> = buckets.into_iter().filter(|bucket| bucket.end(db.store.bucket_ms) <= horizon).collect();
         let partitions = stored::partitions(db)?;
         let ended: Vec<Partition> =
-            partitions.into_iter().filter(|partition| partition.end_ms(db.store.bucket_ms) <= horizon).collect();
+            partitions.into_iter().filter(|partition| partition.end(db.store.bucket_ms) <= horizon).collect();
         dropped = old.len() + ended.len();
         drop_all(db, &old, &ended, "time")?;
     }
@@ -108,8 +112,9 @@ pub(crate) fn enforce_size(db: &Components, bytes_max: u64) -> Result<usize, Err
     let _one = db.maintenance.lock();
     let mut bytes = disk_bytes(db);
     let mut buckets = stored::buckets(db)?;
+    // The newest bucket is being written to.
     buckets.pop();
-    let mut oldest: Vec<(i64, Oldest)> = buckets.into_iter().map(|b| (b.0, Oldest::Bucket(b))).collect();
+    let mut oldest: Vec<(Timestamp, Oldest)> = buckets.into_iter().map(|b| (b.0, Oldest::Bucket(b))).collect();
     oldest.extend(stored::partitions(db)?.into_iter().map(|p| (p.start.0, Oldest::Partition(p))));
     oldest.sort_unstable_by_key(|(start, _)| *start);
     let (mut buckets, mut partitions) = (Vec::new(), Vec::new());
@@ -155,11 +160,11 @@ fn drop_all(db: &Components, buckets: &[Bucket], partitions: &[Partition], reaso
     }
     for &partition in partitions {
         sources |= bitmap::get(&db.store, &partition_key(partition))?;
-        let horizon = db.bounds.horizon_ms.fetch_max(partition.end_ms(db.store.bucket_ms), Ordering::AcqRel);
-        let horizon = horizon.max(partition.end_ms(db.store.bucket_ms));
+        let horizon = db.bounds.horizon.fetch_max(partition.end(db.store.bucket_ms), Ordering::AcqRel);
+        let horizon = horizon.max(partition.end(db.store.bucket_ms));
         let mut batch = WriteBatch::default();
-        batch.put_cf(db.store.cf(Cf::Meta), META_HORIZON_MS, horizon.to_be_bytes());
-        db.store.copy(&mut batch, (Cf::Meta, META_HORIZON_MS), Some(&horizon.to_be_bytes()));
+        batch.put_cf(db.store.cf(Cf::Meta), META_HORIZON_MS, horizon.0.to_be_bytes());
+        db.store.copy(&mut batch, (Cf::Meta, META_HORIZON_MS), Some(&horizon.0.to_be_bytes()));
         drop_partition(db, partition, batch)?;
         db.metrics.buckets_dropped.with_label_values(&[reason]).inc();
     }
@@ -182,7 +187,7 @@ fn drop_histograms(db: &Components) -> Result<(), Error> {
     if !db.histograms.get() {
         return Ok(());
     }
-    let open = Bucket::of(db.bounds.horizon_ms.load(Ordering::Acquire), db.store.bucket_ms);
+    let open = Bucket::of(db.bounds.horizon.load(Ordering::Acquire), db.store.bucket_ms);
     let rows = stored::buckets(db)?.first().copied();
     let pages = stored::partitions(db)?.first().map(|partition| partition.start);
     let to = rows.into_iter().chain(pages).fold(open, Bucket::min);
@@ -197,8 +202,9 @@ fn drop_histograms(db: &Components) -> Result<(), Error> {
 /// Returns the sources that wrote in the bucket.
 fn drop_bucket(db: &Components, bucket: Bucket) -> Result<RoaringBitmap, Error> {
     let store = &db.store;
-    let end_ms = bucket.end_ms(store.bucket_ms);
-    db.bounds.horizon_ms.fetch_max(end_ms, Ordering::AcqRel);
+    let end = bucket.end(store.bucket_ms);
+    // Before the gate is taken: whoever gets it after this refuses rows of the bucket as too old.
+    db.bounds.horizon.fetch_max(end, Ordering::AcqRel);
     let from = RowKey::frame(bucket, model::SourceId(0), 0).bytes();
     let last = RowKey { bucket, source: model::SourceId(u32::MAX), segment: u32::MAX, slot: u32::MAX }.bytes();
     let sources;
@@ -212,9 +218,9 @@ fn drop_bucket(db: &Components, bucket: Bucket) -> Result<RoaringBitmap, Error> 
             batch.delete_cf(store.cf(Cf::Postings), seen_key(model::SourceId(source), bucket));
         }
         batch.delete_cf(store.cf(Cf::Postings), bucket_key(bucket));
-        let horizon = db.bounds.horizon_ms.load(Ordering::Acquire);
-        batch.put_cf(store.cf(Cf::Meta), META_HORIZON_MS, horizon.to_be_bytes());
-        store.copy(&mut batch, (Cf::Meta, META_HORIZON_MS), Some(&horizon.to_be_bytes()));
+        let horizon = db.bounds.horizon.load(Ordering::Acquire);
+        batch.put_cf(store.cf(Cf::Meta), META_HORIZON_MS, horizon.0.to_be_bytes());
+        store.copy(&mut batch, (Cf::Meta, META_HORIZON_MS), Some(&horizon.0.to_be_bytes()));
         let _in_flight = db.cache.trackers.rows.begin_all();
         store.write(batch)?;
     }

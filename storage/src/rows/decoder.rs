@@ -1,5 +1,7 @@
 //! The row decoder: the wanted columns out of the rows of one segment and bucket.
 
+use model::Timestamp;
+
 use super::codec::{FRAME, LANES_MAX, ORDINARY, RowView};
 use super::frame::Frame;
 use super::lane::{LANE, LaneBase};
@@ -107,17 +109,19 @@ impl<'w> RowDecoder<'w> {
     pub(crate) fn add_row(
         &mut self,
         frame: &ReferenceFrame,
-        ts: i64,
+        ts: Timestamp,
         row: &RowView<'_>,
         cells: &mut Cells,
     ) -> Result<(), Corrupt> {
         let ordinary = row.flags & ORDINARY != 0;
         let at = self.run.timestamps.len();
         let mut out = [0.0; LANE];
+        // In step with the wanted, of which they were made in the same order.
         let mut columns = self.run.columns.iter_mut();
         for (lane, wanted) in self.wanted {
             let present = row.present(*lane);
             if let Err(reason) = frame.of(*lane).and_then(|base| row.decode(*lane, base, mask(wanted), &mut out)) {
+                // The lanes before this one have their values of the row already.
                 self.run.truncate(at);
                 return Err(reason);
             }
@@ -126,6 +130,7 @@ impl<'w> RowDecoder<'w> {
                 if ordinary {
                     column.push(at, out[*bit], here);
                 } else if here == 1 {
+                    // Not a slot of the line: the other columns of the segment have no sample at this time.
                     cells.entry(*wanted).or_default().push((ts, out[*bit]));
                 }
             }

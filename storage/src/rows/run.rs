@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use model::Timestamp;
+
 /// Samples with times of their own, by index of their metric among the wanted.
-pub(crate) type Cells = HashMap<usize, Vec<(i64, f64)>>;
+pub(crate) type Cells = HashMap<usize, Vec<(Timestamp, f64)>>;
 
 /// The wanted columns of one segment in one bucket, or of one page group's partition.
 #[derive(Debug, Default)]
 pub(crate) struct Run {
-    pub(crate) timestamps: Vec<i64>,
+    pub(crate) timestamps: Vec<Timestamp>,
     pub(crate) columns: Vec<RunColumn>,
 }
 
@@ -28,6 +30,7 @@ impl Run {
         for column in &mut self.columns {
             column.values.truncate(rows);
             column.present.truncate(rows.div_ceil(64));
+            // A bit that stays behind a row that is gone would make the next row's absent value a sample.
             if let Some(last) = column.present.last_mut().filter(|_| !rows.is_multiple_of(64)) {
                 *last &= (1 << (rows % 64)) - 1;
             }
@@ -61,7 +64,9 @@ pub(crate) fn mark(present: &mut [u64], range: Range<usize>, set: bool) {
     let mut at = range.start;
     while at < range.end {
         let (word, bit) = (at / 64, at % 64);
+        // Word by word: most columns of a page are present from end to end.
         let count = (64 - bit).min(range.end - at);
+        // A shift by the width of the word would overflow.
         let mask = if count == 64 { u64::MAX } else { ((1 << count) - 1) << bit };
         if set {
             present[word] |= mask;
@@ -77,11 +82,13 @@ pub(crate) fn bits_of(present: &[u64], range: Range<usize>) -> Vec<u64> {
     let (word, shift) = (range.start / 64, range.start % 64);
     let mut bits: Vec<u64> = (0..range.len().div_ceil(64))
         .map(|i| {
+            // Where the range does not begin at a word, each word is made of parts of two.
             let low = present[word + i] >> shift;
             let high = present.get(word + i + 1).filter(|_| shift > 0);
             low | high.map_or(0, |high| high << (64 - shift))
         })
         .collect();
+    // Bits behind the range are of later rows.
     if let Some(last) = bits.last_mut().filter(|_| !range.len().is_multiple_of(64)) {
         *last &= (1 << (range.len() % 64)) - 1;
     }

@@ -4,7 +4,7 @@
 
 use std::ops::RangeInclusive;
 
-use model::SourceId;
+use model::{SourceId, Timestamp};
 use roaring::RoaringBitmap;
 use rocksdb::DBRawIterator;
 
@@ -18,10 +18,10 @@ use crate::kv::snapshot::Snapshot;
 use crate::kv::store::Store;
 
 /// Called with the base values, the time and the row.
-pub(crate) type EachRow<'f> = dyn FnMut(&ReferenceFrame, i64, &RowView<'_>) -> Result<(), Corrupt> + 'f;
+pub(crate) type EachRow<'f> = dyn FnMut(&ReferenceFrame, Timestamp, &RowView<'_>) -> Result<(), Corrupt> + 'f;
 
 /// The same; says whether to go on.
-pub(crate) type EachRowBack<'f> = dyn FnMut(&ReferenceFrame, i64, &RowView<'_>) -> Result<bool, Corrupt> + 'f;
+pub(crate) type EachRowBack<'f> = dyn FnMut(&ReferenceFrame, Timestamp, &RowView<'_>) -> Result<bool, Corrupt> + 'f;
 
 /// The buckets from `from` to `to` in which a source wrote, each with the segments it wrote, ascending.
 pub(crate) fn seen(
@@ -121,11 +121,11 @@ pub(crate) fn each_row(
     iter: &mut DBRawIterator<'_>,
     (place, slots): (RowKey, &RangeInclusive<u32>),
     frame: &ReferenceFrame,
-    each: &mut dyn FnMut(i64, &RowView<'_>) -> Result<bool, Corrupt>,
+    each: &mut dyn FnMut(Timestamp, &RowView<'_>) -> Result<bool, Corrupt>,
 ) -> Result<(), Error> {
     while let Some((bytes, value)) = iter.item() {
         let Some(key) = in_slots(bytes, place, slots) else { break };
-        match row_at(key, value, frame).and_then(|row| each(key.ts_ms(), &row)) {
+        match row_at(key, value, frame).and_then(|row| each(key.ts(), &row)) {
             Ok(true) => {}
             Ok(false) => break,
             Err(reason) => store.corrupt(Cf::Rows, bytes, reason),
@@ -140,7 +140,7 @@ pub(crate) fn scan_segment(
     store: &Store,
     iter: &mut DBRawIterator<'_>,
     (place, wanted): (RowKey, &Wanted),
-    range: &RangeInclusive<i64>,
+    range: &RangeInclusive<Timestamp>,
     each: &mut EachRow<'_>,
 ) -> Result<(), Error> {
     let Some(frame) = frame_at(store, iter, place, wanted)? else { return Ok(()) };
@@ -162,7 +162,7 @@ pub(crate) fn scan_segment_back(
     store: &Store,
     iter: &mut DBRawIterator<'_>,
     (place, wanted): (RowKey, &Wanted),
-    range: &RangeInclusive<i64>,
+    range: &RangeInclusive<Timestamp>,
     each: &mut EachRowBack<'_>,
 ) -> Result<(), Error> {
     let frame_key = place.bytes();
@@ -170,9 +170,9 @@ pub(crate) fn scan_segment_back(
     // The newest first; the frame, which has the lowest slot, ends the loop.
     iter.seek_for_prev(place.at(*range.end()).bytes());
     while let Some((bytes, value)) = iter.item() {
-        let same = |key: &RowKey| key.slot != 0 && bytes[..16] == frame_key[..16] && key.ts_ms() >= *range.start();
+        let same = |key: &RowKey| key.slot != 0 && bytes[..16] == frame_key[..16] && key.ts() >= *range.start();
         let Some(key) = RowKey::parse(bytes).filter(same) else { break };
-        match row_at(key, value, &frame).and_then(|row| each(&frame, key.ts_ms(), &row)) {
+        match row_at(key, value, &frame).and_then(|row| each(&frame, key.ts(), &row)) {
             Ok(true) => {}
             Ok(false) => break,
             Err(reason) => store.corrupt(Cf::Rows, bytes, reason),
@@ -187,19 +187,19 @@ pub(crate) fn times_of(
     store: &Store,
     iter: &mut DBRawIterator<'_>,
     place: RowKey,
-    range: &RangeInclusive<i64>,
-    times: &mut Vec<i64>,
+    range: &RangeInclusive<Timestamp>,
+    times: &mut Vec<Timestamp>,
 ) -> Result<(), Error> {
     iter.seek(place.at(*range.start()).bytes());
     while let Some((bytes, value)) = iter.item() {
         let Some(key) =
-            RowKey::parse(bytes).filter(|key| bytes[..16] == place.bytes()[..16] && key.ts_ms() <= *range.end())
+            RowKey::parse(bytes).filter(|key| bytes[..16] == place.bytes()[..16] && key.ts() <= *range.end())
         else {
             break;
         };
         // Only the first byte is looked at: no row is decoded for its time.
-        if key.slot != 0 && range.contains(&key.ts_ms()) && value.first().is_some_and(|flags| flags & ORDINARY != 0) {
-            times.push(key.ts_ms());
+        if key.slot != 0 && range.contains(&key.ts()) && value.first().is_some_and(|flags| flags & ORDINARY != 0) {
+            times.push(key.ts());
         }
         iter.next();
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use model::sample::is_histogram_mark;
-use model::{Committed, ExtraSample, Histogram, Layout, Row, Scraped};
+use model::{Committed, ExtraSample, Histogram, Layout, Row, Scraped, Timestamp};
 use rocksdb::WriteBatch;
 
 use super::flushed::FlushMarks;
@@ -42,7 +42,7 @@ pub(crate) struct Pending<'a> {
     pub(super) state: &'a SourceState,
     pub(super) window: Window,
     frames: BTreeMap<(Bucket, u32), Arc<Frame>>,
-    pub(super) own: HashMap<u32, (i64, u64)>,
+    pub(super) own: HashMap<u32, (Timestamp, u64)>,
     stored_ordinary: bool,
     /// Does it write anything but newer rows of segments that its buckets have?
     disturbs: bool,
@@ -57,8 +57,8 @@ pub(crate) struct Pending<'a> {
 #[derive(Debug)]
 pub(crate) struct Done {
     frames: BTreeMap<(Bucket, u32), Arc<Frame>>,
-    own: HashMap<u32, (i64, u64)>,
-    newest: Option<i64>,
+    own: HashMap<u32, (Timestamp, u64)>,
+    newest: Option<Timestamp>,
     series: i64,
     late: u64,
     touched: BTreeSet<Bucket>,
@@ -71,7 +71,7 @@ pub(crate) struct Done {
 pub(super) struct Target<'a> {
     pub(super) present: [u64; codec::LANES_MAX],
     pub(super) flags: u8,
-    /// Of these columns a extra sample: the column in its segment first.
+    /// Of these columns an extra sample: the column in its segment first.
     pub(super) extra: Vec<(usize, &'a ExtraSample)>,
 }
 
@@ -87,7 +87,7 @@ impl Target<'_> {
     }
 }
 
-pub(super) type Targets<'a> = BTreeMap<(usize, i64), Target<'a>>;
+pub(super) type Targets<'a> = BTreeMap<(usize, Timestamp), Target<'a>>;
 
 pub(super) const SEGMENT: usize = Layout::SEGMENT_COLUMNS;
 const SEGMENT_LANES: usize = codec::LANES_MAX;
@@ -121,7 +121,7 @@ pub(crate) fn check(part: &Scraped<'_>) -> Result<(), Error> {
     for one in part.starts.iter().chain(part.repeats) {
         let valid = one.histogram.as_ref().is_none_or(|histogram| histogram.validate().is_ok());
         if one.column as usize >= columns || one.histogram.is_some() != is_histogram_mark(one.value) || !valid {
-            return refused("a extra sample has no column, or is no valid histogram although it says so");
+            return refused("an extra sample has no column, or is no valid histogram although it says so");
         }
     }
     Ok(())
@@ -185,7 +185,7 @@ impl<'a> Pending<'a> {
         // A new frame means a segment or bucket that cached lists of buckets do not have yet.
         pending.disturbs |= !pending.frames.is_empty();
         pending.mark_frames(batch)?;
-        let newest = if pending.stored_ordinary { state.newest.max(Some(row.ts_ms)) } else { state.newest };
+        let newest = if pending.stored_ordinary { state.newest.max(Some(row.ts)) } else { state.newest };
         let series = i64::from(count(row.present));
         let Self { frames, own, touched, late, committed, disturbs, .. } = pending;
         let reopened = pending.reopened.len() as u64;
@@ -193,8 +193,8 @@ impl<'a> Pending<'a> {
     }
 
     /// The newest time of anything stored of the source.
-    pub(super) fn stored_until(&self) -> Option<i64> {
-        self.state.stored_until(self.row.ts_ms)
+    pub(super) fn stored_until(&self) -> Option<Timestamp> {
+        self.state.stored_until(self.row.ts)
     }
 
     pub(super) fn metric(&self, column: usize) -> u32 {
@@ -222,19 +222,19 @@ impl<'a> Pending<'a> {
             return Ok(());
         }
         // What the retention already dropped must not come back: its bucket may be gone with its marks.
-        if row.ts_ms < self.window.horizon_ms {
+        if row.ts < self.window.horizon {
             self.committed.too_old += n;
             return Ok(());
         }
-        let late = self.state.newest.is_some_and(|newest| row.ts_ms < newest);
+        let late = self.state.newest.is_some_and(|newest| row.ts < newest);
         if late && self.window.by_series {
-            if row.ts_ms < self.floor() {
+            if row.ts < self.floor() {
                 self.committed.too_old += n;
                 return Ok(());
             }
-        } else if late && !self.window.takes_late(row.ts_ms) {
+        } else if late && !self.window.takes_late(row.ts) {
             // As upstream: without a window late is out of order, with one it is too old for it.
-            let bounded = self.window.out_of_order_from_ms < i64::MAX;
+            let bounded = self.window.out_of_order_from < Timestamp::MAX;
             *(if bounded { &mut self.committed.too_old } else { &mut self.committed.out_of_order }) += n;
             return Ok(());
         }
@@ -244,12 +244,12 @@ impl<'a> Pending<'a> {
             self.refuse_known(&mut present, &state.own);
         }
         // Only here anything is read: a row that is newer than all of its source cannot meet a sample.
-        if self.stored_until().is_some_and(|until| row.ts_ms <= until) {
+        if self.stored_until().is_some_and(|until| row.ts <= until) {
             let mut metrics: Vec<u32> = columns_of(&present).map(|column| self.metric(column)).collect();
             metrics.sort_unstable();
             // What comes later counts only where it makes this late.
-            let until = if late && !self.window.takes_late(row.ts_ms) { i64::MAX } else { row.ts_ms };
-            let stored = reader::newest(self.context.read, row.source, row.ts_ms..=until, Some(&metrics))?;
+            let until = if late && !self.window.takes_late(row.ts) { Timestamp::MAX } else { row.ts };
+            let stored = reader::newest(self.context.read, row.source, row.ts..=until, Some(&metrics))?;
             self.refuse_known(&mut present, &stored);
         }
         if !state.own.is_empty() || !self.own.is_empty() {
@@ -257,8 +257,8 @@ impl<'a> Pending<'a> {
                 let metric = self.metric(column);
                 let known = self.own.get(&metric).or_else(|| state.own.get(&metric));
                 // The newest sample of such a series is now this one, whatever time it came with.
-                if known.is_some_and(|(newest, _)| *newest < row.ts_ms) {
-                    self.own.insert(metric, (row.ts_ms, self.bits_of(column)));
+                if known.is_some_and(|(newest, _)| *newest < row.ts) {
+                    self.own.insert(metric, (row.ts, self.bits_of(column)));
                 }
             }
         }
@@ -270,7 +270,7 @@ impl<'a> Pending<'a> {
             if words.iter().any(|&word| word != 0) {
                 let mut target = Target { flags: ORDINARY, ..Target::default() };
                 target.present[..words.len()].copy_from_slice(words);
-                targets.insert((segment, row.ts_ms), target);
+                targets.insert((segment, row.ts), target);
                 self.stored_ordinary = true;
             }
         }
@@ -278,12 +278,12 @@ impl<'a> Pending<'a> {
     }
 
     /// Takes away the columns whose series has a sample at this time or later.
-    fn refuse_known(&mut self, present: &mut [u64], known: &HashMap<u32, (i64, u64)>) {
+    fn refuse_known(&mut self, present: &mut [u64], known: &HashMap<u32, (Timestamp, u64)>) {
         for (i, word) in present.iter_mut().enumerate() {
             for bit in bits(*word) {
                 let column = i * LANE + bit;
                 let Some(&(ts, stored)) = known.get(&self.metric(column)) else { continue };
-                if self.refuse(self.row.ts_ms, self.bits_of(column), (ts, stored)) {
+                if self.refuse(self.row.ts, self.bits_of(column), (ts, stored)) {
                     *word &= !(1 << bit);
                 }
             }
@@ -291,7 +291,7 @@ impl<'a> Pending<'a> {
     }
 
     /// Is a sample at `ts` refused, or already there, when its series' newest is `known`? Counts it when so.
-    pub(super) fn refuse(&mut self, ts: i64, value: u64, known: (i64, u64)) -> bool {
+    pub(super) fn refuse(&mut self, ts: Timestamp, value: u64, known: (Timestamp, u64)) -> bool {
         if known.0 < ts || (known.0 > ts && self.window.takes_late(ts)) {
             return false;
         }
@@ -308,7 +308,7 @@ impl<'a> Pending<'a> {
     /// Adds one row to the batch, together with what its key already holds.
     fn put(
         &mut self,
-        (segment, ts): (usize, i64),
+        (segment, ts): (usize, Timestamp),
         target: &Target<'_>,
         may_exist: bool,
         batch: &mut WriteBatch,
@@ -354,7 +354,8 @@ impl<'a> Pending<'a> {
     }
 
     /// Adds the histograms of a segment's columns that are new at a time to the batch.
-    fn put_histograms(&self, (start, ts): (usize, i64), (target, new): (&Target<'_>, &[u64]), batch: &mut WriteBatch) {
+    fn put_histograms(&self, at: (usize, Timestamp), (target, new): (&Target<'_>, &[u64]), batch: &mut WriteBatch) {
+        let (start, ts) = at;
         let mut put = |column: usize, histogram: &Histogram| {
             self.context.histograms.set();
             histograms::put(self.store, batch, (self.row.source, self.metric(start + column)), ts, histogram);
@@ -421,7 +422,7 @@ impl<'a> Pending<'a> {
         if self.reopened.contains(&bucket) {
             return Ok(true);
         }
-        if !self.context.flushed.covers(bucket.end_ms(store.bucket_ms))
+        if !self.context.flushed.covers(bucket.end(store.bucket_ms))
             || store.has(Cf::Postings, seen_key(source, bucket))?
         {
             return Ok(false);

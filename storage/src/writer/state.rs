@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use model::SourceId;
+use model::{SourceId, Timestamp};
 use parking_lot::Mutex;
 
 use crate::error::Error;
@@ -25,13 +25,13 @@ use crate::rows::scan;
 pub(crate) struct SourceState {
     loaded: bool,
     /// The newest row of the source, not counting samples with own times.
-    pub(crate) newest: Option<i64>,
+    pub(crate) newest: Option<Timestamp>,
     /// Where rows lie that were stored as of a time that has not come yet, before the clock was set back: the first and the
     /// last millisecond, none of them up to `newest`.
-    pub(crate) ahead: Option<(i64, i64)>,
+    pub(crate) ahead: Option<(Timestamp, Timestamp)>,
     pub(crate) frames: BTreeMap<(Bucket, u32), Arc<Frame>>,
     /// The newest sample, by metric, of series that came with own times: time and bits.
-    pub(crate) own: HashMap<u32, (i64, u64)>,
+    pub(crate) own: HashMap<u32, (Timestamp, u64)>,
     /// Buckets written since a flush last looked.
     pub(crate) touched: BTreeSet<Bucket>,
     /// Samples of the latest row.
@@ -51,8 +51,8 @@ impl SourceState {
         // Rows that were flushed are in pages only.
         self.newest = newest_ordinary(&snapshot, source)?.max(pages::newest_of(&snapshot, source)?);
         // Whatever lies beyond the newest row came with a time of its own.
-        let from = self.newest.map_or(i64::MIN, |newest| newest.saturating_add(1));
-        self.own = reader::newest(context, source, from..=i64::MAX, None)?;
+        let from = self.newest.map_or(Timestamp::MIN, |newest| newest.saturating_add(1));
+        self.own = reader::newest(context, source, from..=Timestamp::MAX, None)?;
         self.loaded = true;
         Ok(())
     }
@@ -64,33 +64,34 @@ impl SourceState {
     }
 
     /// The clock was set back, and a row comes before others that are stored: they are none of the past that `newest` bounds.
-    pub(crate) fn set_back(&mut self, context: ReadContext<'_>, source: SourceId, ts_ms: i64) -> Result<(), Error> {
+    pub(crate) fn set_back(&mut self, context: ReadContext<'_>, source: SourceId, ts: Timestamp) -> Result<(), Error> {
         let Some(newest) = self.newest else { return Ok(()) };
         let snapshot = context.snapshot();
-        let first = first_row_from(&snapshot, source, ts_ms)?;
-        let first = first.into_iter().chain(pages::first_from(&snapshot, source, ts_ms)?);
+        let first = first_row_from(&snapshot, source, ts)?;
+        let first = first.into_iter().chain(pages::first_from(&snapshot, source, ts)?);
         // Rows from there on stay where they are; they only no longer make present rows late.
-        let first = first.min().unwrap_or(ts_ms);
+        let first = first.min().unwrap_or(ts);
         self.ahead = Some((first, self.ahead.map_or(newest, |(_, last)| last.max(newest))));
-        self.newest = Some(ts_ms - 1);
+        self.newest = Some(ts - 1);
         Ok(())
     }
 
-    /// The newest time of anything stored of the source by the time `ts_ms` comes.
-    pub(crate) fn stored_until(&self, ts_ms: i64) -> Option<i64> {
-        let ahead = self.ahead.filter(|(from, _)| ts_ms >= *from).map(|(_, to)| to);
+    /// The newest time of anything stored of the source by the time `ts` comes.
+    pub(crate) fn stored_until(&self, ts: Timestamp) -> Option<Timestamp> {
+        let ahead = self.ahead.filter(|(from, _)| ts >= *from).map(|(_, to)| to);
         self.newest.max(ahead).max(self.own.values().map(|&(ts, _)| ts).max())
     }
 }
 
-fn newest_ordinary(snapshot: &Snapshot<'_>, source: SourceId) -> Result<Option<i64>, Error> {
+fn newest_ordinary(snapshot: &Snapshot<'_>, source: SourceId) -> Result<Option<Timestamp>, Error> {
     let store = snapshot.store;
-    let buckets = scan::seen(snapshot, source, Bucket(i64::MIN), Bucket(i64::MAX))?;
+    let buckets = scan::seen(snapshot, source, Bucket(Timestamp::MIN), Bucket(Timestamp::MAX))?;
     for (bucket, segments) in buckets.into_iter().rev().take(limits::NEWEST_BUCKETS) {
         let mut newest = None;
         let mut iter = scan::rows_iter(snapshot, (bucket, bucket), true);
         for segment in segments {
             let place = RowKey::frame(bucket, source, segment);
+            // From the end of the segment back: rows of own times alone are passed over, and are few.
             iter.seek_for_prev(RowKey { slot: u32::MAX, ..place }.bytes());
             while let Some((bytes, value)) = iter.item() {
                 let Some(key) = RowKey::parse(bytes) else {
@@ -101,7 +102,7 @@ fn newest_ordinary(snapshot: &Snapshot<'_>, source: SourceId) -> Result<Option<i
                     break;
                 }
                 if value.first().is_some_and(|flags| flags & ORDINARY != 0) {
-                    newest = newest.max(Some(key.ts_ms()));
+                    newest = newest.max(Some(key.ts()));
                     break;
                 }
                 iter.prev();
@@ -115,21 +116,22 @@ fn newest_ordinary(snapshot: &Snapshot<'_>, source: SourceId) -> Result<Option<i
     Ok(None)
 }
 
-/// The time of the first row of a source from `ts_ms` on; that of its bucket's start when it is in a later bucket.
-fn first_row_from(snapshot: &Snapshot<'_>, source: SourceId, ts_ms: i64) -> Result<Option<i64>, Error> {
-    let at = Bucket::of(ts_ms, snapshot.store.bucket_ms);
-    let mut first: Option<i64> = None;
-    for (bucket, segments) in scan::seen(snapshot, source, at, Bucket(i64::MAX))? {
+/// The time of the first row of a source from `ts` on; that of its bucket's start when it is in a later bucket.
+fn first_row_from(snapshot: &Snapshot<'_>, source: SourceId, ts: Timestamp) -> Result<Option<Timestamp>, Error> {
+    let at = Bucket::of(ts, snapshot.store.bucket_ms);
+    let mut first: Option<Timestamp> = None;
+    for (bucket, segments) in scan::seen(snapshot, source, at, Bucket(Timestamp::MAX))? {
         if bucket > at {
+            // Exact enough: no row of a later bucket lies before its start.
             return Ok(Some(first.map_or(bucket.0, |first| first.min(bucket.0))));
         }
         let mut iter = scan::rows_iter(snapshot, (bucket, bucket), true);
         for segment in segments {
             let place = RowKey::frame(bucket, source, segment);
-            iter.seek(place.at(ts_ms).bytes());
+            iter.seek(place.at(ts).bytes());
             while let Some(key) = iter.key().and_then(RowKey::parse).filter(|key| RowKey { slot: 0, ..*key } == place) {
-                if key.slot > 0 && key.ts_ms() >= ts_ms {
-                    first = Some(first.map_or(key.ts_ms(), |first| first.min(key.ts_ms())));
+                if key.slot > 0 && key.ts() >= ts {
+                    first = Some(first.map_or(key.ts(), |first| first.min(key.ts())));
                     break;
                 }
                 iter.next();

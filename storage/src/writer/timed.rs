@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use model::{ExtraSample, Row};
+use model::{ExtraSample, Row, Timestamp};
 
 use super::plan::{Pending, SEGMENT, Targets, has};
 use crate::error::Error;
@@ -12,13 +12,13 @@ use crate::rows::codec::{ORDINARY, OWN_TIMES};
 use crate::rows::lane::LANE;
 
 /// The newest sample by metric: time and bits.
-type Newest = HashMap<u32, (i64, u64)>;
+type Newest = HashMap<u32, (Timestamp, u64)>;
 
 /// A sample with its own time; its value is the row's, or its own.
 #[derive(Clone, Copy)]
 pub(super) struct Timed<'a> {
     column: usize,
-    ts: i64,
+    ts: Timestamp,
     extra: Option<&'a ExtraSample>,
 }
 
@@ -31,7 +31,7 @@ impl<'a> Timed<'a> {
 
 impl<'a> From<&'a ExtraSample> for Timed<'a> {
     fn from(one: &'a ExtraSample) -> Self {
-        Self { column: one.column as usize, ts: one.ts_ms, extra: Some(one) }
+        Self { column: one.column as usize, ts: one.ts, extra: Some(one) }
     }
 }
 
@@ -47,7 +47,7 @@ impl<'a> Pending<'a> {
             return Ok(Vec::new());
         }
         // A start at the row's own time says nothing: the row's sample is there.
-        let (times, until) = (self.floor()..self.row.ts_ms, self.stored_until());
+        let (times, until) = (self.floor()..self.row.ts, self.stored_until());
         let taken = starts.iter().map(Timed::from).filter(|one| times.contains(&one.ts));
         let (newer, others): (Vec<Timed<'a>>, Vec<_>) = taken.partition(|one| until.is_none_or(|until| until < one.ts));
         let known = self.known(&others)?;
@@ -111,12 +111,12 @@ impl<'a> Pending<'a> {
     }
 
     /// From when on samples with own times are taken.
-    pub(super) fn floor(&self) -> i64 {
+    pub(super) fn floor(&self) -> Timestamp {
         // From the newest of the source, this row included: targets that lag behind themselves are bounded by
         // `late_ms`.
-        let newest = self.state.newest.map_or(self.row.ts_ms, |newest| newest.max(self.row.ts_ms));
-        let floor = newest.saturating_sub(self.window.late_ms).min(self.window.out_of_order_from_ms);
-        self.window.horizon_ms.max(floor)
+        let newest = self.state.newest.map_or(self.row.ts, |newest| newest.max(self.row.ts));
+        let floor = newest.saturating_sub(self.window.late_ms).min(self.window.out_of_order_from);
+        self.window.horizon.max(floor)
     }
 
     /// The newest that is stored of these series, where the source's state does not know.
@@ -126,25 +126,25 @@ impl<'a> Pending<'a> {
         let mut metrics: Vec<u32> = unknown().map(|one| self.metric(one.column)).collect();
         metrics.sort_unstable();
         metrics.dedup();
-        reader::newest(self.context.read, self.row.source, from..=i64::MAX, Some(&metrics))
+        reader::newest(self.context.read, self.row.source, from..=Timestamp::MAX, Some(&metrics))
     }
 
     /// The newest sample of a series, stored or about to be.
-    fn last(&self, metric: u32, known: &Newest) -> Option<(i64, u64)> {
+    fn last(&self, metric: u32, known: &Newest) -> Option<(Timestamp, u64)> {
         let all = [self.own.get(&metric), self.state.own.get(&metric), known.get(&metric)];
         all.into_iter().flatten().copied().max_by_key(|(ts, _)| *ts)
     }
 
     /// Is the column's sample at the time of the row stored?
     fn is_ordinary(&self, column: usize, targets: &Targets<'_>) -> bool {
-        let target = targets.get(&(column / SEGMENT, self.row.ts_ms));
+        let target = targets.get(&(column / SEGMENT, self.row.ts));
         target.is_some_and(|target| has(&target.present, column % SEGMENT))
     }
 
     /// A repeat comes after the sample that the row has of its series.
     fn note_ordinary(&mut self, one: Timed<'_>, targets: &Targets<'_>) {
         if one.extra.is_some() && self.is_ordinary(one.column, targets) {
-            let newest = (self.row.ts_ms, self.bits_of(one.column));
+            let newest = (self.row.ts, self.bits_of(one.column));
             let known = self.own.entry(self.metric(one.column)).or_insert(newest);
             if known.0 < newest.0 {
                 *known = newest;

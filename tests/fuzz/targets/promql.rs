@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
+use model::Timestamp;
 use query::{Engine, EngineOptions, QueryOptions, promqltest};
 
 /// What is evaluated: counters, gauges, gaps, the end of a series, both kinds of histograms, and what `info` joins.
@@ -33,12 +34,13 @@ static ENGINES: LazyLock<[Engine; 2]> = LazyLock::new(|| [false, true].map(|exte
 
 fuzz_target!(|text: &str| {
     let (mut is_query, bounds) = (false, query::Bounds::default());
+    let times = (Timestamp::EPOCH, Timestamp(600_000), 60_000);
     for engine in &*ENGINES {
         let Ok(printed) = engine.format(text, &bounds) else { continue };
         is_query = true;
         assert_eq!(engine.format(&printed, &bounds).unwrap(), printed);
         engine.tree_json(text, &bounds).unwrap();
-        let _ = engine.explain(None, text, (0, 600_000, 60_000), &QueryOptions::default()).map(|plan| plan.to_string());
+        let _ = engine.explain(None, text, times, &QueryOptions::default()).map(|plan| plan.to_string());
     }
     if is_query {
         let line = text.replace(['\n', '\r'], " ");

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use model::{
     Batch, BatchSink, Column, Histogram, Labels, Listing, PartReader, Parts, Querier, QuerierError, ReadHints,
-    Selection,
+    Selection, Timestamp,
 };
 
 /// Value, and the start timestamp beside it; an odd value stands for a histogram with that count.
-pub type Samples = BTreeMap<i64, (u8, i64)>;
+pub type Samples = BTreeMap<Timestamp, (u8, Timestamp)>;
 
 /// A store of series in memory: obviously correct, and faulty where a test asks for it. It hands out everything, in label
 /// order, in parts of two series.
@@ -43,22 +43,22 @@ impl PartReader for &MemQuerier {
         for (labels, samples) in self.series.iter().skip(2 * part).take(2) {
             // An absent slot in front, which is no sample.
             let mut column = Column { metric: labels.clone(), values: vec![0.0], ..Column::default() };
-            let mut timestamps_ms = vec![-1];
-            for ((ts, (value, start_ms)), slot) in samples.iter().zip(1..) {
-                timestamps_ms.push(*ts);
+            let mut timestamps = vec![Timestamp(-1)];
+            for ((ts, (value, start)), slot) in samples.iter().zip(1..) {
+                timestamps.push(*ts);
                 column.values.push(f64::from(*value));
                 if value % 2 == 1 {
                     let histogram = Histogram { sum: f64::from(*value), ..Histogram::default() };
                     column.histograms.push((slot, Arc::new(histogram)));
                 }
-                if *start_ms != 0 {
-                    column.start_times_ms.push((slot, *start_ms));
+                if *start != Timestamp::EPOCH {
+                    column.start_times.push((slot, *start));
                 }
             }
-            let mut present = vec![u64::MAX; timestamps_ms.len().div_ceil(64)];
+            let mut present = vec![u64::MAX; timestamps.len().div_ceil(64)];
             present[0] -= 1;
             column.present = Some(present);
-            sink(Batch { timestamps_ms, columns: vec![column], ..Batch::default() })?;
+            sink(Batch { timestamps, columns: vec![column], ..Batch::default() })?;
         }
         Ok(())
     }

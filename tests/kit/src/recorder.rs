@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use model::sample::{is_histogram_mark, is_stale};
 use model::{
     AppendError, Appender, Committed, Exemplar, Histogram, Labels, LabelsBuilder, Layout, MetricId, Row, Scraped,
-    SourceId,
+    SourceId, Timestamp,
 };
 
 /// All that was committed, in order.
@@ -21,7 +21,7 @@ pub struct Recorder {
     /// Are exemplars wanted, and those there are: `series labels value time`, sorted.
     pub exemplars: Mutex<(bool, Vec<String>)>,
     /// From when on late samples are taken, if ever.
-    pub late_from_ms: Mutex<Option<i64>>,
+    pub late_from: Mutex<Option<Timestamp>>,
     /// New metrics are refused.
     pub no_metrics: AtomicBool,
     /// How many commits there were.
@@ -31,7 +31,7 @@ pub struct Recorder {
     /// What the next commit says of samples that it leaves out.
     pub left_out: Mutex<Committed>,
     /// Samples before this time are out of order.
-    pub newest_ms: Mutex<i64>,
+    pub newest: Mutex<Timestamp>,
 }
 
 #[derive(Debug, Default)]
@@ -44,8 +44,8 @@ struct State {
 /// A sample that was committed.
 #[derive(Clone, Debug)]
 pub struct Recorded {
-    /// Milliseconds since the epoch.
-    pub ts_ms: i64,
+    /// Its time.
+    pub ts: Timestamp,
     /// The whole label set.
     pub series: Labels,
     /// Bit-exact; a stale marker among them.
@@ -83,7 +83,7 @@ impl Recorder {
 
     /// All samples committed since the last call, in the order in which they were committed.
     pub fn take_in_order(&self) -> Vec<String> {
-        self.take_samples().iter().map(|one| format!("{} {} {}", one.ts_ms, one.series, one.shown())).collect()
+        self.take_samples().iter().map(|one| format!("{} {} {}", one.ts, one.series, one.shown())).collect()
     }
 
     /// The same as they are.
@@ -127,8 +127,8 @@ impl Appender for Recorder {
         Ok(Layout { metrics: metrics.into(), segments: [].into() })
     }
 
-    fn takes_late_from_ms(&self) -> i64 {
-        self.late_from_ms.lock().unwrap().unwrap_or(i64::MAX)
+    fn takes_late_from(&self) -> Timestamp {
+        self.late_from.lock().unwrap().unwrap_or(Timestamp::MAX)
     }
 
     fn keeps_exemplars(&self) -> bool {
@@ -138,12 +138,12 @@ impl Appender for Recorder {
     fn exemplars(&self, source: SourceId, exemplars: &[(MetricId, Exemplar)]) -> Result<u32, AppendError> {
         let state = self.state.lock().unwrap();
         let kept = &mut self.exemplars.lock().unwrap().1;
-        for (metric, Exemplar { labels, value, ts_ms }) in exemplars {
+        for (metric, Exemplar { labels, value, ts }) in exemplars {
             let mut series = LabelsBuilder::new(&state.sources[source.0 as usize]);
             for (name, value) in &state.metrics[metric.0 as usize] {
                 series.set(name, value);
             }
-            kept.push(format!("{} {labels} {value} {ts_ms}", series.labels()));
+            kept.push(format!("{} {labels} {value} {ts}", series.labels()));
         }
         kept.sort();
         Ok(2)
@@ -161,7 +161,7 @@ impl Appender for Recorder {
         let mut committed = std::mem::take(&mut *self.left_out.lock().unwrap());
         self.commits.fetch_add(1, Ordering::Relaxed);
         let repeats = parts.iter().flat_map(|part| part.repeats);
-        *self.order.lock().unwrap() = repeats.map(|one| one.ts_ms.to_string()).collect();
+        *self.order.lock().unwrap() = repeats.map(|one| one.ts.to_string()).collect();
         for Scraped { row, starts, repeats } in parts {
             assert_eq!(row.values.len(), row.layout.metrics.len());
             assert_eq!(row.present.len(), row.values.len().div_ceil(64));
@@ -172,18 +172,18 @@ impl Appender for Recorder {
                 let histogram = row.histograms.iter().find(|(c, _)| *c as usize == column);
                 assert_eq!(histogram.is_some(), is_histogram_mark(*value));
                 let own = row.own_times.iter().find(|(c, _)| *c as usize == column);
-                if own.map_or(row.ts_ms, |own| own.1) < *self.newest_ms.lock().unwrap() {
+                if own.map_or(row.ts, |own| own.1) < *self.newest.lock().unwrap() {
                     committed.out_of_order += 1;
                     continue;
                 }
                 let series = state.series(row, column);
-                let (ts_ms, histogram) = (own.map_or(row.ts_ms, |o| o.1), histogram.map(|(_, one)| one.clone()));
-                state.samples.push(Recorded { ts_ms, series, value: *value, histogram });
+                let (ts, histogram) = (own.map_or(row.ts, |o| o.1), histogram.map(|(_, one)| one.clone()));
+                state.samples.push(Recorded { ts, series, value: *value, histogram });
                 committed.stored += 1;
             }
             for one in starts.iter().chain(*repeats) {
                 let (series, histogram) = (state.series(row, one.column as usize), one.histogram.as_deref().cloned());
-                state.samples.push(Recorded { ts_ms: one.ts_ms, series, value: one.value, histogram });
+                state.samples.push(Recorded { ts: one.ts, series, value: one.value, histogram });
             }
         }
         Ok(committed)

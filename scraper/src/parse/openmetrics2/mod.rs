@@ -258,25 +258,25 @@ impl<'a> OpenMetrics2Parser<'a> {
             let start = rest.starts_with(b" st@") && !matches!(rest.get(4), None | Some(b' ' | b'\n'));
             if start {
                 let parse = |token: &[u8]| parse_seconds(token.get(3..).unwrap_or_default());
-                let (ms, after) = self.lines.number(at, "expected a start timestamp", parse)?;
-                if point.start_ms.replace(ms).is_some() {
+                let (start_time, after) = self.lines.number(at, "expected a start timestamp", parse)?;
+                if point.start_time.replace(start_time).is_some() {
                     return Err((at, "duplicate start timestamp"));
                 }
                 at = after;
                 continue;
             }
-            let (ms, after) =
+            let (ts, after) =
                 self.lines.number(at, "expected a timestamp, an exemplar or the end of the line", parse_seconds)?;
-            if point.start_ms.is_some() {
+            if point.start_time.is_some() {
                 return Err((at, "timestamp must precede start timestamp"));
             }
-            if point.ts_ms.replace(ms).is_some() {
+            if point.ts.replace(ts).is_some() {
                 return Err((at, "duplicate timestamp"));
             }
             at = after;
         }
         // The store takes exemplars of a series in order of time only.
-        exemplars.sort_by_key(|exemplar: &Exemplar<'_>| exemplar.ts_ms);
+        exemplars.sort_by_key(|exemplar: &Exemplar<'_>| exemplar.ts);
         Ok((point, exemplars, at + 1))
     }
 
@@ -291,10 +291,10 @@ impl<'a> OpenMetrics2Parser<'a> {
             let labels = utf8(self.lines.slice(start, start + length)).ok_or((start, "exemplar is not valid UTF-8"))?;
             let (value, after) =
                 self.lines.number(start + length, "expected a value after the exemplar's labels", parse_value)?;
-            let (ms, after) = self.lines.number(after, "expected the exemplar's timestamp", parse_seconds)?;
+            let (ts, after) = self.lines.number(after, "expected the exemplar's timestamp", parse_seconds)?;
             // Further ones are parsed for errors and dropped.
             if exemplars.len() < LINES_MAX {
-                exemplars.push(Exemplar::text(labels, value, Some(ms)));
+                exemplars.push(Exemplar::text(labels, value, Some(ts)));
             }
             at = after;
         }

@@ -1,5 +1,7 @@
 //! Exemplars, and times as protobuf has them.
 
+use model::Timestamp;
+
 use super::encoding::{Broken, Fields};
 use crate::parse::Exemplar;
 
@@ -29,27 +31,27 @@ pub(super) fn of_histogram(message: &[u8]) -> Result<Vec<Exemplar<'_>>, Broken> 
     }
     // Upstream falls back to the buckets by the length of the list, not by whether one of it has a time.
     let mut exemplars = if has_own { own } else { of_buckets };
-    exemplars.retain(|exemplar| exemplar.ts_ms.is_some());
+    exemplars.retain(|exemplar| exemplar.ts.is_some());
     Ok(exemplars)
 }
 
 pub(super) fn read_exemplar(message: &[u8]) -> Result<Exemplar<'_>, Broken> {
-    let (mut number, mut ts_ms) = (0.0, None);
+    let (mut number, mut ts) = (0.0, None);
     let mut fields = Fields::new(message);
     while let Some((field, value)) = fields.next()? {
         match field {
             // The labels: only their wire type is checked, `message` is kept and read when the exemplar is stored.
             1 => drop(value.bytes()?),
             2 => number = value.double()?,
-            3 => ts_ms = Some(timestamp_ms(value.bytes()?)?),
+            3 => ts = Some(timestamp(value.bytes()?)?),
             _ => {}
         }
     }
-    Ok(Exemplar::protobuf(message, number, ts_ms))
+    Ok(Exemplar::protobuf(message, number, ts))
 }
 
 /// A `google.protobuf.Timestamp`.
-pub(super) fn timestamp_ms(message: &[u8]) -> Result<i64, Broken> {
+pub(super) fn timestamp(message: &[u8]) -> Result<Timestamp, Broken> {
     let (mut seconds, mut nanos) = (0i64, 0i64);
     let mut fields = Fields::new(message);
     while let Some((field, value)) = fields.next()? {
@@ -59,5 +61,6 @@ pub(super) fn timestamp_ms(message: &[u8]) -> Result<i64, Broken> {
             _ => {}
         }
     }
-    Ok(seconds.saturating_mul(1000).saturating_add(nanos / 1_000_000))
+    // Cut off and not rounded, as upstream's `protobufparse.go` does; what a target sends may be any number.
+    Ok(Timestamp(seconds.saturating_mul(1000).saturating_add(nanos / 1_000_000)))
 }

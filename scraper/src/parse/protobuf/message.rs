@@ -1,12 +1,12 @@
 //! Reads `MetricFamily` and `Metric` messages in place and lists the series that each metric stands for.
 
-use model::Histogram;
 use model::histogram::ResetHint;
 use model::sample::{NORMAL_NAN_BITS, histogram_mark, is_histogram_mark, is_stale};
+use model::{Histogram, Timestamp};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::encoding::{Broken, Fields};
-use super::exemplars::{self, read_exemplar, timestamp_ms};
+use super::exemplars::{self, read_exemplar, timestamp};
 use super::native;
 use crate::parse::part::Part;
 use crate::parse::{Exemplar, MetricKind, Native, Point};
@@ -28,8 +28,8 @@ pub(super) struct Metric<'a> {
     pub(super) labels: &'a [u8],
     /// Hash of the label fields, seeded with that of the family.
     pub(super) base: u64,
-    pub(super) ts_ms: Option<i64>,
-    pub(super) start_ms: Option<i64>,
+    pub(super) ts: Option<Timestamp>,
+    pub(super) start_time: Option<Timestamp>,
     step: Step,
     /// Summary or histogram: the others have one number.
     histogram: bool,
@@ -119,7 +119,7 @@ impl<'a> Metric<'a> {
             MetricKind::Histogram | MetricKind::GaugeHistogram => 7,
             _ => 5,
         };
-        (self.ts_ms, self.start_ms) = (None, None);
+        (self.ts, self.start_time) = (None, None);
         let mut fields = Fields::new(message);
         loop {
             let start = fields.at();
@@ -133,7 +133,7 @@ impl<'a> Metric<'a> {
                     last = fields.at();
                 }
                 // Zero cannot be told from no time at all.
-                6 => self.ts_ms = Some(value.varint()?.cast_signed()).filter(|ms| *ms != 0),
+                6 => self.ts = Some(Timestamp(value.varint()?.cast_signed())).filter(|ts| *ts != Timestamp::EPOCH),
                 _ if number == wanted => body = value.bytes()?,
                 _ => {}
             }
@@ -158,7 +158,7 @@ impl<'a> Metric<'a> {
             match field {
                 1 => self.sum = value.double()?,
                 2 => self.exemplar = Some(read_exemplar(value.bytes()?)?),
-                3 => self.start_ms = Some(timestamp_ms(value.bytes()?)?),
+                3 => self.start_time = Some(timestamp(value.bytes()?)?),
                 _ => {}
             }
         }
@@ -179,9 +179,9 @@ impl<'a> Metric<'a> {
                 1 => self.count = count(value.varint()?),
                 2 => self.sum = value.double()?,
                 3 => self.classic = true,
-                4 if !histogram => self.start_ms = Some(timestamp_ms(value.bytes()?)?),
+                4 if !histogram => self.start_time = Some(timestamp(value.bytes()?)?),
                 4 => count_float = value.double()?,
-                15 if histogram => self.start_ms = Some(timestamp_ms(value.bytes()?)?),
+                15 if histogram => self.start_time = Some(timestamp(value.bytes()?)?),
                 // Spans, a zero bucket's width or its count.
                 6 if histogram => self.native |= value.double()? > 0.0,
                 7 if histogram => self.native |= value.varint()? > 0,
@@ -280,7 +280,7 @@ impl<'a> Metric<'a> {
         };
         // A number that a target exposes never passes for a histogram.
         let value = if is_histogram_mark(value) { f64::from_bits(NORMAL_NAN_BITS) } else { value };
-        Ok(Some((part, Point { value, ts_ms: self.ts_ms, start_ms: self.start_ms, exemplar })))
+        Ok(Some((part, Point { value, ts: self.ts, start_time: self.start_time, exemplar })))
     }
 
     fn after_classic(&self) -> Step {
@@ -290,7 +290,7 @@ impl<'a> Metric<'a> {
     fn native_point(&self) -> Point<'a> {
         // As upstream has it, a histogram whose sum is the stale NaN is a stale marker.
         let value = if is_stale(self.sum) { self.sum } else { histogram_mark() };
-        Point { value, ts_ms: self.ts_ms, start_ms: self.start_ms, exemplar: None }
+        Point { value, ts: self.ts, start_time: self.start_time, exemplar: None }
     }
 
     /// Upper bound and count of the next bucket, or the next quantile and its value.

@@ -199,14 +199,14 @@ fn samples_of(out: &mut String, one: &RangeSeries, place: &mut Place) -> bool {
     while out.len() < PIECE && place.points < one.points.len() {
         out.push_str(if place.points == 0 { ",\"values\":[" } else { "," });
         let some = &one.points[place.points..one.points.len().min(place.points + POINTS)];
-        items(out, some, |out, (ms, value)| point(out, *ms, *value));
+        items(out, some, |out, (ts, value)| point(out, *ts, *value));
         place.points += some.len();
         out.push_str(if place.points == one.points.len() { "]" } else { "" });
     }
     while out.len() < PIECE && place.points == one.points.len() && place.histograms < one.histograms.len() {
         out.push_str(if place.histograms == 0 { ",\"histograms\":[" } else { "," });
-        let (ms, value) = &one.histograms[place.histograms];
-        histogram_point(out, *ms, value);
+        let (ts, value) = &one.histograms[place.histograms];
+        histogram_point(out, *ts, value);
         place.histograms += 1;
         out.push_str(if place.histograms == one.histograms.len() { "]" } else { "" });
     }
@@ -215,7 +215,7 @@ fn samples_of(out: &mut String, one: &RangeSeries, place: &mut Place) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use model::Histogram;
+    use model::{Histogram, Timestamp};
     use query::{EngineOptions, MemoryPool};
 
     use super::*;
@@ -235,12 +235,12 @@ mod tests {
             Arc::new(Histogram { count: 3.0, positive: [(0, 1.0), (5, 2.0)].into_iter().collect(), ..<_>::default() });
         let sample = |i: usize| Sample {
             labels: labels(i, i % 3),
-            ts_ms: 1_500,
+            ts: Timestamp(1_500),
             value: i as f64 / 7.0,
             histogram: i.is_multiple_of(5).then(|| Arc::clone(&histogram)),
         };
-        let points = |n: usize| (0..n as i64).map(|i| (i * 15_000, i as f64 / 3.0)).collect::<Vec<_>>();
-        let histograms = |n: usize| (0..n as i64).map(|i| (i, Arc::clone(&histogram))).collect::<Vec<_>>();
+        let points = |n: usize| (0..n as i64).map(|i| (Timestamp(i * 15_000), i as f64 / 3.0)).collect::<Vec<_>>();
+        let histograms = |n: usize| (0..n as i64).map(|i| (Timestamp(i), Arc::clone(&histogram))).collect::<Vec<_>>();
         let series =
             |i, n, h, long| RangeSeries { labels: labels(i, long), points: points(n), histograms: histograms(h) };
         vec![

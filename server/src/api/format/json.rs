@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::HeaderName;
 use http::header::CONTENT_TYPE;
 use model::float::push_json;
-use model::{Histogram, Labels};
+use model::{Histogram, Labels, Timestamp};
 
 /// The beginning of every successful response.
 pub(crate) const SUCCESS: &str = "{\"status\":\"success\",\"data\":";
@@ -125,9 +125,9 @@ pub(crate) fn items<T>(out: &mut String, all: impl IntoIterator<Item = T>, mut i
 }
 
 /// A sample's time: seconds, with three decimals unless it is a whole second.
-pub(crate) fn timestamp(out: &mut String, ms: i64) {
-    let (seconds, rest) = (ms.unsigned_abs() / 1000, ms.unsigned_abs() % 1000);
-    if ms < 0 {
+pub(crate) fn timestamp(out: &mut String, ts: Timestamp) {
+    let (seconds, rest) = (ts.0.unsigned_abs() / 1000, ts.0.unsigned_abs() % 1000);
+    if ts < Timestamp::EPOCH {
         out.push('-');
     }
     out.push_str(itoa::Buffer::new().format(seconds));
@@ -138,9 +138,9 @@ pub(crate) fn timestamp(out: &mut String, ms: i64) {
     }
 }
 
-pub(crate) fn point(out: &mut String, ms: i64, value: f64) {
+pub(crate) fn point(out: &mut String, ts: Timestamp, value: f64) {
     out.push('[');
-    timestamp(out, ms);
+    timestamp(out, ts);
     out.push(',');
     number(out, value);
     out.push(']');
@@ -153,9 +153,9 @@ pub(crate) fn number(out: &mut String, value: f64) {
     out.push('"');
 }
 
-pub(crate) fn histogram_point(out: &mut String, ms: i64, value: &Histogram) {
+pub(crate) fn histogram_point(out: &mut String, ts: Timestamp, value: &Histogram) {
     out.push('[');
-    timestamp(out, ms);
+    timestamp(out, ts);
     out.push(',');
     histogram(out, value);
     out.push(']');
@@ -188,12 +188,6 @@ pub(crate) fn histogram(out: &mut String, histogram: &Histogram) {
         });
     }
     out.push('}');
-}
-
-/// The time of a scalar or string result: the shortest float.
-#[expect(clippy::cast_precision_loss, reason = "milliseconds since the epoch are far below 2^53")]
-pub(crate) fn plain_time(ms: i64) -> f64 {
-    ms as f64 / 1000.0
 }
 
 /// `{"status":"success","data":…}` with warnings and infos behind it.
@@ -256,7 +250,7 @@ pub(super) mod tests {
 
     #[test]
     fn times_have_three_decimals_or_none() {
-        let of = |ms| written(|o| timestamp(o, ms));
+        let of = |ms| written(|o| timestamp(o, Timestamp(ms)));
         assert_eq!(
             (of(1_700_000_000_000), of(1_700_000_000_050), of(-1_500)),
             ("1700000000".into(), "1700000000.050".into(), "-1.500".into())

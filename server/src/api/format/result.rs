@@ -3,7 +3,7 @@
 use model::float::format_f;
 use query::{QueryResult, RangeSeries, Sample, Value};
 
-use super::json::{array, histogram_point, items, plain_time, point, put, string};
+use super::json::{array, histogram_point, items, point, put, string};
 use super::label_sets::LabelSets;
 
 /// The least number of series for a thread of its own, and the number of points that cost as much as the labels of a series.
@@ -31,10 +31,10 @@ pub(crate) fn result_tail(out: &mut String, beside: Option<&str>) {
 pub(crate) fn query_result(out: &mut String, result: &QueryResult, beside: Option<&str>) {
     result_head(out, &result.value);
     match &result.value {
-        // Upstream writes scalars by another way than samples: without an exponent.
-        Value::Scalar { ts_ms, value } => put(out, format_args!("[{},\"{}\"]", plain_time(*ts_ms), format_f(*value))),
-        Value::String { ts_ms, value } => {
-            put(out, format_args!("[{},", plain_time(*ts_ms)));
+        // Upstream writes scalars by another way than samples: without an exponent, and times as the shortest floats.
+        Value::Scalar { ts, value } => put(out, format_args!("[{},\"{}\"]", ts.as_seconds(), format_f(*value))),
+        Value::String { ts, value } => {
+            put(out, format_args!("[{},", ts.as_seconds()));
             string(out, value);
             out.push(']');
         }
@@ -55,11 +55,11 @@ pub(crate) fn vector(out: &mut String, samples: &[Sample]) {
         match &sample.histogram {
             None => {
                 out.push_str(",\"value\":");
-                point(out, sample.ts_ms, sample.value);
+                point(out, sample.ts, sample.value);
             }
             Some(histogram) => {
                 out.push_str(",\"histogram\":");
-                histogram_point(out, sample.ts_ms, histogram);
+                histogram_point(out, sample.ts, histogram);
             }
         }
         out.push('}');
@@ -73,11 +73,11 @@ fn matrix(out: &mut String, series: &[RangeSeries]) {
         sets.write(out, &series.labels);
         if !series.points.is_empty() {
             out.push_str(",\"values\":");
-            array(out, &series.points, |out, (ms, value)| point(out, *ms, *value));
+            array(out, &series.points, |out, (ts, value)| point(out, *ts, *value));
         }
         if !series.histograms.is_empty() {
             out.push_str(",\"histograms\":");
-            array(out, &series.histograms, |out, (ms, value)| histogram_point(out, *ms, value));
+            array(out, &series.histograms, |out, (ts, value)| histogram_point(out, *ts, value));
         }
         out.push('}');
     });
@@ -120,7 +120,7 @@ fn side_by_side<T: Sync>(out: &mut String, items: &[T], work: usize, write: fn(&
 mod tests {
     use std::sync::Arc;
 
-    use model::{Histogram, Labels};
+    use model::{Histogram, Labels, Timestamp};
 
     use super::*;
     use crate::api::format::json::tests::written;
@@ -139,8 +139,8 @@ mod tests {
         let metric = Labels::from_pairs([("job", "a")]);
         let both = query::RangeSeries {
             labels: metric.clone(),
-            points: vec![(1_500, 2.0)],
-            histograms: vec![(2_000, histogram.clone().into())],
+            points: vec![(Timestamp(1_500), 2.0)],
+            histograms: vec![(Timestamp(2_000), histogram.clone().into())],
         };
         let of = |value| {
             let result = QueryResult { value, warnings: vec![], infos: vec![], memory: Arc::default() };
@@ -154,7 +154,8 @@ mod tests {
             )
         );
         (histogram.zero_count, histogram.positive, histogram.negative) = <_>::default();
-        let sample = query::Sample { labels: metric, ts_ms: 3_000, value: 0.0, histogram: Some(histogram.into()) };
+        let sample =
+            query::Sample { labels: metric, ts: Timestamp(3_000), value: 0.0, histogram: Some(histogram.into()) };
         assert_eq!(
             of(Value::Vector(vec![sample])),
             r#"{"resultType":"vector","result":[{"metric":{"job":"a"},"histogram":[3,{"count":"9","sum":"-Inf"}]}]}"#
@@ -165,7 +166,7 @@ mod tests {
     fn many_series_are_written_as_few() {
         let sample = |i: usize| Sample {
             labels: Labels::from_pairs([("i", i.to_string()), ("job", "a".to_owned())]),
-            ts_ms: 1_000,
+            ts: Timestamp(1_000),
             value: i as f64,
             histogram: None,
         };

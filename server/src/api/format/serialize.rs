@@ -118,7 +118,7 @@ impl Serialize for ExemplarJson<'_> {
             out.push_str(",\"value\":");
             number(out, self.0.value);
             out.push_str(",\"timestamp\":");
-            timestamp(out, self.0.ts_ms);
+            timestamp(out, self.0.ts);
             out.push('}');
         })
     }

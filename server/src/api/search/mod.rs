@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use http::HeaderName;
 use http::header::CONTENT_TYPE;
 use model::labels::METRIC_NAME;
-use model::{Listing, Matcher, Querier, QuerierError, Selection};
+use model::{Listing, Matcher, Querier, QuerierError, Selection, Timestamp};
 use query::Bounds;
 use scraper::Metadata;
 use serde::ser::SerializeMap as _;
@@ -52,7 +52,7 @@ enum Order {
 /// The parameters of all three endpoints.
 #[derive(Debug)]
 struct Search {
-    range_ms: (i64, i64),
+    range: (Timestamp, Timestamp),
     terms: Option<Terms>,
     order: Order,
     shows_score: bool,
@@ -134,7 +134,7 @@ impl Search {
         let Some(limit_max) = app.settings.search_max_limit else {
             return Err(ApiError::new(Kind::Unavailable, "search API disabled"));
         };
-        let range_ms = times(params)?;
+        let range = times(params)?;
         let searched: Vec<&str> = params.all("search[]").collect();
         if searched.len() > TERMS_MAX {
             let got = searched.len();
@@ -176,7 +176,7 @@ impl Search {
             }
         };
         let terms = Terms::new(&searched, algorithm, f64::from(threshold) / 100.0, case_sensitive);
-        Ok(Self { range_ms, terms, order, shows_score, limit, batch })
+        Ok(Self { range, terms, order, shows_score, limit, batch })
     }
 
     fn run(
@@ -198,8 +198,8 @@ impl Search {
         // Terms and the descending order need all names: the best, or the last, may be anywhere.
         let mut names = Vec::new();
         for matchers in &sets {
-            let (start_ms, end_ms) = self.range_ms;
-            let selection = Selection { start_ms, end_ms, matchers };
+            let (start, end) = self.range;
+            let selection = Selection { start, end, matchers };
             names.extend(work::listed(bounds, ask_for, |listing| ask(db, &selection, listing))?);
         }
         // Each answer is in order already.
@@ -301,15 +301,16 @@ impl More {
     }
 }
 
-/// The first and the last millisecond.
-fn times(params: &Params) -> Result<(i64, i64), ApiError> {
-    let now_ms = model::time::now_ms();
+/// The first and the last time.
+fn times(params: &Params) -> Result<(Timestamp, Timestamp), ApiError> {
+    let now = Timestamp::now();
+    // Without `invalid parameter`, as in upstream's search endpoints.
     let time = |name, default| params.time_or_fault(name, default).map_err(ApiError::bad_data);
-    let (start_ms, end_ms) = (time("start", now_ms - RANGE_MS)?, time("end", now_ms)?);
-    if end_ms < start_ms {
+    let (start, end) = (time("start", now - RANGE_MS)?, time("end", now)?);
+    if end < start {
         return Err(ApiError::bad_data("end timestamp must not be before start timestamp"));
     }
-    Ok((start_ms, end_ms))
+    Ok((start, end))
 }
 
 fn check_direction((by, direction): (&str, &str), nothing_searched: bool) -> Result<(), ApiError> {
@@ -341,6 +342,7 @@ fn positive(params: &Params, name: &str) -> Result<Option<usize>, ApiError> {
     if text.is_empty() {
         return Ok(None);
     }
+    // As Go's `int`: numbers between its end and that of `usize` are refused.
     let number = text.parse::<i64>().ok().and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
     let fault = || ApiError::bad_data(format!("invalid {name} {text:?}: must be a positive integer"));
     number.map(Some).ok_or_else(fault)

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use http::Request;
-use model::{Appender, Labels, Layout, Row};
+use model::{Appender, Labels, Layout, Row, Timestamp};
 use query::promqltest::{Point, series};
 use serde_json::Value;
 use tower::ServiceExt as _;
@@ -26,7 +26,7 @@ use crate::bootstrap;
 use crate::flags::Flags;
 
 /// The first sample of every series.
-const START_MS: i64 = 1_700_000_000_000;
+const START: Timestamp = Timestamp(1_700_000_000_000);
 
 /// Paths that are served. Those of parts that come later are not in the list, nor those whose answers are about the
 /// program and not about the data.
@@ -97,10 +97,10 @@ fn load(app: &App, data: &str) {
             };
             present[column / 64] |= 1 << (column % 64);
         }
-        let ts_ms = START_MS + i64::try_from(i).unwrap() * 60_000;
+        let ts = START + i64::try_from(i).unwrap() * 60_000;
         let row = Row {
             source,
-            ts_ms,
+            ts,
             layout: &layout,
             values: &values,
             present: &present,
@@ -178,7 +178,7 @@ async fn series_that_ended_before_a_short_range_are_not_listed() {
     let folder = tempfile::tempdir().unwrap();
     let app = app(&folder.path().join("data"));
     load(&app, "gone{job=\"a\"} 1 2 3\nkept{job=\"a\"} 1x20");
-    let at = |minute: i64| (START_MS / 1000 + minute * 60).to_string();
+    let at = |minute: i64| (START.0 / 1000 + minute * 60).to_string();
     for (from, to, expected) in
         [(10, 11, vec!["kept"]), (2, 11, vec!["gone", "kept"]), (3, 3, vec!["kept"]), (30, 31, vec![])]
     {
@@ -265,7 +265,7 @@ async fn series_are_deleted_and_snapshots_taken_where_that_is_allowed() {
     assert_eq!(post(&app, "/api/v1/admin/tsdb/clean_tombstones", &[]).await.0, 204);
     let count = |db: &storage::Db| {
         let mut found = vec![];
-        let selection = model::Selection { start_ms: i64::MIN, end_ms: i64::MAX, matchers: &[] };
+        let selection = model::Selection { start: Timestamp::MIN, end: Timestamp::MAX, matchers: &[] };
         let mut sink = |batch: model::Batch| {
             found.extend(batch.columns.iter().map(|column| batch.labels(column).name().to_owned()));
             Ok(())

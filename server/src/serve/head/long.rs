@@ -27,7 +27,7 @@ impl Room {
     }
 
     fn take(&self, bytes: usize) -> bool {
-        //  Taken first and given back where it does not fit: two connections cannot both take the last room.
+        // Taken first and given back where it does not fit: two connections cannot both take the last room.
         let fits = self.used.fetch_add(bytes, Ordering::Relaxed) + bytes <= self.most;
         if !fits {
             self.give(bytes);
@@ -67,14 +67,14 @@ impl LongQuery {
     }
 
     pub(super) fn push(&mut self, byte: u8) {
-        //  The rest of a refused query still arrives and is dropped; the request is answered when its head is whole.
+        // The rest of a refused query still arrives and is dropped; the request is answered when its head is whole.
         if self.refused.is_some() {
             return;
         }
         if INLINE_MAX + self.bytes.len() >= TARGET_MAX {
             return self.refuse(Refused::TooLong);
         }
-        //  Capacity and accounting grow in the same steps, so that what is taken is what is held.
+        // Capacity and accounting grow in the same steps, so that what is taken is what is held.
         if self.bytes.len() == self.taken {
             if !self.room.take(STEP) {
                 return self.refuse(Refused::NoRoom);
@@ -144,7 +144,7 @@ impl Aside {
 
     /// Keeps it, and says under which word.
     pub(super) fn keep(&self, query: LongQuery) -> String {
-        //  A client that guessed a word could put another's query in place of its own; `RandomState` is seeded by the
+        // A client that guessed a word could put another's query in place of its own; `RandomState` is seeded by the
         // system.
         let random = |n: u8| RandomState::new().hash_one(n);
         let word = format!("{:016x}{:016x}", random(0), random(1));

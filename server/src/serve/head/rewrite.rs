@@ -102,7 +102,7 @@ impl Rewriter {
         let mut copying = false;
         while let Some((byte, after)) = rest.split_first() {
             let n = match self.at {
-                //  Bodies and everything after HTTP/2's preface pass in one piece, without a look at each byte.
+                // Bodies and everything after HTTP/2's preface pass in one piece, without a look at each byte.
                 At::Rest => rest.len(),
                 At::Body(left) => {
                     let n = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
@@ -111,7 +111,7 @@ impl Rewriter {
                 }
                 _ => {
                     let passes = self.step(*byte, out);
-                    //  Once one byte was replaced, all that follow must be copied behind it, as the caller's buffer
+                    // Once one byte was replaced, all that follow must be copied behind it, as the caller's buffer
                     // ends there.
                     copying |= !passes;
                     if passes && copying {
@@ -190,14 +190,14 @@ impl Rewriter {
             _ => {}
         }
         let in_query = self.at == At::Query;
-        //  The library refuses URLs above 64 KiB, and percent-encoding may triple what is inline: the rest goes aside.
+        // The library refuses URLs above 64 KiB, and percent-encoding may triple what is inline: the rest goes aside.
         if in_query && self.query_len >= INLINE_MAX {
             self.long.get_or_insert_with(|| Box::new(self.aside.begin())).push(byte);
             return false;
         }
         let passes = may_stand(byte);
         if in_query {
-            //  Counted as it will arrive at the library: one byte, or `%XX`.
+            // Counted as it will arrive at the library: one byte, or `%XX`.
             self.query_len += if passes { 1 } else { 3 };
         }
         if !passes {
@@ -216,7 +216,7 @@ impl Rewriter {
         match byte {
             b'\r' => true,
             b'\n' => {
-                //  Where the next request begins depends on the length of this one's body. If that cannot be told,
+                // Where the next request begins depends on the length of this one's body. If that cannot be told,
                 // nothing after it is touched: rewriting a body would be worse than refusing a request.
                 self.at = match (self.length.unclear, self.length.bytes) {
                     (true, _) => At::Rest,
@@ -229,7 +229,7 @@ impl Rewriter {
             _ => {
                 self.headers += 1;
                 self.name.clear();
-                //  The first headers pass without a look at their names; beyond the bound a name waits until it is
+                // The first headers pass without a look at their names; beyond the bound a name waits until it is
                 // known whether it is read.
                 let waits = self.headers > HEADERS_MAX || self.header_bytes > HEADER_BYTES_MAX;
                 self.at = At::Name { waits };
@@ -246,7 +246,7 @@ impl Rewriter {
                 self.now_passes(byte, waits, out)
             }
             b':' => {
-                //  Framing headers are followed also where they are beyond the bound: they are among those that pass.
+                // Framing headers are followed also where they are beyond the bound: they are among those that pass.
                 self.length.begin(&self.name);
                 if waits && !self.is_read() {
                     self.at = At::Dropped { begun: false };
@@ -294,7 +294,7 @@ impl Rewriter {
     fn dropped(&mut self, byte: u8, begun: bool, out: &mut Vec<u8>) -> bool {
         if byte == b'\n' {
             self.at = At::LineStart;
-            //  A value that was cut keeps its line end, or the next header would become part of it.
+            // A value that was cut keeps its line end, or the next header would become part of it.
             out.extend_from_slice(if begun { b"\r\n" } else { b"" });
         }
         false
@@ -311,7 +311,7 @@ impl Length {
     fn begin(&mut self, name: &[u8]) {
         self.unclear |= name.eq_ignore_ascii_case(b"transfer-encoding");
         if name.eq_ignore_ascii_case(b"content-length") {
-            //  Two lengths: the library refuses the request, and guessing which one holds is how requests are smuggled.
+            // Two lengths: the library refuses the request, and guessing which one holds is how requests are smuggled.
             self.unclear |= self.bytes.is_some();
             self.digits = Some(0);
         }

@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 use std::ops::Range;
 
 use foldhash::fast::RandomState;
-use model::{Committed, Exemplar, Histogram, Labels, MetricId, SeriesBatch, SeriesSamples};
+use model::{Committed, Exemplar, Histogram, Labels, MetricId, SeriesBatch, SeriesSamples, Timestamp};
 
 /// What a batch has of one source.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub(super) struct SourceGroup<'a> {
 pub(super) struct SourceSeries<'a> {
     pub(super) metric: Labels,
     /// Ascending.
-    pub(super) times: Cow<'a, [i64]>,
+    pub(super) times: Cow<'a, [Timestamp]>,
     pub(super) values: Cow<'a, [f64]>,
     /// Each with the index of its time, ascending.
     pub(super) histograms: Vec<(usize, &'a Histogram)>,
@@ -32,7 +32,7 @@ pub(super) type Left<'g> = Vec<(&'g SourceSeries<'g>, u32, Range<usize>)>;
 
 /// A sample that is being sorted. Zeros where counting began are not counted, and give way to any other.
 struct Sample<'a> {
-    ts_ms: i64,
+    ts: Timestamp,
     is_start: bool,
     value: f64,
     histogram: Option<&'a Histogram>,
@@ -40,7 +40,11 @@ struct Sample<'a> {
 
 /// The series of a batch by source. What lies before the horizon is too old; of two samples at one time the first stays. The
 /// others are counted.
-pub(super) fn grouped<'a>(batch: &SeriesBatch<'a>, horizon_ms: i64, committed: &mut Committed) -> Vec<SourceGroup<'a>> {
+pub(super) fn grouped<'a>(
+    batch: &SeriesBatch<'a>,
+    horizon: Timestamp,
+    committed: &mut Committed,
+) -> Vec<SourceGroup<'a>> {
     let mut groups: Vec<SourceGroup<'a>> = Vec::new();
     let mut places: HashMap<String, usize, RandomState> = HashMap::default();
     // Where each series of a source is, to put together what comes in several pieces.
@@ -72,35 +76,37 @@ pub(super) fn grouped<'a>(batch: &SeriesBatch<'a>, horizon_ms: i64, committed: &
         group.series.reserve(order.len());
         for metric in order {
             let pieces = pieces.remove(&metric).unwrap_or_default();
-            group.series.push(SourceSeries::new(metric, &pieces, horizon_ms, committed));
+            group.series.push(SourceSeries::new(metric, &pieces, horizon, committed));
         }
     }
     groups
 }
 
 impl<'a> SourceSeries<'a> {
-    fn new(metric: Labels, pieces: &[&SeriesSamples<'a>], horizon_ms: i64, committed: &mut Committed) -> Self {
+    fn new(metric: Labels, pieces: &[&SeriesSamples<'a>], horizon: Timestamp, committed: &mut Committed) -> Self {
         let exemplars = pieces.iter().flat_map(|piece| piece.exemplars).collect();
         if let [one] = pieces
             && one.starts.is_empty()
-            && one.timestamps_ms.is_sorted_by(|a, b| a < b)
+            && one.timestamps.is_sorted_by(|a, b| a < b)
         {
             // As it comes from most: nothing is copied.
-            let old = one.timestamps_ms.partition_point(|ts| *ts < horizon_ms);
+            let old = one.timestamps.partition_point(|ts| *ts < horizon);
             committed.too_old += u32::try_from(old).unwrap_or(u32::MAX);
             let histograms = one.histograms.iter().map(|(i, histogram)| (*i as usize, histogram));
             let histograms = histograms.filter(|(i, _)| *i >= old).map(|(i, histogram)| (i - old, histogram)).collect();
-            let (times, values) = (one.timestamps_ms[old..].into(), one.values[old..].into());
+            let (times, values) = (one.timestamps[old..].into(), one.values[old..].into());
             return Self { metric, times, values, histograms, exemplars };
         }
         let mut samples: Vec<Sample<'a>> = pieces.iter().flat_map(|piece| samples_of(piece)).collect();
-        samples.sort_by_key(|sample| (sample.ts_ms, sample.is_start));
+        // Stable, so that of two samples at one time the one that came first is the first.
+        samples.sort_by_key(|sample| (sample.ts, sample.is_start));
         let zeros: Vec<Sample<'a>> = pieces.iter().flat_map(|piece| zeros_of(piece, &samples)).collect();
+        // Only now: a zero depends on the sample before it. Behind a sample of its own time it gives way to that.
         samples.extend(zeros);
-        samples.sort_by_key(|sample| (sample.ts_ms, sample.is_start));
-        let old = samples.iter().filter(|sample| sample.ts_ms < horizon_ms && !sample.is_start).count();
+        samples.sort_by_key(|sample| (sample.ts, sample.is_start));
+        let old = samples.iter().filter(|sample| sample.ts < horizon && !sample.is_start).count();
         committed.too_old += u32::try_from(old).unwrap_or(u32::MAX);
-        samples.retain(|sample| sample.ts_ms >= horizon_ms);
+        samples.retain(|sample| sample.ts >= horizon);
         let mut series =
             Self { metric, times: Cow::default(), values: Cow::default(), histograms: Vec::new(), exemplars };
         for sample in samples {
@@ -111,7 +117,7 @@ impl<'a> SourceSeries<'a> {
 
     /// Adds a sample that is not before the last one.
     fn push(&mut self, sample: &Sample<'a>, committed: &mut Committed) {
-        if self.times.last() == Some(&sample.ts_ms) {
+        if self.times.last() == Some(&sample.ts) {
             let same = self.values.last().is_some_and(|last| last.to_bits() == sample.value.to_bits());
             if !sample.is_start {
                 *(if same { &mut committed.stored } else { &mut committed.duplicate }) += 1;
@@ -119,34 +125,34 @@ impl<'a> SourceSeries<'a> {
             return;
         }
         self.histograms.extend(sample.histogram.map(|histogram| (self.times.len(), histogram)));
-        self.times.to_mut().push(sample.ts_ms);
+        self.times.to_mut().push(sample.ts);
         self.values.to_mut().push(sample.value);
     }
 
     /// How many of its samples lie before a time.
-    pub(super) fn before(&self, ts_ms: i64) -> usize {
-        self.times.partition_point(|ts| *ts < ts_ms)
+    pub(super) fn before(&self, ts: Timestamp) -> usize {
+        self.times.partition_point(|one| *one < ts)
     }
 }
 
 fn samples_of<'a>(piece: &SeriesSamples<'a>) -> impl Iterator<Item = Sample<'a>> {
     let mut histograms = piece.histograms.iter().peekable();
-    let samples = (0..).zip(piece.timestamps_ms).zip(piece.values);
-    samples.map(move |((i, ts_ms), value)| {
+    let samples = (0..).zip(piece.timestamps).zip(piece.values);
+    samples.map(move |((i, ts), value)| {
         let histogram = histograms.next_if(|(at, _)| *at == i).map(|(_, histogram)| histogram);
-        Sample { ts_ms: *ts_ms, is_start: false, value: *value, histogram }
+        Sample { ts: *ts, is_start: false, value: *value, histogram }
     })
 }
 
 /// Zeros where counting began after the sample before, and before the one that says so.
 fn zeros_of<'a>(piece: &SeriesSamples<'a>, sorted: &[Sample<'_>]) -> Vec<Sample<'a>> {
-    let zero = |(i, start_ms): &(u32, i64)| {
-        let ts_ms = *piece.timestamps_ms.get(*i as usize)?;
+    let zero = |(i, start): &(u32, Timestamp)| {
+        let ts = *piece.timestamps.get(*i as usize)?;
         // Histograms begin without one: an empty one has no form that is known.
         let is_float = !piece.histograms.iter().any(|(at, _)| at == i);
-        let before = sorted[..sorted.partition_point(|sample| sample.ts_ms < ts_ms)].last();
-        let began = *start_ms < ts_ms && before.is_none_or(|before| before.ts_ms < *start_ms);
-        (is_float && began).then_some(Sample { ts_ms: *start_ms, is_start: true, value: 0.0, histogram: None })
+        let before = sorted[..sorted.partition_point(|sample| sample.ts < ts)].last();
+        let began = *start < ts && before.is_none_or(|before| before.ts < *start);
+        (is_float && began).then_some(Sample { ts: *start, is_start: true, value: 0.0, histogram: None })
     };
     piece.starts.iter().filter_map(zero).collect()
 }
@@ -165,6 +171,10 @@ mod tests {
 
     use super::*;
 
+    fn at<const N: usize>(times: [i64; N]) -> [Timestamp; N] {
+        times.map(Timestamp)
+    }
+
     fn labels(pairs: &[(&str, &str)]) -> Labels {
         Labels::from_pairs(pairs.iter().copied())
     }
@@ -172,20 +182,21 @@ mod tests {
     #[test]
     fn series_are_put_together_by_source_and_sorted_by_time() {
         let (a, b) = (labels(&[("__name__", "a"), ("job", "x")]), labels(&[("__name__", "b"), ("job", "y")]));
+        let (first, second, third) = (at([30, 10]), at([10, 20]), at([20, 10, 30]));
         let series = [
-            SeriesSamples::floats(&a, &[30, 10], &[3.0, 1.0]),
-            SeriesSamples::floats(&b, &[10, 20], &[7.0, 8.0]),
-            SeriesSamples { starts: &[(0, 15)], ..SeriesSamples::floats(&a, &[20, 10, 30], &[2.0, 1.0, 4.0]) },
+            SeriesSamples::floats(&a, &first, &[3.0, 1.0]),
+            SeriesSamples::floats(&b, &second, &[7.0, 8.0]),
+            SeriesSamples { starts: &[(0, Timestamp(15))], ..SeriesSamples::floats(&a, &third, &[2.0, 1.0, 4.0]) },
         ];
         let sources = SourceLabels::Known;
         let mut committed = Committed::default();
-        let groups =
-            grouped(&SeriesBatch { series: &series, sources: &sources, lateness: Lateness::Any }, 0, &mut committed);
+        let batch = SeriesBatch { series: &series, sources: &sources, lateness: Lateness::Any };
+        let groups = grouped(&batch, Timestamp::EPOCH, &mut committed);
         assert_eq!(groups.len(), 2);
         assert_eq!((&groups[0].source, &groups[1].source), (&labels(&[("job", "x")]), &labels(&[("job", "y")])));
         let one = &groups[0].series[0];
         assert_eq!(one.metric, labels(&[("__name__", "a")]));
-        assert_eq!((&one.times[..], &one.values[..]), (&[10, 15, 20, 30][..], &[1.0, 0.0, 2.0, 3.0][..]));
+        assert_eq!((&one.times[..], &one.values[..]), (&at([10, 15, 20, 30])[..], &[1.0, 0.0, 2.0, 3.0][..]));
         assert_eq!((committed.stored, committed.duplicate), (1, 1), "10 came twice, and 30 with another value");
         assert!(matches!(groups[1].series[0].times, Cow::Borrowed(_)), "what is in order is not copied");
     }
@@ -193,13 +204,15 @@ mod tests {
     #[test]
     fn a_zero_is_where_counting_began_and_nowhere_else() {
         let a = labels(&[("__name__", "a")]);
-        let times = |starts: &[(u32, i64)]| {
-            let series = [SeriesSamples { starts, ..SeriesSamples::floats(&a, &[10, 20, 30], &[1.0, 2.0, 1.0]) }];
+        let times = |starts: [(u32, i64); 3]| {
+            let starts = &starts.map(|(i, start)| (i, Timestamp(start)));
+            let at = at([10, 20, 30]);
+            let series = [SeriesSamples { starts, ..SeriesSamples::floats(&a, &at, &[1.0, 2.0, 1.0]) }];
             let sources = SourceLabels::Known;
             let batch = SeriesBatch { series: &series, sources: &sources, lateness: Lateness::Any };
-            grouped(&batch, 0, &mut Committed::default())[0].series[0].times.to_vec()
+            grouped(&batch, Timestamp::EPOCH, &mut Committed::default())[0].series[0].times.to_vec()
         };
-        assert_eq!(times(&[(0, 5), (1, 5), (2, 25)]), [5, 10, 20, 25, 30]);
-        assert_eq!(times(&[(0, 10), (1, 10), (2, 40)]), [10, 20, 30], "at a sample, before one, after its own");
+        assert_eq!(times([(0, 5), (1, 5), (2, 25)]), at([5, 10, 20, 25, 30]));
+        assert_eq!(times([(0, 10), (1, 10), (2, 40)]), at([10, 20, 30]), "at a sample, before one, after its own");
     }
 }

@@ -76,6 +76,7 @@ impl SeriesLayouts {
         known: Option<Arc<SourceLayout>>,
         metrics: &[MetricId],
     ) -> Result<Arc<SourceLayout>, Error> {
+        // Copied: other batches may be writing with the layout as it was.
         let (mut all, mut columns) = match known {
             Some(known) => (known.layout.metrics.to_vec(), known.columns.clone()),
             None => (Vec::new(), HashMap::default()),
@@ -91,6 +92,7 @@ impl SeriesLayouts {
         let mut layouts = self.0.lock();
         let held: usize = layouts.values().map(|one| one.layout.metrics.len()).sum();
         if held + all.len() > limits::SERIES_COLUMNS {
+            // All at once, as it is rare: a source that comes again finds its layout by its segments.
             layouts.clear();
         }
         layouts.insert(source.clone(), Arc::clone(&extended));
@@ -109,6 +111,7 @@ fn stored(db: &Components, source: SourceId) -> Result<Option<SourceLayout>, Err
     let mut segments = Vec::new();
     db.store.each(Cf::Postings, &source_segments_prefix(source), |key, _| {
         segments.extend(last_id(key));
+        // One more than the bound is read, which tells too many from just enough.
         Ok::<_, Error>(segments.len() <= limits::SERIES_SEGMENTS_READ)
     })?;
     if segments.is_empty() || segments.len() > limits::SERIES_SEGMENTS_READ {
@@ -117,6 +120,7 @@ fn stored(db: &Components, source: SourceId) -> Result<Option<SourceLayout>, Err
     let mut latest: Vec<Arc<[u32]>> = Vec::new();
     for segment in segments {
         let Some(metrics) = db.index.segment_metrics(&db.store, segment)? else { continue };
+        // Ids ascend, and so do segments by age: a later one takes the place of the one that it extended.
         match latest.iter_mut().find(|one| one.first() == metrics.first()) {
             Some(one) => *one = metrics,
             None => latest.push(metrics),
@@ -140,7 +144,7 @@ fn stored(db: &Components, source: SourceId) -> Result<Option<SourceLayout>, Err
 
 #[cfg(test)]
 mod tests {
-    use model::{Committed, Lateness, SeriesAppender, SeriesBatch, SeriesSamples, SourceLabels};
+    use model::{Committed, Lateness, SeriesAppender, SeriesBatch, SeriesSamples, SourceLabels, Timestamp};
 
     use super::super::group::grouped;
     use super::*;
@@ -151,9 +155,9 @@ mod tests {
     fn columns(db: &Db, layouts: &SeriesLayouts, some: &[usize]) -> (Vec<u32>, Vec<u32>) {
         let labels: Vec<Labels> = some.iter().map(|i| Labels::from_pairs([("__name__", format!("m{i}"))])).collect();
         let series: Vec<SeriesSamples<'_>> =
-            labels.iter().map(|labels| SeriesSamples::floats(labels, &[1], &[1.0])).collect();
+            labels.iter().map(|labels| SeriesSamples::floats(labels, &[Timestamp(1)], &[1.0])).collect();
         let batch = SeriesBatch { series: &series, sources: &SourceLabels::Known, lateness: Lateness::Any };
-        let groups = grouped(&batch, i64::MIN, &mut Committed::default());
+        let groups = grouped(&batch, Timestamp::MIN, &mut Committed::default());
         let named = layouts.named(&db.components, &groups[0]).unwrap();
         (named.layout.segments.to_vec(), named.columns)
     }
@@ -186,7 +190,7 @@ mod tests {
             let options = Options { memory_bytes: 8 << 20, ..Options::new(dir.path()) };
             Db::open(options, &prometheus::Registry::new()).unwrap()
         };
-        let append = |db: &Db, some: &[usize], ts: i64| {
+        let append = |db: &Db, some: &[usize], ts: Timestamp| {
             let labels: Vec<Labels> =
                 some.iter().map(|i| Labels::from_pairs([("__name__", format!("m{i}"))])).collect();
             let times = [ts];
@@ -197,9 +201,9 @@ mod tests {
         };
         let db = open();
         let many: Vec<usize> = (0..Layout::SEGMENT_COLUMNS + 5).collect();
-        append(&db, &[3, 1], 1);
-        append(&db, &many, 2);
-        append(&db, &[5000, 3], 3);
+        append(&db, &[3, 1], Timestamp(1));
+        append(&db, &many, Timestamp(2));
+        append(&db, &[5000, 3], Timestamp(3));
         let before = columns(&db, &db.series, &[5000, 1, 7]);
         drop(db);
         let db = open();

@@ -12,7 +12,7 @@ mod rows;
 use std::sync::atomic::Ordering;
 
 use model::sample::is_histogram_mark;
-use model::{Committed, Lateness, SeriesBatch, SeriesSamples};
+use model::{Committed, Lateness, SeriesBatch, SeriesSamples, Timestamp};
 
 use crate::components::Components;
 use crate::deletes::settle::{Incoming, any_masked, settle};
@@ -39,7 +39,7 @@ pub(crate) fn append(
     let mut committed = Committed::default();
     // Once for the batch: what it stores itself must not make its own earlier samples late.
     let window = window(db, batch.lateness);
-    for group in &grouped(batch, window.horizon_ms, &mut committed) {
+    for group in &grouped(batch, window.horizon, &mut committed) {
         let mut tries = 0;
         loop {
             match append_group(db, (layouts, exemplars), group, window) {
@@ -63,11 +63,12 @@ fn append_group(
     window: Window,
 ) -> Result<Committed, Error> {
     let named = layouts.named(db, group)?;
-    let until_ms = db.tombstones.until_ms.load(Ordering::Acquire);
+    let until = db.tombstones.until.load(Ordering::Acquire);
     let times = || group.series.iter().flat_map(|series| series.times.iter().copied());
-    if let Some(incoming) = Incoming::within(named.source, times(), until_ms)
+    if let Some(incoming) = Incoming::within(named.source, times(), until)
         && any_masked(db, &[incoming])
     {
+        // Before anything is written: the mask would hide the new samples, too.
         settle(db, &[incoming])?;
     }
     // Early samples as rows, then pages, then open time: each series is written in the order of its times.
@@ -87,18 +88,18 @@ fn append_group(
 
 /// What may be written of series.
 fn window(db: &Components, lateness: Lateness) -> Window {
-    let out_of_order_from_ms = match lateness {
+    let out_of_order_from = match lateness {
         Lateness::Window => db.bounds.out_of_order_from(),
-        Lateness::Any => i64::MIN,
+        Lateness::Any => Timestamp::MIN,
     };
-    let horizon_ms = db.bounds.horizon_ms.load(Ordering::Acquire);
-    Window { horizon_ms, late_ms: db.options.late_ms, out_of_order_from_ms, by_series: true }
+    let horizon = db.bounds.horizon.load(Ordering::Acquire);
+    Window { horizon, late_ms: db.options.late_ms, out_of_order_from, by_series: true }
 }
 
 /// Does it all fit?
 fn check(series: &SeriesSamples<'_>) -> Result<(), Error> {
     let refused = |reason| Err(Error::BadSeries { reason });
-    let times = series.timestamps_ms.len();
+    let times = series.timestamps.len();
     if times != series.values.len() || times > limits::SERIES_SAMPLES {
         return refused("a series has not one value per time, or too many");
     }

@@ -6,7 +6,7 @@
 use std::ops::{ControlFlow, Range};
 use std::sync::atomic::Ordering;
 
-use model::Committed;
+use model::{Committed, Timestamp};
 use roaring::RoaringBitmap;
 
 use super::group::{Left, SourceGroup, SourceSeries};
@@ -45,7 +45,7 @@ pub(super) struct Split<'g> {
     closed: Vec<Range<usize>>,
     /// Time that is still open.
     open: Left<'g>,
-    closed_ms: i64,
+    closed_until: Timestamp,
 }
 
 /// Splits a group by time.
@@ -54,11 +54,11 @@ pub(super) fn split<'g>(
     (group, named): (&'g SourceGroup<'_>, &NamedGroup),
     window: Window,
 ) -> Split<'g> {
-    let closed_ms = closed_until(db, group);
-    let mut split = Split { early: Vec::new(), closed: Vec::new(), open: Vec::new(), closed_ms };
-    let early_ms = window.out_of_order_from_ms;
+    let closed_until = closed_until(db, group);
+    let mut split = Split { early: Vec::new(), closed: Vec::new(), open: Vec::new(), closed_until };
+    let early_until = window.out_of_order_from;
     for (series, column) in group.series.iter().zip(&named.columns) {
-        let (late, closed) = (series.before(early_ms), series.before(early_ms.max(closed_ms)));
+        let (late, closed) = (series.before(early_until), series.before(early_until.max(closed_until)));
         push(&mut split.early, (series, *column, 0..late));
         split.closed.push(late..closed);
         push(&mut split.open, (series, *column, closed..series.times.len()));
@@ -76,7 +76,7 @@ fn push<'g>(left: &mut Left<'g>, (series, column, range): (&'g SourceSeries<'g>,
 pub(super) fn write<'g>(
     db: &Components,
     (group, named): (&'g SourceGroup<'_>, &NamedGroup),
-    Split { closed, open: mut left, closed_ms, .. }: Split<'g>,
+    Split { closed, open: mut left, closed_until, .. }: Split<'g>,
 ) -> Result<(Committed, Left<'g>), Error> {
     let mut committed = Committed::default();
     let leave = |left: &mut Left<'g>, ranges: &[Range<usize>]| {
@@ -92,17 +92,17 @@ pub(super) fn write<'g>(
     let _one = db.maintenance.lock_first();
     still_there(db, group, named)?;
     // Under the lock: compaction would change it.
-    let existing = Existing::read(db, named, (group, closed_ms))?;
+    let existing = Existing::read(db, named, (group, closed_until))?;
     let mut rest = closed;
-    while let Some(ts_ms) = next(group, &rest) {
-        let until = |end_ms: i64| -> Vec<Range<usize>> {
+    while let Some(ts) = next(group, &rest) {
+        let until = |end: Timestamp| -> Vec<Range<usize>> {
             let of = |(series, range): (&SourceSeries<'_>, &Range<usize>)| {
-                range.start..series.before(end_ms).clamp(range.start, range.end)
+                range.start..series.before(end).clamp(range.start, range.end)
             };
             group.series.iter().zip(&rest).map(of).collect()
         };
-        let target = existing.target(db, ts_ms, closed_ms, &until);
-        let ranges = until(target.partition.end_ms(db.store.bucket_ms));
+        let target = existing.target(db, ts, closed_until, &until);
+        let ranges = until(target.partition.end(db.store.bucket_ms));
         let added: u64 = ranges.iter().map(|range| range.len() as u64).sum();
         // A few late samples are no reason to write much anew: as rows they wait for the next flush.
         let enough = added >= limits::PAGED_AT_ONCE && added * limits::PAGED_PER_ADDED >= target.samples;
@@ -119,15 +119,15 @@ pub(super) fn write<'g>(
 }
 
 /// Time before this is over: flushing would not wait any more for what comes in.
-fn closed_until(db: &Components, group: &SourceGroup<'_>) -> i64 {
-    let newest = group.series.iter().filter_map(|series| series.times.last().copied()).max().unwrap_or(i64::MIN);
-    let now = db.bounds.now().unwrap_or_else(|| newest.max(db.bounds.newest_ms.load(Ordering::Relaxed)));
+fn closed_until(db: &Components, group: &SourceGroup<'_>) -> Timestamp {
+    let newest = group.series.iter().filter_map(|series| series.times.last().copied()).max().unwrap_or(Timestamp::MIN);
+    let now = db.bounds.now().unwrap_or_else(|| newest.max(db.bounds.newest.load(Ordering::Relaxed)));
     let bucket_ms = db.store.bucket_ms;
     Bucket::of(now.saturating_sub(grace_ms(bucket_ms)), bucket_ms).0
 }
 
 /// The first time that is left.
-fn next(group: &SourceGroup<'_>, rest: &[Range<usize>]) -> Option<i64> {
+fn next(group: &SourceGroup<'_>, rest: &[Range<usize>]) -> Option<Timestamp> {
     let series = group.series.iter().zip(rest).filter(|(_, range)| !range.is_empty());
     series.map(|(series, range)| series.times[range.start]).min()
 }
@@ -136,7 +136,7 @@ fn next(group: &SourceGroup<'_>, rest: &[Range<usize>]) -> Option<i64> {
 fn still_there(db: &Components, group: &SourceGroup<'_>, named: &NamedGroup) -> Result<(), Error> {
     drop(db.open_gate()?);
     let times = group.series.iter().flat_map(|series| series.times.iter().copied());
-    let incoming = Incoming::within(named.source, times, db.tombstones.until_ms.load(Ordering::Acquire));
+    let incoming = Incoming::within(named.source, times, db.tombstones.until.load(Ordering::Acquire));
     settle_held(db, incoming.as_slice())?;
     let there = db.index.sources.are_there([named.source.0].into_iter())
         && db.index.segments.are_there(named.layout.segments.iter().copied())
@@ -146,16 +146,21 @@ fn still_there(db: &Components, group: &SourceGroup<'_>, named: &NamedGroup) -> 
 
 impl Existing {
     /// The timelines of the source in partitions that the samples may lie in.
-    fn read(db: &Components, named: &NamedGroup, (group, closed_ms): (&SourceGroup<'_>, i64)) -> Result<Self, Error> {
+    fn read(
+        db: &Components,
+        named: &NamedGroup,
+        (group, closed_until): (&SourceGroup<'_>, Timestamp),
+    ) -> Result<Self, Error> {
         let bucket_ms = db.store.bucket_ms;
-        let first = group.series.iter().filter_map(|series| series.times.first().copied()).min().unwrap_or(closed_ms);
+        let first =
+            group.series.iter().filter_map(|series| series.times.first().copied()).min().unwrap_or(closed_until);
         // The largest partition that anything may be merged into begins before the first sample.
         let largest = limits::PARTITION_BUCKETS.into_iter().max().unwrap_or(1);
         let from = Partition::of(first, largest, bucket_ms).start.0;
         let snapshot = db.read().snapshot();
         let mut found = Vec::new();
         for (partition, sources) in pages::partitions(&snapshot)? {
-            if sources.contains(named.source.0) && partition.end_ms(bucket_ms) > from && partition.start.0 < closed_ms {
+            if sources.contains(named.source.0) && partition.end(bucket_ms) > from && partition.start.0 < closed_until {
                 let timeline = pages::timeline_of(&snapshot, partition, named.source)?;
                 found.extend(timeline.map(|timeline| (partition, timeline)));
             }
@@ -163,12 +168,18 @@ impl Existing {
         Ok(Self(found))
     }
 
-    /// The partition that samples from `ts_ms` on go to: the one that has pages there already, or the largest that is over and
+    /// The partition that samples from `ts` on go to: the one that has pages there already, or the largest that is over and
     /// holds no more rows than a column should. `until` is what each series has left before a time.
-    fn target(&self, db: &Components, ts_ms: i64, closed_ms: i64, until: &dyn Fn(i64) -> Vec<Range<usize>>) -> Target {
+    fn target(
+        &self,
+        db: &Components,
+        ts: Timestamp,
+        closed_until: Timestamp,
+        until: &dyn Fn(Timestamp) -> Vec<Range<usize>>,
+    ) -> Target {
         let bucket_ms = db.store.bucket_ms;
         let holding =
-            |(partition, _): &&(Partition, Timeline)| partition.start.0 <= ts_ms && ts_ms < partition.end_ms(bucket_ms);
+            |(partition, _): &&(Partition, Timeline)| partition.start.0 <= ts && ts < partition.end(bucket_ms);
         let merged = self.0.iter().filter(holding).max_by_key(|(partition, _)| partition.buckets);
         if let Some((partition, timeline)) = merged.filter(|(partition, _)| partition.buckets > 1) {
             return Target { partition: *partition, samples: timeline.samples };
@@ -176,18 +187,19 @@ impl Existing {
         let mut sizes = limits::PARTITION_BUCKETS;
         sizes.sort_unstable_by_key(|buckets| std::cmp::Reverse(*buckets));
         for buckets in sizes {
-            let partition = Partition::of(ts_ms, buckets, bucket_ms);
-            let end_ms = partition.end_ms(bucket_ms);
+            let partition = Partition::of(ts, buckets, bucket_ms);
+            let end = partition.end(bucket_ms);
             let within = self.0.iter().filter(|(one, _)| partition.covers(*one, bucket_ms));
             let (samples, rows) = within.fold((0, 0), |(samples, rows), (_, timeline)| {
                 (samples + timeline.samples, rows + timeline.timestamps.len())
             });
-            let added = until(end_ms).iter().map(Range::len).max().unwrap_or(0);
-            if buckets == 1 || end_ms <= closed_ms && rows + added <= limits::MERGED_ROWS {
+            // About how many rows come to the partition: series of one source mostly have the same times.
+            let added = until(end).iter().map(Range::len).max().unwrap_or(0);
+            if buckets == 1 || end <= closed_until && rows + added <= limits::MERGED_ROWS {
                 return Target { partition, samples };
             }
         }
-        Target { partition: Partition::of(ts_ms, 1, bucket_ms), samples: 0 }
+        Target { partition: Partition::of(ts, 1, bucket_ms), samples: 0 }
     }
 }
 
@@ -200,7 +212,7 @@ fn write_partition(
 ) -> Result<Option<Committed>, Error> {
     let additions = additions(group, named, ranges);
     // From here on, whoever writes rows into these buckets must look whether its rows are still there.
-    if db.flushed.begin(partition.end_ms(db.store.bucket_ms)) {
+    if db.flushed.begin(partition.end(db.store.bucket_ms)) {
         drop(db.index.gate.write());
     }
     // Rows that come into the partition at the same moment make the rewrite start over.
@@ -213,8 +225,8 @@ fn write_partition(
             remove_pages(db, *replaced, named.source, timeline)?;
         }
         let newest = additions.series.iter().filter_map(|series| series.times.last().copied()).max();
-        if let Some(ts_ms) = newest {
-            db.bounds.newest_ms.fetch_max(ts_ms, Ordering::Relaxed);
+        if let Some(ts) = newest {
+            db.bounds.newest.fetch_max(ts, Ordering::Relaxed);
         }
         return Ok(Some(written.committed));
     }
@@ -241,14 +253,14 @@ fn additions<'g>(group: &'g SourceGroup<'_>, named: &NamedGroup, ranges: &[Range
 }
 
 /// The times that many of the series have.
-fn common_times(series: &[AddedSeries<'_>]) -> Vec<i64> {
+fn common_times(series: &[AddedSeries<'_>]) -> Vec<Timestamp> {
     let Some(first) = series.first() else { return Vec::new() };
     // What was scraped together comes with equal times: nothing is sorted or counted.
     if series.iter().all(|one| one.times == first.times) {
         return first.times.to_vec();
     }
-    let mut all: Vec<i64> = series.iter().flat_map(|one| one.times.iter().copied()).collect();
+    let mut all: Vec<Timestamp> = series.iter().flat_map(|one| one.times.iter().copied()).collect();
     all.sort_unstable();
-    let many = |run: &&[i64]| run.len() * limits::COMMON_TIME_SERIES >= series.len();
+    let many = |run: &&[Timestamp]| run.len() * limits::COMMON_TIME_SERIES >= series.len();
     all.chunk_by(|a, b| a == b).filter(many).map(|run| run[0]).collect()
 }

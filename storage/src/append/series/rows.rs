@@ -1,7 +1,7 @@
 //! Samples of open time, and few late ones: a row for each time of a source, as if it had been scraped then.
 
 use model::sample::histogram_mark;
-use model::{Committed, Histogram, Row, Scraped};
+use model::{Committed, Histogram, Row, Scraped, Timestamp};
 
 use super::group::Left;
 use super::layouts::NamedGroup;
@@ -13,7 +13,7 @@ use crate::writer::window::Window;
 
 /// One sample on its way into a row.
 struct Cell<'g> {
-    ts_ms: i64,
+    ts: Timestamp,
     column: u32,
     value: f64,
     histogram: Option<&'g Histogram>,
@@ -27,15 +27,15 @@ pub(super) fn write(db: &Components, named: &NamedGroup, left: Left<'_>, window:
         let mut histograms = series.histograms[first..].iter().peekable();
         for i in range {
             let histogram = histograms.next_if(|(at, _)| *at == i).map(|(_, histogram)| *histogram);
-            cells.push(Cell { ts_ms: series.times[i], column, value: series.values[i], histogram });
+            cells.push(Cell { ts: series.times[i], column, value: series.values[i], histogram });
         }
     }
-    cells.sort_by_key(|cell| (cell.ts_ms, cell.column));
+    cells.sort_by_key(|cell| (cell.ts, cell.column));
     let mut committed = Committed::default();
     // One room for all rows: what is absent has no meaning.
     let columns = named.layout.metrics.len();
     let (mut values, mut present) = (vec![0.0; columns], vec![0u64; columns.div_ceil(64)]);
-    for row in cells.chunk_by(|a, b| a.ts_ms == b.ts_ms) {
+    for row in cells.chunk_by(|a, b| a.ts == b.ts) {
         let mut histograms = Vec::new();
         for cell in row {
             let column = cell.column as usize;
@@ -45,7 +45,7 @@ pub(super) fn write(db: &Components, named: &NamedGroup, left: Left<'_>, window:
         }
         let scraped = Row {
             source: named.source,
-            ts_ms: row[0].ts_ms,
+            ts: row[0].ts,
             layout: &named.layout,
             values: &values,
             present: &present,
@@ -53,6 +53,7 @@ pub(super) fn write(db: &Components, named: &NamedGroup, left: Left<'_>, window:
             histograms: &histograms,
         };
         committed += commit(db, &[scraped.into()], window)?;
+        // Bit by bit: a layout may be far wider than what has a sample at one time.
         row.iter().for_each(|cell| present[cell.column as usize / 64] = 0);
     }
     Ok(committed)

@@ -47,6 +47,7 @@ impl Form {
                 (wrong == 0).then_some(n)
             }
             Self::Integer => {
+                // What lies beyond an i64 saturates, and -0 becomes 0: neither comes back with its bits.
                 let n = value as i64;
                 ((n as f64).to_bits() == value.to_bits()).then_some(n)
             }
@@ -57,6 +58,7 @@ impl Form {
     /// The integers of up to `N` values, and whether one of them has none.
     #[inline]
     pub(super) fn ints<const N: usize>(self, values: &[f64], ints: &mut [i64; N]) -> bool {
+        // Collected, not branched on: the loops below are then vectorised.
         let mut wrong = 0;
         let pairs = ints.iter_mut().zip(values);
         match self {

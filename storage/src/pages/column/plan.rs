@@ -127,6 +127,7 @@ impl Window {
                 _ => ints[i].wrapping_sub(ints[i - 1]).wrapping_sub(ints[i - 1].wrapping_sub(ints[i - 2])),
             };
         }
+        // Sorted, so that a range is two places; what is trimmed off its ends would be patches.
         samples.sort_unstable();
         let mut best = Self { base: 0, top: 0, bits: usize::MAX };
         let zeros = samples.iter().filter(|&&sample| sample == 0).count();
@@ -135,6 +136,7 @@ impl Window {
             for high in 0..trims {
                 let (base, top) = (samples[low], samples[n - 1 - high]);
                 let width = width(base, top);
+                // A sparse block spends a bit on each difference, and codes on those other than 0.
                 let packed = (width * n).min(width * (n - zeros) + n);
                 let bits = (packed + (low + high) * PATCH_BITS) * 1000 / n;
                 if bits < best.bits {
@@ -148,6 +150,7 @@ impl Window {
     /// The base for all differences: further down when that saves more patches than it costs in width.
     fn settle(&self, differences: &[i64]) -> i64 {
         let now = width(self.base, self.top);
+        // Below this, codes would grow by more than one bit.
         let floor = self.base.saturating_sub(1i64.checked_shl(now as u32).unwrap_or(i64::MAX));
         let (mut lowest, mut below) = (self.base, 0);
         for &difference in differences {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
+use model::Timestamp;
 use rocksdb::DBRawIterator;
 
 use crate::error::Error;
@@ -25,8 +26,8 @@ pub(super) struct Columns {
     /// When, by the clock of newer rows, there was no row behind the last of the times.
     pub(super) read_at: Option<u64>,
     /// All rows from here on are among the times, up to the last of these.
-    from_ms: i64,
-    times: Vec<i64>,
+    from: Timestamp,
+    times: Vec<Timestamp>,
     /// By place in the segment; each of some of the first rows.
     columns: BTreeMap<usize, RunColumn>,
     frame: Option<ReferenceFrame>,
@@ -47,12 +48,12 @@ impl From<kv::Error> for Refused {
 }
 
 impl Columns {
-    pub(super) fn new(epoch: u64, from_ms: i64) -> Self {
-        Self { epoch, from_ms, ..Self::default() }
+    pub(super) fn new(epoch: u64, from: Timestamp) -> Self {
+        Self { epoch, from, ..Self::default() }
     }
 
-    pub(super) fn reaches_back_to(&self, from_ms: i64) -> bool {
-        self.from_ms <= from_ms
+    pub(super) fn reaches_back_to(&self, from: Timestamp) -> bool {
+        self.from <= from
     }
 
     /// About what it takes, bytes.
@@ -75,16 +76,16 @@ impl Columns {
         places(wanted).all(|place| self.rows_of(place) == self.times.len())
     }
 
-    /// Reads what is not there yet of the wanted columns, up to `last_ms`.
+    /// Reads what is not there yet of the wanted columns, up to `last`.
     pub(super) fn extend(
         &mut self,
         snapshot: &ReadSnapshot<'_>,
         iter: &mut DBRawIterator<'_>,
         (place, wanted): (RowKey, &Wanted),
-        last_ms: i64,
+        last: Timestamp,
     ) -> Result<(), Refused> {
         self.read_at = None;
-        let looked = self.read_on(snapshot.store, iter, (place, wanted), last_ms)?;
+        let looked = self.read_on(snapshot.store, iter, (place, wanted), last)?;
         // The iterator went past the segment's last row: until a newer one is written nothing need be looked for.
         if looked && self.is_whole(wanted) && !scan::is_in(iter, place) {
             self.read_at = Some(snapshot.epochs.newer);
@@ -98,16 +99,16 @@ impl Columns {
         store: &Store,
         iter: &mut DBRawIterator<'_>,
         (place, wanted): (RowKey, &Wanted),
-        last_ms: i64,
+        last: Timestamp,
     ) -> Result<bool, Refused> {
         // Columns were asked for at different times: the shortest says from where rows are missing.
         let least = places(wanted).map(|place| self.rows_of(place)).min().unwrap_or(0);
         let from = match (self.times.get(least), self.times.last()) {
             (Some(&ts), _) => slot_of(place.bucket, ts),
             (None, Some(&ts)) => slot_of(place.bucket, ts) + 1,
-            (None, None) => slot_of(place.bucket, self.from_ms),
+            (None, None) => slot_of(place.bucket, self.from),
         };
-        let slots = from..=slot_of(place.bucket, last_ms);
+        let slots = from..=slot_of(place.bucket, last);
         if slots.is_empty() {
             return Ok(false);
         }
@@ -145,7 +146,7 @@ impl Columns {
     }
 
     /// The wanted columns over a range.
-    pub(super) fn run(&self, range: &RangeInclusive<i64>, wanted: &Wanted) -> Run {
+    pub(super) fn run(&self, range: &RangeInclusive<Timestamp>, wanted: &Wanted) -> Run {
         // A failed read may leave columns of different lengths; only rows that all have are used.
         let rows = places(wanted).map(|place| self.rows_of(place)).min().unwrap_or(0);
         let times = &self.times[..rows];
@@ -182,6 +183,7 @@ fn add(
         let present = view.present(*lane);
         for (bit, _) in these {
             if let Some(column) = columns.get_mut(&(lane * LANE + bit))
+                // Columns that were read further have the row already.
                 && column.values.len() == row
             {
                 column.push(row, out[*bit], present >> bit & 1);

@@ -10,7 +10,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use model::SourceId;
+use model::{SourceId, Timestamp};
 use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 use rocksdb::DBRawIterator;
@@ -63,6 +63,7 @@ impl ReadCache {
     pub(crate) fn new(bytes: usize) -> Self {
         Self {
             trackers: Trackers::default(),
+            // The parts add up to the whole; most of it is for columns.
             buckets: Cache::new(bytes / 8),
             heads: Cache::new(bytes / 8),
             columns: Cache::new(bytes / 8 * 5),
@@ -130,6 +131,7 @@ impl ReadCache {
         if !self.no_write_in_flight(snapshot) {
             return read().map(Arc::new);
         }
+        // Newer rows of known buckets and segments change nothing of what is cached here.
         if let Some((_, found)) = cache.get(&buckets).filter(|(epochs, _)| epochs.same_but_newer(snapshot.epochs)) {
             return Ok(found);
         }
@@ -141,12 +143,13 @@ impl ReadCache {
     /// All buckets in which a source has rows.
     pub(crate) fn buckets(&self, snapshot: &ReadSnapshot<'_>, source: SourceId) -> Result<Buckets, Error> {
         let cached = self.buckets.get(&source.0);
+        // The older of the two epochs: a snapshot may be older than the entry, which then shows too much.
         if let Some((_, buckets)) =
             cached.filter(|(epoch, _)| self.trackers.rows.unchanged_since(source, (*epoch).min(snapshot.epochs.rows)))
         {
             return Ok(buckets);
         }
-        let buckets: Buckets = scan::seen(snapshot, source, Bucket(i64::MIN), Bucket(i64::MAX))?.into();
+        let buckets: Buckets = scan::seen(snapshot, source, Bucket(Timestamp::MIN), Bucket(Timestamp::MAX))?.into();
         if snapshot.fill_cache && self.trackers.rows.unchanged_since(source, snapshot.epochs.rows) {
             let weight = buckets.iter().map(|(_, segments)| segments.serialized_size() + 48).sum::<usize>();
             self.buckets.insert(
@@ -187,7 +190,7 @@ impl ReadCache {
         snapshot: &ReadSnapshot<'_>,
         (rows, tails): (&mut DBRawIterator<'v>, &mut Tails<'v>),
         (place, wanted): (RowKey, &Wanted),
-        range: &RangeInclusive<i64>,
+        range: &RangeInclusive<Timestamp>,
     ) -> Result<Option<Run>, Error> {
         let source = place.source;
         let asked: usize = wanted.iter().map(|(_, columns)| columns.len()).sum();
@@ -195,21 +198,22 @@ impl ReadCache {
             return Ok(None);
         }
         // A cached segment may begin within its bucket: a short range reads no more than it needs.
-        let from_ms = place.bucket.0.max(*range.start());
+        let from = place.bucket.0.max(*range.start());
         let key = (place.bucket, source.0, place.segment);
         let cached = self.columns.get(&key);
         let is_new = cached.is_none();
         let cached = cached.unwrap_or_default();
+        // Held while rows are read: a second query of the segment waits, and then finds them.
         let mut columns = cached.lock();
         if is_new
-            || !columns.reaches_back_to(from_ms)
+            || !columns.reaches_back_to(from)
             || !self.trackers.rows.unchanged_since(source, columns.epoch.min(snapshot.epochs.rows))
         {
             // Also when a write came since this snapshot: what it shows is not to be cached.
             if !self.trackers.rows.unchanged_since(source, snapshot.epochs.rows) {
                 return Ok(None);
             }
-            *columns = Columns::new(snapshot.epochs.rows, from_ms);
+            *columns = Columns::new(snapshot.epochs.rows, from);
         }
         // Nothing newer came since there was no row behind the last: no iterator is needed at all.
         let all_read = columns.read_at.is_some_and(|epoch| self.trackers.newer.unchanged_since(source, epoch));
