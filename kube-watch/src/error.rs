@@ -17,6 +17,9 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// The server does not answer a request.
+    #[error("the API server does not answer: {0}")]
+    Request(String),
     /// The configuration of the client cannot be used.
     #[error("cannot set up the Kubernetes client: {0}")]
     Client(String),

@@ -47,7 +47,7 @@ pub(crate) fn describe(error: &watcher::Error) -> String {
     }
 }
 
-fn of_client(error: &kube::Error) -> String {
+pub(crate) fn of_client(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => of_server(status),
         error => model::with_causes(error),

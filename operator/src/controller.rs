@@ -5,41 +5,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Config, Defaults};
-use kube_watch::{ApiServer, Changes, Key, Watches};
+use kube_watch::{Changes, Key, Watches};
 use parking_lot::Mutex;
 
-use crate::generate::Options;
-use crate::objects::{LabelSelector, ObjectRef};
+use crate::objects::ObjectRef;
+use crate::options::OperatorOptions;
 use crate::outcome::{Outcome, State};
+use crate::rbac::{MissingRight, missing_rights};
 use crate::reconcile::{FileConfig, Inputs, Memory, Settings};
-use crate::resolve::Placeholders;
 use crate::sources::{Opener, Sources, Tag};
 
 /// Changes that follow one another faster are taken together: an apply of many objects is one change of the configuration.
 const SETTLE: Duration = Duration::from_millis(200);
 
-/// What the operator looks at.
-#[derive(Clone, Debug, Default)]
-pub struct OperatorOptions {
-    /// The API server.
-    pub server: ApiServer,
-    /// The Prometheus object that is followed, namespace and name; without one everything is selected.
-    pub prometheus: Option<(String, String)>,
-    /// The namespace of this server; empty if it is not known.
-    pub own_namespace: String,
-    /// Only objects in these namespaces; empty for all.
-    pub namespaces: Vec<String>,
-    /// Which objects are selected, without a Prometheus object.
-    pub selector: LabelSelector,
-    /// What the deployment is like.
-    pub options: Options,
-    /// What stands for `$(SHARD)` and the like.
-    pub placeholders: Placeholders,
-}
-
 /// The operator. Dropping it ends its watches.
 #[derive(Debug)]
 pub struct Operator {
+    options: OperatorOptions,
     changes: Arc<Changes<Tag>>,
     settings: Settings,
     state: Mutex<OperatorState>,
@@ -58,6 +40,7 @@ impl Operator {
     /// Starts to follow the objects, within a tokio runtime.
     #[must_use]
     pub fn new(watches: Arc<Watches>, options: OperatorOptions) -> Self {
+        let asked = options.clone();
         let OperatorOptions { server, prometheus, own_namespace, namespaces, selector, options, placeholders } =
             options;
         let changes = Arc::new(Changes::default());
@@ -68,7 +51,15 @@ impl Operator {
         let sources = Sources::new(opener, key, &own, &namespaces);
         let settings = Settings { options, placeholders, namespace: own, selector };
         let state = OperatorState { sources, memory: Memory::default(), file: None, outcome: Arc::default() };
-        Self { changes, settings, state: Mutex::new(state) }
+        Self { options: asked, changes, settings, state: Mutex::new(state) }
+    }
+
+    /// The rights that the API server does not give to this server.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn missing_rights(&self) -> Result<Vec<MissingRight>, kube_watch::Error> {
+        missing_rights(&self.options).await
     }
 
     /// What the objects ask for with this configuration file, which jobs inherit from unless a Prometheus object says otherwise.

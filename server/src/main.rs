@@ -20,6 +20,7 @@ mod default_config;
 mod flags;
 mod listen;
 mod logging;
+mod monitor_metrics;
 mod node_exporter;
 mod query_log;
 mod reload;

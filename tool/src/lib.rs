@@ -1,17 +1,19 @@
 //! promtool's commands, thin over the crates that do the work.
 //!
 //! - **What**: `check config FILE…` reads configurations · `test promql FILE…` runs PromQL test scripts · `promql explain
-//!   QUERY` prints the plan of a query · `explain` asks a running server why something is scraped, or is not.
+//!   QUERY` prints the plan of a query · `explain` asks a running server why something is scraped, or is not ·
+//!   `rbac check` asks an API server which rights are missing.
 //! - **Path**: none; it is what a person runs beside the server, in the same binary.
 //! - **Invariants**: reads only the files named, writes only to the output given; the exit code says whether all is well
 //!   (0), something failed (1) or the command line was wrong (2).
 //! - **Files**: `lib` chooses the command · `check` configurations · `promql` test scripts and plans · `explain` what a server
-//!   says.
+//!   says · `rbac` rights.
 //! - **Tests**: at the foot of each file.
 
 mod check;
 mod explain;
 mod promql;
+mod rbac;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -26,13 +28,12 @@ pub fn run(args: &[String], out: &mut dyn Write) -> ExitCode {
         ["test", "promql", rest @ ..] => promql::test(rest, out),
         ["promql", "explain", rest @ ..] => promql::explain(rest, out),
         ["explain", rest @ ..] => explain::explain(rest, out),
+        ["rbac", "check", rest @ ..] => rbac::check(rest, out),
         ["check", "config", rest @ ..] => check::config(rest, out),
-        [] | ["help" | "--help" | "-h"] => {
-            writeln!(out, "{}\n{USAGE}\n{EXPLAIN_USAGE}\n{}", check::USAGE, explain::USAGE).map(|()| Outcome::Misused)
-        }
+        [] | ["help" | "--help" | "-h"] => writeln!(out, "{}", usages()).map(|()| Outcome::Misused),
         other => {
             let command = other.iter().take(2).copied().collect::<Vec<_>>().join(" ");
-            let known = format!("{}\n{USAGE}\n{EXPLAIN_USAGE}\n{}", check::USAGE, explain::USAGE);
+            let known = usages();
             writeln!(out, "promtool {command} is not there; these are:\n{known}").map(|()| Outcome::Misused)
         }
     };
@@ -42,6 +43,11 @@ pub fn run(args: &[String], out: &mut dyn Write) -> ExitCode {
         // An output that is gone cannot be told either.
         Ok(Outcome::Failed) | Err(_) => ExitCode::FAILURE,
     }
+}
+
+/// What there is.
+fn usages() -> String {
+    [check::USAGE, USAGE, EXPLAIN_USAGE, explain::USAGE, rbac::USAGE].join("\n")
 }
 
 /// How a command ended.

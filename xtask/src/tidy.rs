@@ -18,7 +18,7 @@ const MAY_USE: &[(&str, &str, &[&str])] = &[
     ("scraper", "scraper", &["model", "config", "http-client", "kit"]),
     ("storage", "storage", &["model", "kit"]),
     ("query", "query", &["model", "kit"]),
-    ("tool", "tool", &["model", "config", "http-client", "discovery", "scraper", "storage", "query"]),
+    ("tool", "tool", &["model", "config", "http-client", "discovery", "operator", "scraper", "storage", "query"]),
     (
         "server",
         "server",

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode, header};
 
 use crate::app::{App, What};
+use crate::monitor_metrics;
 
 /// `/-/healthy`: fails when the store has stopped for good, so that the container is restarted.
 pub(crate) async fn healthy(State(app): State<Arc<App>>) -> Response {
@@ -68,7 +69,12 @@ pub(crate) async fn version() -> String {
 
 /// `/metrics`
 pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
-    let families = app.registry.gather();
+    let mut families = app.registry.gather();
+    if let Some(operator) = &app.operator {
+        let of_monitors = monitor_metrics::families(&operator.outcome(), &app.scraper.status().await);
+        // Their names are constants: nothing in them can be refused.
+        families.extend(of_monitors.unwrap_or_default());
+    }
     match prometheus::TextEncoder::new().encode_to_string(&families) {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),

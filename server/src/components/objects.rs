@@ -33,6 +33,7 @@ impl Component for Objects {
     fn run(self: Arc<Self>) -> BoxFuture<'static, ()> {
         let Some(operator) = self.0.operator.clone() else { return Box::pin(future::pending()) };
         Box::pin(async move {
+            let _rights = tokio::task::JoinSet::from_iter([say_what_is_missing(Arc::clone(&operator))]);
             let app = &self.0;
             // Its error is logged where it happens.
             operator.run(|| async { drop(app.reload(What::Objects).await) }).await;
@@ -82,6 +83,21 @@ pub(crate) fn follow_objects(
         placeholders: placeholders(settings),
     };
     Ok(Some(Arc::new(Operator::new(Arc::clone(watches), options))))
+}
+
+/// Says at the start which rights are missing, and what does not work without them. Watches say so too, but each for itself and in
+/// the words of the API server.
+async fn say_what_is_missing(operator: Arc<Operator>) {
+    match operator.missing_rights().await {
+        Ok(missing) if missing.is_empty() => {}
+        Ok(missing) => {
+            for one in &missing {
+                tracing::warn!("the service account {one}");
+            }
+            tracing::warn!("`weft promtool rbac check` prints the Role that gives the missing rights");
+        }
+        Err(error) => tracing::warn!(err = %model::with_causes(&error), "cannot ask the API server about rights"),
+    }
 }
 
 /// The namespace of this pod; empty outside of a cluster.
