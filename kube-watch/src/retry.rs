@@ -58,6 +58,7 @@ fn of_server(status: &kube::core::Status) -> String {
     let text = if status.message.is_empty() { &status.reason } else { &status.message };
     let hint = match status.code {
         403 => "; give its service account the right in a Role or ClusterRole",
+        404 => "; the API server does not know the kind: its CustomResourceDefinition is not installed",
         _ => "",
     };
     format!("{text} (HTTP {}){hint}", status.code)

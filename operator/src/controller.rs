@@ -122,14 +122,8 @@ impl Operator {
     }
 }
 
-/// Says what became of objects, once for each time that it changes.
+/// Says what became of objects, once for each time that it changes. Why a kind is not seen, its watch says.
 fn log_changes(before: &Outcome, now: &Outcome) {
-    for kind in &now.kinds {
-        let known = before.kinds.iter().find(|known| known.kind == kind.kind);
-        for error in kind.errors.iter().filter(|error| known.is_none_or(|known| !known.errors.contains(error))) {
-            tracing::warn!(kind = kind.kind.as_str(), "{error}");
-        }
-    }
     if let Some(prometheus) = &now.prometheus
         && before.prometheus.as_ref() != Some(prometheus)
     {

@@ -50,19 +50,22 @@ const VERBS: [&str; 2] = ["list", "watch"];
 /// A right that is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissingRight {
-    /// The right.
+    /// The resource, and where.
     pub right: Right,
+    /// The verbs that are not allowed.
+    pub verbs: Vec<&'static str>,
     /// What does not work without it.
     pub without: &'static str,
 }
 
 impl std::fmt::Display for MissingRight {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Right { group, resource, verb, namespace } = &self.right;
+        let Right { group, resource, namespace, .. } = &self.right;
+        let verbs = self.verbs.join(" or ");
         let of_group = if group.is_empty() { String::new() } else { format!(".{group}") };
         let place =
             namespace.as_ref().map_or_else(|| "in the whole cluster".to_owned(), |name| format!("in namespace {name}"));
-        write!(f, "may not {verb} {resource}{of_group} {place}: {}", self.without)
+        write!(f, "may not {verbs} {resource}{of_group} {place}: {}", self.without)
     }
 }
 
@@ -72,10 +75,16 @@ impl std::fmt::Display for MissingRight {
 /// When it does not answer.
 pub async fn missing_rights(options: &OperatorOptions) -> Result<Vec<MissingRight>, kube_watch::Error> {
     let access = Access::new(options.server.clone());
-    let mut missing = Vec::new();
+    let mut missing: Vec<MissingRight> = Vec::new();
     for (right, without) in wanted(options) {
-        if !access.is_allowed(&right).await? {
-            missing.push(MissingRight { right, without });
+        if access.is_allowed(&right).await? {
+            continue;
+        }
+        let verb = right.verb;
+        // The verbs of one resource follow one another.
+        match missing.last_mut().filter(|last| last.right == Right { verb: last.right.verb, ..right.clone() }) {
+            Some(last) => last.verbs.push(verb),
+            None => missing.push(MissingRight { right, verbs: vec![verb], without }),
         }
     }
     Ok(missing)
@@ -165,15 +174,16 @@ mod tests {
     #[test]
     fn the_role_gives_what_is_missing_and_no_more() {
         let missing = |group, resource, namespace: Option<&str>| MissingRight {
-            right: Right { group, resource, verb: "watch", namespace: namespace.map(str::to_owned) },
+            right: Right { group, resource, verb: "list", namespace: namespace.map(str::to_owned) },
+            verbs: vec!["list", "watch"],
             without: "nothing works",
         };
         let all = [missing(GROUP, "probes", None), missing("", "pods", Some("a")), missing("", "services", Some("a"))];
         assert_eq!(
             all[0].to_string(),
-            "may not watch probes.monitoring.coreos.com in the whole cluster: nothing works"
+            "may not list or watch probes.monitoring.coreos.com in the whole cluster: nothing works"
         );
-        assert_eq!(all[1].to_string(), "may not watch pods in namespace a: nothing works");
+        assert_eq!(all[1].to_string(), "may not list or watch pods in namespace a: nothing works");
         let text = role_manifests(&all, ("monitoring", "weft"));
         let documents: Vec<serde_json::Value> = serde_saphyr::from_multiple(&text).unwrap();
         let kinds: Vec<_> = documents.iter().map(|one| one["kind"].as_str().unwrap()).collect();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use kube_watch::{ApiServer, Changes, Failure, Key, Namespace, Scope, Watch, Watches};
+use kube_watch::{ApiServer, Changes, Key, Namespace, Scope, Watch, Watches};
 
 use crate::assets::{AssetId, AssetKind, Assets};
 use crate::objects::{
@@ -19,8 +19,6 @@ pub(crate) type Tag = ();
 
 /// The status of a response that refuses a right.
 const FORBIDDEN: u16 = 403;
-/// The status of a response about a kind that the server does not know.
-const NOT_FOUND: u16 = 404;
 
 /// How watches are opened.
 #[derive(Clone, Debug)]
@@ -86,7 +84,7 @@ impl<S: Spec> KindWatch<S> {
 
     fn state(&self) -> KindState {
         let errors = self.watches().filter_map(Watch::failure);
-        let errors = errors.map(|failure| described(self.kind, failure)).collect();
+        let errors = errors.map(|failure| failure.message).collect();
         KindState { kind: self.kind, objects: self.objects().len(), errors }
     }
 
@@ -96,17 +94,6 @@ impl<S: Spec> KindWatch<S> {
             let namespace = kube_watch::namespace(&object.metadata);
             found.extend(object.assets.iter().map(|(kind, name)| (*kind, namespace.to_owned(), name.clone())));
         }
-    }
-}
-
-/// Why objects of a kind are not seen.
-fn described(kind: Kind, failure: Failure) -> String {
-    match failure.status {
-        Some(NOT_FOUND) => format!(
-            "the API server does not know {} (its CustomResourceDefinition is not installed); they are picked up when it is",
-            kind.resource()
-        ),
-        _ => failure.message,
     }
 }
 

@@ -55,7 +55,9 @@ pub(crate) fn families(outcome: &Outcome, pools: &BTreeMap<String, PoolStatus>) 
             targets.with_label_values(&[kind, &name, state]).set(count as f64);
         }
     }
-    Ok([monitors, invalid, targets].iter().flat_map(|gauge| gauge.collect()).collect())
+    let families = [monitors, invalid, targets].iter().flat_map(|gauge| gauge.collect()).collect::<Vec<_>>();
+    // The text format has no families without metrics; a registry leaves them out as well.
+    Ok(families.into_iter().filter(|family| !family.get_metric().is_empty()).collect())
 }
 
 #[cfg(test)]
@@ -78,8 +80,12 @@ mod tests {
             Outcome { objects: vec![state("good", State::Accepted), state("bad", bad)], ..Outcome::default() };
         let pool = PoolStatus { dropped_count: 3, ..PoolStatus::default() };
         let pools = [("podMonitor/a/good/0".to_owned(), pool)].into();
-        let families = families(&outcome, &pools).unwrap();
-        let text = prometheus::TextEncoder::new().encode_to_string(&families).unwrap();
+        let text = |outcome: &Outcome| {
+            let families = families(outcome, &pools).unwrap();
+            prometheus::TextEncoder::new().encode_to_string(&families).unwrap()
+        };
+        assert_eq!(text(&Outcome::default()), "");
+        let text = text(&outcome);
         for line in [
             r#"weft_monitors{kind="PodMonitor",state="accepted"} 1"#,
             r#"weft_monitor_invalid{kind="PodMonitor",monitor="a/bad"} 1"#,
