@@ -61,6 +61,7 @@ impl Manager {
             now: Arc::new(Timestamp::now),
             known: (Instant::now(), Timestamp::now()),
             seed: options.seed,
+            at_once_after: options.at_once_after,
         };
         Ok(Self::over(shared, options))
     }

@@ -1,5 +1,7 @@
 //! The options of the scrape engine.
 
+use std::time::Duration;
+
 use http_client::Resolver;
 
 use crate::parse::Wanted;
@@ -19,4 +21,8 @@ pub struct Options {
     pub body_memory: usize,
     /// The number of scrape threads; with 0, scrapes run on the caller's runtime.
     pub threads: usize,
+    /// From this time after the start on, new targets are scraped as soon as they are known, beside their turn: a target that was
+    /// just configured, or a pod that lives for less than an interval. During the start all targets are new and wait for their
+    /// turns. `None`: all always do.
+    pub at_once_after: Option<Duration>,
 }

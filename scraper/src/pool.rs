@@ -25,6 +25,9 @@ use crate::scrape_loop::{Mode, ScrapeLoop, Shared, TargetStatus};
 use crate::staleness_handover::SameRules;
 use crate::target::{Populated, Target, populate};
 
+/// New targets of one update are scraped one after another, so far apart: a job of thousands of targets does not take all at once.
+const AT_ONCE_EVERY: Duration = Duration::from_millis(1);
+
 /// The most invalid targets of one update that are logged one by one.
 const INVALID_LOGGED: usize = 100;
 
@@ -100,11 +103,16 @@ impl ScrapePool {
         let wanted = self.wanted(groups);
         self.refuse_too_many(wanted.len());
         let gone: Vec<u64> = self.running.keys().filter(|hash| !wanted.contains_key(hash)).copied().collect();
+        let (mut new, is_started) = (0u32, self.is_started());
         for (hash, target) in wanted {
             match self.running.get_mut(&hash) {
                 // Only what discovery says of it can have changed.
                 Some(running) => running.target = target,
-                None => self.start(target, None),
+                None => {
+                    let first_scrape = is_started.then(|| AT_ONCE_EVERY * new);
+                    new = new.saturating_add(1);
+                    self.start(target, None, first_scrape);
+                }
             }
         }
         // Last, so that those which go on with the same series are there already.
@@ -170,8 +178,14 @@ impl ScrapePool {
         *self.job.refused.write() = reason;
     }
 
+    /// Is the start over, so that a new target is one that was not there before?
+    fn is_started(&self) -> bool {
+        let (born, _) = self.shared.known;
+        self.shared.at_once_after.is_some_and(|after| born.elapsed() >= after)
+    }
+
     /// Starts a loop, or takes back one that was about to end.
-    fn start(&mut self, target: Arc<Target>, cache: Option<ScrapeCache>) {
+    fn start(&mut self, target: Arc<Target>, cache: Option<ScrapeCache>, first_scrape: Option<Duration>) {
         let hash = target.hash;
         // A target that flaps (a pod whose readiness changes) is the same loop again: no stale markers, no new offset.
         if cache.is_none()
@@ -201,6 +215,7 @@ impl ScrapePool {
             last_work: Duration::ZERO,
             leaves_out: false,
             length: (None, self.shared.metrics.interval_length.with_label_values(&[&interval])),
+            first_scrape,
             handover: Some(self.shared.handovers.enter(&target.public)),
             mode: receiver,
         };
@@ -233,7 +248,7 @@ impl ScrapePool {
                     // tracked.
                     cache.forget_lines();
                 }
-                self.start(Arc::clone(&running.target), Some(cache));
+                self.start(Arc::clone(&running.target), Some(cache), None);
             }
         }
         self

@@ -1,6 +1,7 @@
 //! Builds the parts of the server and joins them; starts its components and shuts them down.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use config::Config;
@@ -23,6 +24,9 @@ use crate::self_metrics::ServerMetrics;
 use crate::serve::Web;
 use crate::settings::{Retention, Settings, body_memory, query_memory, storage_options, wanted_of_targets};
 use crate::{components, node_exporter, version};
+
+/// For so long after the start all targets count as those that were there before.
+const START: Duration = Duration::from_secs(30);
 
 /// How the task that reloads is asked.
 type Reloads = mpsc::Sender<Ask>;
@@ -139,7 +143,9 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
     let wanted = wanted_of_targets(&flags);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let resolver = scraper::Resolver::system();
-    let options = scraper::Options { user_agent, resolver, seed, wanted, body_memory: body_memory(), threads };
+    let at_once_after = Some(START);
+    let options =
+        scraper::Options { user_agent, resolver, seed, wanted, body_memory: body_memory(), threads, at_once_after };
     let scraper = scraper::Manager::new(appender, &registry, options)?;
     let watches = kube_watch::Watches::new(&registry)?;
     let operator = crate::components::follow_objects(&flags, &settings, &watches)?;

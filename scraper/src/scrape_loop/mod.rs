@@ -39,6 +39,9 @@ const CONTENT_TYPE_KEPT_BYTES: usize = 256;
 /// Where reading a body takes longer than that, a worker reads the target's next one, whatever its size.
 const READ_HERE_FOR: Duration = Duration::from_millis(5);
 
+/// A target whose turn comes within this, or within a quarter of its interval, waits for it.
+const AT_ONCE_APART_MAX: Duration = Duration::from_secs(2);
+
 /// How far two readings of the wall clock may be apart from what was between them.
 const CLOCK_GRAIN: Duration = Duration::from_millis(2);
 
@@ -73,6 +76,8 @@ pub(crate) struct Shared {
     /// An instant, and what the wall clock said then.
     pub(crate) known: (Instant, Timestamp),
     pub(crate) seed: u64,
+    /// [`crate::Options::at_once_after`].
+    pub(crate) at_once_after: Option<Duration>,
 }
 
 /// Who may do work that is too long for the threads that scrape: as much at once as there are cores, and half of that for what
@@ -165,6 +170,8 @@ pub(crate) struct ScrapeLoop {
     pub(crate) leaves_out: bool,
     /// When the last scrape began, and where it is noted how long before the next that was.
     pub(crate) length: (Option<Instant>, Histogram),
+    /// How long to wait for a scrape beside the target's turn, if it is to have one.
+    pub(crate) first_scrape: Option<Duration>,
     /// While it scrapes.
     pub(crate) handover: Option<HandoverSlot>,
     pub(crate) mode: watch::Receiver<Mode>,
@@ -175,6 +182,7 @@ impl ScrapeLoop {
     pub(crate) async fn run(mut self) -> ScrapeCache {
         let interval = Duration::from_millis(self.target.interval_ms.unsigned_abs());
         let start = self.first_start();
+        self.scrape_at_once(start).await;
         let mut ticks = interval_at(start, interval);
         // After a suspended process one scrape comes late, not a burst of all that were missed.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -213,6 +221,26 @@ impl ScrapeLoop {
                     }
                 },
             }
+        }
+    }
+
+    /// Scrapes a new target before its first turn, unless that comes soon.
+    async fn scrape_at_once(&mut self, turn: Instant) {
+        let Some(wait) = self.first_scrape.take() else { return };
+        let interval = Duration::from_millis(self.target.interval_ms.unsigned_abs());
+        // Two scrapes that nearly coincide would tell a rate over a moment.
+        if turn <= Instant::now() + wait + (interval / 4).min(AT_ONCE_APART_MAX) {
+            return;
+        }
+        let mut mode = self.mode.clone();
+        let is_left = tokio::select! {
+            () = sleep(wait) => false,
+            // The target is gone, or the server ends: the loop sees it next.
+            () = left(&mut mode) => true,
+        };
+        if !is_left {
+            let now = (self.shared.now)();
+            self.scrape(now).await;
         }
     }
 
@@ -438,6 +466,11 @@ async fn mode_change(mode: &mut watch::Receiver<Mode>, scrapes: bool) -> Mode {
 /// Waits until the mode is no longer `End`.
 async fn kept(mode: &mut watch::Receiver<Mode>) {
     drop(mode.wait_for(|mode| *mode != Mode::End).await);
+}
+
+/// Waits until the mode is another one than `Run`.
+async fn left(mode: &mut watch::Receiver<Mode>) {
+    drop(mode.wait_for(|mode| *mode != Mode::Run).await);
 }
 
 async fn aborted(mode: &mut watch::Receiver<Mode>) {

@@ -70,9 +70,11 @@ fn scrape_loop(url: &str, client: Result<HttpClient, String>) -> ScrapeLoop {
             now: Arc::new(Timestamp::now),
             known: (Instant::now(), Timestamp::EPOCH),
             seed: 0,
+            at_once_after: None,
         },
         status: Arc::default(),
         length: (None, Histogram::with_opts(prometheus::HistogramOpts::new("l", "l")).unwrap()),
+        first_scrape: None,
         handover: None,
         mode: watch::channel(Mode::Run).1,
     }

@@ -81,14 +81,19 @@ impl World {
     }
 
     fn with_body_memory(body_memory: usize) -> Self {
-        Self::with(body_memory, Resolver::system())
+        Self::with(body_memory, Resolver::system(), None)
     }
 
     fn resolving_by(resolver: Resolver) -> Self {
-        Self::with(512 << 20, resolver)
+        Self::with(512 << 20, resolver, None)
     }
 
-    fn with(body_memory: usize, resolver: Resolver) -> Self {
+    /// New targets are scraped at once, from ten seconds after the start on.
+    fn at_once() -> Self {
+        Self::with(512 << 20, Resolver::system(), Some(Duration::from_secs(10)))
+    }
+
+    fn with(body_memory: usize, resolver: Resolver, at_once_after: Option<Duration>) -> Self {
         let store = Arc::new(Recorder::default());
         let registry = Registry::new();
         let began = Instant::now();
@@ -110,6 +115,7 @@ impl World {
             }),
             known: (began, START),
             seed: 0,
+            at_once_after,
         };
         let options = Options {
             user_agent: "Weft/test".to_owned(),
@@ -118,6 +124,7 @@ impl World {
             wanted: Wanted::default(),
             body_memory,
             threads: 0,
+            at_once_after,
         };
         Self {
             manager: Manager::over(shared, options),

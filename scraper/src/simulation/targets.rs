@@ -169,3 +169,24 @@ async fn relabelling_says_of_each_target_which_histograms_are_wanted() {
         assert!(timeless(&lines)[0].starts_with(expected), "{lines:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_new_target_does_not_wait_for_its_turn_once_the_server_has_started() {
+    let mut world = World::at_once();
+    for name in ["early", "late"] {
+        world.serve(name, |_| page("m 1\n"));
+    }
+    world.apply("{job_name: j, scrape_interval: 60s, scrape_timeout: 5s}").await;
+    let (early, late) = (world.labels("early", &[]), world.labels("late", &[]));
+    world.discover(&[("j", std::slice::from_ref(&early))]).await;
+    // Whatever its turn is, a target that is there at the start has no scrape beside it.
+    world.seconds(60.0).await;
+    assert!(world.asked().get("early").map_or(0, Vec::len) <= 1);
+    world.discover(&[("j", &[early, late])]).await;
+    world.seconds(2.5).await;
+    assert_eq!(world.asked().get("late").map_or(0, Vec::len), 1, "at once, or at a turn that came as soon");
+    // From then on it is scraped once an interval, at its turn.
+    world.seconds(120.0).await;
+    let times = world.asked().get("late").map_or(0, Vec::len);
+    assert!((2..=4).contains(&times), "{times}");
+}
