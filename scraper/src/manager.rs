@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use config::ScrapeConfig;
 use model::{Appender, TargetGroups, Timestamp};
@@ -60,7 +61,7 @@ impl Manager {
             handovers: Handovers::default(),
             now: Arc::new(Timestamp::now),
             known: (Instant::now(), Timestamp::now()),
-            seed: options.seed,
+            seed: Arc::default(),
             at_once_after: options.at_once_after,
         };
         Ok(Self::over(shared, options))
@@ -70,11 +71,13 @@ impl Manager {
         Self { shared, options, state: Mutex::default() }
     }
 
-    /// Applies the jobs of a configuration. Unchanged jobs go on undisturbed; logs of failed scrapes are reopened.
-    pub async fn apply(&self, jobs: &[Arc<ScrapeConfig>]) {
+    /// Applies the jobs of a configuration, with a seed from [`crate::server_seed`] for the offsets of targets that are new.
+    /// Unchanged jobs go on undisturbed; logs of failed scrapes are reopened.
+    pub async fn apply(&self, jobs: &[Arc<ScrapeConfig>], seed: u64) {
         // Every reload, also of an unchanged job: log rotation works with a reload, as with upstream.
         self.shared.failure_logs.reopen();
         let mut state = self.state.lock().await;
+        self.shared.seed.store(seed, Ordering::Relaxed);
         let groups = Arc::clone(&state.groups);
         let of_job = |job: &ScrapeConfig| groups.get(&job.job_name).map_or(&[][..], Vec::as_slice);
         // Each waits for its scrapes under way; all at once, that is no longer than one timeout.

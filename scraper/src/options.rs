@@ -13,8 +13,6 @@ pub struct Options {
     pub user_agent: String,
     /// Looks up the hosts of targets, proxies and token servers.
     pub resolver: Resolver,
-    /// From [`crate::server_seed`].
-    pub seed: u64,
     /// Parser options of all targets; those for histograms are set per target.
     pub wanted: Wanted,
     /// Memory for the bodies of all targets while they are read, bytes; one body may take half of it.

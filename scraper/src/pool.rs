@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use config::{LimitMode, ScrapeConfig, ScrapeLimits};
@@ -201,7 +202,8 @@ impl ScrapePool {
         let status = Arc::new(Mutex::new(TargetStatus::default()));
         let interval = format_duration_ms(target.interval_ms);
         // A target stays on one thread, so that its connection and its cache stay warm there (decision 0008).
-        let (turn, thread) = self.shared.threads.turn((hash, self.shared.seed), target.interval_ms);
+        let seed = self.shared.seed.load(Ordering::Relaxed);
+        let (turn, thread) = self.shared.threads.turn((hash, seed), target.interval_ms);
         let scrape_loop = ScrapeLoop {
             turn,
             target: Arc::clone(&target),

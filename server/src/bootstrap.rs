@@ -138,14 +138,12 @@ pub(crate) fn build(flags: Flags, config: &Config, reloads: Reloads) -> Result<A
     };
     let engine = query::Engine::new(options.with_features(flags.features.names()));
     let user_agent = format!("Prometheus/{} Weft/{}", version::COMPATIBLE, version::WEFT);
-    let seed = scraper::server_seed(&settings.hostname, &config.global.external_labels);
     let appender: Arc<dyn model::Appender> = Arc::<storage::Db>::clone(&db);
     let wanted = wanted_of_targets(&flags);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let resolver = scraper::Resolver::system();
     let at_once_after = Some(START);
-    let options =
-        scraper::Options { user_agent, resolver, seed, wanted, body_memory: body_memory(), threads, at_once_after };
+    let options = scraper::Options { user_agent, resolver, wanted, body_memory: body_memory(), threads, at_once_after };
     let scraper = scraper::Manager::new(appender, &registry, options)?;
     let watches = kube_watch::Watches::new(&registry)?;
     let operator = crate::components::follow_objects(&flags, &settings, &watches)?;

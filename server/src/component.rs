@@ -16,12 +16,11 @@ pub(crate) trait Component: Send + Sync {
     /// Its name in logs and errors.
     fn name(&self) -> &'static str;
 
-    /// Checks a configuration and prepares what it changes here; nothing changes yet. `current` is in force, and equal to `new`
-    /// at the start.
+    /// Checks a configuration and prepares what it changes here; nothing changes yet.
     ///
     /// # Errors
     /// When the component cannot work with it.
-    fn prepare(&self, current: &Config, new: &Arc<Config>) -> Result<Change>;
+    fn prepare(&self, new: &Arc<Config>) -> Result<Change>;
 
     /// Works in the background until it is dropped. It begins after the first configuration is in force.
     fn run(self: Arc<Self>) -> BoxFuture<'static, ()> {
@@ -41,14 +40,12 @@ pub(crate) trait Component: Send + Sync {
 pub(crate) struct Change {
     /// Makes it.
     pub(crate) commit: BoxFuture<'static, Result<()>>,
-    /// What of the configuration takes effect after a restart only: a sentence for each.
-    pub(crate) needs_restart: Vec<String>,
 }
 
 impl Change {
     /// One that makes this change.
     pub(crate) fn new(commit: impl Future<Output = Result<()>> + Send + 'static) -> Self {
-        Self { commit: Box::pin(commit), needs_restart: Vec::new() }
+        Self { commit: Box::pin(commit) }
     }
 
     /// Nothing of the configuration is about this component.

@@ -78,7 +78,7 @@ impl Reloader {
     pub(crate) async fn apply_config(&self, new: Config) -> Result<()> {
         let (current, new) = (self.app.config(), Arc::new(new));
         // All components check the configuration before the first one changes.
-        let changes = self.prepare(&current, &new)?;
+        let changes = self.prepare(&new)?;
         // Only now: of a configuration that is refused its error is enough.
         // Objects change often, and what was said of the configuration before need not be said again.
         let said: HashSet<String> = current.warnings.iter().cloned().chain(current.not_served()).collect();
@@ -88,13 +88,10 @@ impl Reloader {
                 tracing::warn!("{warning}");
             }
         }
-        for warning in changes.iter().flat_map(|change| &change.needs_restart) {
-            tracing::warn!("{warning}");
-        }
         for (i, change) in changes.into_iter().enumerate() {
             let Err(error) = change.commit.await else { continue };
             let name = self.components[i].name();
-            self.take_back(i, &new, &current).await;
+            self.take_back(i, &current).await;
             return Err(error.context(format!("cannot apply the configuration to {name}")));
         }
         // Last: handlers never see a configuration that is taken back.
@@ -103,19 +100,19 @@ impl Reloader {
     }
 
     /// The change of every component.
-    fn prepare(&self, current: &Config, new: &Arc<Config>) -> Result<Vec<Change>> {
+    fn prepare(&self, new: &Arc<Config>) -> Result<Vec<Change>> {
         let prepare = |component: &Arc<dyn Component>| {
             let refused = || format!("{} cannot work with the configuration", component.name());
-            component.prepare(current, new).with_context(refused)
+            component.prepare(new).with_context(refused)
         };
         self.components.iter().map(prepare).collect()
     }
 
     /// Gives the configuration before back to the first components, up to the one that failed.
-    async fn take_back(&self, failed: usize, current: &Config, before: &Arc<Config>) {
+    async fn take_back(&self, failed: usize, before: &Arc<Config>) {
         // The one that failed too: it may have done a part.
         for component in &self.components[..=failed] {
-            let changed = match component.prepare(current, before) {
+            let changed = match component.prepare(before) {
                 Ok(change) => change.commit.await,
                 Err(error) => Err(error),
             };
@@ -149,7 +146,7 @@ mod tests {
             "fake"
         }
 
-        fn prepare(&self, _: &Config, new: &Arc<Config>) -> Result<Change> {
+        fn prepare(&self, new: &Arc<Config>) -> Result<Change> {
             let (ms, fails_at_ms) = (new.global.scrape_interval_ms, self.fails_at_ms);
             if ms == self.refuses_ms {
                 bail!("no such interval");
@@ -211,17 +208,5 @@ mod tests {
             let options = engine.options();
             assert_eq!((options.default_step_ms, options.scrape_interval_ms), (seconds * 1_000, seconds * 1_000));
         }
-    }
-
-    #[tokio::test]
-    async fn a_new_seed_of_offsets_needs_a_restart() {
-        let folder = tempfile::tempdir().unwrap();
-        let app = app(folder.path());
-        let labelled = Config::parse("global: {external_labels: {a: b}}", "p.yml".as_ref(), &|_| None).unwrap();
-        let scraping = crate::components::scraping(&app);
-        let needs_restart =
-            |new: &Config| scraping.prepare(&app.config(), &Arc::new(new.clone())).unwrap().needs_restart.join(" ");
-        assert!(needs_restart(&labelled).contains("external_labels"));
-        assert_eq!(needs_restart(&config(5)), "");
     }
 }

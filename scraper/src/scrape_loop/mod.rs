@@ -3,6 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use config::ScrapeProtocol;
@@ -75,7 +76,8 @@ pub(crate) struct Shared {
     pub(crate) now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// An instant, and what the wall clock said then.
     pub(crate) known: (Instant, Timestamp),
-    pub(crate) seed: u64,
+    /// Of the offsets at which targets are scraped; from [`crate::server_seed`].
+    pub(crate) seed: Arc<AtomicU64>,
     /// [`crate::Options::at_once_after`].
     pub(crate) at_once_after: Option<Duration>,
 }

@@ -69,7 +69,7 @@ fn scrape_loop(url: &str, client: Result<HttpClient, String>) -> ScrapeLoop {
             handovers: Handovers::default(),
             now: Arc::new(Timestamp::now),
             known: (Instant::now(), Timestamp::EPOCH),
-            seed: 0,
+            seed: Arc::default(),
             at_once_after: None,
         },
         status: Arc::default(),

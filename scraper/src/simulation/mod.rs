@@ -114,13 +114,12 @@ impl World {
                 START + i64::try_from(began.elapsed().as_millis()).unwrap() + set_ms.load(Ordering::Relaxed) + late_ms
             }),
             known: (began, START),
-            seed: 0,
+            seed: Arc::default(),
             at_once_after,
         };
         let options = Options {
             user_agent: "Weft/test".to_owned(),
             resolver,
-            seed: 0,
             wanted: Wanted::default(),
             body_memory,
             threads: 0,
@@ -147,9 +146,13 @@ impl World {
 
     /// The configuration with these jobs, in short notation.
     async fn apply(&self, jobs: &str) {
+        self.apply_with_seed(jobs, 0).await;
+    }
+
+    async fn apply_with_seed(&self, jobs: &str, seed: u64) {
         let text = format!("scrape_configs: [{jobs}]");
         let config = Config::parse(&text, Path::new("prometheus.yml"), &|_| None).unwrap();
-        self.manager.apply(&config.scrape_configs).await;
+        self.manager.apply(&config.scrape_configs, seed).await;
     }
 
     /// The labels of a target that listens under this name.

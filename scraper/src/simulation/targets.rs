@@ -190,3 +190,33 @@ async fn a_new_target_does_not_wait_for_its_turn_once_the_server_has_started() {
     let times = world.asked().get("late").map_or(0, Vec::len);
     assert!((2..=4).contains(&times), "{times}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_new_seed_moves_the_scrapes_of_targets_that_come_after_it() {
+    // The highest bit: 2^63 ns is no multiple of the interval, so that every offset is another one.
+    const OTHER: u64 = 1 << 63;
+    let mut world = World::new();
+    world.serve("t", |_| page("m 1\n"));
+    let job = "{job_name: j, scrape_interval: 10s, scrape_timeout: 5s}";
+    let offsets = |world: &World| {
+        let stored = world.store.take_in_order();
+        let times = stored.iter().filter(|line| line.contains(" m{") && line.ends_with(" 1"));
+        let offset = |line: &String| line.split(' ').next().unwrap().parse::<i64>().unwrap().rem_euclid(10_000);
+        times.map(offset).collect::<Vec<_>>()
+    };
+    world.apply(job).await;
+    world.discover(&[("j", &[world.labels("t", &[])])]).await;
+    world.scraped("t", 3).await;
+    world.apply_with_seed(job, OTHER).await;
+    world.scraped("t", 6).await;
+    let before = offsets(&world);
+    assert_eq!(before, [before[0]; 6], "a target that was there goes on as it was");
+    world.discover(&[("j", &[])]).await;
+    // Until its loop has ended; one that comes back before is the same target.
+    world.seconds(60.0).await;
+    world.discover(&[("j", &[world.labels("t", &[])])]).await;
+    world.scraped("t", 9).await;
+    let after = offsets(&world);
+    assert_eq!(after, [after[0]; 3]);
+    assert_ne!(after[0], before[0]);
+}

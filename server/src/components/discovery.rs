@@ -16,7 +16,7 @@ impl Component for Discovery {
         "discovery"
     }
 
-    fn prepare(&self, _: &Config, new: &Arc<Config>) -> Result<Change> {
+    fn prepare(&self, new: &Arc<Config>) -> Result<Change> {
         let (app, jobs) = (Arc::clone(&self.0), new.scrape_configs.clone());
         Ok(Change::new(async move {
             let jobs = jobs.iter().map(|job| (job.job_name.as_str(), &*job.sd));

@@ -62,7 +62,7 @@ impl Component for Http {
         "http"
     }
 
-    fn prepare(&self, _: &Config, _: &Arc<Config>) -> Result<Change> {
+    fn prepare(&self, _: &Arc<Config>) -> Result<Change> {
         // --web.config.file is read again for each connection.
         Ok(Change::none())
     }

@@ -25,7 +25,7 @@ impl Component for Logging {
         "logging"
     }
 
-    fn prepare(&self, _: &Config, new: &Arc<Config>) -> Result<Change> {
+    fn prepare(&self, new: &Arc<Config>) -> Result<Change> {
         let level = new.log_level().unwrap_or(&self.app.flags.log_level.0).to_owned();
         let handle = self.level.clone();
         Ok(Change::new(async move {

@@ -25,7 +25,7 @@ impl Component for Objects {
     }
 
     /// Its jobs are part of the configuration already.
-    fn prepare(&self, _: &Config, _: &Arc<Config>) -> Result<Change> {
+    fn prepare(&self, _: &Arc<Config>) -> Result<Change> {
         Ok(Change::none())
     }
 

@@ -15,7 +15,7 @@ impl Component for Query {
         "query"
     }
 
-    fn prepare(&self, _: &Config, new: &Arc<Config>) -> Result<Change> {
+    fn prepare(&self, new: &Arc<Config>) -> Result<Change> {
         let (app, new) = (Arc::clone(&self.0), Arc::clone(new));
         // Opened anew although it may be the same: whoever rotates files moves it away and then has the configuration reloaded.
         let log = app.query_log.open(new.global.query_log_file.as_deref())?;

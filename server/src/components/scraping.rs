@@ -20,18 +20,13 @@ impl Component for Scraping {
         "scraping"
     }
 
-    fn prepare(&self, current: &Config, new: &Arc<Config>) -> Result<Change> {
-        let (app, jobs) = (Arc::clone(&self.0), new.scrape_configs.clone());
-        let mut change = Change::new(async move {
-            app.scraper.apply(&jobs).await;
+    fn prepare(&self, new: &Arc<Config>) -> Result<Change> {
+        let (app, new) = (Arc::clone(&self.0), Arc::clone(new));
+        Ok(Change::new(async move {
+            let seed = scraper::server_seed(&app.settings.hostname, &new.global.external_labels);
+            app.scraper.apply(&new.scrape_configs, seed).await;
             Ok(())
-        });
-        // They are in the seed of the offsets, which spreads scrapes over the interval and is made once, at the start.
-        if current.global.external_labels != new.global.external_labels {
-            let what = "global.external_labels: until a restart targets are scraped at the offsets of the old ones";
-            change.needs_restart.push(what.to_owned());
-        }
-        Ok(change)
+        }))
     }
 
     /// What discovery publishes becomes the scraper's targets.

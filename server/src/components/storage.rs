@@ -38,7 +38,7 @@ impl Component for Storage {
         "storage"
     }
 
-    fn prepare(&self, _: &Config, new: &Arc<Config>) -> Result<Change> {
+    fn prepare(&self, new: &Arc<Config>) -> Result<Change> {
         let (db, window_ms) = (Arc::clone(&self.app.db), new.storage.tsdb.out_of_order_time_window_ms);
         let (rules, exemplars) = (retention_rules(new)?, exemplars_max(&self.app.flags, new));
         Ok(Change::new(async move {

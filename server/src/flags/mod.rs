@@ -109,7 +109,7 @@ flags! {
         query_max_concurrency: usize = ("query.max-concurrency", "20");
         /// Most samples one query may hold in memory.
         query_max_samples: usize = ("query.max-samples", "50000000");
-        /// Most memory of all queries together. Default: a quarter of what the container or the machine has.
+        /// Most memory of all queries together. Default: half of what the container or the machine has.
         query_max_memory: Bytes = ("query.max-memory", "0B");
         /// Most memory of one query. Default: half of what all may have together.
         query_max_memory_per_query: Bytes = ("query.max-memory-per-query", "0B");

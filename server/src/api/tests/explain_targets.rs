@@ -27,7 +27,7 @@ async fn app() -> (tempfile::TempDir, Arc<App>) {
     let folder = tempfile::tempdir().unwrap();
     let app = app_with(&folder.path().join("data"), &[]);
     let config = Arc::new(config::Config::parse(JOBS, "p.yml".as_ref(), &|_| None).unwrap());
-    app.scraper.apply(&config.scrape_configs).await;
+    app.scraper.apply(&config.scrape_configs, 0).await;
     let mut groups = {
         let mut discovery = app.discovery.lock().await;
         let jobs = config.scrape_configs.iter().map(|job| (job.job_name.as_str(), &*job.sd));
