@@ -1,5 +1,5 @@
-//! Objects as they are watched. One that has a field of a wrong type is kept, with the reason, and does not keep the others from
-//! being read.
+//! Objects as they are watched. One that has a field of a wrong type is kept, with the reason, and does not keep the others
+//! from being read.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -147,8 +147,8 @@ fn read_spec<S: Spec>(spec: &Value) -> Result<S, String> {
     Err(format!("{place}: {}", error.inner()))
 }
 
-/// Of the fields below the place of an error, the one at fault: the one without which there is no error there. serde does not
-/// say it where a struct is flattened into another one.
+/// Of the fields below the place of an error, the one at fault: the one without which there is no error there. serde does
+/// not say it where a struct is flattened into another one.
 fn hidden_field<S: Spec>(spec: &Value, pointer: &str) -> Option<String> {
     let fields = spec.pointer(pointer)?.as_object()?;
     let is_at_fault = |field: &&String| {
@@ -164,9 +164,11 @@ fn find_assets(field: &str, value: &Value, found: &mut BTreeSet<(AssetKind, Stri
     match value {
         Value::Object(pairs) => {
             let text = |name: &str| pairs.get(name).and_then(Value::as_str);
+            // By the shape and not by the field: new fields of the API that name Secrets are found without a list of them.
             if let (Some(name), Some(_)) = (text("name"), text("key"))
                 && !name.is_empty()
             {
+                // References to Secrets have many names; that to a ConfigMap has one.
                 let kind = if field == "configMap" { AssetKind::ConfigMap } else { AssetKind::Secret };
                 found.insert((kind, name.to_owned()));
             }

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 /// An API server that lists what it is given, keeps every watch open, and refuses paths that it does not know.
 ///
-/// It is told what there is in one of two ways: path by path, with [`KubeApi::set`] and [`KubeApi::event`]; or as collections,
-/// `/apis/GROUP/VERSION/PLURAL`, with [`KubeApi::put`] and [`KubeApi::remove`], which it also serves namespace by namespace and
-/// filtered by name.
+/// It is told what there is in one of two ways: path by path, with [`KubeApi::set`] and [`KubeApi::event`]; or as
+/// collections, `/apis/GROUP/VERSION/PLURAL`, with [`KubeApi::put`] and [`KubeApi::remove`], which it also serves namespace
+/// by namespace and filtered by name.
 #[derive(Debug)]
 pub struct KubeApi {
     /// Where it listens.
@@ -85,7 +85,9 @@ impl KubeApi {
 
     /// Serves a collection, which may be empty.
     pub fn serve(&self, collection: &str) {
-        self.change(|state| drop(state.collections.entry(collection.to_owned()).or_default()));
+        self.change(|state| {
+            state.collections.entry(collection.to_owned()).or_default();
+        });
     }
 
     /// Adds an object to a collection, or replaces it there, and tells the watches.
@@ -193,7 +195,9 @@ impl Asked {
             query: query.to_owned(),
             source: path.to_owned(),
             namespace: None,
-            name: parameter(query, "fieldSelector").and_then(|text| text.strip_prefix("metadata.name%3D")).map(str::to_owned),
+            name: parameter(query, "fieldSelector")
+                .and_then(|text| text.strip_prefix("metadata.name%3D"))
+                .map(str::to_owned),
         };
         if let Some((group, rest)) = path.split_once("/namespaces/")
             && let Some((namespace, plural)) = rest.split_once('/')
