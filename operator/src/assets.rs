@@ -103,11 +103,19 @@ impl Assets {
 
     /// Sets what is known of an object.
     pub(crate) fn set(&mut self, id: AssetId, values: Result<BTreeMap<String, Vec<u8>>, String>) {
+        // A write that changes no value, of a label for instance, makes no job again.
         if self.objects.get(&id).is_some_and(|known| known.values == values) {
             return;
         }
+        // Never twice the same, so that an object that was gone in between is told from the one before.
         self.last_version += 1;
         self.objects.insert(id, Asset { values, version: self.last_version });
+    }
+
+    /// Forgets all objects but these: values of Secrets stay in memory no longer than they are needed.
+    pub(crate) fn retain(&mut self, named: &BTreeSet<AssetId>) {
+        self.objects.retain(|id, _| named.contains(id));
+        self.pending.retain(|id| named.contains(id));
     }
 
     /// The object is gone.
@@ -176,6 +184,7 @@ impl NamespacedAssets<'_> {
     /// As [`Assets::get`].
     pub fn either(&self, selector: &SecretOrConfigMap) -> Result<&str, AssetError> {
         match selector {
+            // Both at once was refused before.
             SecretOrConfigMap { secret: Some(secret), .. } => self.secret(secret),
             SecretOrConfigMap { config_map: Some(map), .. } => {
                 self.assets.get(AssetKind::ConfigMap, self.namespace, map)

@@ -8,11 +8,12 @@ use config::{Config, Defaults};
 use kube_watch::{Changes, Key, Watches};
 use parking_lot::Mutex;
 
+use crate::inputs::{FileConfig, Inputs, Settings};
 use crate::objects::ObjectRef;
 use crate::options::OperatorOptions;
 use crate::outcome::{Outcome, State};
 use crate::rbac::{MissingRight, missing_rights};
-use crate::reconcile::{FileConfig, Inputs, Memory, Settings};
+use crate::reconcile::Memory;
 use crate::sources::{Opener, Sources, Tag};
 
 /// Changes that follow one another faster are taken together: an apply of many objects is one change of the configuration.
@@ -25,6 +26,8 @@ pub struct Operator {
     changes: Arc<Changes<Tag>>,
     settings: Settings,
     state: Mutex<OperatorState>,
+    /// Apart from `state`: who asks does not wait until thousands of objects are looked at.
+    outcome: Mutex<Arc<Outcome>>,
 }
 
 #[derive(Debug)]
@@ -32,8 +35,7 @@ struct OperatorState {
     sources: Sources,
     memory: Memory,
     /// The configuration file that jobs inherit from; without one there are none yet.
-    file: Option<FileConfig>,
-    outcome: Arc<Outcome>,
+    file: Option<Arc<FileConfig>>,
 }
 
 impl Operator {
@@ -50,8 +52,8 @@ impl Operator {
         let own = key.as_ref().map_or(own_namespace, |key| key.namespace.clone());
         let sources = Sources::new(opener, key, &own, &namespaces);
         let settings = Settings { options, placeholders, namespace: own, selector };
-        let state = OperatorState { sources, memory: Memory::default(), file: None, outcome: Arc::default() };
-        Self { options: asked, changes, settings, state: Mutex::new(state) }
+        let state = OperatorState { sources, memory: Memory::default(), file: None };
+        Self { options: asked, changes, settings, state: Mutex::new(state), outcome: Mutex::default() }
     }
 
     /// The rights that the API server does not give to this server.
@@ -62,18 +64,23 @@ impl Operator {
         missing_rights(&self.options).await
     }
 
-    /// What the objects ask for with this configuration file, which jobs inherit from unless a Prometheus object says otherwise.
+    /// What the objects ask for with this configuration file, which jobs inherit from unless a Prometheus object says
+    /// otherwise.
     pub fn apply(&self, file: &Config, defaults: &Defaults) -> Arc<Outcome> {
         let mut state = self.state.lock();
-        state.file = Some(FileConfig { global: file.global.clone(), defaults: defaults.clone() });
+        let file = FileConfig { global: file.global.clone(), defaults: defaults.clone() };
+        // Kept by address while it says the same, by which the base knows that it does: a change of objects comes here too.
+        if state.file.as_deref() != Some(&file) {
+            state.file = Some(Arc::new(file));
+        }
         self.reconcile(&mut state);
-        Arc::clone(&state.outcome)
+        self.outcome()
     }
 
     /// What the objects ask for, as it was known last.
     #[must_use]
     pub fn outcome(&self) -> Arc<Outcome> {
-        Arc::clone(&self.state.lock().outcome)
+        Arc::clone(&self.outcome.lock())
     }
 
     /// Calls `changed` whenever the configuration that follows from the objects is another one.
@@ -82,12 +89,13 @@ impl Operator {
             self.changes.wait().await;
             // Not a pause between two looks: the first change of a burst waits for the rest of it.
             tokio::time::sleep(SETTLE).await;
+            // Before the look: what changes while it lasts wakes the next wait.
             self.changes.take();
             let is_other = {
                 let mut state = self.state.lock();
-                let before = Arc::clone(&state.outcome);
+                let before = self.outcome();
                 self.reconcile(&mut state);
-                !before.is_same_configuration(&state.outcome)
+                !before.is_same_configuration(&self.outcome())
             };
             if is_other {
                 changed().await;
@@ -96,29 +104,15 @@ impl Operator {
     }
 
     fn reconcile(&self, state: &mut OperatorState) {
-        let OperatorState { sources, memory, file, outcome } = state;
-        let is_complete = sources.update();
+        let OperatorState { sources, memory, file } = state;
+        // Before a configuration file is there too: its watches are open by then.
+        let Some(seen) = sources.look(memory.assets_in_force()) else { return };
         let Some(file) = file else { return };
-        // Kinds are listed once, and what a Prometheus object mounts whenever it names more: half of it would be another
-        // configuration. A list that fails counts, so that no server keeps this waiting for long.
-        if !is_complete {
-            return;
-        }
-        let inputs = Inputs {
-            prometheus: sources.prometheus(),
-            service_monitors: sources.service_monitors.objects(),
-            pod_monitors: sources.pod_monitors.objects(),
-            probes: sources.probes.objects(),
-            scrape_configs: sources.scrape_configs.objects(),
-            namespaces: sources.namespaces(),
-            assets: sources.assets(),
-            kinds: sources.kinds(),
-            settings: &self.settings,
-            file,
-        };
-        let new = memory.reconcile(inputs);
-        log_changes(outcome, &new);
-        *outcome = Arc::new(new);
+        let inputs = Inputs { seen: &seen, assets: sources.assets(), settings: &self.settings, file };
+        let before = self.outcome();
+        let new = memory.reconcile(inputs, &before);
+        log_changes(&before, &new);
+        *self.outcome.lock() = Arc::new(new);
     }
 }
 
@@ -131,10 +125,15 @@ fn log_changes(before: &Outcome, now: &Outcome) {
         if let Some(error) = &prometheus.error {
             tracing::error!(prometheus = name, %error, "Prometheus object is not in force; its last valid version goes on");
         }
-        for fields in &prometheus.not_applied {
+        if prometheus.is_paused {
+            tracing::warn!(prometheus = name, "Prometheus object is paused: no change of any object is put into force");
+        }
+        let said = before.prometheus.as_ref().map_or(&[][..], |before| before.not_applied.as_slice());
+        for fields in prometheus.not_applied.iter().filter(|fields| !said.contains(fields)) {
             tracing::warn!(prometheus = name, "fields of the Prometheus object are not applied: {fields}");
         }
     }
+    // A map: thousands are compared, each with what was said of it before.
     let known: BTreeMap<&ObjectRef, &State> = before.objects.iter().map(|one| (&one.object, &one.state)).collect();
     let mut counts = [0usize; 3];
     for object in &now.objects {
@@ -148,6 +147,7 @@ fn log_changes(before: &Outcome, now: &Outcome) {
             continue;
         }
         match &object.state {
+            // Not worth a line: the sum below says how many there are.
             State::Accepted | State::Pending => {
                 tracing::debug!(object = %object.object, jobs = object.jobs.len(), "object is selected")
             }

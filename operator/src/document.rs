@@ -12,6 +12,7 @@ pub(crate) struct Mapping(Vec<(Cow<'static, str>, Yaml)>);
 impl Mapping {
     /// Adds a field.
     pub(crate) fn put(&mut self, name: impl Into<Cow<'static, str>>, value: impl ToYaml) {
+        // At the end: the order is that of upstream, which people compare with.
         self.0.push((name.into(), value.to_yaml()));
     }
 
@@ -132,6 +133,7 @@ impl<T> Filled for Vec<T> {
     }
 }
 
+// Sorted, as Go prints maps.
 impl<T: ToYaml> ToYaml for BTreeMap<String, T> {
     fn to_yaml(&self) -> Yaml {
         Yaml::Map(self.iter().map(|(key, value)| (key.clone().into(), value.to_yaml())).collect())

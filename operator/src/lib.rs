@@ -3,22 +3,30 @@
 //! - **What**: `ServiceMonitor`, `PodMonitor`, `Probe`, `ScrapeConfig` and `Prometheus` objects become the configuration
 //!   that Prometheus-Operator would generate from them, each rule with the field that asks for it.
 //! - **Path**: before both paths, beside `prometheus.yml`.
-//! - **Invariants**: no network; an object that is not valid changes nothing but itself.
-//! - **Files**: `objects` the kinds · `assets` Secrets and ConfigMaps · `selector` label selectors · `select` which objects
-//!   are selected · `validate/` what is refused · `generate/` the configuration · `resolve` placeholders and mounted files ·
-//!   `document` how it is built.
-//! - **Tests**: at the foot of each file; `tests/` compares with what upstream generates.
+//! - **Invariants**: no network but the watches of `kube-watch`; an object that is not valid changes nothing but itself;
+//!   what has not changed is the same by address; no value of a Secret is kept that nothing needs.
+//! - **Files**: `controller` follows the objects · `sources` the watches · `watched` objects as they are watched · `inputs`
+//!   what they say at one moment · `reconcile` these to jobs · `made` what was made of each · `outcome` what became of them
+//!   · `not_applied` fields without effect · `objects` the kinds · `assets` Secrets and ConfigMaps · `selector` label
+//!   selectors · `select` which objects are selected · `validate/` what is refused · `generate/` the configuration ·
+//!   `resolve` placeholders and mounted files · `rule_cache` rules that many jobs have · `document` how it is built.
+//! - **Tests**: at the foot of each file; `tests/` compares with what upstream generates, and follows a
+//!   fake API server; `benches/` says what thousands of monitors cost.
 
 mod assets;
 mod controller;
 mod document;
 mod generate;
+mod inputs;
+mod made;
+mod not_applied;
 pub mod objects;
 mod options;
 mod outcome;
 mod rbac;
 mod reconcile;
 mod resolve;
+mod rule_cache;
 mod select;
 mod selector;
 mod sources;

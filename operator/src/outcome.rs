@@ -68,12 +68,14 @@ pub struct ObjectState {
 }
 
 /// The Prometheus object.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PrometheusState {
     /// `namespace/name`.
     pub name: String,
     /// Why it is not in force, if it is not; the last valid version goes on.
     pub error: Option<String>,
+    /// It is paused: neither it nor any other object changes what runs.
+    pub is_paused: bool,
     /// Fields that have no effect here, each with the reason.
     pub not_applied: Vec<String>,
 }
@@ -111,6 +113,7 @@ impl Outcome {
     #[must_use]
     pub fn is_same_configuration(&self, other: &Self) -> bool {
         let same_base = match (&self.base, &other.base) {
+            // By address first: what has not changed is the same there, and a comparison of thousands of jobs takes long.
             (Some(a), Some(b)) => Arc::ptr_eq(a, b) || a == b,
             (None, None) => true,
             _ => false,

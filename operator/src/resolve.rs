@@ -30,6 +30,7 @@ impl Placeholders {
 
     /// Replaces every `$(NAME)` that is known; others stay.
     fn expand<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        // Nearly all texts, without a copy.
         if !text.contains("$(") {
             return Cow::Borrowed(text);
         }
@@ -39,6 +40,7 @@ impl Placeholders {
             out.push_str(before);
             let known = after.split_once(')').and_then(|(name, tail)| Some((self.0.get(name)?, tail)));
             match known {
+                // What stands for a placeholder is not looked at again: a value that holds one would never end.
                 Some((value, tail)) => {
                     out.push_str(value);
                     rest = tail;
@@ -88,6 +90,7 @@ impl<'a> Resolver<'a> {
     pub fn resolve(&self, yaml: &Yaml) -> Result<Yaml, ResolveError> {
         Ok(match yaml {
             Yaml::Text(text) => Yaml::Text(self.placeholders.expand(text).into_owned()),
+            // Numbers and booleans hold none.
             Yaml::Raw(text) => Yaml::Raw(text.clone()),
             Yaml::List(items) => Yaml::List(items.iter().map(|item| self.resolve(item)).collect::<Result<_, _>>()?),
             Yaml::Flow(items) => {
@@ -104,6 +107,7 @@ impl<'a> Resolver<'a> {
         {
             let content = self.assets.get(kind, &namespace, &selector);
             let content = content.map_err(|why| ResolveError { field: key.to_string(), path: path.clone(), why })?;
+            // Its placeholders stay: upstream looks for them in the configuration, and not in files that are mounted.
             return Ok((name.to_owned().into(), Yaml::text(content)));
         }
         Ok((key.clone(), self.resolve(value)?))

@@ -12,6 +12,7 @@ pub fn label_selector_text(selector: &LabelSelector) -> String {
     let equal = selector.match_labels.iter().map(|(key, value)| (key, format!("{key}={value}")));
     let further = selector.match_expressions.iter().map(|one| (&one.key, requirement_text(one)));
     let mut requirements: Vec<(&String, String)> = equal.chain(further).collect();
+    // Sorted as Kubernetes does it: equal selectors are then equal texts, and share one watch.
     requirements.sort_by_key(|(key, _)| *key);
     requirements.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join(",")
 }
@@ -95,6 +96,8 @@ pub struct Unmet {
     pub key: String,
     /// The requirement as text.
     pub text: String,
+    /// The values of which the label must have one; empty if none would do.
+    pub values: Vec<String>,
 }
 
 /// Does the selector select what has these labels?
@@ -104,7 +107,7 @@ pub struct Unmet {
 pub fn matches(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> Result<(), Unmet> {
     for (key, value) in &selector.match_labels {
         if labels.get(key) != Some(value) {
-            return Err(Unmet { key: key.clone(), text: format!("{key}={value}") });
+            return Err(Unmet { key: key.clone(), text: format!("{key}={value}"), values: vec![value.clone()] });
         }
     }
     for requirement in &selector.match_expressions {
@@ -116,10 +119,12 @@ pub fn matches(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> R
             "NotIn" => !is_among,
             "Exists" => value.is_some(),
             "DoesNotExist" => value.is_none(),
+            // An operator that is none was refused before; here it selects nothing.
             _ => false,
         };
         if !holds {
-            return Err(Unmet { key: requirement.key.clone(), text: requirement_text(requirement) });
+            let values = if requirement.operator == "In" { requirement.values.clone() } else { Vec::new() };
+            return Err(Unmet { key: requirement.key.clone(), text: requirement_text(requirement), values });
         }
     }
     Ok(())

@@ -1,16 +1,15 @@
-//! The watches that the operator needs: the kinds, the Prometheus object, namespaces, and the Secrets and ConfigMaps that these name.
+//! The watches that the operator needs: the kinds, the Prometheus object, namespaces, and the Secrets and ConfigMaps that
+//! these name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use kube_watch::{ApiServer, Changes, Key, Namespace, Scope, Watch, Watches};
+use kube_watch::{ApiServer, Changes, Failure, Key, Namespace, Scope, Watch, Watches};
 
 use crate::assets::{AssetId, AssetKind, Assets};
-use crate::objects::{
-    Kind, PodMonitorSpec, ProbeSpec, Prometheus, PrometheusSpec, ScrapeConfigSpec, ServiceMonitorSpec,
-};
+use crate::inputs::{FoundPrometheus, Seen, upstream_order};
+use crate::objects::{Kind, PodMonitorSpec, ProbeSpec, PrometheusSpec, ScrapeConfigSpec, ServiceMonitorSpec};
 use crate::outcome::KindState;
-use crate::reconcile::{FoundPrometheus, mounted};
 use crate::select::Namespaces;
 use crate::watched::{ConfigMap, Holder, Secret, Spec, Watched};
 
@@ -19,6 +18,8 @@ pub(crate) type Tag = ();
 
 /// The status of a response that refuses a right.
 const FORBIDDEN: u16 = 403;
+/// The status of a response about a kind that the server does not know.
+const NOT_FOUND: u16 = 404;
 
 /// How watches are opened.
 #[derive(Clone, Debug)]
@@ -29,6 +30,7 @@ pub(crate) struct Opener {
 }
 
 impl Opener {
+    /// Who opens a watch looks at it afterwards: what it learned before it was subscribed to is not told again.
     fn open<K: kube_watch::Kind>(&self, scope: Scope) -> Watch<K> {
         let watch = self.watches.watch(&self.server, scope);
         watch.notify(&self.changes, ());
@@ -38,7 +40,7 @@ impl Opener {
 
 /// The objects of one kind, in all namespaces or in some.
 #[derive(Debug)]
-pub(crate) struct KindWatch<S: Spec> {
+struct KindWatch<S: Spec> {
     kind: Kind,
     /// In the whole cluster; not where flags name namespaces.
     cluster: Option<Watch<Watched<S>>>,
@@ -58,12 +60,13 @@ impl<S: Spec> KindWatch<S> {
     /// Where the cluster as a whole is forbidden, the server's own namespace may not be.
     fn fall_back(&mut self, opener: &Opener, own: &str) {
         let Some(cluster) = &self.cluster else { return };
-        let is_forbidden = cluster.failure().is_some_and(|failure| failure.status == Some(FORBIDDEN));
-        if is_forbidden && !own.is_empty() && self.namespaces.is_empty() {
-            self.namespaces.insert(own.to_owned(), opener.open(Scope::namespace(own)));
-        } else if !is_forbidden {
-            // The right was given meanwhile, and everything is seen there.
-            self.namespaces.clear();
+        match cluster.failure() {
+            Some(Failure { status: Some(FORBIDDEN), .. }) if !own.is_empty() && self.namespaces.is_empty() => {
+                self.namespaces.insert(own.to_owned(), opener.open(Scope::namespace(own)));
+            }
+            // Another failure, of a server that restarts for instance, gives no right: only a list without one does.
+            None if cluster.is_settled() => self.namespaces.clear(),
+            _ => {}
         }
     }
 
@@ -75,24 +78,85 @@ impl<S: Spec> KindWatch<S> {
         self.cluster.iter().chain(self.namespaces.values())
     }
 
-    /// The objects, each once.
-    pub(crate) fn objects(&self) -> Vec<Arc<Watched<S>>> {
-        let all = self.watches().flat_map(Watch::all);
-        let by_key: BTreeMap<Key, Arc<Watched<S>>> = all.map(|one| (Key::of(&one.metadata), one)).collect();
-        by_key.into_values().collect()
+    /// The objects, each once and sorted.
+    fn objects(&self) -> Vec<Arc<Watched<S>>> {
+        let mut all: Vec<_> = self.namespaces.values().flat_map(Watch::all).collect();
+        // What the cluster showed before it was forbidden stays known, but a watch that works knows its namespace better:
+        // objects that were deleted since are not in it.
+        let is_known_better = |one: &Arc<Watched<S>>| {
+            let watch = self.namespaces.get(&one.meta.namespace);
+            watch.is_some_and(|watch| watch.is_settled() && watch.failure().is_none())
+        };
+        all.extend(self.cluster.iter().flat_map(Watch::all).filter(|one| !is_known_better(one)));
+        all.sort_by(|a, b| upstream_order(&a.meta, &b.meta));
+        // Sorting keeps equals in order, so that the object of the namespace's own watch is the one that stays.
+        all.dedup_by(|b, a| (&a.meta.namespace, &a.meta.name) == (&b.meta.namespace, &b.meta.name));
+        all
     }
 
-    fn state(&self) -> KindState {
-        let errors = self.watches().filter_map(Watch::failure);
-        let errors = errors.map(|failure| failure.message).collect();
-        KindState { kind: self.kind, objects: self.objects().len(), errors }
+    fn state(&self, n_objects: usize) -> KindState {
+        let mut errors: Vec<String> = Vec::new();
+        for failure in self.watches().filter_map(Watch::failure) {
+            let error = described(self.kind.resource(), failure);
+            // Without the definition of the kind every namespace says the same.
+            if !errors.contains(&error) {
+                errors.push(error);
+            }
+        }
+        KindState { kind: self.kind, objects: n_objects, errors }
+    }
+}
+
+/// Why objects of a kind are not seen.
+fn described(resource: &str, failure: Failure) -> String {
+    match failure.status {
+        Some(NOT_FOUND) => format!(
+            "the API server does not know {resource} (its CustomResourceDefinition is not installed); they are picked up when it \
+             is"
+        ),
+        _ => failure.message,
+    }
+}
+
+/// Secrets or ConfigMaps that are watched one by one, so that the right to read may be restricted to their names.
+#[derive(Debug)]
+struct NamedAssets<K: kube_watch::Kind> {
+    kind: AssetKind,
+    /// The watch of each, and the version of the object that was read last.
+    watches: BTreeMap<AssetId, (Watch<K>, Option<Arc<K>>)>,
+}
+
+impl<K: kube_watch::Kind + Holder> NamedAssets<K> {
+    fn new(kind: AssetKind) -> Self {
+        Self { kind, watches: BTreeMap::new() }
     }
 
-    /// The Secrets and ConfigMaps that objects name, in their own namespaces.
-    fn assets(&self, found: &mut BTreeSet<AssetId>) {
-        for object in self.objects() {
-            let namespace = kube_watch::namespace(&object.metadata);
-            found.extend(object.assets.iter().map(|(kind, name)| (*kind, namespace.to_owned(), name.clone())));
+    /// Watches the objects that are named, and no others.
+    fn follow(&mut self, named: &BTreeSet<AssetId>, opener: &Opener) {
+        self.watches.retain(|id, _| named.contains(id));
+        for id in named.iter().filter(|id| id.0 == self.kind) {
+            if !self.watches.contains_key(id) {
+                let watch = opener.open(Scope::object(&id.1, &id.2));
+                self.watches.insert(id.clone(), (watch, None));
+            }
+        }
+    }
+
+    /// Takes over what the watches know.
+    fn read(&mut self, assets: &mut Assets) {
+        for (id, (watch, last)) in &mut self.watches {
+            assets.set_pending(id, !watch.is_settled());
+            // The failure first: an object that is not there after a list that worked is missing, and one that came just now
+            // is found. The other way around a right given in between would read as a missing object.
+            let failure = watch.failure();
+            let object = watch.get(&Key::new(&id.1, &id.2));
+            match (&object, failure) {
+                (Some(object), _) if last.as_ref().is_some_and(|last| Arc::ptr_eq(last, object)) => {}
+                (Some(object), _) => assets.set(id.clone(), Ok(object.values())),
+                (None, Some(failure)) => assets.set(id.clone(), Err(failure.message)),
+                (None, None) => assets.remove(id),
+            }
+            *last = object;
         }
     }
 }
@@ -103,13 +167,15 @@ pub(crate) struct Sources {
     opener: Opener,
     own_namespace: String,
     prometheus: Option<(Key, Watch<Watched<PrometheusSpec>>)>,
-    pub(crate) service_monitors: KindWatch<ServiceMonitorSpec>,
-    pub(crate) pod_monitors: KindWatch<PodMonitorSpec>,
-    pub(crate) probes: KindWatch<ProbeSpec>,
-    pub(crate) scrape_configs: KindWatch<ScrapeConfigSpec>,
+    service_monitors: KindWatch<ServiceMonitorSpec>,
+    pod_monitors: KindWatch<PodMonitorSpec>,
+    probes: KindWatch<ProbeSpec>,
+    scrape_configs: KindWatch<ScrapeConfigSpec>,
     namespaces: Watch<Namespace>,
-    secrets: BTreeMap<AssetId, Watch<Secret>>,
-    config_maps: BTreeMap<AssetId, Watch<ConfigMap>>,
+    /// The namespaces as they were seen last, and their labels.
+    last_namespaces: (Vec<Arc<Namespace>>, Arc<Namespaces>),
+    secrets: NamedAssets<Secret>,
+    config_maps: NamedAssets<ConfigMap>,
     assets: Assets,
 }
 
@@ -127,59 +193,79 @@ impl Sources {
             probes: KindWatch::new(&opener, Kind::Probe, namespaces),
             scrape_configs: KindWatch::new(&opener, Kind::ScrapeConfig, namespaces),
             namespaces: opener.open(Scope::default()),
-            secrets: BTreeMap::new(),
-            config_maps: BTreeMap::new(),
+            last_namespaces: Default::default(),
+            secrets: NamedAssets::new(AssetKind::Secret),
+            config_maps: NamedAssets::new(AssetKind::ConfigMap),
             assets: Assets::default(),
             opener,
         }
     }
 
-    /// Opens and closes watches as what is known asks for. True once all kinds were listed, or could not be.
-    pub(crate) fn update(&mut self) -> bool {
+    /// What is known now. Opens and closes watches as that asks for, and as `in_force` does: the assets of what runs. `None`
+    /// until all kinds were listed, or could not be, and what the Prometheus object names was read: half of it would be
+    /// another configuration. A list that fails counts, so that no server keeps this waiting for long.
+    pub(crate) fn look(&mut self, in_force: BTreeSet<AssetId>) -> Option<Seen> {
         let (opener, own) = (&self.opener, self.own_namespace.as_str());
         self.service_monitors.fall_back(opener, own);
         self.pod_monitors.fall_back(opener, own);
         self.probes.fall_back(opener, own);
         self.scrape_configs.fall_back(opener, own);
-        let is_settled = self.service_monitors.is_settled()
+        // Asked before the objects are looked at: the other way around a list that comes in between would read as an empty
+        // one.
+        let is_settled = self.is_settled();
+        // One look for both the Secrets to follow and the jobs to make: an object that came between two looks would name
+        // Secrets that nobody follows, which reads as missing ones.
+        let seen = self.seen();
+        let mut named = in_force;
+        seen.assets(&mut named);
+        self.secrets.follow(&named, &self.opener);
+        self.config_maps.follow(&named, &self.opener);
+        self.assets.retain(&named);
+        self.secrets.read(&mut self.assets);
+        self.config_maps.read(&mut self.assets);
+        let is_complete = is_settled && !seen.of_prometheus().any(|id| self.assets.is_pending(&id));
+        is_complete.then_some(seen)
+    }
+
+    fn is_settled(&self) -> bool {
+        self.service_monitors.is_settled()
             && self.pod_monitors.is_settled()
             && self.probes.is_settled()
             && self.scrape_configs.is_settled()
             && self.namespaces.is_settled()
-            && self.prometheus.as_ref().is_none_or(|(_, watch)| watch.is_settled());
-        let named = self.named_assets();
-        follow(&mut self.secrets, &named, AssetKind::Secret, opener);
-        follow(&mut self.config_maps, &named, AssetKind::ConfigMap, opener);
-        read(&self.secrets, &mut self.assets);
-        read(&self.config_maps, &mut self.assets);
-        // What jobs read as files must be known before the jobs are made.
-        let is_mounted = match self.prometheus() {
-            FoundPrometheus::Object(object) => !mounted_of(&object).iter().any(|id| self.assets.is_pending(id)),
-            _ => true,
-        };
-        is_settled && is_mounted
+            && self.prometheus.as_ref().is_none_or(|(_, watch)| watch.is_settled())
     }
 
-    fn named_assets(&self) -> BTreeSet<AssetId> {
-        let mut found = BTreeSet::new();
-        self.service_monitors.assets(&mut found);
-        self.pod_monitors.assets(&mut found);
-        self.probes.assets(&mut found);
-        self.scrape_configs.assets(&mut found);
-        if let FoundPrometheus::Object(object) = self.prometheus() {
-            let namespace = kube_watch::namespace(&object.metadata);
-            found.extend(object.assets.iter().map(|(kind, name)| (*kind, namespace.to_owned(), name.clone())));
-            found.extend(mounted_of(&object));
+    fn seen(&mut self) -> Seen {
+        // Kind after kind, each as it is at that moment: objects of different kinds do not refer to each other.
+        let (service_monitors, pod_monitors) = (self.service_monitors.objects(), self.pod_monitors.objects());
+        let (probes, scrape_configs) = (self.probes.objects(), self.scrape_configs.objects());
+        let kinds = vec![
+            self.service_monitors.state(service_monitors.len()),
+            self.pod_monitors.state(pod_monitors.len()),
+            self.probes.state(probes.len()),
+            self.scrape_configs.state(scrape_configs.len()),
+        ];
+        Seen {
+            prometheus: self.find_prometheus(),
+            service_monitors,
+            pod_monitors,
+            probes,
+            scrape_configs,
+            namespaces_failure: self.namespaces.error(),
+            namespaces: self.namespaces(),
+            kinds,
         }
-        found
     }
 
-    pub(crate) fn prometheus(&self) -> FoundPrometheus {
+    fn find_prometheus(&self) -> FoundPrometheus {
         let Some((key, watch)) = &self.prometheus else { return FoundPrometheus::NotAsked };
         let name = format!("{}/{}", key.namespace, key.name);
-        match (watch.get(key), watch.failure()) {
+        // The failure first, as for Secrets.
+        let failure = watch.failure();
+        match (watch.get(key), failure) {
             (Some(object), _) => FoundPrometheus::Object(object),
-            (None, Some(failure)) => FoundPrometheus::Missing { name, why: failure.message },
+            (None, Some(failure)) => FoundPrometheus::Missing { name, why: described("prometheuses", failure) },
             (None, None) => {
                 let why = format!("there is no Prometheus object {name}; --operator.prometheus names it");
                 FoundPrometheus::Missing { name, why }
@@ -187,48 +273,22 @@ impl Sources {
         }
     }
 
-    pub(crate) fn namespaces(&self) -> Namespaces {
+    /// The labels of namespaces, copied only when one of these has changed.
+    fn namespaces(&mut self) -> Arc<Namespaces> {
+        let all = self.namespaces.all();
+        let (last, known) = &self.last_namespaces;
+        if last.len() == all.len() && last.iter().zip(&all).all(|(a, b)| Arc::ptr_eq(a, b)) {
+            return Arc::clone(known);
+        }
         let labels = |one: &Arc<Namespace>| one.metadata.labels.clone().unwrap_or_default();
-        self.namespaces.all().iter().map(|one| (kube_watch::name(&one.metadata).to_owned(), labels(one))).collect()
+        let known: Namespaces =
+            all.iter().map(|one| (kube_watch::name(&one.metadata).to_owned(), labels(one))).collect();
+        let known = Arc::new(known);
+        self.last_namespaces = (all, Arc::clone(&known));
+        known
     }
 
     pub(crate) fn assets(&self) -> &Assets {
         &self.assets
-    }
-
-    pub(crate) fn kinds(&self) -> Vec<KindState> {
-        vec![self.service_monitors.state(), self.pod_monitors.state(), self.probes.state(), self.scrape_configs.state()]
-    }
-}
-
-fn mounted_of(object: &Watched<PrometheusSpec>) -> Vec<AssetId> {
-    let Ok(spec) = object.spec.clone() else { return Vec::new() };
-    mounted(&Prometheus { metadata: object.meta_of(), spec }).collect()
-}
-
-/// Watches the objects of a kind that are named, and no others.
-fn follow<K: kube_watch::Kind>(
-    watches: &mut BTreeMap<AssetId, Watch<K>>,
-    named: &BTreeSet<AssetId>,
-    kind: AssetKind,
-    opener: &Opener,
-) {
-    watches.retain(|id, _| named.contains(id));
-    for id in named.iter().filter(|id| id.0 == kind) {
-        if !watches.contains_key(id) {
-            watches.insert(id.clone(), opener.open(Scope::object(&id.1, &id.2)));
-        }
-    }
-}
-
-/// Takes over what the watches know.
-fn read<K: kube_watch::Kind + Holder>(watches: &BTreeMap<AssetId, Watch<K>>, assets: &mut Assets) {
-    for (id, watch) in watches {
-        assets.set_pending(id, !watch.is_settled());
-        match (watch.get(&Key::new(&id.1, &id.2)), watch.failure()) {
-            (Some(object), _) => assets.set(id.clone(), Ok(object.values())),
-            (None, Some(failure)) => assets.set(id.clone(), Err(failure.message)),
-            (None, None) => assets.remove(id),
-        }
     }
 }

@@ -1,5 +1,5 @@
-//! Objects as they are watched. One that has a field of a wrong type is kept, with the reason, and does not keep the others from
-//! being read.
+//! Objects as they are watched. One that has a field of a wrong type is kept, with the reason, and does not keep the others
+//! from being read.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,6 +11,7 @@ use kube_watch::{ObjectMeta, resource, trimmed};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use serde_path_to_error::Segment;
 
 use crate::assets::AssetKind;
 use crate::objects::{
@@ -64,7 +65,10 @@ impl Spec for PrometheusSpec {
 /// An object that is watched.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Watched<S> {
+    /// What the API server's client looks at: namespace, name, version.
     pub(crate) metadata: ObjectMeta,
+    /// The metadata in our own form, made once: every object is looked at after every change of any other.
+    pub(crate) meta: Meta,
     /// What it asks for, or why that cannot be read.
     pub(crate) spec: Result<S, String>,
     /// The Secrets and ConfigMaps that it names.
@@ -73,18 +77,16 @@ pub(crate) struct Watched<S> {
     pub(crate) fields: BTreeSet<String>,
 }
 
-impl<S> Watched<S> {
-    /// The metadata in our own form.
-    pub(crate) fn meta_of(&self) -> Meta {
-        let ObjectMeta { namespace, name, labels, annotations, generation, uid, .. } = self.metadata.clone();
-        Meta {
-            namespace: namespace.unwrap_or_default(),
-            name: name.unwrap_or_default(),
-            labels: labels.unwrap_or_default(),
-            annotations: annotations.unwrap_or_default(),
-            generation: generation.unwrap_or_default(),
-            uid: uid.unwrap_or_default(),
-        }
+/// Moves out of the metadata of the client what is ours, so that nothing is held twice but the names.
+fn meta_of(metadata: &mut ObjectMeta) -> Meta {
+    Meta {
+        namespace: metadata.namespace.clone().unwrap_or_default(),
+        name: metadata.name.clone().unwrap_or_default(),
+        labels: metadata.labels.take().unwrap_or_default(),
+        // Nothing reads them, tools write them often, and kubectl keeps the whole object in one of them.
+        annotations: BTreeMap::new(),
+        generation: metadata.generation.take().unwrap_or_default(),
+        uid: metadata.uid.take().unwrap_or_default(),
     }
 }
 
@@ -93,10 +95,11 @@ impl<'de, S: Spec> Deserialize<'de> for Watched<S> {
         #[derive(Deserialize)]
         struct Raw {
             metadata: ObjectMeta,
+            // Read as JSON first, which cannot fail: an error here would end the whole list, and with it the watch.
             #[serde(default)]
             spec: Value,
         }
-        let Raw { metadata, mut spec } = Raw::deserialize(from)?;
+        let Raw { mut metadata, mut spec } = Raw::deserialize(from)?;
         remove_nulls(&mut spec);
         let mut assets = BTreeSet::new();
         let fields = spec.as_object().into_iter().flatten();
@@ -104,14 +107,56 @@ impl<'de, S: Spec> Deserialize<'de> for Watched<S> {
             find_assets(name, value, &mut assets);
         }
         let fields = fields.map(|(name, _)| name.clone()).collect();
-        let read = if spec.is_null() { Ok(S::default()) } else { serde_path_to_error::deserialize(spec) };
-        let spec =
-            read.map_err(|error: serde_path_to_error::Error<serde_json::Error>| match error.path().to_string() {
-                path if path == "." => format!("spec: {}", error.inner()),
-                path => format!("spec.{path}: {}", error.inner()),
-            });
-        Ok(Self { metadata, spec, assets, fields })
+        let spec = if spec.is_null() { Ok(S::default()) } else { read_spec(&spec) };
+        let meta = meta_of(&mut metadata);
+        Ok(Self { metadata, meta, spec, assets, fields })
     }
+}
+
+/// The spec, or which field of it is of a wrong type.
+fn read_spec<S: Spec>(spec: &Value) -> Result<S, String> {
+    let error = match serde_path_to_error::deserialize::<_, S>(spec) {
+        Ok(spec) => return Ok(spec),
+        Err(error) => error,
+    };
+    let mut place = String::from("spec");
+    let mut pointer = String::new();
+    let mut reduced = spec.clone();
+    for segment in error.path().iter() {
+        match segment {
+            Segment::Map { key } => {
+                place.push_str(&format!(".{key}"));
+                pointer.push_str(&format!("/{}", key.replace('~', "~0").replace('/', "~1")));
+            }
+            Segment::Seq { index } => {
+                // Its neighbours are not at fault, and there may be thousands.
+                if let Some(Value::Array(items)) = reduced.pointer_mut(&pointer)
+                    && let Some(item) = items.get(*index).cloned()
+                {
+                    *items = vec![item];
+                }
+                place.push_str(&format!("[{index}]"));
+                pointer.push_str("/0");
+            }
+            _ => {}
+        }
+    }
+    if let Some(field) = hidden_field::<S>(&reduced, &pointer) {
+        place.push_str(&format!(".{field}"));
+    }
+    Err(format!("{place}: {}", error.inner()))
+}
+
+/// Of the fields below the place of an error, the one at fault: the one without which there is no error there. serde does
+/// not say it where a struct is flattened into another one.
+fn hidden_field<S: Spec>(spec: &Value, pointer: &str) -> Option<String> {
+    let fields = spec.pointer(pointer)?.as_object()?;
+    let is_at_fault = |field: &&String| {
+        let mut without = spec.clone();
+        without.pointer_mut(pointer).and_then(Value::as_object_mut).and_then(|fields| fields.remove(field.as_str()));
+        S::deserialize(&without).is_ok()
+    };
+    fields.keys().find(is_at_fault).cloned()
 }
 
 /// Collects the objects that are named with a key: `{name, key}`.
@@ -119,9 +164,11 @@ fn find_assets(field: &str, value: &Value, found: &mut BTreeSet<(AssetKind, Stri
     match value {
         Value::Object(pairs) => {
             let text = |name: &str| pairs.get(name).and_then(Value::as_str);
+            // By the shape and not by the field: new fields of the API that name Secrets are found without a list of them.
             if let (Some(name), Some(_)) = (text("name"), text("key"))
                 && !name.is_empty()
             {
+                // References to Secrets have many names; that to a ConfigMap has one.
                 let kind = if field == "configMap" { AssetKind::ConfigMap } else { AssetKind::Secret };
                 found.insert((kind, name.to_owned()));
             }
@@ -132,6 +179,7 @@ fn find_assets(field: &str, value: &Value, found: &mut BTreeSet<(AssetKind, Stri
     }
 }
 
+/// Written out, because kube's derive wants the schema of the kind as well.
 impl<S: Spec> Resource for Watched<S> {
     type DynamicType = ();
     type Scope = NamespaceResourceScope;
@@ -170,14 +218,12 @@ impl<S: Spec> kube_watch::Kind for Watched<S> {
     }
 
     fn trim(&mut self) {
-        // The generation tells whether a verdict is about this version of the spec.
-        let generation = self.metadata.generation;
-        kube_watch::trim_metadata(&mut self.metadata);
-        self.metadata.generation = generation;
-        // What kubectl keeps here is the whole object once more.
-        if let Some(annotations) = &mut self.metadata.annotations {
-            annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
-        }
+        // Versions and managed fields change with every write of a status, which is no change of what is asked for.
+        self.metadata = ObjectMeta {
+            namespace: self.metadata.namespace.take(),
+            name: self.metadata.name.take(),
+            ..ObjectMeta::default()
+        };
     }
 }
 
@@ -233,6 +279,11 @@ mod tests {
         assert_eq!(error, "spec.selector.matchLabels.a: invalid type: integer `1`, expected a string");
         let error = monitor(json!([])).spec.unwrap_err();
         assert!(error.starts_with("spec"), "{error}");
+        // serde says no more than the struct where another one is flattened into it.
+        let error = monitor(json!({"endpoints": [{"port": "web"}, {"interval": 30}]})).spec.unwrap_err();
+        assert_eq!(error, "spec.endpoints[1].interval: invalid type: integer `30`, expected a string");
+        let error = monitor(json!({"sampleLimit": "many"})).spec.unwrap_err();
+        assert_eq!(error, "spec.sampleLimit: invalid type: string \"many\", expected i64");
         assert_eq!(monitor(Value::Null).spec.unwrap(), ServiceMonitorSpec::default());
     }
 

@@ -15,10 +15,12 @@ impl Generator<'_> {
     }
 
     fn additional_job(&self, item: Yaml) -> Job {
+        // `additional_list` lets only mappings through.
         let Yaml::Map(mut pairs) = item else { unreachable!("BUG: a job that is no mapping") };
         let named = pairs.iter().find(|(key, _)| key == "job_name");
         let name = match named {
             Some((_, Yaml::Text(name) | Yaml::Raw(name))) => name.clone(),
+            // Without a name the job is refused when it is read.
             _ => String::new(),
         };
         let place = pairs.iter().position(|(key, _)| key == "relabel_configs");
@@ -34,9 +36,11 @@ impl Generator<'_> {
         .finish();
         let mut rules = rules;
         let had = rules.len();
+        // As for PodMonitors: a server of a DaemonSet has no shards.
         if !self.options.daemon_set {
             self.shard_unless_done(&mut rules);
         }
+        // Left where it stands if nothing was added; else at the end, where upstream prints it.
         let is_sharded = rules.len() > had;
         let (rules, relabel_origins) = rules.finish();
         if is_sharded {
@@ -56,6 +60,7 @@ impl Generator<'_> {
         let namespace = &self.prometheus.metadata.namespace;
         let text = match self.assets.get(AssetKind::Secret, namespace, selector) {
             Ok(text) => text,
+            // Only here does `optional` count: in monitors upstream ignores it.
             Err(AssetError::Missing { .. } | AssetError::NoKey { .. }) if selector.optional == Some(true) => {
                 return Ok(Vec::new());
             }
@@ -64,6 +69,7 @@ impl Generator<'_> {
         let name = format!("secret {namespace}/{}, key {}", selector.name, selector.key);
         match Yaml::parse(text, &name).map_err(|error| GenerateError::new(field, error.to_string()))? {
             Yaml::List(items) if items.iter().all(|item| matches!(item, Yaml::Map(_))) => Ok(items),
+            // An empty value is a list without items.
             Yaml::Raw(text) if text == "null" => Ok(Vec::new()),
             _ => Err(GenerateError::new(field, format!("{name}: must be a list of mappings"))),
         }

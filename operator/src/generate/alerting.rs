@@ -24,6 +24,7 @@ impl Generator<'_> {
             rule.put("regex", regex_escape(replica));
             relabel.push(rule.to_yaml());
         }
+        // Behind ours: what a user drops or sets is said last.
         relabel.extend(self.additional_list("spec.additionalAlertRelabelConfigs", rules.as_ref())?);
         let own = spec.alerting.as_ref().map(|alerting| alerting.alertmanagers.as_slice()).unwrap_or_default();
         let mut all: Vec<Yaml> = own.iter().map(|one| self.alertmanager(one).to_yaml()).collect();
@@ -45,6 +46,7 @@ impl Generator<'_> {
         out.put_tls(assets, one.tls_config.as_ref());
         out.put_proxy(assets, &one.proxy);
         let role = self.endpoints_role(None);
+        // With `ignoreNamespaceSelectors` it is that of the Prometheus object, whatever is named here: as upstream.
         let here = NamespaceSelector { any: false, match_names: vec![namespace.clone()] };
         let discovery = Discovery { role, namespaces: &here, attach_node: None, selectors: None };
         out.put("kubernetes_sd_configs", self.kubernetes_sd(assets, &discovery));

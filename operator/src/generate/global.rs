@@ -15,10 +15,12 @@ impl Generator<'_> {
     pub(super) fn global(&self) -> Result<Mapping, GenerateError> {
         let spec = self.spec();
         if !spec.scrape_timeout.is_empty() {
+            // Said of the field of the object; the configuration would say it of `global`.
             crate::validate::check_timeout(&spec.scrape_timeout, &spec.scrape_interval)
                 .map_err(|message| GenerateError::new("spec.scrapeTimeout", message))?;
         }
         let mut out = Mapping::default();
+        // Never empty: the schema fills in 30s.
         out.put("scrape_interval", &spec.scrape_interval);
         out.put_filled("scrape_timeout", &spec.scrape_timeout);
         out.put_filled("scrape_protocols", &spec.scrape_protocols);
@@ -42,6 +44,7 @@ impl Generator<'_> {
     fn external_labels(&self) -> BTreeMap<String, String> {
         let (meta, spec) = (&self.prometheus.metadata, self.spec());
         let mut labels = BTreeMap::new();
+        // An empty name says that the label is not wanted.
         let mut reserve = |name: Option<&str>, default: &str, value: String| {
             let name = name.unwrap_or(default);
             if !name.is_empty() {
@@ -58,6 +61,7 @@ impl Generator<'_> {
             reserve(topology.external_label_name.as_deref(), "zone", "$(TOPOLOGY_ZONE)".to_owned());
         }
         for (name, value) in &spec.external_labels {
+            // Silently, as upstream does: two servers with the same labels would be one for whoever receives their samples.
             labels.entry(name.clone()).or_insert_with(|| value.clone());
         }
         labels
@@ -66,6 +70,7 @@ impl Generator<'_> {
     /// What jobs without a limit of their own are limited to: the lower of what is set and enforced.
     fn put_global_limits(&self, out: &mut Mapping) {
         let spec = self.spec();
+        // Here what is set wins over what is enforced; each job is held to the lower one.
         let enforced = Some(&spec.enforced_body_size_limit).filter(|size| !size.is_empty());
         out.put_some("body_size_limit", spec.body_size_limit.as_ref().or(enforced));
         let counts = [
@@ -77,6 +82,7 @@ impl Generator<'_> {
             ("keep_dropped_targets", spec.keep_dropped_targets, spec.enforced_keep_dropped_targets),
         ];
         for (name, set, enforced) in counts {
+            // 0 means no limit, and would be the lowest.
             let positive = |limit: Option<i64>| limit.filter(|limit| *limit > 0);
             out.put_some(name, [positive(set), positive(enforced)].into_iter().flatten().min());
         }
@@ -102,6 +108,7 @@ impl Generator<'_> {
                 tsdb.put("stale_series_compaction_threshold", threshold);
             }
             if let Some(floats) = asked.chunk_encoding.as_ref().and_then(|encoding| encoding.floats.as_ref()) {
+                // The older encoding has no place for them.
                 let has_start_times = spec.enable_features.iter().any(|feature| feature == "st-storage");
                 if floats == "Xor" && has_start_times {
                     let message =
@@ -114,6 +121,7 @@ impl Generator<'_> {
             }
         }
         let mut retention = Mapping::default();
+        // A size alone keeps samples for as long as they fit.
         if spec.retention.is_empty() && spec.retention_size.is_empty() {
             retention.put("time", RETENTION);
         }

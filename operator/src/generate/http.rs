@@ -18,6 +18,7 @@ impl Mapping {
     pub(super) fn put_basic_auth(&mut self, assets: NamespacedAssets<'_>, auth: Option<&BasicAuth>) {
         let Some(auth) = auth else { return };
         let mut section = Mapping::default();
+        // Text, and not the file of the Secret: a rotation makes the job again.
         section.put("username", assets.secret(&auth.username).unwrap_or_default());
         section.put("password", assets.secret(&auth.password).unwrap_or_default());
         self.put("basic_auth", section);
@@ -40,6 +41,7 @@ impl Mapping {
 
     pub(super) fn put_oauth2(&mut self, assets: NamespacedAssets<'_>, oauth2: Option<&OAuth2>) {
         let Some(oauth2) = oauth2 else { return };
+        // Half of the credentials would be refused by the server of tokens with a message that leads nowhere.
         let (Ok(id), Ok(secret)) = (assets.either(&oauth2.client_id), assets.secret(&oauth2.client_secret)) else {
             return;
         };
@@ -70,6 +72,7 @@ impl Mapping {
     pub(super) fn put_tls(&mut self, assets: NamespacedAssets<'_>, tls: Option<&TlsConfig>) {
         let Some(tls) = tls else { return };
         let path = |selector: &SecretOrConfigMap| tls_asset_path(assets.namespace, selector);
+        // A key is always in a Secret.
         let key = tls.key_secret.clone().map(|secret| SecretOrConfigMap { secret: Some(secret), config_map: None });
         let mut section = Mapping::default();
         section.put_some("insecure_skip_verify", tls.insecure_skip_verify);
@@ -79,6 +82,7 @@ impl Mapping {
         section.put_some("server_name", tls.server_name.as_ref().filter(|name| !name.is_empty()));
         section.put_some("min_version", tls.min_version.as_ref());
         section.put_some("max_version", tls.max_version.as_ref());
+        // Files of the pod. Where a Secret is named too, the object was refused.
         section.put_filled("ca_file", &tls.ca_file);
         section.put_filled("cert_file", &tls.cert_file);
         section.put_filled("key_file", &tls.key_file);
@@ -119,9 +123,11 @@ pub(crate) fn tls_asset_path(namespace: &str, selector: &SecretOrConfigMap) -> O
 /// The TLS settings of a monitor, with files of its scrape class where it says nothing. Upstream:
 /// `mergeTLSConfigWithScrapeClass`.
 pub(super) fn tls_with_class(tls: Option<&TlsConfig>, class: &ScrapeClass) -> Option<TlsConfig> {
+    // An empty section is one that is not set: then everything is that of the class, `insecureSkipVerify` too.
     let Some(tls) = tls.filter(|tls| **tls != TlsConfig::default()) else { return class.tls_config.clone() };
     let mut tls = tls.clone();
     if let Some(class) = &class.tls_config {
+        // Only files are taken over, each for itself.
         if tls.ca_file.is_empty() && tls.ca.is_empty() {
             tls.ca_file.clone_from(&class.ca_file);
         }
@@ -141,6 +147,7 @@ pub(super) fn authorization_with_class(auth: Option<&Authorization>, class: &Scr
     let Some(auth) = auth.filter(|auth| **auth != Authorization::default()) else { return class.authorization.clone() };
     let mut auth = auth.clone();
     if let Some(class) = &class.authorization {
+        // The type stays that of the monitor.
         if auth.credentials.is_none() {
             auth.credentials.clone_from(&class.credentials);
         }

@@ -24,6 +24,7 @@ impl Generator<'_> {
     /// The role by which endpoints are found. Upstream: `endpointRoleFlavor`.
     pub(super) fn endpoints_role(&self, asked: Option<&String>) -> &'static str {
         let asked = asked.or(self.spec().service_discovery_role.as_ref());
+        // The labels of slices have other names, so users ask for them; a server that has none is not asked.
         let slices = self.options.endpoint_slices && asked.is_some_and(|role| role == "EndpointSlice");
         if slices { "endpointslice" } else { "endpoints" }
     }
@@ -37,6 +38,7 @@ impl Generator<'_> {
     /// `mergeAttachMetadataWithScrapeClass`, `mergeAttachMetadataForTopology`.
     pub(super) fn attach_node(&self, asked: Option<&AttachMetadata>, class: &ScrapeClass) -> Option<bool> {
         let asked = asked.or(class.attach_metadata.as_ref()).map(|attach| attach.node.unwrap_or(false));
+        // Without a label of their own pods get the zone from their node.
         let zones_need_it = self.zones().is_some() && !self.options.pod_topology_labels;
         if zones_need_it { Some(true) } else { asked }
     }
@@ -46,11 +48,13 @@ impl Generator<'_> {
         let mut out = Mapping::default();
         out.put("role", discovery.role);
         let namespaces = self.namespaces(discovery.namespaces, assets.namespace);
+        // No namespaces are all of them.
         if !namespaces.is_empty() {
             let mut section = Mapping::default();
             section.put("names", namespaces);
             out.put("namespaces", section);
         }
+        // Without one it is the server of the cluster that Weft runs in.
         if let Some(server) = self.api_server() {
             out.put("api_server", &server.host);
             out.put_basic_auth(assets, server.basic_auth.as_ref());
@@ -76,6 +80,7 @@ impl Generator<'_> {
             return vec![own.to_owned()];
         }
         match selector {
+            // `any` wins over names.
             NamespaceSelector { any: true, .. } => Vec::new(),
             NamespaceSelector { match_names, .. } if match_names.is_empty() => vec![own.to_owned()],
             NamespaceSelector { match_names, .. } => match_names.clone(),
@@ -91,6 +96,7 @@ impl Generator<'_> {
         };
         let mut out = Vec::new();
         if self.options.daemon_set {
+            // Asked of the server and not by rules: each of many servers would otherwise watch all pods.
             out.push(selector("pod", "field", "spec.nodeName=$(NODE_NAME)"));
         }
         if let Some((labels, roles)) = &discovery.selectors {

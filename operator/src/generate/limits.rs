@@ -27,6 +27,7 @@ impl Generator<'_> {
         out.put_some("always_scrape_classic_histograms", native.scrape_classic_histograms);
         out.put_some("convert_classic_histograms_to_nhcb", native.convert_classic_histograms_to_nhcb);
         out.put_filled("scrape_protocols", &limits.scrape_protocols);
+        // A class gives its monitors one, so that exporters without a content type need no change each.
         let fallback = limits.fallback_scrape_protocol.as_ref().or(class.fallback_scrape_protocol.as_ref());
         out.put_some("fallback_scrape_protocol", fallback);
     }
@@ -35,6 +36,7 @@ impl Generator<'_> {
     pub(super) fn put_body_size_limit(&self, out: &mut Mapping, asked: Option<&String>) {
         let enforced = Some(&self.spec().enforced_body_size_limit).filter(|size| !size.is_empty());
         let asked = asked.filter(|size| !size.is_empty());
+        // One that cannot be read is refused with the job.
         let bytes = |size: &String| config::parse_size(size).unwrap_or(0);
         let lower = match (asked, enforced) {
             (Some(asked), Some(enforced)) if bytes(asked) > bytes(enforced) => Some(enforced),
@@ -48,7 +50,9 @@ impl Generator<'_> {
 /// The limit of a job. Without one of its own it says nothing: that of `global` holds, which heeds the enforced one.
 fn lower(asked: Option<i64>, enforced: Option<i64>) -> Option<i64> {
     match (asked.unwrap_or(0), enforced.unwrap_or(0)) {
+        // Nothing is enforced.
         (_, 0) => asked,
+        // Nothing is asked for, or no limit, which must not lift the enforced one.
         (0, _) => None,
         (asked, enforced) => Some(asked.min(enforced)),
     }

@@ -134,8 +134,10 @@ impl<'a> Generator<'a> {
         out.put("global", self.global()?);
         out.put_some("runtime", self.runtime());
         if self.spec().rule_selector.is_some() {
+            // Upstream writes the list as soon as rules are selected, even if there are none.
             out.put("rule_files", rule_files);
         }
+        // Sections in upstream's order, in which people compare the two.
         out.put("scrape_configs", Yaml::List(jobs.iter().map(|job| job.yaml.clone()).collect()));
         out.put_some("storage", self.storage()?);
         out.put_some("alerting", self.alerting()?);
@@ -160,6 +162,7 @@ impl<'a> Generator<'a> {
     }
 
     fn shards(&self) -> i64 {
+        // Rules divide by it, and upstream takes 0 and less for 1.
         self.spec().shards.unwrap_or(1).max(1)
     }
 
@@ -168,6 +171,7 @@ impl<'a> Generator<'a> {
     fn scrape_class(&self, name: Option<&String>) -> (ScrapeClass, String) {
         let classes = &self.spec().scrape_classes;
         let named = name.and_then(|name| classes.iter().position(|class| class.name == *name));
+        // A name that no class has was refused before; a monitor without a name gets the default class.
         let place = named.or_else(|| classes.iter().position(|class| class.default == Some(true)));
         match place {
             Some(i) => (classes[i].clone(), format!("spec.scrapeClasses[{i}]")),
@@ -179,9 +183,11 @@ impl<'a> Generator<'a> {
     fn enforced_label(&self, kind: Kind, meta: &Meta) -> Option<&'a str> {
         let label = Some(self.spec().enforced_namespace_label.as_str()).filter(|label| !label.is_empty())?;
         let is_excluded = self.spec().excluded_from_enforcement.iter().any(|one| {
+            // The schema fills in the group; what is written without it has none.
             (one.group.is_empty() || one.group == "monitoring.coreos.com")
                 && one.resource == kind.resource()
                 && one.namespace == meta.namespace
+                // No name excludes all objects of the namespace; a namespace has to be given.
                 && (one.name.is_empty() || one.name == meta.name)
         });
         (!is_excluded).then_some(label)
@@ -203,6 +209,9 @@ impl<'a> Generator<'a> {
         field: &str,
     ) -> Rules {
         let mut out = Rules::default();
+        // The class first: what the monitor says has the last word. The enforced label comes behind both, so that no rule of
+        // a user
+        // removes it.
         out.extend(&class.metric_relabelings, |i| Origin::Prometheus(format!("{class_place}.metricRelabelings[{i}]")));
         out.extend(rules, |i| Origin::Field(format!("{field}[{i}]")));
         self.enforce_namespace(&mut out, kind, meta);
@@ -213,6 +222,7 @@ impl<'a> Generator<'a> {
 /// Objects sorted by `<namespace>/<name>`, byte by byte.
 fn in_order<T>(objects: &[T], meta: impl Fn(&T) -> &Meta) -> impl Iterator<Item = &T> {
     let mut sorted: Vec<&T> = objects.iter().collect();
+    // By the text and not by the pair: `a-b/x` comes before `a/x`.
     sorted.sort_by_key(|object| format!("{}/{}", meta(object).namespace, meta(object).name));
     sorted.into_iter()
 }
@@ -221,6 +231,7 @@ fn in_order<T>(objects: &[T], meta: impl Fn(&T) -> &Meta) -> impl Iterator<Item 
 fn job(name: String, object: Option<ObjectRef>, mut fields: Mapping, targets: Rules, series: Rules) -> Job {
     let (rules, relabel_origins) = targets.finish();
     fields.put("relabel_configs", rules);
+    // Upstream writes the list of target rules even if it is empty, and that of series rules only if it is not.
     let has_series_rules = series.len() > 0;
     let (rules, metric_relabel_origins) = series.finish();
     if has_series_rules {

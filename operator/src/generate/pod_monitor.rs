@@ -66,6 +66,7 @@ impl<'a> Generator<'a> {
         if !is_role_selector(spec.selector_mechanism.as_ref()) {
             rules.select(&spec.selector, "__meta_kubernetes_pod", "spec.selector");
         }
+        // `port` before `portNumber` before `targetPort`, which is deprecated upstream.
         let port = endpoint.port.as_ref().filter(|port| !port.is_empty());
         let (asked, which) = match (port, endpoint.port_number.filter(|number| *number != 0)) {
             (Some(name), _) => (Some(Port::Name(name.clone())), "port"),
@@ -81,6 +82,7 @@ impl<'a> Generator<'a> {
             rules.copy(source, label, Origin::Always("namespace, container and pod"));
         }
         self.pod_target_labels(&mut rules, &spec.pod_target_labels);
+        // Pods have no Service to be named after.
         let job = format!("{}/{}", meta.namespace, meta.name);
         rules.set("job", &job, Origin::Always("job from the name of the PodMonitor"));
         if !spec.job_label.is_empty() {
@@ -97,6 +99,7 @@ impl<'a> Generator<'a> {
         rules.extend(&class.relabelings, |n| Origin::Prometheus(format!("{class_place}.relabelings[{n}]")));
         rules.extend(&endpoint.scrape.relabelings, |n| Origin::Field(format!("{field}.relabelings[{n}]")));
         self.enforce_namespace(&mut rules, Kind::PodMonitor, meta);
+        // A server of a DaemonSet has the pods of its own node and no others: they are divided already.
         if !self.options.daemon_set {
             self.shard(&mut rules, "__address__");
         }
@@ -105,9 +108,11 @@ impl<'a> Generator<'a> {
 
     /// Adds what endpoints of ServiceMonitors and PodMonitors have in common.
     pub(super) fn put_scrape(&self, out: &mut Mapping, scrape: &EndpointScrape) {
+        // Written even where it is false, as upstream does.
         out.put("honor_labels", scrape.honor_labels && !self.spec().override_honor_labels);
         self.put_honor_timestamps(out, scrape.honor_timestamps);
         out.put_some("track_timestamps_staleness", scrape.track_timestamps_staleness);
+        // Times that are not set are not written: the job inherits them from `global`.
         out.put_filled("scrape_interval", &scrape.interval);
         out.put_filled("scrape_timeout", &scrape.scrape_timeout);
         out.put_filled("metrics_path", &scrape.path);
@@ -119,6 +124,7 @@ impl<'a> Generator<'a> {
 
     /// Upstream: `AddHonorTimestamps`.
     pub(super) fn put_honor_timestamps(&self, out: &mut Mapping, asked: Option<bool>) {
+        // An override says so even to monitors that say nothing, because true is the default.
         let overridden = self.spec().override_honor_timestamps;
         if asked.is_some() || overridden {
             out.put("honor_timestamps", asked.unwrap_or(false) && !overridden);

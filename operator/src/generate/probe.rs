@@ -21,12 +21,14 @@ impl<'a> Generator<'a> {
         let mut out = Mapping::default();
         out.put("job_name", &name);
         self.put_honor_timestamps(&mut out, Some(true));
+        // Never empty: the schema fills in `/probe`.
         out.put("metrics_path", &spec.prober.path);
         out.put_filled("scrape_interval", &spec.interval);
         out.put_filled("scrape_timeout", &spec.scrape_timeout);
         out.put_some("scheme", spec.prober.scheme.as_ref().map(|scheme| scheme.to_lowercase()));
         out.put_filled("params", &params(probe));
         self.put_limits(&mut out, &spec.limits, class.0);
+        // Only the enforced limit: the kind has no field of its own.
         out.put_filled("body_size_limit", &self.spec().enforced_body_size_limit);
         out.put_proxy(assets, &spec.prober.proxy);
         out.put_some("follow_redirects", spec.http.follow_redirects);
@@ -36,6 +38,7 @@ impl<'a> Generator<'a> {
         if !spec.job_name.is_empty() {
             rules.set("job", &spec.job_name, Origin::Field("spec.jobName".to_owned()));
         }
+        // One of the two is set, or else the object was refused.
         if let Some(targets) = &spec.targets.static_config {
             out.put("static_configs", static_config(targets, &meta.namespace));
             self.static_rules(&mut rules, probe, targets, class);
@@ -49,6 +52,7 @@ impl<'a> Generator<'a> {
             out.put("kubernetes_sd_configs", self.kubernetes_sd(assets, &discovery));
             self.ingress_rules(&mut rules, probe, ingress, class);
         }
+        // By what is probed: the address is that of the prober, and the same for all.
         self.shard(&mut rules, "__param_target");
         out.put_bearer_token(assets, spec.http.bearer_token_secret.as_ref());
         out.put_basic_auth(assets, spec.http.basic_auth.as_ref());
@@ -60,6 +64,7 @@ impl<'a> Generator<'a> {
 
     fn static_rules(&self, rules: &mut Rules, probe: &Probe, targets: &ProbeStaticConfig, class: (&ScrapeClass, &str)) {
         let origin = || Origin::Always("the address is probed by the prober");
+        // The address of the target becomes a parameter before that of the prober takes its place.
         rules.copy("__address__", "__param_target", origin());
         rules.copy("__param_target", "instance", origin());
         rules.set("__address__", &probe.spec.prober.url, Origin::Field("spec.prober.url".to_owned()));
@@ -74,6 +79,7 @@ impl<'a> Generator<'a> {
         let of_ingress = || Origin::Always("namespace and ingress");
         rules.copy("__meta_kubernetes_namespace", "namespace", of_ingress());
         rules.copy("__meta_kubernetes_ingress_name", "ingress", of_ingress());
+        // The API documents this label under another name; the one here is what upstream sets.
         rules.replace((&["__address__"], "(.*)"), ("__tmp_ingress_address", "$1"), origin());
         rules.copy("__param_target", "instance", origin());
         rules.set("__address__", &probe.spec.prober.url, Origin::Field("spec.prober.url".to_owned()));
@@ -100,6 +106,7 @@ fn params(probe: &Probe) -> BTreeMap<String, Vec<String>> {
     let module = Some(&spec.module).filter(|module| !module.is_empty());
     let further = spec.params.iter().map(|param| (param.name.clone(), param.values.clone()));
     let mut out: BTreeMap<String, Vec<String>> = further.collect();
+    // Behind `params`, whose own `module` it replaces.
     if let Some(module) = module {
         out.insert("module".to_owned(), vec![module.clone()]);
     }
@@ -109,6 +116,7 @@ fn params(probe: &Probe) -> BTreeMap<String, Vec<String>> {
 /// The targets, with the namespace of the object unless they have that label.
 fn static_config(targets: &ProbeStaticConfig, namespace: &str) -> Yaml {
     let mut labels = targets.labels.clone();
+    // Targets that are discovered get this label from their objects.
     labels.entry("namespace".to_owned()).or_insert_with(|| namespace.to_owned());
     let mut section = Mapping::default();
     section.put("targets", &targets.targets);

@@ -23,6 +23,7 @@ impl Generator<'_> {
 }
 
 fn write(assets: NamespacedAssets<'_>, one: &RemoteWrite) -> Mapping {
+    // The API names versions, the configuration names messages of protocol buffers.
     let is_v2 = one.message_version.as_deref() == Some("V2.0");
     let message = if is_v2 { "io.prometheus.write.v2.Request" } else { "prometheus.WriteRequest" };
     let mut out = Mapping::default();
@@ -84,6 +85,7 @@ fn azure_ad(assets: NamespacedAssets<'_>, azure: &AzureAd) -> Mapping {
 }
 
 fn queue(queue: &QueueConfig) -> Mapping {
+    // 0 is not set: fields of the API are no pointers here.
     let positive = |n: i64| (n != 0).then_some(n);
     let mut out = Mapping::default();
     out.put_some("capacity", positive(queue.capacity));

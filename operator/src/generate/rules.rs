@@ -113,12 +113,14 @@ impl Rules {
         let label = |key: &str| format!("{meta}_label_{}", sanitize_label_name(key));
         let present = |key: &str| format!("{meta}_labelpresent_{}", sanitize_label_name(key));
         for (key, value) in &selector.match_labels {
+            // The label is asked for its presence too, because a label that is missing and an empty one have the same value.
             let origin = Origin::Field(format!("{field}.matchLabels[{key:?}]"));
             self.filter("keep", &[&label(key), &present(key)], &format!("({value});true"), origin);
         }
         for (i, requirement) in selector.match_expressions.iter().enumerate() {
             let origin = Origin::Field(format!("{field}.matchExpressions[{i}]"));
             let key = &requirement.key;
+            // Not escaped, as upstream does not: values of labels have no character but `.` that means something.
             let values = format!("({});true", requirement.values.join("|"));
             match requirement.operator.as_str() {
                 "In" => self.filter("keep", &[&label(key), &present(key)], &values, origin),
@@ -163,17 +165,20 @@ impl Rules {
 /// Upstream: `generateRelabelConfig`.
 pub(super) fn user_rule(rule: &RelabelConfig) -> Mapping {
     let mut out = Mapping::default();
+    // What is not set stays out: the defaults are those of Prometheus.
     out.put_filled("source_labels", &rule.source_labels);
     out.put_some("separator", rule.separator.as_ref());
     out.put_filled("target_label", &rule.target_label);
     out.put_filled("regex", &rule.regex);
     out.put_some("modulus", (rule.modulus != 0).then_some(rule.modulus));
     out.put_some("replacement", rule.replacement.as_ref());
+    // The API takes `Replace` and `replace`, the configuration only the latter.
     out.put_filled("action", &rule.action.to_lowercase());
     out
 }
 
 /// The name of a Kubernetes label as part of a label's name.
 pub(super) fn sanitize_label_name(name: &str) -> String {
+    // Two names may become one (`a.b` and `a_b`), here as in discovery.
     name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect()
 }

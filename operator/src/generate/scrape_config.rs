@@ -17,6 +17,7 @@ impl<'a> Generator<'a> {
         let name = format!("scrapeConfig/{}/{}", meta.namespace, meta.name);
         let mut out = Mapping::default();
         out.put("job_name", &name);
+        // Unlike for monitors an override of the Prometheus object alone writes nothing.
         if spec.honor_timestamps.is_some() {
             self.put_honor_timestamps(&mut out, spec.honor_timestamps);
         }
@@ -47,6 +48,7 @@ impl<'a> Generator<'a> {
     fn target_rules(&self, config: &ScrapeConfig, (class, place): (&crate::objects::ScrapeClass, &str)) -> Rules {
         let spec = &config.spec;
         let mut rules = Rules::of_job();
+        // In front of `jobName`, where monitors have the rules of the class behind their own labels.
         rules.extend(&class.relabelings, |n| Origin::Prometheus(format!("{place}.relabelings[{n}]")));
         if let Some(name) = &spec.job_name {
             let mut rule = Mapping::default();
@@ -60,6 +62,7 @@ impl<'a> Generator<'a> {
             rules.extend(&spec.relabelings, |n| Origin::Field(format!("spec.relabelings[{n}]")));
             self.enforce_namespace(&mut rules, Kind::ScrapeConfig, &config.metadata);
         }
+        // Users of this kind often bring rules of a plain `prometheus.yml`, with hashes of their own.
         self.shard_unless_done(&mut rules);
         rules
     }

@@ -237,6 +237,7 @@ impl Mapping {
     /// Adds all discoveries of a ScrapeConfig.
     pub(super) fn put_discoveries(&mut self, assets: NamespacedAssets<'_>, spec: &Map<String, Value>) {
         let configs = |name: &str| spec.get(name).and_then(Value::as_array).filter(|all| !all.is_empty());
+        // These two do not fit the table: one always has labels, and the other has fields within fields.
         if let Some(all) = configs("staticConfigs") {
             self.put("static_configs", all.iter().map(static_config).collect::<Vec<_>>());
         }
@@ -252,6 +253,7 @@ impl Mapping {
 
     /// Adds credentials and whatever else concerns the HTTP client, as the object has it.
     fn put_http(&mut self, assets: NamespacedAssets<'_>, config: &Value) {
+        // What cannot be read was refused before: the same types are read there.
         let http = HttpConfig::deserialize(config).unwrap_or_default();
         self.put_basic_auth(assets, http.basic_auth.as_ref());
         self.put_authorization(assets, http.authorization.as_ref().filter(|_| !is_ionos_oauth2(config)));
@@ -271,6 +273,7 @@ fn is_ionos_oauth2(config: &Value) -> bool {
 fn discovery(assets: NamespacedAssets<'_>, config: &Value, fields: &[Field]) -> Mapping {
     let mut out = Mapping::default();
     let mut config = config.clone();
+    // A field that only Azure has tells the kind.
     if fields.iter().any(|(name, ..)| *name == "subscriptionID")
         && let Some(pairs) = config.as_object_mut()
     {
@@ -325,6 +328,7 @@ fn snake_case(word: &str) -> String {
     let mut out = String::new();
     let mut before = None::<char>;
     for c in word.chars() {
+        // Only after a small letter: a word in capitals is one word.
         if c.is_ascii_uppercase() && before.is_some_and(|before| before.is_ascii_lowercase()) {
             out.push('_');
         }
@@ -349,6 +353,7 @@ fn plain(value: &Value) -> Yaml {
 fn static_config(config: &Value) -> Mapping {
     let mut out = Mapping::default();
     out.put("targets", config.get("targets").map_or(Yaml::List(Vec::new()), plain));
+    // Written even if there are none, as upstream does.
     out.put("labels", config.get("labels").map_or(Yaml::Map(Vec::new()), plain));
     out
 }
@@ -357,6 +362,7 @@ fn kubernetes(assets: NamespacedAssets<'_>, config: &Value) -> Mapping {
     let word = |value: &Value| value.as_str().unwrap_or_default().to_lowercase();
     let mut out = Mapping::default();
     out.put_some("api_server", config.get("apiServer").map(plain));
+    // The API spells roles as kinds: `EndpointSlice`.
     let role = config.get("role").map(word).unwrap_or_default();
     out.put("role", &role);
     out.put_http(assets, config);

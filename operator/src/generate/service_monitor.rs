@@ -17,6 +17,7 @@ impl<'a> Generator<'a> {
         let (meta, spec) = (&monitor.metadata, &monitor.spec);
         let (class, class_place) = self.scrape_class(spec.scrape_class.as_ref());
         let assets = self.assets_of(meta);
+        // The monitor may ask for another role than the Prometheus object: labels of both roles have different names.
         let role = self.endpoints_role(spec.service_discovery_role.as_ref());
         let scrape = &endpoint.scrape;
         let name = format!("serviceMonitor/{}/{}/{i}", meta.namespace, meta.name);
@@ -26,6 +27,7 @@ impl<'a> Generator<'a> {
             role,
             namespaces: &spec.namespace_selector,
             attach_node: self.attach_node(spec.attach_metadata.as_ref(), &class),
+            // To Services too: they are watched for their labels, and all of them would be otherwise.
             selectors: is_role_selector(spec.selector_mechanism.as_ref())
                 .then_some((&spec.selector, vec![role, "service"])),
         };
@@ -34,6 +36,7 @@ impl<'a> Generator<'a> {
         out.put_proxy(assets, &scrape.proxy);
         out.put_oauth2(assets, scrape.http.oauth2.as_ref());
         out.put_tls(assets, tls_with_class(scrape.http.tls_config.as_ref(), &class).as_ref());
+        // Only ServiceMonitors have fields for files; the kinds that came later were made without them.
         out.put_filled("bearer_token_file", &scrape.http.bearer_token_file);
         out.put_bearer_token(assets, scrape.http.bearer_token_secret.as_ref());
         out.put_basic_auth(assets, scrape.http.basic_auth.as_ref());
@@ -60,6 +63,7 @@ impl<'a> Generator<'a> {
         (class, class_place): (&ScrapeClass, &str),
     ) -> Rules {
         let (meta, spec) = (&monitor.metadata, &monitor.spec);
+        // The name of the job is kept first: later rules set `job` to the name of the Service.
         let mut rules = Rules::of_job();
         if !is_role_selector(spec.selector_mechanism.as_ref()) {
             rules.select(&spec.selector, "__meta_kubernetes_service", "spec.selector");
@@ -67,15 +71,19 @@ impl<'a> Generator<'a> {
         let prefix = Self::endpoints_prefix(role);
         service_port(&mut rules, endpoint, &prefix, field);
         service_labels(&mut rules, &prefix);
+        // Behind the labels here, and in front of the selector for PodMonitors: upstream differs, and so do the rules that
+        // users see.
         if endpoint.scrape.filter_running.unwrap_or(true) {
             drop_ended_pods(&mut rules, field);
         }
+        // A label that is missing or empty leaves what there is: `(.+)` does not match an empty value.
         for (n, label) in spec.target_labels.iter().enumerate() {
             let label = sanitize_label_name(label);
             let source = format!("__meta_kubernetes_service_label_{label}");
             rules.copy_filled(&source, &label, Origin::Field(format!("spec.targetLabels[{n}]")));
         }
         self.pod_target_labels(&mut rules, &spec.pod_target_labels);
+        // `job` is the Service, unless `jobLabel` below finds something better: two monitors of one Service have one `job`.
         let origin = Origin::Always("job from the name of the Service");
         let mut job_rule = Mapping::default();
         job_rule.put("source_labels", ["__meta_kubernetes_service_name"].as_slice());
@@ -86,12 +94,14 @@ impl<'a> Generator<'a> {
             let source = format!("__meta_kubernetes_service_label_{}", sanitize_label_name(&spec.job_label));
             rules.copy_filled(&source, "job", Origin::Field("spec.jobLabel".to_owned()));
         }
+        // `port` wins over `targetPort` here as it does in the filter; with neither there is no label `endpoint` at all.
         let target_port = endpoint.target_port.as_ref().map(Port::to_string).filter(|port| !port.is_empty());
         if !endpoint.port.is_empty() {
             rules.set("endpoint", &endpoint.port, Origin::Field(format!("{field}.port")));
         } else if let Some(port) = target_port {
             rules.set("endpoint", &port, Origin::Field(format!("{field}.targetPort")));
         }
+        // From here on users have the say, and behind them nothing but what they must not change.
         rules.extend(&class.relabelings, |n| Origin::Prometheus(format!("{class_place}.relabelings[{n}]")));
         rules.extend(&endpoint.scrape.relabelings, |n| Origin::Field(format!("{field}.relabelings[{n}]")));
         self.enforce_namespace(&mut rules, Kind::ServiceMonitor, meta);
@@ -101,6 +111,7 @@ impl<'a> Generator<'a> {
 
     /// Labels of the pod that targets get: those of the monitor, then those of the Prometheus object.
     pub(super) fn pod_target_labels(&self, rules: &mut Rules, own: &[String]) {
+        // Both lists may name the same label: the second rule does no harm.
         let own = own.iter().enumerate().map(|(i, label)| (label, Origin::Field(format!("spec.podTargetLabels[{i}]"))));
         let common = self.spec().podtarget_labels();
         for (label, origin) in own.chain(common) {
@@ -141,12 +152,14 @@ fn service_port(rules: &mut Rules, endpoint: &Endpoint, prefix: &str, field: &st
 /// Keeps a port of a container, by name or by number.
 pub(super) fn container_port(rules: &mut Rules, port: Option<&Port>, origin: Origin) {
     match port {
+        // As a regular expression, as upstream does: `web|metrics` keeps two ports.
         Some(Port::Name(name)) if !name.is_empty() => {
             rules.filter("keep", &["__meta_kubernetes_pod_container_port_name"], name, origin);
         }
         Some(Port::Number(number)) if *number != 0 => {
             rules.filter("keep", &["__meta_kubernetes_pod_container_port_number"], &number.to_string(), origin);
         }
+        // No filter: one target for each port.
         _ => {}
     }
 }
@@ -154,6 +167,7 @@ pub(super) fn container_port(rules: &mut Rules, port: Option<&Port>, origin: Ori
 /// Who the target is. An empty source removes its label, so a later rule can take away what an earlier one has set.
 fn service_labels(rules: &mut Rules, prefix: &str) {
     let target = [&*format!("{prefix}_address_target_kind"), &*format!("{prefix}_address_target_name")];
+    // `pod` is set here from the endpoint, and below from the pod, which is not known for endpoints that were made by hand.
     for (kind, label) in [("Node", "node"), ("Pod", "pod")] {
         let mut rule = Mapping::default();
         rule.put("source_labels", target.as_slice());

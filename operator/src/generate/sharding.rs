@@ -19,6 +19,7 @@ impl<'a> Generator<'a> {
             return None;
         }
         let strategy = self.spec().sharding_strategy.as_ref()?;
+        // The default is `Classic`, which knows no zones, even where some are listed.
         let topology = strategy.topology.as_ref().filter(|_| strategy.mode.as_deref() == Some("Topology"))?;
         (!topology.values.is_empty()).then_some(topology.values.as_slice())
     }
@@ -37,6 +38,7 @@ impl<'a> Generator<'a> {
             let in_use = (0..shards).map(|shard| shard.to_string()).collect::<Vec<_>>().join("|");
             rules.filter("keep", &["__tmp_current_shard"], &in_use, origin());
         }
+        // Each zone has its share of the shards; with more zones than shards each has one.
         let (modulus, own) = match self.zones() {
             Some(zones) => {
                 self.keep_zone(rules);
@@ -44,6 +46,7 @@ impl<'a> Generator<'a> {
             }
             None => (shards, "$(SHARD)"),
         };
+        // Only where nothing has set the hash before: `;` at the end is an empty second value.
         take_first(rules, &[label, HASH], "(.+);", HASH, origin());
         let mut hash = Mapping::default();
         hash.put("source_labels", [HASH].as_slice());
@@ -51,11 +54,13 @@ impl<'a> Generator<'a> {
         hash.put("modulus", modulus);
         hash.put("action", "hashmod");
         rules.push(hash, origin());
+        // Or what asks to be scraped by all shards.
         rules.filter("keep", &[HASH, DISABLE], &format!("{own};|.+;.+"), origin());
     }
 
     /// As [`Generator::shard`], unless the rules choose by hash already.
     pub(super) fn shard_unless_done(&self, rules: &mut Rules) {
+        // With one shard upstream adds nothing to what users wrote; to monitors it adds the rules even then.
         if self.shards() != 1 && !rules.has_action("hashmod") {
             self.shard(rules, "__address__");
         }

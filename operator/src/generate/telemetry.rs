@@ -7,6 +7,7 @@ impl Generator<'_> {
     pub(super) fn otlp(&self) -> Result<Option<Mapping>, GenerateError> {
         let Some(otlp) = &self.spec().otlp else { return Ok(None) };
         let refuse = |message: &str| Err(GenerateError::new("spec.otlp", message));
+        // Prometheus refuses the pair when it starts; here it is said of the object.
         let is_legacy = self.spec().name_validation_scheme.as_deref() == Some("Legacy");
         if is_legacy && otlp.translation_strategy.as_deref() == Some("NoUTF8EscapingWithSuffixes") {
             return refuse(
@@ -32,6 +33,7 @@ impl Generator<'_> {
         out.put_some("promote_scope_metadata", otlp.promote_scope_metadata);
         out.put_some("label_name_underscore_sanitization", otlp.label_name_underscore_sanitization);
         out.put_some("label_name_preserve_multiple_underscores", otlp.label_name_preserve_multiple_underscores);
+        // An empty section would switch nothing on, and upstream leaves it out.
         Ok((!out.is_empty()).then_some(out))
     }
 

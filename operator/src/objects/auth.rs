@@ -13,6 +13,7 @@ pub struct KeySelector {
     /// The key in it.
     pub key: String,
     /// It may be missing; only `additional…` fields of a Prometheus object heed it.
+    // Read, because `additionalScrapeConfigs` heed it; monitors do not, as upstream.
     pub optional: Option<bool>,
 }
 
@@ -155,6 +156,7 @@ pub struct HttpConfig {
     /// Follow redirects.
     pub follow_redirects: Option<bool>,
     /// Use HTTP/2.
+    // Monitors spell it `enableHttp2`, and ScrapeConfigs like this.
     #[serde(alias = "enableHTTP2")]
     pub enable_http2: Option<bool>,
     /// TLS.

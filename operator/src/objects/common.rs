@@ -41,6 +41,7 @@ pub struct NamespaceSelector {
 #[serde(untagged)]
 pub enum Port {
     /// By number.
+    // The number first: a text that looks like one stays a text, which is the name of a port.
     Number(i64),
     /// By name.
     Name(String),
@@ -101,6 +102,7 @@ fn parse_quantity(text: &str) -> Option<f64> {
         ("P", 1e15),
         ("E", 1e18),
     ];
+    // With an exponent too, which `E` alone is not.
     if let Ok(plain) = text.parse::<f64>() {
         return Some(plain);
     }

@@ -68,6 +68,7 @@ pub struct EndpointScrape {
     /// `http` or `https`, in any letter case.
     pub scheme: Option<String>,
     /// Query parameters.
+    // An empty mapping is written, and one that is missing is not.
     pub params: Option<BTreeMap<String, Vec<String>>>,
     /// From one scrape to the next.
     pub interval: String,
@@ -268,5 +269,6 @@ pub struct ScrapeConfigSpec {
     pub name_escaping_scheme: Option<String>,
     /// The `…SDConfigs` and whatever else there is, as it stands.
     #[serde(flatten)]
+    // Kept as JSON: two dozen kinds of discovery are read by tables (`generate/sd_fields.rs`).
     pub discovery: serde_json::Map<String, serde_json::Value>,
 }

@@ -17,6 +17,7 @@ pub type Prometheus = Object<PrometheusSpec>;
 #[serde(rename_all = "camelCase", default)]
 pub struct PrometheusSpec {
     /// Which ServiceMonitors; none if it is not set.
+    // An `Option`, as all selectors: one that is not set selects nothing, and an empty one everything.
     pub service_monitor_selector: Option<LabelSelector>,
     /// In which namespaces; the object's own if it is not set.
     pub service_monitor_namespace_selector: Option<LabelSelector>,
@@ -77,6 +78,7 @@ pub struct PrometheusSpec {
     /// The API server of all discoveries.
     pub apiserver_config: Option<ApiServerConfig>,
     /// Whether ServiceMonitors may name files.
+    // Go spells abbreviations in capitals, which `camelCase` does not make.
     #[serde(rename = "arbitraryFSAccessThroughSMs")]
     pub arbitrary_fs_access_through_sms: FileAccess,
     /// No monitor keeps labels of targets.
@@ -90,6 +92,7 @@ pub struct PrometheusSpec {
     /// Objects for which that does not hold.
     pub excluded_from_enforcement: Vec<ObjectReference>,
     /// The highest `sample_limit`.
+    // 0 and not set are the same for all that is enforced: nothing is.
     pub enforced_sample_limit: Option<i64>,
     /// The highest `target_limit`.
     pub enforced_target_limit: Option<i64>,

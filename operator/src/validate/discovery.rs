@@ -133,6 +133,7 @@ fn dns_port(config: &Value) -> Checked {
 
 fn server(config: &Value) -> Checked {
     let server = text(config, "server");
+    // Go needs both a scheme and a host to connect to.
     let is_url = server.split_once("://").is_some_and(|(scheme, host)| !scheme.is_empty() && !host.is_empty());
     if is_url { check_url(server) } else { Err(format!("must not be empty and have a scheme: {server}")) }
 }
@@ -150,6 +151,7 @@ fn puppetdb_url(config: &Value) -> Checked {
 
 /// With other ways to authenticate nothing else is looked at.
 fn azure(assets: NamespacedAssets<'_>, config: &Value) -> Checked {
+    // The default, `OAuth`, is the one that needs what follows.
     if matches!(text(config, "authenticationMethod"), "ManagedIdentity" | "SDK" | "WorkloadIdentity") {
         return Ok(());
     }
@@ -193,6 +195,7 @@ fn kubernetes_selectors(config: &Value) -> Checked {
     let role = text(config, "role");
     for selector in config.get("selectors").and_then(Value::as_array).into_iter().flatten() {
         let selected = text(selector, "role");
+        // The message names the role of the selector, though it is that of the discovery that is not known.
         let Some(allowed) = allowed_selectors(&role.to_lowercase()) else {
             return Err(format!(
                 "invalid role: {selected:?}, expecting one of: pod, service, endpoints, endpointslice, node or ingress"

@@ -39,6 +39,7 @@ pub(super) fn check_connection(assets: NamespacedAssets<'_>, http: &HttpConfig, 
 
 /// Reads what an endpoint or a prober refers to.
 pub(super) fn check_references(assets: NamespacedAssets<'_>, http: &HttpConfig) -> Checked {
+    // Older clients write an empty reference where there is none.
     if let Some(token) = http.bearer_token_secret.as_ref().filter(|token| !token.name.is_empty()) {
         assets.secret(token).map_err(|error| format!("bearerTokenSecret: {error}"))?;
     }
@@ -55,6 +56,7 @@ pub(super) fn check_basic_auth(assets: NamespacedAssets<'_>, http: &HttpConfig) 
 
 pub(super) fn check_credentials(assets: NamespacedAssets<'_>, http: &HttpConfig) -> Checked {
     let Some(auth) = &http.authorization else { return Ok(()) };
+    // Credentials of a file, or of the scrape class.
     let Some(credentials) = &auth.credentials else { return Ok(()) };
     check_authorization(auth)?;
     if !credentials.name.is_empty() {
@@ -81,6 +83,7 @@ pub(super) fn check_oauth2(assets: NamespacedAssets<'_>, http: &HttpConfig) -> C
     check_oauth2_fields(oauth2)?;
     assets.either(&oauth2.client_id).map_err(|error| format!("failed to get oauth2 client id: {error}"))?;
     assets.secret(&oauth2.client_secret).map_err(|error| format!("failed to get oauth2 client secret: {error}"))?;
+    // Behind the credentials, as upstream reads them.
     check_connect_headers(assets, &oauth2.proxy).map_err(|why| format!("failed to get oauth2 proxyConfig: {why}"))?;
     check_tls(assets, oauth2.tls_config.as_ref()).map_err(|why| format!("failed to get oauth2 tlsConfig: {why}"))
 }
@@ -109,6 +112,7 @@ fn check_one_source(selector: &SecretOrConfigMap) -> Checked {
 /// Fields of an endpoint that exclude one another. Only ServiceMonitors may name `with_files`. Upstream:
 /// `HTTPConfig.Validate`.
 pub(super) fn check_exclusive(http: &HttpConfig, proxy: &ProxyConfig, with_files: bool) -> Checked {
+    // Sorted, as the names stand in messages.
     let set = [
         ("authorization", http.authorization.is_some()),
         ("basicAuth", http.basic_auth.is_some()),
@@ -269,6 +273,7 @@ fn check_proxy_fields(proxy: &ProxyConfig) -> Checked {
     }
     for (name, values) in headers() {
         if values.is_empty() {
+            // The name is misspelled upstream.
             return Err(format!("proxyConnetHeader[{name}]: selector must not be empty"));
         }
         if let Some(i) = values.iter().position(|value| *value == KeySelector::default()) {
@@ -283,6 +288,7 @@ pub(super) fn check_url(url: &str) -> Checked {
     // Go reads `host` and `/path` as relative references, which `url` does not.
     let Some((_, rest)) = url.split_once("://") else { return Ok(()) };
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    // What stands before the last `@` are credentials, which may hold one themselves.
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
     let is_refused =
         |c: &char| matches!(c, '{' | '}' | '|' | '^' | '`' | '\\' | ' ' | '"' | '<' | '>') || c.is_control();
@@ -315,5 +321,6 @@ fn is_dns_name(name: &str) -> bool {
         let inner = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
         (1..=63).contains(&label.len()) && label.chars().all(inner) && !label.starts_with('-') && !label.ends_with('-')
     };
+    // A dot at the end makes a name absolute.
     name.len() <= 255 && name.trim_end_matches('.').split('.').all(is_label)
 }

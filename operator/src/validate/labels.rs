@@ -34,6 +34,7 @@ pub(crate) fn check_label_selector(selector: &LabelSelector) -> Checked {
 
 /// `name` or `prefix/name`.
 fn check_key(key: &str) -> Checked {
+    // The part before the slash is the name of a domain, with rules of its own.
     let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
     let is_prefix = |prefix: &str| {
         let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
@@ -52,6 +53,7 @@ fn check_value(key: &str, i: usize, value: &str) -> Checked {
     if value.len() > 63 {
         return Err(format!("values[{i}][{key}]: Invalid value: {value:?}: must be no more than 63 bytes"));
     }
+    // An empty value is one, and different from no label.
     if value.is_empty() || is_qualified(value) {
         return Ok(());
     }

@@ -6,6 +6,7 @@ mod checked;
 mod discovery;
 mod http;
 mod labels;
+mod prometheus;
 mod relabel;
 
 use model::duration::parse_duration_ms;
@@ -46,6 +47,7 @@ impl<'a> Validator<'a> {
         for (i, endpoint) in monitor.spec.endpoints.iter().enumerate() {
             let scrape = &endpoint.scrape;
             let check = || {
+                // First, as upstream: a monitor that names files is refused whatever else is wrong with it.
                 if self.prometheus.spec.arbitrary_fs_access_through_sms.deny {
                     http::check_no_files(&scrape.http)?;
                 }
@@ -56,6 +58,7 @@ impl<'a> Validator<'a> {
                 check_rules(&scrape.metric_relabelings).map_err(|why| format!("metricRelabelConfigs: {why}"))
             };
             check().map_err(|why| format!("endpoints[{i}]: {why}"))?;
+            // Upstream names no endpoint here.
             check_proxy(assets, &scrape.proxy)?;
         }
         self.check_class(monitor.spec.scrape_class.as_ref()).map_err(|why| format!("scrapeClassName: {why}"))
@@ -71,6 +74,7 @@ impl<'a> Validator<'a> {
         for (i, endpoint) in monitor.spec.pod_metrics_endpoints.iter().enumerate() {
             let scrape = &endpoint.scrape;
             let check = || {
+                // Times and rules come before credentials here, and behind them for ServiceMonitors.
                 self.check_times(&scrape.interval, &scrape.scrape_timeout)?;
                 check_rules(&scrape.relabelings).map_err(|why| format!("relabelConfigs: {why}"))?;
                 check_rules(&scrape.metric_relabelings).map_err(|why| format!("metricRelabelConfigs: {why}"))?;
@@ -90,9 +94,11 @@ impl<'a> Validator<'a> {
     pub fn probe(&self, probe: &'a Probe) -> Checked {
         let (spec, assets) = (&probe.spec, self.assets_of(&probe.metadata));
         self.check_class(spec.scrape_class.as_ref()).map_err(|why| format!("scrapeClassName: {why}"))?;
+        // Both at once are valid: static targets win then.
         if let ProbeTargets { static_config: None, ingress: None } = spec.targets {
             return Err("at least one of .spec.targets.staticConfig and .spec.targets.ingress is required".to_owned());
         }
+        // Upstream does not look whether a probe has several ways to authenticate; the job is refused then.
         check_references(assets, &spec.http)?;
         self.check_times(&spec.interval, &spec.scrape_timeout)?;
         check_rules(&spec.metric_relabelings).map_err(|why| format!("metricRelabelConfigs: {why}"))?;
@@ -137,6 +143,7 @@ impl<'a> Validator<'a> {
 
     /// A timeout may not be longer than the interval, which is that of the Prometheus object if the monitor has none.
     fn check_times(&self, interval: &str, timeout: &str) -> Checked {
+        // Without a timeout the job has that of `global`, at most its interval.
         if timeout.is_empty() {
             return Ok(());
         }
@@ -144,6 +151,7 @@ impl<'a> Validator<'a> {
     }
 
     fn check_class(&self, name: Option<&String>) -> Checked {
+        // An empty name asks for the default class, as no name does.
         let Some(name) = name.filter(|name| !name.is_empty()) else { return Ok(()) };
         if self.prometheus.spec.scrape_classes.iter().any(|class| class.name == *name) {
             return Ok(());
@@ -154,6 +162,7 @@ impl<'a> Validator<'a> {
 
 /// A timeout may not be longer than the interval. Upstream: `CompareScrapeTimeoutToScrapeInterval`.
 pub(crate) fn check_timeout(timeout: &str, interval: &str) -> Checked {
+    // The interval first, as upstream: where neither can be read that is what is said.
     let interval_ms =
         parse_duration_ms(interval).map_err(|error| format!("invalid scrapeInterval {interval:?}: {error}"))?;
     let timeout_ms =

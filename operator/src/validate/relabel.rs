@@ -25,9 +25,11 @@ fn check_rule(rule: &RelabelConfig) -> Checked {
     let action = action.as_str();
     Regex::in_anchors(&rule.regex)
         .map_err(|error| format!("invalid regex {} for relabel configuration: {error}", rule.regex))?;
+    // In upstream's order: a rule with several faults has the same message.
     if rule.modulus == 0 && action == "hashmod" {
         return Err("relabel configuration for hashmod requires non-zero modulus".to_owned());
     }
+    // All actions that write to one label; `labelmap` makes the names of its own.
     let sets_a_label = matches!(action, "replace" | "hashmod" | "lowercase" | "uppercase" | "keepequal" | "dropequal");
     if sets_a_label && rule.target_label.is_empty() {
         return Err(format!("relabel configuration for {shown} action needs targetLabel value"));
@@ -42,6 +44,7 @@ fn check_rule(rule: &RelabelConfig) -> Checked {
     if action == "labelmap" && !NameValidation::Utf8.is_label_name(replacement) {
         return Err(format!("{replacement:?} is invalid 'replacement' for {shown} action"));
     }
+    // The default counts as not set: the schema fills it in.
     let is_plain = rule.modulus == 0
         && rule.separator.as_deref().unwrap_or(DEFAULT_SEPARATOR) == DEFAULT_SEPARATOR
         && replacement == DEFAULT_REPLACEMENT;
