@@ -6,7 +6,8 @@
 //! - **Invariants**: one watch per API server and credentials, kind of object, scope and selector, for as long as one consumer
 //!   holds it; what was known stays known while the server refuses, is unreachable or restarts; no consumer sees a change that
 //!   trimming hides; credentials never stand in an error or log.
-//! - **Files**: `access` what the server allows · `client` how an API server is connected to · `object` the contract of a kind, keys, `resource!` and `trimmed!`
+//! - **Files**: `access` what the server allows · `client` how an API server is connected to
+//!   · `events` Events of objects · `object` the contract of a kind, keys, `resource!` and `trimmed!`
 //!   · `scope` which objects · `cache` the objects of one watch and who is notified · `watch` following the server · `watches`
 //!   the watches that run, shared · `retry` errors in words, and pauses · `metrics` what is counted.
 //! - **Tests**: at the foot of each file; `tests/` runs an API server of a few lines.
@@ -15,6 +16,7 @@ mod access;
 mod cache;
 mod client;
 mod error;
+mod events;
 mod metrics;
 mod object;
 mod retry;
@@ -26,6 +28,7 @@ pub use access::{Access, Right};
 pub use cache::{Changes, Failure};
 pub use client::ApiServer;
 pub use error::Error;
+pub use events::{EventObject, EventWriter};
 pub use object::{Key, Kind, Namespace, ObjectMeta, controller, name, namespace, trim_metadata};
 pub use scope::Scope;
 pub use watches::{Watch, Watches};

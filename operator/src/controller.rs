@@ -8,6 +8,7 @@ use config::{Config, Defaults};
 use kube_watch::{Changes, Key, Watches};
 use parking_lot::Mutex;
 
+use crate::events::Events;
 use crate::inputs::{FileConfig, Inputs, Settings};
 use crate::objects::ObjectRef;
 use crate::options::OperatorOptions;
@@ -24,6 +25,7 @@ const SETTLE: Duration = Duration::from_millis(200);
 pub struct Operator {
     options: OperatorOptions,
     changes: Arc<Changes<Tag>>,
+    events: Events,
     settings: Settings,
     state: Mutex<OperatorState>,
     /// Apart from `state`: who asks does not wait until thousands of objects are looked at.
@@ -46,6 +48,7 @@ impl Operator {
         let OperatorOptions { server, prometheus, own_namespace, namespaces, selector, options, placeholders } =
             options;
         let changes = Arc::new(Changes::default());
+        let events = Events::new(server.clone());
         let opener = Opener { watches, server, changes: Arc::clone(&changes) };
         let key = prometheus.map(|(namespace, name)| Key::new(namespace, name));
         // A Prometheus object selects monitors of its own namespace first.
@@ -53,7 +56,7 @@ impl Operator {
         let sources = Sources::new(opener, key, &own, &namespaces);
         let settings = Settings { options, placeholders, namespace: own, selector };
         let state = OperatorState { sources, memory: Memory::default(), file: None };
-        Self { options: asked, changes, settings, state: Mutex::new(state), outcome: Mutex::default() }
+        Self { options: asked, changes, events, settings, state: Mutex::new(state), outcome: Mutex::default() }
     }
 
     /// The rights that the API server does not give to this server.
@@ -83,8 +86,13 @@ impl Operator {
         Arc::clone(&self.outcome.lock())
     }
 
-    /// Calls `changed` whenever the configuration that follows from the objects is another one.
+    /// Calls `changed` whenever the configuration that follows from the objects is another one; writes Events of objects.
     pub async fn run<F: Future<Output = ()>>(&self, changed: impl Fn() -> F) {
+        // Beside one another: a slow API server does not hold up changes.
+        tokio::join!(self.follow(changed), self.events.write());
+    }
+
+    async fn follow<F: Future<Output = ()>>(&self, changed: impl Fn() -> F) {
         loop {
             self.changes.wait().await;
             // Not a pause between two looks: the first change of a burst waits for the rest of it.
@@ -112,6 +120,7 @@ impl Operator {
         let before = self.outcome();
         let new = memory.reconcile(inputs, &before);
         log_changes(&before, &new);
+        self.events.tell(&before, &new);
         *self.outcome.lock() = Arc::new(new);
     }
 }

@@ -16,6 +16,7 @@
 mod assets;
 mod controller;
 mod document;
+mod events;
 mod generate;
 mod inputs;
 mod made;

@@ -129,7 +129,8 @@ impl<'m> Maker<'m> {
                     (state, names)
                 }
             };
-            outcome.objects.push(ObjectState { object, generation: watched.meta.generation, state, jobs: names });
+            let (uid, generation) = (watched.meta.uid.clone(), watched.meta.generation);
+            outcome.objects.push(ObjectState { object, uid, generation, state, jobs: names });
         }
     }
 

@@ -59,6 +59,8 @@ impl fmt::Display for State {
 pub struct ObjectState {
     /// The object.
     pub object: ObjectRef,
+    /// Differs between two objects of one name, one after the other.
+    pub uid: String,
     /// The version of its spec.
     pub generation: i64,
     /// What became of it.

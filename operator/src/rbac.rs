@@ -15,6 +15,7 @@ struct Need {
     without: &'static str,
     /// It lives outside of namespaces.
     is_cluster_wide: bool,
+    verbs: &'static [&'static str],
 }
 
 const GROUP: &str = "monitoring.coreos.com";
@@ -35,17 +36,18 @@ const NEEDS: &[Need] = &[
     need("networking.k8s.io", "ingresses", "Probes of Ingresses find no targets"),
     Need { is_cluster_wide: true, ..need("", "nodes", "attachMetadata has no effect, and kubelets are not found") },
     Need { is_cluster_wide: true, ..need("", "namespaces", "selectors of namespaces select nothing but all of them") },
+    Need { verbs: &["create"], ..need("events.k8s.io", "events", "monitors that are not valid get no Events") },
 ];
 
 /// Of the Prometheus object alone.
 const PROMETHEUS: Need = need(GROUP, "prometheuses", "the Prometheus object is not followed");
 
 const fn need(group: &'static str, resource: &'static str, without: &'static str) -> Need {
-    Need { group, resource, without, is_cluster_wide: false }
+    Need { group, resource, without, is_cluster_wide: false, verbs: FOLLOW }
 }
 
 /// Both are needed to follow objects.
-const VERBS: [&str; 2] = ["list", "watch"];
+const FOLLOW: &[&str] = &["list", "watch"];
 
 /// A right that is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +96,7 @@ pub async fn missing_rights(options: &OperatorOptions) -> Result<Vec<MissingRigh
 fn wanted(options: &OperatorOptions) -> Vec<(Right, &'static str)> {
     let mut wanted = Vec::new();
     let mut want = |need: &Need, namespace: Option<&String>| {
-        for verb in VERBS {
+        for verb in need.verbs {
             let right = Right { group: need.group, resource: need.resource, verb, namespace: namespace.cloned() };
             wanted.push((right, need.without));
         }
@@ -116,10 +118,14 @@ fn wanted(options: &OperatorOptions) -> Vec<(Right, &'static str)> {
 /// a Role in each namespace.
 #[must_use]
 pub fn role_manifests(missing: &[MissingRight], account: (&str, &str)) -> String {
-    let mut by_place: BTreeMap<Option<&str>, BTreeMap<&str, Vec<&str>>> = BTreeMap::new();
+    /// Resources by group and verbs.
+    type Rules<'a> = BTreeMap<(&'a str, &'a str), Vec<&'a str>>;
+    let mut by_place: BTreeMap<Option<&str>, Rules<'_>> = BTreeMap::new();
     for one in missing {
         let of_place = by_place.entry(one.right.namespace.as_deref()).or_default();
-        let resources = of_place.entry(one.right.group).or_default();
+        // Whoever may follow objects should be able to look at one.
+        let verbs = if one.verbs == ["create"] { "create" } else { "get, list, watch" };
+        let resources = of_place.entry((one.right.group, verbs)).or_default();
         if !resources.contains(&one.right.resource) {
             resources.push(one.right.resource);
         }
@@ -134,10 +140,9 @@ pub fn role_manifests(missing: &[MissingRight], account: (&str, &str)) -> String
             out,
             "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: {kind}\nmetadata: {{name: {account}-operator{place}}}\nrules:\n"
         );
-        for (group, resources) in groups {
+        for ((group, verbs), resources) in groups {
             let resources = resources.join(", ");
-            let _ =
-                writeln!(out, "  - {{apiGroups: [\"{group}\"], resources: [{resources}], verbs: [get, list, watch]}}");
+            let _ = writeln!(out, "  - {{apiGroups: [\"{group}\"], resources: [{resources}], verbs: [{verbs}]}}");
         }
         let _ = write!(
             out,
@@ -157,7 +162,7 @@ mod tests {
     fn what_is_wanted_follows_the_flags() {
         let everywhere = OperatorOptions::default();
         assert!(wanted(&everywhere).iter().all(|(right, _)| right.namespace.is_none()));
-        assert_eq!(wanted(&everywhere).len(), NEEDS.len() * 2);
+        assert_eq!(wanted(&everywhere).len(), NEEDS.len() * 2 - 1, "Events are only created");
         let narrowed = OperatorOptions {
             namespaces: vec!["a".to_owned(), "b".to_owned()],
             prometheus: Some(("m".to_owned(), "p".to_owned())),
@@ -167,7 +172,7 @@ mod tests {
         let in_namespace =
             |name: &str| wanted.iter().filter(|(right, _)| right.namespace.as_deref() == Some(name)).count();
         let in_cluster = wanted.iter().filter(|(right, _)| right.namespace.is_none()).map(|(right, _)| right.resource);
-        assert_eq!((in_namespace("a"), in_namespace("b"), in_namespace("m")), (18, 18, 2));
+        assert_eq!((in_namespace("a"), in_namespace("b"), in_namespace("m")), (19, 19, 2));
         assert_eq!(in_cluster.collect::<Vec<_>>(), ["nodes", "nodes", "namespaces", "namespaces"]);
     }
 
@@ -178,7 +183,13 @@ mod tests {
             verbs: vec!["list", "watch"],
             without: "nothing works",
         };
-        let all = [missing(GROUP, "probes", None), missing("", "pods", Some("a")), missing("", "services", Some("a"))];
+        let events = MissingRight { verbs: vec!["create"], ..missing("events.k8s.io", "events", Some("a")) };
+        let all = [
+            missing(GROUP, "probes", None),
+            missing("", "pods", Some("a")),
+            missing("", "services", Some("a")),
+            events,
+        ];
         assert_eq!(
             all[0].to_string(),
             "may not list or watch probes.monitoring.coreos.com in the whole cluster: nothing works"
@@ -189,7 +200,8 @@ mod tests {
         let kinds: Vec<_> = documents.iter().map(|one| one["kind"].as_str().unwrap()).collect();
         assert_eq!(kinds, ["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]);
         let rule = serde_json::json!({"apiGroups": [""], "resources": ["pods", "services"], "verbs": ["get", "list", "watch"]});
-        assert_eq!(documents[2]["rules"], serde_json::json!([rule]));
+        let create = serde_json::json!({"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]});
+        assert_eq!(documents[2]["rules"], serde_json::json!([rule, create]));
         assert_eq!(documents[2]["metadata"]["namespace"], "a");
         assert_eq!(documents[3]["subjects"][0]["namespace"], "monitoring");
         assert_eq!(role_manifests(&[], ("m", "w")), "");

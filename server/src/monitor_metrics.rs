@@ -71,6 +71,7 @@ mod tests {
     fn a_monitor_without_targets_has_zeros() {
         let state = |name: &str, state: State| ObjectState {
             object: ObjectRef { kind: Kind::PodMonitor, namespace: "a".to_owned(), name: name.to_owned() },
+            uid: String::new(),
             generation: 1,
             state,
             jobs: vec![format!("podMonitor/a/{name}/0")],

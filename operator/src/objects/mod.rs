@@ -109,6 +109,15 @@ impl Kind {
         }
     }
 
+    /// The group and version of its API.
+    #[must_use]
+    pub fn api_version(self) -> &'static str {
+        match self {
+            Self::ServiceMonitor | Self::PodMonitor | Self::Probe => "monitoring.coreos.com/v1",
+            Self::ScrapeConfig => "monitoring.coreos.com/v1alpha1",
+        }
+    }
+
     /// The resource, as paths of the API server and `excludedFromEnforcement` spell it.
     #[must_use]
     pub fn resource(self) -> &'static str {

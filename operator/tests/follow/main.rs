@@ -3,6 +3,7 @@
 
 mod access;
 mod assets;
+mod events;
 mod invalid;
 mod jobs;
 mod prometheus;

@@ -17,6 +17,7 @@ pub(crate) const PROBES: &str = "/apis/monitoring.coreos.com/v1/probes";
 pub(crate) const SCRAPE_CONFIGS: &str = "/apis/monitoring.coreos.com/v1alpha1/scrapeconfigs";
 pub(crate) const PROMETHEUSES: &str = "/apis/monitoring.coreos.com/v1/prometheuses";
 pub(crate) const NAMESPACES: &str = "/api/v1/namespaces";
+pub(crate) const EVENTS: &str = "/apis/events.k8s.io/v1/events";
 pub(crate) const SECRETS: &str = "/api/v1/secrets";
 pub(crate) const CONFIG_MAPS: &str = "/api/v1/configmaps";
 

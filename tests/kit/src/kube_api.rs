@@ -1,7 +1,7 @@
 //! A fake Kubernetes API server: lists and watches, in a thread of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 
@@ -98,6 +98,13 @@ impl KubeApi {
             let kind = if objects.insert(key_of(&object), object.clone()).is_some() { "MODIFIED" } else { "ADDED" };
             state.tell(collection, kind, &object);
         });
+    }
+
+    /// The objects of a collection.
+    #[must_use]
+    pub fn objects(&self, collection: &str) -> Vec<Value> {
+        let state = self.state.0.lock().unwrap();
+        state.collections.get(collection).map(|objects| objects.values().cloned().collect()).unwrap_or_default()
     }
 
     /// Removes an object from a collection, and tells the watches.
@@ -238,6 +245,17 @@ impl Asked {
             r#"{{"kind":"List","apiVersion":"v1","metadata":{{"resourceVersion":"{version}"}},"items":[{items}]}}"#
         ))
     }
+
+    /// Adds an object to a collection.
+    fn create(&self, body: &[u8], state: &mut State) -> Result<String, u16> {
+        if let Some(status) = state.refused.get(&self.path) {
+            return Err(*status);
+        }
+        let object: Value = serde_json::from_slice(body).map_err(|_| 400_u16)?;
+        let objects = state.collections.get_mut(&self.source).ok_or(404_u16)?;
+        objects.insert(key_of(&object), object.clone());
+        Ok(object.to_string())
+    }
 }
 
 fn parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
@@ -251,10 +269,17 @@ fn serve(mut stream: TcpStream, shared: &(Mutex<State>, Condvar)) -> std::io::Re
         if reader.read_line(&mut first)? == 0 {
             return Ok(());
         }
-        let mut line = String::new();
+        let (mut line, mut length) = (String::new(), 0);
         while reader.read_line(&mut line)? > 2 {
+            if let Some((name, value)) = line.split_once(':')
+                && name.eq_ignore_ascii_case("content-length")
+            {
+                length = value.trim().parse().unwrap();
+            }
             line.clear();
         }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body)?;
         let mut state = shared.0.lock().unwrap();
         let asked = Asked::new(first.split(' ').nth(1).unwrap_or_default()).in_state(&state);
         let is_watch = asked.query.contains("watch=true");
@@ -264,7 +289,7 @@ fn serve(mut stream: TcpStream, shared: &(Mutex<State>, Condvar)) -> std::io::Re
                 state = shared.1.wait(state).unwrap();
             }
         }
-        let listed = asked.list(&state);
+        let listed = if first.starts_with("POST ") { asked.create(&body, &mut state) } else { asked.list(&state) };
         if is_watch && listed.is_ok() {
             watch(&mut stream, &asked, shared, state)?;
             continue;
