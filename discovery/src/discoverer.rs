@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use config::SdConfig;
 use futures::future::BoxFuture;
-use kube_watch::Watches;
+use kube_watch::{Key, Watches};
 
 use crate::metrics::Metrics;
 use crate::store::Publisher;
@@ -30,8 +30,18 @@ pub(crate) trait Discoverer: Send {
 /// What discoveries share.
 #[derive(Debug)]
 pub(crate) struct Context {
-    pub(crate) watches: Arc<Watches>,
     pub(crate) metrics: Metrics,
+    pub(crate) kubernetes: Surroundings,
+}
+
+/// What discoveries in Kubernetes share.
+#[derive(Clone, Debug)]
+pub(crate) struct Surroundings {
+    pub(crate) watches: Arc<Watches>,
+    /// The namespace of this process.
+    pub(crate) own_namespace: Option<String>,
+    /// The Service of all kubelets that is made up where there is none.
+    pub(crate) kubelet_service: Option<Key>,
 }
 
 /// A kind of service discovery: a row of the table in `kinds`.

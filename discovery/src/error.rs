@@ -17,6 +17,12 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// A configuration names the own namespace, and nothing says which that is.
+    #[error(
+        "cannot find out the own namespace: there is neither the file `namespace` of a service account nor the environment variable \
+         POD_NAMESPACE; name the namespace in namespaces.names instead"
+    )]
+    OwnNamespace,
     /// A file does not hold target groups.
     #[error("cannot use target groups of {}: {reason}", path.display())]
     Groups {

@@ -18,6 +18,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::discoverer::Surroundings;
 
     /// What the configuration calls served has a row, and nothing else.
     #[test]
@@ -28,7 +29,9 @@ mod tests {
         let config = config::Config::parse(text, Path::new("p.yml"), &|_| None).unwrap();
         let registry = prometheus::Registry::new();
         let watches = kube_watch::Watches::new(&registry).unwrap();
-        let context = Context { watches, metrics: crate::metrics::Metrics::new(&registry).unwrap() };
+        let metrics = crate::metrics::Metrics::new(&registry).unwrap();
+        let kubernetes = Surroundings { watches, own_namespace: None, kubelet_service: None };
+        let context = Context { metrics, kubernetes };
         let sd = &config.scrape_configs[0].sd;
         assert_eq!(sd.len(), 6);
         for sd in sd {

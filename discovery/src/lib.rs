@@ -20,5 +20,6 @@ mod static_config;
 mod store;
 
 pub use error::Error;
+pub use kubernetes::annotations::annotation_jobs;
 pub use manager::{Manager, Options};
 pub use store::{Consumer, ProviderStatus, Subscription};

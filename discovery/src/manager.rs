@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::SdConfig;
-use kube_watch::Watches;
+use kube_watch::{Key, Watches};
 use prometheus::Registry;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::Error;
-use crate::discoverer::Context;
+use crate::discoverer::{Context, Surroundings};
 use crate::kinds;
 use crate::metrics::Metrics;
 use crate::store::{Consumer, ProviderStatus, Publisher, Subscription, TargetStore};
@@ -19,15 +19,21 @@ use crate::store::{Consumer, ProviderStatus, Publisher, Subscription, TargetStor
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
 
 /// How the manager works.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// While changes go on, they are published this often.
     pub debounce: Duration,
+    /// The namespace of this process, if it is known: of `own_namespace` in configurations, and where Kubernetes objects are looked
+    /// for while looking in all namespaces is forbidden.
+    pub own_namespace: Option<String>,
+    /// The Service of all kubelets: discoveries of services and endpoints find it as if Prometheus-Operator had written it
+    /// (`--kubelet-service`), unless there is one.
+    pub kubelet_service: Option<Key>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { debounce: Duration::from_secs(5) }
+        Self { debounce: Duration::from_secs(5), own_namespace: kube_watch::own_namespace(), kubelet_service: None }
     }
 }
 
@@ -60,7 +66,9 @@ impl Manager {
         let store = Arc::new(TargetStore::new(metrics.clone()));
         let mut tasks = JoinSet::new();
         tasks.spawn(publish(Arc::clone(&store), options.debounce));
-        Ok(Self { store, context: Context { watches, metrics }, running: HashMap::new(), next_id: 0, tasks })
+        let Options { own_namespace, kubelet_service, .. } = options;
+        let context = Context { metrics, kubernetes: Surroundings { watches, own_namespace, kubelet_service } };
+        Ok(Self { store, context, running: HashMap::new(), next_id: 0, tasks })
     }
 
     /// The target groups of a consumer, by its keys.

@@ -57,6 +57,9 @@ pub struct ProviderStatus {
     pub used_by: Vec<(Consumer, String)>,
     /// What went wrong, until it works again.
     pub error: Option<String>,
+    /// Since when its groups are not kept up to date, `None` where all that can be found is up to
+    /// date, also with an error.
+    pub stale_since: Option<Timestamp>,
     /// When it last published groups.
     pub last_sync: Option<Timestamp>,
     /// Its groups.
@@ -86,6 +89,7 @@ struct Provider {
     /// By their sources.
     groups: BTreeMap<String, Arc<TargetGroup>>,
     error: Option<String>,
+    stale_since: Option<Timestamp>,
     last_sync: Option<Timestamp>,
     /// Its groups changed since they were published.
     is_changed: bool,
@@ -118,7 +122,14 @@ impl TargetStore {
 
     /// Adds a discovery without groups.
     pub(crate) fn add(&self, id: u64, kind: &'static str) {
-        let provider = Provider { kind, groups: BTreeMap::new(), error: None, last_sync: None, is_changed: false };
+        let provider = Provider {
+            kind,
+            groups: BTreeMap::new(),
+            error: None,
+            stale_since: None,
+            last_sync: None,
+            is_changed: false,
+        };
         self.state().providers.insert(id, provider);
     }
 
@@ -168,12 +179,13 @@ impl TargetStore {
         self.changed.notify_one();
     }
 
-    fn report(&self, id: u64, error: Option<String>) -> bool {
+    fn report(&self, id: u64, error: Option<String>, stale_since: Option<Timestamp>) -> bool {
         let mut state = self.state();
         let Some(provider) = state.providers.get_mut(&id) else { return false };
         // Callers log only a new state, so a fault that stays is logged once.
         let is_new = provider.error != error;
         provider.error = error;
+        provider.stale_since = stale_since;
         is_new
     }
 
@@ -189,6 +201,7 @@ impl TargetStore {
             kind: provider.kind,
             used_by: used_by(id),
             error: provider.error.clone(),
+            stale_since: provider.stale_since,
             last_sync: provider.last_sync,
             n_groups: provider.groups.len(),
             n_targets: provider.groups.values().map(|group| group.targets.len()).sum(),
@@ -261,6 +274,11 @@ impl Publisher {
 
     /// Reports an error, or that there is none any more; true if that is another state than before.
     pub(crate) fn report(&self, error: Option<String>) -> bool {
-        self.store.report(self.id, error)
+        self.report_stale(error, None)
+    }
+
+    /// The same, and since when what was found is not kept up to date.
+    pub(crate) fn report_stale(&self, error: Option<String>, stale_since: Option<Timestamp>) -> bool {
+        self.store.report(self.id, error, stale_since)
     }
 }

@@ -20,7 +20,7 @@ fn jobs(yaml: &str) -> Vec<Arc<ScrapeConfig>> {
 fn manager() -> (Manager, Registry) {
     let _ = rustls_provider();
     let registry = Registry::new();
-    let options = Options { debounce: Duration::from_millis(1) };
+    let options = Options { debounce: Duration::from_millis(1), ..Options::default() };
     let watches = Watches::new(&registry).unwrap();
     (Manager::new(options, &registry, watches).unwrap(), registry)
 }

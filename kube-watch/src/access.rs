@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::Error;
 use crate::client::{ApiServer, ClientSlot};
-use crate::retry;
+use crate::fault::Fault;
 
 /// One right.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,7 +53,8 @@ impl Access {
             .body(review.to_string().into_bytes())
             .map_err(|error| Error::Request(error.to_string()))?;
         let client = self.0.client().await?;
-        let answer: Value = client.request(request).await.map_err(|error| Error::Request(retry::of_client(&error)))?;
+        let answer: Value =
+            client.request(request).await.map_err(|error| Error::Request(Fault::of_request(&error).message))?;
         Ok(answer["status"]["allowed"] == true)
     }
 }

@@ -64,7 +64,9 @@ impl ClientSlot {
         if let Some(client) = &*guard {
             return Ok(client.0.clone());
         }
-        let config = kube_config(&self.server).await?;
+        let mut config = kube_config(&self.server).await?;
+        // It would try again many times before it says that a server is busy. The pauses, and `Retry-After`, are in `fault`.
+        config.default_retry = false;
         let client = Client::try_from(config).map_err(|error| Error::Client(error.to_string()))?;
         *guard = Some(ClientBox(client.clone()));
         Ok(client)

@@ -5,12 +5,10 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 
 use crate::Error;
 use crate::client::{ApiServer, ClientSlot};
-use crate::retry;
+use crate::fault::{FORBIDDEN, Fault};
 
 /// The longest note that the API server takes, bytes.
 const NOTE_MAX: usize = 1024;
-/// The status of a response that refuses a right.
-const FORBIDDEN: u16 = 403;
 
 /// The object that an Event is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +70,7 @@ impl EventWriter {
             Err(error) => {
                 // The credentials may have changed.
                 self.client.reset().await;
-                Err(Error::Request(retry::of_client(&error)))
+                Err(Error::Request(Fault::of_request(&error).message))
             }
         }
     }

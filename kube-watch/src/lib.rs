@@ -4,22 +4,27 @@
 //!   to date, with notifications of changes. Consumers that ask for the same share one watch of the server.
 //! - **Path**: step 1 of the scrape path, through `discovery`.
 //! - **Invariants**: one watch per API server and credentials, kind of object, scope and selector, for as long as one consumer
-//!   holds it; what was known stays known while the server refuses, is unreachable or restarts; no consumer sees a change that
-//!   trimming hides; credentials never stand in an error or log.
-//! - **Files**: `access` what the server allows · `client` how an API server is connected to
-//!   · `events` Events of objects · `object` the contract of a kind, keys, `resource!` and `trimmed!`
-//!   · `scope` which objects · `cache` the objects of one watch and who is notified · `watch` following the server · `watches`
-//!   the watches that run, shared · `retry` errors in words, and pauses · `metrics` what is counted.
-//! - **Tests**: at the foot of each file; `tests/` runs an API server of a few lines.
+//!   holds it; what was known stays known while the server refuses, is unreachable, restarts or sends garbage, and the failure says
+//!   since when it is stale; one object that cannot be decoded keeps no other from being known; every request is bounded in time
+//!   and memory; no consumer sees a change that trimming hides; credentials never stand in an error or log.
+//! - **Files**: `access` what the server allows · `client` how an API server is connected to · `events` Events of objects
+//!   · `object` the contract of a kind, keys, `resource!` and `trimmed!`
+//!   · `scope` which objects · `requests` lists and watches as they are asked for, and their limits · `decode` what is answered,
+//!   object by object · `fault` why a request failed, and pauses · `cache` the objects of one watch and who is notified · `watch`
+//!   following the server · `watches` the watches that run, shared · `metrics` what is counted.
+//! - **Tests**: at the foot of each file; `tests/watches.rs` runs an API server of a few lines, `tests/faults.rs` one that answers
+//!   wrongly, late or never.
 
 mod access;
 mod cache;
 mod client;
+mod decode;
 mod error;
 mod events;
+mod fault;
 mod metrics;
 mod object;
-mod retry;
+mod requests;
 mod scope;
 mod watch;
 mod watches;
@@ -30,7 +35,8 @@ pub use client::ApiServer;
 pub use error::Error;
 pub use events::{EventObject, EventWriter};
 pub use object::{Key, Kind, Namespace, ObjectMeta, controller, name, namespace, trim_metadata};
-pub use scope::Scope;
+pub use requests::Limits;
+pub use scope::{Scope, own_namespace};
 pub use watches::{Watch, Watches};
 
 pub mod macros {

@@ -125,6 +125,16 @@ pub struct Key {
     pub name: String,
 }
 
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // As kubectl and log lines name objects.
+        match self.namespace.as_str() {
+            "" => f.write_str(&self.name),
+            namespace => write!(f, "{namespace}/{}", self.name),
+        }
+    }
+}
+
 impl Key {
     /// A key from its parts.
     #[must_use]

@@ -1,5 +1,10 @@
 //! Which objects of a kind are watched.
 
+use std::path::Path;
+
+/// Where a pod finds the name of its namespace.
+const OWN_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+
 /// The objects of a kind to watch. Everything is the default; the API server applies the selectors.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
@@ -9,6 +14,9 @@ pub struct Scope {
     pub label_selector: String,
     /// A field selector, `spec.nodeName=n1`; or empty.
     pub field_selector: String,
+    /// Where to look while looking in all namespaces is forbidden. Without meaning where a namespace is named, and for kinds that
+    /// live outside of namespaces.
+    pub fallback_namespace: Option<String>,
 }
 
 impl Scope {
@@ -23,5 +31,35 @@ impl Scope {
     pub fn object(namespace: impl Into<String>, name: &str) -> Self {
         // The API server grants `list` and `watch` on `resourceNames` only with this field selector.
         Self { field_selector: format!("metadata.name={name}"), ..Self::namespace(namespace) }
+    }
+}
+
+/// The namespace that this process runs in, if it can be found out: of its service account, or else of the environment variable
+/// `POD_NAMESPACE`.
+#[must_use]
+pub fn own_namespace() -> Option<String> {
+    own_namespace_of(Path::new(OWN_NAMESPACE), std::env::var("POD_NAMESPACE").ok())
+}
+
+fn own_namespace_of(file: &Path, of_environment: Option<String>) -> Option<String> {
+    let of_file = std::fs::read_to_string(file).ok();
+    let names = of_file.into_iter().chain(of_environment);
+    names.map(|name| name.trim().to_owned()).find(|name| !name.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_own_namespace_is_that_of_the_service_account_or_else_of_the_environment() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("namespace");
+        let env = || Some("of-env".to_owned());
+        assert_eq!(own_namespace_of(&file, None), None);
+        assert_eq!(own_namespace_of(&file, Some(String::new())), None);
+        assert_eq!(own_namespace_of(&file, env()).as_deref(), Some("of-env"));
+        std::fs::write(&file, "of-file\n").unwrap();
+        assert_eq!(own_namespace_of(&file, env()).as_deref(), Some("of-file"));
     }
 }

@@ -1,24 +1,24 @@
 //! Follows the objects of one kind in one scope: lists them, watches them, and starts again after a failure.
 
-use std::collections::BTreeMap;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt as _;
 use kube::Client;
-use kube::runtime::watcher::{self, Event, watcher};
 use tokio::time::Instant;
 
-use crate::cache::{Cache, Failure};
+use crate::cache::{Cache, Listed};
 use crate::client::ClientSlot;
+use crate::decode::{self, Decoded, Event};
+use crate::fault::{Backoff, Fault};
 use crate::metrics::Metrics;
 use crate::object::{Key, Kind};
-use crate::retry::{Backoff, describe, is_unauthorized, status};
+use crate::requests::{Limits, Next, Requests};
 use crate::scope::Scope;
 
-/// A watch without events for so long has recovered, although its last attempt failed: most watches are quiet for long.
-const QUIET: Duration = Duration::from_secs(60);
+/// A watch that ends sooner is not resumed at once: a server that ends every watch would be asked without a pause.
+const SHORT: Duration = Duration::from_secs(1);
+/// After so many attempts in a row to resume a watch a list is tried: it may work where watching does not.
+const RESUMED_MAX: u32 = 3;
 
 /// The task that keeps a cache up to date.
 #[derive(Debug)]
@@ -27,12 +27,13 @@ pub(crate) struct Follower<K> {
     pub(crate) scope: Scope,
     pub(crate) slot: Arc<ClientSlot>,
     pub(crate) metrics: Metrics,
+    pub(crate) limits: Limits,
 }
 
 impl<K: Kind> Follower<K> {
     /// Follows the server until it is aborted.
     pub(crate) async fn run(self) {
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::new(self.limits.pause);
         loop {
             match self.slot.client().await {
                 Ok(client) => {
@@ -40,7 +41,10 @@ impl<K: Kind> Follower<K> {
                     // Credentials from files and the kubeconfig are read again with a new client.
                     self.slot.reset().await;
                 }
-                Err(error) => self.failed(&model::with_causes(&error), None, false),
+                Err(error) => {
+                    self.metrics.failures.inc();
+                    self.failed(None, &Fault::new(model::with_causes(&error)), false);
+                }
             }
             tokio::time::sleep(backoff.pause(Instant::now())).await;
         }
@@ -48,68 +52,138 @@ impl<K: Kind> Follower<K> {
 
     /// Returns when the server no longer accepts the credentials of the client.
     async fn follow(&self, client: Client, backoff: &mut Backoff) {
-        let selector = |text: &String| (!text.is_empty()).then(|| text.clone());
-        let config = watcher::Config {
-            label_selector: selector(&self.scope.label_selector),
-            field_selector: selector(&self.scope.field_selector),
-            ..watcher::Config::default()
-        };
-        let mut events = pin!(watcher(K::api(client, self.scope.namespace.as_deref()), config));
-        let mut listed = BTreeMap::new();
-        // Is the stream past its list? Then an error is one of watching.
-        let mut is_watching = false;
+        let everywhere = Requests::new::<K>(&client, self.scope.clone(), self.limits);
+        let fallback = self.scope.fallback_namespace.clone().filter(|_| self.scope.namespace.is_none());
         loop {
-            match tokio::time::timeout(QUIET, events.next()).await {
-                Err(_) if is_watching => self.recovered(false),
-                Err(_) => {}
-                Ok(None) => return,
-                Ok(Some(Ok(event))) => {
-                    // From the end of the list on the stream watches.
-                    is_watching = !matches!(event, Event::Init | Event::InitApply(_));
-                    self.take(event, &mut listed);
-                }
-                Ok(Some(Err(error))) => {
-                    // The stream starts again by itself, by a list or at the last version; it only has to be slowed
-                    // down.
-                    self.failed(&describe(&error), status(&error), is_watching);
-                    // Only a new client reads the credentials again.
-                    if is_unauthorized(&error) {
-                        return;
+            let fault = self.rounds(&everywhere, backoff, fallback.is_some()).await;
+            let Some(own) = fallback.clone().filter(|_| fault.is_forbidden()) else { return };
+            self.forbidden(&fault, &own);
+            let scope = Scope { namespace: Some(own), ..self.scope.clone() };
+            let own = Requests::new::<K>(&client, scope, self.limits);
+            let mut own_backoff = Backoff::new(self.limits.pause);
+            tokio::select! {
+                _ = self.rounds(&own, &mut own_backoff, false) => return,
+                allowed = self.until_allowed(&everywhere, backoff) => if allowed.is_err() { return },
+            }
+        }
+    }
+
+    /// Waits until all namespaces may be listed. An error is one of credentials.
+    async fn until_allowed(&self, everywhere: &Requests, backoff: &mut Backoff) -> Result<(), Fault> {
+        loop {
+            tokio::time::sleep(backoff.pause(Instant::now())).await;
+            match everywhere.may_list().await {
+                Ok(()) => return Ok(()),
+                Err(fault) if fault.is_of_credentials => return Err(fault),
+                // Whatever it is: one namespace is followed meanwhile, and that says what else is wrong.
+                Err(_) => self.metrics.failures.inc(),
+            }
+        }
+    }
+
+    /// Lists and watches until only another client can help, or, if `may_fall_back`, looking there is forbidden.
+    async fn rounds(&self, requests: &Requests, backoff: &mut Backoff, may_fall_back: bool) -> Fault {
+        // Up to where everything is known; `None` before a list.
+        let mut version = None;
+        let (mut n_short, mut n_resumed) = (0, 0);
+        loop {
+            let is_watching = version.is_some();
+            let result = match &mut version {
+                None => self.list(requests).await.map(|listed| version = Some(listed)),
+                Some(version) => match self.watch(requests, version).await {
+                    Ok(End { is_short, is_empty }) => {
+                        n_resumed = 0;
+                        n_short = if is_short { n_short + 1 } else { 0 };
+                        // A single one is nothing but a server that restarts.
+                        let is_fault = is_empty && n_short > 1;
+                        let ends = || Fault {
+                            is_resumable: true,
+                            ..Fault::new("the server ends every watch at once".to_owned())
+                        };
+                        if is_short && !is_fault {
+                            tokio::time::sleep(backoff.pause(Instant::now())).await;
+                        }
+                        if is_fault { Err(ends()) } else { Ok(()) }
                     }
-                    is_watching = false;
-                    tokio::time::sleep(backoff.pause(Instant::now())).await;
+                    Err(fault) => Err(fault),
+                },
+            };
+            let Err(fault) = result else { continue };
+            self.metrics.failures.inc();
+            if may_fall_back && fault.is_forbidden() {
+                return fault;
+            }
+            self.failed(requests.namespace(), &fault, is_watching);
+            if fault.is_of_credentials {
+                return fault;
+            }
+            n_resumed += 1;
+            if !fault.is_resumable || n_resumed > RESUMED_MAX {
+                version = None;
+                n_resumed = 0;
+            }
+            tokio::time::sleep(backoff.pause_after(&fault, Instant::now())).await;
+        }
+    }
+
+    /// Lists everything, and returns the version of that.
+    async fn list(&self, requests: &Requests) -> Result<String, Fault> {
+        // The former objects stay in use until the list is complete.
+        let mut listed = Listed::default();
+        let mut found = |decoded: Decoded<K>| match decoded {
+            Decoded::Good(key, object) => drop(listed.objects.insert(key, Arc::new(object))),
+            Decoded::Unreadable(key, why) => drop(listed.unreadable.insert(key, why)),
+        };
+        let version = requests.list(&mut found).await?;
+        // What falls back to one namespace replaces only what is there.
+        let part = requests.namespace().filter(|_| self.scope.namespace.is_none());
+        for (key, why) in self.cache.replace(part, listed) {
+            self.is_unreadable(&key, &why);
+        }
+        if part.is_none() && self.cache.permit() {
+            tracing::info!(resource = %K::plural(&()), "all namespaces can be looked in");
+        }
+        self.recovered(true);
+        Ok(version)
+    }
+
+    /// Takes over what happens after the version, and moves that on, until the watch ends.
+    async fn watch(&self, requests: &Requests, version: &mut String) -> Result<End, Fault> {
+        let began = Instant::now();
+        let mut lines = requests.watch(version).await?;
+        let mut is_empty = true;
+        loop {
+            match lines.next().await? {
+                Next::End => return Ok(End { is_short: began.elapsed() < SHORT, is_empty }),
+                Next::Settled => self.recovered(false),
+                Next::Line(line) => {
+                    *version = self.take(decode::event(&line)?);
+                    is_empty = false;
+                    self.recovered(false);
                 }
             }
         }
     }
 
-    fn take(&self, event: Event<K>, listed: &mut BTreeMap<Key, Arc<K>>) {
-        let trimmed = |mut object: K| {
-            // At once, so that a full list of a large cluster is never held untrimmed.
-            object.trim();
-            (Key::of(object.meta()), object)
-        };
+    /// Takes over an event, and returns its version.
+    fn take(&self, event: Event<K>) -> String {
         match event {
-            Event::Init => listed.clear(),
-            Event::InitApply(object) => {
-                let (key, object) = trimmed(object);
-                listed.insert(key, Arc::new(object));
-            }
-            // The former objects stay in use until the list is complete.
-            Event::InitDone => {
-                self.cache.replace(std::mem::take(listed));
-                self.recovered(true);
-            }
-            Event::Apply(object) => {
-                let (key, object) = trimmed(object);
+            Event::Bookmark(version) => version,
+            Event::Applied(Decoded::Good(key, object), version) => {
                 let was_known = self.cache.apply(key, object);
                 self.count(if was_known { "update" } else { "add" });
-                self.recovered(false);
+                version
             }
-            Event::Delete(object) => {
-                self.cache.remove(Key::of(object.meta()));
+            Event::Applied(Decoded::Unreadable(key, why), version) => {
+                if self.cache.set_unreadable(key.clone(), why.clone()) {
+                    self.is_unreadable(&key, &why);
+                }
+                version
+            }
+            Event::Removed(key, version) => {
+                self.cache.remove(key);
                 self.count("delete");
-                self.recovered(false);
+                version
             }
         }
     }
@@ -119,13 +193,25 @@ impl<K: Kind> Follower<K> {
     }
 
     /// Records an error, and logs it unless it is the one that was logged last.
-    fn failed(&self, error: &str, status: Option<u16>, is_watch_error: bool) {
-        self.metrics.failures.inc();
-        let scope = self.scope.namespace.as_deref().map_or_else(String::new, |name| format!(" in namespace {name}"));
-        let error = format!("cannot watch {}{scope}: {error}", K::plural(&()));
-        if self.cache.fail(Failure { message: error.clone(), status }, is_watch_error) {
+    fn failed(&self, namespace: Option<&str>, fault: &Fault, is_watch_error: bool) {
+        let error = described::<K>(namespace.or(self.scope.namespace.as_deref()), fault);
+        if self.cache.fail(error.clone(), fault.status, is_watch_error) {
             tracing::warn!(%error, "Kubernetes watch failed; known objects are kept, trying again");
         }
+    }
+
+    fn forbidden(&self, fault: &Fault, own: &str) {
+        let others = if self.cache.was_listed() { ", and others stay as they were" } else { "" };
+        let where_instead = format!("; until it is given, only namespace {own} is looked in{others}");
+        let error = described::<K>(None, fault) + &where_instead;
+        if self.cache.forbid(error.clone(), fault.status) {
+            tracing::warn!(%error, "not all namespaces can be looked in");
+        }
+    }
+
+    fn is_unreadable(&self, key: &Key, why: &str) {
+        let resource = K::plural(&());
+        tracing::warn!(%resource, object = %key, error = why, "object cannot be read and is left as it was known");
     }
 
     fn recovered(&self, by_list: bool) {
@@ -133,4 +219,16 @@ impl<K: Kind> Follower<K> {
             tracing::info!(resource = %K::plural(&()), "Kubernetes watch works again");
         }
     }
+}
+
+/// How a watch ended that can be resumed.
+struct End {
+    is_short: bool,
+    /// It told nothing.
+    is_empty: bool,
+}
+
+fn described<K: Kind>(namespace: Option<&str>, fault: &Fault) -> String {
+    let scope = namespace.map_or_else(String::new, |name| format!(" in namespace {name}"));
+    format!("cannot watch {}{scope}: {}", K::plural(&()), fault.message)
 }

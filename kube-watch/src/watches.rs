@@ -12,6 +12,7 @@ use crate::cache::{Cache, Changes, Failure};
 use crate::client::{ApiServer, ClientSlot};
 use crate::metrics::Metrics;
 use crate::object::{Key, Kind};
+use crate::requests::Limits;
 use crate::scope::Scope;
 use crate::watch::Follower;
 
@@ -20,6 +21,7 @@ use crate::watch::Follower;
 pub struct Watches {
     running: Mutex<Running>,
     metrics: Metrics,
+    limits: Limits,
 }
 
 #[derive(Debug, Default)]
@@ -54,7 +56,15 @@ impl Watches {
     /// # Errors
     /// When the registry already holds metrics of these names.
     pub fn new(registry: &Registry) -> Result<Arc<Self>, Error> {
-        Ok(Arc::new(Self { running: Mutex::default(), metrics: Metrics::new(registry)? }))
+        Self::with_limits(registry, Limits::default())
+    }
+
+    /// The same with other limits of time.
+    ///
+    /// # Errors
+    /// When the registry already holds metrics of these names.
+    pub fn with_limits(registry: &Registry, limits: Limits) -> Result<Arc<Self>, Error> {
+        Ok(Arc::new(Self { running: Mutex::default(), metrics: Metrics::new(registry)?, limits }))
     }
 
     /// The watch of the objects of kind `K` in a scope. It starts now, within a tokio runtime, unless it runs already.
@@ -73,8 +83,8 @@ impl Watches {
         }
         let cache = Arc::new(Cache::<K>::new());
         let slot = running.slot(server);
-        let follower =
-            Follower { cache: Arc::clone(&cache), scope: scope.clone(), slot, metrics: self.metrics.clone() };
+        let (metrics, limits) = (self.metrics.clone(), self.limits);
+        let follower = Follower { cache: Arc::clone(&cache), scope: scope.clone(), slot, metrics, limits };
         let task = running.tasks.spawn(follower.run());
         let id = running.next_id;
         running.next_id += 1;
@@ -125,13 +135,13 @@ impl<K: Kind> Watch<K> {
         self.cache.is_settled()
     }
 
-    /// Why the watch does not work, until it does again.
+    /// Why the watch does not work, or does not show everything, until it does again.
     #[must_use]
     pub fn error(&self) -> Option<String> {
         self.failure().map(|failure| failure.message)
     }
 
-    /// The same with the status of the server's response.
+    /// The same with the status of the server's response, and since when what is known is stale.
     #[must_use]
     pub fn failure(&self) -> Option<Failure> {
         self.cache.failure()

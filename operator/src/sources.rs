@@ -16,8 +16,6 @@ use crate::watched::{ConfigMap, Holder, Secret, Spec, Watched};
 /// What a change is about; the objects themselves are looked at again in any case.
 pub(crate) type Tag = ();
 
-/// The status of a response that refuses a right.
-const FORBIDDEN: u16 = 403;
 /// The status of a response about a kind that the server does not know.
 const NOT_FOUND: u16 = 404;
 
@@ -42,61 +40,35 @@ impl Opener {
 #[derive(Debug)]
 struct KindWatch<S: Spec> {
     kind: Kind,
-    /// In the whole cluster; not where flags name namespaces.
-    cluster: Option<Watch<Watched<S>>>,
-    /// In these namespaces: those that flags name, or the server's own while the cluster is forbidden.
-    namespaces: BTreeMap<String, Watch<Watched<S>>>,
+    /// One of the whole cluster, or one for each namespace that flags name.
+    watches: Vec<Watch<Watched<S>>>,
 }
 
 impl<S: Spec> KindWatch<S> {
-    fn new(opener: &Opener, kind: Kind, namespaces: &[String]) -> Self {
-        if namespaces.is_empty() {
-            return Self { kind, cluster: Some(opener.open(Scope::default())), namespaces: BTreeMap::new() };
-        }
-        let watch = |name: &String| (name.clone(), opener.open(Scope::namespace(name)));
-        Self { kind, cluster: None, namespaces: namespaces.iter().map(watch).collect() }
-    }
-
-    /// Where the cluster as a whole is forbidden, the server's own namespace may not be.
-    fn fall_back(&mut self, opener: &Opener, own: &str) {
-        let Some(cluster) = &self.cluster else { return };
-        match cluster.failure() {
-            Some(Failure { status: Some(FORBIDDEN), .. }) if !own.is_empty() && self.namespaces.is_empty() => {
-                self.namespaces.insert(own.to_owned(), opener.open(Scope::namespace(own)));
-            }
-            // Another failure, of a server that restarts for instance, gives no right: only a list without one does.
-            None if cluster.is_settled() => self.namespaces.clear(),
-            _ => {}
-        }
+    /// In all namespaces if none is named; where that is forbidden, in the server's own.
+    fn new(opener: &Opener, kind: Kind, (own, namespaces): (&str, &BTreeSet<&String>)) -> Self {
+        let fallback_namespace = Some(own.to_owned()).filter(|name| !name.is_empty());
+        let scopes = match namespaces.len() {
+            0 => vec![Scope { fallback_namespace, ..Scope::default() }],
+            _ => namespaces.iter().map(|name| Scope::namespace(name.as_str())).collect(),
+        };
+        Self { kind, watches: scopes.into_iter().map(|scope| opener.open(scope)).collect() }
     }
 
     fn is_settled(&self) -> bool {
-        self.watches().all(Watch::is_settled)
+        self.watches.iter().all(Watch::is_settled)
     }
 
-    fn watches(&self) -> impl Iterator<Item = &Watch<Watched<S>>> {
-        self.cluster.iter().chain(self.namespaces.values())
-    }
-
-    /// The objects, each once and sorted.
+    /// The objects, sorted.
     fn objects(&self) -> Vec<Arc<Watched<S>>> {
-        let mut all: Vec<_> = self.namespaces.values().flat_map(Watch::all).collect();
-        // What the cluster showed before it was forbidden stays known, but a watch that works knows its namespace better:
-        // objects that were deleted since are not in it.
-        let is_known_better = |one: &Arc<Watched<S>>| {
-            let watch = self.namespaces.get(&one.meta.namespace);
-            watch.is_some_and(|watch| watch.is_settled() && watch.failure().is_none())
-        };
-        all.extend(self.cluster.iter().flat_map(Watch::all).filter(|one| !is_known_better(one)));
+        let mut all: Vec<_> = self.watches.iter().flat_map(Watch::all).collect();
         all.sort_by(|a, b| upstream_order(&a.meta, &b.meta));
-        // Sorting keeps equals in order, so that the object of the namespace's own watch is the one that stays.
-        all.dedup_by(|b, a| (&a.meta.namespace, &a.meta.name) == (&b.meta.namespace, &b.meta.name));
         all
     }
 
     fn state(&self, n_objects: usize) -> KindState {
         let mut errors: Vec<String> = Vec::new();
-        for failure in self.watches().filter_map(Watch::failure) {
+        for failure in self.watches.iter().filter_map(Watch::failure) {
             let error = described(self.kind.resource(), failure);
             // Without the definition of the kind every namespace says the same.
             if !errors.contains(&error) {
@@ -165,7 +137,6 @@ impl<K: kube_watch::Kind + Holder> NamedAssets<K> {
 #[derive(Debug)]
 pub(crate) struct Sources {
     opener: Opener,
-    own_namespace: String,
     prometheus: Option<(Key, Watch<Watched<PrometheusSpec>>)>,
     service_monitors: KindWatch<ServiceMonitorSpec>,
     pod_monitors: KindWatch<PodMonitorSpec>,
@@ -185,13 +156,14 @@ impl Sources {
             let watch = opener.open(Scope::object(&key.namespace, &key.name));
             (key, watch)
         });
+        // Each once, whatever the flag says.
+        let place = (own_namespace, &namespaces.iter().collect());
         Self {
             prometheus,
-            own_namespace: own_namespace.to_owned(),
-            service_monitors: KindWatch::new(&opener, Kind::ServiceMonitor, namespaces),
-            pod_monitors: KindWatch::new(&opener, Kind::PodMonitor, namespaces),
-            probes: KindWatch::new(&opener, Kind::Probe, namespaces),
-            scrape_configs: KindWatch::new(&opener, Kind::ScrapeConfig, namespaces),
+            service_monitors: KindWatch::new(&opener, Kind::ServiceMonitor, place),
+            pod_monitors: KindWatch::new(&opener, Kind::PodMonitor, place),
+            probes: KindWatch::new(&opener, Kind::Probe, place),
+            scrape_configs: KindWatch::new(&opener, Kind::ScrapeConfig, place),
             namespaces: opener.open(Scope::default()),
             last_namespaces: Default::default(),
             secrets: NamedAssets::new(AssetKind::Secret),
@@ -205,11 +177,6 @@ impl Sources {
     /// until all kinds were listed, or could not be, and what the Prometheus object names was read: half of it would be
     /// another configuration. A list that fails counts, so that no server keeps this waiting for long.
     pub(crate) fn look(&mut self, in_force: BTreeSet<AssetId>) -> Option<Seen> {
-        let (opener, own) = (&self.opener, self.own_namespace.as_str());
-        self.service_monitors.fall_back(opener, own);
-        self.pod_monitors.fall_back(opener, own);
-        self.probes.fall_back(opener, own);
-        self.scrape_configs.fall_back(opener, own);
         // Asked before the objects are looked at: the other way around a list that comes in between would read as an empty
         // one.
         let is_settled = self.is_settled();

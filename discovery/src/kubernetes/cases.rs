@@ -1,63 +1,29 @@
 //! The recorded scenarios of upstream: objects and events in, groups out.
 
+use std::collections::BTreeMap;
+
 use config::{AttachMetadata, KubernetesRole};
 use model::Labels;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::super::fake::{Objects, object};
+use super::super::objects::Object;
 use super::*;
 
-/// The objects of a fake API server, and the part of them that a discovery sees.
-#[derive(Default)]
-struct FakeObjects {
-    by_kind: BTreeMap<(Kind, Key), Object>,
-}
-
-impl ObjectStore for FakeObjects {
-    fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<Object> {
-        self.by_kind.get(&(kind, Key::new(namespace, name))).cloned()
-    }
-}
-
-fn decode<T: DeserializeOwned>(value: &Value) -> Arc<T> {
-    Arc::new(serde_json::from_value(value.clone()).unwrap())
-}
-
-const KINDS: [(&str, &str, Kind); 9] = [
-    ("Pod", "pods", Kind::Pod),
-    ("Node", "nodes", Kind::Node),
-    ("Service", "services", Kind::Service),
-    ("Endpoints", "endpoints", Kind::Endpoints),
-    ("EndpointSlice", "endpointslices", Kind::EndpointSlice),
-    ("Ingress", "ingresses", Kind::Ingress),
-    ("Namespace", "namespaces", Kind::Namespace),
-    ("ReplicaSet", "replicasets", Kind::ReplicaSet),
-    ("Job", "jobs", Kind::Job),
+const PLURALS: [(&str, Kind); 9] = [
+    ("pods", Kind::Pod),
+    ("nodes", Kind::Node),
+    ("services", Kind::Service),
+    ("endpoints", Kind::Endpoints),
+    ("endpointslices", Kind::EndpointSlice),
+    ("ingresses", Kind::Ingress),
+    ("namespaces", Kind::Namespace),
+    ("replicasets", Kind::ReplicaSet),
+    ("jobs", Kind::Job),
 ];
 
-/// `None` for kinds that give no labels.
-fn object(value: &Value) -> Option<(Kind, Object)> {
-    let name = value["kind"].as_str().unwrap();
-    if matches!(name, "CronJob" | "Deployment") {
-        return None;
-    }
-    let (_, _, kind) = KINDS.into_iter().find(|(known, ..)| *known == name).unwrap();
-    let object = match kind {
-        Kind::Pod => Object::Pod(decode(value)),
-        Kind::Node => Object::Node(decode(value)),
-        Kind::Service => Object::Service(decode(value)),
-        Kind::Endpoints => Object::Endpoints(decode(value)),
-        Kind::EndpointSlice => Object::EndpointSlice(decode(value)),
-        Kind::Ingress => Object::Ingress(decode(value)),
-        Kind::Namespace => Object::Namespace(decode(value)),
-        Kind::ReplicaSet => Object::ReplicaSet(decode(value)),
-        Kind::Job => Object::Job(decode(value)),
-    };
-    Some((kind, object))
-}
-
 fn kind_of(plural: &str) -> Kind {
-    KINDS.into_iter().find(|(_, known, _)| *known == plural).map(|(_, _, kind)| kind).unwrap()
+    PLURALS.into_iter().find(|(known, _)| *known == plural).map(|(_, kind)| kind).unwrap()
 }
 
 fn labels(map: &Value) -> Labels {
@@ -121,9 +87,9 @@ fn run_case(case: &Value) -> Option<String> {
         cronjob: on("cronjob"),
     };
     let role = role(case["config"]["role"].as_str().unwrap());
-    let mut store = FakeObjects::default();
-    let put = |store: &mut FakeObjects, value: &Value| {
-        let Some((kind, object)) = object(value) else { return };
+    let mut store = Objects::default();
+    let put = |store: &mut Objects, value: &Value| {
+        let Some((kind, object)) = object(value["kind"].as_str().unwrap(), value) else { return };
         if is_seen(case, kind, &object) {
             store.by_kind.insert((kind, Key::of(object.meta())), object);
         }
@@ -170,7 +136,7 @@ fn run_case(case: &Value) -> Option<String> {
 
 #[test]
 fn sources_of_objects_that_are_gone_are_those_they_had() {
-    let store = FakeObjects::default();
+    let store = Objects::default();
     let meta = serde_json::json!({"name": "n", "namespace": "s"});
     for (role, kind) in [
         (KubernetesRole::Service, "Service"),
@@ -179,7 +145,7 @@ fn sources_of_objects_that_are_gone_are_those_they_had() {
         (KubernetesRole::Ingress, "Ingress"),
         (KubernetesRole::Pod, "Pod"),
     ] {
-        let (_, object) = object(&serde_json::json!({"kind": kind, "metadata": meta})).unwrap();
+        let (_, object) = object(kind, &serde_json::json!({"metadata": meta})).unwrap();
         let group = group(&object, AttachMetadata::default(), &store).unwrap();
         assert_eq!(group.source, source(role, &Key::new("s", "n")));
     }
@@ -189,10 +155,9 @@ fn sources_of_objects_that_are_gone_are_those_they_had() {
 /// `buildEndpointSlice` set them.
 #[track_caller]
 fn check_containers(value: &Value, expected: &[&str]) {
-    let mut store = FakeObjects::default();
+    let mut store = Objects::default();
     let port = |name: &str, number: u32, protocol: &str| serde_json::json!({"name": name, "containerPort": number, "protocol": protocol});
     let pod = serde_json::json!({
-        "kind": "Pod",
         "metadata": {"name": "p", "namespace": "s"},
         "spec": {"containers": [
             {"name": "a", "ports": [port("web", 80, "TCP"), port("dns", 53, "UDP")]},
@@ -200,9 +165,8 @@ fn check_containers(value: &Value, expected: &[&str]) {
         ]},
         "status": {"podIP": "10.0.0.1"},
     });
-    let (kind, pod) = object(&pod).unwrap();
-    store.by_kind.insert((kind, Key::new("s", "p")), pod);
-    let (_, object) = object(value).unwrap();
+    store.put("Pod", &pod);
+    let (_, object) = object(value["kind"].as_str().unwrap(), value).unwrap();
     let group = group(&object, AttachMetadata::default(), &store).unwrap();
     let text = |labels: &Labels| {
         let label =
@@ -239,4 +203,18 @@ fn containers_are_those_of_the_ports() {
         &serde_json::json!({"kind": "Endpoints", "metadata": meta, "subsets": [subset]}),
         &["10.0.0.1:80 b - UDP", "10.0.0.1:53 a dns UDP"],
     );
+}
+
+#[test]
+fn the_own_namespace_is_one_of_those_to_look_in() {
+    let namespaces =
+        config::KubernetesNamespaces { own_namespace: true, names: vec!["b".to_owned(), "own".to_owned()] };
+    let text = "scrape_configs: [{job_name: a, kubernetes_sd_configs: [{role: pod}]}]";
+    let config = config::Config::parse(text, std::path::Path::new("p.yml"), &|_| None).unwrap();
+    let SdConfig::Kubernetes(sd) = &config.scrape_configs[0].sd[0] else { panic!("{config:?}") };
+    assert!(super::namespaces(sd, Some("own".to_owned())).unwrap().is_empty());
+    let sd = KubernetesSdConfig { namespaces, ..sd.as_ref().clone() };
+    assert_eq!(super::namespaces(&sd, Some("own".to_owned())).unwrap(), ["b", "own"]);
+    let error = super::namespaces(&sd, None).unwrap_err().to_string();
+    assert!(error.contains("POD_NAMESPACE"), "{error}");
 }

@@ -1,20 +1,20 @@
 //! One `kubernetes_sd_configs` entry: follows the objects it needs and publishes the target groups that they become.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use config::{KubernetesRole, KubernetesSdConfig, SdConfig};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use kube_watch::{ApiServer, Changes, Key, Scope, Watches};
+use kube_watch::{Changes, Key};
 use model::TargetGroup;
 
-use super::objects::{Kind, Object, ObjectStore, ObjectWatch};
-use super::role::{group, is_affected, primary, related};
+use super::objects::{Kind, ObjectStore as _};
+use super::role::{group, is_affected, primary};
+use super::watched::Objects;
 use crate::Error;
-use crate::discoverer::{self, Context, Discoverer};
+use crate::discoverer::{self, Context, Discoverer, Surroundings};
 use crate::store::Publisher;
 
 /// The row of the table of kinds.
@@ -22,28 +22,26 @@ pub(crate) const KIND: discoverer::Kind = discoverer::Kind { field: "kubernetes_
 
 fn new(config: &SdConfig, context: &Context) -> Option<Box<dyn Discoverer>> {
     let SdConfig::Kubernetes(config) = config else { return None };
-    Some(Box::new(Kubernetes { config: config.as_ref().clone(), watches: Arc::clone(&context.watches) }))
+    Some(Box::new(Kubernetes { config: config.as_ref().clone(), around: context.kubernetes.clone() }))
 }
 
-/// Where a pod finds the name of its namespace.
-const OWN_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
-/// The pause before the file of the namespace is looked for again.
+/// The pause before the name of the own namespace is looked for again.
 const RETRY: Duration = Duration::from_secs(30);
 
 struct Kubernetes {
     config: KubernetesSdConfig,
-    watches: Arc<Watches>,
+    around: Surroundings,
 }
 
 impl Discoverer for Kubernetes {
     fn run(self: Box<Self>, publisher: Publisher) -> BoxFuture<'static, ()> {
-        run(self.config, self.watches, publisher).boxed()
+        run(self.config, self.around, publisher).boxed()
     }
 }
 
-async fn run(config: KubernetesSdConfig, watches: Arc<Watches>, publisher: Publisher) {
+async fn run(config: KubernetesSdConfig, around: Surroundings, publisher: Publisher) {
     let namespaces = loop {
-        match namespaces(&config, Path::new(OWN_NAMESPACE)) {
+        match namespaces(&config, around.own_namespace.clone().or_else(kube_watch::own_namespace)) {
             Ok(namespaces) => break namespaces,
             Err(error) => {
                 if publisher.report(Some(error.to_string())) {
@@ -55,28 +53,34 @@ async fn run(config: KubernetesSdConfig, watches: Arc<Watches>, publisher: Publi
     };
     // Subscribed before the first wait, so no change between the lists and the loop is lost.
     let changes = Arc::new(Changes::default());
-    let objects = Objects::watch(&config, &namespaces, &watches);
+    let mut objects = Objects::watch(&config, &namespaces, &around);
     objects.notify(&changes);
     let primary = primary(config.role);
     // As in Prometheus, the first groups wait for all kinds, so that no target lacks the labels of a kind that is still
     // being listed. A kind that failed is not waited for.
-    while !objects.watches().all(|watch| watch.is_settled()) {
+    while !objects.is_settled() {
         changes.wait().await;
     }
     // The first groups are made of the whole state, which includes these changes.
     changes.take();
-    publisher.report(objects.error());
+    objects.refresh();
+    report(&publisher, &objects);
     let attach = config.attach_metadata;
     publisher.replace(objects.all(primary).iter().filter_map(|object| group(object, attach, &objects)).collect());
     loop {
         changes.wait().await;
-        publisher.report(objects.error());
-        let changed = changes.take();
+        let changed = objects.take(&changes);
+        report(&publisher, &objects);
         if !changed.is_empty() {
             let (groups, removed) = regroup(&config, &objects, &changed);
             publisher.update(groups, &removed);
         }
     }
+}
+
+fn report(publisher: &Publisher, objects: &Objects) {
+    let (error, stale_since) = objects.error();
+    publisher.report_stale(error, stale_since);
 }
 
 /// The target groups that change with these objects, and the sources of those that are gone.
@@ -122,70 +126,14 @@ fn source(role: KubernetesRole, key: &Key) -> String {
 }
 
 /// The namespaces to look in; none means all of them.
-fn namespaces(config: &KubernetesSdConfig, own: &Path) -> Result<Vec<String>, Error> {
+fn namespaces(config: &KubernetesSdConfig, own: Option<String>) -> Result<Vec<String>, Error> {
     let mut namespaces = config.namespaces.names.clone();
     if config.namespaces.own_namespace {
-        let text = std::fs::read_to_string(own).map_err(|source| Error::Read { path: own.to_owned(), source })?;
-        namespaces.push(text.trim().to_owned());
+        namespaces.push(own.ok_or(Error::OwnNamespace)?);
     }
     namespaces.sort();
     namespaces.dedup();
     Ok(namespaces)
-}
-
-/// The watches of one discovery by kind; several of a kind where several namespaces are looked in.
-#[derive(Debug)]
-struct Objects(BTreeMap<Kind, Vec<Box<dyn ObjectWatch>>>);
-
-impl Objects {
-    fn watch(config: &KubernetesSdConfig, namespaces: &[String], watches: &Arc<Watches>) -> Self {
-        let server = ApiServer::from(config);
-        let main = primary(config.role);
-        let kinds = std::iter::once(main).chain(related(config.role, config.attach_metadata));
-        let of_kind = |kind: Kind| {
-            // At most one of each kind; the configuration is checked for that.
-            let selector = config.selectors.iter().find(|selector| primary(selector.role) == kind);
-            let scope = |namespace: Option<String>| Scope {
-                namespace,
-                label_selector: selector.map(|selector| selector.label.clone()).unwrap_or_default(),
-                field_selector: selector.map(|selector| selector.field.clone()).unwrap_or_default(),
-            };
-            // One watch per namespace, since a service account may have rights in these namespaces only.
-            let scopes: Vec<Option<String>> = if kind.is_cluster_wide() || namespaces.is_empty() {
-                vec![None]
-            } else {
-                namespaces.iter().cloned().map(Some).collect()
-            };
-            (kind, scopes.into_iter().map(|namespace| kind.watch(watches, &server, scope(namespace))).collect())
-        };
-        Self(kinds.map(of_kind).collect())
-    }
-
-    fn notify(&self, changes: &Arc<Changes<Kind>>) {
-        for (kind, watches) in &self.0 {
-            watches.iter().for_each(|watch| watch.notify(changes, *kind));
-        }
-    }
-
-    fn watches(&self) -> impl Iterator<Item = &dyn ObjectWatch> {
-        self.0.values().flatten().map(AsRef::as_ref)
-    }
-
-    fn all(&self, kind: Kind) -> Vec<Object> {
-        self.0.get(&kind).into_iter().flatten().flat_map(|watch| watch.all()).collect()
-    }
-
-    fn error(&self) -> Option<String> {
-        let errors: Vec<String> = self.watches().filter_map(ObjectWatch::error).collect();
-        (!errors.is_empty()).then(|| errors.join("; "))
-    }
-}
-
-impl ObjectStore for Objects {
-    fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<Object> {
-        let key = Key::new(namespace, name);
-        self.0.get(&kind)?.iter().find_map(|watch| watch.get(&key))
-    }
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ pub(crate) fn group(endpoints: &Endpoints, attach: AttachMetadata, store: &dyn O
         for port in &subset.ports {
             let ready = subset.addresses.iter().map(|address| (address, "true"));
             for (address, ready) in ready.chain(subset.not_ready_addresses.iter().map(|address| (address, "false"))) {
-                let pod = pod_of(address.target_ref.as_ref(), namespace(meta), store);
+                let pod = pod_of(address.target_ref.as_ref(), store);
                 targets.push(target(address, port, ready, pod.as_deref(), (attach, store)));
                 behind.covered(pod, Some(port.port));
             }
@@ -39,20 +39,27 @@ pub(crate) fn group(endpoints: &Endpoints, attach: AttachMetadata, store: &dyn O
 pub(crate) fn pods(endpoints: &Endpoints) -> Vec<Key> {
     let subsets = endpoints.subsets.iter();
     let addresses = subsets.flat_map(|subset| subset.addresses.iter().chain(&subset.not_ready_addresses));
-    addresses.filter_map(|a| pod_key(a.target_ref.as_ref(), namespace(&endpoints.metadata))).collect()
+    addresses.filter_map(|address| pod_key(address.target_ref.as_ref())).collect()
+}
+
+/// Has the API server left addresses out, because an object holds a thousand at most?
+pub(crate) fn is_truncated(endpoints: &Endpoints) -> bool {
+    let annotations = endpoints.metadata.annotations.as_ref();
+    annotations
+        .and_then(|all| all.get("endpoints.kubernetes.io/over-capacity"))
+        .is_some_and(|value| value == "truncated")
 }
 
 /// The key of the pod that a reference names.
-pub(crate) fn pod_key(reference: Option<&TargetRef>, namespace: &str) -> Option<Key> {
+pub(crate) fn pod_key(reference: Option<&TargetRef>) -> Option<Key> {
+    // As upstream's `resolvePodRef`, which does not take a reference without a namespace to mean that of its own object.
     let reference = reference.filter(|reference| reference.kind == "Pod")?;
-    // A reference without a namespace means that of its own object.
-    let own = if reference.namespace.is_empty() { namespace } else { &reference.namespace };
-    Some(Key::new(own, &reference.name))
+    Some(Key::new(&reference.namespace, &reference.name))
 }
 
 /// The pod that a reference names, if it is known.
-pub(crate) fn pod_of(reference: Option<&TargetRef>, namespace: &str, store: &dyn ObjectStore) -> Option<Arc<Pod>> {
-    let key = pod_key(reference, namespace)?;
+pub(crate) fn pod_of(reference: Option<&TargetRef>, store: &dyn ObjectStore) -> Option<Arc<Pod>> {
+    let key = pod_key(reference)?;
     match store.get(Kind::Pod, &key.namespace, &key.name)? {
         Object::Pod(pod) => Some(pod),
         _ => None,
@@ -113,11 +120,14 @@ pub(crate) fn set_matching_container(labels: &mut LabelsBuilder, pod: &Pod, port
 pub(crate) struct PodsBehind(Vec<(Arc<Pod>, Vec<u32>)>);
 
 impl PodsBehind {
-    /// Records that a pod, and a port of it where one is named, is a target.
+    /// Records that a pod is behind an endpoint, and which of its ports is a target thereby.
     pub(crate) fn covered(&mut self, pod: Option<Arc<Pod>>, port: Option<u32>) {
         let Some(pod) = pod else { return };
-        // The same pod is the same `Arc` of the cache as long as this group is made.
-        match self.0.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &pod)) {
+        // By its key: the cache may have got a new version of it since the last address was looked at.
+        let is_same = |known: &Pod| {
+            (name(&known.metadata), namespace(&known.metadata)) == (name(&pod.metadata), namespace(&pod.metadata))
+        };
+        match self.0.iter_mut().find(|(known, _)| is_same(known)) {
             Some((_, ports)) => ports.extend(port),
             None => self.0.push((pod, port.into_iter().collect())),
         }
@@ -143,5 +153,77 @@ impl PodsBehind {
             }
         }
         targets
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::Objects;
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn targets(address: &Value, port: &Value) -> Vec<String> {
+        let own = json!({"containerPort": 81, "protocol": "UDP"});
+        let mut store = Objects::default();
+        store.put(
+            "Pod",
+            &json!({
+                "metadata": {"name": "p", "namespace": "d"}, "spec": {"containers": [{"name": "c", "ports": [own]}]},
+                "status": {"podIP": "10.0.0.1"},
+            }),
+        );
+        store.put("Node", &json!({"metadata": {"name": "n1"}}));
+        store.put("Node", &json!({"metadata": {"name": "n2"}}));
+        let subset = json!({"addresses": [address], "notReadyAddresses": [{"ip": "10.0.0.8"}], "ports": [port]});
+        let Object::Endpoints(endpoints) =
+            store.put("Endpoints", &json!({"metadata": {"name": "s", "namespace": "d"}, "subsets": [subset]}))
+        else {
+            panic!("{subset}")
+        };
+        let attach = AttachMetadata { node: true, ..AttachMetadata::default() };
+        let value = |target: &Labels, name: &str| target.value(&super::super::meta::label(name)).to_owned();
+        let names = ["endpoint_ready", "pod_name", "pod_container_port_protocol", "node_name"];
+        let line = |target: &Labels| {
+            let values: Vec<String> = names.iter().map(|name| value(target, name)).collect();
+            format!("{} {}", target.value(ADDRESS), values.join("/"))
+        };
+        group(&endpoints, attach, &store).targets.iter().map(line).collect()
+    }
+
+    #[test]
+    fn what_stands_behind_an_address() {
+        let port = json!({"port": 81, "protocol": "TCP"});
+        let pod = |namespace: &str| json!({"kind": "Pod", "name": "p", "namespace": namespace});
+        let of = |more: Value| {
+            let mut address = json!({"ip": "10.0.0.1"});
+            address.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            targets(&address, &port)
+        };
+        let not_ready = "10.0.0.8:81 false///";
+        // The protocol is the endpoint's.
+        assert_eq!(of(json!({"targetRef": pod("d")})), ["10.0.0.1:81 true/p/TCP/", not_ready]);
+        assert_eq!(of(json!({"targetRef": pod("")})), ["10.0.0.1:81 true///", not_ready], "as upstream");
+        // The node on which it runs wins over a reference.
+        let node = json!({"kind": "Node", "name": "n2"});
+        assert_eq!(of(json!({"targetRef": node})), ["10.0.0.1:81 true///n2", not_ready]);
+        assert_eq!(of(json!({"targetRef": node, "nodeName": "n1"})), ["10.0.0.1:81 true///n1", not_ready]);
+    }
+
+    /// The cache may get a new version of a pod while its addresses are looked at.
+    #[test]
+    fn two_versions_of_a_pod_are_one() {
+        let pod = |ip: &str| {
+            let ports = json!([{"containerPort": 1}, {"containerPort": 2}, {"containerPort": 3}]);
+            let pod =
+                json!({"metadata": {"name": "p"}, "spec": {"containers": [{"ports": ports}]}, "status": {"podIP": ip}});
+            Some(Arc::new(serde_json::from_value::<Pod>(pod).unwrap()))
+        };
+        let mut behind = PodsBehind::default();
+        behind.covered(pod("10.0.0.1"), Some(1));
+        behind.covered(pod("10.0.0.2"), Some(2));
+        behind.covered(None, Some(3));
+        let others = behind.other_ports(AttachMetadata::default(), &Objects::default());
+        let addresses: Vec<&str> = others.iter().map(|target| target.value(ADDRESS)).collect();
+        assert_eq!(addresses, ["10.0.0.1:3"]);
     }
 }

@@ -28,7 +28,7 @@ pub(crate) fn group(slice: &EndpointSlice, attach: AttachMetadata, store: &dyn O
     let mut behind = PodsBehind::default();
     let mut targets = Vec::new();
     for endpoint in &slice.endpoints {
-        let pod = pod_of(endpoint.target_ref.as_ref(), namespace(meta), store);
+        let pod = pod_of(endpoint.target_ref.as_ref(), store);
         // As in upstream's `buildEndpointSlice`, ports before addresses: the order of targets is its order.
         for port in &slice.ports {
             for address in &endpoint.addresses {
@@ -43,8 +43,7 @@ pub(crate) fn group(slice: &EndpointSlice, attach: AttachMetadata, store: &dyn O
 
 /// The pods behind the slice.
 pub(crate) fn pods(slice: &EndpointSlice) -> Vec<Key> {
-    let own = namespace(&slice.metadata);
-    slice.endpoints.iter().filter_map(|endpoint| pod_key(endpoint.target_ref.as_ref(), own)).collect()
+    slice.endpoints.iter().filter_map(|endpoint| pod_key(endpoint.target_ref.as_ref())).collect()
 }
 
 /// The service that the slice belongs to.
@@ -111,4 +110,126 @@ fn target(
         }
     }
     labels.labels()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::Objects;
+    use super::*;
+    use serde_json::{Value, json};
+
+    /// The targets of a slice of Service `s`, with a pod that has two ports. Sorted.
+    fn targets(endpoint: &Value, ports: &[Value], more: &[(&str, Value)]) -> Vec<Labels> {
+        let port = |port: u32, protocol: &str| json!({"containerPort": port, "protocol": protocol});
+        let containers = json!([{"name": "c", "ports": [port(80, "TCP"), port(81, "UDP")]}]);
+        // A sidecar is an init container that goes on.
+        let sidecar = json!({"name": "side", "restartPolicy": "Always", "ports": [port(90, "TCP")]});
+        let pod = json!({
+            "metadata": {"name": "p", "namespace": "d"},
+            "spec": {"containers": containers, "initContainers": [sidecar]},
+            "status": {"podIP": "10.0.0.1"},
+        });
+        let mut store = Objects::default();
+        store.put("Pod", &pod);
+        for (kind, value) in more {
+            store.put(kind, value);
+        }
+        let labels = json!({"kubernetes.io/service-name": "s"});
+        let mut slice = json!({"metadata": {"name": "s-1", "namespace": "d", "labels": labels}, "addressType": "IPv4"});
+        slice["endpoints"] = json!([endpoint]);
+        slice["ports"] = json!(ports);
+        let Object::EndpointSlice(slice) = store.put("EndpointSlice", &slice) else { panic!("{slice}") };
+        let attach = AttachMetadata { node: true, ..AttachMetadata::default() };
+        let mut targets = group(&slice, attach, &store).targets;
+        targets.sort();
+        targets
+    }
+
+    fn shown(targets: &[Labels], names: &[&str]) -> Vec<String> {
+        let value = |target: &Labels, name: &str| target.value(&super::super::meta::label(name)).to_owned();
+        let line = |target: &Labels| {
+            let values: Vec<String> = names.iter().map(|name| value(target, name)).collect();
+            format!("{} {}", target.value(ADDRESS), values.join(" "))
+        };
+        targets.iter().map(line).collect()
+    }
+
+    fn behind_pod() -> Value {
+        json!({"addresses": ["10.0.0.1"], "targetRef": {"kind": "Pod", "name": "p", "namespace": "d"}})
+    }
+
+    /// Upstream's roles differ: endpoints take the protocol of the endpoint.
+    #[test]
+    fn the_protocol_is_that_of_the_containers_own_port() {
+        let found = targets(&behind_pod(), &[json!({"port": 81, "protocol": "TCP"})], &[]);
+        let names =
+            ["pod_container_port_protocol", "endpointslice_port_protocol", "pod_container_name", "pod_container_init"];
+        assert_eq!(
+            shown(&found, &names),
+            ["10.0.0.1:80 TCP  c false", "10.0.0.1:81 UDP TCP c false", "10.0.0.1:90 TCP  side true"]
+        );
+    }
+
+    #[test]
+    fn a_port_without_a_number_leads_to_the_pods_others() {
+        let found = targets(&behind_pod(), &[json!({"name": "any"})], &[]);
+        assert_eq!(
+            shown(&found, &["endpointslice_port_name", "pod_container_port_number"]),
+            ["10.0.0.1 any ", "10.0.0.1:80  80", "10.0.0.1:81  81", "10.0.0.1:90  90"]
+        );
+    }
+
+    #[test]
+    fn a_reference_without_a_namespace_leads_nowhere() {
+        let endpoint = json!({"addresses": ["10.0.0.1"], "targetRef": {"kind": "Pod", "name": "p"}});
+        let found = targets(&endpoint, &[json!({"port": 80})], &[]);
+        assert_eq!(shown(&found, &["endpointslice_address_target_name", "pod_name"]), ["10.0.0.1:80 p "]);
+    }
+
+    #[test]
+    fn endpoints_that_are_not_ready_or_end_are_targets_that_say_so() {
+        let conditions = json!({"ready": false, "serving": true, "terminating": true});
+        let mut endpoint = behind_pod();
+        endpoint["conditions"] = conditions;
+        let found = targets(&endpoint, &[json!({"port": 80})], &[]);
+        let of = |name: &str| format!("endpointslice_endpoint_conditions_{name}");
+        let names = ["ready", "serving", "terminating"].map(of);
+        assert_eq!(shown(&found, &names.each_ref().map(String::as_str))[0], "10.0.0.1:80 false true true");
+    }
+
+    #[test]
+    fn a_reference_to_a_node_gives_its_labels() {
+        let node = |name: &str| ("Node", json!({"metadata": {"name": name, "labels": {"z": name}}}));
+        let mut endpoint =
+            json!({"addresses": ["10.9.0.1"], "nodeName": "n1", "targetRef": {"kind": "Node", "name": "n2"}});
+        let of = |endpoint: &Value| {
+            shown(&targets(endpoint, &[json!({"port": 1})], &[node("n1"), node("n2")]), &["node_name", "node_label_z"])
+        };
+        assert_eq!(of(&endpoint), ["10.9.0.1:1 n2 n2"]);
+        endpoint["targetRef"] = Value::Null;
+        assert_eq!(of(&endpoint), ["10.9.0.1:1 n1 n1"]);
+    }
+
+    #[test]
+    fn of_two_families_the_first_of_the_service_counts() {
+        let service = |policy: &str, families: [&str; 2]| {
+            [(
+                "Service",
+                json!({"metadata": {"name": "s", "namespace": "d"}, "spec": {"ipFamilyPolicy": policy, "ipFamilies": families}}),
+            )]
+        };
+        for (policy, families, n) in [
+            ("RequireDualStack", ["IPv6", "IPv4"], 0),
+            ("PreferDualStack", ["IPv6", "IPv4"], 0),
+            ("PreferDualStack", ["IPv4", "IPv6"], 1),
+            ("SingleStack", ["IPv6", "IPv4"], 1),
+        ] {
+            let endpoint = json!({"addresses": ["10.0.0.1"]});
+            assert_eq!(
+                targets(&endpoint, &[json!({"port": 1})], &service(policy, families)).len(),
+                n,
+                "{policy} {families:?}"
+            );
+        }
+    }
 }

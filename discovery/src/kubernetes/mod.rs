@@ -1,15 +1,23 @@
 //! `kubernetes_sd_configs`: targets from the objects of a Kubernetes API server.
 //!
 //! `objects` the kinds of objects, trimmed · `meta` names of labels · `pod`, `service`, … an object to a target group, pure · `role`
-//! which objects a role needs · `discoverer` one configuration: objects in, target groups out.
+//! which objects a role needs · `watched` the watches of one configuration · `kubelet` objects that Prometheus-Operator would write,
+//! made up, and `selector` whether a configuration asks for them · `discoverer` one configuration: objects in, target groups out ·
+//! `annotations` jobs for pods and services that ask for it by annotations.
 
+pub(crate) mod annotations;
 pub(crate) mod discoverer;
 mod endpoints;
 mod endpointslice;
+#[cfg(test)]
+mod fake;
 mod ingress;
+mod kubelet;
 mod meta;
 mod node;
 mod objects;
 mod pod;
 mod role;
+mod selector;
 mod service;
+mod watched;

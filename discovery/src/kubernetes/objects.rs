@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kube_watch::{ApiServer, Changes, Key, Namespace, ObjectMeta, Scope, Watch, Watches, resource, trimmed};
+use kube_watch::{ApiServer, Changes, Failure, Key, Namespace, ObjectMeta, Scope, Watch, Watches, resource, trimmed};
 
 trimmed!(pub(crate) Pod { metadata: ObjectMeta, spec: PodSpec, status: PodStatus });
 trimmed!(pub(crate) PodSpec { containers: Vec<Container>, init_containers: Vec<Container>, node_name: String });
@@ -160,6 +160,15 @@ impl Kind {
     }
 }
 
+/// What a change is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Tag {
+    /// An object of this kind.
+    Kind(Kind),
+    /// A node, or the Service of all kubelets: what is made of them may be different now.
+    Kubelets,
+}
+
 /// A watch of objects of any kind.
 pub(crate) trait ObjectWatch: std::fmt::Debug + Send + Sync {
     /// An object, if it is known.
@@ -168,10 +177,10 @@ pub(crate) trait ObjectWatch: std::fmt::Debug + Send + Sync {
     fn all(&self) -> Vec<Object>;
     /// Was the first list received, or did it fail?
     fn is_settled(&self) -> bool;
-    /// Why the watch does not work.
-    fn error(&self) -> Option<String>;
+    /// Why the watch does not work, or does not show everything.
+    fn failure(&self) -> Option<Failure>;
     /// Adds later changes, as those of a kind.
-    fn notify(&self, changes: &Arc<Changes<Kind>>, kind: Kind);
+    fn notify(&self, changes: &Arc<Changes<Tag>>, kind: Kind);
 }
 
 impl<K: kube_watch::Kind> ObjectWatch for Watch<K>
@@ -190,12 +199,12 @@ where
         Watch::is_settled(self)
     }
 
-    fn error(&self) -> Option<String> {
-        Watch::error(self)
+    fn failure(&self) -> Option<Failure> {
+        Watch::failure(self)
     }
 
-    fn notify(&self, changes: &Arc<Changes<Kind>>, kind: Kind) {
-        Watch::notify(self, changes, kind);
+    fn notify(&self, changes: &Arc<Changes<Tag>>, kind: Kind) {
+        Watch::notify(self, changes, Tag::Kind(kind));
     }
 }
 

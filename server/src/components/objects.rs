@@ -14,9 +14,6 @@ use crate::component::{Change, Component};
 use crate::flags::Flags;
 use crate::settings::Settings;
 
-/// Where a pod finds the name of its namespace.
-const OWN_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
-
 pub(super) struct Objects(pub(super) Arc<App>);
 
 impl Component for Objects {
@@ -75,7 +72,7 @@ pub(crate) fn follow_objects(
     let options = OperatorOptions {
         server: ApiServer { kubeconfig_file, ..ApiServer::default() },
         prometheus,
-        own_namespace: own_namespace(),
+        own_namespace: kube_watch::own_namespace().unwrap_or_default(),
         namespaces: namespaces.map(str::to_owned).collect(),
         selector,
         // Every API server since Kubernetes 1.21 has them.
@@ -98,15 +95,6 @@ async fn say_what_is_missing(operator: Arc<Operator>) {
         }
         Err(error) => tracing::warn!(err = %model::with_causes(&error), "cannot ask the API server about rights"),
     }
-}
-
-/// The namespace of this pod; empty outside of a cluster.
-fn own_namespace() -> String {
-    let of_environment = std::env::var("POD_NAMESPACE").unwrap_or_default();
-    if !of_environment.is_empty() {
-        return of_environment;
-    }
-    std::fs::read_to_string(OWN_NAMESPACE).unwrap_or_default().trim().to_owned()
 }
 
 /// What Prometheus-Operator gives its pods in the environment, and what it is without that: the only shard.
