@@ -11,6 +11,7 @@ use parking_lot::RwLock;
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use crate::annotations::with_annotation_jobs;
 use crate::default_config;
 use crate::flags::Flags;
 use crate::query_log::QueryLog;
@@ -148,6 +149,9 @@ impl App {
 pub(crate) fn load(flags: &Flags) -> Result<Config> {
     let retention = Retention::new(flags);
     let mut config = read(flags)?;
+    if flags.kubernetes_annotation_discovery {
+        config = with_annotation_jobs(&config)?;
+    }
     config.default_retention(retention.time_ms, retention.size_bytes);
     config.default_log_level(&flags.log_level.0);
     // Only the query engine can read a selector.
@@ -160,15 +164,20 @@ fn has_no_file(flags: &Flags) -> bool {
 }
 
 fn has_default_config(flags: &Flags) -> bool {
-    has_no_file(flags) && !flags.operator
+    has_no_file(flags) && !finds_jobs(flags)
 }
 
-/// The configuration file, or the embedded configuration where no file was asked for and none is there. With `--operator` jobs
-/// come from objects, and no file is an empty one.
+/// Do jobs come from the objects of a cluster?
+fn finds_jobs(flags: &Flags) -> bool {
+    flags.operator || flags.kubernetes_annotation_discovery
+}
+
+/// The configuration file, or the embedded configuration where no file was asked for and none is there. Where jobs come from a
+/// cluster, no file is an empty one.
 fn read(flags: &Flags) -> Result<Config> {
     let path = PathBuf::from(&flags.config_file);
     let defaults = global_defaults(flags);
-    if has_no_file(flags) && flags.operator {
+    if has_no_file(flags) && finds_jobs(flags) {
         return Config::parse_over(&defaults, "", &path, &|_| None).context("the empty configuration");
     }
     if has_default_config(flags) {

@@ -9,6 +9,7 @@
 //!   `default_config`, `node_exporter`.
 //! - **Tests**: at the foot of the files; the whole binary in `tests/e2e`.
 
+mod annotations;
 mod api;
 mod app;
 mod bootstrap;

@@ -18,7 +18,7 @@ use crate::component::Component;
 use crate::logging::LogLevel;
 use crate::serve::Web;
 
-pub(crate) use objects::follow_objects;
+pub(crate) use objects::{follow_objects, kubelet_service};
 
 /// All of them. Shutdown goes backwards: answers are delivered while scraping goes on, then the last scrapes are stored, and
 /// the database closes last.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use config::Config;
 use futures::future::{self, BoxFuture};
-use kube_watch::{ApiServer, Watches};
+use kube_watch::{ApiServer, Key, Watches};
 use operator::{Operator, OperatorOptions, Placeholders};
 
 use crate::app::{App, What};
@@ -50,15 +50,7 @@ pub(crate) fn follow_objects(
     if !flags.operator {
         return Ok(None);
     }
-    let prometheus = match flags.operator_prometheus.as_str() {
-        "" => None,
-        name => match name.split_once('/') {
-            Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => {
-                Some((namespace.to_owned(), name.to_owned()))
-            }
-            _ => bail!("--operator.prometheus={name}: must be namespace/name"),
-        },
-    };
+    let prometheus = object_name("operator.prometheus", &flags.operator_prometheus)?;
     if prometheus.is_some() && !flags.operator_selector.is_empty() {
         bail!(
             "--operator.selector has no effect with --operator.prometheus, whose object has selectors; remove one of the two"
@@ -80,6 +72,26 @@ pub(crate) fn follow_objects(
         placeholders: placeholders(settings),
     };
     Ok(Some(Arc::new(Operator::new(Arc::clone(watches), options))))
+}
+
+/// The Service of all kubelets that is made up, if any.
+///
+/// # Errors
+/// When its flag cannot be read.
+pub(crate) fn kubelet_service(flags: &Flags) -> Result<Option<Key>> {
+    let name = object_name("operator.kubelet-service", &flags.operator_kubelet_service)?;
+    Ok(name.filter(|_| flags.operator).map(|(namespace, name)| Key::new(namespace, name)))
+}
+
+/// The namespace and the name that a flag gives.
+fn object_name(flag: &str, given: &str) -> Result<Option<(String, String)>> {
+    match given.split_once('/') {
+        None if given.is_empty() => Ok(None),
+        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => {
+            Ok(Some((namespace.to_owned(), name.to_owned())))
+        }
+        _ => bail!("--{flag}={given}: must be namespace/name"),
+    }
 }
 
 /// Says at the start which rights are missing, and what does not work without them. Watches say so too, but each for itself and in

@@ -123,6 +123,10 @@ flags! {
         operator_selector: String = ("operator.selector", "");
         /// A kubeconfig file for the API server; default: that of the cluster Weft runs in.
         operator_kubeconfig: String = ("operator.kubeconfig", "");
+        /// With --operator: the Service of all kubelets, namespace/name, made up from Nodes unless there is one. Empty: none.
+        operator_kubelet_service: String = ("operator.kubelet-service", "kube-system/kubelet");
+        /// Scrape pods and Services with the annotation prometheus.io/scrape: "true".
+        kubernetes_annotation_discovery: bool = ("kubernetes.annotation-discovery", "false");
         /// Comma-separated features. May be repeated.
         features: Features = ("enable-feature", "");
         /// Agent mode, which is not built: refused.
