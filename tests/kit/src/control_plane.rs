@@ -146,6 +146,18 @@ impl ControlPlane {
         }
     }
 
+    /// Where pods find the API server.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("https://{}:{}", self.advertise, self.port)
+    }
+
+    /// The token of one who may do everything.
+    #[must_use]
+    pub fn admin_token(&self) -> &'static str {
+        ADMIN
+    }
+
     /// What a pod finds: the account's files, in a mount of this test's own, and where the API server is, as environment
     /// variables. Without a token it is one who may do everything.
     ///

@@ -11,8 +11,12 @@
 )]
 
 mod judge;
+mod manifests;
+mod monitors;
 mod objects;
 mod pair;
+mod population;
+mod random;
 mod targets;
 mod world;
 

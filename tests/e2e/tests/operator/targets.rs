@@ -9,8 +9,8 @@ use crate::objects::name_of;
 
 /// What of an active target is compared.
 const FIELDS: [&str; 6] = ["scrapePool", "scrapeUrl", "labels", "discoveredLabels", "scrapeInterval", "scrapeTimeout"];
-/// Of the differences no more than these are shown.
-const SHOWN_MAX: usize = 25;
+/// Of the differences of a scrape pool no more than these are shown.
+const SHOWN_MAX: usize = 3;
 
 /// The targets of a server.
 #[derive(Debug, PartialEq)]
@@ -33,6 +33,18 @@ impl Targets {
         Ok(Self { active, dropped })
     }
 
+    /// Leaves out the targets of jobs that discover by what Weft does not have.
+    #[must_use]
+    pub fn discoverable(mut self, objects: &[Value]) -> Self {
+        // FIXME: Weft has no `http_sd_configs` yet; their jobs are compared all the same.
+        let lacks = |object: &&Value| object["spec"].get("httpSDConfigs").is_some();
+        let name = |object: &Value| name_of(object).replace("ScrapeConfig/", "scrapeConfig/");
+        let lacking: BTreeSet<String> = objects.iter().filter(lacks).map(name).collect();
+        self.active.retain(|target| target["scrapePool"].as_str().is_some_and(|pool| !lacking.contains(pool)));
+        self.dropped.retain(|pool, _| !lacking.contains(pool));
+        self
+    }
+
     /// How many are active and how many are dropped.
     pub fn len(&self) -> (usize, usize) {
         (self.active.len(), usize::try_from(self.dropped.values().sum::<u64>()).unwrap())
@@ -48,44 +60,53 @@ fn sorted(value: &Value) -> Value {
 
 /// What differs, target by target and label by label, each with the object that asks for the target.
 pub fn differences(ours: &Targets, theirs: &Targets, objects: &[Value]) -> Vec<String> {
-    let mut found = Vec::new();
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let pool = |target: &Value| target["scrapePool"].as_str().unwrap_or_default().to_owned();
-    let only = |one: &Targets, other: &Targets| -> Vec<Value> {
-        let mut left = other.active.clone();
-        let is_new = |target: &&Value| match left.iter().position(|known| known == *target) {
-            Some(known) => {
-                left.swap_remove(known);
-                false
+    let mut only_ours = without(&ours.active, &theirs.active);
+    for target in without(&theirs.active, &ours.active) {
+        let candidates = only_ours.iter().enumerate().filter(|(_, candidate)| pool(candidate) == pool(&target));
+        let alike =
+            candidates.map(|(i, candidate)| (unlike(candidate, &target), i)).min_by_key(|(found, _)| found.len());
+        let told = match alike {
+            Some((unlike, i)) => {
+                only_ours.swap_remove(i);
+                format!("of a target: {}", unlike.join("; "))
             }
-            None => true,
-        };
-        one.active.iter().filter(is_new).cloned().collect()
-    };
-    let mut only_ours = only(ours, theirs);
-    for target in only(theirs, ours) {
-        let address = |target: &Value| target["discoveredLabels"]["__address__"].clone();
-        let counterpart = only_ours.iter().position(|candidate| {
-            candidate["scrapePool"] == target["scrapePool"] && address(candidate) == address(&target)
-        });
-        let told = match counterpart {
-            Some(i) => format!("differs: {}", unlike(&only_ours.swap_remove(i), &target).join("; ")),
             None => format!("only Prometheus has {target}"),
         };
-        found.push((pool(&target), told));
+        found.entry(pool(&target)).or_default().push(told);
     }
-    found.extend(only_ours.iter().map(|target| (pool(target), format!("only Weft has {target}"))));
+    for target in &only_ours {
+        found.entry(pool(target)).or_default().push(format!("only Weft has {target}"));
+    }
     let pools: BTreeSet<&String> = ours.dropped.keys().chain(theirs.dropped.keys()).collect();
     for pool in pools {
         let (ours, theirs) = (ours.dropped.get(pool), theirs.dropped.get(pool));
         if ours != theirs {
-            found.push((pool.clone(), format!("dropped targets: {ours:?}, Prometheus: {theirs:?}")));
+            let told = format!("dropped targets: {ours:?}, Prometheus: {theirs:?}");
+            found.entry(pool.clone()).or_default().push(told);
         }
     }
-    let shown = found.iter().take(SHOWN_MAX);
-    let mut told: Vec<String> =
-        shown.map(|(pool, what)| format!("{pool} {what}\n    asked for by {}", asked_for(pool, objects))).collect();
-    told.extend((found.len() > SHOWN_MAX).then(|| format!("and {} more", found.len() - SHOWN_MAX)));
-    told
+    let told = found.into_iter().map(|(pool, mut told)| {
+        let n = told.len();
+        told.truncate(SHOWN_MAX);
+        let asked_for = asked_for(&pool, objects);
+        format!("{pool}, {n} differences:\n  {}\n  asked for by {asked_for}", told.join("\n  "))
+    });
+    told.collect()
+}
+
+/// What of the one list is not in the other.
+fn without(these: &[Value], those: &[Value]) -> Vec<Value> {
+    let mut left = those.to_vec();
+    let is_new = |target: &&Value| match left.iter().position(|known| known == *target) {
+        Some(known) => {
+            left.swap_remove(known);
+            false
+        }
+        None => true,
+    };
+    these.iter().filter(is_new).cloned().collect()
 }
 
 /// Where two values differ: `labels.job: "a", Prometheus: "b"`.

@@ -53,27 +53,32 @@ impl World {
         objects.iter().filter(|object| !is_namespace(object)).for_each(|object| self.plane.apply(object));
     }
 
-    /// Objects of a namespace by the name of their kind in the API.
-    pub fn list(&self, namespace: &str, kind: &str) -> Result<Vec<Value>, String> {
-        let (status, body) = self.plane.admin.get(&format!("/api/v1/namespaces/{namespace}/{kind}"))?;
-        let mut list: Value = serde_json::from_str(&body).map_err(|error| format!("{status}: {error}"))?;
-        list["items"].as_array_mut().map(std::mem::take).ok_or(body)
+    /// The Secrets of a namespace.
+    pub fn secrets(&self, namespace: &str) -> Result<Vec<Value>, String> {
+        let mut list = self.get(&format!("/api/v1/namespaces/{namespace}/secrets"))?;
+        list["items"].as_array_mut().map(std::mem::take).ok_or_else(|| "no list".to_owned())
     }
 
-    /// The data of a Secret.
-    pub fn secret(&self, namespace: &str, name: &str) -> Result<Vec<(String, Vec<u8>)>, String> {
-        let (status, body) = self.plane.admin.get(&format!("/api/v1/namespaces/{namespace}/secrets/{name}"))?;
-        if status != 200 {
-            return Err(body);
+    /// The StatefulSet that Prometheus-Operator makes of a Prometheus object; it is the last of all that it makes.
+    pub fn stateful_set(&self, namespace: &str, name: &str) -> Result<Value, String> {
+        self.get(&format!("/apis/apps/v1/namespaces/{namespace}/statefulsets/prometheus-{name}"))
+    }
+
+    /// An object of the API server.
+    pub fn get(&self, path: &str) -> Result<Value, String> {
+        match self.plane.admin.get(path)? {
+            (200, body) => serde_json::from_str(&body).map_err(|error| error.to_string()),
+            (_, body) => Err(body),
         }
-        let secret: Value = serde_json::from_str(&body).unwrap();
-        Ok(data(&secret))
     }
 
     /// The configuration that Prometheus-Operator has generated.
     pub fn generated(&self, namespace: &str, name: &str) -> Result<String, String> {
-        let secret = self.secret(namespace, &format!("prometheus-{name}"))?;
-        let (_, packed) = secret.iter().find(|(key, _)| key == "prometheus.yaml.gz").ok_or("no configuration yet")?;
+        self.stateful_set(namespace, name)?;
+        let secrets = self.secrets(namespace)?;
+        let is = |secret: &&Value| secret["metadata"]["name"] == format!("prometheus-{name}");
+        let data = data(secrets.iter().find(is).ok_or("no Secret yet")?);
+        let (_, packed) = data.iter().find(|(key, _)| key == "prometheus.yaml.gz").ok_or("no configuration yet")?;
         let mut text = String::new();
         flate2::read::GzDecoder::new(packed.as_slice()).read_to_string(&mut text).map_err(|error| error.to_string())?;
         Ok(text)
