@@ -138,8 +138,8 @@ impl ScrapePool {
         let mut invalid = Vec::new();
         for populated in groups.iter().flat_map(|group| populate(group, &self.config)) {
             match populated {
-                // Several groups may give one target; the first one's discovered labels are shown.
-                Populated::Target(target) => drop(wanted.entry(target.hash).or_insert_with(|| Arc::from(target))),
+                // Several ports or groups may give one target; as upstream shows, its discovered labels are the last one's.
+                Populated::Target(target) => drop(wanted.insert(target.hash, Arc::from(target))),
                 Populated::Invalid { reason } => invalid.push(reason),
                 Populated::Dropped { discovered, rule } => {
                     self.dropped_count += 1;

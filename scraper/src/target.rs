@@ -6,7 +6,6 @@ use model::duration::{format_duration_ms, parse_duration_ms};
 use model::labels::{ADDRESS, INSTANCE, JOB, RESERVED_PREFIX};
 use model::relabel::{Relabeled, relabel};
 use model::{Labels, LabelsBuilder, TargetGroup};
-use url::form_urlencoded;
 
 use crate::parse::Wanted;
 use crate::schedule::target_hash;
@@ -199,17 +198,23 @@ fn url(labels: &Labels, job: &ScrapeConfig) -> String {
     }
     // Go's `url.Values.Encode` sorts by name; the URL is shown and hashed, so it must not vary.
     params.sort_by(|a, b| a.0.cmp(&b.0));
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    for (name, values) in &params {
-        query.extend_pairs(values.iter().map(|value| (name, value)));
-    }
-    let query = query.finish();
+    let pairs = params.iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
+    let pairs: Vec<String> =
+        pairs.map(|(name, value)| format!("{}={}", escaped_query(name), escaped_query(value))).collect();
+    let query = pairs.join("&");
     let path = escaped_path(labels.value(METRICS_PATH));
     let slash = if path.starts_with('/') || path.is_empty() { "" } else { "/" };
     let mark = if query.is_empty() { "" } else { "?" };
     let scheme = labels.value(SCHEME);
     let colon = if scheme.is_empty() { "" } else { ":" };
     format!("{scheme}{colon}//{}{slash}{path}{mark}{query}", labels.value(ADDRESS))
+}
+
+/// Escapes as Go's `url.QueryEscape` does: unlike in forms, an asterisk is escaped and a tilde is not.
+fn escaped_query(text: &str) -> String {
+    use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+    const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b' ');
+    utf8_percent_encode(text, ESCAPED).to_string().replace(' ', "+")
 }
 
 /// Escapes a path as Go's `URL.EscapedPath` does, a question mark included.
@@ -233,4 +238,19 @@ fn escaped_path(path: &str) -> String {
         .add(b'|')
         .add(b'}');
     utf8_percent_encode(path, ESCAPED).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_escaped_as_go_does() {
+        // What `url.QueryEscape` of Go 1.26 says.
+        let cases =
+            [("http://*.b.example/~x", "http%3A%2F%2F%2A.b.example%2F~x"), ("a b+c&d=é-_.", "a+b%2Bc%26d%3D%C3%A9-_.")];
+        for (text, escaped) in cases {
+            assert_eq!(escaped_query(text), escaped);
+        }
+    }
 }

@@ -52,16 +52,10 @@ pub(crate) fn rocksdb() -> Result<RocksDb> {
 /// A folder with `kube-apiserver` and `etcd`: taken from the cache, else built there (about 8 minutes).
 pub(crate) fn kube() -> Result<PathBuf> {
     let modules = root().join("tests/kube");
-    let version = |module: &str, of: &str| -> Result<String> {
-        let path = modules.join(module).join("go.mod");
-        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let line = text.lines().find(|line| line.trim_start_matches("require").trim().starts_with(of));
-        let found = line
-            .and_then(|line| line.split_whitespace().find(|word| word.starts_with("v1.") || word.starts_with("v3.")));
-        Ok(found.with_context(|| format!("{} does not name a version of {of}", path.display()))?.to_owned())
-    };
-    let (kubernetes, etcd) =
-        (version("apiserver", "k8s.io/kubernetes ")?, version("etcd", "go.etcd.io/etcd/server/v3 ")?);
+    let (kubernetes, etcd) = (
+        required(&modules.join("apiserver"), "k8s.io/kubernetes")?,
+        required(&modules.join("etcd"), "go.etcd.io/etcd/server/v3")?,
+    );
     let folder = folder()?.join(format!("kube-apiserver-{kubernetes}-etcd-{etcd}-{}", std::env::consts::ARCH));
     if !folder.join("kube-apiserver").exists() {
         let work = scratch(&folder)?;
@@ -70,14 +64,7 @@ pub(crate) fn kube() -> Result<PathBuf> {
         let flags =
             format!("-s -w -X {package}.gitVersion={kubernetes} -X {package}.gitMajor=1 -X {package}.gitMinor={minor}");
         let build = |module: &str, binary: &str, package: &str, flags: &str| {
-            let mut go = Command::new("go");
-            go.current_dir(modules.join(module))
-                .args(["build", "-ldflags", flags, "-o"])
-                .arg(work.join(binary))
-                .arg(package);
-            go.env("CGO_ENABLED", "0").env("GOTOOLCHAIN", "local");
-            go.env("GOFLAGS", "-mod=readonly -buildvcs=false -trimpath");
-            step(&format!("build {binary} (once a machine, some minutes)"), &mut go)
+            build_tool(&modules.join(module), package, &["-ldflags", flags], &work.join(binary))
         };
         build("etcd", "etcd", "go.etcd.io/etcd/server/v3", "-s -w")?;
         build("apiserver", "kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver", &flags)?;
@@ -87,15 +74,46 @@ pub(crate) fn kube() -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// A folder with the `operator` of Prometheus-Operator: taken from the cache, else built there (about 2 minutes).
+pub(crate) fn operator() -> Result<PathBuf> {
+    const MODULE: &str = "github.com/prometheus-operator/prometheus-operator";
+    let module = root().join("tests/kube/operator");
+    let version = required(&module, MODULE)?;
+    let folder = folder()?.join(format!("prometheus-operator-{version}-{}", std::env::consts::ARCH));
+    if !folder.join("operator").exists() {
+        let work = scratch(&folder)?;
+        build_tool(&module, &format!("{MODULE}/cmd/operator"), &["-ldflags", "-s -w"], &work.join("operator"))?;
+        keep(&work, &folder, &[(work.join("operator"), "operator")])?;
+    }
+    Ok(folder)
+}
+
+/// The version of a dependency that the go.mod in a folder requires: `v1.36.3`.
+fn required(module: &Path, dependency: &str) -> Result<String> {
+    let path = module.join("go.mod");
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let version = text.lines().find_map(|line| {
+        let mut words = line.trim_start_matches("require").split_whitespace();
+        words.next().filter(|word| *word == dependency).and_then(|_| words.next()).filter(|word| word.starts_with('v'))
+    });
+    Ok(version.with_context(|| format!("{} does not name a version of {dependency}", path.display()))?.to_owned())
+}
+
+/// Builds a package that the module in a folder names as its tool.
+fn build_tool(module: &Path, package: &str, options: &[&str], binary: &Path) -> Result<()> {
+    let mut go = Command::new("go");
+    go.current_dir(module).arg("build").args(options).arg("-o").arg(binary).arg(package);
+    go.env("CGO_ENABLED", "0").env("GOTOOLCHAIN", "local");
+    go.env("GOFLAGS", "-mod=readonly -buildvcs=false -trimpath");
+    let name = binary.file_name().unwrap_or_default().to_string_lossy();
+    step(&format!("build {name} (once a machine, some minutes)"), &mut go)
+}
+
 const PROMETHEUS: &str = "github.com/prometheus/prometheus";
 
 /// The version of the module of Prometheus that Weft is compatible with and measured against: `v0.316.0`.
 fn prometheus_version() -> Result<String> {
-    let path = root().join("benches/peers/go.mod");
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let mut words = text.split_whitespace().skip_while(|word| *word != PROMETHEUS);
-    let version = words.nth(1).filter(|word| word.starts_with("v0."));
-    Ok(version.with_context(|| format!("{} does not name a version of Prometheus", path.display()))?.to_owned())
+    required(&root().join("benches/peers"), PROMETHEUS)
 }
 
 /// A folder with the PromQL test scripts of that version: taken from the cache, else from its Go module.
@@ -135,12 +153,8 @@ pub(crate) fn prometheus() -> Result<PathBuf> {
         let (joined, patch) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
         let release = format!("{}.{}.{patch}", &joined[..1], joined[1..].trim_start_matches('0'));
         let flags = format!("-s -w -X github.com/prometheus/common/version.Version={release}");
-        let mut go = Command::new("go");
-        go.current_dir(&module).args(["build", "-tags", "netgo", "-ldflags", &flags, "-o"]);
-        go.arg(work.join("prometheus")).arg("github.com/prometheus/prometheus/cmd/prometheus");
-        go.env("CGO_ENABLED", "0").env("GOTOOLCHAIN", "local");
-        go.env("GOFLAGS", "-mod=readonly -buildvcs=false -trimpath");
-        step("build Prometheus (once a machine, some minutes)", &mut go)?;
+        let options = ["-tags", "netgo", "-ldflags", &flags];
+        build_tool(&module, &format!("{PROMETHEUS}/cmd/prometheus"), &options, &work.join("prometheus"))?;
         keep(&work, &folder, &[(work.join("prometheus"), "prometheus")])?;
     }
     Ok(folder)

@@ -101,6 +101,7 @@ fn setup() -> Result<(cache::RocksDb, Vec<(&'static str, PathBuf)>)> {
     let rocksdb = cache::rocksdb()?;
     let paths = vec![
         ("WEFT_KUBE_BIN", cache::kube()?),
+        ("WEFT_PROMETHEUS_OPERATOR", cache::operator()?.join("operator")),
         ("WEFT_PROMQLTEST", cache::promqltest()?),
         ("WEFT_PROMETHEUS", cache::prometheus()?.join("prometheus")),
         ("WEFT_CONFORMANCE", conformance_data()),

@@ -67,8 +67,14 @@ pub(crate) fn follow_objects(
         own_namespace: kube_watch::own_namespace().unwrap_or_default(),
         namespaces: namespaces.map(str::to_owned).collect(),
         selector,
-        // Every API server since Kubernetes 1.21 has them.
-        options: operator::Options { endpoint_slices: true, ..operator::Options::default() },
+        options: operator::Options {
+            // Every API server since Kubernetes 1.21 has them.
+            endpoint_slices: true,
+            // Prometheus-Operator 0.93 enables these features by default.
+            topology_sharding: true,
+            shard_retention: true,
+            ..operator::Options::default()
+        },
         placeholders: placeholders(settings),
     };
     Ok(Some(Arc::new(Operator::new(Arc::clone(watches), options))))

@@ -1,8 +1,7 @@
 //! The Antrea jobs against a real kube-apiserver and etcd, in a network namespace of their own.
 //!
-//! The API server refuses loopback addresses in Endpoints, so this test starts itself again under `unshare`, where
-//! 10.244.0.0/24 exists on `lo` alone and nothing can leave. Where that right is missing it says so and counts as
-//! skipped. The configuration is the text of the ConfigMap in `deploy/antrea`, byte for byte.
+//! The API server refuses loopback addresses in Endpoints, so this test has a network of its own, where 10.244.0.0/24 exists
+//! on `lo` alone and nothing can leave. The configuration is the text of the ConfigMap in `deploy/antrea`, byte for byte.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -13,50 +12,14 @@
 mod cluster;
 
 use std::fs;
-use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use cluster::Cluster;
-use kit::{ControlPlane, Weft, eventually};
+use kit::{ControlPlane, Isolated, Weft, add_addresses, eventually, isolated};
 use serde_json::{Value, json};
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().collect();
-    if args.iter().any(|arg| arg == "--list") {
-        println!("antrea: test");
-        return ExitCode::SUCCESS;
-    }
-    if args.get(1).is_some_and(|arg| arg == "inside") {
-        inside();
-        return ExitCode::SUCCESS;
-    }
-    let result = |text: &str, counts: &str| println!("test antrea ... {text}\n\ntest result: {text}. {counts}\n");
-    if let Some(why) = cannot() {
-        kit::skipped(&why);
-        result("ok", "0 passed; 0 failed; 1 ignored");
-        println!("0 passed, 0 failed, 1 skipped");
-        return ExitCode::SUCCESS;
-    }
-    let again = Command::new("unshare")
-        .args(["--net", "--mount", "--propagation", "private"])
-        .arg(&args[0])
-        .arg("inside")
-        .status();
-    if again.is_ok_and(|status| status.success()) {
-        result("ok", "1 passed; 0 failed; 0 ignored");
-        return ExitCode::SUCCESS;
-    }
-    result("FAILED", "0 passed; 1 failed; 0 ignored");
-    ExitCode::FAILURE
-}
-
-/// Why the test cannot run here, if it cannot.
-fn cannot() -> Option<String> {
-    let namespace = Command::new("unshare").args(["--net", "--mount", "true"]).output();
-    if !namespace.is_ok_and(|output| output.status.success()) {
-        return Some("no right to make a network namespace (unshare --net --mount)".to_owned());
-    }
-    ControlPlane::programs().err()
+    isolated(&[Isolated { name: "antrea", run: antrea, cannot: || ControlPlane::programs().err() }])
 }
 
 /// The `prometheus.yml` in the ConfigMap of a manifest, without its indentation.
@@ -66,19 +29,11 @@ fn config_map(manifest: &str) -> String {
     lines.map(|line| line.strip_prefix("    ").unwrap_or(line.trim_start()).to_owned() + "\n").collect()
 }
 
-fn run(program: &str, args: &[&str]) {
-    let status = Command::new(program).args(args).status().unwrap();
-    assert!(status.success(), "{program} {args:?}");
-}
-
 const AGENTS: [(&str, &str, &str); 2] =
     [("antrea-agent-aaaaa", "node-a", "127.0.0.11"), ("antrea-agent-bbbbb", "node-b", "127.0.0.12")];
 
-fn inside() {
-    run("ip", &["link", "set", "lo", "up"]);
-    for address in ["10.244.0.2/32", "10.244.0.13/32"] {
-        run("ip", &["addr", "add", address, "dev", "lo"]);
-    }
+fn antrea() {
+    add_addresses(&["10.244.0.2", "10.244.0.13"]);
     let cluster = Cluster::start("10.244.0.2");
     cluster.create(
         "/api/v1/namespaces",
@@ -146,20 +101,11 @@ fn inside() {
 
 /// Starts Weft with what a pod finds: its namespace, the token, the certificate authority, and where the API server is.
 fn as_a_pod(cluster: &Cluster, token: &str) -> Weft {
-    run("mount", &["-t", "tmpfs", "none", "/run"]);
-    let account = Path::new("/run/secrets/kubernetes.io/serviceaccount");
-    fs::create_dir_all(account).unwrap();
-    fs::write(account.join("namespace"), "monitoring").unwrap();
-    fs::write(account.join("token"), token).unwrap();
-    fs::write(account.join("ca.crt"), &cluster.plane.ca_pem).unwrap();
     let manifest =
         fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/antrea/antrea-prometheus.yml")).unwrap();
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("prometheus.yml"), config_map(&manifest)).unwrap();
-    let environment = [
-        ("KUBERNETES_SERVICE_HOST", "10.244.0.2".to_owned()),
-        ("KUBERNETES_SERVICE_PORT", cluster.plane.port.to_string()),
-    ];
+    let environment = cluster.plane.as_a_pod("monitoring", Some(token));
     Weft::start_with(folder, &["--log.level=debug"], &environment)
 }
 

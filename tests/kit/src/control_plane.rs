@@ -6,9 +6,14 @@ use std::process::Command;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 
+use serde_json::Value;
+
+use crate::isolated::command;
 use crate::{Http, Process, cache, eventually, free_port};
 
 const ADMIN: &str = "the-admin-token-of-this-test";
+/// Where a pod finds its account; below a folder that a test may cover.
+const ACCOUNT: &str = "/run/secrets/kubernetes.io/serviceaccount";
 
 /// A certificate authority of a test's own.
 #[derive(Debug)]
@@ -36,9 +41,28 @@ impl Pki {
     /// When a name cannot be in a certificate.
     #[must_use]
     pub fn server(&self, names: &[&str]) -> (String, String) {
+        self.signed(names, ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
+    /// Certificate and key of a client, PEM.
+    ///
+    /// # Panics
+    /// When its name cannot be in a certificate.
+    #[must_use]
+    pub fn client(&self, name: &str) -> (String, String) {
+        self.signed(&[name], ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    /// Its own certificate, PEM.
+    #[must_use]
+    pub fn ca(&self) -> String {
+        self.ca.pem()
+    }
+
+    fn signed(&self, names: &[&str], purpose: ExtendedKeyUsagePurpose) -> (String, String) {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>()).unwrap();
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.extended_key_usages = vec![purpose];
         (params.signed_by(&key, &self.ca).unwrap().pem(), key.serialize_pem())
     }
 }
@@ -54,6 +78,7 @@ pub struct ControlPlane {
     pub ca_pem: String,
     /// HTTP to the API server, as one who may do everything.
     pub admin: Http,
+    advertise: String,
     _processes: [Process; 2],
     _folder: tempfile::TempDir,
 }
@@ -110,8 +135,112 @@ impl ControlPlane {
                 other => Err(format!("{other:?}")),
             }
         });
-        Self { port, etcd_port, ca_pem, admin, _processes: [server, etcd], _folder: folder }
+        Self {
+            port,
+            etcd_port,
+            ca_pem,
+            admin,
+            advertise: advertise.to_owned(),
+            _processes: [server, etcd],
+            _folder: folder,
+        }
     }
+
+    /// Where pods find the API server.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("https://{}:{}", self.advertise, self.port)
+    }
+
+    /// The token of one who may do everything.
+    #[must_use]
+    pub fn admin_token(&self) -> &'static str {
+        ADMIN
+    }
+
+    /// What a pod finds: the account's files, in a mount of this test's own, and where the API server is, as environment
+    /// variables. Without a token it is one who may do everything.
+    ///
+    /// # Panics
+    /// When the files cannot be written.
+    #[must_use]
+    pub fn as_a_pod(&self, namespace: &str, token: Option<&str>) -> [(&'static str, String); 2] {
+        let account = Path::new(ACCOUNT);
+        if !account.exists() {
+            command("mount", &["-t", "tmpfs", "none", "/run"]);
+            fs::create_dir_all(account).unwrap();
+        }
+        fs::write(account.join("namespace"), namespace).unwrap();
+        fs::write(account.join("token"), token.unwrap_or(ADMIN)).unwrap();
+        fs::write(account.join("ca.crt"), &self.ca_pem).unwrap();
+        [("KUBERNETES_SERVICE_HOST", self.advertise.clone()), ("KUBERNETES_SERVICE_PORT", self.port.to_string())]
+    }
+
+    /// Applies an object, and then its status where that is a resource of its own: there is no kubelet that would write it.
+    ///
+    /// # Panics
+    /// When the API server does not take it.
+    #[track_caller]
+    pub fn apply(&self, object: &Value) {
+        let path = object_path(object);
+        // A kind whose definition is new answers a moment later.
+        eventually("the API server takes an object", || match self.patch(&path, &object.to_string())? {
+            (200 | 201, _) => Ok(()),
+            (404, body) => Err(format!("{path}: {body}")),
+            (status, body) => panic!("{path}: {status}: {body}\n{object}"),
+        });
+        if object.get("status").is_some() {
+            let (status, body) = self.patch(&format!("{path}/status"), &object.to_string()).unwrap();
+            assert_eq!(status, 200, "{path}/status: {body}");
+        }
+    }
+
+    /// Applies the definition of a kind, YAML.
+    ///
+    /// # Panics
+    /// When the API server does not take it.
+    pub fn apply_definition(&self, name: &str, yaml: &str) {
+        let path = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}");
+        let (status, body) = self.patch(&path, yaml).unwrap();
+        assert!(matches!(status, 200 | 201), "{name}: {status}: {body}");
+    }
+
+    /// Deletes an object at once.
+    ///
+    /// # Panics
+    /// When the API server does not.
+    #[track_caller]
+    pub fn delete(&self, object: &Value) {
+        let path = object_path(object);
+        let options = serde_json::json!({"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0});
+        let (status, body) = self.admin.json("DELETE", &path, "application/json", &options).unwrap();
+        assert!(matches!(status, 200 | 202), "{path}: {status}: {body}");
+    }
+
+    fn patch(&self, path: &str, body: &str) -> Result<(u16, String), String> {
+        let path = format!("{path}?fieldManager=test&force=true");
+        self.admin.body("PATCH", &path, "application/apply-patch+yaml", body)
+    }
+}
+
+/// Where an object is in the API: `/apis/apps/v1/namespaces/monitoring/daemonsets/node-exporter`.
+fn object_path(object: &Value) -> String {
+    const OF_THE_CLUSTER: &[&str] = &["Namespace", "Node", "ClusterRole", "ClusterRoleBinding", "APIService"];
+    let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("not an object: {object}")).to_owned();
+    let (version, kind, name) = (text(&object["apiVersion"]), text(&object["kind"]), text(&object["metadata"]["name"]));
+    let lower = kind.to_lowercase();
+    let plural = match lower.strip_suffix('y') {
+        _ if kind == "Endpoints" => lower,
+        Some(stem) => format!("{stem}ies"),
+        None if lower.ends_with('s') => format!("{lower}es"),
+        None => format!("{lower}s"),
+    };
+    let api = if version.contains('/') { format!("/apis/{version}") } else { format!("/api/{version}") };
+    if OF_THE_CLUSTER.contains(&kind.as_str()) {
+        return format!("{api}/{plural}/{name}");
+    }
+    let namespace = object["metadata"]["namespace"].as_str().unwrap_or("default");
+    format!("{api}/namespaces/{namespace}/{plural}/{name}")
 }
 
 fn etcd(programs: &Path, folder: &Path) -> (Process, u16) {

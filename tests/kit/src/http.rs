@@ -112,9 +112,17 @@ impl Http {
     /// # Errors
     /// When there is no answer.
     pub fn json(&self, method: &str, path: &str, kind: &str, body: &Value) -> Result<(u16, String), String> {
+        self.body(method, path, kind, &body.to_string())
+    }
+
+    /// Status and body of a request with a body of some type.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn body(&self, method: &str, path: &str, kind: &str, body: &str) -> Result<(u16, String), String> {
         let method: Method = method.parse().map_err(|_| "no method".to_owned())?;
         let request = self.client.request(method, format!("{}{path}", self.base));
-        self.send(request.header("content-type", kind).body(body.to_string()))
+        self.send(request.header("content-type", kind).body(body.to_owned()))
     }
 
     /// Status, headers and body of a GET with further headers, the body as it was sent.

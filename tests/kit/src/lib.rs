@@ -1,14 +1,14 @@
 //! What tests share.
 //!
 //! - **What**: [`conformance`] and [`promqltest`] find upstream's data; [`Recorder`] and [`MemQuerier`] are fakes of the two
-//!   contracts of `model`, [`KubeApi`] one of a Kubernetes API server; with the feature `processes`, [`Weft`], [`Prometheus`], [`ControlPlane`], [`GoTarget`] and
-//!   [`Process`] start programs and end them by their own id, [`Http`] asks them, and [`Exporter`] is a target that says what
-//!   a test wants.
+//!   contracts of `model`, [`KubeApi`] one of a Kubernetes API server; with the feature `processes`, [`Weft`], [`Prometheus`],
+//!   [`PrometheusOperator`], [`ControlPlane`], [`GoTarget`] and [`Process`] start programs and end them by their own id, [`Http`]
+//!   asks them, [`Exporter`] is a target that says what a test wants, and [`isolated`] gives tests a network of their own.
 //! - **Path**: outside the product, around all of it.
 //! - **Invariants**: everything listens on loopback or in a namespace that the test made; nothing outlives its test; a
 //!   test waits for a condition, never for a time. With `CI` in the environment, what cannot run fails ([`skipped`]).
-//! - **Files**: `data` · `recorder`, `mem_querier`, `kube_api` · `wait`, `process`, `weft`, `prometheus`, `control_plane`, `go_target`,
-//!   `http`, `exporter`, `clock`.
+//! - **Files**: `data` · `recorder`, `mem_querier`, `kube_api` · `wait`, `process`, `weft`, `prometheus`, `prometheus_operator`, `control_plane`,
+//!   `go_target`, `isolated`, `http`, `exporter`, `clock`.
 //! - **Tests**: those that use it.
 #![allow(clippy::print_stderr, clippy::unwrap_used, reason = "a kit for tests: a failed step is its message")]
 
@@ -33,9 +33,13 @@ mod go_target;
 #[cfg(feature = "processes")]
 mod http;
 #[cfg(feature = "processes")]
+mod isolated;
+#[cfg(feature = "processes")]
 mod process;
 #[cfg(feature = "processes")]
 mod prometheus;
+#[cfg(feature = "processes")]
+mod prometheus_operator;
 #[cfg(feature = "processes")]
 mod wait;
 #[cfg(feature = "processes")]
@@ -48,8 +52,10 @@ pub use {
     exporter::{Answer, Exporter, read_head},
     go_target::GoTarget,
     http::Http,
+    isolated::{Isolated, add_addresses, isolated},
     process::Process,
     prometheus::Prometheus,
+    prometheus_operator::PrometheusOperator,
     wait::{PATIENCE, eventually, free_port},
     weft::Weft,
 };

@@ -12,7 +12,7 @@ pub struct Prometheus {
     /// HTTP to it.
     pub http: Http,
     _process: Process,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Prometheus {
@@ -40,7 +40,22 @@ impl Prometheus {
     #[track_caller]
     #[must_use]
     pub fn start(binary: &Path, config: &str, flags: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start_with(tempfile::tempdir().unwrap(), binary, config, flags, &[])
+    }
+
+    /// The same in a folder that holds what the configuration names, with further environment variables.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[track_caller]
+    #[must_use]
+    pub fn start_with(
+        folder: tempfile::TempDir,
+        binary: &Path,
+        config: &str,
+        flags: &[&str],
+        environment: &[(&str, String)],
+    ) -> Self {
         let file = folder.path().join("prometheus.yml");
         fs::write(&file, config).unwrap();
         let port = free_port();
@@ -49,7 +64,8 @@ impl Prometheus {
                 .arg(format!("--config.file={}", file.display()))
                 .arg(format!("--storage.tsdb.path={}", folder.path().join("tsdb").display()))
                 .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-                .args(flags),
+                .args(flags)
+                .envs(environment.iter().cloned()),
             &folder.path().join("prometheus.log"),
         );
         let http = Http::new(format!("http://127.0.0.1:{port}"));
@@ -60,6 +76,12 @@ impl Prometheus {
                 other => Err(format!("{other:?}")),
             }
         });
-        Self { http, _process: process, _folder: folder }
+        Self { http, _process: process, folder }
+    }
+
+    /// Its folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 }
