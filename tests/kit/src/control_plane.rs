@@ -41,16 +41,21 @@ impl Pki {
     /// When a name cannot be in a certificate.
     #[must_use]
     pub fn server(&self, names: &[&str]) -> (String, String) {
-        self.signed(names, ExtendedKeyUsagePurpose::ServerAuth)
+        let mut params = CertificateParams::new(names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>()).unwrap();
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        self.signed(params)
     }
 
-    /// Certificate and key of a client, PEM.
+    /// Certificate and key of a client, PEM: a common name and no other names, as kubeadm makes them.
     ///
     /// # Panics
-    /// When its name cannot be in a certificate.
+    /// When it cannot be made.
     #[must_use]
     pub fn client(&self, name: &str) -> (String, String) {
-        self.signed(&[name], ExtendedKeyUsagePurpose::ClientAuth)
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.signed(params)
     }
 
     /// Its own certificate, PEM.
@@ -59,10 +64,8 @@ impl Pki {
         self.ca.pem()
     }
 
-    fn signed(&self, names: &[&str], purpose: ExtendedKeyUsagePurpose) -> (String, String) {
+    fn signed(&self, params: CertificateParams) -> (String, String) {
         let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>()).unwrap();
-        params.extended_key_usages = vec![purpose];
         (params.signed_by(&key, &self.ca).unwrap().pem(), key.serialize_pem())
     }
 }
