@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::io;
+use std::net::SocketAddr;
 
 /// Texts of outer errors that add nothing.
 const EMPTY: [&str; 8] = [
@@ -21,6 +22,8 @@ const HANDSHAKE_EOF: &str = "tls handshake eof";
 const CLOSED: &str = "connection closed";
 /// The system's text for one that ends while the request is written.
 const BROKEN: &str = "broken pipe";
+/// hyper-util's text for a connection that cannot be made; the address is in its debug text alone.
+const CONNECT: &str = "tcp connect error";
 const CLIENT_PERHAPS: &str = "perhaps because it wants another client certificate: see tls_config.cert_file";
 const SCHEME_HTTP: &str = "set scheme: http if the port speaks plain HTTP";
 
@@ -40,7 +43,9 @@ pub(crate) fn of(error: &(dyn StdError + 'static)) -> String {
             texts.push(of_alert(alert.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default()));
             break;
         }
-        if text == CLOSED {
+        if text == CONNECT {
+            texts.push(dial(cause));
+        } else if text == CLOSED {
             texts.push(format!(
                 "EOF: the server ended the connection without an answer; over TLS 1.3, {CLIENT_PERHAPS}"
             ));
@@ -54,6 +59,13 @@ pub(crate) fn of(error: &(dyn StdError + 'static)) -> String {
     // Wrapping errors often repeat the text of what they wrap.
     texts.dedup();
     if texts.is_empty() { error.to_string() } else { texts.join(": ") }
+}
+
+/// A connection that cannot be made, in Go's words: `dial tcp 10.0.0.1:9100: connect`.
+fn dial(cause: &(dyn StdError + 'static)) -> String {
+    let debug = format!("{cause:?}");
+    let address = debug.split(&[',', '(', ')', ' ']).find(|word| word.parse::<SocketAddr>().is_ok());
+    address.map_or_else(|| "dial tcp: connect".to_owned(), |address| format!("dial tcp {address}: connect"))
 }
 
 /// An error of the system in Go's words: `connection refused`.

@@ -27,6 +27,8 @@ use crate::stream::{Endpoint, Stream};
 use crate::transport::Route;
 use crate::{HttpClient, Resolver, auth, cause};
 
+/// A server that speaks TLS alone, such as etcd, may close the connection without a word.
+const CLOSED: &str = "EOF: the connection was closed before an answer came; set scheme: https if the port speaks TLS";
 /// The first read of a response: its head, and all of a small body.
 const FIRST_BYTES: usize = 16 << 10;
 /// One read where chunks have to be joined.
@@ -141,7 +143,7 @@ impl Open {
         loop {
             let parsed = self.read(FIRST_BYTES, |bytes| {
                 if bytes.is_empty() {
-                    return Err("EOF: the connection was closed before an answer came".to_owned());
+                    return Err(CLOSED.to_owned());
                 }
                 let parsed = reader.feed(bytes).map_err(|error| format!("malformed HTTP response: {error}"))?;
                 Ok(parsed.map(|(head, length)| (head, bytes.get(length..).unwrap_or_default().to_vec())))

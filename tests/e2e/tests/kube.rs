@@ -44,7 +44,7 @@ fn antrea() {
         cluster.agent(name, node, ip);
     }
     cluster.controller("antrea-controller-0", "node-a", "10.244.0.13");
-    let token = cluster.token("monitoring", "prometheus");
+    let token = cluster.plane.token("monitoring", "prometheus");
     let addresses = ["127.0.0.11:10350", "127.0.0.12:10350", "127.0.0.14:10350", "10.244.0.13:10349"];
     let _pods = cluster.fake_pods(&addresses, &token);
     let weft = as_a_pod(&cluster, &token);

@@ -41,16 +41,21 @@ impl Pki {
     /// When a name cannot be in a certificate.
     #[must_use]
     pub fn server(&self, names: &[&str]) -> (String, String) {
-        self.signed(names, ExtendedKeyUsagePurpose::ServerAuth)
+        let mut params = CertificateParams::new(names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>()).unwrap();
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        self.signed(params)
     }
 
-    /// Certificate and key of a client, PEM.
+    /// Certificate and key of a client, PEM: a common name and no other names, as kubeadm makes them.
     ///
     /// # Panics
-    /// When its name cannot be in a certificate.
+    /// When it cannot be made.
     #[must_use]
     pub fn client(&self, name: &str) -> (String, String) {
-        self.signed(&[name], ExtendedKeyUsagePurpose::ClientAuth)
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.signed(params)
     }
 
     /// Its own certificate, PEM.
@@ -59,10 +64,8 @@ impl Pki {
         self.ca.pem()
     }
 
-    fn signed(&self, names: &[&str], purpose: ExtendedKeyUsagePurpose) -> (String, String) {
+    fn signed(&self, params: CertificateParams) -> (String, String) {
         let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>()).unwrap();
-        params.extended_key_usages = vec![purpose];
         (params.signed_by(&key, &self.ca).unwrap().pem(), key.serialize_pem())
     }
 }
@@ -79,8 +82,10 @@ pub struct ControlPlane {
     /// HTTP to the API server, as one who may do everything.
     pub admin: Http,
     advertise: String,
-    _processes: [Process; 2],
-    _folder: tempfile::TempDir,
+    command: Command,
+    server: Process,
+    _etcd: Process,
+    folder: tempfile::TempDir,
 }
 
 impl ControlPlane {
@@ -112,8 +117,8 @@ impl ControlPlane {
         let ca_pem = pki.ca.pem();
         let flags = files(&pki, folder.path(), advertise);
         let port = free_port();
-        let mut server = Command::new(programs.join("kube-apiserver"));
-        server
+        let mut command = Command::new(programs.join("kube-apiserver"));
+        command
             .arg(format!("--etcd-servers=http://127.0.0.1:{etcd_port}"))
             .arg(format!("--secure-port={port}"))
             .arg(format!("--bind-address={bind}"))
@@ -126,8 +131,28 @@ impl ControlPlane {
             // Pods would need a `default` ServiceAccount, which only the controller-manager makes.
             .arg("--disable-admission-plugins=ServiceAccount")
             .args(flags);
-        let mut server = Process::start(&mut server, &folder.path().join("apiserver.log"));
+        let server = Process::start(&mut command, &folder.path().join("apiserver.log"));
         let admin = Http::trusting(format!("https://127.0.0.1:{port}"), &ca_pem, ADMIN);
+        let advertise = advertise.to_owned();
+        let mut plane = Self { port, etcd_port, ca_pem, admin, advertise, command, server, _etcd: etcd, folder };
+        plane.wait();
+        plane
+    }
+
+    /// Kills the API server, does something, and starts it again on what etcd has.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub fn restart_api_server(&mut self, meanwhile: impl FnOnce()) {
+        self.server.signal("KILL");
+        self.server.wait();
+        meanwhile();
+        self.server = Process::start(&mut self.command, &self.folder.path().join("apiserver.log"));
+        self.wait();
+    }
+
+    fn wait(&mut self) {
+        let Self { server, admin, .. } = self;
         eventually("the API server is ready", || {
             assert!(server.ended().is_none(), "the API server ended:\n{}", server.output());
             match admin.get("/readyz") {
@@ -135,15 +160,22 @@ impl ControlPlane {
                 other => Err(format!("{other:?}")),
             }
         });
-        Self {
-            port,
-            etcd_port,
-            ca_pem,
-            admin,
-            advertise: advertise.to_owned(),
-            _processes: [server, etcd],
-            _folder: folder,
-        }
+    }
+
+    /// A token of a ServiceAccount, by the TokenRequest API.
+    ///
+    /// # Panics
+    /// When the API server gives none.
+    #[must_use]
+    pub fn token(&self, namespace: &str, account: &str) -> String {
+        let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token");
+        let spec = serde_json::json!({"expirationSeconds": 3600});
+        let request =
+            serde_json::json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec});
+        let (status, body) = self.admin.json("POST", &path, "application/json", &request).unwrap();
+        assert_eq!(status, 201, "{path}: {body}");
+        let answer: Value = serde_json::from_str(&body).unwrap();
+        answer["status"]["token"].as_str().unwrap().to_owned()
     }
 
     /// Where pods find the API server.

@@ -103,13 +103,6 @@ impl Cluster {
         assert_eq!(code, 200, "{body}");
     }
 
-    /// A token of a ServiceAccount, by the TokenRequest API.
-    pub(crate) fn token(&self, namespace: &str, account: &str) -> String {
-        let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token");
-        let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}});
-        self.create(&path, &request)["status"]["token"].as_str().unwrap().to_owned()
-    }
-
     /// Metrics endpoints over HTTPS with a self-signed certificate, for those with the token only. They end with the
     /// process.
     pub(crate) fn fake_pods(&self, addresses: &[&str], token: &str) -> Vec<std::thread::JoinHandle<()>> {

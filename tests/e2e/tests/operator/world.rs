@@ -10,7 +10,7 @@ use serde_json::Value;
 /// Where the API server is.
 const API_SERVER: &str = "10.244.0.2";
 /// The kinds of Prometheus-Operator that there are definitions of.
-const KINDS: [&str; 6] =
+pub const KINDS: [&str; 6] =
     ["podmonitors", "probes", "prometheuses", "prometheusrules", "scrapeconfigs", "servicemonitors"];
 
 /// The running cluster.
