@@ -8,6 +8,7 @@ use config::SdConfig;
 use kube_watch::{Key, Watches};
 use prometheus::Registry;
 use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
 
 use crate::Error;
 use crate::discoverer::{Context, Surroundings};
@@ -17,6 +18,9 @@ use crate::store::{Consumer, ProviderStatus, Publisher, Subscription, TargetStor
 
 /// The first pause between two publications; it doubles while changes go on, up to the debounce.
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
+
+/// The pause is at least so many times as long as the publication before it took.
+const PAUSE_PER_WORK: u32 = 20;
 
 /// How the manager works.
 #[derive(Clone, Debug)]
@@ -33,7 +37,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { debounce: Duration::from_secs(5), own_namespace: kube_watch::own_namespace(), kubelet_service: None }
+        Self { debounce: Duration::from_millis(500), own_namespace: kube_watch::own_namespace(), kubelet_service: None }
     }
 }
 
@@ -145,8 +149,10 @@ async fn publish(store: Arc<TargetStore>, debounce: Duration) {
         // targets.
         match tokio::time::timeout(debounce, store.changed()).await {
             Ok(()) => {
+                let began = Instant::now();
                 store.publish();
-                tokio::time::sleep(pause).await;
+                // However many groups there are, this takes a small part of a core.
+                tokio::time::sleep(pause.max(began.elapsed() * PAUSE_PER_WORK)).await;
                 pause = (pause * 2).min(debounce);
             }
             // Nothing changed for a while: the next change is published at once again.

@@ -158,21 +158,28 @@ impl TargetStore {
         let mut state = self.state();
         // It was dropped while its task was about to end.
         let Some(provider) = state.providers.get_mut(&id) else { return };
-        if clears {
-            provider.groups.clear();
-        }
+        // What is published for the first time counts as a change even if there is nothing.
+        let mut is_changed = provider.last_sync.is_none();
+        let mut former = if clears { std::mem::take(&mut provider.groups) } else { BTreeMap::new() };
         for source in removed {
-            provider.groups.remove(source);
+            is_changed |= provider.groups.remove(source).is_some();
         }
         for group in groups {
+            let known = former.remove(&group.source).or_else(|| provider.groups.remove(&group.source));
             // Upstream sends an empty group to say that a source is gone.
             if group.targets.is_empty() {
-                provider.groups.remove(&group.source);
-            } else {
-                provider.groups.insert(group.source.clone(), Arc::new(group));
+                is_changed |= known.is_some();
+                continue;
             }
+            // The same group stays the same allocation, so that consumers see at once what did not change.
+            let same = known.filter(|known| **known == group);
+            is_changed |= same.is_none();
+            provider.groups.insert(group.source.clone(), same.unwrap_or_else(|| Arc::new(group)));
         }
         provider.last_sync = Some(Timestamp::now());
+        if !is_changed && former.is_empty() {
+            return;
+        }
         provider.is_changed = true;
         // Before waking the publisher, which takes the same lock.
         drop(state);

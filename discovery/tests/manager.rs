@@ -105,7 +105,8 @@ async fn files_are_followed_and_broken_ones_keep_their_groups() {
     write("{");
     let broken = async {
         while manager.health()[0].error.is_none() {
-            assert!(targets.changed().await);
+            // Not the next publication: the groups are the same as before.
+            tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(Duration::from_secs(30), broken).await.expect("the broken file was never reported");

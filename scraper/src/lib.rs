@@ -5,7 +5,8 @@
 //! - **Invariants**: knows nothing of RocksDB, YAML or Kubernetes; a target's bytes never panic and never cost more
 //!   memory than `limits` says; what one target does never touches another.
 //! - **Files**: `manager` target groups in, one pool per job · `pool` syncs targets, starts and stops loops · `target` labels,
-//!   URL, health · `funnel` what each rule of a job dropped · `job_settings` what the loops of a job share · `schedule` offsets · `scrape_loop` one target's loop ·
+//!   URL, health · `group_targets` what the rules made of each group · `funnel` what each rule of a job dropped
+//!   · `job_settings` what the loops of a job share · `schedule` offsets · `scrape_loop` one target's loop ·
 //!   `staleness_handover` who goes on with the series of a removed target · `fetch` request to bytes · `budget` the memory
 //!   of bodies · `negotiate` which formats are asked for and how the answer is read · `media_type` a Content-Type ·
 //!   `scrape_append` the synchronous part of a scrape · `parse/` bytes to entries, a file per format · `scrape_cache/` entry
@@ -18,6 +19,7 @@ mod budget;
 mod failure_log;
 mod fetch;
 mod funnel;
+mod group_targets;
 mod job_settings;
 mod manager;
 mod media_type;
@@ -43,6 +45,7 @@ mod threads;
 
 pub use fetch::{BODY_BYTES_MAX, FetchError};
 pub use funnel::{Funnel, RelabelStep, RuleDrops, relabel_steps};
+pub use group_targets::DroppedTargets;
 pub use http_client::Resolver;
 pub use manager::Manager;
 pub use metadata::{Metadata, MetadataCache};

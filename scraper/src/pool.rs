@@ -9,7 +9,7 @@ use std::time::Duration;
 use config::{LimitMode, ScrapeConfig, ScrapeLimits};
 use http_client::{Connection, HttpClient};
 use model::duration::format_duration_ms;
-use model::{Labels, NameValidation, TargetGroup};
+use model::{NameValidation, TargetGroup};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::failure_log::FailureLogs;
 use crate::fetch::BODY_BYTES_MAX;
+use crate::group_targets::{Dropped, DroppedTargets, GroupTargets, Outcome};
 use crate::job_settings::JobSettings;
 use crate::negotiate;
 use crate::options::Options;
@@ -24,7 +25,7 @@ use crate::sample_mutation::SeriesRules;
 use crate::scrape_cache::{HistogramRules, SampleRules, ScrapeCache};
 use crate::scrape_loop::{Mode, ScrapeLoop, Shared, TargetStatus};
 use crate::staleness_handover::SameRules;
-use crate::target::{Populated, Target, populate};
+use crate::target::Target;
 
 /// New targets of one update are scraped one after another, so far apart: a job of thousands of targets does not take all at once.
 const AT_ONCE_EVERY: Duration = Duration::from_millis(1);
@@ -46,8 +47,8 @@ pub struct ActiveTarget {
 pub struct PoolStatus {
     /// In order of their labels.
     pub active: Vec<ActiveTarget>,
-    /// Dropped targets: labels as discovered, and the index of the rule. At most `keep_dropped_targets`.
-    pub dropped: Vec<(Labels, usize)>,
+    /// At most `keep_dropped_targets`.
+    pub dropped: DroppedTargets,
     /// How many were dropped.
     pub dropped_count: usize,
     /// Targets that cannot be scraped, and why.
@@ -69,7 +70,8 @@ pub(crate) struct ScrapePool {
     /// Loops of removed targets, until they have written their stale markers.
     ending: HashMap<u64, Running>,
     tasks: JoinSet<(u64, ScrapeCache)>,
-    dropped: Vec<(Labels, usize)>,
+    groups: GroupTargets,
+    dropped: Arc<[Dropped]>,
     dropped_count: usize,
     invalid: Vec<String>,
 }
@@ -84,7 +86,8 @@ impl ScrapePool {
             running: HashMap::new(),
             ending: HashMap::new(),
             tasks: JoinSet::new(),
-            dropped: Vec::new(),
+            groups: GroupTargets::default(),
+            dropped: Arc::default(),
             dropped_count: 0,
             invalid: Vec::new(),
         }
@@ -133,23 +136,20 @@ impl ScrapePool {
     fn wanted(&mut self, groups: &[Arc<TargetGroup>]) -> HashMap<u64, Arc<Target>> {
         let mut wanted = HashMap::new();
         let keep = count(self.config.limits.keep_dropped_targets);
-        self.dropped.clear();
-        self.dropped_count = 0;
-        let mut invalid = Vec::new();
-        for populated in groups.iter().flat_map(|group| populate(group, &self.config)) {
-            match populated {
-                // Several ports or groups may give one target; as upstream shows, its discovered labels are the last one's.
-                Populated::Target(target) => drop(wanted.insert(target.hash, Arc::from(target))),
-                Populated::Invalid { reason } => invalid.push(reason),
-                Populated::Dropped { discovered, rule } => {
-                    self.dropped_count += 1;
-                    // Their labels are kept for the API alone, and may be many.
-                    if keep == 0 || self.dropped.len() < keep {
-                        self.dropped.push((discovered, rule));
-                    }
+        let (mut dropped, mut dropped_count, mut invalid) = (Vec::new(), 0, Vec::new());
+        self.groups.update(groups, &self.config, |group, index, outcome| match outcome {
+            // Several ports or groups may give one target; as upstream shows, its discovered labels are the last one's.
+            Outcome::Target(target) => drop(wanted.insert(target.hash, Arc::clone(target))),
+            Outcome::Invalid(reason) => invalid.push(reason.to_string()),
+            Outcome::Dropped(rule) => {
+                dropped_count += 1;
+                // Kept for the API alone, and may be many.
+                if keep == 0 || dropped.len() < keep {
+                    dropped.push(Dropped { group: Arc::clone(group), index, rule: *rule });
                 }
             }
-        }
+        });
+        (self.dropped, self.dropped_count) = (dropped.into(), dropped_count);
         self.log_invalid(&invalid);
         let failed = self.shared.metrics.pools.sync_failures.with_label_values(&[&self.config.job_name]);
         failed.inc_by(invalid.len() as u64);
@@ -235,6 +235,7 @@ impl ScrapePool {
         }
         self.job = Arc::new(job);
         self.config = config;
+        self.groups.clear();
         let all: HashMap<u64, Running> = self.running.drain().chain(self.ending.drain()).collect();
         for running in all.values() {
             // Stop, not End: the loop that goes on with the series writes the stale markers.
@@ -275,7 +276,7 @@ impl ScrapePool {
         active.sort_by(|a, b| (&a.target.labels, &a.target.url).cmp(&(&b.target.labels, &b.target.url)));
         PoolStatus {
             active,
-            dropped: self.dropped.clone(),
+            dropped: DroppedTargets::new(Arc::clone(&self.dropped), &self.config),
             dropped_count: self.dropped_count,
             invalid: self.invalid.clone(),
         }

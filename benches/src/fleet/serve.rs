@@ -123,7 +123,7 @@ async fn connection(mut stream: TcpStream, pod: &Pod, shared: &Shared) -> std::i
 }
 
 /// Reads up to the empty line; `false` when the other side is done.
-pub(super) async fn read_head(stream: &mut TcpStream, head: &mut Vec<u8>) -> std::io::Result<bool> {
+pub(crate) async fn read_head(stream: &mut TcpStream, head: &mut Vec<u8>) -> std::io::Result<bool> {
     while !head.ends_with(b"\r\n\r\n") {
         if stream.read_buf(head).await? == 0 || head.len() > HEAD_BYTES_MAX {
             return Ok(false);

@@ -1,6 +1,6 @@
 //! One `kubernetes_sd_configs` entry: follows the objects it needs and publishes the target groups that they become.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use kube_watch::{Changes, Key};
 use model::TargetGroup;
 
 use super::objects::{Kind, ObjectStore as _};
-use super::role::{group, is_affected, primary};
+use super::role::{group, is_affected, leads_to, primary};
 use super::watched::Objects;
 use crate::Error;
 use crate::discoverer::{self, Context, Discoverer, Surroundings};
@@ -27,6 +27,9 @@ fn new(config: &SdConfig, context: &Context) -> Option<Box<dyn Discoverer>> {
 
 /// The pause before the name of the own namespace is looked for again.
 const RETRY: Duration = Duration::from_secs(30);
+
+/// The pause after changes were published.
+const TOGETHER: Duration = Duration::from_millis(100);
 
 struct Kubernetes {
     config: KubernetesSdConfig,
@@ -75,6 +78,8 @@ async fn run(config: KubernetesSdConfig, around: Surroundings, publisher: Publis
             let (groups, removed) = regroup(&config, &objects, &changed);
             publisher.update(groups, &removed);
         }
+        // What changes meanwhile is looked at together: one pass over all endpoints, and one lock of the store.
+        tokio::time::sleep(TOGETHER).await;
     }
 }
 
@@ -96,11 +101,14 @@ fn regroup(
             keys.insert(key.clone());
         }
     }
-    // A change of a related object means a look at all objects of the role, once for all such changes.
-    let others: Vec<&(Kind, Key)> = changed.iter().filter(|(kind, _)| *kind != primary).collect();
-    if !others.is_empty() {
+    // A change of a related object means a look at all objects of the role, once for all such changes. Pods are looked up: they
+    // are many, and change all the time.
+    let others = changed.iter().filter(|(kind, _)| *kind != primary);
+    let (pods, others): (Vec<_>, Vec<_>) = others.partition(|(kind, _)| *kind == Kind::Pod);
+    let pods: HashSet<(&str, &str)> = pods.iter().map(|(_, key)| (&*key.namespace, &*key.name)).collect();
+    if !pods.is_empty() || !others.is_empty() {
         for object in objects.all(primary) {
-            if others.iter().any(|(kind, key)| is_affected(&object, *kind, key)) {
+            if leads_to(&object, &pods) || others.iter().any(|(kind, key)| is_affected(&object, *kind, key)) {
                 keys.insert(Key::of(object.meta()));
             }
         }

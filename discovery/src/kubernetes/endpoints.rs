@@ -35,11 +35,11 @@ pub(crate) fn group(endpoints: &Endpoints, attach: AttachMetadata, store: &dyn O
     TargetGroup { source, labels: labels.labels(), targets }
 }
 
-/// The pods behind the object.
-pub(crate) fn pods(endpoints: &Endpoints) -> Vec<Key> {
+/// The references to what is behind the object.
+pub(crate) fn references(endpoints: &Endpoints) -> impl Iterator<Item = &TargetRef> {
     let subsets = endpoints.subsets.iter();
     let addresses = subsets.flat_map(|subset| subset.addresses.iter().chain(&subset.not_ready_addresses));
-    addresses.filter_map(|address| pod_key(address.target_ref.as_ref())).collect()
+    addresses.filter_map(|address| address.target_ref.as_ref())
 }
 
 /// Has the API server left addresses out, because an object holds a thousand at most?
@@ -51,7 +51,7 @@ pub(crate) fn is_truncated(endpoints: &Endpoints) -> bool {
 }
 
 /// The key of the pod that a reference names.
-pub(crate) fn pod_key(reference: Option<&TargetRef>) -> Option<Key> {
+fn pod_key(reference: Option<&TargetRef>) -> Option<Key> {
     // As upstream's `resolvePodRef`, which does not take a reference without a namespace to mean that of its own object.
     let reference = reference.filter(|reference| reference.kind == "Pod")?;
     Some(Key::new(&reference.namespace, &reference.name))

@@ -2,13 +2,13 @@
 //! EndpointSlice → [`TargetGroup`], pure.
 
 use config::AttachMetadata;
-use kube_watch::{Key, ObjectMeta, name, namespace};
+use kube_watch::{ObjectMeta, name, namespace};
 use model::labels::ADDRESS;
 use model::{Labels, LabelsBuilder, TargetGroup};
 
-use super::endpoints::{PodsBehind, pod_key, pod_of, set_matching_container};
+use super::endpoints::{PodsBehind, pod_of, set_matching_container};
 use super::meta::{host_port, object_labels, sanitise, set, set_namespace, set_node, set_service};
-use super::objects::{EndpointSlice, Kind, Object, ObjectStore, Pod, SliceEndpoint, SlicePort};
+use super::objects::{EndpointSlice, Kind, Object, ObjectStore, Pod, SliceEndpoint, SlicePort, TargetRef};
 use super::pod::set_pod;
 
 /// The targets of an EndpointSlice.
@@ -41,9 +41,9 @@ pub(crate) fn group(slice: &EndpointSlice, attach: AttachMetadata, store: &dyn O
     TargetGroup { source, labels: labels.labels(), targets }
 }
 
-/// The pods behind the slice.
-pub(crate) fn pods(slice: &EndpointSlice) -> Vec<Key> {
-    slice.endpoints.iter().filter_map(|endpoint| pod_key(endpoint.target_ref.as_ref())).collect()
+/// The references to what is behind the slice.
+pub(crate) fn references(slice: &EndpointSlice) -> impl Iterator<Item = &TargetRef> {
+    slice.endpoints.iter().filter_map(|endpoint| endpoint.target_ref.as_ref())
 }
 
 /// The service that the slice belongs to.

@@ -1,10 +1,12 @@
 //! Which kinds of objects a role needs, and which target groups they become.
 
+use std::collections::HashSet;
+
 use config::{AttachMetadata, KubernetesRole};
 use kube_watch::{Key, namespace};
 use model::TargetGroup;
 
-use super::objects::{Kind, Object, ObjectStore};
+use super::objects::{Kind, Object, ObjectStore, TargetRef};
 use super::{endpoints, endpointslice, ingress, node, pod, service};
 
 /// The kind whose objects become target groups.
@@ -51,12 +53,21 @@ pub(crate) fn group(object: &Object, attach: AttachMetadata, store: &dyn ObjectS
     }
 }
 
-/// Does a change of the object `(kind, key)` change the group of `object`?
+/// Does `object` lead to one of these pods, given by namespace and name?
+pub(crate) fn leads_to(object: &Object, pods: &HashSet<(&str, &str)>) -> bool {
+    // As upstream's `resolvePodRef`, which does not take a reference without a namespace to mean that of its own object.
+    let is_one = |to: &TargetRef| to.kind == "Pod" && pods.contains(&(to.namespace.as_str(), to.name.as_str()));
+    match object {
+        Object::Endpoints(endpoints) => endpoints::references(endpoints).any(is_one),
+        Object::EndpointSlice(slice) => endpointslice::references(slice).any(is_one),
+        _ => false,
+    }
+}
+
+/// Does a change of the object `(kind, key)`, which is no pod, change the group of `object`?
 pub(crate) fn is_affected(object: &Object, kind: Kind, key: &Key) -> bool {
     let in_namespace = |own: &str| own == key.namespace;
     match (object, kind) {
-        (Object::Endpoints(endpoints), Kind::Pod) => endpoints::pods(endpoints).contains(key),
-        (Object::EndpointSlice(slice), Kind::Pod) => endpointslice::pods(slice).contains(key),
         (Object::Endpoints(endpoints), Kind::Service) => Key::of(&endpoints.metadata) == *key,
         (Object::EndpointSlice(slice), Kind::Service) => {
             in_namespace(namespace(&slice.metadata))
