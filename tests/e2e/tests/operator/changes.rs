@@ -15,6 +15,8 @@ use crate::{explain, start_weft_as};
 const MANIFEST: &str = include_str!("../../../../deploy/operator/weft.yaml");
 /// A target that anyone may scrape, one that asks for a password, and the monitors of both.
 const OBJECTS: &str = include_str!("changes.yaml");
+/// Monitors that each are valid for Prometheus-Operator and not for Prometheus.
+const REFUSED: &str = include_str!("refused.yaml");
 const OPEN: &str = "serviceMonitor/monitoring/open/0";
 const SECURED: &str = "serviceMonitor/monitoring/secured/0";
 
@@ -75,6 +77,8 @@ pub fn while_it_runs() {
     let begin = now(&weft);
     secrets_change(&world, &weft, &door);
     becomes_invalid(&world, &weft, &objects);
+
+    refused_as_a_whole(&world, &weft);
 
     println!("the API server is killed and starts again");
     let meanwhile = || {
@@ -148,6 +152,21 @@ fn becomes_invalid(world: &World, weft: &Weft, objects: &[Value]) {
     wait_for(weft, &[OPEN, SECURED]);
     world.apply(&[monitor("(.*)")]);
     says(weft, "monitoring/open", "is selected; 1 target, 1 up.");
+}
+
+/// Prometheus-Operator lets these through, and Prometheus then refuses the whole configuration.
+fn refused_as_a_whole(world: &World, weft: &Weft) {
+    println!("monitors for which Prometheus would refuse its configuration");
+    for (object, told) in parse(REFUSED).iter().zip([
+        "at most one of basic_auth, oauth2, bearer_token & bearer_token_file must be configured",
+        "to use custom HTTP client configuration please provide the 'api_server' URL explicitly",
+        "utf8 metric names requested but validation scheme is not set to UTF8",
+    ]) {
+        world.apply(std::slice::from_ref(object));
+        says(weft, &format!("monitoring/{}", object["metadata"]["name"].as_str().unwrap()), told);
+        wait_for(weft, &[OPEN, SECURED]);
+        world.plane.delete(object);
+    }
 }
 
 /// Whoever may read one namespace only gets its monitors, and what they find there.

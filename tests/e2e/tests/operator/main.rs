@@ -20,6 +20,7 @@ mod objects;
 mod pair;
 mod population;
 mod random;
+mod stateful_set;
 mod targets;
 mod world;
 
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Isolated { name: "articles_as_they_stand", run: articles::as_they_stand, cannot: world::cannot },
         Isolated { name: "changes_while_it_runs", run: changes::while_it_runs, cannot: world::cannot },
         Isolated { name: "same_targets_as_prometheus_operator", run: judge::same_targets, cannot: judge::cannot },
+        Isolated { name: "the_image_of_a_prometheus_object", run: stateful_set::command_lines, cannot: judge::cannot },
     ])
 }
 
