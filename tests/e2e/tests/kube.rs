@@ -29,6 +29,26 @@ fn config_map(manifest: &str) -> String {
     lines.map(|line| line.strip_prefix("    ").unwrap_or(line.trim_start()).to_owned() + "\n").collect()
 }
 
+/// What the article advises to watch, and how many series there are at least.
+const QUERIES: [(&str, usize); 16] = [
+    ("antrea_controller_network_policy_sync_duration_milliseconds", 3),
+    ("antrea_controller_applied_to_group_sync_duration_milliseconds", 3),
+    ("antrea_controller_address_group_sync_duration_milliseconds", 3),
+    ("histogram_quantile(0.99, sum by (le) (antrea_proxy_sync_proxy_rules_duration_seconds_bucket))", 1),
+    ("antrea_agent_ovs_flow_ops_latency_milliseconds_sum", 3),
+    ("antrea_agent_ovs_flow_ops_error_count", 6),
+    ("antrea_agent_ovs_total_flow_count", 3),
+    ("process_cpu_seconds_total{job=~\"antrea.*\"}", 3),
+    ("rate(process_cpu_seconds_total{job=~\"antrea.*\"}[1m])", 3),
+    ("process_resident_memory_bytes{job=~\"antrea.*\"}", 3),
+    ("process_virtual_memory_bytes{job=~\"antrea.*\"}", 3),
+    ("process_open_fds{job=~\"antrea.*\"}", 3),
+    ("process_open_fds{job=~\"antrea.*\"} / process_max_fds", 3),
+    ("antrea_agent_local_pod_count{instance=~\"^node-a.*\"}", 1),
+    ("sum by (job) (up)", 3),
+    ("apiserver_request_total{job=\"kubernetes-apiservers\"} > 0", 1),
+];
+
 const AGENTS: [(&str, &str, &str); 2] =
     [("antrea-agent-aaaaa", "node-a", "127.0.0.11"), ("antrea-agent-bbbbb", "node-b", "127.0.0.12")];
 
@@ -63,10 +83,7 @@ fn antrea() {
     assert_eq!(agent["discoveredLabels"]["__meta_kubernetes_pod_container_name"], "antrea-agent");
 
     println!("the article's queries answer");
-    answers(&weft, "process_open_fds{job=~\"antrea.*\"}", 3);
-    answers(&weft, "antrea_agent_local_pod_count{instance=~\"^node-a.*\"}", 1);
-    answers(&weft, "sum by (job) (up)", 3);
-    answers(&weft, "apiserver_request_total{job=\"kubernetes-apiservers\"} > 0", 1);
+    QUERIES.iter().for_each(|(query, at_least)| answers(&weft, query, *at_least));
 
     println!("a pod deleted goes stale, and no longer is a target");
     cluster.delete("/api/v1/namespaces/kube-system/pods/antrea-agent-bbbbb");

@@ -153,8 +153,7 @@ fn serve(mut stream: StreamOwned<ServerConnection, std::net::TcpStream>, expecte
     loop {
         let Some(head) = kit::read_head(&mut stream) else { return };
         let allowed = head.to_lowercase().contains(expected);
-        let body = "# TYPE process_open_fds gauge\nprocess_open_fds 12\n\
-                    # TYPE antrea_agent_local_pod_count gauge\nantrea_agent_local_pod_count 3\n";
+        let body = include_str!("page.txt");
         let (status, body) = if allowed { ("200 OK", body) } else { ("401 Unauthorized", "") };
         let answer = format!(
             "HTTP/1.1 {status}\r\ncontent-type: text/plain; version=0.0.4\r\ncontent-length: {}\r\n\r\n{body}",
