@@ -41,6 +41,8 @@ mod prometheus;
 #[cfg(feature = "processes")]
 mod prometheus_operator;
 #[cfg(feature = "processes")]
+mod random;
+#[cfg(feature = "processes")]
 mod wait;
 #[cfg(feature = "processes")]
 mod weft;
@@ -56,6 +58,7 @@ pub use {
     process::Process,
     prometheus::Prometheus,
     prometheus_operator::PrometheusOperator,
+    random::Random,
     wait::{PATIENCE, eventually, free_port},
     weft::Weft,
 };

@@ -2,6 +2,9 @@
 //! that it can be made smaller.
 
 use std::fmt;
+use std::ops::{Deref, DerefMut};
+
+use kit::Random;
 
 /// What a part of a query yields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,36 +33,6 @@ impl fmt::Display for Query {
             Piece::Text(text) => f.write_str(text),
             Piece::Part(part) => part.fmt(f),
         })
-    }
-}
-
-/// Numbers from a seed (SplitMix64).
-pub struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// Below `limit`.
-    pub fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() % limit as u64).unwrap()
-    }
-
-    fn one_in(&mut self, n: usize) -> bool {
-        self.below(n) == 0
-    }
-
-    pub fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
-        from[self.below(from.len())]
     }
 }
 
@@ -188,7 +161,24 @@ fn made(ty: Type, text: &str, parts: Vec<Query>) -> Query {
     Query { ty, pieces }
 }
 
-impl Random {
+/// Makes queries from the numbers of a seed.
+pub struct Generator(pub Random);
+
+impl Deref for Generator {
+    type Target = Random;
+
+    fn deref(&self) -> &Random {
+        &self.0
+    }
+}
+
+impl DerefMut for Generator {
+    fn deref_mut(&mut self) -> &mut Random {
+        &mut self.0
+    }
+}
+
+impl Generator {
     /// A query that may be asked over a range too.
     pub fn query(&mut self) -> Query {
         let depth = 1 + self.below(4);

@@ -20,10 +20,10 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use kit::{Answer, Exporter, Http, Prometheus, Weft, eventually, skipped};
+use kit::{Answer, Exporter, Http, Prometheus, Random, Weft, eventually, skipped};
 
 use compare::Answer as Compared;
-use generate::{Query, Random};
+use generate::{Generator, Query};
 use known::{KNOWN, Known, Seen};
 
 /// Every run asks the same queries.
@@ -148,7 +148,7 @@ fn whens(start_ms: i64, random: &mut Random) -> [When; 2] {
 }
 
 /// Asks everything: what differs and is not known, and how many answers were no errors.
-fn differences(pair: &Pair, start_ms: i64, random: &mut Random) -> (Vec<String>, usize) {
+fn differences(pair: &Pair, start_ms: i64, random: &mut Generator) -> (Vec<String>, usize) {
     let middle = ((start_ms + data::LENGTH_MS / 2) / 1000).to_string();
     let text = |query: &Query| query.to_string().replace("MIDDLE", &middle);
     let mut found: BTreeMap<String, String> = BTreeMap::new();
@@ -182,7 +182,7 @@ fn answers_as_prometheus() {
     // On a whole hour of some hours ago, so that every run has the same steps of subqueries.
     let start_ms = now_ms / 3_600_000 * 3_600_000 - data::LENGTH_MS - 3_600_000;
     let exporter = exporter(start_ms);
-    let mut random = Random::new(SEED);
+    let mut random = Generator(Random::new(SEED));
     let mut all = Vec::new();
     let pairs = ["", ",promql-delayed-name-removal"].map(|features| start(&program, &exporter.address, features));
     let expected = data::count(start_ms);

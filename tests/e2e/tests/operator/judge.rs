@@ -1,13 +1,12 @@
 //! The same objects for Weft and for Prometheus-Operator with Prometheus: all targets must be the same.
 
-use kit::{Answer, Exporter, Pki, Prometheus, PrometheusOperator, add_addresses};
+use kit::{Answer, Exporter, Pki, Prometheus, PrometheusOperator, Random, add_addresses};
 use serde_json::{Value, json};
 
 use crate::monitors::{Servers, monitors};
 use crate::objects;
 use crate::pair::Pair;
 use crate::population::population;
-use crate::random::Random;
 use crate::world::{self, World};
 use crate::{manifests, objects::parse};
 

@@ -19,7 +19,6 @@ mod monitors;
 mod objects;
 mod pair;
 mod population;
-mod random;
 mod stateful_set;
 mod targets;
 mod world;

@@ -1,9 +1,9 @@
 //! Random monitors, from every field of the four kinds.
 
+use kit::Random;
 use serde_json::{Map, Value, json};
 
 use crate::population::{LABELS, NAMESPACES, PORTS, VALUES};
-use crate::random::Random;
 
 /// Labels that relabelling reads.
 const SOURCES: [&str; 9] = [

@@ -1,9 +1,9 @@
 //! Namespaces with random Services, pods, Endpoints and Ingresses for random monitors to find.
 
+use kit::Random;
 use serde_json::{Value, json};
 
 use crate::objects::controllers;
-use crate::random::Random;
 
 /// Where monitors look, and the `team` of each namespace.
 pub const NAMESPACES: [(&str, &str); 3] = [("gen-a", "a"), ("gen-b", "b"), ("gen-c", "a")];

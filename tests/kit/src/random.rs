@@ -1,11 +1,14 @@
-//! Random values for fields of objects, from a seed.
+//! Random numbers and values from a seed, so that a run can be repeated.
 
 use serde_json::{Map, Value, json};
 
 /// Numbers from a seed (SplitMix64).
+#[derive(Debug)]
 pub struct Random(u64);
 
 impl Random {
+    /// The numbers of this seed.
+    #[must_use]
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -19,14 +22,19 @@ impl Random {
     }
 
     /// Below `limit`.
+    ///
+    /// # Panics
+    /// When `limit` is 0.
     pub fn below(&mut self, limit: usize) -> usize {
         usize::try_from(self.next() % limit as u64).unwrap()
     }
 
+    /// True once in `n` times.
     pub fn one_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
     }
 
+    /// One of them.
     pub fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
         from[self.below(from.len())]
     }
