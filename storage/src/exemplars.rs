@@ -289,7 +289,7 @@ pub(crate) fn find(
 
 #[cfg(test)]
 mod tests {
-    use model::{Appender, Row};
+    use model::{Appender, Layout, Row, SourceId};
 
     use super::*;
     use crate::Options;
@@ -298,6 +298,13 @@ mod tests {
     fn open(path: &std::path::Path) -> Db {
         let options = Options { memory_bytes: 8 << 20, ..Options::new(path) };
         Db::open(options, &prometheus::Registry::new()).unwrap()
+    }
+
+    /// One sample of a source.
+    fn commit(db: &Db, source: SourceId, layout: &Layout) {
+        let (values, present) = (&[1.0], &[1]);
+        let row = Row { source, ts: Timestamp(1), layout, values, present, own_times: &[], histograms: &[] };
+        db.commit(&[row]).unwrap();
     }
 
     fn exemplar(trace: &str, ts: Timestamp) -> Exemplar {
@@ -324,17 +331,7 @@ mod tests {
         let [a, b] = ["a", "b"].map(|job| db.source(&Labels::from_pairs([("job", job)])).unwrap());
         let layout = db.layout(&[metric]).unwrap();
         for source in [a, b] {
-            let (values, present) = (&[1.0], &[1]);
-            db.commit(&[Row {
-                source,
-                ts: Timestamp(1),
-                layout: &layout,
-                values,
-                present,
-                own_times: &[],
-                histograms: &[],
-            }])
-            .unwrap();
+            commit(&db, source, &layout);
         }
         let keep = |db: &Db, source, ts: i64| {
             let ts = Timestamp(ts);
@@ -372,17 +369,7 @@ mod tests {
         let metric = db.metrics(&[Labels::from_pairs([("__name__", "a_seconds")])]).unwrap()[0];
         let source = db.source(&Labels::from_pairs([("job", "a")])).unwrap();
         let layout = db.layout(&[metric]).unwrap();
-        let (values, present) = (&[1.0], &[1]);
-        db.commit(&[Row {
-            source,
-            ts: Timestamp(1),
-            layout: &layout,
-            values,
-            present,
-            own_times: &[],
-            histograms: &[],
-        }])
-        .unwrap();
+        commit(&db, source, &layout);
         let of = |trace: &str, value, ts| {
             (metric, Exemplar { labels: Labels::from_pairs([("trace_id", trace)]), value, ts: Timestamp(ts) })
         };
