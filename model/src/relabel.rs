@@ -307,8 +307,9 @@ impl RelabelRule {
         labels.set(&target, value);
     }
 
-    /// The values of the source labels, joined.
-    fn source<'a>(&self, labels: &'a LabelsBuilder) -> Cow<'a, str> {
+    /// What the rule looks at: the values of its source labels, joined by its separator.
+    #[must_use]
+    pub fn source<'a>(&self, labels: &'a LabelsBuilder) -> Cow<'a, str> {
         match self.spec.source_labels.as_slice() {
             [] => Cow::Borrowed(""),
             [one] => Cow::Borrowed(labels.get(one)),

@@ -111,7 +111,7 @@ pub fn relabel_steps(found: &Labels, rules: &[RelabelRule]) -> Vec<RelabelStep> 
     let mut builder = LabelsBuilder::new(found);
     let mut steps = Vec::new();
     for rule in rules {
-        let value = source_value(&builder, rule);
+        let value = rule.source(&builder).into_owned();
         let is_kept = relabel(&mut builder, std::slice::from_ref(rule)).is_kept();
         steps.push(RelabelStep { value, after: is_kept.then(|| builder.labels()) });
         if !is_kept {
@@ -126,12 +126,7 @@ fn value_at(found: &Labels, rules: &[RelabelRule], at: usize) -> String {
     let mut builder = LabelsBuilder::new(found);
     // None of these drops it: the first that does is the one at `at`.
     let _ = relabel(&mut builder, &rules[..at]);
-    source_value(&builder, &rules[at])
-}
-
-fn source_value(labels: &LabelsBuilder, rule: &RelabelRule) -> String {
-    let spec = rule.spec();
-    spec.source_labels.iter().map(|name| labels.get(name)).collect::<Vec<_>>().join(&spec.separator)
+    rules[at].source(&builder).into_owned()
 }
 
 #[cfg(test)]

@@ -91,15 +91,20 @@ impl<'a> ActiveJson<'a> {
             last_error: &status.last_error,
             last_scrape: status.last_scrape.map_or_else(|| NEVER.to_owned(), rfc3339),
             last_scrape_duration: status.last_duration_s,
-            health: match status.up {
-                None => "unknown",
-                Some(true) => "up",
-                Some(false) => "down",
-            },
+            health: health(status.up),
             scrape_interval: format_duration_ms(target.interval_ms),
             scrape_timeout: format_duration_ms(target.timeout_ms),
             samples_over_limit: status.over_limit,
         }
+    }
+}
+
+/// The health of a target, as upstream names it: `up` of its last scrape, if there was one.
+pub(super) fn health(up: Option<bool>) -> &'static str {
+    match up {
+        None => "unknown",
+        Some(true) => "up",
+        Some(false) => "down",
     }
 }
 

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use config::{KubernetesSdConfig, ScrapeConfig, SdConfig};
-use model::{Labels, RelabelAction, RelabelRule, TargetGroup};
+use model::{Labels, LabelsBuilder, RelabelAction, RelabelRule, TargetGroup};
 use operator::Origin;
 use scraper::{Funnel, PoolStatus, RuleDrops};
 use serde::Serialize;
+
+use crate::api::targets::health;
 
 /// Targets and reasons that are listed of one job.
 const LISTED_MAX: usize = 100;
@@ -114,16 +116,7 @@ pub(super) fn seen(origin: Option<&Origin>, value: &str) -> String {
     }
 }
 
-/// As the API of targets has it.
-pub(super) fn health(up: Option<bool>) -> &'static str {
-    match up {
-        None => "unknown",
-        Some(true) => "up",
-        Some(false) => "down",
-    }
-}
-
-/// The same in a sentence.
+/// The health of a target in a sentence.
 pub(super) fn health_in_words(up: Option<bool>) -> &'static str {
     match up {
         None => "not scraped yet",
@@ -289,10 +282,9 @@ fn is_selector(origin: Option<&Origin>) -> bool {
     matches!(origin, Some(Origin::Field(field)) if field.contains("elector.match"))
 }
 
-/// The values of the source labels of a rule, joined as it joins them.
+/// What a rule sees of a label set as it was found.
 fn value_of(labels: &Labels, rule: &RelabelRule) -> String {
-    let spec = rule.spec();
-    spec.source_labels.iter().map(|name| labels.value(name)).collect::<Vec<_>>().join(&spec.separator)
+    rule.source(&LabelsBuilder::new(labels)).into_owned()
 }
 
 /// What a label set was found as: `Service default/web`, `pod default/web-0`.
