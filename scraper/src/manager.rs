@@ -1,6 +1,6 @@
 //! The scrape manager: target groups in, one pool per job. Step 2 of the scrape path.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -85,7 +85,9 @@ impl Manager {
         for job in jobs {
             // Pools are taken out and put back, so those that remain at the end belong to jobs that are gone.
             match state.pools.remove(&job.job_name) {
-                Some(pool) if pool.config == *job => drop(state.pools.insert(job.job_name.clone(), pool)),
+                Some(pool) if Arc::ptr_eq(&pool.config, job) || pool.config == *job => {
+                    drop(state.pools.insert(job.job_name.clone(), pool))
+                }
                 Some(pool) => {
                     let (job, options) = (Arc::clone(job), self.options.clone());
                     changing.spawn(async move { pool.reload(job, &options).await });
@@ -105,8 +107,8 @@ impl Manager {
             state.pools.insert(config.job_name.clone(), pool);
         }
         // Last, so that those which go on with the same series are there already.
-        let gone: Vec<String> =
-            state.pools.keys().filter(|name| !jobs.iter().any(|job| job.job_name == **name)).cloned().collect();
+        let wanted: HashSet<&str> = jobs.iter().map(|job| job.job_name.as_str()).collect();
+        let gone: Vec<String> = state.pools.keys().filter(|name| !wanted.contains(name.as_str())).cloned().collect();
         for name in gone {
             if let Some(pool) = state.pools.remove(&name) {
                 // In the background: a pool writes its stale markers two intervals later, and a reload does not wait
