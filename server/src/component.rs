@@ -36,20 +36,5 @@ pub(crate) trait Component: Send + Sync {
     }
 }
 
-/// A prepared change of one component.
-pub(crate) struct Change {
-    /// Makes it.
-    pub(crate) commit: BoxFuture<'static, Result<()>>,
-}
-
-impl Change {
-    /// One that makes this change.
-    pub(crate) fn new(commit: impl Future<Output = Result<()>> + Send + 'static) -> Self {
-        Self { commit: Box::pin(commit) }
-    }
-
-    /// Nothing of the configuration is about this component.
-    pub(crate) fn none() -> Self {
-        Self::new(future::ready(Ok(())))
-    }
-}
+/// A prepared change of one component: awaiting it makes it.
+pub(crate) type Change = BoxFuture<'static, Result<()>>;

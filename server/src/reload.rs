@@ -89,7 +89,7 @@ impl Reloader {
             }
         }
         for (i, change) in changes.into_iter().enumerate() {
-            let Err(error) = change.commit.await else { continue };
+            let Err(error) = change.await else { continue };
             let name = self.components[i].name();
             self.take_back(i, &current).await;
             return Err(error.context(format!("cannot apply the configuration to {name}")));
@@ -113,7 +113,7 @@ impl Reloader {
         // The one that failed too: it may have done a part.
         for component in &self.components[..=failed] {
             let changed = match component.prepare(before) {
-                Ok(change) => change.commit.await,
+                Ok(change) => change.await,
                 Err(error) => Err(error),
             };
             if let Err(error) = changed {
@@ -152,7 +152,7 @@ mod tests {
                 bail!("no such interval");
             }
             let applied = Arc::clone(&self.applied);
-            Ok(Change::new(async move {
+            Ok(Box::pin(async move {
                 applied.lock().unwrap().push(ms);
                 if ms == fails_at_ms { bail!("the disk is full") } else { Ok(()) }
             }))

@@ -18,7 +18,7 @@ impl Component for Discovery {
 
     fn prepare(&self, new: &Arc<Config>) -> Result<Change> {
         let (app, jobs) = (Arc::clone(&self.0), new.scrape_configs.clone());
-        Ok(Change::new(async move {
+        Ok(Box::pin(async move {
             let jobs = jobs.iter().map(|job| (job.job_name.as_str(), &*job.sd));
             app.discovery.lock().await.apply(discovery::Consumer::SCRAPE, jobs);
             Ok(())

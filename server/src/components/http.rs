@@ -64,7 +64,7 @@ impl Component for Http {
 
     fn prepare(&self, _: &Arc<Config>) -> Result<Change> {
         // --web.config.file is read again for each connection.
-        Ok(Change::none())
+        Ok(Box::pin(future::ready(Ok(()))))
     }
 
     fn run(self: Arc<Self>) -> BoxFuture<'static, ()> {

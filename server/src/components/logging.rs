@@ -28,7 +28,7 @@ impl Component for Logging {
     fn prepare(&self, new: &Arc<Config>) -> Result<Change> {
         let level = new.log_level().unwrap_or(&self.app.flags.log_level.0).to_owned();
         let handle = self.level.clone();
-        Ok(Change::new(async move {
+        Ok(Box::pin(async move {
             handle.set(&level);
             Ok(())
         }))

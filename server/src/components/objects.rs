@@ -23,7 +23,7 @@ impl Component for Objects {
 
     /// Its jobs are part of the configuration already.
     fn prepare(&self, _: &Arc<Config>) -> Result<Change> {
-        Ok(Change::none())
+        Ok(Box::pin(future::ready(Ok(()))))
     }
 
     /// Puts the configuration into force again whenever objects ask for another one.

@@ -19,7 +19,7 @@ impl Component for Query {
         let (app, new) = (Arc::clone(&self.0), Arc::clone(new));
         // Opened anew although it may be the same: whoever rotates files moves it away and then has the configuration reloaded.
         let log = app.query_log.open(new.global.query_log_file.as_deref())?;
-        Ok(Change::new(async move {
+        Ok(Box::pin(async move {
             app.query_log.write_to(log);
             let GlobalConfig { query_max_series, query_max_samples_read, query_max_duration_ms, .. } = new.global;
             let options = app.engine().options().clone();

@@ -22,7 +22,7 @@ impl Component for Scraping {
 
     fn prepare(&self, new: &Arc<Config>) -> Result<Change> {
         let (app, new) = (Arc::clone(&self.0), Arc::clone(new));
-        Ok(Change::new(async move {
+        Ok(Box::pin(async move {
             let seed = scraper::server_seed(&app.settings.hostname, &new.global.external_labels);
             app.scraper.apply(&new.scrape_configs, seed).await;
             Ok(())

@@ -41,7 +41,7 @@ impl Component for Storage {
     fn prepare(&self, new: &Arc<Config>) -> Result<Change> {
         let (db, window_ms) = (Arc::clone(&self.app.db), new.storage.tsdb.out_of_order_time_window_ms);
         let (rules, exemplars) = (retention_rules(new)?, exemplars_max(&self.app.flags, new));
-        Ok(Change::new(async move {
+        Ok(Box::pin(async move {
             let settings = move || {
                 // The one that can fail is first.
                 db.set_exemplars_max(exemplars)?;
