@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use config::AttachMetadata;
-use kube_watch::{Key, name, namespace};
+use kube_watch::{name, namespace};
 use model::labels::ADDRESS;
 use model::{Labels, LabelsBuilder, TargetGroup};
 
@@ -50,17 +50,16 @@ pub(crate) fn is_truncated(endpoints: &Endpoints) -> bool {
         .is_some_and(|value| value == "truncated")
 }
 
-/// The key of the pod that a reference names.
-fn pod_key(reference: Option<&TargetRef>) -> Option<Key> {
+/// Namespace and name of the pod that a reference names.
+pub(crate) fn pod_name(reference: &TargetRef) -> Option<(&str, &str)> {
     // As upstream's `resolvePodRef`, which does not take a reference without a namespace to mean that of its own object.
-    let reference = reference.filter(|reference| reference.kind == "Pod")?;
-    Some(Key::new(&reference.namespace, &reference.name))
+    (reference.kind == "Pod").then_some((reference.namespace.as_str(), reference.name.as_str()))
 }
 
 /// The pod that a reference names, if it is known.
 pub(crate) fn pod_of(reference: Option<&TargetRef>, store: &dyn ObjectStore) -> Option<Arc<Pod>> {
-    let key = pod_key(reference)?;
-    match store.get(Kind::Pod, &key.namespace, &key.name)? {
+    let (namespace, name) = pod_name(reference?)?;
+    match store.get(Kind::Pod, namespace, name)? {
         Object::Pod(pod) => Some(pod),
         _ => None,
     }

@@ -37,7 +37,7 @@ pub(crate) fn group(ingress: &Ingress, attach: AttachMetadata, store: &dyn Objec
 
 /// Does the pattern match the host, possibly as a wildcard for its first label?
 fn matches_host(pattern: &str, host: &str) -> bool {
-    // A wildcard stands for exactly one label, so what follows the first dot is equal.
+    // A wildcard matches exactly one label, so the rest of the host after the first dot must be equal.
     let rest = |name: &str| name.split_once('.').map(|(_, rest)| rest.to_owned());
     pattern == host || (pattern.starts_with("*.") && rest(pattern) == rest(host))
 }

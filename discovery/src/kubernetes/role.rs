@@ -55,8 +55,7 @@ pub(crate) fn group(object: &Object, attach: AttachMetadata, store: &dyn ObjectS
 
 /// Does `object` lead to one of these pods, given by namespace and name?
 pub(crate) fn leads_to(object: &Object, pods: &HashSet<(&str, &str)>) -> bool {
-    // As upstream's `resolvePodRef`, which does not take a reference without a namespace to mean that of its own object.
-    let is_one = |to: &TargetRef| to.kind == "Pod" && pods.contains(&(to.namespace.as_str(), to.name.as_str()));
+    let is_one = |to: &TargetRef| endpoints::pod_name(to).is_some_and(|pod| pods.contains(&pod));
     match object {
         Object::Endpoints(endpoints) => endpoints::references(endpoints).any(is_one),
         Object::EndpointSlice(slice) => endpointslice::references(slice).any(is_one),
