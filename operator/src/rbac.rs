@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use kube_watch::{Access, Right};
 
+use crate::objects::GROUP;
 use crate::options::OperatorOptions;
 
 /// A resource, and what it is needed for.
@@ -17,8 +18,6 @@ struct Need {
     is_cluster_wide: bool,
     verbs: &'static [&'static str],
 }
-
-const GROUP: &str = "monitoring.coreos.com";
 
 const NEEDS: &[Need] = &[
     need(GROUP, "servicemonitors", "ServiceMonitors are not seen"),

@@ -15,7 +15,7 @@ use serde_path_to_error::Segment;
 
 use crate::assets::AssetKind;
 use crate::objects::{
-    Meta, PodMonitorSpec, ProbeSpec, PrometheusSpec, ScrapeConfigSpec, ServiceMonitorSpec, remove_nulls,
+    GROUP, Kind, Meta, PodMonitorSpec, ProbeSpec, PrometheusSpec, ScrapeConfigSpec, ServiceMonitorSpec, remove_nulls,
 };
 
 /// A kind of `monitoring.coreos.com`.
@@ -30,20 +30,20 @@ pub(crate) trait Spec:
 }
 
 macro_rules! spec {
-    ($($spec:ident: $kind:literal, $version:literal, $plural:literal;)*) => {
+    ($($spec:ident: $kind:ident;)*) => {
         $(impl Spec for $spec {
-            const KIND: &'static str = $kind;
-            const VERSION: &'static str = $version;
-            const PLURAL: &'static str = $plural;
+            const KIND: &'static str = Kind::$kind.as_str();
+            const VERSION: &'static str = Kind::$kind.version();
+            const PLURAL: &'static str = Kind::$kind.resource();
         })*
     };
 }
 
 spec! {
-    ServiceMonitorSpec: "ServiceMonitor", "v1", "servicemonitors";
-    PodMonitorSpec: "PodMonitor", "v1", "podmonitors";
-    ProbeSpec: "Probe", "v1", "probes";
-    ScrapeConfigSpec: "ScrapeConfig", "v1alpha1", "scrapeconfigs";
+    ServiceMonitorSpec: ServiceMonitor;
+    PodMonitorSpec: PodMonitor;
+    ProbeSpec: Probe;
+    ScrapeConfigSpec: ScrapeConfig;
 }
 
 impl Spec for PrometheusSpec {
@@ -189,7 +189,7 @@ impl<S: Spec> Resource for Watched<S> {
     }
 
     fn group((): &()) -> Cow<'_, str> {
-        "monitoring.coreos.com".into()
+        GROUP.into()
     }
 
     fn version((): &()) -> Cow<'_, str> {

@@ -1,7 +1,7 @@
 //! Objects to the configuration that Prometheus-Operator 0.93 generates for the newest Prometheus that it knows.
 //!
-//! Upstream: `pkg/prometheus/promcfg.go`. Each file here is one part of it; names of functions there stand beside what
-//! follows them.
+//! Upstream: `pkg/prometheus/promcfg.go`. Each file here implements one part of it and names the upstream functions that it
+//! follows.
 
 mod additional;
 mod alerting;
@@ -27,8 +27,8 @@ pub use rules::Origin;
 use crate::assets::{Assets, NamespacedAssets};
 use crate::document::Mapping;
 use crate::objects::{
-    ApiServerConfig, Kind, Meta, ObjectRef, PodMonitor, Probe, Prometheus, PrometheusSpec, ScrapeClass, ScrapeConfig,
-    ServiceMonitor,
+    ApiServerConfig, GROUP, Kind, Meta, ObjectRef, PodMonitor, Probe, Prometheus, PrometheusSpec, ScrapeClass,
+    ScrapeConfig, ServiceMonitor,
 };
 use rules::Rules;
 
@@ -184,7 +184,7 @@ impl<'a> Generator<'a> {
         let label = Some(self.spec().enforced_namespace_label.as_str()).filter(|label| !label.is_empty())?;
         let is_excluded = self.spec().excluded_from_enforcement.iter().any(|one| {
             // The schema fills in the group; what is written without it has none.
-            (one.group.is_empty() || one.group == "monitoring.coreos.com")
+            (one.group.is_empty() || one.group == GROUP)
                 && one.resource == kind.resource()
                 && one.namespace == meta.namespace
                 // No name excludes all objects of the namespace; a namespace has to be given.

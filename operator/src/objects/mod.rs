@@ -33,6 +33,9 @@ pub use prometheus::{
 };
 pub use remote::{AzureAd, AzureClient, MetadataConfig, Otlp, QueueConfig, RemoteRead, RemoteWrite, Tracing};
 
+/// The API group of all of them.
+pub(crate) const GROUP: &str = "monitoring.coreos.com";
+
 /// An object: its metadata and what it asks for.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(default)]
@@ -100,7 +103,7 @@ pub enum Kind {
 impl Kind {
     /// The kind, as objects spell it.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::ServiceMonitor => "ServiceMonitor",
             Self::PodMonitor => "PodMonitor",
@@ -109,18 +112,24 @@ impl Kind {
         }
     }
 
-    /// The group and version of its API.
+    /// The version of its API.
     #[must_use]
-    pub fn api_version(self) -> &'static str {
+    pub const fn version(self) -> &'static str {
         match self {
-            Self::ServiceMonitor | Self::PodMonitor | Self::Probe => "monitoring.coreos.com/v1",
-            Self::ScrapeConfig => "monitoring.coreos.com/v1alpha1",
+            Self::ServiceMonitor | Self::PodMonitor | Self::Probe => "v1",
+            Self::ScrapeConfig => "v1alpha1",
         }
+    }
+
+    /// The group and version of its API, as objects spell it.
+    #[must_use]
+    pub fn api_version(self) -> String {
+        format!("{GROUP}/{}", self.version())
     }
 
     /// The resource, as paths of the API server and `excludedFromEnforcement` spell it.
     #[must_use]
-    pub fn resource(self) -> &'static str {
+    pub const fn resource(self) -> &'static str {
         match self {
             Self::ServiceMonitor => "servicemonitors",
             Self::PodMonitor => "podmonitors",
