@@ -96,9 +96,9 @@ fn run(check: Check, assets: NamespacedAssets<'_>, config: &Value) -> Checked {
         Ok::<_, String>(selector)
     };
     match check {
-        Check::BasicAuth => check_basic_auth(assets, &http()?),
-        Check::Credentials => check_credentials(assets, &http()?),
-        Check::OAuth2 => check_oauth2(assets, &http()?),
+        Check::BasicAuth => check_basic_auth(assets, http()?.basic_auth.as_ref()),
+        Check::Credentials => check_credentials(assets, http()?.authorization.as_ref()),
+        Check::OAuth2 => check_oauth2(assets, http()?.oauth2.as_ref()),
         Check::Tls => check_tls(assets, http()?.tls_config.as_ref()),
         Check::Proxy => check_proxy(assets, &ProxyConfig::deserialize(config).map_err(|error| error.to_string())?),
         Check::Secret(field) => match secret(field)? {

@@ -20,19 +20,36 @@ pub(super) enum Connection {
     Tls,
 }
 
-/// Reads what a connection refers to, in the order given.
-pub(super) fn check_connection(assets: NamespacedAssets<'_>, http: &HttpConfig, parts: &[Connection]) -> Checked {
-    for part in parts {
-        match part {
-            Connection::BasicAuth => check_basic_auth(assets, http).map_err(|why| format!("basicAuth: {why}"))?,
-            Connection::Authorization => {
-                check_credentials(assets, http).map_err(|why| format!("authorization: {why}"))?;
-            }
-            Connection::OAuth2 => check_oauth2(assets, http).map_err(|why| format!("oauth2: {why}"))?,
-            Connection::Tls => {
-                check_tls(assets, http.tls_config.as_ref()).map_err(|why| format!("tlsConfig: {why}"))?
-            }
+/// What a connection refers to; `None` is also what a kind has no field for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct References<'a> {
+    pub(super) basic_auth: Option<&'a BasicAuth>,
+    pub(super) authorization: Option<&'a Authorization>,
+    pub(super) oauth2: Option<&'a OAuth2>,
+    pub(super) tls: Option<&'a TlsConfig>,
+}
+
+impl<'a> From<&'a HttpConfig> for References<'a> {
+    fn from(http: &'a HttpConfig) -> Self {
+        Self {
+            basic_auth: http.basic_auth.as_ref(),
+            authorization: http.authorization.as_ref(),
+            oauth2: http.oauth2.as_ref(),
+            tls: http.tls_config.as_ref(),
         }
+    }
+}
+
+/// Reads what a connection refers to, in the order given.
+pub(super) fn check_connection(assets: NamespacedAssets<'_>, all: References<'_>, parts: &[Connection]) -> Checked {
+    for part in parts {
+        let (field, checked) = match part {
+            Connection::BasicAuth => ("basicAuth", check_basic_auth(assets, all.basic_auth)),
+            Connection::Authorization => ("authorization", check_credentials(assets, all.authorization)),
+            Connection::OAuth2 => ("oauth2", check_oauth2(assets, all.oauth2)),
+            Connection::Tls => ("tlsConfig", check_tls(assets, all.tls)),
+        };
+        checked.map_err(|why| format!("{field}: {why}"))?;
     }
     Ok(())
 }
@@ -44,18 +61,18 @@ pub(super) fn check_references(assets: NamespacedAssets<'_>, http: &HttpConfig) 
         assets.secret(token).map_err(|error| format!("bearerTokenSecret: {error}"))?;
     }
     use Connection::{Authorization, BasicAuth, OAuth2, Tls};
-    check_connection(assets, http, &[BasicAuth, Tls, OAuth2, Authorization])
+    check_connection(assets, http.into(), &[BasicAuth, Tls, OAuth2, Authorization])
 }
 
-pub(super) fn check_basic_auth(assets: NamespacedAssets<'_>, http: &HttpConfig) -> Checked {
-    let Some(BasicAuth { username, password }) = &http.basic_auth else { return Ok(()) };
+pub(super) fn check_basic_auth(assets: NamespacedAssets<'_>, basic_auth: Option<&BasicAuth>) -> Checked {
+    let Some(BasicAuth { username, password }) = basic_auth else { return Ok(()) };
     assets.secret(username).map_err(|error| format!("failed to get basic auth username: {error}"))?;
     assets.secret(password).map_err(|error| format!("failed to get basic auth password: {error}"))?;
     Ok(())
 }
 
-pub(super) fn check_credentials(assets: NamespacedAssets<'_>, http: &HttpConfig) -> Checked {
-    let Some(auth) = &http.authorization else { return Ok(()) };
+pub(super) fn check_credentials(assets: NamespacedAssets<'_>, authorization: Option<&Authorization>) -> Checked {
+    let Some(auth) = authorization else { return Ok(()) };
     // Credentials of a file, or of the scrape class.
     let Some(credentials) = &auth.credentials else { return Ok(()) };
     check_authorization(auth)?;
@@ -78,8 +95,8 @@ fn check_authorization(auth: &Authorization) -> Checked {
     Ok(())
 }
 
-pub(super) fn check_oauth2(assets: NamespacedAssets<'_>, http: &HttpConfig) -> Checked {
-    let Some(oauth2) = &http.oauth2 else { return Ok(()) };
+pub(super) fn check_oauth2(assets: NamespacedAssets<'_>, oauth2: Option<&OAuth2>) -> Checked {
+    let Some(oauth2) = oauth2 else { return Ok(()) };
     check_oauth2_fields(oauth2)?;
     assets.either(&oauth2.client_id).map_err(|error| format!("failed to get oauth2 client id: {error}"))?;
     assets.secret(&oauth2.client_secret).map_err(|error| format!("failed to get oauth2 client secret: {error}"))?;

@@ -131,7 +131,7 @@ impl<'a> Validator<'a> {
         check_rules(&spec.relabelings).map_err(|why| format!("relabelConfigs: {why}"))?;
         check_connection(
             assets,
-            &spec.http,
+            (&spec.http).into(),
             &[Connection::BasicAuth, Connection::Authorization, Connection::OAuth2, Connection::Tls],
         )?;
         let text = |value: &Option<String>| value.clone().unwrap_or_default();

@@ -4,10 +4,10 @@
 
 use super::Validator;
 use super::checked::Checked;
-use super::http::{Connection, check_connection, check_proxy, check_tls};
+use super::http::{Connection, References, check_connection, check_proxy, check_tls};
 use super::relabel::check_rules;
 use crate::assets::NamespacedAssets;
-use crate::objects::{AlertmanagerEndpoints, ApiServerConfig, HttpConfig, RemoteRead, RemoteWrite, Sigv4};
+use crate::objects::{AlertmanagerEndpoints, ApiServerConfig, RemoteRead, RemoteWrite, Sigv4};
 
 /// In upstream's order, which decides which error is the first.
 const ALL: &[Connection] = &[Connection::BasicAuth, Connection::OAuth2, Connection::Tls, Connection::Authorization];
@@ -45,14 +45,13 @@ fn each<T>(field: &str, all: &[T], check: impl Fn(&T) -> Checked) -> Checked {
 }
 
 fn check_write(assets: NamespacedAssets<'_>, one: &RemoteWrite) -> Checked {
-    let http = HttpConfig {
-        basic_auth: one.basic_auth.clone(),
-        oauth2: one.oauth2.clone(),
-        tls_config: one.tls_config.clone(),
-        authorization: one.authorization.clone(),
-        ..HttpConfig::default()
+    let references = References {
+        basic_auth: one.basic_auth.as_ref(),
+        oauth2: one.oauth2.as_ref(),
+        tls: one.tls_config.as_ref(),
+        authorization: one.authorization.as_ref(),
     };
-    check_connection(assets, &http, ALL)?;
+    check_connection(assets, references, ALL)?;
     check_sigv4(assets, one.sigv4.as_ref())?;
     let oauth = one.azure_ad.as_ref().and_then(|azure| azure.oauth.as_ref());
     let secret = oauth.map_or(Ok(""), |oauth| assets.secret(&oauth.client_secret));
@@ -61,37 +60,36 @@ fn check_write(assets: NamespacedAssets<'_>, one: &RemoteWrite) -> Checked {
 }
 
 fn check_read(assets: NamespacedAssets<'_>, one: &RemoteRead) -> Checked {
-    let http = HttpConfig {
-        basic_auth: one.basic_auth.clone(),
-        oauth2: one.oauth2.clone(),
-        tls_config: one.tls_config.clone(),
-        authorization: one.authorization.clone(),
-        ..HttpConfig::default()
+    let references = References {
+        basic_auth: one.basic_auth.as_ref(),
+        oauth2: one.oauth2.as_ref(),
+        tls: one.tls_config.as_ref(),
+        authorization: one.authorization.as_ref(),
     };
-    check_connection(assets, &http, ALL)?;
+    check_connection(assets, references, ALL)?;
     check_proxy(assets, &one.proxy)
 }
 
 fn check_alertmanager(assets: NamespacedAssets<'_>, one: &AlertmanagerEndpoints) -> Checked {
-    let http = HttpConfig {
-        basic_auth: one.basic_auth.clone(),
-        tls_config: one.tls_config.clone(),
-        authorization: one.authorization.clone(),
-        ..HttpConfig::default()
+    let references = References {
+        basic_auth: one.basic_auth.as_ref(),
+        tls: one.tls_config.as_ref(),
+        authorization: one.authorization.as_ref(),
+        ..References::default()
     };
-    check_connection(assets, &http, ALL)?;
+    check_connection(assets, references, ALL)?;
     check_sigv4(assets, one.sigv4.as_ref())?;
     check_proxy(assets, &one.proxy)
 }
 
 fn check_api_server(assets: NamespacedAssets<'_>, server: &ApiServerConfig) -> Checked {
-    let http = HttpConfig {
-        basic_auth: server.basic_auth.clone(),
-        tls_config: server.tls_config.clone(),
-        authorization: server.authorization.clone(),
-        ..HttpConfig::default()
+    let references = References {
+        basic_auth: server.basic_auth.as_ref(),
+        tls: server.tls_config.as_ref(),
+        authorization: server.authorization.as_ref(),
+        ..References::default()
     };
-    check_connection(assets, &http, ALL)?;
+    check_connection(assets, references, ALL)?;
     check_proxy(assets, &server.proxy)
 }
 
