@@ -1,6 +1,5 @@
 //! Follows the objects, and says what they ask for whenever that changes.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +9,8 @@ use parking_lot::Mutex;
 
 use crate::events::Events;
 use crate::inputs::{FileConfig, Inputs, Settings};
-use crate::objects::ObjectRef;
 use crate::options::OperatorOptions;
-use crate::outcome::{Outcome, State};
+use crate::outcome::{ObjectState, Outcome, State};
 use crate::rbac::{MissingRight, missing_rights};
 use crate::reconcile::Memory;
 use crate::sources::{Opener, Sources, Tag};
@@ -72,11 +70,11 @@ impl Operator {
     pub fn apply(&self, file: &Config, defaults: &Defaults) -> Arc<Outcome> {
         let mut state = self.state.lock();
         let file = FileConfig { global: file.global.clone(), defaults: defaults.clone() };
-        // Kept by address while it says the same, by which the base knows that it does: a change of objects comes here too.
+        // With the same file nothing is made again: `follow` has looked at the objects, and the base knows the file by address.
         if state.file.as_deref() != Some(&file) {
             state.file = Some(Arc::new(file));
+            self.reconcile(&mut state);
         }
-        self.reconcile(&mut state);
         self.outcome()
     }
 
@@ -119,14 +117,15 @@ impl Operator {
         let inputs = Inputs { seen: &seen, assets: sources.assets(), settings: &self.settings, file };
         let before = self.outcome();
         let new = memory.reconcile(inputs, &before);
-        log_changes(&before, &new);
-        self.events.tell(&before, &new);
+        let changed = new.changed_since(&before);
+        log_changes(&before, &new, &changed);
+        self.events.tell(&changed);
         *self.outcome.lock() = Arc::new(new);
     }
 }
 
 /// Says what became of objects, once for each time that it changes. Why a kind is not seen, its watch says.
-fn log_changes(before: &Outcome, now: &Outcome) {
+fn log_changes(before: &Outcome, now: &Outcome, changed: &[&ObjectState]) {
     if let Some(prometheus) = &now.prometheus
         && before.prometheus.as_ref() != Some(prometheus)
     {
@@ -142,19 +141,7 @@ fn log_changes(before: &Outcome, now: &Outcome) {
             tracing::warn!(prometheus = name, "fields of the Prometheus object are not applied: {fields}");
         }
     }
-    // A map: thousands are compared, each with what was said of it before.
-    let known: BTreeMap<&ObjectRef, &State> = before.objects.iter().map(|one| (&one.object, &one.state)).collect();
-    let mut counts = [0usize; 3];
-    for object in &now.objects {
-        let count = match &object.state {
-            State::Accepted | State::Pending => 0,
-            State::NotSelected(_) => 1,
-            State::Invalid { .. } => 2,
-        };
-        counts[count] += 1;
-        if known.get(&object.object) == Some(&&object.state) {
-            continue;
-        }
+    for object in changed {
         match &object.state {
             // Not worth a line: the sum below says how many there are.
             State::Accepted | State::Pending => {
@@ -165,6 +152,15 @@ fn log_changes(before: &Outcome, now: &Outcome) {
         }
     }
     if !before.is_same_configuration(now) || before.objects.len() != now.objects.len() {
+        let mut counts = [0usize; 3];
+        for object in &now.objects {
+            let count = match &object.state {
+                State::Accepted | State::Pending => 0,
+                State::NotSelected(_) => 1,
+                State::Invalid { .. } => 2,
+            };
+            counts[count] += 1;
+        }
         let [accepted, not_selected, invalid] = counts;
         tracing::info!(accepted, not_selected, invalid, jobs = now.jobs.len(), "objects of monitoring.coreos.com");
     }

@@ -1,7 +1,6 @@
 //! Events of objects that are not valid, where the right to write them exists. Whoever looks at a monitor by
 //! `kubectl describe` finds the reason there.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kube_watch::{ApiServer, EventObject, EventWriter};
@@ -9,7 +8,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::time::Instant;
 
 use crate::objects::ObjectRef;
-use crate::outcome::{Outcome, State};
+use crate::outcome::{ObjectState, State};
 
 /// Reason and action as Prometheus-Operator has them (`pkg/operator/resource_reconciler.go`), so that alerts on them go on.
 const REASON: &str = "InvalidConfiguration";
@@ -41,9 +40,9 @@ impl Events {
         Self { writer: EventWriter::new(server, "weft"), queue, waiting: Mutex::new(waiting) }
     }
 
-    /// Queues an Event for each object that is not valid for another reason than before.
-    pub(crate) fn tell(&self, before: &Outcome, now: &Outcome) {
-        for notice in notices(before, now) {
+    /// Queues an Event for each of these objects that is not valid.
+    pub(crate) fn tell(&self, changed: &[&ObjectState]) {
+        for notice in notices(changed) {
             if self.queue.try_send(notice).is_err() {
                 tracing::warn!("the API server takes Events too slowly; some are left out");
                 return;
@@ -76,32 +75,26 @@ impl Events {
     }
 }
 
-fn notices(before: &Outcome, now: &Outcome) -> Vec<Notice> {
-    let known: BTreeMap<(&ObjectRef, &str), &State> =
-        before.objects.iter().map(|one| ((&one.object, one.uid.as_str()), &one.state)).collect();
-    let mut notices = Vec::new();
-    for one in &now.objects {
-        let is_new = known.get(&(&one.object, one.uid.as_str())) != Some(&&one.state);
-        if is_new && matches!(one.state, State::Invalid { .. }) {
-            let ObjectRef { kind, namespace, name } = &one.object;
-            let object = EventObject {
-                api_version: kind.api_version().to_owned(),
-                kind: kind.as_str().to_owned(),
-                namespace: namespace.clone(),
-                name: name.clone(),
-                uid: one.uid.clone(),
-            };
-            notices.push(Notice { object, note: one.state.to_string() });
-        }
-    }
-    notices
+fn notices(changed: &[&ObjectState]) -> Vec<Notice> {
+    let notice = |one: &&ObjectState| {
+        let ObjectRef { kind, namespace, name } = &one.object;
+        let object = EventObject {
+            api_version: kind.api_version(),
+            kind: kind.as_str().to_owned(),
+            namespace: namespace.clone(),
+            name: name.clone(),
+            uid: one.uid.clone(),
+        };
+        Notice { object, note: one.state.to_string() }
+    };
+    changed.iter().filter(|one| matches!(one.state, State::Invalid { .. })).map(notice).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::objects::Kind;
-    use crate::outcome::ObjectState;
+    use crate::outcome::Outcome;
 
     fn outcome(uid: &str, state: State) -> Outcome {
         let object = ObjectRef { kind: Kind::ScrapeConfig, namespace: "a".to_owned(), name: "web".to_owned() };
@@ -117,6 +110,7 @@ mod tests {
         let invalid = |uid: &str, message: &str| {
             outcome(uid, State::Invalid { message: message.to_owned(), last_valid_in_use: false })
         };
+        let notices = |before: &Outcome, now: &Outcome| super::notices(&now.changed_since(before));
         let (nothing, valid) = (Outcome::default(), outcome("1", State::Accepted));
         assert_eq!(notices(&nothing, &valid), []);
         let first = notices(&valid, &invalid("1", "no port"));

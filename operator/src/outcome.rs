@@ -1,5 +1,6 @@
 //! What became of the objects: jobs, and for each object why it has them or has none.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -122,6 +123,15 @@ impl Outcome {
         };
         let same = |(a, b): (&ReadyJob, &ReadyJob)| Arc::ptr_eq(&a.config, &b.config) || a.config == b.config;
         same_base && self.jobs.len() == other.jobs.len() && self.jobs.iter().zip(&other.jobs).all(same)
+    }
+
+    /// The objects whose state is another one than before, those that were not there or are created again included.
+    pub(crate) fn changed_since(&self, before: &Self) -> Vec<&ObjectState> {
+        // A map: thousands are compared.
+        let known: BTreeMap<(&ObjectRef, &str), &State> =
+            before.objects.iter().map(|one| ((&one.object, one.uid.as_str()), &one.state)).collect();
+        let is_changed = |one: &&ObjectState| known.get(&(&one.object, one.uid.as_str())) != Some(&&one.state);
+        self.objects.iter().filter(is_changed).collect()
     }
 
     /// What became of an object.
