@@ -40,7 +40,7 @@ enum Answer {
 struct Script {
     lists: VecDeque<Answer>,
     watches: VecDeque<Answer>,
-    /// Path and query of what was asked for, and the credentials.
+    /// Path and query of each request, and its `Authorization` header.
     asked: Vec<(String, String)>,
 }
 

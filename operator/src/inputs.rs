@@ -106,8 +106,8 @@ pub(crate) fn named<S>(object: &Watched<S>) -> impl Iterator<Item = AssetId> {
     object.assets.iter().map(|(kind, name)| (*kind, object.meta.namespace.clone(), name.clone()))
 }
 
-/// The Secrets and ConfigMaps that upstream mounts into the pods of a Prometheus object. There they stand for files, which
-/// the object and all monitors may name.
+/// The Secrets and ConfigMaps that upstream mounts into the pods of a Prometheus object. The object and all monitors may
+/// refer to the mounted files by their paths.
 pub(crate) fn mounted(spec: &PrometheusSpec, namespace: &str) -> impl Iterator<Item = AssetId> {
     // Both only from the namespace of the object, as volumes of its pods are.
     let secrets = spec.secrets.iter().map(|name| (AssetKind::Secret, name));

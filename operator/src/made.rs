@@ -23,7 +23,7 @@ pub(crate) struct Context {
     pub(crate) prometheus: Prometheus,
     /// What jobs inherit.
     pub(crate) global: GlobalConfig,
-    /// The versions of what stands for files below `/etc/prometheus/secrets` and `configmaps`.
+    /// The versions of the Secrets and ConfigMaps that are mounted below `/etc/prometheus/secrets` and `configmaps`.
     pub(crate) mounted: Vec<u64>,
 }
 

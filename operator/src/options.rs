@@ -21,6 +21,6 @@ pub struct OperatorOptions {
     pub selector: LabelSelector,
     /// What the deployment is like.
     pub options: Options,
-    /// What stands for `$(SHARD)` and the like.
+    /// The values of placeholders such as `$(SHARD)`.
     pub placeholders: Placeholders,
 }

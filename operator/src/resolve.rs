@@ -17,7 +17,7 @@ use crate::objects::{KeySelector, Prometheus};
 const MOUNTS: [(&str, AssetKind); 2] =
     [("/etc/prometheus/secrets/", AssetKind::Secret), ("/etc/prometheus/configmaps/", AssetKind::ConfigMap)];
 
-/// What stands for `$(NAME)`.
+/// The values of placeholders `$(NAME)`, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Placeholders(BTreeMap<String, String>);
 
@@ -40,7 +40,7 @@ impl Placeholders {
             out.push_str(before);
             let known = after.split_once(')').and_then(|(name, tail)| Some((self.0.get(name)?, tail)));
             match known {
-                // What stands for a placeholder is not looked at again: a value that holds one would never end.
+                // Values are not expanded again: one that contains its own placeholder would never end.
                 Some((value, tail)) => {
                     out.push_str(value);
                     rest = tail;
