@@ -224,7 +224,7 @@ impl<K: Kind> Follower<K> {
 /// How a watch ended that can be resumed.
 struct End {
     is_short: bool,
-    /// It told nothing.
+    /// No event came.
     is_empty: bool,
 }
 

@@ -119,7 +119,7 @@ impl Operator {
         let new = memory.reconcile(inputs, &before);
         let changed = new.changed_since(&before);
         log_changes(&before, &new, &changed);
-        self.events.tell(&changed);
+        self.events.publish(&changed);
         *self.outcome.lock() = Arc::new(new);
     }
 }

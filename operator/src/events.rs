@@ -41,7 +41,7 @@ impl Events {
     }
 
     /// Queues an Event for each of these objects that is not valid.
-    pub(crate) fn tell(&self, changed: &[&ObjectState]) {
+    pub(crate) fn publish(&self, changed: &[&ObjectState]) {
         for notice in notices(changed) {
             if self.queue.try_send(notice).is_err() {
                 tracing::warn!("the API server takes Events too slowly; some are left out");

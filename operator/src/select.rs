@@ -159,16 +159,16 @@ fn actual(unmet: &selector::Unmet, who: &str, labels: &BTreeMap<String, String>)
     let key = &unmet.key;
     if let Some(value) = labels.get(key) {
         // The nearest of several values, and of two that are equally near the first one by name.
-        let near = unmet.values.iter().filter_map(|wanted| Some((slip(wanted, value)?, wanted)));
+        let near = unmet.values.iter().filter_map(|wanted| Some((typo(wanted, value)?, wanted)));
         return match near.min() {
-            Some((slip, _)) if unmet.values.len() == 1 => format!("{who} has {key}={value}, which differs {slip}"),
-            Some((slip, wanted)) => format!("{who} has {key}={value}, which differs from {wanted} {slip}"),
+            Some((typo, _)) if unmet.values.len() == 1 => format!("{who} has {key}={value}, which differs {typo}"),
+            Some((typo, wanted)) => format!("{who} has {key}={value}, which differs from {wanted} {typo}"),
             None => format!("{who} has {key}={value}"),
         };
     }
-    let near = labels.iter().filter_map(|(name, value)| Some((slip(key, name)?, name, value)));
-    if let Some((slip, name, value)) = near.min() {
-        return format!("{who} has {name}={value}, whose name differs {slip}");
+    let near = labels.iter().filter_map(|(name, value)| Some((typo(key, name)?, name, value)));
+    if let Some((typo, name, value)) = near.min() {
+        return format!("{who} has {name}={value}, whose name differs {typo}");
     }
     // Short values, `true` for instance, say nothing.
     let is_wanted = |value: &String| value.len() > 4 && unmet.values.contains(value);
@@ -180,12 +180,12 @@ fn actual(unmet: &selector::Unmet, who: &str, labels: &BTreeMap<String, String>)
 
 /// How a text differs from another one that was probably meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Slip {
+enum Typo {
     Case,
     Letters(usize),
 }
 
-impl fmt::Display for Slip {
+impl fmt::Display for Typo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Case => f.write_str("in upper and lower case"),
@@ -196,12 +196,12 @@ impl fmt::Display for Slip {
 }
 
 /// `None` if the two have nothing to do with each other, or are the same.
-fn slip(wanted: &str, found: &str) -> Option<Slip> {
+fn typo(wanted: &str, found: &str) -> Option<Typo> {
     if wanted == found {
         return None;
     }
     if wanted.eq_ignore_ascii_case(found) {
-        return Some(Slip::Case);
+        return Some(Typo::Case);
     }
     // Of a short word more than one letter makes another word: `dev` is not meant by `web`.
     let most = (wanted.len() / 4).clamp(1, 3);
@@ -210,7 +210,7 @@ fn slip(wanted: &str, found: &str) -> Option<Slip> {
         return None;
     }
     let distance = strsim::osa_distance(wanted, found);
-    (distance <= most).then_some(Slip::Letters(distance))
+    (distance <= most).then_some(Typo::Letters(distance))
 }
 
 #[cfg(test)]
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn slips_are_found_in_values() {
+    fn typos_are_found_in_values() {
         let one = &["etcd-exporter"];
         check("app", one, json!({"app": "etcd-expoter"}), "it has app=etcd-expoter, which differs in one letter");
         check("app", one, json!({"app": "ectd-expoter"}), "it has app=ectd-expoter, which differs in 2 letters");
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn slips_are_found_in_names() {
+    fn typos_are_found_in_names() {
         let one = &["stack"];
         check("release", one, json!({"relase": "stack"}), "it has relase=stack, whose name differs in one letter");
         check("release", one, json!({"Release": "x"}), "it has Release=x, whose name differs in upper and lower case");
@@ -352,6 +352,6 @@ mod tests {
     fn no_text_takes_long() {
         let long = "é".repeat(100_000);
         check("a", &[&long], json!({"a": "b"}), "it has a=b");
-        assert_eq!(slip(&"x".repeat(63), &format!("{}é", "x".repeat(62))), Some(Slip::Letters(1)));
+        assert_eq!(typo(&"x".repeat(63), &format!("{}é", "x".repeat(62))), Some(Typo::Letters(1)));
     }
 }

@@ -23,7 +23,7 @@ fn check_file(config: &mut FileSdConfig, f: &mut Fields<'_>) -> Result<(), Error
     if config.files.is_empty() {
         return Err(f.refuse("files", "file service discovery config must contain at least one path name"));
     }
-    // The texts and not the resolved paths: only what the file says is to be judged, as by upstream's `patFileSDName`.
+    // The texts and not the resolved paths: only what the file says is checked, as by upstream's `patFileSDName`.
     for name in f.texts("files")? {
         let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_owned()).unwrap_or_default();
         // Two spellings and no mixed case: the expression lists them, although `readFile` lowers the extension.

@@ -7,8 +7,8 @@ use super::job::{health_in_words, rule_text, seen};
 use super::known::Known;
 use super::report::{Report, Sighting};
 
-/// Sightings that are told.
-const TOLD_MAX: usize = 200;
+/// Sightings that an answer lists.
+const LISTED_MAX: usize = 200;
 
 /// A pod or a Service: every job that discovered it.
 pub(super) fn of_object(known: &Known, kind: &str, which: &str) -> Result<Report, String> {
@@ -65,7 +65,7 @@ fn sightings(known: &Known, is_meant: impl Fn(&Labels) -> bool) -> Vec<Sighting>
             .iter()
             .flat_map(|group| group.targets.iter().map(|own| own.joined(&group.labels)).collect::<Vec<_>>());
         for labels in meant.filter(|labels| is_meant(labels)) {
-            if out.len() >= TOLD_MAX {
+            if out.len() >= LISTED_MAX {
                 return out;
             }
             let sighting = |verdict, sentence| Sighting {
