@@ -18,7 +18,12 @@ const MAY_USE: &[(&str, &str, &[&str])] = &[
     ("scraper", "scraper", &["model", "config", "http-client", "kit"]),
     ("storage", "storage", &["model", "kit"]),
     ("query", "query", &["model", "kit"]),
-    ("tool", "tool", &["model", "config", "http-client", "discovery", "operator", "scraper", "storage", "query"]),
+    ("rules", "rules", &["model", "config", "http-client", "query", "kit"]),
+    (
+        "tool",
+        "tool",
+        &["model", "config", "http-client", "discovery", "operator", "scraper", "storage", "query", "rules"],
+    ),
     (
         "server",
         "server",
@@ -32,6 +37,7 @@ const MAY_USE: &[(&str, &str, &[&str])] = &[
             "scraper",
             "storage",
             "query",
+            "rules",
             "tool",
             "kit",
         ],

@@ -1,0 +1,1 @@
+//! Go templates of labels and annotations.
