@@ -9,6 +9,7 @@ mod escape;
 mod flags;
 mod parser;
 mod set;
+mod tables;
 mod text;
 mod unicode;
 

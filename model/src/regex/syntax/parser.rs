@@ -5,6 +5,7 @@ use regex_syntax::hir::{Capture, Class, ClassUnicode, ClassUnicodeRange, Dot, Hi
 use super::bracket::bracket;
 use super::escape::{Escaped, escaped};
 use super::flags::{self, Flags, Opening};
+use super::tables::add_cases;
 use super::text::part;
 use crate::regex::error::{RegexError, TOO_DEEP, TOO_LARGE};
 
@@ -248,10 +249,8 @@ impl<'s> Parser<'s> {
         if !self.flags.ignore_case {
             return self.frame().text.push(c);
         }
-        // Simple folding maps one character to one, as Go's `unicode.SimpleFold`; a character without other cases
-        // stays text.
-        let mut class = ClassUnicode::new([ClassUnicodeRange::new(c, c)]);
-        class.case_fold_simple();
+        // A character without other cases stays text.
+        let class = add_cases(&ClassUnicode::new([ClassUnicodeRange::new(c, c)]));
         match class.ranges() {
             [_] if class.iter().next().is_some_and(|range| range.start() == range.end()) => self.frame().text.push(c),
             _ => self.push(Node::leaf(Hir::class(Class::Unicode(class)))),

@@ -2,6 +2,8 @@
 
 use regex_syntax::hir::{ClassUnicode, ClassUnicodeRange};
 
+use super::tables::add_cases;
+
 /// `[:name:]` and its ranges.
 const POSIX: [(&str, &[(char, char)]); 14] = [
     ("alnum", &[('0', '9'), ('A', 'Z'), ('a', 'z')]),
@@ -39,7 +41,7 @@ fn named(ranges: &[(char, char)], ignore_case: bool, negated: bool) -> ClassUnic
 /// Cases are added first: what is negated is what matches neither way.
 pub(super) fn finished(mut class: ClassUnicode, ignore_case: bool, negated: bool) -> ClassUnicode {
     if ignore_case {
-        class.case_fold_simple();
+        class = add_cases(&class);
     }
     if negated {
         class.negate();

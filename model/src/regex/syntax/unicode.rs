@@ -1,9 +1,10 @@
 //! Classes of Unicode, by the names that Go's tables have.
 
-use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, HirKind};
+use regex_syntax::hir::{ClassUnicode, ClassUnicodeRange};
 
 use super::flags::Flags;
 use super::set::finished;
+use super::tables;
 use super::text::part;
 use crate::regex::error::RegexError;
 
@@ -12,7 +13,6 @@ const CATEGORIES: &[&str] = &[
     "No", "P", "Pc", "Pd", "Pe", "Pf", "Pi", "Po", "Ps", "S", "Sc", "Sk", "Sm", "So", "Z", "Zl", "Zp", "Zs",
 ];
 
-/// Those of Unicode 15, as Go 1.26 has them.
 const SCRIPTS: &[&str] = &[
     "Adlam",
     "Ahom",
@@ -272,15 +272,7 @@ fn table(name: &str) -> Option<ClassUnicode> {
         name if SCRIPTS.contains(&name) => format!(r"\p{{sc={name}}}"),
         _ => return None,
     };
-    match regex_syntax::parse(&pattern).ok()?.into_kind() {
-        HirKind::Class(Class::Unicode(class)) => Some(class),
-        // Of one character.
-        HirKind::Literal(literal) => {
-            let c = std::str::from_utf8(&literal.0).ok()?.chars().next()?;
-            Some(ClassUnicode::new([ClassUnicodeRange::new(c, c)]))
-        }
-        _ => None,
-    }
+    tables::class(&pattern)
 }
 
 #[cfg(test)]
