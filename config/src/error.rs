@@ -28,6 +28,34 @@ pub enum Error {
         /// What is wrong, and the remedy where it is known.
         message: String,
     },
+    /// A rule or a rule group is not valid, in upstream's words: `rules.yml: 7:15: group "a", rule 1, "b": …`.
+    #[error("{}: {}{}{message}", file.display(), positions(places), if rule.is_empty() { String::new() } else { format!("{rule}: ") })]
+    Rule {
+        /// The file, or the object.
+        file: PathBuf,
+        /// Lines and columns, counted from one; none without text.
+        places: Vec<(usize, usize)>,
+        /// `group "a", rule 1, "b"`; empty if the group itself is not valid.
+        rule: String,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+impl Error {
+    /// Line and column, 0 where there is none.
+    pub(crate) fn position(&self) -> (usize, usize) {
+        match self {
+            Self::Read { .. } => (0, 0),
+            Self::Invalid { line, column, .. } => (*line, *column),
+            Self::Rule { places, .. } => places.first().copied().unwrap_or_default(),
+        }
+    }
+}
+
+/// `7:15: ` for each.
+fn positions(places: &[(usize, usize)]) -> String {
+    places.iter().map(|(line, column)| format!("{line}:{column}: ")).collect()
 }
 
 /// `prometheus.yml:3:5`, or the name alone.

@@ -1,4 +1,4 @@
-//! `prometheus.yml`: text to validated values.
+//! `prometheus.yml` and rule files: text to validated values.
 //!
 //! - **What**: reads a configuration as strictly as Prometheus does; an error names file, line, column, field and remedy.
 //! - **Path**: before both paths; every other crate is built from these values.
@@ -7,7 +7,7 @@
 //! - **Files**: `schema` the macro `section!`, which declares a section once for reading, printing and documentation · `yaml`
 //!   YAML in and out · `file` the whole file, `load` with what it includes · `global`, `runtime`, `alerting`, `scrape`, `limits`,
 //!   `protocol`, `names`, `storage`, `tracing`, `remote`, `otlp` its sections · `http`, `sd`, `relabel` what several sections have in
-//!   common · `reference` the page `docs/configuration.md` · `size`, `selector`, `secret` kinds of values · `target_groups` the
+//!   common · `rules` rule files · `reference` the page `docs/configuration.md` · `size`, `selector`, `secret` kinds of values · `target_groups` the
 //!   files of file discovery · `web` the file of `--web.config.file`.
 //! - **Tests**: at the foot of each file; `tests/` reads upstream's data.
 
@@ -24,6 +24,7 @@ mod protocol;
 mod reference;
 mod relabel;
 mod remote;
+mod rules;
 mod runtime;
 mod schema;
 mod scrape;
@@ -49,6 +50,7 @@ pub use otlp::OtlpConfig;
 pub use protocol::ScrapeProtocol;
 pub use reference::reference;
 pub use remote::{MetadataConfig, QueueConfig, RemoteReadConfig, RemoteWriteConfig};
+pub use rules::{Rule, RuleChecks, RuleFile, RuleGroup, RuleOptions, matching_rule_files};
 pub use runtime::RuntimeConfig;
 pub use schema::Opaque;
 pub use scrape::ScrapeConfig;

@@ -150,7 +150,7 @@ impl JobNames {
 }
 
 /// The files that a pattern matches, sorted; as in Prometheus it is no error if there are none.
-fn matching(pattern: &Path) -> Vec<PathBuf> {
+pub(crate) fn matching(pattern: &Path) -> Vec<PathBuf> {
     let mut pattern = pattern.to_string_lossy().into_owned();
     // Two stars mean folders of any depth to the library, and no more than one star to Go's `filepath.Glob`.
     while pattern.contains("**") {

@@ -1,15 +1,16 @@
 //! The reference page of the configuration, `docs/configuration.md`, made from the declarations of the sections.
 
 use crate::file::Config;
+use crate::rules::RuleFile;
 use crate::schema::{FieldDoc, Section as _, SectionDoc, Shape};
 use crate::web::WebConfig;
 
 const HEAD: &str = "\
 # Configuration
 
-The fields of `prometheus.yml` ([`configuration`](#configuration)) and of the file of `--web.config.file`
-([`web_config`](#web_config)). This page is made from the source: change the declarations in `config/src` and run
-`UPDATE_EXPECT=1 cargo test -p config --test reference`.
+The fields of `prometheus.yml` ([`configuration`](#configuration)), of the file of `--web.config.file`
+([`web_config`](#web_config)) and of rule files ([`rule_file`](#rule_file)). This page is made from the source: change the
+declarations in `config/src` and run `UPDATE_EXPECT=1 cargo test -p config --test reference`.
 
 `promtool check config FILE` checks a file; `/api/v1/status/config` shows the one that is in use, defaults included. An unknown
 field is an error. A field marked **not served** is read and checked, and its use gives a warning. A field marked **Weft**
@@ -31,7 +32,7 @@ const DISCOVERY: &str = "service_discovery";
 #[must_use]
 pub fn reference() -> String {
     let mut page = HEAD.to_owned();
-    let mut queue = vec![Config::describe(), WebConfig::describe()];
+    let mut queue = vec![Config::describe(), WebConfig::describe(), RuleFile::describe()];
     let mut next = 0;
     // Each section once, in the order in which they are first mentioned.
     while next < queue.len() {

@@ -20,11 +20,62 @@ pub(crate) struct Source<'a> {
     pub(crate) warnings: RefCell<Vec<String>>,
     /// One sentence for each field that is set and not served yet.
     pub(crate) unserved: RefCell<Vec<String>>,
+    /// The errors so far, where reading goes on after one.
+    faults: Option<RefCell<Vec<Error>>>,
+    unknown: UnknownFields,
+}
+
+/// What happens to fields that no section has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum UnknownFields {
+    /// They are an error.
+    #[default]
+    Refused,
+    /// They are an error, except this one, which is ignored.
+    RefusedExcept(&'static str),
+    /// They are ignored.
+    Ignored,
 }
 
 impl<'a> Source<'a> {
     pub(crate) fn new(file: &'a Path, env: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self { file, env, warnings: RefCell::default(), unserved: RefCell::default() }
+        Self {
+            file,
+            env,
+            warnings: RefCell::default(),
+            unserved: RefCell::default(),
+            faults: None,
+            unknown: UnknownFields::Refused,
+        }
+    }
+
+    /// A source whose errors are collected, so that all of a file are told at once.
+    pub(crate) fn collecting(file: &'a Path, unknown: UnknownFields) -> Self {
+        Self { faults: Some(RefCell::default()), unknown, ..Self::new(file, &|_| None) }
+    }
+
+    /// Keeps an error for later if errors are collected; else returns it, which ends the reading.
+    pub(crate) fn report(&self, error: Error) -> Result<(), Error> {
+        match &self.faults {
+            Some(faults) => {
+                faults.borrow_mut().push(error);
+                Ok(())
+            }
+            None => Err(error),
+        }
+    }
+
+    /// What was read, or nothing if that failed and errors are collected.
+    pub(crate) fn recover<T>(&self, read: Result<Option<T>, Error>) -> Result<Option<T>, Error> {
+        read.or_else(|error| self.report(error).map(|()| None))
+    }
+
+    /// The errors that were collected, in the order of the file.
+    pub(crate) fn take_faults(&self) -> Vec<Error> {
+        let mut faults = self.faults.as_ref().map(RefCell::take).unwrap_or_default();
+        // Stable: without positions the order is that of reading.
+        faults.sort_by_key(Error::position);
+        faults
     }
 
     pub(crate) fn error(&self, pos: Pos, field: impl Into<String>, message: impl Into<String>) -> Error {
@@ -110,9 +161,13 @@ impl<'a> Fields<'a> {
 
     /// An error at a field, or at the mapping when it has no such field.
     pub(crate) fn refuse(&self, name: &str, message: impl Into<String>) -> Error {
+        self.source.error(self.place(name), self.at(name), message)
+    }
+
+    /// The position of a field's value, or of the mapping when it has no such field.
+    pub(crate) fn place(&self, name: &str) -> Pos {
         // An error about a missing field points at the mapping that lacks it.
-        let pos = self.pairs().iter().find(|(key, _)| key.text == name).map_or(self.pos, |(_, value)| value.pos);
-        self.source.error(pos, self.at(name), message)
+        self.pairs().iter().find(|(key, _)| key.text == name).map_or(self.pos, |(_, value)| value.pos)
     }
 
     /// An error of the mapping as a whole.
@@ -240,19 +295,27 @@ impl<'a> Fields<'a> {
         self.all_allowed = true;
     }
 
-    /// Refuses a field that no codec has read, and suggests the known field with the most similar name.
-    pub(crate) fn finish(&self) -> Result<(), Error> {
-        if self.all_allowed {
-            return Ok(());
-        }
-        // The first one in the order of the file; one error at a time, as with upstream's strict decoding.
-        let Some((key, _)) = self.pairs().iter().find(|(key, _)| !self.read.contains(&key.text.as_str())) else {
-            return Ok(());
+    /// The fields that no codec has read, and that are not to be ignored.
+    pub(crate) fn unknown(&self) -> impl Iterator<Item = &'a Key> {
+        let is_refused = |key: &&Key| match self.source.unknown {
+            UnknownFields::Refused => true,
+            UnknownFields::RefusedExcept(name) => key.text != name,
+            UnknownFields::Ignored => false,
         };
-        let place = if self.path.is_empty() { "the configuration".to_owned() } else { self.path.clone() };
-        let hint = nearest(&key.text, &self.read).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
-        let message = format!("field {} not found in {place}{hint}", key.text);
-        Err(self.source.error(key.pos, self.at(&key.text), message))
+        let pairs = if self.all_allowed { &[] } else { self.pairs() };
+        pairs.iter().map(|(key, _)| key).filter(|key| !self.read.contains(&key.text.as_str())).filter(is_refused)
+    }
+
+    /// Refuses fields that no codec has read, and suggests the known field with the most similar name.
+    pub(crate) fn finish(&self) -> Result<(), Error> {
+        // In the order of the file: where errors are not collected the first one counts, as with upstream's strict decoding.
+        for key in self.unknown() {
+            let place = if self.path.is_empty() { "the configuration".to_owned() } else { self.path.clone() };
+            let hint = nearest(&key.text, &self.read).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
+            let message = format!("field {} not found in {place}{hint}", key.text);
+            self.source.report(self.source.error(key.pos, self.at(&key.text), message))?;
+        }
+        Ok(())
     }
 }
 

@@ -10,7 +10,7 @@ mod scalar;
 mod section;
 
 pub(crate) use describe::{FieldDoc, Flags, SectionDoc, Shape};
-pub(crate) use fields::{Fields, Source, scalar};
+pub(crate) use fields::{Fields, Source, UnknownFields, scalar};
 pub(crate) use keyword::{Keyword, Word};
 pub(crate) use nested::{Inline, ListOf, MapOf, Nested, OmitDefault, Optional};
 pub(crate) use opaque::Anything;

@@ -173,7 +173,8 @@ macro_rules! section {
                     let name = $crate::schema::section!(@or [$($name)?] stringify!($field));
                     let args = $crate::schema::section!(@or [$($args)?] ());
                     // A variable of the field's name: expressions of later fields (`with`, `inherited`) may use it.
-                    let $field: $ty = match <$codec as $crate::schema::Codec<$ty>>::decode(f, name, args)? {
+                    let read = <$codec as $crate::schema::Codec<$ty>>::decode(f, name, args);
+                    let $field: $ty = match f.source.recover(read)? {
                         Some(value) => {
                             let flags = $crate::schema::section!(@flags $($($flag $($flag_value)?),+)?);
                             // Only a value that is set to something warns; the zero value asks for nothing.
@@ -202,7 +203,7 @@ macro_rules! section {
                         && <$codec as $crate::schema::Codec<$ty>>::is_zero(&self.$field)
                     {
                         let name = $crate::schema::section!(@or [$($name)?] stringify!($field));
-                        return Err(f.refuse(name, error));
+                        f.source.report(f.refuse(name, error))?;
                     }
                 )*
                 $crate::schema::section!(@check self, f, context, [$($check)?], [$($context)?])

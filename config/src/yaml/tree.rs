@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use super::print::Yaml;
 
-use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, Span, Tag, options};
+use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag, options};
 
 /// A position in the file; lines and columns count from one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -102,28 +102,61 @@ pub(crate) type SyntaxError = (Pos, String);
 
 /// Parses the first document; `None` if the text holds none.
 pub(crate) fn parse(text: &str) -> Result<Option<Tree>, SyntaxError> {
-    let options = options! { emit_comments: false };
-    let mut builder = Builder { events: Parser::new_from_str_with_options(text, options), anchors: HashMap::new() };
+    // Whatever follows the first value is not even parsed, as with go-yaml v2, which reads `prometheus.yml` upstream.
+    builder(text).document()
+}
+
+/// The same; also says whether another document follows.
+pub(crate) fn parse_first(text: &str) -> Result<(Option<Tree>, bool), SyntaxError> {
+    let mut builder = builder(text);
+    let Some(document) = builder.document()? else { return Ok((None, false)) };
     loop {
-        match builder.next()? {
-            (Event::StreamStart | Event::DocumentStart(..), _) => {}
-            // An empty file, or one of comments, is a valid configuration of defaults.
-            (Event::StreamEnd | Event::DocumentEnd, _) => return Ok(None),
-            // Whatever follows the first value is not even parsed, as with Go's `yaml.Unmarshal`.
-            (event, span) => return builder.value(event, span).map(Some),
+        match builder.next() {
+            // go-yaml v3, which reads rule files upstream, parses the document up to its end.
+            Err(error) if builder.is_open => return Err(error),
+            Ok((Event::DocumentEnd, _)) => {}
+            Ok((Event::StreamEnd, _)) => return Ok((Some(document), false)),
+            // Also one that is empty or no YAML.
+            Ok(_) | Err(_) => return Ok((Some(document), true)),
         }
     }
+}
+
+fn builder(text: &str) -> Builder<impl Iterator<Item = Result<(Event<'_>, Span), ScanError>>> {
+    let options = options! { emit_comments: false };
+    let events = Parser::new_from_str_with_options(text, options);
+    Builder { events, anchors: HashMap::new(), is_open: false }
 }
 
 struct Builder<P> {
     events: P,
     anchors: HashMap<usize, Tree>,
+    /// Is a document begun and not ended?
+    is_open: bool,
 }
 
-impl<'a, P: Iterator<Item = Result<(Event<'a>, Span), serde_saphyr::granit_parser::ScanError>>> Builder<P> {
+impl<'a, P: Iterator<Item = Result<(Event<'a>, Span), ScanError>>> Builder<P> {
+    fn document(&mut self) -> Result<Option<Tree>, SyntaxError> {
+        loop {
+            match self.next()? {
+                (Event::StreamStart | Event::DocumentStart(..), _) => {}
+                // An empty file, or one of comments, is a valid configuration of defaults.
+                (Event::StreamEnd | Event::DocumentEnd, _) => return Ok(None),
+                (event, span) => return self.value(event, span).map(Some),
+            }
+        }
+    }
+
     fn next(&mut self) -> Result<(Event<'a>, Span), SyntaxError> {
         match self.events.next() {
-            Some(Ok(event)) => Ok(event),
+            Some(Ok(event)) => {
+                match event.0 {
+                    Event::DocumentStart(..) => self.is_open = true,
+                    Event::DocumentEnd => self.is_open = false,
+                    _ => {}
+                }
+                Ok(event)
+            }
             Some(Err(error)) => {
                 let marker = error.marker();
                 Err((Pos { line: marker.line(), column: marker.col() + 1 }, error.info()))
