@@ -12,9 +12,10 @@ The fields of `prometheus.yml` ([`configuration`](#configuration)), of the file 
 ([`web_config`](#web_config)) and of rule files ([`rule_file`](#rule_file)). This page is made from the source: change the
 declarations in `config/src` and run `UPDATE_EXPECT=1 cargo test -p config --test reference`.
 
-`promtool check config FILE` checks a file; `/api/v1/status/config` shows the one that is in use, defaults included. An unknown
-field is an error. A field marked **not served** is read and checked, and its use gives a warning. A field marked **Weft**
-is unknown to Prometheus. Where no default is given the field is empty, 0 or `false`.
+`promtool check config FILE` checks a file and the rule files that it names, `promtool check rules FILE` a rule file;
+`/api/v1/status/config` shows the configuration that is in use, defaults included. An unknown field is an error. A field marked
+**not served** is read and checked, and its use gives a warning. A field marked **Weft** is unknown to Prometheus. Where no
+default is given the field is empty, 0 or `false`.
 
 | Type | Written as |
 |---|---|

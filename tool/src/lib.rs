@@ -1,12 +1,12 @@
 //! promtool's commands, thin over the crates that do the work.
 //!
-//! - **What**: `check config FILE…` reads configurations · `test promql FILE…` runs PromQL test scripts · `promql explain
+//! - **What**: `check config FILE…` reads configurations, `check rules FILE…` rule files · `test promql FILE…` runs PromQL test scripts · `promql explain
 //!   QUERY` prints the plan of a query · `explain` asks a running server why something is scraped, or is not ·
 //!   `rbac check` asks an API server which rights are missing.
 //! - **Path**: none; it is what a person runs beside the server, in the same binary.
 //! - **Invariants**: reads only the files named, writes only to the output given; the exit code says whether all is well
-//!   (0), something failed (1) or the command line was wrong (2).
-//! - **Files**: `lib` chooses the command · `check` configurations · `promql` test scripts and plans · `explain` what a server
+//!   (0), something failed (1), the command line was wrong (2) or a lint found something (3).
+//! - **Files**: `lib` chooses the command · `check/` configurations and rule files · `promql` test scripts and plans · `explain` what a server
 //!   says · `rbac` rights.
 //! - **Tests**: at the foot of each file.
 
@@ -29,7 +29,8 @@ pub fn run(args: &[String], out: &mut dyn Write) -> ExitCode {
         ["promql", "explain", rest @ ..] => promql::explain(rest, out),
         ["explain", rest @ ..] => explain::explain(rest, out),
         ["rbac", "check", rest @ ..] => rbac::check(rest, out),
-        ["check", "config", rest @ ..] => check::config(rest, out),
+        ["check", "config", rest @ ..] => check::config::config(rest, out),
+        ["check", "rules", rest @ ..] => check::rules::rules(rest, &mut std::io::stdin().lock(), out),
         [] | ["help" | "--help" | "-h"] => writeln!(out, "{}", usages()).map(|()| Outcome::Misused),
         other => {
             let command = other.iter().take(2).copied().collect::<Vec<_>>().join(" ");
@@ -40,6 +41,7 @@ pub fn run(args: &[String], out: &mut dyn Write) -> ExitCode {
     match result {
         Ok(Outcome::Passed) => ExitCode::SUCCESS,
         Ok(Outcome::Misused) => ExitCode::from(2),
+        Ok(Outcome::Linted) => ExitCode::from(3),
         // An output that is gone cannot be told either.
         Ok(Outcome::Failed) | Err(_) => ExitCode::FAILURE,
     }
@@ -47,7 +49,7 @@ pub fn run(args: &[String], out: &mut dyn Write) -> ExitCode {
 
 /// What there is.
 fn usages() -> String {
-    [check::USAGE, USAGE, EXPLAIN_USAGE, explain::USAGE, rbac::USAGE].join("\n")
+    [check::config::USAGE, check::rules::USAGE, USAGE, EXPLAIN_USAGE, explain::USAGE, rbac::USAGE].join("\n")
 }
 
 /// How a command ended.
@@ -56,4 +58,6 @@ enum Outcome {
     Passed,
     Failed,
     Misused,
+    /// Lints found something, and that was to be a failure.
+    Linted,
 }

@@ -100,13 +100,18 @@ fn features<'a>(flags: impl Iterator<Item = &'a str>, usage: &str) -> Result<Opt
         };
         features.get_or_insert_default().extend(names.split(',').filter(|name| !name.is_empty()));
     }
+    check_features(features.as_deref().unwrap_or_default()).map(|()| features)
+}
+
+/// Refuses a name that is no feature of the query language.
+pub(crate) fn check_features(names: &[&str]) -> Result<(), String> {
     // A misspelt feature is an error: the scripts would silently test something else.
     let known: Vec<&str> = EngineOptions::features().chain(EngineOptions::ALWAYS_ON).collect();
-    match features.iter().flatten().find(|name| !known.contains(name)) {
+    match names.iter().find(|name| !known.contains(name)) {
         Some(unknown) => {
             Err(format!("unknown feature {unknown:?} in --enable-feature; there are {}", known.join(", ")))
         }
-        None => Ok(features),
+        None => Ok(()),
     }
 }
 

@@ -22,7 +22,7 @@ const MAY_USE: &[(&str, &str, &[&str])] = &[
     (
         "tool",
         "tool",
-        &["model", "config", "http-client", "discovery", "operator", "scraper", "storage", "query", "rules"],
+        &["model", "config", "http-client", "discovery", "operator", "scraper", "storage", "query", "rules", "kit"],
     ),
     (
         "server",

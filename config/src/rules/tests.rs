@@ -145,6 +145,7 @@ fn each_rule_is_checked() {
             "name: g, rules: [{record: [a], expr: 1}]",
             &["r.yml:1:37: groups[0].rules[0].record: cannot unmarshal a list into a text"],
         ),
+        ("nam: g", &["r.yml:1:11: groups[0].nam: field nam not found in groups[0]; did you mean name?"]),
         // Templates of recording rules are texts.
         ("name: g, rules: [{record: a, expr: 1, labels: {a: bad}}]", &[]),
     ] {

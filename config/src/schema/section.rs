@@ -201,6 +201,8 @@ macro_rules! section {
                     // By value, not by presence: Go cannot tell a missing field from an empty one.
                     if let Some(error) = flags.required
                         && <$codec as $crate::schema::Codec<$ty>>::is_zero(&self.$field)
+                        // One that was already reported may be this field, misspelt.
+                        && f.unknown().next().is_none()
                     {
                         let name = $crate::schema::section!(@or [$($name)?] stringify!($field));
                         f.source.report(f.refuse(name, error))?;

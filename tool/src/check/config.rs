@@ -1,0 +1,176 @@
+//! `promtool check config FILE…`: reads configurations, and the rule files that they name, as the server does.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use ::config::{Config, Defaults, matching_rule_files};
+
+use super::flags::{Flags, Stop};
+use super::lint::Lints;
+use super::rules::{RuleChecker, Tally};
+use crate::Outcome;
+use crate::promql::check_features;
+
+pub(crate) const USAGE: &str = "usage: promtool check config [--syntax-only] \
+                                [--lint=all|duplicate-rules|too-long-scrape-interval|none] [--lint-fatal] \
+                                [--ignore-unknown-fields] [--enable-feature=NAME,...] FILE...";
+
+/// The lints that `--lint` knows; the first one is the default.
+const LINTS: [&str; 2] = ["duplicate-rules", "too-long-scrape-interval"];
+
+/// Checks the files, one after another: what is wrong with each is told in the server's words.
+pub(crate) fn config(args: &[&str], out: &mut dyn Write) -> io::Result<Outcome> {
+    let flags = match Flags::parse(args) {
+        Ok(flags) if flags.files.is_empty() => Err(Stop::Misuse("no file named".to_owned())),
+        flags => flags,
+    };
+    let flags = match flags.and_then(|flags| check_features(&flags.features).map(|()| flags).map_err(Stop::Misuse)) {
+        Ok(flags) => flags,
+        Err(stop) => return stop.tell(USAGE, out),
+    };
+    let lints = Lints::choose(flags.lints.as_deref(), &LINTS, out)?;
+    let mut tally = Tally::default();
+    for file in &flags.files {
+        check(file, (&flags, lints), out, &mut tally)?;
+    }
+    Ok(tally.outcome(flags.lint_fatal))
+}
+
+/// Checks a configuration, and then its rule files.
+fn check(file: &str, (flags, lints): (&Flags<'_>, Lints), out: &mut dyn Write, tally: &mut Tally) -> io::Result<()> {
+    writeln!(out, "Checking {file}")?;
+    let loaded = load(file).and_then(|config| {
+        let rule_files = if flags.syntax_only { Vec::new() } else { existing_rule_files(&config)? };
+        Ok((config, rule_files))
+    });
+    let (config, rule_files) = match loaded {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            tally.has_errors = true;
+            return writeln!(out, "  FAILED: {error}\n");
+        }
+    };
+    for warning in config.warnings.iter().cloned().chain(config.not_served()) {
+        writeln!(out, "  WARNING: {warning}")?;
+    }
+    if !rule_files.is_empty() {
+        writeln!(out, "  SUCCESS: {} rule files found", rule_files.len())?;
+    }
+    writeln!(out, " SUCCESS: {file} is valid prometheus config file syntax\n")?;
+    if flags.syntax_only {
+        return Ok(());
+    }
+    if let Some(finding) = lints.jobs(config.scrape_configs.iter().map(AsRef::as_ref)) {
+        tally.has_findings = true;
+        writeln!(out, "  FAILED: {finding}")?;
+    }
+    let checker = RuleChecker::new(flags, lints, config.global.name_validation);
+    rule_files.iter().try_for_each(|path| checker.check_file(path, out, tally))
+}
+
+/// The rule files of a configuration. The server does without one that is missing; here it is an error unless a pattern names it.
+fn existing_rule_files(config: &Config) -> Result<Vec<PathBuf>, String> {
+    for path in &config.rule_files {
+        let is_pattern = path.to_string_lossy().contains('*');
+        if !is_pattern && matching_rule_files(std::slice::from_ref(path)).is_empty() {
+            return Err(format!("{:?} does not point to an existing file", path.display().to_string()));
+        }
+    }
+    Ok(matching_rule_files(&config.rule_files))
+}
+
+/// A configuration that the server would start with.
+fn load(file: &str) -> Result<Config, String> {
+    let config = Config::load(Path::new(file), &Defaults::default()).map_err(|error| model::with_causes(&error))?;
+    for rule in &config.storage.tsdb.retention_rules {
+        // The config crate does not parse PromQL, so the server checks selectors when it starts, and this command
+        // does the same.
+        query::parse_selector(&rule.selector).map_err(|error| format!("{}: {error}", rule.place))?;
+    }
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(args: &[&str]) -> (Outcome, String) {
+        let mut out = Vec::new();
+        let outcome = config(args, &mut out).unwrap();
+        (outcome, String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn each_file_is_checked_as_the_server_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.display().to_string()
+        };
+        let good = write("good.yml", "scrape_configs: [{job_name: a}]\n");
+        let bad = write("bad.yml", "scrape_configs: [{jobname: a}]\n");
+        let rule = write("rule.yml", "storage: {tsdb: {retention_rules: [{match: '{', time: 1d}]}}\n");
+        let (outcome, out) = check(&["--syntax-only", &good]);
+        assert_eq!(outcome, Outcome::Passed);
+        assert_eq!(out, format!("Checking {good}\n SUCCESS: {good} is valid prometheus config file syntax\n\n"));
+        let (outcome, out) = check(&[&good, &bad]);
+        assert!(
+            outcome == Outcome::Failed && out.contains("SUCCESS") && out.contains("did you mean job_name?"),
+            "{out}"
+        );
+        let (outcome, out) = check(&[&folder.path().join("none.yml").display().to_string()]);
+        assert!(outcome == Outcome::Failed && out.contains("No such file"), "{out}");
+        let (outcome, out) = check(&[&rule]);
+        assert!(outcome == Outcome::Failed && out.contains("unexpected end of input"), "{out}");
+        for args in [&[][..], &["--nonesuch", "a"]] {
+            let (outcome, out) = check(args);
+            assert!(outcome == Outcome::Misused && out.contains("usage: promtool check config"), "{out}");
+        }
+        assert_eq!(check(&["--help"]), (Outcome::Passed, format!("{USAGE}\n")));
+    }
+    #[test]
+    fn rule_files_and_jobs_are_checked_with_the_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.display().to_string()
+        };
+        let rules = write("good.rules", "groups: [{name: a, rules: [{record: b, expr: 1}, {record: b, expr: 2}]}]\n");
+        let named = write("named.yml", "rule_files: [good.rules, '*.none']\n");
+        let (outcome, out) = check(&["--lint=none", &named]);
+        assert_eq!(outcome, Outcome::Passed);
+        let expected = format!(
+            "  SUCCESS: 1 rule files found\n SUCCESS: {named} is valid prometheus config file syntax\n\nChecking {rules}\n  \
+             SUCCESS: 2 rules found\n\n"
+        );
+        assert!(out.ends_with(&expected), "{out}");
+        for (args, expected) in [(&[][..], Outcome::Passed), (&["--lint-fatal"], Outcome::Linted)] {
+            let (outcome, out) = check(&[args, &[&named]].concat());
+            assert!(outcome == expected && out.contains("lint error 1 duplicate rule(s) found."), "{out}");
+        }
+        let missing = write("missing.yml", "rule_files: [good.rules, none.rules]\n");
+        let (outcome, out) = check(&[&missing]);
+        assert!(outcome == Outcome::Failed && out.contains("none.rules\" does not point to an existing file"), "{out}");
+        assert_eq!(check(&["--syntax-only", &missing]).0, Outcome::Passed);
+        write("bad.rules", "groups: [{name: a, owner: c, rules: [{record: b, expr: a.b}]}]\n");
+        let all = write("all.yml", "rule_files: ['*.rules']\n");
+        let (outcome, out) = check(&["--lint=none", &all]);
+        assert!(
+            outcome == Outcome::Failed && out.contains("bad.rules:1:20: groups[0].owner: field owner not"),
+            "{out}"
+        );
+        assert!(out.contains("could not parse expression: 1:2: parse error") && out.contains("2 rules found"), "{out}");
+        let slow = write("slow.yml", "scrape_configs: [{job_name: a, scrape_interval: 5m}]\n");
+        for (args, expected) in [
+            (&["--lint-fatal"][..], Outcome::Passed),
+            (&["--lint-fatal", "--lint=all"], Outcome::Linted),
+            (&["--lint-fatal", "--lint=too-long-scrape-interval,none"], Outcome::Passed),
+            (&["--lint=too-long-scrape-interval"], Outcome::Passed),
+        ] {
+            assert_eq!(check(&[args, &[&slow]].concat()).0, expected, "{args:?}");
+        }
+        assert!(check(&["--lint=all", &slow]).1.contains("stale - job: a, interval: 5m\n"));
+    }
+}

@@ -1,0 +1,246 @@
+//! `promtool check rules [FILE…]`: reads rule files as the server does; without files, the standard input.
+
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use ::config::{RuleFile, RuleOptions};
+use ::rules::LoadChecks;
+use model::NameValidation;
+use query::{Engine, EngineOptions};
+
+use super::flags::{Flags, Stop};
+use super::lint::Lints;
+use crate::Outcome;
+use crate::promql::check_features;
+
+pub(crate) const USAGE: &str = "usage: promtool check rules [--lint=all|duplicate-rules|none] [--lint-fatal] \
+                                [--ignore-unknown-fields] [--enable-feature=NAME,...] [FILE...|-]";
+
+/// The lints that `--lint` knows; the first one is the default.
+const LINTS: [&str; 1] = ["duplicate-rules"];
+
+/// Checks the files, one after another.
+pub(crate) fn rules(args: &[&str], input: &mut dyn Read, out: &mut dyn Write) -> io::Result<Outcome> {
+    let flags = match Flags::parse(args) {
+        Ok(flags) if flags.syntax_only => Err(Stop::Misuse("unknown flag --syntax-only".to_owned())),
+        flags => flags,
+    };
+    let flags = match flags.and_then(|flags| check_features(&flags.features).map(|()| flags).map_err(Stop::Misuse)) {
+        Ok(flags) => flags,
+        Err(stop) => return stop.tell(USAGE, out),
+    };
+    let lints = Lints::choose(flags.lints.as_deref(), &LINTS, out)?;
+    // Which names the server will take is said by its configuration, which is not known here.
+    let checker = RuleChecker::new(&flags, lints, NameValidation::Utf8);
+    let mut tally = Tally::default();
+    if flags.files.is_empty() {
+        checker.check_input(input, out, &mut tally)?;
+    }
+    for file in &flags.files {
+        match *file {
+            "-" => checker.check_input(input, out, &mut tally)?,
+            file => checker.check_file(Path::new(file), out, &mut tally)?,
+        }
+    }
+    Ok(tally.outcome(flags.lint_fatal))
+}
+
+/// What was found so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    pub(super) has_errors: bool,
+    pub(super) has_findings: bool,
+}
+
+impl Tally {
+    pub(super) fn outcome(self, lint_fatal: bool) -> Outcome {
+        match (self.has_errors, self.has_findings && lint_fatal) {
+            (true, _) => Outcome::Failed,
+            (false, true) => Outcome::Linted,
+            (false, false) => Outcome::Passed,
+        }
+    }
+}
+
+/// Checks rule files.
+#[derive(Debug)]
+pub(super) struct RuleChecker {
+    engine: Engine,
+    lints: Lints,
+    names: NameValidation,
+    ignore_unknown_fields: bool,
+}
+
+impl RuleChecker {
+    pub(super) fn new(flags: &Flags<'_>, lints: Lints, names: NameValidation) -> Self {
+        let options = EngineOptions::default().with_features(flags.features.iter().copied());
+        Self { engine: Engine::new(options), lints, names, ignore_unknown_fields: flags.ignore_unknown_fields }
+    }
+
+    pub(super) fn check_file(&self, path: &Path, out: &mut dyn Write, tally: &mut Tally) -> io::Result<()> {
+        writeln!(out, "Checking {}", path.display())?;
+        let file = self.with_options(|options| RuleFile::load(path, options));
+        self.tell(file, out, tally)
+    }
+
+    fn check_input(&self, input: &mut dyn Read, out: &mut dyn Write, tally: &mut Tally) -> io::Result<()> {
+        writeln!(out, "Checking standard input")?;
+        let mut text = String::new();
+        if let Err(error) = input.read_to_string(&mut text) {
+            tally.has_errors = true;
+            return writeln!(out, "  FAILED: {error}");
+        }
+        let file = self.with_options(|options| RuleFile::parse(&text, Path::new("standard input"), options));
+        self.tell(file, out, tally)
+    }
+
+    fn with_options<T>(&self, read: impl FnOnce(&RuleOptions<'_>) -> T) -> T {
+        let checks = LoadChecks::new(&self.engine, check_template);
+        read(&RuleOptions { names: self.names, ignore_unknown_fields: self.ignore_unknown_fields, checks: &checks })
+    }
+
+    fn tell(
+        &self,
+        file: Result<RuleFile, Vec<::config::Error>>,
+        out: &mut dyn Write,
+        tally: &mut Tally,
+    ) -> io::Result<()> {
+        let file = match file {
+            Ok(file) => file,
+            Err(errors) => {
+                tally.has_errors = true;
+                writeln!(out, "  FAILED:")?;
+                for error in errors {
+                    writeln!(out, "{}", model::with_causes(&error))?;
+                }
+                return writeln!(out);
+            }
+        };
+        for warning in &file.warnings {
+            writeln!(out, "  WARNING: {warning}")?;
+        }
+        match self.lints.rules(&file) {
+            Some(finding) => {
+                tally.has_findings = true;
+                writeln!(out, "  FAILED:\n{finding}\n")
+            }
+            None => {
+                let n_rules: usize = file.groups.iter().map(|group| group.rules.len()).sum();
+                writeln!(out, "  SUCCESS: {n_rules} rules found\n")
+            }
+        }
+    }
+}
+
+/// Accepts every template: nothing expands them yet.
+fn check_template(_: &str, _: &str) -> Result<(), String> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(args: &[&str], mut input: &[u8]) -> (Outcome, String) {
+        let mut out = Vec::new();
+        let outcome = rules(args, &mut input, &mut out).unwrap();
+        (outcome, String::from_utf8(out).unwrap())
+    }
+
+    /// Runs whose output differs from the recorded one, and why.
+    const DIFFERENT: [&str; 2] = [
+        // Its only fault is a template.
+        "promtool/rules-bad.yml",
+        // Recorded when `anchored` was still an experiment.
+        "promtool/features.yml",
+    ];
+
+    /// The lines of an output without the name of the file, the log, blank lines, which depend on the order of two streams, and
+    /// what the YAML library says of unknown fields beside their names.
+    fn comparable(output: &str, name: &str) -> Vec<String> {
+        let lines = output.lines().map(|line| line.replace(&format!("{name}: "), ""));
+        let is_noise =
+            |line: &str| line.is_empty() || ["time=", "  WARNING", "yaml: "].iter().any(|s| line.starts_with(s));
+        let field = |line: String| match line.split_once(" not found in ") {
+            Some((before, _)) => before.rsplit("field ").next().unwrap().to_owned(),
+            None => line,
+        };
+        lines.filter(|line| !is_noise(line)).map(field).collect()
+    }
+
+    /// Equal, but for positions that upstream does not know.
+    fn is_same(got: &str, expected: &str) -> bool {
+        let is_position = |c: char| c.is_ascii_digit() || c == ':' || c == ' ';
+        let expected_known = expected.trim_start_matches("0:0: ");
+        got == expected
+            || !expected.starts_with(|c: char| ('1'..='9').contains(&c))
+                && got.trim_start_matches(is_position) == expected_known
+    }
+
+    #[test]
+    fn files_of_upstream_have_upstreams_output() {
+        let Some(index) = kit::conformance_json("rules/index.json") else { return };
+        let Some(folder) = kit::conformance("rules") else { return };
+        let runs = index["check_rules"].as_array().unwrap();
+        assert!(runs.len() > 40);
+        let mut different = Vec::new();
+        for run in runs {
+            let file = run["file"].as_str().unwrap();
+            let path = folder.join(file).display().to_string();
+            let name = file.rsplit('/').next().unwrap();
+            let args = run["args"].as_array().unwrap().iter().map(|arg| arg.as_str().unwrap());
+            let (outcome, output) = check(&args.chain([path.as_str()]).collect::<Vec<_>>(), b"");
+            let code = match outcome {
+                Outcome::Passed => 0,
+                Outcome::Failed => 1,
+                Outcome::Misused => 2,
+                Outcome::Linted => 3,
+            };
+            let got = comparable(&output.replace(&path, name), name);
+            let expected = comparable(run["output"].as_str().unwrap(), name);
+            let is_same = got.len() == expected.len() && got.iter().zip(&expected).all(|(a, b)| is_same(a, b));
+            if !is_same || run["exit_code"] != code {
+                different.push((file, got));
+            }
+        }
+        assert_eq!(different.iter().map(|(file, _)| *file).collect::<Vec<_>>(), DIFFERENT, "{different:#?}");
+    }
+
+    #[test]
+    fn the_standard_input_is_read() {
+        let good = b"groups: [{name: a, rules: [{record: b, expr: 1}]}]\n";
+        for args in [&[][..], &["-"]] {
+            let (outcome, out) = check(args, good);
+            assert_eq!(
+                (outcome, out.as_str()),
+                (Outcome::Passed, "Checking standard input\n  SUCCESS: 1 rules found\n\n")
+            );
+        }
+        let (outcome, out) = check(&[], b"groups: [{nam: a}]\n");
+        assert!(outcome == Outcome::Failed && out.contains("standard input:1:11: groups[0].nam: field nam"), "{out}");
+        let (outcome, out) = check(&[], b"\xff");
+        assert!(outcome == Outcome::Failed && out.contains("FAILED: "), "{out}");
+    }
+
+    #[test]
+    fn an_error_counts_more_than_a_finding() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.display().to_string()
+        };
+        let twice = write("twice.yml", "groups: [{name: a, rules: [{record: b, expr: 1}, {record: b, expr: 1}]}]\n");
+        let bad = write("bad.yml", "groups: [{name: a, rules: [{record: b, expr: '('}]}]\n");
+        assert_eq!(check(&["--lint-fatal", &twice], b"").0, Outcome::Linted);
+        assert_eq!(check(&["--lint-fatal", "--lint=none", &twice], b"").0, Outcome::Passed);
+        assert_eq!(check(&["--lint-fatal", &bad, &twice], b"").0, Outcome::Failed);
+        let (outcome, out) = check(&["--lint=nonesuch", &twice], b"");
+        assert!(outcome == Outcome::Passed && out.contains("WARNING: unknown lint option: \"nonesuch\""), "{out}");
+        for args in [&["--syntax-only"][..], &["--quick"], &["--enable-feature=x"]] {
+            let (outcome, out) = check(args, b"");
+            assert!(outcome == Outcome::Misused && out.contains(USAGE), "{out}");
+        }
+        assert_eq!(check(&["--help"], b""), (Outcome::Passed, format!("{USAGE}\n")));
+    }
+}
