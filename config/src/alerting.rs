@@ -1,12 +1,16 @@
-//! The `alerting` section: which Alertmanagers get alerts.
+//! The `alerting` section: which Alertmanagers and webhooks get alerts.
 
 use model::{NameValidation, RelabelRule};
 
-use crate::Error;
 use crate::http::HttpClientConfig;
 use crate::relabel::Rules;
-use crate::schema::{Anything, Duration, Fields, Inline, ListOf, Opaque, Text, section};
+use crate::schema::{
+    Anything, Bool, Count, Duration, Fields, Inline, ListOf, Opaque, SecretText, Text, Texts, section,
+};
 use crate::sd::{Discoveries, SdConfig, check_static_targets};
+use crate::{Error, Secret};
+
+const ALERT_NAME: &str = "alertname";
 
 section! {
     /// Which Alertmanagers get alerts.
@@ -22,7 +26,81 @@ section! {
             unserved = "alerts are not sent yet"
         )]
         pub alertmanagers: Vec<AlertmanagerConfig>,
+        /// Servers that get alerts without an Alertmanager, for small clusters.
+        #[yaml(
+            ListOf<AlertWebhookConfig>,
+            with = (names, "empty or null webhook section");
+            ours,
+            unserved = "alerts are not sent yet"
+        )]
+        pub webhooks: Vec<AlertWebhookConfig>,
     }
+}
+
+section! {
+    /// A server that gets alerts in the format of Alertmanager's webhooks. Alerts are grouped and repeated as Alertmanager does
+    /// it, without silences, inhibition and routes. What was sent is not remembered across a restart.
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct AlertWebhookConfig as "alert_webhook" in (names: NameValidation) {
+        /// The receiver that the messages name.
+        #[yaml(Text, default = "webhook".to_owned())]
+        pub name: String,
+        /// Where messages are sent to.
+        #[yaml(SecretText; required = "a webhook needs 'url', where its messages are sent to")]
+        pub url: Option<Secret>,
+        /// How it is connected to.
+        #[yaml(Inline<HttpClientConfig>, with = true)]
+        pub http: HttpClientConfig,
+        /// How long a request may take.
+        #[yaml(Duration, name = "timeout", default = 10_000)]
+        pub timeout_ms: i64,
+        /// Alerts with the same values of these labels are sent together; `...` stands for all labels.
+        #[yaml(Texts, default = vec![ALERT_NAME.to_owned()]; always)]
+        pub group_by: Vec<String>,
+        /// How long a new group waits for further alerts.
+        #[yaml(Duration, name = "group_wait", default = 30_000)]
+        pub group_wait_ms: i64,
+        /// How long a group waits after a message until it sends what changed.
+        #[yaml(Duration, name = "group_interval", default = 300_000)]
+        pub group_interval_ms: i64,
+        /// How long a group waits until it repeats a message that has not changed.
+        #[yaml(Duration, name = "repeat_interval", default = 14_400_000)]
+        pub repeat_interval_ms: i64,
+        /// Send alerts that are resolved.
+        #[yaml(Bool, default = true; always)]
+        pub send_resolved: bool,
+        /// The most alerts in a message; 0: any number.
+        #[yaml(Count)]
+        pub max_alerts: u64,
+        /// Rules for the labels of the alerts; an alert may be dropped.
+        #[yaml(Rules, with = (names, "empty or null webhook alert relabeling rule"))]
+        pub alert_relabel_configs: Vec<RelabelRule>,
+    }
+    check = check_webhook;
+}
+
+fn check_webhook(webhook: &mut AlertWebhookConfig, f: &mut Fields<'_>, _: NameValidation) -> Result<(), Error> {
+    // A list that is missing reads as an empty one, which here means a single group of all alerts.
+    if f.value("group_by").is_none() {
+        webhook.group_by = vec![ALERT_NAME.to_owned()];
+    }
+    if let Some(url) = &webhook.url {
+        // The text may hold a token and is not repeated.
+        let parsed = url::Url::parse(url.expose()).map_err(|error| f.refuse("url", format!("not a URL: {error}")))?;
+        if !matches!(parsed.scheme(), "http" | "https") {
+            return Err(f.refuse("url", "a webhook is reached by http or https"));
+        }
+    }
+    let waits = [
+        ("timeout", webhook.timeout_ms),
+        ("group_interval", webhook.group_interval_ms),
+        ("repeat_interval", webhook.repeat_interval_ms),
+    ];
+    // As Alertmanager refuses them; `group_wait` may be 0.
+    if let Some((name, _)) = waits.into_iter().find(|(_, ms)| *ms <= 0) {
+        return Err(f.refuse(name, format!("{name} cannot be zero")));
+    }
+    Ok(())
 }
 
 section! {
@@ -33,7 +111,10 @@ section! {
         #[yaml(Inline<HttpClientConfig>, with = true)]
         pub http: HttpClientConfig,
         /// Signs requests for AWS.
-        #[yaml(Anything)]
+        #[yaml(
+            Anything;
+            unserved = "requests are not signed for AWS, so no alerts are sent to these Alertmanagers"
+        )]
         pub sigv4: Option<Opaque>,
         /// The scheme of the URL.
         #[yaml(Text, default = "http".to_owned())]

@@ -124,6 +124,29 @@ fn retention_rules_are_read_and_shown() {
 }
 
 #[test]
+fn alert_webhooks_are_read_and_shown() {
+    let text = "alerting: {webhooks: [{url: 'https://hooks/hunter2', group_wait: 0s, bearer_token: x},
+  {url: 'http://h', group_by: [], send_resolved: false, max_alerts: 3}]}\n";
+    let config = parse(text).unwrap();
+    let [first, second] = config.alerting.webhooks.as_slice() else { panic!("two webhooks") };
+    assert_eq!((first.group_by.as_slice(), first.send_resolved), (&["alertname".to_owned()][..], true));
+    assert_eq!((first.group_wait_ms, first.group_interval_ms, first.repeat_interval_ms), (0, 300_000, 14_400_000));
+    assert_eq!((second.group_by.len(), second.send_resolved, second.max_alerts), (0, false, 3));
+    assert_eq!(second.url.as_ref().unwrap().expose(), "http://h");
+    let shown = config.to_yaml();
+    assert!(shown.contains("url: <secret>") && shown.contains("group_by: []") && !shown.contains("hunter2"), "{shown}");
+    let file = "/etc/prometheus/prometheus.yml:1:23: alerting.webhooks[0]";
+    refused(
+        "alerting: {webhooks: [{}]}",
+        &format!("{file}.url: a webhook needs 'url', where its messages are sent to"),
+    );
+    refused(
+        "alerting: {webhooks: [{url: 'ftp://h'}]}",
+        &format!("{}.url: a webhook is reached by http or https", file.replace(":23", ":29")),
+    );
+}
+
+#[test]
 fn limits_of_our_own_are_read_inherited_and_shown() {
     use config::LimitMode;
 
@@ -269,7 +292,14 @@ otlp: {promote_resource_attributes: [' a ']}
     assert!(shown.contains("url: http://u:xxxxx@w") && !shown.contains("hunter2"), "{shown}");
     assert!(shown.contains("secret_key: <secret>") && shown.contains("failed_request_logging: true"), "{shown}");
     let warnings = config.not_served();
-    let fields = ["alerting.alertmanagers", "storage.tsdb.retention.percentage", "tracing", "remote_write", "otlp"];
+    let fields = [
+        "alerting.alertmanagers[0].sigv4",
+        "alerting.alertmanagers",
+        "storage.tsdb.retention.percentage",
+        "tracing",
+        "remote_write",
+        "otlp",
+    ];
     assert_eq!(warnings.iter().map(|warning| warning.split(':').next().unwrap()).collect::<Vec<_>>(), fields);
     refused(
         "remote_write: [{url: 'http://w', queue_config: {max_shrads: 3}}]",

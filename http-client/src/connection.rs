@@ -278,7 +278,7 @@ impl HttpClient {
     }
 
     /// Why a request failed; names the proxy if that could not be reached or refused it.
-    fn not_sent(&self, error: &reqwest::Error, url: &Url) -> GetError {
+    pub(crate) fn not_sent(&self, error: &reqwest::Error, url: &Url) -> GetError {
         let cause = cause::of(error);
         match self.transport.proxy_of(url).filter(|_| error.is_connect()) {
             Some(proxy) => GetError::Failed(format!(

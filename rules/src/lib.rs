@@ -15,3 +15,4 @@ mod template;
 
 pub use load::{LoadChecks, TemplateCheck};
 pub use notification::Notification;
+pub use notifier::{Alertmanagers, Notifier, NotifierOptions};

@@ -88,6 +88,21 @@ pub(crate) fn operator() -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// A folder with the `alertmanager` that gets alerts in tests: taken from the cache, else built there (some minutes).
+pub(crate) fn alertmanager() -> Result<PathBuf> {
+    const MODULE: &str = "github.com/prometheus/alertmanager";
+    let module = root().join("tests/alertmanager");
+    let version = required(&module, MODULE)?;
+    let folder = folder()?.join(format!("alertmanager-{version}-{}", std::env::consts::ARCH));
+    if !folder.join("alertmanager").exists() {
+        let work = scratch(&folder)?;
+        let binary = work.join("alertmanager");
+        build_tool(&module, &format!("{MODULE}/cmd/alertmanager"), &["-ldflags", "-s -w"], &binary)?;
+        keep(&work, &folder, &[(binary, "alertmanager")])?;
+    }
+    Ok(folder)
+}
+
 /// The version of a dependency that the go.mod in a folder requires: `v1.36.3`.
 fn required(module: &Path, dependency: &str) -> Result<String> {
     let path = module.join("go.mod");

@@ -104,6 +104,7 @@ fn setup() -> Result<(cache::RocksDb, Vec<(&'static str, PathBuf)>)> {
         ("WEFT_PROMETHEUS_OPERATOR", cache::operator()?.join("operator")),
         ("WEFT_PROMQLTEST", cache::promqltest()?),
         ("WEFT_PROMETHEUS", cache::prometheus()?.join("prometheus")),
+        ("WEFT_ALERTMANAGER", cache::alertmanager()?.join("alertmanager")),
         ("WEFT_CONFORMANCE", conformance_data()),
     ];
     Ok((rocksdb, paths))

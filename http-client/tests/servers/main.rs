@@ -6,5 +6,6 @@ mod dns;
 mod http2;
 mod kit;
 mod oauth2;
+mod post;
 mod proxy;
 mod tls;

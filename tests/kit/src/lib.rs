@@ -2,12 +2,12 @@
 //!
 //! - **What**: [`conformance`] and [`promqltest`] find upstream's data; [`Recorder`] and [`MemQuerier`] are fakes of the two
 //!   contracts of `model`, [`KubeApi`] one of a Kubernetes API server; with the feature `processes`, [`Weft`], [`Prometheus`],
-//!   [`PrometheusOperator`], [`ControlPlane`], [`GoTarget`] and [`Process`] start programs and end them by their own id, [`Http`]
+//!   [`Alertmanager`], [`PrometheusOperator`], [`ControlPlane`], [`GoTarget`] and [`Process`] start programs and end them by their own id, [`Http`]
 //!   asks them, [`Exporter`] is a target that says what a test wants, and [`isolated`] gives tests a network of their own.
 //! - **Path**: outside the product, around all of it.
 //! - **Invariants**: everything listens on loopback or in a namespace that the test made; nothing outlives its test; a
 //!   test waits for a condition, never for a time. With `CI` in the environment, what cannot run fails ([`skipped`]).
-//! - **Files**: `data` · `recorder`, `mem_querier`, `kube_api` · `wait`, `process`, `weft`, `prometheus`, `prometheus_operator`, `control_plane`,
+//! - **Files**: `data` · `recorder`, `mem_querier`, `kube_api` · `wait`, `process`, `weft`, `prometheus`, `alertmanager`, `prometheus_operator`, `control_plane`,
 //!   `go_target`, `isolated`, `http`, `exporter`, `clock`.
 //! - **Tests**: those that use it.
 #![allow(clippy::print_stderr, clippy::unwrap_used, reason = "a kit for tests: a failed step is its message")]
@@ -22,6 +22,8 @@ pub use kube_api::KubeApi;
 pub use mem_querier::{MemQuerier, Samples};
 pub use recorder::{Recorded, Recorder};
 
+#[cfg(feature = "processes")]
+mod alertmanager;
 #[cfg(feature = "processes")]
 mod clock;
 #[cfg(feature = "processes")]
@@ -49,6 +51,7 @@ mod weft;
 
 #[cfg(feature = "processes")]
 pub use {
+    alertmanager::Alertmanager,
     clock::TestClock,
     control_plane::{ControlPlane, Pki},
     exporter::{Answer, Exporter, read_head},
