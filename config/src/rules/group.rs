@@ -3,10 +3,10 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::checks::{RuleOptions, check_names, invalid, is_label_name, items};
+use super::checks::{RuleOptions, check_names, invalid, is_label_name};
 use super::rule::{Rule, RuleContext};
 use crate::Error;
-use crate::schema::{Codec, Duration, Fields, Int, Nonzero, Section as _, Shape, Text, TextMap, section};
+use crate::schema::{Codec, Duration, Fields, Int, Nonzero, Section as _, Shape, Text, TextMap, items, section};
 use crate::yaml::Yaml;
 
 section! {

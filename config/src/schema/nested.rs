@@ -205,6 +205,48 @@ impl<S: Section> Codec<Vec<S>> for ListOf<S> {
     }
 }
 
+/// A list of sections in which an item that is null has no fields: the section is no pointer in Go.
+pub(crate) struct Items<S>(std::marker::PhantomData<S>);
+
+impl<S: Section> Codec<Vec<S>> for Items<S> {
+    type Args<'a> = S::Context<'a>;
+
+    fn decode(f: &mut Fields<'_>, name: &'static str, context: S::Context<'_>) -> Result<Option<Vec<S>>, Error> {
+        items(f, name, |_| context)
+    }
+
+    fn is_zero(value: &Vec<S>) -> bool {
+        value.is_empty()
+    }
+
+    fn encode(value: &Vec<S>) -> Yaml {
+        Yaml::List(value.iter().map(Section::to_map).collect())
+    }
+
+    fn shape() -> Shape {
+        Shape::list(Shape::Section(S::describe()))
+    }
+}
+
+/// Reads the items of such a list; `context` is told the index of each.
+pub(crate) fn items<'c, S: Section>(
+    f: &mut Fields<'_>,
+    name: &'static str,
+    context: impl Fn(usize) -> S::Context<'c>,
+) -> Result<Option<Vec<S>>, Error> {
+    let source = f.source;
+    let mut sections = Vec::new();
+    for (i, (item, path)) in f.items(name)?.into_iter().enumerate() {
+        // An item that is null has no fields, as in Go, and is refused for what it lacks.
+        let section = Fields::new(source, Some(item), path).and_then(|mut fields| {
+            fields.pos = item.pos;
+            S::decode(&mut fields, context(i)).map(Some)
+        });
+        sections.extend(source.recover(section)?);
+    }
+    Ok(Some(sections))
+}
+
 /// A mapping of names to sections.
 pub(crate) struct MapOf<S>(std::marker::PhantomData<S>);
 
