@@ -212,7 +212,7 @@ impl<S: Section> Codec<Vec<S>> for Items<S> {
     type Args<'a> = S::Context<'a>;
 
     fn decode(f: &mut Fields<'_>, name: &'static str, context: S::Context<'_>) -> Result<Option<Vec<S>>, Error> {
-        items(f, name, |_| context)
+        items(f, name, Nulls::AreEmpty, |_| context)
     }
 
     fn is_zero(value: &Vec<S>) -> bool {
@@ -228,17 +228,28 @@ impl<S: Section> Codec<Vec<S>> for Items<S> {
     }
 }
 
+/// What an item that is null is, where a list holds structs and no pointers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Nulls {
+    /// A section that sets nothing, to go-yaml v2.
+    AreEmpty,
+    /// No item, to go-yaml v3.
+    AreSkipped,
+}
+
 /// Reads the items of such a list; `context` is told the index of each.
 pub(crate) fn items<'c, S: Section>(
     f: &mut Fields<'_>,
     name: &'static str,
+    nulls: Nulls,
     context: impl Fn(usize) -> S::Context<'c>,
 ) -> Result<Option<Vec<S>>, Error> {
     let source = f.source;
     let mut sections = Vec::new();
-    for (i, (item, path)) in f.items(name)?.into_iter().enumerate() {
-        // An item that is null has no fields, as in Go, and is refused for what it lacks.
+    let is_item = |(item, _): &(&Tree, String)| nulls == Nulls::AreEmpty || !item.is_null();
+    for (i, (item, path)) in f.items(name)?.into_iter().filter(is_item).enumerate() {
         let section = Fields::new(source, Some(item), path).and_then(|mut fields| {
+            // Also of a null, which has a place although it has no fields.
             fields.pos = item.pos;
             S::decode(&mut fields, context(i)).map(Some)
         });
