@@ -7,7 +7,7 @@
 //! - **Files**: `schema` the macro `section!`, which declares a section once for reading, printing and documentation · `yaml`
 //!   YAML in and out · `file` the whole file, `load` with what it includes · `global`, `runtime`, `alerting`, `scrape`, `limits`,
 //!   `protocol`, `names`, `storage`, `tracing`, `remote`, `otlp` its sections · `http`, `sd`, `relabel` what several sections have in
-//!   common · `rules` rule files · `reference` the page `docs/configuration.md` · `size`, `selector`, `secret` kinds of values · `target_groups` the
+//!   common · `rules` rule files and their unit tests · `reference` the page `docs/configuration.md` · `size`, `selector`, `secret` kinds of values · `target_groups` the
 //!   files of file discovery · `web` the file of `--web.config.file`.
 //! - **Tests**: at the foot of each file; `tests/` reads upstream's data.
 
@@ -50,7 +50,10 @@ pub use otlp::OtlpConfig;
 pub use protocol::ScrapeProtocol;
 pub use reference::reference;
 pub use remote::{MetadataConfig, QueueConfig, RemoteReadConfig, RemoteWriteConfig};
-pub use rules::{Rule, RuleChecks, RuleFile, RuleGroup, RuleOptions, matching_rule_files};
+pub use rules::{
+    AlertTest, ExpectedAlert, ExpectedSample, ExprTest, InputSeries, Rule, RuleChecks, RuleFile, RuleGroup,
+    RuleOptions, UnitTest, UnitTestFile, matching_rule_files,
+};
 pub use runtime::RuntimeConfig;
 pub use schema::Opaque;
 pub use scrape::ScrapeConfig;

@@ -4,7 +4,8 @@
 //! - **Path**: beside the scrape and the query path: asks prepared queries of `query`, writes through
 //!   [`model::SeriesAppender`], sends over `http-client`.
 //! - **Invariants**: knows neither storage nor discovery; a rule, template or Alertmanager that fails does not affect the others.
-//! - **Files**: `load` checks of rule files · `notification` an alert as it is sent · `template` Go templates of labels and annotations · `notifier` queues and
+//! - **Files**: `load` checks of rule files · `test_series` samples of unit
+//!   tests · `notification` an alert as it is sent · `template` Go templates of labels and annotations · `notifier` queues and
 //!   Alertmanagers.
 //! - **Tests**: at the foot of each file; `tests/` runs upstream's recordings.
 
@@ -12,7 +13,9 @@ mod load;
 mod notification;
 mod notifier;
 mod template;
+mod test_series;
 
 pub use load::{LoadChecks, TemplateCheck};
 pub use notification::Notification;
 pub use notifier::{Alertmanagers, Notifier, NotifierOptions};
+pub use test_series::{TestSamples, TestSeries};

@@ -87,7 +87,7 @@ fn aliases_have_the_values_of_their_anchors() {
     }
 }
 
-/// Each rule with its own fault, at the position of its expression; of a block that is its first line.
+/// Each rule with its own fault, at the position of its expression.
 #[test]
 fn expressions_are_checked_where_they_are() {
     let text = "groups:\n- name: g\n  rules:\n  - alert: a\n    expr: up ===== 0\n  - record: b\n    expr: |\n      rate(up)\n";
@@ -95,7 +95,7 @@ fn expressions_are_checked_where_they_are() {
     let errors: Vec<String> = errors.unwrap_err().iter().map(ToString::to_string).collect();
     let expected = [
         "r.yml: 5:11: group \"g\", rule 1, \"a\": could not parse expression: 1:6: parse error: unexpected <op:==>",
-        "r.yml: 8:7: group \"g\", rule 2, \"b\": could not parse expression: 1:6: parse error: expected type range vector in \
+        "r.yml: 7:11: group \"g\", rule 2, \"b\": could not parse expression: 1:6: parse error: expected type range vector in \
          call to function \"rate\", got instant vector",
     ];
     assert_eq!(errors, expected);

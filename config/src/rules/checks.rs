@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use model::NameValidation;
 
 use crate::Error;
-use crate::schema::{Fields, Section};
+use crate::schema::Fields;
 use crate::yaml::Pos;
 
 /// How rule files are read.
@@ -39,25 +39,6 @@ pub(super) fn invalid(f: &Fields<'_>, places: &[Pos], rule: &str, message: impl 
     // An object of the API server has no lines.
     let places = places.iter().filter(|pos| pos.line > 0).map(|pos| (pos.line, pos.column)).collect();
     Error::Rule { file: f.source.file.to_owned(), places, rule: rule.to_owned(), message: message.into() }
-}
-
-/// Reads the sections of a list; `context` is told the index of each.
-pub(super) fn items<'c, S: Section>(
-    f: &mut Fields<'_>,
-    name: &'static str,
-    context: impl Fn(usize) -> S::Context<'c>,
-) -> Result<Option<Vec<S>>, Error> {
-    let source = f.source;
-    let mut sections = Vec::new();
-    for (i, (item, path)) in f.items(name)?.into_iter().enumerate() {
-        // An item that is null has no fields, as in Go, and is refused for what it lacks.
-        let section = Fields::new(source, Some(item), path).and_then(|mut fields| {
-            fields.pos = item.pos;
-            S::decode(&mut fields, context(i)).map(Some)
-        });
-        sections.extend(source.recover(section)?);
-    }
-    Ok(Some(sections))
 }
 
 /// Reports labels or annotations whose names are not valid.

@@ -82,14 +82,8 @@ impl RuleFile {
         options: &RuleOptions<'_>,
     ) -> Result<Self, Vec<Error>> {
         let file = Fields::new(&source, document, String::new()).and_then(|mut f| Self::decode(&mut f, options));
-        let faults = source.take_faults();
-        match file {
-            Ok(file) if faults.is_empty() => {
-                Ok(Self { file: source.file.to_owned(), warnings: source.warnings.take(), ..file })
-            }
-            Ok(_) => Err(faults),
-            Err(error) => Err(vec![error]),
-        }
+        let file = source.finish(file)?;
+        Ok(Self { file: source.file.to_owned(), warnings: source.warnings.take(), ..file })
     }
 }
 

@@ -3,10 +3,10 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::checks::{RuleOptions, check_names, invalid, is_label_name, items};
+use super::checks::{RuleOptions, check_names, invalid, is_label_name};
 use super::rule::{Rule, RuleContext};
 use crate::Error;
-use crate::schema::{Codec, Duration, Fields, Int, Nonzero, Section as _, Shape, Text, TextMap, section};
+use crate::schema::{Codec, Duration, Fields, Int, Nonzero, Nulls, Section as _, Shape, Text, TextMap, items, section};
 use crate::yaml::Yaml;
 
 section! {
@@ -53,7 +53,7 @@ fn check_group(group: &mut RuleGroup, f: &mut Fields<'_>, context: GroupContext<
     }
     if !group.name.is_empty() && !context.names.borrow_mut().insert(group.name.clone()) {
         let message = format!("groupname: \"{}\" is repeated in the same file", group.name);
-        f.source.report(invalid(f, &[f.place("name")], "", message))?;
+        f.source.report(invalid(f, &[f.pos], "", message))?;
     }
     check_names(f, ("labels", "label"), "", |name| is_label_name(context.options.names, name))
 }
@@ -69,7 +69,7 @@ impl Codec<Vec<Rule>> for Rules {
         name: &'static str,
         (options, group): Self::Args<'_>,
     ) -> Result<Option<Vec<Rule>>, Error> {
-        items(f, name, |idx| RuleContext { options, group, idx })
+        items(f, name, Nulls::AreSkipped, |idx| RuleContext { options, group, idx })
     }
 
     fn is_zero(rules: &Vec<Rule>) -> bool {
@@ -97,7 +97,7 @@ impl Codec<Vec<RuleGroup>> for Groups {
         options: &RuleOptions<'_>,
     ) -> Result<Option<Vec<RuleGroup>>, Error> {
         let names = RefCell::default();
-        items(f, name, |_| GroupContext { options, names: &names })
+        items(f, name, Nulls::AreSkipped, |_| GroupContext { options, names: &names })
     }
 
     fn is_zero(groups: &Vec<RuleGroup>) -> bool {

@@ -86,7 +86,7 @@ x: 1
         "r.yml:12:5: groups[0].rules[1].annotation: field annotation not found in groups[0].rules[1]; did you mean annotations?",
         "r.yml: 13:17: group \"a\", rule 2, \"c\": label \"d\": template: __alert_c:1: no template",
         "r.yml: 14:22: group \"a\", rule 2, \"c\": annotation \"e\": template: __alert_c:1: no template",
-        "r.yml: 15:9: groupname: \"a\" is repeated in the same file",
+        "r.yml: 15:3: groupname: \"a\" is repeated in the same file",
         "r.yml:16:13: groups[1].interval: not a valid duration string: \"5\"; write it as 30s, 5m or 1h30m",
         "r.yml:17:10: groups[1].rules: cannot unmarshal a mapping into a list",
         "r.yml:18:1: x: field x not found in the configuration",
@@ -127,11 +127,8 @@ fn each_rule_is_checked() {
             ],
         ),
         (
-            "name: g, rules: [~]",
-            &[
-                "r.yml: 1:28: group \"g\", rule 1, \"\": one of 'record' or 'alert' must be set",
-                "r.yml: 1:28: group \"g\", rule 1, \"\": field 'expr' must be set in rule",
-            ],
+            "name: g, rules: [~, {alert: a}]",
+            &["r.yml: 1:31: group \"g\", rule 1, \"a\": field 'expr' must be set in rule"],
         ),
         // What follows from a misspelt or unreadable field is not told.
         (

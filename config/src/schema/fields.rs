@@ -70,12 +70,17 @@ impl<'a> Source<'a> {
         read.or_else(|error| self.report(error).map(|()| None))
     }
 
-    /// The errors that were collected, in the order of the file.
-    pub(crate) fn take_faults(&self) -> Vec<Error> {
+    /// What was read, or whatever is wrong with it, in the order of the file.
+    pub(crate) fn finish<T>(&self, read: Result<T, Error>) -> Result<T, Vec<Error>> {
         let mut faults = self.faults.as_ref().map(RefCell::take).unwrap_or_default();
+        match read {
+            Ok(value) if faults.is_empty() => return Ok(value),
+            Ok(_) => {}
+            Err(error) => faults.push(error),
+        }
         // Stable: without positions the order is that of reading.
         faults.sort_by_key(Error::position);
-        faults
+        Err(faults)
     }
 
     pub(crate) fn error(&self, pos: Pos, field: impl Into<String>, message: impl Into<String>) -> Error {

@@ -12,7 +12,7 @@ mod section;
 pub(crate) use describe::{FieldDoc, Flags, SectionDoc, Shape};
 pub(crate) use fields::{Fields, Source, UnknownFields, scalar};
 pub(crate) use keyword::{Keyword, Word};
-pub(crate) use nested::{Inline, ListOf, MapOf, Nested, OmitDefault, Optional};
+pub(crate) use nested::{Inline, Items, ListOf, MapOf, Nested, Nulls, OmitDefault, Optional, items};
 pub(crate) use opaque::Anything;
 pub use opaque::Opaque;
 pub(crate) use scalar::{

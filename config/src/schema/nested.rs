@@ -205,6 +205,59 @@ impl<S: Section> Codec<Vec<S>> for ListOf<S> {
     }
 }
 
+/// A list of sections in which an item that is null has no fields: the section is no pointer in Go.
+pub(crate) struct Items<S>(std::marker::PhantomData<S>);
+
+impl<S: Section> Codec<Vec<S>> for Items<S> {
+    type Args<'a> = S::Context<'a>;
+
+    fn decode(f: &mut Fields<'_>, name: &'static str, context: S::Context<'_>) -> Result<Option<Vec<S>>, Error> {
+        items(f, name, Nulls::AreEmpty, |_| context)
+    }
+
+    fn is_zero(value: &Vec<S>) -> bool {
+        value.is_empty()
+    }
+
+    fn encode(value: &Vec<S>) -> Yaml {
+        Yaml::List(value.iter().map(Section::to_map).collect())
+    }
+
+    fn shape() -> Shape {
+        Shape::list(Shape::Section(S::describe()))
+    }
+}
+
+/// What an item that is null is, where a list holds structs and no pointers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Nulls {
+    /// A section that sets nothing, to go-yaml v2.
+    AreEmpty,
+    /// No item, to go-yaml v3.
+    AreSkipped,
+}
+
+/// Reads the items of such a list; `context` is told the index of each.
+pub(crate) fn items<'c, S: Section>(
+    f: &mut Fields<'_>,
+    name: &'static str,
+    nulls: Nulls,
+    context: impl Fn(usize) -> S::Context<'c>,
+) -> Result<Option<Vec<S>>, Error> {
+    let source = f.source;
+    let mut sections = Vec::new();
+    let is_item = |(item, _): &(&Tree, String)| nulls == Nulls::AreEmpty || !item.is_null();
+    for (i, (item, path)) in f.items(name)?.into_iter().filter(is_item).enumerate() {
+        let section = Fields::new(source, Some(item), path).and_then(|mut fields| {
+            // Also of a null, which has a place although it has no fields.
+            fields.pos = item.pos;
+            S::decode(&mut fields, context(i)).map(Some)
+        });
+        sections.extend(source.recover(section)?);
+    }
+    Ok(Some(sections))
+}
+
 /// A mapping of names to sections.
 pub(crate) struct MapOf<S>(std::marker::PhantomData<S>);
 

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use super::print::Yaml;
 
-use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag, options};
+use serde_saphyr::granit_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, Tag, options};
 
 /// A position in the file; lines and columns count from one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -122,20 +122,21 @@ pub(crate) fn parse_first(text: &str) -> Result<(Option<Tree>, bool), SyntaxErro
     }
 }
 
-fn builder(text: &str) -> Builder<impl Iterator<Item = Result<(Event<'_>, Span), ScanError>>> {
+fn builder(text: &str) -> Builder<'_, impl Iterator<Item = Result<(Event<'_>, Span), ScanError>>> {
     let options = options! { emit_comments: false };
     let events = Parser::new_from_str_with_options(text, options);
-    Builder { events, anchors: HashMap::new(), is_open: false }
+    Builder { text, events, anchors: HashMap::new(), is_open: false }
 }
 
-struct Builder<P> {
+struct Builder<'a, P> {
+    text: &'a str,
     events: P,
     anchors: HashMap<usize, Tree>,
     /// Is a document begun and not ended?
     is_open: bool,
 }
 
-impl<'a, P: Iterator<Item = Result<(Event<'a>, Span), ScanError>>> Builder<P> {
+impl<'a, P: Iterator<Item = Result<(Event<'a>, Span), ScanError>>> Builder<'a, P> {
     fn document(&mut self) -> Result<Option<Tree>, SyntaxError> {
         loop {
             match self.next()? {
@@ -172,7 +173,9 @@ impl<'a, P: Iterator<Item = Result<(Event<'a>, Span), ScanError>>> Builder<P> {
                 let known = self.anchors.get(&id).cloned();
                 // An anchor is known only once its value is complete, so a value cannot contain itself and the tree
                 // is finite.
-                return known.ok_or_else(|| (pos, "an alias points at itself".to_owned()));
+                let known = known.ok_or_else(|| (pos, "an alias points at itself".to_owned()))?;
+                // What an error calls by its path is found there, and not where the value is written.
+                return Ok(Tree { pos, ..known });
             }
             Event::Scalar(text, style, anchor, tag) => {
                 check_tag(tag.as_deref(), pos)?;
@@ -214,9 +217,13 @@ impl<'a, P: Iterator<Item = Result<(Event<'a>, Span), ScanError>>> Builder<P> {
                 (Event::MappingEnd, _) => break,
                 next => next,
             };
+            let key_end = span.end;
             let key = self.value(event, span)?;
             let (event, span) = self.next()?;
-            let value = self.value(event, span)?;
+            let mut value = self.value(event, span)?;
+            if let Kind::Scalar { .. } = &*value.kind {
+                value.pos = node_start(self.text, key_end, span.start).unwrap_or(value.pos);
+            }
             let Kind::Scalar { text, plain } = &*key.kind else {
                 return Err((key.pos, "a key must be a single value".to_owned()));
             };
@@ -237,6 +244,25 @@ impl<'a, P: Iterator<Item = Result<(Event<'a>, Span), ScanError>>> Builder<P> {
         }
         Ok(Kind::Map(pairs))
     }
+}
+
+/// Where the value of a key begins: the parser says where its text does, behind anchor, tag and the `|` of a block.
+fn node_start(text: &str, key_end: Marker, text_start: Marker) -> Option<Pos> {
+    let between = text.get(key_end.byte_offset()?..text_start.byte_offset()?)?;
+    let mut pos = Pos { line: key_end.line(), column: key_end.col() + 1 };
+    let mut is_comment = false;
+    for c in between.chars() {
+        match c {
+            '\n' => (pos, is_comment) = (Pos { line: pos.line + 1, column: 0 }, false),
+            '#' => is_comment = true,
+            // The mark between key and value.
+            ':' | ' ' | '\t' | '\r' => {}
+            _ if is_comment => {}
+            _ => return Some(pos),
+        }
+        pos.column += 1;
+    }
+    None
 }
 
 /// Collects the pairs of `<<: value`. If several mappings have a key, the first mapping wins.
@@ -299,6 +325,16 @@ mod tests {
     fn scalars_keep_their_text_and_only_the_first_document_counts() {
         assert_eq!(mapping_of("a: 0x10\n---\na: 2\n"), [("a".to_owned(), "0x10".to_owned())]);
         assert!(parse("# nothing\n").unwrap().is_none_or(|tree| tree.is_null()));
+    }
+
+    #[test]
+    fn a_value_begins_with_its_properties() {
+        let text = "a: |\n  x\nb: &n >-  # c: d\n\n  x\nc:  # &e\n  !!str x\nd: *n\n\"e\" : 'x'\n";
+        let tree = parse(text).unwrap().unwrap();
+        let Kind::Map(pairs) = &*tree.kind else { panic!("{tree:?}") };
+        let places: Vec<_> =
+            pairs.iter().map(|(key, value)| (key.text.as_str(), value.pos.line, value.pos.column)).collect();
+        assert_eq!(places, [("a", 1, 4), ("b", 3, 4), ("c", 7, 3), ("d", 8, 4), ("e", 9, 7)]);
     }
 
     #[test]
