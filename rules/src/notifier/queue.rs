@@ -9,7 +9,8 @@
 //!   with the one it knows, as the times of both overlap (what it knows ends at the `endsAt` that was announced last), and go on
 //!   with the old `startsAt`.
 //!
-//! So a place holds two notifications at most, however long an Alertmanager is away.
+//! So a place holds two notifications at most, however long an Alertmanager is away. What is sent twice because an answer was lost
+//! is no second alert: labels and `startsAt` are the same.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -208,7 +209,10 @@ impl Outbox for Queue {
         self.next_at(Timestamp::now())
     }
 
-    fn settled(&self, _: Self::Batch) {}
+    fn accepted(&self, _: Self::Batch) {}
+
+    /// Alertmanager refuses a request for one bad alert, but takes the others.
+    fn refused(&self, _: Self::Batch) {}
 
     fn failed(&self, batch: Self::Batch) {
         let dropped = self.changed(|state| {
