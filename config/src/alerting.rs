@@ -22,16 +22,14 @@ section! {
         /// The Alertmanagers.
         #[yaml(
             ListOf<AlertmanagerConfig>,
-            with = (names, "empty or null Alertmanager config section");
-            unserved = "alerts are not sent yet"
+            with = (names, "empty or null Alertmanager config section")
         )]
         pub alertmanagers: Vec<AlertmanagerConfig>,
         /// Servers that get alerts without an Alertmanager, for small clusters.
         #[yaml(
             ListOf<AlertWebhookConfig>,
             with = (names, "empty or null webhook section");
-            ours,
-            unserved = "alerts are not sent yet"
+            ours
         )]
         pub webhooks: Vec<AlertWebhookConfig>,
     }

@@ -292,14 +292,8 @@ otlp: {promote_resource_attributes: [' a ']}
     assert!(shown.contains("url: http://u:xxxxx@w") && !shown.contains("hunter2"), "{shown}");
     assert!(shown.contains("secret_key: <secret>") && shown.contains("failed_request_logging: true"), "{shown}");
     let warnings = config.not_served();
-    let fields = [
-        "alerting.alertmanagers[0].sigv4",
-        "alerting.alertmanagers",
-        "storage.tsdb.retention.percentage",
-        "tracing",
-        "remote_write",
-        "otlp",
-    ];
+    let fields =
+        ["alerting.alertmanagers[0].sigv4", "storage.tsdb.retention.percentage", "tracing", "remote_write", "otlp"];
     assert_eq!(warnings.iter().map(|warning| warning.split(':').next().unwrap()).collect::<Vec<_>>(), fields);
     refused(
         "remote_write: [{url: 'http://w', queue_config: {max_shrads: 3}}]",

@@ -39,8 +39,11 @@ pub(super) trait Outbox: Send + Sync + 'static {
     /// What to send next. Where the loop `ends`, nothing waits for its time.
     fn next(&self, ends: bool) -> Next<Self::Batch>;
 
-    /// The receiver has accepted or refused it: it is not sent again.
-    fn settled(&self, batch: Self::Batch);
+    /// The receiver has it.
+    fn accepted(&self, batch: Self::Batch);
+
+    /// The receiver does not want it: it is not sent again as it is.
+    fn refused(&self, batch: Self::Batch);
 
     /// It is to be sent again.
     fn failed(&self, batch: Self::Batch);
@@ -132,7 +135,7 @@ impl<O: Outbox> SendLoop<O> {
                 let took = began.elapsed().as_secs_f64();
                 metrics.latency.observe(took);
                 metrics.latency_histogram.observe(took);
-                self.outbox.settled(batch);
+                self.outbox.accepted(batch);
                 self.backoff.reset();
                 if self.failing.take().is_some() {
                     tracing::info!(alertmanager = %self.receiver, "alerts are sent again");
@@ -143,7 +146,7 @@ impl<O: Outbox> SendLoop<O> {
                 metrics.errors.inc_by(count);
                 metrics.dropped.inc_by(count);
                 tracing::error!(alertmanager = %self.receiver, count, err = %why, "alerts dropped: refused");
-                self.outbox.settled(batch);
+                self.outbox.refused(batch);
                 self.backoff.reset();
                 None
             }

@@ -89,7 +89,7 @@ async fn what_fails_is_sent_again() {
         (Reply::Status("500 Oops"), "10s"),
         (Reply::Status("503 Away"), "10s"),
         (Reply::Close, "10s"),
-        (Reply::Hang, "100ms"),
+        (Reply::Hang, "1s"),
     ];
     for (reply, timeout) in failing {
         let mut server = Server::start(reply).await;
@@ -135,7 +135,7 @@ async fn a_server_may_say_when_to_come_back() {
 async fn a_queue_is_bounded() {
     let mut server = Server::start(Reply::Hang).await;
     let fixture = Fixture::new(|options| options.queue_capacity = 10);
-    fixture.apply("alertmanagers: [{timeout: 100ms}]").await;
+    fixture.apply("alertmanagers: [{timeout: 1s}]").await;
     fixture.sync(&[&[server.address]]).await;
     fixture.send(&["first"]);
     server.request().await;

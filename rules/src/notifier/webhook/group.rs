@@ -26,6 +26,8 @@ pub(super) struct Group {
     pub(super) due: Instant,
     /// The alerts that the last message called firing, and when that was.
     told: Option<(Instant, HashSet<Labels>)>,
+    /// The receiver refused the last message.
+    pub(super) is_refused: bool,
 }
 
 /// The alerts of one message; those that are not in it were not in the group either.
@@ -37,7 +39,7 @@ pub(in crate::notifier) struct Told {
 
 impl Group {
     pub(super) fn new(due: Instant) -> Self {
-        Self { alerts: BTreeMap::new(), due, told: None }
+        Self { alerts: BTreeMap::new(), due, told: None, is_refused: false }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -46,21 +48,21 @@ impl Group {
 
     /// Holds nothing, and nothing is to be taken back.
     pub(super) fn is_over(&self) -> bool {
-        self.alerts.is_empty() && self.told_firing().is_none_or(HashSet::is_empty)
+        self.alerts.is_empty() && self.told.as_ref().is_none_or(|(_, firing)| firing.is_empty())
     }
 
-    /// Would the group take this alert as one more?
-    pub(super) fn is_new(&self, alert: &Notification) -> bool {
-        !self.alerts.contains_key(&alert.labels)
+    pub(super) fn holds(&self, labels: &Labels) -> bool {
+        self.alerts.contains_key(labels)
     }
 
-    /// Takes the newest notification of an alert. One that is resolved is of use only where the alert is known to fire: rules
-    /// repeat for a while that it is resolved.
-    pub(super) fn put(&mut self, alert: &Notification, now: Timestamp) {
-        let is_told = self.told_firing().is_some_and(|told| told.contains(&alert.labels));
-        if !self.is_new(alert) || is_told || !alert.is_resolved_at(now) {
-            self.alerts.insert(alert.labels.clone(), alert.clone());
-        }
+    /// Does the group or the receiver know this alert?
+    pub(super) fn knows(&self, labels: &Labels) -> bool {
+        self.holds(labels) || self.was_told(labels)
+    }
+
+    /// Takes the newest notification of an alert.
+    pub(super) fn put(&mut self, alert: &Notification) {
+        self.alerts.insert(alert.labels.clone(), alert.clone());
     }
 
     /// Every alert, with whether it fires now. One that was not repeated in time is over.
@@ -70,11 +72,10 @@ impl Group {
 
     /// How many alerts are in another state than the last message said; those that a message would only repeat do not count.
     pub(super) fn unsent(&self, send_resolved: bool, now: Timestamp) -> usize {
-        let is_told = |alert: &Notification| self.told_firing().is_some_and(|told| told.contains(&alert.labels));
         let is_unsent = |(alert, fires): (&Notification, bool)| match fires {
-            true => !is_told(alert),
+            true => !self.was_told(&alert.labels),
             // Nobody has heard of an alert that is over before its first message.
-            false => send_resolved && is_told(alert),
+            false => send_resolved && self.was_told(&alert.labels),
         };
         self.alerts(now).filter(|alert| is_unsent(*alert)).count()
     }
@@ -104,7 +105,7 @@ impl Group {
                 self.alerts.remove(&resolved.labels);
             }
         }
-        self.due = due;
+        (self.due, self.is_refused) = (due, false);
         match (when, &mut self.told) {
             (Some(when), _) => self.told = Some((when, told.firing)),
             // What was not said is over: it may fire as something new again.
@@ -113,7 +114,8 @@ impl Group {
         }
     }
 
-    fn told_firing(&self) -> Option<&HashSet<Labels>> {
-        self.told.as_ref().map(|(_, firing)| firing)
+    /// Did the last message call this alert firing?
+    fn was_told(&self, labels: &Labels) -> bool {
+        self.told.as_ref().is_some_and(|(_, firing)| firing.contains(labels))
     }
 }

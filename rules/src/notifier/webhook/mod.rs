@@ -64,17 +64,21 @@ impl Groups {
         let mut dropped = 0;
         for alert in alerts {
             let key = self.key(&alert.labels);
-            let is_new = groups.get(&key).is_none_or(|group| group.is_new(alert));
-            if is_new && held >= self.capacity {
-                dropped += 1;
+            let group = groups.get(&key);
+            let knows = group.is_some_and(|group| group.knows(&alert.labels));
+            // Rules repeat for a while that an alert is resolved, also after the receiver was told.
+            if alert.is_resolved_at(now) && !knows {
                 continue;
             }
-            let before = groups.get(&key).map_or(0, Group::len);
-            let group = groups.entry(key).or_insert_with(|| Group::new(self.first_due(alert, now, at)));
-            group.put(alert, now);
-            held = held + group.len() - before;
+            if !group.is_some_and(|group| group.holds(&alert.labels)) {
+                if held >= self.capacity {
+                    dropped += 1;
+                    continue;
+                }
+                held += 1;
+            }
+            groups.entry(key).or_insert_with(|| Group::new(self.first_due(alert, now, at))).put(alert);
         }
-        groups.retain(|_, group| !group.is_over());
         drop(groups);
         if dropped > 0 {
             self.metrics.dropped.inc_by(dropped);
@@ -116,13 +120,16 @@ impl Outbox for Groups {
         let (now, at) = ((self.now)(), Instant::now());
         let mut groups = self.groups.lock();
         loop {
-            let waiting = groups.iter_mut().filter(|(_, group)| !ends || group.needs_message(&self.waits, now, at));
+            // At the end there is no later time at which the receiver may think otherwise.
+            let is_sent = |group: &Group| !ends || !group.is_refused && group.needs_message(&self.waits, now, at);
+            let waiting = groups.iter_mut().filter(|(_, group)| is_sent(group));
             let Some((key, group)) = waiting.min_by_key(|(_, group)| group.due) else { return Next::Nothing };
             if group.due > at && !ends {
                 return Next::At(group.due);
             }
             let key = key.clone();
             if group.needs_message(&self.waits, now, at) {
+                group.is_refused = false;
                 let (body, alerts) = self.message(&key, group, now);
                 return Next::Send { batch: (key, group.told(now)), body: Bytes::from(body), alerts };
             }
@@ -133,13 +140,20 @@ impl Outbox for Groups {
         }
     }
 
-    fn settled(&self, (key, told): Self::Batch) {
+    fn accepted(&self, (key, told): Self::Batch) {
         let at = Instant::now();
         let mut groups = self.groups.lock();
         let Some(group) = groups.get_mut(&key) else { return };
         group.settle(told, Some(at), at + self.waits.group_interval);
         if group.is_over() {
             groups.remove(&key);
+        }
+    }
+
+    /// Like Alertmanager, it tries again with the next message of the group.
+    fn refused(&self, (key, _): Self::Batch) {
+        if let Some(group) = self.groups.lock().get_mut(&key) {
+            (group.due, group.is_refused) = (Instant::now() + self.waits.group_interval, true);
         }
     }
 
@@ -218,7 +232,7 @@ mod tests {
         loop {
             match groups.next(false) {
                 Next::Send { batch, body, .. } => {
-                    groups.settled(batch);
+                    groups.accepted(batch);
                     return (began.elapsed().as_secs(), shown(&body));
                 }
                 Next::At(at) => tokio::time::sleep_until(at).await,
@@ -295,12 +309,24 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_message_that_is_refused_is_sent_with_the_next() {
+        let groups = groups("", 100);
+        groups.add(&[firing("x", "a")]);
+        tokio::time::advance(Duration::from_secs(30)).await;
+        let Next::Send { batch, .. } = groups.next(false) else { panic!("a message") };
+        groups.refused(batch);
+        assert!(matches!(groups.next(true), Next::Nothing));
+        groups.add(&[firing("x", "b")]);
+        assert_eq!(sent(&groups).await, is(300, "firing: a firing, b firing"));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn at_the_end_groups_do_not_wait_and_what_is_left_is_counted() {
         let groups = groups("", 100);
         groups.add(&[firing("x", "a"), firing("y", "b")]);
         let Next::Send { batch, body, .. } = groups.next(true) else { panic!("a message") };
         assert_eq!(shown(&body), "firing: a firing");
-        groups.settled(batch);
+        groups.accepted(batch);
         assert_eq!(groups.clear(), 1);
         assert!(matches!(groups.next(true), Next::Nothing));
     }

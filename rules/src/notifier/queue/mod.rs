@@ -9,7 +9,8 @@
 //!   with the one it knows, as the times of both overlap (what it knows ends at the `endsAt` that was announced last), and go on
 //!   with the old `startsAt`.
 //!
-//! So a place holds two notifications at most, however long an Alertmanager is away.
+//! So a place holds two notifications at most, however long an Alertmanager is away. What is sent twice because an answer was lost
+//! is no second alert: labels and `startsAt` are the same.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -208,7 +209,10 @@ impl Outbox for Queue {
         self.next_at(Timestamp::now())
     }
 
-    fn settled(&self, _: Self::Batch) {}
+    fn accepted(&self, _: Self::Batch) {}
+
+    /// Alertmanager refuses a request for one bad alert, but takes the others.
+    fn refused(&self, _: Self::Batch) {}
 
     fn failed(&self, batch: Self::Batch) {
         let dropped = self.changed(|state| {
@@ -242,149 +246,4 @@ impl Outbox for Queue {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use prometheus::Registry;
-
-    use super::*;
-    use crate::notifier::metrics::Metrics;
-
-    const NOW: Timestamp = Timestamp(1_000_000_000);
-
-    fn queue(capacity: usize, batch_size: usize) -> (Queue, Arc<Metrics>) {
-        let metrics = Metrics::new(&Registry::new(), capacity).unwrap();
-        (Queue::new(capacity, batch_size, metrics.of("http://a"), "http://a"), metrics)
-    }
-
-    /// An alert that fires from `starts_at`; negative times are before now.
-    fn firing(name: &str, starts_at: i64) -> Notification {
-        Notification {
-            labels: Labels::from_pairs([("alertname", name)]),
-            annotations: Labels::empty(),
-            starts_at: NOW + starts_at,
-            ends_at: NOW + 240_000,
-            generator_url: "".into(),
-        }
-    }
-
-    fn resolved(name: &str, starts_at: i64, ends_at: i64) -> Notification {
-        Notification { ends_at: NOW + ends_at, ..firing(name, starts_at) }
-    }
-
-    fn add(queue: &Queue, alerts: &[Notification]) {
-        queue.add(alerts, NOW);
-    }
-
-    /// The next batch, as `name start` of its notifications, with `!` where they are resolved.
-    fn take(queue: &Queue, now: Timestamp) -> (Vec<(u64, Waiting)>, Vec<String>) {
-        let Next::Send { batch, alerts, .. } = queue.next_at(now) else { return (Vec::new(), Vec::new()) };
-        let shown = |one: &Notification| {
-            let mark = if one.is_resolved_at(NOW) { "!" } else { "" };
-            format!("{}{mark} {}", one.labels.value("alertname"), one.starts_at - NOW)
-        };
-        let shown: Vec<_> = batch.iter().flat_map(|(_, waiting)| waiting.notifications()).map(shown).collect();
-        assert_eq!(shown.len(), alerts);
-        (batch, shown)
-    }
-
-    fn taken(queue: &Queue) -> Vec<String> {
-        take(queue, NOW).1
-    }
-
-    #[test]
-    fn a_newer_notification_replaces_an_older_one_where_that_stood() {
-        let (queue, _metrics) = queue(10, 10);
-        add(&queue, &[firing("a", -9), firing("b", -9)]);
-        add(&queue, &[resolved("a", -9, -1)]);
-        assert_eq!(queue.metrics.queue_length.get(), 2);
-        assert_eq!(taken(&queue), ["a! -9", "b -9"]);
-        assert_eq!((queue.metrics.queue_length.get(), taken(&queue).len()), (0, 0));
-    }
-
-    #[test]
-    fn a_resolution_is_sent_before_the_alert_fires_again() {
-        let (queue, _metrics) = queue(10, 10);
-        add(&queue, &[resolved("a", -9, -5), firing("b", -9)]);
-        add(&queue, &[firing("a", -4)]);
-        add(&queue, &[firing("a", -4)]);
-        let (batch, shown) = take(&queue, NOW);
-        assert_eq!(shown, ["a! -9", "a -4", "b -9"]);
-        // While that is on its way, the alert is resolved and fires again.
-        add(&queue, &[resolved("a", -4, -3)]);
-        add(&queue, &[firing("a", -2)]);
-        queue.failed(batch);
-        assert_eq!(taken(&queue), ["a! -4", "a -2", "b -9"]);
-    }
-
-    #[test]
-    fn what_failed_stays_first_and_what_came_meanwhile_is_newer() {
-        let (queue, _metrics) = queue(10, 2);
-        add(&queue, &[firing("a", -9), firing("b", -9), firing("c", -9)]);
-        let (batch, shown) = take(&queue, NOW);
-        assert_eq!(shown, ["a -9", "b -9"]);
-        add(&queue, &[resolved("b", -9, -1), firing("d", -1)]);
-        queue.failed(batch);
-        assert_eq!(taken(&queue), ["a -9", "b! -9"]);
-        assert_eq!(taken(&queue), ["c -9", "d -1"]);
-    }
-
-    #[test]
-    fn a_resolution_that_failed_survives_what_fires_meanwhile() {
-        let (queue, _metrics) = queue(10, 10);
-        add(&queue, &[resolved("a", -9, -5)]);
-        let (batch, _) = take(&queue, NOW);
-        add(&queue, &[firing("a", -4)]);
-        queue.failed(batch);
-        assert_eq!(taken(&queue), ["a! -9", "a -4"]);
-    }
-
-    #[test]
-    fn a_full_queue_drops_the_oldest() {
-        let (queue, _metrics) = queue(2, 10);
-        let all: Vec<_> = ["a", "b", "c"].iter().map(|name| firing(name, -9)).collect();
-        add(&queue, &all);
-        assert_eq!(queue.metrics.dropped.get(), 1);
-        let (batch, shown) = take(&queue, NOW);
-        assert_eq!(shown, ["b -9", "c -9"]);
-        add(&queue, &[firing("d", -1)]);
-        queue.failed(batch);
-        assert_eq!((taken(&queue), queue.metrics.dropped.get()), (vec!["c -9".to_owned(), "d -1".to_owned()], 2));
-    }
-
-    #[test]
-    fn an_alert_that_is_repeated_for_ever_takes_one_place() {
-        let (queue, _metrics) = queue(2, 10);
-        for i in 0..1000 {
-            add(&queue, &[resolved("a", i, i - 1), firing("a", i)]);
-        }
-        let state = queue.state.lock();
-        assert_eq!((state.alerts.len(), state.by_labels.len()), (1, 1));
-        drop(state);
-        assert_eq!((taken(&queue).len(), queue.metrics.dropped.get()), (2, 0));
-    }
-
-    #[test]
-    fn what_ended_long_ago_is_not_sent() {
-        let (queue, _metrics) = queue(10, 10);
-        add(&queue, &[firing("a", -9), resolved("b", -9, -1), firing("c", -9)]);
-        add(&queue, &[firing("b", 0)]);
-        // The ends that were announced for those which fire are 240 s ahead; the resolution of b is the first to expire.
-        let later = NOW + SENT_AFTER_END_MS;
-        let (batch, shown) = take(&queue, later);
-        assert_eq!(shown, ["a -9", "b 0", "c -9"]);
-        queue.failed(batch);
-        assert_eq!(take(&queue, later + 240_000).1.len(), 0);
-        assert_eq!((queue.metrics.dropped.get(), queue.metrics.queue_length.get()), (3, 0));
-    }
-
-    #[test]
-    fn a_batch_has_room_for_a_resolution_and_what_follows() {
-        let (queue, _metrics) = queue(10, 2);
-        add(&queue, &[firing("a", -9), resolved("b", -9, -5), firing("c", -9)]);
-        add(&queue, &[firing("b", -4)]);
-        assert_eq!(taken(&queue), ["a -9"]);
-        assert_eq!(taken(&queue), ["b! -9", "b -4"]);
-        assert_eq!(taken(&queue), ["c -9"]);
-    }
-}
+mod tests;
