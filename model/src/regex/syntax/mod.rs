@@ -12,4 +12,4 @@ mod set;
 mod text;
 mod unicode;
 
-pub(super) use self::parser::{Parsed, in_anchors, of_matcher};
+pub(super) use self::parser::{Parsed, in_anchors, of_matcher, of_search};
