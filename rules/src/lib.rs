@@ -13,3 +13,4 @@ mod notifier;
 mod template;
 
 pub use notification::Notification;
+pub use template::{Template, TemplateData, TemplateError};
