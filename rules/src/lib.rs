@@ -18,4 +18,5 @@ mod test_series;
 pub use load::{LoadChecks, TemplateCheck};
 pub use notification::Notification;
 pub use notifier::{Alertmanagers, Notifier, NotifierOptions};
+pub use template::{Template, TemplateData, TemplateError};
 pub use test_series::{TestSamples, TestSeries};

@@ -82,10 +82,10 @@ impl CapturingRegex {
 /// A template whose groups are known.
 #[derive(Debug)]
 pub struct Expansion<'a> {
-    captures: Captures,
-    names: &'a [Option<String>],
-    text: &'a str,
-    template: &'a str,
+    pub(super) captures: Captures,
+    pub(super) names: &'a [Option<String>],
+    pub(super) text: &'a str,
+    pub(super) template: &'a str,
 }
 
 impl Expansion<'_> {

@@ -13,4 +13,4 @@ mod tables;
 mod text;
 mod unicode;
 
-pub(super) use self::parser::{Parsed, in_anchors, of_matcher};
+pub(super) use self::parser::{Parsed, in_anchors, of_matcher, of_search};

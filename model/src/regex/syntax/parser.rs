@@ -41,6 +41,11 @@ pub(in crate::regex) fn of_matcher(source: &str) -> Result<Parsed, RegexError> {
     Ok(Parsed { hir, height, ..parsed })
 }
 
+/// Reads the expression as templates do, by the same package as matchers, but as it stands.
+pub(in crate::regex) fn of_search(source: &str) -> Result<Parsed, RegexError> {
+    Parser::new(source, Flags::default(), true).run()
+}
+
 /// Reads `^(?s:…)$` around the expression, as relabelling and `label_replace` do: a parenthesis that is closed in
 /// it and was not opened there leaves the anchors.
 pub(in crate::regex) fn in_anchors(source: &str, with_groups: bool) -> Result<Parsed, RegexError> {
