@@ -27,6 +27,17 @@ pub fn format_v(value: f64) -> String {
     format_between(value, 1e-4, 1e21)
 }
 
+/// Go's `strconv.FormatFloat(v, 'e', -1, 64)`: always an exponent, `1e+00`.
+#[must_use]
+pub fn format_e(value: f64) -> String {
+    let mut out = String::new();
+    match special(value) {
+        Some(text) => out.push_str(text),
+        None => push_exponent(&mut out, value),
+    }
+    out
+}
+
 /// Adds a float as the HTTP API writes samples: an exponent below 1e-6 and from 1e21 on (upstream:
 /// `jsonutil.MarshalFloat`).
 pub fn push_json(out: &mut String, value: f64) {
@@ -53,6 +64,10 @@ fn push_between(out: &mut String, value: f64, plain: Range<f64>) {
     if magnitude == 0.0 || plain.contains(&magnitude) {
         return push_shortest(out, value);
     }
+    push_exponent(out, value);
+}
+
+fn push_exponent(out: &mut String, value: f64) {
     // Rust writes `1e-7`, Go at least two digits of exponent: `1e-07`.
     let text = format!("{value:e}");
     let (digits, exponent) = text.split_once('e').expect("BUG: an exponent was asked for");

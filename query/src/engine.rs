@@ -86,6 +86,14 @@ impl Engine {
         self.written(text, bounds, (parse::pretty, parse::indentation))
     }
 
+    /// The query in canonical form, on one line, as upstream's `Expr.String()`.
+    ///
+    /// # Errors
+    /// When it does not parse, or goes past a limit.
+    pub fn canonical(&self, text: &str, bounds: &Bounds) -> Result<String, Error> {
+        self.written(text, bounds, (Expr::to_string, |_| 0))
+    }
+
     /// The syntax tree of a query as JSON, in the form of upstream's `/api/v1/parse_query`.
     ///
     /// # Errors

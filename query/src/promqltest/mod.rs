@@ -9,6 +9,7 @@ pub(crate) mod random_queries;
 #[cfg(test)]
 mod recorded;
 mod script;
+mod shared;
 mod store;
 #[cfg(test)]
 pub(crate) mod wrapped;
@@ -20,6 +21,7 @@ use model::Timestamp;
 pub use self::all_constructs::{Operands, every_query};
 pub use self::notation::series;
 use self::script::{Command, Eval, When};
+pub use self::shared::SharedStore;
 pub(crate) use self::store::Store;
 use crate::bounds::Bounds;
 use crate::options::Times;

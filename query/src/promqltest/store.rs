@@ -1,11 +1,12 @@
 //! Series in memory: the store that scripts load into.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use model::{
-    Batch, BatchSink, Column, Histogram, Labels, Listing, PartReader, Parts, Querier, QuerierError, ReadHints,
-    ResetHint, Selection, Timestamp,
+    Batch, BatchSink, Column, Committed, Histogram, Labels, Listing, PartReader, Parts, Querier, QuerierError,
+    ReadHints, ResetHint, Selection, SeriesSamples, Timestamp,
 };
 
 use super::Point;
@@ -13,25 +14,35 @@ use super::script::Line;
 use crate::histogram;
 
 /// Columns per batch, so that scripts exercise columns with and without gaps.
-const COLUMNS: usize = 3;
+pub(super) const COLUMNS: usize = 3;
 
 #[derive(Clone, Debug)]
-enum Value {
+pub(super) enum Value {
     Float(f64),
     Histogram(Arc<Histogram>),
 }
 
+impl Value {
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Float(a), Self::Float(b)) => a.to_bits() == b.to_bits(),
+            (Self::Histogram(a), Self::Histogram(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
-struct Sample {
+pub(super) struct Sample {
     value: Value,
     /// The start timestamp; [`Timestamp::EPOCH`] when unknown.
     start: Timestamp,
 }
 
 type Samples = BTreeMap<Timestamp, Sample>;
-type Found<'a> = (&'a Labels, Vec<(Timestamp, &'a Sample)>);
+pub(super) type Found<'a> = (&'a Labels, Vec<(Timestamp, &'a Sample)>);
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Store {
     series: BTreeMap<Labels, Samples>,
 }
@@ -55,22 +66,38 @@ impl Store {
     }
 
     /// Loads the points of a series. Invalid histograms are refused.
-    pub(crate) fn load(&mut self, line: &Line, (start, step_ms): (Timestamp, i64)) -> Result<(), String> {
-        let samples = self.series.entry(line.labels.clone()).or_default();
-        for (i, point) in line.points.iter().enumerate() {
+    pub(crate) fn load(&mut self, line: &Line, times: (Timestamp, i64)) -> Result<(), String> {
+        self.load_points((&line.labels, &line.points), times)?;
+        let (start, step_ms) = times;
+        let Some(samples) = self.series.get_mut(&line.labels) else { return Ok(()) };
+        for (i, offset) in line.start_offsets_ms.iter().enumerate() {
+            let ts = start + step_ms * i as i64;
+            if let (Some(offset), Some(sample)) = (offset, samples.get_mut(&ts)) {
+                sample.start = ts + *offset;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn load_points(
+        &mut self,
+        (labels, points): (&Labels, &[Point]),
+        (start, step_ms): (Timestamp, i64),
+    ) -> Result<(), String> {
+        let samples = self.series.entry(labels.clone()).or_default();
+        for (i, point) in points.iter().enumerate() {
             let ts = start + step_ms * i as i64;
             let value = match point {
                 Point::Absent => continue,
                 Point::Float(value) => Value::Float(*value),
                 Point::Histogram { histogram, .. } => {
-                    histogram.validate().map_err(|error| format!("{}: {error}", line.labels))?;
+                    histogram.validate().map_err(|error| format!("{labels}: {error}"))?;
                     // The previous sample by time, which an earlier load may have written.
                     let before = samples.range(..ts).next_back().map(|(_, sample)| &sample.value);
                     Value::Histogram(as_kept(histogram, before))
                 }
             };
-            let start = line.start_offsets_ms.get(i).copied().flatten().map_or(Timestamp::EPOCH, |offset| ts + offset);
-            samples.insert(ts, Sample { value, start });
+            samples.insert(ts, Sample { value, start: Timestamp::EPOCH });
         }
         Ok(())
     }
@@ -79,20 +106,47 @@ impl Store {
         *self = Self::default();
     }
 
-    fn matching(&self, selection: &Selection<'_>) -> Vec<Found<'_>> {
+    /// Appends samples to a series, each after those that it has.
+    pub(super) fn append(&mut self, series: &SeriesSamples<'_>, committed: &mut Committed) {
+        let samples = self.series.entry(series.labels.clone()).or_default();
+        for (i, (&ts, &value)) in (0..).zip(series.timestamps.iter().zip(series.values)) {
+            let histogram = series.histograms.iter().find(|(index, _)| *index == i).map(|(_, histogram)| histogram);
+            let last = samples.last_key_value();
+            let value = match histogram {
+                Some(histogram) => {
+                    let before = last.filter(|(last, _)| **last < ts).map(|(_, sample)| &sample.value);
+                    Value::Histogram(as_kept(&Arc::new(histogram.clone()), before))
+                }
+                None => Value::Float(value),
+            };
+            match last.map(|(last, sample)| (last.cmp(&ts), sample)) {
+                Some((Ordering::Greater, _)) => committed.out_of_order += 1,
+                Some((Ordering::Equal, sample)) if !sample.value.is_same(&value) => committed.duplicate += 1,
+                _ => {
+                    committed.stored += 1;
+                    samples.insert(ts, Sample { value, start: Timestamp::EPOCH });
+                }
+            }
+        }
+    }
+
+    /// The samples of a series in a range of time, if it has any.
+    pub(super) fn found(&self, labels: &Labels, (start, end): (Timestamp, Timestamp)) -> Option<Found<'_>> {
+        let (labels, samples) = self.series.get_key_value(labels)?;
+        Some((labels, in_range(samples, (start, end)))).filter(|(_, samples)| !samples.is_empty())
+    }
+
+    pub(super) fn matching(&self, selection: &Selection<'_>) -> Vec<Found<'_>> {
         let matches = |labels: &Labels| selection.matchers.iter().all(|m| m.matches(labels.value(&m.name)));
         let series = self.series.iter().filter(move |(labels, _)| matches(labels));
-        let in_range = series.map(|(labels, samples)| {
-            // `BTreeMap::range` panics where the start is behind the end.
-            let range = if selection.start <= selection.end {
-                samples.range(selection.start..=selection.end).map(|(t, v)| (*t, v)).collect()
-            } else {
-                Vec::new()
-            };
-            (labels, range)
-        });
-        in_range.filter(|(_, samples)| !samples.is_empty()).collect()
+        let found = series.map(|(labels, samples)| (labels, in_range(samples, (selection.start, selection.end))));
+        found.filter(|(_, samples)| !samples.is_empty()).collect()
     }
+}
+
+fn in_range(samples: &Samples, (start, end): (Timestamp, Timestamp)) -> Vec<(Timestamp, &Sample)> {
+    // `BTreeMap::range` panics where the start is behind the end.
+    if start <= end { samples.range(start..=end).map(|(ts, sample)| (*ts, sample)).collect() } else { Vec::new() }
 }
 
 /// Sets the reset hint that upstream's store returns: not the one that was appended, but `not reset` between histograms of one
@@ -117,7 +171,7 @@ fn as_kept(histogram: &Arc<Histogram>, before: Option<&Value>) -> Arc<Histogram>
     Arc::new(Histogram { reset_hint, ..Histogram::clone(histogram) })
 }
 
-fn batch(series: &[Found<'_>]) -> Batch {
+pub(super) fn batch(series: &[Found<'_>]) -> Batch {
     let all: BTreeSet<Timestamp> = series.iter().flat_map(|(_, samples)| samples.iter().map(|(ts, _)| *ts)).collect();
     let timestamps: Vec<Timestamp> = all.into_iter().collect();
     // The labels of the first series, if all have labels with these names.
